@@ -1,0 +1,2 @@
+//! The oncue command.
+fn main() {}

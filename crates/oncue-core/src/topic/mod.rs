@@ -1,0 +1,3 @@
+//! Topics: the index of prefixes, and the patterns of routes.
+pub mod index;
+pub mod pattern;
