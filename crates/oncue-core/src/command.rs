@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 use crate::frame::{COMMAND, COMMAND_BYTES_MAX, ProtocolError, Version, put_header};
 
 mod metadata;
+#[cfg(test)]
+mod tests;
 
 pub use metadata::{Metadata, PROPERTIES_MAX, PROPERTY_NAME_BYTES_MAX, is_property_name};
 

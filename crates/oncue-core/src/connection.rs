@@ -13,6 +13,8 @@ use crate::mechanism::{self, Mechanism};
 
 mod error;
 mod socket_type;
+#[cfg(test)]
+mod tests;
 
 pub use error::{HandshakeError, PeerType};
 pub use socket_type::SocketType;

@@ -7,6 +7,10 @@ use core::iter::FusedIterator;
 
 mod error;
 mod scanner;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use error::{ProtocolError, Seen};
 pub(crate) use scanner::check_command;

@@ -7,6 +7,9 @@ use core::fmt;
 
 use crate::frame::{ProtocolError, Seen, Version};
 
+#[cfg(test)]
+mod tests;
+
 /// Bytes of the part that is sent unasked: signature and major version.
 pub const FIRST_PART_LEN: usize = 11;
 /// Bytes of the rest of a 3.x greeting: minor version, mechanism, as-server and filler.

@@ -7,8 +7,11 @@
 
 use core::ops::Range;
 
-use super::parse_header;
-use super::{COMMAND_BYTES_MAX, Header, LONG, LONG_HEADER_LEN, ProtocolError, SHORT_HEADER_LEN, Version};
+use super::{COMMAND_BYTES_MAX, Header, LONG, LONG_HEADER_LEN, SHORT_HEADER_LEN, parse_header};
+use super::{ProtocolError, Version};
+
+#[cfg(test)]
+mod tests;
 
 /// How many bytes of commands, headers included, may lie between the frames of one message. They stay in the
 /// caller's buffer until the message is complete, hence a bound.
@@ -18,8 +21,8 @@ pub const COMMANDS_INSIDE_BYTES_MAX: u64 = 1024 * 1024;
 ///
 /// The caller's buffer starts at a boundary between items: after an answer that says how long an item is, the
 /// caller drops that many bytes from the front; after any other answer it keeps what it has and appends. The
-/// buffer never needs to hold more than `message_bytes_max` + [`COMMANDS_INSIDE_BYTES_MAX`] bytes, or one
-/// command, before the scanner answers with an item or an error.
+/// buffer never needs to hold more than [`buffer_bytes_max`](Self::buffer_bytes_max) bytes before the scanner
+/// answers with an item or an error.
 #[derive(Debug, Clone)]
 pub struct Scanner {
     commands: bool,
@@ -110,7 +113,14 @@ impl Scanner {
         Scanner { commands: version.has_commands(), message_bytes_max, read: 0, write: 0 }
     }
 
-    /// Cuts the next item off `buf`, whose bytes before the last `need_min` are as the last call left them.
+    /// The most bytes that the buffer can need to hold for one item to be complete, or found to be at fault.
+    pub fn buffer_bytes_max(&self) -> usize {
+        let one_command = COMMAND_BYTES_MAX as usize;
+        let one_message = self.message_bytes_max as usize + COMMANDS_INSIDE_BYTES_MAX as usize;
+        one_message.max(one_command) + LONG_HEADER_LEN
+    }
+
+    /// Cuts the next item off `buf`, which begins with what the last call left there.
     ///
     /// # Errors
     /// The peer broke the protocol or a limit; limits are checked on the header, before the body arrives.
@@ -216,14 +226,15 @@ impl Scanner {
         let at = self.read;
         let len = header.frame_len() as usize;
         let body = at + header.header_len..at + len;
+        let inside = at > 0;
+        if inside && (at - self.write + len) as u64 > COMMANDS_INSIDE_BYTES_MAX {
+            return Err(ProtocolError::CommandsInsideTooLong);
+        }
         if buf_len < body.end {
             return Ok(Scan::Incomplete { need_min: body.end });
         }
-        if at == 0 {
+        if !inside {
             return Ok(Scan::Command { len, body });
-        }
-        if (at - self.write + len) as u64 > COMMANDS_INSIDE_BYTES_MAX {
-            return Err(ProtocolError::CommandsInsideTooLong);
         }
         self.read += len;
         Ok(Scan::CommandInside { body })
