@@ -29,6 +29,8 @@ mod msg;
 mod net;
 mod op;
 mod options;
+#[cfg(test)]
+mod simulation;
 mod socket;
 mod stats;
 
