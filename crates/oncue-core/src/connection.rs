@@ -194,6 +194,14 @@ impl Handshake {
         }
     }
 
+    /// What to report when the peer closes the connection before the handshake is over.
+    pub fn closed_by_peer(&self) -> HandshakeError {
+        match self.state {
+            State::FirstPart | State::Rest { .. } => HandshakeError::ClosedInGreeting,
+            _ => HandshakeError::ClosedInHandshake { ours: self.config.socket_type },
+        }
+    }
+
     fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Step, HandshakeError> {
         match self.state {
             State::FirstPart => self.first_part(input, out),

@@ -274,6 +274,18 @@ fn faults_end_the_handshake_and_are_named() {
 }
 
 #[test]
+fn a_peer_that_leaves_early_is_told_apart_by_how_far_it_got() {
+    let (mut handshake, mut out) = handshake(SocketType::Pub);
+    let greeting = greeting_3(1, "NULL");
+    assert_eq!(handshake.receive(&greeting[..63], &mut out).unwrap().consumed, 11);
+    let says = handshake.closed_by_peer().to_string();
+    assert_eq!(says, "the peer closed the connection before its greeting was complete");
+    handshake.receive(&greeting[11..], &mut out).unwrap();
+    let says = handshake.closed_by_peer().to_string();
+    assert!(says.ends_with("perhaps its socket does not talk to PUB"), "{says}");
+}
+
+#[test]
 fn nothing_is_taken_once_it_is_over() {
     let (mut handshake, mut out) = handshake(SocketType::XPub);
     let bytes = [&greeting_3(1, "NULL")[..], READY_SUB].concat();
