@@ -15,25 +15,34 @@ impl Checked {
     fn step(&mut self, rng: &mut Rng) {
         let prefix = rng.bytes(9);
         let value = rng.next() as u32;
-        match rng.below(8) {
-            0 | 1 => {
+        match rng.below(160) {
+            0..40 => {
                 let id = self.map.insert(&prefix, value).unwrap();
                 assert_eq!(self.map.prefix(id), Some(&prefix[..]));
                 self.model.insert(prefix, value);
             }
-            2 | 3 => {
+            40..80 => {
                 let known = self.model.contains_key(&prefix);
                 let (id, new) = self.map.get_or_insert_with(&prefix, || value).unwrap();
                 assert_eq!(new, !known);
                 assert_eq!(self.map.value(id), Some(&*self.model.entry(prefix).or_insert(value)));
             }
-            4 | 5 => assert_eq!(self.map.remove(&prefix), self.model.remove(&prefix)),
-            6 => {
+            80..120 => assert_eq!(self.map.remove(&prefix), self.model.remove(&prefix)),
+            120..140 => {
                 assert_eq!(self.map.get_mut(&prefix).copied(), self.model.get(&prefix).copied());
                 if let Some(old) = self.map.get_mut(&prefix) {
                     *old = value;
                     self.model.insert(prefix, value);
                 }
+            }
+            140 => {
+                let keep = |prefix: &[u8], value: &mut u32| {
+                    *value ^= 1;
+                    prefix.len().is_multiple_of(2)
+                };
+                self.map.retain(keep);
+                self.model.retain(|prefix, value| keep(prefix, value));
+                self.check_all();
             }
             _ => self.check_topic(&rng.bytes(12)),
         }
@@ -71,7 +80,7 @@ fn agrees_with_a_sorted_map() {
     for_seeds(200, |seed| {
         let mut rng = Rng::new(seed);
         let mut checked = Checked { map: PrefixMap::new(seed), model: BTreeMap::new() };
-        for _ in 0..400 {
+        for _ in 0..600 {
             checked.step(&mut rng);
         }
         checked.check_all();
