@@ -176,3 +176,44 @@ fn the_hash_tells_zeros_and_seeds_apart() {
         assert!(seen.insert(PrefixHash::new(6).hash(&[0; 64][..len])), "{len} zero bytes, other seed");
     }
 }
+
+#[test]
+fn crowded_tables_find_what_they_hold() {
+    for_seeds(50, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut table = Table::with_room(400, 400);
+        let mut model: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut free: Vec<u32> = (0..400).collect();
+        // Hashes that start at few places, the last bucket among them, and often share the rest too.
+        let homes = [0, 1, u32::MAX / 2, u32::MAX - 5, u32::MAX];
+        let hash = |rng: &mut Rng| u64::from(homes[rng.below(5)]) << 32 | (rng.next() & 0x8000_0000);
+        for _ in 0..3000 {
+            let some = model.iter().nth(rng.below(model.len().max(1))).map(|(&id, &hash)| (id, hash));
+            match (rng.below(2), some) {
+                (0, Some((id, hash))) => {
+                    table.remove(hash, id);
+                    model.remove(&id);
+                    free.push(id);
+                }
+                _ if free.is_empty() || !table.has_room(400) => {
+                    table = Table::with_room(400, 400);
+                    let entries: Vec<(u64, u32)> = model.iter().map(|(&id, &hash)| (hash, id)).collect();
+                    table.insert_all(&entries);
+                }
+                _ => {
+                    let (id, hash) = (free.swap_remove(rng.below(free.len())), hash(&mut rng));
+                    table.insert(hash, id);
+                    model.insert(id, hash);
+                }
+            }
+            assert_eq!(table.len(), model.len());
+            if let Some((id, hash)) = some {
+                let expected = model.contains_key(&id).then_some(id);
+                assert_eq!(table.find(hash, |other| other == id), expected);
+            }
+        }
+        for (&id, &hash) in &model {
+            assert_eq!(table.find(hash, |other| other == id), Some(id));
+        }
+    });
+}
