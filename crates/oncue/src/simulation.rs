@@ -49,14 +49,17 @@ impl Sim {
         let node = self.nodes.len();
         let mailbox = |shard| {
             let world = self.world.clone();
-            Arc::new(Mailbox::new(move || drop(lock(&world).rung.insert((node, shard)))))
+            let ring = move || {
+                lock(&world).rung.insert((node, shard));
+            };
+            Arc::new(Mailbox::new(ring))
         };
         let mailboxes: Vec<_> = (0..shards).map(mailbox).collect();
         let nets = (0..shards).map(|shard| SimNet { world: self.world.clone(), place: (node, shard) }).collect();
         let seed = lock(&self.world).below(u64::MAX);
         let world = self.world.clone();
         let driver = Arc::new(Driver::new(nets, mailboxes.clone(), seed, Box::new(move || lock(&world).now)));
-        (0..shards).for_each(|shard| drop(lock(&self.world).rung.insert((node, shard))));
+        lock(&self.world).rung.extend((0..shards).map(|shard| (node, shard)));
         self.nodes.push(Node { driver: driver.clone(), mailboxes });
         driver
     }
@@ -156,6 +159,9 @@ impl Publisher {
     }
 }
 
+/// Publisher, number, topic.
+type Received = (usize, u64, String);
+
 /// SUB or XSUB.
 enum Subscriber {
     Sub(Sub),
@@ -197,7 +203,7 @@ impl Reader {
     }
 
     /// Takes what came: (publisher, number, topic). Numbers of one publisher must rise.
-    fn read(&mut self) -> Vec<(usize, u64, String)> {
+    fn read(&mut self) -> Vec<Received> {
         let mut got = Vec::new();
         while let Some(m) = self.inner().hub.inbound.pop() {
             let (publisher, number, topic) = parse(&m);
@@ -334,11 +340,8 @@ impl History {
 
     /// Time passes, everything that came is taken; afterwards demand must be exactly what the readers want.
     fn calm(&mut self) {
-        for _ in 0..3 {
-            self.sim.run(CALM / 3);
-            self.readers.iter_mut().for_each(|reader| drop(reader.read()));
-        }
-        self.sim.run(CALM);
+        // A reader that does not read holds its publishers up: both must come through in the end.
+        while self.settle().iter().any(|got| !got.is_empty()) {}
         let wanted: BTreeSet<_> =
             self.readers.iter().flat_map(|r| r.counts.keys()).map(|p| Prefix::from(p.as_bytes())).collect();
         for (p, publisher) in self.publishers.iter_mut().enumerate() {
@@ -369,17 +372,16 @@ impl History {
                 self.sim.run(pause);
             }
             if self.sim.below(8) == 0 {
-                self.read_into(&mut got);
+                let more: Vec<_> = self.readers.iter_mut().map(Reader::read).collect();
+                got.iter_mut().zip(more).for_each(|(got, more)| got.extend(more));
             }
         }
-        // A reader that does not read holds its publishers up; both must come through in the end.
         loop {
-            self.sim.run(CALM);
-            let before: usize = got.iter().map(Vec::len).sum();
-            self.read_into(&mut got);
-            if got.iter().map(Vec::len).sum::<usize>() == before {
+            let more = self.settle();
+            if more.iter().all(Vec::is_empty) {
                 break;
             }
+            got.iter_mut().zip(more).for_each(|(got, more)| got.extend(more));
         }
         for (p, sent) in sent.iter().enumerate() {
             let mut missed = 0;
@@ -398,10 +400,10 @@ impl History {
         }
     }
 
-    fn read_into(&mut self, got: &mut [Vec<(usize, u64, String)>]) {
-        for (reader, got) in self.readers.iter_mut().zip(got) {
-            got.extend(reader.read());
-        }
+    /// Lets everything happen that is under way; yields what each reader received.
+    fn settle(&mut self) -> Vec<Vec<Received>> {
+        self.sim.run(CALM);
+        self.readers.iter_mut().map(Reader::read).collect()
     }
 
     /// Readers leave, and what they wanted is wanted no more; then all is closed and nothing is left.

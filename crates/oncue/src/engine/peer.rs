@@ -18,6 +18,7 @@ use super::hub::{Edit, Hub};
 use super::inbound::{Delivery, Flow};
 use super::queue::{Mark, WriteQueue};
 use crate::net::Stream;
+use crate::options::OnFull;
 use crate::read_lock;
 
 /// The size of the buffer that a shard reads into.
@@ -132,7 +133,11 @@ impl<S: Stream> Peer<S> {
 
     /// Sends runs, as far as there is room; yields how many messages were missed.
     pub(crate) fn offer(&mut self, runs: &[Run]) -> Result<u64, End> {
-        let mark = self.mark();
+        let mark = match self.hub.options.on_full {
+            // What is offered was let through by the room there is; nothing may be missed.
+            OnFull::Refuse => Mark::NONE,
+            OnFull::DropNewest | OnFull::Disconnect => self.mark(),
+        };
         let offered = self.queue.offer(&mut self.stream, runs, mark)?;
         let counters = &self.hub.counters;
         counters.delivered.fetch_add(offered.written, Ordering::Relaxed);
