@@ -9,10 +9,12 @@ use oncue_core::connection::SocketType;
 
 use crate::engine::mailbox::Mailbox;
 use crate::engine::{Control, Driver};
-use crate::net::sim::{Place, SimNet, World};
 use crate::net::Ready;
+use crate::net::sim::{Place, SimNet, World};
 use crate::socket::Socket;
-use crate::{DemandEvent, DemandWatch, ErrorKind, Msg, OnFull, Options, Prefix, Sub, XPub, XPubEvent, XSub, lock};
+use crate::{
+    DemandEvent, DemandWatch, ErrorKind, Msg, OnFull, Options, Prefix, Sub, XPub, XPubEvent, XSub, lock,
+};
 
 const PREFIXES: [&str; 9] = ["", "a", "ab", "abc", "b", "ba", "c", "ca", "d"];
 const TOPICS: [&str; 10] = ["a", "ab", "abc", "abcd", "b", "ba", "c", "ca", "x", ""];
@@ -55,7 +57,8 @@ impl Sim {
             Arc::new(Mailbox::new(ring))
         };
         let mailboxes: Vec<_> = (0..shards).map(mailbox).collect();
-        let nets = (0..shards).map(|shard| SimNet { world: self.world.clone(), place: (node, shard) }).collect();
+        let nets =
+            (0..shards).map(|shard| SimNet { world: self.world.clone(), place: (node, shard) }).collect();
         let seed = lock(&self.world).below(u64::MAX);
         let world = self.world.clone();
         let driver = Arc::new(Driver::new(nets, mailboxes.clone(), seed, Box::new(move || lock(&world).now)));
@@ -79,7 +82,11 @@ impl Sim {
             let idle = { lock(&self.world).reports.is_empty() };
             let due: Vec<_> = self.deadlines.iter().filter(|(_, at)| **at <= now).map(|(p, _)| *p).collect();
             lock(&self.world).rung.extend(&due);
-            if now == end && idle && due.is_empty() && lock(&self.world).next_event().is_none_or(|at| at > end) {
+            if now == end
+                && idle
+                && due.is_empty()
+                && lock(&self.world).next_event().is_none_or(|at| at > end)
+            {
                 return;
             }
         }
@@ -245,7 +252,8 @@ impl History {
             .recv_hwm([1, 5, 1000][sim.below(3)])
             .on_full(policy)
             .queue_bytes_max([200, 5000, 64 << 20][sim.below(3)]);
-        let mut history = History { sim, publishers: vec![], readers: vec![], policy, next_number: 0, publishers_bind };
+        let mut history =
+            History { sim, publishers: vec![], readers: vec![], policy, next_number: 0, publishers_bind };
         let (publishers, readers) = (1 + history.sim.below(2), 1 + history.sim.below(4));
         for p in 0..publishers {
             let shards = 1 + history.sim.below(2);
@@ -386,17 +394,26 @@ impl History {
         for (p, sent) in sent.iter().enumerate() {
             let mut missed = 0;
             for (reader, got) in self.readers.iter().zip(&got) {
-                let want: Vec<_> =
-                    sent.iter().filter(|(_, t)| reader.wants(t.as_bytes())).map(|(n, t)| (p, *n, (*t).to_owned())).collect();
+                let want: Vec<_> = sent
+                    .iter()
+                    .filter(|(_, t)| reader.wants(t.as_bytes()))
+                    .map(|(n, t)| (p, *n, (*t).to_owned()))
+                    .collect();
                 let got: Vec<_> = got.iter().filter(|m| m.0 == p).cloned().collect();
                 let known: BTreeSet<_> = want.iter().collect();
-                assert!(got.iter().all(|m| known.contains(m)), "publisher {p}: something came that is not wanted");
+                assert!(
+                    got.iter().all(|m| known.contains(m)),
+                    "publisher {p}: something came that is not wanted"
+                );
                 missed += want.len() - got.len();
             }
             let (old, new) = (&before[p], self.publishers[p].socket.stats());
             assert_eq!(new.inbox_full, old.inbox_full, "publisher {p}: so little never fills the inbox");
             assert_eq!(new.missed - old.missed, missed as u64, "publisher {p}: counted gaps");
-            assert!(missed == 0 || self.policy == OnFull::DropNewest, "publisher {p}: nothing is missed under Refuse");
+            assert!(
+                missed == 0 || self.policy == OnFull::DropNewest,
+                "publisher {p}: nothing is missed under Refuse"
+            );
         }
     }
 
@@ -419,7 +436,11 @@ impl History {
         let watches: Vec<_> = self.publishers.drain(..).map(|p| p.watch).collect();
         drop(watches);
         self.sim.run(CALM);
-        assert_eq!(lock(&self.sim.world).open_lines(), 0, "connections are left after all sockets are closed");
+        assert_eq!(
+            lock(&self.sim.world).open_lines(),
+            0,
+            "connections are left after all sockets are closed"
+        );
     }
 
     fn calm_after_leaving(&mut self) {

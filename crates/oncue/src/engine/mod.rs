@@ -83,8 +83,10 @@ impl Engine {
             nets.push(OsNet::new(poll.registry().try_clone().map_err(failed)?, names.clone(), notify));
         }
         let (seed, origin) = (RandomState::new().build_hasher().finish(), Instant::now());
-        let running =
-            Running { driver: Arc::new(Driver::new(nets, mailboxes, seed, Box::new(move || origin.elapsed()))), threads: Mutex::new(Vec::new()) };
+        let running = Running {
+            driver: Arc::new(Driver::new(nets, mailboxes, seed, Box::new(move || origin.elapsed()))),
+            threads: Mutex::new(Vec::new()),
+        };
         for (index, poll) in polls.into_iter().enumerate() {
             let driver = running.driver.clone();
             let run = move || driver.run(index, poll);

@@ -131,7 +131,8 @@ impl World {
 
     /// Breaks a connection chosen by chance; what flies is lost.
     pub(crate) fn break_one(&mut self) {
-        let open: Vec<_> = self.lines.iter().filter(|(_, l)| l.state == State::Open).map(|(id, _)| *id).collect();
+        let open: Vec<_> =
+            self.lines.iter().filter(|(_, l)| l.state == State::Open).map(|(id, _)| *id).collect();
         if open.is_empty() {
             return;
         }
