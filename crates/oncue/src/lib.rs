@@ -22,6 +22,7 @@
 //! ```
 #![deny(missing_docs)]
 
+pub mod demand;
 mod endpoint;
 mod engine;
 mod error;
@@ -34,6 +35,7 @@ mod simulation;
 mod socket;
 mod stats;
 
+pub use demand::OnDemand;
 pub use endpoint::{Endpoint, Host, IPC_PATH_BYTES_MAX};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
