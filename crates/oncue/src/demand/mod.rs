@@ -20,8 +20,8 @@ use std::fmt;
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 
+use crate::Engine;
 use crate::endpoint::Endpoint;
-use crate::engine::Engine;
 use crate::error::Result;
 use crate::lock;
 use crate::options::Options;
