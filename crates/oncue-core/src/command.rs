@@ -1,1 +1,176 @@
-//! Being written.
+//! Commands (RFC 37): building and reading their bodies, and the two ways a subscription travels. What to do
+//! about a command is decided elsewhere.
+
+use alloc::vec::Vec;
+
+use crate::frame::{COMMAND, COMMAND_BYTES_MAX, ProtocolError, Version, put_header};
+
+mod metadata;
+#[cfg(test)]
+mod tests;
+
+pub use metadata::{Metadata, PROPERTIES_MAX, PROPERTY_NAME_BYTES_MAX, is_property_name};
+
+/// The longest context that a PING may carry and a PONG gives back, in bytes.
+pub const PING_CONTEXT_BYTES_MAX: usize = 16;
+/// The longest reason in an ERROR, in bytes.
+pub const ERROR_REASON_BYTES_MAX: usize = 255;
+/// The longest prefix that a SUBSCRIBE may carry without exceeding [`COMMAND_BYTES_MAX`], in bytes.
+pub const PREFIX_BYTES_MAX: usize = COMMAND_BYTES_MAX as usize - "\u{9}SUBSCRIBE".len();
+
+/// A command as received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// The end of a NULL handshake.
+    Ready {
+        /// For [`Metadata::parse`].
+        metadata: &'a [u8],
+    },
+    /// The peer refuses the connection.
+    Error {
+        /// Any bytes, at most [`ERROR_REASON_BYTES_MAX`]; meant as text.
+        reason: &'a [u8],
+    },
+    /// The peer wants topics with this prefix.
+    Subscribe(&'a [u8]),
+    /// The peer no longer wants topics with this prefix.
+    Cancel(&'a [u8]),
+    /// A heartbeat, to be answered with PONG.
+    Ping {
+        /// The peer wants to be taken for dead when silent for so long, in tenths of a second; 0 is no wish.
+        ttl_ds: u16,
+        /// To be given back; cut to [`PING_CONTEXT_BYTES_MAX`].
+        context: &'a [u8],
+    },
+    /// The answer to a PING.
+    Pong {
+        /// The PING's context; cut to [`PING_CONTEXT_BYTES_MAX`].
+        context: &'a [u8],
+    },
+    /// Any other; to be ignored once the handshake is over.
+    Unknown {
+        /// 1 to 255 bytes.
+        name: &'a [u8],
+    },
+}
+
+impl<'a> Command<'a> {
+    /// Reads a command frame's body.
+    ///
+    /// # Errors
+    /// [`ProtocolError::CommandMalformed`], with the command's name.
+    pub fn parse(body: &'a [u8]) -> Result<Command<'a>, ProtocolError> {
+        let (name, data) = split_short(body)
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or(ProtocolError::CommandMalformed(""))?;
+        Ok(match name {
+            b"READY" => Command::Ready { metadata: data },
+            b"ERROR" => {
+                let (reason, _) = split_short(data).ok_or(ProtocolError::CommandMalformed("ERROR"))?;
+                Command::Error { reason }
+            }
+            b"SUBSCRIBE" => Command::Subscribe(data),
+            b"CANCEL" => Command::Cancel(data),
+            b"PING" => {
+                let (ttl_ds, context) =
+                    data.split_first_chunk().ok_or(ProtocolError::CommandMalformed("PING"))?;
+                Command::Ping { ttl_ds: u16::from_be_bytes(*ttl_ds), context: cut_context(context) }
+            }
+            b"PONG" => Command::Pong { context: cut_context(data) },
+            name => Command::Unknown { name },
+        })
+    }
+}
+
+/// A subscription or its end, as it travels in a message: from peers below 3.1, and accepted from anyone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subscription<'a> {
+    /// The peer wants topics with this prefix.
+    Subscribe(&'a [u8]),
+    /// The peer no longer wants topics with this prefix.
+    Cancel(&'a [u8]),
+}
+
+impl<'a> Subscription<'a> {
+    /// Reads the body of a message's frame: 0x01 or 0x00, then the prefix. `None`: the frame is plain data.
+    pub fn from_message_frame(body: &'a [u8]) -> Option<Subscription<'a>> {
+        match body {
+            [1, prefix @ ..] => Some(Subscription::Subscribe(prefix)),
+            [0, prefix @ ..] => Some(Subscription::Cancel(prefix)),
+            _ => None,
+        }
+    }
+}
+
+/// Appends a READY command, the end of a NULL handshake.
+pub fn put_ready(out: &mut Vec<u8>, metadata: &Metadata) {
+    let mut body = Vec::new();
+    metadata.put(&mut body);
+    put_command(out, "READY", &[&body]);
+}
+
+/// Appends an ERROR command; `reason` is cut to [`ERROR_REASON_BYTES_MAX`]. The RFC allows visible ASCII without
+/// blanks: anything else is replaced by `-`.
+pub fn put_error(out: &mut Vec<u8>, reason: &str) {
+    let visible = |byte: u8| if byte.is_ascii_graphic() { byte } else { b'-' };
+    let reason: Vec<u8> = reason.bytes().take(ERROR_REASON_BYTES_MAX).map(visible).collect();
+    put_command(out, "ERROR", &[&[reason.len() as u8], &reason]);
+}
+
+/// Appends a subscription in the form a peer at `version` understands: a command at 3.1, a message below.
+pub fn put_subscribe(out: &mut Vec<u8>, version: Version, prefix: &[u8]) {
+    put_subscription(out, version, "SUBSCRIBE", 1, prefix);
+}
+
+/// Appends the end of a subscription in the form a peer at `version` understands, as [`put_subscribe`] does.
+pub fn put_cancel(out: &mut Vec<u8>, version: Version, prefix: &[u8]) {
+    put_subscription(out, version, "CANCEL", 0, prefix);
+}
+
+/// Appends a PING. `ttl_ds`, in tenths of a second, asks the peer to close when it hears nothing for so long.
+///
+/// # Panics
+/// When `context` is longer than [`PING_CONTEXT_BYTES_MAX`].
+pub fn put_ping(out: &mut Vec<u8>, ttl_ds: u16, context: &[u8]) {
+    assert!(context.len() <= PING_CONTEXT_BYTES_MAX, "a PING's context is too long");
+    put_command(out, "PING", &[&ttl_ds.to_be_bytes(), context]);
+}
+
+/// Appends the PONG that answers a PING with this context.
+///
+/// # Panics
+/// When `context` is longer than [`PING_CONTEXT_BYTES_MAX`]; what [`Command::parse`] gives never is.
+pub fn put_pong(out: &mut Vec<u8>, context: &[u8]) {
+    assert!(context.len() <= PING_CONTEXT_BYTES_MAX, "a PONG's context is too long");
+    put_command(out, "PONG", &[context]);
+}
+
+fn put_subscription(out: &mut Vec<u8>, version: Version, name: &str, first: u8, prefix: &[u8]) {
+    if version >= Version::V3_1 {
+        return put_command(out, name, &[prefix]);
+    }
+    put_header(out, 0, 1 + prefix.len() as u64);
+    out.push(first);
+    out.extend_from_slice(prefix);
+}
+
+/// Appends a command frame: a name of less than 256 bytes, and its data in parts.
+fn put_command(out: &mut Vec<u8>, name: &str, data: &[&[u8]]) {
+    let data_len: usize = data.iter().map(|part| part.len()).sum();
+    put_header(out, COMMAND, (1 + name.len() + data_len) as u64);
+    out.push(name.len() as u8);
+    out.extend_from_slice(name.as_bytes());
+    for part in data {
+        out.extend_from_slice(part);
+    }
+}
+
+/// Cuts off a string with a length of one byte in front: (string, rest). `None` when it is cut short.
+fn split_short(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&len, rest) = bytes.split_first()?;
+    rest.split_at_checked(usize::from(len))
+}
+
+fn cut_context(context: &[u8]) -> &[u8] {
+    context.get(..PING_CONTEXT_BYTES_MAX).unwrap_or(context)
+}

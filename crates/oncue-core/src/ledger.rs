@@ -1,1 +1,538 @@
-//! Being written.
+//! The ledger: the set of (peer, prefix) pairs in force, and the only truth about demand. No queues, no connections, no
+//! locks: all shards of a socket share one ledger behind a lock that is not here.
+//!
+//! Peers of one shard with equal sets of prefixes are one *audience*, and the index of prefixes knows audiences alone,
+//! so a message is matched once for a thousand equal subscribers. Whether a pair is in force is told by one place, the
+//! holders of the prefix in the index; all else is derived from them:
+//!
+//! - An audience's list of prefixes names at least all that it holds. It may name more only while *unsettled*.
+//! - A *settled* audience has an exact, sorted list, does not change, and is found by its set. Only it may be shared.
+//! - A peer whose set changes is first given an unsettled audience of its own, so that it cannot make others pay.
+mod holders;
+#[cfg(test)]
+mod tests;
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::mem;
+
+use hashbrown::HashTable;
+use holders::{Crowds, Holders};
+
+use crate::topic::index::{EntryId, PrefixHash, PrefixMap, reserve_tight, shrink};
+
+/// An audience of more prefixes is never shared: comparing its set would cost more than matching it once more.
+pub const SETTLE_PREFIXES_MAX: usize = 64;
+
+/// A peer of the ledger: a small number, in use from `attach` to `detach`, then reused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PeerId(u32);
+
+impl PeerId {
+    /// The number itself, for dense tables.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// An audience: a small number, in use while the audience has peers, then reused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct AudienceId(u32);
+
+impl AudienceId {
+    /// The number itself, below [`Ledger::audiences_end`], for dense tables.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What one peer may have in force at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Quota {
+    /// How many prefixes.
+    pub prefixes_max: u32,
+    /// The sum of their lengths, in bytes.
+    pub prefix_bytes_max: u64,
+}
+
+/// Which bound a subscription would exceed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum QuotaExceeded {
+    /// [`Quota::prefixes_max`] of this peer: the limit.
+    Prefixes(u32),
+    /// [`Quota::prefix_bytes_max`] of this peer: the limit, in bytes.
+    PrefixBytes(u64),
+    /// What the ledger can address for all peers together, in bytes. No fault of this peer's.
+    Ledger(u64),
+}
+
+impl fmt::Display for QuotaExceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prefixes(max) => write!(f, "a peer may subscribe to at most {max} prefixes (prefixes_max)"),
+            Self::PrefixBytes(max) => {
+                write!(f, "the prefixes of a peer may have at most {max} bytes in all (prefix_bytes_max)")
+            }
+            Self::Ledger(max) => write!(f, "the prefixes of all peers may have at most {max} bytes in all"),
+        }
+    }
+}
+
+impl core::error::Error for QuotaExceeded {}
+
+/// What a subscription or a cancel did to the ledger.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// Nothing: the pair was in force already, or there was none to cancel.
+    None,
+    /// The pair came in force; other peers have the prefix too.
+    Added,
+    /// The pair came in force, the first one of its prefix: a demand event.
+    Wanted,
+    /// The pair ended; other peers still have the prefix.
+    Removed,
+    /// The pair ended, the last one of its prefix: a demand event.
+    Unwanted,
+}
+
+/// The set of (peer, prefix) pairs in force.
+///
+/// A [`PeerId`] that is not attached, or an [`AudienceId`] out of use, is a broken invariant of the caller: methods
+/// panic, or answer for whoever has that number now.
+pub struct Ledger {
+    quota: Quota,
+    hash: PrefixHash,
+    index: PrefixMap<Holders>,
+    crowds: Crowds,
+    audiences: Vec<Audience>,
+    audiences_free: Vec<u32>,
+    peers: Vec<Peer>,
+    peers_free: Vec<u32>,
+    /// The settled audiences, by shard and set.
+    settled: HashTable<u32>,
+    pairs: u64,
+}
+
+struct Audience {
+    shard: u16,
+    settled: bool,
+    /// How many prefixes are in force for each of the peers.
+    held: u32,
+    /// The sum of their lengths.
+    held_bytes: u64,
+    peers: Vec<PeerId>,
+    /// All prefixes held. While unsettled also cancelled ones, and some twice: the holders decide.
+    prefixes: Vec<EntryId>,
+}
+
+#[derive(Clone, Copy)]
+struct Peer {
+    token: u64,
+    shard: u16,
+    attached: bool,
+    /// `NONE` while the peer has no prefixes.
+    audience: u32,
+    /// Where in the audience's `peers` this one is.
+    place: u32,
+}
+
+const NONE: u32 = u32::MAX;
+
+impl Ledger {
+    /// An empty ledger. `seed` keys its hashes: it should be random, and unknown to the peers.
+    pub fn new(seed: u64, quota: Quota) -> Ledger {
+        Ledger {
+            quota,
+            hash: PrefixHash::new(!seed),
+            index: PrefixMap::new(seed),
+            crowds: Crowds::default(),
+            audiences: Vec::new(),
+            audiences_free: Vec::new(),
+            peers: Vec::new(),
+            peers_free: Vec::new(),
+            settled: HashTable::new(),
+            pairs: 0,
+        }
+    }
+
+    /// Takes in a peer of `shard`, without any prefix. `token` is the caller's own name for it.
+    pub fn attach(&mut self, shard: u16, token: u64) -> PeerId {
+        let peer = Peer { token, shard, attached: true, audience: NONE, place: 0 };
+        match self.peers_free.pop() {
+            Some(id) => {
+                self.peers[id as usize] = peer;
+                PeerId(id)
+            }
+            None => {
+                self.peers.push(peer);
+                PeerId(u32::try_from(self.peers.len() - 1).expect("fewer than 2^32 peers"))
+            }
+        }
+    }
+
+    /// What the caller named the peer in [`Self::attach`].
+    pub fn token(&self, peer: PeerId) -> u64 {
+        self.peer(peer).token
+    }
+
+    /// Puts (peer, prefix) in force: [`Change::None`], [`Change::Added`] or [`Change::Wanted`].
+    ///
+    /// # Errors
+    /// When the pair would be new and one too many; the set is unchanged then.
+    pub fn subscribe(&mut self, peer: PeerId, prefix: &[u8]) -> Result<Change, QuotaExceeded> {
+        let known = self.index.find(prefix);
+        let audience = self.peer(peer).audience;
+        if let Some(id) = known.filter(|_| audience != NONE)
+            && self.holds(audience, id)
+        {
+            return Ok(Change::None);
+        }
+        self.check_quota(audience, prefix.len())?;
+        let audience = self.make_own(peer);
+        let (id, change) = match known {
+            Some(id) => {
+                self.crowds.add(self.index.value_mut(id).expect("found above"), audience);
+                (id, Change::Added)
+            }
+            None => match self.index.insert(prefix, Holders::one(audience)) {
+                Ok(id) => (id, Change::Wanted),
+                Err(full) => {
+                    self.leave_if_bare(peer);
+                    return Err(QuotaExceeded::Ledger(full.arena_bytes_max));
+                }
+            },
+        };
+        self.pairs += 1;
+        let own = &mut self.audiences[audience as usize];
+        own.held += 1;
+        own.held_bytes += prefix.len() as u64;
+        reserve_tight(&mut own.prefixes, 1);
+        own.prefixes.push(id);
+        self.compact_if_stale(audience);
+        Ok(change)
+    }
+
+    /// Ends (peer, prefix): [`Change::None`] if the peer does not have it, [`Change::Removed`] or [`Change::Unwanted`].
+    pub fn cancel(&mut self, peer: PeerId, prefix: &[u8]) -> Change {
+        let audience = self.peer(peer).audience;
+        let Some(id) = self.index.find(prefix) else { return Change::None };
+        if audience == NONE || !self.holds(audience, id) {
+            return Change::None;
+        }
+        let audience = self.make_own(peer);
+        self.pairs -= 1;
+        let own = &mut self.audiences[audience as usize];
+        own.held -= 1;
+        own.held_bytes -= prefix.len() as u64;
+        let held_by_others = self.release(audience, id);
+        if !held_by_others {
+            self.index.remove_id(id);
+        }
+        self.leave_if_bare(peer);
+        self.compact_if_stale(audience);
+        if held_by_others { Change::Removed } else { Change::Unwanted }
+    }
+
+    /// Ends all pairs of `peer` and forgets it. Calls `on_unwanted` with each prefix that has no other peer.
+    pub fn detach(&mut self, peer: PeerId, mut on_unwanted: impl FnMut(&[u8])) {
+        let audience = self.peer(peer).audience;
+        if audience != NONE {
+            self.pairs -= u64::from(self.audiences[audience as usize].held);
+            if self.audiences[audience as usize].peers.len() == 1 {
+                self.unsettle(audience);
+                for id in mem::take(&mut self.audiences[audience as usize].prefixes) {
+                    if self.holds(audience, id) && !self.release(audience, id) {
+                        on_unwanted(self.index.prefix(id).expect("held until now"));
+                        self.index.remove_id(id);
+                    }
+                }
+            }
+            self.leave(peer);
+        }
+        self.peers[peer.index()].attached = false;
+        self.peers_free.push(peer.0);
+    }
+
+    /// Joins `peer` with the audience of its shard that has the same prefixes, if there is one and they are at most
+    /// [`SETTLE_PREFIXES_MAX`]. To be called when the peer's changes pause, at the latest before messages are matched
+    /// in number; a peer that is not settled only costs more.
+    pub fn settle(&mut self, peer: PeerId) {
+        let audience = self.peer(peer).audience;
+        if audience == NONE {
+            return;
+        }
+        let own = &self.audiences[audience as usize];
+        if own.settled || own.held as usize > SETTLE_PREFIXES_MAX {
+            return;
+        }
+        self.compact(audience);
+        let own = &self.audiences[audience as usize];
+        let hash = set_hash(&self.hash, own);
+        let same = |&other: &u32| {
+            let other = &self.audiences[other as usize];
+            other.shard == own.shard && other.prefixes == own.prefixes
+        };
+        if let Some(&other) = self.settled.find(hash, same) {
+            for id in mem::take(&mut self.audiences[audience as usize].prefixes) {
+                assert!(self.release(audience, id), "the other audience holds it too");
+            }
+            self.leave(peer);
+            self.join(peer, other);
+        } else {
+            let rehash = |&other: &u32| set_hash(&self.hash, &self.audiences[other as usize]);
+            self.settled.insert_unique(hash, audience, rehash);
+            self.audiences[audience as usize].settled = true;
+        }
+    }
+
+    /// Calls `found` for each audience that wants `topic`; more than once for an audience that holds several prefixes
+    /// of it.
+    #[inline]
+    pub fn for_each_audience(&self, topic: &[u8], mut found: impl FnMut(AudienceId)) {
+        self.index.for_each_match(topic, |_, holders| {
+            for &audience in self.crowds.of(holders) {
+                found(AudienceId(audience));
+            }
+        });
+    }
+
+    /// Whether any peer wants `topic`.
+    pub fn wanted(&self, topic: &[u8]) -> bool {
+        self.index.matches_any(topic)
+    }
+
+    /// Whether the empty prefix is in force and no other, so that every topic has the same audiences.
+    pub fn only_everything(&self) -> bool {
+        self.index.only_empty()
+    }
+
+    /// The peers of an audience, in no particular order.
+    pub fn peers(&self, audience: AudienceId) -> &[PeerId] {
+        &self.audiences[audience.index()].peers
+    }
+
+    /// The shard whose peers an audience has.
+    pub fn shard_of(&self, audience: AudienceId) -> u16 {
+        self.audiences[audience.index()].shard
+    }
+
+    /// The audience that `peer` is of; `None` while it has no prefixes. Any change of the ledger may change it.
+    pub fn audience_of(&self, peer: PeerId) -> Option<AudienceId> {
+        let audience = self.peer(peer).audience;
+        (audience != NONE).then_some(AudienceId(audience))
+    }
+
+    /// All audiences have numbers below this one.
+    pub fn audiences_end(&self) -> u32 {
+        self.audiences.len() as u32
+    }
+
+    /// Whether (peer, prefix) is in force.
+    pub fn contains(&self, peer: PeerId, prefix: &[u8]) -> bool {
+        let audience = self.peer(peer).audience;
+        audience != NONE && self.index.find(prefix).is_some_and(|id| self.holds(audience, id))
+    }
+
+    /// How many peers have exactly this prefix.
+    pub fn peers_of(&self, prefix: &[u8]) -> u32 {
+        self.index.get(prefix).map_or(0, |holders| self.count_peers(holders))
+    }
+
+    /// Calls `found` with each prefix of `peer`, in no particular order.
+    pub fn prefixes_of(&self, peer: PeerId, mut found: impl FnMut(&[u8])) {
+        let audience = self.peer(peer).audience;
+        if audience == NONE {
+            return;
+        }
+        let mut prefixes = self.audiences[audience as usize].prefixes.clone();
+        self.make_exact(audience, &mut prefixes);
+        for id in prefixes {
+            found(self.index.prefix(id).expect("a prefix that is held"));
+        }
+    }
+
+    /// All prefixes in force, and how many peers have each, in no particular order.
+    pub fn prefixes(&self) -> impl Iterator<Item = (&[u8], u32)> {
+        self.index.iter().map(|(_, prefix, holders)| (prefix, self.count_peers(holders)))
+    }
+
+    /// How many distinct prefixes are in force.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether nobody wants anything.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// How many (peer, prefix) pairs are in force.
+    pub fn pairs(&self) -> u64 {
+        self.pairs
+    }
+
+    /// The memory held, in bytes, as allocated.
+    pub fn allocated_bytes(&self) -> usize {
+        let lists = |audience: &Audience| {
+            audience.peers.capacity() * size_of::<PeerId>()
+                + audience.prefixes.capacity() * size_of::<EntryId>()
+        };
+        self.index.allocated_bytes()
+            + self.crowds.allocated_bytes()
+            + self.audiences.iter().map(lists).sum::<usize>()
+            + self.audiences.capacity() * size_of::<Audience>()
+            + self.peers.capacity() * size_of::<Peer>()
+            + (self.audiences_free.capacity() + self.peers_free.capacity()) * size_of::<u32>()
+            + self.settled.allocation_size()
+    }
+
+    fn peer(&self, peer: PeerId) -> &Peer {
+        let found = &self.peers[peer.index()];
+        assert!(found.attached, "{peer:?} is not attached");
+        found
+    }
+
+    fn holds(&self, audience: u32, id: EntryId) -> bool {
+        self.index.value(id).is_some_and(|&holders| self.crowds.contains(holders, audience))
+    }
+
+    fn count_peers(&self, holders: &Holders) -> u32 {
+        let peers = |&audience: &u32| self.audiences[audience as usize].peers.len() as u32;
+        self.crowds.of(holders).iter().map(peers).sum()
+    }
+
+    fn check_quota(&self, audience: u32, len: usize) -> Result<(), QuotaExceeded> {
+        let (held, held_bytes) = match self.audiences.get(audience as usize) {
+            Some(audience) => (audience.held, audience.held_bytes),
+            None => (0, 0),
+        };
+        let Quota { prefixes_max, prefix_bytes_max } = self.quota;
+        if held >= prefixes_max {
+            return Err(QuotaExceeded::Prefixes(prefixes_max));
+        }
+        if len as u64 > prefix_bytes_max.saturating_sub(held_bytes) {
+            return Err(QuotaExceeded::PrefixBytes(prefix_bytes_max));
+        }
+        Ok(())
+    }
+
+    /// Makes `audience` let go of `id`, which it holds. False if nobody holds it now: the entry must be removed then.
+    fn release(&mut self, audience: u32, id: EntryId) -> bool {
+        self.crowds.remove(self.index.value_mut(id).expect("a prefix that is held"), audience)
+    }
+
+    /// The unsettled audience that `peer` has for itself, made from the one it shares if need be.
+    fn make_own(&mut self, peer: PeerId) -> u32 {
+        let audience = self.peer(peer).audience;
+        if audience == NONE {
+            return self.join_new(peer);
+        }
+        let shared = &self.audiences[audience as usize];
+        if shared.peers.len() == 1 {
+            self.unsettle(audience);
+            return audience;
+        }
+        let (held, held_bytes, prefixes) = (shared.held, shared.held_bytes, shared.prefixes.clone());
+        self.leave(peer);
+        let own = self.join_new(peer);
+        for &id in &prefixes {
+            self.crowds.add(self.index.value_mut(id).expect("a shared audience has an exact list"), own);
+        }
+        let audience = &mut self.audiences[own as usize];
+        (audience.held, audience.held_bytes, audience.prefixes) = (held, held_bytes, prefixes);
+        own
+    }
+
+    fn join_new(&mut self, peer: PeerId) -> u32 {
+        let shard = self.peer(peer).shard;
+        let audience = Audience {
+            shard,
+            settled: false,
+            held: 0,
+            held_bytes: 0,
+            peers: Vec::new(),
+            prefixes: Vec::new(),
+        };
+        let id = match self.audiences_free.pop() {
+            Some(id) => {
+                self.audiences[id as usize] = audience;
+                id
+            }
+            None => {
+                self.audiences.push(audience);
+                self.audiences.len() as u32 - 1
+            }
+        };
+        self.join(peer, id);
+        id
+    }
+
+    fn join(&mut self, peer: PeerId, audience: u32) {
+        let peers = &mut self.audiences[audience as usize].peers;
+        let member = &mut self.peers[peer.index()];
+        (member.audience, member.place) = (audience, peers.len() as u32);
+        peers.push(peer);
+    }
+
+    /// Takes `peer` out of its audience. An audience without peers must have let go of its prefixes, and ends.
+    fn leave(&mut self, peer: PeerId) {
+        let Peer { audience, place, .. } = *self.peer(peer);
+        self.peers[peer.index()].audience = NONE;
+        let left = &mut self.audiences[audience as usize];
+        left.peers.swap_remove(place as usize);
+        if let Some(moved) = left.peers.get(place as usize) {
+            self.peers[moved.index()].place = place;
+        }
+        if left.peers.is_empty() {
+            assert!(!left.settled, "a settled audience has peers");
+            (left.peers, left.prefixes) = (Vec::new(), Vec::new());
+            self.audiences_free.push(audience);
+        }
+    }
+
+    /// A peer without prefixes has no audience.
+    fn leave_if_bare(&mut self, peer: PeerId) {
+        let audience = self.peer(peer).audience;
+        if self.audiences[audience as usize].held == 0 {
+            self.leave(peer);
+        }
+    }
+
+    /// Takes `audience` out of the table that others would find it by, before it changes.
+    fn unsettle(&mut self, audience: u32) {
+        let own = &mut self.audiences[audience as usize];
+        if mem::take(&mut own.settled) {
+            let hash = set_hash(&self.hash, own);
+            let entry = self.settled.find_entry(hash, |&other| other == audience);
+            entry.expect("a settled audience is in the table").remove();
+        }
+    }
+
+    /// Keeps the list of an unsettled audience below twice what it holds.
+    fn compact_if_stale(&mut self, audience: u32) {
+        let own = &self.audiences[audience as usize];
+        if own.prefixes.len() > 2 * own.held as usize + SETTLE_PREFIXES_MAX {
+            self.compact(audience);
+        }
+    }
+
+    fn compact(&mut self, audience: u32) {
+        let mut prefixes = mem::take(&mut self.audiences[audience as usize].prefixes);
+        self.make_exact(audience, &mut prefixes);
+        shrink(&mut prefixes);
+        self.audiences[audience as usize].prefixes = prefixes;
+    }
+
+    /// Sorts the list and leaves in it what `audience` holds, once. A number in it may belong to another prefix by
+    /// now; if the audience holds that one, it is in its list by right.
+    fn make_exact(&self, audience: u32, prefixes: &mut Vec<EntryId>) {
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        prefixes.retain(|&id| self.holds(audience, id));
+    }
+}
+
+fn set_hash(hash: &PrefixHash, audience: &Audience) -> u64 {
+    let ids = audience.prefixes.iter().map(|id| id.index() as u32);
+    hash.hash_words([u32::from(audience.shard)].into_iter().chain(ids))
+}

@@ -1,1 +1,59 @@
-//! Publish/subscribe on cue.
+//! Publish/subscribe on cue: ZeroMQ's PUB, SUB, XPUB and XSUB, wire-compatible (ZMTP 3.1, 3.0 and 2.0), where the
+//! publisher knows exactly what is wanted and produces nothing else.
+//!
+//! ```
+//! use oncue::{Engine, Options, Sub, XPub, XPubEvent};
+//!
+//! let engine = Engine::start()?;
+//! let publisher = XPub::new(&engine, Options::new())?;
+//! let endpoint = publisher.bind("tcp://127.0.0.1:*")?;
+//!
+//! let subscriber = Sub::new(&engine, Options::new())?;
+//! subscriber.subscribe("prices/AAPL")?;
+//! subscriber.connect(&endpoint.to_string())?;
+//!
+//! // The event comes once the subscription is in force: what is sent after it arrives.
+//! let XPubEvent::Wanted(prefix) = publisher.event().wait()? else { panic!() };
+//! assert_eq!(&prefix[..], b"prices/AAPL");
+//! assert!(publisher.send_with("prices/AAPL", || "187.20")?);
+//! assert!(!publisher.send_with("prices/MSFT", || -> &str { unreachable!("nobody wants it") })?);
+//! assert_eq!(subscriber.recv().wait()?.frame(1), Some(&b"187.20"[..]));
+//! # Ok::<(), oncue::Error>(())
+//! ```
+#![deny(missing_docs)]
+
+mod endpoint;
+mod engine;
+mod error;
+mod msg;
+mod net;
+mod op;
+mod options;
+mod socket;
+mod stats;
+
+pub use endpoint::{Endpoint, Host, IPC_PATH_BYTES_MAX};
+pub use engine::Engine;
+pub use error::{Error, ErrorKind, Result};
+pub use msg::{Frames, Msg};
+pub use oncue_core::edges::Prefix;
+pub use op::Op;
+pub use options::{EngineOptions, OnFull, Options};
+pub use socket::{DemandEvent, DemandWatch, Pub, Sub, XPub, XPubEvent, XSub};
+pub use stats::SocketStats;
+
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Locks, also after a thread has panicked: the engine notices that by other means (see `engine`), and what its locks
+/// guard is whole between any two calls.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read_lock<T: ?Sized>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write_lock<T: ?Sized>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,1 +1,398 @@
-//! Being written.
+//! The map from prefixes to small values that finds every prefix of a topic. No peers, no demand: the ledger's matter.
+//!
+//! All prefixes lie in one arena, each behind its length; an entry is where its prefix lies and its value; a hash table
+//! holds nothing but entry numbers. A topic is matched by one hash along it and one probe for each *distinct length* in
+//! force, so a million prefixes of three lengths cost three probes, and no set of prefixes costs more than one probe
+//! per byte of the topic. Nothing is allocated while matching.
+mod hash;
+#[cfg(test)]
+pub(crate) mod rng;
+#[cfg(test)]
+mod tests;
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::ControlFlow;
+
+pub(crate) use hash::PrefixHash;
+use hashbrown::HashTable;
+
+/// The number of an entry of a [`PrefixMap`]: small, stable while its prefix is in force, reused afterwards.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct EntryId(u32);
+
+impl EntryId {
+    /// The number itself, for dense tables.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The map cannot address more prefix bytes: 4 GiB are in force, or one prefix alone is longer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct IndexFull {
+    /// How many bytes the map can address, each prefix counting 1 to 5 bytes more than its length.
+    pub arena_bytes_max: u64,
+}
+
+impl fmt::Display for IndexFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the prefix index holds at most {} bytes; cancel prefixes or use shorter ones",
+            self.arena_bytes_max
+        )
+    }
+}
+
+impl core::error::Error for IndexFull {}
+
+/// A map from prefixes (any bytes, of any length, the empty one included) to small values.
+///
+/// Cost of an entry beside its bytes: 5 bytes, the size of `V` (its alignment respected), 6 to 11 bytes of hash table.
+pub struct PrefixMap<V> {
+    hash: PrefixHash,
+    /// Encoded prefixes, see [`encode`]; those of removed entries stay until [`Self::compact`].
+    arena: Vec<u8>,
+    arena_dead: usize,
+    arena_bytes_max: usize,
+    slots: Vec<Slot<V>>,
+    free: Vec<u32>,
+    /// Every entry in force, by the hash of its prefix.
+    table: HashTable<u32>,
+    /// The entry of the empty prefix: the commonest of all, and it needs no hash.
+    empty: Option<EntryId>,
+    /// The distinct lengths in force but zero, ascending.
+    lengths: Vec<Length>,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Slot<V> {
+    /// Where the encoded prefix starts in the arena, or `FREE`.
+    offset: u32,
+    value: V,
+}
+
+struct Length {
+    len: u32,
+    entries: u32,
+}
+
+const FREE: u32 = u32::MAX;
+/// An arena below this is not worth compacting.
+const COMPACT_BYTES_MIN: usize = 4096;
+
+impl<V: Copy> PrefixMap<V> {
+    /// An empty map. `seed` keys the hash: it should be random, and unknown to those who choose the prefixes.
+    pub fn new(seed: u64) -> PrefixMap<V> {
+        PrefixMap {
+            hash: PrefixHash::new(seed),
+            arena: Vec::new(),
+            arena_dead: 0,
+            arena_bytes_max: FREE as usize,
+            slots: Vec::new(),
+            free: Vec::new(),
+            table: HashTable::new(),
+            empty: None,
+            lengths: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// How many prefixes are in force.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether no prefix is in force.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// The sum of the lengths of all prefixes in force, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether the empty prefix is in force and no other, so that every topic has the same matches.
+    pub fn only_empty(&self) -> bool {
+        self.empty.is_some() && self.table.len() == 1
+    }
+
+    /// The memory held, in bytes, as allocated.
+    pub fn allocated_bytes(&self) -> usize {
+        self.arena.capacity()
+            + self.slots.capacity() * size_of::<Slot<V>>()
+            + self.free.capacity() * size_of::<u32>()
+            + self.table.allocation_size()
+            + self.lengths.capacity() * size_of::<Length>()
+    }
+
+    /// The entry of exactly this prefix.
+    pub fn find(&self, prefix: &[u8]) -> Option<EntryId> {
+        self.find_hashed(self.hash.hash(prefix), prefix)
+    }
+
+    /// The value of exactly this prefix.
+    pub fn get(&self, prefix: &[u8]) -> Option<&V> {
+        self.value(self.find(prefix)?)
+    }
+
+    /// The value of exactly this prefix, to change.
+    pub fn get_mut(&mut self, prefix: &[u8]) -> Option<&mut V> {
+        self.value_mut(self.find(prefix)?)
+    }
+
+    /// Puts `prefix` in force with `value`, or replaces its value.
+    ///
+    /// # Errors
+    /// [`IndexFull`] when the prefix would be new and its bytes find no room; nothing has changed then.
+    pub fn insert(&mut self, prefix: &[u8], value: V) -> Result<EntryId, IndexFull> {
+        let (id, _) = self.get_or_insert_with(prefix, || value)?;
+        self.slots[id.index()].value = value;
+        Ok(id)
+    }
+
+    /// The entry of `prefix`, put in force with `make()` if it was not, and whether it was put in force now.
+    ///
+    /// # Errors
+    /// [`IndexFull`] as for [`Self::insert`].
+    pub fn get_or_insert_with(
+        &mut self,
+        prefix: &[u8],
+        make: impl FnOnce() -> V,
+    ) -> Result<(EntryId, bool), IndexFull> {
+        let hash = self.hash.hash(prefix);
+        if let Some(id) = self.find_hashed(hash, prefix) {
+            return Ok((id, false));
+        }
+        self.make_room(prefix.len())?;
+        let slot = Slot { offset: self.arena.len() as u32, value: make() };
+        encode(&mut self.arena, prefix);
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.slots[id as usize] = slot;
+                id
+            }
+            None => {
+                reserve_tight(&mut self.slots, 1);
+                self.slots.push(slot);
+                self.slots.len() as u32 - 1
+            }
+        };
+        let (hasher, arena, slots) = (&self.hash, &self.arena, &self.slots);
+        self.table.insert_unique(hash, id, |&id| hasher.hash(decode(arena, slots[id as usize].offset)));
+        self.count_in(prefix.len(), EntryId(id));
+        Ok((EntryId(id), true))
+    }
+
+    /// Ends `prefix` and returns its value; `None` if it was not in force.
+    pub fn remove(&mut self, prefix: &[u8]) -> Option<V> {
+        self.remove_id(self.find(prefix)?)
+    }
+
+    /// Ends the entry `id` and returns its value; `None` if no entry has that number.
+    pub fn remove_id(&mut self, id: EntryId) -> Option<V> {
+        let prefix = self.prefix(id)?;
+        let (len, hash) = (prefix.len(), self.hash.hash(prefix));
+        self.table.find_entry(hash, |&other| other == id.0).expect("each entry is in the table").remove();
+        let slot = &mut self.slots[id.index()];
+        slot.offset = FREE;
+        let value = slot.value;
+        self.free.push(id.0);
+        self.count_out(len);
+        self.arena_dead += encoded_len(len);
+        if self.arena_dead > self.arena.len() / 2 && self.arena.len() >= COMPACT_BYTES_MIN {
+            self.compact();
+        }
+        Some(value)
+    }
+
+    /// The bytes of the entry `id`; `None` if no entry has that number.
+    pub fn prefix(&self, id: EntryId) -> Option<&[u8]> {
+        self.slot(id).map(|slot| decode(&self.arena, slot.offset))
+    }
+
+    /// The value of the entry `id`; `None` if no entry has that number.
+    pub fn value(&self, id: EntryId) -> Option<&V> {
+        self.slot(id).map(|slot| &slot.value)
+    }
+
+    /// The value of the entry `id`, to change; `None` if no entry has that number.
+    pub fn value_mut(&mut self, id: EntryId) -> Option<&mut V> {
+        self.slots.get_mut(id.index()).filter(|slot| slot.offset != FREE).map(|slot| &mut slot.value)
+    }
+
+    /// All entries in force, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (EntryId, &[u8], &V)> {
+        let used = self.slots.iter().enumerate().filter(|(_, slot)| slot.offset != FREE);
+        used.map(|(id, slot)| (EntryId(id as u32), decode(&self.arena, slot.offset), &slot.value))
+    }
+
+    /// Calls `found` for each prefix in force that `topic` starts with, the shortest first.
+    #[inline]
+    pub fn for_each_match(&self, topic: &[u8], mut found: impl FnMut(EntryId, &V)) {
+        let _ = self.try_each_match(topic, |id| {
+            found(id, &self.slots[id.index()].value);
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// Whether `topic` starts with any prefix in force.
+    #[inline]
+    pub fn matches_any(&self, topic: &[u8]) -> bool {
+        self.try_each_match(topic, |_| ControlFlow::Break(())).is_break()
+    }
+
+    #[inline]
+    fn try_each_match(
+        &self,
+        topic: &[u8],
+        mut found: impl FnMut(EntryId) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        if let Some(id) = self.empty {
+            found(id)?;
+        }
+        let mut walk = self.hash.walk(topic);
+        for length in &self.lengths {
+            let Some(prefix) = topic.get(..length.len as usize) else { break };
+            if let Some(id) = self.find_hashed(walk.at(prefix.len()), prefix) {
+                found(id)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    #[inline]
+    fn find_hashed(&self, hash: u64, prefix: &[u8]) -> Option<EntryId> {
+        let same = |&id: &u32| decode(&self.arena, self.slots[id as usize].offset) == prefix;
+        self.table.find(hash, same).map(|&id| EntryId(id))
+    }
+
+    fn slot(&self, id: EntryId) -> Option<&Slot<V>> {
+        self.slots.get(id.index()).filter(|slot| slot.offset != FREE)
+    }
+
+    /// Makes room for one more prefix of `len` bytes: in the arena, and in the table while all entries are in it.
+    fn make_room(&mut self, len: usize) -> Result<(), IndexFull> {
+        let needed = encoded_len(len);
+        if needed > self.arena_bytes_max - self.arena.len() {
+            // At the limit a compaction must be worth its cost, else each toggle of one prefix would copy 4 GiB.
+            if self.arena_dead > self.arena_bytes_max / 16 {
+                self.compact();
+            }
+            if needed > self.arena_bytes_max - self.arena.len() {
+                return Err(IndexFull { arena_bytes_max: self.arena_bytes_max as u64 });
+            }
+        }
+        reserve_tight(&mut self.arena, needed);
+        if self.table.len() == self.table.capacity() {
+            self.rebuild_table();
+        }
+        Ok(())
+    }
+
+    fn count_in(&mut self, len: usize, id: EntryId) {
+        self.bytes += len as u64;
+        if len == 0 {
+            self.empty = Some(id);
+            return;
+        }
+        match self.lengths.binary_search_by_key(&len, |length| length.len as usize) {
+            Ok(at) => self.lengths[at].entries += 1,
+            Err(at) => self.lengths.insert(at, Length { len: len as u32, entries: 1 }),
+        }
+    }
+
+    fn count_out(&mut self, len: usize) {
+        self.bytes -= len as u64;
+        if len == 0 {
+            self.empty = None;
+            return;
+        }
+        let at = self.lengths.binary_search_by_key(&len, |length| length.len as usize);
+        let at = at.expect("the length of each entry is counted");
+        self.lengths[at].entries -= 1;
+        if self.lengths[at].entries == 0 {
+            self.lengths.remove(at);
+        }
+    }
+
+    /// Drops the bytes of removed entries, and gives back what the other parts hold far beyond their need.
+    fn compact(&mut self) {
+        while self.slots.last().is_some_and(|slot| slot.offset == FREE) {
+            self.slots.pop();
+        }
+        let slots = self.slots.len();
+        self.free.retain(|&id| (id as usize) < slots);
+        shrink(&mut self.slots);
+        shrink(&mut self.free);
+        let live = self.arena.len() - self.arena_dead;
+        let mut arena = Vec::with_capacity(live + live / 8);
+        for slot in self.slots.iter_mut().filter(|slot| slot.offset != FREE) {
+            let prefix = decode(&self.arena, slot.offset);
+            slot.offset = arena.len() as u32;
+            encode(&mut arena, prefix);
+        }
+        self.arena = arena;
+        self.arena_dead = 0;
+        if self.table.capacity() > 4 * self.table.len() {
+            self.rebuild_table();
+        }
+    }
+
+    /// Makes the table anew with room to grow. Reading the entries in their order is several times faster than the
+    /// table's own growth, which would jump through the arena, and the old table need not live beside the new one.
+    fn rebuild_table(&mut self) {
+        let len = self.table.len();
+        self.table = HashTable::new();
+        self.table = HashTable::with_capacity(len + len / 8 + 1);
+        let (hasher, arena) = (&self.hash, &self.arena);
+        let hash_at = |offset| hasher.hash(decode(arena, offset));
+        for (slot, id) in self.slots.iter().zip(0_u32..).filter(|(slot, _)| slot.offset != FREE) {
+            self.table.insert_unique(hash_at(slot.offset), id, |&id| hash_at(self.slots[id as usize].offset));
+        }
+    }
+}
+
+const LONG: u8 = 0xff;
+
+/// Appends `prefix` behind its length: one byte, or for 255 bytes and more `LONG` and four bytes, little-endian.
+fn encode(arena: &mut Vec<u8>, prefix: &[u8]) {
+    if prefix.len() < LONG as usize {
+        arena.push(prefix.len() as u8);
+    } else {
+        arena.push(LONG);
+        arena.extend_from_slice(&(prefix.len() as u32).to_le_bytes());
+    }
+    arena.extend_from_slice(prefix);
+}
+
+fn encoded_len(len: usize) -> usize {
+    len + if len < LONG as usize { 1 } else { 5 }
+}
+
+#[inline]
+fn decode(arena: &[u8], offset: u32) -> &[u8] {
+    let (&len, rest) = arena[offset as usize..].split_first().expect("an entry's offset is within the arena");
+    if len < LONG {
+        return &rest[..len as usize];
+    }
+    let (len, rest) = rest.split_first_chunk().expect("a long prefix has four bytes of length");
+    &rest[..u32::from_le_bytes(*len) as usize]
+}
+
+/// Reserves by eighths: doubling would leave up to half of a large index unused.
+pub(crate) fn reserve_tight<T>(vec: &mut Vec<T>, additional: usize) {
+    if vec.capacity() - vec.len() < additional {
+        vec.reserve_exact(additional.max(vec.len() / 8).max(16));
+    }
+}
+
+/// Gives memory back where less than a quarter of it is used.
+pub(crate) fn shrink<T>(vec: &mut Vec<T>) {
+    if vec.capacity() / 4 > vec.len() {
+        vec.shrink_to(vec.len() + vec.len() / 8);
+    }
+}

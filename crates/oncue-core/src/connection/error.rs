@@ -1,0 +1,151 @@
+//! Why a handshake failed, in words that name the peer's fault.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::error::Error;
+use core::fmt;
+
+use super::SocketType;
+use crate::frame::ProtocolError;
+use crate::greeting::MechanismName;
+use crate::mechanism::MechanismError;
+
+/// Every other socket type a peer may have, by its number in a 2.0 greeting where it has one (RFC 15 and 37).
+const OTHER_TYPES: [(&str, Option<u8>); 16] = [
+    ("PAIR", Some(0)),
+    ("REQ", Some(3)),
+    ("REP", Some(4)),
+    ("DEALER", Some(5)),
+    ("ROUTER", Some(6)),
+    ("PULL", Some(7)),
+    ("PUSH", Some(8)),
+    ("CLIENT", None),
+    ("SERVER", None),
+    ("RADIO", None),
+    ("DISH", None),
+    ("SCATTER", None),
+    ("GATHER", None),
+    ("PEER", None),
+    ("CHANNEL", None),
+    ("STREAM", None),
+];
+
+/// The peer's handshake failed; the connection must be closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// The peer broke the protocol.
+    Protocol(ProtocolError),
+    /// The peer insists on another security mechanism than this side.
+    Mechanism {
+        /// The peer's.
+        peer: MechanismName,
+        /// This side's.
+        ours: MechanismName,
+    },
+    /// The peer's socket is not of a type that this side's socket talks to.
+    SocketType {
+        /// The peer's.
+        peer: PeerType,
+        /// This side's.
+        ours: SocketType,
+    },
+    /// The peer refused with an ERROR command. The reason is the peer's: at most 255 bytes, of any value.
+    Refused(Vec<u8>),
+}
+
+/// The socket type of a peer that does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerType {
+    /// A type of ZeroMQ, by its name.
+    Known(&'static str),
+    /// No type of ZeroMQ: the name's first bytes, at most 16, then zeros.
+    UnknownName([u8; 16]),
+    /// No type of ZeroMQ: a 2.0 peer's number.
+    UnknownNumber(u8),
+}
+
+impl PeerType {
+    pub(super) fn named(name: &[u8]) -> PeerType {
+        if let Some(known) = SocketType::from_name(name) {
+            return PeerType::Known(known.name());
+        }
+        if let Some((known, _)) = OTHER_TYPES.iter().find(|(known, _)| known.as_bytes() == name) {
+            return PeerType::Known(known);
+        }
+        let mut first = [0; 16];
+        first.iter_mut().zip(name).for_each(|(to, from)| *to = *from);
+        PeerType::UnknownName(first)
+    }
+
+    pub(super) fn numbered(number: u8) -> PeerType {
+        if let Some(known) = SocketType::from_byte_2_0(number) {
+            return PeerType::Known(known.name());
+        }
+        match OTHER_TYPES.iter().find(|(_, known)| *known == Some(number)) {
+            Some((name, _)) => PeerType::Known(name),
+            None => PeerType::UnknownNumber(number),
+        }
+    }
+}
+
+impl fmt::Display for PeerType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PeerType::Known(name) => f.write_str(name),
+            PeerType::UnknownName(first) => {
+                let end = first.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+                write!(f, "\"{}\"", first[..end].escape_ascii())
+            }
+            PeerType::UnknownNumber(number) => write!(f, "number {number}"),
+        }
+    }
+}
+
+impl HandshakeError {
+    /// What the ERROR command tells the peer.
+    pub(super) fn reason_for_peer(&self) -> String {
+        match self {
+            HandshakeError::SocketType { peer, ours } => {
+                format!("Socket-Type: {ours} does not talk to {peer}")
+            }
+            other => format!("{other}"),
+        }
+    }
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol(fault) => fault.fmt(f),
+            Self::Mechanism { peer, ours } => {
+                write!(f, "the peer insists on the security mechanism \"{peer}\", this side on \"{ours}\"")
+            }
+            Self::SocketType { peer, ours } => {
+                let fitting = if ours.publishes() { "SUB and XSUB" } else { "PUB and XPUB" };
+                write!(f, "the peer's socket type is {peer}; ours is {ours}, which talks to {fitting} only")
+            }
+            Self::Refused(reason) => {
+                write!(f, "the peer refused the connection: \"{}\"", reason.escape_ascii())
+            }
+        }
+    }
+}
+
+impl Error for HandshakeError {}
+
+impl From<ProtocolError> for HandshakeError {
+    fn from(fault: ProtocolError) -> Self {
+        HandshakeError::Protocol(fault)
+    }
+}
+
+impl From<MechanismError> for HandshakeError {
+    fn from(fault: MechanismError) -> Self {
+        match fault {
+            MechanismError::Protocol(fault) => HandshakeError::Protocol(fault),
+            MechanismError::Refused(reason) => HandshakeError::Refused(reason),
+        }
+    }
+}

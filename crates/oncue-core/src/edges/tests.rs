@@ -1,0 +1,136 @@
+//! The pending edges against the plain list of all edges, and the text form of a prefix.
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::ToString;
+
+use super::*;
+use crate::topic::index::rng::{Rng, for_seeds};
+
+fn prefix(number: usize) -> Prefix {
+    Prefix::from(&(number as u32).to_be_bytes()[..])
+}
+
+/// Flips the demand of random prefixes and reads some edges now and then.
+struct Watched {
+    edges: Edges,
+    wanted: BTreeSet<usize>,
+    told: BTreeSet<Prefix>,
+}
+
+impl Watched {
+    fn new(seed: u64) -> Watched {
+        Watched { edges: Edges::new(seed), wanted: BTreeSet::new(), told: BTreeSet::new() }
+    }
+
+    fn flip(&mut self, number: usize) {
+        let wanted = !self.wanted.remove(&number);
+        if wanted {
+            self.wanted.insert(number);
+        }
+        self.edges.push(prefix(number), wanted);
+    }
+
+    fn read(&mut self) -> bool {
+        let Some(Edge { prefix, wanted }) = self.edges.pop() else { return false };
+        let alternates = if wanted { self.told.insert(prefix) } else { self.told.remove(&prefix) };
+        assert!(alternates, "the watcher is told of changes alone");
+        true
+    }
+
+    fn read_all(&mut self) {
+        while self.read() {}
+        assert!(self.edges.is_empty());
+        assert!(self.told.iter().cloned().eq(self.wanted.iter().map(|&number| prefix(number))));
+    }
+}
+
+#[test]
+fn what_the_watcher_learns_is_true_in_the_end() {
+    for_seeds(200, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut watched = Watched::new(seed);
+        // The real bound would take long to reach for each seed.
+        for _ in 0..400 {
+            watched.edges.compact_at = watched.edges.compact_at.min(1 + rng.below(60));
+            watched.flip(rng.below(15));
+            if rng.below(3) == 0 {
+                watched.read();
+            }
+        }
+        watched.read_all();
+    });
+}
+
+#[test]
+fn a_compaction_nets_out_each_prefix() {
+    for_seeds(200, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut watched = Watched::new(seed);
+        for _ in 0..rng.below(100) {
+            watched.flip(rng.below(10));
+        }
+        let before: Vec<Edge> = watched.edges.pending.iter().cloned().collect();
+        let mut counts: BTreeMap<&Prefix, usize> = BTreeMap::new();
+        for edge in &before {
+            *counts.entry(&edge.prefix).or_default() += 1;
+        }
+        let is_last = |at: usize| before[at + 1..].iter().all(|later| later.prefix != before[at].prefix);
+        let stays = |&at: &usize| counts[&before[at].prefix] % 2 == 1 && is_last(at);
+        let naive: Vec<&Edge> = (0..before.len()).filter(stays).map(|at| &before[at]).collect();
+        watched.edges.compact();
+        assert!(watched.edges.pending.iter().eq(naive));
+    });
+}
+
+#[test]
+fn nothing_is_netted_out_below_the_bound() {
+    let mut watched = Watched::new(1);
+    for n in 0..EDGES_EXACT_MAX {
+        watched.flip(n % 2);
+    }
+    assert_eq!(watched.edges.len(), EDGES_EXACT_MAX);
+    for n in 0..EDGES_EXACT_MAX {
+        assert_eq!(watched.edges.pop(), Some(Edge { prefix: prefix(n % 2), wanted: n / 2 % 2 == 0 }));
+    }
+    assert_eq!(watched.edges.pop(), None);
+}
+
+#[test]
+fn an_unread_queue_is_bounded_by_the_prefixes() {
+    let mut watched = Watched::new(1);
+    let mut longest = 0;
+    for n in 0..5 * EDGES_EXACT_MAX {
+        watched.flip(n % 3);
+        longest = longest.max(watched.edges.len());
+    }
+    assert_eq!(longest, EDGES_EXACT_MAX);
+    watched.read_all();
+    // As many prefixes in force as pass the exact bound: twice as many edges at most.
+    for n in 0..6 * EDGES_EXACT_MAX {
+        watched.flip(if n < 2 * EDGES_EXACT_MAX { n } else { n % 5 });
+        assert!(watched.edges.len() <= 4 * EDGES_EXACT_MAX);
+    }
+    watched.read_all();
+    assert!(
+        watched.edges.compact_at == EDGES_EXACT_MAX
+            && watched.edges.pending.capacity() <= 2 * EDGES_EXACT_MAX
+    );
+}
+
+#[test]
+#[should_panic(expected = "the edges of a\\x00 alternate")]
+fn edges_that_do_not_alternate_are_a_broken_invariant() {
+    let mut edges = Edges::new(1);
+    edges.push(Prefix::from(&b"a\0"[..]), true);
+    edges.push(Prefix::from(&b"a\0"[..]), true);
+    edges.compact();
+}
+
+#[test]
+fn prefixes_are_shown_as_text() {
+    let shown = |bytes: &[u8]| Prefix::from(bytes).to_string();
+    assert_eq!(shown("prices/€ \"x\"".as_bytes()), "prices/€ \"x\"");
+    assert_eq!(shown(b"a\0\n\\\xff\x7f"), "a\\x00\\x0a\\x5c\\xff\\x7f");
+    assert_eq!(shown(b"\xe2\x82"), "\\xe2\\x82");
+    assert_eq!(format!("{:?}", Prefix::from(b"say \"\\\"".to_vec())), "\"say \\x22\\x5c\\x22\"");
+}

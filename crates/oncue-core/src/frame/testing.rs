@@ -1,0 +1,75 @@
+//! What the tests of this crate's protocol side share: reproducible randomness.
+
+use alloc::vec::Vec;
+
+/// A small generator of good enough numbers (SplitMix64).
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub(crate) fn new(seed: u64) -> Rng {
+        Rng(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `end`, which is not 0.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    /// True once in `n` times.
+    pub(crate) fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.next() as u8).collect()
+    }
+
+    /// A length that is often short, sometimes around the border between short and long frames.
+    pub(crate) fn body_len(&mut self) -> usize {
+        match self.below(10) {
+            0 => 250 + self.below(12),
+            1 => self.below(2000),
+            _ => self.below(20),
+        }
+    }
+
+    /// Changes, drops or doubles a few bytes.
+    pub(crate) fn damage(&mut self, bytes: &mut Vec<u8>) {
+        for _ in 0..1 + self.below(4) {
+            if bytes.is_empty() {
+                return;
+            }
+            let at = self.below(bytes.len());
+            match self.below(4) {
+                0 => drop(bytes.remove(at)),
+                1 => bytes.insert(at, self.next() as u8),
+                2 => bytes[at] ^= 1 << self.below(8),
+                _ => bytes[at] = self.next() as u8,
+            }
+        }
+    }
+}
+
+/// Runs `test` once per seed, and prints the seed with which it fails.
+pub(crate) fn for_seeds(seeds: u64, test: impl Fn(&mut Rng)) {
+    struct Shown(u64);
+    impl Drop for Shown {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                std::eprintln!("failed with seed {}", self.0);
+            }
+        }
+    }
+    for seed in 0..seeds {
+        let _shown = Shown(seed);
+        test(&mut Rng::new(seed));
+    }
+}

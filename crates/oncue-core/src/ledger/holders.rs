@@ -1,0 +1,92 @@
+//! The audiences that hold one prefix, as a number of 4 bytes. Knows neither prefixes nor peers.
+use alloc::vec::Vec;
+use core::slice;
+
+/// The audiences holding one prefix, at least one: the audience itself, or with `CROWD` the place of a list in
+/// [`Crowds`]. Most prefixes of a large ledger have one holder, so this is what a prefix costs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Holders(u32);
+
+const CROWD: u32 = 1 << 31;
+
+impl Holders {
+    pub(super) fn one(audience: u32) -> Holders {
+        // A peer takes tens of bytes, so memory ends long before its numbers do.
+        assert!(audience < CROWD, "fewer than 2^31 audiences");
+        Holders(audience)
+    }
+}
+
+/// The lists of the prefixes with more than one holder.
+#[derive(Default)]
+pub(super) struct Crowds {
+    /// Ascending, so that a prefix with very many holders is still searched quickly.
+    lists: Vec<Vec<u32>>,
+    free: Vec<u32>,
+}
+
+impl Crowds {
+    #[inline]
+    pub(super) fn of<'a>(&'a self, holders: &'a Holders) -> &'a [u32] {
+        if holders.0 & CROWD == 0 { slice::from_ref(&holders.0) } else { &self.lists[crowd(*holders)] }
+    }
+
+    pub(super) fn contains(&self, holders: Holders, audience: u32) -> bool {
+        self.of(&holders).binary_search(&audience).is_ok()
+    }
+
+    /// Adds `audience`, which must not be among the holders.
+    pub(super) fn add(&mut self, holders: &mut Holders, audience: u32) {
+        if holders.0 & CROWD == 0 {
+            let pair = [holders.0.min(audience), holders.0.max(audience)];
+            *holders = self.new_crowd(pair);
+            return;
+        }
+        let list = &mut self.lists[crowd(*holders)];
+        let at = list.binary_search(&audience).expect_err("a new holder");
+        list.insert(at, audience);
+    }
+
+    /// Takes `audience`, which must be among the holders, away. Returns false when it was the last one: the prefix has
+    /// no holders then, and `holders` must be dropped.
+    #[must_use]
+    pub(super) fn remove(&mut self, holders: &mut Holders, audience: u32) -> bool {
+        if holders.0 & CROWD == 0 {
+            assert_eq!(holders.0, audience, "the only holder");
+            return false;
+        }
+        let crowd = crowd(*holders);
+        let list = &mut self.lists[crowd];
+        let at = list.binary_search(&audience).expect("one of the holders");
+        list.remove(at);
+        if let &[last] = &list[..] {
+            self.lists[crowd] = Vec::new();
+            self.free.push(crowd as u32);
+            *holders = Holders(last);
+        }
+        true
+    }
+
+    pub(super) fn allocated_bytes(&self) -> usize {
+        let lists: usize = self.lists.iter().map(|list| list.capacity() * size_of::<u32>()).sum();
+        lists + self.lists.capacity() * size_of::<Vec<u32>>() + self.free.capacity() * size_of::<u32>()
+    }
+
+    fn new_crowd(&mut self, pair: [u32; 2]) -> Holders {
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.lists[id as usize] = pair.to_vec();
+                id
+            }
+            None => {
+                self.lists.push(pair.to_vec());
+                self.lists.len() as u32 - 1
+            }
+        };
+        Holders(id | CROWD)
+    }
+}
+
+fn crowd(holders: Holders) -> usize {
+    (holders.0 & !CROWD) as usize
+}

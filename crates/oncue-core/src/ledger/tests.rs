@@ -1,0 +1,305 @@
+//! The ledger against a plain set of pairs, with peers of several shards that come, change and go.
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use super::*;
+use crate::topic::index::rng::{Rng, for_seeds};
+
+const AMPLE: Quota = Quota { prefixes_max: 1000, prefix_bytes_max: 100_000 };
+
+type Set = BTreeSet<Vec<u8>>;
+
+struct Naive {
+    shard: u16,
+    token: u64,
+    set: Set,
+    /// Whether the peer was settled after its last change.
+    settled: bool,
+}
+
+struct Checked {
+    ledger: Ledger,
+    peers: BTreeMap<PeerId, Naive>,
+    /// What the demand events say is wanted.
+    told: Set,
+}
+
+impl Checked {
+    fn new(seed: u64) -> Checked {
+        Checked { ledger: Ledger::new(seed, AMPLE), peers: BTreeMap::new(), told: Set::new() }
+    }
+
+    fn pick(&self, rng: &mut Rng) -> Option<PeerId> {
+        let at = rng.below(self.peers.len().max(1));
+        self.peers.keys().nth(at).copied()
+    }
+
+    fn others_have(&self, peer: PeerId, prefix: &[u8]) -> bool {
+        self.peers.iter().any(|(&other, naive)| other != peer && naive.set.contains(prefix))
+    }
+
+    fn step(&mut self, rng: &mut Rng, prefix: Vec<u8>) {
+        let choice = rng.below(100);
+        match self.pick(rng) {
+            None => self.attach(rng),
+            Some(_) if choice < 4 && self.peers.len() < 12 => self.attach(rng),
+            Some(peer) if choice < 7 => self.detach(peer),
+            Some(peer) if choice < 50 => self.subscribe(peer, prefix),
+            Some(peer) if choice < 80 => self.cancel(peer, &prefix),
+            Some(peer) => {
+                self.ledger.settle(peer);
+                self.peers.get_mut(&peer).unwrap().settled = true;
+            }
+        }
+    }
+
+    fn attach(&mut self, rng: &mut Rng) {
+        let (shard, token) = (rng.below(2) as u16, rng.next());
+        let peer = self.ledger.attach(shard, token);
+        let naive = Naive { shard, token, set: Set::new(), settled: false };
+        assert!(self.peers.insert(peer, naive).is_none(), "the number of an attached peer was given away");
+    }
+
+    fn subscribe(&mut self, peer: PeerId, prefix: Vec<u8>) {
+        let others = self.others_have(peer, &prefix);
+        let naive = self.peers.get_mut(&peer).unwrap();
+        let expected = match (naive.set.insert(prefix.clone()), others) {
+            (false, _) => Change::None,
+            (true, true) => Change::Added,
+            (true, false) => Change::Wanted,
+        };
+        naive.settled &= expected == Change::None;
+        assert_eq!(self.ledger.subscribe(peer, &prefix), Ok(expected));
+        if expected == Change::Wanted {
+            assert!(self.told.insert(prefix));
+        }
+    }
+
+    fn cancel(&mut self, peer: PeerId, prefix: &[u8]) {
+        let others = self.others_have(peer, prefix);
+        let naive = self.peers.get_mut(&peer).unwrap();
+        let expected = match (naive.set.remove(prefix), others) {
+            (false, _) => Change::None,
+            (true, true) => Change::Removed,
+            (true, false) => Change::Unwanted,
+        };
+        naive.settled &= expected == Change::None;
+        assert_eq!(self.ledger.cancel(peer, prefix), expected);
+        if expected == Change::Unwanted {
+            assert!(self.told.remove(prefix));
+        }
+    }
+
+    fn detach(&mut self, peer: PeerId) {
+        self.peers.remove(&peer).unwrap();
+        let mut unwanted = Vec::new();
+        self.ledger.detach(peer, |prefix| unwanted.push(prefix.to_vec()));
+        for prefix in unwanted {
+            assert!(self.told.remove(&prefix), "each prefix ends once");
+        }
+    }
+
+    fn check_all(&self) {
+        let mut counts: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
+        for prefix in self.peers.values().flat_map(|naive| &naive.set) {
+            *counts.entry(prefix.clone()).or_default() += 1;
+        }
+        assert!(self.told.iter().eq(counts.keys()), "the events and the pairs agree");
+        assert_eq!(self.ledger.len(), counts.len());
+        assert_eq!(self.ledger.is_empty(), counts.is_empty());
+        assert_eq!(self.ledger.pairs(), counts.values().map(|&peers| u64::from(peers)).sum::<u64>());
+        assert_eq!(self.ledger.only_everything(), counts.keys().eq([&Vec::new()]));
+        assert_eq!(self.ledger.prefixes().count(), counts.len());
+        for (prefix, peers) in self.ledger.prefixes() {
+            assert_eq!(Some(&peers), counts.get(prefix));
+            assert_eq!(peers, self.ledger.peers_of(prefix));
+        }
+        self.check_audiences();
+    }
+
+    fn check_audiences(&self) {
+        let mut members: BTreeMap<AudienceId, Vec<PeerId>> = BTreeMap::new();
+        let mut settled: BTreeMap<(u16, &Set), AudienceId> = BTreeMap::new();
+        for (&peer, naive) in &self.peers {
+            assert_eq!(self.ledger.token(peer), naive.token);
+            let mut set = Set::new();
+            self.ledger.prefixes_of(peer, |prefix| assert!(set.insert(prefix.to_vec())));
+            assert_eq!(set, naive.set);
+            let audience = self.ledger.audience_of(peer);
+            assert_eq!(audience.is_none(), naive.set.is_empty());
+            let Some(audience) = audience else { continue };
+            assert!(audience.index() < self.ledger.audiences_end() as usize);
+            assert_eq!(self.ledger.shard_of(audience), naive.shard);
+            members.entry(audience).or_default().push(peer);
+            if naive.settled && naive.set.len() <= SETTLE_PREFIXES_MAX {
+                let first = *settled.entry((naive.shard, &naive.set)).or_insert(audience);
+                assert_eq!(first, audience, "equal sets, once settled, are one audience");
+            }
+        }
+        for (&audience, expected) in &members {
+            let mut peers = self.ledger.peers(audience).to_vec();
+            peers.sort();
+            assert_eq!(&peers, expected);
+            let equal = |&peer: &PeerId| self.peers[&peer].set == self.peers[&expected[0]].set;
+            assert!(expected.iter().all(equal), "the peers of an audience have equal sets");
+        }
+        let in_use = self.ledger.audiences.len() - self.ledger.audiences_free.len();
+        assert_eq!(in_use, members.len(), "no audience without peers");
+        let settled = self.ledger.audiences.iter().filter(|audience| audience.settled).count();
+        assert_eq!(self.ledger.settled.len(), settled);
+    }
+
+    fn check_topic(&self, topic: &[u8]) {
+        let mut audiences = BTreeSet::new();
+        self.ledger.for_each_audience(topic, |audience| {
+            audiences.insert(audience);
+        });
+        let mut peers: Vec<_> =
+            audiences.iter().flat_map(|&audience| self.ledger.peers(audience)).copied().collect();
+        peers.sort();
+        let wants = |naive: &Naive| naive.set.iter().any(|prefix| topic.starts_with(prefix));
+        let naive: Vec<_> =
+            self.peers.iter().filter(|(_, naive)| wants(naive)).map(|(&peer, _)| peer).collect();
+        assert_eq!(peers, naive);
+        assert_eq!(self.ledger.wanted(topic), !naive.is_empty());
+    }
+}
+
+#[test]
+fn agrees_with_a_set_of_pairs() {
+    for_seeds(200, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut checked = Checked::new(seed);
+        // Few short prefixes, so that sets meet again; or more, so that lists go stale and numbers are reused.
+        let len_max = 1 + rng.below(4);
+        for step in 0..400 {
+            let prefix = rng.bytes(len_max);
+            checked.step(&mut rng, prefix);
+            checked.check_topic(&rng.bytes(len_max + 2));
+            if step % 20 == 0 {
+                checked.check_all();
+            }
+        }
+        checked.check_all();
+        for peer in checked.peers.keys().copied().collect::<Vec<_>>() {
+            checked.detach(peer);
+        }
+        checked.check_all();
+        assert!(checked.told.is_empty());
+    });
+}
+
+#[test]
+fn large_sets_go_stale_and_recover() {
+    for_seeds(10, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut checked = Checked::new(seed);
+        checked.attach(&mut rng);
+        checked.attach(&mut rng);
+        for step in 0..4000 {
+            let prefix = (rng.below(400) as u16).to_be_bytes().to_vec();
+            let peer = checked.pick(&mut rng).unwrap();
+            // In turns mostly growing and mostly shrinking.
+            if (rng.below(10) < 8) == (step % 1000 < 500) {
+                checked.subscribe(peer, prefix);
+            } else {
+                checked.cancel(peer, &prefix);
+            }
+            if rng.below(10) == 0 {
+                checked.ledger.settle(peer);
+            }
+            if step % 200 == 0 {
+                checked.check_all();
+            }
+        }
+        let listed = checked.ledger.audiences.iter().map(|audience| audience.prefixes.len()).sum::<usize>();
+        assert!(listed as u64 <= 2 * checked.ledger.pairs() + 2 * SETTLE_PREFIXES_MAX as u64);
+        checked.check_all();
+    });
+}
+
+fn ledger() -> Ledger {
+    Ledger::new(1, AMPLE)
+}
+
+#[test]
+fn subscriptions_are_a_set_and_cancels_must_be_owned() {
+    let mut ledger = ledger();
+    let (a, b) = (ledger.attach(0, 10), ledger.attach(0, 20));
+    assert_eq!(ledger.subscribe(a, b"B"), Ok(Change::Wanted));
+    assert_eq!(ledger.subscribe(a, b"B"), Ok(Change::None));
+    assert_eq!(ledger.cancel(b, b"B"), Change::None);
+    assert_eq!(ledger.subscribe(b, b"B"), Ok(Change::Added));
+    assert_eq!((ledger.peers_of(b"B"), ledger.pairs(), ledger.len()), (2, 2, 1));
+    assert_eq!(ledger.cancel(a, b"B"), Change::Removed);
+    assert_eq!(ledger.cancel(a, b"B"), Change::None);
+    assert!(ledger.contains(b, b"B") && !ledger.contains(a, b"B"));
+    assert_eq!(ledger.cancel(b, b"B"), Change::Unwanted);
+    assert!(ledger.is_empty());
+}
+
+#[test]
+fn equal_sets_of_one_shard_share_an_audience() {
+    let mut ledger = ledger();
+    let peers: Vec<PeerId> = [0, 0, 1].map(|shard| ledger.attach(shard, 0)).to_vec();
+    for (n, &peer) in peers.iter().enumerate() {
+        // The order of arrival does not matter.
+        for prefix in if n == 0 { [b"a", b"b"] } else { [b"b", b"a"] } {
+            ledger.subscribe(peer, prefix).unwrap();
+        }
+        ledger.settle(peer);
+    }
+    assert_eq!(ledger.audience_of(peers[0]), ledger.audience_of(peers[1]));
+    assert_ne!(ledger.audience_of(peers[0]), ledger.audience_of(peers[2]));
+    ledger.cancel(peers[1], b"b");
+    assert_ne!(ledger.audience_of(peers[0]), ledger.audience_of(peers[1]));
+    assert!(ledger.contains(peers[0], b"b"));
+    ledger.subscribe(peers[1], b"b").unwrap();
+    ledger.settle(peers[1]);
+    assert_eq!(ledger.audience_of(peers[0]), ledger.audience_of(peers[1]));
+}
+
+#[test]
+fn sets_beyond_the_limit_stay_alone() {
+    let mut ledger = ledger();
+    let peers = [ledger.attach(0, 0), ledger.attach(0, 0)];
+    for (count, shared) in [(SETTLE_PREFIXES_MAX, true), (SETTLE_PREFIXES_MAX + 1, false)] {
+        for peer in peers {
+            for n in 0..count as u8 {
+                ledger.subscribe(peer, &[n]).unwrap();
+            }
+            ledger.settle(peer);
+        }
+        assert_eq!(ledger.audience_of(peers[0]) == ledger.audience_of(peers[1]), shared, "{count} prefixes");
+    }
+}
+
+#[test]
+fn quotas_are_per_peer_and_count_what_is_in_force() {
+    let mut ledger = Ledger::new(1, Quota { prefixes_max: 2, prefix_bytes_max: 10 });
+    let (a, b) = (ledger.attach(0, 0), ledger.attach(0, 0));
+    ledger.subscribe(a, b"12345678").unwrap();
+    let bytes = ledger.subscribe(a, b"123").unwrap_err();
+    assert_eq!(bytes, QuotaExceeded::PrefixBytes(10));
+    assert!(bytes.to_string().contains("at most 10 bytes in all (prefix_bytes_max)"));
+    ledger.subscribe(a, b"12").unwrap();
+    let prefixes = ledger.subscribe(a, b"").unwrap_err();
+    assert_eq!(prefixes, QuotaExceeded::Prefixes(2));
+    assert!(prefixes.to_string().contains("at most 2 prefixes (prefixes_max)"));
+    // What is in force already, or was refused, costs nothing.
+    assert_eq!(ledger.subscribe(a, b"12"), Ok(Change::None));
+    assert_eq!(ledger.subscribe(b, b"123"), Ok(Change::Wanted));
+    ledger.cancel(a, b"12345678");
+    assert_eq!(ledger.subscribe(a, b"34567890"), Ok(Change::Wanted));
+    assert_eq!(ledger.pairs(), 3);
+}
+
+#[test]
+#[should_panic(expected = "not attached")]
+fn a_detached_peer_is_a_broken_invariant() {
+    let mut ledger = ledger();
+    let peer = ledger.attach(0, 0);
+    ledger.detach(peer, |_| ());
+    ledger.cancel(peer, b"a");
+}

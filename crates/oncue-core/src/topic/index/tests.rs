@@ -1,0 +1,169 @@
+//! The index against a sorted map searched from end to end.
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use super::rng::{Rng, for_seeds};
+use super::*;
+
+struct Checked {
+    map: PrefixMap<u32>,
+    model: BTreeMap<Vec<u8>, u32>,
+}
+
+impl Checked {
+    fn step(&mut self, rng: &mut Rng) {
+        let prefix = rng.bytes(9);
+        let value = rng.next() as u32;
+        match rng.below(8) {
+            0 | 1 => {
+                let id = self.map.insert(&prefix, value).unwrap();
+                assert_eq!(self.map.prefix(id), Some(&prefix[..]));
+                self.model.insert(prefix, value);
+            }
+            2 | 3 => {
+                let known = self.model.contains_key(&prefix);
+                let (id, new) = self.map.get_or_insert_with(&prefix, || value).unwrap();
+                assert_eq!(new, !known);
+                assert_eq!(self.map.value(id), Some(&*self.model.entry(prefix).or_insert(value)));
+            }
+            4 | 5 => assert_eq!(self.map.remove(&prefix), self.model.remove(&prefix)),
+            6 => {
+                assert_eq!(self.map.get_mut(&prefix).copied(), self.model.get(&prefix).copied());
+                if let Some(old) = self.map.get_mut(&prefix) {
+                    *old = value;
+                    self.model.insert(prefix, value);
+                }
+            }
+            _ => self.check_topic(&rng.bytes(12)),
+        }
+    }
+
+    fn check_topic(&self, topic: &[u8]) {
+        let mut found = Vec::new();
+        self.map.for_each_match(topic, |id, value| {
+            assert_eq!(self.map.value(id), Some(value));
+            found.push((self.map.prefix(id).unwrap().to_vec(), *value));
+        });
+        let lengths: Vec<usize> = found.iter().map(|(prefix, _)| prefix.len()).collect();
+        assert!(lengths.is_sorted(), "the shortest match comes first");
+        found.sort();
+        let naive: Vec<_> = self.model.iter().filter(|(prefix, _)| topic.starts_with(prefix)).collect();
+        assert!(found.iter().map(|(prefix, value)| (prefix, value)).eq(naive.iter().copied()));
+        assert_eq!(self.map.matches_any(topic), !naive.is_empty());
+    }
+
+    fn check_all(&self) {
+        assert_eq!(self.map.len(), self.model.len());
+        assert_eq!(self.map.is_empty(), self.model.is_empty());
+        assert_eq!(self.map.bytes(), self.model.keys().map(|prefix| prefix.len() as u64).sum::<u64>());
+        assert_eq!(self.map.only_empty(), self.model.keys().eq([&Vec::new()]));
+        let ids: BTreeSet<EntryId> = self.map.iter().map(|(id, ..)| id).collect();
+        assert_eq!(ids.len(), self.model.len());
+        let mut all: Vec<_> = self.map.iter().map(|(_, prefix, value)| (prefix.to_vec(), *value)).collect();
+        all.sort();
+        assert!(all.iter().map(|(prefix, value)| (prefix, value)).eq(&self.model));
+    }
+}
+
+#[test]
+fn agrees_with_a_sorted_map() {
+    for_seeds(200, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut checked = Checked { map: PrefixMap::new(seed), model: BTreeMap::new() };
+        for _ in 0..400 {
+            checked.step(&mut rng);
+        }
+        checked.check_all();
+    });
+}
+
+#[test]
+fn compaction_keeps_every_entry() {
+    for_seeds(10, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut checked = Checked { map: PrefixMap::new(seed), model: BTreeMap::new() };
+        // Prefixes of one block and a tail, enough of them that removing most compacts several times.
+        for n in 0..3000_u32 {
+            let prefix = [&n.to_le_bytes()[..], &[7; 6]].concat();
+            checked.map.insert(&prefix, n).unwrap();
+            checked.model.insert(prefix, n);
+        }
+        let full_bytes = checked.map.allocated_bytes();
+        let mut prefixes: Vec<Vec<u8>> = checked.model.keys().cloned().collect();
+        for left in (100..prefixes.len()).rev() {
+            let prefix = prefixes.swap_remove(rng.below(left + 1));
+            assert_eq!(checked.map.remove(&prefix), checked.model.remove(&prefix));
+        }
+        checked.check_all();
+        assert!(checked.map.arena.len() < COMPACT_BYTES_MIN);
+        assert!(checked.map.allocated_bytes() < full_bytes * 2 / 3);
+        for prefix in &prefixes {
+            assert_eq!(checked.map.get(prefix), checked.model.get(prefix));
+        }
+    });
+}
+
+#[test]
+fn the_ids_of_removed_entries_name_nothing() {
+    let mut map = PrefixMap::new(1);
+    let id = map.insert(b"a", 1).unwrap();
+    assert_eq!(map.remove_id(id), Some(1));
+    assert_eq!((map.remove_id(id), map.value_mut(id)), (None, None));
+    assert_eq!((map.value(id), map.prefix(id)), (None, None));
+    assert_eq!(map.insert(b"b", 2), Ok(id), "the number is used again");
+}
+
+#[test]
+fn long_prefixes_match_to_the_last_byte() {
+    let mut map = PrefixMap::new(1);
+    let long = [b'x'; 300];
+    map.insert(&long, 1).unwrap();
+    map.insert(&long[..254], 2).unwrap();
+    map.insert(&long[..255], 3).unwrap();
+    map.insert(&[&long[..299], b"y"].concat(), 4).unwrap();
+    let mut found = Vec::new();
+    map.for_each_match(&[&long[..], b"z"].concat(), |_, value| found.push(*value));
+    assert_eq!(found, [2, 3, 1]);
+}
+
+#[test]
+fn a_full_arena_is_an_error_and_changes_nothing() {
+    let mut map = PrefixMap::new(1);
+    map.arena_bytes_max = 64;
+    map.insert(&[1; 31], 1).unwrap();
+    map.insert(&[2; 31], 2).unwrap();
+    let full = IndexFull { arena_bytes_max: 64 };
+    assert_eq!(map.insert(b"", 3), Err(full));
+    assert_eq!((map.len(), map.bytes(), map.get(b"")), (2, 62, None));
+    assert_eq!(map.insert(&[2; 31], 4).map(|id| map.value(id).copied()), Ok(Some(4)));
+    // What was removed makes room again.
+    map.remove(&[1; 31]);
+    map.insert(&[3; 31], 5).unwrap();
+    assert_eq!(map.get(&[2; 31]), Some(&4));
+    assert!(full.to_string().contains("64 bytes"));
+}
+
+#[test]
+fn the_walk_hashes_every_prefix_as_if_alone() {
+    for_seeds(50, |seed| {
+        let hash = PrefixHash::new(seed);
+        let topic: Vec<u8> = (0..40).map(|n: u8| n.wrapping_mul(7).wrapping_add(seed as u8)).collect();
+        for end in 0..=topic.len() {
+            let mut walk = hash.walk(&topic[..end]);
+            for len in 0..=end {
+                assert_eq!(walk.at(len), hash.hash(&topic[..len]), "length {len} of {end}");
+            }
+        }
+    });
+}
+
+#[test]
+fn the_hash_tells_zeros_and_seeds_apart() {
+    let hash = PrefixHash::new(5);
+    let mut seen = BTreeSet::new();
+    for len in 0..64 {
+        assert!(seen.insert(hash.hash(&[0; 64][..len])), "{len} zero bytes");
+        assert!(seen.insert(PrefixHash::new(6).hash(&[0; 64][..len])), "{len} zero bytes, other seed");
+    }
+}

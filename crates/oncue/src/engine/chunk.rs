@@ -1,0 +1,207 @@
+//! Chunks and runs: messages in wire encoding, written once and shared by everyone who sends them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// A chunk is closed when it has grown to this.
+pub(crate) const CHUNK_BYTES: usize = 256 << 10;
+
+/// Consecutive messages in wire encoding, and where each ends. A chunk without messages carries a connection's own
+/// bytes: a greeting, commands.
+pub(crate) struct Chunk {
+    bytes: Buffer,
+    ends: Vec<u32>,
+}
+
+enum Buffer {
+    Own(Vec<u8>),
+    Shared(Bytes),
+}
+
+impl Chunk {
+    /// `ends` are ascending and the last one is the length of `bytes`.
+    pub(crate) fn new(bytes: Vec<u8>, ends: Vec<u32>) -> Chunk {
+        debug_assert_eq!(ends.last().copied().unwrap_or(bytes.len() as u32) as usize, bytes.len());
+        Chunk { bytes: Buffer::Own(bytes), ends }
+    }
+
+    /// One message that is shared, not copied.
+    pub(crate) fn shared(wire: Bytes) -> Chunk {
+        let end = wire.len() as u32;
+        Chunk { bytes: Buffer::Shared(wire), ends: vec![end] }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match &self.bytes {
+            Buffer::Own(bytes) => bytes,
+            Buffer::Shared(bytes) => bytes,
+        }
+    }
+
+    /// How many messages it holds.
+    pub(crate) fn len(&self) -> u32 {
+        self.ends.len() as u32
+    }
+
+    /// Where message `index` starts; for `len()` the end of the chunk.
+    pub(crate) fn start(&self, index: u32) -> u32 {
+        match index {
+            0 => 0,
+            i => self.ends[i as usize - 1],
+        }
+    }
+
+    pub(crate) fn message(&self, index: u32) -> &[u8] {
+        &self.bytes()[self.start(index) as usize..self.ends[index as usize] as usize]
+    }
+
+    /// The first message, at or after `from`, that ends after byte `at`.
+    fn message_at(&self, from: u32, at: u32) -> u32 {
+        from + self.ends[from as usize..].partition_point(|&end| end <= at) as u32
+    }
+
+    /// Its buffers, emptied, to be filled again.
+    pub(crate) fn recycle(self) -> Option<(Vec<u8>, Vec<u32>)> {
+        match self {
+            Chunk { bytes: Buffer::Own(mut bytes), mut ends } => {
+                bytes.clear();
+                ends.clear();
+                Some((bytes, ends))
+            }
+            Chunk { bytes: Buffer::Shared(_), .. } => None,
+        }
+    }
+}
+
+/// Consecutive messages of one chunk, and how far they are written.
+#[derive(Clone)]
+pub(crate) struct Run {
+    chunk: Arc<Chunk>,
+    /// The first message that is not written whole, and the one after the last.
+    first: u32,
+    last: u32,
+    /// The next byte to write, and the one after the last.
+    at: u32,
+    end: u32,
+}
+
+impl Run {
+    /// Messages `first..last` of a chunk.
+    pub(crate) fn new(chunk: Arc<Chunk>, first: u32, last: u32) -> Run {
+        let (at, end) = (chunk.start(first), chunk.start(last));
+        Run { chunk, first, last, at, end }
+    }
+
+    /// Bytes that are no message.
+    pub(crate) fn control(bytes: Vec<u8>) -> Run {
+        let end = bytes.len() as u32;
+        Run { chunk: Arc::new(Chunk::new(bytes, Vec::new())), first: 0, last: 0, at: 0, end }
+    }
+
+    /// The bytes that are not written yet.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.chunk.bytes()[self.at as usize..self.end as usize]
+    }
+
+    pub(crate) fn bytes_left(&self) -> u64 {
+        u64::from(self.end - self.at)
+    }
+
+    /// How many messages are not written whole.
+    pub(crate) fn messages(&self) -> u64 {
+        u64::from(self.last - self.first)
+    }
+
+    /// How many bytes are left of the first message.
+    pub(crate) fn first_message_bytes(&self) -> u64 {
+        match self.first < self.last {
+            true => u64::from(self.chunk.start(self.first + 1) - self.at),
+            false => self.bytes_left(),
+        }
+    }
+
+    /// Whether it stands at a border between two messages.
+    fn at_border(&self) -> bool {
+        self.first == self.last || self.at == self.chunk.start(self.first)
+    }
+
+    /// Notes that `bytes` more are written; yields how many messages that completed.
+    pub(crate) fn advance(&mut self, bytes: u64) -> u64 {
+        debug_assert!(bytes <= self.bytes_left());
+        self.at += bytes as u32;
+        if self.first == self.last {
+            return 0;
+        }
+        let first = if self.at == self.end { self.last } else { self.chunk.message_at(self.first, self.at) };
+        let done = first - self.first;
+        self.first = first;
+        u64::from(done)
+    }
+
+    /// Shortens the run to at most `messages` and `bytes`, but never within a message, and never to less than a
+    /// message that is partly written. Yields how many messages were cut off.
+    pub(crate) fn truncate(&mut self, messages: u64, bytes: u64) -> u64 {
+        let all = self.messages();
+        if all <= messages && self.bytes_left() <= bytes || all == 0 {
+            return 0;
+        }
+        let mut keep = all.min(messages) as u32;
+        let limit = u64::from(self.at).saturating_add(bytes);
+        while keep > 0 && u64::from(self.chunk.start(self.first + keep)) > limit {
+            // Few steps where messages are large; where they are small the jump by halves finds the place.
+            keep = if keep > 64 && u64::from(self.chunk.start(self.first + keep / 2)) > limit {
+                keep / 2
+            } else {
+                keep - 1
+            };
+        }
+        if !self.at_border() {
+            keep = keep.max(1);
+        }
+        self.last = self.first + keep;
+        self.end = self.chunk.start(self.last).max(self.at);
+        all - u64::from(keep)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(sizes: &[u32]) -> Run {
+        let mut ends = Vec::new();
+        let mut end = 0;
+        for size in sizes {
+            end += size;
+            ends.push(end);
+        }
+        let last = sizes.len() as u32;
+        Run::new(Arc::new(Chunk::new(vec![7; end as usize], ends)), 0, last)
+    }
+
+    #[test]
+    fn advance_counts_whole_messages() {
+        let mut r = run(&[3, 4, 5]);
+        assert_eq!((r.advance(2), r.messages()), (0, 3));
+        assert_eq!((r.advance(1), r.messages()), (1, 2));
+        assert_eq!((r.advance(5), r.messages()), (1, 1));
+        assert_eq!((r.advance(4), r.messages(), r.bytes_left()), (1, 0, 0));
+    }
+
+    #[test]
+    fn truncate_cuts_at_borders_and_keeps_what_is_begun() {
+        let mut r = run(&[3, 4, 5]);
+        assert_eq!((r.truncate(2, 100), r.bytes_left()), (1, 7));
+        let mut r = run(&[3, 4, 5]);
+        assert_eq!((r.truncate(9, 6), r.bytes_left()), (2, 3));
+        let mut r = run(&[3, 4, 5]);
+        r.advance(1);
+        assert_eq!((r.truncate(0, 0), r.bytes_left()), (2, 2));
+        let mut r = run(&[3, 4, 5]);
+        r.advance(3);
+        assert_eq!((r.truncate(0, 100), r.messages(), r.bytes_left()), (2, 0, 0));
+        let mut r = run(&[1; 1000]);
+        assert_eq!((r.truncate(1000, 10), r.bytes_left()), (990, 10));
+    }
+}

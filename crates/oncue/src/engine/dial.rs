@@ -1,0 +1,218 @@
+//! How a shard comes by its peers: listening and accepting, connecting and connecting again.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::hub::Hub;
+use super::mailbox::Accepted;
+use super::peer::{End, Peer};
+use super::shard::{Shard, link_token, peer_token};
+use super::timers::Timer;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Result};
+use crate::net::{Net, Stream};
+
+/// How long a listener rests when the system has no more descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// One endpoint that a socket is bound or connected to.
+pub(crate) struct Link<L> {
+    pub(crate) uid: u64,
+    hub: Arc<Hub>,
+    /// As the user wrote it, and as it came out.
+    asked: Endpoint,
+    resolved: Endpoint,
+    kind: Kind<L>,
+}
+
+enum Kind<L> {
+    Listener(L),
+    Dialer {
+        /// Tries in a row that came to nothing.
+        failures: u32,
+    },
+}
+
+impl<L> Link<L> {
+    fn is(&self, hub: &Hub, endpoint: &Endpoint, listener: bool) -> bool {
+        self.hub.id == hub.id
+            && (self.asked == *endpoint || self.resolved == *endpoint)
+            && matches!(self.kind, Kind::Listener(_)) == listener
+    }
+}
+
+impl<N: Net> Shard<N> {
+    /// Listens for a socket; yields the endpoint with its wildcards resolved.
+    pub(crate) fn bind(&mut self, hub: &Arc<Hub>, at: &Endpoint) -> Result<Endpoint> {
+        let entry = self.links.vacant_key();
+        let (listener, resolved) = self
+            .net
+            .listen(at, link_token(entry))
+            .map_err(|e| Error::io(format!("cannot bind {at}{}", remedy(&e)), e))?;
+        let uid = self.uid();
+        self.serve(hub);
+        let kind = Kind::Listener(listener);
+        self.links.insert(Link {
+            uid,
+            hub: hub.clone(),
+            asked: at.clone(),
+            resolved: resolved.clone(),
+            kind,
+        });
+        Ok(resolved)
+    }
+
+    /// Connects a socket, now and whenever the connection is lost.
+    pub(crate) fn connect(&mut self, hub: &Arc<Hub>, to: &Endpoint, now: Duration) {
+        self.now = self.now.max(now);
+        let uid = self.uid();
+        self.serve(hub);
+        let kind = Kind::Dialer { failures: 0 };
+        let link = Link { uid, hub: hub.clone(), asked: to.clone(), resolved: to.clone(), kind };
+        let slot = self.links.insert(link);
+        self.dial(slot, uid);
+    }
+
+    /// Whether the socket is connected to the endpoint already, or trying to.
+    pub(crate) fn dials(&self, hub: &Hub, to: &Endpoint) -> bool {
+        self.links.iter().any(|(_, link)| link.is(hub, to, false))
+    }
+
+    /// Stops listening; the peers that came by it stay. `false` if there is no such listener here.
+    pub(crate) fn unbind(&mut self, hub: &Hub, at: &Endpoint) -> bool {
+        let Some(slot) = self.links.iter().find(|(_, link)| link.is(hub, at, true)).map(|(slot, _)| slot)
+        else {
+            return false;
+        };
+        self.unlink(slot);
+        true
+    }
+
+    /// Ends the connection and tries no more. `false` if there is no such dialer here.
+    pub(crate) fn disconnect(&mut self, hub: &Hub, to: &Endpoint) -> bool {
+        let Some((slot, uid)) =
+            self.links.iter().find(|(_, link)| link.is(hub, to, false)).map(|(slot, link)| (slot, link.uid))
+        else {
+            return false;
+        };
+        self.links.remove(slot);
+        let peers = self.peers.iter().filter(|(_, p)| p.dialer == Some(slot) && p.link == uid);
+        for slot in peers.map(|(slot, _)| slot).collect::<Vec<_>>() {
+            self.end(slot, End::Lost);
+        }
+        true
+    }
+
+    /// Ends all listening and dialling of a socket; its connections stay.
+    pub(super) fn unlink_all(&mut self, hub: &Hub) {
+        let links = self.links.iter().filter(|(_, link)| link.hub.id == hub.id);
+        for slot in links.map(|(slot, _)| slot).collect::<Vec<_>>() {
+            self.unlink(slot);
+        }
+    }
+
+    fn unlink(&mut self, slot: usize) {
+        if let Kind::Listener(listener) = self.links.remove(slot).kind {
+            self.net.unlisten(listener);
+        }
+    }
+
+    /// Accepts all who wait, and shares them out.
+    pub(super) fn accept(&mut self, slot: usize) {
+        loop {
+            let Some(link) = self.links.get_mut(slot) else { return };
+            let Kind::Listener(listener) = &mut link.kind else { return };
+            match self.net.accept(listener) {
+                Ok(stream) => {
+                    let accepted = Accepted { hub: link.hub.clone(), stream, listener: link.uid };
+                    let shard = self.next_shard % self.mailboxes.len();
+                    self.next_shard = shard + 1;
+                    match shard == usize::from(self.index) {
+                        true => self.adopt(accepted),
+                        false => self.mailboxes[shard].adopt(accepted),
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e)
+                    if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+                Err(_) => {
+                    let uid = link.uid;
+                    return self.timers.set(self.now + ACCEPT_PAUSE, Timer::Accept { slot, uid });
+                }
+            }
+        }
+    }
+
+    /// Takes an accepted stream.
+    pub(super) fn adopt(&mut self, accepted: Accepted<N::Stream>) {
+        let Accepted { hub, mut stream, listener } = accepted;
+        let slot = self.peers.vacant_key();
+        if hub.is_closed() || self.net.adopt(&mut stream, peer_token(slot)).is_err() {
+            return self.net.release(stream);
+        }
+        self.serve(&hub);
+        let uid = self.uid();
+        self.peers.insert(Peer::new(uid, hub, listener, None, stream));
+        self.start(slot);
+    }
+
+    /// Tries to connect.
+    pub(super) fn dial(&mut self, slot: usize, uid: u64) {
+        let Some(link) = self.links.get(slot).filter(|link| link.uid == uid) else { return };
+        let hub = link.hub.clone();
+        let peer_slot = self.peers.vacant_key();
+        match self.net.connect(&link.resolved, peer_token(peer_slot)) {
+            Ok(stream) => {
+                let (peer_uid, time) = (self.uid(), hub.options.handshake_timeout);
+                self.timers.set(self.now + time, Timer::Handshake { slot: peer_slot, uid: peer_uid });
+                self.peers.insert(Peer::new(peer_uid, hub, uid, Some(slot), stream));
+                // Some streams are there at once; the others are reported.
+                match self.peers[peer_slot].stream.connected() {
+                    Ok(true) => self.start(peer_slot),
+                    Ok(false) => {}
+                    Err(_) => self.end(peer_slot, End::Lost),
+                }
+            }
+            Err(_) => self.redial(Some(slot), uid),
+        }
+    }
+
+    /// A dialer's peer is through its handshake.
+    pub(super) fn connected(&mut self, slot: usize, uid: u64) {
+        if let Some(link) = self.links.get_mut(slot).filter(|link| link.uid == uid) {
+            link.kind = Kind::Dialer { failures: 0 };
+        }
+    }
+
+    /// A dialer's connection is over, or came to nothing: tries again after a pause that doubles each time, less up
+    /// to half of it by chance, so that many who lost the same peer do not come back at once.
+    pub(super) fn redial(&mut self, slot: Option<usize>, uid: u64) {
+        let Some(slot) = slot else { return };
+        let chance = self.chance();
+        let Some(link) = self.links.get_mut(slot).filter(|link| link.uid == uid) else { return };
+        let Kind::Dialer { failures } = &mut link.kind else { return };
+        let options = &link.hub.options;
+        let doubled = options.reconnect_min.saturating_mul(1 << (*failures).min(20));
+        *failures += 1;
+        let pause = doubled.min(options.reconnect_max).mul_f64(1.0 - chance / 2.0);
+        self.timers.set(self.now + pause, Timer::Redial { slot, uid });
+    }
+
+    /// A number from 0 to 1 (xorshift).
+    fn chance(&mut self) -> f64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => " (choose another, or end whoever uses it)",
+        io::ErrorKind::PermissionDenied => " (choose a port above 1023, or a directory you may write to)",
+        io::ErrorKind::AddrNotAvailable => " (this machine has no such address)",
+        _ => "",
+    }
+}

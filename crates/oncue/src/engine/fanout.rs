@@ -1,0 +1,211 @@
+//! From messages to audiences: each message is matched once, and consecutive messages for one audience become one
+//! run. No stream is touched here.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use oncue_core::frame;
+use oncue_core::ledger::{AudienceId, Ledger};
+
+use super::chunk::{Chunk, Run};
+
+/// A run that is at least this part of its chunk is referenced; a shorter one is copied, so that a slow peer which
+/// waits for a few messages does not keep whole chunks alive.
+const REFERENCE_PART: usize = 8;
+
+/// The runs of one batch, per audience of one shard.
+#[derive(Default)]
+pub(crate) struct Fanout {
+    shard: u16,
+    /// By audience id.
+    parcels: Vec<Parcel>,
+    /// The audiences that the batch reaches.
+    touched: Vec<AudienceId>,
+    /// The audiences of the message looked at last.
+    hits: Vec<AudienceId>,
+    batch: u64,
+}
+
+/// What one batch holds for one audience.
+#[derive(Default)]
+struct Parcel {
+    /// The batch that it belongs to; older ones are empty.
+    batch: u64,
+    /// Messages that may still be added.
+    room: u64,
+    runs: Vec<Run>,
+    /// Consecutive messages of `chunk` that are not in `runs` yet.
+    open: Range<u32>,
+    chunk: u32,
+    /// Copies of short runs, in order, behind `runs`.
+    tail: Vec<u8>,
+    tail_ends: Vec<u32>,
+}
+
+/// A place among the messages of a batch: the next one to look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) chunk: usize,
+    pub(crate) message: u32,
+}
+
+impl Fanout {
+    pub(crate) fn new(shard: u16) -> Fanout {
+        Fanout { shard, ..Fanout::default() }
+    }
+
+    /// Matches the messages from `place` on, up to the first one that an audience has no `room` for, which is asked
+    /// once per audience. Yields that message's place; `chunks.len()` when all are matched.
+    pub(crate) fn route(
+        &mut self,
+        ledger: &Ledger,
+        chunks: &[Arc<Chunk>],
+        mut place: Place,
+        mut room: impl FnMut(AudienceId) -> u64,
+    ) -> Place {
+        self.batch += 1;
+        self.touched.clear();
+        let end = ledger.audiences_end() as usize;
+        if self.parcels.len() < end {
+            self.parcels.resize_with(end, Parcel::default);
+        }
+        let everything = ledger.only_everything();
+        if everything {
+            self.find(ledger, b"");
+        }
+        while place.chunk < chunks.len() {
+            let chunk = &chunks[place.chunk];
+            place.message = match everything {
+                true => self.add(chunks, place, chunk.len(), &mut room),
+                false => self.route_chunk(ledger, chunks, place, &mut room),
+            };
+            if place.message < chunk.len() {
+                break;
+            }
+            place = Place { chunk: place.chunk + 1, message: 0 };
+        }
+        self.seal(chunks);
+        place
+    }
+
+    /// Matches the rest of one chunk; yields the first message that was not added.
+    fn route_chunk(
+        &mut self,
+        ledger: &Ledger,
+        chunks: &[Arc<Chunk>],
+        place: Place,
+        room: &mut impl FnMut(AudienceId) -> u64,
+    ) -> u32 {
+        let chunk = &chunks[place.chunk];
+        let mut first = place.message;
+        while first < chunk.len() {
+            let topic = frame::topic(chunk.message(first));
+            self.find(ledger, topic);
+            let mut last = first + 1;
+            while last < chunk.len() && frame::topic(chunk.message(last)) == topic {
+                last += 1;
+            }
+            let added = self.add(chunks, Place { chunk: place.chunk, message: first }, last, room);
+            if added < last {
+                return added;
+            }
+            first = last;
+        }
+        first
+    }
+
+    /// Looks up the audiences of a topic that this shard serves, each once.
+    fn find(&mut self, ledger: &Ledger, topic: &[u8]) {
+        let Fanout { hits, shard, .. } = self;
+        hits.clear();
+        ledger.for_each_audience(topic, |audience| {
+            if ledger.shard_of(audience) == *shard {
+                hits.push(audience);
+            }
+        });
+        if hits.len() > 1 {
+            hits.sort_unstable();
+            hits.dedup();
+        }
+    }
+
+    /// Adds messages up to `last` for the audiences found; yields the first one that was not added.
+    fn add(
+        &mut self,
+        chunks: &[Arc<Chunk>],
+        place: Place,
+        last: u32,
+        room: &mut impl FnMut(AudienceId) -> u64,
+    ) -> u32 {
+        let mut count = u64::from(last - place.message);
+        for &id in &self.hits {
+            let parcel = &mut self.parcels[id.index()];
+            if parcel.batch != self.batch {
+                *parcel = Parcel { batch: self.batch, room: room(id), ..Parcel::default() };
+                self.touched.push(id);
+            }
+            count = count.min(parcel.room);
+        }
+        let last = place.message + count as u32;
+        if count > 0 {
+            for &id in &self.hits {
+                self.parcels[id.index()].add(chunks, place.chunk as u32, place.message..last);
+            }
+        }
+        last
+    }
+
+    fn seal(&mut self, chunks: &[Arc<Chunk>]) {
+        for &id in &self.touched {
+            let parcel = &mut self.parcels[id.index()];
+            parcel.close(chunks);
+            parcel.seal_tail();
+        }
+    }
+
+    /// The audiences that the batch reaches, with their runs. Leaves nothing behind.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (AudienceId, Vec<Run>)> {
+        let parcels = &mut self.parcels;
+        self.touched.drain(..).map(|id| (id, std::mem::take(&mut parcels[id.index()].runs)))
+    }
+}
+
+impl Parcel {
+    fn add(&mut self, chunks: &[Arc<Chunk>], chunk: u32, messages: Range<u32>) {
+        self.room -= u64::from(messages.end - messages.start);
+        if self.chunk == chunk && self.open.end == messages.start {
+            self.open.end = messages.end;
+        } else {
+            self.close(chunks);
+            self.chunk = chunk;
+            self.open = messages;
+        }
+    }
+
+    /// Moves the open messages to where they belong: a long run by reference, a short one by copy.
+    fn close(&mut self, chunks: &[Arc<Chunk>]) {
+        let open = std::mem::take(&mut self.open);
+        if open.is_empty() {
+            return;
+        }
+        let chunk = &chunks[self.chunk as usize];
+        let (start, end) = (chunk.start(open.start), chunk.start(open.end));
+        if (end - start) as usize * REFERENCE_PART >= chunk.bytes().len() {
+            self.seal_tail();
+            self.runs.push(Run::new(chunk.clone(), open.start, open.end));
+            return;
+        }
+        let base = self.tail.len() as u32;
+        self.tail.extend_from_slice(&chunk.bytes()[start as usize..end as usize]);
+        self.tail_ends.extend((open.start + 1..=open.end).map(|i| base + chunk.start(i) - start));
+    }
+
+    fn seal_tail(&mut self) {
+        if self.tail_ends.is_empty() {
+            return;
+        }
+        let chunk = Chunk::new(std::mem::take(&mut self.tail), std::mem::take(&mut self.tail_ends));
+        let last = chunk.len();
+        self.runs.push(Run::new(Arc::new(chunk), 0, last));
+    }
+}

@@ -1,0 +1,335 @@
+//! What one socket's handles and all shards share: the ledger, the subscriptions, the boxes between threads.
+//! Nothing here touches a stream.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::task::Waker;
+
+use oncue_core::connection::SocketType;
+use oncue_core::edges::{Edges, Prefix};
+use oncue_core::ledger::{Change, Ledger, PeerId, Quota, QuotaExceeded};
+use oncue_core::subscriptions::Subscriptions;
+
+use super::inbound::Inbound;
+use super::mailbox::{Note, Port};
+use super::outbox::{Bound, MESSAGE_BYTES_MAX, Outbox, Pushed};
+use crate::error::{Error, Result};
+use crate::msg::Frames;
+use crate::op::Waiters;
+use crate::options::{OnFull, Options};
+use crate::stats::SocketStats;
+use crate::{lock, read_lock, write_lock};
+
+/// One socket.
+pub(crate) struct Hub {
+    pub(crate) id: u64,
+    pub(crate) socket_type: SocketType,
+    pub(crate) options: Options,
+    /// The own subscriptions of a SUB or XSUB.
+    pub(crate) subscriptions: RwLock<Subscriptions>,
+    pub(crate) outbox: Outbox,
+    pub(crate) inbound: Inbound,
+    pub(crate) counters: Counters,
+    /// Those who wait for room in the outbox.
+    pub(crate) room: Waiters,
+    demand: RwLock<Demand>,
+    /// The XPUB user's own queue of demand events; who waits for messages waits for these too.
+    pub(crate) edges: Option<Arc<Watch>>,
+    ports: Vec<Arc<dyn Port>>,
+    /// By shard, up to which version its peers know our subscriptions.
+    told: Vec<AtomicU64>,
+    seed: u64,
+    closed: AtomicBool,
+    /// Shards that still serve the socket, once it is closed.
+    open_shards: AtomicUsize,
+    pub(crate) done: Waiters,
+}
+
+/// Counts, kept without a lock.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) peers: AtomicU64,
+    pub(crate) sent: AtomicU64,
+    pub(crate) inbox_full: AtomicU64,
+    pub(crate) delivered: AtomicU64,
+    pub(crate) missed: AtomicU64,
+    pub(crate) received: AtomicU64,
+    pub(crate) received_missed: AtomicU64,
+    pub(crate) peers_lost: AtomicU64,
+    pub(crate) peers_refused: AtomicU64,
+}
+
+/// The ledger and those who watch it.
+struct Demand {
+    ledger: Ledger,
+    watches: Vec<Weak<Watch>>,
+}
+
+/// A queue of demand events for one who watches.
+pub(crate) struct Watch {
+    edges: Mutex<Edges>,
+    pub(crate) waiters: Arc<Waiters>,
+}
+
+impl Watch {
+    fn new(seed: u64, waiters: Arc<Waiters>) -> Arc<Watch> {
+        Arc::new(Watch { edges: Mutex::new(Edges::new(seed)), waiters })
+    }
+
+    /// The next event: a prefix, and whether it is wanted now.
+    pub(crate) fn pop(&self) -> Option<(Prefix, bool)> {
+        lock(&self.edges).pop().map(|edge| (edge.prefix, edge.wanted))
+    }
+}
+
+impl Hub {
+    /// A socket that the shards behind `ports` serve. `seed` keys its hashes.
+    pub(crate) fn new(
+        id: u64,
+        socket_type: SocketType,
+        options: Options,
+        ports: Vec<Arc<dyn Port>>,
+        seed: u64,
+    ) -> Arc<Hub> {
+        let quota = Quota { prefixes_max: options.prefixes_max, prefix_bytes_max: options.prefix_bytes_max };
+        let bound = Bound {
+            bytes_max: options.inbox_bytes_max,
+            messages_min: u64::from(options.send_hwm),
+            bytes_most: options.queue_bytes_max.max(options.inbox_bytes_max),
+        };
+        let inbound = Inbound::default();
+        let edges = (socket_type == SocketType::XPub).then(|| Watch::new(seed, inbound.waiters.clone()));
+        let watches = edges.iter().map(Arc::downgrade).collect();
+        Arc::new(Hub {
+            id,
+            socket_type,
+            subscriptions: RwLock::new(Subscriptions::new(seed)),
+            outbox: Outbox::new(bound),
+            inbound,
+            counters: Counters::default(),
+            room: Waiters::default(),
+            demand: RwLock::new(Demand { ledger: Ledger::new(seed, quota), watches }),
+            edges,
+            open_shards: AtomicUsize::new(ports.len()),
+            told: ports.iter().map(|_| AtomicU64::new(0)).collect(),
+            ports,
+            seed,
+            closed: AtomicBool::new(false),
+            done: Waiters::default(),
+            options,
+        })
+    }
+
+    /// Whether messages go out to peers by the ledger: all but SUB. (An XSUB's peers get everything.)
+    pub(crate) fn sends(&self) -> bool {
+        self.socket_type != SocketType::Sub
+    }
+
+    /// Whether peers subscribe here.
+    pub(crate) fn publishes(&self) -> bool {
+        matches!(self.socket_type, SocketType::Pub | SocketType::XPub)
+    }
+
+    /// Whether this side subscribes.
+    pub(crate) fn subscribes(&self) -> bool {
+        matches!(self.socket_type, SocketType::Sub | SocketType::XSub)
+    }
+
+    /// The largest message taken from a peer, in bytes on the wire.
+    pub(crate) fn message_bytes_max(&self) -> u64 {
+        let default = if self.publishes() { 16 << 20 } else { 1 << 30 };
+        self.options.message_bytes_max.unwrap_or(default).min(MESSAGE_BYTES_MAX as u64)
+    }
+
+    /// Queues a message for whoever wants it.
+    pub(crate) fn send(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
+        self.check_open()?;
+        match self.outbox.push(frames) {
+            Pushed::Queued { tell } => {
+                self.tell(tell);
+                self.counters.sent.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Pushed::Nobody => Ok(()),
+            Pushed::Full if self.options.on_full == OnFull::Refuse => Err(Error::full()),
+            Pushed::Full => {
+                self.counters.inbox_full.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Pushed::TooLarge => Err(Error::misuse("the message is larger than 2 GiB; send it in parts")),
+        }
+    }
+
+    fn tell(self: &Arc<Self>, mut shards: u64) {
+        while shards != 0 {
+            let shard = shards.trailing_zeros() as usize;
+            self.ports[shard].mail(Note::Outbox(self.clone()));
+            shards &= shards - 1;
+        }
+    }
+
+    /// Leaves a note for every shard.
+    pub(crate) fn mail_all(&self, note: impl Fn() -> Note) {
+        self.ports.iter().for_each(|port| port.mail(note()));
+    }
+
+    pub(crate) fn port(&self, shard: u16) -> Arc<dyn Port> {
+        self.ports[usize::from(shard)].clone()
+    }
+
+    /// The ledger, to be read.
+    pub(crate) fn ledger(&self) -> LedgerGuard<'_> {
+        LedgerGuard(read_lock(&self.demand))
+    }
+
+    /// The ledger, to be changed.
+    pub(crate) fn edit(&self) -> Edit<'_> {
+        Edit { demand: write_lock(&self.demand), wakes: Vec::new() }
+    }
+
+    /// All peers of a shard have been told our subscriptions up to `version`.
+    pub(crate) fn told(&self, shard: u16, version: u64) {
+        self.told[usize::from(shard)].store(version, Ordering::Release);
+        let all = self.told.iter().map(|told| told.load(Ordering::Acquire)).min().unwrap_or(0);
+        write_lock(&self.subscriptions).trim(all);
+    }
+
+    /// A snapshot of what is wanted and a queue of all that changes after it.
+    pub(crate) fn watch(&self) -> (Vec<Prefix>, Arc<Watch>) {
+        let mut demand = write_lock(&self.demand);
+        let watch = Watch::new(self.seed, Arc::default());
+        demand.watches.push(Arc::downgrade(&watch));
+        let snapshot = demand.ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)).collect();
+        (snapshot, watch)
+    }
+
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.is_closed() { Err(Error::closed()) } else { Ok(()) }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// The user is done with the socket. Yields whether this call closed it.
+    pub(crate) fn close(self: &Arc<Self>) -> bool {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        self.wake_users();
+        self.mail_all(|| Note::Close(self.clone()));
+        true
+    }
+
+    /// A shard has nothing left to do for the closed socket.
+    pub(crate) fn shard_done(&self, wakes: &mut Vec<Waker>) {
+        if self.open_shards.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.done.take(wakes);
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.open_shards.load(Ordering::Acquire) == 0
+    }
+
+    /// The engine can serve the socket no longer: whoever waits must hear of it.
+    pub(crate) fn fail(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.open_shards.store(0, Ordering::Release);
+        self.wake_users();
+        self.done.wake();
+    }
+
+    fn wake_users(&self) {
+        let mut wakes = Vec::new();
+        self.inbound.waiters.take(&mut wakes);
+        self.room.take(&mut wakes);
+        read_lock(&self.demand)
+            .watches
+            .iter()
+            .filter_map(Weak::upgrade)
+            .for_each(|w| w.waiters.take(&mut wakes));
+        wakes.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn stats(&self) -> SocketStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let c = &self.counters;
+        SocketStats {
+            peers: get(&c.peers),
+            sent: get(&c.sent),
+            inbox_full: get(&c.inbox_full),
+            delivered: get(&c.delivered),
+            missed: get(&c.missed),
+            received: get(&c.received),
+            received_missed: get(&c.received_missed),
+            peers_lost: get(&c.peers_lost),
+            peers_refused: get(&c.peers_refused),
+        }
+    }
+}
+
+/// The ledger, locked for reading.
+pub(crate) struct LedgerGuard<'a>(RwLockReadGuard<'a, Demand>);
+
+impl std::ops::Deref for LedgerGuard<'_> {
+    type Target = Ledger;
+
+    fn deref(&self) -> &Ledger {
+        &self.0.ledger
+    }
+}
+
+/// The ledger, locked for changes; each edge is told to all who watch before the lock goes.
+pub(crate) struct Edit<'a> {
+    demand: RwLockWriteGuard<'a, Demand>,
+    /// Those who must hear of the changes.
+    wakes: Vec<Waker>,
+}
+
+impl Edit<'_> {
+    /// Lets the ledger go; those who must hear of the changes are appended to `wakes`.
+    pub(crate) fn finish(self, wakes: &mut Vec<Waker>) {
+        wakes.extend(self.wakes);
+    }
+
+    pub(crate) fn attach(&mut self, shard: u16, slot: usize) -> PeerId {
+        self.demand.ledger.attach(shard, slot as u64)
+    }
+
+    pub(crate) fn subscribe(&mut self, peer: PeerId, prefix: &[u8]) -> Result<(), QuotaExceeded> {
+        if self.demand.ledger.subscribe(peer, prefix)? == Change::Wanted {
+            tell(&mut self.demand.watches, prefix, true, &mut self.wakes);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn cancel(&mut self, peer: PeerId, prefix: &[u8]) {
+        if self.demand.ledger.cancel(peer, prefix) == Change::Unwanted {
+            tell(&mut self.demand.watches, prefix, false, &mut self.wakes);
+        }
+    }
+
+    pub(crate) fn settle(&mut self, peer: PeerId) {
+        self.demand.ledger.settle(peer);
+    }
+
+    pub(crate) fn detach(&mut self, peer: PeerId) {
+        let Demand { ledger, watches } = &mut *self.demand;
+        let wakes = &mut self.wakes;
+        ledger.detach(peer, |prefix| tell(watches, prefix, false, wakes));
+    }
+}
+
+fn tell(watches: &mut Vec<Weak<Watch>>, prefix: &[u8], wanted: bool, wakes: &mut Vec<Waker>) {
+    if watches.is_empty() {
+        return;
+    }
+    let prefix = Prefix::from(prefix);
+    watches.retain(|watch| {
+        let Some(watch) = watch.upgrade() else { return false };
+        lock(&watch.edges).push(prefix.clone(), wanted);
+        watch.waiters.take(wakes);
+        true
+    });
+}

@@ -1,0 +1,107 @@
+//! How other threads reach a shard: notes in a box, and a bell that rings only where the shard sleeps.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::hub::Hub;
+use crate::lock;
+use crate::net::{Notify, Ready};
+
+/// What a shard can be told.
+pub(crate) enum Note {
+    /// The socket has messages to send.
+    Outbox(Arc<Hub>),
+    /// The socket's own subscriptions have changed.
+    Subscriptions(Arc<Hub>),
+    /// The user has made room for a peer that was not read.
+    Resume { slot: usize, uid: u64 },
+    /// A stream that the system does not watch is ready.
+    Ready(Ready),
+    /// The user has closed the socket.
+    Close(Arc<Hub>),
+    /// The engine ends once its sockets have.
+    Stop,
+}
+
+/// A shard, as other threads see it.
+pub(crate) trait Port: Send + Sync {
+    /// Leaves a note.
+    fn mail(&self, note: Note);
+}
+
+/// The notes of one shard, and the streams that another shard has accepted for it.
+pub(crate) struct Mailbox<S> {
+    state: Mutex<State<S>>,
+    asleep: AtomicBool,
+    ring: Box<dyn Fn() + Send + Sync>,
+}
+
+struct State<S> {
+    notes: Vec<Note>,
+    streams: Vec<Accepted<S>>,
+}
+
+/// A stream that was accepted for a socket.
+pub(crate) struct Accepted<S> {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) stream: S,
+    /// The uid of the listener that it came by.
+    pub(crate) listener: u64,
+}
+
+impl<S: Send> Mailbox<S> {
+    /// `ring` wakes the shard's thread.
+    pub(crate) fn new(ring: impl Fn() + Send + Sync + 'static) -> Mailbox<S> {
+        let state = State { notes: Vec::new(), streams: Vec::new() };
+        Mailbox { state: Mutex::new(state), asleep: AtomicBool::new(false), ring: Box::new(ring) }
+    }
+
+    /// Hands over an accepted stream.
+    pub(crate) fn adopt(&self, accepted: Accepted<S>) {
+        lock(&self.state).streams.push(accepted);
+        self.ring();
+    }
+
+    /// Takes all that came; `notes` and `streams` must be empty.
+    pub(crate) fn take(&self, notes: &mut Vec<Note>, streams: &mut Vec<Accepted<S>>) {
+        let mut state = lock(&self.state);
+        std::mem::swap(&mut state.notes, notes);
+        std::mem::swap(&mut state.streams, streams);
+    }
+
+    /// The shard is about to sleep; `false` if something has come, so that it must not.
+    pub(crate) fn fall_asleep(&self) -> bool {
+        self.asleep.store(true, Ordering::SeqCst);
+        let state = lock(&self.state);
+        let empty = state.notes.is_empty() && state.streams.is_empty();
+        if !empty {
+            self.asleep.store(false, Ordering::SeqCst);
+        }
+        empty
+    }
+
+    /// The shard is awake.
+    pub(crate) fn wake_up(&self) {
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// Wakes the shard if it sleeps.
+    pub(crate) fn ring(&self) {
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            (self.ring)();
+        }
+    }
+}
+
+impl<S: Send> Port for Mailbox<S> {
+    fn mail(&self, note: Note) {
+        lock(&self.state).notes.push(note);
+        self.ring();
+    }
+}
+
+impl<S: Send> Notify for Mailbox<S> {
+    fn notify(&self, ready: Ready) {
+        self.mail(Note::Ready(ready));
+    }
+}

@@ -1,0 +1,274 @@
+//! The engine: its threads, and what sockets ask of it. Data moves in `shard` and below.
+
+mod chunk;
+mod dial;
+mod fanout;
+pub(crate) mod hub;
+pub(crate) mod inbound;
+mod mailbox;
+mod outbox;
+mod peer;
+mod queue;
+mod shard;
+mod timers;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::Waker;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token};
+use oncue_core::connection::SocketType;
+
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Result};
+use crate::lock;
+use crate::net::inproc::Names;
+use crate::net::os::OsNet;
+use crate::net::{Net, Notify, Ready};
+use crate::options::{EngineOptions, Options};
+use hub::Hub;
+pub(crate) use mailbox::Note;
+use mailbox::{Mailbox, Port};
+use shard::{Shard, Turned};
+
+/// The I/O threads that sockets live on. One is enough for most programs; `inproc://` names are known within one
+/// engine. Cheap to clone; the threads end when the last clone and the last socket are gone, after lingering.
+///
+/// ```
+/// use oncue::{Engine, EngineOptions, Options, Pub};
+/// let engine = Engine::with(EngineOptions::new().io_threads(2))?;
+/// let p = Pub::new(&engine, Options::new())?;
+/// # Ok::<(), oncue::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Engine(Arc<Running>);
+
+struct Running {
+    driver: Arc<Driver<OsNet>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Starts an engine with the default options.
+    ///
+    /// # Errors
+    /// [`Io`](crate::ErrorKind::Io) when the system has no thread or descriptor to give.
+    pub fn start() -> Result<Engine> {
+        Engine::with(EngineOptions::new())
+    }
+
+    /// Starts an engine.
+    ///
+    /// # Errors
+    /// As [`start`](Engine::start).
+    pub fn with(options: EngineOptions) -> Result<Engine> {
+        let failed = |e| Error::io("cannot start an I/O thread", e);
+        let names = Arc::<Mutex<Names>>::default();
+        let mut polls = Vec::new();
+        let mut mailboxes = Vec::new();
+        for _ in 0..options.io_threads {
+            let poll = Poll::new().map_err(failed)?;
+            let waker = mio::Waker::new(poll.registry(), WAKER).map_err(failed)?;
+            // A bell that cannot be rung means that the thread is gone; its sockets have been told.
+            mailboxes.push(Arc::new(Mailbox::new(move || drop(waker.wake()))));
+            polls.push(poll);
+        }
+        let mut nets = Vec::new();
+        for (poll, mailbox) in polls.iter().zip(&mailboxes) {
+            let notify: Arc<dyn Notify> = mailbox.clone();
+            nets.push(OsNet::new(poll.registry().try_clone().map_err(failed)?, names.clone(), notify));
+        }
+        let seed = RandomState::new().build_hasher().finish();
+        let running =
+            Running { driver: Arc::new(Driver::new(nets, mailboxes, seed)), threads: Mutex::new(Vec::new()) };
+        for (index, poll) in polls.into_iter().enumerate() {
+            let driver = running.driver.clone();
+            let run = move || driver.run(index, poll);
+            let spawned =
+                thread::Builder::new().name(format!("oncue-io-{index}")).spawn(run).map_err(failed)?;
+            lock(&running.threads).push(spawned);
+        }
+        Ok(Engine(Arc::new(running)))
+    }
+
+    pub(crate) fn control(&self) -> Arc<dyn Control> {
+        self.0.driver.clone()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.driver.stopping.store(true, Ordering::SeqCst);
+        self.driver.mailboxes.iter().for_each(|mailbox| mailbox.mail(Note::Stop));
+        for thread in lock(&self.threads).drain(..) {
+            // The last handle may go on an I/O thread itself, which cannot wait for its own end; and a thread that
+            // has panicked has told its sockets.
+            if thread.thread().id() != thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+/// What a socket asks of its engine.
+pub(crate) trait Control: Send + Sync {
+    /// The shared part of a new socket.
+    fn hub(&self, socket_type: SocketType, options: Options) -> Result<Arc<Hub>>;
+    fn bind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<Endpoint>;
+    fn connect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()>;
+    fn unbind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<()>;
+    fn disconnect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()>;
+}
+
+/// The shards of an engine over some network.
+pub(crate) struct Driver<N: Net> {
+    shards: Vec<Mutex<Shard<N>>>,
+    mailboxes: Vec<Arc<Mailbox<N::Stream>>>,
+    hubs: Mutex<Vec<Weak<Hub>>>,
+    next_hub: AtomicU64,
+    next_link: AtomicUsize,
+    seed: u64,
+    origin: Instant,
+    stopping: AtomicBool,
+    /// A thread has panicked: nothing is served any more.
+    dead: AtomicBool,
+}
+
+const WAKER: Token = Token(usize::MAX);
+
+impl<N: Net> Driver<N> {
+    /// A shard for each network, reached through the mailbox at its place.
+    pub(crate) fn new(nets: Vec<N>, mailboxes: Vec<Arc<Mailbox<N::Stream>>>, seed: u64) -> Driver<N> {
+        let shard =
+            |(i, net)| Mutex::new(Shard::new(i as u16, net, mailboxes.clone(), seed.wrapping_add(i as u64)));
+        Driver {
+            shards: nets.into_iter().enumerate().map(shard).collect(),
+            mailboxes: mailboxes.clone(),
+            hubs: Mutex::new(Vec::new()),
+            next_hub: AtomicU64::new(0),
+            next_link: AtomicUsize::new(0),
+            seed,
+            origin: Instant::now(),
+            stopping: AtomicBool::new(false),
+            dead: AtomicBool::new(false),
+        }
+    }
+
+    /// Turns one shard, and wakes whom it says once it is let go of.
+    pub(crate) fn turn(&self, index: usize, now: Duration, ready: &[Ready]) -> Option<Duration> {
+        let Turned { deadline, wakes } = lock(&self.shards[index]).turn(now, ready);
+        wakes.into_iter().for_each(Waker::wake);
+        deadline
+    }
+
+    /// Does something with a shard from outside, and lets its thread see to what follows.
+    fn with_shard<T>(&self, index: usize, f: impl FnOnce(&mut Shard<N>) -> T) -> T {
+        let mut shard = lock(&self.shards[index]);
+        let result = f(&mut shard);
+        let wakes = std::mem::take(&mut shard.wakes);
+        drop(shard);
+        wakes.into_iter().for_each(Waker::wake);
+        self.mailboxes[index].ring();
+        result
+    }
+
+    fn check_alive(&self) -> Result<()> {
+        if self.dead.load(Ordering::SeqCst) { Err(Error::closed()) } else { Ok(()) }
+    }
+
+    fn next_shard(&self) -> usize {
+        self.next_link.fetch_add(1, Ordering::Relaxed) % self.shards.len()
+    }
+}
+
+impl Driver<OsNet> {
+    /// The life of an I/O thread.
+    fn run(&self, index: usize, mut poll: Poll) {
+        let lived = std::panic::catch_unwind(AssertUnwindSafe(|| self.turn_on(index, &mut poll)));
+        if let Err(panic) = lived {
+            self.dead.store(true, Ordering::SeqCst);
+            for hub in lock(&self.hubs).iter().filter_map(Weak::upgrade) {
+                hub.fail();
+            }
+            std::panic::resume_unwind(panic);
+        }
+    }
+
+    fn turn_on(&self, index: usize, poll: &mut Poll) {
+        let mut events = Events::with_capacity(1024);
+        let mut ready = Vec::new();
+        loop {
+            let deadline = self.turn(index, self.origin.elapsed(), &ready);
+            if self.stopping.load(Ordering::SeqCst) && lock(&self.shards[index]).hubs().next().is_none() {
+                return;
+            }
+            let timeout = match self.mailboxes[index].fall_asleep() {
+                true => deadline.map(|at| at.saturating_sub(self.origin.elapsed())),
+                false => Some(Duration::ZERO),
+            };
+            // Only a signal or a bad descriptor can make this fail; the turn that follows does no harm.
+            let polled = poll.poll(&mut events, timeout);
+            self.mailboxes[index].wake_up();
+            ready.clear();
+            if polled.is_ok() {
+                ready.extend(events.iter().filter(|e| e.token() != WAKER).map(|event| Ready {
+                    token: event.token().0,
+                    readable: event.is_readable() || event.is_read_closed() || event.is_error(),
+                    writable: event.is_writable() || event.is_write_closed() || event.is_error(),
+                }));
+            }
+        }
+    }
+}
+
+impl<N: Net> Control for Driver<N> {
+    fn hub(&self, socket_type: SocketType, options: Options) -> Result<Arc<Hub>> {
+        self.check_alive()?;
+        let id = self.next_hub.fetch_add(1, Ordering::Relaxed);
+        let ports = self.mailboxes.iter().map(|m| m.clone() as Arc<dyn Port>).collect();
+        let hub = Hub::new(id, socket_type, options, ports, self.seed);
+        let mut hubs = lock(&self.hubs);
+        hubs.retain(|hub| hub.strong_count() > 0);
+        hubs.push(Arc::downgrade(&hub));
+        Ok(hub)
+    }
+
+    fn bind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<Endpoint> {
+        self.check_alive()?;
+        hub.check_open()?;
+        self.with_shard(self.next_shard(), |shard| shard.bind(hub, at))
+    }
+
+    fn connect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()> {
+        self.check_alive()?;
+        hub.check_open()?;
+        to.check_connect()?;
+        // A second connection to one publisher would only double what comes (and what a PUB sends).
+        let once = matches!(hub.socket_type, SocketType::Sub | SocketType::Pub);
+        if once && self.shards.iter().any(|shard| lock(shard).dials(hub, to)) {
+            return Ok(());
+        }
+        let now = self.origin.elapsed();
+        self.with_shard(self.next_shard(), |shard| shard.connect(hub, to, now));
+        Ok(())
+    }
+
+    fn unbind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<()> {
+        let found = (0..self.shards.len()).any(|i| self.with_shard(i, |shard| shard.unbind(hub, at)));
+        if found {
+            Ok(())
+        } else {
+            Err(Error::misuse(format!("cannot unbind {at}: the socket is not bound to it")))
+        }
+    }
+
+    fn disconnect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()> {
+        let found = (0..self.shards.len()).any(|i| self.with_shard(i, |shard| shard.disconnect(hub, to)));
+        let unknown = || Error::misuse(format!("cannot disconnect {to}: the socket is not connected to it"));
+        if found { Ok(()) } else { Err(unknown()) }
+    }
+}

@@ -1,0 +1,273 @@
+//! Between `send` and the shards: messages are encoded once, into the open chunk, and each shard takes whole chunks.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::chunk::{CHUNK_BYTES, Chunk};
+use crate::lock;
+use crate::msg::Frames;
+
+/// From this size on, a message that exists in wire encoding is shared instead of copied.
+const SHARE_BYTES_MIN: usize = 16 << 10;
+/// The largest message, in bytes on the wire.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 31;
+/// How many emptied buffers are kept to be filled again.
+const SPARES_MAX: usize = 8;
+
+/// The messages of one socket that its shards have not taken yet.
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    /// Whether any shard reads; looked at without the lock.
+    active: AtomicBool,
+    bound: Bound,
+}
+
+/// When an outbox is full: at `bytes_most`, and at `bytes_max` if it holds `messages_min` by then.
+#[derive(Clone, Copy)]
+pub(crate) struct Bound {
+    pub(crate) bytes_max: u64,
+    pub(crate) messages_min: u64,
+    pub(crate) bytes_most: u64,
+}
+
+struct State {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+    /// Closed chunks that some shard has still to take; the first one has number `base`.
+    closed: VecDeque<Arc<Chunk>>,
+    base: u64,
+    closed_bytes: u64,
+    closed_messages: u64,
+    readers: Vec<Reader>,
+    spares: Vec<(Vec<u8>, Vec<u32>)>,
+    /// A sender was refused and may wait for room.
+    refused: bool,
+}
+
+struct Reader {
+    shard: u16,
+    /// The number of the next chunk to take.
+    next: u64,
+    /// Whether the shard knows already that there is something to take.
+    signalled: bool,
+}
+
+/// What became of a message.
+pub(crate) enum Pushed {
+    /// It is in; the shards of this bit set must be told.
+    Queued { tell: u64 },
+    /// No shard has a peer: nobody could have got it.
+    Nobody,
+    /// There is no room.
+    Full,
+    /// It is larger than [`MESSAGE_BYTES_MAX`].
+    TooLarge,
+}
+
+/// What a shard took.
+pub(crate) struct Taken {
+    pub(crate) chunks: Vec<Arc<Chunk>>,
+    /// Senders that were refused can be woken.
+    pub(crate) room: bool,
+}
+
+impl Outbox {
+    pub(crate) fn new(bound: Bound) -> Outbox {
+        let state = State {
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            closed: VecDeque::new(),
+            base: 0,
+            closed_bytes: 0,
+            closed_messages: 0,
+            readers: Vec::new(),
+            spares: Vec::new(),
+            refused: false,
+        };
+        Outbox { state: Mutex::new(state), active: AtomicBool::new(false), bound }
+    }
+
+    /// Encodes a message behind those that wait.
+    pub(crate) fn push(&self, frames: &(impl Frames + ?Sized)) -> Pushed {
+        if !self.active.load(Ordering::Acquire) {
+            return Pushed::Nobody;
+        }
+        let mut state = lock(&self.state);
+        if state.readers.is_empty() {
+            return Pushed::Nobody;
+        }
+        if state.is_full(self.bound) {
+            state.refused = true;
+            return Pushed::Full;
+        }
+        match frames.shared() {
+            Some(wire) if wire.len() > MESSAGE_BYTES_MAX => return Pushed::TooLarge,
+            Some(wire) if wire.len() >= SHARE_BYTES_MIN => {
+                state.close();
+                state.push_closed(Chunk::shared(wire.clone()));
+            }
+            _ => {
+                let start = state.bytes.len();
+                frames.put(&mut state.bytes);
+                if state.bytes.len() - start > MESSAGE_BYTES_MAX {
+                    state.bytes.truncate(start);
+                    return Pushed::TooLarge;
+                }
+                let end = state.bytes.len() as u32;
+                state.ends.push(end);
+                if end as usize >= CHUNK_BYTES {
+                    state.close();
+                }
+            }
+        }
+        Pushed::Queued { tell: state.signal() }
+    }
+
+    /// From now on `shard` takes what is pushed. What was pushed before is not for it.
+    pub(crate) fn activate(&self, shard: u16) {
+        let mut state = lock(&self.state);
+        if state.readers.iter().all(|r| r.shard != shard) {
+            state.close();
+            let next = state.base + state.closed.len() as u64;
+            state.readers.push(Reader { shard, next, signalled: false });
+            state.trim();
+        }
+        self.active.store(true, Ordering::Release);
+    }
+
+    /// `shard` has no peer any more.
+    pub(crate) fn deactivate(&self, shard: u16) {
+        let mut state = lock(&self.state);
+        state.readers.retain(|r| r.shard != shard);
+        if state.readers.is_empty() {
+            self.active.store(false, Ordering::Release);
+            state.close();
+        }
+        state.trim();
+    }
+
+    /// All that `shard` has not taken yet. `spent` chunks are filled again where nobody else holds them.
+    pub(crate) fn take(&self, shard: u16, spent: &mut Vec<Arc<Chunk>>) -> Taken {
+        let mut spares: Vec<_> =
+            spent.drain(..).filter_map(Arc::into_inner).filter_map(Chunk::recycle).take(SPARES_MAX).collect();
+        let mut state = lock(&self.state);
+        let keep = SPARES_MAX.saturating_sub(state.spares.len());
+        spares.truncate(keep);
+        state.spares.append(&mut spares);
+        state.close();
+        let (base, end) = (state.base, state.base + state.closed.len() as u64);
+        let alone = state.readers.len() == 1;
+        let Some(reader) = state.readers.iter_mut().find(|r| r.shard == shard) else {
+            return Taken { chunks: Vec::new(), room: false };
+        };
+        let skip = (reader.next - base) as usize;
+        reader.next = end;
+        reader.signalled = false;
+        let chunks = match alone {
+            true => {
+                state.base = end;
+                (state.closed_bytes, state.closed_messages) = (0, 0);
+                state.closed.drain(..).skip(skip).collect()
+            }
+            false => state.closed.iter().skip(skip).cloned().collect(),
+        };
+        state.trim();
+        let room = state.refused && !state.is_full(self.bound);
+        state.refused &= !room;
+        Taken { chunks, room }
+    }
+
+    /// Whether a push would be refused now. Asks for a wake-up if so.
+    pub(crate) fn is_full(&self) -> bool {
+        let mut state = lock(&self.state);
+        let full = !state.readers.is_empty() && state.is_full(self.bound);
+        state.refused |= full;
+        full
+    }
+}
+
+impl State {
+    fn is_full(&self, bound: Bound) -> bool {
+        let bytes = self.closed_bytes + self.bytes.len() as u64;
+        let messages = self.closed_messages + self.ends.len() as u64;
+        bytes >= bound.bytes_most || bytes >= bound.bytes_max && messages >= bound.messages_min
+    }
+
+    fn close(&mut self) {
+        if self.ends.is_empty() {
+            return;
+        }
+        let (bytes, ends) = self.spares.pop().unwrap_or_default();
+        let bytes = std::mem::replace(&mut self.bytes, bytes);
+        let ends = std::mem::replace(&mut self.ends, ends);
+        self.push_closed(Chunk::new(bytes, ends));
+    }
+
+    fn push_closed(&mut self, chunk: Chunk) {
+        self.closed_bytes += chunk.bytes().len() as u64;
+        self.closed_messages += u64::from(chunk.len());
+        self.closed.push_back(Arc::new(chunk));
+    }
+
+    /// Lets go of the chunks that every reader has taken.
+    fn trim(&mut self) {
+        let end = self.base + self.closed.len() as u64;
+        let until = self.readers.iter().map(|r| r.next).min().unwrap_or(end);
+        while self.base < until {
+            let chunk = self.closed.pop_front().expect("chunks are numbered from base");
+            self.closed_bytes -= chunk.bytes().len() as u64;
+            self.closed_messages -= u64::from(chunk.len());
+            self.base += 1;
+        }
+    }
+
+    fn signal(&mut self) -> u64 {
+        let mut tell = 0;
+        for reader in self.readers.iter_mut().filter(|r| !r.signalled) {
+            reader.signalled = true;
+            tell |= 1 << reader.shard;
+        }
+        tell
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(taken: Taken) -> Vec<String> {
+        let messages = |c: &Arc<Chunk>| (0..c.len()).map(|i| c.message(i).to_vec()).collect::<Vec<_>>();
+        let text = |wire: Vec<u8>| String::from_utf8(wire[2..].to_vec()).unwrap();
+        taken.chunks.iter().flat_map(messages).map(text).collect()
+    }
+
+    #[test]
+    fn every_shard_takes_what_came_after_it_joined() {
+        let outbox = Outbox::new(Bound { bytes_max: 1 << 20, messages_min: 0, bytes_most: 1 << 20 });
+        assert!(matches!(outbox.push("nobody"), Pushed::Nobody));
+        outbox.activate(0);
+        assert!(matches!(outbox.push("one"), Pushed::Queued { tell: 1 }));
+        outbox.activate(3);
+        assert!(matches!(outbox.push("two"), Pushed::Queued { tell: 8 }));
+        assert!(matches!(outbox.push("three"), Pushed::Queued { tell: 0 }));
+        assert_eq!(texts(outbox.take(0, &mut Vec::new())), ["one", "two", "three"]);
+        assert_eq!(texts(outbox.take(3, &mut Vec::new())), ["two", "three"]);
+        assert_eq!(texts(outbox.take(3, &mut Vec::new())), Vec::<String>::new());
+        assert_eq!(lock(&outbox.state).closed_bytes, 0);
+    }
+
+    #[test]
+    fn full_until_the_slowest_shard_has_taken() {
+        let outbox = Outbox::new(Bound { bytes_max: 4, messages_min: 2, bytes_most: 100 });
+        outbox.activate(0);
+        outbox.activate(1);
+        assert!(matches!(outbox.push("1234567"), Pushed::Queued { .. }));
+        assert!(matches!(outbox.push("x"), Pushed::Queued { .. }), "a burst of few messages is let in");
+        assert!(matches!(outbox.push("x"), Pushed::Full));
+        assert!(!outbox.take(0, &mut Vec::new()).room);
+        assert!(outbox.is_full());
+        assert!(outbox.take(1, &mut Vec::new()).room);
+        assert!(!outbox.is_full());
+    }
+}

@@ -1,0 +1,169 @@
+//! What waits to be written to one peer, and the writing of it. Nothing here knows what the bytes mean.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+
+use super::chunk::Run;
+use crate::net::Stream;
+
+/// How many runs one write gathers at the most.
+const SLICES_MAX: usize = 64;
+
+/// The runs that one peer has still to be sent.
+#[derive(Default)]
+pub(crate) struct WriteQueue {
+    runs: VecDeque<Run>,
+    messages: u64,
+    bytes: u64,
+    /// Whether the stream took less than it was given; it will report when it takes more.
+    blocked: bool,
+}
+
+/// The bounds of a queue.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+}
+
+impl WriteQueue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// How many messages fit before the mark is reached.
+    pub(crate) fn room(&self, mark: Mark) -> u64 {
+        if self.bytes >= mark.bytes { 0 } else { mark.messages.saturating_sub(self.messages) }
+    }
+
+    /// The stream takes bytes again.
+    pub(crate) fn unblock(&mut self) {
+        self.blocked = false;
+    }
+
+    /// Queues bytes that are no message, behind what is queued already. They count towards no mark.
+    pub(crate) fn control(&mut self, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.runs.push_back(Run::control(bytes));
+        }
+    }
+
+    /// Writes what is queued, then `runs`, as far as the stream takes them, and queues the rest of `runs` up to the
+    /// mark. Yields how many messages were missed.
+    pub(crate) fn offer(
+        &mut self,
+        stream: &mut impl Stream,
+        runs: &[Run],
+        mark: Mark,
+    ) -> io::Result<Offered> {
+        let mut offered = Offered { written: self.flush(stream)?, missed: 0 };
+        let mut rest = runs.iter();
+        if self.runs.is_empty() && !self.blocked {
+            let (mut next, mut head) = (0, None);
+            while next < runs.len() && !self.blocked {
+                let first: &Run = head.as_ref().unwrap_or(&runs[next]);
+                let window = &runs[next + 1..runs.len().min(next + SLICES_MAX)];
+                let Some(mut n) = self.write(stream, std::iter::once(first).chain(window))? else { break };
+                while n > 0 {
+                    let run = head.get_or_insert_with(|| runs[next].clone());
+                    let step = n.min(run.bytes_left());
+                    offered.written += run.advance(step);
+                    n -= step;
+                    if run.bytes_left() == 0 {
+                        next += 1;
+                        head = None;
+                    }
+                }
+            }
+            rest = runs[next..].iter();
+            if let Some(run) = head {
+                rest.next();
+                offered.missed += self.push(run, mark);
+            }
+        }
+        for run in rest {
+            offered.missed += self.push(run.clone(), mark);
+        }
+        Ok(offered)
+    }
+
+    /// Queues a run as far as the mark allows; yields how many of its messages were missed.
+    fn push(&mut self, mut run: Run, mark: Mark) -> u64 {
+        let bytes_room = if self.messages == 0 {
+            // A message larger than the mark still passes alone.
+            run.bytes_left().min(mark.bytes.max(run.first_message_bytes()))
+        } else {
+            mark.bytes.saturating_sub(self.bytes)
+        };
+        let missed = run.truncate(self.room(mark), bytes_room);
+        if run.bytes_left() > 0 {
+            self.messages += run.messages();
+            self.bytes += run.bytes_left();
+            self.runs.push_back(run);
+        }
+        missed
+    }
+
+    /// Writes what is queued as far as the stream takes it; yields how many messages were written whole.
+    pub(crate) fn flush(&mut self, stream: &mut impl Stream) -> io::Result<u64> {
+        let mut written = 0;
+        while !self.runs.is_empty() && !self.blocked {
+            let runs = std::mem::take(&mut self.runs);
+            let result = self.write(stream, runs.iter().take(SLICES_MAX));
+            self.runs = runs;
+            let Some(n) = result? else { break };
+            written += self.advance(n);
+        }
+        Ok(written)
+    }
+
+    fn advance(&mut self, mut n: u64) -> u64 {
+        let mut written = 0;
+        while n > 0 {
+            let run = self.runs.front_mut().expect("no more is written than was queued");
+            let step = n.min(run.bytes_left());
+            if run.messages() > 0 {
+                self.bytes -= step;
+            }
+            let done = run.advance(step);
+            self.messages -= done;
+            written += done;
+            n -= step;
+            if run.bytes_left() == 0 {
+                self.runs.pop_front();
+            }
+        }
+        written
+    }
+
+    /// One gathered write; `None` where the stream takes nothing now.
+    fn write<'a>(
+        &mut self,
+        stream: &mut impl Stream,
+        runs: impl Iterator<Item = &'a Run>,
+    ) -> io::Result<Option<u64>> {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let mut count = 0;
+        for (slice, run) in slices.iter_mut().zip(runs) {
+            *slice = IoSlice::new(run.bytes());
+            count += 1;
+        }
+        match stream.write(&slices[..count]) {
+            Ok(n) => Ok(Some(n as u64)),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                self.blocked = true;
+                Ok(None)
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Some(0)),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// What became of an offer.
+pub(crate) struct Offered {
+    /// Messages that the stream took whole, those queued before included.
+    pub(crate) written: u64,
+    /// Messages that there was no room for.
+    pub(crate) missed: u64,
+}

@@ -1,0 +1,504 @@
+//! A shard: one I/O thread's state, and nobody else's. It is turned by whoever holds it, with what the network
+//! reports; it never waits and knows no clock.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+use std::time::Duration;
+
+use oncue_core::command;
+use oncue_core::ledger::AudienceId;
+use slab::Slab;
+
+use super::chunk::Chunk;
+use super::dial::Link;
+use super::fanout::{Fanout, Place};
+use super::hub::Hub;
+use super::mailbox::{Accepted, Mailbox, Note, Port};
+use super::peer::{Context, End, Peer, Phase, Progress};
+use super::timers::{Timer, Timers};
+use crate::net::{Net, Ready, Stream};
+use crate::options::OnFull;
+use crate::read_lock;
+
+/// How many batches of one socket are sent before others get their turn.
+const BATCHES_PER_TURN: usize = 8;
+/// How long a refused peer may take to hear why.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
+
+/// One I/O thread's state.
+pub(crate) struct Shard<N: Net> {
+    pub(super) index: u16,
+    pub(super) net: N,
+    pub(super) mailbox: Arc<Mailbox<N::Stream>>,
+    /// All shards of the engine, this one too: accepted streams are shared out.
+    pub(super) mailboxes: Vec<Arc<Mailbox<N::Stream>>>,
+    pub(super) peers: Slab<Peer<N::Stream>>,
+    pub(super) links: Slab<Link<N::Listener>>,
+    hubs: HashMap<u64, Served>,
+    pub(super) timers: Timers,
+    pub(super) now: Duration,
+    /// For jitter.
+    pub(super) random: u64,
+    pub(super) next_uid: u64,
+    pub(super) next_shard: usize,
+    /// Peers that had more to read when their share was up.
+    unread: VecDeque<(usize, u64)>,
+    fanout: Fanout,
+    scratch: Vec<u8>,
+    notes: Vec<Note>,
+    streams: Vec<Accepted<N::Stream>>,
+    /// To be woken once the shard is let go of.
+    pub(super) wakes: Vec<Waker>,
+}
+
+/// What a shard keeps of a socket that it serves.
+struct Served {
+    hub: Arc<Hub>,
+    /// Slots of the peers whose handshake is done.
+    peers: Vec<usize>,
+    /// Chunks taken, and how far they are sent.
+    batch: Vec<Arc<Chunk>>,
+    place: Place,
+    closing: bool,
+}
+
+/// What a turn came to.
+pub(crate) struct Turned {
+    /// When the next turn is due; now, if there is more to do.
+    pub(crate) deadline: Option<Duration>,
+    /// To be woken, once the shard is let go of.
+    pub(crate) wakes: Vec<Waker>,
+}
+
+/// A peer's token; odd ones are links.
+pub(super) fn peer_token(slot: usize) -> usize {
+    slot << 1
+}
+
+pub(super) fn link_token(slot: usize) -> usize {
+    slot << 1 | 1
+}
+
+impl<N: Net> Shard<N> {
+    /// Shard `index` of the engine with these mailboxes. `seed` decides its jitter.
+    pub(crate) fn new(index: u16, net: N, mailboxes: Vec<Arc<Mailbox<N::Stream>>>, seed: u64) -> Shard<N> {
+        Shard {
+            index,
+            net,
+            mailbox: mailboxes[usize::from(index)].clone(),
+            mailboxes,
+            peers: Slab::new(),
+            links: Slab::new(),
+            hubs: HashMap::new(),
+            timers: Timers::default(),
+            now: Duration::ZERO,
+            random: seed | 1,
+            next_uid: 0,
+            next_shard: usize::from(index),
+            unread: VecDeque::new(),
+            fanout: Fanout::new(index),
+            scratch: Vec::new(),
+            notes: Vec::new(),
+            streams: Vec::new(),
+            wakes: Vec::new(),
+        }
+    }
+
+    /// Does all that can be done now.
+    pub(crate) fn turn(&mut self, now: Duration, ready: &[Ready]) -> Turned {
+        self.now = now;
+        for &report in ready {
+            self.ready(report);
+        }
+        self.read_notes();
+        self.read_unread();
+        while let Some(timer) = self.timers.due(now) {
+            self.fire(timer);
+        }
+        let deadline = if self.unread.is_empty() { self.timers.next() } else { Some(now) };
+        Turned { deadline, wakes: std::mem::take(&mut self.wakes) }
+    }
+
+    /// The sockets that this shard serves.
+    pub(crate) fn hubs(&self) -> impl Iterator<Item = &Arc<Hub>> {
+        self.hubs.values().map(|served| &served.hub)
+    }
+
+    pub(super) fn uid(&mut self) -> u64 {
+        self.next_uid += 1;
+        self.next_uid
+    }
+
+    pub(super) fn serve(&mut self, hub: &Arc<Hub>) {
+        self.hubs.entry(hub.id).or_insert_with(|| Served {
+            hub: hub.clone(),
+            peers: Vec::new(),
+            batch: Vec::new(),
+            place: Place::default(),
+            closing: false,
+        });
+    }
+
+    fn read_notes(&mut self) {
+        let (mut notes, mut streams) = (std::mem::take(&mut self.notes), std::mem::take(&mut self.streams));
+        self.mailbox.take(&mut notes, &mut streams);
+        for accepted in streams.drain(..) {
+            self.adopt(accepted);
+        }
+        for note in notes.drain(..) {
+            match note {
+                Note::Outbox(hub) => self.send(&hub),
+                Note::Subscriptions(hub) => self.tell_subscriptions(&hub),
+                Note::Resume { slot, uid } => {
+                    if let Some(peer) = self.peer(slot, uid) {
+                        peer.resume();
+                        self.unread.push_back((slot, uid));
+                    }
+                }
+                Note::Ready(ready) => self.ready(ready),
+                Note::Close(hub) => self.close(&hub),
+                // The turn itself is what was wanted.
+                Note::Stop => {}
+            }
+        }
+        (self.notes, self.streams) = (notes, streams);
+    }
+
+    fn peer(&mut self, slot: usize, uid: u64) -> Option<&mut Peer<N::Stream>> {
+        self.peers.get_mut(slot).filter(|peer| peer.uid == uid)
+    }
+
+    fn ready(&mut self, ready: Ready) {
+        let slot = ready.token >> 1;
+        if ready.token & 1 == 1 {
+            return self.accept(slot);
+        }
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        let uid = peer.uid;
+        if matches!(peer.phase, Phase::Connecting) {
+            match peer.stream.connected() {
+                Ok(true) => self.start(slot),
+                Ok(false) => return,
+                Err(_) => return self.end(slot, End::Lost),
+            }
+        }
+        if ready.writable {
+            self.writable(slot, uid);
+        }
+        if ready.readable {
+            self.read(slot, uid);
+        }
+    }
+
+    /// A stream is there: the handshake begins.
+    pub(super) fn start(&mut self, slot: usize) {
+        let peer = &mut self.peers[slot];
+        peer.heard = self.now;
+        let (uid, time) = (peer.uid, peer.hub.options.handshake_timeout);
+        self.timers.set(self.now + time, Timer::Handshake { slot, uid });
+        if let Err(end) = peer.start() {
+            self.end(slot, end);
+        }
+    }
+
+    /// The peer's stream takes bytes again.
+    fn writable(&mut self, slot: usize, uid: u64) {
+        let Some(peer) = self.peer(slot, uid) else { return };
+        peer.queue.unblock();
+        if let Err(end) = peer.flush() {
+            return self.end(slot, end);
+        }
+        let hub = peer.hub.clone();
+        if self.hubs.get(&hub.id).is_some_and(|served| !served.batch.is_empty()) {
+            // A batch waits for room; there may be some now.
+            self.send(&hub);
+        }
+        if self.hubs.get(&hub.id).is_some_and(|served| served.closing) {
+            self.drain_hub(&hub);
+        }
+    }
+
+    fn read_unread(&mut self) {
+        for _ in 0..self.unread.len() {
+            if let Some((slot, uid)) = self.unread.pop_front() {
+                self.read(slot, uid);
+            }
+        }
+    }
+
+    fn read(&mut self, slot: usize, uid: u64) {
+        let Shard { index, peers, scratch, wakes, now, .. } = self;
+        let Some(peer) = peers.get_mut(slot).filter(|peer| peer.uid == uid) else { return };
+        let before = matches!(peer.phase, Phase::Traffic(_));
+        let progress = peer.read(&mut Context { shard: *index, slot, now: *now, scratch, wakes });
+        let begun = !before && matches!(peer.phase, Phase::Traffic(_));
+        if begun {
+            self.begun(slot);
+        }
+        match progress {
+            Ok(Progress::Idle) => {}
+            Ok(Progress::More) => self.unread.push_back((slot, uid)),
+            Err(end) => self.end(slot, end),
+        }
+    }
+
+    /// A peer's handshake is done.
+    fn begun(&mut self, slot: usize) {
+        let peer = &self.peers[slot];
+        let (hub, uid, link, dialer) = (peer.hub.clone(), peer.uid, peer.link, peer.dialer);
+        self.hubs.get_mut(&hub.id).expect("a peer's socket is served").peers.push(slot);
+        if let Some(link_slot) = dialer {
+            self.connected(link_slot, link);
+        }
+        if let Some(interval) = hub.options.heartbeat {
+            self.timers.set(self.now + interval, Timer::Heartbeat { slot, uid });
+        }
+    }
+
+    /// A connection is over: its prefixes go at once; a dialer tries again.
+    pub(super) fn end(&mut self, slot: usize, end: End) {
+        self.retire(slot);
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        let (uid, dialer, link) = (peer.uid, peer.dialer.take(), peer.link);
+        if let End::Refused(reason) = &end {
+            peer.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
+            if let Phase::Traffic(traffic) = &peer.phase
+                && traffic.version.has_commands()
+            {
+                let mut out = Vec::new();
+                command::put_error(&mut out, reason);
+                peer.queue.control(out);
+            }
+            if !matches!(peer.phase, Phase::Draining) && peer.flush().is_ok() {
+                self.timers.set(self.now + REFUSAL_TIME, Timer::Drain { slot, uid });
+                self.drain(slot);
+                self.redial(dialer, link);
+                return;
+            }
+        }
+        let peer = self.peers.remove(slot);
+        let hub = peer.hub.clone();
+        self.net.release(peer.stream);
+        self.redial(dialer, link);
+        if self.hubs.get(&hub.id).is_some_and(|served| served.closing) {
+            self.drain_hub(&hub);
+        }
+    }
+
+    /// Nothing more goes out to the peer; what still comes is read and thrown away, until the peer closes too. A close
+    /// with bytes unread would make the system throw away what the peer has not read yet.
+    fn drain(&mut self, slot: usize) {
+        let peer = &mut self.peers[slot];
+        peer.dialer = None;
+        peer.stream.shutdown_write();
+        peer.phase = Phase::Draining;
+        self.unread.push_back((slot, peer.uid));
+    }
+
+    /// Takes a peer out of its socket: from now on nothing goes out to it, and what it wanted it wants no more.
+    fn retire(&mut self, slot: usize) {
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        let Phase::Traffic(traffic) = &mut peer.phase else { return };
+        let hub = peer.hub.clone();
+        let ledger = traffic.ledger.take();
+        let Some(served) = self.hubs.get_mut(&hub.id) else { return };
+        let known = served.peers.len();
+        served.peers.retain(|&s| s != slot);
+        if served.peers.len() == known {
+            return;
+        }
+        hub.counters.peers.fetch_sub(1, Ordering::Relaxed);
+        hub.counters.peers_lost.fetch_add(1, Ordering::Relaxed);
+        if let Some(ledger) = ledger {
+            let mut edit = hub.edit();
+            edit.detach(ledger);
+            edit.finish(&mut self.wakes);
+            if served.peers.is_empty() {
+                hub.outbox.deactivate(self.index);
+                served.batch.clear();
+                served.place = Place::default();
+                hub.room.take(&mut self.wakes);
+            }
+        }
+    }
+
+    fn tell_subscriptions(&mut self, hub: &Arc<Hub>) {
+        let version = read_lock(&hub.subscriptions).version();
+        let slots = self.hubs.get(&hub.id).map(|served| served.peers.clone()).unwrap_or_default();
+        for slot in slots {
+            if let Err(end) = self.peers[slot].tell_subscriptions() {
+                self.end(slot, end);
+            }
+        }
+        hub.told(self.index, version);
+    }
+
+    /// Sends what the socket's outbox holds, as far as nobody has to wait for room.
+    fn send(&mut self, hub: &Arc<Hub>) {
+        let Some(served) = self.hubs.get_mut(&hub.id) else { return };
+        if served.peers.is_empty() {
+            return;
+        }
+        let refuse = hub.options.on_full == OnFull::Refuse;
+        let mut stuck = None;
+        for _ in 0..BATCHES_PER_TURN {
+            let served = self.hubs.get_mut(&hub.id).expect("looked up above");
+            if served.place.chunk >= served.batch.len() {
+                served.place = Place::default();
+                let taken = hub.outbox.take(self.index, &mut served.batch);
+                served.batch = taken.chunks;
+                if taken.room {
+                    hub.room.take(&mut self.wakes);
+                }
+                if served.batch.is_empty() {
+                    return;
+                }
+            }
+            if stuck == Some(served.place) {
+                return;
+            }
+            let (batch, from) = (std::mem::take(&mut served.batch), served.place);
+            let place = {
+                let ledger = hub.ledger();
+                let peers = &self.peers;
+                let room = |audience: AudienceId| match refuse {
+                    false => u64::MAX,
+                    true => {
+                        let slots = ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
+                        slots.map(|slot| peers[slot].queue.room(peers[slot].mark())).min().unwrap_or(u64::MAX)
+                    }
+                };
+                self.fanout.route(&ledger, &batch, from, room)
+            };
+            self.deliver(hub);
+            // Everybody may have left meanwhile, and then nothing waits for anybody.
+            let Some(served) = self.hubs.get_mut(&hub.id).filter(|s| !s.peers.is_empty()) else { return };
+            stuck = (place == from).then_some(place);
+            (served.batch, served.place) = (batch, place);
+        }
+        // Others come first; what is left is taken up in the next turn.
+        self.mailbox.mail(Note::Outbox(hub.clone()));
+    }
+
+    /// Writes the runs of a routed batch to the peers of each audience.
+    fn deliver(&mut self, hub: &Arc<Hub>) {
+        let parcels: Vec<_> = {
+            let ledger = hub.ledger();
+            let slots = |audience| ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
+            self.fanout.drain().map(|(audience, runs)| (slots(audience).collect::<Vec<_>>(), runs)).collect()
+        };
+        for (slots, runs) in parcels {
+            for slot in slots {
+                // A peer may be lost, and with it others of its dialer, while the parcels are handed out.
+                let Some(peer) = self.peers.get_mut(slot) else { continue };
+                if !matches!(peer.phase, Phase::Traffic(_)) {
+                    continue;
+                }
+                match peer.offer(&runs) {
+                    Ok(missed) if missed > 0 && hub.options.on_full == OnFull::Disconnect => {
+                        let reason = "too slow: the queue of this subscriber is full";
+                        self.end(slot, End::Refused(reason.to_owned()));
+                    }
+                    Ok(_) => {}
+                    Err(end) => self.end(slot, end),
+                }
+            }
+        }
+    }
+
+    fn fire(&mut self, timer: Timer) {
+        match timer {
+            Timer::Handshake { slot, uid } => {
+                let late = self
+                    .peer(slot, uid)
+                    .is_some_and(|p| matches!(p.phase, Phase::Connecting | Phase::Handshake(_)));
+                if late {
+                    self.end(slot, End::Refused("the handshake took too long".to_owned()));
+                }
+            }
+            Timer::Heartbeat { slot, uid } => self.heartbeat(slot, uid),
+            Timer::Drain { slot, uid } => {
+                if self.peer(slot, uid).is_some_and(|p| matches!(p.phase, Phase::Draining)) {
+                    self.end(slot, End::Lost);
+                }
+            }
+            Timer::Redial { slot, uid } => self.dial(slot, uid),
+            Timer::Accept { slot, uid } => {
+                if self.links.get(slot).is_some_and(|link| link.uid == uid) {
+                    self.accept(slot);
+                }
+            }
+            Timer::Linger { hub } => self.give_up(hub),
+        }
+    }
+
+    /// Pings a peer, or gives it up when it was silent for too long (RFC 37).
+    fn heartbeat(&mut self, slot: usize, uid: u64) {
+        let now = self.now;
+        let Some(peer) = self.peer(slot, uid) else { return };
+        let Phase::Traffic(traffic) = &peer.phase else { return };
+        let Some(interval) = peer.hub.options.heartbeat else { return };
+        if traffic.version < oncue_core::frame::Version::V3_1 {
+            return;
+        }
+        let silent = now.saturating_sub(peer.heard);
+        if silent >= interval + peer.hub.options.heartbeat_timeout {
+            return self.end(slot, End::Lost);
+        }
+        if silent >= interval
+            && let Err(end) = peer.control(|out| command::put_ping(out, 0, b""))
+        {
+            return self.end(slot, end);
+        }
+        self.timers.set(now + interval, Timer::Heartbeat { slot, uid });
+    }
+
+    /// The user has closed the socket: nothing new comes in or is dialled, what is queued goes out.
+    fn close(&mut self, hub: &Arc<Hub>) {
+        self.send(hub);
+        self.unlink_all(hub);
+        let Some(served) = self.hubs.get_mut(&hub.id) else { return hub.shard_done(&mut self.wakes) };
+        served.closing = true;
+        let unready = |peer: &Peer<_>| !matches!(peer.phase, Phase::Traffic(_));
+        let slots: Vec<_> = self.peers.iter().filter(|(_, p)| p.hub.id == hub.id && unready(p)).collect();
+        let slots: Vec<_> = slots.into_iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.end(slot, End::Lost);
+        }
+        self.timers.set(self.now + hub.options.linger, Timer::Linger { hub: hub.id });
+        self.drain_hub(hub);
+    }
+
+    /// Shuts the peers of a closed socket down whose queues are empty; forgets the socket when none is left.
+    fn drain_hub(&mut self, hub: &Arc<Hub>) {
+        let Some(served) = self.hubs.get(&hub.id) else { return };
+        if served.batch.is_empty() {
+            for slot in served.peers.clone() {
+                if self.peers[slot].queue.is_empty() {
+                    self.retire(slot);
+                    self.drain(slot);
+                }
+            }
+        }
+        if !self.peers.iter().any(|(_, peer)| peer.hub.id == hub.id) && self.hubs.remove(&hub.id).is_some() {
+            hub.shard_done(&mut self.wakes);
+        }
+    }
+
+    /// A closed socket's time is up: what is still queued is dropped.
+    fn give_up(&mut self, hub: u64) {
+        let Some(served) = self.hubs.get_mut(&hub) else { return };
+        let hub = served.hub.clone();
+        served.batch.clear();
+        let slots: Vec<_> =
+            self.peers.iter().filter(|(_, p)| p.hub.id == hub.id).map(|(slot, _)| slot).collect();
+        for slot in slots {
+            if self.peers.contains(slot) {
+                self.end(slot, End::Lost);
+            }
+        }
+        self.drain_hub(&hub);
+    }
+}

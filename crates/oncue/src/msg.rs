@@ -1,0 +1,150 @@
+//! Messages: one or more frames, kept in wire encoding so that receiving, forwarding and sending again copy nothing.
+
+use std::fmt;
+
+use bytes::Bytes;
+use oncue_core::frame;
+
+/// A message of one or more frames; the first one is its topic. Cheap to clone.
+///
+/// ```
+/// use oncue::Msg;
+/// let m = Msg::from_frames(["prices/AAPL", "187.20"]);
+/// assert_eq!(m.topic(), b"prices/AAPL");
+/// assert_eq!(m.frame(1), Some(&b"187.20"[..]));
+/// assert_eq!(m.frames().count(), 2);
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Msg {
+    /// Complete frames in ZMTP's encoding (RFC 37), at least one.
+    wire: Bytes,
+}
+
+impl Msg {
+    /// A message of one frame.
+    pub fn single(frame: impl AsRef<[u8]>) -> Msg {
+        Msg::from_frames([frame])
+    }
+
+    /// A message of these frames. Without any it is one empty frame.
+    pub fn from_frames<T: AsRef<[u8]>>(frames: impl IntoIterator<Item = T>) -> Msg {
+        let mut wire = Vec::new();
+        put_all(&mut wire, frames.into_iter());
+        Msg { wire: wire.into() }
+    }
+
+    /// `wire` must hold exactly one complete message.
+    pub(crate) fn from_wire(wire: Bytes) -> Msg {
+        Msg { wire }
+    }
+
+    /// The first frame.
+    pub fn topic(&self) -> &[u8] {
+        frame::topic(&self.wire)
+    }
+
+    /// The bodies of the frames, in order.
+    pub fn frames(&self) -> impl Iterator<Item = &[u8]> {
+        frame::frames(&self.wire)
+    }
+
+    /// The body of frame `index`, counted from 0.
+    pub fn frame(&self, index: usize) -> Option<&[u8]> {
+        self.frames().nth(index)
+    }
+
+    /// How many frames there are; never 0.
+    #[allow(clippy::len_without_is_empty, reason = "a message has at least one frame")]
+    pub fn len(&self) -> usize {
+        self.frames().count()
+    }
+}
+
+impl fmt::Debug for Msg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.frames().map(|frame| frame.escape_ascii().to_string())).finish()
+    }
+}
+
+/// What can be sent: anything that is one frame or several. `"text"`, `b"bytes"` and `Vec<u8>` are one frame,
+/// `(topic, payload)` is two, an array or a slice of byte strings is as many as it holds, a [`Msg`] is itself.
+pub trait Frames {
+    /// Appends the frames to `out` in wire encoding.
+    #[doc(hidden)]
+    fn put(&self, out: &mut Vec<u8>);
+
+    /// The message in wire encoding, where it exists already and can be shared.
+    #[doc(hidden)]
+    fn shared(&self) -> Option<&Bytes> {
+        None
+    }
+}
+
+impl<F: Frames + ?Sized> Frames for &F {
+    fn put(&self, out: &mut Vec<u8>) {
+        (**self).put(out);
+    }
+    fn shared(&self) -> Option<&Bytes> {
+        (**self).shared()
+    }
+}
+
+impl Frames for Msg {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.wire);
+    }
+    fn shared(&self) -> Option<&Bytes> {
+        Some(&self.wire)
+    }
+}
+
+macro_rules! single {
+    ($($t:ty),*) => {$(
+        impl Frames for $t {
+            fn put(&self, out: &mut Vec<u8>) {
+                frame::put_frame(out, self.as_ref(), false);
+            }
+        }
+    )*};
+}
+single!(str, String, [u8], Vec<u8>, Bytes);
+
+impl<const N: usize> Frames for [u8; N] {
+    fn put(&self, out: &mut Vec<u8>) {
+        frame::put_frame(out, self, false);
+    }
+}
+
+macro_rules! several {
+    ($($t:ty),*) => {$(
+        impl Frames for [$t] {
+            fn put(&self, out: &mut Vec<u8>) {
+                put_all(out, self.iter());
+            }
+        }
+        impl<const N: usize> Frames for [$t; N] {
+            fn put(&self, out: &mut Vec<u8>) {
+                put_all(out, self.iter());
+            }
+        }
+    )*};
+}
+several!(&str, &[u8], String, Vec<u8>, Bytes);
+
+impl<A: AsRef<[u8]>, B: AsRef<[u8]>> Frames for (A, B) {
+    fn put(&self, out: &mut Vec<u8>) {
+        frame::put_frame(out, self.0.as_ref(), true);
+        frame::put_frame(out, self.1.as_ref(), false);
+    }
+}
+
+fn put_all<T: AsRef<[u8]>>(out: &mut Vec<u8>, mut frames: impl Iterator<Item = T>) {
+    let Some(mut current) = frames.next() else {
+        return frame::put_frame(out, b"", false);
+    };
+    for next in frames {
+        frame::put_frame(out, current.as_ref(), true);
+        current = next;
+    }
+    frame::put_frame(out, current.as_ref(), false);
+}

@@ -1,0 +1,58 @@
+//! The network as a shard sees it: streams and listeners that never block. Nothing here knows ZMTP or sockets.
+
+pub(crate) mod inproc;
+pub(crate) mod os;
+#[cfg(test)]
+pub(crate) mod sim;
+
+use std::io::{self, IoSlice};
+
+use crate::endpoint::Endpoint;
+
+/// A byte stream to one peer. Every call returns at once, with [`io::ErrorKind::WouldBlock`] where it cannot go on;
+/// the network then reports readiness for the stream's token, once.
+pub(crate) trait Stream: Send {
+    /// Whether an outgoing connection has been made; an error says that it was not.
+    fn connected(&mut self) -> io::Result<bool>;
+    /// Appends to `buffer` within its spare capacity, which must not be 0. A result of 0 is the end of the stream.
+    fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize>;
+    /// Writes a part of the slices.
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// No more will be written.
+    fn shutdown_write(&mut self);
+}
+
+/// Where streams come from.
+pub(crate) trait Net: Send + 'static {
+    /// What [`connect`](Net::connect) and [`accept`](Net::accept) yield.
+    type Stream: Stream + 'static;
+    /// What [`listen`](Net::listen) yields.
+    type Listener: Send + 'static;
+
+    /// Listens; yields the endpoint with its wildcards resolved.
+    fn listen(&mut self, at: &Endpoint, token: usize) -> io::Result<(Self::Listener, Endpoint)>;
+    /// The next stream that waits to be accepted, not registered yet.
+    fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<Self::Stream>;
+    /// Stops listening.
+    fn unlisten(&mut self, listener: Self::Listener);
+    /// Begins to connect; readiness to write for `token` tells that it is decided.
+    fn connect(&mut self, to: &Endpoint, token: usize) -> io::Result<Self::Stream>;
+    /// Registers an accepted stream.
+    fn adopt(&mut self, stream: &mut Self::Stream, token: usize) -> io::Result<()>;
+    /// Closes a stream.
+    fn release(&mut self, stream: Self::Stream);
+}
+
+/// What the network reports of one token.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ready {
+    pub(crate) token: usize,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+}
+
+/// Takes reports of readiness from streams that the system does not watch (see [`inproc`]).
+pub(crate) trait Notify: Send + Sync {
+    /// Reports from any thread.
+    fn notify(&self, ready: Ready);
+}

@@ -1,0 +1,292 @@
+//! The operating system's network, by mio: TCP, Unix sockets, and the engine's own pipes beside them.
+
+use std::io::{self, IoSlice, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use mio::event::Source;
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use mio::{Interest, Registry, Token};
+use rustix::buffer::spare_capacity;
+
+use super::inproc::{Backlog, Names, Pipe};
+use super::{Net, Notify, Ready, Stream};
+use crate::endpoint::{Endpoint, Host};
+use crate::lock;
+
+/// The network of one I/O thread.
+pub(crate) struct OsNet {
+    registry: Arc<Registry>,
+    names: Arc<Mutex<Names>>,
+    notify: Arc<dyn Notify>,
+}
+
+/// A stream of any transport.
+pub(crate) enum OsStream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Pipe(Pipe),
+    Resolving(Resolving),
+}
+
+/// A listener of any transport.
+pub(crate) enum OsListener {
+    Tcp(TcpListener),
+    Unix(UnixListener, Option<PathBuf>),
+    Name(Arc<Mutex<Backlog>>),
+}
+
+impl OsNet {
+    /// `names` are shared by the threads of one engine; `notify` reports to this thread.
+    pub(crate) fn new(registry: Registry, names: Arc<Mutex<Names>>, notify: Arc<dyn Notify>) -> OsNet {
+        OsNet { registry: Arc::new(registry), names, notify }
+    }
+
+    fn listen_at<L: Source>(&self, mut listener: L, token: usize) -> io::Result<L> {
+        self.registry.register(&mut listener, Token(token), Interest::READABLE)?;
+        Ok(listener)
+    }
+}
+
+impl Net for OsNet {
+    type Stream = OsStream;
+    type Listener = OsListener;
+
+    fn listen(&mut self, at: &Endpoint, token: usize) -> io::Result<(OsListener, Endpoint)> {
+        match at {
+            Endpoint::Tcp { host, port } => {
+                let addr = Endpoint::bind_addr(host, *port).map_err(io::Error::other)?;
+                let listener = self.listen_at(TcpListener::bind(addr)?, token)?;
+                let resolved = Endpoint::from_tcp(listener.local_addr()?);
+                Ok((OsListener::Tcp(listener), resolved))
+            }
+            Endpoint::Ipc(path) => {
+                let path = if path == Path::new("*") { fresh_path() } else { path.clone() };
+                remove_stale(&path)?;
+                let listener = self.listen_at(UnixListener::bind(&path)?, token)?;
+                Ok((OsListener::Unix(listener, Some(path.clone())), Endpoint::Ipc(path)))
+            }
+            Endpoint::Abstract(name) => {
+                let listener = self.listen_at(UnixListener::bind_addr(&abstract_addr(name)?)?, token)?;
+                Ok((OsListener::Unix(listener, None), at.clone()))
+            }
+            Endpoint::Inproc(name) => {
+                let backlog = lock(&self.names).bind(name, &self.notify, token)?;
+                Ok((OsListener::Name(backlog), at.clone()))
+            }
+        }
+    }
+
+    fn accept(&mut self, listener: &mut OsListener) -> io::Result<OsStream> {
+        match listener {
+            OsListener::Tcp(listener) => {
+                let (stream, _) = listener.accept()?;
+                // Only small delays are at stake; a stream that refuses is used as it is.
+                let _ = stream.set_nodelay(true);
+                Ok(OsStream::Tcp(stream))
+            }
+            OsListener::Unix(listener, _) => Ok(OsStream::Unix(listener.accept()?.0)),
+            OsListener::Name(backlog) => Ok(OsStream::Pipe(lock(backlog).accept()?)),
+        }
+    }
+
+    fn unlisten(&mut self, listener: OsListener) {
+        match listener {
+            OsListener::Tcp(mut listener) => drop(self.registry.deregister(&mut listener)),
+            OsListener::Unix(mut listener, path) => {
+                drop(self.registry.deregister(&mut listener));
+                if let Some(path) = path {
+                    // Whoever removed it before us wanted the same.
+                    let _ = std::fs::remove_file(path);
+                }
+            }
+            OsListener::Name(backlog) => lock(&self.names).unbind(&backlog),
+        }
+    }
+
+    fn connect(&mut self, to: &Endpoint, token: usize) -> io::Result<OsStream> {
+        let mut stream = match to {
+            Endpoint::Tcp { host: Host::Name(name), port } => {
+                let addrs = resolve(name.clone(), *port, token, self.notify.clone());
+                let registry = self.registry.clone();
+                return Ok(OsStream::Resolving(Resolving { addrs, registry, token, found: Vec::new() }));
+            }
+            Endpoint::Tcp { host: Host::Ip(ip), port } => {
+                OsStream::Tcp(TcpStream::connect(SocketAddr::new(*ip, *port))?)
+            }
+            Endpoint::Tcp { host: Host::Any, .. } => return Err(io::ErrorKind::InvalidInput.into()),
+            Endpoint::Ipc(path) => OsStream::Unix(UnixStream::connect(path)?),
+            Endpoint::Abstract(name) => OsStream::Unix(UnixStream::connect_addr(&abstract_addr(name)?)?),
+            Endpoint::Inproc(name) => OsStream::Pipe(lock(&self.names).connect(name)),
+        };
+        self.adopt(&mut stream, token)?;
+        Ok(stream)
+    }
+
+    fn adopt(&mut self, stream: &mut OsStream, token: usize) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        match stream {
+            OsStream::Tcp(stream) => self.registry.register(stream, Token(token), interest),
+            OsStream::Unix(stream) => self.registry.register(stream, Token(token), interest),
+            OsStream::Pipe(pipe) => {
+                pipe.watch(&self.notify, token);
+                Ok(())
+            }
+            OsStream::Resolving(_) => Ok(()),
+        }
+    }
+
+    fn release(&mut self, stream: OsStream) {
+        // A stream that was never registered has nothing to take back.
+        match stream {
+            OsStream::Tcp(mut stream) => drop(self.registry.deregister(&mut stream)),
+            OsStream::Unix(mut stream) => drop(self.registry.deregister(&mut stream)),
+            OsStream::Pipe(_) | OsStream::Resolving(_) => {}
+        }
+    }
+}
+
+impl Stream for OsStream {
+    fn connected(&mut self) -> io::Result<bool> {
+        match self {
+            OsStream::Tcp(stream) => {
+                let made = decided(stream.take_error(), stream.peer_addr().map(drop))?;
+                if made {
+                    // As in accept.
+                    let _ = stream.set_nodelay(true);
+                }
+                Ok(made)
+            }
+            OsStream::Unix(stream) => decided(stream.take_error(), stream.peer_addr().map(drop)),
+            OsStream::Pipe(_) => Ok(true),
+            OsStream::Resolving(resolving) => {
+                if let Some(stream) = resolving.step()? {
+                    *self = OsStream::Tcp(stream);
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        match self {
+            OsStream::Tcp(stream) => Ok(rustix::io::read(stream.as_fd(), spare_capacity(buffer))?),
+            OsStream::Unix(stream) => Ok(rustix::io::read(stream.as_fd(), spare_capacity(buffer))?),
+            OsStream::Pipe(pipe) => pipe.read(buffer),
+            OsStream::Resolving(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            OsStream::Tcp(stream) => stream.write_vectored(slices),
+            OsStream::Unix(stream) => stream.write_vectored(slices),
+            OsStream::Pipe(pipe) => pipe.write(slices),
+            OsStream::Resolving(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn shutdown_write(&mut self) {
+        // A stream that the peer has closed already cannot be shut down; nothing is left to do then.
+        match self {
+            OsStream::Tcp(stream) => drop(stream.shutdown(std::net::Shutdown::Write)),
+            OsStream::Unix(stream) => drop(stream.shutdown(std::net::Shutdown::Write)),
+            OsStream::Pipe(pipe) => pipe.shutdown_write(),
+            OsStream::Resolving(_) => {}
+        }
+    }
+}
+
+/// What a connection that was reported writable has come to.
+fn decided(error: io::Result<Option<io::Error>>, peer: io::Result<()>) -> io::Result<bool> {
+    if let Some(error) = error? {
+        return Err(error);
+    }
+    match peer {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// A connection whose host name is being looked up, by a thread of its own, since that can take seconds.
+pub(crate) struct Resolving {
+    addrs: Found,
+    registry: Arc<Registry>,
+    token: usize,
+    found: Vec<SocketAddr>,
+}
+
+impl Resolving {
+    fn step(&mut self) -> io::Result<Option<TcpStream>> {
+        match lock(&self.addrs).take() {
+            None if self.found.is_empty() => return Ok(None),
+            None => {}
+            Some(found) => self.found = found?,
+        }
+        let mut last = io::Error::from(io::ErrorKind::NotFound);
+        for addr in self.found.drain(..) {
+            match TcpStream::connect(addr) {
+                Ok(mut stream) => {
+                    let interest = Interest::READABLE | Interest::WRITABLE;
+                    self.registry.register(&mut stream, Token(self.token), interest)?;
+                    return Ok(Some(stream));
+                }
+                Err(e) => last = e,
+            }
+        }
+        Err(last)
+    }
+}
+
+type Found = Arc<Mutex<Option<io::Result<Vec<SocketAddr>>>>>;
+
+fn resolve(name: String, port: u16, token: usize, notify: Arc<dyn Notify>) -> Found {
+    let found = Found::default();
+    let out = found.clone();
+    let look_up = move || {
+        let mut result = (name.as_str(), port).to_socket_addrs().map(|addrs| addrs.collect::<Vec<_>>());
+        if let Ok(addrs) = &mut result {
+            // Most publishers bind IPv4 alone; where both are known, that is tried.
+            addrs.sort_by_key(SocketAddr::is_ipv6);
+        }
+        *lock(&out) = Some(result);
+        notify.notify(Ready { token, readable: false, writable: true });
+    };
+    let spawned = std::thread::Builder::new().name("oncue-resolve".into()).spawn(look_up);
+    if let Err(error) = spawned {
+        *lock(&found) = Some(Err(error));
+    }
+    found
+}
+
+fn abstract_addr(name: &str) -> io::Result<std::os::unix::net::SocketAddr> {
+    use std::os::linux::net::SocketAddrExt;
+    std::os::unix::net::SocketAddr::from_abstract_name(name)
+}
+
+/// A path for `ipc://*`, unused by this process.
+fn fresh_path() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("oncue-{}-{n}.sock", std::process::id()))
+}
+
+/// Removes the socket that a dead process left behind; a live one, or another kind of file, is left alone.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let Ok(meta) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    if !meta.file_type().is_socket() {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "a file that is not a socket is in the way",
+        ));
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        _ => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}

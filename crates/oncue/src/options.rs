@@ -1,0 +1,180 @@
+//! The options of engines and sockets: plain data, checked where they are used.
+
+use std::time::Duration;
+
+/// What happens to a message that a subscriber's queue has no room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnFull {
+    /// That subscriber misses the message, the others get it, and the miss is counted. ZeroMQ's way.
+    #[default]
+    DropNewest,
+    /// Nothing is dropped: `send` says [`Full`](crate::ErrorKind::Full) until there is room (ZeroMQ's NODROP).
+    /// One slow subscriber then slows the publisher.
+    Refuse,
+    /// The subscriber is disconnected; it may come back.
+    Disconnect,
+}
+
+/// The options of a socket. Those of the defaults that matter stand at each method.
+///
+/// ```
+/// use oncue::Options;
+/// use std::time::Duration;
+/// let options = Options::new().send_hwm(10_000).linger(Duration::ZERO);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(crate) send_hwm: u32,
+    pub(crate) recv_hwm: u32,
+    pub(crate) queue_bytes_max: u64,
+    pub(crate) inbox_bytes_max: u64,
+    pub(crate) message_bytes_max: Option<u64>,
+    pub(crate) prefixes_max: u32,
+    pub(crate) prefix_bytes_max: u64,
+    pub(crate) on_full: OnFull,
+    pub(crate) linger: Duration,
+    pub(crate) reconnect_min: Duration,
+    pub(crate) reconnect_max: Duration,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) heartbeat: Option<Duration>,
+    pub(crate) heartbeat_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            send_hwm: 1000,
+            recv_hwm: 1000,
+            queue_bytes_max: 64 << 20,
+            inbox_bytes_max: 4 << 20,
+            message_bytes_max: None,
+            prefixes_max: 4_000_000,
+            prefix_bytes_max: 256 << 20,
+            on_full: OnFull::DropNewest,
+            linger: Duration::from_secs(1),
+            reconnect_min: Duration::from_millis(100),
+            reconnect_max: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(30),
+            heartbeat: None,
+            heartbeat_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new() -> Options {
+        Options::default()
+    }
+
+    /// The most messages queued for one peer that does not take them, beyond what the system's own buffers hold.
+    /// 1 or more; default 1000. The mark is looked at after the connection was offered the messages, so a burst
+    /// larger than the mark loses nothing while the connection takes it.
+    pub fn send_hwm(mut self, messages: u32) -> Options {
+        self.send_hwm = messages.max(1);
+        self
+    }
+
+    /// How many received messages of one peer may wait for the user before reading from it pauses (TCP then slows
+    /// the sender). 1 or more; default 1000. What one read brought in (up to 256 KiB) is always delivered.
+    pub fn recv_hwm(mut self, messages: u32) -> Options {
+        self.recv_hwm = messages.max(1);
+        self
+    }
+
+    /// The bound in bytes beside both high-water marks, per peer and direction. Default 64 MiB. A single message
+    /// larger than this still passes when the queue is empty.
+    pub fn queue_bytes_max(mut self, bytes: u64) -> Options {
+        self.queue_bytes_max = bytes.max(1);
+        self
+    }
+
+    /// How many bytes may wait between `send` and the I/O threads. Default 4 MiB; as many messages as
+    /// [`send_hwm`](Options::send_hwm) says may wait even if they are larger, up to
+    /// [`queue_bytes_max`](Options::queue_bytes_max). A `send` beyond it drops the message and counts it, or is
+    /// refused with [`OnFull::Refuse`].
+    pub fn inbox_bytes_max(mut self, bytes: u64) -> Options {
+        self.inbox_bytes_max = bytes.max(1);
+        self
+    }
+
+    /// The largest message taken from a peer, in bytes with its frame headers; a peer that announces a larger one
+    /// is disconnected. Default 1 GiB for SUB and XSUB, 16 MiB for PUB and XPUB.
+    pub fn message_bytes_max(mut self, bytes: u64) -> Options {
+        self.message_bytes_max = Some(bytes);
+        self
+    }
+
+    /// The most prefixes that one peer may hold. A peer that exceeds it is disconnected with an ERROR that says so.
+    /// Default 4,000,000.
+    pub fn prefixes_max(mut self, prefixes: u32) -> Options {
+        self.prefixes_max = prefixes;
+        self
+    }
+
+    /// The most bytes that the prefixes of one peer may add up to. Default 256 MiB.
+    pub fn prefix_bytes_max(mut self, bytes: u64) -> Options {
+        self.prefix_bytes_max = bytes;
+        self
+    }
+
+    /// What happens when a subscriber's queue is full. Default [`OnFull::DropNewest`].
+    pub fn on_full(mut self, policy: OnFull) -> Options {
+        self.on_full = policy;
+        self
+    }
+
+    /// How long a closed socket goes on sending what is queued. Default 1 s; zero drops it at once.
+    pub fn linger(mut self, time: Duration) -> Options {
+        self.linger = time;
+        self
+    }
+
+    /// The pause before a connection is tried again: doubled on each failure from `min` to `max`, with jitter of
+    /// up to half. Default 100 ms to 5 s.
+    pub fn reconnect(mut self, min: Duration, max: Duration) -> Options {
+        self.reconnect_min = min.max(Duration::from_millis(1));
+        self.reconnect_max = max.max(self.reconnect_min);
+        self
+    }
+
+    /// How long a peer may take from the first byte to the end of its handshake. Default 30 s.
+    pub fn handshake_timeout(mut self, time: Duration) -> Options {
+        self.handshake_timeout = time;
+        self
+    }
+
+    /// Sends a PING to each peer every `interval` and gives a peer up that is silent for `timeout` after it
+    /// (RFC 37). Peers older than ZMTP 3.1 are not pinged. Off by default.
+    pub fn heartbeat(mut self, interval: Duration, timeout: Duration) -> Options {
+        self.heartbeat = Some(interval.max(Duration::from_millis(1)));
+        self.heartbeat_timeout = timeout;
+        self
+    }
+}
+
+/// The options of an [`Engine`](crate::Engine).
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    pub(crate) io_threads: usize,
+}
+
+impl Default for EngineOptions {
+    fn default() -> EngineOptions {
+        EngineOptions { io_threads: 1 }
+    }
+}
+
+impl EngineOptions {
+    /// The defaults.
+    pub fn new() -> EngineOptions {
+        EngineOptions::default()
+    }
+
+    /// How many I/O threads (shards) there are, 1 to 64. Default 1.
+    pub fn io_threads(mut self, threads: usize) -> EngineOptions {
+        self.io_threads = threads.clamp(1, 64);
+        self
+    }
+}

@@ -1,0 +1,64 @@
+//! Watching demand: a snapshot, and every change after it.
+
+use std::sync::Arc;
+
+use oncue_core::edges::Prefix;
+
+use super::{Socket, try_now, wait_for};
+use crate::engine::hub::Watch;
+use crate::error::Result;
+use crate::op::Op;
+
+/// A change of demand.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum DemandEvent {
+    /// The prefix has its first subscriber; its subscription is in force.
+    Wanted(Prefix),
+    /// The last subscriber of the prefix has gone.
+    Unwanted(Prefix),
+}
+
+/// The demand at one moment and the changes after it, without a gap and without an overlap.
+///
+/// Changes that nobody takes are kept one by one up to 65,536; beyond it those of one prefix that cancel out are left
+/// out, so that what is kept is bounded by what was wanted and what is.
+pub struct DemandWatch {
+    socket: Arc<Socket>,
+    snapshot: Vec<Prefix>,
+    watch: Arc<Watch>,
+}
+
+impl DemandWatch {
+    pub(super) fn new(socket: &Arc<Socket>) -> DemandWatch {
+        let (snapshot, watch) = socket.hub.watch();
+        DemandWatch { socket: socket.clone(), snapshot, watch }
+    }
+
+    /// The prefixes that were wanted when the watch began, in no order.
+    pub fn snapshot(&self) -> &[Prefix] {
+        &self.snapshot
+    }
+
+    /// The next change.
+    ///
+    /// # Errors
+    /// [`Closed`](crate::ErrorKind::Closed) once the socket is closed and all changes are taken.
+    pub fn next(&self) -> Op<impl Future<Output = Result<DemandEvent>> + Send + Unpin + '_> {
+        wait_for(&self.socket.hub, &self.watch.waiters, || self.pop())
+    }
+
+    /// The next change if there is one now.
+    ///
+    /// # Errors
+    /// As [`next`](DemandWatch::next).
+    pub fn try_next(&self) -> Result<Option<DemandEvent>> {
+        try_now(&self.socket.hub, || self.pop())
+    }
+
+    fn pop(&self) -> Option<DemandEvent> {
+        self.watch.pop().map(|(prefix, wanted)| match wanted {
+            true => DemandEvent::Wanted(prefix),
+            false => DemandEvent::Unwanted(prefix),
+        })
+    }
+}

@@ -1,0 +1,186 @@
+//! The sockets: handles to a hub. What they have in common stands here; nothing here touches a shard or a stream but
+//! through the engine's `Control`.
+
+mod demand;
+mod publisher;
+mod subscriber;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use oncue_core::connection::SocketType;
+
+pub use demand::{DemandEvent, DemandWatch};
+pub use publisher::{Pub, XPub, XPubEvent};
+pub use subscriber::{Sub, XSub};
+
+use crate::endpoint::Endpoint;
+use crate::engine::hub::Hub;
+use crate::engine::{Control, Engine};
+use crate::error::{Error, Result};
+use crate::msg::Frames;
+use crate::op::Op;
+use crate::options::Options;
+
+/// A socket of any type. It is closed when the last handle goes.
+pub(crate) struct Socket {
+    pub(crate) hub: Arc<Hub>,
+    control: Arc<dyn Control>,
+    /// Keeps the I/O threads running.
+    _engine: Option<Engine>,
+}
+
+impl Socket {
+    fn new(engine: &Engine, socket_type: SocketType, options: Options) -> Result<Arc<Socket>> {
+        Socket::on(engine.control(), Some(engine.clone()), socket_type, options)
+    }
+
+    /// A socket on any engine, be it real or simulated.
+    pub(crate) fn on(
+        control: Arc<dyn Control>,
+        engine: Option<Engine>,
+        socket_type: SocketType,
+        options: Options,
+    ) -> Result<Arc<Socket>> {
+        let hub = control.hub(socket_type, options)?;
+        Ok(Arc::new(Socket { hub, control, _engine: engine }))
+    }
+
+    pub(crate) fn bind(&self, endpoint: &str) -> Result<Endpoint> {
+        self.control.bind(&self.hub, &endpoint.parse()?)
+    }
+
+    pub(crate) fn connect(&self, endpoint: &str) -> Result<Endpoint> {
+        let endpoint = endpoint.parse()?;
+        self.control.connect(&self.hub, &endpoint)?;
+        Ok(endpoint)
+    }
+
+    fn unbind(&self, endpoint: &str) -> Result<()> {
+        self.control.unbind(&self.hub, &endpoint.parse()?)
+    }
+
+    fn disconnect(&self, endpoint: &str) -> Result<()> {
+        self.control.disconnect(&self.hub, &endpoint.parse()?)
+    }
+
+    fn close(&self) -> Op<impl Future<Output = ()> + Send + Unpin + '_> {
+        self.hub.close();
+        let hub = &self.hub;
+        Op(poll_fn(move |context| hub.done.poll(context, || hub.is_done().then_some(()))))
+    }
+
+    fn send_wait<'a, F: Frames + Send + Unpin + 'a>(
+        &'a self,
+        frames: F,
+    ) -> Op<impl Future<Output = Result<()>> + Send + Unpin + 'a> {
+        let hub = &self.hub;
+        Op(poll_fn(move |context| {
+            hub.room.poll(context, || match hub.check_open() {
+                Err(closed) => Some(Err(closed)),
+                Ok(()) if hub.outbox.is_full() => None,
+                Ok(()) => Some(hub.send(&frames)),
+            })
+        }))
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.hub.close();
+    }
+}
+
+/// What every socket can do.
+macro_rules! common {
+    ($name:ident, $type:ident) => {
+        impl $name {
+            /// A socket that is not bound or connected yet.
+            ///
+            /// # Errors
+            /// [`Closed`](crate::ErrorKind::Closed) when the engine has died.
+            pub fn new(engine: &$crate::Engine, options: $crate::Options) -> $crate::Result<$name> {
+                let socket_type = oncue_core::connection::SocketType::$type;
+                Ok($name($crate::socket::Socket::new(engine, socket_type, options)?))
+            }
+
+            /// Listens at an endpoint, beside any others: `tcp://HOST:PORT`, `ipc://PATH`, `ipc://@NAME` or
+            /// `inproc://NAME`. `*` as host means every IPv4 address, `*` or 0 as port lets the system choose.
+            /// Yields the endpoint as it came out.
+            ///
+            /// # Errors
+            /// [`Misuse`](crate::ErrorKind::Misuse) for a bad endpoint, naming the part;
+            /// [`Io`](crate::ErrorKind::Io) when the system refuses.
+            pub fn bind(&self, endpoint: &str) -> $crate::Result<$crate::Endpoint> {
+                self.0.bind(endpoint)
+            }
+
+            /// Connects to an endpoint, beside any others, now or as soon as somebody listens there, and again
+            /// whenever the connection is lost.
+            ///
+            /// # Errors
+            /// [`Misuse`](crate::ErrorKind::Misuse) for a bad endpoint, naming the part.
+            pub fn connect(&self, endpoint: &str) -> $crate::Result<$crate::Endpoint> {
+                self.0.connect(endpoint)
+            }
+
+            /// Stops listening at an endpoint, named as it was bound or as it came out. Peers that came by it stay.
+            ///
+            /// # Errors
+            /// [`Misuse`](crate::ErrorKind::Misuse) when the socket is not bound to it.
+            pub fn unbind(&self, endpoint: &str) -> $crate::Result<()> {
+                self.0.unbind(endpoint)
+            }
+
+            /// Ends the connection to an endpoint, at once, and tries no more.
+            ///
+            /// # Errors
+            /// [`Misuse`](crate::ErrorKind::Misuse) when the socket is not connected to it.
+            pub fn disconnect(&self, endpoint: &str) -> $crate::Result<()> {
+                self.0.disconnect(endpoint)
+            }
+
+            /// Closes the socket for all handles. The operation is done when all that was queued is sent, or
+            /// [`Options::linger`](crate::Options::linger) has passed. Dropping the last handle closes too, without
+            /// waiting.
+            pub fn close(&self) -> $crate::Op<impl Future<Output = ()> + Send + Unpin + '_> {
+                self.0.close()
+            }
+
+            /// What the socket has done so far.
+            pub fn stats(&self) -> $crate::SocketStats {
+                self.0.hub.stats()
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name)).field("id", &self.0.hub.id).finish_non_exhaustive()
+            }
+        }
+    };
+}
+pub(crate) use common;
+
+/// Waits for what `attempt` yields; the socket's end ends the wait.
+fn wait_for<'a, T>(
+    hub: &'a Hub,
+    waiters: &'a crate::op::Waiters,
+    attempt: impl Fn() -> Option<T> + Send + Unpin + 'a,
+) -> Op<impl Future<Output = Result<T>> + Send + Unpin + 'a> {
+    Op(poll_fn(move |context| {
+        waiters.poll(context, || match attempt() {
+            Some(value) => Some(Ok(value)),
+            None if hub.is_closed() => Some(Err(Error::closed())),
+            None => None,
+        })
+    }))
+}
+
+/// What there is now; an error once the socket is closed and empty.
+fn try_now<T>(hub: &Hub, attempt: impl Fn() -> Option<T>) -> Result<Option<T>> {
+    match attempt() {
+        Some(value) => Ok(Some(value)),
+        None => hub.check_open().map(|()| None),
+    }
+}

@@ -1,0 +1,27 @@
+//! Counts that users can read: plain data.
+
+/// What a socket has done so far. Counts of messages, unless said otherwise; all but `peers` only grow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SocketStats {
+    /// Peers connected now, their handshake done.
+    pub peers: u64,
+    /// Accepted by `send` while any peer was connected.
+    pub sent: u64,
+    /// Dropped by `send`, since the I/O threads had not caught up
+    /// (see [`Options::inbox_bytes_max`](crate::Options::inbox_bytes_max)).
+    pub inbox_full: u64,
+    /// Written whole to a peer; a message to three peers counts three times.
+    pub delivered: u64,
+    /// Missed by a peer whose queue was full; counted per peer.
+    pub missed: u64,
+    /// Received and handed to the user's side.
+    pub received: u64,
+    /// Received by an XPUB whose user did not take them, and dropped.
+    pub received_missed: u64,
+    /// Connections that ended, for whatever reason, after their handshake.
+    pub peers_lost: u64,
+    /// Connections that this side refused or gave up: a failed handshake, a broken protocol, a quota exceeded,
+    /// a queue full under [`OnFull::Disconnect`](crate::OnFull::Disconnect).
+    pub peers_refused: u64,
+}

@@ -1,0 +1,300 @@
+//! The four sockets over real transports: what users of the crate see.
+
+use std::time::Duration;
+
+use oncue::{Engine, ErrorKind, Msg, OnFull, Options, Pub, Sub, XPub, XPubEvent, XSub};
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn engine() -> Engine {
+    Engine::start().unwrap()
+}
+
+fn event(x: &XPub) -> XPubEvent {
+    x.event().wait_timeout(SOON).expect("an event within the time").unwrap()
+}
+
+fn wanted(x: &XPub) -> String {
+    match event(x) {
+        XPubEvent::Wanted(p) => format!("+{p}"),
+        XPubEvent::Unwanted(p) => format!("-{p}"),
+        XPubEvent::Message(m) => format!("{m:?}"),
+    }
+}
+
+fn recv(s: &Sub) -> Vec<String> {
+    texts(&s.recv().wait_timeout(SOON).expect("a message within the time").unwrap())
+}
+
+fn texts(m: &Msg) -> Vec<String> {
+    m.frames().map(|f| f.escape_ascii().to_string()).collect()
+}
+
+/// Runs `check` for each transport, with the publisher bound and with the subscriber bound.
+fn everywhere(check: impl Fn(&XPub, &Sub)) {
+    let dir = std::env::temp_dir().join(format!("oncue-test-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let ipc = format!("ipc://{}/socket", dir.display());
+    let abstract_name = format!("ipc://@oncue-test-{}", std::process::id());
+    for endpoint in ["tcp://127.0.0.1:*", "tcp://[::1]:0", &ipc, &abstract_name, "ipc://*", "inproc://x"] {
+        for publisher_binds in [true, false] {
+            let engine = engine();
+            let x = XPub::new(&engine, Options::new()).unwrap();
+            let s = Sub::new(&engine, Options::new()).unwrap();
+            if publisher_binds {
+                s.connect(&x.bind(endpoint).unwrap().to_string()).unwrap();
+            } else {
+                x.connect(&s.bind(endpoint).unwrap().to_string()).unwrap();
+            }
+            check(&x, &s);
+            s.close().wait();
+            x.close().wait();
+        }
+    }
+}
+
+#[test]
+fn a_subscription_is_in_force_when_its_event_comes() {
+    everywhere(|x, s| {
+        s.subscribe("a").unwrap();
+        assert_eq!(wanted(x), "+a");
+        assert!(x.wanted("abc") && !x.wanted("b"));
+        x.send(("abc", "1")).unwrap();
+        x.send(("b", "2")).unwrap();
+        x.send(["ab", "", "3"]).unwrap();
+        assert_eq!(recv(s), ["abc", "1"]);
+        assert_eq!(recv(s), ["ab", "", "3"]);
+        s.unsubscribe("a").unwrap();
+        assert_eq!(wanted(x), "-a");
+        assert!(!x.wanted("abc"));
+    });
+}
+
+#[test]
+fn a_lost_peer_wants_nothing() {
+    everywhere(|x, s| {
+        s.subscribe("").unwrap();
+        assert_eq!(wanted(x), "+");
+        s.close().wait();
+        assert_eq!(wanted(x), "-");
+    });
+}
+
+#[test]
+fn large_and_odd_messages_arrive_whole() {
+    everywhere(|x, s| {
+        s.subscribe([0xff, 0]).unwrap();
+        s.subscribe("").unwrap();
+        assert_eq!((wanted(x), wanted(x)), ("+\\xff\\x00".into(), "+".into()));
+        let large = vec![b'x'; 3 << 20];
+        let long_topic = "t".repeat(300);
+        x.send((&long_topic, &large)).unwrap();
+        x.send("").unwrap();
+        x.send(Msg::from_frames([&large, &large])).unwrap();
+        x.send(&[0xff_u8, 0, 7]).unwrap();
+        let got = s.recv().wait_timeout(SOON).unwrap().unwrap();
+        assert_eq!((got.topic(), got.frame(1)), (long_topic.as_bytes(), Some(&large[..])));
+        assert_eq!(recv(s), [""]);
+        let got = s.recv().wait_timeout(SOON).unwrap().unwrap();
+        assert_eq!(got, Msg::from_frames([&large, &large]));
+        assert_eq!(recv(s), ["\\xff\\x00\\x07"]);
+    });
+}
+
+#[test]
+fn subscribers_come_before_the_publisher_does() {
+    let engine = engine();
+    let s = Sub::new(&engine, Options::new().reconnect(Duration::from_millis(5), Duration::from_millis(20)))
+        .unwrap();
+    s.subscribe("a").unwrap();
+    s.connect("inproc://later").unwrap();
+    let x = XPub::new(&engine, Options::new()).unwrap();
+    x.bind("inproc://later").unwrap();
+    assert_eq!(wanted(&x), "+a");
+    x.close().wait();
+    // The name is free again, and the subscriber comes back by itself.
+    let y = XPub::new(&engine, Options::new()).unwrap();
+    y.bind("inproc://later").unwrap();
+    assert_eq!(wanted(&y), "+a");
+}
+
+#[test]
+fn one_socket_binds_and_connects_many() {
+    let engine = engine();
+    let subs: Vec<_> = (0..3).map(|_| Sub::new(&engine, Options::new()).unwrap()).collect();
+    let x = XPub::new(&engine, Options::new()).unwrap();
+    for endpoint in ["tcp://127.0.0.1:0", "inproc://many"] {
+        let at = x.bind(endpoint).unwrap();
+        subs[0].connect(&at.to_string()).unwrap();
+    }
+    let at = subs[1].bind("ipc://*").unwrap();
+    x.connect(&at.to_string()).unwrap();
+    for (i, s) in subs.iter().enumerate().take(2) {
+        s.subscribe(format!("s{i}")).unwrap();
+    }
+    let mut events = [wanted(&x), wanted(&x)];
+    events.sort();
+    assert_eq!(events, ["+s0", "+s1"]);
+    // Two connections, two copies; the other subscriber gets its own only.
+    while x.stats().peers < 3 {
+        std::thread::yield_now();
+    }
+    x.send("s0").unwrap();
+    x.send("s1").unwrap();
+    assert_eq!((recv(&subs[0]), recv(&subs[0])), (vec!["s0".to_owned()], vec!["s0".to_owned()]));
+    assert_eq!(recv(&subs[1]), ["s1"]);
+}
+
+#[test]
+fn unbind_and_disconnect_end_what_they_name() {
+    let engine = engine();
+    let x = XPub::new(&engine, Options::new()).unwrap();
+    let s = Sub::new(&engine, Options::new()).unwrap();
+    let at = x.bind("tcp://127.0.0.1:0").unwrap().to_string();
+    s.subscribe("a").unwrap();
+    s.connect(&at).unwrap();
+    assert_eq!(wanted(&x), "+a");
+    x.unbind(&at).unwrap();
+    assert_eq!(x.unbind(&at).unwrap_err().kind(), ErrorKind::Misuse);
+    x.send("a1").unwrap();
+    assert_eq!(recv(&s), ["a1"], "peers stay when their listener goes");
+    s.disconnect(&at).unwrap();
+    assert_eq!(wanted(&x), "-a");
+    assert!(s.disconnect(&at).unwrap_err().to_string().contains(&at));
+    // The port is free again.
+    x.bind(&at).unwrap();
+    s.connect(&at).unwrap();
+    assert_eq!(wanted(&x), "+a");
+}
+
+#[test]
+fn errors_name_the_thing() {
+    let engine = engine();
+    let x = XPub::new(&engine, Options::new()).unwrap();
+    let at = x.bind("tcp://127.0.0.1:0").unwrap().to_string();
+    let again = Pub::new(&engine, Options::new()).unwrap().bind(&at).unwrap_err();
+    assert_eq!((again.kind(), again.io_kind()), (ErrorKind::Io, Some(std::io::ErrorKind::AddrInUse)));
+    assert!(again.to_string().contains(&at), "{again}");
+    assert!(x.bind("tcp://example.org:1").unwrap_err().to_string().contains("example.org"));
+    assert_eq!(x.connect("tcp://*:1").unwrap_err().kind(), ErrorKind::Misuse);
+    let file = std::env::temp_dir().join(format!("oncue-plain-{}", std::process::id()));
+    std::fs::write(&file, "not a socket").unwrap();
+    assert!(x.bind(&format!("ipc://{}", file.display())).is_err());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "not a socket");
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_closed_socket_says_so_to_all_who_wait() {
+    let engine = engine();
+    let s = Sub::new(&engine, Options::new()).unwrap();
+    let waiter = std::thread::spawn({
+        let s = s.clone();
+        move || s.recv().wait().map(|_| ()).unwrap_err().kind()
+    });
+    std::thread::sleep(Duration::from_millis(20));
+    s.close().wait();
+    assert_eq!(waiter.join().unwrap(), ErrorKind::Closed);
+    assert_eq!(s.subscribe("x").unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(s.bind("inproc://x").unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn an_xsub_talks_back() {
+    let engine = engine();
+    let x = XPub::new(&engine, Options::new()).unwrap();
+    let s = XSub::new(&engine, Options::new()).unwrap();
+    s.connect(&x.bind("tcp://127.0.0.1:0").unwrap().to_string()).unwrap();
+    s.subscribe("a").unwrap();
+    assert_eq!(wanted(&x), "+a");
+    s.send(("hello", "you")).unwrap();
+    assert_eq!(event(&x), XPubEvent::Message(Msg::from_frames(["hello", "you"])));
+    s.send("").unwrap();
+    assert_eq!(event(&x), XPubEvent::Message(Msg::single("")));
+    assert_eq!(s.send(b"\x01a").unwrap_err().kind(), ErrorKind::Misuse);
+}
+
+#[test]
+fn what_is_queued_goes_out_after_close() {
+    let engine = engine();
+    let x = Pub::new(&engine, Options::new().send_hwm(1_000_000).linger(SOON)).unwrap();
+    let s = Sub::new(&engine, Options::new()).unwrap();
+    s.subscribe("").unwrap();
+    s.connect(&x.bind("tcp://127.0.0.1:0").unwrap().to_string()).unwrap();
+    while !x.wanted("") {
+        std::thread::yield_now();
+    }
+    // More than the buffers of the system hold.
+    let payload = [b'p'; 64 << 10];
+    for i in 0..500 {
+        x.send_wait((format!("{i}"), payload)).wait().unwrap();
+    }
+    drop(x);
+    for i in 0..500 {
+        assert_eq!(recv(&s)[0], i.to_string());
+    }
+}
+
+#[test]
+fn refusing_loses_nothing_and_dropping_counts() {
+    let engine = engine();
+    let send_all = |on_full| {
+        let x = Pub::new(&engine, Options::new().send_hwm(10).on_full(on_full)).unwrap();
+        let s = Sub::new(&engine, Options::new().recv_hwm(10)).unwrap();
+        s.subscribe("").unwrap();
+        s.connect(&x.bind("tcp://127.0.0.1:0").unwrap().to_string()).unwrap();
+        while !x.wanted("") {
+            std::thread::yield_now();
+        }
+        let reader = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            let mut got = Vec::new();
+            while let Some(Ok(m)) = s.recv().wait_timeout(Duration::from_millis(500)) {
+                got.push(String::from_utf8(m.topic().to_vec()).unwrap().parse::<u32>().unwrap());
+            }
+            got
+        });
+        let payload = [0; 20_000];
+        for i in 0..2000 {
+            let message = (i.to_string(), &payload);
+            if x.send(&message).is_err() {
+                assert_eq!(on_full, OnFull::Refuse);
+                x.send_wait(&message).wait().unwrap();
+            }
+        }
+        (reader.join().unwrap(), x.stats())
+    };
+    let (got, stats) = send_all(OnFull::Refuse);
+    assert_eq!(got, (0..2000).collect::<Vec<_>>());
+    assert_eq!((stats.missed, stats.inbox_full), (0, 0));
+    let (got, stats) = send_all(OnFull::DropNewest);
+    assert!(got.len() < 2000 && got.is_sorted(), "{} of 2000", got.len());
+    assert_eq!(got.len() as u64 + stats.missed + stats.inbox_full, 2000, "every message is accounted for");
+}
+
+#[test]
+fn a_subscriber_too_slow_can_be_disconnected() {
+    let engine = engine();
+    let x = XPub::new(&engine, Options::new().send_hwm(10).on_full(OnFull::Disconnect)).unwrap();
+    let s = Sub::new(&engine, Options::new().recv_hwm(1).reconnect(SOON, SOON)).unwrap();
+    s.subscribe("").unwrap();
+    s.connect(&x.bind("tcp://127.0.0.1:0").unwrap().to_string()).unwrap();
+    assert_eq!(wanted(&x), "+");
+    let payload = [0; 100_000];
+    for _ in 0..1000 {
+        x.send_wait(&payload).wait().unwrap();
+    }
+    assert_eq!(wanted(&x), "-");
+    assert_eq!(x.stats().peers_refused, 1);
+}
+
+#[test]
+fn waits_time_out_and_futures_work() {
+    let engine = engine();
+    let s = Sub::new(&engine, Options::new()).unwrap();
+    assert!(s.recv().wait_timeout(Duration::from_millis(10)).is_none());
+    fn portable<T: Send + Sync>() {}
+    portable::<(Pub, Sub, XPub, XSub, Msg, Engine)>();
+    fn sendable<T: Send>(_: T) {}
+    sendable(s.recv());
+}
