@@ -98,7 +98,7 @@ impl Input {
     fn start(input: &Arc<Input>, stop: &Stop) -> Result<JoinHandle<Result<(), Fail>>, Fail> {
         let (input, stop) = (Arc::clone(input), stop.clone());
         let read = move || {
-            let outcome = input.publish_lines();
+            let outcome = input.publish_lines(&stop);
             input.ended.store(true, Ordering::Release);
             stop.stop();
             outcome
@@ -107,19 +107,19 @@ impl Input {
         spawned.map_err(|error| Fail::Runtime(format!("no thread for standard input: {error}")))
     }
 
-    fn publish_lines(&self) -> Result<(), Fail> {
+    fn publish_lines(&self, stop: &Stop) -> Result<(), Fail> {
         let mut lines = Lines { input: BufReader::new(stdin()), bytes_max: LINE_BYTES_MAX, number: 0 };
         let mut line = Vec::new();
         while let Some(taken) = lines.next(&mut line).map_err(unreadable)? {
             let why = match taken {
                 Line::TooLong => format!("is longer than {} MiB", LINE_BYTES_MAX >> 20),
                 Line::Whole if self.single => {
-                    self.publish(&[&line])?;
+                    self.publish(&[&line], stop)?;
                     continue;
                 }
                 Line::Whole => match split_at_tab(&line) {
                     Some((topic, payload)) => {
-                        self.publish(&[topic, payload])?;
+                        self.publish(&[topic, payload], stop)?;
                         continue;
                     }
                     None => "has no tab between topic and payload".to_owned(),
@@ -131,9 +131,12 @@ impl Input {
         Ok(())
     }
 
-    fn publish(&self, frames: &[&[u8]]) -> Result<(), Fail> {
-        self.socket.send(frames)?;
-        self.published.fetch_add(1, Ordering::Relaxed);
+    /// Publishes one message. The input is read no faster than the socket takes it, but no subscriber is waited for.
+    fn publish(&self, frames: &[&[u8]], stop: &Stop) -> Result<(), Fail> {
+        if let Waited::Ready(sent) = stop.wait(self.socket.send_wait(frames), None) {
+            sent?;
+            self.published.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(())
     }
 

@@ -76,11 +76,11 @@ impl Story {
 
     pub(super) fn wanted(&self, prefix: &[u8]) -> Result<(), Fail> {
         self.produced().entry(prefix.to_vec()).or_default();
-        self.tell(Who::Demand, &format!("+ {}", named(prefix)))
+        self.tell(Who::Demand, &format!("+ {} (somebody wants it)", named(prefix)))
     }
 
     pub(super) fn unwanted(&self, prefix: &[u8]) -> Result<(), Fail> {
-        self.tell(Who::Demand, &format!("- {}", named(prefix)))
+        self.tell(Who::Demand, &format!("- {} (nobody wants it any more)", named(prefix)))
     }
 
     /// A tick, before its values are sent.
@@ -162,7 +162,7 @@ impl Story {
 
 /// A prefix for people: even the one that is empty, and matches everything, must be visible.
 fn named(prefix: &[u8]) -> String {
-    if prefix.is_empty() { "\"\" (everything)".to_owned() } else { escaped(prefix) }
+    if prefix.is_empty() { "\"\", which is everything".to_owned() } else { escaped(prefix) }
 }
 
 /// A list of which only the first few are shown.
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_empty_prefix_is_visible() {
-        assert_eq!(named(b""), "\"\" (everything)");
+        assert_eq!(named(b""), "\"\", which is everything");
         assert_eq!(named(b"a\n"), r"a\x0a");
     }
 }
