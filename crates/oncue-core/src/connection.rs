@@ -55,7 +55,13 @@ impl HandshakeConfig {
         if self.identity.len() > IDENTITY_BYTES_MAX {
             return Err("the identity is longer than 255 bytes");
         }
-        for (name, _) in &self.properties {
+        if self.properties.len() > READY_PROPERTIES_MAX {
+            return Err("there are more than 64 properties");
+        }
+        for (i, (name, _)) in self.properties.iter().enumerate() {
+            if self.properties[..i].iter().any(|(earlier, _)| earlier.eq_ignore_ascii_case(name)) {
+                return Err("two properties have the same name");
+            }
             let name = name.as_bytes();
             if !is_property_name(name) {
                 return Err("a property's name is not 1 to 255 letters, digits, '-', '_', '.' or '+'");
@@ -68,9 +74,6 @@ impl HandshakeConfig {
         let lens = self.properties.iter().map(|(name, value)| name.len().saturating_add(value.len()));
         if lens.fold(0, usize::saturating_add) > READY_PROPERTIES_BYTES_MAX {
             return Err("the properties together are longer than 32 KiB");
-        }
-        if self.properties.len() > READY_PROPERTIES_MAX {
-            return Err("there are more than 64 properties");
         }
         Ok(())
     }
@@ -191,6 +194,14 @@ impl Handshake {
                     return Err(fault);
                 }
             }
+        }
+    }
+
+    /// What to report when the peer closes the connection before the handshake is over.
+    pub fn closed_by_peer(&self) -> HandshakeError {
+        match self.state {
+            State::FirstPart | State::Rest { .. } => HandshakeError::ClosedInGreeting,
+            _ => HandshakeError::ClosedInHandshake { ours: self.config.socket_type },
         }
     }
 

@@ -9,15 +9,16 @@
 //! - A *settled* audience has an exact, sorted list, does not change, and is found by its set. Only it may be shared.
 //! - A peer whose set changes is first given an unsettled audience of its own, so that it cannot make others pay.
 mod holders;
+mod quota;
 #[cfg(test)]
 mod tests;
 
 use alloc::vec::Vec;
-use core::fmt;
 use core::mem;
 
 use hashbrown::HashTable;
 use holders::{Crowds, Holders};
+pub use quota::{Quota, QuotaExceeded};
 
 use crate::topic::index::{EntryId, PrefixHash, PrefixMap, reserve_tight, shrink};
 
@@ -45,40 +46,6 @@ impl AudienceId {
         self.0 as usize
     }
 }
-
-/// What one peer may have in force at once.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Quota {
-    /// How many prefixes.
-    pub prefixes_max: u32,
-    /// The sum of their lengths, in bytes.
-    pub prefix_bytes_max: u64,
-}
-
-/// Which bound a subscription would exceed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum QuotaExceeded {
-    /// [`Quota::prefixes_max`] of this peer: the limit.
-    Prefixes(u32),
-    /// [`Quota::prefix_bytes_max`] of this peer: the limit, in bytes.
-    PrefixBytes(u64),
-    /// What the ledger can address for all peers together, in bytes. No fault of this peer's.
-    Ledger(u64),
-}
-
-impl fmt::Display for QuotaExceeded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Prefixes(max) => write!(f, "a peer may subscribe to at most {max} prefixes (prefixes_max)"),
-            Self::PrefixBytes(max) => {
-                write!(f, "the prefixes of a peer may have at most {max} bytes in all (prefix_bytes_max)")
-            }
-            Self::Ledger(max) => write!(f, "the prefixes of all peers may have at most {max} bytes in all"),
-        }
-    }
-}
-
-impl core::error::Error for QuotaExceeded {}
 
 /// What a subscription or a cancel did to the ledger.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -239,13 +206,7 @@ impl Ledger {
         if audience != NONE {
             self.pairs -= u64::from(self.audiences[audience as usize].held);
             if self.audiences[audience as usize].peers.len() == 1 {
-                self.unsettle(audience);
-                for id in mem::take(&mut self.audiences[audience as usize].prefixes) {
-                    if self.holds(audience, id) && !self.release(audience, id) {
-                        on_unwanted(self.index.prefix(id).expect("held until now"));
-                        self.index.remove_id(id);
-                    }
-                }
+                self.release_all(audience, &mut on_unwanted);
             }
             self.leave(peer);
         }
@@ -419,6 +380,30 @@ impl Ledger {
     /// Makes `audience` let go of `id`, which it holds. False if nobody holds it now: the entry must be removed then.
     fn release(&mut self, audience: u32, id: EntryId) -> bool {
         self.crowds.remove(self.index.value_mut(id).expect("a prefix that is held"), audience)
+    }
+
+    /// Makes `audience` let go of all it holds, before it ends.
+    fn release_all(&mut self, audience: u32, on_unwanted: &mut impl FnMut(&[u8])) {
+        self.unsettle(audience);
+        let own = &mut self.audiences[audience as usize];
+        let prefixes = mem::take(&mut own.prefixes);
+        if own.held as usize > self.index.len() / 2 {
+            let crowds = &mut self.crowds;
+            self.index.retain(|prefix, holders| {
+                let stays = !crowds.contains(*holders, audience) || crowds.remove(holders, audience);
+                if !stays {
+                    on_unwanted(prefix);
+                }
+                stays
+            });
+            return;
+        }
+        for id in prefixes {
+            if self.holds(audience, id) && !self.release(audience, id) {
+                on_unwanted(self.index.prefix(id).expect("held until now"));
+                self.index.remove_id(id);
+            }
+        }
     }
 
     /// The unsettled audience that `peer` has for itself, made from the one it shares if need be.

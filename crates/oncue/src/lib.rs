@@ -22,6 +22,7 @@
 //! ```
 #![deny(missing_docs)]
 
+pub mod demand;
 mod endpoint;
 mod engine;
 mod error;
@@ -29,9 +30,12 @@ mod msg;
 mod net;
 mod op;
 mod options;
+#[cfg(test)]
+mod simulation;
 mod socket;
 mod stats;
 
+pub use demand::OnDemand;
 pub use endpoint::{Endpoint, Host, IPC_PATH_BYTES_MAX};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};

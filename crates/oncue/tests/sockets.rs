@@ -91,7 +91,7 @@ fn large_and_odd_messages_arrive_whole() {
         x.send((&long_topic, &large)).unwrap();
         x.send("").unwrap();
         x.send(Msg::from_frames([&large, &large])).unwrap();
-        x.send(&[0xff_u8, 0, 7]).unwrap();
+        x.send([0xff_u8, 0, 7]).unwrap();
         let got = s.recv().wait_timeout(SOON).unwrap().unwrap();
         assert_eq!((got.topic(), got.frame(1)), (long_topic.as_bytes(), Some(&large[..])));
         assert_eq!(recv(s), [""]);

@@ -53,6 +53,14 @@ pub enum HandshakeError {
     },
     /// The peer refused with an ERROR command. The reason is the peer's: at most 255 bytes, of any value.
     Refused(Vec<u8>),
+    /// The peer closed the connection before its greeting was complete.
+    ClosedInGreeting,
+    /// The peer closed the connection after the greetings, when it had been told this side's socket type: with
+    /// libzmq that is how a socket type that does not fit shows, since it sends no ERROR.
+    ClosedInHandshake {
+        /// This side's.
+        ours: SocketType,
+    },
 }
 
 /// The socket type of a peer that does not fit.
@@ -126,6 +134,13 @@ impl fmt::Display for HandshakeError {
                 let fitting = if ours.publishes() { "SUB and XSUB" } else { "PUB and XPUB" };
                 write!(f, "the peer's socket type is {peer}; ours is {ours}, which talks to {fitting} only")
             }
+            Self::ClosedInGreeting => {
+                f.write_str("the peer closed the connection before its greeting was complete")
+            }
+            Self::ClosedInHandshake { ours } => write!(
+                f,
+                "the peer closed the connection during the handshake; perhaps its socket does not talk to {ours}"
+            ),
             Self::Refused(reason) => {
                 write!(f, "the peer refused the connection: \"{}\"", reason.escape_ascii())
             }

@@ -274,6 +274,18 @@ fn faults_end_the_handshake_and_are_named() {
 }
 
 #[test]
+fn a_peer_that_leaves_early_is_told_apart_by_how_far_it_got() {
+    let (mut handshake, mut out) = handshake(SocketType::Pub);
+    let greeting = greeting_3(1, "NULL");
+    assert_eq!(handshake.receive(&greeting[..63], &mut out).unwrap().consumed, 11);
+    let says = handshake.closed_by_peer().to_string();
+    assert_eq!(says, "the peer closed the connection before its greeting was complete");
+    handshake.receive(&greeting[11..], &mut out).unwrap();
+    let says = handshake.closed_by_peer().to_string();
+    assert!(says.ends_with("perhaps its socket does not talk to PUB"), "{says}");
+}
+
+#[test]
 fn nothing_is_taken_once_it_is_over() {
     let (mut handshake, mut out) = handshake(SocketType::XPub);
     let bytes = [&greeting_3(1, "NULL")[..], READY_SUB].concat();
@@ -327,13 +339,20 @@ fn configurations_are_checked() {
         config.check()
     };
     let property = |name: &str, len| (name.to_string(), vec![0; len]);
+    let fault = |change: &dyn Fn(&mut HandshakeConfig)| check(change).unwrap_err();
     assert_eq!(check(&|_| ()), Ok(()));
-    assert!(check(&|config| config.identity = vec![1; 256]).is_err());
-    for name in ["", "a b", "socket-type", "IDENTITY"] {
-        assert!(check(&|config| config.properties = vec![property(name, 1)]).is_err(), "{name}");
+    assert!(fault(&|config| config.identity = vec![1; 256]).contains("longer than 255"));
+    for name in ["", "a b"] {
+        assert!(fault(&|config| config.properties = vec![property(name, 1)]).contains("is not 1 to 255"));
     }
-    assert!(check(&|config| config.properties = vec![property("X-a", 1 << 20)]).is_err());
-    assert!(check(&|config| config.properties = vec![property("X-a", 0); READY_PROPERTIES_MAX + 1]).is_err());
+    for name in ["socket-type", "IDENTITY"] {
+        assert!(fault(&|config| config.properties = vec![property(name, 1)]).contains("of their own"));
+    }
+    let twice = || vec![property("X-a", 1), property("x-A", 1)];
+    assert!(fault(&|config| config.properties = twice()).contains("the same name"));
+    assert!(fault(&|config| config.properties = vec![property("X-a", 1 << 20)]).contains("32 KiB"));
+    let many = || vec![property("X-a", 0); READY_PROPERTIES_MAX + 1];
+    assert!(fault(&|config| config.properties = many()).contains("more than 64"));
     // What passes is accepted by a peer of our own kind.
     let largest = |config: &mut HandshakeConfig| {
         config.identity = vec![1; IDENTITY_BYTES_MAX];

@@ -7,6 +7,7 @@
 mod hash;
 #[cfg(test)]
 pub(crate) mod rng;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +16,7 @@ use core::fmt;
 use core::ops::ControlFlow;
 
 pub(crate) use hash::PrefixHash;
-use hashbrown::HashTable;
+use table::Table;
 
 /// The number of an entry of a [`PrefixMap`]: small, stable while its prefix is in force, reused afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -49,17 +50,17 @@ impl core::error::Error for IndexFull {}
 
 /// A map from prefixes (any bytes, of any length, the empty one included) to small values.
 ///
-/// Cost of an entry beside its bytes: 5 bytes, the size of `V` (its alignment respected), 6 to 11 bytes of hash table.
+/// Cost of an entry beside its bytes: 5 bytes, the size of `V` (its alignment respected), 5 to 8 bytes of hash table.
 pub struct PrefixMap<V> {
     hash: PrefixHash,
-    /// Encoded prefixes, see [`encode`]; those of removed entries stay until [`Self::compact`].
+    /// Encoded prefixes, see [`encode`]; those of removed entries stay until [`Self::compact_entries`].
     arena: Vec<u8>,
     arena_dead: usize,
     arena_bytes_max: usize,
     slots: Vec<Slot<V>>,
     free: Vec<u32>,
     /// Every entry in force, by the hash of its prefix.
-    table: HashTable<u32>,
+    table: Table,
     /// The entry of the empty prefix: the commonest of all, and it needs no hash.
     empty: Option<EntryId>,
     /// The distinct lengths in force but zero, ascending.
@@ -93,7 +94,7 @@ impl<V: Copy> PrefixMap<V> {
             arena_bytes_max: FREE as usize,
             slots: Vec::new(),
             free: Vec::new(),
-            table: HashTable::new(),
+            table: Table::new(),
             empty: None,
             lengths: Vec::new(),
             bytes: 0,
@@ -107,7 +108,7 @@ impl<V: Copy> PrefixMap<V> {
 
     /// Whether no prefix is in force.
     pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.table.len() == 0
     }
 
     /// The sum of the lengths of all prefixes in force, in bytes.
@@ -125,7 +126,7 @@ impl<V: Copy> PrefixMap<V> {
         self.arena.capacity()
             + self.slots.capacity() * size_of::<Slot<V>>()
             + self.free.capacity() * size_of::<u32>()
-            + self.table.allocation_size()
+            + self.table.allocated_bytes()
             + self.lengths.capacity() * size_of::<Length>()
     }
 
@@ -181,8 +182,7 @@ impl<V: Copy> PrefixMap<V> {
                 self.slots.len() as u32 - 1
             }
         };
-        let (hasher, arena, slots) = (&self.hash, &self.arena, &self.slots);
-        self.table.insert_unique(hash, id, |&id| hasher.hash(decode(arena, slots[id as usize].offset)));
+        self.table.insert(hash, id);
         self.count_in(prefix.len(), EntryId(id));
         Ok((EntryId(id), true))
     }
@@ -196,17 +196,37 @@ impl<V: Copy> PrefixMap<V> {
     pub fn remove_id(&mut self, id: EntryId) -> Option<V> {
         let prefix = self.prefix(id)?;
         let (len, hash) = (prefix.len(), self.hash.hash(prefix));
-        self.table.find_entry(hash, |&other| other == id.0).expect("each entry is in the table").remove();
+        self.table.remove(hash, id.0);
         let slot = &mut self.slots[id.index()];
         slot.offset = FREE;
         let value = slot.value;
-        self.free.push(id.0);
-        self.count_out(len);
-        self.arena_dead += encoded_len(len);
+        self.forget(id, len);
         if self.arena_dead > self.arena.len() / 2 && self.arena.len() >= COMPACT_BYTES_MIN {
-            self.compact();
+            self.compact_entries();
+            if self.table.is_sparse() {
+                self.rebuild_table();
+            }
         }
         Some(value)
+    }
+
+    /// Ends every entry for which `keep` is false. Takes the time of reading all entries in their order, which is far
+    /// less than removing most of them one by one.
+    pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &mut V) -> bool) {
+        for id in 0..self.slots.len() as u32 {
+            let slot = &mut self.slots[id as usize];
+            if slot.offset == FREE {
+                continue;
+            }
+            let prefix = decode(&self.arena, slot.offset);
+            if !keep(prefix, &mut slot.value) {
+                let len = prefix.len();
+                slot.offset = FREE;
+                self.forget(EntryId(id), len);
+            }
+        }
+        self.compact_entries();
+        self.rebuild_table();
     }
 
     /// The bytes of the entry `id`; `None` if no entry has that number.
@@ -266,8 +286,8 @@ impl<V: Copy> PrefixMap<V> {
 
     #[inline]
     fn find_hashed(&self, hash: u64, prefix: &[u8]) -> Option<EntryId> {
-        let same = |&id: &u32| decode(&self.arena, self.slots[id as usize].offset) == prefix;
-        self.table.find(hash, same).map(|&id| EntryId(id))
+        let same = |id: u32| decode(&self.arena, self.slots[id as usize].offset) == prefix;
+        self.table.find(hash, same).map(EntryId)
     }
 
     fn slot(&self, id: EntryId) -> Option<&Slot<V>> {
@@ -280,14 +300,14 @@ impl<V: Copy> PrefixMap<V> {
         if needed > self.arena_bytes_max - self.arena.len() {
             // At the limit a compaction must be worth its cost, else each toggle of one prefix would copy 4 GiB.
             if self.arena_dead > self.arena_bytes_max / 16 {
-                self.compact();
+                self.compact_entries();
             }
             if needed > self.arena_bytes_max - self.arena.len() {
                 return Err(IndexFull { arena_bytes_max: self.arena_bytes_max as u64 });
             }
         }
         reserve_tight(&mut self.arena, needed);
-        if self.table.len() == self.table.capacity() {
+        if !self.table.has_room(self.slots.len() + 1) {
             self.rebuild_table();
         }
         Ok(())
@@ -305,7 +325,10 @@ impl<V: Copy> PrefixMap<V> {
         }
     }
 
-    fn count_out(&mut self, len: usize) {
+    /// Counts out an entry of `len` bytes whose slot is free now.
+    fn forget(&mut self, id: EntryId, len: usize) {
+        self.free.push(id.0);
+        self.arena_dead += encoded_len(len);
         self.bytes -= len as u64;
         if len == 0 {
             self.empty = None;
@@ -319,8 +342,8 @@ impl<V: Copy> PrefixMap<V> {
         }
     }
 
-    /// Drops the bytes of removed entries, and gives back what the other parts hold far beyond their need.
-    fn compact(&mut self) {
+    /// Drops the bytes of removed entries, and gives back slots held far beyond the need.
+    fn compact_entries(&mut self) {
         while self.slots.last().is_some_and(|slot| slot.offset == FREE) {
             self.slots.pop();
         }
@@ -337,21 +360,25 @@ impl<V: Copy> PrefixMap<V> {
         }
         self.arena = arena;
         self.arena_dead = 0;
-        if self.table.capacity() > 4 * self.table.len() {
-            self.rebuild_table();
-        }
     }
 
-    /// Makes the table anew with room to grow. Reading the entries in their order is several times faster than the
-    /// table's own growth, which would jump through the arena, and the old table need not live beside the new one.
+    /// Makes the table anew with room to grow. The entries are read in their order, which is several times faster than
+    /// in the order of the old table, and the old table need not live beside the new one.
     fn rebuild_table(&mut self) {
-        let len = self.table.len();
-        self.table = HashTable::new();
-        self.table = HashTable::with_capacity(len + len / 8 + 1);
-        let (hasher, arena) = (&self.hash, &self.arena);
-        let hash_at = |offset| hasher.hash(decode(arena, offset));
-        for (slot, id) in self.slots.iter().zip(0_u32..).filter(|(slot, _)| slot.offset != FREE) {
-            self.table.insert_unique(hash_at(slot.offset), id, |&id| hash_at(self.slots[id as usize].offset));
+        self.table = Table::new();
+        self.table = Table::with_room(self.slots.len() - self.free.len(), self.slots.len());
+        let mut batch = [(0, 0); 32];
+        let mut used = self.slots.iter().zip(0_u32..).filter(|(slot, _)| slot.offset != FREE);
+        loop {
+            let mut filled = 0;
+            for (place, (slot, id)) in batch.iter_mut().zip(&mut used) {
+                *place = (self.hash.hash(decode(&self.arena, slot.offset)), id);
+                filled += 1;
+            }
+            self.table.insert_all(&batch[..filled]);
+            if filled < batch.len() {
+                return;
+            }
         }
     }
 }

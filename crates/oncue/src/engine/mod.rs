@@ -5,7 +5,7 @@ mod dial;
 mod fanout;
 pub(crate) mod hub;
 pub(crate) mod inbound;
-mod mailbox;
+pub(crate) mod mailbox;
 mod outbox;
 mod peer;
 mod queue;
@@ -82,9 +82,11 @@ impl Engine {
             let notify: Arc<dyn Notify> = mailbox.clone();
             nets.push(OsNet::new(poll.registry().try_clone().map_err(failed)?, names.clone(), notify));
         }
-        let seed = RandomState::new().build_hasher().finish();
-        let running =
-            Running { driver: Arc::new(Driver::new(nets, mailboxes, seed)), threads: Mutex::new(Vec::new()) };
+        let (seed, origin) = (RandomState::new().build_hasher().finish(), Instant::now());
+        let running = Running {
+            driver: Arc::new(Driver::new(nets, mailboxes, seed, Box::new(move || origin.elapsed()))),
+            threads: Mutex::new(Vec::new()),
+        };
         for (index, poll) in polls.into_iter().enumerate() {
             let driver = running.driver.clone();
             let run = move || driver.run(index, poll);
@@ -132,17 +134,25 @@ pub(crate) struct Driver<N: Net> {
     next_hub: AtomicU64,
     next_link: AtomicUsize,
     seed: u64,
-    origin: Instant,
+    clock: Clock,
     stopping: AtomicBool,
     /// A thread has panicked: nothing is served any more.
     dead: AtomicBool,
 }
 
+/// The time since an origin that never changes.
+pub(crate) type Clock = Box<dyn Fn() -> Duration + Send + Sync>;
+
 const WAKER: Token = Token(usize::MAX);
 
 impl<N: Net> Driver<N> {
     /// A shard for each network, reached through the mailbox at its place.
-    pub(crate) fn new(nets: Vec<N>, mailboxes: Vec<Arc<Mailbox<N::Stream>>>, seed: u64) -> Driver<N> {
+    pub(crate) fn new(
+        nets: Vec<N>,
+        mailboxes: Vec<Arc<Mailbox<N::Stream>>>,
+        seed: u64,
+        clock: Clock,
+    ) -> Driver<N> {
         let shard =
             |(i, net)| Mutex::new(Shard::new(i as u16, net, mailboxes.clone(), seed.wrapping_add(i as u64)));
         Driver {
@@ -152,7 +162,7 @@ impl<N: Net> Driver<N> {
             next_hub: AtomicU64::new(0),
             next_link: AtomicUsize::new(0),
             seed,
-            origin: Instant::now(),
+            clock,
             stopping: AtomicBool::new(false),
             dead: AtomicBool::new(false),
         }
@@ -202,12 +212,12 @@ impl Driver<OsNet> {
         let mut events = Events::with_capacity(1024);
         let mut ready = Vec::new();
         loop {
-            let deadline = self.turn(index, self.origin.elapsed(), &ready);
+            let deadline = self.turn(index, (self.clock)(), &ready);
             if self.stopping.load(Ordering::SeqCst) && lock(&self.shards[index]).hubs().next().is_none() {
                 return;
             }
             let timeout = match self.mailboxes[index].fall_asleep() {
-                true => deadline.map(|at| at.saturating_sub(self.origin.elapsed())),
+                true => deadline.map(|at| at.saturating_sub((self.clock)())),
                 false => Some(Duration::ZERO),
             };
             // Only a signal or a bad descriptor can make this fail; the turn that follows does no harm.
@@ -252,7 +262,7 @@ impl<N: Net> Control for Driver<N> {
         if once && self.shards.iter().any(|shard| lock(shard).dials(hub, to)) {
             return Ok(());
         }
-        let now = self.origin.elapsed();
+        let now = (self.clock)();
         self.with_shard(self.next_shard(), |shard| shard.connect(hub, to, now));
         Ok(())
     }

@@ -67,6 +67,8 @@ pub(crate) enum Pushed {
 
 /// What a shard took.
 pub(crate) struct Taken {
+    /// The number of the first chunk.
+    pub(crate) first: u64,
     pub(crate) chunks: Vec<Arc<Chunk>>,
     /// Senders that were refused can be woken.
     pub(crate) room: bool,
@@ -124,20 +126,22 @@ impl Outbox {
         Pushed::Queued { tell: state.signal() }
     }
 
-    /// From now on `shard` takes what is pushed. What was pushed before is not for it.
-    pub(crate) fn activate(&self, shard: u16) {
+    /// `shard` has a new peer and takes what is pushed from now on. Yields the number of the first chunk that is for
+    /// the peer: what was pushed before it came is not.
+    pub(crate) fn join(&self, shard: u16) -> u64 {
         let mut state = lock(&self.state);
+        state.close();
+        let next = state.base + state.closed.len() as u64;
         if state.readers.iter().all(|r| r.shard != shard) {
-            state.close();
-            let next = state.base + state.closed.len() as u64;
             state.readers.push(Reader { shard, next, signalled: false });
-            state.trim();
         }
+        state.trim();
         self.active.store(true, Ordering::Release);
+        next
     }
 
     /// `shard` has no peer any more.
-    pub(crate) fn deactivate(&self, shard: u16) {
+    pub(crate) fn leave(&self, shard: u16) {
         let mut state = lock(&self.state);
         state.readers.retain(|r| r.shard != shard);
         if state.readers.is_empty() {
@@ -159,9 +163,10 @@ impl Outbox {
         let (base, end) = (state.base, state.base + state.closed.len() as u64);
         let alone = state.readers.len() == 1;
         let Some(reader) = state.readers.iter_mut().find(|r| r.shard == shard) else {
-            return Taken { chunks: Vec::new(), room: false };
+            return Taken { first: end, chunks: Vec::new(), room: false };
         };
-        let skip = (reader.next - base) as usize;
+        let first = reader.next;
+        let skip = (first - base) as usize;
         reader.next = end;
         reader.signalled = false;
         let chunks = match alone {
@@ -175,7 +180,7 @@ impl Outbox {
         state.trim();
         let room = state.refused && !state.is_full(self.bound);
         state.refused &= !room;
-        Taken { chunks, room }
+        Taken { first, chunks, room }
     }
 
     /// Whether a push would be refused now. Asks for a wake-up if so.
@@ -246,9 +251,9 @@ mod tests {
     fn every_shard_takes_what_came_after_it_joined() {
         let outbox = Outbox::new(Bound { bytes_max: 1 << 20, messages_min: 0, bytes_most: 1 << 20 });
         assert!(matches!(outbox.push("nobody"), Pushed::Nobody));
-        outbox.activate(0);
+        outbox.join(0);
         assert!(matches!(outbox.push("one"), Pushed::Queued { tell: 1 }));
-        outbox.activate(3);
+        outbox.join(3);
         assert!(matches!(outbox.push("two"), Pushed::Queued { tell: 8 }));
         assert!(matches!(outbox.push("three"), Pushed::Queued { tell: 0 }));
         assert_eq!(texts(outbox.take(0, &mut Vec::new())), ["one", "two", "three"]);
@@ -260,8 +265,8 @@ mod tests {
     #[test]
     fn full_until_the_slowest_shard_has_taken() {
         let outbox = Outbox::new(Bound { bytes_max: 4, messages_min: 2, bytes_most: 100 });
-        outbox.activate(0);
-        outbox.activate(1);
+        outbox.join(0);
+        outbox.join(1);
         assert!(matches!(outbox.push("1234567"), Pushed::Queued { .. }));
         assert!(matches!(outbox.push("x"), Pushed::Queued { .. }), "a burst of few messages is let in");
         assert!(matches!(outbox.push("x"), Pushed::Full));

@@ -18,6 +18,7 @@ use super::hub::{Edit, Hub};
 use super::inbound::{Delivery, Flow};
 use super::queue::{Mark, WriteQueue};
 use crate::net::Stream;
+use crate::options::OnFull;
 use crate::read_lock;
 
 /// The size of the buffer that a shard reads into.
@@ -41,6 +42,8 @@ pub(crate) struct Peer<S> {
     pub(crate) queue: WriteQueue,
     /// Received bytes that are no whole item yet.
     partial: Vec<u8>,
+    /// The number of the first chunk of its socket's outbox that is for it.
+    pub(crate) joined: u64,
     /// When something came last.
     pub(crate) heard: Duration,
 }
@@ -104,7 +107,7 @@ pub(crate) enum Progress {
 impl<S: Stream> Peer<S> {
     pub(crate) fn new(uid: u64, hub: Arc<Hub>, link: u64, dialer: Option<usize>, stream: S) -> Peer<S> {
         let (phase, queue, partial) = (Phase::Connecting, WriteQueue::default(), Vec::new());
-        Peer { uid, hub, link, dialer, stream, phase, queue, partial, heard: Duration::ZERO }
+        Peer { uid, hub, link, dialer, stream, phase, queue, partial, joined: 0, heard: Duration::ZERO }
     }
 
     /// The stream is there: greets the peer.
@@ -132,7 +135,11 @@ impl<S: Stream> Peer<S> {
 
     /// Sends runs, as far as there is room; yields how many messages were missed.
     pub(crate) fn offer(&mut self, runs: &[Run]) -> Result<u64, End> {
-        let mark = self.mark();
+        let mark = match self.hub.options.on_full {
+            // What is offered was let through by the room there is; nothing may be missed.
+            OnFull::Refuse => Mark::NONE,
+            OnFull::DropNewest | OnFull::Disconnect => self.mark(),
+        };
         let offered = self.queue.offer(&mut self.stream, runs, mark)?;
         let counters = &self.hub.counters;
         counters.delivered.fetch_add(offered.written, Ordering::Relaxed);
@@ -269,6 +276,7 @@ impl<S: Stream> Peer<S> {
     fn begin(&mut self, info: PeerInfo, cx: &mut Context<'_>) -> Result<(), End> {
         let hub = self.hub.clone();
         let ledger = hub.sends().then(|| {
+            self.joined = hub.outbox.join(cx.shard);
             let mut edit = hub.edit();
             let peer = edit.attach(cx.shard, cx.slot);
             if !hub.publishes() {
@@ -279,9 +287,6 @@ impl<S: Stream> Peer<S> {
             edit.finish(cx.wakes);
             peer
         });
-        if ledger.is_some() {
-            hub.outbox.activate(cx.shard);
-        }
         let flow = (hub.socket_type != SocketType::Pub).then(|| {
             let options = &hub.options;
             let port = hub.port(cx.shard);

@@ -26,6 +26,10 @@ pub(crate) struct Mark {
     pub(crate) bytes: u64,
 }
 
+impl Mark {
+    pub(crate) const NONE: Mark = Mark { messages: u64::MAX, bytes: u64::MAX };
+}
+
 impl WriteQueue {
     pub(crate) fn is_empty(&self) -> bool {
         self.runs.is_empty()

@@ -61,6 +61,10 @@ struct Served {
     /// Chunks taken, and how far they are sent.
     batch: Vec<Arc<Chunk>>,
     place: Place,
+    /// The number of the batch's first chunk.
+    first: u64,
+    /// The newest peer's [`Peer::joined`].
+    newest: u64,
     closing: bool,
 }
 
@@ -137,6 +141,8 @@ impl<N: Net> Shard<N> {
             peers: Vec::new(),
             batch: Vec::new(),
             place: Place::default(),
+            first: 0,
+            newest: 0,
             closing: false,
         });
     }
@@ -237,6 +243,10 @@ impl<N: Net> Shard<N> {
         if begun {
             self.begun(slot);
         }
+        if let Some(peer) = self.peer(slot, uid) {
+            let hub = peer.hub.clone();
+            self.retry_batch(&hub);
+        }
         match progress {
             Ok(Progress::Idle) => {}
             Ok(Progress::More) => self.unread.push_back((slot, uid)),
@@ -248,7 +258,10 @@ impl<N: Net> Shard<N> {
     fn begun(&mut self, slot: usize) {
         let peer = &self.peers[slot];
         let (hub, uid, link, dialer) = (peer.hub.clone(), peer.uid, peer.link, peer.dialer);
-        self.hubs.get_mut(&hub.id).expect("a peer's socket is served").peers.push(slot);
+        let joined = peer.joined;
+        let served = self.hubs.get_mut(&hub.id).expect("a peer's socket is served");
+        served.peers.push(slot);
+        served.newest = joined;
         if let Some(link_slot) = dialer {
             self.connected(link_slot, link);
         }
@@ -316,11 +329,20 @@ impl<N: Net> Shard<N> {
             edit.detach(ledger);
             edit.finish(&mut self.wakes);
             if served.peers.is_empty() {
-                hub.outbox.deactivate(self.index);
+                hub.outbox.leave(self.index);
                 served.batch.clear();
                 served.place = Place::default();
                 hub.room.take(&mut self.wakes);
             }
+        }
+        self.retry_batch(&hub);
+    }
+
+    /// A batch that waits for somebody's room need wait no longer, perhaps: who was full has gone, or wants something
+    /// else now.
+    fn retry_batch(&self, hub: &Arc<Hub>) {
+        if self.hubs.get(&hub.id).is_some_and(|served| !served.batch.is_empty()) {
+            self.mailbox.mail(Note::Outbox(hub.clone()));
         }
     }
 
@@ -348,7 +370,7 @@ impl<N: Net> Shard<N> {
             if served.place.chunk >= served.batch.len() {
                 served.place = Place::default();
                 let taken = hub.outbox.take(self.index, &mut served.batch);
-                served.batch = taken.chunks;
+                (served.batch, served.first) = (taken.chunks, taken.first);
                 if taken.room {
                     hub.room.take(&mut self.wakes);
                 }
@@ -360,6 +382,13 @@ impl<N: Net> Shard<N> {
                 return;
             }
             let (batch, from) = (std::mem::take(&mut served.batch), served.place);
+            let number = served.first + from.chunk as u64;
+            let mut end = batch.len();
+            if served.newest > number {
+                // Some peers came amid the batch: it is cut where the next one came.
+                let joined = served.peers.iter().map(|&slot| self.peers[slot].joined).filter(|&j| j > number);
+                end = joined.min().map_or(end, |j| end.min((j - served.first) as usize));
+            }
             let place = {
                 let ledger = hub.ledger();
                 let peers = &self.peers;
@@ -370,9 +399,9 @@ impl<N: Net> Shard<N> {
                         slots.map(|slot| peers[slot].queue.room(peers[slot].mark())).min().unwrap_or(u64::MAX)
                     }
                 };
-                self.fanout.route(&ledger, &batch, from, room)
+                self.fanout.route(&ledger, &batch[..end], from, room)
             };
-            self.deliver(hub);
+            self.deliver(hub, number);
             // Everybody may have left meanwhile, and then nothing waits for anybody.
             let Some(served) = self.hubs.get_mut(&hub.id).filter(|s| !s.peers.is_empty()) else { return };
             stuck = (place == from).then_some(place);
@@ -382,8 +411,8 @@ impl<N: Net> Shard<N> {
         self.mailbox.mail(Note::Outbox(hub.clone()));
     }
 
-    /// Writes the runs of a routed batch to the peers of each audience.
-    fn deliver(&mut self, hub: &Arc<Hub>) {
+    /// Writes the runs of a routed batch to the peers of each audience that came before chunk `number`.
+    fn deliver(&mut self, hub: &Arc<Hub>, number: u64) {
         let parcels: Vec<_> = {
             let ledger = hub.ledger();
             let slots = |audience| ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
@@ -393,7 +422,7 @@ impl<N: Net> Shard<N> {
             for slot in slots {
                 // A peer may be lost, and with it others of its dialer, while the parcels are handed out.
                 let Some(peer) = self.peers.get_mut(slot) else { continue };
-                if !matches!(peer.phase, Phase::Traffic(_)) {
+                if !matches!(peer.phase, Phase::Traffic(_)) || peer.joined > number {
                     continue;
                 }
                 match peer.offer(&runs) {

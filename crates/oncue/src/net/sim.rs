@@ -1,1 +1,361 @@
+//! A simulated network in virtual time: bytes arrive late and in pieces, buffers are small, connections break, all
+//! decided by a seed. It knows nothing of what the bytes mean.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::{Net, Ready, Stream};
+use crate::endpoint::Endpoint;
+use crate::lock;
+
+/// One shard of one node.
+pub(crate) type Place = (usize, usize);
+
+/// The world that all nodes share.
+pub(crate) struct World {
+    pub(crate) now: Duration,
+    random: u64,
+    /// The longest delay of a piece of data, in microseconds.
+    pub(crate) delay_us_max: u64,
+    lines: BTreeMap<usize, Line>,
+    next_line: usize,
+    listeners: BTreeMap<String, Listener>,
+    events: BinaryHeap<Reverse<(Duration, u64, Event)>>,
+    next_event: u64,
+    /// What to report to each shard, and which shards have been rung.
+    pub(crate) reports: BTreeMap<Place, Vec<Ready>>,
+    pub(crate) rung: BTreeSet<Place>,
+}
+
+struct Listener {
+    at: Place,
+    token: usize,
+    backlog: VecDeque<usize>,
+}
+
+/// A connection: two lanes, from side 0 to side 1 and back.
+struct Line {
+    ends: [End; 2],
+    lanes: [Lane; 2],
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    /// On its way to a listener.
+    Calling,
+    Open,
+    /// Refused or reset.
+    Broken,
+}
+
+#[derive(Default)]
+struct End {
+    place: Option<Place>,
+    token: usize,
+    gone: bool,
+}
+
+/// Bytes from one side to the other.
+#[derive(Default)]
+struct Lane {
+    /// On the way, with the moment of arrival.
+    flying: VecDeque<(Duration, Vec<u8>)>,
+    arrived: VecDeque<u8>,
+    capacity: usize,
+    writer_waits: bool,
+    closed: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    /// A call reaches its listener, if there is one.
+    Call(usize),
+    /// Something may have arrived at a side.
+    Arrive(usize, usize),
+    /// A side may write again.
+    Room(usize, usize),
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Arc<Mutex<World>> {
+        Arc::new(Mutex::new(World {
+            now: Duration::ZERO,
+            random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+            delay_us_max: 3000,
+            lines: BTreeMap::new(),
+            next_line: 0,
+            listeners: BTreeMap::new(),
+            events: BinaryHeap::new(),
+            next_event: 0,
+            reports: BTreeMap::new(),
+            rung: BTreeSet::new(),
+        }))
+    }
+
+    /// A number below `n`.
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 8) % n.max(1)
+    }
+
+    pub(crate) fn next_event(&self) -> Option<Duration> {
+        self.events.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    /// How many connections are not closed on both sides.
+    pub(crate) fn open_lines(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Lets everything happen that is due by `now`.
+    pub(crate) fn advance(&mut self, now: Duration) {
+        self.now = now;
+        while let Some(Reverse((at, _, event))) = self.events.peek().copied() {
+            if at > now {
+                return;
+            }
+            self.events.pop();
+            match event {
+                Event::Call(line) => self.call(line),
+                Event::Arrive(line, side) => self.arrive(line, side),
+                Event::Room(line, side) => self.report(line, side, false, true),
+            }
+        }
+    }
+
+    /// Breaks a connection chosen by chance; what flies is lost.
+    pub(crate) fn break_one(&mut self) {
+        let open: Vec<_> =
+            self.lines.iter().filter(|(_, l)| l.state == State::Open).map(|(id, _)| *id).collect();
+        if open.is_empty() {
+            return;
+        }
+        let line = open[self.below(open.len() as u64) as usize];
+        self.break_line(line);
+    }
+
+    fn break_line(&mut self, line: usize) {
+        let Some(l) = self.lines.get_mut(&line) else { return };
+        l.state = State::Broken;
+        l.lanes.iter_mut().for_each(|lane| {
+            lane.flying.clear();
+            lane.arrived.clear();
+        });
+        self.report(line, 0, true, true);
+        self.report(line, 1, true, true);
+    }
+
+    fn soon(&mut self, event: Event) -> Duration {
+        let delay = Duration::from_micros(1 + self.below(self.delay_us_max));
+        let at = self.now + delay;
+        self.at(at, event);
+        at
+    }
+
+    fn at(&mut self, at: Duration, event: Event) {
+        self.next_event += 1;
+        self.events.push(Reverse((at, self.next_event, event)));
+    }
+
+    fn call(&mut self, line: usize) {
+        let Some(l) = self.lines.get(&line) else { return };
+        let name = l.lanes[0].flying.front().map(|(_, name)| String::from_utf8_lossy(name).into_owned());
+        let name = name.expect("a call carries the name it calls");
+        let Some(listener) = self.listeners.get_mut(&name) else { return self.break_line(line) };
+        listener.backlog.push_back(line);
+        let (at, token) = (listener.at, listener.token);
+        self.reports.entry(at).or_default().push(Ready { token, readable: true, writable: false });
+        let l = self.lines.get_mut(&line).expect("looked up above");
+        l.lanes[0].flying.clear();
+        l.state = State::Open;
+        self.report(line, 0, false, true);
+    }
+
+    fn arrive(&mut self, line: usize, side: usize) {
+        let now = self.now;
+        let Some(l) = self.lines.get_mut(&line) else { return };
+        let lane = &mut l.lanes[1 - side];
+        while lane.flying.front().is_some_and(|(at, _)| *at <= now) {
+            let (_, bytes) = lane.flying.pop_front().expect("looked at above");
+            lane.arrived.extend(bytes);
+        }
+        self.report(line, side, true, false);
+    }
+
+    fn report(&mut self, line: usize, side: usize, readable: bool, writable: bool) {
+        let Some(end) = self.lines.get(&line).map(|l| &l.ends[side]) else { return };
+        if let (Some(place), false) = (end.place, end.gone) {
+            self.reports.entry(place).or_default().push(Ready { token: end.token, readable, writable });
+        }
+    }
+}
+
+/// The network of one shard.
+pub(crate) struct SimNet {
+    pub(crate) world: Arc<Mutex<World>>,
+    pub(crate) place: Place,
+}
+
+/// One side of a connection.
+pub(crate) struct SimStream {
+    world: Arc<Mutex<World>>,
+    line: usize,
+    side: usize,
+}
+
+impl Net for SimNet {
+    type Stream = SimStream;
+    type Listener = String;
+
+    fn listen(&mut self, at: &Endpoint, token: usize) -> io::Result<(String, Endpoint)> {
+        let mut world = lock(&self.world);
+        let name = at.to_string();
+        if world.listeners.contains_key(&name) {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        world.listeners.insert(name.clone(), Listener { at: self.place, token, backlog: VecDeque::new() });
+        Ok((name, at.clone()))
+    }
+
+    fn accept(&mut self, name: &mut String) -> io::Result<SimStream> {
+        let mut world = lock(&self.world);
+        let listener = world.listeners.get_mut(name).expect("a listener listens until it is let go of");
+        let line = listener.backlog.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
+        Ok(SimStream { world: self.world.clone(), line, side: 1 })
+    }
+
+    fn unlisten(&mut self, name: String) {
+        let mut world = lock(&self.world);
+        let listener = world.listeners.remove(&name).expect("as in accept");
+        for line in listener.backlog {
+            world.break_line(line);
+            if world.lines.get(&line).is_some_and(|l| l.ends[0].gone) {
+                world.lines.remove(&line);
+            }
+        }
+    }
+
+    fn connect(&mut self, to: &Endpoint, token: usize) -> io::Result<SimStream> {
+        let mut world = lock(&self.world);
+        if world.below(10) == 0 {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        let mut lanes = [Lane::default(), Lane::default()];
+        for lane in &mut lanes {
+            lane.capacity = 16 << world.below(13);
+        }
+        lanes[0].flying.push_back((Duration::ZERO, to.to_string().into_bytes()));
+        let near = End { place: Some(self.place), token, gone: false };
+        let line = world.next_line;
+        world.next_line += 1;
+        world.lines.insert(line, Line { ends: [near, End::default()], lanes, state: State::Calling });
+        world.soon(Event::Call(line));
+        Ok(SimStream { world: self.world.clone(), line, side: 0 })
+    }
+
+    fn adopt(&mut self, stream: &mut SimStream, token: usize) -> io::Result<()> {
+        let mut world = lock(&self.world);
+        let line = world.lines.get_mut(&stream.line).expect("a line lives as long as its streams");
+        line.ends[stream.side] = End { place: Some(self.place), token, gone: false };
+        // As the system does, report at once what is so already.
+        world.report(stream.line, stream.side, true, true);
+        Ok(())
+    }
+
+    fn release(&mut self, stream: SimStream) {
+        drop(stream);
+    }
+}
+
+impl Stream for SimStream {
+    fn connected(&mut self) -> io::Result<bool> {
+        match lock(&self.world).lines[&self.line].state {
+            State::Calling => Ok(false),
+            State::Open => Ok(true),
+            State::Broken => Err(io::ErrorKind::ConnectionRefused.into()),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        let mut world = lock(&self.world);
+        let cut = 1 + world.below(5000) as usize;
+        let line = world.lines.get_mut(&self.line).expect("a line lives as long as its streams");
+        if line.state == State::Broken {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        let lane = &mut line.lanes[1 - self.side];
+        let spare = buffer.capacity() - buffer.len();
+        let n = lane.arrived.len().min(spare).min(cut);
+        if n == 0 {
+            return match lane.closed && lane.flying.is_empty() {
+                true => Ok(0),
+                false => Err(io::ErrorKind::WouldBlock.into()),
+            };
+        }
+        buffer.extend(lane.arrived.drain(..n));
+        // A read that leaves something counts as one of what had come by then: the rest is reported anew.
+        let (more, waits) = (n < spare, std::mem::take(&mut lane.writer_waits));
+        if more {
+            world.soon(Event::Arrive(self.line, self.side));
+        }
+        if waits {
+            world.soon(Event::Room(self.line, 1 - self.side));
+        }
+        Ok(n)
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut world = lock(&self.world);
+        let cut = 1 + world.below(20_000) as usize;
+        let line = world.lines.get_mut(&self.line).expect("a line lives as long as its streams");
+        if line.state == State::Broken || line.ends[1 - self.side].gone {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let lane = &mut line.lanes[self.side];
+        let used = lane.arrived.len() + lane.flying.iter().map(|(_, b)| b.len()).sum::<usize>();
+        let room = lane.capacity.saturating_sub(used).min(cut);
+        let bytes: Vec<u8> = slices.iter().flat_map(|s| s.iter().copied()).take(room).collect();
+        if bytes.is_empty() && slices.iter().any(|s| !s.is_empty()) {
+            lane.writer_waits = true;
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let n = bytes.len();
+        let earliest = lane.flying.back().map_or(Duration::ZERO, |(at, _)| *at);
+        let at = world.soon(Event::Arrive(self.line, 1 - self.side)).max(earliest);
+        world.at(at, Event::Arrive(self.line, 1 - self.side));
+        let line = world.lines.get_mut(&self.line).expect("as above");
+        line.lanes[self.side].flying.push_back((at, bytes));
+        Ok(n)
+    }
+
+    fn shutdown_write(&mut self) {
+        let mut world = lock(&self.world);
+        let line = world.lines.get_mut(&self.line).expect("a line lives as long as its streams");
+        let lane = &mut line.lanes[self.side];
+        lane.closed = true;
+        let at = lane.flying.back().map_or(Duration::ZERO, |(at, _)| *at).max(world.now);
+        world.at(at, Event::Arrive(self.line, 1 - self.side));
+    }
+}
+
+impl Drop for SimStream {
+    fn drop(&mut self) {
+        self.shutdown_write();
+        let mut world = lock(&self.world);
+        let line = world.lines.get_mut(&self.line).expect("a line lives as long as its streams");
+        line.ends[self.side].gone = true;
+        let far = &line.ends[1 - self.side];
+        if far.gone || far.place.is_none() && line.state != State::Open {
+            world.lines.remove(&self.line);
+        } else {
+            // The other side's writes fail from now on.
+            world.report(self.line, 1 - self.side, false, true);
+        }
+    }
+}

@@ -15,25 +15,34 @@ impl Checked {
     fn step(&mut self, rng: &mut Rng) {
         let prefix = rng.bytes(9);
         let value = rng.next() as u32;
-        match rng.below(8) {
-            0 | 1 => {
+        match rng.below(160) {
+            0..40 => {
                 let id = self.map.insert(&prefix, value).unwrap();
                 assert_eq!(self.map.prefix(id), Some(&prefix[..]));
                 self.model.insert(prefix, value);
             }
-            2 | 3 => {
+            40..80 => {
                 let known = self.model.contains_key(&prefix);
                 let (id, new) = self.map.get_or_insert_with(&prefix, || value).unwrap();
                 assert_eq!(new, !known);
                 assert_eq!(self.map.value(id), Some(&*self.model.entry(prefix).or_insert(value)));
             }
-            4 | 5 => assert_eq!(self.map.remove(&prefix), self.model.remove(&prefix)),
-            6 => {
+            80..120 => assert_eq!(self.map.remove(&prefix), self.model.remove(&prefix)),
+            120..140 => {
                 assert_eq!(self.map.get_mut(&prefix).copied(), self.model.get(&prefix).copied());
                 if let Some(old) = self.map.get_mut(&prefix) {
                     *old = value;
                     self.model.insert(prefix, value);
                 }
+            }
+            140 => {
+                let keep = |prefix: &[u8], value: &mut u32| {
+                    *value ^= 1;
+                    prefix.len().is_multiple_of(2)
+                };
+                self.map.retain(keep);
+                self.model.retain(|prefix, value| keep(prefix, value));
+                self.check_all();
             }
             _ => self.check_topic(&rng.bytes(12)),
         }
@@ -71,7 +80,7 @@ fn agrees_with_a_sorted_map() {
     for_seeds(200, |seed| {
         let mut rng = Rng::new(seed);
         let mut checked = Checked { map: PrefixMap::new(seed), model: BTreeMap::new() };
-        for _ in 0..400 {
+        for _ in 0..600 {
             checked.step(&mut rng);
         }
         checked.check_all();
@@ -166,4 +175,45 @@ fn the_hash_tells_zeros_and_seeds_apart() {
         assert!(seen.insert(hash.hash(&[0; 64][..len])), "{len} zero bytes");
         assert!(seen.insert(PrefixHash::new(6).hash(&[0; 64][..len])), "{len} zero bytes, other seed");
     }
+}
+
+#[test]
+fn crowded_tables_find_what_they_hold() {
+    for_seeds(50, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut table = Table::with_room(400, 400);
+        let mut model: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut free: Vec<u32> = (0..400).collect();
+        // Hashes that start at few places, the last bucket among them, and often share the rest too.
+        let homes = [0, 1, u32::MAX / 2, u32::MAX - 5, u32::MAX];
+        let hash = |rng: &mut Rng| u64::from(homes[rng.below(5)]) << 32 | (rng.next() & 0x8000_0000);
+        for _ in 0..3000 {
+            let some = model.iter().nth(rng.below(model.len().max(1))).map(|(&id, &hash)| (id, hash));
+            match (rng.below(2), some) {
+                (0, Some((id, hash))) => {
+                    table.remove(hash, id);
+                    model.remove(&id);
+                    free.push(id);
+                }
+                _ if free.is_empty() || !table.has_room(400) => {
+                    table = Table::with_room(400, 400);
+                    let entries: Vec<(u64, u32)> = model.iter().map(|(&id, &hash)| (hash, id)).collect();
+                    table.insert_all(&entries);
+                }
+                _ => {
+                    let (id, hash) = (free.swap_remove(rng.below(free.len())), hash(&mut rng));
+                    table.insert(hash, id);
+                    model.insert(id, hash);
+                }
+            }
+            assert_eq!(table.len(), model.len());
+            if let Some((id, hash)) = some {
+                let expected = model.contains_key(&id).then_some(id);
+                assert_eq!(table.find(hash, |other| other == id), expected);
+            }
+        }
+        for (&id, &hash) in &model {
+            assert_eq!(table.find(hash, |other| other == id), Some(id));
+        }
+    });
 }

@@ -1,0 +1,48 @@
+//! The wanted prefixes that mean something to a route, and how many of them a topic begins with.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use core::ops::Bound;
+
+#[derive(Default)]
+pub(super) struct Prefixes {
+    set: BTreeSet<Box<[u8]>>,
+}
+
+impl Prefixes {
+    pub(super) fn insert(&mut self, prefix: &[u8]) -> bool {
+        !self.set.contains(prefix) && self.set.insert(prefix.into())
+    }
+
+    pub(super) fn remove(&mut self, prefix: &[u8]) -> bool {
+        self.set.remove(prefix)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.set.len()
+    }
+
+    /// The number of wanted prefixes that `topic` begins with. Takes one look into the set for each of them, and one
+    /// for each wanted prefix that shares a longer and longer beginning with the topic without being one: not one for
+    /// each byte of a topic, whose length strangers choose.
+    pub(super) fn count_of(&self, topic: &[u8]) -> usize {
+        let mut count = 0;
+        // What has more than this in common with the topic has been counted, or is not in the set.
+        let mut rest = topic;
+        while let Some(nearest) =
+            self.set.range::<[u8], _>((Bound::Unbounded, Bound::Included(rest))).next_back()
+        {
+            // All that sorts between `nearest` and `rest` is not in the set. A prefix of `rest` longer than what the
+            // two have in common would sort there.
+            let common = rest.iter().zip(&**nearest).take_while(|(a, b)| a == b).count();
+            if common < nearest.len() {
+                rest = &rest[..common];
+                continue;
+            }
+            count += 1;
+            let Some(shorter) = common.checked_sub(1) else { break };
+            rest = &rest[..shorter];
+        }
+        count
+    }
+}

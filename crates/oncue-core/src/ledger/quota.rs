@@ -1,0 +1,36 @@
+//! The bounds on what one peer may have in force. Not who counts it.
+use core::fmt;
+
+/// What one peer may have in force at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Quota {
+    /// How many prefixes.
+    pub prefixes_max: u32,
+    /// The sum of their lengths, in bytes.
+    pub prefix_bytes_max: u64,
+}
+
+/// Which bound a subscription would exceed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum QuotaExceeded {
+    /// [`Quota::prefixes_max`] of this peer: the limit.
+    Prefixes(u32),
+    /// [`Quota::prefix_bytes_max`] of this peer: the limit, in bytes.
+    PrefixBytes(u64),
+    /// What the ledger can address for all peers together, in bytes. No fault of this peer's.
+    Ledger(u64),
+}
+
+impl fmt::Display for QuotaExceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prefixes(max) => write!(f, "a peer may subscribe to at most {max} prefixes (prefixes_max)"),
+            Self::PrefixBytes(max) => {
+                write!(f, "the prefixes of a peer may have at most {max} bytes in all (prefix_bytes_max)")
+            }
+            Self::Ledger(max) => write!(f, "the prefixes of all peers may have at most {max} bytes in all"),
+        }
+    }
+}
+
+impl core::error::Error for QuotaExceeded {}

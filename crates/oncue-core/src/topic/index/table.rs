@@ -1,0 +1,135 @@
+//! The hash table of entry numbers. Knows hashes and numbers; whoever owns the entries compares them.
+//!
+//! One word of four bytes per bucket: the number, and in the bits it does not need a piece of the hash. A general table
+//! keeps its hash pieces apart from its numbers; here a probe reads one line of memory where that reads two, which is
+//! what a probe among a million prefixes costs.
+use alloc::vec;
+use alloc::vec::Vec;
+use core::hint::black_box;
+
+/// Entry numbers by hash, with open addressing and linear probing.
+pub(super) struct Table {
+    buckets: Vec<u32>,
+    /// The bits of a bucket that hold the number.
+    id_mask: u32,
+    len: usize,
+    /// How many buckets are not `EMPTY`: the removed ones lengthen probes too.
+    used: usize,
+    used_max: usize,
+}
+
+const EMPTY: u32 = u32::MAX;
+const REMOVED: u32 = u32::MAX - 1;
+/// Below this many entries memory is no matter, and an almost empty table answers at the first bucket.
+const SMALL: usize = 128;
+
+impl Table {
+    pub(super) fn new() -> Table {
+        Table { buckets: Vec::new(), id_mask: 0, len: 0, used: 0, used_max: 0 }
+    }
+
+    /// An empty table with room for `len` entries and half as many more, numbered below `ids` or half as many more.
+    pub(super) fn with_room(len: usize, ids: usize) -> Table {
+        let (buckets, used_max) =
+            if len < SMALL { (16 * (len + 1), 2 * (len + 1)) } else { (2 * len, len + len / 2) };
+        let id_bits = usize::BITS - (ids + ids / 2 + SMALL).leading_zeros();
+        let id_mask = if id_bits < 32 { (1 << id_bits) - 1 } else { u32::MAX };
+        Table { buckets: vec![EMPTY; buckets], id_mask, len: 0, used: 0, used_max }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn allocated_bytes(&self) -> usize {
+        self.buckets.capacity() * size_of::<u32>()
+    }
+
+    /// Whether there is room for another entry, with a number below `ids`.
+    pub(super) fn has_room(&self, ids: usize) -> bool {
+        // The two greatest numbers are those of `EMPTY` and `REMOVED`.
+        self.used < self.used_max && ids < self.id_mask as usize
+    }
+
+    /// Whether a table made for what is in it would be much smaller.
+    pub(super) fn is_sparse(&self) -> bool {
+        self.buckets.len() > 16 * SMALL.max(self.len / 2)
+    }
+
+    /// The entry with this hash that is the `same`.
+    #[inline]
+    pub(super) fn find(&self, hash: u64, mut same: impl FnMut(u32) -> bool) -> Option<u32> {
+        let tag = self.tag(hash);
+        let mut at = self.home(hash);
+        loop {
+            // A table without buckets has no first one; any other has an empty one.
+            let word = *self.buckets.get(at)?;
+            if word == EMPTY {
+                return None;
+            }
+            if word & !self.id_mask == tag && word != REMOVED && same(word & self.id_mask) {
+                return Some(word & self.id_mask);
+            }
+            at = self.next(at);
+        }
+    }
+
+    /// Adds an entry, for which there must be room.
+    pub(super) fn insert(&mut self, hash: u64, id: u32) {
+        assert!(self.has_room(id as usize + 1), "room for an entry");
+        let mut at = self.home(hash);
+        while self.buckets[at] < REMOVED {
+            at = self.next(at);
+        }
+        self.used += usize::from(self.buckets[at] == EMPTY);
+        self.len += 1;
+        self.buckets[at] = self.tag(hash) | id;
+    }
+
+    /// Adds entries, for which there must be room. Their buckets are read first, so that the memory they wait for is
+    /// fetched at one time and not one after the other.
+    pub(super) fn insert_all(&mut self, entries: &[(u64, u32)]) {
+        let words = entries.iter().map(|&(hash, _)| self.buckets[self.home(hash)]);
+        black_box(words.fold(0, u32::wrapping_add));
+        for &(hash, id) in entries {
+            self.insert(hash, id);
+        }
+    }
+
+    /// Removes an entry, which must be there.
+    pub(super) fn remove(&mut self, hash: u64, id: u32) {
+        let word = self.tag(hash) | id;
+        let mut at = self.home(hash);
+        while self.buckets[at] != word {
+            assert_ne!(self.buckets[at], EMPTY, "the entry {id} is in the table");
+            at = self.next(at);
+        }
+        self.len -= 1;
+        self.buckets[at] = REMOVED;
+        // Nothing is looked for beyond an empty bucket, so removed ones before it can be empty too.
+        if self.buckets[self.next(at)] == EMPTY {
+            while self.buckets[at] == REMOVED {
+                self.buckets[at] = EMPTY;
+                self.used -= 1;
+                at = at.checked_sub(1).unwrap_or(self.buckets.len() - 1);
+            }
+        }
+    }
+
+    /// The first bucket to look at: the high half of the hash, scaled to any number of buckets.
+    #[inline]
+    fn home(&self, hash: u64) -> usize {
+        (((hash >> 32) * self.buckets.len() as u64) >> 32) as usize
+    }
+
+    /// The piece of the low half of the hash that a bucket has room for.
+    #[inline]
+    fn tag(&self, hash: u64) -> u32 {
+        hash as u32 & !self.id_mask
+    }
+
+    #[inline]
+    fn next(&self, at: usize) -> usize {
+        if at + 1 == self.buckets.len() { 0 } else { at + 1 }
+    }
+}

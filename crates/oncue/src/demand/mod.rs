@@ -1,0 +1,184 @@
+//! Production on demand: routes over topics, and producers that run only while somebody wants what they produce. It
+//! sits on the public sockets and never reaches the engine; which feeds run is decided in [`oncue_core::demand`].
+//!
+//! What subscribers want is known exactly, since a ZeroMQ subscription is a prefix that an XPUB is told of:
+//!
+//! - A prefix that is a whole topic of a route starts that topic's *feed*: one, however many subscribers.
+//! - A prefix that is the beginning of topics of a route starts those of the route's catalogue that begin with it.
+//!   A route without parameters has a catalogue of one: the empty prefix starts `clock`.
+//! - Every prefix is attached to the feeds that begin with it, whoever started them: it keeps them running, and gets
+//!   their values.
+//!
+//! A feed stops when no prefix is attached to it any more and its route's grace has passed. Nothing that its producer
+//! publishes from then on is sent; the producer is told so by [`Stopped`], and should return. Only when it has does the
+//! topic start again, as a feed of another generation: a topic never has two producers at once.
+//!
+//! A producer that returns, fails or panics ends its feed alone. It is started again when the subscriptions that start
+//! it have all gone and one has come back.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::thread::JoinHandle;
+
+use crate::Engine;
+use crate::endpoint::Endpoint;
+use crate::error::Result;
+use crate::lock;
+use crate::options::Options;
+use crate::socket::XPub;
+
+mod builder;
+mod feed;
+mod periodic;
+mod producer;
+mod runner;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+pub use oncue_core::topic::pattern::{Pattern, PatternError};
+
+pub use self::builder::{Builder, RouteBuilder};
+pub use self::feed::{Feed, Stopped};
+pub use self::producer::{Change, Failure, Produced, Task};
+use self::shared::{Note, Shared};
+
+/// Routes at work: values are produced while this lives, and somebody wants them.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use oncue::{Engine, OnDemand, Options, Sub};
+/// use std::time::Duration;
+///
+/// let od = OnDemand::bind("tcp://127.0.0.1:0")?
+///     .route("prices/{symbol}").grace(Duration::from_secs(2))
+///         .thread(|feed| {
+///             let mut price = 100;
+///             while feed.publish(format!("{} {price}", feed.param("symbol"))).is_ok() {
+///                 price += 1;
+///                 feed.sleep(Duration::from_millis(10))?;
+///             }
+///             Ok(())
+///         })
+///     .route("clock").every(Duration::from_millis(500), |_| format!("{:?}", std::time::SystemTime::now()))
+///     .start()?;
+///
+/// let sub = Sub::new(&Engine::start()?, Options::new())?;
+/// sub.connect(&od.endpoint().unwrap().to_string())?;
+/// sub.subscribe("prices/AAPL")?;
+/// let message = sub.recv().wait()?;
+/// assert_eq!(message.topic(), b"prices/AAPL");
+/// assert_eq!(message.frame(1), Some(&b"AAPL 100"[..]));
+/// assert_eq!(od.stats().running, 1); // nobody asked for the clock
+/// # Ok(()) }
+/// ```
+pub struct OnDemand {
+    socket: XPub,
+    endpoints: Vec<Endpoint>,
+    shared: std::sync::Arc<Shared>,
+    runner: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Counts of an [`OnDemand`]: of the present as far as the runner has come, and since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OnDemandStats {
+    /// Now: feeds that produce, those in grace included.
+    pub running: usize,
+    /// Now: feeds that nobody wants, running on for their grace.
+    pub in_grace: usize,
+    /// Now: feeds that were told to stop and whose producers have not returned yet.
+    pub stopping: usize,
+    /// Now: topics that wait for room, see [`Builder::feeds_max`].
+    pub waiting: usize,
+    /// Feeds started.
+    pub started: u64,
+    /// Feeds told to stop, since nobody wanted them any more.
+    pub stopped: u64,
+    /// Feeds whose producers ended by themselves, for whatever reason.
+    pub ended: u64,
+    /// Times a feed was wanted again during its grace.
+    pub revived: u64,
+    /// Prefixes that somebody wanted and that mean nothing to any route.
+    pub unmatched: u64,
+    /// Values sent.
+    pub produced: u64,
+    /// Values published by feeds that had stopped, and not sent.
+    pub late: u64,
+    /// Values that the socket refused, see [`OnFull::Refuse`](crate::OnFull::Refuse).
+    pub refused: u64,
+    /// Producers that failed or panicked.
+    pub failed: u64,
+    /// Ticks of periodic feeds left out: the value before was still being produced.
+    pub ticks_skipped: u64,
+}
+
+impl OnDemand {
+    /// Routes on a socket of their own, bound to this endpoint, with an engine of its own.
+    ///
+    /// # Errors
+    /// What [`Engine::start`], [`XPub::new`] and [`XPub::bind`] refuse.
+    pub fn bind(endpoint: &str) -> Result<Builder> {
+        OnDemand::new(&Engine::start()?, Options::new())?.bind(endpoint)
+    }
+
+    /// Routes on a socket of their own, which has no endpoint yet.
+    ///
+    /// # Errors
+    /// What [`XPub::new`] refuses.
+    #[allow(clippy::new_ret_no_self, reason = "as the sockets have it; what comes out has no routes yet")]
+    pub fn new(engine: &Engine, options: Options) -> Result<Builder> {
+        Ok(OnDemand::on(XPub::new(engine, options)?))
+    }
+
+    /// Routes on a socket that exists, and that others may send on as well.
+    pub fn on(socket: XPub) -> Builder {
+        Builder::new(socket)
+    }
+
+    /// The first endpoint that was bound or connected while building, as the system resolved it.
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        self.endpoints.first()
+    }
+
+    /// The endpoints that were bound or connected while building, as the system resolved them.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// The socket: for more endpoints, other messages, its own counts.
+    pub fn xpub(&self) -> &XPub {
+        &self.socket
+    }
+
+    /// Counts of the present and since the start.
+    pub fn stats(&self) -> OnDemandStats {
+        self.shared.stats()
+    }
+
+    /// Stops all feeds and waits until their threads have returned; a producer that does not heed [`Stopped`] is
+    /// waited for as long as it takes. Tasks are told to stop and left to their executor. The socket stays open.
+    ///
+    /// Dropping the last handle does the same. On a thread of a producer it waits for nothing.
+    pub fn stop(&self) {
+        self.shared.tell(Note::Stop);
+        if self.shared.on_own_thread() {
+            return;
+        }
+        if let Some(runner) = lock(&self.runner).take() {
+            runner.join().expect("the runner does not panic");
+        }
+    }
+}
+
+impl Drop for OnDemand {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl fmt::Debug for OnDemand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnDemand").field("endpoints", &self.endpoints).field("stats", &self.stats()).finish()
+    }
+}

@@ -1,0 +1,274 @@
+//! Each kind of producer over real sockets.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use super::*;
+use crate::op::Op;
+
+#[test]
+fn a_periodic_route_ticks_while_it_is_wanted() {
+    let ticks = Arc::new(AtomicUsize::new(0));
+    let count = ticks.clone();
+    let od = OnDemand::bind(ENDPOINT)
+        .unwrap()
+        .route("clock")
+        .every(ms(5), move |_| count.fetch_add(1, SeqCst).to_string())
+        .start()
+        .unwrap();
+    thread::sleep(ms(30));
+    assert_eq!(ticks.load(SeqCst), 0, "nobody wants it");
+    let sub = subscriber(&od, &["clock"]);
+    for n in 0..5 {
+        assert_eq!(text(&sub), format!("clock {n}"));
+    }
+    sub.unsubscribe("clock").unwrap();
+    eventually("it stops", || od.stats().running == 0 && od.stats().stopping == 0);
+    let produced = ticks.load(SeqCst);
+    thread::sleep(ms(30));
+    assert_eq!(ticks.load(SeqCst), produced, "nobody wants it any more");
+}
+
+#[test]
+fn ticks_do_not_drift() {
+    let times = Arc::new(Mutex::new(Vec::new()));
+    let noted = times.clone();
+    let period = ms(20);
+    let od = OnDemand::bind(ENDPOINT)
+        .unwrap()
+        .route("clock")
+        .every(period, move |_| {
+            lock(&noted).push(Instant::now());
+            // Were the next tick counted from here, twenty would take half as long again.
+            thread::sleep(ms(10));
+            "tick"
+        })
+        .start()
+        .unwrap();
+    let sub = subscriber(&od, &["clock"]);
+    for _ in 0..20 {
+        receive(&sub);
+    }
+    let (times, skipped) = (lock(&times).clone(), od.stats().ticks_skipped);
+    let span = times[19] - times[0];
+    assert!(span < period * (19 + skipped as u32) + ms(100), "{span:?}, {skipped} skipped");
+}
+
+#[test]
+fn a_slow_periodic_feed_piles_nothing_up_and_holds_no_other_up() {
+    let running = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let (now, highest) = (running, most.clone());
+    let od = OnDemand::bind(ENDPOINT)
+        .unwrap()
+        .route("slow")
+        .every(ms(1), move |feed| {
+            highest.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+            let _ = feed.sleep(ms(300));
+            now.fetch_sub(1, SeqCst);
+            "slow"
+        })
+        .route("fast")
+        .every(ms(2), |_| "fast")
+        .start()
+        .unwrap();
+    let sub = subscriber(&od, &["slow"]);
+    eventually("the slow one runs", || od.stats().running == 1);
+    sub.subscribe("fast").unwrap();
+    let mut slow = 0;
+    for _ in 0..40 {
+        slow += usize::from(receive(&sub).topic() == b"slow");
+    }
+    assert!(slow < 20, "{slow} slow ones among 40");
+    eventually("ticks are skipped", || od.stats().ticks_skipped > 50);
+    assert_eq!(most.load(SeqCst), 1, "one feed is produced once at a time");
+}
+
+#[test]
+fn a_threaded_route_has_one_thread_a_topic_and_its_parameters() {
+    let od = OnDemand::bind(ENDPOINT)
+        .unwrap()
+        .route("prices/{venue}-{symbol}")
+        .thread(|feed| {
+            let pairs: Vec<_> = feed.params().map(|(name, value)| format!("{name}={value:?}")).collect();
+            assert_eq!(pairs.len(), 2);
+            while feed.publish(format!("{} at {}", feed.param("symbol"), feed.param("venue"))).is_ok() {
+                feed.sleep(ms(2))?;
+            }
+            Ok(())
+        })
+        .start()
+        .unwrap();
+    let one = subscriber(&od, &["prices/X-AAPL"]);
+    let other = subscriber(&od, &["prices/X-AAPL", "prices/Y-MSFT"]);
+    assert_eq!(text(&one), "prices/X-AAPL AAPL at X");
+    eventually("both topics come", || text(&other) == "prices/Y-MSFT MSFT at Y");
+    eventually("both topics come", || text(&other) == "prices/X-AAPL AAPL at X");
+    assert_eq!(od.stats().started, 2, "one feed a topic, however many subscribers");
+    drop(one);
+    drop(other);
+    eventually("both stop", || od.stats().running + od.stats().stopping == 0);
+    assert_eq!((od.stats().stopped, od.stats().failed), (2, 0));
+}
+
+/// Runs each task on a thread of its own: the least of executors.
+fn spawn(task: Task) {
+    thread::spawn(move || Op(task).wait());
+}
+
+#[test]
+fn an_async_route_runs_on_any_executor_and_sees_its_end() {
+    let seen = Arc::new(AtomicBool::new(false));
+    let sees = seen.clone();
+    let od = OnDemand::bind(ENDPOINT)
+        .unwrap()
+        .route("news/{id}")
+        .task(spawn, move |feed| {
+            let sees = sees.clone();
+            async move {
+                feed.publish(format!("item {}", feed.param("id")))?;
+                feed.stopped().await;
+                sees.store(feed.publish("late").is_err(), SeqCst);
+                Ok(())
+            }
+        })
+        .start()
+        .unwrap();
+    let sub = subscriber(&od, &["news/7"]);
+    assert_eq!(text(&sub), "news/7 item 7");
+    drop(sub);
+    eventually("the task sees its end", || seen.load(SeqCst));
+    eventually("it has ended", || od.stats().stopping == 0);
+    assert_eq!((od.stats().late, od.stats().failed, od.stats().stopped), (1, 0, 1));
+}
+
+#[test]
+fn a_task_that_waits_for_something_else_is_dropped_when_its_feed_stops() {
+    struct Flag(Arc<AtomicBool>);
+    impl Drop for Flag {
+        fn drop(&mut self) {
+            self.0.store(true, SeqCst);
+        }
+    }
+    let dropped = Arc::new(AtomicBool::new(false));
+    let flag = dropped.clone();
+    let od = OnDemand::bind(ENDPOINT)
+        .unwrap()
+        .route("news")
+        .task(spawn, move |feed| {
+            let flag = Flag(flag.clone());
+            async move {
+                feed.publish("first")?;
+                std::future::pending::<()>().await;
+                drop(flag);
+                Ok(())
+            }
+        })
+        .start()
+        .unwrap();
+    let sub = subscriber(&od, &["news"]);
+    assert_eq!(text(&sub), "news first");
+    drop(sub);
+    eventually("the future is dropped", || dropped.load(SeqCst));
+    eventually("it has ended", || od.stats().stopping == 0);
+}
+
+#[test]
+fn a_task_that_its_executor_drops_has_ended() {
+    let od = OnDemand::bind(ENDPOINT)
+        .unwrap()
+        .route("news")
+        .task(drop, |_| async { Ok(()) })
+        .route("panic")
+        .task(|_| panic!("no executor"), |_| async { Ok(()) })
+        .start()
+        .unwrap();
+    let _sub = subscriber(&od, &["news", "panic"]);
+    eventually("both end", || od.stats().ended == 2);
+    assert_eq!(od.stats().failed, 1);
+}
+
+#[test]
+fn a_late_value_of_a_manual_feed_is_dropped() {
+    let (builder, changes) = manual(OnDemand::bind(ENDPOINT).unwrap().route("manual/{x}"));
+    let od = builder.start().unwrap();
+    let sub = subscriber(&od, &["manual/1"]);
+    let feed = started(&changes);
+    assert!(feed.is_active());
+    assert_eq!(feed.sleep(ms(1)), Ok(()));
+    feed.publish("on time").unwrap();
+    assert_eq!(text(&sub), "manual/1 on time");
+    sub.unsubscribe("manual/1").unwrap();
+    assert_eq!(stopped(&changes).generation(), feed.generation());
+    feed.wait_stopped();
+    assert_eq!((feed.publish("late"), feed.is_active()), (Err(Stopped), false));
+    assert_eq!(feed.sleep(PATIENCE), Err(Stopped));
+    sub.subscribe("manual/1").unwrap();
+    let next = started(&changes);
+    assert!(next.generation() > feed.generation());
+    assert_eq!(feed.publish("late again"), Err(Stopped));
+    next.publish("fresh").unwrap();
+    assert_eq!(text(&sub), "manual/1 fresh");
+    assert_eq!((od.stats().late, od.stats().produced), (2, 2));
+}
+
+#[test]
+fn a_panicking_producer_ends_its_own_feed_alone() {
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let reported = reports.clone();
+    let od = OnDemand::bind(ENDPOINT)
+        .unwrap()
+        .on_failure(move |feed, failure| {
+            lock(&reported).push(format!("{}: {failure}", feed.topic().escape_ascii()));
+        })
+        .route("thread")
+        .thread(|feed| panic!("no {}", feed.generation()))
+        .route("every")
+        .every(ms(1), |_| -> &str { panic!("not ever") })
+        .route("task")
+        .task(spawn, |_| async { Err("went wrong")? })
+        .route("manual")
+        .manual(|_| panic!("not by hand"))
+        .route("well")
+        .thread(generations)
+        .start()
+        .unwrap();
+    let sub = subscriber(&od, &["thread", "every", "task", "manual"]);
+    eventually("four end", || od.stats().ended == 4);
+    assert_eq!((od.stats().failed, od.stats().running), (4, 0));
+    let mut lines = lock(&reports).clone();
+    lines.sort();
+    assert_eq!(lines[0], "every: the producer panicked: not ever");
+    assert_eq!(lines[1], "manual: the producer panicked: not by hand");
+    assert_eq!(lines[2], "task: the producer failed: went wrong");
+    assert!(lines[3].starts_with("thread: the producer panicked: no "), "{}", lines[3]);
+    let other = subscriber(&od, &["well", "every"]);
+    assert!(text(&other).starts_with("well "), "the others go on");
+    assert_eq!((od.stats().failed, od.stats().started), (4, 5), "not again while it is wanted all the time");
+    drop((sub, other));
+    eventually("all are gone", || od.stats().running + od.stats().stopping == 0);
+    let _sub = subscriber(&od, &["every"]);
+    eventually("wanted anew it is tried anew", || od.stats().failed == 5);
+}
+
+#[test]
+fn a_producer_that_returns_is_not_started_again_at_once() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let count = runs.clone();
+    let od = OnDemand::bind(ENDPOINT)
+        .unwrap()
+        .route("once")
+        .thread(move |feed| {
+            count.fetch_add(1, SeqCst);
+            Ok(feed.publish("all there is")?)
+        })
+        .start()
+        .unwrap();
+    let sub = subscriber(&od, &["once"]);
+    assert_eq!(text(&sub), "once all there is");
+    eventually("it ends", || od.stats().ended == 1);
+    thread::sleep(ms(20));
+    assert_eq!((runs.load(SeqCst), od.stats().failed, od.stats().running), (1, 0, 0));
+}

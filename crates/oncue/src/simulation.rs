@@ -1,0 +1,479 @@
+//! The production shards and sockets on the simulated network, from seeds. A failing seed is printed; replay it with
+//! `cargo xtask sim --seed N`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use oncue_core::connection::SocketType;
+
+use crate::engine::mailbox::Mailbox;
+use crate::engine::{Control, Driver};
+use crate::net::Ready;
+use crate::net::sim::{Place, SimNet, World};
+use crate::socket::Socket;
+use crate::{
+    DemandEvent, DemandWatch, ErrorKind, Msg, OnFull, Options, Prefix, Sub, XPub, XPubEvent, XSub, lock,
+};
+
+const PREFIXES: [&str; 9] = ["", "a", "ab", "abc", "b", "ba", "c", "ca", "d"];
+const TOPICS: [&str; 10] = ["a", "ab", "abc", "abcd", "b", "ba", "c", "ca", "x", ""];
+/// Long enough for every reconnect, handshake and retransmission to come to an end.
+const CALM: Duration = Duration::from_secs(120);
+
+/// The nodes and their network.
+struct Sim {
+    world: Arc<Mutex<World>>,
+    nodes: Vec<Node>,
+    deadlines: BTreeMap<Place, Duration>,
+}
+
+struct Node {
+    driver: Arc<Driver<SimNet>>,
+    mailboxes: Vec<Arc<Mailbox<crate::net::sim::SimStream>>>,
+}
+
+impl Sim {
+    fn new(seed: u64) -> Sim {
+        Sim { world: World::new(seed), nodes: Vec::new(), deadlines: BTreeMap::new() }
+    }
+
+    fn below(&self, n: usize) -> usize {
+        lock(&self.world).below(n as u64) as usize
+    }
+
+    fn pick<'a>(&self, from: &[&'a str]) -> &'a str {
+        from[self.below(from.len())]
+    }
+
+    /// A node with its own engine; yields how its sockets reach it.
+    fn node(&mut self, shards: usize) -> Arc<dyn Control> {
+        let node = self.nodes.len();
+        let mailbox = |shard| {
+            let world = self.world.clone();
+            let ring = move || {
+                lock(&world).rung.insert((node, shard));
+            };
+            Arc::new(Mailbox::new(ring))
+        };
+        let mailboxes: Vec<_> = (0..shards).map(mailbox).collect();
+        let nets =
+            (0..shards).map(|shard| SimNet { world: self.world.clone(), place: (node, shard) }).collect();
+        let seed = lock(&self.world).below(u64::MAX);
+        let world = self.world.clone();
+        let driver = Arc::new(Driver::new(nets, mailboxes.clone(), seed, Box::new(move || lock(&world).now)));
+        lock(&self.world).rung.extend((0..shards).map(|shard| (node, shard)));
+        self.nodes.push(Node { driver: driver.clone(), mailboxes });
+        driver
+    }
+
+    /// Lets `time` pass.
+    fn run(&mut self, time: Duration) {
+        let end = lock(&self.world).now + time;
+        loop {
+            self.turn_all();
+            let event = lock(&self.world).next_event();
+            let next = event.into_iter().chain(self.deadlines.values().copied()).min();
+            let now = match next {
+                Some(at) if at <= end => at.max(lock(&self.world).now),
+                _ => end,
+            };
+            lock(&self.world).advance(now);
+            let idle = { lock(&self.world).reports.is_empty() };
+            let due: Vec<_> = self.deadlines.iter().filter(|(_, at)| **at <= now).map(|(p, _)| *p).collect();
+            lock(&self.world).rung.extend(&due);
+            if now == end
+                && idle
+                && due.is_empty()
+                && lock(&self.world).next_event().is_none_or(|at| at > end)
+            {
+                return;
+            }
+        }
+    }
+
+    /// Turns every shard that has something to do, one chosen by chance after the other.
+    fn turn_all(&mut self) {
+        loop {
+            let (place, ready, now) = {
+                let mut world = lock(&self.world);
+                let due: BTreeSet<Place> = world.reports.keys().chain(&world.rung).copied().collect();
+                if due.is_empty() {
+                    return;
+                }
+                let nth = world.below(due.len() as u64) as usize;
+                let place = *due.iter().nth(nth).expect("below the length");
+                world.rung.remove(&place);
+                (place, world.reports.remove(&place).unwrap_or_default(), world.now)
+            };
+            self.turn(place, &ready, now);
+        }
+    }
+
+    fn turn(&mut self, place: Place, ready: &[Ready], now: Duration) {
+        let node = &self.nodes[place.0];
+        node.mailboxes[place.1].wake_up();
+        let deadline = node.driver.turn(place.1, now, ready);
+        let again = !node.mailboxes[place.1].fall_asleep() || deadline.is_some_and(|at| at <= now);
+        self.deadlines.remove(&place);
+        if again {
+            lock(&self.world).rung.insert(place);
+        } else if let Some(at) = deadline {
+            self.deadlines.insert(place, at);
+        }
+    }
+}
+
+/// A publisher, and what it has been told.
+struct Publisher {
+    socket: XPub,
+    /// Demand as its events tell it, and as its watch does.
+    told: BTreeSet<Prefix>,
+    watch: DemandWatch,
+    watched: BTreeSet<Prefix>,
+}
+
+impl Publisher {
+    fn new(control: Arc<dyn Control>, options: Options) -> Publisher {
+        let socket = XPub(Socket::on(control, None, SocketType::XPub, options).unwrap());
+        let watch = socket.demand();
+        Publisher { socket, told: BTreeSet::new(), watched: BTreeSet::new(), watch }
+    }
+
+    /// Takes what it has been told. An event that contradicts those before is a fault.
+    fn listen(&mut self) {
+        while let Ok(Some(event)) = self.socket.try_event() {
+            match event {
+                XPubEvent::Wanted(p) => assert!(self.told.insert(p.clone()), "{p} was wanted already"),
+                XPubEvent::Unwanted(p) => assert!(self.told.remove(&p), "{p} was not wanted"),
+                XPubEvent::Message(m) => assert_eq!(m.topic(), b"up"),
+            }
+        }
+        while let Ok(Some(event)) = self.watch.try_next() {
+            match event {
+                DemandEvent::Wanted(p) => assert!(self.watched.insert(p.clone()), "{p} was wanted already"),
+                DemandEvent::Unwanted(p) => assert!(self.watched.remove(&p), "{p} was not wanted"),
+            }
+        }
+    }
+
+    /// Begins a new watch: its snapshot must be where the old one stands.
+    fn watch_anew(&mut self) {
+        self.listen();
+        self.watch = self.socket.demand();
+        let snapshot: BTreeSet<_> = self.watch.snapshot().iter().cloned().collect();
+        assert_eq!(snapshot, self.watched, "a new watch starts where an old one has got to");
+    }
+}
+
+/// Publisher, number, topic.
+type Received = (usize, u64, String);
+
+/// SUB or XSUB.
+enum Subscriber {
+    Sub(Sub),
+    XSub(XSub),
+}
+
+/// A subscriber, and what it should be subscribed to.
+struct Reader {
+    socket: Subscriber,
+    counts: BTreeMap<&'static str, u32>,
+    /// The last number received from each publisher.
+    last: BTreeMap<usize, u64>,
+}
+
+impl Reader {
+    fn inner(&self) -> &Socket {
+        match &self.socket {
+            Subscriber::Sub(s) => &s.0,
+            Subscriber::XSub(s) => &s.0,
+        }
+    }
+
+    fn wants(&self, topic: &[u8]) -> bool {
+        self.counts.keys().any(|prefix| topic.starts_with(prefix.as_bytes()))
+    }
+
+    fn subscribe(&mut self, prefix: &'static str) {
+        self.inner().subscribe(prefix.as_bytes()).unwrap();
+        *self.counts.entry(prefix).or_default() += 1;
+    }
+
+    fn unsubscribe(&mut self, prefix: &'static str) {
+        let known = self.inner().unsubscribe(prefix.as_bytes()).unwrap();
+        assert_eq!(known, self.counts.contains_key(prefix));
+        if let Some(count) = self.counts.get_mut(prefix) {
+            *count -= 1;
+            self.counts.retain(|_, count| *count > 0);
+        }
+    }
+
+    /// Takes what came: (publisher, number, topic). Numbers of one publisher must rise.
+    fn read(&mut self) -> Vec<Received> {
+        let mut got = Vec::new();
+        while let Some(m) = self.inner().hub.inbound.pop() {
+            let (publisher, number, topic) = parse(&m);
+            let last = self.last.insert(publisher, number);
+            assert!(last.is_none_or(|last| last < number), "{number} after {last:?}: out of order or twice");
+            got.push((publisher, number, topic));
+        }
+        got
+    }
+}
+
+fn message(publisher: usize, number: u64, topic: &str, padding: usize) -> Msg {
+    Msg::from_frames([topic, &format!("{publisher}"), &format!("{number}"), &"p".repeat(padding)])
+}
+
+fn parse(m: &Msg) -> (usize, u64, String) {
+    let text = |i| String::from_utf8(m.frame(i).unwrap().to_vec()).unwrap();
+    assert!(m.frame(3).unwrap().iter().all(|b| *b == b'p'));
+    (text(1).parse().unwrap(), text(2).parse().unwrap(), text(0))
+}
+
+/// One history.
+struct History {
+    sim: Sim,
+    publishers: Vec<Publisher>,
+    readers: Vec<Reader>,
+    policy: OnFull,
+    next_number: u64,
+    publishers_bind: bool,
+}
+
+impl History {
+    fn new(seed: u64) -> History {
+        let sim = Sim::new(seed);
+        let publishers_bind = sim.below(2) == 0;
+        let policy = [OnFull::DropNewest, OnFull::Refuse][sim.below(2)];
+        let options = Options::new()
+            .send_hwm([1, 5, 1000][sim.below(3)])
+            .recv_hwm([1, 5, 1000][sim.below(3)])
+            .on_full(policy)
+            .queue_bytes_max([200, 5000, 64 << 20][sim.below(3)]);
+        let mut history =
+            History { sim, publishers: vec![], readers: vec![], policy, next_number: 0, publishers_bind };
+        let (publishers, readers) = (1 + history.sim.below(2), 1 + history.sim.below(4));
+        for p in 0..publishers {
+            let shards = 1 + history.sim.below(2);
+            let control = history.sim.node(shards);
+            let publisher = Publisher::new(control, options.clone());
+            if publishers_bind {
+                publisher.socket.bind(&format!("inproc://p{p}")).unwrap();
+            }
+            history.publishers.push(publisher);
+        }
+        for r in 0..readers {
+            let shards = 1 + history.sim.below(2);
+            let control = history.sim.node(shards);
+            history.add_reader(r, control, options.clone());
+        }
+        history
+    }
+
+    fn add_reader(&mut self, r: usize, control: Arc<dyn Control>, options: Options) {
+        let raw = self.sim.below(3) == 0;
+        let socket = if raw {
+            Subscriber::XSub(XSub(Socket::on(control, None, SocketType::XSub, options).unwrap()))
+        } else {
+            Subscriber::Sub(Sub(Socket::on(control, None, SocketType::Sub, options).unwrap()))
+        };
+        let reader = Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new() };
+        if !self.publishers_bind {
+            reader.inner().bind(&format!("inproc://r{r}")).unwrap();
+        }
+        for (p, publisher) in self.publishers.iter().enumerate() {
+            match self.publishers_bind {
+                true => drop(reader.inner().connect(&format!("inproc://p{p}")).unwrap()),
+                false => drop(publisher.socket.connect(&format!("inproc://r{r}")).unwrap()),
+            }
+        }
+        self.readers.push(reader);
+    }
+
+    /// Anything may happen, at any time.
+    fn chaos(&mut self, steps: usize) {
+        for _ in 0..steps {
+            match self.sim.below(12) {
+                0..4 => self.publish_one(),
+                4..8 => self.change_one(),
+                8 => lock(&self.sim.world).break_one(),
+                9 => self.readers.iter_mut().for_each(|reader| drop(reader.read())),
+                10 => self.publishers.iter_mut().for_each(Publisher::watch_anew),
+                _ => self.talk_back(),
+            }
+            let pause = Duration::from_micros(self.sim.below(5000) as u64);
+            self.sim.run(pause);
+            self.publishers.iter_mut().for_each(Publisher::listen);
+        }
+    }
+
+    fn change_one(&mut self) {
+        let (r, prefix) = (self.sim.below(self.readers.len()), self.sim.pick(&PREFIXES));
+        match self.sim.below(2) {
+            0 => self.readers[r].subscribe(prefix),
+            _ => self.readers[r].unsubscribe(prefix),
+        }
+    }
+
+    fn talk_back(&mut self) {
+        for reader in &self.readers {
+            if let Subscriber::XSub(socket) = &reader.socket {
+                // Under Refuse there may be no room, and then nothing is sent.
+                drop(socket.send("up"));
+            }
+        }
+    }
+
+    fn publish_one(&mut self) {
+        let p = self.sim.below(self.publishers.len());
+        self.publish(p);
+    }
+
+    /// Yields what was sent, unless the publisher refused.
+    fn publish(&mut self, p: usize) -> Option<(u64, &'static str)> {
+        let topic = self.sim.pick(&TOPICS);
+        let padding = self.sim.below(3) * self.sim.below(400);
+        let number = self.next_number;
+        match self.publishers[p].socket.send(message(p, number, topic, padding)) {
+            Ok(()) => self.next_number += 1,
+            Err(e) => {
+                assert!(self.policy == OnFull::Refuse && e.kind() == ErrorKind::Full, "{e}");
+                return None;
+            }
+        }
+        Some((number, topic))
+    }
+
+    /// Time passes, everything that came is taken; afterwards demand must be exactly what the readers want.
+    fn calm(&mut self) {
+        // A reader that does not read holds its publishers up: both must come through in the end.
+        while self.settle().iter().any(|got| !got.is_empty()) {}
+        let wanted: BTreeSet<_> =
+            self.readers.iter().flat_map(|r| r.counts.keys()).map(|p| Prefix::from(p.as_bytes())).collect();
+        for (p, publisher) in self.publishers.iter_mut().enumerate() {
+            publisher.listen();
+            let stats = publisher.socket.stats();
+            assert_eq!(stats.peers, self.readers.len() as u64, "publisher {p}: peers");
+            assert_eq!(publisher.told, wanted, "publisher {p}: what its events tell");
+            assert_eq!(publisher.watched, wanted, "publisher {p}: what its watch tells");
+            for topic in TOPICS {
+                let any = self.readers.iter().any(|reader| reader.wants(topic.as_bytes()));
+                assert_eq!(publisher.socket.wanted(topic), any, "publisher {p}: {topic:?}");
+            }
+        }
+    }
+
+    /// With demand settled and nothing breaking, every message arrives where it is wanted, in order, or is counted.
+    fn measure(&mut self, messages: usize) {
+        let before: Vec<_> = self.publishers.iter().map(|p| p.socket.stats()).collect();
+        let mut sent = vec![Vec::new(); self.publishers.len()];
+        let mut got = vec![Vec::new(); self.readers.len()];
+        for _ in 0..messages {
+            let p = self.sim.below(self.publishers.len());
+            if let Some(message) = self.publish(p) {
+                sent[p].push(message);
+            }
+            if self.sim.below(4) == 0 {
+                let pause = Duration::from_micros(self.sim.below(2000) as u64);
+                self.sim.run(pause);
+            }
+            if self.sim.below(8) == 0 {
+                let more: Vec<_> = self.readers.iter_mut().map(Reader::read).collect();
+                got.iter_mut().zip(more).for_each(|(got, more)| got.extend(more));
+            }
+        }
+        loop {
+            let more = self.settle();
+            if more.iter().all(Vec::is_empty) {
+                break;
+            }
+            got.iter_mut().zip(more).for_each(|(got, more)| got.extend(more));
+        }
+        for (p, sent) in sent.iter().enumerate() {
+            let mut missed = 0;
+            for (reader, got) in self.readers.iter().zip(&got) {
+                let want: Vec<_> = sent
+                    .iter()
+                    .filter(|(_, t)| reader.wants(t.as_bytes()))
+                    .map(|(n, t)| (p, *n, (*t).to_owned()))
+                    .collect();
+                let got: Vec<_> = got.iter().filter(|m| m.0 == p).cloned().collect();
+                let known: BTreeSet<_> = want.iter().collect();
+                assert!(
+                    got.iter().all(|m| known.contains(m)),
+                    "publisher {p}: something came that is not wanted"
+                );
+                missed += want.len() - got.len();
+            }
+            let (old, new) = (&before[p], self.publishers[p].socket.stats());
+            assert_eq!(new.inbox_full, old.inbox_full, "publisher {p}: so little never fills the inbox");
+            assert_eq!(new.missed - old.missed, missed as u64, "publisher {p}: counted gaps");
+            assert!(
+                missed == 0 || self.policy == OnFull::DropNewest,
+                "publisher {p}: nothing is missed under Refuse"
+            );
+        }
+    }
+
+    /// Lets everything happen that is under way; yields what each reader received.
+    fn settle(&mut self) -> Vec<Vec<Received>> {
+        self.sim.run(CALM);
+        self.readers.iter_mut().map(Reader::read).collect()
+    }
+
+    /// Readers leave, and what they wanted is wanted no more; then all is closed and nothing is left.
+    fn part(mut self) {
+        while let Some(reader) = self.readers.pop() {
+            drop(reader);
+            if self.sim.below(2) == 0 {
+                // The others may have to come back first: a broken call is tried again.
+                self.calm_after_leaving();
+            }
+        }
+        self.calm_after_leaving();
+        let watches: Vec<_> = self.publishers.drain(..).map(|p| p.watch).collect();
+        drop(watches);
+        self.sim.run(CALM);
+        assert_eq!(
+            lock(&self.sim.world).open_lines(),
+            0,
+            "connections are left after all sockets are closed"
+        );
+    }
+
+    fn calm_after_leaving(&mut self) {
+        self.sim.run(CALM);
+        let wanted: BTreeSet<_> =
+            self.readers.iter().flat_map(|r| r.counts.keys()).map(|p| Prefix::from(p.as_bytes())).collect();
+        for publisher in &mut self.publishers {
+            publisher.listen();
+            assert_eq!(publisher.told, wanted);
+        }
+    }
+}
+
+fn run(seed: u64) {
+    let mut history = History::new(seed);
+    for _ in 0..2 {
+        history.chaos(60);
+        history.calm();
+        history.measure(60);
+    }
+    history.part();
+}
+
+/// `ONCUE_SIM_SEED=N` replays one seed, `ONCUE_SIM_SEEDS=N` runs the first N; 200 otherwise.
+#[test]
+fn seeds() {
+    let number = |name| std::env::var(name).ok().map(|n| n.parse::<u64>().expect("a number"));
+    let seeds = match number("ONCUE_SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("ONCUE_SIM_SEEDS").unwrap_or(200),
+    };
+    for seed in seeds {
+        let result = std::panic::catch_unwind(|| run(seed));
+        assert!(result.is_ok(), "seed {seed} failed; replay it with: cargo xtask sim --seed {seed}");
+    }
+}
