@@ -1,2 +1,107 @@
-//! Every chore of the repository.
-fn main() {}
+//! Every chore of the repository: `cargo xtask --help` lists them. Only the choice between the chores lives here.
+#![allow(clippy::print_stdout, reason = "a chore talks to whoever started it")]
+
+mod fuzz;
+mod interop;
+#[cfg(test)]
+mod layers;
+mod python;
+mod sim;
+mod step;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Every chore of the repository.
+
+Usage: cargo xtask <CHORE> [OPTIONS]
+
+Chores:
+  test                            Everything that must hold: formatting, lints, documentation, all tests of the
+                                  workspace, then the foreign peers. Ends with the line `N passed, N failed`
+  interop [FILTER]                The tests against foreign peers alone (needs python3; makes target/venv)
+  sim [--seed N | --seeds N]      Replay one simulated seed, or run N of them  [--release]
+  fuzz [TARGET] [--seconds N]     Fuzz one target, or each in turn, for N seconds (default 60)
+
+Options:
+  -h, --help                      Show this help
+
+Examples:
+  cargo xtask test
+  cargo xtask interop reconnect
+  cargo xtask sim --seed 4711
+  cargo xtask fuzz connection --seconds 300
+";
+
+fn main() -> ExitCode {
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    if args.is_empty() {
+        eprint!("{HELP}");
+        return ExitCode::from(2);
+    }
+    if args.iter().any(|arg| arg == "-h" || arg == "--help" || arg == "help") {
+        print!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    let chore = args.remove(0);
+    let outcome = match chore.as_str() {
+        "test" => test::run(&args),
+        "interop" => interop::run(&args),
+        "sim" => sim::run(&args),
+        "fuzz" => fuzz::run(&args),
+        other => Err(Trouble::Usage(format!("there is no chore `{other}`"))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Trouble::Failed) => ExitCode::FAILURE,
+        Err(Trouble::Cannot(why)) => {
+            eprintln!("xtask {chore}: {why}");
+            ExitCode::FAILURE
+        }
+        Err(Trouble::Usage(why)) => {
+            eprintln!("xtask: {why}\n\n{HELP}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Why a chore did not end well.
+enum Trouble {
+    /// What was checked does not hold; the output has said what.
+    Failed,
+    /// The chore could not be done here.
+    Cannot(String),
+    /// The command line makes no sense.
+    Usage(String),
+}
+
+/// Takes the value that follows `flag` out of `args`, if the flag is there.
+fn take_number(args: &mut Vec<String>, flag: &str) -> Result<Option<u64>, Trouble> {
+    let Some(at) = args.iter().position(|arg| arg == flag) else { return Ok(None) };
+    args.remove(at);
+    if at == args.len() {
+        return Err(Trouble::Usage(format!("{flag} needs a number")));
+    }
+    let value = args.remove(at);
+    match value.parse() {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(Trouble::Usage(format!("{flag} needs a number, not `{value}`"))),
+    }
+}
+
+/// Takes `flag` out of `args`: whether it was there.
+fn take_flag(args: &mut Vec<String>, flag: &str) -> bool {
+    let before = args.len();
+    args.retain(|arg| arg != flag);
+    args.len() != before
+}
+
+/// Refuses whatever no chore has taken.
+fn nothing_left(args: &[String]) -> Result<(), Trouble> {
+    match args.first() {
+        None => Ok(()),
+        Some(arg) => Err(Trouble::Usage(format!("`{arg}` is not understood here"))),
+    }
+}

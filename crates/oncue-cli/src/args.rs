@@ -1,0 +1,153 @@
+//! What the command line's words mean: durations, endpoints, topics. Nothing is opened here.
+
+use std::ffi::{OsStr, OsString};
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use oncue::Endpoint;
+
+/// Units of a duration, each with its length in seconds.
+const UNITS: [(&str, f64); 4] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+/// The longest duration that makes sense here: a year.
+const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The shortest tick of a publisher.
+const TICK_MIN: Duration = Duration::from_millis(1);
+
+/// Reads `500ms`, `2s`, `1.5m` or `1h`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let (_, seconds) = UNITS
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .ok_or_else(|| format!("`{text}` is no duration: write a number and ms, s, m or h, such as 500ms"))?;
+    let number: f64 = number.parse().map_err(|_| format!("`{number}` is no number"))?;
+    let duration = Duration::try_from_secs_f64(number * seconds).ok().filter(|time| *time <= DURATION_MAX);
+    duration.ok_or_else(|| format!("`{text}` is longer than a year"))
+}
+
+/// Reads the time between two ticks: a duration of at least a millisecond.
+pub(crate) fn tick(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time < TICK_MIN { Err(format!("`{text}` is shorter than 1ms")) } else { Ok(time) }
+}
+
+/// Checks an endpoint. Its text is kept, for that is what sockets take.
+pub(crate) fn endpoint(text: &str) -> Result<String, String> {
+    let parsed: Endpoint = text.parse().map_err(|error: oncue::Error| error.to_string())?;
+    if matches!(parsed, Endpoint::Inproc(_)) {
+        return Err("inproc:// stays within one process; use ipc:// between programs".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// The bytes of a topic: as typed, except that `\xNN` stands for the byte with that hexadecimal number. So whatever
+/// `oncue sub` prints in its text format can be typed in again.
+pub(crate) fn topic(text: &OsStr) -> Vec<u8> {
+    let mut rest = text.as_encoded_bytes();
+    let mut bytes = Vec::with_capacity(rest.len());
+    while let Some((&first, tail)) = rest.split_first() {
+        match escaped(rest) {
+            Some((byte, after)) => {
+                bytes.push(byte);
+                rest = after;
+            }
+            None => {
+                bytes.push(first);
+                rest = tail;
+            }
+        }
+    }
+    bytes
+}
+
+/// Reads `\xNN` at the start.
+fn escaped(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let (digits, after) = bytes.strip_prefix(b"\\x")?.split_at_checked(2)?;
+    let [high, low] = digits else { return None };
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some((digit(*high)? * 16 + digit(*low)?, after))
+}
+
+/// The topics of every `--topic`, or everything.
+pub(crate) fn topics(args: &ArgMatches) -> Vec<Vec<u8>> {
+    match args.get_many::<OsString>("topic") {
+        Some(given) => given.map(|text| topic(text)).collect(),
+        None => vec![Vec::new()],
+    }
+}
+
+/// A value that has a default or is required.
+pub(crate) fn given<T: Clone + Send + Sync + 'static>(args: &ArgMatches, name: &str) -> T {
+    args.get_one::<T>(name).expect("clap has seen to it that the value is there").clone()
+}
+
+/// The argument `ENDPOINT`.
+pub(crate) fn endpoint_argument() -> Arg {
+    Arg::new("endpoint").value_name("ENDPOINT").required(true).value_parser(endpoint)
+}
+
+/// The option `--connect` of a command that binds.
+pub(crate) fn connect_option() -> Arg {
+    Arg::new("connect")
+        .long("connect")
+        .action(ArgAction::SetTrue)
+        .help("Connect to ENDPOINT instead of binding it")
+}
+
+/// The option `--topic T`, any number of times.
+pub(crate) fn topic_option() -> Arg {
+    Arg::new("topic")
+        .long("topic")
+        .short('t')
+        .value_name("T")
+        .action(ArgAction::Append)
+        .value_parser(value_parser!(OsString))
+        .help("Subscribe to topics that start with T, where \\xNN is one byte [default: everything]")
+}
+
+/// The option `--every DUR`.
+pub(crate) fn every_option() -> Arg {
+    Arg::new("every").long("every").value_name("DUR").value_parser(tick).help("The time between two ticks")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2s"), Ok(Duration::from_secs(2)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        for bad in ["", "5", "s", "-1s", "1.2.3s", "5d", "1 s", "9999h", "nans", "infs", "1e3s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_tick_is_never_shorter_than_a_millisecond() {
+        assert_eq!(tick("1ms"), Ok(Duration::from_millis(1)));
+        assert!(tick("0s").is_err() && tick("0.5ms").is_err());
+    }
+
+    #[test]
+    fn endpoints_are_checked_and_kept_as_typed() {
+        assert_eq!(endpoint("tcp://*:0"), Ok("tcp://*:0".to_owned()));
+        for bad in ["", "localhost:80", "tcp://", "tcp://h:99999", "udp://h:1", "inproc://x"] {
+            assert!(endpoint(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_topic_may_name_any_byte() {
+        let topic = |text: &str| topic(OsStr::new(text));
+        assert_eq!(topic("prices/ä"), "prices/ä".as_bytes());
+        assert_eq!(topic(r"\x00\xfFz"), b"\x00\xffz");
+        assert_eq!(topic(r"\x5cx41"), br"\x41");
+        for literal in ["", r"\", r"\x", r"\x4", r"\xg1", r"\n", r"C:\path"] {
+            assert_eq!(topic(literal), literal.as_bytes());
+        }
+    }
+}

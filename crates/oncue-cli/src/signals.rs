@@ -1,0 +1,154 @@
+//! The end of the program: what may bring it about, and how every wait notices it at once.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Instant;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::Fail;
+
+/// Shared by all threads of a subcommand: whether it is to end. Clones are handles to one and the same.
+#[derive(Clone, Default)]
+pub(crate) struct Stop(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    stopped: bool,
+    /// The threads that wait now, to be woken when the end comes.
+    waiting: Vec<Thread>,
+}
+
+/// How a wait ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Waited<T> {
+    /// What was waited for has come.
+    Ready(T),
+    /// The deadline has passed first.
+    TimedOut,
+    /// The program is to end.
+    Stopped,
+}
+
+impl Stop {
+    /// A stop that SIGINT and SIGTERM bring about. A second signal, or one while the last messages are on their way,
+    /// ends the process where it stands.
+    pub(crate) fn on_signals() -> Result<Stop, Fail> {
+        let cannot = |error: std::io::Error| Fail::Runtime(format!("signals cannot be handled: {error}"));
+        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(cannot)?;
+        let stop = Stop::default();
+        let ours = stop.clone();
+        let handle = move || {
+            for _ in signals.forever() {
+                if ours.is_stopped() {
+                    std::process::exit(0);
+                }
+                ours.stop();
+            }
+        };
+        std::thread::Builder::new().name("signals".to_owned()).spawn(handle).map_err(cannot)?;
+        Ok(stop)
+    }
+
+    /// Brings about the end.
+    pub(crate) fn stop(&self) {
+        let mut state = self.state();
+        state.stopped = true;
+        state.waiting.drain(..).for_each(|thread| thread.unpark());
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state().stopped
+    }
+
+    /// Waits for `operation` until `deadline`, or until the end. The end and a deadline that has passed go before
+    /// what is ready, or a steady stream would hold them off for ever.
+    pub(crate) fn wait<F: Future>(&self, operation: F, deadline: Option<Instant>) -> Waited<F::Output> {
+        let mut operation = pin!(operation);
+        WAKER.with(|waker| {
+            let mut context = Context::from_waker(waker);
+            loop {
+                if !self.enlist() {
+                    return Waited::Stopped;
+                }
+                let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+                if left.is_some_and(|left| left.is_zero()) {
+                    return Waited::TimedOut;
+                }
+                if let Poll::Ready(output) = operation.as_mut().poll(&mut context) {
+                    return Waited::Ready(output);
+                }
+                match left {
+                    Some(left) => std::thread::park_timeout(left),
+                    None => std::thread::park(),
+                }
+            }
+        })
+    }
+
+    /// Notes that this thread is to be woken when the end comes; false if it has come.
+    fn enlist(&self) -> bool {
+        let mut state = self.state();
+        let this = std::thread::current();
+        if !state.waiting.iter().any(|thread| thread.id() == this.id()) {
+            state.waiting.push(this);
+        }
+        !state.stopped
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+thread_local! {
+    // One waker per thread: sockets know it again, and keep it once.
+    static WAKER: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_ready_is_returned() {
+        assert_eq!(Stop::default().wait(ready(7), None), Waited::Ready(7));
+    }
+
+    #[test]
+    fn a_deadline_ends_a_wait_and_goes_before_what_is_ready() {
+        let stop = Stop::default();
+        let soon = Instant::now() + Duration::from_millis(5);
+        assert_eq!(stop.wait(pending::<()>(), Some(soon)), Waited::TimedOut);
+        assert_eq!(stop.wait(ready(7), Some(soon)), Waited::TimedOut);
+    }
+
+    #[test]
+    fn the_end_wakes_every_wait_and_goes_before_what_is_ready() {
+        let stop = Stop::default();
+        let waits: Vec<_> = (0..3)
+            .map(|_| {
+                let stop = stop.clone();
+                std::thread::spawn(move || stop.wait(pending::<()>(), None))
+            })
+            .collect();
+        stop.stop();
+        for wait in waits {
+            assert_eq!(wait.join().expect("the wait does not panic"), Waited::Stopped);
+        }
+        assert_eq!(stop.wait(ready(7), None), Waited::Stopped);
+    }
+}

@@ -1,0 +1,103 @@
+//! `oncue sub`: prints what is published.
+
+use std::time::{Duration, Instant};
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use oncue::{Engine, Options, Sub};
+
+use crate::output::{self, Format, say};
+use crate::signals::{Stop, Waited};
+use crate::{Fail, args};
+
+pub(crate) fn command() -> Command {
+    Command::new("sub")
+        .about("Subscribe, and print each message as one line")
+        .after_help(
+            "Formats:\n  text  frames joined by a tab; bytes that are not printable UTF-8 as \\xNN\n  \
+             json  {\"topic\":\"a\",\"frames\":[\"a\",\"1\"]}; the frames include the topic. Where a frame is not UTF-8,\n        \
+             topic_base64 and frames_base64 (null for the others) hold its bytes\n  \
+             raw   frames joined by a tab, as they are\n\n\
+             Exit status: 0 after N messages or a signal, 3 when --timeout passes first.\n\n\
+             Example: the next five values of a and b, for at most ten seconds\n  \
+             oncue sub tcp://127.0.0.1:8888 --topic a --topic b --count 5 --timeout 10s",
+        )
+        .arg(args::endpoint_argument()
+                .action(ArgAction::Append)
+                .num_args(1..)
+                .help("Where the publishers are, or with --bind where they come to"))
+        .arg(args::topic_option())
+        .arg(
+            Arg::new("bind")
+                .long("bind")
+                .action(ArgAction::SetTrue)
+                .help("Bind each ENDPOINT instead of connecting to it"),
+        )
+        .arg(
+            Arg::new("count")
+                .long("count")
+                .short('n')
+                .value_name("N")
+                .value_parser(value_parser!(u64).range(1..))
+                .help("End after N messages"),
+        )
+        .arg(
+            Arg::new("timeout")
+                .long("timeout")
+                .value_name("DUR")
+                .value_parser(args::duration)
+                .help("End with status 3 after this time, such as 500ms or 2s"),
+        )
+        .arg(
+            Arg::new("format")
+                .long("format")
+                .value_name("FORMAT")
+                .default_value("text")
+                .value_parser(PossibleValuesParser::new(["text", "json", "raw"]))
+                .help("How a message is printed"),
+        )
+}
+
+pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
+    let timeout = args.get_one::<Duration>("timeout").copied();
+    let started = Instant::now();
+    let format = match args::given::<String>(args, "format").as_str() {
+        "json" => Format::Json,
+        "raw" => Format::Raw,
+        _ => Format::Text,
+    };
+    let engine = Engine::start()?;
+    let socket = open(args, &engine)?;
+    let count = args.get_one::<u64>("count").copied();
+    let deadline = timeout.map(|timeout| started + timeout);
+    let mut received = 0;
+    while count.is_none_or(|count| received < count) {
+        match stop.wait(socket.recv(), deadline) {
+            Waited::Ready(message) => output::message(&message?, format)?,
+            Waited::Stopped => break,
+            Waited::TimedOut => {
+                let time = timeout.unwrap_or_default();
+                let of = count.map_or_else(String::new, |count| format!(" of {count}"));
+                return Err(Fail::Timeout(format!("{time:?} passed with {received}{of} messages")));
+            }
+        }
+        received += 1;
+    }
+    socket.close().wait();
+    Ok(())
+}
+
+fn open(args: &ArgMatches, engine: &Engine) -> Result<Sub, Fail> {
+    let socket = Sub::new(engine, Options::new())?;
+    for topic in args::topics(args) {
+        socket.subscribe(topic)?;
+    }
+    for endpoint in args.get_many::<String>("endpoint").unwrap_or_default() {
+        if args.get_flag("bind") {
+            say("sub", &format!("bound to {}", socket.bind(endpoint)?));
+        } else {
+            say("sub", &format!("connected to {}", socket.connect(endpoint)?));
+        }
+    }
+    Ok(socket)
+}

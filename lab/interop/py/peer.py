@@ -1,0 +1,126 @@
+"""A socket of libzmq, driven by lines on standard input: one order a line, one answer a line.
+
+`ok ...` answers an order that was carried out, `error ...` one that was not. Bytes are written as hexadecimal
+digits, no bytes as `-`. The other half is src/foreign.rs.
+"""
+
+import os
+import select
+import sys
+import time
+
+import zmq
+
+
+def unhex(word):
+    return b"" if word == "-" else bytes.fromhex(word)
+
+
+def hexed(data):
+    return data.hex() or "-"
+
+
+def burst_topic(number):
+    return b"topic/%06d" % number
+
+
+class Peer:
+    def __init__(self):
+        self.context = zmq.Context()
+        self.socket = None
+
+    def new(self, kind):
+        self.socket = self.context.socket(getattr(zmq, kind))
+        self.socket.linger = 0
+        # Tests restart peers: the first try to come back may be too early, the second must not be far.
+        self.socket.reconnect_ivl = 20
+
+    def set(self, option, value):
+        self.socket.setsockopt(getattr(zmq, option), int(value))
+
+    def bind(self, endpoint):
+        self.socket.bind(endpoint)
+        return self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def connect(self, endpoint):
+        self.socket.connect(endpoint)
+
+    def disconnect(self, endpoint):
+        self.socket.disconnect(endpoint)
+
+    def subscribe(self, prefix):
+        self.change(b"\x01", zmq.SUBSCRIBE, unhex(prefix))
+
+    def unsubscribe(self, prefix):
+        self.change(b"\x00", zmq.UNSUBSCRIBE, unhex(prefix))
+
+    def change(self, sign, option, prefix):
+        if self.socket.socket_type == zmq.SUB:
+            self.socket.setsockopt(option, prefix)
+        else:
+            self.socket.send(sign + prefix)
+
+    def subscribe_burst(self, count):
+        for number in range(int(count)):
+            self.change(b"\x01", zmq.SUBSCRIBE, burst_topic(number))
+
+    def expect_burst(self, count, milliseconds):
+        """Each of the topics is subscribed to, once, and nothing else comes before the last of them."""
+        deadline = time.monotonic() + int(milliseconds) / 1000
+        missing = {b"\x01" + burst_topic(number) for number in range(int(count))}
+        while missing:
+            left = deadline - time.monotonic()
+            if left <= 0 or not self.socket.poll(left * 1000):
+                raise TimeoutError(f"{len(missing)} of {count} subscriptions have not come")
+            got = self.socket.recv()
+            if got not in missing:
+                raise ValueError(f"{got!r} came twice or was never subscribed to")
+            missing.remove(got)
+
+    def send(self, *frames):
+        self.socket.send_multipart([unhex(frame) for frame in frames])
+
+    def recv(self, milliseconds):
+        if not self.socket.poll(int(milliseconds)):
+            return "none"
+        return "message " + " ".join(hexed(frame) for frame in self.socket.recv_multipart())
+
+    def close(self):
+        self.socket.close(linger=1000)
+        self.context.term()
+
+
+    def turn(self):
+        """Lets libzmq handle what has come: it takes in connections and subscriptions only inside its user's calls."""
+        self.socket.getsockopt(zmq.EVENTS)
+
+
+def orders(peer):
+    """The lines of standard input; between them, the socket is kept alive."""
+    unfinished = b""
+    while True:
+        watched = [0] if peer.socket is None or peer.socket.closed else [0, peer.socket.getsockopt(zmq.FD)]
+        ready, _, _ = select.select(watched, [], [])
+        if ready != [0]:
+            peer.turn()
+        if 0 not in ready:
+            continue
+        chunk = os.read(0, 1 << 20)
+        if not chunk:
+            return
+        *lines, unfinished = (unfinished + chunk).split(b"\n")
+        yield from (line.decode() for line in lines)
+
+
+def main():
+    peer = Peer()
+    for line in orders(peer):
+        order, *words = line.split()
+        try:
+            answer = getattr(peer, order)(*words)
+            print("ok" if answer is None else f"ok {answer}", flush=True)
+        except Exception as error:
+            print(f"error {error!r}", flush=True)
+
+
+main()

@@ -1,0 +1,168 @@
+//! A socket of libzmq in a Python process, driven by lines. The other half is py/peer.py.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::PATIENCE;
+use crate::program::Program;
+
+/// A command that runs one of the scripts in py/ with the Python that has pyzmq.
+pub fn python(script: &str) -> Command {
+    let Some(python) = std::env::var_os("ONCUE_PYTHON") else {
+        panic!(
+            "ONCUE_PYTHON is not set: these tests are run by `cargo xtask interop`, which makes a Python with pyzmq"
+        );
+    };
+    let mut command = Command::new(python);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("py").join(script));
+    command
+}
+
+/// The built command `oncue`.
+pub fn oncue(args: &[&str]) -> Command {
+    let Some(oncue) = std::env::var_os("ONCUE_BIN") else {
+        panic!(
+            "ONCUE_BIN is not set: these tests are run by `cargo xtask interop`, which builds the command"
+        );
+    };
+    let mut command = Command::new(oncue);
+    command.args(args);
+    command
+}
+
+/// A socket of libzmq. Dropping it ends its process as a crash would.
+pub struct Foreign {
+    program: Program,
+}
+
+impl Foreign {
+    /// A socket of this type, `PUB`, `SUB`, `XPUB` or `XSUB`.
+    pub fn new(kind: &str) -> Foreign {
+        let mut foreign = Foreign { program: Program::start(&mut python("peer.py")) };
+        foreign.done(&format!("new {kind}"));
+        foreign
+    }
+
+    /// Sets a socket option with a number for its value, by libzmq's name without `ZMQ_`.
+    pub fn set(mut self, option: &str, value: i64) -> Foreign {
+        self.done(&format!("set {option} {value}"));
+        self
+    }
+
+    /// Binds, and returns the resolved endpoint.
+    pub fn bind(&mut self, endpoint: &str) -> String {
+        self.ask(&format!("bind {endpoint}"))
+    }
+
+    /// Connects.
+    pub fn connect(&mut self, endpoint: &str) {
+        self.done(&format!("connect {endpoint}"));
+    }
+
+    /// Disconnects.
+    pub fn disconnect(&mut self, endpoint: &str) {
+        self.done(&format!("disconnect {endpoint}"));
+    }
+
+    /// Subscribes: by the socket option on SUB, by a message on XSUB.
+    pub fn subscribe(&mut self, prefix: &[u8]) {
+        self.done(&format!("subscribe {}", hex(prefix)));
+    }
+
+    /// Unsubscribes, as [`subscribe`](Foreign::subscribe).
+    pub fn unsubscribe(&mut self, prefix: &[u8]) {
+        self.done(&format!("unsubscribe {}", hex(prefix)));
+    }
+
+    /// Subscribes to the first `count` of [`burst_topic`]s, with no pause.
+    pub fn subscribe_burst(&mut self, count: usize) {
+        self.done(&format!("subscribe_burst {count}"));
+    }
+
+    /// Receives subscriptions until each of the first `count` [`burst_topic`]s has come, and no other and none twice.
+    pub fn expect_burst(&mut self, count: usize) {
+        let milliseconds = PATIENCE.as_millis();
+        self.done(&format!("expect_burst {count} {milliseconds}"));
+    }
+
+    /// Sends a message.
+    pub fn send<T: AsRef<[u8]>>(&mut self, frames: &[T]) {
+        let frames: Vec<String> = frames.iter().map(|frame| hex(frame.as_ref())).collect();
+        self.done(&format!("send {}", frames.join(" ")));
+    }
+
+    /// Receives a message, if one comes in time.
+    pub fn recv_within(&mut self, time: Duration) -> Option<Vec<Vec<u8>>> {
+        let answer = self.ask(&format!("recv {}", time.as_millis()));
+        let mut words = answer.split(' ');
+        match words.next() {
+            Some("message") => Some(words.map(unhex).collect()),
+            _ => None,
+        }
+    }
+
+    /// Receives a message.
+    pub fn recv(&mut self) -> Vec<Vec<u8>> {
+        self.recv_within(PATIENCE).expect("the foreign socket receives a message in time")
+    }
+
+    /// Closes the socket in order, and ends its process.
+    pub fn close(mut self) {
+        self.done("close");
+        self.program.end_input();
+        assert_eq!(self.program.end().code, Some(0), "the foreign peer's exit status");
+    }
+
+    /// Ends its process as a crash would.
+    pub fn kill(self) {
+        self.program.kill();
+    }
+
+    /// Gives an order, and returns the answer after `ok`.
+    fn ask(&mut self, order: &str) -> String {
+        self.program.write(order.as_bytes());
+        self.program.write(b"\n");
+        let answer = self.program.line();
+        match answer.strip_prefix("ok") {
+            Some(rest) => rest.trim_start().to_owned(),
+            None => panic!("the foreign peer answers `{order:.80}` with {answer:?}"),
+        }
+    }
+
+    fn done(&mut self, order: &str) {
+        assert_eq!(self.ask(order), "", "the answer to `{order:.80}`");
+    }
+}
+
+/// One of many topics, for bursts; peer.py makes the same.
+pub fn burst_topic(number: usize) -> String {
+    format!("topic/{number:06}")
+}
+
+/// Bytes as hexadecimal digits; none at all as `-`.
+fn hex(bytes: &[u8]) -> String {
+    // By a table: these tests move many megabytes, in a build without optimisation.
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    if bytes.is_empty() {
+        return "-".to_owned();
+    }
+    let mut text = Vec::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+    String::from_utf8(text).expect("digits are text")
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    if text == "-" {
+        return Vec::new();
+    }
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => byte - b'0',
+        b'a'..=b'f' => byte - b'a' + 10,
+        _ => panic!("the foreign peer answers with something else than hexadecimal digits"),
+    };
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { panic!("half a byte from the foreign peer") };
+    pairs.iter().map(|[high, low]| digit(*high) << 4 | digit(*low)).collect()
+}

@@ -1,0 +1,45 @@
+//! Drives the other side of a test: a program by its lines, libzmq by a Python program, ZMTP by literal bytes.
+//!
+//! What fails here panics with what was expected and what was heard instead: it is for tests alone. Every wait is
+//! bounded by [`PATIENCE`].
+
+pub mod foreign;
+pub mod peers;
+pub mod program;
+pub mod raw;
+
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// The longest that anything may take which is expected to happen.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The longest that a whole test may take.
+const TEST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs the body of a test, and fails the test if it takes longer than a minute: a peer that hangs must not hang
+/// the run.
+pub fn within_a_minute(body: impl FnOnce() + Send + 'static) {
+    let (done, outcome) = channel();
+    let worker = std::thread::spawn(move || {
+        body();
+        let _ = done.send(());
+    });
+    match outcome.recv_timeout(TEST_PATIENCE) {
+        Err(RecvTimeoutError::Timeout) => panic!("the test took longer than {TEST_PATIENCE:?}"),
+        Ok(()) | Err(RecvTimeoutError::Disconnected) => {
+            if let Err(panic) = worker.join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+}
+
+/// Waits until `condition` holds, where there is no event to wait for.
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

@@ -1,0 +1,159 @@
+//! Publishers and subscribers of either side behind one face, so that a test of an exchange is written once.
+
+use std::time::{Duration, Instant};
+
+use oncue::{Pub, Sub, XPub, XSub};
+
+use crate::PATIENCE;
+use crate::foreign::Foreign;
+
+/// A message's frames.
+pub type Frames = Vec<Vec<u8>>;
+
+/// What publishes.
+pub trait Publishes {
+    /// Binds, and returns the resolved endpoint.
+    fn bind(&mut self, endpoint: &str) -> String;
+    /// Connects.
+    fn connect(&mut self, endpoint: &str);
+    /// Publishes one message.
+    fn publish(&mut self, frames: &Frames);
+}
+
+/// What subscribes.
+pub trait Subscribes {
+    /// Binds, and returns the resolved endpoint.
+    fn bind(&mut self, endpoint: &str) -> String;
+    /// Connects.
+    fn connect(&mut self, endpoint: &str);
+    /// Subscribes to a prefix.
+    fn subscribe(&mut self, prefix: &[u8]);
+    /// Ends a subscription.
+    fn unsubscribe(&mut self, prefix: &[u8]);
+    /// Receives a message, if one comes in time.
+    fn receive(&mut self, time: Duration) -> Option<Frames>;
+}
+
+macro_rules! our_publisher {
+    ($socket:ty) => {
+        impl Publishes for $socket {
+            fn bind(&mut self, endpoint: &str) -> String {
+                <$socket>::bind(self, endpoint).expect("our publisher binds").to_string()
+            }
+            fn connect(&mut self, endpoint: &str) {
+                <$socket>::connect(self, endpoint).expect("our publisher connects");
+            }
+            fn publish(&mut self, frames: &Frames) {
+                self.send(&frames[..]).expect("our publisher sends");
+            }
+        }
+    };
+}
+
+macro_rules! our_subscriber {
+    ($socket:ty) => {
+        impl Subscribes for $socket {
+            fn bind(&mut self, endpoint: &str) -> String {
+                <$socket>::bind(self, endpoint).expect("our subscriber binds").to_string()
+            }
+            fn connect(&mut self, endpoint: &str) {
+                <$socket>::connect(self, endpoint).expect("our subscriber connects");
+            }
+            fn subscribe(&mut self, prefix: &[u8]) {
+                <$socket>::subscribe(self, prefix).expect("our subscriber subscribes");
+            }
+            fn unsubscribe(&mut self, prefix: &[u8]) {
+                let had = <$socket>::unsubscribe(self, prefix).expect("our subscriber unsubscribes");
+                assert!(had, "there was a subscription to end");
+            }
+            fn receive(&mut self, time: Duration) -> Option<Frames> {
+                let message = self.recv().wait_timeout(time)?.expect("our subscriber receives");
+                Some(message.frames().map(<[u8]>::to_vec).collect())
+            }
+        }
+    };
+}
+
+our_publisher!(Pub);
+our_publisher!(XPub);
+our_subscriber!(Sub);
+our_subscriber!(XSub);
+
+impl Publishes for Foreign {
+    fn bind(&mut self, endpoint: &str) -> String {
+        Foreign::bind(self, endpoint)
+    }
+    fn connect(&mut self, endpoint: &str) {
+        Foreign::connect(self, endpoint);
+    }
+    fn publish(&mut self, frames: &Frames) {
+        self.send(frames);
+    }
+}
+
+impl Subscribes for Foreign {
+    fn bind(&mut self, endpoint: &str) -> String {
+        Foreign::bind(self, endpoint)
+    }
+    fn connect(&mut self, endpoint: &str) {
+        Foreign::connect(self, endpoint);
+    }
+    fn subscribe(&mut self, prefix: &[u8]) {
+        Foreign::subscribe(self, prefix);
+    }
+    fn unsubscribe(&mut self, prefix: &[u8]) {
+        Foreign::unsubscribe(self, prefix);
+    }
+    fn receive(&mut self, time: Duration) -> Option<Frames> {
+        self.recv_within(time)
+    }
+}
+
+/// Who binds; the other one connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binds {
+    /// The publisher.
+    Publisher,
+    /// The subscriber.
+    Subscriber,
+}
+
+/// Brings the two together.
+pub fn join(publisher: &mut dyn Publishes, subscriber: &mut dyn Subscribes, binds: Binds, endpoint: &str) {
+    match binds {
+        Binds::Publisher => subscriber.connect(&publisher.bind(endpoint)),
+        Binds::Subscriber => publisher.connect(&subscriber.bind(endpoint)),
+    }
+}
+
+/// Waits until the subscriber gets what is published on `topic` (`arrives`), or gets it no more, while it gets
+/// everything on `beacon`. Works with any two peers, for it needs no event but messages: rounds of a probe and a
+/// beacon are published until one round comes as wished. Nothing of a round is left behind.
+pub fn settle(
+    publisher: &mut dyn Publishes,
+    subscriber: &mut dyn Subscribes,
+    beacon: &[u8],
+    topic: &[u8],
+    arrives: bool,
+) {
+    let deadline = Instant::now() + PATIENCE;
+    for round in 0_u64.. {
+        assert!(Instant::now() < deadline, "{} never settled", topic.escape_ascii());
+        let round = round.to_be_bytes().to_vec();
+        publisher.publish(&vec![topic.to_vec(), b"probe".to_vec(), round.clone()]);
+        let sent = vec![beacon.to_vec(), b"beacon".to_vec(), round];
+        publisher.publish(&sent);
+        let mut probed = false;
+        // A beacon that does not come was sent before there was a connection or a subscription.
+        while let Some(frames) = subscriber.receive(Duration::from_millis(50)) {
+            if frames == sent {
+                if probed == arrives {
+                    return;
+                }
+                break;
+            }
+            let stale = frames.get(2) != sent.get(2);
+            probed |= !stale && frames.get(1).is_some_and(|frame| frame == b"probe");
+        }
+    }
+}

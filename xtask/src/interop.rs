@@ -1,0 +1,44 @@
+//! `cargo xtask interop`: the tests of lab/interop against libzmq through pyzmq, and against raw sockets.
+
+use crate::step::{self, Counts, Tally};
+use crate::workspace::{cargo, target};
+use crate::{Trouble, nothing_left, python, test};
+
+/// The tests of lab/interop need a Python with pyzmq, so a plain `cargo test` leaves them out: they stand behind
+/// this feature, which only this chore turns on.
+pub(crate) const FEATURE: &str = "oncue-interop/foreign";
+
+pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
+    let filter = args.first();
+    nothing_left(args.get(1..).unwrap_or_default())?;
+    test::finish(steps(filter.map(String::as_str)))
+}
+
+/// The steps from the virtual environment to the tests. What cannot be prepared has failed: tests against foreign
+/// peers that were left out have shown nothing.
+pub(crate) fn steps(filter: Option<&str>) -> Tally {
+    let python = match python::with_pyzmq() {
+        Ok(python) => python,
+        Err(why) => {
+            println!("== interop: FAILED, no Python with pyzmq: {why}");
+            return Tally::ONE_FAILED;
+        }
+    };
+    println!("== interop: {} ({})", python.program.display(), python.versions);
+    let mut tally = Tally::default();
+    let build = step::run("oncue", cargo(&["build", "--package", "oncue-cli"]), Counts::AsOne);
+    tally.add(build);
+    if build.failed > 0 {
+        return tally;
+    }
+    let mut tests = cargo(&["test", "--package", "oncue-interop", "--features", FEATURE, "--no-fail-fast"]);
+    if let Some(filter) = filter {
+        tests.arg(filter);
+    }
+    tests.env("ONCUE_PYTHON", &python.program).env("ONCUE_BIN", target().join("debug").join("oncue"));
+    if let Some(packages) = &python.packages {
+        tests.env("PYTHONPATH", packages);
+    }
+    tally.add(step::run("interop", tests, Counts::TestResults));
+    tally
+}

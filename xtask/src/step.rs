@@ -1,0 +1,190 @@
+//! One step of a chore: a command with its progress, its time, and what it counts for in the closing line.
+
+use std::io::{BufRead, BufReader, Write, pipe, stdout};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// What was checked so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) skipped: u64,
+}
+
+impl Tally {
+    pub(crate) const ONE_PASSED: Tally = Tally { passed: 1, failed: 0, skipped: 0 };
+    pub(crate) const ONE_FAILED: Tally = Tally { passed: 0, failed: 1, skipped: 0 };
+
+    pub(crate) fn add(&mut self, other: Tally) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+
+    /// The closing line, in the form that test runners' readers know.
+    pub(crate) fn closing_line(self) -> String {
+        let Tally { passed, failed, skipped } = self;
+        match skipped {
+            0 => format!("{passed} passed, {failed} failed"),
+            _ => format!("{passed} passed, {failed} failed, {skipped} skipped"),
+        }
+    }
+}
+
+/// How a step counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counts {
+    /// The command's exit status is one test.
+    AsOne,
+    /// The command prints `test result:` lines, which are summed.
+    TestResults,
+}
+
+/// Runs one step, shows what it does and how long it took, and shows the whole output if it fails.
+pub(crate) fn run(name: &str, command: Command, counts: Counts) -> Tally {
+    println!("== {name}: {}", shown(&command));
+    let start = Instant::now();
+    let outcome = execute(command, counts);
+    let took = seconds(start.elapsed());
+    match outcome {
+        Ok(Ran { log, success, tally }) => {
+            let tally = judge(counts, success, tally);
+            if tally.failed > 0 {
+                println!("{}", log.trim_end());
+                println!("== {name}: FAILED after {took}");
+            } else {
+                println!("== {name}: ok in {took}");
+            }
+            tally
+        }
+        Err(why) => {
+            println!("== {name}: FAILED, the command could not be run: {why}");
+            Tally::ONE_FAILED
+        }
+    }
+}
+
+struct Ran {
+    log: String,
+    success: bool,
+    tally: Tally,
+}
+
+/// Runs the command with both of its outputs in one pipe, so that the log keeps their order.
+fn execute(mut command: Command, counts: Counts) -> std::io::Result<Ran> {
+    let (reader, writer) = pipe()?;
+    command.stdin(std::process::Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn()?;
+    // The command holds the pipe's writing ends; the log would never end while it lives.
+    drop(command);
+    let mut ran = Ran { log: String::new(), success: false, tally: Tally::default() };
+    for line in BufReader::new(reader).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        if counts == Counts::TestResults {
+            show_progress(&line);
+            if let Some(result) = test_result(&line) {
+                ran.tally.add(result);
+            }
+        }
+        ran.log.push_str(&line);
+        ran.log.push('\n');
+    }
+    ran.success = child.wait()?.success();
+    Ok(ran)
+}
+
+/// What a finished step counts for. A command may fail without a failed test: a build error, or a test process that
+/// died. And a run of tests that ran none has shown nothing.
+fn judge(counts: Counts, success: bool, tally: Tally) -> Tally {
+    match counts {
+        Counts::AsOne if success => Tally::ONE_PASSED,
+        Counts::AsOne => Tally::ONE_FAILED,
+        Counts::TestResults => {
+            let silent = success && tally.passed == 0;
+            let died = !success && tally.failed == 0;
+            let extra = u64::from(silent || died);
+            Tally { failed: tally.failed + extra, ..tally }
+        }
+    }
+}
+
+fn show_progress(line: &str) {
+    let text = line.trim_start();
+    let of_interest = ["Running ", "Doc-tests ", "test result: ", "error"];
+    if of_interest.iter().any(|start| text.starts_with(start)) {
+        println!("   {text}");
+        // Where standard output is a file or a pipe, progress that comes in blocks is none.
+        let _ = stdout().flush();
+    }
+}
+
+/// Reads `test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s`.
+fn test_result(line: &str) -> Option<Tally> {
+    let (_, counts) = line.trim_start().strip_prefix("test result: ")?.split_once(". ")?;
+    let count_of = |word: &str| {
+        let mut parts = counts.split("; ").filter_map(|part| part.split_once(' '));
+        parts.find(|(_, label)| *label == word).and_then(|(number, _)| number.parse().ok())
+    };
+    Some(Tally { passed: count_of("passed")?, failed: count_of("failed")?, skipped: count_of("ignored")? })
+}
+
+/// The command as a person would type it.
+pub(crate) fn shown(command: &Command) -> String {
+    let mut words = vec![
+        std::path::Path::new(command.get_program())
+            .file_name()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+    ];
+    words.extend(command.get_args().map(|arg| arg.to_string_lossy().into_owned()));
+    words.join(" ")
+}
+
+/// A duration for people.
+pub(crate) fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_line_of_the_test_runner_is_read() {
+        let line = "test result: FAILED. 5 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s";
+        assert_eq!(test_result(line), Some(Tally { passed: 5, failed: 2, skipped: 1 }));
+        assert_eq!(test_result("test ledger::tests::an_edge ... ok"), None);
+    }
+
+    #[test]
+    fn a_command_that_dies_without_a_failed_test_counts_as_one() {
+        let some = Tally { passed: 3, ..Tally::default() };
+        assert_eq!(judge(Counts::TestResults, false, some).failed, 1);
+        assert_eq!(judge(Counts::TestResults, true, some).failed, 0);
+    }
+
+    #[test]
+    fn a_run_of_no_tests_is_a_failure() {
+        assert_eq!(judge(Counts::TestResults, true, Tally::default()).failed, 1);
+    }
+
+    #[test]
+    fn the_closing_line_names_skipped_tests_only_if_there_are_any() {
+        assert_eq!(Tally { passed: 7, failed: 1, skipped: 0 }.closing_line(), "7 passed, 1 failed");
+        assert_eq!(
+            Tally { passed: 7, failed: 0, skipped: 2 }.closing_line(),
+            "7 passed, 0 failed, 2 skipped"
+        );
+    }
+
+    #[test]
+    fn a_step_shows_and_counts_what_its_command_printed_on_either_output() {
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            "echo 'test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured'; \
+             echo 'test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured' >&2",
+        ]);
+        assert_eq!(run("sample", command, Counts::TestResults), Tally { passed: 5, failed: 0, skipped: 0 });
+    }
+}

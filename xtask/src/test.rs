@@ -1,0 +1,32 @@
+//! `cargo xtask test`: everything that must hold, in the order in which a mistake is cheapest to find.
+
+use std::time::Instant;
+
+use crate::interop;
+use crate::step::{self, Counts, Tally, seconds};
+use crate::workspace::cargo;
+use crate::{Trouble, nothing_left};
+
+pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
+    nothing_left(args)?;
+    let start = Instant::now();
+    let mut tally = Tally::default();
+    tally.add(step::run("fmt", cargo(&["fmt", "--all", "--check"]), Counts::AsOne));
+    // The tests against foreign peers stand behind a feature; lints are for them too.
+    let clippy =
+        ["clippy", "--workspace", "--all-targets", "--features", interop::FEATURE, "--", "-D", "warnings"];
+    tally.add(step::run("clippy", cargo(&clippy), Counts::AsOne));
+    let mut doc = cargo(&["doc", "--workspace", "--no-deps"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    tally.add(step::run("doc", doc, Counts::AsOne));
+    tally.add(step::run("tests", cargo(&["test", "--workspace", "--no-fail-fast"]), Counts::TestResults));
+    tally.add(interop::steps(None));
+    println!("== all of it in {}", seconds(start.elapsed()));
+    finish(tally)
+}
+
+/// Says the closing line, alone and last.
+pub(crate) fn finish(tally: Tally) -> Result<(), Trouble> {
+    println!("{}", tally.closing_line());
+    if tally.failed == 0 { Ok(()) } else { Err(Trouble::Failed) }
+}
