@@ -10,7 +10,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     let seeds = take_number(&mut args, "--seeds")?;
     let release = take_flag(&mut args, "--release");
     nothing_left(&args)?;
-    let mut command = cargo(&["test", "--package", "oncue", "--test", "sim"]);
+    let mut command = cargo(&["test", "--package", "oncue", "--lib", "simulation::"]);
     if release {
         command.arg("--release");
     }
