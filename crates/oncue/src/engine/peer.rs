@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use bytes::Bytes;
 use oncue_core::command::{self, Command, Subscription};
 use oncue_core::connection::{Handshake, HandshakeConfig, PeerInfo, SocketType};
 use oncue_core::frame::{self, Scan, Scanner, Stop, Version};
@@ -16,14 +15,12 @@ use oncue_core::ledger::PeerId;
 use super::chunk::Run;
 use super::hub::{Edit, Hub};
 use super::inbound::{Delivery, Flow};
-use super::pool::Pool;
 use super::queue::{Mark, WriteQueue};
+use crate::buffer::{Buffer, Pool, READ_BYTES};
 use crate::net::Stream;
 use crate::options::OnFull;
 use crate::read_lock;
 
-/// The size of the buffers that shards read into.
-pub(crate) const READ_BYTES: usize = 256 << 10;
 /// What one read brought is handed over in the read buffer itself from this size on, and copied out below it.
 const HAND_OVER_BYTES_MIN: usize = READ_BYTES / 4;
 /// How often one peer is read before others get their turn.
@@ -416,7 +413,7 @@ impl<S: Stream> Peer<S> {
                     cx.pool.share(buffer)
                 }
                 false => {
-                    let bytes = Bytes::copy_from_slice(&buffer[..consumed]);
+                    let bytes = Buffer::from(buffer[..consumed].to_vec());
                     cx.pool.put(buffer);
                     bytes
                 }
@@ -450,7 +447,7 @@ fn apply(edit: &mut Edit<'_>, peer: PeerId, subscription: Subscription<'_>) -> R
 fn take_message(
     wire: &[u8],
     to_user: bool,
-    data: &mut Vec<Bytes>,
+    data: &mut Vec<Buffer>,
     mut subscription: impl FnMut(Subscription<'_>) -> Result<(), End>,
 ) -> Result<(), End> {
     let mut rest = Vec::new();
@@ -494,7 +491,7 @@ fn take_command_if_any(body: &[u8], control: &mut Vec<u8>) -> Result<(), End> {
 }
 
 /// Hands a subscriber's message to the XPUB's user, who may not be looking: beyond the mark it is dropped.
-fn hand_over_one(hub: &Hub, flow: &Arc<Flow>, wire: Bytes, cx: &mut Context<'_>) {
+fn hand_over_one(hub: &Hub, flow: &Arc<Flow>, wire: Buffer, cx: &mut Context<'_>) {
     if flow.is_full() {
         hub.counters.received_missed.fetch_add(1, Ordering::Relaxed);
         return;
