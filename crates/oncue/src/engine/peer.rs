@@ -45,6 +45,8 @@ pub(crate) struct Peer<S> {
     partial: Vec<u8>,
     /// The number of the first chunk of its socket's outbox that is for it.
     pub(crate) joined: u64,
+    /// The stream has ended behind what is there: it is read to the end, as no more will be reported.
+    pub(crate) ended: bool,
     /// When something came last.
     pub(crate) heard: Duration,
 }
@@ -108,7 +110,19 @@ pub(crate) enum Progress {
 impl<S: Stream> Peer<S> {
     pub(crate) fn new(uid: u64, hub: Arc<Hub>, link: u64, dialer: Option<usize>, stream: S) -> Peer<S> {
         let (phase, queue, partial) = (Phase::Connecting, WriteQueue::default(), Vec::new());
-        Peer { uid, hub, link, dialer, stream, phase, queue, partial, joined: 0, heard: Duration::ZERO }
+        Peer {
+            uid,
+            hub,
+            link,
+            dialer,
+            stream,
+            phase,
+            queue,
+            partial,
+            joined: 0,
+            ended: false,
+            heard: Duration::ZERO,
+        }
     }
 
     /// The stream is there: greets the peer.
@@ -205,7 +219,7 @@ impl<S: Stream> Peer<S> {
             self.heard = cx.now;
             self.process(buffer, cx)?;
             // A short read has emptied the stream; the network reports when more comes.
-            if n < spare {
+            if n < spare && !self.ended {
                 return Ok(Progress::Idle);
             }
         }
