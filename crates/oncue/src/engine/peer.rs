@@ -376,12 +376,12 @@ impl<S: Stream> Peer<S> {
         start: usize,
         cx: &mut Context<'_>,
     ) -> Result<(), End> {
-        let Phase::Traffic(Traffic { scanner, flow: Some(flow), paused, .. }) = &mut self.phase else {
+        let Phase::Traffic(Traffic { scanner, flow: Some(_), paused, .. }) = &mut self.phase else {
             return Ok(());
         };
         let (mut consumed, mut control, mut spans) = (start, Vec::new(), Vec::new());
         let (mut messages, mut inside) = (0, 0..0);
-        {
+        let result = {
             let subscriptions = read_lock(&self.hub.subscriptions);
             let filter = self.hub.socket_type == SocketType::Sub && !subscriptions.everything();
             let mut keep = |buffer: &[u8], start: usize, end: usize| {
@@ -397,12 +397,16 @@ impl<S: Stream> Peer<S> {
                 });
                 consumed += batch.consumed;
                 match batch.stop {
-                    Stop::Incomplete { .. } | Stop::Enough => break,
+                    Stop::Incomplete { .. } | Stop::Enough => break Ok(()),
                     Stop::Command => {}
-                    Stop::Error(e) => return Err(End::Refused(e.to_string())),
+                    Stop::Error(e) => break Err(End::Refused(e.to_string())),
                 }
-                match scanner.next(&mut buffer[consumed..]).map_err(|e| End::Refused(e.to_string()))? {
-                    Scan::Incomplete { .. } => break,
+                let item = match scanner.next(&mut buffer[consumed..]) {
+                    Ok(item) => item,
+                    Err(e) => break Err(End::Refused(e.to_string())),
+                };
+                match item {
+                    Scan::Incomplete { .. } => break Ok(()),
                     Scan::Message { len, wire_len } => {
                         keep(&buffer, consumed, consumed + len);
                         consumed += wire_len;
@@ -414,12 +418,31 @@ impl<S: Stream> Peer<S> {
                     Scan::CommandInside { body } => inside = consumed + body.start..consumed + body.end,
                 }
                 // Publishers subscribe to nothing: of their commands only PING matters.
-                take_command_if_any(&buffer[std::mem::take(&mut inside)], &mut control)?;
+                let taken = take_command_if_any(&buffer[std::mem::take(&mut inside)], &mut control);
+                if let Err(end) = taken {
+                    break Err(end);
+                }
             }
-        }
+        };
         self.hub.counters.received.fetch_add(messages, Ordering::Relaxed);
-        let flow = flow.clone();
         *paused = false;
+        // What came whole counts, whatever was wrong with what follows it.
+        self.hand_over(buffer, consumed, spans, cx);
+        self.queue.control(control);
+        let flushed = self.flush();
+        result.and(flushed)
+    }
+
+    /// Hands the messages at `spans` to the user, and keeps what follows the first `consumed` bytes.
+    fn hand_over(
+        &mut self,
+        mut buffer: Vec<u8>,
+        consumed: usize,
+        spans: Vec<(u32, u32)>,
+        cx: &mut Context<'_>,
+    ) {
+        let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase else { return };
+        let flow = flow.clone();
         if spans.is_empty() {
             self.put_back(buffer, consumed, cx);
         } else {
@@ -443,8 +466,6 @@ impl<S: Stream> Peer<S> {
         {
             traffic.paused = true;
         }
-        self.queue.control(control);
-        self.flush()
     }
 }
 
