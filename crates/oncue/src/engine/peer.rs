@@ -42,6 +42,8 @@ pub(crate) struct Peer<S> {
     partial: Vec<u8>,
     /// The number of the first chunk of its socket's outbox that is for it.
     pub(crate) joined: u64,
+    /// The stream has ended behind what is there: it is read to the end, as no more will be reported.
+    pub(crate) ended: bool,
     /// When something came last.
     pub(crate) heard: Duration,
 }
@@ -105,7 +107,19 @@ pub(crate) enum Progress {
 impl<S: Stream> Peer<S> {
     pub(crate) fn new(uid: u64, hub: Arc<Hub>, link: u64, dialer: Option<usize>, stream: S) -> Peer<S> {
         let (phase, queue, partial) = (Phase::Connecting, WriteQueue::default(), Vec::new());
-        Peer { uid, hub, link, dialer, stream, phase, queue, partial, joined: 0, heard: Duration::ZERO }
+        Peer {
+            uid,
+            hub,
+            link,
+            dialer,
+            stream,
+            phase,
+            queue,
+            partial,
+            joined: 0,
+            ended: false,
+            heard: Duration::ZERO,
+        }
     }
 
     /// The stream is there: greets the peer.
@@ -202,7 +216,7 @@ impl<S: Stream> Peer<S> {
             self.heard = cx.now;
             self.process(buffer, cx)?;
             // A short read has emptied the stream; the network reports when more comes.
-            if n < spare {
+            if n < spare && !self.ended {
                 return Ok(Progress::Idle);
             }
         }
@@ -359,12 +373,12 @@ impl<S: Stream> Peer<S> {
         start: usize,
         cx: &mut Context<'_>,
     ) -> Result<(), End> {
-        let Phase::Traffic(Traffic { scanner, flow: Some(flow), paused, .. }) = &mut self.phase else {
+        let Phase::Traffic(Traffic { scanner, flow: Some(_), paused, .. }) = &mut self.phase else {
             return Ok(());
         };
         let (mut consumed, mut control, mut spans) = (start, Vec::new(), Vec::new());
         let (mut messages, mut inside) = (0, 0..0);
-        {
+        let result = {
             let subscriptions = read_lock(&self.hub.subscriptions);
             let filter = self.hub.socket_type == SocketType::Sub && !subscriptions.everything();
             let mut keep = |buffer: &[u8], start: usize, end: usize| {
@@ -380,12 +394,16 @@ impl<S: Stream> Peer<S> {
                 });
                 consumed += batch.consumed;
                 match batch.stop {
-                    Stop::Incomplete { .. } | Stop::Enough => break,
+                    Stop::Incomplete { .. } | Stop::Enough => break Ok(()),
                     Stop::Command => {}
-                    Stop::Error(e) => return Err(End::Refused(e.to_string())),
+                    Stop::Error(e) => break Err(End::Refused(e.to_string())),
                 }
-                match scanner.next(&mut buffer[consumed..]).map_err(|e| End::Refused(e.to_string()))? {
-                    Scan::Incomplete { .. } => break,
+                let item = match scanner.next(&mut buffer[consumed..]) {
+                    Ok(item) => item,
+                    Err(e) => break Err(End::Refused(e.to_string())),
+                };
+                match item {
+                    Scan::Incomplete { .. } => break Ok(()),
                     Scan::Message { len, wire_len } => {
                         keep(&buffer, consumed, consumed + len);
                         consumed += wire_len;
@@ -397,12 +415,31 @@ impl<S: Stream> Peer<S> {
                     Scan::CommandInside { body } => inside = consumed + body.start..consumed + body.end,
                 }
                 // Publishers subscribe to nothing: of their commands only PING matters.
-                take_command_if_any(&buffer[std::mem::take(&mut inside)], &mut control)?;
+                let taken = take_command_if_any(&buffer[std::mem::take(&mut inside)], &mut control);
+                if let Err(end) = taken {
+                    break Err(end);
+                }
             }
-        }
+        };
         self.hub.counters.received.fetch_add(messages, Ordering::Relaxed);
-        let flow = flow.clone();
         *paused = false;
+        // What came whole counts, whatever was wrong with what follows it.
+        self.hand_over(buffer, consumed, spans, cx);
+        self.queue.control(control);
+        let flushed = self.flush();
+        result.and(flushed)
+    }
+
+    /// Hands the messages at `spans` to the user, and keeps what follows the first `consumed` bytes.
+    fn hand_over(
+        &mut self,
+        mut buffer: Vec<u8>,
+        consumed: usize,
+        spans: Vec<(u32, u32)>,
+        cx: &mut Context<'_>,
+    ) {
+        let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase else { return };
+        let flow = flow.clone();
         if spans.is_empty() {
             self.put_back(buffer, consumed, cx);
         } else {
@@ -426,8 +463,6 @@ impl<S: Stream> Peer<S> {
         {
             traffic.paused = true;
         }
-        self.queue.control(control);
-        self.flush()
     }
 }
 

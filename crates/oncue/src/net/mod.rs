@@ -49,6 +49,9 @@ pub(crate) struct Ready {
     pub(crate) token: usize,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
+    /// The peer writes no more, or the stream has failed. Nothing else will be reported for reading: what is there
+    /// must be read to its end.
+    pub(crate) ended: bool,
 }
 
 /// Takes reports of readiness from streams that the system does not watch (see [`inproc`]).
