@@ -16,12 +16,13 @@ use oncue_core::ledger::PeerId;
 use super::chunk::Run;
 use super::hub::{Edit, Hub};
 use super::inbound::{Delivery, Flow};
+use super::pool::Pool;
 use super::queue::{Mark, WriteQueue};
 use crate::net::Stream;
 use crate::options::OnFull;
 use crate::read_lock;
 
-/// The size of the buffer that a shard reads into.
+/// The size of the buffers that shards read into.
 pub(crate) const READ_BYTES: usize = 256 << 10;
 /// What one read brought is handed over in the read buffer itself from this size on, and copied out below it.
 const HAND_OVER_BYTES_MIN: usize = READ_BYTES / 4;
@@ -76,7 +77,7 @@ pub(crate) struct Context<'a> {
     pub(crate) shard: u16,
     pub(crate) slot: usize,
     pub(crate) now: Duration,
-    pub(crate) scratch: &'a mut Vec<u8>,
+    pub(crate) pool: &'a Pool,
     pub(crate) wakes: &'a mut Vec<Waker>,
 }
 
@@ -219,9 +220,7 @@ impl<S: Stream> Peer<S> {
             buffer.reserve(buffer.len().max(READ_BYTES));
             return buffer;
         }
-        let mut buffer = std::mem::take(cx.scratch);
-        buffer.clear();
-        buffer.reserve(READ_BYTES);
+        let mut buffer = cx.pool.get();
         buffer.extend_from_slice(&self.partial);
         self.partial = Vec::new();
         buffer
@@ -235,9 +234,7 @@ impl<S: Stream> Peer<S> {
             return;
         }
         self.partial = buffer[consumed..].to_vec();
-        if buffer.capacity() <= 2 * READ_BYTES {
-            *cx.scratch = buffer;
-        }
+        cx.pool.put(buffer);
     }
 
     fn process(&mut self, mut buffer: Vec<u8>, cx: &mut Context<'_>) -> Result<(), End> {
@@ -413,15 +410,14 @@ impl<S: Stream> Peer<S> {
             self.put_back(buffer, consumed, cx);
         } else {
             let rest = buffer[consumed..].to_vec();
-            let large = consumed >= HAND_OVER_BYTES_MIN;
-            let bytes = match large {
+            let bytes = match consumed >= HAND_OVER_BYTES_MIN {
                 true => {
                     buffer.truncate(consumed);
-                    Bytes::from(buffer)
+                    cx.pool.share(buffer)
                 }
                 false => {
                     let bytes = Bytes::copy_from_slice(&buffer[..consumed]);
-                    *cx.scratch = buffer;
+                    cx.pool.put(buffer);
                     bytes
                 }
             };

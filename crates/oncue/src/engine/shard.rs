@@ -17,6 +17,7 @@ use super::fanout::{Fanout, Place};
 use super::hub::Hub;
 use super::mailbox::{Accepted, Mailbox, Note, Port};
 use super::peer::{Context, End, Peer, Phase, Progress};
+use super::pool::Pool;
 use super::timers::{Timer, Timers};
 use crate::net::{Net, Ready, Stream};
 use crate::options::OnFull;
@@ -46,7 +47,7 @@ pub(crate) struct Shard<N: Net> {
     /// Peers that had more to read when their share was up.
     unread: VecDeque<(usize, u64)>,
     fanout: Fanout,
-    scratch: Vec<u8>,
+    pool: Pool,
     notes: Vec<Note>,
     streams: Vec<Accepted<N::Stream>>,
     /// To be woken once the shard is let go of.
@@ -103,7 +104,7 @@ impl<N: Net> Shard<N> {
             next_shard: usize::from(index),
             unread: VecDeque::new(),
             fanout: Fanout::new(index),
-            scratch: Vec::new(),
+            pool: Pool::default(),
             notes: Vec::new(),
             streams: Vec::new(),
             wakes: Vec::new(),
@@ -235,10 +236,10 @@ impl<N: Net> Shard<N> {
     }
 
     fn read(&mut self, slot: usize, uid: u64) {
-        let Shard { index, peers, scratch, wakes, now, .. } = self;
+        let Shard { index, peers, pool, wakes, now, .. } = self;
         let Some(peer) = peers.get_mut(slot).filter(|peer| peer.uid == uid) else { return };
         let before = matches!(peer.phase, Phase::Traffic(_));
-        let progress = peer.read(&mut Context { shard: *index, slot, now: *now, scratch, wakes });
+        let progress = peer.read(&mut Context { shard: *index, slot, now: *now, pool, wakes });
         let begun = !before && matches!(peer.phase, Phase::Traffic(_));
         if begun {
             self.begun(slot);

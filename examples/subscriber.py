@@ -1,0 +1,9 @@
+"""Any ZeroMQ client is a subscriber: this one asks for the topic zebra, which nobody has produced before."""
+
+import zmq
+
+socket = zmq.Context().socket(zmq.SUB)
+socket.connect("tcp://127.0.0.1:8888")
+socket.subscribe("zebra")
+for _ in range(3):
+    print(socket.recv_multipart())
