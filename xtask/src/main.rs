@@ -1,5 +1,4 @@
 //! Every chore of the repository: `cargo xtask --help` lists them. Only the choice between the chores lives here.
-#![allow(clippy::print_stdout, reason = "a chore talks to whoever started it")]
 
 mod fuzz;
 mod interop;

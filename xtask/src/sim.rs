@@ -10,11 +10,11 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     let seeds = take_number(&mut args, "--seeds")?;
     let release = take_flag(&mut args, "--release");
     nothing_left(&args)?;
-    let mut command = cargo(&["test", "--package", "oncue", "--lib"]);
+    let mut command = cargo(&["test", "--package", "oncue", "--lib", "simulation::"]);
     if release {
         command.arg("--release");
     }
-    command.args(["simulation::", "--", "--nocapture"]);
+    command.args(["--", "--nocapture"]);
     match (seed, seeds) {
         (Some(_), Some(_)) => return Err(Trouble::Usage("--seed and --seeds exclude each other".to_owned())),
         (Some(seed), None) => command.env("ONCUE_SIM_SEED", seed.to_string()),

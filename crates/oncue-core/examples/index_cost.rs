@@ -1,7 +1,6 @@
 //! What a prefix costs: bytes held and nanoseconds per operation, in the index and in the ledger. The times of a
 //! million prefixes are those of the memory, so one dependent read of it is shown beside them.
 //! `cargo run --release -p oncue-core --example index_cost`
-#![allow(clippy::print_stdout)]
 use std::hint::black_box;
 use std::time::Instant;
 
