@@ -230,6 +230,7 @@ impl Driver<OsNet> {
                     token: event.token().0,
                     readable: event.is_readable() || event.is_read_closed() || event.is_error(),
                     writable: event.is_writable() || event.is_write_closed() || event.is_error(),
+                    ended: event.is_read_closed() || event.is_error(),
                 }));
             }
         }

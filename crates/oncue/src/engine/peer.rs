@@ -47,6 +47,8 @@ pub(crate) struct Peer<S> {
     pub(crate) joined: u64,
     /// When something came last.
     pub(crate) heard: Duration,
+    /// The network has said that the end of the stream is there, behind what can be read.
+    pub(crate) ended: bool,
 }
 
 pub(crate) enum Phase {
@@ -108,7 +110,8 @@ pub(crate) enum Progress {
 impl<S: Stream> Peer<S> {
     pub(crate) fn new(uid: u64, hub: Arc<Hub>, link: u64, dialer: Option<usize>, stream: S) -> Peer<S> {
         let (phase, queue, partial) = (Phase::Connecting, WriteQueue::default(), Vec::new());
-        Peer { uid, hub, link, dialer, stream, phase, queue, partial, joined: 0, heard: Duration::ZERO }
+        let (joined, heard, ended) = (0, Duration::ZERO, false);
+        Peer { uid, hub, link, dialer, stream, phase, queue, partial, joined, heard, ended }
     }
 
     /// The stream is there: greets the peer.
@@ -204,8 +207,8 @@ impl<S: Stream> Peer<S> {
             };
             self.heard = cx.now;
             self.process(buffer, cx)?;
-            // A short read has emptied the stream; the network reports when more comes.
-            if n < spare {
+            // A short read has emptied the stream; the network reports when more comes, but the end only once.
+            if n < spare && !self.ended {
                 return Ok(Progress::Idle);
             }
         }

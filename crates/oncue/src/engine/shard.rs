@@ -184,6 +184,7 @@ impl<N: Net> Shard<N> {
         }
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let uid = peer.uid;
+        peer.ended |= ready.ended;
         if matches!(peer.phase, Phase::Connecting) {
             match peer.stream.connected() {
                 Ok(true) => self.start(slot),

@@ -49,6 +49,8 @@ pub(crate) struct Ready {
     pub(crate) token: usize,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
+    /// Nothing more comes than what is there, and it is not said again: reading has to go on to the end of the stream.
+    pub(crate) ended: bool,
 }
 
 /// Takes reports of readiness from streams that the system does not watch (see [`inproc`]).

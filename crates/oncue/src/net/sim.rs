@@ -170,7 +170,12 @@ impl World {
         let Some(listener) = self.listeners.get_mut(&name) else { return self.break_line(line) };
         listener.backlog.push_back(line);
         let (at, token) = (listener.at, listener.token);
-        self.reports.entry(at).or_default().push(Ready { token, readable: true, writable: false });
+        self.reports.entry(at).or_default().push(Ready {
+            token,
+            readable: true,
+            writable: false,
+            ended: false,
+        });
         let l = self.lines.get_mut(&line).expect("looked up above");
         l.lanes[0].flying.clear();
         l.state = State::Open;
@@ -191,7 +196,9 @@ impl World {
     fn report(&mut self, line: usize, side: usize, readable: bool, writable: bool) {
         let Some(end) = self.lines.get(&line).map(|l| &l.ends[side]) else { return };
         if let (Some(place), false) = (end.place, end.gone) {
-            self.reports.entry(place).or_default().push(Ready { token: end.token, readable, writable });
+            // The end of a stream arrives by an event of its own.
+            let ready = Ready { token: end.token, readable, writable, ended: false };
+            self.reports.entry(place).or_default().push(ready);
         }
     }
 }
