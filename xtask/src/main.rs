@@ -31,7 +31,7 @@ Examples:
   cargo xtask test
   cargo xtask interop reconnect
   cargo xtask sim --seed 4711
-  cargo xtask fuzz connection --seconds 300
+  cargo xtask fuzz handshake --seconds 300
 ";
 
 fn main() -> ExitCode {

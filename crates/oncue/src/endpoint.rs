@@ -68,6 +68,14 @@ impl Endpoint {
         }
     }
 
+    /// Checks what parsing cannot know: whether the endpoint can be bound.
+    pub(crate) fn check_bind(&self) -> Result<()> {
+        match self {
+            Endpoint::Tcp { host, port } => Endpoint::bind_addr(host, *port).map(drop),
+            _ => Ok(()),
+        }
+    }
+
     /// Checks what parsing cannot know: whether the endpoint can be connected to.
     pub(crate) fn check_connect(&self) -> Result<()> {
         match self {
@@ -222,6 +230,14 @@ mod tests {
         ] {
             let error = text.parse::<Endpoint>().unwrap_err().to_string();
             assert!(error.contains(part) && error.contains(text), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn binding_a_name_is_refused() {
+        assert!("tcp://example.org:5".parse::<Endpoint>().unwrap().check_bind().is_err());
+        for text in ["tcp://localhost:5", "tcp://*:0", "tcp://[::]:0", "ipc://x", "inproc://x"] {
+            assert!(text.parse::<Endpoint>().unwrap().check_bind().is_ok(), "{text}");
         }
     }
 

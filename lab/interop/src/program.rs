@@ -99,6 +99,11 @@ impl Program {
         assert!(status.is_ok_and(|status| status.success()), "{}: SIG{name} could not be sent", self.name);
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("our own program can be waited for").is_some()
+    }
+
     /// Waits for its end: the exit status, and what it had still to say on standard output and standard error.
     pub fn end(mut self) -> End {
         let status = self.wait();

@@ -243,6 +243,52 @@ fn a_burst_of_ours_reaches_a_raw_publisher_whole() {
 }
 
 #[test]
+fn a_subscriber_that_leaves_with_its_last_bytes_leaves_nothing_behind() {
+    within_a_minute(|| {
+        let engine = Engine::start().expect("an engine");
+        let socket = XPub::new(&engine, Options::new()).expect("our XPUB");
+        let endpoint = socket.bind(TCP).expect("our XPUB binds").to_string();
+        // Often enough, the last bytes and the end of the stream are there before either is looked at.
+        for round in 0..200 {
+            let topic = format!("round {round}");
+            let mut raw = Raw::connect(&endpoint);
+            raw.greet(Version::V3_1, "SUB", "XPUB");
+            raw.subscribe(Version::V3_1, topic.as_bytes());
+            drop(raw);
+            assert_eq!(event(&socket), format!("+{topic}"));
+            assert_eq!(event(&socket), format!("-{topic}"));
+        }
+    });
+}
+
+#[test]
+fn a_publisher_that_leaves_with_its_last_bytes_is_found_again() {
+    within_a_minute(|| {
+        let engine = Engine::start().expect("an engine");
+        // So little room that reading pauses, and the end of the stream comes meanwhile.
+        for recv_hwm in [1, 1000] {
+            let socket = Sub::new(&engine, quick().recv_hwm(recv_hwm)).expect("our SUB");
+            socket.subscribe("a").expect("our SUB subscribes");
+            let (listener, endpoint) = listener();
+            socket.connect(&endpoint).expect("our SUB connects");
+            for round in 0..20 {
+                let mut raw = Raw::accept(&listener);
+                raw.greet(Version::V3_1, "PUB", "SUB");
+                raw.expect_subscription(Version::V3_1, b"a");
+                let sent = format!("a {round}");
+                raw.write(&[message(&[sent.as_bytes()]), message(&[b"a last"])].concat());
+                drop(raw);
+                for expected in [sent.as_bytes(), b"a last"] {
+                    let got =
+                        socket.recv().wait_timeout(PATIENCE).expect("a message in time").expect("a message");
+                    assert_eq!(got.topic(), expected);
+                }
+            }
+        }
+    });
+}
+
+#[test]
 fn a_ping_is_answered_with_its_context() {
     within_a_minute(|| {
         let engine = Engine::start().expect("an engine");

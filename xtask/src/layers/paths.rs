@@ -39,6 +39,12 @@ impl Source {
         starts.flat_map(|(at, _)| expand(&self.tokens, at + 1).0).collect()
     }
 
+    /// The names that the file declares after `word`: `mod` or `fn`.
+    pub(super) fn declared(&self, word: &str) -> Vec<String> {
+        let pairs = self.tokens.windows(2).filter(|pair| pair.first().is_some_and(|first| first == word));
+        pairs.filter_map(|pair| pair.get(1).cloned()).collect()
+    }
+
     /// Where the file mentions one of these words as the start of a path or an import.
     pub(super) fn mentions(&self, words: &[&str]) -> Vec<String> {
         let mut found = Vec::new();

@@ -251,6 +251,7 @@ impl<N: Net> Control for Driver<N> {
     fn bind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<Endpoint> {
         self.check_alive()?;
         hub.check_open()?;
+        at.check_bind()?;
         self.with_shard(self.next_shard(), |shard| shard.bind(hub, at))
     }
 

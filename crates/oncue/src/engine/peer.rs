@@ -46,6 +46,8 @@ pub(crate) struct Peer<S> {
     pub(crate) ended: bool,
     /// When something came last.
     pub(crate) heard: Duration,
+    /// The network has said that the end of the stream is there, behind what can be read.
+    pub(crate) ended: bool,
 }
 
 pub(crate) enum Phase {

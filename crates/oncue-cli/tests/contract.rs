@@ -1,0 +1,452 @@
+//! What the command promises to scripts: lines, exit statuses, signals and closed pipes, with our own sockets on the
+//! other side. Against foreign ones, see lab/interop.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use oncue::{Engine, Options, Sub, XPub, XPubEvent};
+use oncue_interop::program::Program;
+use oncue_interop::raw::{Raw, Version};
+use oncue_interop::{PATIENCE, until};
+
+const ANY_PORT: &str = "tcp://127.0.0.1:0";
+
+fn oncue(args: &[&str]) -> Program {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oncue"));
+    Program::start(command.args(args))
+}
+
+/// A publisher on a port of its own.
+fn publisher() -> (XPub, String) {
+    let engine = Engine::start().expect("an engine");
+    let socket = XPub::new(&engine, Options::new()).expect("a publisher");
+    let endpoint = socket.bind(ANY_PORT).expect("a free port").to_string();
+    (socket, endpoint)
+}
+
+/// A subscriber that is connected to an endpoint, or will be.
+fn subscriber(endpoint: &str, topics: &[&str]) -> Sub {
+    let engine = Engine::start().expect("an engine");
+    let options = Options::new().reconnect(Duration::from_millis(10), Duration::from_millis(100));
+    let socket = Sub::new(&engine, options).expect("a subscriber");
+    for topic in topics {
+        socket.subscribe(topic).expect("a subscription");
+    }
+    socket.connect(endpoint).expect("an endpoint to connect to");
+    socket
+}
+
+/// Waits until so many prefixes have their first subscriber.
+fn wanted(socket: &XPub, count: usize) {
+    for _ in 0..count {
+        let event = socket.event().wait_timeout(PATIENCE).expect("an event in time").expect("an event");
+        assert!(matches!(event, XPubEvent::Wanted(_)), "{event:?}");
+    }
+}
+
+fn received(socket: &Sub) -> Vec<Vec<u8>> {
+    let message = socket.recv().wait_timeout(PATIENCE).expect("a message in time").expect("a message");
+    message.frames().map(<[u8]>::to_vec).collect()
+}
+
+#[test]
+fn help_is_a_success_and_shows_an_example() {
+    for words in [&["--help"][..], &["sub", "--help"], &["help", "pub"], &["demo", "-h"]] {
+        let end = oncue(words).end();
+        assert_eq!(end.code, Some(0), "{words:?}");
+        assert!(end.output.iter().any(|line| line.starts_with("Example")), "{words:?}");
+    }
+}
+
+#[test]
+fn bad_usage_is_status_2_with_the_reason_on_standard_error() {
+    let cases: [(&[&str], &str); 16] = [
+        (&[], "Usage"),
+        (&["nonsense"], "nonsense"),
+        (&["sub"], "ENDPOINT"),
+        (&["sub", "127.0.0.1:8888"], "transport"),
+        (&["sub", "tcp://127.0.0.1"], "port"),
+        (&["sub", "tcp://*:8888"], "only for binding"),
+        (&["sub", "inproc://x"], "one process"),
+        (&["sub", ANY_PORT], "port"),
+        (&["sub", "tcp://h:1", "--count", "0"], "--count"),
+        (&["sub", "tcp://h:1", "--timeout", "5"], "500ms"),
+        (&["sub", "tcp://h:1", "--format", "xml"], "json"),
+        (&["pub", "tcp://127.0.0.1:x"], "port"),
+        (&["pub", "tcp://no.such.name:1"], "no.such.name"),
+        (&["demand"], "ENDPOINT"),
+        (&["serve", "--bind", ANY_PORT], "--every"),
+        (&["demo", "--every", "0s"], "1ms"),
+    ];
+    for (words, reason) in cases {
+        let end = oncue(words).end();
+        assert_eq!(end.code, Some(2), "{words:?}: {end:?}");
+        assert!(end.errors.iter().any(|line| line.contains(reason)), "{words:?}: {end:?}");
+        assert!(end.output.is_empty(), "{words:?}: {end:?}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_is_taken_is_status_1() {
+    let (_taken, endpoint) = publisher();
+    for words in [&["pub", &endpoint][..], &["demand", &endpoint], &["sub", &endpoint, "--bind"]] {
+        let end = oncue(words).end();
+        assert_eq!(end.code, Some(1), "{words:?}: {end:?}");
+        assert!(end.errors.iter().any(|line| line.contains(&endpoint)), "{end:?}");
+    }
+    let end = oncue(&["demo", "--bind", &endpoint]).end();
+    assert_eq!(end.code, Some(1));
+    assert!(end.errors.iter().any(|line| line.contains("--bind")), "{end:?}");
+}
+
+#[test]
+fn sub_says_where_it_is_connected_and_ends_after_the_count() {
+    let (socket, endpoint) = publisher();
+    let mut sub = oncue(&["sub", &endpoint, "--topic", "a", "--topic", "b", "--count", "3"]);
+    assert_eq!(sub.error_line(), format!("oncue sub: connected to {endpoint}"));
+    wanted(&socket, 2);
+    for frames in [["a", "1"], ["c", "unwanted"], ["b", "2"], ["a", "\u{7}"], ["a", "too late"]] {
+        socket.send(frames).expect("a publisher sends");
+    }
+    let end = sub.end();
+    assert_eq!(
+        (end.code, &end.output[..]),
+        (Some(0), &["a\t1".into(), "b\t2".into(), "a\t\\x07".into()][..])
+    );
+}
+
+#[test]
+fn sub_without_topics_takes_everything_from_all_endpoints() {
+    let ((first, one), (second, two)) = (publisher(), publisher());
+    let mut sub = oncue(&["sub", &one, &two, "--count", "2"]);
+    wanted(&first, 1);
+    wanted(&second, 1);
+    first.send("").expect("a publisher sends");
+    assert_eq!(sub.line(), "");
+    second.send("anything").expect("a publisher sends");
+    assert_eq!(sub.line(), "anything");
+    assert_eq!(sub.end().code, Some(0));
+}
+
+#[test]
+fn sub_takes_topics_of_any_bytes() {
+    let (socket, endpoint) = publisher();
+    let mut sub = oncue(&["sub", &endpoint, "--topic", r"\xff\x00", "--count", "1"]);
+    wanted(&socket, 1);
+    socket.send([b"\xff\x00", &b"payload"[..]]).expect("a publisher sends");
+    assert_eq!(sub.line(), "\\xff\\x00\tpayload");
+    assert_eq!(sub.end().code, Some(0));
+}
+
+#[test]
+fn sub_writes_json_and_raw() {
+    let (socket, endpoint) = publisher();
+    let mut json = oncue(&["sub", &endpoint, "--topic", "j", "--format", "json", "--count", "2"]);
+    let mut raw = oncue(&["sub", &endpoint, "--topic", "r", "--format", "raw", "--count", "1"]);
+    wanted(&socket, 2);
+    socket.send(["j", "say \"hi\""]).expect("a publisher sends");
+    socket.send([b"j", &b"\xff"[..]]).expect("a publisher sends");
+    socket.send([b"r", &b"\xff\x00"[..]]).expect("a publisher sends");
+    assert_eq!(json.line(), r#"{"topic":"j","frames":["j","say \"hi\""]}"#);
+    assert_eq!(
+        json.line(),
+        "{\"topic\":\"j\",\"frames\":[\"j\",\"\u{fffd}\"],\"frames_base64\":[null,\"/w==\"]}"
+    );
+    assert_eq!(raw.bytes(), b"r\t\xff\x00");
+    assert_eq!((json.end().code, raw.end().code), (Some(0), Some(0)));
+}
+
+#[test]
+fn sub_binds_for_publishers_that_connect() {
+    let mut sub = oncue(&["sub", ANY_PORT, "--bind", "--count", "1"]);
+    let line = sub.error_line();
+    let endpoint = line.strip_prefix("oncue sub: bound to ").expect("where it is bound");
+    let engine = Engine::start().expect("an engine");
+    let socket = XPub::new(&engine, Options::new()).expect("a publisher");
+    socket.connect(endpoint).expect("an endpoint to connect to");
+    wanted(&socket, 1);
+    socket.send("hello").expect("a publisher sends");
+    assert_eq!(sub.line(), "hello");
+    assert_eq!(sub.end().code, Some(0));
+}
+
+#[test]
+fn sub_ends_with_3_when_the_time_is_over() {
+    let (socket, endpoint) = publisher();
+    let started = Instant::now();
+    let sub = oncue(&["sub", &endpoint, "--count", "2", "--timeout", "700ms"]);
+    wanted(&socket, 1);
+    socket.send("one").expect("a publisher sends");
+    let end = sub.end();
+    assert_eq!((end.code, &end.output[..]), (Some(3), &["one".to_owned()][..]));
+    assert!(started.elapsed() >= Duration::from_millis(700));
+    assert!(end.errors.iter().any(|line| line.contains("1 of 2")), "{end:?}");
+}
+
+#[test]
+fn a_steady_stream_does_not_put_off_the_end() {
+    let (socket, endpoint) = publisher();
+    let sub = oncue(&["sub", &endpoint, "--timeout", "500ms"]);
+    wanted(&socket, 1);
+    let deadline = Instant::now() + PATIENCE;
+    while socket.wanted(b"") {
+        socket.send("again").expect("a publisher sends");
+        assert!(Instant::now() < deadline, "it goes on for ever");
+    }
+    assert_eq!(sub.end().code, Some(3));
+}
+
+#[test]
+fn signals_end_every_subcommand_with_0() {
+    let (_socket, endpoint) = publisher();
+    let cases: [&[&str]; 5] = [
+        &["sub", &endpoint],
+        &["pub", ANY_PORT],
+        &["demand", ANY_PORT],
+        &["serve", "--bind", ANY_PORT, "--every", "10ms"],
+        &["demo", "--bind", ANY_PORT, "--every", "10ms", "--forever"],
+    ];
+    for words in cases {
+        for signal in ["INT", "TERM"] {
+            let mut program = oncue(words);
+            program.endpoint();
+            program.signal(signal);
+            let end = program.end();
+            assert_eq!(end.code, Some(0), "{words:?} {signal}: {end:?}");
+        }
+    }
+}
+
+#[test]
+fn a_closed_pipe_ends_every_subcommand_quietly() {
+    let (socket, endpoint) = publisher();
+    let cases: [&[&str]; 5] = [
+        &["sub", &endpoint],
+        &["pub", ANY_PORT],
+        &["demand", ANY_PORT, "--json"],
+        &["serve", "--bind", ANY_PORT, "--every", "10ms"],
+        &["demo", "--bind", ANY_PORT, "--every", "10ms", "--forever"],
+    ];
+    for words in cases {
+        let mut program = oncue(words);
+        let theirs = program.endpoint();
+        program.close_output();
+        let subscriber = subscriber(&theirs, &[]);
+        // Whatever the command listens to makes it write lines, until it finds that nobody reads them.
+        until("it ends", || {
+            let _ = socket.send("noise");
+            subscriber.subscribe("noise").expect("a subscription");
+            subscriber.unsubscribe("noise").expect("the end of a subscription");
+            program.has_ended()
+        });
+        let end = program.end();
+        assert_eq!(end.code, Some(0), "{words:?}: {end:?}");
+        assert!(end.errors.is_empty(), "{words:?}: {end:?}");
+    }
+}
+
+#[test]
+fn pub_publishes_lines_as_two_frames_and_prints_demand() {
+    let mut program = oncue(&["pub", ANY_PORT]);
+    let subscriber = subscriber(&program.endpoint(), &["a"]);
+    assert_eq!(program.line(), "+a");
+    program.write(b"a\t1\nb\tunwanted\na\ttwo\ttabs\na\xff\t\x00\r\n");
+    assert_eq!(received(&subscriber), [b"a", b"1"]);
+    assert_eq!(received(&subscriber), [&b"a"[..], b"two\ttabs"]);
+    assert_eq!(received(&subscriber), [&b"a\xff"[..], b"\x00\r"]);
+    subscriber.subscribe(b"b\t\xff").expect("a subscription");
+    assert_eq!(program.line(), "+b\\x09\\xff");
+    subscriber.unsubscribe("a").expect("the end of a subscription");
+    assert_eq!(program.line(), "-a");
+    drop(subscriber);
+    assert_eq!(program.line(), "-b\\x09\\xff");
+    program.signal("TERM");
+    assert_eq!(program.end().code, Some(0));
+}
+
+#[test]
+fn pub_reports_lines_without_a_tab_and_goes_on() {
+    let mut program = oncue(&["pub", ANY_PORT]);
+    let subscriber = subscriber(&program.endpoint(), &["a"]);
+    assert_eq!(program.line(), "+a");
+    program.write(b"a\t1\nno tab\n\na\t2");
+    program.end_input();
+    assert_eq!(received(&subscriber), [b"a", b"1"]);
+    assert_eq!(received(&subscriber), [b"a", b"2"]);
+    let end = program.end();
+    assert_eq!(end.code, Some(0));
+    let [first, second, total] = &end.errors[..] else { panic!("{end:?}") };
+    assert!(first.contains("line 2") && second.contains("line 3"), "{end:?}");
+    assert!(total.contains("2 lines published") && total.contains("2 left out"), "{end:?}");
+}
+
+#[test]
+fn pub_single_publishes_the_line_as_it_is() {
+    let mut program = oncue(&["pub", ANY_PORT, "--single"]);
+    let subscriber = subscriber(&program.endpoint(), &["a"]);
+    assert_eq!(program.line(), "+a");
+    program.write(b"a\t1\nanything\n");
+    assert_eq!(received(&subscriber), [b"a\t1"]);
+    assert_eq!(received(&subscriber), [b"anything"]);
+}
+
+#[test]
+fn pub_lingers_until_all_is_taken() {
+    const LINES: usize = 20_000;
+    let mut program = oncue(&["pub", ANY_PORT, "--linger", "20s"]);
+    let endpoint = program.endpoint();
+    let engine = Engine::start().expect("an engine");
+    let socket = Sub::new(&engine, Options::new()).expect("a subscriber");
+    socket.subscribe("a").expect("a subscription");
+    socket.connect(&endpoint).expect("an endpoint to connect to");
+    assert_eq!(program.line(), "+a");
+    let lines: String = (0..LINES).map(|number| format!("a\t{number}\n")).collect();
+    program.write(lines.as_bytes());
+    program.end_input();
+    for number in 0..LINES {
+        assert_eq!(received(&socket), [b"a", number.to_string().as_bytes()]);
+    }
+    assert_eq!(program.end().code, Some(0));
+}
+
+#[test]
+fn pub_and_demand_connect_to_subscribers_that_bind() {
+    let engine = Engine::start().expect("an engine");
+    for words in [["pub", "+a"], ["demand", "+ a"]] {
+        let [name, expected] = words;
+        let socket = Sub::new(&engine, Options::new()).expect("a subscriber");
+        socket.subscribe("a").expect("a subscription");
+        let endpoint = socket.bind(ANY_PORT).expect("a free port").to_string();
+        let mut program = oncue(&[name, &endpoint, "--connect"]);
+        assert_eq!(program.error_line(), format!("oncue {name}: connected to {endpoint}"));
+        assert_eq!(program.line(), expected);
+    }
+}
+
+#[test]
+fn demand_prints_edges_across_subscribers() {
+    let mut text = oncue(&["demand", ANY_PORT]);
+    let endpoint = text.endpoint();
+    let first = subscriber(&endpoint, &["a"]);
+    assert_eq!(text.line(), "+ a");
+    let second = subscriber(&endpoint, &["a", "b"]);
+    assert_eq!(text.line(), "+ b");
+    drop(first);
+    second.subscribe("").expect("a subscription");
+    assert_eq!(text.line(), "+ ");
+    second.unsubscribe("a").expect("the end of a subscription");
+    assert_eq!(text.line(), "- a");
+}
+
+#[test]
+fn demand_prints_json() {
+    let mut program = oncue(&["demand", ANY_PORT, "--json"]);
+    let subscriber = subscriber(&program.endpoint(), &["a"]);
+    assert_eq!(program.line(), r#"{"event":"wanted","prefix":"a","peers":1}"#);
+    subscriber.unsubscribe("a").expect("the end of a subscription");
+    assert_eq!(program.line(), r#"{"event":"unwanted","prefix":"a","peers":0}"#);
+    subscriber.subscribe(b"\xff\"").expect("a subscription");
+    let line = program.line();
+    assert_eq!(
+        line,
+        "{\"event\":\"wanted\",\"prefix\":\"\u{fffd}\\\"\",\"prefix_base64\":\"/yI=\",\"peers\":1}"
+    );
+}
+
+#[test]
+fn serve_counts_for_those_who_listen() {
+    let mut program = oncue(&["serve", "--bind", ANY_PORT, "--every", "10ms"]);
+    let subscriber = subscriber(&program.endpoint(), &["zebra"]);
+    assert_eq!(program.line(), "+ zebra");
+    let numbers: Vec<u64> = (0..3)
+        .map(|_| {
+            let frames = received(&subscriber);
+            let [topic, number] = &frames[..] else { panic!("{} frames", frames.len()) };
+            assert_eq!(topic, b"zebra");
+            String::from_utf8_lossy(number).parse().expect("the second frame is a number")
+        })
+        .collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
+    drop(subscriber);
+    assert_eq!(program.line(), "- zebra");
+}
+
+#[test]
+fn the_demo_ends_when_both_have_left_and_sums_up() {
+    let mut program = oncue(&["demo", "--bind", ANY_PORT, "--every", "20ms"]);
+    let endpoint = program.endpoint();
+    assert!(program.line().contains("produces only what somebody subscribes to"));
+    assert!(program.line().contains(&format!("sub {endpoint} --topic")));
+    let end = program.end();
+    assert_eq!(end.code, Some(0));
+    let count = |text: &str| end.output.iter().filter(|line| line.contains(text)).count();
+    assert_eq!((count("s1         receives"), count("s2         receives")), (10, 20));
+    for topic in ["a", "b", "c"] {
+        assert_eq!(
+            (count(&format!("+ {topic} ")), count(&format!("- {topic} "))),
+            (1, 1),
+            "{topic}: {end:?}"
+        );
+    }
+    // What is produced and what would have been can be counted in the lines.
+    let ticks = count("publisher  tick");
+    let values: usize = end
+        .output
+        .iter()
+        .filter(|line| line.contains("sends"))
+        .map(|line| line.matches('"').count() / 2)
+        .sum();
+    let summary = |what: &str| {
+        let line = end
+            .output
+            .iter()
+            .find(|line| line.trim_start().starts_with(what))
+            .expect("a line of the summary");
+        let number = line.split_whitespace().find_map(|word| word.parse::<usize>().ok());
+        number.expect("a number in the line")
+    };
+    assert_eq!(summary("Summary"), ticks);
+    assert_eq!(summary("produced on demand"), values);
+    assert_eq!(summary("without demand"), 3 * ticks);
+    assert_eq!(summary("saved"), 3 * ticks - values);
+}
+
+#[test]
+fn the_demo_serves_whoever_joins() {
+    let mut program = oncue(&["demo", "--bind", ANY_PORT, "--every", "10ms", "--forever"]);
+    let subscriber = subscriber(&program.endpoint(), &["zebra"]);
+    for _ in 0..3 {
+        let frames = received(&subscriber);
+        let [frame] = &frames[..] else { panic!("{} frames", frames.len()) };
+        let number = frame.strip_prefix(b"zebra ").expect("the topic and a blank");
+        assert!(!number.is_empty() && number.iter().all(u8::is_ascii_digit));
+    }
+    program.signal("INT");
+    let end = program.end();
+    assert_eq!(end.code, Some(0));
+    assert!(
+        end.output.iter().any(|line| line.contains("produced on demand") && line.contains("zebra")),
+        "{end:?}"
+    );
+}
+
+#[test]
+fn a_second_signal_ends_what_lingers() {
+    let mut program = oncue(&["pub", ANY_PORT, "--linger", "1h"]);
+    // A peer that never reads: what is published cannot be sent whole.
+    let mut raw = Raw::connect(&program.endpoint());
+    raw.greet(Version::V3_1, "SUB", "XPUB");
+    raw.subscribe(Version::V3_1, b"a");
+    assert_eq!(program.line(), "+a");
+    let line = [&b"a\t"[..], &vec![b'x'; 1 << 20], b"\n"].concat();
+    for _ in 0..32 {
+        program.write(&line);
+    }
+    program.end_input();
+    program.signal("INT");
+    until("the signals are heard", || {
+        program.signal("INT");
+        program.has_ended()
+    });
+    assert_eq!(program.end().code, Some(0));
+}
