@@ -20,45 +20,52 @@ fn resident_bytes() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
+fn events_are_bounded(side: Side) {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let (x, door) = xpub(side);
+    let mut peer = door.peer(Zmtp::V3_1);
+    peer.send([subscribe("stays"), subscribe("goes")].concat());
+    assert_eq!([event(&x), event(&x)], ["+stays", "+goes"]);
+    let mut baseline = 0;
+    for round in 0..300 {
+        let mut batch = Vec::new();
+        for i in 0..1000 {
+            let prefix = format!("a prefix of some length {:08}", round * 1000 + i);
+            batch.extend([subscribe(&prefix), cancel(&prefix)].concat());
+        }
+        peer.send(batch);
+        if round == 60 {
+            // More than are kept as they happened: from now on the memory does not grow.
+            peer.barrier();
+            baseline = resident_bytes();
+        }
+    }
+    peer.send([cancel("goes"), subscribe("new")].concat());
+    peer.barrier();
+    let grown = resident_bytes().saturating_sub(baseline);
+    assert!(grown < 8 << 20, "{grown} bytes more");
+    let mut wanted = HashSet::from([Prefix::from(&b"stays"[..]), Prefix::from(&b"goes"[..])]);
+    let mut events = 0;
+    while let Some(event) = x.try_event().unwrap() {
+        events += 1;
+        match event {
+            XPubEvent::Wanted(p) => assert!(wanted.insert(p.clone()), "{p} is wanted already"),
+            XPubEvent::Unwanted(p) => assert!(wanted.remove(&p), "{p} is not wanted"),
+            XPubEvent::Message(m) => panic!("{m:?}"),
+        }
+    }
+    assert!(events < 200_000, "{events} events were kept");
+    assert_eq!(wanted, HashSet::from([Prefix::from(&b"stays"[..]), Prefix::from(&b"new"[..])]));
+}
+
 #[test]
 fn events_that_nobody_reads_are_bounded_and_net_out_to_the_truth() {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    both_sides(|side| {
-        let (x, door) = xpub(side);
-        let mut peer = door.peer(Zmtp::V3_1);
-        peer.send([subscribe("stays"), subscribe("goes")].concat());
-        assert_eq!([event(&x), event(&x)], ["+stays", "+goes"]);
-        let mut baseline = 0;
-        for round in 0..300 {
-            let mut batch = Vec::new();
-            for i in 0..1000 {
-                let prefix = format!("a prefix of some length {:08}", round * 1000 + i);
-                batch.extend([subscribe(&prefix), cancel(&prefix)].concat());
-            }
-            peer.send(batch);
-            if round == 60 {
-                // More than are kept as they happened: from now on the memory does not grow.
-                peer.barrier();
-                baseline = resident_bytes();
-            }
-        }
-        peer.send([cancel("goes"), subscribe("new")].concat());
-        peer.barrier();
-        let grown = resident_bytes().saturating_sub(baseline);
-        assert!(grown < 8 << 20, "{grown} bytes more");
-        let mut wanted = HashSet::from([Prefix::from(&b"stays"[..]), Prefix::from(&b"goes"[..])]);
-        let mut events = 0;
-        while let Some(event) = x.try_event().unwrap() {
-            events += 1;
-            match event {
-                XPubEvent::Wanted(p) => assert!(wanted.insert(p.clone()), "{p} is wanted already"),
-                XPubEvent::Unwanted(p) => assert!(wanted.remove(&p), "{p} is not wanted"),
-                XPubEvent::Message(m) => panic!("{m:?}"),
-            }
-        }
-        assert!(events < 200_000, "{events} events were kept");
-        assert_eq!(wanted, HashSet::from([Prefix::from(&b"stays"[..]), Prefix::from(&b"new"[..])]));
-    });
+    events_are_bounded(Side::Binding);
+}
+
+#[test]
+fn they_are_where_we_connect_too() {
+    events_are_bounded(Side::Connecting);
 }
 
 #[test]

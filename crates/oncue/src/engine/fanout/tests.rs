@@ -227,7 +227,7 @@ fn long_stretches_are_referenced_and_short_ones_gathered() {
     let wire = topics.iter().flat_map(|&topic| [0, 1, topic]).collect();
     let chunk = Arc::new(Chunk::new(wire, (1..=16).map(|i| 3 * i).collect()));
     let mut fanout = Fanout::new(0);
-    fanout.route(&ledger, &[chunk.clone()], Place::default(), |_| u64::MAX);
+    fanout.route(&ledger, std::slice::from_ref(&chunk), Place::default(), |_| u64::MAX);
     let parcels: BTreeMap<_, _> = fanout.drain().collect();
     let shape = |audience| -> Vec<(u64, bool)> {
         let within = |run: &Run| chunk.bytes().as_ptr_range().contains(&run.bytes().as_ptr());
