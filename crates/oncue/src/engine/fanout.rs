@@ -1,6 +1,9 @@
 //! From messages to audiences: each message is matched once, and consecutive messages for one audience become one
 //! run. No stream is touched here.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 use std::sync::Arc;
 

@@ -361,7 +361,7 @@ impl<S: Stream> Peer<S> {
                 hand_over_one(&hub, flow, message, cx);
             }
         }
-        self.queue.control(control);
+        self.queue.answer(control);
         let flushed = self.flush();
         result.and(flushed).map(|()| consumed)
     }
@@ -425,7 +425,7 @@ impl<S: Stream> Peer<S> {
         *paused = false;
         // What came whole counts, whatever was wrong with what follows it.
         self.hand_over(buffer, consumed, spans, cx);
-        self.queue.control(control);
+        self.queue.answer(control);
         let flushed = self.flush();
         result.and(flushed)
     }

@@ -1,5 +1,8 @@
 //! What waits to be written to one peer, and the writing of it. Nothing here knows what the bytes mean.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
@@ -8,6 +11,8 @@ use crate::net::Stream;
 
 /// How many runs one write gathers at the most.
 const SLICES_MAX: usize = 64;
+/// From so many bytes on that are no message, a peer that does not read them is answered no more.
+const ANSWERS_BYTES_MAX: u64 = 64 << 10;
 
 /// The runs that one peer has still to be sent.
 #[derive(Default)]
@@ -15,6 +20,8 @@ pub(crate) struct WriteQueue {
     runs: VecDeque<Run>,
     messages: u64,
     bytes: u64,
+    /// Bytes that are no message.
+    control_bytes: u64,
     /// Whether the stream took less than it was given; it will report when it takes more.
     blocked: bool,
 }
@@ -54,7 +61,16 @@ impl WriteQueue {
     /// Queues bytes that are no message, behind what is queued already. They count towards no mark.
     pub(crate) fn control(&mut self, bytes: Vec<u8>) {
         if !bytes.is_empty() {
+            self.control_bytes += bytes.len() as u64;
             self.runs.push_back(Run::control(bytes));
+        }
+    }
+
+    /// Queues answers to what the peer has sent, unless so much waits already that it evidently does not read: a peer
+    /// that only asks must not fill our memory. It loses nothing by it, as what it asks is whether we are there.
+    pub(crate) fn answer(&mut self, bytes: Vec<u8>) {
+        if self.control_bytes < ANSWERS_BYTES_MAX {
+            self.control(bytes);
         }
     }
 
@@ -132,8 +148,9 @@ impl WriteQueue {
         while n > 0 {
             let run = self.runs.front_mut().expect("no more is written than was queued");
             let step = n.min(run.bytes_left());
-            if run.messages() > 0 {
-                self.bytes -= step;
+            match run.messages() {
+                0 => self.control_bytes -= step,
+                _ => self.bytes -= step,
             }
             let done = run.advance(step);
             self.messages -= done;

@@ -1,0 +1,191 @@
+//! The queue of one peer against a naive model, from seeds: a stream that takes what it likes.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::engine::chunk::Chunk;
+use crate::testing::{Rng, for_seeds};
+
+/// Takes a random part of what it is given, or nothing.
+struct Fickle {
+    rng: Rng,
+    taken: Vec<u8>,
+    /// It has said that it takes nothing now; it must not be asked before it has reported.
+    full: bool,
+    patient: bool,
+}
+
+impl Stream for Fickle {
+    fn connected(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn read(&mut self, _: &mut Vec<u8>) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        assert!(!self.full, "a full stream is left alone until it reports");
+        let all: usize = slices.iter().map(|slice| slice.len()).sum();
+        assert!(all > 0 && slices.len() <= SLICES_MAX);
+        let n = match self.rng.below(if self.patient { 4 } else { 8 }) {
+            0 => {
+                self.full = true;
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            1 => return Err(io::ErrorKind::Interrupted.into()),
+            2 => all,
+            _ => 1 + self.rng.below(all as u64) as usize,
+        };
+        self.taken.extend(slices.iter().flat_map(|slice| slice.iter()).take(n));
+        Ok(n)
+    }
+
+    fn shutdown_write(&mut self) {}
+}
+
+/// What the queue was given, one by one.
+#[derive(Default)]
+struct Model {
+    /// Bytes that the stream must get, in order.
+    admitted: Vec<u8>,
+    /// Where each admitted message lies in them.
+    messages: Vec<std::ops::Range<usize>>,
+}
+
+impl Model {
+    /// Messages that the stream has whole.
+    fn whole(&self, taken: usize) -> u64 {
+        self.messages.iter().filter(|m| m.end <= taken).count() as u64
+    }
+
+    /// Messages, and their bytes, that are not with the stream yet.
+    fn queued(&self, taken: usize) -> (u64, u64) {
+        let left = self.messages.iter().filter(|m| m.end > taken);
+        left.fold((0, 0), |(n, bytes), m| (n + 1, bytes + (m.end - m.start.max(taken)) as u64))
+    }
+}
+
+/// Runs of random messages, each message of its own bytes.
+fn random_runs(rng: &mut Rng, next: &mut u8) -> Vec<Run> {
+    let count = if rng.below(20) == 0 { 70 + rng.below(100) } else { rng.below(5) };
+    let run = |_| {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        let count_max = if rng.below(10) == 0 { 200 } else { 10 };
+        for _ in 0..1 + rng.below(count_max) {
+            *next = next.wrapping_add(1);
+            let len = if rng.below(30) == 0 { 2 + rng.below(500) } else { 2 + rng.below(8) };
+            bytes.extend(std::iter::repeat_n(*next, len as usize));
+            ends.push(bytes.len() as u32);
+        }
+        let all = ends.len() as u64;
+        let first = rng.below(all) as u32;
+        let last = first + 1 + rng.below(all - u64::from(first)) as u32;
+        Run::new(Arc::new(Chunk::new(bytes, ends)), first, last)
+    };
+    (0..count).map(run).collect()
+}
+
+/// The messages of a run that nothing is written of.
+fn messages(run: &Run) -> Vec<Vec<u8>> {
+    let mut run = run.clone();
+    let mut messages = Vec::new();
+    while run.messages() > 0 {
+        let len = run.first_message_bytes();
+        messages.push(run.bytes()[..len as usize].to_vec());
+        assert_eq!(run.advance(len), 1);
+    }
+    messages
+}
+
+/// The model of the mark. Of what is offered behind the `taken` bytes, the `direct` first bytes were taken at once; of
+/// the rest, each message is admitted, run by run, until one of its run finds no room. Yields how many are missed.
+fn admit(model: &mut Model, runs: &[Run], mark: Mark, taken: usize, direct: usize) -> u64 {
+    let (mut missed, mut offered) = (0, 0);
+    let (mut count, mut bytes) = model.queued(taken);
+    for run in runs {
+        let mut room = true;
+        for message in messages(run) {
+            let (begin, len) = (offered, message.len());
+            offered += len;
+            let (at_once, left) = (direct > begin, (begin + len).saturating_sub(direct.max(begin)) as u64);
+            // A message that is begun must be ended; one larger than the mark passes where nothing waits.
+            let fits = count < mark.messages && (bytes + left <= mark.bytes || count == 0);
+            room = at_once || room && fits;
+            if !room {
+                missed += 1;
+                continue;
+            }
+            let from = model.admitted.len();
+            model.admitted.extend(message);
+            model.messages.push(from..from + len);
+            if left > 0 {
+                (count, bytes) = (count + 1, bytes + left);
+            }
+        }
+    }
+    missed
+}
+
+#[test]
+fn what_is_admitted_is_written_and_what_is_missed_is_missed_whole() {
+    for_seeds(400, |seed| {
+        let mut rng = Rng::new(seed);
+        let patient = seed % 2 == 0;
+        let mut stream = Fickle { rng: Rng::new(!seed), taken: Vec::new(), full: false, patient };
+        let mut queue = WriteQueue::default();
+        let mut model = Model::default();
+        let (mut next, mut done) = (0u8, 0);
+        let mark = match seed % 5 {
+            0 => Mark::NONE,
+            _ => Mark { messages: 1 + rng.below(100), bytes: 1 + rng.below(1000) },
+        };
+        for _ in 0..60 {
+            if stream.full && rng.below(3) == 0 {
+                stream.full = false;
+                queue.unblock();
+            }
+            match rng.below(4) {
+                0 => {
+                    next = next.wrapping_add(1);
+                    let bytes = vec![next; rng.below(40) as usize];
+                    model.admitted.extend(&bytes);
+                    queue.control(bytes);
+                }
+                1 => done += queue.flush(&mut stream).unwrap(),
+                _ => {
+                    let runs = random_runs(&mut rng, &mut next);
+                    let before = model.admitted.len();
+                    let offered = queue.offer(&mut stream, &runs, mark).unwrap();
+                    done += offered.written;
+                    let direct = stream.taken.len().saturating_sub(before);
+                    assert_eq!(
+                        offered.missed,
+                        admit(&mut model, &runs, mark, stream.taken.len().min(before), direct)
+                    );
+                }
+            }
+            check(&queue, &model, &stream, mark, done);
+        }
+        while !queue.is_empty() {
+            stream.full = false;
+            queue.unblock();
+            done += queue.flush(&mut stream).unwrap();
+        }
+        assert_eq!(stream.taken, model.admitted);
+        assert_eq!(done, model.messages.len() as u64);
+        check(&queue, &model, &stream, mark, done);
+    });
+}
+
+fn check(queue: &WriteQueue, model: &Model, stream: &Fickle, mark: Mark, done: u64) {
+    let taken = stream.taken.len();
+    assert!(model.admitted.starts_with(&stream.taken), "in order, and nothing else");
+    assert_eq!(done, model.whole(taken), "messages written whole");
+    let queued = model.queued(taken);
+    assert_eq!((queue.messages, queue.bytes), queued);
+    assert_eq!(queue.control_bytes + queued.1, (model.admitted.len() - taken) as u64);
+    assert_eq!(queue.is_empty(), taken == model.admitted.len());
+    let room = if queued.1 >= mark.bytes { 0 } else { mark.messages.saturating_sub(queued.0) };
+    assert_eq!(queue.room(mark), room);
+}

@@ -1,0 +1,14 @@
+//! The facts of ZeroMQ's publish/subscribe that are easy to get wrong, as tests: our sockets against peers whose every
+//! byte is written here, each with our side bound and with our side connecting. What only our own sockets show to each
+//! other is tested in `sockets.rs`.
+
+mod bursts;
+mod demand;
+mod handshake;
+mod loss;
+mod raw;
+mod slow;
+mod strangers;
+mod subscriber;
+mod subscriptions;
+mod traffic;

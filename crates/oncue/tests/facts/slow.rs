@@ -1,0 +1,103 @@
+//! Peers that do not read as fast as we send.
+
+use oncue::{OnFull, Pub, XPub};
+
+use super::raw::*;
+
+const PART: usize = 10_000;
+
+/// A message of three frames that tells its number at both ends.
+fn numbered(i: u32) -> [Vec<u8>; 3] {
+    [format!("t{i}").into_bytes(), vec![i as u8; PART], format!("end {i}").into_bytes()]
+}
+
+#[test]
+fn a_message_is_missed_whole_or_not_at_all() {
+    both_sides(|side| {
+        for version in [Zmtp::V3_1, Zmtp::V2_0] {
+            let p = Pub::new(&engine(), options().send_hwm(10).linger(SOON)).unwrap();
+            let door = Door::new(&p, side);
+            let mut peer = door.peer(version);
+            peer.send(version.subscribe("t"));
+            while !p.wanted("t") {
+                std::thread::yield_now();
+            }
+            // More than the buffers of the system and ours hold together.
+            let mut sent = 0;
+            while p.stats().missed < 200 {
+                let frames = numbered(sent);
+                p.send_wait(&frames[..]).wait_timeout(SOON).expect("room").unwrap();
+                sent += 1;
+            }
+            let closer = std::thread::spawn({
+                let p = p.clone();
+                move || p.close().wait_timeout(SOON).expect("all goes out")
+            });
+            let (mut got, mut last) = (0, None);
+            while got + p.stats().missed < u64::from(sent) {
+                let frames = peer.message();
+                let i: u32 = String::from_utf8(frames[0][1..].to_vec()).unwrap().parse().unwrap();
+                assert_eq!(frames, numbered(i), "whole");
+                assert!(last < Some(i), "in order");
+                last = Some(i);
+                got += 1;
+            }
+            assert_eq!(peer.ended(), b"", "nothing but whole messages");
+            drop(peer);
+            closer.join().unwrap();
+            let stats = p.stats();
+            assert_eq!((stats.delivered, stats.missed + got, stats.inbox_full), (got, u64::from(sent), 0));
+        }
+    });
+}
+
+#[test]
+fn a_slow_peer_does_not_slow_the_others() {
+    both_sides(|side| {
+        for io_threads in [1, 2] {
+            let x = XPub::new(&engine_of(io_threads), options().send_hwm(100)).unwrap();
+            let slow_door = Door::new(&x, side);
+            let mut slow = slow_door.peer(Zmtp::V3_1);
+            slow.send(subscribe(""));
+            assert_eq!(event(&x), "+");
+            let (mut quick, _door) = another(&x, side, Zmtp::V3_1);
+            quick.send(subscribe("t"));
+            assert_eq!(event(&x), "+t");
+            // Never more at once than the mark allows the quick one, who reads; the other does not.
+            let mut i = 0;
+            while x.stats().missed < 500 {
+                for n in i..i + 50 {
+                    // Waits for the I/O threads, which may lag behind, but for no peer.
+                    x.send_wait(&numbered(n)[..]).wait_timeout(SOON).expect("room").unwrap();
+                }
+                for n in i..i + 50 {
+                    assert_eq!(quick.message(), numbered(n));
+                }
+                i += 50;
+            }
+            assert_eq!(x.stats().inbox_full, 0);
+            // The slow one has what it got whole, and is one of the socket's still.
+            assert_eq!(slow.message(), numbered(0));
+            assert_eq!(x.stats().peers, 2);
+        }
+    });
+}
+
+#[test]
+fn a_peer_too_slow_hears_why_it_is_disconnected() {
+    both_sides(|side| {
+        let x = XPub::new(&engine(), options().send_hwm(10).on_full(OnFull::Disconnect)).unwrap();
+        let door = Door::new(&x, side);
+        let mut slow = door.peer(Zmtp::V3_1);
+        slow.send(subscribe(""));
+        assert_eq!(event(&x), "+");
+        let mut i = 0;
+        while x.wanted("") {
+            x.send_wait(&numbered(i)[..]).wait_timeout(SOON).expect("room").unwrap();
+            i += 1;
+        }
+        assert_eq!(event(&x), "-");
+        assert_eq!(slow.message(), numbered(0));
+        assert_eq!(x.stats().peers_refused, 1);
+    });
+}

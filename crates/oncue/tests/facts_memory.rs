@@ -1,0 +1,91 @@
+//! What a stranger can make us hold in memory is bounded. A process of its own, since it looks at the memory of the
+//! whole process: the tests in it must run one after another.
+
+#[path = "facts/raw.rs"]
+#[allow(dead_code, reason = "shared with the other facts, which use all of it")]
+mod raw;
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use oncue::{Prefix, XPubEvent};
+use raw::*;
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// The memory of this process in bytes.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+fn events_are_bounded(side: Side) {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let (x, door) = xpub(side);
+    let mut peer = door.peer(Zmtp::V3_1);
+    peer.send([subscribe("stays"), subscribe("goes")].concat());
+    assert_eq!([event(&x), event(&x)], ["+stays", "+goes"]);
+    let mut baseline = 0;
+    for round in 0..300 {
+        let mut batch = Vec::new();
+        for i in 0..1000 {
+            let prefix = format!("a prefix of some length {:08}", round * 1000 + i);
+            batch.extend([subscribe(&prefix), cancel(&prefix)].concat());
+        }
+        peer.send(batch);
+        if round == 60 {
+            // More than are kept as they happened: from now on the memory does not grow.
+            peer.barrier();
+            baseline = resident_bytes();
+        }
+    }
+    peer.send([cancel("goes"), subscribe("new")].concat());
+    peer.barrier();
+    let grown = resident_bytes().saturating_sub(baseline);
+    assert!(grown < 8 << 20, "{grown} bytes more");
+    let mut wanted = HashSet::from([Prefix::from(&b"stays"[..]), Prefix::from(&b"goes"[..])]);
+    let mut events = 0;
+    while let Some(event) = x.try_event().unwrap() {
+        events += 1;
+        match event {
+            XPubEvent::Wanted(p) => assert!(wanted.insert(p.clone()), "{p} is wanted already"),
+            XPubEvent::Unwanted(p) => assert!(wanted.remove(&p), "{p} is not wanted"),
+            XPubEvent::Message(m) => panic!("{m:?}"),
+        }
+    }
+    assert!(events < 200_000, "{events} events were kept");
+    assert_eq!(wanted, HashSet::from([Prefix::from(&b"stays"[..]), Prefix::from(&b"new"[..])]));
+}
+
+#[test]
+fn events_that_nobody_reads_are_bounded_and_net_out_to_the_truth() {
+    events_are_bounded(Side::Binding);
+}
+
+#[test]
+fn they_are_where_we_connect_too() {
+    events_are_bounded(Side::Connecting);
+}
+
+#[test]
+fn pings_of_a_peer_that_does_not_read_are_bounded() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    both_sides(|side| {
+        let (x, door) = xpub(side);
+        let mut flood = door.peer(Zmtp::V3_1);
+        let (mut neighbour, _door) = another(&x, side, Zmtp::V3_1);
+        neighbour.send(subscribe("A"));
+        assert_eq!(event(&x), "+A");
+        let batch = ping([7; 16]).repeat(40_000);
+        let baseline = resident_bytes();
+        for _ in 0..32 {
+            flood.send_anyway(&batch);
+        }
+        // The system holds some of the answers.
+        let grown = resident_bytes().saturating_sub(baseline);
+        assert!(grown < 12 << 20, "{grown} bytes more for {} bytes of PING", 32 * batch.len());
+        x.send("A").unwrap();
+        neighbour.expect(b"\0\x01A");
+    });
+}
