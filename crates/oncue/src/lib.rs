@@ -22,6 +22,7 @@
 //! ```
 #![deny(missing_docs)]
 
+mod buffer;
 pub mod demand;
 mod endpoint;
 mod engine;

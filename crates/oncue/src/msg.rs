@@ -1,9 +1,11 @@
 //! Messages: one or more frames, kept in wire encoding so that receiving, forwarding and sending again copy nothing.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
-use bytes::Bytes;
 use oncue_core::frame;
+
+use crate::buffer::Buffer;
 
 /// A message of one or more frames; the first one is its topic. Cheap to clone.
 ///
@@ -14,10 +16,12 @@ use oncue_core::frame;
 /// assert_eq!(m.frame(1), Some(&b"187.20"[..]));
 /// assert_eq!(m.frames().count(), 2);
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct Msg {
-    /// Complete frames in ZMTP's encoding (RFC 37), at least one.
-    wire: Bytes,
+    /// Between `start` and `end` complete frames in ZMTP's encoding (RFC 37), at least one.
+    buffer: Buffer,
+    start: u32,
+    end: u32,
 }
 
 impl Msg {
@@ -27,25 +31,41 @@ impl Msg {
     }
 
     /// A message of these frames. Without any it is one empty frame.
+    ///
+    /// # Panics
+    /// When the frames add up to 4 GiB or more.
     pub fn from_frames<T: AsRef<[u8]>>(frames: impl IntoIterator<Item = T>) -> Msg {
         let mut wire = Vec::new();
         put_all(&mut wire, frames.into_iter());
-        Msg { wire: wire.into() }
+        Msg::from_wire(wire)
     }
 
     /// `wire` must hold exactly one complete message.
-    pub(crate) fn from_wire(wire: Bytes) -> Msg {
-        Msg { wire }
+    pub(crate) fn from_wire(wire: Vec<u8>) -> Msg {
+        let end = u32::try_from(wire.len()).expect("a message is shorter than 4 GiB");
+        Msg { buffer: wire.into(), start: 0, end }
+    }
+
+    /// Between `start` and `end` the buffer must hold exactly one complete message.
+    #[inline]
+    pub(crate) fn within(buffer: Buffer, start: u32, end: u32) -> Msg {
+        Msg { buffer, start, end }
+    }
+
+    /// The message as it stands on the wire.
+    #[inline]
+    pub(crate) fn wire(&self) -> &[u8] {
+        &self.buffer[self.start as usize..self.end as usize]
     }
 
     /// The first frame.
     pub fn topic(&self) -> &[u8] {
-        frame::topic(&self.wire)
+        frame::topic(self.wire())
     }
 
     /// The bodies of the frames, in order.
     pub fn frames(&self) -> impl Iterator<Item = &[u8]> {
-        frame::frames(&self.wire)
+        frame::frames(self.wire())
     }
 
     /// The body of frame `index`, counted from 0.
@@ -57,6 +77,20 @@ impl Msg {
     #[allow(clippy::len_without_is_empty, reason = "a message has at least one frame")]
     pub fn len(&self) -> usize {
         self.frames().count()
+    }
+}
+
+impl PartialEq for Msg {
+    fn eq(&self, other: &Msg) -> bool {
+        self.wire() == other.wire()
+    }
+}
+
+impl Eq for Msg {}
+
+impl Hash for Msg {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.wire().hash(state);
     }
 }
 
@@ -75,41 +109,45 @@ pub trait Frames {
 
     /// The message in wire encoding, where it exists already and can be shared.
     #[doc(hidden)]
-    fn shared(&self) -> Option<&Bytes> {
+    fn shared(&self) -> Option<&Msg> {
         None
     }
 }
 
 impl<F: Frames + ?Sized> Frames for &F {
+    #[inline]
     fn put(&self, out: &mut Vec<u8>) {
         (**self).put(out);
     }
-    fn shared(&self) -> Option<&Bytes> {
+    fn shared(&self) -> Option<&Msg> {
         (**self).shared()
     }
 }
 
 impl Frames for Msg {
+    #[inline]
     fn put(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.wire);
+        out.extend_from_slice(self.wire());
     }
-    fn shared(&self) -> Option<&Bytes> {
-        Some(&self.wire)
+    fn shared(&self) -> Option<&Msg> {
+        Some(self)
     }
 }
 
 macro_rules! single {
     ($($t:ty),*) => {$(
         impl Frames for $t {
+            #[inline]
             fn put(&self, out: &mut Vec<u8>) {
                 frame::put_frame(out, self.as_ref(), false);
             }
         }
     )*};
 }
-single!(str, String, [u8], Vec<u8>, Bytes);
+single!(str, String, [u8], Vec<u8>);
 
 impl<const N: usize> Frames for [u8; N] {
+    #[inline]
     fn put(&self, out: &mut Vec<u8>) {
         frame::put_frame(out, self, false);
     }
@@ -129,9 +167,10 @@ macro_rules! several {
         }
     )*};
 }
-several!(&str, &[u8], String, Vec<u8>, Bytes);
+several!(&str, &[u8], String, Vec<u8>);
 
 impl<A: AsRef<[u8]>, B: AsRef<[u8]>> Frames for (A, B) {
+    #[inline]
     fn put(&self, out: &mut Vec<u8>) {
         frame::put_frame(out, self.0.as_ref(), true);
         frame::put_frame(out, self.1.as_ref(), false);

@@ -16,6 +16,7 @@ pub struct Op<F>(pub(crate) F);
 
 impl<F: Future> Op<F> {
     /// Blocks this thread until the operation is done.
+    #[inline]
     pub fn wait(self) -> F::Output {
         block_on(self.0, None).expect("without a deadline the wait ends with a result")
     }
@@ -49,6 +50,7 @@ thread_local! {
     static UNPARK: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
 }
 
+#[inline]
 fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {
     let mut future = pin!(future);
     UNPARK.with(|waker| {
@@ -72,19 +74,23 @@ pub(crate) struct Waiters(Mutex<Vec<Waker>>);
 
 impl Waiters {
     /// Tries, and where that fails registers and tries once more, so that a change in between is not missed.
+    #[inline]
     pub(crate) fn poll<T>(&self, context: &Context<'_>, mut attempt: impl FnMut() -> Option<T>) -> Poll<T> {
         if let Some(value) = attempt() {
             return Poll::Ready(value);
         }
-        {
-            let mut waiters = lock(&self.0);
-            if !waiters.iter().any(|w| w.will_wake(context.waker())) {
-                waiters.push(context.waker().clone());
-            }
-        }
+        self.register(context.waker());
         match attempt() {
             Some(value) => Poll::Ready(value),
             None => Poll::Pending,
+        }
+    }
+
+    #[cold]
+    fn register(&self, waker: &Waker) {
+        let mut waiters = lock(&self.0);
+        if !waiters.iter().any(|w| w.will_wake(waker)) {
+            waiters.push(waker.clone());
         }
     }
 

@@ -10,7 +10,8 @@ pub enum OnFull {
     #[default]
     DropNewest,
     /// Nothing is dropped: `send` says [`Full`](crate::ErrorKind::Full) until there is room (ZeroMQ's NODROP).
-    /// One slow subscriber then slows the publisher.
+    /// One slow subscriber then slows the publisher. A subscriber whose queue is empty is given up to 256 KiB (or one
+    /// message) at a time, so that much may be queued beyond its mark.
     Refuse,
     /// The subscriber is disconnected; it may come back.
     Disconnect,

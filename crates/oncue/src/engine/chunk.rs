@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use crate::msg::Msg;
 
 /// A chunk is closed when it has grown to this.
 pub(crate) const CHUNK_BYTES: usize = 256 << 10;
@@ -10,32 +10,32 @@ pub(crate) const CHUNK_BYTES: usize = 256 << 10;
 /// Consecutive messages in wire encoding, and where each ends. A chunk without messages carries a connection's own
 /// bytes: a greeting, commands.
 pub(crate) struct Chunk {
-    bytes: Buffer,
+    bytes: Bytes,
     ends: Vec<u32>,
 }
 
-enum Buffer {
+enum Bytes {
     Own(Vec<u8>),
-    Shared(Bytes),
+    Shared(Msg),
 }
 
 impl Chunk {
     /// `ends` are ascending and the last one is the length of `bytes`.
     pub(crate) fn new(bytes: Vec<u8>, ends: Vec<u32>) -> Chunk {
         debug_assert_eq!(ends.last().copied().unwrap_or(bytes.len() as u32) as usize, bytes.len());
-        Chunk { bytes: Buffer::Own(bytes), ends }
+        Chunk { bytes: Bytes::Own(bytes), ends }
     }
 
     /// One message that is shared, not copied.
-    pub(crate) fn shared(wire: Bytes) -> Chunk {
-        let end = wire.len() as u32;
-        Chunk { bytes: Buffer::Shared(wire), ends: vec![end] }
+    pub(crate) fn shared(message: Msg) -> Chunk {
+        let end = message.wire().len() as u32;
+        Chunk { bytes: Bytes::Shared(message), ends: vec![end] }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.bytes {
-            Buffer::Own(bytes) => bytes,
-            Buffer::Shared(bytes) => bytes,
+            Bytes::Own(bytes) => bytes,
+            Bytes::Shared(message) => message.wire(),
         }
     }
 
@@ -64,12 +64,12 @@ impl Chunk {
     /// Its buffers, emptied, to be filled again.
     pub(crate) fn recycle(self) -> Option<(Vec<u8>, Vec<u32>)> {
         match self {
-            Chunk { bytes: Buffer::Own(mut bytes), mut ends } => {
+            Chunk { bytes: Bytes::Own(mut bytes), mut ends } => {
                 bytes.clear();
                 ends.clear();
                 Some((bytes, ends))
             }
-            Chunk { bytes: Buffer::Shared(_), .. } => None,
+            Chunk { bytes: Bytes::Shared(_), .. } => None,
         }
     }
 }

@@ -49,7 +49,6 @@ pub(crate) struct Hub {
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) peers: AtomicU64,
-    pub(crate) sent: AtomicU64,
     pub(crate) inbox_full: AtomicU64,
     pub(crate) delivered: AtomicU64,
     pub(crate) missed: AtomicU64,
@@ -142,15 +141,15 @@ impl Hub {
     }
 
     /// Queues a message for whoever wants it.
+    #[inline]
     pub(crate) fn send(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
-        self.check_open()?;
         match self.outbox.push(frames) {
+            Pushed::Queued { tell: 0 } => Ok(()),
             Pushed::Queued { tell } => {
                 self.tell(tell);
-                self.counters.sent.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             }
-            Pushed::Nobody => Ok(()),
+            Pushed::Nobody => self.check_open(),
             Pushed::Full if self.options.on_full == OnFull::Refuse => Err(Error::full()),
             Pushed::Full => {
                 self.counters.inbox_full.fetch_add(1, Ordering::Relaxed);
@@ -160,6 +159,7 @@ impl Hub {
         }
     }
 
+    #[cold]
     fn tell(self: &Arc<Self>, mut shards: u64) {
         while shards != 0 {
             let shard = shards.trailing_zeros() as usize;
@@ -216,6 +216,7 @@ impl Hub {
         if self.closed.swap(true, Ordering::AcqRel) {
             return false;
         }
+        self.outbox.shut();
         self.wake_users();
         self.mail_all(|| Note::Close(self.clone()));
         true
@@ -235,6 +236,7 @@ impl Hub {
     /// The engine can serve the socket no longer: whoever waits must hear of it.
     pub(crate) fn fail(&self) {
         self.closed.store(true, Ordering::Release);
+        self.outbox.shut();
         self.open_shards.store(0, Ordering::Release);
         self.wake_users();
         self.done.wake();
@@ -257,7 +259,7 @@ impl Hub {
         let c = &self.counters;
         SocketStats {
             peers: get(&c.peers),
-            sent: get(&c.sent),
+            sent: self.outbox.pushed(),
             inbox_full: get(&c.inbox_full),
             delivered: get(&c.delivered),
             missed: get(&c.missed),

@@ -6,16 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
-use bytes::Bytes;
-
 use super::mailbox::{Note, Port};
+use crate::buffer::Buffer;
 use crate::lock;
 use crate::msg::Msg;
 use crate::op::Waiters;
 
 /// Messages that one read of one peer brought: where each starts and ends in the shared bytes.
 pub(crate) struct Delivery {
-    pub(crate) bytes: Bytes,
+    pub(crate) bytes: Buffer,
     pub(crate) spans: Vec<(u32, u32)>,
     pub(crate) flow: Arc<Flow>,
 }
@@ -75,7 +74,7 @@ pub(crate) struct Inbound {
 struct State {
     queue: VecDeque<Delivery>,
     /// The delivery being handed out; its room is given back already.
-    bytes: Bytes,
+    bytes: Option<Buffer>,
     spans: std::vec::IntoIter<(u32, u32)>,
 }
 
@@ -90,6 +89,7 @@ impl Inbound {
     }
 
     /// The next message.
+    #[inline]
     pub(crate) fn pop(&self) -> Option<Msg> {
         let mut state = lock(&self.state);
         let span = state.next_span()?;
@@ -110,22 +110,30 @@ impl Inbound {
 }
 
 impl State {
+    #[inline]
     fn next_span(&mut self) -> Option<(u32, u32)> {
+        self.spans.next().or_else(|| self.next_delivery())
+    }
+
+    /// Goes on to the next delivery.
+    #[cold]
+    fn next_delivery(&mut self) -> Option<(u32, u32)> {
         loop {
             if let Some(span) = self.spans.next() {
                 return Some(span);
             }
             let Some(delivery) = self.queue.pop_front() else {
-                self.bytes = Bytes::new();
+                self.bytes = None;
                 return None;
             };
             delivery.flow.release(delivery.spans.len() as u64, delivery.bytes.len() as u64);
-            self.bytes = delivery.bytes;
+            self.bytes = Some(delivery.bytes);
             self.spans = delivery.spans.into_iter();
         }
     }
 
+    #[inline]
     fn message(&self, (start, end): (u32, u32)) -> Msg {
-        Msg::from_wire(self.bytes.slice(start as usize..end as usize))
+        Msg::within(self.bytes.clone().expect("spans come with bytes"), start, end)
     }
 }

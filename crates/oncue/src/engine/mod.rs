@@ -8,7 +8,6 @@ pub(crate) mod inbound;
 pub(crate) mod mailbox;
 mod outbox;
 mod peer;
-mod pool;
 mod queue;
 mod shard;
 mod timers;

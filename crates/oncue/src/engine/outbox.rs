@@ -18,7 +18,7 @@ const SPARES_MAX: usize = 8;
 /// The messages of one socket that its shards have not taken yet.
 pub(crate) struct Outbox {
     state: Mutex<State>,
-    /// Whether any shard reads; looked at without the lock.
+    /// Whether any shard reads and the socket is open; looked at without the lock.
     active: AtomicBool,
     bound: Bound,
 }
@@ -41,6 +41,12 @@ struct State {
     closed_messages: u64,
     readers: Vec<Reader>,
     spares: Vec<(Vec<u8>, Vec<u32>)>,
+    /// Whether some shard does not know yet that there is something to take.
+    quiet: bool,
+    /// Messages let in so far.
+    pushed: u64,
+    /// The socket is closed: nothing is let in.
+    closed_for_good: bool,
     /// A sender was refused and may wait for room.
     refused: bool,
 }
@@ -86,17 +92,32 @@ impl Outbox {
             readers: Vec::new(),
             spares: Vec::new(),
             refused: false,
+            quiet: false,
+            pushed: 0,
+            closed_for_good: false,
         };
         Outbox { state: Mutex::new(state), active: AtomicBool::new(false), bound }
     }
 
+    /// How many messages were let in so far.
+    pub(crate) fn pushed(&self) -> u64 {
+        lock(&self.state).pushed
+    }
+
+    /// Lets nothing in any more.
+    pub(crate) fn shut(&self) {
+        lock(&self.state).closed_for_good = true;
+        self.active.store(false, Ordering::Release);
+    }
+
     /// Encodes a message behind those that wait.
+    #[inline]
     pub(crate) fn push(&self, frames: &(impl Frames + ?Sized)) -> Pushed {
         if !self.active.load(Ordering::Acquire) {
             return Pushed::Nobody;
         }
         let mut state = lock(&self.state);
-        if state.readers.is_empty() {
+        if state.readers.is_empty() || state.closed_for_good {
             return Pushed::Nobody;
         }
         if state.is_full(self.bound) {
@@ -104,10 +125,10 @@ impl Outbox {
             return Pushed::Full;
         }
         match frames.shared() {
-            Some(wire) if wire.len() > MESSAGE_BYTES_MAX => return Pushed::TooLarge,
-            Some(wire) if wire.len() >= SHARE_BYTES_MIN => {
+            Some(message) if message.wire().len() > MESSAGE_BYTES_MAX => return Pushed::TooLarge,
+            Some(message) if message.wire().len() >= SHARE_BYTES_MIN => {
                 state.close();
-                state.push_closed(Chunk::shared(wire.clone()));
+                state.push_closed(Chunk::shared(message.clone()));
             }
             _ => {
                 let start = state.bytes.len();
@@ -123,7 +144,8 @@ impl Outbox {
                 }
             }
         }
-        Pushed::Queued { tell: state.signal() }
+        state.pushed += 1;
+        Pushed::Queued { tell: if state.quiet { state.signal() } else { 0 } }
     }
 
     /// `shard` has a new peer and takes what is pushed from now on. Yields the number of the first chunk that is for
@@ -134,9 +156,10 @@ impl Outbox {
         let next = state.base + state.closed.len() as u64;
         if state.readers.iter().all(|r| r.shard != shard) {
             state.readers.push(Reader { shard, next, signalled: false });
+            state.quiet = true;
         }
         state.trim();
-        self.active.store(true, Ordering::Release);
+        self.active.store(!state.closed_for_good, Ordering::Release);
         next
     }
 
@@ -162,6 +185,7 @@ impl Outbox {
         state.close();
         let (base, end) = (state.base, state.base + state.closed.len() as u64);
         let alone = state.readers.len() == 1;
+        let state = &mut *state;
         let Some(reader) = state.readers.iter_mut().find(|r| r.shard == shard) else {
             return Taken { first: end, chunks: Vec::new(), room: false };
         };
@@ -169,6 +193,7 @@ impl Outbox {
         let skip = (first - base) as usize;
         reader.next = end;
         reader.signalled = false;
+        state.quiet = true;
         let chunks = match alone {
             true => {
                 state.base = end;
@@ -193,6 +218,7 @@ impl Outbox {
 }
 
 impl State {
+    #[inline]
     fn is_full(&self, bound: Bound) -> bool {
         let bytes = self.closed_bytes + self.bytes.len() as u64;
         let messages = self.closed_messages + self.ends.len() as u64;
@@ -227,7 +253,9 @@ impl State {
         }
     }
 
+    #[cold]
     fn signal(&mut self) -> u64 {
+        self.quiet = false;
         let mut tell = 0;
         for reader in self.readers.iter_mut().filter(|r| !r.signalled) {
             reader.signalled = true;

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use bytes::Bytes;
 use oncue_core::command::{self, Command, Subscription};
 use oncue_core::connection::{Handshake, HandshakeConfig, PeerInfo, SocketType};
 use oncue_core::frame::{self, Scan, Scanner, Stop, Version};
@@ -16,14 +15,12 @@ use oncue_core::ledger::PeerId;
 use super::chunk::Run;
 use super::hub::{Edit, Hub};
 use super::inbound::{Delivery, Flow};
-use super::pool::Pool;
 use super::queue::{Mark, WriteQueue};
+use crate::buffer::{Buffer, Pool, READ_BYTES};
 use crate::net::Stream;
 use crate::options::OnFull;
 use crate::read_lock;
 
-/// The size of the buffers that shards read into.
-pub(crate) const READ_BYTES: usize = 256 << 10;
 /// What one read brought is handed over in the read buffer itself from this size on, and copied out below it.
 const HAND_OVER_BYTES_MIN: usize = READ_BYTES / 4;
 /// How often one peer is read before others get their turn.
@@ -45,6 +42,8 @@ pub(crate) struct Peer<S> {
     partial: Vec<u8>,
     /// The number of the first chunk of its socket's outbox that is for it.
     pub(crate) joined: u64,
+    /// The stream has ended behind what is there: it is read to the end, as no more will be reported.
+    pub(crate) ended: bool,
     /// When something came last.
     pub(crate) heard: Duration,
     /// The network has said that the end of the stream is there, behind what can be read.
@@ -110,8 +109,19 @@ pub(crate) enum Progress {
 impl<S: Stream> Peer<S> {
     pub(crate) fn new(uid: u64, hub: Arc<Hub>, link: u64, dialer: Option<usize>, stream: S) -> Peer<S> {
         let (phase, queue, partial) = (Phase::Connecting, WriteQueue::default(), Vec::new());
-        let (joined, heard, ended) = (0, Duration::ZERO, false);
-        Peer { uid, hub, link, dialer, stream, phase, queue, partial, joined, heard, ended }
+        Peer {
+            uid,
+            hub,
+            link,
+            dialer,
+            stream,
+            phase,
+            queue,
+            partial,
+            joined: 0,
+            ended: false,
+            heard: Duration::ZERO,
+        }
     }
 
     /// The stream is there: greets the peer.
@@ -207,7 +217,7 @@ impl<S: Stream> Peer<S> {
             };
             self.heard = cx.now;
             self.process(buffer, cx)?;
-            // A short read has emptied the stream; the network reports when more comes, but the end only once.
+            // A short read has emptied the stream; the network reports when more comes.
             if n < spare && !self.ended {
                 return Ok(Progress::Idle);
             }
@@ -365,12 +375,12 @@ impl<S: Stream> Peer<S> {
         start: usize,
         cx: &mut Context<'_>,
     ) -> Result<(), End> {
-        let Phase::Traffic(Traffic { scanner, flow: Some(flow), paused, .. }) = &mut self.phase else {
+        let Phase::Traffic(Traffic { scanner, flow: Some(_), paused, .. }) = &mut self.phase else {
             return Ok(());
         };
         let (mut consumed, mut control, mut spans) = (start, Vec::new(), Vec::new());
         let (mut messages, mut inside) = (0, 0..0);
-        {
+        let result = {
             let subscriptions = read_lock(&self.hub.subscriptions);
             let filter = self.hub.socket_type == SocketType::Sub && !subscriptions.everything();
             let mut keep = |buffer: &[u8], start: usize, end: usize| {
@@ -386,12 +396,16 @@ impl<S: Stream> Peer<S> {
                 });
                 consumed += batch.consumed;
                 match batch.stop {
-                    Stop::Incomplete { .. } | Stop::Enough => break,
+                    Stop::Incomplete { .. } | Stop::Enough => break Ok(()),
                     Stop::Command => {}
-                    Stop::Error(e) => return Err(End::Refused(e.to_string())),
+                    Stop::Error(e) => break Err(End::Refused(e.to_string())),
                 }
-                match scanner.next(&mut buffer[consumed..]).map_err(|e| End::Refused(e.to_string()))? {
-                    Scan::Incomplete { .. } => break,
+                let item = match scanner.next(&mut buffer[consumed..]) {
+                    Ok(item) => item,
+                    Err(e) => break Err(End::Refused(e.to_string())),
+                };
+                match item {
+                    Scan::Incomplete { .. } => break Ok(()),
                     Scan::Message { len, wire_len } => {
                         keep(&buffer, consumed, consumed + len);
                         consumed += wire_len;
@@ -403,12 +417,31 @@ impl<S: Stream> Peer<S> {
                     Scan::CommandInside { body } => inside = consumed + body.start..consumed + body.end,
                 }
                 // Publishers subscribe to nothing: of their commands only PING matters.
-                take_command_if_any(&buffer[std::mem::take(&mut inside)], &mut control)?;
+                let taken = take_command_if_any(&buffer[std::mem::take(&mut inside)], &mut control);
+                if let Err(end) = taken {
+                    break Err(end);
+                }
             }
-        }
+        };
         self.hub.counters.received.fetch_add(messages, Ordering::Relaxed);
-        let flow = flow.clone();
         *paused = false;
+        // What came whole counts, whatever was wrong with what follows it.
+        self.hand_over(buffer, consumed, spans, cx);
+        self.queue.control(control);
+        let flushed = self.flush();
+        result.and(flushed)
+    }
+
+    /// Hands the messages at `spans` to the user, and keeps what follows the first `consumed` bytes.
+    fn hand_over(
+        &mut self,
+        mut buffer: Vec<u8>,
+        consumed: usize,
+        spans: Vec<(u32, u32)>,
+        cx: &mut Context<'_>,
+    ) {
+        let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase else { return };
+        let flow = flow.clone();
         if spans.is_empty() {
             self.put_back(buffer, consumed, cx);
         } else {
@@ -419,7 +452,7 @@ impl<S: Stream> Peer<S> {
                     cx.pool.share(buffer)
                 }
                 false => {
-                    let bytes = Bytes::copy_from_slice(&buffer[..consumed]);
+                    let bytes = Buffer::from(buffer[..consumed].to_vec());
                     cx.pool.put(buffer);
                     bytes
                 }
@@ -432,8 +465,6 @@ impl<S: Stream> Peer<S> {
         {
             traffic.paused = true;
         }
-        self.queue.control(control);
-        self.flush()
     }
 }
 
@@ -453,7 +484,7 @@ fn apply(edit: &mut Edit<'_>, peer: PeerId, subscription: Subscription<'_>) -> R
 fn take_message(
     wire: &[u8],
     to_user: bool,
-    data: &mut Vec<Bytes>,
+    data: &mut Vec<Buffer>,
     mut subscription: impl FnMut(Subscription<'_>) -> Result<(), End>,
 ) -> Result<(), End> {
     let mut rest = Vec::new();
@@ -497,7 +528,7 @@ fn take_command_if_any(body: &[u8], control: &mut Vec<u8>) -> Result<(), End> {
 }
 
 /// Hands a subscriber's message to the XPUB's user, who may not be looking: beyond the mark it is dropped.
-fn hand_over_one(hub: &Hub, flow: &Arc<Flow>, wire: Bytes, cx: &mut Context<'_>) {
+fn hand_over_one(hub: &Hub, flow: &Arc<Flow>, wire: Buffer, cx: &mut Context<'_>) {
     if flow.is_full() {
         hub.counters.received_missed.fetch_add(1, Ordering::Relaxed);
         return;

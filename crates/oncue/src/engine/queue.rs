@@ -35,8 +35,14 @@ impl WriteQueue {
         self.runs.is_empty()
     }
 
+    /// How many messages may be offered where nothing may be missed: any number while nothing is queued, and then those
+    /// that fit before the mark is reached.
+    pub(crate) fn room_to_offer(&self, mark: Mark) -> u64 {
+        if self.messages == 0 { u64::MAX } else { self.room(mark) }
+    }
+
     /// How many messages fit before the mark is reached.
-    pub(crate) fn room(&self, mark: Mark) -> u64 {
+    fn room(&self, mark: Mark) -> u64 {
         if self.bytes >= mark.bytes { 0 } else { mark.messages.saturating_sub(self.messages) }
     }
 

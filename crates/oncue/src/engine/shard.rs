@@ -17,8 +17,8 @@ use super::fanout::{Fanout, Place};
 use super::hub::Hub;
 use super::mailbox::{Accepted, Mailbox, Note, Port};
 use super::peer::{Context, End, Peer, Phase, Progress};
-use super::pool::Pool;
 use super::timers::{Timer, Timers};
+use crate::buffer::Pool;
 use crate::net::{Net, Ready, Stream};
 use crate::options::OnFull;
 use crate::read_lock;
@@ -386,6 +386,10 @@ impl<N: Net> Shard<N> {
             let (batch, from) = (std::mem::take(&mut served.batch), served.place);
             let number = served.first + from.chunk as u64;
             let mut end = batch.len();
+            if refuse {
+                // Who has nothing queued is given a whole chunk, so no more than that may exceed a mark.
+                end = from.chunk + 1;
+            }
             if served.newest > number {
                 // Some peers came amid the batch: it is cut where the next one came.
                 let joined = served.peers.iter().map(|&slot| self.peers[slot].joined).filter(|&j| j > number);
@@ -398,7 +402,10 @@ impl<N: Net> Shard<N> {
                     false => u64::MAX,
                     true => {
                         let slots = ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
-                        slots.map(|slot| peers[slot].queue.room(peers[slot].mark())).min().unwrap_or(u64::MAX)
+                        slots
+                            .map(|slot| peers[slot].queue.room_to_offer(peers[slot].mark()))
+                            .min()
+                            .unwrap_or(u64::MAX)
                     }
                 };
                 self.fanout.route(&ledger, &batch[..end], from, room)

@@ -25,13 +25,13 @@ struct Lane {
 impl Lane {
     fn tell_reader(&self) {
         if let Some((notify, token)) = &self.reader {
-            notify.notify(Ready { token: *token, readable: true, writable: false, ended: self.closed });
+            notify.notify(Ready { token: *token, readable: true, ..Ready::default() });
         }
     }
 
     fn tell_writer(&self) {
         if let Some((notify, token)) = &self.writer {
-            notify.notify(Ready { token: *token, readable: false, writable: true, ended: false });
+            notify.notify(Ready { token: *token, writable: true, ..Ready::default() });
         }
     }
 }
@@ -53,8 +53,7 @@ impl Pipe {
     pub(crate) fn watch(&self, notify: &Arc<dyn Notify>, token: usize) {
         lock(&self.incoming).reader = Some((notify.clone(), token));
         lock(&self.outgoing).writer = Some((notify.clone(), token));
-        let ended = lock(&self.incoming).closed;
-        notify.notify(Ready { token, readable: true, writable: true, ended });
+        notify.notify(Ready { token, readable: true, writable: true, ended: false });
     }
 
     pub(crate) fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
@@ -169,7 +168,7 @@ impl Backlog {
     fn offer(backlog: &Mutex<Backlog>, pipe: Pipe) {
         let mut backlog = lock(backlog);
         backlog.pipes.push_back(pipe);
-        backlog.notify.notify(Ready { token: backlog.token, readable: true, writable: false, ended: false });
+        backlog.notify.notify(Ready { token: backlog.token, readable: true, ..Ready::default() });
     }
 
     pub(crate) fn accept(&mut self) -> io::Result<Pipe> {

@@ -49,7 +49,8 @@ pub(crate) struct Ready {
     pub(crate) token: usize,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
-    /// Nothing more comes than what is there, and it is not said again: reading has to go on to the end of the stream.
+    /// The peer writes no more, or the stream has failed. Nothing else will be reported for reading: what is there
+    /// must be read to its end.
     pub(crate) ended: bool,
 }
 

@@ -255,7 +255,7 @@ fn resolve(name: String, port: u16, token: usize, notify: Arc<dyn Notify>) -> Fo
             addrs.sort_by_key(SocketAddr::is_ipv6);
         }
         *lock(&out) = Some(result);
-        notify.notify(Ready { token, readable: false, writable: true, ended: false });
+        notify.notify(Ready { token, writable: true, ..Ready::default() });
     };
     let spawned = std::thread::Builder::new().name("oncue-resolve".into()).spawn(look_up);
     if let Err(error) = spawned {

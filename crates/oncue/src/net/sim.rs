@@ -170,12 +170,7 @@ impl World {
         let Some(listener) = self.listeners.get_mut(&name) else { return self.break_line(line) };
         listener.backlog.push_back(line);
         let (at, token) = (listener.at, listener.token);
-        self.reports.entry(at).or_default().push(Ready {
-            token,
-            readable: true,
-            writable: false,
-            ended: false,
-        });
+        self.reports.entry(at).or_default().push(Ready { token, readable: true, ..Ready::default() });
         let l = self.lines.get_mut(&line).expect("looked up above");
         l.lanes[0].flying.clear();
         l.state = State::Open;
@@ -194,11 +189,19 @@ impl World {
     }
 
     fn report(&mut self, line: usize, side: usize, readable: bool, writable: bool) {
-        let Some(end) = self.lines.get(&line).map(|l| &l.ends[side]) else { return };
-        if let (Some(place), false) = (end.place, end.gone) {
-            // The end of a stream arrives by an event of its own.
-            let ready = Ready { token: end.token, readable, writable, ended: false };
-            self.reports.entry(place).or_default().push(ready);
+        let Some(l) = self.lines.get(&line) else { return };
+        let (end, lane) = (&l.ends[side], &l.lanes[1 - side]);
+        let (Some(place), false) = (end.place, end.gone) else { return };
+        let ended = readable && (l.state == State::Broken || lane.closed && lane.flying.is_empty());
+        // As the system does, one report tells all that has happened since the last one.
+        let reports = self.reports.entry(place).or_default();
+        match reports.iter_mut().find(|report| report.token == end.token) {
+            Some(report) => {
+                report.readable |= readable;
+                report.writable |= writable;
+                report.ended |= ended;
+            }
+            None => reports.push(Ready { token: end.token, readable, writable, ended }),
         }
     }
 }
@@ -307,7 +310,7 @@ impl Stream for SimStream {
         }
         buffer.extend(lane.arrived.drain(..n));
         // A read that leaves something counts as one of what had come by then: the rest is reported anew.
-        let (more, waits) = (n < spare, std::mem::take(&mut lane.writer_waits));
+        let (more, waits) = (n < spare && !lane.arrived.is_empty(), std::mem::take(&mut lane.writer_waits));
         if more {
             world.soon(Event::Arrive(self.line, self.side));
         }

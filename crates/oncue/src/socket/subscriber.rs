@@ -93,7 +93,7 @@ impl XSub {
     pub fn send(&self, message: impl Frames) -> Result<()> {
         let mut wire = Vec::new();
         message.put(&mut wire);
-        let message = Msg::from_wire(wire.into());
+        let message = Msg::from_wire(wire);
         if message.frames().any(|frame| matches!(frame, [0 | 1, ..])) {
             let why = "a frame of the message starts with the byte 0 or 1, which publishers take for a subscription; \
                        use subscribe and unsubscribe, or another first byte";
