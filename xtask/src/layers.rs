@@ -13,6 +13,8 @@ use paths::Source;
 /// The top-level modules of `oncue`, and what each may import of its siblings. Imports run downwards only; the
 /// on-demand layer stands on the sockets as any user would.
 const LAYERS: &[(&str, Layer)] = &[
+    ("sync", Layer::Data),
+    ("buffer", Layer::Data),
     ("endpoint", Layer::Data),
     ("error", Layer::Data),
     ("msg", Layer::Data),
@@ -62,8 +64,8 @@ fn violations(source: &Source, root: &Root) -> Vec<String> {
     for path in source.crate_paths() {
         let Some(first) = path.first() else { continue };
         let exported = root.exports.get(first);
-        // What any user may name, the on-demand layer may; and the root's own helpers belong to nobody.
-        if root.helpers.contains(first) || (layer == Layer::Demand && exported.is_some()) {
+        // What any user may name, the on-demand layer may.
+        if layer == Layer::Demand && exported.is_some() {
             continue;
         }
         let target = exported.unwrap_or(first);
@@ -84,8 +86,6 @@ struct Root {
     exports: BTreeMap<String, String>,
     /// Its modules, without those for tests alone.
     modules: Vec<String>,
-    /// Its functions.
-    helpers: Vec<String>,
 }
 
 impl Root {
@@ -99,7 +99,7 @@ impl Root {
                 exports.insert(last.clone(), first.clone());
             }
         }
-        Root { exports, modules: lib.declared("mod"), helpers: lib.declared("fn") }
+        Root { exports, modules: lib.declared("mod") }
     }
 }
 
@@ -176,13 +176,12 @@ fn the_command_uses_only_the_librarys_public_face() {
 
 /// A root file as the library's is.
 const ROOT: &str = "
-    mod demand; pub mod engine; mod error; mod msg; mod net; mod socket; mod surprise;
+    mod demand; pub mod engine; mod error; mod msg; mod net; mod socket; mod surprise; mod sync;
     #[cfg(test)]
     mod simulation;
     pub use engine::Engine;
     pub use error::{Error, Result};
     pub use socket::{XPub, XSub};
-    fn lock() {}
 ";
 
 #[test]
@@ -209,7 +208,7 @@ fn imports_along_the_layers_pass() {
         0
     );
     assert_eq!(check("demand/runner.rs", "use crate::socket::XPub; // not crate::engine"), 0);
-    assert_eq!(check("demand/runner.rs", "use crate::{Engine, lock};"), 0);
+    assert_eq!(check("demand/runner.rs", "use crate::{Engine, sync::lock};"), 0);
     assert_eq!(check("simulation.rs", "use crate::engine::Shard; use crate::demand::Runner;"), 0);
     assert_eq!(check("net/os.rs", "#[cfg(test)] mod tests { use super::*; use crate::engine::Shard; }"), 0);
     assert_eq!(check("net/os.rs", "const HELP: &str = \"use crate::engine;\";"), 0);

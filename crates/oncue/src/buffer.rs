@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::lock;
+use crate::sync::lock;
 
 /// The size of the buffers that shards read into.
 pub(crate) const READ_BYTES: usize = 256 << 10;

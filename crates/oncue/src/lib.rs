@@ -35,6 +35,7 @@ mod options;
 mod simulation;
 mod socket;
 mod stats;
+mod sync;
 
 pub use demand::OnDemand;
 pub use endpoint::{Endpoint, Host, IPC_PATH_BYTES_MAX};
@@ -46,19 +47,3 @@ pub use op::Op;
 pub use options::{EngineOptions, OnFull, Options};
 pub use socket::{DemandEvent, DemandWatch, Pub, Sub, XPub, XPubEvent, XSub};
 pub use stats::SocketStats;
-
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-
-/// Locks, also after a thread has panicked: the engine notices that by other means (see `engine`), and what its locks
-/// guard is whole between any two calls.
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn read_lock<T: ?Sized>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn write_lock<T: ?Sized>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
-}

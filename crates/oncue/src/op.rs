@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use crate::lock;
+use crate::sync::lock;
 
 /// An operation that may have to wait. `.await` it on any executor, or block this thread with
 /// [`wait`](Op::wait) or [`wait_timeout`](Op::wait_timeout). Dropping it loses nothing.

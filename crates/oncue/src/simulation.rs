@@ -12,9 +12,8 @@ use crate::engine::{Control, Driver};
 use crate::net::Ready;
 use crate::net::sim::{Place, SimNet, World};
 use crate::socket::Socket;
-use crate::{
-    DemandEvent, DemandWatch, ErrorKind, Msg, OnFull, Options, Prefix, Sub, XPub, XPubEvent, XSub, lock,
-};
+use crate::sync::lock;
+use crate::{DemandEvent, DemandWatch, ErrorKind, Msg, OnFull, Options, Prefix, Sub, XPub, XPubEvent, XSub};
 
 const PREFIXES: [&str; 9] = ["", "a", "ab", "abc", "b", "ba", "c", "ca", "d"];
 const TOPICS: [&str; 10] = ["a", "ab", "abc", "abcd", "b", "ba", "c", "ca", "x", ""];

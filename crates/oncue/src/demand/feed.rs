@@ -12,9 +12,9 @@ use oncue_core::topic::pattern::Params;
 
 use super::shared::{Note, Shared};
 use crate::error::ErrorKind;
-use crate::lock;
 use crate::op::{Op, Waiters};
 use crate::socket::XPub;
+use crate::sync::lock;
 
 /// One running production: one topic, one generation. Cheap to clone; all clones are the same feed, and may be used
 /// on any thread.

@@ -23,9 +23,9 @@ use std::thread::JoinHandle;
 use crate::Engine;
 use crate::endpoint::Endpoint;
 use crate::error::Result;
-use crate::lock;
 use crate::options::Options;
 use crate::socket::XPub;
+use crate::sync::lock;
 
 mod builder;
 mod feed;

@@ -13,7 +13,7 @@ use std::{io, thread};
 
 use super::Feed;
 use super::shared::Shared;
-use crate::lock;
+use crate::sync::lock;
 
 /// A feed that is produced periodically.
 pub(super) struct Periodic {

@@ -17,9 +17,9 @@ use super::periodic::{Periodic, Schedule, Workers};
 use super::producer::{self, Change, Failure, Producer};
 use super::shared::{Note, Shared};
 use crate::error::Error;
-use crate::lock;
 use crate::op::Op;
 use crate::socket::{DemandEvent, DemandWatch, XPub};
+use crate::sync::lock;
 
 /// Changes of demand taken in one turn, so that deadlines and notes get theirs.
 const EVENTS_PER_TURN_MAX: usize = 256;

@@ -9,8 +9,8 @@ use oncue_core::demand::{DemandStats, FeedId};
 
 use super::producer::{Failure, Produced};
 use super::{Feed, OnDemandStats, Stopped};
-use crate::lock;
 use crate::op::Waiters;
+use crate::sync::lock;
 
 /// What is called when a producer fails.
 pub(super) type OnFailure = Arc<dyn Fn(&Feed, &Failure) + Send + Sync>;

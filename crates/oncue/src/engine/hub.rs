@@ -18,7 +18,7 @@ use crate::msg::Frames;
 use crate::op::Waiters;
 use crate::options::{OnFull, Options};
 use crate::stats::SocketStats;
-use crate::{lock, read_lock, write_lock};
+use crate::sync::{lock, read_lock, write_lock};
 
 /// One socket.
 pub(crate) struct Hub {

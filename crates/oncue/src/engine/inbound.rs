@@ -8,9 +8,9 @@ use std::task::Waker;
 
 use super::mailbox::{Note, Port};
 use crate::buffer::Buffer;
-use crate::lock;
 use crate::msg::Msg;
 use crate::op::Waiters;
+use crate::sync::lock;
 
 /// Messages that one read of one peer brought: where each starts and ends in the shared bytes.
 pub(crate) struct Delivery {

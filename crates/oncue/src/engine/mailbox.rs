@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::hub::Hub;
-use crate::lock;
 use crate::net::{Notify, Ready};
+use crate::sync::lock;
 
 /// What a shard can be told.
 pub(crate) enum Note {

@@ -25,11 +25,11 @@ use oncue_core::connection::SocketType;
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
-use crate::lock;
 use crate::net::inproc::Names;
 use crate::net::os::OsNet;
 use crate::net::{Net, Notify, Ready};
 use crate::options::{EngineOptions, Options};
+use crate::sync::lock;
 use hub::Hub;
 pub(crate) use mailbox::Note;
 use mailbox::{Mailbox, Port};

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::chunk::{CHUNK_BYTES, Chunk};
-use crate::lock;
 use crate::msg::Frames;
+use crate::sync::lock;
 
 /// From this size on, a message that exists in wire encoding is shared instead of copied.
 const SHARE_BYTES_MIN: usize = 16 << 10;

@@ -19,7 +19,7 @@ use super::queue::{Mark, WriteQueue};
 use crate::buffer::{Buffer, Pool, READ_BYTES};
 use crate::net::Stream;
 use crate::options::OnFull;
-use crate::read_lock;
+use crate::sync::read_lock;
 
 /// What one read brought is handed over in the read buffer itself from this size on, and copied out below it.
 const HAND_OVER_BYTES_MIN: usize = READ_BYTES / 4;
@@ -46,8 +46,6 @@ pub(crate) struct Peer<S> {
     pub(crate) ended: bool,
     /// When something came last.
     pub(crate) heard: Duration,
-    /// The network has said that the end of the stream is there, behind what can be read.
-    pub(crate) ended: bool,
 }
 
 pub(crate) enum Phase {

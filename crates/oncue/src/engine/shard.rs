@@ -21,7 +21,7 @@ use super::timers::{Timer, Timers};
 use crate::buffer::Pool;
 use crate::net::{Net, Ready, Stream};
 use crate::options::OnFull;
-use crate::read_lock;
+use crate::sync::read_lock;
 
 /// How many batches of one socket are sent before others get their turn.
 const BATCHES_PER_TURN: usize = 8;

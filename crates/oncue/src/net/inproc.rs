@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex};
 
 use super::{Notify, Ready};
-use crate::lock;
+use crate::sync::lock;
 
 /// How many bytes a pipe holds in one direction.
 const PIPE_BYTES_MAX: usize = 256 << 10;
@@ -25,7 +25,7 @@ struct Lane {
 impl Lane {
     fn tell_reader(&self) {
         if let Some((notify, token)) = &self.reader {
-            notify.notify(Ready { token: *token, readable: true, ..Ready::default() });
+            notify.notify(Ready { token: *token, readable: true, ended: self.closed, ..Ready::default() });
         }
     }
 
@@ -53,7 +53,8 @@ impl Pipe {
     pub(crate) fn watch(&self, notify: &Arc<dyn Notify>, token: usize) {
         lock(&self.incoming).reader = Some((notify.clone(), token));
         lock(&self.outgoing).writer = Some((notify.clone(), token));
-        notify.notify(Ready { token, readable: true, writable: true, ended: false });
+        let ended = lock(&self.incoming).closed;
+        notify.notify(Ready { token, readable: true, writable: true, ended });
     }
 
     pub(crate) fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {

@@ -16,7 +16,7 @@ use rustix::buffer::spare_capacity;
 use super::inproc::{Backlog, Names, Pipe};
 use super::{Net, Notify, Ready, Stream};
 use crate::endpoint::{Endpoint, Host};
-use crate::lock;
+use crate::sync::lock;
 
 /// The network of one I/O thread.
 pub(crate) struct OsNet {

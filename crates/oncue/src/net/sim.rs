@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{Net, Ready, Stream};
 use crate::endpoint::Endpoint;
-use crate::lock;
+use crate::sync::lock;
 
 /// One shard of one node.
 pub(crate) type Place = (usize, usize);

@@ -9,7 +9,7 @@ use crate::engine::Note;
 use crate::error::{Error, Result};
 use crate::msg::{Frames, Msg};
 use crate::op::Op;
-use crate::write_lock;
+use crate::sync::write_lock;
 
 /// A subscriber: it gets the messages whose first frame starts with one of its prefixes (RFC 29). A new one has none.
 #[derive(Clone)]
