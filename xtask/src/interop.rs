@@ -25,11 +25,9 @@ pub(crate) fn steps(filter: Option<&str>) -> Tally {
         }
     };
     println!("== interop: {} ({})", python.program.display(), python.versions);
-    let mut tally = Tally::default();
     let build = step::run("oncue", cargo(&["build", "--package", "oncue-cli"]), Counts::AsOne);
-    tally.add(build);
     if build.failed > 0 {
-        return tally;
+        return build;
     }
     let mut tests = cargo(&["test", "--package", "oncue-interop", "--features", FEATURE, "--no-fail-fast"]);
     if let Some(filter) = filter {
@@ -39,6 +37,5 @@ pub(crate) fn steps(filter: Option<&str>) -> Tally {
     if let Some(packages) = &python.packages {
         tests.env("PYTHONPATH", packages);
     }
-    tally.add(step::run("interop", tests, Counts::TestResults));
-    tally
+    step::run("interop", tests, Counts::TestResults)
 }
