@@ -102,6 +102,7 @@ pub(crate) fn topic_option() -> Arg {
         .short('t')
         .value_name("T")
         .action(ArgAction::Append)
+        .allow_hyphen_values(true)
         .value_parser(value_parser!(OsString))
         .help("Subscribe to topics that start with T, where \\xNN is one byte [default: everything]")
 }

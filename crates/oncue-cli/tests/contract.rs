@@ -131,10 +131,12 @@ fn sub_without_topics_takes_everything_from_all_endpoints() {
 #[test]
 fn sub_takes_topics_of_any_bytes() {
     let (socket, endpoint) = publisher();
-    let mut sub = oncue(&["sub", &endpoint, "--topic", r"\xff\x00", "--count", "1"]);
-    wanted(&socket, 1);
+    let mut sub = oncue(&["sub", &endpoint, "--topic", r"\xff\x00", "--topic", "--count", "--count", "2"]);
+    wanted(&socket, 2);
     socket.send([b"\xff\x00", &b"payload"[..]]).expect("a publisher sends");
     assert_eq!(sub.line(), "\\xff\\x00\tpayload");
+    socket.send("--count").expect("a publisher sends");
+    assert_eq!(sub.line(), "--count");
     assert_eq!(sub.end().code, Some(0));
 }
 

@@ -13,6 +13,9 @@ use crate::output::{escaped, line};
 
 /// How many topics one line names.
 const TOPICS_SHOWN_MAX: usize = 8;
+/// How many topics are counted one by one. Strangers may ask for more; those are then left out of the summary's list,
+/// and out of what it says a publisher without demand would have produced.
+const TOPICS_COUNTED_MAX: usize = 100_000;
 
 /// Who does something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +51,18 @@ impl Who {
 pub(super) struct Story {
     started: Instant,
     coloured: bool,
-    /// How many values were produced, for each prefix that was ever wanted.
-    produced: Mutex<BTreeMap<Vec<u8>, u64>>,
+    produced: Mutex<Produced>,
     received: [AtomicU64; 2],
     /// Whether the last tick had nothing to send: it is told once, not on every tick.
     idle: AtomicBool,
+}
+
+/// What the publisher has produced.
+#[derive(Default)]
+struct Produced {
+    values: u64,
+    /// How many of them, for each prefix that was ever wanted.
+    each: BTreeMap<Vec<u8>, u64>,
 }
 
 impl Story {
@@ -75,7 +85,11 @@ impl Story {
     }
 
     pub(super) fn wanted(&self, prefix: &[u8]) -> Result<(), Fail> {
-        self.produced().entry(prefix.to_vec()).or_default();
+        let mut produced = self.produced();
+        if produced.each.len() < TOPICS_COUNTED_MAX {
+            produced.each.entry(prefix.to_vec()).or_default();
+        }
+        drop(produced);
         self.tell(Who::Demand, &format!("+ {} (somebody wants it)", named(prefix)))
     }
 
@@ -95,7 +109,10 @@ impl Story {
         }
         let mut produced = self.produced();
         for prefix in wanted {
-            *produced.entry(prefix.to_vec()).or_default() += 1;
+            produced.values += 1;
+            if let Some(count) = produced.each.get_mut(&prefix[..]) {
+                *count += 1;
+            }
         }
         drop(produced);
         let frames = list(wanted.iter().map(|prefix| format!("\"{} {number}\"", escaped(prefix))));
@@ -121,12 +138,12 @@ impl Story {
     /// The summary after `ticks` ticks.
     pub(super) fn end(&self, ticks: u64) -> Result<(), Fail> {
         let produced = self.produced();
-        let topics = produced.len() as u64;
-        let on_demand: u64 = produced.values().sum();
+        let topics = produced.each.len() as u64;
+        let on_demand = produced.values;
         let without = topics * ticks;
         let saved = without.saturating_sub(on_demand);
         let percent = (saved * 100).checked_div(without).unwrap_or(0);
-        let each = list(produced.iter().map(|(prefix, count)| format!("{} {count}", named(prefix))));
+        let each = list(produced.each.iter().map(|(prefix, count)| format!("{} {count}", named(prefix))));
         let [s1, s2] = &self.received;
         let (s1, s2) = (s1.load(Ordering::Relaxed), s2.load(Ordering::Relaxed));
         let seconds = self.started.elapsed().as_secs_f64();
@@ -155,7 +172,7 @@ impl Story {
         line(&mut text.as_bytes().to_vec())
     }
 
-    fn produced(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, u64>> {
+    fn produced(&self) -> MutexGuard<'_, Produced> {
         self.produced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
