@@ -49,3 +49,8 @@ pub use op::Op;
 pub use options::{EngineOptions, OnFull, Options};
 pub use socket::{DemandEvent, DemandWatch, Pub, Sub, XPub, XPubEvent, XSub};
 pub use stats::SocketStats;
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

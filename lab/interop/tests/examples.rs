@@ -1,0 +1,90 @@
+//! The examples that are no Rust, run as they stand but for the endpoint: several tests may run at once.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use oncue_interop::foreign::{oncue, python};
+use oncue_interop::program::Program;
+use oncue_interop::within_a_minute;
+
+/// Where the examples publish.
+const ENDPOINT: &str = "tcp://127.0.0.1:8888";
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn text(file: &str) -> String {
+    std::fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// A copy of an example that uses another endpoint.
+fn moved(example: &str, endpoint: &str) -> PathBuf {
+    let text = text(&format!("examples/{example}"));
+    assert!(text.contains(ENDPOINT), "{example} names {ENDPOINT}");
+    let copy = std::env::temp_dir().join(format!("oncue-{}-{example}", std::process::id()));
+    std::fs::write(&copy, text.replace(ENDPOINT, endpoint)).expect("the temporary directory takes a file");
+    copy
+}
+
+#[test]
+fn the_python_subscriber_gets_what_nobody_has_produced_before() {
+    within_a_minute(|| {
+        let mut demo = Program::start(&mut oncue(&[
+            "demo",
+            "--bind",
+            "tcp://127.0.0.1:0",
+            "--every",
+            "50ms",
+            "--forever",
+        ]));
+        let script = moved("subscriber.py", &demo.endpoint());
+        let ended = Program::start(&mut python(script.to_str().expect("a path that is text"))).end();
+        std::fs::remove_file(script).expect("the copy is still there");
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(ended.output.len(), 3, "{ended:?}");
+        assert!(ended.output.iter().all(|line| line.starts_with("[b'zebra ")), "{ended:?}");
+    });
+}
+
+#[test]
+fn the_shell_producer_reads_the_load_while_somebody_looks() {
+    within_a_minute(|| {
+        let endpoint = format!("ipc://@oncue-load-{}", std::process::id());
+        let script = moved("load.sh", &endpoint);
+        let binary = PathBuf::from(oncue(&[]).get_program());
+        let path = format!(
+            "{}:{}",
+            binary.parent().expect("the command is in a directory").display(),
+            std::env::var("PATH").unwrap_or_default()
+        );
+        let producer = Program::start(Command::new("bash").arg(&script).env("PATH", path));
+        let seen = Program::start(&mut oncue(&[
+            "sub",
+            &endpoint,
+            "--topic",
+            "host/load",
+            "--count",
+            "2",
+            "--timeout",
+            "20s",
+        ]))
+        .end();
+        drop(producer);
+        std::fs::remove_file(script).expect("the copy is still there");
+        assert_eq!(seen.code, Some(0), "{seen:?}");
+        let numbers = seen.output[0].strip_prefix("host/load\t").expect("topic and payload").split(' ');
+        assert!(
+            numbers.clone().count() == 3 && numbers.clone().all(|n| n.parse::<f64>().is_ok()),
+            "{seen:?}"
+        );
+    });
+}
+
+#[test]
+fn the_readme_shows_the_examples_as_they_are() {
+    let readme = text("README.md");
+    let script = text("examples/subscriber.py");
+    let code = script.split_once("\n\n").expect("a first line that says what it is").1;
+    assert!(readme.contains(code.trim_end()), "README.md shows another examples/subscriber.py");
+}
