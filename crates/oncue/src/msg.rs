@@ -107,6 +107,10 @@ pub trait Frames {
     #[doc(hidden)]
     fn put(&self, out: &mut Vec<u8>);
 
+    /// Calls `frame` with each frame's body, and whether more follow.
+    #[doc(hidden)]
+    fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool));
+
     /// The message in wire encoding, where it exists already and can be shared.
     #[doc(hidden)]
     fn shared(&self) -> Option<&Msg> {
@@ -119,6 +123,9 @@ impl<F: Frames + ?Sized> Frames for &F {
     fn put(&self, out: &mut Vec<u8>) {
         (**self).put(out);
     }
+    fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
+        (**self).visit(frame);
+    }
     fn shared(&self) -> Option<&Msg> {
         (**self).shared()
     }
@@ -128,6 +135,9 @@ impl Frames for Msg {
     #[inline]
     fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.wire());
+    }
+    fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
+        visit_all(frame, frame::frames(self.wire()));
     }
     fn shared(&self) -> Option<&Msg> {
         Some(self)
@@ -141,6 +151,9 @@ macro_rules! single {
             fn put(&self, out: &mut Vec<u8>) {
                 frame::put_frame(out, self.as_ref(), false);
             }
+            fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
+                frame(self.as_ref(), false);
+            }
         }
     )*};
 }
@@ -151,6 +164,9 @@ impl<const N: usize> Frames for [u8; N] {
     fn put(&self, out: &mut Vec<u8>) {
         frame::put_frame(out, self, false);
     }
+    fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
+        frame(self, false);
+    }
 }
 
 macro_rules! several {
@@ -159,10 +175,16 @@ macro_rules! several {
             fn put(&self, out: &mut Vec<u8>) {
                 put_all(out, self.iter());
             }
+            fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
+                visit_all(frame, self.iter().map(AsRef::as_ref));
+            }
         }
         impl<const N: usize> Frames for [$t; N] {
             fn put(&self, out: &mut Vec<u8>) {
                 put_all(out, self.iter());
+            }
+            fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
+                visit_all(frame, self.iter().map(AsRef::as_ref));
             }
         }
     )*};
@@ -175,6 +197,10 @@ impl<A: AsRef<[u8]>, B: AsRef<[u8]>> Frames for (A, B) {
         frame::put_frame(out, self.0.as_ref(), true);
         frame::put_frame(out, self.1.as_ref(), false);
     }
+    fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
+        frame(self.0.as_ref(), true);
+        frame(self.1.as_ref(), false);
+    }
 }
 
 fn put_all<T: AsRef<[u8]>>(out: &mut Vec<u8>, mut frames: impl Iterator<Item = T>) {
@@ -186,4 +212,15 @@ fn put_all<T: AsRef<[u8]>>(out: &mut Vec<u8>, mut frames: impl Iterator<Item = T
         current = next;
     }
     frame::put_frame(out, current.as_ref(), false);
+}
+
+/// Calls `frame` for each body; for one empty body where there is none.
+fn visit_all<'a>(frame: &mut dyn FnMut(&'a [u8], bool), bodies: impl Iterator<Item = &'a [u8]>) {
+    let mut bodies = bodies.peekable();
+    if bodies.peek().is_none() {
+        frame(b"", false);
+    }
+    while let Some(body) = bodies.next() {
+        frame(body, bodies.peek().is_some());
+    }
 }

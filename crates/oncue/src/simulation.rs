@@ -60,7 +60,7 @@ impl Sim {
             (0..shards).map(|shard| SimNet { world: self.world.clone(), place: (node, shard) }).collect();
         let seed = lock(&self.world).below(u64::MAX);
         let world = self.world.clone();
-        let driver = Arc::new(Driver::new(nets, mailboxes.clone(), seed, Box::new(move || lock(&world).now)));
+        let driver = Arc::new(Driver::new(nets, mailboxes.clone(), seed, Arc::new(move || lock(&world).now)));
         lock(&self.world).rung.extend((0..shards).map(|shard| (node, shard)));
         self.nodes.push(Node { driver: driver.clone(), mailboxes });
         driver
@@ -112,7 +112,7 @@ impl Sim {
     fn turn(&mut self, place: Place, ready: &[Ready], now: Duration) {
         let node = &self.nodes[place.0];
         node.mailboxes[place.1].wake_up();
-        let deadline = node.driver.turn(place.1, now, ready);
+        let (deadline, _) = node.driver.turn(place.1, now, ready);
         let again = !node.mailboxes[place.1].fall_asleep() || deadline.is_some_and(|at| at <= now);
         self.deadlines.remove(&place);
         if again {

@@ -117,7 +117,12 @@ impl Fanout {
         first
     }
 
-    /// Looks up the audiences of a topic that this shard serves, each once.
+    /// The audiences of a topic that this shard serves, each once.
+    pub(crate) fn audiences(&mut self, ledger: &Ledger, topic: &[u8]) -> &[AudienceId] {
+        self.find(ledger, topic);
+        &self.hits
+    }
+
     fn find(&mut self, ledger: &Ledger, topic: &[u8]) {
         let Fanout { hits, shard, .. } = self;
         hits.clear();

@@ -10,6 +10,7 @@ use oncue_core::edges::{Edges, Prefix};
 use oncue_core::ledger::{Change, Ledger, PeerId, Quota, QuotaExceeded};
 use oncue_core::subscriptions::Subscriptions;
 
+use super::direct::Direct;
 use super::inbound::Inbound;
 use super::mailbox::{Note, Port};
 use super::outbox::{Bound, MESSAGE_BYTES_MAX, Outbox, Pushed};
@@ -143,13 +144,31 @@ impl Hub {
     /// Queues a message for whoever wants it.
     #[inline]
     pub(crate) fn send(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
-        match self.outbox.push(frames) {
+        match self.outbox.push(frames, true) {
+            Pushed::Idle { shard } if self.send_now(shard, frames) => Ok(()),
+            Pushed::Idle { .. } => self.pushed(self.outbox.push(frames, false)),
+            pushed => self.pushed(pushed),
+        }
+    }
+
+    /// Sends a message from this thread, if that can be done at once.
+    fn send_now(self: &Arc<Self>, shard: u16, frames: &(impl Frames + ?Sized)) -> bool {
+        let sent = Direct::with(frames, |message| self.ports[usize::from(shard)].send_now(self, message));
+        if sent {
+            self.outbox.count_direct();
+        }
+        sent
+    }
+
+    #[inline]
+    fn pushed(self: &Arc<Self>, pushed: Pushed) -> Result<()> {
+        match pushed {
             Pushed::Queued { tell: 0 } => Ok(()),
             Pushed::Queued { tell } => {
                 self.tell(tell);
                 Ok(())
             }
-            Pushed::Nobody => self.check_open(),
+            Pushed::Nobody | Pushed::Idle { .. } => self.check_open(),
             Pushed::Full if self.options.on_full == OnFull::Refuse => Err(Error::full()),
             Pushed::Full => {
                 self.counters.inbox_full.fetch_add(1, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::direct::Direct;
 use super::hub::Hub;
 use crate::net::{Notify, Ready};
 use crate::sync::lock;
@@ -27,6 +28,10 @@ pub(crate) enum Note {
 pub(crate) trait Port: Send + Sync {
     /// Leaves a note.
     fn mail(&self, note: Note);
+
+    /// Sends one message in this thread, if nobody else is at the shard and nothing waits to be sent before it.
+    /// `false`: nothing was done.
+    fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>) -> bool;
 }
 
 /// The notes of one shard, and the streams that another shard has accepted for it.
@@ -54,6 +59,12 @@ impl<S: Send> Mailbox<S> {
     pub(crate) fn new(ring: impl Fn() + Send + Sync + 'static) -> Mailbox<S> {
         let state = State { notes: Vec::new(), streams: Vec::new() };
         Mailbox { state: Mutex::new(state), asleep: AtomicBool::new(false), ring: Box::new(ring) }
+    }
+
+    /// Leaves a note.
+    pub(crate) fn mail(&self, note: Note) {
+        lock(&self.state).notes.push(note);
+        self.ring();
     }
 
     /// Hands over an accepted stream.
@@ -90,13 +101,6 @@ impl<S: Send> Mailbox<S> {
         if self.asleep.swap(false, Ordering::SeqCst) {
             (self.ring)();
         }
-    }
-}
-
-impl<S: Send> Port for Mailbox<S> {
-    fn mail(&self, note: Note) {
-        lock(&self.state).notes.push(note);
-        self.ring();
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod chunk;
 mod dial;
+mod direct;
 mod fanout;
 pub(crate) mod hub;
 pub(crate) mod inbound;
@@ -30,6 +31,7 @@ use crate::net::os::OsNet;
 use crate::net::{Net, Notify, Ready};
 use crate::options::{EngineOptions, Options};
 use crate::sync::lock;
+use direct::Direct;
 use hub::Hub;
 pub(crate) use mailbox::Note;
 use mailbox::{Mailbox, Port};
@@ -84,7 +86,7 @@ impl Engine {
         }
         let (seed, origin) = (RandomState::new().build_hasher().finish(), Instant::now());
         let running = Running {
-            driver: Arc::new(Driver::new(nets, mailboxes, seed, Box::new(move || origin.elapsed()))),
+            driver: Arc::new(Driver::new(nets, mailboxes, seed, Arc::new(move || origin.elapsed()))),
             threads: Mutex::new(Vec::new()),
         };
         for (index, poll) in polls.into_iter().enumerate() {
@@ -105,7 +107,7 @@ impl Engine {
 impl Drop for Running {
     fn drop(&mut self) {
         self.driver.stopping.store(true, Ordering::SeqCst);
-        self.driver.mailboxes.iter().for_each(|mailbox| mailbox.mail(Note::Stop));
+        self.driver.stations.iter().for_each(|station| station.mailbox.mail(Note::Stop));
         for thread in lock(&self.threads).drain(..) {
             // The last handle may go on an I/O thread itself, which cannot wait for its own end; and a thread that
             // has panicked has told its sockets.
@@ -128,8 +130,7 @@ pub(crate) trait Control: Send + Sync {
 
 /// The shards of an engine over some network.
 pub(crate) struct Driver<N: Net> {
-    shards: Vec<Mutex<Shard<N>>>,
-    mailboxes: Vec<Arc<Mailbox<N::Stream>>>,
+    stations: Vec<Arc<Station<N>>>,
     hubs: Mutex<Vec<Weak<Hub>>>,
     next_hub: AtomicU64,
     next_link: AtomicUsize,
@@ -141,8 +142,35 @@ pub(crate) struct Driver<N: Net> {
 }
 
 /// The time since an origin that never changes.
-pub(crate) type Clock = Box<dyn Fn() -> Duration + Send + Sync>;
+pub(crate) type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
+/// A shard and the ways to reach it.
+struct Station<N: Net> {
+    shard: Mutex<Shard<N>>,
+    mailbox: Arc<Mailbox<N::Stream>>,
+    clock: Clock,
+}
+
+impl<N: Net> Port for Station<N> {
+    fn mail(&self, note: Note) {
+        self.mailbox.mail(note);
+    }
+
+    fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>) -> bool {
+        let Ok(mut shard) = self.shard.try_lock() else { return false };
+        let sent = shard.send_now(hub, message, (self.clock)());
+        let wakes = std::mem::take(&mut shard.wakes);
+        drop(shard);
+        if !wakes.is_empty() {
+            // A peer was lost: its timers are the thread's to see to.
+            wakes.into_iter().for_each(Waker::wake);
+            self.mailbox.ring();
+        }
+        sent
+    }
+}
+
+const NAP: Duration = Duration::from_micros(20);
 const WAKER: Token = Token(usize::MAX);
 
 impl<N: Net> Driver<N> {
@@ -153,11 +181,13 @@ impl<N: Net> Driver<N> {
         seed: u64,
         clock: Clock,
     ) -> Driver<N> {
-        let shard =
-            |(i, net)| Mutex::new(Shard::new(i as u16, net, mailboxes.clone(), seed.wrapping_add(i as u64)));
+        let station = |(i, net): (usize, N)| {
+            let shard = Shard::new(i as u16, net, mailboxes.clone(), seed.wrapping_add(i as u64));
+            let (mailbox, clock) = (mailboxes[i].clone(), clock.clone());
+            Arc::new(Station { shard: Mutex::new(shard), mailbox, clock })
+        };
         Driver {
-            shards: nets.into_iter().enumerate().map(shard).collect(),
-            mailboxes: mailboxes.clone(),
+            stations: nets.into_iter().enumerate().map(station).collect(),
             hubs: Mutex::new(Vec::new()),
             next_hub: AtomicU64::new(0),
             next_link: AtomicUsize::new(0),
@@ -169,20 +199,20 @@ impl<N: Net> Driver<N> {
     }
 
     /// Turns one shard, and wakes whom it says once it is let go of.
-    pub(crate) fn turn(&self, index: usize, now: Duration, ready: &[Ready]) -> Option<Duration> {
-        let Turned { deadline, wakes } = lock(&self.shards[index]).turn(now, ready);
+    pub(crate) fn turn(&self, index: usize, now: Duration, ready: &[Ready]) -> (Option<Duration>, bool) {
+        let Turned { deadline, wakes, busy } = lock(&self.stations[index].shard).turn(now, ready);
         wakes.into_iter().for_each(Waker::wake);
-        deadline
+        (deadline, busy)
     }
 
     /// Does something with a shard from outside, and lets its thread see to what follows.
     fn with_shard<T>(&self, index: usize, f: impl FnOnce(&mut Shard<N>) -> T) -> T {
-        let mut shard = lock(&self.shards[index]);
+        let mut shard = lock(&self.stations[index].shard);
         let result = f(&mut shard);
         let wakes = std::mem::take(&mut shard.wakes);
         drop(shard);
         wakes.into_iter().for_each(Waker::wake);
-        self.mailboxes[index].ring();
+        self.stations[index].mailbox.ring();
         result
     }
 
@@ -191,7 +221,7 @@ impl<N: Net> Driver<N> {
     }
 
     fn next_shard(&self) -> usize {
-        self.next_link.fetch_add(1, Ordering::Relaxed) % self.shards.len()
+        self.next_link.fetch_add(1, Ordering::Relaxed) % self.stations.len()
     }
 }
 
@@ -212,17 +242,22 @@ impl Driver<OsNet> {
         let mut events = Events::with_capacity(1024);
         let mut ready = Vec::new();
         loop {
-            let deadline = self.turn(index, (self.clock)(), &ready);
-            if self.stopping.load(Ordering::SeqCst) && lock(&self.shards[index]).hubs().next().is_none() {
+            let (deadline, busy) = self.turn(index, (self.clock)(), &ready);
+            if self.stopping.load(Ordering::SeqCst)
+                && lock(&self.stations[index].shard).hubs().next().is_none()
+            {
                 return;
             }
-            let timeout = match self.mailboxes[index].fall_asleep() {
+            if busy {
+                thread::sleep(NAP);
+            }
+            let timeout = match !busy && self.stations[index].mailbox.fall_asleep() {
                 true => deadline.map(|at| at.saturating_sub((self.clock)())),
                 false => Some(Duration::ZERO),
             };
             // Only a signal or a bad descriptor can make this fail; the turn that follows does no harm.
             let polled = poll.poll(&mut events, timeout);
-            self.mailboxes[index].wake_up();
+            self.stations[index].mailbox.wake_up();
             ready.clear();
             if polled.is_ok() {
                 ready.extend(events.iter().filter(|e| e.token() != WAKER).map(|event| Ready {
@@ -240,7 +275,7 @@ impl<N: Net> Control for Driver<N> {
     fn hub(&self, socket_type: SocketType, options: Options) -> Result<Arc<Hub>> {
         self.check_alive()?;
         let id = self.next_hub.fetch_add(1, Ordering::Relaxed);
-        let ports = self.mailboxes.iter().map(|m| m.clone() as Arc<dyn Port>).collect();
+        let ports = self.stations.iter().map(|s| s.clone() as Arc<dyn Port>).collect();
         let hub = Hub::new(id, socket_type, options, ports, self.seed);
         let mut hubs = lock(&self.hubs);
         hubs.retain(|hub| hub.strong_count() > 0);
@@ -261,7 +296,7 @@ impl<N: Net> Control for Driver<N> {
         to.check_connect()?;
         // A second connection to one publisher would only double what comes (and what a PUB sends).
         let once = matches!(hub.socket_type, SocketType::Sub | SocketType::Pub);
-        if once && self.shards.iter().any(|shard| lock(shard).dials(hub, to)) {
+        if once && self.stations.iter().any(|station| lock(&station.shard).dials(hub, to)) {
             return Ok(());
         }
         let now = (self.clock)();
@@ -270,7 +305,7 @@ impl<N: Net> Control for Driver<N> {
     }
 
     fn unbind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<()> {
-        let found = (0..self.shards.len()).any(|i| self.with_shard(i, |shard| shard.unbind(hub, at)));
+        let found = (0..self.stations.len()).any(|i| self.with_shard(i, |shard| shard.unbind(hub, at)));
         if found {
             Ok(())
         } else {
@@ -279,7 +314,7 @@ impl<N: Net> Control for Driver<N> {
     }
 
     fn disconnect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()> {
-        let found = (0..self.shards.len()).any(|i| self.with_shard(i, |shard| shard.disconnect(hub, to)));
+        let found = (0..self.stations.len()).any(|i| self.with_shard(i, |shard| shard.disconnect(hub, to)));
         let unknown = || Error::misuse(format!("cannot disconnect {to}: the socket is not connected to it"));
         if found { Ok(()) } else { Err(unknown()) }
     }

@@ -63,6 +63,9 @@ struct Reader {
 pub(crate) enum Pushed {
     /// It is in; the shards of this bit set must be told.
     Queued { tell: u64 },
+    /// Nothing is queued, and nothing under way in the one shard that there is: the message, which is not in yet,
+    /// may be sent at once.
+    Idle { shard: u16 },
     /// No shard has a peer: nobody could have got it.
     Nobody,
     /// There is no room.
@@ -110,15 +113,27 @@ impl Outbox {
         self.active.store(false, Ordering::Release);
     }
 
-    /// Encodes a message behind those that wait.
+    /// A message was sent without passing through here.
+    pub(crate) fn count_direct(&self) {
+        lock(&self.state).pushed += 1;
+    }
+
+    /// Encodes a message behind those that wait; if there are none and `may_idle`, says so instead.
     #[inline]
-    pub(crate) fn push(&self, frames: &(impl Frames + ?Sized)) -> Pushed {
+    pub(crate) fn push(&self, frames: &(impl Frames + ?Sized), may_idle: bool) -> Pushed {
         if !self.active.load(Ordering::Acquire) {
             return Pushed::Nobody;
         }
         let mut state = lock(&self.state);
         if state.readers.is_empty() || state.closed_for_good {
             return Pushed::Nobody;
+        }
+        if state.quiet
+            && may_idle
+            && state.ends.is_empty()
+            && let ([], [reader]) = (state.closed.as_slices().0, &state.readers[..])
+        {
+            return Pushed::Idle { shard: reader.shard };
         }
         if state.is_full(self.bound) {
             state.refused = true;
@@ -278,12 +293,12 @@ mod tests {
     #[test]
     fn every_shard_takes_what_came_after_it_joined() {
         let outbox = Outbox::new(Bound { bytes_max: 1 << 20, messages_min: 0, bytes_most: 1 << 20 });
-        assert!(matches!(outbox.push("nobody"), Pushed::Nobody));
+        assert!(matches!(outbox.push("nobody", false), Pushed::Nobody));
         outbox.join(0);
-        assert!(matches!(outbox.push("one"), Pushed::Queued { tell: 1 }));
+        assert!(matches!(outbox.push("one", false), Pushed::Queued { tell: 1 }));
         outbox.join(3);
-        assert!(matches!(outbox.push("two"), Pushed::Queued { tell: 8 }));
-        assert!(matches!(outbox.push("three"), Pushed::Queued { tell: 0 }));
+        assert!(matches!(outbox.push("two", false), Pushed::Queued { tell: 8 }));
+        assert!(matches!(outbox.push("three", false), Pushed::Queued { tell: 0 }));
         assert_eq!(texts(outbox.take(0, &mut Vec::new())), ["one", "two", "three"]);
         assert_eq!(texts(outbox.take(3, &mut Vec::new())), ["two", "three"]);
         assert_eq!(texts(outbox.take(3, &mut Vec::new())), Vec::<String>::new());
@@ -295,9 +310,12 @@ mod tests {
         let outbox = Outbox::new(Bound { bytes_max: 4, messages_min: 2, bytes_most: 100 });
         outbox.join(0);
         outbox.join(1);
-        assert!(matches!(outbox.push("1234567"), Pushed::Queued { .. }));
-        assert!(matches!(outbox.push("x"), Pushed::Queued { .. }), "a burst of few messages is let in");
-        assert!(matches!(outbox.push("x"), Pushed::Full));
+        assert!(matches!(outbox.push("1234567", false), Pushed::Queued { .. }));
+        assert!(
+            matches!(outbox.push("x", false), Pushed::Queued { .. }),
+            "a burst of few messages is let in"
+        );
+        assert!(matches!(outbox.push("x", false), Pushed::Full));
         assert!(!outbox.take(0, &mut Vec::new()).room);
         assert!(outbox.is_full());
         assert!(outbox.take(1, &mut Vec::new()).room);

@@ -1,7 +1,7 @@
 //! One connection: from its first byte to its last. Which peers there are, and when they are retried, is the
 //! shard's to know.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
@@ -77,6 +77,7 @@ pub(crate) struct Context<'a> {
     pub(crate) slot: usize,
     pub(crate) now: Duration,
     pub(crate) pool: &'a Pool,
+    pub(crate) moved: &'a mut usize,
     pub(crate) wakes: &'a mut Vec<Waker>,
 }
 
@@ -161,6 +162,17 @@ impl<S: Stream> Peer<S> {
         Ok(offered.missed)
     }
 
+    /// Writes a message for which nothing may be queued; `rest` encodes it if the stream does not take it whole.
+    pub(crate) fn write_now(
+        &mut self,
+        slices: &[IoSlice<'_>],
+        rest: impl FnOnce() -> Run,
+    ) -> Result<(), End> {
+        let written = self.queue.write_now(&mut self.stream, slices, rest)?;
+        self.hub.counters.delivered.fetch_add(written, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Queues a command.
     pub(crate) fn control(&mut self, put: impl FnOnce(&mut Vec<u8>)) -> Result<(), End> {
         let mut out = Vec::new();
@@ -214,6 +226,7 @@ impl<S: Stream> Peer<S> {
                 return Ok(Progress::Idle);
             };
             self.heard = cx.now;
+            *cx.moved += n;
             self.process(buffer, cx)?;
             // A short read has emptied the stream; the network reports when more comes.
             if n < spare && !self.ended {

@@ -113,6 +113,33 @@ impl WriteQueue {
         Ok(offered)
     }
 
+    /// Writes the message that `slices` make up, for which nothing may be queued; what the stream does not take is
+    /// queued, as `rest` encodes it. Yields how many messages were written whole.
+    pub(crate) fn write_now(
+        &mut self,
+        stream: &mut impl Stream,
+        slices: &[IoSlice<'_>],
+        rest: impl FnOnce() -> Run,
+    ) -> io::Result<u64> {
+        let bytes: u64 = slices.iter().map(|slice| slice.len() as u64).sum();
+        let written = match stream.write(slices) {
+            Ok(n) => n as u64,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                self.blocked = true;
+                0
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
+            Err(e) => return Err(e),
+        };
+        if written == bytes {
+            return Ok(1);
+        }
+        let mut run = rest();
+        run.advance(written);
+        self.push(run, Mark::NONE);
+        self.flush(stream)
+    }
+
     /// Queues a run as far as the mark allows; yields how many of its messages were missed.
     fn push(&mut self, mut run: Run, mark: Mark) -> u64 {
         let bytes_room = if self.messages == 0 {

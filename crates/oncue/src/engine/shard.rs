@@ -15,7 +15,7 @@ use super::chunk::Chunk;
 use super::dial::Link;
 use super::fanout::{Fanout, Place};
 use super::hub::Hub;
-use super::mailbox::{Accepted, Mailbox, Note, Port};
+use super::mailbox::{Accepted, Mailbox, Note};
 use super::peer::{Context, End, Peer, Phase, Progress};
 use super::timers::{Timer, Timers};
 use crate::buffer::Pool;
@@ -23,6 +23,7 @@ use crate::net::{Net, Ready, Stream};
 use crate::options::OnFull;
 use crate::sync::read_lock;
 
+const BUSY_BYTES: usize = 16 << 10;
 /// How many batches of one socket are sent before others get their turn.
 const BATCHES_PER_TURN: usize = 8;
 /// How long a refused peer may take to hear why.
@@ -37,7 +38,7 @@ pub(crate) struct Shard<N: Net> {
     pub(super) mailboxes: Vec<Arc<Mailbox<N::Stream>>>,
     pub(super) peers: Slab<Peer<N::Stream>>,
     pub(super) links: Slab<Link<N::Listener>>,
-    hubs: HashMap<u64, Served>,
+    pub(super) hubs: HashMap<u64, Served>,
     pub(super) timers: Timers,
     pub(super) now: Duration,
     /// For jitter.
@@ -46,27 +47,31 @@ pub(crate) struct Shard<N: Net> {
     pub(super) next_shard: usize,
     /// Peers that had more to read when their share was up.
     unread: VecDeque<(usize, u64)>,
-    fanout: Fanout,
+    pub(super) fanout: Fanout,
     pool: Pool,
     notes: Vec<Note>,
     streams: Vec<Accepted<N::Stream>>,
+    /// Bytes read and taken from outboxes in this turn.
+    moved: usize,
     /// To be woken once the shard is let go of.
     pub(super) wakes: Vec<Waker>,
 }
 
 /// What a shard keeps of a socket that it serves.
-struct Served {
+pub(super) struct Served {
     hub: Arc<Hub>,
     /// Slots of the peers whose handshake is done.
     peers: Vec<usize>,
     /// Chunks taken, and how far they are sent.
-    batch: Vec<Arc<Chunk>>,
+    pub(super) batch: Vec<Arc<Chunk>>,
     place: Place,
     /// The number of the batch's first chunk.
     first: u64,
     /// The newest peer's [`Peer::joined`].
     newest: u64,
-    closing: bool,
+    pub(super) closing: bool,
+    /// When a message was last sent, or could have been, by the user's own thread.
+    pub(super) direct_at: Option<Duration>,
 }
 
 /// What a turn came to.
@@ -75,6 +80,8 @@ pub(crate) struct Turned {
     pub(crate) deadline: Option<Duration>,
     /// To be woken, once the shard is let go of.
     pub(crate) wakes: Vec<Waker>,
+    /// So much was moved that more can be expected at once.
+    pub(crate) busy: bool,
 }
 
 /// A peer's token; odd ones are links.
@@ -108,6 +115,7 @@ impl<N: Net> Shard<N> {
             notes: Vec::new(),
             streams: Vec::new(),
             wakes: Vec::new(),
+            moved: 0,
         }
     }
 
@@ -123,7 +131,8 @@ impl<N: Net> Shard<N> {
             self.fire(timer);
         }
         let deadline = if self.unread.is_empty() { self.timers.next() } else { Some(now) };
-        Turned { deadline, wakes: std::mem::take(&mut self.wakes) }
+        let busy = std::mem::take(&mut self.moved) >= BUSY_BYTES;
+        Turned { deadline, wakes: std::mem::take(&mut self.wakes), busy }
     }
 
     /// The sockets that this shard serves.
@@ -145,6 +154,7 @@ impl<N: Net> Shard<N> {
             first: 0,
             newest: 0,
             closing: false,
+            direct_at: None,
         });
     }
 
@@ -156,7 +166,10 @@ impl<N: Net> Shard<N> {
         }
         for note in notes.drain(..) {
             match note {
-                Note::Outbox(hub) => self.send(&hub),
+                Note::Outbox(hub) => {
+                    self.send(&hub);
+                    self.drain_if_closing(&hub);
+                }
                 Note::Subscriptions(hub) => self.tell_subscriptions(&hub),
                 Note::Resume { slot, uid } => {
                     if let Some(peer) = self.peer(slot, uid) {
@@ -223,9 +236,7 @@ impl<N: Net> Shard<N> {
             // A batch waits for room; there may be some now.
             self.send(&hub);
         }
-        if self.hubs.get(&hub.id).is_some_and(|served| served.closing) {
-            self.drain_hub(&hub);
-        }
+        self.drain_if_closing(&hub);
     }
 
     fn read_unread(&mut self) {
@@ -237,10 +248,10 @@ impl<N: Net> Shard<N> {
     }
 
     fn read(&mut self, slot: usize, uid: u64) {
-        let Shard { index, peers, pool, wakes, now, .. } = self;
+        let Shard { index, peers, pool, wakes, now, moved, .. } = self;
         let Some(peer) = peers.get_mut(slot).filter(|peer| peer.uid == uid) else { return };
         let before = matches!(peer.phase, Phase::Traffic(_));
-        let progress = peer.read(&mut Context { shard: *index, slot, now: *now, pool, wakes });
+        let progress = peer.read(&mut Context { shard: *index, slot, now: *now, pool, wakes, moved });
         let begun = !before && matches!(peer.phase, Phase::Traffic(_));
         if begun {
             self.begun(slot);
@@ -297,9 +308,7 @@ impl<N: Net> Shard<N> {
         let hub = peer.hub.clone();
         self.net.release(peer.stream);
         self.redial(dialer, link);
-        if self.hubs.get(&hub.id).is_some_and(|served| served.closing) {
-            self.drain_hub(&hub);
-        }
+        self.drain_if_closing(&hub);
     }
 
     /// Nothing more goes out to the peer; what still comes is read and thrown away, until the peer closes too. A close
@@ -379,6 +388,7 @@ impl<N: Net> Shard<N> {
                 if served.batch.is_empty() {
                     return;
                 }
+                self.moved += served.batch.iter().map(|c| c.bytes().len()).sum::<usize>();
             }
             if stuck == Some(served.place) {
                 return;
@@ -507,6 +517,12 @@ impl<N: Net> Shard<N> {
         }
         self.timers.set(self.now + hub.options.linger, Timer::Linger { hub: hub.id });
         self.drain_hub(hub);
+    }
+
+    fn drain_if_closing(&mut self, hub: &Arc<Hub>) {
+        if self.hubs.get(&hub.id).is_some_and(|served| served.closing) {
+            self.drain_hub(hub);
+        }
     }
 
     /// Shuts the peers of a closed socket down whose queues are empty; forgets the socket when none is left.
