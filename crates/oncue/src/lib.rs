@@ -34,8 +34,6 @@ mod options;
 mod simulation;
 mod socket;
 mod stats;
-#[cfg(test)]
-mod testing;
 
 pub use demand::OnDemand;
 pub use endpoint::{Endpoint, Host, IPC_PATH_BYTES_MAX};
