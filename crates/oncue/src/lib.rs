@@ -36,8 +36,6 @@ mod simulation;
 mod socket;
 mod stats;
 mod sync;
-#[cfg(test)]
-mod testing;
 
 pub use demand::OnDemand;
 pub use endpoint::{Endpoint, Host, IPC_PATH_BYTES_MAX};

@@ -11,6 +11,8 @@ mod outbox;
 mod peer;
 mod queue;
 mod shard;
+#[cfg(test)]
+mod testing;
 mod timers;
 
 use std::hash::{BuildHasher, Hasher, RandomState};

@@ -37,6 +37,15 @@ impl Told {
     }
 }
 
+/// Ends the churn, also when a check has failed: the threads would be waited for without end.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Subscribes and cancels by chance until told to end, and comes and goes meanwhile.
 fn churn(door: &Door, seed: u64, end: &AtomicBool) {
     let mut random = seed;
@@ -72,6 +81,7 @@ fn a_snapshot_and_the_changes_after_it_meet() {
                         move || churn(door, i as u64, end)
                     });
                 }
+                let ending = Ending(&end);
                 let mut watched = Vec::new();
                 for round in 0..300 {
                     // Looked at for a while, and then only at the end.
@@ -84,7 +94,7 @@ fn a_snapshot_and_the_changes_after_it_meet() {
                         watched.push(told);
                     }
                 }
-                end.store(true, Ordering::Relaxed);
+                drop(ending);
                 for told in &mut watched {
                     while told.wanted != HashSet::from([Prefix::from(&b"4"[..])])
                         || x.stats().peers > 1

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use oncue_core::ledger::{PeerId, Quota};
 
 use super::*;
-use crate::testing::{Rng, for_seeds};
+use crate::engine::testing::{Rng, for_seeds};
 
 const SHARDS: u16 = 3;
 

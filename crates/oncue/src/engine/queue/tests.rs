@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::engine::chunk::Chunk;
-use crate::testing::{Rng, for_seeds};
+use crate::engine::testing::{Rng, for_seeds};
 
 /// Takes a random part of what it is given, or nothing.
 struct Fickle {

@@ -1,4 +1,4 @@
-//! The seeded random numbers of the model checks of this crate.
+//! The seeded random numbers of the model checks of the engine.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
