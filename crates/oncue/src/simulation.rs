@@ -112,7 +112,7 @@ impl Sim {
     fn turn(&mut self, place: Place, ready: &[Ready], now: Duration) {
         let node = &self.nodes[place.0];
         node.mailboxes[place.1].wake_up();
-        let (deadline, _) = node.driver.turn(place.1, now, ready);
+        let deadline = node.driver.turn(place.1, now, ready);
         let again = !node.mailboxes[place.1].fall_asleep() || deadline.is_some_and(|at| at <= now);
         self.deadlines.remove(&place);
         if again {

@@ -172,7 +172,6 @@ impl<N: Net> Port for Station<N> {
     }
 }
 
-const NAP: Duration = Duration::from_micros(20);
 const WAKER: Token = Token(usize::MAX);
 
 impl<N: Net> Driver<N> {
@@ -201,10 +200,10 @@ impl<N: Net> Driver<N> {
     }
 
     /// Turns one shard, and wakes whom it says once it is let go of.
-    pub(crate) fn turn(&self, index: usize, now: Duration, ready: &[Ready]) -> (Option<Duration>, bool) {
-        let Turned { deadline, wakes, busy } = lock(&self.stations[index].shard).turn(now, ready);
+    pub(crate) fn turn(&self, index: usize, now: Duration, ready: &[Ready]) -> Option<Duration> {
+        let Turned { deadline, wakes } = lock(&self.stations[index].shard).turn(now, ready);
         wakes.into_iter().for_each(Waker::wake);
-        (deadline, busy)
+        deadline
     }
 
     /// Does something with a shard from outside, and lets its thread see to what follows.
@@ -244,16 +243,13 @@ impl Driver<OsNet> {
         let mut events = Events::with_capacity(1024);
         let mut ready = Vec::new();
         loop {
-            let (deadline, busy) = self.turn(index, (self.clock)(), &ready);
+            let deadline = self.turn(index, (self.clock)(), &ready);
             if self.stopping.load(Ordering::SeqCst)
                 && lock(&self.stations[index].shard).hubs().next().is_none()
             {
                 return;
             }
-            if busy {
-                thread::sleep(NAP);
-            }
-            let timeout = match !busy && self.stations[index].mailbox.fall_asleep() {
+            let timeout = match self.stations[index].mailbox.fall_asleep() {
                 true => deadline.map(|at| at.saturating_sub((self.clock)())),
                 false => Some(Duration::ZERO),
             };

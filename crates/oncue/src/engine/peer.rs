@@ -77,7 +77,6 @@ pub(crate) struct Context<'a> {
     pub(crate) slot: usize,
     pub(crate) now: Duration,
     pub(crate) pool: &'a Pool,
-    pub(crate) moved: &'a mut usize,
     pub(crate) wakes: &'a mut Vec<Waker>,
 }
 
@@ -226,7 +225,6 @@ impl<S: Stream> Peer<S> {
                 return Ok(Progress::Idle);
             };
             self.heard = cx.now;
-            *cx.moved += n;
             self.process(buffer, cx)?;
             // A short read has emptied the stream; the network reports when more comes.
             if n < spare && !self.ended {

@@ -23,7 +23,6 @@ use crate::net::{Net, Ready, Stream};
 use crate::options::OnFull;
 use crate::sync::read_lock;
 
-const BUSY_BYTES: usize = 16 << 10;
 /// How many batches of one socket are sent before others get their turn.
 const BATCHES_PER_TURN: usize = 8;
 /// How long a refused peer may take to hear why.
@@ -51,8 +50,6 @@ pub(crate) struct Shard<N: Net> {
     pool: Pool,
     notes: Vec<Note>,
     streams: Vec<Accepted<N::Stream>>,
-    /// Bytes read and taken from outboxes in this turn.
-    moved: usize,
     /// To be woken once the shard is let go of.
     pub(super) wakes: Vec<Waker>,
 }
@@ -70,6 +67,8 @@ pub(super) struct Served {
     /// The newest peer's [`Peer::joined`].
     newest: u64,
     pub(super) closing: bool,
+    /// All that was queued is written, and the user has been told.
+    done: bool,
     /// When a message was last sent, or could have been, by the user's own thread.
     pub(super) direct_at: Option<Duration>,
 }
@@ -80,8 +79,6 @@ pub(crate) struct Turned {
     pub(crate) deadline: Option<Duration>,
     /// To be woken, once the shard is let go of.
     pub(crate) wakes: Vec<Waker>,
-    /// So much was moved that more can be expected at once.
-    pub(crate) busy: bool,
 }
 
 /// A peer's token; odd ones are links.
@@ -115,7 +112,6 @@ impl<N: Net> Shard<N> {
             notes: Vec::new(),
             streams: Vec::new(),
             wakes: Vec::new(),
-            moved: 0,
         }
     }
 
@@ -131,8 +127,7 @@ impl<N: Net> Shard<N> {
             self.fire(timer);
         }
         let deadline = if self.unread.is_empty() { self.timers.next() } else { Some(now) };
-        let busy = std::mem::take(&mut self.moved) >= BUSY_BYTES;
-        Turned { deadline, wakes: std::mem::take(&mut self.wakes), busy }
+        Turned { deadline, wakes: std::mem::take(&mut self.wakes) }
     }
 
     /// The sockets that this shard serves.
@@ -154,6 +149,7 @@ impl<N: Net> Shard<N> {
             first: 0,
             newest: 0,
             closing: false,
+            done: false,
             direct_at: None,
         });
     }
@@ -248,10 +244,10 @@ impl<N: Net> Shard<N> {
     }
 
     fn read(&mut self, slot: usize, uid: u64) {
-        let Shard { index, peers, pool, wakes, now, moved, .. } = self;
+        let Shard { index, peers, pool, wakes, now, .. } = self;
         let Some(peer) = peers.get_mut(slot).filter(|peer| peer.uid == uid) else { return };
         let before = matches!(peer.phase, Phase::Traffic(_));
-        let progress = peer.read(&mut Context { shard: *index, slot, now: *now, pool, wakes, moved });
+        let progress = peer.read(&mut Context { shard: *index, slot, now: *now, pool, wakes });
         let begun = !before && matches!(peer.phase, Phase::Traffic(_));
         if begun {
             self.begun(slot);
@@ -388,7 +384,6 @@ impl<N: Net> Shard<N> {
                 if served.batch.is_empty() {
                     return;
                 }
-                self.moved += served.batch.iter().map(|c| c.bytes().len()).sum::<usize>();
             }
             if stuck == Some(served.place) {
                 return;
@@ -525,7 +520,8 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    /// Shuts the peers of a closed socket down whose queues are empty; forgets the socket when none is left.
+    /// Shuts the peers of a closed socket down whose queues are empty. The user need not wait for what follows: the
+    /// socket is forgotten when the peers have closed too.
     fn drain_hub(&mut self, hub: &Arc<Hub>) {
         let Some(served) = self.hubs.get(&hub.id) else { return };
         if served.batch.is_empty() {
@@ -536,8 +532,12 @@ impl<N: Net> Shard<N> {
                 }
             }
         }
-        if !self.peers.iter().any(|(_, peer)| peer.hub.id == hub.id) && self.hubs.remove(&hub.id).is_some() {
+        let Some(served) = self.hubs.get_mut(&hub.id) else { return };
+        if served.peers.is_empty() && !std::mem::replace(&mut served.done, true) {
             hub.shard_done(&mut self.wakes);
+        }
+        if !self.peers.iter().any(|(_, peer)| peer.hub.id == hub.id) {
+            self.hubs.remove(&hub.id);
         }
     }
 
