@@ -15,6 +15,7 @@ use paths::Source;
 const LAYERS: &[(&str, Layer)] = &[
     ("sync", Layer::Data),
     ("buffer", Layer::Data),
+    ("batch", Layer::Data),
     ("endpoint", Layer::Data),
     ("error", Layer::Data),
     ("msg", Layer::Data),

@@ -22,6 +22,7 @@
 //! ```
 #![deny(missing_docs)]
 
+mod batch;
 mod buffer;
 pub mod demand;
 mod endpoint;
@@ -37,11 +38,12 @@ mod socket;
 mod stats;
 mod sync;
 
+pub use batch::{Batch, Received};
 pub use demand::OnDemand;
 pub use endpoint::{Endpoint, Host, IPC_PATH_BYTES_MAX};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
-pub use msg::{Frames, Msg};
+pub use msg::{Frames, Msg, MsgRef};
 pub use oncue_core::edges::Prefix;
 pub use op::Op;
 pub use options::{EngineOptions, OnFull, Options};

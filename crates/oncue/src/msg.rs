@@ -7,6 +7,9 @@ use oncue_core::frame;
 
 use crate::buffer::Buffer;
 
+/// The largest message, and the largest batch, in bytes on the wire.
+pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 31;
+
 /// A message of one or more frames; the first one is its topic. Cheap to clone.
 ///
 /// ```
@@ -58,25 +61,73 @@ impl Msg {
         &self.buffer[self.start as usize..self.end as usize]
     }
 
+    /// The message, looked at.
+    #[inline]
+    fn look(&self) -> MsgRef<'_> {
+        MsgRef { wire: self.wire() }
+    }
+
     /// The first frame.
+    #[inline]
     pub fn topic(&self) -> &[u8] {
-        frame::topic(self.wire())
+        self.look().topic()
     }
 
     /// The bodies of the frames, in order.
     pub fn frames(&self) -> impl Iterator<Item = &[u8]> {
-        frame::frames(self.wire())
+        self.look().frames()
     }
 
     /// The body of frame `index`, counted from 0.
     pub fn frame(&self, index: usize) -> Option<&[u8]> {
-        self.frames().nth(index)
+        self.look().frame(index)
     }
 
     /// How many frames there are; never 0.
     #[allow(clippy::len_without_is_empty, reason = "a message has at least one frame")]
     pub fn len(&self) -> usize {
+        self.look().len()
+    }
+}
+
+/// A message that is looked at where it lies, among those of [`Received`](crate::Received).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MsgRef<'a> {
+    wire: &'a [u8],
+}
+
+impl<'a> MsgRef<'a> {
+    /// `wire` must hold exactly one complete message.
+    #[inline]
+    pub(crate) fn new(wire: &'a [u8]) -> MsgRef<'a> {
+        MsgRef { wire }
+    }
+
+    /// The first frame.
+    #[inline]
+    pub fn topic(self) -> &'a [u8] {
+        frame::topic(self.wire)
+    }
+
+    /// The bodies of the frames, in order.
+    pub fn frames(self) -> impl Iterator<Item = &'a [u8]> {
+        frame::frames(self.wire)
+    }
+
+    /// The body of frame `index`, counted from 0.
+    pub fn frame(self, index: usize) -> Option<&'a [u8]> {
+        self.frames().nth(index)
+    }
+
+    /// How many frames there are; never 0.
+    #[allow(clippy::len_without_is_empty, reason = "a message has at least one frame")]
+    pub fn len(self) -> usize {
         self.frames().count()
+    }
+
+    /// A copy that stands by itself.
+    pub fn to_msg(self) -> Msg {
+        Msg::from_wire(self.wire.to_vec())
     }
 }
 
@@ -95,6 +146,12 @@ impl Hash for Msg {
 }
 
 impl fmt::Debug for Msg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.look().fmt(f)
+    }
+}
+
+impl fmt::Debug for MsgRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.frames().map(|frame| frame.escape_ascii().to_string())).finish()
     }
@@ -128,6 +185,15 @@ impl<F: Frames + ?Sized> Frames for &F {
     }
     fn shared(&self) -> Option<&Msg> {
         (**self).shared()
+    }
+}
+
+impl Frames for MsgRef<'_> {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.wire);
+    }
+    fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
+        visit_all(frame, frame::frames(self.wire));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oncue::{Engine, ErrorKind, Msg, OnFull, Options, Pub, Sub, XPub, XPubEvent, XSub};
+use oncue::{Batch, Engine, ErrorKind, Msg, OnFull, Options, Pub, Sub, XPub, XPubEvent, XSub};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -286,6 +286,44 @@ fn a_subscriber_too_slow_can_be_disconnected() {
     }
     assert_eq!(wanted(&x), "-");
     assert_eq!(x.stats().peers_refused, 1);
+}
+
+#[test]
+fn batches_go_and_come_whole_and_in_order() {
+    let engine = engine();
+    let x = XPub::new(&engine, Options::new().on_full(OnFull::Refuse)).unwrap();
+    let s = Sub::new(&engine, Options::new()).unwrap();
+    s.subscribe("t").unwrap();
+    s.connect(&x.bind("tcp://127.0.0.1:0").unwrap().to_string()).unwrap();
+    assert_eq!(wanted(&x), "+t");
+    let reader = std::thread::spawn(move || {
+        let mut next = 0;
+        while next < 300_000 {
+            // One by one, together, and a look without taking, in turn.
+            assert_eq!(recv(&s), [format!("t{next}")]);
+            next += 1;
+            if next == 300_000 {
+                break;
+            }
+            for message in s.recv_many().wait().unwrap().iter() {
+                assert_eq!(message.topic(), format!("t{next}").as_bytes());
+                next += 1;
+            }
+        }
+    });
+    let mut batch = Batch::new();
+    for i in 0..300_000 {
+        x.send_wait("other").wait().unwrap();
+        batch.push(format!("t{i}")).unwrap();
+        if batch.len() == 1000 && x.send_many(&mut batch).is_err() {
+            x.send_many_wait(&mut batch).wait().unwrap();
+        }
+    }
+    assert!(batch.is_empty());
+    reader.join().unwrap();
+    x.close().wait();
+    batch.push("late").unwrap();
+    assert_eq!(x.send_many(&mut batch).unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[test]

@@ -13,9 +13,10 @@ use oncue_core::subscriptions::Subscriptions;
 use super::direct::Direct;
 use super::inbound::Inbound;
 use super::mailbox::{Note, Port};
-use super::outbox::{Bound, MESSAGE_BYTES_MAX, Outbox, Pushed};
+use super::outbox::{Bound, Outbox, Pushed};
+use crate::batch::Batch;
 use crate::error::{Error, Result};
-use crate::msg::Frames;
+use crate::msg::{Frames, MESSAGE_BYTES_MAX};
 use crate::op::Waiters;
 use crate::options::{OnFull, Options};
 use crate::stats::SocketStats;
@@ -147,6 +148,18 @@ impl Hub {
         match self.outbox.push(frames, true) {
             Pushed::Idle { shard } if self.send_now(shard, frames) => Ok(()),
             Pushed::Idle { .. } => self.pushed(self.outbox.push(frames, false)),
+            pushed => self.pushed(pushed),
+        }
+    }
+
+    /// Queues a batch, and leaves an empty one.
+    pub(crate) fn send_many(self: &Arc<Self>, batch: &mut Batch) -> Result<()> {
+        match self.outbox.push_many(batch) {
+            Pushed::Full if self.options.on_full != OnFull::Refuse => {
+                self.counters.inbox_full.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                batch.clear();
+                Ok(())
+            }
             pushed => self.pushed(pushed),
         }
     }

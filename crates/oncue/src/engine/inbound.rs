@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
 use super::mailbox::{Note, Port};
+use crate::batch::Received;
 use crate::buffer::Buffer;
 use crate::msg::Msg;
 use crate::op::Waiters;
@@ -96,16 +97,12 @@ impl Inbound {
         Some(state.message(span))
     }
 
-    /// Appends up to `max` messages; yields how many.
-    pub(crate) fn pop_many(&self, out: &mut Vec<Msg>, max: usize) -> usize {
+    /// What is left of the delivery being handed out, or the next one.
+    pub(crate) fn pop_many(&self) -> Option<Received> {
         let mut state = lock(&self.state);
-        let before = out.len();
-        while out.len() - before < max {
-            let Some(span) = state.next_span() else { break };
-            let message = state.message(span);
-            out.push(message);
-        }
-        out.len() - before
+        let first = state.next_span()?;
+        let buffer = state.bytes.take().expect("spans come with bytes");
+        Some(Received::new(buffer, first, std::mem::take(&mut state.spans)))
     }
 }
 

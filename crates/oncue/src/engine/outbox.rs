@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::chunk::{CHUNK_BYTES, Chunk};
-use crate::msg::Frames;
+use crate::batch::Batch;
+use crate::msg::{Frames, MESSAGE_BYTES_MAX};
 use crate::sync::lock;
 
 /// From this size on, a message that exists in wire encoding is shared instead of copied.
 const SHARE_BYTES_MIN: usize = 16 << 10;
-/// The largest message, in bytes on the wire.
-pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 31;
 /// How many emptied buffers are kept to be filled again.
 const SPARES_MAX: usize = 8;
 
@@ -160,6 +159,29 @@ impl Outbox {
             }
         }
         state.pushed += 1;
+        Pushed::Queued { tell: if state.quiet { state.signal() } else { 0 } }
+    }
+
+    /// Takes a batch in, behind what waits, and leaves an empty one. Refused, it stays as it is.
+    pub(crate) fn push_many(&self, batch: &mut Batch) -> Pushed {
+        if batch.is_empty() {
+            return Pushed::Queued { tell: 0 };
+        }
+        let mut state = lock(&self.state);
+        if state.readers.is_empty() || state.closed_for_good {
+            batch.clear();
+            return Pushed::Nobody;
+        }
+        if state.is_full(self.bound) {
+            state.refused = true;
+            return Pushed::Full;
+        }
+        state.close();
+        let (bytes, ends) = state.spares.pop().unwrap_or_default();
+        let bytes = std::mem::replace(&mut batch.bytes, bytes);
+        let ends = std::mem::replace(&mut batch.ends, ends);
+        state.pushed += ends.len() as u64;
+        state.push_closed(Chunk::new(bytes, ends));
         Pushed::Queued { tell: if state.quiet { state.signal() } else { 0 } }
     }
 

@@ -17,8 +17,7 @@ pub use subscriber::{Sub, XSub};
 use crate::endpoint::Endpoint;
 use crate::engine::hub::Hub;
 use crate::engine::{Control, Engine};
-use crate::error::{Error, Result};
-use crate::msg::Frames;
+use crate::error::{Error, ErrorKind, Result};
 use crate::op::Op;
 use crate::options::Options;
 
@@ -70,16 +69,20 @@ impl Socket {
         Op(poll_fn(move |context| hub.done.poll(context, || hub.is_done().then_some(()))))
     }
 
-    fn send_wait<'a, F: Frames + Send + Unpin + 'a>(
+    fn send_when_room<'a>(
         &'a self,
-        frames: F,
+        mut send: impl FnMut(&Arc<Hub>) -> Result<()> + Send + Unpin + 'a,
     ) -> Op<impl Future<Output = Result<()>> + Send + Unpin + 'a> {
         let hub = &self.hub;
         Op(poll_fn(move |context| {
             hub.room.poll(context, || match hub.check_open() {
                 Err(closed) => Some(Err(closed)),
                 Ok(()) if hub.outbox.is_full() => None,
-                Ok(()) => Some(hub.send(&frames)),
+                Ok(()) => match send(hub) {
+                    // Others were faster.
+                    Err(full) if full.kind() == ErrorKind::Full => None,
+                    sent => Some(sent),
+                },
             })
         }))
     }

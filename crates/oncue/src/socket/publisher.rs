@@ -5,6 +5,7 @@ use std::sync::Arc;
 use oncue_core::edges::Prefix;
 
 use super::{DemandWatch, Socket, common, try_now, wait_for};
+use crate::batch::Batch;
 use crate::error::Result;
 use crate::msg::{Frames, Msg};
 use crate::op::Op;
@@ -50,7 +51,29 @@ macro_rules! publishing {
                 &'a self,
                 message: F,
             ) -> Op<impl Future<Output = Result<()>> + Send + Unpin + 'a> {
-                self.0.send_wait(message)
+                self.0.send_when_room(move |hub| hub.send(&message))
+            }
+
+            /// Sends the messages of a batch as [`send`](Self::send) would one after the other, and leaves the batch
+            /// empty, to be filled again. The fastest way to send.
+            ///
+            /// # Errors
+            /// As [`send`](Self::send). The batch is as before then; wait for room with
+            /// [`send_many_wait`](Self::send_many_wait).
+            pub fn send_many(&self, batch: &mut Batch) -> Result<()> {
+                self.0.hub.send_many(batch)
+            }
+
+            /// Sends the messages of a batch, and waits for room where [`send_many`](Self::send_many) would drop or
+            /// refuse them for want of room in this socket.
+            ///
+            /// # Errors
+            /// [`Closed`](crate::ErrorKind::Closed).
+            pub fn send_many_wait<'a>(
+                &'a self,
+                batch: &'a mut Batch,
+            ) -> Op<impl Future<Output = Result<()>> + Send + Unpin + 'a> {
+                self.0.send_when_room(|hub| hub.send_many(batch))
             }
 
             /// Whether a message of this topic would reach anybody now.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use oncue_core::subscriptions::Unsubscribed;
 
 use super::{Socket, common, try_now, wait_for};
+use crate::batch::Received;
 use crate::engine::Note;
 use crate::error::{Error, Result};
 use crate::msg::{Frames, Msg};
@@ -61,18 +62,12 @@ macro_rules! subscribing {
                 try_now(&self.0.hub, || self.0.hub.inbound.pop())
             }
 
-            /// Waits for a message and yields it with all that are there then, up to `max` (at least 1).
+            /// Waits for a message and yields it with those that came in the same read: the fastest way to receive.
             ///
             /// # Errors
             /// As [`recv`](Self::recv).
-            pub fn recv_many(
-                &self,
-                max: usize,
-            ) -> Op<impl Future<Output = Result<Vec<Msg>>> + Send + Unpin + '_> {
-                wait_for(&self.0.hub, &self.0.hub.inbound.waiters, move || {
-                    let mut messages = Vec::new();
-                    (self.0.hub.inbound.pop_many(&mut messages, max.max(1)) > 0).then_some(messages)
-                })
+            pub fn recv_many(&self) -> Op<impl Future<Output = Result<Received>> + Send + Unpin + '_> {
+                wait_for(&self.0.hub, &self.0.hub.inbound.waiters, || self.0.hub.inbound.pop_many())
             }
         }
     };

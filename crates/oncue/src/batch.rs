@@ -1,0 +1,140 @@
+//! Many messages at once, in either direction: what a lock, a reference count or a wake-up costs is paid once for all.
+
+use crate::buffer::Buffer;
+use crate::error::{Error, Result};
+use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg, MsgRef};
+
+/// Messages to be sent together by [`Pub::send_many`](crate::Pub::send_many). They are encoded as they are added.
+///
+/// ```
+/// use oncue::Batch;
+/// let mut batch = Batch::new();
+/// batch.push(("prices/AAPL", "187.20"))?;
+/// batch.push(("prices/MSFT", "402.10"))?;
+/// assert_eq!(batch.len(), 2);
+/// # Ok::<(), oncue::Error>(())
+/// ```
+#[derive(Default)]
+pub struct Batch {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) ends: Vec<u32>,
+}
+
+impl Batch {
+    /// An empty one.
+    pub fn new() -> Batch {
+        Batch::default()
+    }
+
+    /// Adds a message.
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::ErrorKind::Misuse) when the batch would exceed 2 GiB; it is as before then.
+    #[inline]
+    pub fn push(&mut self, message: impl Frames) -> Result<()> {
+        let start = self.bytes.len();
+        message.put(&mut self.bytes);
+        if self.bytes.len() > MESSAGE_BYTES_MAX {
+            self.bytes.truncate(start);
+            return Err(Error::misuse("the batch would be larger than 2 GiB; send what it holds first"));
+        }
+        self.ends.push(self.bytes.len() as u32);
+        Ok(())
+    }
+
+    /// How many messages it holds.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// How many bytes its messages take on the wire.
+    pub fn wire_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Drops its messages.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+}
+
+impl std::fmt::Debug for Batch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batch")
+            .field("messages", &self.len())
+            .field("wire_bytes", &self.wire_bytes())
+            .finish()
+    }
+}
+
+/// Messages that were received together: an iterator over them. [`iter`](Received::iter) looks at them without taking
+/// them, which is the fastest.
+pub struct Received {
+    buffer: Buffer,
+    first: Option<(u32, u32)>,
+    rest: std::vec::IntoIter<(u32, u32)>,
+}
+
+impl Received {
+    /// Each span of the buffer must hold exactly one complete message.
+    pub(crate) fn new(buffer: Buffer, first: (u32, u32), rest: std::vec::IntoIter<(u32, u32)>) -> Received {
+        Received { buffer, first: Some(first), rest }
+    }
+
+    /// The messages that have not been taken yet.
+    pub fn iter(&self) -> impl Iterator<Item = MsgRef<'_>> {
+        let wire: &[u8] = &self.buffer;
+        let message = move |&(start, end): &(u32, u32)| MsgRef::new(&wire[start as usize..end as usize]);
+        self.first.iter().chain(self.rest.as_slice()).map(message)
+    }
+}
+
+impl Iterator for Received {
+    type Item = Msg;
+
+    #[inline]
+    fn next(&mut self) -> Option<Msg> {
+        let (start, end) = self.first.take().or_else(|| self.rest.next())?;
+        Some(Msg::within(self.buffer.clone(), start, end))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::from(self.first.is_some()) + self.rest.len();
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Received {}
+
+impl std::fmt::Debug for Received {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_received_can_be_looked_at_and_taken() {
+        let mut batch = Batch::new();
+        for text in ["one", "two", "three"] {
+            batch.push((text, "x")).unwrap();
+        }
+        let spans: Vec<_> = [0].iter().chain(&batch.ends).copied().zip(batch.ends.clone()).collect();
+        let rest = spans[1..].to_vec();
+        let mut received = Received::new(batch.bytes.into(), spans[0], rest.into_iter());
+        assert_eq!(received.len(), 3);
+        assert_eq!(received.iter().map(|m| m.topic().len()).collect::<Vec<_>>(), [3, 3, 5]);
+        assert_eq!(received.next(), Some(Msg::from_frames(["one", "x"])));
+        assert_eq!(received.iter().map(|m| m.to_msg()).collect::<Vec<_>>().len(), 2);
+        assert_eq!(received.last(), Some(Msg::from_frames(["three", "x"])));
+    }
+}
