@@ -12,7 +12,7 @@ use crate::sync::lock;
 /// From this size on, a message that exists in wire encoding is shared instead of copied.
 const SHARE_BYTES_MIN: usize = 16 << 10;
 /// How many emptied buffers are kept to be filled again.
-const SPARES_MAX: usize = 8;
+const SPARES_MAX: usize = 20;
 
 /// The messages of one socket that its shards have not taken yet.
 pub(crate) struct Outbox {
@@ -266,7 +266,11 @@ impl State {
         if self.ends.is_empty() {
             return;
         }
-        let (bytes, ends) = self.spares.pop().unwrap_or_default();
+        // A chunk that came to its full size is followed by others; growing into it again would copy what it holds.
+        let like_this = || (Vec::with_capacity(self.bytes.len()), Vec::with_capacity(self.ends.len()));
+        let full = self.bytes.len() >= CHUNK_BYTES;
+        let (bytes, ends) =
+            self.spares.pop().unwrap_or_else(|| if full { like_this() } else { <_>::default() });
         let bytes = std::mem::replace(&mut self.bytes, bytes);
         let ends = std::mem::replace(&mut self.ends, ends);
         self.push_closed(Chunk::new(bytes, ends));
