@@ -27,6 +27,8 @@ pub(crate) struct Fanout {
     /// The audiences of the message looked at last.
     hits: Vec<AudienceId>,
     batch: u64,
+    /// An audience that has got so many bytes of one batch gets no more of it.
+    bytes_max: u64,
 }
 
 /// What one batch holds for one audience.
@@ -34,8 +36,9 @@ pub(crate) struct Fanout {
 struct Parcel {
     /// The batch that it belongs to; older ones are empty.
     batch: u64,
-    /// Messages that may still be added.
+    /// Messages that may still be added, and the bytes that have been.
     room: u64,
+    bytes: u64,
     runs: Vec<Run>,
     /// Consecutive messages of `chunk` that are not in `runs` yet.
     open: Range<u32>,
@@ -54,7 +57,12 @@ pub(crate) struct Place {
 
 impl Fanout {
     pub(crate) fn new(shard: u16) -> Fanout {
-        Fanout { shard, ..Fanout::default() }
+        Fanout { shard, bytes_max: u64::MAX, ..Fanout::default() }
+    }
+
+    /// From now on an audience that has got so many bytes of a batch has no room for more of it.
+    pub(crate) fn limit(&mut self, bytes_max: u64) {
+        self.bytes_max = bytes_max;
     }
 
     /// Matches the messages from `place` on, up to the first one that an audience has no `room` for, which is asked
@@ -152,7 +160,7 @@ impl Fanout {
                 *parcel = Parcel { batch: self.batch, room: room(id), ..Parcel::default() };
                 self.touched.push(id);
             }
-            count = count.min(parcel.room);
+            count = if parcel.bytes >= self.bytes_max { 0 } else { count.min(parcel.room) };
         }
         let last = place.message + count as u32;
         if count > 0 {
@@ -181,6 +189,8 @@ impl Fanout {
 impl Parcel {
     fn add(&mut self, chunks: &[Arc<Chunk>], chunk: u32, messages: Range<u32>) {
         self.room -= u64::from(messages.end - messages.start);
+        let sent = &chunks[chunk as usize];
+        self.bytes += u64::from(sent.start(messages.end) - sent.start(messages.start));
         if self.chunk == chunk && self.open.end == messages.start {
             self.open.end = messages.end;
         } else {

@@ -11,7 +11,7 @@ use oncue_core::command;
 use oncue_core::ledger::AudienceId;
 use slab::Slab;
 
-use super::chunk::Chunk;
+use super::chunk::{CHUNK_BYTES, Chunk};
 use super::dial::Link;
 use super::fanout::{Fanout, Place};
 use super::hub::Hub;
@@ -391,15 +391,14 @@ impl<N: Net> Shard<N> {
             let (batch, from) = (std::mem::take(&mut served.batch), served.place);
             let number = served.first + from.chunk as u64;
             let mut end = batch.len();
-            if refuse {
-                // Who has nothing queued is given a whole chunk, so no more than that may exceed a mark.
-                end = from.chunk + 1;
-            }
             if served.newest > number {
                 // Some peers came amid the batch: it is cut where the next one came.
                 let joined = served.peers.iter().map(|&slot| self.peers[slot].joined).filter(|&j| j > number);
                 end = joined.min().map_or(end, |j| end.min((j - served.first) as usize));
             }
+            // Where nothing may be missed, who has nothing queued is given what makes a good write, and no more than that
+            // may exceed a mark.
+            self.fanout.limit(if refuse { CHUNK_BYTES as u64 } else { u64::MAX });
             let place = {
                 let ledger = hub.ledger();
                 let peers = &self.peers;

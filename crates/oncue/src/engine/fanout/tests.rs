@@ -236,3 +236,29 @@ fn long_stretches_are_referenced_and_short_ones_gathered() {
     assert_eq!(shape(audiences[0]), [(2, true), (2, false), (8, true)]);
     assert_eq!(shape(audiences[1]), [(1, false), (2, true), (1, false)]);
 }
+
+#[test]
+fn an_audience_gets_no_more_of_a_batch_than_the_limit_and_the_message_that_reaches_it() {
+    let quota = Quota { prefixes_max: 10, prefix_bytes_max: 100 };
+    let mut ledger = Ledger::new(1, quota);
+    let peers = [ledger.attach(0, 0), ledger.attach(0, 1)];
+    ledger.subscribe(peers[0], b"a").unwrap();
+    ledger.subscribe(peers[1], b"b").unwrap();
+    let mut bytes = Vec::new();
+    let mut ends = Vec::new();
+    for topic in ["a1", "b1", "a2", "b2", "b3", "a3"] {
+        frame::put_frame(&mut bytes, topic.as_bytes(), false);
+        ends.push(bytes.len() as u32);
+    }
+    let chunks = [Arc::new(Chunk::new(bytes, ends))];
+    let mut fanout = Fanout::new(0);
+    // Each message is 4 bytes on the wire: two of them reach the limit, so the third one for b stops the batch.
+    fanout.limit(5);
+    let mut place = Place::default();
+    let mut passes = Vec::new();
+    while place.chunk < 1 {
+        place = fanout.route(&ledger, &chunks, place, |_| u64::MAX);
+        passes.push(fanout.drain().map(|(_, runs)| runs.iter().map(Run::messages).sum::<u64>()).sum::<u64>());
+    }
+    assert_eq!(passes, [4, 2]);
+}
