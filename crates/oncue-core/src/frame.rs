@@ -8,8 +8,6 @@ use core::iter::FusedIterator;
 mod error;
 mod scanner;
 #[cfg(test)]
-pub(crate) mod testing;
-#[cfg(test)]
 mod tests;
 
 pub use error::{ProtocolError, Seen};

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::ToString;
 
 use super::*;
-use crate::topic::index::rng::{Rng, for_seeds};
+use crate::testing::for_seeds;
 
 fn prefix(number: usize) -> Prefix {
     Prefix::from(&(number as u32).to_be_bytes()[..])
@@ -46,9 +46,8 @@ impl Watched {
 
 #[test]
 fn what_the_watcher_learns_is_true_in_the_end() {
-    for_seeds(200, |seed| {
-        let mut rng = Rng::new(seed);
-        let mut watched = Watched::new(seed);
+    for_seeds(200, |rng| {
+        let mut watched = Watched::new(rng.next());
         // The real bound would take long to reach for each seed.
         for _ in 0..400 {
             watched.edges.compact_at = watched.edges.compact_at.min(1 + rng.below(60));
@@ -63,9 +62,8 @@ fn what_the_watcher_learns_is_true_in_the_end() {
 
 #[test]
 fn a_compaction_nets_out_each_prefix() {
-    for_seeds(200, |seed| {
-        let mut rng = Rng::new(seed);
-        let mut watched = Watched::new(seed);
+    for_seeds(200, |rng| {
+        let mut watched = Watched::new(rng.next());
         for _ in 0..rng.below(100) {
             watched.flip(rng.below(10));
         }

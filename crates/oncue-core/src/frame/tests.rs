@@ -3,8 +3,8 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::testing::for_seeds;
 use super::*;
+use crate::testing::for_seeds;
 
 fn message(frames: &[&[u8]]) -> Vec<u8> {
     let mut wire = Vec::new();

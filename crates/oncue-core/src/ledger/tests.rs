@@ -4,7 +4,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::*;
-use crate::topic::index::rng::{Rng, for_seeds};
+use crate::testing::{Rng, for_seeds};
 
 const AMPLE: Quota = Quota { prefixes_max: 1000, prefix_bytes_max: 100_000 };
 
@@ -168,15 +168,14 @@ impl Checked {
 
 #[test]
 fn agrees_with_a_set_of_pairs() {
-    for_seeds(200, |seed| {
-        let mut rng = Rng::new(seed);
-        let mut checked = Checked::new(seed);
+    for_seeds(200, |rng| {
+        let mut checked = Checked::new(rng.next());
         // Few short prefixes, so that sets meet again; or more, so that lists go stale and numbers are reused.
         let len_max = 1 + rng.below(4);
         for step in 0..400 {
-            let prefix = rng.bytes(len_max);
-            checked.step(&mut rng, prefix);
-            checked.check_topic(&rng.bytes(len_max + 2));
+            let prefix = rng.prefix(len_max);
+            checked.step(rng, prefix);
+            checked.check_topic(&rng.prefix(len_max + 2));
             if step % 20 == 0 {
                 checked.check_all();
             }
@@ -192,14 +191,13 @@ fn agrees_with_a_set_of_pairs() {
 
 #[test]
 fn large_sets_go_stale_and_recover() {
-    for_seeds(10, |seed| {
-        let mut rng = Rng::new(seed);
-        let mut checked = Checked::new(seed);
-        checked.attach(&mut rng);
-        checked.attach(&mut rng);
+    for_seeds(10, |rng| {
+        let mut checked = Checked::new(rng.next());
+        checked.attach(rng);
+        checked.attach(rng);
         for step in 0..4000 {
             let prefix = (rng.below(400) as u16).to_be_bytes().to_vec();
-            let peer = checked.pick(&mut rng).unwrap();
+            let peer = checked.pick(rng).unwrap();
             // In turns mostly growing and mostly shrinking.
             if (rng.below(10) < 8) == (step % 1000 < 500) {
                 checked.subscribe(peer, prefix);

@@ -3,7 +3,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::*;
-use crate::topic::index::rng::{Rng, for_seeds};
+use crate::testing::for_seeds;
 
 /// What a connection has put on the wire so far.
 struct Upstream {
@@ -28,13 +28,12 @@ impl Upstream {
 
 #[test]
 fn agrees_with_plain_counts() {
-    for_seeds(200, |seed| {
-        let mut rng = Rng::new(seed);
-        let mut subscriptions = Subscriptions::new(seed);
+    for_seeds(200, |rng| {
+        let mut subscriptions = Subscriptions::new(rng.next());
         let mut counts: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
         let mut upstreams: Vec<Upstream> = Vec::new();
         for _ in 0..300 {
-            let prefix = rng.bytes(3);
+            let prefix = rng.prefix(3);
             match rng.below(10) {
                 0..4 => {
                     let count = counts.entry(prefix.clone()).or_default();
@@ -66,7 +65,7 @@ fn agrees_with_plain_counts() {
                     subscriptions.trim(oldest.unwrap_or(subscriptions.version()));
                 }
             }
-            let topic = rng.bytes(5);
+            let topic = rng.prefix(5);
             assert_eq!(subscriptions.matches(&topic), counts.keys().any(|prefix| topic.starts_with(prefix)));
             assert_eq!(subscriptions.everything(), counts.contains_key(&[][..]));
             assert_eq!((subscriptions.len(), subscriptions.is_empty()), (counts.len(), counts.is_empty()));

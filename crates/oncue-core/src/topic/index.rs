@@ -5,8 +5,6 @@
 //! force, so a million prefixes of three lengths cost three probes, and no set of prefixes costs more than one probe
 //! per byte of the topic. Nothing is allocated while matching.
 mod hash;
-#[cfg(test)]
-pub(crate) mod rng;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -3,9 +3,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::testing::{Rng, for_seeds};
 use super::super::{COMMAND, MORE, frames, put_frame, put_header, put_message};
 use super::*;
+use crate::testing::{Rng, for_seeds};
 
 const NO_LIMIT: u64 = u64::MAX;
 

@@ -3,8 +3,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::rng::{Rng, for_seeds};
 use super::*;
+use crate::testing::{Rng, for_seeds};
 
 struct Checked {
     map: PrefixMap<u32>,
@@ -13,7 +13,7 @@ struct Checked {
 
 impl Checked {
     fn step(&mut self, rng: &mut Rng) {
-        let prefix = rng.bytes(9);
+        let prefix = rng.prefix(9);
         let value = rng.next() as u32;
         match rng.below(160) {
             0..40 => {
@@ -44,7 +44,7 @@ impl Checked {
                 self.model.retain(|prefix, value| keep(prefix, value));
                 self.check_all();
             }
-            _ => self.check_topic(&rng.bytes(12)),
+            _ => self.check_topic(&rng.prefix(12)),
         }
     }
 
@@ -77,11 +77,10 @@ impl Checked {
 
 #[test]
 fn agrees_with_a_sorted_map() {
-    for_seeds(200, |seed| {
-        let mut rng = Rng::new(seed);
-        let mut checked = Checked { map: PrefixMap::new(seed), model: BTreeMap::new() };
+    for_seeds(200, |rng| {
+        let mut checked = Checked { map: PrefixMap::new(rng.next()), model: BTreeMap::new() };
         for _ in 0..600 {
-            checked.step(&mut rng);
+            checked.step(rng);
         }
         checked.check_all();
     });
@@ -89,9 +88,8 @@ fn agrees_with_a_sorted_map() {
 
 #[test]
 fn compaction_keeps_every_entry() {
-    for_seeds(10, |seed| {
-        let mut rng = Rng::new(seed);
-        let mut checked = Checked { map: PrefixMap::new(seed), model: BTreeMap::new() };
+    for_seeds(10, |rng| {
+        let mut checked = Checked { map: PrefixMap::new(rng.next()), model: BTreeMap::new() };
         // Prefixes of one block and a tail, enough of them that removing most compacts several times.
         for n in 0..3000_u32 {
             let prefix = [&n.to_le_bytes()[..], &[7; 6]].concat();
@@ -155,7 +153,8 @@ fn a_full_arena_is_an_error_and_changes_nothing() {
 
 #[test]
 fn the_walk_hashes_every_prefix_as_if_alone() {
-    for_seeds(50, |seed| {
+    for_seeds(50, |rng| {
+        let seed = rng.next();
         let hash = PrefixHash::new(seed);
         let topic: Vec<u8> = (0..40).map(|n: u8| n.wrapping_mul(7).wrapping_add(seed as u8)).collect();
         for end in 0..=topic.len() {
@@ -179,8 +178,7 @@ fn the_hash_tells_zeros_and_seeds_apart() {
 
 #[test]
 fn crowded_tables_find_what_they_hold() {
-    for_seeds(50, |seed| {
-        let mut rng = Rng::new(seed);
+    for_seeds(50, |rng| {
         let mut table = Table::with_room(400, 400);
         let mut model: BTreeMap<u32, u64> = BTreeMap::new();
         let mut free: Vec<u32> = (0..400).collect();
@@ -201,7 +199,7 @@ fn crowded_tables_find_what_they_hold() {
                     table.insert_all(&entries);
                 }
                 _ => {
-                    let (id, hash) = (free.swap_remove(rng.below(free.len())), hash(&mut rng));
+                    let (id, hash) = (free.swap_remove(rng.below(free.len())), hash(rng));
                     table.insert(hash, id);
                     model.insert(id, hash);
                 }

@@ -1,4 +1,5 @@
-//! What the tests of this crate's protocol side share: reproducible randomness.
+//! What the model checks and random tests of this crate share: seeded random numbers, and a loop that names the seed
+//! that fails.
 
 use alloc::vec::Vec;
 
@@ -7,7 +8,7 @@ pub(crate) struct Rng(u64);
 
 impl Rng {
     pub(crate) fn new(seed: u64) -> Rng {
-        Rng(seed)
+        Rng(seed.wrapping_mul(0xd134_2543_de82_ef95))
     }
 
     pub(crate) fn next(&mut self) -> u64 {
@@ -30,6 +31,13 @@ impl Rng {
 
     pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
         (0..len).map(|_| self.next() as u8).collect()
+    }
+
+    /// Bytes over an alphabet of two, of at most `len_max` bytes, now and then of more than 255: so that prefixes meet.
+    pub(crate) fn prefix(&mut self, len_max: usize) -> Vec<u8> {
+        let len = if self.one_in(50) { 250 + self.below(20) } else { self.below(len_max + 1) };
+        let long_run = len > len_max;
+        (0..len).map(|_| if long_run { 0 } else { [0, 0xff][self.below(2)] }).collect()
     }
 
     /// A length that is often short, sometimes around the border between short and long frames.
@@ -58,8 +66,8 @@ impl Rng {
     }
 }
 
-/// Runs `test` once per seed, and prints the seed with which it fails.
-pub(crate) fn for_seeds(seeds: u64, test: impl Fn(&mut Rng)) {
+/// Runs `check` once per seed, and prints the seed with which it fails.
+pub(crate) fn for_seeds(seeds: u64, check: impl Fn(&mut Rng)) {
     struct Shown(u64);
     impl Drop for Shown {
         fn drop(&mut self) {
@@ -70,6 +78,6 @@ pub(crate) fn for_seeds(seeds: u64, test: impl Fn(&mut Rng)) {
     }
     for seed in 0..seeds {
         let _shown = Shown(seed);
-        test(&mut Rng::new(seed));
+        check(&mut Rng::new(seed));
     }
 }
