@@ -1,0 +1,69 @@
+//! One driver per implementation: the fastest way to publish and to subscribe that its documentation recommends, one
+//! message at a time unless its name says otherwise. Nothing here knows what is measured.
+
+mod libzmq;
+mod omq;
+mod oncue;
+mod rzmq;
+mod zeromq;
+
+pub use self::libzmq::{LibzmqPub, LibzmqSub};
+pub use self::omq::{OmqPub, OmqSub};
+pub use self::oncue::{OncuePub, OncueSub};
+pub use self::rzmq::{RzmqPub, RzmqSub};
+pub use self::zeromq::{ZeromqPub, ZeromqSub};
+
+use crate::Outcome;
+use crate::frame::Shape;
+
+/// How an implementation is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// I/O threads, or threads of the runtime where it has none of its own.
+    pub threads: usize,
+    /// Whether a slow subscriber misses messages; otherwise the publisher waits, where it can.
+    pub may_drop: bool,
+    /// Take as many messages at once as there are.
+    pub many: bool,
+}
+
+/// A publisher of one implementation.
+pub trait Publisher: Sized {
+    /// Listens on a free port of 127.0.0.1.
+    async fn bind(setup: Setup) -> Outcome<(Self, u16)>;
+
+    /// Sends message `seq`, and waits while there is no room for it (unless the setup says otherwise).
+    async fn send(&mut self, shape: &Shape, topic: u64, seq: u64) -> Outcome;
+
+    /// How often a send had to wait.
+    fn refused(&self) -> u64 {
+        0
+    }
+}
+
+/// A subscriber of one implementation.
+pub trait Subscriber: Sized {
+    /// Connects and subscribes.
+    async fn connect(setup: Setup, port: u16, prefixes: &[Vec<u8>]) -> Outcome<Self>;
+
+    /// Waits for a message and shows it, with all others that came with it where `many` is set.
+    async fn recv(&mut self, show: impl FnMut(&[u8])) -> Outcome;
+}
+
+/// A message in a buffer of its own.
+fn owned(shape: &Shape, topic: u64, seq: u64) -> Vec<u8> {
+    let mut message = Vec::with_capacity(shape.size);
+    shape.put_on(topic, seq, &mut message);
+    message
+}
+
+/// The endpoint of a port on this machine.
+fn endpoint(port: u16) -> String {
+    format!("tcp://127.0.0.1:{port}")
+}
+
+/// The port in an endpoint.
+fn port_of(endpoint: &str) -> Outcome<u16> {
+    let digits = endpoint.trim_end_matches('\0').rsplit(':').next().unwrap_or_default();
+    digits.parse().map_err(|_| format!("no port in `{endpoint}`").into())
+}

@@ -1,0 +1,75 @@
+//! This library: default options, and `Refuse` so that nothing is dropped.
+
+use std::time::Duration;
+
+use oncue::{Engine, EngineOptions, ErrorKind, OnFull, Options, Pub, Sub};
+
+use super::{Publisher, Setup, Subscriber, endpoint, port_of};
+use crate::Outcome;
+use crate::frame::Shape;
+
+fn engine(setup: Setup) -> Outcome<Engine> {
+    Ok(Engine::with(EngineOptions::new().io_threads(setup.threads))?)
+}
+
+pub struct OncuePub {
+    socket: Pub,
+    buffer: Vec<u8>,
+    refused: u64,
+}
+
+impl Publisher for OncuePub {
+    async fn bind(setup: Setup) -> Outcome<(OncuePub, u16)> {
+        let on_full = if setup.may_drop { OnFull::DropNewest } else { OnFull::Refuse };
+        let socket = Pub::new(&engine(setup)?, Options::new().on_full(on_full).linger(Duration::ZERO))?;
+        let port = port_of(&socket.bind("tcp://127.0.0.1:0")?.to_string())?;
+        Ok((OncuePub { socket, buffer: Vec::new(), refused: 0 }, port))
+    }
+
+    async fn send(&mut self, shape: &Shape, topic: u64, seq: u64) -> Outcome {
+        self.buffer.clear();
+        shape.put_on(topic, seq, &mut self.buffer);
+        while let Err(error) = self.socket.send(&self.buffer[..]) {
+            if error.kind() != ErrorKind::Full {
+                return Err(error.into());
+            }
+            self.refused += 1;
+            match self.socket.send_wait(&self.buffer[..]).wait() {
+                Ok(()) => break,
+                // Others than this thread may have taken the room; it waits again.
+                Err(error) if error.kind() == ErrorKind::Full => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn refused(&self) -> u64 {
+        self.refused
+    }
+}
+
+pub struct OncueSub {
+    socket: Sub,
+    many: bool,
+}
+
+impl Subscriber for OncueSub {
+    async fn connect(setup: Setup, port: u16, prefixes: &[Vec<u8>]) -> Outcome<OncueSub> {
+        let socket = Sub::new(&engine(setup)?, Options::new())?;
+        for prefix in prefixes {
+            socket.subscribe(prefix)?;
+        }
+        socket.connect(&endpoint(port))?;
+        Ok(OncueSub { socket, many: setup.many })
+    }
+
+    async fn recv(&mut self, mut show: impl FnMut(&[u8])) -> Outcome {
+        if self.many {
+            self.socket.recv_many(usize::MAX).wait()?.iter().for_each(|message| show(message.topic()));
+        } else {
+            show(self.socket.recv().wait()?.topic());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! What the messages of a run look like, and which prefixes are subscribed to: the same for every implementation.
+//! A message is one frame: its topic, its sequence number, and a pattern that differs from message to message.
+
+use std::str::FromStr;
+
+/// The sequence number of messages sent before the run, to find out whether the subscriptions are in force.
+pub const PROBE: u64 = u64::MAX - 1;
+/// The sequence number of the messages that end a run.
+pub const FIN: u64 = u64::MAX;
+
+/// How many topics the hard fan-out has, and how many of them each of its connections wants.
+pub const RING: u64 = 1000;
+const WANTED_OF_RING: u64 = 10;
+
+/// The topics of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topics {
+    /// Messages without a topic, wanted by all (`""`).
+    None,
+    /// One topic that everybody wants.
+    All,
+    /// 1000 topics in turn; connection i wants ten of them, and no two connections want the same ten.
+    Ring,
+    /// As many topics of 20 bytes as there are prefixes, drawn at random; one connection wants them all.
+    Random(u64),
+}
+
+impl FromStr for Topics {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Topics, String> {
+        match text.split_once(':') {
+            None if text == "none" => Ok(Topics::None),
+            None if text == "all" => Ok(Topics::All),
+            None if text == "ring" => Ok(Topics::Ring),
+            Some(("random", count)) => count.parse().map(Topics::Random).map_err(|_| text.to_owned()),
+            _ => Err(text.to_owned()),
+        }
+    }
+}
+
+impl Topics {
+    /// The length of every topic of the run, in bytes.
+    pub fn len(self) -> usize {
+        match self {
+            Topics::None => 0,
+            Topics::All => 4,
+            Topics::Ring => 8,
+            Topics::Random(_) => 20,
+        }
+    }
+
+    /// How many different topics there are.
+    pub fn count(self) -> u64 {
+        match self {
+            Topics::None | Topics::All => 1,
+            Topics::Ring => RING,
+            Topics::Random(count) => count,
+        }
+    }
+
+    /// Whether every connection wants every message.
+    pub fn all_wanted(self) -> bool {
+        self != Topics::Ring
+    }
+
+    /// The topics whose arrival shows that all subscriptions are in force, and which a run ends with.
+    pub fn edges(self) -> std::ops::Range<u64> {
+        match self {
+            Topics::None | Topics::All => 0..1,
+            Topics::Ring => 0..RING,
+            Topics::Random(count) => count.saturating_sub(1)..count,
+        }
+    }
+
+    /// Appends topic number `index`.
+    pub fn put(self, index: u64, out: &mut Vec<u8>) {
+        match self {
+            Topics::None => {}
+            Topics::All => out.extend_from_slice(b"all/"),
+            Topics::Ring => {
+                let digits = [index / 100 % 10, index / 10 % 10, index % 10].map(|digit| b'0' + digit as u8);
+                out.extend_from_slice(b"ring");
+                out.extend_from_slice(&digits);
+                out.push(b'/');
+            }
+            Topics::Random(_) => {
+                let (a, b) = (mix(index), mix(index ^ (1 << 63)));
+                out.extend_from_slice(&a.to_le_bytes());
+                out.extend_from_slice(&b.to_le_bytes());
+                out.extend_from_slice(&(index as u32).to_le_bytes());
+            }
+        }
+    }
+
+    /// The topic of message `seq`.
+    pub fn of_message(self, seq: u64) -> u64 {
+        match self {
+            Topics::None | Topics::All => 0,
+            Topics::Ring => seq % RING,
+            Topics::Random(count) => mix(seq) % count,
+        }
+    }
+
+    /// The prefixes that connection `connection` subscribes to.
+    pub fn prefixes(self, connection: u64) -> Vec<Vec<u8>> {
+        let of = |index| {
+            let mut prefix = Vec::with_capacity(self.len());
+            self.put(index, &mut prefix);
+            prefix
+        };
+        match self {
+            Topics::None | Topics::All => vec![of(0)],
+            Topics::Ring => (0..WANTED_OF_RING).map(|i| of((connection + i * 97) % RING)).collect(),
+            Topics::Random(count) => (0..count).map(of).collect(),
+        }
+    }
+}
+
+/// What all messages of a run have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Bytes of each message.
+    pub size: usize,
+    /// What the messages are about.
+    pub topics: Topics,
+}
+
+impl Shape {
+    /// Appends message `seq`, of the topic that follows from it.
+    pub fn put(&self, seq: u64, out: &mut Vec<u8>) {
+        self.put_on(self.topics.of_message(seq), seq, out);
+    }
+
+    /// Appends a message of topic number `topic`.
+    pub fn put_on(&self, topic: u64, seq: u64, out: &mut Vec<u8>) {
+        let end = out.len() + self.size;
+        self.topics.put(topic, out);
+        out.extend_from_slice(&seq.to_le_bytes());
+        out.resize(end, seq as u8);
+    }
+
+    /// The sequence number in a message, or `None` where it is not one of this run.
+    pub fn seq(&self, message: &[u8]) -> Option<u64> {
+        let at = self.topics.len();
+        let bytes = message.get(at..at + 8)?;
+        (message.len() == self.size).then(|| u64::from_le_bytes(bytes.try_into().expect("8 bytes")))
+    }
+}
+
+/// A number that looks random and follows from `n` (splitmix64's finaliser).
+fn mix(n: u64) -> u64 {
+    let mut z = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

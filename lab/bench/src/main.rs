@@ -1,0 +1,40 @@
+//! The laboratory: one binary that is the runner (`run`) and each process that the runner starts (`pub`, `sub`, `drain`,
+//! `raw-writer`, `ping`, `pong`). Only the choice between them lives here.
+
+mod args;
+mod control;
+mod drivers;
+mod frame;
+mod measure;
+mod raw;
+mod roles;
+mod runner;
+
+use std::process::ExitCode;
+
+use args::Args;
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let role = words.next().unwrap_or_else(|| "run".to_owned());
+    let outcome = Args::parse(words).and_then(|args| match role.as_str() {
+        "run" => runner::run(&args),
+        "pub" => roles::publish(&args),
+        "sub" => roles::subscribe(&args),
+        "ping" => roles::ping(&args),
+        "pong" => roles::pong(&args),
+        "drain" => raw::drain::run(&args),
+        "raw-writer" => raw::writer::run(&args),
+        other => Err(format!("there is no role `{other}`").into()),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("bench {role}: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What anything here fails with: told to whoever started it, never handled.
+pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;

@@ -1,0 +1,197 @@
+//! The raw drain: any number of subscribers without a library, on one thread. It counts messages by their bytes, and
+//! looks at the sequence number of the first and the last one of each read, so that it costs next to nothing.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::{Duration, Instant};
+
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event as Ready, EventData, EventFlags};
+
+use super::wire;
+use crate::Outcome;
+use crate::args::Args;
+use crate::control::{Control, Event, tell};
+use crate::frame::{FIN, PROBE, Shape, Topics};
+use crate::measure::{Report, Stopwatch, end_after};
+
+const READ_BYTES: usize = 256 << 10;
+
+/// How often the clock is looked at while nothing comes.
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
+/// One subscriber.
+struct Peer {
+    stream: TcpStream,
+    /// The beginning of a message whose end has not come yet.
+    partial: Vec<u8>,
+    next: u64,
+    probed: bool,
+    finished: bool,
+}
+
+/// Connects `--peers` subscribers to `--port` and counts what comes until each has seen the end mark. With `--idle N` there
+/// are N more that subscribe and never read.
+pub fn run(args: &Args) -> Outcome {
+    end_after(Duration::from_secs_f64(args.or("limit", 60.0)?));
+    let shape = Shape { size: args.or("size", 64)?, topics: args.or("topics", Topics::None)? };
+    let (port, peers, idle): (u16, u64, u64) =
+        (args.need("port")?, args.or("peers", 1)?, args.or("idle", 0)?);
+    let control = Control::listen();
+    let idle = (0..idle).map(|_| connect_idle(port, &shape)).collect::<Outcome<Vec<_>>>()?;
+    let start = Instant::now();
+    let peers = (0..peers).map(|number| connect(port, &shape, number)).collect::<Outcome<Vec<_>>>()?;
+    let cut = Duration::from_secs_f64(args.or("cut", 30.0)?);
+    let report = Drain::new(shape, peers, cut)?
+        .run(|| tell(&Event::Ready { seconds: start.elapsed().as_secs_f64() }))?;
+    tell(&Event::Done(report));
+    // The connections stay until the runner has measured what they cost.
+    while !control.must_end() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    drop(idle);
+    Ok(())
+}
+
+fn connect(port: u16, shape: &Shape, number: u64) -> Outcome<Peer> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_nodelay(true)?;
+    let commands = wire::shake_hands(&mut stream, "SUB")?;
+    let mut out = Vec::new();
+    for prefix in shape.topics.prefixes(number) {
+        wire::put_subscribe(&prefix, commands, &mut out);
+    }
+    stream.write_all(&out)?;
+    stream.set_nonblocking(true)?;
+    Ok(Peer { stream, partial: Vec::new(), next: 0, probed: false, finished: false })
+}
+
+/// A subscriber that never reads, with as small a buffer as the system allows: ten thousand of them are a test of the
+/// publisher's memory, not of the kernel's.
+fn connect_idle(port: u16, shape: &Shape) -> Outcome<TcpStream> {
+    let stream = connect(port, shape, 0)?.stream;
+    rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 4096)?;
+    Ok(stream)
+}
+
+struct Drain {
+    shape: Shape,
+    peers: Vec<Peer>,
+    /// Bytes of one message with its header.
+    step: usize,
+    buffer: Vec<u8>,
+    watch: Option<Stopwatch>,
+    unprobed: usize,
+    unfinished: usize,
+    /// After so much time from the first message the run is over, whatever is still to come.
+    cut: Duration,
+    report: Report,
+}
+
+impl Drain {
+    fn new(shape: Shape, peers: Vec<Peer>, cut: Duration) -> Outcome<Drain> {
+        let step = wire::header_bytes(shape.size) + shape.size;
+        let (unprobed, unfinished) = (peers.len(), peers.len());
+        let buffer = vec![0; READ_BYTES + step];
+        let report = Report::default();
+        Ok(Drain { shape, peers, step, buffer, watch: None, unprobed, unfinished, cut, report })
+    }
+
+    fn run(mut self, ready: impl Fn()) -> Outcome<Report> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        for (number, peer) in self.peers.iter().enumerate() {
+            epoll::add(&epoll, &peer.stream, EventData::new_u64(number as u64), EventFlags::IN)?;
+        }
+        let mut events: Vec<Ready> = Vec::with_capacity(256);
+        while self.unfinished > 0 {
+            events.clear();
+            epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), Some(&LOOK))?;
+            for event in &events {
+                let was_unprobed = self.unprobed > 0;
+                self.read(event.data.u64() as usize)?;
+                if was_unprobed && self.unprobed == 0 {
+                    ready();
+                }
+            }
+            if let Some(watch) = self.watch.as_ref().filter(|watch| watch.elapsed() > self.cut) {
+                // What the publisher still has queued belongs to no rate: what came in this time does.
+                self.report.seconds = watch.elapsed().as_secs_f64();
+                break;
+            }
+        }
+        if !self.shape.topics.all_wanted() {
+            self.report.missing = 0;
+        }
+        if let Some(watch) = &self.watch {
+            self.report.cpu = watch.cpu();
+        }
+        Ok(self.report)
+    }
+
+    /// Reads once from a peer that has something.
+    fn read(&mut self, number: usize) -> Outcome {
+        let peer = &mut self.peers[number];
+        let carried = peer.partial.len();
+        self.buffer[..carried].copy_from_slice(&peer.partial);
+        let read = match peer.stream.read(&mut self.buffer[carried..carried + READ_BYTES]) {
+            Ok(0) => return Err("the publisher has closed a connection".into()),
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let filled = carried + read;
+        let whole = filled - filled % self.step;
+        peer.partial.clear();
+        peer.partial.extend_from_slice(&self.buffer[whole..filled]);
+        if whole > 0 {
+            self.count(number, whole)?;
+        }
+        Ok(())
+    }
+
+    /// Counts the whole messages at the front of the buffer.
+    fn count(&mut self, number: usize, whole: usize) -> Outcome {
+        let (peer, messages) = (&mut self.peers[number], &self.buffer[..whole]);
+        let seq_of = |message: &[u8]| {
+            let body = &message[wire::header_bytes(self.shape.size)..];
+            self.shape
+                .seq(body)
+                .ok_or_else(|| format!("a message is none of this run: {}", message.escape_ascii()))
+        };
+        let first = seq_of(&messages[..self.step])?;
+        let last = seq_of(&messages[whole - self.step..])?;
+        if first < PROBE && last < PROBE {
+            if self.watch.is_none() {
+                self.watch = Some(Stopwatch::start());
+            }
+            let count = (whole / self.step) as u64;
+            self.report.messages += count;
+            assert!(first >= peer.next && last - first >= count - 1, "messages came out of order");
+            self.report.missing += first - peer.next + (last - first - (count - 1));
+            peer.next = last + 1;
+            return Ok(());
+        }
+        // Where the run begins and ends, marks and messages are mixed.
+        for message in messages.chunks_exact(self.step) {
+            match seq_of(message)? {
+                PROBE => self.unprobed -= usize::from(!std::mem::replace(&mut peer.probed, true)),
+                FIN => {
+                    if !std::mem::replace(&mut peer.finished, true) {
+                        self.unfinished -= 1;
+                        self.report.seconds =
+                            self.watch.as_ref().map_or(0.0, |watch| watch.elapsed().as_secs_f64());
+                    }
+                }
+                seq => {
+                    if self.watch.is_none() {
+                        self.watch = Some(Stopwatch::start());
+                    }
+                    self.report.messages += 1;
+                    self.report.missing += seq - peer.next;
+                    peer.next = seq + 1;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,75 @@
+//! As much of ZMTP 3.1 (RFC 37) as two programs need that trust each other: greeting, READY, SUBSCRIBE, frame headers.
+//! Everything here blocks and panics on what it does not expect; it never meets a stranger.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+
+/// Bytes of a greeting.
+const GREETING_BYTES: usize = 64;
+const COMMAND: u8 = 4;
+const LONG: u8 = 2;
+
+/// Makes the connection one of a peer of this socket type. Yields whether the other takes SUBSCRIBE commands.
+pub fn shake_hands(stream: &mut TcpStream, socket_type: &str) -> io::Result<bool> {
+    let mut greeting = [0; GREETING_BYTES];
+    greeting[0] = 0xff;
+    greeting[8] = 1;
+    greeting[9] = 0x7f;
+    greeting[10] = 3;
+    greeting[11] = 1;
+    greeting[12..16].copy_from_slice(b"NULL");
+    stream.write_all(&greeting)?;
+    let mut theirs = [0; GREETING_BYTES];
+    stream.read_exact(&mut theirs)?;
+
+    let mut ready = b"\x05READY\x0bSocket-Type\0\0\0".to_vec();
+    ready.push(u8::try_from(socket_type.len()).expect("a type's name is short"));
+    ready.extend_from_slice(socket_type.as_bytes());
+    let mut out = vec![COMMAND, u8::try_from(ready.len()).expect("READY is short")];
+    out.append(&mut ready);
+    stream.write_all(&out)?;
+    let (_, body) = read_frame(stream)?;
+    assert!(body.starts_with(b"\x05READY"), "the peer answered {}", body.escape_ascii());
+    Ok(theirs[10] > 3 || (theirs[10] == 3 && theirs[11] >= 1))
+}
+
+/// Reads one frame: whether it is a command, and its body.
+pub fn read_frame(stream: &mut TcpStream) -> io::Result<(bool, Vec<u8>)> {
+    let mut head = [0; 2];
+    stream.read_exact(&mut head)?;
+    let mut length = u64::from(head[1]);
+    if head[0] & LONG != 0 {
+        let mut rest = [0; 7];
+        stream.read_exact(&mut rest)?;
+        length = rest.iter().fold(length, |length, &byte| length << 8 | u64::from(byte));
+    }
+    let mut body = vec![0; usize::try_from(length).expect("a frame fits the memory")];
+    stream.read_exact(&mut body)?;
+    Ok((head[0] & COMMAND != 0, body))
+}
+
+/// Appends what subscribes to a prefix: a command for a peer that takes it, otherwise a message.
+pub fn put_subscribe(prefix: &[u8], commands: bool, out: &mut Vec<u8>) {
+    let name: &[u8] = if commands { b"\x09SUBSCRIBE" } else { b"\x01" };
+    put_header(name.len() + prefix.len(), out);
+    let at = out.len() - header_bytes(name.len() + prefix.len());
+    out[at] |= if commands { COMMAND } else { 0 };
+    out.extend_from_slice(name);
+    out.extend_from_slice(prefix);
+}
+
+/// Appends the header of a message of one frame.
+pub fn put_header(length: usize, out: &mut Vec<u8>) {
+    match u8::try_from(length) {
+        Ok(short) => out.extend_from_slice(&[0, short]),
+        Err(_) => {
+            out.push(LONG);
+            out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+}
+
+/// Bytes of the header of a frame of this length.
+pub fn header_bytes(length: usize) -> usize {
+    if length > 255 { 9 } else { 2 }
+}

@@ -1,0 +1,48 @@
+//! A publisher's run: probes until the subscribers have said that they are there, then messages as fast as they go,
+//! then end marks until the runner says that all have seen them.
+
+use std::time::Duration;
+
+use super::Job;
+use crate::Outcome;
+use crate::control::{Control, Event, tell};
+use crate::drivers::Publisher;
+use crate::frame::{FIN, PROBE};
+use crate::measure::{Report, Stopwatch};
+
+/// The clock is looked at once per so many messages.
+const MESSAGES_PER_LOOK: u64 = 64;
+
+pub(super) async fn run<P: Publisher>(job: &Job) -> Outcome {
+    let control = Control::listen();
+    let (mut publisher, port) = P::bind(job.setup).await?;
+    tell(&Event::Bound { port });
+    while !control.may_go() {
+        mark(&mut publisher, job, PROBE).await?;
+    }
+
+    let watch = Stopwatch::start();
+    let mut seq = 0;
+    let mut seconds = 0.0;
+    while watch.elapsed() < job.run {
+        for _ in 0..MESSAGES_PER_LOOK {
+            publisher.send(&job.shape, job.shape.topics.of_message(seq), seq).await?;
+            seq += 1;
+        }
+        seconds = watch.elapsed().as_secs_f64();
+    }
+    while !control.must_end() {
+        mark(&mut publisher, job, FIN).await?;
+    }
+    let (messages, cpu, refused) = (seq, watch.cpu(), publisher.refused());
+    tell(&Event::Done(Report { messages, seconds, cpu, refused, ..Report::default() }));
+    Ok(())
+}
+
+async fn mark<P: Publisher>(publisher: &mut P, job: &Job, seq: u64) -> Outcome {
+    for topic in job.shape.topics.edges() {
+        publisher.send(&job.shape, topic, seq).await?;
+    }
+    std::thread::sleep(Duration::from_millis(5));
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! One process of a run: started from this very binary, listened to with a deadline, ended at the latest when dropped.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use crate::Outcome;
+use crate::control::Event;
+use crate::measure::Report;
+
+/// A process that plays a role.
+pub struct Process {
+    name: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    events: Receiver<Event>,
+}
+
+impl Process {
+    /// Starts a role with these options.
+    pub fn start(role: &str, options: &[String]) -> Outcome<Process> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg(role)
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().expect("piped");
+        let (heard, events) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                // What else a library prints is none of ours.
+                if let Ok(event) = serde_json::from_str(&line) {
+                    let _ = heard.send(event);
+                }
+            }
+        });
+        Ok(Process { name: format!("{role} {}", options.join(" ")), child, stdin, events })
+    }
+
+    /// The number by which the system knows it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The port that it listens on.
+    pub fn bound(&mut self) -> Outcome<u16> {
+        match self.next(Duration::from_secs(10))? {
+            Event::Bound { port } => Ok(port),
+            other => Err(format!("{}: {other:?} instead of a port", self.name).into()),
+        }
+    }
+
+    /// How long it took until its subscriptions were in force.
+    pub fn ready(&mut self, limit: Duration) -> Outcome<f64> {
+        match self.next(limit)? {
+            Event::Ready { seconds } => Ok(seconds),
+            other => Err(format!("{}: {other:?} before it was ready", self.name).into()),
+        }
+    }
+
+    /// What it measured.
+    pub fn done(&mut self, limit: Duration) -> Outcome<Report> {
+        match self.next(limit)? {
+            Event::Done(report) => Ok(report),
+            other => Err(format!("{}: {other:?} instead of a report", self.name).into()),
+        }
+    }
+
+    /// Says a word to it.
+    pub fn say(&mut self, word: &str) -> Outcome {
+        let stdin = self.stdin.as_mut().ok_or("nothing can be said after the end")?;
+        Ok(writeln!(stdin, "{word}").and_then(|()| stdin.flush())?)
+    }
+
+    /// Ends its standard input, which ends its run.
+    pub fn end(&mut self) {
+        self.stdin = None;
+    }
+
+    fn next(&mut self, limit: Duration) -> Outcome<Event> {
+        match self.events.recv_timeout(limit) {
+            Ok(event) => Ok(event),
+            Err(RecvTimeoutError::Timeout) => Err(format!("{}: silent for {limit:?}", self.name).into()),
+            Err(RecvTimeoutError::Disconnected) => {
+                let mut last = String::new();
+                if let Some(stderr) = self.child.stderr.take() {
+                    last = BufReader::new(stderr)
+                        .lines()
+                        .map_while(Result::ok)
+                        .take(3)
+                        .collect::<Vec<_>>()
+                        .join(" | ");
+                }
+                Err(format!("{}: it ended: {last}", self.name).into())
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.stdin = None;
+        for _ in 0..100 {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Resident memory of a process, in bytes.
+pub fn resident_bytes(id: u32) -> Outcome<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kib * 1024.0)
+}
+
+/// Processor time that a process has taken so far, in seconds.
+pub fn cpu_seconds(id: u32) -> Outcome<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: Vec<f64> =
+        after_name.split_whitespace().skip(11).take(2).filter_map(|word| word.parse().ok()).collect();
+    Ok(ticks.iter().sum::<f64>() / rustix::param::clock_ticks_per_second() as f64)
+}

@@ -1,0 +1,147 @@
+//! One run of one case by one implementation: which processes, in which order, and what comes out.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::cases::{Aim, Case, Side};
+use super::child::{Process, cpu_seconds, resident_bytes};
+use crate::Outcome;
+use crate::frame::Topics;
+use crate::measure::Report;
+
+/// An implementation with its setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Player {
+    pub name: &'static str,
+    pub threads: usize,
+}
+
+/// What a run brought: figures by their names. The first in a case's list decides which setting is best.
+pub type Figures = BTreeMap<&'static str, f64>;
+
+/// A run that is not done by then has failed.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Runs a case.
+pub fn run(case: &Case, player: &Player, seconds: f64) -> Outcome<Figures> {
+    match case.aim {
+        Aim::RoundTrip => round_trips(case, player, seconds),
+        _ => stream(case, player, seconds),
+    }
+}
+
+fn options(case: &Case, player: &Player, seconds: f64) -> Vec<String> {
+    let topics = match case.topics {
+        Topics::None => "none".to_owned(),
+        Topics::All => "all".to_owned(),
+        Topics::Ring => "ring".to_owned(),
+        Topics::Random(count) => format!("random:{count}"),
+    };
+    let mut options: Vec<String> = Vec::new();
+    let mut add = |name: &str, value: String| options.extend([format!("--{name}"), value]);
+    add("impl", player.name.to_owned());
+    add("threads", player.threads.to_string());
+    add("size", case.size.to_string());
+    add("topics", topics);
+    add("seconds", seconds.to_string());
+    add("cut", (seconds + 2.0).to_string());
+    add("peers", case.peers.to_string());
+    add("idle", case.idle.to_string());
+    if case.may_drop {
+        options.push("--drop".to_owned());
+    }
+    options
+}
+
+fn stream(case: &Case, player: &Player, seconds: f64) -> Outcome<Figures> {
+    let options = options(case, player, seconds);
+    let role = |side, ours, raw| if side == Side::Raw || player.name == "raw" { raw } else { ours };
+    let mut publisher = Process::start(role(case.publisher, "pub", "raw-writer"), &options)?;
+    let port = publisher.bound()?;
+    let empty = resident_bytes(publisher.id())?;
+
+    let mut options = options;
+    options.extend(["--port".to_owned(), port.to_string()]);
+    let mut subscriber = Process::start(role(case.subscriber, "sub", "drain"), &options)?;
+    let ready = subscriber.ready(LIMIT)?;
+    // What a handshake leaves behind is settled before memory and time are looked at.
+    std::thread::sleep(Duration::from_millis(if case.aim == Aim::Rate { 20 } else { 200 }));
+    let full = resident_bytes(publisher.id())?;
+
+    publisher.say("go")?;
+    let received = subscriber.done(LIMIT)?;
+    let mut figures = Figures::new();
+    match case.aim {
+        Aim::Prefixes => {
+            figures.insert("s until in force", ready);
+            figures.insert("bytes per prefix", (full - empty) / case.topics.count() as f64);
+            subscriber.end();
+            figures.insert("s until dropped", busy(publisher.id())?);
+        }
+        Aim::Peers => {
+            figures.insert("KiB per peer", (full - empty) / case.peers as f64 / 1024.0);
+        }
+        Aim::SlowPeers => {
+            figures.insert("MiB of the publisher", resident_bytes(publisher.id())? / f64::from(1 << 20));
+        }
+        Aim::Rate | Aim::RoundTrip => {}
+    }
+    publisher.end();
+    let sent = publisher.done(Duration::from_secs(3)).ok();
+    rates(case, &received, sent.as_ref(), &mut figures)?;
+    Ok(figures)
+}
+
+/// How long a process goes on working.
+fn busy(id: u32) -> Outcome<f64> {
+    const LOOK: Duration = Duration::from_millis(50);
+    let (start, mut last, mut quiet) = (Instant::now(), cpu_seconds(id)?, 0);
+    let mut until = Duration::ZERO;
+    while quiet < 6 && start.elapsed() < LIMIT {
+        std::thread::sleep(LOOK);
+        let now = cpu_seconds(id)?;
+        if now - last > LOOK.as_secs_f64() * 0.5 {
+            (until, quiet) = (start.elapsed(), 0);
+        } else {
+            quiet += 1;
+        }
+        last = now;
+    }
+    Ok(until.as_secs_f64())
+}
+
+fn rates(case: &Case, received: &Report, sent: Option<&Report>, figures: &mut Figures) -> Outcome {
+    if received.messages == 0 || received.seconds <= 0.0 {
+        return Err("nothing was received".into());
+    }
+    let deliveries = received.messages as f64;
+    figures.insert("per second", deliveries / received.seconds);
+    figures.insert("subscriber ns each", received.cpu * 1e9 / deliveries);
+    figures.insert("missing", received.missing as f64);
+    if let Some(sent) = sent {
+        figures.insert("publisher ns each", sent.cpu * 1e9 / deliveries);
+        figures.insert("refused", sent.refused as f64);
+        figures.insert("unaccounted", (sent.messages * case.deliveries()) as f64 - deliveries);
+    }
+    Ok(())
+}
+
+fn round_trips(case: &Case, player: &Player, seconds: f64) -> Outcome<Figures> {
+    let mut options = options(case, player, seconds);
+    options.extend(["--count".to_owned(), ((20_000.0 * seconds) as u64).to_string()]);
+    let mut pong = Process::start("pong", &options)?;
+    let mut ping = Process::start("ping", &options)?;
+    let (pong_port, ping_port) = (pong.bound()?, ping.bound()?);
+    pong.say(&format!("port {ping_port}"))?;
+    ping.say(&format!("port {pong_port}"))?;
+    ping.ready(LIMIT)?;
+    pong.ready(LIMIT)?;
+    ping.say("go")?;
+    pong.say("go")?;
+    let micros = ping.done(LIMIT)?.micros;
+    let at = |share: f64| micros[((micros.len() - 1) as f64 * share) as usize];
+    if micros.is_empty() {
+        return Err("there was no round trip".into());
+    }
+    Ok(Figures::from([("us p50", at(0.5)), ("us p99", at(0.99)), ("us p99.9", at(0.999))]))
+}

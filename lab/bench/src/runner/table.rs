@@ -1,0 +1,133 @@
+//! The table: a line per case and figure, a column per implementation, and how we stand. Text that is Markdown too.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::cases::IMPLEMENTATIONS;
+use super::{Row, same_case};
+
+/// The figures of the table, and whether more of them is better.
+const FIGURES: [(&str, bool); 12] = [
+    ("per second", true),
+    ("publisher ns each", false),
+    ("subscriber ns each", false),
+    ("us p50", false),
+    ("us p99", false),
+    ("us p99.9", false),
+    ("s until in force", false),
+    ("bytes per prefix", false),
+    ("s until dropped", false),
+    ("KiB per peer", false),
+    ("MiB of the publisher", false),
+    ("missing", false),
+];
+
+/// Median, least and most of the repetitions.
+#[derive(Clone, Copy, Debug)]
+pub struct Spread {
+    pub median: f64,
+    pub min: f64,
+    pub max: f64,
+}
+
+/// What one line of the table shows.
+pub struct Line {
+    pub label: String,
+    pub figure: &'static str,
+    pub more_is_better: bool,
+    pub cells: BTreeMap<&'static str, Spread>,
+}
+
+/// The lines of all cases; a figure that nobody has is left out.
+pub fn lines(rows: &[Row]) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for (at, row) in rows.iter().enumerate() {
+        if at > 0 && same_case(&rows[at - 1].case, &row.case) {
+            continue;
+        }
+        for (figure, more_is_better) in FIGURES {
+            let of_case = rows.iter().filter(|other| same_case(&other.case, &row.case));
+            let cells: BTreeMap<_, _> =
+                of_case.filter_map(|other| Some((other.player.name, spread(other, figure)?))).collect();
+            let silent = figure == "missing" && cells.values().all(|spread| spread.max == 0.0);
+            if !cells.is_empty() && !silent {
+                let label = format!("{} {}", row.case.workload, row.case.name);
+                lines.push(Line { label, figure, more_is_better, cells });
+            }
+        }
+    }
+    lines
+}
+
+fn spread(row: &Row, figure: &str) -> Option<Spread> {
+    let mut values: Vec<f64> = row.runs.iter().filter_map(|run| run.get(figure).copied()).collect();
+    values.sort_by(f64::total_cmp);
+    let (min, max) = (*values.first()?, *values.last()?);
+    Some(Spread { median: values[values.len() / 2], min, max })
+}
+
+impl Line {
+    /// How many times better we are than `rival`; above 1 is in our favour.
+    pub fn ratio(&self, rival: &str) -> Option<f64> {
+        let (ours, theirs) = (self.cells.get("oncue")?.median, self.cells.get(rival)?.median);
+        Some(if self.more_is_better { ours / theirs } else { theirs / ours })
+    }
+
+    /// How many times better we are than the best of all rivals.
+    pub fn ratio_to_best(&self) -> Option<f64> {
+        let rivals = IMPLEMENTATIONS.iter().filter(|name| !name.starts_with("oncue") && **name != "raw");
+        rivals.filter_map(|rival| self.ratio(rival)).min_by(f64::total_cmp)
+    }
+}
+
+/// The table, and below it who failed and with which setting everybody ran.
+pub fn render(rows: &[Row]) -> String {
+    let mut out = String::new();
+    let used: Vec<&str> =
+        IMPLEMENTATIONS.into_iter().filter(|name| rows.iter().any(|row| row.player.name == *name)).collect();
+    let _ = writeln!(out, "| case | figure | {} | x best rival | x libzmq |", used.join(" | "));
+    let _ = writeln!(out, "|---|---|{}---|---|", "---|".repeat(used.len()));
+    for line in lines(rows).iter().filter(|line| line.figure != "missing") {
+        let cells: Vec<String> = used.iter().map(|name| cell(line.cells.get(name))).collect();
+        let ratio = |ratio: Option<f64>| ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
+        let (best, libzmq) = (ratio(line.ratio_to_best()), ratio(line.ratio("libzmq")));
+        let _ =
+            writeln!(out, "| {} | {} | {} | {best} | {libzmq} |", line.label, line.figure, cells.join(" | "));
+    }
+    let _ = writeln!(out);
+    for row in rows {
+        let of = || format!("{} {}, {}", row.case.workload, row.case.name, row.player.name);
+        if let Some(why) = &row.failed {
+            let _ = writeln!(out, "- {}: failed: {why}", of());
+        }
+        let unaccounted = spread(row, "unaccounted").map_or(0.0, |spread| spread.max);
+        if unaccounted != 0.0 && !row.case.may_drop {
+            let _ =
+                writeln!(out, "- {}: {} of what was sent did not arrive in time", of(), short(unaccounted));
+        }
+    }
+    out
+}
+
+fn cell(spread: Option<&Spread>) -> String {
+    match spread {
+        None => "-".to_owned(),
+        Some(Spread { median, min, max }) if min == max => short(*median),
+        Some(Spread { median, min, max }) => format!("{} ({}-{})", short(*median), short(*min), short(*max)),
+    }
+}
+
+/// A number with three digits that matter.
+pub fn short(value: f64) -> String {
+    let (value, unit) = match value.abs() {
+        big if big >= 1e6 => (value / 1e6, " M"),
+        big if big >= 1e4 => (value / 1e3, " k"),
+        _ => (value, ""),
+    };
+    let decimals = match value.abs() {
+        big if big >= 100.0 => 0,
+        big if big >= 10.0 => 1,
+        _ => 2,
+    };
+    format!("{value:.decimals$}{unit}")
+}
