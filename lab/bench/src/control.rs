@@ -18,6 +18,8 @@ pub enum Event {
         /// On 127.0.0.1.
         port: u16,
     },
+    /// Its connections are made. Probes before that would fill buffers that nobody empties yet.
+    Connected,
     /// All that it subscribed to is in force.
     Ready {
         /// Since it began to subscribe.
@@ -36,10 +38,12 @@ pub fn tell(event: &Event) {
 }
 
 const WAIT: u8 = 0;
-const GO: u8 = 1;
-const END: u8 = 2;
+const PROBE: u8 = 1;
+const GO: u8 = 2;
+const END: u8 = 3;
 
-/// What the runner has said so far: `port N` where a role needs one later, `go`, then the end of standard input.
+/// What the runner has said so far: `port N` where a role needs one later, `probe`, `go`, then the end of standard
+/// input.
 #[derive(Clone)]
 pub struct Control(Arc<Heard>);
 
@@ -60,6 +64,7 @@ impl Control {
                     Some(port) => {
                         heard.port.store(port.expect("the runner sends a number"), Ordering::Relaxed)
                     }
+                    None if line == "probe" => heard.state.store(PROBE, Ordering::Relaxed),
                     None => heard.state.store(GO, Ordering::Relaxed),
                 }
             }
@@ -68,9 +73,14 @@ impl Control {
         control
     }
 
+    /// Probes may be sent.
+    pub fn may_probe(&self) -> bool {
+        self.0.state.load(Ordering::Relaxed) >= PROBE
+    }
+
     /// The run may begin.
     pub fn may_go(&self) -> bool {
-        self.0.state.load(Ordering::Relaxed) != WAIT
+        self.0.state.load(Ordering::Relaxed) >= GO
     }
 
     /// The run must end.

@@ -22,8 +22,7 @@ pub struct OmqPub {
 impl Publisher for OmqPub {
     async fn bind(setup: Setup) -> Outcome<(OmqPub, u16)> {
         let context = context(setup);
-        let mut options = Options::default();
-        options.xpub_nodrop = !setup.may_drop;
+        let options = Options { xpub_nodrop: !setup.may_drop, ..Options::default() };
         let socket = context.blocking_socket(SocketType::Pub, options);
         let bound = socket.bind("tcp://127.0.0.1:0")?;
         let port = port_of(&bound.to_string())?;

@@ -39,8 +39,11 @@ pub fn run(args: &Args) -> Outcome {
         (args.need("port")?, args.or("peers", 1)?, args.or("idle", 0)?);
     let control = Control::listen();
     let idle = (0..idle).map(|_| connect_idle(port, &shape)).collect::<Outcome<Vec<_>>>()?;
+    let peers = (0..peers).map(|_| connect(port)).collect::<Outcome<Vec<_>>>()?;
+    tell(&Event::Connected);
     let start = Instant::now();
-    let peers = (0..peers).map(|number| connect(port, &shape, number)).collect::<Outcome<Vec<_>>>()?;
+    let peers = (0..).zip(peers).map(|(number, (stream, commands))| subscribe(stream, commands, &shape, number));
+    let peers = peers.collect::<Outcome<Vec<_>>>()?;
     let cut = Duration::from_secs_f64(args.or("cut", 30.0)?);
     let report = Drain::new(shape, peers, cut)?
         .run(|| tell(&Event::Ready { seconds: start.elapsed().as_secs_f64() }))?;
@@ -53,10 +56,15 @@ pub fn run(args: &Args) -> Outcome {
     Ok(())
 }
 
-fn connect(port: u16, shape: &Shape, number: u64) -> Outcome<Peer> {
+/// A connection, and whether its publisher takes SUBSCRIBE commands.
+fn connect(port: u16) -> Outcome<(TcpStream, bool)> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_nodelay(true)?;
     let commands = wire::shake_hands(&mut stream, "SUB")?;
+    Ok((stream, commands))
+}
+
+fn subscribe(mut stream: TcpStream, commands: bool, shape: &Shape, number: u64) -> Outcome<Peer> {
     let mut out = Vec::new();
     for prefix in shape.topics.prefixes(number) {
         wire::put_subscribe(&prefix, commands, &mut out);
@@ -69,7 +77,8 @@ fn connect(port: u16, shape: &Shape, number: u64) -> Outcome<Peer> {
 /// A subscriber that never reads, with as small a buffer as the system allows: ten thousand of them are a test of the
 /// publisher's memory, not of the kernel's.
 fn connect_idle(port: u16, shape: &Shape) -> Outcome<TcpStream> {
-    let stream = connect(port, shape, 0)?.stream;
+    let (stream, commands) = connect(port)?;
+    let stream = subscribe(stream, commands, shape, 0)?.stream;
     rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 4096)?;
     Ok(stream)
 }

@@ -25,7 +25,10 @@ pub fn run(args: &Args) -> Outcome {
     tell(&Event::Bound { port: listener.local_addr()?.port() });
     let peers: usize = args.or("peers", 1)?;
     let mut peers = (0..peers).map(|_| accept(&listener)).collect::<Outcome<Vec<_>>>()?;
-
+    // Nobody subscribes before all are connected; what they want is known, and what else they send is ignored.
+    for peer in &mut peers {
+        wire::read_frame(peer)?;
+    }
     let probe = encode(&shape, PROBE);
     peers.iter_mut().try_for_each(|peer| peer.write_all(&probe))?;
     while !control.may_go() {
@@ -54,12 +57,11 @@ pub fn run(args: &Args) -> Outcome {
     Ok(())
 }
 
-/// Takes one connection up to its first subscription, and ignores what else it sends.
+/// Takes one connection up to the end of its handshake.
 fn accept(listener: &TcpListener) -> Outcome<TcpStream> {
     let (mut stream, _) = listener.accept()?;
     stream.set_nodelay(true)?;
     wire::shake_hands(&mut stream, "PUB")?;
-    wire::read_frame(&mut stream)?;
     Ok(stream)
 }
 

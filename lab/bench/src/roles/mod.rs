@@ -24,6 +24,7 @@ struct Job {
     shape: Shape,
     run: Duration,
     port: u16,
+    peers: u64,
 }
 
 impl Job {
@@ -36,7 +37,7 @@ impl Job {
         };
         let shape = Shape { size: args.or("size", 64)?, topics: args.or("topics", Topics::None)? };
         let run = Duration::from_secs_f64(args.or("seconds", 1.0)?);
-        Ok(Job { setup, shape, run, port: args.or("port", 0)? })
+        Ok(Job { setup, shape, run, port: args.or("port", 0)?, peers: args.or("peers", 1)? })
     }
 }
 

@@ -17,6 +17,9 @@ pub(super) async fn run<P: Publisher>(job: &Job) -> Outcome {
     let control = Control::listen();
     let (mut publisher, port) = P::bind(job.setup).await?;
     tell(&Event::Bound { port });
+    while !control.may_probe() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     while !control.may_go() {
         mark(&mut publisher, job, PROBE).await?;
     }
@@ -43,6 +46,7 @@ async fn mark<P: Publisher>(publisher: &mut P, job: &Job, seq: u64) -> Outcome {
     for topic in job.shape.topics.edges() {
         publisher.send(&job.shape, topic, seq).await?;
     }
-    std::thread::sleep(Duration::from_millis(5));
+    // A mark to thousands of peers is work that must not fill the time.
+    std::thread::sleep(Duration::from_millis(5) + Duration::from_micros(20 * job.peers));
     Ok(())
 }

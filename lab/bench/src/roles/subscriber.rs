@@ -11,6 +11,7 @@ use crate::measure::Tally;
 pub(super) async fn run<S: Subscriber>(job: &Job) -> Outcome {
     let start = Instant::now();
     let mut subscriber = S::connect(job.setup, job.port, &job.shape.topics.prefixes(0)).await?;
+    tell(&Event::Connected);
     let mut tally = Tally::new(job.shape);
     while !tally.is_finished() {
         let count = |message: &[u8]| {

@@ -38,7 +38,7 @@ impl Process {
                 }
             }
         });
-        Ok(Process { name: format!("{role} {}", options.join(" ")), child, stdin, events })
+        Ok(Process { name: format!("the process `{role}`"), child, stdin, events })
     }
 
     /// The number by which the system knows it.
@@ -48,25 +48,33 @@ impl Process {
 
     /// The port that it listens on.
     pub fn bound(&mut self) -> Outcome<u16> {
-        match self.next(Duration::from_secs(10))? {
+        match self.next("a port", Duration::from_secs(10))? {
             Event::Bound { port } => Ok(port),
-            other => Err(format!("{}: {other:?} instead of a port", self.name).into()),
+            other => self.unexpected(&other),
+        }
+    }
+
+    /// Waits until it has made its connections.
+    pub fn connected(&mut self, limit: Duration) -> Outcome {
+        match self.next("connection", limit)? {
+            Event::Connected => Ok(()),
+            other => self.unexpected(&other),
         }
     }
 
     /// How long it took until its subscriptions were in force.
     pub fn ready(&mut self, limit: Duration) -> Outcome<f64> {
-        match self.next(limit)? {
+        match self.next("sign of a subscription in force", limit)? {
             Event::Ready { seconds } => Ok(seconds),
-            other => Err(format!("{}: {other:?} before it was ready", self.name).into()),
+            other => self.unexpected(&other),
         }
     }
 
     /// What it measured.
     pub fn done(&mut self, limit: Duration) -> Outcome<Report> {
-        match self.next(limit)? {
+        match self.next("report", limit)? {
             Event::Done(report) => Ok(report),
-            other => Err(format!("{}: {other:?} instead of a report", self.name).into()),
+            other => self.unexpected(&other),
         }
     }
 
@@ -81,10 +89,14 @@ impl Process {
         self.stdin = None;
     }
 
-    fn next(&mut self, limit: Duration) -> Outcome<Event> {
+    fn unexpected<T>(&self, event: &Event) -> Outcome<T> {
+        Err(format!("{} was not expected to say {event:?}", self.name).into())
+    }
+
+    fn next(&mut self, awaited: &str, limit: Duration) -> Outcome<Event> {
         match self.events.recv_timeout(limit) {
             Ok(event) => Ok(event),
-            Err(RecvTimeoutError::Timeout) => Err(format!("{}: silent for {limit:?}", self.name).into()),
+            Err(RecvTimeoutError::Timeout) => Err(format!("no {awaited} from {} within {limit:?}", self.name).into()),
             Err(RecvTimeoutError::Disconnected) => {
                 let mut last = String::new();
                 if let Some(stderr) = self.child.stderr.take() {
@@ -95,7 +107,7 @@ impl Process {
                         .collect::<Vec<_>>()
                         .join(" | ");
                 }
-                Err(format!("{}: it ended: {last}", self.name).into())
+                Err(format!("{} ended: {last}", self.name).into())
             }
         }
     }

@@ -63,6 +63,8 @@ fn stream(case: &Case, player: &Player, seconds: f64) -> Outcome<Figures> {
     let mut options = options;
     options.extend(["--port".to_owned(), port.to_string()]);
     let mut subscriber = Process::start(role(case.subscriber, "sub", "drain"), &options)?;
+    subscriber.connected(LIMIT)?;
+    publisher.say("probe")?;
     let ready = subscriber.ready(LIMIT)?;
     // What a handshake leaves behind is settled before memory and time are looked at.
     std::thread::sleep(Duration::from_millis(if case.aim == Aim::Rate { 20 } else { 200 }));
