@@ -1,5 +1,6 @@
 //! Every chore of the repository: `cargo xtask --help` lists them. Only the choice between the chores lives here.
 
+mod bench;
 mod fuzz;
 mod interop;
 #[cfg(test)]
@@ -23,6 +24,8 @@ Chores:
   interop [FILTER]                The tests against foreign peers alone (needs python3; makes target/venv)
   sim [--seed N | --seeds N]      Replay one simulated seed, or run N of them  [--release]
   fuzz [TARGET] [--seconds N]     Fuzz one target, or each in turn, for N seconds (default 60)
+  bench [--quick] [--only W1,..]  The laboratory: this library and its rivals, measured side by side  [--case TEXT]
+                                  [--impl NAME,..] [--reps N] [--seconds S] [--save | --no-save]
 
 Options:
   -h, --help                      Show this help
@@ -32,6 +35,7 @@ Examples:
   cargo xtask interop reconnect
   cargo xtask sim --seed 4711
   cargo xtask fuzz handshake --seconds 300
+  cargo xtask bench --quick --only W2
 ";
 
 fn main() -> ExitCode {
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         "interop" => interop::run(&args),
         "sim" => sim::run(&args),
         "fuzz" => fuzz::run(&args),
+        "bench" => bench::run(&args),
         other => Err(Trouble::Usage(format!("there is no chore `{other}`"))),
     };
     match outcome {

@@ -9,7 +9,7 @@ use crate::Outcome;
 pub struct Args(BTreeMap<String, String>);
 
 /// Options that take no value.
-const FLAGS: [&str; 4] = ["quick", "drop", "raw", "no-save"];
+const FLAGS: [&str; 4] = ["quick", "drop", "save", "no-save"];
 
 impl Args {
     /// Reads the words after the role.

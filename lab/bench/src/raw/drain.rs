@@ -2,11 +2,12 @@
 //! looks at the sequence number of the first and the last one of each read, so that it costs next to nothing.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event as Ready, EventData, EventFlags};
+use socket2::{Domain, Socket, Type};
 
 use super::wire;
 use crate::Outcome;
@@ -42,7 +43,8 @@ pub fn run(args: &Args) -> Outcome {
     let peers = (0..peers).map(|_| connect(port)).collect::<Outcome<Vec<_>>>()?;
     tell(&Event::Connected);
     let start = Instant::now();
-    let peers = (0..).zip(peers).map(|(number, (stream, commands))| subscribe(stream, commands, &shape, number));
+    let peers =
+        (0..).zip(peers).map(|(number, (stream, commands))| subscribe(stream, commands, &shape, number));
     let peers = peers.collect::<Outcome<Vec<_>>>()?;
     let cut = Duration::from_secs_f64(args.or("cut", 30.0)?);
     let report = Drain::new(shape, peers, cut)?
@@ -77,10 +79,14 @@ fn subscribe(mut stream: TcpStream, commands: bool, shape: &Shape, number: u64) 
 /// A subscriber that never reads, with as small a buffer as the system allows: ten thousand of them are a test of the
 /// publisher's memory, not of the kernel's.
 fn connect_idle(port: u16, shape: &Shape) -> Outcome<TcpStream> {
-    let (stream, commands) = connect(port)?;
-    let stream = subscribe(stream, commands, shape, 0)?.stream;
-    rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 4096)?;
-    Ok(stream)
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_recv_buffer_size(4096)?;
+    // The kernel sizes a sender's buffer by the segments that the receiver takes: megabytes where they are large.
+    socket.set_tcp_mss(536)?;
+    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+    let mut stream = TcpStream::from(socket);
+    let commands = wire::shake_hands(&mut stream, "SUB")?;
+    Ok(subscribe(stream, commands, shape, 0)?.stream)
 }
 
 struct Drain {

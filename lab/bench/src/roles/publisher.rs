@@ -24,6 +24,13 @@ pub(super) async fn run<P: Publisher>(job: &Job) -> Outcome {
         mark(&mut publisher, job, PROBE).await?;
     }
 
+    for number in 0..job.fill {
+        publisher.send(&job.shape, 0, PROBE).await?;
+        if number % 100 == 99 {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     let watch = Stopwatch::start();
     let mut seq = 0;
     let mut seconds = 0.0;

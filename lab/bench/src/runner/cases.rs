@@ -26,6 +26,13 @@ pub enum Aim {
     SlowPeers,
 }
 
+impl Aim {
+    /// Whether it takes a great many of something.
+    pub fn is_of_scale(self) -> bool {
+        matches!(self, Aim::Prefixes | Aim::Peers | Aim::SlowPeers)
+    }
+}
+
 /// One thing that is measured.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -81,7 +88,6 @@ impl Case {
                     || (self.workload == "W2" && self.topics == Topics::None)
                     || (self.workload == "W3" && self.publisher == Side::Measured)
             }
-            // Neither can take prefixes that are no text, nor match a million of them in this time.
             _ => true,
         }
     }
@@ -95,35 +101,44 @@ impl Case {
     }
 }
 
-/// All cases, in the order of the table.
+/// All cases, in the order of the table; fewer and smaller ones where it must be quick.
 pub fn all(quick: bool) -> Vec<Case> {
     let mut cases = Vec::new();
-    for size in [16, 64, 256, 1024, 16384] {
+    let sizes: &[usize] = if quick { &[16, 64, 1024] } else { &[16, 64, 256, 1024, 16384] };
+    for &size in sizes {
         cases.push(Case::new("W1", format!("{size} B"), size));
     }
-    for (size, peers) in [(64, 10), (64, 100), (64, 1000), (1024, 10), (1024, 100), (1024, 1000)] {
-        if !quick || peers != 10 {
-            cases.push(Case::new("W2", format!("{size} B x {peers}"), size).into_drain(peers));
-        }
+    let fan_outs: &[(usize, u64)] = match quick {
+        true => &[(64, 100), (64, 1000)],
+        false => &[(64, 10), (64, 100), (64, 1000), (1024, 10), (1024, 100), (1024, 1000)],
+    };
+    for &(size, peers) in fan_outs {
+        cases.push(Case::new("W2", format!("{size} B x {peers}"), size).into_drain(peers));
     }
-    cases.push(Case {
-        topics: Topics::Ring,
-        ..Case::new("W2", "64 B, 10 of 1000".into(), 64).into_drain(1000)
-    });
-    for size in [16, 64] {
+    let ring = Case::new("W2", "64 B, 10 of 1000".to_owned(), 64).into_drain(1000);
+    cases.push(Case { topics: Topics::Ring, ..ring });
+    for &size in if quick { &[16][..] } else { &[16, 64] } {
         cases.push(Case::new("W3", format!("{size} B into the raw drain"), size).into_drain(1));
         let case = Case::new("W3", format!("{size} B from the raw writer"), size);
         cases.push(Case { publisher: Side::Raw, ..case });
     }
-    cases.push(Case { aim: Aim::RoundTrip, ..Case::new("W4", "64 B".into(), 64) });
-    let prefixes =
-        Case { topics: Topics::Random(1_000_000), aim: Aim::Prefixes, ..Case::new("W5", String::new(), 32) };
-    cases.push(Case { name: "1,000,000 prefixes".into(), ..prefixes.into_drain(1) });
-    let peers = Case { topics: Topics::All, aim: Aim::Peers, ..Case::new("W6", "5000 peers".into(), 64) };
-    cases.push(peers.into_drain(5000));
-    let slow =
-        Case { aim: Aim::SlowPeers, may_drop: true, ..Case::new("W7", String::new(), 64).into_drain(1) };
-    cases.push(Case { name: "the reader alone".into(), ..slow.clone() });
-    cases.push(Case { name: "beside 10,000 slow peers".into(), idle: 10_000, ..slow });
+    cases.push(Case { aim: Aim::RoundTrip, ..Case::new("W4", "64 B".to_owned(), 64) });
+    cases.extend(of_scale(quick));
     cases
+}
+
+/// The cases of a great many.
+fn of_scale(quick: bool) -> [Case; 4] {
+    let (prefixes, peers, slow) = if quick { (100_000, 1000, 1000) } else { (1_000_000, 5000, 10_000) };
+    let many = Case::new("W5", format!("{prefixes} prefixes"), 32).into_drain(1);
+    let wide = Case::new("W6", format!("{peers} peers"), 64).into_drain(peers);
+    let alone = Case::new("W7", "the reader alone".to_owned(), 64).into_drain(1);
+    let alone = Case { aim: Aim::SlowPeers, may_drop: true, ..alone };
+    let beside = Case { name: format!("beside {slow} slow peers"), idle: slow, ..alone.clone() };
+    [
+        Case { topics: Topics::Random(prefixes), aim: Aim::Prefixes, ..many },
+        Case { topics: Topics::All, aim: Aim::Peers, ..wide },
+        alone,
+        beside,
+    ]
 }

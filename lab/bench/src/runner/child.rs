@@ -96,7 +96,9 @@ impl Process {
     fn next(&mut self, awaited: &str, limit: Duration) -> Outcome<Event> {
         match self.events.recv_timeout(limit) {
             Ok(event) => Ok(event),
-            Err(RecvTimeoutError::Timeout) => Err(format!("no {awaited} from {} within {limit:?}", self.name).into()),
+            Err(RecvTimeoutError::Timeout) => {
+                Err(format!("no {awaited} from {} within {limit:?}", self.name).into())
+            }
             Err(RecvTimeoutError::Disconnected) => {
                 let mut last = String::new();
                 if let Some(stderr) = self.child.stderr.take() {
@@ -133,13 +135,4 @@ pub fn resident_bytes(id: u32) -> Outcome<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
     let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
     Ok(kib * 1024.0)
-}
-
-/// Processor time that a process has taken so far, in seconds.
-pub fn cpu_seconds(id: u32) -> Outcome<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: Vec<f64> =
-        after_name.split_whitespace().skip(11).take(2).filter_map(|word| word.parse().ok()).collect();
-    Ok(ticks.iter().sum::<f64>() / rustix::param::clock_ticks_per_second() as f64)
 }

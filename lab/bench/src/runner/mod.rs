@@ -2,15 +2,20 @@
 //! setting is tried in the first repetition, and the best one goes on.
 
 mod cases;
+mod chart;
 mod child;
+mod document;
+mod noise;
+mod record;
 mod run;
 mod table;
 
-use std::io::Write;
-use std::time::Instant;
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
 
 use self::cases::{Aim, Case, IMPLEMENTATIONS};
-use self::run::{Figures, Player};
+use self::record::{Machine, Record};
+use self::run::{Figures, Player, Times};
 use crate::Outcome;
 use crate::args::Args;
 
@@ -23,41 +28,58 @@ pub struct Row {
 }
 
 /// Runs what the options choose: `--quick`, `--only W1,W3`, `--case TEXT`, `--impl oncue,libzmq`, `--reps N`,
-/// `--seconds S`.
+/// `--seconds S`. A run of everything rewrites docs/BENCHMARKS.md and adds a file under docs/benchmarks/; one of a part
+/// does so with `--save` alone, and none does with `--no-save`.
 pub fn run(args: &Args) -> Outcome {
     let quick = args.has("quick");
     let reps: usize = args.or("reps", if quick { 1 } else { 5 })?;
     let seconds: f64 = args.or("seconds", if quick { 0.4 } else { 1.0 })?;
+    let limit = Duration::from_secs(if quick { 6 } else { 20 });
     let mut rows = choose(args, quick)?;
+    let part = ["quick", "only", "case", "impl", "reps", "seconds"].iter().any(|name| args.has(name));
+    let save = args.has("save") || !(part || args.has("no-save"));
+    // Looked at before the run: what is committed meanwhile was not measured.
+    let machine = Machine::look(reps, seconds);
+    let mut records = Vec::new();
     let start = Instant::now();
     for rep in 0..reps {
         let total = rows.len();
         for (number, row) in rows.iter_mut().enumerate().filter(|(_, row)| row.failed.is_none()) {
             let Player { name, threads } = row.player;
             progress(&format!(
-                "[{:>4.0} s] repetition {} of {reps}, {number} of {total}: {} {}, {name} with {threads} I/O threads",
+                "[{:>4.0} s] repetition {} of {reps}, {} of {total}: {} {}, {name} with {threads} I/O threads",
                 start.elapsed().as_secs_f64(),
                 rep + 1,
+                number + 1,
                 row.case.workload,
                 row.case.name,
             ));
-            match run::run(&row.case, &row.player, seconds) {
+            match run::run(&row.case, &row.player, Times { seconds, limit }) {
                 Ok(figures) => row.runs.push(figures),
                 Err(why) => row.failed = Some(why.to_string()),
             }
+            records.push(Record::of(row, rep + 1));
         }
         if rep == 0 {
             keep_best(&mut rows);
         }
     }
     progress("");
-    let mut out = std::io::stdout().lock();
-    Ok(out.write_all(table::render(&rows).as_bytes())?)
+    std::io::stdout().lock().write_all(table::render(&rows).as_bytes())?;
+    if save {
+        let path = record::write(&machine, &records)?;
+        document::write(&machine, &rows)?;
+        eprintln!("The rows are in {}, the table and the charts in docs/BENCHMARKS.md.", path.display());
+    }
+    Ok(())
 }
 
 /// The line that says what is going on.
 fn progress(line: &str) {
-    eprint!("\r\x1b[2K{line}");
+    let mut out = std::io::stderr().lock();
+    // A file or a pipe gets lines. Who does not listen to the progress still wants the table.
+    let _ = if out.is_terminal() { write!(out, "\r\x1b[2K{line}") } else { writeln!(out, "{line}") };
+    let _ = out.flush();
 }
 
 fn choose(args: &Args, quick: bool) -> Outcome<Vec<Row>> {
@@ -72,8 +94,16 @@ fn choose(args: &Args, quick: bool) -> Outcome<Vec<Row>> {
         }
         for name in IMPLEMENTATIONS.into_iter().filter(|name| case.is_for(name) && named(&wanted, name)) {
             // Rivals run at their best setting; what a user of ours would have to know about is no result.
-            let fixed = quick || name == "raw" || name.starts_with("oncue");
-            let settings: &[usize] = if fixed { &[1] } else { &[1, 2] };
+            let settings: &[usize] = match name {
+                "raw" | "oncue" | "oncue-many" => &[1],
+                // Tasks of a runtime starve each other on one thread where there are many peers.
+                "rzmq" | "zeromq" if quick => &[2],
+                _ if quick => &[1],
+                // What these find out is no matter of threads, and takes long.
+                "rzmq" | "zeromq" if case.aim.is_of_scale() => &[2],
+                _ if case.aim.is_of_scale() => &[1],
+                _ => &[1, 2],
+            };
             rows.extend(settings.iter().map(|&threads| {
                 let (case, player) = (case.clone(), Player { name, threads });
                 Row { case, player, runs: Vec::new(), failed: None }

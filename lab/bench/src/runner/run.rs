@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::cases::{Aim, Case, Side};
-use super::child::{Process, cpu_seconds, resident_bytes};
+use super::child::{Process, resident_bytes};
+use super::noise::{Noise, cpu_seconds};
 use crate::Outcome;
 use crate::frame::Topics;
 use crate::measure::Report;
@@ -19,15 +20,27 @@ pub struct Player {
 /// What a run brought: figures by their names. The first in a case's list decides which setting is best.
 pub type Figures = BTreeMap<&'static str, f64>;
 
-/// A run that is not done by then has failed.
-const LIMIT: Duration = Duration::from_secs(20);
+/// Messages that fill the buffers and the queues of peers that never read, before anything is measured.
+const FILL: u64 = 3000;
+
+/// How long a run goes on, and how long it may be silent.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// Seconds for which messages are sent.
+    pub seconds: f64,
+    /// A process that says nothing for so long has failed.
+    pub limit: Duration,
+}
 
 /// Runs a case.
-pub fn run(case: &Case, player: &Player, seconds: f64) -> Outcome<Figures> {
-    match case.aim {
-        Aim::RoundTrip => round_trips(case, player, seconds),
-        _ => stream(case, player, seconds),
-    }
+pub fn run(case: &Case, player: &Player, times: Times) -> Outcome<Figures> {
+    let before = Noise::look()?;
+    let mut figures = match case.aim {
+        Aim::RoundTrip => round_trips(case, player, times),
+        _ => stream(case, player, times),
+    }?;
+    figures.insert("others %", Noise::look()?.since(&before));
+    Ok(figures)
 }
 
 fn options(case: &Case, player: &Player, seconds: f64) -> Vec<String> {
@@ -47,13 +60,16 @@ fn options(case: &Case, player: &Player, seconds: f64) -> Vec<String> {
     add("cut", (seconds + 2.0).to_string());
     add("peers", case.peers.to_string());
     add("idle", case.idle.to_string());
+    if case.idle > 0 {
+        add("fill", FILL.to_string());
+    }
     if case.may_drop {
         options.push("--drop".to_owned());
     }
     options
 }
 
-fn stream(case: &Case, player: &Player, seconds: f64) -> Outcome<Figures> {
+fn stream(case: &Case, player: &Player, Times { seconds, limit }: Times) -> Outcome<Figures> {
     let options = options(case, player, seconds);
     let role = |side, ours, raw| if side == Side::Raw || player.name == "raw" { raw } else { ours };
     let mut publisher = Process::start(role(case.publisher, "pub", "raw-writer"), &options)?;
@@ -63,22 +79,22 @@ fn stream(case: &Case, player: &Player, seconds: f64) -> Outcome<Figures> {
     let mut options = options;
     options.extend(["--port".to_owned(), port.to_string()]);
     let mut subscriber = Process::start(role(case.subscriber, "sub", "drain"), &options)?;
-    subscriber.connected(LIMIT)?;
+    subscriber.connected(limit)?;
     publisher.say("probe")?;
-    let ready = subscriber.ready(LIMIT)?;
+    let ready = subscriber.ready(limit)?;
     // What a handshake leaves behind is settled before memory and time are looked at.
     std::thread::sleep(Duration::from_millis(if case.aim == Aim::Rate { 20 } else { 200 }));
     let full = resident_bytes(publisher.id())?;
 
     publisher.say("go")?;
-    let received = subscriber.done(LIMIT)?;
+    let received = subscriber.done(limit)?;
     let mut figures = Figures::new();
     match case.aim {
         Aim::Prefixes => {
             figures.insert("s until in force", ready);
             figures.insert("bytes per prefix", (full - empty) / case.topics.count() as f64);
             subscriber.end();
-            figures.insert("s until dropped", busy(publisher.id())?);
+            figures.insert("s until dropped", busy(publisher.id(), limit)?);
         }
         Aim::Peers => {
             figures.insert("KiB per peer", (full - empty) / case.peers as f64 / 1024.0);
@@ -95,11 +111,11 @@ fn stream(case: &Case, player: &Player, seconds: f64) -> Outcome<Figures> {
 }
 
 /// How long a process goes on working.
-fn busy(id: u32) -> Outcome<f64> {
+fn busy(id: u32, limit: Duration) -> Outcome<f64> {
     const LOOK: Duration = Duration::from_millis(50);
     let (start, mut last, mut quiet) = (Instant::now(), cpu_seconds(id)?, 0);
     let mut until = Duration::ZERO;
-    while quiet < 6 && start.elapsed() < LIMIT {
+    while quiet < 6 && start.elapsed() < limit {
         std::thread::sleep(LOOK);
         let now = cpu_seconds(id)?;
         if now - last > LOOK.as_secs_f64() * 0.5 {
@@ -117,18 +133,25 @@ fn rates(case: &Case, received: &Report, sent: Option<&Report>, figures: &mut Fi
         return Err("nothing was received".into());
     }
     let deliveries = received.messages as f64;
-    figures.insert("per second", deliveries / received.seconds);
-    figures.insert("subscriber ns each", received.cpu * 1e9 / deliveries);
+    // A reader that others have held up until the end has had all the time that the publisher had.
+    let sending = sent.map_or(0.0, |sent| sent.seconds);
+    let seconds = if case.may_drop { received.seconds.max(sending) } else { received.seconds };
+    figures.insert("per second", deliveries / seconds);
+    if case.subscriber == Side::Measured {
+        figures.insert("subscriber ns each", received.cpu * 1e9 / deliveries);
+    }
     figures.insert("missing", received.missing as f64);
     if let Some(sent) = sent {
-        figures.insert("publisher ns each", sent.cpu * 1e9 / deliveries);
+        if case.publisher == Side::Measured {
+            figures.insert("publisher ns each", sent.cpu * 1e9 / deliveries);
+        }
         figures.insert("refused", sent.refused as f64);
         figures.insert("unaccounted", (sent.messages * case.deliveries()) as f64 - deliveries);
     }
     Ok(())
 }
 
-fn round_trips(case: &Case, player: &Player, seconds: f64) -> Outcome<Figures> {
+fn round_trips(case: &Case, player: &Player, Times { seconds, limit }: Times) -> Outcome<Figures> {
     let mut options = options(case, player, seconds);
     options.extend(["--count".to_owned(), ((20_000.0 * seconds) as u64).to_string()]);
     let mut pong = Process::start("pong", &options)?;
@@ -136,11 +159,11 @@ fn round_trips(case: &Case, player: &Player, seconds: f64) -> Outcome<Figures> {
     let (pong_port, ping_port) = (pong.bound()?, ping.bound()?);
     pong.say(&format!("port {ping_port}"))?;
     ping.say(&format!("port {pong_port}"))?;
-    ping.ready(LIMIT)?;
-    pong.ready(LIMIT)?;
+    ping.ready(limit)?;
+    pong.ready(limit)?;
     ping.say("go")?;
     pong.say("go")?;
-    let micros = ping.done(LIMIT)?.micros;
+    let micros = ping.done(limit)?.micros;
     let at = |share: f64| micros[((micros.len() - 1) as f64 * share) as usize];
     if micros.is_empty() {
         return Err("there was no round trip".into());

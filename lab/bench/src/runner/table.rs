@@ -63,7 +63,14 @@ fn spread(row: &Row, figure: &str) -> Option<Spread> {
     let mut values: Vec<f64> = row.runs.iter().filter_map(|run| run.get(figure).copied()).collect();
     values.sort_by(f64::total_cmp);
     let (min, max) = (*values.first()?, *values.last()?);
-    Some(Spread { median: values[values.len() / 2], min, max })
+    let middle = values.len() / 2;
+    // Of an even number the mean of the two in the middle, or the median would be the luckier half.
+    let median = if values.len().is_multiple_of(2) {
+        (values[middle - 1] + values[middle]) / 2.0
+    } else {
+        values[middle]
+    };
+    Some(Spread { median, min, max })
 }
 
 impl Line {
