@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use oncue::{Engine, EngineOptions, ErrorKind, OnFull, Options, Pub, Sub};
+use oncue::{Batch, Engine, EngineOptions, ErrorKind, OnFull, Options, Pub, Sub};
 
 use super::{Publisher, Setup, Subscriber, endpoint, port_of};
 use crate::Outcome;
-use crate::frame::Shape;
+use crate::frame::{FIN, PROBE, Shape};
 
 fn engine(setup: Setup) -> Outcome<Engine> {
     Ok(Engine::with(EngineOptions::new().io_threads(setup.threads))?)
@@ -15,31 +15,42 @@ fn engine(setup: Setup) -> Outcome<Engine> {
 pub struct OncuePub {
     socket: Pub,
     buffer: Vec<u8>,
+    /// Messages to be sent together, where many are.
+    batch: Option<Batch>,
     refused: u64,
 }
+
+/// A batch is sent when it has come to this.
+const BATCH_BYTES: usize = 64 << 10;
 
 impl Publisher for OncuePub {
     async fn bind(setup: Setup) -> Outcome<(OncuePub, u16)> {
         let on_full = if setup.may_drop { OnFull::DropNewest } else { OnFull::Refuse };
         let socket = Pub::new(&engine(setup)?, Options::new().on_full(on_full).linger(Duration::ZERO))?;
         let port = port_of(&socket.bind("tcp://127.0.0.1:0")?.to_string())?;
-        Ok((OncuePub { socket, buffer: Vec::new(), refused: 0 }, port))
+        let batch = setup.many.then(Batch::new);
+        Ok((OncuePub { socket, buffer: Vec::new(), batch, refused: 0 }, port))
     }
 
     async fn send(&mut self, shape: &Shape, topic: u64, seq: u64) -> Outcome {
         self.buffer.clear();
         shape.put_on(topic, seq, &mut self.buffer);
-        while let Err(error) = self.socket.send(&self.buffer[..]) {
+        if let Some(batch) = &mut self.batch {
+            batch.push(&self.buffer[..])?;
+            // Marks are waited for: they take what waits with them.
+            let full = batch.wire_bytes() >= BATCH_BYTES || seq == PROBE || seq == FIN;
+            if full && self.socket.send_many(batch).is_err() {
+                self.refused += 1;
+                self.socket.send_many_wait(batch).wait()?;
+            }
+            return Ok(());
+        }
+        if let Err(error) = self.socket.send(&self.buffer[..]) {
             if error.kind() != ErrorKind::Full {
                 return Err(error.into());
             }
             self.refused += 1;
-            match self.socket.send_wait(&self.buffer[..]).wait() {
-                Ok(()) => break,
-                // Others than this thread may have taken the room; it waits again.
-                Err(error) if error.kind() == ErrorKind::Full => {}
-                Err(error) => return Err(error.into()),
-            }
+            self.socket.send_wait(&self.buffer[..]).wait()?;
         }
         Ok(())
     }
@@ -66,7 +77,7 @@ impl Subscriber for OncueSub {
 
     async fn recv(&mut self, mut show: impl FnMut(&[u8])) -> Outcome {
         if self.many {
-            self.socket.recv_many(usize::MAX).wait()?.iter().for_each(|message| show(message.topic()));
+            self.socket.recv_many().wait()?.iter().for_each(|message| show(message.topic()));
         } else {
             show(self.socket.recv().wait()?.topic());
         }

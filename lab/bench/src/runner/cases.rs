@@ -81,7 +81,8 @@ impl Case {
     /// Whether an implementation takes part.
     pub fn is_for(&self, implementation: &str) -> bool {
         match implementation {
-            // Taking many at once is something that subscribers do.
+            "oncue-many" => self.aim == Aim::Rate && matches!(self.workload, "W1" | "W3"),
+            // Of the rivals only subscribers take many at once.
             many if many.ends_with("-many") => self.aim == Aim::Rate && self.subscriber == Side::Measured,
             "raw" => {
                 matches!(self.workload, "W1" | "W4")
