@@ -1,6 +1,7 @@
 //! Every chore of the repository: `cargo xtask --help` lists them. Only the choice between the chores lives here.
 
 mod bench;
+mod costs;
 mod fuzz;
 mod interop;
 #[cfg(test)]
@@ -20,8 +21,10 @@ Usage: cargo xtask <CHORE> [OPTIONS]
 
 Chores:
   test                            Everything that must hold: formatting, lints, documentation, all tests of the
-                                  workspace, then the foreign peers. Ends with the line `N passed, N failed`
+                                  workspace, the foreign peers, then the costs. Ends with the line `N passed, N failed`
   interop [FILTER]                The tests against foreign peers alone (needs python3; makes target/venv)
+  costs [--update]                Instructions and allocations per message (needs valgrind) against the table in
+                                  docs/benchmarks/costs.txt; --update writes what is measured into it
   sim [--seed N | --seeds N]      Replay one simulated seed, or run N of them  [--release]
   fuzz [TARGET] [--seconds N]     Fuzz one target, or each in turn, for N seconds (default 60)
   bench [--quick] [--only W1,..]  The laboratory: this library and its rivals, measured side by side  [--case TEXT]
@@ -33,6 +36,7 @@ Options:
 Examples:
   cargo xtask test
   cargo xtask interop reconnect
+  cargo xtask costs
   cargo xtask sim --seed 4711
   cargo xtask fuzz handshake --seconds 300
   cargo xtask bench --quick --only W2
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
     let chore = args.remove(0);
     let outcome = match chore.as_str() {
         "test" => test::run(&args),
+        "costs" => costs::run(&args),
         "interop" => interop::run(&args),
         "sim" => sim::run(&args),
         "fuzz" => fuzz::run(&args),

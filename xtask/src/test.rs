@@ -2,10 +2,9 @@
 
 use std::time::Instant;
 
-use crate::interop;
 use crate::step::{self, Counts, Tally, seconds};
 use crate::workspace::cargo;
-use crate::{Trouble, nothing_left};
+use crate::{Trouble, costs, interop, nothing_left};
 
 pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     nothing_left(args)?;
@@ -21,6 +20,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     tally.add(step::run("doc", doc, Counts::AsOne));
     tally.add(step::run("tests", cargo(&["test", "--workspace", "--no-fail-fast"]), Counts::TestResults));
     tally.add(interop::steps(None));
+    tally.add(costs::steps());
     println!("== all of it in {}", seconds(start.elapsed()));
     finish(tally)
 }

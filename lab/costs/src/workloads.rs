@@ -1,0 +1,267 @@
+//! What is measured: the paths that messages take most, each in rounds that differ in nothing.
+
+use std::collections::HashSet;
+use std::hint::black_box;
+use std::os::unix::net::UnixListener;
+
+use oncue::{Batch, Engine, Options, Sub, XPub, XPubEvent};
+
+use crate::count::{Counts, during};
+use crate::gate::Gate;
+use crate::raw::{self, Peer};
+
+/// One workload.
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    /// Messages a round.
+    pub(crate) messages: usize,
+    /// Rounds of the short run; they include whatever happens only once.
+    pub(crate) rounds_few: usize,
+    pub(crate) rounds_many: usize,
+    pub(crate) run: fn(usize) -> Counts,
+}
+
+/// In the order of the reference file.
+pub(crate) const WORKLOADS: &[Workload] = &[
+    workload("send-16", sends(16), ROUNDS_WARM, ROUNDS_WARM + 10, |rounds| send(rounds, 16)),
+    workload("send-64", sends(64), ROUNDS_WARM, ROUNDS_WARM + 30, |rounds| send(rounds, 64)),
+    workload("send-many-16", sends(16), ROUNDS_WARM, ROUNDS_WARM + 10, |rounds| send_many(rounds, 16)),
+    workload("send-many-64", sends(64), ROUNDS_WARM, ROUNDS_WARM + 30, |rounds| send_many(rounds, 64)),
+    workload("send-8192", 1, 100, 2100, send_large),
+    workload("recv-16", RECEIVED, 10, 60, recv),
+    workload("recv-many-16", RECEIVED, 10, 110, recv_many),
+    workload("fan-out-10-of-100", FAN_OUTS, 2, 18, fan_out),
+    workload("send-unsubscribed", UNWANTED, ROUNDS_WARM, ROUNDS_WARM + 10, send_unsubscribed),
+    workload("send-with-unwanted", UNWANTED, 1, 11, send_with_unwanted),
+];
+
+/// After so many rounds every buffer that is used again has found its size.
+const ROUNDS_WARM: usize = 20;
+const BATCH: usize = 500;
+const UNWANTED: usize = 10_000;
+/// What one read brings, below the default mark.
+const RECEIVED: usize = 900;
+const FAN_OUTS: usize = 2000;
+const PREFIXES: usize = 1000;
+const SUBSCRIBERS: usize = 100;
+const HOLDERS: usize = 10;
+
+/// How many messages of `size` bytes a round has: the kernel's buffers take them all, since chance decides on the number
+/// of writes where they are full; and else as many as can be, since holding the I/O thread costs a little too.
+const fn sends(size: usize) -> usize {
+    (160_000 / raw::wire_bytes(size)).next_multiple_of(BATCH)
+}
+
+const fn workload(
+    name: &'static str,
+    messages: usize,
+    rounds_few: usize,
+    rounds_many: usize,
+    run: fn(usize) -> Counts,
+) -> Workload {
+    Workload { name, messages, rounds_few, rounds_many, run }
+}
+
+/// A publisher and raw subscribers, whose subscriptions are in force.
+struct Stage {
+    publisher: XPub,
+    peers: Vec<Peer>,
+    gate: Gate,
+    opening: Batch,
+}
+
+/// The topic of a message that opens each round.
+const OPENING: &str = "~";
+
+impl Stage {
+    /// A subscriber for each set of prefixes; nobody else may hold the last prefix of a set.
+    fn new(sets: &[Vec<String>]) -> Stage {
+        let engine = Engine::start().expect("an engine");
+        let options = Options::new().send_hwm(1 << 20).inbox_bytes_max(64 << 20);
+        let publisher = XPub::new(&engine, options).expect("a socket");
+        publisher.bind(&raw::endpoint()).expect("a path of its own");
+        let mut awaited: HashSet<&str> =
+            sets.iter().filter_map(|set| set.last()).map(String::as_str).collect();
+        assert_eq!(awaited.len(), sets.len(), "the last prefixes are distinct");
+        let peers = sets.iter().map(|set| Peer::subscriber(set)).collect();
+        while !awaited.is_empty() {
+            if let XPubEvent::Wanted(prefix) = publisher.event().wait().expect("subscriptions come") {
+                awaited.retain(|last| last.as_bytes() != &prefix[..]);
+            }
+        }
+        Stage { publisher, peers, gate: Gate::new(&engine), opening: Batch::new() }
+    }
+
+    /// Sends while the I/O thread stands still. A batch goes ahead, whose message has the topic [`OPENING`]: behind it
+    /// every message is queued, where else the first ones would be written at once by the thread that sends.
+    fn at_once(&mut self, send: impl FnOnce(&XPub)) {
+        self.gate.hold();
+        self.opening.push(OPENING).expect("a small batch");
+        self.publisher.send_many(&mut self.opening).expect("there is room");
+        send(&self.publisher);
+        self.gate.open();
+    }
+}
+
+fn set(prefix: &str) -> Vec<String> {
+    vec![prefix.to_owned()]
+}
+
+fn send(rounds: usize, size: usize) -> Counts {
+    let mut stage = Stage::new(&[set("")]);
+    let payload = vec![b'x'; size];
+    during(|| {
+        for _ in 0..rounds {
+            stage.at_once(|publisher| {
+                for _ in 0..sends(size) {
+                    publisher.send(&payload[..]).expect("there is room");
+                }
+            });
+            stage.peers[0].read(raw::wire_bytes(OPENING.len()) + sends(size) * raw::wire_bytes(size));
+        }
+    })
+}
+
+fn send_many(rounds: usize, size: usize) -> Counts {
+    let mut stage = Stage::new(&[set("")]);
+    let payload = vec![b'x'; size];
+    let mut batch = Batch::new();
+    during(|| {
+        for _ in 0..rounds {
+            stage.gate.hold();
+            for _ in 0..sends(size) / BATCH {
+                for _ in 0..BATCH {
+                    batch.push(&payload[..]).expect("a small batch");
+                }
+                stage.publisher.send_many(&mut batch).expect("there is room");
+            }
+            stage.gate.open();
+            stage.peers[0].read(sends(size) * raw::wire_bytes(size));
+        }
+    })
+}
+
+/// Messages that are worth a write of their own, by the thread that sends them. The I/O thread stands still, since it
+/// would be in the way now and then: it looks up whenever the subscriber has read.
+fn send_large(rounds: usize) -> Counts {
+    let mut stage = Stage::new(&[set("")]);
+    let payload = vec![b'x'; 8192];
+    stage.gate.hold();
+    let counts = during(|| {
+        for _ in 0..rounds {
+            stage.publisher.send(&payload[..]).expect("there is room");
+            stage.peers[0].read(raw::wire_bytes(payload.len()));
+        }
+    });
+    stage.gate.open();
+    counts
+}
+
+/// A subscriber to everything, and its raw publisher.
+fn subscriber() -> (Sub, Peer) {
+    let engine = Engine::start().expect("an engine");
+    let listener = UnixListener::bind(raw::path()).expect("a path of its own");
+    let subscriber = Sub::new(&engine, Options::new()).expect("a socket");
+    subscriber.subscribe("").expect("a subscription");
+    subscriber.connect(&raw::endpoint()).expect("an endpoint");
+    let peer = Peer::publisher(&listener);
+    std::fs::remove_file(raw::path()).expect("it was made above");
+    (subscriber, peer)
+}
+
+fn recv(rounds: usize) -> Counts {
+    let (subscriber, mut peer) = subscriber();
+    let block = raw::message(&[b'x'; 16]).repeat(RECEIVED);
+    during(|| {
+        for _ in 0..rounds {
+            peer.write(&block);
+            for _ in 0..RECEIVED {
+                let message = subscriber.recv().wait().expect("a message comes");
+                black_box(message.topic().len());
+            }
+        }
+    })
+}
+
+fn recv_many(rounds: usize) -> Counts {
+    let (subscriber, mut peer) = subscriber();
+    let block = raw::message(&[b'x'; 16]).repeat(RECEIVED);
+    during(|| {
+        for _ in 0..rounds {
+            peer.write(&block);
+            let mut received = 0;
+            while received < RECEIVED {
+                let messages = subscriber.recv_many().wait().expect("messages come");
+                for message in messages.iter() {
+                    black_box(message.topic().len());
+                    received += 1;
+                }
+            }
+        }
+    })
+}
+
+/// Each topic is wanted by 10 of 100 subscribers, none of which wants the same as another.
+fn fan_out(rounds: usize) -> Counts {
+    let mut sets = vec![Vec::new(); SUBSCRIBERS];
+    for prefix in 0..PREFIXES {
+        for holder in holders(prefix) {
+            sets[holder].push(format!("prices/{prefix:04}/"));
+        }
+    }
+    for (subscriber, set) in sets.iter_mut().enumerate() {
+        // As long as the others: each length costs a look.
+        set.push(format!("alone_/{subscriber:04}/"));
+    }
+    let mut stage = Stage::new(&sets);
+    let topics: Vec<String> = (0..PREFIXES).map(|prefix| format!("prices/{prefix:04}/bid")).collect();
+    let mut bytes = [0; SUBSCRIBERS];
+    for message in 0..FAN_OUTS {
+        let prefix = message % PREFIXES;
+        holders(prefix).for_each(|holder| bytes[holder] += raw::wire_bytes(topics[prefix].len()));
+    }
+    during(|| {
+        for _ in 0..rounds {
+            stage.at_once(|publisher| {
+                for message in 0..FAN_OUTS {
+                    publisher.send(&topics[message % PREFIXES]).expect("there is room");
+                }
+            });
+            for (peer, bytes) in stage.peers.iter_mut().zip(bytes) {
+                peer.read(bytes);
+            }
+        }
+    })
+}
+
+/// Who wants a prefix: ten subscribers, spread so that neighbours in the list of prefixes share few of them.
+fn holders(prefix: usize) -> impl Iterator<Item = usize> {
+    let step = SUBSCRIBERS / HOLDERS + prefix / SUBSCRIBERS;
+    (0..HOLDERS).map(move |holder| (prefix + holder * step) % SUBSCRIBERS)
+}
+
+/// Somebody is connected, but wants something else; a last message that is wanted shows that all are through.
+fn send_unsubscribed(rounds: usize) -> Counts {
+    let mut stage = Stage::new(&[set("wanted")]);
+    during(|| {
+        for _ in 0..rounds {
+            stage.at_once(|publisher| {
+                for _ in 0..UNWANTED - 1 {
+                    publisher.send("unwanted").expect("there is room");
+                }
+                publisher.send("wanted").expect("there is room");
+            });
+            stage.peers[0].read(raw::wire_bytes("wanted".len()));
+        }
+    })
+}
+
+fn send_with_unwanted(rounds: usize) -> Counts {
+    let stage = Stage::new(&[set("wanted")]);
+    during(|| {
+        for _ in 0..rounds * UNWANTED {
+            let sent = stage.publisher.send_with("unwanted", || -> &str { unreachable!("nobody wants it") });
+            assert!(!sent.expect("the socket is open"));
+        }
+    })
+}
