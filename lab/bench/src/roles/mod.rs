@@ -25,6 +25,7 @@ struct Job {
     run: Duration,
     port: u16,
     peers: u64,
+    idle: u64,
     fill: u64,
 }
 
@@ -39,7 +40,7 @@ impl Job {
         let shape = Shape { size: args.or("size", 64)?, topics: args.or("topics", Topics::None)? };
         let run = Duration::from_secs_f64(args.or("seconds", 1.0)?);
         let (port, peers, fill) = (args.or("port", 0)?, args.or("peers", 1)?, args.or("fill", 0)?);
-        Ok(Job { setup, shape, run, port, peers, fill })
+        Ok(Job { setup, shape, run, port, peers, idle: args.or("idle", 0)?, fill })
     }
 }
 

@@ -27,7 +27,8 @@ pub(super) async fn run<P: Publisher>(job: &Job) -> Outcome {
     for number in 0..job.fill {
         publisher.send(&job.shape, 0, PROBE).await?;
         if number % 100 == 99 {
-            std::thread::sleep(Duration::from_millis(50));
+            // What is sent faster than it can be written to so many is dropped, and fills nobody's buffers.
+            std::thread::sleep(Duration::from_millis(50) + Duration::from_micros(10 * job.idle));
         }
     }
 
