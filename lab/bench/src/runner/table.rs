@@ -77,7 +77,9 @@ impl Line {
     /// How many times better we are than `rival`; above 1 is in our favour.
     pub fn ratio(&self, rival: &str) -> Option<f64> {
         let (ours, theirs) = (self.cells.get("oncue")?.median, self.cells.get(rival)?.median);
-        Some(if self.more_is_better { ours / theirs } else { theirs / ours })
+        let ratio = if self.more_is_better { ours / theirs } else { theirs / ours };
+        // Too short to be measured is no ratio.
+        ratio.is_finite().then_some(ratio)
     }
 
     /// How many times better we are than the best of all rivals.
