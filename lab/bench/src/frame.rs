@@ -22,7 +22,17 @@ pub enum Topics {
     /// 1000 topics in turn; connection i wants ten of them, and no two connections want the same ten.
     Ring,
     /// As many topics of 20 bytes as there are prefixes, drawn at random; one connection wants them all.
-    Random(u64),
+    Random(Keys, u64),
+}
+
+/// What a great many prefixes look like. It decides what they cost a trie: where they begin alike, it shares their
+/// beginnings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// Text that begins alike and counts up.
+    Names,
+    /// Bytes without any order, as identifiers and digests are.
+    Digests,
 }
 
 impl FromStr for Topics {
@@ -33,7 +43,10 @@ impl FromStr for Topics {
             None if text == "none" => Ok(Topics::None),
             None if text == "all" => Ok(Topics::All),
             None if text == "ring" => Ok(Topics::Ring),
-            Some(("random", count)) => count.parse().map(Topics::Random).map_err(|_| text.to_owned()),
+            Some((keys @ ("names" | "digests"), count)) => {
+                let keys = if keys == "names" { Keys::Names } else { Keys::Digests };
+                count.parse().map(|count| Topics::Random(keys, count)).map_err(|_| text.to_owned())
+            }
             _ => Err(text.to_owned()),
         }
     }
@@ -46,7 +59,7 @@ impl Topics {
             Topics::None => 0,
             Topics::All => 4,
             Topics::Ring => 8,
-            Topics::Random(_) => 20,
+            Topics::Random(..) => 20,
         }
     }
 
@@ -55,7 +68,7 @@ impl Topics {
         match self {
             Topics::None | Topics::All => 1,
             Topics::Ring => RING,
-            Topics::Random(count) => count,
+            Topics::Random(_, count) => count,
         }
     }
 
@@ -69,7 +82,7 @@ impl Topics {
         match self {
             Topics::None | Topics::All => 0..1,
             Topics::Ring => 0..RING,
-            Topics::Random(count) => count.saturating_sub(1)..count,
+            Topics::Random(_, count) => count.saturating_sub(1)..count,
         }
     }
 
@@ -84,7 +97,16 @@ impl Topics {
                 out.extend_from_slice(&digits);
                 out.push(b'/');
             }
-            Topics::Random(_) => {
+            Topics::Random(Keys::Names, _) => {
+                let mut name = *b"prices/0000000000000";
+                let mut rest = index;
+                for digit in name[7..].iter_mut().rev() {
+                    *digit += (rest % 10) as u8;
+                    rest /= 10;
+                }
+                out.extend_from_slice(&name);
+            }
+            Topics::Random(Keys::Digests, _) => {
                 let (a, b) = (mix(index), mix(index ^ (1 << 63)));
                 out.extend_from_slice(&a.to_le_bytes());
                 out.extend_from_slice(&b.to_le_bytes());
@@ -98,7 +120,7 @@ impl Topics {
         match self {
             Topics::None | Topics::All => 0,
             Topics::Ring => seq % RING,
-            Topics::Random(count) => mix(seq) % count,
+            Topics::Random(_, count) => mix(seq) % count,
         }
     }
 
@@ -112,7 +134,7 @@ impl Topics {
         match self {
             Topics::None | Topics::All => vec![of(0)],
             Topics::Ring => (0..WANTED_OF_RING).map(|i| of((connection + i * 97) % RING)).collect(),
-            Topics::Random(count) => (0..count).map(of).collect(),
+            Topics::Random(_, count) => (0..count).map(of).collect(),
         }
     }
 }

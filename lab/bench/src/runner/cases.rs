@@ -1,6 +1,6 @@
 //! What is measured: each case of each workload, and who takes part in it. How a case is run stands elsewhere.
 
-use crate::frame::Topics;
+use crate::frame::{Keys, Topics};
 
 /// Who a process is played by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,17 +129,20 @@ pub fn all(quick: bool) -> Vec<Case> {
 }
 
 /// The cases of a great many.
-fn of_scale(quick: bool) -> [Case; 4] {
+fn of_scale(quick: bool) -> Vec<Case> {
     let (prefixes, peers, slow) = if quick { (100_000, 1000, 1000) } else { (1_000_000, 5000, 10_000) };
-    let many = Case::new("W5", format!("{prefixes} prefixes"), 32).into_drain(1);
+    let many = |keys, name| {
+        let case = Case::new("W5", format!("{prefixes} prefixes {name}"), 32).into_drain(1);
+        Case { topics: Topics::Random(keys, prefixes), aim: Aim::Prefixes, ..case }
+    };
     let wide = Case::new("W6", format!("{peers} peers"), 64).into_drain(peers);
     let alone = Case::new("W7", "the reader alone".to_owned(), 64).into_drain(1);
     let alone = Case { aim: Aim::SlowPeers, may_drop: true, ..alone };
     let beside = Case { name: format!("beside {slow} slow peers"), idle: slow, ..alone.clone() };
-    [
-        Case { topics: Topics::Random(prefixes), aim: Aim::Prefixes, ..many },
-        Case { topics: Topics::All, aim: Aim::Peers, ..wide },
-        alone,
-        beside,
-    ]
+    let mut cases = vec![many(Keys::Names, "that begin alike")];
+    if !quick {
+        cases.push(many(Keys::Digests, "without order"));
+    }
+    cases.extend([Case { topics: Topics::All, aim: Aim::Peers, ..wide }, alone, beside]);
+    cases
 }

@@ -7,7 +7,7 @@ use super::cases::{Aim, Case, Side};
 use super::child::{Process, resident_bytes};
 use super::noise::{Noise, cpu_seconds};
 use crate::Outcome;
-use crate::frame::Topics;
+use crate::frame::{Keys, Topics};
 use crate::measure::Report;
 
 /// An implementation with its setting.
@@ -48,7 +48,8 @@ fn options(case: &Case, player: &Player, seconds: f64) -> Vec<String> {
         Topics::None => "none".to_owned(),
         Topics::All => "all".to_owned(),
         Topics::Ring => "ring".to_owned(),
-        Topics::Random(count) => format!("random:{count}"),
+        Topics::Random(Keys::Names, count) => format!("names:{count}"),
+        Topics::Random(Keys::Digests, count) => format!("digests:{count}"),
     };
     let mut options: Vec<String> = Vec::new();
     let mut add = |name: &str, value: String| options.extend([format!("--{name}"), value]);
