@@ -81,15 +81,48 @@ pub fn header_len(body_len: u64) -> usize {
     if body_len <= SHORT_BODY_MAX { SHORT_HEADER_LEN } else { LONG_HEADER_LEN }
 }
 
+/// A frame's header as it stands on the wire, without an allocation.
+#[derive(Clone, Copy, Default)]
+pub struct HeaderBytes {
+    bytes: [u8; LONG_HEADER_LEN],
+    len: u8,
+}
+
+impl HeaderBytes {
+    /// What [`put_header`] would append.
+    #[inline]
+    pub fn new(flags: u8, body_len: u64) -> HeaderBytes {
+        let mut bytes = [0; LONG_HEADER_LEN];
+        let len = match u8::try_from(body_len) {
+            Ok(short) => {
+                bytes[..SHORT_HEADER_LEN].copy_from_slice(&[flags & !LONG, short]);
+                SHORT_HEADER_LEN
+            }
+            Err(_) => {
+                bytes[0] = flags | LONG;
+                bytes[1..].copy_from_slice(&body_len.to_be_bytes());
+                LONG_HEADER_LEN
+            }
+        };
+        HeaderBytes { bytes, len: len as u8 }
+    }
+}
+
+impl core::ops::Deref for HeaderBytes {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
 /// Appends a frame's header. `flags` are [`MORE`] and [`COMMAND`]; [`LONG`] is set or cleared as `body_len` asks.
 #[inline]
 pub fn put_header(out: &mut Vec<u8>, flags: u8, body_len: u64) {
     match u8::try_from(body_len) {
         Ok(short) => out.extend_from_slice(&[flags & !LONG, short]),
-        Err(_) => {
-            let [a, b, c, d, e, f, g, h] = body_len.to_be_bytes();
-            out.extend_from_slice(&[flags | LONG, a, b, c, d, e, f, g, h]);
-        }
+        Err(_) => out.extend_from_slice(&HeaderBytes::new(flags, body_len)),
     }
 }
 

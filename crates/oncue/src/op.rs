@@ -53,6 +53,10 @@ thread_local! {
 #[inline]
 fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {
     let mut future = pin!(future);
+    // Most often there is nothing to wait for, and so no need to know whom to wake.
+    if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        return Some(value);
+    }
     UNPARK.with(|waker| {
         let mut context = Context::from_waker(waker);
         loop {

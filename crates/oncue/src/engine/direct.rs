@@ -5,13 +5,13 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oncue_core::frame;
+use oncue_core::frame::{self, HeaderBytes};
 
 use super::chunk::{Chunk, Run};
 use super::hub::Hub;
 use super::peer::Phase;
 use super::shard::Shard;
-use crate::msg::Frames;
+use crate::msg::{Frames, MESSAGE_BYTES_MAX};
 use crate::net::Net;
 
 /// A message of more frames than this is encoded first.
@@ -34,36 +34,27 @@ impl Direct<'_> {
     /// Takes a message apart, without copying the bodies.
     pub(crate) fn with<R>(message: &(impl Frames + ?Sized), f: impl FnOnce(&Direct<'_>) -> R) -> R {
         let mut bodies: [&[u8]; FRAMES_MAX] = [&[]; FRAMES_MAX];
+        let mut headers = [HeaderBytes::default(); FRAMES_MAX];
         let mut count = 0;
-        message.visit(&mut |body, _| {
-            if let Some(slot) = bodies.get_mut(count) {
+        message.visit(&mut |body, more| {
+            if let (Some(slot), Some(header)) = (bodies.get_mut(count), headers.get_mut(count)) {
                 *slot = body;
+                *header = HeaderBytes::new(if more { frame::MORE } else { 0 }, body.len() as u64);
             }
             count += 1;
         });
         if count > FRAMES_MAX {
             let mut wire = Vec::new();
             message.put(&mut wire);
-            let slices = [IoSlice::new(&wire)];
-            return f(&Direct { topic: bodies[0], slices: &slices, bytes: wire.len() });
-        }
-        let bodies = &bodies[..count];
-        let mut headers = Vec::with_capacity(count * 9);
-        let mut ends = [0; FRAMES_MAX];
-        for (i, body) in bodies.iter().enumerate() {
-            let flags = if i + 1 < count { frame::MORE } else { 0 };
-            frame::put_header(&mut headers, flags, body.len() as u64);
-            ends[i] = headers.len();
+            return f(&Direct { topic: bodies[0], slices: &[IoSlice::new(&wire)], bytes: wire.len() });
         }
         let mut slices = [IoSlice::new(&[]); 2 * FRAMES_MAX];
-        let (mut start, mut bytes) = (0, 0);
-        for (i, body) in bodies.iter().enumerate() {
-            slices[2 * i] = IoSlice::new(&headers[start..ends[i]]);
+        for (i, (header, body)) in headers.iter().zip(bodies).take(count).enumerate() {
+            slices[2 * i] = IoSlice::new(header);
             slices[2 * i + 1] = IoSlice::new(body);
-            bytes += ends[i] - start + body.len();
-            start = ends[i];
         }
-        f(&Direct { topic: bodies[0], slices: &slices[..2 * count], bytes })
+        let slices = &slices[..2 * count];
+        f(&Direct { topic: bodies[0], slices, bytes: slices.iter().map(|slice| slice.len()).sum() })
     }
 
     fn encode(&self) -> Arc<Chunk> {
@@ -79,12 +70,16 @@ impl<N: Net> Shard<N> {
     pub(crate) fn send_now(&mut self, hub: &Arc<Hub>, message: &Direct<'_>, now: Duration) -> bool {
         let Some(served) = self.hubs.get_mut(&hub.id) else { return false };
         let early = served.direct_at.replace(now).is_some_and(|at| now < at + PAUSE_MIN);
-        if served.closing || !served.batch.is_empty() || early && message.bytes < LARGE_BYTES_MIN {
+        let small = message.bytes < LARGE_BYTES_MIN;
+        // What is too large is refused where messages are queued.
+        let too_large = message.bytes > MESSAGE_BYTES_MAX;
+        if served.closing || !served.batch.is_empty() || early && small || too_large {
             return false;
         }
-        let Some(slots) = self.ready_for(hub, message.topic) else { return false };
+        let mut slots = [0; PEERS_MAX];
+        let Some(count) = self.ready_for(hub, message.topic, &mut slots) else { return false };
         let mut chunk = None;
-        for slot in slots {
+        for &slot in &slots[..count] {
             let rest = || Run::new(chunk.get_or_insert_with(|| message.encode()).clone(), 0, 1);
             if let Err(end) = self.peers[slot].write_now(message.slices, rest) {
                 self.end(slot, end);
@@ -93,23 +88,58 @@ impl<N: Net> Shard<N> {
         true
     }
 
-    /// The peers that want a topic, if they are few and none has anything queued.
-    fn ready_for(&mut self, hub: &Hub, topic: &[u8]) -> Option<Vec<usize>> {
+    /// Puts the peers that want a topic into `slots`, if they are few and none has anything queued; yields how many.
+    fn ready_for(&mut self, hub: &Hub, topic: &[u8], slots: &mut [usize; PEERS_MAX]) -> Option<usize> {
         let ledger = hub.ledger();
-        let mut slots = Vec::new();
+        let mut count = 0;
         for &audience in self.fanout.audiences(&ledger, topic) {
             for &peer in ledger.peers(audience) {
                 let slot = ledger.token(peer) as usize;
                 let peer = &self.peers[slot];
-                if slots.len() == PEERS_MAX
-                    || !peer.queue.is_empty()
-                    || !matches!(peer.phase, Phase::Traffic(_))
-                {
+                if !peer.queue.is_empty() || !matches!(peer.phase, Phase::Traffic(_)) {
                     return None;
                 }
-                slots.push(slot);
+                *slots.get_mut(count)? = slot;
+                count += 1;
             }
         }
-        Some(slots)
+        Some(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message of three frames which are the same bytes.
+    struct Thrice<'b>(&'b [u8]);
+
+    impl Frames for Thrice<'_> {
+        fn put(&self, _: &mut Vec<u8>) {
+            unreachable!("it is looked at only");
+        }
+        fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
+            [true, true, false].into_iter().for_each(|more| frame(self.0, more));
+        }
+    }
+
+    #[test]
+    fn a_message_is_taken_apart_as_it_stands_on_the_wire() {
+        let mut wire = Vec::new();
+        let message = ["topic".to_owned(), "x".repeat(300)];
+        message.put(&mut wire);
+        Direct::with(&message, |direct| {
+            assert_eq!((direct.topic, direct.bytes), (&b"topic"[..], wire.len()));
+            assert_eq!(direct.encode().bytes(), wire);
+        });
+        let many = ["a", "b", "c", "d", "e"];
+        Direct::with(&many, |direct| assert_eq!((direct.topic, direct.bytes), (&b"a"[..], 15)));
+    }
+
+    #[test]
+    fn the_size_of_a_message_is_known_beyond_four_gigabytes() {
+        // Zeros that are only looked at take no memory.
+        let zeros = vec![0; 2 << 30];
+        Direct::with(&Thrice(&zeros), |direct| assert_eq!(direct.bytes, 3 * (zeros.len() + 9)));
     }
 }
