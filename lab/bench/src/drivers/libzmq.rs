@@ -45,8 +45,8 @@ impl Publisher for LibzmqPub {
     }
 
     async fn send(&mut self, shape: &Shape, topic: u64, seq: u64) -> Outcome {
-        self.buffer.clear();
-        shape.put_on(topic, seq, &mut self.buffer);
+        self.buffer.resize(shape.size, 0);
+        shape.fill(topic, seq, &mut self.buffer);
         Ok(self.socket.send(&self.buffer[..], 0)?)
     }
 }

@@ -50,13 +50,6 @@ pub trait Subscriber: Sized {
     async fn recv(&mut self, show: impl FnMut(&[u8])) -> Outcome;
 }
 
-/// A message in a buffer of its own.
-fn owned(shape: &Shape, topic: u64, seq: u64) -> Vec<u8> {
-    let mut message = Vec::with_capacity(shape.size);
-    shape.put_on(topic, seq, &mut message);
-    message
-}
-
 /// The endpoint of a port on this machine.
 fn endpoint(port: u16) -> String {
     format!("tcp://127.0.0.1:{port}")

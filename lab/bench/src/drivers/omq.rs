@@ -4,7 +4,7 @@
 use omq_tokio::blocking::Socket;
 use omq_tokio::{Context, ContextConfig, Message, Options, SocketType, TrySendError};
 
-use super::{Publisher, Setup, Subscriber, endpoint, owned, port_of};
+use super::{Publisher, Setup, Subscriber, endpoint, port_of};
 use crate::Outcome;
 use crate::frame::Shape;
 
@@ -31,11 +31,11 @@ impl Publisher for OmqPub {
 
     async fn send(&mut self, shape: &Shape, topic: u64, seq: u64) -> Outcome {
         let message = if shape.size <= omq_tokio::message::MAX_INLINE_MESSAGE {
-            self.buffer.clear();
-            shape.put_on(topic, seq, &mut self.buffer);
+            self.buffer.resize(shape.size, 0);
+            shape.fill(topic, seq, &mut self.buffer);
             Message::from_slice(&self.buffer)
         } else {
-            Message::single(owned(shape, topic, seq))
+            Message::single(shape.owned(topic, seq))
         };
         match self.socket.try_send(message) {
             Ok(()) => Ok(()),

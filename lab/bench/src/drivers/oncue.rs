@@ -33,8 +33,8 @@ impl Publisher for OncuePub {
     }
 
     async fn send(&mut self, shape: &Shape, topic: u64, seq: u64) -> Outcome {
-        self.buffer.clear();
-        shape.put_on(topic, seq, &mut self.buffer);
+        self.buffer.resize(shape.size, 0);
+        shape.fill(topic, seq, &mut self.buffer);
         if let Some(batch) = &mut self.batch {
             batch.push(&self.buffer[..])?;
             // Marks are waited for: they take what waits with them.

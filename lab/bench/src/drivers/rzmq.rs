@@ -4,7 +4,7 @@
 use rzmq::socket::{ADAPTIVE_THROTTLE, LAST_ENDPOINT, RCVHWM, SNDHWM, SUBSCRIBE, XPUB_NODROP};
 use rzmq::{Context, Msg, Socket, SocketType};
 
-use super::{Publisher, Setup, Subscriber, endpoint, owned, port_of};
+use super::{Publisher, Setup, Subscriber, endpoint, port_of};
 use crate::Outcome;
 use crate::frame::Shape;
 
@@ -30,7 +30,7 @@ impl Publisher for RzmqPub {
     }
 
     async fn send(&mut self, shape: &Shape, topic: u64, seq: u64) -> Outcome {
-        Ok(self.socket.send(Msg::from_vec(owned(shape, topic, seq))).await?)
+        Ok(self.socket.send(Msg::from_vec(shape.owned(topic, seq))).await?)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use zeromq::{PubSocket, Socket, SocketRecv, SocketSend, SubSocket, ZmqMessage};
 
-use super::{Publisher, Setup, Subscriber, endpoint, owned, port_of};
+use super::{Publisher, Setup, Subscriber, endpoint, port_of};
 use crate::Outcome;
 use crate::frame::Shape;
 
@@ -27,7 +27,7 @@ impl Publisher for ZeromqPub {
         if self.sent.is_multiple_of(MESSAGES_PER_PAUSE) {
             tokio::task::yield_now().await;
         }
-        Ok(self.socket.send(ZmqMessage::from(owned(shape, topic, seq))).await?)
+        Ok(self.socket.send(ZmqMessage::from(shape.owned(topic, seq))).await?)
     }
 }
 

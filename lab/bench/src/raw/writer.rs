@@ -68,6 +68,6 @@ fn accept(listener: &TcpListener) -> Outcome<TcpStream> {
 fn encode(shape: &Shape, seq: u64) -> Vec<u8> {
     let mut out = Vec::new();
     wire::put_header(shape.size, &mut out);
-    shape.put(seq, &mut out);
+    out.extend_from_slice(&shape.owned(shape.topics.of_message(seq), seq));
     out
 }
