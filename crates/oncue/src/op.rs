@@ -1,10 +1,12 @@
 //! Operations that can wait: awaited on any executor or waited for on any thread, by one mechanism (wakers).
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use crate::sync::lock;
@@ -38,36 +40,112 @@ where
     }
 }
 
-struct Unpark(Thread);
+/// Where a thread that blocks can sleep and be of use, other than in the arms of the scheduler.
+pub(crate) trait Place: Send + Sync {
+    /// Sleeps until something happens here or somebody wakes the sleeper, and sees to what has happened. `false`: it
+    /// cannot be done now, and nothing was done. May end early, and up to a millisecond late.
+    fn sleep(&self, sleeper: &Sleeper, timeout: Option<Duration>) -> bool;
 
-impl Wake for Unpark {
+    /// Wakes the one who sleeps here.
+    fn wake(&self);
+}
+
+/// A thread that blocks, as those see it who wake it.
+pub(crate) struct Sleeper {
+    thread: Thread,
+    woken: AtomicBool,
+    place: Mutex<Option<Arc<dyn Place>>>,
+}
+
+impl Sleeper {
+    /// Whether somebody has woken it since it last looked.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::SeqCst)
+    }
+
+    /// It is awake: its place need not be disturbed any more.
+    pub(crate) fn rise(&self) {
+        *lock(&self.place) = None;
+    }
+
+    fn sleep(&self, place: Option<Arc<dyn Place>>, timeout: Option<Duration>) {
+        // What is left of a millisecond is better slept by the scheduler's clock.
+        let whole = timeout.is_none_or(|time| time >= Duration::from_millis(1));
+        if let Some(place) = place.filter(|_| whole) {
+            *lock(&self.place) = Some(place.clone());
+            let timeout = timeout.map(|time| Duration::from_millis(time.as_millis() as u64));
+            let slept = place.sleep(self, timeout);
+            self.rise();
+            if slept || self.is_woken() {
+                return;
+            }
+        }
+        match timeout {
+            None => thread::park(),
+            Some(left) => thread::park_timeout(left),
+        }
+    }
+}
+
+impl Wake for Sleeper {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.woken.store(true, Ordering::SeqCst);
+        let place = lock(&self.place).clone();
+        match place {
+            Some(place) => place.wake(),
+            None => self.thread.unpark(),
+        }
     }
 }
 
 thread_local! {
-    static UNPARK: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    static SLEEPER: (Arc<Sleeper>, Waker) = {
+        let (thread, woken, place) = (thread::current(), AtomicBool::new(false), Mutex::new(None));
+        let sleeper = Arc::new(Sleeper { thread, woken, place });
+        (sleeper.clone(), Waker::from(sleeper))
+    };
+    /// While this thread asks an operation that it blocks on: where it had better sleep.
+    static BED: RefCell<Option<Bed>> = const { RefCell::new(None) };
+}
+
+/// Where to sleep, once an operation has said so.
+type Bed = Option<Arc<dyn Place>>;
+
+/// For an operation that is about to say that it has to wait: a thread that blocks on it had better sleep there.
+pub(crate) fn sleep_at(place: impl FnOnce() -> Option<Arc<dyn Place>>) {
+    BED.with_borrow_mut(|bed| {
+        if let Some(bed) = bed {
+            *bed = place();
+        }
+    });
 }
 
 #[inline]
 fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {
     let mut future = pin!(future);
     // Most often there is nothing to wait for, and so no need to know whom to wake.
-    if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        return Some(value);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => block_on_pending(future, deadline),
     }
-    UNPARK.with(|waker| {
+}
+
+fn block_on_pending<F: Future>(mut future: Pin<&mut F>, deadline: Option<Instant>) -> Option<F::Output> {
+    SLEEPER.with(|(sleeper, waker)| {
         let mut context = Context::from_waker(waker);
         loop {
-            if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            sleeper.woken.store(false, Ordering::SeqCst);
+            BED.set(Some(None));
+            let polled = future.as_mut().poll(&mut context);
+            let bed = BED.take().flatten();
+            if let Poll::Ready(value) = polled {
                 return Some(value);
             }
-            match deadline.map(|d| d.saturating_duration_since(Instant::now())) {
-                None => std::thread::park(),
-                Some(Duration::ZERO) => return None,
-                Some(left) => std::thread::park_timeout(left),
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return None;
             }
+            sleeper.sleep(bed, left);
         }
     })
 }

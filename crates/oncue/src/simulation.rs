@@ -60,7 +60,9 @@ impl Sim {
             (0..shards).map(|shard| SimNet { world: self.world.clone(), place: (node, shard) }).collect();
         let seed = lock(&self.world).below(u64::MAX);
         let world = self.world.clone();
-        let driver = Arc::new(Driver::new(nets, mailboxes.clone(), seed, Arc::new(move || lock(&world).now)));
+        let clock = Arc::new(move || lock(&world).now);
+        let pollers = vec![None; shards];
+        let driver = Arc::new(Driver::new(nets, mailboxes.clone(), pollers, seed, clock));
         lock(&self.world).rung.extend((0..shards).map(|shard| (node, shard)));
         self.nodes.push(Node { driver: driver.clone(), mailboxes });
         driver

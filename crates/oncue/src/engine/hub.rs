@@ -17,7 +17,7 @@ use super::outbox::{Bound, Outbox, Pushed};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::msg::{Frames, MESSAGE_BYTES_MAX};
-use crate::op::Waiters;
+use crate::op::{Place, Waiters};
 use crate::options::{OnFull, Options};
 use crate::stats::SocketStats;
 use crate::sync::{lock, read_lock, write_lock};
@@ -38,6 +38,8 @@ pub(crate) struct Hub {
     /// The XPUB user's own queue of demand events; who waits for messages waits for these too.
     pub(crate) edges: Option<Arc<Watch>>,
     ports: Vec<Arc<dyn Port>>,
+    /// The shards that have peers of this socket, a bit each.
+    shards: AtomicU64,
     /// By shard, up to which version its peers know our subscriptions.
     told: Vec<AtomicU64>,
     seed: u64,
@@ -112,6 +114,7 @@ impl Hub {
             demand: RwLock::new(Demand { ledger: Ledger::new(seed, quota), watches }),
             edges,
             open_shards: AtomicUsize::new(ports.len()),
+            shards: AtomicU64::new(0),
             told: ports.iter().map(|_| AtomicU64::new(0)).collect(),
             ports,
             seed,
@@ -207,6 +210,21 @@ impl Hub {
 
     pub(crate) fn port(&self, shard: u16) -> Arc<dyn Port> {
         self.ports[usize::from(shard)].clone()
+    }
+
+    /// A shard has its first peer of this socket, or has lost its last one.
+    pub(crate) fn has_peers(&self, shard: u16, any: bool) {
+        match any {
+            true => self.shards.fetch_or(1 << shard, Ordering::SeqCst),
+            false => self.shards.fetch_and(!(1 << shard), Ordering::SeqCst),
+        };
+    }
+
+    /// Where a thread can sleep that waits for something of this socket: at the one shard that has its peers.
+    pub(crate) fn place(&self) -> Option<Arc<dyn Place>> {
+        let shards = self.shards.load(Ordering::SeqCst);
+        let one = shards.is_power_of_two().then(|| shards.trailing_zeros() as usize);
+        one.and_then(|shard| self.ports[shard].clone().place())
     }
 
     /// The ledger, to be read.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::direct::Direct;
 use super::hub::Hub;
 use crate::net::{Notify, Ready};
+use crate::op::Place;
 use crate::sync::lock;
 
 /// What a shard can be told.
@@ -32,6 +33,9 @@ pub(crate) trait Port: Send + Sync {
     /// Sends one message in this thread, if nobody else is at the shard and nothing waits to be sent before it.
     /// `false`: nothing was done.
     fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>) -> bool;
+
+    /// Where a thread can sleep that waits for what this shard receives.
+    fn place(self: Arc<Self>) -> Option<Arc<dyn Place>>;
 }
 
 /// The notes of one shard, and the streams that another shard has accepted for it.

@@ -11,6 +11,7 @@ mod outbox;
 mod peer;
 mod queue;
 mod shard;
+mod station;
 #[cfg(test)]
 mod testing;
 mod timers;
@@ -23,21 +24,23 @@ use std::task::Waker;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll, Token};
 use oncue_core::connection::SocketType;
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
+#[cfg(test)]
+use crate::net::Ready;
 use crate::net::inproc::Names;
 use crate::net::os::OsNet;
-use crate::net::{Net, Notify, Ready};
+use crate::net::poller::Poller;
+use crate::net::{Net, Notify};
 use crate::options::{EngineOptions, Options};
 use crate::sync::lock;
-use direct::Direct;
 use hub::Hub;
 pub(crate) use mailbox::Note;
 use mailbox::{Mailbox, Port};
-use shard::{Shard, Turned};
+use shard::Shard;
+use station::Station;
 
 /// The I/O threads that sockets live on. One is enough for most programs; `inproc://` names are known within one
 /// engine. Cheap to clone; the threads end when the last clone and the last socket are gone, after lingering.
@@ -72,28 +75,26 @@ impl Engine {
     pub fn with(options: EngineOptions) -> Result<Engine> {
         let failed = |e| Error::io("cannot start an I/O thread", e);
         let names = Arc::<Mutex<Names>>::default();
-        let mut polls = Vec::new();
-        let mut mailboxes = Vec::new();
-        for _ in 0..options.io_threads {
-            let poll = Poll::new().map_err(failed)?;
-            let waker = mio::Waker::new(poll.registry(), WAKER).map_err(failed)?;
-            // A bell that cannot be rung means that the thread is gone; its sockets have been told.
-            mailboxes.push(Arc::new(Mailbox::new(move || drop(waker.wake()))));
-            polls.push(poll);
-        }
         let mut nets = Vec::new();
-        for (poll, mailbox) in polls.iter().zip(&mailboxes) {
+        let mut mailboxes = Vec::new();
+        let mut pollers = Vec::new();
+        for _ in 0..options.io_threads {
+            let poller = Arc::new(Poller::new().map_err(failed)?);
+            let bell = poller.clone();
+            let mailbox = Arc::new(Mailbox::new(move || bell.ring()));
             let notify: Arc<dyn Notify> = mailbox.clone();
-            nets.push(OsNet::new(poll.registry().try_clone().map_err(failed)?, names.clone(), notify));
+            nets.push(OsNet::new(poller.clone(), names.clone(), notify));
+            mailboxes.push(mailbox);
+            pollers.push(Some(poller));
         }
         let (seed, origin) = (RandomState::new().build_hasher().finish(), Instant::now());
         let running = Running {
-            driver: Arc::new(Driver::new(nets, mailboxes, seed, Arc::new(move || origin.elapsed()))),
+            driver: Arc::new(Driver::new(nets, mailboxes, pollers, seed, Arc::new(move || origin.elapsed()))),
             threads: Mutex::new(Vec::new()),
         };
-        for (index, poll) in polls.into_iter().enumerate() {
+        for index in 0..running.driver.stations.len() {
             let driver = running.driver.clone();
-            let run = move || driver.run(index, poll);
+            let run = move || driver.run(index);
             let spawned =
                 thread::Builder::new().name(format!("oncue-io-{index}")).spawn(run).map_err(failed)?;
             lock(&running.threads).push(spawned);
@@ -146,49 +147,21 @@ pub(crate) struct Driver<N: Net> {
 /// The time since an origin that never changes.
 pub(crate) type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
-/// A shard and the ways to reach it.
-struct Station<N: Net> {
-    shard: Mutex<Shard<N>>,
-    mailbox: Arc<Mailbox<N::Stream>>,
-    clock: Clock,
-}
-
-impl<N: Net> Port for Station<N> {
-    fn mail(&self, note: Note) {
-        self.mailbox.mail(note);
-    }
-
-    fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>) -> bool {
-        let Ok(mut shard) = self.shard.try_lock() else { return false };
-        let sent = shard.send_now(hub, message, (self.clock)());
-        let wakes = std::mem::take(&mut shard.wakes);
-        drop(shard);
-        if !wakes.is_empty() {
-            // A peer was lost: its timers are the thread's to see to.
-            wakes.into_iter().for_each(Waker::wake);
-            self.mailbox.ring();
-        }
-        sent
-    }
-}
-
-const WAKER: Token = Token(usize::MAX);
-
 impl<N: Net> Driver<N> {
-    /// A shard for each network, reached through the mailbox at its place.
+    /// A shard for each network, reached through the mailbox at its place; its thread sleeps at the poller there.
     pub(crate) fn new(
         nets: Vec<N>,
         mailboxes: Vec<Arc<Mailbox<N::Stream>>>,
+        pollers: Vec<Option<Arc<Poller>>>,
         seed: u64,
         clock: Clock,
     ) -> Driver<N> {
-        let station = |(i, net): (usize, N)| {
+        let station = |(i, (net, poller)): (usize, (N, Option<Arc<Poller>>))| {
             let shard = Shard::new(i as u16, net, mailboxes.clone(), seed.wrapping_add(i as u64));
-            let (mailbox, clock) = (mailboxes[i].clone(), clock.clone());
-            Arc::new(Station { shard: Mutex::new(shard), mailbox, clock })
+            Arc::new(Station::new(shard, mailboxes[i].clone(), clock.clone(), poller))
         };
         Driver {
-            stations: nets.into_iter().enumerate().map(station).collect(),
+            stations: nets.into_iter().zip(pollers).enumerate().map(station).collect(),
             hubs: Mutex::new(Vec::new()),
             next_hub: AtomicU64::new(0),
             next_link: AtomicUsize::new(0),
@@ -199,11 +172,10 @@ impl<N: Net> Driver<N> {
         }
     }
 
-    /// Turns one shard, and wakes whom it says once it is let go of.
+    /// Turns one shard, in a simulation, and wakes whom it says.
+    #[cfg(test)]
     pub(crate) fn turn(&self, index: usize, now: Duration, ready: &[Ready]) -> Option<Duration> {
-        let Turned { deadline, wakes } = lock(&self.stations[index].shard).turn(now, ready);
-        wakes.into_iter().for_each(Waker::wake);
-        deadline
+        self.stations[index].turn(now, ready)
     }
 
     /// Does something with a shard from outside, and lets its thread see to what follows.
@@ -228,43 +200,14 @@ impl<N: Net> Driver<N> {
 
 impl Driver<OsNet> {
     /// The life of an I/O thread.
-    fn run(&self, index: usize, mut poll: Poll) {
-        let lived = std::panic::catch_unwind(AssertUnwindSafe(|| self.turn_on(index, &mut poll)));
-        if let Err(panic) = lived {
+    fn run(&self, index: usize) {
+        let live = || self.stations[index].live(&self.stopping);
+        if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(live)) {
             self.dead.store(true, Ordering::SeqCst);
             for hub in lock(&self.hubs).iter().filter_map(Weak::upgrade) {
                 hub.fail();
             }
             std::panic::resume_unwind(panic);
-        }
-    }
-
-    fn turn_on(&self, index: usize, poll: &mut Poll) {
-        let mut events = Events::with_capacity(1024);
-        let mut ready = Vec::new();
-        loop {
-            let deadline = self.turn(index, (self.clock)(), &ready);
-            if self.stopping.load(Ordering::SeqCst)
-                && lock(&self.stations[index].shard).hubs().next().is_none()
-            {
-                return;
-            }
-            let timeout = match self.stations[index].mailbox.fall_asleep() {
-                true => deadline.map(|at| at.saturating_sub((self.clock)())),
-                false => Some(Duration::ZERO),
-            };
-            // Only a signal or a bad descriptor can make this fail; the turn that follows does no harm.
-            let polled = poll.poll(&mut events, timeout);
-            self.stations[index].mailbox.wake_up();
-            ready.clear();
-            if polled.is_ok() {
-                ready.extend(events.iter().filter(|e| e.token() != WAKER).map(|event| Ready {
-                    token: event.token().0,
-                    readable: event.is_readable() || event.is_read_closed() || event.is_error(),
-                    writable: event.is_writable() || event.is_write_closed() || event.is_error(),
-                    ended: event.is_read_closed() || event.is_error(),
-                }));
-            }
         }
     }
 }

@@ -52,6 +52,8 @@ pub(crate) struct Shard<N: Net> {
     streams: Vec<Accepted<N::Stream>>,
     /// To be woken once the shard is let go of.
     pub(super) wakes: Vec<Waker>,
+    /// Until when its thread sleeps, if nothing happens.
+    pub(super) planned: Option<Duration>,
 }
 
 /// What a shard keeps of a socket that it serves.
@@ -112,6 +114,7 @@ impl<N: Net> Shard<N> {
             notes: Vec::new(),
             streams: Vec::new(),
             wakes: Vec::new(),
+            planned: None,
         }
     }
 
@@ -270,6 +273,7 @@ impl<N: Net> Shard<N> {
         let joined = peer.joined;
         let served = self.hubs.get_mut(&hub.id).expect("a peer's socket is served");
         served.peers.push(slot);
+        hub.has_peers(self.index, true);
         served.newest = joined;
         if let Some(link_slot) = dialer {
             self.connected(link_slot, link);
@@ -331,6 +335,9 @@ impl<N: Net> Shard<N> {
         }
         hub.counters.peers.fetch_sub(1, Ordering::Relaxed);
         hub.counters.peers_lost.fetch_add(1, Ordering::Relaxed);
+        if served.peers.is_empty() {
+            hub.has_peers(self.index, false);
+        }
         if let Some(ledger) = ledger {
             let mut edit = hub.edit();
             edit.detach(ledger);

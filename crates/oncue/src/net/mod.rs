@@ -2,6 +2,7 @@
 
 pub(crate) mod inproc;
 pub(crate) mod os;
+pub(crate) mod poller;
 #[cfg(test)]
 pub(crate) mod sim;
 

@@ -1,4 +1,4 @@
-//! The operating system's network, by mio: TCP, Unix sockets, and the engine's own pipes beside them.
+//! The operating system's network: TCP and Unix sockets, by mio, and the engine's own pipes beside them.
 
 use std::io::{self, IoSlice, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -8,19 +8,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use mio::event::Source;
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use mio::{Interest, Registry, Token};
 use rustix::buffer::spare_capacity;
 
 use super::inproc::{Backlog, Names, Pipe};
+use super::poller::Poller;
 use super::{Net, Notify, Ready, Stream};
 use crate::endpoint::{Endpoint, Host};
 use crate::sync::lock;
 
 /// The network of one I/O thread.
 pub(crate) struct OsNet {
-    registry: Arc<Registry>,
+    poller: Arc<Poller>,
     names: Arc<Mutex<Names>>,
     notify: Arc<dyn Notify>,
 }
@@ -42,12 +41,12 @@ pub(crate) enum OsListener {
 
 impl OsNet {
     /// `names` are shared by the threads of one engine; `notify` reports to this thread.
-    pub(crate) fn new(registry: Registry, names: Arc<Mutex<Names>>, notify: Arc<dyn Notify>) -> OsNet {
-        OsNet { registry: Arc::new(registry), names, notify }
+    pub(crate) fn new(poller: Arc<Poller>, names: Arc<Mutex<Names>>, notify: Arc<dyn Notify>) -> OsNet {
+        OsNet { poller, names, notify }
     }
 
-    fn listen_at<L: Source>(&self, mut listener: L, token: usize) -> io::Result<L> {
-        self.registry.register(&mut listener, Token(token), Interest::READABLE)?;
+    fn listen_at<L: AsFd>(&self, listener: L, token: usize) -> io::Result<L> {
+        self.poller.register_readable(&listener, token)?;
         Ok(listener)
     }
 }
@@ -96,9 +95,9 @@ impl Net for OsNet {
 
     fn unlisten(&mut self, listener: OsListener) {
         match listener {
-            OsListener::Tcp(mut listener) => drop(self.registry.deregister(&mut listener)),
-            OsListener::Unix(mut listener, path) => {
-                drop(self.registry.deregister(&mut listener));
+            OsListener::Tcp(listener) => self.poller.deregister(&listener),
+            OsListener::Unix(listener, path) => {
+                self.poller.deregister(&listener);
                 if let Some(path) = path {
                     // Whoever removed it before us wanted the same.
                     let _ = std::fs::remove_file(path);
@@ -112,8 +111,8 @@ impl Net for OsNet {
         let mut stream = match to {
             Endpoint::Tcp { host: Host::Name(name), port } => {
                 let addrs = resolve(name.clone(), *port, token, self.notify.clone());
-                let registry = self.registry.clone();
-                return Ok(OsStream::Resolving(Resolving { addrs, registry, token, found: Vec::new() }));
+                let poller = self.poller.clone();
+                return Ok(OsStream::Resolving(Resolving { addrs, poller, token, found: Vec::new() }));
             }
             Endpoint::Tcp { host: Host::Ip(ip), port } => {
                 OsStream::Tcp(TcpStream::connect(SocketAddr::new(*ip, *port))?)
@@ -128,10 +127,9 @@ impl Net for OsNet {
     }
 
     fn adopt(&mut self, stream: &mut OsStream, token: usize) -> io::Result<()> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
         match stream {
-            OsStream::Tcp(stream) => self.registry.register(stream, Token(token), interest),
-            OsStream::Unix(stream) => self.registry.register(stream, Token(token), interest),
+            OsStream::Tcp(stream) => self.poller.register_both(stream, token),
+            OsStream::Unix(stream) => self.poller.register_both(stream, token),
             OsStream::Pipe(pipe) => {
                 pipe.watch(&self.notify, token);
                 Ok(())
@@ -141,10 +139,9 @@ impl Net for OsNet {
     }
 
     fn release(&mut self, stream: OsStream) {
-        // A stream that was never registered has nothing to take back.
         match stream {
-            OsStream::Tcp(mut stream) => drop(self.registry.deregister(&mut stream)),
-            OsStream::Unix(mut stream) => drop(self.registry.deregister(&mut stream)),
+            OsStream::Tcp(stream) => self.poller.deregister(&stream),
+            OsStream::Unix(stream) => self.poller.deregister(&stream),
             OsStream::Pipe(_) | OsStream::Resolving(_) => {}
         }
     }
@@ -216,7 +213,7 @@ fn decided(error: io::Result<Option<io::Error>>, peer: io::Result<()>) -> io::Re
 /// A connection whose host name is being looked up, by a thread of its own, since that can take seconds.
 pub(crate) struct Resolving {
     addrs: Found,
-    registry: Arc<Registry>,
+    poller: Arc<Poller>,
     token: usize,
     found: Vec<SocketAddr>,
 }
@@ -231,9 +228,8 @@ impl Resolving {
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for addr in self.found.drain(..) {
             match TcpStream::connect(addr) {
-                Ok(mut stream) => {
-                    let interest = Interest::READABLE | Interest::WRITABLE;
-                    self.registry.register(&mut stream, Token(self.token), interest)?;
+                Ok(stream) => {
+                    self.poller.register_both(&stream, self.token)?;
                     return Ok(Some(stream));
                 }
                 Err(e) => last = e,

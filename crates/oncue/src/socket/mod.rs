@@ -18,7 +18,7 @@ use crate::endpoint::Endpoint;
 use crate::engine::hub::Hub;
 use crate::engine::{Control, Engine};
 use crate::error::{Error, ErrorKind, Result};
-use crate::op::Op;
+use crate::op::{Op, sleep_at};
 use crate::options::Options;
 
 /// A socket of any type. It is closed when the last handle goes.
@@ -172,11 +172,15 @@ fn wait_for<'a, T>(
     attempt: impl Fn() -> Option<T> + Send + Unpin + 'a,
 ) -> Op<impl Future<Output = Result<T>> + Send + Unpin + 'a> {
     Op(poll_fn(move |context| {
-        waiters.poll(context, || match attempt() {
+        let polled = waiters.poll(context, || match attempt() {
             Some(value) => Some(Ok(value)),
             None if hub.is_closed() => Some(Err(Error::closed())),
             None => None,
-        })
+        });
+        if polled.is_pending() {
+            sleep_at(|| hub.place());
+        }
+        polled
     }))
 }
 

@@ -1,0 +1,155 @@
+//! A shard and those who turn it: its own thread, senders that find it idle, and receivers that wait for the network
+//! themselves. A hop between threads costs more than the work it hands over, so a receiver with nothing to do sleeps
+//! where the I/O thread sleeps, is woken first, reads, and goes on with its message.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use std::thread;
+use std::time::Duration;
+
+use super::Clock;
+use super::direct::Direct;
+use super::hub::Hub;
+use super::mailbox::{Mailbox, Note, Port};
+use super::shard::{Shard, Turned};
+use crate::net::poller::{Poller, Report};
+use crate::net::{Net, Ready};
+use crate::op::{Place, Sleeper};
+use crate::sync::lock;
+
+/// A shard and the ways to reach it.
+pub(super) struct Station<N: Net> {
+    pub(super) shard: Mutex<Shard<N>>,
+    pub(super) mailbox: Arc<Mailbox<N::Stream>>,
+    clock: Clock,
+    /// Where its thread sleeps, and who else may; a simulation has none.
+    poller: Option<Arc<Poller>>,
+    /// Whoever holds it may sleep at the poller beside the thread: one at a time, so that a nudge finds who is meant.
+    guest: Mutex<Report>,
+    guest_sleeps: AtomicBool,
+    /// A guest has panicked in the shard.
+    broken: AtomicBool,
+}
+
+impl<N: Net> Station<N> {
+    pub(super) fn new(
+        shard: Shard<N>,
+        mailbox: Arc<Mailbox<N::Stream>>,
+        clock: Clock,
+        poller: Option<Arc<Poller>>,
+    ) -> Station<N> {
+        let (guest, guest_sleeps, broken) = Default::default();
+        Station { shard: Mutex::new(shard), mailbox, clock, poller, guest, guest_sleeps, broken }
+    }
+
+    /// The life of the I/O thread, until `stopping` and no socket is left.
+    pub(super) fn live(&self, stopping: &AtomicBool) {
+        let poller = self.poller.as_ref().expect("a thread sleeps at a poller");
+        let mut report = Report::default();
+        loop {
+            let deadline = self.turn((self.clock)(), &report.ready);
+            assert!(!self.broken.load(Ordering::SeqCst), "a receiver's thread has panicked in this shard");
+            if stopping.load(Ordering::SeqCst) && lock(&self.shard).hubs().next().is_none() {
+                return;
+            }
+            let timeout = match self.mailbox.fall_asleep() {
+                true => deadline.map(|at| at.saturating_sub((self.clock)())),
+                false => Some(Duration::ZERO),
+            };
+            poller.wait(&mut report, timeout);
+            self.mailbox.wake_up();
+            if report.nudged {
+                // It was for the guest, who is being woken as well, unless it has left meanwhile.
+                match self.guest_sleeps.load(Ordering::SeqCst) {
+                    true => thread::yield_now(),
+                    false => poller.take_nudge(),
+                }
+            }
+        }
+    }
+
+    /// Turns the shard as its own thread, and wakes whom it says once it is let go of.
+    pub(super) fn turn(&self, now: Duration, ready: &[Ready]) -> Option<Duration> {
+        let mut shard = lock(&self.shard);
+        let Turned { deadline, wakes } = shard.turn(now, ready);
+        shard.planned = deadline;
+        drop(shard);
+        wakes.into_iter().for_each(Waker::wake);
+        deadline
+    }
+
+    /// Turns the shard as somebody else, until nothing is left that the own thread would not be woken for.
+    fn turn_as_guest(&self, ready: &[Ready]) {
+        let mut ready = ready;
+        let mut sooner = false;
+        loop {
+            let mut shard = lock(&self.shard);
+            let Turned { deadline, wakes } = shard.turn((self.clock)(), ready);
+            sooner |= deadline.is_some_and(|at| shard.planned.is_none_or(|planned| at < planned));
+            drop(shard);
+            wakes.into_iter().for_each(Waker::wake);
+            ready = &[];
+            // A bell that was meant for the thread may have woken the guest instead.
+            if self.mailbox.fall_asleep() {
+                break;
+            }
+        }
+        if sooner {
+            // The thread sleeps longer than it may now.
+            self.mailbox.ring();
+        }
+    }
+}
+
+impl<N: Net> Port for Station<N> {
+    fn mail(&self, note: Note) {
+        self.mailbox.mail(note);
+    }
+
+    fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>) -> bool {
+        let Ok(mut shard) = self.shard.try_lock() else { return false };
+        let sent = shard.send_now(hub, message, (self.clock)());
+        let wakes = std::mem::take(&mut shard.wakes);
+        drop(shard);
+        if !wakes.is_empty() {
+            // A peer was lost: its timers are the thread's to see to.
+            wakes.into_iter().for_each(Waker::wake);
+            self.mailbox.ring();
+        }
+        sent
+    }
+
+    fn place(self: Arc<Self>) -> Option<Arc<dyn Place>> {
+        self.poller.is_some().then_some(self as Arc<dyn Place>)
+    }
+}
+
+impl<N: Net> Place for Station<N> {
+    fn sleep(&self, sleeper: &Sleeper, timeout: Option<Duration>) -> bool {
+        let (Some(poller), Ok(mut report)) = (&self.poller, self.guest.try_lock()) else { return false };
+        self.guest_sleeps.store(true, Ordering::SeqCst);
+        if !sleeper.is_woken() {
+            poller.wait(&mut report, timeout);
+        }
+        self.guest_sleeps.store(false, Ordering::SeqCst);
+        // What the turn brings need not wake this thread any more.
+        sleeper.rise();
+        if std::mem::take(&mut report.nudged) {
+            poller.take_nudge();
+        }
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.turn_as_guest(&report.ready))) {
+            self.broken.store(true, Ordering::SeqCst);
+            poller.ring();
+            resume_unwind(panic);
+        }
+        true
+    }
+
+    fn wake(&self) {
+        if let Some(poller) = &self.poller {
+            poller.nudge();
+        }
+    }
+}

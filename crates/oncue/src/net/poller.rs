@@ -1,0 +1,164 @@
+//! Waiting for what the system has to report of streams and listeners. Several threads may wait at one poller; each report
+//! goes to one of them. On Linux that is the one that came last, so that a receiver's own thread goes before the I/O
+//! thread, which sleeps there all the time.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
+
+use super::Ready;
+
+/// Tokens of our own, which no stream has.
+const BELL: u64 = u64::MAX;
+const NUDGE: u64 = u64::MAX - 1;
+
+/// How many reports one wait brings at the most.
+const REPORTS_MAX: usize = 256;
+
+/// Where threads wait for readiness.
+pub(crate) struct Poller {
+    epoll: OwnedFd,
+    /// Wakes one of those who wait, once each time it is rung.
+    bell: OwnedFd,
+    /// Wakes those who wait until it is taken back: a particular one is meant.
+    nudge: OwnedFd,
+}
+
+/// What one wait brought.
+#[derive(Default)]
+pub(crate) struct Report {
+    pub(crate) ready: Vec<Ready>,
+    /// The nudge is given and not taken back.
+    pub(crate) nudged: bool,
+}
+
+impl Poller {
+    pub(crate) fn new() -> io::Result<Poller> {
+        let poller = Poller {
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+            bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            nudge: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+        };
+        let once = EventFlags::IN | EventFlags::ET;
+        epoll::add(&poller.epoll, &poller.bell, EventData::new_u64(BELL), once)?;
+        epoll::add(&poller.epoll, &poller.nudge, EventData::new_u64(NUDGE), EventFlags::IN)?;
+        Ok(poller)
+    }
+
+    /// Reports from now on when there is something to read.
+    pub(crate) fn register_readable(&self, source: impl AsFd, token: usize) -> io::Result<()> {
+        self.register(source, token, EventFlags::IN | EventFlags::RDHUP)
+    }
+
+    /// Reports from now on when there is something to read, or room to write.
+    pub(crate) fn register_both(&self, source: impl AsFd, token: usize) -> io::Result<()> {
+        self.register(source, token, EventFlags::IN | EventFlags::RDHUP | EventFlags::OUT)
+    }
+
+    fn register(&self, source: impl AsFd, token: usize, flags: EventFlags) -> io::Result<()> {
+        Ok(epoll::add(&self.epoll, source, EventData::new_u64(token as u64), flags | EventFlags::ET)?)
+    }
+
+    /// Reports nothing of it any more. What was never registered is no error: it has nothing to take back.
+    pub(crate) fn deregister(&self, source: impl AsFd) {
+        let _ = epoll::delete(&self.epoll, source);
+    }
+
+    /// Wakes one of those who wait, or the next one that would.
+    pub(crate) fn ring(&self) {
+        // It can fail only at 2^64 - 1 rings.
+        let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+    }
+
+    /// Wakes those who wait until it is taken back.
+    pub(crate) fn nudge(&self) {
+        let _ = rustix::io::write(&self.nudge, &1u64.to_ne_bytes());
+    }
+
+    /// Takes a nudge back, if there is one.
+    pub(crate) fn take_nudge(&self) {
+        let _ = rustix::io::read(&self.nudge, &mut [0; 8]);
+    }
+
+    /// Waits for reports, at the most for `timeout` rounded up to milliseconds.
+    pub(crate) fn wait(&self, report: &mut Report, timeout: Option<Duration>) {
+        let timeout = timeout.map(|time| {
+            let millis = time.as_nanos().div_ceil(1_000_000);
+            let (secs, millis) = (i64::try_from(millis / 1000).unwrap_or(i64::MAX), millis % 1000);
+            Timespec { tv_sec: secs.min(i64::from(i32::MAX) / 1000), tv_nsec: millis as i64 * 1_000_000 }
+        });
+        report.ready.clear();
+        report.nudged = false;
+        let mut space = [const { MaybeUninit::uninit() }; REPORTS_MAX];
+        // Only a signal can make this fail; a wait that brings nothing does no harm.
+        let Ok((events, _)) = epoll::wait(&self.epoll, &mut space, timeout.as_ref()) else { return };
+        for event in events {
+            let (flags, token) = (event.flags, event.data.u64());
+            match token {
+                BELL => {}
+                NUDGE => report.nudged = true,
+                _ => report.ready.push(look(token as usize, flags)),
+            }
+        }
+    }
+}
+
+fn look(token: usize, flags: EventFlags) -> Ready {
+    let error = flags.contains(EventFlags::ERR);
+    let ended = flags.intersects(EventFlags::HUP | EventFlags::RDHUP) || error;
+    Ready {
+        token,
+        readable: flags.intersects(EventFlags::IN | EventFlags::PRI) || ended,
+        writable: flags.intersects(EventFlags::OUT | EventFlags::HUP) || error,
+        ended,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_report_comes_once_and_a_nudge_until_it_is_taken_back() {
+        let poller = Poller::new().unwrap();
+        let mut report = Report::default();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let theirs = listener.accept().unwrap().0;
+        poller.register_readable(&theirs, 7).unwrap();
+        ours.write_all(b"x").unwrap();
+        poller.wait(&mut report, None);
+        assert!(matches!(report.ready[..], [Ready { token: 7, readable: true, ended: false, .. }]));
+        poller.wait(&mut report, Some(Duration::ZERO));
+        assert!(report.ready.is_empty() && !report.nudged);
+        poller.nudge();
+        for _ in 0..2 {
+            poller.wait(&mut report, None);
+            assert!(report.ready.is_empty() && report.nudged);
+        }
+        poller.take_nudge();
+        poller.wait(&mut report, Some(Duration::ZERO));
+        assert!(!report.nudged);
+        drop(ours);
+        poller.wait(&mut report, None);
+        assert!(matches!(report.ready[..], [Ready { token: 7, readable: true, ended: true, .. }]));
+    }
+
+    #[test]
+    fn a_bell_wakes_one_who_waits() {
+        let poller = Poller::new().unwrap();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| poller.wait(&mut Report::default(), None));
+            poller.ring();
+            waiting.join().unwrap();
+        });
+    }
+}
