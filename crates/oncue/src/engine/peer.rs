@@ -15,7 +15,7 @@ use oncue_core::ledger::PeerId;
 use super::chunk::Run;
 use super::hub::{Edit, Hub};
 use super::inbound::{Delivery, Flow};
-use super::queue::{Mark, WriteQueue};
+use super::queue::{Mark, Offered, WriteQueue};
 use crate::buffer::{Buffer, Pool, READ_BYTES};
 use crate::net::Stream;
 use crate::options::OnFull;
@@ -145,8 +145,8 @@ impl<S: Stream> Peer<S> {
         Mark { messages: u64::from(options.send_hwm), bytes: options.queue_bytes_max }
     }
 
-    /// Sends runs, as far as there is room; yields how many messages were missed.
-    pub(crate) fn offer(&mut self, runs: &[Run]) -> Result<u64, End> {
+    /// Sends runs, as far as there is room.
+    pub(crate) fn offer(&mut self, runs: &[Run]) -> Result<Offered, End> {
         let mark = match self.hub.options.on_full {
             // What is offered was let through by the room there is; nothing may be missed.
             OnFull::Refuse => Mark::NONE,
@@ -158,7 +158,7 @@ impl<S: Stream> Peer<S> {
         if offered.missed > 0 {
             counters.missed.fetch_add(offered.missed, Ordering::Relaxed);
         }
-        Ok(offered.missed)
+        Ok(offered)
     }
 
     /// Writes a message for which nothing may be queued; `rest` encodes it if the stream does not take it whole.

@@ -24,6 +24,8 @@ pub(crate) struct WriteQueue {
     control_bytes: u64,
     /// Whether the stream took less than it was given; it will report when it takes more.
     blocked: bool,
+    /// Whether it has taken more once it had been blocked.
+    unblocked: bool,
 }
 
 /// The bounds of a queue.
@@ -53,9 +55,12 @@ impl WriteQueue {
         if self.bytes >= mark.bytes { 0 } else { mark.messages.saturating_sub(self.messages) }
     }
 
-    /// The stream takes bytes again.
-    pub(crate) fn unblock(&mut self) {
+    /// The stream takes bytes again. Yields whether that was the first time that it had not.
+    pub(crate) fn unblock(&mut self) -> bool {
+        let first = self.blocked && !self.unblocked;
+        self.unblocked |= self.blocked;
         self.blocked = false;
+        first
     }
 
     /// Queues bytes that are no message, behind what is queued already. They count towards no mark.
@@ -108,7 +113,11 @@ impl WriteQueue {
             }
         }
         for run in rest {
-            offered.missed += self.push(run.clone(), mark);
+            // A full queue is the common case of many slow peers: it must not cost a reference.
+            offered.missed += match self.room(mark) {
+                0 => run.messages(),
+                _ => self.push(run.clone(), mark),
+            };
         }
         Ok(offered)
     }

@@ -66,6 +66,8 @@ pub(super) struct Served {
     place: Place,
     /// The number of the batch's first chunk.
     first: u64,
+    /// How many chunks are sent before the network is looked at again.
+    stride: usize,
     /// The newest peer's [`Peer::joined`].
     newest: u64,
     pub(super) closing: bool,
@@ -150,6 +152,7 @@ impl<N: Net> Shard<N> {
             batch: Vec::new(),
             place: Place::default(),
             first: 0,
+            stride: usize::MAX,
             newest: 0,
             closing: false,
             done: false,
@@ -226,7 +229,9 @@ impl<N: Net> Shard<N> {
     /// The peer's stream takes bytes again.
     fn writable(&mut self, slot: usize, uid: u64) {
         let Some(peer) = self.peer(slot, uid) else { return };
-        peer.queue.unblock();
+        if peer.queue.unblock() {
+            peer.stream.trust();
+        }
         if let Err(end) = peer.flush() {
             return self.end(slot, end);
         }
@@ -397,7 +402,7 @@ impl<N: Net> Shard<N> {
             }
             let (batch, from) = (std::mem::take(&mut served.batch), served.place);
             let number = served.first + from.chunk as u64;
-            let mut end = batch.len();
+            let mut end = batch.len().min(from.chunk.saturating_add(served.stride));
             if served.newest > number {
                 // Some peers came amid the batch: it is cut where the next one came.
                 let joined = served.peers.iter().map(|&slot| self.peers[slot].joined).filter(|&j| j > number);
@@ -421,18 +426,25 @@ impl<N: Net> Shard<N> {
                 };
                 self.fanout.route(&ledger, &batch[..end], from, room)
             };
-            self.deliver(hub, number);
+            let hurried = self.deliver(hub, number);
             // Everybody may have left meanwhile, and then nothing waits for anybody.
             let Some(served) = self.hubs.get_mut(&hub.id).filter(|s| !s.peers.is_empty()) else { return };
             stuck = (place == from).then_some(place);
             (served.batch, served.place) = (batch, place);
+            // Who reads and yet misses messages must be looked at more often: it has room again before all is routed.
+            served.stride = if hurried { 1 } else { served.stride.saturating_mul(2) };
+            if hurried {
+                break;
+            }
         }
         // Others come first; what is left is taken up in the next turn.
         self.mailbox.mail(Note::Outbox(hub.clone()));
     }
 
-    /// Writes the runs of a routed batch to the peers of each audience that came before chunk `number`.
-    fn deliver(&mut self, hub: &Arc<Hub>, number: u64) {
+    /// Writes the runs of a routed batch to the peers of each audience that came before chunk `number`. Yields whether
+    /// somebody who reads has missed messages.
+    fn deliver(&mut self, hub: &Arc<Hub>, number: u64) -> bool {
+        let mut hurried = false;
         let parcels: Vec<_> = {
             let ledger = hub.ledger();
             let slots = |audience| ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
@@ -446,15 +458,16 @@ impl<N: Net> Shard<N> {
                     continue;
                 }
                 match peer.offer(&runs) {
-                    Ok(missed) if missed > 0 && hub.options.on_full == OnFull::Disconnect => {
+                    Ok(offered) if offered.missed > 0 && hub.options.on_full == OnFull::Disconnect => {
                         let reason = "too slow: the queue of this subscriber is full";
                         self.end(slot, End::Refused(reason.to_owned()));
                     }
-                    Ok(_) => {}
+                    Ok(offered) => hurried |= offered.written > 0 && offered.missed > 0,
                     Err(end) => self.end(slot, end),
                 }
             }
         }
+        hurried
     }
 
     fn fire(&mut self, timer: Timer) {

@@ -130,6 +130,7 @@ impl<N: Net> Place for Station<N> {
     fn sleep(&self, sleeper: &Sleeper, timeout: Option<Duration>) -> bool {
         let (Some(poller), Ok(mut report)) = (&self.poller, self.guest.try_lock()) else { return false };
         self.guest_sleeps.store(true, Ordering::SeqCst);
+        report.ready.clear();
         if !sleeper.is_woken() {
             poller.wait(&mut report, timeout);
         }
