@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 
 use super::{Pattern, PatternProblem, PrefixMeaning, TopicError};
 
+mod kinds;
+
 fn pattern(text: &str) -> Pattern {
     Pattern::parse(text).unwrap()
 }
