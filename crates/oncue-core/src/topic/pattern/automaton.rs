@@ -104,6 +104,11 @@ impl Automaton {
         self.class_of[usize::from(byte)]
     }
 
+    /// The number of classes.
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
     /// Whether there is a word of one byte or more.
     pub(super) fn has_words(&self) -> bool {
         self.next[self.width..2 * self.width].iter().any(|&state| state != DEAD)
@@ -164,9 +169,10 @@ impl Classes {
 
     /// Tells each of these bytes apart from all others.
     pub(super) fn single_out(&mut self, bytes: &[u8]) {
-        for &single in bytes {
-            self.refine(|byte| u8::from(byte == single));
-        }
+        let mut single = [false; 256];
+        bytes.iter().for_each(|&byte| single[usize::from(byte)] = true);
+        self.refine(|byte| u8::from(single[usize::from(byte)]));
+        self.refine(|byte| if single[usize::from(byte)] { byte } else { 0 });
     }
 
     /// The first byte of each class, in order of the bytes, which is that of the classes.

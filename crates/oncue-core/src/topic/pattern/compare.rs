@@ -2,11 +2,12 @@
 //! automata of a bounded size.
 
 use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
 use super::Pattern;
-use super::automaton::{Automaton, Classes, DEAD, START};
+use super::automaton::{Automaton, DEAD, START};
 
 /// Whether some topic is of both.
 pub(super) fn overlap(a: &Pattern, b: &Pattern) -> bool {
@@ -93,15 +94,15 @@ fn first(
     None
 }
 
-/// One byte, the least, of each class that neither tells apart.
+/// One byte, the least, of each class that neither tells apart; bytes of the heads are classes of their own.
 fn telling_bytes(a: &Rest<'_>, b: &Rest<'_>) -> Vec<u8> {
-    let mut classes = Classes::one();
-    for rest in [a, b] {
-        classes.refine(|byte| rest.automaton.class_of(byte));
-        let mut named = [false; 256];
-        rest.head.iter().for_each(|&byte| named[usize::from(byte)] = true);
-        classes.refine(|byte| u8::from(named[usize::from(byte)]));
-        classes.refine(|byte| if named[usize::from(byte)] { byte } else { 0 });
-    }
-    classes.representatives()
+    let mut named = [false; 256];
+    a.head.iter().chain(b.head).for_each(|&byte| named[usize::from(byte)] = true);
+    let width = b.automaton.width();
+    let mut seen = vec![false; a.automaton.width() * width];
+    let mut tells = |&byte: &u8| {
+        let class = usize::from(a.automaton.class_of(byte)) * width + usize::from(b.automaton.class_of(byte));
+        named[usize::from(byte)] || !core::mem::replace(&mut seen[class], true)
+    };
+    (0..=255).filter(|byte| tells(byte)).collect()
 }

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use super::{Pattern, PatternProblem, PrefixMeaning, TopicError};
 
 mod kinds;
+mod model;
 
 fn pattern(text: &str) -> Pattern {
     Pattern::parse(text).unwrap()
