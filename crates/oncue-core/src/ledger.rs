@@ -288,10 +288,29 @@ impl Ledger {
         self.audiences.len() as u32
     }
 
+    /// How many prefixes `peer` has, and how many bytes they add up to.
+    pub fn held(&self, peer: PeerId) -> (u32, u64) {
+        let audience = self.audiences.get(self.peer(peer).audience as usize);
+        audience.map_or((0, 0), |audience| (audience.held, audience.held_bytes))
+    }
+
     /// Whether (peer, prefix) is in force.
     pub fn contains(&self, peer: PeerId, prefix: &[u8]) -> bool {
         let audience = self.peer(peer).audience;
         audience != NONE && self.index.find(prefix).is_some_and(|id| self.holds(audience, id))
+    }
+
+    /// Calls `found` with each prefix of `peer` that `topic` starts with, the shortest first.
+    pub fn for_each_prefix_of(&self, peer: PeerId, topic: &[u8], mut found: impl FnMut(&[u8])) {
+        let audience = self.peer(peer).audience;
+        if audience == NONE {
+            return;
+        }
+        self.index.for_each_match(topic, |id, &holders| {
+            if self.crowds.contains(holders, audience) {
+                found(self.index.prefix(id).expect("an entry that was just found"));
+            }
+        });
     }
 
     /// How many peers have exactly this prefix.

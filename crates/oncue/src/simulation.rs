@@ -1,6 +1,9 @@
 //! The production shards and sockets on the simulated network, from seeds. A failing seed is printed; replay it with
 //! `cargo xtask sim --seed N`.
 
+mod admission;
+mod last;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +16,9 @@ use crate::net::Ready;
 use crate::net::sim::{Place, SimNet, World};
 use crate::socket::Socket;
 use crate::sync::lock;
-use crate::{DemandEvent, DemandWatch, ErrorKind, Msg, OnFull, Options, Prefix, Sub, XPub, XPubEvent, XSub};
+use crate::{
+    DemandEvent, DemandWatch, ErrorKind, Msg, OnFull, Options, Prefix, Room, Sub, XPub, XPubEvent, XSub,
+};
 
 const PREFIXES: [&str; 9] = ["", "a", "ab", "abc", "b", "ba", "c", "ca", "d"];
 const TOPICS: [&str; 10] = ["a", "ab", "abc", "abcd", "b", "ba", "c", "ca", "x", ""];
@@ -362,6 +367,10 @@ impl History {
             for topic in TOPICS {
                 let any = self.readers.iter().any(|reader| reader.wants(topic.as_bytes()));
                 assert_eq!(publisher.socket.wanted(topic), any, "publisher {p}: {topic:?}");
+                let subscribers = self.readers.iter().filter(|reader| reader.wants(topic.as_bytes())).count();
+                assert_eq!(publisher.socket.subscribers(topic), subscribers, "publisher {p}: {topic:?}");
+                let room = if any { Room::Open } else { Room::Nobody };
+                assert_eq!(publisher.socket.room(topic), room, "publisher {p}: {topic:?}");
             }
         }
     }
@@ -466,8 +475,7 @@ fn run(seed: u64) {
 }
 
 /// `ONCUE_SIM_SEED=N` replays one seed, `ONCUE_SIM_SEEDS=N` runs the first N; 200 otherwise.
-#[test]
-fn seeds() {
+fn for_each_seed(run: impl Fn(u64) + std::panic::RefUnwindSafe) {
     let number = |name| std::env::var(name).ok().map(|n| n.parse::<u64>().expect("a number"));
     let seeds = match number("ONCUE_SIM_SEED") {
         Some(seed) => seed..seed + 1,
@@ -477,4 +485,9 @@ fn seeds() {
         let result = std::panic::catch_unwind(|| run(seed));
         assert!(result.is_ok(), "seed {seed} failed; replay it with: cargo xtask sim --seed {seed}");
     }
+}
+
+#[test]
+fn seeds() {
+    for_each_seed(run);
 }

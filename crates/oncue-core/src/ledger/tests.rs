@@ -126,6 +126,8 @@ impl Checked {
             let mut set = Set::new();
             self.ledger.prefixes_of(peer, |prefix| assert!(set.insert(prefix.to_vec())));
             assert_eq!(set, naive.set);
+            let bytes = set.iter().map(|prefix| prefix.len() as u64).sum();
+            assert_eq!(self.ledger.held(peer), (set.len() as u32, bytes));
             let audience = self.ledger.audience_of(peer);
             assert_eq!(audience.is_none(), naive.set.is_empty());
             let Some(audience) = audience else { continue };
@@ -163,6 +165,11 @@ impl Checked {
             self.peers.iter().filter(|(_, naive)| wants(naive)).map(|(&peer, _)| peer).collect();
         assert_eq!(peers, naive);
         assert_eq!(self.ledger.wanted(topic), !naive.is_empty());
+        for (&peer, naive) in &self.peers {
+            let mut found = Vec::new();
+            self.ledger.for_each_prefix_of(peer, topic, |prefix| found.push(prefix.to_vec()));
+            assert!(found.iter().eq(naive.set.iter().filter(|prefix| topic.starts_with(prefix))));
+        }
     }
 }
 

@@ -4,16 +4,23 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::task::Waker;
+use std::time::Duration;
 
 use oncue_core::connection::SocketType;
 use oncue_core::edges::{Edges, Prefix};
 use oncue_core::ledger::{Change, Ledger, PeerId, Quota, QuotaExceeded};
 use oncue_core::subscriptions::Subscriptions;
 
+use super::Clock;
+use super::admission::Decisions;
 use super::direct::Direct;
+use super::gauge::Gauge;
 use super::inbound::Inbound;
+use super::last::{Keeping, LastValues};
 use super::mailbox::{Note, Port};
 use super::outbox::{Bound, Outbox, Pushed};
+use super::queue::Mark;
+use super::states::States;
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::msg::{Frames, MESSAGE_BYTES_MAX};
@@ -30,6 +37,10 @@ pub(crate) struct Hub {
     /// The own subscriptions of a SUB or XSUB.
     pub(crate) subscriptions: RwLock<Subscriptions>,
     pub(crate) outbox: Outbox,
+    pub(crate) last: LastValues,
+    pub(crate) gauge: Gauge,
+    pub(crate) states: States,
+    pub(crate) decisions: Decisions,
     pub(crate) inbound: Inbound,
     pub(crate) counters: Counters,
     /// Those who wait for room in the outbox.
@@ -43,6 +54,7 @@ pub(crate) struct Hub {
     /// By shard, up to which version its peers know our subscriptions.
     told: Vec<AtomicU64>,
     seed: u64,
+    clock: Clock,
     closed: AtomicBool,
     /// Shards that still serve the socket, once it is closed.
     open_shards: AtomicUsize,
@@ -93,6 +105,7 @@ impl Hub {
         options: Options,
         ports: Vec<Arc<dyn Port>>,
         seed: u64,
+        clock: Clock,
     ) -> Arc<Hub> {
         let quota = Quota { prefixes_max: options.prefixes_max, prefix_bytes_max: options.prefix_bytes_max };
         let bound = Bound {
@@ -108,6 +121,10 @@ impl Hub {
             socket_type,
             subscriptions: RwLock::new(Subscriptions::new(seed)),
             outbox: Outbox::new(bound),
+            gauge: Gauge::default(),
+            states: States::new(),
+            decisions: Decisions::default(),
+            last: LastValues::new(options.last_values_bytes_max),
             inbound,
             counters: Counters::default(),
             room: Waiters::default(),
@@ -118,6 +135,7 @@ impl Hub {
             told: ports.iter().map(|_| AtomicU64::new(0)).collect(),
             ports,
             seed,
+            clock,
             closed: AtomicBool::new(false),
             done: Waiters::default(),
             options,
@@ -145,11 +163,21 @@ impl Hub {
         self.options.message_bytes_max.unwrap_or(default).min(MESSAGE_BYTES_MAX as u64)
     }
 
+    /// The bounds of a peer's queue.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { messages: u64::from(self.options.send_hwm), bytes: self.options.queue_bytes_max }
+    }
+
+    /// The time since the engine's origin.
+    pub(crate) fn now(&self) -> Duration {
+        (self.clock)()
+    }
+
     /// Queues a message for whoever wants it.
     #[inline]
     pub(crate) fn send(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
         match self.outbox.push(frames, true) {
-            Pushed::Idle { shard } if self.send_now(shard, frames) => Ok(()),
+            Pushed::Idle { shard } if self.send_now(shard, frames, None) => Ok(()),
             Pushed::Idle { .. } => self.pushed(self.outbox.push(frames, false)),
             pushed => self.pushed(pushed),
         }
@@ -168,8 +196,14 @@ impl Hub {
     }
 
     /// Sends a message from this thread, if that can be done at once.
-    fn send_now(self: &Arc<Self>, shard: u16, frames: &(impl Frames + ?Sized)) -> bool {
-        let sent = Direct::with(frames, |message| self.ports[usize::from(shard)].send_now(self, message));
+    pub(super) fn send_now(
+        self: &Arc<Self>,
+        shard: u16,
+        frames: &(impl Frames + ?Sized),
+        last: Option<&Keeping>,
+    ) -> bool {
+        let sent =
+            Direct::with(frames, |message| self.ports[usize::from(shard)].send_now(self, message, last));
         if sent {
             self.outbox.count_direct();
         }
@@ -177,7 +211,7 @@ impl Hub {
     }
 
     #[inline]
-    fn pushed(self: &Arc<Self>, pushed: Pushed) -> Result<()> {
+    pub(super) fn pushed(self: &Arc<Self>, pushed: Pushed) -> Result<()> {
         match pushed {
             Pushed::Queued { tell: 0 } => Ok(()),
             Pushed::Queued { tell } => {
@@ -206,6 +240,13 @@ impl Hub {
     /// Leaves a note for every shard.
     pub(crate) fn mail_all(&self, note: impl Fn() -> Note) {
         self.ports.iter().for_each(|port| port.mail(note()));
+    }
+
+    /// Leaves a note for one shard, if there is one of that number.
+    pub(crate) fn mail_to(&self, shard: u16, note: Note) {
+        if let Some(port) = self.ports.get(usize::from(shard)) {
+            port.mail(note);
+        }
     }
 
     pub(crate) fn port(&self, shard: u16) -> Arc<dyn Port> {
@@ -296,6 +337,8 @@ impl Hub {
         let mut wakes = Vec::new();
         self.inbound.waiters.take(&mut wakes);
         self.room.take(&mut wakes);
+        self.gauge.waiters.take(&mut wakes);
+        self.states.waiters.take(&mut wakes);
         read_lock(&self.demand)
             .watches
             .iter()
@@ -307,6 +350,7 @@ impl Hub {
     pub(crate) fn stats(&self) -> SocketStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let c = &self.counters;
+        let holding = self.last.holding();
         SocketStats {
             peers: get(&c.peers),
             sent: self.outbox.pushed(),
@@ -317,6 +361,16 @@ impl Hub {
             received_missed: get(&c.received_missed),
             peers_lost: get(&c.peers_lost),
             peers_refused: get(&c.peers_refused),
+            subscriptions_rejected: get(&self.decisions.rejected),
+            subscriptions_deferred: get(&self.decisions.deferred),
+            subscriptions_revoked: get(&self.decisions.revoked),
+            states_missed: get(&self.states.missed) + get(&self.states.heard_missed),
+            peers_full: self.gauge.full(),
+            peers_evicted: get(&self.gauge.evicted),
+            last_values: holding.values,
+            last_values_bytes: holding.bytes,
+            last_values_dropped: holding.dropped,
+            last_values_offered: get(&self.last.offered),
         }
     }
 }
@@ -349,11 +403,17 @@ impl Edit<'_> {
         self.demand.ledger.attach(shard, slot as u64)
     }
 
-    pub(crate) fn subscribe(&mut self, peer: PeerId, prefix: &[u8]) -> Result<(), QuotaExceeded> {
-        if self.demand.ledger.subscribe(peer, prefix)? == Change::Wanted {
+    /// Whether that is new.
+    pub(crate) fn subscribe(&mut self, peer: PeerId, prefix: &[u8]) -> Result<bool, QuotaExceeded> {
+        let change = self.demand.ledger.subscribe(peer, prefix)?;
+        if change == Change::Wanted {
             tell(&mut self.demand.watches, prefix, true, &mut self.wakes);
         }
-        Ok(())
+        Ok(change != Change::None)
+    }
+
+    pub(crate) fn contains(&self, peer: PeerId, prefix: &[u8]) -> bool {
+        self.demand.ledger.contains(peer, prefix)
     }
 
     pub(crate) fn cancel(&mut self, peer: PeerId, prefix: &[u8]) {

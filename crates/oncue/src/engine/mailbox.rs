@@ -3,8 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::admission::Verdict;
 use super::direct::Direct;
 use super::hub::Hub;
+use super::last::Keeping;
+use crate::admission::{PeerKey, Status};
+use crate::msg::Msg;
 use crate::net::{Notify, Ready};
 use crate::op::Place;
 use crate::sync::lock;
@@ -19,6 +23,12 @@ pub(crate) enum Note {
     Resume { slot: usize, uid: u64 },
     /// A stream that the system does not watch is ready.
     Ready(Ready),
+    /// The user has decided about a prefix that a peer asked for, or has.
+    Verdict { hub: Arc<Hub>, peer: PeerKey, prefix: Vec<u8>, verdict: Verdict },
+    /// No peer may have this prefix any more.
+    RevokeAll { hub: Arc<Hub>, prefix: Vec<u8>, status: Status },
+    /// The user has set the state of a topic.
+    State { hub: Arc<Hub>, value: Msg },
     /// The user has closed the socket.
     Close(Arc<Hub>),
     /// The engine ends once its sockets have.
@@ -30,9 +40,9 @@ pub(crate) trait Port: Send + Sync {
     /// Leaves a note.
     fn mail(&self, note: Note);
 
-    /// Sends one message in this thread, if nobody else is at the shard and nothing waits to be sent before it.
-    /// `false`: nothing was done.
-    fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>) -> bool;
+    /// Sends one message in this thread, and keeps it if it is to be the `last` of its topic, if nobody else is at the
+    /// shard and nothing waits to be sent before it. `false`: nothing was done.
+    fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>, last: Option<&Keeping>) -> bool;
 
     /// Where a thread can sleep that waits for what this shard receives.
     fn place(self: Arc<Self>) -> Option<Arc<dyn Place>>;

@@ -1,16 +1,22 @@
 //! The engine: its threads, and what sockets ask of it. Data moves in `shard` and below.
 
+mod admission;
 mod chunk;
+mod delivery;
 mod dial;
 mod direct;
 mod fanout;
+mod gauge;
 pub(crate) mod hub;
 pub(crate) mod inbound;
+mod intake;
+mod last;
 pub(crate) mod mailbox;
 mod outbox;
 mod peer;
 mod queue;
 mod shard;
+mod states;
 mod station;
 #[cfg(test)]
 mod testing;
@@ -26,6 +32,8 @@ use std::time::{Duration, Instant};
 
 use oncue_core::connection::SocketType;
 
+pub(crate) use admission::Verdict;
+
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 #[cfg(test)]
@@ -36,10 +44,12 @@ use crate::net::poller::Poller;
 use crate::net::{Net, Notify};
 use crate::options::{EngineOptions, Options};
 use crate::sync::lock;
+pub use gauge::Room;
 use hub::Hub;
 pub(crate) use mailbox::Note;
 use mailbox::{Mailbox, Port};
 use shard::Shard;
+pub use states::TopicState;
 use station::Station;
 
 /// The I/O threads that sockets live on. One is enough for most programs; `inproc://` names are known within one
@@ -217,7 +227,7 @@ impl<N: Net> Control for Driver<N> {
         self.check_alive()?;
         let id = self.next_hub.fetch_add(1, Ordering::Relaxed);
         let ports = self.stations.iter().map(|s| s.clone() as Arc<dyn Port>).collect();
-        let hub = Hub::new(id, socket_type, options, ports, self.seed);
+        let hub = Hub::new(id, socket_type, options, ports, self.seed, self.clock.clone());
         let mut hubs = lock(&self.hubs);
         hubs.retain(|hub| hub.strong_count() > 0);
         hubs.push(Arc::downgrade(&hub));

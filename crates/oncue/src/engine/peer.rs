@@ -7,15 +7,20 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use oncue_core::command::{self, Command, Subscription};
+use oncue_core::command::{self, Command, ONCUE_PROPERTY, StateNews, Subscription};
 use oncue_core::connection::{Handshake, HandshakeConfig, PeerInfo, SocketType};
 use oncue_core::frame::{self, Scan, Scanner, Stop, Version};
 use oncue_core::ledger::PeerId;
 
+use super::admission::Pending;
 use super::chunk::Run;
-use super::hub::{Edit, Hub};
+use super::hub::Hub;
 use super::inbound::{Delivery, Flow};
+use super::intake::Intake;
+use super::outbox::Number;
 use super::queue::{Mark, Offered, WriteQueue};
+use super::states;
+use crate::admission::PeerKey;
 use crate::buffer::{Buffer, Pool, READ_BYTES};
 use crate::net::Stream;
 use crate::options::OnFull;
@@ -46,6 +51,12 @@ pub(crate) struct Peer<S> {
     pub(crate) ended: bool,
     /// When something came last.
     pub(crate) heard: Duration,
+    /// What it has asked for and may perhaps have later.
+    pending: Pending,
+    /// Since when its queue is full.
+    pub(crate) full_since: Option<Duration>,
+    /// Whether a timer runs that looks at that.
+    pub(crate) evict_set: bool,
 }
 
 pub(crate) enum Phase {
@@ -69,6 +80,8 @@ pub(crate) struct Traffic {
     subscriptions: Option<u64>,
     /// Reading waits until the user has made room.
     paused: bool,
+    /// It can be told the states of topics.
+    pub(super) understands: bool,
 }
 
 /// What a peer needs of its shard while it works.
@@ -76,6 +89,8 @@ pub(crate) struct Context<'a> {
     pub(crate) shard: u16,
     pub(crate) slot: usize,
     pub(crate) now: Duration,
+    /// The number of the first message that the shard has not sent yet, if the socket keeps last values.
+    pub(crate) unrouted: Option<Number>,
     pub(crate) pool: &'a Pool,
     pub(crate) wakes: &'a mut Vec<Waker>,
 }
@@ -87,6 +102,13 @@ pub(crate) enum End {
     Lost,
     /// It broke the protocol or a bound, or refuses us; the text says which.
     Refused(String),
+}
+
+impl End {
+    /// A peer that should not be full is ([`OnFull::Disconnect`]).
+    pub(crate) fn too_slow() -> End {
+        End::Refused("too slow: the queue of this subscriber is full".to_owned())
+    }
 }
 
 impl From<io::Error> for End {
@@ -119,12 +141,18 @@ impl<S: Stream> Peer<S> {
             joined: 0,
             ended: false,
             heard: Duration::ZERO,
+            pending: Pending::default(),
+            full_since: None,
+            evict_set: false,
         }
     }
 
     /// The stream is there: greets the peer.
     pub(crate) fn start(&mut self) -> Result<(), End> {
-        let mut handshake = Handshake::new(HandshakeConfig::new(self.hub.socket_type));
+        let mut config = HandshakeConfig::new(self.hub.socket_type);
+        let (name, value) = ONCUE_PROPERTY;
+        config.properties.push((name.to_owned(), value.to_owned()));
+        let mut handshake = Handshake::new(config);
         let mut out = Vec::new();
         handshake.start(&mut out);
         self.phase = Phase::Handshake(Box::new(handshake));
@@ -141,8 +169,7 @@ impl<S: Stream> Peer<S> {
 
     /// The bounds of its queue.
     pub(crate) fn mark(&self) -> Mark {
-        let options = &self.hub.options;
-        Mark { messages: u64::from(options.send_hwm), bytes: options.queue_bytes_max }
+        self.hub.mark()
     }
 
     /// Sends runs, as far as there is room.
@@ -317,20 +344,52 @@ impl<S: Stream> Peer<S> {
                 .snapshot(|prefix| command::put_subscribe(&mut out, info.version, prefix))
         });
         let scanner = Scanner::new(info.version, hub.message_bytes_max());
-        let version = info.version;
-        self.phase = Phase::Traffic(Traffic { version, scanner, ledger, flow, subscriptions, paused: false });
+        let (version, understands) = (info.version, states::understands(&info));
+        self.phase = Phase::Traffic(Traffic {
+            version,
+            scanner,
+            ledger,
+            flow,
+            subscriptions,
+            paused: false,
+            understands,
+        });
         hub.counters.peers.fetch_add(1, Ordering::Relaxed);
         self.queue.control(out);
         self.flush()
     }
 
+    /// What takes in the subscriptions of a subscriber, and what cuts them out.
+    pub(super) fn intake<'a>(
+        &'a mut self,
+        cx: &'a mut Context<'_>,
+    ) -> Option<(Intake<'a, S>, &'a mut Scanner)> {
+        let Peer { phase, queue, stream, hub, joined, pending, .. } = self;
+        let Phase::Traffic(Traffic { scanner, ledger: Some(peer), understands, .. }) = phase else {
+            return None;
+        };
+        let intake = Intake {
+            hub,
+            peer: *peer,
+            key: PeerKey { shard: cx.shard, slot: cx.slot, uid: self.uid },
+            understands: *understands,
+            queue,
+            stream,
+            pending,
+            wakes: cx.wakes,
+            now: cx.now,
+            unrouted: cx.unrouted.map(|unrouted| unrouted.max((*joined, 0))),
+            edit: None,
+            fresh: Vec::new(),
+            turns: 0,
+        };
+        Some((intake, scanner))
+    }
+
     /// Takes subscriptions and commands from a subscriber; yields how many bytes.
     fn process_demand(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Result<usize, End> {
-        let Phase::Traffic(Traffic { scanner, ledger: Some(peer), flow, .. }) = &mut self.phase else {
-            return Ok(0);
-        };
-        let (hub, peer) = (self.hub.clone(), *peer);
-        let mut edit: Option<Edit<'_>> = None;
+        let to_user = self.hub.socket_type != SocketType::Pub;
+        let Some((mut intake, scanner)) = self.intake(cx) else { return Ok(0) };
         let (mut consumed, mut control, mut data) = (0, Vec::new(), Vec::new());
         let result = loop {
             let rest = &mut buffer[consumed..];
@@ -342,34 +401,22 @@ impl<S: Stream> Peer<S> {
                 Scan::Incomplete { .. } => break Ok(()),
                 Scan::Message { len, wire_len } => {
                     consumed += wire_len;
-                    take_message(&rest[..len], flow.is_some(), &mut data, |subscription| {
-                        let edit = edit.get_or_insert_with(|| hub.edit());
-                        apply(edit, peer, subscription)
-                    })
+                    take_message(&rest[..len], to_user, &mut data, |s| intake.take(s))
                 }
                 Scan::Command { len, body } => {
                     consumed += len;
-                    take_command(&rest[body], &mut control, |subscription| {
-                        let edit = edit.get_or_insert_with(|| hub.edit());
-                        apply(edit, peer, subscription)
-                    })
+                    take_command(&rest[body], &mut control, |s| intake.take(s))
                 }
-                Scan::CommandInside { body } => take_command(&rest[body], &mut control, |subscription| {
-                    let edit = edit.get_or_insert_with(|| hub.edit());
-                    apply(edit, peer, subscription)
-                }),
+                Scan::CommandInside { body } => take_command(&rest[body], &mut control, |s| intake.take(s)),
             };
             if let Err(end) = step {
                 break Err(end);
             }
         };
-        if let Some(mut edit) = edit {
-            edit.settle(peer);
-            edit.finish(cx.wakes);
-        }
-        if let Some(flow) = flow {
+        let result = result.and(intake.finish());
+        if let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase {
             for message in data {
-                hand_over_one(&hub, flow, message, cx);
+                hand_over_one(&self.hub, flow, message, cx);
             }
         }
         self.queue.answer(control);
@@ -425,8 +472,11 @@ impl<S: Stream> Peer<S> {
                     }
                     Scan::CommandInside { body } => inside = consumed + body.start..consumed + body.end,
                 }
-                // Publishers subscribe to nothing: of their commands only PING matters.
-                let taken = take_command_if_any(&buffer[std::mem::take(&mut inside)], &mut control);
+                let taken = take_publishers(&buffer[std::mem::take(&mut inside)], &mut control, |news| {
+                    if !filter || subscriptions.matches(news.topic) {
+                        self.hub.states.hear(news, cx.wakes);
+                    }
+                });
                 if let Err(end) = taken {
                     break Err(end);
                 }
@@ -477,18 +527,6 @@ impl<S: Stream> Peer<S> {
     }
 }
 
-fn apply(edit: &mut Edit<'_>, peer: PeerId, subscription: Subscription<'_>) -> Result<(), End> {
-    match subscription {
-        Subscription::Subscribe(prefix) => {
-            edit.subscribe(peer, prefix).map_err(|quota| End::Refused(quota.to_string()))
-        }
-        Subscription::Cancel(prefix) => {
-            edit.cancel(peer, prefix);
-            Ok(())
-        }
-    }
-}
-
 /// Looks at each frame of a subscriber's message for a subscription (RFC 29); the other frames are the user's.
 fn take_message(
     wire: &[u8],
@@ -528,12 +566,23 @@ fn take_command(
         Command::Error { reason } => {
             Err(End::Refused(format!("the peer ended the connection: {}", reason.escape_ascii())))
         }
-        Command::Pong { .. } | Command::Ready { .. } | Command::Unknown { .. } => Ok(()),
+        Command::Pong { .. } | Command::Ready { .. } | Command::State(_) | Command::Unknown { .. } => Ok(()),
     }
 }
 
-fn take_command_if_any(body: &[u8], control: &mut Vec<u8>) -> Result<(), End> {
-    if body.is_empty() { Ok(()) } else { take_command(body, control, |_| Ok(())) }
+/// Takes a publisher's command, if there is one. It subscribes to nothing: only PING and the states of topics matter.
+fn take_publishers(
+    body: &[u8],
+    control: &mut Vec<u8>,
+    mut hear: impl FnMut(&StateNews<'_>),
+) -> Result<(), End> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    if let Ok(Command::State(news)) = Command::parse(body) {
+        hear(&news);
+    }
+    take_command(body, control, |_| Ok(()))
 }
 
 /// Hands a subscriber's message to the XPUB's user, who may not be looking: beyond the mark it is dropped.

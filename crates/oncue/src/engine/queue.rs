@@ -55,6 +55,19 @@ impl WriteQueue {
         if self.bytes >= mark.bytes { 0 } else { mark.messages.saturating_sub(self.messages) }
     }
 
+    /// Whether nothing can be queued or written before the stream takes bytes again.
+    pub(crate) fn is_stuck(&self, mark: Mark) -> bool {
+        self.blocked && self.room(mark) == 0
+    }
+
+    /// Whether the mark is reached; where it was reached before, whether less than half of it has been written since.
+    pub(crate) fn is_full(&self, mark: Mark, was: bool) -> bool {
+        match was {
+            false => self.room(mark) == 0,
+            true => self.messages > mark.messages / 2 || self.bytes > mark.bytes / 2,
+        }
+    }
+
     /// The stream takes bytes again. Yields whether that was the first time that it had not.
     pub(crate) fn unblock(&mut self) -> bool {
         let first = self.blocked && !self.unblocked;
@@ -72,11 +85,14 @@ impl WriteQueue {
     }
 
     /// Queues answers to what the peer has sent, unless so much waits already that it evidently does not read: a peer
-    /// that only asks must not fill our memory. It loses nothing by it, as what it asks is whether we are there.
-    pub(crate) fn answer(&mut self, bytes: Vec<u8>) {
-        if self.control_bytes < ANSWERS_BYTES_MAX {
+    /// that only asks must not fill our memory. It loses nothing by it, as what it asks is whether we are there. Yields
+    /// whether they are queued.
+    pub(crate) fn answer(&mut self, bytes: Vec<u8>) -> bool {
+        let takes = self.control_bytes < ANSWERS_BYTES_MAX;
+        if takes {
             self.control(bytes);
         }
+        takes
     }
 
     /// Writes what is queued, then `runs`, as far as the stream takes them, and queues the rest of `runs` up to the

@@ -8,23 +8,20 @@ use std::task::Waker;
 use std::time::Duration;
 
 use oncue_core::command;
-use oncue_core::ledger::AudienceId;
 use slab::Slab;
 
-use super::chunk::{CHUNK_BYTES, Chunk};
+use super::chunk::Chunk;
 use super::dial::Link;
 use super::fanout::{Fanout, Place};
 use super::hub::Hub;
 use super::mailbox::{Accepted, Mailbox, Note};
+use super::outbox::Number;
 use super::peer::{Context, End, Peer, Phase, Progress};
 use super::timers::{Timer, Timers};
 use crate::buffer::Pool;
 use crate::net::{Net, Ready, Stream};
-use crate::options::OnFull;
 use crate::sync::read_lock;
 
-/// How many batches of one socket are sent before others get their turn.
-const BATCHES_PER_TURN: usize = 8;
 /// How long a refused peer may take to hear why.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
@@ -52,6 +49,9 @@ pub(crate) struct Shard<N: Net> {
     streams: Vec<Accepted<N::Stream>>,
     /// To be woken once the shard is let go of.
     pub(super) wakes: Vec<Waker>,
+    /// By slot, who misses whatever is offered until its stream takes bytes again: ten thousand such peers must not cost
+    /// a look at each.
+    pub(super) stuck: Vec<bool>,
     /// Until when its thread sleeps, if nothing happens.
     pub(super) planned: Option<Duration>,
 }
@@ -60,21 +60,32 @@ pub(crate) struct Shard<N: Net> {
 pub(super) struct Served {
     hub: Arc<Hub>,
     /// Slots of the peers whose handshake is done.
-    peers: Vec<usize>,
+    pub(super) peers: Vec<usize>,
     /// Chunks taken, and how far they are sent.
     pub(super) batch: Vec<Arc<Chunk>>,
-    place: Place,
+    pub(super) place: Place,
     /// The number of the batch's first chunk.
-    first: u64,
+    pub(super) first: u64,
     /// How many chunks are sent before the network is looked at again.
-    stride: usize,
+    pub(super) stride: usize,
     /// The newest peer's [`Peer::joined`].
-    newest: u64,
+    pub(super) newest: u64,
     pub(super) closing: bool,
     /// All that was queued is written, and the user has been told.
     done: bool,
     /// When a message was last sent, or could have been, by the user's own thread.
     pub(super) direct_at: Option<Duration>,
+}
+
+impl Served {
+    /// The number of the first message that shard `index` has not sent yet. What it takes from now on is behind it.
+    fn unrouted(&self, index: u16) -> Number {
+        match self.place.chunk < self.batch.len() {
+            true => (self.first + self.place.chunk as u64, self.place.message),
+            // Without a peer it takes nothing, and the first one knows itself from where on it is served.
+            false => (self.hub.outbox.next(index).unwrap_or(0), 0),
+        }
+    }
 }
 
 /// What a turn came to.
@@ -116,6 +127,7 @@ impl<N: Net> Shard<N> {
             notes: Vec::new(),
             streams: Vec::new(),
             wakes: Vec::new(),
+            stuck: Vec::new(),
             planned: None,
         }
     }
@@ -179,6 +191,9 @@ impl<N: Net> Shard<N> {
                         self.unread.push_back((slot, uid));
                     }
                 }
+                Note::Verdict { hub, peer, prefix, verdict } => self.decided(&hub, peer, &prefix, verdict),
+                Note::RevokeAll { hub, prefix, status } => self.revoke_all(&hub, &prefix, &status),
+                Note::State { hub, value } => self.tell_state(&hub, &value),
                 Note::Ready(ready) => self.ready(ready),
                 Note::Close(hub) => self.close(&hub),
                 // The turn itself is what was wanted.
@@ -232,10 +247,13 @@ impl<N: Net> Shard<N> {
         if peer.queue.unblock() {
             peer.stream.trust();
         }
+        self.set_stuck(slot, false);
+        let Some(peer) = self.peer(slot, uid) else { return };
         if let Err(end) = peer.flush() {
             return self.end(slot, end);
         }
         let hub = peer.hub.clone();
+        self.gauge(slot);
         if self.hubs.get(&hub.id).is_some_and(|served| !served.batch.is_empty()) {
             // A batch waits for room; there may be some now.
             self.send(&hub);
@@ -252,10 +270,9 @@ impl<N: Net> Shard<N> {
     }
 
     fn read(&mut self, slot: usize, uid: u64) {
-        let Shard { index, peers, pool, wakes, now, .. } = self;
-        let Some(peer) = peers.get_mut(slot).filter(|peer| peer.uid == uid) else { return };
+        let Some((peer, mut cx)) = self.with_context(slot, uid) else { return };
         let before = matches!(peer.phase, Phase::Traffic(_));
-        let progress = peer.read(&mut Context { shard: *index, slot, now: *now, pool, wakes });
+        let progress = peer.read(&mut cx);
         let begun = !before && matches!(peer.phase, Phase::Traffic(_));
         if begun {
             self.begun(slot);
@@ -264,11 +281,30 @@ impl<N: Net> Shard<N> {
             let hub = peer.hub.clone();
             self.retry_batch(&hub);
         }
+        self.gauge(slot);
         match progress {
             Ok(Progress::Idle) => {}
             Ok(Progress::More) => self.unread.push_back((slot, uid)),
             Err(end) => self.end(slot, end),
         }
+    }
+
+    /// A peer, and what it needs while it works.
+    pub(super) fn with_context(
+        &mut self,
+        slot: usize,
+        uid: u64,
+    ) -> Option<(&mut Peer<N::Stream>, Context<'_>)> {
+        let Shard { index, peers, hubs, pool, wakes, now, .. } = self;
+        let peer = peers.get_mut(slot).filter(|peer| peer.uid == uid)?;
+        let served = hubs.get(&peer.hub.id).filter(|served| served.hub.last.is_used());
+        let unrouted = served.map(|served| served.unrouted(*index));
+        Some((peer, Context { shard: *index, slot, now: *now, unrouted, pool, wakes }))
+    }
+
+    /// The slots of a socket's peers.
+    pub(super) fn slots_of(&self, hub: &Hub) -> Vec<usize> {
+        self.hubs.get(&hub.id).map(|served| served.peers.clone()).unwrap_or_default()
     }
 
     /// A peer's handshake is done.
@@ -328,6 +364,7 @@ impl<N: Net> Shard<N> {
 
     /// Takes a peer out of its socket: from now on nothing goes out to it, and what it wanted it wants no more.
     fn retire(&mut self, slot: usize) {
+        self.set_stuck(slot, false);
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let Phase::Traffic(traffic) = &mut peer.phase else { return };
         let hub = peer.hub.clone();
@@ -344,6 +381,7 @@ impl<N: Net> Shard<N> {
             hub.has_peers(self.index, false);
         }
         if let Some(ledger) = ledger {
+            Self::ungauge(&hub, ledger, &mut self.wakes);
             let mut edit = hub.edit();
             edit.detach(ledger);
             edit.finish(&mut self.wakes);
@@ -359,7 +397,7 @@ impl<N: Net> Shard<N> {
 
     /// A batch that waits for somebody's room need wait no longer, perhaps: who was full has gone, or wants something
     /// else now.
-    fn retry_batch(&self, hub: &Arc<Hub>) {
+    pub(super) fn retry_batch(&self, hub: &Arc<Hub>) {
         if self.hubs.get(&hub.id).is_some_and(|served| !served.batch.is_empty()) {
             self.mailbox.mail(Note::Outbox(hub.clone()));
         }
@@ -367,107 +405,12 @@ impl<N: Net> Shard<N> {
 
     fn tell_subscriptions(&mut self, hub: &Arc<Hub>) {
         let version = read_lock(&hub.subscriptions).version();
-        let slots = self.hubs.get(&hub.id).map(|served| served.peers.clone()).unwrap_or_default();
-        for slot in slots {
+        for slot in self.slots_of(hub) {
             if let Err(end) = self.peers[slot].tell_subscriptions() {
                 self.end(slot, end);
             }
         }
         hub.told(self.index, version);
-    }
-
-    /// Sends what the socket's outbox holds, as far as nobody has to wait for room.
-    fn send(&mut self, hub: &Arc<Hub>) {
-        let Some(served) = self.hubs.get_mut(&hub.id) else { return };
-        if served.peers.is_empty() {
-            return;
-        }
-        let refuse = hub.options.on_full == OnFull::Refuse;
-        let mut stuck = None;
-        for _ in 0..BATCHES_PER_TURN {
-            let served = self.hubs.get_mut(&hub.id).expect("looked up above");
-            if served.place.chunk >= served.batch.len() {
-                served.place = Place::default();
-                let taken = hub.outbox.take(self.index, &mut served.batch);
-                (served.batch, served.first) = (taken.chunks, taken.first);
-                if taken.room {
-                    hub.room.take(&mut self.wakes);
-                }
-                if served.batch.is_empty() {
-                    return;
-                }
-            }
-            if stuck == Some(served.place) {
-                return;
-            }
-            let (batch, from) = (std::mem::take(&mut served.batch), served.place);
-            let number = served.first + from.chunk as u64;
-            let mut end = batch.len().min(from.chunk.saturating_add(served.stride));
-            if served.newest > number {
-                // Some peers came amid the batch: it is cut where the next one came.
-                let joined = served.peers.iter().map(|&slot| self.peers[slot].joined).filter(|&j| j > number);
-                end = joined.min().map_or(end, |j| end.min((j - served.first) as usize));
-            }
-            // Where nothing may be missed, who has nothing queued is given what makes a good write, and no more than that
-            // may exceed a mark.
-            self.fanout.limit(if refuse { CHUNK_BYTES as u64 } else { u64::MAX });
-            let place = {
-                let ledger = hub.ledger();
-                let peers = &self.peers;
-                let room = |audience: AudienceId| match refuse {
-                    false => u64::MAX,
-                    true => {
-                        let slots = ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
-                        slots
-                            .map(|slot| peers[slot].queue.room_to_offer(peers[slot].mark()))
-                            .min()
-                            .unwrap_or(u64::MAX)
-                    }
-                };
-                self.fanout.route(&ledger, &batch[..end], from, room)
-            };
-            let hurried = self.deliver(hub, number);
-            // Everybody may have left meanwhile, and then nothing waits for anybody.
-            let Some(served) = self.hubs.get_mut(&hub.id).filter(|s| !s.peers.is_empty()) else { return };
-            stuck = (place == from).then_some(place);
-            (served.batch, served.place) = (batch, place);
-            // Who reads and yet misses messages must be looked at more often: it has room again before all is routed.
-            served.stride = if hurried { 1 } else { served.stride.saturating_mul(2) };
-            if hurried {
-                break;
-            }
-        }
-        // Others come first; what is left is taken up in the next turn.
-        self.mailbox.mail(Note::Outbox(hub.clone()));
-    }
-
-    /// Writes the runs of a routed batch to the peers of each audience that came before chunk `number`. Yields whether
-    /// somebody who reads has missed messages.
-    fn deliver(&mut self, hub: &Arc<Hub>, number: u64) -> bool {
-        let mut hurried = false;
-        let parcels: Vec<_> = {
-            let ledger = hub.ledger();
-            let slots = |audience| ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
-            self.fanout.drain().map(|(audience, runs)| (slots(audience).collect::<Vec<_>>(), runs)).collect()
-        };
-        for (slots, runs) in parcels {
-            for slot in slots {
-                // A peer may be lost, and with it others of its dialer, while the parcels are handed out.
-                let Some(peer) = self.peers.get_mut(slot) else { continue };
-                if !matches!(peer.phase, Phase::Traffic(_)) || peer.joined > number {
-                    continue;
-                }
-                match peer.offer(&runs) {
-                    Ok(offered) if offered.missed > 0 && hub.options.on_full == OnFull::Disconnect => {
-                        let reason = "too slow: the queue of this subscriber is full";
-                        self.end(slot, End::Refused(reason.to_owned()));
-                    }
-                    Ok(offered) => hurried |= offered.written > 0 && offered.missed > 0,
-                    Err(end) => self.end(slot, end),
-                }
-            }
-        }
-        hurried
     }
 
     fn fire(&mut self, timer: Timer) {
@@ -486,6 +429,7 @@ impl<N: Net> Shard<N> {
                     self.end(slot, End::Lost);
                 }
             }
+            Timer::Evict { slot, uid } => self.evict(slot, uid),
             Timer::Redial { slot, uid } => self.dial(slot, uid),
             Timer::Accept { slot, uid } => {
                 if self.links.get(slot).is_some_and(|link| link.uid == uid) {
