@@ -155,7 +155,8 @@ impl Builder {
                     "the route `{pattern}` is produced every 0 s; give it a period above zero"
                 )));
             }
-            routes.push(Route { pattern, grace: grace.unwrap_or(self.grace), catalogue });
+            let grace = grace.unwrap_or(self.grace);
+            routes.push(Route { grace, catalogue, ..Route::new(pattern) });
             producers.push(producer);
         }
         let machine = Demand::new(routes, self.limits).map_err(|error| Error::misuse(error.to_string()))?;

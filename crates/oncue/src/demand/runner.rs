@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use oncue_core::demand::{Decision, Demand};
+use oncue_core::demand::{Decision, Demand, End};
 
 use super::Feed;
 use super::periodic::{Periodic, Schedule, Workers};
@@ -150,7 +150,7 @@ impl Runner {
         if let Some(live) = self.live.remove(&generation) {
             live.join();
             let now = self.now();
-            self.machine.ended(id, generation, now);
+            self.machine.ended(id, generation, End::Finished, now);
             self.obey();
         }
         true
@@ -163,7 +163,7 @@ impl Runner {
             *lock(&self.shared.machine) = self.machine.stats();
             let Some(decision) = self.machine.poll() else { break };
             match decision {
-                Decision::Start { feed: id, route, topic, params, generation } => {
+                Decision::Start { feed: id, route, topic, params, generation, .. } => {
                     let feed =
                         Feed::new((id, generation), topic, params, self.socket.clone(), self.shared.clone());
                     let producer = self.producers[route.index()].clone();
@@ -171,7 +171,7 @@ impl Runner {
                         self.live.insert(generation, Live { feed, hold });
                     } else {
                         let now = self.now();
-                        self.machine.ended(id, generation, now);
+                        self.machine.ended(id, generation, End::Finished, now);
                     }
                 }
                 Decision::Stop { generation, .. } => {
@@ -179,6 +179,8 @@ impl Runner {
                         live.stop();
                     }
                 }
+                // Nobody can be told of a topic's state yet.
+                Decision::State { .. } => {}
             }
         }
     }
