@@ -195,10 +195,11 @@ impl Builder {
         if planned.iter().any(|planned| planned.run.needs_workers()) {
             shared.start_workers()?;
         }
-        let (done, ids) = lock(&shared.plan).replace(planned, feeds_max, shared.now())?;
-        shared.serve(&ids)?;
+        let replaced = lock(&shared.plan).replace(planned, feeds_max, shared.now())?;
+        replaced.gone.iter().filter_map(|route| route.keep.as_ref()).for_each(|k| k.forget_all(&self.socket));
+        shared.serve(&replaced.come)?;
         shared.tell(Note::Look);
-        Ok(done)
+        Ok(replaced.done)
     }
 }
 

@@ -3,14 +3,14 @@
 use std::future::{Future, poll_fn};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use std::{fmt, str};
 
 use oncue_core::demand::FeedId;
 use oncue_core::topic::pattern::Params;
 
-use super::outlet::{Outlet, Put};
+use super::outlet::{Address, Outlet, Put};
 use super::plan::RouteRun;
 use super::producer::Failure;
 use super::shared::{Note, Shared};
@@ -134,8 +134,20 @@ impl Feed {
     /// # Errors
     /// [`Stopped`]: nothing was sent, and nothing will be. The producer should return.
     pub fn publish(&self, payload: impl AsRef<[u8]>) -> Result<(), Stopped> {
-        let mut outlet = lock(&self.0.outlet);
-        match outlet.put(&self.0.topic, payload.as_ref(), Instant::now) {
+        self.publish_into(lock(&self.0.outlet), payload.as_ref())
+    }
+
+    /// Publishes a value unless there has been one.
+    pub(super) fn publish_first(&self, payload: &[u8]) {
+        let outlet = lock(&self.0.outlet);
+        if !self.has_published() {
+            // Stopped meanwhile: counted.
+            let _ = self.publish_into(outlet, payload);
+        }
+    }
+
+    fn publish_into(&self, mut outlet: MutexGuard<'_, Outlet>, payload: &[u8]) -> Result<(), Stopped> {
+        match outlet.put(&self.address(), payload, Instant::now) {
             Put::Sent => self.sent(),
             Put::Held { until } => {
                 drop(outlet);
@@ -156,17 +168,25 @@ impl Feed {
     /// Sends the value that was held back.
     pub(super) fn release(&self) {
         let mut outlet = lock(&self.0.outlet);
-        match outlet.release(&self.0.topic, Instant::now) {
+        match outlet.release(&self.address(), Instant::now) {
             Some(Put::Sent) => self.sent(),
             Some(Put::Refused) => self.count(|counters| &counters.refused, 1),
             _ => {}
         }
     }
 
+    fn address(&self) -> Address<'_> {
+        Address { topic: &self.0.topic, keep: self.0.route.keep.as_ref() }
+    }
+
+    pub(super) fn has_published(&self) -> bool {
+        get(&self.0.counters.first_values) > 0
+    }
+
     fn sent(&self) {
         self.count(|counters| &counters.produced, 1);
         // The outlet is locked: of two values one is the first.
-        if self.0.counters.first_values.load(Ordering::Relaxed) == 0 {
+        if !self.has_published() {
             let after = self.0.shared.now().saturating_sub(self.0.since);
             self.0.counters.first_value(after);
             self.0.route.counters.first_value(after);
@@ -272,7 +292,8 @@ impl Feed {
             topic: self.0.topic.to_vec(),
             generation: self.0.generation,
             done: counters.done(),
-            first_value_time: (get(&counters.first_values) > 0)
+            first_value_time: self
+                .has_published()
                 .then(|| Duration::from_nanos(get(&counters.first_value_nanos))),
         }
     }

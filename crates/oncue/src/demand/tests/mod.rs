@@ -15,6 +15,7 @@ use crate::socket::Sub;
 mod batches;
 mod changes;
 mod failures;
+mod last;
 mod producers;
 mod savings;
 
