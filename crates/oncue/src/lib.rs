@@ -41,7 +41,7 @@ mod sync;
 pub use batch::{Batch, Received};
 pub use demand::OnDemand;
 pub use endpoint::{Endpoint, Host, IPC_PATH_BYTES_MAX};
-pub use engine::Engine;
+pub use engine::{Engine, Room};
 pub use error::{Error, ErrorKind, Result};
 pub use msg::{Frames, Msg, MsgRef};
 pub use oncue_core::edges::Prefix;

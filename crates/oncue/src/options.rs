@@ -35,6 +35,7 @@ pub struct Options {
     pub(crate) prefix_bytes_max: u64,
     pub(crate) last_values_bytes_max: u64,
     pub(crate) on_full: OnFull,
+    pub(crate) evict_after: Option<Duration>,
     pub(crate) linger: Duration,
     pub(crate) reconnect_min: Duration,
     pub(crate) reconnect_max: Duration,
@@ -55,6 +56,7 @@ impl Default for Options {
             prefix_bytes_max: 256 << 20,
             last_values_bytes_max: 64 << 20,
             on_full: OnFull::DropNewest,
+            evict_after: None,
             linger: Duration::from_secs(1),
             reconnect_min: Duration::from_millis(100),
             reconnect_max: Duration::from_secs(5),
@@ -133,6 +135,13 @@ impl Options {
     /// What happens when a subscriber's queue is full. Default [`OnFull::DropNewest`].
     pub fn on_full(mut self, policy: OnFull) -> Options {
         self.on_full = policy;
+        self
+    }
+
+    /// Disconnects a peer that has been full for `time`, with an ERROR that says so: from the moment when its queue
+    /// reached a mark it has never been half empty. It may come back. Off by default.
+    pub fn evict_after(mut self, time: Duration) -> Options {
+        self.evict_after = Some(time);
         self
     }
 

@@ -82,12 +82,14 @@ impl<N: Net> Shard<N> {
         if served.closing || !served.batch.is_empty() || early && message.bytes < LARGE_BYTES_MIN {
             return false;
         }
+        self.now = self.now.max(now);
         let Some(slots) = self.ready_for(hub, message.topic) else { return false };
         let mut chunk = None;
         for slot in slots {
             let rest = || Run::new(chunk.get_or_insert_with(|| message.encode()).clone(), 0, 1);
-            if let Err(end) = self.peers[slot].write_now(message.slices, rest) {
-                self.end(slot, end);
+            match self.peers[slot].write_now(message.slices, rest) {
+                Ok(()) => self.gauge(slot),
+                Err(end) => self.end(slot, end),
             }
         }
         true

@@ -13,6 +13,7 @@ use oncue_core::subscriptions::Subscriptions;
 
 use super::Clock;
 use super::direct::Direct;
+use super::gauge::Gauge;
 use super::inbound::Inbound;
 use super::last::LastValues;
 use super::mailbox::{Note, Port};
@@ -35,6 +36,7 @@ pub(crate) struct Hub {
     pub(crate) subscriptions: RwLock<Subscriptions>,
     pub(crate) outbox: Outbox,
     pub(crate) last: LastValues,
+    pub(crate) gauge: Gauge,
     pub(crate) inbound: Inbound,
     pub(crate) counters: Counters,
     /// Those who wait for room in the outbox.
@@ -113,6 +115,7 @@ impl Hub {
             socket_type,
             subscriptions: RwLock::new(Subscriptions::new(seed)),
             outbox: Outbox::new(bound),
+            gauge: Gauge::default(),
             last: LastValues::new(options.last_values_bytes_max),
             inbound,
             counters: Counters::default(),
@@ -297,6 +300,7 @@ impl Hub {
         let mut wakes = Vec::new();
         self.inbound.waiters.take(&mut wakes);
         self.room.take(&mut wakes);
+        self.gauge.waiters.take(&mut wakes);
         read_lock(&self.demand)
             .watches
             .iter()
@@ -319,6 +323,8 @@ impl Hub {
             received_missed: get(&c.received_missed),
             peers_lost: get(&c.peers_lost),
             peers_refused: get(&c.peers_refused),
+            peers_full: self.gauge.full(),
+            peers_evicted: get(&self.gauge.evicted),
             last_values: holding.values,
             last_values_bytes: holding.bytes,
             last_values_dropped: holding.dropped,

@@ -88,6 +88,7 @@ impl<'a, S: Stream> Intake<'a, S> {
     fn answer(&mut self) -> Result<(), End> {
         if let Some(edit) = self.edit.take() {
             edit.finish(self.wakes);
+            self.hub.gauge.demand_changed(self.wakes);
         }
         let Some(unrouted) = self.unrouted.filter(|_| !self.fresh.is_empty()) else { return Ok(()) };
         let mut prefixes = std::mem::take(&mut self.fresh);

@@ -48,6 +48,10 @@ pub(crate) struct Peer<S> {
     pub(crate) ended: bool,
     /// When something came last.
     pub(crate) heard: Duration,
+    /// Since when its queue is full.
+    pub(crate) full_since: Option<Duration>,
+    /// Whether a timer runs that looks at that.
+    pub(crate) evict_set: bool,
 }
 
 pub(crate) enum Phase {
@@ -130,6 +134,8 @@ impl<S: Stream> Peer<S> {
             joined: 0,
             ended: false,
             heard: Duration::ZERO,
+            full_since: None,
+            evict_set: false,
         }
     }
 

@@ -240,6 +240,7 @@ impl<N: Net> Shard<N> {
             return self.end(slot, end);
         }
         let hub = peer.hub.clone();
+        self.gauge(slot);
         if self.hubs.get(&hub.id).is_some_and(|served| !served.batch.is_empty()) {
             // A batch waits for room; there may be some now.
             self.send(&hub);
@@ -270,6 +271,7 @@ impl<N: Net> Shard<N> {
             let hub = peer.hub.clone();
             self.retry_batch(&hub);
         }
+        self.gauge(slot);
         match progress {
             Ok(Progress::Idle) => {}
             Ok(Progress::More) => self.unread.push_back((slot, uid)),
@@ -346,6 +348,7 @@ impl<N: Net> Shard<N> {
         hub.counters.peers.fetch_sub(1, Ordering::Relaxed);
         hub.counters.peers_lost.fetch_add(1, Ordering::Relaxed);
         if let Some(ledger) = ledger {
+            Self::ungauge(&hub, ledger, &mut self.wakes);
             let mut edit = hub.edit();
             edit.detach(ledger);
             edit.finish(&mut self.wakes);
@@ -456,7 +459,7 @@ impl<N: Net> Shard<N> {
                     Ok(missed) if missed > 0 && hub.options.on_full == OnFull::Disconnect => {
                         self.end(slot, End::too_slow());
                     }
-                    Ok(_) => {}
+                    Ok(_) => self.gauge(slot),
                     Err(end) => self.end(slot, end),
                 }
             }
@@ -479,6 +482,7 @@ impl<N: Net> Shard<N> {
                     self.end(slot, End::Lost);
                 }
             }
+            Timer::Evict { slot, uid } => self.evict(slot, uid),
             Timer::Redial { slot, uid } => self.dial(slot, uid),
             Timer::Accept { slot, uid } => {
                 if self.links.get(slot).is_some_and(|link| link.uid == uid) {

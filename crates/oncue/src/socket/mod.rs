@@ -4,6 +4,7 @@
 mod demand;
 mod last;
 mod publisher;
+mod room;
 mod subscriber;
 
 use std::future::poll_fn;

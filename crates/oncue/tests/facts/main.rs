@@ -8,6 +8,7 @@ mod handshake;
 mod last;
 mod loss;
 mod raw;
+mod room;
 mod slow;
 mod strangers;
 mod subscriber;
