@@ -25,6 +25,12 @@ pub struct SocketStats {
     /// Connections that this side refused or gave up: a failed handshake, a broken protocol, a quota exceeded,
     /// a queue full under [`OnFull::Disconnect`](crate::OnFull::Disconnect).
     pub peers_refused: u64,
+    /// Subscriptions that were rejected ([`Options::admission`](crate::Options::admission)).
+    pub subscriptions_rejected: u64,
+    /// Subscriptions whose admission was deferred.
+    pub subscriptions_deferred: u64,
+    /// Subscriptions that were revoked.
+    pub subscriptions_revoked: u64,
     /// Peers that are full now, as [`Room::Congested`](crate::Room::Congested) has it.
     pub peers_full: u64,
     /// Connections given up since they were full for too long

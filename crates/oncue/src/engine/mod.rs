@@ -1,5 +1,6 @@
 //! The engine: its threads, and what sockets ask of it. Data moves in `shard` and below.
 
+mod admission;
 mod chunk;
 mod dial;
 mod direct;
@@ -28,6 +29,8 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 use oncue_core::connection::SocketType;
+
+pub(crate) use admission::Verdict;
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
