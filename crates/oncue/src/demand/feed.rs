@@ -2,8 +2,10 @@
 
 use std::future::{Future, poll_fn};
 use std::ops::Range;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use std::{fmt, str};
 
@@ -15,6 +17,7 @@ use super::plan::RouteRun;
 use super::producer::Failure;
 use super::shared::{Note, Shared};
 use super::stats::{Counters, TopicStats, add, get};
+use crate::Room;
 use crate::op::{Op, Waiters};
 use crate::socket::XPub;
 use crate::sync::lock;
@@ -213,6 +216,45 @@ impl Feed {
     pub(super) fn quit(&self) {
         self.close();
         self.0.shared.tell(Note::Quit { generation: self.0.generation });
+    }
+
+    /// Whether those who want the topic have room for a value: [`Room::Congested`] when all of them are full, and a value
+    /// would be dropped for each. Periodic routes and batches leave such a tick out by themselves.
+    pub fn room(&self) -> Room {
+        lock(&self.0.outlet).socket().map_or(Room::Nobody, |socket| socket.room(self.topic()))
+    }
+
+    /// Waits while the topic is congested: to be awaited, or waited for.
+    ///
+    /// # Errors
+    /// [`Stopped`] as soon as the feed is not active.
+    pub fn has_room(&self) -> Op<impl Future<Output = Result<(), Stopped>> + Send + Unpin + '_> {
+        Op(Box::pin(async move {
+            loop {
+                let socket = lock(&self.0.outlet).socket().cloned().ok_or(Stopped)?;
+                // Asked for before the room is looked at, so that no change is missed.
+                let (mut changed, mut stopped) = (socket.room_changed(), self.stopped());
+                if socket.room(self.topic()) != Room::Congested {
+                    return Ok(());
+                }
+                let socket_closed = poll_fn(|context| {
+                    if Pin::new(&mut stopped).poll(context).is_ready() {
+                        return Poll::Ready(false);
+                    }
+                    Pin::new(&mut changed).poll(context).map(|changed| changed.is_err())
+                });
+                if socket_closed.await {
+                    return Err(Stopped);
+                }
+            }
+        }))
+    }
+
+    /// Whether a tick is to be left out since nobody has room; counts it then.
+    pub(super) fn skip_for_congestion(&self) -> bool {
+        let congested = self.room() == Room::Congested;
+        self.count(|counters| &counters.ticks_congested, u64::from(congested));
+        congested
     }
 
     /// Whether a value published now would be sent.

@@ -50,6 +50,10 @@ impl Outlet {
         Outlet { socket: Some(socket), pace }
     }
 
+    pub(super) fn socket(&self) -> Option<&XPub> {
+        self.socket.as_ref()
+    }
+
     /// Sends a value, or holds it until its time has come.
     pub(super) fn put(&mut self, to: &Address<'_>, value: &[u8], now: impl FnOnce() -> Instant) -> Put {
         let Some(socket) = &self.socket else { return Put::Late };

@@ -151,7 +151,9 @@ impl RouteRun {
     fn avoided(&self, now: Duration) -> u64 {
         let Some(period) = self.producer.period() else { return 0 };
         let periods = lock(&self.listed).sum(now) / period.as_nanos().max(1);
-        u64::try_from(periods).unwrap_or(u64::MAX).saturating_sub(get(&self.counters.produced))
+        let done = self.counters.done();
+        let had = done.produced + done.ticks_skipped + done.ticks_congested;
+        u64::try_from(periods).unwrap_or(u64::MAX).saturating_sub(had)
     }
 
     pub(super) fn stats(&self, machine: demand::RouteStats, now: Duration) -> RouteStats {

@@ -17,6 +17,7 @@ mod changes;
 mod failures;
 mod last;
 mod producers;
+mod room;
 mod savings;
 
 const ENDPOINT: &str = "tcp://127.0.0.1:0";
