@@ -15,6 +15,7 @@ mod outbox;
 mod peer;
 mod queue;
 mod shard;
+mod states;
 #[cfg(test)]
 mod testing;
 mod timers;
@@ -45,6 +46,7 @@ use hub::Hub;
 pub(crate) use mailbox::Note;
 use mailbox::{Mailbox, Port};
 use shard::{Shard, Turned};
+pub use states::TopicState;
 
 /// The I/O threads that sockets live on. One is enough for most programs; `inproc://` names are known within one
 /// engine. Cheap to clone; the threads end when the last clone and the last socket are gone, after lingering.
