@@ -241,6 +241,8 @@ impl Drop for Runner {
     fn drop(&mut self) {
         for live in self.live.values_mut() {
             live.stop();
+            live.feed().leave_last(&self.socket);
+            self.shared.states.tell(live.feed().topic(), TopicState::Closed);
         }
         self.shared.workers.close();
         for (_, live) in self.live.drain() {
