@@ -198,7 +198,7 @@ impl Runner {
             Some(live) => {
                 self.live.insert(generation, live);
                 if let Some(fill) = route.fill.clone().filter(|_| self.socket.last(feed.topic()).is_none()) {
-                    self.shared.workers.queue(Fill::new(feed, fill));
+                    self.shared.workers.queue(vec![Fill::new(feed, fill)]);
                 }
             }
             None => {
