@@ -43,6 +43,7 @@ use crate::sync::lock;
 use direct::Direct;
 pub use gauge::Room;
 use hub::Hub;
+use last::Keeping;
 pub(crate) use mailbox::Note;
 use mailbox::{Mailbox, Port};
 use shard::{Shard, Turned};
@@ -167,9 +168,9 @@ impl<N: Net> Port for Station<N> {
         self.mailbox.mail(note);
     }
 
-    fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>) -> bool {
+    fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>, last: Option<&Keeping>) -> bool {
         let Ok(mut shard) = self.shard.try_lock() else { return false };
-        let sent = shard.send_now(hub, message, (self.clock)());
+        let sent = shard.send_now(hub, message, last, (self.clock)());
         let wakes = std::mem::take(&mut shard.wakes);
         drop(shard);
         if !wakes.is_empty() {
