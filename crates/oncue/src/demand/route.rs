@@ -113,7 +113,7 @@ impl Draft {
             listed: Mutex::new(Listed::default()),
             gone: AtomicBool::new(false),
         };
-        Ok(Planned { route, run })
+        Ok(Planned { route, run: Arc::new(run) })
     }
 }
 
