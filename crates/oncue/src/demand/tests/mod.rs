@@ -12,7 +12,15 @@ use crate::error::ErrorKind;
 use crate::msg::Msg;
 use crate::socket::Sub;
 
+mod admission;
+mod batches;
+mod changes;
+mod failures;
+mod last;
 mod producers;
+mod room;
+mod savings;
+mod states;
 
 const ENDPOINT: &str = "tcp://127.0.0.1:0";
 /// Far more than anything here takes, on however busy a machine.
@@ -310,6 +318,74 @@ fn routes_on_a_socket_that_others_use() {
     eventually("the socket stays open", || text(&sub) == "other");
 }
 
+/// Whatever refers to whatever while feeds run, in the end nothing keeps a producer and what it holds.
+#[test]
+fn stopped_routes_let_go_of_their_producers() {
+    let held = Arc::new(());
+    let hold = || held.clone();
+    let (every, batch, thread, task, manual, list, fill) =
+        (hold(), hold(), hold(), hold(), hold(), hold(), hold());
+    let feeds: Mutex<Vec<Feed>> = Mutex::default();
+    let od = OnDemand::new(&Engine::start().unwrap(), Options::new())
+        .unwrap()
+        .bind(ENDPOINT)
+        .unwrap()
+        .route("every")
+        .fill(move |_| Arc::strong_count(&fill).to_string().into())
+        .every(ms(1), move |_| Arc::strong_count(&every).to_string())
+        .route("batch/{x}")
+        .catalogue_with(ms(1), move || {
+            let _held = &list;
+            vec![b"batch/1".to_vec()]
+        })
+        .batch(ms(1), move |wanted| {
+            wanted
+                .iter()
+                .for_each(|feed| feed.publish([Arc::strong_count(&batch) as u8]).unwrap_or_default());
+        })
+        .route("thread")
+        .max_rate(ms(50))
+        .thread(move |feed| {
+            let _held = thread.clone();
+            generations(feed)
+        })
+        .route("task")
+        .task(
+            |task| drop(thread::spawn(move || crate::op::Op(task).wait())),
+            move |feed| {
+                let held = task.clone();
+                async move {
+                    feed.stopped().await;
+                    drop(held);
+                    Ok(())
+                }
+            },
+        )
+        .route("manual")
+        .manual(move |change| {
+            let _held = &manual;
+            match change {
+                Change::Started(feed) => lock(&feeds).push(feed),
+                Change::Stopped(_) => lock(&feeds).clear(),
+            }
+        })
+        .start()
+        .unwrap();
+    let _sub = subscriber(&od, &["every", "batch/", "thread", "task", "manual"]);
+    eventually("all run", || od.stats().running == 5 && od.stats().produced > 20);
+    od.reload(od.builder().route("other").every(ms(1), |_| "")).unwrap();
+    eventually("the old ones are let go of", || Arc::strong_count(&held) == 1);
+    let last = held.clone();
+    od.reload(od.builder().route("every").batch(ms(1), move |wanted| {
+        let _held = &last;
+        wanted.iter().for_each(|feed| feed.publish("").unwrap_or_default());
+    }))
+    .unwrap();
+    eventually("it runs", || od.stats().running == 1);
+    drop(od);
+    eventually("so is the last one", || Arc::strong_count(&held) == 1);
+}
+
 #[test]
 fn mistakes_are_named_at_the_start() {
     let builder = || OnDemand::bind(ENDPOINT).unwrap();
@@ -326,6 +402,13 @@ fn mistakes_are_named_at_the_start() {
         (refused(every(every(builder(), "a/{x}"), "a/{y}")), "`a/{x}` and `a/{y}`"),
         (refused(every(every(builder(), "a/{x}"), "{y}/b")), "`a/{x}` and `{y}/b`"),
         (refused(builder().route("clock").every(Duration::ZERO, |_| "")), "`clock`"),
+        (refused(every(builder().status_prefix("a/"), "a/{x}")), "`a/{x}`"),
+        (refused(every(builder().status_prefix("a/"), "{x}/b")), "`{x}/b`"),
+        (refused(builder().route("clock").batch(Duration::ZERO, |_| ())), "`clock`"),
+        (refused(every(builder().route("b").feeds_max(0).every(ms(1), |_| ""), "a")), "`b`"),
+        (refused(builder().route("b").backoff(ms(0), ms(1)).every(ms(1), |_| "")), "`b`"),
+        (refused(builder().route("b").backoff(ms(2), ms(1)).every(ms(1), |_| "")), "`b`"),
+        (refused(builder().route("b").catalogue_with(ms(0), Vec::new).every(ms(1), |_| "")), "`b`"),
         (refused(builder().route("a/{x}").catalogue(["b"]).every(ms(1), |_| "")), "`a/{x}`"),
         (refused(every(builder(), "a").feeds_max(0)), "feeds_max"),
         (refused(every(builder().catalogue_topics_max(1), "a").route("b").every(ms(1), |_| "")), "1 topics"),

@@ -1,0 +1,168 @@
+//! When what is due next is: ticks, lists, values held back. Times are since the runner's origin.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Feed;
+use super::batch::BatchRun;
+use super::listing::Listing;
+use super::periodic::Periodic;
+use super::shared::Shared;
+
+#[derive(Default)]
+pub(super) struct Schedule {
+    /// Things of one moment in the order in which they came.
+    due: BTreeMap<(Duration, u64), Due>,
+    last: u64,
+}
+
+pub(super) enum Due {
+    Tick(Arc<Periodic>),
+    Batch(Arc<BatchRun>),
+    List(Arc<Listing>),
+    /// A value that was held back.
+    Value(Feed),
+}
+
+impl Schedule {
+    pub(super) fn add(&mut self, at: Duration, due: Due) {
+        self.last += 1;
+        self.due.insert((at, self.last), due);
+    }
+
+    pub(super) fn next(&self) -> Option<Duration> {
+        self.due.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Does what is due by now, or queues it, and adds what is to come after it.
+    pub(super) fn run(&mut self, now: Duration, shared: &Shared) {
+        let mut jobs = Vec::new();
+        while let Some(first) = self.due.first_entry()
+            && first.key().0 <= now
+        {
+            let ((at, _), due) = first.remove_entry();
+            let next = match &due {
+                Due::Tick(periodic) => periodic.tick(at, now, &mut jobs),
+                Due::Batch(batch) => batch.tick(at, now, &mut jobs),
+                Due::List(listing) => listing.tick(at, now, &mut jobs),
+                Due::Value(feed) => {
+                    feed.release();
+                    None
+                }
+            };
+            if let Some(next) = next {
+                self.add(next, due);
+            }
+        }
+        shared.workers.queue(jobs);
+    }
+}
+
+/// The tick after the one that was due at `due`, and how many passed unseen between the two. Ticks are whole periods
+/// after the runner's origin, so that those of many feeds meet and one waking serves them all. A first one may be due at
+/// any time; the next comes half a period later at the soonest.
+pub(super) fn aligned_tick(due: Duration, period: Duration, now: Duration) -> (Duration, u64) {
+    let beyond = due.as_nanos() % period.as_nanos().max(1);
+    let beyond = Duration::from_nanos(u64::try_from(beyond).unwrap_or(u64::MAX));
+    if beyond.is_zero() {
+        return next_tick(due, period, now);
+    }
+    let mut next = due.saturating_sub(beyond).saturating_add(period);
+    if next.saturating_sub(due) < period / 2 {
+        next = next.saturating_add(period);
+    }
+    if next > now {
+        return (next, 0);
+    }
+    let (next, passed) = next_tick(next, period, now);
+    (next, passed.saturating_add(1))
+}
+
+/// The first tick after `now`, and how many passed unseen between the one that is due and that.
+pub(super) fn next_tick(due: Duration, period: Duration, now: Duration) -> (Duration, u64) {
+    let passed = now.saturating_sub(due).as_nanos() / period.as_nanos().max(1);
+    let since = u32::try_from(passed).ok().and_then(|passed| period.checked_mul(passed));
+    // More than four thousand million periods behind, counting on from now is as good.
+    let last = since.map_or(now, |since| due.saturating_add(since));
+    (last.saturating_add(period), u64::try_from(passed).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use oncue_core::demand::{Decision, Limits};
+
+    use super::super::feed::Activation;
+    use super::super::plan::Plan;
+    use super::super::shared::Reports;
+    use super::super::states::States;
+    use super::*;
+    use crate::sync::lock;
+    use crate::{Engine, OnDemand, Options, XPub};
+
+    /// A feed of a route that runs nowhere.
+    fn feed() -> (Feed, Arc<Shared>) {
+        let socket = XPub::new(&Engine::start().unwrap(), Options::new()).unwrap();
+        let builder = OnDemand::on(socket.clone()).route("clock").every(Duration::from_secs(1), |_| "");
+        let plan = Plan::new(builder.planned_for_test(), Limits::default()).unwrap();
+        let shared = Arc::new(Shared::new(plan, 0, Reports::default(), States::new(socket.clone(), None)));
+        let mut plan = lock(&shared.plan);
+        plan.machine.wanted(b"clock", Duration::ZERO);
+        let Some(Decision::Start { feed: id, generation, topic, params, since, route }) = plan.machine.poll()
+        else {
+            panic!()
+        };
+        let route = plan.routes[&route].clone();
+        drop(plan);
+        let of = Activation { id, generation, topic, params, since };
+        (Feed::new(of, socket, route, shared.clone()), shared)
+    }
+
+    #[test]
+    fn a_busy_feed_is_queued_once_and_what_it_missed_is_counted() {
+        let ms = Duration::from_millis;
+        let (feed, shared) = feed();
+        let skipped = || shared.stats().ticks_skipped;
+        let mut schedule = Schedule::default();
+        let periodic = Periodic::new(feed.clone(), ms(10), Arc::new(|_| ()));
+        schedule.add(ms(1003), Due::Tick(periodic));
+        assert_eq!(schedule.next(), Some(ms(1003)), "the first tick is at once");
+        schedule.run(ms(1003), &shared);
+        schedule.run(ms(1009), &shared);
+        assert_eq!((schedule.next(), skipped()), (Some(ms(1010)), 0));
+        schedule.run(ms(1011), &shared);
+        assert_eq!((schedule.next(), skipped()), (Some(ms(1020)), 1));
+        let queued = shared.workers.take();
+        assert_eq!(queued.len(), 1);
+        queued[0].run();
+        schedule.run(ms(1044), &shared);
+        assert_eq!((schedule.next(), skipped()), (Some(ms(1050)), 3), "two passed unseen");
+        assert_eq!(shared.workers.take().len(), 1);
+        feed.stop();
+        schedule.run(ms(1050), &shared);
+        assert_eq!((schedule.next(), shared.workers.take().len()), (None, 0));
+    }
+
+    #[test]
+    fn ticks_are_whole_periods_after_the_first() {
+        let ms = Duration::from_millis;
+        assert_eq!(next_tick(ms(100), ms(10), ms(100)), (ms(110), 0));
+        assert_eq!(next_tick(ms(100), ms(10), ms(109)), (ms(110), 0));
+        assert_eq!(next_tick(ms(100), ms(10), ms(110)), (ms(120), 1));
+        assert_eq!(next_tick(ms(100), ms(10), ms(137)), (ms(140), 3));
+        let (next, passed) = next_tick(ms(0), Duration::from_nanos(1), Duration::from_secs(100));
+        assert!(next > Duration::from_secs(100) && passed == 100_000_000_000);
+    }
+
+    #[test]
+    fn ticks_of_feeds_that_began_at_different_times_meet() {
+        let ms = Duration::from_millis;
+        assert_eq!(aligned_tick(ms(103), ms(10), ms(103)), (ms(110), 0));
+        assert_eq!(aligned_tick(ms(105), ms(10), ms(105)), (ms(110), 0));
+        assert_eq!(aligned_tick(ms(106), ms(10), ms(106)), (ms(120), 0), "not so soon after the first");
+        assert_eq!(aligned_tick(ms(110), ms(10), ms(110)), (ms(120), 0));
+        assert_eq!(aligned_tick(ms(110), ms(10), ms(131)), (ms(140), 2));
+        assert_eq!(aligned_tick(ms(103), ms(10), ms(110)), (ms(120), 1));
+        assert_eq!(aligned_tick(ms(103), ms(10), ms(131)), (ms(140), 3));
+    }
+}
