@@ -11,6 +11,8 @@ use crate::net::Stream;
 
 /// How many runs one write gathers at the most.
 const SLICES_MAX: usize = 64;
+/// More than the systems of both sides hold of what nobody reads, while ours is told to hold little.
+const UNREAD_BYTES_MAX: u64 = 1 << 20;
 /// From so many bytes on that are no message, a peer that does not read them is answered no more.
 const ANSWERS_BYTES_MAX: u64 = 64 << 10;
 
@@ -24,8 +26,12 @@ pub(crate) struct WriteQueue {
     control_bytes: u64,
     /// Whether the stream took less than it was given; it will report when it takes more.
     blocked: bool,
-    /// Whether it has taken more once it had been blocked.
-    unblocked: bool,
+    /// Whether something was missed since the queue was last empty of messages: what is left of a large message may be
+    /// below the mark while no other such message fits.
+    crowded: bool,
+    /// How many bytes the stream has taken, and whether that was said to be more than can be unread.
+    written: u64,
+    reads: bool,
 }
 
 /// The bounds of a queue.
@@ -60,20 +66,21 @@ impl WriteQueue {
         self.blocked && self.room(mark) == 0
     }
 
-    /// Whether the mark is reached; where it was reached before, whether less than half of it has been written since.
+    /// Whether the mark is reached, or something did not fit below it; where that was so before, whether less than half of
+    /// the mark has been written since, or something is left of what nothing fitted beside.
     pub(crate) fn is_full(&self, mark: Mark, was: bool) -> bool {
         match was {
-            false => self.room(mark) == 0,
-            true => self.messages > mark.messages / 2 || self.bytes > mark.bytes / 2,
+            false => self.room(mark) == 0 || self.crowded,
+            true => self.messages > mark.messages / 2 || self.bytes > mark.bytes / 2 || self.crowded,
         }
     }
 
-    /// The stream takes bytes again. Yields whether that was the first time that it had not.
+    /// The stream takes bytes again. Yields, once, whether it has taken so many that somebody must have read them.
     pub(crate) fn unblock(&mut self) -> bool {
-        let first = self.blocked && !self.unblocked;
-        self.unblocked |= self.blocked;
         self.blocked = false;
-        first
+        let reads = !self.reads && self.written >= UNREAD_BYTES_MAX;
+        self.reads |= reads;
+        reads
     }
 
     /// Queues bytes that are no message, behind what is queued already. They count towards no mark.
@@ -156,6 +163,7 @@ impl WriteQueue {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
             Err(e) => return Err(e),
         };
+        self.written += written;
         if written == bytes {
             return Ok(1);
         }
@@ -174,6 +182,7 @@ impl WriteQueue {
             mark.bytes.saturating_sub(self.bytes)
         };
         let missed = run.truncate(self.room(mark), bytes_room);
+        self.crowded |= missed > 0;
         if run.bytes_left() > 0 {
             self.messages += run.messages();
             self.bytes += run.bytes_left();
@@ -206,6 +215,7 @@ impl WriteQueue {
             }
             let done = run.advance(step);
             self.messages -= done;
+            self.crowded &= self.messages > 0;
             written += done;
             n -= step;
             if run.bytes_left() == 0 {
@@ -228,7 +238,10 @@ impl WriteQueue {
             count += 1;
         }
         match stream.write(&slices[..count]) {
-            Ok(n) => Ok(Some(n as u64)),
+            Ok(n) => {
+                self.written += n as u64;
+                Ok(Some(n as u64))
+            }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                 self.blocked = true;
                 Ok(None)

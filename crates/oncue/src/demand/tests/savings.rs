@@ -62,10 +62,12 @@ fn what_was_not_produced_is_counted() {
     for _ in 0..20 {
         assert_eq!(text(&sub), "c/7 value");
     }
+    // A value is counted when it has been sent, and may have arrived by then.
+    eventually("all are counted", || od.route_stats()[0].done.produced >= 20);
     let stats = od.route_stats();
     let all = 100 * start.elapsed().as_millis() as u64 / 10;
     let (avoided, produced) = (stats[0].avoided, stats[0].done.produced);
-    assert!(produced >= 20 && avoided > 1900 - produced, "{avoided} avoided, {produced} produced");
+    assert!(avoided > 1900 - produced, "{avoided} avoided, {produced} produced");
     assert!(avoided + produced <= all + 10, "{avoided} and {produced} of {all}");
     assert_eq!((stats[1].avoided, stats[2].avoided), (0, 0), "nothing is listed, or nothing ticks");
     assert_eq!((stats[0].listed, stats[2].listed), (100, 1));
