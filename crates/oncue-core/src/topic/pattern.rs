@@ -1,25 +1,34 @@
-//! Patterns of routes over topics: literals (`clock`) and parameters (`prices/{symbol}`). What a pattern says about a
-//! topic and about a prefix is decided here; feeds, peers and demand are unknown to it.
+//! Patterns of routes over topics: literals (`clock`) and parameters (`prices/{symbol}`, `proc/{pid:int}/rss`). What a
+//! pattern says about a topic and about a prefix is decided here; feeds, peers and demand are unknown to it.
 //!
 //! A parameter stands for one or more bytes other than `/`. Where a value ends is decided by the literals alone: at
 //! the first place where the literal after it follows, and for the last parameter at the end of the topic. So a match
-//! is unique, needs no backtracking and costs one pass. A kind of parameter may refuse a value, never move its end.
+//! is unique and needs no backtracking. A kind of parameter may refuse a value, never move its end.
+//!
+//! Each pattern is made into one deterministic automaton of a bounded size when it is read. So what a stranger sends
+//! costs a step a byte, and what a prefix means, what two patterns share and which is the narrower are exact.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 use core::fmt;
 use core::ops::Range;
 
-use self::overlap::Symbol;
+use self::automaton::{Automaton, DEAD};
 
-mod overlap;
+mod automaton;
+mod compare;
+mod expression;
+mod join;
+mod kind;
 mod parse;
 #[cfg(test)]
 mod tests;
 
+pub use self::kind::Kind;
 pub use self::parse::{PatternError, PatternProblem};
 
 /// The byte that no parameter matches.
@@ -36,18 +45,28 @@ const SEPARATOR: u8 = b'/';
 /// assert_eq!(pattern.prefix(b"prices/AA"), PrefixMeaning::Exact);
 /// assert_eq!(pattern.prefix(b"pri"), PrefixMeaning::Partial);
 /// assert_eq!(pattern.prefix(b"news"), PrefixMeaning::None);
+///
+/// let by_number = Pattern::parse("proc/{pid:int}/rss").unwrap();
+/// assert!(by_number.matches(b"proc/12/rss") && !by_number.matches(b"proc/012/rss"));
+/// assert_eq!(by_number.prefix(b"proc/1"), PrefixMeaning::Partial);
+/// assert_eq!(by_number.prefix(b"proc/a"), PrefixMeaning::None);
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pattern {
     /// What comes before the first parameter; all there is when no parameter follows.
     head: Box<[u8]>,
     params: Arc<[Param]>,
+    /// What follows the head; `None` when nothing does.
+    automaton: Option<Arc<Automaton>>,
 }
 
 /// One parameter and the literal after it, which is empty only where the pattern ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Param {
     name: Box<str>,
+    kind: Kind,
+    /// The values of the kind.
+    values: Automaton,
     tail: Box<[u8]>,
 }
 
@@ -70,9 +89,10 @@ pub enum PrefixMeaning {
 }
 
 /// How narrow a pattern is. Where all topics of one pattern are topics of another as well, and not the reverse, the
-/// first is the greater. Patterns of which neither lies within the other compare too, but that says nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Specificity(usize);
+/// first is the greater; where both have the same topics, they are equal. Patterns of which neither lies within the
+/// other compare too, in an order that is the same everywhere and says nothing else.
+#[derive(Debug, Clone)]
+pub struct Specificity(Pattern);
 
 /// Why a topic could not be made of the values given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,13 +103,25 @@ pub enum TopicError {
     Unknown(String),
     /// The value given for this parameter is empty or holds a `/`.
     BadValue(String),
+    /// The value given for this parameter is not of its kind.
+    NotOfKind(String, Kind),
     /// The topic would be read back with other values: a value holds the literal that ends it.
     Ambiguous(String),
 }
 
 impl Pattern {
     /// Reads a pattern: `{name}` is a parameter, `{{` and `}}` are braces, everything else stands for itself.
-    /// A name is an ASCII letter or `_`, then letters, digits and `_`; `{name:kind}` is kept for kinds of parameters.
+    /// A name is an ASCII letter or `_`, then letters, digits and `_`.
+    ///
+    /// `{name:int}`, `{name:word}` and `{name:/expression/}` take the values of a [`Kind`] alone. A regular expression
+    /// stands between slashes and ends at the next one, since no value holds a `/`; braces in it need no care. It takes
+    /// a value as a whole, so `^` and `$` are refused, as are `\b` and its like. It is about bytes: `.` is any byte
+    /// but a newline, `\w`, `\d`, `\s` and `(?i)` are ASCII, and a character beyond ASCII stands for its bytes in
+    /// UTF-8, in a class only after `(?u)`. Otherwise the syntax is that of the crate `regex`; matching needs
+    /// one step a byte, whatever the expression.
+    ///
+    /// An expression has at most 1000 bytes, and the automaton of all that follows the first literal at most 1024
+    /// states: about one for each byte of a literal, and one for each that an expression counts, as in `.{1,64}`.
     ///
     /// # Errors
     /// [`PatternError`] says at which byte the text is wrong, and how to write it.
@@ -99,7 +131,7 @@ impl Pattern {
 
     /// The pattern of one topic, of any bytes; braces are bytes like all others.
     pub fn literal(topic: impl Into<Vec<u8>>) -> Pattern {
-        Pattern { head: topic.into().into_boxed_slice(), params: Arc::new([]) }
+        Pattern { head: topic.into().into_boxed_slice(), params: Arc::new([]), automaton: None }
     }
 
     /// The topic, if the pattern has exactly one.
@@ -112,33 +144,39 @@ impl Pattern {
         self.params.iter().map(|param| &*param.name)
     }
 
+    /// What values the parameter of this name takes; `None` if there is no such parameter.
+    pub fn kind(&self, name: &str) -> Option<&Kind> {
+        self.params.iter().find(|param| *param.name == *name).map(|param| &param.kind)
+    }
+
     /// Whether this is a topic of the pattern.
     pub fn matches(&self, topic: &[u8]) -> bool {
-        self.walk(topic, |_| ())
+        topic.strip_prefix(&*self.head).is_some_and(|rest| self.automaton().matches(rest))
     }
 
     /// The values of the parameters if this is a topic of the pattern.
     pub fn match_topic(&self, topic: &[u8]) -> Option<Params> {
-        let mut values = Vec::with_capacity(self.params.len());
-        self.walk(topic, |value| values.push(value))
-            .then(|| Params { params: self.params.clone(), values: values.into_boxed_slice() })
+        let values = self.matches(topic).then(|| self.split(topic))??;
+        Some(Params { params: self.params.clone(), values })
     }
 
-    /// What a prefix means to this pattern.
+    /// What a prefix means to this pattern: always exactly, whatever the kinds of parameters are.
     pub fn prefix(&self, prefix: &[u8]) -> PrefixMeaning {
-        if self.matches(prefix) {
-            PrefixMeaning::Exact
-        } else if self.may_begin(prefix) {
-            PrefixMeaning::Partial
-        } else {
-            PrefixMeaning::None
+        let Some(rest) = prefix.strip_prefix(&*self.head) else {
+            // Every pattern has a topic.
+            return if self.head.starts_with(prefix) { PrefixMeaning::Partial } else { PrefixMeaning::None };
+        };
+        match self.automaton().run(rest) {
+            DEAD => PrefixMeaning::None,
+            state if self.automaton().accepts(state) => PrefixMeaning::Exact,
+            _ => PrefixMeaning::Partial,
         }
     }
 
     /// The topic that has these values.
     ///
     /// # Errors
-    /// [`TopicError`] when a value is missing, is of no parameter, or would not be read back from the topic.
+    /// [`TopicError`] when a value is missing, is of no parameter or not of its kind, or would not be read back from the topic.
     pub fn topic<V: AsRef<[u8]>>(&self, values: &[(&str, V)]) -> Result<Vec<u8>, TopicError> {
         if let Some((name, _)) = values.iter().find(|(name, _)| self.names().all(|known| known != *name)) {
             return Err(TopicError::Unknown((*name).to_owned()));
@@ -154,11 +192,14 @@ impl Pattern {
             if value.is_empty() || value.contains(&SEPARATOR) {
                 return Err(TopicError::BadValue(name()));
             }
+            if !param.values.matches(value) {
+                return Err(TopicError::NotOfKind(name(), param.kind.clone()));
+            }
             expected.push(topic.len()..topic.len() + value.len());
             topic.extend_from_slice(value);
             topic.extend_from_slice(&param.tail);
         }
-        let read = self.match_topic(&topic).map(|params| params.values).unwrap_or_default();
+        let read = self.split(&topic).unwrap_or_default();
         for (index, param) in self.params.iter().enumerate() {
             if read.get(index) != expected.get(index) {
                 return Err(TopicError::Ambiguous(param.name.clone().into_string()));
@@ -169,72 +210,39 @@ impl Pattern {
 
     /// Whether some topic belongs to both patterns.
     pub fn overlaps(&self, other: &Pattern) -> bool {
-        self.heads_agree(other) && overlap::meet(&self.symbols(), &other.symbols())
+        compare::overlap(self, other)
     }
 
     /// Whether every topic of `other` is a topic of this pattern too.
     pub fn covers(&self, other: &Pattern) -> bool {
-        self.heads_agree(other) && overlap::meet(&self.symbols(), &other.sample())
+        compare::cover(self, other)
     }
 
     /// How narrow the pattern is: see [`Specificity`].
     pub fn specificity(&self) -> Specificity {
-        // Were all topics of A topics of B, each literal byte of B would meet a literal byte of A. So A has as many
-        // at least, and with equally many the two would be the same pattern.
-        Specificity(self.head.len() + self.params.iter().map(|param| param.tail.len()).sum::<usize>())
+        Specificity(self.clone())
     }
 
-    fn walk(&self, topic: &[u8], mut value_at: impl FnMut(Range<usize>)) -> bool {
-        let Some(mut rest) = topic.strip_prefix(&*self.head) else { return false };
-        let Some((last, inner)) = self.params.split_last() else { return rest.is_empty() };
-        for param in inner {
-            let Some(len) = value_len(rest, &param.tail) else { return false };
+    fn automaton(&self) -> &Automaton {
+        self.automaton.as_deref().unwrap_or(&automaton::ENDED)
+    }
+
+    /// Where the values of a topic are, of whatever kinds.
+    fn split(&self, topic: &[u8]) -> Option<Box<[Range<usize>]>> {
+        let mut values = Vec::with_capacity(self.params.len());
+        let mut rest = topic.strip_prefix(&*self.head)?;
+        if let Some((last, inner)) = self.params.split_last() {
+            for param in inner {
+                let len = value_len(rest, &param.tail)?;
+                let at = topic.len() - rest.len();
+                values.push(at..at + len);
+                rest = &rest[len + param.tail.len()..];
+            }
+            let value = rest.strip_suffix(&*last.tail)?;
             let at = topic.len() - rest.len();
-            value_at(at..at + len);
-            rest = &rest[len + param.tail.len()..];
+            values.push(at..at + value.len());
         }
-        let Some(value) = rest.strip_suffix(&*last.tail) else { return false };
-        let at = topic.len() - rest.len();
-        value_at(at..at + value.len());
-        !value.is_empty() && !value.contains(&SEPARATOR)
-    }
-
-    fn may_begin(&self, prefix: &[u8]) -> bool {
-        let Some(mut rest) = prefix.strip_prefix(&*self.head) else { return self.head.starts_with(prefix) };
-        for param in self.params.iter() {
-            let Some(bound) = rest.iter().position(|&byte| byte == SEPARATOR) else {
-                // The value may go on beyond the prefix, and all the rest of the pattern may come after it.
-                return true;
-            };
-            let Some(len) = value_len(rest, &param.tail) else {
-                return (1..=bound).any(|len| param.tail.starts_with(&rest[len..]));
-            };
-            rest = &rest[len + param.tail.len()..];
-        }
-        rest.is_empty()
-    }
-
-    fn heads_agree(&self, other: &Pattern) -> bool {
-        self.head.iter().zip(&*other.head).all(|(a, b)| a == b)
-    }
-
-    fn symbols(&self) -> Vec<Symbol> {
-        self.spell(&[Symbol::One, Symbol::More])
-    }
-
-    /// A topic whose values are of a byte that no pattern names: what matches it matches every topic of `self`.
-    fn sample(&self) -> Vec<Symbol> {
-        self.spell(&[Symbol::Unnamed])
-    }
-
-    fn spell(&self, value: &[Symbol]) -> Vec<Symbol> {
-        let literal = |bytes: &[u8]| bytes.iter().map(|&byte| Symbol::Byte(byte)).collect::<Vec<_>>();
-        let mut symbols = literal(&self.head);
-        for param in self.params.iter() {
-            symbols.extend_from_slice(value);
-            symbols.extend(literal(&param.tail));
-        }
-        symbols
+        Some(values.into_boxed_slice())
     }
 }
 
@@ -249,7 +257,10 @@ impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_literal(f, &self.head)?;
         for param in self.params.iter() {
-            write!(f, "{{{}}}", param.name)?;
+            match &param.kind {
+                Kind::Any => write!(f, "{{{}}}", param.name)?,
+                kind => write!(f, "{{{}:{kind}}}", param.name)?,
+            }
             write_literal(f, &param.tail)?;
         }
         Ok(())
@@ -279,6 +290,26 @@ impl fmt::Debug for Pattern {
     }
 }
 
+impl PartialEq for Specificity {
+    fn eq(&self, other: &Specificity) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Specificity {}
+
+impl PartialOrd for Specificity {
+    fn partial_cmp(&self, other: &Specificity) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Specificity {
+    fn cmp(&self, other: &Specificity) -> Ordering {
+        compare::order(&self.0, &other.0)
+    }
+}
+
 impl Params {
     /// Where the value of a parameter is in the topic; `None` if the pattern has no parameter of this name.
     pub fn get(&self, name: &str) -> Option<Range<usize>> {
@@ -304,6 +335,9 @@ impl fmt::Display for TopicError {
             TopicError::Unknown(name) => write!(f, "the pattern has no parameter `{name}`; leave it out"),
             TopicError::BadValue(name) => {
                 write!(f, "the value of `{name}` is empty or holds a `/`; give one or more bytes without `/`")
+            }
+            TopicError::NotOfKind(name, kind) => {
+                write!(f, "the value of `{name}` is not of its kind, `{kind}`; give one that is")
             }
             TopicError::Ambiguous(name) => write!(
                 f,

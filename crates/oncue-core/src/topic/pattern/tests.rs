@@ -7,6 +7,9 @@ use alloc::vec::Vec;
 
 use super::{Pattern, PatternProblem, PrefixMeaning, TopicError};
 
+mod kinds;
+mod model;
+
 fn pattern(text: &str) -> Pattern {
     Pattern::parse(text).unwrap()
 }

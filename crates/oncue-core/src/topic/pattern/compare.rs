@@ -1,0 +1,108 @@
+//! What two patterns have in common: which topics are of both, or of one alone. All answers are exact, since both are
+//! automata of a bounded size.
+
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+use super::Pattern;
+use super::automaton::{Automaton, DEAD, START};
+
+/// Whether some topic is of both.
+pub(super) fn overlap(a: &Pattern, b: &Pattern) -> bool {
+    heads_agree(a, b) && first(a, b, |a, b| a.is_some() && b.is_some(), |a, b| a && b).is_some()
+}
+
+/// Whether each topic of `b` is one of `a`.
+pub(super) fn cover(a: &Pattern, b: &Pattern) -> bool {
+    heads_agree(a, b) && first(a, b, |_, b| b.is_some(), |a, b| b && !a).is_none()
+}
+
+/// Which is the narrower, which is the greater. The first topic that only one of them has decides, where shorter topics
+/// come first and equally long ones in the order of their bytes: that orders all sets of topics, and what lies within
+/// another set never has that topic.
+pub(super) fn order(a: &Pattern, b: &Pattern) -> Ordering {
+    match first(a, b, |_, _| true, |a, b| a != b) {
+        None => Ordering::Equal,
+        Some((a_has_it, _)) if a_has_it => Ordering::Less,
+        Some(_) => Ordering::Greater,
+    }
+}
+
+/// What most pairs of patterns are told apart by, without a search.
+fn heads_agree(a: &Pattern, b: &Pattern) -> bool {
+    a.head.iter().zip(&*b.head).all(|(a, b)| a == b)
+}
+
+/// What remains of a pattern after some bytes of its head.
+struct Rest<'a> {
+    head: &'a [u8],
+    automaton: &'a Automaton,
+}
+
+/// A place in a `Rest`: first those in the head, then the automaton's.
+type Place = usize;
+
+impl Rest<'_> {
+    fn step(&self, place: Option<Place>, byte: u8) -> Option<Place> {
+        let place = place?;
+        if let Some(&expected) = self.head.get(place) {
+            return (expected == byte).then_some(place + 1);
+        }
+        let state = self.automaton.step(self.state(place), byte);
+        (state != DEAD).then(|| self.head.len() + usize::from(state - START))
+    }
+
+    fn accepts(&self, place: Option<Place>) -> bool {
+        place.is_some_and(|place| place >= self.head.len() && self.automaton.accepts(self.state(place)))
+    }
+
+    /// The state of a place beyond the head. There are fewer than 65,536 of them.
+    fn state(&self, place: Place) -> u16 {
+        (place - self.head.len()) as u16 + START
+    }
+}
+
+/// The first topic for which `found` answers to who has it; who has it is the result. Goes on from a pair of places
+/// while `open` says so, and looks at each pair once.
+fn first(
+    a: &Pattern,
+    b: &Pattern,
+    open: impl Fn(Option<Place>, Option<Place>) -> bool,
+    found: impl Fn(bool, bool) -> bool,
+) -> Option<(bool, bool)> {
+    let common = a.head.iter().zip(&*b.head).take_while(|(a, b)| a == b).count();
+    let a = Rest { head: &a.head[common..], automaton: a.automaton() };
+    let b = Rest { head: &b.head[common..], automaton: b.automaton() };
+    let bytes = telling_bytes(&a, &b);
+    let mut seen = BTreeSet::from([(Some(0), Some(0))]);
+    let mut queue = VecDeque::from([(Some(0), Some(0))]);
+    while let Some((in_a, in_b)) = queue.pop_front() {
+        let has = (a.accepts(in_a), b.accepts(in_b));
+        if found(has.0, has.1) {
+            return Some(has);
+        }
+        for &byte in &bytes {
+            let next = (a.step(in_a, byte), b.step(in_b, byte));
+            let alive = next.0.is_some() || next.1.is_some();
+            if alive && open(next.0, next.1) && seen.insert(next) {
+                queue.push_back(next);
+            }
+        }
+    }
+    None
+}
+
+/// One byte, the least, of each class that neither tells apart; bytes of the heads are classes of their own.
+fn telling_bytes(a: &Rest<'_>, b: &Rest<'_>) -> Vec<u8> {
+    let mut named = [false; 256];
+    a.head.iter().chain(b.head).for_each(|&byte| named[usize::from(byte)] = true);
+    let width = b.automaton.width();
+    let mut seen = vec![false; a.automaton.width() * width];
+    let mut tells = |&byte: &u8| {
+        let class = usize::from(a.automaton.class_of(byte)) * width + usize::from(b.automaton.class_of(byte));
+        named[usize::from(byte)] || !core::mem::replace(&mut seen[class], true)
+    };
+    (0..=255).filter(|byte| tells(byte)).collect()
+}
