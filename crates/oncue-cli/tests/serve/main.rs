@@ -3,6 +3,7 @@
 
 mod config;
 mod ends;
+mod examples;
 mod files;
 mod programs;
 mod strangers;
