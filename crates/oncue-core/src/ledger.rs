@@ -294,6 +294,19 @@ impl Ledger {
         audience != NONE && self.index.find(prefix).is_some_and(|id| self.holds(audience, id))
     }
 
+    /// Calls `found` with each prefix of `peer` that `topic` starts with, the shortest first.
+    pub fn for_each_prefix_of(&self, peer: PeerId, topic: &[u8], mut found: impl FnMut(&[u8])) {
+        let audience = self.peer(peer).audience;
+        if audience == NONE {
+            return;
+        }
+        self.index.for_each_match(topic, |id, &holders| {
+            if self.crowds.contains(holders, audience) {
+                found(self.index.prefix(id).expect("an entry that was just found"));
+            }
+        });
+    }
+
     /// How many peers have exactly this prefix.
     pub fn peers_of(&self, prefix: &[u8]) -> u32 {
         self.index.get(prefix).map_or(0, |holders| self.count_peers(holders))

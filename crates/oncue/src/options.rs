@@ -33,6 +33,7 @@ pub struct Options {
     pub(crate) message_bytes_max: Option<u64>,
     pub(crate) prefixes_max: u32,
     pub(crate) prefix_bytes_max: u64,
+    pub(crate) last_values_bytes_max: u64,
     pub(crate) on_full: OnFull,
     pub(crate) linger: Duration,
     pub(crate) reconnect_min: Duration,
@@ -52,6 +53,7 @@ impl Default for Options {
             message_bytes_max: None,
             prefixes_max: 4_000_000,
             prefix_bytes_max: 256 << 20,
+            last_values_bytes_max: 64 << 20,
             on_full: OnFull::DropNewest,
             linger: Duration::from_secs(1),
             reconnect_min: Duration::from_millis(100),
@@ -117,6 +119,14 @@ impl Options {
     /// The most bytes that the prefixes of one peer may add up to. Default 256 MiB.
     pub fn prefix_bytes_max(mut self, bytes: u64) -> Options {
         self.prefix_bytes_max = bytes;
+        self
+    }
+
+    /// How many bytes the last values of a PUB or XPUB may take that it keeps for new subscribers (see
+    /// [`Pub::send_last`](crate::Pub::send_last)): their topics and messages, and 256 bytes each. Beyond it those go
+    /// whose topics have had no newer value for the longest time. Default 64 MiB.
+    pub fn last_values_bytes_max(mut self, bytes: u64) -> Options {
+        self.last_values_bytes_max = bytes;
         self
     }
 

@@ -1,6 +1,8 @@
 //! The production shards and sockets on the simulated network, from seeds. A failing seed is printed; replay it with
 //! `cargo xtask sim --seed N`.
 
+mod last;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -466,8 +468,7 @@ fn run(seed: u64) {
 }
 
 /// `ONCUE_SIM_SEED=N` replays one seed, `ONCUE_SIM_SEEDS=N` runs the first N; 200 otherwise.
-#[test]
-fn seeds() {
+fn for_each_seed(run: impl Fn(u64) + std::panic::RefUnwindSafe) {
     let number = |name| std::env::var(name).ok().map(|n| n.parse::<u64>().expect("a number"));
     let seeds = match number("ONCUE_SIM_SEED") {
         Some(seed) => seed..seed + 1,
@@ -477,4 +478,9 @@ fn seeds() {
         let result = std::panic::catch_unwind(|| run(seed));
         assert!(result.is_ok(), "seed {seed} failed; replay it with: cargo xtask sim --seed {seed}");
     }
+}
+
+#[test]
+fn seeds() {
+    for_each_seed(run);
 }

@@ -1,6 +1,7 @@
 //! Counts that users can read: plain data.
 
-/// What a socket has done so far. Counts of messages, unless said otherwise; all but `peers` only grow.
+/// What a socket has done so far. Counts of messages, unless said otherwise; all but `peers`, `last_values` and
+/// `last_values_bytes` only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SocketStats {
@@ -24,4 +25,13 @@ pub struct SocketStats {
     /// Connections that this side refused or gave up: a failed handshake, a broken protocol, a quota exceeded,
     /// a queue full under [`OnFull::Disconnect`](crate::OnFull::Disconnect).
     pub peers_refused: u64,
+    /// Last values kept now.
+    pub last_values: u64,
+    /// What they take now, in bytes, as [`Options::last_values_bytes_max`](crate::Options::last_values_bytes_max)
+    /// counts.
+    pub last_values_bytes: u64,
+    /// Last values given up for want of room.
+    pub last_values_dropped: u64,
+    /// Last values given to new subscribers. They are among those delivered, too.
+    pub last_values_offered: u64,
 }

@@ -4,7 +4,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::RouteId;
+use super::queue::Rank;
+use super::{RouteId, TopicState};
 
 /// The place of a feed in its machine's table. It is given to another topic once the feed is forgotten: with the
 /// generation it is unique.
@@ -13,7 +14,10 @@ pub struct FeedId(usize);
 
 pub(super) struct Feed {
     pub(super) topic: Arc<[u8]>,
-    pub(super) route: RouteId,
+    /// The route that serves the topic now; none once its route was removed.
+    pub(super) route: Option<RouteId>,
+    /// The route that the feed counts for: until its generation has ended, the one that started it.
+    pub(super) line: RouteId,
     /// Whether a partial prefix starts this topic.
     pub(super) catalogued: bool,
     /// Wanted prefixes that the topic begins with.
@@ -21,20 +25,54 @@ pub(super) struct Feed {
     /// Those of them that start the feed. Without one, a feed exists only until its production has ended.
     pub(super) starters: usize,
     pub(super) state: State,
+    /// When it began to wait for its last start.
+    pub(super) since: Duration,
+    /// When its last generation started.
+    pub(super) started: Duration,
+    /// Failures in a row.
+    pub(super) failures: u32,
+    /// What the caller was last told of the topic.
+    pub(super) told: TopicState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     /// Something starts it, and there is no room yet.
-    Waiting { turn: u64 },
+    Waiting { rank: Rank },
     /// It produces, and somebody wants it.
     Running { generation: u64 },
     /// It produces until the deadline, and nobody wants it.
     Grace { generation: u64, deadline: Duration },
     /// It was told to stop and has not ended.
     Stopping { generation: u64 },
+    /// It failed, and what started it is still there: it waits until then.
+    Failed { until: Duration },
+    /// It failed, and nothing starts it any more: kept until then, lest coming back make it start sooner.
+    Cooling { until: Duration },
     /// It ended by itself, and what started it is still there.
     Ended,
+}
+
+impl State {
+    /// When time changes it.
+    pub(super) fn deadline(self) -> Option<Duration> {
+        match self {
+            State::Grace { deadline: at, .. }
+            | State::Failed { until: at }
+            | State::Cooling { until: at } => Some(at),
+            _ => None,
+        }
+    }
+
+    /// The generation that was started and has not ended.
+    pub(super) fn live(self) -> Option<u64> {
+        match self {
+            State::Running { generation }
+            | State::Grace { generation, .. }
+            | State::Stopping { generation } => Some(generation),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -59,19 +97,17 @@ impl Feeds {
         feed
     }
 
+    pub(super) fn get(&self, id: FeedId) -> &Feed {
+        self.slots[id.0].as_ref().expect("an id in a table is a feed's")
+    }
+
     pub(super) fn get_mut(&mut self, id: FeedId) -> &mut Feed {
         self.slots[id.0].as_mut().expect("an id in a table is a feed's")
     }
 
     /// The feed, if this generation of it has been started and not been reported as ended. The id is the caller's.
-    pub(super) fn find(&mut self, id: FeedId, wanted: u64) -> Option<&mut Feed> {
-        let feed = self.slots.get_mut(id.0)?.as_mut()?;
-        let (State::Running { generation }
-        | State::Grace { generation, .. }
-        | State::Stopping { generation }) = feed.state
-        else {
-            return None;
-        };
-        (generation == wanted).then_some(feed)
+    pub(super) fn find(&self, id: FeedId, generation: u64) -> Option<&Feed> {
+        let feed = self.slots.get(id.0)?.as_ref()?;
+        (feed.state.live() == Some(generation)).then_some(feed)
     }
 }

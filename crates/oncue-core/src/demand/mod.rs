@@ -8,8 +8,12 @@
 //!   catalogue that begin with it. A route without parameters has a catalogue of one by nature.
 //! - In any case it is *attached* to every feed whose topic begins with it, whoever started that feed, and whenever.
 //!
-//! A feed runs on while any prefix is attached to it, and for `grace` after the last one has gone. Wanted again within
-//! the grace it runs on as the same generation. Each activation is a generation, numbered from 1, never reused.
+//! A feed runs on while any prefix is attached to it, for `grace` after the last one has gone, and for `min_run` after
+//! its start. Wanted again by then it runs on as the same generation. Each activation is a generation, numbered from 1,
+//! never reused. A feed that has ended by itself starts again when what started it has gone and comes back; one that
+//! has failed, also after a pause, see [`Backoff`].
+//!
+//! Routes, and what they list, may change while feeds run. Feeds that are served as before are not touched.
 //!
 //! [`PrefixMeaning::Exact`]: crate::topic::pattern::PrefixMeaning::Exact
 //! [`PrefixMeaning::Partial`]: crate::topic::pattern::PrefixMeaning::Partial
@@ -17,28 +21,33 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Bound;
 use core::time::Duration;
 
-use self::feed::{Feed, Feeds, State};
+use self::feed::{Feeds, State};
 use self::prefixes::Prefixes;
+use self::queue::Queue;
 use self::routes::Routes;
 use crate::topic::pattern::{Params, Pattern};
 
+mod error;
 mod feed;
+mod machine;
 mod prefixes;
+mod queue;
 mod routes;
 #[cfg(test)]
 mod tests;
 
+pub use self::error::RoutesError;
 pub use self::feed::FeedId;
-pub use self::routes::{Route, RouteId, RoutesError};
+pub use self::routes::{Backoff, Route, RouteId};
 
 /// The bounds of the state machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Feeds that run at once, of all routes, those in grace and those told to stop but not ended included. Topics
-    /// beyond it wait, and start in the order they came as room appears. At least 1; 65,536 by default.
+    /// beyond it wait; as room appears those with the most subscribers start first, of equal ones the oldest. At
+    /// least 1; 65,536 by default. As many feeds that failed and that nobody wants are remembered at most.
     pub feeds_max: usize,
     /// Topics in the catalogues of all routes together, routes without parameters included; 1,048,576 by default.
     pub catalogue_topics_max: usize,
@@ -65,22 +74,54 @@ pub enum Decision {
         params: Params,
         /// The number of this activation: greater than all before it.
         generation: u64,
+        /// Since when the topic has waited for this start.
+        since: Duration,
     },
-    /// Nobody wants the feed any more: not one more value of this generation may be sent. What was started goes on to
-    /// count until the caller reports that it has ended; the topic does not start anew before that.
+    /// Nobody wants the feed any more, or its route is gone: not one more value of this generation may be sent. What
+    /// was started goes on to count until the caller reports that it has ended; the topic does not start anew before
+    /// that.
     Stop {
         /// The feed.
         feed: FeedId,
         /// The generation to stop.
         generation: u64,
     },
+    /// Tell those who want the topic.
+    State {
+        /// The topic.
+        topic: Arc<[u8]>,
+        /// What is true of it from now on.
+        state: TopicState,
+    },
+}
+
+/// What there is to say to those who want a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TopicState {
+    /// Nothing: of every topic at first, and again once nothing is known of it any more. What was said is void.
+    Idle,
+    /// It is produced: its feed has published since it started.
+    Active,
+    /// Its feed failed and will start again, or changes its route: the last value grows old meanwhile.
+    Stale,
+    /// Its feed has ended, or its route is gone: no value comes until further notice.
+    Closed,
+}
+
+/// How a production has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// There is nothing more to produce.
+    Finished,
+    /// It could not go on; see [`Backoff`].
+    Failed,
 }
 
 /// Counts since the beginning, and of the present.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DemandStats {
-    /// Now: wanted prefixes that mean something to some route.
+    /// Now: wanted prefixes.
     pub prefixes: usize,
     /// Now: feeds started and not told to stop, those in grace included.
     pub running: usize,
@@ -88,25 +129,49 @@ pub struct DemandStats {
     pub in_grace: usize,
     /// Now: feeds told to stop that have not ended yet.
     pub stopping: usize,
-    /// Now: topics that would be produced if `feeds_max` left room.
+    /// Now: topics that would be produced if a bound left room.
     pub waiting: usize,
+    /// Now: topics whose feed failed and that wait for their next start.
+    pub failing: usize,
     /// Generations started.
     pub started: u64,
     /// Generations told to stop.
     pub stopped: u64,
-    /// Generations that ended by themselves before they were told to stop.
+    /// Generations that ended by themselves before they were told to stop, those that failed included.
     pub ended: u64,
+    /// Generations that failed before they were told to stop.
+    pub failed: u64,
     /// Times a feed in grace was wanted again.
     pub revived: u64,
     /// Wanted prefixes that meant nothing to any route.
     pub unmatched: u64,
 }
 
+/// Counts of one route, of the present. Feeds of a route that is gone count until they have ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RouteStats {
+    /// Topics that somebody wants, whether they are produced or not.
+    pub wanted: usize,
+    /// Feeds started and not told to stop, those in grace included.
+    pub running: usize,
+    /// Feeds that nobody wants, running on for their grace.
+    pub in_grace: usize,
+    /// Feeds told to stop that have not ended yet.
+    pub stopping: usize,
+    /// Topics that would be produced if a bound left room.
+    pub waiting: usize,
+    /// Topics whose feed failed and that wait for their next start.
+    pub failing: usize,
+    /// Topics listed.
+    pub listed: usize,
+}
+
 /// Which feeds run. See the [module's page](self) for the rules.
 ///
 /// ```
 /// use core::time::Duration;
-/// use oncue_core::demand::{Decision, Demand, Limits, Route};
+/// use oncue_core::demand::{Decision, Demand, End, Limits, Route};
 /// use oncue_core::topic::pattern::Pattern;
 ///
 /// let grace = Duration::from_secs(2);
@@ -119,7 +184,7 @@ pub struct DemandStats {
 /// assert_eq!(demand.next_deadline(), Some(Duration::from_secs(7)));
 /// demand.tick(Duration::from_secs(7));
 /// assert_eq!(demand.poll(), Some(Decision::Stop { feed, generation: 1 }));
-/// demand.ended(feed, 1, Duration::from_secs(8));
+/// demand.ended(feed, 1, End::Finished, Duration::from_secs(8));
 /// ```
 pub struct Demand {
     routes: Routes,
@@ -130,20 +195,19 @@ pub struct Demand {
     feeds: Feeds,
     /// All feeds, in whatever state. A topic that something starts has one; a topic has no more than one.
     by_topic: BTreeMap<Arc<[u8]>, FeedId>,
-    /// The feeds in grace.
+    /// The feeds whose state time will change.
     deadlines: BTreeSet<(Duration, FeedId)>,
-    /// The feeds that wait for room, oldest first.
-    waiting: BTreeMap<u64, FeedId>,
-    next_turn: u64,
+    /// The feeds that failed and that nothing starts.
+    cooling: BTreeSet<(Duration, FeedId)>,
+    queue: Queue,
+    last_turn: u64,
     last_generation: u64,
-    /// Generations started whose end has not been reported.
-    live: usize,
     decisions: VecDeque<Decision>,
     stats: DemandStats,
 }
 
 impl Demand {
-    /// A machine that nothing is wanted of yet.
+    /// A machine that nothing is wanted of yet. The routes are numbered in this order.
     ///
     /// # Errors
     /// [`RoutesError`] when the routes contradict each other or the limits, with the patterns concerned.
@@ -151,41 +215,44 @@ impl Demand {
         if limits.feeds_max == 0 {
             return Err(RoutesError::NoFeeds);
         }
-        Ok(Demand {
-            routes: Routes::new(routes, limits.catalogue_topics_max)?,
+        let mut demand = Demand {
+            routes: Routes::new(limits.catalogue_topics_max),
             limits,
             now: Duration::ZERO,
             prefixes: Prefixes::default(),
             feeds: Feeds::default(),
             by_topic: BTreeMap::new(),
             deadlines: BTreeSet::new(),
-            waiting: BTreeMap::new(),
-            next_turn: 0,
+            cooling: BTreeSet::new(),
+            queue: Queue::new(limits.feeds_max),
+            last_turn: 0,
             last_generation: 0,
-            live: 0,
             decisions: VecDeque::new(),
             stats: DemandStats::default(),
-        })
+        };
+        demand.change_routes(&[], routes, Duration::ZERO)?;
+        Ok(demand)
     }
 
-    /// A prefix has its first subscriber. Ignored if it is wanted already, or means nothing to any route.
+    /// A prefix has its first subscriber. Ignored if it is wanted already.
     pub fn wanted(&mut self, prefix: &[u8], now: Duration) {
         self.advance(now);
-        if !self.routes.know(prefix) {
-            self.stats.unmatched += 1;
-            return;
-        }
         if !self.prefixes.insert(prefix) {
             return;
         }
+        // Kept all the same: a route may come to know it.
+        self.stats.unmatched += u64::from(!self.routes.know(prefix));
         for id in self.attached(prefix) {
             let feed = self.feeds.get_mut(id);
             feed.wants += 1;
             feed.starters += usize::from(self.routes.starts(prefix, feed));
-            if let State::Grace { generation, deadline } = feed.state {
-                feed.state = State::Running { generation };
-                self.deadlines.remove(&(deadline, id));
-                self.stats.revived += 1;
+            match feed.state {
+                State::Grace { generation, .. } => {
+                    self.stats.revived += 1;
+                    self.set(id, State::Running { generation });
+                }
+                State::Cooling { until } if feed.starters > 0 => self.set(id, State::Failed { until }),
+                _ => {}
             }
         }
         for (topic, route) in self.routes.started_by(prefix) {
@@ -207,12 +274,9 @@ impl Demand {
             feed.wants -= 1;
             feed.starters -= usize::from(self.routes.starts(prefix, feed));
             match feed.state {
-                State::Running { generation } if feed.wants == 0 => {
-                    let deadline = self.now.saturating_add(self.routes.grace(feed.route));
-                    feed.state = State::Grace { generation, deadline };
-                    self.deadlines.insert((deadline, id));
-                }
+                State::Running { generation } if feed.wants == 0 => self.let_run_out(id, generation),
                 State::Waiting { .. } | State::Ended if feed.starters == 0 => self.forget(id),
+                State::Failed { until } if feed.starters == 0 => self.cool(id, until),
                 _ => {}
             }
         }
@@ -224,13 +288,87 @@ impl Demand {
         self.advance(now);
     }
 
+    /// This generation of a feed has published: its topic is [`TopicState::Active`].
+    pub fn produced(&mut self, feed: FeedId, generation: u64, now: Duration) {
+        self.advance(now);
+        let running = self.feeds.find(feed, generation).map(|feed| feed.state);
+        if matches!(running, Some(State::Running { .. } | State::Grace { .. })) {
+            self.say(feed, TopicState::Active);
+        }
+    }
+
     /// What was started as this generation has ended: its producer returned or failed, or was done with stopping.
-    /// Ended by itself it does not start again until what started it has gone and comes back.
-    pub fn ended(&mut self, feed: FeedId, generation: u64, now: Duration) {
+    /// Finished, it does not start again until what started it has gone and comes back. Failed, it starts again as the
+    /// route's [`Backoff`] says.
+    pub fn ended(&mut self, feed: FeedId, generation: u64, end: End, now: Duration) {
         self.now = self.now.max(now);
         // Before anything expires: what has ended is not told to stop.
-        self.end(feed, generation);
+        self.end(feed, generation, end);
         self.expire();
+    }
+
+    /// A route's catalogue is another now. Topics that have left it are not started by prefixes any more; their feeds
+    /// run on while they are wanted. Takes time in proportion to both lists. Without effect if the route is gone.
+    ///
+    /// # Errors
+    /// [`RoutesError::ForeignTopic`], [`RoutesError::CatalogueTooLong`]: the old list stays.
+    pub fn relist(&mut self, route: RouteId, topics: Vec<Vec<u8>>, now: Duration) -> Result<(), RoutesError> {
+        self.advance(now);
+        for topic in self.routes.relist(route, topics)? {
+            self.reconsider(&topic);
+        }
+        self.fill();
+        Ok(())
+    }
+
+    /// Removes routes and adds others, all or nothing. Feeds whose topics the same routes serve as before are not
+    /// touched. Those of a route that is gone are told to stop, and start anew if another route has their topic.
+    /// Takes as much time as beginning with these routes. Yields the names of the new ones.
+    ///
+    /// # Errors
+    /// [`RoutesError`]: nothing has changed.
+    pub fn change_routes(
+        &mut self,
+        removed: &[RouteId],
+        added: Vec<Route>,
+        now: Duration,
+    ) -> Result<Vec<RouteId>, RoutesError> {
+        self.advance(now);
+        let (routes, ids) = self.routes.changed(removed, added)?;
+        removed.iter().filter(|id| self.routes.contains(**id)).for_each(|id| self.queue.retire(*id));
+        ids.iter().for_each(|id| self.queue.add_route(*id, routes.get(*id).feeds_max));
+        self.routes = routes;
+        let mut topics: BTreeSet<Arc<[u8]>> = self.by_topic.keys().cloned().collect();
+        topics.extend(self.routes.catalogue().cloned());
+        let wanted = self.prefixes.iter().filter(|prefix| self.routes.route_of(prefix).is_some());
+        topics.extend(wanted.map(Arc::from));
+        for topic in topics {
+            self.reconsider(&topic);
+        }
+        self.fill();
+        Ok(ids)
+    }
+
+    /// Another bound of all feeds, 1 at least. Where more run, none is stopped for it.
+    pub fn set_feeds_max(&mut self, feeds_max: usize, now: Duration) {
+        self.advance(now);
+        self.limits.feeds_max = feeds_max.max(1);
+        self.queue.set_feeds_max(self.limits.feeds_max);
+        self.fill();
+    }
+
+    /// Asks for the numbers of subscribers of up to `most` topics that wait for room, which decide who is next: of all
+    /// of them in rounds, so that each number is known as it was a round ago. A topic that has not been asked for has 1.
+    pub fn count_waiting(&mut self, most: usize, mut subscribers: impl FnMut(&[u8]) -> usize) {
+        for id in self.queue.next_round(most) {
+            let feed = self.feeds.get(id);
+            let State::Waiting { mut rank } = feed.state else { unreachable!("what is queued waits") };
+            let count = subscribers(&feed.topic);
+            if rank.subscribers.0 != count {
+                rank.subscribers.0 = count;
+                self.set(id, State::Waiting { rank });
+            }
+        }
     }
 
     /// The next decision; to be asked for until there is none, after every input.
@@ -243,117 +381,36 @@ impl Demand {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
-    /// The pattern of a route of this machine.
-    ///
-    /// # Panics
-    /// If the route is another machine's.
-    pub fn pattern(&self, route: RouteId) -> &Pattern {
-        self.routes.pattern(route)
+    /// The routes, in the order in which they came.
+    pub fn routes(&self) -> impl Iterator<Item = (RouteId, &Pattern)> {
+        self.routes.ids().map(|id| (id, self.routes.pattern(id)))
     }
 
     /// Counts since the beginning, and of the present.
     pub fn stats(&self) -> DemandStats {
+        let now = self.queue.sum();
         DemandStats {
             prefixes: self.prefixes.len(),
-            running: self.live - self.stats.stopping,
-            in_grace: self.deadlines.len(),
-            waiting: self.waiting.len(),
+            running: now.running + now.in_grace,
+            in_grace: now.in_grace,
+            stopping: now.stopping,
+            waiting: now.waiting,
+            failing: now.failed,
             ..self.stats
         }
     }
 
-    /// The feeds whose topics begin with `prefix`.
-    fn attached(&self, prefix: &[u8]) -> Vec<FeedId> {
-        self.by_topic
-            .range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded))
-            .take_while(|(topic, _)| topic.starts_with(prefix))
-            .map(|(_, id)| *id)
-            .collect()
-    }
-
-    /// Makes the feed of a topic that something has begun to start.
-    fn open(&mut self, topic: Arc<[u8]>, route: RouteId) {
-        let wants = self.prefixes.count_of(&topic);
-        let catalogued = self.routes.catalogued(&topic);
-        let state = State::Ended;
-        let id =
-            self.feeds.insert(Feed { topic: topic.clone(), route, catalogued, wants, starters: 1, state });
-        self.by_topic.insert(topic, id);
-        self.wait(id);
-    }
-
-    fn end(&mut self, id: FeedId, generation: u64) {
-        let Some(feed) = self.feeds.find(id, generation) else { return };
-        match feed.state {
-            State::Stopping { .. } => self.stats.stopping -= 1,
-            State::Grace { deadline, .. } => {
-                self.deadlines.remove(&(deadline, id));
-                self.stats.ended += 1;
-            }
-            _ => self.stats.ended += 1,
-        }
-        self.live -= 1;
-        let stopped = matches!(feed.state, State::Stopping { .. });
-        if feed.starters == 0 {
-            self.forget(id);
-        } else if stopped {
-            self.wait(id);
-        } else {
-            feed.state = State::Ended;
-        }
-        self.fill();
-    }
-
-    fn wait(&mut self, id: FeedId) {
-        let turn = self.next_turn;
-        self.next_turn += 1;
-        self.feeds.get_mut(id).state = State::Waiting { turn };
-        self.waiting.insert(turn, id);
-    }
-
-    /// Starts what waits, as far as there is room.
-    fn fill(&mut self) {
-        while self.live < self.limits.feeds_max
-            && let Some((_, id)) = self.waiting.pop_first()
-        {
-            self.live += 1;
-            self.last_generation += 1;
-            self.stats.started += 1;
-            let generation = self.last_generation;
-            let feed = self.feeds.get_mut(id);
-            feed.state = State::Running { generation };
-            let (route, topic) = (feed.route, feed.topic.clone());
-            let params =
-                self.routes.pattern(route).match_topic(&topic).expect("a feed's topic is its route's");
-            self.decisions.push_back(Decision::Start { feed: id, route, topic, params, generation });
-        }
-    }
-
-    fn advance(&mut self, now: Duration) {
-        self.now = self.now.max(now);
-        self.expire();
-    }
-
-    /// Stops the feeds whose grace is over.
-    fn expire(&mut self) {
-        while let Some(&(deadline, id)) = self.deadlines.first()
-            && deadline <= self.now
-        {
-            self.deadlines.pop_first();
-            let feed = self.feeds.get_mut(id);
-            let State::Grace { generation, .. } = feed.state else { unreachable!("a deadline is a grace's") };
-            feed.state = State::Stopping { generation };
-            self.stats.stopping += 1;
-            self.stats.stopped += 1;
-            self.decisions.push_back(Decision::Stop { feed: id, generation });
-        }
-    }
-
-    fn forget(&mut self, id: FeedId) {
-        let feed = self.feeds.remove(id);
-        self.by_topic.remove(&feed.topic);
-        if let State::Waiting { turn } = feed.state {
-            self.waiting.remove(&turn);
+    /// Counts of one route.
+    pub fn route_stats(&self, route: RouteId) -> RouteStats {
+        let now = self.queue.counts(route);
+        RouteStats {
+            wanted: now.running + now.waiting + now.failed + now.ended,
+            running: now.running + now.in_grace,
+            in_grace: now.in_grace,
+            stopping: now.stopping,
+            waiting: now.waiting,
+            failing: now.failed,
+            listed: self.routes.listed_by(route),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The wanted prefixes that mean something to a route, and how many of them a topic begins with.
+//! The wanted prefixes, and which of them a topic begins with.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -22,12 +22,15 @@ impl Prefixes {
         self.set.len()
     }
 
-    /// The number of wanted prefixes that `topic` begins with. Takes one look into the set for each of them, and one
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.set.iter().map(|prefix| &**prefix)
+    }
+
+    /// Visits the wanted prefixes that `topic` begins with. Takes one look into the set for each of them, and one
     /// for each wanted prefix that shares a longer and longer beginning with the topic without being one: not one for
     /// each byte of a topic, whose length strangers choose.
-    pub(super) fn count_of(&self, topic: &[u8]) -> usize {
-        let mut count = 0;
-        // What has more than this in common with the topic has been counted, or is not in the set.
+    pub(super) fn of_topic(&self, topic: &[u8], mut visit: impl FnMut(&[u8])) {
+        // What has more than this in common with the topic has been visited, or is not in the set.
         let mut rest = topic;
         while let Some(nearest) =
             self.set.range::<[u8], _>((Bound::Unbounded, Bound::Included(rest))).next_back()
@@ -39,10 +42,9 @@ impl Prefixes {
                 rest = &rest[..common];
                 continue;
             }
-            count += 1;
+            visit(nearest);
             let Some(shorter) = common.checked_sub(1) else { break };
             rest = &rest[..shorter];
         }
-        count
     }
 }

@@ -1,13 +1,13 @@
 //! The routes of a machine: which of them serves a topic, and which topics a prefix starts. What runs is unknown here.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
-use core::fmt;
 use core::ops::Bound;
 use core::time::Duration;
 
+use super::error::RoutesError;
 use super::feed::Feed;
 use crate::topic::pattern::{Pattern, PrefixMeaning};
 
@@ -18,132 +18,222 @@ pub struct Route {
     pub pattern: Pattern,
     /// How long a feed outlives its last subscriber; zero by default.
     pub grace: Duration,
+    /// How long a feed runs at least, wanted or not, counted from its start; zero by default.
+    pub min_run: Duration,
+    /// Feeds of this route that run at once, counted as by [`Limits::feeds_max`](super::Limits::feeds_max). At least
+    /// 1; without a bound of its own by default.
+    pub feeds_max: usize,
+    /// When a feed that failed starts again; never by default, until what started it has gone and comes back.
+    pub backoff: Option<Backoff>,
     /// The topics that prefixes start which are not whole topics themselves; each is one of the pattern. Needless for
-    /// a pattern without parameters.
+    /// a pattern without parameters. See [`Demand::relist`](super::Demand::relist).
     pub catalogue: Vec<Vec<u8>>,
 }
 
 impl Route {
-    /// A route without grace and catalogue.
+    /// A route with the defaults, and without a catalogue.
     pub fn new(pattern: Pattern) -> Route {
-        Route { pattern, grace: Duration::ZERO, catalogue: Vec::new() }
+        Route {
+            pattern,
+            grace: Duration::ZERO,
+            min_run: Duration::ZERO,
+            feeds_max: usize::MAX,
+            backoff: None,
+            catalogue: Vec::new(),
+        }
     }
 }
 
-/// The place of a route in the list the machine was made of.
+/// The pauses before a feed that failed starts again: `min` after the first failure, twice as long after each further
+/// one, `max` at most. A generation that ran for `max` at least has run well: its failure counts as the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// The first pause; zero starts at once.
+    pub min: Duration,
+    /// The longest pause.
+    pub max: Duration,
+}
+
+impl Backoff {
+    /// The pause after so many failures in a row before this one.
+    pub(super) fn pause(self, failures: u32) -> Duration {
+        let times = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
+        self.min.saturating_mul(times).min(self.max)
+    }
+}
+
+/// A route of a machine. Numbered from 0 in the order in which routes came, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouteId(usize);
 
 impl RouteId {
-    /// The index of the route in the list.
+    /// The number.
     pub fn index(self) -> usize {
         self.0
     }
 }
 
-/// Why routes could not be put together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RoutesError {
-    /// There are none.
-    NoRoutes,
-    /// `feeds_max` is 0.
-    NoFeeds,
-    /// Two routes have the same topics.
-    Duplicate(Pattern, Pattern),
-    /// Some topics are of both routes, and neither route lies within the other.
-    Ambiguous(Pattern, Pattern),
-    /// A topic of this route's catalogue is not of its pattern.
-    ForeignTopic(Pattern, Vec<u8>),
-    /// The catalogues have more topics than this together.
-    CatalogueTooLong(usize),
-}
-
-impl fmt::Display for RoutesError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RoutesError::NoRoutes => f.write_str("there are no routes; add one, such as `clock`"),
-            RoutesError::NoFeeds => f.write_str("feeds_max is 0; give it 1 at least"),
-            RoutesError::Duplicate(a, b) => {
-                write!(f, "the routes `{a}` and `{b}` have the same topics; remove one of them")
-            }
-            RoutesError::Ambiguous(a, b) => write!(
-                f,
-                "the routes `{a}` and `{b}` share topics, and neither lies within the other; narrow one of them"
-            ),
-            RoutesError::ForeignTopic(pattern, topic) => write!(
-                f,
-                "the catalogue of the route `{pattern}` has `{}`, which is no topic of it; remove it",
-                topic.escape_ascii()
-            ),
-            RoutesError::CatalogueTooLong(max) => {
-                write!(
-                    f,
-                    "the catalogues have more than {max} topics; shorten them or raise catalogue_topics_max"
-                )
-            }
-        }
-    }
-}
-
-impl core::error::Error for RoutesError {}
-
+#[derive(Clone)]
 pub(super) struct Routes {
-    routes: Vec<(Pattern, Duration)>,
+    routes: BTreeMap<RouteId, Served>,
     /// Those with parameters, narrow ones first: the first that matches a topic serves it.
     with_params: Vec<RouteId>,
-    /// The topics that partial prefixes start, and the route that serves each: not always the one that listed it.
-    catalogue: BTreeMap<Arc<[u8]>, RouteId>,
+    /// The topics that partial prefixes start.
+    catalogue: BTreeMap<Arc<[u8]>, Listing>,
+    topics_max: usize,
+    next_id: usize,
+}
+
+#[derive(Clone)]
+struct Served {
+    /// Its catalogue is empty here.
+    route: Route,
+    /// What it lists; for a route without parameters its one topic too.
+    listed: Arc<BTreeSet<Arc<[u8]>>>,
+}
+
+#[derive(Clone)]
+struct Listing {
+    /// The route that serves the topic: not always one that lists it.
+    owner: RouteId,
+    /// How many routes list it.
+    routes: usize,
 }
 
 impl Routes {
-    pub(super) fn new(routes: Vec<Route>, catalogue_topics_max: usize) -> Result<Routes, RoutesError> {
-        if routes.is_empty() {
-            return Err(RoutesError::NoRoutes);
+    pub(super) fn new(topics_max: usize) -> Routes {
+        Routes {
+            routes: BTreeMap::new(),
+            with_params: Vec::new(),
+            catalogue: BTreeMap::new(),
+            topics_max,
+            next_id: 0,
         }
-        check_order(&routes)?;
-        let mut with_params: Vec<_> =
-            (0..routes.len()).filter(|&i| routes[i].pattern.as_literal().is_none()).map(RouteId).collect();
-        with_params.sort_by_key(|id| Reverse(routes[id.0].pattern.specificity()));
-        let mut catalogue = BTreeMap::new();
-        for (i, route) in routes.iter().enumerate() {
-            if let Some(topic) = route.pattern.as_literal() {
-                catalogue.insert(topic.into(), RouteId(i));
-            }
-        }
-        let mut listed = Vec::with_capacity(routes.len());
-        let mut table = Routes { routes: Vec::with_capacity(routes.len()), with_params, catalogue };
-        for route in routes {
-            table.routes.push((route.pattern, route.grace));
-            listed.push(route.catalogue);
-        }
-        for (i, topics) in listed.into_iter().enumerate() {
-            for topic in topics {
-                table.list(RouteId(i), topic)?;
-            }
-        }
-        if table.catalogue.len() > catalogue_topics_max {
-            return Err(RoutesError::CatalogueTooLong(catalogue_topics_max));
-        }
-        Ok(table)
     }
 
-    fn list(&mut self, route: RouteId, topic: Vec<u8>) -> Result<(), RoutesError> {
-        let pattern = self.pattern(route);
-        if !pattern.matches(&topic) {
-            return Err(RoutesError::ForeignTopic(pattern.clone(), topic));
+    /// The same routes, less and more these, and the names of the new ones.
+    pub(super) fn changed(
+        &self,
+        removed: &[RouteId],
+        added: Vec<Route>,
+    ) -> Result<(Routes, Vec<RouteId>), RoutesError> {
+        let mut next = Routes::new(self.topics_max);
+        next.next_id = self.next_id;
+        let kept = self.routes.iter().filter(|(id, _)| !removed.contains(id));
+        next.routes = kept.map(|(id, served)| (*id, served.clone())).collect();
+        let mut ids = Vec::with_capacity(added.len());
+        for mut route in added {
+            let topics = core::mem::take(&mut route.catalogue);
+            let listed = Arc::new(listed(&route.pattern, topics)?);
+            if route.feeds_max == 0 {
+                return Err(RoutesError::NoFeedsOf(route.pattern));
+            }
+            let id = RouteId(next.next_id);
+            next.next_id += 1;
+            next.routes.insert(id, Served { route, listed });
+            ids.push(id);
         }
-        let owner = self.route_of(&topic).unwrap_or(route);
-        self.catalogue.insert(topic.into(), owner);
+        next.check_order()?;
+        next.index()?;
+        Ok((next, ids))
+    }
+
+    /// Refuses two routes that share topics unless one lies within the other: it is the one to serve them.
+    fn check_order(&self) -> Result<(), RoutesError> {
+        if self.routes.is_empty() {
+            return Err(RoutesError::NoRoutes);
+        }
+        let patterns: Vec<_> = self.routes.values().map(|served| &served.route.pattern).collect();
+        for (i, a) in patterns.iter().copied().enumerate() {
+            for b in patterns[..i].iter().copied().filter(|b| a.overlaps(b)) {
+                match (a.covers(b), b.covers(a)) {
+                    (true, true) => return Err(RoutesError::Duplicate(b.clone(), a.clone())),
+                    (false, false) => return Err(RoutesError::Ambiguous(b.clone(), a.clone())),
+                    _ => {}
+                }
+            }
+        }
         Ok(())
     }
 
-    pub(super) fn pattern(&self, route: RouteId) -> &Pattern {
-        &self.routes[route.0].0
+    /// Makes the order of the routes and the catalogue of what the routes list.
+    fn index(&mut self) -> Result<(), RoutesError> {
+        let ids = self.routes.keys().copied();
+        self.with_params = ids.filter(|id| self.pattern(*id).as_literal().is_none()).collect();
+        let routes = &self.routes;
+        self.with_params.sort_by_key(|id| Reverse(routes[id].route.pattern.specificity()));
+        // Those without parameters first: each serves its topic, whoever lists it.
+        let mut lists: Vec<_> = routes.iter().map(|(id, served)| (*id, served.listed.clone())).collect();
+        lists.sort_by_key(|(id, _)| routes[id].route.pattern.as_literal().is_none());
+        for (id, list) in lists {
+            for topic in list.iter() {
+                self.list(id, topic);
+            }
+        }
+        self.check_length(self.catalogue.len())
     }
 
-    pub(super) fn grace(&self, route: RouteId) -> Duration {
-        self.routes[route.0].1
+    fn check_length(&self, topics: usize) -> Result<(), RoutesError> {
+        if topics > self.topics_max {
+            return Err(RoutesError::CatalogueTooLong(self.topics_max));
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, route: RouteId, topic: &Arc<[u8]>) {
+        let narrowest = self.pattern(route).as_literal().is_some();
+        let owner = if narrowest { route } else { self.route_of(topic).unwrap_or(route) };
+        self.catalogue.entry(topic.clone()).or_insert(Listing { owner, routes: 0 }).routes += 1;
+    }
+
+    /// Gives a route another catalogue. Yields the topics that have come and gone, each once. A route that is not one
+    /// of these has none.
+    pub(super) fn relist(
+        &mut self,
+        route: RouteId,
+        topics: Vec<Vec<u8>>,
+    ) -> Result<Vec<Arc<[u8]>>, RoutesError> {
+        let Some(served) = self.routes.get(&route) else { return Ok(Vec::new()) };
+        let old = served.listed.clone();
+        let new = listed(&served.route.pattern, topics)?;
+        let gone: Vec<_> = old.difference(&new).cloned().collect();
+        let come: Vec<_> = new.difference(&old).cloned().collect();
+        let last = gone.iter().filter(|topic| self.catalogue[*topic].routes == 1).count();
+        let first = come.iter().filter(|topic| !self.catalogue.contains_key(*topic)).count();
+        self.check_length(self.catalogue.len() - last + first)?;
+        for topic in &gone {
+            let listing = self.catalogue.get_mut(topic).expect("what a route lists is in the catalogue");
+            listing.routes -= 1;
+            if listing.routes == 0 {
+                self.catalogue.remove(topic);
+            }
+        }
+        for topic in &come {
+            self.list(route, topic);
+        }
+        self.routes.get_mut(&route).expect("it was there").listed = Arc::new(new);
+        Ok(gone.into_iter().chain(come).collect())
+    }
+
+    pub(super) fn contains(&self, route: RouteId) -> bool {
+        self.routes.contains_key(&route)
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = RouteId> {
+        self.routes.keys().copied()
+    }
+
+    pub(super) fn get(&self, route: RouteId) -> &Route {
+        &self.routes[&route].route
+    }
+
+    pub(super) fn pattern(&self, route: RouteId) -> &Pattern {
+        &self.get(route).pattern
+    }
+
+    /// How many topics a route lists.
+    pub(super) fn listed_by(&self, route: RouteId) -> usize {
+        self.routes.get(&route).map_or(0, |served| served.listed.len())
     }
 
     /// Whether a prefix means anything to any route.
@@ -157,47 +247,52 @@ impl Routes {
         self.catalogue.contains_key(topic)
     }
 
+    /// All topics that partial prefixes start.
+    pub(super) fn catalogue(&self) -> impl Iterator<Item = &Arc<[u8]>> {
+        self.catalogue.keys()
+    }
+
     /// Whether `prefix`, with which the feed's topic begins, is one of those that start it.
     pub(super) fn starts(&self, prefix: &[u8], feed: &Feed) -> bool {
-        *prefix == *feed.topic || feed.catalogued && !self.pattern(feed.route).matches(prefix)
+        feed.route.is_some_and(|route| self.starts_in(prefix, &feed.topic, route, feed.catalogued))
+    }
+
+    /// The same of a topic that this route serves.
+    pub(super) fn starts_in(&self, prefix: &[u8], topic: &[u8], route: RouteId, catalogued: bool) -> bool {
+        prefix == topic || catalogued && !self.pattern(route).matches(prefix)
     }
 
     /// The topics that a prefix starts, and the routes that serve them.
     pub(super) fn started_by(&self, prefix: &[u8]) -> Vec<(Arc<[u8]>, RouteId)> {
         let exact = self.route_of(prefix).map(|route| (prefix.into(), route));
         // A route takes a prefix that is a whole topic of it as that topic, and does not look into its catalogue.
-        let longer = self
-            .listed(prefix)
-            .filter(|(topic, route)| topic.len() > prefix.len() && !self.pattern(**route).matches(prefix));
-        exact.into_iter().chain(longer.map(|(topic, route)| (topic.clone(), *route))).collect()
+        let longer = self.listed(prefix).filter(|(topic, listing)| {
+            topic.len() > prefix.len() && !self.pattern(listing.owner).matches(prefix)
+        });
+        let longer = longer.map(|(topic, listing)| (topic.clone(), listing.owner));
+        exact.into_iter().chain(longer).collect()
     }
 
-    fn route_of(&self, topic: &[u8]) -> Option<RouteId> {
+    /// The route that serves a topic.
+    pub(super) fn route_of(&self, topic: &[u8]) -> Option<RouteId> {
         let matches = |id: &RouteId| self.pattern(*id).matches(topic);
-        let listed = self.catalogue.get(topic).copied();
+        let listed = self.catalogue.get(topic).map(|listing| listing.owner);
         listed.or_else(|| self.with_params.iter().copied().find(matches))
     }
 
-    fn listed(&self, prefix: &[u8]) -> impl Iterator<Item = (&Arc<[u8]>, &RouteId)> {
+    fn listed(&self, prefix: &[u8]) -> impl Iterator<Item = (&Arc<[u8]>, &Listing)> {
         self.catalogue
             .range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded))
             .take_while(move |(topic, _)| topic.starts_with(prefix))
     }
 }
 
-/// Refuses two routes that share topics unless one lies within the other: it is the one to serve them.
-fn check_order(routes: &[Route]) -> Result<(), RoutesError> {
-    for (i, Route { pattern: a, .. }) in routes.iter().enumerate() {
-        for Route { pattern: b, .. } in &routes[..i] {
-            if !a.overlaps(b) {
-                continue;
-            }
-            match (a.covers(b), b.covers(a)) {
-                (true, true) => return Err(RoutesError::Duplicate(b.clone(), a.clone())),
-                (false, false) => return Err(RoutesError::Ambiguous(b.clone(), a.clone())),
-                _ => {}
-            }
-        }
+/// A route's catalogue as a set.
+fn listed(pattern: &Pattern, topics: Vec<Vec<u8>>) -> Result<BTreeSet<Arc<[u8]>>, RoutesError> {
+    if let Some(foreign) = topics.iter().find(|topic| !pattern.matches(topic)) {
+        return Err(RoutesError::ForeignTopic(pattern.clone(), foreign.clone()));
     }
-    Ok(())
+    let mut listed: BTreeSet<Arc<[u8]>> = topics.into_iter().map(Arc::from).collect();
+    listed.extend(pattern.as_literal().map(Arc::from));
+    Ok(listed)
 }

@@ -163,6 +163,11 @@ impl Checked {
             self.peers.iter().filter(|(_, naive)| wants(naive)).map(|(&peer, _)| peer).collect();
         assert_eq!(peers, naive);
         assert_eq!(self.ledger.wanted(topic), !naive.is_empty());
+        for (&peer, naive) in &self.peers {
+            let mut found = Vec::new();
+            self.ledger.for_each_prefix_of(peer, topic, |prefix| found.push(prefix.to_vec()));
+            assert!(found.iter().eq(naive.set.iter().filter(|prefix| topic.starts_with(prefix))));
+        }
     }
 }
 

@@ -2,16 +2,19 @@
 
 use std::future::{Future, poll_fn};
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, str};
 
 use oncue_core::demand::FeedId;
 use oncue_core::topic::pattern::Params;
 
+use super::outlet::{Outlet, Put};
+use super::plan::RouteRun;
+use super::producer::Failure;
 use super::shared::{Note, Shared};
-use crate::error::ErrorKind;
+use super::stats::{Counters, TopicStats, add, get};
 use crate::op::{Op, Waiters};
 use crate::socket::XPub;
 use crate::sync::lock;
@@ -35,39 +38,54 @@ struct Inner {
     params: Params,
     /// The values that are not UTF-8, as near as it gets.
     lossy: Vec<(Range<usize>, String)>,
-    /// Where to publish, while the feed is active. Held while publishing: once it is `None`, nothing is sent.
-    socket: Mutex<Option<XPub>>,
-    /// The same as `socket.is_some()`, to look at without a lock.
+    /// When it was to start.
+    since: Duration,
+    /// Held while publishing: once its socket is `None`, nothing is sent.
+    outlet: Mutex<Outlet>,
+    /// The same as whether there is a socket, to look at without a lock.
     active: AtomicBool,
+    failed: AtomicBool,
     waiters: Waiters,
+    route: Arc<RouteRun>,
     shared: Arc<Shared>,
+    counters: Counters,
+}
+
+/// What a feed is made of.
+pub(super) struct Activation {
+    pub(super) id: FeedId,
+    pub(super) generation: u64,
+    pub(super) topic: Arc<[u8]>,
+    pub(super) params: Params,
+    pub(super) since: Duration,
 }
 
 impl Feed {
-    pub(super) fn new(
-        (id, generation): (FeedId, u64),
-        topic: Arc<[u8]>,
-        params: Params,
-        socket: XPub,
-        shared: Arc<Shared>,
-    ) -> Feed {
+    pub(super) fn new(of: Activation, socket: XPub, route: Arc<RouteRun>, shared: Arc<Shared>) -> Feed {
+        let Activation { id, generation, topic, params, since } = of;
         let values = params.iter().map(|(_, value)| value);
         let broken = values.filter(|value| str::from_utf8(&topic[value.clone()]).is_err());
         let lossy = broken.map(|value| {
             let text = String::from_utf8_lossy(&topic[value.clone()]).into_owned();
             (value, text)
         });
-        Feed(Arc::new(Inner {
+        let feed = Feed(Arc::new(Inner {
             id,
             generation,
             lossy: lossy.collect(),
             topic,
             params,
-            socket: Mutex::new(Some(socket)),
+            since,
+            outlet: Mutex::new(Outlet::new(socket, route.spacing)),
             active: AtomicBool::new(true),
+            failed: AtomicBool::new(false),
             waiters: Waiters::default(),
+            route,
             shared,
-        }))
+            counters: Counters::default(),
+        }));
+        feed.count(|counters| &counters.started, 1);
+        feed
     }
 
     /// The topic to produce.
@@ -109,24 +127,72 @@ impl Feed {
 
     /// Sends a message of two frames, the topic and this payload. Never waits: a subscriber whose queue is full
     /// misses it, or the socket's [`OnFull`](crate::OnFull) decides; a value that the socket refuses is counted in
-    /// [`refused`](super::OnDemandStats::refused) and is no error.
+    /// [`refused`](super::OnDemandStats::refused) and is no error. A value that comes sooner than the route's
+    /// [`max_rate`](super::RouteBuilder::max_rate) allows is kept and sent when its time has come, unless a newer one
+    /// takes its place.
     ///
     /// # Errors
     /// [`Stopped`]: nothing was sent, and nothing will be. The producer should return.
     pub fn publish(&self, payload: impl AsRef<[u8]>) -> Result<(), Stopped> {
-        let counters = &self.0.shared.counters;
-        let socket = lock(&self.0.socket);
-        let Some(xpub) = &*socket else {
-            drop(socket);
-            counters.late.fetch_add(1, Ordering::Relaxed);
-            return Err(Stopped);
-        };
-        match xpub.send((&*self.0.topic, payload.as_ref())) {
-            Ok(()) => counters.produced.fetch_add(1, Ordering::Relaxed),
-            Err(error) if error.kind() == ErrorKind::Closed => return Err(Stopped),
-            Err(_) => counters.refused.fetch_add(1, Ordering::Relaxed),
-        };
+        let mut outlet = lock(&self.0.outlet);
+        match outlet.put(&self.0.topic, payload.as_ref(), Instant::now) {
+            Put::Sent => self.sent(),
+            Put::Held { until } => {
+                drop(outlet);
+                self.0.shared.tell(Note::Hold { feed: self.clone(), until });
+            }
+            Put::Superseded => self.count(|counters| &counters.superseded, 1),
+            Put::Refused => self.count(|counters| &counters.refused, 1),
+            Put::Closed => return Err(Stopped),
+            Put::Late => {
+                drop(outlet);
+                self.count(|counters| &counters.late, 1);
+                return Err(Stopped);
+            }
+        }
         Ok(())
+    }
+
+    /// Sends the value that was held back.
+    pub(super) fn release(&self) {
+        let mut outlet = lock(&self.0.outlet);
+        match outlet.release(&self.0.topic, Instant::now) {
+            Some(Put::Sent) => self.sent(),
+            Some(Put::Refused) => self.count(|counters| &counters.refused, 1),
+            _ => {}
+        }
+    }
+
+    fn sent(&self) {
+        self.count(|counters| &counters.produced, 1);
+        // The outlet is locked: of two values one is the first.
+        if self.0.counters.first_values.load(Ordering::Relaxed) == 0 {
+            let after = self.0.shared.now().saturating_sub(self.0.since);
+            self.0.counters.first_value(after);
+            self.0.route.counters.first_value(after);
+            self.0.shared.tell(Note::Produced { id: self.0.id, generation: self.0.generation });
+        }
+    }
+
+    /// Ends the feed: there is nothing more to publish. It starts again when the subscriptions that started it have all
+    /// gone and one has come back. A producer that can return should do that instead.
+    pub fn finish(&self) {
+        self.quit();
+    }
+
+    /// Ends the feed, as a producer that returns this error does: it is reported and counted, and the feed starts again
+    /// as the route's [`backoff`](super::RouteBuilder::backoff) says. Without effect on a feed that is not active.
+    pub fn fail(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
+        if self.is_active() {
+            self.0.shared.fail(self, &Failure::Error(error.into()));
+            self.quit();
+        }
+    }
+
+    /// Stops the feed, and has the runner stop its producer.
+    pub(super) fn quit(&self) {
+        self.close();
+        self.0.shared.tell(Note::Quit { generation: self.0.generation });
     }
 
     /// Whether a value published now would be sent.
@@ -157,20 +223,66 @@ impl Feed {
 
     /// After this nothing of the feed is sent: a value being published meanwhile has been handed over before.
     pub(super) fn stop(&self) {
-        let socket = lock(&self.0.socket).take();
+        let socket = lock(&self.0.outlet).close();
         self.0.active.store(false, Ordering::SeqCst);
         drop(socket);
         self.0.waiters.wake();
     }
 
+    /// Stops the feed; what was held back is sent before.
+    fn close(&self) {
+        self.release();
+        self.stop();
+    }
+
     /// Stops the feed and tells the runner that its producer has ended.
     pub(super) fn end(&self) {
-        self.stop();
-        self.0.shared.tell(Note::Ended { id: self.0.id, generation: self.0.generation });
+        self.close();
+        let failed = self.0.failed.load(Ordering::SeqCst);
+        self.0.shared.tell(Note::Ended { id: self.0.id, generation: self.0.generation, failed });
+    }
+
+    /// Ends the feed as one that failed, which is reported by somebody else.
+    pub(super) fn end_failed(&self) {
+        self.close();
+        let (id, generation) = (self.0.id, self.0.generation);
+        self.0.shared.tell(Note::Ended { id, generation, failed: true });
+    }
+
+    /// Whether this is the first to say so.
+    pub(super) fn mark_failed(&self) -> bool {
+        !self.0.failed.swap(true, Ordering::SeqCst)
+    }
+
+    /// Counts for the feed, its route, and all.
+    pub(super) fn count(&self, which: impl Fn(&Counters) -> &AtomicU64, n: u64) {
+        add(which(&self.0.counters), n);
+        add(which(&self.0.route.counters), n);
+        add(which(&self.0.shared.counters), n);
+    }
+
+    /// Counts the time of a call that produced this feed among others.
+    pub(super) fn count_call(&self, nanos: u64) {
+        add(&self.0.route.counters.producing_nanos, nanos);
+    }
+
+    pub(super) fn stats(&self) -> TopicStats {
+        let counters = &self.0.counters;
+        TopicStats {
+            topic: self.0.topic.to_vec(),
+            generation: self.0.generation,
+            done: counters.done(),
+            first_value_time: (get(&counters.first_values) > 0)
+                .then(|| Duration::from_nanos(get(&counters.first_value_nanos))),
+        }
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
+    }
+
+    pub(super) fn shared_topic(&self) -> Arc<[u8]> {
+        self.0.topic.clone()
     }
 
     fn range(&self, name: &str) -> Range<usize> {

@@ -13,8 +13,9 @@
 //! publishes from then on is sent; the producer is told so by [`Stopped`], and should return. Only when it has does the
 //! topic start again, as a feed of another generation: a topic never has two producers at once.
 //!
-//! A producer that returns, fails or panics ends its feed alone. It is started again when the subscriptions that start
-//! it have all gone and one has come back.
+//! A producer that returns, fails or panics ends its feed alone. One that has returned is started again when the
+//! subscriptions that start it have all gone and one has come back; one that has failed, after a pause that grows from
+//! failure to failure as well, see [`RouteBuilder::backoff`].
 
 use std::fmt;
 use std::sync::Mutex;
@@ -27,21 +28,35 @@ use crate::options::Options;
 use crate::socket::XPub;
 use crate::sync::lock;
 
+mod batch;
 mod builder;
 mod feed;
+mod listing;
+mod live;
+mod outlet;
 mod periodic;
+mod plan;
 mod producer;
+mod route;
 mod runner;
+mod schedule;
 mod shared;
+mod stats;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 pub use oncue_core::topic::pattern::{Pattern, PatternError};
 
-pub use self::builder::{Builder, RouteBuilder};
+pub use self::batch::FeedSet;
+pub use self::builder::Builder;
+use self::builder::Defaults;
 pub use self::feed::{Feed, Stopped};
+pub use self::plan::Reloaded;
 pub use self::producer::{Change, Failure, Produced, Task};
+pub use self::route::RouteBuilder;
 use self::shared::{Note, Shared};
+pub use self::stats::{Done, OnDemandStats, RouteStats, TopicStats};
 
 /// Routes at work: values are produced while this lives, and somebody wants them.
 ///
@@ -75,42 +90,9 @@ use self::shared::{Note, Shared};
 pub struct OnDemand {
     socket: XPub,
     endpoints: Vec<Endpoint>,
+    defaults: Defaults,
     shared: std::sync::Arc<Shared>,
     runner: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// Counts of an [`OnDemand`]: of the present as far as the runner has come, and since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct OnDemandStats {
-    /// Now: feeds that produce, those in grace included.
-    pub running: usize,
-    /// Now: feeds that nobody wants, running on for their grace.
-    pub in_grace: usize,
-    /// Now: feeds that were told to stop and whose producers have not returned yet.
-    pub stopping: usize,
-    /// Now: topics that wait for room, see [`Builder::feeds_max`].
-    pub waiting: usize,
-    /// Feeds started.
-    pub started: u64,
-    /// Feeds told to stop, since nobody wanted them any more.
-    pub stopped: u64,
-    /// Feeds whose producers ended by themselves, for whatever reason.
-    pub ended: u64,
-    /// Times a feed was wanted again during its grace.
-    pub revived: u64,
-    /// Prefixes that somebody wanted and that mean nothing to any route.
-    pub unmatched: u64,
-    /// Values sent.
-    pub produced: u64,
-    /// Values published by feeds that had stopped, and not sent.
-    pub late: u64,
-    /// Values that the socket refused, see [`OnFull::Refuse`](crate::OnFull::Refuse).
-    pub refused: u64,
-    /// Producers that failed or panicked.
-    pub failed: u64,
-    /// Ticks of periodic feeds left out: the value before was still being produced.
-    pub ticks_skipped: u64,
 }
 
 impl OnDemand {
@@ -154,6 +136,47 @@ impl OnDemand {
     /// Counts of the present and since the start.
     pub fn stats(&self) -> OnDemandStats {
         self.shared.stats()
+    }
+
+    /// Counts of each route, in the order in which they came.
+    pub fn route_stats(&self) -> Vec<RouteStats> {
+        self.shared.route_stats()
+    }
+
+    /// Counts of each feed that has not ended, ordered by topic. Once it has, its route's counts are what is left.
+    pub fn topic_stats(&self) -> Vec<TopicStats> {
+        self.shared.topic_stats()
+    }
+
+    /// Routes to take the place of those that run, see [`reload`](OnDemand::reload): none yet, on the same socket, with
+    /// the grace and the bounds that the first ones began with. Workers and reports of failures stay as they are.
+    pub fn builder(&self) -> Builder {
+        Builder::reloading(self.socket.clone(), self.defaults, &self.shared)
+    }
+
+    /// Puts other routes in the place of those that run, all or nothing. A route that has the same pattern and the same
+    /// [`key`](RouteBuilder::key) as before stays as it was, with its producer and its feeds. The feeds of the others
+    /// are stopped; where a topic is wanted that a new route serves, it starts there once its old producer has ended.
+    /// Subscribers notice nothing of it. When this returns the new routes are in force; feeds of old ones are stopped
+    /// right after.
+    ///
+    /// ```
+    /// # use {oncue::OnDemand, std::time::Duration};
+    /// let od = OnDemand::bind("tcp://127.0.0.1:0")?
+    ///     .route("clock").key("500 ms").every(Duration::from_millis(500), |_| "tick")
+    ///     .start()?;
+    /// let routes = od.builder()
+    ///     .route("clock").key("500 ms").every(Duration::from_millis(500), |_| "tick")
+    ///     .route("load").key("1 s").every(Duration::from_secs(1), |_| "0.2");
+    /// let done = od.reload(routes)?;
+    /// assert_eq!((done.kept, done.added, done.removed), (1, 1, 0));
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Builder::start`], and for a builder that is not from [`builder`](OnDemand::builder): nothing has changed.
+    pub fn reload(&self, routes: Builder) -> Result<Reloaded> {
+        routes.reload(&self.shared)
     }
 
     /// Stops all feeds and waits until their threads have returned; a producer that does not heed [`Stopped`] is

@@ -11,6 +11,8 @@ use std::time::Duration;
 use std::{fmt, io, thread};
 
 use super::Feed;
+use super::batch::BatchRun;
+use super::shared::adopt_thread;
 
 /// What a thread or a task returns: an error counts as a failure of the feed, unless it is
 /// [`Stopped`](super::Stopped), so that `feed.publish(value)?` does the right thing.
@@ -19,11 +21,11 @@ pub type Produced = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 /// A future that a spawner runs.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Why a feed ended that should not have.
+/// Why a feed ended that should not have, or a catalogue was not listed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Failure {
-    /// Its producer returned this error.
+    /// Its producer returned this error, or its catalogue has a topic that is not of the route.
     Error(Box<dyn std::error::Error + Send + Sync>),
     /// Its producer panicked with this message.
     Panic(String),
@@ -48,7 +50,28 @@ pub(super) enum Producer {
     Every { period: Duration, produce: Arc<dyn Fn(&Feed) + Send + Sync> },
     Thread(Arc<dyn Fn(Feed) -> Produced + Send + Sync>),
     Task { spawn: Arc<dyn Fn(Task) + Send + Sync>, produce: Arc<dyn Fn(Feed) -> Producing + Send + Sync> },
+    Batch(Arc<BatchRun>),
     Manual(Arc<dyn Fn(Change) + Send + Sync>),
+}
+
+/// What lists the topics of a route, and how often.
+#[derive(Clone)]
+pub(super) struct Lister {
+    pub(super) period: Duration,
+    pub(super) list: Arc<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>,
+    /// Topics that are listed whatever the function says.
+    pub(super) always: Vec<Vec<u8>>,
+}
+
+impl Producer {
+    /// The time between two values of a topic, where the route has one.
+    pub(super) fn period(&self) -> Option<Duration> {
+        match self {
+            Producer::Every { period, .. } => Some(*period),
+            Producer::Batch(batch) => Some(batch.period()),
+            _ => None,
+        }
+    }
 }
 
 impl Failure {
@@ -74,6 +97,10 @@ struct EndOnDrop(Feed);
 
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
+        if thread::panicking() {
+            // Whoever catches the panic reports it.
+            self.0.end_failed();
+        }
         self.0.end();
     }
 }
@@ -84,7 +111,7 @@ pub(super) fn start_thread(
     produce: Arc<dyn Fn(Feed) -> Produced + Send + Sync>,
 ) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("oncue-feed".to_owned()).spawn(move || {
-        feed.shared().adopt_thread();
+        adopt_thread(feed.shared().id());
         let end = EndOnDrop(feed.clone());
         let outcome = catch_unwind(AssertUnwindSafe(|| produce(feed.clone())));
         feed.shared().judge(&feed, outcome);

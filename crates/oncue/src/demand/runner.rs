@@ -1,5 +1,6 @@
 //! The thread that carries demand to the state machine and its decisions to the producers. It waits for three things
-//! at once: changes of demand, notes of producers, and the next deadline. No value passes through it.
+//! at once: changes of demand, notes of producers, and the next deadline. Of values only those pass through it that
+//! were held back.
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
@@ -7,15 +8,16 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use oncue_core::demand::{Decision, Demand};
+use oncue_core::demand::{Decision, Demand, End};
 
 use super::Feed;
-use super::periodic::{Periodic, Schedule, Workers};
-use super::producer::{self, Change, Failure, Producer};
-use super::shared::{Note, Shared};
+use super::feed::Activation;
+use super::live::Live;
+use super::plan::RouteRun;
+use super::schedule::{Due, Schedule};
+use super::shared::{Note, Shared, adopt_thread};
 use crate::error::Error;
 use crate::op::Op;
 use crate::socket::{DemandEvent, DemandWatch, XPub};
@@ -24,51 +26,19 @@ use crate::sync::lock;
 /// Changes of demand taken in one turn, so that deadlines and notes get theirs.
 const EVENTS_PER_TURN_MAX: usize = 256;
 
-pub(super) fn start(
-    machine: Demand,
-    producers: Vec<Producer>,
-    socket: XPub,
-    workers: Workers,
-    shared: Arc<Shared>,
-) -> io::Result<JoinHandle<()>> {
-    let runner = Runner {
-        machine,
-        producers,
-        watch: socket.demand(),
-        socket,
-        workers,
-        shared,
-        origin: Instant::now(),
-        schedule: Schedule::default(),
-        live: HashMap::new(),
-    };
+pub(super) fn start(socket: XPub, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
+    let (watch, schedule, live) = (socket.demand(), Schedule::default(), HashMap::new());
+    let runner = Runner { watch, socket, shared, schedule, live };
     thread::Builder::new().name("oncue-demand".to_owned()).spawn(move || runner.run())
 }
 
 struct Runner {
-    machine: Demand,
-    producers: Vec<Producer>,
     watch: DemandWatch,
     socket: XPub,
-    workers: Workers,
     shared: Arc<Shared>,
-    origin: Instant,
     schedule: Schedule,
     /// The feeds started whose end has not been reported, by generation.
     live: HashMap<u64, Live>,
-}
-
-struct Live {
-    feed: Feed,
-    hold: Hold,
-}
-
-/// What is needed to stop a feed, by the kind of its producer.
-enum Hold {
-    Periodic(Arc<Periodic>),
-    Thread(JoinHandle<()>),
-    Task,
-    Manual(Arc<dyn Fn(Change) + Send + Sync>),
 }
 
 enum Turn {
@@ -79,11 +49,11 @@ enum Turn {
 
 impl Runner {
     fn run(mut self) {
-        self.shared.adopt_thread();
+        adopt_thread(self.shared.id());
         let snapshot = self.watch.snapshot().to_vec();
         for prefix in snapshot {
-            let now = self.now();
-            self.machine.wanted(&prefix, now);
+            let now = self.shared.now();
+            self.machine(|machine| machine.wanted(&prefix, now));
             self.obey();
         }
         loop {
@@ -95,10 +65,10 @@ impl Runner {
             if !goes_on {
                 return;
             }
-            let now = self.now();
-            self.machine.tick(now);
+            let now = self.shared.now();
+            self.machine(|machine| machine.tick(now));
             self.obey();
-            self.schedule.run(now, &self.workers, &self.shared);
+            self.schedule.run(now, &self.shared);
         }
     }
 
@@ -109,20 +79,22 @@ impl Runner {
             }
             pin!(self.watch.next()).poll(context).map(Turn::Demand)
         });
-        match self.machine.next_deadline().into_iter().chain(self.schedule.next()).min() {
+        let machine = self.machine(|machine| machine.next_deadline());
+        match machine.into_iter().chain(self.schedule.next()).min() {
             None => Op(turn).wait(),
             Some(deadline) => {
-                Op(turn).wait_timeout(deadline.saturating_sub(self.now())).unwrap_or(Turn::Time)
+                let time = deadline.saturating_sub(self.shared.now());
+                Op(turn).wait_timeout(time).unwrap_or(Turn::Time)
             }
         }
     }
 
     /// Whether there is more to come.
     fn hear(&mut self, event: Result<DemandEvent, Error>) -> bool {
-        let now = self.now();
+        let now = self.shared.now();
         match event {
-            Ok(DemandEvent::Wanted(prefix)) => self.machine.wanted(&prefix, now),
-            Ok(DemandEvent::Unwanted(prefix)) => self.machine.unwanted(&prefix, now),
+            Ok(DemandEvent::Wanted(prefix)) => self.machine(|machine| machine.wanted(&prefix, now)),
+            Ok(DemandEvent::Unwanted(prefix)) => self.machine(|machine| machine.unwanted(&prefix, now)),
             // The socket was closed, or its engine has died: there is nobody to produce for.
             Err(_) => return false,
         }
@@ -145,75 +117,85 @@ impl Runner {
     }
 
     fn heed(&mut self, note: Note) -> bool {
-        let Note::Ended { id, generation } = note else { return false };
-        // A periodic feed may report its end twice.
-        if let Some(live) = self.live.remove(&generation) {
-            live.join();
-            let now = self.now();
-            self.machine.ended(id, generation, now);
-            self.obey();
+        let now = self.shared.now();
+        match note {
+            Note::Ended { id, generation, failed } => {
+                // A periodic feed may report its end twice.
+                let Some(live) = self.live.remove(&generation) else { return true };
+                live.join();
+                lock(&self.shared.feeds).remove(&generation);
+                let end = if failed { End::Failed } else { End::Finished };
+                self.machine(|machine| machine.ended(id, generation, end, now));
+            }
+            Note::Produced { id, generation } => {
+                self.machine(|machine| machine.produced(id, generation, now));
+            }
+            Note::Quit { generation } => {
+                if let Some(live) = self.live.get_mut(&generation) {
+                    live.stop();
+                }
+            }
+            Note::Hold { feed, until } => {
+                let at = until.saturating_duration_since(self.shared.origin);
+                self.schedule.add(at, Due::Value(feed));
+            }
+            Note::List(listing) => self.schedule.add(now, Due::List(listing)),
+            Note::Look => {}
+            Note::Stop => return false,
         }
+        self.obey();
         true
     }
 
     /// Does what the machine has decided.
     fn obey(&mut self) {
-        loop {
-            // Counted before it is done: who sees a feed's first value sees the feed counted.
-            *lock(&self.shared.machine) = self.machine.stats();
-            let Some(decision) = self.machine.poll() else { break };
+        while let Some((decision, route)) = self.decision() {
             match decision {
-                Decision::Start { feed: id, route, topic, params, generation } => {
-                    let feed =
-                        Feed::new((id, generation), topic, params, self.socket.clone(), self.shared.clone());
-                    let producer = self.producers[route.index()].clone();
-                    if let Some(hold) = self.produce(&feed, producer) {
-                        self.live.insert(generation, Live { feed, hold });
-                    } else {
-                        let now = self.now();
-                        self.machine.ended(id, generation, now);
-                    }
+                Decision::Start { feed: id, topic, params, generation, since, .. } => {
+                    self.begin(Activation { id, generation, topic, params, since }, route);
                 }
                 Decision::Stop { generation, .. } => {
-                    if let Some(live) = self.live.get(&generation) {
+                    if let Some(live) = self.live.get_mut(&generation) {
                         live.stop();
                     }
                 }
+                // Nobody can be told of a topic's state yet.
+                Decision::State { .. } => {}
             }
         }
     }
 
-    fn produce(&mut self, feed: &Feed, producer: Producer) -> Option<Hold> {
-        match producer {
-            Producer::Every { period, produce } => {
-                let periodic = Periodic::new(feed.clone(), period, produce);
-                self.schedule.start(periodic.clone(), self.now());
-                Some(Hold::Periodic(periodic))
-            }
-            Producer::Thread(produce) => match producer::start_thread(feed.clone(), produce) {
-                Ok(thread) => Some(Hold::Thread(thread)),
-                Err(error) => {
-                    feed.stop();
-                    self.shared.fail(feed, &Failure::NoThread(error));
-                    None
-                }
-            },
-            Producer::Task { spawn, produce } => {
-                producer::start_task(feed, &*spawn, produce);
-                Some(Hold::Task)
-            }
-            Producer::Manual(tell) => {
-                let panicked = producer::tell_manual(feed, &*tell, Change::Started(feed.clone()));
-                if panicked {
-                    feed.stop();
-                }
-                (!panicked).then_some(Hold::Manual(tell))
+    fn decision(&self) -> Option<(Decision, Option<Arc<RouteRun>>)> {
+        let mut plan = lock(&self.shared.plan);
+        let decision = plan.machine.poll()?;
+        let route = match &decision {
+            Decision::Start { route, .. } => plan.routes.get(route).cloned(),
+            _ => None,
+        };
+        Some((decision, route))
+    }
+
+    fn begin(&mut self, of: Activation, route: Option<Arc<RouteRun>>) {
+        let (id, generation) = (of.id, of.generation);
+        let Some(route) = route else {
+            // The route has gone since: a stop has been decided too.
+            let now = self.shared.now();
+            return self.machine(|machine| machine.ended(id, generation, End::Finished, now));
+        };
+        let feed = Feed::new(of, self.socket.clone(), route.clone(), self.shared.clone());
+        lock(&self.shared.feeds).insert(generation, feed.clone());
+        match Live::begin(feed, &route.producer, &mut self.schedule, &self.shared) {
+            Some(live) => drop(self.live.insert(generation, live)),
+            None => {
+                lock(&self.shared.feeds).remove(&generation);
+                let now = self.shared.now();
+                self.machine(|machine| machine.ended(id, generation, End::Failed, now));
             }
         }
     }
 
-    fn now(&self) -> Duration {
-        self.origin.elapsed()
+    fn machine<T>(&self, change: impl FnOnce(&mut Demand) -> T) -> T {
+        change(&mut lock(&self.shared.plan).machine)
     }
 }
 
@@ -221,34 +203,15 @@ impl Runner {
 /// somebody to stop it.
 impl Drop for Runner {
     fn drop(&mut self) {
-        for live in self.live.values() {
+        for live in self.live.values_mut() {
             live.stop();
         }
-        self.workers.close();
+        self.shared.workers.close();
         for (_, live) in self.live.drain() {
-            live.join();
+            live.give_up();
         }
-    }
-}
-
-impl Live {
-    /// From now on nothing of the feed is sent. Its producer reports its end by a note, maybe at once.
-    fn stop(&self) {
-        match &self.hold {
-            Hold::Periodic(periodic) => periodic.stop(),
-            Hold::Thread(_) | Hold::Task => self.feed.stop(),
-            Hold::Manual(tell) => {
-                self.feed.stop();
-                producer::tell_manual(&self.feed, &**tell, Change::Stopped(self.feed.clone()));
-                self.feed.end();
-            }
-        }
-    }
-
-    fn join(self) {
-        if let Hold::Thread(thread) = self.hold {
-            // A producer's panics are caught and counted: the thread itself would be a broken invariant.
-            thread.join().expect("a producer's thread does not panic");
-        }
+        // Feeds refer to what is shared, and would keep it for ever.
+        lock(&self.shared.feeds).clear();
+        self.shared.clear_notes();
     }
 }

@@ -1,24 +1,51 @@
-//! What the handle, the runner and the producers share: the runner's letterbox and the counts.
+//! What the handle, the runner and the producers share: the routes and the state machine, the runner's letterbox, the
+//! workers and the counts.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use oncue_core::demand::{DemandStats, FeedId};
+use oncue_core::demand::{FeedId, RouteId};
 
+use super::listing::Listing;
+use super::plan::{Plan, RouteRun};
 use super::producer::{Failure, Produced};
-use super::{Feed, OnDemandStats, Stopped};
+use super::stats::{Counters, add};
+use super::workers::Workers;
+use super::{Feed, OnDemandStats, Pattern, RouteStats, Stopped, TopicStats};
+use crate::error::{Error, Result};
 use crate::op::Waiters;
 use crate::sync::lock;
 
 /// What is called when a producer fails.
 pub(super) type OnFailure = Arc<dyn Fn(&Feed, &Failure) + Send + Sync>;
+/// What is called when a catalogue cannot be listed.
+pub(super) type OnListFailure = Arc<dyn Fn(&Pattern, &Failure) + Send + Sync>;
+
+/// Who is told of failures.
+#[derive(Clone, Default)]
+pub(super) struct Reports {
+    pub(super) feed: Option<OnFailure>,
+    pub(super) list: Option<OnListFailure>,
+}
 
 /// What the runner is told.
 pub(super) enum Note {
     /// The producer of a feed has ended, or is done with stopping.
-    Ended { id: FeedId, generation: u64 },
+    Ended { id: FeedId, generation: u64, failed: bool },
+    /// A feed has published its first value.
+    Produced { id: FeedId, generation: u64 },
+    /// A feed was ended by whoever holds it: its producer is to be told.
+    Quit { generation: u64 },
+    /// A feed has a value whose time comes then.
+    Hold { feed: Feed, until: Instant },
+    /// A catalogue is to be listed from now on.
+    List(Arc<Listing>),
+    /// The machine has decided something on another thread.
+    Look,
     /// Stop every feed and return.
     Stop,
 }
@@ -28,19 +55,15 @@ pub(super) struct Shared {
     id: u64,
     notes: Mutex<Vec<Note>>,
     runner: Waiters,
-    on_failure: Option<OnFailure>,
-    /// Of the state machine, as of the runner's last turn.
-    pub(super) machine: Mutex<DemandStats>,
+    reports: Reports,
+    /// Times of the machine are since then.
+    pub(super) origin: Instant,
+    /// Never locked while a producer's function is called.
+    pub(super) plan: Mutex<Plan>,
+    pub(super) workers: Workers,
+    /// The feeds that have not ended, by generation.
+    pub(super) feeds: Mutex<BTreeMap<u64, Feed>>,
     pub(super) counters: Counters,
-}
-
-#[derive(Default)]
-pub(super) struct Counters {
-    pub(super) produced: AtomicU64,
-    pub(super) late: AtomicU64,
-    pub(super) refused: AtomicU64,
-    pub(super) failed: AtomicU64,
-    pub(super) ticks_skipped: AtomicU64,
 }
 
 thread_local! {
@@ -48,17 +71,51 @@ thread_local! {
     static RUNNER: Cell<u64> = const { Cell::new(0) };
 }
 
+/// Makes this thread one of a runner's own.
+pub(super) fn adopt_thread(runner: u64) {
+    RUNNER.set(runner);
+}
+
 impl Shared {
-    pub(super) fn new(on_failure: Option<OnFailure>) -> Shared {
+    pub(super) fn new(plan: Plan, workers: usize, reports: Reports) -> Shared {
         static LAST: AtomicU64 = AtomicU64::new(0);
+        let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         Shared {
-            id: LAST.fetch_add(1, Ordering::Relaxed) + 1,
+            id,
             notes: Mutex::default(),
             runner: Waiters::default(),
-            on_failure,
-            machine: Mutex::default(),
+            reports,
+            origin: Instant::now(),
+            plan: Mutex::new(plan),
+            workers: Workers::new(workers, id),
+            feeds: Mutex::default(),
             counters: Counters::default(),
         }
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    /// Begins to list the catalogues of these routes, which have just come, and has what they need.
+    pub(super) fn serve(self: &Arc<Self>, ids: &[RouteId]) -> Result<()> {
+        let plan = lock(&self.plan);
+        let routes = ids.iter().filter_map(|id| plan.routes.get(id).map(|route| (*id, route.clone())));
+        let routes: Vec<_> = routes.collect();
+        drop(plan);
+        if routes.iter().any(|(_, route)| route.needs_workers()) {
+            self.start_workers()?;
+        }
+        for (id, route) in routes {
+            if let Some(lister) = route.lister.clone() {
+                self.tell(Note::List(Listing::new(id, route, lister, self)));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn start_workers(&self) -> Result<()> {
+        self.workers.start().map_err(|error| Error::io("no thread for producers", error))
     }
 
     pub(super) fn tell(&self, note: Note) {
@@ -74,9 +131,13 @@ impl Shared {
         })
     }
 
-    /// Makes this thread one of the runner's own.
-    pub(super) fn adopt_thread(&self) {
-        RUNNER.set(self.id);
+    pub(super) fn clear_notes(&self) {
+        lock(&self.notes).clear();
+    }
+
+    /// The name of the runner, for its threads.
+    pub(super) fn id(&self) -> u64 {
+        self.id
     }
 
     /// Whether this thread is one of the runner's own: it cannot wait for the runner's threads to end.
@@ -95,32 +156,40 @@ impl Shared {
         self.fail(feed, &failure);
     }
 
+    /// A feed fails once, whoever says so.
     pub(super) fn fail(&self, feed: &Feed, failure: &Failure) {
-        self.counters.failed.fetch_add(1, Ordering::Relaxed);
-        if let Some(report) = &self.on_failure {
+        if !feed.mark_failed() {
+            return;
+        }
+        feed.count(|counters| &counters.failed, 1);
+        if let Some(report) = &self.reports.feed {
             // A report that panics has nobody to report to; the count stands.
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| report(feed, failure)));
         }
     }
 
-    pub(super) fn stats(&self) -> OnDemandStats {
-        let machine = *lock(&self.machine);
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        OnDemandStats {
-            running: machine.running,
-            in_grace: machine.in_grace,
-            stopping: machine.stopping,
-            waiting: machine.waiting,
-            started: machine.started,
-            stopped: machine.stopped,
-            ended: machine.ended,
-            revived: machine.revived,
-            unmatched: machine.unmatched,
-            produced: count(&self.counters.produced),
-            late: count(&self.counters.late),
-            refused: count(&self.counters.refused),
-            failed: count(&self.counters.failed),
-            ticks_skipped: count(&self.counters.ticks_skipped),
+    pub(super) fn fail_list(&self, route: &RouteRun, failure: &Failure) {
+        add(&self.counters.lists_failed, 1);
+        if let Some(report) = &self.reports.list {
+            let told = || report(&route.pattern, failure);
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(told));
         }
+    }
+
+    pub(super) fn stats(&self) -> OnDemandStats {
+        let machine = lock(&self.plan).machine.stats();
+        self.counters.stats(&machine)
+    }
+
+    pub(super) fn route_stats(&self) -> Vec<RouteStats> {
+        let now = self.now();
+        let plan = lock(&self.plan);
+        plan.routes.iter().map(|(id, route)| route.stats(plan.machine.route_stats(*id), now)).collect()
+    }
+
+    pub(super) fn topic_stats(&self) -> Vec<TopicStats> {
+        let mut stats: Vec<_> = lock(&self.feeds).values().map(Feed::stats).collect();
+        stats.sort_by(|a, b| a.topic.cmp(&b.topic));
+        stats
     }
 }

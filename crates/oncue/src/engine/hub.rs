@@ -4,16 +4,20 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::task::Waker;
+use std::time::Duration;
 
 use oncue_core::connection::SocketType;
 use oncue_core::edges::{Edges, Prefix};
 use oncue_core::ledger::{Change, Ledger, PeerId, Quota, QuotaExceeded};
 use oncue_core::subscriptions::Subscriptions;
 
+use super::Clock;
 use super::direct::Direct;
 use super::inbound::Inbound;
+use super::last::LastValues;
 use super::mailbox::{Note, Port};
 use super::outbox::{Bound, Outbox, Pushed};
+use super::queue::Mark;
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::msg::{Frames, MESSAGE_BYTES_MAX};
@@ -30,6 +34,7 @@ pub(crate) struct Hub {
     /// The own subscriptions of a SUB or XSUB.
     pub(crate) subscriptions: RwLock<Subscriptions>,
     pub(crate) outbox: Outbox,
+    pub(crate) last: LastValues,
     pub(crate) inbound: Inbound,
     pub(crate) counters: Counters,
     /// Those who wait for room in the outbox.
@@ -43,6 +48,7 @@ pub(crate) struct Hub {
     /// By shard, up to which version its peers know our subscriptions.
     told: Vec<AtomicU64>,
     seed: u64,
+    clock: Clock,
     closed: AtomicBool,
     /// Shards that still serve the socket, once it is closed.
     open_shards: AtomicUsize,
@@ -93,6 +99,7 @@ impl Hub {
         options: Options,
         ports: Vec<Arc<dyn Port>>,
         seed: u64,
+        clock: Clock,
     ) -> Arc<Hub> {
         let quota = Quota { prefixes_max: options.prefixes_max, prefix_bytes_max: options.prefix_bytes_max };
         let bound = Bound {
@@ -108,6 +115,7 @@ impl Hub {
             socket_type,
             subscriptions: RwLock::new(Subscriptions::new(seed)),
             outbox: Outbox::new(bound),
+            last: LastValues::new(options.last_values_bytes_max),
             inbound,
             counters: Counters::default(),
             room: Waiters::default(),
@@ -118,6 +126,7 @@ impl Hub {
             told: ports.iter().map(|_| AtomicU64::new(0)).collect(),
             ports,
             seed,
+            clock,
             closed: AtomicBool::new(false),
             done: Waiters::default(),
             options,
@@ -143,6 +152,16 @@ impl Hub {
     pub(crate) fn message_bytes_max(&self) -> u64 {
         let default = if self.publishes() { 16 << 20 } else { 1 << 30 };
         self.options.message_bytes_max.unwrap_or(default).min(MESSAGE_BYTES_MAX as u64)
+    }
+
+    /// The bounds of a peer's queue.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { messages: u64::from(self.options.send_hwm), bytes: self.options.queue_bytes_max }
+    }
+
+    /// The time since the engine's origin.
+    pub(crate) fn now(&self) -> Duration {
+        (self.clock)()
     }
 
     /// Queues a message for whoever wants it.
@@ -177,7 +196,7 @@ impl Hub {
     }
 
     #[inline]
-    fn pushed(self: &Arc<Self>, pushed: Pushed) -> Result<()> {
+    pub(super) fn pushed(self: &Arc<Self>, pushed: Pushed) -> Result<()> {
         match pushed {
             Pushed::Queued { tell: 0 } => Ok(()),
             Pushed::Queued { tell } => {
@@ -307,6 +326,7 @@ impl Hub {
     pub(crate) fn stats(&self) -> SocketStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let c = &self.counters;
+        let holding = self.last.holding();
         SocketStats {
             peers: get(&c.peers),
             sent: self.outbox.pushed(),
@@ -317,6 +337,10 @@ impl Hub {
             received_missed: get(&c.received_missed),
             peers_lost: get(&c.peers_lost),
             peers_refused: get(&c.peers_refused),
+            last_values: holding.values,
+            last_values_bytes: holding.bytes,
+            last_values_dropped: holding.dropped,
+            last_values_offered: get(&self.last.offered),
         }
     }
 }
@@ -349,11 +373,17 @@ impl Edit<'_> {
         self.demand.ledger.attach(shard, slot as u64)
     }
 
-    pub(crate) fn subscribe(&mut self, peer: PeerId, prefix: &[u8]) -> Result<(), QuotaExceeded> {
-        if self.demand.ledger.subscribe(peer, prefix)? == Change::Wanted {
+    /// Whether that is new.
+    pub(crate) fn subscribe(&mut self, peer: PeerId, prefix: &[u8]) -> Result<bool, QuotaExceeded> {
+        let change = self.demand.ledger.subscribe(peer, prefix)?;
+        if change == Change::Wanted {
             tell(&mut self.demand.watches, prefix, true, &mut self.wakes);
         }
-        Ok(())
+        Ok(change != Change::None)
+    }
+
+    pub(crate) fn contains(&self, peer: PeerId, prefix: &[u8]) -> bool {
+        self.demand.ledger.contains(peer, prefix)
     }
 
     pub(crate) fn cancel(&mut self, peer: PeerId, prefix: &[u8]) {

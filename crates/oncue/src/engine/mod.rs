@@ -6,6 +6,8 @@ mod direct;
 mod fanout;
 pub(crate) mod hub;
 pub(crate) mod inbound;
+mod intake;
+mod last;
 pub(crate) mod mailbox;
 mod outbox;
 mod peer;
@@ -217,7 +219,7 @@ impl<N: Net> Control for Driver<N> {
         self.check_alive()?;
         let id = self.next_hub.fetch_add(1, Ordering::Relaxed);
         let ports = self.stations.iter().map(|s| s.clone() as Arc<dyn Port>).collect();
-        let hub = Hub::new(id, socket_type, options, ports, self.seed);
+        let hub = Hub::new(id, socket_type, options, ports, self.seed, self.clock.clone());
         let mut hubs = lock(&self.hubs);
         hubs.retain(|hub| hub.strong_count() > 0);
         hubs.push(Arc::downgrade(&hub));

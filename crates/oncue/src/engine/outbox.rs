@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::chunk::{CHUNK_BYTES, Chunk};
 use crate::batch::Batch;
-use crate::msg::{Frames, MESSAGE_BYTES_MAX};
+use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg};
 use crate::sync::lock;
 
 /// From this size on, a message that exists in wire encoding is shared instead of copied.
@@ -49,6 +49,9 @@ struct State {
     /// A sender was refused and may wait for room.
     refused: bool,
 }
+
+/// Which message: the number of its chunk, and its place in it. Ascending in the order of sending.
+pub(crate) type Number = (u64, u32);
 
 struct Reader {
     shard: u16,
@@ -138,28 +141,28 @@ impl Outbox {
             state.refused = true;
             return Pushed::Full;
         }
-        match frames.shared() {
-            Some(message) if message.wire().len() > MESSAGE_BYTES_MAX => return Pushed::TooLarge,
-            Some(message) if message.wire().len() >= SHARE_BYTES_MIN => {
-                state.close();
-                state.push_closed(Chunk::shared(message.clone()));
-            }
-            _ => {
-                let start = state.bytes.len();
-                frames.put(&mut state.bytes);
-                if state.bytes.len() - start > MESSAGE_BYTES_MAX {
-                    state.bytes.truncate(start);
-                    return Pushed::TooLarge;
-                }
-                let end = state.bytes.len() as u32;
-                state.ends.push(end);
-                if end as usize >= CHUNK_BYTES {
-                    state.close();
-                }
-            }
+        state.encode(frames)
+    }
+
+    /// Encodes a message behind those that wait; yields its number too if it is in.
+    pub(crate) fn push_numbered(&self, message: &Msg) -> (Pushed, Option<Number>) {
+        let mut state = lock(&self.state);
+        if state.readers.is_empty() || state.closed_for_good {
+            return (Pushed::Nobody, None);
         }
-        state.pushed += 1;
-        Pushed::Queued { tell: if state.quiet { state.signal() } else { 0 } }
+        if state.is_full(self.bound) {
+            state.refused = true;
+            return (Pushed::Full, None);
+        }
+        match state.encode(message) {
+            queued @ Pushed::Queued { .. } => (queued, Some(state.newest())),
+            refused => (refused, None),
+        }
+    }
+
+    /// The number of the next chunk that `shard` takes, if it takes any.
+    pub(crate) fn next(&self, shard: u16) -> Option<u64> {
+        lock(&self.state).readers.iter().find(|r| r.shard == shard).map(|r| r.next)
     }
 
     /// Takes a batch in, behind what waits, and leaves an empty one. Refused, it stays as it is.
@@ -260,6 +263,42 @@ impl State {
         let bytes = self.closed_bytes + self.bytes.len() as u64;
         let messages = self.closed_messages + self.ends.len() as u64;
         bytes >= bound.bytes_most || bytes >= bound.bytes_max && messages >= bound.messages_min
+    }
+
+    /// Lets a message in.
+    #[inline]
+    fn encode(&mut self, frames: &(impl Frames + ?Sized)) -> Pushed {
+        match frames.shared() {
+            Some(message) if message.wire().len() > MESSAGE_BYTES_MAX => return Pushed::TooLarge,
+            Some(message) if message.wire().len() >= SHARE_BYTES_MIN => {
+                self.close();
+                self.push_closed(Chunk::shared(message.clone()));
+            }
+            _ => {
+                let start = self.bytes.len();
+                frames.put(&mut self.bytes);
+                if self.bytes.len() - start > MESSAGE_BYTES_MAX {
+                    self.bytes.truncate(start);
+                    return Pushed::TooLarge;
+                }
+                let end = self.bytes.len() as u32;
+                self.ends.push(end);
+                if end as usize >= CHUNK_BYTES {
+                    self.close();
+                }
+            }
+        }
+        self.pushed += 1;
+        Pushed::Queued { tell: if self.quiet { self.signal() } else { 0 } }
+    }
+
+    /// The number of the message that was let in last.
+    fn newest(&self) -> Number {
+        let end = self.base + self.closed.len() as u64;
+        match (self.ends.len() as u32, self.closed.back()) {
+            (0, Some(chunk)) => (end - 1, chunk.len() - 1),
+            (messages, _) => (end, messages - 1),
+        }
     }
 
     fn close(&mut self) {

@@ -13,8 +13,10 @@ use oncue_core::frame::{self, Scan, Scanner, Stop, Version};
 use oncue_core::ledger::PeerId;
 
 use super::chunk::Run;
-use super::hub::{Edit, Hub};
+use super::hub::Hub;
 use super::inbound::{Delivery, Flow};
+use super::intake::Intake;
+use super::outbox::Number;
 use super::queue::{Mark, WriteQueue};
 use crate::buffer::{Buffer, Pool, READ_BYTES};
 use crate::net::Stream;
@@ -76,6 +78,8 @@ pub(crate) struct Context<'a> {
     pub(crate) shard: u16,
     pub(crate) slot: usize,
     pub(crate) now: Duration,
+    /// The number of the first message that the shard has not sent yet, if the socket keeps last values.
+    pub(crate) unrouted: Option<Number>,
     pub(crate) pool: &'a Pool,
     pub(crate) wakes: &'a mut Vec<Waker>,
 }
@@ -87,6 +91,13 @@ pub(crate) enum End {
     Lost,
     /// It broke the protocol or a bound, or refuses us; the text says which.
     Refused(String),
+}
+
+impl End {
+    /// A peer that should not be full is ([`OnFull::Disconnect`]).
+    pub(crate) fn too_slow() -> End {
+        End::Refused("too slow: the queue of this subscriber is full".to_owned())
+    }
 }
 
 impl From<io::Error> for End {
@@ -141,8 +152,7 @@ impl<S: Stream> Peer<S> {
 
     /// The bounds of its queue.
     pub(crate) fn mark(&self) -> Mark {
-        let options = &self.hub.options;
-        Mark { messages: u64::from(options.send_hwm), bytes: options.queue_bytes_max }
+        self.hub.mark()
     }
 
     /// Sends runs, as far as there is room; yields how many messages were missed.
@@ -326,11 +336,22 @@ impl<S: Stream> Peer<S> {
 
     /// Takes subscriptions and commands from a subscriber; yields how many bytes.
     fn process_demand(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Result<usize, End> {
-        let Phase::Traffic(Traffic { scanner, ledger: Some(peer), flow, .. }) = &mut self.phase else {
+        let Peer { phase, queue, stream, hub, joined, .. } = self;
+        let Phase::Traffic(Traffic { scanner, ledger: Some(peer), flow, .. }) = phase else {
             return Ok(0);
         };
-        let (hub, peer) = (self.hub.clone(), *peer);
-        let mut edit: Option<Edit<'_>> = None;
+        let mut intake = Intake {
+            hub,
+            peer: *peer,
+            queue,
+            stream,
+            wakes: cx.wakes,
+            now: cx.now,
+            unrouted: cx.unrouted.map(|unrouted| unrouted.max((*joined, 0))),
+            edit: None,
+            fresh: Vec::new(),
+            turns: 0,
+        };
         let (mut consumed, mut control, mut data) = (0, Vec::new(), Vec::new());
         let result = loop {
             let rest = &mut buffer[consumed..];
@@ -342,34 +363,22 @@ impl<S: Stream> Peer<S> {
                 Scan::Incomplete { .. } => break Ok(()),
                 Scan::Message { len, wire_len } => {
                     consumed += wire_len;
-                    take_message(&rest[..len], flow.is_some(), &mut data, |subscription| {
-                        let edit = edit.get_or_insert_with(|| hub.edit());
-                        apply(edit, peer, subscription)
-                    })
+                    take_message(&rest[..len], flow.is_some(), &mut data, |s| intake.take(s))
                 }
                 Scan::Command { len, body } => {
                     consumed += len;
-                    take_command(&rest[body], &mut control, |subscription| {
-                        let edit = edit.get_or_insert_with(|| hub.edit());
-                        apply(edit, peer, subscription)
-                    })
+                    take_command(&rest[body], &mut control, |s| intake.take(s))
                 }
-                Scan::CommandInside { body } => take_command(&rest[body], &mut control, |subscription| {
-                    let edit = edit.get_or_insert_with(|| hub.edit());
-                    apply(edit, peer, subscription)
-                }),
+                Scan::CommandInside { body } => take_command(&rest[body], &mut control, |s| intake.take(s)),
             };
             if let Err(end) = step {
                 break Err(end);
             }
         };
-        if let Some(mut edit) = edit {
-            edit.settle(peer);
-            edit.finish(cx.wakes);
-        }
+        let result = result.and(intake.finish());
         if let Some(flow) = flow {
             for message in data {
-                hand_over_one(&hub, flow, message, cx);
+                hand_over_one(hub, flow, message, cx);
             }
         }
         self.queue.answer(control);
@@ -473,18 +482,6 @@ impl<S: Stream> Peer<S> {
             && let Phase::Traffic(traffic) = &mut self.phase
         {
             traffic.paused = true;
-        }
-    }
-}
-
-fn apply(edit: &mut Edit<'_>, peer: PeerId, subscription: Subscription<'_>) -> Result<(), End> {
-    match subscription {
-        Subscription::Subscribe(prefix) => {
-            edit.subscribe(peer, prefix).map_err(|quota| End::Refused(quota.to_string()))
-        }
-        Subscription::Cancel(prefix) => {
-            edit.cancel(peer, prefix);
-            Ok(())
         }
     }
 }

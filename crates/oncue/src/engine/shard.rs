@@ -16,6 +16,7 @@ use super::dial::Link;
 use super::fanout::{Fanout, Place};
 use super::hub::Hub;
 use super::mailbox::{Accepted, Mailbox, Note};
+use super::outbox::Number;
 use super::peer::{Context, End, Peer, Phase, Progress};
 use super::timers::{Timer, Timers};
 use crate::buffer::Pool;
@@ -73,6 +74,17 @@ pub(super) struct Served {
     done: bool,
     /// When a message was last sent, or could have been, by the user's own thread.
     pub(super) direct_at: Option<Duration>,
+}
+
+impl Served {
+    /// The number of the first message that shard `index` has not sent yet. What it takes from now on is behind it.
+    fn unrouted(&self, index: u16) -> Number {
+        match self.place.chunk < self.batch.len() {
+            true => (self.first + self.place.chunk as u64, self.place.message),
+            // Without a peer it takes nothing, and the first one knows itself from where on it is served.
+            false => (self.hub.outbox.next(index).unwrap_or(0), 0),
+        }
+    }
 }
 
 /// What a turn came to.
@@ -247,10 +259,12 @@ impl<N: Net> Shard<N> {
     }
 
     fn read(&mut self, slot: usize, uid: u64) {
-        let Shard { index, peers, pool, wakes, now, .. } = self;
+        let Shard { index, peers, hubs, pool, wakes, now, .. } = self;
         let Some(peer) = peers.get_mut(slot).filter(|peer| peer.uid == uid) else { return };
         let before = matches!(peer.phase, Phase::Traffic(_));
-        let progress = peer.read(&mut Context { shard: *index, slot, now: *now, pool, wakes });
+        let served = hubs.get(&peer.hub.id).filter(|served| served.hub.last.is_used());
+        let unrouted = served.map(|served| served.unrouted(*index));
+        let progress = peer.read(&mut Context { shard: *index, slot, now: *now, unrouted, pool, wakes });
         let begun = !before && matches!(peer.phase, Phase::Traffic(_));
         if begun {
             self.begun(slot);
@@ -447,8 +461,7 @@ impl<N: Net> Shard<N> {
                 }
                 match peer.offer(&runs) {
                     Ok(missed) if missed > 0 && hub.options.on_full == OnFull::Disconnect => {
-                        let reason = "too slow: the queue of this subscriber is full";
-                        self.end(slot, End::Refused(reason.to_owned()));
+                        self.end(slot, End::too_slow());
                     }
                     Ok(_) => {}
                     Err(end) => self.end(slot, end),

@@ -2,6 +2,7 @@
 //! through the engine's `Control`.
 
 mod demand;
+mod last;
 mod publisher;
 mod subscriber;
 

@@ -5,6 +5,7 @@
 mod bursts;
 mod demand;
 mod handshake;
+mod last;
 mod loss;
 mod raw;
 mod slow;

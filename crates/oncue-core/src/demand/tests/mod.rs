@@ -6,10 +6,12 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Decision, Demand, DemandStats, FeedId, Limits, Route, RoutesError};
+use super::{Backoff, Decision, Demand, DemandStats, End, FeedId, Limits, Route, RoutesError, TopicState};
 use crate::topic::pattern::Pattern;
 
+mod changes;
 mod model;
+mod naive;
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -28,13 +30,14 @@ fn machine(routes: Vec<Route>) -> Demand {
     Demand::new(routes, Limits::default()).unwrap()
 }
 
-/// What was decided, in words: `+topic#generation`, `-#generation`.
+/// What was decided, in words: `+topic#generation`, `-#generation`, `topic=state`.
 fn decided(demand: &mut Demand) -> Vec<String> {
     let mut words = Vec::new();
     while let Some(decision) = demand.poll() {
         words.push(match decision {
             Decision::Start { topic, generation, .. } => format!("+{}#{generation}", topic.escape_ascii()),
             Decision::Stop { generation, .. } => format!("-#{generation}"),
+            Decision::State { topic, state } => format!("{}={state:?}", topic.escape_ascii()),
         });
     }
     words
@@ -51,13 +54,16 @@ fn started(demand: &mut Demand) -> (FeedId, u64) {
 fn an_exact_prefix_starts_one_feed_and_its_end_stops_it() {
     let mut demand = machine(vec![route("prices/{symbol}")]);
     demand.wanted(b"prices/AAPL", ms(0));
-    let Some(Decision::Start { feed, route, topic, params, generation: 1 }) = demand.poll() else { panic!() };
+    let Some(Decision::Start { feed, route, topic, params, generation: 1, since }) = demand.poll() else {
+        panic!()
+    };
     assert_eq!((route.index(), &*topic, params.get("symbol")), (0, &b"prices/AAPL"[..], Some(7..11)));
+    assert_eq!(since, ms(0));
     demand.wanted(b"prices/AAPL", ms(1));
     assert_eq!(demand.poll(), None, "wanted already");
     demand.unwanted(b"prices/AAPL", ms(2));
     assert_eq!(demand.poll(), Some(Decision::Stop { feed, generation: 1 }));
-    demand.ended(feed, 1, ms(3));
+    demand.ended(feed, 1, End::Finished, ms(3));
     assert_eq!(demand.poll(), None);
     let expected = DemandStats { started: 1, stopped: 1, ..DemandStats::default() };
     assert_eq!(demand.stats(), expected);
@@ -128,9 +134,9 @@ fn a_topic_starts_anew_only_when_its_last_generation_has_ended() {
     demand.unwanted(b"clock", ms(1));
     demand.wanted(b"clock", ms(2));
     assert_eq!(decided(&mut demand), ["-#1"]);
-    demand.ended(feed, generation + 1, ms(3));
+    demand.ended(feed, generation + 1, End::Finished, ms(3));
     assert_eq!(decided(&mut demand), [""; 0], "no such generation");
-    demand.ended(feed, generation, ms(4));
+    demand.ended(feed, generation, End::Finished, ms(4));
     assert_eq!(decided(&mut demand), ["+clock#2"]);
 }
 
@@ -140,14 +146,18 @@ fn a_feed_that_ended_waits_for_new_demand() {
     demand.wanted(b"", ms(0));
     demand.wanted(b"prices/A", ms(0));
     let (feed, generation) = started(&mut demand);
-    demand.ended(feed, generation, ms(1));
-    demand.ended(feed, generation, ms(1));
+    demand.ended(feed, generation, End::Finished, ms(1));
+    demand.ended(feed, generation, End::Finished, ms(1));
     demand.wanted(b"prices/", ms(2));
-    assert_eq!(decided(&mut demand), [""; 0]);
+    assert_eq!(decided(&mut demand), ["prices/A=Closed"]);
     assert_eq!((demand.stats().ended, demand.stats().running), (1, 0));
     demand.unwanted(b"prices/A", ms(3));
     demand.wanted(b"prices/A", ms(4));
-    assert_eq!(decided(&mut demand), ["+prices/A#2"], "the prefixes that only attach do not hold it back");
+    assert_eq!(
+        decided(&mut demand),
+        ["prices/A=Idle", "+prices/A#2"],
+        "the prefixes that only attach do not hold it back"
+    );
 }
 
 #[test]
@@ -163,7 +173,7 @@ fn beyond_feeds_max_topics_wait_their_turn() {
     demand.unwanted(b"c", ms(1));
     demand.unwanted(b"a", ms(1));
     assert_eq!(decided(&mut demand), ["-#1"], "what stops takes room until it has ended");
-    demand.ended(a, first, ms(2));
+    demand.ended(a, first, End::Finished, ms(2));
     assert_eq!(decided(&mut demand), ["+d#3"]);
 }
 

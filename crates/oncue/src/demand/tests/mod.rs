@@ -12,7 +12,11 @@ use crate::error::ErrorKind;
 use crate::msg::Msg;
 use crate::socket::Sub;
 
+mod batches;
+mod changes;
+mod failures;
 mod producers;
+mod savings;
 
 const ENDPOINT: &str = "tcp://127.0.0.1:0";
 /// Far more than anything here takes, on however busy a machine.
@@ -326,6 +330,11 @@ fn mistakes_are_named_at_the_start() {
         (refused(every(every(builder(), "a/{x}"), "a/{y}")), "`a/{x}` and `a/{y}`"),
         (refused(every(every(builder(), "a/{x}"), "{y}/b")), "`a/{x}` and `{y}/b`"),
         (refused(builder().route("clock").every(Duration::ZERO, |_| "")), "`clock`"),
+        (refused(builder().route("clock").batch(Duration::ZERO, |_| ())), "`clock`"),
+        (refused(every(builder().route("b").feeds_max(0).every(ms(1), |_| ""), "a")), "`b`"),
+        (refused(builder().route("b").backoff(ms(0), ms(1)).every(ms(1), |_| "")), "`b`"),
+        (refused(builder().route("b").backoff(ms(2), ms(1)).every(ms(1), |_| "")), "`b`"),
+        (refused(builder().route("b").catalogue_with(ms(0), Vec::new).every(ms(1), |_| "")), "`b`"),
         (refused(builder().route("a/{x}").catalogue(["b"]).every(ms(1), |_| "")), "`a/{x}`"),
         (refused(every(builder(), "a").feeds_max(0)), "feeds_max"),
         (refused(every(builder().catalogue_topics_max(1), "a").route("b").every(ms(1), |_| "")), "1 topics"),

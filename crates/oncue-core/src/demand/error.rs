@@ -1,0 +1,58 @@
+//! Why routes are refused, in words.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::topic::pattern::Pattern;
+
+/// Why routes could not be put together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RoutesError {
+    /// There are none.
+    NoRoutes,
+    /// `feeds_max` is 0.
+    NoFeeds,
+    /// `feeds_max` of this route is 0.
+    NoFeedsOf(Pattern),
+    /// Two routes have the same topics.
+    Duplicate(Pattern, Pattern),
+    /// Some topics are of both routes, and neither route lies within the other.
+    Ambiguous(Pattern, Pattern),
+    /// A topic of this route's catalogue is not of its pattern.
+    ForeignTopic(Pattern, Vec<u8>),
+    /// The catalogues have more topics than this together.
+    CatalogueTooLong(usize),
+}
+
+impl fmt::Display for RoutesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RoutesError::NoRoutes => f.write_str("there are no routes; add one, such as `clock`"),
+            RoutesError::NoFeeds => f.write_str("feeds_max is 0; give it 1 at least"),
+            RoutesError::NoFeedsOf(pattern) => {
+                write!(f, "feeds_max of the route `{pattern}` is 0; give it 1 at least")
+            }
+            RoutesError::Duplicate(a, b) => {
+                write!(f, "the routes `{a}` and `{b}` have the same topics; remove one of them")
+            }
+            RoutesError::Ambiguous(a, b) => write!(
+                f,
+                "the routes `{a}` and `{b}` share topics, and neither lies within the other; narrow one of them"
+            ),
+            RoutesError::ForeignTopic(pattern, topic) => write!(
+                f,
+                "the catalogue of the route `{pattern}` has `{}`, which is no topic of it; remove it",
+                topic.escape_ascii()
+            ),
+            RoutesError::CatalogueTooLong(max) => {
+                write!(
+                    f,
+                    "the catalogues have more than {max} topics; shorten them or raise catalogue_topics_max"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for RoutesError {}

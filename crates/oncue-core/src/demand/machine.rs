@@ -1,0 +1,245 @@
+//! The steps of the state machine: what its inputs have in common. Every change of a feed's state goes through
+//! [`Demand::set`], which keeps the queue, the deadlines and the counts in step.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::ops::Bound;
+use core::time::Duration;
+
+use super::feed::{Feed, FeedId, State};
+use super::queue::Rank;
+use super::{Decision, Demand, End, RouteId, TopicState};
+
+impl Demand {
+    /// The feeds whose topics begin with `prefix`.
+    pub(super) fn attached(&self, prefix: &[u8]) -> Vec<FeedId> {
+        self.by_topic
+            .range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded))
+            .take_while(|(topic, _)| topic.starts_with(prefix))
+            .map(|(_, id)| *id)
+            .collect()
+    }
+
+    pub(super) fn advance(&mut self, now: Duration) {
+        self.now = self.now.max(now);
+        self.expire();
+    }
+
+    /// Does what is due, and keeps the bound of what is remembered.
+    pub(super) fn expire(&mut self) {
+        while let Some(&(deadline, id)) = self.deadlines.first()
+            && deadline <= self.now
+        {
+            match self.feeds.get(id).state {
+                State::Grace { generation, .. } => self.stop(id, generation, TopicState::Idle),
+                State::Failed { .. } => self.wait(id),
+                State::Cooling { .. } => self.forget(id),
+                _ => unreachable!("a deadline is of a state that has one"),
+            }
+        }
+        while self.cooling.len() > self.limits.feeds_max
+            && let Some(&(_, id)) = self.cooling.first()
+        {
+            self.forget(id);
+        }
+        self.fill();
+    }
+
+    /// Starts what waits, as far as there is room.
+    pub(super) fn fill(&mut self) {
+        while let Some(id) = self.queue.next() {
+            self.last_generation += 1;
+            self.stats.started += 1;
+            let generation = self.last_generation;
+            self.set(id, State::Running { generation });
+            let feed = self.feeds.get_mut(id);
+            feed.started = self.now;
+            let (route, topic, since) = (feed.line, feed.topic.clone(), feed.since);
+            let params = self.routes.pattern(route).match_topic(&topic);
+            let params = params.expect("a feed's topic is its route's");
+            self.decisions.push_back(Decision::Start { feed: id, route, topic, params, generation, since });
+        }
+    }
+
+    /// Makes the feed of a topic that something has begun to start.
+    pub(super) fn open(&mut self, topic: Arc<[u8]>, route: RouteId) {
+        let catalogued = self.routes.catalogued(&topic);
+        let (wants, starters) = self.count(&topic, Some(route), catalogued);
+        let state = State::Ended;
+        let id = self.feeds.insert(Feed {
+            topic: topic.clone(),
+            route: Some(route),
+            line: route,
+            catalogued,
+            wants,
+            starters,
+            state,
+            since: self.now,
+            started: self.now,
+            failures: 0,
+            told: TopicState::Idle,
+        });
+        self.by_topic.insert(topic, id);
+        self.queue.enter(route, id, state);
+        self.wait(id);
+    }
+
+    /// A topic's route, or whether it is listed, may have changed.
+    pub(super) fn reconsider(&mut self, topic: &Arc<[u8]>) {
+        let route = self.routes.route_of(topic);
+        let catalogued = self.routes.catalogued(topic);
+        let (_, starters) = self.count(topic, route, catalogued);
+        let Some(&id) = self.by_topic.get(topic) else {
+            if let Some(route) = route.filter(|_| starters > 0) {
+                self.open(topic.clone(), route);
+            }
+            return;
+        };
+        let feed = self.feeds.get_mut(id);
+        let moved = feed.route != route;
+        (feed.route, feed.catalogued, feed.starters) = (route, catalogued, starters);
+        match feed.state {
+            State::Running { generation } | State::Grace { generation, .. } if moved => {
+                let left = if route.is_some() { TopicState::Stale } else { TopicState::Closed };
+                self.stop(id, generation, left);
+            }
+            State::Running { .. } | State::Grace { .. } | State::Stopping { .. } => {}
+            // Its failures were another route's.
+            _ if moved && starters > 0 => {
+                feed.failures = 0;
+                self.wait(id);
+            }
+            State::Failed { until } if starters == 0 && !moved => self.cool(id, until),
+            State::Cooling { until } if starters > 0 => self.set(id, State::Failed { until }),
+            State::Cooling { .. } if !moved => {}
+            _ if starters == 0 => self.forget(id),
+            _ => {}
+        }
+    }
+
+    /// The wanted prefixes that a topic begins with, and those of them that start it.
+    fn count(&self, topic: &[u8], route: Option<RouteId>, catalogued: bool) -> (usize, usize) {
+        let (mut wants, mut starters) = (0, 0);
+        self.prefixes.of_topic(topic, |prefix| {
+            wants += 1;
+            let starts = route.is_some_and(|route| self.routes.starts_in(prefix, topic, route, catalogued));
+            starters += usize::from(starts);
+        });
+        (wants, starters)
+    }
+
+    /// Nobody wants a running feed any more.
+    pub(super) fn let_run_out(&mut self, id: FeedId, generation: u64) {
+        let feed = self.feeds.get(id);
+        let route = self.routes.get(feed.line);
+        let grace = self.now.saturating_add(route.grace);
+        let deadline = grace.max(feed.started.saturating_add(route.min_run));
+        self.set(id, State::Grace { generation, deadline });
+    }
+
+    pub(super) fn stop(&mut self, id: FeedId, generation: u64, left: TopicState) {
+        self.set(id, State::Stopping { generation });
+        self.stats.stopped += 1;
+        self.decisions.push_back(Decision::Stop { feed: id, generation });
+        self.say(id, left);
+    }
+
+    pub(super) fn end(&mut self, id: FeedId, generation: u64, end: End) {
+        let Some(feed) = self.feeds.find(id, generation) else { return };
+        let (starters, wants) = (feed.starters, feed.wants);
+        let stopped = matches!(feed.state, State::Stopping { .. });
+        let backoff = feed.route.and_then(|route| self.routes.get(route).backoff);
+        self.stats.ended += u64::from(!stopped);
+        self.stats.failed += u64::from(!stopped && end == End::Failed);
+        match (end, backoff) {
+            _ if stopped && starters > 0 => self.wait(id),
+            _ if stopped => self.forget(id),
+            (End::Failed, Some(backoff)) => {
+                let feed = self.feeds.get_mut(id);
+                let ran_well = self.now.saturating_sub(feed.started) >= backoff.max;
+                let before = if ran_well { 0 } else { feed.failures };
+                feed.failures = before.saturating_add(1);
+                let until = self.now.saturating_add(backoff.pause(before));
+                if wants > 0 {
+                    self.say(id, TopicState::Stale);
+                }
+                match starters {
+                    0 => self.cool(id, until),
+                    _ => self.set(id, State::Failed { until }),
+                }
+            }
+            _ => {
+                if wants > 0 {
+                    self.say(id, TopicState::Closed);
+                }
+                match starters {
+                    0 => self.forget(id),
+                    _ => self.set(id, State::Ended),
+                }
+            }
+        }
+        self.fill();
+    }
+
+    /// To start as soon as there is room.
+    pub(super) fn wait(&mut self, id: FeedId) {
+        self.last_turn += 1;
+        self.feeds.get_mut(id).since = self.now;
+        let rank = Rank { subscribers: Reverse(1), turn: self.last_turn };
+        self.set(id, State::Waiting { rank });
+    }
+
+    /// Nothing starts a feed that failed: it is remembered for a while.
+    /// [`expire`](Demand::expire) keeps the bound, when nobody walks over feeds.
+    pub(super) fn cool(&mut self, id: FeedId, until: Duration) {
+        self.set(id, State::Cooling { until });
+    }
+
+    pub(super) fn set(&mut self, id: FeedId, state: State) {
+        let left = self.leave(id);
+        let feed = self.feeds.get_mut(id);
+        if state.live().is_none() {
+            feed.line = feed.route.unwrap_or(feed.line);
+        }
+        feed.state = state;
+        let line = feed.line;
+        self.queue.enter(line, id, state);
+        self.queue.tidy(left);
+        if let Some(deadline) = state.deadline() {
+            self.deadlines.insert((deadline, id));
+        }
+        if let State::Cooling { until } = state {
+            self.cooling.insert((until, id));
+        }
+    }
+
+    /// Takes a feed out of all tables by state. Yields the route that it counted for.
+    fn leave(&mut self, id: FeedId) -> RouteId {
+        let (line, state) = (self.feeds.get(id).line, self.feeds.get(id).state);
+        self.queue.leave(line, state);
+        if let Some(deadline) = state.deadline() {
+            self.deadlines.remove(&(deadline, id));
+        }
+        if let State::Cooling { until } = state {
+            self.cooling.remove(&(until, id));
+        }
+        line
+    }
+
+    pub(super) fn forget(&mut self, id: FeedId) {
+        self.say(id, TopicState::Idle);
+        let left = self.leave(id);
+        self.queue.tidy(left);
+        let feed = self.feeds.remove(id);
+        self.by_topic.remove(&feed.topic);
+    }
+
+    /// Says what is true of a topic, unless that was the last thing said.
+    pub(super) fn say(&mut self, id: FeedId, state: TopicState) {
+        let feed = self.feeds.get_mut(id);
+        if core::mem::replace(&mut feed.told, state) != state {
+            self.decisions.push_back(Decision::State { topic: feed.topic.clone(), state });
+        }
+    }
+}

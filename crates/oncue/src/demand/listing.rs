@@ -1,0 +1,70 @@
+//! Catalogues that a function lists, now and again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use oncue_core::demand::RouteId;
+
+use super::plan::RouteRun;
+use super::producer::{Failure, Lister};
+use super::schedule::next_tick;
+use super::shared::{Note, Shared};
+use super::workers::{Job, Workers};
+use crate::sync::lock;
+
+/// The catalogue of one route, to be listed every period.
+pub(super) struct Listing {
+    id: RouteId,
+    route: Arc<RouteRun>,
+    lister: Lister,
+    shared: Weak<Shared>,
+    /// From being queued until a worker is done.
+    busy: AtomicBool,
+}
+
+impl Listing {
+    pub(super) fn new(
+        id: RouteId,
+        route: Arc<RouteRun>,
+        lister: Lister,
+        shared: &Arc<Shared>,
+    ) -> Arc<Listing> {
+        Arc::new(Listing { id, route, lister, shared: Arc::downgrade(shared), busy: AtomicBool::new(false) })
+    }
+
+    /// A list that was due at `at`: when the next one is, unless the route is gone.
+    pub(super) fn tick(self: &Arc<Self>, at: Duration, now: Duration, workers: &Workers) -> Option<Duration> {
+        if self.route.is_gone() {
+            return None;
+        }
+        if !self.busy.swap(true, Ordering::SeqCst) {
+            workers.queue(self.clone());
+        }
+        Some(next_tick(at, self.lister.period, now).0)
+    }
+
+    fn list(&self, shared: &Shared) -> Result<(), Failure> {
+        let listed = catch_unwind(AssertUnwindSafe(|| (self.lister.list)())).map_err(Failure::panic)?;
+        let topics = self.lister.always.iter().cloned().chain(listed).collect();
+        let now = shared.now();
+        let mut plan = lock(&shared.plan);
+        plan.machine.relist(self.id, topics, now).map_err(|error| Failure::Error(error.into()))?;
+        self.route.listed(plan.machine.route_stats(self.id).listed, now);
+        drop(plan);
+        shared.tell(Note::Look);
+        Ok(())
+    }
+}
+
+impl Job for Listing {
+    fn run(&self) {
+        if let Some(shared) = self.shared.upgrade()
+            && let Err(failure) = self.list(&shared)
+        {
+            shared.fail_list(&self.route, &failure);
+        }
+        self.busy.store(false, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,169 @@
+//! The routes at work: the state machine and what runs for each of its routes; and how another set of routes takes the
+//! place of one.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use oncue_core::demand::{self, Demand, Limits, Route, RouteId};
+
+use super::producer::{Lister, Producer};
+use super::stats::{Counters, get};
+use super::{Pattern, RouteStats};
+use crate::error::{Error, Result};
+use crate::sync::lock;
+
+pub(super) struct Plan {
+    pub(super) machine: Demand,
+    pub(super) routes: BTreeMap<RouteId, Arc<RouteRun>>,
+}
+
+/// A route that has come to be: for the machine, and for the runner.
+pub(super) struct Planned {
+    pub(super) route: Route,
+    pub(super) run: RouteRun,
+}
+
+/// What runs for one route.
+pub(super) struct RouteRun {
+    pub(super) pattern: Pattern,
+    /// Stands for all that the route was made of.
+    pub(super) key: Option<String>,
+    pub(super) producer: Producer,
+    pub(super) lister: Option<Lister>,
+    /// The time between two values of a topic.
+    pub(super) spacing: Option<Duration>,
+    pub(super) counters: Counters,
+    pub(super) listed: Mutex<Listed>,
+    pub(super) gone: AtomicBool,
+}
+
+/// What a publisher without demand would have produced.
+#[derive(Default)]
+pub(super) struct Listed {
+    topics: usize,
+    since: Duration,
+    /// Before `since`: topics times nanoseconds.
+    before: u128,
+}
+
+/// What [`OnDemand::reload`](super::OnDemand::reload) has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reloaded {
+    /// Routes that stay as they were, with their feeds.
+    pub kept: usize,
+    /// Routes that have come.
+    pub added: usize,
+    /// Routes that have gone.
+    pub removed: usize,
+}
+
+impl Plan {
+    pub(super) fn new(planned: Vec<Planned>, limits: Limits) -> Result<Plan> {
+        let (routes, runs): (Vec<_>, Vec<_>) = planned.into_iter().map(|p| (p.route, p.run)).unzip();
+        let machine = Demand::new(routes, limits).map_err(refused)?;
+        let ids: Vec<_> = machine.routes().map(|(id, _)| id).collect();
+        let mut plan = Plan { machine, routes: BTreeMap::new() };
+        plan.add(&ids, runs, Duration::ZERO);
+        Ok(plan)
+    }
+
+    /// Puts these routes in the place of those there are. A route of the same pattern and key stays as it is. Yields
+    /// the routes that have come, too.
+    pub(super) fn replace(
+        &mut self,
+        planned: Vec<Planned>,
+        feeds_max: usize,
+        now: Duration,
+    ) -> Result<(Reloaded, Vec<RouteId>)> {
+        let mut removed: Vec<_> = self.routes.keys().copied().collect();
+        let before = removed.len();
+        let (mut routes, mut runs) = (Vec::new(), Vec::new());
+        for Planned { route, run } in planned {
+            // Named twice, the second is another route, which the machine refuses.
+            match removed.iter().position(|id| self.routes[id].is_same(&run)) {
+                Some(at) => drop(removed.swap_remove(at)),
+                None => {
+                    routes.push(route);
+                    runs.push(run);
+                }
+            }
+        }
+        let ids = self.machine.change_routes(&removed, routes, now).map_err(refused)?;
+        self.machine.set_feeds_max(feeds_max, now);
+        for id in &removed {
+            if let Some(route) = self.routes.remove(id) {
+                route.gone.store(true, Ordering::SeqCst);
+            }
+        }
+        self.add(&ids, runs, now);
+        let kept = before - removed.len();
+        Ok((Reloaded { kept, added: ids.len(), removed: removed.len() }, ids))
+    }
+
+    fn add(&mut self, ids: &[RouteId], runs: Vec<RouteRun>, now: Duration) {
+        for (id, run) in ids.iter().zip(runs) {
+            run.listed(self.machine.route_stats(*id).listed, now);
+            self.routes.insert(*id, Arc::new(run));
+        }
+    }
+}
+
+fn refused(error: demand::RoutesError) -> Error {
+    Error::misuse(error.to_string())
+}
+
+impl RouteRun {
+    fn is_same(&self, other: &RouteRun) -> bool {
+        self.key.is_some() && self.key == other.key && self.pattern == other.pattern
+    }
+
+    /// Whether something of it runs on the workers.
+    pub(super) fn needs_workers(&self) -> bool {
+        self.lister.is_some() || self.producer.period().is_some()
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::SeqCst)
+    }
+
+    /// So many topics are listed from now on.
+    pub(super) fn listed(&self, topics: usize, now: Duration) {
+        let mut listed = lock(&self.listed);
+        listed.before = listed.sum(now);
+        (listed.topics, listed.since) = (topics, now);
+    }
+
+    fn avoided(&self, now: Duration) -> u64 {
+        let Some(period) = self.producer.period() else { return 0 };
+        let periods = lock(&self.listed).sum(now) / period.as_nanos().max(1);
+        u64::try_from(periods).unwrap_or(u64::MAX).saturating_sub(get(&self.counters.produced))
+    }
+
+    pub(super) fn stats(&self, machine: demand::RouteStats, now: Duration) -> RouteStats {
+        RouteStats {
+            pattern: self.pattern.to_string(),
+            wanted: machine.wanted,
+            running: machine.running,
+            in_grace: machine.in_grace,
+            stopping: machine.stopping,
+            waiting: machine.waiting,
+            failing: machine.failing,
+            listed: machine.listed,
+            done: self.counters.done(),
+            avoided: self.avoided(now),
+            first_values: get(&self.counters.first_values),
+            first_value_time: Duration::from_nanos(get(&self.counters.first_value_nanos)),
+            first_value_time_longest: Duration::from_nanos(get(&self.counters.first_value_nanos_most)),
+        }
+    }
+}
+
+impl Listed {
+    fn sum(&self, now: Duration) -> u128 {
+        let time = now.saturating_sub(self.since).as_nanos();
+        self.before.saturating_add(time.saturating_mul(self.topics as u128))
+    }
+}

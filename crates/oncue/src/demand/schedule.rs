@@ -1,0 +1,133 @@
+//! When what is due next is: ticks, lists, values held back. Times are since the runner's origin.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Feed;
+use super::batch::BatchRun;
+use super::listing::Listing;
+use super::periodic::Periodic;
+use super::shared::Shared;
+
+#[derive(Default)]
+pub(super) struct Schedule {
+    /// Things of one moment in the order in which they came.
+    due: BTreeMap<(Duration, u64), Due>,
+    last: u64,
+}
+
+pub(super) enum Due {
+    Tick(Arc<Periodic>),
+    Batch(Arc<BatchRun>),
+    List(Arc<Listing>),
+    /// A value that was held back.
+    Value(Feed),
+}
+
+impl Schedule {
+    pub(super) fn add(&mut self, at: Duration, due: Due) {
+        self.last += 1;
+        self.due.insert((at, self.last), due);
+    }
+
+    pub(super) fn next(&self) -> Option<Duration> {
+        self.due.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Does what is due by now, or queues it, and adds what is to come after it.
+    pub(super) fn run(&mut self, now: Duration, shared: &Shared) {
+        while let Some(first) = self.due.first_entry()
+            && first.key().0 <= now
+        {
+            let ((at, _), due) = first.remove_entry();
+            let next = match &due {
+                Due::Tick(periodic) => periodic.tick(at, now, &shared.workers),
+                Due::Batch(batch) => batch.tick(at, now, &shared.workers),
+                Due::List(listing) => listing.tick(at, now, &shared.workers),
+                Due::Value(feed) => {
+                    feed.release();
+                    None
+                }
+            };
+            if let Some(next) = next {
+                self.add(next, due);
+            }
+        }
+    }
+}
+
+/// The first tick after `now`, and how many passed unseen between the one that is due and that.
+pub(super) fn next_tick(due: Duration, period: Duration, now: Duration) -> (Duration, u64) {
+    let passed = now.saturating_sub(due).as_nanos() / period.as_nanos().max(1);
+    let since = u32::try_from(passed).ok().and_then(|passed| period.checked_mul(passed));
+    // More than four thousand million periods behind, counting on from now is as good.
+    let last = since.map_or(now, |since| due.saturating_add(since));
+    (last.saturating_add(period), u64::try_from(passed).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use oncue_core::demand::{Decision, Limits};
+
+    use super::super::feed::Activation;
+    use super::super::plan::Plan;
+    use super::super::shared::Reports;
+    use super::*;
+    use crate::sync::lock;
+    use crate::{Engine, OnDemand, Options, XPub};
+
+    /// A feed of a route that runs nowhere.
+    fn feed() -> (Feed, Arc<Shared>) {
+        let socket = XPub::new(&Engine::start().unwrap(), Options::new()).unwrap();
+        let builder = OnDemand::on(socket.clone()).route("clock").every(Duration::from_secs(1), |_| "");
+        let plan = Plan::new(builder.planned_for_test(), Limits::default()).unwrap();
+        let shared = Arc::new(Shared::new(plan, 0, Reports::default()));
+        let mut plan = lock(&shared.plan);
+        plan.machine.wanted(b"clock", Duration::ZERO);
+        let Some(Decision::Start { feed: id, generation, topic, params, since, route }) = plan.machine.poll()
+        else {
+            panic!()
+        };
+        let route = plan.routes[&route].clone();
+        drop(plan);
+        let of = Activation { id, generation, topic, params, since };
+        (Feed::new(of, socket, route, shared.clone()), shared)
+    }
+
+    #[test]
+    fn a_busy_feed_is_queued_once_and_what_it_missed_is_counted() {
+        let ms = Duration::from_millis;
+        let (feed, shared) = feed();
+        let skipped = || shared.stats().ticks_skipped;
+        let mut schedule = Schedule::default();
+        let periodic = Periodic::new(feed.clone(), ms(10), Arc::new(|_| ()));
+        schedule.add(ms(1003), Due::Tick(periodic));
+        assert_eq!(schedule.next(), Some(ms(1003)), "the first tick is at once");
+        schedule.run(ms(1003), &shared);
+        schedule.run(ms(1012), &shared);
+        assert_eq!((schedule.next(), skipped()), (Some(ms(1013)), 0));
+        schedule.run(ms(1014), &shared);
+        assert_eq!((schedule.next(), skipped()), (Some(ms(1023)), 1));
+        let queued = shared.workers.take();
+        assert_eq!(queued.len(), 1);
+        queued[0].run();
+        schedule.run(ms(1047), &shared);
+        assert_eq!((schedule.next(), skipped()), (Some(ms(1053)), 3), "two passed unseen");
+        assert_eq!(shared.workers.take().len(), 1);
+        feed.stop();
+        schedule.run(ms(1053), &shared);
+        assert_eq!((schedule.next(), shared.workers.take().len()), (None, 0));
+    }
+
+    #[test]
+    fn ticks_are_whole_periods_after_the_first() {
+        let ms = Duration::from_millis;
+        assert_eq!(next_tick(ms(100), ms(10), ms(100)), (ms(110), 0));
+        assert_eq!(next_tick(ms(100), ms(10), ms(109)), (ms(110), 0));
+        assert_eq!(next_tick(ms(100), ms(10), ms(110)), (ms(120), 1));
+        assert_eq!(next_tick(ms(100), ms(10), ms(137)), (ms(140), 3));
+        let (next, passed) = next_tick(ms(0), Duration::from_nanos(1), Duration::from_secs(100));
+        assert!(next > Duration::from_secs(100) && passed == 100_000_000_000);
+    }
+}

@@ -1,0 +1,98 @@
+//! The threads that do what is due, shared by all routes that tick or list: a fixed number, oldest job first. What is
+//! queued is bounded by who queues: nothing queues itself twice.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::{io, thread};
+
+use super::shared::adopt_thread;
+use crate::sync::lock;
+
+/// Something to be done on a worker. It catches the panics of users' functions.
+pub(super) trait Job: Send + Sync {
+    fn run(&self);
+}
+
+pub(super) struct Workers {
+    queue: Arc<Queue>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads_max: usize,
+    runner: u64,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: Mutex<Jobs>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Jobs {
+    due: VecDeque<Arc<dyn Job>>,
+    closed: bool,
+}
+
+impl Workers {
+    /// No threads yet.
+    pub(super) fn new(threads_max: usize, runner: u64) -> Workers {
+        Workers { queue: Arc::default(), threads: Mutex::default(), threads_max, runner }
+    }
+
+    /// Starts the threads that there are to be, unless they run.
+    pub(super) fn start(&self) -> io::Result<()> {
+        let mut threads = lock(&self.threads);
+        while threads.len() < self.threads_max {
+            let (queue, runner) = (self.queue.clone(), self.runner);
+            threads.push(thread::Builder::new().name("oncue-every".to_owned()).spawn(move || {
+                adopt_thread(runner);
+                while let Some(job) = queue.next() {
+                    job.run();
+                }
+            })?);
+        }
+        Ok(())
+    }
+
+    /// Ends the threads once they are done with what they are doing.
+    pub(super) fn close(&self) {
+        let mut jobs = lock(&self.queue.jobs);
+        jobs.closed = true;
+        jobs.due.clear();
+        drop(jobs);
+        self.queue.more.notify_all();
+        for thread in lock(&self.threads).drain(..) {
+            // A worker catches the panics of producers: its own would be a broken invariant.
+            thread.join().expect("a worker does not panic");
+        }
+    }
+
+    pub(super) fn queue(&self, job: Arc<dyn Job>) {
+        let mut jobs = lock(&self.queue.jobs);
+        if !jobs.closed {
+            jobs.due.push_back(job);
+        }
+        drop(jobs);
+        self.queue.more.notify_one();
+    }
+
+    #[cfg(test)]
+    pub(super) fn take(&self) -> Vec<Arc<dyn Job>> {
+        lock(&self.queue.jobs).due.drain(..).collect()
+    }
+}
+
+impl Queue {
+    fn next(&self) -> Option<Arc<dyn Job>> {
+        let mut jobs = lock(&self.jobs);
+        loop {
+            if jobs.closed {
+                return None;
+            }
+            if let Some(job) = jobs.due.pop_front() {
+                return Some(job);
+            }
+            jobs = self.more.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What a subscriber's subscriptions do, in the order in which they came: to the ledger, and for the subscriber itself,
+//! which gets the last values of what it newly wants before anything else of it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+use std::time::Duration;
+
+use oncue_core::command::Subscription;
+use oncue_core::ledger::PeerId;
+
+use super::hub::{Edit, Hub};
+use super::last::{Asking, Cursor};
+use super::outbox::Number;
+use super::peer::End;
+use super::queue::{Mark, WriteQueue};
+use crate::net::Stream;
+use crate::options::OnFull;
+
+/// So often a read may subscribe and cancel in turn and get last values for each turn. A peer that does it more often
+/// gets those of what it wants in the end: what it cancels with the same breath costs nothing.
+const TURNS_MAX: u32 = 16;
+
+/// The subscriptions of one read of one peer, while they are taken in.
+pub(super) struct Intake<'a, S> {
+    pub(super) hub: &'a Arc<Hub>,
+    pub(super) peer: PeerId,
+    pub(super) queue: &'a mut WriteQueue,
+    pub(super) stream: &'a mut S,
+    pub(super) wakes: &'a mut Vec<Waker>,
+    pub(super) now: Duration,
+    /// What has this number or a higher one will reach the peer by itself; `None` while nothing is kept.
+    pub(super) unrouted: Option<Number>,
+    pub(super) edit: Option<Edit<'a>>,
+    /// Newly in force, and not answered with last values yet.
+    pub(super) fresh: Vec<Vec<u8>>,
+    pub(super) turns: u32,
+}
+
+impl<'a, S: Stream> Intake<'a, S> {
+    pub(super) fn take(&mut self, subscription: Subscription<'_>) -> Result<(), End> {
+        match subscription {
+            Subscription::Subscribe(prefix) => self.subscribe(prefix),
+            Subscription::Cancel(prefix) => self.cancel(prefix),
+        }
+    }
+
+    fn subscribe(&mut self, prefix: &[u8]) -> Result<(), End> {
+        let peer = self.peer;
+        let new = self.edit().subscribe(peer, prefix).map_err(|quota| End::Refused(quota.to_string()))?;
+        if new && self.unrouted.is_some() {
+            self.fresh.push(prefix.to_vec());
+        }
+        Ok(())
+    }
+
+    fn cancel(&mut self, prefix: &[u8]) -> Result<(), End> {
+        let peer = self.peer;
+        if !self.fresh.is_empty() && self.edit().contains(peer, prefix) {
+            if self.turns < TURNS_MAX {
+                // What the peer has now decides what is new to it.
+                self.turns += 1;
+                self.answer()?;
+            } else {
+                self.fresh.retain(|fresh| fresh != prefix);
+            }
+        }
+        self.edit().cancel(peer, prefix);
+        Ok(())
+    }
+
+    /// All is taken in.
+    pub(super) fn finish(mut self) -> Result<(), End> {
+        let peer = self.peer;
+        if let Some(edit) = &mut self.edit {
+            edit.settle(peer);
+        }
+        self.answer()
+    }
+
+    fn edit(&mut self) -> &mut Edit<'a> {
+        let hub = self.hub;
+        self.edit.get_or_insert_with(|| hub.edit())
+    }
+
+    /// Sends the peer what is kept of what it newly wants.
+    fn answer(&mut self) -> Result<(), End> {
+        if let Some(edit) = self.edit.take() {
+            edit.finish(self.wakes);
+        }
+        let Some(unrouted) = self.unrouted.filter(|_| !self.fresh.is_empty()) else { return Ok(()) };
+        let mut prefixes = std::mem::take(&mut self.fresh);
+        prefixes.sort_unstable();
+        let asking = Asking { peer: self.peer, prefixes: &prefixes, unrouted, now: self.now };
+        let (mut at, mut full) = (Cursor::default(), false);
+        loop {
+            // The locks are let go of before anything is written.
+            let pass = self.hub.last.pass(&self.hub.ledger(), &asking, &mut at, full);
+            let missed = if full { pass.messages } else { self.offer(&pass.runs)? };
+            full |= missed > 0;
+            self.hub.counters.missed.fetch_add(missed, Ordering::Relaxed);
+            self.hub.last.offered.fetch_add(pass.messages - missed, Ordering::Relaxed);
+            if full && self.hub.options.on_full == OnFull::Disconnect {
+                return Err(End::too_slow());
+            }
+            if pass.done {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Yields how many messages there was no room for.
+    fn offer(&mut self, runs: &[super::chunk::Run]) -> io::Result<u64> {
+        let Mark { messages, bytes } = self.hub.mark();
+        // Where nothing may be missed, there is no waiting here either: the bound in bytes alone must do.
+        let refuse = self.hub.options.on_full == OnFull::Refuse;
+        let mark = Mark { messages: if refuse { u64::MAX } else { messages }, bytes };
+        let offered = self.queue.offer(self.stream, runs, mark)?;
+        self.hub.counters.delivered.fetch_add(offered.written, Ordering::Relaxed);
+        Ok(offered.missed)
+    }
+}

@@ -1,0 +1,301 @@
+//! Last values: the newest message of each topic that the user keeps, for those who subscribe later. What is kept and
+//! what is queued change together, so that a shard can tell which of the kept messages it has still to send. Nothing
+//! here touches a stream.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use oncue_core::ledger::{Ledger, PeerId};
+
+use super::chunk::{Chunk, Run};
+use super::hub::Hub;
+use super::outbox::{Number, Pushed};
+use crate::error::{Error, Result};
+use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg};
+use crate::sync::lock;
+
+/// What a kept value takes beside its topic and its message, about.
+const OVERHEAD_BYTES: u64 = 256;
+/// From this size on, a value is given to new subscribers by reference; smaller ones are copied together.
+const REFERENCE_BYTES_MIN: usize = 4 << 10;
+/// How many bytes, and how many topics, are looked at before others may have the store.
+const PASS_BYTES_MAX: usize = 256 << 10;
+const PASS_TOPICS_MAX: usize = 4096;
+
+/// The kept values of one socket.
+pub(crate) struct LastValues {
+    /// Whether anything was ever kept; until then nobody takes the lock.
+    used: AtomicBool,
+    bytes_max: u64,
+    store: Mutex<Store>,
+    /// Given to new subscribers.
+    pub(crate) offered: AtomicU64,
+}
+
+#[derive(Default)]
+struct Store {
+    topics: BTreeMap<Arc<[u8]>, Kept>,
+    /// The topics in the order in which their values came; an entry whose stamp is not its value's is void.
+    order: VecDeque<(u64, Arc<[u8]>)>,
+    next_stamp: u64,
+    bytes: u64,
+    dropped: u64,
+}
+
+struct Kept {
+    /// In a buffer of its own.
+    value: Msg,
+    /// Where it is queued, if it was sent: a shard that has not come so far will send it.
+    number: Option<Number>,
+    expires: Option<Duration>,
+    stamp: u64,
+}
+
+impl Kept {
+    fn is_over(&self, now: Duration) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
+}
+
+/// What the store holds now, and what it had no room for.
+pub(crate) struct Holding {
+    pub(crate) values: u64,
+    pub(crate) bytes: u64,
+    pub(crate) dropped: u64,
+}
+
+/// The question of one peer: what is kept for these prefixes, and not wanted by it through others?
+pub(super) struct Asking<'a> {
+    pub(super) peer: PeerId,
+    /// Ascending, and in force.
+    pub(super) prefixes: &'a [Vec<u8>],
+    /// What has this number or a higher one will reach the peer by itself.
+    pub(super) unrouted: Number,
+    pub(super) now: Duration,
+}
+
+/// How far an answer has come.
+#[derive(Default)]
+pub(super) struct Cursor {
+    prefix: usize,
+    /// The last topic looked at.
+    topic: Option<Arc<[u8]>>,
+}
+
+/// A part of an answer.
+#[derive(Default)]
+pub(super) struct Pass {
+    pub(super) runs: Vec<Run>,
+    pub(super) messages: u64,
+    pub(super) done: bool,
+    joint: Vec<u8>,
+    joint_ends: Vec<u32>,
+}
+
+impl LastValues {
+    pub(crate) fn new(bytes_max: u64) -> LastValues {
+        let (used, store, offered) = Default::default();
+        LastValues { used, bytes_max, store, offered }
+    }
+
+    /// Whether there may be any.
+    #[inline]
+    pub(crate) fn is_used(&self) -> bool {
+        self.used.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn holding(&self) -> Holding {
+        let store = lock(&self.store);
+        Holding { values: store.topics.len() as u64, bytes: store.bytes, dropped: store.dropped }
+    }
+
+    fn get(&self, topic: &[u8], now: Duration) -> Option<Msg> {
+        let store = lock(&self.store);
+        store.topics.get(topic).filter(|kept| !kept.is_over(now)).map(|kept| kept.value.clone())
+    }
+
+    fn forget(&self, topic: &[u8]) -> bool {
+        lock(&self.store).remove(topic)
+    }
+
+    /// The store, to be changed.
+    fn open(&self) -> MutexGuard<'_, Store> {
+        // Before the change: who finds it unset has asked before anything was kept.
+        self.used.store(true, Ordering::SeqCst);
+        lock(&self.store)
+    }
+
+    /// The next part of what is kept for a peer. To be called until it is done, while the shard sends nothing: what
+    /// changes meanwhile is queued, and has a higher number. With `count` nothing is copied.
+    pub(super) fn pass(&self, ledger: &Ledger, asking: &Asking<'_>, at: &mut Cursor, count: bool) -> Pass {
+        let store = lock(&self.store);
+        let mut pass = Pass::default();
+        let (mut bytes, mut topics) = (0, 0);
+        while let Some(prefix) = asking.prefixes.get(at.prefix) {
+            let from = match &at.topic {
+                Some(topic) => Bound::Excluded(&topic[..]),
+                None => Bound::Included(&prefix[..]),
+            };
+            let under = store.topics.range::<[u8], _>((from, Bound::Unbounded));
+            let mut last = None;
+            for (topic, kept) in under.take_while(|(topic, _)| topic.starts_with(prefix)) {
+                if bytes >= PASS_BYTES_MAX || topics >= PASS_TOPICS_MAX {
+                    at.topic = last.or(at.topic.take());
+                    pass.seal();
+                    return pass;
+                }
+                (last, topics) = (Some(topic.clone()), topics + 1);
+                if asking.wants(ledger, topic, kept) {
+                    pass.messages += 1;
+                    if !count {
+                        bytes += kept.value.wire().len();
+                        pass.add(&kept.value);
+                    }
+                }
+            }
+            // Those that begin with this prefix are answered with it.
+            let more = asking.prefixes[at.prefix..].iter().take_while(|other| other.starts_with(prefix));
+            *at = Cursor { prefix: at.prefix + more.count(), topic: None };
+        }
+        pass.seal();
+        pass.done = true;
+        pass
+    }
+}
+
+impl Asking<'_> {
+    fn wants(&self, ledger: &Ledger, topic: &[u8], kept: &Kept) -> bool {
+        if kept.number.is_some_and(|number| number >= self.unrouted) || kept.is_over(self.now) {
+            return false;
+        }
+        let mut known = false;
+        ledger.for_each_prefix_of(self.peer, topic, |prefix| {
+            known |= self.prefixes.binary_search_by(|new| new[..].cmp(prefix)).is_err();
+        });
+        !known
+    }
+}
+
+impl Pass {
+    fn add(&mut self, value: &Msg) {
+        let wire = value.wire();
+        if wire.len() >= REFERENCE_BYTES_MIN {
+            self.seal();
+            self.runs.push(Run::new(Arc::new(Chunk::shared(value.clone())), 0, 1));
+            return;
+        }
+        self.joint.extend_from_slice(wire);
+        self.joint_ends.push(self.joint.len() as u32);
+    }
+
+    fn seal(&mut self) {
+        if self.joint_ends.is_empty() {
+            return;
+        }
+        let chunk = Chunk::new(std::mem::take(&mut self.joint), std::mem::take(&mut self.joint_ends));
+        let last = chunk.len();
+        self.runs.push(Run::new(Arc::new(chunk), 0, last));
+    }
+}
+
+impl Store {
+    /// Keeps a value in place of an older one of its topic. The values that have been there longest make room; one that
+    /// has none even so is not kept.
+    fn keep(&mut self, value: Msg, number: Option<Number>, expires: Option<Duration>, bytes_max: u64) {
+        let cost = cost(&value);
+        if cost > bytes_max {
+            self.remove(value.topic());
+            self.dropped += 1;
+            return;
+        }
+        let stamp = self.next_stamp;
+        self.next_stamp += 1;
+        let topic = match self.topics.get_key_value(value.topic()) {
+            Some((topic, _)) => topic.clone(),
+            None => Arc::from(value.topic()),
+        };
+        self.order.push_back((stamp, topic.clone()));
+        self.bytes += cost;
+        if let Some(old) = self.topics.insert(topic, Kept { value, number, expires, stamp }) {
+            self.bytes -= self::cost(&old.value);
+        }
+        while self.bytes > bytes_max {
+            let (stamp, topic) = self.order.pop_front().expect("every value is in the order");
+            if self.topics.get(&topic).is_some_and(|kept| kept.stamp == stamp) {
+                self.remove(&topic);
+                self.dropped += 1;
+            }
+        }
+        if self.order.len() > 2 * self.topics.len() + 64 {
+            self.order.retain(|(stamp, topic)| self.topics.get(topic).is_some_and(|k| k.stamp == *stamp));
+        }
+    }
+
+    fn remove(&mut self, topic: &[u8]) -> bool {
+        let Some(kept) = self.topics.remove(topic) else { return false };
+        self.bytes -= cost(&kept.value);
+        true
+    }
+}
+
+/// What a value counts for: its topic is held once more, as a key.
+fn cost(value: &Msg) -> u64 {
+    (value.topic().len() + value.wire().len()) as u64 + OVERHEAD_BYTES
+}
+
+impl Hub {
+    /// Queues a message for whoever wants it now, and keeps it for those who come later, for `age` at the most. Where
+    /// there is no room for it in the outbox, it is not kept either.
+    pub(crate) fn send_last(self: &Arc<Self>, frames: &impl Frames, age: Option<Duration>) -> Result<()> {
+        self.check_open()?;
+        let value = stand_alone(frames)?;
+        let mut store = self.last.open();
+        let (pushed, number) = self.outbox.push_numbered(&value);
+        if matches!(pushed, Pushed::Queued { .. } | Pushed::Nobody) {
+            store.keep(value, number, self.expiry(age), self.last.bytes_max);
+        }
+        drop(store);
+        self.pushed(pushed)
+    }
+
+    /// Keeps a message for those who subscribe from now on.
+    pub(crate) fn keep_last(&self, frames: &impl Frames, age: Option<Duration>) -> Result<()> {
+        self.check_open()?;
+        let value = stand_alone(frames)?;
+        self.last.open().keep(value, None, self.expiry(age), self.last.bytes_max);
+        Ok(())
+    }
+
+    pub(crate) fn forget_last(&self, topic: &[u8]) -> bool {
+        self.last.forget(topic)
+    }
+
+    pub(crate) fn last_value(&self, topic: &[u8]) -> Option<Msg> {
+        self.last.get(topic, self.now())
+    }
+
+    /// The moment from which on a value of this age is over.
+    fn expiry(&self, age: Option<Duration>) -> Option<Duration> {
+        age.and_then(|age| self.now().checked_add(age))
+    }
+}
+
+/// A message in a buffer that holds nothing else.
+fn stand_alone(frames: &impl Frames) -> Result<Msg> {
+    let mut wire = match frames.shared() {
+        Some(message) => Vec::with_capacity(message.wire().len()),
+        None => Vec::new(),
+    };
+    frames.put(&mut wire);
+    if wire.len() > MESSAGE_BYTES_MAX {
+        return Err(Error::misuse("the message is larger than 2 GiB; send it in parts"));
+    }
+    wire.shrink_to_fit();
+    Ok(Msg::from_wire(wire))
+}

@@ -1,0 +1,138 @@
+//! The store against a naive one, and what it takes for its answers.
+
+use oncue_core::ledger::Quota;
+
+use super::*;
+use crate::buffer::Pool;
+use crate::engine::testing::{Rng, for_seeds};
+
+fn value(topic: &str, len: usize) -> Msg {
+    stand_alone(&(topic, vec![b'v'; len])).unwrap()
+}
+
+/// The values in the order in which they came.
+#[derive(Default)]
+struct Naive(Vec<(Msg, Option<Duration>)>);
+
+impl Naive {
+    fn remove(&mut self, topic: &[u8]) -> bool {
+        let before = self.0.len();
+        self.0.retain(|(value, _)| value.topic() != topic);
+        self.0.len() < before
+    }
+
+    fn bytes(&self) -> u64 {
+        self.0.iter().map(|(value, _)| cost(value)).sum()
+    }
+}
+
+#[test]
+fn as_a_naive_store_that_gives_up_the_oldest() {
+    for_seeds(200, |seed| {
+        let mut rng = Rng::new(seed);
+        let bytes_max = 1 + rng.below(3000);
+        let last = LastValues::new(bytes_max);
+        let (mut naive, mut dropped) = (Naive::default(), 0);
+        for step in 0..300 {
+            let now = Duration::from_secs(step);
+            let topic = format!("t{}", rng.below(12));
+            match rng.below(8) {
+                0 => assert_eq!(last.forget(topic.as_bytes()), naive.remove(topic.as_bytes())),
+                _ => {
+                    let len = if rng.below(8) == 0 { rng.below(4000) } else { rng.below(200) };
+                    let value = value(&topic, len as usize);
+                    let expires = (rng.below(2) == 0).then(|| now + Duration::from_secs(rng.below(20)));
+                    last.open().keep(value.clone(), None, expires, bytes_max);
+                    naive.remove(topic.as_bytes());
+                    naive.0.push((value, expires));
+                    if naive.bytes() > bytes_max && cost(&naive.0.last().unwrap().0) > bytes_max {
+                        naive.0.pop();
+                        dropped += 1;
+                    }
+                    while naive.bytes() > bytes_max {
+                        naive.0.remove(0);
+                        dropped += 1;
+                    }
+                }
+            }
+            let holding = last.holding();
+            let expected = (naive.0.len() as u64, naive.bytes(), dropped);
+            assert_eq!((holding.values, holding.bytes, holding.dropped), expected);
+            assert!(holding.bytes <= bytes_max);
+            assert!(lock(&last.store).order.len() <= 2 * naive.0.len() + 65);
+            let live = naive.0.iter().find(|(value, _)| value.topic() == topic.as_bytes());
+            let live = live.filter(|(_, expires)| expires.is_none_or(|at| at > now));
+            assert_eq!(last.get(topic.as_bytes(), now), live.map(|(value, _)| value.clone()));
+        }
+    });
+}
+
+#[test]
+fn an_answer_comes_in_parts_each_topic_once() {
+    let last = LastValues::new(u64::MAX);
+    for i in 0..10_000 {
+        let len = if i % 100 == 0 { 5000 } else { 50 };
+        last.open().keep(value(&format!("t{i:05}"), len), None, None, u64::MAX);
+    }
+    let mut ledger = Ledger::new(1, Quota { prefixes_max: 10, prefix_bytes_max: 100 });
+    let peer = ledger.attach(0, 0);
+    // Some have come under one prefix before.
+    for prefix in ["t001", "", "t", "t0012", "t1", "nothing"] {
+        ledger.subscribe(peer, prefix.as_bytes()).unwrap();
+    }
+    let mut prefixes = ["", "t", "t0012", "t1"].map(|prefix| prefix.as_bytes().to_vec());
+    prefixes.sort_unstable();
+    let (now, unrouted) = (Duration::ZERO, (0, 0));
+    let asking = Asking { peer, prefixes: &prefixes, unrouted, now };
+    for count in [false, true] {
+        let (mut at, mut parts, mut messages, mut topics) = (Cursor::default(), 0, 0, Vec::new());
+        loop {
+            let pass = last.pass(&ledger, &asking, &mut at, count);
+            let bytes: u64 = pass.runs.iter().map(Run::bytes_left).sum();
+            assert!(bytes < PASS_BYTES_MAX as u64 + 10_000);
+            assert_eq!(
+                pass.runs.iter().map(Run::messages).sum::<u64>(),
+                if count { 0 } else { pass.messages }
+            );
+            (parts, messages) = (parts + 1, messages + pass.messages);
+            for run in &pass.runs {
+                let mut rest = run.bytes();
+                while let [_, len, more @ ..] = rest {
+                    let (topic, more) = more.split_at(usize::from(*len));
+                    topics.push(topic.to_vec());
+                    rest = match more {
+                        [0, len, more @ ..] => &more[usize::from(*len)..],
+                        [2, _, _, _, _, _, _, high, low, more @ ..] => {
+                            &more[usize::from(*high) << 8 | usize::from(*low)..]
+                        }
+                        _ => panic!("two frames"),
+                    };
+                }
+            }
+            if pass.done {
+                break;
+            }
+        }
+        assert!(parts > 2, "{parts}");
+        assert_eq!(messages, 10_000 - 100);
+        if !count {
+            let want = (0..10_000).map(|i| format!("t{i:05}").into_bytes());
+            assert!(topics.into_iter().eq(want.filter(|topic| !topic.starts_with(b"t001"))));
+        }
+    }
+}
+
+#[test]
+fn a_value_does_not_hold_the_buffer_that_it_came_in() {
+    let pool = Pool::default();
+    let mut bytes = pool.get();
+    let wire = value("t", 3);
+    bytes.extend_from_slice(wire.wire());
+    let address = bytes.as_ptr();
+    let received = Msg::within(pool.share(bytes), 0, wire.wire().len() as u32);
+    let kept = stand_alone(&received).unwrap();
+    assert_eq!(kept, received);
+    drop(received);
+    let again = pool.get();
+    assert_eq!(again.as_ptr(), address, "the buffer came back");
+}

@@ -1,0 +1,202 @@
+//! Last values: who newly wants a kept topic gets its newest value and then every later one, each once.
+
+use super::*;
+
+/// Values of these topics are kept. Some begin like others, and like several prefixes.
+const KEPT: [&str; 7] = ["a", "ab", "abc", "abd", "b", "ba", "c"];
+const WANTED: [&str; 8] = ["", "a", "ab", "abc", "abd", "b", "ba", "c"];
+
+/// What a reader has got of one topic.
+#[derive(Clone, Default)]
+struct Got {
+    /// The place of the last value in the topic's history.
+    last: Option<usize>,
+    /// How often the next value need not be the one after the last: the topic was newly wanted, or a connection broke.
+    starts: u32,
+    /// Nothing has come since the topic was newly wanted.
+    awaited: bool,
+}
+
+struct Kept {
+    sim: Sim,
+    socket: XPub,
+    options: Options,
+    readers: Vec<(Reader, BTreeMap<&'static str, Got>)>,
+    /// The numbers of the values of each topic, as sent.
+    sent: BTreeMap<&'static str, Vec<u64>>,
+    next_number: u64,
+}
+
+impl Kept {
+    fn new(seed: u64) -> Kept {
+        let mut sim = Sim::new(seed);
+        let policy = [OnFull::DropNewest, OnFull::Refuse][sim.below(2)];
+        // Nothing may be missed, so that everything can be accounted for: only who waits has narrow marks.
+        let hwm = if policy == OnFull::Refuse { [1, 5, 1000][sim.below(3)] } else { 100_000 };
+        let options = Options::new().send_hwm(hwm).recv_hwm([1, 5, 1000][sim.below(3)]).on_full(policy);
+        let shards = 1 + sim.below(3);
+        let control = sim.node(shards);
+        let socket = XPub(Socket::on(control, None, SocketType::XPub, options.clone()).unwrap());
+        socket.bind("inproc://p").unwrap();
+        let mut kept = Kept { sim, socket, options, readers: vec![], sent: BTreeMap::new(), next_number: 0 };
+        for _ in 0..1 + kept.sim.below(4) {
+            kept.add_reader();
+        }
+        kept
+    }
+
+    fn add_reader(&mut self) {
+        let control = self.sim.node(1);
+        let socket = match self.sim.below(3) {
+            0 => Subscriber::XSub(XSub(
+                Socket::on(control, None, SocketType::XSub, self.options.clone()).unwrap(),
+            )),
+            _ => Subscriber::Sub(Sub(
+                Socket::on(control, None, SocketType::Sub, self.options.clone()).unwrap()
+            )),
+        };
+        let reader = Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new() };
+        reader.inner().connect("inproc://p").unwrap();
+        self.readers.push((reader, BTreeMap::new()));
+    }
+
+    fn publish(&mut self) {
+        let topic = self.sim.pick(&KEPT);
+        // Some are copied together, some given by reference, some shared with the outbox.
+        let padding = [0, 300, 5000, 17_000][self.sim.below(40).saturating_sub(36)];
+        let number = self.next_number;
+        match self.socket.send_last(message(0, number, topic, padding)) {
+            Ok(()) => {
+                self.next_number += 1;
+                self.sent.entry(topic).or_default().push(number);
+            }
+            Err(e) => assert!(self.options.on_full == OnFull::Refuse && e.kind() == ErrorKind::Full, "{e}"),
+        }
+    }
+
+    fn change(&mut self, r: usize, prefix: &'static str, subscribe: bool) {
+        let (reader, got) = &mut self.readers[r];
+        let before: Vec<_> = KEPT.iter().filter(|topic| reader.wants(topic.as_bytes())).collect();
+        match subscribe {
+            true => reader.subscribe(prefix),
+            false => reader.unsubscribe(prefix),
+        }
+        for topic in KEPT.iter().filter(|topic| reader.wants(topic.as_bytes()) && !before.contains(topic)) {
+            let got = got.entry(topic).or_default();
+            (got.starts, got.awaited) = (got.starts + 1, true);
+        }
+    }
+
+    /// Takes what came, and checks it against what was sent.
+    fn read(&mut self) -> usize {
+        let mut all = 0;
+        for (r, (reader, got)) in self.readers.iter_mut().enumerate() {
+            while let Some(m) = reader.inner().hub.inbound.pop() {
+                let (_, number, topic) = parse(&m);
+                let topic = KEPT.iter().find(|kept| ***kept == topic).expect("a topic that is sent");
+                let at = self.sent[topic].iter().position(|sent| *sent == number).expect("it was sent");
+                let got = got.entry(topic).or_default();
+                if got.last.is_none_or(|last| at != last + 1) {
+                    assert!(got.starts > 0, "reader {r}, {topic}: value {at} after {:?}", got.last);
+                    assert!(
+                        got.last.is_none_or(|last| at >= last),
+                        "{topic}: back from {:?} to {at}",
+                        got.last
+                    );
+                    got.starts -= 1;
+                }
+                (got.last, got.awaited) = (Some(at), false);
+                all += 1;
+            }
+        }
+        all
+    }
+
+    fn chaos(&mut self, steps: usize) {
+        for _ in 0..steps {
+            match self.sim.below(14) {
+                0..6 => (0..1 + self.sim.below(6)).for_each(|_| self.publish()),
+                6..11 => {
+                    // Several at once arrive in one read, or in two.
+                    let r = self.sim.below(self.readers.len());
+                    for _ in 0..1 + self.sim.below(3) {
+                        let (prefix, subscribe) = (self.sim.pick(&WANTED), self.sim.below(2) == 0);
+                        self.change(r, prefix, subscribe);
+                    }
+                }
+                11 => {
+                    lock(&self.sim.world).break_one();
+                    for (_, got) in &mut self.readers {
+                        KEPT.iter().for_each(|topic| got.entry(topic).or_default().starts += 1);
+                    }
+                }
+                12 if self.readers.len() < 5 => self.add_reader(),
+                _ => drop(self.read()),
+            }
+            if self.sim.below(3) > 0 {
+                let pause = Duration::from_micros(self.sim.below(5000) as u64);
+                self.sim.run(pause);
+            }
+        }
+    }
+
+    /// In the end everyone has the newest value of all that it wants.
+    fn calm(&mut self) {
+        loop {
+            self.sim.run(CALM);
+            if self.read() == 0 {
+                break;
+            }
+        }
+        let stats = self.socket.stats();
+        assert_eq!((stats.missed, stats.inbox_full, stats.last_values_dropped), (0, 0, 0));
+        assert_eq!(stats.last_values, self.sent.len() as u64);
+        for (r, (reader, got)) in self.readers.iter_mut().enumerate() {
+            for (topic, sent) in &self.sent {
+                if reader.wants(topic.as_bytes()) {
+                    let got = got.entry(topic).or_default();
+                    assert_eq!(got.last, Some(sent.len() - 1), "reader {r}, {topic}: the newest value");
+                    assert!(!got.awaited, "reader {r}, {topic}: newly wanted, and nothing came");
+                    got.starts = 0;
+                }
+            }
+        }
+    }
+
+    /// One subscribes while nothing else happens: it gets the newest value of each topic that is new to it, once, and
+    /// nobody gets anything else.
+    fn alone(&mut self) {
+        let r = self.sim.below(self.readers.len());
+        let prefix = self.sim.pick(&WANTED);
+        let topics = KEPT.iter().filter(|t| t.starts_with(prefix) && self.sent.contains_key(**t));
+        let new = topics.filter(|t| !self.readers[r].0.wants(t.as_bytes())).count();
+        let offered = self.socket.stats().last_values_offered;
+        self.change(r, prefix, true);
+        let mut came = 0;
+        loop {
+            self.sim.run(CALM);
+            match self.read() {
+                0 => break,
+                n => came += n,
+            }
+        }
+        assert_eq!(came, new, "{prefix:?}");
+        assert_eq!(self.socket.stats().last_values_offered - offered, new as u64);
+        self.calm();
+    }
+}
+
+fn run(seed: u64) {
+    let mut kept = Kept::new(seed);
+    for _ in 0..3 {
+        kept.chaos(50);
+        kept.calm();
+        kept.alone();
+        kept.alone();
+    }
+}
+
+#[test]
+fn the_newest_value_and_then_every_later_one() {
+    for_each_seed(run);
+}

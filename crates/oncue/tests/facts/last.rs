@@ -1,0 +1,269 @@
+//! Last values, to new subscribers alone.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use oncue::{OnFull, Pub, XPub};
+
+use super::raw::*;
+
+/// A message of a topic and a value.
+fn pair(topic: &str, value: &str) -> Vec<u8> {
+    message(&[topic, value])
+}
+
+#[test]
+fn a_new_subscriber_alone_gets_the_last_value_ahead_of_live_ones() {
+    both_sides(|side| {
+        for version in Zmtp::ALL {
+            let (x, door) = xpub(side);
+            x.send_last(("t", "nobody is there")).unwrap();
+            x.send_last(("t", "1")).unwrap();
+            x.send_last(("other", "0")).unwrap();
+            let mut first = door.peer(Zmtp::V3_1);
+            first.send(subscribe("t"));
+            assert_eq!(event(&x), "+t");
+            x.send_last(("t", "2")).unwrap();
+            first.expect([pair("t", "1"), pair("t", "2")].concat());
+            let (mut second, _door) = another(&x, side, version);
+            second.send(version.subscribe("t"));
+            second.expect(pair("t", "2"));
+            x.send_last(("t", "3")).unwrap();
+            x.send(("t", "not kept")).unwrap();
+            second.expect([pair("t", "3"), pair("t", "not kept")].concat());
+            first.expect([pair("t", "3"), pair("t", "not kept")].concat());
+            first.barrier();
+            let (mut third, _door) = another(&x, side, version);
+            third.send(version.subscribe(""));
+            third.expect([pair("other", "0"), pair("t", "3")].concat());
+            while x.stats().last_values_offered < 4 {
+                std::thread::yield_now();
+            }
+            let stats = x.stats();
+            assert_eq!((stats.last_values, stats.last_values_offered, stats.missed), (2, 4, 0));
+        }
+    });
+}
+
+#[test]
+fn each_topic_once_however_prefixes_overlap() {
+    both_sides(|side| {
+        let (x, door) = xpub(side);
+        for topic in ["a", "ab", "abc", "b"] {
+            x.send_last((topic, "v")).unwrap();
+        }
+        let values = |topics: &[&str]| topics.iter().flat_map(|t| pair(t, "v")).collect::<Vec<_>>();
+        // One after the other.
+        let mut peer = door.peer(Zmtp::V3_1);
+        for (sends, brings) in [
+            (subscribe("ab"), &["ab", "abc"][..]),
+            (subscribe("ab"), &[]),
+            (subscribe("abc"), &[]),
+            (subscribe("a"), &["a"]),
+            (cancel("ab"), &[]),
+            (subscribe("ab"), &[]),
+            (subscribe(""), &["b"]),
+            ([cancel(""), cancel("a"), cancel("ab")].concat(), &[]),
+            (subscribe("a"), &["a", "ab"]),
+            (cancel("a"), &[]),
+            (subscribe("never seen"), &[]),
+            (subscribe(""), &["a", "ab", "b"]),
+        ] {
+            peer.send(&sends);
+            peer.expect(values(brings));
+            peer.barrier();
+        }
+        // In one breath.
+        let together = |sends: &[Vec<u8>], brings: &[&str]| {
+            let (mut peer, _door) = another(&x, side, Zmtp::V3_1);
+            peer.send(sends.concat());
+            peer.expect(values(brings));
+            peer.barrier();
+        };
+        together(&[subscribe("ab"), subscribe("a"), subscribe(""), subscribe("a")], &["a", "ab", "abc", "b"]);
+        together(&[subscribe("ab"), subscribe("a"), cancel("ab")], &["a", "ab", "abc"]);
+        together(&[subscribe("a"), subscribe("ab"), cancel("a")], &["a", "ab", "abc"]);
+        together(&[subscribe("b"), cancel("b"), subscribe("b")], &["b", "b"]);
+        together(
+            &[subscribe("a"), subscribe("b"), cancel("a"), subscribe("ab")],
+            &["a", "ab", "abc", "b", "ab", "abc"],
+        );
+    });
+}
+
+#[test]
+fn who_comes_back_gets_them_again() {
+    both_sides(|side| {
+        let (x, door) = xpub(side);
+        let mut peer = door.peer(Zmtp::V3_1);
+        for i in 0..5 {
+            peer.send(subscribe("t"));
+            if i > 0 {
+                peer.expect(pair("t", &format!("{}", i - 1)));
+            }
+            assert_eq!(event(&x), "+t");
+            x.send_last(("t", format!("{i}"))).unwrap();
+            peer.expect(pair("t", &format!("{i}")));
+            if i % 2 == 0 {
+                peer.reset()
+            } else {
+                drop(peer)
+            }
+            peer = door.peer(Zmtp::V3_1);
+            assert_eq!(event(&x), "-t");
+        }
+    });
+}
+
+#[test]
+fn kept_without_sending_forgotten_and_too_old() {
+    let (x, door) = xpub(Side::Binding);
+    let mut peer = door.peer(Zmtp::V3_1);
+    peer.send(subscribe("s"));
+    assert_eq!(event(&x), "+s");
+    x.keep_last(("s", "silent")).unwrap();
+    peer.barrier();
+    assert_eq!(x.last("s").unwrap().frame(1), Some(&b"silent"[..]));
+    x.send_last(("f", "forgotten")).unwrap();
+    assert!(x.forget_last("f") && !x.forget_last("f"));
+    assert_eq!(x.last("f"), None);
+    x.send_last_for(("o", "old"), Duration::from_millis(1)).unwrap();
+    x.keep_last_for(("p", "old"), Duration::from_millis(1)).unwrap();
+    x.send_last_for(("y", "young"), Duration::from_secs(3600)).unwrap();
+    std::thread::sleep(Duration::from_millis(5));
+    assert_eq!((x.last("o"), x.last("p")), (None, None));
+    let (mut second, _door) = another(&x, Side::Binding, Zmtp::V3_1);
+    second.send(subscribe(""));
+    second.expect([pair("s", "silent"), pair("y", "young")].concat());
+    second.barrier();
+}
+
+#[test]
+fn the_topics_longest_without_a_newer_value_make_room() {
+    let p = Pub::new(&engine(), options().last_values_bytes_max(3 * 1000)).unwrap();
+    let door = Door::new(&p, Side::Binding);
+    for topic in ["a", "b", "c", "a", "d"] {
+        p.send_last((topic, [b'v'; 700])).unwrap();
+    }
+    // "b" has gone; the value of "c" is too large to be kept, and the one before is its last no more.
+    p.send_last(("c", [b'v'; 3000])).unwrap();
+    let mut peer = door.peer(Zmtp::V3_1);
+    peer.send(subscribe(""));
+    for topic in ["a", "d"] {
+        assert_eq!(peer.message(), [topic.as_bytes(), &[b'v'; 700]]);
+    }
+    peer.barrier();
+    let stats = p.stats();
+    assert_eq!((stats.last_values, stats.last_values_dropped), (2, 2));
+    assert!(stats.last_values_bytes <= 3 * 1000);
+}
+
+#[test]
+fn the_marks_of_a_queue_hold_for_them_too() {
+    for policy in [OnFull::DropNewest, OnFull::Refuse, OnFull::Disconnect] {
+        let options = options().send_hwm(10).queue_bytes_max(10 << 20).on_full(policy);
+        let x = XPub::new(&engine(), options).unwrap();
+        let door = Door::new(&x, Side::Binding);
+        for i in 0..1000 {
+            x.send_last((format!("t{i:03}"), vec![b'v'; 40_000])).unwrap();
+        }
+        let mut peer = door.peer(Zmtp::V3_1);
+        peer.send(subscribe(""));
+        if policy == OnFull::Disconnect {
+            assert_eq!([event(&x), event(&x)], ["+", "-"]);
+            assert_eq!(x.stats().peers_refused, 1);
+            continue;
+        }
+        assert_eq!(event(&x), "+");
+        while x.stats().last_values_offered + x.stats().missed < 1000 {
+            std::thread::yield_now();
+        }
+        let missed = x.stats().missed;
+        // The system's buffers hold some megabytes.
+        assert!(missed > 100, "{missed}");
+        for i in 0..1000 - missed {
+            assert_eq!(peer.message()[0], format!("t{i:03}").into_bytes());
+        }
+        // It is one of the peers still.
+        x.send(("live", "")).unwrap();
+        assert_eq!(peer.message()[0], b"live");
+    }
+}
+
+#[test]
+fn who_toggles_pays_for_itself_alone() {
+    let (x, door) = xpub(Side::Binding);
+    let values: Vec<_> = (0..2000).map(|i| format!("t{i:04}")).collect();
+    values.iter().for_each(|topic| x.send_last((topic, "v")).unwrap());
+    let mut peer = door.peer(Zmtp::V3_1);
+    peer.send([subscribe("t0000"), cancel("t0000")].concat().repeat(5000));
+    peer.send(subscribe("t1999"));
+    let mut before = 0;
+    loop {
+        match &peer.message()[0][..] {
+            b"t0000" => before += 1,
+            topic => break assert_eq!(topic, b"t1999"),
+        }
+    }
+    assert!((1..=5000).contains(&before), "{before}");
+    peer.barrier();
+}
+
+/// Ends the threads, also when a check has failed.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn no_gap_and_nothing_twice_while_all_goes_on() {
+    for io_threads in [1, 3] {
+        // Whatever the machine does meanwhile, nothing is missed for want of room.
+        let options = options().send_hwm(u32::MAX).inbox_bytes_max(1 << 30).queue_bytes_max(1 << 30);
+        let x = XPub::new(&engine_of(io_threads), options).unwrap();
+        let door = Door::new(&x, Side::Binding);
+        let end = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let _ending = Ending(&end);
+            for topic in ["ta", "tb"] {
+                let (x, end) = (&x, &end);
+                scope.spawn(move || {
+                    let mut i = 0u64;
+                    while !end.load(Ordering::Relaxed) {
+                        x.send_last((topic, i.to_string())).unwrap();
+                        i += 1;
+                        // Now and then the thread that sends could write itself, and now and then it could not.
+                        if i.is_multiple_of(64) {
+                            std::thread::sleep(Duration::from_micros(200));
+                        }
+                    }
+                });
+            }
+            let mut peers: Vec<_> = (0..4).map(|_| door.peer(Zmtp::V3_1)).collect();
+            let prefixes = ["t", "ta", "", "tb"];
+            for round in 0..150 {
+                for (i, peer) in peers.iter_mut().enumerate() {
+                    let prefix = prefixes[(round + i) % prefixes.len()];
+                    peer.send(subscribe(prefix));
+                    let mut last: HashMap<Vec<u8>, u64> = HashMap::new();
+                    for _ in 0..40 {
+                        let frames = peer.message();
+                        let number: u64 = String::from_utf8(frames[1].clone()).unwrap().parse().unwrap();
+                        let before = last.insert(frames[0].clone(), number);
+                        assert!(before.is_none_or(|n| number == n + 1), "{number} after {before:?}");
+                    }
+                    peer.send(cancel(prefix));
+                    peer.send(ping("c"));
+                    // What was sent before the cancel was read comes still.
+                    while peer.frame() != (4, b"\x04PONGc".to_vec()) {}
+                }
+            }
+        });
+        let stats = x.stats();
+        assert_eq!((stats.missed, stats.inbox_full), (0, 0));
+    }
+}
