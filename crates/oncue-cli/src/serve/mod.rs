@@ -2,6 +2,7 @@
 
 mod config;
 mod count;
+mod hangup;
 mod journal;
 mod launch;
 mod lines;
@@ -87,8 +88,8 @@ A route names topics and says where their values come from. Nothing runs for a t
 A message is two frames, the topic and the value. Programs are run without a shell, relative paths begin where oncue
 was started. Prints `+ TOPIC` when a topic begins to be produced and `- TOPIC` when it ends.
 More keys for programs: env, cwd, timeout, kill_after, restart, backoff_min, backoff_max, allow_dash,
-line_bytes_max, output_bytes_max; for all routes: grace, catalogue; outside of routes: bind, connect, grace,
-feeds_max, processes_max, catalogue_topics_max.
+line_bytes_max, output_bytes_max; for all routes: grace, min_run, min_interval, feeds_max, catalogue; outside of routes: bind, connect, grace,
+feeds_max, processes_max, catalogue_topics_max. SIGHUP reads the config again; what has not changed is not disturbed.
 
 Example:
   oncue serve examples/host.toml";

@@ -11,7 +11,9 @@ use std::task::{Context, Poll, Waker};
 pub(crate) struct Permits(Arc<Mutex<State>>);
 
 struct State {
-    free: usize,
+    /// How many permits there are, and how many of them are out: fewer may be allowed for than are out.
+    all: usize,
+    out: usize,
     /// Who waits, oldest first.
     waiting: VecDeque<(u64, Waker)>,
     last: u64,
@@ -22,12 +24,16 @@ pub(crate) struct Permit(Permits);
 
 impl Permits {
     pub(crate) fn new(permits: usize) -> Permits {
-        Permits(Arc::new(Mutex::new(State { free: permits, waiting: VecDeque::new(), last: 0 })))
+        Permits(Arc::new(Mutex::new(State { all: permits, out: 0, waiting: VecDeque::new(), last: 0 })))
     }
 
-    #[cfg(test)]
-    fn free(&self) -> usize {
-        self.state().free
+    /// Allows for so many from now on. Those that are out stay out.
+    pub(crate) fn set(&self, permits: usize) {
+        let mut state = self.state();
+        state.all = permits;
+        let next = state.next();
+        drop(state);
+        next.into_iter().for_each(Waker::wake);
     }
 
     /// Waits for a permit, but no longer than until `stopped` is done: None then.
@@ -51,9 +57,13 @@ impl Permits {
 }
 
 impl State {
+    fn has_free(&self) -> bool {
+        self.out < self.all
+    }
+
     /// Wakes the one whose turn it is.
     fn next(&self) -> Option<Waker> {
-        self.waiting.front().filter(|_| self.free > 0).map(|(_, waker)| waker.clone())
+        self.waiting.front().filter(|_| self.has_free()).map(|(_, waker)| waker.clone())
     }
 }
 
@@ -67,8 +77,8 @@ impl Place {
     fn poll(&mut self, context: &Context<'_>) -> Poll<Permit> {
         let mut state = self.permits.state();
         let first = state.waiting.front().is_none_or(|(number, _)| Some(*number) == self.number);
-        if state.free > 0 && first {
-            state.free -= 1;
+        if state.has_free() && first {
+            state.out += 1;
             if self.number.take().is_some() {
                 state.waiting.pop_front();
             }
@@ -109,7 +119,7 @@ impl Drop for Place {
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = self.0.state();
-        state.free += 1;
+        state.out -= 1;
         let next = state.next();
         drop(state);
         next.into_iter().for_each(Waker::wake);
@@ -151,9 +161,16 @@ mod tests {
         drop(permit);
         assert_eq!(second.0.load(Ordering::SeqCst), 1);
         let Poll::Ready(Some(permit)) = b.as_mut().poll(&mut two) else { panic!("its turn") };
-        assert_eq!(permits.free(), 0);
+        let mut c = pin!(permits.take(pending()));
+        assert!(c.as_mut().poll(&mut one).is_pending());
+        permits.set(2);
+        let Poll::Ready(Some(other)) = c.as_mut().poll(&mut one) else { panic!("there are two now") };
+        permits.set(1);
         drop(permit);
-        assert_eq!(permits.free(), 1);
+        let mut d = pin!(permits.take(pending()));
+        assert!(d.as_mut().poll(&mut one).is_pending(), "there is one, and it is out");
+        drop(other);
+        assert!(d.as_mut().poll(&mut one).is_ready());
     }
 
     #[test]

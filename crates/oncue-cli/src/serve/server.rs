@@ -1,23 +1,26 @@
 //! A server from its config to its end.
 
-use std::env;
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::{env, io};
 
-use oncue::demand::{Builder, Failure};
-use oncue::{Engine, OnDemand, Options};
+use oncue::demand::{Builder, Failure, Reloaded};
+use oncue::{Endpoint, Engine, OnDemand, Options, XPub};
 
 use super::config::{Config, Program, Route, Source};
+use super::hangup::Hangups;
 use super::journal::{Journal, Log};
 use super::launch::Launcher;
 use super::permits::Permits;
-use super::produce::{Counts, Tools, count};
-use super::routes;
+use super::produce::shared::Told;
+use super::produce::{Counts, Gate, Tools, count};
+use super::routes::{self, Keepers};
 use crate::Fail;
 use crate::output::{self, say};
-use crate::signals::Stop;
+use crate::signals::{Stop, Waited};
 
 /// Checks a config, and says what it has.
 pub(super) fn check(path: &Path) -> Result<(), Fail> {
@@ -34,6 +37,8 @@ pub(super) fn check(path: &Path) -> Result<(), Fail> {
 
 /// Serves until the end is brought about.
 pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
+    let hangups =
+        Hangups::hear().map_err(|error| Fail::Runtime(format!("SIGHUP cannot be heard: {error}")))?;
     let config = read(path)?;
     let (journal, writer) = Journal::start(stop)?;
     let tools = Arc::new(Tools {
@@ -41,50 +46,170 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
         permits: Permits::new(config.processes_max),
         journal,
         counts: Counts::default(),
+        gate: Gate::default(),
     });
-    let served = serve(&config, &tools, stop);
+    let served = Server::start(config, tools).map(|mut server| {
+        while let Waited::Ready(()) = stop.wait(hangups.next(), None) {
+            server.reload(path);
+        }
+        server.end();
+    });
     writer.finish();
     served
 }
 
-fn serve(config: &Config, tools: &Arc<Tools>, stop: &Stop) -> Result<(), Fail> {
-    let engine = Engine::start()?;
-    let mut builder = OnDemand::new(&engine, Options::new())?;
-    for endpoint in &config.bind {
-        builder = builder.bind(endpoint)?;
+/// A config at work.
+struct Server {
+    config: Config,
+    tools: Arc<Tools>,
+    on_demand: OnDemand,
+    keepers: Keepers,
+    /// Where it is bound or connected: as the config has it, and as it came out.
+    places: Vec<(Way, String, Endpoint)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Bound,
+    Connected,
+}
+
+impl Server {
+    fn start(config: Config, tools: Arc<Tools>) -> Result<Server, Fail> {
+        let engine = Engine::start()?;
+        let socket = XPub::new(&engine, Options::new())?;
+        let mut places = Vec::new();
+        for (way, text) in ways(&config) {
+            places.push((way, text.to_owned(), open(&socket, way, text)?));
+        }
+        for (way, _, endpoint) in &places {
+            tools.journal.remark(format!("{} to {endpoint}", way.name()));
+        }
+        for missing in missing_programs(&config) {
+            tools.journal.remark(missing);
+        }
+        let mut keepers = Keepers::new();
+        let builder = reporting(OnDemand::on(socket), &tools);
+        let on_demand = routes::add(builder, &config, &tools, &mut keepers).map_err(no_thread)?.start()?;
+        Ok(Server { config, tools, on_demand, keepers, places })
     }
-    let bound = builder.endpoints().len();
-    for endpoint in &config.connect {
-        builder = builder.connect(endpoint)?;
+
+    /// Reads the config anew. What has not changed in it goes on undisturbed; if anything is wrong, everything does.
+    fn reload(&mut self, path: &Path) {
+        let why = match read(path).and_then(|config| self.replace(config)) {
+            Ok(Reloaded { kept, added, removed, .. }) => {
+                let text = format!("config read again: {kept} routes kept, {added} added, {removed} removed");
+                return self.tools.journal.remark(text);
+            }
+            Err(Fail::Usage(why) | Fail::Runtime(why) | Fail::Timeout(why)) => why,
+            Err(Fail::OutputClosed) => return,
+        };
+        self.tools.journal.remark(why);
+        self.tools.journal.remark("config not read again; the one before stays in force".to_owned());
     }
-    for (index, endpoint) in builder.endpoints().iter().enumerate() {
-        let how = if index < bound { "bound" } else { "connected" };
-        tools.journal.remark(format!("{how} to {endpoint}"));
+
+    fn replace(&mut self, config: Config) -> Result<Reloaded, Fail> {
+        let socket = self.on_demand.xpub().clone();
+        let mut opened = Opened { socket: &socket, places: Vec::new() };
+        for (way, text) in ways(&config) {
+            if !self.places.iter().any(|(known_way, known, _)| *known_way == way && known == text) {
+                let endpoint = open(&socket, way, text)?;
+                self.tools.journal.remark(format!("{} to {endpoint}", way.name()));
+                opened.places.push((way, text.to_owned(), endpoint));
+            }
+        }
+        let keys: BTreeSet<_> = config.routes.iter().map(|route| routes::key(route, &config)).collect();
+        let before: BTreeSet<_> = self.keepers.keys().cloned().collect();
+        let reloaded = routes::add(self.on_demand.builder(), &config, &self.tools, &mut self.keepers)
+            .map_err(no_thread)
+            .and_then(|builder| Ok(self.on_demand.reload(builder)?));
+        let stay = if reloaded.is_ok() { &keys } else { &before };
+        // Programs that nothing shares any more end here.
+        self.keepers.retain(|key, _| stay.contains(key));
+        let reloaded = reloaded?;
+        self.places.append(&mut opened.places);
+        self.places.retain(|(way, text, endpoint)| {
+            let stays = ways(&config).any(|(stays, known)| stays == *way && known == text);
+            if !stays {
+                close(&socket, *way, endpoint);
+            }
+            stays
+        });
+        for missing in missing_programs(&config) {
+            self.tools.journal.remark(missing);
+        }
+        self.tools.permits.set(config.processes_max);
+        self.config = config;
+        Ok(reloaded)
     }
-    for missing in missing_programs(config) {
-        tools.journal.remark(missing);
+
+    fn end(self) {
+        self.tools.gate.close();
+        self.on_demand.stop();
+        drop(self.keepers);
+        self.on_demand.xpub().close().wait();
+        sum_up(&self.on_demand, &self.tools);
     }
-    builder = reporting(routes::bounded(builder, config), tools);
-    let (builder, keepers) = routes::add(builder, config, tools)
-        .map_err(|error| Fail::Runtime(format!("no thread for a program: {error}")))?;
-    let on_demand = builder.start()?;
-    stop.wait(std::future::pending::<()>(), None);
-    on_demand.stop();
-    drop(keepers);
-    on_demand.xpub().close().wait();
-    sum_up(&on_demand, tools);
-    Ok(())
+}
+
+/// Endpoints that are closed again unless all else goes well.
+struct Opened<'s> {
+    socket: &'s XPub,
+    places: Vec<(Way, String, Endpoint)>,
+}
+
+impl Drop for Opened<'_> {
+    fn drop(&mut self) {
+        for (way, _, endpoint) in &self.places {
+            close(self.socket, *way, endpoint);
+        }
+    }
+}
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Way::Bound => "bound",
+            Way::Connected => "connected",
+        }
+    }
+}
+
+/// Where a config wants to be bound or connected.
+fn ways(config: &Config) -> impl Iterator<Item = (Way, &str)> {
+    let bound = config.bind.iter().map(|text| (Way::Bound, text.as_str()));
+    bound.chain(config.connect.iter().map(|text| (Way::Connected, text.as_str())))
+}
+
+fn open(socket: &XPub, way: Way, text: &str) -> oncue::Result<Endpoint> {
+    match way {
+        Way::Bound => socket.bind(text),
+        Way::Connected => socket.connect(text),
+    }
+}
+
+fn close(socket: &XPub, way: Way, endpoint: &Endpoint) {
+    // One that is gone already is what is wanted.
+    let _ = match way {
+        Way::Bound => socket.unbind(&endpoint.to_string()),
+        Way::Connected => socket.disconnect(&endpoint.to_string()),
+    };
+}
+
+fn no_thread(error: io::Error) -> Fail {
+    Fail::Runtime(format!("no thread for a program: {error}"))
 }
 
 /// Failures of producers go to the log.
 fn reporting(builder: Builder, tools: &Arc<Tools>) -> Builder {
     let (log, tools) = (Log::new(&tools.journal), tools.clone());
     builder.on_failure(move |feed, failure| {
-        count(&tools.counts.failures);
         let why = match failure {
+            Failure::Error(error) if error.is::<Told>() => return,
             Failure::Error(error) => format!("the program {error}"),
             other => other.to_string(),
         };
+        count(&tools.counts.failures);
         log.about(feed.topic(), &why);
     })
 }
@@ -113,7 +238,7 @@ fn sum_up(on_demand: &OnDemand, tools: &Tools) {
 fn read(path: &Path) -> Result<Config, Fail> {
     let config = Config::read(path).map_err(|problems| Fail::Usage(problems.join("\noncue serve: ")))?;
     let engine = Engine::start()?;
-    let idle = routes::add_idle(routes::bounded(OnDemand::new(&engine, Options::new())?, &config), &config);
+    let idle = routes::add_idle(OnDemand::new(&engine, Options::new())?, &config);
     match idle.start() {
         Ok(_) => Ok(config),
         Err(error) => Err(Fail::Usage(format!("{}: {error}", path.display()))),

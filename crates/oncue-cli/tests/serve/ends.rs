@@ -34,7 +34,8 @@ fn term_and_int_end_all_programs_with_their_children() {
         server.program.signal(signal);
         let end = server.program.end();
         assert_eq!(end.code, Some(0), "{end:?}");
-        assert_eq!(processes_with(&mark), [""; 0], "{signal}");
+        // Told to die, a child may take a moment.
+        until("all are gone", || processes_with(&mark).is_empty());
     }
 }
 
@@ -52,7 +53,7 @@ fn programs_that_do_not_heed_term_are_killed() {
     server.program.signal("TERM");
     assert_eq!(server.program.end().code, Some(0));
     assert!(started.elapsed() >= Duration::from_millis(300), "they had their time");
-    assert_eq!(processes_with(&mark), [""; 0]);
+    until("all are gone", || processes_with(&mark).is_empty());
 }
 
 #[test]

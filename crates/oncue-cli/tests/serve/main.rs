@@ -6,6 +6,7 @@ mod ends;
 mod examples;
 mod files;
 mod programs;
+mod reload;
 mod strangers;
 
 use std::fs;
@@ -15,8 +16,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use oncue::{Engine, Options, Sub};
-use oncue_interop::PATIENCE;
 use oncue_interop::program::Program;
+use oncue_interop::{PATIENCE, until};
 
 const BIND: &str = "bind = \"tcp://127.0.0.1:0\"\n";
 

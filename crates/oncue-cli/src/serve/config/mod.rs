@@ -54,8 +54,29 @@ pub(crate) struct Route {
     pub(crate) pattern: Pattern,
     /// None for that of the whole config.
     pub(crate) grace: Option<Duration>,
-    pub(crate) catalogue: Vec<String>,
+    pub(crate) min_run: Duration,
+    /// The least time between two values of a topic.
+    pub(crate) min_interval: Duration,
+    /// None for no bound but that of all routes together.
+    pub(crate) feeds_max: Option<usize>,
+    pub(crate) catalogue: Catalogue,
     pub(crate) source: Source,
+}
+
+/// The topics that prefixes such as `prices/` start.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Catalogue {
+    Topics(Vec<String>),
+    Listing(Listing),
+}
+
+/// A program whose lines are topics.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Listing {
+    pub(crate) program: Program,
+    pub(crate) every: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) output_bytes_max: usize,
 }
 
 /// Where the values of a route come from.

@@ -41,6 +41,12 @@ pub(super) struct Keys<'i> {
     table: DeTable<'i>,
 }
 
+/// What a key has that may have either.
+pub(super) enum Found<'i> {
+    Texts(Vec<At<String>>),
+    Table(Keys<'i>),
+}
+
 impl Problems {
     pub(super) fn add(&mut self, at: usize, text: impl Into<String>) {
         self.0.push(Problem { at, text: text.into() });
@@ -113,6 +119,17 @@ impl<'i> Keys<'i> {
     /// A list of texts, each with its place.
     pub(super) fn texts(&mut self, key: &str, problems: &mut Problems) -> Option<At<Vec<At<String>>>> {
         self.take(key, problems, texts)
+    }
+
+    /// A list of texts, or a table.
+    pub(super) fn texts_or_table(&mut self, key: &str, problems: &mut Problems) -> Option<Found<'i>> {
+        let name = format!("the {key} of {}", self.name);
+        let at = self.table.get(key)?.span().start;
+        let found = self.take(key, problems, |value| match value {
+            DeValue::Table(table) => Ok(Found::Table(Keys::new(name, at, table))),
+            other => texts(other).map(Found::Texts),
+        });
+        found.map(|found| found.value)
     }
 
     /// One text or a list of texts.

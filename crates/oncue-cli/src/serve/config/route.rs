@@ -7,8 +7,8 @@ use std::time::Duration;
 use oncue::demand::Pattern;
 
 use super::nearest::nearest;
-use super::reader::{At, Keys, Problems};
-use super::{Backoff, FilePath, Program, Restart, Route, Source, guard};
+use super::reader::{At, Found, Keys, Problems};
+use super::{Backoff, COUNT_MAX, Catalogue, FilePath, Listing, Program, Restart, Route, Source, guard};
 use crate::serve::template::Template;
 
 /// The longest line or output that a config may allow: 1 GiB.
@@ -17,15 +17,20 @@ const LINE_BYTES_MAX_DEFAULT: usize = 1 << 20;
 const OUTPUT_BYTES_MAX_DEFAULT: usize = 16 << 20;
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 const KILL_AFTER_DEFAULT: Duration = Duration::from_secs(2);
-const BACKOFF_MIN_DEFAULT: Duration = Duration::from_millis(200);
-const BACKOFF_MAX_DEFAULT: Duration = Duration::from_secs(30);
 /// How often a file is looked at.
 const LOOK_DEFAULT: Duration = Duration::from_millis(250);
 
+/// Feeds of a route that takes a thread for each.
+const FEEDS_MAX_DEFAULT: usize = 1000;
+const BACKOFF_DEFAULT: Backoff = Backoff { min: Duration::from_millis(200), max: Duration::from_secs(30) };
+
 /// The keys of routes, and what each is for.
-const KEYS: [(&str, &str); 17] = [
+const KEYS: [(&str, &str); 20] = [
     ("topic", "it names the topics of the route"),
     ("grace", "it says how long a feed outlives its last subscriber"),
+    ("min_run", "it says how long a feed runs at least"),
+    ("min_interval", "it says how far apart the values of a topic are"),
+    ("feeds_max", "it bounds the feeds of the route"),
     ("catalogue", "it lists topics of the route"),
     ("command", "it is the program of the route"),
     ("file", "it is the file of the route"),
@@ -47,6 +52,17 @@ const KEYS: [(&str, &str); 17] = [
 ];
 const FOR_PROGRAMS: &str = "it is for a route with `command`";
 
+/// The keys of a catalogue that is a program.
+const CATALOGUE_KEYS: [(&str, &str); 7] = [
+    ("command", "it is the program that lists"),
+    ("every", "it says how often the program lists"),
+    ("timeout", "it bounds the time of a run"),
+    ("output_bytes_max", "it bounds what a run writes"),
+    ("cwd", FOR_PROGRAMS),
+    ("env", FOR_PROGRAMS),
+    ("kill_after", FOR_PROGRAMS),
+];
+
 /// Reads a route; also where its topic stands. None with a problem, and maybe something with a problem too.
 pub(super) fn read(mut keys: Keys<'_>, problems: &mut Problems) -> Option<(usize, Route)> {
     let topic = keys.text("topic", problems);
@@ -65,24 +81,56 @@ pub(super) fn read(mut keys: Keys<'_>, problems: &mut Problems) -> Option<(usize
     // Read on without a pattern: every mistake is shown at once.
     let place = topic.map_or(keys.at, |topic| topic.at);
     let grace = keys.duration("grace", problems);
+    let min_run = keys.duration("min_run", problems).unwrap_or_default();
+    let min_interval = keys.duration("min_interval", problems).unwrap_or_default();
+    let feeds_max = keys.number("feeds_max", 1..=COUNT_MAX, problems);
     let catalogue = catalogue(&mut keys, pattern.as_ref(), problems);
     let source = source(&mut keys, pattern.as_ref(), problems);
     keys.finish(&KEYS, problems);
-    Some((place, Route { pattern: pattern?, grace, catalogue, source: source? }))
+    let (pattern, source) = (pattern?, source?);
+    let has_threads = !matches!(source, Source::Shared { .. });
+    let feeds_max = feeds_max.or(has_threads.then_some(FEEDS_MAX_DEFAULT));
+    Some((place, Route { pattern, grace, min_run, min_interval, feeds_max, catalogue: catalogue?, source }))
 }
 
-fn catalogue(keys: &mut Keys<'_>, pattern: Option<&Pattern>, problems: &mut Problems) -> Vec<String> {
-    let Some(listed) = keys.texts("catalogue", problems) else { return Vec::new() };
-    for topic in &listed.value {
-        if pattern.is_some_and(|pattern| !pattern.matches(topic.value.as_bytes())) {
-            let text = format!(
-                "`catalogue` of {} has `{}`, which is no topic of it; remove it or correct it",
-                keys.name, topic.value
-            );
-            problems.add(topic.at, text);
+fn catalogue(keys: &mut Keys<'_>, pattern: Option<&Pattern>, problems: &mut Problems) -> Option<Catalogue> {
+    match keys.texts_or_table("catalogue", problems) {
+        None => Some(Catalogue::Topics(Vec::new())),
+        Some(Found::Table(table)) => listing(table, problems).map(Catalogue::Listing),
+        Some(Found::Texts(topics)) => {
+            for topic in &topics {
+                if pattern.is_some_and(|pattern| !pattern.matches(topic.value.as_bytes())) {
+                    let text = format!(
+                        "`catalogue` of {} has `{}`, which is no topic of it; remove it or correct it",
+                        keys.name, topic.value
+                    );
+                    problems.add(topic.at, text);
+                }
+            }
+            Some(Catalogue::Topics(topics.into_iter().map(|topic| topic.value).collect()))
         }
     }
-    listed.value.into_iter().map(|topic| topic.value).collect()
+}
+
+/// A program that lists topics is run for the route, not for a topic: it has no parameters.
+fn listing(mut keys: Keys<'_>, problems: &mut Problems) -> Option<Listing> {
+    let every = keys.tick("every", problems);
+    if every.is_none() {
+        let text = format!("{} does not say how often it is listed; give it `every`", keys.name);
+        problems.add(keys.at, text);
+    }
+    let timeout = keys.duration("timeout", problems).unwrap_or(TIMEOUT_DEFAULT);
+    let output_bytes_max = output_bytes_max(&mut keys, problems);
+    let kill_after = keys.duration("kill_after", problems).unwrap_or(KILL_AFTER_DEFAULT);
+    let (cwd, env) = surroundings(&mut keys, problems);
+    if !keys.has("command") {
+        problems.add(keys.at, format!("{} has no `command`; give it one", keys.name));
+    }
+    let command = command(&mut keys, Some(&Pattern::literal("")), None, problems);
+    keys.finish(&CATALOGUE_KEYS, problems);
+    let program =
+        Program { command: command?, cwd, env, allow_dash: false, kill_after, backoff: BACKOFF_DEFAULT };
+    Some(Listing { program, every: every?, timeout, output_bytes_max })
 }
 
 fn source(keys: &mut Keys<'_>, pattern: Option<&Pattern>, problems: &mut Problems) -> Option<Source> {
@@ -179,11 +227,30 @@ fn program(
     shared: bool,
     problems: &mut Problems,
 ) -> Option<Program> {
-    let cwd = keys.text("cwd", problems).map(|cwd| PathBuf::from(cwd.value));
-    let env = env(keys, problems);
+    let (cwd, env) = surroundings(keys, problems);
     let allow_dash = keys.flag("allow_dash", problems).unwrap_or_default();
     let kill_after = keys.duration("kill_after", problems).unwrap_or(KILL_AFTER_DEFAULT);
     let backoff = backoff(keys, problems);
+    let no_params = shared.then_some("one program serves all topics, and is told them on standard input");
+    let command = command(keys, pattern, no_params, problems)?;
+    if let Some(why) = pattern.and_then(|pattern| guard::same_variable(pattern.names())) {
+        problems.add(keys.at, format!("{}: {why}", keys.name));
+    }
+    Some(Program { command, cwd, env, allow_dash, kill_after, backoff })
+}
+
+/// Where a program runs, and what is added to its environment.
+fn surroundings(keys: &mut Keys<'_>, problems: &mut Problems) -> (Option<PathBuf>, BTreeMap<String, String>) {
+    (keys.text("cwd", problems).map(|cwd| PathBuf::from(cwd.value)), env(keys, problems))
+}
+
+/// The program and its arguments; `no_params` says why they have no parameters, if they must not.
+fn command(
+    keys: &mut Keys<'_>,
+    pattern: Option<&Pattern>,
+    no_params: Option<&str>,
+    problems: &mut Problems,
+) -> Option<Vec<Template>> {
     let words = keys.texts("command", problems)?;
     if words.value.is_empty() {
         let text = format!("`command` of {} is empty; write the program and its arguments", keys.name);
@@ -195,12 +262,9 @@ fn program(
     for (index, word) in words.value.iter().enumerate() {
         let Some(template) = template(keys, "command", word, pattern, problems) else { continue };
         if template.names().next().is_some() {
-            let why = match index {
-                0 => Some("a stranger must not choose the program; name it without parameters"),
-                _ if shared => Some("one program serves all topics, and is told them on standard input"),
-                _ => None,
-            };
-            if let Some(why) = why {
+            let first =
+                (index == 0).then_some("a stranger must not choose the program; name it without parameters");
+            if let Some(why) = first.or(no_params) {
                 let text = format!("`command` of {} has a parameter in `{}`: {why}", keys.name, word.value);
                 problems.add(word.at, text);
             }
@@ -212,11 +276,8 @@ fn program(
             let at = words.value.get(index).map_or(words.at, |word| word.at);
             problems.add(at, format!("`command` of {}: {why}", keys.name));
         }
-        if let Some(why) = pattern.and_then(|pattern| guard::same_variable(pattern.names())) {
-            problems.add(keys.at, format!("{}: {why}", keys.name));
-        }
     }
-    Some(Program { command, cwd, env, allow_dash, kill_after, backoff })
+    Some(command)
 }
 
 fn env(keys: &mut Keys<'_>, problems: &mut Problems) -> BTreeMap<String, String> {
@@ -245,8 +306,8 @@ fn restart(keys: &mut Keys<'_>, problems: &mut Problems) -> Restart {
 }
 
 fn backoff(keys: &mut Keys<'_>, problems: &mut Problems) -> Backoff {
-    let min = keys.tick("backoff_min", problems).unwrap_or(BACKOFF_MIN_DEFAULT);
-    let max = keys.tick("backoff_max", problems).unwrap_or(BACKOFF_MAX_DEFAULT.max(min));
+    let min = keys.tick("backoff_min", problems).unwrap_or(BACKOFF_DEFAULT.min);
+    let max = keys.tick("backoff_max", problems).unwrap_or(BACKOFF_DEFAULT.max.max(min));
     if max < min {
         let text =
             format!("`backoff_max` of {} is shorter than `backoff_min`; make it as long at least", keys.name);

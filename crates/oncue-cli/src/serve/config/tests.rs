@@ -53,9 +53,13 @@ fn a_config_of_every_kind_of_route() {
         line_bytes_max = 1000
         allow_dash = true
         kill_after = "5s"
+        min_run = "1s"
+        min_interval = "50ms"
+        feeds_max = 9
         [[route]]
         topic = "log/{name}"
         file = "logs/{name}.log"
+        catalogue = { command = ["ls", "logs"], every = "1m" }
         [[route]]
         topic = "state"
         file = "/run/state"
@@ -70,7 +74,11 @@ fn a_config_of_every_kind_of_route() {
     );
     let [runs, shared, stream, log, state] = &config.routes[..] else { panic!("{config:?}") };
     assert_eq!((runs.grace, shared.grace), (Some(Duration::ZERO), None));
-    assert_eq!(shared.catalogue, ["prices/AAPL", "prices/MSFT"]);
+    assert_eq!(shared.catalogue, Catalogue::Topics(vec!["prices/AAPL".into(), "prices/MSFT".into()]));
+    assert_eq!((runs.feeds_max, shared.feeds_max, stream.feeds_max), (Some(1000), None, Some(9)));
+    assert_eq!((stream.min_run, stream.min_interval), (Duration::from_secs(1), Duration::from_millis(50)));
+    let Catalogue::Listing(listing) = &log.catalogue else { panic!("{log:?}") };
+    assert_eq!((listing.every, listing.program.command.len()), (Duration::from_secs(60), 2));
     let Source::Runs { program, every, timeout, .. } = &runs.source else { panic!("{runs:?}") };
     let words: Vec<_> = program.command.iter().map(ToString::to_string).collect();
     assert_eq!(words, ["ps", "-o", "rss=", "-p", "{pid}"]);
@@ -179,6 +187,20 @@ fn values_of_the_wrong_kind_or_size_are_refused() {
         ("mode = 'streem'", "is \"streem\"; write \"stream\" or \"shared\""),
         ("mode = 'stream'\nrestart = 'maybe'", "write \"always\", \"failure\" or \"never\""),
         ("mode = 'stream'\nbackoff_min = '2s'\nbackoff_max = '1s'", "shorter than `backoff_min`"),
+        (
+            "every = '1s'\ncatalogue = { command = ['ls'] }",
+            "does not say how often it is listed; give it `every`",
+        ),
+        ("every = '1s'\ncatalogue = { every = '1s' }", "the catalogue of route 1 (`x`) has no `command`"),
+        (
+            "every = '1s'\ncatalogue = { command = ['ls', '{x}'], every = '1s' }",
+            "uses `{x}`; the topic has none",
+        ),
+        (
+            "every = '1s'\ncatalogue = { command = ['ls'], every = '1s', allow_dash = true }",
+            "unknown key `allow_dash`",
+        ),
+        ("every = '1s'\nfeeds_max = 0", "0 is not from 1"),
         ("every = '1s'\ncatalogue = ['y']", "has `y`, which is no topic of it"),
     ];
     for (keys, expected) in cases {

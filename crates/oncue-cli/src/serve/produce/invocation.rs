@@ -43,8 +43,8 @@ pub(crate) fn command(
     Ok(command)
 }
 
-/// The program for all topics of a route, ready to be started.
-pub(crate) fn shared_command(launcher: &Launcher, program: &Program) -> Command {
+/// A program that is not run for one topic, ready to be started.
+pub(crate) fn topicless_command(launcher: &Launcher, program: &Program) -> Command {
     let words: Vec<_> = program.command.iter().map(|word| OsString::from_vec(word.fill(|_| &[]))).collect();
     prepared(launcher, program, &words)
 }

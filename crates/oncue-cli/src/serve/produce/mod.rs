@@ -1,7 +1,8 @@
 //! The producers that a config can ask for. Each runs on a thread that lives as long as its feed, or its route.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::config::Backoff;
@@ -11,6 +12,7 @@ use super::permits::Permits;
 
 pub(crate) mod file;
 pub(crate) mod invocation;
+pub(crate) mod listing;
 pub(crate) mod open;
 pub(crate) mod runs;
 pub(crate) mod shared;
@@ -22,7 +24,13 @@ pub(crate) struct Tools {
     pub(crate) permits: Permits,
     pub(crate) journal: Journal,
     pub(crate) counts: Counts,
+    /// Closed when the server is about to end.
+    pub(crate) gate: Gate,
 }
+
+/// Open until it is closed: for those who run what belongs to no feed.
+#[derive(Default)]
+pub(crate) struct Gate(Mutex<(bool, Vec<Waker>)>);
 
 /// What one route's producers share.
 #[derive(Clone)]
@@ -42,6 +50,28 @@ pub(crate) struct Counts {
     pub(crate) unwanted: AtomicU64,
     /// Lines left out: too long, or without a tab where there must be one.
     pub(crate) left_out: AtomicU64,
+}
+
+impl Gate {
+    pub(crate) fn close(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 = true;
+        let wakers = std::mem::take(&mut state.1);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether it is closed; if not, `context` is woken when it is.
+    pub(crate) fn poll_closed(&self, context: &Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.0 {
+            return Poll::Ready(());
+        }
+        if state.1.iter().all(|known| !known.will_wake(context.waker())) {
+            state.1.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
 }
 
 pub(crate) fn count(counter: &AtomicU64) {

@@ -1,5 +1,6 @@
 //! One run of a program for each value, on a clock.
 
+use std::pin::Pin;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,8 @@ impl Runs {
         loop {
             let Some(permit) = wait(tools.permits.take(feed.stopped())) else { return Ok(()) };
             count(&tools.counts.programs);
-            let mut output = Output { feed, bytes: Vec::new(), bytes_max: self.output_bytes_max };
+            let mut output =
+                Output { stopped: feed.stopped(), bytes: Vec::new(), bytes_max: self.output_bytes_max };
             let deadline = Instant::now().checked_add(self.timeout);
             let name = (&**log, feed.topic());
             let end = process::run(&mut command, &mut output, deadline, self.program.kill_after, name);
@@ -53,16 +55,16 @@ impl Runs {
     }
 }
 
-/// The output of one run.
-struct Output<'f> {
-    feed: &'f Feed,
-    bytes: Vec<u8>,
-    bytes_max: usize,
+/// The output of one run, which ends early when `stopped` is done.
+pub(super) struct Output<S> {
+    pub(super) stopped: S,
+    pub(super) bytes: Vec<u8>,
+    pub(super) bytes_max: usize,
 }
 
-impl Work for Output<'_> {
+impl<S: Future<Output = ()> + Unpin> Work for Output<S> {
     fn poll_stop(&mut self, context: &mut Context<'_>) -> bool {
-        Future::poll(std::pin::pin!(self.feed.stopped()), context).is_ready()
+        Pin::new(&mut self.stopped).poll(context).is_ready()
     }
 
     fn take_output(&mut self, bytes: &[u8]) -> Result<(), String> {

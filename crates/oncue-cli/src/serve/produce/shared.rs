@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use std::{io, thread};
+use std::{fmt, io, thread};
 
 use oncue::demand::{Change, Feed};
 
@@ -161,6 +161,13 @@ impl State {
         names.into_iter().for_each(|name| self.note(name));
     }
 
+    /// Forgets all feeds, and gives them away.
+    fn take_feeds(&mut self) -> Vec<Feed> {
+        self.news.clear();
+        self.wanted = 0;
+        self.topics.drain().filter_map(|(_, topic)| topic.feed).collect()
+    }
+
     /// Writes down what the program has not been told yet, as far as there is room.
     fn tell(&mut self, input: &mut Vec<u8>) {
         while input.len() < INPUT_BYTES
@@ -210,7 +217,7 @@ impl Shared {
             }
             count(&tools.counts.programs);
             topics.state().begin();
-            let mut command = invocation::shared_command(&tools.launcher, &self.program);
+            let mut command = invocation::topicless_command(&tools.launcher, &self.program);
             let lines = Lines::new(self.line_bytes_max);
             let mut values = Values { shared: self, topics, lines, input: Vec::new() };
             waits.starts(Instant::now());
@@ -218,34 +225,44 @@ impl Shared {
             let end = process::run(&mut command, &mut values, None, kill_after, (log, &self.name));
             values.finish();
             drop(permit);
-            self.pause(end, &mut waits, topics);
+            self.end(end, &mut waits, topics);
         }
     }
 
-    /// Waits until the program may be started again.
-    fn pause(&self, end: End, waits: &mut Waits, topics: &Topics) {
-        let why = match end {
-            End::Stopped => return,
-            End::Done => "ended".to_owned(),
-            End::Failed(why) => why,
-        };
-        let again = match self.restart {
-            Restart::Always => true,
-            Restart::Failure => why != "ended",
-            Restart::Never => false,
+    /// The program has ended: so do the feeds, and start again as the library has it. The program does not start again
+    /// before a time of its own, for strangers may start feeds at will.
+    fn end(&self, end: End, waits: &mut Waits, topics: &Topics) {
+        let (why, failed) = match (end, self.restart) {
+            (End::Stopped, _) => return,
+            (End::Done, restart) => ("ended".to_owned(), restart == Restart::Always),
+            (End::Failed(why), restart) => (why, restart != Restart::Never),
         };
         count(&self.place.tools.counts.failures);
-        if again {
-            let pause = waits.failed(Instant::now());
-            self.place.log.about(&self.name, &format!("the program {why}; it is started again in {pause:?}"));
-            topics.sleep(pause);
-        } else {
-            let text = format!("the program {why}; it is not started again before all subscribers have gone");
-            self.place.log.about(&self.name, &text);
-            topics.wait_for(|state| state.wanted == 0);
+        self.place.log.about(&self.name, &format!("the program {why}"));
+        let pause = waits.failed(Instant::now());
+        let feeds = topics.state().take_feeds();
+        for feed in feeds {
+            if failed {
+                feed.fail(Told);
+            } else {
+                feed.finish();
+            }
         }
+        topics.sleep(pause);
     }
 }
+
+/// The failure of a feed whose program has failed, which has been told.
+#[derive(Debug)]
+pub(crate) struct Told;
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the shared program has ended")
+    }
+}
+
+impl std::error::Error for Told {}
 
 impl Keeper {
     pub(crate) fn topics(&self) -> Topics {
