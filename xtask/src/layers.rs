@@ -14,6 +14,7 @@ use paths::Source;
 /// on-demand layer stands on the sockets as any user would.
 const LAYERS: &[(&str, Layer)] = &[
     ("sync", Layer::Data),
+    ("admission", Layer::Data),
     ("buffer", Layer::Data),
     ("batch", Layer::Data),
     ("endpoint", Layer::Data),

@@ -288,6 +288,12 @@ impl Ledger {
         self.audiences.len() as u32
     }
 
+    /// How many prefixes `peer` has, and how many bytes they add up to.
+    pub fn held(&self, peer: PeerId) -> (u32, u64) {
+        let audience = self.audiences.get(self.peer(peer).audience as usize);
+        audience.map_or((0, 0), |audience| (audience.held, audience.held_bytes))
+    }
+
     /// Whether (peer, prefix) is in force.
     pub fn contains(&self, peer: PeerId, prefix: &[u8]) -> bool {
         let audience = self.peer(peer).audience;

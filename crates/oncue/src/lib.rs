@@ -22,6 +22,7 @@
 //! ```
 #![deny(missing_docs)]
 
+mod admission;
 mod batch;
 mod buffer;
 pub mod demand;
@@ -38,10 +39,11 @@ mod socket;
 mod stats;
 mod sync;
 
+pub use admission::{Admission, PeerKey, STATUS_BYTES_MAX, Status, SubscribeRequest};
 pub use batch::{Batch, Received};
 pub use demand::OnDemand;
 pub use endpoint::{Endpoint, Host, IPC_PATH_BYTES_MAX};
-pub use engine::Engine;
+pub use engine::{Engine, Room};
 pub use error::{Error, ErrorKind, Result};
 pub use msg::{Frames, Msg, MsgRef};
 pub use oncue_core::edges::Prefix;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::admission::{Admission, Gate, SubscribeRequest};
+
 /// What happens to a message that a subscriber's queue has no room for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -35,6 +37,8 @@ pub struct Options {
     pub(crate) prefix_bytes_max: u64,
     pub(crate) last_values_bytes_max: u64,
     pub(crate) on_full: OnFull,
+    pub(crate) evict_after: Option<Duration>,
+    pub(crate) admission: Option<Gate>,
     pub(crate) linger: Duration,
     pub(crate) reconnect_min: Duration,
     pub(crate) reconnect_max: Duration,
@@ -55,6 +59,8 @@ impl Default for Options {
             prefix_bytes_max: 256 << 20,
             last_values_bytes_max: 64 << 20,
             on_full: OnFull::DropNewest,
+            evict_after: None,
+            admission: None,
             linger: Duration::from_secs(1),
             reconnect_min: Duration::from_millis(100),
             reconnect_max: Duration::from_secs(5),
@@ -133,6 +139,35 @@ impl Options {
     /// What happens when a subscriber's queue is full. Default [`OnFull::DropNewest`].
     pub fn on_full(mut self, policy: OnFull) -> Options {
         self.on_full = policy;
+        self
+    }
+
+    /// Disconnects a peer that has been full for `time`, with an ERROR that says so: from the moment when its queue
+    /// reached a mark it has never been half empty. It may come back. Off by default.
+    pub fn evict_after(mut self, time: Duration) -> Options {
+        self.evict_after = Some(time);
+        self
+    }
+
+    /// Asks `decide` about each prefix that a peer of a PUB or XPUB asks for and does not have. Without it everything is
+    /// accepted. It runs on an I/O thread, which serves nobody meanwhile: it must not wait for anything, nor bind,
+    /// connect or disconnect a socket of the same engine. Where it panics, the subscription is rejected.
+    ///
+    /// What is deferred counts towards the peer's quota ([`prefixes_max`](Options::prefixes_max),
+    /// [`prefix_bytes_max`](Options::prefix_bytes_max)).
+    ///
+    /// ```
+    /// use oncue::{Admission, Options};
+    /// let options = Options::new().admission(|request| match request.prefix.starts_with(b"public/") {
+    ///     true => Admission::Accept,
+    ///     false => Admission::Reject("only public/ is open to everyone".into()),
+    /// });
+    /// ```
+    pub fn admission(
+        mut self,
+        decide: impl Fn(&SubscribeRequest<'_>) -> Admission + Send + Sync + 'static,
+    ) -> Options {
+        self.admission = Some(Gate::new(decide));
         self
     }
 

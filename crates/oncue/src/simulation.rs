@@ -15,7 +15,9 @@ use crate::net::Ready;
 use crate::net::sim::{Place, SimNet, World};
 use crate::socket::Socket;
 use crate::sync::lock;
-use crate::{DemandEvent, DemandWatch, ErrorKind, Msg, OnFull, Options, Prefix, Sub, XPub, XPubEvent, XSub};
+use crate::{
+    DemandEvent, DemandWatch, ErrorKind, Msg, OnFull, Options, Prefix, Room, Sub, XPub, XPubEvent, XSub,
+};
 
 const PREFIXES: [&str; 9] = ["", "a", "ab", "abc", "b", "ba", "c", "ca", "d"];
 const TOPICS: [&str; 10] = ["a", "ab", "abc", "abcd", "b", "ba", "c", "ca", "x", ""];
@@ -364,6 +366,10 @@ impl History {
             for topic in TOPICS {
                 let any = self.readers.iter().any(|reader| reader.wants(topic.as_bytes()));
                 assert_eq!(publisher.socket.wanted(topic), any, "publisher {p}: {topic:?}");
+                let subscribers = self.readers.iter().filter(|reader| reader.wants(topic.as_bytes())).count();
+                assert_eq!(publisher.socket.subscribers(topic), subscribers, "publisher {p}: {topic:?}");
+                let room = if any { Room::Open } else { Room::Nobody };
+                assert_eq!(publisher.socket.room(topic), room, "publisher {p}: {topic:?}");
             }
         }
     }

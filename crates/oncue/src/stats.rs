@@ -1,7 +1,7 @@
 //! Counts that users can read: plain data.
 
-/// What a socket has done so far. Counts of messages, unless said otherwise; all but `peers`, `last_values` and
-/// `last_values_bytes` only grow.
+/// What a socket has done so far. Counts of messages, unless said otherwise; all but `peers`, `peers_full`, `last_values`
+/// and `last_values_bytes` only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SocketStats {
@@ -25,6 +25,17 @@ pub struct SocketStats {
     /// Connections that this side refused or gave up: a failed handshake, a broken protocol, a quota exceeded,
     /// a queue full under [`OnFull::Disconnect`](crate::OnFull::Disconnect).
     pub peers_refused: u64,
+    /// Subscriptions that were rejected ([`Options::admission`](crate::Options::admission)).
+    pub subscriptions_rejected: u64,
+    /// Subscriptions whose admission was deferred.
+    pub subscriptions_deferred: u64,
+    /// Subscriptions that were revoked.
+    pub subscriptions_revoked: u64,
+    /// Peers that are full now, as [`Room::Congested`](crate::Room::Congested) has it.
+    pub peers_full: u64,
+    /// Connections given up since they were full for too long
+    /// ([`Options::evict_after`](crate::Options::evict_after)); they are among the refused, too.
+    pub peers_evicted: u64,
     /// Last values kept now.
     pub last_values: u64,
     /// What they take now, in bytes, as [`Options::last_values_bytes_max`](crate::Options::last_values_bytes_max)

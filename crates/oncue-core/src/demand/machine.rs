@@ -239,7 +239,7 @@ impl Demand {
     pub(super) fn say(&mut self, id: FeedId, state: TopicState) {
         let feed = self.feeds.get_mut(id);
         if core::mem::replace(&mut feed.told, state) != state {
-            self.decisions.push_back(Decision::State { topic: feed.topic.clone(), state });
+            self.decisions.push_back(Decision::State { topic: feed.topic.clone(), route: feed.line, state });
         }
     }
 }

@@ -90,6 +90,8 @@ pub enum Decision {
     State {
         /// The topic.
         topic: Arc<[u8]>,
+        /// The route that serves it, or that did: it may be gone.
+        route: RouteId,
         /// What is true of it from now on.
         state: TopicState,
     },

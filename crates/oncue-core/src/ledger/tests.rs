@@ -126,6 +126,8 @@ impl Checked {
             let mut set = Set::new();
             self.ledger.prefixes_of(peer, |prefix| assert!(set.insert(prefix.to_vec())));
             assert_eq!(set, naive.set);
+            let bytes = set.iter().map(|prefix| prefix.len() as u64).sum();
+            assert_eq!(self.ledger.held(peer), (set.len() as u32, bytes));
             let audience = self.ledger.audience_of(peer);
             assert_eq!(audience.is_none(), naive.set.is_empty());
             let Some(audience) = audience else { continue };

@@ -135,7 +135,7 @@ impl BatchRun {
         let mut set = lock(&self.set);
         let fresh = std::mem::take(&mut set.fresh);
         let next: Vec<Feed> = match std::mem::take(&mut set.due) {
-            true => set.feeds.values().cloned().collect(),
+            true => set.feeds.values().filter(|feed| !feed.skip_for_congestion()).cloned().collect(),
             false => fresh.into_values().collect(),
         };
         set.busy = !next.is_empty();

@@ -90,7 +90,9 @@ impl Builder {
     }
 
     /// The most feeds that run at once, of all routes, those included that were told to stop and have not returned.
-    /// Topics beyond it wait. At least 1; 65,536 by default.
+    /// Topics beyond it wait; as room appears those with the most subscribers start first, of equal ones the oldest.
+    /// Subscribers are counted in rounds, so a number may be a little old where many topics wait. At least 1; 65,536 by
+    /// default.
     pub fn feeds_max(mut self, feeds: usize) -> Builder {
         self.defaults.limits.feeds_max = feeds;
         self
@@ -195,10 +197,11 @@ impl Builder {
         if planned.iter().any(|planned| planned.run.needs_workers()) {
             shared.start_workers()?;
         }
-        let (done, ids) = lock(&shared.plan).replace(planned, feeds_max, shared.now())?;
-        shared.serve(&ids)?;
+        let replaced = lock(&shared.plan).replace(planned, feeds_max, shared.now())?;
+        replaced.gone.iter().filter_map(|route| route.keep.as_ref()).for_each(|k| k.forget_all(&self.socket));
+        shared.serve(&replaced.come)?;
         shared.tell(Note::Look);
-        Ok(done)
+        Ok(replaced.done)
     }
 }
 

@@ -2,19 +2,22 @@
 
 use std::future::{Future, poll_fn};
 use std::ops::Range;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use std::{fmt, str};
 
 use oncue_core::demand::FeedId;
 use oncue_core::topic::pattern::Params;
 
-use super::outlet::{Outlet, Put};
+use super::outlet::{Address, Outlet, Put};
 use super::plan::RouteRun;
 use super::producer::Failure;
 use super::shared::{Note, Shared};
 use super::stats::{Counters, TopicStats, add, get};
+use crate::Room;
 use crate::op::{Op, Waiters};
 use crate::socket::XPub;
 use crate::sync::lock;
@@ -134,8 +137,20 @@ impl Feed {
     /// # Errors
     /// [`Stopped`]: nothing was sent, and nothing will be. The producer should return.
     pub fn publish(&self, payload: impl AsRef<[u8]>) -> Result<(), Stopped> {
-        let mut outlet = lock(&self.0.outlet);
-        match outlet.put(&self.0.topic, payload.as_ref(), Instant::now) {
+        self.publish_into(lock(&self.0.outlet), payload.as_ref())
+    }
+
+    /// Publishes a value unless there has been one.
+    pub(super) fn publish_first(&self, payload: &[u8]) {
+        let outlet = lock(&self.0.outlet);
+        if !self.has_published() {
+            // Stopped meanwhile: counted.
+            let _ = self.publish_into(outlet, payload);
+        }
+    }
+
+    fn publish_into(&self, mut outlet: MutexGuard<'_, Outlet>, payload: &[u8]) -> Result<(), Stopped> {
+        match outlet.put(&self.address(), payload, Instant::now) {
             Put::Sent => self.sent(),
             Put::Held { until } => {
                 drop(outlet);
@@ -156,17 +171,25 @@ impl Feed {
     /// Sends the value that was held back.
     pub(super) fn release(&self) {
         let mut outlet = lock(&self.0.outlet);
-        match outlet.release(&self.0.topic, Instant::now) {
+        match outlet.release(&self.address(), Instant::now) {
             Some(Put::Sent) => self.sent(),
             Some(Put::Refused) => self.count(|counters| &counters.refused, 1),
             _ => {}
         }
     }
 
+    fn address(&self) -> Address<'_> {
+        Address { topic: &self.0.topic, keep: self.0.route.keep.as_ref() }
+    }
+
+    pub(super) fn has_published(&self) -> bool {
+        get(&self.0.counters.first_values) > 0
+    }
+
     fn sent(&self) {
         self.count(|counters| &counters.produced, 1);
         // The outlet is locked: of two values one is the first.
-        if self.0.counters.first_values.load(Ordering::Relaxed) == 0 {
+        if !self.has_published() {
             let after = self.0.shared.now().saturating_sub(self.0.since);
             self.0.counters.first_value(after);
             self.0.route.counters.first_value(after);
@@ -193,6 +216,45 @@ impl Feed {
     pub(super) fn quit(&self) {
         self.close();
         self.0.shared.tell(Note::Quit { generation: self.0.generation });
+    }
+
+    /// Whether those who want the topic have room for a value: [`Room::Congested`] when all of them are full, and a value
+    /// would be dropped for each. Periodic routes and batches leave such a tick out by themselves.
+    pub fn room(&self) -> Room {
+        lock(&self.0.outlet).socket().map_or(Room::Nobody, |socket| socket.room(self.topic()))
+    }
+
+    /// Waits while the topic is congested: to be awaited, or waited for.
+    ///
+    /// # Errors
+    /// [`Stopped`] as soon as the feed is not active.
+    pub fn has_room(&self) -> Op<impl Future<Output = Result<(), Stopped>> + Send + Unpin + '_> {
+        Op(Box::pin(async move {
+            loop {
+                let socket = lock(&self.0.outlet).socket().cloned().ok_or(Stopped)?;
+                // Asked for before the room is looked at, so that no change is missed.
+                let (mut changed, mut stopped) = (socket.room_changed(), self.stopped());
+                if socket.room(self.topic()) != Room::Congested {
+                    return Ok(());
+                }
+                let socket_closed = poll_fn(|context| {
+                    if Pin::new(&mut stopped).poll(context).is_ready() {
+                        return Poll::Ready(false);
+                    }
+                    Pin::new(&mut changed).poll(context).map(|changed| changed.is_err())
+                });
+                if socket_closed.await {
+                    return Err(Stopped);
+                }
+            }
+        }))
+    }
+
+    /// Whether a tick is to be left out since nobody has room; counts it then.
+    pub(super) fn skip_for_congestion(&self) -> bool {
+        let congested = self.room() == Room::Congested;
+        self.count(|counters| &counters.ticks_congested, u64::from(congested));
+        congested
     }
 
     /// Whether a value published now would be sent.
@@ -272,7 +334,8 @@ impl Feed {
             topic: self.0.topic.to_vec(),
             generation: self.0.generation,
             done: counters.done(),
-            first_value_time: (get(&counters.first_values) > 0)
+            first_value_time: self
+                .has_published()
                 .then(|| Duration::from_nanos(get(&counters.first_value_nanos))),
         }
     }

@@ -1,7 +1,9 @@
 //! Where the values of one feed go out: at once, or when their time has come.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::last::Keep;
 use crate::error::ErrorKind;
 use crate::socket::XPub;
 
@@ -17,6 +19,12 @@ struct Pace {
     /// When the next value may be sent.
     next: Option<Instant>,
     held: Option<Vec<u8>>,
+}
+
+/// Where a value goes, and whether it is kept there.
+pub(super) struct Address<'a> {
+    pub(super) topic: &'a Arc<[u8]>,
+    pub(super) keep: Option<&'a Keep>,
 }
 
 /// What became of a value.
@@ -42,10 +50,14 @@ impl Outlet {
         Outlet { socket: Some(socket), pace }
     }
 
+    pub(super) fn socket(&self) -> Option<&XPub> {
+        self.socket.as_ref()
+    }
+
     /// Sends a value, or holds it until its time has come.
-    pub(super) fn put(&mut self, topic: &[u8], value: &[u8], now: impl FnOnce() -> Instant) -> Put {
+    pub(super) fn put(&mut self, to: &Address<'_>, value: &[u8], now: impl FnOnce() -> Instant) -> Put {
         let Some(socket) = &self.socket else { return Put::Late };
-        let Some(pace) = &mut self.pace else { return send(socket, topic, value) };
+        let Some(pace) = &mut self.pace else { return to.send(socket, value) };
         if let Some(held) = &mut pace.held {
             held.clear();
             held.extend_from_slice(value);
@@ -59,17 +71,17 @@ impl Outlet {
             }
             None => {
                 pace.next = now.checked_add(pace.spacing);
-                send(socket, topic, value)
+                to.send(socket, value)
             }
         }
     }
 
     /// Sends what is held, if anything.
-    pub(super) fn release(&mut self, topic: &[u8], now: impl FnOnce() -> Instant) -> Option<Put> {
+    pub(super) fn release(&mut self, to: &Address<'_>, now: impl FnOnce() -> Instant) -> Option<Put> {
         let (socket, pace) = (self.socket.as_ref()?, self.pace.as_mut()?);
         let value = pace.held.take()?;
         pace.next = now().checked_add(pace.spacing);
-        Some(send(socket, topic, &value))
+        Some(to.send(socket, &value))
     }
 
     /// Nothing is sent any more.
@@ -81,10 +93,16 @@ impl Outlet {
     }
 }
 
-fn send(socket: &XPub, topic: &[u8], value: &[u8]) -> Put {
-    match socket.send((topic, value)) {
-        Ok(()) => Put::Sent,
-        Err(error) if error.kind() == ErrorKind::Closed => Put::Closed,
-        Err(_) => Put::Refused,
+impl Address<'_> {
+    fn send(&self, socket: &XPub, value: &[u8]) -> Put {
+        let sent = match self.keep {
+            Some(keep) => keep.send(socket, self.topic, value),
+            None => socket.send((&**self.topic, value)),
+        };
+        match sent {
+            Ok(()) => Put::Sent,
+            Err(error) if error.kind() == ErrorKind::Closed => Put::Closed,
+            Err(_) => Put::Refused,
+        }
     }
 }

@@ -46,7 +46,9 @@ impl Periodic {
         let (next, passed) = next_tick(at, self.period, now);
         let busy = self.busy.swap(true, Ordering::SeqCst);
         self.feed.count(|counters| &counters.ticks_skipped, passed + u64::from(busy));
-        if !busy {
+        if !busy && self.feed.skip_for_congestion() {
+            self.busy.store(false, Ordering::SeqCst);
+        } else if !busy {
             workers.queue(self.clone());
         }
         Some(next)

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use oncue_core::demand::{self, Demand, Limits, Route, RouteId};
 
+use super::fill::FillFn;
+use super::last::Keep;
 use super::producer::{Lister, Producer};
 use super::stats::{Counters, get};
 use super::{Pattern, RouteStats};
@@ -34,6 +36,8 @@ pub(super) struct RouteRun {
     pub(super) lister: Option<Lister>,
     /// The time between two values of a topic.
     pub(super) spacing: Option<Duration>,
+    pub(super) keep: Option<Keep>,
+    pub(super) fill: Option<FillFn>,
     pub(super) counters: Counters,
     pub(super) listed: Mutex<Listed>,
     pub(super) gone: AtomicBool,
@@ -60,6 +64,12 @@ pub struct Reloaded {
     pub removed: usize,
 }
 
+pub(super) struct Replaced {
+    pub(super) done: Reloaded,
+    pub(super) come: Vec<RouteId>,
+    pub(super) gone: Vec<Arc<RouteRun>>,
+}
+
 impl Plan {
     pub(super) fn new(planned: Vec<Planned>, limits: Limits) -> Result<Plan> {
         let (routes, runs): (Vec<_>, Vec<_>) = planned.into_iter().map(|p| (p.route, p.run)).unzip();
@@ -70,14 +80,13 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Puts these routes in the place of those there are. A route of the same pattern and key stays as it is. Yields
-    /// the routes that have come, too.
+    /// Puts these routes in the place of those there are. A route of the same pattern and key stays as it is.
     pub(super) fn replace(
         &mut self,
         planned: Vec<Planned>,
         feeds_max: usize,
         now: Duration,
-    ) -> Result<(Reloaded, Vec<RouteId>)> {
+    ) -> Result<Replaced> {
         let mut removed: Vec<_> = self.routes.keys().copied().collect();
         let before = removed.len();
         let (mut routes, mut runs) = (Vec::new(), Vec::new());
@@ -93,14 +102,17 @@ impl Plan {
         }
         let ids = self.machine.change_routes(&removed, routes, now).map_err(refused)?;
         self.machine.set_feeds_max(feeds_max, now);
+        let mut gone = Vec::with_capacity(removed.len());
         for id in &removed {
             if let Some(route) = self.routes.remove(id) {
                 route.gone.store(true, Ordering::SeqCst);
+                gone.push(route);
             }
         }
         self.add(&ids, runs, now);
         let kept = before - removed.len();
-        Ok((Reloaded { kept, added: ids.len(), removed: removed.len() }, ids))
+        let done = Reloaded { kept, added: ids.len(), removed: removed.len() };
+        Ok(Replaced { done, come: ids, gone })
     }
 
     fn add(&mut self, ids: &[RouteId], runs: Vec<RouteRun>, now: Duration) {
@@ -122,7 +134,7 @@ impl RouteRun {
 
     /// Whether something of it runs on the workers.
     pub(super) fn needs_workers(&self) -> bool {
-        self.lister.is_some() || self.producer.period().is_some()
+        self.lister.is_some() || self.fill.is_some() || self.producer.period().is_some()
     }
 
     pub(super) fn is_gone(&self) -> bool {
@@ -139,7 +151,9 @@ impl RouteRun {
     fn avoided(&self, now: Duration) -> u64 {
         let Some(period) = self.producer.period() else { return 0 };
         let periods = lock(&self.listed).sum(now) / period.as_nanos().max(1);
-        u64::try_from(periods).unwrap_or(u64::MAX).saturating_sub(get(&self.counters.produced))
+        let done = self.counters.done();
+        let had = done.produced + done.ticks_skipped + done.ticks_congested;
+        u64::try_from(periods).unwrap_or(u64::MAX).saturating_sub(had)
     }
 
     pub(super) fn stats(&self, machine: demand::RouteStats, now: Duration) -> RouteStats {

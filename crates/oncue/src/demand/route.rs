@@ -12,6 +12,8 @@ use oncue_core::topic::pattern::{Pattern, PatternError};
 use super::Feed;
 use super::batch::{BatchRun, FeedSet};
 use super::builder::{Builder, Defaults};
+use super::fill::FillFn;
+use super::last::{Keep, LastLimits};
 use super::plan::{Listed, Planned, RouteRun};
 use super::producer::{Change, Lister, Produced, Producer, Task};
 use super::stats::Counters;
@@ -35,6 +37,8 @@ struct Settings {
     feeds_max: usize,
     backoff: Option<Backoff>,
     spacing: Duration,
+    keep: Option<LastLimits>,
+    fill: Option<FillFn>,
     catalogue: Vec<Vec<u8>>,
     lister: Option<Lister>,
 }
@@ -81,6 +85,8 @@ impl Draft {
             producer,
             lister,
             spacing: (!settings.spacing.is_zero()).then_some(settings.spacing),
+            keep: settings.keep.map(Keep::new),
+            fill: settings.fill,
             counters: Counters::default(),
             listed: Mutex::new(Listed::default()),
             gone: AtomicBool::new(false),
@@ -104,6 +110,8 @@ impl RouteBuilder {
             feeds_max: usize::MAX,
             backoff: Some(BACKOFF),
             spacing: Duration::ZERO,
+            keep: None,
+            fill: None,
             catalogue: Vec::new(),
             lister: None,
         };
@@ -156,6 +164,55 @@ impl RouteBuilder {
     /// come, unless a newer one takes its place, which is counted. Zero, which is no bound, by default.
     pub fn max_rate(mut self, spacing: Duration) -> RouteBuilder {
         self.settings.spacing = spacing;
+        self
+    }
+
+    /// Keeps the last value of each topic while its feed runs, and gives it to each new subscriber of the topic, to that
+    /// one alone, at once and ahead of live values. A subscriber that has come back within the grace gets it too. The
+    /// socket's [`last_values_bytes_max`](crate::Options::last_values_bytes_max) bounds what is kept of all routes.
+    ///
+    /// ```
+    /// # use oncue::{Engine, OnDemand, Options, Sub};
+    /// let od = OnDemand::bind("tcp://127.0.0.1:0")?
+    ///     .route("config/{name}")
+    ///     .keep_last()
+    ///     .thread(|feed| {
+    ///         feed.publish("42")?; // once; who comes later gets it too
+    ///         feed.wait_stopped();
+    ///         Ok(())
+    ///     })
+    ///     .start()?;
+    /// for _ in 0..2 {
+    ///     let sub = Sub::new(&Engine::start()?, Options::new())?;
+    ///     sub.connect(&od.endpoint().unwrap().to_string())?;
+    ///     sub.subscribe("config/answer")?;
+    ///     assert_eq!(sub.recv().wait()?.frame(1), Some(&b"42"[..]));
+    /// }
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    pub fn keep_last(self) -> RouteBuilder {
+        self.keep_last_with(LastLimits::default())
+    }
+
+    /// The same within limits, or beyond the end of the feed.
+    pub fn keep_last_with(mut self, limits: LastLimits) -> RouteBuilder {
+        self.settings.keep = Some(limits);
+        self
+    }
+
+    /// A value for the time before the feed has published its own: where a feed starts and no last value of its topic is
+    /// kept, the function is called once, however many have subscribed, on the threads of [`Builder::workers`]. What it
+    /// yields is published as the topic's first value, unless the feed was quicker. A panic is reported, and the feed
+    /// goes on.
+    pub fn fill<P: AsRef<[u8]>>(
+        mut self,
+        fill: impl Fn(&Feed) -> Option<P> + Send + Sync + 'static,
+    ) -> RouteBuilder {
+        self.settings.fill = Some(Arc::new(move |feed| {
+            if let Some(value) = fill(feed) {
+                feed.publish_first(value.as_ref());
+            }
+        }));
         self
     }
 

@@ -10,10 +10,11 @@ use std::task::Poll;
 use std::thread::JoinHandle;
 use std::{io, thread};
 
-use oncue_core::demand::{Decision, Demand, End};
+use oncue_core::demand::{Decision, Demand, End, TopicState};
 
 use super::Feed;
 use super::feed::Activation;
+use super::fill::Fill;
 use super::live::Live;
 use super::plan::RouteRun;
 use super::schedule::{Due, Schedule};
@@ -25,6 +26,9 @@ use crate::sync::lock;
 
 /// Changes of demand taken in one turn, so that deadlines and notes get theirs.
 const EVENTS_PER_TURN_MAX: usize = 256;
+
+/// Waiting topics whose subscribers are counted in one turn: a hundred thousand take four hundred turns.
+const COUNTED_PER_TURN_MAX: usize = 256;
 
 pub(super) fn start(socket: XPub, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
     let (watch, schedule, live) = (socket.demand(), Schedule::default(), HashMap::new());
@@ -66,6 +70,7 @@ impl Runner {
                 return;
             }
             let now = self.shared.now();
+            self.count_waiting();
             self.machine(|machine| machine.tick(now));
             self.obey();
             self.schedule.run(now, &self.shared);
@@ -125,6 +130,8 @@ impl Runner {
                 live.join();
                 lock(&self.shared.feeds).remove(&generation);
                 let end = if failed { End::Failed } else { End::Finished };
+                // There is room now.
+                self.count_waiting();
                 self.machine(|machine| machine.ended(id, generation, end, now));
             }
             Note::Produced { id, generation } => {
@@ -159,8 +166,7 @@ impl Runner {
                         live.stop();
                     }
                 }
-                // Nobody can be told of a topic's state yet.
-                Decision::State { .. } => {}
+                Decision::State { topic, state, .. } => self.say(&topic, state, route.as_deref()),
             }
         }
     }
@@ -169,7 +175,7 @@ impl Runner {
         let mut plan = lock(&self.shared.plan);
         let decision = plan.machine.poll()?;
         let route = match &decision {
-            Decision::Start { route, .. } => plan.routes.get(route).cloned(),
+            Decision::Start { route, .. } | Decision::State { route, .. } => plan.routes.get(route).cloned(),
             _ => None,
         };
         Some((decision, route))
@@ -184,13 +190,38 @@ impl Runner {
         };
         let feed = Feed::new(of, self.socket.clone(), route.clone(), self.shared.clone());
         lock(&self.shared.feeds).insert(generation, feed.clone());
-        match Live::begin(feed, &route.producer, &mut self.schedule, &self.shared) {
-            Some(live) => drop(self.live.insert(generation, live)),
+        match Live::begin(feed.clone(), &route.producer, &mut self.schedule, &self.shared) {
+            Some(live) => {
+                self.live.insert(generation, live);
+                if let Some(fill) = route.fill.clone().filter(|_| self.socket.last(feed.topic()).is_none()) {
+                    self.shared.workers.queue(Fill::new(feed, fill));
+                }
+            }
             None => {
                 lock(&self.shared.feeds).remove(&generation);
                 let now = self.shared.now();
                 self.machine(|machine| machine.ended(id, generation, End::Failed, now));
             }
+        }
+    }
+
+    /// Who has the most subscribers is served first.
+    fn count_waiting(&self) {
+        let socket = &self.socket;
+        self.machine(|machine| {
+            machine.count_waiting(COUNTED_PER_TURN_MAX, |topic| socket.subscribers(topic))
+        });
+    }
+
+    /// What is true of a topic has changed; of the routes that served it, this one is not gone.
+    fn say(&self, topic: &[u8], state: TopicState, route: Option<&RouteRun>) {
+        match route {
+            Some(route) if state == TopicState::Idle => {
+                route.keep.iter().for_each(|keep| keep.leave(&self.socket, topic));
+            }
+            Some(_) => {}
+            // A feed may have published when the route had gone already.
+            None => drop(self.socket.forget_last(topic)),
         }
     }
 

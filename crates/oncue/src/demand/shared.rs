@@ -161,6 +161,11 @@ impl Shared {
         if !feed.mark_failed() {
             return;
         }
+        self.report(feed, failure);
+    }
+
+    /// Counts a failure that does not end the feed, and tells of it.
+    pub(super) fn report(&self, feed: &Feed, failure: &Failure) {
         feed.count(|counters| &counters.failed, 1);
         if let Some(report) = &self.reports.feed {
             // A report that panics has nobody to report to; the count stands.

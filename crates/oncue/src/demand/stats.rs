@@ -44,6 +44,8 @@ pub struct OnDemandStats {
     pub lists_failed: u64,
     /// Ticks of periodic feeds left out: the value before was still being produced.
     pub ticks_skipped: u64,
+    /// Ticks of periodic feeds left out: all who want the topic are full, see [`Room`](crate::Room).
+    pub ticks_congested: u64,
 }
 
 /// Counts of one route: of the present, and since it came. How often a value was delivered is not among them: that
@@ -69,8 +71,9 @@ pub struct RouteStats {
     pub listed: usize,
     /// What its feeds have done.
     pub done: Done,
-    /// For periodic routes: values that were not produced, compared with a publisher that produces each topic of the
-    /// catalogue in each period. 0 where nothing is listed.
+    /// For periodic routes: values that were not produced for want of demand, compared with a publisher that produces
+    /// each topic of the catalogue in each period. Ticks left out for other reasons are not among them. 0 where nothing
+    /// is listed.
     pub avoided: u64,
     /// Feeds that have published a value.
     pub first_values: u64,
@@ -113,6 +116,8 @@ pub struct Done {
     pub failed: u64,
     /// Ticks left out: the value before was still being produced.
     pub ticks_skipped: u64,
+    /// Ticks left out: all who want the topic are full.
+    pub ticks_congested: u64,
     /// The time spent in the functions of periodic routes and batches. What threads and tasks do is not known; a
     /// batch's time is its route's, and no topic's.
     pub producing: Duration,
@@ -128,6 +133,7 @@ pub(super) struct Counters {
     pub(super) failed: AtomicU64,
     pub(super) lists_failed: AtomicU64,
     pub(super) ticks_skipped: AtomicU64,
+    pub(super) ticks_congested: AtomicU64,
     pub(super) producing_nanos: AtomicU64,
     pub(super) first_values: AtomicU64,
     pub(super) first_value_nanos: AtomicU64,
@@ -156,6 +162,7 @@ impl Counters {
             superseded: get(&self.superseded),
             failed: get(&self.failed),
             ticks_skipped: get(&self.ticks_skipped),
+            ticks_congested: get(&self.ticks_congested),
             producing: Duration::from_nanos(get(&self.producing_nanos)),
         }
     }
@@ -185,6 +192,7 @@ impl Counters {
             failed: get(&self.failed),
             lists_failed: get(&self.lists_failed),
             ticks_skipped: get(&self.ticks_skipped),
+            ticks_congested: get(&self.ticks_congested),
         }
     }
 }

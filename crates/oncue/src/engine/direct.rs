@@ -76,13 +76,15 @@ impl<N: Net> Shard<N> {
         if served.closing || !served.batch.is_empty() || early && small || too_large {
             return false;
         }
+        self.now = self.now.max(now);
         let mut slots = [0; PEERS_MAX];
         let Some(count) = self.ready_for(hub, message.topic, &mut slots) else { return false };
         let mut chunk = None;
         for &slot in &slots[..count] {
             let rest = || Run::new(chunk.get_or_insert_with(|| message.encode()).clone(), 0, 1);
-            if let Err(end) = self.peers[slot].write_now(message.slices, rest) {
-                self.end(slot, end);
+            match self.peers[slot].write_now(message.slices, rest) {
+                Ok(()) => self.gauge(slot),
+                Err(end) => self.end(slot, end),
             }
         }
         true

@@ -12,7 +12,9 @@ use oncue_core::ledger::{Change, Ledger, PeerId, Quota, QuotaExceeded};
 use oncue_core::subscriptions::Subscriptions;
 
 use super::Clock;
+use super::admission::Decisions;
 use super::direct::Direct;
+use super::gauge::Gauge;
 use super::inbound::Inbound;
 use super::last::LastValues;
 use super::mailbox::{Note, Port};
@@ -35,6 +37,8 @@ pub(crate) struct Hub {
     pub(crate) subscriptions: RwLock<Subscriptions>,
     pub(crate) outbox: Outbox,
     pub(crate) last: LastValues,
+    pub(crate) gauge: Gauge,
+    pub(crate) decisions: Decisions,
     pub(crate) inbound: Inbound,
     pub(crate) counters: Counters,
     /// Those who wait for room in the outbox.
@@ -115,6 +119,8 @@ impl Hub {
             socket_type,
             subscriptions: RwLock::new(Subscriptions::new(seed)),
             outbox: Outbox::new(bound),
+            gauge: Gauge::default(),
+            decisions: Decisions::default(),
             last: LastValues::new(options.last_values_bytes_max),
             inbound,
             counters: Counters::default(),
@@ -227,6 +233,13 @@ impl Hub {
         self.ports.iter().for_each(|port| port.mail(note()));
     }
 
+    /// Leaves a note for one shard, if there is one of that number.
+    pub(crate) fn mail_to(&self, shard: u16, note: Note) {
+        if let Some(port) = self.ports.get(usize::from(shard)) {
+            port.mail(note);
+        }
+    }
+
     pub(crate) fn port(&self, shard: u16) -> Arc<dyn Port> {
         self.ports[usize::from(shard)].clone()
     }
@@ -315,6 +328,7 @@ impl Hub {
         let mut wakes = Vec::new();
         self.inbound.waiters.take(&mut wakes);
         self.room.take(&mut wakes);
+        self.gauge.waiters.take(&mut wakes);
         read_lock(&self.demand)
             .watches
             .iter()
@@ -337,6 +351,11 @@ impl Hub {
             received_missed: get(&c.received_missed),
             peers_lost: get(&c.peers_lost),
             peers_refused: get(&c.peers_refused),
+            subscriptions_rejected: get(&self.decisions.rejected),
+            subscriptions_deferred: get(&self.decisions.deferred),
+            subscriptions_revoked: get(&self.decisions.revoked),
+            peers_full: self.gauge.full(),
+            peers_evicted: get(&self.gauge.evicted),
             last_values: holding.values,
             last_values_bytes: holding.bytes,
             last_values_dropped: holding.dropped,

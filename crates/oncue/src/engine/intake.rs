@@ -10,11 +10,13 @@ use std::time::Duration;
 use oncue_core::command::Subscription;
 use oncue_core::ledger::PeerId;
 
+use super::admission::Pending;
 use super::hub::{Edit, Hub};
 use super::last::{Asking, Cursor};
 use super::outbox::Number;
 use super::peer::End;
 use super::queue::{Mark, WriteQueue};
+use crate::admission::{PeerKey, Status};
 use crate::net::Stream;
 use crate::options::OnFull;
 
@@ -26,6 +28,8 @@ const TURNS_MAX: u32 = 16;
 pub(super) struct Intake<'a, S> {
     pub(super) hub: &'a Arc<Hub>,
     pub(super) peer: PeerId,
+    pub(super) key: PeerKey,
+    pub(super) pending: &'a mut Pending,
     pub(super) queue: &'a mut WriteQueue,
     pub(super) stream: &'a mut S,
     pub(super) wakes: &'a mut Vec<Waker>,
@@ -47,6 +51,11 @@ impl<'a, S: Stream> Intake<'a, S> {
     }
 
     fn subscribe(&mut self, prefix: &[u8]) -> Result<(), End> {
+        if self.may(prefix)? { self.admit(prefix) } else { Ok(()) }
+    }
+
+    /// Puts a prefix in force.
+    pub(super) fn admit(&mut self, prefix: &[u8]) -> Result<(), End> {
         let peer = self.peer;
         let new = self.edit().subscribe(peer, prefix).map_err(|quota| End::Refused(quota.to_string()))?;
         if new && self.unrouted.is_some() {
@@ -55,8 +64,9 @@ impl<'a, S: Stream> Intake<'a, S> {
         Ok(())
     }
 
-    fn cancel(&mut self, prefix: &[u8]) -> Result<(), End> {
+    pub(super) fn cancel(&mut self, prefix: &[u8]) -> Result<(), End> {
         let peer = self.peer;
+        self.pending.remove(prefix);
         if !self.fresh.is_empty() && self.edit().contains(peer, prefix) {
             if self.turns < TURNS_MAX {
                 // What the peer has now decides what is new to it.
@@ -86,9 +96,7 @@ impl<'a, S: Stream> Intake<'a, S> {
 
     /// Sends the peer what is kept of what it newly wants.
     fn answer(&mut self) -> Result<(), End> {
-        if let Some(edit) = self.edit.take() {
-            edit.finish(self.wakes);
-        }
+        self.release();
         let Some(unrouted) = self.unrouted.filter(|_| !self.fresh.is_empty()) else { return Ok(()) };
         let mut prefixes = std::mem::take(&mut self.fresh);
         prefixes.sort_unstable();
@@ -109,6 +117,17 @@ impl<'a, S: Stream> Intake<'a, S> {
             }
         }
     }
+
+    /// Lets the ledger go.
+    pub(super) fn release(&mut self) {
+        if let Some(edit) = self.edit.take() {
+            edit.finish(self.wakes);
+            self.hub.gauge.demand_changed(self.wakes);
+        }
+    }
+
+    /// The peer does not get a prefix.
+    pub(super) fn refused(&mut self, _prefix: &[u8], _status: &Status) {}
 
     /// Yields how many messages there was no room for.
     fn offer(&mut self, runs: &[super::chunk::Run]) -> io::Result<u64> {

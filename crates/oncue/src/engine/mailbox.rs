@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::admission::Verdict;
 use super::direct::Direct;
 use super::hub::Hub;
+use crate::admission::{PeerKey, Status};
 use crate::net::{Notify, Ready};
 use crate::op::Place;
 use crate::sync::lock;
@@ -19,6 +21,10 @@ pub(crate) enum Note {
     Resume { slot: usize, uid: u64 },
     /// A stream that the system does not watch is ready.
     Ready(Ready),
+    /// The user has decided about a prefix that a peer asked for, or has.
+    Verdict { hub: Arc<Hub>, peer: PeerKey, prefix: Vec<u8>, verdict: Verdict },
+    /// No peer may have this prefix any more.
+    RevokeAll { hub: Arc<Hub>, prefix: Vec<u8>, status: Status },
     /// The user has closed the socket.
     Close(Arc<Hub>),
     /// The engine ends once its sockets have.

@@ -1,9 +1,11 @@
 //! The engine: its threads, and what sockets ask of it. Data moves in `shard` and below.
 
+mod admission;
 mod chunk;
 mod dial;
 mod direct;
 mod fanout;
+mod gauge;
 pub(crate) mod hub;
 pub(crate) mod inbound;
 mod intake;
@@ -28,6 +30,8 @@ use std::time::{Duration, Instant};
 
 use oncue_core::connection::SocketType;
 
+pub(crate) use admission::Verdict;
+
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 #[cfg(test)]
@@ -38,6 +42,7 @@ use crate::net::poller::Poller;
 use crate::net::{Net, Notify};
 use crate::options::{EngineOptions, Options};
 use crate::sync::lock;
+pub use gauge::Room;
 use hub::Hub;
 pub(crate) use mailbox::Note;
 use mailbox::{Mailbox, Port};

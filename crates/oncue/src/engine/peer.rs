@@ -12,12 +12,14 @@ use oncue_core::connection::{Handshake, HandshakeConfig, PeerInfo, SocketType};
 use oncue_core::frame::{self, Scan, Scanner, Stop, Version};
 use oncue_core::ledger::PeerId;
 
+use super::admission::Pending;
 use super::chunk::Run;
 use super::hub::Hub;
 use super::inbound::{Delivery, Flow};
 use super::intake::Intake;
 use super::outbox::Number;
 use super::queue::{Mark, WriteQueue};
+use crate::admission::PeerKey;
 use crate::buffer::{Buffer, Pool, READ_BYTES};
 use crate::net::Stream;
 use crate::options::OnFull;
@@ -48,6 +50,12 @@ pub(crate) struct Peer<S> {
     pub(crate) ended: bool,
     /// When something came last.
     pub(crate) heard: Duration,
+    /// What it has asked for and may perhaps have later.
+    pending: Pending,
+    /// Since when its queue is full.
+    pub(crate) full_since: Option<Duration>,
+    /// Whether a timer runs that looks at that.
+    pub(crate) evict_set: bool,
 }
 
 pub(crate) enum Phase {
@@ -130,6 +138,9 @@ impl<S: Stream> Peer<S> {
             joined: 0,
             ended: false,
             heard: Duration::ZERO,
+            pending: Pending::default(),
+            full_since: None,
+            evict_set: false,
         }
     }
 
@@ -334,17 +345,20 @@ impl<S: Stream> Peer<S> {
         self.flush()
     }
 
-    /// Takes subscriptions and commands from a subscriber; yields how many bytes.
-    fn process_demand(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Result<usize, End> {
-        let Peer { phase, queue, stream, hub, joined, .. } = self;
-        let Phase::Traffic(Traffic { scanner, ledger: Some(peer), flow, .. }) = phase else {
-            return Ok(0);
-        };
-        let mut intake = Intake {
+    /// What takes in the subscriptions of a subscriber, and what cuts them out.
+    pub(super) fn intake<'a>(
+        &'a mut self,
+        cx: &'a mut Context<'_>,
+    ) -> Option<(Intake<'a, S>, &'a mut Scanner)> {
+        let Peer { phase, queue, stream, hub, joined, pending, .. } = self;
+        let Phase::Traffic(Traffic { scanner, ledger: Some(peer), .. }) = phase else { return None };
+        let intake = Intake {
             hub,
             peer: *peer,
+            key: PeerKey { shard: cx.shard, slot: cx.slot, uid: self.uid },
             queue,
             stream,
+            pending,
             wakes: cx.wakes,
             now: cx.now,
             unrouted: cx.unrouted.map(|unrouted| unrouted.max((*joined, 0))),
@@ -352,6 +366,13 @@ impl<S: Stream> Peer<S> {
             fresh: Vec::new(),
             turns: 0,
         };
+        Some((intake, scanner))
+    }
+
+    /// Takes subscriptions and commands from a subscriber; yields how many bytes.
+    fn process_demand(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Result<usize, End> {
+        let to_user = self.hub.socket_type != SocketType::Pub;
+        let Some((mut intake, scanner)) = self.intake(cx) else { return Ok(0) };
         let (mut consumed, mut control, mut data) = (0, Vec::new(), Vec::new());
         let result = loop {
             let rest = &mut buffer[consumed..];
@@ -363,7 +384,7 @@ impl<S: Stream> Peer<S> {
                 Scan::Incomplete { .. } => break Ok(()),
                 Scan::Message { len, wire_len } => {
                     consumed += wire_len;
-                    take_message(&rest[..len], flow.is_some(), &mut data, |s| intake.take(s))
+                    take_message(&rest[..len], to_user, &mut data, |s| intake.take(s))
                 }
                 Scan::Command { len, body } => {
                     consumed += len;
@@ -376,9 +397,9 @@ impl<S: Stream> Peer<S> {
             }
         };
         let result = result.and(intake.finish());
-        if let Some(flow) = flow {
+        if let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase {
             for message in data {
-                hand_over_one(hub, flow, message, cx);
+                hand_over_one(&self.hub, flow, message, cx);
             }
         }
         self.queue.answer(control);

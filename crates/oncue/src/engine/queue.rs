@@ -53,6 +53,14 @@ impl WriteQueue {
         if self.bytes >= mark.bytes { 0 } else { mark.messages.saturating_sub(self.messages) }
     }
 
+    /// Whether the mark is reached; where it was reached before, whether less than half of it has been written since.
+    pub(crate) fn is_full(&self, mark: Mark, was: bool) -> bool {
+        match was {
+            false => self.room(mark) == 0,
+            true => self.messages > mark.messages / 2 || self.bytes > mark.bytes / 2,
+        }
+    }
+
     /// The stream takes bytes again.
     pub(crate) fn unblock(&mut self) {
         self.blocked = false;

@@ -188,6 +188,8 @@ impl<N: Net> Shard<N> {
                         self.unread.push_back((slot, uid));
                     }
                 }
+                Note::Verdict { hub, peer, prefix, verdict } => self.decided(&hub, peer, &prefix, verdict),
+                Note::RevokeAll { hub, prefix, status } => self.revoke_all(&hub, &prefix, &status),
                 Note::Ready(ready) => self.ready(ready),
                 Note::Close(hub) => self.close(&hub),
                 // The turn itself is what was wanted.
@@ -243,6 +245,7 @@ impl<N: Net> Shard<N> {
             return self.end(slot, end);
         }
         let hub = peer.hub.clone();
+        self.gauge(slot);
         if self.hubs.get(&hub.id).is_some_and(|served| !served.batch.is_empty()) {
             // A batch waits for room; there may be some now.
             self.send(&hub);
@@ -259,12 +262,9 @@ impl<N: Net> Shard<N> {
     }
 
     fn read(&mut self, slot: usize, uid: u64) {
-        let Shard { index, peers, hubs, pool, wakes, now, .. } = self;
-        let Some(peer) = peers.get_mut(slot).filter(|peer| peer.uid == uid) else { return };
+        let Some((peer, mut cx)) = self.with_context(slot, uid) else { return };
         let before = matches!(peer.phase, Phase::Traffic(_));
-        let served = hubs.get(&peer.hub.id).filter(|served| served.hub.last.is_used());
-        let unrouted = served.map(|served| served.unrouted(*index));
-        let progress = peer.read(&mut Context { shard: *index, slot, now: *now, unrouted, pool, wakes });
+        let progress = peer.read(&mut cx);
         let begun = !before && matches!(peer.phase, Phase::Traffic(_));
         if begun {
             self.begun(slot);
@@ -273,11 +273,30 @@ impl<N: Net> Shard<N> {
             let hub = peer.hub.clone();
             self.retry_batch(&hub);
         }
+        self.gauge(slot);
         match progress {
             Ok(Progress::Idle) => {}
             Ok(Progress::More) => self.unread.push_back((slot, uid)),
             Err(end) => self.end(slot, end),
         }
+    }
+
+    /// A peer, and what it needs while it works.
+    pub(super) fn with_context(
+        &mut self,
+        slot: usize,
+        uid: u64,
+    ) -> Option<(&mut Peer<N::Stream>, Context<'_>)> {
+        let Shard { index, peers, hubs, pool, wakes, now, .. } = self;
+        let peer = peers.get_mut(slot).filter(|peer| peer.uid == uid)?;
+        let served = hubs.get(&peer.hub.id).filter(|served| served.hub.last.is_used());
+        let unrouted = served.map(|served| served.unrouted(*index));
+        Some((peer, Context { shard: *index, slot, now: *now, unrouted, pool, wakes }))
+    }
+
+    /// The slots of a socket's peers.
+    pub(super) fn slots_of(&self, hub: &Hub) -> Vec<usize> {
+        self.hubs.get(&hub.id).map(|served| served.peers.clone()).unwrap_or_default()
     }
 
     /// A peer's handshake is done.
@@ -353,6 +372,7 @@ impl<N: Net> Shard<N> {
             hub.has_peers(self.index, false);
         }
         if let Some(ledger) = ledger {
+            Self::ungauge(&hub, ledger, &mut self.wakes);
             let mut edit = hub.edit();
             edit.detach(ledger);
             edit.finish(&mut self.wakes);
@@ -368,7 +388,7 @@ impl<N: Net> Shard<N> {
 
     /// A batch that waits for somebody's room need wait no longer, perhaps: who was full has gone, or wants something
     /// else now.
-    fn retry_batch(&self, hub: &Arc<Hub>) {
+    pub(super) fn retry_batch(&self, hub: &Arc<Hub>) {
         if self.hubs.get(&hub.id).is_some_and(|served| !served.batch.is_empty()) {
             self.mailbox.mail(Note::Outbox(hub.clone()));
         }
@@ -376,8 +396,7 @@ impl<N: Net> Shard<N> {
 
     fn tell_subscriptions(&mut self, hub: &Arc<Hub>) {
         let version = read_lock(&hub.subscriptions).version();
-        let slots = self.hubs.get(&hub.id).map(|served| served.peers.clone()).unwrap_or_default();
-        for slot in slots {
+        for slot in self.slots_of(hub) {
             if let Err(end) = self.peers[slot].tell_subscriptions() {
                 self.end(slot, end);
             }
@@ -463,7 +482,7 @@ impl<N: Net> Shard<N> {
                     Ok(missed) if missed > 0 && hub.options.on_full == OnFull::Disconnect => {
                         self.end(slot, End::too_slow());
                     }
-                    Ok(_) => {}
+                    Ok(_) => self.gauge(slot),
                     Err(end) => self.end(slot, end),
                 }
             }
@@ -486,6 +505,7 @@ impl<N: Net> Shard<N> {
                     self.end(slot, End::Lost);
                 }
             }
+            Timer::Evict { slot, uid } => self.evict(slot, uid),
             Timer::Redial { slot, uid } => self.dial(slot, uid),
             Timer::Accept { slot, uid } => {
                 if self.links.get(slot).is_some_and(|link| link.uid == uid) {

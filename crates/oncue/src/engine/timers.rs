@@ -12,6 +12,8 @@ pub(crate) enum Timer {
     Handshake { slot: usize, uid: u64 },
     /// A peer may have been silent for too long.
     Heartbeat { slot: usize, uid: u64 },
+    /// A peer may have been full for too long.
+    Evict { slot: usize, uid: u64 },
     /// A peer that is drained should be gone.
     Drain { slot: usize, uid: u64 },
     /// A dialer tries again.

@@ -21,6 +21,10 @@ pub(crate) trait Stream: Send {
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
     /// No more will be written.
     fn shutdown_write(&mut self);
+    /// Where the other side is, for people to read.
+    fn address(&self) -> String {
+        "unknown".to_owned()
+    }
 }
 
 /// Where streams come from.

@@ -148,6 +148,19 @@ impl Net for OsNet {
 }
 
 impl Stream for OsStream {
+    fn address(&self) -> String {
+        match self {
+            OsStream::Tcp(stream) => match stream.peer_addr() {
+                Ok(address) => format!("tcp://{address}"),
+                // It has gone already.
+                Err(_) => "tcp://unknown".to_owned(),
+            },
+            OsStream::Unix(_) => "ipc".to_owned(),
+            OsStream::Pipe(_) => "inproc".to_owned(),
+            OsStream::Resolving(_) => "tcp://unknown".to_owned(),
+        }
+    }
+
     fn connected(&mut self) -> io::Result<bool> {
         match self {
             OsStream::Tcp(stream) => {

@@ -1,9 +1,11 @@
 //! The sockets: handles to a hub. What they have in common stands here; nothing here touches a shard or a stream but
 //! through the engine's `Control`.
 
+mod admission;
 mod demand;
 mod last;
 mod publisher;
+mod room;
 mod subscriber;
 
 use std::future::poll_fn;

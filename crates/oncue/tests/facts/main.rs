@@ -2,12 +2,14 @@
 //! byte is written here, each with our side bound and with our side connecting. What only our own sockets show to each
 //! other is tested in `sockets.rs`.
 
+mod admission;
 mod bursts;
 mod demand;
 mod handshake;
 mod last;
 mod loss;
 mod raw;
+mod room;
 mod slow;
 mod strangers;
 mod subscriber;

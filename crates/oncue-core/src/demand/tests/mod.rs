@@ -37,7 +37,7 @@ fn decided(demand: &mut Demand) -> Vec<String> {
         words.push(match decision {
             Decision::Start { topic, generation, .. } => format!("+{}#{generation}", topic.escape_ascii()),
             Decision::Stop { generation, .. } => format!("-#{generation}"),
-            Decision::State { topic, state } => format!("{}={state:?}", topic.escape_ascii()),
+            Decision::State { topic, state, .. } => format!("{}={state:?}", topic.escape_ascii()),
         });
     }
     words

@@ -314,7 +314,7 @@ impl History {
                     let lives = self.live.values().any(|live| *live == (feed, generation));
                     assert!(lives, "{}", self.steps);
                 }
-                Decision::State { topic, state } => {
+                Decision::State { topic, state, .. } => {
                     decided.push(format!("{} is {state:?}", topic.escape_ascii()));
                 }
             }

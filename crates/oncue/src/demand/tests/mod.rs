@@ -15,7 +15,9 @@ use crate::socket::Sub;
 mod batches;
 mod changes;
 mod failures;
+mod last;
 mod producers;
+mod room;
 mod savings;
 
 const ENDPOINT: &str = "tcp://127.0.0.1:0";

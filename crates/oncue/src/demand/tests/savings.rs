@@ -45,6 +45,7 @@ fn a_value_held_back_is_not_sent_once_nobody_wants_it() {
 
 #[test]
 fn what_was_not_produced_is_counted() {
+    let start = Instant::now();
     let catalogue: Vec<_> = (0..100).map(|i| format!("c/{i}")).collect();
     let od = OnDemand::bind(ENDPOINT)
         .unwrap()
@@ -57,7 +58,6 @@ fn what_was_not_produced_is_counted() {
         .thread(generations)
         .start()
         .unwrap();
-    let start = Instant::now();
     let sub = subscriber(&od, &["c/7"]);
     for _ in 0..20 {
         assert_eq!(text(&sub), "c/7 value");
@@ -66,7 +66,7 @@ fn what_was_not_produced_is_counted() {
     let all = 100 * start.elapsed().as_millis() as u64 / 10;
     let (avoided, produced) = (stats[0].avoided, stats[0].done.produced);
     assert!(produced >= 20 && avoided > 1900 - produced, "{avoided} avoided, {produced} produced");
-    assert!(avoided + produced <= all + 500, "{avoided} and {produced} of {all}");
+    assert!(avoided + produced <= all + 10, "{avoided} and {produced} of {all}");
     assert_eq!((stats[1].avoided, stats[2].avoided), (0, 0), "nothing is listed, or nothing ticks");
     assert_eq!((stats[0].listed, stats[2].listed), (100, 1));
 }

@@ -1,0 +1,128 @@
+//! Who may subscribe to what: the questions and the answers. Plain data; the shards ask.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// The longest text of a [`Status`], in bytes.
+pub const STATUS_BYTES_MAX: usize = 255;
+
+/// One peer of one socket, from its handshake to its end. Never used again, also when the same program comes back.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerKey {
+    pub(crate) shard: u16,
+    pub(crate) slot: usize,
+    pub(crate) uid: u64,
+}
+
+impl fmt::Debug for PeerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PeerKey({}.{})", self.shard, self.uid)
+    }
+}
+
+/// A peer asks for a prefix that it does not have.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct SubscribeRequest<'a> {
+    /// Who asks.
+    pub peer: PeerKey,
+    /// Where it is: `tcp://ADDRESS:PORT`, `ipc` or `inproc`.
+    pub address: &'a str,
+    /// What it wants.
+    pub prefix: &'a [u8],
+}
+
+/// The answer to a [`SubscribeRequest`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// The subscription is in force.
+    Accept,
+    /// It is not, and is forgotten: it is no demand. The peer may ask again.
+    Reject(Status),
+    /// It is decided later, by `admit` or `reject`; until then it is no demand.
+    Defer,
+}
+
+/// Why a subscription was refused: a text of at most [`STATUS_BYTES_MAX`] bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Status(Cow<'static, str>);
+
+impl Status {
+    /// The text is cut to [`STATUS_BYTES_MAX`] bytes.
+    pub fn new(text: impl Into<Cow<'static, str>>) -> Status {
+        let text = text.into();
+        if text.len() <= STATUS_BYTES_MAX {
+            return Status(text);
+        }
+        let end = (0..=STATUS_BYTES_MAX).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        Status(Cow::Owned(text[..end].to_owned()))
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&'static str> for Status {
+    fn from(text: &'static str) -> Status {
+        Status::new(text)
+    }
+}
+
+impl From<String> for Status {
+    fn from(text: String) -> Status {
+        Status::new(text)
+    }
+}
+
+/// The user's function that answers.
+#[derive(Clone)]
+pub(crate) struct Gate(Arc<dyn Fn(&SubscribeRequest<'_>) -> Admission + Send + Sync>);
+
+impl Gate {
+    pub(crate) fn new(decide: impl Fn(&SubscribeRequest<'_>) -> Admission + Send + Sync + 'static) -> Gate {
+        Gate(Arc::new(decide))
+    }
+
+    /// Nobody is let in by a function that panics, and no I/O thread ends by it.
+    pub(crate) fn ask(&self, request: &SubscribeRequest<'_>) -> Admission {
+        let answer = catch_unwind(AssertUnwindSafe(|| (self.0)(request)));
+        answer.unwrap_or_else(|_| Admission::Reject(Status::new("the publisher could not decide")))
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gate")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_cut_between_characters() {
+        assert_eq!(Status::new("short").text(), "short");
+        assert_eq!(Status::new("x".repeat(255)).text().len(), 255);
+        assert_eq!(Status::new("x".repeat(256)).text().len(), 255);
+        assert_eq!(Status::new("\u{e9}".repeat(200)).text(), "\u{e9}".repeat(127));
+    }
+
+    #[test]
+    fn who_panics_lets_nobody_in() {
+        let peer = PeerKey { shard: 0, slot: 0, uid: 1 };
+        let request = SubscribeRequest { peer, address: "ipc", prefix: b"p" };
+        assert_eq!(Gate::new(|_| Admission::Accept).ask(&request), Admission::Accept);
+        assert!(matches!(Gate::new(|_| panic!("a mistake")).ask(&request), Admission::Reject(_)));
+    }
+}
