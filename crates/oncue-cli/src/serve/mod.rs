@@ -10,6 +10,7 @@ mod permits;
 mod process;
 mod produce;
 mod routes;
+mod rules;
 mod server;
 mod template;
 

@@ -73,6 +73,9 @@ fn planned(builder: Builder, route: &Route) -> RouteBuilder {
     if let Some(feeds) = route.feeds_max {
         planned = planned.feeds_max(feeds);
     }
+    if let Some(limits) = route.keep_last {
+        planned = planned.keep_last_with(limits);
+    }
     if let Catalogue::Topics(topics) = &route.catalogue {
         planned = planned.catalogue(topics);
     }

@@ -10,7 +10,7 @@ use std::{env, io};
 use oncue::demand::{Builder, Failure, Reloaded};
 use oncue::{Endpoint, Engine, OnDemand, Options, XPub};
 
-use super::config::{Config, Program, Route, Source};
+use super::config::{Config, Program, Route, Socket, Source};
 use super::hangup::Hangups;
 use super::journal::{Journal, Log};
 use super::launch::Launcher;
@@ -18,6 +18,7 @@ use super::permits::Permits;
 use super::produce::shared::Told;
 use super::produce::{Counts, Gate, Tools, count};
 use super::routes::{self, Keepers};
+use super::rules::Rules;
 use crate::Fail;
 use crate::output::{self, say};
 use crate::signals::{Stop, Waited};
@@ -61,6 +62,7 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
 /// A config at work.
 struct Server {
     config: Config,
+    rules: Rules,
     tools: Arc<Tools>,
     on_demand: OnDemand,
     keepers: Keepers,
@@ -77,7 +79,9 @@ enum Way {
 impl Server {
     fn start(config: Config, tools: Arc<Tools>) -> Result<Server, Fail> {
         let engine = Engine::start()?;
-        let socket = XPub::new(&engine, Options::new())?;
+        let rules = Rules::default();
+        rules.set(&config.rules);
+        let socket = XPub::new(&engine, options(&config.socket, &rules))?;
         let mut places = Vec::new();
         for (way, text) in ways(&config) {
             places.push((way, text.to_owned(), open(&socket, way, text)?));
@@ -91,7 +95,7 @@ impl Server {
         let mut keepers = Keepers::new();
         let builder = reporting(OnDemand::on(socket), &tools);
         let on_demand = routes::add(builder, &config, &tools, &mut keepers).map_err(no_thread)?.start()?;
-        Ok(Server { config, tools, on_demand, keepers, places })
+        Ok(Server { config, rules, tools, on_demand, keepers, places })
     }
 
     /// Reads the config anew. What has not changed in it goes on undisturbed; if anything is wrong, everything does.
@@ -138,6 +142,11 @@ impl Server {
         for missing in missing_programs(&config) {
             self.tools.journal.remark(missing);
         }
+        if self.config.socket != config.socket {
+            let text = "what the config says of subscribers' queues takes effect when oncue is started again";
+            self.tools.journal.remark(text);
+        }
+        self.rules.set(&config.rules);
         self.tools.permits.set(config.processes_max);
         self.config = config;
         Ok(reloaded)
@@ -150,6 +159,28 @@ impl Server {
         self.on_demand.xpub().close().wait();
         sum_up(&self.on_demand, &self.tools);
     }
+}
+
+fn options(socket: &Socket, rules: &Rules) -> Options {
+    let Socket { send_hwm, queue_bytes_max, prefixes_max, evict_after, last_values_bytes_max } = *socket;
+    let rules = rules.clone();
+    let mut options = Options::new().admission(move |request| rules.decide(request));
+    if let Some(messages) = send_hwm {
+        options = options.send_hwm(messages);
+    }
+    if let Some(bytes) = queue_bytes_max {
+        options = options.queue_bytes_max(bytes);
+    }
+    if let Some(prefixes) = prefixes_max {
+        options = options.prefixes_max(prefixes);
+    }
+    if let Some(time) = evict_after {
+        options = options.evict_after(time);
+    }
+    if let Some(bytes) = last_values_bytes_max {
+        options = options.last_values_bytes_max(bytes);
+    }
+    options
 }
 
 /// Endpoints that are closed again unless all else goes well.
@@ -218,9 +249,10 @@ fn sum_up(on_demand: &OnDemand, tools: &Tools) {
     let stats = on_demand.stats();
     let mut text = format!("{} values sent by {} feeds", stats.produced, stats.started);
     let counts = &tools.counts;
-    let numbers: [(&AtomicU64, &str); 5] = [
+    let numbers: [(&AtomicU64, &str); 6] = [
         (&counts.programs, "programs run"),
         (&counts.failures, "failures"),
+        (&counts.congested, "runs left out as all subscribers were full"),
         (&counts.refused, "topics refused"),
         (&counts.unwanted, "values of topics that nobody wanted"),
         (&counts.left_out, "lines left out"),

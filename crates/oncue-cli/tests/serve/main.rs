@@ -8,6 +8,7 @@ mod files;
 mod programs;
 mod reload;
 mod strangers;
+mod subscribers;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use oncue::demand::Pattern;
+use oncue::demand::{LastLimits, Pattern};
 use toml::de::DeTable;
 
 use self::reader::{Keys, Problem, Problems};
+use super::rules::Rule;
 use super::template::Template;
 use crate::args;
 
@@ -17,22 +18,31 @@ mod guard;
 mod nearest;
 mod reader;
 mod route;
+mod rule;
 #[cfg(test)]
 mod tests;
 
 /// The most feeds, processes or topics that a config may allow.
 const COUNT_MAX: usize = 16_777_216;
+/// The longest line, output or queue that a config may allow: 1 GiB.
+const BYTES_MAX: usize = 1 << 30;
 /// Processes at once where the config says nothing.
 const PROCESSES_MAX_DEFAULT: usize = 256;
 
 /// Keys outside of routes, and what each is for.
-const KEYS: [(&str, &str); 7] = [
+const KEYS: [(&str, &str); 13] = [
     ("bind", "it says where to wait for subscribers"),
     ("connect", "it says which subscribers to connect to"),
     ("grace", "it says how long a feed outlives its last subscriber"),
     ("feeds_max", "it bounds the feeds of all routes"),
     ("processes_max", "it bounds the programs that run at once"),
     ("catalogue_topics_max", "it bounds the topics of all catalogues"),
+    ("send_hwm", "it bounds the messages that wait for one subscriber"),
+    ("queue_bytes_max", "it bounds the bytes that wait for one subscriber"),
+    ("prefixes_max", "it bounds the subscriptions of one subscriber"),
+    ("evict_after", "it says how long a subscriber may be full"),
+    ("last_values_bytes_max", "it bounds the last values that are kept"),
+    ("rule", "it begins a rule, as [[rule]]"),
     ("route", "it begins a route, as [[route]]"),
 ];
 
@@ -45,7 +55,19 @@ pub(crate) struct Config {
     pub(crate) feeds_max: Option<usize>,
     pub(crate) catalogue_topics_max: Option<usize>,
     pub(crate) processes_max: usize,
+    pub(crate) socket: Socket,
+    pub(crate) rules: Vec<Rule>,
     pub(crate) routes: Vec<Route>,
+}
+
+/// What is settled when the socket is made; None for what the library has.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Socket {
+    pub(crate) send_hwm: Option<u32>,
+    pub(crate) queue_bytes_max: Option<u64>,
+    pub(crate) prefixes_max: Option<u32>,
+    pub(crate) evict_after: Option<Duration>,
+    pub(crate) last_values_bytes_max: Option<u64>,
 }
 
 /// Topics and where their values come from.
@@ -59,6 +81,7 @@ pub(crate) struct Route {
     pub(crate) min_interval: Duration,
     /// None for no bound but that of all routes together.
     pub(crate) feeds_max: Option<usize>,
+    pub(crate) keep_last: Option<LastLimits>,
     pub(crate) catalogue: Catalogue,
     pub(crate) source: Source,
 }
@@ -188,6 +211,12 @@ impl Config {
             processes_max: keys
                 .number("processes_max", 1..=COUNT_MAX, problems)
                 .unwrap_or(PROCESSES_MAX_DEFAULT),
+            socket: socket(&mut keys, problems),
+            rules: keys
+                .tables("rule", problems)
+                .into_iter()
+                .filter_map(|rule| rule::read(rule, problems))
+                .collect(),
             routes: routes(&mut keys, problems),
             bind,
             connect,
@@ -205,6 +234,18 @@ fn endpoints(keys: &mut Keys<'_>, key: &str, problems: &mut Problems) -> Vec<Str
         }
     }
     found.value.into_iter().map(|endpoint| endpoint.value).collect()
+}
+
+fn socket(keys: &mut Keys<'_>, problems: &mut Problems) -> Socket {
+    let mut number =
+        |key, max| keys.number(key, 1..=max, problems).and_then(|number| u64::try_from(number).ok());
+    Socket {
+        send_hwm: number("send_hwm", COUNT_MAX).and_then(|number| u32::try_from(number).ok()),
+        queue_bytes_max: number("queue_bytes_max", BYTES_MAX),
+        prefixes_max: number("prefixes_max", COUNT_MAX).and_then(|number| u32::try_from(number).ok()),
+        last_values_bytes_max: number("last_values_bytes_max", 1 << 40),
+        evict_after: keys.tick("evict_after", problems),
+    }
 }
 
 fn routes(keys: &mut Keys<'_>, problems: &mut Problems) -> Vec<Route> {

@@ -3,8 +3,14 @@
 /// The known word that a mistyped one is nearest to, if any is near enough to be meant.
 pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let near = |candidate: &str| 1 + candidate.chars().count().max(word.chars().count()) / 3;
+    // A word that was begun, or goes on, is meant whatever its length.
+    let extends = |one: &str, other: &str| other.len() > 2 && one.starts_with(other);
+    let steps = |candidate: &str| match extends(candidate, word) || extends(word, candidate) {
+        true => 1,
+        false => distance(word, candidate),
+    };
     known
-        .map(|candidate| (distance(word, candidate), candidate))
+        .map(|candidate| (steps(candidate), candidate))
         .filter(|(steps, candidate)| *steps <= near(candidate))
         .min_by_key(|(steps, _)| *steps)
         .map(|(_, candidate)| candidate)
@@ -51,6 +57,10 @@ mod tests {
         let known = || ["every", "grace", "feeds_max", "file"].into_iter();
         assert_eq!(nearest("feed_max", known()), Some("feeds_max"));
         assert_eq!(nearest("fiel", known()), Some("file"));
+        assert_eq!(
+            (nearest("feeds", known()), nearest("grace_period", known())),
+            (Some("feeds_max"), Some("grace"))
+        );
         assert_eq!(nearest("colour", known()), None);
         assert_eq!(nearest("x", known()), None);
     }

@@ -42,8 +42,8 @@ pub(super) struct Keys<'i> {
 }
 
 /// What a key has that may have either.
-pub(super) enum Found<'i> {
-    Texts(Vec<At<String>>),
+pub(super) enum Found<'i, T> {
+    Value(T),
     Table(Keys<'i>),
 }
 
@@ -100,11 +100,7 @@ impl<'i> Keys<'i> {
     }
 
     pub(super) fn flag(&mut self, key: &str, problems: &mut Problems) -> Option<bool> {
-        let read = |value| match value {
-            DeValue::Boolean(flag) => Ok(flag),
-            other => Err(format!("{} stands where true or false should", kind(&other))),
-        };
-        self.take(key, problems, read).map(|found| found.value)
+        self.take(key, problems, flag).map(|found| found.value)
     }
 
     pub(super) fn number(
@@ -122,12 +118,30 @@ impl<'i> Keys<'i> {
     }
 
     /// A list of texts, or a table.
-    pub(super) fn texts_or_table(&mut self, key: &str, problems: &mut Problems) -> Option<Found<'i>> {
-        let name = format!("the {key} of {}", self.name);
+    pub(super) fn texts_or_table(
+        &mut self,
+        key: &str,
+        problems: &mut Problems,
+    ) -> Option<Found<'i, Vec<At<String>>>> {
+        self.or_table(key, problems, texts)
+    }
+
+    /// True, false, or a table.
+    pub(super) fn flag_or_table(&mut self, key: &str, problems: &mut Problems) -> Option<Found<'i, bool>> {
+        self.or_table(key, problems, flag)
+    }
+
+    fn or_table<T>(
+        &mut self,
+        key: &str,
+        problems: &mut Problems,
+        read: impl FnOnce(DeValue<'i>) -> Result<T, String>,
+    ) -> Option<Found<'i, T>> {
+        let name = format!("`{key}` of {}", self.name);
         let at = self.table.get(key)?.span().start;
         let found = self.take(key, problems, |value| match value {
             DeValue::Table(table) => Ok(Found::Table(Keys::new(name, at, table))),
-            other => texts(other).map(Found::Texts),
+            other => read(other).map(Found::Value),
         });
         found.map(|found| found.value)
     }
@@ -221,6 +235,13 @@ fn texts(value: DeValue<'_>) -> Result<Vec<At<String>>, String> {
         Ok(At { at, value: text(item.into_inner())? })
     };
     items.into_iter().map(read).collect()
+}
+
+fn flag(value: DeValue<'_>) -> Result<bool, String> {
+    match value {
+        DeValue::Boolean(flag) => Ok(flag),
+        other => Err(format!("{} stands where true or false should", kind(&other))),
+    }
 }
 
 fn duration(value: DeValue<'_>) -> Result<Duration, String> {

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use oncue::demand::Pattern;
+use oncue::demand::{LastLimits, Pattern};
 
 use super::nearest::nearest;
 use super::reader::{At, Found, Keys, Problems};
-use super::{Backoff, COUNT_MAX, Catalogue, FilePath, Listing, Program, Restart, Route, Source, guard};
+use super::{
+    BYTES_MAX, Backoff, COUNT_MAX, Catalogue, FilePath, Listing, Program, Restart, Route, Source, guard,
+};
 use crate::serve::template::Template;
 
-/// The longest line or output that a config may allow: 1 GiB.
-const BYTES_MAX: usize = 1 << 30;
 const LINE_BYTES_MAX_DEFAULT: usize = 1 << 20;
 const OUTPUT_BYTES_MAX_DEFAULT: usize = 16 << 20;
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
@@ -25,12 +25,13 @@ const FEEDS_MAX_DEFAULT: usize = 1000;
 const BACKOFF_DEFAULT: Backoff = Backoff { min: Duration::from_millis(200), max: Duration::from_secs(30) };
 
 /// The keys of routes, and what each is for.
-const KEYS: [(&str, &str); 20] = [
+const KEYS: [(&str, &str); 21] = [
     ("topic", "it names the topics of the route"),
     ("grace", "it says how long a feed outlives its last subscriber"),
     ("min_run", "it says how long a feed runs at least"),
     ("min_interval", "it says how far apart the values of a topic are"),
     ("feeds_max", "it bounds the feeds of the route"),
+    ("keep_last", "it keeps the last value of each topic"),
     ("catalogue", "it lists topics of the route"),
     ("command", "it is the program of the route"),
     ("file", "it is the file of the route"),
@@ -63,6 +64,13 @@ const CATALOGUE_KEYS: [(&str, &str); 7] = [
     ("kill_after", FOR_PROGRAMS),
 ];
 
+/// The keys of what is kept.
+const LAST_KEYS: [(&str, &str); 3] = [
+    ("age_max", "it bounds the age of a last value"),
+    ("bytes_max", "it bounds what is kept for the route"),
+    ("outlive", "it keeps a last value when nobody wants its topic any more"),
+];
+
 /// Reads a route; also where its topic stands. None with a problem, and maybe something with a problem too.
 pub(super) fn read(mut keys: Keys<'_>, problems: &mut Problems) -> Option<(usize, Route)> {
     let topic = keys.text("topic", problems);
@@ -84,20 +92,41 @@ pub(super) fn read(mut keys: Keys<'_>, problems: &mut Problems) -> Option<(usize
     let min_run = keys.duration("min_run", problems).unwrap_or_default();
     let min_interval = keys.duration("min_interval", problems).unwrap_or_default();
     let feeds_max = keys.number("feeds_max", 1..=COUNT_MAX, problems);
+    let keep_last = keep_last(&mut keys, problems);
     let catalogue = catalogue(&mut keys, pattern.as_ref(), problems);
     let source = source(&mut keys, pattern.as_ref(), problems);
     keys.finish(&KEYS, problems);
     let (pattern, source) = (pattern?, source?);
     let has_threads = !matches!(source, Source::Shared { .. });
     let feeds_max = feeds_max.or(has_threads.then_some(FEEDS_MAX_DEFAULT));
-    Some((place, Route { pattern, grace, min_run, min_interval, feeds_max, catalogue: catalogue?, source }))
+    Some((
+        place,
+        Route { pattern, grace, min_run, min_interval, feeds_max, keep_last, catalogue: catalogue?, source },
+    ))
+}
+
+/// Reads true, false, or a table of limits.
+fn keep_last(keys: &mut Keys<'_>, problems: &mut Problems) -> Option<LastLimits> {
+    let mut limits = match keys.flag_or_table("keep_last", problems)? {
+        Found::Value(keeps) => return keeps.then(LastLimits::default),
+        Found::Table(limits) => limits,
+    };
+    let last = LastLimits {
+        age_max: limits.duration("age_max", problems),
+        bytes_max: limits
+            .number("bytes_max", 1..=BYTES_MAX, problems)
+            .and_then(|bytes| u64::try_from(bytes).ok()),
+        outlive: limits.flag("outlive", problems).unwrap_or_default(),
+    };
+    limits.finish(&LAST_KEYS, problems);
+    Some(last)
 }
 
 fn catalogue(keys: &mut Keys<'_>, pattern: Option<&Pattern>, problems: &mut Problems) -> Option<Catalogue> {
     match keys.texts_or_table("catalogue", problems) {
         None => Some(Catalogue::Topics(Vec::new())),
         Some(Found::Table(table)) => listing(table, problems).map(Catalogue::Listing),
-        Some(Found::Texts(topics)) => {
+        Some(Found::Value(topics)) => {
             for topic in &topics {
                 if pattern.is_some_and(|pattern| !pattern.matches(topic.value.as_bytes())) {
                     let text = format!(

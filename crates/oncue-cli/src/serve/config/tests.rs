@@ -31,6 +31,14 @@ fn a_config_of_every_kind_of_route() {
         grace = "2s"
         feeds_max = 100
         processes_max = 8
+        send_hwm = 10
+        evict_after = "30s"
+        [[rule]]
+        allow = ["host/", "clock"]
+        from = "10.0.0.0/8"
+        [[rule]]
+        deny = ""
+        status = "nothing for you"
         [[route]]
         topic = "proc/{pid}/rss"
         command = ["ps", "-o", "rss=", "-p", "{pid}"]
@@ -60,8 +68,10 @@ fn a_config_of_every_kind_of_route() {
         topic = "log/{name}"
         file = "logs/{name}.log"
         catalogue = { command = ["ls", "logs"], every = "1m" }
+        keep_last = true
         [[route]]
         topic = "state"
+        keep_last = { age_max = "1m", outlive = true }
         file = "/run/state"
         mode = "content"
         every = "1s"
@@ -72,6 +82,13 @@ fn a_config_of_every_kind_of_route() {
         (config.grace, config.feeds_max, config.processes_max),
         (Duration::from_secs(2), Some(100), 8)
     );
+    assert_eq!(
+        (config.socket.send_hwm, config.socket.evict_after),
+        (Some(10), Some(Duration::from_secs(30)))
+    );
+    let [allow, deny] = &config.rules[..] else { panic!("{config:?}") };
+    assert!(allow.allows && allow.prefixes == ["host/", "clock"] && allow.from.len() == 1);
+    assert!(!deny.allows && deny.prefixes == [""] && deny.status.as_deref() == Some("nothing for you"));
     let [runs, shared, stream, log, state] = &config.routes[..] else { panic!("{config:?}") };
     assert_eq!((runs.grace, shared.grace), (Some(Duration::ZERO), None));
     assert_eq!(shared.catalogue, Catalogue::Topics(vec!["prices/AAPL".into(), "prices/MSFT".into()]));
@@ -91,6 +108,10 @@ fn a_config_of_every_kind_of_route() {
     assert!(program.allow_dash && program.kill_after == Duration::from_secs(5));
     assert_eq!((*restart, program.backoff.min), (Restart::Always, Duration::from_secs(1)));
     assert_eq!(*line_bytes_max, 1000);
+    assert_eq!((runs.keep_last, log.keep_last), (None, Some(LastLimits::default())));
+    assert!(
+        state.keep_last.is_some_and(|last| last.outlive && last.age_max == Some(Duration::from_secs(60)))
+    );
     let Source::Lines { path, .. } = &log.source else { panic!("{log:?}") };
     assert_eq!(
         (path.directory.as_path(), path.path.to_string()),
@@ -191,7 +212,7 @@ fn values_of_the_wrong_kind_or_size_are_refused() {
             "every = '1s'\ncatalogue = { command = ['ls'] }",
             "does not say how often it is listed; give it `every`",
         ),
-        ("every = '1s'\ncatalogue = { every = '1s' }", "the catalogue of route 1 (`x`) has no `command`"),
+        ("every = '1s'\ncatalogue = { every = '1s' }", "`catalogue` of route 1 (`x`) has no `command`"),
         (
             "every = '1s'\ncatalogue = { command = ['ls', '{x}'], every = '1s' }",
             "uses `{x}`; the topic has none",
@@ -201,6 +222,11 @@ fn values_of_the_wrong_kind_or_size_are_refused() {
             "unknown key `allow_dash`",
         ),
         ("every = '1s'\nfeeds_max = 0", "0 is not from 1"),
+        ("every = '1s'\nkeep_last = 1", "a number stands where true or false should"),
+        (
+            "every = '1s'\nkeep_last = { age = '1s' }",
+            "unknown key `age` in `keep_last` of route 1 (`x`); did you mean `age_max`?",
+        ),
         ("every = '1s'\ncatalogue = ['y']", "has `y`, which is no topic of it"),
     ];
     for (keys, expected) in cases {
@@ -254,6 +280,21 @@ fn routes_that_contradict_each_other_are_shown_at_the_second() {
     let found = problems(&two("a/{x}", "a/{y}"));
     assert!(found[0].starts_with("6:9: the routes `a/{x}` and `a/{y}` have the same topics"), "{found:?}");
     assert_eq!(config(&two("a/{x}", "a/b")).routes.len(), 2);
+}
+
+#[test]
+fn rules_that_say_too_little_or_too_much_are_refused() {
+    let cases = [
+        ("", "2:1: rule 1 neither allows nor denies; write allow = "),
+        ("allow = 'a'\ndeny = 'b'", "2:1: rule 1 has both `allow` and `deny`"),
+        ("deny = 'a'\nfrom = 'localhost'", "4:8: `from` of rule 1: `localhost` is no place"),
+        ("allow = 'a'\nstatus = 'x'", "4:1: `status` means nothing in rule 1"),
+        ("allow = 1", "3:9: `allow` of rule 1: a number stands where"),
+    ];
+    for (rule, expected) in cases {
+        let found = problems(&format!("{BIND}[[rule]]\n{rule}\n[[route]]\ntopic = 'x'\nfile = 'x'\n"));
+        assert!(found.iter().any(|found| found.starts_with(expected)), "{found:?}");
+    }
 }
 
 #[test]

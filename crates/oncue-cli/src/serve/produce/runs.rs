@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
+use oncue::Room;
 use oncue::demand::{Feed, Produced};
 
 use super::invocation::{self, Wanted};
@@ -36,6 +37,13 @@ impl Runs {
         let _producing = Producing::new(&self.place, feed.topic());
         let mut due = Instant::now();
         loop {
+            // Whatever came of it, all who want it would miss it.
+            if feed.room() == Room::Congested {
+                count(&tools.counts.congested);
+                due = next_tick(due, self.every, Instant::now());
+                feed.sleep(due.saturating_duration_since(Instant::now()))?;
+                continue;
+            }
             let Some(permit) = wait(tools.permits.take(feed.stopped())) else { return Ok(()) };
             count(&tools.counts.programs);
             let mut output =

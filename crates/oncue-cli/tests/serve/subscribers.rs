@@ -1,0 +1,65 @@
+//! What subscribers get besides live values, and what they may ask for.
+
+use std::time::Duration;
+
+use oncue_interop::raw::{Raw, Version};
+use oncue_interop::until;
+
+use crate::{BIND, Directory};
+
+const A_WHILE: Duration = Duration::from_millis(200);
+
+#[test]
+fn who_comes_later_gets_the_last_value_at_once() {
+    let directory = Directory::new();
+    let once = "command = ['sh', '-c', 'echo $$; sleep 60']\nmode = 'stream'\n";
+    let mut server = directory.serve(&format!(
+        "[[route]]\ntopic = 'kept'\n{once}keep_last = true\n[[route]]\ntopic = 'not'\n{once}\
+         [[route]]\ntopic = 'outlives'\n{once}keep_last = {{ outlive = true, age_max = '1h' }}\n"
+    ));
+    let first = server.subscriber(&["kept"]);
+    let value = first.value();
+    assert_eq!(server.subscriber(&["kept"]).value(), value);
+    first.0.subscribe("not").expect("a subscription");
+    first.value();
+    assert!(server.subscriber(&["not"]).is_quiet(A_WHILE));
+    let last = server.subscriber(&["outlives"]).value();
+    until("the feed ends", || server.program.line() == "- outlives");
+    assert_eq!(server.subscriber(&["outlives"]).value(), last);
+}
+
+#[test]
+fn rules_say_who_may_subscribe_to_what_and_change() {
+    let directory = Directory::new();
+    let routes = "[[route]]\ntopic = '{x}/{y}'\ncommand = ['echo', 'value']\nevery = '10ms'\n";
+    let rules =
+        "[[rule]]\nallow = 'open/'\n[[rule]]\ndeny = ''\nfrom = ['127.0.0.0/8']\nstatus = 'not you'\n";
+    let mut server = directory.serve(&format!("{rules}{routes}"));
+    let subscriber = server.subscriber(&["secret/a", "", "ope", "open/a"]);
+    for _ in 0..3 {
+        assert_eq!(subscriber.next().0, "open/a");
+    }
+    assert_eq!(server.program.line(), "+ open/a", "a denied subscription is no demand");
+    directory.config(routes);
+    server.program.signal("HUP");
+    server.error_with("config read again: 1 routes kept");
+    let allowed = server.subscriber(&["secret/b"]);
+    assert_eq!(allowed.next().0, "secret/b");
+    assert!(server.program.line().starts_with("+ secret/b"));
+}
+
+#[test]
+fn nothing_runs_for_those_who_are_all_full_and_they_may_be_sent_away() {
+    let directory = Directory::new();
+    let route = "[[route]]\ntopic = 'big'\ncommand = ['head', '-c', '1000000', '/dev/zero']\nevery = '5ms'\n";
+    let path = directory.write("oncue.toml", &format!("{BIND}send_hwm = 2\nevict_after = '1s'\n{route}"));
+    let mut server = directory.serve_file(&path);
+    let mut raw = Raw::connect(&server.endpoint);
+    raw.greet(Version::V3_1, "SUB", "XPUB");
+    raw.subscribe(Version::V3_1, b"big");
+    assert_eq!(server.program.line(), "+ big");
+    assert_eq!(server.program.line(), "- big", "it has been sent away: it never reads");
+    server.program.signal("TERM");
+    let summary = server.error_with("values sent");
+    assert!(summary.contains("runs left out as all subscribers were full"), "{summary}");
+}
