@@ -9,15 +9,16 @@ use std::{fmt, thread};
 use oncue_core::demand::Limits;
 use oncue_core::topic::pattern::{Pattern, PatternError};
 
+use super::admission::Rules;
 use super::plan::{Plan, Planned, Reloaded};
 use super::producer::Failure;
 use super::route::{Draft, RouteBuilder};
 use super::shared::{Note, Reports, Shared};
+use super::states::States;
 use super::{Feed, OnDemand, runner};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::socket::XPub;
-use crate::sync::lock;
 
 /// Routes being put together. See [`OnDemand::bind`].
 #[must_use = "nothing is produced before `start`"]
@@ -28,19 +29,23 @@ pub struct Builder {
     defaults: Defaults,
     workers: usize,
     reports: Reports,
+    /// Where the socket asks who may subscribe; not if it was made elsewhere.
+    rules: Option<Arc<Rules>>,
     /// The runner whose routes these are to replace.
     reloads: Option<u64>,
 }
 
 /// What holds for all routes.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Defaults {
     pub(super) grace: Duration,
     pub(super) limits: Limits,
+    /// Where states of topics are published.
+    pub(super) status_prefix: Option<Arc<[u8]>>,
 }
 
 impl Builder {
-    pub(super) fn new(socket: XPub) -> Builder {
+    pub(super) fn new(socket: XPub, rules: Option<Arc<Rules>>) -> Builder {
         // A worker that a slow producer holds up is no use to others: have some even where there are few cores.
         let workers = thread::available_parallelism().map_or(1, NonZero::get).clamp(4, 16);
         Builder {
@@ -50,6 +55,7 @@ impl Builder {
             defaults: Defaults::default(),
             workers,
             reports: Reports::default(),
+            rules,
             reloads: None,
         }
     }
@@ -104,6 +110,15 @@ impl Builder {
         self
     }
 
+    /// Publishes the states of topics, as messages of two frames: this prefix followed by the topic, and `active` once its
+    /// feed has published, `stale` while a feed that failed waits for its next start, `closed` when no value comes any
+    /// more. The last one is kept and given to new subscribers while anybody wants the topic. To want a state is not to
+    /// want the topic. No route's topics may begin with the prefix. A [`reload`](OnDemand::reload) does not change it.
+    pub fn status_prefix(mut self, prefix: impl AsRef<[u8]>) -> Builder {
+        self.defaults.status_prefix = Some(prefix.as_ref().into());
+        self
+    }
+
     /// The number of threads that produce for the routes with [`every`](RouteBuilder::every) and
     /// [`batch`](RouteBuilder::batch) and list catalogues, shared by all of them:
     /// so many slow producers can be at work before others are held up. At least 1; by default one for each core, but
@@ -142,7 +157,17 @@ impl Builder {
         RouteBuilder::new(self, pattern)
     }
 
-    pub(super) fn add(mut self, draft: Draft) -> Builder {
+    pub(super) fn add(mut self, mut draft: Draft) -> Builder {
+        if let (None, Some((pattern, rule))) = (self.reloads, draft.admission()) {
+            match &self.rules {
+                Some(rules) if self.endpoints.is_empty() => rules.add(pattern, rule),
+                Some(_) => draft.refuse("asks who may subscribe, and some may have done so; bind after it"),
+                None => draft.refuse(
+                    "asks who may subscribe, but the socket was made elsewhere; make it by `OnDemand::new`, or give \
+                     it the rule by `Options::admission`",
+                ),
+            }
+        }
         self.routes.push(draft);
         self
     }
@@ -159,7 +184,9 @@ impl Builder {
         }
         let plan = Plan::new(plan_all(self.routes, &self.defaults)?, self.defaults.limits)?;
         let ids: Vec<_> = plan.routes.keys().copied().collect();
-        let shared = Arc::new(Shared::new(plan, self.workers, self.reports));
+        let rules = self.rules.unwrap_or_default();
+        let states = States::new(self.socket.clone(), self.defaults.status_prefix.clone());
+        let shared = Arc::new(Shared::new(plan, self.workers, self.reports, states));
         shared.serve(&ids)?;
         let runner = runner::start(self.socket.clone(), shared.clone())
             .map_err(|error| Error::io("no thread for the routes", error))?;
@@ -167,6 +194,7 @@ impl Builder {
             socket: self.socket,
             endpoints: self.endpoints,
             defaults: self.defaults,
+            rules,
             shared,
             runner: Mutex::new(Some(runner)),
         })
@@ -179,10 +207,10 @@ impl Builder {
 
     /// Routes for [`OnDemand::reload`].
     pub(super) fn reloading(socket: XPub, defaults: Defaults, shared: &Shared) -> Builder {
-        Builder { defaults, reloads: Some(shared.id()), ..Builder::new(socket) }
+        Builder { defaults, reloads: Some(shared.id()), ..Builder::new(socket, None) }
     }
 
-    pub(super) fn reload(self, shared: &Arc<Shared>) -> Result<Reloaded> {
+    pub(super) fn reload(self, shared: &Arc<Shared>, rules: &Rules) -> Result<Reloaded> {
         if self.reloads != Some(shared.id()) {
             return Err(Error::misuse(
                 "these routes are not of this socket; begin them with `OnDemand::builder`",
@@ -197,7 +225,8 @@ impl Builder {
         if planned.iter().any(|planned| planned.run.needs_workers()) {
             shared.start_workers()?;
         }
-        let replaced = lock(&shared.plan).replace(planned, feeds_max, shared.now())?;
+        let now = shared.now();
+        let replaced = rules.follow(&shared.plan, |plan| plan.replace(planned, feeds_max, now))?;
         replaced.gone.iter().filter_map(|route| route.keep.as_ref()).for_each(|k| k.forget_all(&self.socket));
         shared.serve(&replaced.come)?;
         shared.tell(Note::Look);

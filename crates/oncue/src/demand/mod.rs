@@ -18,16 +18,19 @@
 //! failure to failure as well, see [`RouteBuilder::backoff`].
 
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use self::admission::Rules;
 use crate::Engine;
+use crate::admission::Status;
 use crate::endpoint::Endpoint;
 use crate::error::Result;
 use crate::options::Options;
 use crate::socket::XPub;
 use crate::sync::lock;
 
+mod admission;
 mod batch;
 mod builder;
 mod feed;
@@ -43,6 +46,7 @@ mod route;
 mod runner;
 mod schedule;
 mod shared;
+mod states;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -94,7 +98,8 @@ pub struct OnDemand {
     socket: XPub,
     endpoints: Vec<Endpoint>,
     defaults: Defaults,
-    shared: std::sync::Arc<Shared>,
+    rules: Arc<Rules>,
+    shared: Arc<Shared>,
     runner: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -113,12 +118,14 @@ impl OnDemand {
     /// What [`XPub::new`] refuses.
     #[allow(clippy::new_ret_no_self, reason = "as the sockets have it; what comes out has no routes yet")]
     pub fn new(engine: &Engine, options: Options) -> Result<Builder> {
-        Ok(OnDemand::on(XPub::new(engine, options)?))
+        let rules = Arc::new(Rules::default());
+        let socket = XPub::new(engine, rules.guard(options))?;
+        Ok(Builder::new(socket, Some(rules)))
     }
 
     /// Routes on a socket that exists, and that others may send on as well.
     pub fn on(socket: XPub) -> Builder {
-        Builder::new(socket)
+        Builder::new(socket, None)
     }
 
     /// The first endpoint that was bound or connected while building, as the system resolved it.
@@ -154,7 +161,7 @@ impl OnDemand {
     /// Routes to take the place of those that run, see [`reload`](OnDemand::reload): none yet, on the same socket, with
     /// the grace and the bounds that the first ones began with. Workers and reports of failures stay as they are.
     pub fn builder(&self) -> Builder {
-        Builder::reloading(self.socket.clone(), self.defaults, &self.shared)
+        Builder::reloading(self.socket.clone(), self.defaults.clone(), &self.shared)
     }
 
     /// Puts other routes in the place of those that run, all or nothing. A route that has the same pattern and the same
@@ -179,7 +186,14 @@ impl OnDemand {
     /// # Errors
     /// As [`Builder::start`], and for a builder that is not from [`builder`](OnDemand::builder): nothing has changed.
     pub fn reload(&self, routes: Builder) -> Result<Reloaded> {
-        routes.reload(&self.shared)
+        routes.reload(&self.shared, &self.rules)
+    }
+
+    /// Ends the subscriptions of all peers to exactly this prefix. Each is asked for anew when its peer subscribes again.
+    /// For one peer alone, and for subscriptions that were deferred, see [`XPub::revoke`], [`XPub::admit`] and
+    /// [`XPub::reject`].
+    pub fn revoke(&self, prefix: impl AsRef<[u8]>, status: impl Into<Status>) {
+        self.socket.revoke_all(prefix, status);
     }
 
     /// Stops all feeds and waits until their threads have returned; a producer that does not heed [`Stopped`] is

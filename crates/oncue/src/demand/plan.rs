@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use oncue_core::demand::{self, Demand, Limits, Route, RouteId};
 
+use super::admission::AdmitFn;
 use super::fill::FillFn;
 use super::last::Keep;
 use super::producer::{Lister, Producer};
@@ -38,6 +39,7 @@ pub(super) struct RouteRun {
     pub(super) spacing: Option<Duration>,
     pub(super) keep: Option<Keep>,
     pub(super) fill: Option<FillFn>,
+    pub(super) admit: Option<AdmitFn>,
     pub(super) counters: Counters,
     pub(super) listed: Mutex<Listed>,
     pub(super) gone: AtomicBool,

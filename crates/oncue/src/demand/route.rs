@@ -7,9 +7,10 @@ use std::time::Duration;
 use std::{fmt, sync::Mutex};
 
 use oncue_core::demand::{Backoff, Route};
-use oncue_core::topic::pattern::{Pattern, PatternError};
+use oncue_core::topic::pattern::{Pattern, PatternError, PrefixMeaning};
 
 use super::Feed;
+use super::admission::AdmitFn;
 use super::batch::{BatchRun, FeedSet};
 use super::builder::{Builder, Defaults};
 use super::fill::FillFn;
@@ -17,6 +18,7 @@ use super::last::{Keep, LastLimits};
 use super::plan::{Listed, Planned, RouteRun};
 use super::producer::{Change, Lister, Produced, Producer, Task};
 use super::stats::Counters;
+use crate::admission::{Admission, SubscribeRequest};
 use crate::error::{Error, Result};
 
 /// The pauses before a feed that failed starts again, unless its route says otherwise.
@@ -39,6 +41,7 @@ struct Settings {
     spacing: Duration,
     keep: Option<LastLimits>,
     fill: Option<FillFn>,
+    admit: Option<AdmitFn>,
     catalogue: Vec<Vec<u8>>,
     lister: Option<Lister>,
 }
@@ -48,17 +51,35 @@ pub(super) struct Draft {
     pattern: Result<Pattern, PatternError>,
     settings: Settings,
     producer: Producer,
+    /// Why it cannot be.
+    refused: Option<&'static str>,
 }
 
 impl Draft {
+    pub(super) fn refuse(&mut self, why: &'static str) {
+        self.refused = Some(why);
+    }
+
     pub(super) fn pattern(&self) -> &Result<Pattern, PatternError> {
         &self.pattern
     }
 
+    /// The route's own rule about who may subscribe.
+    pub(super) fn admission(&self) -> Option<(Pattern, AdmitFn)> {
+        Some((self.pattern.clone().ok()?, self.settings.admit.clone()?))
+    }
+
     pub(super) fn plan(self, defaults: &Defaults) -> Result<Planned> {
-        let Draft { pattern, settings, producer } = self;
+        let Draft { pattern, settings, producer, refused } = self;
         let pattern = pattern.map_err(|error| Error::misuse(error.to_string()))?;
         let wrong = |what: &str| Err(Error::misuse(format!("the route `{pattern}` {what}")));
+        if let Some(why) = refused {
+            return wrong(why);
+        }
+        let status = defaults.status_prefix.as_deref();
+        if status.is_some_and(|status| pattern.prefix(status) != PrefixMeaning::None) {
+            return wrong("has topics that begin with the status prefix; choose another prefix");
+        }
         if producer.period() == Some(Duration::ZERO) {
             return wrong("is produced every 0 s; give it a period above zero");
         }
@@ -87,6 +108,7 @@ impl Draft {
             spacing: (!settings.spacing.is_zero()).then_some(settings.spacing),
             keep: settings.keep.map(Keep::new),
             fill: settings.fill,
+            admit: settings.admit,
             counters: Counters::default(),
             listed: Mutex::new(Listed::default()),
             gone: AtomicBool::new(false),
@@ -112,6 +134,7 @@ impl RouteBuilder {
             spacing: Duration::ZERO,
             keep: None,
             fill: None,
+            admit: None,
             catalogue: Vec::new(),
             lister: None,
         };
@@ -213,6 +236,37 @@ impl RouteBuilder {
                 feed.publish_first(value.as_ref());
             }
         }));
+        self
+    }
+
+    /// Asks who may subscribe: of each subscription whose prefix means something to this route. One that is rejected or
+    /// deferred is no demand; a deferred one is decided by [`XPub::admit`](crate::XPub::admit) or
+    /// [`XPub::reject`](crate::XPub::reject), and one in force ends by [`XPub::revoke`](crate::XPub::revoke) or
+    /// [`OnDemand::revoke`](super::OnDemand::revoke). A prefix that means something to several routes needs the consent
+    /// of all of them. The function runs on an I/O thread, and must return at once.
+    ///
+    /// So that nobody comes unasked, such a route stands before the first [`bind`](Builder::bind), on a socket that was
+    /// begun by [`OnDemand::new`](super::OnDemand::new). A rule that comes with a
+    /// [`reload`](super::OnDemand::reload) is asked of subscriptions from then on; those in force stay.
+    ///
+    /// ```
+    /// # use oncue::{Admission, Engine, OnDemand, Options};
+    /// let od = OnDemand::new(&Engine::start()?, Options::new())?
+    ///     .route("private/{name}")
+    ///     .admit(|request| match request.address.starts_with("tcp://127.0.0.1:") {
+    ///         true => Admission::Accept,
+    ///         false => Admission::Reject("from this machine only".into()),
+    ///     })
+    ///     .thread(|feed| Ok(feed.publish("secret")?))
+    ///     .bind("tcp://127.0.0.1:0")?
+    ///     .start()?;
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    pub fn admit(
+        mut self,
+        decide: impl Fn(&SubscribeRequest<'_>) -> Admission + Send + Sync + 'static,
+    ) -> RouteBuilder {
+        self.settings.admit = Some(Arc::new(decide));
         self
     }
 
@@ -385,6 +439,6 @@ impl RouteBuilder {
 
     fn producer(self, producer: Producer) -> Builder {
         let RouteBuilder { builder, pattern, settings } = self;
-        builder.add(Draft { pattern, settings, producer })
+        builder.add(Draft { pattern, settings, producer, refused: None })
     }
 }

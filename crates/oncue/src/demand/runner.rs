@@ -215,6 +215,7 @@ impl Runner {
 
     /// What is true of a topic has changed; of the routes that served it, this one is not gone.
     fn say(&self, topic: &[u8], state: TopicState, route: Option<&RouteRun>) {
+        self.shared.states.tell(topic, state);
         match route {
             Some(route) if state == TopicState::Idle => {
                 route.keep.iter().for_each(|keep| keep.leave(&self.socket, topic));

@@ -13,6 +13,7 @@ use oncue_core::demand::{FeedId, RouteId};
 use super::listing::Listing;
 use super::plan::{Plan, RouteRun};
 use super::producer::{Failure, Produced};
+use super::states::States;
 use super::stats::{Counters, add};
 use super::workers::Workers;
 use super::{Feed, OnDemandStats, Pattern, RouteStats, Stopped, TopicStats};
@@ -56,6 +57,7 @@ pub(super) struct Shared {
     notes: Mutex<Vec<Note>>,
     runner: Waiters,
     reports: Reports,
+    pub(super) states: States,
     /// Times of the machine are since then.
     pub(super) origin: Instant,
     /// Never locked while a producer's function is called.
@@ -77,7 +79,7 @@ pub(super) fn adopt_thread(runner: u64) {
 }
 
 impl Shared {
-    pub(super) fn new(plan: Plan, workers: usize, reports: Reports) -> Shared {
+    pub(super) fn new(plan: Plan, workers: usize, reports: Reports, states: States) -> Shared {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         Shared {
@@ -85,6 +87,7 @@ impl Shared {
             notes: Mutex::default(),
             runner: Waiters::default(),
             reports,
+            states,
             origin: Instant::now(),
             plan: Mutex::new(plan),
             workers: Workers::new(workers, id),

@@ -12,6 +12,7 @@ use crate::error::ErrorKind;
 use crate::msg::Msg;
 use crate::socket::Sub;
 
+mod admission;
 mod batches;
 mod changes;
 mod failures;
@@ -19,6 +20,7 @@ mod last;
 mod producers;
 mod room;
 mod savings;
+mod states;
 
 const ENDPOINT: &str = "tcp://127.0.0.1:0";
 /// Far more than anything here takes, on however busy a machine.
@@ -332,6 +334,8 @@ fn mistakes_are_named_at_the_start() {
         (refused(every(every(builder(), "a/{x}"), "a/{y}")), "`a/{x}` and `a/{y}`"),
         (refused(every(every(builder(), "a/{x}"), "{y}/b")), "`a/{x}` and `{y}/b`"),
         (refused(builder().route("clock").every(Duration::ZERO, |_| "")), "`clock`"),
+        (refused(every(builder().status_prefix("a/"), "a/{x}")), "`a/{x}`"),
+        (refused(every(builder().status_prefix("a/"), "{x}/b")), "`{x}/b`"),
         (refused(builder().route("clock").batch(Duration::ZERO, |_| ())), "`clock`"),
         (refused(every(builder().route("b").feeds_max(0).every(ms(1), |_| ""), "a")), "`b`"),
         (refused(builder().route("b").backoff(ms(0), ms(1)).every(ms(1), |_| "")), "`b`"),

@@ -1,0 +1,52 @@
+//! States of topics, as other subscribers see them.
+
+use super::*;
+
+#[test]
+fn states_are_published_under_the_status_prefix() {
+    let (builder, changes) = manual(
+        OnDemand::bind(ENDPOINT).unwrap().status_prefix("status/").route("t/{x}").backoff(ms(20), ms(20)),
+    );
+    let od = builder.start().unwrap();
+    let status = subscriber(&od, &["status/"]);
+    let sub = subscriber(&od, &["t/1"]);
+    let first = started(&changes);
+    assert!(status.recv().wait_timeout(ms(20)).is_none(), "nothing was published yet");
+    first.publish("value").unwrap();
+    assert_eq!(text(&status), "status/t/1 active");
+    first.fail("the line is down");
+    assert_eq!(text(&status), "status/t/1 stale");
+    stopped(&changes);
+    let second = started(&changes);
+    second.publish("value").unwrap();
+    assert_eq!(text(&status), "status/t/1 active");
+    assert_eq!(text(&subscriber(&od, &["status/t/1"])), "status/t/1 active", "who comes later is told too");
+    second.finish();
+    assert_eq!(text(&status), "status/t/1 closed");
+    drop(sub);
+    eventually("with the demand it is forgotten", || od.xpub().last("status/t/1").is_none());
+    assert_eq!(od.stats().started, 2, "to want a state is not to want the topic");
+}
+
+#[test]
+fn a_topic_whose_route_goes_is_closed_and_one_that_changes_it_is_stale() {
+    let od = OnDemand::bind(ENDPOINT)
+        .unwrap()
+        .status_prefix("$state/")
+        .route("t/{x}")
+        .thread(generations)
+        .start()
+        .unwrap();
+    let status = subscriber(&od, &["$state/"]);
+    let sub = subscriber(&od, &["t/1", "t/2"]);
+    let mut told = vec![text(&status), text(&status)];
+    told.sort();
+    assert_eq!(told, ["$state/t/1 active", "$state/t/2 active"]);
+    od.reload(od.builder().route("t/1").thread(generations)).unwrap();
+    let mut told: Vec<_> = (0..3).map(|_| text(&status)).collect();
+    told.sort();
+    assert_eq!(told, ["$state/t/1 active", "$state/t/1 stale", "$state/t/2 closed"]);
+    drop(sub);
+    let refused = od.reload(od.builder().route("{x}/1").thread(generations)).unwrap_err();
+    assert!(refused.to_string().contains("status prefix"), "{refused}");
+}
