@@ -57,6 +57,9 @@ fn bounded(mut builder: Builder, config: &Config) -> Builder {
     if let Some(feeds) = config.feeds_max {
         builder = builder.feeds_max(feeds);
     }
+    if let Some(prefix) = &config.status_prefix {
+        builder = builder.status_prefix(prefix);
+    }
     if let Some(topics) = config.catalogue_topics_max {
         builder = builder.catalogue_topics_max(topics);
     }

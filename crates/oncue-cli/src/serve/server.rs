@@ -142,8 +142,9 @@ impl Server {
         for missing in missing_programs(&config) {
             self.tools.journal.remark(missing);
         }
-        if self.config.socket != config.socket {
-            let text = "what the config says of subscribers' queues takes effect when oncue is started again";
+        if (&self.config.socket, &self.config.status_prefix) != (&config.socket, &config.status_prefix) {
+            let text = "what the config says of subscribers' queues, of last_values_bytes_max and of status_prefix \
+                        takes effect when oncue is started again";
             self.tools.journal.remark(text);
         }
         self.rules.set(&config.rules);

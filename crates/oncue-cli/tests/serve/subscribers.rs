@@ -29,6 +29,26 @@ fn who_comes_later_gets_the_last_value_at_once() {
 }
 
 #[test]
+fn the_states_of_topics_are_topics_themselves() {
+    let directory = Directory::new();
+    let path = directory.write(
+        "oncue.toml",
+        &format!(
+            "{BIND}status_prefix = 'status/'\n[[route]]\ntopic = '{{x:word}}'\nmode = 'stream'\nbackoff_min = '1h'\n\
+             backoff_max = '1h'\ncommand = ['sh', '-c', 'echo value; while [ ! -e die ]; do sleep 0.01; done; exit 1']\n"
+        ),
+    );
+    let server = directory.serve_file(&path);
+    let states = server.subscriber(&["status/"]);
+    assert!(states.is_quiet(A_WHILE), "to want a state is not to want the topic");
+    let subscriber = server.subscriber(&["a"]);
+    assert_eq!(subscriber.value(), "value");
+    assert_eq!(states.next(), ("status/a".into(), "active".into()));
+    directory.write("die", "");
+    assert_eq!(states.next(), ("status/a".into(), "stale".into()));
+}
+
+#[test]
 fn rules_say_who_may_subscribe_to_what_and_change() {
     let directory = Directory::new();
     let routes = "[[route]]\ntopic = '{x}/{y}'\ncommand = ['echo', 'value']\nevery = '10ms'\n";

@@ -30,7 +30,7 @@ const BYTES_MAX: usize = 1 << 30;
 const PROCESSES_MAX_DEFAULT: usize = 256;
 
 /// Keys outside of routes, and what each is for.
-const KEYS: [(&str, &str); 13] = [
+const KEYS: [(&str, &str); 14] = [
     ("bind", "it says where to wait for subscribers"),
     ("connect", "it says which subscribers to connect to"),
     ("grace", "it says how long a feed outlives its last subscriber"),
@@ -42,6 +42,7 @@ const KEYS: [(&str, &str); 13] = [
     ("prefixes_max", "it bounds the subscriptions of one subscriber"),
     ("evict_after", "it says how long a subscriber may be full"),
     ("last_values_bytes_max", "it bounds the last values that are kept"),
+    ("status_prefix", "it says where the states of topics are published"),
     ("rule", "it begins a rule, as [[rule]]"),
     ("route", "it begins a route, as [[route]]"),
 ];
@@ -55,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) feeds_max: Option<usize>,
     pub(crate) catalogue_topics_max: Option<usize>,
     pub(crate) processes_max: usize,
+    /// What the topics begin with that tell the states of topics.
+    pub(crate) status_prefix: Option<String>,
     pub(crate) socket: Socket,
     pub(crate) rules: Vec<Rule>,
     pub(crate) routes: Vec<Route>,
@@ -211,6 +214,7 @@ impl Config {
             processes_max: keys
                 .number("processes_max", 1..=COUNT_MAX, problems)
                 .unwrap_or(PROCESSES_MAX_DEFAULT),
+            status_prefix: keys.text("status_prefix", problems).map(|prefix| prefix.value),
             socket: socket(&mut keys, problems),
             rules: keys
                 .tables("rule", problems)

@@ -33,6 +33,7 @@ fn a_config_of_every_kind_of_route() {
         processes_max = 8
         send_hwm = 10
         evict_after = "30s"
+        status_prefix = "status/"
         [[rule]]
         allow = ["host/", "clock"]
         from = "10.0.0.0/8"
@@ -86,6 +87,7 @@ fn a_config_of_every_kind_of_route() {
         (config.socket.send_hwm, config.socket.evict_after),
         (Some(10), Some(Duration::from_secs(30)))
     );
+    assert_eq!(config.status_prefix.as_deref(), Some("status/"));
     let [allow, deny] = &config.rules[..] else { panic!("{config:?}") };
     assert!(allow.allows && allow.prefixes == ["host/", "clock"] && allow.from.len() == 1);
     assert!(!deny.allows && deny.prefixes == [""] && deny.status.as_deref() == Some("nothing for you"));
