@@ -13,6 +13,8 @@ use crate::signals::Stop;
 
 /// Lines that wait to be written.
 const LINES_WAITING_MAX: usize = 4096;
+/// The time that the last lines have to be written.
+const FINISH_MAX: Duration = Duration::from_secs(2);
 /// The most that one line of a program says, in bytes.
 pub(crate) const REMARK_BYTES_MAX: usize = 2000;
 /// Remarks that a route may make at once.
@@ -93,11 +95,15 @@ impl Journal {
 }
 
 impl Writer {
-    /// Waits until all that was said before is written.
+    /// Waits until all that was said before is written, but not for ever: there may be nobody who reads it.
     pub(crate) fn finish(self) {
-        // The thread does nothing that panics: were it so, there is nobody left to tell.
-        let _ = self.journal.lines.send(Line::End);
-        let _ = self.thread.join();
+        let deadline = Instant::now() + FINISH_MAX;
+        let soon = || {
+            std::thread::sleep(Duration::from_millis(2));
+            Instant::now() < deadline
+        };
+        while self.journal.lines.try_send(Line::End).is_err() && soon() {}
+        while !self.thread.is_finished() && soon() {}
     }
 }
 

@@ -36,32 +36,55 @@ impl Rules {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = rules.to_vec();
     }
 
+    /// What is to be told to all who have subscribed to this, if the rules let nobody do so.
+    pub(crate) fn denied_to_all(&self, prefix: &[u8]) -> Option<Status> {
+        denied_to_all(&self.0.read().unwrap_or_else(PoisonError::into_inner), prefix)
+    }
+
     pub(crate) fn decide(&self, request: &SubscribeRequest<'_>) -> Admission {
         let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
         decide(&rules, request.address, request.prefix)
     }
 }
 
+/// What the rules say to everybody who subscribes to this, if they say the same: None if that hangs on who it is, or if
+/// they allow it.
+fn denied_to_all(rules: &[Rule], prefix: &[u8]) -> Option<Status> {
+    for rule in rules.iter().filter(|rule| rule.touches(prefix)) {
+        match (rule.allows, rule.from.is_empty()) {
+            (true, _) => return None,
+            (false, true) => return Some(rule.status()),
+            // Some are denied; of the others a later rule tells.
+            (false, false) => {}
+        }
+    }
+    None
+}
+
 fn decide(rules: &[Rule], address: &str, prefix: &[u8]) -> Admission {
     match rules.iter().find(|rule| rule.is_about(address, prefix)) {
-        Some(Rule { allows: false, status, .. }) => {
-            let status = status.as_deref().unwrap_or("the publisher does not allow this subscription");
-            Admission::Reject(Status::new(status.to_owned()))
-        }
+        Some(rule) if !rule.allows => Admission::Reject(rule.status()),
         _ => Admission::Accept,
     }
 }
 
 impl Rule {
+    fn is_about(&self, address: &str, prefix: &[u8]) -> bool {
+        self.touches(prefix) && (self.from.is_empty() || self.from.iter().any(|from| from.has(address)))
+    }
+
     /// Allowed is what lies wholly among the topics of a rule; denied is what touches them, for a subscription to `a`
     /// brings the topics of `ab` too.
-    fn is_about(&self, address: &str, prefix: &[u8]) -> bool {
-        let touches = |rule: &String| {
-            let rule = rule.as_bytes();
-            prefix.starts_with(rule) || !self.allows && rule.starts_with(prefix)
-        };
-        self.prefixes.iter().any(touches)
-            && (self.from.is_empty() || self.from.iter().any(|from| from.has(address)))
+    fn touches(&self, prefix: &[u8]) -> bool {
+        self.prefixes
+            .iter()
+            .map(String::as_bytes)
+            .any(|rule| prefix.starts_with(rule) || !self.allows && rule.starts_with(prefix))
+    }
+
+    fn status(&self) -> Status {
+        let status = self.status.as_deref().unwrap_or("the publisher does not allow this subscription");
+        Status::new(status.to_owned())
     }
 }
 
@@ -149,6 +172,18 @@ mod tests {
         for prefix in ["host/load", "host/loads", "hosts", "x"] {
             assert!(allowed(&rules, "ipc", prefix), "{prefix}");
         }
+    }
+
+    #[test]
+    fn what_nobody_may_have_any_more_is_known() {
+        let rules = [
+            rule(false, &["a/"], &["10.0.0.0/8"]),
+            rule(true, &["a/b", "c/"], &["ipc"]),
+            rule(false, &["a/", "c/d"], &[]),
+        ];
+        let denied = |prefix: &str| denied_to_all(&rules, prefix.as_bytes()).is_some();
+        assert!(denied("a/x") && denied("a/") && denied("") && denied("c"));
+        assert!(!denied("a/b") && !denied("c/d") && !denied("x"));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::permits::Permits;
 use super::produce::shared::Told;
 use super::produce::{Counts, Gate, Tools, count};
 use super::routes::{self, Keepers};
-use super::rules::Rules;
+use super::rules::{Rule, Rules};
 use crate::Fail;
 use crate::output::{self, say};
 use crate::signals::{Stop, Waited};
@@ -147,10 +147,22 @@ impl Server {
                         takes effect when oncue is started again";
             self.tools.journal.remark(text);
         }
-        self.rules.set(&config.rules);
+        self.enforce(&config.rules);
         self.tools.permits.set(config.processes_max);
         self.config = config;
         Ok(reloaded)
+    }
+
+    /// Puts rules in force, and takes back what nobody may have any more. Where that hangs on who it is, what is there
+    /// stays until it is asked for anew.
+    fn enforce(&self, rules: &[Rule]) {
+        self.rules.set(rules);
+        let socket = self.on_demand.xpub();
+        for prefix in socket.demand().snapshot() {
+            if let Some(status) = self.rules.denied_to_all(prefix) {
+                socket.revoke_all(prefix, status);
+            }
+        }
     }
 
     fn end(self) {

@@ -1,7 +1,10 @@
 //! Ends: nothing that was started outlives the command, however that ends.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use oncue::{Engine, Options, Sub};
 use oncue_interop::until;
 
 use crate::{Directory, processes_with};
@@ -96,4 +99,33 @@ fn a_reader_that_goes_away_ends_the_command() {
         server.program.has_ended()
     });
     assert_eq!(server.program.end().code, Some(0));
+}
+
+#[test]
+fn a_reader_who_reads_nothing_does_not_hold_up_the_end() {
+    let directory = Directory::new();
+    let path = directory.config(
+        "[[route]]\ntopic = 't/{x}'\nmode = 'shared'\ncommand = ['sh', '-c', 'exec cat > /dev/null']\n",
+    );
+    let mut child = Command::new(env!("CARGO_BIN_EXE_oncue"))
+        .args(["serve", path.to_str().expect("a path")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command");
+    let mut line = String::new();
+    let mut errors = BufReader::new(child.stderr.take().expect("standard error"));
+    errors.read_line(&mut line).expect("where it is bound");
+    let endpoint = line.trim().rsplit(' ').next().expect("an endpoint");
+    let socket = Sub::new(&Engine::start().expect("an engine"), Options::new()).expect("a subscriber");
+    socket.connect(endpoint).expect("an endpoint to connect to");
+    // More lines than the pipe and the journal hold, of which nobody reads one.
+    for number in 0..20_000 {
+        socket.subscribe(format!("t/{number:0100}")).expect("a subscription");
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    let kill = Command::new("kill").arg(child.id().to_string()).status().expect("a signal");
+    assert!(kill.success());
+    until("it ends", || child.try_wait().expect("our own program").is_some());
+    assert!(child.wait().expect("our own program").success());
 }

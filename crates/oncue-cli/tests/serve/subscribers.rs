@@ -65,7 +65,12 @@ fn rules_say_who_may_subscribe_to_what_and_change() {
     server.error_with("config read again: 1 routes kept");
     let allowed = server.subscriber(&["secret/b"]);
     assert_eq!(allowed.next().0, "secret/b");
-    assert!(server.program.line().starts_with("+ secret/b"));
+    assert_eq!(server.program.line(), "+ secret/b");
+    directory.config(&format!("[[rule]]\ndeny = 'secret/'\n{routes}"));
+    server.program.signal("HUP");
+    assert_eq!(server.program.line(), "- secret/b", "it is taken back");
+    while !allowed.is_quiet(A_WHILE) {}
+    assert_eq!(subscriber.next().0, "open/a");
 }
 
 #[test]
