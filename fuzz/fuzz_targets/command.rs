@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use oncue_core::command::{
     Command, ERROR_REASON_BYTES_MAX, Metadata, PING_CONTEXT_BYTES_MAX, PROPERTIES_MAX, Subscription,
-    put_cancel, put_ping, put_pong, put_subscribe,
+    put_cancel, put_ping, put_pong, put_state, put_subscribe,
 };
 use oncue_core::frame::{Version, parse_header};
 
@@ -51,6 +51,10 @@ fuzz_target!(|body: &[u8]| {
             assert!(body.starts_with(body_of(&wire)));
         }
         Ok(Command::Error { reason }) => assert!(reason.len() <= ERROR_REASON_BYTES_MAX),
+        Ok(Command::State(news)) => {
+            put_state(&mut wire, &news);
+            assert!(body.starts_with(body_of(&wire)));
+        }
         Ok(Command::Unknown { name }) => assert!(!name.is_empty()),
         Err(fault) => assert!(!fault.to_string().is_empty()),
     }

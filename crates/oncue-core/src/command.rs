@@ -6,10 +6,14 @@ use alloc::vec::Vec;
 use crate::frame::{COMMAND, COMMAND_BYTES_MAX, ProtocolError, Version, put_header};
 
 mod metadata;
+mod state;
 #[cfg(test)]
 mod tests;
 
 pub use metadata::{Metadata, PROPERTIES_MAX, PROPERTY_NAME_BYTES_MAX, is_property_name};
+pub use state::{
+    ONCUE_PROPERTY, STATE_COMMAND, STATE_TEXT_BYTES_MAX, STATE_TOPIC_BYTES_MAX, State, StateNews, put_state,
+};
 
 /// The longest context that a PING may carry and a PONG gives back, in bytes.
 pub const PING_CONTEXT_BYTES_MAX: usize = 16;
@@ -47,6 +51,8 @@ pub enum Command<'a> {
         /// The PING's context; cut to [`PING_CONTEXT_BYTES_MAX`].
         context: &'a [u8],
     },
+    /// The state of a topic: our own, see docs/WIRE.md.
+    State(StateNews<'a>),
     /// Any other; to be ignored once the handshake is over.
     Unknown {
         /// 1 to 255 bytes.
@@ -77,6 +83,7 @@ impl<'a> Command<'a> {
                 Command::Ping { ttl_ds: u16::from_be_bytes(*ttl_ds), context: cut_context(context) }
             }
             b"PONG" => Command::Pong { context: cut_context(data) },
+            b"ONCUE" => state::parse(data).map_or(Command::Unknown { name }, Command::State),
             name => Command::Unknown { name },
         })
     }

@@ -43,9 +43,10 @@ pub use admission::{Admission, PeerKey, STATUS_BYTES_MAX, Status, SubscribeReque
 pub use batch::{Batch, Received};
 pub use demand::OnDemand;
 pub use endpoint::{Endpoint, Host, IPC_PATH_BYTES_MAX};
-pub use engine::{Engine, Room};
+pub use engine::{Engine, Room, TopicState};
 pub use error::{Error, ErrorKind, Result};
 pub use msg::{Frames, Msg, MsgRef};
+pub use oncue_core::command::State;
 pub use oncue_core::edges::Prefix;
 pub use op::Op;
 pub use options::{EngineOptions, OnFull, Options};

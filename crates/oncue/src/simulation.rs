@@ -1,6 +1,7 @@
 //! The production shards and sockets on the simulated network, from seeds. A failing seed is printed; replay it with
 //! `cargo xtask sim --seed N`.
 
+mod admission;
 mod last;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -31,6 +31,9 @@ pub struct SocketStats {
     pub subscriptions_deferred: u64,
     /// Subscriptions that were revoked.
     pub subscriptions_revoked: u64,
+    /// States of topics that a peer did not read, or on the other side the user did not take
+    /// ([`Pub::set_state`](crate::Pub::set_state), [`Sub::state`](crate::Sub::state)).
+    pub states_missed: u64,
     /// Peers that are full now, as [`Room::Congested`](crate::Room::Congested) has it.
     pub peers_full: u64,
     /// Connections given up since they were full for too long

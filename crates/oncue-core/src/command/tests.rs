@@ -55,6 +55,30 @@ fn commands_are_read() {
 }
 
 #[test]
+fn the_state_of_a_topic() {
+    let news = StateNews { state: State::Stale, topic: b"prices/AAPL", text: b"no source" };
+    let wire = put(|out| put_state(out, &news));
+    assert_eq!(wire, b"\x04\x1e\x05ONCUE\x01\x02\x00\x0bprices/AAPLno source");
+    assert_eq!(Command::parse(&wire[2..]), Ok(Command::State(news)));
+    for number in 0..=255 {
+        assert!(State::from_number(number).is_none_or(|state| state.number() == number));
+    }
+    // The longest just fits.
+    let news = StateNews { state: State::Closed, topic: &[7; STATE_TOPIC_BYTES_MAX], text: &[b'x'; 255] };
+    let wire = put(|out| put_state(out, &news));
+    assert!(wire.len() as u64 <= COMMAND_BYTES_MAX);
+    assert_eq!(Command::parse(&wire[9..]), Ok(Command::State(news)));
+    // A text too long is cut; what is not understood is ignored, as RFC 37 has it for unknown commands.
+    let long = [&b"\x05ONCUE\x01\x01\x00\x01t"[..], &[b'x'; 300]].concat();
+    let cut = StateNews { state: State::Active, topic: b"t", text: &[b'x'; 255] };
+    assert_eq!(Command::parse(&long), Ok(Command::State(cut)));
+    for data in [&b""[..], b"\x01\x01\x00", b"\x01\x01\x00\x02t", b"\x01\x05\x00\x00", b"\x02\x01\x00\x00"] {
+        let body = [b"\x05ONCUE", data].concat();
+        assert_eq!(Command::parse(&body), Ok(Command::Unknown { name: b"ONCUE" }));
+    }
+}
+
+#[test]
 fn a_context_too_long_is_cut() {
     let body = b"\x04PING\x00\x00+123456789abcdef+";
     assert_eq!(Command::parse(body), Ok(Command::Ping { ttl_ds: 0, context: b"+123456789abcdef" }));

@@ -141,7 +141,8 @@ impl Demand {
     pub(super) fn stop(&mut self, id: FeedId, generation: u64, left: TopicState) {
         self.set(id, State::Stopping { generation });
         self.stats.stopped += 1;
-        self.decisions.push_back(Decision::Stop { feed: id, generation });
+        let wanted = self.feeds.get(id).wants > 0;
+        self.decisions.push_back(Decision::Stop { feed: id, generation, wanted });
         self.say(id, left);
     }
 

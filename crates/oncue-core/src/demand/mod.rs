@@ -85,6 +85,8 @@ pub enum Decision {
         feed: FeedId,
         /// The generation to stop.
         generation: u64,
+        /// Whether the topic is wanted nevertheless: its route has changed or gone.
+        wanted: bool,
     },
     /// Tell those who want the topic.
     State {
@@ -185,7 +187,7 @@ pub struct RouteStats {
 /// demand.unwanted(b"prices/AAPL", Duration::from_secs(5));
 /// assert_eq!(demand.next_deadline(), Some(Duration::from_secs(7)));
 /// demand.tick(Duration::from_secs(7));
-/// assert_eq!(demand.poll(), Some(Decision::Stop { feed, generation: 1 }));
+/// assert_eq!(demand.poll(), Some(Decision::Stop { feed, generation: 1, wanted: false }));
 /// demand.ended(feed, 1, End::Finished, Duration::from_secs(8));
 /// ```
 pub struct Demand {

@@ -110,7 +110,8 @@ impl Builder {
         self
     }
 
-    /// Publishes the states of topics, as messages of two frames: this prefix followed by the topic, and `active` once its
+    /// Publishes the states of topics for all subscribers; those of this library are told them anyway, see
+    /// [`Sub::state`](crate::Sub::state). A state is a message of two frames: this prefix followed by the topic, and `active` once its
     /// feed has published, `stale` while a feed that failed waits for its next start, `closed` when no value comes any
     /// more. The last one is kept and given to new subscribers while anybody wants the topic. To want a state is not to
     /// want the topic. No route's topics may begin with the prefix. A [`reload`](OnDemand::reload) does not change it.

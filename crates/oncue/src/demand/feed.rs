@@ -182,6 +182,11 @@ impl Feed {
         Address { topic: &self.0.topic, keep: self.0.route.keep.as_ref() }
     }
 
+    /// Nobody wants the topic any more: its last value goes, unless its route keeps it.
+    pub(super) fn leave_last(&self, socket: &XPub) {
+        self.0.route.keep.iter().for_each(|keep| keep.leave(socket, &self.0.topic));
+    }
+
     pub(super) fn has_published(&self) -> bool {
         get(&self.0.counters.first_values) > 0
     }

@@ -69,6 +69,10 @@ impl Live {
         Some(Live { feed, hold, stopped: false })
     }
 
+    pub(super) fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
     /// From now on nothing of the feed is sent. Its producer reports its end by a note, maybe at once.
     pub(super) fn stop(&mut self) {
         if std::mem::replace(&mut self.stopped, true) {

@@ -161,9 +161,13 @@ impl Runner {
                 Decision::Start { feed: id, topic, params, generation, since, .. } => {
                     self.begin(Activation { id, generation, topic, params, since }, route);
                 }
-                Decision::Stop { generation, .. } => {
+                Decision::Stop { generation, wanted, .. } => {
                     if let Some(live) = self.live.get_mut(&generation) {
                         live.stop();
+                        if !wanted {
+                            // Here and not when its state is told: a value may be kept that nobody has heard of.
+                            live.feed().leave_last(&self.socket);
+                        }
                     }
                 }
                 Decision::State { topic, state, .. } => self.say(&topic, state, route.as_deref()),
@@ -237,6 +241,8 @@ impl Drop for Runner {
     fn drop(&mut self) {
         for live in self.live.values_mut() {
             live.stop();
+            live.feed().leave_last(&self.socket);
+            self.shared.states.tell(live.feed().topic(), TopicState::Closed);
         }
         self.shared.workers.close();
         for (_, live) in self.live.drain() {

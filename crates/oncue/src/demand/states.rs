@@ -1,9 +1,11 @@
-//! What subscribers are told of a topic beside its values.
+//! What subscribers are told of a topic beside its values: those that understand states, by commands; all others by
+//! messages on a topic of the operator's choice.
 
 use std::sync::Arc;
 
 use oncue_core::demand::TopicState;
 
+use crate::State;
 use crate::socket::XPub;
 
 /// Where states go.
@@ -18,22 +20,26 @@ impl States {
     }
 
     pub(super) fn tell(&self, topic: &[u8], state: TopicState) {
-        let Some(prefix) = &self.prefix else { return };
-        let status = [prefix, topic].concat();
-        let Some(text) = text(state) else {
-            self.socket.forget_last(status);
+        let status = self.prefix.as_ref().map(|prefix| [prefix, topic].concat());
+        let Some((state, text)) = words(state) else {
+            self.socket.clear_state(topic);
+            status.map(|status| self.socket.forget_last(status));
             return;
         };
-        // A socket that is closed or full takes it as it takes values.
-        let _ = self.socket.send_last((status, text));
+        // A socket that is closed or full takes it as it takes values; a topic too long for a state has none.
+        let _ = self.socket.set_state(topic, state, text);
+        if let Some(status) = status {
+            let _ = self.socket.send_last((status, state.to_string()));
+        }
     }
 }
 
-fn text(state: TopicState) -> Option<&'static str> {
+/// A state and what is said with it. Why a feed failed is not: that is the operator's.
+fn words(state: TopicState) -> Option<(State, &'static str)> {
     match state {
         TopicState::Idle => None,
-        TopicState::Active => Some("active"),
-        TopicState::Stale => Some("stale"),
-        TopicState::Closed => Some("closed"),
+        TopicState::Active => Some((State::Active, "")),
+        TopicState::Stale => Some((State::Stale, "its producer starts again")),
+        TopicState::Closed => Some((State::Closed, "its producer has ended")),
     }
 }

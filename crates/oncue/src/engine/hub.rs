@@ -20,6 +20,7 @@ use super::last::LastValues;
 use super::mailbox::{Note, Port};
 use super::outbox::{Bound, Outbox, Pushed};
 use super::queue::Mark;
+use super::states::States;
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::msg::{Frames, MESSAGE_BYTES_MAX};
@@ -38,6 +39,7 @@ pub(crate) struct Hub {
     pub(crate) outbox: Outbox,
     pub(crate) last: LastValues,
     pub(crate) gauge: Gauge,
+    pub(crate) states: States,
     pub(crate) decisions: Decisions,
     pub(crate) inbound: Inbound,
     pub(crate) counters: Counters,
@@ -120,6 +122,7 @@ impl Hub {
             subscriptions: RwLock::new(Subscriptions::new(seed)),
             outbox: Outbox::new(bound),
             gauge: Gauge::default(),
+            states: States::new(),
             decisions: Decisions::default(),
             last: LastValues::new(options.last_values_bytes_max),
             inbound,
@@ -329,6 +332,7 @@ impl Hub {
         self.inbound.waiters.take(&mut wakes);
         self.room.take(&mut wakes);
         self.gauge.waiters.take(&mut wakes);
+        self.states.waiters.take(&mut wakes);
         read_lock(&self.demand)
             .watches
             .iter()
@@ -354,6 +358,7 @@ impl Hub {
             subscriptions_rejected: get(&self.decisions.rejected),
             subscriptions_deferred: get(&self.decisions.deferred),
             subscriptions_revoked: get(&self.decisions.revoked),
+            states_missed: get(&self.states.missed) + get(&self.states.heard_missed),
             peers_full: self.gauge.full(),
             peers_evicted: get(&self.gauge.evicted),
             last_values: holding.values,

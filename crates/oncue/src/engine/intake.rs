@@ -12,11 +12,11 @@ use oncue_core::ledger::PeerId;
 
 use super::admission::Pending;
 use super::hub::{Edit, Hub};
-use super::last::{Asking, Cursor};
+use super::last::{Asking, Cursor, Parcel};
 use super::outbox::Number;
 use super::peer::End;
 use super::queue::{Mark, WriteQueue};
-use crate::admission::{PeerKey, Status};
+use crate::admission::PeerKey;
 use crate::net::Stream;
 use crate::options::OnFull;
 
@@ -29,6 +29,8 @@ pub(super) struct Intake<'a, S> {
     pub(super) hub: &'a Arc<Hub>,
     pub(super) peer: PeerId,
     pub(super) key: PeerKey,
+    /// Whether the peer understands states of topics.
+    pub(super) understands: bool,
     pub(super) pending: &'a mut Pending,
     pub(super) queue: &'a mut WriteQueue,
     pub(super) stream: &'a mut S,
@@ -58,7 +60,7 @@ impl<'a, S: Stream> Intake<'a, S> {
     pub(super) fn admit(&mut self, prefix: &[u8]) -> Result<(), End> {
         let peer = self.peer;
         let new = self.edit().subscribe(peer, prefix).map_err(|quota| End::Refused(quota.to_string()))?;
-        if new && self.unrouted.is_some() {
+        if new && (self.unrouted.is_some() || self.tells_states()) {
             self.fresh.push(prefix.to_vec());
         }
         Ok(())
@@ -94,28 +96,45 @@ impl<'a, S: Stream> Intake<'a, S> {
         self.edit.get_or_insert_with(|| hub.edit())
     }
 
-    /// Sends the peer what is kept of what it newly wants.
+    /// Sends the peer what is kept of what it newly wants: values, then states.
     fn answer(&mut self) -> Result<(), End> {
         self.release();
-        let Some(unrouted) = self.unrouted.filter(|_| !self.fresh.is_empty()) else { return Ok(()) };
+        if self.fresh.is_empty() {
+            return Ok(());
+        }
         let mut prefixes = std::mem::take(&mut self.fresh);
         prefixes.sort_unstable();
+        let unrouted = self.unrouted.unwrap_or_default();
         let asking = Asking { peer: self.peer, prefixes: &prefixes, unrouted, now: self.now };
-        let (mut at, mut full) = (Cursor::default(), false);
-        loop {
+        if self.unrouted.is_some() {
+            self.answer_values(&asking)?;
+        }
+        if self.tells_states() {
+            self.answer_states(&asking)?;
+        }
+        Ok(())
+    }
+
+    fn answer_values(&mut self, asking: &Asking<'_>) -> Result<(), End> {
+        let (mut at, mut done, mut full) = (Cursor::default(), false, false);
+        while !done {
             // The locks are let go of before anything is written.
-            let pass = self.hub.last.pass(&self.hub.ledger(), &asking, &mut at, full);
-            let missed = if full { pass.messages } else { self.offer(&pass.runs)? };
+            let (mut parcel, mut messages) = (Parcel::default(), 0);
+            done = self.hub.last.pass(&self.hub.ledger(), asking, &mut at, |value| {
+                messages += 1;
+                if !full {
+                    parcel.add(value);
+                }
+            });
+            let missed = if full { messages } else { self.offer(&parcel.into_runs())? };
             full |= missed > 0;
             self.hub.counters.missed.fetch_add(missed, Ordering::Relaxed);
-            self.hub.last.offered.fetch_add(pass.messages - missed, Ordering::Relaxed);
+            self.hub.last.offered.fetch_add(messages - missed, Ordering::Relaxed);
             if full && self.hub.options.on_full == OnFull::Disconnect {
                 return Err(End::too_slow());
             }
-            if pass.done {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     /// Lets the ledger go.
@@ -125,9 +144,6 @@ impl<'a, S: Stream> Intake<'a, S> {
             self.hub.gauge.demand_changed(self.wakes);
         }
     }
-
-    /// The peer does not get a prefix.
-    pub(super) fn refused(&mut self, _prefix: &[u8], _status: &Status) {}
 
     /// Yields how many messages there was no room for.
     fn offer(&mut self, runs: &[super::chunk::Run]) -> io::Result<u64> {

@@ -32,14 +32,14 @@ const PASS_TOPICS_MAX: usize = 4096;
 pub(crate) struct LastValues {
     /// Whether anything was ever kept; until then nobody takes the lock.
     used: AtomicBool,
-    bytes_max: u64,
+    pub(super) bytes_max: u64,
     store: Mutex<Store>,
     /// Given to new subscribers.
     pub(crate) offered: AtomicU64,
 }
 
 #[derive(Default)]
-struct Store {
+pub(super) struct Store {
     topics: BTreeMap<Arc<[u8]>, Kept>,
     /// The topics in the order in which their values came; an entry whose stamp is not its value's is void.
     order: VecDeque<(u64, Arc<[u8]>)>,
@@ -88,12 +88,10 @@ pub(super) struct Cursor {
     topic: Option<Arc<[u8]>>,
 }
 
-/// A part of an answer.
+/// Values on their way to a new subscriber.
 #[derive(Default)]
-pub(super) struct Pass {
-    pub(super) runs: Vec<Run>,
-    pub(super) messages: u64,
-    pub(super) done: bool,
+pub(super) struct Parcel {
+    runs: Vec<Run>,
     joint: Vec<u8>,
     joint_ends: Vec<u32>,
 }
@@ -120,22 +118,27 @@ impl LastValues {
         store.topics.get(topic).filter(|kept| !kept.is_over(now)).map(|kept| kept.value.clone())
     }
 
-    fn forget(&self, topic: &[u8]) -> bool {
+    pub(super) fn forget(&self, topic: &[u8]) -> bool {
         lock(&self.store).remove(topic)
     }
 
     /// The store, to be changed.
-    fn open(&self) -> MutexGuard<'_, Store> {
+    pub(super) fn open(&self) -> MutexGuard<'_, Store> {
         // Before the change: who finds it unset has asked before anything was kept.
         self.used.store(true, Ordering::SeqCst);
         lock(&self.store)
     }
 
-    /// The next part of what is kept for a peer. To be called until it is done, while the shard sends nothing: what
-    /// changes meanwhile is queued, and has a higher number. With `count` nothing is copied.
-    pub(super) fn pass(&self, ledger: &Ledger, asking: &Asking<'_>, at: &mut Cursor, count: bool) -> Pass {
+    /// Calls `found` with the next part of what is kept for a peer; yields whether that was all. To be called until it
+    /// was, while the shard sends nothing: what changes meanwhile is queued, and has a higher number.
+    pub(super) fn pass(
+        &self,
+        ledger: &Ledger,
+        asking: &Asking<'_>,
+        at: &mut Cursor,
+        mut found: impl FnMut(&Msg),
+    ) -> bool {
         let store = lock(&self.store);
-        let mut pass = Pass::default();
         let (mut bytes, mut topics) = (0, 0);
         while let Some(prefix) = asking.prefixes.get(at.prefix) {
             let from = match &at.topic {
@@ -147,25 +150,19 @@ impl LastValues {
             for (topic, kept) in under.take_while(|(topic, _)| topic.starts_with(prefix)) {
                 if bytes >= PASS_BYTES_MAX || topics >= PASS_TOPICS_MAX {
                     at.topic = last.or(at.topic.take());
-                    pass.seal();
-                    return pass;
+                    return false;
                 }
                 (last, topics) = (Some(topic.clone()), topics + 1);
                 if asking.wants(ledger, topic, kept) {
-                    pass.messages += 1;
-                    if !count {
-                        bytes += kept.value.wire().len();
-                        pass.add(&kept.value);
-                    }
+                    bytes += kept.value.wire().len();
+                    found(&kept.value);
                 }
             }
             // Those that begin with this prefix are answered with it.
             let more = asking.prefixes[at.prefix..].iter().take_while(|other| other.starts_with(prefix));
             *at = Cursor { prefix: at.prefix + more.count(), topic: None };
         }
-        pass.seal();
-        pass.done = true;
-        pass
+        true
     }
 }
 
@@ -182,8 +179,8 @@ impl Asking<'_> {
     }
 }
 
-impl Pass {
-    fn add(&mut self, value: &Msg) {
+impl Parcel {
+    pub(super) fn add(&mut self, value: &Msg) {
         let wire = value.wire();
         if wire.len() >= REFERENCE_BYTES_MIN {
             self.seal();
@@ -192,6 +189,11 @@ impl Pass {
         }
         self.joint.extend_from_slice(wire);
         self.joint_ends.push(self.joint.len() as u32);
+    }
+
+    pub(super) fn into_runs(mut self) -> Vec<Run> {
+        self.seal();
+        self.runs
     }
 
     fn seal(&mut self) {
@@ -207,7 +209,13 @@ impl Pass {
 impl Store {
     /// Keeps a value in place of an older one of its topic. The values that have been there longest make room; one that
     /// has none even so is not kept.
-    fn keep(&mut self, value: Msg, number: Option<Number>, expires: Option<Duration>, bytes_max: u64) {
+    pub(super) fn keep(
+        &mut self,
+        value: Msg,
+        number: Option<Number>,
+        expires: Option<Duration>,
+        bytes_max: u64,
+    ) {
         let cost = cost(&value);
         if cost > bytes_max {
             self.remove(value.topic());

@@ -7,6 +7,7 @@ use super::admission::Verdict;
 use super::direct::Direct;
 use super::hub::Hub;
 use crate::admission::{PeerKey, Status};
+use crate::msg::Msg;
 use crate::net::{Notify, Ready};
 use crate::op::Place;
 use crate::sync::lock;
@@ -25,6 +26,8 @@ pub(crate) enum Note {
     Verdict { hub: Arc<Hub>, peer: PeerKey, prefix: Vec<u8>, verdict: Verdict },
     /// No peer may have this prefix any more.
     RevokeAll { hub: Arc<Hub>, prefix: Vec<u8>, status: Status },
+    /// The user has set the state of a topic.
+    State { hub: Arc<Hub>, value: Msg },
     /// The user has closed the socket.
     Close(Arc<Hub>),
     /// The engine ends once its sockets have.

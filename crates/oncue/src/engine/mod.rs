@@ -15,6 +15,7 @@ mod outbox;
 mod peer;
 mod queue;
 mod shard;
+mod states;
 mod station;
 #[cfg(test)]
 mod testing;
@@ -47,6 +48,7 @@ use hub::Hub;
 pub(crate) use mailbox::Note;
 use mailbox::{Mailbox, Port};
 use shard::Shard;
+pub use states::TopicState;
 use station::Station;
 
 /// The I/O threads that sockets live on. One is enough for most programs; `inproc://` names are known within one

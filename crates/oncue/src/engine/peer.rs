@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use oncue_core::command::{self, Command, Subscription};
+use oncue_core::command::{self, Command, ONCUE_PROPERTY, StateNews, Subscription};
 use oncue_core::connection::{Handshake, HandshakeConfig, PeerInfo, SocketType};
 use oncue_core::frame::{self, Scan, Scanner, Stop, Version};
 use oncue_core::ledger::PeerId;
@@ -19,6 +19,7 @@ use super::inbound::{Delivery, Flow};
 use super::intake::Intake;
 use super::outbox::Number;
 use super::queue::{Mark, WriteQueue};
+use super::states;
 use crate::admission::PeerKey;
 use crate::buffer::{Buffer, Pool, READ_BYTES};
 use crate::net::Stream;
@@ -79,6 +80,8 @@ pub(crate) struct Traffic {
     subscriptions: Option<u64>,
     /// Reading waits until the user has made room.
     paused: bool,
+    /// It can be told the states of topics.
+    pub(super) understands: bool,
 }
 
 /// What a peer needs of its shard while it works.
@@ -146,7 +149,10 @@ impl<S: Stream> Peer<S> {
 
     /// The stream is there: greets the peer.
     pub(crate) fn start(&mut self) -> Result<(), End> {
-        let mut handshake = Handshake::new(HandshakeConfig::new(self.hub.socket_type));
+        let mut config = HandshakeConfig::new(self.hub.socket_type);
+        let (name, value) = ONCUE_PROPERTY;
+        config.properties.push((name.to_owned(), value.to_owned()));
+        let mut handshake = Handshake::new(config);
         let mut out = Vec::new();
         handshake.start(&mut out);
         self.phase = Phase::Handshake(Box::new(handshake));
@@ -338,8 +344,16 @@ impl<S: Stream> Peer<S> {
                 .snapshot(|prefix| command::put_subscribe(&mut out, info.version, prefix))
         });
         let scanner = Scanner::new(info.version, hub.message_bytes_max());
-        let version = info.version;
-        self.phase = Phase::Traffic(Traffic { version, scanner, ledger, flow, subscriptions, paused: false });
+        let (version, understands) = (info.version, states::understands(&info));
+        self.phase = Phase::Traffic(Traffic {
+            version,
+            scanner,
+            ledger,
+            flow,
+            subscriptions,
+            paused: false,
+            understands,
+        });
         hub.counters.peers.fetch_add(1, Ordering::Relaxed);
         self.queue.control(out);
         self.flush()
@@ -351,11 +365,14 @@ impl<S: Stream> Peer<S> {
         cx: &'a mut Context<'_>,
     ) -> Option<(Intake<'a, S>, &'a mut Scanner)> {
         let Peer { phase, queue, stream, hub, joined, pending, .. } = self;
-        let Phase::Traffic(Traffic { scanner, ledger: Some(peer), .. }) = phase else { return None };
+        let Phase::Traffic(Traffic { scanner, ledger: Some(peer), understands, .. }) = phase else {
+            return None;
+        };
         let intake = Intake {
             hub,
             peer: *peer,
             key: PeerKey { shard: cx.shard, slot: cx.slot, uid: self.uid },
+            understands: *understands,
             queue,
             stream,
             pending,
@@ -455,8 +472,11 @@ impl<S: Stream> Peer<S> {
                     }
                     Scan::CommandInside { body } => inside = consumed + body.start..consumed + body.end,
                 }
-                // Publishers subscribe to nothing: of their commands only PING matters.
-                let taken = take_command_if_any(&buffer[std::mem::take(&mut inside)], &mut control);
+                let taken = take_publishers(&buffer[std::mem::take(&mut inside)], &mut control, |news| {
+                    if !filter || subscriptions.matches(news.topic) {
+                        self.hub.states.hear(news, cx.wakes);
+                    }
+                });
                 if let Err(end) = taken {
                     break Err(end);
                 }
@@ -546,12 +566,23 @@ fn take_command(
         Command::Error { reason } => {
             Err(End::Refused(format!("the peer ended the connection: {}", reason.escape_ascii())))
         }
-        Command::Pong { .. } | Command::Ready { .. } | Command::Unknown { .. } => Ok(()),
+        Command::Pong { .. } | Command::Ready { .. } | Command::State(_) | Command::Unknown { .. } => Ok(()),
     }
 }
 
-fn take_command_if_any(body: &[u8], control: &mut Vec<u8>) -> Result<(), End> {
-    if body.is_empty() { Ok(()) } else { take_command(body, control, |_| Ok(())) }
+/// Takes a publisher's command, if there is one. It subscribes to nothing: only PING and the states of topics matter.
+fn take_publishers(
+    body: &[u8],
+    control: &mut Vec<u8>,
+    mut hear: impl FnMut(&StateNews<'_>),
+) -> Result<(), End> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    if let Ok(Command::State(news)) = Command::parse(body) {
+        hear(&news);
+    }
+    take_command(body, control, |_| Ok(()))
 }
 
 /// Hands a subscriber's message to the XPUB's user, who may not be looking: beyond the mark it is dropped.

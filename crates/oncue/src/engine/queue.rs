@@ -75,11 +75,14 @@ impl WriteQueue {
     }
 
     /// Queues answers to what the peer has sent, unless so much waits already that it evidently does not read: a peer
-    /// that only asks must not fill our memory. It loses nothing by it, as what it asks is whether we are there.
-    pub(crate) fn answer(&mut self, bytes: Vec<u8>) {
-        if self.control_bytes < ANSWERS_BYTES_MAX {
+    /// that only asks must not fill our memory. It loses nothing by it, as what it asks is whether we are there. Yields
+    /// whether they are queued.
+    pub(crate) fn answer(&mut self, bytes: Vec<u8>) -> bool {
+        let takes = self.control_bytes < ANSWERS_BYTES_MAX;
+        if takes {
             self.control(bytes);
         }
+        takes
     }
 
     /// Writes what is queued, then `runs`, as far as the stream takes them, and queues the rest of `runs` up to the

@@ -190,6 +190,7 @@ impl<N: Net> Shard<N> {
                 }
                 Note::Verdict { hub, peer, prefix, verdict } => self.decided(&hub, peer, &prefix, verdict),
                 Note::RevokeAll { hub, prefix, status } => self.revoke_all(&hub, &prefix, &status),
+                Note::State { hub, value } => self.tell_state(&hub, &value),
                 Note::Ready(ready) => self.ready(ready),
                 Note::Close(hub) => self.close(&hub),
                 // The turn itself is what was wanted.
@@ -405,7 +406,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// Sends what the socket's outbox holds, as far as nobody has to wait for room.
-    fn send(&mut self, hub: &Arc<Hub>) {
+    pub(super) fn send(&mut self, hub: &Arc<Hub>) {
         let Some(served) = self.hubs.get_mut(&hub.id) else { return };
         if served.peers.is_empty() {
             return;

@@ -6,6 +6,7 @@ mod demand;
 mod last;
 mod publisher;
 mod room;
+mod states;
 mod subscriber;
 
 use std::future::poll_fn;

@@ -11,6 +11,7 @@ mod loss;
 mod raw;
 mod room;
 mod slow;
+mod states;
 mod strangers;
 mod subscriber;
 mod subscriptions;

@@ -86,8 +86,18 @@ pub(crate) fn ping(context: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 pub(crate) fn ready(socket_type: &str) -> Vec<u8> {
+    ready_with(socket_type, b"")
+}
+
+/// As our sockets say it, and whoever else understands the states of topics.
+pub(crate) fn oncue_ready(socket_type: &str) -> Vec<u8> {
+    ready_with(socket_type, b"\x07X-Oncue\0\0\0\x011")
+}
+
+fn ready_with(socket_type: &str, properties: &[u8]) -> Vec<u8> {
     let len = [0, 0, 0, socket_type.len() as u8];
-    command("READY", [b"\x0bSocket-Type", &len[..], socket_type.as_bytes()].concat())
+    let all = [b"\x0bSocket-Type", &len[..], socket_type.as_bytes(), properties].concat();
+    command("READY", all)
 }
 
 /// One connection.
@@ -308,7 +318,7 @@ impl Raw {
             return self.expect([if ours.ends_with("PUB") { 1 } else { 2 }, 0, 0]);
         }
         self.expect(&GREETING_3_1[11..]);
-        self.expect(ready(ours));
+        self.expect(oncue_ready(ours));
     }
 }
 

@@ -62,7 +62,7 @@ fn an_exact_prefix_starts_one_feed_and_its_end_stops_it() {
     demand.wanted(b"prices/AAPL", ms(1));
     assert_eq!(demand.poll(), None, "wanted already");
     demand.unwanted(b"prices/AAPL", ms(2));
-    assert_eq!(demand.poll(), Some(Decision::Stop { feed, generation: 1 }));
+    assert_eq!(demand.poll(), Some(Decision::Stop { feed, generation: 1, wanted: false }));
     demand.ended(feed, 1, End::Finished, ms(3));
     assert_eq!(demand.poll(), None);
     let expected = DemandStats { started: 1, stopped: 1, ..DemandStats::default() };

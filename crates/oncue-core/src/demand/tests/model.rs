@@ -309,8 +309,8 @@ impl History {
                     model.id = Some(feed);
                     assert_eq!(model.line, Some(route), "{}", self.steps);
                 }
-                Decision::Stop { feed, generation } => {
-                    decided.push(format!("stop #{generation}"));
+                Decision::Stop { feed, generation, wanted } => {
+                    decided.push(format!("stop #{generation}{}", if wanted { " still wanted" } else { "" }));
                     let lives = self.live.values().any(|live| *live == (feed, generation));
                     assert!(lives, "{}", self.steps);
                 }

@@ -318,6 +318,74 @@ fn routes_on_a_socket_that_others_use() {
     eventually("the socket stays open", || text(&sub) == "other");
 }
 
+/// Whatever refers to whatever while feeds run, in the end nothing keeps a producer and what it holds.
+#[test]
+fn stopped_routes_let_go_of_their_producers() {
+    let held = Arc::new(());
+    let hold = || held.clone();
+    let (every, batch, thread, task, manual, list, fill) =
+        (hold(), hold(), hold(), hold(), hold(), hold(), hold());
+    let feeds: Mutex<Vec<Feed>> = Mutex::default();
+    let od = OnDemand::new(&Engine::start().unwrap(), Options::new())
+        .unwrap()
+        .bind(ENDPOINT)
+        .unwrap()
+        .route("every")
+        .fill(move |_| Arc::strong_count(&fill).to_string().into())
+        .every(ms(1), move |_| Arc::strong_count(&every).to_string())
+        .route("batch/{x}")
+        .catalogue_with(ms(1), move || {
+            let _held = &list;
+            vec![b"batch/1".to_vec()]
+        })
+        .batch(ms(1), move |wanted| {
+            wanted
+                .iter()
+                .for_each(|feed| feed.publish([Arc::strong_count(&batch) as u8]).unwrap_or_default());
+        })
+        .route("thread")
+        .max_rate(ms(50))
+        .thread(move |feed| {
+            let _held = thread.clone();
+            generations(feed)
+        })
+        .route("task")
+        .task(
+            |task| drop(thread::spawn(move || crate::op::Op(task).wait())),
+            move |feed| {
+                let held = task.clone();
+                async move {
+                    feed.stopped().await;
+                    drop(held);
+                    Ok(())
+                }
+            },
+        )
+        .route("manual")
+        .manual(move |change| {
+            let _held = &manual;
+            match change {
+                Change::Started(feed) => lock(&feeds).push(feed),
+                Change::Stopped(_) => lock(&feeds).clear(),
+            }
+        })
+        .start()
+        .unwrap();
+    let _sub = subscriber(&od, &["every", "batch/", "thread", "task", "manual"]);
+    eventually("all run", || od.stats().running == 5 && od.stats().produced > 20);
+    od.reload(od.builder().route("other").every(ms(1), |_| "")).unwrap();
+    eventually("the old ones are let go of", || Arc::strong_count(&held) == 1);
+    let last = held.clone();
+    od.reload(od.builder().route("every").batch(ms(1), move |wanted| {
+        let _held = &last;
+        wanted.iter().for_each(|feed| feed.publish("").unwrap_or_default());
+    }))
+    .unwrap();
+    eventually("it runs", || od.stats().running == 1);
+    drop(od);
+    eventually("so is the last one", || Arc::strong_count(&held) == 1);
+}
+
 #[test]
 fn mistakes_are_named_at_the_start() {
     let builder = || OnDemand::bind(ENDPOINT).unwrap();

@@ -1,6 +1,7 @@
 //! States of topics, as other subscribers see them.
 
 use super::*;
+use crate::State;
 
 #[test]
 fn states_are_published_under_the_status_prefix() {
@@ -49,4 +50,43 @@ fn a_topic_whose_route_goes_is_closed_and_one_that_changes_it_is_stale() {
     drop(sub);
     let refused = od.reload(od.builder().route("{x}/1").thread(generations)).unwrap_err();
     assert!(refused.to_string().contains("status prefix"), "{refused}");
+}
+
+fn state(sub: &Sub) -> (String, State) {
+    let told = sub.state().wait_timeout(PATIENCE).expect("a state comes").unwrap();
+    (told.topic.escape_ascii().to_string(), told.state)
+}
+
+#[test]
+fn who_understands_states_is_told_them() {
+    let (builder, changes) =
+        manual(OnDemand::bind(ENDPOINT).unwrap().route("t/{x}").backoff(ms(20), ms(20)).keep_last());
+    let od = builder.start().unwrap();
+    let sub = subscriber(&od, &["t/1"]);
+    let topic = || "t/1".to_owned();
+    let first = started(&changes);
+    first.publish("value").unwrap();
+    assert_eq!(state(&sub), (topic(), State::Active));
+    first.fail("a secret of the operator");
+    let told = sub.state().wait_timeout(PATIENCE).expect("a state comes").unwrap();
+    assert_eq!((told.state, told.text.contains("secret")), (State::Stale, false));
+    let late = subscriber(&od, &["t/1"]);
+    assert_eq!(text(&late), "t/1 value", "the last value, and");
+    assert_eq!(state(&late), (topic(), State::Stale), "that it is one");
+    stopped(&changes);
+    started(&changes).publish("value").unwrap();
+    assert_eq!(state(&sub), (topic(), State::Active));
+    od.stop();
+    assert_eq!(state(&sub), (topic(), State::Closed));
+    assert!(od.xpub().last("t/1").is_none());
+}
+
+#[test]
+fn a_state_is_forgotten_with_the_demand() {
+    let od = OnDemand::bind(ENDPOINT).unwrap().route("t").thread(generations).start().unwrap();
+    let sub = subscriber(&od, &["t"]);
+    assert_eq!(state(&sub).1, State::Active);
+    drop(sub);
+    eventually("it stops", || od.stats().running + od.stats().stopping == 0);
+    assert!(!od.xpub().clear_state("t"), "there is none");
 }

@@ -132,7 +132,10 @@ impl History {
 
     pub(super) fn stop(&mut self, i: usize, generation: u64, left: TopicState) {
         self.topics[i].state = Some(Model::Stopping { generation });
-        self.expected.push(format!("stop #{generation}"));
+        // What runs out was wanted by nobody, whatever the step is that it runs out in.
+        let wanted = left != TopicState::Idle && self.demand_of(i).1;
+        let wanted = if wanted { " still wanted" } else { "" };
+        self.expected.push(format!("stop #{generation}{wanted}"));
         self.say(i, left);
     }
 

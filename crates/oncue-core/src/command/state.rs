@@ -1,0 +1,94 @@
+//! Our own command beside those of RFC 37: the state of a topic, for peers that said `X-Oncue` in their READY.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::put_command;
+
+/// The READY property by which a peer says that it understands [`STATE_COMMAND`]s, and its value.
+pub const ONCUE_PROPERTY: (&str, &[u8]) = ("X-Oncue", b"1");
+/// The name of the command. RFC 37 allows letters only.
+pub const STATE_COMMAND: &str = "ONCUE";
+/// The longest text of a state, in bytes.
+pub const STATE_TEXT_BYTES_MAX: usize = 255;
+/// The longest topic whose state can be told, in bytes.
+pub const STATE_TOPIC_BYTES_MAX: usize = 60_000;
+
+/// The first byte of the data: what kind of news it is. Others are for later.
+const KIND_STATE: u8 = 1;
+
+/// What a publisher says of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum State {
+    /// Values come.
+    Active,
+    /// They should, and do not: the last one may be out of date.
+    Stale,
+    /// The subscriber does not get them.
+    Rejected,
+    /// They have ended.
+    Closed,
+}
+
+impl State {
+    /// The number on the wire.
+    pub fn number(self) -> u8 {
+        match self {
+            State::Active => 1,
+            State::Stale => 2,
+            State::Rejected => 3,
+            State::Closed => 4,
+        }
+    }
+
+    /// The state with this number.
+    pub fn from_number(number: u8) -> Option<State> {
+        [State::Active, State::Stale, State::Rejected, State::Closed]
+            .into_iter()
+            .find(|state| state.number() == number)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            State::Active => "active",
+            State::Stale => "stale",
+            State::Rejected => "rejected",
+            State::Closed => "closed",
+        })
+    }
+}
+
+/// The state of a topic, or with [`State::Rejected`] of a prefix, as received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateNews<'a> {
+    /// What is so.
+    pub state: State,
+    /// Of which topic.
+    pub topic: &'a [u8],
+    /// Any bytes, cut to [`STATE_TEXT_BYTES_MAX`]; meant as text.
+    pub text: &'a [u8],
+}
+
+/// Reads the data of a [`STATE_COMMAND`]; `None` for what a later version may mean by it, and for nonsense.
+pub(super) fn parse(data: &[u8]) -> Option<StateNews<'_>> {
+    let [KIND_STATE, state, high, low, rest @ ..] = data else { return None };
+    let len = usize::from(u16::from_be_bytes([*high, *low]));
+    let (topic, text) = rest.split_at_checked(len).filter(|_| len <= STATE_TOPIC_BYTES_MAX)?;
+    let text = text.get(..STATE_TEXT_BYTES_MAX).unwrap_or(text);
+    Some(StateNews { state: State::from_number(*state)?, topic, text })
+}
+
+/// Appends a [`STATE_COMMAND`].
+///
+/// # Panics
+/// When the topic is longer than [`STATE_TOPIC_BYTES_MAX`] or the text than [`STATE_TEXT_BYTES_MAX`].
+pub fn put_state(out: &mut Vec<u8>, news: &StateNews<'_>) {
+    assert!(news.topic.len() <= STATE_TOPIC_BYTES_MAX, "a topic is too long for its state to be told");
+    assert!(news.text.len() <= STATE_TEXT_BYTES_MAX, "the text of a state is too long");
+    let [high, low] = (news.topic.len() as u16).to_be_bytes();
+    let head = [KIND_STATE, news.state.number(), high, low];
+    put_command(out, STATE_COMMAND, &[&head, news.topic, news.text]);
+}
