@@ -49,6 +49,35 @@ fn the_states_of_topics_are_topics_themselves() {
 }
 
 #[test]
+fn the_command_that_subscribes_says_what_is_wrong_with_a_topic() {
+    let directory = Directory::new();
+    let server = directory.serve(
+        "[[rule]]\ndeny = 'secret'\nstatus = 'not you'\n\
+         [[route]]\ntopic = 'a'\nmode = 'stream'\nbackoff_min = '100ms'\nbackoff_max = '100ms'\n\
+         command = ['sh', '-c', 'if [ -e again ]; then echo two; sleep 60; fi; echo one; touch again; exit 1']\n\
+         [[route]]\ntopic = 'b'\nmode = 'stream'\ncommand = ['echo', 'all']\n",
+    );
+    let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "a", "--topic", "secret"]);
+    assert!(sub.error_line().contains("connected"));
+    let mut said = [sub.error_line(), sub.error_line(), sub.error_line()];
+    said.sort();
+    assert_eq!(
+        said,
+        [
+            "oncue sub: a is active",
+            "oncue sub: a is stale: its producer starts again",
+            "oncue sub: secret is rejected: not you"
+        ]
+    );
+    assert_eq!([sub.line(), sub.line()], ["a\tone", "a\ttwo"]);
+    let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "b", "--count", "1"]);
+    assert_eq!(sub.line(), "b\tall");
+    let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "b"]);
+    assert!(sub.error_line().contains("connected"));
+    assert_eq!(sub.error_line(), "oncue sub: b is closed: its producer has ended");
+}
+
+#[test]
 fn rules_say_who_may_subscribe_to_what_and_change() {
     let directory = Directory::new();
     let routes = "[[route]]\ntopic = '{x}/{y}'\ncommand = ['echo', 'value']\nevery = '10ms'\n";
