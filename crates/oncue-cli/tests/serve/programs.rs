@@ -234,3 +234,20 @@ fn a_route_has_no_more_feeds_than_the_config_allows() {
     drop(first);
     assert_eq!(second.value(), "b");
 }
+
+#[test]
+fn what_programs_say_is_bounded_in_length_and_number() {
+    let directory = Directory::new();
+    let mut server = directory.serve(
+        "[[route]]\ntopic = 'loud'\nmode = 'stream'\n\
+         command = ['sh', '-c', 'head -c 100000 /dev/zero | tr \"\\0\" x >&2; echo >&2; seq 20000 >&2; sleep 60']\n",
+    );
+    let _subscriber = server.subscriber(&["loud"]);
+    let long = server.error_with("xxx");
+    assert!(long.len() < 2100 && long.ends_with('…'), "{}", long.len());
+    let mut lines = 1;
+    while server.program.error_line_within(Duration::from_millis(500)).is_some() {
+        lines += 1;
+    }
+    assert!((50..1000).contains(&lines), "{lines}");
+}

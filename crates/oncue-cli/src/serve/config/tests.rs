@@ -305,3 +305,46 @@ fn columns_are_characters() {
     assert_eq!(line_and_column("", 0), (1, 1));
     assert_eq!(line_and_column("a\n", 2), (2, 1));
 }
+
+#[test]
+fn no_text_is_too_broken_to_be_told_so() {
+    let whole = include_str!("../../../../../examples/host.toml");
+    let pieces = [
+        "[[route]]",
+        "{",
+        "}",
+        "\"",
+        "'",
+        "=",
+        "\n",
+        "[",
+        "]",
+        "ä",
+        "{x}",
+        "every",
+        "1s",
+        ",",
+        "\\",
+        "#",
+        "-1",
+    ];
+    let mut seed: u32 = 1;
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        usize::try_from(seed >> 8).expect("24 bits") % below
+    };
+    for _ in 0..3000 {
+        let mut text: Vec<char> = whole.chars().collect();
+        for _ in 0..=random(4) {
+            let at = random(text.len());
+            let end = (at + random(20)).min(text.len());
+            let piece = pieces[random(pieces.len())].chars();
+            drop(text.splice(at..end, piece));
+        }
+        let text: String = text.into_iter().collect();
+        for problem in Config::parse(&text).err().unwrap_or_default() {
+            assert!(problem.at <= text.len() && !problem.text.is_empty(), "{problem:?} in {text}");
+            line_and_column(&text, problem.at);
+        }
+    }
+}
