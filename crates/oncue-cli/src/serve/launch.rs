@@ -10,7 +10,9 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getpid, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
+};
 
 use crate::output;
 
@@ -25,19 +27,25 @@ const ITSELF: &str = "/proc/self/exe";
 pub(crate) struct Launcher {
     /// This program, if it can be found.
     itself: Option<PathBuf>,
+    /// The files that a program may open, before we took more for ourselves.
+    files: Rlimit,
 }
 
 impl Launcher {
-    /// What is started by this ends with us, where the system can see to that.
+    /// What is started by this ends with us, where the system can see to that. Takes as many open files for us as
+    /// there may be: each program takes five. What is started has as many as we had.
     pub(crate) fn new() -> Launcher {
         let itself = PathBuf::from(ITSELF);
-        Launcher { itself: itself.exists().then_some(itself) }
+        let files = getrlimit(Resource::Nofile);
+        // It goes on with fewer.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files });
+        Launcher { itself: itself.exists().then_some(itself), files }
     }
 
     /// What is started by this may outlive us: for tests, whose program is another one.
     #[cfg(test)]
     pub(crate) fn direct() -> Launcher {
-        Launcher { itself: None }
+        Launcher { itself: None, files: getrlimit(Resource::Nofile) }
     }
 
     /// A program with its arguments, to be started by the thread that waits for its end: if that thread ended before,
@@ -49,7 +57,9 @@ impl Launcher {
             Some(itself) => {
                 let mut command = Command::new(itself);
                 let ours = Pid::as_raw(Some(getpid())).to_string();
-                command.args([WORD, &ours]).arg(program);
+                // 0 stands for no bound.
+                let files = self.files.current.unwrap_or_default().to_string();
+                command.args([WORD, &ours, &files]).arg(program);
                 command
             }
             None => Command::new(program),
@@ -73,6 +83,8 @@ pub(crate) fn become_program() -> Option<ExitCode> {
         // It died before we had asked.
         return Some(ExitCode::FAILURE);
     }
+    let files = arguments.next()?.to_str()?.parse().ok().filter(|files| *files > 0);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: files, ..getrlimit(Resource::Nofile) });
     let program = arguments.next()?;
     let error = Command::new(&program).args(arguments).exec();
     let mut line = b"`".to_vec();

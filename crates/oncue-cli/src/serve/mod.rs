@@ -1,8 +1,8 @@
 //! `oncue serve`: routes with programs and files as producers, as a config says; or counters, without one.
 
+mod asked;
 mod config;
 mod count;
-mod hangup;
 mod journal;
 mod launch;
 mod lines;
@@ -70,27 +70,50 @@ const HELP: &str = "\
 A route names topics and says where their values come from. Nothing runs for a topic that nobody has subscribed to:
 
   bind = \"tcp://127.0.0.1:8888\"
-  [[route]]                                         # a run of a program for each value
-  topic = \"proc/{pid}/rss\"
+  [[route]]                                   # a run of a program for each value
+  topic = \"proc/{pid:int}/rss\"
   command = [\"ps\", \"-o\", \"rss=\", \"-p\", \"{pid}\"]
   every = \"500ms\"
-  [[route]]                                         # a program for each topic: its lines are the values
-  topic = \"ping/{host}\"
-  command = [\"ping\", \"-n\", \"{host}\"]
+  [[route]]                                   # a program for each topic: its lines are the values
+  topic = \"answer/{question:word}\"
+  command = [\"python3\", \"model.py\", \"{question}\"]
   mode = \"stream\"
-  [[route]]                                         # one program for all topics: it reads +TOPIC and -TOPIC,
-  topic = \"prices/{symbol}\"                         # and writes TOPIC<TAB>VALUE
-  command = [\"python3\", \"examples/prices.py\"]
+  [[route]]                                   # one program for all topics: it reads lines +TOPIC and -TOPIC,
+  topic = \"prices/{symbol:word}\"              # and writes lines TOPIC<TAB>VALUE
+  command = [\"python3\", \"prices.py\"]
   mode = \"shared\"
-  [[route]]                                         # the lines appended to a file; mode = \"content\" for all of it
-  topic = \"log/{name}\"
+  [[route]]                                   # the lines appended to a file; mode = \"content\" for all of it
+  topic = \"log/{name:word}\"
   file = \"logs/{name}.log\"
 
-A message is two frames, the topic and the value. Programs are run without a shell, relative paths begin where oncue
-was started. Prints `+ TOPIC` when a topic begins to be produced and `- TOPIC` when it ends.
-More keys for programs: env, cwd, timeout, kill_after, restart, backoff_min, backoff_max, allow_dash,
-line_bytes_max, output_bytes_max; for all routes: grace, min_run, min_interval, feeds_max, catalogue; outside of routes: bind, connect, grace,
-feeds_max, processes_max, catalogue_topics_max. SIGHUP reads the config again; what has not changed is not disturbed.
+A message is two frames, the topic and the value. Programs are run without a shell; relative paths begin where oncue was
+started. Prints `+ TOPIC` when a topic begins to be produced and `- TOPIC` when that ends.
+
+More keys, which docs/SERVE.md explains:
+  routes        grace, min_run, min_interval, feeds_max, keep_last, catalogue
+  programs      cwd, env, timeout, kill_after, restart, backoff_min, backoff_max, allow_dash,
+                line_bytes_max, output_bytes_max
+  all routes    connect, grace, feeds_max, processes_max, catalogue_topics_max, status_prefix, [[rule]],
+                send_hwm, queue_bytes_max, prefixes_max, evict_after, last_values_bytes_max
+
+SIGHUP reads the config again; what has not changed is not disturbed. SIGUSR1 says how each route is.
 
 Example:
   oncue serve examples/host.toml";
+
+#[cfg(test)]
+mod tests {
+    use super::config::Config;
+
+    #[test]
+    fn the_config_of_the_help_is_one() {
+        let indented = super::HELP.split("A message").next().expect("what comes before");
+        let text: String = indented
+            .lines()
+            .filter_map(|line| line.strip_prefix("  "))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let config = Config::parse(&text).unwrap_or_else(|problems| panic!("{problems:?} in {text}"));
+        assert_eq!(config.routes.len(), 4);
+    }
+}

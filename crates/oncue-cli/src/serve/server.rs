@@ -10,8 +10,8 @@ use std::{env, io};
 use oncue::demand::{Builder, Failure, Reloaded};
 use oncue::{Endpoint, Engine, OnDemand, Options, XPub};
 
+use super::asked::{Ask, Asked};
 use super::config::{Config, Program, Route, Socket, Source};
-use super::hangup::Hangups;
 use super::journal::{Journal, Log};
 use super::launch::Launcher;
 use super::permits::Permits;
@@ -38,8 +38,7 @@ pub(super) fn check(path: &Path) -> Result<(), Fail> {
 
 /// Serves until the end is brought about.
 pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
-    let hangups =
-        Hangups::hear().map_err(|error| Fail::Runtime(format!("SIGHUP cannot be heard: {error}")))?;
+    let asked = Asked::hear().map_err(|error| Fail::Runtime(format!("signals cannot be heard: {error}")))?;
     let config = read(path)?;
     let (journal, writer) = Journal::start(stop)?;
     let tools = Arc::new(Tools {
@@ -50,8 +49,11 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
         gate: Gate::default(),
     });
     let served = Server::start(config, tools).map(|mut server| {
-        while let Waited::Ready(()) = stop.wait(hangups.next(), None) {
-            server.reload(path);
+        while let Waited::Ready(ask) = stop.wait(asked.next(), None) {
+            match ask {
+                Ask::Reload => server.reload(path),
+                Ask::Report => report(&server.on_demand, &server.tools),
+            }
         }
         server.end();
     });
@@ -256,6 +258,33 @@ fn reporting(builder: Builder, tools: &Arc<Tools>) -> Builder {
         count(&tools.counts.failures);
         log.about(feed.topic(), &why);
     })
+}
+
+/// Says how each route is.
+fn report(on_demand: &OnDemand, tools: &Tools) {
+    for route in on_demand.route_stats() {
+        let done = route.done;
+        let mut text = format!(
+            "route {}: {} topics wanted, {} produced now; since the start {} values by {} feeds",
+            route.pattern, route.wanted, route.running, done.produced, done.started
+        );
+        let numbers = [
+            (route.waiting as u64, "wait for room"),
+            (route.failing as u64, "wait for their next start"),
+            (done.failed, "failures"),
+            (done.superseded, "values left out for newer ones"),
+        ];
+        for (number, what) in numbers.into_iter().filter(|(number, _)| *number > 0) {
+            text.push_str(&format!(", {number} {what}"));
+        }
+        if let Some(mean) =
+            u32::try_from(route.first_values).ok().and_then(|n| route.first_value_time.checked_div(n))
+        {
+            text.push_str(&format!(", the first of each after {mean:.1?} on average"));
+        }
+        tools.journal.remark(text);
+    }
+    sum_up(on_demand, tools);
 }
 
 fn sum_up(on_demand: &OnDemand, tools: &Tools) {

@@ -1,10 +1,12 @@
 //! Programs as producers: a run a value, one for each topic, one for all.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use oncue_interop::program::Program;
 use oncue_interop::until;
 
-use crate::Directory;
+use crate::{Directory, Server};
 
 const A_WHILE: Duration = Duration::from_millis(200);
 
@@ -68,6 +70,22 @@ fn the_topic_is_in_the_environment() {
          command = ['sh', '-c', 'echo $GREETING $ONCUE_TOPIC $ONCUE_PARAM_A $ONCUE_PARAM_B_C $PWD']\n",
     );
     assert_eq!(server.subscriber(&["x/7"]).value(), "hello x/7 x 7 /");
+}
+
+#[test]
+fn a_program_may_open_as_many_files_as_ever() {
+    let directory = Directory::new();
+    let path = directory.config(
+        "[[route]]\ntopic = 'files'\ncommand = ['sh', '-c', 'ulimit -Sn; ulimit -Hn']\nevery = '1s'\n",
+    );
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -Sn 512; exec {} serve {}", env!("CARGO_BIN_EXE_oncue"), path.display());
+    let mut program = Program::start(command.args(["-c", &script]));
+    let endpoint = program.endpoint();
+    let server = Server { program, endpoint };
+    let limits = server.subscriber(&["files"]).value();
+    let (soft, hard) = limits.split_once('\n').expect("two limits");
+    assert!(soft == "512" && hard != "512", "{limits}");
 }
 
 #[test]

@@ -78,6 +78,30 @@ fn the_command_that_subscribes_says_what_is_wrong_with_a_topic() {
 }
 
 #[test]
+fn the_server_says_how_its_routes_are_when_it_is_asked() {
+    let directory = Directory::new();
+    let mut server = directory.serve(
+        "[[route]]\ntopic = 'a/{x:word}'\ncommand = ['echo', '{x}']\nmode = 'stream'\n\
+         [[route]]\ntopic = 'b'\ncommand = ['true']\nevery = '1s'\n",
+    );
+    let subscriber = server.subscriber(&["a/b", "a/c"]);
+    subscriber.value();
+    subscriber.value();
+    server.program.signal("USR1");
+    let line = server.error_with("route a/{x:word}");
+    assert!(
+        line.contains("2 topics wanted") && line.contains("2 values by 2 feeds, the first of each after"),
+        "{line}"
+    );
+    assert!(
+        server
+            .error_with("route b")
+            .contains("0 topics wanted, 0 produced now; since the start 0 values by 0 feeds")
+    );
+    server.error_with("2 values sent by 2 feeds, 2 programs run");
+}
+
+#[test]
 fn rules_say_who_may_subscribe_to_what_and_change() {
     let directory = Directory::new();
     let routes = "[[route]]\ntopic = '{x}/{y}'\ncommand = ['echo', 'value']\nevery = '10ms'\n";

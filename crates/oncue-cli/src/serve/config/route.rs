@@ -25,7 +25,7 @@ const FEEDS_MAX_DEFAULT: usize = 1000;
 const BACKOFF_DEFAULT: Backoff = Backoff { min: Duration::from_millis(200), max: Duration::from_secs(30) };
 
 /// The keys of routes, and what each is for.
-const KEYS: [(&str, &str); 21] = [
+pub(super) const KEYS: [(&str, &str); 21] = [
     ("topic", "it names the topics of the route"),
     ("grace", "it says how long a feed outlives its last subscriber"),
     ("min_run", "it says how long a feed runs at least"),
@@ -54,7 +54,7 @@ const KEYS: [(&str, &str); 21] = [
 const FOR_PROGRAMS: &str = "it is for a route with `command`";
 
 /// The keys of a catalogue that is a program.
-const CATALOGUE_KEYS: [(&str, &str); 7] = [
+pub(super) const CATALOGUE_KEYS: [(&str, &str); 7] = [
     ("command", "it is the program that lists"),
     ("every", "it says how often the program lists"),
     ("timeout", "it bounds the time of a run"),
@@ -65,7 +65,7 @@ const CATALOGUE_KEYS: [(&str, &str); 7] = [
 ];
 
 /// The keys of what is kept.
-const LAST_KEYS: [(&str, &str); 3] = [
+pub(super) const LAST_KEYS: [(&str, &str); 3] = [
     ("age_max", "it bounds the age of a last value"),
     ("bytes_max", "it bounds what is kept for the route"),
     ("outlive", "it keeps a last value when nobody wants its topic any more"),

@@ -3,7 +3,7 @@
 use super::reader::{Keys, Problems};
 use crate::serve::rules::Rule;
 
-const KEYS: [(&str, &str); 4] = [
+pub(super) const KEYS: [(&str, &str); 4] = [
     ("allow", "it names the topics that the rule allows"),
     ("deny", "it names the topics that the rule denies"),
     ("from", "it says whom the rule is about"),

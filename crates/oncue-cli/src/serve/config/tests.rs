@@ -300,6 +300,28 @@ fn rules_that_say_too_little_or_too_much_are_refused() {
 }
 
 #[test]
+fn the_page_of_the_config_has_every_key() {
+    let page = include_str!("../../../../../docs/SERVE.md");
+    let all = KEYS
+        .iter()
+        .chain(&route::KEYS)
+        .chain(&route::CATALOGUE_KEYS)
+        .chain(&route::LAST_KEYS)
+        .chain(&rule::KEYS);
+    for (key, _) in all {
+        let marks = [
+            format!("`{key}`"),
+            format!("`{key} ="),
+            format!("[{key}]"),
+            format!("\n{key} = "),
+            format!("{{ {key} ="),
+            format!(", {key} ="),
+        ];
+        assert!(marks.iter().any(|mark| page.contains(mark)), "docs/SERVE.md says nothing about `{key}`");
+    }
+}
+
+#[test]
 fn columns_are_characters() {
     assert_eq!(line_and_column("äö\nüx", 7), (2, 2));
     assert_eq!(line_and_column("", 0), (1, 1));
