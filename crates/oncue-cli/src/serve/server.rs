@@ -11,7 +11,7 @@ use oncue::demand::{Builder, Failure, Reloaded};
 use oncue::{Endpoint, Engine, OnDemand, Options, XPub};
 
 use super::asked::{Ask, Asked};
-use super::config::{Config, Program, Route, Socket, Source};
+use super::config::{Catalogue, Config, Program, Route, Socket, Source};
 use super::journal::{Journal, Log};
 use super::launch::Launcher;
 use super::permits::Permits;
@@ -319,19 +319,35 @@ fn read(path: &Path) -> Result<Config, Fail> {
     }
 }
 
-/// What is said about programs that are not there now; they may be later.
+/// What is said about programs and directories that are not there now; they may be later.
 fn missing_programs(config: &Config) -> Vec<String> {
-    let missing = |route: &Route| {
-        let (Source::Runs { program, .. } | Source::Stream { program, .. } | Source::Shared { program, .. }) =
-            &route.source
-        else {
-            return None;
-        };
-        let name = program.command.first()?.to_string();
-        let text = format!("`{}`: there is no program `{name}` now; is it installed?", route.pattern);
-        (!is_there(&name, program)).then_some(text)
+    let mut missing = Vec::new();
+    for route in &config.routes {
+        for program in programs(route) {
+            let name = program.command.first().map(ToString::to_string).unwrap_or_default();
+            if let Some(cwd) = program.cwd.as_ref().filter(|cwd| !cwd.is_dir()) {
+                missing.push(format!("`{}`: there is no directory `{}` now", route.pattern, cwd.display()));
+            } else if !is_there(&name, program) {
+                let text = format!("`{}`: there is no program `{name}` now; is it installed?", route.pattern);
+                missing.push(text);
+            }
+        }
+    }
+    missing
+}
+
+fn programs(route: &Route) -> impl Iterator<Item = &Program> {
+    let produces = match &route.source {
+        Source::Runs { program, .. } | Source::Stream { program, .. } | Source::Shared { program, .. } => {
+            Some(program)
+        }
+        Source::Lines { .. } | Source::Content { .. } => None,
     };
-    config.routes.iter().filter_map(missing).collect()
+    let lists = match &route.catalogue {
+        Catalogue::Listing(listing) => Some(&listing.program),
+        Catalogue::Topics(_) => None,
+    };
+    produces.into_iter().chain(lists)
 }
 
 fn is_there(name: &str, program: &Program) -> bool {

@@ -59,10 +59,16 @@ fn a_config_that_is_not_there_is_named() {
 #[test]
 fn a_program_that_is_not_there_is_remarked_upon() {
     let directory = Directory::new();
-    directory.config("[[route]]\ntopic = 'a'\ncommand = ['no-such-program']\nevery = '1s'\n");
+    directory.config(
+        "[[route]]\ntopic = 'a'\ncommand = ['no-such-program']\nevery = '1s'\n\
+         catalogue = { command = ['./no-such-list'], every = '1s' }\n\
+         [[route]]\ntopic = 'b'\ncommand = ['cat']\ncwd = 'no/directory'\nevery = '1s'\n",
+    );
     let end = directory.oncue(&["serve", "oncue.toml", "--check"]).end();
     assert_eq!(end.code, Some(0), "{end:?}");
-    assert!(end.errors[0].contains("there is no program `no-such-program` now"), "{end:?}");
+    assert!(end.errors[0].contains("`a`: there is no program `no-such-program` now"), "{end:?}");
+    assert!(end.errors[1].contains("`a`: there is no program `./no-such-list` now"), "{end:?}");
+    assert!(end.errors[2].contains("`b`: there is no directory `no/directory` now"), "{end:?}");
 }
 
 #[test]
