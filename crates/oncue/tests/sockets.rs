@@ -1,5 +1,6 @@
 //! The four sockets over real transports: what users of the crate see.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use oncue::{Batch, Engine, ErrorKind, Msg, OnFull, Options, Pub, Sub, XPub, XPubEvent, XSub};
@@ -32,10 +33,13 @@ fn texts(m: &Msg) -> Vec<String> {
 
 /// Runs `check` for each transport, with the publisher bound and with the subscriber bound.
 fn everywhere(check: impl Fn(&XPub, &Sub)) {
-    let dir = std::env::temp_dir().join(format!("oncue-test-{}", std::process::id()));
+    // Tests run side by side: each has names of its own.
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("oncue-test-{}-{}", std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed));
+    let dir = std::env::temp_dir().join(&name);
     std::fs::create_dir_all(&dir).unwrap();
     let ipc = format!("ipc://{}/socket", dir.display());
-    let abstract_name = format!("ipc://@oncue-test-{}", std::process::id());
+    let abstract_name = format!("ipc://@{name}");
     for endpoint in ["tcp://127.0.0.1:*", "tcp://[::1]:0", &ipc, &abstract_name, "ipc://*", "inproc://x"] {
         for publisher_binds in [true, false] {
             let engine = engine();
@@ -139,6 +143,7 @@ fn one_socket_binds_and_connects_many() {
     while x.subscribers("s0") < 2 {
         std::thread::yield_now();
     }
+    std::thread::sleep(Duration::from_millis(50));
     x.send("s0").unwrap();
     x.send("s1").unwrap();
     assert_eq!((recv(&subs[0]), recv(&subs[0])), (vec!["s0".to_owned()], vec!["s0".to_owned()]));

@@ -9,6 +9,7 @@ use oncue_core::frame::{self, HeaderBytes};
 
 use super::chunk::{Chunk, Run};
 use super::hub::Hub;
+use super::last::Keeping;
 use super::peer::Phase;
 use super::shard::Shard;
 use crate::msg::{Frames, MESSAGE_BYTES_MAX};
@@ -66,8 +67,15 @@ impl Direct<'_> {
 }
 
 impl<N: Net> Shard<N> {
-    /// Writes a message to all who want it, if none of them has anything queued. `false`: nothing was done.
-    pub(crate) fn send_now(&mut self, hub: &Arc<Hub>, message: &Direct<'_>, now: Duration) -> bool {
+    /// Writes a message to all who want it, and keeps it if it is to be the `last` of its topic, if none of them has
+    /// anything queued. `false`: nothing was done.
+    pub(crate) fn send_now(
+        &mut self,
+        hub: &Arc<Hub>,
+        message: &Direct<'_>,
+        last: Option<&Keeping>,
+        now: Duration,
+    ) -> bool {
         let Some(served) = self.hubs.get_mut(&hub.id) else { return false };
         let early = served.direct_at.replace(now).is_some_and(|at| now < at + PAUSE_MIN);
         let small = message.bytes < LARGE_BYTES_MIN;
@@ -79,6 +87,9 @@ impl<N: Net> Shard<N> {
         self.now = self.now.max(now);
         let mut slots = [0; PEERS_MAX];
         let Some(count) = self.ready_for(hub, message.topic, &mut slots) else { return false };
+        if last.is_some_and(|last| !hub.keep_direct(self.index, last)) {
+            return false;
+        }
         let mut chunk = None;
         for &slot in &slots[..count] {
             let rest = || Run::new(chunk.get_or_insert_with(|| message.encode()).clone(), 0, 1);

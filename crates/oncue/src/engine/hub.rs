@@ -16,7 +16,7 @@ use super::admission::Decisions;
 use super::direct::Direct;
 use super::gauge::Gauge;
 use super::inbound::Inbound;
-use super::last::LastValues;
+use super::last::{Keeping, LastValues};
 use super::mailbox::{Note, Port};
 use super::outbox::{Bound, Outbox, Pushed};
 use super::queue::Mark;
@@ -177,7 +177,7 @@ impl Hub {
     #[inline]
     pub(crate) fn send(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
         match self.outbox.push(frames, true) {
-            Pushed::Idle { shard } if self.send_now(shard, frames) => Ok(()),
+            Pushed::Idle { shard } if self.send_now(shard, frames, None) => Ok(()),
             Pushed::Idle { .. } => self.pushed(self.outbox.push(frames, false)),
             pushed => self.pushed(pushed),
         }
@@ -196,8 +196,14 @@ impl Hub {
     }
 
     /// Sends a message from this thread, if that can be done at once.
-    fn send_now(self: &Arc<Self>, shard: u16, frames: &(impl Frames + ?Sized)) -> bool {
-        let sent = Direct::with(frames, |message| self.ports[usize::from(shard)].send_now(self, message));
+    pub(super) fn send_now(
+        self: &Arc<Self>,
+        shard: u16,
+        frames: &(impl Frames + ?Sized),
+        last: Option<&Keeping>,
+    ) -> bool {
+        let sent =
+            Direct::with(frames, |message| self.ports[usize::from(shard)].send_now(self, message, last));
         if sent {
             self.outbox.count_direct();
         }

@@ -70,6 +70,13 @@ pub(crate) struct Holding {
     pub(crate) dropped: u64,
 }
 
+/// A message that is sent and kept.
+pub(crate) struct Keeping {
+    /// In a buffer of its own.
+    value: Msg,
+    expires: Option<Duration>,
+}
+
 /// The question of one peer: what is kept for these prefixes, and not wanted by it through others?
 pub(super) struct Asking<'a> {
     pub(super) peer: PeerId,
@@ -262,14 +269,32 @@ impl Hub {
     /// there is no room for it in the outbox, it is not kept either.
     pub(crate) fn send_last(self: &Arc<Self>, frames: &impl Frames, age: Option<Duration>) -> Result<()> {
         self.check_open()?;
-        let value = stand_alone(frames)?;
-        let mut store = self.last.open();
-        let (pushed, number) = self.outbox.push_numbered(&value);
-        if matches!(pushed, Pushed::Queued { .. } | Pushed::Nobody) {
-            store.keep(value, number, self.expiry(age), self.last.bytes_max);
+        let last = Keeping { value: stand_alone(frames)?, expires: self.expiry(age) };
+        match self.push_and_keep(&last, true) {
+            Pushed::Idle { shard } if self.send_now(shard, &last.value, Some(&last)) => Ok(()),
+            Pushed::Idle { .. } => self.pushed(self.push_and_keep(&last, false)),
+            pushed => self.pushed(pushed),
         }
-        drop(store);
-        self.pushed(pushed)
+    }
+
+    fn push_and_keep(&self, keeping: &Keeping, may_idle: bool) -> Pushed {
+        let mut store = self.last.open();
+        let (pushed, number) = self.outbox.push_numbered(&keeping.value, may_idle);
+        if matches!(pushed, Pushed::Queued { .. } | Pushed::Nobody) {
+            store.keep(keeping.value.clone(), number, keeping.expires, self.last.bytes_max);
+        }
+        pushed
+    }
+
+    /// Keeps a value that a shard is about to write to all its peers who want it. Not so if another shard has peers by
+    /// now, who would not get it, or something else is queued, which may be a later value.
+    pub(super) fn keep_direct(&self, shard: u16, keeping: &Keeping) -> bool {
+        let mut store = self.last.open();
+        let idle = self.outbox.is_idle(shard);
+        if idle {
+            store.keep(keeping.value.clone(), None, keeping.expires, self.last.bytes_max);
+        }
+        idle
     }
 
     /// Keeps a message for those who subscribe from now on.

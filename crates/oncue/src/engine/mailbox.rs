@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::admission::Verdict;
 use super::direct::Direct;
 use super::hub::Hub;
+use super::last::Keeping;
 use crate::admission::{PeerKey, Status};
 use crate::msg::Msg;
 use crate::net::{Notify, Ready};
@@ -39,9 +40,9 @@ pub(crate) trait Port: Send + Sync {
     /// Leaves a note.
     fn mail(&self, note: Note);
 
-    /// Sends one message in this thread, if nobody else is at the shard and nothing waits to be sent before it.
-    /// `false`: nothing was done.
-    fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>) -> bool;
+    /// Sends one message in this thread, and keeps it if it is to be the `last` of its topic, if nobody else is at the
+    /// shard and nothing waits to be sent before it. `false`: nothing was done.
+    fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>, last: Option<&Keeping>) -> bool;
 
     /// Where a thread can sleep that waits for what this shard receives.
     fn place(self: Arc<Self>) -> Option<Arc<dyn Place>>;

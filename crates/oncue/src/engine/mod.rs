@@ -2,6 +2,7 @@
 
 mod admission;
 mod chunk;
+mod delivery;
 mod dial;
 mod direct;
 mod fanout;

@@ -130,12 +130,8 @@ impl Outbox {
         if state.readers.is_empty() || state.closed_for_good {
             return Pushed::Nobody;
         }
-        if state.quiet
-            && may_idle
-            && state.ends.is_empty()
-            && let ([], [reader]) = (state.closed.as_slices().0, &state.readers[..])
-        {
-            return Pushed::Idle { shard: reader.shard };
+        if may_idle && let Some(shard) = state.idle() {
+            return Pushed::Idle { shard };
         }
         if state.is_full(self.bound) {
             state.refused = true;
@@ -144,11 +140,14 @@ impl Outbox {
         state.encode(frames)
     }
 
-    /// Encodes a message behind those that wait; yields its number too if it is in.
-    pub(crate) fn push_numbered(&self, message: &Msg) -> (Pushed, Option<Number>) {
+    /// As [`push`](Self::push); yields its number too if it is in.
+    pub(crate) fn push_numbered(&self, message: &Msg, may_idle: bool) -> (Pushed, Option<Number>) {
         let mut state = lock(&self.state);
         if state.readers.is_empty() || state.closed_for_good {
             return (Pushed::Nobody, None);
+        }
+        if may_idle && let Some(shard) = state.idle() {
+            return (Pushed::Idle { shard }, None);
         }
         if state.is_full(self.bound) {
             state.refused = true;
@@ -158,6 +157,12 @@ impl Outbox {
             queued @ Pushed::Queued { .. } => (queued, Some(state.newest())),
             refused => (refused, None),
         }
+    }
+
+    /// Whether `shard` alone takes messages, and has taken all.
+    pub(crate) fn is_idle(&self, shard: u16) -> bool {
+        let state = lock(&self.state);
+        !state.closed_for_good && state.idle() == Some(shard)
     }
 
     /// The number of the next chunk that `shard` takes, if it takes any.
@@ -263,6 +268,18 @@ impl State {
         let bytes = self.closed_bytes + self.bytes.len() as u64;
         let messages = self.closed_messages + self.ends.len() as u64;
         bytes >= bound.bytes_most || bytes >= bound.bytes_max && messages >= bound.messages_min
+    }
+
+    /// The one shard that takes messages, if it has taken all.
+    #[inline]
+    fn idle(&self) -> Option<u16> {
+        if self.quiet
+            && self.ends.is_empty()
+            && let ([], [reader]) = (self.closed.as_slices().0, &self.readers[..])
+        {
+            return Some(reader.shard);
+        }
+        None
     }
 
     /// Lets a message in.

@@ -18,7 +18,7 @@ use super::hub::Hub;
 use super::inbound::{Delivery, Flow};
 use super::intake::Intake;
 use super::outbox::Number;
-use super::queue::{Mark, WriteQueue};
+use super::queue::{Mark, Offered, WriteQueue};
 use super::states;
 use crate::admission::PeerKey;
 use crate::buffer::{Buffer, Pool, READ_BYTES};
@@ -172,8 +172,8 @@ impl<S: Stream> Peer<S> {
         self.hub.mark()
     }
 
-    /// Sends runs, as far as there is room; yields how many messages were missed.
-    pub(crate) fn offer(&mut self, runs: &[Run]) -> Result<u64, End> {
+    /// Sends runs, as far as there is room.
+    pub(crate) fn offer(&mut self, runs: &[Run]) -> Result<Offered, End> {
         let mark = match self.hub.options.on_full {
             // What is offered was let through by the room there is; nothing may be missed.
             OnFull::Refuse => Mark::NONE,
@@ -185,7 +185,7 @@ impl<S: Stream> Peer<S> {
         if offered.missed > 0 {
             counters.missed.fetch_add(offered.missed, Ordering::Relaxed);
         }
-        Ok(offered.missed)
+        Ok(offered)
     }
 
     /// Writes a message for which nothing may be queued; `rest` encodes it if the stream does not take it whole.

@@ -24,6 +24,8 @@ pub(crate) struct WriteQueue {
     control_bytes: u64,
     /// Whether the stream took less than it was given; it will report when it takes more.
     blocked: bool,
+    /// Whether it has taken more once it had been blocked.
+    unblocked: bool,
 }
 
 /// The bounds of a queue.
@@ -53,6 +55,11 @@ impl WriteQueue {
         if self.bytes >= mark.bytes { 0 } else { mark.messages.saturating_sub(self.messages) }
     }
 
+    /// Whether nothing can be queued or written before the stream takes bytes again.
+    pub(crate) fn is_stuck(&self, mark: Mark) -> bool {
+        self.blocked && self.room(mark) == 0
+    }
+
     /// Whether the mark is reached; where it was reached before, whether less than half of it has been written since.
     pub(crate) fn is_full(&self, mark: Mark, was: bool) -> bool {
         match was {
@@ -61,9 +68,12 @@ impl WriteQueue {
         }
     }
 
-    /// The stream takes bytes again.
-    pub(crate) fn unblock(&mut self) {
+    /// The stream takes bytes again. Yields whether that was the first time that it had not.
+    pub(crate) fn unblock(&mut self) -> bool {
+        let first = self.blocked && !self.unblocked;
+        self.unblocked |= self.blocked;
         self.blocked = false;
+        first
     }
 
     /// Queues bytes that are no message, behind what is queued already. They count towards no mark.
@@ -119,7 +129,11 @@ impl WriteQueue {
             }
         }
         for run in rest {
-            offered.missed += self.push(run.clone(), mark);
+            // A full queue is the common case of many slow peers: it must not cost a reference.
+            offered.missed += match self.room(mark) {
+                0 => run.messages(),
+                _ => self.push(run.clone(), mark),
+            };
         }
         Ok(offered)
     }

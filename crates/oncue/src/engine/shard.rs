@@ -8,10 +8,9 @@ use std::task::Waker;
 use std::time::Duration;
 
 use oncue_core::command;
-use oncue_core::ledger::AudienceId;
 use slab::Slab;
 
-use super::chunk::{CHUNK_BYTES, Chunk};
+use super::chunk::Chunk;
 use super::dial::Link;
 use super::fanout::{Fanout, Place};
 use super::hub::Hub;
@@ -21,11 +20,8 @@ use super::peer::{Context, End, Peer, Phase, Progress};
 use super::timers::{Timer, Timers};
 use crate::buffer::Pool;
 use crate::net::{Net, Ready, Stream};
-use crate::options::OnFull;
 use crate::sync::read_lock;
 
-/// How many batches of one socket are sent before others get their turn.
-const BATCHES_PER_TURN: usize = 8;
 /// How long a refused peer may take to hear why.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
@@ -53,6 +49,9 @@ pub(crate) struct Shard<N: Net> {
     streams: Vec<Accepted<N::Stream>>,
     /// To be woken once the shard is let go of.
     pub(super) wakes: Vec<Waker>,
+    /// By slot, who misses whatever is offered until its stream takes bytes again: ten thousand such peers must not cost
+    /// a look at each.
+    pub(super) stuck: Vec<bool>,
     /// Until when its thread sleeps, if nothing happens.
     pub(super) planned: Option<Duration>,
 }
@@ -61,14 +60,16 @@ pub(crate) struct Shard<N: Net> {
 pub(super) struct Served {
     hub: Arc<Hub>,
     /// Slots of the peers whose handshake is done.
-    peers: Vec<usize>,
+    pub(super) peers: Vec<usize>,
     /// Chunks taken, and how far they are sent.
     pub(super) batch: Vec<Arc<Chunk>>,
-    place: Place,
+    pub(super) place: Place,
     /// The number of the batch's first chunk.
-    first: u64,
+    pub(super) first: u64,
+    /// How many chunks are sent before the network is looked at again.
+    pub(super) stride: usize,
     /// The newest peer's [`Peer::joined`].
-    newest: u64,
+    pub(super) newest: u64,
     pub(super) closing: bool,
     /// All that was queued is written, and the user has been told.
     done: bool,
@@ -126,6 +127,7 @@ impl<N: Net> Shard<N> {
             notes: Vec::new(),
             streams: Vec::new(),
             wakes: Vec::new(),
+            stuck: Vec::new(),
             planned: None,
         }
     }
@@ -162,6 +164,7 @@ impl<N: Net> Shard<N> {
             batch: Vec::new(),
             place: Place::default(),
             first: 0,
+            stride: usize::MAX,
             newest: 0,
             closing: false,
             done: false,
@@ -241,7 +244,11 @@ impl<N: Net> Shard<N> {
     /// The peer's stream takes bytes again.
     fn writable(&mut self, slot: usize, uid: u64) {
         let Some(peer) = self.peer(slot, uid) else { return };
-        peer.queue.unblock();
+        if peer.queue.unblock() {
+            peer.stream.trust();
+        }
+        self.set_stuck(slot, false);
+        let Some(peer) = self.peer(slot, uid) else { return };
         if let Err(end) = peer.flush() {
             return self.end(slot, end);
         }
@@ -357,6 +364,7 @@ impl<N: Net> Shard<N> {
 
     /// Takes a peer out of its socket: from now on nothing goes out to it, and what it wanted it wants no more.
     fn retire(&mut self, slot: usize) {
+        self.set_stuck(slot, false);
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let Phase::Traffic(traffic) = &mut peer.phase else { return };
         let hub = peer.hub.clone();
@@ -403,91 +411,6 @@ impl<N: Net> Shard<N> {
             }
         }
         hub.told(self.index, version);
-    }
-
-    /// Sends what the socket's outbox holds, as far as nobody has to wait for room.
-    pub(super) fn send(&mut self, hub: &Arc<Hub>) {
-        let Some(served) = self.hubs.get_mut(&hub.id) else { return };
-        if served.peers.is_empty() {
-            return;
-        }
-        let refuse = hub.options.on_full == OnFull::Refuse;
-        let mut stuck = None;
-        for _ in 0..BATCHES_PER_TURN {
-            let served = self.hubs.get_mut(&hub.id).expect("looked up above");
-            if served.place.chunk >= served.batch.len() {
-                served.place = Place::default();
-                let taken = hub.outbox.take(self.index, &mut served.batch);
-                (served.batch, served.first) = (taken.chunks, taken.first);
-                if taken.room {
-                    hub.room.take(&mut self.wakes);
-                }
-                if served.batch.is_empty() {
-                    return;
-                }
-            }
-            if stuck == Some(served.place) {
-                return;
-            }
-            let (batch, from) = (std::mem::take(&mut served.batch), served.place);
-            let number = served.first + from.chunk as u64;
-            let mut end = batch.len();
-            if served.newest > number {
-                // Some peers came amid the batch: it is cut where the next one came.
-                let joined = served.peers.iter().map(|&slot| self.peers[slot].joined).filter(|&j| j > number);
-                end = joined.min().map_or(end, |j| end.min((j - served.first) as usize));
-            }
-            // Where nothing may be missed, who has nothing queued is given what makes a good write, and no more than that
-            // may exceed a mark.
-            self.fanout.limit(if refuse { CHUNK_BYTES as u64 } else { u64::MAX });
-            let place = {
-                let ledger = hub.ledger();
-                let peers = &self.peers;
-                let room = |audience: AudienceId| match refuse {
-                    false => u64::MAX,
-                    true => {
-                        let slots = ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
-                        slots
-                            .map(|slot| peers[slot].queue.room_to_offer(peers[slot].mark()))
-                            .min()
-                            .unwrap_or(u64::MAX)
-                    }
-                };
-                self.fanout.route(&ledger, &batch[..end], from, room)
-            };
-            self.deliver(hub, number);
-            // Everybody may have left meanwhile, and then nothing waits for anybody.
-            let Some(served) = self.hubs.get_mut(&hub.id).filter(|s| !s.peers.is_empty()) else { return };
-            stuck = (place == from).then_some(place);
-            (served.batch, served.place) = (batch, place);
-        }
-        // Others come first; what is left is taken up in the next turn.
-        self.mailbox.mail(Note::Outbox(hub.clone()));
-    }
-
-    /// Writes the runs of a routed batch to the peers of each audience that came before chunk `number`.
-    fn deliver(&mut self, hub: &Arc<Hub>, number: u64) {
-        let parcels: Vec<_> = {
-            let ledger = hub.ledger();
-            let slots = |audience| ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
-            self.fanout.drain().map(|(audience, runs)| (slots(audience).collect::<Vec<_>>(), runs)).collect()
-        };
-        for (slots, runs) in parcels {
-            for slot in slots {
-                // A peer may be lost, and with it others of its dialer, while the parcels are handed out.
-                let Some(peer) = self.peers.get_mut(slot) else { continue };
-                if !matches!(peer.phase, Phase::Traffic(_)) || peer.joined > number {
-                    continue;
-                }
-                match peer.offer(&runs) {
-                    Ok(missed) if missed > 0 && hub.options.on_full == OnFull::Disconnect => {
-                        self.end(slot, End::too_slow());
-                    }
-                    Ok(_) => self.gauge(slot),
-                    Err(end) => self.end(slot, end),
-                }
-            }
-        }
     }
 
     fn fire(&mut self, timer: Timer) {

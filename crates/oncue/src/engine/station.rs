@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::Clock;
 use super::direct::Direct;
 use super::hub::Hub;
+use super::last::Keeping;
 use super::mailbox::{Mailbox, Note, Port};
 use super::shard::{Shard, Turned};
 use crate::net::poller::{Poller, Report};
@@ -108,9 +109,9 @@ impl<N: Net> Port for Station<N> {
         self.mailbox.mail(note);
     }
 
-    fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>) -> bool {
+    fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>, last: Option<&Keeping>) -> bool {
         let Ok(mut shard) = self.shard.try_lock() else { return false };
-        let sent = shard.send_now(hub, message, (self.clock)());
+        let sent = shard.send_now(hub, message, last, (self.clock)());
         let wakes = std::mem::take(&mut shard.wakes);
         drop(shard);
         if !wakes.is_empty() {
@@ -130,6 +131,7 @@ impl<N: Net> Place for Station<N> {
     fn sleep(&self, sleeper: &Sleeper, timeout: Option<Duration>) -> bool {
         let (Some(poller), Ok(mut report)) = (&self.poller, self.guest.try_lock()) else { return false };
         self.guest_sleeps.store(true, Ordering::SeqCst);
+        report.ready.clear();
         if !sleeper.is_woken() {
             poller.wait(&mut report, timeout);
         }

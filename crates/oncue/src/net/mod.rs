@@ -21,6 +21,8 @@ pub(crate) trait Stream: Send {
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
     /// No more will be written.
     fn shutdown_write(&mut self);
+    /// The peer has been seen to read what had to wait for it: it is worth the system's memory.
+    fn trust(&mut self) {}
     /// Where the other side is, for people to read.
     fn address(&self) -> String {
         "unknown".to_owned()

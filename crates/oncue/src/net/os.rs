@@ -10,12 +10,19 @@ use std::sync::{Arc, Mutex};
 
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use rustix::buffer::spare_capacity;
+use socket2::SockRef;
 
 use super::inproc::{Backlog, Names, Pipe};
 use super::poller::Poller;
 use super::{Net, Notify, Ready, Stream};
 use crate::endpoint::{Endpoint, Host};
 use crate::sync::lock;
+
+/// What the system takes of a TCP connection beyond what the peer has room for, about, until the peer has been seen to
+/// read. By its own measure it takes a third of a megabyte and more for everyone who never reads: ten thousand such use up
+/// the memory that it has for all connections, and then those who do read starve. What waits with us instead is under our
+/// marks, and shared.
+const UNSENT_BYTES_MAX: u32 = 64 << 10;
 
 /// The network of one I/O thread.
 pub(crate) struct OsNet {
@@ -84,8 +91,7 @@ impl Net for OsNet {
         match listener {
             OsListener::Tcp(listener) => {
                 let (stream, _) = listener.accept()?;
-                // Only small delays are at stake; a stream that refuses is used as it is.
-                let _ = stream.set_nodelay(true);
+                tune(&stream);
                 Ok(OsStream::Tcp(stream))
             }
             OsListener::Unix(listener, _) => Ok(OsStream::Unix(listener.accept()?.0)),
@@ -166,8 +172,7 @@ impl Stream for OsStream {
             OsStream::Tcp(stream) => {
                 let made = decided(stream.take_error(), stream.peer_addr().map(drop))?;
                 if made {
-                    // As in accept.
-                    let _ = stream.set_nodelay(true);
+                    tune(stream);
                 }
                 Ok(made)
             }
@@ -209,6 +214,19 @@ impl Stream for OsStream {
             OsStream::Resolving(_) => {}
         }
     }
+
+    fn trust(&mut self) {
+        if let OsStream::Tcp(stream) = self {
+            // 0 stands for the system's own measure.
+            let _ = SockRef::from(&*stream).set_tcp_notsent_lowat(0);
+        }
+    }
+}
+
+/// Sets what every TCP connection is better off with. One that refuses is used as it is.
+fn tune(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
 }
 
 /// What a connection that was reported writable has come to.

@@ -267,3 +267,68 @@ fn no_gap_and_nothing_twice_while_all_goes_on() {
         assert_eq!((stats.missed, stats.inbox_full), (0, 0));
     }
 }
+
+/// A number, as a message's second frame.
+fn number(peer: &mut Raw) -> u64 {
+    String::from_utf8(peer.message()[1].clone()).unwrap().parse().unwrap()
+}
+
+#[test]
+fn what_is_kept_is_what_came_last() {
+    let (x, door) = xpub(Side::Binding);
+    let mut peer = door.peer(Zmtp::V3_1);
+    peer.send(subscribe("t"));
+    assert_eq!(event(&x), "+t");
+    let start = std::sync::Barrier::new(2);
+    for round in 0..500 {
+        // Either may write to the peer itself, or find the other one at it.
+        std::thread::scope(|scope| {
+            for i in 0..2 {
+                let (x, start) = (&x, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    x.send_last(("t", (2 * round + i).to_string())).unwrap();
+                });
+            }
+        });
+        let _first = number(&mut peer);
+        let last = number(&mut peer);
+        let kept = String::from_utf8(x.last("t").unwrap().frame(1).unwrap().to_vec()).unwrap();
+        assert_eq!(kept.parse::<u64>().unwrap(), last);
+    }
+}
+
+#[test]
+fn nothing_is_lost_on_who_comes_by_another_thread() {
+    let x = XPub::new(&engine_of(2), options()).unwrap();
+    let door = Door::new(&x, Side::Binding);
+    let mut steady = door.peer(Zmtp::V3_1);
+    steady.send(subscribe("t"));
+    assert_eq!(event(&x), "+t");
+    let end = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _ending = Ending(&end);
+        let (x, end) = (&x, &end);
+        scope.spawn(move || {
+            for i in 0u64.. {
+                // Slowly enough for this thread to write the messages itself, while one I/O thread has all peers.
+                x.send_last(("t", i.to_string())).unwrap();
+                std::thread::sleep(Duration::from_micros(50));
+                if end.load(Ordering::Relaxed) {
+                    return x.send_last(("t", u64::MAX.to_string())).unwrap();
+                }
+            }
+        });
+        scope.spawn(move || while number(&mut steady) < u64::MAX {});
+        for _ in 0..300 {
+            let mut peer = door.peer(Zmtp::V3_1);
+            peer.send(subscribe("t"));
+            let mut last = number(&mut peer);
+            for _ in 0..3 {
+                let next = number(&mut peer);
+                assert_eq!(next, last + 1);
+                last = next;
+            }
+        }
+    });
+}

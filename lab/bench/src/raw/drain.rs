@@ -86,6 +86,9 @@ fn connect_idle(port: u16, shape: &Shape) -> Outcome<TcpStream> {
     socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
     let mut stream = TcpStream::from(socket);
     let commands = wire::shake_hands(&mut stream, "SUB")?;
+    let fill = Shape { topics: Topics::Fill, ..*shape };
+    let stream = subscribe(stream, commands, &fill, 0)?.stream;
+    stream.set_nonblocking(false)?;
     Ok(subscribe(stream, commands, shape, 0)?.stream)
 }
 

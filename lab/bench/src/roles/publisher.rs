@@ -7,11 +7,13 @@ use super::Job;
 use crate::Outcome;
 use crate::control::{Control, Event, tell};
 use crate::drivers::Publisher;
-use crate::frame::{FIN, PROBE};
+use crate::frame::{FIN, PROBE, Shape, Topics};
 use crate::measure::{Report, Stopwatch};
 
 /// The clock is looked at once per so many messages.
 const MESSAGES_PER_LOOK: u64 = 64;
+/// The size of the messages that fill the buffers of peers which never read.
+const FILL_BYTES: usize = 2048;
 
 pub(super) async fn run<P: Publisher>(job: &Job) -> Outcome {
     let control = Control::listen();
@@ -24,8 +26,9 @@ pub(super) async fn run<P: Publisher>(job: &Job) -> Outcome {
         mark(&mut publisher, job, PROBE).await?;
     }
 
+    let fill = Shape { size: FILL_BYTES, topics: Topics::Fill };
     for number in 0..job.fill {
-        publisher.send(&job.shape, 0, PROBE).await?;
+        publisher.send(&fill, 0, PROBE).await?;
         if number % 100 == 99 {
             // What is sent faster than it can be written to so many is dropped, and fills nobody's buffers.
             std::thread::sleep(Duration::from_millis(50) + Duration::from_micros(10 * job.idle));

@@ -137,7 +137,7 @@ fn of_scale(quick: bool) -> Vec<Case> {
     };
     let wide = Case::new("W6", format!("{peers} peers"), 64).into_drain(peers);
     let alone = Case::new("W7", "the reader alone".to_owned(), 64).into_drain(1);
-    let alone = Case { aim: Aim::SlowPeers, may_drop: true, ..alone };
+    let alone = Case { topics: Topics::All, aim: Aim::SlowPeers, may_drop: true, ..alone };
     let beside = Case { name: format!("beside {slow} slow peers"), idle: slow, ..alone.clone() };
     let mut cases = vec![many(Keys::Names, "that begin alike")];
     if !quick {

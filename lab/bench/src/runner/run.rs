@@ -47,6 +47,7 @@ fn options(case: &Case, player: &Player, seconds: f64) -> Vec<String> {
     let topics = match case.topics {
         Topics::None => "none".to_owned(),
         Topics::All => "all".to_owned(),
+        Topics::Fill => "fill".to_owned(),
         Topics::Ring => "ring".to_owned(),
         Topics::Random(Keys::Names, count) => format!("names:{count}"),
         Topics::Random(Keys::Digests, count) => format!("digests:{count}"),

@@ -332,3 +332,22 @@ fn patterns_of_the_model_are_shown_as_they_are_read() {
         assert_eq!(Pattern::parse(&pattern.to_string()), Ok(pattern));
     });
 }
+
+#[test]
+fn any_text_is_a_pattern_or_names_a_place_in_it() {
+    let (topics, read) = (vec![Vec::new()], core::cell::Cell::new([0; 2]));
+    for_seeds(2000, |rng| {
+        let mut text = Model::with_pattern(rng, &topics).0.text().into_bytes();
+        rng.damage(&mut text);
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let result = Pattern::parse(&text);
+        let mut count = read.get();
+        count[usize::from(result.is_ok())] += 1;
+        read.set(count);
+        match result {
+            Ok(pattern) => assert!(possible(&pattern, b""), "{text}"),
+            Err(error) => assert!(error.at() <= text.len(), "{error}"),
+        }
+    });
+    assert!(read.get().iter().all(|&count| count > 200), "{:?}", read.get());
+}

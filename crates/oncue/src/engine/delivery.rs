@@ -1,0 +1,137 @@
+//! From a socket's outbox to its peers: a shard takes what was pushed, has it matched, and offers each peer its runs.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use oncue_core::ledger::AudienceId;
+
+use super::chunk::{CHUNK_BYTES, Run};
+use super::fanout::Place;
+use super::hub::Hub;
+use super::mailbox::Note;
+use super::peer::{End, Phase};
+use super::shard::Shard;
+use crate::net::Net;
+use crate::options::OnFull;
+
+/// How many batches of one socket are sent before others get their turn.
+const BATCHES_PER_TURN: usize = 8;
+
+impl<N: Net> Shard<N> {
+    /// Sends what the socket's outbox holds, as far as nobody has to wait for room.
+    pub(super) fn send(&mut self, hub: &Arc<Hub>) {
+        let Some(served) = self.hubs.get_mut(&hub.id) else { return };
+        if served.peers.is_empty() {
+            return;
+        }
+        let refuse = hub.options.on_full == OnFull::Refuse;
+        let mut stuck = None;
+        for _ in 0..BATCHES_PER_TURN {
+            let served = self.hubs.get_mut(&hub.id).expect("looked up above");
+            if served.place.chunk >= served.batch.len() {
+                served.place = Place::default();
+                let taken = hub.outbox.take(self.index, &mut served.batch);
+                (served.batch, served.first) = (taken.chunks, taken.first);
+                if taken.room {
+                    hub.room.take(&mut self.wakes);
+                }
+                if served.batch.is_empty() {
+                    return;
+                }
+            }
+            if stuck == Some(served.place) {
+                return;
+            }
+            let (batch, from) = (std::mem::take(&mut served.batch), served.place);
+            let number = served.first + from.chunk as u64;
+            let mut end = batch.len().min(from.chunk.saturating_add(served.stride));
+            if served.newest > number {
+                // Some peers came amid the batch: it is cut where the next one came.
+                let joined = served.peers.iter().map(|&slot| self.peers[slot].joined).filter(|&j| j > number);
+                end = joined.min().map_or(end, |j| end.min((j - served.first) as usize));
+            }
+            // Where nothing may be missed, who has nothing queued is given what makes a good write, and no more than that
+            // may exceed a mark.
+            self.fanout.limit(if refuse { CHUNK_BYTES as u64 } else { u64::MAX });
+            let place = {
+                let ledger = hub.ledger();
+                let peers = &self.peers;
+                let room = |audience: AudienceId| match refuse {
+                    false => u64::MAX,
+                    true => {
+                        let slots = ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
+                        slots
+                            .map(|slot| peers[slot].queue.room_to_offer(peers[slot].mark()))
+                            .min()
+                            .unwrap_or(u64::MAX)
+                    }
+                };
+                self.fanout.route(&ledger, &batch[..end], from, room)
+            };
+            let hurried = self.deliver(hub, number);
+            // Everybody may have left meanwhile, and then nothing waits for anybody.
+            let Some(served) = self.hubs.get_mut(&hub.id).filter(|s| !s.peers.is_empty()) else { return };
+            stuck = (place == from).then_some(place);
+            (served.batch, served.place) = (batch, place);
+            // Who reads and yet misses messages must be looked at more often: it has room again before all is routed.
+            served.stride = if hurried { 1 } else { served.stride.saturating_mul(2) };
+            if hurried {
+                break;
+            }
+        }
+        // Others come first; what is left is taken up in the next turn.
+        self.mailbox.mail(Note::Outbox(hub.clone()));
+    }
+
+    /// Writes the runs of a routed batch to the peers of each audience that came before chunk `number`. Yields whether
+    /// somebody who reads has missed messages.
+    fn deliver(&mut self, hub: &Arc<Hub>, number: u64) -> bool {
+        let mut hurried = false;
+        let drops = hub.options.on_full == OnFull::DropNewest;
+        let parcels: Vec<_> = {
+            let ledger = hub.ledger();
+            let slots = |audience| ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
+            self.fanout.drain().map(|(audience, runs)| (slots(audience).collect::<Vec<_>>(), runs)).collect()
+        };
+        for (slots, runs) in parcels {
+            let messages: u64 = runs.iter().map(Run::messages).sum();
+            let mut missed = 0;
+            for slot in slots {
+                if self.stuck.get(slot) == Some(&true) {
+                    missed += messages;
+                    continue;
+                }
+                // A peer may be lost, and with it others of its dialer, while the parcels are handed out.
+                let Some(peer) = self.peers.get_mut(slot) else { continue };
+                if !matches!(peer.phase, Phase::Traffic(_)) || peer.joined > number {
+                    continue;
+                }
+                match peer.offer(&runs) {
+                    Ok(offered) if offered.missed > 0 && hub.options.on_full == OnFull::Disconnect => {
+                        self.end(slot, End::too_slow());
+                    }
+                    Ok(offered) => {
+                        hurried |= offered.written > 0 && offered.missed > 0;
+                        let stuck = drops && offered.missed > 0 && peer.queue.is_stuck(hub.mark());
+                        self.gauge(slot);
+                        self.set_stuck(slot, stuck);
+                    }
+                    Err(end) => self.end(slot, end),
+                }
+            }
+            if missed > 0 {
+                hub.counters.missed.fetch_add(missed, Ordering::Relaxed);
+            }
+        }
+        hurried
+    }
+
+    pub(super) fn set_stuck(&mut self, slot: usize, stuck: bool) {
+        if stuck && self.stuck.len() <= slot {
+            self.stuck.resize(slot + 1, false);
+        }
+        if let Some(known) = self.stuck.get_mut(slot) {
+            *known = stuck;
+        }
+    }
+}
