@@ -8,7 +8,7 @@ mod raw;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use oncue::{Prefix, XPubEvent};
+use oncue::{Admission, OnFull, Prefix, State, XPub, XPubEvent};
 use raw::*;
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -88,4 +88,48 @@ fn pings_of_a_peer_that_does_not_read_are_bounded() {
         x.send("A").unwrap();
         neighbour.expect(b"\0\x01A");
     });
+}
+
+/// A publisher with 20,000 kept values of 100 bytes, which a peer that reads nothing asks for again and again.
+fn toggles(policy: OnFull) {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let options =
+        options().on_full(policy).queue_bytes_max(4 << 20).prefixes_max(1000).admission(|request| {
+            match request.prefix.first() {
+                Some(b'd') => Admission::Defer,
+                Some(b'r') => Admission::Reject("no".into()),
+                _ => Admission::Accept,
+            }
+        });
+    let x = XPub::new(&engine(), options).unwrap();
+    let door = Door::new(&x, Side::Binding);
+    for i in 0..20_000 {
+        x.send_last((format!("t{i:05}"), [7; 100])).unwrap();
+        x.set_state(format!("t{i:05}"), State::Stale, "a text of some length").unwrap();
+    }
+    let mut flood = door.stranger();
+    flood.send([&GREETING_3_1[..], &oncue_ready("SUB")].concat());
+    flood.welcome(Zmtp::V3_1, "XPUB");
+    let (mut neighbour, _door) = another(&x, Side::Binding, Zmtp::V3_1);
+    let baseline = resident_bytes();
+    for round in 0..50 {
+        flood.send_anyway([subscribe("t"), cancel("t")].concat());
+        let again = [subscribe("d"), cancel("d"), subscribe("r"), cancel("r")].concat().repeat(100);
+        flood.send_anyway([again, subscribe(format!("d{round}"))].concat());
+    }
+    while x.stats().subscriptions_deferred < 50 * 101 {
+        std::thread::yield_now();
+    }
+    let grown = resident_bytes().saturating_sub(baseline);
+    assert!(grown < 24 << 20, "{grown} bytes more");
+    let stats = x.stats();
+    assert!(stats.missed > 0 && stats.states_missed > 0);
+    neighbour.send(subscribe("t00000"));
+    assert_eq!(neighbour.message()[0], b"t00000");
+}
+
+#[test]
+fn last_values_states_and_requests_of_a_peer_that_does_not_read_are_bounded() {
+    toggles(OnFull::DropNewest);
+    toggles(OnFull::Refuse);
 }

@@ -343,9 +343,11 @@ impl Demand {
         ids.iter().for_each(|id| self.queue.add_route(*id, routes.get(*id).feeds_max));
         self.routes = routes;
         let mut topics: BTreeSet<Arc<[u8]>> = self.by_topic.keys().cloned().collect();
-        topics.extend(self.routes.catalogue().cloned());
-        let wanted = self.prefixes.iter().filter(|prefix| self.routes.route_of(prefix).is_some());
-        topics.extend(wanted.map(Arc::from));
+        if self.prefixes.len() > 0 {
+            topics.extend(self.routes.catalogue().cloned());
+            let wanted = self.prefixes.iter().filter(|prefix| self.routes.route_of(prefix).is_some());
+            topics.extend(wanted.map(Arc::from));
+        }
         for topic in topics {
             self.reconsider(&topic);
         }

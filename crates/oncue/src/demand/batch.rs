@@ -11,7 +11,7 @@ use super::Feed;
 use super::producer::Failure;
 use super::schedule::next_tick;
 use super::stats::nanos;
-use super::workers::{Job, Workers};
+use super::workers::{Job, Jobs, Workers};
 use crate::sync::lock;
 
 /// The feeds that one call is to produce, ordered by topic: a slice of [`Feed`]s, and a way to the feed of a topic.
@@ -85,7 +85,7 @@ impl BatchRun {
         set.fresh.insert(feed.shared_topic(), feed.clone());
         if !set.busy {
             set.busy = true;
-            workers.queue(self.clone());
+            workers.queue(vec![self.clone()]);
         }
         // Ticks are whole periods after the runner's origin, so that those of several routes meet.
         let first = next_tick(Duration::ZERO, self.period, now).0;
@@ -107,7 +107,7 @@ impl BatchRun {
     }
 
     /// A tick of the route that was due at `at`: when the next one is, unless nobody wants anything of it.
-    pub(super) fn tick(self: &Arc<Self>, at: Duration, now: Duration, workers: &Workers) -> Option<Duration> {
+    pub(super) fn tick(self: &Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration> {
         let mut set = lock(&self.set);
         if set.feeds.is_empty() {
             set.ticking = false;
@@ -120,7 +120,7 @@ impl BatchRun {
             feed.count(|counters| &counters.ticks_skipped, skipped);
         }
         if !std::mem::replace(&mut set.busy, true) {
-            workers.queue(self.clone());
+            jobs.push(self.clone());
         }
         Some(next)
     }

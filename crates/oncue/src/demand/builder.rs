@@ -217,6 +217,9 @@ impl Builder {
                 "these routes are not of this socket; begin them with `OnDemand::builder`",
             ));
         }
+        if shared.has_ended() {
+            return Err(Error::misuse("the routes were stopped, or their socket closed; start others"));
+        }
         let planned = plan_all(self.routes, &self.defaults)?;
         let feeds_max = self.defaults.limits.feeds_max;
         if feeds_max == 0 {
@@ -226,11 +229,14 @@ impl Builder {
         if planned.iter().any(|planned| planned.run.needs_workers()) {
             shared.start_workers()?;
         }
+        // Held beyond the change, as the routes that go are: what users' functions own must not be dropped amid it.
+        let runs: Vec<_> = planned.iter().map(|planned| planned.run.clone()).collect();
         let now = shared.now();
         let replaced = rules.follow(&shared.plan, |plan| plan.replace(planned, feeds_max, now))?;
         replaced.gone.iter().filter_map(|route| route.keep.as_ref()).for_each(|k| k.forget_all(&self.socket));
         shared.serve(&replaced.come)?;
         shared.tell(Note::Look);
+        drop(runs);
         Ok(replaced.done)
     }
 }

@@ -11,7 +11,7 @@ use super::plan::RouteRun;
 use super::producer::{Failure, Lister};
 use super::schedule::next_tick;
 use super::shared::{Note, Shared};
-use super::workers::{Job, Workers};
+use super::workers::{Job, Jobs};
 use crate::sync::lock;
 
 /// The catalogue of one route, to be listed every period.
@@ -35,12 +35,12 @@ impl Listing {
     }
 
     /// A list that was due at `at`: when the next one is, unless the route is gone.
-    pub(super) fn tick(self: &Arc<Self>, at: Duration, now: Duration, workers: &Workers) -> Option<Duration> {
+    pub(super) fn tick(self: &Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration> {
         if self.route.is_gone() {
             return None;
         }
         if !self.busy.swap(true, Ordering::SeqCst) {
-            workers.queue(self.clone());
+            jobs.push(self.clone());
         }
         Some(next_tick(at, self.lister.period, now).0)
     }

@@ -1,6 +1,6 @@
-//! Periodic production of one feed. Its ticks are a whole number of periods after its start, whatever producing takes:
-//! a tick that finds the last one still being produced, or that passed unseen, is skipped and counted. A feed is never
-//! queued twice.
+//! Periodic production of one feed: at once, and then at whole periods after the runner's origin, whatever producing
+//! takes. A tick that finds the last one still being produced, or that passed unseen, is skipped and counted. A feed is
+//! never queued twice.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Feed;
-use super::schedule::next_tick;
+use super::schedule::aligned_tick;
 use super::stats::nanos;
-use super::workers::{Job, Workers};
+use super::workers::{Job, Jobs};
 
 /// A feed that is produced periodically.
 pub(super) struct Periodic {
@@ -39,17 +39,17 @@ impl Periodic {
     }
 
     /// A tick that was due at `at`: when the next one is, unless the feed has stopped.
-    pub(super) fn tick(self: &Arc<Self>, at: Duration, now: Duration, workers: &Workers) -> Option<Duration> {
+    pub(super) fn tick(self: &Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration> {
         if !self.feed.is_active() {
             return None;
         }
-        let (next, passed) = next_tick(at, self.period, now);
+        let (next, passed) = aligned_tick(at, self.period, now);
         let busy = self.busy.swap(true, Ordering::SeqCst);
         self.feed.count(|counters| &counters.ticks_skipped, passed + u64::from(busy));
         if !busy && self.feed.skip_for_congestion() {
             self.busy.store(false, Ordering::SeqCst);
         } else if !busy {
-            workers.queue(self.clone());
+            jobs.push(self.clone());
         }
         Some(next)
     }

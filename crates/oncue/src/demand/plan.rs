@@ -25,7 +25,7 @@ pub(super) struct Plan {
 /// A route that has come to be: for the machine, and for the runner.
 pub(super) struct Planned {
     pub(super) route: Route,
-    pub(super) run: RouteRun,
+    pub(super) run: Arc<RouteRun>,
 }
 
 /// What runs for one route.
@@ -117,10 +117,10 @@ impl Plan {
         Ok(Replaced { done, come: ids, gone })
     }
 
-    fn add(&mut self, ids: &[RouteId], runs: Vec<RouteRun>, now: Duration) {
+    fn add(&mut self, ids: &[RouteId], runs: Vec<Arc<RouteRun>>, now: Duration) {
         for (id, run) in ids.iter().zip(runs) {
             run.listed(self.machine.route_stats(*id).listed, now);
-            self.routes.insert(*id, Arc::new(run));
+            self.routes.insert(*id, run);
         }
     }
 }

@@ -113,7 +113,7 @@ impl Draft {
             listed: Mutex::new(Listed::default()),
             gone: AtomicBool::new(false),
         };
-        Ok(Planned { route, run })
+        Ok(Planned { route, run: Arc::new(run) })
     }
 }
 
@@ -303,8 +303,9 @@ impl RouteBuilder {
         self
     }
 
-    /// One value at once, and then one every `period`, counted from the first without drift. A tick is left out while
-    /// the value before is still being produced. The function runs on a few threads that all such routes share, see
+    /// One value at once, and then one every `period`, without drift: at whole periods after the start of all routes, so
+    /// that the ticks of many feeds meet, the second half a period after the first at the soonest. A tick is left out
+    /// while the value before is still being produced, and while all who want the topic are full. The function runs on a few threads that all such routes share, see
     /// [`Builder::workers`]; never on two at once for one feed.
     ///
     /// ```
@@ -416,8 +417,8 @@ impl RouteBuilder {
     }
 
     /// Many feeds of the route by one call: every `period` for all that are wanted, and at once for those that have
-    /// just come. Ticks are whole periods after the start of all routes, without drift; one that finds the call before
-    /// still under way is left out. The function runs on the threads of [`Builder::workers`], never on two at once.
+    /// just come. Ticks are whole periods after the start of all routes, without drift; one that finds a call for the
+    /// tick before still to be made is left out. The function runs on the threads of [`Builder::workers`], never on two at once.
     /// A panic ends all feeds that the call was about.
     ///
     /// ```

@@ -128,7 +128,8 @@ impl Runner {
                 // A periodic feed may report its end twice.
                 let Some(live) = self.live.remove(&generation) else { return true };
                 live.join();
-                lock(&self.shared.feeds).remove(&generation);
+                // Dropped when nothing is locked: the last of a route may own what calls back.
+                let _feed = lock(&self.shared.feeds).remove(&generation);
                 let end = if failed { End::Failed } else { End::Finished };
                 // There is room now.
                 self.count_waiting();
@@ -198,11 +199,11 @@ impl Runner {
             Some(live) => {
                 self.live.insert(generation, live);
                 if let Some(fill) = route.fill.clone().filter(|_| self.socket.last(feed.topic()).is_none()) {
-                    self.shared.workers.queue(Fill::new(feed, fill));
+                    self.shared.workers.queue(vec![Fill::new(feed, fill)]);
                 }
             }
             None => {
-                lock(&self.shared.feeds).remove(&generation);
+                let _feed = lock(&self.shared.feeds).remove(&generation);
                 let now = self.shared.now();
                 self.machine(|machine| machine.ended(id, generation, End::Failed, now));
             }
@@ -248,8 +249,6 @@ impl Drop for Runner {
         for (_, live) in self.live.drain() {
             live.give_up();
         }
-        // Feeds refer to what is shared, and would keep it for ever.
-        lock(&self.shared.feeds).clear();
-        self.shared.clear_notes();
+        self.shared.end();
     }
 }

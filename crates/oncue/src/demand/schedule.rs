@@ -37,14 +37,15 @@ impl Schedule {
 
     /// Does what is due by now, or queues it, and adds what is to come after it.
     pub(super) fn run(&mut self, now: Duration, shared: &Shared) {
+        let mut jobs = Vec::new();
         while let Some(first) = self.due.first_entry()
             && first.key().0 <= now
         {
             let ((at, _), due) = first.remove_entry();
             let next = match &due {
-                Due::Tick(periodic) => periodic.tick(at, now, &shared.workers),
-                Due::Batch(batch) => batch.tick(at, now, &shared.workers),
-                Due::List(listing) => listing.tick(at, now, &shared.workers),
+                Due::Tick(periodic) => periodic.tick(at, now, &mut jobs),
+                Due::Batch(batch) => batch.tick(at, now, &mut jobs),
+                Due::List(listing) => listing.tick(at, now, &mut jobs),
                 Due::Value(feed) => {
                     feed.release();
                     None
@@ -54,7 +55,28 @@ impl Schedule {
                 self.add(next, due);
             }
         }
+        shared.workers.queue(jobs);
     }
+}
+
+/// The tick after the one that was due at `due`, and how many passed unseen between the two. Ticks are whole periods
+/// after the runner's origin, so that those of many feeds meet and one waking serves them all. A first one may be due at
+/// any time; the next comes half a period later at the soonest.
+pub(super) fn aligned_tick(due: Duration, period: Duration, now: Duration) -> (Duration, u64) {
+    let beyond = due.as_nanos() % period.as_nanos().max(1);
+    let beyond = Duration::from_nanos(u64::try_from(beyond).unwrap_or(u64::MAX));
+    if beyond.is_zero() {
+        return next_tick(due, period, now);
+    }
+    let mut next = due.saturating_sub(beyond).saturating_add(period);
+    if next.saturating_sub(due) < period / 2 {
+        next = next.saturating_add(period);
+    }
+    if next > now {
+        return (next, 0);
+    }
+    let (next, passed) = next_tick(next, period, now);
+    (next, passed.saturating_add(1))
 }
 
 /// The first tick after `now`, and how many passed unseen between the one that is due and that.
@@ -106,18 +128,18 @@ mod tests {
         schedule.add(ms(1003), Due::Tick(periodic));
         assert_eq!(schedule.next(), Some(ms(1003)), "the first tick is at once");
         schedule.run(ms(1003), &shared);
-        schedule.run(ms(1012), &shared);
-        assert_eq!((schedule.next(), skipped()), (Some(ms(1013)), 0));
-        schedule.run(ms(1014), &shared);
-        assert_eq!((schedule.next(), skipped()), (Some(ms(1023)), 1));
+        schedule.run(ms(1009), &shared);
+        assert_eq!((schedule.next(), skipped()), (Some(ms(1010)), 0));
+        schedule.run(ms(1011), &shared);
+        assert_eq!((schedule.next(), skipped()), (Some(ms(1020)), 1));
         let queued = shared.workers.take();
         assert_eq!(queued.len(), 1);
         queued[0].run();
-        schedule.run(ms(1047), &shared);
-        assert_eq!((schedule.next(), skipped()), (Some(ms(1053)), 3), "two passed unseen");
+        schedule.run(ms(1044), &shared);
+        assert_eq!((schedule.next(), skipped()), (Some(ms(1050)), 3), "two passed unseen");
         assert_eq!(shared.workers.take().len(), 1);
         feed.stop();
-        schedule.run(ms(1053), &shared);
+        schedule.run(ms(1050), &shared);
         assert_eq!((schedule.next(), shared.workers.take().len()), (None, 0));
     }
 
@@ -130,5 +152,17 @@ mod tests {
         assert_eq!(next_tick(ms(100), ms(10), ms(137)), (ms(140), 3));
         let (next, passed) = next_tick(ms(0), Duration::from_nanos(1), Duration::from_secs(100));
         assert!(next > Duration::from_secs(100) && passed == 100_000_000_000);
+    }
+
+    #[test]
+    fn ticks_of_feeds_that_began_at_different_times_meet() {
+        let ms = Duration::from_millis;
+        assert_eq!(aligned_tick(ms(103), ms(10), ms(103)), (ms(110), 0));
+        assert_eq!(aligned_tick(ms(105), ms(10), ms(105)), (ms(110), 0));
+        assert_eq!(aligned_tick(ms(106), ms(10), ms(106)), (ms(120), 0), "not so soon after the first");
+        assert_eq!(aligned_tick(ms(110), ms(10), ms(110)), (ms(120), 0));
+        assert_eq!(aligned_tick(ms(110), ms(10), ms(131)), (ms(140), 2));
+        assert_eq!(aligned_tick(ms(103), ms(10), ms(110)), (ms(120), 1));
+        assert_eq!(aligned_tick(ms(103), ms(10), ms(131)), (ms(140), 3));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -56,6 +56,7 @@ pub(super) struct Shared {
     id: u64,
     notes: Mutex<Vec<Note>>,
     runner: Waiters,
+    ended: AtomicBool,
     reports: Reports,
     pub(super) states: States,
     /// Times of the machine are since then.
@@ -86,6 +87,7 @@ impl Shared {
             id,
             notes: Mutex::default(),
             runner: Waiters::default(),
+            ended: AtomicBool::new(false),
             reports,
             states,
             origin: Instant::now(),
@@ -134,8 +136,16 @@ impl Shared {
         })
     }
 
-    pub(super) fn clear_notes(&self) {
-        lock(&self.notes).clear();
+    /// The runner is no more. What its feeds refer to would keep them for ever, and is let go of, outside of the locks.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        let feeds = std::mem::take(&mut *lock(&self.feeds));
+        let notes = std::mem::take(&mut *lock(&self.notes));
+        drop((feeds, notes));
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
     }
 
     /// The name of the runner, for its threads.

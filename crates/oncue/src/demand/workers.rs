@@ -14,6 +14,9 @@ pub(super) trait Job: Send + Sync {
     fn run(&self);
 }
 
+/// What is to be queued together.
+pub(super) type Jobs = Vec<Arc<dyn Job>>;
+
 pub(super) struct Workers {
     queue: Arc<Queue>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -23,14 +26,16 @@ pub(super) struct Workers {
 
 #[derive(Default)]
 struct Queue {
-    jobs: Mutex<Jobs>,
+    state: Mutex<State>,
     more: Condvar,
 }
 
 #[derive(Default)]
-struct Jobs {
+struct State {
     due: VecDeque<Arc<dyn Job>>,
     closed: bool,
+    /// Threads that wait for more.
+    idle: usize,
 }
 
 impl Workers {
@@ -56,10 +61,10 @@ impl Workers {
 
     /// Ends the threads once they are done with what they are doing.
     pub(super) fn close(&self) {
-        let mut jobs = lock(&self.queue.jobs);
-        jobs.closed = true;
-        jobs.due.clear();
-        drop(jobs);
+        let mut state = lock(&self.queue.state);
+        state.closed = true;
+        state.due.clear();
+        drop(state);
         self.queue.more.notify_all();
         for thread in lock(&self.threads).drain(..) {
             // A worker catches the panics of producers: its own would be a broken invariant.
@@ -67,32 +72,38 @@ impl Workers {
         }
     }
 
-    pub(super) fn queue(&self, job: Arc<dyn Job>) {
-        let mut jobs = lock(&self.queue.jobs);
-        if !jobs.closed {
-            jobs.due.push_back(job);
+    pub(super) fn queue(&self, jobs: Jobs) {
+        if jobs.is_empty() {
+            return;
         }
-        drop(jobs);
-        self.queue.more.notify_one();
+        let mut state = lock(&self.queue.state);
+        let wake = jobs.len().min(state.idle);
+        if !state.closed {
+            state.due.extend(jobs);
+        }
+        drop(state);
+        (0..wake).for_each(|_| self.queue.more.notify_one());
     }
 
     #[cfg(test)]
     pub(super) fn take(&self) -> Vec<Arc<dyn Job>> {
-        lock(&self.queue.jobs).due.drain(..).collect()
+        lock(&self.queue.state).due.drain(..).collect()
     }
 }
 
 impl Queue {
     fn next(&self) -> Option<Arc<dyn Job>> {
-        let mut jobs = lock(&self.jobs);
+        let mut state = lock(&self.state);
         loop {
-            if jobs.closed {
+            if state.closed {
                 return None;
             }
-            if let Some(job) = jobs.due.pop_front() {
+            if let Some(job) = state.due.pop_front() {
                 return Some(job);
             }
-            jobs = self.more.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+            state.idle += 1;
+            state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
         }
     }
 }

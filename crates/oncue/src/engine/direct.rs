@@ -94,6 +94,7 @@ impl<N: Net> Shard<N> {
         for &slot in &slots[..count] {
             let rest = || Run::new(chunk.get_or_insert_with(|| message.encode()).clone(), 0, 1);
             match self.peers[slot].write_now(message.slices, rest) {
+                Ok(()) if self.peers[slot].queue.is_empty() => {}
                 Ok(()) => self.gauge(slot),
                 Err(end) => self.end(slot, end),
             }

@@ -22,7 +22,7 @@ use crate::options::OnFull;
 
 /// So often a read may subscribe and cancel in turn and get last values for each turn. A peer that does it more often
 /// gets those of what it wants in the end: what it cancels with the same breath costs nothing.
-const TURNS_MAX: u32 = 16;
+const TURNS_MAX: u32 = 8;
 
 /// The subscriptions of one read of one peer, while they are taken in.
 pub(super) struct Intake<'a, S> {

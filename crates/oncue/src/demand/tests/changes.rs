@@ -73,6 +73,51 @@ fn a_reload_that_is_refused_changes_nothing() {
     assert_eq!(od.stats().started, 1);
 }
 
+/// Calls back where it is dropped.
+struct Nosy(Arc<Mutex<Option<Arc<OnDemand>>>>, Arc<AtomicUsize>);
+
+impl Drop for Nosy {
+    fn drop(&mut self) {
+        let od = lock(&self.0).clone();
+        if let Some(od) = od {
+            let _ = (od.stats(), od.route_stats(), od.topic_stats());
+            self.1.fetch_add(1, SeqCst);
+        }
+    }
+}
+
+#[test]
+fn what_a_producer_owns_may_call_back_when_it_is_dropped() {
+    let (od, dropped): (Arc<Mutex<Option<Arc<OnDemand>>>>, _) =
+        (Arc::default(), Arc::new(AtomicUsize::new(0)));
+    let nosy = || Nosy(od.clone(), dropped.clone());
+    let route = |builder: Builder, pattern: &str, nosy: Nosy| {
+        builder.route(pattern).key("1").thread(move |feed| {
+            let _owned = &nosy;
+            generations(feed)
+        })
+    };
+    let routes = route(OnDemand::bind(ENDPOINT).unwrap(), "a", nosy());
+    let started = Arc::new(route(routes, "b", nosy()).start().unwrap());
+    *lock(&od) = Some(started.clone());
+    let sub = subscriber(&started, &["a", "b"]);
+    eventually("both run", || started.stats().running == 2);
+    // `a` stays, and the new one is dropped; `b` goes.
+    started.reload(route(started.builder(), "a", nosy())).unwrap();
+    eventually("two are dropped", || dropped.load(SeqCst) == 2);
+    // Refused, all of them go.
+    let twice = route(route(started.builder(), "x", nosy()), "x", nosy());
+    assert!(started.reload(twice).is_err());
+    assert_eq!(dropped.load(SeqCst), 4);
+    started.stop();
+    assert_eq!(
+        started.reload(started.builder().route("c").manual(|_| ())).unwrap_err().kind(),
+        ErrorKind::Misuse
+    );
+    *lock(&od) = None;
+    drop(sub);
+}
+
 #[test]
 fn a_manual_route_may_reload_from_its_own_function() {
     let od: Arc<Mutex<Option<OnDemand>>> = Arc::default();
