@@ -19,6 +19,8 @@ pub enum Topics {
     None,
     /// One topic that everybody wants.
     All,
+    /// One topic that everybody wants, beside another that nobody else does: no two connections want the same.
+    Own,
     /// What fills the buffers of peers that never read; the others do not want it.
     Fill,
     /// 1000 topics in turn; connection i wants ten of them, and no two connections want the same ten.
@@ -45,6 +47,7 @@ impl FromStr for Topics {
             None if text == "none" => Ok(Topics::None),
             None if text == "all" => Ok(Topics::All),
             None if text == "fill" => Ok(Topics::Fill),
+            None if text == "own" => Ok(Topics::Own),
             None if text == "ring" => Ok(Topics::Ring),
             Some((keys @ ("names" | "digests"), count)) => {
                 let keys = if keys == "names" { Keys::Names } else { Keys::Digests };
@@ -61,7 +64,7 @@ impl Topics {
     pub fn len(self) -> usize {
         match self {
             Topics::None => 0,
-            Topics::All | Topics::Fill => 4,
+            Topics::All | Topics::Own | Topics::Fill => 4,
             Topics::Ring => 8,
             Topics::Random(..) => 20,
         }
@@ -70,7 +73,7 @@ impl Topics {
     /// How many different topics there are.
     pub fn count(self) -> u64 {
         match self {
-            Topics::None | Topics::All | Topics::Fill => 1,
+            Topics::None | Topics::All | Topics::Own | Topics::Fill => 1,
             Topics::Ring => RING,
             Topics::Random(_, count) => count,
         }
@@ -84,7 +87,7 @@ impl Topics {
     /// The topics whose arrival shows that all subscriptions are in force, and which a run ends with.
     pub fn edges(self) -> std::ops::Range<u64> {
         match self {
-            Topics::None | Topics::All | Topics::Fill => 0..1,
+            Topics::None | Topics::All | Topics::Own | Topics::Fill => 0..1,
             Topics::Ring => 0..RING,
             Topics::Random(_, count) => count.saturating_sub(1)..count,
         }
@@ -95,7 +98,7 @@ impl Topics {
     pub fn write(self, index: u64, out: &mut [u8]) {
         match self {
             Topics::None => {}
-            Topics::All => out.copy_from_slice(b"all/"),
+            Topics::All | Topics::Own => out.copy_from_slice(b"all/"),
             Topics::Fill => out.copy_from_slice(b"fill"),
             Topics::Ring => {
                 let digits = [index / 100 % 10, index / 10 % 10, index % 10].map(|digit| b'0' + digit as u8);
@@ -123,7 +126,7 @@ impl Topics {
     /// The topic of message `seq`.
     pub fn of_message(self, seq: u64) -> u64 {
         match self {
-            Topics::None | Topics::All | Topics::Fill => 0,
+            Topics::None | Topics::All | Topics::Own | Topics::Fill => 0,
             Topics::Ring => seq % RING,
             Topics::Random(_, count) => mix(seq) % count,
         }
@@ -138,6 +141,7 @@ impl Topics {
         };
         match self {
             Topics::None | Topics::All | Topics::Fill => vec![of(0)],
+            Topics::Own => vec![of(0), format!("own/{connection}").into_bytes()],
             Topics::Ring => (0..WANTED_OF_RING).map(|i| of((connection + i * 97) % RING)).collect(),
             Topics::Random(_, count) => (0..count).map(of).collect(),
         }

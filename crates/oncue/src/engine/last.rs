@@ -5,7 +5,8 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -41,8 +42,8 @@ pub(crate) struct LastValues {
 #[derive(Default)]
 pub(super) struct Store {
     topics: BTreeMap<Arc<[u8]>, Kept>,
-    /// The topics in the order in which their values came; an entry whose stamp is not its value's is void.
-    order: VecDeque<(u64, Arc<[u8]>)>,
+    /// Every topic, with a stamp that is not above its value's, the lowest first; also topics that are gone.
+    order: BinaryHeap<Reverse<(u64, Arc<[u8]>)>>,
     next_stamp: u64,
     bytes: u64,
     dropped: u64,
@@ -231,24 +232,34 @@ impl Store {
         }
         let stamp = self.next_stamp;
         self.next_stamp += 1;
-        let topic = match self.topics.get_key_value(value.topic()) {
-            Some((topic, _)) => topic.clone(),
-            None => Arc::from(value.topic()),
-        };
-        self.order.push_back((stamp, topic.clone()));
         self.bytes += cost;
-        if let Some(old) = self.topics.insert(topic, Kept { value, number, expires, stamp }) {
+        let kept = Kept { value, number, expires, stamp };
+        if let Some(old) = self.topics.get_mut(kept.value.topic()) {
             self.bytes -= self::cost(&old.value);
+            *old = kept;
+        } else {
+            let topic: Arc<[u8]> = kept.value.topic().into();
+            self.order.push(Reverse((stamp, topic.clone())));
+            self.topics.insert(topic, kept);
         }
         while self.bytes > bytes_max {
-            let (stamp, topic) = self.order.pop_front().expect("every value is in the order");
-            if self.topics.get(&topic).is_some_and(|kept| kept.stamp == stamp) {
+            self.remove_oldest();
+        }
+        if self.order.len() > 2 * self.topics.len() + 64 {
+            let all = self.topics.iter().map(|(topic, kept)| Reverse((kept.stamp, topic.clone())));
+            self.order = all.collect();
+        }
+    }
+
+    fn remove_oldest(&mut self) {
+        let Reverse((stamp, topic)) = self.order.pop().expect("every topic is in the order");
+        match self.topics.get(&topic) {
+            Some(kept) if kept.stamp == stamp => {
                 self.remove(&topic);
                 self.dropped += 1;
             }
-        }
-        if self.order.len() > 2 * self.topics.len() + 64 {
-            self.order.retain(|(stamp, topic)| self.topics.get(topic).is_some_and(|k| k.stamp == *stamp));
+            Some(kept) => self.order.push(Reverse((kept.stamp, topic))),
+            None => {}
         }
     }
 

@@ -143,6 +143,9 @@ fn of_scale(quick: bool) -> Vec<Case> {
     if !quick {
         cases.push(many(Keys::Digests, "without order"));
     }
-    cases.extend([Case { topics: Topics::All, aim: Aim::Peers, ..wide }, alone, beside]);
+    let own = Case { name: format!("{peers} peers, each with a prefix of its own"), ..wide.clone() };
+    cases.push(Case { topics: Topics::All, aim: Aim::Peers, ..wide });
+    cases.push(Case { topics: Topics::Own, aim: Aim::Peers, ..own });
+    cases.extend([alone, beside]);
     cases
 }

@@ -6,6 +6,7 @@ mod chart;
 mod child;
 mod document;
 mod noise;
+mod placement;
 mod record;
 mod run;
 mod table;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::cases::{Aim, Case, Side};
 use super::child::{Process, resident_bytes};
 use super::noise::{Noise, cpu_seconds};
+use super::placement::Placement;
 use crate::Outcome;
 use crate::frame::{Keys, Topics};
 use crate::measure::Report;
@@ -48,6 +49,7 @@ fn options(case: &Case, player: &Player, seconds: f64) -> Vec<String> {
         Topics::None => "none".to_owned(),
         Topics::All => "all".to_owned(),
         Topics::Fill => "fill".to_owned(),
+        Topics::Own => "own".to_owned(),
         Topics::Ring => "ring".to_owned(),
         Topics::Random(Keys::Names, count) => format!("names:{count}"),
         Topics::Random(Keys::Digests, count) => format!("digests:{count}"),
@@ -165,10 +167,14 @@ fn round_trips(case: &Case, player: &Player, Times { seconds, limit }: Times) ->
     pong.ready(limit)?;
     ping.say("go")?;
     pong.say("go")?;
+    let watch = Placement::watch(ping.id(), pong.id());
     let micros = ping.done(limit)?.micros;
+    let together = watch.share_together();
     let at = |share: f64| micros[((micros.len() - 1) as f64 * share) as usize];
     if micros.is_empty() {
         return Err("there was no round trip".into());
     }
-    Ok(Figures::from([("us p50", at(0.5)), ("us p99", at(0.99)), ("us p99.9", at(0.999))]))
+    let mut figures = Figures::from([("us p50", at(0.5)), ("us p99", at(0.99)), ("us p99.9", at(0.999))]);
+    figures.extend(together.map(|share| ("% on one processor", share * 100.0)));
+    Ok(figures)
 }

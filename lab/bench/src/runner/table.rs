@@ -7,13 +7,14 @@ use super::cases::IMPLEMENTATIONS;
 use super::{Row, same_case};
 
 /// The figures of the table, and whether more of them is better.
-const FIGURES: [(&str, bool); 12] = [
+const FIGURES: [(&str, bool); 13] = [
     ("per second", true),
     ("publisher ns each", false),
     ("subscriber ns each", false),
     ("us p50", false),
     ("us p99", false),
     ("us p99.9", false),
+    (PLACEMENT, false),
     ("s until in force", false),
     ("bytes per prefix", false),
     ("s until dropped", false),
@@ -21,6 +22,9 @@ const FIGURES: [(&str, bool); 12] = [
     ("MiB of the publisher", false),
     ("missing", false),
 ];
+
+/// How the threads stood is neither good nor bad: it has no ratio.
+const PLACEMENT: &str = "% on one processor";
 
 /// Median, least and most of the repetitions.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +80,9 @@ fn spread(row: &Row, figure: &str) -> Option<Spread> {
 impl Line {
     /// How many times better we are than `rival`; above 1 is in our favour.
     pub fn ratio(&self, rival: &str) -> Option<f64> {
+        if self.figure == PLACEMENT {
+            return None;
+        }
         let (ours, theirs) = (self.cells.get("oncue")?.median, self.cells.get(rival)?.median);
         let ratio = if self.more_is_better { ours / theirs } else { theirs / ours };
         // Too short to be measured is no ratio.
