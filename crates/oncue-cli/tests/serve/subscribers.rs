@@ -141,3 +141,34 @@ fn nothing_runs_for_those_who_are_all_full_and_they_may_be_sent_away() {
     let summary = server.error_with("values sent");
     assert!(summary.contains("runs left out as all subscribers were full"), "{summary}");
 }
+
+#[test]
+fn one_program_serves_all_subscribers_of_a_topic_and_outlives_the_last_for_its_grace() {
+    let directory = Directory::new();
+    let mut server = directory.serve(
+        "[[route]]\ntopic = '{x:word}'\nmode = 'stream'\ngrace = '1s'\n\
+         command = ['sh', '-c', 'while :; do echo $$; sleep 0.01; done']\n",
+    );
+    let (first, second) = (server.subscriber(&["a"]), server.subscriber(&["a"]));
+    let process = first.value();
+    assert_eq!(second.value(), process);
+    drop((first, second));
+    std::thread::sleep(A_WHILE);
+    assert_eq!(server.subscriber(&["a"]).value(), process, "it is still there");
+    assert_eq!([server.program.line(), server.program.line()], ["+ a", "- a"]);
+    assert_ne!(server.subscriber(&["a"]).value(), process, "its grace was over");
+}
+
+#[test]
+fn runs_that_take_longer_than_their_period_do_not_pile_up() {
+    let directory = Directory::new();
+    let server = directory.serve(
+        "[[route]]\ntopic = 'slow'\nevery = '5ms'\n\
+         command = ['sh', '-c', 'mkdir busy || touch twice; sleep 0.05; rmdir busy; echo done']\n",
+    );
+    let subscriber = server.subscriber(&["slow"]);
+    for _ in 0..5 {
+        assert_eq!(subscriber.value(), "done");
+    }
+    assert!(!directory.path("twice").exists());
+}
