@@ -9,6 +9,7 @@ mod serve;
 mod signals;
 mod sub;
 mod ticks;
+mod wait;
 
 use std::process::ExitCode;
 
@@ -59,6 +60,9 @@ const SUBCOMMANDS: [(fn() -> Command, Run); 5] = [
 ];
 
 fn main() -> ExitCode {
+    if let Some(status) = serve::become_program() {
+        return status;
+    }
     let matches = cli().get_matches();
     let Some((name, args)) = matches.subcommand() else { return ExitCode::from(STATUS_USAGE) };
     let ran = Stop::on_signals().and_then(|stop| {

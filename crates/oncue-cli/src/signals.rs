@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Poll;
 use std::thread::Thread;
 use std::time::Instant;
 
@@ -10,6 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::Fail;
+use crate::wait::with_waker;
 
 /// Shared by all threads of a subcommand: whether it is to end. Clones are handles to one and the same.
 #[derive(Clone, Default)]
@@ -68,8 +69,7 @@ impl Stop {
     /// what is ready, or a steady stream would hold them off for ever.
     pub(crate) fn wait<F: Future>(&self, operation: F, deadline: Option<Instant>) -> Waited<F::Output> {
         let mut operation = pin!(operation);
-        WAKER.with(|waker| {
-            let mut context = Context::from_waker(waker);
+        with_waker(|context| {
             loop {
                 if !self.enlist() {
                     return Waited::Stopped;
@@ -78,7 +78,7 @@ impl Stop {
                 if left.is_some_and(|left| left.is_zero()) {
                     return Waited::TimedOut;
                 }
-                if let Poll::Ready(output) = operation.as_mut().poll(&mut context) {
+                if let Poll::Ready(output) = operation.as_mut().poll(context) {
                     return Waited::Ready(output);
                 }
                 match left {
@@ -102,19 +102,6 @@ impl Stop {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-thread_local! {
-    // One waker per thread: sockets know it again, and keep it once.
-    static WAKER: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
 }
 
 #[cfg(test)]

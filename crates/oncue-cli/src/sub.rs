@@ -1,14 +1,21 @@
 //! `oncue sub`: prints what is published.
 
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use oncue::{Engine, Options, Sub};
+use oncue::{Engine, Msg, Options, Prefix, State, Sub, TopicState};
 
 use crate::output::{self, Format, say};
 use crate::signals::{Stop, Waited};
 use crate::{Fail, args};
+
+/// Topics in trouble that are remembered, to say when it is over.
+const TROUBLES_MAX: usize = 10_000;
 
 pub(crate) fn command() -> Command {
     Command::new("sub")
@@ -18,6 +25,8 @@ pub(crate) fn command() -> Command {
              json  {\"topic\":\"a\",\"frames\":[\"a\",\"1\"]}; the frames include the topic. Where a frame is not UTF-8,\n        \
              topic_base64 and frames_base64 (null for the others) hold its bytes\n  \
              raw   frames joined by a tab, as they are\n\n\
+             Publishers that tell the states of topics (oncue serve does) have them said on standard error: a topic is\n\
+             stale while its producer starts again, closed when no value comes any more, rejected when it is not for you.\n\n\
              Exit status: 0 after N messages or a signal, 3 when --timeout passes first.\n\n\
              Example: the next five values of a and b, for at most ten seconds\n  \
              oncue sub tcp://127.0.0.1:8888 --topic a --topic b --count 5 --timeout 10s",
@@ -71,9 +80,14 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let count = args.get_one::<u64>("count").copied();
     let deadline = timeout.map(|timeout| started + timeout);
     let mut received = 0;
+    let mut troubles = Troubles::default();
     while count.is_none_or(|count| received < count) {
-        match stop.wait(socket.recv(), deadline) {
-            Waited::Ready(message) => output::message(&message?, format)?,
+        match stop.wait(next(&socket), deadline) {
+            Waited::Ready(Heard::Message(message)) => output::message(&message?, format)?,
+            Waited::Ready(Heard::State(state)) => {
+                troubles.tell(&state?);
+                continue;
+            }
             Waited::Stopped => break,
             Waited::TimedOut => {
                 let time = timeout.unwrap_or_default();
@@ -85,6 +99,47 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     }
     socket.close().wait();
     Ok(())
+}
+
+/// What a subscriber hears.
+enum Heard {
+    Message(oncue::Result<Msg>),
+    State(oncue::Result<TopicState>),
+}
+
+/// The next of either, messages first.
+fn next(socket: &Sub) -> impl Future<Output = Heard> {
+    poll_fn(|context| {
+        if let Poll::Ready(message) = pin!(socket.recv()).poll(context) {
+            return Poll::Ready(Heard::Message(message));
+        }
+        pin!(socket.state()).poll(context).map(Heard::State)
+    })
+}
+
+/// Topics that were said to be in trouble.
+#[derive(Default)]
+struct Troubles(BTreeSet<Prefix>);
+
+impl Troubles {
+    /// Says that a topic is in trouble, or out of it again.
+    fn tell(&mut self, state: &TopicState) {
+        let was = match state.state {
+            State::Active => self.0.remove(&state.topic),
+            _ if self.0.len() < TROUBLES_MAX => {
+                self.0.insert(state.topic.clone());
+                true
+            }
+            _ => true,
+        };
+        if was {
+            let mut text = format!("{} is {}", output::escaped(&state.topic), state.state);
+            if !state.text.is_empty() {
+                text.push_str(&format!(": {}", output::escaped(state.text.as_bytes())));
+            }
+            say("sub", &text);
+        }
+    }
 }
 
 fn open(args: &ArgMatches, engine: &Engine) -> Result<Sub, Fail> {

@@ -81,6 +81,14 @@ impl Program {
         }
     }
 
+    /// The next line of its standard error if one comes in time. None, too, at the end of it.
+    pub fn error_line_within(&mut self, time: Duration) -> Option<String> {
+        match self.errors.next(time) {
+            Next::Line(line) => Some(text(&line)),
+            Next::End | Next::Silence => None,
+        }
+    }
+
     /// Waits for the line of standard error that says where it is bound or connected: the endpoint.
     pub fn endpoint(&mut self) -> String {
         let line = self.error_line();

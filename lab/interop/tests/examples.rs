@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use oncue_interop::foreign::{oncue, python};
+use oncue_interop::foreign::{Foreign, oncue, python};
 use oncue_interop::program::Program;
 use oncue_interop::within_a_minute;
 
@@ -47,6 +47,56 @@ fn the_python_subscriber_gets_what_nobody_has_produced_before() {
     });
 }
 
+/// `oncue serve` with an example, in the directory where its paths begin.
+fn serve(example: &str) -> (Program, String) {
+    let config = moved(example, "tcp://127.0.0.1:0");
+    let config = config.to_str().expect("a path that is text");
+    let mut server = Program::start(oncue(&["serve", config]).current_dir(root()));
+    let endpoint = server.endpoint();
+    std::fs::remove_file(config).expect("the copy is still there");
+    (server, endpoint)
+}
+
+#[test]
+fn a_python_program_has_its_memory_measured_without_code() {
+    within_a_minute(|| {
+        let (mut server, endpoint) = serve("host.toml");
+        let script = moved("memory.py", &endpoint);
+        let ended = Program::start(&mut python(script.to_str().expect("a path that is text"))).end();
+        std::fs::remove_file(script).expect("the copy is still there");
+        assert_eq!((ended.code, ended.output.len()), (Some(0), 3), "{ended:?}");
+        let produced = server.line();
+        for line in &ended.output {
+            let (topic, kilobytes) = line.split_once(' ').expect("a topic and a number");
+            assert!(topic.starts_with("proc/") && topic.ends_with("/rss"), "{line}");
+            assert!(kilobytes.parse::<u64>().is_ok_and(|kilobytes| kilobytes > 1000), "{line}");
+            assert_eq!(produced, format!("+ {topic}"));
+        }
+        assert_eq!(
+            server.line(),
+            produced.replace('+', "-"),
+            "it has ended, and nobody measures it any more"
+        );
+    });
+}
+
+#[test]
+fn a_foreign_subscriber_is_served_by_one_program_for_all_topics() {
+    within_a_minute(|| {
+        let (mut server, endpoint) = serve("prices.toml");
+        let mut peer = Foreign::new("SUB");
+        peer.connect(&endpoint);
+        peer.subscribe(b"prices/TSLA");
+        let frames = peer.recv();
+        let [topic, price] = &frames[..] else { panic!("{} frames", frames.len()) };
+        assert_eq!(topic, b"prices/TSLA");
+        assert!(String::from_utf8_lossy(price).parse::<f64>().is_ok_and(|price| price > 0.0));
+        assert_eq!(server.line(), "+ prices/TSLA");
+        peer.kill();
+        assert_eq!(server.line(), "- prices/TSLA", "a peer that has died wants nothing");
+    });
+}
+
 #[test]
 fn the_shell_producer_reads_the_load_while_somebody_looks() {
     within_a_minute(|| {
@@ -87,4 +137,12 @@ fn the_readme_shows_the_examples_as_they_are() {
     let script = text("examples/subscriber.py");
     let code = script.split_once("\n\n").expect("a first line that says what it is").1;
     assert!(readme.contains(code.trim_end()), "README.md shows another examples/subscriber.py");
+    let script = text("examples/memory.py");
+    let code = script.split_once("import zmq\n\n").expect("what it needs, and then what it does").1;
+    assert!(readme.contains(code.trim_end()), "README.md shows another examples/memory.py");
+    let shown = readme.split_once("```toml\n").expect("a config").1.split_once("```").expect("its end").0;
+    let config = text("examples/host.toml");
+    for part in shown.split("\n\n") {
+        assert!(config.contains(part.trim_end()), "README.md shows another examples/host.toml");
+    }
 }

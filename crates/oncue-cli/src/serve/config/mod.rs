@@ -1,0 +1,294 @@
+//! The config of `oncue serve`: what it may say, and what is wrong with one that says something else. Nothing is opened
+//! or started here but the file of the config itself.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use oncue::demand::{LastLimits, Pattern};
+use toml::de::DeTable;
+
+use self::reader::{Keys, Problem, Problems};
+use super::rules::Rule;
+use super::template::Template;
+use crate::args;
+
+mod guard;
+mod nearest;
+mod reader;
+mod route;
+mod rule;
+#[cfg(test)]
+mod tests;
+
+/// The most feeds, processes or topics that a config may allow.
+const COUNT_MAX: usize = 16_777_216;
+/// The longest line, output or queue that a config may allow: 1 GiB.
+const BYTES_MAX: usize = 1 << 30;
+/// Processes at once where the config says nothing.
+const PROCESSES_MAX_DEFAULT: usize = 256;
+
+/// Keys outside of routes, and what each is for.
+const KEYS: [(&str, &str); 14] = [
+    ("bind", "it says where to wait for subscribers"),
+    ("connect", "it says which subscribers to connect to"),
+    ("grace", "it says how long a feed outlives its last subscriber"),
+    ("feeds_max", "it bounds the feeds of all routes"),
+    ("processes_max", "it bounds the programs that run at once"),
+    ("catalogue_topics_max", "it bounds the topics of all catalogues"),
+    ("send_hwm", "it bounds the messages that wait for one subscriber"),
+    ("queue_bytes_max", "it bounds the bytes that wait for one subscriber"),
+    ("prefixes_max", "it bounds the subscriptions of one subscriber"),
+    ("evict_after", "it says how long a subscriber may be full"),
+    ("last_values_bytes_max", "it bounds the last values that are kept"),
+    ("status_prefix", "it says where the states of topics are published"),
+    ("rule", "it begins a rule, as [[rule]]"),
+    ("route", "it begins a route, as [[route]]"),
+];
+
+/// What to serve.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Config {
+    pub(crate) bind: Vec<String>,
+    pub(crate) connect: Vec<String>,
+    pub(crate) grace: Duration,
+    pub(crate) feeds_max: Option<usize>,
+    pub(crate) catalogue_topics_max: Option<usize>,
+    pub(crate) processes_max: usize,
+    /// What the topics begin with that tell the states of topics.
+    pub(crate) status_prefix: Option<String>,
+    pub(crate) socket: Socket,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) routes: Vec<Route>,
+}
+
+/// What is settled when the socket is made; None for what the library has.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Socket {
+    pub(crate) send_hwm: Option<u32>,
+    pub(crate) queue_bytes_max: Option<u64>,
+    pub(crate) prefixes_max: Option<u32>,
+    pub(crate) evict_after: Option<Duration>,
+    pub(crate) last_values_bytes_max: Option<u64>,
+}
+
+/// Topics and where their values come from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Route {
+    pub(crate) pattern: Pattern,
+    /// None for that of the whole config.
+    pub(crate) grace: Option<Duration>,
+    pub(crate) min_run: Duration,
+    /// The least time between two values of a topic.
+    pub(crate) min_interval: Duration,
+    /// None for no bound but that of all routes together.
+    pub(crate) feeds_max: Option<usize>,
+    pub(crate) keep_last: Option<LastLimits>,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) source: Source,
+}
+
+/// The topics that prefixes such as `prices/` start.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Catalogue {
+    Topics(Vec<String>),
+    Listing(Listing),
+}
+
+/// A program whose lines are topics.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Listing {
+    pub(crate) program: Program,
+    pub(crate) every: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) output_bytes_max: usize,
+}
+
+/// Where the values of a route come from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Source {
+    /// A run of a program for each value.
+    Runs { program: Program, every: Duration, timeout: Duration, output_bytes_max: usize },
+    /// A program for each topic; its lines are the values.
+    Stream { program: Program, restart: Restart, line_bytes_max: usize },
+    /// One program for all topics of the route.
+    Shared { program: Program, restart: Restart, line_bytes_max: usize },
+    /// The lines that are appended to a file.
+    Lines { path: FilePath, every: Duration, line_bytes_max: usize },
+    /// The whole content of a file, whenever it changes.
+    Content { path: FilePath, every: Duration, output_bytes_max: usize },
+}
+
+/// A program and how it is run.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Program {
+    /// The program itself comes first, and has no parameters.
+    pub(crate) command: Vec<Template>,
+    pub(crate) cwd: Option<PathBuf>,
+    pub(crate) env: BTreeMap<String, String>,
+    /// Whether a value may begin an argument with a dash.
+    pub(crate) allow_dash: bool,
+    /// The time that it has to end by itself when it is told to.
+    pub(crate) kill_after: Duration,
+    pub(crate) backoff: Backoff,
+}
+
+/// When a program that has ended is started again, while somebody wants what it produces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Restart {
+    Always,
+    Failure,
+    Never,
+}
+
+/// The wait before a program that has failed is started again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Backoff {
+    /// After the first failure; it doubles with each that follows at once.
+    pub(crate) min: Duration,
+    pub(crate) max: Duration,
+}
+
+/// A file that is named by parameters. It lies in the directory, or below it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FilePath {
+    pub(crate) directory: PathBuf,
+    /// Relative to the directory.
+    pub(crate) path: Template,
+}
+
+impl Config {
+    /// Reads and checks the config of this file. The errors are lines for people, each with its place.
+    pub(crate) fn read(path: &Path) -> Result<Config, Vec<String>> {
+        let shown = path.display();
+        let text =
+            fs::read_to_string(path).map_err(|error| vec![format!("{shown} cannot be read: {error}")])?;
+        Config::parse(&text).map_err(|problems| {
+            let place = |problem: Problem| {
+                let (line, column) = line_and_column(&text, problem.at);
+                format!("{shown}:{line}:{column}: {}", problem.text)
+            };
+            problems.into_iter().map(place).collect()
+        })
+    }
+
+    /// Reads and checks the text of a config. The problems are in the order of the text.
+    pub(crate) fn parse(text: &str) -> Result<Config, Vec<Problem>> {
+        let mut problems = Problems::default();
+        let config = match DeTable::parse_recoverable(text) {
+            (table, errors) if errors.is_empty() => {
+                Config::from_keys(Keys::new("the config", 0, table.into_inner()), &mut problems)
+            }
+            (_, errors) => {
+                for error in errors {
+                    let at = error.span().map_or(0, |span| span.start);
+                    problems.add(at, format!("not TOML: {}", error.message()));
+                }
+                None
+            }
+        };
+        let Problems(mut problems) = problems;
+        problems.sort();
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(problems),
+        }
+    }
+
+    /// None with a problem, and maybe something with a problem too.
+    fn from_keys(mut keys: Keys<'_>, problems: &mut Problems) -> Option<Config> {
+        let nowhere = !keys.has("bind") && !keys.has("connect");
+        let bind = endpoints(&mut keys, "bind", problems);
+        let connect = endpoints(&mut keys, "connect", problems);
+        if nowhere {
+            problems.add(
+                0,
+                "nobody can subscribe; say where to wait for subscribers, as in bind = \"tcp://127.0.0.1:8888\"",
+            );
+        }
+        let config = Config {
+            grace: keys.duration("grace", problems).unwrap_or_default(),
+            feeds_max: keys.number("feeds_max", 1..=COUNT_MAX, problems),
+            catalogue_topics_max: keys.number("catalogue_topics_max", 1..=COUNT_MAX, problems),
+            processes_max: keys
+                .number("processes_max", 1..=COUNT_MAX, problems)
+                .unwrap_or(PROCESSES_MAX_DEFAULT),
+            status_prefix: keys.text("status_prefix", problems).map(|prefix| prefix.value),
+            socket: socket(&mut keys, problems),
+            rules: keys
+                .tables("rule", problems)
+                .into_iter()
+                .filter_map(|rule| rule::read(rule, problems))
+                .collect(),
+            routes: routes(&mut keys, problems),
+            bind,
+            connect,
+        };
+        keys.finish(&KEYS, problems);
+        Some(config)
+    }
+}
+
+fn endpoints(keys: &mut Keys<'_>, key: &str, problems: &mut Problems) -> Vec<String> {
+    let Some(found) = keys.one_or_more(key, problems) else { return Vec::new() };
+    for endpoint in &found.value {
+        if let Err(why) = args::endpoint(&endpoint.value) {
+            problems.add(endpoint.at, format!("`{key}`: {why}"));
+        }
+    }
+    found.value.into_iter().map(|endpoint| endpoint.value).collect()
+}
+
+fn socket(keys: &mut Keys<'_>, problems: &mut Problems) -> Socket {
+    let mut number =
+        |key, max| keys.number(key, 1..=max, problems).and_then(|number| u64::try_from(number).ok());
+    Socket {
+        send_hwm: number("send_hwm", COUNT_MAX).and_then(|number| u32::try_from(number).ok()),
+        queue_bytes_max: number("queue_bytes_max", BYTES_MAX),
+        prefixes_max: number("prefixes_max", COUNT_MAX).and_then(|number| u32::try_from(number).ok()),
+        last_values_bytes_max: number("last_values_bytes_max", 1 << 40),
+        evict_after: keys.tick("evict_after", problems),
+    }
+}
+
+fn routes(keys: &mut Keys<'_>, problems: &mut Problems) -> Vec<Route> {
+    if !keys.has("route") {
+        problems.add(0, "there are no routes; add one that begins with [[route]]");
+    }
+    let mut routes: Vec<(usize, Route)> = Vec::new();
+    for table in keys.tables("route", problems) {
+        let Some((at, route)) = route::read(table, problems) else { continue };
+        for (_, other) in &routes {
+            if let Some(why) = contradiction(&other.pattern, &route.pattern) {
+                problems.add(at, why);
+            }
+        }
+        routes.push((at, route));
+    }
+    routes.into_iter().map(|(_, route)| route).collect()
+}
+
+/// Why two routes cannot stand together: the library would refuse them, but knows no line.
+fn contradiction(one: &Pattern, other: &Pattern) -> Option<String> {
+    if !one.overlaps(other) {
+        return None;
+    }
+    match (one.covers(other), other.covers(one)) {
+        (true, true) => {
+            Some(format!("the routes `{one}` and `{other}` have the same topics; remove one of them"))
+        }
+        (false, false) => Some(format!(
+            "the routes `{one}` and `{other}` share topics, and neither lies within the other; narrow one of them"
+        )),
+        _ => None,
+    }
+}
+
+/// The line and the column, in characters, both from 1, of the byte at this offset.
+fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (line, column)
+}

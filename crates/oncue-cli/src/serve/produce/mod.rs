@@ -1,0 +1,163 @@
+//! The producers that a config can ask for. Each runs on a thread that lives as long as its feed, or its route.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::config::Backoff;
+use super::journal::{Journal, Log};
+use super::launch::Launcher;
+use super::permits::Permits;
+
+pub(crate) mod file;
+pub(crate) mod invocation;
+pub(crate) mod listing;
+pub(crate) mod open;
+pub(crate) mod runs;
+pub(crate) mod shared;
+pub(crate) mod stream;
+
+/// What all producers of a server share.
+pub(crate) struct Tools {
+    pub(crate) launcher: Launcher,
+    pub(crate) permits: Permits,
+    pub(crate) journal: Journal,
+    pub(crate) counts: Counts,
+    /// Closed when the server is about to end.
+    pub(crate) gate: Gate,
+}
+
+/// Open until it is closed: for those who run what belongs to no feed.
+#[derive(Default)]
+pub(crate) struct Gate(Mutex<(bool, Vec<Waker>)>);
+
+/// What one route's producers share.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) tools: Arc<Tools>,
+    pub(crate) log: Arc<Log>,
+}
+
+/// Counts since the start.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) programs: AtomicU64,
+    pub(crate) failures: AtomicU64,
+    /// Runs left out, since everybody who wanted their values was full.
+    pub(crate) congested: AtomicU64,
+    /// Topics that were not produced because of what their names hold.
+    pub(crate) refused: AtomicU64,
+    /// Values that a shared program wrote for topics that nobody wanted.
+    pub(crate) unwanted: AtomicU64,
+    /// Lines left out: too long, or without a tab where there must be one.
+    pub(crate) left_out: AtomicU64,
+}
+
+impl Gate {
+    pub(crate) fn close(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 = true;
+        let wakers = std::mem::take(&mut state.1);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether it is closed; if not, `context` is woken when it is.
+    pub(crate) fn poll_closed(&self, context: &Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.0 {
+            return Poll::Ready(());
+        }
+        if state.1.iter().all(|known| !known.will_wake(context.waker())) {
+            state.1.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Place {
+    pub(crate) fn new(tools: &Arc<Tools>) -> Place {
+        Place { tools: tools.clone(), log: Arc::new(Log::new(&tools.journal)) }
+    }
+
+    /// Refuses to produce a topic.
+    pub(crate) fn refuse(&self, topic: &[u8], why: &str) {
+        count(&self.tools.counts.refused);
+        self.log.about(topic, &format!("refused: {why}"));
+    }
+}
+
+/// A topic that is being produced: said at the beginning and at the end.
+pub(crate) struct Producing<'p> {
+    journal: &'p Journal,
+    topic: &'p [u8],
+}
+
+impl<'p> Producing<'p> {
+    pub(crate) fn new(place: &'p Place, topic: &'p [u8]) -> Producing<'p> {
+        place.tools.journal.started(topic);
+        Producing { journal: &place.tools.journal, topic }
+    }
+}
+
+impl Drop for Producing<'_> {
+    fn drop(&mut self) {
+        self.journal.ended(self.topic);
+    }
+}
+
+/// The waits of a program that fails again and again.
+pub(crate) struct Waits {
+    backoff: Backoff,
+    started: Instant,
+    last: Option<Duration>,
+}
+
+impl Waits {
+    pub(crate) fn new(backoff: Backoff) -> Waits {
+        Waits { backoff, started: Instant::now(), last: None }
+    }
+
+    /// The program is started now.
+    pub(crate) fn starts(&mut self, now: Instant) {
+        self.started = now;
+    }
+
+    /// The program has failed now: how long to wait before it is started again. One that ran as long as the longest
+    /// wait has failed for the first time.
+    pub(crate) fn failed(&mut self, now: Instant) -> Duration {
+        let Backoff { min, max } = self.backoff;
+        let ran = now.saturating_duration_since(self.started);
+        let wait = match self.last.filter(|_| ran < max) {
+            Some(last) => last.saturating_mul(2).min(max),
+            None => min,
+        };
+        self.last = Some(wait);
+        wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_up_to_its_bound_and_begins_anew_after_a_long_run() {
+        let ms = Duration::from_millis;
+        let mut waits = Waits::new(Backoff { min: ms(100), max: ms(350) });
+        let now = Instant::now();
+        let mut wait = |lasted| {
+            waits.starts(now);
+            waits.failed(now + ms(lasted)).as_millis()
+        };
+        assert_eq!(
+            [wait(0), wait(0), wait(0), wait(349), wait(350), wait(0)],
+            [100, 200, 350, 350, 100, 200]
+        );
+    }
+}

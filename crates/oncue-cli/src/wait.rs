@@ -1,0 +1,56 @@
+//! Blocking a thread on a future, woken by nothing but its waker.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+thread_local! {
+    // One waker per thread: sockets know it again, and keep it once.
+    static WAKER: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+}
+
+/// Calls `body` with the waker of this thread, which ends its being parked.
+pub(crate) fn with_waker<T>(body: impl FnOnce(&mut Context<'_>) -> T) -> T {
+    WAKER.with(|waker| body(&mut Context::from_waker(waker)))
+}
+
+/// Blocks this thread until the future is done.
+pub(crate) fn wait<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    with_waker(|context| {
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(context) {
+                return output;
+            }
+            std::thread::park();
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{poll_fn, ready};
+
+    #[test]
+    fn a_future_is_waited_for_as_often_as_it_takes() {
+        assert_eq!(wait(ready(7)), 7);
+        let mut polls = 0;
+        let third = poll_fn(|context| {
+            polls += 1;
+            let waker = context.waker().clone();
+            std::thread::spawn(move || waker.wake());
+            if polls < 3 { Poll::Pending } else { Poll::Ready(polls) }
+        });
+        assert_eq!(wait(third), 3);
+    }
+}

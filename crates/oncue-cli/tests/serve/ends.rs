@@ -1,0 +1,131 @@
+//! Ends: nothing that was started outlives the command, however that ends.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use oncue::{Engine, Options, Sub};
+use oncue_interop::until;
+
+use crate::{Directory, processes_with};
+
+/// A route of each kind, each with a program that leaves a child behind if it can. The argument marks them.
+fn routes(mark: &str, script: &str) -> String {
+    format!(
+        "[[route]]\ntopic = 'run'\ncommand = ['sh', '-c', '{script}', '{mark}']\nevery = '1s'\nkill_after = '300ms'\n\
+         [[route]]\ntopic = 'stream'\ncommand = ['sh', '-c', '{script}', '{mark}']\nmode = 'stream'\nkill_after = '300ms'\n\
+         [[route]]\ntopic = 'shared'\ncommand = ['sh', '-c', '{script}', '{mark}']\nmode = 'shared'\nkill_after = '300ms'\n"
+    )
+}
+
+/// A text that no other process has in its command line.
+fn mark(name: &str) -> String {
+    format!("oncue-mark-{}-{name}", std::process::id())
+}
+
+#[test]
+fn term_and_int_end_all_programs_with_their_children() {
+    for signal in ["TERM", "INT"] {
+        let directory = Directory::new();
+        let mark = mark(signal);
+        let mut server = directory.serve(&routes(&mark, "sh -c \"sleep 60; :\" $0 & echo up >&2; wait"));
+        let _subscriber = server.subscriber(&["run", "stream", "shared"]);
+        for _ in 0..3 {
+            server.error_with("up");
+        }
+        until("all six are there", || processes_with(&mark).len() == 6);
+        server.program.signal(signal);
+        let end = server.program.end();
+        assert_eq!(end.code, Some(0), "{end:?}");
+        // Told to die, a child may take a moment.
+        until("all are gone", || processes_with(&mark).is_empty());
+    }
+}
+
+#[test]
+fn programs_that_do_not_heed_term_are_killed() {
+    let directory = Directory::new();
+    let mark = mark("stubborn");
+    let mut server =
+        directory.serve(&routes(&mark, "trap \"\" TERM; echo up >&2; while :; do sleep 0.05; done"));
+    let _subscriber = server.subscriber(&["run", "stream", "shared"]);
+    for _ in 0..3 {
+        server.error_with("up");
+    }
+    let started = Instant::now();
+    server.program.signal("TERM");
+    assert_eq!(server.program.end().code, Some(0));
+    assert!(started.elapsed() >= Duration::from_millis(300), "they had their time");
+    until("all are gone", || processes_with(&mark).is_empty());
+}
+
+#[test]
+fn programs_end_even_when_the_command_is_killed() {
+    let directory = Directory::new();
+    let mark = mark("killed");
+    let mut server = directory
+        .serve(&routes(&mark, "trap \"\" TERM; echo up >&2; while read x; do :; done; exec sleep 60"));
+    let _subscriber = server.subscriber(&["run", "stream", "shared"]);
+    for _ in 0..3 {
+        server.error_with("up");
+    }
+    server.program.kill();
+    until("the programs end", || processes_with(&mark).is_empty());
+}
+
+#[test]
+fn a_topic_that_nobody_wants_ends_its_programs() {
+    let directory = Directory::new();
+    let mark = mark("unwanted");
+    let mut server = directory.serve(&routes(&mark, "echo up >&2; sleep 60 & wait"));
+    let subscriber = server.subscriber(&["run", "stream", "shared"]);
+    for _ in 0..3 {
+        server.error_with("up");
+    }
+    drop(subscriber);
+    until("the programs end", || processes_with(&mark).is_empty());
+    assert!(!server.program.has_ended());
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_command() {
+    let directory = Directory::new();
+    let mut server = directory.serve("[[route]]\ntopic = 'a'\ncommand = ['true']\nevery = '10ms'\n");
+    server.program.close_output();
+    let subscriber = server.subscriber(&[]);
+    until("it ends", || {
+        subscriber.0.subscribe("a").expect("a subscription");
+        subscriber.0.unsubscribe("a").expect("the end of a subscription");
+        server.program.has_ended()
+    });
+    assert_eq!(server.program.end().code, Some(0));
+}
+
+#[test]
+fn a_reader_who_reads_nothing_does_not_hold_up_the_end() {
+    let directory = Directory::new();
+    let path = directory.config(
+        "[[route]]\ntopic = 't/{x}'\nmode = 'shared'\ncommand = ['sh', '-c', 'exec cat > /dev/null']\n",
+    );
+    let mut child = Command::new(env!("CARGO_BIN_EXE_oncue"))
+        .args(["serve", path.to_str().expect("a path")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command");
+    let mut line = String::new();
+    let mut errors = BufReader::new(child.stderr.take().expect("standard error"));
+    errors.read_line(&mut line).expect("where it is bound");
+    let endpoint = line.trim().rsplit(' ').next().expect("an endpoint");
+    let socket = Sub::new(&Engine::start().expect("an engine"), Options::new()).expect("a subscriber");
+    socket.connect(endpoint).expect("an endpoint to connect to");
+    // More lines than the pipe and the journal hold, of which nobody reads one.
+    for number in 0..20_000 {
+        socket.subscribe(format!("t/{number:0100}")).expect("a subscription");
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    let kill = Command::new("kill").arg(child.id().to_string()).status().expect("a signal");
+    assert!(kill.success());
+    until("it ends", || child.try_wait().expect("our own program").is_some());
+    assert!(child.wait().expect("our own program").success());
+}

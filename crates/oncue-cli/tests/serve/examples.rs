@@ -1,0 +1,64 @@
+//! The examples run as they are, but for the port.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use oncue_interop::program::Program;
+
+use crate::{Directory, Server};
+
+fn serve(directory: &Directory, name: &str) -> Server {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = fs::read_to_string(root.join("examples").join(name)).expect("the example");
+    assert!(text.contains("tcp://127.0.0.1:8888"), "{text}");
+    let path = directory
+        .write(name, &text.replacen("bind = \"tcp://127.0.0.1:8888\"", "bind = \"tcp://127.0.0.1:0\"", 1));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oncue"));
+    let mut program = Program::start(command.arg("serve").arg(path).current_dir(root));
+    let endpoint = program.endpoint();
+    Server { program, endpoint }
+}
+
+#[test]
+fn the_metrics_of_the_host() {
+    let directory = Directory::new();
+    let mut server = serve(&directory, "host.toml");
+    let load = server.subscriber(&["host/load"]).value();
+    assert_eq!(load.split_whitespace().count(), 5, "{load}");
+    let own = format!("proc/{}/rss", std::process::id());
+    let (topic, kilobytes) = server.subscriber(&[&own]).next();
+    assert_eq!(topic, own);
+    assert!(kilobytes.trim().parse::<u64>().is_ok_and(|kilobytes| kilobytes > 0), "{kilobytes}");
+    let clock = server.subscriber(&["clock"]).value();
+    assert_eq!(clock.len(), "23:59:59".len(), "{clock}");
+    assert_eq!(server.program.line(), "+ host/load");
+}
+
+#[test]
+fn the_slow_model() {
+    let directory = Directory::new();
+    let server = serve(&directory, "model.toml");
+    let subscriber = server.subscriber(&["answer/how-much-is-6-times-7"]);
+    let words: Vec<String> = (0..5).map(|_| subscriber.value()).collect();
+    assert_eq!(words.join(" "), "6 times 7 is 42");
+}
+
+#[test]
+fn the_prices() {
+    let directory = Directory::new();
+    let server = serve(&directory, "prices.toml");
+    let is_price = |value: &str| value.parse::<f64>().is_ok_and(|price| price > 0.0);
+    let one = server.subscriber(&["prices/TSLA"]);
+    for _ in 0..3 {
+        let (topic, price) = one.next();
+        assert!(topic == "prices/TSLA" && is_price(&price), "{topic} {price}");
+    }
+    let all = server.subscriber(&["prices/"]);
+    let mut missing = vec!["prices/AAPL", "prices/GOOG", "prices/MSFT", "prices/TSLA"];
+    while !missing.is_empty() {
+        let (topic, price) = all.next();
+        assert!(is_price(&price), "{topic} {price}");
+        missing.retain(|known| *known != topic);
+    }
+}

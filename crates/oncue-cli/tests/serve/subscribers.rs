@@ -1,0 +1,174 @@
+//! What subscribers get besides live values, and what they may ask for.
+
+use std::time::Duration;
+
+use oncue_interop::raw::{Raw, Version};
+use oncue_interop::until;
+
+use crate::{BIND, Directory};
+
+const A_WHILE: Duration = Duration::from_millis(200);
+
+#[test]
+fn who_comes_later_gets_the_last_value_at_once() {
+    let directory = Directory::new();
+    let once = "command = ['sh', '-c', 'echo $$; sleep 60']\nmode = 'stream'\n";
+    let mut server = directory.serve(&format!(
+        "[[route]]\ntopic = 'kept'\n{once}keep_last = true\n[[route]]\ntopic = 'not'\n{once}\
+         [[route]]\ntopic = 'outlives'\n{once}keep_last = {{ outlive = true, age_max = '1h' }}\n"
+    ));
+    let first = server.subscriber(&["kept"]);
+    let value = first.value();
+    assert_eq!(server.subscriber(&["kept"]).value(), value);
+    first.0.subscribe("not").expect("a subscription");
+    first.value();
+    assert!(server.subscriber(&["not"]).is_quiet(A_WHILE));
+    let last = server.subscriber(&["outlives"]).value();
+    until("the feed ends", || server.program.line() == "- outlives");
+    assert_eq!(server.subscriber(&["outlives"]).value(), last);
+}
+
+#[test]
+fn the_states_of_topics_are_topics_themselves() {
+    let directory = Directory::new();
+    let path = directory.write(
+        "oncue.toml",
+        &format!(
+            "{BIND}status_prefix = 'status/'\n[[route]]\ntopic = '{{x:word}}'\nmode = 'stream'\nbackoff_min = '1h'\n\
+             backoff_max = '1h'\ncommand = ['sh', '-c', 'echo value; while [ ! -e die ]; do sleep 0.01; done; exit 1']\n"
+        ),
+    );
+    let server = directory.serve_file(&path);
+    let states = server.subscriber(&["status/"]);
+    assert!(states.is_quiet(A_WHILE), "to want a state is not to want the topic");
+    let subscriber = server.subscriber(&["a"]);
+    assert_eq!(subscriber.value(), "value");
+    assert_eq!(states.next(), ("status/a".into(), "active".into()));
+    directory.write("die", "");
+    assert_eq!(states.next(), ("status/a".into(), "stale".into()));
+}
+
+#[test]
+fn the_command_that_subscribes_says_what_is_wrong_with_a_topic() {
+    let directory = Directory::new();
+    let server = directory.serve(
+        "[[rule]]\ndeny = 'secret'\nstatus = 'not you'\n\
+         [[route]]\ntopic = 'a'\nmode = 'stream'\nbackoff_min = '100ms'\nbackoff_max = '100ms'\n\
+         command = ['sh', '-c', 'if [ -e again ]; then echo two; sleep 60; fi; echo one; touch again; exit 1']\n\
+         [[route]]\ntopic = 'b'\nmode = 'stream'\ncommand = ['echo', 'all']\n",
+    );
+    let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "a", "--topic", "secret"]);
+    assert!(sub.error_line().contains("connected"));
+    let mut said = [sub.error_line(), sub.error_line(), sub.error_line()];
+    said.sort();
+    assert_eq!(
+        said,
+        [
+            "oncue sub: a is active",
+            "oncue sub: a is stale: its producer starts again",
+            "oncue sub: secret is rejected: not you"
+        ]
+    );
+    assert_eq!([sub.line(), sub.line()], ["a\tone", "a\ttwo"]);
+    let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "b", "--count", "1"]);
+    assert_eq!(sub.line(), "b\tall");
+    let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "b"]);
+    assert!(sub.error_line().contains("connected"));
+    assert_eq!(sub.error_line(), "oncue sub: b is closed: its producer has ended");
+}
+
+#[test]
+fn the_server_says_how_its_routes_are_when_it_is_asked() {
+    let directory = Directory::new();
+    let mut server = directory.serve(
+        "[[route]]\ntopic = 'a/{x:word}'\ncommand = ['echo', '{x}']\nmode = 'stream'\n\
+         [[route]]\ntopic = 'b'\ncommand = ['true']\nevery = '1s'\n",
+    );
+    let subscriber = server.subscriber(&["a/b", "a/c"]);
+    subscriber.value();
+    subscriber.value();
+    server.program.signal("USR1");
+    let line = server.error_with("route a/{x:word}");
+    assert!(
+        line.contains("2 topics wanted") && line.contains("2 values by 2 feeds, the first of each after"),
+        "{line}"
+    );
+    assert!(
+        server
+            .error_with("route b")
+            .contains("0 topics wanted, 0 produced now; since the start 0 values by 0 feeds")
+    );
+    server.error_with("2 values sent by 2 feeds, 2 programs run");
+}
+
+#[test]
+fn rules_say_who_may_subscribe_to_what_and_change() {
+    let directory = Directory::new();
+    let routes = "[[route]]\ntopic = '{x}/{y}'\ncommand = ['echo', 'value']\nevery = '10ms'\n";
+    let rules =
+        "[[rule]]\nallow = 'open/'\n[[rule]]\ndeny = ''\nfrom = ['127.0.0.0/8']\nstatus = 'not you'\n";
+    let mut server = directory.serve(&format!("{rules}{routes}"));
+    let subscriber = server.subscriber(&["secret/a", "", "ope", "open/a"]);
+    for _ in 0..3 {
+        assert_eq!(subscriber.next().0, "open/a");
+    }
+    assert_eq!(server.program.line(), "+ open/a", "a denied subscription is no demand");
+    directory.config(routes);
+    server.program.signal("HUP");
+    server.error_with("config read again: 1 routes kept");
+    let allowed = server.subscriber(&["secret/b"]);
+    assert_eq!(allowed.next().0, "secret/b");
+    assert_eq!(server.program.line(), "+ secret/b");
+    directory.config(&format!("[[rule]]\ndeny = 'secret/'\n{routes}"));
+    server.program.signal("HUP");
+    assert_eq!(server.program.line(), "- secret/b", "it is taken back");
+    while !allowed.is_quiet(A_WHILE) {}
+    assert_eq!(subscriber.next().0, "open/a");
+}
+
+#[test]
+fn nothing_runs_for_those_who_are_all_full_and_they_may_be_sent_away() {
+    let directory = Directory::new();
+    let route = "[[route]]\ntopic = 'big'\ncommand = ['head', '-c', '1000000', '/dev/zero']\nevery = '5ms'\n";
+    let path = directory.write("oncue.toml", &format!("{BIND}send_hwm = 2\nevict_after = '1s'\n{route}"));
+    let mut server = directory.serve_file(&path);
+    let mut raw = Raw::connect(&server.endpoint);
+    raw.greet(Version::V3_1, "SUB", "XPUB");
+    raw.subscribe(Version::V3_1, b"big");
+    assert_eq!(server.program.line(), "+ big");
+    assert_eq!(server.program.line(), "- big", "it has been sent away: it never reads");
+    server.program.signal("TERM");
+    let summary = server.error_with("values sent");
+    assert!(summary.contains("runs left out as all subscribers were full"), "{summary}");
+}
+
+#[test]
+fn one_program_serves_all_subscribers_of_a_topic_and_outlives_the_last_for_its_grace() {
+    let directory = Directory::new();
+    let mut server = directory.serve(
+        "[[route]]\ntopic = '{x:word}'\nmode = 'stream'\ngrace = '1s'\n\
+         command = ['sh', '-c', 'while :; do echo $$; sleep 0.01; done']\n",
+    );
+    let (first, second) = (server.subscriber(&["a"]), server.subscriber(&["a"]));
+    let process = first.value();
+    assert_eq!(second.value(), process);
+    drop((first, second));
+    std::thread::sleep(A_WHILE);
+    assert_eq!(server.subscriber(&["a"]).value(), process, "it is still there");
+    assert_eq!([server.program.line(), server.program.line()], ["+ a", "- a"]);
+    assert_ne!(server.subscriber(&["a"]).value(), process, "its grace was over");
+}
+
+#[test]
+fn runs_that_take_longer_than_their_period_do_not_pile_up() {
+    let directory = Directory::new();
+    let server = directory.serve(
+        "[[route]]\ntopic = 'slow'\nevery = '5ms'\n\
+         command = ['sh', '-c', 'mkdir busy || touch twice; sleep 0.05; rmdir busy; echo done']\n",
+    );
+    let subscriber = server.subscriber(&["slow"]);
+    for _ in 0..5 {
+        assert_eq!(subscriber.value(), "done");
+    }
+    assert!(!directory.path("twice").exists());
+}
