@@ -138,6 +138,8 @@ fn nothing_of_an_old_generation_comes_after_it_stopped() {
         assert_eq!(text(&sub), format!("stubborn {generation}"));
         sub.unsubscribe("stubborn").unwrap();
         eventually("it is told to stop", || od.stats().stopped == generation);
+        // What was sent before that may still be under way.
+        thread::sleep(ms(20));
         while sub.try_recv().unwrap().is_some() {}
     }
     eventually("the last one ends", || od.stats().stopping == 0);
