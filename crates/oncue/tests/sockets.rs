@@ -3,9 +3,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use oncue::{Batch, Engine, ErrorKind, Msg, OnFull, Options, Pub, Sub, XPub, XPubEvent, XSub};
+use oncue::{Batch, Engine, EngineOptions, ErrorKind, Msg, OnFull, Options, Pub, Sub, XPub, XPubEvent, XSub};
 
 const SOON: Duration = Duration::from_secs(10);
+
+/// How often those who wait are sent something.
+const ROUNDS: usize = 2000;
 
 fn engine() -> Engine {
     Engine::start().unwrap()
@@ -340,4 +343,51 @@ fn waits_time_out_and_futures_work() {
     portable::<(Pub, Sub, XPub, XSub, Msg, Engine)>();
     fn sendable<T: Send>(_: T) {}
     sendable(s.recv());
+}
+
+#[test]
+fn nobody_who_waits_is_forgotten() {
+    // Receivers wait at their engine's network themselves, one at a time, beside the I/O thread and the others: whoever
+    // sees to a message must wake the one it is for.
+    for threads in [1, 2] {
+        let engine = Engine::with(EngineOptions::new().io_threads(threads)).unwrap();
+        let x = XPub::new(&engine, Options::new()).unwrap();
+        let at = x.bind("tcp://127.0.0.1:0").unwrap().to_string();
+        let (answer, answers) = std::sync::mpsc::channel();
+        let waiting: Vec<_> = (0..4)
+            .map(|i| {
+                let sub = Sub::new(&engine, Options::new()).unwrap();
+                sub.subscribe(format!("t{i}")).unwrap();
+                sub.connect(if i == 3 { "inproc://other" } else { &at }).unwrap();
+                let answer = answer.clone();
+                std::thread::spawn(move || {
+                    for round in 0..ROUNDS {
+                        // Some give up waiting again and again.
+                        let patience = if i == 1 { Duration::from_millis(2) } else { SOON };
+                        let message = loop {
+                            if let Some(message) = sub.recv().wait_timeout(patience) {
+                                break message.unwrap();
+                            }
+                            assert_eq!(i, 1, "a message within the time");
+                        };
+                        assert_eq!(texts(&message), [format!("t{i}"), round.to_string()]);
+                        answer.send(i).unwrap();
+                    }
+                })
+            })
+            .collect();
+        x.bind("inproc://other").unwrap();
+        while (0..4).any(|i| x.subscribers(format!("t{i}")) < 1) {
+            std::thread::yield_now();
+        }
+        for round in 0..ROUNDS {
+            for i in 0..4 {
+                x.send((format!("t{i}"), round.to_string())).unwrap();
+            }
+            for _ in 0..4 {
+                answers.recv_timeout(SOON).expect("an answer within the time");
+            }
+        }
+        waiting.into_iter().for_each(|thread| thread.join().unwrap());
+    }
 }
