@@ -84,7 +84,7 @@ fn planned(builder: Builder, route: &Route) -> RouteBuilder {
     }
     match &route.source {
         // A clock is not set going faster by failures.
-        Source::Runs { program, every, .. } => backed_off(planned, program.backoff, *every),
+        Source::Runs { program, every, .. } => backed_off(planned.pace(*every), program.backoff, *every),
         Source::Stream { restart: Restart::Never, .. } => planned.no_restart(),
         Source::Stream { program, .. } | Source::Shared { program, .. } => {
             backed_off(planned, program.backoff, Duration::ZERO)

@@ -271,11 +271,18 @@ fn report(on_demand: &OnDemand, tools: &Tools) {
         let numbers = [
             (route.waiting as u64, "wait for room"),
             (route.failing as u64, "wait for their next start"),
+            (done.offered, "deliveries offered"),
             (done.failed, "failures"),
             (done.superseded, "values left out for newer ones"),
+            (done.ticks_skipped, "runs left out as the one before went on"),
+            (done.ticks_congested, "runs left out as all subscribers were full"),
+            (route.avoided, "values not produced as nobody wanted them"),
         ];
         for (number, what) in numbers.into_iter().filter(|(number, _)| *number > 0) {
             text.push_str(&format!(", {number} {what}"));
+        }
+        if !done.producing.is_zero() {
+            text.push_str(&format!(", {:.1?} spent on them", done.producing));
         }
         if let Some(mean) =
             u32::try_from(route.first_values).ok().and_then(|n| route.first_value_time.checked_div(n))
@@ -288,22 +295,22 @@ fn report(on_demand: &OnDemand, tools: &Tools) {
 }
 
 fn sum_up(on_demand: &OnDemand, tools: &Tools) {
-    let stats = on_demand.stats();
+    let (stats, socket) = (on_demand.stats(), on_demand.xpub().stats());
     let mut text = format!("{} values sent by {} feeds", stats.produced, stats.started);
     let counts = &tools.counts;
-    let numbers: [(&AtomicU64, &str); 6] = [
-        (&counts.programs, "programs run"),
-        (&counts.failures, "failures"),
-        (&counts.congested, "runs left out as all subscribers were full"),
-        (&counts.refused, "topics refused"),
-        (&counts.unwanted, "values of topics that nobody wanted"),
-        (&counts.left_out, "lines left out"),
+    let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let numbers = [
+        (get(&counts.programs), "programs run"),
+        (get(&counts.failures), "failures"),
+        (stats.ticks_congested, "runs left out as all subscribers were full"),
+        (get(&counts.refused), "topics refused"),
+        (get(&counts.unwanted), "values of topics that nobody wanted"),
+        (get(&counts.left_out), "lines left out"),
+        (socket.delivered, "messages delivered"),
+        (socket.missed, "missed by subscribers that were full"),
     ];
-    for (number, what) in numbers {
-        let number = number.load(Ordering::Relaxed);
-        if number > 0 {
-            text.push_str(&format!(", {number} {what}"));
-        }
+    for (number, what) in numbers.into_iter().filter(|(number, _)| *number > 0) {
+        text.push_str(&format!(", {number} {what}"));
     }
     tools.journal.remark(text);
 }

@@ -82,15 +82,22 @@ fn the_server_says_how_its_routes_are_when_it_is_asked() {
     let directory = Directory::new();
     let mut server = directory.serve(
         "[[route]]\ntopic = 'a/{x:word}'\ncommand = ['echo', '{x}']\nmode = 'stream'\n\
-         [[route]]\ntopic = 'b'\ncommand = ['true']\nevery = '1s'\n",
+         [[route]]\ntopic = 'b'\ncommand = ['true']\nevery = '1s'\n\
+         [[route]]\ntopic = 'c/{x:word}'\ncatalogue = ['c/1', 'c/2', 'c/3']\n\
+         command = ['sh', '-c', 'sleep 0.05; echo']\nevery = '20ms'\n",
     );
     let subscriber = server.subscriber(&["a/b", "a/c"]);
     subscriber.value();
     subscriber.value();
+    let (third, another) = (server.subscriber(&["c/1"]), server.subscriber(&["c/1"]));
+    for _ in 0..3 {
+        assert_eq!(third.value(), another.value());
+    }
     server.program.signal("USR1");
     let line = server.error_with("route a/{x:word}");
     assert!(
-        line.contains("2 topics wanted") && line.contains("2 values by 2 feeds, the first of each after"),
+        line.contains("2 topics wanted")
+            && line.contains("2 values by 2 feeds, 2 deliveries offered, the first of each after"),
         "{line}"
     );
     assert!(
@@ -98,7 +105,17 @@ fn the_server_says_how_its_routes_are_when_it_is_asked() {
             .error_with("route b")
             .contains("0 topics wanted, 0 produced now; since the start 0 values by 0 feeds")
     );
-    server.error_with("2 values sent by 2 feeds, 2 programs run");
+    let line = server.error_with("route c/{x:word}");
+    for what in [
+        "deliveries offered",
+        "runs left out as the one before went on",
+        "values not produced as nobody wanted them",
+        "spent on them",
+    ] {
+        assert!(line.contains(what), "{line}");
+    }
+    let line = server.error_with(" values sent by 3 feeds");
+    assert!(line.contains("programs run") && line.contains("messages delivered"), "{line}");
 }
 
 #[test]

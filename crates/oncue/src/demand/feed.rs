@@ -16,7 +16,7 @@ use super::outlet::{Address, Outlet, Put};
 use super::plan::RouteRun;
 use super::producer::Failure;
 use super::shared::{Note, Shared};
-use super::stats::{Counters, TopicStats, add, get};
+use super::stats::{Counters, TopicStats, add, get, nanos};
 use crate::Room;
 use crate::op::{Op, Waiters};
 use crate::socket::XPub;
@@ -151,7 +151,7 @@ impl Feed {
 
     fn publish_into(&self, mut outlet: MutexGuard<'_, Outlet>, payload: &[u8]) -> Result<(), Stopped> {
         match outlet.put(&self.address(), payload, Instant::now) {
-            Put::Sent => self.sent(),
+            Put::Sent => self.sent(&outlet),
             Put::Held { until } => {
                 drop(outlet);
                 self.0.shared.tell(Note::Hold { feed: self.clone(), until });
@@ -172,7 +172,7 @@ impl Feed {
     pub(super) fn release(&self) {
         let mut outlet = lock(&self.0.outlet);
         match outlet.release(&self.address(), Instant::now) {
-            Some(Put::Sent) => self.sent(),
+            Some(Put::Sent) => self.sent(&outlet),
             Some(Put::Refused) => self.count(|counters| &counters.refused, 1),
             _ => {}
         }
@@ -191,8 +191,10 @@ impl Feed {
         get(&self.0.counters.first_values) > 0
     }
 
-    fn sent(&self) {
+    fn sent(&self, outlet: &Outlet) {
         self.count(|counters| &counters.produced, 1);
+        let subscribers = outlet.socket().map_or(0, |socket| socket.subscribers(self.topic()));
+        self.count(|counters| &counters.offered, subscribers as u64);
         // The outlet is locked: of two values one is the first.
         if !self.has_published() {
             let after = self.0.shared.now().saturating_sub(self.0.since);
@@ -255,8 +257,9 @@ impl Feed {
         }))
     }
 
-    /// Whether a tick is to be left out since nobody has room; counts it then.
-    pub(super) fn skip_for_congestion(&self) -> bool {
+    /// Whether a value is to be left out since nobody has room for it, which is counted as a tick left out: for
+    /// producers that have a clock of their own.
+    pub fn skip_for_congestion(&self) -> bool {
         let congested = self.room() == Room::Congested;
         self.count(|counters| &counters.ticks_congested, u64::from(congested));
         congested
@@ -321,6 +324,18 @@ impl Feed {
         !self.0.failed.swap(true, Ordering::SeqCst)
     }
 
+    /// Counts ticks that a producer with a clock of its own has left out, since the value before was still being
+    /// produced.
+    pub fn skip_ticks(&self, ticks: u64) {
+        self.count(|counters| &counters.ticks_skipped, ticks);
+    }
+
+    /// Counts time that went into producing, for producers whose time is not known otherwise: see
+    /// [`Done::producing`](super::Done::producing).
+    pub fn spent(&self, time: Duration) {
+        self.count(|counters| &counters.producing_nanos, nanos(time));
+    }
+
     /// Counts for the feed, its route, and all.
     pub(super) fn count(&self, which: impl Fn(&Counters) -> &AtomicU64, n: u64) {
         add(which(&self.0.counters), n);
@@ -335,9 +350,11 @@ impl Feed {
 
     pub(super) fn stats(&self) -> TopicStats {
         let counters = &self.0.counters;
+        let socket = lock(&self.0.outlet).socket().cloned();
         TopicStats {
             topic: self.0.topic.to_vec(),
             generation: self.0.generation,
+            subscribers: socket.map_or(0, |socket| socket.subscribers(self.topic())),
             done: counters.done(),
             first_value_time: self
                 .has_published()

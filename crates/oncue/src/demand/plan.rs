@@ -34,6 +34,8 @@ pub(super) struct RouteRun {
     /// Stands for all that the route was made of.
     pub(super) key: Option<String>,
     pub(super) producer: Producer,
+    /// How often each topic would be produced without demand.
+    pub(super) pace: Option<Duration>,
     pub(super) lister: Option<Lister>,
     /// The time between two values of a topic.
     pub(super) spacing: Option<Duration>,
@@ -151,7 +153,7 @@ impl RouteRun {
     }
 
     fn avoided(&self, now: Duration) -> u64 {
-        let Some(period) = self.producer.period() else { return 0 };
+        let Some(period) = self.pace else { return 0 };
         let periods = lock(&self.listed).sum(now) / period.as_nanos().max(1);
         let done = self.counters.done();
         let had = done.produced + done.ticks_skipped + done.ticks_congested;

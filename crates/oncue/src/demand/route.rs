@@ -39,6 +39,7 @@ struct Settings {
     feeds_max: usize,
     backoff: Option<Backoff>,
     spacing: Duration,
+    pace: Option<Duration>,
     keep: Option<LastLimits>,
     fill: Option<FillFn>,
     admit: Option<AdmitFn>,
@@ -80,6 +81,9 @@ impl Draft {
         if status.is_some_and(|status| pattern.prefix(status) != PrefixMeaning::None) {
             return wrong("has topics that begin with the status prefix; choose another prefix");
         }
+        if settings.pace.is_some_and(|pace| pace.is_zero()) {
+            return wrong("has a pace of 0 s; give it one above zero");
+        }
         if producer.period() == Some(Duration::ZERO) {
             return wrong("is produced every 0 s; give it a period above zero");
         }
@@ -103,6 +107,7 @@ impl Draft {
         let run = RouteRun {
             pattern,
             key: settings.key,
+            pace: producer.period().or(settings.pace),
             producer,
             lister,
             spacing: (!settings.spacing.is_zero()).then_some(settings.spacing),
@@ -132,6 +137,7 @@ impl RouteBuilder {
             feeds_max: usize::MAX,
             backoff: Some(BACKOFF),
             spacing: Duration::ZERO,
+            pace: None,
             keep: None,
             fill: None,
             admit: None,
@@ -187,6 +193,14 @@ impl RouteBuilder {
     /// come, unless a newer one takes its place, which is counted. Zero, which is no bound, by default.
     pub fn max_rate(mut self, spacing: Duration) -> RouteBuilder {
         self.settings.spacing = spacing;
+        self
+    }
+
+    /// How often each topic would be produced without demand: what [`RouteStats::avoided`](super::RouteStats::avoided)
+    /// is counted by. Routes with [`every`](RouteBuilder::every) and [`batch`](RouteBuilder::batch) have their period for
+    /// it; this is for others that have a clock of their own.
+    pub fn pace(mut self, period: Duration) -> RouteBuilder {
+        self.settings.pace = Some(period);
         self
     }
 

@@ -206,7 +206,9 @@ impl Shared {
     }
 
     pub(super) fn topic_stats(&self) -> Vec<TopicStats> {
-        let mut stats: Vec<_> = lock(&self.feeds).values().map(Feed::stats).collect();
+        // Subscribers are counted one topic after the other: not while a feed may want to begin or to end.
+        let feeds: Vec<Feed> = lock(&self.feeds).values().cloned().collect();
+        let mut stats: Vec<_> = feeds.iter().map(Feed::stats).collect();
         stats.sort_by(|a, b| a.topic.cmp(&b.topic));
         stats
     }

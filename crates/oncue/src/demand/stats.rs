@@ -48,8 +48,9 @@ pub struct OnDemandStats {
     pub ticks_congested: u64,
 }
 
-/// Counts of one route: of the present, and since it came. How often a value was delivered is not among them: that
-/// is known per socket alone ([`SocketStats`](crate::SocketStats)), since a shard delivers runs of messages, not topics.
+/// Counts of one route: of the present, and since it came. Which values found a subscriber's queue full is not among
+/// them: that is known per socket alone ([`SocketStats`](crate::SocketStats)), since a shard delivers runs of messages,
+/// not topics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RouteStats {
@@ -71,9 +72,9 @@ pub struct RouteStats {
     pub listed: usize,
     /// What its feeds have done.
     pub done: Done,
-    /// For periodic routes: values that were not produced for want of demand, compared with a publisher that produces
-    /// each topic of the catalogue in each period. Ticks left out for other reasons are not among them. 0 where nothing
-    /// is listed.
+    /// For routes with a [`pace`](super::RouteBuilder::pace): values that were not produced for want of demand, compared
+    /// with a publisher that produces each topic of the catalogue in each period. Ticks left out for other reasons are
+    /// not among them. 0 where nothing is listed.
     pub avoided: u64,
     /// Feeds that have published a value.
     pub first_values: u64,
@@ -92,6 +93,8 @@ pub struct TopicStats {
     pub topic: Vec<u8>,
     /// Its generation, see [`Feed::generation`](super::Feed::generation).
     pub generation: u64,
+    /// Now: subscribers that want it, see [`XPub::subscribers`](crate::XPub::subscribers).
+    pub subscribers: usize,
     /// What it has done.
     pub done: Done,
     /// From the moment it was to start to its first value, if it has published one.
@@ -106,6 +109,9 @@ pub struct Done {
     pub started: u64,
     /// Values sent.
     pub produced: u64,
+    /// The same, each as often as its topic had subscribers at that moment: so many deliveries, less those that found
+    /// a queue full.
+    pub offered: u64,
     /// Values published by feeds that had stopped, and not sent.
     pub late: u64,
     /// Values that the socket refused.
@@ -118,8 +124,8 @@ pub struct Done {
     pub ticks_skipped: u64,
     /// Ticks left out: all who want the topic are full.
     pub ticks_congested: u64,
-    /// The time spent in the functions of periodic routes and batches. What threads and tasks do is not known; a
-    /// batch's time is its route's, and no topic's.
+    /// The time spent in the functions of periodic routes and batches, and what other producers say by
+    /// [`Feed::spent`](super::Feed::spent). A batch's time is its route's, and no topic's.
     pub producing: Duration,
 }
 
@@ -127,6 +133,7 @@ pub struct Done {
 pub(super) struct Counters {
     pub(super) started: AtomicU64,
     pub(super) produced: AtomicU64,
+    pub(super) offered: AtomicU64,
     pub(super) late: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) superseded: AtomicU64,
@@ -157,6 +164,7 @@ impl Counters {
         Done {
             started: get(&self.started),
             produced: get(&self.produced),
+            offered: get(&self.offered),
             late: get(&self.late),
             refused: get(&self.refused),
             superseded: get(&self.superseded),

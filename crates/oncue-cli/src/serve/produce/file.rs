@@ -69,7 +69,7 @@ impl Files {
                     told = why;
                 }
             }
-            due = next_tick(due, self.every, Instant::now());
+            due = next_tick(due, self.every, Instant::now()).0;
             feed.sleep(due.saturating_duration_since(Instant::now()))?;
         }
     }

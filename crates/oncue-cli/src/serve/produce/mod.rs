@@ -44,8 +44,6 @@ pub(crate) struct Place {
 pub(crate) struct Counts {
     pub(crate) programs: AtomicU64,
     pub(crate) failures: AtomicU64,
-    /// Runs left out, since everybody who wanted their values was full.
-    pub(crate) congested: AtomicU64,
     /// Topics that were not produced because of what their names hold.
     pub(crate) refused: AtomicU64,
     /// Values that a shared program wrote for topics that nobody wanted.

@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
-use oncue::Room;
 use oncue::demand::{Feed, Produced};
 
 use super::invocation::{self, Wanted};
@@ -38,9 +37,8 @@ impl Runs {
         let mut due = Instant::now();
         loop {
             // Whatever came of it, all who want it would miss it.
-            if feed.room() == Room::Congested {
-                count(&tools.counts.congested);
-                due = next_tick(due, self.every, Instant::now());
+            if feed.skip_for_congestion() {
+                due = next_tick(due, self.every, Instant::now()).0;
                 feed.sleep(due.saturating_duration_since(Instant::now()))?;
                 continue;
             }
@@ -50,14 +48,18 @@ impl Runs {
                 Output { stopped: feed.stopped(), bytes: Vec::new(), bytes_max: self.output_bytes_max };
             let deadline = Instant::now().checked_add(self.timeout);
             let name = (&**log, feed.topic());
+            let start = Instant::now();
             let end = process::run(&mut command, &mut output, deadline, self.program.kill_after, name);
+            feed.spent(start.elapsed());
             drop(permit);
             match end {
                 End::Stopped => return Ok(()),
                 End::Done => feed.publish(without_end(&output.bytes))?,
                 End::Failed(why) => return Err(why.into()),
             }
-            due = next_tick(due, self.every, Instant::now());
+            let missed;
+            (due, missed) = next_tick(due, self.every, Instant::now());
+            feed.skip_ticks(missed);
             feed.sleep(due.saturating_duration_since(Instant::now()))?;
         }
     }
@@ -90,12 +92,14 @@ pub(super) fn without_end(output: &[u8]) -> &[u8] {
     output.strip_suffix(b"\n").unwrap_or(output)
 }
 
-/// The first tick after `now`: a whole number of periods after `due`. Ticks that have passed are gone.
-pub(super) fn next_tick(due: Instant, period: Duration, now: Instant) -> Instant {
+/// The first tick after `now`, a whole number of periods after `due`, and how many have passed between the two. Those are
+/// gone.
+pub(super) fn next_tick(due: Instant, period: Duration, now: Instant) -> (Instant, u64) {
     let late = now.saturating_duration_since(due);
-    let periods = late.as_nanos() / period.as_nanos().max(1) + 1;
-    let periods = u32::try_from(periods).unwrap_or(u32::MAX);
-    period.checked_mul(periods).and_then(|since| due.checked_add(since)).unwrap_or(now)
+    let passed = late.as_nanos() / period.as_nanos().max(1);
+    let periods = u32::try_from(passed + 1).unwrap_or(u32::MAX);
+    let next = period.checked_mul(periods).and_then(|since| due.checked_add(since)).unwrap_or(now);
+    (next, u64::try_from(passed).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -106,9 +110,13 @@ mod tests {
     fn ticks_are_whole_periods_after_the_first_and_those_missed_are_gone() {
         let start = Instant::now();
         let ms = Duration::from_millis;
-        let next = |late: u64| next_tick(start, ms(10), start + ms(late)) - start;
-        assert_eq!([next(0), next(3), next(10), next(37)], [ms(10), ms(10), ms(20), ms(40)]);
-        assert_eq!(next_tick(start + ms(5), ms(10), start), start + ms(15), "time that goes back");
+        let next = |late: u64| {
+            let (next, passed) = next_tick(start, ms(10), start + ms(late));
+            (next - start, passed)
+        };
+        assert_eq!([next(0), next(3)], [(ms(10), 0), (ms(10), 0)]);
+        assert_eq!([next(10), next(37)], [(ms(20), 1), (ms(40), 3)]);
+        assert_eq!(next_tick(start + ms(5), ms(10), start), (start + ms(15), 0), "time that goes back");
     }
 
     #[test]

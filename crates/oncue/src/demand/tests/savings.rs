@@ -102,3 +102,48 @@ fn the_time_to_the_first_value_and_the_time_spent_are_measured() {
     eventually("it is counted for its own route", || od.route_stats()[1].done.produced > 3);
     assert_eq!(od.route_stats()[1].first_values, 1);
 }
+
+#[test]
+fn a_value_is_offered_to_each_who_wants_it() {
+    let (builder, changes) = manual(OnDemand::bind(ENDPOINT).unwrap().route("m/{x}"));
+    let od = builder.start().unwrap();
+    let (first, second) = (subscriber(&od, &["m/1"]), subscriber(&od, &["m/", "m/1"]));
+    let feed = started(&changes);
+    eventually("both are there", || od.xpub().subscribers("m/1") == 2);
+    for n in 0..3 {
+        feed.publish(n.to_string()).unwrap();
+    }
+    let topic = &od.topic_stats()[0];
+    assert_eq!((topic.subscribers, topic.done.produced, topic.done.offered), (2, 3, 6));
+    drop(second);
+    eventually("one has gone", || od.xpub().subscribers("m/1") == 1);
+    feed.publish("last").unwrap();
+    assert_eq!(od.topic_stats()[0].subscribers, 1);
+    assert_eq!(od.route_stats()[0].done.offered, 7);
+    for expected in ["m/1 0", "m/1 1", "m/1 2", "m/1 last"] {
+        assert_eq!(text(&first), expected);
+    }
+}
+
+#[test]
+fn a_producer_with_a_clock_of_its_own_says_what_it_left_out() {
+    let start = Instant::now();
+    let (builder, changes) = manual(
+        OnDemand::bind(ENDPOINT).unwrap().route("m/{x}").catalogue(["m/1", "m/2", "m/3"]).pace(ms(10)),
+    );
+    let od = builder.start().unwrap();
+    let sub = subscriber(&od, &["m/1"]);
+    let feed = started(&changes);
+    assert!(!feed.skip_for_congestion());
+    feed.skip_ticks(4);
+    feed.spent(ms(30));
+    feed.publish("value").unwrap();
+    assert_eq!(text(&sub), "m/1 value");
+    thread::sleep(ms(100));
+    let stats = &od.route_stats()[0];
+    assert_eq!((stats.done.ticks_skipped, stats.done.ticks_congested, stats.done.producing), (4, 0, ms(30)));
+    let all = 3 * start.elapsed().as_millis() as u64 / 10;
+    assert!(stats.avoided >= 30 - 5 && stats.avoided + 5 <= all, "{} of {all}", stats.avoided);
+    let refused = OnDemand::bind(ENDPOINT).unwrap().route("m").pace(ms(0)).manual(|_| ()).start();
+    assert!(refused.unwrap_err().to_string().contains("pace"));
+}
