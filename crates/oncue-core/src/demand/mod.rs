@@ -382,6 +382,14 @@ impl Demand {
         self.decisions.pop_front()
     }
 
+    /// The generation that runs for a topic, one in grace included.
+    pub fn running(&self, topic: &[u8]) -> Option<u64> {
+        match self.feeds.get(*self.by_topic.get(topic)?).state {
+            State::Running { generation } | State::Grace { generation, .. } => Some(generation),
+            _ => None,
+        }
+    }
+
     /// When [`tick`](Demand::tick) is due, if at all.
     pub fn next_deadline(&self) -> Option<Duration> {
         self.deadlines.first().map(|(deadline, _)| *deadline)

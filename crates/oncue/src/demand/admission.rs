@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use oncue_core::topic::pattern::PrefixMeaning;
 
 use super::Pattern;
+use super::fill::Asked;
 use super::plan::Plan;
 use crate::admission::{Admission, SubscribeRequest};
 use crate::options::Options;
@@ -17,15 +18,23 @@ pub(super) type AdmitFn = Arc<dyn Fn(&SubscribeRequest<'_>) -> Admission + Send 
 #[derive(Default)]
 pub(super) struct Rules {
     rules: RwLock<Vec<(Pattern, AdmitFn)>>,
+    /// Is told who is let in.
+    pub(super) asked: Arc<Asked>,
 }
 
 impl Rules {
     /// Options with which a socket asks these rules, after the rule that it had.
     pub(super) fn guard(self: &Arc<Self>, mut options: Options) -> Options {
         let (own, rules) = (options.admission.take(), self.clone());
-        options.admission(move |request| match own.as_ref().map(|own| own.ask(request)) {
-            None | Some(Admission::Accept) => rules.ask(request),
-            Some(answer) => answer,
+        options.admission(move |request| {
+            let answer = match own.as_ref().map(|own| own.ask(request)) {
+                None | Some(Admission::Accept) => rules.ask(request),
+                Some(answer) => answer,
+            };
+            if answer == Admission::Accept {
+                rules.asked.hear(request.prefix);
+            }
+            answer
         })
     }
 
@@ -62,6 +71,7 @@ impl Rules {
         let admitting =
             plan.routes.values().filter_map(|run| Some((run.pattern.clone(), run.admit.clone()?)));
         *rules = admitting.collect();
+        self.asked.follow(plan.filled());
         Ok(done)
     }
 }

@@ -187,7 +187,9 @@ impl Builder {
         let ids: Vec<_> = plan.routes.keys().copied().collect();
         let rules = self.rules.unwrap_or_default();
         let states = States::new(self.socket.clone(), self.defaults.status_prefix.clone());
-        let shared = Arc::new(Shared::new(plan, self.workers, self.reports, states));
+        rules.asked.follow(plan.filled());
+        let asked = rules.asked.clone();
+        let shared = Arc::new(Shared::new(plan, self.workers, self.reports, states, asked));
         shared.serve(&ids)?;
         let runner = runner::start(self.socket.clone(), shared.clone())
             .map_err(|error| Error::io("no thread for the routes", error))?;

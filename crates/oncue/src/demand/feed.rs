@@ -12,6 +12,7 @@ use std::{fmt, str};
 use oncue_core::demand::FeedId;
 use oncue_core::topic::pattern::Params;
 
+use super::fill::FillFn;
 use super::outlet::{Address, Outlet, Put};
 use super::plan::RouteRun;
 use super::producer::Failure;
@@ -48,6 +49,8 @@ struct Inner {
     /// The same as whether there is a socket, to look at without a lock.
     active: AtomicBool,
     failed: AtomicBool,
+    /// A call that fills in a value is under way.
+    filling: AtomicBool,
     waiters: Waiters,
     route: Arc<RouteRun>,
     shared: Arc<Shared>,
@@ -82,6 +85,7 @@ impl Feed {
             outlet: Mutex::new(Outlet::new(socket, route.spacing)),
             active: AtomicBool::new(true),
             failed: AtomicBool::new(false),
+            filling: AtomicBool::new(false),
             waiters: Waiters::default(),
             route,
             shared,
@@ -140,10 +144,10 @@ impl Feed {
         self.publish_into(lock(&self.0.outlet), payload.as_ref())
     }
 
-    /// Publishes a value unless there has been one.
-    pub(super) fn publish_first(&self, payload: &[u8]) {
+    /// Publishes a value unless there have been more than so many.
+    pub(super) fn publish_after(&self, values: u64, payload: &[u8]) {
         let outlet = lock(&self.0.outlet);
-        if !self.has_published() {
+        if self.published() == values {
             // Stopped meanwhile: counted.
             let _ = self.publish_into(outlet, payload);
         }
@@ -185,6 +189,25 @@ impl Feed {
     /// Nobody wants the topic any more: its last value goes, unless its route keeps it.
     pub(super) fn leave_last(&self, socket: &XPub) {
         self.0.route.keep.iter().for_each(|keep| keep.leave(socket, &self.0.topic));
+    }
+
+    /// What fills in a value where none is kept.
+    pub(super) fn filler(&self) -> Option<FillFn> {
+        self.0.route.fill.clone()
+    }
+
+    /// Whether no call that fills in a value is under way: from now on one is.
+    pub(super) fn begin_filling(&self) -> bool {
+        !self.0.filling.swap(true, Ordering::SeqCst)
+    }
+
+    pub(super) fn end_filling(&self) {
+        self.0.filling.store(false, Ordering::SeqCst);
+    }
+
+    /// How many values were sent.
+    pub(super) fn published(&self) -> u64 {
+        get(&self.0.counters.produced)
     }
 
     pub(super) fn has_published(&self) -> bool {

@@ -119,6 +119,12 @@ impl Plan {
         Ok(Replaced { done, come: ids, gone })
     }
 
+    /// The routes whose kept values are filled in where they are missing.
+    pub(super) fn filled(&self) -> Vec<Pattern> {
+        let filled = self.routes.values().filter(|route| route.fill.is_some() && route.keep.is_some());
+        filled.map(|route| route.pattern.clone()).collect()
+    }
+
     fn add(&mut self, ids: &[RouteId], runs: Vec<Arc<RouteRun>>, now: Duration) {
         for (id, run) in ids.iter().zip(runs) {
             run.listed(self.machine.route_stats(*id).listed, now);

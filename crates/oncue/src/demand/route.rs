@@ -237,17 +237,20 @@ impl RouteBuilder {
         self
     }
 
-    /// A value for the time before the feed has published its own: where a feed starts and no last value of its topic is
-    /// kept, the function is called once, however many have subscribed, on the threads of [`Builder::workers`]. What it
-    /// yields is published as the topic's first value, unless the feed was quicker. A panic is reported, and the feed
-    /// goes on.
+    /// A value where none is kept: when a feed starts, and, with [`keep_last`](RouteBuilder::keep_last), when somebody
+    /// subscribes to exactly a topic whose last value has become too old or has made room for others. The function is
+    /// called once, however many have subscribed, on the threads of [`Builder::workers`]. What it yields is published, to
+    /// all who want the topic, unless the feed was quicker. A panic is reported, and the feed goes on.
+    ///
+    /// On a socket that was made elsewhere ([`OnDemand::on`](super::OnDemand::on)) nobody tells of subscribers beside the
+    /// first: there it is called at the start of a feed alone.
     pub fn fill<P: AsRef<[u8]>>(
         mut self,
         fill: impl Fn(&Feed) -> Option<P> + Send + Sync + 'static,
     ) -> RouteBuilder {
-        self.settings.fill = Some(Arc::new(move |feed| {
+        self.settings.fill = Some(Arc::new(move |feed, published| {
             if let Some(value) = fill(feed) {
-                feed.publish_first(value.as_ref());
+                feed.publish_after(published, value.as_ref());
             }
         }));
         self

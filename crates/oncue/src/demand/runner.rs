@@ -147,6 +147,13 @@ impl Runner {
                 let at = until.saturating_duration_since(self.shared.origin);
                 self.schedule.add(at, Due::Value(feed));
             }
+            Note::Asked(topic) => {
+                let generation = self.machine(|machine| machine.running(&topic));
+                // One that is about to begin is filled in then.
+                if let Some(live) = generation.and_then(|generation| self.live.get(&generation)) {
+                    self.fill(Fill::again(live.feed(), &self.socket));
+                }
+            }
             Note::List(listing) => self.schedule.add(now, Due::List(listing)),
             Note::Look => {}
             Note::Stop => return false,
@@ -198,15 +205,20 @@ impl Runner {
         match Live::begin(feed.clone(), &route.producer, &mut self.schedule, &self.shared) {
             Some(live) => {
                 self.live.insert(generation, live);
-                if let Some(fill) = route.fill.clone().filter(|_| self.socket.last(feed.topic()).is_none()) {
-                    self.shared.workers.queue(vec![Fill::new(feed, fill)]);
-                }
+                self.shared.forget_asked(feed.topic());
+                self.fill(Fill::at_start(&feed, &self.socket));
             }
             None => {
                 let _feed = lock(&self.shared.feeds).remove(&generation);
                 let now = self.shared.now();
                 self.machine(|machine| machine.ended(id, generation, End::Failed, now));
             }
+        }
+    }
+
+    fn fill(&self, fill: Option<Arc<Fill>>) {
+        if let Some(fill) = fill {
+            self.shared.workers.queue(vec![fill]);
         }
     }
 

@@ -105,7 +105,8 @@ mod tests {
         let socket = XPub::new(&Engine::start().unwrap(), Options::new()).unwrap();
         let builder = OnDemand::on(socket.clone()).route("clock").every(Duration::from_secs(1), |_| "");
         let plan = Plan::new(builder.planned_for_test(), Limits::default()).unwrap();
-        let shared = Arc::new(Shared::new(plan, 0, Reports::default(), States::new(socket.clone(), None)));
+        let states = States::new(socket.clone(), None);
+        let shared = Arc::new(Shared::new(plan, 0, Reports::default(), states, Arc::default()));
         let mut plan = lock(&shared.plan);
         plan.machine.wanted(b"clock", Duration::ZERO);
         let Some(Decision::Start { feed: id, generation, topic, params, since, route }) = plan.machine.poll()

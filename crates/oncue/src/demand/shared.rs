@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use oncue_core::demand::{FeedId, RouteId};
 
+use super::fill::Asked;
 use super::listing::Listing;
 use super::plan::{Plan, RouteRun};
 use super::producer::{Failure, Produced};
@@ -18,7 +19,6 @@ use super::stats::{Counters, add};
 use super::workers::Workers;
 use super::{Feed, OnDemandStats, Pattern, RouteStats, Stopped, TopicStats};
 use crate::error::{Error, Result};
-use crate::op::Waiters;
 use crate::sync::lock;
 
 /// What is called when a producer fails.
@@ -43,6 +43,8 @@ pub(super) enum Note {
     Quit { generation: u64 },
     /// A feed has a value whose time comes then.
     Hold { feed: Feed, until: Instant },
+    /// Somebody has subscribed to this topic, and may miss its last value.
+    Asked(Box<[u8]>),
     /// A catalogue is to be listed from now on.
     List(Arc<Listing>),
     /// The machine has decided something on another thread.
@@ -55,7 +57,7 @@ pub(super) struct Shared {
     /// Tells one runner's threads from those of another.
     id: u64,
     notes: Mutex<Vec<Note>>,
-    runner: Waiters,
+    asked: Arc<Asked>,
     ended: AtomicBool,
     reports: Reports,
     pub(super) states: States,
@@ -80,13 +82,19 @@ pub(super) fn adopt_thread(runner: u64) {
 }
 
 impl Shared {
-    pub(super) fn new(plan: Plan, workers: usize, reports: Reports, states: States) -> Shared {
+    pub(super) fn new(
+        plan: Plan,
+        workers: usize,
+        reports: Reports,
+        states: States,
+        asked: Arc<Asked>,
+    ) -> Shared {
         static LAST: AtomicU64 = AtomicU64::new(0);
         let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         Shared {
             id,
             notes: Mutex::default(),
-            runner: Waiters::default(),
+            asked,
             ended: AtomicBool::new(false),
             reports,
             states,
@@ -125,15 +133,21 @@ impl Shared {
 
     pub(super) fn tell(&self, note: Note) {
         lock(&self.notes).push(note);
-        self.runner.wake();
+        self.asked.runner.wake();
     }
 
     /// What the runner was told since it last asked.
     pub(super) fn poll_notes(&self, context: &Context<'_>) -> Poll<Vec<Note>> {
-        self.runner.poll(context, || {
-            let notes = std::mem::take(&mut *lock(&self.notes));
+        self.asked.runner.poll(context, || {
+            let mut notes = std::mem::take(&mut *lock(&self.notes));
+            notes.extend(self.asked.take().into_iter().map(Note::Asked));
             (!notes.is_empty()).then_some(notes)
         })
+    }
+
+    /// Whoever has asked for this topic is served.
+    pub(super) fn forget_asked(&self, topic: &[u8]) {
+        self.asked.forget(topic);
     }
 
     /// The runner is no more. What its feeds refer to would keep them for ever, and is let go of, outside of the locks.

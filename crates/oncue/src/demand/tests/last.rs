@@ -192,3 +192,38 @@ fn what_is_kept_need_not_be_filled_and_a_panic_ends_no_feed() {
     eventually("it is reported", || od.stats().failed == 1);
     assert_eq!(od.stats().running, 1);
 }
+
+#[test]
+fn a_value_that_has_become_too_old_is_filled_in_anew() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = calls.clone();
+    let limits = LastLimits { age_max: Some(ms(1000)), ..LastLimits::default() };
+    let od = OnDemand::bind(ENDPOINT)
+        .unwrap()
+        .route("k/{x}")
+        .keep_last_with(limits)
+        .fill(move |_| {
+            thread::sleep(ms(50));
+            Some(format!("{}", count.fetch_add(1, SeqCst) + 1))
+        })
+        .thread(|feed| {
+            feed.wait_stopped();
+            Ok(())
+        })
+        .start()
+        .unwrap();
+    let first = subscriber(&od, &["k/1"]);
+    assert_eq!(text(&first), "k/1 1");
+    // Connected before: what they wait for is the value alone.
+    let many: Vec<_> = (0..10).map(|_| subscriber(&od, &[])).collect();
+    eventually("all are there", || od.xpub().stats().peers == 11);
+    eventually("it is too old", || od.xpub().last("k/1").is_none());
+    many.iter().for_each(|sub| sub.subscribe("k/1").unwrap());
+    for sub in &many {
+        assert_eq!(text(sub), "k/1 2");
+    }
+    assert_eq!(text(&first), "k/1 2", "it is a value like others");
+    // A value is counted when it has been sent, and may have arrived by then.
+    eventually("both are counted", || od.stats().produced == 2);
+    assert_eq!((calls.load(SeqCst), od.stats().started), (2, 1));
+}
