@@ -1,8 +1,9 @@
 //! The laboratory: one binary that is the runner (`run`) and each process that the runner starts (`pub`, `sub`, `drain`,
-//! `raw-writer`, `ping`, `pong`). Only the choice between them lives here.
+//! `raw-writer`, `ping`, `pong`, `catalogue`, `churn`). Only the choice between them lives here.
 
 mod args;
 mod control;
+mod demand;
 mod drivers;
 mod frame;
 mod measure;
@@ -23,7 +24,9 @@ fn main() -> ExitCode {
         "sub" => roles::subscribe(&args),
         "ping" => roles::ping(&args),
         "pong" => roles::pong(&args),
+        "catalogue" => roles::produce_catalogue(&args),
         "drain" => raw::drain::run(&args),
+        "churn" => raw::churn::run(&args),
         "raw-writer" => raw::writer::run(&args),
         other => Err(format!("there is no role `{other}`").into()),
     });

@@ -22,7 +22,10 @@ pub struct Report {
     /// How often the publisher was told to wait.
     #[serde(default)]
     pub refused: u64,
-    /// Microseconds, sorted: of round trips alone.
+    /// Ticks that were left out: of catalogues alone.
+    #[serde(default)]
+    pub skipped: u64,
+    /// Microseconds, sorted: of round trips, and from a subscription to its first value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub micros: Vec<f64>,
 }

@@ -1,12 +1,14 @@
 //! One driver per implementation: the fastest way to publish and to subscribe that its documentation recommends, one
 //! message at a time unless its name says otherwise. Nothing here knows what is measured.
 
+mod classic;
 mod libzmq;
 mod omq;
 mod oncue;
 mod rzmq;
 mod zeromq;
 
+pub use self::classic::{Classic, LibzmqClassic, OncueClassic};
 pub use self::libzmq::{LibzmqPub, LibzmqSub};
 pub use self::omq::{OmqPub, OmqSub};
 pub use self::oncue::{OncuePub, OncueSub};
@@ -56,7 +58,7 @@ fn endpoint(port: u16) -> String {
 }
 
 /// The port in an endpoint.
-fn port_of(endpoint: &str) -> Outcome<u16> {
+pub fn port_of(endpoint: &str) -> Outcome<u16> {
     let digits = endpoint.trim_end_matches('\0').rsplit(':').next().unwrap_or_default();
     digits.parse().map_err(|_| format!("no port in `{endpoint}`").into())
 }

@@ -8,6 +8,8 @@ use std::net::TcpStream;
 const GREETING_BYTES: usize = 64;
 const COMMAND: u8 = 4;
 const LONG: u8 = 2;
+/// Set on a frame that is not the last of its message; nothing else is set on a short one.
+pub const MORE: u8 = 1;
 
 /// Makes the connection one of a peer of this socket type. Yields whether the other takes SUBSCRIBE commands.
 pub fn shake_hands(stream: &mut TcpStream, socket_type: &str) -> io::Result<bool> {
@@ -50,12 +52,29 @@ pub fn read_frame(stream: &mut TcpStream) -> io::Result<(bool, Vec<u8>)> {
 
 /// Appends what subscribes to a prefix: a command for a peer that takes it, otherwise a message.
 pub fn put_subscribe(prefix: &[u8], commands: bool, out: &mut Vec<u8>) {
-    let name: &[u8] = if commands { b"\x09SUBSCRIBE" } else { b"\x01" };
+    put_demand(if commands { b"\x09SUBSCRIBE" } else { b"\x01" }, prefix, commands, out);
+}
+
+/// Appends what takes a subscription back.
+pub fn put_cancel(prefix: &[u8], commands: bool, out: &mut Vec<u8>) {
+    put_demand(if commands { b"\x06CANCEL" } else { b"\0" }, prefix, commands, out);
+}
+
+fn put_demand(name: &[u8], prefix: &[u8], commands: bool, out: &mut Vec<u8>) {
     put_header(name.len() + prefix.len(), out);
     let at = out.len() - header_bytes(name.len() + prefix.len());
     out[at] |= if commands { COMMAND } else { 0 };
     out.extend_from_slice(name);
     out.extend_from_slice(prefix);
+}
+
+/// The flags, the body, and what comes after the frame at the front of `bytes`, which is shorter than 256 bytes; `None`
+/// where its end has not come yet.
+pub fn split_short(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&[flags, length], rest) = bytes.split_first_chunk()?;
+    assert_eq!(flags & LONG, 0, "a frame is long");
+    let (body, rest) = rest.split_at_checked(usize::from(length))?;
+    Some((flags, body, rest))
 }
 
 /// Appends the header of a message of one frame.

@@ -1,9 +1,12 @@
 //! The roles that any implementation can play, and the choice of the implementation. What a role does with its driver
 //! stands in the modules below.
 
+mod demand;
 mod publisher;
 mod roundtrip;
 mod subscriber;
+
+pub use self::demand::produce_catalogue;
 
 use std::future::Future;
 use std::pin::pin;

@@ -1,5 +1,6 @@
 //! What is measured: each case of each workload, and who takes part in it. How a case is run stands elsewhere.
 
+use crate::demand::{CATALOGUE, VALUE_BYTES, WANTED};
 use crate::frame::{Keys, Topics};
 
 /// Who a process is played by.
@@ -24,19 +25,21 @@ pub enum Aim {
     Peers,
     /// What slow peers do to the others.
     SlowPeers,
+    /// What it costs to produce what is wanted, and nothing else.
+    OnDemand,
 }
 
 impl Aim {
     /// Whether it takes a great many of something.
     pub fn is_of_scale(self) -> bool {
-        matches!(self, Aim::Prefixes | Aim::Peers | Aim::SlowPeers)
+        matches!(self, Aim::Prefixes | Aim::Peers | Aim::SlowPeers | Aim::OnDemand)
     }
 }
 
 /// One thing that is measured.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// `W1` to `W7`.
+    /// `W1` to `W7`, and `W10`.
     pub workload: &'static str,
     /// What sets it apart within its workload.
     pub name: String,
@@ -55,8 +58,24 @@ pub struct Case {
 }
 
 /// Those that take part, ours first and the limit of the machine last.
-pub const IMPLEMENTATIONS: [&str; 8] =
-    ["oncue", "oncue-many", "libzmq", "omq", "omq-many", "rzmq", "zeromq", "raw"];
+pub const IMPLEMENTATIONS: [&str; 12] = [
+    "oncue",
+    "oncue-many",
+    "oncue-batch",
+    "oncue-loop",
+    "oncue-all",
+    "libzmq",
+    "libzmq-all",
+    "omq",
+    "omq-many",
+    "rzmq",
+    "zeromq",
+    "raw",
+];
+
+/// Those that produce a catalogue: routes by a call for each value and by a call for all, the loop over what an XPUB
+/// tells (`libzmq` without a word more, as the rival), and publishers that produce everything.
+const OF_A_CATALOGUE: [&str; 6] = ["oncue", "oncue-batch", "oncue-loop", "oncue-all", "libzmq", "libzmq-all"];
 
 impl Case {
     fn new(workload: &'static str, name: String, size: usize) -> Case {
@@ -81,6 +100,8 @@ impl Case {
     /// Whether an implementation takes part.
     pub fn is_for(&self, implementation: &str) -> bool {
         match implementation {
+            _ if self.aim == Aim::OnDemand => OF_A_CATALOGUE.contains(&implementation),
+            "oncue-batch" | "oncue-loop" | "oncue-all" | "libzmq-all" => false,
             "oncue-many" => self.aim == Aim::Rate && matches!(self.workload, "W1" | "W3"),
             // Of the rivals only subscribers take many at once.
             many if many.ends_with("-many") => self.aim == Aim::Rate && self.subscriber == Side::Measured,
@@ -147,5 +168,8 @@ fn of_scale(quick: bool) -> Vec<Case> {
     cases.push(Case { topics: Topics::All, aim: Aim::Peers, ..wide });
     cases.push(Case { topics: Topics::Own, aim: Aim::Peers, ..own });
     cases.extend([alone, beside]);
+    let name = format!("{CATALOGUE} topics, {WANTED} wanted");
+    let on_demand = Case::new("W10", name, VALUE_BYTES).into_drain(1);
+    cases.push(Case { aim: Aim::OnDemand, ..on_demand });
     cases
 }

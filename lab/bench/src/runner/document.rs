@@ -9,16 +9,23 @@ const BEGIN: &str = "<!-- begin of the generated part -->";
 const END: &str = "<!-- end of the generated part -->";
 
 /// The figures that a chart shows.
-const DRAWN: [&str; 4] = ["per second", "us p50", "bytes per prefix", "KiB per peer"];
+const DRAWN: [&str; 6] = [
+    "per second",
+    "us p50",
+    "bytes per prefix",
+    "KiB per peer",
+    "CPU ms per second",
+    "ms to first value p50",
+];
 
 /// Writes the charts, and the table with them into the page.
 pub fn write(machine: &Machine, rows: &[Row]) -> Outcome {
-    let lines = lines(rows);
+    let lines = lines(&rows.iter().collect::<Vec<_>>());
     let mut part = format!("{}\n\n{}\n", machine.sentence(), render(rows));
-    for workload in ["W1", "W2", "W3", "W4", "W5", "W6", "W7"] {
+    for workload in ["W1", "W2", "W3", "W4", "W5", "W6", "W7", "W10"] {
         let drawn: Vec<&Line> = lines
             .iter()
-            .filter(|line| line.label.starts_with(workload) && DRAWN.contains(&line.figure))
+            .filter(|line| line.label.split(' ').next() == Some(workload) && DRAWN.contains(&line.figure))
             .collect();
         if !drawn.is_empty() {
             let name = format!("{}.svg", workload.to_lowercase());

@@ -8,6 +8,7 @@ use super::child::{Process, resident_bytes};
 use super::noise::{Noise, cpu_seconds};
 use super::placement::Placement;
 use crate::Outcome;
+use crate::demand::nanos_to_produce;
 use crate::frame::{Keys, Topics};
 use crate::measure::Report;
 
@@ -38,6 +39,7 @@ pub fn run(case: &Case, player: &Player, times: Times) -> Outcome<Figures> {
     let before = Noise::look()?;
     let mut figures = match case.aim {
         Aim::RoundTrip => round_trips(case, player, times),
+        Aim::OnDemand => on_demand(player, times),
         _ => stream(case, player, times),
     }?;
     figures.insert("others %", Noise::look()?.since(&before));
@@ -106,7 +108,7 @@ fn stream(case: &Case, player: &Player, Times { seconds, limit }: Times) -> Outc
         Aim::SlowPeers => {
             figures.insert("MiB of the publisher", resident_bytes(publisher.id())? / f64::from(1 << 20));
         }
-        Aim::Rate | Aim::RoundTrip => {}
+        Aim::Rate | Aim::RoundTrip | Aim::OnDemand => {}
     }
     publisher.end();
     let sent = publisher.done(Duration::from_secs(3)).ok();
@@ -170,11 +172,55 @@ fn round_trips(case: &Case, player: &Player, Times { seconds, limit }: Times) ->
     let watch = Placement::watch(ping.id(), pong.id());
     let micros = ping.done(limit)?.micros;
     let together = watch.share_together();
-    let at = |share: f64| micros[((micros.len() - 1) as f64 * share) as usize];
     if micros.is_empty() {
         return Err("there was no round trip".into());
     }
-    let mut figures = Figures::from([("us p50", at(0.5)), ("us p99", at(0.99)), ("us p99.9", at(0.999))]);
+    let mut figures = Figures::from([
+        ("us p50", at(&micros, 0.5)),
+        ("us p99", at(&micros, 0.99)),
+        ("us p99.9", at(&micros, 0.999)),
+    ]);
     figures.extend(together.map(|share| ("% on one processor", share * 100.0)));
     Ok(figures)
+}
+
+/// A run takes so many times as long as others: it is made of ticks, and topics that come and go.
+const LONGER: f64 = 5.0;
+
+fn on_demand(player: &Player, Times { seconds, limit }: Times) -> Outcome<Figures> {
+    let nanos = nanos_to_produce();
+    let mut options: Vec<String> = Vec::new();
+    let mut add = |name: &str, value: String| options.extend([format!("--{name}"), value]);
+    add("impl", player.name.to_owned());
+    add("seconds", (seconds * LONGER).to_string());
+    let mut publisher = Process::start("catalogue", &options)?;
+    let port = publisher.bound()?;
+    options.extend(["--port".to_owned(), port.to_string()]);
+    let mut peer = Process::start("churn", &options)?;
+    peer.connected(limit)?;
+    peer.ready(limit)?;
+    std::thread::sleep(Duration::from_millis(200));
+    peer.say("go")?;
+    publisher.say("go")?;
+    let received = peer.done(limit)?;
+    let sent = publisher.done(limit)?;
+    if received.micros.is_empty() {
+        return Err("no topic that came to be wanted has had a value".into());
+    }
+    let first = |share: f64| at(&received.micros, share) / 1e3;
+    Ok(Figures::from([
+        ("CPU ms per second", sent.cpu * 1e3 / sent.seconds),
+        ("produced per second", sent.messages as f64 / sent.seconds),
+        ("received per second", received.messages as f64 / received.seconds),
+        ("ms to first value p50", first(0.5)),
+        ("ms to first value p99", first(0.99)),
+        ("without a value", received.missing as f64),
+        ("ticks left out", sent.skipped as f64),
+        ("ns to produce", nanos),
+    ]))
+}
+
+/// The value at this share of sorted ones.
+fn at(sorted: &[f64], share: f64) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * share) as usize]
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::cases::IMPLEMENTATIONS;
+use super::cases::{Aim, IMPLEMENTATIONS};
 use super::{Row, same_case};
 
 /// The figures of the table, and whether more of them is better.
-const FIGURES: [(&str, bool); 13] = [
+const FIGURES: [(&str, bool); 18] = [
     ("per second", true),
     ("publisher ns each", false),
     ("subscriber ns each", false),
@@ -20,11 +20,19 @@ const FIGURES: [(&str, bool); 13] = [
     ("s until dropped", false),
     ("KiB per peer", false),
     ("MiB of the publisher", false),
+    ("CPU ms per second", false),
+    (PRODUCED, false),
+    (RECEIVED, true),
+    ("ms to first value p50", false),
+    ("ms to first value p99", false),
     ("missing", false),
 ];
 
-/// How the threads stood is neither good nor bad: it has no ratio.
+/// How the threads stood is neither good nor bad: it has no ratio. Nor has what the demand decides.
 const PLACEMENT: &str = "% on one processor";
+const PRODUCED: &str = "produced per second";
+const RECEIVED: &str = "received per second";
+const WITHOUT_RATIO: [&str; 3] = [PLACEMENT, PRODUCED, RECEIVED];
 
 /// Median, least and most of the repetitions.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +51,7 @@ pub struct Line {
 }
 
 /// The lines of all cases; a figure that nobody has is left out.
-pub fn lines(rows: &[Row]) -> Vec<Line> {
+pub fn lines(rows: &[&Row]) -> Vec<Line> {
     let mut lines = Vec::new();
     for (at, row) in rows.iter().enumerate() {
         if at > 0 && same_case(&rows[at - 1].case, &row.case) {
@@ -80,7 +88,7 @@ fn spread(row: &Row, figure: &str) -> Option<Spread> {
 impl Line {
     /// How many times better we are than `rival`; above 1 is in our favour.
     pub fn ratio(&self, rival: &str) -> Option<f64> {
-        if self.figure == PLACEMENT {
+        if WITHOUT_RATIO.contains(&self.figure) {
             return None;
         }
         let (ours, theirs) = (self.cells.get("oncue")?.median, self.cells.get(rival)?.median);
@@ -96,25 +104,25 @@ impl Line {
     }
 }
 
-/// The table, and below it who failed and with which setting everybody ran.
+/// The tables, and below them who failed and with which setting everybody ran.
 pub fn render(rows: &[Row]) -> String {
     let mut out = String::new();
-    let used: Vec<&str> =
-        IMPLEMENTATIONS.into_iter().filter(|name| rows.iter().any(|row| row.player.name == *name)).collect();
-    let _ = writeln!(out, "| case | figure | {} | x best rival | x libzmq |", used.join(" | "));
-    let _ = writeln!(out, "|---|---|{}---|---|", "---|".repeat(used.len()));
-    for line in lines(rows).iter().filter(|line| line.figure != "missing") {
-        let cells: Vec<String> = used.iter().map(|name| cell(line.cells.get(name))).collect();
-        let ratio = |ratio: Option<f64>| ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
-        let (best, libzmq) = (ratio(line.ratio_to_best()), ratio(line.ratio("libzmq")));
-        let _ =
-            writeln!(out, "| {} | {} | {} | {best} | {libzmq} |", line.label, line.figure, cells.join(" | "));
-    }
-    let _ = writeln!(out);
+    // Who produces a catalogue has other names, and is compared with others.
+    let (demand, fast): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.case.aim == Aim::OnDemand);
+    tabulate(&fast, &["libzmq"], &mut out);
+    tabulate(&demand, &["libzmq", "libzmq-all", "oncue-all"], &mut out);
     for row in rows {
         let of = || format!("{} {}, {}", row.case.workload, row.case.name, row.player.name);
         if let Some(why) = &row.failed {
             let _ = writeln!(out, "- {}: failed: {why}", of());
+        }
+        let forgotten = spread(row, "without a value").map_or(0.0, |spread| spread.max);
+        if forgotten != 0.0 {
+            let _ = writeln!(out, "- {}: {} topics had no value within two periods", of(), short(forgotten));
+        }
+        let left_out = spread(row, "ticks left out").map_or(0.0, |spread| spread.max);
+        if left_out != 0.0 {
+            let _ = writeln!(out, "- {}: {} ticks were left out", of(), short(left_out));
         }
         let unaccounted = spread(row, "unaccounted").map_or(0.0, |spread| spread.max);
         if unaccounted != 0.0 && !row.case.may_drop {
@@ -123,6 +131,37 @@ pub fn render(rows: &[Row]) -> String {
         }
     }
     out
+}
+
+/// One table: a line per case and figure, and how many times better we are than the best rival and than these.
+fn tabulate(rows: &[&Row], compared: &[&str], out: &mut String) {
+    if rows.is_empty() {
+        return;
+    }
+    let used: Vec<&str> =
+        IMPLEMENTATIONS.into_iter().filter(|name| rows.iter().any(|row| row.player.name == *name)).collect();
+    let _ = writeln!(
+        out,
+        "| case | figure | {} | x best rival | x {} |",
+        used.join(" | "),
+        compared.join(" | x ")
+    );
+    let _ = writeln!(out, "|---|---|{}---|", "---|".repeat(used.len() + compared.len()));
+    for line in lines(rows).iter().filter(|line| line.figure != "missing") {
+        let cells: Vec<String> = used.iter().map(|name| cell(line.cells.get(name))).collect();
+        let ratio = |ratio: Option<f64>| ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
+        let ratios: Vec<String> = compared.iter().map(|rival| ratio(line.ratio(rival))).collect();
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} |",
+            line.label,
+            line.figure,
+            cells.join(" | "),
+            ratio(line.ratio_to_best()),
+            ratios.join(" | "),
+        );
+    }
+    let _ = writeln!(out);
 }
 
 fn cell(spread: Option<&Spread>) -> String {

@@ -1,0 +1,117 @@
+//! Publishers that are told what is wanted, or not, and send messages of two frames: this library's sockets without its
+//! routes, and libzmq. Both lose nothing: what cannot be sent yet is waited for.
+#![allow(unsafe_code, reason = "the binding has no call for XPUB_NODROP")]
+
+use std::time::Duration;
+
+use oncue::{Engine, ErrorKind, OnFull, Options, Pub, XPub, XPubEvent};
+use zmq::{Context, SocketType};
+
+use super::port_of;
+use crate::Outcome;
+
+/// As the other drivers have it.
+const HIGH_WATER_MARK: i32 = 100_000;
+
+/// A publisher of one implementation.
+pub trait Classic: Sized {
+    /// Listens on a free port of 127.0.0.1; an XPUB if it is to hear what is wanted, otherwise a PUB.
+    fn bind(hears: bool) -> Outcome<(Self, u16)>;
+
+    /// Takes the notifications that there are, without waiting: whether a topic has come to be wanted, and which.
+    fn drain(&mut self, hear: impl FnMut(bool, &[u8])) -> Outcome;
+
+    /// Sends a value.
+    fn send(&mut self, topic: &[u8], value: &[u8]) -> Outcome;
+}
+
+/// This library's sockets.
+pub enum OncueClassic {
+    Deaf(Pub),
+    Hearing(XPub),
+}
+
+impl Classic for OncueClassic {
+    fn bind(hears: bool) -> Outcome<(OncueClassic, u16)> {
+        let (engine, options) =
+            (Engine::start()?, Options::new().on_full(OnFull::Refuse).linger(Duration::ZERO));
+        let (socket, endpoint) = if hears {
+            let socket = XPub::new(&engine, options)?;
+            let endpoint = socket.bind("tcp://127.0.0.1:0")?;
+            (OncueClassic::Hearing(socket), endpoint)
+        } else {
+            let socket = Pub::new(&engine, options)?;
+            let endpoint = socket.bind("tcp://127.0.0.1:0")?;
+            (OncueClassic::Deaf(socket), endpoint)
+        };
+        Ok((socket, port_of(&endpoint.to_string())?))
+    }
+
+    fn drain(&mut self, mut hear: impl FnMut(bool, &[u8])) -> Outcome {
+        let OncueClassic::Hearing(socket) = self else { return Ok(()) };
+        while let Some(event) = socket.try_event()? {
+            match event {
+                XPubEvent::Wanted(topic) => hear(true, &topic),
+                XPubEvent::Unwanted(topic) => hear(false, &topic),
+                XPubEvent::Message(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, topic: &[u8], value: &[u8]) -> Outcome {
+        let sent = match self {
+            OncueClassic::Deaf(socket) => socket.send((topic, value)),
+            OncueClassic::Hearing(socket) => socket.send((topic, value)),
+        };
+        match (sent, self) {
+            (Ok(()), _) => Ok(()),
+            (Err(error), _) if error.kind() != ErrorKind::Full => Err(error.into()),
+            (Err(_), OncueClassic::Deaf(socket)) => Ok(socket.send_wait((topic, value)).wait()?),
+            (Err(_), OncueClassic::Hearing(socket)) => Ok(socket.send_wait((topic, value)).wait()?),
+        }
+    }
+}
+
+/// libzmq.
+pub struct LibzmqClassic {
+    socket: zmq::Socket,
+    hears: bool,
+}
+
+impl Classic for LibzmqClassic {
+    fn bind(hears: bool) -> Outcome<(LibzmqClassic, u16)> {
+        let mut socket = Context::new().socket(if hears { SocketType::XPUB } else { SocketType::PUB })?;
+        socket.set_linger(0)?;
+        socket.set_sndhwm(HIGH_WATER_MARK)?;
+        let (on, option) = (1i32, zmq_sys::ZMQ_XPUB_NODROP as i32);
+        // SAFETY: the socket is open and `on` is an int, as the option wants.
+        let done = unsafe { zmq_sys::zmq_setsockopt(socket.as_mut_ptr(), option, (&raw const on).cast(), 4) };
+        if done != 0 {
+            return Err("libzmq refuses XPUB_NODROP".into());
+        }
+        socket.bind("tcp://127.0.0.1:*")?;
+        let last = socket.get_last_endpoint()?.map_err(|_| "libzmq's endpoint is no text")?;
+        let port = port_of(&last)?;
+        Ok((LibzmqClassic { socket, hears }, port))
+    }
+
+    fn drain(&mut self, mut hear: impl FnMut(bool, &[u8])) -> Outcome {
+        while self.hears {
+            match self.socket.recv_msg(zmq::DONTWAIT) {
+                Ok(notification) => match notification.split_first() {
+                    Some((&first, topic)) => hear(first == 1, topic),
+                    None => return Err("a notification is empty".into()),
+                },
+                Err(zmq::Error::EAGAIN) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, topic: &[u8], value: &[u8]) -> Outcome {
+        self.socket.send(topic, zmq::SNDMORE)?;
+        Ok(self.socket.send(value, 0)?)
+    }
+}

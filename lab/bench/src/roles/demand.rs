@@ -1,0 +1,127 @@
+//! W10's publishers: routes that produce on demand, the classic loop that keeps a list of what is wanted, and one that
+//! produces everything. Each says what it took from the runner's `go` on for `--seconds`.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use oncue::{Engine, OnDemand, Options};
+
+use super::implementation;
+use crate::Outcome;
+use crate::args::Args;
+use crate::control::{Control, Event, tell};
+use crate::demand::{BEGINNING, CATALOGUE, PERIOD, produce, topic};
+use crate::drivers::{Classic, LibzmqClassic, OncueClassic, port_of};
+use crate::measure::{Report, Stopwatch, end_after};
+
+/// Produces what is wanted of the catalogue, or all of it, once in each period.
+pub fn produce_catalogue(args: &Args) -> Outcome {
+    end_after(Duration::from_secs_f64(args.or("limit", 60.0)?));
+    let (run, control) = (Duration::from_secs_f64(args.need("seconds")?), Control::listen());
+    match implementation(args)?.as_str() {
+        "oncue" => on_demand(false, run, &control),
+        "oncue-batch" => on_demand(true, run, &control),
+        "oncue-loop" => classic::<OncueClassic>(run, &control),
+        "oncue-all" => everything::<OncueClassic>(run, &control),
+        "libzmq" => classic::<LibzmqClassic>(run, &control),
+        "libzmq-all" => everything::<LibzmqClassic>(run, &control),
+        other => Err(format!("`{other}` has no catalogue").into()),
+    }
+}
+
+/// A route with the whole catalogue: one call for each value, or one for all of a period.
+fn on_demand(batch: bool, run: Duration, control: &Control) -> Outcome {
+    let builder = OnDemand::new(&Engine::start()?, Options::new().linger(Duration::ZERO))?;
+    let builder = builder.feeds_max(CATALOGUE as usize).bind("tcp://127.0.0.1:0")?;
+    let route = builder.route(&format!("{BEGINNING}{{n:int}}")).catalogue((0..CATALOGUE).map(topic));
+    let routes = if batch {
+        route.batch(PERIOD, |wanted| {
+            for feed in wanted {
+                // One that has stopped meanwhile wants nothing.
+                let _ = feed.publish(produce(feed.topic()));
+            }
+        })
+    } else {
+        route.every(PERIOD, |feed| produce(feed.topic()))
+    };
+    let routes = routes.start()?;
+    let endpoint = routes.endpoint().ok_or("the routes have no endpoint")?.to_string();
+    tell(&Event::Bound { port: port_of(&endpoint)? });
+    while !control.may_go() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let (watch, before) = (Stopwatch::start(), routes.stats());
+    std::thread::sleep(run);
+    let (seconds, cpu, after) = (watch.elapsed().as_secs_f64(), watch.cpu(), routes.stats());
+    let messages = after.produced - before.produced;
+    let skipped = after.ticks_skipped + after.ticks_congested - before.ticks_skipped - before.ticks_congested;
+    tell(&Event::Done(Report { messages, seconds, cpu, skipped, ..Report::default() }));
+    while !control.must_end() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+/// Takes the notifications, keeps the set of what is wanted, and produces all of that: in each period.
+fn classic<S: Classic>(run: Duration, control: &Control) -> Outcome {
+    let (mut socket, port) = S::bind(true)?;
+    tell(&Event::Bound { port });
+    let mut wanted: HashSet<Vec<u8>> = HashSet::new();
+    in_each_period(run, control, || {
+        socket.drain(|comes, topic| {
+            if comes {
+                wanted.insert(topic.to_vec());
+            } else {
+                wanted.remove(topic);
+            }
+        })?;
+        for topic in &wanted {
+            socket.send(topic, &produce(topic))?;
+        }
+        Ok(wanted.len() as u64)
+    })
+}
+
+/// Produces all there is in each period, whoever wants it.
+fn everything<S: Classic>(run: Duration, control: &Control) -> Outcome {
+    let (mut socket, port) = S::bind(false)?;
+    tell(&Event::Bound { port });
+    let topics: Vec<_> = (0..CATALOGUE).map(topic).collect();
+    in_each_period(run, control, || {
+        for topic in &topics {
+            socket.send(topic, &produce(topic))?;
+        }
+        Ok(topics.len() as u64)
+    })
+}
+
+/// Calls `tick`, which says how many values it has sent, at whole periods from now on, until the runner ends the run. A
+/// period that has passed before its tick could begin is left out.
+fn in_each_period(run: Duration, control: &Control, mut tick: impl FnMut() -> Outcome<u64>) -> Outcome {
+    let mut next = Instant::now();
+    let mut measured: Option<Stopwatch> = None;
+    let mut report = Some(Report::default());
+    while !control.must_end() {
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        if measured.is_none() && control.may_go() {
+            measured = Some(Stopwatch::start());
+        }
+        let sent = tick()?;
+        next += PERIOD;
+        let mut skipped = 0;
+        while next <= Instant::now() {
+            next += PERIOD;
+            skipped += 1;
+        }
+        let (Some(watch), Some(so_far)) = (&measured, &mut report) else { continue };
+        so_far.messages += sent;
+        so_far.skipped += skipped;
+        // Up to the next tick: a period has its rest.
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        if watch.elapsed() >= run {
+            let (seconds, cpu) = (watch.elapsed().as_secs_f64(), watch.cpu());
+            tell(&Event::Done(Report { seconds, cpu, ..report.take().unwrap_or_default() }));
+        }
+    }
+    Ok(())
+}
