@@ -20,8 +20,10 @@ pub enum ErrorKind {
 }
 
 /// What went wrong, and whose fault it was.
-#[derive(Debug)]
-pub struct Error {
+pub struct Error(Box<Details>);
+
+/// In a box of their own: an error is rare, and makes every result that could hold one as large as itself.
+struct Details {
     kind: ErrorKind,
     text: Cow<'static, str>,
     source: Option<io::Error>,
@@ -31,46 +33,58 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    #[cold]
+    fn new(kind: ErrorKind, text: Cow<'static, str>, source: Option<io::Error>) -> Error {
+        Error(Box::new(Details { kind, text, source }))
+    }
+
     /// Whose fault it was.
     pub fn kind(&self) -> ErrorKind {
-        self.kind
+        self.0.kind
     }
 
     /// The error of the operating system behind an [`ErrorKind::Io`].
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
-        self.source.as_ref().map(io::Error::kind)
+        self.0.source.as_ref().map(io::Error::kind)
     }
 
     pub(crate) fn misuse(text: impl Into<Cow<'static, str>>) -> Error {
-        Error { kind: ErrorKind::Misuse, text: text.into(), source: None }
+        Error::new(ErrorKind::Misuse, text.into(), None)
     }
 
     pub(crate) fn io(what: impl Into<Cow<'static, str>>, source: io::Error) -> Error {
-        Error { kind: ErrorKind::Io, text: what.into(), source: Some(source) }
+        Error::new(ErrorKind::Io, what.into(), Some(source))
     }
 
     pub(crate) fn full() -> Error {
         let text =
             "a subscriber's queue is full and the socket refuses to drop: wait with send_wait, or send less";
-        Error { kind: ErrorKind::Full, text: Cow::Borrowed(text), source: None }
+        Error::new(ErrorKind::Full, Cow::Borrowed(text), None)
     }
 
     pub(crate) fn closed() -> Error {
-        Error { kind: ErrorKind::Closed, text: Cow::Borrowed("the socket is closed"), source: None }
+        Error::new(ErrorKind::Closed, Cow::Borrowed("the socket is closed"), None)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Details { kind, text, source } = &*self.0;
+        f.debug_struct("Error").field("kind", kind).field("text", text).field("source", source).finish()
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.source {
-            Some(source) => write!(f, "{}: {source}", self.text),
-            None => f.write_str(&self.text),
+        match &self.0.source {
+            Some(source) => write!(f, "{}: {source}", self.0.text),
+            None => f.write_str(&self.0.text),
         }
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|e| e as _)
+        self.0.source.as_ref().map(|e| e as _)
     }
 }

@@ -18,7 +18,7 @@ pub struct Op<F>(pub(crate) F);
 
 impl<F: Future> Op<F> {
     /// Blocks this thread until the operation is done.
-    #[inline]
+    #[inline(always)]
     pub fn wait(self) -> F::Output {
         block_on(self.0, None).expect("without a deadline the wait ends with a result")
     }
@@ -120,7 +120,7 @@ pub(crate) fn sleep_at(place: impl FnOnce() -> Option<Arc<dyn Place>>) {
     });
 }
 
-#[inline]
+#[inline(always)]
 fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {
     let mut future = pin!(future);
     // Most often there is nothing to wait for, and so no need to know whom to wake.
@@ -130,6 +130,7 @@ fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output
     }
 }
 
+#[cold]
 fn block_on_pending<F: Future>(mut future: Pin<&mut F>, deadline: Option<Instant>) -> Option<F::Output> {
     SLEEPER.with(|(sleeper, waker)| {
         let mut context = Context::from_waker(waker);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use oncue_core::ledger::AudienceId;
 
@@ -9,13 +10,20 @@ use super::chunk::{CHUNK_BYTES, Run};
 use super::fanout::Place;
 use super::hub::Hub;
 use super::mailbox::Note;
+use super::outbox::{Take, Taken};
 use super::peer::{End, Phase};
 use super::shard::Shard;
+use super::timers::Timer;
 use crate::net::Net;
 use crate::options::OnFull;
 
 /// How many batches of one socket are sent before others get their turn.
 const BATCHES_PER_TURN: usize = 8;
+/// Messages come thick and fast where at least so many came, with less than this time for each.
+const THICK_MESSAGES_MIN: u32 = 4;
+const THICK_INTERVAL: Duration = Duration::from_micros(2);
+/// How long they may gather then, unless they become enough for a write before.
+const REST_TIME: Duration = Duration::from_micros(50);
 
 impl<N: Net> Shard<N> {
     /// Sends what the socket's outbox holds, as far as nobody has to wait for room.
@@ -28,17 +36,10 @@ impl<N: Net> Shard<N> {
         let mut stuck = None;
         for _ in 0..BATCHES_PER_TURN {
             let served = self.hubs.get_mut(&hub.id).expect("looked up above");
-            if served.place.chunk >= served.batch.len() {
-                served.place = Place::default();
-                let taken = hub.outbox.take(self.index, &mut served.batch);
-                (served.batch, served.first) = (taken.chunks, taken.first);
-                if taken.room {
-                    hub.room.take(&mut self.wakes);
-                }
-                if served.batch.is_empty() {
-                    return;
-                }
+            if served.place.chunk >= served.batch.len() && !self.take_batch(hub) {
+                return;
             }
+            let served = self.hubs.get_mut(&hub.id).expect("looked up above");
             if stuck == Some(served.place) {
                 return;
             }
@@ -81,6 +82,31 @@ impl<N: Net> Shard<N> {
         }
         // Others come first; what is left is taken up in the next turn.
         self.mailbox.mail(Note::Outbox(hub.clone()));
+    }
+
+    /// Takes what the outbox holds; `false` if that is nothing, or so little that the shard rests for a moment: where
+    /// messages come thick and fast, a write for each handful costs more than all else.
+    fn take_batch(&mut self, hub: &Arc<Hub>) -> bool {
+        let served = self.hubs.get_mut(&hub.id).expect("who sends serves the socket");
+        served.place = Place::default();
+        let may_rest = std::mem::take(&mut served.thick) && !served.closing;
+        match hub.outbox.take(self.index, &mut served.batch, may_rest) {
+            Take::Rest => {
+                self.timers.set(self.now + REST_TIME, Timer::Rested { hub: hub.id });
+                false
+            }
+            Take::Taken(Taken { first, chunks, room }) => {
+                let messages: u32 = chunks.iter().map(|chunk| chunk.len()).sum();
+                let now = hub.now();
+                let time = now.saturating_sub(std::mem::replace(&mut served.taken, now));
+                served.thick = messages >= THICK_MESSAGES_MIN && time < THICK_INTERVAL * messages;
+                (served.batch, served.first) = (chunks, first);
+                if room {
+                    hub.room.take(&mut self.wakes);
+                }
+                messages > 0
+            }
+        }
     }
 
     /// Writes the runs of a routed batch to the peers of each audience that came before chunk `number`. Yields whether

@@ -2,8 +2,8 @@
 //! accounted per peer.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
 use super::mailbox::{Note, Port};
@@ -11,7 +11,7 @@ use crate::batch::Received;
 use crate::buffer::Buffer;
 use crate::msg::Msg;
 use crate::op::Waiters;
-use crate::sync::lock;
+use crate::sync::QuickLock;
 
 /// Messages that one read of one peer brought: where each starts and ends in the shared bytes.
 pub(crate) struct Delivery {
@@ -67,7 +67,7 @@ impl Flow {
 /// The deliveries of one socket.
 #[derive(Default)]
 pub(crate) struct Inbound {
-    state: Mutex<State>,
+    state: QuickLock<State>,
     pub(crate) waiters: Arc<Waiters>,
 }
 
@@ -85,21 +85,21 @@ impl Inbound {
         let flow = &delivery.flow;
         flow.messages.fetch_add(delivery.spans.len() as u64, Ordering::SeqCst);
         flow.bytes.fetch_add(delivery.bytes.len() as u64, Ordering::SeqCst);
-        lock(&self.state).queue.push_back(delivery);
+        self.state.lock().queue.push_back(delivery);
         self.waiters.take(wakes);
     }
 
     /// The next message.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&self) -> Option<Msg> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let span = state.next_span()?;
         Some(state.message(span))
     }
 
     /// What is left of the delivery being handed out, or the next one.
     pub(crate) fn pop_many(&self) -> Option<Received> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let first = state.next_span()?;
         let buffer = state.bytes.take().expect("spans come with bytes");
         Some(Received::new(buffer, first, std::mem::take(&mut state.spans)))
@@ -107,7 +107,7 @@ impl Inbound {
 }
 
 impl State {
-    #[inline]
+    #[inline(always)]
     fn next_span(&mut self) -> Option<(u32, u32)> {
         self.spans.next().or_else(|| self.next_delivery())
     }
@@ -129,7 +129,7 @@ impl State {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn message(&self, (start, end): (u32, u32)) -> Msg {
         Msg::within(self.bytes.clone().expect("spans come with bytes"), start, end)
     }

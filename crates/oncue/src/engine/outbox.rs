@@ -1,22 +1,24 @@
 //! Between `send` and the shards: messages are encoded once, into the open chunk, and each shard takes whole chunks.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::chunk::{CHUNK_BYTES, Chunk};
 use crate::batch::Batch;
 use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg};
-use crate::sync::lock;
+use crate::sync::{QuickGuard, QuickLock};
 
 /// From this size on, a message that exists in wire encoding is shared instead of copied.
 const SHARE_BYTES_MIN: usize = 16 << 10;
+/// So much is worth a write; a shard does not rest while there is more to take.
+const REST_BYTES: usize = 64 << 10;
 /// How many emptied buffers are kept to be filled again.
 const SPARES_MAX: usize = 20;
 
 /// The messages of one socket that its shards have not taken yet.
 pub(crate) struct Outbox {
-    state: Mutex<State>,
+    state: QuickLock<State>,
     /// Whether any shard reads and the socket is open; looked at without the lock.
     active: AtomicBool,
     bound: Bound,
@@ -42,6 +44,8 @@ struct State {
     spares: Vec<(Vec<u8>, Vec<u32>)>,
     /// Whether some shard does not know yet that there is something to take.
     quiet: bool,
+    /// The open chunk is closed when it has grown to this, and those who rest are told.
+    close_at: usize,
     /// Messages let in so far.
     pushed: u64,
     /// The socket is closed: nothing is let in.
@@ -59,6 +63,8 @@ struct Reader {
     next: u64,
     /// Whether the shard knows already that there is something to take.
     signalled: bool,
+    /// The shard lets more come before it takes it; it will look by itself, or when it is told.
+    resting: bool,
 }
 
 /// What became of a message.
@@ -74,6 +80,13 @@ pub(crate) enum Pushed {
     Full,
     /// It is larger than [`MESSAGE_BYTES_MAX`].
     TooLarge,
+}
+
+/// What came of a wish to take.
+pub(crate) enum Take {
+    Taken(Taken),
+    /// There is little, and the shard may rest: it looks again by itself, or when it is told that there is enough.
+    Rest,
 }
 
 /// What a shard took.
@@ -100,24 +113,25 @@ impl Outbox {
             quiet: false,
             pushed: 0,
             closed_for_good: false,
+            close_at: CHUNK_BYTES,
         };
-        Outbox { state: Mutex::new(state), active: AtomicBool::new(false), bound }
+        Outbox { state: QuickLock::new(state), active: AtomicBool::new(false), bound }
     }
 
     /// How many messages were let in so far.
     pub(crate) fn pushed(&self) -> u64 {
-        lock(&self.state).pushed
+        self.state.lock().pushed
     }
 
     /// Lets nothing in any more.
     pub(crate) fn shut(&self) {
-        lock(&self.state).closed_for_good = true;
+        self.state.lock().closed_for_good = true;
         self.active.store(false, Ordering::Release);
     }
 
     /// A message was sent without passing through here.
     pub(crate) fn count_direct(&self) {
-        lock(&self.state).pushed += 1;
+        self.state.lock().pushed += 1;
     }
 
     /// Encodes a message behind those that wait; if there are none and `may_idle`, says so instead.
@@ -144,11 +158,11 @@ impl Outbox {
     /// The state, where there is somebody to send to, and room; otherwise what becomes of a message. Left to the compiler
     /// it is a call of its own, and a message costs 23 instructions more.
     #[inline(always)]
-    fn enter(&self, may_idle: bool) -> Result<MutexGuard<'_, State>, Pushed> {
+    fn enter(&self, may_idle: bool) -> Result<QuickGuard<'_, State>, Pushed> {
         if !self.active.load(Ordering::Acquire) {
             return Err(Pushed::Nobody);
         }
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if state.readers.is_empty() || state.closed_for_good {
             return Err(Pushed::Nobody);
         }
@@ -164,13 +178,13 @@ impl Outbox {
 
     /// Whether `shard` alone takes messages, and has taken all.
     pub(crate) fn is_idle(&self, shard: u16) -> bool {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         !state.closed_for_good && state.idle() == Some(shard)
     }
 
     /// The number of the next chunk that `shard` takes, if it takes any.
     pub(crate) fn next(&self, shard: u16) -> Option<u64> {
-        lock(&self.state).readers.iter().find(|r| r.shard == shard).map(|r| r.next)
+        self.state.lock().readers.iter().find(|r| r.shard == shard).map(|r| r.next)
     }
 
     /// Takes a batch in, behind what waits, and leaves an empty one. Refused, it stays as it is.
@@ -193,17 +207,18 @@ impl Outbox {
         let ends = std::mem::replace(&mut batch.ends, ends);
         state.pushed += ends.len() as u64;
         state.push_closed(Chunk::new(bytes, ends));
+        state.rouse_for_closed();
         Pushed::Queued { tell: if state.quiet { state.signal() } else { 0 } }
     }
 
     /// `shard` has a new peer and takes what is pushed from now on. Yields the number of the first chunk that is for
     /// the peer: what was pushed before it came is not.
     pub(crate) fn join(&self, shard: u16) -> u64 {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.close();
         let next = state.base + state.closed.len() as u64;
         if state.readers.iter().all(|r| r.shard != shard) {
-            state.readers.push(Reader { shard, next, signalled: false });
+            state.readers.push(Reader { shard, next, signalled: false, resting: false });
             state.quiet = true;
         }
         state.trim();
@@ -213,7 +228,7 @@ impl Outbox {
 
     /// `shard` has no peer any more.
     pub(crate) fn leave(&self, shard: u16) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.readers.retain(|r| r.shard != shard);
         if state.readers.is_empty() {
             self.active.store(false, Ordering::Release);
@@ -222,26 +237,32 @@ impl Outbox {
         state.trim();
     }
 
-    /// All that `shard` has not taken yet. `spent` chunks are filled again where nobody else holds them.
-    pub(crate) fn take(&self, shard: u16, spent: &mut Vec<Arc<Chunk>>) -> Taken {
+    /// All that `shard` has not taken yet, if it may not rest. `spent` chunks are filled again where nobody else holds
+    /// them. Who took something comes again until there is nothing, and is not told meanwhile.
+    pub(crate) fn take(&self, shard: u16, spent: &mut Vec<Arc<Chunk>>, may_rest: bool) -> Take {
         let mut spares: Vec<_> =
             spent.drain(..).filter_map(Arc::into_inner).filter_map(Chunk::recycle).take(SPARES_MAX).collect();
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let keep = SPARES_MAX.saturating_sub(state.spares.len());
         spares.truncate(keep);
         state.spares.append(&mut spares);
+        if may_rest && state.rest(shard, self.bound) {
+            return Take::Rest;
+        }
         state.close();
         let (base, end) = (state.base, state.base + state.closed.len() as u64);
         let alone = state.readers.len() == 1;
         let state = &mut *state;
         let Some(reader) = state.readers.iter_mut().find(|r| r.shard == shard) else {
-            return Taken { first: end, chunks: Vec::new(), room: false };
+            return Take::Taken(Taken { first: end, chunks: Vec::new(), room: false });
         };
         let first = reader.next;
         let skip = (first - base) as usize;
         reader.next = end;
-        reader.signalled = false;
-        state.quiet = true;
+        reader.signalled = first < end;
+        reader.resting = false;
+        state.quiet |= first == end;
+        state.close_at = CHUNK_BYTES;
         let chunks = match alone {
             true => {
                 state.base = end;
@@ -253,12 +274,12 @@ impl Outbox {
         state.trim();
         let room = state.refused && !state.is_full(self.bound);
         state.refused &= !room;
-        Taken { first, chunks, room }
+        Take::Taken(Taken { first, chunks, room })
     }
 
     /// Whether a push would be refused now. Asks for a wake-up if so.
     pub(crate) fn is_full(&self) -> bool {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let full = !state.readers.is_empty() && state.is_full(self.bound);
         state.refused |= full;
         full
@@ -293,6 +314,7 @@ impl State {
             Some(message) if message.wire().len() >= SHARE_BYTES_MIN => {
                 self.close();
                 self.push_closed(Chunk::shared(message.clone()));
+                self.rouse_for_closed();
             }
             _ => {
                 let start = self.bytes.len();
@@ -303,8 +325,9 @@ impl State {
                 }
                 let end = self.bytes.len() as u32;
                 self.ends.push(end);
-                if end as usize >= CHUNK_BYTES {
+                if end as usize >= self.close_at {
                     self.close();
+                    self.rouse();
                 }
             }
         }
@@ -353,6 +376,36 @@ impl State {
         }
     }
 
+    /// Lets a shard rest if there is little for it to take.
+    fn rest(&mut self, shard: u16, bound: Bound) -> bool {
+        let enough = (REST_BYTES as u64).min(bound.bytes_max / 2);
+        if self.refused || self.closed_bytes + self.bytes.len() as u64 >= enough {
+            return false;
+        }
+        let Some(reader) = self.readers.iter_mut().find(|r| r.shard == shard) else { return false };
+        reader.resting = true;
+        reader.signalled = true;
+        self.close_at = enough as usize;
+        true
+    }
+
+    /// Chunks were closed that may be enough for those who rest.
+    fn rouse_for_closed(&mut self) {
+        if self.closed_bytes >= self.close_at as u64 {
+            self.rouse();
+        }
+    }
+
+    /// There is enough for those who rest.
+    #[cold]
+    fn rouse(&mut self) {
+        for reader in self.readers.iter_mut().filter(|r| r.resting) {
+            (reader.resting, reader.signalled) = (false, false);
+            self.quiet = true;
+        }
+        self.close_at = CHUNK_BYTES;
+    }
+
     #[cold]
     fn signal(&mut self) -> u64 {
         self.quiet = false;
@@ -367,11 +420,27 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use oncue_core::frame;
+
     use super::*;
+
+    fn take(outbox: &Outbox, shard: u16) -> Taken {
+        match outbox.take(shard, &mut Vec::new(), false) {
+            Take::Taken(taken) => taken,
+            Take::Rest => panic!("it may not rest"),
+        }
+    }
+
+    fn tells(pushed: Pushed) -> u64 {
+        match pushed {
+            Pushed::Queued { tell } => tell,
+            _ => panic!("it is queued"),
+        }
+    }
 
     fn texts(taken: Taken) -> Vec<String> {
         let messages = |c: &Arc<Chunk>| (0..c.len()).map(|i| c.message(i).to_vec()).collect::<Vec<_>>();
-        let text = |wire: Vec<u8>| String::from_utf8(wire[2..].to_vec()).unwrap();
+        let text = |wire: Vec<u8>| String::from_utf8(frame::topic(&wire).to_vec()).unwrap();
         taken.chunks.iter().flat_map(messages).map(text).collect()
     }
 
@@ -384,10 +453,10 @@ mod tests {
         outbox.join(3);
         assert!(matches!(outbox.push("two", false), Pushed::Queued { tell: 8 }));
         assert!(matches!(outbox.push("three", false), Pushed::Queued { tell: 0 }));
-        assert_eq!(texts(outbox.take(0, &mut Vec::new())), ["one", "two", "three"]);
-        assert_eq!(texts(outbox.take(3, &mut Vec::new())), ["two", "three"]);
-        assert_eq!(texts(outbox.take(3, &mut Vec::new())), Vec::<String>::new());
-        assert_eq!(lock(&outbox.state).closed_bytes, 0);
+        assert_eq!(texts(take(&outbox, 0)), ["one", "two", "three"]);
+        assert_eq!(texts(take(&outbox, 3)), ["two", "three"]);
+        assert_eq!(texts(take(&outbox, 3)), Vec::<String>::new());
+        assert_eq!(outbox.state.lock().closed_bytes, 0);
     }
 
     #[test]
@@ -401,9 +470,43 @@ mod tests {
             "a burst of few messages is let in"
         );
         assert!(matches!(outbox.push("x", false), Pushed::Full));
-        assert!(!outbox.take(0, &mut Vec::new()).room);
+        assert!(!take(&outbox, 0).room);
         assert!(outbox.is_full());
-        assert!(outbox.take(1, &mut Vec::new()).room);
+        assert!(take(&outbox, 1).room);
         assert!(!outbox.is_full());
+    }
+
+    #[test]
+    fn who_took_something_comes_again_untold_until_there_is_nothing() {
+        let outbox = Outbox::new(Bound { bytes_max: 1 << 20, messages_min: 0, bytes_most: 1 << 20 });
+        outbox.join(0);
+        assert_eq!(tells(outbox.push("one", false)), 1);
+        assert_eq!(texts(take(&outbox, 0)), ["one"]);
+        assert_eq!(tells(outbox.push("two", true)), 0);
+        assert_eq!(texts(take(&outbox, 0)), ["two"]);
+        assert!(texts(take(&outbox, 0)).is_empty());
+        assert!(matches!(outbox.push("three", true), Pushed::Idle { shard: 0 }));
+        assert_eq!(tells(outbox.push("three", false)), 1);
+    }
+
+    #[test]
+    fn who_rests_is_told_when_there_is_enough() {
+        // An eighth of what is enough by itself, or half of what there is room for: 64 KiB, or 32.
+        let message = "x".repeat(REST_BYTES / 8);
+        for (bytes_max, enough) in [(1 << 20, 8), (1 << 16, 4)] {
+            let outbox = Outbox::new(Bound { bytes_max, messages_min: 0, bytes_most: 1 << 20 });
+            outbox.join(0);
+            assert_eq!(tells(outbox.push("one", false)), 1);
+            assert_eq!(texts(take(&outbox, 0)), ["one"]);
+            assert!(matches!(outbox.take(0, &mut Vec::new(), true), Take::Rest));
+            let told: Vec<_> = (0..enough).map(|_| tells(outbox.push(&message, true))).collect();
+            assert_eq!(told, [vec![0; enough - 1], vec![1]].concat());
+            assert_eq!(texts(take(&outbox, 0)).len(), enough);
+            assert!(matches!(outbox.take(0, &mut Vec::new(), true), Take::Rest));
+            let mut batch = Batch::new();
+            (0..enough).for_each(|_| batch.push(&message).unwrap());
+            assert_eq!(tells(outbox.push_many(&mut batch)), 1);
+            assert!(matches!(outbox.take(0, &mut Vec::new(), true), Take::Taken(_)));
+        }
     }
 }

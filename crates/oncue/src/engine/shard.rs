@@ -71,6 +71,9 @@ pub(super) struct Served {
     /// The newest peer's [`Peer::joined`].
     pub(super) newest: u64,
     pub(super) closing: bool,
+    /// When a batch was taken last, and whether its messages had come thick and fast.
+    pub(super) taken: Duration,
+    pub(super) thick: bool,
     /// All that was queued is written, and the user has been told.
     done: bool,
     /// When a message was last sent, or could have been, by the user's own thread.
@@ -167,6 +170,8 @@ impl<N: Net> Shard<N> {
             stride: usize::MAX,
             newest: 0,
             closing: false,
+            taken: Duration::ZERO,
+            thick: false,
             done: false,
             direct_at: None,
         });
@@ -437,6 +442,12 @@ impl<N: Net> Shard<N> {
                 }
             }
             Timer::Linger { hub } => self.give_up(hub),
+            Timer::Rested { hub } => {
+                if let Some(hub) = self.hubs.get(&hub).map(|served| served.hub.clone()) {
+                    self.send(&hub);
+                    self.drain_if_closing(&hub);
+                }
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use super::hub::Hub;
 use super::last::Keeping;
 use super::mailbox::{Mailbox, Note, Port};
 use super::shard::{Shard, Turned};
-use crate::net::poller::{Poller, Report};
+use crate::net::poller::{Poller, Report, be_punctual};
 use crate::net::{Net, Ready};
 use crate::op::{Place, Sleeper};
 use crate::sync::lock;
@@ -49,6 +49,7 @@ impl<N: Net> Station<N> {
     pub(super) fn live(&self, stopping: &AtomicBool) {
         let poller = self.poller.as_ref().expect("a thread sleeps at a poller");
         let mut report = Report::default();
+        be_punctual();
         loop {
             let deadline = self.turn((self.clock)(), &report.ready);
             assert!(!self.broken.load(Ordering::SeqCst), "a receiver's thread has panicked in this shard");

@@ -22,6 +22,8 @@ pub(crate) enum Timer {
     Accept { slot: usize, uid: u64 },
     /// A closed socket's time is up.
     Linger { hub: u64 },
+    /// Messages of a socket have gathered for long enough.
+    Rested { hub: u64 },
 }
 
 /// The timers of one shard. Times count from an origin of the shard's choice.

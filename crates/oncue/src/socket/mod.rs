@@ -10,7 +10,9 @@ mod states;
 mod subscriber;
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use oncue_core::connection::SocketType;
 
@@ -22,7 +24,7 @@ use crate::endpoint::Endpoint;
 use crate::engine::hub::Hub;
 use crate::engine::{Control, Engine};
 use crate::error::{Error, ErrorKind, Result};
-use crate::op::{Op, sleep_at};
+use crate::op::{Op, Waiters, sleep_at};
 use crate::options::Options;
 
 /// A socket of any type. It is closed when the last handle goes.
@@ -170,12 +172,38 @@ macro_rules! common {
 pub(crate) use common;
 
 /// Waits for what `attempt` yields; the socket's end ends the wait.
-fn wait_for<'a, T>(
+fn wait_for<'a, T, A: Fn() -> Option<T> + Send + Unpin + 'a>(
     hub: &'a Hub,
-    waiters: &'a crate::op::Waiters,
-    attempt: impl Fn() -> Option<T> + Send + Unpin + 'a,
-) -> Op<impl Future<Output = Result<T>> + Send + Unpin + 'a> {
-    Op(poll_fn(move |context| {
+    waiters: &'a Waiters,
+    attempt: A,
+) -> Op<WaitFor<'a, A>> {
+    Op(WaitFor { hub, waiters, attempt })
+}
+
+/// What [`wait_for`] makes. Mostly there is something already, and then all that is done is the attempt: a message that is
+/// handed from function to function costs more than to fetch it.
+pub(crate) struct WaitFor<'a, A> {
+    hub: &'a Hub,
+    waiters: &'a Waiters,
+    attempt: A,
+}
+
+impl<T, A: Fn() -> Option<T> + Unpin> Future for WaitFor<'_, A> {
+    type Output = Result<T>;
+
+    #[inline(always)]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        match (self.attempt)() {
+            Some(value) => Poll::Ready(Ok(value)),
+            None => self.poll_waiting(context),
+        }
+    }
+}
+
+impl<T, A: Fn() -> Option<T>> WaitFor<'_, A> {
+    #[cold]
+    fn poll_waiting(&self, context: &Context<'_>) -> Poll<Result<T>> {
+        let WaitFor { hub, waiters, attempt } = self;
         let polled = waiters.poll(context, || match attempt() {
             Some(value) => Some(Ok(value)),
             None if hub.is_closed() => Some(Err(Error::closed())),
@@ -185,7 +213,7 @@ fn wait_for<'a, T>(
             sleep_at(|| hub.place());
         }
         polled
-    }))
+    }
 }
 
 /// What there is now; an error once the socket is closed and empty.
