@@ -262,9 +262,19 @@ impl Ledger {
         self.index.matches_any(topic)
     }
 
-    /// Whether the empty prefix is in force and no other, so that every topic has the same audiences.
-    pub fn only_everything(&self) -> bool {
-        self.index.only_empty()
+    /// How many bytes of a topic decide who wants it: topics that begin with the same so many have the same audiences.
+    pub fn longest_prefix_bytes(&self) -> usize {
+        self.index.longest()
+    }
+
+    /// Whether there are so many prefixes that [`Self::warm`] pays.
+    pub fn is_large(&self) -> bool {
+        self.index.is_large()
+    }
+
+    /// Prepares for asking who wants these topics: what will be read is read at one time. Changes no answer.
+    pub fn warm<'a>(&self, topics: impl Iterator<Item = &'a [u8]>) {
+        self.index.warm(topics);
     }
 
     /// The peers of an audience, in no particular order.

@@ -11,6 +11,7 @@ mod tests;
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::hint::black_box;
 use core::ops::ControlFlow;
 
 pub(crate) use hash::PrefixHash;
@@ -79,6 +80,10 @@ struct Length {
 }
 
 const FREE: u32 = u32::MAX;
+/// From so many entries on, what is read at a match is seldom in a cache.
+const LARGE: usize = 16 << 10;
+/// How many probes are read ahead at the most.
+const WARM_PROBES_MAX: usize = 64;
 /// An arena below this is not worth compacting.
 const COMPACT_BYTES_MIN: usize = 4096;
 
@@ -114,9 +119,9 @@ impl<V: Copy> PrefixMap<V> {
         self.bytes
     }
 
-    /// Whether the empty prefix is in force and no other, so that every topic has the same matches.
-    pub fn only_empty(&self) -> bool {
-        self.empty.is_some() && self.table.len() == 1
+    /// How many bytes of a topic decide what it matches: the length of the longest prefix in force.
+    pub fn longest(&self) -> usize {
+        self.lengths.last().map_or(0, |length| length.len as usize)
     }
 
     /// The memory held, in bytes, as allocated.
@@ -261,6 +266,32 @@ impl<V: Copy> PrefixMap<V> {
     #[inline]
     pub fn matches_any(&self, topic: &[u8]) -> bool {
         self.try_each_match(topic, |_| ControlFlow::Break(())).is_break()
+    }
+
+    /// Whether a match among so many prefixes waits for memory, so that [`Self::warm`] pays.
+    pub fn is_large(&self) -> bool {
+        self.table.len() >= LARGE
+    }
+
+    /// Reads what matching these topics will read, so that the memory is waited for at one time and not for one topic
+    /// after the other. Where they are many, the first few dozen probes are read.
+    pub fn warm<'a>(&self, topics: impl Iterator<Item = &'a [u8]>) {
+        let mut hashes = [0; WARM_PROBES_MAX];
+        let mut count = 0;
+        'all: for topic in topics {
+            let mut walk = self.hash.walk(topic);
+            for length in self.lengths.iter().take_while(|length| length.len as usize <= topic.len()) {
+                let Some(hash) = hashes.get_mut(count) else { break 'all };
+                *hash = walk.at(length.len as usize);
+                count += 1;
+            }
+        }
+        let hashes = &hashes[..count];
+        black_box(hashes.iter().fold(0, |sum, &hash| self.table.first_word(hash).wrapping_add(sum)));
+        let offset = |hash: &u64| Some(self.slots.get(self.table.likely(*hash)? as usize)?.offset);
+        black_box(hashes.iter().filter_map(offset).fold(0, u32::wrapping_add));
+        let byte = |offset: u32| self.arena.get(offset as usize).copied();
+        black_box(hashes.iter().filter_map(offset).filter_map(byte).fold(0, u8::wrapping_add));
     }
 
     #[inline]

@@ -61,6 +61,16 @@ impl Chunk {
         from + self.ends[from as usize..].partition_point(|&end| end <= at) as u32
     }
 
+    /// How many messages from `first` on it takes to come to so many bytes; all there are where they do not.
+    pub(crate) fn reaching(&self, first: u32, bytes: u64) -> u64 {
+        let end = u64::from(self.start(first)).saturating_add(bytes);
+        match bytes {
+            0 => 0,
+            _ if end > self.bytes().len() as u64 => u64::from(self.len() - first),
+            _ => u64::from(self.message_at(first, end as u32 - 1) + 1 - first),
+        }
+    }
+
     /// Its buffers, emptied, to be filled again.
     pub(crate) fn recycle(self) -> Option<(Vec<u8>, Vec<u32>)> {
         match self {
@@ -178,6 +188,14 @@ mod tests {
         }
         let last = sizes.len() as u32;
         Run::new(Arc::new(Chunk::new(vec![7; end as usize], ends)), 0, last)
+    }
+
+    #[test]
+    fn the_message_that_reaches_so_many_bytes_is_found() {
+        let chunk = run(&[3, 4, 5]).chunk;
+        let reaching = |first| [0, 1, 3, 4, 7, 8, 12, 13, u64::MAX].map(|bytes| chunk.reaching(first, bytes));
+        assert_eq!(reaching(0), [0, 1, 1, 2, 2, 3, 3, 3, 3]);
+        assert_eq!(reaching(1), [0, 1, 1, 1, 2, 2, 2, 2, 2]);
     }
 
     #[test]

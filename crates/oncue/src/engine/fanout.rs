@@ -16,6 +16,9 @@ use super::chunk::{Chunk, Run};
 /// waits for a few messages does not keep whole chunks alive.
 const REFERENCE_PART: usize = 8;
 
+/// Of so many messages at a time the memory is read ahead that matching them takes.
+const WARM_MESSAGES: u32 = 16;
+
 /// The runs of one batch, per audience of one shard.
 #[derive(Default)]
 pub(crate) struct Fanout {
@@ -24,8 +27,9 @@ pub(crate) struct Fanout {
     parcels: Vec<Parcel>,
     /// The audiences that the batch reaches.
     touched: Vec<AudienceId>,
-    /// The audiences of the message looked at last.
+    /// The audiences of a message, and those of the next one that has others.
     hits: Vec<AudienceId>,
+    next_hits: Vec<AudienceId>,
     batch: u64,
     /// An audience that has got so many bytes of one batch gets no more of it.
     bytes_max: u64,
@@ -80,16 +84,9 @@ impl Fanout {
         if self.parcels.len() < end {
             self.parcels.resize_with(end, Parcel::default);
         }
-        let everything = ledger.only_everything();
-        if everything {
-            self.find(ledger, b"");
-        }
         while place.chunk < chunks.len() {
             let chunk = &chunks[place.chunk];
-            place.message = match everything {
-                true => self.add(chunks, place, chunk.len(), &mut room),
-                false => self.route_chunk(ledger, chunks, place, &mut room),
-            };
+            place.message = self.route_chunk(ledger, chunks, place, &mut room);
             if place.message < chunk.len() {
                 break;
             }
@@ -99,7 +96,8 @@ impl Fanout {
         place
     }
 
-    /// Matches the rest of one chunk; yields the first message that was not added.
+    /// Matches the rest of one chunk; yields the first message that was not added. What each message costs is a look at
+    /// whether its topic begins as the last one's did; the rest is for those that go to others than the one before.
     fn route_chunk(
         &mut self,
         ledger: &Ledger,
@@ -107,64 +105,85 @@ impl Fanout {
         place: Place,
         room: &mut impl FnMut(AudienceId) -> u64,
     ) -> u32 {
-        let chunk = &chunks[place.chunk];
+        let (chunk, decisive) = (&chunks[place.chunk], ledger.longest_prefix_bytes());
+        let head = |message| {
+            let topic = frame::topic(chunk.message(message));
+            &topic[..topic.len().min(decisive)]
+        };
+        let (mut hits, mut next_hits) = (std::mem::take(&mut self.hits), std::mem::take(&mut self.next_hits));
+        let mut warm_until = if ledger.is_large() { place.message } else { u32::MAX };
+        let mut warm = |message| {
+            if message >= warm_until {
+                warm_until = chunk.len().min(message + WARM_MESSAGES);
+                ledger.warm((message..warm_until).map(head));
+            }
+        };
         let mut first = place.message;
+        let mut known = head(first);
+        warm(first);
+        find(ledger, self.shard, known, &mut hits);
         while first < chunk.len() {
-            let topic = frame::topic(chunk.message(first));
-            self.find(ledger, topic);
             let mut last = first + 1;
-            while last < chunk.len() && frame::topic(chunk.message(last)) == topic {
+            let mut others = false;
+            if decisive == 0 {
+                last = chunk.len();
+            }
+            while last < chunk.len() {
+                let next = head(last);
+                if next != known {
+                    known = next;
+                    warm(last);
+                    find(ledger, self.shard, known, &mut next_hits);
+                    others = next_hits != hits;
+                    if others {
+                        break;
+                    }
+                }
                 last += 1;
             }
-            let added = self.add(chunks, Place { chunk: place.chunk, message: first }, last, room);
+            let added = self.add(&hits, chunks, Place { chunk: place.chunk, message: first }, last, room);
+            first = added;
             if added < last {
-                return added;
+                break;
             }
-            first = last;
+            if others {
+                std::mem::swap(&mut hits, &mut next_hits);
+            }
         }
+        (self.hits, self.next_hits) = (hits, next_hits);
         first
     }
 
     /// The audiences of a topic that this shard serves, each once.
     pub(crate) fn audiences(&mut self, ledger: &Ledger, topic: &[u8]) -> &[AudienceId] {
-        self.find(ledger, topic);
+        find(ledger, self.shard, topic, &mut self.hits);
         &self.hits
     }
 
-    fn find(&mut self, ledger: &Ledger, topic: &[u8]) {
-        let Fanout { hits, shard, .. } = self;
-        hits.clear();
-        ledger.for_each_audience(topic, |audience| {
-            if ledger.shard_of(audience) == *shard {
-                hits.push(audience);
-            }
-        });
-        if hits.len() > 1 {
-            hits.sort_unstable();
-            hits.dedup();
-        }
-    }
-
-    /// Adds messages up to `last` for the audiences found; yields the first one that was not added.
+    /// Adds messages up to `last` for these audiences; yields the first one that was not added.
     fn add(
         &mut self,
+        hits: &[AudienceId],
         chunks: &[Arc<Chunk>],
         place: Place,
         last: u32,
         room: &mut impl FnMut(AudienceId) -> u64,
     ) -> u32 {
+        let chunk = &chunks[place.chunk];
         let mut count = u64::from(last - place.message);
-        for &id in &self.hits {
+        for &id in hits {
             let parcel = &mut self.parcels[id.index()];
             if parcel.batch != self.batch {
                 *parcel = Parcel { batch: self.batch, room: room(id), ..Parcel::default() };
                 self.touched.push(id);
             }
-            count = if parcel.bytes >= self.bytes_max { 0 } else { count.min(parcel.room) };
+            // The message that comes to the limit is the last one.
+            let bytes = self.bytes_max.saturating_sub(parcel.bytes);
+            count = count.min(parcel.room).min(chunk.reaching(place.message, bytes));
         }
         let last = place.message + count as u32;
         if count > 0 {
-            for &id in &self.hits {
+            for &id in hits {
                 self.parcels[id.index()].add(chunks, place.chunk as u32, place.message..last);
             }
         }
@@ -183,6 +202,20 @@ impl Fanout {
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = (AudienceId, Vec<Run>)> {
         let parcels = &mut self.parcels;
         self.touched.drain(..).map(|id| (id, std::mem::take(&mut parcels[id.index()].runs)))
+    }
+}
+
+/// Puts the audiences of a topic that a shard serves into `hits`, each once.
+fn find(ledger: &Ledger, shard: u16, topic: &[u8], hits: &mut Vec<AudienceId>) {
+    hits.clear();
+    ledger.for_each_audience(topic, |audience| {
+        if ledger.shard_of(audience) == shard {
+            hits.push(audience);
+        }
+    });
+    if hits.len() > 1 {
+        hits.sort_unstable();
+        hits.dedup();
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Table {
 
 const EMPTY: u32 = u32::MAX;
 const REMOVED: u32 = u32::MAX - 1;
+/// The buckets of a line of memory are numbered alike but for these bits.
+const LINE_MASK: usize = 15;
 /// Below this many entries memory is no matter, and an almost empty table answers at the first bucket.
 const SMALL: usize = 128;
 
@@ -72,6 +74,29 @@ impl Table {
             }
             at = self.next(at);
         }
+    }
+
+    /// The word that a search for this hash reads first.
+    #[inline]
+    pub(super) fn first_word(&self, hash: u64) -> u32 {
+        self.buckets.get(self.home(hash)).copied().unwrap_or(EMPTY)
+    }
+
+    /// The entry that a search for this hash finds at once, most likely, if it finds any.
+    #[inline]
+    pub(super) fn likely(&self, hash: u64) -> Option<u32> {
+        let mut at = self.home(hash);
+        let line = at | LINE_MASK;
+        while at <= line {
+            match *self.buckets.get(at)? {
+                EMPTY => return None,
+                word if word & !self.id_mask == self.tag(hash) && word != REMOVED => {
+                    return Some(word & self.id_mask);
+                }
+                _ => at += 1,
+            }
+        }
+        None
     }
 
     /// Adds an entry, for which there must be room.

@@ -44,7 +44,12 @@ impl Checked {
                 self.model.retain(|prefix, value| keep(prefix, value));
                 self.check_all();
             }
-            _ => self.check_topic(&rng.prefix(12)),
+            _ => {
+                let topics: Vec<_> = (0..rng.below(40)).map(|_| rng.prefix(12)).collect();
+                self.map.warm(topics.iter().map(|topic| &topic[..]));
+                topics.iter().for_each(|topic| self.check_topic(topic));
+                self.check_topic(&rng.prefix(12));
+            }
         }
     }
 
@@ -66,7 +71,7 @@ impl Checked {
         assert_eq!(self.map.len(), self.model.len());
         assert_eq!(self.map.is_empty(), self.model.is_empty());
         assert_eq!(self.map.bytes(), self.model.keys().map(|prefix| prefix.len() as u64).sum::<u64>());
-        assert_eq!(self.map.only_empty(), self.model.keys().eq([&Vec::new()]));
+        assert_eq!(self.map.longest(), self.model.keys().map(Vec::len).max().unwrap_or(0));
         let ids: BTreeSet<EntryId> = self.map.iter().map(|(id, ..)| id).collect();
         assert_eq!(ids.len(), self.model.len());
         let mut all: Vec<_> = self.map.iter().map(|(_, prefix, value)| (prefix.to_vec(), *value)).collect();
@@ -83,6 +88,26 @@ fn agrees_with_a_sorted_map() {
             checked.step(rng);
         }
         checked.check_all();
+    });
+}
+
+#[test]
+fn what_is_read_ahead_is_what_is_found() {
+    for_seeds(10, |rng| {
+        let mut map = PrefixMap::new(rng.next());
+        assert!(!map.is_large());
+        let prefixes: Vec<_> = (0..LARGE as u32).map(|n| n.to_le_bytes()).collect();
+        for prefix in &prefixes {
+            map.insert(prefix, ()).unwrap();
+        }
+        assert!(map.is_large());
+        // Where a search goes beyond the first line of memory it is not followed.
+        let likely = |prefix: &&[u8; 4]| {
+            let likely = map.table.likely(map.hash.hash(&prefix[..]));
+            likely.map(EntryId) == map.find(&prefix[..])
+        };
+        assert!(prefixes.iter().filter(likely).count() > LARGE * 3 / 4);
+        map.warm(std::iter::repeat_n(&prefixes[0][..], 1000));
     });
 }
 
