@@ -10,9 +10,6 @@ use crate::frame::mix;
 pub const CATALOGUE: u64 = 100_000;
 pub const WANTED: usize = 1000;
 
-/// How many subscriptions come or go in a second.
-pub const CHANGES_PER_SECOND: u64 = 1000;
-
 /// The time between two values of a topic.
 pub const PERIOD: Duration = Duration::from_millis(100);
 

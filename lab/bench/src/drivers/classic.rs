@@ -97,17 +97,19 @@ impl Classic for LibzmqClassic {
     }
 
     fn drain(&mut self, mut hear: impl FnMut(bool, &[u8])) -> Outcome {
-        while self.hears {
+        if !self.hears {
+            return Ok(());
+        }
+        loop {
             match self.socket.recv_msg(zmq::DONTWAIT) {
                 Ok(notification) => match notification.split_first() {
                     Some((&first, topic)) => hear(first == 1, topic),
                     None => return Err("a notification is empty".into()),
                 },
-                Err(zmq::Error::EAGAIN) => break,
+                Err(zmq::Error::EAGAIN) => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
     }
 
     fn send(&mut self, topic: &[u8], value: &[u8]) -> Outcome {

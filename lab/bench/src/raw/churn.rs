@@ -12,7 +12,7 @@ use super::wire;
 use crate::Outcome;
 use crate::args::Args;
 use crate::control::{Control, Event, tell};
-use crate::demand::{CATALOGUE, CHANGES_PER_SECOND, PERIOD, WANTED, index, is_value, topic};
+use crate::demand::{CATALOGUE, PERIOD, WANTED, index, is_value, topic};
 use crate::frame::mix;
 use crate::measure::{Report, Stopwatch, end_after};
 
@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Outcome {
     while !control.may_go() {
         churn.read(Duration::from_millis(1))?;
     }
-    let report = churn.measure(run, args.or("changes", CHANGES_PER_SECOND)?)?;
+    let report = churn.measure(run, args.or("changes", 0)?)?;
     tell(&Event::Done(report));
     while !control.must_end() {
         churn.read(Duration::from_millis(2))?;

@@ -36,6 +36,9 @@ impl Aim {
     }
 }
 
+/// How many subscriptions to a catalogue come or go in a second, where they do.
+const CHANGES: u64 = 1000;
+
 /// One thing that is measured.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -55,6 +58,8 @@ pub struct Case {
     pub idle: u64,
     /// Whether a slow subscriber may miss messages.
     pub may_drop: bool,
+    /// Subscriptions that come or go in a second.
+    pub changes: u64,
 }
 
 /// Those that take part, ours first and the limit of the machine last.
@@ -90,6 +95,7 @@ impl Case {
             peers: 1,
             idle: 0,
             may_drop: false,
+            changes: 0,
         }
     }
 
@@ -168,8 +174,12 @@ fn of_scale(quick: bool) -> Vec<Case> {
     cases.push(Case { topics: Topics::All, aim: Aim::Peers, ..wide });
     cases.push(Case { topics: Topics::Own, aim: Aim::Peers, ..own });
     cases.extend([alone, beside]);
-    let name = format!("{CATALOGUE} topics, {WANTED} wanted");
-    let on_demand = Case::new("W10", name, VALUE_BYTES).into_drain(1);
-    cases.push(Case { aim: Aim::OnDemand, ..on_demand });
+    for (changes, what) in
+        [(0, "the same all the time".to_owned()), (CHANGES, format!("{CHANGES} changes a second"))]
+    {
+        let name = format!("{WANTED} of {CATALOGUE} topics, {what}");
+        let on_demand = Case::new("W10", name, VALUE_BYTES).into_drain(1);
+        cases.push(Case { aim: Aim::OnDemand, changes, ..on_demand });
+    }
     cases
 }
