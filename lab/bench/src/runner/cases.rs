@@ -111,11 +111,14 @@ impl Case {
             "oncue-many" => self.aim == Aim::Rate && matches!(self.workload, "W1" | "W3"),
             // Of the rivals only subscribers take many at once.
             many if many.ends_with("-many") => self.aim == Aim::Rate && self.subscriber == Side::Measured,
-            "raw" => {
-                matches!(self.workload, "W1" | "W4")
-                    || (self.workload == "W2" && self.topics == Topics::None)
-                    || (self.workload == "W3" && self.publisher == Side::Measured)
-            }
+            // It writes the same to everybody, and reads no subscriptions.
+            "raw" => match self.workload {
+                "W2" => self.topics == Topics::None,
+                "W3" => self.publisher == Side::Measured,
+                "W5" => false,
+                "W7" => self.idle == 0,
+                _ => true,
+            },
             _ => true,
         }
     }

@@ -96,6 +96,7 @@ fn stream(case: &Case, player: &Player, Times { seconds, limit }: Times) -> Outc
     let received = subscriber.done(limit)?;
     let mut figures = Figures::new();
     match case.aim {
+        _ if player.name == "raw" => {}
         Aim::Prefixes => {
             figures.insert("s until in force", ready);
             figures.insert("bytes per prefix", (full - empty) / case.topics.count() as f64);
