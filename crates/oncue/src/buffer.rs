@@ -1,15 +1,103 @@
-//! Buffers that many refer to, and the pool that those come from which are read into. Nothing here knows what the bytes
-//! mean.
+//! Buffers that many refer to, and the stocks of emptied ones. Nothing here knows what the bytes mean.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use crate::sync::lock;
+use crate::sync::QuickLock;
 
 /// The size of the buffers that shards read into.
 pub(crate) const READ_BYTES: usize = 256 << 10;
 
-/// How many buffers a pool keeps.
-const KEPT_MAX: usize = 8;
+/// The most that a stock keeps.
+const KEPT_BYTES_MAX: usize = 16 << 20;
+const KEPT_MAX: usize = 4096;
+/// After so many times of giving, half of what was not needed meanwhile goes.
+const LOOK_INTERVAL: u32 = 1024;
+
+/// Something whose memory can be used again.
+pub(crate) trait Reusable {
+    /// Empties it.
+    fn clear(&mut self);
+
+    /// The memory that it holds.
+    fn bytes(&self) -> usize;
+}
+
+impl<T> Reusable for Vec<T> {
+    fn clear(&mut self) {
+        self.clear();
+    }
+
+    fn bytes(&self) -> usize {
+        self.capacity() * size_of::<T>()
+    }
+}
+
+impl<A: Reusable, B: Reusable> Reusable for (A, B) {
+    fn clear(&mut self) {
+        self.0.clear();
+        self.1.clear();
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.bytes() + self.1.bytes()
+    }
+}
+
+/// Emptied buffers to be filled again: memory that is fresh from the system costs as much as copying into it. Cheap to
+/// clone; all clones are one stock.
+pub(crate) struct Stock<T>(Arc<QuickLock<Kept<T>>>);
+
+struct Kept<T> {
+    /// The one emptied last is at the end: it is likely to be in a cache still.
+    items: Vec<T>,
+    bytes: usize,
+    /// How often something was taken since the last look, and the fewest that were left meanwhile.
+    taken: u32,
+    fewest: usize,
+}
+
+impl<T> Default for Stock<T> {
+    fn default() -> Stock<T> {
+        Stock(Arc::new(QuickLock::new(Kept { items: Vec::new(), bytes: 0, taken: 0, fewest: 0 })))
+    }
+}
+
+impl<T> Clone for Stock<T> {
+    fn clone(&self) -> Stock<T> {
+        Stock(self.0.clone())
+    }
+}
+
+impl<T: Reusable> Stock<T> {
+    /// One of those that are there.
+    pub(crate) fn take(&self) -> Option<T> {
+        let mut kept = self.0.lock();
+        let item = kept.items.pop();
+        kept.bytes -= item.as_ref().map_or(0, T::bytes);
+        kept.taken += 1;
+        kept.fewest = kept.fewest.min(kept.items.len());
+        if kept.taken < LOOK_INTERVAL {
+            return item;
+        }
+        let needless = kept.fewest.div_ceil(2);
+        let surplus: Vec<_> = kept.items.drain(..needless).collect();
+        kept.bytes -= surplus.iter().map(T::bytes).sum::<usize>();
+        (kept.taken, kept.fewest) = (0, kept.items.len());
+        drop(kept);
+        item
+    }
+
+    /// Takes one back, if there is room for it.
+    pub(crate) fn put(&self, mut item: T) {
+        item.clear();
+        let bytes = item.bytes();
+        let mut kept = self.0.lock();
+        if bytes > 0 && kept.bytes + bytes <= KEPT_BYTES_MAX && kept.items.len() < KEPT_MAX {
+            kept.bytes += bytes;
+            kept.items.push(item);
+        }
+    }
+}
 
 /// Bytes that do not change any more. Cheap to clone.
 #[derive(Clone)]
@@ -24,23 +112,18 @@ struct Filled {
 /// The spare buffers of one shard: fetched, filled, handed to the user with what they hold, and fetched again when the
 /// last message in them is dropped, on whatever thread.
 #[derive(Clone, Default)]
-pub(crate) struct Pool(Arc<Mutex<Vec<Vec<u8>>>>);
+pub(crate) struct Pool(Stock<Vec<u8>>);
 
 impl Pool {
     /// An empty buffer with room for [`READ_BYTES`].
     pub(crate) fn get(&self) -> Vec<u8> {
-        lock(&self.0).pop().unwrap_or_else(|| Vec::with_capacity(READ_BYTES))
+        self.0.take().unwrap_or_else(|| Vec::with_capacity(READ_BYTES))
     }
 
     /// Takes a buffer back; one of an unusual size goes.
-    pub(crate) fn put(&self, mut buffer: Vec<u8>) {
-        if buffer.capacity() != READ_BYTES {
-            return;
-        }
-        buffer.clear();
-        let mut spares = lock(&self.0);
-        if spares.len() < KEPT_MAX {
-            spares.push(buffer);
+    pub(crate) fn put(&self, buffer: Vec<u8>) {
+        if buffer.capacity() == READ_BYTES {
+            self.0.put(buffer);
         }
     }
 
@@ -86,11 +169,39 @@ mod tests {
         let all = pool.share(bytes);
         let part = all.clone();
         drop(all);
-        assert!(lock(&pool.0).is_empty() && part[..] == b"hello"[..]);
+        assert!(pool.0.0.lock().items.is_empty() && part[..] == b"hello"[..]);
         drop(part);
         let again = pool.get();
         assert_eq!((again.as_ptr(), again.len(), again.capacity()), (address, 0, READ_BYTES));
         pool.put(Vec::with_capacity(7));
-        assert!(lock(&pool.0).is_empty());
+        assert!(pool.0.0.lock().items.is_empty());
+    }
+
+    #[test]
+    fn a_stock_is_bounded_and_lets_go_of_what_is_not_needed() {
+        let stock = Stock::default();
+        let count = || stock.0.lock().items.len();
+        let bytes = || {
+            let kept = stock.0.lock();
+            assert_eq!(kept.bytes, kept.items.iter().map(Vec::capacity).sum::<usize>());
+            kept.bytes
+        };
+        for _ in 0..100 {
+            stock.put(Vec::<u8>::with_capacity(READ_BYTES));
+        }
+        assert_eq!((count(), bytes()), (64, KEPT_BYTES_MAX));
+        // Two are in use at a time; of the others half go at each look.
+        let mut left = vec![];
+        for round in 0..5 * LOOK_INTERVAL {
+            let two = [stock.take().unwrap(), stock.take().unwrap()];
+            two.into_iter().for_each(|buffer| stock.put(buffer));
+            if round % LOOK_INTERVAL == 0 {
+                left.push(count());
+            }
+        }
+        assert!(left.is_sorted_by(|a, b| a > b) && count() < 8, "{left:?}");
+        let before = bytes();
+        stock.put(Vec::new());
+        assert_eq!(bytes(), before);
     }
 }

@@ -244,6 +244,31 @@ fn what_is_queued_goes_out_after_close() {
 }
 
 #[test]
+fn what_comes_thick_and_fast_goes_out_after_close() {
+    let engine = engine();
+    for round in 0..300 {
+        let options = Options::new().send_hwm(1_000_000).on_full(OnFull::Refuse).linger(SOON);
+        let x = Pub::new(&engine, options).unwrap();
+        let s = Sub::new(&engine, Options::new().recv_hwm(1_000_000)).unwrap();
+        s.subscribe("").unwrap();
+        s.connect(&x.bind("tcp://127.0.0.1:0").unwrap().to_string()).unwrap();
+        while !x.wanted("") {
+            std::thread::yield_now();
+        }
+        let count = 500 + 37 * round;
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                (0..count).for_each(|i| x.send_wait(i.to_string()).wait().unwrap());
+            });
+            for i in 0..count {
+                assert_eq!(recv(&s), [i.to_string()]);
+            }
+        });
+        s.close().wait();
+    }
+}
+
+#[test]
 fn refusing_loses_nothing_and_dropping_counts() {
     let engine = engine();
     let send_all = |on_full| {

@@ -2,17 +2,23 @@
 
 use std::sync::Arc;
 
+use crate::buffer::Stock;
 use crate::msg::Msg;
 
-/// A chunk is closed when it has grown to this.
-pub(crate) const CHUNK_BYTES: usize = 256 << 10;
+/// A chunk is closed when it has grown to this: enough for a write, and a part of what a processor's cache holds.
+pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 
 /// Consecutive messages in wire encoding, and where each ends. A chunk without messages carries a connection's own
 /// bytes: a greeting, commands.
 pub(crate) struct Chunk {
     bytes: Bytes,
     ends: Vec<u32>,
+    /// Where its buffers go when nobody refers to it any more.
+    home: Option<Spares>,
 }
+
+/// The buffers of chunks, to be filled again.
+pub(crate) type Spares = Stock<(Vec<u8>, Vec<u32>)>;
 
 enum Bytes {
     Own(Vec<u8>),
@@ -23,13 +29,20 @@ impl Chunk {
     /// `ends` are ascending and the last one is the length of `bytes`.
     pub(crate) fn new(bytes: Vec<u8>, ends: Vec<u32>) -> Chunk {
         debug_assert_eq!(ends.last().copied().unwrap_or(bytes.len() as u32) as usize, bytes.len());
-        Chunk { bytes: Bytes::Own(bytes), ends }
+        Chunk { bytes: Bytes::Own(bytes), ends, home: None }
+    }
+
+    /// As [`new`](Self::new), of buffers that go to `home` in the end.
+    pub(crate) fn of_spares(bytes: Vec<u8>, ends: Vec<u32>, home: &Spares) -> Chunk {
+        let mut chunk = Chunk::new(bytes, ends);
+        chunk.home = Some(home.clone());
+        chunk
     }
 
     /// One message that is shared, not copied.
     pub(crate) fn shared(message: Msg) -> Chunk {
         let end = message.wire().len() as u32;
-        Chunk { bytes: Bytes::Shared(message), ends: vec![end] }
+        Chunk { bytes: Bytes::Shared(message), ends: vec![end], home: None }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -70,16 +83,12 @@ impl Chunk {
             _ => u64::from(self.message_at(first, end as u32 - 1) + 1 - first),
         }
     }
+}
 
-    /// Its buffers, emptied, to be filled again.
-    pub(crate) fn recycle(self) -> Option<(Vec<u8>, Vec<u32>)> {
-        match self {
-            Chunk { bytes: Bytes::Own(mut bytes), mut ends } => {
-                bytes.clear();
-                ends.clear();
-                Some((bytes, ends))
-            }
-            Chunk { bytes: Bytes::Shared(_), .. } => None,
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        if let (Some(home), Bytes::Own(bytes)) = (self.home.take(), &mut self.bytes) {
+            home.put((std::mem::take(bytes), std::mem::take(&mut self.ends)));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use oncue_core::ledger::AudienceId;
 
-use super::chunk::{CHUNK_BYTES, Run};
+use super::chunk::Run;
 use super::fanout::Place;
 use super::hub::Hub;
 use super::mailbox::Note;
@@ -19,6 +19,9 @@ use crate::options::OnFull;
 
 /// How many batches of one socket are sent before others get their turn.
 const BATCHES_PER_TURN: usize = 8;
+/// Where nothing may be missed, who has nothing queued is given this much at a time: what makes a good write. No more than
+/// that may exceed a mark.
+const PASS_BYTES: u64 = 256 << 10;
 /// Messages come thick and fast where at least so many came, with less than this time for each.
 const THICK_MESSAGES_MIN: u32 = 4;
 const THICK_INTERVAL: Duration = Duration::from_micros(2);
@@ -53,7 +56,7 @@ impl<N: Net> Shard<N> {
             }
             // Where nothing may be missed, who has nothing queued is given what makes a good write, and no more than that
             // may exceed a mark.
-            self.fanout.limit(if refuse { CHUNK_BYTES as u64 } else { u64::MAX });
+            self.fanout.limit(if refuse { PASS_BYTES } else { u64::MAX });
             let place = {
                 let ledger = hub.ledger();
                 let peers = &self.peers;
@@ -88,9 +91,11 @@ impl<N: Net> Shard<N> {
     /// messages come thick and fast, a write for each handful costs more than all else.
     fn take_batch(&mut self, hub: &Arc<Hub>) -> bool {
         let served = self.hubs.get_mut(&hub.id).expect("who sends serves the socket");
+        // The buffers of what is sent may be filled again before more is taken.
+        served.batch.clear();
         served.place = Place::default();
         let may_rest = std::mem::take(&mut served.thick) && !served.closing;
-        match hub.outbox.take(self.index, &mut served.batch, may_rest) {
+        match hub.outbox.take(self.index, may_rest) {
             Take::Rest => {
                 self.timers.set(self.now + REST_TIME, Timer::Rested { hub: hub.id });
                 false

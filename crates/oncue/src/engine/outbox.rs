@@ -4,17 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::chunk::{CHUNK_BYTES, Chunk};
+use super::chunk::{CHUNK_BYTES, Chunk, Spares};
 use crate::batch::Batch;
 use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg};
 use crate::sync::{QuickGuard, QuickLock};
 
 /// From this size on, a message that exists in wire encoding is shared instead of copied.
 const SHARE_BYTES_MIN: usize = 16 << 10;
-/// So much is worth a write; a shard does not rest while there is more to take.
-const REST_BYTES: usize = 64 << 10;
-/// How many emptied buffers are kept to be filled again.
-const SPARES_MAX: usize = 20;
 
 /// The messages of one socket that its shards have not taken yet.
 pub(crate) struct Outbox {
@@ -41,7 +37,7 @@ struct State {
     closed_bytes: u64,
     closed_messages: u64,
     readers: Vec<Reader>,
-    spares: Vec<(Vec<u8>, Vec<u32>)>,
+    spares: Spares,
     /// Whether some shard does not know yet that there is something to take.
     quiet: bool,
     /// The open chunk is closed when it has grown to this, and those who rest are told.
@@ -108,7 +104,7 @@ impl Outbox {
             closed_bytes: 0,
             closed_messages: 0,
             readers: Vec::new(),
-            spares: Vec::new(),
+            spares: Spares::default(),
             refused: false,
             quiet: false,
             pushed: 0,
@@ -202,11 +198,12 @@ impl Outbox {
             }
         };
         state.close();
-        let (bytes, ends) = state.spares.pop().unwrap_or_default();
+        let (bytes, ends) = state.spares.take().unwrap_or_default();
         let bytes = std::mem::replace(&mut batch.bytes, bytes);
         let ends = std::mem::replace(&mut batch.ends, ends);
         state.pushed += ends.len() as u64;
-        state.push_closed(Chunk::new(bytes, ends));
+        let chunk = Chunk::of_spares(bytes, ends, &state.spares);
+        state.push_closed(chunk);
         state.rouse_for_closed();
         Pushed::Queued { tell: if state.quiet { state.signal() } else { 0 } }
     }
@@ -237,15 +234,10 @@ impl Outbox {
         state.trim();
     }
 
-    /// All that `shard` has not taken yet, if it may not rest. `spent` chunks are filled again where nobody else holds
-    /// them. Who took something comes again until there is nothing, and is not told meanwhile.
-    pub(crate) fn take(&self, shard: u16, spent: &mut Vec<Arc<Chunk>>, may_rest: bool) -> Take {
-        let mut spares: Vec<_> =
-            spent.drain(..).filter_map(Arc::into_inner).filter_map(Chunk::recycle).take(SPARES_MAX).collect();
+    /// All that `shard` has not taken yet, if it may not rest. Who took something comes again until there is nothing, and
+    /// is not told meanwhile.
+    pub(crate) fn take(&self, shard: u16, may_rest: bool) -> Take {
         let mut state = self.state.lock();
-        let keep = SPARES_MAX.saturating_sub(state.spares.len());
-        spares.truncate(keep);
-        state.spares.append(&mut spares);
         if may_rest && state.rest(shard, self.bound) {
             return Take::Rest;
         }
@@ -352,10 +344,11 @@ impl State {
         let like_this = || (Vec::with_capacity(self.bytes.len()), Vec::with_capacity(self.ends.len()));
         let full = self.bytes.len() >= CHUNK_BYTES;
         let (bytes, ends) =
-            self.spares.pop().unwrap_or_else(|| if full { like_this() } else { <_>::default() });
+            self.spares.take().unwrap_or_else(|| if full { like_this() } else { <_>::default() });
         let bytes = std::mem::replace(&mut self.bytes, bytes);
         let ends = std::mem::replace(&mut self.ends, ends);
-        self.push_closed(Chunk::new(bytes, ends));
+        let chunk = Chunk::of_spares(bytes, ends, &self.spares);
+        self.push_closed(chunk);
     }
 
     fn push_closed(&mut self, chunk: Chunk) {
@@ -378,7 +371,7 @@ impl State {
 
     /// Lets a shard rest if there is little for it to take.
     fn rest(&mut self, shard: u16, bound: Bound) -> bool {
-        let enough = (REST_BYTES as u64).min(bound.bytes_max / 2);
+        let enough = (CHUNK_BYTES as u64).min(bound.bytes_max / 2);
         if self.refused || self.closed_bytes + self.bytes.len() as u64 >= enough {
             return false;
         }
@@ -425,7 +418,7 @@ mod tests {
     use super::*;
 
     fn take(outbox: &Outbox, shard: u16) -> Taken {
-        match outbox.take(shard, &mut Vec::new(), false) {
+        match outbox.take(shard, false) {
             Take::Taken(taken) => taken,
             Take::Rest => panic!("it may not rest"),
         }
@@ -492,21 +485,21 @@ mod tests {
     #[test]
     fn who_rests_is_told_when_there_is_enough() {
         // An eighth of what is enough by itself, or half of what there is room for: 64 KiB, or 32.
-        let message = "x".repeat(REST_BYTES / 8);
+        let message = "x".repeat(CHUNK_BYTES / 8);
         for (bytes_max, enough) in [(1 << 20, 8), (1 << 16, 4)] {
             let outbox = Outbox::new(Bound { bytes_max, messages_min: 0, bytes_most: 1 << 20 });
             outbox.join(0);
             assert_eq!(tells(outbox.push("one", false)), 1);
             assert_eq!(texts(take(&outbox, 0)), ["one"]);
-            assert!(matches!(outbox.take(0, &mut Vec::new(), true), Take::Rest));
+            assert!(matches!(outbox.take(0, true), Take::Rest));
             let told: Vec<_> = (0..enough).map(|_| tells(outbox.push(&message, true))).collect();
             assert_eq!(told, [vec![0; enough - 1], vec![1]].concat());
             assert_eq!(texts(take(&outbox, 0)).len(), enough);
-            assert!(matches!(outbox.take(0, &mut Vec::new(), true), Take::Rest));
+            assert!(matches!(outbox.take(0, true), Take::Rest));
             let mut batch = Batch::new();
             (0..enough).for_each(|_| batch.push(&message).unwrap());
             assert_eq!(tells(outbox.push_many(&mut batch)), 1);
-            assert!(matches!(outbox.take(0, &mut Vec::new(), true), Take::Taken(_)));
+            assert!(matches!(outbox.take(0, true), Take::Taken(_)));
         }
     }
 }

@@ -80,6 +80,8 @@ pub(crate) struct Traffic {
     subscriptions: Option<u64>,
     /// Reading waits until the user has made room.
     paused: bool,
+    /// How many messages the last read brought: the next one brings about as many.
+    expected: usize,
     /// It can be told the states of topics.
     pub(super) understands: bool,
 }
@@ -352,6 +354,7 @@ impl<S: Stream> Peer<S> {
             flow,
             subscriptions,
             paused: false,
+            expected: 0,
             understands,
         });
         hub.counters.peers.fetch_add(1, Ordering::Relaxed);
@@ -431,10 +434,11 @@ impl<S: Stream> Peer<S> {
         start: usize,
         cx: &mut Context<'_>,
     ) -> Result<(), End> {
-        let Phase::Traffic(Traffic { scanner, flow: Some(_), paused, .. }) = &mut self.phase else {
+        let Phase::Traffic(Traffic { scanner, flow: Some(_), paused, expected, .. }) = &mut self.phase else {
             return Ok(());
         };
-        let (mut consumed, mut control, mut spans) = (start, Vec::new(), Vec::new());
+        let (mut consumed, mut control) = (start, Vec::new());
+        let mut spans = Vec::with_capacity(*expected);
         let (mut messages, mut inside) = (0, 0..0);
         let result = {
             let subscriptions = read_lock(&self.hub.subscriptions);
@@ -484,6 +488,7 @@ impl<S: Stream> Peer<S> {
         };
         self.hub.counters.received.fetch_add(messages, Ordering::Relaxed);
         *paused = false;
+        *expected = spans.len();
         // What came whole counts, whatever was wrong with what follows it.
         self.hand_over(buffer, consumed, spans, cx);
         self.queue.answer(control);

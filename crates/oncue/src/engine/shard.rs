@@ -474,10 +474,15 @@ impl<N: Net> Shard<N> {
 
     /// The user has closed the socket: nothing new comes in or is dialled, what is queued goes out.
     fn close(&mut self, hub: &Arc<Hub>) {
+        if let Some(served) = self.hubs.get_mut(&hub.id) {
+            // Nothing rests any more: what is not taken now would be taken for sent.
+            served.closing = true;
+        }
         self.send(hub);
         self.unlink_all(hub);
-        let Some(served) = self.hubs.get_mut(&hub.id) else { return hub.shard_done(&mut self.wakes) };
-        served.closing = true;
+        if !self.hubs.contains_key(&hub.id) {
+            return hub.shard_done(&mut self.wakes);
+        }
         let unready = |peer: &Peer<_>| !matches!(peer.phase, Phase::Traffic(_));
         let slots: Vec<_> = self.peers.iter().filter(|(_, p)| p.hub.id == hub.id && unready(p)).collect();
         let slots: Vec<_> = slots.into_iter().map(|(slot, _)| slot).collect();
