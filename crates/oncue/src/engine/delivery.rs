@@ -29,6 +29,14 @@ const THICK_INTERVAL: Duration = Duration::from_micros(2);
 const REST_TIME: Duration = Duration::from_micros(50);
 
 impl<N: Net> Shard<N> {
+    /// As [`send`](Self::send), but what has come so far does not wait for more.
+    pub(super) fn send_at_once(&mut self, hub: &Arc<Hub>) {
+        if let Some(served) = self.hubs.get_mut(&hub.id) {
+            served.thick = false;
+        }
+        self.send(hub);
+    }
+
     /// Sends what the socket's outbox holds, as far as nobody has to wait for room.
     pub(super) fn send(&mut self, hub: &Arc<Hub>) {
         let Some(served) = self.hubs.get_mut(&hub.id) else { return };

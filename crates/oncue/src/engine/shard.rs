@@ -475,10 +475,9 @@ impl<N: Net> Shard<N> {
     /// The user has closed the socket: nothing new comes in or is dialled, what is queued goes out.
     fn close(&mut self, hub: &Arc<Hub>) {
         if let Some(served) = self.hubs.get_mut(&hub.id) {
-            // Nothing rests any more: what is not taken now would be taken for sent.
             served.closing = true;
         }
-        self.send(hub);
+        self.send_at_once(hub);
         self.unlink_all(hub);
         if !self.hubs.contains_key(&hub.id) {
             return hub.shard_done(&mut self.wakes);

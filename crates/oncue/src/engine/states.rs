@@ -196,7 +196,7 @@ impl<S: Stream> Peer<S> {
 impl<N: Net> Shard<N> {
     /// Tells a state to the peers that want its topic, behind the messages that were sent before it.
     pub(super) fn tell_state(&mut self, hub: &Arc<Hub>, value: &Msg) {
-        self.send(hub);
+        self.send_at_once(hub);
         let slots: Vec<_> = {
             let ledger = hub.ledger();
             let audiences = self.fanout.audiences(&ledger, value.topic());

@@ -172,3 +172,20 @@ fn what_is_not_understood_is_ignored() {
         assert_eq!(show(heard), "t closed end");
     });
 }
+
+#[test]
+fn a_state_comes_behind_messages_that_come_thick_and_fast() {
+    let (x, door) = xpub(Side::Binding);
+    let mut peer = understanding(&door);
+    peer.send(subscribe("t"));
+    assert_eq!(event(&x), "+t");
+    for round in 0..200 {
+        // Enough that the shard lets some of them gather when the state is set.
+        let count = 20 * (round % 20) + 50;
+        for _ in 0..count {
+            x.send("t").unwrap();
+        }
+        x.set_state("t", State::Stale, round.to_string()).unwrap();
+        peer.expect([b"\0\x01t".repeat(count), news(1, 2, "t", &round.to_string())].concat());
+    }
+}
