@@ -10,7 +10,8 @@ use crate::buffer::Buffer;
 /// The largest message, and the largest batch, in bytes on the wire.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 31;
 
-/// A message of one or more frames; the first one is its topic. Cheap to clone.
+/// A message of one or more frames; the first one is its topic. Cheap to clone. One that was received keeps the buffer
+/// alive that it came in, up to 256 KiB: keep a copy of what is to be kept for long, `Msg::from_frames(m.frames())`.
 ///
 /// ```
 /// use oncue::Msg;
