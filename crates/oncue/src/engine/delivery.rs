@@ -62,8 +62,6 @@ impl<N: Net> Shard<N> {
                 let joined = served.peers.iter().map(|&slot| self.peers[slot].joined).filter(|&j| j > number);
                 end = joined.min().map_or(end, |j| end.min((j - served.first) as usize));
             }
-            // Where nothing may be missed, who has nothing queued is given what makes a good write, and no more than that
-            // may exceed a mark.
             self.fanout.limit(if refuse { PASS_BYTES } else { u64::MAX });
             let place = {
                 let ledger = hub.ledger();

@@ -34,6 +34,7 @@ macro_rules! publishing {
         impl $name {
             /// Sends a message to all who want its topic. Never waits. A subscriber whose queue is full misses it
             /// (see [`Options::on_full`](crate::Options::on_full)); with nobody connected it is dropped.
+            /// Messages that follow one another within two microseconds may gather for fifty before they are written.
             ///
             /// # Errors
             /// [`Full`](crate::ErrorKind::Full) only with [`OnFull::Refuse`](crate::OnFull::Refuse): nothing was
