@@ -137,6 +137,8 @@ fn one_call_fills_in_however_many_ask() {
         assert_eq!(text(sub), "k/1 known of 1");
     }
     assert_eq!(text(&subscriber(&od, &["k/1"])), "k/1 known of 1");
+    // A value is counted after it was sent.
+    eventually("it is counted", || od.stats().produced > 0);
     assert_eq!((calls.load(SeqCst), od.stats().produced), (1, 1));
 }
 
