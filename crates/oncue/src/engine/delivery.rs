@@ -100,7 +100,7 @@ impl<N: Net> Shard<N> {
         // The buffers of what is sent may be filled again before more is taken.
         served.batch.clear();
         served.place = Place::default();
-        let may_rest = std::mem::take(&mut served.thick) && !served.closing;
+        let may_rest = std::mem::take(&mut served.thick);
         match hub.outbox.take(self.index, may_rest) {
             Take::Rest => {
                 self.timers.set(self.now + REST_TIME, Timer::Rested { hub: hub.id });

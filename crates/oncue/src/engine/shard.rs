@@ -474,14 +474,11 @@ impl<N: Net> Shard<N> {
 
     /// The user has closed the socket: nothing new comes in or is dialled, what is queued goes out.
     fn close(&mut self, hub: &Arc<Hub>) {
-        if let Some(served) = self.hubs.get_mut(&hub.id) {
-            served.closing = true;
-        }
+        // Nothing comes after this: what is taken now is all, and a later rest finds nothing to keep waiting.
         self.send_at_once(hub);
         self.unlink_all(hub);
-        if !self.hubs.contains_key(&hub.id) {
-            return hub.shard_done(&mut self.wakes);
-        }
+        let Some(served) = self.hubs.get_mut(&hub.id) else { return hub.shard_done(&mut self.wakes) };
+        served.closing = true;
         let unready = |peer: &Peer<_>| !matches!(peer.phase, Phase::Traffic(_));
         let slots: Vec<_> = self.peers.iter().filter(|(_, p)| p.hub.id == hub.id && unready(p)).collect();
         let slots: Vec<_> = slots.into_iter().map(|(slot, _)| slot).collect();

@@ -1,17 +1,14 @@
 //! Publishers that are told what is wanted, or not, and send messages of two frames: this library's sockets without its
 //! routes, and libzmq. Both lose nothing: what cannot be sent yet is waited for.
-#![allow(unsafe_code, reason = "the binding has no call for XPUB_NODROP")]
 
 use std::time::Duration;
 
 use oncue::{Engine, ErrorKind, OnFull, Options, Pub, XPub, XPubEvent};
 use zmq::{Context, SocketType};
 
+use super::libzmq::{HIGH_WATER_MARK, drop_nothing};
 use super::port_of;
 use crate::Outcome;
-
-/// As the other drivers have it.
-const HIGH_WATER_MARK: i32 = 100_000;
 
 /// A publisher of one implementation.
 pub trait Classic: Sized {
@@ -84,12 +81,7 @@ impl Classic for LibzmqClassic {
         let mut socket = Context::new().socket(if hears { SocketType::XPUB } else { SocketType::PUB })?;
         socket.set_linger(0)?;
         socket.set_sndhwm(HIGH_WATER_MARK)?;
-        let (on, option) = (1i32, zmq_sys::ZMQ_XPUB_NODROP as i32);
-        // SAFETY: the socket is open and `on` is an int, as the option wants.
-        let done = unsafe { zmq_sys::zmq_setsockopt(socket.as_mut_ptr(), option, (&raw const on).cast(), 4) };
-        if done != 0 {
-            return Err("libzmq refuses XPUB_NODROP".into());
-        }
+        drop_nothing(&mut socket)?;
         socket.bind("tcp://127.0.0.1:*")?;
         let last = socket.get_last_endpoint()?.map_err(|_| "libzmq's endpoint is no text")?;
         let port = port_of(&last)?;

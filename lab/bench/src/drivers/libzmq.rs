@@ -9,12 +9,23 @@ use crate::Outcome;
 use crate::frame::Shape;
 
 /// With the default of 1000 a NODROP publisher stops and starts; more messages are what its guide recommends for rate.
-const HIGH_WATER_MARK: i32 = 100_000;
+pub(super) const HIGH_WATER_MARK: i32 = 100_000;
 
 fn context(setup: Setup) -> Outcome<Context> {
     let context = Context::new();
     context.set_io_threads(i32::try_from(setup.threads)?)?;
     Ok(context)
+}
+
+/// Lets a publisher's `send` wait where a subscriber's queue is full.
+pub(super) fn drop_nothing(socket: &mut Socket) -> Outcome {
+    let (on, option) = (1i32, zmq_sys::ZMQ_XPUB_NODROP as i32);
+    // SAFETY: the socket is open and `on` is an int, as the option wants.
+    let done = unsafe { zmq_sys::zmq_setsockopt(socket.as_mut_ptr(), option, (&raw const on).cast(), 4) };
+    if done != 0 {
+        return Err("libzmq refuses XPUB_NODROP".into());
+    }
+    Ok(())
 }
 
 pub struct LibzmqPub {
@@ -30,13 +41,7 @@ impl Publisher for LibzmqPub {
             socket.set_sndhwm(1000)?;
         } else {
             socket.set_sndhwm(HIGH_WATER_MARK)?;
-            let (on, option) = (1i32, zmq_sys::ZMQ_XPUB_NODROP as i32);
-            // SAFETY: the socket is open and `on` is an int, as the option wants.
-            let done =
-                unsafe { zmq_sys::zmq_setsockopt(socket.as_mut_ptr(), option, (&raw const on).cast(), 4) };
-            if done != 0 {
-                return Err("libzmq refuses XPUB_NODROP".into());
-            }
+            drop_nothing(&mut socket)?;
         }
         socket.bind("tcp://127.0.0.1:*")?;
         let last = socket.get_last_endpoint()?.map_err(|_| "libzmq's endpoint is no text")?;
