@@ -300,7 +300,7 @@ impl<S: Stream> Peer<S> {
         let flow = (hub.socket_type != SocketType::Pub).then(|| {
             let options = &hub.options;
             let port = hub.port(cx.shard);
-            Arc::new(Flow::new(u64::from(options.recv_hwm), options.queue_bytes_max, port, cx.slot, self.uid))
+            Arc::new(Flow::new(options.recv_messages_max(), options.queue_bytes_max, port, cx.slot, self.uid))
         });
         let mut out = Vec::new();
         let subscriptions = hub.subscribes().then(|| {
