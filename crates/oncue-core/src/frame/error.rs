@@ -133,10 +133,9 @@ impl fmt::Display for ProtocolError {
             Self::CommandTooLong { bytes, max } => {
                 write!(f, "the peer announced a command of {bytes} bytes; the limit is {max}")
             }
-            Self::CommandsInsideTooLong { max } => write!(
-                f,
-                "the peer put more than {max} bytes of commands between the frames of one message"
-            ),
+            Self::CommandsInsideTooLong { max } => {
+                write!(f, "the peer put more than {max} bytes of commands between the frames of one message")
+            }
             Self::CommandWithMore => f.write_str("the peer set the MORE flag on a command"),
             Self::CommandFromVersion2 => f.write_str("the peer, at ZMTP 2.0, sent a command frame"),
             Self::CommandMalformed("") => f.write_str("the peer sent a command without a proper name"),

@@ -18,8 +18,8 @@ use crate::sync::{QuickLock, read_lock};
 
 mod latest;
 
-pub(crate) use latest::LatestBound;
 use latest::Latest;
+pub(crate) use latest::LatestBound;
 
 /// Messages that one read of one peer brought: where each starts and ends in the shared bytes.
 pub(crate) struct Delivery {
@@ -218,9 +218,8 @@ impl Inbound {
     fn next_delivery(&self, state: &mut State, many: bool) -> Option<(u32, u32)> {
         if let Some(latest) = &mut state.latest {
             let taken = latest.take(many);
-            (state.bytes, state.spans) = taken.map_or_else(Default::default, |(bytes, spans)| {
-                (Some(bytes), spans.into_iter())
-            });
+            (state.bytes, state.spans) =
+                taken.map_or_else(Default::default, |(bytes, spans)| (Some(bytes), spans.into_iter()));
             return state.spans.next();
         }
         loop {

@@ -3,12 +3,15 @@
 //! other is tested in `sockets.rs`.
 
 mod admission;
+mod begun;
 mod bursts;
 mod demand;
 mod handshake;
 mod last;
 mod loss;
+mod promises;
 mod raw;
+mod received;
 mod room;
 mod slow;
 mod states;

@@ -105,7 +105,7 @@ impl<S: Stream> Peer<S> {
         self.partial.needs(needs);
         // What came whole counts, whatever was wrong with what follows it.
         self.hand_over(buffer, consumed, spans, version, cx);
-        self.queue.answer(control);
+        self.out.answer(control);
         let flushed = self.flush();
         result.and(flushed)
     }
