@@ -161,7 +161,8 @@ fn long_prefixes_that_nobody_heard_of_leave_nothing_behind() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let as_message = |prefix: &[u8]| frame(0, &[b"\x01", prefix].concat());
     for encode in [|prefix: &[u8]| subscribe(prefix), as_message] {
-        let (x, door) = xpub(Side::Binding);
+        let x = XPub::new(&engine(), options()).unwrap();
+        let door = Door::new(&x, Side::Binding);
         let watch = x.demand();
         long_prefixes(&x, &door, encode);
         // One who has asked for events, and then looks no more.

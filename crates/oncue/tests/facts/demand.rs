@@ -125,7 +125,8 @@ fn a_snapshot_and_the_changes_after_it_meet() {
 #[test]
 fn events_begin_with_what_is_wanted_when_they_are_first_asked_for() {
     both_sides(|side| {
-        let (x, door) = xpub(side);
+        let x = XPub::new(&engine(), options()).unwrap();
+        let door = Door::new(&x, side);
         let mut peer = door.peer(Zmtp::V3_1);
         peer.send(["a", "b", "c"].map(subscribe).concat());
         peer.send([cancel("a"), cancel("c"), subscribe("d")].concat());
