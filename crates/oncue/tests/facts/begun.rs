@@ -16,6 +16,9 @@ fn refused(peer: &mut Raw, name: &str) {
     assert_eq!(peer.ended(), b"");
 }
 
+/// A subscription to a prefix.
+type Encode<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+
 const BEGINNINGS: [&[u8]; 4] = [b"\0", b"\0\x05hel", b"\x01\x01a", b"\x04\x0a\x09SUB"];
 
 #[test]
@@ -83,8 +86,9 @@ fn what_subscribers_send_may_not_be_large_unless_somebody_says_so() {
 fn one_length_limit_holds_for_a_prefix_in_every_encoding() {
     let as_message = |prefix: &[u8]| frame(0, &[b"\x01", prefix].concat());
     let as_part = |prefix: &[u8]| [frame(1, b"data"), frame(0, &[b"\x01", prefix].concat())].concat();
-    let encodings: [(Zmtp, &dyn Fn(&[u8]) -> Vec<u8>); 4] = [
-        (Zmtp::V3_1, &|prefix| subscribe(prefix)),
+    let as_command = |prefix: &[u8]| subscribe(prefix);
+    let encodings: [(Zmtp, Encode<'_>); 4] = [
+        (Zmtp::V3_1, &as_command),
         (Zmtp::V3_1, &as_message),
         (Zmtp::V3_1, &as_part),
         (Zmtp::V3_0, &as_message),
