@@ -17,3 +17,4 @@ mod strangers;
 mod subscriber;
 mod subscriptions;
 mod traffic;
+mod viewers;
