@@ -211,14 +211,16 @@ fn for_a_slow_viewer_as_many_values_are_made_as_it_takes() {
     viewer.0.write_all(b"\x00\x05\x01rare").unwrap();
     eventually("the viewer is behind", || congested("camera") > 20);
     let before = calls.load(SeqCst);
-    for taken in 1..=10 {
+    for taken in 1..=20 {
         viewer.read();
         let ticks = congested("camera");
-        eventually("ticks pass", || congested("camera") > ticks + 10);
-        // The system holds a part of one, and of one the rest is queued.
+        eventually("ticks pass", || congested("camera") > ticks + 5);
+        // What is taken first was in the system's buffers; of one value a part is there, and the rest is queued.
         let made = calls.load(SeqCst) - before;
-        assert!((taken - 1..=taken + 2).contains(&made), "{made} were made, {taken} taken");
+        assert!(made <= taken + 2, "{made} were made, {taken} taken");
     }
+    let made = calls.load(SeqCst) - before;
+    assert!(made >= 10, "{made} were made, 20 taken");
     // What has been taken has room: the topic waits for itself alone.
     assert!(congested("rare") < congested("camera"));
     assert_eq!(od.xpub().stats().missed, 0, "nothing is made in vain");
