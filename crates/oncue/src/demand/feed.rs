@@ -141,7 +141,9 @@ impl Feed {
     /// # Errors
     /// [`Stopped`]: nothing was sent, and nothing will be. The producer should return.
     pub fn publish(&self, payload: impl AsRef<[u8]>) -> Result<(), Stopped> {
-        self.publish_into(lock(&self.0.outlet), payload.as_ref())
+        // The payload's own code runs while nothing is locked.
+        let payload = payload.as_ref();
+        self.publish_into(lock(&self.0.outlet), payload)
     }
 
     /// Publishes a value unless there have been more than so many.
@@ -295,7 +297,8 @@ impl Feed {
 
     /// Waits until the feed is not active any more: to be awaited, or waited for with a time limit.
     pub fn stopped(&self) -> Op<impl Future<Output = ()> + Send + Unpin + '_> {
-        Op(poll_fn(move |context| self.0.waiters.poll(context, || (!self.is_active()).then_some(()))))
+        let mut wait = self.0.waiters.wait();
+        Op(poll_fn(move |context| wait.poll(context, || (!self.is_active()).then_some(()))))
     }
 
     /// Blocks this thread until the feed is not active any more.

@@ -130,8 +130,9 @@ pub(super) fn start_task(
     let task = async move {
         let feed = end.0.clone();
         let mut producing: Option<Producing> = None;
+        let mut stopped = feed.stopped();
         let outcome = poll_fn(|context| {
-            let stopped = Pin::new(&mut feed.stopped()).poll(context).is_ready();
+            let stopped = Pin::new(&mut stopped).poll(context).is_ready();
             let polled = catch_unwind(AssertUnwindSafe(|| {
                 producing.get_or_insert_with(|| produce(feed.clone())).as_mut().poll(context)
             }));

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread::JoinHandle;
@@ -78,11 +78,12 @@ impl Runner {
     }
 
     fn wait(&self) -> Turn {
+        let (mut notes, mut event) = (self.shared.notes(), self.watch.next());
         let turn = poll_fn(|context| {
-            if let Poll::Ready(notes) = self.shared.poll_notes(context) {
+            if let Poll::Ready(notes) = Pin::new(&mut notes).poll(context) {
                 return Poll::Ready(Turn::Notes(notes));
             }
-            pin!(self.watch.next()).poll(context).map(Turn::Demand)
+            Pin::new(&mut event).poll(context).map(Turn::Demand)
         });
         let machine = self.machine(|machine| machine.next_deadline());
         match machine.into_iter().chain(self.schedule.next()).min() {

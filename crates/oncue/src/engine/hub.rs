@@ -24,7 +24,7 @@ use super::states::States;
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::msg::{Frames, MESSAGE_BYTES_MAX};
-use crate::op::{Place, Waiters};
+use crate::op::{Place, Waiters, wake_all};
 use crate::options::{OnFull, Options};
 use crate::stats::SocketStats;
 use crate::sync::{lock, read_lock, write_lock};
@@ -344,7 +344,7 @@ impl Hub {
             .iter()
             .filter_map(Weak::upgrade)
             .for_each(|w| w.waiters.take(&mut wakes));
-        wakes.into_iter().for_each(Waker::wake);
+        wake_all(wakes);
     }
 
     pub(crate) fn stats(&self) -> SocketStats {

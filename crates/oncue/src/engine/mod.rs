@@ -26,7 +26,6 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::task::Waker;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -42,6 +41,7 @@ use crate::net::inproc::Names;
 use crate::net::os::OsNet;
 use crate::net::poller::Poller;
 use crate::net::{Net, Notify};
+use crate::op::wake_all;
 use crate::options::{EngineOptions, Options};
 use crate::sync::lock;
 pub use gauge::Room;
@@ -194,7 +194,7 @@ impl<N: Net> Driver<N> {
         let result = f(&mut shard);
         let wakes = std::mem::take(&mut shard.wakes);
         drop(shard);
-        wakes.into_iter().for_each(Waker::wake);
+        wake_all(wakes);
         self.stations[index].mailbox.ring();
         result
     }
@@ -214,9 +214,9 @@ impl Driver<OsNet> {
         let live = || self.stations[index].live(&self.stopping);
         if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(live)) {
             self.dead.store(true, Ordering::SeqCst);
-            for hub in lock(&self.hubs).iter().filter_map(Weak::upgrade) {
-                hub.fail();
-            }
+            // Those who are woken by it may want the list.
+            let hubs: Vec<_> = lock(&self.hubs).iter().filter_map(Weak::upgrade).collect();
+            hubs.iter().for_each(|hub| hub.fail());
             std::panic::resume_unwind(panic);
         }
     }

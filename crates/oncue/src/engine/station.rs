@@ -5,7 +5,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use super::mailbox::{Mailbox, Note, Port};
 use super::shard::{Shard, Turned};
 use crate::net::poller::{Poller, Report, be_punctual};
 use crate::net::{Net, Ready};
-use crate::op::{Place, Sleeper};
+use crate::op::{Place, Sleeper, wake_all};
 use crate::sync::lock;
 
 /// A shard and the ways to reach it.
@@ -78,7 +77,7 @@ impl<N: Net> Station<N> {
         let Turned { deadline, wakes } = shard.turn(now, ready);
         shard.planned = deadline;
         drop(shard);
-        wakes.into_iter().for_each(Waker::wake);
+        wake_all(wakes);
         deadline
     }
 
@@ -91,7 +90,7 @@ impl<N: Net> Station<N> {
             let Turned { deadline, wakes } = shard.turn((self.clock)(), ready);
             sooner |= deadline.is_some_and(|at| shard.planned.is_none_or(|planned| at < planned));
             drop(shard);
-            wakes.into_iter().for_each(Waker::wake);
+            wake_all(wakes);
             ready = &[];
             // A bell that was meant for the thread may have woken the guest instead.
             if self.mailbox.fall_asleep() {
@@ -117,7 +116,7 @@ impl<N: Net> Port for Station<N> {
         drop(shard);
         if !wakes.is_empty() {
             // A peer was lost: its timers are the thread's to see to.
-            wakes.into_iter().for_each(Waker::wake);
+            wake_all(wakes);
             self.mailbox.ring();
         }
         sent
