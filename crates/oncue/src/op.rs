@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use crate::admission::is_deciding;
 use crate::sync::lock;
 
 mod waiters;
@@ -24,6 +25,10 @@ pub struct Op<F>(pub(crate) F);
 
 impl<F: Future> Op<F> {
     /// Blocks this thread until the operation is done.
+    ///
+    /// # Panics
+    /// Inside a function that decides about subscriptions ([`Options::admission`](crate::Options::admission)), if the
+    /// operation has to wait: its I/O thread would wait for itself.
     #[inline(always)]
     pub fn wait(self) -> F::Output {
         block_on(self.0, None).expect("without a deadline the wait ends with a result")
@@ -138,6 +143,11 @@ fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output
 
 #[cold]
 fn block_on_pending<F: Future>(mut future: Pin<&mut F>, deadline: Option<Instant>) -> Option<F::Output> {
+    let deciding = is_deciding();
+    assert!(
+        !deciding || deadline.is_some(),
+        "a function that decides about subscriptions waits, and its I/O thread with it; let it return, or defer"
+    );
     SLEEPER.with(|(sleeper, waker)| {
         let mut context = Context::from_waker(waker);
         loop {
@@ -152,7 +162,7 @@ fn block_on_pending<F: Future>(mut future: Pin<&mut F>, deadline: Option<Instant
             if left == Some(Duration::ZERO) {
                 return None;
             }
-            sleeper.sleep(bed, left);
+            sleeper.sleep(bed.filter(|_| !deciding), left);
         }
     })
 }

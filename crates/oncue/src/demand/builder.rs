@@ -16,6 +16,7 @@ use super::route::{Draft, RouteBuilder};
 use super::shared::{Note, Reports, Shared};
 use super::states::States;
 use super::{Feed, OnDemand, runner};
+use crate::admission::check_not_deciding;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::socket::XPub;
@@ -214,6 +215,7 @@ impl Builder {
     }
 
     pub(super) fn reload(self, shared: &Arc<Shared>, rules: &Rules) -> Result<Reloaded> {
+        check_not_deciding("reload routes")?;
         if self.reloads != Some(shared.id()) {
             return Err(Error::misuse(
                 "these routes are not of this socket; begin them with `OnDemand::builder`",

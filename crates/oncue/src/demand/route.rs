@@ -260,7 +260,8 @@ impl RouteBuilder {
     /// deferred is no demand; a deferred one is decided by [`XPub::admit`](crate::XPub::admit) or
     /// [`XPub::reject`](crate::XPub::reject), and one in force ends by [`XPub::revoke`](crate::XPub::revoke) or
     /// [`OnDemand::revoke`](super::OnDemand::revoke). A prefix that means something to several routes needs the consent
-    /// of all of them. The function runs on an I/O thread, and must return at once.
+    /// of all of them. The function runs on an I/O thread, and must return at once; what it must not do there says
+    /// [`Options::admission`](crate::Options::admission).
     ///
     /// So that nobody comes unasked, such a route stands before the first [`bind`](Builder::bind), on a socket that was
     /// begun by [`OnDemand::new`](super::OnDemand::new). A rule that comes with a

@@ -66,7 +66,9 @@ impl Workers {
         state.due.clear();
         drop(state);
         self.queue.more.notify_all();
-        for thread in lock(&self.threads).drain(..) {
+        // Not while the list is locked: what a worker is doing may ask for workers.
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        for thread in threads {
             // A worker catches the panics of producers: its own would be a broken invariant.
             thread.join().expect("a worker does not panic");
         }

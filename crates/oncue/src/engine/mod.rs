@@ -22,6 +22,7 @@ mod station;
 #[cfg(test)]
 mod testing;
 mod timers;
+pub(crate) mod watches;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::panic::AssertUnwindSafe;
@@ -34,6 +35,7 @@ use oncue_core::connection::SocketType;
 
 pub(crate) use admission::Verdict;
 
+use crate::admission::check_not_deciding;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 #[cfg(test)]
@@ -229,6 +231,10 @@ impl<N: Net> Control for Driver<N> {
         let id = self.next_hub.fetch_add(1, Ordering::Relaxed);
         let ports = self.stations.iter().map(|s| s.clone() as Arc<dyn Port>).collect();
         let hub = Hub::new(id, socket_type, options, ports, self.seed, self.clock.clone());
+        if hub.options.admission.is_some() {
+            // Before it has a peer that could ask.
+            self.stations.iter().for_each(|station| station.keep_guests_out());
+        }
         let mut hubs = lock(&self.hubs);
         hubs.retain(|hub| hub.strong_count() > 0);
         hubs.push(Arc::downgrade(&hub));
@@ -236,6 +242,7 @@ impl<N: Net> Control for Driver<N> {
     }
 
     fn bind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<Endpoint> {
+        check_not_deciding(format_args!("bind to {at}"))?;
         self.check_alive()?;
         hub.check_open()?;
         at.check_bind()?;
@@ -243,6 +250,7 @@ impl<N: Net> Control for Driver<N> {
     }
 
     fn connect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()> {
+        check_not_deciding(format_args!("connect to {to}"))?;
         self.check_alive()?;
         hub.check_open()?;
         to.check_connect()?;
@@ -258,6 +266,7 @@ impl<N: Net> Control for Driver<N> {
     }
 
     fn unbind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<()> {
+        check_not_deciding(format_args!("unbind {at}"))?;
         let found = (0..self.stations.len()).any(|i| self.with_shard(i, |shard| shard.unbind(hub, at)));
         if found {
             Ok(())
@@ -267,6 +276,7 @@ impl<N: Net> Control for Driver<N> {
     }
 
     fn disconnect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()> {
+        check_not_deciding(format_args!("disconnect {to}"))?;
         let found = (0..self.stations.len()).any(|i| self.with_shard(i, |shard| shard.disconnect(hub, to)));
         let unknown = || Error::misuse(format!("cannot disconnect {to}: the socket is not connected to it"));
         if found { Ok(()) } else { Err(unknown()) }
