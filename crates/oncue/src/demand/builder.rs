@@ -239,7 +239,7 @@ impl Builder {
         let replaced = rules.follow(&shared.plan, |plan| plan.replace(planned, feeds_max, now))?;
         replaced.gone.iter().filter_map(|route| route.keep.as_ref()).for_each(|k| k.forget_all(&self.socket));
         shared.serve(&replaced.come)?;
-        shared.tell(Note::Look);
+        shared.tell(Note::Gone(replaced.removed));
         drop(runs);
         Ok(replaced.done)
     }

@@ -203,6 +203,10 @@ impl Feed {
         !self.0.filling.swap(true, Ordering::SeqCst)
     }
 
+    pub(super) fn is_filling(&self) -> bool {
+        self.0.filling.load(Ordering::SeqCst)
+    }
+
     pub(super) fn end_filling(&self) {
         self.0.filling.store(false, Ordering::SeqCst);
     }
@@ -386,6 +390,12 @@ impl Feed {
                 .has_published()
                 .then(|| Duration::from_nanos(get(&counters.first_value_nanos))),
         }
+    }
+
+    /// How many handles there are.
+    #[cfg(test)]
+    pub(super) fn handles(&self) -> usize {
+        Arc::strong_count(&self.0)
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {

@@ -50,6 +50,7 @@ mod states;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod value;
 mod workers;
 
 pub use oncue_pattern::{Pattern, PatternError};
@@ -64,6 +65,7 @@ pub use self::producer::{Change, Failure, Produced, Task};
 pub use self::route::RouteBuilder;
 use self::shared::{Note, Shared};
 pub use self::stats::{Done, OnDemandStats, RouteStats, TopicStats};
+pub use self::value::{Fallible, IntoValue, Plain};
 
 /// Routes at work: values are produced while this lives, and somebody wants them.
 ///

@@ -47,7 +47,7 @@ pub(super) type Producing = Pin<Box<dyn Future<Output = Produced> + Send>>;
 
 #[derive(Clone)]
 pub(super) enum Producer {
-    Every { period: Duration, produce: Arc<dyn Fn(&Feed) + Send + Sync> },
+    Every { period: Duration, produce: Arc<dyn Fn(&Feed) -> Produced + Send + Sync> },
     Thread(Arc<dyn Fn(Feed) -> Produced + Send + Sync>),
     Task { spawn: Arc<dyn Fn(Task) + Send + Sync>, produce: Arc<dyn Fn(Feed) -> Producing + Send + Sync> },
     Batch(Arc<BatchRun>),

@@ -128,6 +128,11 @@ impl Runner {
             Note::Ended { id, generation, failed } => {
                 // A periodic feed may report its end twice.
                 let Some(live) = self.live.remove(&generation) else { return true };
+                self.schedule.forget_feed(generation);
+                if live.feed().is_filling() {
+                    // It would be for nobody, and wait there for as long as the workers are held up.
+                    self.shared.workers.forget(generation);
+                }
                 live.join();
                 // Dropped when nothing is locked: the last of a route may own what calls back.
                 let _feed = lock(&self.shared.feeds).remove(&generation);
@@ -141,9 +146,11 @@ impl Runner {
             }
             Note::Quit { generation } => {
                 if let Some(live) = self.live.get_mut(&generation) {
-                    live.stop();
+                    live.stop(&mut self.schedule);
                 }
             }
+            // Stopped since: the value went with it.
+            Note::Hold { feed, .. } if !feed.is_active() => {}
             Note::Hold { feed, until } => {
                 let at = until.saturating_duration_since(self.shared.origin);
                 self.schedule.add(at, Due::Value(feed));
@@ -156,6 +163,7 @@ impl Runner {
                 }
             }
             Note::List(listing) => self.schedule.add(now, Due::List(listing)),
+            Note::Gone(routes) => routes.into_iter().for_each(|route| self.schedule.forget_list(route)),
             Note::Look => {}
             Note::Stop => return false,
         }
@@ -172,7 +180,7 @@ impl Runner {
                 }
                 Decision::Stop { generation, wanted, .. } => {
                     if let Some(live) = self.live.get_mut(&generation) {
-                        live.stop();
+                        live.stop(&mut self.schedule);
                         if !wanted {
                             // Here and not when its state is told: a value may be kept that nobody has heard of.
                             live.feed().leave_last(&self.socket);
@@ -254,7 +262,7 @@ impl Runner {
 impl Drop for Runner {
     fn drop(&mut self) {
         for live in self.live.values_mut() {
-            live.stop();
+            live.stop(&mut self.schedule);
             live.feed().leave_last(&self.socket);
             self.shared.states.tell(live.feed().topic(), TopicState::Closed);
         }

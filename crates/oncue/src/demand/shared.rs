@@ -48,6 +48,8 @@ pub(super) enum Note {
     Asked(Box<[u8]>),
     /// A catalogue is to be listed from now on.
     List(Arc<Listing>),
+    /// These routes have gone.
+    Gone(Vec<RouteId>),
     /// The machine has decided something on another thread.
     Look,
     /// Stop every feed and return.
