@@ -458,7 +458,7 @@ impl<N: Net> Shard<N> {
     fn sweep_timers(&mut self) {
         let Shard { timers, peers, links, hubs, .. } = self;
         timers.sweep(|timer| match *timer {
-            Timer::Handshake { slot, uid } => peers
+            Timer::Handshake { slot, uid } | Timer::NextAddress { slot, uid } => peers
                 .get(slot)
                 .is_some_and(|p| p.uid == uid && matches!(p.phase, Phase::Connecting | Phase::Handshake(_))),
             Timer::Heartbeat { slot, uid } | Timer::Evict { slot, uid } | Timer::Drain { slot, uid } => {
