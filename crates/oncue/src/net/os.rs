@@ -245,7 +245,7 @@ impl Stream for OsStream {
         let socket = match self {
             OsStream::Tcp(stream) => SockRef::from(&*stream),
             OsStream::Unix(stream) => SockRef::from(&*stream),
-            OsStream::Pipe(_) | OsStream::Resolving(_) => return,
+            OsStream::Pipe(_) | OsStream::Dialing(_) => return,
         };
         // The system brings any number within its bounds.
         if let Some(bytes) = send {
