@@ -136,24 +136,25 @@ fn last_values_states_and_requests_of_a_peer_that_does_not_read_are_bounded() {
 
 /// Peers subscribe to long prefixes and leave, again and again; nobody reads what is told of it.
 fn long_prefixes(x: &XPub, door: &Door, encode: fn(&[u8]) -> Vec<u8>) {
+    // The allocator keeps one round's bytes or gives them back, as it pleases: the first two rounds show both.
     let mut baseline = 0;
-    for round in 0..4u8 {
+    for round in 0..6u8 {
         let mut peer = door.peer(Zmtp::V3_1);
-        for number in 0..200u32 {
+        for number in 0..120u32 {
             peer.send(encode(&[&number.to_be_bytes()[..], &[round; 60_000]].concat()));
         }
         peer.barrier();
         drop(peer);
         while !x.demand().snapshot().is_empty() {
-            std::thread::yield_now();
+            std::thread::sleep(std::time::Duration::from_millis(1));
         }
         eprintln!("after round {round}: {} bytes", resident_bytes());
-        if round == 1 {
-            baseline = resident_bytes();
+        if round < 2 {
+            baseline = resident_bytes().max(baseline);
         }
     }
     let grown = resident_bytes().saturating_sub(baseline);
-    assert!(grown < 20 << 20, "{grown} bytes more, of {} in each round", 200 * 60_004);
+    assert!(grown < 16 << 20, "{grown} bytes more, of {} in each round", 120 * 60_004);
 }
 
 #[test]
