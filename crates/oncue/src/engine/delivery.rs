@@ -150,7 +150,7 @@ impl<N: Net> Shard<N> {
                     Ok(offered) => {
                         hurried |= offered.written > 0 && offered.missed > 0;
                         let stuck = drops && offered.missed > 0 && peer.queue.is_stuck(hub.mark());
-                        self.gauge(slot);
+                        self.written(slot);
                         self.set_stuck(slot, stuck);
                     }
                     Err(end) => self.end(slot, end),

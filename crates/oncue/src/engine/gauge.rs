@@ -118,7 +118,7 @@ impl<S: Stream> Peer<S> {
 }
 
 impl<N: Net> Shard<N> {
-    /// Something was queued for a peer, or written to it.
+    /// Looks at how full a peer is, after something was queued for it or written to it.
     pub(super) fn gauge(&mut self, slot: usize) {
         let Some(peer) = self.peers.get_mut(slot) else { return };
         if peer.gauge(self.now, &mut self.wakes)

@@ -23,11 +23,14 @@ use super::queue::Mark;
 use super::states::States;
 use crate::batch::Batch;
 use crate::error::{Error, Result};
-use crate::msg::{Frames, MESSAGE_BYTES_MAX};
+use crate::msg::{COPIED_BYTES_MAX, Frames, MESSAGE_BYTES_MAX, Msg};
 use crate::op::{Place, Waiters};
 use crate::options::{OnFull, Options};
 use crate::stats::SocketStats;
 use crate::sync::{lock, read_lock, write_lock};
+
+/// What the headers of a few frames take.
+const HEADERS_BYTES: usize = 64;
 
 /// One socket.
 pub(crate) struct Hub {
@@ -176,11 +179,31 @@ impl Hub {
     /// Queues a message for whoever wants it.
     #[inline]
     pub(crate) fn send(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
+        if frames.copied_bytes() >= COPIED_BYTES_MAX {
+            return self.send_copied(frames);
+        }
         match self.outbox.push(frames, true) {
             Pushed::Idle { shard } if self.send_now(shard, frames, None) => Ok(()),
             Pushed::Idle { .. } => self.pushed(self.outbox.push(frames, false)),
             pushed => self.pushed(pushed),
         }
+    }
+
+    /// As [`send`](Self::send), for what takes long to copy: no other thread may wait for that.
+    #[cold]
+    fn send_copied(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
+        if let Some(pushed) = self.outbox.refusal() {
+            return self.pushed(pushed);
+        }
+        if frames.copied_bytes() > MESSAGE_BYTES_MAX {
+            return self.pushed(Pushed::TooLarge);
+        }
+        let mut wire = Vec::with_capacity(frames.copied_bytes() + HEADERS_BYTES);
+        frames.put(&mut wire);
+        if wire.len() > MESSAGE_BYTES_MAX {
+            return self.pushed(Pushed::TooLarge);
+        }
+        self.send(&Msg::from_wire(wire))
     }
 
     /// Queues a batch, and leaves an empty one.

@@ -57,6 +57,8 @@ pub(crate) struct Peer<S> {
     pub(crate) full_since: Option<Duration>,
     /// Whether a timer runs that looks at that.
     pub(crate) evict_set: bool,
+    /// The shard writes more to it in its next turn.
+    pub(crate) writes_on: bool,
 }
 
 pub(crate) enum Phase {
@@ -146,6 +148,7 @@ impl<S: Stream> Peer<S> {
             pending: Pending::default(),
             full_since: None,
             evict_set: false,
+            writes_on: false,
         }
     }
 

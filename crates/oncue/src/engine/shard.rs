@@ -25,6 +25,9 @@ use crate::sync::read_lock;
 /// How long a refused peer may take to hear why.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
+/// How many peers are written to in one turn beyond their first share.
+const UNWRITTEN_PER_TURN: usize = 4;
+
 /// One I/O thread's state.
 pub(crate) struct Shard<N: Net> {
     pub(super) index: u16,
@@ -43,6 +46,8 @@ pub(crate) struct Shard<N: Net> {
     pub(super) next_shard: usize,
     /// Peers that had more to read when their share was up.
     unread: VecDeque<(usize, u64)>,
+    /// Peers whose streams may take more when their share was up, each once.
+    unwritten: VecDeque<(usize, u64)>,
     pub(super) fanout: Fanout,
     pool: Pool,
     notes: Vec<Note>,
@@ -125,6 +130,7 @@ impl<N: Net> Shard<N> {
             next_uid: 0,
             next_shard: usize::from(index),
             unread: VecDeque::new(),
+            unwritten: VecDeque::new(),
             fanout: Fanout::new(index),
             pool: Pool::default(),
             notes: Vec::new(),
@@ -143,10 +149,12 @@ impl<N: Net> Shard<N> {
         }
         self.read_notes();
         self.read_unread();
+        self.write_unwritten();
         while let Some(timer) = self.timers.due(now) {
             self.fire(timer);
         }
-        let deadline = if self.unread.is_empty() { self.timers.next() } else { Some(now) };
+        let rests = self.unread.is_empty() && self.unwritten.is_empty();
+        let deadline = if rests { self.timers.next() } else { Some(now) };
         Turned { deadline, wakes: std::mem::take(&mut self.wakes) }
     }
 
@@ -253,17 +261,44 @@ impl<N: Net> Shard<N> {
             peer.stream.trust();
         }
         self.set_stuck(slot, false);
+        self.write_on(slot, uid);
+    }
+
+    /// Writes what is queued for a peer.
+    fn write_on(&mut self, slot: usize, uid: u64) {
         let Some(peer) = self.peer(slot, uid) else { return };
         if let Err(end) = peer.flush() {
             return self.end(slot, end);
         }
         let hub = peer.hub.clone();
-        self.gauge(slot);
+        self.written(slot);
         if self.hubs.get(&hub.id).is_some_and(|served| !served.batch.is_empty()) {
             // A batch waits for room; there may be some now.
             self.send(&hub);
         }
         self.drain_if_closing(&hub);
+    }
+
+    /// Something was queued for a peer, or written to it.
+    pub(super) fn written(&mut self, slot: usize) {
+        if let Some(peer) = self.peers.get_mut(slot)
+            && peer.queue.has_more()
+            && !std::mem::replace(&mut peer.writes_on, true)
+        {
+            self.unwritten.push_back((slot, peer.uid));
+        }
+        self.gauge(slot);
+    }
+
+    /// Writes more to some of those whose share was up.
+    fn write_unwritten(&mut self) {
+        for _ in 0..self.unwritten.len().min(UNWRITTEN_PER_TURN) {
+            let Some((slot, uid)) = self.unwritten.pop_front() else { return };
+            if let Some(peer) = self.peer(slot, uid) {
+                peer.writes_on = false;
+                self.write_on(slot, uid);
+            }
+        }
     }
 
     fn read_unread(&mut self) {
@@ -286,7 +321,7 @@ impl<N: Net> Shard<N> {
             let hub = peer.hub.clone();
             self.retry_batch(&hub);
         }
-        self.gauge(slot);
+        self.written(slot);
         match progress {
             Ok(Progress::Idle) => {}
             Ok(Progress::More) => self.unread.push_back((slot, uid)),
@@ -411,8 +446,9 @@ impl<N: Net> Shard<N> {
     fn tell_subscriptions(&mut self, hub: &Arc<Hub>) {
         let version = read_lock(&hub.subscriptions).version();
         for slot in self.slots_of(hub) {
-            if let Err(end) = self.peers[slot].tell_subscriptions() {
-                self.end(slot, end);
+            match self.peers[slot].tell_subscriptions() {
+                Ok(()) => self.written(slot),
+                Err(end) => self.end(slot, end),
             }
         }
         hub.told(self.index, version);
@@ -464,10 +500,11 @@ impl<N: Net> Shard<N> {
         if silent >= interval + peer.hub.options.heartbeat_timeout {
             return self.end(slot, End::Lost);
         }
-        if silent >= interval
-            && let Err(end) = peer.control(|out| command::put_ping(out, 0, b""))
-        {
-            return self.end(slot, end);
+        if silent >= interval {
+            match peer.control(|out| command::put_ping(out, 0, b"")) {
+                Ok(()) => self.written(slot),
+                Err(end) => return self.end(slot, end),
+            }
         }
         self.timers.set(now + interval, Timer::Heartbeat { slot, uid });
     }

@@ -183,3 +183,36 @@ fn unknown_commands_are_ignored_after_the_handshake() {
         }
     });
 }
+
+#[test]
+fn large_messages_arrive_whole_and_in_order_among_small_ones() {
+    let engine = engine();
+    let x = oncue::XPub::new(&engine, options()).unwrap();
+    let endpoint = x.bind("tcp://127.0.0.1:*").unwrap().to_string();
+    let readers: Vec<_> = (0..2).map(|_| Sub::new(&engine, options()).unwrap()).collect();
+    for reader in &readers {
+        reader.subscribe("").unwrap();
+        reader.connect(&endpoint).unwrap();
+    }
+    while x.subscribers("") < readers.len() {
+        std::thread::yield_now();
+    }
+    let body = |n: u8, len: usize| (0..len).map(|i| (i >> 10) as u8 ^ n).collect::<Vec<u8>>();
+    let all: Vec<_> = [9 << 20, 3, 1 << 20, 5 << 20, 7].into_iter().zip(0..).collect();
+    for &(len, n) in &all {
+        let body = body(n, len);
+        match n % 2 {
+            // Frames that are borrowed, few and many; and messages that exist already.
+            0 => x.send(("large", &body)).unwrap(),
+            _ => x.send(Msg::from_frames([b"large", &body[..]])).unwrap(),
+        }
+        x.send("small").unwrap();
+    }
+    for reader in &readers {
+        for &(len, n) in &all {
+            let large = reader.recv().wait().unwrap();
+            assert!(large.frame(1) == Some(&body(n, len)), "message {n} of {len} bytes");
+            assert_eq!(texts(&reader.recv().wait().unwrap()), ["small"]);
+        }
+    }
+}

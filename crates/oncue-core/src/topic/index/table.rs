@@ -111,6 +111,21 @@ impl Table {
         self.buckets[at] = self.tag(hash) | id;
     }
 
+    /// A table of those of its entries whose hashes are to `stay`, with room for more, numbered below `ids`.
+    pub(super) fn remade(
+        &self,
+        ids: usize,
+        stay: impl Fn(u64) -> bool,
+        hash_of: impl Fn(u32) -> u64,
+    ) -> Table {
+        let words = self.buckets.iter().filter(|&&word| word < REMOVED);
+        let entries = words.map(|word| word & self.id_mask).map(|id| (hash_of(id), id));
+        let entries: Vec<_> = entries.filter(|&(hash, _)| stay(hash)).collect();
+        let mut table = Table::with_room(entries.len(), ids);
+        entries.chunks(32).for_each(|chunk| table.insert_all(chunk));
+        table
+    }
+
     /// Adds entries, for which there must be room. Their buckets are read first, so that the memory they wait for is
     /// fetched at one time and not one after the other.
     pub(super) fn insert_all(&mut self, entries: &[(u64, u32)]) {
