@@ -5,16 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::hub::Hub;
-use super::mailbox::Accepted;
+use super::mailbox::{Accepted, Note};
 use super::peer::{End, Peer};
 use super::shard::{Shard, link_token, peer_token};
 use super::timers::Timer;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
-use crate::net::{Net, Stream};
+use crate::net::{Net, Ready, Stream};
 
 /// How long a listener rests when the system has no more descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How many streams a listener accepts before others get their turn.
+const ACCEPTS_PER_TURN: usize = 64;
 
 /// One endpoint that a socket is bound or connected to.
 pub(crate) struct Link<L> {
@@ -118,9 +121,9 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    /// Accepts all who wait, and shares them out.
+    /// Accepts those who wait, and shares them out. Others get in between if they are many.
     pub(super) fn accept(&mut self, slot: usize) {
-        loop {
+        for _ in 0..ACCEPTS_PER_TURN {
             let Some(link) = self.links.get_mut(slot) else { return };
             let Kind::Listener(listener) = &mut link.kind else { return };
             match self.net.accept(listener) {
@@ -142,6 +145,8 @@ impl<N: Net> Shard<N> {
                 }
             }
         }
+        let more = Ready { token: link_token(slot), readable: true, ..Ready::default() };
+        self.mailbox.mail(Note::Ready(more));
     }
 
     /// Takes an accepted stream.

@@ -84,7 +84,8 @@ impl Hub {
         let full = lock(&self.gauge.full);
         let mut room = Room::Nobody;
         ledger.for_each_audience(topic, |audience| {
-            if room != Room::Open {
+            // An audience without peers is still to be released.
+            if room != Room::Open && !ledger.peers(audience).is_empty() {
                 let congested = ledger.peers(audience).iter().all(|peer| full.contains(peer));
                 room = if congested { Room::Congested } else { Room::Open };
             }

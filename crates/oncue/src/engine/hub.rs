@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use oncue_core::connection::SocketType;
 use oncue_core::edges::{Edges, Prefix};
+use oncue_core::frame::{Scanner, Version};
 use oncue_core::ledger::{Change, Ledger, PeerId, Quota, QuotaExceeded};
 use oncue_core::subscriptions::Subscriptions;
 
@@ -29,6 +30,8 @@ use crate::options::{OnFull, Options};
 use crate::stats::SocketStats;
 use crate::sync::{lock, read_lock, write_lock};
 
+/// How many prefixes of a peer that has left are released before others may have the ledger: a fraction of a millisecond.
+const RELEASE_PREFIXES_MAX: usize = 1024;
 /// What the headers of a few frames take.
 const HEADERS_BYTES: usize = 64;
 
@@ -92,6 +95,12 @@ pub(crate) struct Watch {
 impl Watch {
     fn new(seed: u64, waiters: Arc<Waiters>) -> Arc<Watch> {
         Arc::new(Watch { edges: Mutex::new(Edges::new(seed)), waiters })
+    }
+
+    /// How many events wait.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.edges).len()
     }
 
     /// The next event: a prefix, and whether it is wanted now.
@@ -160,10 +169,11 @@ impl Hub {
         matches!(self.socket_type, SocketType::Sub | SocketType::XSub)
     }
 
-    /// The largest message taken from a peer, in bytes on the wire.
-    pub(crate) fn message_bytes_max(&self) -> u64 {
+    /// What cuts a peer's bytes, within the bounds of this socket.
+    pub(crate) fn scanner(&self, version: Version) -> Scanner {
         let default = if self.publishes() { 16 << 20 } else { 1 << 30 };
-        self.options.message_bytes_max.unwrap_or(default).min(MESSAGE_BYTES_MAX as u64)
+        let bytes_max = self.options.message_bytes_max.unwrap_or(default);
+        Scanner::new(version, bytes_max.min(MESSAGE_BYTES_MAX as u64))
     }
 
     /// The bounds of a peer's queue.
@@ -299,6 +309,15 @@ impl Hub {
     /// The ledger, to be changed.
     pub(crate) fn edit(&self) -> Edit<'_> {
         Edit { demand: write_lock(&self.demand), wakes: Vec::new() }
+    }
+
+    /// Ends some of the demand that peers have left behind. Yields whether there is more.
+    pub(crate) fn release(&self, wakes: &mut Vec<Waker>) -> bool {
+        let mut edit = self.edit();
+        let more = edit.release();
+        edit.finish(wakes);
+        self.gauge.demand_changed(wakes);
+        more
     }
 
     /// All peers of a shard have been told our subscriptions up to `version`.
@@ -449,10 +468,19 @@ impl Edit<'_> {
         self.demand.ledger.settle(peer);
     }
 
-    pub(crate) fn detach(&mut self, peer: PeerId) {
+    /// Takes a peer out of the ledger. Yields whether something it has left is still to be released.
+    pub(crate) fn detach(&mut self, peer: PeerId) -> bool {
         let Demand { ledger, watches } = &mut *self.demand;
         let wakes = &mut self.wakes;
         ledger.detach(peer, |prefix| tell(watches, prefix, false, wakes));
+        ledger.is_releasing()
+    }
+
+    /// Releases some of what peers have left. Yields whether there is more.
+    fn release(&mut self) -> bool {
+        let Demand { ledger, watches } = &mut *self.demand;
+        let wakes = &mut self.wakes;
+        ledger.release(RELEASE_PREFIXES_MAX, |prefix| tell(watches, prefix, false, wakes))
     }
 }
 

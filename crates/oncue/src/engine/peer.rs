@@ -31,6 +31,12 @@ const HAND_OVER_BYTES_MIN: usize = READ_BYTES / 4;
 /// How often one peer is read before others get their turn.
 const READS_PER_TURN: usize = 4;
 
+/// The work of a read, and of reading so many bytes, in the units of the shard's turn.
+const READ_WORK: u32 = 30;
+const BYTES_PER_WORK: usize = 256;
+/// A peer that has come to so much work has to wait for its next turn.
+pub(crate) const PEER_WORK_MAX: u32 = 20_000;
+
 /// One connection of one socket.
 pub(crate) struct Peer<S> {
     /// Never used again in this engine, unlike the slot.
@@ -44,7 +50,7 @@ pub(crate) struct Peer<S> {
     pub(crate) phase: Phase,
     pub(crate) queue: WriteQueue,
     /// Received bytes that are no whole item yet.
-    partial: Vec<u8>,
+    pub(super) partial: Vec<u8>,
     /// The number of the first chunk of its socket's outbox that is for it.
     pub(crate) joined: u64,
     /// The stream has ended behind what is there: it is read to the end, as no more will be reported.
@@ -59,6 +65,10 @@ pub(crate) struct Peer<S> {
     pub(crate) evict_set: bool,
     /// The shard writes more to it in its next turn.
     pub(crate) writes_on: bool,
+    /// It is among those that the shard will read.
+    pub(crate) reads_on: bool,
+    /// There are whole items in `partial`: its share was up.
+    left: bool,
 }
 
 pub(crate) enum Phase {
@@ -86,6 +96,8 @@ pub(crate) struct Traffic {
     expected: usize,
     /// It can be told the states of topics.
     pub(super) understands: bool,
+    /// A message of a subscriber, and how many of its frames are taken in: its share was up amid it.
+    pub(super) begun: Option<(Vec<u8>, usize)>,
 }
 
 /// What a peer needs of its shard while it works.
@@ -97,6 +109,8 @@ pub(crate) struct Context<'a> {
     pub(crate) unrouted: Option<Number>,
     pub(crate) pool: &'a Pool,
     pub(crate) wakes: &'a mut Vec<Waker>,
+    /// What was done for the peer, in the units of the shard's turn.
+    pub(crate) work: u32,
 }
 
 /// Why a connection ends.
@@ -149,6 +163,8 @@ impl<S: Stream> Peer<S> {
             full_since: None,
             evict_set: false,
             writes_on: false,
+            reads_on: false,
+            left: false,
         }
     }
 
@@ -243,6 +259,13 @@ impl<S: Stream> Peer<S> {
             {
                 return Ok(Progress::Idle);
             }
+            if std::mem::take(&mut self.left) {
+                let buffer = self.take_buffer(cx);
+                self.process(buffer, cx)?;
+                if self.left {
+                    return Ok(Progress::More);
+                }
+            }
             let mut buffer = self.take_buffer(cx);
             let spare = buffer.capacity() - buffer.len();
             let read = match self.stream.read(&mut buffer) {
@@ -257,7 +280,11 @@ impl<S: Stream> Peer<S> {
                 return Ok(Progress::Idle);
             };
             self.heard = cx.now;
+            cx.work += READ_WORK + (n / BYTES_PER_WORK) as u32;
             self.process(buffer, cx)?;
+            if self.left || cx.work >= PEER_WORK_MAX {
+                return Ok(Progress::More);
+            }
             // A short read has emptied the stream; the network reports when more comes.
             if n < spare && !self.ended {
                 return Ok(Progress::Idle);
@@ -348,7 +375,7 @@ impl<S: Stream> Peer<S> {
             read_lock(&hub.subscriptions)
                 .snapshot(|prefix| command::put_subscribe(&mut out, info.version, prefix))
         });
-        let scanner = Scanner::new(info.version, hub.message_bytes_max());
+        let scanner = hub.scanner(info.version);
         let (version, understands) = (info.version, states::understands(&info));
         self.phase = Phase::Traffic(Traffic {
             version,
@@ -359,6 +386,7 @@ impl<S: Stream> Peer<S> {
             paused: false,
             expected: 0,
             understands,
+            begun: None,
         });
         hub.counters.peers.fetch_add(1, Ordering::Relaxed);
         self.queue.control(out);
@@ -388,6 +416,7 @@ impl<S: Stream> Peer<S> {
             edit: None,
             fresh: Vec::new(),
             turns: 0,
+            work: &mut cx.work,
         };
         Some((intake, scanner))
     }
@@ -395,9 +424,25 @@ impl<S: Stream> Peer<S> {
     /// Takes subscriptions and commands from a subscriber; yields how many bytes.
     fn process_demand(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Result<usize, End> {
         let to_user = self.hub.socket_type != SocketType::Pub;
+        let mut begun = match &mut self.phase {
+            Phase::Traffic(traffic) => traffic.begun.take(),
+            _ => None,
+        };
         let Some((mut intake, scanner)) = self.intake(cx) else { return Ok(0) };
         let (mut consumed, mut control, mut data) = (0, Vec::new(), Vec::new());
         let result = loop {
+            if let Some((wire, from)) = &mut begun {
+                match take_message(wire, from, &mut intake) {
+                    Ok(true) if to_user => data.extend(users_frames(wire)),
+                    Ok(true) => {}
+                    Ok(false) => break Ok(()),
+                    Err(end) => break Err(end),
+                }
+                begun = None;
+            }
+            if *intake.work >= PEER_WORK_MAX {
+                break Ok(());
+            }
             let rest = &mut buffer[consumed..];
             let item = match scanner.next(rest) {
                 Ok(item) => item,
@@ -407,7 +452,14 @@ impl<S: Stream> Peer<S> {
                 Scan::Incomplete { .. } => break Ok(()),
                 Scan::Message { len, wire_len } => {
                     consumed += wire_len;
-                    take_message(&rest[..len], to_user, &mut data, |s| intake.take(s))
+                    let mut from = 0;
+                    match take_message(&rest[..len], &mut from, &mut intake) {
+                        Ok(true) if to_user => data.extend(users_frames(&rest[..len])),
+                        Ok(true) => {}
+                        Ok(false) => begun = Some((rest[..len].to_vec(), from)),
+                        Err(end) => break Err(end),
+                    }
+                    Ok(())
                 }
                 Scan::Command { len, body } => {
                     consumed += len;
@@ -419,7 +471,12 @@ impl<S: Stream> Peer<S> {
                 break Err(end);
             }
         };
+        let left = *intake.work >= PEER_WORK_MAX;
         let result = result.and(intake.finish());
+        self.left = left && result.is_ok();
+        if let Phase::Traffic(traffic) = &mut self.phase {
+            traffic.begun = begun;
+        }
         if let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase {
             for message in data {
                 hand_over_one(&self.hub, flow, message, cx);
@@ -535,27 +592,31 @@ impl<S: Stream> Peer<S> {
     }
 }
 
-/// Looks at each frame of a subscriber's message for a subscription (RFC 29); the other frames are the user's.
-fn take_message(
-    wire: &[u8],
-    to_user: bool,
-    data: &mut Vec<Buffer>,
-    mut subscription: impl FnMut(Subscription<'_>) -> Result<(), End>,
-) -> Result<(), End> {
-    let mut rest = Vec::new();
-    for body in frame::frames(wire) {
-        match Subscription::from_message_frame(body) {
-            Some(s) => subscription(s)?,
-            None if to_user => rest.push(body),
-            None => {}
+/// Looks at each frame of a subscriber's message for a subscription (RFC 29), from frame `from` on; the other frames are
+/// the user's. Yields whether that was all; else `from` is where to go on in the next turn.
+fn take_message<S: Stream>(wire: &[u8], from: &mut usize, intake: &mut Intake<'_, S>) -> Result<bool, End> {
+    for body in frame::frames(wire).skip(*from) {
+        if *intake.work >= PEER_WORK_MAX {
+            return Ok(false);
         }
+        *intake.work += 1;
+        if let Some(subscription) = Subscription::from_message_frame(body) {
+            intake.take(subscription)?;
+        }
+        *from += 1;
     }
-    if !rest.is_empty() {
-        let mut out = Vec::new();
+    Ok(true)
+}
+
+/// What is left of a subscriber's message for the user.
+fn users_frames(wire: &[u8]) -> Option<Buffer> {
+    let rest: Vec<_> =
+        frame::frames(wire).filter(|body| Subscription::from_message_frame(body).is_none()).collect();
+    let mut out = Vec::new();
+    (!rest.is_empty()).then(|| {
         frame::put_message(&mut out, rest);
-        data.push(out.into());
-    }
-    Ok(())
+        out.into()
+    })
 }
 
 /// Takes a command during traffic; what it wants answered goes to `control`.

@@ -73,6 +73,18 @@ impl WriteQueue {
         !self.runs.is_empty() && !self.blocked
     }
 
+    /// How many bytes wait that are no message.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn control_bytes(&self) -> u64 {
+        self.control_bytes
+    }
+
+    /// How many messages wait.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn messages(&self) -> u64 {
+        self.messages
+    }
+
     /// Whether nothing can be queued or written before the stream takes bytes again.
     pub(crate) fn is_stuck(&self, mark: Mark) -> bool {
         self.blocked && self.room(mark) == 0

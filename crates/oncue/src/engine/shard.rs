@@ -25,6 +25,11 @@ use crate::sync::read_lock;
 /// How long a refused peer may take to hear why.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
+/// Work is counted in units of about 100 ns, as it was measured where it matters: a turn ends the reading with the first
+/// peer that brings it to this, so that it takes a few milliseconds whatever peers send.
+pub(crate) const TURN_WORK_MAX: u32 = 50_000;
+/// The work of taking a peer out of its socket, with as many prefixes as go at once.
+const RETIRE_WORK: u32 = 1000;
 /// How many peers are written to in one turn beyond their first share.
 const UNWRITTEN_PER_TURN: usize = 4;
 
@@ -44,10 +49,12 @@ pub(crate) struct Shard<N: Net> {
     pub(super) random: u64,
     pub(super) next_uid: u64,
     pub(super) next_shard: usize,
-    /// Peers that had more to read when their share was up.
-    unread: VecDeque<(usize, u64)>,
+    /// Peers that may have something to be read, each once.
+    pub(super) unread: VecDeque<(usize, u64)>,
+    /// What this turn has done so far, see [`TURN_WORK_MAX`].
+    pub(super) work: u32,
     /// Peers whose streams may take more when their share was up, each once.
-    unwritten: VecDeque<(usize, u64)>,
+    pub(super) unwritten: VecDeque<(usize, u64)>,
     pub(super) fanout: Fanout,
     pool: Pool,
     notes: Vec<Note>,
@@ -76,6 +83,8 @@ pub(super) struct Served {
     /// The newest peer's [`Peer::joined`].
     pub(super) newest: u64,
     pub(super) closing: bool,
+    /// What peers have left behind is being released, and a note tells to go on.
+    releasing: bool,
     /// When a batch was taken last, and whether its messages had come thick and fast.
     pub(super) taken: Duration,
     pub(super) thick: bool,
@@ -130,6 +139,7 @@ impl<N: Net> Shard<N> {
             next_uid: 0,
             next_shard: usize::from(index),
             unread: VecDeque::new(),
+            work: 0,
             unwritten: VecDeque::new(),
             fanout: Fanout::new(index),
             pool: Pool::default(),
@@ -143,12 +153,12 @@ impl<N: Net> Shard<N> {
 
     /// Does all that can be done now.
     pub(crate) fn turn(&mut self, now: Duration, ready: &[Ready]) -> Turned {
-        self.now = now;
+        (self.now, self.work) = (now, 0);
         for &report in ready {
             self.ready(report);
         }
-        self.read_notes();
         self.read_unread();
+        self.read_notes();
         self.write_unwritten();
         while let Some(timer) = self.timers.due(now) {
             self.fire(timer);
@@ -178,6 +188,7 @@ impl<N: Net> Shard<N> {
             stride: usize::MAX,
             newest: 0,
             closing: false,
+            releasing: false,
             taken: Duration::ZERO,
             thick: false,
             done: false,
@@ -201,11 +212,12 @@ impl<N: Net> Shard<N> {
                 Note::Resume { slot, uid } => {
                     if let Some(peer) = self.peer(slot, uid) {
                         peer.resume();
-                        self.unread.push_back((slot, uid));
+                        self.read_soon(slot, uid);
                     }
                 }
                 Note::Verdict { hub, peer, prefix, verdict } => self.decided(&hub, peer, &prefix, verdict),
                 Note::RevokeAll { hub, prefix, status } => self.revoke_all(&hub, &prefix, &status),
+                Note::Release(hub) => self.release(&hub),
                 Note::State { hub, value } => self.tell_state(&hub, &value),
                 Note::Ready(ready) => self.ready(ready),
                 Note::Close(hub) => self.close(&hub),
@@ -239,7 +251,7 @@ impl<N: Net> Shard<N> {
             self.writable(slot, uid);
         }
         if ready.readable {
-            self.read(slot, uid);
+            self.read_soon(slot, uid);
         }
     }
 
@@ -301,9 +313,23 @@ impl<N: Net> Shard<N> {
         }
     }
 
+    /// There may be something to read of a peer: it is its turn when it was that of those before it.
+    fn read_soon(&mut self, slot: usize, uid: u64) {
+        if let Some(peer) = self.peer(slot, uid)
+            && !std::mem::replace(&mut peer.reads_on, true)
+        {
+            self.unread.push_back((slot, uid));
+        }
+    }
+
     fn read_unread(&mut self) {
         for _ in 0..self.unread.len() {
-            if let Some((slot, uid)) = self.unread.pop_front() {
+            if self.work >= TURN_WORK_MAX {
+                return;
+            }
+            let Some((slot, uid)) = self.unread.pop_front() else { return };
+            if let Some(peer) = self.peer(slot, uid) {
+                peer.reads_on = false;
                 self.read(slot, uid);
             }
         }
@@ -313,7 +339,9 @@ impl<N: Net> Shard<N> {
         let Some((peer, mut cx)) = self.with_context(slot, uid) else { return };
         let before = matches!(peer.phase, Phase::Traffic(_));
         let progress = peer.read(&mut cx);
+        let work = cx.work;
         let begun = !before && matches!(peer.phase, Phase::Traffic(_));
+        self.work = self.work.saturating_add(work);
         if begun {
             self.begun(slot);
         }
@@ -324,7 +352,7 @@ impl<N: Net> Shard<N> {
         self.written(slot);
         match progress {
             Ok(Progress::Idle) => {}
-            Ok(Progress::More) => self.unread.push_back((slot, uid)),
+            Ok(Progress::More) => self.read_soon(slot, uid),
             Err(end) => self.end(slot, end),
         }
     }
@@ -339,7 +367,7 @@ impl<N: Net> Shard<N> {
         let peer = peers.get_mut(slot).filter(|peer| peer.uid == uid)?;
         let served = hubs.get(&peer.hub.id).filter(|served| served.hub.last.is_used());
         let unrouted = served.map(|served| served.unrouted(*index));
-        Some((peer, Context { shard: *index, slot, now: *now, unrouted, pool, wakes }))
+        Some((peer, Context { shard: *index, slot, now: *now, unrouted, pool, wakes, work: 0 }))
     }
 
     /// The slots of a socket's peers.
@@ -399,7 +427,8 @@ impl<N: Net> Shard<N> {
         peer.dialer = None;
         peer.stream.shutdown_write();
         peer.phase = Phase::Draining;
-        self.unread.push_back((slot, peer.uid));
+        let uid = peer.uid;
+        self.read_soon(slot, uid);
     }
 
     /// Takes a peer out of its socket: from now on nothing goes out to it, and what it wanted it wants no more.
@@ -423,7 +452,10 @@ impl<N: Net> Shard<N> {
         if let Some(ledger) = ledger {
             Self::ungauge(&hub, ledger, &mut self.wakes);
             let mut edit = hub.edit();
-            edit.detach(ledger);
+            self.work += RETIRE_WORK;
+            if edit.detach(ledger) && !std::mem::replace(&mut served.releasing, true) {
+                self.mailbox.mail(Note::Release(hub.clone()));
+            }
             edit.finish(&mut self.wakes);
             if served.peers.is_empty() {
                 hub.outbox.leave(self.index);
@@ -433,6 +465,16 @@ impl<N: Net> Shard<N> {
             }
         }
         self.retry_batch(&hub);
+    }
+
+    /// Goes on releasing what peers have left behind. Whoever else wants something gets in between.
+    fn release(&mut self, hub: &Arc<Hub>) {
+        let Some(served) = self.hubs.get_mut(&hub.id) else { return };
+        served.releasing = hub.release(&mut self.wakes);
+        match served.releasing {
+            true => self.mailbox.mail(Note::Release(hub.clone())),
+            false => self.drain_if_closing(hub),
+        }
     }
 
     /// A batch that waits for somebody's room need wait no longer, perhaps: who was full has gone, or wants something
@@ -545,6 +587,10 @@ impl<N: Net> Shard<N> {
             }
         }
         let Some(served) = self.hubs.get_mut(&hub.id) else { return };
+        if served.releasing {
+            // Those who watch are told to the end.
+            return;
+        }
         if served.peers.is_empty() && !std::mem::replace(&mut served.done, true) {
             hub.shard_done(&mut self.wakes);
         }

@@ -3,7 +3,7 @@
 pub(crate) mod inproc;
 pub(crate) mod os;
 pub(crate) mod poller;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod sim;
 
 use std::io::{self, IoSlice};

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 use super::table::Table;
 
-/// A table that is full with so many entries is cut in two; a smaller one is made anew with more room.
-const SPLIT_ENTRIES_MIN: usize = 8 << 10;
+/// A table that is full with so many entries is cut in two; a smaller one is made anew with more room. Tests meet the
+/// border more often.
+const SPLIT_ENTRIES_MIN: usize = if cfg!(test) { 1024 } else { 8 << 10 };
 /// The directory has at most two to the power of this many places. Tables grow beyond it.
 const DEPTH_MAX: u8 = 16;
 
@@ -79,13 +80,21 @@ impl Tables {
 
     /// Removes an entry, which must be there. `hash_of` tells the hashes of the others, whose numbers are below `ids`.
     pub(super) fn remove(&mut self, hash: u64, id: u32, ids: usize, hash_of: impl Fn(u32) -> u64) {
-        let at = self.at(hash);
+        let (at, many) = (self.at(hash), self.tables.len() > 1);
         let table = &mut self.tables[at].table;
         table.remove(hash, id);
-        if table.is_sparse() {
+        if table.len() == 0 && many {
+            *table = Table::new();
+        } else if table.is_sparse() {
             *table = table.remade(ids, |_| true, &hash_of);
         }
         self.len -= 1;
+    }
+
+    /// How many entries the largest table has.
+    #[cfg(test)]
+    pub(super) fn largest(&self) -> usize {
+        self.tables.iter().map(|part| part.table.len()).max().unwrap_or(0)
     }
 
     #[inline]

@@ -130,6 +130,48 @@ fn compaction_keeps_every_entry() {
 }
 
 #[test]
+fn no_change_does_more_than_a_little_and_lookups_agree_meanwhile() {
+    for_seeds(10, |rng| {
+        let mut checked = Checked { map: PrefixMap::new(rng.next()), model: BTreeMap::new() };
+        let mut moves = 0;
+        for step in 0..30_000_u32 {
+            let prefix = [&(rng.below(6000) as u32).to_le_bytes()[..], &[7; 6]].concat();
+            let moved = checked.map.moved;
+            // In turns mostly growing and mostly shrinking.
+            if (rng.below(10) < 8) == (step % 10_000 < 5000) {
+                checked.map.insert(&prefix, step).unwrap();
+                checked.model.insert(prefix, step);
+            } else {
+                assert_eq!(checked.map.remove(&prefix), checked.model.remove(&prefix));
+            }
+            match (moved, checked.map.moved) {
+                (0, now) => assert!(now == 0 || checked.map.slots.len() - now <= MOVE_SLOTS),
+                (before, now) => {
+                    assert!(now == before.saturating_sub(MOVE_SLOTS), "a change moves a few: {before} {now}");
+                    moves += 1;
+                }
+            }
+            assert!(
+                checked.map.arena.len() == checked.map.arena_dead + checked.map.live || checked.map.moved > 0
+            );
+            let topic = [&(rng.below(6000) as u32).to_le_bytes()[..], &[7; 8]].concat();
+            assert_eq!(checked.map.get(&topic[..10]), checked.model.get(&topic[..10]));
+            checked.map.warm([&topic[..]].into_iter());
+            if step % 1000 == 0 {
+                checked.check_all();
+                checked.check_topic(&topic);
+            }
+        }
+        assert!(moves > 100, "the arena was made anew");
+        assert!(checked.map.table.largest() <= 2 * 1024, "{} in a table", checked.map.table.largest());
+        checked.check_all();
+        let all: Vec<_> = checked.model.keys().cloned().collect();
+        all.iter().for_each(|prefix| assert!(checked.map.remove(prefix).is_some()));
+        assert!(checked.map.is_empty() && checked.map.allocated_bytes() < 40_000);
+    });
+}
+
+#[test]
 fn the_ids_of_removed_entries_name_nothing() {
     let mut map = PrefixMap::new(1);
     let id = map.insert(b"a", 1).unwrap();

@@ -229,7 +229,7 @@ fn a_large_message_is_written_a_share_at_a_time() {
             false => 1 + queue.write_now(&mut stream, &[IoSlice::new(chunk.bytes())], whole).unwrap(),
         };
         assert!(0 < stream.taken && stream.taken <= share_max, "{} at first", stream.taken);
-        assert_eq!(queue.offer(&mut stream, &[small.clone()], Mark::NONE).unwrap().missed, 0);
+        assert_eq!(queue.offer(&mut stream, std::slice::from_ref(&small), Mark::NONE).unwrap().missed, 0);
         let mut turns = 0;
         while queue.has_more() {
             let before = stream.taken;
