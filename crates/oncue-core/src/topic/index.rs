@@ -227,7 +227,8 @@ impl<V: Copy> PrefixMap<V> {
         slot.offset = FREE;
         let value = slot.value;
         self.forget(id, len);
-        if self.is_empty() && self.arena.len() + self.old_arena.len() >= COMPACT_BYTES_MIN {
+        let held = self.arena.len() + self.old_arena.len() + self.slots.len() * size_of::<Slot<V>>();
+        if self.is_empty() && held >= COMPACT_BYTES_MIN {
             self.reset();
         } else if self.moved == 0
             && self.arena_dead > self.arena.len() / 2

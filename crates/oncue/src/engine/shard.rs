@@ -241,7 +241,7 @@ impl<N: Net> Shard<N> {
         let uid = peer.uid;
         peer.ended |= ready.ended;
         if matches!(peer.phase, Phase::Connecting) {
-            match peer.stream.connected() {
+            match peer.out.stream.connected() {
                 Ok(true) => self.start(slot),
                 Ok(false) => return,
                 Err(_) => return self.end(slot, End::Lost),
@@ -269,9 +269,7 @@ impl<N: Net> Shard<N> {
     /// The peer's stream takes bytes again.
     fn writable(&mut self, slot: usize, uid: u64) {
         let Some(peer) = self.peer(slot, uid) else { return };
-        if peer.queue.unblock() {
-            peer.stream.trust();
-        }
+        peer.out.unblock();
         self.set_stuck(slot, false);
         self.write_on(slot, uid);
     }
@@ -294,7 +292,7 @@ impl<N: Net> Shard<N> {
     /// Something was queued for a peer, or written to it.
     pub(super) fn written(&mut self, slot: usize) {
         if let Some(peer) = self.peers.get_mut(slot)
-            && peer.queue.has_more()
+            && peer.out.has_more()
             && !std::mem::replace(&mut peer.writes_on, true)
         {
             self.unwritten.push_back((slot, peer.uid));
@@ -404,7 +402,7 @@ impl<N: Net> Shard<N> {
             {
                 let mut out = Vec::new();
                 command::put_error(&mut out, reason);
-                peer.queue.control(out);
+                peer.out.control(out);
             }
             if !matches!(peer.phase, Phase::Draining) && peer.flush().is_ok() {
                 self.timers.set(self.now + REFUSAL_TIME, Timer::Drain { slot, uid });
@@ -415,7 +413,7 @@ impl<N: Net> Shard<N> {
         }
         let peer = self.peers.remove(slot);
         let hub = peer.hub.clone();
-        self.net.release(peer.stream);
+        self.net.release(peer.out.stream);
         self.redial(dialer, link);
         self.drain_if_closing(&hub);
     }
@@ -425,7 +423,7 @@ impl<N: Net> Shard<N> {
     fn drain(&mut self, slot: usize) {
         let peer = &mut self.peers[slot];
         peer.dialer = None;
-        peer.stream.shutdown_write();
+        peer.out.stream.shutdown_write();
         peer.phase = Phase::Draining;
         let uid = peer.uid;
         self.read_soon(slot, uid);
@@ -580,7 +578,7 @@ impl<N: Net> Shard<N> {
         let Some(served) = self.hubs.get(&hub.id) else { return };
         if served.batch.is_empty() {
             for slot in served.peers.clone() {
-                if self.peers[slot].queue.is_empty() {
+                if self.peers[slot].out.is_empty() {
                     self.retire(slot);
                     self.drain(slot);
                 }

@@ -55,7 +55,8 @@ impl Table {
 
     /// Whether a table made for what is in it would be much smaller.
     pub(super) fn is_sparse(&self) -> bool {
-        self.buckets.len() > 16 * SMALL.max(self.len / 2)
+        let most = if self.len < SMALL { 32 * (self.len + 1) } else { 8 * self.len };
+        self.buckets.len() > most.max(2 * SMALL)
     }
 
     /// The entry with this hash that is the `same`.

@@ -80,12 +80,10 @@ impl Tables {
 
     /// Removes an entry, which must be there. `hash_of` tells the hashes of the others, whose numbers are below `ids`.
     pub(super) fn remove(&mut self, hash: u64, id: u32, ids: usize, hash_of: impl Fn(u32) -> u64) {
-        let (at, many) = (self.at(hash), self.tables.len() > 1);
+        let at = self.at(hash);
         let table = &mut self.tables[at].table;
         table.remove(hash, id);
-        if table.len() == 0 && many {
-            *table = Table::new();
-        } else if table.is_sparse() {
+        if table.is_sparse() {
             *table = table.remade(ids, |_| true, &hash_of);
         }
         self.len -= 1;
