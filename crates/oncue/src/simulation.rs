@@ -3,6 +3,7 @@
 
 mod admission;
 mod last;
+mod leaving;
 mod strangers;
 
 use std::collections::{BTreeMap, BTreeSet};
