@@ -40,5 +40,9 @@ fn run(seed: u64) {
 
 #[test]
 fn what_a_large_peer_wanted_ends_once_whoever_leaves() {
-    for_each_seed(|seed| if seed < 20 || seed % 10 == 0 { run(seed) });
+    for_each_seed(|seed| {
+        if seed < 20 || seed % 10 == 0 {
+            run(seed)
+        }
+    });
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::table::Table;
 use super::*;
-use crate::testing::{Rng, for_seeds};
+use oncue_testing::{Rng, for_seeds};
 
 struct Checked {
     map: PrefixMap<u32>,
