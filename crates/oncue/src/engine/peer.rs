@@ -66,6 +66,10 @@ pub(crate) struct Peer<S> {
     pub(crate) reads_on: bool,
     /// There are whole items in `partial`: its share was up.
     left: bool,
+    /// Since when its handshake is done.
+    pub(crate) since: Option<Duration>,
+    /// While it is being connected: whether a timer runs that tries another address.
+    pub(crate) next_address_set: bool,
 }
 
 pub(crate) enum Phase {
@@ -161,6 +165,8 @@ impl<S: Stream> Peer<S> {
             writes_on: false,
             reads_on: false,
             left: false,
+            since: None,
+            next_address_set: false,
         }
     }
 
