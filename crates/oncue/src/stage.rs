@@ -40,10 +40,12 @@ impl Sim {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn below(&self, n: usize) -> usize {
         lock(&self.world).below(n as u64) as usize
     }
 
+    #[cfg(test)]
     pub(crate) fn pick<'a>(&self, from: &[&'a str]) -> &'a str {
         from[self.below(from.len())]
     }

@@ -1,8 +1,7 @@
 //! What a shard holds of its peers, and what its last turn did: simulations check that strangers cannot make either large.
 
-use super::peer::{Peer, Phase};
 use super::shard::Shard;
-use crate::net::{Net, Stream};
+use crate::net::Net;
 
 /// Of one shard; each figure is the largest of any peer but where it says otherwise.
 #[derive(Debug, Default)]
@@ -18,16 +17,6 @@ pub(crate) struct Holding {
     pub(crate) control_bytes: u64,
     /// Messages to be sent.
     pub(crate) queued_messages: u64,
-}
-
-impl<S: Stream> Peer<S> {
-    fn received_bytes(&self) -> usize {
-        let begun = match &self.phase {
-            Phase::Traffic(traffic) => traffic.begun.as_ref().map_or(0, |(wire, _)| wire.capacity()),
-            _ => 0,
-        };
-        self.partial.capacity() + begun
-    }
 }
 
 impl<N: Net> Shard<N> {

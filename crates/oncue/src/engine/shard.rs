@@ -24,6 +24,8 @@ use crate::sync::read_lock;
 
 /// How long a refused peer may take to hear why.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
+/// The shortest time between two looks at a message that has begun.
+const MESSAGE_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Work is counted in units of about 100 ns, as it was measured where it matters: a turn ends the reading with the first
 /// peer that brings it to this, so that it takes a few milliseconds whatever peers send.
@@ -210,8 +212,9 @@ impl<N: Net> Shard<N> {
                 }
                 Note::Subscriptions(hub) => self.tell_subscriptions(&hub),
                 Note::Resume { slot, uid } => {
+                    let now = self.now;
                     if let Some(peer) = self.peer(slot, uid) {
-                        peer.resume();
+                        peer.resume(now);
                         self.read_soon(slot, uid);
                     }
                 }
@@ -343,7 +346,10 @@ impl<N: Net> Shard<N> {
             self.begun(slot);
         }
         if let Some(peer) = self.peer(slot, uid) {
-            let hub = peer.hub.clone();
+            let (hub, due) = (peer.hub.clone(), peer.watch_partial());
+            if let Some(due) = due {
+                self.timers.set(due, Timer::Message { slot, uid });
+            }
             self.retry_batch(&hub);
         }
         self.written(slot);
@@ -426,6 +432,7 @@ impl<N: Net> Shard<N> {
         peer.dialer = None;
         peer.out.stream.shutdown_write();
         peer.phase = Phase::Draining;
+        peer.forget_partial();
         let uid = peer.uid;
         self.read_soon(slot, uid);
     }
@@ -505,6 +512,7 @@ impl<N: Net> Shard<N> {
                     self.end(slot, End::Refused("the handshake took too long".to_owned()));
                 }
             }
+            Timer::Message { slot, uid } => self.check_partial(slot, uid),
             Timer::Heartbeat { slot, uid } => self.heartbeat(slot, uid),
             Timer::Drain { slot, uid } => {
                 if self.peer(slot, uid).is_some_and(|p| matches!(p.phase, Phase::Draining)) {
@@ -526,6 +534,17 @@ impl<N: Net> Shard<N> {
                     self.drain_if_closing(&hub);
                 }
             }
+        }
+    }
+
+    /// A message that a peer has begun should be whole by now.
+    fn check_partial(&mut self, slot: usize, uid: u64) {
+        let now = self.now;
+        let Some(peer) = self.peer(slot, uid) else { return };
+        if let Err(end) = peer.check_partial(now) {
+            self.end(slot, end);
+        } else if let Some(due) = peer.watch_partial() {
+            self.timers.set(due.max(now + MESSAGE_LOOK_INTERVAL), Timer::Message { slot, uid });
         }
     }
 

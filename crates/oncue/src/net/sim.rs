@@ -109,6 +109,7 @@ impl World {
     }
 
     /// How many connections are not closed on both sides.
+    #[cfg(test)]
     pub(crate) fn open_lines(&self) -> usize {
         self.lines.len()
     }
@@ -130,6 +131,7 @@ impl World {
     }
 
     /// Breaks a connection chosen by chance; what flies is lost.
+    #[cfg(test)]
     pub(crate) fn break_one(&mut self) {
         let open: Vec<_> =
             self.lines.iter().filter(|(_, l)| l.state == State::Open).map(|(id, _)| *id).collect();

@@ -10,6 +10,7 @@ use oncue_core::connection::{Handshake, HandshakeConfig, SocketType};
 use oncue_core::frame::{self, Scan, Version};
 
 use super::Sim;
+use crate::engine::hub::Hub;
 use crate::net::Stream;
 use crate::net::sim::SimStream;
 use crate::options::{OnFull, Options};
@@ -109,10 +110,12 @@ struct Meaning {
     wants: Option<BTreeSet<Vec<u8>>>,
     /// It said for how long it may be silent: whether it is a peer depends on the time.
     mortal: bool,
+    /// The longest prefix that it may have.
+    prefix_max: usize,
 }
 
 impl Meaning {
-    fn of(said: &[u8], scanner: impl FnOnce(Version) -> frame::Scanner) -> Meaning {
+    fn of(said: &[u8], hub: &Hub) -> Meaning {
         let mut handshake = Handshake::new(HandshakeConfig::new(SocketType::XPub));
         let mut out = Vec::new();
         handshake.start(&mut out);
@@ -120,8 +123,9 @@ impl Meaning {
         let Some((consumed, info)) = progress.and_then(|p| Some((p.consumed, p.done?))) else {
             return Meaning::default();
         };
-        let mut meaning = Meaning { wants: Some(BTreeSet::new()), mortal: false };
-        let (mut scanner, mut rest) = (scanner(info.version), said[consumed..].to_vec());
+        let prefix_max = hub.options.prefix_length_max;
+        let mut meaning = Meaning { wants: Some(BTreeSet::new()), mortal: false, prefix_max };
+        let (mut scanner, mut rest) = (hub.scanner(info.version), said[consumed..].to_vec());
         let mut at = 0;
         let broken = loop {
             match scanner.next(&mut rest[at..]) {
@@ -175,6 +179,9 @@ impl Meaning {
                 wants.remove(prefix);
             }
             Subscription::Subscribe(prefix) => {
+                if prefix.len() > self.prefix_max {
+                    return false;
+                }
                 wants.insert(prefix.to_vec());
             }
         }
@@ -321,7 +328,7 @@ impl Scene {
         self.listen();
         let hub = &self.socket.0.hub;
         let there = self.strangers.iter().filter(|s| s.stream.is_some());
-        let meanings = there.map(|s| Meaning::of(&s.said[..s.sent], |version| hub.scanner(version)));
+        let meanings = there.map(|s| Meaning::of(&s.said[..s.sent], hub));
         let mut wanted: BTreeMap<Prefix, u32> = BTreeMap::new();
         let mut mortal = false;
         for meaning in meanings {
