@@ -11,7 +11,12 @@ fn script(seed: u64) -> Vec<u8> {
 
 #[test]
 fn demand_is_what_strangers_say_and_nothing_grows_beyond_its_bound() {
-    for_each_seed(|seed| stranger::scene(&script(seed)));
+    for_each_seed(|seed| {
+        // A scene is long; the fuzzer plays more of them.
+        if seed < 40 || seed % 10 == 0 {
+            stranger::scene(&script(seed));
+        }
+    });
 }
 
 #[test]

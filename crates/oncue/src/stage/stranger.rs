@@ -110,6 +110,8 @@ struct Meaning {
     wants: Option<BTreeSet<Vec<u8>>>,
     /// It said for how long it may be silent: whether it is a peer depends on the time.
     mortal: bool,
+    /// The sum of the lengths of what it wants.
+    bytes: u64,
     /// The longest prefix that it may have.
     prefix_max: usize,
 }
@@ -124,7 +126,7 @@ impl Meaning {
             return Meaning::default();
         };
         let prefix_max = hub.options.prefix_length_max;
-        let mut meaning = Meaning { wants: Some(BTreeSet::new()), mortal: false, prefix_max };
+        let mut meaning = Meaning { wants: Some(BTreeSet::new()), prefix_max, ..Meaning::default() };
         let (mut scanner, mut rest) = (hub.scanner(info.version), said[consumed..].to_vec());
         let mut at = 0;
         let broken = loop {
@@ -176,17 +178,20 @@ impl Meaning {
         let wants = self.wants.as_mut().expect("a peer that is still there");
         match subscription {
             Subscription::Cancel(prefix) => {
-                wants.remove(prefix);
+                if wants.remove(prefix) {
+                    self.bytes -= prefix.len() as u64;
+                }
             }
             Subscription::Subscribe(prefix) => {
                 if prefix.len() > self.prefix_max {
                     return false;
                 }
-                wants.insert(prefix.to_vec());
+                if wants.insert(prefix.to_vec()) {
+                    self.bytes += prefix.len() as u64;
+                }
             }
         }
-        let bytes: u64 = wants.iter().map(|prefix| prefix.len() as u64).sum();
-        wants.len() <= PREFIXES_MAX as usize && bytes <= PREFIX_BYTES_MAX
+        wants.len() <= PREFIXES_MAX as usize && self.bytes <= PREFIX_BYTES_MAX
     }
 }
 
