@@ -165,9 +165,14 @@ impl<N: Net> Shard<N> {
         while let Some(timer) = self.timers.due(now) {
             self.fire(timer);
         }
-        let rests = self.unread.is_empty() && self.unwritten.is_empty();
-        let deadline = if rests { self.timers.next() } else { Some(now) };
+        self.sweep_timers();
+        let deadline = if self.has_more() { Some(now) } else { self.timers.next() };
         Turned { deadline, wakes: std::mem::take(&mut self.wakes) }
+    }
+
+    /// Whether there is something to do that nothing will report.
+    pub(super) fn has_more(&self) -> bool {
+        !self.unread.is_empty() || !self.unwritten.is_empty()
     }
 
     /// The sockets that this shard serves.
@@ -395,6 +400,10 @@ impl<N: Net> Shard<N> {
 
     /// A connection is over: its prefixes go at once; a dialer tries again.
     pub(super) fn end(&mut self, slot: usize, end: End) {
+        if let (Some(peer), End::Refused(_)) = (self.peers.get(slot), &end) {
+            // Before anybody hears that it is gone, and looks at the counts.
+            peer.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
+        }
         self.retire(slot);
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let (uid, dialer, link) = (peer.uid, peer.dialer.take(), peer.link);
@@ -403,7 +412,6 @@ impl<N: Net> Shard<N> {
             _ => Outcome::Connection { since: peer.since },
         };
         if let End::Refused(reason) = &end {
-            peer.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
             if let Phase::Traffic(traffic) = &peer.phase
                 && traffic.version.has_commands()
             {
@@ -546,6 +554,23 @@ impl<N: Net> Shard<N> {
         } else if let Some(due) = peer.watch_partial() {
             self.timers.set(due.max(now + MESSAGE_LOOK_INTERVAL), Timer::Message { slot, uid });
         }
+    }
+
+    fn sweep_timers(&mut self) {
+        let Shard { timers, peers, links, hubs, .. } = self;
+        timers.sweep(|timer| match *timer {
+            Timer::Handshake { slot, uid } | Timer::NextAddress { slot, uid } => peers
+                .get(slot)
+                .is_some_and(|p| p.uid == uid && matches!(p.phase, Phase::Connecting | Phase::Handshake(_))),
+            Timer::Heartbeat { slot, uid }
+            | Timer::Evict { slot, uid }
+            | Timer::Drain { slot, uid }
+            | Timer::Message { slot, uid } => peers.get(slot).is_some_and(|peer| peer.uid == uid),
+            Timer::Redial { slot, uid } | Timer::Accept { slot, uid } => {
+                links.get(slot).is_some_and(|link| link.uid == uid)
+            }
+            Timer::Linger { hub } | Timer::Rested { hub } => hubs.contains_key(&hub),
+        });
     }
 
     /// Pings a peer, or gives it up when it was silent for too long (RFC 37).
