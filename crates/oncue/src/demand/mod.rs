@@ -112,18 +112,21 @@ impl OnDemand {
         OnDemand::new(&Engine::start()?, Options::new())?.bind(endpoint)
     }
 
-    /// Routes on a socket of their own, which has no endpoint yet.
+    /// Routes on a socket of their own, which has no endpoint yet. Unless the options say something else of it, it has
+    /// [heartbeats](Options::heartbeat) of 5 s, and a subscriber that is silent for 15 s counts as gone: nothing is
+    /// produced for those who vanished.
     ///
     /// # Errors
     /// What [`XPub::new`] refuses.
     #[allow(clippy::new_ret_no_self, reason = "as the sockets have it; what comes out has no routes yet")]
     pub fn new(engine: &Engine, options: Options) -> Result<Builder> {
         let rules = Arc::new(Rules::default());
-        let socket = XPub::new(engine, rules.guard(options))?;
+        let socket = XPub::new(engine, rules.guard(options.heartbeat_by_default()))?;
         Ok(Builder::new(socket, Some(rules)))
     }
 
-    /// Routes on a socket that exists, and that others may send on as well.
+    /// Routes on a socket that exists, and that others may send on as well. Its options are its own: give it
+    /// [`Options::heartbeat`], or those who vanish without a word are produced for as long as the system believes in them.
     pub fn on(socket: XPub) -> Builder {
         Builder::new(socket, None)
     }

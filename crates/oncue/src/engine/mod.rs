@@ -2,6 +2,7 @@
 
 mod admission;
 mod chunk;
+mod commands;
 mod delivery;
 mod dial;
 mod direct;
@@ -14,6 +15,7 @@ mod last;
 pub(crate) mod mailbox;
 mod outbox;
 mod peer;
+mod pulse;
 mod queue;
 mod shard;
 mod states;
@@ -21,6 +23,7 @@ mod station;
 #[cfg(test)]
 mod testing;
 mod timers;
+mod upkeep;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::panic::AssertUnwindSafe;

@@ -7,17 +7,19 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use oncue_core::command::{self, Command, ONCUE_PROPERTY, StateNews, Subscription};
+use oncue_core::command::{self, ONCUE_PROPERTY, Subscription};
 use oncue_core::connection::{Handshake, HandshakeConfig, PeerInfo, SocketType};
 use oncue_core::frame::{self, Scan, Scanner, Stop, Version};
 use oncue_core::ledger::PeerId;
 
 use super::admission::Pending;
 use super::chunk::Run;
+use super::commands::{Answers, take_command, take_publishers};
 use super::hub::Hub;
 use super::inbound::{Delivery, Flow};
 use super::intake::Intake;
 use super::outbox::Number;
+use super::pulse::Pulse;
 use super::queue::{Mark, Offered, WriteQueue};
 use super::states;
 use crate::admission::PeerKey;
@@ -49,8 +51,7 @@ pub(crate) struct Peer<S> {
     pub(crate) joined: u64,
     /// The stream has ended behind what is there: it is read to the end, as no more will be reported.
     pub(crate) ended: bool,
-    /// When something came last.
-    pub(crate) heard: Duration,
+    pub(crate) pulse: Pulse,
     /// What it has asked for and may perhaps have later.
     pending: Pending,
     /// Since when its queue is full.
@@ -142,7 +143,7 @@ impl<S: Stream> Peer<S> {
             partial,
             joined: 0,
             ended: false,
-            heard: Duration::ZERO,
+            pulse: Pulse::default(),
             pending: Pending::default(),
             full_since: None,
             evict_set: false,
@@ -226,18 +227,23 @@ impl<S: Stream> Peer<S> {
     }
 
     /// Reading may go on.
-    pub(crate) fn resume(&mut self) {
+    pub(crate) fn resume(&mut self, now: Duration) {
         if let Phase::Traffic(traffic) = &mut self.phase {
             traffic.paused = false;
+            self.pulse.hear(now);
+            self.pulse.pause(false, now);
         }
+    }
+
+    /// Whether what it says is not read now.
+    pub(crate) fn is_paused(&self) -> bool {
+        matches!(&self.phase, Phase::Traffic(traffic) if traffic.paused)
     }
 
     /// Reads what is there, up to a fair share.
     pub(crate) fn read(&mut self, cx: &mut Context<'_>) -> Result<Progress, End> {
         for _ in 0..READS_PER_TURN {
-            if matches!(&self.phase, Phase::Connecting)
-                || matches!(&self.phase, Phase::Traffic(t) if t.paused)
-            {
+            if matches!(&self.phase, Phase::Connecting) || self.is_paused() {
                 return Ok(Progress::Idle);
             }
             let mut buffer = self.take_buffer(cx);
@@ -253,7 +259,7 @@ impl<S: Stream> Peer<S> {
                 self.put_back(buffer, 0, cx);
                 return Ok(Progress::Idle);
             };
-            self.heard = cx.now;
+            self.pulse.hear(cx.now);
             self.process(buffer, cx)?;
             // A short read has emptied the stream; the network reports when more comes.
             if n < spare && !self.ended {
@@ -347,6 +353,9 @@ impl<S: Stream> Peer<S> {
         });
         let scanner = Scanner::new(info.version, hub.message_bytes_max());
         let (version, understands) = (info.version, states::understands(&info));
+        if understands {
+            self.pulse.understands();
+        }
         self.phase = Phase::Traffic(Traffic {
             version,
             scanner,
@@ -393,7 +402,7 @@ impl<S: Stream> Peer<S> {
     fn process_demand(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Result<usize, End> {
         let to_user = self.hub.socket_type != SocketType::Pub;
         let Some((mut intake, scanner)) = self.intake(cx) else { return Ok(0) };
-        let (mut consumed, mut control, mut data) = (0, Vec::new(), Vec::new());
+        let (mut consumed, mut answers, mut data) = (0, Answers::default(), Vec::new());
         let result = loop {
             let rest = &mut buffer[consumed..];
             let item = match scanner.next(rest) {
@@ -408,9 +417,9 @@ impl<S: Stream> Peer<S> {
                 }
                 Scan::Command { len, body } => {
                     consumed += len;
-                    take_command(&rest[body], &mut control, |s| intake.take(s))
+                    take_command(&rest[body], &mut answers, |s| intake.take(s))
                 }
-                Scan::CommandInside { body } => take_command(&rest[body], &mut control, |s| intake.take(s)),
+                Scan::CommandInside { body } => take_command(&rest[body], &mut answers, |s| intake.take(s)),
             };
             if let Err(end) = step {
                 break Err(end);
@@ -422,8 +431,7 @@ impl<S: Stream> Peer<S> {
                 hand_over_one(&self.hub, flow, message, cx);
             }
         }
-        self.queue.answer(control);
-        let flushed = self.flush();
+        let flushed = self.answer(answers, cx.now);
         result.and(flushed).map(|()| consumed)
     }
 
@@ -437,7 +445,7 @@ impl<S: Stream> Peer<S> {
         let Phase::Traffic(Traffic { scanner, flow: Some(_), paused, expected, .. }) = &mut self.phase else {
             return Ok(());
         };
-        let (mut consumed, mut control) = (start, Vec::new());
+        let (mut consumed, mut answers) = (start, Answers::default());
         let mut spans = Vec::with_capacity(*expected);
         let (mut messages, mut inside) = (0, 0..0);
         let result = {
@@ -476,7 +484,7 @@ impl<S: Stream> Peer<S> {
                     }
                     Scan::CommandInside { body } => inside = consumed + body.start..consumed + body.end,
                 }
-                let taken = take_publishers(&buffer[std::mem::take(&mut inside)], &mut control, |news| {
+                let taken = take_publishers(&buffer[std::mem::take(&mut inside)], &mut answers, |news| {
                     if !filter || subscriptions.matches(news.topic) {
                         self.hub.states.hear(news, cx.wakes);
                     }
@@ -491,9 +499,17 @@ impl<S: Stream> Peer<S> {
         *expected = spans.len();
         // What came whole counts, whatever was wrong with what follows it.
         self.hand_over(buffer, consumed, spans, cx);
-        self.queue.answer(control);
-        let flushed = self.flush();
+        let flushed = self.answer(answers, cx.now);
         result.and(flushed)
+    }
+
+    /// Sends what the peer asked for, and remembers what it said of itself.
+    fn answer(&mut self, answers: Answers, now: Duration) -> Result<(), End> {
+        if let Some(ttl_ds) = answers.ttl_ds {
+            self.pulse.hear_ping(ttl_ds, now);
+        }
+        self.queue.answer(answers.control);
+        self.flush()
     }
 
     /// Hands the messages at `spans` to the user, and keeps what follows the first `consumed` bytes.
@@ -528,6 +544,7 @@ impl<S: Stream> Peer<S> {
             && let Phase::Traffic(traffic) = &mut self.phase
         {
             traffic.paused = true;
+            self.pulse.pause(true, cx.now);
         }
     }
 }
@@ -553,41 +570,6 @@ fn take_message(
         data.push(out.into());
     }
     Ok(())
-}
-
-/// Takes a command during traffic; what it wants answered goes to `control`.
-fn take_command(
-    body: &[u8],
-    control: &mut Vec<u8>,
-    mut subscription: impl FnMut(Subscription<'_>) -> Result<(), End>,
-) -> Result<(), End> {
-    match Command::parse(body).map_err(|e| End::Refused(e.to_string()))? {
-        Command::Subscribe(prefix) => subscription(Subscription::Subscribe(prefix)),
-        Command::Cancel(prefix) => subscription(Subscription::Cancel(prefix)),
-        Command::Ping { context, .. } => {
-            command::put_pong(control, context);
-            Ok(())
-        }
-        Command::Error { reason } => {
-            Err(End::Refused(format!("the peer ended the connection: {}", reason.escape_ascii())))
-        }
-        Command::Pong { .. } | Command::Ready { .. } | Command::State(_) | Command::Unknown { .. } => Ok(()),
-    }
-}
-
-/// Takes a publisher's command, if there is one. It subscribes to nothing: only PING and the states of topics matter.
-fn take_publishers(
-    body: &[u8],
-    control: &mut Vec<u8>,
-    mut hear: impl FnMut(&StateNews<'_>),
-) -> Result<(), End> {
-    if body.is_empty() {
-        return Ok(());
-    }
-    if let Ok(Command::State(news)) = Command::parse(body) {
-        hear(&news);
-    }
-    take_command(body, control, |_| Ok(()))
 }
 
 /// Hands a subscriber's message to the XPUB's user, who may not be looking: beyond the mark it is dropped.

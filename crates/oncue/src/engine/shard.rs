@@ -178,6 +178,7 @@ impl<N: Net> Shard<N> {
     }
 
     fn read_notes(&mut self) {
+        let now = self.now;
         let (mut notes, mut streams) = (std::mem::take(&mut self.notes), std::mem::take(&mut self.streams));
         self.mailbox.take(&mut notes, &mut streams);
         for accepted in streams.drain(..) {
@@ -192,7 +193,7 @@ impl<N: Net> Shard<N> {
                 Note::Subscriptions(hub) => self.tell_subscriptions(&hub),
                 Note::Resume { slot, uid } => {
                     if let Some(peer) = self.peer(slot, uid) {
-                        peer.resume();
+                        peer.resume(now);
                         self.unread.push_back((slot, uid));
                     }
                 }
@@ -208,7 +209,7 @@ impl<N: Net> Shard<N> {
         (self.notes, self.streams) = (notes, streams);
     }
 
-    fn peer(&mut self, slot: usize, uid: u64) -> Option<&mut Peer<N::Stream>> {
+    pub(super) fn peer(&mut self, slot: usize, uid: u64) -> Option<&mut Peer<N::Stream>> {
         self.peers.get_mut(slot).filter(|peer| peer.uid == uid)
     }
 
@@ -238,7 +239,7 @@ impl<N: Net> Shard<N> {
     /// A stream is there: the handshake begins.
     pub(super) fn start(&mut self, slot: usize) {
         let peer = &mut self.peers[slot];
-        peer.heard = self.now;
+        peer.pulse.hear(self.now);
         let (uid, time) = (peer.uid, peer.hub.options.handshake_timeout);
         self.timers.set(self.now + time, Timer::Handshake { slot, uid });
         if let Err(end) = peer.start() {
@@ -248,7 +249,12 @@ impl<N: Net> Shard<N> {
 
     /// The peer's stream takes bytes again.
     fn writable(&mut self, slot: usize, uid: u64) {
+        let now = self.now;
         let Some(peer) = self.peer(slot, uid) else { return };
+        if peer.queue.is_blocked() {
+            // What it had been given it has taken, in part at least.
+            peer.pulse.hear(now);
+        }
         if peer.queue.unblock() {
             peer.stream.trust();
         }
@@ -274,7 +280,7 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    fn read(&mut self, slot: usize, uid: u64) {
+    pub(super) fn read(&mut self, slot: usize, uid: u64) {
         let Some((peer, mut cx)) = self.with_context(slot, uid) else { return };
         let before = matches!(peer.phase, Phase::Traffic(_));
         let progress = peer.read(&mut cx);
@@ -282,6 +288,7 @@ impl<N: Net> Shard<N> {
         if begun {
             self.begun(slot);
         }
+        self.set_look(slot);
         if let Some(peer) = self.peer(slot, uid) {
             let hub = peer.hub.clone();
             self.retry_batch(&hub);
@@ -315,7 +322,7 @@ impl<N: Net> Shard<N> {
     /// A peer's handshake is done.
     fn begun(&mut self, slot: usize) {
         let peer = &self.peers[slot];
-        let (hub, uid, link, dialer) = (peer.hub.clone(), peer.uid, peer.link, peer.dialer);
+        let (hub, link, dialer) = (peer.hub.clone(), peer.link, peer.dialer);
         let joined = peer.joined;
         let served = self.hubs.get_mut(&hub.id).expect("a peer's socket is served");
         served.peers.push(slot);
@@ -324,9 +331,7 @@ impl<N: Net> Shard<N> {
         if let Some(link_slot) = dialer {
             self.connected(link_slot, link);
         }
-        if let Some(interval) = hub.options.heartbeat {
-            self.timers.set(self.now + interval, Timer::Heartbeat { slot, uid });
-        }
+        self.begin_watch(slot);
     }
 
     /// A connection is over: its prefixes go at once; a dialer tries again.
@@ -428,7 +433,7 @@ impl<N: Net> Shard<N> {
                     self.end(slot, End::Refused("the handshake took too long".to_owned()));
                 }
             }
-            Timer::Heartbeat { slot, uid } => self.heartbeat(slot, uid),
+            Timer::Look { slot, uid } => self.look(slot, uid),
             Timer::Drain { slot, uid } => {
                 if self.peer(slot, uid).is_some_and(|p| matches!(p.phase, Phase::Draining)) {
                     self.end(slot, End::Lost);
@@ -449,27 +454,6 @@ impl<N: Net> Shard<N> {
                 }
             }
         }
-    }
-
-    /// Pings a peer, or gives it up when it was silent for too long (RFC 37).
-    fn heartbeat(&mut self, slot: usize, uid: u64) {
-        let now = self.now;
-        let Some(peer) = self.peer(slot, uid) else { return };
-        let Phase::Traffic(traffic) = &peer.phase else { return };
-        let Some(interval) = peer.hub.options.heartbeat else { return };
-        if traffic.version < oncue_core::frame::Version::V3_1 {
-            return;
-        }
-        let silent = now.saturating_sub(peer.heard);
-        if silent >= interval + peer.hub.options.heartbeat_timeout {
-            return self.end(slot, End::Lost);
-        }
-        if silent >= interval
-            && let Err(end) = peer.control(|out| command::put_ping(out, 0, b""))
-        {
-            return self.end(slot, end);
-        }
-        self.timers.set(now + interval, Timer::Heartbeat { slot, uid });
     }
 
     /// The user has closed the socket: nothing new comes in or is dialled, what is queued goes out.

@@ -10,8 +10,8 @@ use std::time::Duration;
 pub(crate) enum Timer {
     /// A peer's handshake should be done.
     Handshake { slot: usize, uid: u64 },
-    /// A peer may have been silent for too long.
-    Heartbeat { slot: usize, uid: u64 },
+    /// A peer is to be pinged, or may have been silent for too long.
+    Look { slot: usize, uid: u64 },
     /// A peer may have been full for too long.
     Evict { slot: usize, uid: u64 },
     /// A peer that is drained should be gone.

@@ -7,6 +7,7 @@ pub(crate) mod poller;
 pub(crate) mod sim;
 
 use std::io::{self, IoSlice};
+use std::time::Duration;
 
 use crate::endpoint::Endpoint;
 
@@ -23,6 +24,13 @@ pub(crate) trait Stream: Send {
     fn shutdown_write(&mut self);
     /// The peer reads: it is worth the system's memory.
     fn trust(&mut self) {}
+    /// Whether the other side can be gone without a word.
+    fn may_fall_silent(&self) -> bool {
+        true
+    }
+    /// Fails the stream when the other side's system has answered nothing for `timeout`: it is asked after `idle`, where
+    /// there is nothing else that it would answer. Where the system cannot do that, nothing happens.
+    fn probe(&mut self, _idle: Duration, _timeout: Duration) {}
     /// Where the other side is, for people to read.
     fn address(&self) -> String {
         "unknown".to_owned()

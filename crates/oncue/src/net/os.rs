@@ -7,10 +7,11 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use rustix::buffer::spare_capacity;
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 
 use super::inproc::{Backlog, Names, Pipe};
 use super::poller::Poller;
@@ -215,6 +216,23 @@ impl Stream for OsStream {
         }
     }
 
+    fn may_fall_silent(&self) -> bool {
+        !matches!(self, OsStream::Pipe(_))
+    }
+
+    fn probe(&mut self, idle: Duration, timeout: Duration) {
+        if let OsStream::Tcp(stream) = self {
+            let probes = Probes::within(idle, timeout);
+            let keepalive = TcpKeepalive::new()
+                .with_time(Duration::from_secs(probes.idle_secs))
+                .with_interval(Duration::from_secs(probes.interval_secs))
+                .with_retries(probes.count);
+            let socket = SockRef::from(&*stream);
+            let _ = socket.set_tcp_keepalive(&keepalive);
+            let _ = socket.set_tcp_user_timeout(Some(Duration::from_secs(probes.total_secs())));
+        }
+    }
+
     fn trust(&mut self) {
         if let OsStream::Tcp(stream) = self {
             // 0 stands for the system's own measure.
@@ -227,6 +245,38 @@ impl Stream for OsStream {
 fn tune(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+}
+
+/// When the system asks an idle peer whether it is there. It counts in seconds. What is written and not acknowledged, and
+/// what the peer has no room for, has as much time as all probes take.
+#[derive(Debug, PartialEq, Eq)]
+struct Probes {
+    idle_secs: u64,
+    interval_secs: u64,
+    count: u32,
+}
+
+impl Probes {
+    /// The most probes, between which the time is divided.
+    const COUNT_MAX: u64 = 5;
+    /// The longest time that Linux takes for either.
+    const SECS_MAX: u64 = 32_767;
+
+    fn within(idle: Duration, timeout: Duration) -> Probes {
+        let secs = |time: Duration| {
+            let rounded_up = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
+            rounded_up.clamp(1, Probes::SECS_MAX)
+        };
+        let idle_secs = secs(idle);
+        let left = secs(timeout).saturating_sub(idle_secs).max(1);
+        let interval_secs = left.div_ceil(Probes::COUNT_MAX);
+        let count = left.div_ceil(interval_secs) as u32;
+        Probes { idle_secs, interval_secs, count }
+    }
+
+    fn total_secs(&self) -> u64 {
+        self.idle_secs + self.interval_secs * u64::from(self.count)
+    }
 }
 
 /// What a connection that was reported writable has come to.
@@ -315,5 +365,46 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     match std::os::unix::net::UnixStream::connect(path) {
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
         _ => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_take_as_long_as_the_timeout_in_whole_seconds() {
+        let probes =
+            |idle, timeout| Probes::within(Duration::from_millis(idle), Duration::from_millis(timeout));
+        assert_eq!(probes(5000, 15_000), Probes { idle_secs: 5, interval_secs: 2, count: 5 });
+        for (idle, timeout, total) in
+            [(5000, 15_000, 15), (1000, 3000, 3), (300, 1000, 2), (1, 1, 2), (1500, 2500, 3)]
+        {
+            assert_eq!(probes(idle, timeout).total_secs(), total, "{idle} {timeout}");
+        }
+        for idle in 1..40 {
+            for timeout in 2 * idle..100 {
+                let total = probes(idle * 1000, timeout * 1000).total_secs();
+                assert!((timeout..timeout + Probes::COUNT_MAX).contains(&total), "{idle} {timeout}: {total}");
+            }
+        }
+        let longest = Probes::within(Duration::MAX, Duration::MAX);
+        assert!(longest.idle_secs <= Probes::SECS_MAX && longest.interval_secs <= Probes::SECS_MAX);
+    }
+
+    #[test]
+    fn a_tcp_stream_takes_the_probes() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let mut stream = OsStream::Tcp(TcpStream::from_std(stream));
+        stream.probe(Duration::from_secs(5), Duration::from_secs(15));
+        let OsStream::Tcp(stream) = stream else { unreachable!() };
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(5));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(2));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 5);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(15)));
     }
 }

@@ -3,6 +3,7 @@
 //! other is tested in `sockets.rs`.
 
 mod admission;
+mod alive;
 mod bursts;
 mod demand;
 mod handshake;
