@@ -14,6 +14,7 @@ mod intake;
 mod last;
 pub(crate) mod mailbox;
 mod outbox;
+mod outgoing;
 mod peer;
 mod pulse;
 mod queue;

@@ -222,7 +222,7 @@ impl<N: Net> Shard<N> {
         let uid = peer.uid;
         peer.ended |= ready.ended;
         if matches!(peer.phase, Phase::Connecting) {
-            match peer.stream.connected() {
+            match peer.out.stream.connected() {
                 Ok(true) => self.start(slot),
                 Ok(false) => return,
                 Err(_) => return self.end(slot, End::Lost),
@@ -251,13 +251,11 @@ impl<N: Net> Shard<N> {
     fn writable(&mut self, slot: usize, uid: u64) {
         let now = self.now;
         let Some(peer) = self.peer(slot, uid) else { return };
-        if peer.queue.is_blocked() {
+        if peer.out.is_blocked() {
             // What it had been given it has taken, in part at least.
             peer.pulse.hear(now);
         }
-        if peer.queue.unblock() {
-            peer.stream.trust();
-        }
+        peer.out.unblock();
         self.set_stuck(slot, false);
         let Some(peer) = self.peer(slot, uid) else { return };
         if let Err(end) = peer.flush() {
@@ -346,7 +344,7 @@ impl<N: Net> Shard<N> {
             {
                 let mut out = Vec::new();
                 command::put_error(&mut out, reason);
-                peer.queue.control(out);
+                peer.out.control(out);
             }
             if !matches!(peer.phase, Phase::Draining) && peer.flush().is_ok() {
                 self.timers.set(self.now + REFUSAL_TIME, Timer::Drain { slot, uid });
@@ -357,7 +355,7 @@ impl<N: Net> Shard<N> {
         }
         let peer = self.peers.remove(slot);
         let hub = peer.hub.clone();
-        self.net.release(peer.stream);
+        self.net.release(peer.out.stream);
         self.redial(dialer, link);
         self.drain_if_closing(&hub);
     }
@@ -367,7 +365,7 @@ impl<N: Net> Shard<N> {
     fn drain(&mut self, slot: usize) {
         let peer = &mut self.peers[slot];
         peer.dialer = None;
-        peer.stream.shutdown_write();
+        peer.out.stream.shutdown_write();
         peer.phase = Phase::Draining;
         self.unread.push_back((slot, peer.uid));
     }
@@ -485,7 +483,7 @@ impl<N: Net> Shard<N> {
         let Some(served) = self.hubs.get(&hub.id) else { return };
         if served.batch.is_empty() {
             for slot in served.peers.clone() {
-                if self.peers[slot].queue.is_empty() {
+                if self.peers[slot].out.is_empty() {
                     self.retire(slot);
                     self.drain(slot);
                 }

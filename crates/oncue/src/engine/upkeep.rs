@@ -15,11 +15,11 @@ impl<N: Net> Shard<N> {
         let (now, chance) = (self.now, self.chance());
         let peer = &mut self.peers[slot];
         let (Phase::Traffic(traffic), Some(pace)) = (&peer.phase, peer.hub.options.pace()) else { return };
-        if !peer.stream.may_fall_silent() {
+        if !peer.out.stream.may_fall_silent() {
             return;
         }
         if traffic.version < Version::V3_1 {
-            return peer.stream.probe(pace.interval, pace.timeout);
+            return peer.out.stream.probe(pace.interval, pace.timeout);
         }
         // Thousands that came at once are not all pinged in one turn.
         let first = pace.interval.mul_f64(1.0 - chance / 2.0);
@@ -64,7 +64,7 @@ impl<N: Net> Shard<N> {
         let beat = peer.pulse.beat(now);
         let sent = match beat {
             // It would come behind what the peer has not taken yet, and taking that is a sign of life as well.
-            _ if peer.queue.is_blocked() => Ok(()),
+            _ if peer.out.is_blocked() => Ok(()),
             Beat::Ping { ttl_ds } => peer.control(|out| command::put_ping(out, ttl_ds, b"")),
             Beat::Assure => peer.control(|out| command::put_pong(out, b"")),
             Beat::Dead | Beat::Nothing => Ok(()),
