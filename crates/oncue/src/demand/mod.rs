@@ -114,7 +114,7 @@ impl OnDemand {
 
     /// Routes on a socket of their own, which has no endpoint yet. Unless the options say something else of it, it has
     /// [heartbeats](Options::heartbeat) of 5 s, and a subscriber that is silent for 15 s counts as gone: nothing is
-    /// produced for those who vanished.
+    /// produced for a peer that has vanished.
     ///
     /// # Errors
     /// What [`XPub::new`] refuses.
@@ -126,7 +126,7 @@ impl OnDemand {
     }
 
     /// Routes on a socket that exists, and that others may send on as well. Its options are its own: give it
-    /// [`Options::heartbeat`], or those who vanish without a word are produced for as long as the system believes in them.
+    /// [`Options::heartbeat`], or a subscriber that vanishes without a word is produced for until the system notices.
     pub fn on(socket: XPub) -> Builder {
         Builder::new(socket, None)
     }
