@@ -3,19 +3,18 @@
 use std::io::{self, IoSlice, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use rustix::buffer::spare_capacity;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 
 use super::inproc::{Backlog, Names, Pipe};
+use super::listen::{self, SocketFile};
 use super::poller::Poller;
-use super::{Net, Notify, Ready, Stream};
+use super::{Net, Notify, Ready, Stream, probes};
 use crate::endpoint::{Endpoint, Host};
 use crate::sync::lock;
 
@@ -41,9 +40,15 @@ pub(crate) enum OsStream {
 }
 
 /// A listener of any transport.
-pub(crate) enum OsListener {
+pub(crate) struct OsListener {
+    source: Source,
+    poller: Arc<Poller>,
+    names: Arc<Mutex<Names>>,
+}
+
+enum Source {
     Tcp(TcpListener),
-    Unix(UnixListener, Option<PathBuf>),
+    Unix(UnixListener, Option<SocketFile>),
     Name(Arc<Mutex<Backlog>>),
 }
 
@@ -53,9 +58,31 @@ impl OsNet {
         OsNet { poller, names, notify }
     }
 
-    fn listen_at<L: AsFd>(&self, listener: L, token: usize) -> io::Result<L> {
-        self.poller.register_readable(&listener, token)?;
-        Ok(listener)
+    fn source(&self, at: &Endpoint, token: usize, backlog: u32) -> io::Result<(Source, Endpoint)> {
+        match at {
+            Endpoint::Tcp { host, port } => {
+                let addr = Endpoint::bind_addr(host, *port).map_err(io::Error::other)?;
+                let listener = listen::tcp(addr, backlog)?;
+                let resolved = Endpoint::from_tcp(listener.local_addr()?);
+                self.poller.register_readable(&listener, token)?;
+                Ok((Source::Tcp(listener), resolved))
+            }
+            Endpoint::Ipc(path) => {
+                let path = if path == Path::new("*") { listen::fresh_path() } else { path.clone() };
+                let (listener, file) = listen::path(&path, backlog)?;
+                self.poller.register_readable(&listener, token)?;
+                Ok((Source::Unix(listener, Some(file)), Endpoint::Ipc(path)))
+            }
+            Endpoint::Abstract(name) => {
+                let listener = listen::abstract_name(name, backlog)?;
+                self.poller.register_readable(&listener, token)?;
+                Ok((Source::Unix(listener, None), at.clone()))
+            }
+            Endpoint::Inproc(name) => {
+                let backlog = lock(&self.names).bind(name, &self.notify, token)?;
+                Ok((Source::Name(backlog), at.clone()))
+            }
+        }
     }
 }
 
@@ -63,54 +90,21 @@ impl Net for OsNet {
     type Stream = OsStream;
     type Listener = OsListener;
 
-    fn listen(&mut self, at: &Endpoint, token: usize) -> io::Result<(OsListener, Endpoint)> {
-        match at {
-            Endpoint::Tcp { host, port } => {
-                let addr = Endpoint::bind_addr(host, *port).map_err(io::Error::other)?;
-                let listener = self.listen_at(TcpListener::bind(addr)?, token)?;
-                let resolved = Endpoint::from_tcp(listener.local_addr()?);
-                Ok((OsListener::Tcp(listener), resolved))
-            }
-            Endpoint::Ipc(path) => {
-                let path = if path == Path::new("*") { fresh_path() } else { path.clone() };
-                remove_stale(&path)?;
-                let listener = self.listen_at(UnixListener::bind(&path)?, token)?;
-                Ok((OsListener::Unix(listener, Some(path.clone())), Endpoint::Ipc(path)))
-            }
-            Endpoint::Abstract(name) => {
-                let listener = self.listen_at(UnixListener::bind_addr(&abstract_addr(name)?)?, token)?;
-                Ok((OsListener::Unix(listener, None), at.clone()))
-            }
-            Endpoint::Inproc(name) => {
-                let backlog = lock(&self.names).bind(name, &self.notify, token)?;
-                Ok((OsListener::Name(backlog), at.clone()))
-            }
-        }
+    fn listen(&mut self, at: &Endpoint, token: usize, backlog: u32) -> io::Result<(OsListener, Endpoint)> {
+        let (source, resolved) = self.source(at, token, backlog)?;
+        let (poller, names) = (self.poller.clone(), self.names.clone());
+        Ok((OsListener { source, poller, names }, resolved))
     }
 
     fn accept(&mut self, listener: &mut OsListener) -> io::Result<OsStream> {
-        match listener {
-            OsListener::Tcp(listener) => {
+        match &listener.source {
+            Source::Tcp(listener) => {
                 let (stream, _) = listener.accept()?;
                 tune(&stream);
                 Ok(OsStream::Tcp(stream))
             }
-            OsListener::Unix(listener, _) => Ok(OsStream::Unix(listener.accept()?.0)),
-            OsListener::Name(backlog) => Ok(OsStream::Pipe(lock(backlog).accept()?)),
-        }
-    }
-
-    fn unlisten(&mut self, listener: OsListener) {
-        match listener {
-            OsListener::Tcp(listener) => self.poller.deregister(&listener),
-            OsListener::Unix(listener, path) => {
-                self.poller.deregister(&listener);
-                if let Some(path) = path {
-                    // Whoever removed it before us wanted the same.
-                    let _ = std::fs::remove_file(path);
-                }
-            }
-            OsListener::Name(backlog) => lock(&self.names).unbind(&backlog),
+            Source::Unix(listener, _) => Ok(OsStream::Unix(listener.accept()?.0)),
+            Source::Name(backlog) => Ok(OsStream::Pipe(lock(backlog).accept()?)),
         }
     }
 
@@ -127,7 +121,7 @@ impl Net for OsNet {
             Endpoint::Tcp { host: Host::Any, .. } => return Err(io::ErrorKind::InvalidInput.into()),
             Endpoint::Ipc(path) => OsStream::Unix(UnixStream::connect(path)?),
             Endpoint::Abstract(name) => OsStream::Unix(UnixStream::connect_addr(&abstract_addr(name)?)?),
-            Endpoint::Inproc(name) => OsStream::Pipe(lock(&self.names).connect(name)),
+            Endpoint::Inproc(name) => OsStream::Pipe(Names::connect(&self.names, name)),
         };
         self.adopt(&mut stream, token)?;
         Ok(stream)
@@ -150,6 +144,20 @@ impl Net for OsNet {
             OsStream::Tcp(stream) => self.poller.deregister(&stream),
             OsStream::Unix(stream) => self.poller.deregister(&stream),
             OsStream::Pipe(_) | OsStream::Resolving(_) => {}
+        }
+    }
+}
+
+impl Drop for OsListener {
+    fn drop(&mut self) {
+        match &mut self.source {
+            Source::Tcp(listener) => self.poller.deregister(listener),
+            Source::Unix(listener, file) => {
+                self.poller.deregister(listener);
+                // Before the socket itself goes.
+                drop(file.take());
+            }
+            Source::Name(backlog) => lock(&self.names).unbind(backlog),
         }
     }
 }
@@ -222,14 +230,8 @@ impl Stream for OsStream {
 
     fn probe(&mut self, idle: Duration, timeout: Duration) {
         if let OsStream::Tcp(stream) = self {
-            let probes = Probes::within(idle, timeout);
-            let keepalive = TcpKeepalive::new()
-                .with_time(Duration::from_secs(probes.idle_secs))
-                .with_interval(Duration::from_secs(probes.interval_secs))
-                .with_retries(probes.count);
-            let socket = SockRef::from(&*stream);
-            let _ = socket.set_tcp_keepalive(&keepalive);
-            let _ = socket.set_tcp_user_timeout(Some(Duration::from_secs(probes.total_secs())));
+            // One that refuses is used as it is.
+            let _ = probes::set(stream, idle, timeout);
         }
     }
 
@@ -245,38 +247,6 @@ impl Stream for OsStream {
 fn tune(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
-}
-
-/// When the system asks an idle peer whether it is there. It counts in seconds. What is written and not acknowledged, and
-/// what the peer has no room for, has as much time as all probes take.
-#[derive(Debug, PartialEq, Eq)]
-struct Probes {
-    idle_secs: u64,
-    interval_secs: u64,
-    count: u32,
-}
-
-impl Probes {
-    /// The most probes, between which the time is divided.
-    const COUNT_MAX: u64 = 5;
-    /// The longest time that Linux takes for either.
-    const SECS_MAX: u64 = 32_767;
-
-    fn within(idle: Duration, timeout: Duration) -> Probes {
-        let secs = |time: Duration| {
-            let rounded_up = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
-            rounded_up.clamp(1, Probes::SECS_MAX)
-        };
-        let idle_secs = secs(idle);
-        let left = secs(timeout).saturating_sub(idle_secs).max(1);
-        let interval_secs = left.div_ceil(Probes::COUNT_MAX);
-        let count = left.div_ceil(interval_secs) as u32;
-        Probes { idle_secs, interval_secs, count }
-    }
-
-    fn total_secs(&self) -> u64 {
-        self.idle_secs + self.interval_secs * u64::from(self.count)
-    }
 }
 
 /// What a connection that was reported writable has come to.
@@ -344,67 +314,4 @@ fn resolve(name: String, port: u16, token: usize, notify: Arc<dyn Notify>) -> Fo
 fn abstract_addr(name: &str) -> io::Result<std::os::unix::net::SocketAddr> {
     use std::os::linux::net::SocketAddrExt;
     std::os::unix::net::SocketAddr::from_abstract_name(name)
-}
-
-/// A path for `ipc://*`, unused by this process.
-fn fresh_path() -> PathBuf {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let n = NEXT.fetch_add(1, Ordering::Relaxed);
-    std::env::temp_dir().join(format!("oncue-{}-{n}.sock", std::process::id()))
-}
-
-/// Removes the socket that a dead process left behind; a live one, or another kind of file, is left alone.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    let Ok(meta) = std::fs::symlink_metadata(path) else { return Ok(()) };
-    if !meta.file_type().is_socket() {
-        return Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            "a file that is not a socket is in the way",
-        ));
-    }
-    match std::os::unix::net::UnixStream::connect(path) {
-        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
-        _ => Err(io::ErrorKind::AddrInUse.into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn probes_take_as_long_as_the_timeout_in_whole_seconds() {
-        let probes =
-            |idle, timeout| Probes::within(Duration::from_millis(idle), Duration::from_millis(timeout));
-        assert_eq!(probes(5000, 15_000), Probes { idle_secs: 5, interval_secs: 2, count: 5 });
-        for (idle, timeout, total) in
-            [(5000, 15_000, 15), (1000, 3000, 3), (300, 1000, 2), (1, 1, 2), (1500, 2500, 3)]
-        {
-            assert_eq!(probes(idle, timeout).total_secs(), total, "{idle} {timeout}");
-        }
-        for idle in 1..40 {
-            for timeout in 2 * idle..100 {
-                let total = probes(idle * 1000, timeout * 1000).total_secs();
-                assert!((timeout..timeout + Probes::COUNT_MAX).contains(&total), "{idle} {timeout}: {total}");
-            }
-        }
-        let longest = Probes::within(Duration::MAX, Duration::MAX);
-        assert!(longest.idle_secs <= Probes::SECS_MAX && longest.interval_secs <= Probes::SECS_MAX);
-    }
-
-    #[test]
-    fn a_tcp_stream_takes_the_probes() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        stream.set_nonblocking(true).unwrap();
-        let mut stream = OsStream::Tcp(TcpStream::from_std(stream));
-        stream.probe(Duration::from_secs(5), Duration::from_secs(15));
-        let OsStream::Tcp(stream) = stream else { unreachable!() };
-        let socket = SockRef::from(&stream);
-        assert!(socket.keepalive().unwrap());
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(5));
-        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(2));
-        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 5);
-        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(15)));
-    }
 }
