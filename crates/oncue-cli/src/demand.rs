@@ -25,7 +25,7 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let json = args.get_flag("json");
     let engine = Engine::start()?;
-    let socket = XPub::new(&engine, args::socket_options(args)?)?;
+    let socket = XPub::new(&engine, args::socket_options(args)?.discard_messages(true))?;
     // Watched from before the first peer can come: what follows is all there is.
     let watch = socket.demand();
     open(&socket, "demand", args)?;

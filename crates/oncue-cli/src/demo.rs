@@ -66,7 +66,7 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let engine = Engine::start()?;
     let options = args::socket_options(args)?;
-    let socket = XPub::new(&engine, options.clone())?;
+    let socket = XPub::new(&engine, options.clone().discard_messages(true))?;
     let bind: String = args::given(args, "bind");
     let endpoint = socket.bind(&bind).map_err(refused)?.to_string();
     say("demo", &format!("bound to {endpoint}"));

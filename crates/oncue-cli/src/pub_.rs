@@ -49,7 +49,8 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let engine = Engine::start()?;
-    let options = args::socket_options(args)?.linger(args::given::<Duration>(args, "linger"));
+    let linger = args::given::<Duration>(args, "linger");
+    let options = args::socket_options(args)?.linger(linger).discard_messages(true);
     let socket = XPub::new(&engine, options)?;
     // Watched from before the first peer can come: what follows is all there is.
     let watch = socket.demand();

@@ -19,7 +19,7 @@ pub(super) fn take_command(
     answers: &mut Answers,
     mut subscription: impl FnMut(Subscription<'_>) -> Result<(), End>,
 ) -> Result<(), End> {
-    match Command::parse(body).map_err(|e| End::Refused(e.to_string()))? {
+    match Command::parse(body)? {
         Command::Subscribe(prefix) => subscription(Subscription::Subscribe(prefix)),
         Command::Cancel(prefix) => subscription(Subscription::Cancel(prefix)),
         Command::Ping { ttl_ds, context } => {

@@ -28,7 +28,10 @@ impl<N: Net> Shard<N> {
 
     /// Sees to it that a peer is looked at in time.
     pub(super) fn set_look(&mut self, slot: usize) {
+        let now = self.now;
         let Some(peer) = self.peers.get_mut(slot) else { return };
+        let paused = peer.is_paused();
+        peer.pulse.pause(paused, now);
         if matches!(peer.phase, Phase::Traffic(_))
             && let Some(at) = peer.pulse.set_timer()
         {

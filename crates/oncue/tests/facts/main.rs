@@ -4,6 +4,7 @@
 
 mod admission;
 mod alive;
+mod begun;
 mod bursts;
 mod demand;
 mod handshake;
@@ -11,6 +12,7 @@ mod last;
 mod loss;
 mod promises;
 mod raw;
+mod received;
 mod room;
 mod slow;
 mod states;
