@@ -60,7 +60,7 @@ fn help_is_a_success_and_shows_an_example() {
 
 #[test]
 fn bad_usage_is_status_2_with_the_reason_on_standard_error() {
-    let cases: [(&[&str], &str); 20] = [
+    let cases: [(&[&str], &str); 19] = [
         (&[], "Usage"),
         (&["nonsense"], "nonsense"),
         (&["sub"], "ENDPOINT"),
@@ -73,7 +73,6 @@ fn bad_usage_is_status_2_with_the_reason_on_standard_error() {
         (&["sub", "tcp://h:1", "--timeout", "5"], "500ms"),
         (&["sub", "tcp://h:1", "--format", "xml"], "json"),
         (&["pub", "tcp://127.0.0.1:x"], "port"),
-        (&["pub", "tcp://no.such.name:1"], "no.such.name"),
         (&["demand"], "ENDPOINT"),
         (&["serve", "--bind", ANY_PORT], "--every"),
         (&["demo", "--every", "0s"], "1ms"),
@@ -105,6 +104,13 @@ fn a_silent_subscriber_is_given_up_unless_heartbeats_are_off() {
     assert_eq!(off.line_within(Duration::from_millis(200)), None);
     drop(silent);
     assert_eq!(off.line(), "- a");
+}
+
+#[test]
+fn a_name_that_nobody_has_is_status_1() {
+    let end = oncue(&["pub", "tcp://no.such.name:1"]).end();
+    assert_eq!(end.code, Some(1), "{end:?}");
+    assert!(end.errors.iter().any(|line| line.contains("no.such.name")), "{end:?}");
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub(crate) trait Stream: Send {
     /// Fails the stream when the other side's system has answered nothing for `timeout`: it is asked after `idle`, where
     /// there is nothing else that it would answer. Where the system cannot do that, nothing happens.
     fn probe(&mut self, _idle: Duration, _timeout: Duration) {}
+    /// How many bytes the system may hold in each direction, where somebody has said.
+    fn set_buffers(&mut self, _send: Option<u32>, _recv: Option<u32>) {}
     /// Where the other side is, for people to read.
     fn address(&self) -> String {
         "unknown".to_owned()

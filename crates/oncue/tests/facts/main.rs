@@ -20,3 +20,4 @@ mod strangers;
 mod subscriber;
 mod subscriptions;
 mod traffic;
+mod viewers;
