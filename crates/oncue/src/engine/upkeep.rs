@@ -72,9 +72,12 @@ impl<N: Net> Shard<N> {
             Beat::Assure => peer.control(|out| command::put_pong(out, b"")),
             Beat::Dead | Beat::Nothing => Ok(()),
         };
-        if let Err(end) = sent {
-            self.end(slot, end);
-            return Beat::Nothing;
+        match sent {
+            Ok(()) => self.written(slot),
+            Err(end) => {
+                self.end(slot, end);
+                return Beat::Nothing;
+            }
         }
         beat
     }

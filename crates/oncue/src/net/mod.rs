@@ -8,7 +8,7 @@ pub(crate) mod os;
 pub(crate) mod poller;
 mod probes;
 pub(crate) mod resolver;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod sim;
 
 use std::io::{self, IoSlice};
