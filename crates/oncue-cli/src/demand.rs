@@ -1,7 +1,7 @@
 //! `oncue demand`: prints who is wanted, and publishes nothing.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use oncue::{DemandEvent, Engine, Options, XPub};
+use oncue::{DemandEvent, Engine, XPub};
 
 use crate::output::{self, say};
 use crate::signals::{Stop, Waited};
@@ -19,12 +19,13 @@ pub(crate) fn command() -> Command {
         .arg(args::endpoint_argument().help("Where to wait for subscribers"))
         .arg(args::connect_option())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("One JSON object a line"))
+        .args(args::heartbeat_options())
 }
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let json = args.get_flag("json");
     let engine = Engine::start()?;
-    let socket = XPub::new(&engine, Options::new().discard_messages(true))?;
+    let socket = XPub::new(&engine, args::socket_options(args)?.discard_messages(true))?;
     // Watched from before the first peer can come: what follows is all there is.
     let watch = socket.demand();
     open(&socket, "demand", args)?;

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use oncue::{DemandEvent, Engine, Options, XPub};
+use oncue::{DemandEvent, Engine, XPub};
 
 use crate::demand::open;
 use crate::output::{self, say};
@@ -44,12 +44,14 @@ pub(crate) fn command() -> Command {
                 .value_parser(args::duration)
                 .help("At the end of the input, how long to go on sending what subscribers have not taken yet"),
         )
+        .args(args::heartbeat_options())
 }
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let engine = Engine::start()?;
     let linger = args::given::<Duration>(args, "linger");
-    let socket = XPub::new(&engine, Options::new().linger(linger).discard_messages(true))?;
+    let options = args::socket_options(args)?.linger(linger).discard_messages(true);
+    let socket = XPub::new(&engine, options)?;
     // Watched from before the first peer can come: what follows is all there is.
     let watch = socket.demand();
     open(&socket, "pub", args)?;

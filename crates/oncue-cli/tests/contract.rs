@@ -60,7 +60,7 @@ fn help_is_a_success_and_shows_an_example() {
 
 #[test]
 fn bad_usage_is_status_2_with_the_reason_on_standard_error() {
-    let cases: [(&[&str], &str); 15] = [
+    let cases: [(&[&str], &str); 19] = [
         (&[], "Usage"),
         (&["nonsense"], "nonsense"),
         (&["sub"], "ENDPOINT"),
@@ -76,6 +76,10 @@ fn bad_usage_is_status_2_with_the_reason_on_standard_error() {
         (&["demand"], "ENDPOINT"),
         (&["serve", "--bind", ANY_PORT], "--every"),
         (&["demo", "--every", "0s"], "1ms"),
+        (&["sub", "tcp://h:1", "--heartbeat", "never"], "500ms"),
+        (&["pub", ANY_PORT, "--heartbeat", "9s", "--heartbeat-timeout", "9s"], "longer than --heartbeat"),
+        (&["demand", ANY_PORT, "--heartbeat", "off", "--heartbeat-timeout", "9s"], "leave it out"),
+        (&["serve", "x.toml", "--heartbeat", "9s"], "cannot be used with"),
     ];
     for (words, reason) in cases {
         let end = oncue(words).end();
@@ -83,6 +87,23 @@ fn bad_usage_is_status_2_with_the_reason_on_standard_error() {
         assert!(end.errors.iter().any(|line| line.contains(reason)), "{words:?}: {end:?}");
         assert!(end.output.is_empty(), "{words:?}: {end:?}");
     }
+}
+
+#[test]
+fn a_silent_subscriber_is_given_up_unless_heartbeats_are_off() {
+    let mut on = oncue(&["demand", ANY_PORT, "--heartbeat", "100ms", "--heartbeat-timeout", "1s"]);
+    let mut off = oncue(&["demand", ANY_PORT, "--heartbeat", "off"]);
+    let silent = [&mut on, &mut off].map(|demand| {
+        let mut raw = Raw::connect(&demand.endpoint());
+        raw.greet(Version::V3_1, "SUB", "XPUB");
+        raw.subscribe(Version::V3_1, b"a");
+        assert_eq!(demand.line(), "+ a");
+        raw
+    });
+    assert_eq!(on.line(), "- a");
+    assert_eq!(off.line_within(Duration::from_millis(200)), None);
+    drop(silent);
+    assert_eq!(off.line(), "- a");
 }
 
 #[test]

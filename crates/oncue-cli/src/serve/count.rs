@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::ArgMatches;
-use oncue::{Engine, Options, XPub};
+use oncue::{Engine, XPub};
 
 use crate::output::{self, say};
 use crate::signals::Stop;
@@ -12,7 +12,7 @@ use crate::{Fail, args};
 
 pub(super) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let engine = Engine::start()?;
-    let socket = XPub::new(&engine, Options::new().discard_messages(true))?;
+    let socket = XPub::new(&engine, args::socket_options(args)?.discard_messages(true))?;
     let bind: String = args::given(args, "bind");
     say("serve", &format!("bound to {}", socket.bind(&bind)?));
     let mut ticks = Ticks::new(&socket, stop, args::given::<Duration>(args, "every"));

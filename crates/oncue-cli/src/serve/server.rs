@@ -145,7 +145,7 @@ impl Server {
             self.tools.journal.remark(missing);
         }
         if (&self.config.socket, &self.config.status_prefix) != (&config.socket, &config.status_prefix) {
-            let text = "what the config says of subscribers' queues, of last_values_bytes_max and of status_prefix \
+            let text = "what the config says of subscribers' queues and heartbeats, of last_values_bytes_max and of status_prefix \
                         takes effect when oncue is started again";
             self.tools.journal.remark(text);
         }
@@ -177,9 +177,13 @@ impl Server {
 }
 
 fn options(socket: &Socket, rules: &Rules) -> Options {
-    let Socket { send_hwm, queue_bytes_max, prefixes_max, evict_after, last_values_bytes_max } = *socket;
+    let Socket { send_hwm, queue_bytes_max, prefixes_max, evict_after, last_values_bytes_max, heartbeat } =
+        *socket;
     let rules = rules.clone();
-    let mut options = Options::new().discard_messages(true).admission(move |request| rules.decide(request));
+    let mut options = heartbeat
+        .apply(Options::new())
+        .discard_messages(true)
+        .admission(move |request| rules.decide(request));
     if let Some(messages) = send_hwm {
         options = options.send_hwm(messages);
     }

@@ -266,7 +266,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// A number from 0 to 1 (xorshift).
-    fn chance(&mut self) -> f64 {
+    pub(super) fn chance(&mut self) -> f64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;

@@ -2,6 +2,7 @@
 
 mod admission;
 mod chunk;
+mod commands;
 mod delivery;
 mod dial;
 mod direct;
@@ -17,6 +18,7 @@ pub(crate) mod mailbox;
 mod outbox;
 mod outgoing;
 mod peer;
+mod pulse;
 mod queue;
 mod shard;
 mod states;
@@ -24,6 +26,7 @@ mod station;
 #[cfg(test)]
 mod testing;
 mod timers;
+mod upkeep;
 pub(crate) mod watches;
 
 use std::hash::{BuildHasher, Hasher, RandomState};

@@ -60,6 +60,11 @@ impl<S: Stream> Outgoing<S> {
         self.queue.is_full(self.hub.mark(), was)
     }
 
+    /// Whether something waits until the stream takes bytes again.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.queue.is_blocked()
+    }
+
     /// Under [`OnFull::Latest`], of which topics messages are queued, if these have changed since this was asked last.
     pub(crate) fn changed_topics(&mut self) -> Option<&Arc<Topics>> {
         self.queue.changed_topics()

@@ -7,17 +7,19 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use oncue_core::command::{self, Command, ONCUE_PROPERTY, StateNews, Subscription};
+use oncue_core::command::{self, ONCUE_PROPERTY};
 use oncue_core::connection::{Handshake, HandshakeConfig, PeerInfo};
 use oncue_core::frame::{ProtocolError, Scan, Scanner, Version};
 use oncue_core::ledger::PeerId;
 
 use super::admission::Pending;
+use super::commands::{Answers, take_command};
 use super::hub::Hub;
 use super::inbound::{Flow, Source};
 use super::intake::Intake;
 use super::outbox::Number;
 use super::outgoing::Outgoing;
+use super::pulse::Pulse;
 use super::states;
 use crate::admission::PeerKey;
 use crate::buffer::Pool;
@@ -56,8 +58,7 @@ pub(crate) struct Peer<S> {
     pub(crate) joined: u64,
     /// The stream has ended behind what is there: it is read to the end, as no more will be reported.
     pub(crate) ended: bool,
-    /// When something came last.
-    pub(crate) heard: Duration,
+    pub(crate) pulse: Pulse,
     /// What it has asked for and may perhaps have later.
     pending: Pending,
     /// Since when its queue is full.
@@ -173,7 +174,7 @@ impl<S: Stream> Peer<S> {
             partial,
             joined: 0,
             ended: false,
-            heard: Duration::ZERO,
+            pulse: Pulse::default(),
             pending: Pending::default(),
             full_since: None,
             evict_set: false,
@@ -234,7 +235,13 @@ impl<S: Stream> Peer<S> {
         if let Phase::Traffic(traffic) = &mut self.phase {
             traffic.paused = false;
             self.partial.resume(now);
+            self.pulse.hear(now);
         }
+    }
+
+    /// Whether what it says is not read now.
+    pub(crate) fn is_paused(&self) -> bool {
+        matches!(&self.phase, Phase::Traffic(traffic) if traffic.paused)
     }
 
     /// When to look for a message that has begun and is not whole, unless a timer runs that will.
@@ -303,7 +310,7 @@ impl<S: Stream> Peer<S> {
                 self.partial.keep(buffer, 0, cx.now, cx.pool);
                 return Ok(Progress::Idle);
             };
-            self.heard = cx.now;
+            self.pulse.hear(cx.now);
             cx.work += READ_WORK + (n / BYTES_PER_WORK) as u32;
             self.process(buffer, cx)?;
             if self.left || cx.work >= PEER_WORK_MAX {
@@ -376,6 +383,9 @@ impl<S: Stream> Peer<S> {
         });
         let scanner = hub.scanner(info.version);
         let (version, understands) = (info.version, states::understands(&info));
+        if understands {
+            self.pulse.understands();
+        }
         self.phase = Phase::Traffic(Traffic {
             version,
             scanner,
@@ -427,7 +437,7 @@ impl<S: Stream> Peer<S> {
             _ => None,
         };
         let Some((mut intake, scanner)) = self.intake(cx) else { return Ok(0) };
-        let (mut consumed, mut control, mut upstream) = (0, Vec::new(), Upstream::default());
+        let (mut consumed, mut answers, mut upstream) = (0, Answers::default(), Upstream::default());
         let result = loop {
             if let Some((wire, from)) = &mut begun {
                 match upstream.take_message(wire, from, to_user, &mut intake) {
@@ -458,9 +468,9 @@ impl<S: Stream> Peer<S> {
                 }
                 Scan::Command { len, body } => {
                     consumed += len;
-                    take_command(&rest[body], &mut control, |s| intake.take(s))
+                    take_command(&rest[body], &mut answers, |s| intake.take(s))
                 }
-                Scan::CommandInside { body } => take_command(&rest[body], &mut control, |s| intake.take(s)),
+                Scan::CommandInside { body } => take_command(&rest[body], &mut answers, |s| intake.take(s)),
             };
             if let Err(end) = step {
                 break Err(end);
@@ -475,43 +485,16 @@ impl<S: Stream> Peer<S> {
         if let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase {
             upstream.hand_over(&self.hub, flow, cx);
         }
-        self.out.answer(control);
-        let flushed = self.flush();
+        let flushed = self.answer(answers, cx.now);
         result.and(flushed).map(|()| consumed)
     }
-}
 
-/// Takes a command during traffic; what it wants answered goes to `control`.
-fn take_command(
-    body: &[u8],
-    control: &mut Vec<u8>,
-    mut subscription: impl FnMut(Subscription<'_>) -> Result<(), End>,
-) -> Result<(), End> {
-    match Command::parse(body)? {
-        Command::Subscribe(prefix) => subscription(Subscription::Subscribe(prefix)),
-        Command::Cancel(prefix) => subscription(Subscription::Cancel(prefix)),
-        Command::Ping { context, .. } => {
-            command::put_pong(control, context);
-            Ok(())
+    /// Sends what the peer asked for, and remembers what it said of itself.
+    fn answer(&mut self, answers: Answers, now: Duration) -> Result<(), End> {
+        if let Some(ttl_ds) = answers.ttl_ds {
+            self.pulse.hear_ping(ttl_ds, now);
         }
-        Command::Error { reason } => {
-            Err(End::Refused(format!("the peer ended the connection: {}", reason.escape_ascii())))
-        }
-        Command::Pong { .. } | Command::Ready { .. } | Command::State(_) | Command::Unknown { .. } => Ok(()),
+        self.out.answer(answers.control);
+        self.flush()
     }
-}
-
-/// Takes a publisher's command, if there is one. It subscribes to nothing: only PING and the states of topics matter.
-fn take_publishers(
-    body: &[u8],
-    control: &mut Vec<u8>,
-    mut hear: impl FnMut(&StateNews<'_>),
-) -> Result<(), End> {
-    if body.is_empty() {
-        return Ok(());
-    }
-    if let Ok(Command::State(news)) = Command::parse(body) {
-        hear(&news);
-    }
-    take_command(body, control, |_| Ok(()))
 }

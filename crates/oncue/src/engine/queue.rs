@@ -107,6 +107,11 @@ impl WriteQueue {
         }
     }
 
+    /// Whether the stream took less than it was given.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
     /// The stream takes bytes again. Yields, once, whether it has taken so many that somebody must have read them.
     pub(crate) fn unblock(&mut self) -> bool {
         self.blocked = false;

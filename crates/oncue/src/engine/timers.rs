@@ -12,8 +12,8 @@ pub(crate) enum Timer {
     Handshake { slot: usize, uid: u64 },
     /// A message that a peer has begun should be whole.
     Message { slot: usize, uid: u64 },
-    /// A peer may have been silent for too long.
-    Heartbeat { slot: usize, uid: u64 },
+    /// A peer is to be pinged, or may have been silent for too long.
+    Look { slot: usize, uid: u64 },
     /// A peer may have been full for too long.
     Evict { slot: usize, uid: u64 },
     /// A peer that is drained should be gone.

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use rustix::buffer::spare_capacity;
@@ -14,7 +15,7 @@ use super::inproc::{Backlog, Names, Pipe};
 use super::listen::{self, SocketFile};
 use super::poller::Poller;
 use super::resolver::Resolver;
-use super::{Net, Notify, Stream, address};
+use super::{Net, Notify, Stream, address, probes};
 use crate::endpoint::{Endpoint, Host};
 use crate::sync::lock;
 
@@ -238,6 +239,17 @@ impl Stream for OsStream {
             OsStream::Unix(stream) => drop(stream.shutdown(std::net::Shutdown::Write)),
             OsStream::Pipe(pipe) => pipe.shutdown_write(),
             OsStream::Dialing(_) => {}
+        }
+    }
+
+    fn may_fall_silent(&self) -> bool {
+        !matches!(self, OsStream::Pipe(_))
+    }
+
+    fn probe(&mut self, idle: Duration, timeout: Duration) {
+        if let OsStream::Tcp(stream) = self {
+            // One that refuses is used as it is.
+            let _ = probes::set(stream, idle, timeout);
         }
     }
 

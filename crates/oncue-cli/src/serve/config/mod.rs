@@ -12,7 +12,7 @@ use toml::de::DeTable;
 use self::reader::{Keys, Problem, Problems};
 use super::rules::Rule;
 use super::template::Template;
-use crate::args;
+use crate::args::{self, Heartbeat};
 
 mod guard;
 mod nearest;
@@ -30,7 +30,7 @@ const BYTES_MAX: usize = 1 << 30;
 const PROCESSES_MAX_DEFAULT: usize = 256;
 
 /// Keys outside of routes, and what each is for.
-const KEYS: [(&str, &str); 14] = [
+const KEYS: [(&str, &str); 16] = [
     ("bind", "it says where to wait for subscribers"),
     ("connect", "it says which subscribers to connect to"),
     ("grace", "it says how long a feed outlives its last subscriber"),
@@ -41,6 +41,8 @@ const KEYS: [(&str, &str); 14] = [
     ("queue_bytes_max", "it bounds the bytes that wait for one subscriber"),
     ("prefixes_max", "it bounds the subscriptions of one subscriber"),
     ("evict_after", "it says how long a subscriber may be full"),
+    ("heartbeat", "it says how often subscribers are asked whether they are there"),
+    ("heartbeat_timeout", "it says how long a subscriber may be silent"),
     ("last_values_bytes_max", "it bounds the last values that are kept"),
     ("status_prefix", "it says where the states of topics are published"),
     ("rule", "it begins a rule, as [[rule]]"),
@@ -71,6 +73,7 @@ pub(crate) struct Socket {
     pub(crate) prefixes_max: Option<u32>,
     pub(crate) evict_after: Option<Duration>,
     pub(crate) last_values_bytes_max: Option<u64>,
+    pub(crate) heartbeat: Heartbeat,
 }
 
 /// Topics and where their values come from.
@@ -249,6 +252,7 @@ fn socket(keys: &mut Keys<'_>, problems: &mut Problems) -> Socket {
         prefixes_max: number("prefixes_max", 1, COUNT_MAX).and_then(|number| u32::try_from(number).ok()),
         last_values_bytes_max: number("last_values_bytes_max", 1, 1 << 40),
         evict_after: keys.tick("evict_after", problems),
+        heartbeat: keys.heartbeat(["heartbeat", "heartbeat_timeout"], problems),
     }
 }
 
