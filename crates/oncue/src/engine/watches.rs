@@ -28,6 +28,10 @@ impl Watch {
     pub(crate) fn pop(&self) -> Option<(Prefix, bool)> {
         lock(&self.edges).pop().map(|edge| (edge.prefix, edge.wanted))
     }
+
+    pub(super) fn push(&self, prefix: Prefix, wanted: bool) {
+        lock(&self.edges).push(prefix, wanted);
+    }
 }
 
 impl Watches {
@@ -53,7 +57,7 @@ impl Watches {
         }
         let prefix = Prefix::from(prefix);
         for watch in self.iter() {
-            lock(&watch.edges).push(prefix.clone(), wanted);
+            watch.push(prefix.clone(), wanted);
             watch.waiters.take(wakes);
         }
     }
