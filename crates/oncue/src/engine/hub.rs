@@ -348,10 +348,9 @@ impl Hub {
     /// changes are queued, behind what is wanted then.
     pub(crate) fn pop_edge(&self) -> Option<(Prefix, bool)> {
         let watch = self.edges.get_or_init(|| {
-            // Nothing changes while it is read.
             let demand = read_lock(&self.demand);
             let watch = lock(&demand.watches).begin(self.seed, self.inbound.waiters.clone());
-            demand.ledger.prefixes().for_each(|(prefix, _)| watch.push(Prefix::from(prefix), true));
+            watch.start(demand.ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)));
             watch
         });
         watch.pop()

@@ -463,6 +463,17 @@ impl<N: Net> Shard<N> {
         }
     }
 
+    /// A message that a peer has begun should be whole by now.
+    fn check_partial(&mut self, slot: usize, uid: u64) {
+        let now = self.now;
+        let Some(peer) = self.peer(slot, uid) else { return };
+        if let Err(end) = peer.check_partial(now) {
+            self.end(slot, end);
+        } else if let Some(due) = peer.watch_partial() {
+            self.timers.set(due.max(now + MESSAGE_LOOK_INTERVAL), Timer::Message { slot, uid });
+        }
+    }
+
     fn sweep_timers(&mut self) {
         let Shard { timers, peers, links, hubs, .. } = self;
         timers.sweep(|timer| match *timer {
@@ -478,17 +489,6 @@ impl<N: Net> Shard<N> {
             }
             Timer::Linger { hub } | Timer::Rested { hub } => hubs.contains_key(&hub),
         });
-    }
-
-    /// A message that a peer has begun should be whole by now.
-    fn check_partial(&mut self, slot: usize, uid: u64) {
-        let now = self.now;
-        let Some(peer) = self.peer(slot, uid) else { return };
-        if let Err(end) = peer.check_partial(now) {
-            self.end(slot, end);
-        } else if let Some(due) = peer.watch_partial() {
-            self.timers.set(due.max(now + MESSAGE_LOOK_INTERVAL), Timer::Message { slot, uid });
-        }
     }
 
     /// Pings a peer, or gives it up when it was silent for too long (RFC 37).

@@ -29,8 +29,10 @@ impl Watch {
         lock(&self.edges).pop().map(|edge| (edge.prefix, edge.wanted))
     }
 
-    pub(super) fn push(&self, prefix: Prefix, wanted: bool) {
-        lock(&self.edges).push(prefix, wanted);
+    /// Queues what is wanted already.
+    pub(super) fn start(&self, wanted: impl Iterator<Item = Prefix>) {
+        let mut edges = lock(&self.edges);
+        wanted.for_each(|prefix| edges.push(prefix, true));
     }
 }
 
@@ -57,7 +59,7 @@ impl Watches {
         }
         let prefix = Prefix::from(prefix);
         for watch in self.iter() {
-            watch.push(prefix.clone(), wanted);
+            lock(&watch.edges).push(prefix.clone(), wanted);
             watch.waiters.take(wakes);
         }
     }
