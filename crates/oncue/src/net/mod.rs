@@ -13,6 +13,7 @@ pub(crate) mod sim;
 use std::io::{self, IoSlice};
 
 use crate::endpoint::Endpoint;
+use crate::peer_address::PeerAddress;
 
 /// A byte stream to one peer. Every call returns at once, with [`io::ErrorKind::WouldBlock`] where it cannot go on;
 /// the network then reports readiness for the stream's token, once.
@@ -33,10 +34,8 @@ pub(crate) trait Stream: Send {
     fn shutdown_write(&mut self);
     /// The peer reads: it is worth the system's memory.
     fn trust(&mut self) {}
-    /// Where the other side is, for people to read.
-    fn address(&self) -> String {
-        "unknown".to_owned()
-    }
+    /// Where the other side is.
+    fn address(&self) -> PeerAddress;
 }
 
 /// Where streams come from.

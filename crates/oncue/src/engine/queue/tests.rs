@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::engine::chunk::Chunk;
 use crate::engine::testing::{Rng, for_seeds};
+use crate::peer_address::PeerAddress;
 
 /// Takes a random part of what it is given, or nothing.
 struct Fickle {
@@ -16,6 +17,10 @@ struct Fickle {
 }
 
 impl Stream for Fickle {
+    fn address(&self) -> PeerAddress {
+        PeerAddress::Inproc
+    }
+
     fn connected(&mut self) -> io::Result<bool> {
         Ok(true)
     }
