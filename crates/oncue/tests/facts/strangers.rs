@@ -179,7 +179,7 @@ fn turned_away_beyond(options: oncue::Options, name: &str) {
         third.send_anyway(version.subscribe("third"));
         let (flags, error) = third.frame();
         assert_eq!((flags, &error[..6]), (4, &b"\x05ERROR"[..]));
-        assert!(error.ends_with(format!(" ({name})").as_bytes()), "{}", error.escape_ascii());
+        assert!(error.ends_with(format!("-({name})").as_bytes()), "{}", error.escape_ascii());
         assert_eq!(third.ended(), b"");
     }
     let news = x.turned_away().wait().unwrap();
