@@ -50,7 +50,8 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let engine = Engine::start()?;
-    let options = Options::new().linger(args::given::<Duration>(args, "linger"));
+    let linger = args::given::<Duration>(args, "linger");
+    let options = Options::new().linger(linger).discard_messages(true);
     let socket = XPub::new(&engine, turned_away::bounded(options, args))?;
     // Watched from before the first peer can come: what follows is all there is.
     let watch = socket.demand();

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use oncue_core::command::PREFIX_BYTES_MAX;
+
 use crate::admission::{Admission, Gate, SubscribeRequest};
 
 /// What happens to a message that a subscriber's queue has no room for.
@@ -17,6 +19,35 @@ pub enum OnFull {
     Refuse,
     /// The subscriber is disconnected; it may come back.
     Disconnect,
+    /// The messages that have waited for the longest time give way, whole ones, and are counted as missed; the newest
+    /// stay. A message whose writing has begun is written to its end, and counts towards no mark.
+    DropOldest,
+    /// Of each topic only the newest message waits: it takes the place of the one before, which is counted as missed. A
+    /// message whose writing has begun is written to its end, and counts towards no mark. Where the marks are reached
+    /// even so, the oldest messages give way. A topic is [`Congested`](crate::Room::Congested) while those who want it
+    /// have not been written its last message, so that on-demand producers make about as many values as are taken. With a
+    /// small [`send_buffer`](Options::send_buffer), and a small [`recv_buffer`](Options::recv_buffer) on the other side,
+    /// a viewer that is slow sees what is new.
+    Latest,
+}
+
+/// Which of the received messages wait for the user of a SUB or XSUB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Keep {
+    /// All of them, in order. Reading pauses at the marks, so that TCP slows the publisher. ZeroMQ's way.
+    #[default]
+    All,
+    /// Of each topic (first frame) the newest message, whole, with all of its frames: for a user who wants to see what is
+    /// so now, and who may take fewer than come. Topics come in the order in which they began to wait; a newer message
+    /// takes the place of the older one of its topic, which is counted
+    /// ([`received_replaced`](crate::SocketStats::received_replaced)). Reading never pauses. At most
+    /// [`recv_hwm`](Options::recv_hwm) topics and [`received_bytes_max`](Options::received_bytes_max) wait, over all
+    /// publishers; beyond it the topics that have waited longest are dropped, which is counted too
+    /// ([`received_missed`](crate::SocketStats::received_missed)).
+    ///
+    /// This is not libzmq's `ZMQ_CONFLATE`, which keeps one message over all topics and breaks those of several frames.
+    Latest,
 }
 
 /// The options of a socket. Those of the defaults that matter stand at each method.
@@ -32,15 +63,22 @@ pub struct Options {
     pub(crate) recv_hwm: u32,
     pub(crate) queue_bytes_max: u64,
     pub(crate) inbox_bytes_max: u64,
+    pub(crate) received_bytes_max: Option<u64>,
+    pub(crate) keep: Keep,
+    pub(crate) discard_messages: bool,
     pub(crate) message_bytes_max: Option<u64>,
     pub(crate) peers_max: u32,
     pub(crate) peers_per_address_max: u32,
+    pub(crate) message_timeout: Duration,
+    pub(crate) prefix_length_max: usize,
     pub(crate) prefixes_max: u32,
     pub(crate) prefix_bytes_max: u64,
     pub(crate) last_values_bytes_max: u64,
     pub(crate) on_full: OnFull,
     pub(crate) evict_after: Option<Duration>,
     pub(crate) admission: Option<Gate>,
+    pub(crate) send_buffer: Option<u32>,
+    pub(crate) recv_buffer: Option<u32>,
     pub(crate) linger: Duration,
     pub(crate) listen_backlog: u32,
     pub(crate) reconnect_min: Duration,
@@ -57,15 +95,22 @@ impl Default for Options {
             recv_hwm: 1000,
             queue_bytes_max: 64 << 20,
             inbox_bytes_max: 4 << 20,
+            received_bytes_max: None,
+            keep: Keep::All,
+            discard_messages: false,
             message_bytes_max: None,
             peers_max: 1 << 16,
             peers_per_address_max: u32::MAX,
+            message_timeout: Duration::from_secs(30),
+            prefix_length_max: PREFIX_BYTES_MAX,
             prefixes_max: 4_000_000,
             prefix_bytes_max: 256 << 20,
             last_values_bytes_max: 64 << 20,
             on_full: OnFull::DropNewest,
             evict_after: None,
             admission: None,
+            send_buffer: None,
+            recv_buffer: None,
             linger: Duration::from_secs(1),
             listen_backlog: 4096,
             reconnect_min: Duration::from_millis(100),
@@ -117,6 +162,22 @@ impl Options {
         messages_max(self.recv_hwm)
     }
 
+    /// What the system holds of a connection's bytes that the other side has not taken, about (libzmq: `ZMQ_SNDBUF`, the
+    /// system's `SO_SNDBUF`). What it holds is older than what could be written instead: a small buffer keeps a slow
+    /// peer's messages new, and slows a peer that is far away. The system has bounds of its own, and doubles the number
+    /// for what it keeps beside the bytes. TCP and Unix sockets; by default the system decides.
+    pub fn send_buffer(mut self, bytes: u32) -> Options {
+        self.send_buffer = Some(bytes);
+        self
+    }
+
+    /// What the system holds of a connection's bytes that have come and are not read yet, about (libzmq: `ZMQ_RCVBUF`,
+    /// the system's `SO_RCVBUF`); see [`send_buffer`](Options::send_buffer). By default the system decides.
+    pub fn recv_buffer(mut self, bytes: u32) -> Options {
+        self.recv_buffer = Some(bytes);
+        self
+    }
+
     /// How many bytes may wait between `send` and the I/O threads. Default 4 MiB; as many messages as
     /// [`send_hwm`](Options::send_hwm) says may wait even if they are larger, up to
     /// [`queue_bytes_max`](Options::queue_bytes_max). A `send` beyond it drops the message and counts it, or is
@@ -126,8 +187,34 @@ impl Options {
         self
     }
 
+    /// How much memory received messages may take that wait for the user, in bytes, over all peers of the socket: those
+    /// that have gone count too. Default: as [`queue_bytes_max`](Options::queue_bytes_max), 64 MiB. Beyond it a SUB or
+    /// XSUB pauses reading from all of its peers until half of it is taken; an XPUB drops what comes and counts it
+    /// ([`received_missed`](crate::SocketStats::received_missed)). What one read brought may exceed it.
+    pub fn received_bytes_max(mut self, bytes: u64) -> Options {
+        self.received_bytes_max = Some(bytes.max(1));
+        self
+    }
+
+    /// Which of the received messages wait for the user of a SUB or XSUB. Default [`Keep::All`]. (`ZMQ_CONFLATE` in
+    /// libzmq is something else; see [`Keep::Latest`].)
+    pub fn keep(mut self, what: Keep) -> Options {
+        self.keep = what;
+        self
+    }
+
+    /// Throws away what the subscribers of an XPUB send that is not a subscription, as a PUB always does: for one whose
+    /// user never asks for it by [`XPub::event`](crate::XPub::event). Default `false`; the sockets that
+    /// [`OnDemand`](crate::OnDemand) makes always discard.
+    pub fn discard_messages(mut self, discard: bool) -> Options {
+        self.discard_messages = discard;
+        self
+    }
+
     /// The largest message taken from a peer, in bytes with its frame headers; a peer that announces a larger one
-    /// is disconnected. Default 1 GiB for SUB and XSUB, 16 MiB for PUB and XPUB.
+    /// is disconnected (`ZMQ_MAXMSGSIZE` in libzmq). Default 1 GiB for SUB and XSUB. For PUB and XPUB, to which
+    /// subscribers send little, 128 KiB; a longest prefix ([`prefix_length_max`](Options::prefix_length_max)) is taken
+    /// there whatever is said here.
     pub fn message_bytes_max(mut self, bytes: u64) -> Options {
         self.message_bytes_max = Some(bytes);
         self
@@ -146,6 +233,23 @@ impl Options {
     /// there is no bound: behind one address may be a proxy, or a whole company.
     pub fn peers_per_address_max(mut self, peers: u32) -> Options {
         self.peers_per_address_max = peers;
+        self
+    }
+
+    /// How long a message or command of a peer may take from its first byte to its last, beyond a second for each 4 KiB
+    /// that have come of it: a large message may take its time on a slow connection, but one that stands still does not
+    /// hold memory for ever. A peer that is slower is disconnected. Time in which this side does not read, since the
+    /// user has not taken what came before, does not count. Default 30 s.
+    pub fn message_timeout(mut self, time: Duration) -> Options {
+        self.message_timeout = time;
+        self
+    }
+
+    /// The longest prefix, in bytes, however it is sent: a peer of a PUB or XPUB that subscribes to a longer one is
+    /// disconnected with an ERROR that says so, and a longer one of one's own is refused. Default 65,526, which fit a
+    /// command of 64 KiB; publishers of this library that allow no more disconnect who asks for more.
+    pub fn prefix_length_max(mut self, bytes: u32) -> Options {
+        self.prefix_length_max = bytes as usize;
         self
     }
 
@@ -184,8 +288,17 @@ impl Options {
     }
 
     /// Asks `decide` about each prefix that a peer of a PUB or XPUB asks for and does not have. Without it everything is
-    /// accepted. It runs on an I/O thread, which serves nobody meanwhile: it must not wait for anything, nor bind,
-    /// connect or disconnect a socket of the same engine. Where it panics, the subscription is rejected.
+    /// accepted. Where it panics, the subscription is rejected.
+    ///
+    /// It runs on an I/O thread of the socket's engine and nowhere else, and that thread serves nobody meanwhile: it must
+    /// return at once. It may use any socket and [`OnDemand`](crate::OnDemand), with these exceptions, which would have
+    /// the I/O thread wait for itself: `bind`, `connect`, `unbind`, `disconnect` and `reload` are refused as
+    /// [`Misuse`](crate::ErrorKind::Misuse), [`OnDemand::stop`](crate::OnDemand::stop) does not wait, and
+    /// [`Op::wait`](crate::Op::wait) panics if it has to wait. A lock that it takes must not be held by a thread that calls
+    /// any of these, or waits for messages or events of the same engine without a time limit.
+    ///
+    /// An engine with such a socket gives up a shortcut: a thread that waits for a message reads it from the network itself
+    /// elsewhere, and here gets it from the I/O thread, some microseconds later.
     ///
     /// What is deferred counts towards the peer's quota ([`prefixes_max`](Options::prefixes_max),
     /// [`prefix_bytes_max`](Options::prefix_bytes_max)).

@@ -12,7 +12,7 @@ use crate::{Fail, args, turned_away};
 
 pub(super) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let engine = Engine::start()?;
-    let socket = XPub::new(&engine, Options::new())?;
+    let socket = XPub::new(&engine, Options::new().discard_messages(true))?;
     oncue::raise_descriptor_limit();
     turned_away::heed(&socket, stop, |text| say("serve", &text))?;
     let bind: String = args::given(args, "bind");

@@ -24,6 +24,8 @@ use crate::sync::read_lock;
 
 /// How long a refused peer may take to hear why.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
+/// The shortest time between two looks at a message that has begun.
+const MESSAGE_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// One I/O thread's state.
 pub(crate) struct Shard<N: Net> {
@@ -146,6 +148,7 @@ impl<N: Net> Shard<N> {
         while let Some(timer) = self.timers.due(now) {
             self.fire(timer);
         }
+        self.sweep_timers();
         let deadline = if self.unread.is_empty() { self.timers.next() } else { Some(now) };
         Turned { deadline, wakes: std::mem::take(&mut self.wakes) }
     }
@@ -191,8 +194,9 @@ impl<N: Net> Shard<N> {
                 }
                 Note::Subscriptions(hub) => self.tell_subscriptions(&hub),
                 Note::Resume { slot, uid } => {
+                    let now = self.now;
                     if let Some(peer) = self.peer(slot, uid) {
-                        peer.resume();
+                        peer.resume(now);
                         self.unread.push_back((slot, uid));
                     }
                 }
@@ -284,7 +288,10 @@ impl<N: Net> Shard<N> {
             self.begun(slot);
         }
         if let Some(peer) = self.peer(slot, uid) {
-            let hub = peer.hub.clone();
+            let (hub, due) = (peer.hub.clone(), peer.watch_partial());
+            if let Some(due) = due {
+                self.timers.set(due, Timer::Message { slot, uid });
+            }
             self.retry_batch(&hub);
         }
         self.gauge(slot);
@@ -330,6 +337,10 @@ impl<N: Net> Shard<N> {
 
     /// A connection is over: its prefixes go at once; a dialer tries again.
     pub(super) fn end(&mut self, slot: usize, end: End) {
+        if let (Some(peer), End::Refused(_)) = (self.peers.get(slot), &end) {
+            // Before anybody hears that it is gone, and looks at the counts.
+            peer.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
+        }
         self.retire(slot);
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let (uid, dialer, link) = (peer.uid, peer.dialer.take(), peer.link);
@@ -338,7 +349,6 @@ impl<N: Net> Shard<N> {
             _ => Outcome::Connection { since: peer.since },
         };
         if let End::Refused(reason) = &end {
-            peer.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
             if let Phase::Traffic(traffic) = &peer.phase
                 && traffic.version.has_commands()
             {
@@ -367,6 +377,7 @@ impl<N: Net> Shard<N> {
         peer.dialer = None;
         peer.out.stream.shutdown_write();
         peer.phase = Phase::Draining;
+        peer.forget_partial();
         self.unread.push_back((slot, peer.uid));
     }
 
@@ -431,6 +442,7 @@ impl<N: Net> Shard<N> {
                     self.end(slot, End::Refused("the handshake took too long".to_owned()));
                 }
             }
+            Timer::Message { slot, uid } => self.check_partial(slot, uid),
             Timer::Heartbeat { slot, uid } => self.heartbeat(slot, uid),
             Timer::Drain { slot, uid } => {
                 if self.peer(slot, uid).is_some_and(|p| matches!(p.phase, Phase::Draining)) {
@@ -453,6 +465,34 @@ impl<N: Net> Shard<N> {
                 }
             }
         }
+    }
+
+    /// A message that a peer has begun should be whole by now.
+    fn check_partial(&mut self, slot: usize, uid: u64) {
+        let now = self.now;
+        let Some(peer) = self.peer(slot, uid) else { return };
+        if let Err(end) = peer.check_partial(now) {
+            self.end(slot, end);
+        } else if let Some(due) = peer.watch_partial() {
+            self.timers.set(due.max(now + MESSAGE_LOOK_INTERVAL), Timer::Message { slot, uid });
+        }
+    }
+
+    fn sweep_timers(&mut self) {
+        let Shard { timers, peers, links, hubs, .. } = self;
+        timers.sweep(|timer| match *timer {
+            Timer::Handshake { slot, uid } | Timer::NextAddress { slot, uid } => peers
+                .get(slot)
+                .is_some_and(|p| p.uid == uid && matches!(p.phase, Phase::Connecting | Phase::Handshake(_))),
+            Timer::Heartbeat { slot, uid }
+            | Timer::Evict { slot, uid }
+            | Timer::Drain { slot, uid }
+            | Timer::Message { slot, uid } => peers.get(slot).is_some_and(|peer| peer.uid == uid),
+            Timer::Redial { slot, uid } | Timer::Accept { slot, uid } => {
+                links.get(slot).is_some_and(|link| link.uid == uid)
+            }
+            Timer::Linger { hub } | Timer::Rested { hub } => hubs.contains_key(&hub),
+        });
     }
 
     /// Pings a peer, or gives it up when it was silent for too long (RFC 37).

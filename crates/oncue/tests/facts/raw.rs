@@ -197,6 +197,11 @@ impl Raw {
         std::mem::take(&mut self.buffer)
     }
 
+    /// From now on the system holds only so much that is not taken.
+    pub(crate) fn hold_little(&self, bytes: usize) {
+        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, bytes).unwrap();
+    }
+
     /// Says no more, but goes on listening.
     pub(crate) fn finish(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
@@ -335,9 +340,10 @@ pub(crate) fn options() -> Options {
     Options::new().reconnect(Duration::from_millis(1), Duration::from_millis(20))
 }
 
-/// An XPUB and its first door.
+/// An XPUB that tells events from now on, and its first door.
 pub(crate) fn xpub(side: Side) -> (XPub, Door) {
     let x = XPub::new(&engine(), options()).unwrap();
+    no_event(&x);
     let door = Door::new(&x, side);
     (x, door)
 }
