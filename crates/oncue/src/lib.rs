@@ -38,6 +38,9 @@ mod peer_address;
 #[cfg(test)]
 mod simulation;
 mod socket;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod stage;
 mod stats;
 mod sync;
 

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use super::hub::{Hub, Shut};
 use super::inbound::Source;
-use super::mailbox::Accepted;
+use super::mailbox::{Accepted, Note};
 use super::members::Entry;
 use super::peer::{End, Peer, Phase};
 use super::shard::{Shard, link_token, peer_token};
 use super::timers::Timer;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
-use crate::net::{Net, Stream};
+use crate::net::{Net, Ready, Stream};
 use crate::sync::lock;
 
 /// How long a connection has lasted, from the end of its handshake on, that its dialer does not take for a failure.
@@ -23,7 +23,7 @@ const LASTING: Duration = Duration::from_secs(1);
 const NEXT_ADDRESS_TIME: Duration = Duration::from_millis(250);
 /// How long a listener rests when the system has no more descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How many peers of one listener are accepted before others get their turn.
+/// How many streams a listener accepts before others get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
 /// What a dialer's try came to.
@@ -154,7 +154,7 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    /// Accepts those who wait, up to a fair share of them.
+    /// Accepts those who wait. Others get in between if they are many.
     pub(super) fn accept(&mut self, slot: usize) {
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(link) = self.links.get(slot) else { return };
@@ -177,11 +177,8 @@ impl<N: Net> Shard<N> {
                 }
             }
         }
-        if let Some(link) = self.links.get(slot) {
-            // The next turn goes on.
-            let soon = self.now + Duration::from_nanos(1);
-            self.timers.set(soon, Timer::Accept { slot, uid: link.uid });
-        }
+        let more = Ready { token: link_token(slot), readable: true, ..Ready::default() };
+        self.mailbox.mail(Note::Ready(more));
     }
 
     /// Shares out a peer that came by listener `uid`, unless there are too many.
