@@ -12,6 +12,7 @@ use oncue::{DemandEvent, Engine, XPub};
 use crate::demand::open;
 use crate::output::{self, say};
 use crate::signals::{Stop, Waited};
+use crate::turned_away;
 use crate::{Fail, args};
 
 /// The longest line that is taken for a message.
@@ -30,6 +31,7 @@ pub(crate) fn command() -> Command {
         )
         .arg(args::endpoint_argument().help("Where to wait for subscribers"))
         .arg(args::connect_option())
+        .args(turned_away::bounds())
         .arg(
             Arg::new("single")
                 .long("single")
@@ -51,10 +53,10 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let engine = Engine::start()?;
     let linger = args::given::<Duration>(args, "linger");
     let options = args::socket_options(args)?.linger(linger).discard_messages(true);
-    let socket = XPub::new(&engine, options)?;
+    let socket = XPub::new(&engine, turned_away::bounded(options, args))?;
     // Watched from before the first peer can come: what follows is all there is.
     let watch = socket.demand();
-    open(&socket, "pub", args)?;
+    open(&socket, "pub", args, stop)?;
     let input = Arc::new(Input::new(socket.clone(), args.get_flag("single")));
     let reader = Input::start(&input, stop)?;
     while let Waited::Ready(event) = stop.wait(watch.next(), None) {

@@ -480,3 +480,24 @@ fn a_second_signal_ends_what_lingers() {
     });
     assert_eq!(program.end().code, Some(0));
 }
+
+#[test]
+fn a_subscriber_too_many_is_turned_away_and_a_line_says_so() {
+    for words in
+        [&["demand", "--peers-max", "1", ANY_PORT][..], &["pub", "--peers-per-address-max", "1", ANY_PORT]]
+    {
+        let mut program = oncue(words);
+        let endpoint = program.endpoint();
+        let _first = subscriber(&endpoint, &["a"]);
+        assert!(program.line().ends_with('a'));
+        let second = subscriber(&endpoint, &["b"]);
+        let line = program.error_line();
+        let bound = words[1].trim_start_matches("--").replace('-', "_");
+        assert!(line.contains("turned away: ") && line.contains(&format!("beyond {bound}")), "{line}");
+        // It comes again and again, and no second line is written.
+        until("the second one is refused again", || second.stats().peers_refused > 3);
+        program.signal("TERM");
+        let rest = program.end().errors;
+        assert!(!rest.iter().any(|line| line.contains("turned away")), "{rest:?}");
+    }
+}

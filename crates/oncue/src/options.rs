@@ -67,6 +67,8 @@ pub struct Options {
     pub(crate) keep: Keep,
     pub(crate) discard_messages: bool,
     pub(crate) message_bytes_max: Option<u64>,
+    pub(crate) peers_max: u32,
+    pub(crate) peers_per_address_max: u32,
     pub(crate) message_timeout: Duration,
     pub(crate) prefix_length_max: usize,
     pub(crate) prefixes_max: u32,
@@ -122,6 +124,8 @@ impl Default for Options {
             keep: Keep::All,
             discard_messages: false,
             message_bytes_max: None,
+            peers_max: 1 << 16,
+            peers_per_address_max: u32::MAX,
             message_timeout: Duration::from_secs(30),
             prefix_length_max: PREFIX_BYTES_MAX,
             prefixes_max: 4_000_000,
@@ -238,6 +242,22 @@ impl Options {
     /// there whatever is said here.
     pub fn message_bytes_max(mut self, bytes: u64) -> Options {
         self.message_bytes_max = Some(bytes);
+        self
+    }
+
+    /// The most peers that the listeners of this socket may have accepted and that are not gone, those in their handshake
+    /// included. A peer beyond it gets an ERROR that says so, and is disconnected; of many that come at one time, 64 are
+    /// told and the others just closed. Default 65,536. See [`Pub::turned_away`](crate::Pub::turned_away).
+    pub fn peers_max(mut self, peers: u32) -> Options {
+        self.peers_max = peers;
+        self
+    }
+
+    /// As [`peers_max`](Options::peers_max), of one address: an IPv4 address, or the first 64 bits of an IPv6 address,
+    /// since those who have one have all. `ipc` and `inproc` peers have no address and are not counted here. By default
+    /// there is no bound: behind one address may be a proxy, or a whole company.
+    pub fn peers_per_address_max(mut self, peers: u32) -> Options {
+        self.peers_per_address_max = peers;
         self
     }
 
@@ -415,11 +435,12 @@ fn messages_max(mark: u32) -> u64 {
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
     pub(crate) io_threads: usize,
+    pub(crate) descriptors_reserved: u32,
 }
 
 impl Default for EngineOptions {
     fn default() -> EngineOptions {
-        EngineOptions { io_threads: 1 }
+        EngineOptions { io_threads: 1, descriptors_reserved: 32 }
     }
 }
 
@@ -432,6 +453,15 @@ impl EngineOptions {
     /// How many I/O threads (shards) there are, 1 to 64. Default 1.
     pub fn io_threads(mut self, threads: usize) -> EngineOptions {
         self.io_threads = threads.clamp(1, 64);
+        self
+    }
+
+    /// How many of the process's descriptors are kept back from peers, so that the program can still open files and start
+    /// programs; a quarter of all at the most. While fewer are left, nobody is accepted: whoever comes waits in the
+    /// system's queue, and is tried ten times a second. Default 32. See
+    /// [`raise_descriptor_limit`](crate::raise_descriptor_limit).
+    pub fn descriptors_reserved(mut self, descriptors: u32) -> EngineOptions {
+        self.descriptors_reserved = descriptors;
         self
     }
 }

@@ -8,11 +8,13 @@ use oncue::{Engine, XPub};
 use crate::output::{self, say};
 use crate::signals::Stop;
 use crate::ticks::{Next, Ticks};
-use crate::{Fail, args};
+use crate::{Fail, args, turned_away};
 
 pub(super) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let engine = Engine::start()?;
     let socket = XPub::new(&engine, args::socket_options(args)?.discard_messages(true))?;
+    oncue::raise_descriptor_limit();
+    turned_away::heed(&socket, stop, |text| say("serve", &text))?;
     let bind: String = args::given(args, "bind");
     say("serve", &format!("bound to {}", socket.bind(&bind)?));
     let mut ticks = Ticks::new(&socket, stop, args::given::<Duration>(args, "every"));

@@ -15,6 +15,7 @@ pub(crate) mod inbound;
 mod intake;
 mod last;
 pub(crate) mod mailbox;
+mod members;
 mod outbox;
 mod outgoing;
 mod peer;
@@ -106,7 +107,8 @@ impl Engine {
             let bell = poller.clone();
             let mailbox = Arc::new(Mailbox::new(move || bell.ring()));
             let notify: Arc<dyn Notify> = mailbox.clone();
-            nets.push(OsNet::new(poller.clone(), names.clone(), resolver.clone(), notify));
+            let reserved = options.descriptors_reserved;
+            nets.push(OsNet::new(poller.clone(), names.clone(), resolver.clone(), reserved, notify));
             mailboxes.push(mailbox);
             pollers.push(Some(poller));
         }

@@ -17,6 +17,7 @@ use super::commands::{Answers, take_command};
 use super::hub::Hub;
 use super::inbound::{Flow, Source};
 use super::intake::Intake;
+use super::members::Seat;
 use super::outbox::Number;
 use super::outgoing::Outgoing;
 use super::pulse::Pulse;
@@ -71,6 +72,10 @@ pub(crate) struct Peer<S> {
     pub(crate) reads_on: bool,
     /// There are whole items in `partial`: its share was up.
     left: bool,
+    /// Its place among those who came by a listener.
+    pub(crate) seat: Option<Seat>,
+    /// Why it cannot stay: it is told when its handshake is done.
+    pub(crate) turned_away: Option<String>,
     /// Since when its handshake is done.
     pub(crate) since: Option<Duration>,
     /// While it is being connected: whether a timer runs that tries another address.
@@ -181,6 +186,8 @@ impl<S: Stream> Peer<S> {
             writes_on: false,
             reads_on: false,
             left: false,
+            seat: None,
+            turned_away: None,
             since: None,
             next_address_set: false,
         }
@@ -358,6 +365,14 @@ impl<S: Stream> Peer<S> {
 
     /// The handshake is done: the peer becomes one of the socket's.
     fn begin(&mut self, info: PeerInfo, cx: &mut Context<'_>) -> Result<(), End> {
+        if let Some(reason) = self.turned_away.take() {
+            if info.version.has_commands() {
+                let mut out = Vec::new();
+                command::put_error(&mut out, &reason);
+                self.out.control(out);
+            }
+            return Err(End::Refused(reason));
+        }
         let hub = self.hub.clone();
         let ledger = hub.sends().then(|| {
             self.joined = hub.outbox.join(cx.shard);

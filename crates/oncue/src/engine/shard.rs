@@ -266,7 +266,11 @@ impl<N: Net> Shard<N> {
     pub(super) fn start(&mut self, slot: usize) {
         let peer = &mut self.peers[slot];
         peer.pulse.hear(self.now);
-        let (uid, time) = (peer.uid, peer.hub.options.handshake_timeout);
+        let time = match peer.turned_away {
+            None => peer.hub.options.handshake_timeout,
+            Some(_) => REFUSAL_TIME,
+        };
+        let uid = peer.uid;
         self.timers.set(self.now + time, Timer::Handshake { slot, uid });
         if let Err(end) = peer.start() {
             self.end(slot, end);

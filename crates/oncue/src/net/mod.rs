@@ -15,6 +15,7 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use crate::endpoint::Endpoint;
+use crate::peer_address::PeerAddress;
 
 /// A byte stream to one peer. Every call returns at once, with [`io::ErrorKind::WouldBlock`] where it cannot go on;
 /// the network then reports readiness for the stream's token, once.
@@ -44,10 +45,8 @@ pub(crate) trait Stream: Send {
     fn probe(&mut self, _idle: Duration, _timeout: Duration) {}
     /// How many bytes the system may hold in each direction, where somebody has said.
     fn set_buffers(&mut self, _send: Option<u32>, _recv: Option<u32>) {}
-    /// Where the other side is, for people to read.
-    fn address(&self) -> String {
-        "unknown".to_owned()
-    }
+    /// Where the other side is.
+    fn address(&self) -> PeerAddress;
 }
 
 /// Where streams come from.

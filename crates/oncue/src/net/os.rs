@@ -1,7 +1,7 @@
 //! The operating system's network: TCP and Unix sockets, by mio, and the engine's own pipes beside them.
 
 use std::io::{self, IoSlice, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +16,9 @@ use super::listen::{self, SocketFile};
 use super::poller::Poller;
 use super::resolver::Resolver;
 use super::{Net, Notify, Stream, address, probes};
+use crate::descriptors;
 use crate::endpoint::{Endpoint, Host};
+use crate::peer_address::PeerAddress;
 use crate::sync::lock;
 
 /// What the system takes of a TCP connection beyond what the peer has room for, about, until the peer has been seen to
@@ -30,6 +32,8 @@ pub(crate) struct OsNet {
     poller: Arc<Poller>,
     names: Arc<Mutex<Names>>,
     resolver: Resolver,
+    /// Descriptors that peers must leave.
+    reserved: u32,
     notify: Arc<dyn Notify>,
 }
 
@@ -55,14 +59,25 @@ enum Source {
 }
 
 impl OsNet {
-    /// `names` and `resolver` are shared by the threads of one engine; `notify` reports to this thread.
+    /// `names` and `resolver` are shared by the threads of one engine; `notify` reports to this thread. Nothing is accepted
+    /// while fewer than `reserved` descriptors are left.
     pub(crate) fn new(
         poller: Arc<Poller>,
         names: Arc<Mutex<Names>>,
         resolver: Resolver,
+        reserved: u32,
         notify: Arc<dyn Notify>,
     ) -> OsNet {
-        OsNet { poller, names, resolver, notify }
+        OsNet { poller, names, resolver, reserved, notify }
+    }
+
+    /// Whether the process can do without the descriptor of a stream that it has just accepted.
+    fn check_room(&self, stream: &impl AsRawFd) -> io::Result<()> {
+        let number = u64::try_from(stream.as_raw_fd()).unwrap_or_default();
+        match descriptors::are_short(number, self.reserved.into()) {
+            true => Err(rustix::io::Errno::MFILE.into()),
+            false => Ok(()),
+        }
     }
 
     fn source(&self, at: &Endpoint, token: usize, backlog: u32) -> io::Result<(Source, Endpoint)> {
@@ -113,10 +128,15 @@ impl Net for OsNet {
         match &listener.source {
             Source::Tcp(listener) => {
                 let (stream, _) = listener.accept()?;
+                self.check_room(&stream)?;
                 tune(&stream);
                 Ok(OsStream::Tcp(stream))
             }
-            Source::Unix(listener, _) => Ok(OsStream::Unix(listener.accept()?.0)),
+            Source::Unix(listener, _) => {
+                let (stream, _) = listener.accept()?;
+                self.check_room(&stream)?;
+                Ok(OsStream::Unix(stream))
+            }
             Source::Name(backlog) => Ok(OsStream::Pipe(lock(backlog).accept()?)),
         }
     }
@@ -178,16 +198,12 @@ impl Drop for OsListener {
 }
 
 impl Stream for OsStream {
-    fn address(&self) -> String {
+    fn address(&self) -> PeerAddress {
         match self {
-            OsStream::Tcp(stream) => match stream.peer_addr() {
-                Ok(address) => format!("tcp://{address}"),
-                // It has gone already.
-                Err(_) => "tcp://unknown".to_owned(),
-            },
-            OsStream::Unix(_) => "ipc".to_owned(),
-            OsStream::Pipe(_) => "inproc".to_owned(),
-            OsStream::Dialing(_) => "tcp://unknown".to_owned(),
+            OsStream::Tcp(stream) => PeerAddress::Tcp(stream.peer_addr().ok()),
+            OsStream::Unix(_) => PeerAddress::Ipc,
+            OsStream::Pipe(_) => PeerAddress::Inproc,
+            OsStream::Dialing(_) => PeerAddress::Tcp(None),
         }
     }
 
