@@ -11,7 +11,7 @@ use oncue_core::command;
 use slab::Slab;
 
 use super::chunk::Chunk;
-use super::dial::Link;
+use super::dial::{Link, Outcome};
 use super::fanout::{Fanout, Place};
 use super::hub::Hub;
 use super::mailbox::{Accepted, Mailbox, Note};
@@ -24,6 +24,8 @@ use crate::sync::read_lock;
 
 /// How long a refused peer may take to hear why.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
+/// The shortest time between two looks at a message that has begun.
+const MESSAGE_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// One I/O thread's state.
 pub(crate) struct Shard<N: Net> {
@@ -191,8 +193,9 @@ impl<N: Net> Shard<N> {
                 }
                 Note::Subscriptions(hub) => self.tell_subscriptions(&hub),
                 Note::Resume { slot, uid } => {
+                    let now = self.now;
                     if let Some(peer) = self.peer(slot, uid) {
-                        peer.resume();
+                        peer.resume(now);
                         self.unread.push_back((slot, uid));
                     }
                 }
@@ -219,13 +222,12 @@ impl<N: Net> Shard<N> {
         }
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let uid = peer.uid;
-        peer.ended |= ready.ended;
-        if matches!(peer.phase, Phase::Connecting) {
-            match peer.out.stream.connected() {
-                Ok(true) => self.start(slot),
-                Ok(false) => return,
-                Err(_) => return self.end(slot, End::Lost),
-            }
+        // While it is being connected, the report may be of another address that has failed.
+        if matches!(peer.phase, Phase::Connecting) && !self.connecting(slot) {
+            return;
+        }
+        if let Some(peer) = self.peer(slot, uid) {
+            peer.ended |= ready.ended;
         }
         if ready.writable {
             self.writable(slot, uid);
@@ -281,7 +283,10 @@ impl<N: Net> Shard<N> {
             self.begun(slot);
         }
         if let Some(peer) = self.peer(slot, uid) {
-            let hub = peer.hub.clone();
+            let (hub, due) = (peer.hub.clone(), peer.watch_partial());
+            if let Some(due) = due {
+                self.timers.set(due, Timer::Message { slot, uid });
+            }
             self.retry_batch(&hub);
         }
         self.gauge(slot);
@@ -312,16 +317,14 @@ impl<N: Net> Shard<N> {
 
     /// A peer's handshake is done.
     fn begun(&mut self, slot: usize) {
-        let peer = &self.peers[slot];
-        let (hub, uid, link, dialer) = (peer.hub.clone(), peer.uid, peer.link, peer.dialer);
+        let peer = &mut self.peers[slot];
+        peer.since = Some(self.now);
+        let (hub, uid) = (peer.hub.clone(), peer.uid);
         let joined = peer.joined;
         let served = self.hubs.get_mut(&hub.id).expect("a peer's socket is served");
         served.peers.push(slot);
         hub.has_peers(self.index, true);
         served.newest = joined;
-        if let Some(link_slot) = dialer {
-            self.connected(link_slot, link);
-        }
         if let Some(interval) = hub.options.heartbeat {
             self.timers.set(self.now + interval, Timer::Heartbeat { slot, uid });
         }
@@ -332,6 +335,10 @@ impl<N: Net> Shard<N> {
         self.retire(slot);
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let (uid, dialer, link) = (peer.uid, peer.dialer.take(), peer.link);
+        let outcome = match peer.phase {
+            Phase::Connecting => Outcome::Nothing,
+            _ => Outcome::Connection { since: peer.since },
+        };
         if let End::Refused(reason) = &end {
             peer.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
             if let Phase::Traffic(traffic) = &peer.phase
@@ -344,14 +351,14 @@ impl<N: Net> Shard<N> {
             if !matches!(peer.phase, Phase::Draining) && peer.flush().is_ok() {
                 self.timers.set(self.now + REFUSAL_TIME, Timer::Drain { slot, uid });
                 self.drain(slot);
-                self.redial(dialer, link);
+                self.redial(dialer, link, outcome);
                 return;
             }
         }
         let peer = self.peers.remove(slot);
         let hub = peer.hub.clone();
         self.net.release(peer.out.stream);
-        self.redial(dialer, link);
+        self.redial(dialer, link, outcome);
         self.drain_if_closing(&hub);
     }
 
@@ -362,6 +369,7 @@ impl<N: Net> Shard<N> {
         peer.dialer = None;
         peer.out.stream.shutdown_write();
         peer.phase = Phase::Draining;
+        peer.forget_partial();
         self.unread.push_back((slot, peer.uid));
     }
 
@@ -426,6 +434,7 @@ impl<N: Net> Shard<N> {
                     self.end(slot, End::Refused("the handshake took too long".to_owned()));
                 }
             }
+            Timer::Message { slot, uid } => self.check_partial(slot, uid),
             Timer::Heartbeat { slot, uid } => self.heartbeat(slot, uid),
             Timer::Drain { slot, uid } => {
                 if self.peer(slot, uid).is_some_and(|p| matches!(p.phase, Phase::Draining)) {
@@ -433,6 +442,7 @@ impl<N: Net> Shard<N> {
                 }
             }
             Timer::Evict { slot, uid } => self.evict(slot, uid),
+            Timer::NextAddress { slot, uid } => self.next_address(slot, uid),
             Timer::Redial { slot, uid } => self.dial(slot, uid),
             Timer::Accept { slot, uid } => {
                 if self.links.get(slot).is_some_and(|link| link.uid == uid) {
@@ -446,6 +456,17 @@ impl<N: Net> Shard<N> {
                     self.drain_if_closing(&hub);
                 }
             }
+        }
+    }
+
+    /// A message that a peer has begun should be whole by now.
+    fn check_partial(&mut self, slot: usize, uid: u64) {
+        let now = self.now;
+        let Some(peer) = self.peer(slot, uid) else { return };
+        if let Err(end) = peer.check_partial(now) {
+            self.end(slot, end);
+        } else if let Some(due) = peer.watch_partial() {
+            self.timers.set(due.max(now + MESSAGE_LOOK_INTERVAL), Timer::Message { slot, uid });
         }
     }
 

@@ -10,12 +10,16 @@ use std::time::Duration;
 pub(crate) enum Timer {
     /// A peer's handshake should be done.
     Handshake { slot: usize, uid: u64 },
+    /// A message that a peer has begun should be whole.
+    Message { slot: usize, uid: u64 },
     /// A peer may have been silent for too long.
     Heartbeat { slot: usize, uid: u64 },
     /// A peer may have been full for too long.
     Evict { slot: usize, uid: u64 },
     /// A peer that is drained should be gone.
     Drain { slot: usize, uid: u64 },
+    /// A connection that is being made tries another address too.
+    NextAddress { slot: usize, uid: u64 },
     /// A dialer tries again.
     Redial { slot: usize, uid: u64 },
     /// A listener accepts again, after the system ran out of something.
