@@ -14,6 +14,7 @@ mod last;
 pub(crate) mod mailbox;
 mod outbox;
 mod outgoing;
+mod owed;
 mod peer;
 mod queue;
 mod shard;

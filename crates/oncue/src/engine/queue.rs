@@ -69,6 +69,11 @@ impl WriteQueue {
         if self.bytes >= mark.bytes { 0 } else { mark.messages.saturating_sub(self.messages) }
     }
 
+    /// Whether the stream takes more, and no message waits.
+    pub(crate) fn takes_messages(&self) -> bool {
+        self.messages == 0 && !self.blocked
+    }
+
     /// Whether nothing can be queued or written before the stream takes bytes again.
     pub(crate) fn is_stuck(&self, mark: Mark) -> bool {
         self.blocked && self.room(mark) == 0

@@ -253,8 +253,9 @@ impl<N: Net> Shard<N> {
         let Some(peer) = self.peer(slot, uid) else { return };
         peer.out.unblock();
         self.set_stuck(slot, false);
+        let now = self.now;
         let Some(peer) = self.peer(slot, uid) else { return };
-        if let Err(end) = peer.flush() {
+        if let Err(end) = peer.flush().and_then(|()| peer.pay(now)) {
             return self.end(slot, end);
         }
         let hub = peer.hub.clone();
