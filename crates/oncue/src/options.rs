@@ -268,8 +268,17 @@ impl Options {
     }
 
     /// Asks `decide` about each prefix that a peer of a PUB or XPUB asks for and does not have. Without it everything is
-    /// accepted. It runs on an I/O thread, which serves nobody meanwhile: it must not wait for anything, nor bind,
-    /// connect or disconnect a socket of the same engine. Where it panics, the subscription is rejected.
+    /// accepted. Where it panics, the subscription is rejected.
+    ///
+    /// It runs on an I/O thread of the socket's engine and nowhere else, and that thread serves nobody meanwhile: it must
+    /// return at once. It may use any socket and [`OnDemand`](crate::OnDemand), with these exceptions, which would have
+    /// the I/O thread wait for itself: `bind`, `connect`, `unbind`, `disconnect` and `reload` are refused as
+    /// [`Misuse`](crate::ErrorKind::Misuse), [`OnDemand::stop`](crate::OnDemand::stop) does not wait, and
+    /// [`Op::wait`](crate::Op::wait) panics if it has to wait. A lock that it takes must not be held by a thread that calls
+    /// any of these, or waits for messages or events of the same engine without a time limit.
+    ///
+    /// An engine with such a socket gives up a shortcut: a thread that waits for a message reads it from the network itself
+    /// elsewhere, and here gets it from the I/O thread, some microseconds later.
     ///
     /// What is deferred counts towards the peer's quota ([`prefixes_max`](Options::prefixes_max),
     /// [`prefix_bytes_max`](Options::prefix_bytes_max)).
