@@ -24,8 +24,10 @@ fn a_new_subscriber_alone_gets_the_last_value_ahead_of_live_ones() {
             let mut first = door.peer(Zmtp::V3_1);
             first.send(subscribe("t"));
             assert_eq!(event(&x), "+t");
+            // A value that is replaced as soon as the event tells of the subscriber need not come.
+            first.expect(pair("t", "1"));
             x.send_last(("t", "2")).unwrap();
-            first.expect([pair("t", "1"), pair("t", "2")].concat());
+            first.expect(pair("t", "2"));
             let (mut second, _door) = another(&x, side, version);
             second.send(version.subscribe("t"));
             second.expect(pair("t", "2"));
