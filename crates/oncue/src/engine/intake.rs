@@ -41,10 +41,19 @@ pub(super) struct Intake<'a, S> {
     /// Newly in force, and not answered with last values yet.
     pub(super) fresh: Vec<Vec<u8>>,
     pub(super) turns: u32,
+    /// What was done so far, in the units of the shard's turn.
+    pub(super) work: &'a mut u32,
 }
+
+/// The work of a subscription, and of so many bytes of its prefix; and that of looking through a part of what is kept.
+const SUBSCRIPTION_WORK: u32 = 8;
+const PREFIX_BYTES_PER_WORK: usize = 64;
+const PASS_WORK: u32 = 5000;
 
 impl<'a, S: Stream> Intake<'a, S> {
     pub(super) fn take(&mut self, subscription: Subscription<'_>) -> Result<(), End> {
+        let (Subscription::Subscribe(prefix) | Subscription::Cancel(prefix)) = subscription;
+        *self.work += SUBSCRIPTION_WORK + (prefix.len() / PREFIX_BYTES_PER_WORK) as u32;
         match subscription {
             Subscription::Subscribe(prefix) => self.subscribe(prefix),
             Subscription::Cancel(prefix) => self.cancel(prefix),
@@ -81,11 +90,14 @@ impl<'a, S: Stream> Intake<'a, S> {
                 self.turns += 1;
                 self.answer()?;
             } else {
+                *self.work += self.fresh.len() as u32 / SUBSCRIPTION_WORK;
                 self.fresh.retain(|fresh| fresh != prefix);
                 self.release();
             }
             let (owed, mut payee) = self.payee();
-            owed.cancel(prefix, &mut payee)?;
+            let cancelled = owed.cancel(prefix, &mut payee);
+            *self.work = self.work.saturating_add(self.owed.take_passes().saturating_mul(PASS_WORK));
+            cancelled?;
         }
         self.edit().cancel(peer, prefix);
         Ok(())
@@ -116,7 +128,9 @@ impl<'a, S: Stream> Intake<'a, S> {
         let states = self.tells_states().then(|| fresh.clone());
         if self.unrouted.is_some() {
             let (owed, mut payee) = self.payee();
-            owed.add(fresh, &mut payee)?;
+            let added = owed.add(fresh, &mut payee);
+            *self.work = self.work.saturating_add(self.owed.take_passes().saturating_mul(PASS_WORK));
+            added?;
         }
         states.map_or(Ok(()), |fresh| self.answer_states(&fresh))
     }

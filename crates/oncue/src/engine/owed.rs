@@ -33,6 +33,8 @@ pub(super) struct Owed {
     /// Topics of which newer messages have passed meanwhile.
     passed: BTreeSet<Vec<u8>>,
     passed_bytes: usize,
+    /// How often the store was looked at since this was asked.
+    passes: u32,
 }
 
 /// Whom the values go to.
@@ -109,9 +111,15 @@ impl Owed {
 
     /// Calls `found` with the next portion; yields whether that was the last one of the current prefixes.
     fn look<S>(&mut self, to: &Payee<'_, S>, portion: Portion, found: impl FnMut(&Msg)) -> bool {
+        self.passes = self.passes.saturating_add(1);
         let Owed { current, at, next, passed, .. } = self;
         let asking = Asking { peer: to.peer, prefixes: current, later: next, passed, now: to.now };
         to.hub.last.pass(&to.hub.ledger(), &asking, at, portion, found)
+    }
+
+    /// How often the store was looked at since this was asked last.
+    pub(super) fn take_passes(&mut self) -> u32 {
+        std::mem::take(&mut self.passes)
     }
 
     /// The current ones are done.
@@ -119,7 +127,7 @@ impl Owed {
         self.current = std::mem::take(&mut self.next);
         self.at = Cursor::default();
         if self.is_empty() {
-            *self = Owed::default();
+            *self = Owed { passes: self.passes, ..Owed::default() };
         }
     }
 
