@@ -123,7 +123,7 @@ fn toggles(policy: OnFull) {
     let grown = resident_bytes().saturating_sub(baseline);
     assert!(grown < 24 << 20, "{grown} bytes more");
     let stats = x.stats();
-    assert!(stats.missed > 0 && stats.states_missed > 0);
+    assert!(stats.states_missed > 0);
     neighbour.send(subscribe("t00000"));
     assert_eq!(neighbour.message()[0], b"t00000");
 }

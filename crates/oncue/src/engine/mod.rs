@@ -18,6 +18,7 @@ pub(crate) mod mailbox;
 mod members;
 mod outbox;
 mod outgoing;
+mod owed;
 mod peer;
 mod pulse;
 mod queue;

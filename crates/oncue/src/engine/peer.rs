@@ -13,6 +13,7 @@ use oncue_core::frame::{ProtocolError, Scan, Scanner, Version};
 use oncue_core::ledger::PeerId;
 
 use super::admission::Pending;
+use super::chunk::Run;
 use super::commands::{Answers, take_command};
 use super::hub::Hub;
 use super::inbound::{Flow, Source};
@@ -20,6 +21,7 @@ use super::intake::Intake;
 use super::members::Seat;
 use super::outbox::Number;
 use super::outgoing::Outgoing;
+use super::owed::{Owed, Payee};
 use super::pulse::Pulse;
 use super::states;
 use crate::admission::PeerKey;
@@ -62,6 +64,8 @@ pub(crate) struct Peer<S> {
     pub(crate) pulse: Pulse,
     /// What it has asked for and may perhaps have later.
     pending: Pending,
+    /// Last values for which there was no room yet.
+    owed: Owed,
     /// Since when its queue is full.
     pub(crate) full_since: Option<Duration>,
     /// Whether a timer runs that looks at that.
@@ -181,6 +185,7 @@ impl<S: Stream> Peer<S> {
             ended: false,
             pulse: Pulse::default(),
             pending: Pending::default(),
+            owed: Owed::default(),
             full_since: None,
             evict_set: false,
             writes_on: false,
@@ -211,6 +216,26 @@ impl<S: Stream> Peer<S> {
     /// Writes what is queued.
     pub(crate) fn flush(&mut self) -> Result<(), End> {
         self.out.flush()
+    }
+
+    /// Gives it what it is owed of last values, as far as there is room.
+    pub(super) fn pay(&mut self, now: Duration) -> Result<(), End> {
+        self.payee(now).map_or(Ok(()), |(owed, mut payee)| owed.pay(&mut payee))
+    }
+
+    /// Messages are about to be offered: what it is owed of their topics is older.
+    pub(super) fn overtake(&mut self, runs: &[Run], now: Duration) -> Result<(), End> {
+        self.payee(now).map_or(Ok(()), |(owed, mut payee)| owed.pass(runs, &mut payee))
+    }
+
+    /// What it is owed, if that is anything.
+    #[inline]
+    fn payee(&mut self, now: Duration) -> Option<(&mut Owed, Payee<'_, S>)> {
+        if self.owed.is_empty() {
+            return None;
+        }
+        let Phase::Traffic(Traffic { ledger: Some(peer), .. }) = &self.phase else { return None };
+        Some((&mut self.owed, Payee { hub: &self.hub, peer: *peer, out: &mut self.out, now }))
     }
 
     /// Queues a command.
@@ -422,7 +447,7 @@ impl<S: Stream> Peer<S> {
         &'a mut self,
         cx: &'a mut Context<'_>,
     ) -> Option<(Intake<'a, S>, &'a mut Scanner)> {
-        let Peer { phase, out, hub, joined, pending, .. } = self;
+        let Peer { phase, out, hub, joined, pending, owed, .. } = self;
         let Phase::Traffic(Traffic { scanner, ledger: Some(peer), understands, .. }) = phase else {
             return None;
         };
@@ -433,6 +458,7 @@ impl<S: Stream> Peer<S> {
             understands: *understands,
             out,
             pending,
+            owed,
             wakes: cx.wakes,
             now: cx.now,
             unrouted: cx.unrouted.map(|unrouted| unrouted.max((*joined, 0))),

@@ -292,8 +292,9 @@ impl<N: Net> Shard<N> {
 
     /// Writes what is queued for a peer.
     fn write_on(&mut self, slot: usize, uid: u64) {
+        let now = self.now;
         let Some(peer) = self.peer(slot, uid) else { return };
-        if let Err(end) = peer.flush() {
+        if let Err(end) = peer.flush().and_then(|()| peer.pay(now)) {
             return self.end(slot, end);
         }
         let hub = peer.hub.clone();

@@ -302,3 +302,36 @@ fn abstract_addr(name: &str) -> io::Result<std::os::unix::net::SocketAddr> {
     use std::os::linux::net::SocketAddrExt;
     std::os::unix::net::SocketAddr::from_abstract_name(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_holds_what_it_was_told_to() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let tcp = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let unix = std::os::unix::net::UnixStream::pair().unwrap().0;
+        let mut streams =
+            [OsStream::Tcp(TcpStream::from_std(tcp)), OsStream::Unix(UnixStream::from_std(unix))];
+        for stream in &mut streams {
+            let sizes = |stream: &OsStream| {
+                let socket = match stream {
+                    OsStream::Tcp(stream) => SockRef::from(stream),
+                    OsStream::Unix(stream) => SockRef::from(stream),
+                    OsStream::Pipe(_) | OsStream::Dialing(_) => unreachable!("as made above"),
+                };
+                (socket.send_buffer_size().unwrap(), socket.recv_buffer_size().unwrap())
+            };
+            let before = sizes(stream);
+            stream.set_buffers(None, None);
+            assert_eq!(sizes(stream), before);
+            stream.set_buffers(Some(20_000), Some(30_000));
+            // The system doubles them.
+            assert_eq!(sizes(stream), (40_000, 60_000));
+            stream.set_buffers(Some(0), Some(u32::MAX));
+            let (least, most) = sizes(stream);
+            assert!((1..20_000).contains(&least) && most >= 60_000, "{least} {most}");
+        }
+    }
+}
