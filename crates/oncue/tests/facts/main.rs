@@ -19,3 +19,4 @@ mod strangers;
 mod subscriber;
 mod subscriptions;
 mod traffic;
+mod viewers;
