@@ -40,11 +40,26 @@ impl<L> Link<L> {
             && (self.asked == *endpoint || self.resolved == *endpoint)
             && matches!(self.kind, Kind::Listener(_)) == listener
     }
+
+    /// What it listens with, if it does.
+    pub(super) fn into_listener(self) -> Option<L> {
+        match self.kind {
+            Kind::Listener(listener) => Some(listener),
+            Kind::Dialer { .. } => None,
+        }
+    }
 }
 
 impl<N: Net> Shard<N> {
+    /// Whether a socket can be served. One that has been closed meanwhile would never be closed again, and would keep the
+    /// engine from ending.
+    fn check_open(&self, hub: &Hub) -> Result<()> {
+        if self.ended { Err(Error::closed()) } else { hub.check_open() }
+    }
+
     /// Listens for a socket; yields the endpoint with its wildcards resolved.
     pub(crate) fn bind(&mut self, hub: &Arc<Hub>, at: &Endpoint) -> Result<Endpoint> {
+        self.check_open(hub)?;
         let entry = self.links.vacant_key();
         let (listener, resolved) = self
             .net
@@ -64,7 +79,8 @@ impl<N: Net> Shard<N> {
     }
 
     /// Connects a socket, now and whenever the connection is lost.
-    pub(crate) fn connect(&mut self, hub: &Arc<Hub>, to: &Endpoint, now: Duration) {
+    pub(crate) fn connect(&mut self, hub: &Arc<Hub>, to: &Endpoint, now: Duration) -> Result<()> {
+        self.check_open(hub)?;
         self.now = self.now.max(now);
         let uid = self.uid();
         self.serve(hub);
@@ -72,6 +88,7 @@ impl<N: Net> Shard<N> {
         let link = Link { uid, hub: hub.clone(), asked: to.clone(), resolved: to.clone(), kind };
         let slot = self.links.insert(link);
         self.dial(slot, uid);
+        Ok(())
     }
 
     /// Whether the socket is connected to the endpoint already, or trying to.
@@ -113,7 +130,7 @@ impl<N: Net> Shard<N> {
     }
 
     fn unlink(&mut self, slot: usize) {
-        if let Kind::Listener(listener) = self.links.remove(slot).kind {
+        if let Some(listener) = self.links.remove(slot).into_listener() {
             self.net.unlisten(listener);
         }
     }

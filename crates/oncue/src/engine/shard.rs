@@ -54,6 +54,8 @@ pub(crate) struct Shard<N: Net> {
     pub(super) stuck: Vec<bool>,
     /// Until when its thread sleeps, if nothing happens.
     pub(super) planned: Option<Duration>,
+    /// Its thread has ended: it serves nobody any more.
+    pub(super) ended: bool,
 }
 
 /// What a shard keeps of a socket that it serves.
@@ -132,6 +134,7 @@ impl<N: Net> Shard<N> {
             wakes: Vec::new(),
             stuck: Vec::new(),
             planned: None,
+            ended: false,
         }
     }
 
@@ -148,6 +151,27 @@ impl<N: Net> Shard<N> {
         }
         let deadline = if self.unread.is_empty() { self.timers.next() } else { Some(now) };
         Turned { deadline, wakes: std::mem::take(&mut self.wakes) }
+    }
+
+    /// Ends the shard: closes its mailbox and all that it holds of sockets, streams and listeners, whatever state they are
+    /// in. Yields those who are still to be woken.
+    pub(crate) fn finish(&mut self) -> Vec<Waker> {
+        self.ended = true;
+        for link in std::mem::take(&mut self.links) {
+            if let Some(listener) = link.1.into_listener() {
+                self.net.unlisten(listener);
+            }
+        }
+        for (_, peer) in std::mem::take(&mut self.peers) {
+            self.net.release(peer.stream);
+        }
+        self.hubs.clear();
+        self.timers = Timers::default();
+        self.unread.clear();
+        self.notes.clear();
+        self.streams.clear();
+        self.mailbox.close();
+        std::mem::take(&mut self.wakes)
     }
 
     /// The sockets that this shard serves.
