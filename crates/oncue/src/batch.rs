@@ -2,7 +2,7 @@
 
 use crate::buffer::Buffer;
 use crate::error::{Error, Result};
-use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg, MsgRef};
+use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg, MsgRef, put_whole};
 
 /// Messages to be sent together by [`Pub::send_many`](crate::Pub::send_many). They are encoded as they are added.
 ///
@@ -33,7 +33,7 @@ impl Batch {
     #[inline]
     pub fn push(&mut self, message: impl Frames) -> Result<()> {
         let start = self.bytes.len();
-        message.put(&mut self.bytes);
+        put_whole(&message, &mut self.bytes);
         if self.bytes.len() > MESSAGE_BYTES_MAX {
             self.bytes.truncate(start);
             return Err(Error::misuse("the batch would be larger than 2 GiB; send what it holds first"));

@@ -176,6 +176,26 @@ pub trait Frames {
     }
 }
 
+/// Appends a message to those in `out`, or nothing: a caller's type may panic amid its frames.
+#[inline]
+pub(crate) fn put_whole(message: &(impl Frames + ?Sized), out: &mut Vec<u8>) {
+    let undo = Undo { start: out.len(), out };
+    message.put(undo.out);
+    std::mem::forget(undo);
+}
+
+/// Takes back what was appended.
+struct Undo<'a> {
+    out: &'a mut Vec<u8>,
+    start: usize,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        self.out.truncate(self.start);
+    }
+}
+
 impl<F: Frames + ?Sized> Frames for &F {
     #[inline]
     fn put(&self, out: &mut Vec<u8>) {

@@ -77,18 +77,20 @@ impl Options {
         Options::default()
     }
 
-    /// The most messages queued for one peer that does not take them, beyond what the system's own buffers hold.
-    /// 1 or more; default 1000. The mark is looked at after the connection was offered the messages, so a burst
+    /// The most messages queued for one peer that does not take them, beyond what the system's own buffers hold
+    /// (libzmq: `ZMQ_SNDHWM`). 0 is no bound in messages; [`queue_bytes_max`](Options::queue_bytes_max) bounds them
+    /// still. Default 1000. The mark is looked at after the connection was offered the messages, so a burst
     /// larger than the mark loses nothing while the connection takes it.
     pub fn send_hwm(mut self, messages: u32) -> Options {
-        self.send_hwm = messages.max(1);
+        self.send_hwm = messages;
         self
     }
 
     /// How many received messages of one peer may wait for the user before reading from it pauses (TCP then slows
-    /// the sender). 1 or more; default 1000. What one read brought in (up to 256 KiB) is always delivered.
+    /// the sender; libzmq: `ZMQ_RCVHWM`). 0 is no bound in messages; [`queue_bytes_max`](Options::queue_bytes_max)
+    /// bounds them still. Default 1000. What one read brought in (up to 256 KiB) is always delivered.
     pub fn recv_hwm(mut self, messages: u32) -> Options {
-        self.recv_hwm = messages.max(1);
+        self.recv_hwm = messages;
         self
     }
 
@@ -97,6 +99,16 @@ impl Options {
     pub fn queue_bytes_max(mut self, bytes: u64) -> Options {
         self.queue_bytes_max = bytes.max(1);
         self
+    }
+
+    /// The mark of a peer's queue in messages.
+    pub(crate) fn send_messages_max(&self) -> u64 {
+        messages_max(self.send_hwm)
+    }
+
+    /// The mark of what one peer has sent and the user has not taken, in messages.
+    pub(crate) fn recv_messages_max(&self) -> u64 {
+        messages_max(self.recv_hwm)
     }
 
     /// How many bytes may wait between `send` and the I/O threads. Default 4 MiB; as many messages as
@@ -198,6 +210,11 @@ impl Options {
         self.heartbeat_timeout = timeout;
         self
     }
+}
+
+/// 0 is no bound, as in libzmq.
+fn messages_max(mark: u32) -> u64 {
+    if mark == 0 { u64::MAX } else { u64::from(mark) }
 }
 
 /// The options of an [`Engine`](crate::Engine).

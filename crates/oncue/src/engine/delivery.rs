@@ -1,7 +1,6 @@
 //! From a socket's outbox to its peers: a shard takes what was pushed, has it matched, and offers each peer its runs.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use oncue_core::ledger::AudienceId;
@@ -11,7 +10,8 @@ use super::fanout::Place;
 use super::hub::Hub;
 use super::mailbox::Note;
 use super::outbox::{Take, Taken};
-use super::peer::{End, Phase};
+use super::outgoing::count_missed;
+use super::peer::Phase;
 use super::shard::Shard;
 use super::timers::Timer;
 use crate::net::Net;
@@ -70,10 +70,7 @@ impl<N: Net> Shard<N> {
                     false => u64::MAX,
                     true => {
                         let slots = ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
-                        slots
-                            .map(|slot| peers[slot].queue.room_to_offer(peers[slot].mark()))
-                            .min()
-                            .unwrap_or(u64::MAX)
+                        slots.map(|slot| peers[slot].out.room_to_offer()).min().unwrap_or(u64::MAX)
                     }
                 };
                 self.fanout.route(&ledger, &batch[..end], from, room)
@@ -124,7 +121,6 @@ impl<N: Net> Shard<N> {
     /// somebody who reads has missed messages.
     fn deliver(&mut self, hub: &Arc<Hub>, number: u64) -> bool {
         let mut hurried = false;
-        let drops = hub.options.on_full == OnFull::DropNewest;
         let parcels: Vec<_> = {
             let ledger = hub.ledger();
             let slots = |audience| ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
@@ -143,13 +139,10 @@ impl<N: Net> Shard<N> {
                 if !matches!(peer.phase, Phase::Traffic(_)) || peer.joined > number {
                     continue;
                 }
-                match peer.offer(&runs) {
-                    Ok(offered) if offered.missed > 0 && hub.options.on_full == OnFull::Disconnect => {
-                        self.end(slot, End::too_slow());
-                    }
+                match peer.out.offer(&runs) {
                     Ok(offered) => {
                         hurried |= offered.written > 0 && offered.missed > 0;
-                        let stuck = drops && offered.missed > 0 && peer.queue.is_stuck(hub.mark());
+                        let stuck = offered.missed > 0 && peer.out.is_stuck();
                         self.gauge(slot);
                         self.set_stuck(slot, stuck);
                     }
@@ -157,7 +150,7 @@ impl<N: Net> Shard<N> {
                 }
             }
             if missed > 0 {
-                hub.counters.missed.fetch_add(missed, Ordering::Relaxed);
+                count_missed(hub, missed);
             }
         }
         hurried

@@ -185,7 +185,7 @@ impl<N: Net> Shard<N> {
                 self.timers.set(self.now + time, Timer::Handshake { slot: peer_slot, uid: peer_uid });
                 self.peers.insert(Peer::new(peer_uid, hub, uid, Some(slot), stream));
                 // Some streams are there at once; the others are reported.
-                match self.peers[peer_slot].stream.connected() {
+                match self.peers[peer_slot].out.stream.connected() {
                     Ok(true) => self.start(peer_slot),
                     Ok(false) => {}
                     Err(_) => self.end(peer_slot, End::Lost),

@@ -108,7 +108,7 @@ impl<S: Stream> Peer<S> {
     fn gauge(&mut self, now: Duration, wakes: &mut Vec<Waker>) -> bool {
         let Phase::Traffic(Traffic { ledger: Some(id), .. }) = &self.phase else { return false };
         let was = self.full_since.is_some();
-        let full = self.queue.is_full(self.hub.mark(), was);
+        let full = self.out.is_full(was);
         if full != was {
             self.full_since = full.then_some(now);
             self.hub.gauge.set(*id, full, wakes);

@@ -74,6 +74,15 @@ pub(crate) struct Counters {
     pub(crate) peers_refused: AtomicU64,
 }
 
+/// What becomes of a message that the outbox has no room for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoRoom {
+    /// It is dropped, and counted.
+    Drop,
+    /// The sender hears of it.
+    Refuse,
+}
+
 /// The ledger and those who watch it.
 struct Demand {
     ledger: Ledger,
@@ -110,7 +119,7 @@ impl Hub {
         let quota = Quota { prefixes_max: options.prefixes_max, prefix_bytes_max: options.prefix_bytes_max };
         let bound = Bound {
             bytes_max: options.inbox_bytes_max,
-            messages_min: u64::from(options.send_hwm),
+            messages_min: options.send_messages_max(),
             bytes_most: options.queue_bytes_max.max(options.inbox_bytes_max),
         };
         let inbound = Inbound::default();
@@ -165,7 +174,7 @@ impl Hub {
 
     /// The bounds of a peer's queue.
     pub(crate) fn mark(&self) -> Mark {
-        Mark { messages: u64::from(self.options.send_hwm), bytes: self.options.queue_bytes_max }
+        Mark { messages: self.options.send_messages_max(), bytes: self.options.queue_bytes_max }
     }
 
     /// The time since the engine's origin.
@@ -176,23 +185,44 @@ impl Hub {
     /// Queues a message for whoever wants it.
     #[inline]
     pub(crate) fn send(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
+        self.push(frames, self.no_room())
+    }
+
+    /// As [`send`](Self::send), but where there is no room it says so, whatever the policy.
+    pub(crate) fn send_if_room(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
+        self.push(frames, NoRoom::Refuse)
+    }
+
+    #[inline]
+    fn push(self: &Arc<Self>, frames: &(impl Frames + ?Sized), no_room: NoRoom) -> Result<()> {
         match self.outbox.push(frames, true) {
             Pushed::Idle { shard } if self.send_now(shard, frames, None) => Ok(()),
-            Pushed::Idle { .. } => self.pushed(self.outbox.push(frames, false)),
-            pushed => self.pushed(pushed),
+            Pushed::Idle { .. } => self.pushed(self.outbox.push(frames, false), no_room),
+            pushed => self.pushed(pushed, no_room),
         }
     }
 
     /// Queues a batch, and leaves an empty one.
     pub(crate) fn send_many(self: &Arc<Self>, batch: &mut Batch) -> Result<()> {
         match self.outbox.push_many(batch) {
-            Pushed::Full if self.options.on_full != OnFull::Refuse => {
+            Pushed::Full if self.no_room() == NoRoom::Drop => {
                 self.counters.inbox_full.fetch_add(batch.len() as u64, Ordering::Relaxed);
                 batch.clear();
                 Ok(())
             }
-            pushed => self.pushed(pushed),
+            pushed => self.pushed(pushed, NoRoom::Refuse),
         }
+    }
+
+    /// As [`send_many`](Self::send_many), but where there is no room it says so, whatever the policy.
+    pub(crate) fn send_many_if_room(self: &Arc<Self>, batch: &mut Batch) -> Result<()> {
+        let pushed = self.outbox.push_many(batch);
+        self.pushed(pushed, NoRoom::Refuse)
+    }
+
+    /// What the policy says of a message that the outbox has no room for.
+    pub(super) fn no_room(&self) -> NoRoom {
+        if self.options.on_full == OnFull::Refuse { NoRoom::Refuse } else { NoRoom::Drop }
     }
 
     /// Sends a message from this thread, if that can be done at once.
@@ -211,7 +241,7 @@ impl Hub {
     }
 
     #[inline]
-    pub(super) fn pushed(self: &Arc<Self>, pushed: Pushed) -> Result<()> {
+    pub(super) fn pushed(self: &Arc<Self>, pushed: Pushed, no_room: NoRoom) -> Result<()> {
         match pushed {
             Pushed::Queued { tell: 0 } => Ok(()),
             Pushed::Queued { tell } => {
@@ -219,7 +249,7 @@ impl Hub {
                 Ok(())
             }
             Pushed::Nobody | Pushed::Idle { .. } => self.check_open(),
-            Pushed::Full if self.options.on_full == OnFull::Refuse => Err(Error::full()),
+            Pushed::Full if no_room == NoRoom::Refuse => Err(Error::full()),
             Pushed::Full => {
                 self.counters.inbox_full.fetch_add(1, Ordering::Relaxed);
                 Ok(())

@@ -1,7 +1,6 @@
 //! What a subscriber's subscriptions do, in the order in which they came: to the ledger, and for the subscriber itself,
 //! which gets the last values of what it newly wants before anything else of it.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
@@ -14,11 +13,10 @@ use super::admission::Pending;
 use super::hub::{Edit, Hub};
 use super::last::{Asking, Cursor, Parcel};
 use super::outbox::Number;
+use super::outgoing::{Outgoing, count_missed};
 use super::peer::End;
-use super::queue::{Mark, WriteQueue};
 use crate::admission::PeerKey;
 use crate::net::Stream;
-use crate::options::OnFull;
 
 /// So often a read may subscribe and cancel in turn and get last values for each turn. A peer that does it more often
 /// gets those of what it wants in the end: what it cancels with the same breath costs nothing.
@@ -32,8 +30,7 @@ pub(super) struct Intake<'a, S> {
     /// Whether the peer understands states of topics.
     pub(super) understands: bool,
     pub(super) pending: &'a mut Pending,
-    pub(super) queue: &'a mut WriteQueue,
-    pub(super) stream: &'a mut S,
+    pub(super) out: &'a mut Outgoing<S>,
     pub(super) wakes: &'a mut Vec<Waker>,
     pub(super) now: Duration,
     /// What has this number or a higher one will reach the peer by itself; `None` while nothing is kept.
@@ -126,13 +123,15 @@ impl<'a, S: Stream> Intake<'a, S> {
                     parcel.add(value);
                 }
             });
-            let missed = if full { messages } else { self.offer(&parcel.into_runs())? };
+            let missed = match full {
+                true => {
+                    count_missed(self.hub, messages);
+                    messages
+                }
+                false => self.out.offer_values(&parcel.into_runs())?.missed,
+            };
             full |= missed > 0;
-            self.hub.counters.missed.fetch_add(missed, Ordering::Relaxed);
             self.hub.last.offered.fetch_add(messages - missed, Ordering::Relaxed);
-            if full && self.hub.options.on_full == OnFull::Disconnect {
-                return Err(End::too_slow());
-            }
         }
         Ok(())
     }
@@ -143,16 +142,5 @@ impl<'a, S: Stream> Intake<'a, S> {
             edit.finish(self.wakes);
             self.hub.gauge.demand_changed(self.wakes);
         }
-    }
-
-    /// Yields how many messages there was no room for.
-    fn offer(&mut self, runs: &[super::chunk::Run]) -> io::Result<u64> {
-        let Mark { messages, bytes } = self.hub.mark();
-        // Where nothing may be missed, there is no waiting here either: the bound in bytes alone must do.
-        let refuse = self.hub.options.on_full == OnFull::Refuse;
-        let mark = Mark { messages: if refuse { u64::MAX } else { messages }, bytes };
-        let offered = self.queue.offer(self.stream, runs, mark)?;
-        self.hub.counters.delivered.fetch_add(offered.written, Ordering::Relaxed);
-        Ok(offered.missed)
     }
 }

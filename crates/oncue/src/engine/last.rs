@@ -283,8 +283,8 @@ impl Hub {
         let last = Keeping { value: stand_alone(frames)?, expires: self.expiry(age) };
         match self.push_and_keep(&last, true) {
             Pushed::Idle { shard } if self.send_now(shard, &last.value, Some(&last)) => Ok(()),
-            Pushed::Idle { .. } => self.pushed(self.push_and_keep(&last, false)),
-            pushed => self.pushed(pushed),
+            Pushed::Idle { .. } => self.pushed(self.push_and_keep(&last, false), self.no_room()),
+            pushed => self.pushed(pushed, self.no_room()),
         }
     }
 

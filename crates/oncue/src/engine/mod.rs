@@ -13,6 +13,7 @@ mod intake;
 mod last;
 pub(crate) mod mailbox;
 mod outbox;
+mod outgoing;
 mod peer;
 mod queue;
 mod shard;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::chunk::{CHUNK_BYTES, Chunk, Spares};
 use crate::batch::Batch;
-use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg};
+use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg, put_whole};
 use crate::sync::{QuickGuard, QuickLock};
 
 /// From this size on, a message that exists in wire encoding is shared instead of copied.
@@ -268,14 +268,6 @@ impl Outbox {
         state.refused &= !room;
         Take::Taken(Taken { first, chunks, room })
     }
-
-    /// Whether a push would be refused now. Asks for a wake-up if so.
-    pub(crate) fn is_full(&self) -> bool {
-        let mut state = self.state.lock();
-        let full = !state.readers.is_empty() && state.is_full(self.bound);
-        state.refused |= full;
-        full
-    }
 }
 
 impl State {
@@ -310,7 +302,7 @@ impl State {
             }
             _ => {
                 let start = self.bytes.len();
-                frames.put(&mut self.bytes);
+                put_whole(frames, &mut self.bytes);
                 if self.bytes.len() - start > MESSAGE_BYTES_MAX {
                     self.bytes.truncate(start);
                     return Pushed::TooLarge;
@@ -464,9 +456,9 @@ mod tests {
         );
         assert!(matches!(outbox.push("x", false), Pushed::Full));
         assert!(!take(&outbox, 0).room);
-        assert!(outbox.is_full());
+        assert!(matches!(outbox.push("x", false), Pushed::Full));
         assert!(take(&outbox, 1).room);
-        assert!(!outbox.is_full());
+        assert!(matches!(outbox.push("x", false), Pushed::Queued { .. }));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One connection: from its first byte to its last. Which peers there are, and when they are retried, is the
 //! shard's to know.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
@@ -13,17 +13,15 @@ use oncue_core::frame::{self, Scan, Scanner, Stop, Version};
 use oncue_core::ledger::PeerId;
 
 use super::admission::Pending;
-use super::chunk::Run;
 use super::hub::Hub;
 use super::inbound::{Delivery, Flow};
 use super::intake::Intake;
 use super::outbox::Number;
-use super::queue::{Mark, Offered, WriteQueue};
+use super::outgoing::Outgoing;
 use super::states;
 use crate::admission::PeerKey;
 use crate::buffer::{Buffer, Pool, READ_BYTES};
 use crate::net::Stream;
-use crate::options::OnFull;
 use crate::sync::read_lock;
 
 /// What one read brought is handed over in the read buffer itself from this size on, and copied out below it.
@@ -40,9 +38,8 @@ pub(crate) struct Peer<S> {
     pub(crate) link: u64,
     /// The slot of the dialer, where we connect.
     pub(crate) dialer: Option<usize>,
-    pub(crate) stream: S,
+    pub(crate) out: Outgoing<S>,
     pub(crate) phase: Phase,
-    pub(crate) queue: WriteQueue,
     /// Received bytes that are no whole item yet.
     partial: Vec<u8>,
     /// The number of the first chunk of its socket's outbox that is for it.
@@ -107,8 +104,8 @@ pub(crate) enum End {
 }
 
 impl End {
-    /// A peer that should not be full is ([`OnFull::Disconnect`]).
-    pub(crate) fn too_slow() -> End {
+    /// A peer that should not be full is.
+    pub(super) fn too_slow() -> End {
         End::Refused("too slow: the queue of this subscriber is full".to_owned())
     }
 }
@@ -130,15 +127,14 @@ pub(crate) enum Progress {
 
 impl<S: Stream> Peer<S> {
     pub(crate) fn new(uid: u64, hub: Arc<Hub>, link: u64, dialer: Option<usize>, stream: S) -> Peer<S> {
-        let (phase, queue, partial) = (Phase::Connecting, WriteQueue::default(), Vec::new());
+        let (out, phase, partial) = (Outgoing::new(stream, hub.clone()), Phase::Connecting, Vec::new());
         Peer {
             uid,
             hub,
             link,
             dialer,
-            stream,
+            out,
             phase,
-            queue,
             partial,
             joined: 0,
             ended: false,
@@ -158,54 +154,20 @@ impl<S: Stream> Peer<S> {
         let mut out = Vec::new();
         handshake.start(&mut out);
         self.phase = Phase::Handshake(Box::new(handshake));
-        self.queue.control(out);
+        self.out.control(out);
         self.flush()
     }
 
     /// Writes what is queued.
     pub(crate) fn flush(&mut self) -> Result<(), End> {
-        let written = self.queue.flush(&mut self.stream)?;
-        self.hub.counters.delivered.fetch_add(written, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// The bounds of its queue.
-    pub(crate) fn mark(&self) -> Mark {
-        self.hub.mark()
-    }
-
-    /// Sends runs, as far as there is room.
-    pub(crate) fn offer(&mut self, runs: &[Run]) -> Result<Offered, End> {
-        let mark = match self.hub.options.on_full {
-            // What is offered was let through by the room there is; nothing may be missed.
-            OnFull::Refuse => Mark::NONE,
-            OnFull::DropNewest | OnFull::Disconnect => self.mark(),
-        };
-        let offered = self.queue.offer(&mut self.stream, runs, mark)?;
-        let counters = &self.hub.counters;
-        counters.delivered.fetch_add(offered.written, Ordering::Relaxed);
-        if offered.missed > 0 {
-            counters.missed.fetch_add(offered.missed, Ordering::Relaxed);
-        }
-        Ok(offered)
-    }
-
-    /// Writes a message for which nothing may be queued; `rest` encodes it if the stream does not take it whole.
-    pub(crate) fn write_now(
-        &mut self,
-        slices: &[IoSlice<'_>],
-        rest: impl FnOnce() -> Run,
-    ) -> Result<(), End> {
-        let written = self.queue.write_now(&mut self.stream, slices, rest)?;
-        self.hub.counters.delivered.fetch_add(written, Ordering::Relaxed);
-        Ok(())
+        self.out.flush()
     }
 
     /// Queues a command.
     pub(crate) fn control(&mut self, put: impl FnOnce(&mut Vec<u8>)) -> Result<(), End> {
         let mut out = Vec::new();
         put(&mut out);
-        self.queue.control(out);
+        self.out.control(out);
         self.flush()
     }
 
@@ -221,7 +183,7 @@ impl<S: Stream> Peer<S> {
                 true => command::put_subscribe(&mut out, version, prefix),
                 false => command::put_cancel(&mut out, version, prefix),
             });
-        self.queue.control(out);
+        self.out.control(out);
         self.flush()
     }
 
@@ -242,7 +204,7 @@ impl<S: Stream> Peer<S> {
             }
             let mut buffer = self.take_buffer(cx);
             let spare = buffer.capacity() - buffer.len();
-            let read = match self.stream.read(&mut buffer) {
+            let read = match self.out.stream.read(&mut buffer) {
                 Ok(0) => Err(End::Lost),
                 Ok(n) => Ok(Some(n)),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
@@ -293,7 +255,7 @@ impl<S: Stream> Peer<S> {
         if let Phase::Handshake(handshake) = &mut self.phase {
             let mut out = Vec::new();
             let progress = handshake.receive(&buffer, &mut out);
-            self.queue.control(out);
+            self.out.control(out);
             self.flush()?;
             let progress = progress.map_err(|e| End::Refused(e.to_string()))?;
             consumed = progress.consumed;
@@ -338,7 +300,7 @@ impl<S: Stream> Peer<S> {
         let flow = (hub.socket_type != SocketType::Pub).then(|| {
             let options = &hub.options;
             let port = hub.port(cx.shard);
-            Arc::new(Flow::new(u64::from(options.recv_hwm), options.queue_bytes_max, port, cx.slot, self.uid))
+            Arc::new(Flow::new(options.recv_messages_max(), options.queue_bytes_max, port, cx.slot, self.uid))
         });
         let mut out = Vec::new();
         let subscriptions = hub.subscribes().then(|| {
@@ -358,7 +320,7 @@ impl<S: Stream> Peer<S> {
             understands,
         });
         hub.counters.peers.fetch_add(1, Ordering::Relaxed);
-        self.queue.control(out);
+        self.out.control(out);
         self.flush()
     }
 
@@ -367,7 +329,7 @@ impl<S: Stream> Peer<S> {
         &'a mut self,
         cx: &'a mut Context<'_>,
     ) -> Option<(Intake<'a, S>, &'a mut Scanner)> {
-        let Peer { phase, queue, stream, hub, joined, pending, .. } = self;
+        let Peer { phase, out, hub, joined, pending, .. } = self;
         let Phase::Traffic(Traffic { scanner, ledger: Some(peer), understands, .. }) = phase else {
             return None;
         };
@@ -376,8 +338,7 @@ impl<S: Stream> Peer<S> {
             peer: *peer,
             key: PeerKey { shard: cx.shard, slot: cx.slot, uid: self.uid },
             understands: *understands,
-            queue,
-            stream,
+            out,
             pending,
             wakes: cx.wakes,
             now: cx.now,
@@ -422,7 +383,7 @@ impl<S: Stream> Peer<S> {
                 hand_over_one(&self.hub, flow, message, cx);
             }
         }
-        self.queue.answer(control);
+        self.out.answer(control);
         let flushed = self.flush();
         result.and(flushed).map(|()| consumed)
     }
@@ -491,7 +452,7 @@ impl<S: Stream> Peer<S> {
         *expected = spans.len();
         // What came whole counts, whatever was wrong with what follows it.
         self.hand_over(buffer, consumed, spans, cx);
-        self.queue.answer(control);
+        self.out.answer(control);
         let flushed = self.flush();
         result.and(flushed)
     }

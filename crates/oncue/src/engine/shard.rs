@@ -245,7 +245,7 @@ impl<N: Net> Shard<N> {
         let uid = peer.uid;
         peer.ended |= ready.ended;
         if matches!(peer.phase, Phase::Connecting) {
-            match peer.stream.connected() {
+            match peer.out.stream.connected() {
                 Ok(true) => self.start(slot),
                 Ok(false) => return,
                 Err(_) => return self.end(slot, End::Lost),
@@ -273,9 +273,7 @@ impl<N: Net> Shard<N> {
     /// The peer's stream takes bytes again.
     fn writable(&mut self, slot: usize, uid: u64) {
         let Some(peer) = self.peer(slot, uid) else { return };
-        if peer.queue.unblock() {
-            peer.stream.trust();
-        }
+        peer.out.unblock();
         self.set_stuck(slot, false);
         let Some(peer) = self.peer(slot, uid) else { return };
         if let Err(end) = peer.flush() {
@@ -365,7 +363,7 @@ impl<N: Net> Shard<N> {
             {
                 let mut out = Vec::new();
                 command::put_error(&mut out, reason);
-                peer.queue.control(out);
+                peer.out.control(out);
             }
             if !matches!(peer.phase, Phase::Draining) && peer.flush().is_ok() {
                 self.timers.set(self.now + REFUSAL_TIME, Timer::Drain { slot, uid });
@@ -376,7 +374,7 @@ impl<N: Net> Shard<N> {
         }
         let peer = self.peers.remove(slot);
         let hub = peer.hub.clone();
-        self.net.release(peer.stream);
+        self.net.release(peer.out.stream);
         self.redial(dialer, link);
         self.drain_if_closing(&hub);
     }
@@ -386,7 +384,7 @@ impl<N: Net> Shard<N> {
     fn drain(&mut self, slot: usize) {
         let peer = &mut self.peers[slot];
         peer.dialer = None;
-        peer.stream.shutdown_write();
+        peer.out.stream.shutdown_write();
         peer.phase = Phase::Draining;
         self.unread.push_back((slot, peer.uid));
     }
@@ -525,7 +523,7 @@ impl<N: Net> Shard<N> {
         let Some(served) = self.hubs.get(&hub.id) else { return };
         if served.batch.is_empty() {
             for slot in served.peers.clone() {
-                if self.peers[slot].queue.is_empty() {
+                if self.peers[slot].out.is_empty() {
                     self.retire(slot);
                     self.drain(slot);
                 }

@@ -17,7 +17,7 @@ use super::hub::Hub;
 use super::intake::Intake;
 use super::last::{Asking, Cursor, LastValues};
 use super::mailbox::Note;
-use super::peer::{Peer, Phase, Traffic};
+use super::peer::{End, Peer, Phase, Traffic};
 use super::shard::Shard;
 use crate::admission::Status;
 use crate::error::{Error, Result};
@@ -152,7 +152,7 @@ impl<S: Stream> Intake<'_, S> {
     }
 
     /// Tells the states of what the peer newly wants.
-    pub(super) fn answer_states(&mut self, asking: &Asking<'_>) -> std::io::Result<()> {
+    pub(super) fn answer_states(&mut self, asking: &Asking<'_>) -> Result<(), End> {
         let (mut at, mut done) = (Cursor::default(), false);
         while !done {
             let (mut out, mut count) = (Vec::new(), 0);
@@ -171,19 +171,17 @@ impl<S: Stream> Intake<'_, S> {
             let mut out = Vec::new();
             let (state, text) = (State::Rejected, status.text().as_bytes());
             put_state(&mut out, &StateNews { state, topic: prefix, text });
-            if !self.queue.answer(out) {
+            if !self.out.answer(out) {
                 self.hub.states.missed.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 
-    fn tell(&mut self, out: Vec<u8>, count: u64) -> std::io::Result<()> {
-        if !self.queue.answer(out) {
+    fn tell(&mut self, out: Vec<u8>, count: u64) -> Result<(), End> {
+        if !self.out.answer(out) {
             self.hub.states.missed.fetch_add(count, Ordering::Relaxed);
         }
-        let written = self.queue.flush(self.stream)?;
-        self.hub.counters.delivered.fetch_add(written, Ordering::Relaxed);
-        Ok(())
+        self.out.flush()
     }
 }
 
@@ -207,7 +205,7 @@ impl<N: Net> Shard<N> {
         put_value(&mut out, value);
         for slot in slots {
             let Some(peer) = self.peers.get_mut(slot).filter(|peer| peer.understands()) else { continue };
-            if !peer.queue.answer(out.clone()) {
+            if !peer.out.answer(out.clone()) {
                 hub.states.missed.fetch_add(1, Ordering::Relaxed);
             }
             if let Err(end) = peer.flush() {

@@ -83,9 +83,7 @@ impl Socket {
         Op(poll_fn(move |context| {
             hub.room.poll(context, || match hub.check_open() {
                 Err(closed) => Some(Err(closed)),
-                Ok(()) if hub.outbox.is_full() => None,
                 Ok(()) => match send(hub) {
-                    // Others were faster.
                     Err(full) if full.kind() == ErrorKind::Full => None,
                     sent => Some(sent),
                 },

@@ -44,7 +44,8 @@ macro_rules! publishing {
             }
 
             /// Sends a message, and waits for room where [`send`](Self::send) would drop or refuse it for want of
-            /// room in this socket.
+            /// room in this socket: whatever the policy, this socket never drops it. What becomes of it at a subscriber
+            /// whose own queue is full is still for [`Options::on_full`](crate::Options::on_full) to say.
             ///
             /// # Errors
             /// [`Closed`](crate::ErrorKind::Closed).
@@ -52,7 +53,7 @@ macro_rules! publishing {
                 &'a self,
                 message: F,
             ) -> Op<impl Future<Output = Result<()>> + Send + Unpin + 'a> {
-                self.0.send_when_room(move |hub| hub.send(&message))
+                self.0.send_when_room(move |hub| hub.send_if_room(&message))
             }
 
             /// Sends the messages of a batch as [`send`](Self::send) would one after the other, and leaves the batch
@@ -66,7 +67,7 @@ macro_rules! publishing {
             }
 
             /// Sends the messages of a batch, and waits for room where [`send_many`](Self::send_many) would drop or
-            /// refuse them for want of room in this socket.
+            /// refuse them for want of room in this socket, as [`send_wait`](Self::send_wait) does.
             ///
             /// # Errors
             /// [`Closed`](crate::ErrorKind::Closed).
@@ -74,7 +75,7 @@ macro_rules! publishing {
                 &'a self,
                 batch: &'a mut Batch,
             ) -> Op<impl Future<Output = Result<()>> + Send + Unpin + 'a> {
-                self.0.send_when_room(|hub| hub.send_many(batch))
+                self.0.send_when_room(|hub| hub.send_many_if_room(batch))
             }
 
             /// Whether a message of this topic would reach anybody now.

@@ -8,6 +8,7 @@ mod demand;
 mod handshake;
 mod last;
 mod loss;
+mod promises;
 mod raw;
 mod room;
 mod slow;

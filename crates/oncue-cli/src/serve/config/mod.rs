@@ -242,12 +242,12 @@ fn endpoints(keys: &mut Keys<'_>, key: &str, problems: &mut Problems) -> Vec<Str
 
 fn socket(keys: &mut Keys<'_>, problems: &mut Problems) -> Socket {
     let mut number =
-        |key, max| keys.number(key, 1..=max, problems).and_then(|number| u64::try_from(number).ok());
+        |key, min, max| keys.number(key, min..=max, problems).and_then(|number| u64::try_from(number).ok());
     Socket {
-        send_hwm: number("send_hwm", COUNT_MAX).and_then(|number| u32::try_from(number).ok()),
-        queue_bytes_max: number("queue_bytes_max", BYTES_MAX),
-        prefixes_max: number("prefixes_max", COUNT_MAX).and_then(|number| u32::try_from(number).ok()),
-        last_values_bytes_max: number("last_values_bytes_max", 1 << 40),
+        send_hwm: number("send_hwm", 0, COUNT_MAX).and_then(|number| u32::try_from(number).ok()),
+        queue_bytes_max: number("queue_bytes_max", 1, BYTES_MAX),
+        prefixes_max: number("prefixes_max", 1, COUNT_MAX).and_then(|number| u32::try_from(number).ok()),
+        last_values_bytes_max: number("last_values_bytes_max", 1, 1 << 40),
         evict_after: keys.tick("evict_after", problems),
     }
 }

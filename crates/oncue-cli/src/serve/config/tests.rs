@@ -125,6 +125,13 @@ fn a_config_of_every_kind_of_route() {
 }
 
 #[test]
+fn a_mark_of_zero_is_no_bound_in_messages() {
+    let route = "[[route]]\ntopic = 'x'\ncommand = ['x']\nmode = 'stream'";
+    assert_eq!(config(&format!("{BIND}send_hwm = 0\n{route}")).socket.send_hwm, Some(0));
+    assert!(problems(&format!("{BIND}queue_bytes_max = 0\n{route}"))[0].contains("0 is not from 1"));
+}
+
+#[test]
 fn every_mistake_is_shown_at_once_each_at_its_place() {
     let found = problems(
         "bind = \"localhost:80\"\ngrase = \"2s\"\n\n[[route]]\ntopic = \"prices/{symbol}\"\ncommand = [\"cat\", \"{symbl}\"]\n\

@@ -1,0 +1,118 @@
+//! What goes out to one peer: its stream, and the queue of what the stream has not taken. This is the one place that says
+//! what a full queue means ([`OnFull`]), and that counts what peers got and what they missed.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::chunk::Run;
+use super::hub::Hub;
+use super::peer::End;
+use super::queue::{Mark, Offered, WriteQueue};
+use crate::net::Stream;
+use crate::options::OnFull;
+
+/// The way out to one peer.
+pub(crate) struct Outgoing<S> {
+    pub(crate) stream: S,
+    queue: WriteQueue,
+    hub: Arc<Hub>,
+}
+
+impl<S: Stream> Outgoing<S> {
+    pub(crate) fn new(stream: S, hub: Arc<Hub>) -> Outgoing<S> {
+        Outgoing { stream, queue: WriteQueue::default(), hub }
+    }
+
+    /// Whether the stream has taken all there was.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// How many messages may be offered under [`OnFull::Refuse`].
+    pub(crate) fn room_to_offer(&self) -> u64 {
+        self.queue.room_to_offer(self.hub.mark())
+    }
+
+    /// Whether all that is offered is missed until the stream takes bytes again.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.hub.options.on_full == OnFull::DropNewest && self.queue.is_stuck(self.hub.mark())
+    }
+
+    /// Whether the queue is full; `was`: whether it was when this was asked last.
+    pub(crate) fn is_full(&self, was: bool) -> bool {
+        self.queue.is_full(self.hub.mark(), was)
+    }
+
+    /// The stream takes bytes again.
+    pub(crate) fn unblock(&mut self) {
+        if self.queue.unblock() {
+            self.stream.trust();
+        }
+    }
+
+    /// Writes what is queued.
+    pub(crate) fn flush(&mut self) -> Result<(), End> {
+        let written = self.queue.flush(&mut self.stream)?;
+        self.hub.counters.delivered.fetch_add(written, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Queues bytes that are no message.
+    pub(crate) fn control(&mut self, bytes: Vec<u8>) {
+        self.queue.control(bytes);
+    }
+
+    /// As [`control`](Self::control), unless the peer evidently does not read. Yields whether they are queued.
+    pub(crate) fn answer(&mut self, bytes: Vec<u8>) -> bool {
+        self.queue.answer(bytes)
+    }
+
+    /// Sends runs, as far as there is room.
+    pub(crate) fn offer(&mut self, runs: &[Run]) -> Result<Offered, End> {
+        let mark = match self.hub.options.on_full {
+            // What is offered was let through by the room there is; nothing may be missed.
+            OnFull::Refuse => Mark::NONE,
+            OnFull::DropNewest | OnFull::Disconnect => self.hub.mark(),
+        };
+        self.offer_up_to(runs, mark)
+    }
+
+    /// Sends last values, as far as there is room.
+    pub(crate) fn offer_values(&mut self, runs: &[Run]) -> Result<Offered, End> {
+        let mut mark = self.hub.mark();
+        if self.hub.options.on_full == OnFull::Refuse {
+            // Where nothing may be missed, there is no waiting here either: the bound in bytes alone must do.
+            mark.messages = u64::MAX;
+        }
+        self.offer_up_to(runs, mark)
+    }
+
+    fn offer_up_to(&mut self, runs: &[Run], mark: Mark) -> Result<Offered, End> {
+        let offered = self.queue.offer(&mut self.stream, runs, mark)?;
+        self.hub.counters.delivered.fetch_add(offered.written, Ordering::Relaxed);
+        if offered.missed > 0 {
+            count_missed(&self.hub, offered.missed);
+            if self.hub.options.on_full == OnFull::Disconnect {
+                return Err(End::too_slow());
+            }
+        }
+        Ok(offered)
+    }
+
+    /// Writes a message for which nothing may be queued; `rest` encodes it if the stream does not take it whole.
+    pub(crate) fn write_now(
+        &mut self,
+        slices: &[IoSlice<'_>],
+        rest: impl FnOnce() -> Run,
+    ) -> Result<(), End> {
+        let written = self.queue.write_now(&mut self.stream, slices, rest)?;
+        self.hub.counters.delivered.fetch_add(written, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Counts messages that were offered to peers without room.
+pub(super) fn count_missed(hub: &Hub, messages: u64) {
+    hub.counters.missed.fetch_add(messages, Ordering::Relaxed);
+}
