@@ -163,7 +163,7 @@ impl<N: Net> Shard<N> {
             }
         }
         for (_, peer) in std::mem::take(&mut self.peers) {
-            self.net.release(peer.stream);
+            self.net.release(peer.out.stream);
         }
         self.hubs.clear();
         self.timers = Timers::default();
