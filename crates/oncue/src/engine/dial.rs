@@ -182,7 +182,8 @@ impl<N: Net> Shard<N> {
         match self.net.connect(&link.resolved, peer_token(peer_slot)) {
             Ok(stream) => {
                 let (peer_uid, time) = (self.uid(), hub.options.handshake_timeout);
-                self.timers.set(self.now + time, Timer::Handshake { slot: peer_slot, uid: peer_uid });
+                self.timers
+                    .set(self.now.saturating_add(time), Timer::Handshake { slot: peer_slot, uid: peer_uid });
                 self.peers.insert(Peer::new(peer_uid, hub, uid, Some(slot), stream));
                 // Some streams are there at once; the others are reported.
                 match self.peers[peer_slot].out.stream.connected() {
@@ -212,8 +213,9 @@ impl<N: Net> Shard<N> {
         let options = &link.hub.options;
         let doubled = options.reconnect_min.saturating_mul(1 << (*failures).min(20));
         *failures += 1;
-        let pause = doubled.min(options.reconnect_max).mul_f64(1.0 - chance / 2.0);
-        self.timers.set(self.now + pause, Timer::Redial { slot, uid });
+        let pause = doubled.min(options.reconnect_max);
+        let pause = pause.saturating_sub(pause.mul_f64(chance / 2.0));
+        self.timers.set(self.now.saturating_add(pause), Timer::Redial { slot, uid });
     }
 
     /// A number from 0 to 1 (xorshift).

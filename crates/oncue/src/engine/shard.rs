@@ -264,7 +264,7 @@ impl<N: Net> Shard<N> {
         let peer = &mut self.peers[slot];
         peer.heard = self.now;
         let (uid, time) = (peer.uid, peer.hub.options.handshake_timeout);
-        self.timers.set(self.now + time, Timer::Handshake { slot, uid });
+        self.timers.set(self.now.saturating_add(time), Timer::Handshake { slot, uid });
         if let Err(end) = peer.start() {
             self.end(slot, end);
         }
@@ -347,7 +347,7 @@ impl<N: Net> Shard<N> {
             self.connected(link_slot, link);
         }
         if let Some(interval) = hub.options.heartbeat {
-            self.timers.set(self.now + interval, Timer::Heartbeat { slot, uid });
+            self.timers.set(self.now.saturating_add(interval), Timer::Heartbeat { slot, uid });
         }
     }
 
@@ -483,7 +483,7 @@ impl<N: Net> Shard<N> {
             return;
         }
         let silent = now.saturating_sub(peer.heard);
-        if silent >= interval + peer.hub.options.heartbeat_timeout {
+        if silent >= interval.saturating_add(peer.hub.options.heartbeat_timeout) {
             return self.end(slot, End::Lost);
         }
         if silent >= interval
@@ -491,7 +491,7 @@ impl<N: Net> Shard<N> {
         {
             return self.end(slot, end);
         }
-        self.timers.set(now + interval, Timer::Heartbeat { slot, uid });
+        self.timers.set(now.saturating_add(interval), Timer::Heartbeat { slot, uid });
     }
 
     /// The user has closed the socket: nothing new comes in or is dialled, what is queued goes out.
@@ -507,7 +507,7 @@ impl<N: Net> Shard<N> {
         for slot in slots {
             self.end(slot, End::Lost);
         }
-        self.timers.set(self.now + hub.options.linger, Timer::Linger { hub: hub.id });
+        self.timers.set(self.now.saturating_add(hub.options.linger), Timer::Linger { hub: hub.id });
         self.drain_hub(hub);
     }
 

@@ -31,8 +31,11 @@ pub(crate) enum Timer {
 pub(crate) struct Timers(BinaryHeap<Reverse<(Duration, Timer)>>);
 
 impl Timers {
+    /// A time that could not be told any more, [`Duration::MAX`], never comes: nothing is kept for it.
     pub(crate) fn set(&mut self, at: Duration, timer: Timer) {
-        self.0.push(Reverse((at, timer)));
+        if at < Duration::MAX {
+            self.0.push(Reverse((at, timer)));
+        }
     }
 
     /// When the next one is due.

@@ -16,4 +16,5 @@ mod states;
 mod strangers;
 mod subscriber;
 mod subscriptions;
+mod times;
 mod traffic;
