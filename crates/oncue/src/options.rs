@@ -41,6 +41,7 @@ pub struct Options {
     pub(crate) evict_after: Option<Duration>,
     pub(crate) admission: Option<Gate>,
     pub(crate) linger: Duration,
+    pub(crate) listen_backlog: u32,
     pub(crate) reconnect_min: Duration,
     pub(crate) reconnect_max: Duration,
     pub(crate) handshake_timeout: Duration,
@@ -63,6 +64,7 @@ impl Default for Options {
             evict_after: None,
             admission: None,
             linger: Duration::from_secs(1),
+            listen_backlog: 4096,
             reconnect_min: Duration::from_millis(100),
             reconnect_max: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(30),
@@ -188,6 +190,13 @@ impl Options {
     /// [`Duration::MAX`] it goes on for as long as its peers are there (`ZMQ_LINGER`).
     pub fn linger(mut self, time: Duration) -> Options {
         self.linger = time;
+        self
+    }
+
+    /// How many connections may wait at each endpoint to be accepted (libzmq's `ZMQ_BACKLOG`). Default 4096; the system
+    /// caps it (`net.core.somaxconn`). Takes effect with the next `bind`. `inproc` has no such bound.
+    pub fn listen_backlog(mut self, connections: u32) -> Options {
+        self.listen_backlog = connections;
         self
     }
 

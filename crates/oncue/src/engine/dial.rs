@@ -1,10 +1,10 @@
 //! How a shard comes by its peers: listening and accepting, connecting and connecting again.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::hub::Hub;
+use super::hub::{Hub, Shut};
 use super::mailbox::Accepted;
 use super::peer::{End, Peer};
 use super::shard::{Shard, link_token, peer_token};
@@ -12,6 +12,7 @@ use super::timers::Timer;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::net::{Net, Stream};
+use crate::sync::lock;
 
 /// How long a listener rests when the system has no more descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -27,11 +28,22 @@ pub(crate) struct Link<L> {
 }
 
 enum Kind<L> {
-    Listener(L),
+    Listener(Arc<Door<L>>),
     Dialer {
         /// Tries in a row that came to nothing.
         failures: u32,
     },
+}
+
+/// A listener that its socket shuts as soon as it is closed, on the closing thread: whoever binds the endpoint next must
+/// not find it taken.
+struct Door<L>(Mutex<Option<L>>);
+
+impl<L: Send> Shut for Door<L> {
+    fn shut(&self) {
+        let listener = lock(&self.0).take();
+        drop(listener);
+    }
 }
 
 impl<L> Link<L> {
@@ -40,12 +52,13 @@ impl<L> Link<L> {
             && (self.asked == *endpoint || self.resolved == *endpoint)
             && matches!(self.kind, Kind::Listener(_)) == listener
     }
+}
 
-    /// What it listens with, if it does.
-    pub(super) fn into_listener(self) -> Option<L> {
-        match self.kind {
-            Kind::Listener(listener) => Some(listener),
-            Kind::Dialer { .. } => None,
+impl<L: Send> Link<L> {
+    /// Listens no more, if it did.
+    pub(super) fn shut(self) {
+        if let Kind::Listener(door) = self.kind {
+            door.shut();
         }
     }
 }
@@ -63,11 +76,13 @@ impl<N: Net> Shard<N> {
         let entry = self.links.vacant_key();
         let (listener, resolved) = self
             .net
-            .listen(at, link_token(entry))
+            .listen(at, link_token(entry), hub.options.listen_backlog)
             .map_err(|e| Error::io(format!("cannot bind {at}{}", remedy(&e)), e))?;
+        let door = Arc::new(Door(Mutex::new(Some(listener))));
+        hub.listens(door.clone())?;
         let uid = self.uid();
         self.serve(hub);
-        let kind = Kind::Listener(listener);
+        let kind = Kind::Listener(door);
         self.links.insert(Link {
             uid,
             hub: hub.clone(),
@@ -130,17 +145,20 @@ impl<N: Net> Shard<N> {
     }
 
     fn unlink(&mut self, slot: usize) {
-        if let Some(listener) = self.links.remove(slot).into_listener() {
-            self.net.unlisten(listener);
-        }
+        self.links.remove(slot).shut();
     }
 
     /// Accepts all who wait, and shares them out.
     pub(super) fn accept(&mut self, slot: usize) {
         loop {
             let Some(link) = self.links.get_mut(slot) else { return };
-            let Kind::Listener(listener) = &mut link.kind else { return };
-            match self.net.accept(listener) {
+            let Kind::Listener(door) = &link.kind else { return };
+            let accepted = match &mut *lock(&door.0) {
+                Some(listener) => self.net.accept(listener),
+                // The socket is closed; the note that says so is on its way.
+                None => return,
+            };
+            match accepted {
                 Ok(stream) => {
                     let accepted = Accepted { hub: link.hub.clone(), stream, listener: link.uid };
                     let shard = self.next_shard % self.mailboxes.len();

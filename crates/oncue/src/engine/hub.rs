@@ -49,6 +49,10 @@ pub(crate) struct Hub {
     /// The XPUB user's own queue of demand events; who waits for messages waits for these too.
     pub(crate) edges: Option<Arc<Watch>>,
     ports: Vec<Arc<dyn Port>>,
+    /// Held from looking whether the socket is connected to an endpoint until it is.
+    pub(crate) linking: Mutex<()>,
+    /// What it listens with.
+    doors: Mutex<Vec<Weak<dyn Shut>>>,
     /// The shards that have peers of this socket, a bit each.
     shards: AtomicU64,
     /// By shard, up to which version its peers know our subscriptions.
@@ -59,6 +63,12 @@ pub(crate) struct Hub {
     /// Shards that still serve the socket, once it is closed.
     open_shards: AtomicUsize,
     pub(crate) done: Waiters,
+}
+
+/// A listener, as its socket sees it.
+pub(crate) trait Shut: Send + Sync {
+    /// Stops listening, at once and for good.
+    fn shut(&self);
 }
 
 /// Counts, kept without a lock.
@@ -143,6 +153,8 @@ impl Hub {
             shards: AtomicU64::new(0),
             told: ports.iter().map(|_| AtomicU64::new(0)).collect(),
             ports,
+            linking: Mutex::default(),
+            doors: Mutex::new(Vec::new()),
             seed,
             clock,
             closed: AtomicBool::new(false),
@@ -337,6 +349,7 @@ impl Hub {
         if self.closed.swap(true, Ordering::AcqRel) {
             return false;
         }
+        self.shut_doors();
         self.outbox.shut();
         self.wake_users();
         self.mail_all(|| Note::Close(self.clone()));
@@ -357,10 +370,27 @@ impl Hub {
     /// The engine can serve the socket no longer: whoever waits must hear of it.
     pub(crate) fn fail(&self) {
         self.closed.store(true, Ordering::Release);
+        self.shut_doors();
         self.outbox.shut();
         self.open_shards.store(0, Ordering::Release);
         self.wake_users();
         self.done.wake();
+    }
+
+    /// The socket listens with `door`, until it is closed.
+    pub(crate) fn listens(&self, door: Arc<dyn Shut>) -> Result<()> {
+        let mut doors = lock(&self.doors);
+        // Looked at under the lock: who closes it empties the list after that.
+        self.check_open()?;
+        doors.retain(|door| door.strong_count() > 0);
+        doors.push(Arc::downgrade(&door));
+        Ok(())
+    }
+
+    /// Stops listening on this thread: once the socket is closed, its endpoints are free.
+    fn shut_doors(&self) {
+        let doors = std::mem::take(&mut *lock(&self.doors));
+        doors.iter().filter_map(Weak::upgrade).for_each(|door| door.shut());
     }
 
     fn wake_users(&self) {

@@ -270,6 +270,7 @@ impl<N: Net> Control for Driver<N> {
         to.check_connect()?;
         // A second connection to one publisher would only double what comes (and what a PUB sends).
         let once = matches!(hub.socket_type, SocketType::Sub | SocketType::Pub);
+        let _alone = once.then(|| lock(&hub.linking));
         if once && self.stations.iter().any(|station| lock(&station.shard).dials(hub, to)) {
             return Ok(());
         }

@@ -157,11 +157,7 @@ impl<N: Net> Shard<N> {
     /// in. Yields those who are still to be woken.
     pub(crate) fn finish(&mut self) -> Vec<Waker> {
         self.ended = true;
-        for link in std::mem::take(&mut self.links) {
-            if let Some(listener) = link.1.into_listener() {
-                self.net.unlisten(listener);
-            }
-        }
+        std::mem::take(&mut self.links).into_iter().for_each(|(_, link)| link.shut());
         for (_, peer) in std::mem::take(&mut self.peers) {
             self.net.release(peer.out.stream);
         }

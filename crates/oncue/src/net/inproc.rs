@@ -1,8 +1,8 @@
 //! Byte pipes inside one engine, for `inproc://`. The same protocol runs over them as over TCP.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{self, IoSlice};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use super::{Notify, Ready};
 use crate::sync::lock;
@@ -40,13 +40,23 @@ impl Lane {
 pub(crate) struct Pipe {
     incoming: Arc<Mutex<Lane>>,
     outgoing: Arc<Mutex<Lane>>,
+    /// Where the other end may still wait for its name to be bound.
+    waits: Option<Waits>,
+}
+
+/// A place among those who wait for a name.
+struct Waits {
+    names: Weak<Mutex<Names>>,
+    name: Box<str>,
+    ticket: u64,
 }
 
 impl Pipe {
     /// Both ends of a new pipe.
     pub(crate) fn pair() -> (Pipe, Pipe) {
         let (a, b) = (Arc::<Mutex<Lane>>::default(), Arc::<Mutex<Lane>>::default());
-        (Pipe { incoming: a.clone(), outgoing: b.clone() }, Pipe { incoming: b, outgoing: a })
+        let near = Pipe { incoming: a.clone(), outgoing: b.clone(), waits: None };
+        (near, Pipe { incoming: b, outgoing: a, waits: None })
     }
 
     /// Says whom to tell when this end can read or write again, and tells what is so already.
@@ -104,6 +114,11 @@ impl Pipe {
 
 impl Drop for Pipe {
     fn drop(&mut self) {
+        if let Some(waits) = self.waits.take()
+            && let Some(names) = waits.names.upgrade()
+        {
+            lock(&names).give_up(&waits.name, waits.ticket);
+        }
         self.shutdown_write();
         let mut lane = lock(&self.incoming);
         lane.closed = true;
@@ -116,7 +131,9 @@ impl Drop for Pipe {
 #[derive(Default)]
 pub(crate) struct Names {
     bound: HashMap<String, Arc<Mutex<Backlog>>>,
-    waiting: HashMap<String, Vec<Pipe>>,
+    /// By name, in the order in which they came. A name goes with the last one that waits for it.
+    waiting: HashMap<String, BTreeMap<u64, Pipe>>,
+    next_ticket: u64,
 }
 
 /// The pipes that a bound name has not accepted yet.
@@ -140,24 +157,36 @@ impl Names {
         let backlog = Backlog { pipes: VecDeque::new(), notify: notify.clone(), token };
         let backlog = Arc::new(Mutex::new(backlog));
         self.bound.insert(name.to_owned(), backlog.clone());
-        for pipe in self.waiting.remove(name).unwrap_or_default() {
+        for (_, pipe) in self.waiting.remove(name).unwrap_or_default() {
             Backlog::offer(&backlog, pipe);
         }
         Ok(backlog)
     }
 
     /// Connects now, or as soon as the name is bound. The pipe can be written to at once.
-    pub(crate) fn connect(&mut self, name: &str) -> Pipe {
-        let (near, far) = Pipe::pair();
-        match self.bound.get(name) {
+    pub(crate) fn connect(names: &Arc<Mutex<Names>>, name: &str) -> Pipe {
+        let (mut near, far) = Pipe::pair();
+        let mut known = lock(names);
+        match known.bound.get(name) {
             Some(backlog) => Backlog::offer(backlog, far),
             None => {
-                let waiting = self.waiting.entry(name.to_owned()).or_default();
-                waiting.retain(|pipe| !lock(&pipe.incoming).closed);
-                waiting.push(far);
+                let ticket = known.next_ticket;
+                known.next_ticket += 1;
+                known.waiting.entry(name.to_owned()).or_default().insert(ticket, far);
+                near.waits = Some(Waits { names: Arc::downgrade(names), name: name.into(), ticket });
             }
         }
         near
+    }
+
+    /// The near end has gone. Where the name was bound meanwhile, nothing waits any more.
+    fn give_up(&mut self, name: &str, ticket: u64) {
+        if let Some(waiting) = self.waiting.get_mut(name) {
+            waiting.remove(&ticket);
+            if waiting.is_empty() {
+                self.waiting.remove(name);
+            }
+        }
     }
 
     pub(crate) fn unbind(&mut self, backlog: &Arc<Mutex<Backlog>>) {
@@ -174,5 +203,50 @@ impl Backlog {
 
     pub(crate) fn accept(&mut self) -> io::Result<Pipe> {
         self.pipes.pop_front().ok_or_else(|| io::ErrorKind::WouldBlock.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nobody;
+
+    impl Notify for Nobody {
+        fn notify(&self, _ready: Ready) {}
+    }
+
+    #[test]
+    fn a_name_that_nobody_binds_goes_with_its_last_pipe() {
+        let names = Arc::<Mutex<Names>>::default();
+        for i in 0..100 {
+            let first = Names::connect(&names, &i.to_string());
+            let second = Names::connect(&names, &i.to_string());
+            drop(first);
+            assert_eq!(lock(&names).waiting.len(), 1);
+            drop(second);
+        }
+        assert!(lock(&names).waiting.is_empty());
+    }
+
+    #[test]
+    fn those_who_wait_are_accepted_in_their_order_and_without_those_who_left() {
+        let names = Arc::<Mutex<Names>>::default();
+        let mut pipes: Vec<_> = (0..3).map(|_| Names::connect(&names, "x")).collect();
+        for (i, pipe) in pipes.iter_mut().enumerate() {
+            pipe.write(&[IoSlice::new(&[i as u8])]).unwrap();
+        }
+        drop(pipes.remove(1));
+        let notify: Arc<dyn Notify> = Arc::new(Nobody);
+        let backlog = lock(&names).bind("x", &notify, 0).unwrap();
+        let mut buffer = Vec::with_capacity(1);
+        for expected in [0, 2] {
+            lock(&backlog).accept().unwrap().read(&mut buffer).unwrap();
+            assert_eq!(std::mem::take(&mut buffer), [expected]);
+            buffer.reserve_exact(1);
+        }
+        assert!(lock(&backlog).accept().is_err());
+        drop(pipes);
+        assert!(lock(&names).waiting.is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! The network as a shard sees it: streams and listeners that never block. Nothing here knows ZMTP or sockets.
 
 pub(crate) mod inproc;
+mod listen;
 pub(crate) mod os;
 pub(crate) mod poller;
 #[cfg(test)]
@@ -33,15 +34,14 @@ pub(crate) trait Stream: Send {
 pub(crate) trait Net: Send + 'static {
     /// What [`connect`](Net::connect) and [`accept`](Net::accept) yield.
     type Stream: Stream + 'static;
-    /// What [`listen`](Net::listen) yields.
+    /// What [`listen`](Net::listen) yields. It listens until it is dropped, on whatever thread.
     type Listener: Send + 'static;
 
-    /// Listens; yields the endpoint with its wildcards resolved.
-    fn listen(&mut self, at: &Endpoint, token: usize) -> io::Result<(Self::Listener, Endpoint)>;
+    /// Listens; yields the endpoint with its wildcards resolved. `backlog` connections may wait to be accepted.
+    fn listen(&mut self, at: &Endpoint, token: usize, backlog: u32)
+    -> io::Result<(Self::Listener, Endpoint)>;
     /// The next stream that waits to be accepted, not registered yet.
     fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<Self::Stream>;
-    /// Stops listening.
-    fn unlisten(&mut self, listener: Self::Listener);
     /// Begins to connect; readiness to write for `token` tells that it is decided.
     fn connect(&mut self, to: &Endpoint, token: usize) -> io::Result<Self::Stream>;
     /// Registers an accepted stream.

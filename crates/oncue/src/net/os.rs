@@ -3,9 +3,7 @@
 use std::io::{self, IoSlice, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -13,6 +11,7 @@ use rustix::buffer::spare_capacity;
 use socket2::SockRef;
 
 use super::inproc::{Backlog, Names, Pipe};
+use super::listen::{self, SocketFile};
 use super::poller::Poller;
 use super::{Net, Notify, Ready, Stream};
 use crate::endpoint::{Endpoint, Host};
@@ -40,9 +39,15 @@ pub(crate) enum OsStream {
 }
 
 /// A listener of any transport.
-pub(crate) enum OsListener {
+pub(crate) struct OsListener {
+    source: Source,
+    poller: Arc<Poller>,
+    names: Arc<Mutex<Names>>,
+}
+
+enum Source {
     Tcp(TcpListener),
-    Unix(UnixListener, Option<PathBuf>),
+    Unix(UnixListener, Option<SocketFile>),
     Name(Arc<Mutex<Backlog>>),
 }
 
@@ -52,9 +57,31 @@ impl OsNet {
         OsNet { poller, names, notify }
     }
 
-    fn listen_at<L: AsFd>(&self, listener: L, token: usize) -> io::Result<L> {
-        self.poller.register_readable(&listener, token)?;
-        Ok(listener)
+    fn source(&self, at: &Endpoint, token: usize, backlog: u32) -> io::Result<(Source, Endpoint)> {
+        match at {
+            Endpoint::Tcp { host, port } => {
+                let addr = Endpoint::bind_addr(host, *port).map_err(io::Error::other)?;
+                let listener = listen::tcp(addr, backlog)?;
+                let resolved = Endpoint::from_tcp(listener.local_addr()?);
+                self.poller.register_readable(&listener, token)?;
+                Ok((Source::Tcp(listener), resolved))
+            }
+            Endpoint::Ipc(path) => {
+                let path = if path == Path::new("*") { listen::fresh_path() } else { path.clone() };
+                let (listener, file) = listen::path(&path, backlog)?;
+                self.poller.register_readable(&listener, token)?;
+                Ok((Source::Unix(listener, Some(file)), Endpoint::Ipc(path)))
+            }
+            Endpoint::Abstract(name) => {
+                let listener = listen::abstract_name(name, backlog)?;
+                self.poller.register_readable(&listener, token)?;
+                Ok((Source::Unix(listener, None), at.clone()))
+            }
+            Endpoint::Inproc(name) => {
+                let backlog = lock(&self.names).bind(name, &self.notify, token)?;
+                Ok((Source::Name(backlog), at.clone()))
+            }
+        }
     }
 }
 
@@ -62,54 +89,21 @@ impl Net for OsNet {
     type Stream = OsStream;
     type Listener = OsListener;
 
-    fn listen(&mut self, at: &Endpoint, token: usize) -> io::Result<(OsListener, Endpoint)> {
-        match at {
-            Endpoint::Tcp { host, port } => {
-                let addr = Endpoint::bind_addr(host, *port).map_err(io::Error::other)?;
-                let listener = self.listen_at(TcpListener::bind(addr)?, token)?;
-                let resolved = Endpoint::from_tcp(listener.local_addr()?);
-                Ok((OsListener::Tcp(listener), resolved))
-            }
-            Endpoint::Ipc(path) => {
-                let path = if path == Path::new("*") { fresh_path() } else { path.clone() };
-                remove_stale(&path)?;
-                let listener = self.listen_at(UnixListener::bind(&path)?, token)?;
-                Ok((OsListener::Unix(listener, Some(path.clone())), Endpoint::Ipc(path)))
-            }
-            Endpoint::Abstract(name) => {
-                let listener = self.listen_at(UnixListener::bind_addr(&abstract_addr(name)?)?, token)?;
-                Ok((OsListener::Unix(listener, None), at.clone()))
-            }
-            Endpoint::Inproc(name) => {
-                let backlog = lock(&self.names).bind(name, &self.notify, token)?;
-                Ok((OsListener::Name(backlog), at.clone()))
-            }
-        }
+    fn listen(&mut self, at: &Endpoint, token: usize, backlog: u32) -> io::Result<(OsListener, Endpoint)> {
+        let (source, resolved) = self.source(at, token, backlog)?;
+        let (poller, names) = (self.poller.clone(), self.names.clone());
+        Ok((OsListener { source, poller, names }, resolved))
     }
 
     fn accept(&mut self, listener: &mut OsListener) -> io::Result<OsStream> {
-        match listener {
-            OsListener::Tcp(listener) => {
+        match &listener.source {
+            Source::Tcp(listener) => {
                 let (stream, _) = listener.accept()?;
                 tune(&stream);
                 Ok(OsStream::Tcp(stream))
             }
-            OsListener::Unix(listener, _) => Ok(OsStream::Unix(listener.accept()?.0)),
-            OsListener::Name(backlog) => Ok(OsStream::Pipe(lock(backlog).accept()?)),
-        }
-    }
-
-    fn unlisten(&mut self, listener: OsListener) {
-        match listener {
-            OsListener::Tcp(listener) => self.poller.deregister(&listener),
-            OsListener::Unix(listener, path) => {
-                self.poller.deregister(&listener);
-                if let Some(path) = path {
-                    // Whoever removed it before us wanted the same.
-                    let _ = std::fs::remove_file(path);
-                }
-            }
-            OsListener::Name(backlog) => lock(&self.names).unbind(&backlog),
+            Source::Unix(listener, _) => Ok(OsStream::Unix(listener.accept()?.0)),
+            Source::Name(backlog) => Ok(OsStream::Pipe(lock(backlog).accept()?)),
         }
     }
 
@@ -126,7 +120,7 @@ impl Net for OsNet {
             Endpoint::Tcp { host: Host::Any, .. } => return Err(io::ErrorKind::InvalidInput.into()),
             Endpoint::Ipc(path) => OsStream::Unix(UnixStream::connect(path)?),
             Endpoint::Abstract(name) => OsStream::Unix(UnixStream::connect_addr(&abstract_addr(name)?)?),
-            Endpoint::Inproc(name) => OsStream::Pipe(lock(&self.names).connect(name)),
+            Endpoint::Inproc(name) => OsStream::Pipe(Names::connect(&self.names, name)),
         };
         self.adopt(&mut stream, token)?;
         Ok(stream)
@@ -149,6 +143,20 @@ impl Net for OsNet {
             OsStream::Tcp(stream) => self.poller.deregister(&stream),
             OsStream::Unix(stream) => self.poller.deregister(&stream),
             OsStream::Pipe(_) | OsStream::Resolving(_) => {}
+        }
+    }
+}
+
+impl Drop for OsListener {
+    fn drop(&mut self) {
+        match &mut self.source {
+            Source::Tcp(listener) => self.poller.deregister(listener),
+            Source::Unix(listener, file) => {
+                self.poller.deregister(listener);
+                // Before the socket itself goes.
+                drop(file.take());
+            }
+            Source::Name(backlog) => lock(&self.names).unbind(backlog),
         }
     }
 }
@@ -294,26 +302,4 @@ fn resolve(name: String, port: u16, token: usize, notify: Arc<dyn Notify>) -> Fo
 fn abstract_addr(name: &str) -> io::Result<std::os::unix::net::SocketAddr> {
     use std::os::linux::net::SocketAddrExt;
     std::os::unix::net::SocketAddr::from_abstract_name(name)
-}
-
-/// A path for `ipc://*`, unused by this process.
-fn fresh_path() -> PathBuf {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let n = NEXT.fetch_add(1, Ordering::Relaxed);
-    std::env::temp_dir().join(format!("oncue-{}-{n}.sock", std::process::id()))
-}
-
-/// Removes the socket that a dead process left behind; a live one, or another kind of file, is left alone.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    let Ok(meta) = std::fs::symlink_metadata(path) else { return Ok(()) };
-    if !meta.file_type().is_socket() {
-        return Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            "a file that is not a socket is in the way",
-        ));
-    }
-    match std::os::unix::net::UnixStream::connect(path) {
-        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
-        _ => Err(io::ErrorKind::AddrInUse.into()),
-    }
 }

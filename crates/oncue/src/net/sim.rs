@@ -212,6 +212,12 @@ pub(crate) struct SimNet {
     pub(crate) place: Place,
 }
 
+/// A name that is listened at.
+pub(crate) struct SimListener {
+    world: Arc<Mutex<World>>,
+    name: String,
+}
+
 /// One side of a connection.
 pub(crate) struct SimStream {
     world: Arc<Mutex<World>>,
@@ -221,34 +227,24 @@ pub(crate) struct SimStream {
 
 impl Net for SimNet {
     type Stream = SimStream;
-    type Listener = String;
+    type Listener = SimListener;
 
-    fn listen(&mut self, at: &Endpoint, token: usize) -> io::Result<(String, Endpoint)> {
+    fn listen(&mut self, at: &Endpoint, token: usize, _backlog: u32) -> io::Result<(SimListener, Endpoint)> {
         let mut world = lock(&self.world);
         let name = at.to_string();
         if world.listeners.contains_key(&name) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         world.listeners.insert(name.clone(), Listener { at: self.place, token, backlog: VecDeque::new() });
-        Ok((name, at.clone()))
+        Ok((SimListener { world: self.world.clone(), name }, at.clone()))
     }
 
-    fn accept(&mut self, name: &mut String) -> io::Result<SimStream> {
+    fn accept(&mut self, listener: &mut SimListener) -> io::Result<SimStream> {
         let mut world = lock(&self.world);
-        let listener = world.listeners.get_mut(name).expect("a listener listens until it is let go of");
+        let listener =
+            world.listeners.get_mut(&listener.name).expect("a listener listens until it is let go of");
         let line = listener.backlog.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
         Ok(SimStream { world: self.world.clone(), line, side: 1 })
-    }
-
-    fn unlisten(&mut self, name: String) {
-        let mut world = lock(&self.world);
-        let listener = world.listeners.remove(&name).expect("as in accept");
-        for line in listener.backlog {
-            world.break_line(line);
-            if world.lines.get(&line).is_some_and(|l| l.ends[0].gone) {
-                world.lines.remove(&line);
-            }
-        }
     }
 
     fn connect(&mut self, to: &Endpoint, token: usize) -> io::Result<SimStream> {
@@ -280,6 +276,19 @@ impl Net for SimNet {
 
     fn release(&mut self, stream: SimStream) {
         drop(stream);
+    }
+}
+
+impl Drop for SimListener {
+    fn drop(&mut self) {
+        let mut world = lock(&self.world);
+        let listener = world.listeners.remove(&self.name).expect("as in accept");
+        for line in listener.backlog {
+            world.break_line(line);
+            if world.lines.get(&line).is_some_and(|l| l.ends[0].gone) {
+                world.lines.remove(&line);
+            }
+        }
     }
 }
 

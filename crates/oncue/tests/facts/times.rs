@@ -1,6 +1,7 @@
 //! Any time will do: none, the shortest, and the longest that can be said, in every option and every call that takes one.
 //! The longest never comes; nothing panics, and whoever else lives on the same I/O thread does not notice.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -245,14 +246,15 @@ fn routes_take_any_time() {
             })
         });
         for longest in EXTREMES {
-            let (first, can) = (std::sync::atomic::AtomicBool::new(true), some && time <= longest);
+            let (first, can) = (AtomicBool::new(true), some && time <= longest);
             serves("backoff", time, can, move |b| {
                 b.route("x").keep_last().backoff(time, longest).thread(move |feed| {
                     feed.publish("value")?;
-                    match first.swap(false, std::sync::atomic::Ordering::SeqCst) {
-                        true => Err("the first time fails".into()),
-                        false => Ok(feed.wait_stopped()),
+                    if first.swap(false, Ordering::SeqCst) {
+                        return Err("the first time fails".into());
                     }
+                    feed.wait_stopped();
+                    Ok(())
                 })
             });
         }

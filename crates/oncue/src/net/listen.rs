@@ -1,0 +1,151 @@
+//! Listeners of the system: TCP and Unix sockets, and the files of the latter.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use mio::net::{TcpListener, UnixListener};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+/// Listens at a TCP address. `backlog` connections may wait to be accepted; the system caps it.
+pub(super) fn tcp(addr: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    let listening = listening(socket, &addr.into(), backlog)?;
+    Ok(TcpListener::from_std(OwnedFd::from(listening).into()))
+}
+
+/// Listens at a name of Linux's abstract namespace.
+pub(super) fn abstract_name(name: &str, backlog: u32) -> io::Result<UnixListener> {
+    unix(&SockAddr::unix(format!("\0{name}"))?, backlog)
+}
+
+/// Listens at a path. The file that a process left behind which listens no more is replaced.
+pub(super) fn path(path: &Path, backlog: u32) -> io::Result<(UnixListener, SocketFile)> {
+    remove_stale(path)?;
+    let listener = unix(&SockAddr::unix(path)?, backlog)?;
+    let file = SocketFile::bound(path)?;
+    Ok((listener, file))
+}
+
+/// A path for `ipc://*`, unused by this process.
+pub(super) fn fresh_path() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("oncue-{}-{n}.sock", std::process::id()))
+}
+
+const STREAM: Type = Type::STREAM.nonblocking().cloexec();
+
+fn unix(addr: &SockAddr, backlog: u32) -> io::Result<UnixListener> {
+    let listening = listening(Socket::new(Domain::UNIX, STREAM, None)?, addr, backlog)?;
+    Ok(UnixListener::from_std(OwnedFd::from(listening).into()))
+}
+
+fn listening(socket: Socket, addr: &SockAddr, backlog: u32) -> io::Result<Socket> {
+    socket.bind(addr)?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket)
+}
+
+/// The file of a Unix socket that is bound here. It is removed when this is dropped, unless another process has put its own
+/// in its place meanwhile. Two steps, a look and the removal: a file that comes between them is lost, since the system
+/// cannot remove a file on condition. To be dropped while the socket is still open: until then no other file can have its
+/// inode.
+pub(super) struct SocketFile {
+    /// Absolute, so that a change of the working directory does not change what it names.
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl SocketFile {
+    fn bound(path: &Path) -> io::Result<SocketFile> {
+        let path = std::path::absolute(path)?;
+        let meta = std::fs::symlink_metadata(&path)?;
+        Ok(SocketFile { path, device: meta.dev(), inode: meta.ino() })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let ours = std::fs::symlink_metadata(&self.path)
+            .is_ok_and(|meta| (meta.dev(), meta.ino()) == (self.device, self.inode));
+        if ours {
+            // One that goes in this moment is what is wanted.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes the socket that a dead process left behind; a live one, or another kind of file, is left alone. Two processes
+/// may do this at one time, and the later one must not remove what the earlier one has bound meanwhile: so what is removed
+/// is looked at once more, right before.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let Ok(meta) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    if !meta.file_type().is_socket() {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "a file that is not a socket is in the way",
+        ));
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
+        // It went by itself.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        _ => return Err(io::ErrorKind::AddrInUse.into()),
+    }
+    // An inode may be used again by the next file, but not with the same time of change.
+    let same = |now: &std::fs::Metadata| {
+        let key = |m: &std::fs::Metadata| (m.dev(), m.ino(), m.ctime(), m.ctime_nsec());
+        key(now) == key(&meta)
+    };
+    match std::fs::symlink_metadata(path) {
+        Ok(now) if same(&now) => std::fs::remove_file(path),
+        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener as Other;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_file_is_removed_only_by_the_one_who_made_it() {
+        let at = fresh_path();
+        let (listener, file) = path(&at, 1).unwrap();
+        drop(file);
+        assert!(!at.exists());
+        drop(listener);
+
+        let (first, file) = path(&at, 1).unwrap();
+        std::fs::remove_file(&at).unwrap();
+        let taken_over = Other::bind(&at).unwrap();
+        drop((file, first));
+        assert!(at.exists(), "the file of the one who has taken the path over stays");
+        let blocked = path(&at, 1).err().expect("somebody listens there");
+        assert_eq!(blocked.kind(), io::ErrorKind::AddrInUse);
+
+        drop(taken_over);
+        let (_listener, file) = path(&at, 1).expect("what a dead process left is replaced");
+        drop(file);
+        assert!(!at.exists());
+    }
+
+    #[test]
+    fn the_backlog_is_as_asked_for() {
+        let listener = tcp("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let to = listener.local_addr().unwrap();
+        let connect = || std::net::TcpStream::connect_timeout(&to, std::time::Duration::from_millis(200));
+        // The system lets one more wait than was asked for.
+        let waiting: Vec<_> = (0..2).map(|_| connect().unwrap()).collect();
+        assert!(connect().is_err(), "{} wait", waiting.len());
+    }
+}
