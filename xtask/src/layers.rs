@@ -156,24 +156,28 @@ fn imports_in_the_library_run_downwards() {
     assert!(found.is_empty(), "imports against the layers:\n  {}", found.join("\n  "));
 }
 
-#[test]
-fn the_core_imports_nothing_of_ours() {
-    let found: Vec<String> =
-        sources("oncue-core").iter().flat_map(|source| source.mentions(&["oncue"])).collect();
-    assert!(found.is_empty(), "{found:?}");
-    let ours: Vec<String> =
-        dependencies("oncue-core").into_iter().filter(|name| name.starts_with("oncue")).collect();
-    assert!(ours.is_empty(), "oncue-core depends on {ours:?}");
-}
+/// The packages of the product, and which of the others each depends on.
+const PACKAGES: &[(&str, &[&str])] = &[
+    ("oncue-pattern", &[]),
+    ("oncue-core", &["oncue-pattern"]),
+    ("oncue", &["oncue-core", "oncue-pattern"]),
+    // The public face of the library alone.
+    ("oncue-cli", &["oncue"]),
+];
 
 #[test]
-fn the_command_uses_only_the_librarys_public_face() {
-    let found: Vec<String> =
-        sources("oncue-cli").iter().flat_map(|source| source.mentions(&["oncue_core"])).collect();
-    assert!(found.is_empty(), "{found:?}");
-    let ours: Vec<String> =
-        dependencies("oncue-cli").into_iter().filter(|name| name.starts_with("oncue")).collect();
-    assert_eq!(ours, ["oncue"]);
+fn packages_depend_downwards() {
+    for (package, below) in PACKAGES {
+        let ours = dependencies(package).into_iter().filter(|name| name.starts_with("oncue"));
+        assert_eq!(ours.collect::<Vec<_>>(), *below, "what {package} depends on");
+        let others =
+            PACKAGES.iter().map(|(name, _)| name).filter(|name| *name != package && !below.contains(name));
+        let others: Vec<String> = others.map(|name| name.replace('-', "_")).collect();
+        let others: Vec<&str> = others.iter().map(String::as_str).collect();
+        let found: Vec<String> =
+            sources(package).iter().flat_map(|source| source.mentions(&others)).collect();
+        assert!(found.is_empty(), "{package}: {found:?}");
+    }
 }
 
 /// A root file as the library's is.

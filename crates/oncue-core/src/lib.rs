@@ -16,6 +16,4 @@ pub mod greeting;
 pub mod ledger;
 pub mod mechanism;
 pub mod subscriptions;
-#[cfg(test)]
-mod testing;
 pub mod topic;

@@ -3,7 +3,7 @@
 use alloc::vec;
 
 use super::*;
-use crate::testing::for_seeds;
+use oncue_testing::for_seeds;
 
 fn put(fill: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut out = vec![];

@@ -6,7 +6,7 @@ use alloc::vec;
 
 use super::*;
 use crate::command::PROPERTIES_MAX;
-use crate::testing::{Rng, for_seeds};
+use oncue_testing::{Rng, for_seeds};
 
 /// What libzmq's SUB sends in all, as 3.1.
 fn greeting_3(minor: u8, mechanism: &str) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::topic::pattern::Pattern;
+use oncue_pattern::Pattern;
 
 /// Why routes could not be put together.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,8 +15,8 @@
 //!
 //! Routes, and what they list, may change while feeds run. Feeds that are served as before are not touched.
 //!
-//! [`PrefixMeaning::Exact`]: crate::topic::pattern::PrefixMeaning::Exact
-//! [`PrefixMeaning::Partial`]: crate::topic::pattern::PrefixMeaning::Partial
+//! [`PrefixMeaning::Exact`]: oncue_pattern::PrefixMeaning::Exact
+//! [`PrefixMeaning::Partial`]: oncue_pattern::PrefixMeaning::Partial
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
@@ -27,7 +27,7 @@ use self::feed::{Feeds, State};
 use self::prefixes::Prefixes;
 use self::queue::Queue;
 use self::routes::Routes;
-use crate::topic::pattern::{Params, Pattern};
+use oncue_pattern::{Params, Pattern};
 
 mod error;
 mod feed;
@@ -176,7 +176,7 @@ pub struct RouteStats {
 /// ```
 /// use core::time::Duration;
 /// use oncue_core::demand::{Decision, Demand, End, Limits, Route};
-/// use oncue_core::topic::pattern::Pattern;
+/// use oncue_pattern::Pattern;
 ///
 /// let grace = Duration::from_secs(2);
 /// let route = Route { grace, ..Route::new(Pattern::parse("prices/{symbol}").unwrap()) };

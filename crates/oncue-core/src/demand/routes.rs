@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use super::error::RoutesError;
 use super::feed::Feed;
-use crate::topic::pattern::{Pattern, PrefixMeaning};
+use oncue_pattern::{Pattern, PrefixMeaning};
 
 /// A pattern and how its topics are served.
 #[derive(Debug, Clone)]

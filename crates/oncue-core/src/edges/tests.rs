@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::ToString;
 
 use super::*;
-use crate::testing::for_seeds;
+use oncue_testing::for_seeds;
 
 fn prefix(number: usize) -> Prefix {
     Prefix::from(&(number as u32).to_be_bytes()[..])

@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::*;
-use crate::testing::for_seeds;
+use oncue_testing::for_seeds;
 
 fn message(frames: &[&[u8]]) -> Vec<u8> {
     let mut wire = Vec::new();

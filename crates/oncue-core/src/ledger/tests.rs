@@ -4,7 +4,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::*;
-use crate::testing::{Rng, for_seeds};
+use oncue_testing::{Rng, for_seeds};
 
 const AMPLE: Quota = Quota { prefixes_max: 1000, prefix_bytes_max: 100_000 };
 

@@ -3,7 +3,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::*;
-use crate::testing::for_seeds;
+use oncue_testing::for_seeds;
 
 /// What a connection has put on the wire so far.
 struct Upstream {

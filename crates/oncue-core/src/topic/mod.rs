@@ -1,3 +1,2 @@
-//! Topics: the index of prefixes, and the patterns of routes.
+//! Topics: the index of prefixes. The patterns of routes are a package of their own, `oncue-pattern`.
 pub mod index;
-pub mod pattern;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, RwLock};
 
-use oncue_core::topic::pattern::PrefixMeaning;
+use oncue_pattern::PrefixMeaning;
 
 use super::Pattern;
 use super::fill::Asked;

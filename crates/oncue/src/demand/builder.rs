@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{fmt, thread};
 
 use oncue_core::demand::Limits;
-use oncue_core::topic::pattern::{Pattern, PatternError};
+use oncue_pattern::{Pattern, PatternError};
 
 use super::admission::Rules;
 use super::plan::{Plan, Planned, Reloaded};

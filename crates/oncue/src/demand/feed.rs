@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use std::{fmt, str};
 
 use oncue_core::demand::FeedId;
-use oncue_core::topic::pattern::Params;
+use oncue_pattern::Params;
 
 use super::fill::FillFn;
 use super::outlet::{Address, Outlet, Put};

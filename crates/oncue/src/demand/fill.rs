@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, RwLock};
 
-use oncue_core::topic::pattern::PrefixMeaning;
+use oncue_pattern::PrefixMeaning;
 
 use super::producer::Failure;
 use super::workers::Job;

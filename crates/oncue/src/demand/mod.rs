@@ -52,7 +52,7 @@ mod stats;
 mod tests;
 mod workers;
 
-pub use oncue_core::topic::pattern::{Pattern, PatternError};
+pub use oncue_pattern::{Pattern, PatternError};
 
 pub use self::batch::FeedSet;
 pub use self::builder::Builder;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{fmt, sync::Mutex};
 
 use oncue_core::demand::{Backoff, Route};
-use oncue_core::topic::pattern::{Pattern, PatternError, PrefixMeaning};
+use oncue_pattern::{Pattern, PatternError, PrefixMeaning};
 
 use super::Feed;
 use super::admission::AdmitFn;

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Backoff, Decision, Demand, DemandStats, End, FeedId, Limits, Route, RoutesError, TopicState};
-use crate::topic::pattern::Pattern;
+use oncue_pattern::Pattern;
 
 mod changes;
 mod model;

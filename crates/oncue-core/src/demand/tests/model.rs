@@ -11,7 +11,7 @@ use core::time::Duration;
 use super::super::{Decision, Demand, End, FeedId, Limits, RouteId, TopicState};
 use super::ms;
 use super::naive::{NaiveRoute, naive_match, naive_route, real_route, strings};
-use crate::testing::Rng;
+use oncue_testing::Rng;
 
 mod rules;
 

@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 
 use super::super::{Backoff, Route};
 use super::ms;
-use crate::testing::Rng;
-use crate::topic::pattern::Pattern;
+use oncue_pattern::Pattern;
+use oncue_testing::Rng;
 
 /// Literal bytes and `?`, which is a parameter.
 pub(super) struct NaiveRoute {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::super::{COMMAND, MORE, frames, put_frame, put_header, put_message};
 use super::*;
-use crate::testing::{Rng, for_seeds};
+use oncue_testing::{Rng, for_seeds};
 
 const NO_LIMIT: u64 = u64::MAX;
 

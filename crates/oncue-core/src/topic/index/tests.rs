@@ -4,7 +4,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::*;
-use crate::testing::{Rng, for_seeds};
+use oncue_testing::{Rng, for_seeds};
 
 struct Checked {
     map: PrefixMap<u32>,

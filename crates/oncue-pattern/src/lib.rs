@@ -8,6 +8,13 @@
 //! Each pattern is made into one deterministic automaton of a bounded size when it is read. So what a stranger sends
 //! costs a step a byte, and what a prefix means, what two patterns share and which is the narrower are exact.
 
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -37,7 +44,7 @@ const SEPARATOR: u8 = b'/';
 /// A set of topics: those that a route serves.
 ///
 /// ```
-/// use oncue_core::topic::pattern::{Pattern, PrefixMeaning};
+/// use oncue_pattern::{Pattern, PrefixMeaning};
 ///
 /// let pattern = Pattern::parse("prices/{symbol}").unwrap();
 /// let params = pattern.match_topic(b"prices/AAPL").unwrap();

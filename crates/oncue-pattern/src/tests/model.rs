@@ -9,7 +9,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::{Pattern, PatternProblem, PrefixMeaning};
-use crate::testing::{Rng, for_seeds};
+use oncue_testing::{Rng, for_seeds};
 
 /// What topics are made of: letters, digits and signs that patterns name, and one of each that none does.
 const ALPHABET: &[u8] = b"a0-/2z.";

@@ -1,17 +1,21 @@
-//! What the model checks and random tests of this crate share: seeded random numbers, and a loop that names the seed
+//! What the model checks and random tests of the packages share: seeded random numbers, and a loop that names the seed
 //! that fails.
 
-use alloc::vec::Vec;
-
 /// A small generator of good enough numbers (SplitMix64).
-pub(crate) struct Rng(u64);
+pub struct Rng(u64);
 
 impl Rng {
-    pub(crate) fn new(seed: u64) -> Rng {
+    /// The sequence of a seed.
+    pub fn new(seed: u64) -> Rng {
         Rng(seed.wrapping_mul(0xd134_2543_de82_ef95))
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    /// The next number, of 64 bits.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a check draws numbers; it never iterates over all of them"
+    )]
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,28 +24,29 @@ impl Rng {
     }
 
     /// A number below `end`, which is not 0.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 
     /// True once in `n` times.
-    pub(crate) fn one_in(&mut self, n: usize) -> bool {
+    pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 
-    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
+    /// Random bytes.
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
         (0..len).map(|_| self.next() as u8).collect()
     }
 
     /// Bytes over an alphabet of two, of at most `len_max` bytes, now and then of more than 255: so that prefixes meet.
-    pub(crate) fn prefix(&mut self, len_max: usize) -> Vec<u8> {
+    pub fn prefix(&mut self, len_max: usize) -> Vec<u8> {
         let len = if self.one_in(50) { 250 + self.below(20) } else { self.below(len_max + 1) };
         let long_run = len > len_max;
         (0..len).map(|_| if long_run { 0 } else { [0, 0xff][self.below(2)] }).collect()
     }
 
     /// A length that is often short, sometimes around the border between short and long frames.
-    pub(crate) fn body_len(&mut self) -> usize {
+    pub fn body_len(&mut self) -> usize {
         match self.below(10) {
             0 => 250 + self.below(12),
             1 => self.below(2000),
@@ -50,7 +55,7 @@ impl Rng {
     }
 
     /// Changes, drops or doubles a few bytes.
-    pub(crate) fn damage(&mut self, bytes: &mut Vec<u8>) {
+    pub fn damage(&mut self, bytes: &mut Vec<u8>) {
         for _ in 0..1 + self.below(4) {
             if bytes.is_empty() {
                 return;
@@ -67,12 +72,12 @@ impl Rng {
 }
 
 /// Runs `check` once per seed, and prints the seed with which it fails.
-pub(crate) fn for_seeds(seeds: u64, check: impl Fn(&mut Rng)) {
+pub fn for_seeds(seeds: u64, check: impl Fn(&mut Rng)) {
     struct Shown(u64);
     impl Drop for Shown {
         fn drop(&mut self) {
             if std::thread::panicking() {
-                std::eprintln!("failed with seed {}", self.0);
+                eprintln!("failed with seed {}", self.0);
             }
         }
     }
