@@ -1,7 +1,7 @@
 //! Endpoints: their text, checked part by part. No name is resolved and nothing is opened here.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 /// Longest path of an `ipc://` endpoint, in bytes (the system's `sun_path`, less its terminator).
 pub const IPC_PATH_BYTES_MAX: usize = 107;
 
-/// Where a socket binds or connects: `tcp://host:port`, `ipc://path`, `ipc://@abstract` or `inproc://name`.
+/// Where a socket binds or connects: `tcp://host:port`, `ipc://path`, `ipc://@abstract` or `inproc://name`. When connecting,
+/// `tcp://source:port;host:port` says where from.
 ///
 /// ```
 /// use oncue::Endpoint;
@@ -22,13 +23,14 @@ pub const IPC_PATH_BYTES_MAX: usize = 107;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Endpoint {
-    /// TCP. The host is an address, `*` (every IPv4 address of this machine), `[*]`-less IPv6 such as `[::]`,
-    /// or, when connecting, a name.
+    /// TCP.
     Tcp {
         /// What stood before the port.
         host: Host,
         /// 0 to 65535; 0 (or `*`) lets the system choose, when binding.
         port: u16,
+        /// Where to connect from. `None`: the system chooses. Only for connecting.
+        source: Option<Source>,
     },
     /// A Unix socket at a path.
     Ipc(PathBuf),
@@ -40,38 +42,42 @@ pub enum Endpoint {
 
 /// The host of a TCP endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Host {
-    /// `*`: every IPv4 address of this machine. Only for binding.
+    /// `*`: every IPv4 address of this machine. Only for binding, and as a source.
     Any,
-    /// An IPv4 or IPv6 address.
+    /// An IPv4 or IPv6 address; IPv6 stands in brackets.
     Ip(IpAddr),
-    /// A name to be resolved. Only for connecting.
+    /// An IPv6 address that is valid on one interface alone, which is named: `[fe80::1%eth0]`.
+    Scoped(Ipv6Addr, String),
+    /// When connecting, a name to be looked up anew at each try; all of its addresses are tried. When binding, an interface
+    /// of this machine (its first IPv4 address, or else IPv6), or a name that has an address of this machine. As a source,
+    /// an interface.
     Name(String),
+}
+
+/// Where a TCP connection comes from: `SOURCE:PORT` before the `;` of `tcp://SOURCE:PORT;HOST:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Source {
+    /// An address or an interface of this machine, or `*`. Of a host's addresses, those of its family are tried.
+    pub host: Host,
+    /// 0 (or `*`) lets the system choose.
+    pub port: u16,
 }
 
 impl Endpoint {
     /// The endpoint of a resolved TCP address.
     pub(crate) fn from_tcp(addr: SocketAddr) -> Endpoint {
-        Endpoint::Tcp { host: Host::Ip(addr.ip()), port: addr.port() }
-    }
-
-    /// The address to bind, or an error that names the part which cannot be bound.
-    pub(crate) fn bind_addr(host: &Host, port: u16) -> Result<SocketAddr> {
-        match host {
-            Host::Any => Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)),
-            Host::Ip(ip) => Ok(SocketAddr::new(*ip, port)),
-            Host::Name(name) if name == "localhost" => Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
-            Host::Name(name) => Err(Error::misuse(format!(
-                "cannot bind tcp://{name}:{port}: the host {name:?} is not an address of this machine; \
-                 bind an IP address or *"
-            ))),
-        }
+        Endpoint::Tcp { host: Host::Ip(addr.ip()), port: addr.port(), source: None }
     }
 
     /// Checks what parsing cannot know: whether the endpoint can be bound.
     pub(crate) fn check_bind(&self) -> Result<()> {
         match self {
-            Endpoint::Tcp { host, port } => Endpoint::bind_addr(host, *port).map(drop),
+            Endpoint::Tcp { source: Some(_), .. } => Err(Error::misuse(format!(
+                "cannot bind {self}: a source address is only for connecting; leave out the part before ;"
+            ))),
+            Endpoint::Tcp { host, .. } => self.check_scope(host, "bind"),
             _ => Ok(()),
         }
     }
@@ -88,9 +94,20 @@ impl Endpoint {
             Endpoint::Tcp { host: Host::Ip(ip), .. } if ip.is_unspecified() => {
                 Err(Error::misuse(format!("cannot connect to {self}: {ip} is only for binding; name a host")))
             }
+            Endpoint::Tcp { host, .. } => self.check_scope(host, "connect to"),
             Endpoint::Ipc(path) if path == Path::new("*") => {
                 Err(Error::misuse(format!("cannot connect to {self}: * is only for binding; name a path")))
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// An address that many interfaces may have says nothing without one of them.
+    fn check_scope(&self, host: &Host, what: &str) -> Result<()> {
+        match host {
+            Host::Ip(IpAddr::V6(ip)) if ip.is_unicast_link_local() => Err(Error::misuse(format!(
+                "cannot {what} {self}: {ip} is valid on one interface alone; name it, as in [{ip}%eth0]"
+            ))),
             _ => Ok(()),
         }
     }
@@ -99,12 +116,25 @@ impl Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Endpoint::Tcp { host: Host::Any, port } => write!(f, "tcp://*:{port}"),
-            Endpoint::Tcp { host: Host::Name(name), port } => write!(f, "tcp://{name}:{port}"),
-            Endpoint::Tcp { host: Host::Ip(ip), port } => write!(f, "tcp://{}", SocketAddr::new(*ip, *port)),
+            Endpoint::Tcp { host, port, source: None } => write!(f, "tcp://{host}:{port}"),
+            Endpoint::Tcp { host, port, source: Some(from) } => {
+                write!(f, "tcp://{}:{};{host}:{port}", from.host, from.port)
+            }
             Endpoint::Ipc(path) => write!(f, "ipc://{}", path.display()),
             Endpoint::Abstract(name) => write!(f, "ipc://@{name}"),
             Endpoint::Inproc(name) => write!(f, "inproc://{name}"),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Any => f.write_str("*"),
+            Host::Ip(IpAddr::V4(ip)) => write!(f, "{ip}"),
+            Host::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Host::Scoped(ip, zone) => write!(f, "[{ip}%{zone}]"),
+            Host::Name(name) => f.write_str(name),
         }
     }
 }
@@ -129,33 +159,48 @@ impl FromStr for Endpoint {
 }
 
 fn tcp(rest: &str) -> Result<Endpoint, String> {
-    if rest.contains(';') {
-        return Err(
-            "a source address (SOURCE;HOST:PORT) is not supported; leave out the part before ;".into()
-        );
-    }
-    let (host, port) = rest.rsplit_once(':').ok_or("the port is missing; write tcp://HOST:PORT")?;
+    let (source, rest) = match rest.split_once(';') {
+        Some((source, rest)) => {
+            let (host, port) = tcp_address(source).map_err(|why| format!("before the ;: {why}"))?;
+            (Some(Source { host, port }), rest)
+        }
+        None => (None, rest),
+    };
+    let (host, port) = tcp_address(rest)?;
+    Ok(Endpoint::Tcp { host, port, source })
+}
+
+fn tcp_address(text: &str) -> Result<(Host, u16), String> {
+    let (host, port) = text.rsplit_once(':').ok_or("the port is missing; write HOST:PORT")?;
     let port = match port {
         "*" => 0,
-        "" => return Err("the port is missing; write tcp://HOST:PORT".into()),
+        "" => return Err("the port is missing; write HOST:PORT".into()),
         digits => digits
             .parse()
             .ok()
             .filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))
             .ok_or_else(|| format!("the port {digits:?} is not a number from 0 to 65535"))?,
     };
-    Ok(Endpoint::Tcp { host: tcp_host(host)?, port })
+    Ok((tcp_host(host)?, port))
 }
 
 fn tcp_host(host: &str) -> Result<Host, String> {
     if host == "*" {
         return Ok(Host::Any);
     }
+    let is_named = |host: &str| host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     if let Some(inner) = host.strip_prefix('[') {
         let inner =
             inner.strip_suffix(']').ok_or_else(|| format!("the host {host:?} lacks its closing ]"))?;
-        let v6: Ipv6Addr = inner.parse().map_err(|_| format!("{inner:?} is not an IPv6 address"))?;
-        return Ok(Host::Ip(v6.into()));
+        let (ip, zone) = inner.split_once('%').map_or((inner, None), |(ip, zone)| (ip, Some(zone)));
+        let v6: Ipv6Addr = ip.parse().map_err(|_| format!("{ip:?} is not an IPv6 address"))?;
+        return match zone {
+            None => Ok(Host::Ip(v6.into())),
+            Some(zone) if zone.is_empty() || !is_named(zone) => {
+                Err(format!("the interface after % in {host:?} is {zone:?}; write one such as eth0"))
+            }
+            Some(zone) => Ok(Host::Scoped(v6, zone.to_owned())),
+        };
     }
     if let Ok(ip) = host.parse::<IpAddr>() {
         return match ip {
@@ -164,11 +209,10 @@ fn tcp_host(host: &str) -> Result<Host, String> {
         };
     }
     let numeric = host.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let named = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     match host {
-        "" => Err("the host is missing; write tcp://HOST:PORT".into()),
+        "" => Err("the host is missing; write HOST:PORT".into()),
         _ if numeric => Err(format!("{host:?} is not an IPv4 address")),
-        _ if !named || host.len() > 253 => Err(format!("{host:?} is not a host name or an address")),
+        _ if !is_named(host) || host.len() > 253 => Err(format!("{host:?} is not a host name or an address")),
         _ => Ok(Host::Name(host.to_owned())),
     }
 }
@@ -199,6 +243,11 @@ mod tests {
             "tcp://[::1]:1",
             "tcp://*:0",
             "tcp://example.org:65535",
+            "tcp://eth0:5555",
+            "tcp://[fe80::1%eth0]:5555",
+            "tcp://10.0.0.2:0;host:5555",
+            "tcp://[fe80::2%1]:7;[fe80::1%eth0]:5555",
+            "tcp://*:7000;10.0.0.1:5555",
             "ipc:///tmp/x",
             "ipc://@a b",
             "inproc://x",
@@ -223,7 +272,13 @@ mod tests {
             ("tcp://[::1:80", "closing ]"),
             ("tcp://[nope]:80", "IPv6"),
             ("tcp://a b:80", "host name"),
-            ("tcp://eth0;10.0.0.1:80", "source address"),
+            ("tcp://eth0;10.0.0.1:80", "before the ;: the port is missing"),
+            ("tcp://a b:0;10.0.0.1:80", "before the ;: \"a b\""),
+            ("tcp://eth0:0;", "port is missing"),
+            ("tcp://eth0:0;;10.0.0.1:80", "host name"),
+            ("tcp://[fe80::1%]:80", "after %"),
+            ("tcp://[fe80::1%a/b]:80", "after %"),
+            ("tcp://[fe8g::1%eth0]:80", "IPv6"),
             ("ipc://", "path"),
             ("ipc://@", "abstract name"),
             ("inproc://", "name"),
@@ -234,16 +289,23 @@ mod tests {
     }
 
     #[test]
-    fn binding_a_name_is_refused() {
-        assert!("tcp://example.org:5".parse::<Endpoint>().unwrap().check_bind().is_err());
-        for text in ["tcp://localhost:5", "tcp://*:0", "tcp://[::]:0", "ipc://x", "inproc://x"] {
+    fn what_cannot_be_bound_is_refused() {
+        for text in ["tcp://10.0.0.2:0;host:5", "tcp://[fe80::1]:5"] {
+            assert!(text.parse::<Endpoint>().unwrap().check_bind().is_err(), "{text}");
+        }
+        for text in
+            ["tcp://localhost:5", "tcp://eth0:5", "tcp://*:0", "tcp://[::]:0", "tcp://[fe80::1%eth0]:0"]
+        {
+            assert!(text.parse::<Endpoint>().unwrap().check_bind().is_ok(), "{text}");
+        }
+        for text in ["ipc://x", "inproc://x"] {
             assert!(text.parse::<Endpoint>().unwrap().check_bind().is_ok(), "{text}");
         }
     }
 
     #[test]
-    fn connecting_to_a_wildcard_is_refused() {
-        for text in ["tcp://*:5", "tcp://0.0.0.0:5", "tcp://127.0.0.1:0", "ipc://*"] {
+    fn what_cannot_be_connected_to_is_refused() {
+        for text in ["tcp://*:5", "tcp://0.0.0.0:5", "tcp://127.0.0.1:0", "tcp://[fe80::1]:5", "ipc://*"] {
             assert!(text.parse::<Endpoint>().unwrap().check_connect().is_err(), "{text}");
         }
     }

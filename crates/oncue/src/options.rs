@@ -201,7 +201,11 @@ impl Options {
     }
 
     /// The pause before a connection is tried again: doubled on each failure from `min` to `max`, with jitter of
-    /// up to half. Default 100 ms to 5 s.
+    /// up to half. Default 100 ms to 5 s (libzmq's `ZMQ_RECONNECT_IVL` and `ZMQ_RECONNECT_IVL_MAX`).
+    ///
+    /// A connection that ends within a second after its handshake is a failure too; one that lasted longer begins anew
+    /// at `min`. A host with several addresses fails when all of them have: each is tried when the one before it has
+    /// failed, or has not answered for 250 ms.
     pub fn reconnect(mut self, min: Duration, max: Duration) -> Options {
         self.reconnect_min = min.max(Duration::from_millis(1));
         self.reconnect_max = max.max(self.reconnect_min);

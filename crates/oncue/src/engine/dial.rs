@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::hub::{Hub, Shut};
 use super::mailbox::Accepted;
-use super::peer::{End, Peer};
+use super::peer::{End, Peer, Phase};
 use super::shard::{Shard, link_token, peer_token};
 use super::timers::Timer;
 use crate::endpoint::Endpoint;
@@ -14,8 +14,21 @@ use crate::error::{Error, Result};
 use crate::net::{Net, Stream};
 use crate::sync::lock;
 
+/// How long a connection has lasted, from the end of its handshake on, that its dialer does not take for a failure.
+const LASTING: Duration = Duration::from_secs(1);
+/// How long the addresses of a host that are being tried may take to answer before the next one is tried too (RFC 8305).
+const NEXT_ADDRESS_TIME: Duration = Duration::from_millis(250);
 /// How long a listener rests when the system has no more descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a dialer's try came to.
+#[derive(Clone, Copy)]
+pub(super) enum Outcome {
+    /// No connection was made.
+    Nothing,
+    /// One was made, and is over. Since when its handshake was done, if it ever was.
+    Connection { since: Option<Duration> },
+}
 
 /// One endpoint that a socket is bound or connected to.
 pub(crate) struct Link<L> {
@@ -30,8 +43,11 @@ pub(crate) struct Link<L> {
 enum Kind<L> {
     Listener(Arc<Door<L>>),
     Dialer {
-        /// Tries in a row that came to nothing.
+        /// Tries in a row that came to nothing, or to a connection that did not last.
         failures: u32,
+        /// How many places behind the first of its host's addresses it begins: one more for each connection that was made
+        /// and did not last. Somebody else may be there.
+        turn: u32,
     },
 }
 
@@ -70,14 +86,14 @@ impl<N: Net> Shard<N> {
         if self.ended { Err(Error::closed()) } else { hub.check_open() }
     }
 
-    /// Listens for a socket; yields the endpoint with its wildcards resolved.
-    pub(crate) fn bind(&mut self, hub: &Arc<Hub>, at: &Endpoint) -> Result<Endpoint> {
+    /// Listens for a socket at what the endpoint `asked` stands for; yields it with its wildcards resolved.
+    pub(crate) fn bind(&mut self, hub: &Arc<Hub>, asked: &Endpoint, at: &Endpoint) -> Result<Endpoint> {
         self.check_open(hub)?;
         let entry = self.links.vacant_key();
         let (listener, resolved) = self
             .net
             .listen(at, link_token(entry), hub.options.listen_backlog)
-            .map_err(|e| Error::io(format!("cannot bind {at}{}", remedy(&e)), e))?;
+            .map_err(|e| Error::io(format!("cannot bind {asked}{}", remedy(&e)), e))?;
         let door = Arc::new(Door(Mutex::new(Some(listener))));
         hub.listens(door.clone())?;
         let uid = self.uid();
@@ -86,7 +102,7 @@ impl<N: Net> Shard<N> {
         self.links.insert(Link {
             uid,
             hub: hub.clone(),
-            asked: at.clone(),
+            asked: asked.clone(),
             resolved: resolved.clone(),
             kind,
         });
@@ -99,7 +115,7 @@ impl<N: Net> Shard<N> {
         self.now = self.now.max(now);
         let uid = self.uid();
         self.serve(hub);
-        let kind = Kind::Dialer { failures: 0 };
+        let kind = Kind::Dialer { failures: 0, turn: 0 };
         let link = Link { uid, hub: hub.clone(), asked: to.clone(), resolved: to.clone(), kind };
         let slot = self.links.insert(link);
         self.dial(slot, uid);
@@ -196,39 +212,63 @@ impl<N: Net> Shard<N> {
     pub(super) fn dial(&mut self, slot: usize, uid: u64) {
         let Some(link) = self.links.get(slot).filter(|link| link.uid == uid) else { return };
         let hub = link.hub.clone();
+        let Kind::Dialer { turn, .. } = link.kind else { return };
         let peer_slot = self.peers.vacant_key();
-        match self.net.connect(&link.resolved, peer_token(peer_slot)) {
+        match self.net.connect(&link.resolved, peer_token(peer_slot), turn) {
             Ok(stream) => {
                 let (peer_uid, time) = (self.uid(), hub.options.handshake_timeout);
                 self.timers
                     .set(self.now.saturating_add(time), Timer::Handshake { slot: peer_slot, uid: peer_uid });
                 self.peers.insert(Peer::new(peer_uid, hub, uid, Some(slot), stream));
                 // Some streams are there at once; the others are reported.
-                match self.peers[peer_slot].out.stream.connected() {
-                    Ok(true) => self.start(peer_slot),
-                    Ok(false) => {}
-                    Err(_) => self.end(peer_slot, End::Lost),
-                }
+                self.connecting(peer_slot);
             }
-            Err(_) => self.redial(Some(slot), uid),
+            Err(_) => self.redial(Some(slot), uid, Outcome::Nothing),
         }
     }
 
-    /// A dialer's peer is through its handshake.
-    pub(super) fn connected(&mut self, slot: usize, uid: u64) {
-        if let Some(link) = self.links.get_mut(slot).filter(|link| link.uid == uid) {
-            link.kind = Kind::Dialer { failures: 0 };
+    /// Looks what has become of a connection that is being made. Yields whether it is there.
+    pub(super) fn connecting(&mut self, slot: usize) -> bool {
+        let peer = &mut self.peers[slot];
+        match peer.out.stream.connected() {
+            Ok(true) => self.start(slot),
+            Ok(false) => {
+                if peer.out.stream.has_alternatives() && !std::mem::replace(&mut peer.next_address_set, true)
+                {
+                    let uid = peer.uid;
+                    self.timers.set(self.now + NEXT_ADDRESS_TIME, Timer::NextAddress { slot, uid });
+                }
+                return false;
+            }
+            Err(_) => self.end(slot, End::Lost),
         }
+        self.peers.contains(slot)
     }
 
-    /// A dialer's connection is over, or came to nothing: tries again after a pause that doubles each time, less up
-    /// to half of it by chance, so that many who lost the same peer do not come back at once.
-    pub(super) fn redial(&mut self, slot: Option<usize>, uid: u64) {
+    /// A connection that is being made has not been answered for a while.
+    pub(super) fn next_address(&mut self, slot: usize, uid: u64) {
+        let peer = self.peers.get_mut(slot).filter(|peer| peer.uid == uid);
+        let Some(peer) = peer.filter(|peer| matches!(peer.phase, Phase::Connecting)) else { return };
+        peer.next_address_set = false;
+        peer.out.stream.try_next();
+        self.connecting(slot);
+    }
+
+    /// A dialer's connection is over, or came to nothing: tries again after a pause that doubles each time unless the
+    /// connection lasted, less up to half of it by chance, so that many who lost the same peer do not come back at once.
+    pub(super) fn redial(&mut self, slot: Option<usize>, uid: u64, outcome: Outcome) {
         let Some(slot) = slot else { return };
         let chance = self.chance();
         let Some(link) = self.links.get_mut(slot).filter(|link| link.uid == uid) else { return };
-        let Kind::Dialer { failures } = &mut link.kind else { return };
+        let Kind::Dialer { failures, turn } = &mut link.kind else { return };
         let options = &link.hub.options;
+        match outcome {
+            Outcome::Nothing => {}
+            Outcome::Connection { since: Some(since) } if self.now.saturating_sub(since) >= LASTING => {
+                (*failures, *turn) = (0, 0);
+            }
+            Outcome::Connection { .. } => *turn = turn.wrapping_add(1),
+        }
         let doubled = options.reconnect_min.saturating_mul(1 << (*failures).min(20));
         *failures += 1;
         let pause = doubled.min(options.reconnect_max);
@@ -251,5 +291,40 @@ fn remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => " (choose a port above 1023, or a directory you may write to)",
         io::ErrorKind::AddrNotAvailable => " (this machine has no such address)",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+    use crate::{Engine, Options, Sub, XPub};
+
+    #[test]
+    fn an_address_that_does_not_answer_is_overtaken_by_the_next() {
+        let engine = Engine::start().unwrap();
+        let publisher = XPub::new(&engine, Options::new()).unwrap();
+        let Ok(Endpoint::Tcp { port, .. }) = publisher.bind("tcp://[::1]:0") else {
+            panic!("a TCP endpoint")
+        };
+        // Nobody accepts there, and the queue is full: the system answers nobody.
+        let silent = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let at = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+        if silent.bind(&at.into()).is_err() {
+            // Another program has the port.
+            return;
+        }
+        silent.listen(0).unwrap();
+        let _full = [(); 2].map(|()| TcpStream::connect_timeout(&at, Duration::from_millis(100)));
+        let subscriber = Sub::new(&engine, Options::new()).unwrap();
+        subscriber.subscribe("").unwrap();
+        subscriber.connect(&format!("tcp://localhost:{port}")).unwrap();
+        // By then the try as a whole would not have been given up.
+        let time = Duration::from_secs(20);
+        assert!(time < Options::new().handshake_timeout);
+        assert!(publisher.event().wait_timeout(time).is_some());
     }
 }

@@ -24,6 +24,7 @@ mod testing;
 mod timers;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -42,6 +43,7 @@ use crate::net::Ready;
 use crate::net::inproc::Names;
 use crate::net::os::OsNet;
 use crate::net::poller::Poller;
+use crate::net::resolver::Resolver;
 use crate::net::{Net, Notify};
 use crate::options::{EngineOptions, Options};
 use crate::sync::lock;
@@ -86,6 +88,7 @@ impl Engine {
     pub fn with(options: EngineOptions) -> Result<Engine> {
         let failed = |e| Error::io("cannot start an I/O thread", e);
         let names = Arc::<Mutex<Names>>::default();
+        let resolver = Resolver::system();
         let mut nets = Vec::new();
         let mut mailboxes = Vec::new();
         let mut pollers = Vec::new();
@@ -94,7 +97,7 @@ impl Engine {
             let bell = poller.clone();
             let mailbox = Arc::new(Mailbox::new(move || bell.ring()));
             let notify: Arc<dyn Notify> = mailbox.clone();
-            nets.push(OsNet::new(poller.clone(), names.clone(), notify));
+            nets.push(OsNet::new(poller.clone(), names.clone(), resolver.clone(), notify));
             mailboxes.push(mailbox);
             pollers.push(Some(poller));
         }
@@ -261,7 +264,16 @@ impl<N: Net> Control for Driver<N> {
         self.check_alive()?;
         hub.check_open()?;
         at.check_bind()?;
-        self.with_shard(self.next_shard(), |shard| shard.bind(hub, at))
+        let failed = |e| Error::io(format!("cannot bind {at}"), e);
+        // A name may have addresses of other machines as well.
+        let mut refused = failed(io::ErrorKind::AddrNotAvailable.into());
+        for place in N::places(at).map_err(failed)? {
+            match self.with_shard(self.next_shard(), |shard| shard.bind(hub, at, &place)) {
+                Err(e) if e.io_kind() == Some(io::ErrorKind::AddrNotAvailable) => refused = e,
+                decided => return decided,
+            }
+        }
+        Err(refused)
     }
 
     fn connect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()> {

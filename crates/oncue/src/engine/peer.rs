@@ -54,6 +54,10 @@ pub(crate) struct Peer<S> {
     pub(crate) full_since: Option<Duration>,
     /// Whether a timer runs that looks at that.
     pub(crate) evict_set: bool,
+    /// Since when its handshake is done.
+    pub(crate) since: Option<Duration>,
+    /// While it is being connected: whether a timer runs that tries another address.
+    pub(crate) next_address_set: bool,
 }
 
 pub(crate) enum Phase {
@@ -142,6 +146,8 @@ impl<S: Stream> Peer<S> {
             pending: Pending::default(),
             full_since: None,
             evict_set: false,
+            since: None,
+            next_address_set: false,
         }
     }
 

@@ -11,7 +11,7 @@ use oncue_core::command;
 use slab::Slab;
 
 use super::chunk::Chunk;
-use super::dial::Link;
+use super::dial::{Link, Outcome};
 use super::fanout::{Fanout, Place};
 use super::hub::Hub;
 use super::mailbox::{Accepted, Mailbox, Note};
@@ -239,13 +239,12 @@ impl<N: Net> Shard<N> {
         }
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let uid = peer.uid;
-        peer.ended |= ready.ended;
-        if matches!(peer.phase, Phase::Connecting) {
-            match peer.out.stream.connected() {
-                Ok(true) => self.start(slot),
-                Ok(false) => return,
-                Err(_) => return self.end(slot, End::Lost),
-            }
+        // While it is being connected, the report may be of another address that has failed.
+        if matches!(peer.phase, Phase::Connecting) && !self.connecting(slot) {
+            return;
+        }
+        if let Some(peer) = self.peer(slot, uid) {
+            peer.ended |= ready.ended;
         }
         if ready.writable {
             self.writable(slot, uid);
@@ -332,16 +331,14 @@ impl<N: Net> Shard<N> {
 
     /// A peer's handshake is done.
     fn begun(&mut self, slot: usize) {
-        let peer = &self.peers[slot];
-        let (hub, uid, link, dialer) = (peer.hub.clone(), peer.uid, peer.link, peer.dialer);
+        let peer = &mut self.peers[slot];
+        peer.since = Some(self.now);
+        let (hub, uid) = (peer.hub.clone(), peer.uid);
         let joined = peer.joined;
         let served = self.hubs.get_mut(&hub.id).expect("a peer's socket is served");
         served.peers.push(slot);
         hub.has_peers(self.index, true);
         served.newest = joined;
-        if let Some(link_slot) = dialer {
-            self.connected(link_slot, link);
-        }
         if let Some(interval) = hub.options.heartbeat {
             self.timers.set(self.now.saturating_add(interval), Timer::Heartbeat { slot, uid });
         }
@@ -352,6 +349,10 @@ impl<N: Net> Shard<N> {
         self.retire(slot);
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let (uid, dialer, link) = (peer.uid, peer.dialer.take(), peer.link);
+        let outcome = match peer.phase {
+            Phase::Connecting => Outcome::Nothing,
+            _ => Outcome::Connection { since: peer.since },
+        };
         if let End::Refused(reason) = &end {
             peer.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
             if let Phase::Traffic(traffic) = &peer.phase
@@ -364,14 +365,14 @@ impl<N: Net> Shard<N> {
             if !matches!(peer.phase, Phase::Draining) && peer.flush().is_ok() {
                 self.timers.set(self.now + REFUSAL_TIME, Timer::Drain { slot, uid });
                 self.drain(slot);
-                self.redial(dialer, link);
+                self.redial(dialer, link, outcome);
                 return;
             }
         }
         let peer = self.peers.remove(slot);
         let hub = peer.hub.clone();
         self.net.release(peer.out.stream);
-        self.redial(dialer, link);
+        self.redial(dialer, link, outcome);
         self.drain_if_closing(&hub);
     }
 
@@ -453,6 +454,7 @@ impl<N: Net> Shard<N> {
                 }
             }
             Timer::Evict { slot, uid } => self.evict(slot, uid),
+            Timer::NextAddress { slot, uid } => self.next_address(slot, uid),
             Timer::Redial { slot, uid } => self.dial(slot, uid),
             Timer::Accept { slot, uid } => {
                 if self.links.get(slot).is_some_and(|link| link.uid == uid) {

@@ -16,6 +16,8 @@ pub(crate) enum Timer {
     Evict { slot: usize, uid: u64 },
     /// A peer that is drained should be gone.
     Drain { slot: usize, uid: u64 },
+    /// A connection that is being made tries another address too.
+    NextAddress { slot: usize, uid: u64 },
     /// A dialer tries again.
     Redial { slot: usize, uid: u64 },
     /// A listener accepts again, after the system ran out of something.

@@ -1,9 +1,12 @@
 //! The network as a shard sees it: streams and listeners that never block. Nothing here knows ZMTP or sockets.
 
+mod address;
+mod dialing;
 pub(crate) mod inproc;
 mod listen;
 pub(crate) mod os;
 pub(crate) mod poller;
+pub(crate) mod resolver;
 #[cfg(test)]
 pub(crate) mod sim;
 
@@ -16,6 +19,12 @@ use crate::endpoint::Endpoint;
 pub(crate) trait Stream: Send {
     /// Whether an outgoing connection has been made; an error says that it was not.
     fn connected(&mut self) -> io::Result<bool>;
+    /// Whether the connection that is being made could go to another address.
+    fn has_alternatives(&self) -> bool {
+        false
+    }
+    /// Tries the next address, beside those that have not answered yet.
+    fn try_next(&mut self) {}
     /// Appends to `buffer` within its spare capacity, which must not be 0. A result of 0 is the end of the stream.
     fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize>;
     /// Writes a part of the slices.
@@ -37,13 +46,18 @@ pub(crate) trait Net: Send + 'static {
     /// What [`listen`](Net::listen) yields. It listens until it is dropped, on whatever thread.
     type Listener: Send + 'static;
 
+    /// What a host to be bound stands for, the best choice first. May wait for a name to be looked up.
+    fn places(at: &Endpoint) -> io::Result<Vec<Endpoint>> {
+        Ok(vec![at.clone()])
+    }
     /// Listens; yields the endpoint with its wildcards resolved. `backlog` connections may wait to be accepted.
     fn listen(&mut self, at: &Endpoint, token: usize, backlog: u32)
     -> io::Result<(Self::Listener, Endpoint)>;
     /// The next stream that waits to be accepted, not registered yet.
     fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<Self::Stream>;
-    /// Begins to connect; readiness to write for `token` tells that it is decided.
-    fn connect(&mut self, to: &Endpoint, token: usize) -> io::Result<Self::Stream>;
+    /// Begins to connect; readiness to write for `token` tells that [`connected`](Stream::connected) may know more. Of a
+    /// host's addresses, it begins with the one that is `turn` places behind the first.
+    fn connect(&mut self, to: &Endpoint, token: usize, turn: u32) -> io::Result<Self::Stream>;
     /// Registers an accepted stream.
     fn adopt(&mut self, stream: &mut Self::Stream, token: usize) -> io::Result<()>;
     /// Closes a stream.

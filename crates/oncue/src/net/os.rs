@@ -1,7 +1,6 @@
 //! The operating system's network: TCP and Unix sockets, by mio, and the engine's own pipes beside them.
 
 use std::io::{self, IoSlice, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -10,10 +9,12 @@ use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use rustix::buffer::spare_capacity;
 use socket2::SockRef;
 
+use super::dialing::{Dialing, decided};
 use super::inproc::{Backlog, Names, Pipe};
 use super::listen::{self, SocketFile};
 use super::poller::Poller;
-use super::{Net, Notify, Ready, Stream};
+use super::resolver::Resolver;
+use super::{Net, Notify, Stream, address};
 use crate::endpoint::{Endpoint, Host};
 use crate::sync::lock;
 
@@ -27,6 +28,7 @@ const UNSENT_BYTES_MAX: u32 = 64 << 10;
 pub(crate) struct OsNet {
     poller: Arc<Poller>,
     names: Arc<Mutex<Names>>,
+    resolver: Resolver,
     notify: Arc<dyn Notify>,
 }
 
@@ -35,7 +37,7 @@ pub(crate) enum OsStream {
     Tcp(TcpStream),
     Unix(UnixStream),
     Pipe(Pipe),
-    Resolving(Resolving),
+    Dialing(Box<Dialing>),
 }
 
 /// A listener of any transport.
@@ -52,17 +54,24 @@ enum Source {
 }
 
 impl OsNet {
-    /// `names` are shared by the threads of one engine; `notify` reports to this thread.
-    pub(crate) fn new(poller: Arc<Poller>, names: Arc<Mutex<Names>>, notify: Arc<dyn Notify>) -> OsNet {
-        OsNet { poller, names, notify }
+    /// `names` and `resolver` are shared by the threads of one engine; `notify` reports to this thread.
+    pub(crate) fn new(
+        poller: Arc<Poller>,
+        names: Arc<Mutex<Names>>,
+        resolver: Resolver,
+        notify: Arc<dyn Notify>,
+    ) -> OsNet {
+        OsNet { poller, names, resolver, notify }
     }
 
     fn source(&self, at: &Endpoint, token: usize, backlog: u32) -> io::Result<(Source, Endpoint)> {
         match at {
-            Endpoint::Tcp { host, port } => {
-                let addr = Endpoint::bind_addr(host, *port).map_err(io::Error::other)?;
-                let listener = listen::tcp(addr, backlog)?;
-                let resolved = Endpoint::from_tcp(listener.local_addr()?);
+            Endpoint::Tcp { host, port, .. } => {
+                let listener = listen::tcp(address::of_host(host, *port)?, backlog)?;
+                let mut resolved = Endpoint::from_tcp(listener.local_addr()?);
+                if let (Host::Scoped(..), Endpoint::Tcp { host: came_out, .. }) = (host, &mut resolved) {
+                    *came_out = host.clone();
+                }
                 self.poller.register_readable(&listener, token)?;
                 Ok((Source::Tcp(listener), resolved))
             }
@@ -89,6 +98,10 @@ impl Net for OsNet {
     type Stream = OsStream;
     type Listener = OsListener;
 
+    fn places(at: &Endpoint) -> io::Result<Vec<Endpoint>> {
+        address::to_bind(at)
+    }
+
     fn listen(&mut self, at: &Endpoint, token: usize, backlog: u32) -> io::Result<(OsListener, Endpoint)> {
         let (source, resolved) = self.source(at, token, backlog)?;
         let (poller, names) = (self.poller.clone(), self.names.clone());
@@ -107,17 +120,19 @@ impl Net for OsNet {
         }
     }
 
-    fn connect(&mut self, to: &Endpoint, token: usize) -> io::Result<OsStream> {
+    fn connect(&mut self, to: &Endpoint, token: usize, turn: u32) -> io::Result<OsStream> {
         let mut stream = match to {
-            Endpoint::Tcp { host: Host::Name(name), port } => {
-                let addrs = resolve(name.clone(), *port, token, self.notify.clone());
-                let poller = self.poller.clone();
-                return Ok(OsStream::Resolving(Resolving { addrs, poller, token, found: Vec::new() }));
+            Endpoint::Tcp { host, port, source } => {
+                let mut dialing = Dialing::new(self.poller.clone(), token, source.clone(), turn);
+                match host {
+                    Host::Name(name) if name == "localhost" => dialing.set(address::of_localhost(*port)),
+                    Host::Name(name) => {
+                        dialing.wait_for(self.resolver.ask(name, *port, token, self.notify.clone())?);
+                    }
+                    host => dialing.set(vec![address::of_host(host, *port)?]),
+                }
+                OsStream::Dialing(Box::new(dialing))
             }
-            Endpoint::Tcp { host: Host::Ip(ip), port } => {
-                OsStream::Tcp(TcpStream::connect(SocketAddr::new(*ip, *port))?)
-            }
-            Endpoint::Tcp { host: Host::Any, .. } => return Err(io::ErrorKind::InvalidInput.into()),
             Endpoint::Ipc(path) => OsStream::Unix(UnixStream::connect(path)?),
             Endpoint::Abstract(name) => OsStream::Unix(UnixStream::connect_addr(&abstract_addr(name)?)?),
             Endpoint::Inproc(name) => OsStream::Pipe(Names::connect(&self.names, name)),
@@ -134,7 +149,7 @@ impl Net for OsNet {
                 pipe.watch(&self.notify, token);
                 Ok(())
             }
-            OsStream::Resolving(_) => Ok(()),
+            OsStream::Dialing(_) => Ok(()),
         }
     }
 
@@ -142,7 +157,7 @@ impl Net for OsNet {
         match stream {
             OsStream::Tcp(stream) => self.poller.deregister(&stream),
             OsStream::Unix(stream) => self.poller.deregister(&stream),
-            OsStream::Pipe(_) | OsStream::Resolving(_) => {}
+            OsStream::Pipe(_) | OsStream::Dialing(_) => {}
         }
     }
 }
@@ -171,27 +186,30 @@ impl Stream for OsStream {
             },
             OsStream::Unix(_) => "ipc".to_owned(),
             OsStream::Pipe(_) => "inproc".to_owned(),
-            OsStream::Resolving(_) => "tcp://unknown".to_owned(),
+            OsStream::Dialing(_) => "tcp://unknown".to_owned(),
         }
     }
 
     fn connected(&mut self) -> io::Result<bool> {
         match self {
-            OsStream::Tcp(stream) => {
-                let made = decided(stream.take_error(), stream.peer_addr().map(drop))?;
-                if made {
-                    tune(stream);
-                }
-                Ok(made)
-            }
             OsStream::Unix(stream) => decided(stream.take_error(), stream.peer_addr().map(drop)),
-            OsStream::Pipe(_) => Ok(true),
-            OsStream::Resolving(resolving) => {
-                if let Some(stream) = resolving.step()? {
-                    *self = OsStream::Tcp(stream);
-                }
-                Ok(false)
+            OsStream::Tcp(_) | OsStream::Pipe(_) => Ok(true),
+            OsStream::Dialing(dialing) => {
+                let Some(stream) = dialing.step()? else { return Ok(false) };
+                tune(&stream);
+                *self = OsStream::Tcp(stream);
+                Ok(true)
             }
+        }
+    }
+
+    fn has_alternatives(&self) -> bool {
+        matches!(self, OsStream::Dialing(dialing) if dialing.has_more())
+    }
+
+    fn try_next(&mut self) {
+        if let OsStream::Dialing(dialing) = self {
+            dialing.try_next();
         }
     }
 
@@ -200,7 +218,7 @@ impl Stream for OsStream {
             OsStream::Tcp(stream) => Ok(rustix::io::read(stream.as_fd(), spare_capacity(buffer))?),
             OsStream::Unix(stream) => Ok(rustix::io::read(stream.as_fd(), spare_capacity(buffer))?),
             OsStream::Pipe(pipe) => pipe.read(buffer),
-            OsStream::Resolving(_) => Err(io::ErrorKind::WouldBlock.into()),
+            OsStream::Dialing(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
@@ -209,7 +227,7 @@ impl Stream for OsStream {
             OsStream::Tcp(stream) => stream.write_vectored(slices),
             OsStream::Unix(stream) => stream.write_vectored(slices),
             OsStream::Pipe(pipe) => pipe.write(slices),
-            OsStream::Resolving(_) => Err(io::ErrorKind::WouldBlock.into()),
+            OsStream::Dialing(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
@@ -219,7 +237,7 @@ impl Stream for OsStream {
             OsStream::Tcp(stream) => drop(stream.shutdown(std::net::Shutdown::Write)),
             OsStream::Unix(stream) => drop(stream.shutdown(std::net::Shutdown::Write)),
             OsStream::Pipe(pipe) => pipe.shutdown_write(),
-            OsStream::Resolving(_) => {}
+            OsStream::Dialing(_) => {}
         }
     }
 
@@ -235,68 +253,6 @@ impl Stream for OsStream {
 fn tune(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
-}
-
-/// What a connection that was reported writable has come to.
-fn decided(error: io::Result<Option<io::Error>>, peer: io::Result<()>) -> io::Result<bool> {
-    if let Some(error) = error? {
-        return Err(error);
-    }
-    match peer {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
-        Err(e) => Err(e),
-    }
-}
-
-/// A connection whose host name is being looked up, by a thread of its own, since that can take seconds.
-pub(crate) struct Resolving {
-    addrs: Found,
-    poller: Arc<Poller>,
-    token: usize,
-    found: Vec<SocketAddr>,
-}
-
-impl Resolving {
-    fn step(&mut self) -> io::Result<Option<TcpStream>> {
-        match lock(&self.addrs).take() {
-            None if self.found.is_empty() => return Ok(None),
-            None => {}
-            Some(found) => self.found = found?,
-        }
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for addr in self.found.drain(..) {
-            match TcpStream::connect(addr) {
-                Ok(stream) => {
-                    self.poller.register_both(&stream, self.token)?;
-                    return Ok(Some(stream));
-                }
-                Err(e) => last = e,
-            }
-        }
-        Err(last)
-    }
-}
-
-type Found = Arc<Mutex<Option<io::Result<Vec<SocketAddr>>>>>;
-
-fn resolve(name: String, port: u16, token: usize, notify: Arc<dyn Notify>) -> Found {
-    let found = Found::default();
-    let out = found.clone();
-    let look_up = move || {
-        let mut result = (name.as_str(), port).to_socket_addrs().map(|addrs| addrs.collect::<Vec<_>>());
-        if let Ok(addrs) = &mut result {
-            // Most publishers bind IPv4 alone; where both are known, that is tried.
-            addrs.sort_by_key(SocketAddr::is_ipv6);
-        }
-        *lock(&out) = Some(result);
-        notify.notify(Ready { token, writable: true, ..Ready::default() });
-    };
-    let spawned = std::thread::Builder::new().name("oncue-resolve".into()).spawn(look_up);
-    if let Err(error) = spawned {
-        *lock(&found) = Some(Err(error));
-    }
-    found
 }
 
 fn abstract_addr(name: &str) -> io::Result<std::os::unix::net::SocketAddr> {

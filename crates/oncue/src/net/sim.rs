@@ -247,7 +247,7 @@ impl Net for SimNet {
         Ok(SimStream { world: self.world.clone(), line, side: 1 })
     }
 
-    fn connect(&mut self, to: &Endpoint, token: usize) -> io::Result<SimStream> {
+    fn connect(&mut self, to: &Endpoint, token: usize, _turn: u32) -> io::Result<SimStream> {
         let mut world = lock(&self.world);
         if world.below(10) == 0 {
             return Err(io::ErrorKind::ConnectionRefused.into());

@@ -112,8 +112,9 @@ macro_rules! common {
             }
 
             /// Listens at an endpoint, beside any others: `tcp://HOST:PORT`, `ipc://PATH`, `ipc://@NAME` or
-            /// `inproc://NAME`. `*` as host means every IPv4 address, `*` or 0 as port lets the system choose.
-            /// Yields the endpoint as it came out.
+            /// `inproc://NAME`. `*` as host means every IPv4 address, `*` or 0 as port lets the system choose. A host
+            /// may also be an interface (`eth0`; its first IPv4 address, or else IPv6) or a name of this machine, whose
+            /// look-up may take seconds. Yields the endpoint as it came out.
             ///
             /// # Errors
             /// [`Misuse`](crate::ErrorKind::Misuse) for a bad endpoint, naming the part;
@@ -123,7 +124,9 @@ macro_rules! common {
             }
 
             /// Connects to an endpoint, beside any others, now or as soon as somebody listens there, and again
-            /// whenever the connection is lost.
+            /// whenever the connection is lost ([`Options::reconnect`](crate::Options::reconnect)). All addresses of a
+            /// host are tried, and a name is looked up anew each time. `tcp://SOURCE:PORT;HOST:PORT` connects from an
+            /// address or interface of this machine; port 0 lets the system choose.
             ///
             /// # Errors
             /// [`Misuse`](crate::ErrorKind::Misuse) for a bad endpoint, naming the part.

@@ -1,0 +1,209 @@
+//! A TCP connection in the making: of the addresses that its host has, the first one that answers (RFC 8305).
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use mio::net::TcpStream;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::address;
+use super::poller::Poller;
+use super::resolver::Answer;
+use crate::endpoint::Source;
+
+/// A connection that is not made yet. Its addresses are tried in their order: the next one when one has failed, and beside
+/// those under way when [`try_next`](Dialing::try_next) says that they have had time enough.
+pub(crate) struct Dialing {
+    poller: Arc<Poller>,
+    token: usize,
+    source: Option<Source>,
+    /// The name's addresses are being looked up.
+    asked: Option<Answer>,
+    /// Where in the list to begin.
+    turn: u32,
+    left: VecDeque<SocketAddr>,
+    trying: Vec<TcpStream>,
+    /// What became of the last address that failed.
+    failure: io::Error,
+}
+
+impl Dialing {
+    /// To an address that is still to be said, and is reported with `token`. Of many, it begins `turn` places behind the
+    /// first.
+    pub(super) fn new(poller: Arc<Poller>, token: usize, source: Option<Source>, turn: u32) -> Dialing {
+        let failure = io::ErrorKind::NotFound.into();
+        let (asked, left, trying) = (None, VecDeque::new(), Vec::new());
+        Dialing { poller, token, source, asked, turn, left, trying, failure }
+    }
+
+    /// The addresses are those that a look-up will find.
+    pub(super) fn wait_for(&mut self, answer: Answer) {
+        self.asked = Some(answer);
+    }
+
+    /// The addresses, in the order in which they are to be tried.
+    pub(super) fn set(&mut self, addrs: Vec<SocketAddr>) {
+        self.left = addrs.into();
+        if !self.left.is_empty() {
+            self.left.rotate_left(self.turn as usize % self.left.len());
+        }
+    }
+
+    /// Looks what has come; yields the connection once there is one, and an error when all addresses have failed.
+    pub(super) fn step(&mut self) -> io::Result<Option<TcpStream>> {
+        if let Some(answer) = &self.asked {
+            let Some(found) = answer.take() else { return Ok(None) };
+            self.asked = None;
+            self.set(found?);
+        }
+        let mut i = 0;
+        while i < self.trying.len() {
+            match decided(self.trying[i].take_error(), self.trying[i].peer_addr().map(drop)) {
+                Ok(true) => return Ok(Some(self.trying.swap_remove(i))),
+                Ok(false) => i += 1,
+                Err(e) => {
+                    self.failure = e;
+                    self.poller.deregister(self.trying.swap_remove(i));
+                }
+            }
+        }
+        while self.trying.is_empty() {
+            if self.left.is_empty() {
+                return Err(std::mem::replace(&mut self.failure, io::ErrorKind::NotFound.into()));
+            }
+            self.try_next();
+        }
+        Ok(None)
+    }
+
+    /// Whether there are addresses that are not tried yet.
+    pub(super) fn has_more(&self) -> bool {
+        !self.left.is_empty()
+    }
+
+    /// Tries the next address, beside those that are being tried.
+    pub(super) fn try_next(&mut self) {
+        let Some(addr) = self.left.pop_front() else { return };
+        let begun = begin(&addr, self.source.as_ref()).and_then(|stream| {
+            self.poller.register_both(&stream, self.token)?;
+            Ok(stream)
+        });
+        match begun {
+            Ok(stream) => self.trying.push(stream),
+            Err(e) => self.failure = e,
+        }
+    }
+}
+
+impl Drop for Dialing {
+    fn drop(&mut self) {
+        self.trying.iter().for_each(|stream| self.poller.deregister(stream));
+    }
+}
+
+/// Begins to connect.
+fn begin(to: &SocketAddr, source: Option<&Source>) -> io::Result<TcpStream> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(*to), kind, Some(Protocol::TCP))?;
+    if let Some(source) = source {
+        if source.port != 0 {
+            // Else the port would rest for a minute after each connection.
+            socket.set_reuse_address(true)?;
+        }
+        socket.bind(&address::to_connect_from(source, to)?.into())?;
+    }
+    match socket.connect(&(*to).into()) {
+        Err(e) if e.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => Err(e),
+        _ => Ok(TcpStream::from_std(OwnedFd::from(socket).into())),
+    }
+}
+
+/// What a connection that was reported writable has come to.
+pub(super) fn decided(error: io::Result<Option<io::Error>>, peer: io::Result<()>) -> io::Result<bool> {
+    if let Some(error) = error? {
+        return Err(error);
+    }
+    match peer {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use super::super::poller::Report;
+    use super::*;
+
+    fn dial(addrs: Vec<SocketAddr>, turn: u32) -> io::Result<SocketAddr> {
+        let poller = Arc::new(Poller::new().unwrap());
+        let mut dialing = Dialing::new(poller.clone(), 1, None, turn);
+        dialing.set(addrs);
+        let mut report = Report::default();
+        for _ in 0..100 {
+            if let Some(stream) = dialing.step()? {
+                return stream.peer_addr();
+            }
+            poller.wait(&mut report, Some(Duration::from_millis(100)));
+        }
+        panic!("undecided after 10 s");
+    }
+
+    fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        (listener, addr)
+    }
+
+    /// An address where nobody listens.
+    fn nobody() -> SocketAddr {
+        listener().1
+    }
+
+    #[test]
+    fn when_an_address_fails_the_next_one_is_tried_at_once() {
+        let (_listener, there) = listener();
+        assert_eq!(dial(vec![nobody(), nobody(), there], 0).unwrap(), there);
+        let refused = dial(vec![nobody(), nobody()], 0).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(dial(Vec::new(), 0).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn an_address_that_led_nowhere_is_the_last_one_the_next_time() {
+        let (listeners, addrs): (Vec<_>, Vec<_>) = (0..2).map(|_| listener()).unzip();
+        for turn in 0..4 {
+            assert_eq!(dial(addrs.clone(), turn).unwrap(), addrs[turn as usize % listeners.len()]);
+        }
+    }
+
+    #[test]
+    fn an_address_that_does_not_answer_is_overtaken() {
+        // A queue of one that is full: the system answers nobody.
+        let silent = super::super::listen::tcp("127.0.0.1:0".parse().unwrap(), 0).unwrap();
+        let at = silent.local_addr().unwrap();
+        let _full: Vec<_> =
+            (0..2).map(|_| std::net::TcpStream::connect_timeout(&at, Duration::from_millis(100))).collect();
+        let (_listener, there) = listener();
+        let poller = Arc::new(Poller::new().unwrap());
+        let mut dialing = Dialing::new(poller.clone(), 1, None, 0);
+        dialing.set(vec![at, there]);
+        assert!(dialing.step().unwrap().is_none() && dialing.has_more());
+        dialing.try_next();
+        assert!(!dialing.has_more());
+        let mut report = Report::default();
+        let stream = loop {
+            if let Some(stream) = dialing.step().unwrap() {
+                break stream;
+            }
+            poller.wait(&mut report, Some(Duration::from_millis(100)));
+        };
+        assert_eq!(stream.peer_addr().unwrap(), there);
+    }
+}

@@ -1,0 +1,158 @@
+//! Looking up names on threads of their own, since that can take seconds.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, Weak};
+use std::thread;
+
+use super::{Notify, Ready, address};
+use crate::sync::lock;
+
+/// How many names are looked up at one time. Beyond it they wait, each behind one that may take the system's resolver
+/// seconds.
+const LOOKUPS_MAX: usize = 16;
+
+type Found = io::Result<Vec<SocketAddr>>;
+type Slot = Mutex<Option<Found>>;
+
+/// Looks up names for all threads of an engine. Its threads end when there is nothing to look up.
+#[derive(Clone)]
+pub(crate) struct Resolver {
+    look_up: fn(&str, u16) -> Found,
+    queue: Arc<Mutex<Queue>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Question>,
+    threads: usize,
+}
+
+struct Question {
+    name: String,
+    port: u16,
+    answer: Weak<Slot>,
+    notify: Arc<dyn Notify>,
+    token: usize,
+}
+
+/// What a look-up has found or will find. It is looked up no more once this is dropped.
+pub(super) struct Answer(Arc<Slot>);
+
+impl Answer {
+    /// The addresses, once, when they are there.
+    pub(super) fn take(&self) -> Option<Found> {
+        lock(&self.0).take()
+    }
+}
+
+impl Resolver {
+    /// The one of the system.
+    pub(crate) fn system() -> Resolver {
+        Resolver::new(address::look_up)
+    }
+
+    fn new(look_up: fn(&str, u16) -> Found) -> Resolver {
+        Resolver { look_up, queue: Arc::default() }
+    }
+
+    /// Looks up a name; readiness to write for `token` tells that it is done.
+    pub(super) fn ask(
+        &self,
+        name: &str,
+        port: u16,
+        token: usize,
+        notify: Arc<dyn Notify>,
+    ) -> io::Result<Answer> {
+        let slot = Arc::default();
+        let answer = Arc::downgrade(&slot);
+        let mut queue = lock(&self.queue);
+        queue.waiting.push_back(Question { name: name.to_owned(), port, answer, notify, token });
+        if queue.threads < LOOKUPS_MAX {
+            let resolver = self.clone();
+            let spawned = thread::Builder::new().name("oncue-resolve".into()).spawn(move || resolver.work());
+            match spawned {
+                Ok(_) => queue.threads += 1,
+                // Those that run already come to it.
+                Err(_) if queue.threads > 0 => {}
+                Err(e) => {
+                    queue.waiting.pop_back();
+                    return Err(e);
+                }
+            }
+        }
+        Ok(Answer(slot))
+    }
+
+    fn work(&self) {
+        while let Some(question) = self.next() {
+            let Question { name, port, answer, notify, token } = question;
+            if answer.strong_count() == 0 {
+                continue;
+            }
+            let found = (self.look_up)(&name, port);
+            if let Some(slot) = answer.upgrade() {
+                *lock(&slot) = Some(found);
+                notify.notify(Ready { token, writable: true, ..Ready::default() });
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Question> {
+        let mut queue = lock(&self.queue);
+        let next = queue.waiting.pop_front();
+        if next.is_none() {
+            queue.threads -= 1;
+        }
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    struct Count(AtomicUsize);
+
+    impl Notify for Count {
+        fn notify(&self, _ready: Ready) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn eventually(is_so: impl Fn() -> bool) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !is_so() {
+            assert!(Instant::now() < until, "it has not come about in 20 s");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn no_more_than_so_many_threads_look_up_and_none_for_those_who_left() {
+        static RUNNING: AtomicUsize = AtomicUsize::new(0);
+        static MOST: AtomicUsize = AtomicUsize::new(0);
+        static ALL: AtomicUsize = AtomicUsize::new(0);
+        let resolver = Resolver::new(|_, port| {
+            ALL.fetch_add(1, Ordering::SeqCst);
+            let running = RUNNING.fetch_add(1, Ordering::SeqCst) + 1;
+            MOST.fetch_max(running, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(20));
+            RUNNING.fetch_sub(1, Ordering::SeqCst);
+            Ok(address::of_localhost(port))
+        });
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let ask = |port| resolver.ask("name", port, 0, count.clone()).unwrap();
+        let mut answers: Vec<_> = (0..100).map(ask).collect();
+        answers.truncate(50);
+        eventually(|| count.0.load(Ordering::SeqCst) == 50);
+        eventually(|| lock(&resolver.queue).threads == 0);
+        assert!(answers.iter().all(|answer| answer.take().is_some_and(|found| found.is_ok())));
+        assert!(MOST.load(Ordering::SeqCst) <= LOOKUPS_MAX);
+        assert!(ALL.load(Ordering::SeqCst) <= 50 + LOOKUPS_MAX, "those that began before it was left");
+    }
+}
