@@ -24,7 +24,7 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let json = args.get_flag("json");
     let engine = Engine::start()?;
-    let socket = XPub::new(&engine, Options::new())?;
+    let socket = XPub::new(&engine, Options::new().discard_messages(true))?;
     // Watched from before the first peer can come: what follows is all there is.
     let watch = socket.demand();
     open(&socket, "demand", args)?;

@@ -64,7 +64,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let engine = Engine::start()?;
-    let socket = XPub::new(&engine, Options::new())?;
+    let socket = XPub::new(&engine, Options::new().discard_messages(true))?;
     let bind: String = args::given(args, "bind");
     let endpoint = socket.bind(&bind).map_err(refused)?.to_string();
     say("demo", &format!("bound to {endpoint}"));

@@ -48,7 +48,8 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let engine = Engine::start()?;
-    let socket = XPub::new(&engine, Options::new().linger(args::given::<Duration>(args, "linger")))?;
+    let linger = args::given::<Duration>(args, "linger");
+    let socket = XPub::new(&engine, Options::new().linger(linger).discard_messages(true))?;
     // Watched from before the first peer can come: what follows is all there is.
     let watch = socket.demand();
     open(&socket, "pub", args)?;

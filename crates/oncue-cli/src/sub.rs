@@ -14,8 +14,10 @@ use crate::output::{self, Format, say};
 use crate::signals::{Stop, Waited};
 use crate::{Fail, args};
 
-/// Topics in trouble that are remembered, to say when it is over.
-const TROUBLES_MAX: usize = 10_000;
+/// How much memory topics in trouble may take that are remembered, to say when it is over; and what each takes beside
+/// itself.
+const TROUBLES_BYTES_MAX: usize = 1 << 20;
+const TROUBLE_OVERHEAD_BYTES: usize = 64;
 
 pub(crate) fn command() -> Command {
     Command::new("sub")
@@ -119,18 +121,20 @@ fn next(socket: &Sub) -> impl Future<Output = Heard> {
 
 /// Topics that were said to be in trouble.
 #[derive(Default)]
-struct Troubles(BTreeSet<Prefix>);
+struct Troubles {
+    topics: BTreeSet<Prefix>,
+    bytes: usize,
+}
 
 impl Troubles {
     /// Says that a topic is in trouble, or out of it again.
     fn tell(&mut self, state: &TopicState) {
         let was = match state.state {
-            State::Active => self.0.remove(&state.topic),
-            _ if self.0.len() < TROUBLES_MAX => {
-                self.0.insert(state.topic.clone());
+            State::Active => self.forget(&state.topic),
+            _ => {
+                self.remember(&state.topic);
                 true
             }
-            _ => true,
         };
         if was {
             let mut text = format!("{} is {}", output::escaped(&state.topic), state.state);
@@ -139,6 +143,23 @@ impl Troubles {
             }
             say("sub", &text);
         }
+    }
+
+    /// Remembers a topic, if there is room.
+    fn remember(&mut self, topic: &Prefix) {
+        let bytes = self.bytes + topic.len() + TROUBLE_OVERHEAD_BYTES;
+        if bytes <= TROUBLES_BYTES_MAX && self.topics.insert(topic.clone()) {
+            self.bytes = bytes;
+        }
+    }
+
+    /// Yields whether the topic was remembered.
+    fn forget(&mut self, topic: &Prefix) -> bool {
+        let was = self.topics.remove(topic);
+        if was {
+            self.bytes -= topic.len() + TROUBLE_OVERHEAD_BYTES;
+        }
+        was
     }
 }
 
@@ -155,4 +176,21 @@ fn open(args: &ArgMatches, engine: &Engine) -> Result<Sub, Fail> {
         }
     }
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_in_trouble_are_remembered_within_a_bound_in_bytes() {
+        let mut troubles = Troubles::default();
+        let long = |number: u32| Prefix::from([&number.to_be_bytes()[..], &[b'x'; 50_000]].concat());
+        (0..1000).for_each(|number| troubles.remember(&long(number)));
+        (0..1000).for_each(|number| troubles.remember(&long(number)));
+        let held: usize = troubles.topics.iter().map(|topic| topic.len()).sum();
+        assert!((TROUBLES_BYTES_MAX / 2..TROUBLES_BYTES_MAX).contains(&held), "{held} bytes");
+        let known = (0..1000).filter(|number| troubles.forget(&long(*number))).count();
+        assert!(known >= 10 && troubles.bytes == 0 && !troubles.forget(&long(0)));
+    }
 }

@@ -19,8 +19,10 @@ pub use state::{
 pub const PING_CONTEXT_BYTES_MAX: usize = 16;
 /// The longest reason in an ERROR, in bytes.
 pub const ERROR_REASON_BYTES_MAX: usize = 255;
+/// What a SUBSCRIBE has in its body beside the prefix, in bytes; a CANCEL has less.
+pub const SUBSCRIBE_OVERHEAD_BYTES: usize = "\u{9}SUBSCRIBE".len();
 /// The longest prefix that a SUBSCRIBE may carry without exceeding [`COMMAND_BYTES_MAX`], in bytes.
-pub const PREFIX_BYTES_MAX: usize = COMMAND_BYTES_MAX as usize - "\u{9}SUBSCRIBE".len();
+pub const PREFIX_BYTES_MAX: usize = COMMAND_BYTES_MAX as usize - SUBSCRIBE_OVERHEAD_BYTES;
 
 /// A command as received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

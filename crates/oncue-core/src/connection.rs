@@ -248,7 +248,7 @@ impl Handshake {
         if !header.command() {
             return Err(ProtocolError::UnexpectedInHandshake.into());
         }
-        check_command(&header)?;
+        check_command(&header, COMMAND_BYTES_MAX)?;
         let Some((body, len)) = whole_body(&header, input) else { return Ok(Step::NeedMore) };
         match self.mechanism.receive(body, out)? {
             mechanism::Step::Continue => Ok(Step::Took(len)),

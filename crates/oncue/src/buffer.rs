@@ -133,6 +133,13 @@ impl Pool {
     }
 }
 
+impl Buffer {
+    /// The memory that it keeps alive, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.0.bytes.capacity()
+    }
+}
+
 impl From<Vec<u8>> for Buffer {
     fn from(bytes: Vec<u8>) -> Buffer {
         Buffer(Arc::new(Filled { bytes, home: None }))

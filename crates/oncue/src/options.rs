@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use oncue_core::command::PREFIX_BYTES_MAX;
+
 use crate::admission::{Admission, Gate, SubscribeRequest};
 
 /// What happens to a message that a subscriber's queue has no room for.
@@ -20,6 +22,25 @@ pub enum OnFull {
     Disconnect,
 }
 
+/// Which of the received messages wait for the user of a SUB or XSUB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Keep {
+    /// All of them, in order. Reading pauses at the marks, so that TCP slows the publisher. ZeroMQ's way.
+    #[default]
+    All,
+    /// Of each topic (first frame) the newest message, whole, with all of its frames: for a user who wants to see what is
+    /// so now, and who may take fewer than come. Topics come in the order in which they began to wait; a newer message
+    /// takes the place of the older one of its topic, which is counted
+    /// ([`received_replaced`](crate::SocketStats::received_replaced)). Reading never pauses. At most
+    /// [`recv_hwm`](Options::recv_hwm) topics and [`received_bytes_max`](Options::received_bytes_max) wait, over all
+    /// publishers; beyond it the topics that have waited longest are dropped, which is counted too
+    /// ([`received_missed`](crate::SocketStats::received_missed)).
+    ///
+    /// This is not libzmq's `ZMQ_CONFLATE`, which keeps one message over all topics and breaks those of several frames.
+    Latest,
+}
+
 /// The options of a socket. Those of the defaults that matter stand at each method.
 ///
 /// ```
@@ -33,7 +54,12 @@ pub struct Options {
     pub(crate) recv_hwm: u32,
     pub(crate) queue_bytes_max: u64,
     pub(crate) inbox_bytes_max: u64,
+    pub(crate) received_bytes_max: Option<u64>,
+    pub(crate) keep: Keep,
+    pub(crate) discard_messages: bool,
     pub(crate) message_bytes_max: Option<u64>,
+    pub(crate) message_timeout: Duration,
+    pub(crate) prefix_length_max: usize,
     pub(crate) prefixes_max: u32,
     pub(crate) prefix_bytes_max: u64,
     pub(crate) last_values_bytes_max: u64,
@@ -56,7 +82,12 @@ impl Default for Options {
             recv_hwm: 1000,
             queue_bytes_max: 64 << 20,
             inbox_bytes_max: 4 << 20,
+            received_bytes_max: None,
+            keep: Keep::All,
+            discard_messages: false,
             message_bytes_max: None,
+            message_timeout: Duration::from_secs(30),
+            prefix_length_max: PREFIX_BYTES_MAX,
             prefixes_max: 4_000_000,
             prefix_bytes_max: 256 << 20,
             last_values_bytes_max: 64 << 20,
@@ -123,10 +154,53 @@ impl Options {
         self
     }
 
+    /// How much memory received messages may take that wait for the user, in bytes, over all peers of the socket: those
+    /// that have gone count too. Default: as [`queue_bytes_max`](Options::queue_bytes_max), 64 MiB. Beyond it a SUB or
+    /// XSUB pauses reading from all of its peers until half of it is taken; an XPUB drops what comes and counts it
+    /// ([`received_missed`](crate::SocketStats::received_missed)). What one read brought may exceed it.
+    pub fn received_bytes_max(mut self, bytes: u64) -> Options {
+        self.received_bytes_max = Some(bytes.max(1));
+        self
+    }
+
+    /// Which of the received messages wait for the user of a SUB or XSUB. Default [`Keep::All`]. (`ZMQ_CONFLATE` in
+    /// libzmq is something else; see [`Keep::Latest`].)
+    pub fn keep(mut self, what: Keep) -> Options {
+        self.keep = what;
+        self
+    }
+
+    /// Throws away what the subscribers of an XPUB send that is not a subscription, as a PUB always does: for one whose
+    /// user never asks for it by [`XPub::event`](crate::XPub::event). Default `false`; the sockets that
+    /// [`OnDemand`](crate::OnDemand) makes always discard.
+    pub fn discard_messages(mut self, discard: bool) -> Options {
+        self.discard_messages = discard;
+        self
+    }
+
     /// The largest message taken from a peer, in bytes with its frame headers; a peer that announces a larger one
-    /// is disconnected. Default 1 GiB for SUB and XSUB, 16 MiB for PUB and XPUB.
+    /// is disconnected (`ZMQ_MAXMSGSIZE` in libzmq). Default 1 GiB for SUB and XSUB. For PUB and XPUB, to which
+    /// subscribers send little, 128 KiB; a longest prefix ([`prefix_length_max`](Options::prefix_length_max)) is taken
+    /// there whatever is said here.
     pub fn message_bytes_max(mut self, bytes: u64) -> Options {
         self.message_bytes_max = Some(bytes);
+        self
+    }
+
+    /// How long a message or command of a peer may take from its first byte to its last, beyond a second for each 4 KiB
+    /// that have come of it: a large message may take its time on a slow connection, but one that stands still does not
+    /// hold memory for ever. A peer that is slower is disconnected. Time in which this side does not read, since the
+    /// user has not taken what came before, does not count. Default 30 s.
+    pub fn message_timeout(mut self, time: Duration) -> Options {
+        self.message_timeout = time;
+        self
+    }
+
+    /// The longest prefix, in bytes, however it is sent: a peer of a PUB or XPUB that subscribes to a longer one is
+    /// disconnected with an ERROR that says so, and a longer one of one's own is refused. Default 65,526, which fit a
+    /// command of 64 KiB; publishers of this library that allow no more disconnect who asks for more.
+    pub fn prefix_length_max(mut self, bytes: u32) -> Options {
+        self.prefix_length_max = bytes as usize;
         self
     }
 

@@ -18,8 +18,11 @@ pub struct SocketStats {
     pub missed: u64,
     /// Received and handed to the user's side.
     pub received: u64,
-    /// Received by an XPUB whose user did not take them, and dropped.
+    /// Received, not taken by the user in time, and dropped: by an XPUB, or with [`Keep::Latest`](crate::Keep::Latest).
     pub received_missed: u64,
+    /// Received, and replaced by a newer message of the same topic before the user took them
+    /// ([`Keep::Latest`](crate::Keep::Latest)).
+    pub received_replaced: u64,
     /// Connections that ended, for whatever reason, after their handshake.
     pub peers_lost: u64,
     /// Connections that this side refused or gave up: a failed handshake, a broken protocol, a quota exceeded,

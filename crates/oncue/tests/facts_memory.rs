@@ -133,3 +133,75 @@ fn last_values_states_and_requests_of_a_peer_that_does_not_read_are_bounded() {
     toggles(OnFull::DropNewest);
     toggles(OnFull::Refuse);
 }
+
+/// Peers subscribe to long prefixes and leave, again and again; nobody reads what is told of it.
+fn long_prefixes(x: &XPub, door: &Door, encode: fn(&[u8]) -> Vec<u8>) {
+    let mut baseline = 0;
+    for round in 0..4u8 {
+        let mut peer = door.peer(Zmtp::V3_1);
+        for number in 0..200u32 {
+            peer.send(encode(&[&number.to_be_bytes()[..], &[round; 60_000]].concat()));
+        }
+        peer.barrier();
+        drop(peer);
+        while !x.demand().snapshot().is_empty() {
+            std::thread::yield_now();
+        }
+        eprintln!("after round {round}: {} bytes", resident_bytes());
+        if round == 1 {
+            baseline = resident_bytes();
+        }
+    }
+    let grown = resident_bytes().saturating_sub(baseline);
+    assert!(grown < 20 << 20, "{grown} bytes more, of {} in each round", 200 * 60_004);
+}
+
+#[test]
+fn long_prefixes_that_nobody_heard_of_leave_nothing_behind() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let as_message = |prefix: &[u8]| frame(0, &[b"\x01", prefix].concat());
+    for encode in [|prefix: &[u8]| subscribe(prefix), as_message] {
+        let x = XPub::new(&engine(), options()).unwrap();
+        let door = Door::new(&x, Side::Binding);
+        let watch = x.demand();
+        long_prefixes(&x, &door, encode);
+        // One who has asked for events, and then looks no more.
+        assert!(x.try_event().unwrap().is_none());
+        long_prefixes(&x, &door, encode);
+        let mut wanted = HashSet::new();
+        while let Some(event) = x.try_event().unwrap() {
+            match event {
+                XPubEvent::Wanted(prefix) => assert!(wanted.insert(prefix)),
+                XPubEvent::Unwanted(prefix) => assert!(wanted.remove(&prefix)),
+                XPubEvent::Message(_) => unreachable!("nobody sends any"),
+            }
+        }
+        assert!(wanted.is_empty());
+        drop(watch);
+    }
+}
+
+#[test]
+fn messages_that_are_begun_hold_no_more_than_a_small_bound_each() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let (x, door) = xpub(Side::Binding);
+    let baseline = resident_bytes();
+    let peers: Vec<_> = (0..30)
+        .map(|_| {
+            let mut peer = door.peer(Zmtp::V3_1);
+            peer.send(subscribe("A"));
+            // As much as is taken, and more.
+            let announced = 16u64 << 20;
+            peer.send_anyway([&b"\x02"[..], &announced.to_be_bytes(), &[7; 100_000]].concat());
+            let mut honest = door.peer(Zmtp::V3_1);
+            honest.send([&b"\x02"[..], &100_000u64.to_be_bytes(), &[7; 99_999]].concat());
+            (peer, honest)
+        })
+        .collect();
+    let grown = resident_bytes().saturating_sub(baseline);
+    assert!(grown < 20 << 20, "{grown} bytes more");
+    while x.stats().peers_refused < 30 {
+        std::thread::yield_now();
+    }
+    drop(peers);
+}

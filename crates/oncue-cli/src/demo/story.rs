@@ -16,6 +16,8 @@ const TOPICS_SHOWN_MAX: usize = 8;
 /// How many topics are counted one by one. Strangers may ask for more; those are then left out of the summary's list,
 /// and out of what it says a publisher without demand would have produced.
 const TOPICS_COUNTED_MAX: usize = 100_000;
+/// How many bytes they may have together.
+const TOPICS_COUNTED_BYTES_MAX: usize = 4 << 20;
 
 /// Who does something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,8 @@ struct Produced {
     values: u64,
     /// How many of them, for each prefix that was ever wanted.
     each: BTreeMap<Vec<u8>, u64>,
+    /// What these prefixes have together.
+    each_bytes: usize,
 }
 
 impl Story {
@@ -86,8 +90,13 @@ impl Story {
 
     pub(super) fn wanted(&self, prefix: &[u8]) -> Result<(), Fail> {
         let mut produced = self.produced();
-        if produced.each.len() < TOPICS_COUNTED_MAX {
-            produced.each.entry(prefix.to_vec()).or_default();
+        let bytes = produced.each_bytes + prefix.len();
+        if produced.each.len() < TOPICS_COUNTED_MAX
+            && bytes <= TOPICS_COUNTED_BYTES_MAX
+            && !produced.each.contains_key(prefix)
+        {
+            produced.each.insert(prefix.to_vec(), 0);
+            produced.each_bytes = bytes;
         }
         drop(produced);
         self.tell(Who::Demand, &format!("+ {} (somebody wants it)", named(prefix)))

@@ -12,7 +12,7 @@ use crate::{Fail, args};
 
 pub(super) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let engine = Engine::start()?;
-    let socket = XPub::new(&engine, Options::new())?;
+    let socket = XPub::new(&engine, Options::new().discard_messages(true))?;
     let bind: String = args::given(args, "bind");
     say("serve", &format!("bound to {}", socket.bind(&bind)?));
     let mut ticks = Ticks::new(&socket, stop, args::given::<Duration>(args, "every"));

@@ -1,7 +1,7 @@
 //! What `oncue serve` says: on standard output which topics are produced, on standard error what went wrong. A thread of
 //! its own writes, so that no producer ever waits for a reader; what it cannot keep up with is left out and counted.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -11,8 +11,9 @@ use crate::Fail;
 use crate::output::{self, say};
 use crate::signals::Stop;
 
-/// Lines that wait to be written.
+/// Lines that wait to be written, and their bytes: strangers choose the topics in them.
 const LINES_WAITING_MAX: usize = 4096;
+const LINES_WAITING_BYTES_MAX: usize = 4 << 20;
 /// The time that the last lines have to be written.
 const FINISH_MAX: Duration = Duration::from_secs(2);
 /// The most that one line of a program says, in bytes.
@@ -26,6 +27,8 @@ const REMARK_PERIOD: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub(crate) struct Journal {
     lines: SyncSender<Line>,
+    /// The bytes of the lines that wait.
+    waiting: Arc<AtomicUsize>,
     left_out: Arc<AtomicU64>,
 }
 
@@ -40,6 +43,16 @@ enum Line {
     Remark(String),
     /// Nothing follows.
     End,
+}
+
+impl Line {
+    fn bytes(&self) -> usize {
+        match self {
+            Line::Output(line) => line.len(),
+            Line::Remark(text) => text.len(),
+            Line::End => 0,
+        }
+    }
 }
 
 /// The remarks of one route: strangers choose its topics, so there is a bound to what it may say.
@@ -58,11 +71,12 @@ impl Journal {
     /// Starts the thread that writes. When nobody reads standard output any more it brings about the end.
     pub(crate) fn start(stop: &Stop) -> Result<(Journal, Writer), Fail> {
         let (lines, received) = sync_channel(LINES_WAITING_MAX);
-        let journal = Journal { lines, left_out: Arc::default() };
+        let journal = Journal { lines, waiting: Arc::default(), left_out: Arc::default() };
         let (stop, left_out) = (stop.clone(), journal.left_out.clone());
+        let waiting = journal.waiting.clone();
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || write(&received, &left_out, &stop))
+            .spawn(move || write(&received, &waiting, &left_out, &stop))
             .map_err(|error| Fail::Runtime(format!("no thread for the log: {error}")))?;
         Ok((journal.clone(), Writer { journal, thread }))
     }
@@ -88,7 +102,10 @@ impl Journal {
     }
 
     fn put(&self, line: Line) {
-        if self.lines.try_send(line).is_err() {
+        let bytes = line.bytes();
+        let fits = self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes <= LINES_WAITING_BYTES_MAX;
+        if !fits || self.lines.try_send(line).is_err() {
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -107,9 +124,10 @@ impl Writer {
     }
 }
 
-fn write(lines: &Receiver<Line>, left_out: &AtomicU64, stop: &Stop) {
+fn write(lines: &Receiver<Line>, waiting: &AtomicUsize, left_out: &AtomicU64, stop: &Stop) {
     let mut closed = false;
     for line in lines {
+        waiting.fetch_sub(line.bytes(), Ordering::Relaxed);
         match line {
             Line::Remark(text) => say("serve", &text),
             Line::Output(mut line) if !closed => {

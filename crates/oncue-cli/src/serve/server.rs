@@ -179,7 +179,7 @@ impl Server {
 fn options(socket: &Socket, rules: &Rules) -> Options {
     let Socket { send_hwm, queue_bytes_max, prefixes_max, evict_after, last_values_bytes_max } = *socket;
     let rules = rules.clone();
-    let mut options = Options::new().admission(move |request| rules.decide(request));
+    let mut options = Options::new().discard_messages(true).admission(move |request| rules.decide(request));
     if let Some(messages) = send_hwm {
         options = options.send_hwm(messages);
     }

@@ -255,7 +255,7 @@ fn faults_end_the_handshake_and_are_named() {
     assert_eq!(after_greeting(b"\x04\x07\x05READYx"), ProtocolError::MetadataMalformed);
     assert_eq!(after_greeting(b"\x05\x06"), ProtocolError::CommandWithMore);
     assert_eq!(after_greeting(b"\x08"), ProtocolError::ReservedFlags(8));
-    let too_long = ProtocolError::CommandTooLong { bytes: 65537 };
+    let too_long = ProtocolError::CommandTooLong { bytes: 65537, max: 65536 };
     assert_eq!(after_greeting(b"\x06\0\0\0\0\0\x01\0\x01"), too_long);
     let mut metadata = Metadata::new();
     metadata.add(IDENTITY, &[1; 256]);

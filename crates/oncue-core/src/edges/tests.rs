@@ -2,6 +2,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::ToString;
+use alloc::vec;
 
 use super::*;
 use oncue_testing::for_seeds;
@@ -50,7 +51,9 @@ fn what_the_watcher_learns_is_true_in_the_end() {
         let mut watched = Watched::new(rng.next());
         // The real bound would take long to reach for each seed.
         for _ in 0..400 {
-            watched.edges.compact_at = watched.edges.compact_at.min(1 + rng.below(60));
+            let exact = &mut watched.edges.exact;
+            exact.edges_max = exact.edges_max.min(1 + rng.below(60));
+            exact.bytes_max = exact.bytes_max.min(1 + rng.below(600));
             watched.flip(rng.below(15));
             if rng.below(3) == 0 {
                 watched.read();
@@ -61,13 +64,13 @@ fn what_the_watcher_learns_is_true_in_the_end() {
 }
 
 #[test]
-fn a_compaction_nets_out_each_prefix() {
+fn each_prefix_is_netted_out() {
     for_seeds(200, |rng| {
         let mut watched = Watched::new(rng.next());
         for _ in 0..rng.below(100) {
             watched.flip(rng.below(10));
         }
-        let before: Vec<Edge> = watched.edges.pending.iter().cloned().collect();
+        let before: Vec<Edge> = watched.edges.pending.iter().flatten().cloned().collect();
         let mut counts: BTreeMap<&Prefix, usize> = BTreeMap::new();
         for edge in &before {
             *counts.entry(&edge.prefix).or_default() += 1;
@@ -75,8 +78,8 @@ fn a_compaction_nets_out_each_prefix() {
         let is_last = |at: usize| before[at + 1..].iter().all(|later| later.prefix != before[at].prefix);
         let stays = |&at: &usize| counts[&before[at].prefix] % 2 == 1 && is_last(at);
         let naive: Vec<&Edge> = (0..before.len()).filter(stays).map(|at| &before[at]).collect();
-        watched.edges.compact();
-        assert!(watched.edges.pending.iter().eq(naive));
+        watched.edges.net_out();
+        assert!(watched.edges.pending.iter().flatten().eq(naive));
     });
 }
 
@@ -103,16 +106,46 @@ fn an_unread_queue_is_bounded_by_the_prefixes() {
     }
     assert_eq!(longest, EDGES_EXACT_MAX);
     watched.read_all();
-    // As many prefixes in force as pass the exact bound: twice as many edges at most.
+    // Many prefixes in force: an edge for each at the most.
     for n in 0..6 * EDGES_EXACT_MAX {
         watched.flip(if n < 2 * EDGES_EXACT_MAX { n } else { n % 5 });
-        assert!(watched.edges.len() <= 4 * EDGES_EXACT_MAX);
+        assert!(watched.edges.len() <= 2 * EDGES_EXACT_MAX);
     }
     watched.read_all();
-    assert!(
-        watched.edges.compact_at == EDGES_EXACT_MAX
-            && watched.edges.pending.capacity() <= 2 * EDGES_EXACT_MAX
-    );
+    assert!(watched.edges.netting.is_none() && watched.edges.pending.capacity() <= 4 * EDGES_EXACT_MAX);
+}
+
+#[test]
+fn an_unread_queue_is_bounded_in_bytes() {
+    let mut edges = Edges::new(1);
+    let long = |number: u8| Prefix::from(vec![number; EDGES_EXACT_BYTES_MAX / 4]);
+    let bytes = |edges: &Edges| edges.pending.iter().flatten().map(|edge| edge.prefix.len()).sum::<usize>();
+    for round in 0..3 {
+        for number in 0..20 {
+            edges.push(long(number), true);
+        }
+        // What is in force cannot be left out.
+        assert!(bytes(&edges) <= 6 * EDGES_EXACT_BYTES_MAX, "in round {round}");
+        for number in 0..20 {
+            edges.push(long(number), false);
+        }
+        assert!(bytes(&edges) <= EDGES_EXACT_BYTES_MAX, "in round {round}");
+        assert_eq!(bytes(&edges), edges.bytes);
+    }
+    while edges.pop().is_some() {}
+    assert_eq!((edges.len(), edges.bytes, edges.netting.is_none()), (0, 0, true));
+}
+
+#[test]
+fn what_is_left_of_many_edges_takes_little_room() {
+    let mut edges = Edges::new(1);
+    for wanted in [true, false] {
+        for number in 0..5 * EDGES_EXACT_MAX {
+            edges.push(prefix(number), wanted);
+        }
+    }
+    edges.push(prefix(0), true);
+    assert!(edges.len() <= EDGES_EXACT_MAX + 1 && edges.pending.capacity() <= 4 * EDGES_EXACT_MAX);
 }
 
 #[test]
@@ -121,7 +154,7 @@ fn edges_that_do_not_alternate_are_a_broken_invariant() {
     let mut edges = Edges::new(1);
     edges.push(Prefix::from(&b"a\0"[..]), true);
     edges.push(Prefix::from(&b"a\0"[..]), true);
-    edges.compact();
+    edges.net_out();
 }
 
 #[test]

@@ -24,14 +24,19 @@ pub enum ProtocolError {
         /// The limit.
         max: u64,
     },
-    /// A command's body is longer than [`COMMAND_BYTES_MAX`](super::COMMAND_BYTES_MAX).
+    /// A command's body is longer than this side accepts.
     CommandTooLong {
         /// Announced.
         bytes: u64,
+        /// The limit.
+        max: u64,
     },
-    /// The commands between the frames of one message exceed
-    /// [`COMMANDS_INSIDE_BYTES_MAX`](super::COMMANDS_INSIDE_BYTES_MAX).
-    CommandsInsideTooLong,
+    /// The commands between the frames of one message exceed what this side accepts (see
+    /// [`COMMANDS_INSIDE_BYTES_MAX`](super::COMMANDS_INSIDE_BYTES_MAX)).
+    CommandsInsideTooLong {
+        /// The limit.
+        max: u64,
+    },
     /// A command frame carries the MORE flag.
     CommandWithMore,
     /// A command frame from a peer of version 2.0, which has none.
@@ -125,18 +130,12 @@ impl fmt::Display for ProtocolError {
             Self::MessageTooLong { bytes, max } => {
                 write!(f, "the peer announced a message of at least {bytes} bytes; the limit is {max}")
             }
-            Self::CommandTooLong { bytes } => {
-                write!(
-                    f,
-                    "the peer announced a command of {bytes} bytes; the limit is {}",
-                    super::COMMAND_BYTES_MAX
-                )
+            Self::CommandTooLong { bytes, max } => {
+                write!(f, "the peer announced a command of {bytes} bytes; the limit is {max}")
             }
-            Self::CommandsInsideTooLong => write!(
-                f,
-                "the peer put more than {} bytes of commands between the frames of one message",
-                super::COMMANDS_INSIDE_BYTES_MAX
-            ),
+            Self::CommandsInsideTooLong { max } => {
+                write!(f, "the peer put more than {max} bytes of commands between the frames of one message")
+            }
             Self::CommandWithMore => f.write_str("the peer set the MORE flag on a command"),
             Self::CommandFromVersion2 => f.write_str("the peer, at ZMTP 2.0, sent a command frame"),
             Self::CommandMalformed("") => f.write_str("the peer sent a command without a proper name"),

@@ -13,8 +13,9 @@ use super::{ProtocolError, Version};
 #[cfg(test)]
 mod tests;
 
-/// How many bytes of commands, headers included, may lie between the frames of one message. They stay in the
-/// caller's buffer until the message is complete, hence a bound.
+/// How many bytes of commands, headers included, may lie between the frames of one message; where messages have a
+/// lower bound it holds for these commands too, but two of the longest always fit. They stay in the caller's buffer
+/// until the message is complete, hence a bound.
 pub const COMMANDS_INSIDE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Where a connection's stream is cut next, and the limits it must keep.
@@ -26,6 +27,7 @@ pub const COMMANDS_INSIDE_BYTES_MAX: u64 = 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct Scanner {
     commands: bool,
+    command_bytes_max: u64,
     message_bytes_max: u64,
     /// Of an incomplete multipart message: from the buffer's start, the bytes looked at so far…
     read: usize,
@@ -110,14 +112,26 @@ impl Scanner {
     pub fn new(version: Version, message_bytes_max: u64) -> Scanner {
         // Half of the address space is beyond any buffer; below it, sums of lengths cannot overflow.
         let message_bytes_max = message_bytes_max.min(isize::MAX as u64 / 2);
-        Scanner { commands: version.has_commands(), message_bytes_max, read: 0, write: 0 }
+        let (commands, command_bytes_max) = (version.has_commands(), COMMAND_BYTES_MAX);
+        Scanner { commands, command_bytes_max, message_bytes_max, read: 0, write: 0 }
+    }
+
+    /// Takes commands with a body of up to `bytes`, where that is more than [`COMMAND_BYTES_MAX`].
+    pub fn with_command_bytes_max(mut self, bytes: u64) -> Scanner {
+        // As for messages, sums must not overflow.
+        self.command_bytes_max = bytes.clamp(COMMAND_BYTES_MAX, isize::MAX as u64 / 4);
+        self
     }
 
     /// The most bytes that the buffer can need to hold for one item to be complete, or found to be at fault.
     pub fn buffer_bytes_max(&self) -> usize {
-        let one_command = COMMAND_BYTES_MAX as usize;
-        let one_message = self.message_bytes_max as usize + COMMANDS_INSIDE_BYTES_MAX as usize;
+        let one_command = self.command_bytes_max as usize;
+        let one_message = (self.message_bytes_max + self.commands_inside_bytes_max()) as usize;
         one_message.max(one_command) + LONG_HEADER_LEN
+    }
+
+    fn commands_inside_bytes_max(&self) -> u64 {
+        COMMANDS_INSIDE_BYTES_MAX.min(self.message_bytes_max).max(2 * self.command_bytes_max)
     }
 
     /// Cuts the next item off `buf`, which begins with what the last call left there.
@@ -222,13 +236,13 @@ impl Scanner {
         if !self.commands {
             return Err(ProtocolError::CommandFromVersion2);
         }
-        check_command(&header)?;
+        check_command(&header, self.command_bytes_max)?;
         let at = self.read;
         let len = header.frame_len() as usize;
         let body = at + header.header_len..at + len;
         let inside = at > 0;
-        if inside && (at - self.write + len) as u64 > COMMANDS_INSIDE_BYTES_MAX {
-            return Err(ProtocolError::CommandsInsideTooLong);
+        if inside && (at - self.write + len) as u64 > self.commands_inside_bytes_max() {
+            return Err(ProtocolError::CommandsInsideTooLong { max: self.commands_inside_bytes_max() });
         }
         if buf_len < body.end {
             return Ok(Scan::Incomplete { need_min: body.end });
@@ -242,12 +256,12 @@ impl Scanner {
 }
 
 /// What every command must keep, in a handshake and after it.
-pub(crate) fn check_command(header: &Header) -> Result<(), ProtocolError> {
+pub(crate) fn check_command(header: &Header, bytes_max: u64) -> Result<(), ProtocolError> {
     if header.more() {
         return Err(ProtocolError::CommandWithMore);
     }
-    if header.body_len > COMMAND_BYTES_MAX {
-        return Err(ProtocolError::CommandTooLong { bytes: header.body_len });
+    if header.body_len > bytes_max {
+        return Err(ProtocolError::CommandTooLong { bytes: header.body_len, max: bytes_max });
     }
     Ok(())
 }

@@ -112,14 +112,15 @@ impl OnDemand {
         OnDemand::new(&Engine::start()?, Options::new())?.bind(endpoint)
     }
 
-    /// Routes on a socket of their own, which has no endpoint yet.
+    /// Routes on a socket of their own, which has no endpoint yet. It discards messages that subscribers send
+    /// ([`Options::discard_messages`]); if those are wanted, use [`on`](OnDemand::on).
     ///
     /// # Errors
     /// What [`XPub::new`] refuses.
     #[allow(clippy::new_ret_no_self, reason = "as the sockets have it; what comes out has no routes yet")]
     pub fn new(engine: &Engine, options: Options) -> Result<Builder> {
         let rules = Arc::new(Rules::default());
-        let socket = XPub::new(engine, rules.guard(options))?;
+        let socket = XPub::new(engine, rules.guard(options).discard_messages(true))?;
         Ok(Builder::new(socket, Some(rules)))
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::hub::{Hub, Shut};
+use super::inbound::Source;
 use super::mailbox::Accepted;
 use super::peer::{End, Peer, Phase};
 use super::shard::{Shard, link_token, peer_token};
@@ -149,6 +150,7 @@ impl<N: Net> Shard<N> {
         for slot in peers.map(|(slot, _)| slot).collect::<Vec<_>>() {
             self.end(slot, End::Lost);
         }
+        hub.inbound.forget(Source { shard: self.index, link: uid });
         true
     }
 

@@ -2,12 +2,14 @@
 //! Nothing here touches a stream.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{Arc, Mutex, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
+use oncue_core::command::SUBSCRIBE_OVERHEAD_BYTES;
 use oncue_core::connection::SocketType;
 use oncue_core::edges::{Edges, Prefix};
+use oncue_core::frame::{Scanner, Version};
 use oncue_core::ledger::{Change, Ledger, PeerId, Quota, QuotaExceeded};
 use oncue_core::subscriptions::Subscriptions;
 
@@ -15,7 +17,7 @@ use super::Clock;
 use super::admission::Decisions;
 use super::direct::Direct;
 use super::gauge::Gauge;
-use super::inbound::Inbound;
+use super::inbound::{Inbound, LatestBound};
 use super::last::{Keeping, LastValues};
 use super::mailbox::{Note, Port};
 use super::outbox::{Bound, Outbox, Pushed};
@@ -25,9 +27,15 @@ use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::msg::{Frames, MESSAGE_BYTES_MAX};
 use crate::op::{Place, Waiters};
-use crate::options::{OnFull, Options};
+use crate::options::{Keep, OnFull, Options};
 use crate::stats::SocketStats;
 use crate::sync::{lock, read_lock, write_lock};
+
+/// The largest message of a publisher, and of a subscriber, in bytes on the wire, unless an option says otherwise.
+const MESSAGE_BYTES_MAX_DEFAULT: u64 = 1 << 30;
+const UPSTREAM_MESSAGE_BYTES_MAX: u64 = 128 << 10;
+/// What a subscription has beside its prefix where it is sent as a message: a header and a byte.
+const PREFIX_MESSAGE_OVERHEAD_BYTES: u64 = 9 + 1;
 
 /// One socket.
 pub(crate) struct Hub {
@@ -35,7 +43,7 @@ pub(crate) struct Hub {
     pub(crate) socket_type: SocketType,
     pub(crate) options: Options,
     /// The own subscriptions of a SUB or XSUB.
-    pub(crate) subscriptions: RwLock<Subscriptions>,
+    pub(crate) subscriptions: Arc<RwLock<Subscriptions>>,
     pub(crate) outbox: Outbox,
     pub(crate) last: LastValues,
     pub(crate) gauge: Gauge,
@@ -46,8 +54,9 @@ pub(crate) struct Hub {
     /// Those who wait for room in the outbox.
     pub(crate) room: Waiters,
     demand: RwLock<Demand>,
-    /// The XPUB user's own queue of demand events; who waits for messages waits for these too.
-    pub(crate) edges: Option<Arc<Watch>>,
+    /// The XPUB user's own queue of demand events, from when it is first asked for; those who wait for messages wait for
+    /// these too.
+    edges: OnceLock<Arc<Watch>>,
     ports: Vec<Arc<dyn Port>>,
     /// Held from looking whether the socket is connected to an endpoint until it is.
     pub(crate) linking: Mutex<()>,
@@ -132,13 +141,16 @@ impl Hub {
             messages_min: options.send_messages_max(),
             bytes_most: options.queue_bytes_max.max(options.inbox_bytes_max),
         };
-        let inbound = Inbound::default();
-        let edges = (socket_type == SocketType::XPub).then(|| Watch::new(seed, inbound.waiters.clone()));
-        let watches = edges.iter().map(Arc::downgrade).collect();
+        let subscriptions = Arc::new(RwLock::new(Subscriptions::new(seed)));
+        let bytes_max = options.received_bytes_max.unwrap_or(options.queue_bytes_max);
+        let subscribes = matches!(socket_type, SocketType::Sub | SocketType::XSub);
+        let latest = (options.keep == Keep::Latest && subscribes)
+            .then(|| LatestBound { topics_max: options.recv_messages_max(), bytes_max });
+        let inbound = Inbound::new(subscriptions.clone(), bytes_max, latest);
         Arc::new(Hub {
             id,
             socket_type,
-            subscriptions: RwLock::new(Subscriptions::new(seed)),
+            subscriptions,
             outbox: Outbox::new(bound),
             gauge: Gauge::default(),
             states: States::new(),
@@ -147,8 +159,8 @@ impl Hub {
             inbound,
             counters: Counters::default(),
             room: Waiters::default(),
-            demand: RwLock::new(Demand { ledger: Ledger::new(seed, quota), watches }),
-            edges,
+            demand: RwLock::new(Demand { ledger: Ledger::new(seed, quota), watches: Vec::new() }),
+            edges: OnceLock::new(),
             open_shards: AtomicUsize::new(ports.len()),
             shards: AtomicU64::new(0),
             told: ports.iter().map(|_| AtomicU64::new(0)).collect(),
@@ -178,10 +190,30 @@ impl Hub {
         matches!(self.socket_type, SocketType::Sub | SocketType::XSub)
     }
 
-    /// The largest message taken from a peer, in bytes on the wire.
-    pub(crate) fn message_bytes_max(&self) -> u64 {
-        let default = if self.publishes() { 16 << 20 } else { 1 << 30 };
-        self.options.message_bytes_max.unwrap_or(default).min(MESSAGE_BYTES_MAX as u64)
+    /// Whether messages that peers send are for the user.
+    pub(crate) fn takes_messages(&self) -> bool {
+        match self.socket_type {
+            SocketType::Pub => false,
+            SocketType::XPub => !self.options.discard_messages,
+            _ => true,
+        }
+    }
+
+    /// What cuts a peer's bytes, within the bounds of this socket.
+    pub(crate) fn scanner(&self, version: Version) -> Scanner {
+        let prefix = self.options.prefix_length_max as u64;
+        let bytes_max = self.options.message_bytes_max;
+        let bytes_max = match self.publishes() {
+            true => {
+                bytes_max.unwrap_or(UPSTREAM_MESSAGE_BYTES_MAX).max(prefix + PREFIX_MESSAGE_OVERHEAD_BYTES)
+            }
+            false => bytes_max.unwrap_or(MESSAGE_BYTES_MAX_DEFAULT),
+        };
+        let scanner = Scanner::new(version, bytes_max.min(MESSAGE_BYTES_MAX as u64));
+        match self.publishes() {
+            true => scanner.with_command_bytes_max(prefix + SUBSCRIBE_OVERHEAD_BYTES as u64),
+            false => scanner,
+        }
     }
 
     /// The bounds of a peer's queue.
@@ -327,6 +359,21 @@ impl Hub {
         write_lock(&self.subscriptions).trim(all);
     }
 
+    /// The next event of demand for the XPUB's user: a prefix, and whether it is wanted now. From the first call on all
+    /// changes are queued, behind what is wanted then.
+    pub(crate) fn pop_edge(&self) -> Option<(Prefix, bool)> {
+        let watch = self.edges.get_or_init(|| {
+            let mut demand = write_lock(&self.demand);
+            let watch = Watch::new(self.seed, self.inbound.waiters.clone());
+            let mut edges = lock(&watch.edges);
+            demand.ledger.prefixes().for_each(|(prefix, _)| edges.push(Prefix::from(prefix), true));
+            drop(edges);
+            demand.watches.push(Arc::downgrade(&watch));
+            watch
+        });
+        watch.pop()
+    }
+
     /// A snapshot of what is wanted and a queue of all that changes after it.
     pub(crate) fn watch(&self) -> (Vec<Prefix>, Arc<Watch>) {
         let mut demand = write_lock(&self.demand);
@@ -418,7 +465,8 @@ impl Hub {
             delivered: get(&c.delivered),
             missed: get(&c.missed),
             received: get(&c.received),
-            received_missed: get(&c.received_missed),
+            received_missed: get(&c.received_missed) + get(&self.inbound.dropped),
+            received_replaced: get(&self.inbound.replaced),
             peers_lost: get(&c.peers_lost),
             peers_refused: get(&c.peers_refused),
             subscriptions_rejected: get(&self.decisions.rejected),

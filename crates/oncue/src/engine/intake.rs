@@ -50,6 +50,10 @@ impl<'a, S: Stream> Intake<'a, S> {
     }
 
     fn subscribe(&mut self, prefix: &[u8]) -> Result<(), End> {
+        let max = self.hub.options.prefix_length_max;
+        if prefix.len() > max {
+            return Err(End::Refused(format!("a prefix may have at most {max} bytes (prefix_length_max)")));
+        }
         if self.may(prefix)? { self.admit(prefix) } else { Ok(()) }
     }
 

@@ -8,24 +8,28 @@ use std::task::Waker;
 use std::time::Duration;
 
 use oncue_core::command::{self, Command, ONCUE_PROPERTY, StateNews, Subscription};
-use oncue_core::connection::{Handshake, HandshakeConfig, PeerInfo, SocketType};
-use oncue_core::frame::{self, Scan, Scanner, Stop, Version};
+use oncue_core::connection::{Handshake, HandshakeConfig, PeerInfo};
+use oncue_core::frame::{ProtocolError, Scan, Scanner, Version};
 use oncue_core::ledger::PeerId;
 
 use super::admission::Pending;
 use super::hub::Hub;
-use super::inbound::{Delivery, Flow};
+use super::inbound::{Flow, Source};
 use super::intake::Intake;
 use super::outbox::Number;
 use super::outgoing::Outgoing;
 use super::states;
 use crate::admission::PeerKey;
-use crate::buffer::{Buffer, Pool, READ_BYTES};
+use crate::buffer::Pool;
 use crate::net::Stream;
 use crate::sync::read_lock;
 
-/// What one read brought is handed over in the read buffer itself from this size on, and copied out below it.
-const HAND_OVER_BYTES_MIN: usize = READ_BYTES / 4;
+mod partial;
+mod receive;
+
+use partial::Partial;
+use receive::Upstream;
+
 /// How often one peer is read before others get their turn.
 const READS_PER_TURN: usize = 4;
 
@@ -41,7 +45,7 @@ pub(crate) struct Peer<S> {
     pub(crate) out: Outgoing<S>,
     pub(crate) phase: Phase,
     /// Received bytes that are no whole item yet.
-    partial: Vec<u8>,
+    partial: Partial,
     /// The number of the first chunk of its socket's outbox that is for it.
     pub(crate) joined: u64,
     /// The stream has ended behind what is there: it is read to the end, as no more will be reported.
@@ -120,6 +124,16 @@ impl From<io::Error> for End {
     }
 }
 
+impl From<ProtocolError> for End {
+    fn from(error: ProtocolError) -> End {
+        End::Refused(match error {
+            ProtocolError::MessageTooLong { .. } => format!("{error} (message_bytes_max)"),
+            ProtocolError::CommandTooLong { .. } => format!("{error} (prefix_length_max)"),
+            error => error.to_string(),
+        })
+    }
+}
+
 /// What reading came to.
 #[derive(PartialEq, Eq)]
 pub(crate) enum Progress {
@@ -131,7 +145,8 @@ pub(crate) enum Progress {
 
 impl<S: Stream> Peer<S> {
     pub(crate) fn new(uid: u64, hub: Arc<Hub>, link: u64, dialer: Option<usize>, stream: S) -> Peer<S> {
-        let (out, phase, partial) = (Outgoing::new(stream, hub.clone()), Phase::Connecting, Vec::new());
+        let (out, phase, partial) =
+            (Outgoing::new(stream, hub.clone()), Phase::Connecting, Partial::default());
         Peer {
             uid,
             hub,
@@ -194,21 +209,50 @@ impl<S: Stream> Peer<S> {
     }
 
     /// Reading may go on.
-    pub(crate) fn resume(&mut self) {
+    pub(crate) fn resume(&mut self, now: Duration) {
         if let Phase::Traffic(traffic) = &mut self.phase {
             traffic.paused = false;
+            self.partial.resume(now);
         }
+    }
+
+    /// When to look for a message that has begun and is not whole, unless a timer runs that will.
+    pub(crate) fn watch_partial(&mut self) -> Option<Duration> {
+        match self.phase {
+            Phase::Traffic(_) => self.partial.watch(self.hub.options.message_timeout),
+            _ => None,
+        }
+    }
+
+    /// The timer for that has fired. A message that takes too long ends the connection.
+    pub(crate) fn check_partial(&mut self, now: Duration) -> Result<(), End> {
+        self.partial.unwatch();
+        let Phase::Traffic(traffic) = &self.phase else { return Ok(()) };
+        let timeout = self.hub.options.message_timeout;
+        if traffic.paused {
+            // It is not the peer's fault that nothing is read.
+            self.partial.resume(now);
+        }
+        match self.partial.due(timeout).is_some_and(|due| due <= now) && !traffic.paused {
+            true => Err(End::Refused(format!(
+                "a message was begun and not finished in {timeout:?} (message_timeout)"
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    /// What has begun to come is of no interest any more.
+    pub(crate) fn forget_partial(&mut self) {
+        self.partial = Partial::default();
     }
 
     /// Reads what is there, up to a fair share.
     pub(crate) fn read(&mut self, cx: &mut Context<'_>) -> Result<Progress, End> {
         for _ in 0..READS_PER_TURN {
-            if matches!(&self.phase, Phase::Connecting)
-                || matches!(&self.phase, Phase::Traffic(t) if t.paused)
-            {
+            if self.pauses() {
                 return Ok(Progress::Idle);
             }
-            let mut buffer = self.take_buffer(cx);
+            let mut buffer = self.partial.take(cx.pool);
             let spare = buffer.capacity() - buffer.len();
             let read = match self.out.stream.read(&mut buffer) {
                 Ok(0) => Err(End::Lost),
@@ -218,7 +262,7 @@ impl<S: Stream> Peer<S> {
                 Err(_) => Err(End::Lost),
             };
             let Some(n) = read? else {
-                self.put_back(buffer, 0, cx);
+                self.partial.keep(buffer, 0, cx.now, cx.pool);
                 return Ok(Progress::Idle);
             };
             self.heard = cx.now;
@@ -229,31 +273,6 @@ impl<S: Stream> Peer<S> {
             }
         }
         Ok(Progress::More)
-    }
-
-    /// A buffer that holds what is partial, and has room to read into.
-    fn take_buffer(&mut self, cx: &mut Context<'_>) -> Vec<u8> {
-        if self.partial.len() >= READ_BYTES / 2 {
-            // A large message: it grows in place, by as much as has come already.
-            let mut buffer = std::mem::take(&mut self.partial);
-            buffer.reserve(buffer.len().max(READ_BYTES));
-            return buffer;
-        }
-        let mut buffer = cx.pool.get();
-        buffer.extend_from_slice(&self.partial);
-        self.partial = Vec::new();
-        buffer
-    }
-
-    /// Keeps what follows the first `consumed` bytes for the next read.
-    fn put_back(&mut self, mut buffer: Vec<u8>, consumed: usize, cx: &mut Context<'_>) {
-        if buffer.len() - consumed >= READ_BYTES / 2 {
-            buffer.drain(..consumed);
-            self.partial = buffer;
-            return;
-        }
-        self.partial = buffer[consumed..].to_vec();
-        cx.pool.put(buffer);
     }
 
     fn process(&mut self, mut buffer: Vec<u8>, cx: &mut Context<'_>) -> Result<(), End> {
@@ -272,17 +291,17 @@ impl<S: Stream> Peer<S> {
         match &self.phase {
             Phase::Traffic(_) if self.hub.publishes() => {
                 consumed += self.process_demand(&mut buffer[consumed..], cx)?;
-                self.put_back(buffer, consumed, cx);
+                self.partial.keep(buffer, consumed, cx.now, cx.pool);
                 Ok(())
             }
             Phase::Traffic(_) => self.process_messages(buffer, consumed, cx),
             Phase::Draining => {
                 let all = buffer.len();
-                self.put_back(buffer, all, cx);
+                self.partial.keep(buffer, all, cx.now, cx.pool);
                 Ok(())
             }
             Phase::Connecting | Phase::Handshake(_) => {
-                self.put_back(buffer, consumed, cx);
+                self.partial.keep(buffer, consumed, cx.now, cx.pool);
                 Ok(())
             }
         }
@@ -303,17 +322,17 @@ impl<S: Stream> Peer<S> {
             edit.finish(cx.wakes);
             peer
         });
-        let flow = (hub.socket_type != SocketType::Pub).then(|| {
-            let options = &hub.options;
-            let port = hub.port(cx.shard);
-            Arc::new(Flow::new(options.recv_messages_max(), options.queue_bytes_max, port, cx.slot, self.uid))
+        let flow = hub.takes_messages().then(|| {
+            let max = (hub.options.recv_messages_max(), hub.options.queue_bytes_max);
+            let source = Source { shard: cx.shard, link: self.link };
+            Arc::new(Flow::new(max, source, hub.port(cx.shard), cx.slot, self.uid))
         });
         let mut out = Vec::new();
         let subscriptions = hub.subscribes().then(|| {
             read_lock(&hub.subscriptions)
                 .snapshot(|prefix| command::put_subscribe(&mut out, info.version, prefix))
         });
-        let scanner = Scanner::new(info.version, hub.message_bytes_max());
+        let scanner = hub.scanner(info.version);
         let (version, understands) = (info.version, states::understands(&info));
         self.phase = Phase::Traffic(Traffic {
             version,
@@ -358,20 +377,20 @@ impl<S: Stream> Peer<S> {
 
     /// Takes subscriptions and commands from a subscriber; yields how many bytes.
     fn process_demand(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Result<usize, End> {
-        let to_user = self.hub.socket_type != SocketType::Pub;
+        let to_user = self.hub.takes_messages();
         let Some((mut intake, scanner)) = self.intake(cx) else { return Ok(0) };
-        let (mut consumed, mut control, mut data) = (0, Vec::new(), Vec::new());
+        let (mut consumed, mut control, mut upstream) = (0, Vec::new(), Upstream::default());
         let result = loop {
             let rest = &mut buffer[consumed..];
             let item = match scanner.next(rest) {
                 Ok(item) => item,
-                Err(e) => break Err(End::Refused(e.to_string())),
+                Err(e) => break Err(End::from(e)),
             };
             let step = match item {
                 Scan::Incomplete { .. } => break Ok(()),
                 Scan::Message { len, wire_len } => {
                     consumed += wire_len;
-                    take_message(&rest[..len], to_user, &mut data, |s| intake.take(s))
+                    upstream.take_message(&rest[..len], to_user, |s| intake.take(s))
                 }
                 Scan::Command { len, body } => {
                     consumed += len;
@@ -385,141 +404,12 @@ impl<S: Stream> Peer<S> {
         };
         let result = result.and(intake.finish());
         if let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase {
-            for message in data {
-                hand_over_one(&self.hub, flow, message, cx);
-            }
+            upstream.hand_over(&self.hub, flow, cx);
         }
         self.out.answer(control);
         let flushed = self.flush();
         result.and(flushed).map(|()| consumed)
     }
-
-    /// Hands the messages of a publisher to the user; the buffer goes with them.
-    fn process_messages(
-        &mut self,
-        mut buffer: Vec<u8>,
-        start: usize,
-        cx: &mut Context<'_>,
-    ) -> Result<(), End> {
-        let Phase::Traffic(Traffic { scanner, flow: Some(_), paused, expected, .. }) = &mut self.phase else {
-            return Ok(());
-        };
-        let (mut consumed, mut control) = (start, Vec::new());
-        let mut spans = Vec::with_capacity(*expected);
-        let (mut messages, mut inside) = (0, 0..0);
-        let result = {
-            let subscriptions = read_lock(&self.hub.subscriptions);
-            let filter = self.hub.socket_type == SocketType::Sub && !subscriptions.everything();
-            let mut keep = |buffer: &[u8], start: usize, end: usize| {
-                messages += 1;
-                if !filter || subscriptions.matches(frame::topic(&buffer[start..end])) {
-                    spans.push((start as u32, end as u32));
-                }
-            };
-            loop {
-                let base = consumed;
-                let batch = scanner.scan_messages(&buffer[base..], usize::MAX, |start, end| {
-                    keep(&buffer, base + start, base + end);
-                });
-                consumed += batch.consumed;
-                match batch.stop {
-                    Stop::Incomplete { .. } | Stop::Enough => break Ok(()),
-                    Stop::Command => {}
-                    Stop::Error(e) => break Err(End::Refused(e.to_string())),
-                }
-                let item = match scanner.next(&mut buffer[consumed..]) {
-                    Ok(item) => item,
-                    Err(e) => break Err(End::Refused(e.to_string())),
-                };
-                match item {
-                    Scan::Incomplete { .. } => break Ok(()),
-                    Scan::Message { len, wire_len } => {
-                        keep(&buffer, consumed, consumed + len);
-                        consumed += wire_len;
-                    }
-                    Scan::Command { len, body } => {
-                        inside = consumed + body.start..consumed + body.end;
-                        consumed += len;
-                    }
-                    Scan::CommandInside { body } => inside = consumed + body.start..consumed + body.end,
-                }
-                let taken = take_publishers(&buffer[std::mem::take(&mut inside)], &mut control, |news| {
-                    if !filter || subscriptions.matches(news.topic) {
-                        self.hub.states.hear(news, cx.wakes);
-                    }
-                });
-                if let Err(end) = taken {
-                    break Err(end);
-                }
-            }
-        };
-        self.hub.counters.received.fetch_add(messages, Ordering::Relaxed);
-        *paused = false;
-        *expected = spans.len();
-        // What came whole counts, whatever was wrong with what follows it.
-        self.hand_over(buffer, consumed, spans, cx);
-        self.out.answer(control);
-        let flushed = self.flush();
-        result.and(flushed)
-    }
-
-    /// Hands the messages at `spans` to the user, and keeps what follows the first `consumed` bytes.
-    fn hand_over(
-        &mut self,
-        mut buffer: Vec<u8>,
-        consumed: usize,
-        spans: Vec<(u32, u32)>,
-        cx: &mut Context<'_>,
-    ) {
-        let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase else { return };
-        let flow = flow.clone();
-        if spans.is_empty() {
-            self.put_back(buffer, consumed, cx);
-        } else {
-            let rest = buffer[consumed..].to_vec();
-            let bytes = match consumed >= HAND_OVER_BYTES_MIN {
-                true => {
-                    buffer.truncate(consumed);
-                    cx.pool.share(buffer)
-                }
-                false => {
-                    let bytes = Buffer::from(buffer[..consumed].to_vec());
-                    cx.pool.put(buffer);
-                    bytes
-                }
-            };
-            self.partial = rest;
-            self.hub.inbound.push(Delivery { bytes, spans, flow: flow.clone() }, cx.wakes);
-        }
-        if flow.pause()
-            && let Phase::Traffic(traffic) = &mut self.phase
-        {
-            traffic.paused = true;
-        }
-    }
-}
-
-/// Looks at each frame of a subscriber's message for a subscription (RFC 29); the other frames are the user's.
-fn take_message(
-    wire: &[u8],
-    to_user: bool,
-    data: &mut Vec<Buffer>,
-    mut subscription: impl FnMut(Subscription<'_>) -> Result<(), End>,
-) -> Result<(), End> {
-    let mut rest = Vec::new();
-    for body in frame::frames(wire) {
-        match Subscription::from_message_frame(body) {
-            Some(s) => subscription(s)?,
-            None if to_user => rest.push(body),
-            None => {}
-        }
-    }
-    if !rest.is_empty() {
-        let mut out = Vec::new();
-        frame::put_message(&mut out, rest);
-        data.push(out.into());
-    }
-    Ok(())
 }
 
 /// Takes a command during traffic; what it wants answered goes to `control`.
@@ -528,7 +418,7 @@ fn take_command(
     control: &mut Vec<u8>,
     mut subscription: impl FnMut(Subscription<'_>) -> Result<(), End>,
 ) -> Result<(), End> {
-    match Command::parse(body).map_err(|e| End::Refused(e.to_string()))? {
+    match Command::parse(body)? {
         Command::Subscribe(prefix) => subscription(Subscription::Subscribe(prefix)),
         Command::Cancel(prefix) => subscription(Subscription::Cancel(prefix)),
         Command::Ping { context, .. } => {
@@ -555,15 +445,4 @@ fn take_publishers(
         hear(&news);
     }
     take_command(body, control, |_| Ok(()))
-}
-
-/// Hands a subscriber's message to the XPUB's user, who may not be looking: beyond the mark it is dropped.
-fn hand_over_one(hub: &Hub, flow: &Arc<Flow>, wire: Buffer, cx: &mut Context<'_>) {
-    if flow.is_full() {
-        hub.counters.received_missed.fetch_add(1, Ordering::Relaxed);
-        return;
-    }
-    hub.counters.received.fetch_add(1, Ordering::Relaxed);
-    let spans = vec![(0, wire.len() as u32)];
-    hub.inbound.push(Delivery { bytes: wire, spans, flow: flow.clone() }, cx.wakes);
 }

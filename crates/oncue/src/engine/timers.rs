@@ -10,6 +10,8 @@ use std::time::Duration;
 pub(crate) enum Timer {
     /// A peer's handshake should be done.
     Handshake { slot: usize, uid: u64 },
+    /// A message that a peer has begun should be whole.
+    Message { slot: usize, uid: u64 },
     /// A peer may have been silent for too long.
     Heartbeat { slot: usize, uid: u64 },
     /// A peer may have been full for too long.

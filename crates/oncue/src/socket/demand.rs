@@ -20,8 +20,8 @@ pub enum DemandEvent {
 
 /// The demand at one moment and the changes after it, without a gap and without an overlap.
 ///
-/// Changes that nobody takes are kept one by one up to 65,536; beyond it those of one prefix that cancel out are left
-/// out, so that what is kept is bounded by what was wanted and what is.
+/// Changes that nobody takes are kept one by one up to 65,536, and up to 4 MiB of prefixes; beyond it those of one prefix
+/// that cancel out are left out, so that what is kept is bounded by what was wanted and what is.
 pub struct DemandWatch {
     socket: Arc<Socket>,
     snapshot: Vec<Prefix>,

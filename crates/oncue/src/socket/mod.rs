@@ -142,7 +142,8 @@ macro_rules! common {
                 self.0.unbind(endpoint)
             }
 
-            /// Ends the connection to an endpoint, at once, and tries no more.
+            /// Ends the connection to an endpoint, at once, and tries no more. Of what came by it and waits for the
+            /// user, nothing is received any more.
             ///
             /// # Errors
             /// [`Misuse`](crate::ErrorKind::Misuse) when the socket is not connected to it.

@@ -110,9 +110,11 @@ publishing!(Pub);
 publishing!(XPub);
 
 impl XPub {
-    /// The next event. Changes of demand that nobody takes are bounded as [`DemandWatch`] says; of messages, each
-    /// subscriber may have [`recv_hwm`](crate::Options::recv_hwm) waiting, and more of them are dropped and counted.
-    /// Changes of demand come before messages that wait at the same time.
+    /// The next event. The first call begins with what is wanted then, prefix by prefix, and from then on all changes
+    /// follow. Those that nobody takes are bounded as [`DemandWatch`] says; of messages, each subscriber may have
+    /// [`recv_hwm`](crate::Options::recv_hwm) waiting and all together
+    /// [`received_bytes_max`](crate::Options::received_bytes_max), and more of them are dropped and counted. Changes of
+    /// demand come before messages that wait at the same time.
     ///
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed) once the socket is closed and all events are taken.
@@ -135,7 +137,7 @@ impl XPub {
 
     fn pop(&self) -> Option<XPubEvent> {
         let hub = &self.0.hub;
-        match hub.edges.as_ref().and_then(|edges| edges.pop()) {
+        match hub.pop_edge() {
             Some((prefix, true)) => Some(XPubEvent::Wanted(prefix)),
             Some((prefix, false)) => Some(XPubEvent::Unwanted(prefix)),
             None => hub.inbound.pop().map(XPubEvent::Message),

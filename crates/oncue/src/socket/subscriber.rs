@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use oncue_core::connection::SocketType;
 use oncue_core::subscriptions::Unsubscribed;
 
 use super::{Socket, common, try_now, wait_for};
@@ -21,9 +22,6 @@ pub struct Sub(pub(crate) Arc<Socket>);
 #[derive(Clone)]
 pub struct XSub(pub(crate) Arc<Socket>);
 
-/// The longest prefix that fits a subscription, in bytes.
-const PREFIX_BYTES_MAX: usize = oncue_core::command::PREFIX_BYTES_MAX;
-
 macro_rules! subscribing {
     ($name:ident) => {
         impl $name {
@@ -32,13 +30,17 @@ macro_rules! subscribing {
             /// [`unsubscribe`](Self::unsubscribe) calls end it.
             ///
             /// # Errors
-            /// [`Misuse`](crate::ErrorKind::Misuse) when the prefix is longer than 65,526 bytes;
+            /// [`Misuse`](crate::ErrorKind::Misuse) when the prefix is longer than
+            /// [`prefix_length_max`](crate::Options::prefix_length_max);
             /// [`Closed`](crate::ErrorKind::Closed).
             pub fn subscribe(&self, prefix: impl AsRef<[u8]>) -> Result<()> {
                 self.0.subscribe(prefix.as_ref())
             }
 
-            /// Takes one [`subscribe`](Self::subscribe) back. Yields whether there was one.
+            /// Takes one [`subscribe`](Self::subscribe) back. Yields whether there was one. When it was the last one of
+            /// its prefix, a SUB receives nothing from then on that no other subscription asks for, of what waits
+            /// already either. An XSUB does not look at topics, and still yields what its publishers send until they have
+            /// heard of it.
             ///
             /// # Errors
             /// [`Closed`](crate::ErrorKind::Closed).
@@ -101,10 +103,10 @@ impl XSub {
 impl Socket {
     pub(crate) fn subscribe(&self, prefix: &[u8]) -> Result<()> {
         self.hub.check_open()?;
-        if prefix.len() > PREFIX_BYTES_MAX {
-            let length = prefix.len();
+        let (length, max) = (prefix.len(), self.hub.options.prefix_length_max);
+        if length > max {
             return Err(Error::misuse(format!(
-                "cannot subscribe: the prefix is {length} bytes long; {PREFIX_BYTES_MAX} is the most"
+                "cannot subscribe: the prefix is {length} bytes long; {max} is the most (prefix_length_max)"
             )));
         }
         let changed = write_lock(&self.hub.subscriptions).subscribe(prefix);
@@ -116,7 +118,12 @@ impl Socket {
     pub(crate) fn unsubscribe(&self, prefix: &[u8]) -> Result<bool> {
         self.hub.check_open()?;
         let done = write_lock(&self.hub.subscriptions).unsubscribe(prefix);
-        self.tell(done == Unsubscribed::Gone);
+        if done == Unsubscribed::Gone {
+            if self.hub.socket_type == SocketType::Sub {
+                self.hub.inbound.unsubscribed();
+            }
+            self.tell(true);
+        }
         Ok(done != Unsubscribed::Unknown)
     }
 

@@ -121,3 +121,25 @@ fn a_snapshot_and_the_changes_after_it_meet() {
         }
     });
 }
+
+#[test]
+fn events_begin_with_what_is_wanted_when_they_are_first_asked_for() {
+    both_sides(|side| {
+        let x = XPub::new(&engine(), options()).unwrap();
+        let door = Door::new(&x, side);
+        let mut peer = door.peer(Zmtp::V3_1);
+        peer.send(["a", "b", "c"].map(subscribe).concat());
+        peer.send([cancel("a"), cancel("c"), subscribe("d")].concat());
+        peer.barrier();
+        let mut first = [event(&x), event(&x)];
+        first.sort();
+        assert_eq!(first, ["+b", "+d"]);
+        no_event(&x);
+        peer.send([cancel("b"), subscribe("b"), subscribe("a")].concat());
+        assert_eq!([event(&x), event(&x), event(&x)], ["-b", "+b", "+a"]);
+        drop(peer);
+        let mut last = [event(&x), event(&x), event(&x)];
+        last.sort();
+        assert_eq!(last, ["-a", "-b", "-d"]);
+    });
+}

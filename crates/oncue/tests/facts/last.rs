@@ -164,6 +164,7 @@ fn the_marks_of_a_queue_hold_for_them_too() {
     for policy in [OnFull::DropNewest, OnFull::Refuse, OnFull::Disconnect] {
         let options = options().send_hwm(10).queue_bytes_max(10 << 20).on_full(policy);
         let x = XPub::new(&engine(), options).unwrap();
+        no_event(&x);
         let door = Door::new(&x, Side::Binding);
         for i in 0..1000 {
             x.send_last((format!("t{i:03}"), vec![b'v'; 40_000])).unwrap();

@@ -3,6 +3,7 @@
 //! other is tested in `sockets.rs`.
 
 mod admission;
+mod begun;
 mod bursts;
 mod demand;
 mod handshake;
@@ -10,6 +11,7 @@ mod last;
 mod loss;
 mod promises;
 mod raw;
+mod received;
 mod room;
 mod slow;
 mod states;

@@ -335,9 +335,10 @@ pub(crate) fn options() -> Options {
     Options::new().reconnect(Duration::from_millis(1), Duration::from_millis(20))
 }
 
-/// An XPUB and its first door.
+/// An XPUB that tells events from now on, and its first door.
 pub(crate) fn xpub(side: Side) -> (XPub, Door) {
     let x = XPub::new(&engine(), options()).unwrap();
+    no_event(&x);
     let door = Door::new(&x, side);
     (x, door)
 }

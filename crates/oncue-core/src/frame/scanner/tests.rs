@@ -260,7 +260,7 @@ fn commands_keep_their_limits() {
         next(Version::V3_1, &header(COMMAND_BYTES_MAX)),
         Ok(Scan::Incomplete { need_min: 9 + longest })
     );
-    let fault = ProtocolError::CommandTooLong { bytes: COMMAND_BYTES_MAX + 1 };
+    let fault = ProtocolError::CommandTooLong { bytes: COMMAND_BYTES_MAX + 1, max: COMMAND_BYTES_MAX };
     assert_eq!(next(Version::V3_1, &header(COMMAND_BYTES_MAX + 1)), Err(fault));
 }
 
@@ -275,6 +275,21 @@ fn commands_without_end_inside_a_message_are_refused() {
             Err(fault) => break fault,
         }
     };
-    assert_eq!(fault, ProtocolError::CommandsInsideTooLong);
-    assert!(buf.len() as u64 <= COMMANDS_INSIDE_BYTES_MAX + 300);
+    let max = 2 * COMMAND_BYTES_MAX;
+    assert_eq!(fault, ProtocolError::CommandsInsideTooLong { max });
+    assert!(buf.len() as u64 <= max + 300 && max < COMMANDS_INSIDE_BYTES_MAX);
+}
+
+#[test]
+fn longer_commands_can_be_allowed() {
+    let allowed = COMMAND_BYTES_MAX + 100;
+    let header = |len: u64| [&[0x06][..], &len.to_be_bytes()].concat();
+    let next = |len| {
+        let mut scanner = Scanner::new(Version::V3_1, 10).with_command_bytes_max(allowed);
+        assert!(scanner.buffer_bytes_max() as u64 >= allowed + 9);
+        scanner.next(&mut header(len))
+    };
+    assert_eq!(next(allowed), Ok(Scan::Incomplete { need_min: 9 + allowed as usize }));
+    let fault = ProtocolError::CommandTooLong { bytes: allowed + 1, max: allowed };
+    assert_eq!(next(allowed + 1), Err(fault));
 }

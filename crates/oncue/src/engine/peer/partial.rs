@@ -1,0 +1,144 @@
+//! Received bytes that are not a whole item yet, and for how long they have been coming.
+
+use std::time::Duration;
+
+use crate::buffer::{Pool, READ_BYTES};
+
+/// The slowest that a peer may send an item once its time is up, in bytes a second.
+const RATE_MIN: u64 = 4 << 10;
+
+/// The beginning of an item.
+#[derive(Default)]
+pub(super) struct Partial {
+    bytes: Vec<u8>,
+    /// When its first byte came.
+    begun: Option<Duration>,
+    /// How many bytes the item has at least, where that is known.
+    need_min: Option<usize>,
+    /// Whether a timer runs that looks at it.
+    watched: bool,
+}
+
+impl Partial {
+    /// A buffer that holds what is there, and has room to read into.
+    pub(super) fn take(&mut self, pool: &Pool) -> Vec<u8> {
+        if self.bytes.len() >= READ_BYTES / 2 {
+            // A large item: it grows in place, by as much as has come already, and not beyond what was announced.
+            let mut buffer = std::mem::take(&mut self.bytes);
+            let missing = self.need_min.map_or(usize::MAX, |need| need.saturating_sub(buffer.len()));
+            buffer.reserve_exact(buffer.len().min(missing).max(READ_BYTES));
+            return buffer;
+        }
+        let mut buffer = pool.get();
+        buffer.extend_from_slice(&self.bytes);
+        self.bytes = Vec::new();
+        buffer
+    }
+
+    /// Keeps what follows the first `consumed` bytes of a buffer for the next read.
+    pub(super) fn keep(&mut self, mut buffer: Vec<u8>, consumed: usize, now: Duration, pool: &Pool) {
+        if buffer.len() - consumed >= READ_BYTES / 2 {
+            buffer.drain(..consumed);
+            self.bytes = buffer;
+        } else {
+            self.bytes = buffer[consumed..].to_vec();
+            pool.put(buffer);
+        }
+        self.date(consumed, now);
+    }
+
+    /// Keeps the rest of a buffer whose first `consumed` bytes are whole items.
+    pub(super) fn keep_rest(&mut self, rest: Vec<u8>, consumed: usize, now: Duration) {
+        self.bytes = rest;
+        self.date(consumed, now);
+    }
+
+    fn date(&mut self, consumed: usize, now: Duration) {
+        self.begun = match (self.bytes.is_empty(), consumed) {
+            (true, _) => None,
+            (false, 0) => self.begun.or(Some(now)),
+            (false, _) => Some(now),
+        };
+    }
+
+    /// The scanner has said how many bytes the item has at least.
+    pub(super) fn needs(&mut self, need_min: Option<usize>) {
+        self.need_min = need_min;
+    }
+
+    /// It was not read for a while, which is not held against the peer.
+    pub(super) fn resume(&mut self, now: Duration) {
+        if self.begun.is_some() {
+            self.begun = Some(now);
+        }
+    }
+
+    /// When it must be whole; `None` while there is nothing.
+    pub(super) fn due(&self, timeout: Duration) -> Option<Duration> {
+        let earned = Duration::from_secs(self.bytes.len() as u64 / RATE_MIN);
+        self.begun?.checked_add(timeout)?.checked_add(earned)
+    }
+
+    /// When to look at it, unless a timer runs that will.
+    pub(super) fn watch(&mut self, timeout: Duration) -> Option<Duration> {
+        let due = self.due(timeout).filter(|_| !self.watched);
+        self.watched |= due.is_some();
+        due
+    }
+
+    /// The timer has fired.
+    pub(super) fn unwatch(&mut self) {
+        self.watched = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn an_item_has_its_time_and_what_its_bytes_earn() {
+        let (pool, mut partial) = (Pool::default(), Partial::default());
+        assert_eq!(partial.due(30 * SECOND), None);
+        partial.keep(vec![1; 10], 0, SECOND, &pool);
+        assert_eq!(partial.due(30 * SECOND), Some(31 * SECOND));
+        assert_eq!(partial.watch(30 * SECOND), Some(31 * SECOND));
+        assert_eq!(partial.watch(30 * SECOND), None);
+        // More of the same: its bytes earn time, and the first one still counts.
+        let mut buffer = partial.take(&pool);
+        buffer.extend_from_slice(&[1; 3 << 12]);
+        partial.keep(buffer, 0, 20 * SECOND, &pool);
+        assert_eq!(partial.due(30 * SECOND), Some(34 * SECOND));
+        // The next one begins anew.
+        let buffer = partial.take(&pool);
+        partial.keep(buffer, 3 << 12, 25 * SECOND, &pool);
+        assert_eq!(partial.due(30 * SECOND), Some(55 * SECOND));
+        partial.resume(40 * SECOND);
+        assert_eq!(partial.due(30 * SECOND), Some(70 * SECOND));
+        assert_eq!(partial.due(Duration::MAX), None);
+        let buffer = partial.take(&pool);
+        partial.keep(buffer, 10, 41 * SECOND, &pool);
+        assert_eq!(partial.due(SECOND), None);
+    }
+
+    #[test]
+    fn a_buffer_is_not_much_larger_than_what_was_sent_nor_than_what_was_announced() {
+        let (pool, mut partial) = (Pool::default(), Partial::default());
+        let announced = 10 << 20;
+        partial.needs(Some(announced));
+        let mut sent = 0;
+        while sent < announced {
+            let mut buffer = partial.take(&pool);
+            let room = buffer.capacity() - buffer.len();
+            assert!(room > 0 && buffer.capacity() <= 2 * sent.max(READ_BYTES / 2) + READ_BYTES);
+            assert!(buffer.capacity() <= announced + READ_BYTES);
+            let read = room.min(100_000).min(announced - sent);
+            buffer.resize(buffer.len() + read, 7);
+            sent += read;
+            partial.keep(buffer, 0, SECOND, &pool);
+            assert!(sent >= READ_BYTES / 2 || partial.bytes.capacity() == sent);
+        }
+    }
+}

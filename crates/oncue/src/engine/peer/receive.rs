@@ -1,0 +1,197 @@
+//! What a peer's bytes bring: messages for the user, cut out of the read buffer, up to the marks.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use oncue_core::command::Subscription;
+use oncue_core::connection::SocketType;
+use oncue_core::frame::{self, Scan, Stop};
+
+use super::{Context, End, Peer, Phase, Traffic, take_publishers};
+use crate::buffer::{Buffer, READ_BYTES};
+use crate::engine::hub::Hub;
+use crate::engine::inbound::{Delivery, Flow};
+use crate::net::Stream;
+use crate::sync::read_lock;
+
+/// What one read brought is handed over in the read buffer itself from this size on, and copied out below it.
+const HAND_OVER_BYTES_MIN: usize = READ_BYTES / 4;
+
+impl<S: Stream> Peer<S> {
+    /// Whether the peer must not be read now.
+    pub(super) fn pauses(&mut self) -> bool {
+        let Phase::Traffic(traffic) = &mut self.phase else { return matches!(self.phase, Phase::Connecting) };
+        if let Some(flow) = &traffic.flow
+            && !traffic.paused
+            && self.hub.inbound.is_full()
+            && !self.hub.publishes()
+        {
+            traffic.paused = self.hub.inbound.pause(flow);
+        }
+        traffic.paused
+    }
+
+    /// Hands the messages of a publisher to the user; the buffer goes with them.
+    pub(super) fn process_messages(
+        &mut self,
+        mut buffer: Vec<u8>,
+        start: usize,
+        cx: &mut Context<'_>,
+    ) -> Result<(), End> {
+        let Phase::Traffic(Traffic { scanner, flow: Some(_), paused, expected, .. }) = &mut self.phase else {
+            return Ok(());
+        };
+        let (mut consumed, mut control) = (start, Vec::new());
+        let mut spans = Vec::with_capacity(*expected);
+        let (mut messages, mut inside) = (0, 0..0);
+        let mut needs = None;
+        let (result, version) = {
+            let subscriptions = read_lock(&self.hub.subscriptions);
+            let filter = self.hub.socket_type == SocketType::Sub && !subscriptions.everything();
+            let mut keep = |buffer: &[u8], start: usize, end: usize| {
+                messages += 1;
+                if !filter || subscriptions.matches(frame::topic(&buffer[start..end])) {
+                    spans.push((start as u32, end as u32));
+                }
+            };
+            let result = loop {
+                let base = consumed;
+                let batch = scanner.scan_messages(&buffer[base..], usize::MAX, |start, end| {
+                    keep(&buffer, base + start, base + end);
+                });
+                consumed += batch.consumed;
+                match batch.stop {
+                    Stop::Incomplete { need_min } => {
+                        needs = Some(need_min);
+                        break Ok(());
+                    }
+                    Stop::Enough => break Ok(()),
+                    Stop::Command => {}
+                    Stop::Error(e) => break Err(End::from(e)),
+                }
+                let item = match scanner.next(&mut buffer[consumed..]) {
+                    Ok(item) => item,
+                    Err(e) => break Err(End::from(e)),
+                };
+                match item {
+                    Scan::Incomplete { need_min } => {
+                        needs = Some(need_min);
+                        break Ok(());
+                    }
+                    Scan::Message { len, wire_len } => {
+                        keep(&buffer, consumed, consumed + len);
+                        consumed += wire_len;
+                    }
+                    Scan::Command { len, body } => {
+                        inside = consumed + body.start..consumed + body.end;
+                        consumed += len;
+                    }
+                    Scan::CommandInside { body } => inside = consumed + body.start..consumed + body.end,
+                }
+                let taken = take_publishers(&buffer[std::mem::take(&mut inside)], &mut control, |news| {
+                    if !filter || subscriptions.matches(news.topic) {
+                        self.hub.states.hear(news, cx.wakes);
+                    }
+                });
+                if let Err(end) = taken {
+                    break Err(end);
+                }
+            };
+            (result, subscriptions.version())
+        };
+        self.hub.counters.received.fetch_add(messages, Ordering::Relaxed);
+        *paused = false;
+        *expected = spans.len();
+        self.partial.needs(needs);
+        // What came whole counts, whatever was wrong with what follows it.
+        self.hand_over(buffer, consumed, spans, version, cx);
+        self.out.answer(control);
+        let flushed = self.flush();
+        result.and(flushed)
+    }
+
+    /// Hands the messages at `spans` to the user, and keeps what follows the first `consumed` bytes.
+    fn hand_over(
+        &mut self,
+        mut buffer: Vec<u8>,
+        consumed: usize,
+        spans: Vec<(u32, u32)>,
+        version: u64,
+        cx: &mut Context<'_>,
+    ) {
+        let Phase::Traffic(Traffic { flow: Some(flow), paused, .. }) = &mut self.phase else { return };
+        let inbound = &self.hub.inbound;
+        if spans.is_empty() || inbound.keeps_latest() {
+            if !spans.is_empty() {
+                inbound.put_latest(&buffer, &spans, (flow.source, version), cx.wakes);
+            }
+            self.partial.keep(buffer, consumed, cx.now, cx.pool);
+        } else {
+            let rest = buffer[consumed..].to_vec();
+            let bytes = match consumed >= HAND_OVER_BYTES_MIN {
+                true => {
+                    buffer.truncate(consumed);
+                    cx.pool.share(buffer)
+                }
+                false => {
+                    let bytes = Buffer::from(buffer[..consumed].to_vec());
+                    cx.pool.put(buffer);
+                    bytes
+                }
+            };
+            self.partial.keep_rest(rest, consumed, cx.now);
+            inbound.push(Delivery { bytes, spans, flow: flow.clone(), version }, cx.wakes);
+        }
+        *paused = inbound.pause(flow);
+    }
+}
+
+/// The messages of a subscriber that one read brought.
+#[derive(Default)]
+pub(super) struct Upstream {
+    wire: Vec<u8>,
+    spans: Vec<(u32, u32)>,
+}
+
+impl Upstream {
+    /// Looks at each frame of a subscriber's message for a subscription (RFC 29); the other frames are the user's.
+    pub(super) fn take_message(
+        &mut self,
+        wire: &[u8],
+        to_user: bool,
+        mut subscription: impl FnMut(Subscription<'_>) -> Result<(), End>,
+    ) -> Result<(), End> {
+        let mut rest = Vec::new();
+        for body in frame::frames(wire) {
+            match Subscription::from_message_frame(body) {
+                Some(s) => subscription(s)?,
+                None if to_user => rest.push(body),
+                None => {}
+            }
+        }
+        if !rest.is_empty() {
+            let start = self.wire.len() as u32;
+            frame::put_message(&mut self.wire, rest);
+            self.spans.push((start, self.wire.len() as u32));
+        }
+        Ok(())
+    }
+
+    /// Hands the messages to the XPUB's user, who may not be looking: beyond the peer's mark or the socket's bound they
+    /// are dropped.
+    pub(super) fn hand_over(mut self, hub: &Hub, flow: &Arc<Flow>, cx: &mut Context<'_>) {
+        let room = if hub.inbound.is_full() { 0 } else { flow.room() };
+        let taken = self.spans.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+        let missed = (self.spans.len() - taken) as u64;
+        if missed > 0 {
+            hub.counters.received_missed.fetch_add(missed, Ordering::Relaxed);
+        }
+        self.spans.truncate(taken);
+        let Some(&(_, end)) = self.spans.last() else { return };
+        hub.counters.received.fetch_add(taken as u64, Ordering::Relaxed);
+        self.wire.truncate(end as usize);
+        self.wire.shrink_to_fit();
+        let (bytes, spans) = (Buffer::from(self.wire), self.spans);
+        hub.inbound.push(Delivery { bytes, spans, flow: flow.clone(), version: 0 }, cx.wakes);
+    }
+}
