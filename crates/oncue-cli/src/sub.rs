@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -111,11 +111,12 @@ enum Heard {
 
 /// The next of either, messages first.
 fn next(socket: &Sub) -> impl Future<Output = Heard> {
-    poll_fn(|context| {
-        if let Poll::Ready(message) = pin!(socket.recv()).poll(context) {
+    let (mut message, mut state) = (socket.recv(), socket.state());
+    poll_fn(move |context| {
+        if let Poll::Ready(message) = Pin::new(&mut message).poll(context) {
             return Poll::Ready(Heard::Message(message));
         }
-        pin!(socket.state()).poll(context).map(Heard::State)
+        Pin::new(&mut state).poll(context).map(Heard::State)
     })
 }
 

@@ -1,9 +1,12 @@
 //! Who may subscribe to what: the questions and the answers. Plain data; the shards ask.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+
+use crate::error::{Error, Result};
 
 /// The longest text of a [`Status`], in bytes.
 pub const STATUS_BYTES_MAX: usize = 255;
@@ -84,6 +87,28 @@ impl From<String> for Status {
     }
 }
 
+thread_local! {
+    /// Whether this thread is in a function that decides about a subscription, and so holds a shard.
+    static DECIDING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is in a function that decides about a subscription: it must not wait for an I/O thread, which
+/// could be itself, or one that waits for it.
+pub(crate) fn is_deciding() -> bool {
+    DECIDING.get()
+}
+
+/// Refuses what has to wait for an I/O thread or for the routes, inside a function that decides.
+pub(crate) fn check_not_deciding(what: impl fmt::Display) -> Result<()> {
+    if !is_deciding() {
+        return Ok(());
+    }
+    Err(Error::misuse(format!(
+        "cannot {what} inside a function that decides about subscriptions: its I/O thread would wait for itself; do it \
+         on another thread, and let the function return"
+    )))
+}
+
 /// The user's function that answers.
 #[derive(Clone)]
 pub(crate) struct Gate(Arc<dyn Fn(&SubscribeRequest<'_>) -> Admission + Send + Sync>);
@@ -95,7 +120,9 @@ impl Gate {
 
     /// Nobody is let in by a function that panics, and no I/O thread ends by it.
     pub(crate) fn ask(&self, request: &SubscribeRequest<'_>) -> Admission {
+        let within = DECIDING.replace(true);
         let answer = catch_unwind(AssertUnwindSafe(|| (self.0)(request)));
+        DECIDING.set(within);
         answer.unwrap_or_else(|_| Admission::Reject(Status::new("the publisher could not decide")))
     }
 }

@@ -48,7 +48,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use msg::{Frames, Msg, MsgRef};
 pub use oncue_core::command::State;
 pub use oncue_core::edges::Prefix;
-pub use op::Op;
+pub use op::{Op, wakers_panicked};
 pub use options::{EngineOptions, Keep, OnFull, Options};
 pub use socket::{DemandEvent, DemandWatch, Pub, Sub, XPub, XPubEvent, XSub};
 pub use stats::SocketStats;

@@ -9,15 +9,26 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use crate::admission::is_deciding;
 use crate::sync::lock;
 
+mod waiters;
+
+pub use waiters::wakers_panicked;
+pub(crate) use waiters::{Wait, Waiters, wake_all};
+
 /// An operation that may have to wait. `.await` it on any executor, or block this thread with
-/// [`wait`](Op::wait) or [`wait_timeout`](Op::wait_timeout). Dropping it loses nothing.
+/// [`wait`](Op::wait) or [`wait_timeout`](Op::wait_timeout). Dropping it loses nothing and leaves nothing behind: a task is
+/// woken for an operation that it has polled and still holds.
 #[must_use = "an Op does nothing until it is awaited or waited for"]
 pub struct Op<F>(pub(crate) F);
 
 impl<F: Future> Op<F> {
     /// Blocks this thread until the operation is done.
+    ///
+    /// # Panics
+    /// Inside a function that decides about subscriptions ([`Options::admission`](crate::Options::admission)), if the
+    /// operation has to wait: its I/O thread would wait for itself.
     #[inline(always)]
     pub fn wait(self) -> F::Output {
         block_on(self.0, None).expect("without a deadline the wait ends with a result")
@@ -136,6 +147,11 @@ fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output
 
 #[cold]
 fn block_on_pending<F: Future>(mut future: Pin<&mut F>, deadline: Option<Instant>) -> Option<F::Output> {
+    let deciding = is_deciding();
+    assert!(
+        !deciding || deadline.is_some(),
+        "a function that decides about subscriptions waits, and its I/O thread with it; let it return, or defer"
+    );
     SLEEPER.with(|(sleeper, waker)| {
         let mut context = Context::from_waker(waker);
         loop {
@@ -150,48 +166,9 @@ fn block_on_pending<F: Future>(mut future: Pin<&mut F>, deadline: Option<Instant
             if left == Some(Duration::ZERO) {
                 return None;
             }
-            sleeper.sleep(bed, left);
+            sleeper.sleep(bed.filter(|_| !deciding), left);
         }
     })
-}
-
-/// Those who wait for one thing.
-#[derive(Default)]
-pub(crate) struct Waiters(Mutex<Vec<Waker>>);
-
-impl Waiters {
-    /// Tries, and where that fails registers and tries once more, so that a change in between is not missed.
-    #[inline]
-    pub(crate) fn poll<T>(&self, context: &Context<'_>, mut attempt: impl FnMut() -> Option<T>) -> Poll<T> {
-        if let Some(value) = attempt() {
-            return Poll::Ready(value);
-        }
-        self.register(context.waker());
-        match attempt() {
-            Some(value) => Poll::Ready(value),
-            None => Poll::Pending,
-        }
-    }
-
-    #[cold]
-    fn register(&self, waker: &Waker) {
-        let mut waiters = lock(&self.0);
-        if !waiters.iter().any(|w| w.will_wake(waker)) {
-            waiters.push(waker.clone());
-        }
-    }
-
-    /// Moves all who wait into `out`, to be woken when no lock is held.
-    pub(crate) fn take(&self, out: &mut Vec<Waker>) {
-        out.append(&mut lock(&self.0));
-    }
-
-    /// Wakes all who wait. Not while holding a lock that a woken one may want.
-    pub(crate) fn wake(&self) {
-        let mut waiters = Vec::new();
-        self.take(&mut waiters);
-        waiters.into_iter().for_each(Waker::wake);
-    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,16 @@ pub enum OnFull {
     Refuse,
     /// The subscriber is disconnected; it may come back.
     Disconnect,
+    /// The messages that have waited for the longest time give way, whole ones, and are counted as missed; the newest
+    /// stay. A message whose writing has begun is written to its end, and counts towards no mark.
+    DropOldest,
+    /// Of each topic only the newest message waits: it takes the place of the one before, which is counted as missed. A
+    /// message whose writing has begun is written to its end, and counts towards no mark. Where the marks are reached
+    /// even so, the oldest messages give way. A topic is [`Congested`](crate::Room::Congested) while those who want it
+    /// have not been written its last message, so that on-demand producers make about as many values as are taken. With a
+    /// small [`send_buffer`](Options::send_buffer), and a small [`recv_buffer`](Options::recv_buffer) on the other side,
+    /// a viewer that is slow sees what is new.
+    Latest,
 }
 
 /// Which of the received messages wait for the user of a SUB or XSUB.
@@ -66,6 +76,8 @@ pub struct Options {
     pub(crate) on_full: OnFull,
     pub(crate) evict_after: Option<Duration>,
     pub(crate) admission: Option<Gate>,
+    pub(crate) send_buffer: Option<u32>,
+    pub(crate) recv_buffer: Option<u32>,
     pub(crate) linger: Duration,
     pub(crate) listen_backlog: u32,
     pub(crate) reconnect_min: Duration,
@@ -94,6 +106,8 @@ impl Default for Options {
             on_full: OnFull::DropNewest,
             evict_after: None,
             admission: None,
+            send_buffer: None,
+            recv_buffer: None,
             linger: Duration::from_secs(1),
             listen_backlog: 4096,
             reconnect_min: Duration::from_millis(100),
@@ -143,6 +157,22 @@ impl Options {
     /// The mark of what one peer has sent and the user has not taken, in messages.
     pub(crate) fn recv_messages_max(&self) -> u64 {
         messages_max(self.recv_hwm)
+    }
+
+    /// What the system holds of a connection's bytes that the other side has not taken, about (libzmq: `ZMQ_SNDBUF`, the
+    /// system's `SO_SNDBUF`). What it holds is older than what could be written instead: a small buffer keeps a slow
+    /// peer's messages new, and slows a peer that is far away. The system has bounds of its own, and doubles the number
+    /// for what it keeps beside the bytes. TCP and Unix sockets; by default the system decides.
+    pub fn send_buffer(mut self, bytes: u32) -> Options {
+        self.send_buffer = Some(bytes);
+        self
+    }
+
+    /// What the system holds of a connection's bytes that have come and are not read yet, about (libzmq: `ZMQ_RCVBUF`,
+    /// the system's `SO_RCVBUF`); see [`send_buffer`](Options::send_buffer). By default the system decides.
+    pub fn recv_buffer(mut self, bytes: u32) -> Options {
+        self.recv_buffer = Some(bytes);
+        self
     }
 
     /// How many bytes may wait between `send` and the I/O threads. Default 4 MiB; as many messages as
@@ -239,8 +269,17 @@ impl Options {
     }
 
     /// Asks `decide` about each prefix that a peer of a PUB or XPUB asks for and does not have. Without it everything is
-    /// accepted. It runs on an I/O thread, which serves nobody meanwhile: it must not wait for anything, nor bind,
-    /// connect or disconnect a socket of the same engine. Where it panics, the subscription is rejected.
+    /// accepted. Where it panics, the subscription is rejected.
+    ///
+    /// It runs on an I/O thread of the socket's engine and nowhere else, and that thread serves nobody meanwhile: it must
+    /// return at once. It may use any socket and [`OnDemand`](crate::OnDemand), with these exceptions, which would have
+    /// the I/O thread wait for itself: `bind`, `connect`, `unbind`, `disconnect` and `reload` are refused as
+    /// [`Misuse`](crate::ErrorKind::Misuse), [`OnDemand::stop`](crate::OnDemand::stop) does not wait, and
+    /// [`Op::wait`](crate::Op::wait) panics if it has to wait. A lock that it takes must not be held by a thread that calls
+    /// any of these, or waits for messages or events of the same engine without a time limit.
+    ///
+    /// An engine with such a socket gives up a shortcut: a thread that waits for a message reads it from the network itself
+    /// elsewhere, and here gets it from the I/O thread, some microseconds later.
     ///
     /// What is deferred counts towards the peer's quota ([`prefixes_max`](Options::prefixes_max),
     /// [`prefix_bytes_max`](Options::prefix_bytes_max)).

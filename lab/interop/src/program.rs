@@ -107,6 +107,11 @@ impl Program {
         assert!(status.is_ok_and(|status| status.success()), "{}: SIG{name} could not be sent", self.name);
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("our own program can be waited for").is_some()

@@ -5,6 +5,7 @@ mod config;
 mod ends;
 mod examples;
 mod files;
+mod leftovers;
 mod programs;
 mod reload;
 mod strangers;

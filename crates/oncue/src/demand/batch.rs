@@ -92,18 +92,22 @@ impl BatchRun {
         (!std::mem::replace(&mut set.ticking, true)).then_some(first)
     }
 
-    /// Stops a feed. Its end is reported once no call may be about it.
-    pub(super) fn stop(&self, feed: &Feed) {
+    /// Stops a feed. Its end is reported once no call may be about it. Yields whether it was the last one: there are no
+    /// ticks any more then.
+    pub(super) fn stop(&self, feed: &Feed) -> bool {
         feed.stop();
         let mut set = lock(&self.set);
         set.feeds.remove(feed.topic());
         set.fresh.remove(feed.topic());
+        let last = set.feeds.is_empty();
+        set.ticking &= !last;
         if set.busy {
             set.ending.push(feed.clone());
         } else {
             drop(set);
             feed.end();
         }
+        last
     }
 
     /// A tick of the route that was due at `at`: when the next one is, unless nobody wants anything of it.

@@ -16,6 +16,7 @@ use super::route::{Draft, RouteBuilder};
 use super::shared::{Note, Reports, Shared};
 use super::states::States;
 use super::{Feed, OnDemand, runner};
+use crate::admission::check_not_deciding;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::socket::XPub;
@@ -214,6 +215,7 @@ impl Builder {
     }
 
     pub(super) fn reload(self, shared: &Arc<Shared>, rules: &Rules) -> Result<Reloaded> {
+        check_not_deciding("reload routes")?;
         if self.reloads != Some(shared.id()) {
             return Err(Error::misuse(
                 "these routes are not of this socket; begin them with `OnDemand::builder`",
@@ -237,7 +239,7 @@ impl Builder {
         let replaced = rules.follow(&shared.plan, |plan| plan.replace(planned, feeds_max, now))?;
         replaced.gone.iter().filter_map(|route| route.keep.as_ref()).for_each(|k| k.forget_all(&self.socket));
         shared.serve(&replaced.come)?;
-        shared.tell(Note::Look);
+        shared.tell(Note::Gone(replaced.removed));
         drop(runs);
         Ok(replaced.done)
     }

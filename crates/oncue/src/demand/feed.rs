@@ -141,7 +141,9 @@ impl Feed {
     /// # Errors
     /// [`Stopped`]: nothing was sent, and nothing will be. The producer should return.
     pub fn publish(&self, payload: impl AsRef<[u8]>) -> Result<(), Stopped> {
-        self.publish_into(lock(&self.0.outlet), payload.as_ref())
+        // The payload's own code runs while nothing is locked.
+        let payload = payload.as_ref();
+        self.publish_into(lock(&self.0.outlet), payload)
     }
 
     /// Publishes a value unless there have been more than so many.
@@ -199,6 +201,10 @@ impl Feed {
     /// Whether no call that fills in a value is under way: from now on one is.
     pub(super) fn begin_filling(&self) -> bool {
         !self.0.filling.swap(true, Ordering::SeqCst)
+    }
+
+    pub(super) fn is_filling(&self) -> bool {
+        self.0.filling.load(Ordering::SeqCst)
     }
 
     pub(super) fn end_filling(&self) {
@@ -295,7 +301,8 @@ impl Feed {
 
     /// Waits until the feed is not active any more: to be awaited, or waited for with a time limit.
     pub fn stopped(&self) -> Op<impl Future<Output = ()> + Send + Unpin + '_> {
-        Op(poll_fn(move |context| self.0.waiters.poll(context, || (!self.is_active()).then_some(()))))
+        let mut wait = self.0.waiters.wait();
+        Op(poll_fn(move |context| wait.poll(context, || (!self.is_active()).then_some(()))))
     }
 
     /// Blocks this thread until the feed is not active any more.
@@ -383,6 +390,12 @@ impl Feed {
                 .has_published()
                 .then(|| Duration::from_nanos(get(&counters.first_value_nanos))),
         }
+    }
+
+    /// How many handles there are.
+    #[cfg(test)]
+    pub(super) fn handles(&self) -> usize {
+        Arc::strong_count(&self.0)
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {

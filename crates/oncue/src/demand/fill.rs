@@ -56,6 +56,10 @@ impl Fill {
 }
 
 impl Job for Fill {
+    fn is_of(&self, generation: u64) -> bool {
+        self.feed.generation() == generation
+    }
+
     fn run(&self) {
         if self.feed.is_active() && self.feed.published() == self.published {
             let filled = catch_unwind(AssertUnwindSafe(|| (self.fill)(&self.feed, self.published)));

@@ -34,6 +34,10 @@ impl Listing {
         Arc::new(Listing { id, route, lister, shared: Arc::downgrade(shared), busy: AtomicBool::new(false) })
     }
 
+    pub(super) fn route(&self) -> RouteId {
+        self.id
+    }
+
     /// A list that was due at `at`: when the next one is, unless the route is gone.
     pub(super) fn tick(self: &Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration> {
         if self.route.is_gone() {

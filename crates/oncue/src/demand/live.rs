@@ -74,13 +74,18 @@ impl Live {
     }
 
     /// From now on nothing of the feed is sent. Its producer reports its end by a note, maybe at once.
-    pub(super) fn stop(&mut self) {
+    pub(super) fn stop(&mut self, schedule: &mut Schedule) {
         if std::mem::replace(&mut self.stopped, true) {
             return;
         }
+        schedule.forget_feed(self.feed.generation());
         match &self.hold {
             Hold::Periodic(periodic) => periodic.stop(),
-            Hold::Batch(batch) => batch.stop(&self.feed),
+            Hold::Batch(batch) => {
+                if batch.stop(&self.feed) {
+                    schedule.forget_batch(batch);
+                }
+            }
             Hold::Thread(_) | Hold::Task => self.feed.stop(),
             Hold::Manual(tell) => {
                 self.feed.stop();

@@ -23,7 +23,7 @@ use std::thread::JoinHandle;
 
 use self::admission::Rules;
 use crate::Engine;
-use crate::admission::Status;
+use crate::admission::{Status, is_deciding};
 use crate::endpoint::Endpoint;
 use crate::error::Result;
 use crate::options::Options;
@@ -50,6 +50,7 @@ mod states;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod value;
 mod workers;
 
 pub use oncue_pattern::{Pattern, PatternError};
@@ -64,6 +65,7 @@ pub use self::producer::{Change, Failure, Produced, Task};
 pub use self::route::RouteBuilder;
 use self::shared::{Note, Shared};
 pub use self::stats::{Done, OnDemandStats, RouteStats, TopicStats};
+pub use self::value::{Fallible, IntoValue, Plain};
 
 /// Routes at work: values are produced while this lives, and somebody wants them.
 ///
@@ -185,7 +187,8 @@ impl OnDemand {
     /// ```
     ///
     /// # Errors
-    /// As [`Builder::start`], and for a builder that is not from [`builder`](OnDemand::builder): nothing has changed.
+    /// As [`Builder::start`], for a builder that is not from [`builder`](OnDemand::builder), and inside a function that
+    /// decides about subscriptions: nothing has changed.
     pub fn reload(&self, routes: Builder) -> Result<Reloaded> {
         routes.reload(&self.shared, &self.rules)
     }
@@ -200,10 +203,11 @@ impl OnDemand {
     /// Stops all feeds and waits until their threads have returned; a producer that does not heed [`Stopped`] is
     /// waited for as long as it takes. Tasks are told to stop and left to their executor. The socket stays open.
     ///
-    /// Dropping the last handle does the same. On a thread of a producer it waits for nothing.
+    /// Dropping the last handle does the same. On a thread of a producer it waits for nothing, nor inside a function that
+    /// decides about subscriptions.
     pub fn stop(&self) {
         self.shared.tell(Note::Stop);
-        if self.shared.on_own_thread() {
+        if self.shared.on_own_thread() || is_deciding() {
             return;
         }
         if let Some(runner) = lock(&self.runner).take() {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Feed;
+use super::producer::Produced;
 use super::schedule::aligned_tick;
 use super::stats::nanos;
 use super::workers::{Job, Jobs};
@@ -16,7 +17,7 @@ use super::workers::{Job, Jobs};
 pub(super) struct Periodic {
     feed: Feed,
     period: Duration,
-    produce: Arc<dyn Fn(&Feed) + Send + Sync>,
+    produce: Arc<dyn Fn(&Feed) -> Produced + Send + Sync>,
     /// From the tick that queues it until a worker is done with it.
     busy: AtomicBool,
 }
@@ -25,9 +26,13 @@ impl Periodic {
     pub(super) fn new(
         feed: Feed,
         period: Duration,
-        produce: Arc<dyn Fn(&Feed) + Send + Sync>,
+        produce: Arc<dyn Fn(&Feed) -> Produced + Send + Sync>,
     ) -> Arc<Periodic> {
         Arc::new(Periodic { feed, period, produce, busy: AtomicBool::new(false) })
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.feed.generation()
     }
 
     /// Stops the feed. Whoever comes last, this or a worker, reports its end.
@@ -59,15 +64,13 @@ impl Job for Periodic {
     fn run(&self) {
         let start = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            if self.feed.is_active() {
-                (self.produce)(&self.feed);
-            }
+            if self.feed.is_active() { (self.produce)(&self.feed) } else { Ok(()) }
         }));
         self.feed.count(|counters| &counters.producing_nanos, nanos(start.elapsed()));
-        let panicked = outcome.is_err();
-        self.feed.shared().judge(&self.feed, outcome.map(Ok));
+        let failed = !matches!(outcome, Ok(Ok(())));
+        self.feed.shared().judge(&self.feed, outcome);
         self.busy.store(false, Ordering::SeqCst);
-        if panicked || !self.feed.is_active() {
+        if failed || !self.feed.is_active() {
             self.feed.end();
         }
     }

@@ -71,6 +71,7 @@ pub struct Reloaded {
 pub(super) struct Replaced {
     pub(super) done: Reloaded,
     pub(super) come: Vec<RouteId>,
+    pub(super) removed: Vec<RouteId>,
     pub(super) gone: Vec<Arc<RouteRun>>,
 }
 
@@ -116,7 +117,7 @@ impl Plan {
         self.add(&ids, runs, now);
         let kept = before - removed.len();
         let done = Reloaded { kept, added: ids.len(), removed: removed.len() };
-        Ok(Replaced { done, come: ids, gone })
+        Ok(Replaced { done, come: ids, removed, gone })
     }
 
     /// The routes whose kept values are filled in where they are missing.

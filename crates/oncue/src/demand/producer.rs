@@ -47,7 +47,7 @@ pub(super) type Producing = Pin<Box<dyn Future<Output = Produced> + Send>>;
 
 #[derive(Clone)]
 pub(super) enum Producer {
-    Every { period: Duration, produce: Arc<dyn Fn(&Feed) + Send + Sync> },
+    Every { period: Duration, produce: Arc<dyn Fn(&Feed) -> Produced + Send + Sync> },
     Thread(Arc<dyn Fn(Feed) -> Produced + Send + Sync>),
     Task { spawn: Arc<dyn Fn(Task) + Send + Sync>, produce: Arc<dyn Fn(Feed) -> Producing + Send + Sync> },
     Batch(Arc<BatchRun>),
@@ -130,8 +130,9 @@ pub(super) fn start_task(
     let task = async move {
         let feed = end.0.clone();
         let mut producing: Option<Producing> = None;
+        let mut stopped = feed.stopped();
         let outcome = poll_fn(|context| {
-            let stopped = Pin::new(&mut feed.stopped()).poll(context).is_ready();
+            let stopped = Pin::new(&mut stopped).poll(context).is_ready();
             let polled = catch_unwind(AssertUnwindSafe(|| {
                 producing.get_or_insert_with(|| produce(feed.clone())).as_mut().poll(context)
             }));

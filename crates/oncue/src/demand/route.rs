@@ -18,6 +18,7 @@ use super::last::{Keep, LastLimits};
 use super::plan::{Listed, Planned, RouteRun};
 use super::producer::{Change, Lister, Produced, Producer, Task};
 use super::stats::Counters;
+use super::value::IntoValue;
 use crate::admission::{Admission, SubscribeRequest};
 use crate::error::{Error, Result};
 
@@ -260,7 +261,8 @@ impl RouteBuilder {
     /// deferred is no demand; a deferred one is decided by [`XPub::admit`](crate::XPub::admit) or
     /// [`XPub::reject`](crate::XPub::reject), and one in force ends by [`XPub::revoke`](crate::XPub::revoke) or
     /// [`OnDemand::revoke`](super::OnDemand::revoke). A prefix that means something to several routes needs the consent
-    /// of all of them. The function runs on an I/O thread, and must return at once.
+    /// of all of them. The function runs on an I/O thread, and must return at once; what it must not do there says
+    /// [`Options::admission`](crate::Options::admission).
     ///
     /// So that nobody comes unasked, such a route stands before the first [`bind`](Builder::bind), on a socket that was
     /// begun by [`OnDemand::new`](super::OnDemand::new). A rule that comes with a
@@ -322,8 +324,12 @@ impl RouteBuilder {
 
     /// One value at once, and then one every `period`, without drift: at whole periods after the start of all routes, so
     /// that the ticks of many feeds meet, the second half a period after the first at the soonest. A tick is left out
-    /// while the value before is still being produced, and while all who want the topic are full. The function runs on a few threads that all such routes share, see
-    /// [`Builder::workers`]; never on two at once for one feed.
+    /// while the value before is still being produced, and while all who want the topic are full. The function runs on a
+    /// few threads that all such routes share, see [`Builder::workers`]; never on two at once for one feed.
+    ///
+    /// It returns a value, or a `Result<Option<_>, _>` of one, see [`IntoValue`]. `Ok(None)` sends nothing at this tick. An
+    /// error ends the feed as one that failed: it is reported and counted, subscribers are told that the topic is stale, and
+    /// while it is wanted the feed starts again as [`backoff`](RouteBuilder::backoff) says, with a value at once.
     ///
     /// ```
     /// # use {oncue::OnDemand, std::time::Duration};
@@ -334,16 +340,31 @@ impl RouteBuilder {
     ///     .start()?;
     /// # Ok::<(), oncue::Error>(())
     /// ```
-    pub fn every<P: AsRef<[u8]>>(
+    ///
+    /// ```
+    /// # use {oncue::OnDemand, std::time::Duration};
+    /// let od = OnDemand::bind("tcp://127.0.0.1:0")?
+    ///     .route("file/{name}")
+    ///     .every(Duration::from_secs(1), |feed| -> std::io::Result<_> {
+    ///         let content = std::fs::read(std::path::Path::new("/srv/values").join(feed.param("name")))?;
+    ///         Ok((!content.is_empty()).then_some(content))
+    ///     })
+    ///     .start()?;
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    pub fn every<Kind, V: IntoValue<Kind>>(
         self,
         period: Duration,
-        produce: impl Fn(&Feed) -> P + Send + Sync + 'static,
+        produce: impl Fn(&Feed) -> V + Send + Sync + 'static,
     ) -> Builder {
         self.producer(Producer::Every {
             period,
             produce: Arc::new(move |feed| {
-                // Stopped meanwhile: the value is dropped and counted, and the runner knows already.
-                let _ = feed.publish(produce(feed));
+                if let Some(value) = produce(feed).into_value()? {
+                    // Stopped meanwhile: the value is dropped and counted, and the runner knows already.
+                    let _ = feed.publish(value);
+                }
+                Ok(())
             }),
         })
     }

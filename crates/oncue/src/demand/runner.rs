@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread::JoinHandle;
@@ -78,11 +78,12 @@ impl Runner {
     }
 
     fn wait(&self) -> Turn {
+        let (mut notes, mut event) = (self.shared.notes(), self.watch.next());
         let turn = poll_fn(|context| {
-            if let Poll::Ready(notes) = self.shared.poll_notes(context) {
+            if let Poll::Ready(notes) = Pin::new(&mut notes).poll(context) {
                 return Poll::Ready(Turn::Notes(notes));
             }
-            pin!(self.watch.next()).poll(context).map(Turn::Demand)
+            Pin::new(&mut event).poll(context).map(Turn::Demand)
         });
         let machine = self.machine(|machine| machine.next_deadline());
         match machine.into_iter().chain(self.schedule.next()).min() {
@@ -127,6 +128,11 @@ impl Runner {
             Note::Ended { id, generation, failed } => {
                 // A periodic feed may report its end twice.
                 let Some(live) = self.live.remove(&generation) else { return true };
+                self.schedule.forget_feed(generation);
+                if live.feed().is_filling() {
+                    // It would be for nobody, and wait there for as long as the workers are held up.
+                    self.shared.workers.forget(generation);
+                }
                 live.join();
                 // Dropped when nothing is locked: the last of a route may own what calls back.
                 let _feed = lock(&self.shared.feeds).remove(&generation);
@@ -140,9 +146,11 @@ impl Runner {
             }
             Note::Quit { generation } => {
                 if let Some(live) = self.live.get_mut(&generation) {
-                    live.stop();
+                    live.stop(&mut self.schedule);
                 }
             }
+            // Stopped since: the value went with it.
+            Note::Hold { feed, .. } if !feed.is_active() => {}
             Note::Hold { feed, until } => {
                 let at = until.saturating_duration_since(self.shared.origin);
                 self.schedule.add(at, Due::Value(feed));
@@ -155,6 +163,7 @@ impl Runner {
                 }
             }
             Note::List(listing) => self.schedule.add(now, Due::List(listing)),
+            Note::Gone(routes) => routes.into_iter().for_each(|route| self.schedule.forget_list(route)),
             Note::Look => {}
             Note::Stop => return false,
         }
@@ -171,7 +180,7 @@ impl Runner {
                 }
                 Decision::Stop { generation, wanted, .. } => {
                     if let Some(live) = self.live.get_mut(&generation) {
-                        live.stop();
+                        live.stop(&mut self.schedule);
                         if !wanted {
                             // Here and not when its state is told: a value may be kept that nobody has heard of.
                             live.feed().leave_last(&self.socket);
@@ -253,7 +262,7 @@ impl Runner {
 impl Drop for Runner {
     fn drop(&mut self) {
         for live in self.live.values_mut() {
-            live.stop();
+            live.stop(&mut self.schedule);
             live.feed().leave_last(&self.socket);
             self.shared.states.tell(live.feed().topic(), TopicState::Closed);
         }

@@ -1,8 +1,10 @@
 //! When what is due next is: ticks, lists, values held back. Times are since the runner's origin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
+
+use oncue_core::demand::RouteId;
 
 use super::Feed;
 use super::batch::BatchRun;
@@ -13,8 +15,23 @@ use super::shared::Shared;
 #[derive(Default)]
 pub(super) struct Schedule {
     /// Things of one moment in the order in which they came.
-    due: BTreeMap<(Duration, u64), Due>,
+    due: BTreeMap<Place, Due>,
+    /// Where each thing is: what is over leaves at once, for strangers can start and stop feeds at will.
+    places: HashMap<Key, Place>,
     last: u64,
+}
+
+type Place = (Duration, u64);
+
+/// What is due at one time at the most.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    /// Of the feed of this generation.
+    Tick(u64),
+    Value(u64),
+    /// Of the batches that are there in memory, where they stay while they are due.
+    Batch(usize),
+    List(RouteId),
 }
 
 pub(super) enum Due {
@@ -26,9 +43,35 @@ pub(super) enum Due {
 }
 
 impl Schedule {
+    /// Does this then, and at no other time.
     pub(super) fn add(&mut self, at: Duration, due: Due) {
         self.last += 1;
-        self.due.insert((at, self.last), due);
+        let (key, place) = (due.key(), (at, self.last));
+        self.remove(key);
+        self.places.insert(key, place);
+        self.due.insert(place, due);
+    }
+
+    /// The feed of this generation has stopped.
+    pub(super) fn forget_feed(&mut self, generation: u64) {
+        self.remove(Key::Tick(generation));
+        self.remove(Key::Value(generation));
+    }
+
+    /// Nothing is wanted of these batches.
+    pub(super) fn forget_batch(&mut self, batch: &Arc<BatchRun>) {
+        self.remove(Key::Batch(Arc::as_ptr(batch).addr()));
+    }
+
+    /// The route has gone.
+    pub(super) fn forget_list(&mut self, route: RouteId) {
+        self.remove(Key::List(route));
+    }
+
+    fn remove(&mut self, key: Key) {
+        if let Some(place) = self.places.remove(&key) {
+            self.due.remove(&place);
+        }
     }
 
     pub(super) fn next(&self) -> Option<Duration> {
@@ -42,6 +85,7 @@ impl Schedule {
             && first.key().0 <= now
         {
             let ((at, _), due) = first.remove_entry();
+            self.places.remove(&due.key());
             let next = match &due {
                 Due::Tick(periodic) => periodic.tick(at, now, &mut jobs),
                 Due::Batch(batch) => batch.tick(at, now, &mut jobs),
@@ -56,6 +100,17 @@ impl Schedule {
             }
         }
         shared.workers.queue(jobs);
+    }
+}
+
+impl Due {
+    fn key(&self) -> Key {
+        match self {
+            Due::Tick(periodic) => Key::Tick(periodic.generation()),
+            Due::Value(feed) => Key::Value(feed.generation()),
+            Due::Batch(batch) => Key::Batch(Arc::as_ptr(batch).addr()),
+            Due::List(listing) => Key::List(listing.route()),
+        }
     }
 }
 
@@ -125,7 +180,7 @@ mod tests {
         let (feed, shared) = feed();
         let skipped = || shared.stats().ticks_skipped;
         let mut schedule = Schedule::default();
-        let periodic = Periodic::new(feed.clone(), ms(10), Arc::new(|_| ()));
+        let periodic = Periodic::new(feed.clone(), ms(10), Arc::new(|_| Ok(())));
         schedule.add(ms(1003), Due::Tick(periodic));
         assert_eq!(schedule.next(), Some(ms(1003)), "the first tick is at once");
         schedule.run(ms(1003), &shared);
@@ -142,6 +197,30 @@ mod tests {
         feed.stop();
         schedule.run(ms(1050), &shared);
         assert_eq!((schedule.next(), shared.workers.take().len()), (None, 0));
+    }
+
+    #[test]
+    fn what_is_over_leaves_at_once_and_nothing_is_due_twice() {
+        let hour = Duration::from_secs(3600);
+        let (feed, shared) = feed();
+        let mut schedule = Schedule::default();
+        let batch = Arc::new(BatchRun::new(hour, |_| ()));
+        for at in [hour, 2 * hour] {
+            schedule.add(at, Due::Tick(Periodic::new(feed.clone(), hour, Arc::new(|_| Ok(())))));
+            schedule.add(at, Due::Value(feed.clone()));
+            schedule.add(at, Due::Batch(batch.clone()));
+        }
+        assert_eq!((schedule.due.len(), schedule.places.len()), (3, 3));
+        assert_eq!(schedule.next(), Some(2 * hour));
+        schedule.forget_feed(feed.generation() + 1);
+        assert_eq!(schedule.due.len(), 3, "another one");
+        schedule.forget_feed(feed.generation());
+        assert_eq!(schedule.due.len(), 1);
+        schedule.forget_batch(&batch);
+        assert_eq!((schedule.next(), schedule.places.len()), (None, 0));
+        schedule.add(hour, Due::Value(feed));
+        schedule.run(hour, &shared);
+        assert_eq!((schedule.due.len(), schedule.places.len()), (0, 0), "done is over");
     }
 
     #[test]

@@ -3,9 +3,9 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use oncue_core::demand::{FeedId, RouteId};
@@ -19,6 +19,7 @@ use super::stats::{Counters, add};
 use super::workers::Workers;
 use super::{Feed, OnDemandStats, Pattern, RouteStats, Stopped, TopicStats};
 use crate::error::{Error, Result};
+use crate::op::Op;
 use crate::sync::lock;
 
 /// What is called when a producer fails.
@@ -47,6 +48,8 @@ pub(super) enum Note {
     Asked(Box<[u8]>),
     /// A catalogue is to be listed from now on.
     List(Arc<Listing>),
+    /// These routes have gone.
+    Gone(Vec<RouteId>),
     /// The machine has decided something on another thread.
     Look,
     /// Stop every feed and return.
@@ -137,12 +140,15 @@ impl Shared {
     }
 
     /// What the runner was told since it last asked.
-    pub(super) fn poll_notes(&self, context: &Context<'_>) -> Poll<Vec<Note>> {
-        self.asked.runner.poll(context, || {
-            let mut notes = std::mem::take(&mut *lock(&self.notes));
-            notes.extend(self.asked.take().into_iter().map(Note::Asked));
-            (!notes.is_empty()).then_some(notes)
-        })
+    pub(super) fn notes(&self) -> Op<impl Future<Output = Vec<Note>> + '_> {
+        let mut wait = self.asked.runner.wait();
+        Op(poll_fn(move |context| {
+            wait.poll(context, || {
+                let mut notes = std::mem::take(&mut *lock(&self.notes));
+                notes.extend(self.asked.take().into_iter().map(Note::Asked));
+                (!notes.is_empty()).then_some(notes)
+            })
+        }))
     }
 
     /// Whoever has asked for this topic is served.

@@ -12,6 +12,11 @@ use crate::sync::lock;
 /// Something to be done on a worker. It catches the panics of users' functions.
 pub(super) trait Job: Send + Sync {
     fn run(&self);
+
+    /// Whether it is for nobody once the feed of this generation has ended.
+    fn is_of(&self, _generation: u64) -> bool {
+        false
+    }
 }
 
 /// What is to be queued together.
@@ -66,10 +71,23 @@ impl Workers {
         state.due.clear();
         drop(state);
         self.queue.more.notify_all();
-        for thread in lock(&self.threads).drain(..) {
+        // Not while the list is locked: what a worker is doing may ask for workers.
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        for thread in threads {
             // A worker catches the panics of producers: its own would be a broken invariant.
             thread.join().expect("a worker does not panic");
         }
+    }
+
+    /// The feed of this generation has ended: what is queued for it is for nobody.
+    pub(super) fn forget(&self, generation: u64) {
+        let mut state = lock(&self.queue.state);
+        let due = std::mem::take(&mut state.due).into_iter();
+        let (gone, due): (VecDeque<_>, _) = due.partition(|job| job.is_of(generation));
+        state.due = due;
+        drop(state);
+        // Outside of the lock: a job may own what calls back.
+        drop(gone);
     }
 
     pub(super) fn queue(&self, jobs: Jobs) {

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use oncue_core::frame;
+
 use crate::buffer::Stock;
 use crate::msg::Msg;
 
 /// A chunk is closed when it has grown to this: enough for a write, and a part of what a processor's cache holds.
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
+/// A run that is at least this part of its chunk is referenced; a shorter one is copied, so that a slow peer which
+/// waits for a few messages does not keep whole chunks alive.
+pub(crate) const REFERENCE_PART: usize = 8;
 
 /// Consecutive messages in wire encoding, and where each ends. A chunk without messages carries a connection's own
 /// bytes: a greeting, commands.
@@ -138,6 +143,56 @@ impl Run {
             true => u64::from(self.chunk.start(self.first + 1) - self.at),
             false => self.bytes_left(),
         }
+    }
+
+    /// Whether its first message is written in part.
+    pub(crate) fn is_begun(&self) -> bool {
+        !self.at_border()
+    }
+
+    /// The topic of the first message that is not written whole.
+    pub(crate) fn topic(&self) -> &[u8] {
+        frame::topic(self.chunk.message(self.first))
+    }
+
+    /// The topic of its last message, be that written or not; `None` where its bytes are no message.
+    pub(crate) fn last_topic(&self) -> Option<&[u8]> {
+        (self.last > 0).then(|| frame::topic(self.chunk.message(self.last - 1)))
+    }
+
+    /// How many of its messages it takes to come to so many bytes; all where they do not.
+    pub(crate) fn reaching(&self, bytes: u64) -> u64 {
+        self.chunk.reaching(self.first, bytes).min(self.messages())
+    }
+
+    /// Takes the first message off.
+    pub(crate) fn split_first(&mut self) -> Run {
+        let mut first = self.clone();
+        first.last = self.first + 1;
+        first.end = self.chunk.start(first.last);
+        (self.first, self.at) = (first.last, first.end);
+        first
+    }
+
+    /// Leaves the first messages out, none of which is begun.
+    pub(crate) fn skip(&mut self, messages: u64) {
+        self.first += messages as u32;
+        self.at = self.chunk.start(self.first);
+    }
+
+    /// Whether it is so much of its chunk that it may keep all of it alive.
+    pub(crate) fn is_fair_part(&self) -> bool {
+        self.bytes().len() * REFERENCE_PART >= self.chunk.bytes().len()
+    }
+
+    /// Copies its messages if it is a small part of a chunk, and none is begun.
+    pub(crate) fn stand_alone(&mut self) {
+        if self.is_fair_part() || self.first == self.last || self.is_begun() {
+            return;
+        }
+        let ends = self.chunk.ends[self.first as usize..self.last as usize].iter().map(|end| end - self.at);
+        let chunk = Chunk::new(self.bytes().to_vec(), ends.collect());
+        *self = Run::new(Arc::new(chunk), 0, self.last - self.first);
     }
 
     /// Whether it stands at a border between two messages.

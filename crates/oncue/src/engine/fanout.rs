@@ -10,11 +10,7 @@ use std::sync::Arc;
 use oncue_core::frame;
 use oncue_core::ledger::{AudienceId, Ledger};
 
-use super::chunk::{Chunk, Run};
-
-/// A run that is at least this part of its chunk is referenced; a shorter one is copied, so that a slow peer which
-/// waits for a few messages does not keep whole chunks alive.
-const REFERENCE_PART: usize = 8;
+use super::chunk::{Chunk, REFERENCE_PART, Run};
 
 /// Of so many messages at a time the memory is read ahead that matching them takes.
 const WARM_MESSAGES: u32 = 16;

@@ -1,8 +1,8 @@
 //! Which peers are full, and so for which topics nobody has room. Told by the shards, asked by any thread.
 
-use std::collections::HashSet;
-use std::sync::Mutex;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use oncue_core::ledger::PeerId;
 
 use super::hub::Hub;
 use super::peer::{End, Peer, Phase, Traffic};
+use super::queue::Topics;
 use super::shard::Shard;
 use super::timers::Timer;
 use crate::net::{Net, Stream};
@@ -23,7 +24,8 @@ pub enum Room {
     Nobody,
     /// Some peer that wants it is not full.
     Open,
-    /// Every peer that wants it is full. A peer is full from the moment when its queue reaches a mark
+    /// Every peer that wants it is full, or has with [`OnFull::Latest`](crate::OnFull::Latest) not been written the last
+    /// message of the topic. A peer is full from the moment when its queue reaches a mark
     /// ([`send_hwm`](crate::Options::send_hwm) or [`queue_bytes_max`](crate::Options::queue_bytes_max)) until it is half
     /// empty.
     Congested,
@@ -34,11 +36,27 @@ pub enum Room {
 pub(crate) struct Gauge {
     /// How many there are, looked at without the lock.
     count: AtomicU64,
-    full: Mutex<HashSet<PeerId>>,
+    /// The same of those for whom some topics are queued.
+    holding: AtomicU64,
+    lack: Mutex<Lack>,
     /// Grows whenever the room for some topic may have changed.
     version: AtomicU64,
     pub(crate) waiters: Waiters,
     pub(crate) evicted: AtomicU64,
+}
+
+/// Who lacks room.
+#[derive(Default)]
+struct Lack {
+    full: HashSet<PeerId>,
+    /// Those that are offered the latest message of each topic, with the topics that are queued for them.
+    holding: HashMap<PeerId, Arc<Topics>>,
+}
+
+impl Lack {
+    fn has_room(&self, peer: PeerId, topic: &[u8]) -> bool {
+        !self.full.contains(&peer) && !self.holding.get(&peer).is_some_and(|topics| topics.contain(topic))
+    }
 }
 
 impl Gauge {
@@ -52,18 +70,42 @@ impl Gauge {
 
     /// A peer is full, or no longer so.
     fn set(&self, peer: PeerId, full: bool, wakes: &mut Vec<Waker>) {
-        let mut peers = lock(&self.full);
-        let changed = if full { peers.insert(peer) } else { peers.remove(&peer) };
-        self.count.store(peers.len() as u64, Ordering::SeqCst);
-        drop(peers);
+        let mut lack = lock(&self.lack);
+        let changed = if full { lack.full.insert(peer) } else { lack.full.remove(&peer) };
+        self.count.store(lack.full.len() as u64, Ordering::SeqCst);
+        drop(lack);
         if changed {
             self.change(wakes);
         }
     }
 
+    /// Other topics are queued for a peer than before.
+    fn hold(&self, peer: PeerId, topics: &Arc<Topics>, wakes: &mut Vec<Waker>) {
+        let mut lack = lock(&self.lack);
+        match topics.is_empty() {
+            true => lack.holding.remove(&peer),
+            false => lack.holding.insert(peer, topics.clone()),
+        };
+        self.holding.store(lack.holding.len() as u64, Ordering::SeqCst);
+        drop(lack);
+        self.change(wakes);
+    }
+
+    /// A peer has gone.
+    fn forget(&self, peer: PeerId, wakes: &mut Vec<Waker>) {
+        self.set(peer, false, wakes);
+        if self.holding.load(Ordering::SeqCst) > 0 {
+            self.hold(peer, &Arc::default(), wakes);
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.full() == 0 && self.holding.load(Ordering::SeqCst) == 0
+    }
+
     /// A peer wants something else now, or has gone.
     pub(super) fn demand_changed(&self, wakes: &mut Vec<Waker>) {
-        if self.full() > 0 {
+        if !self.is_open() {
             self.change(wakes);
         }
     }
@@ -78,15 +120,15 @@ impl Hub {
     /// Whether a message of this topic would find a place.
     pub(crate) fn room_for(&self, topic: &[u8]) -> Room {
         let ledger = self.ledger();
-        if self.gauge.full() == 0 {
+        if self.gauge.is_open() {
             return if ledger.wanted(topic) { Room::Open } else { Room::Nobody };
         }
-        let full = lock(&self.gauge.full);
+        let lack = lock(&self.gauge.lack);
         let mut room = Room::Nobody;
         ledger.for_each_audience(topic, |audience| {
             if room != Room::Open {
-                let congested = ledger.peers(audience).iter().all(|peer| full.contains(peer));
-                room = if congested { Room::Congested } else { Room::Open };
+                let any = ledger.peers(audience).iter().any(|&peer| lack.has_room(peer, topic));
+                room = if any { Room::Open } else { Room::Congested };
             }
         });
         room
@@ -113,6 +155,9 @@ impl<S: Stream> Peer<S> {
             self.full_since = full.then_some(now);
             self.hub.gauge.set(*id, full, wakes);
         }
+        if let Some(topics) = self.out.changed_topics() {
+            self.hub.gauge.hold(*id, topics, wakes);
+        }
         full && !was
     }
 }
@@ -131,7 +176,7 @@ impl<N: Net> Shard<N> {
 
     /// A peer that goes is full no more.
     pub(super) fn ungauge(hub: &Hub, peer: PeerId, wakes: &mut Vec<Waker>) {
-        hub.gauge.set(peer, false, wakes);
+        hub.gauge.forget(peer, wakes);
         hub.gauge.demand_changed(wakes);
     }
 

@@ -2,13 +2,13 @@
 //! Nothing here touches a stream.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
 use oncue_core::command::SUBSCRIBE_OVERHEAD_BYTES;
 use oncue_core::connection::SocketType;
-use oncue_core::edges::{Edges, Prefix};
+use oncue_core::edges::Prefix;
 use oncue_core::frame::{Scanner, Version};
 use oncue_core::ledger::{Change, Ledger, PeerId, Quota, QuotaExceeded};
 use oncue_core::subscriptions::Subscriptions;
@@ -23,10 +23,11 @@ use super::mailbox::{Note, Port};
 use super::outbox::{Bound, Outbox, Pushed};
 use super::queue::Mark;
 use super::states::States;
+use super::watches::{Watch, Watches};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::msg::{Frames, MESSAGE_BYTES_MAX};
-use crate::op::{Place, Waiters};
+use crate::op::{Place, Waiters, wake_all};
 use crate::options::{Keep, OnFull, Options};
 use crate::stats::SocketStats;
 use crate::sync::{lock, read_lock, write_lock};
@@ -105,24 +106,8 @@ pub(super) enum NoRoom {
 /// The ledger and those who watch it.
 struct Demand {
     ledger: Ledger,
-    watches: Vec<Weak<Watch>>,
-}
-
-/// A queue of demand events for one who watches.
-pub(crate) struct Watch {
-    edges: Mutex<Edges>,
-    pub(crate) waiters: Arc<Waiters>,
-}
-
-impl Watch {
-    fn new(seed: u64, waiters: Arc<Waiters>) -> Arc<Watch> {
-        Arc::new(Watch { edges: Mutex::new(Edges::new(seed)), waiters })
-    }
-
-    /// The next event: a prefix, and whether it is wanted now.
-    pub(crate) fn pop(&self) -> Option<(Prefix, bool)> {
-        lock(&self.edges).pop().map(|edge| (edge.prefix, edge.wanted))
-    }
+    /// With a lock of their own: to begin or end a watch only keeps the ledger from being changed meanwhile.
+    watches: Mutex<Watches>,
 }
 
 impl Hub {
@@ -159,7 +144,7 @@ impl Hub {
             inbound,
             counters: Counters::default(),
             room: Waiters::default(),
-            demand: RwLock::new(Demand { ledger: Ledger::new(seed, quota), watches: Vec::new() }),
+            demand: RwLock::new(Demand { ledger: Ledger::new(seed, quota), watches: Mutex::default() }),
             edges: OnceLock::new(),
             open_shards: AtomicUsize::new(ports.len()),
             shards: AtomicU64::new(0),
@@ -363,24 +348,32 @@ impl Hub {
     /// changes are queued, behind what is wanted then.
     pub(crate) fn pop_edge(&self) -> Option<(Prefix, bool)> {
         let watch = self.edges.get_or_init(|| {
-            let mut demand = write_lock(&self.demand);
-            let watch = Watch::new(self.seed, self.inbound.waiters.clone());
-            let mut edges = lock(&watch.edges);
-            demand.ledger.prefixes().for_each(|(prefix, _)| edges.push(Prefix::from(prefix), true));
-            drop(edges);
-            demand.watches.push(Arc::downgrade(&watch));
+            let demand = read_lock(&self.demand);
+            let watch = lock(&demand.watches).begin(self.seed, self.inbound.waiters.clone());
+            watch.start(demand.ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)));
             watch
         });
         watch.pop()
     }
 
-    /// A snapshot of what is wanted and a queue of all that changes after it.
+    /// A snapshot of what is wanted and a queue of all that changes after it, until [`unwatch`](Hub::unwatch).
     pub(crate) fn watch(&self) -> (Vec<Prefix>, Arc<Watch>) {
-        let mut demand = write_lock(&self.demand);
-        let watch = Watch::new(self.seed, Arc::default());
-        demand.watches.push(Arc::downgrade(&watch));
+        let demand = read_lock(&self.demand);
+        let watch = lock(&demand.watches).begin(self.seed, Arc::default());
         let snapshot = demand.ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)).collect();
         (snapshot, watch)
+    }
+
+    /// Nobody reads the queue any more.
+    pub(crate) fn unwatch(&self, watch: &Watch) {
+        let demand = read_lock(&self.demand);
+        lock(&demand.watches).end(watch);
+    }
+
+    /// How many watches there are.
+    #[cfg(test)]
+    pub(crate) fn watches(&self) -> usize {
+        lock(&read_lock(&self.demand).watches).iter().count()
     }
 
     pub(crate) fn check_open(&self) -> Result<()> {
@@ -446,12 +439,10 @@ impl Hub {
         self.room.take(&mut wakes);
         self.gauge.waiters.take(&mut wakes);
         self.states.waiters.take(&mut wakes);
-        read_lock(&self.demand)
-            .watches
-            .iter()
-            .filter_map(Weak::upgrade)
-            .for_each(|w| w.waiters.take(&mut wakes));
-        wakes.into_iter().for_each(Waker::wake);
+        let demand = read_lock(&self.demand);
+        lock(&demand.watches).iter().for_each(|watch| watch.waiters.take(&mut wakes));
+        drop(demand);
+        wake_all(wakes);
     }
 
     pub(crate) fn stats(&self) -> SocketStats {
@@ -515,7 +506,7 @@ impl Edit<'_> {
     pub(crate) fn subscribe(&mut self, peer: PeerId, prefix: &[u8]) -> Result<bool, QuotaExceeded> {
         let change = self.demand.ledger.subscribe(peer, prefix)?;
         if change == Change::Wanted {
-            tell(&mut self.demand.watches, prefix, true, &mut self.wakes);
+            self.tell(prefix, true);
         }
         Ok(change != Change::None)
     }
@@ -526,7 +517,7 @@ impl Edit<'_> {
 
     pub(crate) fn cancel(&mut self, peer: PeerId, prefix: &[u8]) {
         if self.demand.ledger.cancel(peer, prefix) == Change::Unwanted {
-            tell(&mut self.demand.watches, prefix, false, &mut self.wakes);
+            self.tell(prefix, false);
         }
     }
 
@@ -536,20 +527,16 @@ impl Edit<'_> {
 
     pub(crate) fn detach(&mut self, peer: PeerId) {
         let Demand { ledger, watches } = &mut *self.demand;
-        let wakes = &mut self.wakes;
-        ledger.detach(peer, |prefix| tell(watches, prefix, false, wakes));
+        let (watches, wakes) = (whole(watches), &mut self.wakes);
+        ledger.detach(peer, |prefix| watches.tell(prefix, false, wakes));
+    }
+
+    fn tell(&mut self, prefix: &[u8], wanted: bool) {
+        whole(&mut self.demand.watches).tell(prefix, wanted, &mut self.wakes);
     }
 }
 
-fn tell(watches: &mut Vec<Weak<Watch>>, prefix: &[u8], wanted: bool, wakes: &mut Vec<Waker>) {
-    if watches.is_empty() {
-        return;
-    }
-    let prefix = Prefix::from(prefix);
-    watches.retain(|watch| {
-        let Some(watch) = watch.upgrade() else { return false };
-        lock(&watch.edges).push(prefix.clone(), wanted);
-        watch.waiters.take(wakes);
-        true
-    });
+/// What nobody else can lock now.
+fn whole(watches: &mut Mutex<Watches>) -> &mut Watches {
+    watches.get_mut().unwrap_or_else(PoisonError::into_inner)
 }

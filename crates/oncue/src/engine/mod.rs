@@ -22,13 +22,13 @@ mod station;
 #[cfg(test)]
 mod testing;
 mod timers;
+pub(crate) mod watches;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::task::Waker;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,7 @@ use oncue_core::connection::SocketType;
 
 pub(crate) use admission::Verdict;
 
+use crate::admission::check_not_deciding;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 #[cfg(test)]
@@ -45,6 +46,7 @@ use crate::net::os::OsNet;
 use crate::net::poller::Poller;
 use crate::net::resolver::Resolver;
 use crate::net::{Net, Notify};
+use crate::op::wake_all;
 use crate::options::{EngineOptions, Options};
 use crate::sync::lock;
 pub use gauge::Room;
@@ -201,7 +203,7 @@ impl<N: Net> Driver<N> {
         let result = f(&mut shard);
         let wakes = std::mem::take(&mut shard.wakes);
         drop(shard);
-        wakes.into_iter().for_each(Waker::wake);
+        wake_all(wakes);
         self.stations[index].mailbox.ring();
         result
     }
@@ -252,6 +254,10 @@ impl<N: Net> Control for Driver<N> {
         let id = self.next_hub.fetch_add(1, Ordering::Relaxed);
         let ports = self.stations.iter().map(|s| s.clone() as Arc<dyn Port>).collect();
         let hub = Hub::new(id, socket_type, options, ports, self.seed, self.clock.clone());
+        if hub.options.admission.is_some() {
+            // Before it has a peer that could ask.
+            self.stations.iter().for_each(|station| station.keep_guests_out());
+        }
         let mut hubs = lock(&self.hubs);
         // Under the lock, so that no socket is missed by the one who says that the engine is dead.
         self.check_alive()?;
@@ -261,6 +267,7 @@ impl<N: Net> Control for Driver<N> {
     }
 
     fn bind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<Endpoint> {
+        check_not_deciding(format_args!("bind to {at}"))?;
         self.check_alive()?;
         hub.check_open()?;
         at.check_bind()?;
@@ -277,6 +284,7 @@ impl<N: Net> Control for Driver<N> {
     }
 
     fn connect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()> {
+        check_not_deciding(format_args!("connect to {to}"))?;
         self.check_alive()?;
         hub.check_open()?;
         to.check_connect()?;
@@ -291,6 +299,7 @@ impl<N: Net> Control for Driver<N> {
     }
 
     fn unbind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<()> {
+        check_not_deciding(format_args!("unbind {at}"))?;
         let found = (0..self.stations.len()).any(|i| self.with_shard(i, |shard| shard.unbind(hub, at)));
         if found {
             Ok(())
@@ -300,6 +309,7 @@ impl<N: Net> Control for Driver<N> {
     }
 
     fn disconnect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()> {
+        check_not_deciding(format_args!("disconnect {to}"))?;
         let found = (0..self.stations.len()).any(|i| self.with_shard(i, |shard| shard.disconnect(hub, to)));
         let unknown = || Error::misuse(format!("cannot disconnect {to}: the socket is not connected to it"));
         if found { Ok(()) } else { Err(unknown()) }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use super::chunk::Run;
 use super::hub::Hub;
 use super::peer::End;
-use super::queue::{Mark, Offered, WriteQueue};
+use super::queue::{ByTopic, Mark, Offered, Topics, WriteQueue, Yields};
 use crate::net::Stream;
 use crate::options::OnFull;
 
@@ -21,7 +21,12 @@ pub(crate) struct Outgoing<S> {
 
 impl<S: Stream> Outgoing<S> {
     pub(crate) fn new(stream: S, hub: Arc<Hub>) -> Outgoing<S> {
-        Outgoing { stream, queue: WriteQueue::default(), hub }
+        let yields = match hub.options.on_full {
+            OnFull::DropNewest | OnFull::Refuse | OnFull::Disconnect => Yields::Newest,
+            OnFull::DropOldest => Yields::Oldest,
+            OnFull::Latest => Yields::SameTopic(ByTopic::new()),
+        };
+        Outgoing { stream, queue: WriteQueue::new(yields), hub }
     }
 
     /// Whether the stream has taken all there was.
@@ -42,6 +47,11 @@ impl<S: Stream> Outgoing<S> {
     /// Whether the queue is full; `was`: whether it was when this was asked last.
     pub(crate) fn is_full(&self, was: bool) -> bool {
         self.queue.is_full(self.hub.mark(), was)
+    }
+
+    /// Under [`OnFull::Latest`], of which topics messages are queued, if these have changed since this was asked last.
+    pub(crate) fn changed_topics(&mut self) -> Option<&Arc<Topics>> {
+        self.queue.changed_topics()
     }
 
     /// The stream takes bytes again.
@@ -73,7 +83,7 @@ impl<S: Stream> Outgoing<S> {
         let mark = match self.hub.options.on_full {
             // What is offered was let through by the room there is; nothing may be missed.
             OnFull::Refuse => Mark::NONE,
-            OnFull::DropNewest | OnFull::Disconnect => self.hub.mark(),
+            _ => self.hub.mark(),
         };
         self.offer_up_to(runs, mark)
     }

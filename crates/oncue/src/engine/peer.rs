@@ -168,6 +168,8 @@ impl<S: Stream> Peer<S> {
 
     /// The stream is there: greets the peer.
     pub(crate) fn start(&mut self) -> Result<(), End> {
+        let options = &self.hub.options;
+        self.out.stream.set_buffers(options.send_buffer, options.recv_buffer);
         let mut config = HandshakeConfig::new(self.hub.socket_type);
         let (name, value) = ONCUE_PROPERTY;
         config.properties.push((name.to_owned(), value.to_owned()));

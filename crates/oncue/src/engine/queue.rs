@@ -2,12 +2,14 @@
 
 #[cfg(test)]
 mod tests;
+mod yielding;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use super::chunk::Run;
 use crate::net::Stream;
+pub(crate) use yielding::{ByTopic, Topics, Yields};
 
 /// How many runs one write gathers at the most.
 const SLICES_MAX: usize = 64;
@@ -20,6 +22,8 @@ const ANSWERS_BYTES_MAX: u64 = 64 << 10;
 #[derive(Default)]
 pub(crate) struct WriteQueue {
     runs: VecDeque<Run>,
+    /// What it gives up when it is full.
+    yields: Yields,
     messages: u64,
     bytes: u64,
     /// Bytes that are no message.
@@ -46,6 +50,10 @@ impl Mark {
 }
 
 impl WriteQueue {
+    pub(crate) fn new(yields: Yields) -> WriteQueue {
+        WriteQueue { yields, ..WriteQueue::default() }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }
@@ -103,7 +111,7 @@ impl WriteQueue {
     }
 
     /// Writes what is queued, then `runs`, as far as the stream takes them, and queues the rest of `runs` up to the
-    /// mark. Yields how many messages were missed.
+    /// mark, or in place of what yields. Yields how many messages were missed.
     pub(crate) fn offer(
         &mut self,
         stream: &mut impl Stream,
@@ -111,7 +119,7 @@ impl WriteQueue {
         mark: Mark,
     ) -> io::Result<Offered> {
         let mut offered = Offered { written: self.flush(stream)?, missed: 0 };
-        let mut rest = runs.iter();
+        let (known, mut rest) = (self.runs.len(), runs.iter());
         if self.runs.is_empty() && !self.blocked {
             let (mut next, mut head) = (0, None);
             while next < runs.len() && !self.blocked {
@@ -134,6 +142,11 @@ impl WriteQueue {
                 rest.next();
                 offered.missed += self.push(run, mark);
             }
+        }
+        if !self.yields_newest() {
+            offered.missed += rest.map(|run| self.append(run.clone())).sum::<u64>();
+            offered.missed += self.make_room(known, mark);
+            return Ok(offered);
         }
         for run in rest {
             // A full queue is the common case of many slow peers: it must not cost a reference.
@@ -175,6 +188,9 @@ impl WriteQueue {
 
     /// Queues a run as far as the mark allows; yields how many of its messages were missed.
     fn push(&mut self, mut run: Run, mark: Mark) -> u64 {
+        if !self.yields_newest() {
+            return self.append(run);
+        }
         let bytes_room = if self.messages == 0 {
             // A message larger than the mark still passes alone.
             run.bytes_left().min(mark.bytes.max(run.first_message_bytes()))
@@ -196,7 +212,7 @@ impl WriteQueue {
         let mut written = 0;
         while !self.runs.is_empty() && !self.blocked {
             let runs = std::mem::take(&mut self.runs);
-            let result = self.write(stream, runs.iter().take(SLICES_MAX));
+            let result = self.write(stream, runs.iter().filter(|run| run.bytes_left() > 0).take(SLICES_MAX));
             self.runs = runs;
             let Some(n) = result? else { break };
             written += self.advance(n);
@@ -219,7 +235,7 @@ impl WriteQueue {
             written += done;
             n -= step;
             if run.bytes_left() == 0 {
-                self.runs.pop_front();
+                self.pop_front();
             }
         }
         written

@@ -151,6 +151,7 @@ impl<N: Net> Shard<N> {
         while let Some(timer) = self.timers.due(now) {
             self.fire(timer);
         }
+        self.sweep_timers();
         let deadline = if self.unread.is_empty() { self.timers.next() } else { Some(now) };
         Turned { deadline, wakes: std::mem::take(&mut self.wakes) }
     }
@@ -352,6 +353,10 @@ impl<N: Net> Shard<N> {
 
     /// A connection is over: its prefixes go at once; a dialer tries again.
     pub(super) fn end(&mut self, slot: usize, end: End) {
+        if let (Some(peer), End::Refused(_)) = (self.peers.get(slot), &end) {
+            // Before anybody hears that it is gone, and looks at the counts.
+            peer.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
+        }
         self.retire(slot);
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let (uid, dialer, link) = (peer.uid, peer.dialer.take(), peer.link);
@@ -360,7 +365,6 @@ impl<N: Net> Shard<N> {
             _ => Outcome::Connection { since: peer.since },
         };
         if let End::Refused(reason) = &end {
-            peer.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
             if let Phase::Traffic(traffic) = &peer.phase
                 && traffic.version.has_commands()
             {
@@ -488,6 +492,23 @@ impl<N: Net> Shard<N> {
         } else if let Some(due) = peer.watch_partial() {
             self.timers.set(due.max(now + MESSAGE_LOOK_INTERVAL), Timer::Message { slot, uid });
         }
+    }
+
+    fn sweep_timers(&mut self) {
+        let Shard { timers, peers, links, hubs, .. } = self;
+        timers.sweep(|timer| match *timer {
+            Timer::Handshake { slot, uid } | Timer::NextAddress { slot, uid } => peers
+                .get(slot)
+                .is_some_and(|p| p.uid == uid && matches!(p.phase, Phase::Connecting | Phase::Handshake(_))),
+            Timer::Heartbeat { slot, uid }
+            | Timer::Evict { slot, uid }
+            | Timer::Drain { slot, uid }
+            | Timer::Message { slot, uid } => peers.get(slot).is_some_and(|peer| peer.uid == uid),
+            Timer::Redial { slot, uid } | Timer::Accept { slot, uid } => {
+                links.get(slot).is_some_and(|link| link.uid == uid)
+            }
+            Timer::Linger { hub } | Timer::Rested { hub } => hubs.contains_key(&hub),
+        });
     }
 
     /// Pings a peer, or gives it up when it was silent for too long (RFC 37).

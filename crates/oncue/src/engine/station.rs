@@ -2,10 +2,10 @@
 //! themselves. A hop between threads costs more than the work it hands over, so a receiver with nothing to do sleeps
 //! where the I/O thread sleeps, is woken first, reads, and goes on with its message.
 
+use std::hint::spin_loop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::Waker;
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::thread;
 use std::time::Duration;
 
@@ -17,8 +17,12 @@ use super::mailbox::{Mailbox, Note, Port};
 use super::shard::{Shard, Turned};
 use crate::net::poller::{Poller, Report, be_punctual};
 use crate::net::{Net, Ready};
-use crate::op::{Place, Sleeper};
+use crate::op::{Place, Sleeper, wake_all};
 use crate::sync::lock;
+
+/// How often a guest looks whether the shard is free, every other time letting go of its processor, before it leaves what
+/// it was told to the I/O thread: longer than a sender needs.
+const LOOKS_MAX: u32 = 400;
 
 /// A shard and the ways to reach it.
 pub(super) struct Station<N: Net> {
@@ -30,6 +34,8 @@ pub(super) struct Station<N: Net> {
     /// Whoever holds it may sleep at the poller beside the thread: one at a time, so that a nudge finds who is meant.
     guest: Mutex<Report>,
     guest_sleeps: AtomicBool,
+    /// A socket asks its user who may subscribe, which is done on the I/O thread alone: there are no guests.
+    closed_to_guests: AtomicBool,
     /// A guest has panicked in the shard.
     broken: AtomicBool,
 }
@@ -41,8 +47,9 @@ impl<N: Net> Station<N> {
         clock: Clock,
         poller: Option<Arc<Poller>>,
     ) -> Station<N> {
-        let (guest, guest_sleeps, broken) = Default::default();
-        Station { shard: Mutex::new(shard), mailbox, clock, poller, guest, guest_sleeps, broken }
+        let (guest, guest_sleeps, closed_to_guests, broken) = Default::default();
+        let shard = Mutex::new(shard);
+        Station { shard, mailbox, clock, poller, guest, guest_sleeps, closed_to_guests, broken }
     }
 
     /// The life of the I/O thread, until `stopping` and no socket is left, or `dead`.
@@ -76,7 +83,7 @@ impl<N: Net> Station<N> {
     /// The I/O thread is over: nothing stays behind in the shard, and nothing that is for it is kept.
     pub(super) fn finish(&self) {
         let wakes = lock(&self.shard).finish();
-        wakes.into_iter().for_each(Waker::wake);
+        wake_all(wakes);
     }
 
     /// Turns the shard as its own thread, and wakes whom it says once it is let go of.
@@ -85,8 +92,35 @@ impl<N: Net> Station<N> {
         let Turned { deadline, wakes } = shard.turn(now, ready);
         shard.planned = deadline;
         drop(shard);
-        wakes.into_iter().for_each(Waker::wake);
+        wake_all(wakes);
         deadline
+    }
+
+    /// From now on the I/O thread alone turns the shard.
+    pub(super) fn keep_guests_out(&self) {
+        self.closed_to_guests.store(true, Ordering::SeqCst);
+    }
+
+    /// The shard for a guest. `None`: it may not have it, or somebody has it for so long that it may be for ever, as when a
+    /// user's function waits for a lock that the guest holds.
+    fn lock_as_guest(&self) -> Option<MutexGuard<'_, Shard<N>>> {
+        for round in 0..LOOKS_MAX {
+            match self.shard.try_lock() {
+                Err(TryLockError::WouldBlock) if round < LOOKS_MAX / 2 => spin_loop(),
+                Err(TryLockError::WouldBlock) => thread::yield_now(),
+                Err(TryLockError::Poisoned(_)) => return None,
+                // Looked at under the lock: who comes later, comes after the guest.
+                Ok(shard) => return (!self.closed_to_guests.load(Ordering::SeqCst)).then_some(shard),
+            }
+        }
+        None
+    }
+
+    /// Leaves to the I/O thread what a guest was told.
+    fn hand_over(&self, ready: &[Ready]) {
+        ready.iter().for_each(|ready| self.mailbox.mail(Note::Ready(*ready)));
+        // Whatever the mailbox believes: the thread may sleep.
+        self.poller.iter().for_each(|poller| poller.ring());
     }
 
     /// Turns the shard as somebody else, until nothing is left that the own thread would not be woken for.
@@ -94,11 +128,11 @@ impl<N: Net> Station<N> {
         let mut ready = ready;
         let mut sooner = false;
         loop {
-            let mut shard = lock(&self.shard);
+            let Some(mut shard) = self.lock_as_guest() else { return self.hand_over(ready) };
             let Turned { deadline, wakes } = shard.turn((self.clock)(), ready);
             sooner |= deadline.is_some_and(|at| shard.planned.is_none_or(|planned| at < planned));
             drop(shard);
-            wakes.into_iter().for_each(Waker::wake);
+            wake_all(wakes);
             ready = &[];
             // A bell that was meant for the thread may have woken the guest instead.
             if self.mailbox.fall_asleep() {
@@ -124,7 +158,7 @@ impl<N: Net> Port for Station<N> {
         drop(shard);
         if !wakes.is_empty() {
             // A peer was lost: its timers are the thread's to see to.
-            wakes.into_iter().for_each(Waker::wake);
+            wake_all(wakes);
             self.mailbox.ring();
         }
         sent
@@ -137,6 +171,9 @@ impl<N: Net> Port for Station<N> {
 
 impl<N: Net> Place for Station<N> {
     fn sleep(&self, sleeper: &Sleeper, timeout: Option<Duration>) -> bool {
+        if self.closed_to_guests.load(Ordering::SeqCst) {
+            return false;
+        }
         let (Some(poller), Ok(mut report)) = (&self.poller, self.guest.try_lock()) else { return false };
         self.guest_sleeps.store(true, Ordering::SeqCst);
         report.ready.clear();
@@ -167,6 +204,7 @@ impl<N: Net> Place for Station<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::os::OsNet;
     use crate::{Engine, EngineOptions, ErrorKind, Options, Sub, XPub, XPubEvent};
 
     #[test]
@@ -184,8 +222,13 @@ mod tests {
         thread::scope(|scope| {
             let waiting = scope.spawn(|| subscriber.recv().wait());
             let station = stations[1].upgrade().unwrap();
+            let guest = |station: Arc<Station<OsNet>>| {
+                let _shard = lock(&station.shard);
+                panic!("what a guest does in the shard may panic");
+            };
+            let in_shard = station.clone();
+            assert!(scope.spawn(move || guest(in_shard)).join().is_err());
             station.broken.store(true, Ordering::SeqCst);
-            station.mailbox.mail(Note::Stop);
             station.poller.as_ref().unwrap().ring();
             assert_eq!(waiting.join().unwrap().unwrap_err().kind(), ErrorKind::Closed);
         });

@@ -1,5 +1,5 @@
-//! What a shard has to do later. A timer is never taken back: whoever set it checks, when it fires, whether it still
-//! matters.
+//! What a shard has to do later. A timer is not taken back: whoever set it checks, when it fires, whether it still
+//! matters. Those that do not are swept out before they are many.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -30,26 +30,70 @@ pub(crate) enum Timer {
     Rested { hub: u64 },
 }
 
+/// So many timers are no matter: only of more of them those are looked for that matter no more.
+const SWEPT_MIN: usize = 1024;
+
 /// The timers of one shard. Times count from an origin of the shard's choice.
 #[derive(Default)]
-pub(crate) struct Timers(BinaryHeap<Reverse<(Duration, Timer)>>);
+pub(crate) struct Timers {
+    heap: BinaryHeap<Reverse<(Duration, Timer)>>,
+    /// With how many they are swept next.
+    sweep_at: usize,
+}
 
 impl Timers {
     /// A time that could not be told any more, [`Duration::MAX`], never comes: nothing is kept for it.
     pub(crate) fn set(&mut self, at: Duration, timer: Timer) {
         if at < Duration::MAX {
-            self.0.push(Reverse((at, timer)));
+            self.heap.push(Reverse((at, timer)));
         }
     }
 
     /// When the next one is due.
     pub(crate) fn next(&self) -> Option<Duration> {
-        self.0.peek().map(|Reverse((at, _))| *at)
+        self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
     /// The next one that is due.
     pub(crate) fn due(&mut self, now: Duration) -> Option<Timer> {
         self.next().filter(|at| *at <= now)?;
-        self.0.pop().map(|Reverse((_, timer))| timer)
+        self.heap.pop().map(|Reverse((_, timer))| timer)
+    }
+
+    /// Lets those go that matter no more, once they may be more than the others: peers that come and go do not pile up what
+    /// was set for them. Costs a look at each timer that was set.
+    pub(crate) fn sweep(&mut self, matters: impl Fn(&Timer) -> bool) {
+        if self.heap.len() > self.sweep_at.max(SWEPT_MIN) {
+            self.heap.retain(|Reverse((_, timer))| matters(timer));
+            self.sweep_at = 2 * self.heap.len();
+            self.heap.shrink_to(self.sweep_at.max(SWEPT_MIN));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timers_of_what_has_gone_are_never_more_than_those_of_what_is_there() {
+        let (mut timers, hour) = (Timers::default(), Duration::from_secs(3600));
+        for uid in 0..100_000 {
+            timers.set(hour + Duration::from_nanos(uid), Timer::Handshake { slot: 0, uid });
+            // Each hundredth peer stays.
+            timers.sweep(
+                |timer| matches!(timer, Timer::Handshake { uid: of, .. } if of % 100 == 0 || *of == uid),
+            );
+            assert!(
+                timers.heap.len() <= SWEPT_MIN.max(2 * (uid as usize / 100 + 2)) + 1,
+                "{}",
+                timers.heap.len()
+            );
+        }
+        let mut staying = 0;
+        while let Some(Timer::Handshake { uid, .. }) = timers.due(2 * hour) {
+            staying += u64::from(uid % 100 == 0);
+        }
+        assert_eq!(staying, 1000, "none of those that matter is lost");
     }
 }

@@ -33,6 +33,8 @@ pub(crate) trait Stream: Send {
     fn shutdown_write(&mut self);
     /// The peer reads: it is worth the system's memory.
     fn trust(&mut self) {}
+    /// How many bytes the system may hold in each direction, where somebody has said.
+    fn set_buffers(&mut self, _send: Option<u32>, _recv: Option<u32>) {}
     /// Where the other side is, for people to read.
     fn address(&self) -> String {
         "unknown".to_owned()

@@ -241,6 +241,21 @@ impl Stream for OsStream {
         }
     }
 
+    fn set_buffers(&mut self, send: Option<u32>, recv: Option<u32>) {
+        let socket = match self {
+            OsStream::Tcp(stream) => SockRef::from(&*stream),
+            OsStream::Unix(stream) => SockRef::from(&*stream),
+            OsStream::Pipe(_) | OsStream::Dialing(_) => return,
+        };
+        // The system brings any number within its bounds.
+        if let Some(bytes) = send {
+            let _ = socket.set_send_buffer_size(bytes as usize);
+        }
+        if let Some(bytes) = recv {
+            let _ = socket.set_recv_buffer_size(bytes as usize);
+        }
+    }
+
     fn trust(&mut self) {
         if let OsStream::Tcp(stream) = self {
             // 0 stands for the system's own measure.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oncue_core::edges::Prefix;
 
 use super::{Socket, try_now, wait_for};
-use crate::engine::hub::Watch;
+use crate::engine::watches::Watch;
 use crate::error::Result;
 use crate::op::Op;
 
@@ -60,5 +60,46 @@ impl DemandWatch {
             true => DemandEvent::Wanted(prefix),
             false => DemandEvent::Unwanted(prefix),
         })
+    }
+}
+
+impl Drop for DemandWatch {
+    fn drop(&mut self) {
+        self.socket.hub.unwatch(&self.watch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use crate::{Engine, Options, XPub};
+
+    #[test]
+    fn a_watch_is_gone_when_it_is_dropped() {
+        let x = XPub::new(&Engine::start().unwrap(), Options::new()).unwrap();
+        for _ in 0..1000 {
+            drop(x.demand());
+        }
+        assert_eq!(x.0.hub.watches(), 0);
+        let watch = x.demand();
+        assert_eq!(x.0.hub.watches(), 1);
+        drop(watch);
+        assert_eq!(x.0.hub.watches(), 0);
+    }
+
+    #[test]
+    fn to_watch_and_to_stop_it_keeps_no_reader_of_the_ledger_waiting() {
+        let x = XPub::new(&Engine::start().unwrap(), Options::new()).unwrap();
+        let reading = x.0.hub.ledger();
+        let (sender, done) = channel();
+        let other = x.clone();
+        std::thread::spawn(move || {
+            drop(other.demand());
+            sender.send(()).unwrap();
+        });
+        done.recv_timeout(Duration::from_secs(20)).expect("it reads beside us");
+        drop(reading);
     }
 }

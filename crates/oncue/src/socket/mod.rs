@@ -24,7 +24,7 @@ use crate::endpoint::Endpoint;
 use crate::engine::hub::Hub;
 use crate::engine::{Control, Engine};
 use crate::error::{Error, ErrorKind, Result};
-use crate::op::{Op, Waiters, sleep_at};
+use crate::op::{Op, Wait, Waiters, sleep_at};
 use crate::options::Options;
 
 /// A socket of any type. It is closed when the last handle goes.
@@ -72,7 +72,8 @@ impl Socket {
     fn close(&self) -> Op<impl Future<Output = ()> + Send + Unpin + '_> {
         self.hub.close();
         let hub = &self.hub;
-        Op(poll_fn(move |context| hub.done.poll(context, || hub.is_done().then_some(()))))
+        let mut wait = hub.done.wait();
+        Op(poll_fn(move |context| wait.poll(context, || hub.is_done().then_some(()))))
     }
 
     fn send_when_room<'a>(
@@ -80,8 +81,9 @@ impl Socket {
         mut send: impl FnMut(&Arc<Hub>) -> Result<()> + Send + Unpin + 'a,
     ) -> Op<impl Future<Output = Result<()>> + Send + Unpin + 'a> {
         let hub = &self.hub;
+        let mut wait = hub.room.wait();
         Op(poll_fn(move |context| {
-            hub.room.poll(context, || match hub.check_open() {
+            wait.poll(context, || match hub.check_open() {
                 Err(closed) => Some(Err(closed)),
                 Ok(()) => match send(hub) {
                     Err(full) if full.kind() == ErrorKind::Full => None,
@@ -179,14 +181,14 @@ fn wait_for<'a, T, A: Fn() -> Option<T> + Send + Unpin + 'a>(
     waiters: &'a Waiters,
     attempt: A,
 ) -> Op<WaitFor<'a, A>> {
-    Op(WaitFor { hub, waiters, attempt })
+    Op(WaitFor { hub, wait: waiters.wait(), attempt })
 }
 
 /// What [`wait_for`] makes. Mostly there is something already, and then all that is done is the attempt: a message that is
 /// handed from function to function costs more than to fetch it.
 pub(crate) struct WaitFor<'a, A> {
     hub: &'a Hub,
-    waiters: &'a Waiters,
+    wait: Wait<'a>,
     attempt: A,
 }
 
@@ -194,7 +196,7 @@ impl<T, A: Fn() -> Option<T> + Unpin> Future for WaitFor<'_, A> {
     type Output = Result<T>;
 
     #[inline(always)]
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         match (self.attempt)() {
             Some(value) => Poll::Ready(Ok(value)),
             None => self.poll_waiting(context),
@@ -204,9 +206,9 @@ impl<T, A: Fn() -> Option<T> + Unpin> Future for WaitFor<'_, A> {
 
 impl<T, A: Fn() -> Option<T>> WaitFor<'_, A> {
     #[cold]
-    fn poll_waiting(&self, context: &Context<'_>) -> Poll<Result<T>> {
-        let WaitFor { hub, waiters, attempt } = self;
-        let polled = waiters.poll(context, || match attempt() {
+    fn poll_waiting(&mut self, context: &Context<'_>) -> Poll<Result<T>> {
+        let WaitFor { hub, wait, attempt } = self;
+        let polled = wait.poll(context, || match attempt() {
             Some(value) => Some(Ok(value)),
             None if hub.is_closed() => Some(Err(Error::closed())),
             None => None,

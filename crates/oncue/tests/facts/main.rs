@@ -20,3 +20,4 @@ mod subscriber;
 mod subscriptions;
 mod times;
 mod traffic;
+mod viewers;

@@ -197,6 +197,11 @@ impl Raw {
         std::mem::take(&mut self.buffer)
     }
 
+    /// From now on the system holds only so much that is not taken.
+    pub(crate) fn hold_little(&self, bytes: usize) {
+        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, bytes).unwrap();
+    }
+
     /// Says no more, but goes on listening.
     pub(crate) fn finish(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();

@@ -1,6 +1,5 @@
 //! A catalogue that a program lists, a topic a line.
 
-use std::future::poll_fn;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -36,10 +35,10 @@ impl Lister {
     fn run(&self, name: &[u8]) -> Option<Vec<Vec<u8>>> {
         let Place { tools, log } = &self.place;
         let Listing { program, timeout, output_bytes_max, .. } = &self.listing;
-        let closed = || poll_fn(|context| tools.gate.poll_closed(context));
-        let permit = wait(tools.permits.take(closed()))?;
+        let permit = wait(tools.permits.take(tools.gate.closed()))?;
         count(&tools.counts.programs);
-        let mut output = Output { stopped: closed(), bytes: Vec::new(), bytes_max: *output_bytes_max };
+        let stopped = tools.gate.closed();
+        let mut output = Output { stopped, bytes: Vec::new(), bytes_max: *output_bytes_max };
         let mut command = invocation::topicless_command(&tools.launcher, program);
         let deadline = Instant::now().checked_add(*timeout);
         let end = process::run(&mut command, &mut output, deadline, program.kill_after, (log, name));

@@ -225,6 +225,8 @@ impl Shared {
             let end = process::run(&mut command, &mut values, None, kill_after, (log, &self.name));
             values.finish();
             drop(permit);
+            // Nobody waits by the program's bell any more.
+            topics.state().waker = None;
             self.end(end, &mut waits, topics);
         }
     }

@@ -1,5 +1,6 @@
 //! One program for each topic, whose lines are the values.
 
+use std::pin::Pin;
 use std::task::Context;
 
 use oncue::demand::{Feed, Produced};
@@ -33,7 +34,8 @@ impl Stream {
         let _producing = Producing::new(&self.place, feed.topic());
         let Some(_permit) = wait(tools.permits.take(feed.stopped())) else { return Ok(()) };
         count(&tools.counts.programs);
-        let mut values = Values { feed, place: &self.place, lines: Lines::new(self.line_bytes_max) };
+        let lines = Lines::new(self.line_bytes_max);
+        let mut values = Values { feed, stopped: feed.stopped(), place: &self.place, lines };
         let name = (&**log, feed.topic());
         let end = process::run(&mut command, &mut values, None, self.program.kill_after, name);
         values.finish();
@@ -47,13 +49,15 @@ impl Stream {
 }
 
 /// The lines of one program, on their way to the subscribers.
-struct Values<'s> {
+struct Values<'s, S> {
     feed: &'s Feed,
+    /// Done when nobody wants the topic any more.
+    stopped: S,
     place: &'s Place,
     lines: Lines,
 }
 
-impl Values<'_> {
+impl<S> Values<'_, S> {
     fn finish(&mut self) {
         let (feed, place) = (self.feed, self.place);
         self.lines.finish(|line| publish(feed, place, line));
@@ -74,9 +78,9 @@ pub(super) fn too_long(place: &Place, name: &[u8], bytes_max: usize) {
     place.log.about(name, &format!("left out a line longer than {bytes_max} bytes; see `line_bytes_max`"));
 }
 
-impl Work for Values<'_> {
+impl<S: Future<Output = ()> + Unpin> Work for Values<'_, S> {
     fn poll_stop(&mut self, context: &mut Context<'_>) -> bool {
-        Future::poll(std::pin::pin!(self.feed.stopped()), context).is_ready()
+        Pin::new(&mut self.stopped).poll(context).is_ready()
     }
 
     fn take_output(&mut self, bytes: &[u8]) -> Result<(), String> {

@@ -17,10 +17,12 @@ mod batches;
 mod changes;
 mod failures;
 mod last;
+mod leftovers;
 mod producers;
 mod room;
 mod savings;
 mod states;
+mod values;
 
 const ENDPOINT: &str = "tcp://127.0.0.1:0";
 /// Far more than anything here takes, on however busy a machine.

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::*;
-use crate::Room;
+use crate::{OnFull, Room};
 
 /// Routes on a socket whose subscribers are soon full.
 fn narrow() -> Builder {
@@ -182,4 +182,46 @@ fn the_topic_with_the_most_subscribers_has_the_next_room() {
     assert_eq!(text(&many[0]), "t/many 2");
     drop(many);
     assert_eq!(text(&old), "t/old 3");
+}
+
+#[test]
+fn for_a_slow_viewer_as_many_values_are_made_as_it_takes() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = calls.clone();
+    let options = Options::new().on_full(OnFull::Latest).send_buffer(16 << 10);
+    let od = OnDemand::new(&Engine::start().unwrap(), options)
+        .unwrap()
+        .bind(ENDPOINT)
+        .unwrap()
+        .route("camera")
+        .every(ms(2), move |_| {
+            count.fetch_add(1, SeqCst);
+            large()
+        })
+        .route("rare")
+        .every(ms(50), |_| "small")
+        .start()
+        .unwrap();
+    let mut viewer = Lazy::new(&od, "camera");
+    rustix::net::sockopt::set_socket_recv_buffer_size(&viewer.0, 16 << 10).unwrap();
+    let congested = |topic: &str| {
+        let topics = od.topic_stats();
+        topics.iter().find(|t| t.topic == topic.as_bytes()).map_or(0, |t| t.done.ticks_congested)
+    };
+    viewer.0.write_all(b"\x00\x05\x01rare").unwrap();
+    eventually("the viewer is behind", || congested("camera") > 20);
+    let before = calls.load(SeqCst);
+    for taken in 1..=20 {
+        viewer.read();
+        let ticks = congested("camera");
+        eventually("ticks pass", || congested("camera") > ticks + 5);
+        // What is taken first was in the system's buffers; of one value a part is there, and the rest is queued.
+        let made = calls.load(SeqCst) - before;
+        assert!(made <= taken + 2, "{made} were made, {taken} taken");
+    }
+    let made = calls.load(SeqCst) - before;
+    assert!(made >= 10, "{made} were made, 20 taken");
+    // What has been taken has room: the topic waits for itself alone.
+    assert!(congested("rare") < congested("camera"));
+    assert_eq!(od.xpub().stats().missed, 0, "nothing is made in vain");
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use oncue_core::frame;
+
 use super::*;
 use crate::engine::chunk::Chunk;
 use crate::engine::testing::{Rng, for_seeds};
@@ -188,4 +190,169 @@ fn check(queue: &WriteQueue, model: &Model, stream: &Fickle, mark: Mark, done: u
     assert_eq!(queue.is_empty(), taken == model.admitted.len());
     let room = if queued.1 >= mark.bytes { 0 } else { mark.messages.saturating_sub(queued.0) };
     assert_eq!(queue.room(mark), room);
+}
+
+/// What a queue holds that gives up older messages: each item is one message, or bytes that are none.
+struct Newest {
+    by_topic: bool,
+    items: Vec<(Vec<u8>, bool)>,
+    /// How much of the first item the stream has taken.
+    begun: usize,
+    missed: u64,
+    written: u64,
+}
+
+impl Newest {
+    /// The stream has taken these bytes more: they must be what comes next.
+    fn taken(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (item, message) = &self.items[0];
+            let n = bytes.len().min(item.len() - self.begun);
+            assert_eq!(bytes[..n], item[self.begun..self.begun + n]);
+            bytes = &bytes[n..];
+            self.begun += n;
+            if self.begun == item.len() {
+                self.written += u64::from(*message);
+                self.items.remove(0);
+                self.begun = 0;
+            }
+        }
+    }
+
+    /// Where the messages are whose writing has not begun.
+    fn waiting(&self) -> Vec<usize> {
+        (usize::from(self.begun > 0)..self.items.len()).filter(|&i| self.items[i].1).collect()
+    }
+
+    fn bytes(&self, waiting: &[usize]) -> u64 {
+        waiting.iter().map(|&i| self.items[i].0.len() as u64).sum()
+    }
+
+    fn drop(&mut self, at: usize) {
+        self.items.remove(at);
+        self.missed += 1;
+    }
+
+    fn make_room(&mut self, mark: Mark) {
+        while self.by_topic {
+            let waiting = self.waiting();
+            let topic = |i: usize| frame::topic(&self.items[i].0);
+            let older = waiting.iter().find(|&&i| waiting.iter().any(|&j| i < j && topic(i) == topic(j)));
+            let Some(&older) = older else { break };
+            self.drop(older);
+        }
+        loop {
+            let waiting = self.waiting();
+            let over = waiting.len() as u64 > mark.messages || self.bytes(&waiting) > mark.bytes;
+            if !over || waiting.len() <= 1 {
+                break;
+            }
+            self.drop(waiting[0]);
+        }
+    }
+
+    fn check(&self, queue: &mut WriteQueue) {
+        let messages = self.items.iter().filter(|(_, message)| *message);
+        let all: u64 = messages.clone().map(|(item, _)| item.len() as u64).sum();
+        let begun =
+            if self.items.first().is_some_and(|(_, message)| *message) { self.begun as u64 } else { 0 };
+        assert_eq!((queue.messages, queue.bytes), (messages.clone().count() as u64, all - begun));
+        assert_eq!(queue.is_empty(), self.items.is_empty());
+        // Beyond the first ones, which are being written, little is kept alive beside what is queued.
+        let runs = queue.runs.iter().filter(|run| run.messages() > 0);
+        assert!(runs.skip(2).all(Run::is_fair_part));
+        if let Yields::SameTopic(by_topic) = &queue.yields {
+            let topics: std::collections::HashSet<_> = messages.map(|(item, _)| frame::topic(item)).collect();
+            assert_eq!(by_topic.topics.len(), topics.len());
+            assert!(topics.iter().all(|topic| by_topic.topics.contain(topic)));
+            assert_eq!(by_topic.topics.is_empty(), topics.is_empty());
+            let holes = queue.runs.iter().filter(|run| run.bytes_left() == 0).count();
+            assert!(holes <= queue.runs.len() - holes + 64, "{holes} of {}", queue.runs.len());
+        }
+    }
+}
+
+/// A run of messages with topics, in a chunk that may be larger.
+fn run_with_topics(rng: &mut Rng, next: &mut u32) -> Run {
+    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+    let count_max = if rng.below(8) == 0 { 100 } else { 4 };
+    for _ in 0..1 + rng.below(count_max) {
+        *next += 1;
+        let len = if rng.below(20) == 0 { rng.below(600) } else { rng.below(12) };
+        frame::put_frame(&mut bytes, format!("t{}", rng.below(9)).as_bytes(), true);
+        frame::put_frame(&mut bytes, &[&next.to_be_bytes()[..], &vec![b'x'; len as usize]].concat(), false);
+        ends.push(bytes.len() as u32);
+    }
+    let all = ends.len() as u64;
+    let first = rng.below(all) as u32;
+    let last = first + 1 + rng.below(all - u64::from(first)) as u32;
+    Run::new(Arc::new(Chunk::new(bytes, ends)), first, last)
+}
+
+#[test]
+fn a_full_queue_keeps_the_newest_messages_whole_and_in_order() {
+    for_seeds(300, |seed| {
+        let mut rng = Rng::new(seed);
+        let by_topic = seed % 2 == 0;
+        let patient = seed % 4 < 2;
+        let mut stream = Fickle { rng: Rng::new(!seed), taken: Vec::new(), full: false, patient };
+        let yields = if by_topic { Yields::SameTopic(ByTopic::new()) } else { Yields::Oldest };
+        let mut queue = WriteQueue::new(yields);
+        let mut model = Newest { by_topic, items: Vec::new(), begun: 0, missed: 0, written: 0 };
+        let (mut next, mut missed, mut written, mut seen) = (0, 0, 0, 0);
+        let mark = match seed % 5 {
+            0 => Mark { messages: u64::MAX, bytes: 1 << 20 },
+            1 => Mark { messages: 1, bytes: 1 << 20 },
+            _ => Mark { messages: 1 + rng.below(50), bytes: 1 + rng.below(1000) },
+        };
+        for _ in 0..120 {
+            // Now and then nothing is taken for long.
+            if stream.full && rng.below(if seed % 3 == 0 { 20 } else { 3 }) == 0 {
+                stream.full = false;
+                queue.unblock();
+            }
+            let mut offered = false;
+            match rng.below(5) {
+                0 => {
+                    let bytes = vec![0xff; rng.below(20) as usize];
+                    if !bytes.is_empty() {
+                        model.items.push((bytes.clone(), false));
+                    }
+                    queue.control(bytes);
+                }
+                1 => written += queue.flush(&mut stream).unwrap(),
+                2 if queue.is_empty() && !queue.blocked => {
+                    // As the sender's own thread writes.
+                    let mut run = run_with_topics(&mut rng, &mut next);
+                    run.truncate(1, u64::MAX);
+                    run.stand_alone();
+                    let message = run.bytes().to_vec();
+                    model.items.push((message.clone(), true));
+                    written += queue.write_now(&mut stream, &[IoSlice::new(&message)], || run).unwrap();
+                }
+                _ => {
+                    let runs: Vec<_> =
+                        (0..rng.below(6)).map(|_| run_with_topics(&mut rng, &mut next)).collect();
+                    model.items.extend(runs.iter().flat_map(messages).map(|message| (message, true)));
+                    let result = queue.offer(&mut stream, &runs, mark).unwrap();
+                    (written, missed, offered) = (written + result.written, missed + result.missed, true);
+                }
+            }
+            model.taken(&stream.taken[seen..]);
+            seen = stream.taken.len();
+            if offered {
+                model.make_room(mark);
+            }
+            model.check(&mut queue);
+            assert_eq!((missed, written), (model.missed, model.written), "missed and written");
+        }
+        while !queue.is_empty() {
+            stream.full = false;
+            queue.unblock();
+            queue.flush(&mut stream).unwrap();
+            model.taken(&stream.taken[seen..]);
+            seen = stream.taken.len();
+            model.check(&mut queue);
+        }
+    });
 }

@@ -1,0 +1,63 @@
+//! What ordinary use leaves behind in the server: nothing.
+
+use std::fs;
+
+use oncue_interop::until;
+
+use crate::Directory;
+
+/// How often something must have run before its descriptors are counted, and how often it runs between the counts.
+const SETTLED: usize = 10;
+const RUNS: usize = 60;
+
+/// Serves a route whose program appends a byte to `runs` each time, to a subscriber of `topic`; the descriptors that the
+/// server has must be as many after many runs as after a few.
+fn descriptors_stay(topic: &str, route: &str) {
+    let directory = Directory::new();
+    let server = directory.serve(route);
+    let subscriber = server.subscriber(&[topic]);
+    let runs = || fs::metadata(directory.path("runs")).map_or(0, |runs| runs.len() as usize);
+    let descriptors =
+        || fs::read_dir(format!("/proc/{}/fd", server.program.id())).expect("a process").count();
+    until("a few runs", || runs() >= SETTLED);
+    let few = descriptors();
+    until("many runs", || runs() >= SETTLED + RUNS);
+    // A run has up to five of its own.
+    until("no more descriptors than before", || descriptors() <= few + 5);
+    drop(subscriber);
+}
+
+#[test]
+fn a_run_leaves_nothing_behind() {
+    descriptors_stay(
+        "r",
+        "[[route]]\ntopic = 'r'\ncommand = ['sh', '-c', 'printf x >> runs']\nevery = '5ms'\n",
+    );
+}
+
+#[test]
+fn a_listing_leaves_nothing_behind() {
+    descriptors_stay(
+        "r/",
+        "[[route]]\ntopic = 'r/{x:word}'\ncommand = ['true']\nevery = '1h'\n\
+         catalogue = { command = ['sh', '-c', 'printf x >> runs; echo r/a'], every = '5ms' }\n",
+    );
+}
+
+#[test]
+fn a_stream_that_starts_again_leaves_nothing_behind() {
+    descriptors_stay(
+        "r",
+        "[[route]]\ntopic = 'r'\nmode = 'stream'\nrestart = 'always'\nbackoff_min = '5ms'\nbackoff_max = '5ms'\n\
+         command = ['sh', '-c', 'printf x >> runs']\n",
+    );
+}
+
+#[test]
+fn a_shared_program_that_starts_again_leaves_nothing_behind() {
+    descriptors_stay(
+        "r",
+        "[[route]]\ntopic = 'r'\nmode = 'shared'\nrestart = 'always'\nbackoff_min = '5ms'\nbackoff_max = '5ms'\n\
+         command = ['sh', '-c', 'printf x >> runs']\n",
+    );
+}

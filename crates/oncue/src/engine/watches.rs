@@ -1,0 +1,66 @@
+//! Those who watch the demand of one socket, each with a queue of its own.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+
+use oncue_core::edges::{Edges, Prefix};
+
+use crate::op::Waiters;
+use crate::sync::lock;
+
+/// A queue of demand events for one who watches.
+pub(crate) struct Watch {
+    number: u64,
+    edges: Mutex<Edges>,
+    pub(crate) waiters: Arc<Waiters>,
+}
+
+/// The watches of one socket. Each is here until it is taken out.
+#[derive(Default)]
+pub(super) struct Watches {
+    all: BTreeMap<u64, Arc<Watch>>,
+    last: u64,
+}
+
+impl Watch {
+    /// The next event: a prefix, and whether it is wanted now.
+    pub(crate) fn pop(&self) -> Option<(Prefix, bool)> {
+        lock(&self.edges).pop().map(|edge| (edge.prefix, edge.wanted))
+    }
+
+    /// Queues what is wanted already.
+    pub(super) fn start(&self, wanted: impl Iterator<Item = Prefix>) {
+        let mut edges = lock(&self.edges);
+        wanted.for_each(|prefix| edges.push(prefix, true));
+    }
+}
+
+impl Watches {
+    /// One more, whose events are waited for by `waiters`. `seed` keys its hashes.
+    pub(super) fn begin(&mut self, seed: u64, waiters: Arc<Waiters>) -> Arc<Watch> {
+        self.last += 1;
+        let watch = Arc::new(Watch { number: self.last, edges: Mutex::new(Edges::new(seed)), waiters });
+        self.all.insert(self.last, watch.clone());
+        watch
+    }
+
+    pub(super) fn end(&mut self, watch: &Watch) {
+        self.all.remove(&watch.number);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Watch>> {
+        self.all.values()
+    }
+
+    pub(super) fn tell(&self, prefix: &[u8], wanted: bool, wakes: &mut Vec<Waker>) {
+        if self.all.is_empty() {
+            return;
+        }
+        let prefix = Prefix::from(prefix);
+        for watch in self.iter() {
+            lock(&watch.edges).push(prefix.clone(), wanted);
+            watch.waiters.take(wakes);
+        }
+    }
+}
