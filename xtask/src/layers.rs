@@ -185,6 +185,8 @@ const ROOT: &str = "
     mod demand; pub mod engine; mod error; mod msg; mod net; mod socket; mod surprise; mod sync;
     #[cfg(test)]
     mod simulation;
+    #[cfg(any(test, fuzzing))]
+    pub mod stage;
     pub use engine::Engine;
     pub use error::{Error, Result};
     pub use socket::{XPub, XSub};

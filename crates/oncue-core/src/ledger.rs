@@ -8,11 +8,16 @@
 //! - An audience's list of prefixes names at least all that it holds. It may name more only while *unsettled*.
 //! - A *settled* audience has an exact, sorted list, does not change, and is found by its set. Only it may be shared.
 //! - A peer whose set changes is first given an unsettled audience of its own, so that it cannot make others pay.
+//! - An audience of very many prefixes has no list: the index is looked through instead.
+//!
+//! No change takes long, however many prefixes a peer has: what a peer leaves behind is released little by little.
 mod holders;
 mod quota;
+mod release;
 #[cfg(test)]
 mod tests;
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem;
 
@@ -24,6 +29,11 @@ use crate::topic::index::{EntryId, PrefixHash, PrefixMap, reserve_tight, shrink}
 
 /// An audience of more prefixes is never shared: comparing its set would cost more than matching it once more.
 pub const SETTLE_PREFIXES_MAX: usize = 64;
+
+/// An audience that has come to more prefixes keeps no list of them. Tests meet these borders more often.
+const LISTED_PREFIXES_MAX: usize = if cfg!(test) { 200 } else { 32 << 10 };
+/// What a peer of at most so many prefixes leaves behind is released at once.
+pub const DETACH_PREFIXES_MAX: usize = if cfg!(test) { 20 } else { 1024 };
 
 /// A peer of the ledger: a small number, in use from `attach` to `detach`, then reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -77,19 +87,30 @@ pub struct Ledger {
     peers_free: Vec<u32>,
     /// The settled audiences, by shard and set.
     settled: HashTable<u32>,
+    /// Audiences without peers whose prefixes are being released.
+    leaving: VecDeque<Leaving>,
     pairs: u64,
 }
 
 struct Audience {
     shard: u16,
     settled: bool,
+    /// Whether there is a list of its prefixes.
+    listed: bool,
     /// How many prefixes are in force for each of the peers.
     held: u32,
     /// The sum of their lengths.
     held_bytes: u64,
     peers: Vec<PeerId>,
-    /// All prefixes held. While unsettled also cancelled ones, and some twice: the holders decide.
+    /// All prefixes held, if they are listed. While unsettled also cancelled ones, and some twice: the holders decide.
     prefixes: Vec<EntryId>,
+}
+
+/// How far an audience is released.
+struct Leaving {
+    audience: u32,
+    /// The next place of its list to look at, or the next number of the index.
+    next: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -118,6 +139,7 @@ impl Ledger {
             peers: Vec::new(),
             peers_free: Vec::new(),
             settled: HashTable::new(),
+            leaving: VecDeque::new(),
             pairs: 0,
         }
     }
@@ -173,9 +195,11 @@ impl Ledger {
         let own = &mut self.audiences[audience as usize];
         own.held += 1;
         own.held_bytes += prefix.len() as u64;
-        reserve_tight(&mut own.prefixes, 1);
-        own.prefixes.push(id);
-        self.compact_if_stale(audience);
+        if own.listed {
+            reserve_tight(&mut own.prefixes, 1);
+            own.prefixes.push(id);
+            self.compact_if_stale(audience);
+        }
         Ok(change)
     }
 
@@ -191,7 +215,7 @@ impl Ledger {
         let own = &mut self.audiences[audience as usize];
         own.held -= 1;
         own.held_bytes -= prefix.len() as u64;
-        let held_by_others = self.release(audience, id);
+        let held_by_others = self.release_one(audience, id);
         if !held_by_others {
             self.index.remove_id(id);
         }
@@ -200,15 +224,28 @@ impl Ledger {
         if held_by_others { Change::Removed } else { Change::Unwanted }
     }
 
-    /// Ends all pairs of `peer` and forgets it. Calls `on_unwanted` with each prefix that has no other peer.
+    /// Ends all pairs of `peer` and forgets it: it is of no audience from now on. Calls `on_unwanted` with each prefix that
+    /// has no other peer, if there are at most [`DETACH_PREFIXES_MAX`]; else [`release`](Self::release) does, and until then
+    /// they are wanted by nobody.
     pub fn detach(&mut self, peer: PeerId, mut on_unwanted: impl FnMut(&[u8])) {
         let audience = self.peer(peer).audience;
         if audience != NONE {
-            self.pairs -= u64::from(self.audiences[audience as usize].held);
-            if self.audiences[audience as usize].peers.len() == 1 {
-                self.release_all(audience, &mut on_unwanted);
+            let own = &self.audiences[audience as usize];
+            let (alone, small) =
+                (own.peers.len() == 1, own.listed && own.prefixes.len() <= DETACH_PREFIXES_MAX);
+            self.pairs -= u64::from(own.held);
+            if alone {
+                self.unsettle(audience);
+                self.peers[peer.index()].audience = NONE;
+                self.audiences[audience as usize].peers = Vec::new();
+                let mut leaving = Leaving { audience, next: 0 };
+                match small {
+                    true => self.release_some(&mut leaving, usize::MAX, &mut on_unwanted),
+                    false => self.leaving.push_back(leaving),
+                }
+            } else {
+                self.leave(peer);
             }
-            self.leave(peer);
         }
         self.peers[peer.index()].attached = false;
         self.peers_free.push(peer.0);
@@ -223,7 +260,7 @@ impl Ledger {
             return;
         }
         let own = &self.audiences[audience as usize];
-        if own.settled || own.held as usize > SETTLE_PREFIXES_MAX {
+        if own.settled || !own.listed || own.held as usize > SETTLE_PREFIXES_MAX {
             return;
         }
         self.compact(audience);
@@ -235,7 +272,7 @@ impl Ledger {
         };
         if let Some(&other) = self.settled.find(hash, same) {
             for id in mem::take(&mut self.audiences[audience as usize].prefixes) {
-                assert!(self.release(audience, id), "the other audience holds it too");
+                assert!(self.release_one(audience, id), "the other audience holds it too");
             }
             self.leave(peer);
             self.join(peer, other);
@@ -257,7 +294,7 @@ impl Ledger {
         });
     }
 
-    /// Whether any peer wants `topic`.
+    /// Whether any peer wants `topic`, or wanted it and what it left is still to be released.
     pub fn wanted(&self, topic: &[u8]) -> bool {
         self.index.matches_any(topic)
     }
@@ -334,24 +371,28 @@ impl Ledger {
         if audience == NONE {
             return;
         }
-        let mut prefixes = self.audiences[audience as usize].prefixes.clone();
+        let own = &self.audiences[audience as usize];
+        let mut prefixes = match own.listed {
+            true => own.prefixes.clone(),
+            false => (0..self.index.ids_end()).filter_map(|id| self.index.entry(id)).collect(),
+        };
         self.make_exact(audience, &mut prefixes);
         for id in prefixes {
             found(self.index.prefix(id).expect("a prefix that is held"));
         }
     }
 
-    /// All prefixes in force, and how many peers have each, in no particular order.
+    /// All prefixes in force, and how many peers have each, in no particular order. Nobody has what is still to be released.
     pub fn prefixes(&self) -> impl Iterator<Item = (&[u8], u32)> {
         self.index.iter().map(|(_, prefix, holders)| (prefix, self.count_peers(holders)))
     }
 
-    /// How many distinct prefixes are in force.
+    /// How many distinct prefixes are in force, or still to be released.
     pub fn len(&self) -> usize {
         self.index.len()
     }
 
-    /// Whether nobody wants anything.
+    /// Whether no prefix is in force, or still to be released.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
@@ -407,32 +448,8 @@ impl Ledger {
     }
 
     /// Makes `audience` let go of `id`, which it holds. False if nobody holds it now: the entry must be removed then.
-    fn release(&mut self, audience: u32, id: EntryId) -> bool {
+    fn release_one(&mut self, audience: u32, id: EntryId) -> bool {
         self.crowds.remove(self.index.value_mut(id).expect("a prefix that is held"), audience)
-    }
-
-    /// Makes `audience` let go of all it holds, before it ends.
-    fn release_all(&mut self, audience: u32, on_unwanted: &mut impl FnMut(&[u8])) {
-        self.unsettle(audience);
-        let own = &mut self.audiences[audience as usize];
-        let prefixes = mem::take(&mut own.prefixes);
-        if own.held as usize > self.index.len() / 2 {
-            let crowds = &mut self.crowds;
-            self.index.retain(|prefix, holders| {
-                let stays = !crowds.contains(*holders, audience) || crowds.remove(holders, audience);
-                if !stays {
-                    on_unwanted(prefix);
-                }
-                stays
-            });
-            return;
-        }
-        for id in prefixes {
-            if self.holds(audience, id) && !self.release(audience, id) {
-                on_unwanted(self.index.prefix(id).expect("held until now"));
-                self.index.remove_id(id);
-            }
-        }
     }
 
     /// The unsettled audience that `peer` has for itself, made from the one it shares if need be.
@@ -462,6 +479,7 @@ impl Ledger {
         let audience = Audience {
             shard,
             settled: false,
+            listed: true,
             held: 0,
             held_bytes: 0,
             peers: Vec::new(),
@@ -522,10 +540,13 @@ impl Ledger {
         }
     }
 
-    /// Keeps the list of an unsettled audience below twice what it holds.
+    /// Keeps the list of an unsettled audience below twice what it holds, and gives a long one up: to compact it would take
+    /// long.
     fn compact_if_stale(&mut self, audience: u32) {
-        let own = &self.audiences[audience as usize];
-        if own.prefixes.len() > 2 * own.held as usize + SETTLE_PREFIXES_MAX {
+        let own = &mut self.audiences[audience as usize];
+        if own.prefixes.len() > LISTED_PREFIXES_MAX {
+            (own.listed, own.prefixes) = (false, Vec::new());
+        } else if own.prefixes.len() > 2 * own.held as usize + SETTLE_PREFIXES_MAX {
             self.compact(audience);
         }
     }

@@ -36,6 +36,9 @@ mod options;
 #[cfg(test)]
 mod simulation;
 mod socket;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod stage;
 mod stats;
 mod sync;
 

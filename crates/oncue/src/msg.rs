@@ -9,6 +9,8 @@ use crate::buffer::Buffer;
 
 /// The largest message, and the largest batch, in bytes on the wire.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 31;
+/// What would copy so many bytes is copied before any lock is taken, and shared from then on.
+pub(crate) const COPIED_BYTES_MAX: usize = 1 << 20;
 
 /// A message of one or more frames; the first one is its topic. Cheap to clone. One that was received keeps the buffer
 /// alive that it came in, up to 256 KiB: keep a copy of what is to be kept for long, `Msg::from_frames(m.frames())`.
@@ -169,6 +171,10 @@ pub trait Frames {
     #[doc(hidden)]
     fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool));
 
+    /// How many bytes of bodies [`put`](Frames::put) copies; 0 for what can be shared instead.
+    #[doc(hidden)]
+    fn copied_bytes(&self) -> usize;
+
     /// The message in wire encoding, where it exists already and can be shared.
     #[doc(hidden)]
     fn shared(&self) -> Option<&Msg> {
@@ -204,6 +210,10 @@ impl<F: Frames + ?Sized> Frames for &F {
     fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
         (**self).visit(frame);
     }
+    #[inline]
+    fn copied_bytes(&self) -> usize {
+        (**self).copied_bytes()
+    }
     fn shared(&self) -> Option<&Msg> {
         (**self).shared()
     }
@@ -216,6 +226,9 @@ impl Frames for MsgRef<'_> {
     fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
         visit_all(frame, frame::frames(self.wire));
     }
+    fn copied_bytes(&self) -> usize {
+        self.wire.len()
+    }
 }
 
 impl Frames for Msg {
@@ -225,6 +238,10 @@ impl Frames for Msg {
     }
     fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
         visit_all(frame, frame::frames(self.wire()));
+    }
+    #[inline]
+    fn copied_bytes(&self) -> usize {
+        0
     }
     fn shared(&self) -> Option<&Msg> {
         Some(self)
@@ -241,6 +258,10 @@ macro_rules! single {
             fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
                 frame(self.as_ref(), false);
             }
+            #[inline]
+            fn copied_bytes(&self) -> usize {
+                self.len()
+            }
         }
     )*};
 }
@@ -254,6 +275,10 @@ impl<const N: usize> Frames for [u8; N] {
     fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
         frame(self, false);
     }
+    #[inline]
+    fn copied_bytes(&self) -> usize {
+        N
+    }
 }
 
 macro_rules! several {
@@ -265,6 +290,10 @@ macro_rules! several {
             fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
                 visit_all(frame, self.iter().map(AsRef::as_ref));
             }
+            #[inline]
+            fn copied_bytes(&self) -> usize {
+                self.iter().map(|frame| frame.len()).sum()
+            }
         }
         impl<const N: usize> Frames for [$t; N] {
             fn put(&self, out: &mut Vec<u8>) {
@@ -272,6 +301,10 @@ macro_rules! several {
             }
             fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
                 visit_all(frame, self.iter().map(AsRef::as_ref));
+            }
+            #[inline]
+            fn copied_bytes(&self) -> usize {
+                self.iter().map(|frame| frame.len()).sum()
             }
         }
     )*};
@@ -287,6 +320,10 @@ impl<A: AsRef<[u8]>, B: AsRef<[u8]>> Frames for (A, B) {
     fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
         frame(self.0.as_ref(), true);
         frame(self.1.as_ref(), false);
+    }
+    #[inline]
+    fn copied_bytes(&self) -> usize {
+        self.0.as_ref().len().saturating_add(self.1.as_ref().len())
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod admission;
 mod last;
+mod leaving;
+mod strangers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -10,11 +12,9 @@ use std::time::Duration;
 
 use oncue_core::connection::SocketType;
 
-use crate::engine::mailbox::Mailbox;
-use crate::engine::{Control, Driver};
-use crate::net::Ready;
-use crate::net::sim::{Place, SimNet, World};
+use crate::engine::Control;
 use crate::socket::Socket;
+use crate::stage::Sim;
 use crate::sync::lock;
 use crate::{
     DemandEvent, DemandWatch, ErrorKind, Msg, OnFull, Options, Prefix, Room, Sub, XPub, XPubEvent, XSub,
@@ -24,111 +24,6 @@ const PREFIXES: [&str; 9] = ["", "a", "ab", "abc", "b", "ba", "c", "ca", "d"];
 const TOPICS: [&str; 10] = ["a", "ab", "abc", "abcd", "b", "ba", "c", "ca", "x", ""];
 /// Long enough for every reconnect, handshake and retransmission to come to an end.
 const CALM: Duration = Duration::from_secs(120);
-
-/// The nodes and their network.
-struct Sim {
-    world: Arc<Mutex<World>>,
-    nodes: Vec<Node>,
-    deadlines: BTreeMap<Place, Duration>,
-}
-
-struct Node {
-    driver: Arc<Driver<SimNet>>,
-    mailboxes: Vec<Arc<Mailbox<crate::net::sim::SimStream>>>,
-}
-
-impl Sim {
-    fn new(seed: u64) -> Sim {
-        Sim { world: World::new(seed), nodes: Vec::new(), deadlines: BTreeMap::new() }
-    }
-
-    fn below(&self, n: usize) -> usize {
-        lock(&self.world).below(n as u64) as usize
-    }
-
-    fn pick<'a>(&self, from: &[&'a str]) -> &'a str {
-        from[self.below(from.len())]
-    }
-
-    /// A node with its own engine; yields how its sockets reach it.
-    fn node(&mut self, shards: usize) -> Arc<dyn Control> {
-        let node = self.nodes.len();
-        let mailbox = |shard| {
-            let world = self.world.clone();
-            let ring = move || {
-                lock(&world).rung.insert((node, shard));
-            };
-            Arc::new(Mailbox::new(ring))
-        };
-        let mailboxes: Vec<_> = (0..shards).map(mailbox).collect();
-        let nets =
-            (0..shards).map(|shard| SimNet { world: self.world.clone(), place: (node, shard) }).collect();
-        let seed = lock(&self.world).below(u64::MAX);
-        let world = self.world.clone();
-        let clock = Arc::new(move || lock(&world).now);
-        let pollers = vec![None; shards];
-        let driver = Arc::new(Driver::new(nets, mailboxes.clone(), pollers, seed, clock));
-        lock(&self.world).rung.extend((0..shards).map(|shard| (node, shard)));
-        self.nodes.push(Node { driver: driver.clone(), mailboxes });
-        driver
-    }
-
-    /// Lets `time` pass.
-    fn run(&mut self, time: Duration) {
-        let end = lock(&self.world).now + time;
-        loop {
-            self.turn_all();
-            let event = lock(&self.world).next_event();
-            let next = event.into_iter().chain(self.deadlines.values().copied()).min();
-            let now = match next {
-                Some(at) if at <= end => at.max(lock(&self.world).now),
-                _ => end,
-            };
-            lock(&self.world).advance(now);
-            let idle = { lock(&self.world).reports.is_empty() };
-            let due: Vec<_> = self.deadlines.iter().filter(|(_, at)| **at <= now).map(|(p, _)| *p).collect();
-            lock(&self.world).rung.extend(&due);
-            if now == end
-                && idle
-                && due.is_empty()
-                && lock(&self.world).next_event().is_none_or(|at| at > end)
-            {
-                return;
-            }
-        }
-    }
-
-    /// Turns every shard that has something to do, one chosen by chance after the other.
-    fn turn_all(&mut self) {
-        loop {
-            let (place, ready, now) = {
-                let mut world = lock(&self.world);
-                let due: BTreeSet<Place> = world.reports.keys().chain(&world.rung).copied().collect();
-                if due.is_empty() {
-                    return;
-                }
-                let nth = world.below(due.len() as u64) as usize;
-                let place = *due.iter().nth(nth).expect("below the length");
-                world.rung.remove(&place);
-                (place, world.reports.remove(&place).unwrap_or_default(), world.now)
-            };
-            self.turn(place, &ready, now);
-        }
-    }
-
-    fn turn(&mut self, place: Place, ready: &[Ready], now: Duration) {
-        let node = &self.nodes[place.0];
-        node.mailboxes[place.1].wake_up();
-        let deadline = node.driver.turn(place.1, now, ready);
-        let again = !node.mailboxes[place.1].fall_asleep() || deadline.is_some_and(|at| at <= now);
-        self.deadlines.remove(&place);
-        if again {
-            lock(&self.world).rung.insert(place);
-        } else if let Some(at) = deadline {
-            self.deadlines.insert(place, at);
-        }
-    }
-}
 
 /// A publisher, and what it has been told.
 struct Publisher {

@@ -192,16 +192,21 @@ fn character_length(text: &str) -> Option<usize> {
     signs.next().filter(|(_, c)| *c == '\'').map(|(at, _)| at + 1)
 }
 
-/// Leaves out modules that are compiled for tests only: `#[cfg(test)] mod … { … }`.
+/// Leaves out modules that are compiled for tests only, or for the fuzz targets too: `#[cfg(test)] mod … { … }`.
 fn without_tests(tokens: Vec<String>) -> Vec<String> {
-    const MARK: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
+    const MARKS: [&[&str]; 2] = [
+        &["#", "[", "cfg", "(", "test", ")", "]"],
+        &["#", "[", "cfg", "(", "any", "(", "test", ",", "fuzzing", ")", ")", "]"],
+    ];
     let mut kept = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while at < tokens.len() {
         let rest = &tokens[at..];
-        let marked = rest.len() > MARK.len() && rest.iter().zip(MARK).all(|(token, mark)| token == mark);
-        if marked {
-            at += MARK.len() + item_length(&rest[MARK.len()..]);
+        let marks = |mark: &&&[&str]| {
+            rest.len() > mark.len() && rest.iter().zip(**mark).all(|(token, mark)| token == mark)
+        };
+        if let Some(mark) = MARKS.iter().find(marks) {
+            at += mark.len() + item_length(&rest[mark.len()..]);
         } else {
             kept.push(tokens[at].clone());
             at += 1;

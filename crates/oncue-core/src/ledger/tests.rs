@@ -23,11 +23,18 @@ struct Checked {
     peers: BTreeMap<PeerId, Naive>,
     /// What the demand events say is wanted.
     told: Set,
+    /// What peers have left behind since all was released.
+    left: Set,
 }
 
 impl Checked {
     fn new(seed: u64) -> Checked {
-        Checked { ledger: Ledger::new(seed, AMPLE), peers: BTreeMap::new(), told: Set::new() }
+        Checked {
+            ledger: Ledger::new(seed, AMPLE),
+            peers: BTreeMap::new(),
+            told: Set::new(),
+            left: Set::new(),
+        }
     }
 
     fn pick(&self, rng: &mut Rng) -> Option<PeerId> {
@@ -45,6 +52,7 @@ impl Checked {
             None => self.attach(rng),
             Some(_) if choice < 4 && self.peers.len() < 12 => self.attach(rng),
             Some(peer) if choice < 7 => self.detach(peer),
+            Some(_) if choice < 12 => self.release(rng.below(4)),
             Some(peer) if choice < 50 => self.subscribe(peer, prefix),
             Some(peer) if choice < 80 => self.cancel(peer, &prefix),
             Some(peer) => {
@@ -62,7 +70,8 @@ impl Checked {
     }
 
     fn subscribe(&mut self, peer: PeerId, prefix: Vec<u8>) {
-        let others = self.others_have(peer, &prefix);
+        // What is still to be released is no event when it is wanted again.
+        let others = self.told.contains(&prefix);
         let naive = self.peers.get_mut(&peer).unwrap();
         let expected = match (naive.set.insert(prefix.clone()), others) {
             (false, _) => Change::None,
@@ -85,22 +94,41 @@ impl Checked {
             (true, false) => Change::Unwanted,
         };
         naive.settled &= expected == Change::None;
-        assert_eq!(self.ledger.cancel(peer, prefix), expected);
-        if expected == Change::Unwanted {
+        let change = self.ledger.cancel(peer, prefix);
+        let left = self.ledger.is_releasing() && self.left.contains(prefix);
+        assert!(change == expected || left && (change, expected) == (Change::Removed, Change::Unwanted));
+        if change == Change::Unwanted {
             assert!(self.told.remove(prefix));
         }
     }
 
     fn detach(&mut self, peer: PeerId) {
-        self.peers.remove(&peer).unwrap();
-        let mut unwanted = Vec::new();
-        self.ledger.detach(peer, |prefix| unwanted.push(prefix.to_vec()));
-        for prefix in unwanted {
-            assert!(self.told.remove(&prefix), "each prefix ends once");
+        let naive = self.peers.remove(&peer).unwrap();
+        let small = naive.set.len() <= DETACH_PREFIXES_MAX / 2;
+        let releasing = self.ledger.is_releasing();
+        self.left.extend(naive.set);
+        let told = &mut self.told;
+        self.ledger.detach(peer, |prefix| assert!(told.remove(prefix), "each prefix ends once"));
+        assert!(!small || releasing || !self.ledger.is_releasing(), "what a small peer leaves goes at once");
+    }
+
+    fn release(&mut self, prefixes_max: usize) {
+        let before = self.told.len();
+        let told = &mut self.told;
+        let more =
+            self.ledger.release(prefixes_max, |prefix| assert!(told.remove(prefix), "each prefix ends once"));
+        assert!(before - self.told.len() <= prefixes_max + 32, "about so many go at a time");
+        assert_eq!(more, self.ledger.is_releasing());
+        if !more {
+            self.left.clear();
         }
     }
 
-    fn check_all(&self) {
+    /// All is released that peers have left behind, and then the ledger is what the peers want.
+    fn check_all(&mut self) {
+        while self.ledger.is_releasing() {
+            self.release(3);
+        }
         let mut counts: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
         for prefix in self.peers.values().flat_map(|naive| &naive.set) {
             *counts.entry(prefix.clone()).or_default() += 1;
@@ -165,7 +193,9 @@ impl Checked {
         let naive: Vec<_> =
             self.peers.iter().filter(|(_, naive)| wants(naive)).map(|(&peer, _)| peer).collect();
         assert_eq!(peers, naive);
-        assert_eq!(self.ledger.wanted(topic), !naive.is_empty());
+        let left = self.ledger.is_releasing() && self.left.iter().any(|prefix| topic.starts_with(prefix));
+        assert!(self.ledger.wanted(topic) != naive.is_empty() || left);
+        assert_eq!(self.ledger.wanted(topic), self.told.iter().any(|prefix| topic.starts_with(prefix)));
         for (&peer, naive) in &self.peers {
             let mut found = Vec::new();
             self.ledger.for_each_prefix_of(peer, topic, |prefix| found.push(prefix.to_vec()));
@@ -222,6 +252,47 @@ fn large_sets_go_stale_and_recover() {
         let listed = checked.ledger.audiences.iter().map(|audience| audience.prefixes.len()).sum::<usize>();
         assert!(listed as u64 <= 2 * checked.ledger.pairs() + 2 * SETTLE_PREFIXES_MAX as u64);
         checked.check_all();
+    });
+}
+
+#[test]
+fn a_large_peer_goes_little_by_little_and_others_come_and_go_meanwhile() {
+    for_seeds(20, |rng| {
+        let mut checked = Checked::new(rng.next());
+        for round in 0..3 {
+            checked.attach(rng);
+            let large = *checked.peers.keys().next_back().unwrap();
+            // With a list, and without one.
+            let count = [DETACH_PREFIXES_MAX + 20, 2 * LISTED_PREFIXES_MAX][round % 2] as u32;
+            for n in 0..count {
+                checked.subscribe(large, n.to_be_bytes().to_vec());
+            }
+            checked.check_all();
+            checked.detach(large);
+            assert!(
+                checked.ledger.is_releasing() && checked.ledger.audiences.iter().all(|a| a.peers.is_empty())
+            );
+            checked.attach(rng);
+            let mut releases = 0;
+            while checked.ledger.is_releasing() {
+                let peer = checked.pick(rng).unwrap();
+                let prefix = (rng.below(count as usize) as u32).to_be_bytes().to_vec();
+                match rng.below(3) {
+                    0 => checked.subscribe(peer, prefix),
+                    1 => checked.cancel(peer, &prefix),
+                    _ => checked.release(5),
+                }
+                checked.check_topic(&(rng.below(count as usize) as u32).to_be_bytes());
+                releases += 1;
+            }
+            assert!(releases > 3, "not at once");
+            checked.check_all();
+            for peer in checked.peers.keys().copied().collect::<Vec<_>>() {
+                checked.detach(peer);
+            }
+            checked.check_all();
+            assert!(checked.told.is_empty() && checked.ledger.is_empty());
+        }
     });
 }
 

@@ -4,18 +4,23 @@
 //! holds nothing but entry numbers. A topic is matched by one hash along it and one probe for each *distinct length* in
 //! force, so a million prefixes of three lengths cost three probes, and no set of prefixes costs more than one probe
 //! per byte of the topic. Nothing is allocated while matching.
+//!
+//! No change takes long, however many prefixes there are: the hash table is many small ones, and the arena is made anew
+//! little by little.
 mod hash;
 mod table;
+mod tables;
 #[cfg(test)]
 mod tests;
 
 use alloc::vec::Vec;
 use core::fmt;
 use core::hint::black_box;
+use core::mem;
 use core::ops::ControlFlow;
 
 pub(crate) use hash::PrefixHash;
-use table::Table;
+use tables::Tables;
 
 /// The number of an entry of a [`PrefixMap`]: small, stable while its prefix is in force, reused afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -52,14 +57,22 @@ impl core::error::Error for IndexFull {}
 /// Cost of an entry beside its bytes: 5 bytes, the size of `V` (its alignment respected), 5 to 8 bytes of hash table.
 pub struct PrefixMap<V> {
     hash: PrefixHash,
-    /// Encoded prefixes, see [`encode`]; those of removed entries stay until [`Self::compact_entries`].
+    /// Encoded prefixes, see [`encode`], of the entries from number `moved` on; also of removed ones, which `arena_dead`
+    /// counts.
     arena: Vec<u8>,
     arena_dead: usize,
     arena_bytes_max: usize,
+    /// While the arena is made anew: the prefixes of the entries below `moved`, which have still to be moved.
+    old_arena: Vec<u8>,
+    /// 0 while nothing has to be moved.
+    moved: usize,
+    /// What the prefixes in force take, encoded.
+    live: usize,
     slots: Vec<Slot<V>>,
+    /// Free slots from `moved` on.
     free: Vec<u32>,
     /// Every entry in force, by the hash of its prefix.
-    table: Table,
+    table: Tables,
     /// The entry of the empty prefix: the commonest of all, and it needs no hash.
     empty: Option<EntryId>,
     /// The distinct lengths in force but zero, ascending.
@@ -86,6 +99,9 @@ const LARGE: usize = 16 << 10;
 const WARM_PROBES_MAX: usize = 64;
 /// An arena below this is not worth compacting.
 const COMPACT_BYTES_MIN: usize = 4096;
+/// How many slots, and how many bytes, a change moves to the new arena.
+const MOVE_SLOTS: usize = 64;
+const MOVE_BYTES: usize = 16 << 10;
 
 impl<V: Copy> PrefixMap<V> {
     /// An empty map. `seed` keys the hash: it should be random, and unknown to those who choose the prefixes.
@@ -95,9 +111,12 @@ impl<V: Copy> PrefixMap<V> {
             arena: Vec::new(),
             arena_dead: 0,
             arena_bytes_max: FREE as usize,
+            old_arena: Vec::new(),
+            moved: 0,
+            live: 0,
             slots: Vec::new(),
             free: Vec::new(),
-            table: Table::new(),
+            table: Tables::new(),
             empty: None,
             lengths: Vec::new(),
             bytes: 0,
@@ -127,6 +146,7 @@ impl<V: Copy> PrefixMap<V> {
     /// The memory held, in bytes, as allocated.
     pub fn allocated_bytes(&self) -> usize {
         self.arena.capacity()
+            + self.old_arena.capacity()
             + self.slots.capacity() * size_of::<Slot<V>>()
             + self.free.capacity() * size_of::<u32>()
             + self.table.allocated_bytes()
@@ -171,7 +191,7 @@ impl<V: Copy> PrefixMap<V> {
         if let Some(id) = self.find_hashed(hash, prefix) {
             return Ok((id, false));
         }
-        self.make_room(prefix.len())?;
+        self.make_room(prefix.len(), hash)?;
         let slot = Slot { offset: self.arena.len() as u32, value: make() };
         encode(&mut self.arena, prefix);
         let id = match self.free.pop() {
@@ -187,6 +207,7 @@ impl<V: Copy> PrefixMap<V> {
         };
         self.table.insert(hash, id);
         self.count_in(prefix.len(), EntryId(id));
+        self.move_some();
         Ok((EntryId(id), true))
     }
 
@@ -199,42 +220,46 @@ impl<V: Copy> PrefixMap<V> {
     pub fn remove_id(&mut self, id: EntryId) -> Option<V> {
         let prefix = self.prefix(id)?;
         let (len, hash) = (prefix.len(), self.hash.hash(prefix));
-        self.table.remove(hash, id.0);
+        let PrefixMap { hash: key, arena, old_arena, moved, slots, table, .. } = self;
+        let place = |id| prefix_at(arena, old_arena, *moved, slots, id);
+        table.remove(hash, id.0, slots.len(), |id| key.hash(place(id)));
         let slot = &mut self.slots[id.index()];
         slot.offset = FREE;
         let value = slot.value;
         self.forget(id, len);
-        if self.arena_dead > self.arena.len() / 2 && self.arena.len() >= COMPACT_BYTES_MIN {
-            self.compact_entries();
-            if self.table.is_sparse() {
-                self.rebuild_table();
-            }
+        let held = self.arena.len() + self.old_arena.len() + self.slots.len() * size_of::<Slot<V>>();
+        if self.is_empty() && held >= COMPACT_BYTES_MIN {
+            self.reset();
+        } else if self.moved == 0
+            && self.arena_dead > self.arena.len() / 2
+            && self.arena.len() >= COMPACT_BYTES_MIN
+        {
+            self.begin_moving();
         }
+        self.move_some();
         Some(value)
     }
 
-    /// Ends every entry for which `keep` is false. Takes the time of reading all entries in their order, which is far
-    /// less than removing most of them one by one.
-    pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &mut V) -> bool) {
-        for id in 0..self.slots.len() as u32 {
-            let slot = &mut self.slots[id as usize];
-            if slot.offset == FREE {
-                continue;
-            }
-            let prefix = decode(&self.arena, slot.offset);
-            if !keep(prefix, &mut slot.value) {
-                let len = prefix.len();
-                slot.offset = FREE;
-                self.forget(EntryId(id), len);
-            }
-        }
-        self.compact_entries();
-        self.rebuild_table();
+    /// All numbers of entries are below this one.
+    pub fn ids_end(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    /// The entry with the number `id`, if there is one.
+    pub fn entry(&self, id: u32) -> Option<EntryId> {
+        self.slot(EntryId(id)).map(|_| EntryId(id))
+    }
+
+    /// Prepares for removing these entries: what will be read is read at one time. Changes nothing.
+    pub fn warm_entries(&self, ids: &[EntryId]) {
+        let prefixes = ids.iter().filter_map(|&id| self.prefix(id));
+        let words = prefixes.map(|prefix| self.table.first_word(self.hash.hash(prefix)));
+        black_box(words.fold(0, u32::wrapping_add));
     }
 
     /// The bytes of the entry `id`; `None` if no entry has that number.
     pub fn prefix(&self, id: EntryId) -> Option<&[u8]> {
-        self.slot(id).map(|slot| decode(&self.arena, slot.offset))
+        self.slot(id).map(|_| self.place(id.0))
     }
 
     /// The value of the entry `id`; `None` if no entry has that number.
@@ -250,7 +275,7 @@ impl<V: Copy> PrefixMap<V> {
     /// All entries in force, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (EntryId, &[u8], &V)> {
         let used = self.slots.iter().enumerate().filter(|(_, slot)| slot.offset != FREE);
-        used.map(|(id, slot)| (EntryId(id as u32), decode(&self.arena, slot.offset), &slot.value))
+        used.map(|(id, slot)| (EntryId(id as u32), self.place(id as u32), &slot.value))
     }
 
     /// Calls `found` for each prefix in force that `topic` starts with, the shortest first.
@@ -288,10 +313,16 @@ impl<V: Copy> PrefixMap<V> {
         }
         let hashes = &hashes[..count];
         black_box(hashes.iter().fold(0, |sum, &hash| self.table.first_word(hash).wrapping_add(sum)));
-        let offset = |hash: &u64| Some(self.slots.get(self.table.likely(*hash)? as usize)?.offset);
-        black_box(hashes.iter().filter_map(offset).fold(0, u32::wrapping_add));
-        let byte = |offset: u32| self.arena.get(offset as usize).copied();
-        black_box(hashes.iter().filter_map(offset).filter_map(byte).fold(0, u8::wrapping_add));
+        let likely = |hash: &u64| {
+            let id = self.table.likely(*hash)? as usize;
+            Some((id, self.slots.get(id)?.offset))
+        };
+        black_box(hashes.iter().filter_map(likely).fold(0, |sum, (_, offset)| offset.wrapping_add(sum)));
+        let byte = |(id, offset): (usize, u32)| {
+            let arena = if id >= self.moved { &self.arena } else { &self.old_arena };
+            arena.get(offset as usize).copied()
+        };
+        black_box(hashes.iter().filter_map(likely).filter_map(byte).fold(0, u8::wrapping_add));
     }
 
     #[inline]
@@ -315,35 +346,44 @@ impl<V: Copy> PrefixMap<V> {
 
     #[inline]
     fn find_hashed(&self, hash: u64, prefix: &[u8]) -> Option<EntryId> {
-        let same = |id: u32| decode(&self.arena, self.slots[id as usize].offset) == prefix;
-        self.table.find(hash, same).map(EntryId)
+        self.table.find(hash, |id| self.place(id) == prefix).map(EntryId)
+    }
+
+    /// The prefix of an entry in force.
+    #[inline]
+    fn place(&self, id: u32) -> &[u8] {
+        prefix_at(&self.arena, &self.old_arena, self.moved, &self.slots, id)
     }
 
     fn slot(&self, id: EntryId) -> Option<&Slot<V>> {
         self.slots.get(id.index()).filter(|slot| slot.offset != FREE)
     }
 
-    /// Makes room for one more prefix of `len` bytes: in the arena, and in the table while all entries are in it.
-    fn make_room(&mut self, len: usize) -> Result<(), IndexFull> {
+    /// Makes room for one more prefix of `len` bytes: in the arena, and in the table.
+    fn make_room(&mut self, len: usize, hash: u64) -> Result<(), IndexFull> {
         let needed = encoded_len(len);
-        if needed > self.arena_bytes_max - self.arena.len() {
-            // At the limit a compaction must be worth its cost, else each toggle of one prefix would copy 4 GiB.
-            if self.arena_dead > self.arena_bytes_max / 16 {
-                self.compact_entries();
-            }
-            if needed > self.arena_bytes_max - self.arena.len() {
+        // At the limit a compaction must be worth its cost, else each toggle of one prefix would copy 4 GiB.
+        while needed > self.arena_bytes_max - (self.live + self.arena_dead) {
+            if self.moved == 0 && self.arena_dead <= self.arena_bytes_max / 16 {
                 return Err(IndexFull { arena_bytes_max: self.arena_bytes_max as u64 });
+            }
+            if self.moved == 0 {
+                self.begin_moving();
+            }
+            while self.moved > 0 {
+                self.move_some();
             }
         }
         reserve_tight(&mut self.arena, needed);
-        if !self.table.has_room(self.slots.len() + 1) {
-            self.rebuild_table();
-        }
+        let PrefixMap { hash: key, arena, old_arena, moved, slots, table, .. } = self;
+        let place = |id| prefix_at(arena, old_arena, *moved, slots, id);
+        table.make_room(hash, slots.len() + 1, |id| key.hash(place(id)));
         Ok(())
     }
 
     fn count_in(&mut self, len: usize, id: EntryId) {
         self.bytes += len as u64;
+        self.live += encoded_len(len);
         if len == 0 {
             self.empty = Some(id);
             return;
@@ -356,8 +396,11 @@ impl<V: Copy> PrefixMap<V> {
 
     /// Counts out an entry of `len` bytes whose slot is free now.
     fn forget(&mut self, id: EntryId, len: usize) {
-        self.free.push(id.0);
-        self.arena_dead += encoded_len(len);
+        if id.index() >= self.moved {
+            self.free.push(id.0);
+            self.arena_dead += encoded_len(len);
+        }
+        self.live -= encoded_len(len);
         self.bytes -= len as u64;
         if len == 0 {
             self.empty = None;
@@ -371,45 +414,55 @@ impl<V: Copy> PrefixMap<V> {
         }
     }
 
-    /// Drops the bytes of removed entries, and gives back slots held far beyond the need.
-    fn compact_entries(&mut self) {
-        while self.slots.last().is_some_and(|slot| slot.offset == FREE) {
-            self.slots.pop();
-        }
-        let slots = self.slots.len();
-        self.free.retain(|&id| (id as usize) < slots);
-        shrink(&mut self.slots);
-        shrink(&mut self.free);
-        let live = self.arena.len() - self.arena_dead;
-        let mut arena = Vec::with_capacity(live + live / 8);
-        for slot in self.slots.iter_mut().filter(|slot| slot.offset != FREE) {
-            let prefix = decode(&self.arena, slot.offset);
-            slot.offset = arena.len() as u32;
-            encode(&mut arena, prefix);
-        }
-        self.arena = arena;
+    /// Begins to make the arena anew, without the bytes of removed entries.
+    fn begin_moving(&mut self) {
+        let room = self.live + self.live / 8;
+        self.old_arena = mem::replace(&mut self.arena, Vec::with_capacity(room));
         self.arena_dead = 0;
+        self.free = Vec::new();
+        self.moved = self.slots.len();
     }
 
-    /// Makes the table anew with room to grow. The entries are read in their order, which is several times faster than
-    /// in the order of the old table, and the old table need not live beside the new one.
-    fn rebuild_table(&mut self) {
-        self.table = Table::new();
-        self.table = Table::with_room(self.slots.len() - self.free.len(), self.slots.len());
-        let mut batch = [(0, 0); 32];
-        let mut used = self.slots.iter().zip(0_u32..).filter(|(slot, _)| slot.offset != FREE);
-        loop {
-            let mut filled = 0;
-            for (place, (slot, id)) in batch.iter_mut().zip(&mut used) {
-                *place = (self.hash.hash(decode(&self.arena, slot.offset)), id);
-                filled += 1;
+    /// Moves a few entries to the new arena, from the last one down, so that free slots at the end go. Gives back what is
+    /// held far beyond the need when all are moved.
+    fn move_some(&mut self) {
+        if self.moved == 0 {
+            return;
+        }
+        let enough = self.arena.len() + MOVE_BYTES;
+        for _ in 0..MOVE_SLOTS {
+            let Some(id) = self.moved.checked_sub(1).filter(|_| self.arena.len() < enough) else { break };
+            let slot = &mut self.slots[id];
+            if slot.offset != FREE {
+                let prefix = decode(&self.old_arena, slot.offset);
+                slot.offset = self.arena.len() as u32;
+                reserve_tight(&mut self.arena, encoded_len(prefix.len()));
+                encode(&mut self.arena, prefix);
+            } else if id + 1 == self.slots.len() {
+                self.slots.pop();
+            } else {
+                self.free.push(id as u32);
             }
-            self.table.insert_all(&batch[..filled]);
-            if filled < batch.len() {
-                return;
-            }
+            self.moved = id;
+        }
+        if self.moved == 0 {
+            self.old_arena = Vec::new();
+            shrink(&mut self.slots);
+            shrink(&mut self.free);
         }
     }
+
+    /// Gives all memory back, where nothing is in force.
+    fn reset(&mut self) {
+        (self.arena, self.old_arena, self.arena_dead, self.moved) = (Vec::new(), Vec::new(), 0, 0);
+        (self.slots, self.free, self.table) = (Vec::new(), Vec::new(), Tables::new());
+    }
+}
+
+/// The prefix of the entry `id`, which is in force: in the old arena if it has still to be moved.
+#[inline]
+fn prefix_at<'a, V>(arena: &'a [u8], old: &'a [u8], moved: usize, slots: &[Slot<V>], id: u32) -> &'a [u8] {
+    decode(if id as usize >= moved { arena } else { old }, slots[id as usize].offset)
 }
 
 const LONG: u8 = 0xff;

@@ -154,7 +154,7 @@ impl<N: Net> Shard<N> {
         if let Err(end) = peer.decided(prefix, verdict, &mut cx) {
             return self.end(slot, end);
         }
-        self.gauge(slot);
+        self.written(slot);
         self.retry_batch(hub);
     }
 

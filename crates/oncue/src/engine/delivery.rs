@@ -143,7 +143,7 @@ impl<N: Net> Shard<N> {
                     Ok(offered) => {
                         hurried |= offered.written > 0 && offered.missed > 0;
                         let stuck = offered.missed > 0 && peer.out.is_stuck();
-                        self.gauge(slot);
+                        self.written(slot);
                         self.set_stuck(slot, stuck);
                     }
                     Err(end) => self.end(slot, end),

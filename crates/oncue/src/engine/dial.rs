@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::hub::{Hub, Shut};
 use super::inbound::Source;
-use super::mailbox::Accepted;
+use super::mailbox::{Accepted, Note};
 use super::peer::{End, Peer, Phase};
 use super::shard::{Shard, link_token, peer_token};
 use super::timers::Timer;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
-use crate::net::{Net, Stream};
+use crate::net::{Net, Ready, Stream};
 use crate::sync::lock;
 
 /// How long a connection has lasted, from the end of its handshake on, that its dialer does not take for a failure.
@@ -21,6 +21,9 @@ const LASTING: Duration = Duration::from_secs(1);
 const NEXT_ADDRESS_TIME: Duration = Duration::from_millis(250);
 /// How long a listener rests when the system has no more descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How many streams a listener accepts before others get their turn.
+const ACCEPTS_PER_TURN: usize = 64;
 
 /// What a dialer's try came to.
 #[derive(Clone, Copy)]
@@ -166,9 +169,9 @@ impl<N: Net> Shard<N> {
         self.links.remove(slot).shut();
     }
 
-    /// Accepts all who wait, and shares them out.
+    /// Accepts those who wait, and shares them out. Others get in between if they are many.
     pub(super) fn accept(&mut self, slot: usize) {
-        loop {
+        for _ in 0..ACCEPTS_PER_TURN {
             let Some(link) = self.links.get_mut(slot) else { return };
             let Kind::Listener(door) = &link.kind else { return };
             let accepted = match &mut *lock(&door.0) {
@@ -195,6 +198,8 @@ impl<N: Net> Shard<N> {
                 }
             }
         }
+        let more = Ready { token: link_token(slot), readable: true, ..Ready::default() };
+        self.mailbox.mail(Note::Ready(more));
     }
 
     /// Takes an accepted stream.

@@ -12,7 +12,7 @@ use super::hub::Hub;
 use super::last::Keeping;
 use super::peer::Phase;
 use super::shard::Shard;
-use crate::msg::{Frames, MESSAGE_BYTES_MAX};
+use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg};
 use crate::net::Net;
 
 /// A message of more frames than this is encoded first.
@@ -24,16 +24,23 @@ const LARGE_BYTES_MIN: usize = 8 << 10;
 /// Smaller messages that follow one another within this time are better written together, by the shard's thread.
 const PAUSE_MIN: Duration = Duration::from_micros(20);
 
-/// A message that is not encoded as a whole: the headers of its frames and their bodies, in turn.
+/// A message that is not encoded as a whole, the headers of its frames and their bodies in turn; or one that is shared.
 pub(crate) struct Direct<'a> {
     topic: &'a [u8],
     slices: &'a [IoSlice<'a>],
     bytes: usize,
+    /// The message itself, where it exists in wire encoding: what a stream does not take is referenced, not copied.
+    shared: Option<&'a Msg>,
 }
 
 impl Direct<'_> {
     /// Takes a message apart, without copying the bodies.
     pub(crate) fn with<R>(message: &(impl Frames + ?Sized), f: impl FnOnce(&Direct<'_>) -> R) -> R {
+        if let Some(shared) = message.shared() {
+            let (topic, wire) = (shared.topic(), shared.wire());
+            let slices = &[IoSlice::new(wire)];
+            return f(&Direct { topic, slices, bytes: wire.len(), shared: Some(shared) });
+        }
         let mut bodies: [&[u8]; FRAMES_MAX] = [&[]; FRAMES_MAX];
         let mut headers = [HeaderBytes::default(); FRAMES_MAX];
         let mut count = 0;
@@ -47,7 +54,8 @@ impl Direct<'_> {
         if count > FRAMES_MAX {
             let mut wire = Vec::new();
             message.put(&mut wire);
-            return f(&Direct { topic: bodies[0], slices: &[IoSlice::new(&wire)], bytes: wire.len() });
+            let slices = &[IoSlice::new(&wire)];
+            return f(&Direct { topic: bodies[0], slices, bytes: wire.len(), shared: None });
         }
         let mut slices = [IoSlice::new(&[]); 2 * FRAMES_MAX];
         for (i, (header, body)) in headers.iter().zip(bodies).take(count).enumerate() {
@@ -55,10 +63,16 @@ impl Direct<'_> {
             slices[2 * i + 1] = IoSlice::new(body);
         }
         let slices = &slices[..2 * count];
-        f(&Direct { topic: bodies[0], slices, bytes: slices.iter().map(|slice| slice.len()).sum() })
+        let bytes = slices.iter().map(|slice| slice.len()).sum();
+        f(&Direct { topic: bodies[0], slices, bytes, shared: None })
     }
 
+    /// The whole message, to be queued. Copies fewer than [`COPIED_BYTES_MAX`](crate::msg::COPIED_BYTES_MAX): a larger
+    /// message is shared by now.
     fn encode(&self) -> Arc<Chunk> {
+        if let Some(shared) = self.shared {
+            return Arc::new(Chunk::shared(shared.clone()));
+        }
         let mut wire = Vec::with_capacity(self.bytes);
         self.slices.iter().for_each(|slice| wire.extend_from_slice(slice));
         let end = wire.len() as u32;
@@ -95,7 +109,7 @@ impl<N: Net> Shard<N> {
             let rest = || Run::new(chunk.get_or_insert_with(|| message.encode()).clone(), 0, 1);
             match self.peers[slot].out.write_now(message.slices, rest) {
                 Ok(()) if self.peers[slot].out.is_empty() => {}
-                Ok(()) => self.gauge(slot),
+                Ok(()) => self.written(slot),
                 Err(end) => self.end(slot, end),
             }
         }
@@ -135,6 +149,9 @@ mod tests {
         fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
             [true, true, false].into_iter().for_each(|more| frame(self.0, more));
         }
+        fn copied_bytes(&self) -> usize {
+            3 * self.0.len()
+        }
     }
 
     #[test]
@@ -148,6 +165,17 @@ mod tests {
         });
         let many = ["a", "b", "c", "d", "e"];
         Direct::with(&many, |direct| assert_eq!((direct.topic, direct.bytes), (&b"a"[..], 15)));
+    }
+
+    #[test]
+    fn what_is_left_of_a_shared_message_is_referenced() {
+        for frames in [2, 9] {
+            let message = Msg::from_frames(vec!["topic"; frames]);
+            Direct::with(&message, |direct| {
+                assert_eq!((direct.topic, direct.bytes), (&b"topic"[..], message.wire().len()));
+                assert_eq!(direct.encode().bytes().as_ptr(), message.wire().as_ptr());
+            });
+        }
     }
 
     #[test]

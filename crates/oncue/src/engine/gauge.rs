@@ -126,7 +126,8 @@ impl Hub {
         let lack = lock(&self.gauge.lack);
         let mut room = Room::Nobody;
         ledger.for_each_audience(topic, |audience| {
-            if room != Room::Open {
+            // An audience without peers is still to be released.
+            if room != Room::Open && !ledger.peers(audience).is_empty() {
                 let any = ledger.peers(audience).iter().any(|&peer| lack.has_room(peer, topic));
                 room = if any { Room::Open } else { Room::Congested };
             }
@@ -163,7 +164,7 @@ impl<S: Stream> Peer<S> {
 }
 
 impl<N: Net> Shard<N> {
-    /// Something was queued for a peer, or written to it.
+    /// Looks at how full a peer is, after something was queued for it or written to it.
     pub(super) fn gauge(&mut self, slot: usize) {
         let Some(peer) = self.peers.get_mut(slot) else { return };
         if peer.gauge(self.now, &mut self.wakes)

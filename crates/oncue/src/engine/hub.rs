@@ -26,12 +26,16 @@ use super::states::States;
 use super::watches::{Watch, Watches};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
-use crate::msg::{Frames, MESSAGE_BYTES_MAX};
+use crate::msg::{COPIED_BYTES_MAX, Frames, MESSAGE_BYTES_MAX, Msg};
 use crate::op::{Place, Waiters, wake_all};
 use crate::options::{Keep, OnFull, Options};
 use crate::stats::SocketStats;
 use crate::sync::{lock, read_lock, write_lock};
 
+/// How many prefixes of a peer that has left are released before others may have the ledger: a fraction of a millisecond.
+const RELEASE_PREFIXES_MAX: usize = 1024;
+/// What the headers of a few frames take.
+const HEADERS_BYTES: usize = 64;
 /// The largest message of a publisher, and of a subscriber, in bytes on the wire, unless an option says otherwise.
 const MESSAGE_BYTES_MAX_DEFAULT: u64 = 1 << 30;
 const UPSTREAM_MESSAGE_BYTES_MAX: u64 = 128 << 10;
@@ -224,11 +228,31 @@ impl Hub {
 
     #[inline]
     fn push(self: &Arc<Self>, frames: &(impl Frames + ?Sized), no_room: NoRoom) -> Result<()> {
+        if frames.copied_bytes() >= COPIED_BYTES_MAX {
+            return self.push_copied(frames, no_room);
+        }
         match self.outbox.push(frames, true) {
             Pushed::Idle { shard } if self.send_now(shard, frames, None) => Ok(()),
             Pushed::Idle { .. } => self.pushed(self.outbox.push(frames, false), no_room),
             pushed => self.pushed(pushed, no_room),
         }
+    }
+
+    /// Queues what takes long to copy: no other thread may wait for that.
+    #[cold]
+    fn push_copied(self: &Arc<Self>, frames: &(impl Frames + ?Sized), no_room: NoRoom) -> Result<()> {
+        if let Some(pushed) = self.outbox.refusal() {
+            return self.pushed(pushed, no_room);
+        }
+        if frames.copied_bytes() > MESSAGE_BYTES_MAX {
+            return self.pushed(Pushed::TooLarge, no_room);
+        }
+        let mut wire = Vec::with_capacity(frames.copied_bytes() + HEADERS_BYTES);
+        frames.put(&mut wire);
+        if wire.len() > MESSAGE_BYTES_MAX {
+            return self.pushed(Pushed::TooLarge, no_room);
+        }
+        self.push(&Msg::from_wire(wire), no_room)
     }
 
     /// Queues a batch, and leaves an empty one.
@@ -335,6 +359,15 @@ impl Hub {
     /// The ledger, to be changed.
     pub(crate) fn edit(&self) -> Edit<'_> {
         Edit { demand: write_lock(&self.demand), wakes: Vec::new() }
+    }
+
+    /// Ends some of the demand that peers have left behind. Yields whether there is more.
+    pub(crate) fn release(&self, wakes: &mut Vec<Waker>) -> bool {
+        let mut edit = self.edit();
+        let more = edit.release();
+        edit.finish(wakes);
+        self.gauge.demand_changed(wakes);
+        more
     }
 
     /// All peers of a shard have been told our subscriptions up to `version`.
@@ -525,10 +558,19 @@ impl Edit<'_> {
         self.demand.ledger.settle(peer);
     }
 
-    pub(crate) fn detach(&mut self, peer: PeerId) {
+    /// Takes a peer out of the ledger. Yields whether something it has left is still to be released.
+    pub(crate) fn detach(&mut self, peer: PeerId) -> bool {
         let Demand { ledger, watches } = &mut *self.demand;
         let (watches, wakes) = (whole(watches), &mut self.wakes);
         ledger.detach(peer, |prefix| watches.tell(prefix, false, wakes));
+        ledger.is_releasing()
+    }
+
+    /// Releases some of what peers have left. Yields whether there is more.
+    fn release(&mut self) -> bool {
+        let Demand { ledger, watches } = &mut *self.demand;
+        let (watches, wakes) = (whole(watches), &mut self.wakes);
+        ledger.release(RELEASE_PREFIXES_MAX, |prefix| watches.tell(prefix, false, wakes))
     }
 
     fn tell(&mut self, prefix: &[u8], wanted: bool) {

@@ -39,10 +39,19 @@ pub(super) struct Intake<'a, S> {
     /// Newly in force, and not answered with last values yet.
     pub(super) fresh: Vec<Vec<u8>>,
     pub(super) turns: u32,
+    /// What was done so far, in the units of the shard's turn.
+    pub(super) work: &'a mut u32,
 }
+
+/// The work of a subscription, and of so many bytes of its prefix; and that of looking through a part of what is kept.
+const SUBSCRIPTION_WORK: u32 = 8;
+const PREFIX_BYTES_PER_WORK: usize = 64;
+const PASS_WORK: u32 = 5000;
 
 impl<'a, S: Stream> Intake<'a, S> {
     pub(super) fn take(&mut self, subscription: Subscription<'_>) -> Result<(), End> {
+        let (Subscription::Subscribe(prefix) | Subscription::Cancel(prefix)) = subscription;
+        *self.work += SUBSCRIPTION_WORK + (prefix.len() / PREFIX_BYTES_PER_WORK) as u32;
         match subscription {
             Subscription::Subscribe(prefix) => self.subscribe(prefix),
             Subscription::Cancel(prefix) => self.cancel(prefix),
@@ -76,6 +85,7 @@ impl<'a, S: Stream> Intake<'a, S> {
                 self.turns += 1;
                 self.answer()?;
             } else {
+                *self.work += self.fresh.len() as u32 / SUBSCRIPTION_WORK;
                 self.fresh.retain(|fresh| fresh != prefix);
             }
         }
@@ -121,6 +131,7 @@ impl<'a, S: Stream> Intake<'a, S> {
         while !done {
             // The locks are let go of before anything is written.
             let (mut parcel, mut messages) = (Parcel::default(), 0);
+            *self.work = self.work.saturating_add(PASS_WORK);
             done = self.hub.last.pass(&self.hub.ledger(), asking, &mut at, |value| {
                 messages += 1;
                 if !full {

@@ -27,6 +27,8 @@ pub(crate) enum Note {
     Verdict { hub: Arc<Hub>, peer: PeerKey, prefix: Vec<u8>, verdict: Verdict },
     /// No peer may have this prefix any more.
     RevokeAll { hub: Arc<Hub>, prefix: Vec<u8>, status: Status },
+    /// Peers that have left the socket had more prefixes than are released at once.
+    Release(Arc<Hub>),
     /// The user has set the state of a topic.
     State { hub: Arc<Hub>, value: Msg },
     /// The user has closed the socket.

@@ -7,6 +7,8 @@ mod dial;
 mod direct;
 mod fanout;
 mod gauge;
+#[cfg(any(test, fuzzing))]
+mod holding;
 pub(crate) mod hub;
 pub(crate) mod inbound;
 mod intake;
@@ -39,7 +41,7 @@ pub(crate) use admission::Verdict;
 use crate::admission::check_not_deciding;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 use crate::net::Ready;
 use crate::net::inproc::Names;
 use crate::net::os::OsNet;
@@ -56,6 +58,8 @@ use mailbox::{Mailbox, Port};
 use shard::Shard;
 pub use states::TopicState;
 use station::Station;
+#[cfg(any(test, fuzzing))]
+pub(crate) use {holding::Holding, peer::PEER_WORK_MAX, shard::TURN_WORK_MAX};
 
 /// The I/O threads that sockets live on. One is enough for most programs; `inproc://` names are known within one
 /// engine. Cheap to clone; the threads end when the last clone and the last socket are gone, after lingering.
@@ -192,9 +196,15 @@ impl<N: Net> Driver<N> {
     }
 
     /// Turns one shard, in a simulation, and wakes whom it says.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn turn(&self, index: usize, now: Duration, ready: &[Ready]) -> Option<Duration> {
         self.stations[index].turn(now, ready)
+    }
+
+    /// What one shard holds, in a simulation.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn holding(&self, index: usize) -> Holding {
+        lock(&self.stations[index].shard).holding()
     }
 
     /// Does something with a shard from outside, and lets its thread see to what follows.

@@ -172,6 +172,11 @@ impl Outbox {
         Ok(state)
     }
 
+    /// What becomes of a message, if it finds no place now: [`Pushed::Nobody`] or [`Pushed::Full`].
+    pub(crate) fn refusal(&self) -> Option<Pushed> {
+        self.enter(false).err()
+    }
+
     /// Whether `shard` alone takes messages, and has taken all.
     pub(crate) fn is_idle(&self, shard: u16) -> bool {
         let state = self.state.lock();

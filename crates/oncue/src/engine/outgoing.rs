@@ -34,6 +34,17 @@ impl<S: Stream> Outgoing<S> {
         self.queue.is_empty()
     }
 
+    /// Whether the stream may take more of what is queued, which is written in the next turn.
+    pub(crate) fn has_more(&self) -> bool {
+        self.queue.has_more()
+    }
+
+    /// What waits: bytes that are no message, and messages.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn holding(&self) -> (u64, u64) {
+        (self.queue.control_bytes(), self.queue.messages())
+    }
+
     /// How many messages may be offered under [`OnFull::Refuse`].
     pub(crate) fn room_to_offer(&self) -> u64 {
         self.queue.room_to_offer(self.hub.mark())

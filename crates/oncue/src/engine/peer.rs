@@ -33,6 +33,12 @@ use receive::Upstream;
 /// How often one peer is read before others get their turn.
 const READS_PER_TURN: usize = 4;
 
+/// The work of a read, and of reading so many bytes, in the units of the shard's turn.
+const READ_WORK: u32 = 30;
+const BYTES_PER_WORK: usize = 256;
+/// A peer that has come to so much work has to wait for its next turn.
+pub(crate) const PEER_WORK_MAX: u32 = 20_000;
+
 /// One connection of one socket.
 pub(crate) struct Peer<S> {
     /// Never used again in this engine, unlike the slot.
@@ -58,6 +64,12 @@ pub(crate) struct Peer<S> {
     pub(crate) full_since: Option<Duration>,
     /// Whether a timer runs that looks at that.
     pub(crate) evict_set: bool,
+    /// The shard writes more to it in its next turn.
+    pub(crate) writes_on: bool,
+    /// It is among those that the shard will read.
+    pub(crate) reads_on: bool,
+    /// There are whole items in `partial`: its share was up.
+    left: bool,
     /// Since when its handshake is done.
     pub(crate) since: Option<Duration>,
     /// While it is being connected: whether a timer runs that tries another address.
@@ -89,6 +101,8 @@ pub(crate) struct Traffic {
     expected: usize,
     /// It can be told the states of topics.
     pub(super) understands: bool,
+    /// A message of a subscriber, and how many of its frames are taken in: its share was up amid it.
+    begun: Option<(Vec<u8>, usize)>,
 }
 
 /// What a peer needs of its shard while it works.
@@ -100,6 +114,8 @@ pub(crate) struct Context<'a> {
     pub(crate) unrouted: Option<Number>,
     pub(crate) pool: &'a Pool,
     pub(crate) wakes: &'a mut Vec<Waker>,
+    /// What was done for the peer, in the units of the shard's turn.
+    pub(crate) work: u32,
 }
 
 /// Why a connection ends.
@@ -161,6 +177,9 @@ impl<S: Stream> Peer<S> {
             pending: Pending::default(),
             full_since: None,
             evict_set: false,
+            writes_on: false,
+            reads_on: false,
+            left: false,
             since: None,
             next_address_set: false,
         }
@@ -243,6 +262,16 @@ impl<S: Stream> Peer<S> {
         }
     }
 
+    /// How many bytes it has sent that are not dealt with yet.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn received_bytes(&self) -> usize {
+        let begun = match &self.phase {
+            Phase::Traffic(traffic) => traffic.begun.as_ref().map_or(0, |(wire, _)| wire.capacity()),
+            _ => 0,
+        };
+        self.partial.capacity() + begun
+    }
+
     /// What has begun to come is of no interest any more.
     pub(crate) fn forget_partial(&mut self) {
         self.partial = Partial::default();
@@ -253,6 +282,13 @@ impl<S: Stream> Peer<S> {
         for _ in 0..READS_PER_TURN {
             if self.pauses() {
                 return Ok(Progress::Idle);
+            }
+            if std::mem::take(&mut self.left) {
+                let buffer = self.partial.take(cx.pool);
+                self.process(buffer, cx)?;
+                if self.left {
+                    return Ok(Progress::More);
+                }
             }
             let mut buffer = self.partial.take(cx.pool);
             let spare = buffer.capacity() - buffer.len();
@@ -268,7 +304,11 @@ impl<S: Stream> Peer<S> {
                 return Ok(Progress::Idle);
             };
             self.heard = cx.now;
+            cx.work += READ_WORK + (n / BYTES_PER_WORK) as u32;
             self.process(buffer, cx)?;
+            if self.left || cx.work >= PEER_WORK_MAX {
+                return Ok(Progress::More);
+            }
             // A short read has emptied the stream; the network reports when more comes.
             if n < spare && !self.ended {
                 return Ok(Progress::Idle);
@@ -345,6 +385,7 @@ impl<S: Stream> Peer<S> {
             paused: false,
             expected: 0,
             understands,
+            begun: None,
         });
         hub.counters.peers.fetch_add(1, Ordering::Relaxed);
         self.out.control(out);
@@ -373,6 +414,7 @@ impl<S: Stream> Peer<S> {
             edit: None,
             fresh: Vec::new(),
             turns: 0,
+            work: &mut cx.work,
         };
         Some((intake, scanner))
     }
@@ -380,9 +422,23 @@ impl<S: Stream> Peer<S> {
     /// Takes subscriptions and commands from a subscriber; yields how many bytes.
     fn process_demand(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Result<usize, End> {
         let to_user = self.hub.takes_messages();
+        let mut begun = match &mut self.phase {
+            Phase::Traffic(traffic) => traffic.begun.take(),
+            _ => None,
+        };
         let Some((mut intake, scanner)) = self.intake(cx) else { return Ok(0) };
         let (mut consumed, mut control, mut upstream) = (0, Vec::new(), Upstream::default());
         let result = loop {
+            if let Some((wire, from)) = &mut begun {
+                match upstream.take_message(wire, from, to_user, &mut intake) {
+                    Ok(true) => begun = None,
+                    Ok(false) => break Ok(()),
+                    Err(end) => break Err(end),
+                }
+            }
+            if *intake.work >= PEER_WORK_MAX {
+                break Ok(());
+            }
             let rest = &mut buffer[consumed..];
             let item = match scanner.next(rest) {
                 Ok(item) => item,
@@ -392,7 +448,13 @@ impl<S: Stream> Peer<S> {
                 Scan::Incomplete { .. } => break Ok(()),
                 Scan::Message { len, wire_len } => {
                     consumed += wire_len;
-                    upstream.take_message(&rest[..len], to_user, |s| intake.take(s))
+                    let mut from = 0;
+                    let taken = upstream.take_message(&rest[..len], &mut from, to_user, &mut intake);
+                    taken.map(|all| {
+                        if !all {
+                            begun = Some((rest[..len].to_vec(), from));
+                        }
+                    })
                 }
                 Scan::Command { len, body } => {
                     consumed += len;
@@ -404,7 +466,12 @@ impl<S: Stream> Peer<S> {
                 break Err(end);
             }
         };
+        let left = *intake.work >= PEER_WORK_MAX;
         let result = result.and(intake.finish());
+        self.left = left && result.is_ok();
+        if let Phase::Traffic(traffic) = &mut self.phase {
+            traffic.begun = begun;
+        }
         if let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase {
             upstream.hand_over(&self.hub, flow, cx);
         }

@@ -18,6 +18,13 @@ const UNREAD_BYTES_MAX: u64 = 1 << 20;
 /// From so many bytes on that are no message, a peer that does not read them is answered no more.
 const ANSWERS_BYTES_MAX: u64 = 64 << 10;
 
+/// A run of so many bytes or more is written in pieces, each in its own turn, so that others get in between. A batch of
+/// smaller messages is not as large.
+const LARGE_RUN_BYTES_MIN: u64 = 4 << 20;
+const PIECE_BYTES_MAX: usize = 256 << 10;
+/// How much of what is queued is written before others get their turn.
+pub(crate) const FLUSH_BYTES_MAX: u64 = 1 << 20;
+
 /// The runs that one peer has still to be sent.
 #[derive(Default)]
 pub(crate) struct WriteQueue {
@@ -67,6 +74,23 @@ impl WriteQueue {
     /// How many messages fit before the mark is reached.
     fn room(&self, mark: Mark) -> u64 {
         if self.bytes >= mark.bytes { 0 } else { mark.messages.saturating_sub(self.messages) }
+    }
+
+    /// Whether the stream may take more of what is queued, which is written in the next turn.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.runs.is_empty() && !self.blocked
+    }
+
+    /// How many bytes wait that are no message.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn control_bytes(&self) -> u64 {
+        self.control_bytes
+    }
+
+    /// How many messages wait.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn messages(&self) -> u64 {
+        self.messages
     }
 
     /// Whether nothing can be queued or written before the stream takes bytes again.
@@ -121,11 +145,13 @@ impl WriteQueue {
         let mut offered = Offered { written: self.flush(stream)?, missed: 0 };
         let (known, mut rest) = (self.runs.len(), runs.iter());
         if self.runs.is_empty() && !self.blocked {
-            let (mut next, mut head) = (0, None);
-            while next < runs.len() && !self.blocked {
+            let (mut next, mut head, mut large) = (0, None, false);
+            while next < runs.len() && !self.blocked && !large {
                 let first: &Run = head.as_ref().unwrap_or(&runs[next]);
+                large = first.bytes_left() >= LARGE_RUN_BYTES_MIN;
                 let window = &runs[next + 1..runs.len().min(next + SLICES_MAX)];
-                let Some(mut n) = self.write(stream, std::iter::once(first).chain(window))? else { break };
+                let window = std::iter::once(first).chain(window);
+                let Some(mut n) = self.write(stream, window, u64::MAX)? else { break };
                 while n > 0 {
                     let run = head.get_or_insert_with(|| runs[next].clone());
                     let step = n.min(run.bytes_left());
@@ -167,7 +193,13 @@ impl WriteQueue {
         rest: impl FnOnce() -> Run,
     ) -> io::Result<u64> {
         let bytes: u64 = slices.iter().map(|slice| slice.len() as u64).sum();
-        let written = match stream.write(slices) {
+        let piece = match slices {
+            [shared] if shared.len() as u64 >= LARGE_RUN_BYTES_MIN => {
+                &[IoSlice::new(&shared[..PIECE_BYTES_MAX])]
+            }
+            all => all,
+        };
+        let written = match stream.write(piece) {
             Ok(n) => n as u64,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                 self.blocked = true;
@@ -207,15 +239,18 @@ impl WriteQueue {
         missed
     }
 
-    /// Writes what is queued as far as the stream takes it; yields how many messages were written whole.
+    /// Writes what is queued, as far as the stream takes it and up to [`FLUSH_BYTES_MAX`]; yields how many messages were
+    /// written whole.
     pub(crate) fn flush(&mut self, stream: &mut impl Stream) -> io::Result<u64> {
-        let mut written = 0;
-        while !self.runs.is_empty() && !self.blocked {
+        let (mut written, mut share) = (0, FLUSH_BYTES_MAX);
+        while !self.runs.is_empty() && !self.blocked && share > 0 {
             let runs = std::mem::take(&mut self.runs);
-            let result = self.write(stream, runs.iter().filter(|run| run.bytes_left() > 0).take(SLICES_MAX));
+            let left = runs.iter().filter(|run| run.bytes_left() > 0).take(SLICES_MAX);
+            let result = self.write(stream, left, share);
             self.runs = runs;
             let Some(n) = result? else { break };
             written += self.advance(n);
+            share -= n;
         }
         Ok(written)
     }
@@ -241,17 +276,29 @@ impl WriteQueue {
         written
     }
 
-    /// One gathered write; `None` where the stream takes nothing now.
+    /// One gathered write of up to `share` bytes, and of no more than a piece of a large run; `None` where the stream takes
+    /// nothing now.
     fn write<'a>(
         &mut self,
         stream: &mut impl Stream,
         runs: impl Iterator<Item = &'a Run>,
+        mut share: u64,
     ) -> io::Result<Option<u64>> {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let mut count = 0;
         for (slice, run) in slices.iter_mut().zip(runs) {
-            *slice = IoSlice::new(run.bytes());
+            let mut bytes = run.bytes();
+            if bytes.len() as u64 >= LARGE_RUN_BYTES_MIN {
+                bytes = &bytes[..PIECE_BYTES_MAX];
+                share = share.min(PIECE_BYTES_MAX as u64);
+            }
+            bytes = &bytes[..bytes.len().min(usize::try_from(share).unwrap_or(usize::MAX))];
+            share -= bytes.len() as u64;
+            *slice = IoSlice::new(bytes);
             count += 1;
+            if share == 0 {
+                break;
+            }
         }
         match stream.write(&slices[..count]) {
             Ok(n) => {

@@ -27,6 +27,14 @@ const REFUSAL_TIME: Duration = Duration::from_secs(1);
 /// The shortest time between two looks at a message that has begun.
 const MESSAGE_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
+/// Work is counted in units of about 100 ns, as it was measured where it matters: a turn ends the reading with the first
+/// peer that brings it to this, so that it takes a few milliseconds whatever peers send.
+pub(crate) const TURN_WORK_MAX: u32 = 50_000;
+/// The work of taking a peer out of its socket, with as many prefixes as go at once.
+const RETIRE_WORK: u32 = 1000;
+/// How many peers are written to in one turn beyond their first share.
+const UNWRITTEN_PER_TURN: usize = 4;
+
 /// One I/O thread's state.
 pub(crate) struct Shard<N: Net> {
     pub(super) index: u16,
@@ -43,8 +51,12 @@ pub(crate) struct Shard<N: Net> {
     pub(super) random: u64,
     pub(super) next_uid: u64,
     pub(super) next_shard: usize,
-    /// Peers that had more to read when their share was up.
-    unread: VecDeque<(usize, u64)>,
+    /// Peers that may have something to be read, each once.
+    pub(super) unread: VecDeque<(usize, u64)>,
+    /// What this turn has done so far, see [`TURN_WORK_MAX`].
+    pub(super) work: u32,
+    /// Peers whose streams may take more when their share was up, each once.
+    pub(super) unwritten: VecDeque<(usize, u64)>,
     pub(super) fanout: Fanout,
     pool: Pool,
     notes: Vec<Note>,
@@ -75,6 +87,8 @@ pub(super) struct Served {
     /// The newest peer's [`Peer::joined`].
     pub(super) newest: u64,
     pub(super) closing: bool,
+    /// What peers have left behind is being released, and a note tells to go on.
+    releasing: bool,
     /// When a batch was taken last, and whether its messages had come thick and fast.
     pub(super) taken: Duration,
     pub(super) thick: bool,
@@ -129,6 +143,8 @@ impl<N: Net> Shard<N> {
             next_uid: 0,
             next_shard: usize::from(index),
             unread: VecDeque::new(),
+            work: 0,
+            unwritten: VecDeque::new(),
             fanout: Fanout::new(index),
             pool: Pool::default(),
             notes: Vec::new(),
@@ -142,17 +158,18 @@ impl<N: Net> Shard<N> {
 
     /// Does all that can be done now.
     pub(crate) fn turn(&mut self, now: Duration, ready: &[Ready]) -> Turned {
-        self.now = now;
+        (self.now, self.work) = (now, 0);
         for &report in ready {
             self.ready(report);
         }
-        self.read_notes();
         self.read_unread();
+        self.read_notes();
+        self.write_unwritten();
         while let Some(timer) = self.timers.due(now) {
             self.fire(timer);
         }
         self.sweep_timers();
-        let deadline = if self.unread.is_empty() { self.timers.next() } else { Some(now) };
+        let deadline = if self.has_more() { Some(now) } else { self.timers.next() };
         Turned { deadline, wakes: std::mem::take(&mut self.wakes) }
     }
 
@@ -167,10 +184,16 @@ impl<N: Net> Shard<N> {
         self.hubs.clear();
         self.timers = Timers::default();
         self.unread.clear();
+        self.unwritten.clear();
         self.notes.clear();
         self.streams.clear();
         self.mailbox.close();
         std::mem::take(&mut self.wakes)
+    }
+
+    /// Whether there is something to do that nothing will report.
+    pub(super) fn has_more(&self) -> bool {
+        !self.unread.is_empty() || !self.unwritten.is_empty()
     }
 
     /// The sockets that this shard serves.
@@ -193,6 +216,7 @@ impl<N: Net> Shard<N> {
             stride: usize::MAX,
             newest: 0,
             closing: false,
+            releasing: false,
             taken: Duration::ZERO,
             thick: false,
             done: false,
@@ -217,11 +241,12 @@ impl<N: Net> Shard<N> {
                     let now = self.now;
                     if let Some(peer) = self.peer(slot, uid) {
                         peer.resume(now);
-                        self.unread.push_back((slot, uid));
+                        self.read_soon(slot, uid);
                     }
                 }
                 Note::Verdict { hub, peer, prefix, verdict } => self.decided(&hub, peer, &prefix, verdict),
                 Note::RevokeAll { hub, prefix, status } => self.revoke_all(&hub, &prefix, &status),
+                Note::Release(hub) => self.release(&hub),
                 Note::State { hub, value } => self.tell_state(&hub, &value),
                 Note::Ready(ready) => self.ready(ready),
                 Note::Close(hub) => self.close(&hub),
@@ -254,7 +279,7 @@ impl<N: Net> Shard<N> {
             self.writable(slot, uid);
         }
         if ready.readable {
-            self.read(slot, uid);
+            self.read_soon(slot, uid);
         }
     }
 
@@ -274,12 +299,17 @@ impl<N: Net> Shard<N> {
         let Some(peer) = self.peer(slot, uid) else { return };
         peer.out.unblock();
         self.set_stuck(slot, false);
+        self.write_on(slot, uid);
+    }
+
+    /// Writes what is queued for a peer.
+    fn write_on(&mut self, slot: usize, uid: u64) {
         let Some(peer) = self.peer(slot, uid) else { return };
         if let Err(end) = peer.flush() {
             return self.end(slot, end);
         }
         let hub = peer.hub.clone();
-        self.gauge(slot);
+        self.written(slot);
         if self.hubs.get(&hub.id).is_some_and(|served| !served.batch.is_empty()) {
             // A batch waits for room; there may be some now.
             self.send(&hub);
@@ -287,9 +317,45 @@ impl<N: Net> Shard<N> {
         self.drain_if_closing(&hub);
     }
 
+    /// Something was queued for a peer, or written to it.
+    pub(super) fn written(&mut self, slot: usize) {
+        if let Some(peer) = self.peers.get_mut(slot)
+            && peer.out.has_more()
+            && !std::mem::replace(&mut peer.writes_on, true)
+        {
+            self.unwritten.push_back((slot, peer.uid));
+        }
+        self.gauge(slot);
+    }
+
+    /// Writes more to some of those whose share was up.
+    fn write_unwritten(&mut self) {
+        for _ in 0..self.unwritten.len().min(UNWRITTEN_PER_TURN) {
+            let Some((slot, uid)) = self.unwritten.pop_front() else { return };
+            if let Some(peer) = self.peer(slot, uid) {
+                peer.writes_on = false;
+                self.write_on(slot, uid);
+            }
+        }
+    }
+
+    /// There may be something to read of a peer: it is its turn when it was that of those before it.
+    fn read_soon(&mut self, slot: usize, uid: u64) {
+        if let Some(peer) = self.peer(slot, uid)
+            && !std::mem::replace(&mut peer.reads_on, true)
+        {
+            self.unread.push_back((slot, uid));
+        }
+    }
+
     fn read_unread(&mut self) {
         for _ in 0..self.unread.len() {
-            if let Some((slot, uid)) = self.unread.pop_front() {
+            if self.work >= TURN_WORK_MAX {
+                return;
+            }
+            let Some((slot, uid)) = self.unread.pop_front() else { return };
+            if let Some(peer) = self.peer(slot, uid) {
+                peer.reads_on = false;
                 self.read(slot, uid);
             }
         }
@@ -299,7 +365,9 @@ impl<N: Net> Shard<N> {
         let Some((peer, mut cx)) = self.with_context(slot, uid) else { return };
         let before = matches!(peer.phase, Phase::Traffic(_));
         let progress = peer.read(&mut cx);
+        let work = cx.work;
         let begun = !before && matches!(peer.phase, Phase::Traffic(_));
+        self.work = self.work.saturating_add(work);
         if begun {
             self.begun(slot);
         }
@@ -310,10 +378,10 @@ impl<N: Net> Shard<N> {
             }
             self.retry_batch(&hub);
         }
-        self.gauge(slot);
+        self.written(slot);
         match progress {
             Ok(Progress::Idle) => {}
-            Ok(Progress::More) => self.unread.push_back((slot, uid)),
+            Ok(Progress::More) => self.read_soon(slot, uid),
             Err(end) => self.end(slot, end),
         }
     }
@@ -328,7 +396,7 @@ impl<N: Net> Shard<N> {
         let peer = peers.get_mut(slot).filter(|peer| peer.uid == uid)?;
         let served = hubs.get(&peer.hub.id).filter(|served| served.hub.last.is_used());
         let unrouted = served.map(|served| served.unrouted(*index));
-        Some((peer, Context { shard: *index, slot, now: *now, unrouted, pool, wakes }))
+        Some((peer, Context { shard: *index, slot, now: *now, unrouted, pool, wakes, work: 0 }))
     }
 
     /// The slots of a socket's peers.
@@ -394,7 +462,8 @@ impl<N: Net> Shard<N> {
         peer.out.stream.shutdown_write();
         peer.phase = Phase::Draining;
         peer.forget_partial();
-        self.unread.push_back((slot, peer.uid));
+        let uid = peer.uid;
+        self.read_soon(slot, uid);
     }
 
     /// Takes a peer out of its socket: from now on nothing goes out to it, and what it wanted it wants no more.
@@ -418,7 +487,10 @@ impl<N: Net> Shard<N> {
         if let Some(ledger) = ledger {
             Self::ungauge(&hub, ledger, &mut self.wakes);
             let mut edit = hub.edit();
-            edit.detach(ledger);
+            self.work += RETIRE_WORK;
+            if edit.detach(ledger) && !std::mem::replace(&mut served.releasing, true) {
+                self.mailbox.mail(Note::Release(hub.clone()));
+            }
             edit.finish(&mut self.wakes);
             if served.peers.is_empty() {
                 hub.outbox.leave(self.index);
@@ -428,6 +500,16 @@ impl<N: Net> Shard<N> {
             }
         }
         self.retry_batch(&hub);
+    }
+
+    /// Goes on releasing what peers have left behind. Whoever else wants something gets in between.
+    fn release(&mut self, hub: &Arc<Hub>) {
+        let Some(served) = self.hubs.get_mut(&hub.id) else { return };
+        served.releasing = hub.release(&mut self.wakes);
+        match served.releasing {
+            true => self.mailbox.mail(Note::Release(hub.clone())),
+            false => self.drain_if_closing(hub),
+        }
     }
 
     /// A batch that waits for somebody's room need wait no longer, perhaps: who was full has gone, or wants something
@@ -441,8 +523,9 @@ impl<N: Net> Shard<N> {
     fn tell_subscriptions(&mut self, hub: &Arc<Hub>) {
         let version = read_lock(&hub.subscriptions).version();
         for slot in self.slots_of(hub) {
-            if let Err(end) = self.peers[slot].tell_subscriptions() {
-                self.end(slot, end);
+            match self.peers[slot].tell_subscriptions() {
+                Ok(()) => self.written(slot),
+                Err(end) => self.end(slot, end),
             }
         }
         hub.told(self.index, version);
@@ -524,10 +607,11 @@ impl<N: Net> Shard<N> {
         if silent >= interval.saturating_add(peer.hub.options.heartbeat_timeout) {
             return self.end(slot, End::Lost);
         }
-        if silent >= interval
-            && let Err(end) = peer.control(|out| command::put_ping(out, 0, b""))
-        {
-            return self.end(slot, end);
+        if silent >= interval {
+            match peer.control(|out| command::put_ping(out, 0, b"")) {
+                Ok(()) => self.written(slot),
+                Err(end) => return self.end(slot, end),
+            }
         }
         self.timers.set(now.saturating_add(interval), Timer::Heartbeat { slot, uid });
     }
@@ -568,6 +652,10 @@ impl<N: Net> Shard<N> {
             }
         }
         let Some(served) = self.hubs.get_mut(&hub.id) else { return };
+        if served.releasing {
+            // Those who watch are told to the end.
+            return;
+        }
         if served.peers.is_empty() && !std::mem::replace(&mut served.done, true) {
             hub.shard_done(&mut self.wakes);
         }

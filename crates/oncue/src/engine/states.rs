@@ -208,8 +208,9 @@ impl<N: Net> Shard<N> {
             if !peer.out.answer(out.clone()) {
                 hub.states.missed.fetch_add(1, Ordering::Relaxed);
             }
-            if let Err(end) = peer.flush() {
-                self.end(slot, end);
+            match peer.flush() {
+                Ok(()) => self.written(slot),
+                Err(end) => self.end(slot, end),
             }
         }
     }

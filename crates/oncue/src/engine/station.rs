@@ -154,10 +154,10 @@ impl<N: Net> Port for Station<N> {
     fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>, last: Option<&Keeping>) -> bool {
         let Ok(mut shard) = self.shard.try_lock() else { return false };
         let sent = shard.send_now(hub, message, last, (self.clock)());
-        let wakes = std::mem::take(&mut shard.wakes);
+        let (wakes, more) = (std::mem::take(&mut shard.wakes), shard.has_more());
         drop(shard);
-        if !wakes.is_empty() {
-            // A peer was lost: its timers are the thread's to see to.
+        if !wakes.is_empty() || more {
+            // A peer was lost, or has to be written to further: that is the thread's to see to.
             wake_all(wakes);
             self.mailbox.ring();
         }

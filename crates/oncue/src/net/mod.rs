@@ -7,7 +7,7 @@ mod listen;
 pub(crate) mod os;
 pub(crate) mod poller;
 pub(crate) mod resolver;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod sim;
 
 use std::io::{self, IoSlice};

@@ -109,6 +109,7 @@ impl World {
     }
 
     /// How many connections are not closed on both sides.
+    #[cfg(test)]
     pub(crate) fn open_lines(&self) -> usize {
         self.lines.len()
     }
@@ -130,6 +131,7 @@ impl World {
     }
 
     /// Breaks a connection chosen by chance; what flies is lost.
+    #[cfg(test)]
     pub(crate) fn break_one(&mut self) {
         let open: Vec<_> =
             self.lines.iter().filter(|(_, l)| l.state == State::Open).map(|(id, _)| *id).collect();
@@ -161,6 +163,20 @@ impl World {
     fn at(&mut self, at: Duration, event: Event) {
         self.next_event += 1;
         self.events.push(Reverse((at, self.next_event, event)));
+    }
+
+    /// A connection that calls a listener by its name.
+    fn add_line(&mut self, near: End, name: &str) -> usize {
+        let mut lanes = [Lane::default(), Lane::default()];
+        for lane in &mut lanes {
+            lane.capacity = 16 << self.below(13);
+        }
+        lanes[0].flying.push_back((Duration::ZERO, name.as_bytes().to_vec()));
+        let line = self.next_line;
+        self.next_line += 1;
+        self.lines.insert(line, Line { ends: [near, End::default()], lanes, state: State::Calling });
+        self.soon(Event::Call(line));
+        line
     }
 
     fn call(&mut self, line: usize) {
@@ -212,6 +228,19 @@ pub(crate) struct SimNet {
     pub(crate) place: Place,
 }
 
+impl SimStream {
+    /// Calls a listener, for somebody who is no shard: nothing is reported to this side.
+    pub(crate) fn call(world: &Arc<Mutex<World>>, name: &str) -> SimStream {
+        let line = lock(world).add_line(End::default(), name);
+        SimStream { world: world.clone(), line, side: 0 }
+    }
+
+    /// Breaks the connection; what flies is lost.
+    pub(crate) fn reset(self) {
+        lock(&self.world).break_line(self.line);
+    }
+}
+
 /// A name that is listened at.
 pub(crate) struct SimListener {
     world: Arc<Mutex<World>>,
@@ -252,16 +281,7 @@ impl Net for SimNet {
         if world.below(10) == 0 {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
-        let mut lanes = [Lane::default(), Lane::default()];
-        for lane in &mut lanes {
-            lane.capacity = 16 << world.below(13);
-        }
-        lanes[0].flying.push_back((Duration::ZERO, to.to_string().into_bytes()));
-        let near = End { place: Some(self.place), token, gone: false };
-        let line = world.next_line;
-        world.next_line += 1;
-        world.lines.insert(line, Line { ends: [near, End::default()], lanes, state: State::Calling });
-        world.soon(Event::Call(line));
+        let line = world.add_line(End { place: Some(self.place), token, gone: false }, &to.to_string());
         Ok(SimStream { world: self.world.clone(), line, side: 0 })
     }
 

@@ -183,3 +183,45 @@ fn unknown_commands_are_ignored_after_the_handshake() {
         }
     });
 }
+
+#[test]
+fn large_messages_arrive_whole_and_in_order_among_small_ones() {
+    let x = oncue::XPub::new(&engine(), options()).unwrap();
+    // What the readers do wakes no thread of the publisher.
+    let engine = engine();
+    let endpoint = x.bind("tcp://127.0.0.1:*").unwrap().to_string();
+    let readers: Vec<_> = (0..2).map(|_| Sub::new(&engine, options()).unwrap()).collect();
+    for reader in &readers {
+        reader.subscribe("").unwrap();
+        reader.connect(&endpoint).unwrap();
+    }
+    while x.subscribers("") < readers.len() {
+        std::thread::yield_now();
+    }
+    let body = |n: u8, len: usize| (0..len).map(|i| (i >> 10) as u8 ^ n).collect::<Vec<u8>>();
+    let check = |reader: &Sub, n: u8, len: usize| {
+        let large =
+            reader.recv().wait_timeout(std::time::Duration::from_secs(60)).expect("it arrives").unwrap();
+        assert!(large.frame(1) == Some(&body(n, len)), "message {n} of {len} bytes");
+    };
+    let all: Vec<_> = [9 << 20, 3, 1 << 20, 5 << 20, 7].into_iter().zip(0..).collect();
+    for &(len, n) in &all {
+        let body = body(n, len);
+        match n % 2 {
+            // Frames that are borrowed, few and many; and messages that exist already.
+            0 => x.send(("large", &body)).unwrap(),
+            _ => x.send(Msg::from_frames([b"large", &body[..]])).unwrap(),
+        }
+        if n % 3 == 0 {
+            // Alone, it is all that the publisher has to do.
+            readers.iter().for_each(|reader| check(reader, n, len));
+        }
+        x.send("small").unwrap();
+        if n % 3 != 0 {
+            readers.iter().for_each(|reader| check(reader, n, len));
+        }
+        for reader in &readers {
+            assert_eq!(texts(&reader.recv().wait().unwrap()), ["small"]);
+        }
+    }
+}

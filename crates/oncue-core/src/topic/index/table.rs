@@ -55,7 +55,8 @@ impl Table {
 
     /// Whether a table made for what is in it would be much smaller.
     pub(super) fn is_sparse(&self) -> bool {
-        self.buckets.len() > 16 * SMALL.max(self.len / 2)
+        let most = if self.len < SMALL { 32 * (self.len + 1) } else { 8 * self.len };
+        self.buckets.len() > most.max(2 * SMALL)
     }
 
     /// The entry with this hash that is the `same`.
@@ -109,6 +110,21 @@ impl Table {
         self.used += usize::from(self.buckets[at] == EMPTY);
         self.len += 1;
         self.buckets[at] = self.tag(hash) | id;
+    }
+
+    /// A table of those of its entries whose hashes are to `stay`, with room for more, numbered below `ids`.
+    pub(super) fn remade(
+        &self,
+        ids: usize,
+        stay: impl Fn(u64) -> bool,
+        hash_of: impl Fn(u32) -> u64,
+    ) -> Table {
+        let words = self.buckets.iter().filter(|&&word| word < REMOVED);
+        let entries = words.map(|word| word & self.id_mask).map(|id| (hash_of(id), id));
+        let entries: Vec<_> = entries.filter(|&(hash, _)| stay(hash)).collect();
+        let mut table = Table::with_room(entries.len(), ids);
+        entries.chunks(32).for_each(|chunk| table.insert_all(chunk));
+        table
     }
 
     /// Adds entries, for which there must be room. Their buckets are read first, so that the memory they wait for is

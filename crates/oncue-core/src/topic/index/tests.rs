@@ -3,6 +3,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use super::table::Table;
 use super::*;
 use oncue_testing::{Rng, for_seeds};
 
@@ -35,15 +36,7 @@ impl Checked {
                     self.model.insert(prefix, value);
                 }
             }
-            140 => {
-                let keep = |prefix: &[u8], value: &mut u32| {
-                    *value ^= 1;
-                    prefix.len().is_multiple_of(2)
-                };
-                self.map.retain(keep);
-                self.model.retain(|prefix, value| keep(prefix, value));
-                self.check_all();
-            }
+            140 => self.check_all(),
             _ => {
                 let topics: Vec<_> = (0..rng.below(40)).map(|_| rng.prefix(12)).collect();
                 self.map.warm(topics.iter().map(|topic| &topic[..]));
@@ -133,6 +126,48 @@ fn compaction_keeps_every_entry() {
         for prefix in &prefixes {
             assert_eq!(checked.map.get(prefix), checked.model.get(prefix));
         }
+    });
+}
+
+#[test]
+fn no_change_does_more_than_a_little_and_lookups_agree_meanwhile() {
+    for_seeds(10, |rng| {
+        let mut checked = Checked { map: PrefixMap::new(rng.next()), model: BTreeMap::new() };
+        let mut moves = 0;
+        for step in 0..30_000_u32 {
+            let prefix = [&(rng.below(6000) as u32).to_le_bytes()[..], &[7; 6]].concat();
+            let moved = checked.map.moved;
+            // In turns mostly growing and mostly shrinking.
+            if (rng.below(10) < 8) == (step % 10_000 < 5000) {
+                checked.map.insert(&prefix, step).unwrap();
+                checked.model.insert(prefix, step);
+            } else {
+                assert_eq!(checked.map.remove(&prefix), checked.model.remove(&prefix));
+            }
+            match (moved, checked.map.moved) {
+                (0, now) => assert!(now == 0 || checked.map.slots.len() - now <= MOVE_SLOTS),
+                (before, now) => {
+                    assert!(now == before || now == before.saturating_sub(MOVE_SLOTS), "{before} {now}");
+                    moves += u32::from(now < before);
+                }
+            }
+            assert!(
+                checked.map.arena.len() == checked.map.arena_dead + checked.map.live || checked.map.moved > 0
+            );
+            let topic = [&(rng.below(6000) as u32).to_le_bytes()[..], &[7; 8]].concat();
+            assert_eq!(checked.map.get(&topic[..10]), checked.model.get(&topic[..10]));
+            checked.map.warm([&topic[..]].into_iter());
+            if step % 1000 == 0 {
+                checked.check_all();
+                checked.check_topic(&topic);
+            }
+        }
+        assert!(moves > 100, "the arena was made anew");
+        assert!(checked.map.table.largest() <= 2 * 1024, "{} in a table", checked.map.table.largest());
+        checked.check_all();
+        let all: Vec<_> = checked.model.keys().cloned().collect();
+        all.iter().for_each(|prefix| assert!(checked.map.remove(prefix).is_some()));
+        assert!(checked.map.is_empty() && checked.map.allocated_bytes() < 40_000);
     });
 }
 

@@ -86,6 +86,12 @@ impl Partial {
         due
     }
 
+    /// The memory that it takes.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// The timer has fired.
     pub(super) fn unwatch(&mut self) {
         self.watched = false;

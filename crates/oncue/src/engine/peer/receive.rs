@@ -7,10 +7,11 @@ use oncue_core::command::Subscription;
 use oncue_core::connection::SocketType;
 use oncue_core::frame::{self, Scan, Stop};
 
-use super::{Context, End, Peer, Phase, Traffic, take_publishers};
+use super::{Context, End, PEER_WORK_MAX, Peer, Phase, Traffic, take_publishers};
 use crate::buffer::{Buffer, READ_BYTES};
 use crate::engine::hub::Hub;
 use crate::engine::inbound::{Delivery, Flow};
+use crate::engine::intake::Intake;
 use crate::net::Stream;
 use crate::sync::read_lock;
 
@@ -154,27 +155,33 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    /// Looks at each frame of a subscriber's message for a subscription (RFC 29); the other frames are the user's.
-    pub(super) fn take_message(
+    /// Looks at each frame of a subscriber's message for a subscription (RFC 29), from frame `from` on; the other frames are
+    /// the user's. Yields whether that was all; else the peer's share of work is up, and `from` is where to go on.
+    pub(super) fn take_message<S: Stream>(
         &mut self,
         wire: &[u8],
+        from: &mut usize,
         to_user: bool,
-        mut subscription: impl FnMut(Subscription<'_>) -> Result<(), End>,
-    ) -> Result<(), End> {
-        let mut rest = Vec::new();
-        for body in frame::frames(wire) {
-            match Subscription::from_message_frame(body) {
-                Some(s) => subscription(s)?,
-                None if to_user => rest.push(body),
-                None => {}
+        intake: &mut Intake<'_, S>,
+    ) -> Result<bool, End> {
+        for body in frame::frames(wire).skip(*from) {
+            if *intake.work >= PEER_WORK_MAX {
+                return Ok(false);
             }
+            *intake.work += 1;
+            if let Some(subscription) = Subscription::from_message_frame(body) {
+                intake.take(subscription)?;
+            }
+            *from += 1;
         }
+        let is_users = |body: &&[u8]| to_user && Subscription::from_message_frame(body).is_none();
+        let rest: Vec<_> = frame::frames(wire).filter(is_users).collect();
         if !rest.is_empty() {
             let start = self.wire.len() as u32;
             frame::put_message(&mut self.wire, rest);
             self.spans.push((start, self.wire.len() as u32));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Hands the messages to the XPUB's user, who may not be looking: beyond the peer's mark or the socket's bound they

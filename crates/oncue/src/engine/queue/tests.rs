@@ -356,3 +356,56 @@ fn a_full_queue_keeps_the_newest_messages_whole_and_in_order() {
         }
     });
 }
+
+/// Takes all that it is given.
+#[derive(Default)]
+struct Greedy {
+    taken: usize,
+}
+
+impl Stream for Greedy {
+    fn connected(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn read(&mut self, _: &mut Vec<u8>) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let all = slices.iter().map(|slice| slice.len()).sum();
+        self.taken += all;
+        Ok(all)
+    }
+
+    fn shutdown_write(&mut self) {}
+}
+
+#[test]
+fn a_large_message_is_written_a_share_at_a_time() {
+    const LEN: usize = 40 << 20;
+    // Zeros that are only looked at take no memory.
+    let chunk = Arc::new(Chunk::new(vec![0; LEN], vec![LEN as u32]));
+    let small = Run::new(Arc::new(Chunk::new(vec![1; 100], vec![100])), 0, 1);
+    let whole = || Run::new(chunk.clone(), 0, 1);
+    let share_max = FLUSH_BYTES_MAX as usize + PIECE_BYTES_MAX;
+    for offered in [false, true] {
+        let (mut queue, mut stream) = (WriteQueue::default(), Greedy::default());
+        let mut written = match offered {
+            true => queue.offer(&mut stream, &[small.clone(), whole()], Mark::NONE).unwrap().written,
+            false => 1 + queue.write_now(&mut stream, &[IoSlice::new(chunk.bytes())], whole).unwrap(),
+        };
+        assert!(0 < stream.taken && stream.taken <= share_max, "{} at first", stream.taken);
+        assert_eq!(queue.offer(&mut stream, std::slice::from_ref(&small), Mark::NONE).unwrap().missed, 0);
+        let mut turns = 0;
+        while queue.has_more() {
+            let before = stream.taken;
+            written += queue.flush(&mut stream).unwrap();
+            assert!(stream.taken - before <= share_max, "{} in a turn", stream.taken - before);
+            turns += 1;
+        }
+        assert!(turns >= LEN / share_max);
+        assert_eq!((written, queue.is_empty()), (3, true));
+        assert_eq!(stream.taken, LEN + if offered { 200 } else { 100 });
+    }
+}

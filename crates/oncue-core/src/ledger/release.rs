@@ -1,0 +1,80 @@
+//! What peers leave behind, released little by little.
+use alloc::vec::Vec;
+
+use super::{Leaving, Ledger};
+use crate::topic::index::EntryId;
+
+/// How many prefixes are prepared for together.
+const BATCH: usize = 32;
+/// Looking at an entry costs less than releasing it, by about this factor.
+const LOOKS_PER_RELEASE: usize = 16;
+
+impl Ledger {
+    /// Releases about `prefixes_max` of the prefixes that peers have left behind, those of the first one first. Calls
+    /// `on_unwanted` with each that has no other peer. Yields whether there are more.
+    pub fn release(&mut self, prefixes_max: usize, mut on_unwanted: impl FnMut(&[u8])) -> bool {
+        if let Some(mut leaving) = self.leaving.pop_front() {
+            self.release_some(&mut leaving, prefixes_max, &mut on_unwanted);
+            if self.audiences[leaving.audience as usize].held > 0 {
+                self.leaving.push_front(leaving);
+            }
+        }
+        self.is_releasing()
+    }
+
+    /// Whether there is something to [`release`](Self::release).
+    pub fn is_releasing(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    /// Releases about so many prefixes; the audience ends with the last one.
+    pub(super) fn release_some(
+        &mut self,
+        leaving: &mut Leaving,
+        prefixes_max: usize,
+        on_unwanted: &mut impl FnMut(&[u8]),
+    ) {
+        let audience = leaving.audience;
+        let mut looks = prefixes_max.saturating_mul(LOOKS_PER_RELEASE);
+        let mut batch: Vec<EntryId> = Vec::with_capacity(BATCH);
+        while looks > 0 && self.audiences[audience as usize].held > 0 {
+            batch.clear();
+            while looks > 0 && batch.len() < BATCH {
+                let Some(entry) = self.next_left(leaving) else { break };
+                looks = looks.saturating_sub(1);
+                if let Some(id) = entry.filter(|&id| self.holds(audience, id)) {
+                    looks = looks.saturating_sub(LOOKS_PER_RELEASE - 1);
+                    batch.push(id);
+                }
+            }
+            assert!(!batch.is_empty() || looks == 0, "what is held is in the list, or in the index");
+            self.index.warm_entries(&batch);
+            for &id in &batch {
+                // It may be in a list twice.
+                if self.holds(audience, id) {
+                    self.audiences[audience as usize].held -= 1;
+                    if !self.release_one(audience, id) {
+                        on_unwanted(self.index.prefix(id).expect("held until now"));
+                        self.index.remove_id(id);
+                    }
+                }
+            }
+        }
+        if self.audiences[audience as usize].held == 0 {
+            self.audiences[audience as usize].prefixes = Vec::new();
+            self.audiences_free.push(audience);
+        }
+    }
+
+    /// What is at the next place to look at, which there is while something is held: an entry, perhaps.
+    fn next_left(&self, leaving: &mut Leaving) -> Option<Option<EntryId>> {
+        let own = &self.audiences[leaving.audience as usize];
+        let entry = match own.listed {
+            true => Some(*own.prefixes.get(leaving.next as usize)?),
+            false if leaving.next < self.index.ids_end() => self.index.entry(leaving.next),
+            false => return None,
+        };
+        leaving.next += 1;
+        Some(entry)
+    }
+}

@@ -1,0 +1,127 @@
+//! The hash table of entry numbers, cut into small ones by the lowest bits of the hash: no change takes longer than a small
+//! table does, however many entries there are. Knows hashes and numbers, as [`Table`] does.
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::table::Table;
+
+/// A table that is full with so many entries is cut in two; a smaller one is made anew with more room. Tests meet the
+/// border more often.
+const SPLIT_ENTRIES_MIN: usize = if cfg!(test) { 1024 } else { 8 << 10 };
+/// The directory has at most two to the power of this many places. Tables grow beyond it.
+const DEPTH_MAX: u8 = 16;
+
+pub(super) struct Tables {
+    tables: Vec<Part>,
+    /// By the lowest bits of a hash, the number of the table that has it.
+    directory: Vec<u32>,
+    len: usize,
+}
+
+struct Part {
+    table: Table,
+    /// How many of the lowest bits all of its hashes have in common.
+    depth: u8,
+}
+
+impl Tables {
+    pub(super) fn new() -> Tables {
+        Tables { tables: vec![Part { table: Table::new(), depth: 0 }], directory: vec![0], len: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn allocated_bytes(&self) -> usize {
+        self.tables.iter().map(|part| part.table.allocated_bytes()).sum::<usize>()
+            + self.tables.capacity() * size_of::<Part>()
+            + self.directory.capacity() * size_of::<u32>()
+    }
+
+    /// The entry with this hash that is the `same`.
+    #[inline]
+    pub(super) fn find(&self, hash: u64, same: impl FnMut(u32) -> bool) -> Option<u32> {
+        self.table(hash).find(hash, same)
+    }
+
+    /// The word that a search for this hash reads first.
+    #[inline]
+    pub(super) fn first_word(&self, hash: u64) -> u32 {
+        self.table(hash).first_word(hash)
+    }
+
+    /// The entry that a search for this hash finds at once, most likely, if it finds any.
+    #[inline]
+    pub(super) fn likely(&self, hash: u64) -> Option<u32> {
+        self.table(hash).likely(hash)
+    }
+
+    /// Makes room for an entry with this hash and a number below `ids`. `hash_of` tells the hashes of the entries.
+    pub(super) fn make_room(&mut self, hash: u64, ids: usize, hash_of: impl Fn(u32) -> u64) {
+        while !self.table(hash).has_room(ids) {
+            let at = self.at(hash);
+            let Part { table, depth } = &self.tables[at];
+            if table.len() < SPLIT_ENTRIES_MIN || *depth == DEPTH_MAX {
+                let table = table.remade(ids, |_| true, &hash_of);
+                self.tables[at].table = table;
+            } else {
+                self.split(at, ids, &hash_of);
+            }
+        }
+    }
+
+    /// Adds an entry, for which there must be room.
+    pub(super) fn insert(&mut self, hash: u64, id: u32) {
+        let at = self.at(hash);
+        self.tables[at].table.insert(hash, id);
+        self.len += 1;
+    }
+
+    /// Removes an entry, which must be there. `hash_of` tells the hashes of the others, whose numbers are below `ids`.
+    pub(super) fn remove(&mut self, hash: u64, id: u32, ids: usize, hash_of: impl Fn(u32) -> u64) {
+        let at = self.at(hash);
+        let table = &mut self.tables[at].table;
+        table.remove(hash, id);
+        if table.is_sparse() {
+            *table = table.remade(ids, |_| true, &hash_of);
+        }
+        self.len -= 1;
+    }
+
+    /// How many entries the largest table has.
+    #[cfg(test)]
+    pub(super) fn largest(&self) -> usize {
+        self.tables.iter().map(|part| part.table.len()).max().unwrap_or(0)
+    }
+
+    #[inline]
+    fn at(&self, hash: u64) -> usize {
+        self.directory[hash as usize & (self.directory.len() - 1)] as usize
+    }
+
+    #[inline]
+    fn table(&self, hash: u64) -> &Table {
+        &self.tables[self.at(hash)].table
+    }
+
+    /// Cuts a table in two, by one more bit of the hash.
+    fn split(&mut self, at: usize, ids: usize, hash_of: &impl Fn(u32) -> u64) {
+        let Part { table, depth } = &self.tables[at];
+        let bit = 1 << depth;
+        let low = table.remade(ids, |hash| hash & bit == 0, hash_of);
+        let high = table.remade(ids, |hash| hash & bit != 0, hash_of);
+        let depth = depth + 1;
+        if self.directory.len() <= bit as usize {
+            self.directory.extend_from_within(..);
+        }
+        let new = self.tables.len() as u32;
+        self.tables[at] = Part { table: low, depth };
+        self.tables.push(Part { table: high, depth });
+        for (place, table) in self.directory.iter_mut().enumerate() {
+            if *table as usize == at && place as u64 & bit != 0 {
+                *table = new;
+            }
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The scenes that strangers play, from seeds.
+
+use super::*;
+use crate::stage::stranger;
+
+/// A script as the fuzzer would write one.
+fn script(seed: u64) -> Vec<u8> {
+    let sim = Sim::new(seed);
+    (0..200 + sim.below(600)).map(|_| sim.below(256) as u8).collect()
+}
+
+#[test]
+fn demand_is_what_strangers_say_and_nothing_grows_beyond_its_bound() {
+    for_each_seed(|seed| {
+        // A scene is long; the fuzzer plays more of them.
+        if seed < 40 || seed % 10 == 0 {
+            stranger::scene(&script(seed));
+        }
+    });
+}
+
+#[test]
+fn whatever_bytes_one_peer_sends_the_others_are_served() {
+    for_each_seed(|seed| stranger::bytes_of_one_peer(&script(seed), seed % 2 == 0));
+}

@@ -1,0 +1,139 @@
+//! The production shards on the simulated network, and strangers who say to them what they like. Tests and the fuzz targets
+//! play on it; nothing here is in a published build.
+
+pub mod stranger;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::engine::mailbox::Mailbox;
+use crate::engine::{Control, Driver, Holding, PEER_WORK_MAX, TURN_WORK_MAX};
+use crate::net::Ready;
+use crate::net::sim::{Place, SimNet, SimStream, World};
+use crate::sync::lock;
+
+/// The work of a turn: what ends it, the share of the peer that brought it there, and the little that each of many costs.
+const WORK_MAX: u32 = TURN_WORK_MAX + 2 * PEER_WORK_MAX;
+
+/// The nodes and their network.
+pub(crate) struct Sim {
+    pub(crate) world: Arc<Mutex<World>>,
+    nodes: Vec<Node>,
+    deadlines: BTreeMap<Place, Duration>,
+    /// The most that any shard has held so far, and that one of its turns has done.
+    pub(crate) most: Holding,
+}
+
+struct Node {
+    driver: Arc<Driver<SimNet>>,
+    mailboxes: Vec<Arc<Mailbox<SimStream>>>,
+}
+
+impl Sim {
+    pub(crate) fn new(seed: u64) -> Sim {
+        Sim {
+            world: World::new(seed),
+            nodes: Vec::new(),
+            deadlines: BTreeMap::new(),
+            most: Holding::default(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn below(&self, n: usize) -> usize {
+        lock(&self.world).below(n as u64) as usize
+    }
+
+    #[cfg(test)]
+    pub(crate) fn pick<'a>(&self, from: &[&'a str]) -> &'a str {
+        from[self.below(from.len())]
+    }
+
+    /// A node with its own engine; yields how its sockets reach it.
+    pub(crate) fn node(&mut self, shards: usize) -> Arc<dyn Control> {
+        let node = self.nodes.len();
+        let mailbox = |shard| {
+            let world = self.world.clone();
+            let ring = move || {
+                lock(&world).rung.insert((node, shard));
+            };
+            Arc::new(Mailbox::new(ring))
+        };
+        let mailboxes: Vec<_> = (0..shards).map(mailbox).collect();
+        let nets =
+            (0..shards).map(|shard| SimNet { world: self.world.clone(), place: (node, shard) }).collect();
+        let seed = lock(&self.world).below(u64::MAX);
+        let world = self.world.clone();
+        let clock = Arc::new(move || lock(&world).now);
+        let pollers = vec![None; shards];
+        let driver = Arc::new(Driver::new(nets, mailboxes.clone(), pollers, seed, clock));
+        lock(&self.world).rung.extend((0..shards).map(|shard| (node, shard)));
+        self.nodes.push(Node { driver: driver.clone(), mailboxes });
+        driver
+    }
+
+    /// Lets `time` pass.
+    pub(crate) fn run(&mut self, time: Duration) {
+        let end = lock(&self.world).now + time;
+        loop {
+            self.turn_all();
+            let event = lock(&self.world).next_event();
+            let next = event.into_iter().chain(self.deadlines.values().copied()).min();
+            let now = match next {
+                Some(at) if at <= end => at.max(lock(&self.world).now),
+                _ => end,
+            };
+            lock(&self.world).advance(now);
+            let idle = { lock(&self.world).reports.is_empty() };
+            let due: Vec<_> = self.deadlines.iter().filter(|(_, at)| **at <= now).map(|(p, _)| *p).collect();
+            lock(&self.world).rung.extend(&due);
+            if now == end
+                && idle
+                && due.is_empty()
+                && lock(&self.world).next_event().is_none_or(|at| at > end)
+            {
+                return;
+            }
+        }
+    }
+
+    /// Turns every shard that has something to do, one chosen by chance after the other.
+    fn turn_all(&mut self) {
+        loop {
+            let (place, ready, now) = {
+                let mut world = lock(&self.world);
+                let due: BTreeSet<Place> = world.reports.keys().chain(&world.rung).copied().collect();
+                if due.is_empty() {
+                    return;
+                }
+                let nth = world.below(due.len() as u64) as usize;
+                let place = *due.iter().nth(nth).expect("below the length");
+                world.rung.remove(&place);
+                (place, world.reports.remove(&place).unwrap_or_default(), world.now)
+            };
+            self.turn(place, &ready, now);
+        }
+    }
+
+    fn turn(&mut self, place: Place, ready: &[Ready], now: Duration) {
+        let node = &self.nodes[place.0];
+        node.mailboxes[place.1].wake_up();
+        let deadline = node.driver.turn(place.1, now, ready);
+        let holding = node.driver.holding(place.1);
+        let again = !node.mailboxes[place.1].fall_asleep() || deadline.is_some_and(|at| at <= now);
+        self.deadlines.remove(&place);
+        if again {
+            lock(&self.world).rung.insert(place);
+        } else if let Some(at) = deadline {
+            self.deadlines.insert(place, at);
+        }
+        assert!(holding.work <= WORK_MAX, "a turn does a bounded amount of work: {holding:?}");
+        // Those that have gone meanwhile wait no longer than the turn in which it is seen.
+        assert!(holding.waiting <= 2 * holding.peers + 32, "each peer waits once: {holding:?}");
+        let most = &mut self.most;
+        most.received_bytes = most.received_bytes.max(holding.received_bytes);
+        most.control_bytes = most.control_bytes.max(holding.control_bytes);
+        most.queued_messages = most.queued_messages.max(holding.queued_messages);
+    }
+}

@@ -1,0 +1,430 @@
+//! A publisher and the strangers who connect to it, say what they like in whatever pieces the network makes of it, and leave.
+//! What is wanted must be what a plain reading of their bytes says; nothing they do may grow beyond its bound.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IoSlice;
+use std::time::Duration;
+
+use oncue_core::command::{self, Command, Subscription};
+use oncue_core::connection::{Handshake, HandshakeConfig, SocketType};
+use oncue_core::frame::{self, Scan, Version};
+
+use super::Sim;
+use crate::engine::hub::Hub;
+use crate::net::Stream;
+use crate::net::sim::SimStream;
+use crate::options::{OnFull, Options};
+use crate::socket::{DemandEvent, DemandWatch, Socket, XPub, XPubEvent};
+use crate::{Msg, Prefix};
+
+const NAME: &str = "inproc://p";
+const STEPS_MAX: usize = 300;
+const STRANGERS_MAX: usize = 12;
+/// The options that bound what a stranger may have.
+const PREFIXES_MAX: u32 = 3000;
+const PREFIX_BYTES_MAX: u64 = 150_000;
+const MESSAGE_BYTES_MAX: u64 = 40_000;
+const HWM: u32 = 20;
+/// What a peer may have waiting here: a message that grows in a buffer of up to twice its size, one that is taken in little by
+/// little, and a read.
+const RECEIVED_BYTES_MAX: usize = 3 * (64 << 10) + (1 << 20);
+/// Answers up to their bound, those to one read, and a handshake.
+const CONTROL_BYTES_MAX: u64 = (64 << 10) + (512 << 10);
+
+/// The bytes that decide what happens. When they have run out, all that they decide is 0.
+struct Script<'a>(&'a [u8]);
+
+impl<'a> Script<'a> {
+    fn byte(&mut self) -> u8 {
+        let Some((&first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        first
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::from(self.byte()) % end
+    }
+
+    fn bytes(&mut self, count: usize) -> &'a [u8] {
+        let (bytes, rest) = self.0.split_at(count.min(self.0.len()));
+        self.0 = rest;
+        bytes
+    }
+
+    /// A prefix: mostly one of few, so that strangers meet; sometimes a long one.
+    fn prefix(&mut self) -> Vec<u8> {
+        const SHORT: [&[u8]; 8] = [b"", b"a", b"ab", b"abc", b"b", b"\0", b"\x01a", b"\xff\xff"];
+        const LONG: [usize; 6] = [254, 255, 256, 1000, 20_000, 65_000];
+        match self.byte() {
+            long @ 200.. => vec![long; LONG[usize::from(long) % LONG.len()]],
+            short => SHORT[usize::from(short) % SHORT.len()].to_vec(),
+        }
+    }
+}
+
+/// One connection to the publisher.
+struct Stranger {
+    /// `None` once it has left, or was left.
+    stream: Option<SimStream>,
+    version: Version,
+    /// All that it has said, and how much of it the network has taken.
+    said: Vec<u8>,
+    sent: usize,
+    /// It reads nothing.
+    deaf: bool,
+}
+
+impl Stranger {
+    /// Lets the network take what was said, and reads.
+    fn move_on(&mut self) {
+        let Some(stream) = &mut self.stream else { return };
+        match stream.connected() {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(_) => return self.stream = None,
+        }
+        while self.sent < self.said.len() {
+            match stream.write(&[IoSlice::new(&self.said[self.sent..])]) {
+                Ok(n) => self.sent += n,
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(_) => return self.stream = None,
+            }
+        }
+        let mut heard = Vec::with_capacity(64 << 10);
+        while !self.deaf && heard.len() < heard.capacity() && stream.read(&mut heard).is_ok_and(|n| n > 0) {}
+    }
+
+    fn say(&mut self, subscription: Subscription<'_>, as_message: bool) {
+        let version = if as_message { Version::V3_0 } else { self.version };
+        match subscription {
+            Subscription::Subscribe(prefix) => command::put_subscribe(&mut self.said, version, prefix),
+            Subscription::Cancel(prefix) => command::put_cancel(&mut self.said, version, prefix),
+        }
+    }
+}
+
+/// What a stranger's bytes come to, read at one time and without any bound on work.
+#[derive(Default)]
+struct Meaning {
+    /// What it wants; `None` if it is no peer, or no longer one.
+    wants: Option<BTreeSet<Vec<u8>>>,
+    /// It said for how long it may be silent: whether it is a peer depends on the time.
+    mortal: bool,
+    /// The sum of the lengths of what it wants.
+    bytes: u64,
+    /// The longest prefix that it may have.
+    prefix_max: usize,
+}
+
+impl Meaning {
+    fn of(said: &[u8], hub: &Hub) -> Meaning {
+        let mut handshake = Handshake::new(HandshakeConfig::new(SocketType::XPub));
+        let mut out = Vec::new();
+        handshake.start(&mut out);
+        let progress = handshake.receive(said, &mut out).ok();
+        let Some((consumed, info)) = progress.and_then(|p| Some((p.consumed, p.done?))) else {
+            return Meaning::default();
+        };
+        let prefix_max = hub.options.prefix_length_max;
+        let mut meaning = Meaning { wants: Some(BTreeSet::new()), prefix_max, ..Meaning::default() };
+        let (mut scanner, mut rest) = (hub.scanner(info.version), said[consumed..].to_vec());
+        let mut at = 0;
+        let broken = loop {
+            match scanner.next(&mut rest[at..]) {
+                Err(_) => break true,
+                Ok(Scan::Incomplete { .. }) => break false,
+                Ok(Scan::Message { len, wire_len }) => {
+                    let wire = &rest[at..at + len];
+                    let all = frame::frames(wire).filter_map(Subscription::from_message_frame);
+                    if all.into_iter().any(|s| !meaning.take(s)) {
+                        break true;
+                    }
+                    at += wire_len;
+                }
+                Ok(Scan::Command { len, body }) => {
+                    if !meaning.command(&rest[at..][body]) {
+                        break true;
+                    }
+                    at += len;
+                }
+                Ok(Scan::CommandInside { body }) => {
+                    if !meaning.command(&rest[at..][body]) {
+                        break true;
+                    }
+                }
+            }
+        };
+        if broken {
+            meaning.wants = None;
+        }
+        meaning
+    }
+
+    /// Yields whether the peer stays.
+    fn command(&mut self, body: &[u8]) -> bool {
+        match Command::parse(body) {
+            Ok(Command::Subscribe(prefix)) => self.take(Subscription::Subscribe(prefix)),
+            Ok(Command::Cancel(prefix)) => self.take(Subscription::Cancel(prefix)),
+            Ok(Command::Error { .. }) | Err(_) => false,
+            Ok(Command::Ping { ttl_ds, .. }) => {
+                self.mortal |= ttl_ds > 0;
+                true
+            }
+            Ok(_) => true,
+        }
+    }
+
+    fn take(&mut self, subscription: Subscription<'_>) -> bool {
+        let wants = self.wants.as_mut().expect("a peer that is still there");
+        match subscription {
+            Subscription::Cancel(prefix) => {
+                if wants.remove(prefix) {
+                    self.bytes -= prefix.len() as u64;
+                }
+            }
+            Subscription::Subscribe(prefix) => {
+                if prefix.len() > self.prefix_max {
+                    return false;
+                }
+                if wants.insert(prefix.to_vec()) {
+                    self.bytes += prefix.len() as u64;
+                }
+            }
+        }
+        wants.len() <= PREFIXES_MAX as usize && self.bytes <= PREFIX_BYTES_MAX
+    }
+}
+
+struct Scene {
+    sim: Sim,
+    socket: XPub,
+    watch: DemandWatch,
+    /// Demand as the socket's events tell it, and as its watch does.
+    told: BTreeSet<Prefix>,
+    watched: BTreeSet<Prefix>,
+    strangers: Vec<Stranger>,
+}
+
+impl Scene {
+    fn new(script: &mut Script<'_>) -> Scene {
+        let mut sim = Sim::new(u64::from(script.byte()));
+        let control = sim.node(1 + script.below(2));
+        let options = Options::new()
+            .prefixes_max(PREFIXES_MAX)
+            .prefix_bytes_max(PREFIX_BYTES_MAX)
+            .message_bytes_max(MESSAGE_BYTES_MAX)
+            .send_hwm(HWM)
+            .recv_hwm(HWM)
+            .on_full(OnFull::DropNewest);
+        let socket = XPub(Socket::on(control, None, SocketType::XPub, options).expect("a simulated engine"));
+        socket.bind(NAME).expect("nobody else is bound");
+        let watch = socket.demand();
+        let (told, watched) = Default::default();
+        Scene { sim, socket, watch, told, watched, strangers: Vec::new() }
+    }
+
+    /// One thing happens, as the script says.
+    fn step(&mut self, script: &mut Script<'_>) {
+        let action = script.byte();
+        if self.strangers.is_empty() || action.is_multiple_of(16) {
+            return self.enter(script);
+        }
+        let which = script.below(self.strangers.len());
+        let stranger = &mut self.strangers[which];
+        match action % 16 {
+            1..4 => stranger.say(Subscription::Subscribe(&script.prefix()), action & 16 != 0),
+            4 | 5 => stranger.say(Subscription::Cancel(&script.prefix()), action & 16 != 0),
+            6 => mixed_message(script, &mut stranger.said),
+            7 | 8 => many(script, stranger),
+            9 => command::put_ping(&mut stranger.said, u16::from(script.byte() == 7), script.bytes(3)),
+            10 => {
+                let count = script.below(40);
+                stranger.said.extend_from_slice(script.bytes(count));
+            }
+            11 => stranger.deaf = !stranger.deaf,
+            12 if script.below(2) == 0 => stranger.stream = None,
+            12 => {
+                if let Some(stream) = stranger.stream.take() {
+                    stream.reset();
+                }
+            }
+            13 => {
+                for _ in 0..1 + script.below(40) {
+                    self.socket.send((script.prefix(), "payload")).expect("an open socket");
+                }
+            }
+            14 => self.watch_anew(),
+            _ => self.listen(),
+        }
+        self.run(Duration::from_micros(50 * u64::from(script.byte())));
+    }
+
+    /// Somebody new, who is mostly a peer.
+    fn enter(&mut self, script: &mut Script<'_>) {
+        if self.strangers.len() >= STRANGERS_MAX {
+            let at = script.below(self.strangers.len());
+            self.strangers.remove(at);
+        }
+        let choice = script.below(8);
+        let mut said = Vec::new();
+        let versions = [(Version::V3_1, 1), (Version::V3_0, 0)];
+        let (version, minor) = versions[choice % 2];
+        if choice < 7 {
+            said.extend_from_slice(&[0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, minor]);
+            said.extend_from_slice(b"NULL");
+            said.extend_from_slice(&[0; 48]);
+            said.extend_from_slice(b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB");
+        }
+        let stream = Some(SimStream::call(&self.sim.world, NAME));
+        self.strangers.push(Stranger { stream, version, said, sent: 0, deaf: false });
+    }
+
+    fn run(&mut self, time: Duration) {
+        self.strangers.iter_mut().for_each(Stranger::move_on);
+        self.sim.run(time);
+        let held = &self.sim.most;
+        assert!(held.received_bytes <= RECEIVED_BYTES_MAX, "{held:?}");
+        assert!(held.control_bytes <= CONTROL_BYTES_MAX, "{held:?}");
+        assert!(held.queued_messages <= u64::from(HWM), "{held:?}");
+    }
+
+    /// Takes what the publisher was told. An event that contradicts those before is a fault.
+    fn listen(&mut self) {
+        let mut messages = 0;
+        while let Ok(Some(event)) = self.socket.try_event() {
+            match event {
+                XPubEvent::Wanted(p) => assert!(self.told.insert(p.clone()), "{p} was wanted already"),
+                XPubEvent::Unwanted(p) => assert!(self.told.remove(&p), "{p} was not wanted"),
+                XPubEvent::Message(m) => {
+                    let is_users = |body| Subscription::from_message_frame(body).is_none();
+                    assert!(m.frames().all(is_users), "{m:?}");
+                    messages += 1;
+                }
+            }
+        }
+        assert!(messages <= HWM as usize * 300, "{messages} messages waited");
+        while let Ok(Some(event)) = self.watch.try_next() {
+            match event {
+                DemandEvent::Wanted(p) => assert!(self.watched.insert(p.clone()), "{p} was wanted already"),
+                DemandEvent::Unwanted(p) => assert!(self.watched.remove(&p), "{p} was not wanted"),
+            }
+        }
+    }
+
+    /// Begins a new watch: its snapshot must be where the old one stands.
+    fn watch_anew(&mut self) {
+        self.listen();
+        self.watch = self.socket.demand();
+        let snapshot: BTreeSet<_> = self.watch.snapshot().iter().cloned().collect();
+        assert_eq!(snapshot, self.watched, "a new watch starts where an old one has got to");
+    }
+
+    /// All that was said arrives; demand must be what it means, neither more nor less.
+    fn calm(&mut self) {
+        for _ in 0..200 {
+            self.run(Duration::from_millis(5));
+            let moving = |s: &Stranger| s.stream.is_some() && s.sent < s.said.len();
+            if !self.strangers.iter().any(moving) {
+                break;
+            }
+        }
+        // What the network has taken by now arrives.
+        self.sim.run(Duration::from_millis(300));
+        self.listen();
+        let hub = &self.socket.0.hub;
+        let there = self.strangers.iter().filter(|s| s.stream.is_some());
+        let meanings = there.map(|s| Meaning::of(&s.said[..s.sent], hub));
+        let mut wanted: BTreeMap<Prefix, u32> = BTreeMap::new();
+        let mut mortal = false;
+        for meaning in meanings {
+            mortal |= meaning.mortal;
+            for prefix in meaning.wants.iter().flatten() {
+                *wanted.entry(Prefix::from(&prefix[..])).or_default() += 1;
+            }
+        }
+        let ledger = hub.ledger();
+        let in_force: BTreeMap<_, _> = ledger.prefixes().map(|(p, peers)| (Prefix::from(p), peers)).collect();
+        assert!(self.told.iter().eq(in_force.keys()), "the events and the ledger agree");
+        assert!(self.told == self.watched, "the watch tells the same");
+        let differs = |a: &BTreeMap<Prefix, u32>, b: &BTreeMap<Prefix, u32>| {
+            let found = a.iter().filter(|(prefix, peers)| b.get(*prefix) != Some(peers));
+            found.map(|(prefix, peers)| (prefix.clone(), *peers)).take(5).collect::<Vec<_>>()
+        };
+        let (more, less) = (differs(&in_force, &wanted), differs(&wanted, &in_force));
+        assert!(mortal || more.is_empty() && less.is_empty(), "in force {more:?}, but wanted {less:?}");
+    }
+
+    /// They all go.
+    fn part(mut self) {
+        self.strangers.clear();
+        self.run(Duration::from_secs(1));
+        self.listen();
+        assert_eq!((self.told.len(), self.watched.len()), (0, 0), "nobody is there who wants anything");
+        let held = &self.socket.0.hub.ledger();
+        assert!(held.is_empty() && held.pairs() == 0);
+    }
+}
+
+/// A message of several frames, some of which are subscriptions.
+fn mixed_message(script: &mut Script<'_>, said: &mut Vec<u8>) {
+    let count = 1 + script.below(6);
+    let frames = (0..count).map(|_| match script.byte() % 4 {
+        0 => [&[1], &script.prefix()[..]].concat(),
+        1 => [&[0], &script.prefix()[..]].concat(),
+        _ => script.bytes(2).to_vec(),
+    });
+    let frames: Vec<_> = frames.collect();
+    frame::put_message(said, frames.iter().map(|frame| &frame[..]));
+}
+
+/// A lot of subscriptions or cancels at one time, as commands, as messages, or in one message.
+fn many(script: &mut Script<'_>, stranger: &mut Stranger) {
+    let (first, count) = (100 * script.below(40), 20 * script.below(128));
+    let form = script.byte();
+    let mut frames = Vec::new();
+    for n in first..first + count {
+        let prefix = (n as u32).to_be_bytes();
+        let prefix = &prefix[..];
+        let subscribes = form & 4 == 0;
+        match form % 3 {
+            0 | 1 if subscribes => stranger.say(Subscription::Subscribe(prefix), form % 3 == 1),
+            0 | 1 => stranger.say(Subscription::Cancel(prefix), form % 3 == 1),
+            _ => frames.push([&[u8::from(subscribes)], prefix].concat()),
+        }
+    }
+    if !frames.is_empty() {
+        frame::put_message(&mut stranger.said, frames.iter().map(|frame| &frame[..]));
+    }
+}
+
+/// Plays what the script says: any bytes are one.
+pub fn scene(script: &[u8]) {
+    let mut script = Script(script);
+    let mut scene = Scene::new(&mut script);
+    for step in 0..STEPS_MAX {
+        if script.0.is_empty() {
+            break;
+        }
+        scene.step(&mut script);
+        if step % 100 == 99 {
+            scene.calm();
+        }
+    }
+    scene.calm();
+    scene.part();
+}
+
+/// Nothing but bytes into one peer that is through its handshake, or, if `raw`, into one that is not.
+pub fn bytes_of_one_peer(bytes: &[u8], raw: bool) {
+    let mut scene = Scene::new(&mut Script(&[]));
+    scene.enter(&mut Script(&[if raw { 7 } else { 0 }]));
+    scene.strangers[0].said.extend_from_slice(bytes);
+    scene.calm();
+    // Whoever else is there is served.
+    scene.enter(&mut Script(&[0]));
+    scene.strangers[1].say(Subscription::Subscribe(b"other"), false);
+    scene.socket.send(Msg::single("other")).expect("an open socket");
+    scene.calm();
+    assert!(scene.socket.wanted("other"));
+    scene.part();
+}
