@@ -84,7 +84,7 @@ impl Sleeper {
         let whole = timeout.is_none_or(|time| time >= Duration::from_millis(1));
         if let Some(place) = place.filter(|_| whole) {
             *lock(&self.place) = Some(place.clone());
-            let timeout = timeout.map(|time| Duration::from_millis(time.as_millis() as u64));
+            let timeout = timeout.map(whole_millis);
             let slept = place.sleep(self, timeout);
             self.rise();
             if slept || self.is_woken() {
@@ -96,6 +96,10 @@ impl Sleeper {
             Some(left) => thread::park_timeout(left),
         }
     }
+}
+
+fn whole_millis(time: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 impl Wake for Sleeper {
@@ -165,4 +169,16 @@ fn block_on_pending<F: Future>(mut future: Pin<&mut F>, deadline: Option<Instant
             sleeper.sleep(bed.filter(|_| !deciding), left);
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_long_a_wait_is_it_is_no_short_one() {
+        for secs in [1, 1 << 50, 1 << 61, 1 << 62, u64::MAX] {
+            assert!(whole_millis(Duration::from_secs(secs)) >= Duration::from_secs(secs.min(1 << 50)));
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! The options of engines and sockets: plain data, checked where they are used.
+//! The options of engines and sockets: plain data, checked where they are used. Every option that takes a time takes any:
+//! [`Duration::MAX`] is a time that never comes.
 
 use std::time::Duration;
 
@@ -343,7 +344,8 @@ impl Options {
         self
     }
 
-    /// How long a closed socket goes on sending what is queued. Default 1 s; zero drops it at once.
+    /// How long a closed socket goes on sending what is queued. Default 1 s; zero drops it at once, and with
+    /// [`Duration::MAX`] it goes on for as long as its peers are there (`ZMQ_LINGER`).
     pub fn linger(mut self, time: Duration) -> Options {
         self.linger = time;
         self
@@ -368,9 +370,10 @@ impl Options {
         self
     }
 
-    /// How long a peer may take from the first byte to the end of its handshake. Default 30 s.
+    /// How long a peer may take from the first byte to the end of its handshake. Default 30 s; zero is no limit, as in
+    /// libzmq (`ZMQ_HANDSHAKE_IVL`), and lets strangers hold a connection for ever.
     pub fn handshake_timeout(mut self, time: Duration) -> Options {
-        self.handshake_timeout = time;
+        self.handshake_timeout = if time.is_zero() { Duration::MAX } else { time };
         self
     }
 

@@ -3,7 +3,9 @@
 //! What fails here panics with what was expected and what was heard instead: it is for tests alone. Every wait is
 //! bounded by [`PATIENCE`].
 
+pub mod allocation;
 pub mod foreign;
+pub mod leftovers;
 pub mod peers;
 pub mod program;
 pub mod raw;

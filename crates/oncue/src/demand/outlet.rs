@@ -70,7 +70,7 @@ impl Outlet {
                 Put::Held { until }
             }
             None => {
-                pace.next = now.checked_add(pace.spacing);
+                pace.next = Some(later(now, pace.spacing));
                 to.send(socket, value)
             }
         }
@@ -80,7 +80,7 @@ impl Outlet {
     pub(super) fn release(&mut self, to: &Address<'_>, now: impl FnOnce() -> Instant) -> Option<Put> {
         let (socket, pace) = (self.socket.as_ref()?, self.pace.as_mut()?);
         let value = pace.held.take()?;
-        pace.next = now().checked_add(pace.spacing);
+        pace.next = Some(later(now(), pace.spacing));
         Some(to.send(socket, &value))
     }
 
@@ -91,6 +91,13 @@ impl Outlet {
         }
         self.socket.take()
     }
+}
+
+/// A moment so far away that it never comes: what the clock cannot tell any more is later still.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+fn later(now: Instant, spacing: Duration) -> Instant {
+    now.checked_add(spacing).unwrap_or_else(|| now + NEVER)
 }
 
 impl Address<'_> {

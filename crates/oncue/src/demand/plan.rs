@@ -163,7 +163,7 @@ impl RouteRun {
         let Some(period) = self.pace else { return 0 };
         let periods = lock(&self.listed).sum(now) / period.as_nanos().max(1);
         let done = self.counters.done();
-        let had = done.produced + done.ticks_skipped + done.ticks_congested;
+        let had = done.produced.saturating_add(done.ticks_skipped).saturating_add(done.ticks_congested);
         u64::try_from(periods).unwrap_or(u64::MAX).saturating_sub(had)
     }
 

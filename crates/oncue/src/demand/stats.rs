@@ -148,7 +148,11 @@ pub(super) struct Counters {
 }
 
 pub(super) fn add(counter: &AtomicU64, n: u64) {
-    counter.fetch_add(n, Ordering::Relaxed);
+    let before = counter.fetch_add(n, Ordering::Relaxed);
+    if before.checked_add(n).is_none() {
+        // A producer may say that it spent any time.
+        counter.store(u64::MAX, Ordering::Relaxed);
+    }
 }
 
 pub(super) fn get(counter: &AtomicU64) -> u64 {

@@ -75,9 +75,25 @@ impl<L> Link<L> {
     }
 }
 
+impl<L: Send> Link<L> {
+    /// Listens no more, if it did.
+    pub(super) fn shut(self) {
+        if let Kind::Listener(door) = self.kind {
+            door.shut();
+        }
+    }
+}
+
 impl<N: Net> Shard<N> {
+    /// Whether a socket can be served. One that has been closed meanwhile would never be closed again, and would keep the
+    /// engine from ending.
+    fn check_open(&self, hub: &Hub) -> Result<()> {
+        if self.ended { Err(Error::closed()) } else { hub.check_open() }
+    }
+
     /// Listens for a socket at what the endpoint `asked` stands for; yields it with its wildcards resolved.
     pub(crate) fn bind(&mut self, hub: &Arc<Hub>, asked: &Endpoint, at: &Endpoint) -> Result<Endpoint> {
+        self.check_open(hub)?;
         let entry = self.links.vacant_key();
         let (listener, resolved) = self
             .net
@@ -99,7 +115,8 @@ impl<N: Net> Shard<N> {
     }
 
     /// Connects a socket, now and whenever the connection is lost.
-    pub(crate) fn connect(&mut self, hub: &Arc<Hub>, to: &Endpoint, now: Duration) {
+    pub(crate) fn connect(&mut self, hub: &Arc<Hub>, to: &Endpoint, now: Duration) -> Result<()> {
+        self.check_open(hub)?;
         self.now = self.now.max(now);
         let uid = self.uid();
         self.serve(hub);
@@ -107,6 +124,7 @@ impl<N: Net> Shard<N> {
         let link = Link { uid, hub: hub.clone(), asked: to.clone(), resolved: to.clone(), kind };
         let slot = self.links.insert(link);
         self.dial(slot, uid);
+        Ok(())
     }
 
     /// Whether the socket is connected to the endpoint already, or trying to.
@@ -149,9 +167,7 @@ impl<N: Net> Shard<N> {
     }
 
     fn unlink(&mut self, slot: usize) {
-        if let Kind::Listener(door) = self.links.remove(slot).kind {
-            door.shut();
-        }
+        self.links.remove(slot).shut();
     }
 
     /// Accepts those who wait. Others get in between if they are many.
@@ -228,7 +244,8 @@ impl<N: Net> Shard<N> {
         match self.net.connect(&link.resolved, peer_token(peer_slot), turn) {
             Ok(stream) => {
                 let (peer_uid, time) = (self.uid(), hub.options.handshake_timeout);
-                self.timers.set(self.now + time, Timer::Handshake { slot: peer_slot, uid: peer_uid });
+                self.timers
+                    .set(self.now.saturating_add(time), Timer::Handshake { slot: peer_slot, uid: peer_uid });
                 self.peers.insert(Peer::new(peer_uid, hub, uid, Some(slot), stream));
                 // Some streams are there at once; the others are reported.
                 self.connecting(peer_slot);
@@ -281,8 +298,9 @@ impl<N: Net> Shard<N> {
         }
         let doubled = options.reconnect_min.saturating_mul(1 << (*failures).min(20));
         *failures += 1;
-        let pause = doubled.min(options.reconnect_max).mul_f64(1.0 - chance / 2.0);
-        self.timers.set(self.now + pause, Timer::Redial { slot, uid });
+        let pause = doubled.min(options.reconnect_max);
+        let pause = pause.saturating_sub(pause.mul_f64(chance / 2.0));
+        self.timers.set(self.now.saturating_add(pause), Timer::Redial { slot, uid });
     }
 
     /// A number from 0 to 1 (xorshift).

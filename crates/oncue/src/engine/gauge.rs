@@ -171,7 +171,7 @@ impl<N: Net> Shard<N> {
             && let Some(time) = peer.hub.options.evict_after
             && !std::mem::replace(&mut peer.evict_set, true)
         {
-            self.timers.set(self.now + time, Timer::Evict { slot, uid: peer.uid });
+            self.timers.set(self.now.saturating_add(time), Timer::Evict { slot, uid: peer.uid });
         }
     }
 
@@ -190,9 +190,10 @@ impl<N: Net> Shard<N> {
         if !matches!(peer.phase, Phase::Traffic(_)) {
             return;
         }
-        if now < since + time {
+        let over = since.saturating_add(time);
+        if now < over {
             peer.evict_set = true;
-            return self.timers.set(since + time, Timer::Evict { slot, uid });
+            return self.timers.set(over, Timer::Evict { slot, uid });
         }
         peer.hub.gauge.evicted.fetch_add(1, Ordering::Relaxed);
         self.end(slot, End::too_slow());

@@ -61,6 +61,8 @@ pub(crate) struct Mailbox<S> {
 struct State<S> {
     notes: Vec<Note>,
     streams: Vec<Accepted<S>>,
+    /// The shard has ended, and nobody looks any more.
+    closed: bool,
 }
 
 /// A stream that was accepted for a socket.
@@ -77,20 +79,39 @@ pub(crate) struct Accepted<S> {
 impl<S: Send> Mailbox<S> {
     /// `ring` wakes the shard's thread.
     pub(crate) fn new(ring: impl Fn() + Send + Sync + 'static) -> Mailbox<S> {
-        let state = State { notes: Vec::new(), streams: Vec::new() };
+        let state = State { notes: Vec::new(), streams: Vec::new(), closed: false };
         Mailbox { state: Mutex::new(state), asleep: AtomicBool::new(false), ring: Box::new(ring) }
     }
 
-    /// Leaves a note.
+    /// Leaves a note. One for a shard that has ended is dropped.
     pub(crate) fn mail(&self, note: Note) {
-        lock(&self.state).notes.push(note);
-        self.ring();
+        let mut state = lock(&self.state);
+        if !state.closed {
+            state.notes.push(note);
+            drop(state);
+            self.ring();
+        }
     }
 
-    /// Hands over an accepted stream.
+    /// Hands over an accepted stream. One for a shard that has ended is closed.
     pub(crate) fn adopt(&self, accepted: Accepted<S>) {
-        lock(&self.state).streams.push(accepted);
-        self.ring();
+        let mut state = lock(&self.state);
+        if !state.closed {
+            state.streams.push(accepted);
+            drop(state);
+            self.ring();
+        }
+    }
+
+    /// The shard has ended: drops all that waits here, and from now on all that comes. A note or a stream holds its
+    /// socket, and the socket holds the way to this mailbox: what stayed here would stay for ever.
+    pub(crate) fn close(&self) {
+        let mut state = lock(&self.state);
+        state.closed = true;
+        let left = (std::mem::take(&mut state.notes), std::mem::take(&mut state.streams));
+        // What goes may tell others that it goes, by a note here among others.
+        drop(state);
+        drop(left);
     }
 
     /// Takes all that came; `notes` and `streams` must be empty.

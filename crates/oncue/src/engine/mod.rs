@@ -136,13 +136,16 @@ impl Engine {
 impl Drop for Running {
     fn drop(&mut self) {
         self.driver.stopping.store(true, Ordering::SeqCst);
-        self.driver.stations.iter().for_each(|station| station.mailbox.mail(Note::Stop));
-        for thread in lock(&self.threads).drain(..) {
-            // The last handle may go on an I/O thread itself, which cannot wait for its own end; and a thread that
-            // has panicked has told its sockets.
-            if thread.thread().id() != thread::current().id() {
-                let _ = thread.join();
-            }
+        self.driver.ring_all();
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        // The last handle may go on an I/O thread, which cannot wait for its own end, nor for another that may wait for
+        // something of its peers: then each ends by itself.
+        if threads.iter().any(|thread| thread.thread().id() == thread::current().id()) {
+            return;
+        }
+        for thread in threads {
+            // One that has panicked has told its sockets.
+            let _ = thread.join();
         }
     }
 }
@@ -221,6 +224,22 @@ impl<N: Net> Driver<N> {
         result
     }
 
+    /// Makes each I/O thread look whether it should end.
+    fn ring_all(&self) {
+        self.stations.iter().for_each(|station| station.mailbox.mail(Note::Stop));
+    }
+
+    /// Nothing is served any more: whoever uses a socket must hear of it.
+    fn fail(&self) {
+        let hubs: Vec<_> = {
+            let hubs = lock(&self.hubs);
+            self.dead.store(true, Ordering::SeqCst);
+            hubs.iter().filter_map(Weak::upgrade).collect()
+        };
+        hubs.iter().for_each(|hub| hub.fail());
+        self.ring_all();
+    }
+
     fn check_alive(&self) -> Result<()> {
         if self.dead.load(Ordering::SeqCst) { Err(Error::closed()) } else { Ok(()) }
     }
@@ -233,12 +252,14 @@ impl<N: Net> Driver<N> {
 impl Driver<OsNet> {
     /// The life of an I/O thread.
     fn run(&self, index: usize) {
-        let live = || self.stations[index].live(&self.stopping);
-        if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(live)) {
-            self.dead.store(true, Ordering::SeqCst);
-            // Those who are woken by it may want the list.
-            let hubs: Vec<_> = lock(&self.hubs).iter().filter_map(Weak::upgrade).collect();
-            hubs.iter().for_each(|hub| hub.fail());
+        let station = &self.stations[index];
+        let live = || station.live(&self.stopping, &self.dead);
+        let lived = std::panic::catch_unwind(AssertUnwindSafe(live));
+        if lived.is_err() {
+            self.fail();
+        }
+        station.finish();
+        if let Err(panic) = lived {
             std::panic::resume_unwind(panic);
         }
     }
@@ -246,7 +267,6 @@ impl Driver<OsNet> {
 
 impl<N: Net> Control for Driver<N> {
     fn hub(&self, socket_type: SocketType, options: Options) -> Result<Arc<Hub>> {
-        self.check_alive()?;
         let id = self.next_hub.fetch_add(1, Ordering::Relaxed);
         let ports = self.stations.iter().map(|s| s.clone() as Arc<dyn Port>).collect();
         let hub = Hub::new(id, socket_type, options, ports, self.seed, self.clock.clone());
@@ -255,6 +275,8 @@ impl<N: Net> Control for Driver<N> {
             self.stations.iter().for_each(|station| station.keep_guests_out());
         }
         let mut hubs = lock(&self.hubs);
+        // Under the lock, so that no socket is missed by the one who says that the engine is dead.
+        self.check_alive()?;
         hubs.retain(|hub| hub.strong_count() > 0);
         hubs.push(Arc::downgrade(&hub));
         Ok(hub)
@@ -289,8 +311,7 @@ impl<N: Net> Control for Driver<N> {
             return Ok(());
         }
         let now = (self.clock)();
-        self.with_shard(self.next_shard(), |shard| shard.connect(hub, to, now));
-        Ok(())
+        self.with_shard(self.next_shard(), |shard| shard.connect(hub, to, now))
     }
 
     fn unbind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<()> {

@@ -68,6 +68,8 @@ pub(crate) struct Shard<N: Net> {
     pub(super) stuck: Vec<bool>,
     /// Until when its thread sleeps, if nothing happens.
     pub(super) planned: Option<Duration>,
+    /// Its thread has ended: it serves nobody any more.
+    pub(super) ended: bool,
 }
 
 /// What a shard keeps of a socket that it serves.
@@ -150,6 +152,7 @@ impl<N: Net> Shard<N> {
             wakes: Vec::new(),
             stuck: Vec::new(),
             planned: None,
+            ended: false,
         }
     }
 
@@ -168,6 +171,24 @@ impl<N: Net> Shard<N> {
         self.sweep_timers();
         let deadline = if self.has_more() { Some(now) } else { self.timers.next() };
         Turned { deadline, wakes: std::mem::take(&mut self.wakes) }
+    }
+
+    /// Ends the shard: closes its mailbox and all that it holds of sockets, streams and listeners, whatever state they are
+    /// in. Yields those who are still to be woken.
+    pub(crate) fn finish(&mut self) -> Vec<Waker> {
+        self.ended = true;
+        std::mem::take(&mut self.links).into_iter().for_each(|(_, link)| link.shut());
+        for (_, peer) in std::mem::take(&mut self.peers) {
+            self.net.release(peer.out.stream);
+        }
+        self.hubs.clear();
+        self.timers = Timers::default();
+        self.unread.clear();
+        self.unwritten.clear();
+        self.notes.clear();
+        self.streams.clear();
+        self.mailbox.close();
+        std::mem::take(&mut self.wakes)
     }
 
     /// Whether there is something to do that nothing will report.
@@ -271,7 +292,7 @@ impl<N: Net> Shard<N> {
             Some(_) => REFUSAL_TIME,
         };
         let uid = peer.uid;
-        self.timers.set(self.now + time, Timer::Handshake { slot, uid });
+        self.timers.set(self.now.saturating_add(time), Timer::Handshake { slot, uid });
         if let Err(end) = peer.start() {
             self.end(slot, end);
         }
@@ -595,7 +616,7 @@ impl<N: Net> Shard<N> {
         for slot in slots {
             self.end(slot, End::Lost);
         }
-        self.timers.set(self.now + hub.options.linger, Timer::Linger { hub: hub.id });
+        self.timers.set(self.now.saturating_add(hub.options.linger), Timer::Linger { hub: hub.id });
         self.drain_hub(hub);
     }
 

@@ -52,15 +52,16 @@ impl<N: Net> Station<N> {
         Station { shard, mailbox, clock, poller, guest, guest_sleeps, closed_to_guests, broken }
     }
 
-    /// The life of the I/O thread, until `stopping` and no socket is left.
-    pub(super) fn live(&self, stopping: &AtomicBool) {
+    /// The life of the I/O thread, until `stopping` and no socket is left, or `dead`.
+    pub(super) fn live(&self, stopping: &AtomicBool, dead: &AtomicBool) {
         let poller = self.poller.as_ref().expect("a thread sleeps at a poller");
         let mut report = Report::default();
         be_punctual();
         loop {
             let deadline = self.turn((self.clock)(), &report.ready);
             assert!(!self.broken.load(Ordering::SeqCst), "a receiver's thread has panicked in this shard");
-            if stopping.load(Ordering::SeqCst) && lock(&self.shard).hubs().next().is_none() {
+            let idle = || lock(&self.shard).hubs().next().is_none();
+            if dead.load(Ordering::SeqCst) || stopping.load(Ordering::SeqCst) && idle() {
                 return;
             }
             let timeout = match self.mailbox.fall_asleep() {
@@ -77,6 +78,12 @@ impl<N: Net> Station<N> {
                 }
             }
         }
+    }
+
+    /// The I/O thread is over: nothing stays behind in the shard, and nothing that is for it is kept.
+    pub(super) fn finish(&self) {
+        let wakes = lock(&self.shard).finish();
+        wake_all(wakes);
     }
 
     /// Turns the shard as its own thread, and wakes whom it says once it is let go of.
@@ -191,5 +198,46 @@ impl<N: Net> Place for Station<N> {
         if let Some(poller) = &self.poller {
             poller.nudge();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::os::OsNet;
+    use crate::{Engine, EngineOptions, ErrorKind, Options, Sub, XPub, XPubEvent};
+
+    #[test]
+    fn a_thread_that_dies_fails_all_sockets_and_nothing_stays_behind() {
+        let engine = Engine::with(EngineOptions::new().io_threads(3)).unwrap();
+        let publisher = XPub::new(&engine, Options::new()).unwrap();
+        let subscriber = Sub::new(&engine, Options::new()).unwrap();
+        let endpoint = publisher.bind("tcp://127.0.0.1:0").unwrap().to_string();
+        subscriber.subscribe("").unwrap();
+        subscriber.connect(&endpoint).unwrap();
+        assert!(matches!(publisher.event().wait().unwrap(), XPubEvent::Wanted(_)));
+        let stations: Vec<_> = engine.0.driver.stations.iter().map(Arc::downgrade).collect();
+        let hubs = [Arc::downgrade(&publisher.0.hub), Arc::downgrade(&subscriber.0.hub)];
+
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| subscriber.recv().wait());
+            let station = stations[1].upgrade().unwrap();
+            let guest = |station: Arc<Station<OsNet>>| {
+                let _shard = lock(&station.shard);
+                panic!("what a guest does in the shard may panic");
+            };
+            let in_shard = station.clone();
+            assert!(scope.spawn(move || guest(in_shard)).join().is_err());
+            station.broken.store(true, Ordering::SeqCst);
+            station.poller.as_ref().unwrap().ring();
+            assert_eq!(waiting.join().unwrap().unwrap_err().kind(), ErrorKind::Closed);
+        });
+        assert_eq!(publisher.bind("tcp://127.0.0.1:0").unwrap_err().kind(), ErrorKind::Closed);
+        assert_eq!(subscriber.connect(&endpoint).unwrap_err().kind(), ErrorKind::Closed);
+        assert_eq!(XPub::new(&engine, Options::new()).unwrap_err().kind(), ErrorKind::Closed);
+        publisher.close().wait();
+        drop((subscriber, publisher, engine));
+        assert!(hubs.iter().all(|hub| hub.strong_count() == 0), "no socket is held by anything");
+        assert!(stations.iter().all(|station| station.strong_count() == 0), "no shard is held by anything");
     }
 }

@@ -42,8 +42,11 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
+    /// A time that could not be told any more, [`Duration::MAX`], never comes: nothing is kept for it.
     pub(crate) fn set(&mut self, at: Duration, timer: Timer) {
-        self.heap.push(Reverse((at, timer)));
+        if at < Duration::MAX {
+            self.heap.push(Reverse((at, timer)));
+        }
     }
 
     /// When the next one is due.

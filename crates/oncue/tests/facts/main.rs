@@ -19,5 +19,6 @@ mod states;
 mod strangers;
 mod subscriber;
 mod subscriptions;
+mod times;
 mod traffic;
 mod viewers;

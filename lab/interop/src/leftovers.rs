@@ -1,0 +1,106 @@
+//! Rounds that must leave nothing behind: what a process holds after a few rounds of a scene, and after many. A waker
+//! or a handle that stays is seen as a descriptor, a thread, or bytes.
+
+use std::fmt;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::PATIENCE;
+use crate::allocation::bytes_allocated;
+
+/// Rounds before the first look: what is made once and kept, such as a buffer, is there then.
+const WARM_UP_ROUNDS: u32 = 5;
+/// How far apart two looks are, and how many in a row must agree for a process to be at rest.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+const EQUAL_LOOKS: u32 = 5;
+
+/// What a process holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holdings {
+    /// Open descriptors.
+    pub descriptors: u64,
+    /// Threads.
+    pub threads: u64,
+    /// Bytes of memory: allocated ones where a process looks at itself, resident ones where it is looked at.
+    pub bytes: u64,
+}
+
+impl Holdings {
+    /// Of this process, with [`Counting`](crate::allocation::Counting) in force.
+    pub fn own() -> Holdings {
+        // The list of descriptors is one itself.
+        let Holdings { descriptors, threads, .. } = Holdings::at("self");
+        Holdings { descriptors: descriptors - 1, threads, bytes: bytes_allocated() }
+    }
+
+    /// Of another process, without its children.
+    pub fn of(process: u32) -> Holdings {
+        Holdings::at(&process.to_string())
+    }
+
+    fn at(process: &str) -> Holdings {
+        let path = format!("/proc/{process}");
+        let lives = "the process lives";
+        let status = std::fs::read_to_string(format!("{path}/status")).expect(lives);
+        let number = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line of this name");
+            line.split_whitespace().next().and_then(|word| word.parse::<u64>().ok()).expect("a number")
+        };
+        let descriptors = std::fs::read_dir(format!("{path}/fd")).expect(lives).count() as u64;
+        Holdings { descriptors, threads: number("Threads:"), bytes: number("VmRSS:") * 1024 }
+    }
+
+    fn is_within(self, other: Holdings, bytes_more_max: u64) -> bool {
+        self.descriptors <= other.descriptors
+            && self.threads <= other.threads
+            && self.bytes <= other.bytes.saturating_add(bytes_more_max)
+    }
+}
+
+impl fmt::Display for Holdings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Holdings { descriptors, threads, bytes } = self;
+        write!(f, "{descriptors:>4} {threads:>4} {:>7} kB", bytes / 1024)
+    }
+}
+
+/// Runs a scene for a few rounds, then `rounds` times, and fails if more is held after it than before, of bytes more than
+/// `bytes_more_max`. The number of rounds can be set by the environment: `ONCUE_LEFTOVERS_ROUNDS`. Prints a line of the
+/// table: the scene, the rounds, and descriptors, threads and bytes before and after.
+pub fn check(
+    scene: &str,
+    rounds: u32,
+    bytes_more_max: u64,
+    look: impl Fn() -> Holdings,
+    mut round: impl FnMut(),
+) {
+    let asked = std::env::var("ONCUE_LEFTOVERS_ROUNDS").ok();
+    let rounds = asked.map_or(rounds, |text| text.parse().expect("ONCUE_LEFTOVERS_ROUNDS is a number"));
+    (0..WARM_UP_ROUNDS).for_each(|_| round());
+    let before = at_rest(&look);
+    (0..rounds).for_each(|_| round());
+    let deadline = Instant::now() + PATIENCE;
+    let mut after = look();
+    while !after.is_within(before, bytes_more_max) && Instant::now() < deadline {
+        thread::sleep(LOOK_INTERVAL);
+        after = look();
+    }
+    let line = format!("{scene:<60} {rounds:>6} rounds {before}  -> {after}");
+    println!("{line}");
+    assert!(after.is_within(before, bytes_more_max), "something is left behind: {line}");
+}
+
+/// What is held once that does not change any more; what goes only later would hide what stays.
+fn at_rest(look: &impl Fn() -> Holdings) -> Holdings {
+    let deadline = Instant::now() + PATIENCE;
+    let (mut last, mut equal) = (look(), 0);
+    while equal < EQUAL_LOOKS && Instant::now() < deadline {
+        thread::sleep(LOOK_INTERVAL);
+        let now = look();
+        let same =
+            (now.descriptors, now.threads) == (last.descriptors, last.threads) && now.bytes >= last.bytes;
+        equal = if same { equal + 1 } else { 0 };
+        last = now;
+    }
+    last
+}
