@@ -113,7 +113,7 @@ fn a_peer_that_answers_no_ping_but_talks_is_alive() {
 
 #[test]
 fn a_peer_that_takes_what_waits_for_it_is_alive() {
-    let (x, door) = xpub_with(beating(1000).queue_bytes_max(1 << 30), Side::Binding);
+    let (x, door) = xpub_with(beating(2000).queue_bytes_max(1 << 30), Side::Binding);
     let mut peer = door.peer(Zmtp::V3_1);
     peer.send(subscribe(""));
     assert_eq!(event(&x), "+");

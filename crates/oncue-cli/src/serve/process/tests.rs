@@ -121,7 +121,8 @@ fn what_takes_too_long_or_writes_too_much_is_ended() {
     failed(&run_script("sleep 60", &mut Collect::default(), Some(SOON), LONG), "too long");
     let mut work = Collect { bytes_max: Some(1000), ..Collect::default() };
     failed(&run_script("cat /dev/zero", &mut work, None, LONG), "too much");
-    assert!(work.output.len() <= 1000 + 2 * READ_BYTES, "{}", work.output.len());
+    // A few reads more may come before the kill has taken effect.
+    assert!(work.output.len() <= 1000 + 16 * READ_BYTES, "{}", work.output.len());
 }
 
 #[test]
