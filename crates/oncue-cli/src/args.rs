@@ -4,12 +4,16 @@ use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
-use oncue::Endpoint;
+use oncue::{Endpoint, Options};
+
+use crate::Fail;
 
 /// Units of a duration, each with its length in seconds.
 const UNITS: [(&str, f64); 4] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
 /// The longest duration that makes sense here: a year.
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The time between two PINGs where nothing is said about it.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 /// The shortest tick of a publisher.
 const TICK_MIN: Duration = Duration::from_millis(1);
 
@@ -107,6 +111,87 @@ pub(crate) fn topic_option() -> Arg {
         .help("Subscribe to topics that start with T, where \\xNN is one byte [default: everything]")
 }
 
+/// The options `--heartbeat` and `--heartbeat-timeout`.
+pub(crate) fn heartbeat_options() -> [Arg; 2] {
+    let pings = Arg::new("heartbeat")
+        .long("heartbeat")
+        .value_name("DUR")
+        .value_parser(heartbeat)
+        .help("The time between two PINGs, or off [default: 5s]");
+    let timeout = Arg::new("heartbeat-timeout")
+        .long("heartbeat-timeout")
+        .value_name("DUR")
+        .value_parser(tick)
+        .help("Give up a peer that has been silent for this long [default: three times --heartbeat]");
+    [pings, timeout]
+}
+
+/// The options of a socket, with its heartbeats as the command line has them.
+pub(crate) fn socket_options(args: &ArgMatches) -> Result<Options, Fail> {
+    let interval = args.get_one::<Option<Duration>>("heartbeat").copied();
+    let timeout = args.get_one::<Duration>("heartbeat-timeout").copied();
+    let names = ["--heartbeat", "--heartbeat-timeout"];
+    let heartbeat = Heartbeat::of(interval, timeout, names).map_err(Fail::Usage)?;
+    Ok(heartbeat.apply(Options::new()))
+}
+
+/// Reads a time between two PINGs; None is `off`.
+pub(crate) fn heartbeat(text: &str) -> Result<Option<Duration>, String> {
+    match text {
+        "off" => Ok(None),
+        "0s" | "0ms" => Err(format!("`{text}` leaves no time between two PINGs; write off for none")),
+        _ => tick(text).map(Some).map_err(|why| format!("{why}, or off")),
+    }
+}
+
+/// How a socket finds out that a peer has gone without a word: None for not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Heartbeat(Option<(Duration, Duration)>);
+
+impl Heartbeat {
+    /// From the time between two PINGs (None in it is `off`) and the longest silence, where either is given. `names` are
+    /// what messages call them.
+    pub(crate) fn of(
+        interval: Option<Option<Duration>>,
+        timeout: Option<Duration>,
+        names: [&str; 2],
+    ) -> Result<Heartbeat, String> {
+        let [interval_name, timeout_name] = names;
+        let (interval, timeout) = match (interval, timeout) {
+            (Some(None), None) => return Ok(Heartbeat(None)),
+            (Some(None), Some(_)) => {
+                return Err(format!(
+                    "{timeout_name} means nothing where {interval_name} is off; leave it out"
+                ));
+            }
+            (None, None) => (HEARTBEAT, HEARTBEAT * 3),
+            (Some(Some(interval)), None) => (interval, interval.saturating_mul(3)),
+            (None, Some(timeout)) => (HEARTBEAT.min(timeout / 3), timeout),
+            (Some(Some(interval)), Some(timeout)) => (interval, timeout),
+        };
+        if timeout <= interval {
+            return Err(format!(
+                "{timeout_name} ({timeout:?}) must be longer than {interval_name} ({interval:?}), or a peer has no \
+                 time to answer; three times as long is a good choice"
+            ));
+        }
+        Ok(Heartbeat(Some((interval, timeout))))
+    }
+
+    pub(crate) fn apply(self, options: Options) -> Options {
+        match self.0 {
+            Some((interval, timeout)) => options.heartbeat(interval, timeout),
+            None => options.heartbeat_off(),
+        }
+    }
+}
+
+impl Default for Heartbeat {
+    fn default() -> Heartbeat {
+        Heartbeat(Some((HEARTBEAT, HEARTBEAT * 3)))
+    }
+}
+
 /// The option `--every DUR`.
 pub(crate) fn every_option() -> Arg {
     Arg::new("every").long("every").value_name("DUR").value_parser(tick).help("The time between two ticks")
@@ -131,6 +216,26 @@ mod tests {
     fn a_tick_is_never_shorter_than_a_millisecond() {
         assert_eq!(tick("1ms"), Ok(Duration::from_millis(1)));
         assert!(tick("0s").is_err() && tick("0.5ms").is_err());
+    }
+
+    #[test]
+    fn heartbeats_leave_time_for_an_answer() {
+        let secs = Duration::from_secs;
+        let of = |interval, timeout| Heartbeat::of(interval, timeout, ["--heartbeat", "--heartbeat-timeout"]);
+        let on = |interval, timeout| Ok(Heartbeat(Some((secs(interval), secs(timeout)))));
+        assert_eq!(of(None, None), on(5, 15));
+        assert_eq!(of(None, None), Ok(Heartbeat::default()));
+        assert_eq!(of(Some(Some(secs(30))), None), on(30, 90));
+        assert_eq!(of(None, Some(secs(60))), on(5, 60));
+        assert_eq!(of(None, Some(secs(3))), on(1, 3));
+        assert_eq!(of(Some(Some(secs(2))), Some(secs(3))), on(2, 3));
+        assert_eq!(of(Some(None), None), Ok(Heartbeat(None)));
+        let refused = |interval, timeout| of(interval, timeout).unwrap_err();
+        assert!(refused(Some(Some(secs(3))), Some(secs(3))).contains("longer than --heartbeat (3s)"));
+        assert!(refused(Some(None), Some(secs(3))).contains("--heartbeat-timeout means nothing"));
+        assert_eq!((heartbeat("off"), heartbeat("2s")), (Ok(None), Ok(Some(secs(2)))));
+        assert!(heartbeat("0s").unwrap_err().contains("write off"));
+        assert!(heartbeat("on").is_err());
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! `oncue demand`: prints who is wanted, and publishes nothing.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use oncue::{DemandEvent, Engine, Options, XPub};
+use oncue::{DemandEvent, Engine, XPub};
 
 use crate::output::{self, say};
 use crate::signals::{Stop, Waited};
+use crate::turned_away;
 use crate::{Fail, args};
 
 pub(crate) fn command() -> Command {
@@ -18,16 +19,19 @@ pub(crate) fn command() -> Command {
         )
         .arg(args::endpoint_argument().help("Where to wait for subscribers"))
         .arg(args::connect_option())
+        .args(turned_away::bounds())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("One JSON object a line"))
+        .args(args::heartbeat_options())
 }
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let json = args.get_flag("json");
     let engine = Engine::start()?;
-    let socket = XPub::new(&engine, Options::new().discard_messages(true))?;
+    let options = args::socket_options(args)?.discard_messages(true);
+    let socket = XPub::new(&engine, turned_away::bounded(options, args))?;
     // Watched from before the first peer can come: what follows is all there is.
     let watch = socket.demand();
-    open(&socket, "demand", args)?;
+    open(&socket, "demand", args, stop)?;
     while let Waited::Ready(event) = stop.wait(watch.next(), None) {
         let (wanted, prefix) = match event? {
             DemandEvent::Wanted(prefix) => (true, prefix),
@@ -46,8 +50,10 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     Ok(())
 }
 
-/// Binds the socket to ENDPOINT, or connects it with `--connect`, and says so.
-pub(crate) fn open(socket: &XPub, name: &str, args: &ArgMatches) -> Result<(), Fail> {
+/// Binds the socket to ENDPOINT, or connects it with `--connect`, and says so; from then on also when peers are turned away.
+pub(crate) fn open(socket: &XPub, name: &'static str, args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
+    oncue::raise_descriptor_limit();
+    turned_away::heed(socket, stop, |text| say(name, &text))?;
     let endpoint: String = args::given(args, "endpoint");
     if args.get_flag("connect") {
         say(name, &format!("connected to {}", socket.connect(&endpoint)?));

@@ -60,17 +60,20 @@ pub(crate) fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Go on when s1 and s2 have left, until Ctrl-C"),
         )
+        .args(args::heartbeat_options())
 }
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let engine = Engine::start()?;
-    let socket = XPub::new(&engine, Options::new().discard_messages(true))?;
+    let options = args::socket_options(args)?;
+    let socket = XPub::new(&engine, options.clone().discard_messages(true))?;
     let bind: String = args::given(args, "bind");
     let endpoint = socket.bind(&bind).map_err(refused)?.to_string();
     say("demo", &format!("bound to {endpoint}"));
     let endpoint = reachable(&endpoint);
     let story = Story::begin(&endpoint)?;
-    let show = Show { engine, endpoint, stop, story, left: AtomicUsize::new(0), failure: Mutex::new(None) };
+    let show =
+        Show { engine, options, endpoint, stop, story, left: AtomicUsize::new(0), failure: Mutex::new(None) };
     let ticks = std::thread::scope(|scope| {
         let join = |part: &'static Part| {
             let show = &show;
@@ -91,6 +94,8 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
 /// What the publisher and the subscribers share.
 struct Show<'a> {
     engine: Engine,
+    /// Those of all sockets.
+    options: Options,
     /// Where the subscribers connect.
     endpoint: String,
     stop: &'a Stop,
@@ -156,7 +161,7 @@ impl Show<'_> {
     }
 
     fn take_messages(&self, part: &Part) -> Result<(), Fail> {
-        let socket = Sub::new(&self.engine, Options::new())?;
+        let socket = Sub::new(&self.engine, self.options.clone())?;
         for topic in part.topics {
             socket.subscribe(topic)?;
         }

@@ -9,6 +9,7 @@ mod serve;
 mod signals;
 mod sub;
 mod ticks;
+mod turned_away;
 mod wait;
 
 use std::process::ExitCode;

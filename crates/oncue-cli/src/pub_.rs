@@ -7,11 +7,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use oncue::{DemandEvent, Engine, Options, XPub};
+use oncue::{DemandEvent, Engine, XPub};
 
 use crate::demand::open;
 use crate::output::{self, say};
 use crate::signals::{Stop, Waited};
+use crate::turned_away;
 use crate::{Fail, args};
 
 /// The longest line that is taken for a message.
@@ -30,6 +31,7 @@ pub(crate) fn command() -> Command {
         )
         .arg(args::endpoint_argument().help("Where to wait for subscribers"))
         .arg(args::connect_option())
+        .args(turned_away::bounds())
         .arg(
             Arg::new("single")
                 .long("single")
@@ -44,15 +46,17 @@ pub(crate) fn command() -> Command {
                 .value_parser(args::duration)
                 .help("At the end of the input, how long to go on sending what subscribers have not taken yet"),
         )
+        .args(args::heartbeat_options())
 }
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let engine = Engine::start()?;
     let linger = args::given::<Duration>(args, "linger");
-    let socket = XPub::new(&engine, Options::new().linger(linger).discard_messages(true))?;
+    let options = args::socket_options(args)?.linger(linger).discard_messages(true);
+    let socket = XPub::new(&engine, turned_away::bounded(options, args))?;
     // Watched from before the first peer can come: what follows is all there is.
     let watch = socket.demand();
-    open(&socket, "pub", args)?;
+    open(&socket, "pub", args, stop)?;
     let input = Arc::new(Input::new(socket.clone(), args.get_flag("single")));
     let reader = Input::start(&input, stop)?;
     while let Waited::Ready(event) = stop.wait(watch.next(), None) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use oncue::{Engine, Msg, Options, Prefix, State, Sub, TopicState};
+use oncue::{Engine, Msg, Prefix, State, Sub, TopicState};
 
 use crate::output::{self, Format, say};
 use crate::signals::{Stop, Waited};
@@ -67,6 +67,7 @@ pub(crate) fn command() -> Command {
                 .value_parser(PossibleValuesParser::new(["text", "json", "raw"]))
                 .help("How a message is printed"),
         )
+        .args(args::heartbeat_options())
 }
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
@@ -165,7 +166,7 @@ impl Troubles {
 }
 
 fn open(args: &ArgMatches, engine: &Engine) -> Result<Sub, Fail> {
-    let socket = Sub::new(engine, Options::new())?;
+    let socket = Sub::new(engine, args::socket_options(args)?)?;
     for topic in args::topics(args) {
         socket.subscribe(topic)?;
     }

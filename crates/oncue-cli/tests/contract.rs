@@ -60,7 +60,7 @@ fn help_is_a_success_and_shows_an_example() {
 
 #[test]
 fn bad_usage_is_status_2_with_the_reason_on_standard_error() {
-    let cases: [(&[&str], &str); 15] = [
+    let cases: [(&[&str], &str); 19] = [
         (&[], "Usage"),
         (&["nonsense"], "nonsense"),
         (&["sub"], "ENDPOINT"),
@@ -76,6 +76,10 @@ fn bad_usage_is_status_2_with_the_reason_on_standard_error() {
         (&["demand"], "ENDPOINT"),
         (&["serve", "--bind", ANY_PORT], "--every"),
         (&["demo", "--every", "0s"], "1ms"),
+        (&["sub", "tcp://h:1", "--heartbeat", "never"], "500ms"),
+        (&["pub", ANY_PORT, "--heartbeat", "9s", "--heartbeat-timeout", "9s"], "longer than --heartbeat"),
+        (&["demand", ANY_PORT, "--heartbeat", "off", "--heartbeat-timeout", "9s"], "leave it out"),
+        (&["serve", "x.toml", "--heartbeat", "9s"], "cannot be used with"),
     ];
     for (words, reason) in cases {
         let end = oncue(words).end();
@@ -83,6 +87,23 @@ fn bad_usage_is_status_2_with_the_reason_on_standard_error() {
         assert!(end.errors.iter().any(|line| line.contains(reason)), "{words:?}: {end:?}");
         assert!(end.output.is_empty(), "{words:?}: {end:?}");
     }
+}
+
+#[test]
+fn a_silent_subscriber_is_given_up_unless_heartbeats_are_off() {
+    let mut on = oncue(&["demand", ANY_PORT, "--heartbeat", "100ms", "--heartbeat-timeout", "1s"]);
+    let mut off = oncue(&["demand", ANY_PORT, "--heartbeat", "off"]);
+    let silent = [&mut on, &mut off].map(|demand| {
+        let mut raw = Raw::connect(&demand.endpoint());
+        raw.greet(Version::V3_1, "SUB", "XPUB");
+        raw.subscribe(Version::V3_1, b"a");
+        assert_eq!(demand.line(), "+ a");
+        raw
+    });
+    assert_eq!(on.line(), "- a");
+    assert_eq!(off.line_within(Duration::from_millis(200)), None);
+    drop(silent);
+    assert_eq!(off.line(), "- a");
 }
 
 #[test]
@@ -458,4 +479,25 @@ fn a_second_signal_ends_what_lingers() {
         program.has_ended()
     });
     assert_eq!(program.end().code, Some(0));
+}
+
+#[test]
+fn a_subscriber_too_many_is_turned_away_and_a_line_says_so() {
+    for words in
+        [&["demand", "--peers-max", "1", ANY_PORT][..], &["pub", "--peers-per-address-max", "1", ANY_PORT]]
+    {
+        let mut program = oncue(words);
+        let endpoint = program.endpoint();
+        let _first = subscriber(&endpoint, &["a"]);
+        assert!(program.line().ends_with('a'));
+        let second = subscriber(&endpoint, &["b"]);
+        let line = program.error_line();
+        let bound = words[1].trim_start_matches("--").replace('-', "_");
+        assert!(line.contains("turned away: ") && line.contains(&format!("beyond {bound}")), "{line}");
+        // It comes again and again, and no second line is written.
+        until("the second one is refused again", || second.stats().peers_refused > 3);
+        program.signal("TERM");
+        let rest = program.end().errors;
+        assert!(!rest.iter().any(|line| line.contains("turned away")), "{rest:?}");
+    }
 }

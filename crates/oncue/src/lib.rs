@@ -26,6 +26,7 @@ mod admission;
 mod batch;
 mod buffer;
 pub mod demand;
+mod descriptors;
 mod endpoint;
 mod engine;
 mod error;
@@ -33,6 +34,7 @@ mod msg;
 mod net;
 mod op;
 mod options;
+mod peer_address;
 #[cfg(test)]
 mod simulation;
 mod socket;
@@ -45,7 +47,8 @@ mod sync;
 pub use admission::{Admission, PeerKey, STATUS_BYTES_MAX, Status, SubscribeRequest};
 pub use batch::{Batch, Received};
 pub use demand::OnDemand;
-pub use endpoint::{Endpoint, Host, IPC_PATH_BYTES_MAX};
+pub use descriptors::raise_descriptor_limit;
+pub use endpoint::{Endpoint, Host, IPC_PATH_BYTES_MAX, Source};
 pub use engine::{Engine, Room, TopicState};
 pub use error::{Error, ErrorKind, Result};
 pub use msg::{Frames, Msg, MsgRef};
@@ -53,8 +56,9 @@ pub use oncue_core::command::State;
 pub use oncue_core::edges::Prefix;
 pub use op::{Op, wakers_panicked};
 pub use options::{EngineOptions, Keep, OnFull, Options};
+pub use peer_address::PeerAddress;
 pub use socket::{DemandEvent, DemandWatch, Pub, Sub, XPub, XPubEvent, XSub};
-pub use stats::SocketStats;
+pub use stats::{SocketStats, TurnedAway};
 
 /// The examples of the README compile.
 #[cfg(doctest)]

@@ -68,6 +68,8 @@ pub struct Options {
     pub(crate) keep: Keep,
     pub(crate) discard_messages: bool,
     pub(crate) message_bytes_max: Option<u64>,
+    pub(crate) peers_max: u32,
+    pub(crate) peers_per_address_max: u32,
     pub(crate) message_timeout: Duration,
     pub(crate) prefix_length_max: usize,
     pub(crate) prefixes_max: u32,
@@ -83,9 +85,34 @@ pub struct Options {
     pub(crate) reconnect_min: Duration,
     pub(crate) reconnect_max: Duration,
     pub(crate) handshake_timeout: Duration,
-    pub(crate) heartbeat: Option<Duration>,
-    pub(crate) heartbeat_timeout: Duration,
+    /// None where the user has said nothing.
+    pub(crate) heartbeat: Option<Heartbeat>,
+    pub(crate) heartbeat_ttl: Option<Duration>,
 }
+
+/// What the user has said of heartbeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heartbeat {
+    Off,
+    On { interval: Duration, timeout: Duration },
+}
+
+/// How a socket keeps an eye on its peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// The time between two PINGs; at most half of the timeout.
+    pub(crate) interval: Duration,
+    /// How long a peer may be silent.
+    pub(crate) timeout: Duration,
+    /// What a PING tells the peer to do with our own silence, in tenths of a second; 0 for nothing.
+    pub(crate) ttl_ds: u16,
+}
+
+/// The time between two PINGs, and the time that a peer may be silent, where the on-demand layer is told nothing.
+const HEARTBEAT_DEFAULT: Heartbeat =
+    Heartbeat::On { interval: Duration::from_secs(5), timeout: Duration::from_secs(15) };
+/// The shortest interval and timeout that are not moved.
+const HEARTBEAT_MIN: Duration = Duration::from_millis(1);
 
 impl Default for Options {
     fn default() -> Options {
@@ -98,6 +125,8 @@ impl Default for Options {
             keep: Keep::All,
             discard_messages: false,
             message_bytes_max: None,
+            peers_max: 1 << 16,
+            peers_per_address_max: u32::MAX,
             message_timeout: Duration::from_secs(30),
             prefix_length_max: PREFIX_BYTES_MAX,
             prefixes_max: 4_000_000,
@@ -114,7 +143,7 @@ impl Default for Options {
             reconnect_max: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(30),
             heartbeat: None,
-            heartbeat_timeout: Duration::from_secs(30),
+            heartbeat_ttl: None,
         }
     }
 }
@@ -214,6 +243,22 @@ impl Options {
     /// there whatever is said here.
     pub fn message_bytes_max(mut self, bytes: u64) -> Options {
         self.message_bytes_max = Some(bytes);
+        self
+    }
+
+    /// The most peers that the listeners of this socket may have accepted and that are not gone, those in their handshake
+    /// included. A peer beyond it gets an ERROR that says so, and is disconnected; of many that come at one time, 64 are
+    /// told and the others just closed. Default 65,536. See [`Pub::turned_away`](crate::Pub::turned_away).
+    pub fn peers_max(mut self, peers: u32) -> Options {
+        self.peers_max = peers;
+        self
+    }
+
+    /// As [`peers_max`](Options::peers_max), of one address: an IPv4 address, or the first 64 bits of an IPv6 address,
+    /// since those who have one have all. `ipc` and `inproc` peers have no address and are not counted here. By default
+    /// there is no bound: behind one address may be a proxy, or a whole company.
+    pub fn peers_per_address_max(mut self, peers: u32) -> Options {
+        self.peers_per_address_max = peers;
         self
     }
 
@@ -332,12 +377,55 @@ impl Options {
         self
     }
 
-    /// Sends a PING to each peer every `interval` and gives a peer up that is silent for `timeout` after it
-    /// (RFC 37). Peers older than ZMTP 3.1 are not pinged. Off by default.
+    /// Gives up a peer from which nothing has come for `timeout`, whatever it is: it wants nothing any more, and a socket
+    /// that had connected to it connects again. So that a living peer has something to say it is sent a PING every
+    /// `interval` (or, if that is shorter, every half of `timeout`), which ZMTP 3.1 has it answer. Both are a millisecond at
+    /// least. What is being written to a peer counts as well while it takes it, and so does any other traffic; a
+    /// peer that neither takes nor says anything for so long is given up even if its system still answers.
+    ///
+    /// Peers below ZMTP 3.1 know no PING. On a TCP connection with such a peer the system probes instead (SO_KEEPALIVE and
+    /// TCP_USER_TIMEOUT, rounded up to seconds). Nothing is done on `inproc`, where a peer cannot vanish.
+    ///
+    /// Off by default for PUB, SUB, XPUB and XSUB, as in libzmq; 5 s and 15 s by default for a socket that
+    /// [`OnDemand`](crate::OnDemand) makes. In libzmq this is ZMQ_HEARTBEAT_IVL, and ZMQ_HEARTBEAT_TIMEOUT counted from
+    /// the PING: `timeout` is the sum of both there.
     pub fn heartbeat(mut self, interval: Duration, timeout: Duration) -> Options {
-        self.heartbeat = Some(interval.max(Duration::from_millis(1)));
-        self.heartbeat_timeout = timeout;
+        let (interval, timeout) = (interval.max(HEARTBEAT_MIN), timeout.max(HEARTBEAT_MIN));
+        self.heartbeat = Some(Heartbeat::On { interval, timeout });
         self
+    }
+
+    /// Sends no PINGs and gives no peer up for its silence, but where the peer itself asks for that by the TTL in a PING.
+    pub fn heartbeat_off(mut self) -> Options {
+        self.heartbeat = Some(Heartbeat::Off);
+        self
+    }
+
+    /// Has each PING of [`heartbeat`](Options::heartbeat) ask the peer to give *us* up when it has heard nothing for this
+    /// long; PINGs are then sent twice in that time at least. From 100 ms to 6,553.5 s, rounded up to tenths of a second.
+    /// Not asked for by default: libzmq counts whole messages alone, so that one which takes longer than this to arrive
+    /// ends its connection, again and again. libzmq: ZMQ_HEARTBEAT_TTL.
+    pub fn heartbeat_ttl(mut self, time: Duration) -> Options {
+        self.heartbeat_ttl = Some(time);
+        self
+    }
+
+    /// Heartbeats as the on-demand layer has them, unless something else was said.
+    pub(crate) fn heartbeat_by_default(mut self) -> Options {
+        self.heartbeat.get_or_insert(HEARTBEAT_DEFAULT);
+        self
+    }
+
+    /// How the peers are watched, if they are.
+    pub(crate) fn pace(&self) -> Option<Pace> {
+        let Some(Heartbeat::On { interval, timeout }) = self.heartbeat else { return None };
+        let tenths = |time: Duration| time.as_millis().div_ceil(100).clamp(1, u128::from(u16::MAX)) as u16;
+        let ttl_ds = self.heartbeat_ttl.map_or(0, tenths);
+        let mut interval = interval.min(timeout / 2);
+        if ttl_ds > 0 {
+            interval = interval.min(Duration::from_millis(u64::from(ttl_ds) * 50));
+        }
+        Some(Pace { interval: interval.max(HEARTBEAT_MIN), timeout, ttl_ds })
     }
 }
 
@@ -350,11 +438,12 @@ fn messages_max(mark: u32) -> u64 {
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
     pub(crate) io_threads: usize,
+    pub(crate) descriptors_reserved: u32,
 }
 
 impl Default for EngineOptions {
     fn default() -> EngineOptions {
-        EngineOptions { io_threads: 1 }
+        EngineOptions { io_threads: 1, descriptors_reserved: 32 }
     }
 }
 
@@ -368,5 +457,43 @@ impl EngineOptions {
     pub fn io_threads(mut self, threads: usize) -> EngineOptions {
         self.io_threads = threads.clamp(1, 64);
         self
+    }
+
+    /// How many of the process's descriptors are kept back from peers, so that the program can still open files and start
+    /// programs; a quarter of all at the most. While fewer are left, nobody is accepted: whoever comes waits in the
+    /// system's queue, and is tried ten times a second. Default 32. See
+    /// [`raise_descriptor_limit`](crate::raise_descriptor_limit).
+    pub fn descriptors_reserved(mut self, descriptors: u32) -> EngineOptions {
+        self.descriptors_reserved = descriptors;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_heartbeat_leaves_time_for_an_answer() {
+        let pace = |interval, timeout| Options::new().heartbeat(interval, timeout).pace().unwrap();
+        let secs = Duration::from_secs;
+        assert_eq!(pace(secs(5), secs(15)), Pace { interval: secs(5), timeout: secs(15), ttl_ds: 0 });
+        assert_eq!(pace(secs(10), secs(4)).interval, secs(2));
+        assert!(pace(Duration::ZERO, Duration::ZERO).interval > Duration::ZERO);
+        assert_eq!(pace(Duration::MAX, Duration::MAX).interval, Duration::MAX / 2);
+        let ttl = |time| Options::new().heartbeat(secs(5), secs(15)).heartbeat_ttl(time).pace().unwrap();
+        assert_eq!((ttl(secs(3)).ttl_ds, ttl(secs(3)).interval), (30, secs(3) / 2));
+        assert_eq!((ttl(Duration::ZERO).ttl_ds, ttl(Duration::from_millis(101)).ttl_ds), (1, 2));
+        assert_eq!(ttl(Duration::MAX).ttl_ds, u16::MAX);
+    }
+
+    #[test]
+    fn heartbeats_are_the_on_demand_layers_default_alone() {
+        assert_eq!(Options::new().pace(), None);
+        let by_default = Options::new().heartbeat_by_default().pace().unwrap();
+        assert_eq!(by_default.timeout, Duration::from_secs(15));
+        assert_eq!(Options::new().heartbeat_off().heartbeat_by_default().pace(), None);
+        let own = Options::new().heartbeat(Duration::from_secs(1), Duration::from_secs(2));
+        assert_eq!(own.clone().heartbeat_by_default().pace(), own.pace());
     }
 }

@@ -1,5 +1,9 @@
 //! Counts that users can read: plain data.
 
+use std::fmt;
+
+use crate::peer_address::PeerAddress;
+
 /// What a socket has done so far. Counts of messages, unless said otherwise; all but `peers`, `peers_full`, `last_values`
 /// and `last_values_bytes` only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +32,12 @@ pub struct SocketStats {
     /// Connections that this side refused or gave up: a failed handshake, a broken protocol, a quota exceeded,
     /// a queue full under [`OnFull::Disconnect`](crate::OnFull::Disconnect).
     pub peers_refused: u64,
+    /// Peers beyond [`Options::peers_max`](crate::Options::peers_max) or
+    /// [`Options::peers_per_address_max`](crate::Options::peers_per_address_max); they are among the refused, too.
+    pub peers_turned_away: u64,
+    /// How often a listener has rested for 100 ms since the system, or this process, had too few descriptors left
+    /// ([`EngineOptions::descriptors_reserved`](crate::EngineOptions::descriptors_reserved)).
+    pub accepts_paused: u64,
     /// Subscriptions that were rejected ([`Options::admission`](crate::Options::admission)).
     pub subscriptions_rejected: u64,
     /// Subscriptions whose admission was deferred.
@@ -51,4 +61,42 @@ pub struct SocketStats {
     pub last_values_dropped: u64,
     /// Last values given to new subscribers. They are among those delivered, too.
     pub last_values_offered: u64,
+}
+
+/// The peers that a socket has turned away in some time, so that its owner can say so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TurnedAway {
+    /// Those beyond [`Options::peers_max`](crate::Options::peers_max).
+    pub peers_max: u64,
+    /// Those beyond [`Options::peers_per_address_max`](crate::Options::peers_per_address_max).
+    pub peers_per_address_max: u64,
+    /// How often a listener has rested for 100 ms, as descriptors were short.
+    pub descriptors: u64,
+    /// Where the last of those peers was.
+    pub last: Option<PeerAddress>,
+}
+
+/// As in "turned away: 3 peers beyond peers_max; the last one was tcp://127.0.0.1:50000".
+impl fmt::Display for TurnedAway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        for (peers, bound) in
+            [(self.peers_max, "peers_max"), (self.peers_per_address_max, "peers_per_address_max")]
+        {
+            match peers {
+                0 => {}
+                1 => parts.push(format!("1 peer beyond {bound}")),
+                peers => parts.push(format!("{peers} peers beyond {bound}")),
+            }
+        }
+        if self.descriptors > 0 {
+            parts.push("all that came while too few descriptors were left (see ulimit -n)".to_owned());
+        }
+        write!(f, "turned away: {}", parts.join(", "))?;
+        match self.last {
+            Some(last) => write!(f, "; the last one was {last}"),
+            None => Ok(()),
+        }
+    }
 }

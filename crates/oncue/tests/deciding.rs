@@ -70,16 +70,18 @@ fn it_runs_on_the_io_threads_alone_whoever_waits() {
 fn a_lock_that_it_takes_may_be_held_by_one_that_waits_for_a_time() {
     in_time(|| {
         let engine = Engine::start().unwrap();
+        // One that would sleep where the I/O thread does.
+        let theirs = XPub::new(&engine, Options::new()).unwrap();
         let other = Sub::new(&engine, Options::new()).unwrap();
-        other
-            .connect(&XPub::new(&engine, Options::new()).unwrap().bind(ENDPOINT).unwrap().to_string())
-            .unwrap();
+        other.connect(&theirs.bind(ENDPOINT).unwrap().to_string()).unwrap();
+        other.subscribe("other").unwrap();
+        assert_eq!(wanted(&theirs), "other");
         let data = Arc::new(Mutex::new(0));
         let (sender, asked) = channel();
-        let (theirs, sender) = (data.clone(), Mutex::new(sender));
+        let (shared, sender) = (data.clone(), Mutex::new(sender));
         let options = Options::new().admission(move |_| {
             sender.lock().unwrap().send(()).unwrap();
-            *theirs.lock().unwrap() += 1;
+            *shared.lock().unwrap() += 1;
             Admission::Accept
         });
         let x = XPub::new(&engine, options).unwrap();

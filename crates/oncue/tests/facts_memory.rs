@@ -123,7 +123,7 @@ fn toggles(policy: OnFull) {
     let grown = resident_bytes().saturating_sub(baseline);
     assert!(grown < 24 << 20, "{grown} bytes more");
     let stats = x.stats();
-    assert!(stats.missed > 0 && stats.states_missed > 0);
+    assert!(stats.states_missed > 0);
     neighbour.send(subscribe("t00000"));
     assert_eq!(neighbour.message()[0], b"t00000");
 }
@@ -136,24 +136,26 @@ fn last_values_states_and_requests_of_a_peer_that_does_not_read_are_bounded() {
 
 /// Peers subscribe to long prefixes and leave, again and again; nobody reads what is told of it.
 fn long_prefixes(x: &XPub, door: &Door, encode: fn(&[u8]) -> Vec<u8>) {
+    // The allocator keeps one round's bytes or gives them back, as it pleases: the first two rounds show both.
     let mut baseline = 0;
-    for round in 0..4u8 {
+    for round in 0..6u8 {
         let mut peer = door.peer(Zmtp::V3_1);
-        for number in 0..200u32 {
+        for number in 0..120u32 {
             peer.send(encode(&[&number.to_be_bytes()[..], &[round; 60_000]].concat()));
         }
         peer.barrier();
         drop(peer);
-        while !x.demand().snapshot().is_empty() {
-            std::thread::yield_now();
+        // A snapshot of them all would count.
+        while x.stats().peers > 0 || !x.demand().snapshot().is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
         }
         eprintln!("after round {round}: {} bytes", resident_bytes());
-        if round == 1 {
-            baseline = resident_bytes();
+        if round < 2 {
+            baseline = resident_bytes().max(baseline);
         }
     }
     let grown = resident_bytes().saturating_sub(baseline);
-    assert!(grown < 20 << 20, "{grown} bytes more, of {} in each round", 200 * 60_004);
+    assert!(grown < 16 << 20, "{grown} bytes more, of {} in each round", 120 * 60_004);
 }
 
 #[test]
@@ -191,8 +193,8 @@ fn messages_that_are_begun_hold_no_more_than_a_small_bound_each() {
             let mut peer = door.peer(Zmtp::V3_1);
             peer.send(subscribe("A"));
             // As much as is taken, and more.
-            let announced = 16u64 << 20;
-            peer.send_anyway([&b"\x02"[..], &announced.to_be_bytes(), &[7; 100_000]].concat());
+            let announced = 8u64 << 20;
+            peer.send_anyway([&b"\x02"[..], &announced.to_be_bytes(), &[7; 1 << 20]].concat());
             let mut honest = door.peer(Zmtp::V3_1);
             honest.send([&b"\x02"[..], &100_000u64.to_be_bytes(), &[7; 99_999]].concat());
             (peer, honest)
@@ -200,7 +202,9 @@ fn messages_that_are_begun_hold_no_more_than_a_small_bound_each() {
         .collect();
     let grown = resident_bytes().saturating_sub(baseline);
     assert!(grown < 20 << 20, "{grown} bytes more");
+    let start = std::time::Instant::now();
     while x.stats().peers_refused < 30 {
+        assert!(start.elapsed() < SOON, "{} were refused", x.stats().peers_refused);
         std::thread::yield_now();
     }
     drop(peers);

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use clap::ArgMatches;
-use oncue::{Engine, Options, XPub};
+use oncue::{Engine, XPub};
 
 use crate::output::{self, say};
 use crate::signals::Stop;
 use crate::ticks::{Next, Ticks};
-use crate::{Fail, args};
+use crate::{Fail, args, turned_away};
 
 pub(super) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let engine = Engine::start()?;
-    let socket = XPub::new(&engine, Options::new().discard_messages(true))?;
+    let socket = XPub::new(&engine, args::socket_options(args)?.discard_messages(true))?;
+    oncue::raise_descriptor_limit();
+    turned_away::heed(&socket, stop, |text| say("serve", &text))?;
     let bind: String = args::given(args, "bind");
     say("serve", &format!("bound to {}", socket.bind(&bind)?));
     let mut ticks = Ticks::new(&socket, stop, args::given::<Duration>(args, "every"));

@@ -27,8 +27,8 @@ const ITSELF: &str = "/proc/self/exe";
 pub(crate) struct Launcher {
     /// This program, if it can be found.
     itself: Option<PathBuf>,
-    /// The files that a program may open, before we took more for ourselves.
-    files: Rlimit,
+    /// The files that a program may open, before we took more for ourselves; `None` for no bound.
+    files: Option<u64>,
 }
 
 impl Launcher {
@@ -36,16 +36,14 @@ impl Launcher {
     /// there may be: each program takes five. What is started has as many as we had.
     pub(crate) fn new() -> Launcher {
         let itself = PathBuf::from(ITSELF);
-        let files = getrlimit(Resource::Nofile);
-        // It goes on with fewer.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files });
+        let files = oncue::raise_descriptor_limit();
         Launcher { itself: itself.exists().then_some(itself), files }
     }
 
     /// What is started by this may outlive us: for tests, whose program is another one.
     #[cfg(test)]
     pub(crate) fn direct() -> Launcher {
-        Launcher { itself: None, files: getrlimit(Resource::Nofile) }
+        Launcher { itself: None, files: getrlimit(Resource::Nofile).current }
     }
 
     /// A program with its arguments, to be started by the thread that waits for its end: if that thread ended before,
@@ -58,7 +56,7 @@ impl Launcher {
                 let mut command = Command::new(itself);
                 let ours = Pid::as_raw(Some(getpid())).to_string();
                 // 0 stands for no bound.
-                let files = self.files.current.unwrap_or_default().to_string();
+                let files = self.files.unwrap_or_default().to_string();
                 command.args([WORD, &ours, &files]).arg(program);
                 command
             }

@@ -56,6 +56,7 @@ pub(crate) fn command() -> Command {
                 .required_unless_present("config")
                 .help("Without CONFIG: the time between two ticks of the counter"),
         )
+        .args(args::heartbeat_options().map(|arg| arg.conflicts_with("config")))
 }
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
@@ -94,7 +95,8 @@ More keys, which docs/SERVE.md explains:
   programs      cwd, env, timeout, kill_after, restart, backoff_min, backoff_max, allow_dash,
                 line_bytes_max, output_bytes_max
   all routes    connect, grace, feeds_max, processes_max, catalogue_topics_max, status_prefix, [[rule]],
-                send_hwm, queue_bytes_max, prefixes_max, evict_after, last_values_bytes_max
+                send_hwm, queue_bytes_max, peers_max, peers_per_address_max, prefixes_max, evict_after,
+                last_values_bytes_max, heartbeat, heartbeat_timeout
 
 SIGHUP reads the config again; what has not changed is not disturbed. SIGUSR1 says how each route is.
 

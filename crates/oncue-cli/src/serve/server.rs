@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, io};
 
 use oncue::demand::{Builder, Failure, Reloaded};
-use oncue::{Endpoint, Engine, OnDemand, Options, XPub};
+use oncue::{Endpoint, Engine, EngineOptions, OnDemand, Options, XPub};
 
 use super::asked::{Ask, Asked};
 use super::config::{Catalogue, Config, Program, Route, Socket, Source};
@@ -22,6 +22,11 @@ use super::rules::{Rule, Rules};
 use crate::Fail;
 use crate::output::{self, say};
 use crate::signals::{Stop, Waited};
+use crate::turned_away;
+
+/// The descriptors that a program takes while it runs: a pipe for each of its streams, and those that wait for its end.
+/// Subscribers leave as many as all programs may need.
+const PROGRAM_DESCRIPTORS: usize = 5;
 
 /// Checks a config, and says what it has.
 pub(super) fn check(path: &Path) -> Result<(), Fail> {
@@ -48,7 +53,9 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
         counts: Counts::default(),
         gate: Gate::default(),
     });
-    let served = Server::start(config, tools).map(|mut server| {
+    let served = Server::start(config, tools).and_then(|mut server| {
+        let journal = server.tools.journal.clone();
+        turned_away::heed(server.on_demand.xpub(), stop, move |text| journal.remark(text))?;
         while let Waited::Ready(ask) = stop.wait(asked.next(), None) {
             match ask {
                 Ask::Reload => server.reload(path),
@@ -56,6 +63,7 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
             }
         }
         server.end();
+        Ok(())
     });
     writer.finish();
     served
@@ -80,7 +88,9 @@ enum Way {
 
 impl Server {
     fn start(config: Config, tools: Arc<Tools>) -> Result<Server, Fail> {
-        let engine = Engine::start()?;
+        let reserved = config.processes_max.saturating_mul(PROGRAM_DESCRIPTORS);
+        let reserved = u32::try_from(reserved).unwrap_or(u32::MAX);
+        let engine = Engine::with(EngineOptions::new().descriptors_reserved(reserved))?;
         let rules = Rules::default();
         rules.set(&config.rules);
         let socket = XPub::new(&engine, options(&config.socket, &rules))?;
@@ -145,7 +155,7 @@ impl Server {
             self.tools.journal.remark(missing);
         }
         if (&self.config.socket, &self.config.status_prefix) != (&config.socket, &config.status_prefix) {
-            let text = "what the config says of subscribers' queues, of last_values_bytes_max and of status_prefix \
+            let text = "what the config says of subscribers, their queues and heartbeats, of last_values_bytes_max and of status_prefix \
                         takes effect when oncue is started again";
             self.tools.journal.remark(text);
         }
@@ -177,14 +187,32 @@ impl Server {
 }
 
 fn options(socket: &Socket, rules: &Rules) -> Options {
-    let Socket { send_hwm, queue_bytes_max, prefixes_max, evict_after, last_values_bytes_max } = *socket;
+    let Socket {
+        send_hwm,
+        queue_bytes_max,
+        peers_max,
+        peers_per_address_max,
+        prefixes_max,
+        evict_after,
+        last_values_bytes_max,
+        heartbeat,
+    } = *socket;
     let rules = rules.clone();
-    let mut options = Options::new().discard_messages(true).admission(move |request| rules.decide(request));
+    let mut options = heartbeat
+        .apply(Options::new())
+        .discard_messages(true)
+        .admission(move |request| rules.decide(request));
     if let Some(messages) = send_hwm {
         options = options.send_hwm(messages);
     }
     if let Some(bytes) = queue_bytes_max {
         options = options.queue_bytes_max(bytes);
+    }
+    if let Some(peers) = peers_max {
+        options = options.peers_max(peers);
+    }
+    if let Some(peers) = peers_per_address_max {
+        options = options.peers_per_address_max(peers);
     }
     if let Some(prefixes) = prefixes_max {
         options = options.prefixes_max(prefixes);

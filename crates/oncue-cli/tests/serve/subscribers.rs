@@ -189,3 +189,17 @@ fn runs_that_take_longer_than_their_period_do_not_pile_up() {
     }
     assert!(!directory.path("twice").exists());
 }
+
+#[test]
+fn a_subscriber_too_many_is_turned_away_and_a_line_says_so() {
+    let directory = Directory::new();
+    for bound in ["peers_max", "peers_per_address_max"] {
+        let route = "[[route]]\ntopic = 'a'\ncommand = ['echo', 'x']\nevery = '1s'\n";
+        let mut server = directory.serve(&format!("{bound} = 1\n{route}"));
+        let first = server.subscriber(&["a"]);
+        assert_eq!(first.value(), "x");
+        let second = server.subscriber(&["a"]);
+        server.error_with(&format!("turned away: 1 peer beyond {bound}; the last one was tcp://127.0.0.1:"));
+        assert!(second.is_quiet(Duration::from_millis(200)));
+    }
+}

@@ -100,14 +100,14 @@ fn nothing_is_netted_out_below_the_bound() {
 fn an_unread_queue_is_bounded_by_the_prefixes() {
     let mut watched = Watched::new(1);
     let mut longest = 0;
-    for n in 0..5 * EDGES_EXACT_MAX {
+    for n in 0..2 * EDGES_EXACT_MAX {
         watched.flip(n % 3);
         longest = longest.max(watched.edges.len());
     }
     assert_eq!(longest, EDGES_EXACT_MAX);
     watched.read_all();
     // Many prefixes in force: an edge for each at the most.
-    for n in 0..6 * EDGES_EXACT_MAX {
+    for n in 0..4 * EDGES_EXACT_MAX {
         watched.flip(if n < 2 * EDGES_EXACT_MAX { n } else { n % 5 });
         assert!(watched.edges.len() <= 2 * EDGES_EXACT_MAX);
     }
@@ -140,7 +140,7 @@ fn an_unread_queue_is_bounded_in_bytes() {
 fn what_is_left_of_many_edges_takes_little_room() {
     let mut edges = Edges::new(1);
     for wanted in [true, false] {
-        for number in 0..5 * EDGES_EXACT_MAX {
+        for number in 0..3 * EDGES_EXACT_MAX {
             edges.push(prefix(number), wanted);
         }
     }

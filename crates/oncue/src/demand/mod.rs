@@ -115,18 +115,22 @@ impl OnDemand {
     }
 
     /// Routes on a socket of their own, which has no endpoint yet. It discards messages that subscribers send
-    /// ([`Options::discard_messages`]); if those are wanted, use [`on`](OnDemand::on).
+    /// ([`Options::discard_messages`]); if those are wanted, use [`on`](OnDemand::on). Unless the options
+    /// say something else of it, it has [heartbeats](Options::heartbeat) of 5 s, and a subscriber that is silent for 15 s
+    /// counts as gone: nothing is produced for a peer that has vanished.
     ///
     /// # Errors
     /// What [`XPub::new`] refuses.
     #[allow(clippy::new_ret_no_self, reason = "as the sockets have it; what comes out has no routes yet")]
     pub fn new(engine: &Engine, options: Options) -> Result<Builder> {
         let rules = Arc::new(Rules::default());
-        let socket = XPub::new(engine, rules.guard(options).discard_messages(true))?;
+        let options = rules.guard(options.heartbeat_by_default()).discard_messages(true);
+        let socket = XPub::new(engine, options)?;
         Ok(Builder::new(socket, Some(rules)))
     }
 
-    /// Routes on a socket that exists, and that others may send on as well.
+    /// Routes on a socket that exists, and that others may send on as well. Its options are its own: give it
+    /// [`Options::heartbeat`], or a subscriber that vanishes without a word is produced for until the system notices.
     pub fn on(socket: XPub) -> Builder {
         Builder::new(socket, None)
     }

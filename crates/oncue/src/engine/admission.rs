@@ -79,7 +79,7 @@ impl<S: Stream> Intake<'_, S> {
         if self.pending.prefixes.contains(prefix) || self.hub.ledger().contains(self.peer, prefix) {
             return Ok(false);
         }
-        let address = self.pending.address.get_or_insert_with(|| self.out.stream.address());
+        let address = self.pending.address.get_or_insert_with(|| self.out.stream.address().to_string());
         let counts = &self.hub.decisions;
         match gate.ask(&SubscribeRequest { peer: self.key, address, prefix }) {
             Admission::Accept => return Ok(true),

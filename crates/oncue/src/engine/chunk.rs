@@ -160,6 +160,11 @@ impl Run {
         (self.last > 0).then(|| frame::topic(self.chunk.message(self.last - 1)))
     }
 
+    /// The topics of its messages.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &[u8]> {
+        (self.first..self.last).map(|message| frame::topic(self.chunk.message(message)))
+    }
+
     /// How many of its messages it takes to come to so many bytes; all where they do not.
     pub(crate) fn reaching(&self, bytes: u64) -> u64 {
         self.chunk.reaching(self.first, bytes).min(self.messages())

@@ -120,7 +120,7 @@ impl<N: Net> Shard<N> {
     /// Writes the runs of a routed batch to the peers of each audience that came before chunk `number`. Yields whether
     /// somebody who reads has missed messages.
     fn deliver(&mut self, hub: &Arc<Hub>, number: u64) -> bool {
-        let mut hurried = false;
+        let (mut hurried, now) = (false, self.now);
         let parcels: Vec<_> = {
             let ledger = hub.ledger();
             let slots = |audience| ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
@@ -139,7 +139,7 @@ impl<N: Net> Shard<N> {
                 if !matches!(peer.phase, Phase::Traffic(_)) || peer.joined > number {
                     continue;
                 }
-                match peer.out.offer(&runs) {
+                match peer.overtake(&runs, now).and_then(|()| peer.out.offer(&runs)) {
                     Ok(offered) => {
                         hurried |= offered.written > 0 && offered.missed > 0;
                         let stuck = offered.missed > 0 && peer.out.is_stuck();

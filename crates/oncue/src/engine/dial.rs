@@ -1,12 +1,14 @@
 //! How a shard comes by its peers: listening and accepting, connecting and connecting again.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::hub::{Hub, Shut};
 use super::inbound::Source;
 use super::mailbox::{Accepted, Note};
+use super::members::Entry;
 use super::peer::{End, Peer, Phase};
 use super::shard::{Shard, link_token, peer_token};
 use super::timers::Timer;
@@ -21,7 +23,6 @@ const LASTING: Duration = Duration::from_secs(1);
 const NEXT_ADDRESS_TIME: Duration = Duration::from_millis(250);
 /// How long a listener rests when the system has no more descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// How many streams a listener accepts before others get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
@@ -169,10 +170,11 @@ impl<N: Net> Shard<N> {
         self.links.remove(slot).shut();
     }
 
-    /// Accepts those who wait, and shares them out. Others get in between if they are many.
+    /// Accepts those who wait. Others get in between if they are many.
     pub(super) fn accept(&mut self, slot: usize) {
         for _ in 0..ACCEPTS_PER_TURN {
-            let Some(link) = self.links.get_mut(slot) else { return };
+            let Some(link) = self.links.get(slot) else { return };
+            let (hub, uid) = (link.hub.clone(), link.uid);
             let Kind::Listener(door) = &link.kind else { return };
             let accepted = match &mut *lock(&door.0) {
                 Some(listener) => self.net.accept(listener),
@@ -180,20 +182,13 @@ impl<N: Net> Shard<N> {
                 None => return,
             };
             match accepted {
-                Ok(stream) => {
-                    let accepted = Accepted { hub: link.hub.clone(), stream, listener: link.uid };
-                    let shard = self.next_shard % self.mailboxes.len();
-                    self.next_shard = shard + 1;
-                    match shard == usize::from(self.index) {
-                        true => self.adopt(accepted),
-                        false => self.mailboxes[shard].adopt(accepted),
-                    }
-                }
+                Ok(stream) => self.accepted(&hub, stream, uid),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(e)
                     if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
                 Err(_) => {
-                    let uid = link.uid;
+                    hub.members.rest();
+                    hub.members.waiters.take(&mut self.wakes);
                     return self.timers.set(self.now + ACCEPT_PAUSE, Timer::Accept { slot, uid });
                 }
             }
@@ -202,16 +197,41 @@ impl<N: Net> Shard<N> {
         self.mailbox.mail(Note::Ready(more));
     }
 
+    /// Shares out a peer that came by listener `uid`, unless there are too many.
+    fn accepted(&mut self, hub: &Arc<Hub>, stream: N::Stream, listener: u64) {
+        let entry = hub.members.enter(&stream.address());
+        if !matches!(entry, Entry::Seat(_)) {
+            hub.members.waiters.take(&mut self.wakes);
+        }
+        let (seat, turned_away) = match entry {
+            Entry::Seat(seat) => (seat, None),
+            Entry::Told(seat, reason) => (seat, Some(reason)),
+            Entry::Closed => {
+                hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        };
+        let accepted = Accepted { hub: hub.clone(), stream, listener, seat, turned_away };
+        let shard = self.next_shard % self.mailboxes.len();
+        self.next_shard = shard + 1;
+        match shard == usize::from(self.index) {
+            true => self.adopt(accepted),
+            false => self.mailboxes[shard].adopt(accepted),
+        }
+    }
+
     /// Takes an accepted stream.
     pub(super) fn adopt(&mut self, accepted: Accepted<N::Stream>) {
-        let Accepted { hub, mut stream, listener } = accepted;
+        let Accepted { hub, mut stream, listener, seat, turned_away } = accepted;
         let slot = self.peers.vacant_key();
         if hub.is_closed() || self.net.adopt(&mut stream, peer_token(slot)).is_err() {
             return self.net.release(stream);
         }
         self.serve(&hub);
         let uid = self.uid();
-        self.peers.insert(Peer::new(uid, hub, listener, None, stream));
+        let mut peer = Peer::new(uid, hub, listener, None, stream);
+        (peer.seat, peer.turned_away) = (Some(seat), turned_away);
+        self.peers.insert(peer);
         self.start(slot);
     }
 
@@ -284,7 +304,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// A number from 0 to 1 (xorshift).
-    fn chance(&mut self) -> f64 {
+    pub(super) fn chance(&mut self) -> f64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;

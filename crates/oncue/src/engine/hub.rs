@@ -20,6 +20,7 @@ use super::gauge::Gauge;
 use super::inbound::{Inbound, LatestBound};
 use super::last::{Keeping, LastValues};
 use super::mailbox::{Note, Port};
+use super::members::Members;
 use super::outbox::{Bound, Outbox, Pushed};
 use super::queue::Mark;
 use super::states::States;
@@ -65,6 +66,8 @@ pub(crate) struct Hub {
     ports: Vec<Arc<dyn Port>>,
     /// Held from looking whether the socket is connected to an endpoint until it is.
     pub(crate) linking: Mutex<()>,
+    /// Those who came by its listeners.
+    pub(crate) members: Arc<Members>,
     /// What it listens with.
     doors: Mutex<Vec<Weak<dyn Shut>>>,
     /// The shards that have peers of this socket, a bit each.
@@ -155,6 +158,7 @@ impl Hub {
             told: ports.iter().map(|_| AtomicU64::new(0)).collect(),
             ports,
             linking: Mutex::default(),
+            members: Members::new(&options),
             doors: Mutex::new(Vec::new()),
             seed,
             clock,
@@ -469,6 +473,7 @@ impl Hub {
     fn wake_users(&self) {
         let mut wakes = Vec::new();
         self.inbound.waiters.take(&mut wakes);
+        self.members.waiters.take(&mut wakes);
         self.room.take(&mut wakes);
         self.gauge.waiters.take(&mut wakes);
         self.states.waiters.take(&mut wakes);
@@ -481,7 +486,7 @@ impl Hub {
     pub(crate) fn stats(&self) -> SocketStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let c = &self.counters;
-        let holding = self.last.holding();
+        let (holding, turned_away) = (self.last.holding(), self.members.turned_away());
         SocketStats {
             peers: get(&c.peers),
             sent: self.outbox.pushed(),
@@ -493,6 +498,8 @@ impl Hub {
             received_replaced: get(&self.inbound.replaced),
             peers_lost: get(&c.peers_lost),
             peers_refused: get(&c.peers_refused),
+            peers_turned_away: turned_away.peers_max + turned_away.peers_per_address_max,
+            accepts_paused: turned_away.descriptors,
             subscriptions_rejected: get(&self.decisions.rejected),
             subscriptions_deferred: get(&self.decisions.deferred),
             subscriptions_revoked: get(&self.decisions.revoked),

@@ -2,7 +2,6 @@
 //! which gets the last values of what it newly wants before anything else of it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -11,9 +10,10 @@ use oncue_core::ledger::PeerId;
 
 use super::admission::Pending;
 use super::hub::{Edit, Hub};
-use super::last::{Asking, Cursor, Parcel};
+use super::last::Fresh;
 use super::outbox::Number;
-use super::outgoing::{Outgoing, count_missed};
+use super::outgoing::Outgoing;
+use super::owed::{Owed, Payee};
 use super::peer::End;
 use crate::admission::PeerKey;
 use crate::net::Stream;
@@ -30,6 +30,8 @@ pub(super) struct Intake<'a, S> {
     /// Whether the peer understands states of topics.
     pub(super) understands: bool,
     pub(super) pending: &'a mut Pending,
+    /// The values that it is given when there is room.
+    pub(super) owed: &'a mut Owed,
     pub(super) out: &'a mut Outgoing<S>,
     pub(super) wakes: &'a mut Vec<Waker>,
     pub(super) now: Duration,
@@ -79,15 +81,23 @@ impl<'a, S: Stream> Intake<'a, S> {
     pub(super) fn cancel(&mut self, prefix: &[u8]) -> Result<(), End> {
         let peer = self.peer;
         self.pending.remove(prefix);
-        if !self.fresh.is_empty() && self.edit().contains(peer, prefix) {
-            if self.turns < TURNS_MAX {
+        let answers = !self.fresh.is_empty() || !self.owed.is_empty();
+        if answers && self.edit().contains(peer, prefix) {
+            if self.fresh.is_empty() {
+                self.release();
+            } else if self.turns < TURNS_MAX {
                 // What the peer has now decides what is new to it.
                 self.turns += 1;
                 self.answer()?;
             } else {
                 *self.work += self.fresh.len() as u32 / SUBSCRIPTION_WORK;
                 self.fresh.retain(|fresh| fresh != prefix);
+                self.release();
             }
+            let (owed, mut payee) = self.payee();
+            let cancelled = owed.cancel(prefix, &mut payee);
+            *self.work = self.work.saturating_add(self.owed.take_passes().saturating_mul(PASS_WORK));
+            cancelled?;
         }
         self.edit().cancel(peer, prefix);
         Ok(())
@@ -113,42 +123,21 @@ impl<'a, S: Stream> Intake<'a, S> {
         if self.fresh.is_empty() {
             return Ok(());
         }
-        let mut prefixes = std::mem::take(&mut self.fresh);
-        prefixes.sort_unstable();
-        let unrouted = self.unrouted.unwrap_or_default();
-        let asking = Asking { peer: self.peer, prefixes: &prefixes, unrouted, now: self.now };
+        let from = self.unrouted.unwrap_or_default();
+        let fresh: Fresh = std::mem::take(&mut self.fresh).into_iter().map(|prefix| (prefix, from)).collect();
+        let states = self.tells_states().then(|| fresh.clone());
         if self.unrouted.is_some() {
-            self.answer_values(&asking)?;
+            let (owed, mut payee) = self.payee();
+            let added = owed.add(fresh, &mut payee);
+            *self.work = self.work.saturating_add(self.owed.take_passes().saturating_mul(PASS_WORK));
+            added?;
         }
-        if self.tells_states() {
-            self.answer_states(&asking)?;
-        }
-        Ok(())
+        states.map_or(Ok(()), |fresh| self.answer_states(&fresh))
     }
 
-    fn answer_values(&mut self, asking: &Asking<'_>) -> Result<(), End> {
-        let (mut at, mut done, mut full) = (Cursor::default(), false, false);
-        while !done {
-            // The locks are let go of before anything is written.
-            let (mut parcel, mut messages) = (Parcel::default(), 0);
-            *self.work = self.work.saturating_add(PASS_WORK);
-            done = self.hub.last.pass(&self.hub.ledger(), asking, &mut at, |value| {
-                messages += 1;
-                if !full {
-                    parcel.add(value);
-                }
-            });
-            let missed = match full {
-                true => {
-                    count_missed(self.hub, messages);
-                    messages
-                }
-                false => self.out.offer_values(&parcel.into_runs())?.missed,
-            };
-            full |= missed > 0;
-            self.hub.last.offered.fetch_add(messages - missed, Ordering::Relaxed);
-        }
-        Ok(())
+    fn payee(&mut self) -> (&mut Owed, Payee<'_, S>) {
+        let payee = Payee { hub: self.hub, peer: self.peer, out: self.out, now: self.now };
+        (self.owed, payee)
     }
 
     /// Lets the ledger go.

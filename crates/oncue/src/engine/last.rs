@@ -6,7 +6,7 @@
 mod tests;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -25,9 +25,9 @@ use crate::sync::lock;
 const OVERHEAD_BYTES: u64 = 256;
 /// From this size on, a value is given to new subscribers by reference; smaller ones are copied together.
 const REFERENCE_BYTES_MIN: usize = 4 << 10;
-/// How many bytes, and how many topics, are looked at before others may have the store.
-const PASS_BYTES_MAX: usize = 256 << 10;
-const PASS_TOPICS_MAX: usize = 4096;
+/// How many topics are looked at, and how much is found, before others may have the store.
+const PASS_TOPICS_MAX: u64 = 4096;
+pub(super) const PORTION: Portion = Portion { values: PASS_TOPICS_MAX, bytes: 256 << 10 };
 
 /// The kept values of one socket.
 pub(crate) struct LastValues {
@@ -78,22 +78,49 @@ pub(crate) struct Keeping {
     expires: Option<Duration>,
 }
 
+/// Prefixes that are new to a peer and in force. What has the number of its prefix or a higher one reaches the peer by
+/// itself.
+pub(super) type Fresh = BTreeMap<Vec<u8>, Number>;
+
 /// The question of one peer: what is kept for these prefixes, and not wanted by it through others?
 pub(super) struct Asking<'a> {
     pub(super) peer: PeerId,
-    /// Ascending, and in force.
-    pub(super) prefixes: &'a [Vec<u8>],
-    /// What has this number or a higher one will reach the peer by itself.
-    pub(super) unrouted: Number,
+    pub(super) prefixes: &'a Fresh,
+    /// Those that are asked about after these.
+    pub(super) later: &'a Fresh,
+    /// Topics that are not asked about.
+    pub(super) passed: &'a BTreeSet<Vec<u8>>,
     pub(super) now: Duration,
 }
 
-/// How far an answer has come.
+/// How much is found at a time: at the most so many values, and so many bytes or one value.
+#[derive(Clone, Copy)]
+pub(super) struct Portion {
+    pub(super) values: u64,
+    pub(super) bytes: u64,
+}
+
+/// How far an answer has come: it goes by topics, ascending.
 #[derive(Default)]
 pub(super) struct Cursor {
-    prefix: usize,
+    prefix: Option<Vec<u8>>,
+    /// All topics of the prefix are looked at.
+    done: bool,
     /// The last topic looked at.
     topic: Option<Arc<[u8]>>,
+}
+
+impl Cursor {
+    /// The prefix whose topics come next. Those that begin with one are answered with it.
+    fn next<'a>(&self, prefixes: &'a Fresh) -> Option<&'a Vec<u8>> {
+        let Some(prefix) = &self.prefix else { return prefixes.keys().next() };
+        let from = prefixes.range::<[u8], _>((Bound::Included(&prefix[..]), Bound::Unbounded));
+        let mut next = from.map(|(prefix, _)| prefix);
+        match self.done {
+            true => next.find(|next| !next.starts_with(prefix)),
+            false => next.next(),
+        }
+    }
 }
 
 /// Values on their way to a new subscriber.
@@ -144,31 +171,36 @@ impl LastValues {
         ledger: &Ledger,
         asking: &Asking<'_>,
         at: &mut Cursor,
+        portion: Portion,
         mut found: impl FnMut(&Msg),
     ) -> bool {
         let store = lock(&self.store);
-        let (mut bytes, mut topics) = (0, 0);
-        while let Some(prefix) = asking.prefixes.get(at.prefix) {
+        let (mut bytes, mut values, mut topics) = (0, 0, 0);
+        while let Some(prefix) = at.next(asking.prefixes) {
             let from = match &at.topic {
-                Some(topic) => Bound::Excluded(&topic[..]),
-                None => Bound::Included(&prefix[..]),
+                Some(topic) if topic[..] >= prefix[..] => Bound::Excluded(&topic[..]),
+                _ => Bound::Included(&prefix[..]),
             };
+            let (mut last, mut done) = (None, true);
             let under = store.topics.range::<[u8], _>((from, Bound::Unbounded));
-            let mut last = None;
             for (topic, kept) in under.take_while(|(topic, _)| topic.starts_with(prefix)) {
-                if bytes >= PASS_BYTES_MAX || topics >= PASS_TOPICS_MAX {
-                    at.topic = last.or(at.topic.take());
-                    return false;
+                let wanted = asking.wants(ledger, topic, kept);
+                let len = kept.value.wire().len() as u64;
+                let too_much = values >= portion.values || values > 0 && bytes + len > portion.bytes;
+                if topics >= PASS_TOPICS_MAX || wanted && too_much {
+                    done = false;
+                    break;
                 }
                 (last, topics) = (Some(topic.clone()), topics + 1);
-                if asking.wants(ledger, topic, kept) {
-                    bytes += kept.value.wire().len();
+                if wanted {
+                    (bytes, values) = (bytes + len, values + 1);
                     found(&kept.value);
                 }
             }
-            // Those that begin with this prefix are answered with it.
-            let more = asking.prefixes[at.prefix..].iter().take_while(|other| other.starts_with(prefix));
-            *at = Cursor { prefix: at.prefix + more.count(), topic: None };
+            *at = Cursor { prefix: Some(prefix.clone()), done, topic: last.or(at.topic.take()) };
+            if !done {
+                return false;
+            }
         }
         true
     }
@@ -176,14 +208,17 @@ impl LastValues {
 
 impl Asking<'_> {
     fn wants(&self, ledger: &Ledger, topic: &[u8], kept: &Kept) -> bool {
-        if kept.number.is_some_and(|number| number >= self.unrouted) || kept.is_over(self.now) {
+        if kept.is_over(self.now) || self.passed.contains(topic) {
             return false;
         }
-        let mut known = false;
+        let (mut known, mut unrouted) = (false, None);
         ledger.for_each_prefix_of(self.peer, topic, |prefix| {
-            known |= self.prefixes.binary_search_by(|new| new[..].cmp(prefix)).is_err();
+            match self.prefixes.get(prefix).or_else(|| self.later.get(prefix)) {
+                Some(&number) => unrouted = Some(unrouted.unwrap_or(number).min(number)),
+                None => known = true,
+            }
         });
-        !known
+        !known && unrouted.is_some_and(|from: Number| kept.number.is_none_or(|number| number < from))
     }
 }
 

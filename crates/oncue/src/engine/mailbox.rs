@@ -7,6 +7,7 @@ use super::admission::Verdict;
 use super::direct::Direct;
 use super::hub::Hub;
 use super::last::Keeping;
+use super::members::Seat;
 use crate::admission::{PeerKey, Status};
 use crate::msg::Msg;
 use crate::net::{Notify, Ready};
@@ -70,6 +71,9 @@ pub(crate) struct Accepted<S> {
     pub(crate) stream: S,
     /// The uid of the listener that it came by.
     pub(crate) listener: u64,
+    pub(crate) seat: Seat,
+    /// Why it cannot stay, if so.
+    pub(crate) turned_away: Option<String>,
 }
 
 impl<S: Send> Mailbox<S> {

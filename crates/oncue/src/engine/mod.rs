@@ -2,6 +2,7 @@
 
 mod admission;
 mod chunk;
+mod commands;
 mod delivery;
 mod dial;
 mod direct;
@@ -14,9 +15,12 @@ pub(crate) mod inbound;
 mod intake;
 mod last;
 pub(crate) mod mailbox;
+mod members;
 mod outbox;
 mod outgoing;
+mod owed;
 mod peer;
+mod pulse;
 mod queue;
 mod shard;
 mod states;
@@ -24,6 +28,7 @@ mod station;
 #[cfg(test)]
 mod testing;
 mod timers;
+mod upkeep;
 pub(crate) mod watches;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -103,7 +108,8 @@ impl Engine {
             let bell = poller.clone();
             let mailbox = Arc::new(Mailbox::new(move || bell.ring()));
             let notify: Arc<dyn Notify> = mailbox.clone();
-            nets.push(OsNet::new(poller.clone(), names.clone(), resolver.clone(), notify));
+            let reserved = options.descriptors_reserved;
+            nets.push(OsNet::new(poller.clone(), names.clone(), resolver.clone(), reserved, notify));
             mailboxes.push(mailbox);
             pollers.push(Some(poller));
         }

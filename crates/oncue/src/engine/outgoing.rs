@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::chunk::Run;
 use super::hub::Hub;
+use super::last::{PORTION, Portion};
 use super::peer::End;
 use super::queue::{ByTopic, Mark, Offered, Topics, WriteQueue, Yields};
 use crate::net::Stream;
@@ -60,6 +61,11 @@ impl<S: Stream> Outgoing<S> {
         self.queue.is_full(self.hub.mark(), was)
     }
 
+    /// Whether something waits until the stream takes bytes again.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.queue.is_blocked()
+    }
+
     /// Under [`OnFull::Latest`], of which topics messages are queued, if these have changed since this was asked last.
     pub(crate) fn changed_topics(&mut self) -> Option<&Arc<Topics>> {
         self.queue.changed_topics()
@@ -96,17 +102,34 @@ impl<S: Stream> Outgoing<S> {
             OnFull::Refuse => Mark::NONE,
             _ => self.hub.mark(),
         };
-        self.offer_up_to(runs, mark)
+        let offered = self.offer_up_to(runs, mark)?;
+        match offered.missed > 0 && self.hub.options.on_full == OnFull::Disconnect {
+            true => Err(End::too_slow()),
+            false => Ok(offered),
+        }
     }
 
-    /// Sends last values, as far as there is room.
-    pub(crate) fn offer_values(&mut self, runs: &[Run]) -> Result<Offered, End> {
+    /// How much of last values may be sent now, if any: what is written at once or waits below half of the marks, so that
+    /// there is room for what else comes.
+    pub(super) fn room_for_values(&self) -> Option<Portion> {
+        let Mark { messages, bytes } = self.hub.mark();
+        let values = (messages / 2).clamp(1, PORTION.values);
+        self.queue.takes_messages().then_some(Portion { values, bytes: PORTION.bytes.min(bytes / 2) })
+    }
+
+    /// Sends last values for which there is room.
+    pub(super) fn offer_values(&mut self, runs: &[Run]) -> Result<(), End> {
+        self.offer_up_to(runs, Mark::NONE).map(drop)
+    }
+
+    /// Sends last values below the marks, and counts the others as missed, whatever the policy; yields how many these are.
+    pub(super) fn offer_values_to_the_mark(&mut self, runs: &[Run]) -> Result<u64, End> {
         let mut mark = self.hub.mark();
         if self.hub.options.on_full == OnFull::Refuse {
             // Where nothing may be missed, there is no waiting here either: the bound in bytes alone must do.
             mark.messages = u64::MAX;
         }
-        self.offer_up_to(runs, mark)
+        self.offer_up_to(runs, mark).map(|offered| offered.missed)
     }
 
     fn offer_up_to(&mut self, runs: &[Run], mark: Mark) -> Result<Offered, End> {
@@ -114,9 +137,6 @@ impl<S: Stream> Outgoing<S> {
         self.hub.counters.delivered.fetch_add(offered.written, Ordering::Relaxed);
         if offered.missed > 0 {
             count_missed(&self.hub, offered.missed);
-            if self.hub.options.on_full == OnFull::Disconnect {
-                return Err(End::too_slow());
-            }
         }
         Ok(offered)
     }

@@ -7,17 +7,22 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use oncue_core::command::{self, Command, ONCUE_PROPERTY, StateNews, Subscription};
+use oncue_core::command::{self, ONCUE_PROPERTY};
 use oncue_core::connection::{Handshake, HandshakeConfig, PeerInfo};
 use oncue_core::frame::{ProtocolError, Scan, Scanner, Version};
 use oncue_core::ledger::PeerId;
 
 use super::admission::Pending;
+use super::chunk::Run;
+use super::commands::{Answers, take_command};
 use super::hub::Hub;
 use super::inbound::{Flow, Source};
 use super::intake::Intake;
+use super::members::Seat;
 use super::outbox::Number;
 use super::outgoing::Outgoing;
+use super::owed::{Owed, Payee};
+use super::pulse::Pulse;
 use super::states;
 use crate::admission::PeerKey;
 use crate::buffer::Pool;
@@ -56,10 +61,11 @@ pub(crate) struct Peer<S> {
     pub(crate) joined: u64,
     /// The stream has ended behind what is there: it is read to the end, as no more will be reported.
     pub(crate) ended: bool,
-    /// When something came last.
-    pub(crate) heard: Duration,
+    pub(crate) pulse: Pulse,
     /// What it has asked for and may perhaps have later.
     pending: Pending,
+    /// Last values for which there was no room yet.
+    owed: Owed,
     /// Since when its queue is full.
     pub(crate) full_since: Option<Duration>,
     /// Whether a timer runs that looks at that.
@@ -70,6 +76,10 @@ pub(crate) struct Peer<S> {
     pub(crate) reads_on: bool,
     /// There are whole items in `partial`: its share was up.
     left: bool,
+    /// Its place among those who came by a listener.
+    pub(crate) seat: Option<Seat>,
+    /// Why it cannot stay: it is told when its handshake is done.
+    pub(crate) turned_away: Option<String>,
     /// Since when its handshake is done.
     pub(crate) since: Option<Duration>,
     /// While it is being connected: whether a timer runs that tries another address.
@@ -173,13 +183,16 @@ impl<S: Stream> Peer<S> {
             partial,
             joined: 0,
             ended: false,
-            heard: Duration::ZERO,
+            pulse: Pulse::default(),
             pending: Pending::default(),
+            owed: Owed::default(),
             full_since: None,
             evict_set: false,
             writes_on: false,
             reads_on: false,
             left: false,
+            seat: None,
+            turned_away: None,
             since: None,
             next_address_set: false,
         }
@@ -203,6 +216,26 @@ impl<S: Stream> Peer<S> {
     /// Writes what is queued.
     pub(crate) fn flush(&mut self) -> Result<(), End> {
         self.out.flush()
+    }
+
+    /// Gives it what it is owed of last values, as far as there is room.
+    pub(super) fn pay(&mut self, now: Duration) -> Result<(), End> {
+        self.payee(now).map_or(Ok(()), |(owed, mut payee)| owed.pay(&mut payee))
+    }
+
+    /// Messages are about to be offered: what it is owed of their topics is older.
+    pub(super) fn overtake(&mut self, runs: &[Run], now: Duration) -> Result<(), End> {
+        self.payee(now).map_or(Ok(()), |(owed, mut payee)| owed.pass(runs, &mut payee))
+    }
+
+    /// What it is owed, if that is anything.
+    #[inline]
+    fn payee(&mut self, now: Duration) -> Option<(&mut Owed, Payee<'_, S>)> {
+        if self.owed.is_empty() {
+            return None;
+        }
+        let Phase::Traffic(Traffic { ledger: Some(peer), .. }) = &self.phase else { return None };
+        Some((&mut self.owed, Payee { hub: &self.hub, peer: *peer, out: &mut self.out, now }))
     }
 
     /// Queues a command.
@@ -234,7 +267,13 @@ impl<S: Stream> Peer<S> {
         if let Phase::Traffic(traffic) = &mut self.phase {
             traffic.paused = false;
             self.partial.resume(now);
+            self.pulse.hear(now);
         }
+    }
+
+    /// Whether what it says is not read now.
+    pub(crate) fn is_paused(&self) -> bool {
+        matches!(&self.phase, Phase::Traffic(traffic) if traffic.paused)
     }
 
     /// When to look for a message that has begun and is not whole, unless a timer runs that will.
@@ -303,7 +342,7 @@ impl<S: Stream> Peer<S> {
                 self.partial.keep(buffer, 0, cx.now, cx.pool);
                 return Ok(Progress::Idle);
             };
-            self.heard = cx.now;
+            self.pulse.hear(cx.now);
             cx.work += READ_WORK + (n / BYTES_PER_WORK) as u32;
             self.process(buffer, cx)?;
             if self.left || cx.work >= PEER_WORK_MAX {
@@ -351,6 +390,14 @@ impl<S: Stream> Peer<S> {
 
     /// The handshake is done: the peer becomes one of the socket's.
     fn begin(&mut self, info: PeerInfo, cx: &mut Context<'_>) -> Result<(), End> {
+        if let Some(reason) = self.turned_away.take() {
+            if info.version.has_commands() {
+                let mut out = Vec::new();
+                command::put_error(&mut out, &reason);
+                self.out.control(out);
+            }
+            return Err(End::Refused(reason));
+        }
         let hub = self.hub.clone();
         let ledger = hub.sends().then(|| {
             self.joined = hub.outbox.join(cx.shard);
@@ -376,6 +423,9 @@ impl<S: Stream> Peer<S> {
         });
         let scanner = hub.scanner(info.version);
         let (version, understands) = (info.version, states::understands(&info));
+        if understands {
+            self.pulse.understands();
+        }
         self.phase = Phase::Traffic(Traffic {
             version,
             scanner,
@@ -397,7 +447,7 @@ impl<S: Stream> Peer<S> {
         &'a mut self,
         cx: &'a mut Context<'_>,
     ) -> Option<(Intake<'a, S>, &'a mut Scanner)> {
-        let Peer { phase, out, hub, joined, pending, .. } = self;
+        let Peer { phase, out, hub, joined, pending, owed, .. } = self;
         let Phase::Traffic(Traffic { scanner, ledger: Some(peer), understands, .. }) = phase else {
             return None;
         };
@@ -408,6 +458,7 @@ impl<S: Stream> Peer<S> {
             understands: *understands,
             out,
             pending,
+            owed,
             wakes: cx.wakes,
             now: cx.now,
             unrouted: cx.unrouted.map(|unrouted| unrouted.max((*joined, 0))),
@@ -427,7 +478,7 @@ impl<S: Stream> Peer<S> {
             _ => None,
         };
         let Some((mut intake, scanner)) = self.intake(cx) else { return Ok(0) };
-        let (mut consumed, mut control, mut upstream) = (0, Vec::new(), Upstream::default());
+        let (mut consumed, mut answers, mut upstream) = (0, Answers::default(), Upstream::default());
         let result = loop {
             if let Some((wire, from)) = &mut begun {
                 match upstream.take_message(wire, from, to_user, &mut intake) {
@@ -458,9 +509,9 @@ impl<S: Stream> Peer<S> {
                 }
                 Scan::Command { len, body } => {
                     consumed += len;
-                    take_command(&rest[body], &mut control, |s| intake.take(s))
+                    take_command(&rest[body], &mut answers, |s| intake.take(s))
                 }
-                Scan::CommandInside { body } => take_command(&rest[body], &mut control, |s| intake.take(s)),
+                Scan::CommandInside { body } => take_command(&rest[body], &mut answers, |s| intake.take(s)),
             };
             if let Err(end) = step {
                 break Err(end);
@@ -475,43 +526,16 @@ impl<S: Stream> Peer<S> {
         if let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase {
             upstream.hand_over(&self.hub, flow, cx);
         }
-        self.out.answer(control);
-        let flushed = self.flush();
+        let flushed = self.answer(answers, cx.now);
         result.and(flushed).map(|()| consumed)
     }
-}
 
-/// Takes a command during traffic; what it wants answered goes to `control`.
-fn take_command(
-    body: &[u8],
-    control: &mut Vec<u8>,
-    mut subscription: impl FnMut(Subscription<'_>) -> Result<(), End>,
-) -> Result<(), End> {
-    match Command::parse(body)? {
-        Command::Subscribe(prefix) => subscription(Subscription::Subscribe(prefix)),
-        Command::Cancel(prefix) => subscription(Subscription::Cancel(prefix)),
-        Command::Ping { context, .. } => {
-            command::put_pong(control, context);
-            Ok(())
+    /// Sends what the peer asked for, and remembers what it said of itself.
+    fn answer(&mut self, answers: Answers, now: Duration) -> Result<(), End> {
+        if let Some(ttl_ds) = answers.ttl_ds {
+            self.pulse.hear_ping(ttl_ds, now);
         }
-        Command::Error { reason } => {
-            Err(End::Refused(format!("the peer ended the connection: {}", reason.escape_ascii())))
-        }
-        Command::Pong { .. } | Command::Ready { .. } | Command::State(_) | Command::Unknown { .. } => Ok(()),
+        self.out.answer(answers.control);
+        self.flush()
     }
-}
-
-/// Takes a publisher's command, if there is one. It subscribes to nothing: only PING and the states of topics matter.
-fn take_publishers(
-    body: &[u8],
-    control: &mut Vec<u8>,
-    mut hear: impl FnMut(&StateNews<'_>),
-) -> Result<(), End> {
-    if body.is_empty() {
-        return Ok(());
-    }
-    if let Ok(Command::State(news)) = Command::parse(body) {
-        hear(&news);
-    }
-    take_command(body, control, |_| Ok(()))
 }

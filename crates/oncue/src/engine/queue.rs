@@ -76,6 +76,11 @@ impl WriteQueue {
         if self.bytes >= mark.bytes { 0 } else { mark.messages.saturating_sub(self.messages) }
     }
 
+    /// Whether the stream takes more, and no message waits.
+    pub(crate) fn takes_messages(&self) -> bool {
+        self.messages == 0 && !self.blocked
+    }
+
     /// Whether the stream may take more of what is queued, which is written in the next turn.
     pub(crate) fn has_more(&self) -> bool {
         !self.runs.is_empty() && !self.blocked
@@ -105,6 +110,11 @@ impl WriteQueue {
             false => self.room(mark) == 0 || self.crowded,
             true => self.messages > mark.messages / 2 || self.bytes > mark.bytes / 2 || self.crowded,
         }
+    }
+
+    /// Whether the stream took less than it was given.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked
     }
 
     /// The stream takes bytes again. Yields, once, whether it has taken so many that somebody must have read them.

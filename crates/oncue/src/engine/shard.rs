@@ -257,7 +257,7 @@ impl<N: Net> Shard<N> {
         (self.notes, self.streams) = (notes, streams);
     }
 
-    fn peer(&mut self, slot: usize, uid: u64) -> Option<&mut Peer<N::Stream>> {
+    pub(super) fn peer(&mut self, slot: usize, uid: u64) -> Option<&mut Peer<N::Stream>> {
         self.peers.get_mut(slot).filter(|peer| peer.uid == uid)
     }
 
@@ -286,8 +286,12 @@ impl<N: Net> Shard<N> {
     /// A stream is there: the handshake begins.
     pub(super) fn start(&mut self, slot: usize) {
         let peer = &mut self.peers[slot];
-        peer.heard = self.now;
-        let (uid, time) = (peer.uid, peer.hub.options.handshake_timeout);
+        peer.pulse.hear(self.now);
+        let time = match peer.turned_away {
+            None => peer.hub.options.handshake_timeout,
+            Some(_) => REFUSAL_TIME,
+        };
+        let uid = peer.uid;
         self.timers.set(self.now.saturating_add(time), Timer::Handshake { slot, uid });
         if let Err(end) = peer.start() {
             self.end(slot, end);
@@ -296,7 +300,12 @@ impl<N: Net> Shard<N> {
 
     /// The peer's stream takes bytes again.
     fn writable(&mut self, slot: usize, uid: u64) {
+        let now = self.now;
         let Some(peer) = self.peer(slot, uid) else { return };
+        if peer.out.is_blocked() {
+            // What it had been given it has taken, in part at least.
+            peer.pulse.hear(now);
+        }
         peer.out.unblock();
         self.set_stuck(slot, false);
         self.write_on(slot, uid);
@@ -304,8 +313,9 @@ impl<N: Net> Shard<N> {
 
     /// Writes what is queued for a peer.
     fn write_on(&mut self, slot: usize, uid: u64) {
+        let now = self.now;
         let Some(peer) = self.peer(slot, uid) else { return };
-        if let Err(end) = peer.flush() {
+        if let Err(end) = peer.flush().and_then(|()| peer.pay(now)) {
             return self.end(slot, end);
         }
         let hub = peer.hub.clone();
@@ -361,7 +371,7 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    fn read(&mut self, slot: usize, uid: u64) {
+    pub(super) fn read(&mut self, slot: usize, uid: u64) {
         let Some((peer, mut cx)) = self.with_context(slot, uid) else { return };
         let before = matches!(peer.phase, Phase::Traffic(_));
         let progress = peer.read(&mut cx);
@@ -371,6 +381,7 @@ impl<N: Net> Shard<N> {
         if begun {
             self.begun(slot);
         }
+        self.set_look(slot);
         if let Some(peer) = self.peer(slot, uid) {
             let (hub, due) = (peer.hub.clone(), peer.watch_partial());
             if let Some(due) = due {
@@ -408,15 +419,13 @@ impl<N: Net> Shard<N> {
     fn begun(&mut self, slot: usize) {
         let peer = &mut self.peers[slot];
         peer.since = Some(self.now);
-        let (hub, uid) = (peer.hub.clone(), peer.uid);
+        let hub = peer.hub.clone();
         let joined = peer.joined;
         let served = self.hubs.get_mut(&hub.id).expect("a peer's socket is served");
         served.peers.push(slot);
         hub.has_peers(self.index, true);
         served.newest = joined;
-        if let Some(interval) = hub.options.heartbeat {
-            self.timers.set(self.now.saturating_add(interval), Timer::Heartbeat { slot, uid });
-        }
+        self.begin_watch(slot);
     }
 
     /// A connection is over: its prefixes go at once; a dialer tries again.
@@ -542,7 +551,7 @@ impl<N: Net> Shard<N> {
                 }
             }
             Timer::Message { slot, uid } => self.check_partial(slot, uid),
-            Timer::Heartbeat { slot, uid } => self.heartbeat(slot, uid),
+            Timer::Look { slot, uid } => self.look(slot, uid),
             Timer::Drain { slot, uid } => {
                 if self.peer(slot, uid).is_some_and(|p| matches!(p.phase, Phase::Draining)) {
                     self.end(slot, End::Lost);
@@ -583,7 +592,7 @@ impl<N: Net> Shard<N> {
             Timer::Handshake { slot, uid } | Timer::NextAddress { slot, uid } => peers
                 .get(slot)
                 .is_some_and(|p| p.uid == uid && matches!(p.phase, Phase::Connecting | Phase::Handshake(_))),
-            Timer::Heartbeat { slot, uid }
+            Timer::Look { slot, uid }
             | Timer::Evict { slot, uid }
             | Timer::Drain { slot, uid }
             | Timer::Message { slot, uid } => peers.get(slot).is_some_and(|peer| peer.uid == uid),
@@ -592,28 +601,6 @@ impl<N: Net> Shard<N> {
             }
             Timer::Linger { hub } | Timer::Rested { hub } => hubs.contains_key(&hub),
         });
-    }
-
-    /// Pings a peer, or gives it up when it was silent for too long (RFC 37).
-    fn heartbeat(&mut self, slot: usize, uid: u64) {
-        let now = self.now;
-        let Some(peer) = self.peer(slot, uid) else { return };
-        let Phase::Traffic(traffic) = &peer.phase else { return };
-        let Some(interval) = peer.hub.options.heartbeat else { return };
-        if traffic.version < oncue_core::frame::Version::V3_1 {
-            return;
-        }
-        let silent = now.saturating_sub(peer.heard);
-        if silent >= interval.saturating_add(peer.hub.options.heartbeat_timeout) {
-            return self.end(slot, End::Lost);
-        }
-        if silent >= interval {
-            match peer.control(|out| command::put_ping(out, 0, b"")) {
-                Ok(()) => self.written(slot),
-                Err(end) => return self.end(slot, end),
-            }
-        }
-        self.timers.set(now.saturating_add(interval), Timer::Heartbeat { slot, uid });
     }
 
     /// The user has closed the socket: nothing new comes in or is dialled, what is queued goes out.

@@ -15,7 +15,7 @@ use oncue_core::edges::Prefix;
 
 use super::hub::Hub;
 use super::intake::Intake;
-use super::last::{Asking, Cursor, LastValues};
+use super::last::{Asking, Cursor, Fresh, LastValues, PORTION};
 use super::mailbox::Note;
 use super::peer::{End, Peer, Phase, Traffic};
 use super::shard::Shard;
@@ -152,11 +152,14 @@ impl<S: Stream> Intake<'_, S> {
     }
 
     /// Tells the states of what the peer newly wants.
-    pub(super) fn answer_states(&mut self, asking: &Asking<'_>) -> Result<(), End> {
+    pub(super) fn answer_states(&mut self, fresh: &Fresh) -> Result<(), End> {
+        let (later, passed) = Default::default();
+        let (peer, now) = (self.peer, self.now);
+        let asking = Asking { peer, prefixes: fresh, later: &later, passed: &passed, now };
         let (mut at, mut done) = (Cursor::default(), false);
         while !done {
             let (mut out, mut count) = (Vec::new(), 0);
-            done = self.hub.states.published.pass(&self.hub.ledger(), asking, &mut at, |value| {
+            done = self.hub.states.published.pass(&self.hub.ledger(), &asking, &mut at, PORTION, |value| {
                 put_value(&mut out, value);
                 count += 1;
             });

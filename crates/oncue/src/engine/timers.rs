@@ -12,8 +12,8 @@ pub(crate) enum Timer {
     Handshake { slot: usize, uid: u64 },
     /// A message that a peer has begun should be whole.
     Message { slot: usize, uid: u64 },
-    /// A peer may have been silent for too long.
-    Heartbeat { slot: usize, uid: u64 },
+    /// A peer is to be pinged, or may have been silent for too long.
+    Look { slot: usize, uid: u64 },
     /// A peer may have been full for too long.
     Evict { slot: usize, uid: u64 },
     /// A peer that is drained should be gone.
@@ -73,7 +73,33 @@ impl Timers {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+
     use super::*;
+    use crate::engine::Engine;
+    use crate::sync::lock;
+    use crate::{Options, XPub};
+
+    #[test]
+    fn peers_that_come_and_go_before_their_handshake_leave_few_timers_behind() {
+        const ROUNDS: u64 = 10;
+        const PEERS: u64 = 400;
+        let engine = Engine::start().unwrap();
+        let x = XPub::new(&engine, Options::new().handshake_timeout(Duration::from_secs(3600))).unwrap();
+        let endpoint = x.bind("tcp://127.0.0.1:0").unwrap().to_string();
+        let shard = &engine.0.driver.stations[0].shard;
+        for round in 1..=ROUNDS {
+            for _ in 0..PEERS {
+                drop(TcpStream::connect(endpoint.trim_start_matches("tcp://")).unwrap());
+            }
+            // The listener, and each peer.
+            while lock(shard).next_uid <= round * PEERS || !lock(shard).peers.is_empty() {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        let timers = lock(shard).timers.heap.len();
+        assert!(timers <= 2 * SWEPT_MIN, "{timers}");
+    }
 
     #[test]
     fn timers_of_what_has_gone_are_never_more_than_those_of_what_is_there() {

@@ -6,13 +6,16 @@ pub(crate) mod inproc;
 mod listen;
 pub(crate) mod os;
 pub(crate) mod poller;
+mod probes;
 pub(crate) mod resolver;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod sim;
 
 use std::io::{self, IoSlice};
+use std::time::Duration;
 
 use crate::endpoint::Endpoint;
+use crate::peer_address::PeerAddress;
 
 /// A byte stream to one peer. Every call returns at once, with [`io::ErrorKind::WouldBlock`] where it cannot go on;
 /// the network then reports readiness for the stream's token, once.
@@ -33,12 +36,17 @@ pub(crate) trait Stream: Send {
     fn shutdown_write(&mut self);
     /// The peer reads: it is worth the system's memory.
     fn trust(&mut self) {}
+    /// Whether the other side can be gone without a word.
+    fn may_fall_silent(&self) -> bool {
+        true
+    }
+    /// Fails the stream when the other side's system has answered nothing for `timeout`: it is asked after `idle`, where
+    /// there is nothing else that it would answer. Where the system cannot do that, nothing happens.
+    fn probe(&mut self, _idle: Duration, _timeout: Duration) {}
     /// How many bytes the system may hold in each direction, where somebody has said.
     fn set_buffers(&mut self, _send: Option<u32>, _recv: Option<u32>) {}
-    /// Where the other side is, for people to read.
-    fn address(&self) -> String {
-        "unknown".to_owned()
-    }
+    /// Where the other side is.
+    fn address(&self) -> PeerAddress;
 }
 
 /// Where streams come from.

@@ -1,9 +1,10 @@
 //! The operating system's network: TCP and Unix sockets, by mio, and the engine's own pipes beside them.
 
 use std::io::{self, IoSlice, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use rustix::buffer::spare_capacity;
@@ -14,8 +15,10 @@ use super::inproc::{Backlog, Names, Pipe};
 use super::listen::{self, SocketFile};
 use super::poller::Poller;
 use super::resolver::Resolver;
-use super::{Net, Notify, Stream, address};
+use super::{Net, Notify, Stream, address, probes};
+use crate::descriptors;
 use crate::endpoint::{Endpoint, Host};
+use crate::peer_address::PeerAddress;
 use crate::sync::lock;
 
 /// What the system takes of a TCP connection beyond what the peer has room for, about, until the peer has been seen to
@@ -29,6 +32,8 @@ pub(crate) struct OsNet {
     poller: Arc<Poller>,
     names: Arc<Mutex<Names>>,
     resolver: Resolver,
+    /// Descriptors that peers must leave.
+    reserved: u32,
     notify: Arc<dyn Notify>,
 }
 
@@ -54,14 +59,25 @@ enum Source {
 }
 
 impl OsNet {
-    /// `names` and `resolver` are shared by the threads of one engine; `notify` reports to this thread.
+    /// `names` and `resolver` are shared by the threads of one engine; `notify` reports to this thread. Nothing is accepted
+    /// while fewer than `reserved` descriptors are left.
     pub(crate) fn new(
         poller: Arc<Poller>,
         names: Arc<Mutex<Names>>,
         resolver: Resolver,
+        reserved: u32,
         notify: Arc<dyn Notify>,
     ) -> OsNet {
-        OsNet { poller, names, resolver, notify }
+        OsNet { poller, names, resolver, reserved, notify }
+    }
+
+    /// Whether the process can do without the descriptor of a stream that it has just accepted.
+    fn check_room(&self, stream: &impl AsRawFd) -> io::Result<()> {
+        let number = u64::try_from(stream.as_raw_fd()).unwrap_or_default();
+        match descriptors::are_short(number, self.reserved.into()) {
+            true => Err(rustix::io::Errno::MFILE.into()),
+            false => Ok(()),
+        }
     }
 
     fn source(&self, at: &Endpoint, token: usize, backlog: u32) -> io::Result<(Source, Endpoint)> {
@@ -112,10 +128,15 @@ impl Net for OsNet {
         match &listener.source {
             Source::Tcp(listener) => {
                 let (stream, _) = listener.accept()?;
+                self.check_room(&stream)?;
                 tune(&stream);
                 Ok(OsStream::Tcp(stream))
             }
-            Source::Unix(listener, _) => Ok(OsStream::Unix(listener.accept()?.0)),
+            Source::Unix(listener, _) => {
+                let (stream, _) = listener.accept()?;
+                self.check_room(&stream)?;
+                Ok(OsStream::Unix(stream))
+            }
             Source::Name(backlog) => Ok(OsStream::Pipe(lock(backlog).accept()?)),
         }
     }
@@ -177,16 +198,12 @@ impl Drop for OsListener {
 }
 
 impl Stream for OsStream {
-    fn address(&self) -> String {
+    fn address(&self) -> PeerAddress {
         match self {
-            OsStream::Tcp(stream) => match stream.peer_addr() {
-                Ok(address) => format!("tcp://{address}"),
-                // It has gone already.
-                Err(_) => "tcp://unknown".to_owned(),
-            },
-            OsStream::Unix(_) => "ipc".to_owned(),
-            OsStream::Pipe(_) => "inproc".to_owned(),
-            OsStream::Dialing(_) => "tcp://unknown".to_owned(),
+            OsStream::Tcp(stream) => PeerAddress::Tcp(stream.peer_addr().ok()),
+            OsStream::Unix(_) => PeerAddress::Ipc,
+            OsStream::Pipe(_) => PeerAddress::Inproc,
+            OsStream::Dialing(_) => PeerAddress::Tcp(None),
         }
     }
 
@@ -241,6 +258,17 @@ impl Stream for OsStream {
         }
     }
 
+    fn may_fall_silent(&self) -> bool {
+        !matches!(self, OsStream::Pipe(_))
+    }
+
+    fn probe(&mut self, idle: Duration, timeout: Duration) {
+        if let OsStream::Tcp(stream) = self {
+            // One that refuses is used as it is.
+            let _ = probes::set(stream, idle, timeout);
+        }
+    }
+
     fn set_buffers(&mut self, send: Option<u32>, recv: Option<u32>) {
         let socket = match self {
             OsStream::Tcp(stream) => SockRef::from(&*stream),
@@ -273,4 +301,37 @@ fn tune(stream: &TcpStream) {
 fn abstract_addr(name: &str) -> io::Result<std::os::unix::net::SocketAddr> {
     use std::os::linux::net::SocketAddrExt;
     std::os::unix::net::SocketAddr::from_abstract_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_holds_what_it_was_told_to() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let tcp = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let unix = std::os::unix::net::UnixStream::pair().unwrap().0;
+        let mut streams =
+            [OsStream::Tcp(TcpStream::from_std(tcp)), OsStream::Unix(UnixStream::from_std(unix))];
+        for stream in &mut streams {
+            let sizes = |stream: &OsStream| {
+                let socket = match stream {
+                    OsStream::Tcp(stream) => SockRef::from(stream),
+                    OsStream::Unix(stream) => SockRef::from(stream),
+                    OsStream::Pipe(_) | OsStream::Dialing(_) => unreachable!("as made above"),
+                };
+                (socket.send_buffer_size().unwrap(), socket.recv_buffer_size().unwrap())
+            };
+            let before = sizes(stream);
+            stream.set_buffers(None, None);
+            assert_eq!(sizes(stream), before);
+            stream.set_buffers(Some(20_000), Some(30_000));
+            // The system doubles them.
+            assert_eq!(sizes(stream), (40_000, 60_000));
+            stream.set_buffers(Some(0), Some(u32::MAX));
+            let (least, most) = sizes(stream);
+            assert!((1..20_000).contains(&least) && most >= 60_000, "{least} {most}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::{Net, Ready, Stream};
 use crate::endpoint::Endpoint;
+use crate::peer_address::PeerAddress;
 use crate::sync::lock;
 
 /// One shard of one node.
@@ -313,6 +314,10 @@ impl Drop for SimListener {
 }
 
 impl Stream for SimStream {
+    fn address(&self) -> PeerAddress {
+        PeerAddress::Inproc
+    }
+
     fn connected(&mut self) -> io::Result<bool> {
         match lock(&self.world).lines[&self.line].state {
             State::Calling => Ok(false),

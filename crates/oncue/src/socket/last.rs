@@ -9,10 +9,11 @@ use crate::msg::{Frames, Msg};
 macro_rules! keeping {
     ($name:ident) => {
         /// Last values. A peer that subscribes gets the kept message of each topic that it did not want before, it
-        /// alone, at once, and ahead of all that is sent afterwards: nothing is lost or comes twice between the two.
-        /// What its queue has no room for it misses, as it would miss anything else; with
-        /// [`OnFull::Refuse`](crate::OnFull::Refuse), where nobody waits for its room here, that is what exceeds
-        /// [`queue_bytes_max`](crate::Options::queue_bytes_max).
+        /// alone, at once, and ahead of what is sent of that topic afterwards: nothing is lost or comes twice between the
+        /// two. Values that its connection does not take wait until it does, whatever [`OnFull`](crate::OnFull) says, while
+        /// what is sent meanwhile passes; a value whose topic has had a newer message by then is left out. Where it
+        /// cancels a prefix meanwhile that shares topics with another one of these, or has asked for thousands, those
+        /// for which its queue has no room are missed, and counted.
         impl $name {
             /// Sends a message as [`send`](Self::send) does, and keeps a copy of it as the last value of its topic, also
             /// while nobody is connected. Where `send` would drop or refuse it for want of room in this socket, it is

@@ -26,6 +26,7 @@ use crate::engine::{Control, Engine};
 use crate::error::{Error, ErrorKind, Result};
 use crate::op::{Op, Wait, Waiters, sleep_at};
 use crate::options::Options;
+use crate::stats::TurnedAway;
 
 /// A socket of any type. It is closed when the last handle goes.
 pub(crate) struct Socket {
@@ -74,6 +75,16 @@ impl Socket {
         let hub = &self.hub;
         let mut wait = hub.done.wait();
         Op(poll_fn(move |context| wait.poll(context, || hub.is_done().then_some(()))))
+    }
+
+    fn turned_away(&self) -> Op<impl Future<Output = Result<TurnedAway>> + Send + Unpin + '_> {
+        let hub = &self.hub;
+        let news = || match hub.members.take_news() {
+            Some(news) => Some(Ok(news)),
+            None => hub.check_open().err().map(Err),
+        };
+        let mut wait = hub.members.waiters.wait();
+        Op(poll_fn(move |context| wait.poll(context, news)))
     }
 
     fn send_when_room<'a>(
@@ -158,6 +169,19 @@ macro_rules! common {
             /// waiting.
             pub fn close(&self) -> $crate::Op<impl Future<Output = ()> + Send + Unpin + '_> {
                 self.0.close()
+            }
+
+            /// The peers that were turned away since this was asked last, as soon as there are any
+            /// ([`Options::peers_max`](crate::Options::peers_max) and its like): for a program that wants to say so. Each
+            /// is told to one that asks.
+            ///
+            /// # Errors
+            /// [`Closed`](crate::ErrorKind::Closed).
+            pub fn turned_away(
+                &self,
+            ) -> $crate::Op<impl Future<Output = $crate::Result<$crate::TurnedAway>> + Send + Unpin + '_>
+            {
+                self.0.turned_away()
             }
 
             /// What the socket has done so far.

@@ -3,6 +3,7 @@
 //! other is tested in `sockets.rs`.
 
 mod admission;
+mod alive;
 mod begun;
 mod bursts;
 mod demand;

@@ -166,3 +166,73 @@ fn more_prefixes_than_the_quota_end_the_connection() {
 fn longer_prefixes_than_the_quota_end_the_connection() {
     refused_by_quota(options().prefix_bytes_max(10), &["12345678", "12"], "d", "prefix_bytes_max");
 }
+
+/// Peers beyond a bound hear which; when one of the others goes, the next one stays.
+fn turned_away_beyond(options: oncue::Options, name: &str) {
+    let x = XPub::new(&engine(), options).unwrap();
+    let door = Door::new(&x, Side::Binding);
+    let mut first = door.peer(Zmtp::V3_1);
+    // In its handshake: it counts.
+    let second = door.stranger();
+    for version in [Zmtp::V3_1, Zmtp::V3_0] {
+        let mut third = door.peer(version);
+        third.send_anyway(version.subscribe("third"));
+        let (flags, error) = third.frame();
+        assert_eq!((flags, &error[..6]), (4, &b"\x05ERROR"[..]));
+        assert!(error.ends_with(format!("-({name})").as_bytes()), "{}", error.escape_ascii());
+        assert_eq!(third.ended(), b"");
+    }
+    let news = x.turned_away().wait().unwrap();
+    let counts = [news.peers_max, news.peers_per_address_max];
+    assert_eq!(counts, if name == "peers_max" { [2, 0] } else { [0, 2] });
+    let text = news.to_string();
+    let expected = format!("turned away: 2 peers beyond {name}; the last one was tcp://127.0.0.1:");
+    assert!(text.starts_with(&expected), "{text}");
+    first.send(subscribe("first"));
+    assert_eq!(event(&x), "+first");
+    drop(second);
+    // Its place is free once our side has seen it go.
+    let until = std::time::Instant::now() + SOON;
+    loop {
+        let mut next = door.peer(Zmtp::V3_1);
+        next.send_anyway(ping("x"));
+        if next.frame().1.starts_with(b"\x04PONG") {
+            break;
+        }
+        assert!(std::time::Instant::now() < until, "the place of the one that has gone stays taken");
+    }
+    no_event(&x);
+    first.barrier();
+}
+
+#[test]
+fn peers_beyond_the_bound_are_told_and_turned_away() {
+    turned_away_beyond(options().peers_max(2), "peers_max");
+}
+
+#[test]
+fn peers_of_one_address_beyond_the_bound_are_told_and_turned_away() {
+    turned_away_beyond(options().peers_per_address_max(2), "peers_per_address_max");
+}
+
+#[test]
+fn a_flood_beyond_the_bound_is_closed_at_once_and_the_others_do_not_notice() {
+    let x = XPub::new(&engine(), options().peers_max(1)).unwrap();
+    let door = Door::new(&x, Side::Binding);
+    let mut neighbour = door.peer(Zmtp::V3_1);
+    neighbour.send(subscribe("A"));
+    assert_eq!(event(&x), "+A");
+    let begun = std::time::Instant::now();
+    // Silent ones, which hold the places of those who are told.
+    let silent: Vec<_> = (0..300).map(|_| door.stranger()).collect();
+    while x.stats().peers_turned_away < 300 {
+        assert!(begun.elapsed() < SOON, "{:?}", x.stats());
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    x.send("A").unwrap();
+    neighbour.expect(b"\0\x01A");
+    let ended = silent.into_iter().map(|mut stranger| stranger.ended()).filter(Vec::is_empty).count();
+    // Unless this took so long that places became free.
+    assert!(ended >= 300 - 64 || begun.elapsed() > std::time::Duration::from_secs(1), "{ended} at once");
+    neighbour.barrier();
+}

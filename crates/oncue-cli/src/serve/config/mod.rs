@@ -12,7 +12,7 @@ use toml::de::DeTable;
 use self::reader::{Keys, Problem, Problems};
 use super::rules::Rule;
 use super::template::Template;
-use crate::args;
+use crate::args::{self, Heartbeat};
 
 mod guard;
 mod nearest;
@@ -30,7 +30,7 @@ const BYTES_MAX: usize = 1 << 30;
 const PROCESSES_MAX_DEFAULT: usize = 256;
 
 /// Keys outside of routes, and what each is for.
-const KEYS: [(&str, &str); 14] = [
+const KEYS: [(&str, &str); 18] = [
     ("bind", "it says where to wait for subscribers"),
     ("connect", "it says which subscribers to connect to"),
     ("grace", "it says how long a feed outlives its last subscriber"),
@@ -39,8 +39,12 @@ const KEYS: [(&str, &str); 14] = [
     ("catalogue_topics_max", "it bounds the topics of all catalogues"),
     ("send_hwm", "it bounds the messages that wait for one subscriber"),
     ("queue_bytes_max", "it bounds the bytes that wait for one subscriber"),
+    ("peers_max", "it bounds the subscribers at one time"),
+    ("peers_per_address_max", "it bounds the subscribers of one address"),
     ("prefixes_max", "it bounds the subscriptions of one subscriber"),
     ("evict_after", "it says how long a subscriber may be full"),
+    ("heartbeat", "it says how often subscribers are asked whether they are there"),
+    ("heartbeat_timeout", "it says how long a subscriber may be silent"),
     ("last_values_bytes_max", "it bounds the last values that are kept"),
     ("status_prefix", "it says where the states of topics are published"),
     ("rule", "it begins a rule, as [[rule]]"),
@@ -68,9 +72,12 @@ pub(crate) struct Config {
 pub(crate) struct Socket {
     pub(crate) send_hwm: Option<u32>,
     pub(crate) queue_bytes_max: Option<u64>,
+    pub(crate) peers_max: Option<u32>,
+    pub(crate) peers_per_address_max: Option<u32>,
     pub(crate) prefixes_max: Option<u32>,
     pub(crate) evict_after: Option<Duration>,
     pub(crate) last_values_bytes_max: Option<u64>,
+    pub(crate) heartbeat: Heartbeat,
 }
 
 /// Topics and where their values come from.
@@ -246,9 +253,13 @@ fn socket(keys: &mut Keys<'_>, problems: &mut Problems) -> Socket {
     Socket {
         send_hwm: number("send_hwm", 0, COUNT_MAX).and_then(|number| u32::try_from(number).ok()),
         queue_bytes_max: number("queue_bytes_max", 1, BYTES_MAX),
+        peers_max: number("peers_max", 1, COUNT_MAX).and_then(|number| u32::try_from(number).ok()),
+        peers_per_address_max: number("peers_per_address_max", 1, COUNT_MAX)
+            .and_then(|number| u32::try_from(number).ok()),
         prefixes_max: number("prefixes_max", 1, COUNT_MAX).and_then(|number| u32::try_from(number).ok()),
         last_values_bytes_max: number("last_values_bytes_max", 1, 1 << 40),
         evict_after: keys.tick("evict_after", problems),
+        heartbeat: keys.heartbeat(["heartbeat", "heartbeat_timeout"], problems),
     }
 }
 

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::nearest::nearest;
-use crate::args;
+use crate::args::{self, Heartbeat};
 
 /// Something wrong with a config, and where: the offset in bytes from the start of its text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,11 +92,27 @@ impl<'i> Keys<'i> {
 
     /// A time between two ticks.
     pub(super) fn tick(&mut self, key: &str, problems: &mut Problems) -> Option<Duration> {
-        let read = |value: DeValue<'_>| {
-            duration(value.clone())?;
-            args::tick(&text(value)?)
-        };
-        self.take(key, problems, read).map(|found| found.value)
+        self.take(key, problems, tick).map(|found| found.value)
+    }
+
+    /// How a socket notices that peers have gone, by two keys.
+    pub(super) fn heartbeat(&mut self, keys: [&str; 2], problems: &mut Problems) -> Heartbeat {
+        let interval = self.take(keys[0], problems, |value| match value {
+            DeValue::String(text) => args::heartbeat(&text),
+            other => tick(other).map(Some),
+        });
+        let timeout = self.take(keys[1], problems, tick);
+        let at = timeout.as_ref().map(|found| found.at).or(interval.as_ref().map(|found| found.at));
+        let names = keys.map(|key| format!("`{key}`"));
+        let of = Heartbeat::of(
+            interval.map(|found| found.value),
+            timeout.map(|found| found.value),
+            [&names[0], &names[1]],
+        );
+        of.unwrap_or_else(|why| {
+            problems.add(at.unwrap_or(self.at), why);
+            Heartbeat::default()
+        })
     }
 
     pub(super) fn flag(&mut self, key: &str, problems: &mut Problems) -> Option<bool> {
@@ -249,6 +265,11 @@ fn duration(value: DeValue<'_>) -> Result<Duration, String> {
         DeValue::String(text) => args::duration(&text),
         other => Err(format!("{} stands where a duration should; write it as \"500ms\"", kind(&other))),
     }
+}
+
+fn tick(value: DeValue<'_>) -> Result<Duration, String> {
+    duration(value.clone())?;
+    args::tick(&text(value)?)
 }
 
 fn number(value: &DeValue<'_>, range: RangeInclusive<usize>) -> Result<usize, String> {

@@ -1,6 +1,7 @@
 //! What configs mean, and what is said about those that are wrong.
 
 use super::*;
+use crate::args::Heartbeat;
 
 const BIND: &str = "bind = \"tcp://127.0.0.1:0\"\n";
 
@@ -33,6 +34,8 @@ fn a_config_of_every_kind_of_route() {
         processes_max = 8
         send_hwm = 10
         evict_after = "30s"
+        heartbeat = "2s"
+        heartbeat_timeout = "4s"
         status_prefix = "status/"
         [[rule]]
         allow = ["host/", "clock"]
@@ -87,6 +90,8 @@ fn a_config_of_every_kind_of_route() {
         (config.socket.send_hwm, config.socket.evict_after),
         (Some(10), Some(Duration::from_secs(30)))
     );
+    let secs = Duration::from_secs;
+    assert_eq!(config.socket.heartbeat, heartbeat(Some(Some(secs(2))), Some(secs(4))));
     assert_eq!(config.status_prefix.as_deref(), Some("status/"));
     let [allow, deny] = &config.rules[..] else { panic!("{config:?}") };
     assert!(allow.allows && allow.prefixes == ["host/", "clock"] && allow.from.len() == 1);
@@ -129,6 +134,30 @@ fn a_mark_of_zero_is_no_bound_in_messages() {
     let route = "[[route]]\ntopic = 'x'\ncommand = ['x']\nmode = 'stream'";
     assert_eq!(config(&format!("{BIND}send_hwm = 0\n{route}")).socket.send_hwm, Some(0));
     assert!(problems(&format!("{BIND}queue_bytes_max = 0\n{route}"))[0].contains("0 is not from 1"));
+}
+
+fn heartbeat(interval: Option<Option<Duration>>, timeout: Option<Duration>) -> Heartbeat {
+    Heartbeat::of(interval, timeout, ["", ""]).expect("a heartbeat")
+}
+
+#[test]
+fn heartbeats_are_on_unless_they_are_off() {
+    let route = "[[route]]\ntopic = 'x'\ncommand = ['x']\nmode = 'stream'";
+    let of = |keys: &str| config(&format!("{BIND}{keys}\n{route}")).socket.heartbeat;
+    let secs = Duration::from_secs;
+    assert_eq!(of(""), heartbeat(Some(Some(secs(5))), Some(secs(15))));
+    assert_eq!(of("heartbeat = 'off'"), heartbeat(Some(None), None));
+    assert_eq!(of("heartbeat = '1s'"), heartbeat(Some(Some(secs(1))), Some(secs(3))));
+    let cases = [
+        ("heartbeat = 'on'", "2:13: `heartbeat` of the config: `on` is no"),
+        ("heartbeat = 5", "2:13: `heartbeat` of the config: a number stands where a duration should"),
+        ("heartbeat = '5s'\nheartbeat_timeout = '5s'", "3:21: `heartbeat_timeout` (5s) must be longer"),
+        ("heartbeat = 'off'\nheartbeat_timeout = '5s'", "3:21: `heartbeat_timeout` means nothing"),
+    ];
+    for (keys, expected) in cases {
+        let found = problems(&format!("{BIND}{keys}\n{route}"));
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{found:?}");
+    }
 }
 
 #[test]

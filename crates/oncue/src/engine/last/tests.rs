@@ -80,20 +80,20 @@ fn an_answer_comes_in_parts_each_topic_once() {
     for prefix in ["t001", "", "t", "t0012", "t1", "nothing"] {
         ledger.subscribe(peer, prefix.as_bytes()).unwrap();
     }
-    let mut prefixes = ["", "t", "t0012", "t1"].map(|prefix| prefix.as_bytes().to_vec());
-    prefixes.sort_unstable();
-    let (now, unrouted) = (Duration::ZERO, (0, 0));
-    let asking = Asking { peer, prefixes: &prefixes, unrouted, now };
+    let fresh = |prefixes: [&str; 2]| prefixes.map(|prefix| (prefix.as_bytes().to_vec(), (0, 0))).into();
+    let (prefixes, later, passed, now) =
+        (fresh(["", "t"]), fresh(["t0012", "t1"]), Default::default(), Duration::ZERO);
+    let asking = Asking { peer, prefixes: &prefixes, later: &later, passed: &passed, now };
     let (mut at, mut parts, mut messages, mut topics) = (Cursor::default(), 0, 0, Vec::new());
     loop {
         let (mut parcel, mut found) = (Parcel::default(), 0);
-        let done = last.pass(&ledger, &asking, &mut at, |value| {
+        let done = last.pass(&ledger, &asking, &mut at, PORTION, |value| {
             parcel.add(value);
             found += 1;
         });
         let runs = parcel.into_runs();
         let bytes: u64 = runs.iter().map(Run::bytes_left).sum();
-        assert!(bytes < PASS_BYTES_MAX as u64 + 10_000 && found <= PASS_TOPICS_MAX as u64);
+        assert!(bytes <= PORTION.bytes && found <= PORTION.values);
         assert_eq!(runs.iter().map(Run::messages).sum::<u64>(), found);
         (parts, messages) = (parts + 1, messages + found);
         for run in &runs {

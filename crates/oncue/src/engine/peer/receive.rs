@@ -7,8 +7,9 @@ use oncue_core::command::Subscription;
 use oncue_core::connection::SocketType;
 use oncue_core::frame::{self, Scan, Stop};
 
-use super::{Context, End, PEER_WORK_MAX, Peer, Phase, Traffic, take_publishers};
+use super::{Answers, Context, End, PEER_WORK_MAX, Peer, Phase, Traffic};
 use crate::buffer::{Buffer, READ_BYTES};
+use crate::engine::commands::take_publishers;
 use crate::engine::hub::Hub;
 use crate::engine::inbound::{Delivery, Flow};
 use crate::engine::intake::Intake;
@@ -42,7 +43,7 @@ impl<S: Stream> Peer<S> {
         let Phase::Traffic(Traffic { scanner, flow: Some(_), paused, expected, .. }) = &mut self.phase else {
             return Ok(());
         };
-        let (mut consumed, mut control) = (start, Vec::new());
+        let (mut consumed, mut answers) = (start, Answers::default());
         let mut spans = Vec::with_capacity(*expected);
         let (mut messages, mut inside) = (0, 0..0);
         let mut needs = None;
@@ -89,7 +90,7 @@ impl<S: Stream> Peer<S> {
                     }
                     Scan::CommandInside { body } => inside = consumed + body.start..consumed + body.end,
                 }
-                let taken = take_publishers(&buffer[std::mem::take(&mut inside)], &mut control, |news| {
+                let taken = take_publishers(&buffer[std::mem::take(&mut inside)], &mut answers, |news| {
                     if !filter || subscriptions.matches(news.topic) {
                         self.hub.states.hear(news, cx.wakes);
                     }
@@ -106,8 +107,7 @@ impl<S: Stream> Peer<S> {
         self.partial.needs(needs);
         // What came whole counts, whatever was wrong with what follows it.
         self.hand_over(buffer, consumed, spans, version, cx);
-        self.out.answer(control);
-        let flushed = self.flush();
+        let flushed = self.answer(answers, cx.now);
         result.and(flushed)
     }
 

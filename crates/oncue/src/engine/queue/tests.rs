@@ -7,6 +7,7 @@ use oncue_core::frame;
 use super::*;
 use crate::engine::chunk::Chunk;
 use crate::engine::testing::{Rng, for_seeds};
+use crate::peer_address::PeerAddress;
 
 /// Takes a random part of what it is given, or nothing.
 struct Fickle {
@@ -18,6 +19,10 @@ struct Fickle {
 }
 
 impl Stream for Fickle {
+    fn address(&self) -> PeerAddress {
+        PeerAddress::Inproc
+    }
+
     fn connected(&mut self) -> io::Result<bool> {
         Ok(true)
     }
@@ -364,6 +369,10 @@ struct Greedy {
 }
 
 impl Stream for Greedy {
+    fn address(&self) -> PeerAddress {
+        PeerAddress::Inproc
+    }
+
     fn connected(&mut self) -> io::Result<bool> {
         Ok(true)
     }

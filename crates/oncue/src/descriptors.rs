@@ -1,0 +1,35 @@
+//! How many files, sockets among them, this process may have open.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Raises the soft limit of this process's open descriptors to the hard one, if the system allows it, and yields the soft
+/// limit from before (`None`: there was no limit). A connection takes one descriptor, and the usual soft limit of 1024 was
+/// made for programs that use `select`.
+///
+/// Programs that this process starts inherit the limit. Give them the old one if they may use `select`, which breaks above
+/// 1024.
+pub fn raise_descriptor_limit() -> Option<u64> {
+    let limits = getrlimit(Resource::Nofile);
+    // Where it is refused, the program goes on with fewer.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits });
+    limits.current
+}
+
+/// Whether one that was opened now, and got this number, leaves fewer than `reserved` to be opened, or than a quarter of
+/// all where that is less. The system gives the lowest number that is free: all below it are in use.
+pub(crate) fn are_short(number: u64, reserved: u64) -> bool {
+    getrlimit(Resource::Nofile).current.is_some_and(|limit| number + reserved.min(limit / 4) >= limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_short_when_few_are_left() {
+        let limit = getrlimit(Resource::Nofile).current.expect("a process has a limit");
+        assert!(!are_short(3, 8));
+        assert!(!are_short(limit - 9, 8) && are_short(limit - 8, 8));
+        assert!(!are_short(limit - limit / 4 - 1, u64::MAX) && are_short(limit - limit / 4, u64::MAX));
+    }
+}

@@ -1,0 +1,219 @@
+//! Those who came to a socket by its listeners: how many there may be, in all and of one address, and who was turned away.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+
+use crate::op::Waiters;
+use crate::options::Options;
+use crate::peer_address::PeerAddress;
+use crate::stats::TurnedAway;
+use crate::sync::lock;
+
+/// How many peers that are turned away are told why at one time. Each takes a descriptor for two seconds at the most; the
+/// others are closed at once, or a peer that may not come would cost as much as one that may.
+const TOLD_MAX: u32 = 64;
+
+/// The accepted peers of one socket.
+pub(crate) struct Members {
+    peers_max: u32,
+    peers_per_address_max: u32,
+    state: Mutex<State>,
+    /// Those who wait to hear of peers that were turned away.
+    pub(crate) waiters: Waiters,
+}
+
+#[derive(Default)]
+struct State {
+    peers: u32,
+    /// Kept only where there is a bound.
+    by_origin: HashMap<Origin, u32>,
+    told: u32,
+    turned_away: TurnedAway,
+    /// What of it the user has not taken yet.
+    news: TurnedAway,
+}
+
+/// What counts as one address. Whoever has one IPv6 address has all that begin with the same 64 bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Origin {
+    V4(Ipv4Addr),
+    V6([u8; 8]),
+}
+
+impl Origin {
+    fn of(address: &PeerAddress) -> Option<Origin> {
+        let PeerAddress::Tcp(Some(address)) = address else { return None };
+        Some(match address.ip().to_canonical() {
+            IpAddr::V4(ip) => Origin::V4(ip),
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, e, f, g, h, ..] = ip.octets();
+                Origin::V6([a, b, c, d, e, f, g, h])
+            }
+        })
+    }
+}
+
+/// A peer's place among the members, as long as it keeps this.
+pub(crate) struct Seat {
+    members: Arc<Members>,
+    kind: Kind,
+}
+
+enum Kind {
+    Peer(Option<Origin>),
+    /// It is turned away, and told why.
+    Told,
+}
+
+/// What becomes of a peer that comes.
+pub(crate) enum Entry {
+    Seat(Seat),
+    /// It is told why it cannot stay.
+    Told(Seat, String),
+    /// It is closed at once.
+    Closed,
+}
+
+impl Members {
+    pub(crate) fn new(options: &Options) -> Arc<Members> {
+        Arc::new(Members {
+            peers_max: options.peers_max,
+            peers_per_address_max: options.peers_per_address_max,
+            state: Mutex::default(),
+            waiters: Waiters::default(),
+        })
+    }
+
+    /// A peer comes. Unless it gets a seat, the waiters must be woken.
+    pub(crate) fn enter(self: &Arc<Self>, address: &PeerAddress) -> Entry {
+        let mut state = lock(&self.state);
+        let bounded = self.peers_per_address_max < u32::MAX;
+        let origin = Origin::of(address).filter(|_| bounded);
+        let of_origin = origin.and_then(|origin| state.by_origin.get(&origin)).copied().unwrap_or(0);
+        let refusal = if state.peers >= self.peers_max {
+            state.count(|count| count.peers_max += 1);
+            format!("there are {} peers already (peers_max)", self.peers_max)
+        } else if of_origin >= self.peers_per_address_max {
+            state.count(|count| count.peers_per_address_max += 1);
+            let most = self.peers_per_address_max;
+            format!("there are {most} peers of this address already (peers_per_address_max)")
+        } else {
+            state.peers += 1;
+            if let Some(origin) = origin {
+                state.by_origin.insert(origin, of_origin + 1);
+            }
+            return Entry::Seat(Seat { members: self.clone(), kind: Kind::Peer(origin) });
+        };
+        state.count(|count| count.last = Some(*address));
+        if state.told >= TOLD_MAX {
+            return Entry::Closed;
+        }
+        state.told += 1;
+        Entry::Told(Seat { members: self.clone(), kind: Kind::Told }, refusal)
+    }
+
+    /// A listener rests, as the system has no more descriptors. The waiters must be woken.
+    pub(crate) fn rest(&self) {
+        lock(&self.state).count(|count| count.descriptors += 1);
+    }
+
+    /// Who was turned away since the start.
+    pub(crate) fn turned_away(&self) -> TurnedAway {
+        lock(&self.state).turned_away.clone()
+    }
+
+    /// Who was turned away since this was asked last, if anybody was.
+    pub(crate) fn take_news(&self) -> Option<TurnedAway> {
+        let news = std::mem::take(&mut lock(&self.state).news);
+        (news != TurnedAway::default()).then_some(news)
+    }
+}
+
+impl State {
+    fn count(&mut self, count: impl Fn(&mut TurnedAway)) {
+        count(&mut self.turned_away);
+        count(&mut self.news);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut state = lock(&self.members.state);
+        match self.kind {
+            Kind::Told => state.told -= 1,
+            Kind::Peer(origin) => {
+                state.peers -= 1;
+                let Some(origin) = origin else { return };
+                let left = state.by_origin.get_mut(&origin).expect("one that sits is counted");
+                *left -= 1;
+                if *left == 0 {
+                    state.by_origin.remove(&origin);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members(peers_max: u32, peers_per_address_max: u32) -> Arc<Members> {
+        let options = Options::new().peers_max(peers_max).peers_per_address_max(peers_per_address_max);
+        Members::new(&options)
+    }
+
+    fn at(text: &str) -> PeerAddress {
+        PeerAddress::Tcp(Some(text.parse().unwrap()))
+    }
+
+    fn seat(entry: Entry) -> Option<Seat> {
+        match entry {
+            Entry::Seat(seat) => Some(seat),
+            Entry::Told(..) | Entry::Closed => None,
+        }
+    }
+
+    #[test]
+    fn no_more_peers_than_there_may_be_and_a_place_is_free_when_one_goes() {
+        let members = members(2, u32::MAX);
+        let first = seat(members.enter(&PeerAddress::Ipc)).unwrap();
+        let _second = seat(members.enter(&PeerAddress::Inproc)).unwrap();
+        let Entry::Told(_, why) = members.enter(&at("1.2.3.4:5")) else { panic!("a third one") };
+        assert!(why.contains("2 peers already (peers_max)"), "{why}");
+        drop(first);
+        assert!(seat(members.enter(&at("1.2.3.4:5"))).is_some());
+        assert_eq!(members.turned_away().peers_max, 1);
+    }
+
+    #[test]
+    fn one_address_is_an_ipv4_address_or_a_network_of_ipv6() {
+        let members = members(100, 1);
+        let _first = seat(members.enter(&at("1.2.3.4:5"))).unwrap();
+        assert!(seat(members.enter(&at("[::ffff:1.2.3.4]:6"))).is_none());
+        let _second = seat(members.enter(&at("1.2.3.5:5"))).unwrap();
+        let third = seat(members.enter(&at("[2001:db8::1]:5"))).unwrap();
+        assert!(seat(members.enter(&at("[2001:db8::2]:5"))).is_none());
+        let _fourth = seat(members.enter(&at("[2001:db8:0:1::1]:5"))).unwrap();
+        drop(third);
+        assert!(seat(members.enter(&at("[2001:db8::2]:5"))).is_some());
+        let local: Vec<_> = (0..5).filter_map(|_| seat(members.enter(&PeerAddress::Ipc))).collect();
+        assert_eq!(local.len(), 5, "those of this machine are known by no address");
+        drop(local);
+        assert_eq!(lock(&members.state).by_origin.len(), 3);
+    }
+
+    #[test]
+    fn of_many_that_are_turned_away_few_are_told() {
+        let members = members(0, u32::MAX);
+        let entries: Vec<_> = (0..1000).map(|_| members.enter(&at("1.2.3.4:5"))).collect();
+        let told = entries.iter().filter(|entry| matches!(entry, Entry::Told(..))).count();
+        assert_eq!(told, TOLD_MAX as usize);
+        drop(entries);
+        assert!(matches!(members.enter(&PeerAddress::Ipc), Entry::Told(..)));
+        let news = members.take_news().unwrap();
+        assert_eq!((news.peers_max, news.last), (1001, Some(PeerAddress::Ipc)));
+        assert_eq!(members.take_news(), None);
+    }
+}

@@ -1,0 +1,252 @@
+//! Whether a peer is alive: when it gave a sign of life, when it is pinged, and when it has been silent for too long.
+//! Nothing here reads a clock or writes.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::options::Pace;
+
+/// The most timers that one peer has at a time. It needs a second one only where it asks to be looked at earlier than
+/// before; a peer that asks so again and again is looked at later than it asked for.
+const TIMERS_MAX: u8 = 4;
+/// How often a peer is assured of us whose PINGs we do not read: as often as it sent them, within these bounds.
+const ASSURANCES: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(1);
+
+/// The signs of life of one peer.
+#[derive(Debug, Default)]
+pub(crate) struct Pulse {
+    /// When there was one last.
+    heard: Duration,
+    /// How long it may be silent by its own word: that of its last PING.
+    ttl: Option<Duration>,
+    /// When it is pinged next; None where it is not.
+    ping_at: Option<Duration>,
+    /// When it was pinged first after it was heard last.
+    asked: Option<Duration>,
+    /// How we watch it, if we do.
+    pace: Option<Pace>,
+    /// When its last PING came, and how often they come.
+    its_ping: Option<Duration>,
+    its_interval: Option<Duration>,
+    /// When we owe it a sign of life, while we do not read what it says.
+    owed_at: Option<Duration>,
+    /// The earliest of its timers, and how many are set.
+    look_at: Option<Duration>,
+    timers: u8,
+}
+
+/// What is to be done about a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beat {
+    /// It was silent for too long.
+    Dead,
+    /// It is to be pinged.
+    Ping {
+        ttl_ds: u16,
+    },
+    /// It is to be told that we are there, though we do not read now.
+    Assure,
+    Nothing,
+}
+
+impl Pulse {
+    /// A sign of life.
+    pub(crate) fn hear(&mut self, now: Duration) {
+        self.heard = now;
+        self.asked = None;
+    }
+
+    /// A PING came. A TTL of 0 takes back the one before.
+    pub(crate) fn hear_ping(&mut self, ttl_ds: u16, now: Duration) {
+        self.ttl = (ttl_ds > 0).then(|| Duration::from_millis(u64::from(ttl_ds) * 100));
+        let since = self.its_ping.map(|before| now.saturating_sub(before));
+        self.its_interval =
+            Some(since.unwrap_or(Duration::MAX).clamp(*ASSURANCES.start(), *ASSURANCES.end()));
+        self.its_ping = Some(now);
+    }
+
+    /// From now on it is pinged, first at `at`.
+    pub(crate) fn begin(&mut self, pace: Pace, at: Duration) {
+        self.pace = Some(pace);
+        self.ping_at = Some(at);
+    }
+
+    /// From now on a PONG that it did not ask for does no harm.
+    pub(crate) fn understands(&mut self) {
+        self.its_interval = Some(*ASSURANCES.end());
+    }
+
+    /// Reading what it says waits from now on, or does no longer. Meanwhile its PINGs do not reach us: it is assured of us
+    /// unasked.
+    pub(crate) fn pause(&mut self, paused: bool, now: Duration) {
+        let interval = self.its_interval.filter(|_| paused);
+        self.owed_at = interval.map(|interval| self.owed_at.unwrap_or(now.saturating_add(interval)));
+    }
+
+    /// What is to be done now.
+    pub(crate) fn beat(&mut self, now: Duration) -> Beat {
+        if self.dead_at().is_some_and(|at| at <= now) {
+            return Beat::Dead;
+        }
+        if let (Some(at), Some(pace)) = (self.ping_at, self.pace)
+            && at <= now
+        {
+            self.ping_at = Some(now.saturating_add(pace.interval));
+            self.asked.get_or_insert(now);
+            return Beat::Ping { ttl_ds: pace.ttl_ds };
+        }
+        if let (Some(at), Some(interval)) = (self.owed_at, self.its_interval)
+            && at <= now
+        {
+            self.owed_at = Some(now.saturating_add(interval));
+            return Beat::Assure;
+        }
+        Beat::Nothing
+    }
+
+    /// When a timer is to be set for the next look, unless one is set already.
+    pub(crate) fn set_timer(&mut self) -> Option<Duration> {
+        let at = [self.dead_at(), self.ping_at, self.owed_at].into_iter().flatten().min()?;
+        if self.look_at.is_some_and(|look| look <= at) || self.timers == TIMERS_MAX {
+            return None;
+        }
+        self.look_at = Some(at);
+        self.timers += 1;
+        Some(at)
+    }
+
+    /// A timer fired; yields whether it is the one that counts.
+    pub(crate) fn timer_fired(&mut self, now: Duration) -> bool {
+        self.timers = self.timers.saturating_sub(1);
+        let counts = self.look_at.is_none_or(|at| at <= now);
+        if counts {
+            self.look_at = None;
+        }
+        counts
+    }
+
+    /// When it is dead if it stays silent. Whether it is alive cannot be known before it had the time to answer: where we
+    /// ourselves were late, it has more.
+    fn dead_at(&self) -> Option<Duration> {
+        let by_its_word = self.ttl.map(|ttl| self.heard.saturating_add(ttl));
+        let by_ours = self.pace.zip(self.asked).map(|(pace, asked)| {
+            let answered = asked.saturating_add(pace.timeout.saturating_sub(pace.interval));
+            answered.max(self.heard.saturating_add(pace.timeout))
+        });
+        by_its_word.into_iter().chain(by_ours).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACE: Pace = Pace { interval: secs(5), timeout: secs(15), ttl_ds: 0 };
+    const PING: Beat = Beat::Ping { ttl_ds: 0 };
+
+    const fn secs(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    fn pinged() -> Pulse {
+        let mut pulse = Pulse::default();
+        pulse.begin(PACE, secs(5));
+        pulse
+    }
+
+    /// What is done about a peer that says nothing, with the seconds, until it is dead or nothing is left to be done.
+    fn silence(pulse: &mut Pulse) -> Vec<(u64, Beat)> {
+        silence_until(pulse, secs(100_000))
+    }
+
+    /// The same, up to this time.
+    fn silence_until(pulse: &mut Pulse, end: Duration) -> Vec<(u64, Beat)> {
+        let mut done: Vec<(u64, Beat)> = Vec::new();
+        while !done.last().is_some_and(|(now, beat)| *beat == Beat::Dead || *now >= end.as_secs()) {
+            let Some(now) = pulse.set_timer() else { break };
+            assert!(pulse.timer_fired(now));
+            done.push((now.as_secs(), pulse.beat(now)));
+        }
+        done
+    }
+
+    #[test]
+    fn a_silent_peer_is_pinged_and_given_up_after_the_timeout() {
+        assert_eq!(silence(&mut pinged()), [(5, PING), (10, PING), (15, Beat::Dead)]);
+    }
+
+    #[test]
+    fn any_sign_of_life_will_do() {
+        let mut pulse = pinged();
+        for now in 1..100 {
+            assert_eq!(pulse.beat(secs(now)), if now % 5 == 0 { PING } else { Beat::Nothing }, "{now}");
+            if now % 14 == 0 {
+                pulse.hear(secs(now));
+            }
+        }
+    }
+
+    #[test]
+    fn a_ttl_is_obeyed_until_the_next_ping_says_otherwise() {
+        let mut pulse = Pulse::default();
+        assert_eq!(pulse.set_timer(), None);
+        pulse.hear_ping(30, secs(0));
+        assert_eq!(silence(&mut pulse), [(3, Beat::Dead)]);
+        pulse.hear(secs(7));
+        assert_eq!(silence(&mut pulse), [(10, Beat::Dead)]);
+        pulse.hear(secs(20));
+        pulse.hear_ping(0, secs(20));
+        assert_eq!(silence(&mut pulse), []);
+    }
+
+    #[test]
+    fn a_shard_that_was_held_up_asks_before_it_judges() {
+        let mut pulse = pinged();
+        // It stood still for a minute; the peer had nothing to answer.
+        assert_eq!(pulse.beat(secs(65)), PING);
+        assert_eq!(pulse.beat(secs(70)), PING);
+        assert_eq!(pulse.beat(secs(74)), Beat::Nothing);
+        assert_eq!(pulse.beat(secs(75)), Beat::Dead);
+    }
+
+    #[test]
+    fn one_timer_is_set_and_a_few_where_a_peer_asks_for_earlier_ones() {
+        let mut pulse = pinged();
+        assert_eq!(pulse.set_timer(), Some(secs(5)));
+        assert_eq!(pulse.set_timer(), None);
+        let set = (1..1000).rev().filter(|ttl| {
+            pulse.hear_ping(*ttl, secs(0));
+            pulse.set_timer().is_some()
+        });
+        assert_eq!(set.count(), usize::from(TIMERS_MAX) - 1);
+        // Those that were replaced fire and count no more.
+        let earliest = pulse.look_at.unwrap();
+        assert!(pulse.timer_fired(earliest));
+        pulse.look_at = Some(secs(100));
+        assert!(!pulse.timer_fired(secs(5)));
+    }
+
+    #[test]
+    fn a_peer_whose_pings_are_not_read_is_assured() {
+        let mut pulse = Pulse::default();
+        pulse.pause(true, secs(1));
+        assert_eq!(pulse.set_timer(), None, "it never asked");
+        pulse.hear_ping(0, secs(2));
+        pulse.hear_ping(0, secs(4));
+        pulse.pause(true, secs(5));
+        assert_eq!(
+            silence_until(&mut pulse, secs(8)),
+            [(6, Beat::Assure), (7, Beat::Assure), (8, Beat::Assure)]
+        );
+        pulse.pause(false, secs(8));
+        assert_eq!(silence(&mut pulse), []);
+        pulse.hear_ping(0, secs(9));
+        pulse.hear_ping(0, secs(9));
+        pulse.pause(true, secs(9));
+        assert_eq!(
+            pulse.set_timer(),
+            Some(secs(9) + *ASSURANCES.start()),
+            "who asks without end is assured now and then"
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! How the system finds out that the other side of a TCP connection has vanished: keepalive where nothing is under way,
+//! and a bound on how long what is written may be unacknowledged.
+
+use std::io;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use socket2::{SockRef, TcpKeepalive};
+
+/// Has the system fail the connection when the other side has answered nothing for `timeout`.
+pub(super) fn set(stream: &TcpStream, idle: Duration, timeout: Duration) -> io::Result<()> {
+    let probes = Probes::within(idle, timeout);
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(probes.idle_secs))
+        .with_interval(Duration::from_secs(probes.interval_secs))
+        .with_retries(probes.count);
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(Duration::from_secs(probes.total_secs())))
+}
+
+/// When the system asks an idle peer whether it is there. It counts in seconds. What is written and not acknowledged, and
+/// what the peer has no room for, has as much time as all probes take.
+#[derive(Debug, PartialEq, Eq)]
+struct Probes {
+    idle_secs: u64,
+    interval_secs: u64,
+    count: u32,
+}
+
+impl Probes {
+    /// The most probes, between which the time is divided.
+    const COUNT_MAX: u64 = 5;
+    /// The longest time that Linux takes for either.
+    const SECS_MAX: u64 = 32_767;
+
+    fn within(idle: Duration, timeout: Duration) -> Probes {
+        let secs = |time: Duration| {
+            let rounded_up = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
+            rounded_up.clamp(1, Probes::SECS_MAX)
+        };
+        let idle_secs = secs(idle);
+        let left = secs(timeout).saturating_sub(idle_secs).max(1);
+        let interval_secs = left.div_ceil(Probes::COUNT_MAX);
+        let count = left.div_ceil(interval_secs) as u32;
+        Probes { idle_secs, interval_secs, count }
+    }
+
+    fn total_secs(&self) -> u64 {
+        self.idle_secs + self.interval_secs * u64::from(self.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_take_as_long_as_the_timeout_in_whole_seconds() {
+        let probes =
+            |idle, timeout| Probes::within(Duration::from_millis(idle), Duration::from_millis(timeout));
+        assert_eq!(probes(5000, 15_000), Probes { idle_secs: 5, interval_secs: 2, count: 5 });
+        for (idle, timeout, total) in
+            [(5000, 15_000, 15), (1000, 3000, 3), (300, 1000, 2), (1, 1, 2), (1500, 2500, 3)]
+        {
+            assert_eq!(probes(idle, timeout).total_secs(), total, "{idle} {timeout}");
+        }
+        for idle in 1..40 {
+            for timeout in 2 * idle..100 {
+                let total = probes(idle * 1000, timeout * 1000).total_secs();
+                assert!((timeout..timeout + Probes::COUNT_MAX).contains(&total), "{idle} {timeout}: {total}");
+            }
+        }
+        let longest = Probes::within(Duration::MAX, Duration::MAX);
+        assert!(longest.idle_secs <= Probes::SECS_MAX && longest.interval_secs <= Probes::SECS_MAX);
+    }
+
+    #[test]
+    fn a_tcp_stream_takes_the_probes() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let stream = TcpStream::from_std(stream);
+        set(&stream, Duration::from_secs(5), Duration::from_secs(15)).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(5));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(2));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 5);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(15)));
+    }
+}
