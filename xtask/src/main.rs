@@ -6,6 +6,7 @@ mod fuzz;
 mod interop;
 #[cfg(test)]
 mod layers;
+mod leftovers;
 mod python;
 mod sim;
 mod step;
@@ -27,6 +28,8 @@ Chores:
                                   docs/benchmarks/costs.txt; --update writes what is measured into it
   sim [--seed N | --seeds N]      Replay one simulated seed, or run N of them  [--release]
   fuzz [TARGET] [--seconds N]     Fuzz one target, or each in turn, for N seconds (default 60)
+  leftovers [--rounds N]          What comes and goes leaves nothing behind: a table of scenes, each of N rounds
+                                  [--soak MINUTES: instead serve an example for so long and look at the process]
   bench [--quick] [--only W1,..]  The laboratory: this library and its rivals, measured side by side  [--case TEXT]
                                   [--impl NAME,..] [--reps N] [--seconds S] [--save | --no-save]
 
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         "sim" => sim::run(&args),
         "fuzz" => fuzz::run(&args),
         "bench" => bench::run(&args),
+        "leftovers" => leftovers::run(&args),
         other => Err(Trouble::Usage(format!("there is no chore `{other}`"))),
     };
     match outcome {

@@ -78,6 +78,11 @@ fn a_handshake_may_take_any_time_and_zero_is_no_limit() {
 }
 
 #[test]
+fn a_message_that_is_begun_may_take_any_time() {
+    exchange(Options::message_timeout, |_| true);
+}
+
+#[test]
 fn heartbeats_come_at_any_time() {
     exchange(|options, time| options.heartbeat(time, Duration::MAX), |_| true);
     exchange(|options, time| options.heartbeat(Duration::MAX, time), |_| true);

@@ -1,0 +1,165 @@
+//! Sockets, endpoints, operations and topics that come and go on an engine that stays.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+use std::thread;
+use std::time::Duration;
+
+use oncue::{Options, Pub, State, Sub, XPub, XSub};
+
+use crate::raw::*;
+use crate::{fresh, scenes};
+
+const ROUNDS: u32 = 100;
+
+#[test]
+fn sockets_and_endpoints_leave_nothing() {
+    let engine = engine();
+    let publisher = XPub::new(&engine, Options::new()).unwrap();
+    let subscriber = Sub::new(&engine, options()).unwrap();
+    let endpoint = publisher.bind("tcp://127.0.0.1:0").unwrap().to_string();
+    let takes_one = |endpoint: &str| {
+        let subscriber = Sub::new(&engine, Options::new()).unwrap();
+        subscriber.subscribe("x").unwrap();
+        subscriber.connect(endpoint).unwrap();
+        assert_eq!(event(&publisher), "+x");
+        publisher.send("x").unwrap();
+        subscriber.recv().wait_timeout(SOON).expect("a message in time").unwrap();
+        drop(subscriber);
+        assert_eq!(event(&publisher), "-x");
+    };
+    let bound = |at: &str| {
+        let at = publisher.bind(at).unwrap().to_string();
+        publisher.unbind(&at).unwrap();
+    };
+    let breaking = Door::new(&subscriber, Side::Connecting);
+    let inproc = publisher.bind("inproc://stays").unwrap().to_string();
+    scenes(
+        ROUNDS,
+        &[
+            ("sockets of each type", &|| {
+                // Waited for: the engine forgets those that are done when it makes the next one.
+                Pub::new(&engine, Options::new()).unwrap().close().wait();
+                Sub::new(&engine, Options::new()).unwrap().close().wait();
+                XPub::new(&engine, Options::new()).unwrap().close().wait();
+                XSub::new(&engine, Options::new()).unwrap().close().wait();
+            }),
+            ("bound, tcp", &|| bound("tcp://127.0.0.1:0")),
+            ("bound, ipc", &|| bound("ipc://*")),
+            ("bound, inproc", &|| bound(&format!("inproc://{}", fresh()))),
+            ("bound and dropped", &|| {
+                let publisher = Pub::new(&engine, Options::new()).unwrap();
+                publisher.bind("tcp://127.0.0.1:0").unwrap();
+                publisher.bind("ipc://*").unwrap();
+                publisher.bind("inproc://goes").unwrap();
+                publisher.close().wait();
+            }),
+            ("connected to nobody, tcp", &|| {
+                subscriber.connect("tcp://127.0.0.1:1").unwrap();
+                subscriber.disconnect("tcp://127.0.0.1:1").unwrap();
+            }),
+            ("a publisher that breaks off", &|| drop(breaking.peer(Zmtp::V3_1))),
+            ("a subscriber that takes a message, tcp", &|| takes_one(&endpoint)),
+            ("a subscriber that takes a message, inproc", &|| takes_one(&inproc)),
+            ("a subscriber that leaves messages", &|| {
+                let subscriber = Sub::new(&engine, Options::new()).unwrap();
+                subscriber.subscribe("x").unwrap();
+                subscriber.connect(&endpoint).unwrap();
+                assert_eq!(event(&publisher), "+x");
+                (0..50).for_each(|_| publisher.send(("x", [0; 1000])).unwrap());
+                subscriber.recv().wait_timeout(SOON).expect("a message in time").unwrap();
+                drop(subscriber);
+                assert_eq!(event(&publisher), "-x");
+            }),
+        ],
+    );
+}
+
+#[test]
+fn topics_leave_nothing() {
+    let engine = engine();
+    let publisher = XPub::new(&engine, Options::new()).unwrap();
+    let subscriber = Sub::new(&engine, options()).unwrap();
+    subscriber.connect(&publisher.bind("tcp://127.0.0.1:0").unwrap().to_string()).unwrap();
+    let wanted = |round: &dyn Fn(&str)| {
+        let topic = format!("topic/{}", fresh());
+        subscriber.subscribe(&topic).unwrap();
+        assert_eq!(event(&publisher), format!("+{topic}"));
+        round(&topic);
+        subscriber.unsubscribe(&topic).unwrap();
+        assert_eq!(event(&publisher), format!("-{topic}"));
+        while subscriber.try_recv().unwrap().is_some() {}
+        while subscriber.try_state().unwrap().is_some() {}
+    };
+    scenes(
+        ROUNDS,
+        &[
+            ("a topic that is wanted", &|| wanted(&|_| ())),
+            ("a topic of messages", &|| {
+                wanted(&|topic| (0..10).for_each(|_| publisher.send((topic, [0; 1000])).unwrap()));
+            }),
+            ("a topic with a last value", &|| {
+                wanted(&|topic| {
+                    publisher.send_last((topic, "value")).unwrap();
+                    assert!(publisher.forget_last(topic));
+                });
+            }),
+            ("a topic with a state", &|| {
+                wanted(&|topic| {
+                    publisher.set_state(topic, State::Stale, "a reason").unwrap();
+                    subscriber.state().wait_timeout(SOON).expect("a state in time").unwrap();
+                    assert!(publisher.clear_state(topic));
+                });
+            }),
+            ("a topic that nobody wants", &|| {
+                let topic = format!("topic/{}", fresh());
+                assert!(!publisher.wanted(&topic));
+                publisher.send_with(&topic, || "value").unwrap();
+                publisher.send((&topic, "value")).unwrap();
+                publisher.room(&topic);
+            }),
+        ],
+    );
+}
+
+struct Unheard;
+
+impl Wake for Unheard {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// Polls an operation once, with a waker that nobody else has, and gives it up.
+fn given_up<T>(op: impl Future<Output = T> + Unpin) {
+    let mut op = op;
+    let waker = Waker::from(Arc::new(Unheard));
+    assert!(Pin::new(&mut op).poll(&mut Context::from_waker(&waker)).is_pending());
+}
+
+#[test]
+fn operations_that_are_given_up_leave_nothing() {
+    let engine = engine();
+    let publisher = XPub::new(&engine, Options::new()).unwrap();
+    let subscriber = Sub::new(&engine, options()).unwrap();
+    let watch = publisher.demand();
+    scenes(
+        ROUNDS,
+        &[
+            ("recv, given up", &|| given_up(subscriber.recv())),
+            ("recv_many, given up", &|| given_up(subscriber.recv_many())),
+            ("state, given up", &|| given_up(subscriber.state())),
+            ("event, given up", &|| given_up(publisher.event())),
+            ("next change of demand, given up", &|| given_up(watch.next())),
+            ("room_changed, given up", &|| given_up(publisher.room_changed())),
+            ("recv in time, on another thread", &|| {
+                thread::scope(|scope| {
+                    scope.spawn(|| {
+                        assert!(subscriber.recv().wait_timeout(Duration::from_millis(1)).is_none())
+                    });
+                });
+            }),
+            ("watches of demand", &|| drop(publisher.demand())),
+        ],
+    );
+}
