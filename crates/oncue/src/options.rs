@@ -155,7 +155,7 @@ impl Options {
     }
 
     /// The most messages queued for one peer that does not take them, beyond what the system's own buffers hold
-    /// (libzmq: `ZMQ_SNDHWM`). 0 is no bound in messages; [`queue_bytes_max`](Options::queue_bytes_max) bounds them
+    /// (libzmq: `ZMQ_SNDHWM`). 0 means no bound in messages; [`queue_bytes_max`](Options::queue_bytes_max) bounds them
     /// still. Default 1000. The mark is looked at after the connection was offered the messages, so a burst
     /// larger than the mark loses nothing while the connection takes it.
     pub fn send_hwm(mut self, messages: u32) -> Options {
@@ -164,7 +164,7 @@ impl Options {
     }
 
     /// How many received messages of one peer may wait for the user before reading from it pauses (TCP then slows
-    /// the sender; libzmq: `ZMQ_RCVHWM`). 0 is no bound in messages; [`queue_bytes_max`](Options::queue_bytes_max)
+    /// the sender; libzmq: `ZMQ_RCVHWM`). 0 means no bound in messages; [`queue_bytes_max`](Options::queue_bytes_max)
     /// bounds them still. Default 1000. What one read brought in (up to 256 KiB) is always delivered.
     pub fn recv_hwm(mut self, messages: u32) -> Options {
         self.recv_hwm = messages;
@@ -370,7 +370,7 @@ impl Options {
         self
     }
 
-    /// How long a peer may take from the first byte to the end of its handshake. Default 30 s; zero is no limit, as in
+    /// How long a peer may take from the first byte to the end of its handshake. Default 30 s; zero means no limit, as in
     /// libzmq (`ZMQ_HANDSHAKE_IVL`), and lets strangers hold a connection for ever.
     pub fn handshake_timeout(mut self, time: Duration) -> Options {
         self.handshake_timeout = if time.is_zero() { Duration::MAX } else { time };
@@ -429,7 +429,7 @@ impl Options {
     }
 }
 
-/// 0 is no bound, as in libzmq.
+/// 0 means no bound, as in libzmq.
 fn messages_max(mark: u32) -> u64 {
     if mark == 0 { u64::MAX } else { u64::from(mark) }
 }

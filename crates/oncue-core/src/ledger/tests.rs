@@ -70,7 +70,7 @@ impl Checked {
     }
 
     fn subscribe(&mut self, peer: PeerId, prefix: Vec<u8>) {
-        // What is still to be released is no event when it is wanted again.
+        // A prefix that is still to be released causes no event when it is wanted again.
         let others = self.told.contains(&prefix);
         let naive = self.peers.get_mut(&peer).unwrap();
         let expected = match (naive.set.insert(prefix.clone()), others) {

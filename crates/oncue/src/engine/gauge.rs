@@ -45,7 +45,7 @@ pub(crate) struct Gauge {
     pub(crate) evicted: AtomicU64,
 }
 
-/// Who lacks room.
+/// The peers that lack room.
 #[derive(Default)]
 struct Lack {
     full: HashSet<PeerId>,

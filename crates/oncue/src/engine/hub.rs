@@ -225,7 +225,7 @@ impl Hub {
         self.push(frames, self.no_room())
     }
 
-    /// As [`send`](Self::send), but where there is no room it says so, whatever the policy.
+    /// As [`send`](Self::send), but a message without room is refused whatever the policy.
     pub(crate) fn send_if_room(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
         self.push(frames, NoRoom::Refuse)
     }
@@ -271,7 +271,7 @@ impl Hub {
         }
     }
 
-    /// As [`send_many`](Self::send_many), but where there is no room it says so, whatever the policy.
+    /// As [`send_many`](Self::send_many), but a batch without room is refused whatever the policy.
     pub(crate) fn send_many_if_room(self: &Arc<Self>, batch: &mut Batch) -> Result<()> {
         let pushed = self.outbox.push_many(batch);
         self.pushed(pushed, NoRoom::Refuse)

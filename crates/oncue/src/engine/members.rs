@@ -34,7 +34,7 @@ struct State {
     news: TurnedAway,
 }
 
-/// What counts as one address. Whoever has one IPv6 address has all that begin with the same 64 bits.
+/// What counts as one address. The owner of one IPv6 address has all addresses of its /64 network.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Origin {
     V4(Ipv4Addr),
@@ -118,12 +118,12 @@ impl Members {
         lock(&self.state).count(|count| count.descriptors += 1);
     }
 
-    /// Who was turned away since the start.
+    /// The peers turned away since the start.
     pub(crate) fn turned_away(&self) -> TurnedAway {
         lock(&self.state).turned_away.clone()
     }
 
-    /// Who was turned away since this was asked last, if anybody was.
+    /// The peers turned away since the last call, if any.
     pub(crate) fn take_news(&self) -> Option<TurnedAway> {
         let news = std::mem::take(&mut lock(&self.state).news);
         (news != TurnedAway::default()).then_some(news)

@@ -511,7 +511,7 @@ impl<N: Net> Shard<N> {
         self.retry_batch(&hub);
     }
 
-    /// Goes on releasing what peers have left behind. Whoever else wants something gets in between.
+    /// Releases one more slice of what departed peers left behind; other work gets in between.
     fn release(&mut self, hub: &Arc<Hub>) {
         let Some(served) = self.hubs.get_mut(&hub.id) else { return };
         served.releasing = hub.release(&mut self.wakes);

@@ -30,7 +30,7 @@ pub(crate) enum Timer {
     Rested { hub: u64 },
 }
 
-/// So many timers are no matter: only of more of them those are looked for that matter no more.
+/// Timers are swept only above this number.
 const SWEPT_MIN: usize = 1024;
 
 /// The timers of one shard. Times count from an origin of the shard's choice.

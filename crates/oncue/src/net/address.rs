@@ -26,7 +26,7 @@ pub(super) fn to_bind(at: &Endpoint) -> io::Result<Vec<Endpoint>> {
     }
     match look_up(name, *port) {
         Ok(addrs) => Ok(addrs.into_iter().map(|addr| tcp(Host::Ip(addr.ip()))).collect()),
-        Err(e) => Err(not_here(format!("{name:?} is no interface of this machine, and as a name: {e}"))),
+        Err(e) => Err(not_here(format!("{name:?} is not an interface of this machine, and as a name: {e}"))),
     }
 }
 

@@ -230,7 +230,7 @@ pub(crate) struct SimNet {
 }
 
 impl SimStream {
-    /// Calls a listener, for somebody who is no shard: nothing is reported to this side.
+    /// Calls a listener, for a caller that is not a shard: nothing is reported to this side.
     pub(crate) fn call(world: &Arc<Mutex<World>>, name: &str) -> SimStream {
         let line = lock(world).add_line(End::default(), name);
         SimStream { world: world.clone(), line, side: 0 }

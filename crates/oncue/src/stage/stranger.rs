@@ -106,7 +106,7 @@ impl Stranger {
 /// What a stranger's bytes come to, read at one time and without any bound on work.
 #[derive(Default)]
 struct Meaning {
-    /// What it wants; `None` if it is no peer, or no longer one.
+    /// What it wants; `None` if it is not a peer, or not any more.
     wants: Option<BTreeSet<Vec<u8>>>,
     /// It said for how long it may be silent: whether it is a peer depends on the time.
     mortal: bool,
@@ -425,7 +425,7 @@ pub fn bytes_of_one_peer(bytes: &[u8], raw: bool) {
     scene.enter(&mut Script(&[if raw { 7 } else { 0 }]));
     scene.strangers[0].said.extend_from_slice(bytes);
     scene.calm();
-    // Whoever else is there is served.
+    // All other peers are served.
     scene.enter(&mut Script(&[0]));
     scene.strangers[1].say(Subscription::Subscribe(b"other"), false);
     scene.socket.send(Msg::single("other")).expect("an open socket");

@@ -197,7 +197,7 @@ impl Raw {
         std::mem::take(&mut self.buffer)
     }
 
-    /// From now on the system holds only so much that is not taken.
+    /// From now on the system holds only a little that is not taken.
     pub(crate) fn hold_little(&self, bytes: usize) {
         rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, bytes).unwrap();
     }

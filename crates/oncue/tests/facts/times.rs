@@ -86,7 +86,7 @@ fn a_message_that_is_begun_may_take_any_time() {
 fn heartbeats_come_at_any_time() {
     exchange(|options, time| options.heartbeat(time, Duration::MAX), |_| true);
     exchange(|options, time| options.heartbeat(Duration::MAX, time), |_| true);
-    // Who must be heard of within no time at all may be lost at any moment.
+    // A peer with a timeout of zero may be lost at any moment.
     exchange(|options, time| options.heartbeat(time, time), |time| time == Duration::MAX);
 }
 

@@ -8,7 +8,7 @@ use super::{Mark, WriteQueue};
 use crate::engine::chunk::Run;
 use crate::sync::lock;
 
-/// So many runs that were given up, beyond as many as are left, may lie in a queue until it is put in order.
+/// The number of dropped runs, beyond the number of live ones, at which a queue is compacted.
 const HOLES_SPARE: usize = 64;
 /// A list of topics that is empty keeps room for so many at the most.
 const TOPICS_KEPT_MAX: usize = 64;
