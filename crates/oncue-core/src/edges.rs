@@ -1,22 +1,25 @@
 //! The demand events that one watcher has not read yet, in bounded memory. Not how it waits for them.
+mod queue;
 #[cfg(test)]
 mod tests;
 
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::fmt;
 use core::ops::Deref;
 
-use hashbrown::HashTable;
+use queue::{NONE, Queue};
 
-use crate::topic::index::PrefixHash;
+use crate::topic::index::{PrefixHash, Tables};
 
 /// Up to this number pending edges are kept exactly as they happened.
 pub const EDGES_EXACT_MAX: usize = 65_536;
 /// Up to this sum of the lengths of their prefixes, in bytes, pending edges are kept exactly as they happened.
 pub const EDGES_EXACT_BYTES_MAX: usize = 4 << 20;
+/// How many pending edges are looked at for partners when one comes, and one more for this number of bytes of its prefix.
+const NET_STEPS: usize = 64;
+const BYTES_PER_NET_STEP: usize = 64;
 
 /// A prefix that is shared, and cheap to clone.
 ///
@@ -103,132 +106,141 @@ pub struct Edge {
 /// prefix an even number of pending edges vanishes, as the watcher knows the outcome already, and of an odd number the
 /// last one stays. So what the watcher learns stays true, and the memory is bounded by the prefixes in force and those
 /// that it was told to be in force, however long it does not read and whatever strangers do meanwhile.
+///
+/// No operation takes long, however many edges are pending: they are netted out little by little as others come, and
+/// until that is done a few more than the bound are pending.
 pub struct Edges {
     hash: PrefixHash,
-    /// `None` where an edge was netted out.
-    pending: VecDeque<Option<Edge>>,
-    /// How many of `pending` are edges, and the bytes of their prefixes.
-    count: usize,
+    queue: Queue,
+    /// The bytes of the prefixes that are pending.
     bytes: usize,
-    /// The number of the first one in `pending`.
-    first: u64,
-    /// While edges are netted out, the numbers of all that are pending, by prefix.
-    netting: Option<HashTable<u64>>,
+    netting: Option<Netting>,
+    /// How often netting out was begun: the mark of the slots that are in its table.
+    round: u32,
     exact: Exact,
 }
 
-/// What is kept exactly.
+/// While edges are netted out.
+struct Netting {
+    /// The edges that were looked at, by prefix: one of each.
+    table: Tables,
+    /// The oldest edge that is still to be looked at. All newer ones are too.
+    next: u32,
+}
+
+/// What is kept exactly, and how soon all else is netted out.
 #[derive(Clone, Copy)]
 struct Exact {
     edges_max: usize,
     bytes_max: usize,
+    net_steps: usize,
 }
 
 impl Edges {
     /// No pending edges. `seed` keys a hash: it should be random, and unknown to the peers.
     pub fn new(seed: u64) -> Edges {
-        let exact = Exact { edges_max: EDGES_EXACT_MAX, bytes_max: EDGES_EXACT_BYTES_MAX };
+        let exact =
+            Exact { edges_max: EDGES_EXACT_MAX, bytes_max: EDGES_EXACT_BYTES_MAX, net_steps: NET_STEPS };
         let hash = PrefixHash::new(seed);
-        Edges { hash, pending: VecDeque::new(), count: 0, bytes: 0, first: 0, netting: None, exact }
+        Edges { hash, queue: Queue::new(), bytes: 0, netting: None, round: 0, exact }
     }
 
     /// Appends an edge. The edges of one prefix must alternate: anything else is a broken invariant, and panics when
     /// it is noticed.
     pub fn push(&mut self, prefix: Prefix, wanted: bool) {
-        if self.netting.is_none()
-            && (self.count >= self.exact.edges_max || self.bytes >= self.exact.bytes_max)
-        {
-            self.net_out();
+        let full = self.queue.len() >= self.exact.edges_max || self.bytes >= self.exact.bytes_max;
+        if full && self.netting.is_none() {
+            self.begin_netting();
         }
-        self.append(Edge { prefix, wanted });
-        self.close_gaps();
+        let steps = self.exact.net_steps + prefix.len() / BYTES_PER_NET_STEP;
+        self.bytes += prefix.len();
+        let at = self.queue.push(Edge { prefix, wanted });
+        if let Some(netting) = &mut self.netting {
+            if netting.next == NONE {
+                netting.next = at;
+            }
+            let _ = (0..steps).all(|_| self.net_one());
+        }
+        if self.is_empty() {
+            self.netting = None;
+        }
     }
 
     /// The oldest pending edge.
     pub fn pop(&mut self) -> Option<Edge> {
-        let edge = loop {
-            let (number, next) = (self.first, self.pending.pop_front()?);
-            self.first += 1;
-            if let Some(edge) = next {
-                if let Some(netting) = &mut self.netting
-                    && let Ok(entry) = netting.find_entry(self.hash.hash(&edge.prefix), |&at| at == number)
-                {
-                    entry.remove();
-                }
-                break edge;
-            }
-        };
-        self.count -= 1;
-        self.bytes -= edge.prefix.len();
-        if self.count <= self.exact.edges_max / 2 && self.bytes <= self.exact.bytes_max / 2 {
+        let at = self.queue.oldest();
+        if at == NONE {
+            return None;
+        }
+        if let Some(netting) = self.netting.as_mut().filter(|netting| netting.next == at) {
+            netting.next = self.queue.newer(at);
+        }
+        let edge = self.remove(at);
+        if self.queue.len() <= self.exact.edges_max / 2 && self.bytes <= self.exact.bytes_max / 2 {
             self.netting = None;
         }
-        self.shrink();
         Some(edge)
     }
 
     /// How many edges are pending.
     pub fn len(&self) -> usize {
-        self.count
+        self.queue.len()
     }
 
     /// Whether the watcher has read everything.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.queue.len() == 0
     }
 
-    /// Nets out what is pending, and from now on what comes.
-    fn net_out(&mut self) {
-        self.netting = Some(HashTable::new());
-        let pending = core::mem::take(&mut self.pending);
-        (self.count, self.bytes) = (0, 0);
-        for edge in pending.into_iter().flatten() {
-            self.append(edge);
+    /// From now on edges are netted out: those that are pending as others come.
+    fn begin_netting(&mut self) {
+        self.round += 1;
+        self.netting = Some(Netting { table: Tables::new(), next: self.queue.oldest() });
+    }
+
+    /// Looks at the next edge: its partner goes with it if there is one. Yields whether there was one to look at.
+    fn net_one(&mut self) -> bool {
+        let Edges { hash, queue, netting, .. } = self;
+        let Some(Netting { table, next }) = netting else { return false };
+        let at = *next;
+        if at == NONE {
+            return false;
         }
+        *next = queue.newer(at);
+        let edge = &queue.slot(at).edge;
+        let hash = hash.hash(&edge.prefix);
+        if let Some(partner) = table.find(hash, |other| queue.slot(other).edge.prefix == edge.prefix) {
+            let known = &queue.slot(partner).edge;
+            assert_ne!(known.wanted, edge.wanted, "the edges of {} alternate", edge.prefix);
+            // In this order neither gets the number of the other.
+            self.remove(at.max(partner));
+            self.remove(at.min(partner));
+        } else {
+            table.make_room(hash, queue.len(), |other| queue.slot(other).hash);
+            table.insert(hash, at);
+            let slot = queue.slot_mut(at);
+            (slot.hash, slot.mark) = (hash, self.round);
+        }
+        true
     }
 
-    /// Appends an edge, or takes its partner away.
-    fn append(&mut self, edge: Edge) {
-        let Edges { hash, pending, first, netting, count, bytes, .. } = self;
-        if let Some(netting) = netting {
-            let key = hash.hash(&edge.prefix);
-            if let Ok(entry) = netting.find_entry(key, |&at| *prefix_at(pending, *first, at) == edge.prefix) {
-                let (number, _) = entry.remove();
-                let partner = pending[(number - *first) as usize].take().expect("only edges have numbers");
-                assert_ne!(partner.wanted, edge.wanted, "the edges of {} alternate", edge.prefix);
-                *count -= 1;
-                *bytes -= partner.prefix.len();
-                return;
+    /// Takes an edge out of the queue, and out of the table if it is there.
+    fn remove(&mut self, at: u32) -> Edge {
+        let Edges { queue, netting, round, .. } = self;
+        if let Some(Netting { table, next }) = netting {
+            let (slot, last) = (queue.slot(at), queue.last());
+            if slot.mark == *round {
+                table.remove(slot.hash, at, queue.len(), |other| queue.slot(other).hash);
             }
-            let number = *first + pending.len() as u64;
-            netting.insert_unique(key, number, |&at| hash.hash(prefix_at(pending, *first, at)));
+            if last != at && queue.slot(last).mark == *round {
+                table.renumber(queue.slot(last).hash, last, at);
+            }
+            if *next == last {
+                *next = at;
+            }
         }
-        *count += 1;
-        *bytes += edge.prefix.len();
-        pending.push_back(Some(edge));
+        let edge = self.queue.remove(at);
+        self.bytes -= edge.prefix.len();
+        edge
     }
-
-    /// Moves what is pending together once most of it has been netted out.
-    fn close_gaps(&mut self) {
-        if self.count == 0 {
-            self.first += self.pending.len() as u64;
-            self.pending.clear();
-            self.netting = None;
-        } else if self.pending.len() > 2 * self.count.max(self.exact.edges_max) {
-            self.net_out();
-        }
-        self.shrink();
-    }
-
-    /// A burst of edges must not be paid for ever after.
-    fn shrink(&mut self) {
-        if self.pending.capacity() > 4 * self.pending.len().max(self.exact.edges_max) {
-            self.pending.shrink_to(2 * self.pending.len().max(self.exact.edges_max));
-        }
-    }
-}
-
-/// The prefix of the pending edge of this number.
-fn prefix_at(pending: &VecDeque<Option<Edge>>, first: u64, number: u64) -> &Prefix {
-    &pending[(number - first) as usize].as_ref().expect("only edges have numbers").prefix
 }

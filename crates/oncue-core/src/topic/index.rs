@@ -20,7 +20,7 @@ use core::mem;
 use core::ops::ControlFlow;
 
 pub(crate) use hash::PrefixHash;
-use tables::Tables;
+pub(crate) use tables::Tables;
 
 /// The number of an entry of a [`PrefixMap`]: small, stable while its prefix is in force, reused afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

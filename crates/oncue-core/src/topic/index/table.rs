@@ -137,14 +137,15 @@ impl Table {
         }
     }
 
+    /// Gives an entry, which must be there, a lower number.
+    pub(super) fn renumber(&mut self, hash: u64, id: u32, lower: u32) {
+        let at = self.bucket(hash, id);
+        self.buckets[at] = self.tag(hash) | lower;
+    }
+
     /// Removes an entry, which must be there.
     pub(super) fn remove(&mut self, hash: u64, id: u32) {
-        let word = self.tag(hash) | id;
-        let mut at = self.home(hash);
-        while self.buckets[at] != word {
-            assert_ne!(self.buckets[at], EMPTY, "the entry {id} is in the table");
-            at = self.next(at);
-        }
+        let mut at = self.bucket(hash, id);
         self.len -= 1;
         self.buckets[at] = REMOVED;
         // Nothing is looked for beyond an empty bucket, so removed ones before it can be empty too.
@@ -155,6 +156,17 @@ impl Table {
                 at = at.checked_sub(1).unwrap_or(self.buckets.len() - 1);
             }
         }
+    }
+
+    /// The bucket of an entry, which must be there.
+    fn bucket(&self, hash: u64, id: u32) -> usize {
+        let word = self.tag(hash) | id;
+        let mut at = self.home(hash);
+        while self.buckets[at] != word {
+            assert_ne!(self.buckets[at], EMPTY, "the entry {id} is in the table");
+            at = self.next(at);
+        }
+        at
     }
 
     /// The first bucket to look at: the high half of the hash, scaled to any number of buckets.

@@ -11,7 +11,7 @@ const SPLIT_ENTRIES_MIN: usize = if cfg!(test) { 1024 } else { 8 << 10 };
 /// The directory has at most two to the power of this many places. Tables grow beyond it.
 const DEPTH_MAX: u8 = 16;
 
-pub(super) struct Tables {
+pub(crate) struct Tables {
     tables: Vec<Part>,
     /// By the lowest bits of a hash, the number of the table that has it.
     directory: Vec<u32>,
@@ -25,7 +25,7 @@ struct Part {
 }
 
 impl Tables {
-    pub(super) fn new() -> Tables {
+    pub(crate) fn new() -> Tables {
         Tables { tables: vec![Part { table: Table::new(), depth: 0 }], directory: vec![0], len: 0 }
     }
 
@@ -41,7 +41,7 @@ impl Tables {
 
     /// The entry with this hash that is the `same`.
     #[inline]
-    pub(super) fn find(&self, hash: u64, same: impl FnMut(u32) -> bool) -> Option<u32> {
+    pub(crate) fn find(&self, hash: u64, same: impl FnMut(u32) -> bool) -> Option<u32> {
         self.table(hash).find(hash, same)
     }
 
@@ -58,7 +58,7 @@ impl Tables {
     }
 
     /// Makes room for an entry with this hash and a number below `ids`. `hash_of` tells the hashes of the entries.
-    pub(super) fn make_room(&mut self, hash: u64, ids: usize, hash_of: impl Fn(u32) -> u64) {
+    pub(crate) fn make_room(&mut self, hash: u64, ids: usize, hash_of: impl Fn(u32) -> u64) {
         while !self.table(hash).has_room(ids) {
             let at = self.at(hash);
             let Part { table, depth } = &self.tables[at];
@@ -72,14 +72,14 @@ impl Tables {
     }
 
     /// Adds an entry, for which there must be room.
-    pub(super) fn insert(&mut self, hash: u64, id: u32) {
+    pub(crate) fn insert(&mut self, hash: u64, id: u32) {
         let at = self.at(hash);
         self.tables[at].table.insert(hash, id);
         self.len += 1;
     }
 
     /// Removes an entry, which must be there. `hash_of` tells the hashes of the others, whose numbers are below `ids`.
-    pub(super) fn remove(&mut self, hash: u64, id: u32, ids: usize, hash_of: impl Fn(u32) -> u64) {
+    pub(crate) fn remove(&mut self, hash: u64, id: u32, ids: usize, hash_of: impl Fn(u32) -> u64) {
         let at = self.at(hash);
         let table = &mut self.tables[at].table;
         table.remove(hash, id);
@@ -87,6 +87,12 @@ impl Tables {
             *table = table.remade(ids, |_| true, &hash_of);
         }
         self.len -= 1;
+    }
+
+    /// Gives an entry, which must be there, a lower number.
+    pub(crate) fn renumber(&mut self, hash: u64, id: u32, lower: u32) {
+        let at = self.at(hash);
+        self.tables[at].table.renumber(hash, id, lower);
     }
 
     /// How many entries the largest table has.
