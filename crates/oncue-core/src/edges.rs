@@ -182,6 +182,11 @@ impl Edges {
         Some(edge)
     }
 
+    /// How many edges were moved to make room for others, since this was last asked: each costs a part of a push.
+    pub fn take_moved(&mut self) -> u64 {
+        self.netting.as_mut().map_or(0, |netting| netting.table.take_moved())
+    }
+
     /// How many edges are pending.
     pub fn len(&self) -> usize {
         self.queue.len()

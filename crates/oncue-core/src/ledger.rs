@@ -224,6 +224,11 @@ impl Ledger {
         if held_by_others { Change::Removed } else { Change::Unwanted }
     }
 
+    /// How many prefixes were moved to make room for others, since this was last asked: each costs a part of a change.
+    pub fn take_moved(&mut self) -> u64 {
+        self.index.take_moved()
+    }
+
     /// Ends all pairs of `peer` and forgets it: it is of no audience from now on. Calls `on_unwanted` with each prefix that
     /// has no other peer, if there are at most [`DETACH_PREFIXES_MAX`]; else [`release`](Self::release) does, and until then
     /// they are wanted by nobody.

@@ -56,7 +56,7 @@ impl Sim {
         let mailbox = |shard| {
             let world = self.world.clone();
             let ring = move || {
-                lock(&world).rung.insert((node, shard));
+                lock(&world).ring((node, shard));
             };
             Arc::new(Mailbox::new(ring))
         };
@@ -71,6 +71,19 @@ impl Sim {
         lock(&self.world).rung.extend((0..shards).map(|shard| (node, shard)));
         self.nodes.push(Node { driver: driver.clone(), mailboxes });
         driver
+    }
+
+    /// The node that came last.
+    #[cfg(test)]
+    pub(crate) fn newest_node(&self) -> usize {
+        self.nodes.len() - 1
+    }
+
+    /// A node does nothing any more, and nobody is told.
+    #[cfg(test)]
+    pub(crate) fn power_off(&mut self, node: usize) {
+        lock(&self.world).power_off(node);
+        self.deadlines.retain(|place, _| place.0 != node);
     }
 
     /// Lets `time` pass.

@@ -153,6 +153,11 @@ impl<V: Copy> PrefixMap<V> {
             + self.lengths.capacity() * size_of::<Length>()
     }
 
+    /// How many entries the hash table has moved to make room, since this was last asked: each costs a part of a change.
+    pub fn take_moved(&mut self) -> u64 {
+        self.table.take_moved()
+    }
+
     /// The entry of exactly this prefix.
     pub fn find(&self, prefix: &[u8]) -> Option<EntryId> {
         self.find_hashed(self.hash.hash(prefix), prefix)

@@ -362,7 +362,7 @@ impl Hub {
 
     /// The ledger, to be changed.
     pub(crate) fn edit(&self) -> Edit<'_> {
-        Edit { demand: write_lock(&self.demand), wakes: Vec::new() }
+        Edit { demand: write_lock(&self.demand), wakes: Vec::new(), moved: 0 }
     }
 
     /// Ends some of the demand that peers have left behind. Yields whether there is more.
@@ -530,6 +530,8 @@ pub(crate) struct Edit<'a> {
     demand: RwLockWriteGuard<'a, Demand>,
     /// Those who must hear of the changes.
     wakes: Vec<Waker>,
+    /// How many events were moved to make room for others.
+    moved: u64,
 }
 
 impl Edit<'_> {
@@ -569,7 +571,7 @@ impl Edit<'_> {
     pub(crate) fn detach(&mut self, peer: PeerId) -> bool {
         let Demand { ledger, watches } = &mut *self.demand;
         let (watches, wakes) = (whole(watches), &mut self.wakes);
-        ledger.detach(peer, |prefix| watches.tell(prefix, false, wakes));
+        ledger.detach(peer, |prefix| _ = watches.tell(prefix, false, wakes));
         ledger.is_releasing()
     }
 
@@ -577,11 +579,16 @@ impl Edit<'_> {
     fn release(&mut self) -> bool {
         let Demand { ledger, watches } = &mut *self.demand;
         let (watches, wakes) = (whole(watches), &mut self.wakes);
-        ledger.release(RELEASE_PREFIXES_MAX, |prefix| watches.tell(prefix, false, wakes))
+        ledger.release(RELEASE_PREFIXES_MAX, |prefix| _ = watches.tell(prefix, false, wakes))
     }
 
     fn tell(&mut self, prefix: &[u8], wanted: bool) {
-        whole(&mut self.demand.watches).tell(prefix, wanted, &mut self.wakes);
+        self.moved += whole(&mut self.demand.watches).tell(prefix, wanted, &mut self.wakes);
+    }
+
+    /// How much was moved to make room for what came, since this was last asked.
+    pub(super) fn take_moved(&mut self) -> u64 {
+        std::mem::take(&mut self.moved) + self.demand.ledger.take_moved()
     }
 }
 

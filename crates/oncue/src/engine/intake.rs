@@ -49,6 +49,8 @@ pub(super) struct Intake<'a, S> {
 const SUBSCRIPTION_WORK: u32 = 8;
 const PREFIX_BYTES_PER_WORK: usize = 64;
 const PASS_WORK: u32 = 5000;
+/// So much of the ledger, or of the events for those who watch it, is moved to make room for one unit of work.
+const MOVED_PER_WORK: u64 = 2;
 
 impl<'a, S: Stream> Intake<'a, S> {
     pub(super) fn take(&mut self, subscription: Subscription<'_>) -> Result<(), End> {
@@ -71,7 +73,9 @@ impl<'a, S: Stream> Intake<'a, S> {
     /// Puts a prefix in force.
     pub(super) fn admit(&mut self, prefix: &[u8]) -> Result<(), End> {
         let peer = self.peer;
-        let new = self.edit().subscribe(peer, prefix).map_err(|quota| End::Refused(quota.to_string()))?;
+        let edit = self.edit();
+        let new = edit.subscribe(peer, prefix).map_err(|quota| End::Refused(quota.to_string()))?;
+        self.count_moved();
         if new && (self.unrouted.is_some() || self.tells_states()) {
             self.fresh.push(prefix.to_vec());
         }
@@ -100,7 +104,14 @@ impl<'a, S: Stream> Intake<'a, S> {
             cancelled?;
         }
         self.edit().cancel(peer, prefix);
+        self.count_moved();
         Ok(())
+    }
+
+    /// What made room for a change is work of the peer that asked for it.
+    fn count_moved(&mut self) {
+        let moved = self.edit().take_moved() / MOVED_PER_WORK;
+        *self.work = self.work.saturating_add(moved as u32);
     }
 
     /// All is taken in.

@@ -53,14 +53,20 @@ impl Watches {
         self.all.values()
     }
 
-    pub(super) fn tell(&self, prefix: &[u8], wanted: bool, wakes: &mut Vec<Waker>) {
+    /// Queues an event for all. Yields how many others were moved to make room for it.
+    pub(super) fn tell(&self, prefix: &[u8], wanted: bool, wakes: &mut Vec<Waker>) -> u64 {
         if self.all.is_empty() {
-            return;
+            return 0;
         }
         let prefix = Prefix::from(prefix);
+        let mut moved = 0;
         for watch in self.iter() {
-            lock(&watch.edges).push(prefix.clone(), wanted);
+            let mut edges = lock(&watch.edges);
+            edges.push(prefix.clone(), wanted);
+            moved += edges.take_moved();
+            drop(edges);
             watch.waiters.take(wakes);
         }
+        moved
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct World {
     /// What to report to each shard, and which shards have been rung.
     pub(crate) reports: BTreeMap<Place, Vec<Ready>>,
     pub(crate) rung: BTreeSet<Place>,
+    /// The nodes without power: nothing happens there.
+    pub(crate) dark: BTreeSet<usize>,
 }
 
 struct Listener {
@@ -42,6 +44,8 @@ struct Line {
     ends: [End; 2],
     lanes: [Lane; 2],
     state: State,
+    /// Nothing passes any more, and neither side is told.
+    cut: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -94,6 +98,7 @@ impl World {
             next_event: 0,
             reports: BTreeMap::new(),
             rung: BTreeSet::new(),
+            dark: BTreeSet::new(),
         }))
     }
 
@@ -134,13 +139,44 @@ impl World {
     /// Breaks a connection chosen by chance; what flies is lost.
     #[cfg(test)]
     pub(crate) fn break_one(&mut self) {
-        let open: Vec<_> =
-            self.lines.iter().filter(|(_, l)| l.state == State::Open).map(|(id, _)| *id).collect();
-        if open.is_empty() {
-            return;
+        if let Some(line) = self.open_line() {
+            self.break_line(line);
         }
-        let line = open[self.below(open.len() as u64) as usize];
-        self.break_line(line);
+    }
+
+    /// Cuts a connection chosen by chance.
+    #[cfg(test)]
+    pub(crate) fn cut_one(&mut self) {
+        if let Some(line) = self.open_line() {
+            self.lines.get_mut(&line).expect("chosen above").cut = true;
+        }
+    }
+
+    #[cfg(test)]
+    fn open_line(&mut self) -> Option<usize> {
+        let open = self.lines.iter().filter(|(_, line)| line.state == State::Open && !line.cut);
+        let open: Vec<_> = open.map(|(id, _)| *id).collect();
+        let chosen = self.below(open.len() as u64) as usize;
+        open.get(chosen).copied()
+    }
+
+    /// Cuts all that leads to and from a node. Nobody listens there any more, and nothing is done there.
+    #[cfg(test)]
+    pub(crate) fn power_off(&mut self, node: usize) {
+        let there = |end: &End| end.place.is_some_and(|place| place.0 == node);
+        let lines = self.lines.values_mut().filter(|line| line.ends.iter().any(there));
+        lines.for_each(|line| line.cut = true);
+        self.listeners.retain(|_, listener| listener.at.0 != node);
+        self.reports.retain(|place, _| place.0 != node);
+        self.rung.retain(|place| place.0 != node);
+        self.dark.insert(node);
+    }
+
+    /// A shard is to be turned.
+    pub(crate) fn ring(&mut self, place: Place) {
+        if !self.dark.contains(&place.0) {
+            self.rung.insert(place);
+        }
     }
 
     fn break_line(&mut self, line: usize) {
@@ -175,13 +211,14 @@ impl World {
         lanes[0].flying.push_back((Duration::ZERO, name.as_bytes().to_vec()));
         let line = self.next_line;
         self.next_line += 1;
-        self.lines.insert(line, Line { ends: [near, End::default()], lanes, state: State::Calling });
+        self.lines
+            .insert(line, Line { ends: [near, End::default()], lanes, state: State::Calling, cut: false });
         self.soon(Event::Call(line));
         line
     }
 
     fn call(&mut self, line: usize) {
-        let Some(l) = self.lines.get(&line) else { return };
+        let Some(l) = self.lines.get(&line).filter(|l| !l.cut) else { return };
         let name = l.lanes[0].flying.front().map(|(_, name)| String::from_utf8_lossy(name).into_owned());
         let name = name.expect("a call carries the name it calls");
         let Some(listener) = self.listeners.get_mut(&name) else { return self.break_line(line) };
@@ -198,7 +235,7 @@ impl World {
         let now = self.now;
         let Some(l) = self.lines.get_mut(&line) else { return };
         let lane = &mut l.lanes[1 - side];
-        while lane.flying.front().is_some_and(|(at, _)| *at <= now) {
+        while !l.cut && lane.flying.front().is_some_and(|(at, _)| *at <= now) {
             let (_, bytes) = lane.flying.pop_front().expect("looked at above");
             lane.arrived.extend(bytes);
         }
@@ -209,6 +246,11 @@ impl World {
         let Some(l) = self.lines.get(&line) else { return };
         let (end, lane) = (&l.ends[side], &l.lanes[1 - side]);
         let (Some(place), false) = (end.place, end.gone) else { return };
+        // What had arrived before can be read.
+        if self.dark.contains(&place.0) || l.cut && (!readable || lane.arrived.is_empty()) {
+            return;
+        }
+        let writable = writable && !l.cut;
         let ended = readable && (l.state == State::Broken || lane.closed && lane.flying.is_empty());
         // As the system does, one report tells all that has happened since the last one.
         let reports = self.reports.entry(place).or_default();
@@ -245,6 +287,7 @@ impl SimStream {
 /// A name that is listened at.
 pub(crate) struct SimListener {
     world: Arc<Mutex<World>>,
+    at: Place,
     name: String,
 }
 
@@ -266,7 +309,7 @@ impl Net for SimNet {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         world.listeners.insert(name.clone(), Listener { at: self.place, token, backlog: VecDeque::new() });
-        Ok((SimListener { world: self.world.clone(), name }, at.clone()))
+        Ok((SimListener { world: self.world.clone(), at: self.place, name }, at.clone()))
     }
 
     fn accept(&mut self, listener: &mut SimListener) -> io::Result<SimStream> {
@@ -303,6 +346,10 @@ impl Net for SimNet {
 impl Drop for SimListener {
     fn drop(&mut self) {
         let mut world = lock(&self.world);
+        if world.dark.contains(&self.at.0) {
+            // Another node may have the name by now.
+            return;
+        }
         let listener = world.listeners.remove(&self.name).expect("as in accept");
         for line in listener.backlog {
             world.break_line(line);
@@ -358,7 +405,7 @@ impl Stream for SimStream {
         let mut world = lock(&self.world);
         let cut = 1 + world.below(20_000) as usize;
         let line = world.lines.get_mut(&self.line).expect("a line lives as long as its streams");
-        if line.state == State::Broken || line.ends[1 - self.side].gone {
+        if line.state == State::Broken || line.ends[1 - self.side].gone && !line.cut {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let lane = &mut line.lanes[self.side];
@@ -381,6 +428,9 @@ impl Stream for SimStream {
     fn shutdown_write(&mut self) {
         let mut world = lock(&self.world);
         let line = world.lines.get_mut(&self.line).expect("a line lives as long as its streams");
+        if line.cut {
+            return;
+        }
         let lane = &mut line.lanes[self.side];
         lane.closed = true;
         let at = lane.flying.back().map_or(Duration::ZERO, |(at, _)| *at).max(world.now);

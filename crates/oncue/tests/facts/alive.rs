@@ -177,6 +177,26 @@ fn a_subscriber_notices_that_its_publisher_is_silent_and_connects_again() {
 }
 
 #[test]
+fn a_subscriber_whose_user_takes_nothing_does_not_give_its_publisher_up() {
+    const TIMEOUT: Duration = Duration::from_millis(800);
+    const MESSAGES: usize = 8;
+    let s = Sub::new(&engine(), beating(800).recv_hwm(1)).unwrap();
+    s.subscribe("").unwrap();
+    let mut publisher = Door::new(&s, Side::Connecting).peer(Zmtp::V3_1);
+    publisher.expect(subscribe(""));
+    // Whatever it said after that would wait behind the messages: neither our timeout nor its TTL counts.
+    let messages = message(&["m".repeat(64 << 10)]).repeat(MESSAGES);
+    publisher.send([ping_ttl(TIMEOUT), messages].concat());
+    std::thread::sleep(TIMEOUT * 2);
+    assert_eq!((s.stats().peers, s.stats().peers_lost), (1, 0));
+    for _ in 0..MESSAGES {
+        assert_eq!(s.recv().wait_timeout(SOON).expect("a message").unwrap().topic().len(), 64 << 10);
+    }
+    // All is read, and it is silent.
+    publisher.ended();
+}
+
+#[test]
 fn a_subscriber_whose_user_takes_nothing_is_alive() {
     let x = XPub::new(&engine(), beating(2500).send_hwm(10)).unwrap();
     let at = x.bind("tcp://127.0.0.1:0").unwrap().to_string();

@@ -112,16 +112,23 @@ impl Table {
         self.buckets[at] = self.tag(hash) | id;
     }
 
-    /// A table of those of its entries whose hashes are to `stay`, with room for more, numbered below `ids`.
-    pub(super) fn remade(
-        &self,
-        ids: usize,
-        stay: impl Fn(u64) -> bool,
-        hash_of: impl Fn(u32) -> u64,
-    ) -> Table {
+    /// A table of its entries with room for more, numbered below `ids`.
+    pub(super) fn remade(&self, ids: usize, hash_of: impl Fn(u32) -> u64) -> Table {
+        Table::made_of(&self.entries(hash_of).collect::<Vec<_>>(), ids)
+    }
+
+    /// As [`remade`](Self::remade), but a table of those without this bit in their hash, and one of the others.
+    pub(super) fn parted(&self, bit: u64, ids: usize, hash_of: impl Fn(u32) -> u64) -> (Table, Table) {
+        let (low, high): (Vec<_>, Vec<_>) = self.entries(hash_of).partition(|(hash, _)| hash & bit == 0);
+        (Table::made_of(&low, ids), Table::made_of(&high, ids))
+    }
+
+    fn entries(&self, hash_of: impl Fn(u32) -> u64) -> impl Iterator<Item = (u64, u32)> {
         let words = self.buckets.iter().filter(|&&word| word < REMOVED);
-        let entries = words.map(|word| word & self.id_mask).map(|id| (hash_of(id), id));
-        let entries: Vec<_> = entries.filter(|&(hash, _)| stay(hash)).collect();
+        words.map(|word| word & self.id_mask).map(move |id| (hash_of(id), id))
+    }
+
+    fn made_of(entries: &[(u64, u32)], ids: usize) -> Table {
         let mut table = Table::with_room(entries.len(), ids);
         entries.chunks(32).for_each(|chunk| table.insert_all(chunk));
         table

@@ -2,6 +2,7 @@
 //! table does, however many entries there are. Knows hashes and numbers, as [`Table`] does.
 use alloc::vec;
 use alloc::vec::Vec;
+use core::mem;
 
 use super::table::Table;
 
@@ -16,6 +17,8 @@ pub(crate) struct Tables {
     /// By the lowest bits of a hash, the number of the table that has it.
     directory: Vec<u32>,
     len: usize,
+    /// How many entries were moved to tables made anew.
+    moved: u64,
 }
 
 struct Part {
@@ -26,7 +29,7 @@ struct Part {
 
 impl Tables {
     pub(crate) fn new() -> Tables {
-        Tables { tables: vec![Part { table: Table::new(), depth: 0 }], directory: vec![0], len: 0 }
+        Tables { tables: vec![Part { table: Table::new(), depth: 0 }], directory: vec![0], len: 0, moved: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -37,6 +40,11 @@ impl Tables {
         self.tables.iter().map(|part| part.table.allocated_bytes()).sum::<usize>()
             + self.tables.capacity() * size_of::<Part>()
             + self.directory.capacity() * size_of::<u32>()
+    }
+
+    /// How many entries were moved to tables made anew since this was last asked.
+    pub(crate) fn take_moved(&mut self) -> u64 {
+        mem::take(&mut self.moved)
     }
 
     /// The entry with this hash that is the `same`.
@@ -62,8 +70,9 @@ impl Tables {
         while !self.table(hash).has_room(ids) {
             let at = self.at(hash);
             let Part { table, depth } = &self.tables[at];
+            self.moved += table.len() as u64;
             if table.len() < SPLIT_ENTRIES_MIN || *depth == DEPTH_MAX {
-                let table = table.remade(ids, |_| true, &hash_of);
+                let table = table.remade(ids, &hash_of);
                 self.tables[at].table = table;
             } else {
                 self.split(at, ids, &hash_of);
@@ -84,7 +93,8 @@ impl Tables {
         let table = &mut self.tables[at].table;
         table.remove(hash, id);
         if table.is_sparse() {
-            *table = table.remade(ids, |_| true, &hash_of);
+            self.moved += table.len() as u64;
+            *table = table.remade(ids, &hash_of);
         }
         self.len -= 1;
     }
@@ -119,8 +129,7 @@ impl Tables {
     fn split(&mut self, at: usize, ids: usize, hash_of: &impl Fn(u32) -> u64) {
         let Part { table, depth } = &self.tables[at];
         let bit = 1 << depth;
-        let low = table.remade(ids, |hash| hash & bit == 0, hash_of);
-        let high = table.remade(ids, |hash| hash & bit != 0, hash_of);
+        let (low, high) = table.parted(bit, ids, hash_of);
         let depth = depth + 1;
         if self.directory.len() <= bit as usize {
             self.directory.extend_from_within(..);

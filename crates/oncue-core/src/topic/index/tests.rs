@@ -2,6 +2,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use super::table::Table;
 use super::*;
@@ -234,6 +235,28 @@ fn the_hash_tells_zeros_and_seeds_apart() {
         assert!(seen.insert(hash.hash(&[0; 64][..len])), "{len} zero bytes");
         assert!(seen.insert(PrefixHash::new(6).hash(&[0; 64][..len])), "{len} zero bytes, other seed");
     }
+}
+
+#[test]
+fn what_tables_move_to_make_room_is_counted() {
+    let hash = PrefixHash::new(7);
+    let hash = |id: u32| hash.hash(&id.to_be_bytes());
+    let (mut tables, hashed, mut counted) = (Tables::new(), Cell::new(0), 0);
+    let hash_of = |id| {
+        hashed.set(hashed.get() + 1);
+        hash(id)
+    };
+    for id in 0..20_000 {
+        tables.make_room(hash(id), 20_000, hash_of);
+        tables.insert(hash(id), id);
+        counted += tables.take_moved();
+        assert_eq!(counted, hashed.get());
+    }
+    assert!(counted >= 20_000, "{counted} were moved");
+    for id in 0..20_000 {
+        tables.remove(hash(id), id, 20_000, hash_of);
+    }
+    assert_eq!(counted + tables.take_moved(), hashed.get());
 }
 
 #[test]
