@@ -6,6 +6,7 @@ mod commands;
 mod delivery;
 mod dial;
 mod direct;
+mod endings;
 mod fanout;
 mod gauge;
 #[cfg(any(test, fuzzing))]
