@@ -140,7 +140,7 @@ pub(crate) fn heartbeat(text: &str) -> Result<Option<Duration>, String> {
     match text {
         "off" => Ok(None),
         "0s" | "0ms" => Err(format!("`{text}` leaves no time between two PINGs; write off for none")),
-        _ => tick(text).map(Some).map_err(|why| format!("{why}, or off")),
+        _ => tick(text).map(Some).map_err(|why| format!("{why}; `off` is for none")),
     }
 }
 

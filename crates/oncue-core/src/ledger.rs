@@ -32,8 +32,11 @@ pub const SETTLE_PREFIXES_MAX: usize = 64;
 
 /// An audience that has come to more prefixes keeps no list of them. Tests meet these borders more often.
 const LISTED_PREFIXES_MAX: usize = if cfg!(test) { 200 } else { 32 << 10 };
-/// What a peer of at most so many prefixes leaves behind is released at once.
+/// What a peer leaves behind is released at once if it is at most this many prefixes, of at most
+/// [`DETACH_PREFIX_BYTES_MAX`] together.
 pub const DETACH_PREFIXES_MAX: usize = if cfg!(test) { 20 } else { 1024 };
+/// The bound in bytes beside [`DETACH_PREFIXES_MAX`].
+pub const DETACH_PREFIX_BYTES_MAX: u64 = 1 << 20;
 
 /// A peer of the ledger: a small number, in use from `attach` to `detach`, then reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -230,14 +233,16 @@ impl Ledger {
     }
 
     /// Ends all pairs of `peer` and forgets it: it is of no audience from now on. Calls `on_unwanted` with each prefix that
-    /// has no other peer, if there are at most [`DETACH_PREFIXES_MAX`]; else [`release`](Self::release) does, and until then
-    /// they are wanted by nobody.
+    /// has no other peer, if they are few ([`DETACH_PREFIXES_MAX`]); else [`release`](Self::release) does, and until then they
+    /// are wanted by nobody.
     pub fn detach(&mut self, peer: PeerId, mut on_unwanted: impl FnMut(&[u8])) {
         let audience = self.peer(peer).audience;
         if audience != NONE {
             let own = &self.audiences[audience as usize];
-            let (alone, small) =
-                (own.peers.len() == 1, own.listed && own.prefixes.len() <= DETACH_PREFIXES_MAX);
+            let alone = own.peers.len() == 1;
+            let small = own.listed
+                && own.prefixes.len() <= DETACH_PREFIXES_MAX
+                && own.held_bytes <= DETACH_PREFIX_BYTES_MAX;
             self.pairs -= u64::from(own.held);
             if alone {
                 self.unsettle(audience);

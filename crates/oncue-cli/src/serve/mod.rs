@@ -56,7 +56,10 @@ pub(crate) fn command() -> Command {
                 .required_unless_present("config")
                 .help("Without CONFIG: the time between two ticks of the counter"),
         )
-        .args(args::heartbeat_options().map(|arg| arg.conflicts_with("config")))
+        .args(args::heartbeat_options().map(|arg| {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            arg.conflicts_with("config").help(format!("Without CONFIG (which has keys for it): {help}"))
+        }))
 }
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {

@@ -8,6 +8,8 @@ use crate::topic::index::EntryId;
 const BATCH: usize = 32;
 /// Looking at an entry costs less than releasing it, by about this factor.
 const LOOKS_PER_RELEASE: usize = 16;
+/// A long prefix costs as much as one more short prefix for each of these bytes: it is hashed, told and freed.
+const BYTES_PER_RELEASE: usize = 1024;
 
 impl Ledger {
     /// Releases about `prefixes_max` of the prefixes that peers have left behind, those of the first one first. Calls
@@ -27,7 +29,7 @@ impl Ledger {
         !self.leaving.is_empty()
     }
 
-    /// Releases about so many prefixes; the audience ends with the last one.
+    /// Releases about `prefixes_max` short prefixes, or fewer long ones; the audience ends with the last one.
     pub(super) fn release_some(
         &mut self,
         leaving: &mut Leaving,
@@ -43,7 +45,9 @@ impl Ledger {
                 let Some(entry) = self.next_left(leaving) else { break };
                 looks = looks.saturating_sub(1);
                 if let Some(id) = entry.filter(|&id| self.holds(audience, id)) {
-                    looks = looks.saturating_sub(LOOKS_PER_RELEASE - 1);
+                    let bytes = self.index.prefix(id).map_or(0, <[u8]>::len);
+                    let cost = LOOKS_PER_RELEASE * (1 + bytes / BYTES_PER_RELEASE);
+                    looks = looks.saturating_sub(cost - 1);
                     batch.push(id);
                 }
             }

@@ -380,3 +380,26 @@ fn a_detached_peer_is_a_broken_invariant() {
     ledger.detach(peer, |_| ());
     ledger.cancel(peer, b"a");
 }
+
+#[test]
+fn long_prefixes_are_released_a_few_at_a_time() {
+    const LEN: usize = 60_000;
+    let mut ledger = Ledger::new(7, Quota { prefixes_max: 1000, prefix_bytes_max: 1 << 30 });
+    let peer = ledger.attach(0, 0);
+    for n in 0..100u32 {
+        let prefix = [&n.to_be_bytes()[..], &[0; LEN]].concat();
+        ledger.subscribe(peer, &prefix).unwrap();
+    }
+    let mut told = 0;
+    ledger.detach(peer, |_| told += 1);
+    assert_eq!(told, 0, "six megabytes do not go at once");
+    let (mut slices, mut more) = (0, true);
+    while more {
+        let before = told;
+        more = ledger.release(1024, |_| told += 1);
+        assert!((told - before) * LEN <= 2 << 20, "{} prefixes in one slice", told - before);
+        slices += 1;
+    }
+    assert_eq!(told, 100);
+    assert!(slices >= 4, "{slices} slices");
+}
