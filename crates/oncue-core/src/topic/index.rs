@@ -198,7 +198,7 @@ impl<V: Copy> PrefixMap<V> {
         }
         self.make_room(prefix.len(), hash)?;
         let slot = Slot { offset: self.arena.len() as u32, value: make() };
-        encode(&mut self.arena, prefix);
+        encode(&mut self.arena, prefix, hash);
         let id = match self.free.pop() {
             Some(id) => {
                 self.slots[id as usize] = slot;
@@ -223,11 +223,9 @@ impl<V: Copy> PrefixMap<V> {
 
     /// Ends the entry `id` and returns its value; `None` if no entry has that number.
     pub fn remove_id(&mut self, id: EntryId) -> Option<V> {
-        let prefix = self.prefix(id)?;
-        let (len, hash) = (prefix.len(), self.hash.hash(prefix));
+        let (len, hash) = (self.prefix(id)?.len(), self.hash_at(id.0));
         let PrefixMap { hash: key, arena, old_arena, moved, slots, table, .. } = self;
-        let place = |id| prefix_at(arena, old_arena, *moved, slots, id);
-        table.remove(hash, id.0, slots.len(), |id| key.hash(place(id)));
+        table.remove(hash, id.0, slots.len(), |id| entry_hash(key, arena, old_arena, *moved, slots, id));
         let slot = &mut self.slots[id.index()];
         slot.offset = FREE;
         let value = slot.value;
@@ -257,8 +255,8 @@ impl<V: Copy> PrefixMap<V> {
 
     /// Prepares for removing these entries: what will be read is read at one time. Changes nothing.
     pub fn warm_entries(&self, ids: &[EntryId]) {
-        let prefixes = ids.iter().filter_map(|&id| self.prefix(id));
-        let words = prefixes.map(|prefix| self.table.first_word(self.hash.hash(prefix)));
+        let known = ids.iter().filter(|&&id| self.slot(id).is_some());
+        let words = known.map(|id| self.table.first_word(self.hash_at(id.0)));
         black_box(words.fold(0, u32::wrapping_add));
     }
 
@@ -360,6 +358,11 @@ impl<V: Copy> PrefixMap<V> {
         prefix_at(&self.arena, &self.old_arena, self.moved, &self.slots, id)
     }
 
+    /// The hash of the prefix of an entry in force.
+    fn hash_at(&self, id: u32) -> u64 {
+        entry_hash(&self.hash, &self.arena, &self.old_arena, self.moved, &self.slots, id)
+    }
+
     fn slot(&self, id: EntryId) -> Option<&Slot<V>> {
         self.slots.get(id.index()).filter(|slot| slot.offset != FREE)
     }
@@ -381,8 +384,8 @@ impl<V: Copy> PrefixMap<V> {
         }
         reserve_tight(&mut self.arena, needed);
         let PrefixMap { hash: key, arena, old_arena, moved, slots, table, .. } = self;
-        let place = |id| prefix_at(arena, old_arena, *moved, slots, id);
-        table.make_room(hash, slots.len() + 1, |id| key.hash(place(id)));
+        let count = slots.len() + 1;
+        table.make_room(hash, count, |id| entry_hash(key, arena, old_arena, *moved, slots, id));
         Ok(())
     }
 
@@ -439,10 +442,11 @@ impl<V: Copy> PrefixMap<V> {
             let Some(id) = self.moved.checked_sub(1).filter(|_| self.arena.len() < enough) else { break };
             let slot = &mut self.slots[id];
             if slot.offset != FREE {
-                let prefix = decode(&self.old_arena, slot.offset);
+                let start = slot.offset as usize;
+                let len = encoded_len(decode(&self.old_arena, slot.offset).len());
                 slot.offset = self.arena.len() as u32;
-                reserve_tight(&mut self.arena, encoded_len(prefix.len()));
-                encode(&mut self.arena, prefix);
+                reserve_tight(&mut self.arena, len);
+                self.arena.extend_from_slice(&self.old_arena[start..start + len]);
             } else if id + 1 == self.slots.len() {
                 self.slots.pop();
             } else {
@@ -470,21 +474,41 @@ fn prefix_at<'a, V>(arena: &'a [u8], old: &'a [u8], moved: usize, slots: &[Slot<
     decode(if id as usize >= moved { arena } else { old }, slots[id as usize].offset)
 }
 
+/// The hash of the prefix of the entry `id`, which is in force.
+#[inline]
+fn entry_hash<V>(
+    key: &PrefixHash,
+    arena: &[u8],
+    old: &[u8],
+    moved: usize,
+    slots: &[Slot<V>],
+    id: u32,
+) -> u64 {
+    hash_of(key, if id as usize >= moved { arena } else { old }, slots[id as usize].offset)
+}
+
 const LONG: u8 = 0xff;
 
-/// Appends `prefix` behind its length: one byte, or for 255 bytes and more `LONG` and four bytes, little-endian.
-fn encode(arena: &mut Vec<u8>, prefix: &[u8]) {
+/// What stands before a long prefix: `LONG`, its length and its hash, little-endian. The hash is kept since computing it
+/// again whenever the hash table grows would read all bytes of all long prefixes.
+const LONG_HEADER_BYTES: usize = 1 + LENGTH_BYTES + HASH_BYTES;
+const LENGTH_BYTES: usize = 4;
+const HASH_BYTES: usize = 8;
+
+/// Appends `prefix` behind its length in one byte, or from 255 bytes on behind a long header.
+fn encode(arena: &mut Vec<u8>, prefix: &[u8], hash: u64) {
     if prefix.len() < LONG as usize {
         arena.push(prefix.len() as u8);
     } else {
         arena.push(LONG);
         arena.extend_from_slice(&(prefix.len() as u32).to_le_bytes());
+        arena.extend_from_slice(&hash.to_le_bytes());
     }
     arena.extend_from_slice(prefix);
 }
 
 fn encoded_len(len: usize) -> usize {
-    len + if len < LONG as usize { 1 } else { 5 }
+    len + if len < LONG as usize { 1 } else { LONG_HEADER_BYTES }
 }
 
 #[inline]
@@ -494,7 +518,17 @@ fn decode(arena: &[u8], offset: u32) -> &[u8] {
         return &rest[..len as usize];
     }
     let (len, rest) = rest.split_first_chunk().expect("a long prefix has four bytes of length");
-    &rest[..u32::from_le_bytes(*len) as usize]
+    &rest[HASH_BYTES..][..u32::from_le_bytes(*len) as usize]
+}
+
+/// The hash of the prefix at `offset`: as it is kept, or computed where the prefix is short.
+#[inline]
+fn hash_of(key: &PrefixHash, arena: &[u8], offset: u32) -> u64 {
+    let kept = arena[offset as usize..].strip_prefix(&[LONG]).map(|rest| &rest[LENGTH_BYTES..]);
+    match kept.and_then(|rest| rest.first_chunk()) {
+        Some(hash) => u64::from_le_bytes(*hash),
+        None => key.hash(decode(arena, offset)),
+    }
 }
 
 /// Reserves by eighths: doubling would leave up to half of a large index unused.
