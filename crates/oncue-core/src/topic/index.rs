@@ -355,7 +355,8 @@ impl<V: Copy> PrefixMap<V> {
     /// The prefix of an entry in force.
     #[inline]
     fn place(&self, id: u32) -> &[u8] {
-        prefix_at(&self.arena, &self.old_arena, self.moved, &self.slots, id)
+        let (arena, offset) = locate(&self.arena, &self.old_arena, self.moved, &self.slots, id);
+        decode(arena, offset)
     }
 
     /// The hash of the prefix of an entry in force.
@@ -468,10 +469,16 @@ impl<V: Copy> PrefixMap<V> {
     }
 }
 
-/// The prefix of the entry `id`, which is in force: in the old arena if it has still to be moved.
+/// Where the entry `id`, which is in force, is encoded: in the old arena if it has still to be moved.
 #[inline]
-fn prefix_at<'a, V>(arena: &'a [u8], old: &'a [u8], moved: usize, slots: &[Slot<V>], id: u32) -> &'a [u8] {
-    decode(if id as usize >= moved { arena } else { old }, slots[id as usize].offset)
+fn locate<'a, V>(
+    arena: &'a [u8],
+    old: &'a [u8],
+    moved: usize,
+    slots: &[Slot<V>],
+    id: u32,
+) -> (&'a [u8], u32) {
+    (if id as usize >= moved { arena } else { old }, slots[id as usize].offset)
 }
 
 /// The hash of the prefix of the entry `id`, which is in force.
@@ -484,7 +491,8 @@ fn entry_hash<V>(
     slots: &[Slot<V>],
     id: u32,
 ) -> u64 {
-    hash_of(key, if id as usize >= moved { arena } else { old }, slots[id as usize].offset)
+    let (arena, offset) = locate(arena, old, moved, slots, id);
+    hash_of(key, arena, offset)
 }
 
 const LONG: u8 = 0xff;

@@ -126,7 +126,7 @@ impl<S: Stream> Outgoing<S> {
     pub(super) fn offer_values_to_the_mark(&mut self, runs: &[Run]) -> Result<u64, End> {
         let mut mark = self.hub.mark();
         if self.hub.options.on_full == OnFull::Refuse {
-            // Where nothing may be missed, there is no waiting here either: the bound in bytes alone must do.
+            // The sender cannot be made to wait here, so the bound in bytes alone holds.
             mark.messages = u64::MAX;
         }
         self.offer_up_to(runs, mark).map(|offered| offered.missed)

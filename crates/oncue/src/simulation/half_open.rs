@@ -11,7 +11,7 @@ const HANDSHAKE: Duration = SECOND;
 /// How long it takes to call again, though each tenth call is refused.
 const REDIALED: Duration = SECOND;
 
-/// Who watches whom.
+/// Which side watches the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
     /// Each side pings the other.
