@@ -9,8 +9,8 @@ extern crate std;
 
 pub mod command;
 pub mod connection;
-pub mod demand;
 pub mod edges;
+pub mod feeds;
 pub mod frame;
 pub mod greeting;
 pub mod ledger;

@@ -22,7 +22,6 @@
 //! ```
 #![deny(missing_docs)]
 
-mod admission;
 mod batch;
 mod buffer;
 pub mod demand;
@@ -35,6 +34,7 @@ mod net;
 mod op;
 mod options;
 mod peer_address;
+mod permission;
 #[cfg(test)]
 mod simulation;
 mod socket;
@@ -44,7 +44,6 @@ pub mod stage;
 mod stats;
 mod sync;
 
-pub use admission::{Admission, PeerKey, STATUS_BYTES_MAX, Status, SubscribeRequest};
 pub use batch::{Batch, Received};
 pub use demand::OnDemand;
 pub use descriptors::raise_descriptor_limit;
@@ -57,6 +56,7 @@ pub use oncue_core::edges::Prefix;
 pub use op::{Op, wakers_panicked};
 pub use options::{EngineOptions, Keep, OnFull, Options};
 pub use peer_address::PeerAddress;
+pub use permission::{Admission, PeerKey, REASON_BYTES_MAX, Reason, SubscribeRequest};
 pub use socket::{DemandEvent, DemandWatch, Pub, Sub, XPub, XPubEvent, XSub};
 pub use stats::{SocketStats, TurnedAway};
 

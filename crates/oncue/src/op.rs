@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::admission::is_deciding;
+use crate::permission::is_deciding;
 use crate::sync::lock;
 
 mod waiters;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use oncue_core::command::PREFIX_BYTES_MAX;
 
-use crate::admission::{Admission, Gate, SubscribeRequest};
+use crate::permission::{Admission, Gate, SubscribeRequest};
 
 /// What happens to a message that a subscriber's queue has no room for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub struct Options {
     pub(crate) send_hwm: u32,
     pub(crate) recv_hwm: u32,
     pub(crate) queue_bytes_max: u64,
-    pub(crate) inbox_bytes_max: u64,
+    pub(crate) outbox_bytes_max: u64,
     pub(crate) received_bytes_max: Option<u64>,
     pub(crate) keep: Keep,
     pub(crate) discard_messages: bool,
@@ -120,7 +120,7 @@ impl Default for Options {
             send_hwm: 1000,
             recv_hwm: 1000,
             queue_bytes_max: 64 << 20,
-            inbox_bytes_max: 4 << 20,
+            outbox_bytes_max: 4 << 20,
             received_bytes_max: None,
             keep: Keep::All,
             discard_messages: false,
@@ -208,8 +208,8 @@ impl Options {
     /// [`send_hwm`](Options::send_hwm) says may wait even if they are larger, up to
     /// [`queue_bytes_max`](Options::queue_bytes_max). A `send` beyond it drops the message and counts it, or is
     /// refused with [`OnFull::Refuse`].
-    pub fn inbox_bytes_max(mut self, bytes: u64) -> Options {
-        self.inbox_bytes_max = bytes.max(1);
+    pub fn outbox_bytes_max(mut self, bytes: u64) -> Options {
+        self.outbox_bytes_max = bytes.max(1);
         self
     }
 

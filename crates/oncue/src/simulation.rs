@@ -317,7 +317,7 @@ impl History {
                 missed += want.len() - got.len();
             }
             let (old, new) = (&before[p], self.publishers[p].socket.stats());
-            assert_eq!(new.inbox_full, old.inbox_full, "publisher {p}: so little never fills the inbox");
+            assert_eq!(new.outbox_full, old.outbox_full, "publisher {p}: so little never fills the inbox");
             assert_eq!(new.missed - old.missed, missed as u64, "publisher {p}: counted gaps");
             assert!(
                 missed == 0 || self.policy != OnFull::Refuse,

@@ -1,16 +1,17 @@
 //! The production shards on the simulated network, and strangers who say to them what they like. Tests and the fuzz targets
 //! play on it; nothing here is in a published build.
 
+pub(crate) mod network;
 pub mod stranger;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use self::network::{Place, SimNet, SimStream, World};
 use crate::engine::mailbox::Mailbox;
 use crate::engine::{Control, Driver, Holding, PEER_WORK_MAX, TURN_WORK_MAX};
 use crate::net::Ready;
-use crate::net::sim::{Place, SimNet, SimStream, World};
 use crate::sync::lock;
 
 /// The work of a turn: what ends it, the share of the peer that brought it there, and the little that each of many costs.

@@ -14,8 +14,8 @@ pub struct SocketStats {
     /// Accepted by `send` while any peer was connected.
     pub sent: u64,
     /// Dropped by `send`, since the I/O threads had not caught up
-    /// (see [`Options::inbox_bytes_max`](crate::Options::inbox_bytes_max)).
-    pub inbox_full: u64,
+    /// (see [`Options::outbox_bytes_max`](crate::Options::outbox_bytes_max)).
+    pub outbox_full: u64,
     /// Written whole to a peer; a message to three peers counts three times.
     pub delivered: u64,
     /// Missed by a peer whose queue was full; counted per peer.

@@ -299,10 +299,10 @@ fn refusing_loses_nothing_and_dropping_counts() {
     };
     let (got, stats) = send_all(OnFull::Refuse);
     assert_eq!(got, (0..2000).collect::<Vec<_>>());
-    assert_eq!((stats.missed, stats.inbox_full), (0, 0));
+    assert_eq!((stats.missed, stats.outbox_full), (0, 0));
     let (got, stats) = send_all(OnFull::DropNewest);
     assert!(got.len() < 2000 && got.is_sorted(), "{} of 2000", got.len());
-    assert_eq!(got.len() as u64 + stats.missed + stats.inbox_full, 2000, "every message is accounted for");
+    assert_eq!(got.len() as u64 + stats.missed + stats.outbox_full, 2000, "every message is accounted for");
 }
 
 #[test]

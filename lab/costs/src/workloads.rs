@@ -77,7 +77,7 @@ impl Stage {
     /// A subscriber for each set of prefixes; nobody else may hold the last prefix of a set.
     fn new(sets: &[Vec<String>]) -> Stage {
         let engine = Engine::start().expect("an engine");
-        let options = Options::new().send_hwm(1 << 20).inbox_bytes_max(64 << 20);
+        let options = Options::new().send_hwm(1 << 20).outbox_bytes_max(64 << 20);
         let publisher = XPub::new(&engine, options).expect("a socket");
         publisher.bind(&raw::endpoint()).expect("a path of its own");
         let mut awaited: HashSet<&str> =

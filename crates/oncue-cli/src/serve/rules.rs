@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use oncue::{Admission, Status, SubscribeRequest};
+use oncue::{Admission, Reason, SubscribeRequest};
 
 /// A rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Rules {
     }
 
     /// What is to be told to all who have subscribed to this, if the rules let nobody do so.
-    pub(crate) fn denied_to_all(&self, prefix: &[u8]) -> Option<Status> {
+    pub(crate) fn denied_to_all(&self, prefix: &[u8]) -> Option<Reason> {
         denied_to_all(&self.0.read().unwrap_or_else(PoisonError::into_inner), prefix)
     }
 
@@ -49,7 +49,7 @@ impl Rules {
 
 /// What the rules say to everybody who subscribes to this, if they say the same: None if that hangs on who it is, or if
 /// they allow it.
-fn denied_to_all(rules: &[Rule], prefix: &[u8]) -> Option<Status> {
+fn denied_to_all(rules: &[Rule], prefix: &[u8]) -> Option<Reason> {
     for rule in rules.iter().filter(|rule| rule.touches(prefix)) {
         match (rule.allows, rule.from.is_empty()) {
             (true, _) => return None,
@@ -82,9 +82,9 @@ impl Rule {
             .any(|rule| prefix.starts_with(rule) || !self.allows && rule.starts_with(prefix))
     }
 
-    fn status(&self) -> Status {
+    fn status(&self) -> Reason {
         let status = self.status.as_deref().unwrap_or("the publisher does not allow this subscription");
-        Status::new(status.to_owned())
+        Reason::new(status.to_owned())
     }
 }
 

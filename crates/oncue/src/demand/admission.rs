@@ -7,8 +7,8 @@ use oncue_pattern::PrefixMeaning;
 use super::Pattern;
 use super::fill::Asked;
 use super::plan::Plan;
-use crate::admission::{Admission, SubscribeRequest};
 use crate::options::Options;
+use crate::permission::{Admission, SubscribeRequest};
 use crate::sync::{lock, read_lock, write_lock};
 
 /// A route's own rule.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fmt, thread};
 
-use oncue_core::demand::Limits;
+use oncue_core::feeds::Limits;
 use oncue_pattern::{Pattern, PatternError};
 
 use super::admission::Rules;
@@ -16,9 +16,9 @@ use super::route::{Draft, RouteBuilder};
 use super::shared::{Note, Reports, Shared};
 use super::states::States;
 use super::{Feed, OnDemand, runner};
-use crate::admission::check_not_deciding;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
+use crate::permission::check_not_deciding;
 use crate::socket::XPub;
 
 /// Routes being put together. See [`OnDemand::bind`].

@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 use std::{fmt, str};
 
-use oncue_core::demand::FeedId;
+use oncue_core::feeds::FeedId;
 use oncue_pattern::Params;
 
 use super::fill::FillFn;
@@ -264,7 +264,7 @@ impl Feed {
     ///
     /// # Errors
     /// [`Stopped`] as soon as the feed is not active.
-    pub fn has_room(&self) -> Op<impl Future<Output = Result<(), Stopped>> + Send + Unpin + '_> {
+    pub fn wait_for_room(&self) -> Op<impl Future<Output = Result<(), Stopped>> + Send + Unpin + '_> {
         Op(Box::pin(async move {
             loop {
                 let socket = lock(&self.0.outlet).socket().cloned().ok_or(Stopped)?;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use oncue_core::demand::RouteId;
+use oncue_core::feeds::RouteId;
 
 use super::plan::RouteRun;
 use super::producer::{Failure, Lister};

@@ -1,5 +1,5 @@
 //! Production on demand: routes over topics, and producers that run only while somebody wants what they produce. It
-//! sits on the public sockets and never reaches the engine; which feeds run is decided in [`oncue_core::demand`].
+//! sits on the public sockets and never reaches the engine; which feeds run is decided in [`oncue_core::feeds`].
 //!
 //! What subscribers want is known exactly, since a ZeroMQ subscription is a prefix that an XPUB is told of:
 //!
@@ -23,10 +23,10 @@ use std::thread::JoinHandle;
 
 use self::admission::Rules;
 use crate::Engine;
-use crate::admission::{Status, is_deciding};
 use crate::endpoint::Endpoint;
 use crate::error::Result;
 use crate::options::Options;
+use crate::permission::{Reason, is_deciding};
 use crate::socket::XPub;
 use crate::sync::lock;
 
@@ -200,7 +200,7 @@ impl OnDemand {
     /// Ends the subscriptions of all peers to exactly this prefix. Each is asked for anew when its peer subscribes again.
     /// For one peer alone, and for subscriptions that were deferred, see [`XPub::revoke`], [`XPub::admit`] and
     /// [`XPub::reject`].
-    pub fn revoke(&self, prefix: impl AsRef<[u8]>, status: impl Into<Status>) {
+    pub fn revoke(&self, prefix: impl AsRef<[u8]>, status: impl Into<Reason>) {
         self.socket.revoke_all(prefix, status);
     }
 

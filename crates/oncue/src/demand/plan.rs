@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oncue_core::demand::{self, Demand, Limits, Route, RouteId};
+use oncue_core::feeds::{self, Demand, Limits, Route, RouteId};
 
 use super::admission::AdmitFn;
 use super::fill::FillFn;
@@ -134,7 +134,7 @@ impl Plan {
     }
 }
 
-fn refused(error: demand::RoutesError) -> Error {
+fn refused(error: feeds::RoutesError) -> Error {
     Error::misuse(error.to_string())
 }
 
@@ -167,7 +167,7 @@ impl RouteRun {
         u64::try_from(periods).unwrap_or(u64::MAX).saturating_sub(had)
     }
 
-    pub(super) fn stats(&self, machine: demand::RouteStats, now: Duration) -> RouteStats {
+    pub(super) fn stats(&self, machine: feeds::RouteStats, now: Duration) -> RouteStats {
         RouteStats {
             pattern: self.pattern.to_string(),
             wanted: machine.wanted,

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use std::{fmt, sync::Mutex};
 
-use oncue_core::demand::{Backoff, Route};
+use oncue_core::feeds::{Backoff, Route};
 use oncue_pattern::{Pattern, PatternError, PrefixMeaning};
 
 use super::Feed;
@@ -19,8 +19,8 @@ use super::plan::{Listed, Planned, RouteRun};
 use super::producer::{Change, Lister, Produced, Producer, Task};
 use super::stats::Counters;
 use super::value::IntoValue;
-use crate::admission::{Admission, SubscribeRequest};
 use crate::error::{Error, Result};
+use crate::permission::{Admission, SubscribeRequest};
 
 /// The pauses before a feed that failed starts again, unless its route says otherwise.
 const BACKOFF: Backoff = Backoff { min: Duration::from_millis(100), max: Duration::from_secs(30) };

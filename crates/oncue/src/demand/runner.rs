@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::thread::JoinHandle;
 use std::{io, thread};
 
-use oncue_core::demand::{Decision, Demand, End, TopicState};
+use oncue_core::feeds::{Decision, Demand, End, FeedState};
 
 use super::Feed;
 use super::feed::Activation;
@@ -240,10 +240,10 @@ impl Runner {
     }
 
     /// What is true of a topic has changed; of the routes that served it, this one is not gone.
-    fn say(&self, topic: &[u8], state: TopicState, route: Option<&RouteRun>) {
+    fn say(&self, topic: &[u8], state: FeedState, route: Option<&RouteRun>) {
         self.shared.states.tell(topic, state);
         match route {
-            Some(route) if state == TopicState::Idle => {
+            Some(route) if state == FeedState::Idle => {
                 route.keep.iter().for_each(|keep| keep.leave(&self.socket, topic));
             }
             Some(_) => {}
@@ -264,7 +264,7 @@ impl Drop for Runner {
         for live in self.live.values_mut() {
             live.stop(&mut self.schedule);
             live.feed().leave_last(&self.socket);
-            self.shared.states.tell(live.feed().topic(), TopicState::Closed);
+            self.shared.states.tell(live.feed().topic(), FeedState::Closed);
         }
         self.shared.workers.close();
         for (_, live) in self.live.drain() {

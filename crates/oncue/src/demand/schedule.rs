@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use oncue_core::demand::RouteId;
+use oncue_core::feeds::RouteId;
 
 use super::Feed;
 use super::batch::BatchRun;
@@ -145,7 +145,7 @@ pub(super) fn next_tick(due: Duration, period: Duration, now: Duration) -> (Dura
 
 #[cfg(test)]
 mod tests {
-    use oncue_core::demand::{Decision, Limits};
+    use oncue_core::feeds::{Decision, Limits};
 
     use super::super::feed::Activation;
     use super::super::plan::Plan;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use oncue_core::demand::{FeedId, RouteId};
+use oncue_core::feeds::{FeedId, RouteId};
 
 use super::fill::Asked;
 use super::listing::Listing;

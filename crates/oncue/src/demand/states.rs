@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use oncue_core::demand::TopicState;
+use oncue_core::feeds::FeedState;
 
 use crate::State;
 use crate::socket::XPub;
@@ -19,7 +19,7 @@ impl States {
         States { socket, prefix }
     }
 
-    pub(super) fn tell(&self, topic: &[u8], state: TopicState) {
+    pub(super) fn tell(&self, topic: &[u8], state: FeedState) {
         let status = self.prefix.as_ref().map(|prefix| [prefix, topic].concat());
         let Some((state, text)) = words(state) else {
             self.socket.clear_state(topic);
@@ -35,11 +35,11 @@ impl States {
 }
 
 /// A state and what is said with it. Why a feed failed is not: that is the operator's.
-fn words(state: TopicState) -> Option<(State, &'static str)> {
+fn words(state: FeedState) -> Option<(State, &'static str)> {
     match state {
-        TopicState::Idle => None,
-        TopicState::Active => Some((State::Active, "")),
-        TopicState::Stale => Some((State::Stale, "its producer starts again")),
-        TopicState::Closed => Some((State::Closed, "its producer has ended")),
+        FeedState::Idle => None,
+        FeedState::Active => Some((State::Active, "")),
+        FeedState::Stale => Some((State::Stale, "its producer starts again")),
+        FeedState::Closed => Some((State::Closed, "its producer has ended")),
     }
 }

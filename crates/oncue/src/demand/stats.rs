@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use oncue_core::demand::DemandStats;
+use oncue_core::feeds::DemandStats;
 
 /// Counts of an [`OnDemand`](super::OnDemand): of the present as far as its runner has come, and since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

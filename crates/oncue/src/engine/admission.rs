@@ -12,8 +12,8 @@ use super::intake::Intake;
 use super::mailbox::Note;
 use super::peer::{Context, End, Peer};
 use super::shard::Shard;
-use crate::admission::{Admission, PeerKey, Status, SubscribeRequest};
 use crate::net::{Net, Stream};
+use crate::permission::{Admission, PeerKey, Reason, SubscribeRequest};
 
 /// What one peer has asked for and nobody has decided yet.
 #[derive(Default)]
@@ -40,9 +40,9 @@ pub(crate) enum Verdict {
     /// What was deferred comes in force.
     Admit,
     /// What was deferred is forgotten.
-    Reject(Status),
+    Reject(Reason),
     /// What is in force ends, and what was deferred is forgotten.
-    Revoke(Status),
+    Revoke(Reason),
 }
 
 /// Counts of decisions.
@@ -61,7 +61,7 @@ impl Hub {
     }
 
     /// Takes a prefix from all peers that have it.
-    pub(crate) fn revoke_all(self: &Arc<Self>, prefix: &[u8], status: &Status) {
+    pub(crate) fn revoke_all(self: &Arc<Self>, prefix: &[u8], status: &Reason) {
         self.mail_all(|| Note::RevokeAll {
             hub: self.clone(),
             prefix: prefix.to_vec(),
@@ -158,7 +158,7 @@ impl<N: Net> Shard<N> {
         self.retry_batch(hub);
     }
 
-    pub(super) fn revoke_all(&mut self, hub: &Arc<Hub>, prefix: &[u8], status: &Status) {
+    pub(super) fn revoke_all(&mut self, hub: &Arc<Hub>, prefix: &[u8], status: &Reason) {
         for slot in self.slots_of(hub) {
             if let Some(peer) = self.peers.get(slot) {
                 let key = PeerKey { shard: self.index, slot, uid: peer.uid };

@@ -92,7 +92,7 @@ pub(crate) trait Shut: Send + Sync {
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) peers: AtomicU64,
-    pub(crate) inbox_full: AtomicU64,
+    pub(crate) outbox_full: AtomicU64,
     pub(crate) delivered: AtomicU64,
     pub(crate) missed: AtomicU64,
     pub(crate) received: AtomicU64,
@@ -129,9 +129,9 @@ impl Hub {
     ) -> Arc<Hub> {
         let quota = Quota { prefixes_max: options.prefixes_max, prefix_bytes_max: options.prefix_bytes_max };
         let bound = Bound {
-            bytes_max: options.inbox_bytes_max,
+            bytes_max: options.outbox_bytes_max,
             messages_min: options.send_messages_max(),
-            bytes_most: options.queue_bytes_max.max(options.inbox_bytes_max),
+            bytes_most: options.queue_bytes_max.max(options.outbox_bytes_max),
         };
         let subscriptions = Arc::new(RwLock::new(Subscriptions::new(seed)));
         let bytes_max = options.received_bytes_max.unwrap_or(options.queue_bytes_max);
@@ -263,7 +263,7 @@ impl Hub {
     pub(crate) fn send_many(self: &Arc<Self>, batch: &mut Batch) -> Result<()> {
         match self.outbox.push_many(batch) {
             Pushed::Full if self.no_room() == NoRoom::Drop => {
-                self.counters.inbox_full.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                self.counters.outbox_full.fetch_add(batch.len() as u64, Ordering::Relaxed);
                 batch.clear();
                 Ok(())
             }
@@ -308,7 +308,7 @@ impl Hub {
             Pushed::Nobody | Pushed::Idle { .. } => self.check_open(),
             Pushed::Full if no_room == NoRoom::Refuse => Err(Error::full()),
             Pushed::Full => {
-                self.counters.inbox_full.fetch_add(1, Ordering::Relaxed);
+                self.counters.outbox_full.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             }
             Pushed::TooLarge => Err(Error::misuse("the message is larger than 2 GiB; send it in parts")),
@@ -490,7 +490,7 @@ impl Hub {
         SocketStats {
             peers: get(&c.peers),
             sent: self.outbox.pushed(),
-            inbox_full: get(&c.inbox_full),
+            outbox_full: get(&c.outbox_full),
             delivered: get(&c.delivered),
             missed: get(&c.missed),
             received: get(&c.received),

@@ -15,8 +15,8 @@ use super::outbox::Number;
 use super::outgoing::Outgoing;
 use super::owed::{Owed, Payee};
 use super::peer::End;
-use crate::admission::PeerKey;
 use crate::net::Stream;
+use crate::permission::PeerKey;
 
 /// So often a read may subscribe and cancel in turn and get last values for each turn. A peer that does it more often
 /// gets those of what it wants in the end: what it cancels with the same breath costs nothing.

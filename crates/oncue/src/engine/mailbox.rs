@@ -8,10 +8,10 @@ use super::direct::Direct;
 use super::hub::Hub;
 use super::last::Keeping;
 use super::members::Seat;
-use crate::admission::{PeerKey, Status};
 use crate::msg::Msg;
 use crate::net::{Notify, Ready};
 use crate::op::Place;
+use crate::permission::{PeerKey, Reason};
 use crate::sync::lock;
 
 /// What a shard can be told.
@@ -27,7 +27,7 @@ pub(crate) enum Note {
     /// The user has decided about a prefix that a peer asked for, or has.
     Verdict { hub: Arc<Hub>, peer: PeerKey, prefix: Vec<u8>, verdict: Verdict },
     /// No peer may have this prefix any more.
-    RevokeAll { hub: Arc<Hub>, prefix: Vec<u8>, status: Status },
+    RevokeAll { hub: Arc<Hub>, prefix: Vec<u8>, status: Reason },
     /// Peers that have left the socket had more prefixes than are released at once.
     Release(Arc<Hub>),
     /// The user has set the state of a topic.

@@ -44,7 +44,6 @@ use oncue_core::connection::SocketType;
 
 pub(crate) use admission::Verdict;
 
-use crate::admission::check_not_deciding;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 #[cfg(any(test, fuzzing))]
@@ -56,6 +55,7 @@ use crate::net::resolver::Resolver;
 use crate::net::{Net, Notify};
 use crate::op::wake_all;
 use crate::options::{EngineOptions, Options};
+use crate::permission::check_not_deciding;
 use crate::sync::lock;
 pub use gauge::Room;
 use hub::Hub;

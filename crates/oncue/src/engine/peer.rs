@@ -24,9 +24,9 @@ use super::outgoing::Outgoing;
 use super::owed::{Owed, Payee};
 use super::pulse::Pulse;
 use super::states;
-use crate::admission::PeerKey;
 use crate::buffer::Pool;
 use crate::net::Stream;
+use crate::permission::PeerKey;
 use crate::sync::read_lock;
 
 mod partial;

@@ -19,11 +19,11 @@ use super::last::{Asking, Cursor, Fresh, LastValues, PORTION};
 use super::mailbox::Note;
 use super::peer::{End, Peer, Phase, Traffic};
 use super::shard::Shard;
-use crate::admission::Status;
 use crate::error::{Error, Result};
 use crate::msg::Msg;
 use crate::net::{Net, Stream};
 use crate::op::Waiters;
+use crate::permission::Reason;
 use crate::sync::lock;
 
 /// How much the states take that a publisher keeps for new subscribers.
@@ -113,7 +113,7 @@ pub(super) fn understands(info: &PeerInfo) -> bool {
 
 impl Hub {
     /// Tells all who want the topic and understand it, and whoever subscribes later.
-    pub(crate) fn set_state(self: &Arc<Self>, topic: &[u8], state: State, text: &Status) -> Result<()> {
+    pub(crate) fn set_state(self: &Arc<Self>, topic: &[u8], state: State, text: &Reason) -> Result<()> {
         self.check_open()?;
         if topic.len() > STATE_TOPIC_BYTES_MAX {
             let len = topic.len();
@@ -169,7 +169,7 @@ impl<S: Stream> Intake<'_, S> {
     }
 
     /// The peer does not get a prefix.
-    pub(super) fn refused(&mut self, prefix: &[u8], status: &Status) {
+    pub(super) fn refused(&mut self, prefix: &[u8], status: &Reason) {
         if self.understands && prefix.len() <= STATE_TOPIC_BYTES_MAX {
             let mut out = Vec::new();
             let (state, text) = (State::Rejected, status.text().as_bytes());

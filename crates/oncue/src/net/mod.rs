@@ -8,8 +8,6 @@ pub(crate) mod os;
 pub(crate) mod poller;
 mod probes;
 pub(crate) mod resolver;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod sim;
 
 use std::io::{self, IoSlice};
 use std::time::Duration;

@@ -154,7 +154,7 @@ impl Kept {
         }
         let stats = self.socket.stats();
         let missed = if self.options.on_full == OnFull::Latest { 0 } else { stats.missed };
-        assert_eq!((missed, stats.inbox_full, stats.last_values_dropped), (0, 0, 0));
+        assert_eq!((missed, stats.outbox_full, stats.last_values_dropped), (0, 0, 0));
         assert_eq!(stats.last_values, self.sent.len() as u64);
         for (r, (reader, got)) in self.readers.iter_mut().enumerate() {
             for (topic, sent) in &self.sent {

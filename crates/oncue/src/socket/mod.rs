@@ -1,13 +1,13 @@
 //! The sockets: handles to a hub. What they have in common stands here; nothing here touches a shard or a stream but
 //! through the engine's `Control`.
 
-mod admission;
-mod demand;
 mod last;
+mod permission;
 mod publisher;
 mod room;
 mod states;
 mod subscriber;
+mod watch;
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -16,9 +16,9 @@ use std::task::{Context, Poll};
 
 use oncue_core::connection::SocketType;
 
-pub use demand::{DemandEvent, DemandWatch};
 pub use publisher::{Pub, XPub, XPubEvent};
 pub use subscriber::{Sub, XSub};
+pub use watch::{DemandEvent, DemandWatch};
 
 use crate::endpoint::Endpoint;
 use crate::engine::hub::Hub;

@@ -3,10 +3,10 @@
 use oncue_core::command::State;
 
 use super::{Pub, Sub, XPub, XSub, try_now, wait_for};
-use crate::admission::Status;
 use crate::engine::TopicState;
 use crate::error::Result;
 use crate::op::Op;
+use crate::permission::Reason;
 
 macro_rules! saying {
     ($name:ident) => {
@@ -25,7 +25,7 @@ macro_rules! saying {
                 &self,
                 topic: impl AsRef<[u8]>,
                 state: State,
-                text: impl Into<Status>,
+                text: impl Into<Reason>,
             ) -> Result<()> {
                 self.0.hub.set_state(topic.as_ref(), state, &text.into())
             }

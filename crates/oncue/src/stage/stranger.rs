@@ -10,9 +10,9 @@ use oncue_core::connection::{Handshake, HandshakeConfig, SocketType};
 use oncue_core::frame::{self, Scan, Version};
 
 use super::Sim;
+use super::network::SimStream;
 use crate::engine::hub::Hub;
 use crate::net::Stream;
-use crate::net::sim::SimStream;
 use crate::options::{OnFull, Options};
 use crate::socket::{DemandEvent, DemandWatch, Socket, XPub, XPubEvent};
 use crate::{Msg, Prefix};

@@ -100,7 +100,7 @@ fn the_waiting_forms_drop_nothing_whatever_the_policy() {
     const EACH: usize = 3000;
     for policy in [OnFull::DropNewest, OnFull::Refuse] {
         // Little room in the socket, and as much as they like in the peer's queue.
-        let narrow = options().send_hwm(1).inbox_bytes_max(4096).on_full(policy);
+        let narrow = options().send_hwm(1).outbox_bytes_max(4096).on_full(policy);
         let p = Pub::new(&engine(), narrow).unwrap();
         let s = Sub::new(&engine(), options()).unwrap();
         s.subscribe("").unwrap();
@@ -129,12 +129,12 @@ fn the_waiting_forms_drop_nothing_whatever_the_policy() {
                 let all = (THREADS * EACH) as u64;
                 let pause = std::time::Duration::from_millis(200);
                 while s.recv_many().wait_timeout(pause).is_some()
-                    || p.stats().sent + p.stats().inbox_full < all
+                    || p.stats().sent + p.stats().outbox_full < all
                 {}
             });
         });
         let stats = p.stats();
-        assert_eq!((stats.sent, stats.inbox_full), ((THREADS * EACH) as u64, 0), "{policy:?}");
+        assert_eq!((stats.sent, stats.outbox_full), ((THREADS * EACH) as u64, 0), "{policy:?}");
     }
 }
 

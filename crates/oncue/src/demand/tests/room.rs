@@ -102,7 +102,7 @@ fn a_thread_may_wait_for_room() {
         .route("t")
         .thread(move |feed| {
             loop {
-                feed.has_room().wait()?;
+                feed.wait_for_room().wait()?;
                 feed.publish(large())?;
                 count.fetch_add(1, SeqCst);
                 // Whether that filled the queue is seen once the I/O thread has looked.
@@ -139,7 +139,7 @@ fn the_room_of_a_feed() {
     let sub = Lazy::new(&od, "m");
     let feed = started(&changes);
     assert_eq!(feed.room(), Room::Open);
-    assert_eq!(feed.has_room().wait(), Ok(()));
+    assert_eq!(feed.wait_for_room().wait(), Ok(()));
     eventually("it is full", || {
         feed.publish(large()).unwrap();
         feed.room() == Room::Congested
@@ -147,7 +147,7 @@ fn the_room_of_a_feed() {
     drop(sub);
     eventually("nobody is there", || feed.room() == Room::Nobody);
     stopped(&changes);
-    assert_eq!((feed.room(), feed.has_room().wait()), (Room::Nobody, Err(Stopped)));
+    assert_eq!((feed.room(), feed.wait_for_room().wait()), (Room::Nobody, Err(Stopped)));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use core::time::Duration;
 
 use super::feed::{Feed, FeedId, State};
 use super::queue::Rank;
-use super::{Decision, Demand, End, RouteId, TopicState};
+use super::{Decision, Demand, End, FeedState, RouteId};
 
 impl Demand {
     /// The feeds whose topics begin with `prefix`.
@@ -32,7 +32,7 @@ impl Demand {
             && deadline <= self.now
         {
             match self.feeds.get(id).state {
-                State::Grace { generation, .. } => self.stop(id, generation, TopicState::Idle),
+                State::Grace { generation, .. } => self.stop(id, generation, FeedState::Idle),
                 State::Failed { .. } => self.wait(id),
                 State::Cooling { .. } => self.forget(id),
                 _ => unreachable!("a deadline is of a state that has one"),
@@ -78,7 +78,7 @@ impl Demand {
             since: self.now,
             started: self.now,
             failures: 0,
-            told: TopicState::Idle,
+            told: FeedState::Idle,
         });
         self.by_topic.insert(topic, id);
         self.queue.enter(route, id, state);
@@ -101,7 +101,7 @@ impl Demand {
         (feed.route, feed.catalogued, feed.starters) = (route, catalogued, starters);
         match feed.state {
             State::Running { generation } | State::Grace { generation, .. } if moved => {
-                let left = if route.is_some() { TopicState::Stale } else { TopicState::Closed };
+                let left = if route.is_some() { FeedState::Stale } else { FeedState::Closed };
                 self.stop(id, generation, left);
             }
             State::Running { .. } | State::Grace { .. } | State::Stopping { .. } => {}
@@ -138,7 +138,7 @@ impl Demand {
         self.set(id, State::Grace { generation, deadline });
     }
 
-    pub(super) fn stop(&mut self, id: FeedId, generation: u64, left: TopicState) {
+    pub(super) fn stop(&mut self, id: FeedId, generation: u64, left: FeedState) {
         self.set(id, State::Stopping { generation });
         self.stats.stopped += 1;
         let wanted = self.feeds.get(id).wants > 0;
@@ -163,7 +163,7 @@ impl Demand {
                 feed.failures = before.saturating_add(1);
                 let until = self.now.saturating_add(backoff.pause(before));
                 if wants > 0 {
-                    self.say(id, TopicState::Stale);
+                    self.say(id, FeedState::Stale);
                 }
                 match starters {
                     0 => self.cool(id, until),
@@ -172,7 +172,7 @@ impl Demand {
             }
             _ => {
                 if wants > 0 {
-                    self.say(id, TopicState::Closed);
+                    self.say(id, FeedState::Closed);
                 }
                 match starters {
                     0 => self.forget(id),
@@ -229,7 +229,7 @@ impl Demand {
     }
 
     pub(super) fn forget(&mut self, id: FeedId) {
-        self.say(id, TopicState::Idle);
+        self.say(id, FeedState::Idle);
         let left = self.leave(id);
         self.queue.tidy(left);
         let feed = self.feeds.remove(id);
@@ -237,7 +237,7 @@ impl Demand {
     }
 
     /// Says what is true of a topic, unless that was the last thing said.
-    pub(super) fn say(&mut self, id: FeedId, state: TopicState) {
+    pub(super) fn say(&mut self, id: FeedId, state: FeedState) {
         let feed = self.feeds.get_mut(id);
         if core::mem::replace(&mut feed.told, state) != state {
             self.decisions.push_back(Decision::State { topic: feed.topic.clone(), route: feed.line, state });

@@ -95,13 +95,13 @@ pub enum Decision {
         /// The route that serves it, or that did: it may be gone.
         route: RouteId,
         /// What is true of it from now on.
-        state: TopicState,
+        state: FeedState,
     },
 }
 
 /// What there is to say to those who want a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TopicState {
+pub enum FeedState {
     /// Nothing: of every topic at first, and again once nothing is known of it any more. What was said is void.
     Idle,
     /// It is produced: its feed has published since it started.
@@ -292,12 +292,12 @@ impl Demand {
         self.advance(now);
     }
 
-    /// This generation of a feed has published: its topic is [`TopicState::Active`].
+    /// This generation of a feed has published: its topic is [`FeedState::Active`].
     pub fn produced(&mut self, feed: FeedId, generation: u64, now: Duration) {
         self.advance(now);
         let running = self.feeds.find(feed, generation).map(|feed| feed.state);
         if matches!(running, Some(State::Running { .. } | State::Grace { .. })) {
-            self.say(feed, TopicState::Active);
+            self.say(feed, FeedState::Active);
         }
     }
 

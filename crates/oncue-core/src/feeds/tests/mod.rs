@@ -6,7 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Backoff, Decision, Demand, DemandStats, End, FeedId, Limits, Route, RoutesError, TopicState};
+use super::{Backoff, Decision, Demand, DemandStats, End, FeedId, FeedState, Limits, Route, RoutesError};
 use oncue_pattern::Pattern;
 
 mod changes;

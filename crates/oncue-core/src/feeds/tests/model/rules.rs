@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
-use super::super::super::{End, RouteId, TopicState};
+use super::super::super::{End, FeedState, RouteId};
 use super::super::naive::naive_match;
 use super::{History, Model, Topic, bits};
 
@@ -28,13 +28,13 @@ impl History {
                 topic.failures += 1;
                 topic.state = Some(if started { Model::Failed { until } } else { Model::Cooling { until } });
                 if wanted {
-                    self.say(i, TopicState::Stale);
+                    self.say(i, FeedState::Stale);
                 }
             }
             _ => {
                 topic.state = Some(Model::Ended);
                 if wanted {
-                    self.say(i, TopicState::Closed);
+                    self.say(i, FeedState::Closed);
                 }
                 if !started {
                     self.forget(i);
@@ -86,7 +86,7 @@ impl History {
                 self.wait(i);
             }
             Some(Model::Running { generation } | Model::Grace { generation, .. }) if moved => {
-                let left = if topic.owner.is_some() { TopicState::Stale } else { TopicState::Closed };
+                let left = if topic.owner.is_some() { FeedState::Stale } else { FeedState::Closed };
                 self.stop(i, generation, left);
             }
             Some(Model::Running { generation }) if !wanted => {
@@ -127,19 +127,19 @@ impl History {
 
     pub(super) fn forget(&mut self, i: usize) {
         self.topics[i].state = None;
-        self.say(i, TopicState::Idle);
+        self.say(i, FeedState::Idle);
     }
 
-    pub(super) fn stop(&mut self, i: usize, generation: u64, left: TopicState) {
+    pub(super) fn stop(&mut self, i: usize, generation: u64, left: FeedState) {
         self.topics[i].state = Some(Model::Stopping { generation });
         // What runs out was wanted by nobody, whatever the step is that it runs out in.
-        let wanted = left != TopicState::Idle && self.demand_of(i).1;
+        let wanted = left != FeedState::Idle && self.demand_of(i).1;
         let wanted = if wanted { " still wanted" } else { "" };
         self.expected.push(format!("stop #{generation}{wanted}"));
         self.say(i, left);
     }
 
-    pub(super) fn say(&mut self, i: usize, state: TopicState) {
+    pub(super) fn say(&mut self, i: usize, state: FeedState) {
         let topic = &mut self.topics[i];
         if topic.told != state {
             topic.told = state;
@@ -156,7 +156,7 @@ impl History {
                 break;
             }
             match self.topics[i].state {
-                Some(Model::Grace { generation, .. }) => self.stop(i, generation, TopicState::Idle),
+                Some(Model::Grace { generation, .. }) => self.stop(i, generation, FeedState::Idle),
                 Some(Model::Failed { .. }) => self.wait(i),
                 _ => self.forget(i),
             }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
-/// The longest text of a [`Status`], in bytes.
-pub const STATUS_BYTES_MAX: usize = 255;
+/// The longest text of a [`Reason`], in bytes.
+pub const REASON_BYTES_MAX: usize = 255;
 
 /// One peer of one socket, from its handshake to its end. Never used again, also when the same program comes back.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,24 +43,24 @@ pub enum Admission {
     /// The subscription is in force.
     Accept,
     /// It is not, and is forgotten: it is no demand. The peer may ask again.
-    Reject(Status),
+    Reject(Reason),
     /// It is decided later, by `admit` or `reject`; until then it is no demand.
     Defer,
 }
 
-/// Why a subscription was refused: a text of at most [`STATUS_BYTES_MAX`] bytes.
+/// Why a subscription was refused: a text of at most [`REASON_BYTES_MAX`] bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Status(Cow<'static, str>);
+pub struct Reason(Cow<'static, str>);
 
-impl Status {
-    /// The text is cut to [`STATUS_BYTES_MAX`] bytes.
-    pub fn new(text: impl Into<Cow<'static, str>>) -> Status {
+impl Reason {
+    /// The text is cut to [`REASON_BYTES_MAX`] bytes.
+    pub fn new(text: impl Into<Cow<'static, str>>) -> Reason {
         let text = text.into();
-        if text.len() <= STATUS_BYTES_MAX {
-            return Status(text);
+        if text.len() <= REASON_BYTES_MAX {
+            return Reason(text);
         }
-        let end = (0..=STATUS_BYTES_MAX).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-        Status(Cow::Owned(text[..end].to_owned()))
+        let end = (0..=REASON_BYTES_MAX).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        Reason(Cow::Owned(text[..end].to_owned()))
     }
 
     /// The text.
@@ -69,21 +69,21 @@ impl Status {
     }
 }
 
-impl fmt::Display for Status {
+impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl From<&'static str> for Status {
-    fn from(text: &'static str) -> Status {
-        Status::new(text)
+impl From<&'static str> for Reason {
+    fn from(text: &'static str) -> Reason {
+        Reason::new(text)
     }
 }
 
-impl From<String> for Status {
-    fn from(text: String) -> Status {
-        Status::new(text)
+impl From<String> for Reason {
+    fn from(text: String) -> Reason {
+        Reason::new(text)
     }
 }
 
@@ -123,7 +123,7 @@ impl Gate {
         let within = DECIDING.replace(true);
         let answer = catch_unwind(AssertUnwindSafe(|| (self.0)(request)));
         DECIDING.set(within);
-        answer.unwrap_or_else(|_| Admission::Reject(Status::new("the publisher could not decide")))
+        answer.unwrap_or_else(|_| Admission::Reject(Reason::new("the publisher could not decide")))
     }
 }
 
@@ -139,10 +139,10 @@ mod tests {
 
     #[test]
     fn a_status_is_cut_between_characters() {
-        assert_eq!(Status::new("short").text(), "short");
-        assert_eq!(Status::new("x".repeat(255)).text().len(), 255);
-        assert_eq!(Status::new("x".repeat(256)).text().len(), 255);
-        assert_eq!(Status::new("\u{e9}".repeat(200)).text(), "\u{e9}".repeat(127));
+        assert_eq!(Reason::new("short").text(), "short");
+        assert_eq!(Reason::new("x".repeat(255)).text().len(), 255);
+        assert_eq!(Reason::new("x".repeat(256)).text().len(), 255);
+        assert_eq!(Reason::new("\u{e9}".repeat(200)).text(), "\u{e9}".repeat(127));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::queue::Rank;
-use super::{RouteId, TopicState};
+use super::{FeedState, RouteId};
 
 /// The place of a feed in its machine's table. It is given to another topic once the feed is forgotten: with the
 /// generation it is unique.
@@ -32,7 +32,7 @@ pub(super) struct Feed {
     /// Failures in a row.
     pub(super) failures: u32,
     /// What the caller was last told of the topic.
-    pub(super) told: TopicState,
+    pub(super) told: FeedState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::time::Duration;
 
-use super::super::{Decision, Demand, End, FeedId, Limits, RouteId, TopicState};
+use super::super::{Decision, Demand, End, FeedId, FeedState, Limits, RouteId};
 use super::ms;
 use super::naive::{NaiveRoute, naive_match, naive_route, real_route, strings};
 use oncue_testing::Rng;
@@ -59,7 +59,7 @@ struct Topic {
     /// The route that started the generation that lives.
     line: Option<RouteId>,
     state: Option<Model>,
-    told: TopicState,
+    told: FeedState,
     started: Duration,
     failures: u32,
     /// What the machine calls the feed; of equal deadlines the lesser comes first.
@@ -212,7 +212,7 @@ impl History {
             _ => false,
         };
         if let Some(at) = self.topics.iter().position(runs) {
-            self.say(at, TopicState::Active);
+            self.say(at, FeedState::Active);
         }
     }
 
@@ -395,7 +395,7 @@ fn universe(pool: &[Vec<u8>]) -> Vec<Topic> {
         owner: None,
         line: None,
         state: None,
-        told: TopicState::Idle,
+        told: FeedState::Idle,
         started: Duration::ZERO,
         failures: 0,
         id: None,

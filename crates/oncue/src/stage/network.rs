@@ -7,8 +7,8 @@ use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Net, Ready, Stream};
 use crate::endpoint::Endpoint;
+use crate::net::{Net, Ready, Stream};
 use crate::peer_address::PeerAddress;
 use crate::sync::lock;
 

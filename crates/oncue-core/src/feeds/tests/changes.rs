@@ -34,7 +34,7 @@ fn a_feed_that_fails_starts_again_after_ever_longer_pauses() {
         demand.tick(ms(now));
         assert_eq!(demand.stats().running, 1);
         if let Some(Decision::State { state, .. }) = demand.decisions.front().cloned() {
-            assert_eq!((pause, state), (10, TopicState::Stale), "said once");
+            assert_eq!((pause, state), (10, FeedState::Stale), "said once");
             demand.poll();
         }
     }
