@@ -1,36 +1,12 @@
 //! The engine: its threads, and what sockets ask of it. Data moves in `shard` and below.
 
-mod admission;
-mod chunk;
-mod commands;
-mod delivery;
-mod dial;
-mod direct;
-mod endings;
-mod fanout;
-mod gauge;
-#[cfg(any(test, fuzzing))]
-mod holding;
 pub(crate) mod hub;
-pub(crate) mod inbound;
-mod intake;
-mod last;
-pub(crate) mod mailbox;
-mod members;
-mod outbox;
-mod outgoing;
-mod owed;
 mod peer;
-mod pulse;
-mod queue;
-mod shard;
-mod states;
+pub(crate) mod shard;
 mod station;
 #[cfg(test)]
 mod testing;
-mod timers;
-mod upkeep;
-pub(crate) mod watches;
+mod wire;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -42,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use oncue_core::connection::SocketType;
 
-pub(crate) use admission::Verdict;
+pub(crate) use peer::permission::Verdict;
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
@@ -57,15 +33,15 @@ use crate::op::wake_all;
 use crate::options::{EngineOptions, Options};
 use crate::permission::check_not_deciding;
 use crate::sync::lock;
-pub use gauge::Room;
 use hub::Hub;
-pub(crate) use mailbox::Note;
-use mailbox::{Mailbox, Port};
+pub use hub::announced::TopicState;
+pub use hub::fullness::Room;
 use shard::Shard;
-pub use states::TopicState;
+pub(crate) use shard::mailbox::Note;
+use shard::mailbox::{Mailbox, Port};
 use station::Station;
 #[cfg(any(test, fuzzing))]
-pub(crate) use {holding::Holding, peer::PEER_WORK_MAX, shard::TURN_WORK_MAX};
+pub(crate) use {peer::PEER_WORK_MAX, shard::TURN_WORK_MAX, shard::holding::Holding};
 
 /// The I/O threads that sockets live on. One is enough for most programs; `inproc://` names are known within one
 /// engine. Cheap to clone; the threads end when the last clone and the last socket are gone, after lingering.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oncue_core::edges::Prefix;
 
 use super::{Socket, try_now, wait_for};
-use crate::engine::watches::Watch;
+use crate::engine::hub::watches::Watch;
 use crate::error::Result;
 use crate::op::Op;
 

@@ -9,10 +9,10 @@ use oncue_core::frame::{self, Scan, Stop};
 
 use super::{Answers, Context, End, PEER_WORK_MAX, Peer, Phase, Traffic};
 use crate::buffer::{Buffer, READ_BYTES};
-use crate::engine::commands::take_publishers;
 use crate::engine::hub::Hub;
-use crate::engine::inbound::{Delivery, Flow};
-use crate::engine::intake::Intake;
+use crate::engine::hub::inbox::{Delivery, Flow};
+use crate::engine::peer::commands::take_publishers;
+use crate::engine::peer::intake::Intake;
 use crate::net::Stream;
 use crate::sync::read_lock;
 
@@ -21,7 +21,7 @@ const HAND_OVER_BYTES_MIN: usize = READ_BYTES / 4;
 
 impl<S: Stream> Peer<S> {
     /// Whether the peer must not be read now.
-    pub(super) fn pauses(&mut self) -> bool {
+    pub(crate) fn pauses(&mut self) -> bool {
         let Phase::Traffic(traffic) = &mut self.phase else { return matches!(self.phase, Phase::Connecting) };
         if let Some(flow) = &traffic.flow
             && !traffic.paused
@@ -34,7 +34,7 @@ impl<S: Stream> Peer<S> {
     }
 
     /// Hands the messages of a publisher to the user; the buffer goes with them.
-    pub(super) fn process_messages(
+    pub(crate) fn process_messages(
         &mut self,
         mut buffer: Vec<u8>,
         start: usize,
@@ -149,7 +149,7 @@ impl<S: Stream> Peer<S> {
 
 /// The messages of a subscriber that one read brought.
 #[derive(Default)]
-pub(super) struct Upstream {
+pub(crate) struct Upstream {
     wire: Vec<u8>,
     spans: Vec<(u32, u32)>,
 }
@@ -157,7 +157,7 @@ pub(super) struct Upstream {
 impl Upstream {
     /// Looks at each frame of a subscriber's message for a subscription (RFC 29), from frame `from` on; the other frames are
     /// the user's. Yields whether that was all; else the peer's share of work is up, and `from` is where to go on.
-    pub(super) fn take_message<S: Stream>(
+    pub(crate) fn take_message<S: Stream>(
         &mut self,
         wire: &[u8],
         from: &mut usize,
@@ -186,7 +186,7 @@ impl Upstream {
 
     /// Hands the messages to the XPUB's user, who may not be looking: beyond the peer's mark or the socket's bound they
     /// are dropped.
-    pub(super) fn hand_over(mut self, hub: &Hub, flow: &Arc<Flow>, cx: &mut Context<'_>) {
+    pub(crate) fn hand_over(mut self, hub: &Hub, flow: &Arc<Flow>, cx: &mut Context<'_>) {
         let room = if hub.inbound.is_full() { 0 } else { flow.room() };
         let taken = self.spans.len().min(usize::try_from(room).unwrap_or(usize::MAX));
         let missed = (self.spans.len() - taken) as u64;

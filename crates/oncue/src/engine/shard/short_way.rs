@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use oncue_core::frame::{self, HeaderBytes};
 
-use super::chunk::{Chunk, Run};
-use super::hub::Hub;
-use super::last::Keeping;
-use super::peer::Phase;
-use super::shard::Shard;
+use crate::engine::hub::Hub;
+use crate::engine::hub::kept::Keeping;
+use crate::engine::peer::Phase;
+use crate::engine::shard::Shard;
+use crate::engine::wire::chunk::{Chunk, Run};
 use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg};
 use crate::net::Net;
 

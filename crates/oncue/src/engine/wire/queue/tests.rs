@@ -5,8 +5,8 @@ use std::sync::Arc;
 use oncue_core::frame;
 
 use super::*;
-use crate::engine::chunk::Chunk;
 use crate::engine::testing::{Rng, for_seeds};
+use crate::engine::wire::chunk::Chunk;
 use crate::peer_address::PeerAddress;
 
 /// Takes a random part of what it is given, or nothing.

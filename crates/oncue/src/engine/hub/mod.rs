@@ -1,6 +1,14 @@
 //! What one socket's handles and all shards share: the ledger, the subscriptions, the boxes between threads.
 //! Nothing here touches a stream.
 
+pub(crate) mod announced;
+pub(crate) mod fullness;
+pub(crate) mod inbox;
+pub(crate) mod kept;
+pub(crate) mod members;
+pub(crate) mod outbox;
+pub(crate) mod watches;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::task::Waker;
@@ -13,19 +21,19 @@ use oncue_core::frame::{Scanner, Version};
 use oncue_core::ledger::{Change, Ledger, PeerId, Quota, QuotaExceeded};
 use oncue_core::subscriptions::Subscriptions;
 
-use super::Clock;
-use super::admission::Decisions;
-use super::direct::Direct;
-use super::gauge::Gauge;
-use super::inbound::{Inbound, LatestBound};
-use super::last::{Keeping, LastValues};
-use super::mailbox::{Note, Port};
-use super::members::Members;
-use super::outbox::{Bound, Outbox, Pushed};
-use super::queue::Mark;
-use super::states::States;
-use super::watches::{Watch, Watches};
 use crate::batch::Batch;
+use crate::engine::Clock;
+use crate::engine::hub::announced::States;
+use crate::engine::hub::fullness::Gauge;
+use crate::engine::hub::inbox::{Inbound, LatestBound};
+use crate::engine::hub::kept::{Keeping, LastValues};
+use crate::engine::hub::members::Members;
+use crate::engine::hub::outbox::{Bound, Outbox, Pushed};
+use crate::engine::hub::watches::{Watch, Watches};
+use crate::engine::peer::permission::Decisions;
+use crate::engine::shard::mailbox::{Note, Port};
+use crate::engine::shard::short_way::Direct;
+use crate::engine::wire::queue::Mark;
 use crate::error::{Error, Result};
 use crate::msg::{COPIED_BYTES_MAX, Frames, MESSAGE_BYTES_MAX, Msg};
 use crate::op::{Place, Waiters, wake_all};
@@ -103,7 +111,7 @@ pub(crate) struct Counters {
 
 /// What becomes of a message that the outbox has no room for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoRoom {
+pub(crate) enum NoRoom {
     /// It is dropped, and counted.
     Drop,
     /// The sender hears of it.
@@ -278,12 +286,12 @@ impl Hub {
     }
 
     /// What the policy says of a message that the outbox has no room for.
-    pub(super) fn no_room(&self) -> NoRoom {
+    pub(crate) fn no_room(&self) -> NoRoom {
         if self.options.on_full == OnFull::Refuse { NoRoom::Refuse } else { NoRoom::Drop }
     }
 
     /// Sends a message from this thread, if that can be done at once.
-    pub(super) fn send_now(
+    pub(crate) fn send_now(
         self: &Arc<Self>,
         shard: u16,
         frames: &(impl Frames + ?Sized),
@@ -298,7 +306,7 @@ impl Hub {
     }
 
     #[inline]
-    pub(super) fn pushed(self: &Arc<Self>, pushed: Pushed, no_room: NoRoom) -> Result<()> {
+    pub(crate) fn pushed(self: &Arc<Self>, pushed: Pushed, no_room: NoRoom) -> Result<()> {
         match pushed {
             Pushed::Queued { tell: 0 } => Ok(()),
             Pushed::Queued { tell } => {
@@ -587,7 +595,7 @@ impl Edit<'_> {
     }
 
     /// How much was moved to make room for what came, since this was last asked.
-    pub(super) fn take_moved(&mut self) -> u64 {
+    pub(crate) fn take_moved(&mut self) -> u64 {
         std::mem::take(&mut self.moved) + self.demand.ledger.take_moved()
     }
 }

@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::hub::{Hub, Shut};
-use super::inbound::Source;
-use super::mailbox::{Accepted, Note};
-use super::members::Entry;
-use super::peer::{End, Peer, Phase};
-use super::shard::{Shard, link_token, peer_token};
-use super::timers::Timer;
 use crate::endpoint::Endpoint;
+use crate::engine::hub::inbox::Source;
+use crate::engine::hub::members::Entry;
+use crate::engine::hub::{Hub, Shut};
+use crate::engine::peer::{End, Peer, Phase};
+use crate::engine::shard::mailbox::{Accepted, Note};
+use crate::engine::shard::timers::Timer;
+use crate::engine::shard::{Shard, link_token, peer_token};
 use crate::error::{Error, Result};
 use crate::net::{Net, Ready, Stream};
 use crate::sync::lock;
@@ -28,7 +28,7 @@ const ACCEPTS_PER_TURN: usize = 64;
 
 /// What a dialer's try came to.
 #[derive(Clone, Copy)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// No connection was made.
     Nothing,
     /// One was made, and is over. Since when its handshake was done, if it ever was.
@@ -77,7 +77,7 @@ impl<L> Link<L> {
 
 impl<L: Send> Link<L> {
     /// Listens no more, if it did.
-    pub(super) fn shut(self) {
+    pub(crate) fn shut(self) {
         if let Kind::Listener(door) = self.kind {
             door.shut();
         }
@@ -159,7 +159,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// Ends all listening and dialling of a socket; its connections stay.
-    pub(super) fn unlink_all(&mut self, hub: &Hub) {
+    pub(crate) fn unlink_all(&mut self, hub: &Hub) {
         let links = self.links.iter().filter(|(_, link)| link.hub.id == hub.id);
         for slot in links.map(|(slot, _)| slot).collect::<Vec<_>>() {
             self.unlink(slot);
@@ -171,7 +171,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// Accepts those who wait. Others get in between if they are many.
-    pub(super) fn accept(&mut self, slot: usize) {
+    pub(crate) fn accept(&mut self, slot: usize) {
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(link) = self.links.get(slot) else { return };
             let (hub, uid) = (link.hub.clone(), link.uid);
@@ -221,7 +221,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// Takes an accepted stream.
-    pub(super) fn adopt(&mut self, accepted: Accepted<N::Stream>) {
+    pub(crate) fn adopt(&mut self, accepted: Accepted<N::Stream>) {
         let Accepted { hub, mut stream, listener, seat, turned_away } = accepted;
         let slot = self.peers.vacant_key();
         if hub.is_closed() || self.net.adopt(&mut stream, peer_token(slot)).is_err() {
@@ -236,7 +236,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// Tries to connect.
-    pub(super) fn dial(&mut self, slot: usize, uid: u64) {
+    pub(crate) fn dial(&mut self, slot: usize, uid: u64) {
         let Some(link) = self.links.get(slot).filter(|link| link.uid == uid) else { return };
         let hub = link.hub.clone();
         let Kind::Dialer { turn, .. } = link.kind else { return };
@@ -255,7 +255,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// Looks what has become of a connection that is being made. Yields whether it is there.
-    pub(super) fn connecting(&mut self, slot: usize) -> bool {
+    pub(crate) fn connecting(&mut self, slot: usize) -> bool {
         let peer = &mut self.peers[slot];
         match peer.out.stream.connected() {
             Ok(true) => self.start(slot),
@@ -273,7 +273,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// A connection that is being made has not been answered for a while.
-    pub(super) fn next_address(&mut self, slot: usize, uid: u64) {
+    pub(crate) fn next_address(&mut self, slot: usize, uid: u64) {
         let peer = self.peers.get_mut(slot).filter(|peer| peer.uid == uid);
         let Some(peer) = peer.filter(|peer| matches!(peer.phase, Phase::Connecting)) else { return };
         peer.next_address_set = false;
@@ -283,7 +283,7 @@ impl<N: Net> Shard<N> {
 
     /// A dialer's connection is over, or came to nothing: tries again after a pause that doubles each time unless the
     /// connection lasted, less up to half of it by chance, so that many who lost the same peer do not come back at once.
-    pub(super) fn redial(&mut self, slot: Option<usize>, uid: u64, outcome: Outcome) {
+    pub(crate) fn redial(&mut self, slot: Option<usize>, uid: u64, outcome: Outcome) {
         let Some(slot) = slot else { return };
         let chance = self.chance();
         let Some(link) = self.links.get_mut(slot).filter(|link| link.uid == uid) else { return };
@@ -304,7 +304,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// A number from 0 to 1 (xorshift).
-    pub(super) fn chance(&mut self) -> f64 {
+    pub(crate) fn chance(&mut self) -> f64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;

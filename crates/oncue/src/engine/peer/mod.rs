@@ -1,6 +1,15 @@
 //! One connection: from its first byte to its last. Which peers there are, and when they are retried, is the
 //! shard's to know.
 
+pub(crate) mod commands;
+pub(crate) mod intake;
+pub(crate) mod outgoing;
+pub(crate) mod owed;
+mod partial;
+pub(crate) mod permission;
+pub(crate) mod pulse;
+mod receive;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,25 +21,22 @@ use oncue_core::connection::{Handshake, HandshakeConfig, PeerInfo};
 use oncue_core::frame::{ProtocolError, Scan, Scanner, Version};
 use oncue_core::ledger::PeerId;
 
-use super::admission::Pending;
-use super::chunk::Run;
-use super::commands::{Answers, take_command};
-use super::hub::Hub;
-use super::inbound::{Flow, Source};
-use super::intake::Intake;
-use super::members::Seat;
-use super::outbox::Number;
-use super::outgoing::Outgoing;
-use super::owed::{Owed, Payee};
-use super::pulse::Pulse;
-use super::states;
 use crate::buffer::Pool;
+use crate::engine::hub::Hub;
+use crate::engine::hub::announced;
+use crate::engine::hub::inbox::{Flow, Source};
+use crate::engine::hub::members::Seat;
+use crate::engine::hub::outbox::Number;
+use crate::engine::peer::commands::{Answers, take_command};
+use crate::engine::peer::intake::Intake;
+use crate::engine::peer::outgoing::Outgoing;
+use crate::engine::peer::owed::{Owed, Payee};
+use crate::engine::peer::permission::Pending;
+use crate::engine::peer::pulse::Pulse;
+use crate::engine::wire::chunk::Run;
 use crate::net::Stream;
 use crate::permission::PeerKey;
 use crate::sync::read_lock;
-
-mod partial;
-mod receive;
 
 use partial::Partial;
 use receive::Upstream;
@@ -110,7 +116,7 @@ pub(crate) struct Traffic {
     /// How many messages the last read brought: the next one brings about as many.
     expected: usize,
     /// It can be told the states of topics.
-    pub(super) understands: bool,
+    pub(crate) understands: bool,
     /// A message of a subscriber, and how many of its frames are taken in: its share was up amid it.
     begun: Option<(Vec<u8>, usize)>,
 }
@@ -139,7 +145,7 @@ pub(crate) enum End {
 
 impl End {
     /// A peer that should not be full is.
-    pub(super) fn too_slow() -> End {
+    pub(crate) fn too_slow() -> End {
         End::Refused("too slow: the queue of this subscriber is full".to_owned())
     }
 }
@@ -219,12 +225,12 @@ impl<S: Stream> Peer<S> {
     }
 
     /// Gives it what it is owed of last values, as far as there is room.
-    pub(super) fn pay(&mut self, now: Duration) -> Result<(), End> {
+    pub(crate) fn pay(&mut self, now: Duration) -> Result<(), End> {
         self.payee(now).map_or(Ok(()), |(owed, mut payee)| owed.pay(&mut payee))
     }
 
     /// Messages are about to be offered: what it is owed of their topics is older.
-    pub(super) fn overtake(&mut self, runs: &[Run], now: Duration) -> Result<(), End> {
+    pub(crate) fn overtake(&mut self, runs: &[Run], now: Duration) -> Result<(), End> {
         self.payee(now).map_or(Ok(()), |(owed, mut payee)| owed.pass(runs, &mut payee))
     }
 
@@ -422,7 +428,7 @@ impl<S: Stream> Peer<S> {
                 .snapshot(|prefix| command::put_subscribe(&mut out, info.version, prefix))
         });
         let scanner = hub.scanner(info.version);
-        let (version, understands) = (info.version, states::understands(&info));
+        let (version, understands) = (info.version, announced::understands(&info));
         if understands {
             self.pulse.understands();
         }
@@ -443,7 +449,7 @@ impl<S: Stream> Peer<S> {
     }
 
     /// What takes in the subscriptions of a subscriber, and what cuts them out.
-    pub(super) fn intake<'a>(
+    pub(crate) fn intake<'a>(
         &'a mut self,
         cx: &'a mut Context<'_>,
     ) -> Option<(Intake<'a, S>, &'a mut Scanner)> {

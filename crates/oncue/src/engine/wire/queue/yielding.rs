@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::{Mark, WriteQueue};
-use crate::engine::chunk::Run;
+use crate::engine::wire::chunk::Run;
 use crate::sync::lock;
 
 /// The number of dropped runs, beyond the number of live ones, at which a queue is compacted.
@@ -27,7 +27,7 @@ pub(crate) enum Yields {
 
 /// The messages of a queue that holds one of each topic, and begun ones.
 pub(crate) struct ByTopic {
-    pub(super) topics: Arc<Topics>,
+    pub(crate) topics: Arc<Topics>,
     /// The place of the queue's first run: places are counted from the queue's beginning.
     first: u64,
     /// Runs that were given up and still lie in the queue, empty. The first run of a queue is never one.
@@ -51,7 +51,7 @@ impl Topics {
     }
 
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         lock(&self.0).len()
     }
 
@@ -100,12 +100,12 @@ impl WriteQueue {
     }
 
     /// Whether what does not fit is not queued.
-    pub(super) fn yields_newest(&self) -> bool {
+    pub(crate) fn yields_newest(&self) -> bool {
         matches!(self.yields, Yields::Newest)
     }
 
     /// Queues a run whatever the marks. Yields how many messages gave way.
-    pub(super) fn append(&mut self, mut run: Run) -> u64 {
+    pub(crate) fn append(&mut self, mut run: Run) -> u64 {
         if run.bytes_left() == 0 {
             return 0;
         }
@@ -136,7 +136,7 @@ impl WriteQueue {
 
     /// Brings the queue below the marks, once the runs after the first `known` have been appended. Yields how many
     /// messages gave way.
-    pub(super) fn make_room(&mut self, known: usize, mark: Mark) -> u64 {
+    pub(crate) fn make_room(&mut self, known: usize, mark: Mark) -> u64 {
         let dropped = self.drop_oldest(mark);
         self.crowded |= dropped > 0;
         // What is left of large chunks must not keep them alive.
@@ -185,7 +185,7 @@ impl WriteQueue {
     }
 
     /// Takes the first run out.
-    pub(super) fn pop_front(&mut self) {
+    pub(crate) fn pop_front(&mut self) {
         let run = self.runs.pop_front();
         if let (Yields::SameTopic(latest), Some(run)) = (&mut self.yields, run) {
             latest.gone(&run, latest.first);
@@ -210,7 +210,7 @@ impl WriteQueue {
     }
 
     /// Removes what was given up: what comes first, and all of it where it is too much.
-    pub(super) fn tidy(&mut self) {
+    pub(crate) fn tidy(&mut self) {
         let Yields::SameTopic(latest) = &mut self.yields else { return };
         while self.runs.front().is_some_and(|run| run.bytes_left() == 0) {
             self.runs.pop_front();

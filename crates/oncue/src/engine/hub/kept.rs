@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use oncue_core::ledger::{Ledger, PeerId};
 
-use super::chunk::{Chunk, Run};
-use super::hub::Hub;
-use super::outbox::{Number, Pushed};
+use crate::engine::hub::Hub;
+use crate::engine::hub::outbox::{Number, Pushed};
+use crate::engine::wire::chunk::{Chunk, Run};
 use crate::error::{Error, Result};
 use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg};
 use crate::sync::lock;
@@ -27,20 +27,20 @@ const OVERHEAD_BYTES: u64 = 256;
 const REFERENCE_BYTES_MIN: usize = 4 << 10;
 /// How many topics are looked at, and how much is found, before others may have the store.
 const PASS_TOPICS_MAX: u64 = 4096;
-pub(super) const PORTION: Portion = Portion { values: PASS_TOPICS_MAX, bytes: 256 << 10 };
+pub(crate) const PORTION: Portion = Portion { values: PASS_TOPICS_MAX, bytes: 256 << 10 };
 
 /// The kept values of one socket.
 pub(crate) struct LastValues {
     /// Whether anything was ever kept; until then nobody takes the lock.
     used: AtomicBool,
-    pub(super) bytes_max: u64,
+    pub(crate) bytes_max: u64,
     store: Mutex<Store>,
     /// Given to new subscribers.
     pub(crate) offered: AtomicU64,
 }
 
 #[derive(Default)]
-pub(super) struct Store {
+pub(crate) struct Store {
     topics: BTreeMap<Arc<[u8]>, Kept>,
     /// Every topic, with a stamp that is not above its value's, the lowest first; also topics that are gone.
     order: BinaryHeap<Reverse<(u64, Arc<[u8]>)>>,
@@ -80,29 +80,29 @@ pub(crate) struct Keeping {
 
 /// Prefixes that are new to a peer and in force. What has the number of its prefix or a higher one reaches the peer by
 /// itself.
-pub(super) type Fresh = BTreeMap<Vec<u8>, Number>;
+pub(crate) type Fresh = BTreeMap<Vec<u8>, Number>;
 
 /// The question of one peer: what is kept for these prefixes, and not wanted by it through others?
-pub(super) struct Asking<'a> {
-    pub(super) peer: PeerId,
-    pub(super) prefixes: &'a Fresh,
+pub(crate) struct Asking<'a> {
+    pub(crate) peer: PeerId,
+    pub(crate) prefixes: &'a Fresh,
     /// Those that are asked about after these.
-    pub(super) later: &'a Fresh,
+    pub(crate) later: &'a Fresh,
     /// Topics that are not asked about.
-    pub(super) passed: &'a BTreeSet<Vec<u8>>,
-    pub(super) now: Duration,
+    pub(crate) passed: &'a BTreeSet<Vec<u8>>,
+    pub(crate) now: Duration,
 }
 
 /// How much is found at a time: at the most so many values, and so many bytes or one value.
 #[derive(Clone, Copy)]
-pub(super) struct Portion {
-    pub(super) values: u64,
-    pub(super) bytes: u64,
+pub(crate) struct Portion {
+    pub(crate) values: u64,
+    pub(crate) bytes: u64,
 }
 
 /// How far an answer has come: it goes by topics, ascending.
 #[derive(Default)]
-pub(super) struct Cursor {
+pub(crate) struct Cursor {
     prefix: Option<Vec<u8>>,
     /// All topics of the prefix are looked at.
     done: bool,
@@ -125,7 +125,7 @@ impl Cursor {
 
 /// Values on their way to a new subscriber.
 #[derive(Default)]
-pub(super) struct Parcel {
+pub(crate) struct Parcel {
     runs: Vec<Run>,
     joint: Vec<u8>,
     joint_ends: Vec<u32>,
@@ -153,12 +153,12 @@ impl LastValues {
         store.topics.get(topic).filter(|kept| !kept.is_over(now)).map(|kept| kept.value.clone())
     }
 
-    pub(super) fn forget(&self, topic: &[u8]) -> bool {
+    pub(crate) fn forget(&self, topic: &[u8]) -> bool {
         lock(&self.store).remove(topic)
     }
 
     /// The store, to be changed.
-    pub(super) fn open(&self) -> MutexGuard<'_, Store> {
+    pub(crate) fn open(&self) -> MutexGuard<'_, Store> {
         // Before the change: who finds it unset has asked before anything was kept.
         self.used.store(true, Ordering::SeqCst);
         lock(&self.store)
@@ -166,7 +166,7 @@ impl LastValues {
 
     /// Calls `found` with the next part of what is kept for a peer; yields whether that was all. To be called until it
     /// was, while the shard sends nothing: what changes meanwhile is queued, and has a higher number.
-    pub(super) fn pass(
+    pub(crate) fn pass(
         &self,
         ledger: &Ledger,
         asking: &Asking<'_>,
@@ -223,7 +223,7 @@ impl Asking<'_> {
 }
 
 impl Parcel {
-    pub(super) fn add(&mut self, value: &Msg) {
+    pub(crate) fn add(&mut self, value: &Msg) {
         let wire = value.wire();
         if wire.len() >= REFERENCE_BYTES_MIN {
             self.seal();
@@ -234,7 +234,7 @@ impl Parcel {
         self.joint_ends.push(self.joint.len() as u32);
     }
 
-    pub(super) fn into_runs(mut self) -> Vec<Run> {
+    pub(crate) fn into_runs(mut self) -> Vec<Run> {
         self.seal();
         self.runs
     }
@@ -252,7 +252,7 @@ impl Parcel {
 impl Store {
     /// Keeps a value in place of an older one of its topic. The values that have been there longest make room; one that
     /// has none even so is not kept.
-    pub(super) fn keep(
+    pub(crate) fn keep(
         &mut self,
         value: Msg,
         number: Option<Number>,
@@ -334,7 +334,7 @@ impl Hub {
 
     /// Keeps a value that a shard is about to write to all its peers who want it. Not so if another shard has peers by
     /// now, who would not get it, or something else is queued, which may be a later value.
-    pub(super) fn keep_direct(&self, shard: u16, keeping: &Keeping) -> bool {
+    pub(crate) fn keep_direct(&self, shard: u16, keeping: &Keeping) -> bool {
         let mut store = self.last.open();
         let idle = self.outbox.is_idle(shard);
         if idle {

@@ -7,7 +7,7 @@ mod yielding;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
-use super::chunk::Run;
+use crate::engine::wire::chunk::Run;
 use crate::net::Stream;
 pub(crate) use yielding::{ByTopic, Topics, Yields};
 

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::chunk::{CHUNK_BYTES, Chunk, Spares};
 use crate::batch::Batch;
+use crate::engine::wire::chunk::{CHUNK_BYTES, Chunk, Spares};
 use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg, put_whole};
 use crate::sync::{QuickGuard, QuickLock};
 

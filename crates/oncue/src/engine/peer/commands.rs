@@ -2,19 +2,19 @@
 
 use oncue_core::command::{self, Command, StateNews, Subscription};
 
-use super::peer::End;
+use crate::engine::peer::End;
 
 /// What the commands of one read lead to.
 #[derive(Default)]
-pub(super) struct Answers {
+pub(crate) struct Answers {
     /// To be sent.
-    pub(super) control: Vec<u8>,
+    pub(crate) control: Vec<u8>,
     /// The TTL of the last PING, if there was one.
-    pub(super) ttl_ds: Option<u16>,
+    pub(crate) ttl_ds: Option<u16>,
 }
 
 /// Takes a command during traffic; what it wants answered goes to `answers`.
-pub(super) fn take_command(
+pub(crate) fn take_command(
     body: &[u8],
     answers: &mut Answers,
     mut subscription: impl FnMut(Subscription<'_>) -> Result<(), End>,
@@ -35,7 +35,7 @@ pub(super) fn take_command(
 }
 
 /// Takes a publisher's command, if there is one. It subscribes to nothing: only PING and the states of topics matter.
-pub(super) fn take_publishers(
+pub(crate) fn take_publishers(
     body: &[u8],
     answers: &mut Answers,
     mut hear: impl FnMut(&StateNews<'_>),

@@ -8,13 +8,13 @@ use std::time::Duration;
 use oncue_core::command::Subscription;
 use oncue_core::ledger::PeerId;
 
-use super::admission::Pending;
-use super::hub::{Edit, Hub};
-use super::last::Fresh;
-use super::outbox::Number;
-use super::outgoing::Outgoing;
-use super::owed::{Owed, Payee};
-use super::peer::End;
+use crate::engine::hub::kept::Fresh;
+use crate::engine::hub::outbox::Number;
+use crate::engine::hub::{Edit, Hub};
+use crate::engine::peer::End;
+use crate::engine::peer::outgoing::Outgoing;
+use crate::engine::peer::owed::{Owed, Payee};
+use crate::engine::peer::permission::Pending;
 use crate::net::Stream;
 use crate::permission::PeerKey;
 
@@ -23,26 +23,26 @@ use crate::permission::PeerKey;
 const TURNS_MAX: u32 = 8;
 
 /// The subscriptions of one read of one peer, while they are taken in.
-pub(super) struct Intake<'a, S> {
-    pub(super) hub: &'a Arc<Hub>,
-    pub(super) peer: PeerId,
-    pub(super) key: PeerKey,
+pub(crate) struct Intake<'a, S> {
+    pub(crate) hub: &'a Arc<Hub>,
+    pub(crate) peer: PeerId,
+    pub(crate) key: PeerKey,
     /// Whether the peer understands states of topics.
-    pub(super) understands: bool,
-    pub(super) pending: &'a mut Pending,
+    pub(crate) understands: bool,
+    pub(crate) pending: &'a mut Pending,
     /// The values that it is given when there is room.
-    pub(super) owed: &'a mut Owed,
-    pub(super) out: &'a mut Outgoing<S>,
-    pub(super) wakes: &'a mut Vec<Waker>,
-    pub(super) now: Duration,
+    pub(crate) owed: &'a mut Owed,
+    pub(crate) out: &'a mut Outgoing<S>,
+    pub(crate) wakes: &'a mut Vec<Waker>,
+    pub(crate) now: Duration,
     /// What has this number or a higher one will reach the peer by itself; `None` while nothing is kept.
-    pub(super) unrouted: Option<Number>,
-    pub(super) edit: Option<Edit<'a>>,
+    pub(crate) unrouted: Option<Number>,
+    pub(crate) edit: Option<Edit<'a>>,
     /// Newly in force, and not answered with last values yet.
-    pub(super) fresh: Vec<Vec<u8>>,
-    pub(super) turns: u32,
+    pub(crate) fresh: Vec<Vec<u8>>,
+    pub(crate) turns: u32,
     /// What was done so far, in the units of the shard's turn.
-    pub(super) work: &'a mut u32,
+    pub(crate) work: &'a mut u32,
 }
 
 /// The work of a subscription, and of so many bytes of its prefix; and that of looking through a part of what is kept.
@@ -53,7 +53,7 @@ const PASS_WORK: u32 = 5000;
 const MOVED_PER_WORK: u64 = 2;
 
 impl<'a, S: Stream> Intake<'a, S> {
-    pub(super) fn take(&mut self, subscription: Subscription<'_>) -> Result<(), End> {
+    pub(crate) fn take(&mut self, subscription: Subscription<'_>) -> Result<(), End> {
         let (Subscription::Subscribe(prefix) | Subscription::Cancel(prefix)) = subscription;
         *self.work += SUBSCRIPTION_WORK + (prefix.len() / PREFIX_BYTES_PER_WORK) as u32;
         match subscription {
@@ -71,7 +71,7 @@ impl<'a, S: Stream> Intake<'a, S> {
     }
 
     /// Puts a prefix in force.
-    pub(super) fn admit(&mut self, prefix: &[u8]) -> Result<(), End> {
+    pub(crate) fn admit(&mut self, prefix: &[u8]) -> Result<(), End> {
         let peer = self.peer;
         let edit = self.edit();
         let new = edit.subscribe(peer, prefix).map_err(|quota| End::Refused(quota.to_string()))?;
@@ -82,7 +82,7 @@ impl<'a, S: Stream> Intake<'a, S> {
         Ok(())
     }
 
-    pub(super) fn cancel(&mut self, prefix: &[u8]) -> Result<(), End> {
+    pub(crate) fn cancel(&mut self, prefix: &[u8]) -> Result<(), End> {
         let peer = self.peer;
         self.pending.remove(prefix);
         let answers = !self.fresh.is_empty() || !self.owed.is_empty();
@@ -115,7 +115,7 @@ impl<'a, S: Stream> Intake<'a, S> {
     }
 
     /// All is taken in.
-    pub(super) fn finish(mut self) -> Result<(), End> {
+    pub(crate) fn finish(mut self) -> Result<(), End> {
         let peer = self.peer;
         if let Some(edit) = &mut self.edit {
             edit.settle(peer);
@@ -152,7 +152,7 @@ impl<'a, S: Stream> Intake<'a, S> {
     }
 
     /// Lets the ledger go.
-    pub(super) fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         if let Some(edit) = self.edit.take() {
             edit.finish(self.wakes);
             self.hub.gauge.demand_changed(self.wakes);

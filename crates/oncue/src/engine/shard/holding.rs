@@ -1,12 +1,12 @@
 //! What a shard holds of its peers, and what its last turn did: simulations check that strangers cannot make either large.
 
-use super::shard::Shard;
+use crate::engine::shard::Shard;
 use crate::net::Net;
 
 /// Of one shard; each figure is the largest of any peer but where it says otherwise.
 #[derive(Debug, Default)]
 pub(crate) struct Holding {
-    /// What the last turn did, see [`TURN_WORK_MAX`](super::shard::TURN_WORK_MAX).
+    /// What the last turn did, see [`TURN_WORK_MAX`](crate::engine::shard::TURN_WORK_MAX).
     pub(crate) work: u32,
     pub(crate) peers: usize,
     /// Peers that wait for their turn to be read or written, all of them.

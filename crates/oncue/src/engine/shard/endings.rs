@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 
 use oncue_core::command;
 
-use super::dial::Outcome;
-use super::fanout::Place;
-use super::hub::Hub;
-use super::mailbox::Note;
-use super::peer::{End, Peer, Phase};
-use super::shard::{REFUSAL_TIME, Shard};
-use super::timers::Timer;
+use crate::engine::hub::Hub;
+use crate::engine::peer::{End, Peer, Phase};
+use crate::engine::shard::fanout::Place;
+use crate::engine::shard::links::Outcome;
+use crate::engine::shard::mailbox::Note;
+use crate::engine::shard::timers::Timer;
+use crate::engine::shard::{REFUSAL_TIME, Shard};
 use crate::net::{Net, Stream};
 
 /// The work of taking a peer out of its socket, with as many prefixes as go at once.
@@ -19,7 +19,7 @@ const RETIRE_WORK: u32 = 1000;
 
 impl<N: Net> Shard<N> {
     /// A connection is over: its prefixes go at once; a dialer tries again.
-    pub(super) fn end(&mut self, slot: usize, end: End) {
+    pub(crate) fn end(&mut self, slot: usize, end: End) {
         if let (Some(peer), End::Refused(_)) = (self.peers.get(slot), &end) {
             // Before anybody hears that it is gone, and looks at the counts.
             peer.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
@@ -55,7 +55,7 @@ impl<N: Net> Shard<N> {
 
     /// Nothing more goes out to the peer; what still comes is read and thrown away, until the peer closes too. A close
     /// with bytes unread would make the system throw away what the peer has not read yet.
-    pub(super) fn drain(&mut self, slot: usize) {
+    pub(crate) fn drain(&mut self, slot: usize) {
         let peer = &mut self.peers[slot];
         peer.dialer = None;
         peer.out.stream.shutdown_write();
@@ -66,7 +66,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// Takes a peer out of its socket: from now on nothing goes out to it, and what it wanted it wants no more.
-    pub(super) fn retire(&mut self, slot: usize) {
+    pub(crate) fn retire(&mut self, slot: usize) {
         self.set_stuck(slot, false);
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let Phase::Traffic(traffic) = &mut peer.phase else { return };
@@ -102,7 +102,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// Releases one more slice of what departed peers left behind; other work gets in between.
-    pub(super) fn release(&mut self, hub: &Arc<Hub>) {
+    pub(crate) fn release(&mut self, hub: &Arc<Hub>) {
         let Some(served) = self.hubs.get_mut(&hub.id) else { return };
         served.releasing = hub.release(&mut self.wakes);
         match served.releasing {
@@ -112,7 +112,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// The user has closed the socket: nothing new comes in or is dialled, what is queued goes out.
-    pub(super) fn close(&mut self, hub: &Arc<Hub>) {
+    pub(crate) fn close(&mut self, hub: &Arc<Hub>) {
         // Nothing comes after this: what is taken now is all, and a later rest finds nothing to keep waiting.
         self.send_at_once(hub);
         self.unlink_all(hub);
@@ -128,7 +128,7 @@ impl<N: Net> Shard<N> {
         self.drain_hub(hub);
     }
 
-    pub(super) fn drain_if_closing(&mut self, hub: &Arc<Hub>) {
+    pub(crate) fn drain_if_closing(&mut self, hub: &Arc<Hub>) {
         if self.hubs.get(&hub.id).is_some_and(|served| served.closing) {
             self.drain_hub(hub);
         }
@@ -136,7 +136,7 @@ impl<N: Net> Shard<N> {
 
     /// Shuts the peers of a closed socket down whose queues are empty. The user need not wait for what follows: the
     /// socket is forgotten when the peers have closed too.
-    pub(super) fn drain_hub(&mut self, hub: &Arc<Hub>) {
+    pub(crate) fn drain_hub(&mut self, hub: &Arc<Hub>) {
         let Some(served) = self.hubs.get(&hub.id) else { return };
         if served.batch.is_empty() {
             for slot in served.peers.clone() {
@@ -160,7 +160,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// A closed socket's time is up: what is still queued is dropped.
-    pub(super) fn give_up(&mut self, hub: u64) {
+    pub(crate) fn give_up(&mut self, hub: u64) {
         let Some(served) = self.hubs.get_mut(&hub) else { return };
         let hub = served.hub.clone();
         served.batch.clear();

@@ -9,9 +9,9 @@ use std::task::Waker;
 use oncue_core::frame;
 use oncue_core::subscriptions::Subscriptions;
 
-use super::mailbox::{Note, Port};
 use crate::batch::Received;
 use crate::buffer::Buffer;
+use crate::engine::shard::mailbox::{Note, Port};
 use crate::msg::Msg;
 use crate::op::Waiters;
 use crate::sync::{QuickLock, read_lock};

@@ -5,11 +5,11 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::chunk::Run;
-use super::hub::Hub;
-use super::last::{PORTION, Portion};
-use super::peer::End;
-use super::queue::{ByTopic, Mark, Offered, Topics, WriteQueue, Yields};
+use crate::engine::hub::Hub;
+use crate::engine::hub::kept::{PORTION, Portion};
+use crate::engine::peer::End;
+use crate::engine::wire::chunk::Run;
+use crate::engine::wire::queue::{ByTopic, Mark, Offered, Topics, WriteQueue, Yields};
 use crate::net::Stream;
 use crate::options::OnFull;
 
@@ -111,19 +111,19 @@ impl<S: Stream> Outgoing<S> {
 
     /// How much of last values may be sent now, if any: what is written at once or waits below half of the marks, so that
     /// there is room for what else comes.
-    pub(super) fn room_for_values(&self) -> Option<Portion> {
+    pub(crate) fn room_for_values(&self) -> Option<Portion> {
         let Mark { messages, bytes } = self.hub.mark();
         let values = (messages / 2).clamp(1, PORTION.values);
         self.queue.takes_messages().then_some(Portion { values, bytes: PORTION.bytes.min(bytes / 2) })
     }
 
     /// Sends last values for which there is room.
-    pub(super) fn offer_values(&mut self, runs: &[Run]) -> Result<(), End> {
+    pub(crate) fn offer_values(&mut self, runs: &[Run]) -> Result<(), End> {
         self.offer_up_to(runs, Mark::NONE).map(drop)
     }
 
     /// Sends last values below the marks, and counts the others as missed, whatever the policy; yields how many these are.
-    pub(super) fn offer_values_to_the_mark(&mut self, runs: &[Run]) -> Result<u64, End> {
+    pub(crate) fn offer_values_to_the_mark(&mut self, runs: &[Run]) -> Result<u64, End> {
         let mut mark = self.hub.mark();
         if self.hub.options.on_full == OnFull::Refuse {
             // The sender cannot be made to wait here, so the bound in bytes alone holds.
@@ -154,6 +154,6 @@ impl<S: Stream> Outgoing<S> {
 }
 
 /// Counts messages that were offered to peers without room.
-pub(super) fn count_missed(hub: &Hub, messages: u64) {
+pub(crate) fn count_missed(hub: &Hub, messages: u64) {
     hub.counters.missed.fetch_add(messages, Ordering::Relaxed);
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use oncue_core::ledger::PeerId;
 
-use super::chunk::Run;
-use super::hub::Hub;
-use super::last::{Asking, Cursor, Fresh, PORTION, Parcel, Portion};
-use super::outgoing::{Outgoing, count_missed};
-use super::peer::End;
+use crate::engine::hub::Hub;
+use crate::engine::hub::kept::{Asking, Cursor, Fresh, PORTION, Parcel, Portion};
+use crate::engine::peer::End;
+use crate::engine::peer::outgoing::{Outgoing, count_missed};
+use crate::engine::wire::chunk::Run;
 use crate::msg::Msg;
 use crate::net::Stream;
 
@@ -24,7 +24,7 @@ const PASSED_OVERHEAD_BYTES: usize = 64;
 
 /// The values that one peer is owed.
 #[derive(Default)]
-pub(super) struct Owed {
+pub(crate) struct Owed {
     /// Those of these prefixes are being given, in the order of their topics.
     current: Fresh,
     at: Cursor,
@@ -38,20 +38,20 @@ pub(super) struct Owed {
 }
 
 /// Whom the values go to.
-pub(super) struct Payee<'a, S> {
-    pub(super) hub: &'a Hub,
-    pub(super) peer: PeerId,
-    pub(super) out: &'a mut Outgoing<S>,
-    pub(super) now: Duration,
+pub(crate) struct Payee<'a, S> {
+    pub(crate) hub: &'a Hub,
+    pub(crate) peer: PeerId,
+    pub(crate) out: &'a mut Outgoing<S>,
+    pub(crate) now: Duration,
 }
 
 impl Owed {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.current.is_empty()
     }
 
     /// The peer newly wants these: what is kept of them is given as far as there is room, the rest later.
-    pub(super) fn add<S: Stream>(&mut self, fresh: Fresh, to: &mut Payee<'_, S>) -> Result<(), End> {
+    pub(crate) fn add<S: Stream>(&mut self, fresh: Fresh, to: &mut Payee<'_, S>) -> Result<(), End> {
         match self.is_empty() {
             true => self.current = fresh,
             false => self.next.extend(fresh),
@@ -64,7 +64,7 @@ impl Owed {
     }
 
     /// Gives what there is room for.
-    pub(super) fn pay<S: Stream>(&mut self, to: &mut Payee<'_, S>) -> Result<(), End> {
+    pub(crate) fn pay<S: Stream>(&mut self, to: &mut Payee<'_, S>) -> Result<(), End> {
         while !self.is_empty() {
             let Some(room) = to.out.room_for_values() else { break };
             let (mut parcel, mut messages) = (Parcel::default(), 0);
@@ -118,7 +118,7 @@ impl Owed {
     }
 
     /// How often the store was looked at since this was asked last.
-    pub(super) fn take_passes(&mut self) -> u32 {
+    pub(crate) fn take_passes(&mut self) -> u32 {
         std::mem::take(&mut self.passes)
     }
 
@@ -133,7 +133,7 @@ impl Owed {
 
     /// The peer is about to cancel a prefix. Values that it has got by that prefix, and is owed by another one, would come
     /// twice: so in that case nothing waits any longer.
-    pub(super) fn cancel<S: Stream>(&mut self, prefix: &[u8], to: &mut Payee<'_, S>) -> Result<(), End> {
+    pub(crate) fn cancel<S: Stream>(&mut self, prefix: &[u8], to: &mut Payee<'_, S>) -> Result<(), End> {
         if self.is_empty() {
             return Ok(());
         }
@@ -156,7 +156,7 @@ impl Owed {
     }
 
     /// Messages are about to pass: no older value of their topics may come after them.
-    pub(super) fn pass<S: Stream>(&mut self, runs: &[Run], to: &mut Payee<'_, S>) -> Result<(), End> {
+    pub(crate) fn pass<S: Stream>(&mut self, runs: &[Run], to: &mut Payee<'_, S>) -> Result<(), End> {
         {
             let ledger = to.hub.ledger();
             for topic in runs.iter().flat_map(Run::topics) {

@@ -3,15 +3,15 @@
 use oncue_core::command;
 use oncue_core::frame::Version;
 
-use super::peer::{End, Phase};
-use super::pulse::Beat;
-use super::shard::Shard;
-use super::timers::Timer;
+use crate::engine::peer::pulse::Beat;
+use crate::engine::peer::{End, Phase};
+use crate::engine::shard::Shard;
+use crate::engine::shard::timers::Timer;
 use crate::net::{Net, Stream};
 
 impl<N: Net> Shard<N> {
     /// A peer's handshake is done: from now on its silence has an end, where the socket's options say so.
-    pub(super) fn begin_watch(&mut self, slot: usize) {
+    pub(crate) fn begin_watch(&mut self, slot: usize) {
         let (now, chance) = (self.now, self.chance());
         let peer = &mut self.peers[slot];
         let (Phase::Traffic(traffic), Some(pace)) = (&peer.phase, peer.hub.options.pace()) else { return };
@@ -27,7 +27,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// Sees to it that a peer is looked at in time.
-    pub(super) fn set_look(&mut self, slot: usize) {
+    pub(crate) fn set_look(&mut self, slot: usize) {
         let now = self.now;
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let paused = peer.is_paused();
@@ -40,7 +40,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// A timer of a peer has fired.
-    pub(super) fn look(&mut self, slot: usize, uid: u64) {
+    pub(crate) fn look(&mut self, slot: usize, uid: u64) {
         let now = self.now;
         let Some(peer) = self.peer(slot, uid) else { return };
         if !matches!(peer.phase, Phase::Traffic(_)) || !peer.pulse.timer_fired(now) {

@@ -18,7 +18,7 @@ pub(crate) struct Watch {
 
 /// The watches of one socket. Each is here until it is taken out.
 #[derive(Default)]
-pub(super) struct Watches {
+pub(crate) struct Watches {
     all: BTreeMap<u64, Arc<Watch>>,
     last: u64,
 }
@@ -30,7 +30,7 @@ impl Watch {
     }
 
     /// Queues what is wanted already.
-    pub(super) fn start(&self, wanted: impl Iterator<Item = Prefix>) {
+    pub(crate) fn start(&self, wanted: impl Iterator<Item = Prefix>) {
         let mut edges = lock(&self.edges);
         wanted.for_each(|prefix| edges.push(prefix, true));
     }
@@ -38,23 +38,23 @@ impl Watch {
 
 impl Watches {
     /// One more, whose events are waited for by `waiters`. `seed` keys its hashes.
-    pub(super) fn begin(&mut self, seed: u64, waiters: Arc<Waiters>) -> Arc<Watch> {
+    pub(crate) fn begin(&mut self, seed: u64, waiters: Arc<Waiters>) -> Arc<Watch> {
         self.last += 1;
         let watch = Arc::new(Watch { number: self.last, edges: Mutex::new(Edges::new(seed)), waiters });
         self.all.insert(self.last, watch.clone());
         watch
     }
 
-    pub(super) fn end(&mut self, watch: &Watch) {
+    pub(crate) fn end(&mut self, watch: &Watch) {
         self.all.remove(&watch.number);
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Watch>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Watch>> {
         self.all.values()
     }
 
     /// Queues an event for all. Yields how many others were moved to make room for it.
-    pub(super) fn tell(&self, prefix: &[u8], wanted: bool, wakes: &mut Vec<Waker>) -> u64 {
+    pub(crate) fn tell(&self, prefix: &[u8], wanted: bool, wakes: &mut Vec<Waker>) -> u64 {
         if self.all.is_empty() {
             return 0;
         }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use oncue_core::ledger::PeerId;
 
-use super::hub::Hub;
-use super::peer::{End, Peer, Phase, Traffic};
-use super::queue::Topics;
-use super::shard::Shard;
-use super::timers::Timer;
+use crate::engine::hub::Hub;
+use crate::engine::peer::{End, Peer, Phase, Traffic};
+use crate::engine::shard::Shard;
+use crate::engine::shard::timers::Timer;
+use crate::engine::wire::queue::Topics;
 use crate::net::{Net, Stream};
 use crate::op::Waiters;
 use crate::sync::lock;
@@ -104,7 +104,7 @@ impl Gauge {
     }
 
     /// A peer wants something else now, or has gone.
-    pub(super) fn demand_changed(&self, wakes: &mut Vec<Waker>) {
+    pub(crate) fn demand_changed(&self, wakes: &mut Vec<Waker>) {
         if !self.is_open() {
             self.change(wakes);
         }
@@ -165,7 +165,7 @@ impl<S: Stream> Peer<S> {
 
 impl<N: Net> Shard<N> {
     /// Looks at how full a peer is, after something was queued for it or written to it.
-    pub(super) fn gauge(&mut self, slot: usize) {
+    pub(crate) fn gauge(&mut self, slot: usize) {
         let Some(peer) = self.peers.get_mut(slot) else { return };
         if peer.gauge(self.now, &mut self.wakes)
             && let Some(time) = peer.hub.options.evict_after
@@ -176,13 +176,13 @@ impl<N: Net> Shard<N> {
     }
 
     /// A peer that goes is full no more.
-    pub(super) fn ungauge(hub: &Hub, peer: PeerId, wakes: &mut Vec<Waker>) {
+    pub(crate) fn ungauge(hub: &Hub, peer: PeerId, wakes: &mut Vec<Waker>) {
         hub.gauge.forget(peer, wakes);
         hub.gauge.demand_changed(wakes);
     }
 
     /// Gives a peer up that has been full for too long.
-    pub(super) fn evict(&mut self, slot: usize, uid: u64) {
+    pub(crate) fn evict(&mut self, slot: usize, uid: u64) {
         let now = self.now;
         let Some(peer) = self.peers.get_mut(slot).filter(|peer| peer.uid == uid) else { return };
         peer.evict_set = false;

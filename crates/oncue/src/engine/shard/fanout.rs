@@ -10,7 +10,7 @@ use std::sync::Arc;
 use oncue_core::frame;
 use oncue_core::ledger::{AudienceId, Ledger};
 
-use super::chunk::{Chunk, REFERENCE_PART, Run};
+use crate::engine::wire::chunk::{Chunk, REFERENCE_PART, Run};
 
 /// Of so many messages at a time the memory is read ahead that matching them takes.
 const WARM_MESSAGES: u32 = 16;

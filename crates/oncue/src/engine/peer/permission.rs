@@ -7,17 +7,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use oncue_core::ledger::QuotaExceeded;
 
-use super::hub::Hub;
-use super::intake::Intake;
-use super::mailbox::Note;
-use super::peer::{Context, End, Peer};
-use super::shard::Shard;
+use crate::engine::hub::Hub;
+use crate::engine::peer::intake::Intake;
+use crate::engine::peer::{Context, End, Peer};
+use crate::engine::shard::Shard;
+use crate::engine::shard::mailbox::Note;
 use crate::net::{Net, Stream};
 use crate::permission::{Admission, PeerKey, Reason, SubscribeRequest};
 
 /// What one peer has asked for and nobody has decided yet.
 #[derive(Default)]
-pub(super) struct Pending {
+pub(crate) struct Pending {
     prefixes: BTreeSet<Vec<u8>>,
     bytes: u64,
     /// Where the peer is, once it was asked.
@@ -25,7 +25,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn remove(&mut self, prefix: &[u8]) -> bool {
+    pub(crate) fn remove(&mut self, prefix: &[u8]) -> bool {
         let known = self.prefixes.remove(prefix);
         if known {
             self.bytes -= prefix.len() as u64;
@@ -72,7 +72,7 @@ impl Hub {
 
 impl<S: Stream> Intake<'_, S> {
     /// Asks whether the peer may have a prefix. What it has, or has asked for already, is not asked again.
-    pub(super) fn may(&mut self, prefix: &[u8]) -> Result<bool, End> {
+    pub(crate) fn may(&mut self, prefix: &[u8]) -> Result<bool, End> {
         let Some(gate) = &self.hub.options.admission else { return Ok(true) };
         // The user's function may look at the ledger.
         self.release();
@@ -145,7 +145,7 @@ impl<S: Stream> Peer<S> {
 
 impl<N: Net> Shard<N> {
     /// A decision about one peer of a socket, if it is still there.
-    pub(super) fn decided(&mut self, hub: &Arc<Hub>, key: PeerKey, prefix: &[u8], verdict: Verdict) {
+    pub(crate) fn decided(&mut self, hub: &Arc<Hub>, key: PeerKey, prefix: &[u8], verdict: Verdict) {
         let (slot, uid) = (key.slot, key.uid);
         let Some((peer, mut cx)) = self.with_context(slot, uid) else { return };
         if peer.hub.id != hub.id {
@@ -158,7 +158,7 @@ impl<N: Net> Shard<N> {
         self.retry_batch(hub);
     }
 
-    pub(super) fn revoke_all(&mut self, hub: &Arc<Hub>, prefix: &[u8], status: &Reason) {
+    pub(crate) fn revoke_all(&mut self, hub: &Arc<Hub>, prefix: &[u8], status: &Reason) {
         for slot in self.slots_of(hub) {
             if let Some(peer) = self.peers.get(slot) {
                 let key = PeerKey { shard: self.index, slot, uid: peer.uid };

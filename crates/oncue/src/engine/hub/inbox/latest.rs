@@ -22,7 +22,7 @@ pub(crate) struct LatestBound {
 
 /// The newest message of each topic, in the order in which the topics came. A newer message takes the place of the one
 /// before: a topic that changes often does not push back the others.
-pub(super) struct Latest {
+pub(crate) struct Latest {
     waiting: BTreeMap<u64, Entry>,
     by_topic: HashMap<Box<[u8]>, u64>,
     next: u64,
@@ -46,7 +46,7 @@ impl Entry {
 }
 
 impl Latest {
-    pub(super) fn new(bound: LatestBound) -> Latest {
+    pub(crate) fn new(bound: LatestBound) -> Latest {
         let (waiting, by_topic, next, bytes) = Default::default();
         Latest { waiting, by_topic, next, bytes, bound }
     }
@@ -94,7 +94,7 @@ impl Latest {
     }
 
     /// The next message, or the next ones.
-    pub(super) fn take(&mut self, many: bool) -> Option<(Buffer, Vec<(u32, u32)>)> {
+    pub(crate) fn take(&mut self, many: bool) -> Option<(Buffer, Vec<(u32, u32)>)> {
         let mut bytes = self.pop()?.wire;
         let mut spans = vec![(0, bytes.len() as u32)];
         while many && bytes.len() < READ_BYTES {
@@ -107,7 +107,7 @@ impl Latest {
     }
 
     /// Keeps what `keep` says.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(&[u8], Source) -> bool) {
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&[u8], Source) -> bool) {
         let Latest { waiting, by_topic, bytes, .. } = self;
         waiting.retain(|_, entry| {
             let stays = keep(entry.topic(), entry.source);

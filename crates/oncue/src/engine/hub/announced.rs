@@ -13,12 +13,12 @@ use oncue_core::command::{
 use oncue_core::connection::PeerInfo;
 use oncue_core::edges::Prefix;
 
-use super::hub::Hub;
-use super::intake::Intake;
-use super::last::{Asking, Cursor, Fresh, LastValues, PORTION};
-use super::mailbox::Note;
-use super::peer::{End, Peer, Phase, Traffic};
-use super::shard::Shard;
+use crate::engine::hub::Hub;
+use crate::engine::hub::kept::{Asking, Cursor, Fresh, LastValues, PORTION};
+use crate::engine::peer::intake::Intake;
+use crate::engine::peer::{End, Peer, Phase, Traffic};
+use crate::engine::shard::Shard;
+use crate::engine::shard::mailbox::Note;
 use crate::error::{Error, Result};
 use crate::msg::Msg;
 use crate::net::{Net, Stream};
@@ -74,7 +74,7 @@ impl States {
     }
 
     /// Takes in what a publisher says.
-    pub(super) fn hear(&self, news: &StateNews<'_>, wakes: &mut Vec<Waker>) {
+    pub(crate) fn hear(&self, news: &StateNews<'_>, wakes: &mut Vec<Waker>) {
         let text = String::from_utf8_lossy(news.text).into_owned();
         let heard = TopicState { topic: Prefix::from(news.topic), state: news.state, text };
         let mut all = lock(&self.heard);
@@ -107,7 +107,7 @@ impl TopicState {
 }
 
 /// Whether a peer understands states.
-pub(super) fn understands(info: &PeerInfo) -> bool {
+pub(crate) fn understands(info: &PeerInfo) -> bool {
     info.version.has_commands() && info.properties.get(ONCUE_PROPERTY.0.as_bytes()).is_some()
 }
 
@@ -147,12 +147,12 @@ fn put_value(out: &mut Vec<u8>, value: &Msg) {
 
 impl<S: Stream> Intake<'_, S> {
     /// Whether a new subscriber may have to be told something.
-    pub(super) fn tells_states(&self) -> bool {
+    pub(crate) fn tells_states(&self) -> bool {
         self.understands && self.hub.states.published.is_used()
     }
 
     /// Tells the states of what the peer newly wants.
-    pub(super) fn answer_states(&mut self, fresh: &Fresh) -> Result<(), End> {
+    pub(crate) fn answer_states(&mut self, fresh: &Fresh) -> Result<(), End> {
         let (later, passed) = Default::default();
         let (peer, now) = (self.peer, self.now);
         let asking = Asking { peer, prefixes: fresh, later: &later, passed: &passed, now };
@@ -169,7 +169,7 @@ impl<S: Stream> Intake<'_, S> {
     }
 
     /// The peer does not get a prefix.
-    pub(super) fn refused(&mut self, prefix: &[u8], status: &Reason) {
+    pub(crate) fn refused(&mut self, prefix: &[u8], status: &Reason) {
         if self.understands && prefix.len() <= STATE_TOPIC_BYTES_MAX {
             let mut out = Vec::new();
             let (state, text) = (State::Rejected, status.text().as_bytes());
@@ -196,7 +196,7 @@ impl<S: Stream> Peer<S> {
 
 impl<N: Net> Shard<N> {
     /// Tells a state to the peers that want its topic, behind the messages that were sent before it.
-    pub(super) fn tell_state(&mut self, hub: &Arc<Hub>, value: &Msg) {
+    pub(crate) fn tell_state(&mut self, hub: &Arc<Hub>, value: &Msg) {
         self.send_at_once(hub);
         let slots: Vec<_> = {
             let ledger = hub.ledger();

@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::admission::Verdict;
-use super::direct::Direct;
-use super::hub::Hub;
-use super::last::Keeping;
-use super::members::Seat;
+use crate::engine::hub::Hub;
+use crate::engine::hub::kept::Keeping;
+use crate::engine::hub::members::Seat;
+use crate::engine::peer::permission::Verdict;
+use crate::engine::shard::short_way::Direct;
 use crate::msg::Msg;
 use crate::net::{Notify, Ready};
 use crate::op::Place;

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use oncue_core::ledger::AudienceId;
 
-use super::chunk::Run;
-use super::fanout::Place;
-use super::hub::Hub;
-use super::mailbox::Note;
-use super::outbox::{Take, Taken};
-use super::outgoing::count_missed;
-use super::peer::Phase;
-use super::shard::Shard;
-use super::timers::Timer;
+use crate::engine::hub::Hub;
+use crate::engine::hub::outbox::{Take, Taken};
+use crate::engine::peer::Phase;
+use crate::engine::peer::outgoing::count_missed;
+use crate::engine::shard::Shard;
+use crate::engine::shard::fanout::Place;
+use crate::engine::shard::mailbox::Note;
+use crate::engine::shard::timers::Timer;
+use crate::engine::wire::chunk::Run;
 use crate::net::Net;
 use crate::options::OnFull;
 
@@ -30,7 +30,7 @@ const REST_TIME: Duration = Duration::from_micros(50);
 
 impl<N: Net> Shard<N> {
     /// As [`send`](Self::send), but what has come so far does not wait for more.
-    pub(super) fn send_at_once(&mut self, hub: &Arc<Hub>) {
+    pub(crate) fn send_at_once(&mut self, hub: &Arc<Hub>) {
         if let Some(served) = self.hubs.get_mut(&hub.id) {
             served.thick = false;
         }
@@ -38,7 +38,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// Sends what the socket's outbox holds, as far as nobody has to wait for room.
-    pub(super) fn send(&mut self, hub: &Arc<Hub>) {
+    pub(crate) fn send(&mut self, hub: &Arc<Hub>) {
         let Some(served) = self.hubs.get_mut(&hub.id) else { return };
         if served.peers.is_empty() {
             return;
@@ -156,7 +156,7 @@ impl<N: Net> Shard<N> {
         hurried
     }
 
-    pub(super) fn set_stuck(&mut self, slot: usize, stuck: bool) {
+    pub(crate) fn set_stuck(&mut self, slot: usize, stuck: bool) {
         if stuck && self.stuck.len() <= slot {
             self.stuck.resize(slot + 1, false);
         }

@@ -1,6 +1,17 @@
 //! A shard: one I/O thread's state, and nobody else's. It is turned by whoever holds it, with what the network
 //! reports; it never waits and knows no clock.
 
+mod delivery;
+mod endings;
+pub(crate) mod fanout;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod holding;
+pub(crate) mod links;
+pub(crate) mod mailbox;
+pub(crate) mod short_way;
+pub(crate) mod timers;
+mod upkeep;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
@@ -8,20 +19,20 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::chunk::Chunk;
-use super::dial::Link;
-use super::fanout::{Fanout, Place};
-use super::hub::Hub;
-use super::mailbox::{Accepted, Mailbox, Note};
-use super::outbox::Number;
-use super::peer::{Context, End, Peer, Phase, Progress};
-use super::timers::{Timer, Timers};
 use crate::buffer::Pool;
+use crate::engine::hub::Hub;
+use crate::engine::hub::outbox::Number;
+use crate::engine::peer::{Context, End, Peer, Phase, Progress};
+use crate::engine::shard::fanout::{Fanout, Place};
+use crate::engine::shard::links::Link;
+use crate::engine::shard::mailbox::{Accepted, Mailbox, Note};
+use crate::engine::shard::timers::{Timer, Timers};
+use crate::engine::wire::chunk::Chunk;
 use crate::net::{Net, Ready};
 use crate::sync::read_lock;
 
 /// How long a refused peer may take to hear why.
-pub(super) const REFUSAL_TIME: Duration = Duration::from_secs(1);
+pub(crate) const REFUSAL_TIME: Duration = Duration::from_secs(1);
 /// The shortest time between two looks at a message that has begun.
 const MESSAGE_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -33,65 +44,65 @@ const UNWRITTEN_PER_TURN: usize = 4;
 
 /// One I/O thread's state.
 pub(crate) struct Shard<N: Net> {
-    pub(super) index: u16,
-    pub(super) net: N,
-    pub(super) mailbox: Arc<Mailbox<N::Stream>>,
+    pub(crate) index: u16,
+    pub(crate) net: N,
+    pub(crate) mailbox: Arc<Mailbox<N::Stream>>,
     /// All shards of the engine, this one too: accepted streams are shared out.
-    pub(super) mailboxes: Vec<Arc<Mailbox<N::Stream>>>,
-    pub(super) peers: Slab<Peer<N::Stream>>,
-    pub(super) links: Slab<Link<N::Listener>>,
-    pub(super) hubs: HashMap<u64, Served>,
-    pub(super) timers: Timers,
-    pub(super) now: Duration,
+    pub(crate) mailboxes: Vec<Arc<Mailbox<N::Stream>>>,
+    pub(crate) peers: Slab<Peer<N::Stream>>,
+    pub(crate) links: Slab<Link<N::Listener>>,
+    pub(crate) hubs: HashMap<u64, Served>,
+    pub(crate) timers: Timers,
+    pub(crate) now: Duration,
     /// For jitter.
-    pub(super) random: u64,
-    pub(super) next_uid: u64,
-    pub(super) next_shard: usize,
+    pub(crate) random: u64,
+    pub(crate) next_uid: u64,
+    pub(crate) next_shard: usize,
     /// Peers that may have something to be read, each once.
-    pub(super) unread: VecDeque<(usize, u64)>,
+    pub(crate) unread: VecDeque<(usize, u64)>,
     /// What this turn has done so far, see [`TURN_WORK_MAX`].
-    pub(super) work: u32,
+    pub(crate) work: u32,
     /// Peers whose streams may take more when their share was up, each once.
-    pub(super) unwritten: VecDeque<(usize, u64)>,
-    pub(super) fanout: Fanout,
+    pub(crate) unwritten: VecDeque<(usize, u64)>,
+    pub(crate) fanout: Fanout,
     pool: Pool,
     notes: Vec<Note>,
     streams: Vec<Accepted<N::Stream>>,
     /// To be woken once the shard is let go of.
-    pub(super) wakes: Vec<Waker>,
+    pub(crate) wakes: Vec<Waker>,
     /// By slot, who misses whatever is offered until its stream takes bytes again: ten thousand such peers must not cost
     /// a look at each.
-    pub(super) stuck: Vec<bool>,
+    pub(crate) stuck: Vec<bool>,
     /// Until when its thread sleeps, if nothing happens.
-    pub(super) planned: Option<Duration>,
+    pub(crate) planned: Option<Duration>,
     /// Its thread has ended: it serves nobody any more.
-    pub(super) ended: bool,
+    pub(crate) ended: bool,
 }
 
 /// What a shard keeps of a socket that it serves.
-pub(super) struct Served {
-    pub(super) hub: Arc<Hub>,
+pub(crate) struct Served {
+    pub(crate) hub: Arc<Hub>,
     /// Slots of the peers whose handshake is done.
-    pub(super) peers: Vec<usize>,
+    pub(crate) peers: Vec<usize>,
     /// Chunks taken, and how far they are sent.
-    pub(super) batch: Vec<Arc<Chunk>>,
-    pub(super) place: Place,
+    pub(crate) batch: Vec<Arc<Chunk>>,
+    pub(crate) place: Place,
     /// The number of the batch's first chunk.
-    pub(super) first: u64,
+    pub(crate) first: u64,
     /// How many chunks are sent before the network is looked at again.
-    pub(super) stride: usize,
+    pub(crate) stride: usize,
     /// The newest peer's [`Peer::joined`].
-    pub(super) newest: u64,
-    pub(super) closing: bool,
+    pub(crate) newest: u64,
+    pub(crate) closing: bool,
     /// What peers have left behind is being released, and a note tells to go on.
-    pub(super) releasing: bool,
+    pub(crate) releasing: bool,
     /// When a batch was taken last, and whether its messages had come thick and fast.
-    pub(super) taken: Duration,
-    pub(super) thick: bool,
+    pub(crate) taken: Duration,
+    pub(crate) thick: bool,
     /// All that was queued is written, and the user has been told.
-    pub(super) done: bool,
+    pub(crate) done: bool,
     /// When a message was last sent, or could have been, by the user's own thread.
-    pub(super) direct_at: Option<Duration>,
+    pub(crate) direct_at: Option<Duration>,
 }
 
 impl Served {
@@ -114,11 +125,11 @@ pub(crate) struct Turned {
 }
 
 /// A peer's token; odd ones are links.
-pub(super) fn peer_token(slot: usize) -> usize {
+pub(crate) fn peer_token(slot: usize) -> usize {
     slot << 1
 }
 
-pub(super) fn link_token(slot: usize) -> usize {
+pub(crate) fn link_token(slot: usize) -> usize {
     slot << 1 | 1
 }
 
@@ -188,7 +199,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// Whether there is something to do that nothing will report.
-    pub(super) fn has_more(&self) -> bool {
+    pub(crate) fn has_more(&self) -> bool {
         !self.unread.is_empty() || !self.unwritten.is_empty()
     }
 
@@ -197,12 +208,12 @@ impl<N: Net> Shard<N> {
         self.hubs.values().map(|served| &served.hub)
     }
 
-    pub(super) fn uid(&mut self) -> u64 {
+    pub(crate) fn uid(&mut self) -> u64 {
         self.next_uid += 1;
         self.next_uid
     }
 
-    pub(super) fn serve(&mut self, hub: &Arc<Hub>) {
+    pub(crate) fn serve(&mut self, hub: &Arc<Hub>) {
         self.hubs.entry(hub.id).or_insert_with(|| Served {
             hub: hub.clone(),
             peers: Vec::new(),
@@ -253,7 +264,7 @@ impl<N: Net> Shard<N> {
         (self.notes, self.streams) = (notes, streams);
     }
 
-    pub(super) fn peer(&mut self, slot: usize, uid: u64) -> Option<&mut Peer<N::Stream>> {
+    pub(crate) fn peer(&mut self, slot: usize, uid: u64) -> Option<&mut Peer<N::Stream>> {
         self.peers.get_mut(slot).filter(|peer| peer.uid == uid)
     }
 
@@ -280,7 +291,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// A stream is there: the handshake begins.
-    pub(super) fn start(&mut self, slot: usize) {
+    pub(crate) fn start(&mut self, slot: usize) {
         let peer = &mut self.peers[slot];
         peer.pulse.hear(self.now);
         let time = match peer.turned_away {
@@ -324,7 +335,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// Something was queued for a peer, or written to it.
-    pub(super) fn written(&mut self, slot: usize) {
+    pub(crate) fn written(&mut self, slot: usize) {
         if let Some(peer) = self.peers.get_mut(slot)
             && peer.out.has_more()
             && !std::mem::replace(&mut peer.writes_on, true)
@@ -346,7 +357,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// There may be something to read of a peer: it is its turn when it was that of those before it.
-    pub(super) fn read_soon(&mut self, slot: usize, uid: u64) {
+    pub(crate) fn read_soon(&mut self, slot: usize, uid: u64) {
         if let Some(peer) = self.peer(slot, uid)
             && !std::mem::replace(&mut peer.reads_on, true)
         {
@@ -367,7 +378,7 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    pub(super) fn read(&mut self, slot: usize, uid: u64) {
+    pub(crate) fn read(&mut self, slot: usize, uid: u64) {
         let Some((peer, mut cx)) = self.with_context(slot, uid) else { return };
         let before = matches!(peer.phase, Phase::Traffic(_));
         let progress = peer.read(&mut cx);
@@ -394,7 +405,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// A peer, and what it needs while it works.
-    pub(super) fn with_context(
+    pub(crate) fn with_context(
         &mut self,
         slot: usize,
         uid: u64,
@@ -407,7 +418,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// The slots of a socket's peers.
-    pub(super) fn slots_of(&self, hub: &Hub) -> Vec<usize> {
+    pub(crate) fn slots_of(&self, hub: &Hub) -> Vec<usize> {
         self.hubs.get(&hub.id).map(|served| served.peers.clone()).unwrap_or_default()
     }
 
@@ -426,7 +437,7 @@ impl<N: Net> Shard<N> {
 
     /// A batch that waits for somebody's room need wait no longer, perhaps: who was full has gone, or wants something
     /// else now.
-    pub(super) fn retry_batch(&self, hub: &Arc<Hub>) {
+    pub(crate) fn retry_batch(&self, hub: &Arc<Hub>) {
         if self.hubs.get(&hub.id).is_some_and(|served| !served.batch.is_empty()) {
             self.mailbox.mail(Note::Outbox(hub.clone()));
         }
