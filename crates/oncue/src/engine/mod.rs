@@ -14,11 +14,13 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+#[cfg(any(test, fuzzing))]
+use std::time::Duration;
+use std::time::Instant;
 
 use oncue_core::connection::SocketType;
 
-pub(crate) use peer::permission::Verdict;
+pub(crate) use hub::Verdict;
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
@@ -32,13 +34,13 @@ use crate::net::{Net, Notify};
 use crate::op::wake_all;
 use crate::options::{EngineOptions, Options};
 use crate::permission::check_not_deciding;
-use crate::sync::lock;
+use crate::sync::{Clock, lock};
 use hub::Hub;
 pub use hub::announced::TopicState;
 pub use hub::fullness::Room;
+pub(crate) use hub::{Note, Port};
 use shard::Shard;
-pub(crate) use shard::mailbox::Note;
-use shard::mailbox::{Mailbox, Port};
+use shard::mailbox::Mailbox;
 use station::Station;
 #[cfg(any(test, fuzzing))]
 pub(crate) use {peer::PEER_WORK_MAX, shard::TURN_WORK_MAX, shard::holding::Holding};
@@ -149,9 +151,6 @@ pub(crate) struct Driver<N: Net> {
     /// A thread has panicked: nothing is served any more.
     dead: AtomicBool,
 }
-
-/// The time since an origin that never changes.
-pub(crate) type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 impl<N: Net> Driver<N> {
     /// A shard for each network, reached through the mailbox at its place; its thread sleeps at the poller there.

@@ -9,15 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::thread;
 use std::time::Duration;
 
-use crate::engine::Clock;
 use crate::engine::hub::Hub;
 use crate::engine::hub::kept::Keeping;
-use crate::engine::shard::mailbox::{Mailbox, Note, Port};
-use crate::engine::shard::short_way::Direct;
+use crate::engine::hub::{Note, Port};
+use crate::engine::shard::mailbox::Mailbox;
 use crate::engine::shard::{Shard, Turned};
+use crate::engine::wire::slices::Direct;
 use crate::net::poller::{Poller, Report, be_punctual};
 use crate::net::{Net, Ready};
 use crate::op::{Place, Sleeper, wake_all};
+use crate::sync::Clock;
 use crate::sync::lock;
 
 /// How often a guest looks whether the shard is free, every other time letting go of its processor, before it leaves what

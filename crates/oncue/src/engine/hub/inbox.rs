@@ -11,7 +11,7 @@ use oncue_core::subscriptions::Subscriptions;
 
 use crate::batch::Received;
 use crate::buffer::Buffer;
-use crate::engine::shard::mailbox::{Note, Port};
+use crate::engine::hub::{Note, Port};
 use crate::msg::Msg;
 use crate::op::Waiters;
 use crate::sync::{QuickLock, read_lock};

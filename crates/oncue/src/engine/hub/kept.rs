@@ -14,8 +14,7 @@ use std::time::Duration;
 
 use oncue_core::ledger::{Ledger, PeerId};
 
-use crate::engine::hub::Hub;
-use crate::engine::hub::outbox::{Number, Pushed};
+use super::outbox::Number;
 use crate::engine::wire::chunk::{Chunk, Run};
 use crate::error::{Error, Result};
 use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg};
@@ -74,8 +73,8 @@ pub(crate) struct Holding {
 /// A message that is sent and kept.
 pub(crate) struct Keeping {
     /// In a buffer of its own.
-    value: Msg,
-    expires: Option<Duration>,
+    pub(crate) value: Msg,
+    pub(crate) expires: Option<Duration>,
 }
 
 /// Prefixes that are new to a peer and in force. What has the number of its prefix or a higher one reaches the peer by
@@ -148,7 +147,7 @@ impl LastValues {
         Holding { values: store.topics.len() as u64, bytes: store.bytes, dropped: store.dropped }
     }
 
-    fn get(&self, topic: &[u8], now: Duration) -> Option<Msg> {
+    pub(crate) fn get(&self, topic: &[u8], now: Duration) -> Option<Msg> {
         let store = lock(&self.store);
         store.topics.get(topic).filter(|kept| !kept.is_over(now)).map(|kept| kept.value.clone())
     }
@@ -310,63 +309,8 @@ fn cost(value: &Msg) -> u64 {
     (value.topic().len() + value.wire().len()) as u64 + OVERHEAD_BYTES
 }
 
-impl Hub {
-    /// Queues a message for whoever wants it now, and keeps it for those who come later, for `age` at the most. Where
-    /// there is no room for it in the outbox, it is not kept either.
-    pub(crate) fn send_last(self: &Arc<Self>, frames: &impl Frames, age: Option<Duration>) -> Result<()> {
-        self.check_open()?;
-        let last = Keeping { value: stand_alone(frames)?, expires: self.expiry(age) };
-        match self.push_and_keep(&last, true) {
-            Pushed::Idle { shard } if self.send_now(shard, &last.value, Some(&last)) => Ok(()),
-            Pushed::Idle { .. } => self.pushed(self.push_and_keep(&last, false), self.no_room()),
-            pushed => self.pushed(pushed, self.no_room()),
-        }
-    }
-
-    fn push_and_keep(&self, keeping: &Keeping, may_idle: bool) -> Pushed {
-        let mut store = self.last.open();
-        let (pushed, number) = self.outbox.push_numbered(&keeping.value, may_idle);
-        if matches!(pushed, Pushed::Queued { .. } | Pushed::Nobody) {
-            store.keep(keeping.value.clone(), number, keeping.expires, self.last.bytes_max);
-        }
-        pushed
-    }
-
-    /// Keeps a value that a shard is about to write to all its peers who want it. Not so if another shard has peers by
-    /// now, who would not get it, or something else is queued, which may be a later value.
-    pub(crate) fn keep_direct(&self, shard: u16, keeping: &Keeping) -> bool {
-        let mut store = self.last.open();
-        let idle = self.outbox.is_idle(shard);
-        if idle {
-            store.keep(keeping.value.clone(), None, keeping.expires, self.last.bytes_max);
-        }
-        idle
-    }
-
-    /// Keeps a message for those who subscribe from now on.
-    pub(crate) fn keep_last(&self, frames: &impl Frames, age: Option<Duration>) -> Result<()> {
-        self.check_open()?;
-        let value = stand_alone(frames)?;
-        self.last.open().keep(value, None, self.expiry(age), self.last.bytes_max);
-        Ok(())
-    }
-
-    pub(crate) fn forget_last(&self, topic: &[u8]) -> bool {
-        self.last.forget(topic)
-    }
-
-    pub(crate) fn last_value(&self, topic: &[u8]) -> Option<Msg> {
-        self.last.get(topic, self.now())
-    }
-
-    /// The moment from which on a value of this age is over.
-    fn expiry(&self, age: Option<Duration>) -> Option<Duration> {
-        age.and_then(|age| self.now().checked_add(age))
-    }
-}
-
 /// A message in a buffer that holds nothing else.
-fn stand_alone(frames: &impl Frames) -> Result<Msg> {
+pub(crate) fn stand_alone(frames: &impl Frames) -> Result<Msg> {
     let mut wire = match frames.shared() {
         Some(message) => Vec::with_capacity(message.wire().len()),
         None => Vec::new(),

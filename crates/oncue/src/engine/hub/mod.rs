@@ -2,15 +2,17 @@
 //! Nothing here touches a stream.
 
 pub(crate) mod announced;
+pub(crate) mod demand;
 pub(crate) mod fullness;
 pub(crate) mod inbox;
 pub(crate) mod kept;
 pub(crate) mod members;
 pub(crate) mod outbox;
+mod send;
 pub(crate) mod watches;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -18,33 +20,28 @@ use oncue_core::command::SUBSCRIBE_OVERHEAD_BYTES;
 use oncue_core::connection::SocketType;
 use oncue_core::edges::Prefix;
 use oncue_core::frame::{Scanner, Version};
-use oncue_core::ledger::{Change, Ledger, PeerId, Quota, QuotaExceeded};
+use oncue_core::ledger::Quota;
 use oncue_core::subscriptions::Subscriptions;
 
-use crate::batch::Batch;
-use crate::engine::Clock;
-use crate::engine::hub::announced::States;
-use crate::engine::hub::fullness::Gauge;
-use crate::engine::hub::inbox::{Inbound, LatestBound};
-use crate::engine::hub::kept::{Keeping, LastValues};
-use crate::engine::hub::members::Members;
-use crate::engine::hub::outbox::{Bound, Outbox, Pushed};
-use crate::engine::hub::watches::{Watch, Watches};
-use crate::engine::peer::permission::Decisions;
-use crate::engine::shard::mailbox::{Note, Port};
-use crate::engine::shard::short_way::Direct;
-use crate::engine::wire::queue::Mark;
+use self::announced::States;
+use self::demand::{Demand, Edit, LedgerGuard};
+use self::fullness::{Gauge, Room};
+use self::inbox::{Inbound, LatestBound};
+use self::kept::{Keeping, LastValues};
+use self::members::Members;
+use self::outbox::{Bound, Outbox};
+use self::watches::Watch;
+use super::wire::queue::Mark;
+use super::wire::slices::Direct;
 use crate::error::{Error, Result};
-use crate::msg::{COPIED_BYTES_MAX, Frames, MESSAGE_BYTES_MAX, Msg};
+use crate::msg::{MESSAGE_BYTES_MAX, Msg};
+use crate::net::Ready;
 use crate::op::{Place, Waiters, wake_all};
-use crate::options::{Keep, OnFull, Options};
+use crate::options::{Keep, Options};
+use crate::permission::{PeerKey, Reason};
 use crate::stats::SocketStats;
-use crate::sync::{lock, read_lock, write_lock};
+use crate::sync::{Clock, lock, write_lock};
 
-/// How many prefixes of a peer that has left are released before others may have the ledger: a fraction of a millisecond.
-const RELEASE_PREFIXES_MAX: usize = 1024;
-/// What the headers of a few frames take.
-const HEADERS_BYTES: usize = 64;
 /// The largest message of a publisher, and of a subscriber, in bytes on the wire, unless an option says otherwise.
 const MESSAGE_BYTES_MAX_DEFAULT: u64 = 1 << 30;
 const UPSTREAM_MESSAGE_BYTES_MAX: u64 = 128 << 10;
@@ -67,7 +64,7 @@ pub(crate) struct Hub {
     pub(crate) counters: Counters,
     /// Those who wait for room in the outbox.
     pub(crate) room: Waiters,
-    demand: RwLock<Demand>,
+    pub(crate) demand: Demand,
     /// The XPUB user's own queue of demand events, from when it is first asked for; those who wait for messages wait for
     /// these too.
     edges: OnceLock<Arc<Watch>>,
@@ -82,12 +79,67 @@ pub(crate) struct Hub {
     shards: AtomicU64,
     /// By shard, up to which version its peers know our subscriptions.
     told: Vec<AtomicU64>,
-    seed: u64,
     clock: Clock,
     closed: AtomicBool,
     /// Shards that still serve the socket, once it is closed.
     open_shards: AtomicUsize,
     pub(crate) done: Waiters,
+}
+
+/// What a shard can be told.
+pub(crate) enum Note {
+    /// The socket has messages to send.
+    Outbox(Arc<Hub>),
+    /// The socket's own subscriptions have changed.
+    Subscriptions(Arc<Hub>),
+    /// The user has made room for a peer that was not read.
+    Resume { slot: usize, uid: u64 },
+    /// A stream that the system does not watch is ready.
+    Ready(Ready),
+    /// The user has decided about a prefix that a peer asked for, or has.
+    Verdict { hub: Arc<Hub>, peer: PeerKey, prefix: Vec<u8>, verdict: Verdict },
+    /// No peer may have this prefix any more.
+    RevokeAll { hub: Arc<Hub>, prefix: Vec<u8>, status: Reason },
+    /// Peers that have left the socket had more prefixes than are released at once.
+    Release(Arc<Hub>),
+    /// The user has set the state of a topic.
+    State { hub: Arc<Hub>, value: Msg },
+    /// The user has closed the socket.
+    Close(Arc<Hub>),
+    /// The engine ends once its sockets have.
+    Stop,
+}
+
+/// A shard, as other threads see it.
+pub(crate) trait Port: Send + Sync {
+    /// Leaves a note.
+    fn mail(&self, note: Note);
+
+    /// Sends one message in this thread, and keeps it if it is to be the `last` of its topic, if nobody else is at the
+    /// shard and nothing waits to be sent before it. `false`: nothing was done.
+    fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>, last: Option<&Keeping>) -> bool;
+
+    /// Where a thread can sleep that waits for what this shard receives.
+    fn place(self: Arc<Self>) -> Option<Arc<dyn Place>>;
+}
+
+/// A decision about a peer's prefix.
+#[derive(Clone)]
+pub(crate) enum Verdict {
+    /// What was deferred comes in force.
+    Admit,
+    /// What was deferred is forgotten.
+    Reject(Reason),
+    /// What is in force ends, and what was deferred is forgotten.
+    Revoke(Reason),
+}
+
+/// Counts of decisions.
+#[derive(Default)]
+pub(crate) struct Decisions {
+    pub(crate) rejected: AtomicU64,
+    pub(crate) deferred: AtomicU64,
+    pub(crate) revoked: AtomicU64,
 }
 
 /// A listener, as its socket sees it.
@@ -107,22 +159,6 @@ pub(crate) struct Counters {
     pub(crate) received_missed: AtomicU64,
     pub(crate) peers_lost: AtomicU64,
     pub(crate) peers_refused: AtomicU64,
-}
-
-/// What becomes of a message that the outbox has no room for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoRoom {
-    /// It is dropped, and counted.
-    Drop,
-    /// The sender hears of it.
-    Refuse,
-}
-
-/// The ledger and those who watch it.
-struct Demand {
-    ledger: Ledger,
-    /// With a lock of their own: to begin or end a watch only keeps the ledger from being changed meanwhile.
-    watches: Mutex<Watches>,
 }
 
 impl Hub {
@@ -159,7 +195,7 @@ impl Hub {
             inbound,
             counters: Counters::default(),
             room: Waiters::default(),
-            demand: RwLock::new(Demand { ledger: Ledger::new(seed, quota), watches: Mutex::default() }),
+            demand: Demand::new(seed, quota),
             edges: OnceLock::new(),
             open_shards: AtomicUsize::new(ports.len()),
             shards: AtomicU64::new(0),
@@ -168,7 +204,6 @@ impl Hub {
             linking: Mutex::default(),
             members: Members::new(&options),
             doors: Mutex::new(Vec::new()),
-            seed,
             clock,
             closed: AtomicBool::new(false),
             done: Waiters::default(),
@@ -227,111 +262,6 @@ impl Hub {
         (self.clock)()
     }
 
-    /// Queues a message for whoever wants it.
-    #[inline]
-    pub(crate) fn send(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
-        self.push(frames, self.no_room())
-    }
-
-    /// As [`send`](Self::send), but a message without room is refused whatever the policy.
-    pub(crate) fn send_if_room(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
-        self.push(frames, NoRoom::Refuse)
-    }
-
-    #[inline]
-    fn push(self: &Arc<Self>, frames: &(impl Frames + ?Sized), no_room: NoRoom) -> Result<()> {
-        if frames.copied_bytes() >= COPIED_BYTES_MAX {
-            return self.push_copied(frames, no_room);
-        }
-        match self.outbox.push(frames, true) {
-            Pushed::Idle { shard } if self.send_now(shard, frames, None) => Ok(()),
-            Pushed::Idle { .. } => self.pushed(self.outbox.push(frames, false), no_room),
-            pushed => self.pushed(pushed, no_room),
-        }
-    }
-
-    /// Queues what takes long to copy: no other thread may wait for that.
-    #[cold]
-    fn push_copied(self: &Arc<Self>, frames: &(impl Frames + ?Sized), no_room: NoRoom) -> Result<()> {
-        if let Some(pushed) = self.outbox.refusal() {
-            return self.pushed(pushed, no_room);
-        }
-        if frames.copied_bytes() > MESSAGE_BYTES_MAX {
-            return self.pushed(Pushed::TooLarge, no_room);
-        }
-        let mut wire = Vec::with_capacity(frames.copied_bytes() + HEADERS_BYTES);
-        frames.put(&mut wire);
-        if wire.len() > MESSAGE_BYTES_MAX {
-            return self.pushed(Pushed::TooLarge, no_room);
-        }
-        self.push(&Msg::from_wire(wire), no_room)
-    }
-
-    /// Queues a batch, and leaves an empty one.
-    pub(crate) fn send_many(self: &Arc<Self>, batch: &mut Batch) -> Result<()> {
-        match self.outbox.push_many(batch) {
-            Pushed::Full if self.no_room() == NoRoom::Drop => {
-                self.counters.outbox_full.fetch_add(batch.len() as u64, Ordering::Relaxed);
-                batch.clear();
-                Ok(())
-            }
-            pushed => self.pushed(pushed, NoRoom::Refuse),
-        }
-    }
-
-    /// As [`send_many`](Self::send_many), but a batch without room is refused whatever the policy.
-    pub(crate) fn send_many_if_room(self: &Arc<Self>, batch: &mut Batch) -> Result<()> {
-        let pushed = self.outbox.push_many(batch);
-        self.pushed(pushed, NoRoom::Refuse)
-    }
-
-    /// What the policy says of a message that the outbox has no room for.
-    pub(crate) fn no_room(&self) -> NoRoom {
-        if self.options.on_full == OnFull::Refuse { NoRoom::Refuse } else { NoRoom::Drop }
-    }
-
-    /// Sends a message from this thread, if that can be done at once.
-    pub(crate) fn send_now(
-        self: &Arc<Self>,
-        shard: u16,
-        frames: &(impl Frames + ?Sized),
-        last: Option<&Keeping>,
-    ) -> bool {
-        let sent =
-            Direct::with(frames, |message| self.ports[usize::from(shard)].send_now(self, message, last));
-        if sent {
-            self.outbox.count_direct();
-        }
-        sent
-    }
-
-    #[inline]
-    pub(crate) fn pushed(self: &Arc<Self>, pushed: Pushed, no_room: NoRoom) -> Result<()> {
-        match pushed {
-            Pushed::Queued { tell: 0 } => Ok(()),
-            Pushed::Queued { tell } => {
-                self.tell(tell);
-                Ok(())
-            }
-            Pushed::Nobody | Pushed::Idle { .. } => self.check_open(),
-            Pushed::Full if no_room == NoRoom::Refuse => Err(Error::full()),
-            Pushed::Full => {
-                self.counters.outbox_full.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            }
-            Pushed::TooLarge => Err(Error::misuse("the message is larger than 2 GiB; send it in parts")),
-        }
-    }
-
-    #[cold]
-    fn tell(self: &Arc<Self>, mut shards: u64) {
-        while shards != 0 {
-            let shard = shards.trailing_zeros() as usize;
-            self.ports[shard].mail(Note::Outbox(self.clone()));
-            shards &= shards - 1;
-        }
-    }
-
     /// Leaves a note for every shard.
     pub(crate) fn mail_all(&self, note: impl Fn() -> Note) {
         self.ports.iter().for_each(|port| port.mail(note()));
@@ -365,12 +295,12 @@ impl Hub {
 
     /// The ledger, to be read.
     pub(crate) fn ledger(&self) -> LedgerGuard<'_> {
-        LedgerGuard(read_lock(&self.demand))
+        self.demand.read()
     }
 
     /// The ledger, to be changed.
     pub(crate) fn edit(&self) -> Edit<'_> {
-        Edit { demand: write_lock(&self.demand), wakes: Vec::new(), moved: 0 }
+        self.demand.edit()
     }
 
     /// Ends some of the demand that peers have left behind. Yields whether there is more.
@@ -392,33 +322,7 @@ impl Hub {
     /// The next event of demand for the XPUB's user: a prefix, and whether it is wanted now. From the first call on all
     /// changes are queued, behind what is wanted then.
     pub(crate) fn pop_edge(&self) -> Option<(Prefix, bool)> {
-        let watch = self.edges.get_or_init(|| {
-            let demand = read_lock(&self.demand);
-            let watch = lock(&demand.watches).begin(self.seed, self.inbound.waiters.clone());
-            watch.start(demand.ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)));
-            watch
-        });
-        watch.pop()
-    }
-
-    /// A snapshot of what is wanted and a queue of all that changes after it, until [`unwatch`](Hub::unwatch).
-    pub(crate) fn watch(&self) -> (Vec<Prefix>, Arc<Watch>) {
-        let demand = read_lock(&self.demand);
-        let watch = lock(&demand.watches).begin(self.seed, Arc::default());
-        let snapshot = demand.ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)).collect();
-        (snapshot, watch)
-    }
-
-    /// Nobody reads the queue any more.
-    pub(crate) fn unwatch(&self, watch: &Watch) {
-        let demand = read_lock(&self.demand);
-        lock(&demand.watches).end(watch);
-    }
-
-    /// How many watches there are.
-    #[cfg(test)]
-    pub(crate) fn watches(&self) -> usize {
-        lock(&read_lock(&self.demand).watches).iter().count()
+        self.edges.get_or_init(|| self.demand.queue(self.inbound.waiters.clone())).pop()
     }
 
     pub(crate) fn check_open(&self) -> Result<()> {
@@ -485,9 +389,7 @@ impl Hub {
         self.room.take(&mut wakes);
         self.gauge.waiters.take(&mut wakes);
         self.states.waiters.take(&mut wakes);
-        let demand = read_lock(&self.demand);
-        lock(&demand.watches).iter().for_each(|watch| watch.waiters.take(&mut wakes));
-        drop(demand);
+        self.demand.wake_watches(&mut wakes);
         wake_all(wakes);
     }
 
@@ -520,87 +422,47 @@ impl Hub {
             last_values_offered: get(&self.last.offered),
         }
     }
-}
 
-/// The ledger, locked for reading.
-pub(crate) struct LedgerGuard<'a>(RwLockReadGuard<'a, Demand>);
-
-impl std::ops::Deref for LedgerGuard<'_> {
-    type Target = Ledger;
-
-    fn deref(&self) -> &Ledger {
-        &self.0.ledger
-    }
-}
-
-/// The ledger, locked for changes; each edge is told to all who watch before the lock goes.
-pub(crate) struct Edit<'a> {
-    demand: RwLockWriteGuard<'a, Demand>,
-    /// Those who must hear of the changes.
-    wakes: Vec<Waker>,
-    /// How many events were moved to make room for others.
-    moved: u64,
-}
-
-impl Edit<'_> {
-    /// Lets the ledger go; those who must hear of the changes are appended to `wakes`.
-    pub(crate) fn finish(self, wakes: &mut Vec<Waker>) {
-        wakes.extend(self.wakes);
-    }
-
-    pub(crate) fn attach(&mut self, shard: u16, slot: usize) -> PeerId {
-        self.demand.ledger.attach(shard, slot as u64)
-    }
-
-    /// Whether that is new.
-    pub(crate) fn subscribe(&mut self, peer: PeerId, prefix: &[u8]) -> Result<bool, QuotaExceeded> {
-        let change = self.demand.ledger.subscribe(peer, prefix)?;
-        if change == Change::Wanted {
-            self.tell(prefix, true);
+    /// Whether a message of this topic would find a place.
+    pub(crate) fn room_for(&self, topic: &[u8]) -> Room {
+        let ledger = self.ledger();
+        if self.gauge.is_open() {
+            return if ledger.wanted(topic) { Room::Open } else { Room::Nobody };
         }
-        Ok(change != Change::None)
+        let lack = lock(&self.gauge.lack);
+        let mut room = Room::Nobody;
+        ledger.for_each_audience(topic, |audience| {
+            // An audience without peers is still to be released.
+            if room != Room::Open && !ledger.peers(audience).is_empty() {
+                let any = ledger.peers(audience).iter().any(|&peer| lack.has_room(peer, topic));
+                room = if any { Room::Open } else { Room::Congested };
+            }
+        });
+        room
     }
 
-    pub(crate) fn contains(&self, peer: PeerId, prefix: &[u8]) -> bool {
-        self.demand.ledger.contains(peer, prefix)
+    /// How many peers want a topic.
+    pub(crate) fn subscribers(&self, topic: &[u8]) -> usize {
+        let ledger = self.ledger();
+        let mut audiences = Vec::new();
+        ledger.for_each_audience(topic, |audience| audiences.push(audience));
+        audiences.sort_unstable();
+        audiences.dedup();
+        audiences.into_iter().map(|audience| ledger.peers(audience).len()).sum()
     }
 
-    pub(crate) fn cancel(&mut self, peer: PeerId, prefix: &[u8]) {
-        if self.demand.ledger.cancel(peer, prefix) == Change::Unwanted {
-            self.tell(prefix, false);
-        }
+    /// Tells the peer's shard what was decided.
+    pub(crate) fn decide(self: &Arc<Self>, peer: PeerKey, prefix: &[u8], verdict: Verdict) {
+        let note = Note::Verdict { hub: self.clone(), peer, prefix: prefix.to_vec(), verdict };
+        self.mail_to(peer.shard, note);
     }
 
-    pub(crate) fn settle(&mut self, peer: PeerId) {
-        self.demand.ledger.settle(peer);
+    /// Takes a prefix from all peers that have it.
+    pub(crate) fn revoke_all(self: &Arc<Self>, prefix: &[u8], status: &Reason) {
+        self.mail_all(|| Note::RevokeAll {
+            hub: self.clone(),
+            prefix: prefix.to_vec(),
+            status: status.clone(),
+        });
     }
-
-    /// Takes a peer out of the ledger. Yields whether something it has left is still to be released.
-    pub(crate) fn detach(&mut self, peer: PeerId) -> bool {
-        let Demand { ledger, watches } = &mut *self.demand;
-        let (watches, wakes) = (whole(watches), &mut self.wakes);
-        ledger.detach(peer, |prefix| _ = watches.tell(prefix, false, wakes));
-        ledger.is_releasing()
-    }
-
-    /// Releases some of what peers have left. Yields whether there is more.
-    fn release(&mut self) -> bool {
-        let Demand { ledger, watches } = &mut *self.demand;
-        let (watches, wakes) = (whole(watches), &mut self.wakes);
-        ledger.release(RELEASE_PREFIXES_MAX, |prefix| _ = watches.tell(prefix, false, wakes))
-    }
-
-    fn tell(&mut self, prefix: &[u8], wanted: bool) {
-        self.moved += whole(&mut self.demand.watches).tell(prefix, wanted, &mut self.wakes);
-    }
-
-    /// How much was moved to make room for what came, since this was last asked.
-    pub(crate) fn take_moved(&mut self) -> u64 {
-        std::mem::take(&mut self.moved) + self.demand.ledger.take_moved()
-    }
-}
-
-/// What nobody else can lock now.
-fn whole(watches: &mut Mutex<Watches>) -> &mut Watches {
-    watches.get_mut().unwrap_or_else(PoisonError::into_inner)
 }

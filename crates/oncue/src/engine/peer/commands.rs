@@ -2,7 +2,7 @@
 
 use oncue_core::command::{self, Command, StateNews, Subscription};
 
-use crate::engine::peer::End;
+use crate::engine::peer::end::End;
 
 /// What the commands of one read lead to.
 #[derive(Default)]

@@ -2,21 +2,24 @@
 //! which gets the last values of what it newly wants before anything else of it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use oncue_core::command::Subscription;
-use oncue_core::ledger::PeerId;
+use oncue_core::command::{STATE_TOPIC_BYTES_MAX, State, StateNews, Subscription, put_state};
+use oncue_core::ledger::{PeerId, QuotaExceeded};
 
-use crate::engine::hub::kept::Fresh;
+use super::end::End;
+use super::outgoing::Outgoing;
+use super::owed::{Owed, Payee};
+use super::permission::Pending;
+use crate::engine::hub::announced::put_value;
+use crate::engine::hub::demand::Edit;
+use crate::engine::hub::kept::{Asking, Cursor, Fresh, PORTION};
 use crate::engine::hub::outbox::Number;
-use crate::engine::hub::{Edit, Hub};
-use crate::engine::peer::End;
-use crate::engine::peer::outgoing::Outgoing;
-use crate::engine::peer::owed::{Owed, Payee};
-use crate::engine::peer::permission::Pending;
+use crate::engine::hub::{Hub, Verdict};
 use crate::net::Stream;
-use crate::permission::PeerKey;
+use crate::permission::{Admission, PeerKey, Reason, SubscribeRequest};
 
 /// So often a read may subscribe and cancel in turn and get last values for each turn. A peer that does it more often
 /// gets those of what it wants in the end: what it cancels with the same breath costs nothing.
@@ -157,5 +160,108 @@ impl<'a, S: Stream> Intake<'a, S> {
             edit.finish(self.wakes);
             self.hub.gauge.demand_changed(self.wakes);
         }
+    }
+
+    /// Asks whether the peer may have a prefix. What it has, or has asked for already, is not asked again.
+    pub(crate) fn may(&mut self, prefix: &[u8]) -> Result<bool, End> {
+        let Some(gate) = &self.hub.options.admission else { return Ok(true) };
+        // The user's function may look at the ledger.
+        self.release();
+        if self.pending.prefixes.contains(prefix) || self.hub.ledger().contains(self.peer, prefix) {
+            return Ok(false);
+        }
+        let address = self.pending.address.get_or_insert_with(|| self.out.stream.address().to_string());
+        let counts = &self.hub.decisions;
+        match gate.ask(&SubscribeRequest { peer: self.key, address, prefix }) {
+            Admission::Accept => return Ok(true),
+            Admission::Reject(status) => {
+                counts.rejected.fetch_add(1, Ordering::Relaxed);
+                self.refused(prefix, &status);
+            }
+            Admission::Defer => {
+                self.check_quota(prefix)?;
+                counts.deferred.fetch_add(1, Ordering::Relaxed);
+                self.pending.bytes += prefix.len() as u64;
+                self.pending.prefixes.insert(prefix.to_vec());
+            }
+        }
+        Ok(false)
+    }
+
+    /// What is deferred and what is in force together keep to the peer's quota.
+    fn check_quota(&self, prefix: &[u8]) -> Result<(), End> {
+        let (held, held_bytes) = self.hub.ledger().held(self.peer);
+        let options = &self.hub.options;
+        let quota = if held as usize + self.pending.prefixes.len() >= options.prefixes_max as usize {
+            QuotaExceeded::Prefixes(options.prefixes_max)
+        } else if held_bytes + self.pending.bytes + prefix.len() as u64 > options.prefix_bytes_max {
+            QuotaExceeded::PrefixBytes(options.prefix_bytes_max)
+        } else {
+            return Ok(());
+        };
+        Err(End::Refused(quota.to_string()))
+    }
+
+    pub(crate) fn decided(&mut self, prefix: &[u8], verdict: Verdict) -> Result<(), End> {
+        let deferred = self.pending.remove(prefix);
+        let counts = &self.hub.decisions;
+        match verdict {
+            Verdict::Admit if deferred => self.admit(prefix)?,
+            Verdict::Reject(status) if deferred => {
+                counts.rejected.fetch_add(1, Ordering::Relaxed);
+                self.refused(prefix, &status);
+            }
+            Verdict::Revoke(status) => {
+                let held = self.hub.ledger().contains(self.peer, prefix);
+                if held || deferred {
+                    counts.revoked.fetch_add(1, Ordering::Relaxed);
+                    self.cancel(prefix)?;
+                    self.refused(prefix, &status);
+                }
+            }
+            Verdict::Admit | Verdict::Reject(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a new subscriber may have to be told something.
+    pub(crate) fn tells_states(&self) -> bool {
+        self.understands && self.hub.states.published.is_used()
+    }
+
+    /// Tells the states of what the peer newly wants.
+    pub(crate) fn answer_states(&mut self, fresh: &Fresh) -> Result<(), End> {
+        let (later, passed) = Default::default();
+        let (peer, now) = (self.peer, self.now);
+        let asking = Asking { peer, prefixes: fresh, later: &later, passed: &passed, now };
+        let (mut at, mut done) = (Cursor::default(), false);
+        while !done {
+            let (mut out, mut count) = (Vec::new(), 0);
+            done = self.hub.states.published.pass(&self.hub.ledger(), &asking, &mut at, PORTION, |value| {
+                put_value(&mut out, value);
+                count += 1;
+            });
+            self.tell(out, count)?;
+        }
+        Ok(())
+    }
+
+    /// The peer does not get a prefix.
+    pub(crate) fn refused(&mut self, prefix: &[u8], status: &Reason) {
+        if self.understands && prefix.len() <= STATE_TOPIC_BYTES_MAX {
+            let mut out = Vec::new();
+            let (state, text) = (State::Rejected, status.text().as_bytes());
+            put_state(&mut out, &StateNews { state, topic: prefix, text });
+            if !self.out.answer(out) {
+                self.hub.states.missed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn tell(&mut self, out: Vec<u8>, count: u64) -> Result<(), End> {
+        if !self.out.answer(out) {
+            self.hub.states.missed.fetch_add(count, Ordering::Relaxed);
+        }
+        self.out.flush()
     }
 }

@@ -2,6 +2,7 @@
 //! shard's to know.
 
 pub(crate) mod commands;
+pub(crate) mod end;
 pub(crate) mod intake;
 pub(crate) mod outgoing;
 pub(crate) mod owed;
@@ -18,28 +19,23 @@ use std::time::Duration;
 
 use oncue_core::command::{self, ONCUE_PROPERTY};
 use oncue_core::connection::{Handshake, HandshakeConfig, PeerInfo};
-use oncue_core::frame::{ProtocolError, Scan, Scanner, Version};
+use oncue_core::frame::{Scanner, Version};
 use oncue_core::ledger::PeerId;
 
+use self::end::{End, Progress};
+use self::outgoing::Outgoing;
+use self::owed::{Owed, Payee};
+use self::partial::Partial;
+use self::permission::Pending;
+use self::pulse::Pulse;
+use super::hub::inbox::{Flow, Source};
+use super::hub::members::Seat;
+use super::hub::outbox::Number;
+use super::hub::{Hub, Verdict};
+use super::wire::chunk::Run;
 use crate::buffer::Pool;
-use crate::engine::hub::Hub;
-use crate::engine::hub::announced;
-use crate::engine::hub::inbox::{Flow, Source};
-use crate::engine::hub::members::Seat;
-use crate::engine::hub::outbox::Number;
-use crate::engine::peer::commands::{Answers, take_command};
-use crate::engine::peer::intake::Intake;
-use crate::engine::peer::outgoing::Outgoing;
-use crate::engine::peer::owed::{Owed, Payee};
-use crate::engine::peer::permission::Pending;
-use crate::engine::peer::pulse::Pulse;
-use crate::engine::wire::chunk::Run;
 use crate::net::Stream;
-use crate::permission::PeerKey;
 use crate::sync::read_lock;
-
-use partial::Partial;
-use receive::Upstream;
 
 /// How often one peer is read before others get their turn.
 const READS_PER_TURN: usize = 4;
@@ -132,47 +128,6 @@ pub(crate) struct Context<'a> {
     pub(crate) wakes: &'a mut Vec<Waker>,
     /// What was done for the peer, in the units of the shard's turn.
     pub(crate) work: u32,
-}
-
-/// Why a connection ends.
-#[derive(Debug)]
-pub(crate) enum End {
-    /// The stream has ended or failed.
-    Lost,
-    /// It broke the protocol or a bound, or refuses us; the text says which.
-    Refused(String),
-}
-
-impl End {
-    /// A peer that should not be full is.
-    pub(crate) fn too_slow() -> End {
-        End::Refused("too slow: the queue of this subscriber is full".to_owned())
-    }
-}
-
-impl From<io::Error> for End {
-    fn from(_: io::Error) -> End {
-        End::Lost
-    }
-}
-
-impl From<ProtocolError> for End {
-    fn from(error: ProtocolError) -> End {
-        End::Refused(match error {
-            ProtocolError::MessageTooLong { .. } => format!("{error} (message_bytes_max)"),
-            ProtocolError::CommandTooLong { .. } => format!("{error} (prefix_length_max)"),
-            error => error.to_string(),
-        })
-    }
-}
-
-/// What reading came to.
-#[derive(PartialEq, Eq)]
-pub(crate) enum Progress {
-    /// All that was there is read, or reading is paused.
-    Idle,
-    /// There may be more to read; others come first.
-    More,
 }
 
 impl<S: Stream> Peer<S> {
@@ -428,7 +383,7 @@ impl<S: Stream> Peer<S> {
                 .snapshot(|prefix| command::put_subscribe(&mut out, info.version, prefix))
         });
         let scanner = hub.scanner(info.version);
-        let (version, understands) = (info.version, announced::understands(&info));
+        let (version, understands) = (info.version, understands(&info));
         if understands {
             self.pulse.understands();
         }
@@ -448,100 +403,39 @@ impl<S: Stream> Peer<S> {
         self.flush()
     }
 
-    /// What takes in the subscriptions of a subscriber, and what cuts them out.
-    pub(crate) fn intake<'a>(
-        &'a mut self,
-        cx: &'a mut Context<'_>,
-    ) -> Option<(Intake<'a, S>, &'a mut Scanner)> {
-        let Peer { phase, out, hub, joined, pending, owed, .. } = self;
-        let Phase::Traffic(Traffic { scanner, ledger: Some(peer), understands, .. }) = phase else {
-            return None;
-        };
-        let intake = Intake {
-            hub,
-            peer: *peer,
-            key: PeerKey { shard: cx.shard, slot: cx.slot, uid: self.uid },
-            understands: *understands,
-            out,
-            pending,
-            owed,
-            wakes: cx.wakes,
-            now: cx.now,
-            unrouted: cx.unrouted.map(|unrouted| unrouted.max((*joined, 0))),
-            edit: None,
-            fresh: Vec::new(),
-            turns: 0,
-            work: &mut cx.work,
-        };
-        Some((intake, scanner))
+    /// Tells the socket whether this peer is full. Yields whether it has become so.
+    pub(crate) fn gauge(&mut self, now: Duration, wakes: &mut Vec<Waker>) -> bool {
+        let Phase::Traffic(Traffic { ledger: Some(id), .. }) = &self.phase else { return false };
+        let was = self.full_since.is_some();
+        let full = self.out.is_full(was);
+        if full != was {
+            self.full_since = full.then_some(now);
+            self.hub.gauge.set(*id, full, wakes);
+        }
+        if let Some(topics) = self.out.changed_topics() {
+            self.hub.gauge.hold(*id, topics, wakes);
+        }
+        full && !was
     }
 
-    /// Takes subscriptions and commands from a subscriber; yields how many bytes.
-    fn process_demand(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Result<usize, End> {
-        let to_user = self.hub.takes_messages();
-        let mut begun = match &mut self.phase {
-            Phase::Traffic(traffic) => traffic.begun.take(),
-            _ => None,
-        };
-        let Some((mut intake, scanner)) = self.intake(cx) else { return Ok(0) };
-        let (mut consumed, mut answers, mut upstream) = (0, Answers::default(), Upstream::default());
-        let result = loop {
-            if let Some((wire, from)) = &mut begun {
-                match upstream.take_message(wire, from, to_user, &mut intake) {
-                    Ok(true) => begun = None,
-                    Ok(false) => break Ok(()),
-                    Err(end) => break Err(end),
-                }
-            }
-            if *intake.work >= PEER_WORK_MAX {
-                break Ok(());
-            }
-            let rest = &mut buffer[consumed..];
-            let item = match scanner.next(rest) {
-                Ok(item) => item,
-                Err(e) => break Err(End::from(e)),
-            };
-            let step = match item {
-                Scan::Incomplete { .. } => break Ok(()),
-                Scan::Message { len, wire_len } => {
-                    consumed += wire_len;
-                    let mut from = 0;
-                    let taken = upstream.take_message(&rest[..len], &mut from, to_user, &mut intake);
-                    taken.map(|all| {
-                        if !all {
-                            begun = Some((rest[..len].to_vec(), from));
-                        }
-                    })
-                }
-                Scan::Command { len, body } => {
-                    consumed += len;
-                    take_command(&rest[body], &mut answers, |s| intake.take(s))
-                }
-                Scan::CommandInside { body } => take_command(&rest[body], &mut answers, |s| intake.take(s)),
-            };
-            if let Err(end) = step {
-                break Err(end);
-            }
-        };
-        let left = *intake.work >= PEER_WORK_MAX;
-        let result = result.and(intake.finish());
-        self.left = left && result.is_ok();
-        if let Phase::Traffic(traffic) = &mut self.phase {
-            traffic.begun = begun;
-        }
-        if let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase {
-            upstream.hand_over(&self.hub, flow, cx);
-        }
-        let flushed = self.answer(answers, cx.now);
-        result.and(flushed).map(|()| consumed)
+    pub(crate) fn understands(&self) -> bool {
+        matches!(&self.phase, Phase::Traffic(Traffic { understands: true, .. }))
     }
 
-    /// Sends what the peer asked for, and remembers what it said of itself.
-    fn answer(&mut self, answers: Answers, now: Duration) -> Result<(), End> {
-        if let Some(ttl_ds) = answers.ttl_ds {
-            self.pulse.hear_ping(ttl_ds, now);
-        }
-        self.out.answer(answers.control);
+    pub(crate) fn decided(
+        &mut self,
+        prefix: &[u8],
+        verdict: Verdict,
+        cx: &mut Context<'_>,
+    ) -> Result<(), End> {
+        let Some((mut intake, _)) = self.intake(cx) else { return Ok(()) };
+        let decided = intake.decided(prefix, verdict);
+        decided.and(intake.finish())?;
         self.flush()
     }
+}
+
+/// Whether a peer understands states.
+pub(crate) fn understands(info: &PeerInfo) -> bool {
+    info.version.has_commands() && info.properties.get(ONCUE_PROPERTY.0.as_bytes()).is_some()
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use crate::engine::hub::Hub;
 use crate::engine::hub::kept::{PORTION, Portion};
-use crate::engine::peer::End;
+use crate::engine::peer::end::End;
 use crate::engine::wire::chunk::Run;
 use crate::engine::wire::queue::{ByTopic, Mark, Offered, Topics, WriteQueue, Yields};
 use crate::net::Stream;

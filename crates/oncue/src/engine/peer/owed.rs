@@ -9,7 +9,7 @@ use oncue_core::ledger::PeerId;
 
 use crate::engine::hub::Hub;
 use crate::engine::hub::kept::{Asking, Cursor, Fresh, PORTION, Parcel, Portion};
-use crate::engine::peer::End;
+use crate::engine::peer::end::End;
 use crate::engine::peer::outgoing::{Outgoing, count_missed};
 use crate::engine::wire::chunk::Run;
 use crate::msg::Msg;

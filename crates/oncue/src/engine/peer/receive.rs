@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use oncue_core::command::Subscription;
 use oncue_core::connection::SocketType;
-use oncue_core::frame::{self, Scan, Stop};
+use oncue_core::frame::{self, Scan, Scanner, Stop};
 
-use super::{Answers, Context, End, PEER_WORK_MAX, Peer, Phase, Traffic};
+use super::commands::{Answers, take_command, take_publishers};
+use super::end::End;
+use super::intake::Intake;
+use super::{Context, PEER_WORK_MAX, Peer, Phase, Traffic};
 use crate::buffer::{Buffer, READ_BYTES};
 use crate::engine::hub::Hub;
 use crate::engine::hub::inbox::{Delivery, Flow};
-use crate::engine::peer::commands::take_publishers;
-use crate::engine::peer::intake::Intake;
 use crate::net::Stream;
+use crate::permission::PeerKey;
 use crate::sync::read_lock;
 
 /// What one read brought is handed over in the read buffer itself from this size on, and copied out below it.
@@ -144,6 +147,103 @@ impl<S: Stream> Peer<S> {
             inbound.push(Delivery { bytes, spans, flow: flow.clone(), version }, cx.wakes);
         }
         *paused = inbound.pause(flow);
+    }
+
+    /// What takes in the subscriptions of a subscriber, and what cuts them out.
+    pub(crate) fn intake<'a>(
+        &'a mut self,
+        cx: &'a mut Context<'_>,
+    ) -> Option<(Intake<'a, S>, &'a mut Scanner)> {
+        let Peer { phase, out, hub, joined, pending, owed, .. } = self;
+        let Phase::Traffic(Traffic { scanner, ledger: Some(peer), understands, .. }) = phase else {
+            return None;
+        };
+        let intake = Intake {
+            hub,
+            peer: *peer,
+            key: PeerKey { shard: cx.shard, slot: cx.slot, uid: self.uid },
+            understands: *understands,
+            out,
+            pending,
+            owed,
+            wakes: cx.wakes,
+            now: cx.now,
+            unrouted: cx.unrouted.map(|unrouted| unrouted.max((*joined, 0))),
+            edit: None,
+            fresh: Vec::new(),
+            turns: 0,
+            work: &mut cx.work,
+        };
+        Some((intake, scanner))
+    }
+
+    /// Takes subscriptions and commands from a subscriber; yields how many bytes.
+    pub(crate) fn process_demand(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Result<usize, End> {
+        let to_user = self.hub.takes_messages();
+        let mut begun = match &mut self.phase {
+            Phase::Traffic(traffic) => traffic.begun.take(),
+            _ => None,
+        };
+        let Some((mut intake, scanner)) = self.intake(cx) else { return Ok(0) };
+        let (mut consumed, mut answers, mut upstream) = (0, Answers::default(), Upstream::default());
+        let result = loop {
+            if let Some((wire, from)) = &mut begun {
+                match upstream.take_message(wire, from, to_user, &mut intake) {
+                    Ok(true) => begun = None,
+                    Ok(false) => break Ok(()),
+                    Err(end) => break Err(end),
+                }
+            }
+            if *intake.work >= PEER_WORK_MAX {
+                break Ok(());
+            }
+            let rest = &mut buffer[consumed..];
+            let item = match scanner.next(rest) {
+                Ok(item) => item,
+                Err(e) => break Err(End::from(e)),
+            };
+            let step = match item {
+                Scan::Incomplete { .. } => break Ok(()),
+                Scan::Message { len, wire_len } => {
+                    consumed += wire_len;
+                    let mut from = 0;
+                    let taken = upstream.take_message(&rest[..len], &mut from, to_user, &mut intake);
+                    taken.map(|all| {
+                        if !all {
+                            begun = Some((rest[..len].to_vec(), from));
+                        }
+                    })
+                }
+                Scan::Command { len, body } => {
+                    consumed += len;
+                    take_command(&rest[body], &mut answers, |s| intake.take(s))
+                }
+                Scan::CommandInside { body } => take_command(&rest[body], &mut answers, |s| intake.take(s)),
+            };
+            if let Err(end) = step {
+                break Err(end);
+            }
+        };
+        let left = *intake.work >= PEER_WORK_MAX;
+        let result = result.and(intake.finish());
+        self.left = left && result.is_ok();
+        if let Phase::Traffic(traffic) = &mut self.phase {
+            traffic.begun = begun;
+        }
+        if let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase {
+            upstream.hand_over(&self.hub, flow, cx);
+        }
+        let flushed = self.answer(answers, cx.now);
+        result.and(flushed).map(|()| consumed)
+    }
+
+    /// Sends what the peer asked for, and remembers what it said of itself.
+    fn answer(&mut self, answers: Answers, now: Duration) -> Result<(), End> {
+        if let Some(ttl_ds) = answers.ttl_ds {
+            self.pulse.hear_ping(ttl_ds, now);
+        }
+        self.out.answer(answers.control);
+        self.flush()
     }
 }
 

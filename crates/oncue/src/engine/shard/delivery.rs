@@ -6,12 +6,12 @@ use std::time::Duration;
 use oncue_core::ledger::AudienceId;
 
 use crate::engine::hub::Hub;
+use crate::engine::hub::Note;
 use crate::engine::hub::outbox::{Take, Taken};
 use crate::engine::peer::Phase;
 use crate::engine::peer::outgoing::count_missed;
 use crate::engine::shard::Shard;
 use crate::engine::shard::fanout::Place;
-use crate::engine::shard::mailbox::Note;
 use crate::engine::shard::timers::Timer;
 use crate::engine::wire::chunk::Run;
 use crate::net::Net;

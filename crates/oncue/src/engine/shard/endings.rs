@@ -6,10 +6,11 @@ use std::sync::atomic::Ordering;
 use oncue_core::command;
 
 use crate::engine::hub::Hub;
-use crate::engine::peer::{End, Peer, Phase};
+use crate::engine::hub::Note;
+use crate::engine::peer::end::End;
+use crate::engine::peer::{Peer, Phase};
 use crate::engine::shard::fanout::Place;
-use crate::engine::shard::links::Outcome;
-use crate::engine::shard::mailbox::Note;
+use crate::engine::shard::link::Outcome;
 use crate::engine::shard::timers::Timer;
 use crate::engine::shard::{REFUSAL_TIME, Shard};
 use crate::net::{Net, Stream};

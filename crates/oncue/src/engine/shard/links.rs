@@ -5,14 +5,16 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::link::{Door, Kind, Link, Outcome};
+use super::mailbox::Accepted;
+use super::timers::Timer;
+use super::{Shard, link_token, peer_token};
 use crate::endpoint::Endpoint;
 use crate::engine::hub::inbox::Source;
 use crate::engine::hub::members::Entry;
-use crate::engine::hub::{Hub, Shut};
-use crate::engine::peer::{End, Peer, Phase};
-use crate::engine::shard::mailbox::{Accepted, Note};
-use crate::engine::shard::timers::Timer;
-use crate::engine::shard::{Shard, link_token, peer_token};
+use crate::engine::hub::{Hub, Note};
+use crate::engine::peer::end::End;
+use crate::engine::peer::{Peer, Phase};
 use crate::error::{Error, Result};
 use crate::net::{Net, Ready, Stream};
 use crate::sync::lock;
@@ -25,64 +27,6 @@ const NEXT_ADDRESS_TIME: Duration = Duration::from_millis(250);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How many streams a listener accepts before others get their turn.
 const ACCEPTS_PER_TURN: usize = 64;
-
-/// What a dialer's try came to.
-#[derive(Clone, Copy)]
-pub(crate) enum Outcome {
-    /// No connection was made.
-    Nothing,
-    /// One was made, and is over. Since when its handshake was done, if it ever was.
-    Connection { since: Option<Duration> },
-}
-
-/// One endpoint that a socket is bound or connected to.
-pub(crate) struct Link<L> {
-    pub(crate) uid: u64,
-    hub: Arc<Hub>,
-    /// As the user wrote it, and as it came out.
-    asked: Endpoint,
-    resolved: Endpoint,
-    kind: Kind<L>,
-}
-
-enum Kind<L> {
-    Listener(Arc<Door<L>>),
-    Dialer {
-        /// Tries in a row that came to nothing, or to a connection that did not last.
-        failures: u32,
-        /// How many places behind the first of its host's addresses it begins: one more for each connection that was made
-        /// and did not last. Somebody else may be there.
-        turn: u32,
-    },
-}
-
-/// A listener that its socket shuts as soon as it is closed, on the closing thread: whoever binds the endpoint next must
-/// not find it taken.
-struct Door<L>(Mutex<Option<L>>);
-
-impl<L: Send> Shut for Door<L> {
-    fn shut(&self) {
-        let listener = lock(&self.0).take();
-        drop(listener);
-    }
-}
-
-impl<L> Link<L> {
-    fn is(&self, hub: &Hub, endpoint: &Endpoint, listener: bool) -> bool {
-        self.hub.id == hub.id
-            && (self.asked == *endpoint || self.resolved == *endpoint)
-            && matches!(self.kind, Kind::Listener(_)) == listener
-    }
-}
-
-impl<L: Send> Link<L> {
-    /// Listens no more, if it did.
-    pub(crate) fn shut(self) {
-        if let Kind::Listener(door) = self.kind {
-            door.shut();
-        }
-    }
-}
 
 impl<N: Net> Shard<N> {
     /// Whether a socket can be served. One that has been closed meanwhile would never be closed again, and would keep the

@@ -3,53 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::engine::hub::Hub;
-use crate::engine::hub::kept::Keeping;
 use crate::engine::hub::members::Seat;
-use crate::engine::peer::permission::Verdict;
-use crate::engine::shard::short_way::Direct;
-use crate::msg::Msg;
+use crate::engine::hub::{Hub, Note};
 use crate::net::{Notify, Ready};
-use crate::op::Place;
-use crate::permission::{PeerKey, Reason};
 use crate::sync::lock;
-
-/// What a shard can be told.
-pub(crate) enum Note {
-    /// The socket has messages to send.
-    Outbox(Arc<Hub>),
-    /// The socket's own subscriptions have changed.
-    Subscriptions(Arc<Hub>),
-    /// The user has made room for a peer that was not read.
-    Resume { slot: usize, uid: u64 },
-    /// A stream that the system does not watch is ready.
-    Ready(Ready),
-    /// The user has decided about a prefix that a peer asked for, or has.
-    Verdict { hub: Arc<Hub>, peer: PeerKey, prefix: Vec<u8>, verdict: Verdict },
-    /// No peer may have this prefix any more.
-    RevokeAll { hub: Arc<Hub>, prefix: Vec<u8>, status: Reason },
-    /// Peers that have left the socket had more prefixes than are released at once.
-    Release(Arc<Hub>),
-    /// The user has set the state of a topic.
-    State { hub: Arc<Hub>, value: Msg },
-    /// The user has closed the socket.
-    Close(Arc<Hub>),
-    /// The engine ends once its sockets have.
-    Stop,
-}
-
-/// A shard, as other threads see it.
-pub(crate) trait Port: Send + Sync {
-    /// Leaves a note.
-    fn mail(&self, note: Note);
-
-    /// Sends one message in this thread, and keeps it if it is to be the `last` of its topic, if nobody else is at the
-    /// shard and nothing waits to be sent before it. `false`: nothing was done.
-    fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>, last: Option<&Keeping>) -> bool;
-
-    /// Where a thread can sleep that waits for what this shard receives.
-    fn place(self: Arc<Self>) -> Option<Arc<dyn Place>>;
-}
 
 /// The notes of one shard, and the streams that another shard has accepted for it.
 pub(crate) struct Mailbox<S> {

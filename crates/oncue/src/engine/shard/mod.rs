@@ -6,7 +6,8 @@ mod endings;
 pub(crate) mod fanout;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod holding;
-pub(crate) mod links;
+pub(crate) mod link;
+mod links;
 pub(crate) mod mailbox;
 pub(crate) mod short_way;
 pub(crate) mod timers;
@@ -21,11 +22,13 @@ use slab::Slab;
 
 use crate::buffer::Pool;
 use crate::engine::hub::Hub;
+use crate::engine::hub::Note;
 use crate::engine::hub::outbox::Number;
-use crate::engine::peer::{Context, End, Peer, Phase, Progress};
+use crate::engine::peer::end::{End, Progress};
+use crate::engine::peer::{Context, Peer, Phase};
 use crate::engine::shard::fanout::{Fanout, Place};
-use crate::engine::shard::links::Link;
-use crate::engine::shard::mailbox::{Accepted, Mailbox, Note};
+use crate::engine::shard::link::Link;
+use crate::engine::shard::mailbox::{Accepted, Mailbox};
 use crate::engine::shard::timers::{Timer, Timers};
 use crate::engine::wire::chunk::Chunk;
 use crate::net::{Net, Ready};

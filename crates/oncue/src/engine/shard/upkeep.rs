@@ -1,13 +1,23 @@
 //! What a shard does for its peers by the clock: heartbeats, and the end of those that are silent.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+
 use oncue_core::command;
 use oncue_core::frame::Version;
+use oncue_core::ledger::PeerId;
 
+use super::Shard;
+use super::timers::Timer;
+use crate::engine::hub::announced::put_value;
+use crate::engine::hub::{Hub, Verdict};
+use crate::engine::peer::Phase;
+use crate::engine::peer::end::End;
 use crate::engine::peer::pulse::Beat;
-use crate::engine::peer::{End, Phase};
-use crate::engine::shard::Shard;
-use crate::engine::shard::timers::Timer;
+use crate::msg::Msg;
 use crate::net::{Net, Stream};
+use crate::permission::{PeerKey, Reason};
 
 impl<N: Net> Shard<N> {
     /// A peer's handshake is done: from now on its silence has an end, where the socket's options say so.
@@ -80,5 +90,86 @@ impl<N: Net> Shard<N> {
             }
         }
         beat
+    }
+
+    /// Looks at how full a peer is, after something was queued for it or written to it.
+    pub(crate) fn gauge(&mut self, slot: usize) {
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        if peer.gauge(self.now, &mut self.wakes)
+            && let Some(time) = peer.hub.options.evict_after
+            && !std::mem::replace(&mut peer.evict_set, true)
+        {
+            self.timers.set(self.now.saturating_add(time), Timer::Evict { slot, uid: peer.uid });
+        }
+    }
+
+    /// A peer that goes is full no more.
+    pub(crate) fn ungauge(hub: &Hub, peer: PeerId, wakes: &mut Vec<Waker>) {
+        hub.gauge.forget(peer, wakes);
+        hub.gauge.demand_changed(wakes);
+    }
+
+    /// Gives a peer up that has been full for too long.
+    pub(crate) fn evict(&mut self, slot: usize, uid: u64) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(slot).filter(|peer| peer.uid == uid) else { return };
+        peer.evict_set = false;
+        let (Some(since), Some(time)) = (peer.full_since, peer.hub.options.evict_after) else { return };
+        if !matches!(peer.phase, Phase::Traffic(_)) {
+            return;
+        }
+        let over = since.saturating_add(time);
+        if now < over {
+            peer.evict_set = true;
+            return self.timers.set(over, Timer::Evict { slot, uid });
+        }
+        peer.hub.gauge.evicted.fetch_add(1, Ordering::Relaxed);
+        self.end(slot, End::too_slow());
+    }
+
+    /// A decision about one peer of a socket, if it is still there.
+    pub(crate) fn decided(&mut self, hub: &Arc<Hub>, key: PeerKey, prefix: &[u8], verdict: Verdict) {
+        let (slot, uid) = (key.slot, key.uid);
+        let Some((peer, mut cx)) = self.with_context(slot, uid) else { return };
+        if peer.hub.id != hub.id {
+            return;
+        }
+        if let Err(end) = peer.decided(prefix, verdict, &mut cx) {
+            return self.end(slot, end);
+        }
+        self.written(slot);
+        self.retry_batch(hub);
+    }
+
+    pub(crate) fn revoke_all(&mut self, hub: &Arc<Hub>, prefix: &[u8], status: &Reason) {
+        for slot in self.slots_of(hub) {
+            if let Some(peer) = self.peers.get(slot) {
+                let key = PeerKey { shard: self.index, slot, uid: peer.uid };
+                self.decided(hub, key, prefix, Verdict::Revoke(status.clone()));
+            }
+        }
+    }
+
+    /// Tells a state to the peers that want its topic, behind the messages that were sent before it.
+    pub(crate) fn tell_state(&mut self, hub: &Arc<Hub>, value: &Msg) {
+        self.send_at_once(hub);
+        let slots: Vec<_> = {
+            let ledger = hub.ledger();
+            let audiences = self.fanout.audiences(&ledger, value.topic());
+            let peers = audiences.iter().flat_map(|&audience| ledger.peers(audience));
+            peers.map(|&peer| ledger.token(peer) as usize).collect()
+        };
+        let mut out = Vec::new();
+        put_value(&mut out, value);
+        for slot in slots {
+            let Some(peer) = self.peers.get_mut(slot).filter(|peer| peer.understands()) else { continue };
+            if !peer.out.answer(out.clone()) {
+                hub.states.missed.fetch_add(1, Ordering::Relaxed);
+            }
+            match peer.flush() {
+                Ok(()) => self.written(slot),
+                Err(end) => self.end(slot, end),
+            }
+        }
     }
 }

@@ -2,3 +2,4 @@
 
 pub(crate) mod chunk;
 pub(crate) mod queue;
+pub(crate) mod slices;
