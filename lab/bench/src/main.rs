@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         "drain" => raw::drain::run(&args),
         "churn" => raw::churn::run(&args),
         "raw-writer" => raw::writer::run(&args),
-        other => Err(format!("there is no role `{other}`").into()),
+        other => Err(format!("`{other}` is not a role").into()),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
