@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write, stderr, stdout};
 
 use oncue::Msg;
 
-use crate::Fail;
+use crate::fail::Fail;
 
 /// How `oncue sub` writes a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::time::Instant;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::Fail;
+use crate::fail::Fail;
 use crate::wait::with_waker;
 
 /// Shared by all threads of a subcommand: whether it is to end. Clones are handles to one and the same.

@@ -1,0 +1,125 @@
+//! What a config says, once it has been read and checked.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use oncue::demand::{LastLimits, Pattern};
+
+use super::rule::Rule;
+use super::template::Template;
+use crate::args::Heartbeat;
+
+/// What to serve.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Config {
+    pub(crate) bind: Vec<String>,
+    pub(crate) connect: Vec<String>,
+    pub(crate) grace: Duration,
+    pub(crate) feeds_max: Option<usize>,
+    pub(crate) catalogue_topics_max: Option<usize>,
+    pub(crate) processes_max: usize,
+    /// What the topics begin with that tell the states of topics.
+    pub(crate) status_prefix: Option<String>,
+    pub(crate) socket: Socket,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) routes: Vec<Route>,
+}
+
+/// What is settled when the socket is made; None for what the library has.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Socket {
+    pub(crate) send_hwm: Option<u32>,
+    pub(crate) queue_bytes_max: Option<u64>,
+    pub(crate) peers_max: Option<u32>,
+    pub(crate) peers_per_address_max: Option<u32>,
+    pub(crate) prefixes_max: Option<u32>,
+    pub(crate) evict_after: Option<Duration>,
+    pub(crate) last_values_bytes_max: Option<u64>,
+    pub(crate) heartbeat: Heartbeat,
+}
+
+/// Topics and where their values come from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Route {
+    pub(crate) pattern: Pattern,
+    /// None for that of the whole config.
+    pub(crate) grace: Option<Duration>,
+    pub(crate) min_run: Duration,
+    /// The least time between two values of a topic.
+    pub(crate) min_interval: Duration,
+    /// None for no bound but that of all routes together.
+    pub(crate) feeds_max: Option<usize>,
+    pub(crate) keep_last: Option<LastLimits>,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) source: Source,
+}
+
+/// The topics that prefixes such as `prices/` start.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Catalogue {
+    Topics(Vec<String>),
+    Listing(Listing),
+}
+
+/// A program whose lines are topics.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Listing {
+    pub(crate) program: Program,
+    pub(crate) every: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) output_bytes_max: usize,
+}
+
+/// Where the values of a route come from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Source {
+    /// A run of a program for each value.
+    Runs { program: Program, every: Duration, timeout: Duration, output_bytes_max: usize },
+    /// A program for each topic; its lines are the values.
+    Stream { program: Program, restart: Restart, line_bytes_max: usize },
+    /// One program for all topics of the route.
+    Shared { program: Program, restart: Restart, line_bytes_max: usize },
+    /// The lines that are appended to a file.
+    Lines { path: FilePath, every: Duration, line_bytes_max: usize },
+    /// The whole content of a file, whenever it changes.
+    Content { path: FilePath, every: Duration, output_bytes_max: usize },
+}
+
+/// A program and how it is run.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Program {
+    /// The program itself comes first, and has no parameters.
+    pub(crate) command: Vec<Template>,
+    pub(crate) cwd: Option<PathBuf>,
+    pub(crate) env: BTreeMap<String, String>,
+    /// Whether a value may begin an argument with a dash.
+    pub(crate) allow_dash: bool,
+    /// The time that it has to end by itself when it is told to.
+    pub(crate) kill_after: Duration,
+    pub(crate) backoff: Backoff,
+}
+
+/// When a program that has ended is started again, while somebody wants what it produces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Restart {
+    Always,
+    Failure,
+    Never,
+}
+
+/// The wait before a program that has failed is started again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Backoff {
+    /// After the first failure; it doubles with each that follows at once.
+    pub(crate) min: Duration,
+    pub(crate) max: Duration,
+}
+
+/// A file that is named by parameters. It lies in the directory, or below it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FilePath {
+    pub(crate) directory: PathBuf,
+    /// Relative to the directory.
+    pub(crate) path: Template,
+}

@@ -1,0 +1,128 @@
+//! One run of a program for each value, on a clock.
+
+use std::pin::Pin;
+use std::task::Context;
+use std::time::{Duration, Instant};
+
+use oncue::demand::{Feed, Produced};
+
+use super::invocation::{self, Wanted};
+use super::{Place, Producing, count};
+use crate::commands::serve::config::Program;
+use crate::commands::serve::program::process::{self, End, Work};
+use crate::wait::wait;
+
+/// A route whose values are runs of a program.
+pub(crate) struct Runs {
+    pub(crate) place: Place,
+    pub(crate) program: Program,
+    pub(crate) every: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) output_bytes_max: usize,
+}
+
+impl Runs {
+    /// Produces one topic until nobody wants it any more.
+    pub(crate) fn produce(&self, feed: &Feed) -> Produced {
+        let Place { tools, log } = &self.place;
+        let wanted = Wanted::of(feed);
+        let mut command = match invocation::command(&tools.launcher, &self.program, &wanted) {
+            Ok(command) => command,
+            Err(why) => {
+                self.place.refuse(feed.topic(), &why);
+                return Ok(());
+            }
+        };
+        let _producing = Producing::new(&self.place, feed.topic());
+        let mut due = Instant::now();
+        loop {
+            // Whatever came of it, all who want it would miss it.
+            if feed.skip_for_congestion() {
+                due = next_tick(due, self.every, Instant::now()).0;
+                feed.sleep(due.saturating_duration_since(Instant::now()))?;
+                continue;
+            }
+            let Some(permit) = wait(tools.permits.take(feed.stopped())) else { return Ok(()) };
+            count(&tools.counts.programs);
+            let mut output =
+                Output { stopped: feed.stopped(), bytes: Vec::new(), bytes_max: self.output_bytes_max };
+            let deadline = Instant::now().checked_add(self.timeout);
+            let name = (&**log, feed.topic());
+            let start = Instant::now();
+            let end = process::run(&mut command, &mut output, deadline, self.program.kill_after, name);
+            feed.spent(start.elapsed());
+            drop(permit);
+            match end {
+                End::Stopped => return Ok(()),
+                End::Done => feed.publish(without_end(&output.bytes))?,
+                End::Failed(why) => return Err(why.into()),
+            }
+            let missed;
+            (due, missed) = next_tick(due, self.every, Instant::now());
+            feed.skip_ticks(missed);
+            feed.sleep(due.saturating_duration_since(Instant::now()))?;
+        }
+    }
+}
+
+/// The output of one run, which ends early when `stopped` is done.
+pub(super) struct Output<S> {
+    pub(super) stopped: S,
+    pub(super) bytes: Vec<u8>,
+    pub(super) bytes_max: usize,
+}
+
+impl<S: Future<Output = ()> + Unpin> Work for Output<S> {
+    fn poll_stop(&mut self, context: &mut Context<'_>) -> bool {
+        Pin::new(&mut self.stopped).poll(context).is_ready()
+    }
+
+    fn take_output(&mut self, bytes: &[u8]) -> Result<(), String> {
+        // One more for the newline that is taken off.
+        if self.bytes.len() + bytes.len() > self.bytes_max.saturating_add(1) {
+            return Err(format!("wrote more than {} bytes; see `output_bytes_max`", self.bytes_max));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// A program's whole output without the newline at its end.
+pub(super) fn without_end(output: &[u8]) -> &[u8] {
+    output.strip_suffix(b"\n").unwrap_or(output)
+}
+
+/// The first tick after `now`, a whole number of periods after `due`, and how many have passed between the two. Those are
+/// gone.
+pub(super) fn next_tick(due: Instant, period: Duration, now: Instant) -> (Instant, u64) {
+    let late = now.saturating_duration_since(due);
+    let passed = late.as_nanos() / period.as_nanos().max(1);
+    let periods = u32::try_from(passed + 1).unwrap_or(u32::MAX);
+    let next = period.checked_mul(periods).and_then(|since| due.checked_add(since)).unwrap_or(now);
+    (next, u64::try_from(passed).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_whole_periods_after_the_first_and_those_missed_are_gone() {
+        let start = Instant::now();
+        let ms = Duration::from_millis;
+        let next = |late: u64| {
+            let (next, passed) = next_tick(start, ms(10), start + ms(late));
+            (next - start, passed)
+        };
+        assert_eq!([next(0), next(3)], [(ms(10), 0), (ms(10), 0)]);
+        assert_eq!([next(10), next(37)], [(ms(20), 1), (ms(40), 3)]);
+        assert_eq!(next_tick(start + ms(5), ms(10), start), (start + ms(15), 0), "time that goes back");
+    }
+
+    #[test]
+    fn one_newline_is_taken_off() {
+        assert_eq!(without_end(b"a\nb\n\n"), b"a\nb\n");
+        assert_eq!(without_end(b"a\r\n"), b"a\r");
+        assert_eq!(without_end(b""), b"");
+    }
+}
