@@ -165,8 +165,8 @@ fn source(keys: &mut Keys<'_>, pattern: Option<&Pattern>, problems: &mut Problem
     match (keys.has("command"), keys.has("file")) {
         (true, false) => program_source(keys, pattern, problems),
         (false, true) => file_source(keys, pattern, problems),
-        (neither, _) => {
-            let text = if neither {
+        (both, _) => {
+            let text = if both {
                 "has both `command` and `file`; remove one"
             } else {
                 "has no producer; give it `command` or `file`"
