@@ -14,7 +14,7 @@ use paths::Source;
 /// on-demand layer stands on the sockets as any user would.
 const LAYERS: &[(&str, Layer)] = &[
     ("sync", Layer::Data),
-    ("admission", Layer::Data),
+    ("permission", Layer::Data),
     ("buffer", Layer::Data),
     ("batch", Layer::Data),
     ("descriptors", Layer::Data),
