@@ -30,7 +30,7 @@ pub(super) fn add(
 ) -> io::Result<Builder> {
     builder = bounded(builder, config);
     for route in &config.routes {
-        let (place, key) = (Place::new(tools), key(route, config));
+        let (place, key) = (Place::new(tools), key(route));
         let planned = listed(planned(builder, route).key(&key), route, &place);
         builder = produced(planned, route, place, &key, keepers)?;
     }
@@ -47,32 +47,23 @@ pub(super) fn add_idle(mut builder: Builder, config: &Config) -> Builder {
 }
 
 /// All that a route is made of: routes with one key are the same.
-pub(super) fn key(route: &Route, config: &Config) -> String {
-    format!("{route:?}, {:?}", route.grace.unwrap_or(config.grace))
+pub(super) fn key(route: &Route) -> String {
+    format!("{route:?}")
 }
 
-/// What all bounds and times outside of routes say.
+/// What is said outside of routes.
 fn bounded(mut builder: Builder, config: &Config) -> Builder {
-    builder = builder.grace(config.grace);
-    if let Some(feeds) = config.feeds_max {
-        builder = builder.feeds_max(feeds);
+    builder = builder.feeds_max(config.feeds_max).catalogue_topics_max(config.catalogue_topics_max);
+    match &config.status_prefix {
+        Some(prefix) => builder.status_prefix(prefix),
+        None => builder,
     }
-    if let Some(prefix) = &config.status_prefix {
-        builder = builder.status_prefix(prefix);
-    }
-    if let Some(topics) = config.catalogue_topics_max {
-        builder = builder.catalogue_topics_max(topics);
-    }
-    builder
 }
 
 /// What a route says besides how it is produced.
 fn planned(builder: Builder, route: &Route) -> RouteBuilder {
     let mut planned = builder.route_pattern(route.pattern.clone());
-    planned = planned.min_run(route.min_run).max_rate(route.min_interval);
-    if let Some(grace) = route.grace {
-        planned = planned.grace(grace);
-    }
+    planned = planned.grace(route.grace).min_run(route.min_run).max_rate(route.min_interval);
     if let Some(feeds) = route.feeds_max {
         planned = planned.feeds_max(feeds);
     }

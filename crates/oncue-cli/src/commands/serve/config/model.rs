@@ -15,9 +15,8 @@ use crate::args::Heartbeat;
 pub(crate) struct Config {
     pub(crate) bind: Vec<String>,
     pub(crate) connect: Vec<String>,
-    pub(crate) grace: Duration,
-    pub(crate) feeds_max: Option<usize>,
-    pub(crate) catalogue_topics_max: Option<usize>,
+    pub(crate) feeds_max: usize,
+    pub(crate) catalogue_topics_max: usize,
     pub(crate) processes_max: usize,
     /// What the topics begin with that tell the states of topics.
     pub(crate) status_prefix: Option<String>,
@@ -26,16 +25,18 @@ pub(crate) struct Config {
     pub(crate) routes: Vec<Route>,
 }
 
-/// What is settled when the socket is made; None for what the library has.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+/// What is settled when the socket is made.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Socket {
-    pub(crate) send_hwm: Option<u32>,
-    pub(crate) queue_bytes_max: Option<u64>,
-    pub(crate) peers_max: Option<u32>,
+    pub(crate) send_hwm: u32,
+    pub(crate) queue_bytes_max: u64,
+    pub(crate) peers_max: u32,
+    /// None for no bound.
     pub(crate) peers_per_address_max: Option<u32>,
-    pub(crate) prefixes_max: Option<u32>,
+    pub(crate) prefixes_max: u32,
+    /// None for never.
     pub(crate) evict_after: Option<Duration>,
-    pub(crate) last_values_bytes_max: Option<u64>,
+    pub(crate) last_values_bytes_max: u64,
     pub(crate) heartbeat: Heartbeat,
 }
 
@@ -43,8 +44,7 @@ pub(crate) struct Socket {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Route {
     pub(crate) pattern: Pattern,
-    /// None for that of the whole config.
-    pub(crate) grace: Option<Duration>,
+    pub(crate) grace: Duration,
     pub(crate) min_run: Duration,
     /// The least time between two values of a topic.
     pub(crate) min_interval: Duration,
@@ -109,7 +109,7 @@ pub(crate) enum Restart {
 }
 
 /// The wait before a program that has failed is started again.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Backoff {
     /// After the first failure; it doubles with each that follows at once.
     pub(crate) min: Duration,

@@ -1,20 +1,16 @@
-//! A table of a config, read key by key: each key has a type, an unknown one is answered with the nearest that is
-//! known, and every problem has a place. What the keys mean is not known here.
+//! A table of a config, read key by key. What each key may be is in [`keys`](super::keys); every problem has a place, and
+//! all of them are collected. What the values mean is not known here.
 
+use std::cell::RefCell;
 use std::fmt::Display;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::keys::{self, Kind, Places, Without};
 use super::nearest::nearest;
-use crate::args::{self, Heartbeat};
-
-/// The most feeds, processes or topics that a config may allow.
-pub(super) const COUNT_MAX: usize = 16_777_216;
-/// The longest line, output or queue that a config may allow: 1 GiB.
-pub(super) const BYTES_MAX: usize = 1 << 30;
+use crate::args;
 
 /// Something wrong with a config, and where: the offset in bytes from the start of its text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,42 +21,67 @@ pub(crate) struct Problem {
 
 /// All that is wrong, as it is found: one reading shows every mistake.
 #[derive(Debug, Default)]
-pub(super) struct Problems(pub(super) Vec<Problem>);
+pub(super) struct Problems(RefCell<Vec<Problem>>);
 
 /// A value and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct At<T> {
     pub(super) at: usize,
     pub(super) value: T,
 }
 
-/// Texts by name, each name with its place.
-pub(super) type Entries = Vec<(At<String>, String)>;
-
 /// The keys of one table that have not been taken yet.
-pub(super) struct Keys<'i> {
+pub(super) struct Keys<'i, 'p> {
     /// How messages call the table, such as "route 2 (`clock`)".
     pub(super) name: String,
     /// Where it begins.
     pub(super) at: usize,
+    /// Which place it is. Where that is not known, several: keys of all of them are accepted.
+    pub(super) places: Places,
+    pub(super) problems: &'p Problems,
     table: DeTable<'i>,
 }
 
 /// What a key has that may have either.
 pub(super) enum Found<'i, T> {
     Value(T),
-    Table(Keys<'i>),
+    Table(DeTable<'i>),
+}
+
+/// A type that the value of a key may be read as.
+pub(super) trait Field<'i>: Sized {
+    /// Reads a value that is to be of this kind.
+    ///
+    /// # Errors
+    /// Why it is not.
+    fn read(value: Spanned<DeValue<'i>>, kind: &Kind) -> Result<Self, String>;
 }
 
 impl Problems {
-    pub(super) fn add(&mut self, at: usize, text: impl Into<String>) {
-        self.0.push(Problem { at, text: text.into() });
+    pub(super) fn add(&self, at: usize, text: impl Into<String>) {
+        self.0.borrow_mut().push(Problem { at, text: text.into() });
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// The problems in the order of the text.
+    pub(super) fn sorted(self) -> Vec<Problem> {
+        let mut problems = self.0.into_inner();
+        problems.sort();
+        problems
     }
 }
 
-impl<'i> Keys<'i> {
-    pub(super) fn new(name: impl Into<String>, at: usize, table: DeTable<'i>) -> Keys<'i> {
-        Keys { name: name.into(), at, table }
+impl<'i, 'p> Keys<'i, 'p> {
+    pub(super) fn new(
+        name: impl Into<String>,
+        table: At<DeTable<'i>>,
+        places: Places,
+        problems: &'p Problems,
+    ) -> Keys<'i, 'p> {
+        Keys { name: name.into(), at: table.at, places, problems, table: table.value }
     }
 
     /// Whether the key is there and has not been taken.
@@ -68,235 +89,214 @@ impl<'i> Keys<'i> {
         self.table.contains_key(key)
     }
 
-    /// Takes the value of a key as `read` understands it, and where it stands. What `read` cannot understand is a
-    /// problem.
-    pub(super) fn take<T>(
-        &mut self,
-        key: &str,
-        problems: &mut Problems,
-        read: impl FnOnce(DeValue<'i>) -> Result<T, String>,
-    ) -> Option<At<T>> {
-        let (_, value) = self.table.remove_entry(key)?;
+    /// The value of a key that has not been taken, if it is a string.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.table.get(key)?.get_ref().as_str()
+    }
+
+    /// Takes the value of a key, or what holds without it. With a problem it is the type's default.
+    pub(super) fn take<T: Field<'i> + Default>(&mut self, name: &str) -> T {
+        let key = keys::find(name, self.places).expect("the table of keys has what is read");
+        let Some((_, value)) = self.table.remove_entry(name) else {
+            match key.without {
+                Without::Wrong(example) => {
+                    self.add(self.at, format_args!("has no `{name}`; write {name} = {example}"))
+                }
+                Without::Said(_) => {}
+                Without::Is(text) => {
+                    let value = DeValue::parse(text).expect("a default is TOML");
+                    return T::read(value, &key.kind).expect("a default is of its kind");
+                }
+            }
+            return T::default();
+        };
         let at = value.span().start;
-        match read(value.into_inner()) {
-            Ok(value) => Some(At { at, value }),
-            Err(why) => {
-                problems.add(at, format!("`{key}` of {}: {why}", self.name));
-                None
-            }
-        }
-    }
-
-    pub(super) fn text(&mut self, key: &str, problems: &mut Problems) -> Option<At<String>> {
-        self.take(key, problems, text)
-    }
-
-    pub(super) fn duration(&mut self, key: &str, problems: &mut Problems) -> Option<Duration> {
-        self.take(key, problems, duration).map(|found| found.value)
-    }
-
-    /// A time between two ticks.
-    pub(super) fn tick(&mut self, key: &str, problems: &mut Problems) -> Option<Duration> {
-        self.take(key, problems, tick).map(|found| found.value)
-    }
-
-    /// How a socket notices that peers have gone, by two keys.
-    pub(super) fn heartbeat(&mut self, keys: [&str; 2], problems: &mut Problems) -> Heartbeat {
-        let interval = self.take(keys[0], problems, |value| match value {
-            DeValue::String(text) => args::heartbeat(&text),
-            other => tick(other).map(Some),
-        });
-        let timeout = self.take(keys[1], problems, tick);
-        let at = timeout.as_ref().map(|found| found.at).or(interval.as_ref().map(|found| found.at));
-        let names = keys.map(|key| format!("`{key}`"));
-        let of = Heartbeat::of(
-            interval.map(|found| found.value),
-            timeout.map(|found| found.value),
-            [&names[0], &names[1]],
-        );
-        of.unwrap_or_else(|why| {
-            problems.add(at.unwrap_or(self.at), why);
-            Heartbeat::default()
+        T::read(value, &key.kind).unwrap_or_else(|why| {
+            self.refuse(at, name, why);
+            T::default()
         })
     }
 
-    pub(super) fn flag(&mut self, key: &str, problems: &mut Problems) -> Option<bool> {
-        self.take(key, problems, flag).map(|found| found.value)
+    /// Takes the tables of `[[key]]`, which are at these places.
+    pub(super) fn tables(&mut self, key: &str, places: Places) -> Vec<Keys<'i, 'p>> {
+        let tables = self.take::<Vec<At<DeTable<'i>>>>(key).into_iter().enumerate();
+        tables
+            .map(|(index, table)| Keys::new(format!("{key} {}", index + 1), table, places, self.problems))
+            .collect()
     }
 
-    pub(super) fn number(
-        &mut self,
-        key: &str,
-        range: RangeInclusive<usize>,
-        problems: &mut Problems,
-    ) -> Option<usize> {
-        self.take(key, problems, |value| number(&value, range)).map(|found| found.value)
+    /// The table that is the value of a key.
+    pub(super) fn inner(&self, key: &str, at: usize, table: DeTable<'i>, places: Places) -> Keys<'i, 'p> {
+        Keys::new(format!("`{key}` of {}", self.name), At { at, value: table }, places, self.problems)
     }
 
-    /// A list of texts, each with its place.
-    pub(super) fn texts(&mut self, key: &str, problems: &mut Problems) -> Option<At<Vec<At<String>>>> {
-        self.take(key, problems, texts)
+    /// Something is wrong with the value of a key.
+    pub(super) fn refuse(&self, at: usize, key: &str, why: impl Display) {
+        self.problems.add(at, format!("`{key}` of {}: {why}", self.name));
     }
 
-    /// A list of texts, or a table.
-    pub(super) fn texts_or_table(
-        &mut self,
-        key: &str,
-        problems: &mut Problems,
-    ) -> Option<Found<'i, Vec<At<String>>>> {
-        self.or_table(key, problems, texts)
+    /// Something is wrong with the table.
+    pub(super) fn add(&self, at: usize, what: impl Display) {
+        self.problems.add(at, format!("{} {what}", self.name));
     }
 
-    /// True, false, or a table.
-    pub(super) fn flag_or_table(&mut self, key: &str, problems: &mut Problems) -> Option<Found<'i, bool>> {
-        self.or_table(key, problems, flag)
-    }
-
-    fn or_table<T>(
-        &mut self,
-        key: &str,
-        problems: &mut Problems,
-        read: impl FnOnce(DeValue<'i>) -> Result<T, String>,
-    ) -> Option<Found<'i, T>> {
-        let name = format!("`{key}` of {}", self.name);
-        let at = self.table.get(key)?.span().start;
-        let found = self.take(key, problems, |value| match value {
-            DeValue::Table(table) => Ok(Found::Table(Keys::new(name, at, table))),
-            other => read(other).map(Found::Value),
-        });
-        found.map(|found| found.value)
-    }
-
-    /// One text or a list of texts.
-    pub(super) fn one_or_more(&mut self, key: &str, problems: &mut Problems) -> Option<At<Vec<At<String>>>> {
-        let at = self.table.get(key)?.span().start;
-        self.take(key, problems, |value| match value {
-            DeValue::String(text) => Ok(vec![At { at, value: text.into_owned() }]),
-            other => texts(other),
-        })
-    }
-
-    /// A table of texts by name.
-    pub(super) fn text_table(&mut self, key: &str, problems: &mut Problems) -> Option<At<Entries>> {
-        self.take(key, problems, |value| {
-            let DeValue::Table(table) = value else {
-                return Err(format!(
-                    "{} stands where a table such as {{ LANG = \"C\" }} should",
-                    kind(&value)
-                ));
-            };
-            let entries = table.into_iter().map(|(name, value)| {
-                let name = At { at: name.span().start, value: name.into_inner().into_owned() };
-                let value = text(value.into_inner()).map_err(|why| format!("`{}`: {why}", name.value))?;
-                Ok((name, value))
-            });
-            entries.collect()
-        })
-    }
-
-    /// The tables of `[[key]]`.
-    pub(super) fn tables(&mut self, key: &str, problems: &mut Problems) -> Vec<Keys<'i>> {
-        let taken = self.take(key, problems, |value| {
-            let wrong = |kind| Err(format!("{kind} stands where tables should; begin each with [[{key}]]"));
-            let DeValue::Array(items) = value else { return wrong(kind(&value)) };
-            let mut tables = Vec::with_capacity(items.len());
-            for (index, item) in items.into_iter().enumerate() {
-                let at = item.span().start;
-                match item.into_inner() {
-                    DeValue::Table(table) => {
-                        tables.push(Keys::new(format!("{key} {}", index + 1), at, table))
-                    }
-                    other => return wrong(kind(&other)),
-                }
-            }
-            Ok(tables)
-        });
-        taken.map(|found| found.value).unwrap_or_default()
-    }
-
-    /// Ends the reading: keys that were not taken are a problem. `known` are those that this kind of table may have
-    /// at all, each with what it is for, to be told where it means nothing.
-    pub(super) fn finish(self, known: &[(&'static str, &'static str)], problems: &mut Problems) {
+    /// Ends the reading: keys that do not belong here are a problem.
+    pub(super) fn finish(self) {
         for key in self.table.keys() {
-            let name = key.get_ref();
-            let text = match known.iter().find(|(known, _)| known == name) {
-                Some((_, purpose)) => {
-                    format!("`{name}` means nothing in {}: {purpose}; leave it out", self.name)
-                }
-                None => {
-                    let remedy = match nearest(name, known.iter().map(|(known, _)| *known)) {
-                        Some(known) => format!("did you mean `{known}`?"),
-                        None => format!("leave it out; known are {}", list(known)),
-                    };
-                    format!("unknown key `{name}` in {}; {remedy}", self.name)
-                }
+            let name: &str = key.get_ref();
+            if keys::find(name, self.places).is_some() {
+                continue;
+            }
+            let text = if let Some(places) = keys::elsewhere(name, self.places) {
+                format!("`{name}` is not allowed in {}: it goes with {places}; leave it out", self.name)
+            } else {
+                let mut known: Vec<_> = keys::of_table(self.places).map(|key| key.name).collect();
+                known.sort();
+                known.dedup();
+                let remedy = match nearest(name, known.iter().copied()) {
+                    Some(known) => format!("did you mean `{known}`?"),
+                    None => format!("leave it out; the keys are `{}`", known.join("`, `")),
+                };
+                format!("unknown key `{name}` in {}; {remedy}", self.name)
             };
-            problems.add(key.span().start, text);
+            self.problems.add(key.span().start, text);
         }
     }
 }
 
-fn list(known: &[(&str, &str)]) -> String {
-    known.iter().map(|(key, _)| format!("`{key}`")).collect::<Vec<_>>().join(", ")
-}
-
-fn text(value: DeValue<'_>) -> Result<String, String> {
-    match value {
-        DeValue::String(text) => Ok(text.into_owned()),
-        other => Err(format!("{} stands where a text in quotes should", kind(&other))),
+impl<'i, T: Field<'i>> Field<'i> for Option<T> {
+    fn read(value: Spanned<DeValue<'i>>, kind: &Kind) -> Result<Self, String> {
+        T::read(value, kind).map(Some)
     }
 }
 
-fn texts(value: DeValue<'_>) -> Result<Vec<At<String>>, String> {
-    let DeValue::Array(items) = value else {
-        return Err(format!("{} stands where a list such as [\"a\", \"b\"] should", kind(&value)));
+impl<'i, T: Field<'i>> Field<'i> for At<T> {
+    fn read(value: Spanned<DeValue<'i>>, kind: &Kind) -> Result<Self, String> {
+        Ok(At { at: value.span().start, value: T::read(value, kind)? })
+    }
+}
+
+impl Field<'_> for String {
+    fn read(value: Spanned<DeValue<'_>>, kind: &Kind) -> Result<Self, String> {
+        match (value.into_inner(), kind) {
+            (DeValue::String(text), Kind::Choice(texts)) if !texts.contains(&&*text) => {
+                Err(format!("expected {kind}, found \"{text}\""))
+            }
+            (DeValue::String(text), _) => Ok(text.into_owned()),
+            (other, _) => Err(unexpected(kind, &other)),
+        }
+    }
+}
+
+/// A list, each item with its place. One text is a list where its kind says so.
+impl<'i> Field<'i> for Vec<At<String>> {
+    fn read(value: Spanned<DeValue<'i>>, kind: &Kind) -> Result<Self, String> {
+        let at = value.span().start;
+        match (value.into_inner(), kind) {
+            (DeValue::String(text), Kind::TextOrTexts) => Ok(vec![At { at, value: text.into_owned() }]),
+            (DeValue::Array(items), _) => items.into_iter().map(|item| At::read(item, &Kind::Text)).collect(),
+            (other, _) => Err(unexpected(kind, &other)),
+        }
+    }
+}
+
+impl Field<'_> for bool {
+    fn read(value: Spanned<DeValue<'_>>, kind: &Kind) -> Result<Self, String> {
+        value.get_ref().as_bool().ok_or_else(|| unexpected(kind, value.get_ref()))
+    }
+}
+
+/// `"off"` is zero.
+impl Field<'_> for Duration {
+    fn read(value: Spanned<DeValue<'_>>, kind: &Kind) -> Result<Self, String> {
+        match (value.get_ref(), kind) {
+            (DeValue::String(text), Kind::Time) => args::duration(text),
+            (DeValue::String(text), Kind::PeriodOrOff) => args::heartbeat(text),
+            (DeValue::String(text), _) => args::tick(text),
+            (other, _) => Err(unexpected(kind, other)),
+        }
+    }
+}
+
+impl Field<'_> for u64 {
+    fn read(value: Spanned<DeValue<'_>>, kind: &Kind) -> Result<Self, String> {
+        let (min, max) = kind.range();
+        let number = match value.get_ref() {
+            DeValue::Integer(digits) => u64::from_str_radix(digits.as_str(), digits.radix()).ok(),
+            _ => None,
+        };
+        number.filter(|number| (min..=max).contains(number)).ok_or_else(|| unexpected(kind, value.get_ref()))
+    }
+}
+
+/// The range of the kind is within that of the type.
+impl Field<'_> for u32 {
+    fn read(value: Spanned<DeValue<'_>>, kind: &Kind) -> Result<Self, String> {
+        u64::read(value, kind)?.try_into().map_err(|error: std::num::TryFromIntError| error.to_string())
+    }
+}
+
+impl Field<'_> for usize {
+    fn read(value: Spanned<DeValue<'_>>, kind: &Kind) -> Result<Self, String> {
+        u64::read(value, kind)?.try_into().map_err(|error: std::num::TryFromIntError| error.to_string())
+    }
+}
+
+/// Texts by name, each name with its place.
+impl<'i> Field<'i> for Vec<(At<String>, String)> {
+    fn read(value: Spanned<DeValue<'i>>, kind: &Kind) -> Result<Self, String> {
+        let DeValue::Table(table) = value.get_ref() else { return Err(unexpected(kind, value.get_ref())) };
+        let entries = table.iter().map(|(name, value)| {
+            let name = At { at: name.span().start, value: name.get_ref().clone().into_owned() };
+            let value =
+                String::read(value.clone(), &Kind::Text).map_err(|why| format!("`{}`: {why}", name.value))?;
+            Ok((name, value))
+        });
+        entries.collect()
+    }
+}
+
+impl<'i> Field<'i> for DeTable<'i> {
+    fn read(value: Spanned<DeValue<'i>>, kind: &Kind) -> Result<Self, String> {
+        match value.into_inner() {
+            DeValue::Table(table) => Ok(table),
+            other => Err(unexpected(kind, &other)),
+        }
+    }
+}
+
+impl<'i> Field<'i> for Vec<At<DeTable<'i>>> {
+    fn read(value: Spanned<DeValue<'i>>, kind: &Kind) -> Result<Self, String> {
+        match value.into_inner() {
+            DeValue::Array(items) => items.into_iter().map(|item| At::read(item, kind)).collect(),
+            other => Err(unexpected(kind, &other)),
+        }
+    }
+}
+
+impl<'i, T: Field<'i>> Field<'i> for Found<'i, T> {
+    fn read(value: Spanned<DeValue<'i>>, kind: &Kind) -> Result<Self, String> {
+        match value.get_ref() {
+            DeValue::Table(table) => Ok(Found::Table(table.clone())),
+            _ => T::read(value, kind).map(Found::Value),
+        }
+    }
+}
+
+/// Texts without their places.
+pub(super) fn texts(found: Vec<At<String>>) -> Vec<String> {
+    found.into_iter().map(|text| text.value).collect()
+}
+
+fn unexpected(kind: &Kind, value: &DeValue<'_>) -> String {
+    let found = match value {
+        DeValue::String(text) => format!("\"{}\"", text.escape_debug()),
+        DeValue::Integer(digits) => digits.to_string(),
+        DeValue::Float(digits) => digits.to_string(),
+        DeValue::Boolean(flag) => flag.to_string(),
+        DeValue::Datetime(_) => "a date".to_owned(),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
     };
-    let read = |item: Spanned<DeValue<'_>>| {
-        let at = item.span().start;
-        Ok(At { at, value: text(item.into_inner())? })
-    };
-    items.into_iter().map(read).collect()
-}
-
-fn flag(value: DeValue<'_>) -> Result<bool, String> {
-    match value {
-        DeValue::Boolean(flag) => Ok(flag),
-        other => Err(format!("{} stands where true or false should", kind(&other))),
-    }
-}
-
-fn duration(value: DeValue<'_>) -> Result<Duration, String> {
-    match value {
-        DeValue::String(text) => args::duration(&text),
-        other => Err(format!("{} stands where a duration should; write it as \"500ms\"", kind(&other))),
-    }
-}
-
-fn tick(value: DeValue<'_>) -> Result<Duration, String> {
-    duration(value.clone())?;
-    args::tick(&text(value)?)
-}
-
-fn number(value: &DeValue<'_>, range: RangeInclusive<usize>) -> Result<usize, String> {
-    let DeValue::Integer(digits) = value else {
-        return Err(format!("{} stands where a whole number should", kind(value)));
-    };
-    let number = usize::from_str_radix(digits.as_str(), digits.radix());
-    let within = |number: &usize| range.contains(number);
-    number.ok().filter(within).ok_or_else(|| {
-        let (low, high): (&dyn Display, &dyn Display) = (range.start(), range.end());
-        format!("{digits} is not from {low} to {high}")
-    })
-}
-
-fn kind(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) => "a number",
-        DeValue::Float(_) => "a number with a point",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
-    }
+    format!("expected {kind}, found {found}")
 }
