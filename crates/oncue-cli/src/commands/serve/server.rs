@@ -355,10 +355,9 @@ fn missing_programs(config: &Config) -> Vec<String> {
 
 fn programs(route: &Route) -> impl Iterator<Item = &Program> {
     let produces = match &route.source {
-        Source::Runs { program, .. } | Source::Stream { program, .. } | Source::Shared { program, .. } => {
-            Some(program)
-        }
-        Source::Lines { .. } | Source::Content { .. } => None,
+        Source::Runs(runs) => Some(&runs.program),
+        Source::Stream(running) | Source::Shared(running) => Some(&running.program),
+        Source::Lines(_) | Source::Content(_) => None,
     };
     let lists = match &route.catalogue {
         Catalogue::Listing(listing) => Some(&listing.program),

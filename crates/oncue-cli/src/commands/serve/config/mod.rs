@@ -43,12 +43,10 @@ impl Config {
 
     /// Reads and checks the text of a config. The problems are in the order of the text.
     pub(crate) fn parse(text: &str) -> Result<Config, Vec<Problem>> {
-        let problems = Problems::default();
+        let problems = Problems::new(text);
         let (table, errors) = DeTable::parse_recoverable(text);
-        let config = errors.is_empty().then(|| {
-            let table = At { at: 0, value: table.into_inner() };
-            read(Keys::new("the config", table, TOP, &problems))
-        });
+        let config =
+            errors.is_empty().then(|| read(Keys::new("the config", 0, table.into_inner(), TOP, &problems)));
         for error in errors {
             let at = error.span().map_or(0, |span| span.start);
             problems.add(at, format!("not TOML: {}", error.message()));
@@ -93,9 +91,9 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
 }
 
 fn endpoints(keys: &mut Keys<'_, '_>, key: &str) -> Vec<String> {
-    let found: Vec<At<String>> = keys.take(key);
+    let found: Vec<At> = keys.take(key);
     for endpoint in &found {
-        if let Err(why) = args::endpoint(&endpoint.value) {
+        if let Err(why) = args::endpoint(&endpoint.text) {
             keys.refuse(endpoint.at, key, why);
         }
     }
@@ -103,9 +101,8 @@ fn endpoints(keys: &mut Keys<'_, '_>, key: &str) -> Vec<String> {
 }
 
 fn heartbeat(keys: &mut Keys<'_, '_>) -> Heartbeat {
-    let interval = keys.take("heartbeat");
-    let timeout: Option<At<Duration>> = keys.take("heartbeat_timeout");
-    let (at, timeout) = timeout.map_or((0, None), |timeout| (timeout.at, Some(timeout.value)));
+    let at = keys.at("heartbeat_timeout");
+    let (interval, timeout) = (keys.take("heartbeat"), keys.take("heartbeat_timeout"));
     Heartbeat::of(interval, timeout, ["`heartbeat`", "`heartbeat_timeout`"]).unwrap_or_else(|why| {
         keys.problems.add(at, why);
         Heartbeat::default()
@@ -115,7 +112,7 @@ fn heartbeat(keys: &mut Keys<'_, '_>) -> Heartbeat {
 fn routes(keys: &mut Keys<'_, '_>, grace: Duration) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     for table in keys.tables("route", ROUTE) {
-        let Some(At { at, value: route }) = route::read(table, grace) else { continue };
+        let Some((at, route)) = route::read(table, grace) else { continue };
         for other in &routes {
             if let Some(why) = contradiction(&other.pattern, &route.pattern) {
                 keys.problems.add(at, why);

@@ -59,31 +59,48 @@ pub(crate) struct Route {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Catalogue {
     Topics(Vec<String>),
-    Listing(Listing),
-}
-
-/// A program whose lines are topics.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Listing {
-    pub(crate) program: Program,
-    pub(crate) every: Duration,
-    pub(crate) timeout: Duration,
-    pub(crate) output_bytes_max: usize,
+    Listing(Runs),
 }
 
 /// Where the values of a route come from.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Source {
     /// A run of a program for each value.
-    Runs { program: Program, every: Duration, timeout: Duration, output_bytes_max: usize },
+    Runs(Runs),
     /// A program for each topic; its lines are the values.
-    Stream { program: Program, restart: Restart, line_bytes_max: usize },
+    Stream(Running),
     /// One program for all topics of the route.
-    Shared { program: Program, restart: Restart, line_bytes_max: usize },
+    Shared(Running),
     /// The lines that are appended to a file.
-    Lines { path: FilePath, every: Duration, line_bytes_max: usize },
+    Lines(Watched),
     /// The whole content of a file, whenever it changes.
-    Content { path: FilePath, every: Duration, output_bytes_max: usize },
+    Content(Watched),
+}
+
+/// A program that is run again and again: its output is a value, or its lines are the topics of a catalogue.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Runs {
+    pub(crate) program: Program,
+    pub(crate) every: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) output_bytes_max: usize,
+}
+
+/// A program that runs on.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Running {
+    pub(crate) program: Program,
+    pub(crate) restart: Restart,
+    pub(crate) line_bytes_max: usize,
+}
+
+/// A file that is looked at again and again.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Watched {
+    pub(crate) path: FilePath,
+    pub(crate) every: Duration,
+    /// Of a line, or of the content.
+    pub(crate) bytes_max: usize,
 }
 
 /// A program and how it is run.

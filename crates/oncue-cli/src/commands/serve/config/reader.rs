@@ -2,7 +2,9 @@
 //! all of them are collected. What the values mean is not known here.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::ops::Range;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -12,6 +14,9 @@ use super::keys::{self, Kind, Places, Without};
 use super::nearest::nearest;
 use crate::args;
 
+/// How much of a wrong value a message shows, in characters.
+const SHOWN_MAX: usize = 40;
+
 /// Something wrong with a config, and where: the offset in bytes from the start of its text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Problem {
@@ -19,15 +24,17 @@ pub(crate) struct Problem {
     pub(crate) text: String,
 }
 
-/// All that is wrong, as it is found: one reading shows every mistake.
-#[derive(Debug, Default)]
-pub(super) struct Problems(RefCell<Vec<Problem>>);
+/// All that is wrong with a text, as it is found: one reading shows every mistake.
+pub(super) struct Problems<'i> {
+    text: &'i str,
+    found: RefCell<Vec<Problem>>,
+}
 
-/// A value and where it stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct At<T> {
+/// A text and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct At {
     pub(super) at: usize,
-    pub(super) value: T,
+    pub(super) text: String,
 }
 
 /// The keys of one table that have not been taken yet.
@@ -38,55 +45,64 @@ pub(super) struct Keys<'i, 'p> {
     pub(super) at: usize,
     /// Which place it is. Where that is not known, several: keys of all of them are accepted.
     pub(super) places: Places,
-    pub(super) problems: &'p Problems,
+    pub(super) problems: &'p Problems<'i>,
     table: DeTable<'i>,
-}
-
-/// What a key has that may have either.
-pub(super) enum Found<'i, T> {
-    Value(T),
-    Table(DeTable<'i>),
 }
 
 /// A type that the value of a key may be read as.
 pub(super) trait Field<'i>: Sized {
-    /// Reads a value that is to be of this kind.
-    ///
-    /// # Errors
-    /// Why it is not.
-    fn read(value: Spanned<DeValue<'i>>, kind: &Kind) -> Result<Self, String>;
+    /// Reads a value; None if it is not of this kind.
+    fn read(value: Spanned<DeValue<'i>>, kind: Kind) -> Option<Self>;
 }
 
-impl Problems {
+impl<'i> Problems<'i> {
+    pub(super) fn new(text: &'i str) -> Problems<'i> {
+        Problems { text, found: RefCell::default() }
+    }
+
     pub(super) fn add(&self, at: usize, text: impl Into<String>) {
-        self.0.borrow_mut().push(Problem { at, text: text.into() });
+        self.found.borrow_mut().push(Problem { at, text: text.into() });
     }
 
     pub(super) fn count(&self) -> usize {
-        self.0.borrow().len()
+        self.found.borrow().len()
     }
 
     /// The problems in the order of the text.
     pub(super) fn sorted(self) -> Vec<Problem> {
-        let mut problems = self.0.into_inner();
+        let mut problems = self.found.into_inner();
         problems.sort();
         problems
+    }
+
+    /// A value as it stands in the text, as much of it as a message has room for.
+    fn shown(&self, span: Range<usize>) -> String {
+        let line = self.text.get(span).and_then(|text| text.lines().next()).unwrap_or_default();
+        line.char_indices()
+            .nth(SHOWN_MAX)
+            .map_or(line.to_owned(), |(at, _)| format!("{}...", line.split_at(at).0))
     }
 }
 
 impl<'i, 'p> Keys<'i, 'p> {
     pub(super) fn new(
         name: impl Into<String>,
-        table: At<DeTable<'i>>,
+        at: usize,
+        table: DeTable<'i>,
         places: Places,
-        problems: &'p Problems,
+        problems: &'p Problems<'i>,
     ) -> Keys<'i, 'p> {
-        Keys { name: name.into(), at: table.at, places, problems, table: table.value }
+        Keys { name: name.into(), at, places, problems, table }
     }
 
     /// Whether the key is there and has not been taken.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
+    }
+
+    /// Where the value of a key stands that has not been taken; where the table begins if there is none.
+    pub(super) fn at(&self, key: &str) -> usize {
+        self.table.get(key).map_or(self.at, |value| value.span().start)
     }
 
     /// The value of a key that has not been taken, if it is a string.
@@ -100,34 +116,38 @@ impl<'i, 'p> Keys<'i, 'p> {
         let Some((_, value)) = self.table.remove_entry(name) else {
             match key.without {
                 Without::Wrong(example) => {
-                    self.add(self.at, format_args!("has no `{name}`; write {name} = {example}"))
+                    self.add(self.at, format_args!("has no `{name}`; write {name} = {example}"));
                 }
                 Without::Said(_) => {}
                 Without::Is(text) => {
                     let value = DeValue::parse(text).expect("a default is TOML");
-                    return T::read(value, &key.kind).expect("a default is of its kind");
+                    return T::read(value, key.kind).expect("a default is of its kind");
                 }
             }
             return T::default();
         };
-        let at = value.span().start;
-        T::read(value, &key.kind).unwrap_or_else(|why| {
-            self.refuse(at, name, why);
+        let span = value.span();
+        T::read(value, key.kind).unwrap_or_else(|| {
+            let (at, found) = (span.start, self.problems.shown(span));
+            self.refuse(at, name, format_args!("expected {}, found {found}", key.kind));
             T::default()
         })
     }
 
     /// Takes the tables of `[[key]]`, which are at these places.
     pub(super) fn tables(&mut self, key: &str, places: Places) -> Vec<Keys<'i, 'p>> {
-        let tables = self.take::<Vec<At<DeTable<'i>>>>(key).into_iter().enumerate();
-        tables
-            .map(|(index, table)| Keys::new(format!("{key} {}", index + 1), table, places, self.problems))
-            .collect()
+        let tables = self.take::<Vec<(usize, DeTable<'i>)>>(key).into_iter().enumerate();
+        let named = tables.map(|(index, (at, table))| (format!("{key} {}", index + 1), at, table));
+        named.map(|(name, at, table)| Keys::new(name, at, table, places, self.problems)).collect()
     }
 
-    /// The table that is the value of a key.
-    pub(super) fn inner(&self, key: &str, at: usize, table: DeTable<'i>, places: Places) -> Keys<'i, 'p> {
-        Keys::new(format!("`{key}` of {}", self.name), At { at, value: table }, places, self.problems)
+    /// Takes the table that is the value of a key; None if it has another value, or none.
+    pub(super) fn inner(&mut self, key: &str, places: Places) -> Option<Keys<'i, 'p>> {
+        self.table.get(key)?.get_ref().as_table()?;
+        let value = self.table.remove(key)?;
+        let at = value.span().start;
+        let DeValue::Table(table) = value.into_inner() else { return None };
+        Some(Keys::new(format!("`{key}` of {}", self.name), at, table, places, self.problems))
     }
 
     /// Something is wrong with the value of a key.
@@ -142,20 +162,16 @@ impl<'i, 'p> Keys<'i, 'p> {
 
     /// Ends the reading: keys that do not belong here are a problem.
     pub(super) fn finish(self) {
-        for key in self.table.keys() {
+        let places = self.places;
+        for key in self.table.keys().filter(|key| keys::find(key.get_ref(), places).is_none()) {
             let name: &str = key.get_ref();
-            if keys::find(name, self.places).is_some() {
-                continue;
-            }
-            let text = if let Some(places) = keys::elsewhere(name, self.places) {
+            let text = if let Some(places) = keys::elsewhere(name, places) {
                 format!("`{name}` is not allowed in {}: it goes with {places}; leave it out", self.name)
             } else {
-                let mut known: Vec<_> = keys::of_table(self.places).map(|key| key.name).collect();
-                known.sort();
-                known.dedup();
+                let known: BTreeSet<_> = keys::of_table(places).map(|key| key.name).collect();
                 let remedy = match nearest(name, known.iter().copied()) {
                     Some(known) => format!("did you mean `{known}`?"),
-                    None => format!("leave it out; the keys are `{}`", known.join("`, `")),
+                    None => format!("leave it out; the keys are {}", Vec::from_iter(known).join(", ")),
                 };
                 format!("unknown key `{name}` in {}; {remedy}", self.name)
             };
@@ -165,138 +181,96 @@ impl<'i, 'p> Keys<'i, 'p> {
 }
 
 impl<'i, T: Field<'i>> Field<'i> for Option<T> {
-    fn read(value: Spanned<DeValue<'i>>, kind: &Kind) -> Result<Self, String> {
+    fn read(value: Spanned<DeValue<'i>>, kind: Kind) -> Option<Self> {
         T::read(value, kind).map(Some)
     }
 }
 
-impl<'i, T: Field<'i>> Field<'i> for At<T> {
-    fn read(value: Spanned<DeValue<'i>>, kind: &Kind) -> Result<Self, String> {
-        Ok(At { at: value.span().start, value: T::read(value, kind)? })
-    }
-}
-
 impl Field<'_> for String {
-    fn read(value: Spanned<DeValue<'_>>, kind: &Kind) -> Result<Self, String> {
-        match (value.into_inner(), kind) {
-            (DeValue::String(text), Kind::Choice(texts)) if !texts.contains(&&*text) => {
-                Err(format!("expected {kind}, found \"{text}\""))
-            }
-            (DeValue::String(text), _) => Ok(text.into_owned()),
-            (other, _) => Err(unexpected(kind, &other)),
-        }
+    fn read(value: Spanned<DeValue<'_>>, kind: Kind) -> Option<Self> {
+        let text = value.get_ref().as_str()?;
+        let fits = !matches!(kind, Kind::Choice(texts) if !texts.contains(&text));
+        fits.then(|| text.to_owned())
     }
 }
 
-/// A list, each item with its place. One text is a list where its kind says so.
-impl<'i> Field<'i> for Vec<At<String>> {
-    fn read(value: Spanned<DeValue<'i>>, kind: &Kind) -> Result<Self, String> {
-        let at = value.span().start;
-        match (value.into_inner(), kind) {
-            (DeValue::String(text), Kind::TextOrTexts) => Ok(vec![At { at, value: text.into_owned() }]),
-            (DeValue::Array(items), _) => items.into_iter().map(|item| At::read(item, &Kind::Text)).collect(),
-            (other, _) => Err(unexpected(kind, &other)),
+impl Field<'_> for At {
+    fn read(value: Spanned<DeValue<'_>>, kind: Kind) -> Option<Self> {
+        Some(At { at: value.span().start, text: String::read(value, kind)? })
+    }
+}
+
+/// A list. One text is a list where its kind says so.
+impl Field<'_> for Vec<At> {
+    fn read(value: Spanned<DeValue<'_>>, kind: Kind) -> Option<Self> {
+        match (value.get_ref(), kind) {
+            (DeValue::String(_), Kind::TextOrTexts) => Some(vec![At::read(value, kind)?]),
+            (DeValue::Array(items), _) => items.iter().map(|item| At::read(item.clone(), kind)).collect(),
+            _ => None,
         }
     }
 }
 
 impl Field<'_> for bool {
-    fn read(value: Spanned<DeValue<'_>>, kind: &Kind) -> Result<Self, String> {
-        value.get_ref().as_bool().ok_or_else(|| unexpected(kind, value.get_ref()))
+    fn read(value: Spanned<DeValue<'_>>, _: Kind) -> Option<Self> {
+        value.get_ref().as_bool()
     }
 }
 
 /// `"off"` is zero.
 impl Field<'_> for Duration {
-    fn read(value: Spanned<DeValue<'_>>, kind: &Kind) -> Result<Self, String> {
-        match (value.get_ref(), kind) {
-            (DeValue::String(text), Kind::Time) => args::duration(text),
-            (DeValue::String(text), Kind::PeriodOrOff) => args::heartbeat(text),
-            (DeValue::String(text), _) => args::tick(text),
-            (other, _) => Err(unexpected(kind, other)),
-        }
+    fn read(value: Spanned<DeValue<'_>>, kind: Kind) -> Option<Self> {
+        let text = value.get_ref().as_str()?;
+        let read = match kind {
+            Kind::Time => args::duration,
+            Kind::PeriodOrOff => args::heartbeat,
+            _ => args::tick,
+        };
+        read(text).ok()
     }
 }
 
 impl Field<'_> for u64 {
-    fn read(value: Spanned<DeValue<'_>>, kind: &Kind) -> Result<Self, String> {
+    fn read(value: Spanned<DeValue<'_>>, kind: Kind) -> Option<Self> {
+        let digits = value.get_ref().as_integer()?;
         let (min, max) = kind.range();
-        let number = match value.get_ref() {
-            DeValue::Integer(digits) => u64::from_str_radix(digits.as_str(), digits.radix()).ok(),
-            _ => None,
-        };
-        number.filter(|number| (min..=max).contains(number)).ok_or_else(|| unexpected(kind, value.get_ref()))
+        let number = u64::from_str_radix(digits.as_str(), digits.radix()).ok();
+        number.filter(|number| (min..=max).contains(number))
     }
 }
 
-/// The range of the kind is within that of the type.
 impl Field<'_> for u32 {
-    fn read(value: Spanned<DeValue<'_>>, kind: &Kind) -> Result<Self, String> {
-        u64::read(value, kind)?.try_into().map_err(|error: std::num::TryFromIntError| error.to_string())
+    fn read(value: Spanned<DeValue<'_>>, kind: Kind) -> Option<Self> {
+        u64::read(value, kind)?.try_into().ok()
     }
 }
 
 impl Field<'_> for usize {
-    fn read(value: Spanned<DeValue<'_>>, kind: &Kind) -> Result<Self, String> {
-        u64::read(value, kind)?.try_into().map_err(|error: std::num::TryFromIntError| error.to_string())
+    fn read(value: Spanned<DeValue<'_>>, kind: Kind) -> Option<Self> {
+        u64::read(value, kind)?.try_into().ok()
     }
 }
 
 /// Texts by name, each name with its place.
-impl<'i> Field<'i> for Vec<(At<String>, String)> {
-    fn read(value: Spanned<DeValue<'i>>, kind: &Kind) -> Result<Self, String> {
-        let DeValue::Table(table) = value.get_ref() else { return Err(unexpected(kind, value.get_ref())) };
-        let entries = table.iter().map(|(name, value)| {
-            let name = At { at: name.span().start, value: name.get_ref().clone().into_owned() };
-            let value =
-                String::read(value.clone(), &Kind::Text).map_err(|why| format!("`{}`: {why}", name.value))?;
-            Ok((name, value))
+impl Field<'_> for Vec<(At, String)> {
+    fn read(value: Spanned<DeValue<'_>>, kind: Kind) -> Option<Self> {
+        let entries = value.get_ref().as_table()?.iter().map(|(name, value)| {
+            let name = At { at: name.span().start, text: name.get_ref().clone().into_owned() };
+            Some((name, String::read(value.clone(), kind)?))
         });
         entries.collect()
     }
 }
 
-impl<'i> Field<'i> for DeTable<'i> {
-    fn read(value: Spanned<DeValue<'i>>, kind: &Kind) -> Result<Self, String> {
-        match value.into_inner() {
-            DeValue::Table(table) => Ok(table),
-            other => Err(unexpected(kind, &other)),
-        }
-    }
-}
-
-impl<'i> Field<'i> for Vec<At<DeTable<'i>>> {
-    fn read(value: Spanned<DeValue<'i>>, kind: &Kind) -> Result<Self, String> {
-        match value.into_inner() {
-            DeValue::Array(items) => items.into_iter().map(|item| At::read(item, kind)).collect(),
-            other => Err(unexpected(kind, &other)),
-        }
-    }
-}
-
-impl<'i, T: Field<'i>> Field<'i> for Found<'i, T> {
-    fn read(value: Spanned<DeValue<'i>>, kind: &Kind) -> Result<Self, String> {
-        match value.get_ref() {
-            DeValue::Table(table) => Ok(Found::Table(table.clone())),
-            _ => T::read(value, kind).map(Found::Value),
-        }
+/// Tables, each with its place.
+impl<'i> Field<'i> for Vec<(usize, DeTable<'i>)> {
+    fn read(value: Spanned<DeValue<'i>>, _: Kind) -> Option<Self> {
+        let items = value.get_ref().as_array()?.iter();
+        items.map(|item| Some((item.span().start, item.get_ref().as_table()?.clone()))).collect()
     }
 }
 
 /// Texts without their places.
-pub(super) fn texts(found: Vec<At<String>>) -> Vec<String> {
-    found.into_iter().map(|text| text.value).collect()
-}
-
-fn unexpected(kind: &Kind, value: &DeValue<'_>) -> String {
-    let found = match value {
-        DeValue::String(text) => format!("\"{}\"", text.escape_debug()),
-        DeValue::Integer(digits) => digits.to_string(),
-        DeValue::Float(digits) => digits.to_string(),
-        DeValue::Boolean(flag) => flag.to_string(),
-        DeValue::Datetime(_) => "a date".to_owned(),
-        DeValue::Array(_) => "a list".to_owned(),
-        DeValue::Table(_) => "a table".to_owned(),
-    };
-    format!("expected {kind}, found {found}")
+pub(super) fn texts(found: Vec<At>) -> Vec<String> {
+    found.into_iter().map(|found| found.text).collect()
 }

@@ -8,20 +8,19 @@ use oncue::demand::{LastLimits, Pattern};
 
 use super::guard;
 use super::keys::{CONTENT, FILE, LAST, LINES, LISTING, PROGRAM, Places, ROUTE, RUNS, SHARED, STREAM};
-use super::model::{Backoff, Catalogue, FilePath, Listing, Program, Restart, Route, Source};
+use super::model::{Backoff, Catalogue, FilePath, Program, Restart, Route, Running, Runs, Source, Watched};
 use super::nearest::nearest;
-use super::reader::{At, Found, Keys};
+use super::reader::{At, Keys, texts};
 use super::template::Template;
 
 /// Reads a route; also where its topic stands. `grace` is that of the config. None with a problem, and maybe something
 /// with a problem too.
-pub(super) fn read(mut keys: Keys<'_, '_>, grace: Duration) -> Option<At<Route>> {
-    let topic: Option<At<String>> = keys.take("topic");
-    let at = topic.as_ref().map_or(keys.at, |topic| topic.at);
+pub(super) fn read(mut keys: Keys<'_, '_>, grace: Duration) -> Option<(usize, Route)> {
+    let at = keys.at("topic");
     // Without a pattern the rest is read all the same: every mistake is shown at once.
-    let pattern = topic.and_then(|topic| {
-        keys.name = format!("{} (`{}`)", keys.name, topic.value);
-        Pattern::parse(&topic.value).map_err(|error| keys.refuse(at, "topic", error)).ok()
+    let pattern = keys.take::<Option<String>>("topic").and_then(|topic| {
+        keys.name = format!("{} (`{topic}`)", keys.name);
+        Pattern::parse(&topic).map_err(|error| keys.refuse(at, "topic", error)).ok()
     });
     keys.places = places(&keys);
     let source = source(&mut keys, pattern.as_ref());
@@ -31,8 +30,7 @@ pub(super) fn read(mut keys: Keys<'_, '_>, grace: Duration) -> Option<At<Route>>
     let catalogue = catalogue(&mut keys, pattern.as_ref());
     keys.finish();
     let (pattern, source) = (pattern?, source?);
-    let value = Route { pattern, grace, min_run, min_interval, feeds_max, keep_last, catalogue, source };
-    Some(At { at, value })
+    Some((at, Route { pattern, grace, min_run, min_interval, feeds_max, keep_last, catalogue, source }))
 }
 
 /// The kind of a route; several kinds where it does not say which it is.
@@ -65,63 +63,57 @@ fn places(keys: &Keys<'_, '_>) -> Places {
 
 fn source(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Option<Source> {
     let places = keys.places;
-    if places == ROUTE {
-        return None;
-    }
-    if keys.has("mode") {
+    if places != ROUTE && keys.has("mode") {
         keys.take::<String>("mode");
     }
-    if places & FILE == 0 {
-        let program = program(keys, pattern);
-        match places {
-            RUNS => {
-                let (every, timeout) = (keys.take("every"), keys.take("timeout"));
-                Some(Source::Runs {
-                    program,
-                    every,
-                    timeout,
-                    output_bytes_max: keys.take("output_bytes_max"),
-                })
-            }
-            STREAM => {
-                let restart = restart(keys);
-                Some(Source::Stream { program, restart, line_bytes_max: keys.take("line_bytes_max") })
-            }
-            SHARED => {
-                let restart = restart(keys);
-                Some(Source::Shared { program, restart, line_bytes_max: keys.take("line_bytes_max") })
-            }
-            _ => None,
+    match places {
+        RUNS => Some(Source::Runs(runs(keys, pattern))),
+        STREAM => Some(Source::Stream(running(keys, pattern))),
+        SHARED => Some(Source::Shared(running(keys, pattern))),
+        LINES => Some(Source::Lines(watched(keys, "line_bytes_max", pattern)?)),
+        CONTENT => Some(Source::Content(watched(keys, "output_bytes_max", pattern)?)),
+        // What is known of it is checked all the same.
+        PROGRAM => {
+            program(keys, pattern);
+            None
         }
-    } else {
-        let path = file_path(keys, pattern)?;
-        match places {
-            LINES => {
-                let every = keys.take("every");
-                Some(Source::Lines { path, every, line_bytes_max: keys.take("line_bytes_max") })
-            }
-            CONTENT => {
-                let every = keys.take("every");
-                Some(Source::Content { path, every, output_bytes_max: keys.take("output_bytes_max") })
-            }
-            _ => None,
+        FILE => {
+            file_path(keys, pattern);
+            None
         }
+        _ => None,
     }
 }
 
-fn restart(keys: &mut Keys<'_, '_>) -> Restart {
-    match keys.take::<String>("restart").as_str() {
-        "always" => Restart::Always,
-        "never" => Restart::Never,
-        _ => Restart::Failure,
+fn runs(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Runs {
+    Runs {
+        program: program(keys, pattern),
+        every: keys.take("every"),
+        timeout: keys.take("timeout"),
+        output_bytes_max: keys.take("output_bytes_max"),
     }
+}
+
+fn running(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Running {
+    Running {
+        program: program(keys, pattern),
+        restart: match keys.take::<String>("restart").as_str() {
+            "always" => Restart::Always,
+            "never" => Restart::Never,
+            _ => Restart::Failure,
+        },
+        line_bytes_max: keys.take("line_bytes_max"),
+    }
+}
+
+fn watched(keys: &mut Keys<'_, '_>, bytes_max: &str, pattern: Option<&Pattern>) -> Option<Watched> {
+    let (every, bytes_max) = (keys.take("every"), keys.take(bytes_max));
+    Some(Watched { path: file_path(keys, pattern)?, every, bytes_max })
 }
 
 fn keep_last(keys: &mut Keys<'_, '_>) -> Option<LastLimits> {
-    let At { at, value } = keys.take::<Option<At<Found<'_, bool>>>>("keep_last")?;
-    let mut limits = match value {
-        Found::Value(keeps) => return keeps.then(LastLimits::default),
-        Found::Table(table) => keys.inner("keep_last", at, table, LAST),
+    let Some(mut limits) = keys.inner("keep_last", LAST) else {
+        return keys.take::<bool>("keep_last").then(LastLimits::default);
     };
     let last = LastLimits {
         age_max: limits.take("age_max"),
@@ -133,27 +125,20 @@ fn keep_last(keys: &mut Keys<'_, '_>) -> Option<LastLimits> {
 }
 
 fn catalogue(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Catalogue {
-    let found: Option<At<Found<'_, Vec<At<String>>>>> = keys.take("catalogue");
-    let topics = match found {
-        Some(At { at, value: Found::Table(table) }) => {
-            let mut listing = keys.inner("catalogue", at, table, LISTING);
-            let (every, timeout) = (listing.take("every"), listing.take("timeout"));
-            let output_bytes_max = listing.take("output_bytes_max");
-            // It is run for the route, not for a topic: it has no parameters.
-            let program = program(&mut listing, Some(&Pattern::literal("")));
-            listing.finish();
-            return Catalogue::Listing(Listing { program, every, timeout, output_bytes_max });
-        }
-        Some(At { value: Found::Value(topics), .. }) => topics,
-        None => Vec::new(),
-    };
+    if let Some(mut listing) = keys.inner("catalogue", LISTING) {
+        // The program is run for the route, not for a topic: it has no parameters.
+        let runs = runs(&mut listing, Some(&Pattern::literal("")));
+        listing.finish();
+        return Catalogue::Listing(runs);
+    }
+    let topics: Vec<At> = keys.take("catalogue");
     for topic in &topics {
-        if pattern.is_some_and(|pattern| !pattern.matches(topic.value.as_bytes())) {
-            let why = format!("`{}` is not a topic of the route; remove or correct it", topic.value);
+        if pattern.is_some_and(|pattern| !pattern.matches(topic.text.as_bytes())) {
+            let why = format!("`{}` is not a topic of the route; remove or correct it", topic.text);
             keys.refuse(topic.at, "catalogue", why);
         }
     }
-    Catalogue::Topics(topics.into_iter().map(|topic| topic.value).collect())
+    Catalogue::Topics(texts(topics))
 }
 
 /// A program and how it is run. One that has no route has fewer keys.
@@ -174,14 +159,14 @@ fn program(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Program {
 
 /// The program and its arguments.
 fn command(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Vec<Template> {
-    let words: Option<At<Vec<At<String>>>> = keys.take("command");
-    let Some(words) = words else { return Vec::new() };
-    if words.value.is_empty() {
-        keys.refuse(words.at, "command", "it is empty; write the program and its arguments");
+    let at = keys.at("command");
+    let Some(words) = keys.take::<Option<Vec<At>>>("command") else { return Vec::new() };
+    if words.is_empty() {
+        keys.refuse(at, "command", "it is empty; write the program and its arguments");
     }
     let found = keys.problems.count();
-    let mut command = Vec::with_capacity(words.value.len());
-    for (index, word) in words.value.iter().enumerate() {
+    let mut command = Vec::with_capacity(words.len());
+    for (index, word) in words.iter().enumerate() {
         let Some(template) = template(keys, "command", word, pattern) else { continue };
         if template.names().next().is_some() {
             let why = match index {
@@ -192,24 +177,24 @@ fn command(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Vec<Template> 
                 _ => None,
             };
             if let Some(why) = why {
-                keys.refuse(word.at, "command", format_args!("`{}` has a parameter, but {why}", word.value));
+                keys.refuse(word.at, "command", format_args!("`{}` has a parameter, but {why}", word.text));
             }
         }
         command.push(template);
     }
     if keys.problems.count() == found {
         for (index, why) in guard::scripts(&command) {
-            keys.refuse(words.value.get(index).map_or(words.at, |word| word.at), "command", why);
+            keys.refuse(words.get(index).map_or(at, |word| word.at), "command", why);
         }
     }
     command
 }
 
 fn env(keys: &mut Keys<'_, '_>) -> BTreeMap<String, String> {
-    let variables: Vec<(At<String>, String)> = keys.take("env");
+    let variables: Vec<(At, String)> = keys.take("env");
     for (name, value) in &variables {
-        if name.value.is_empty() || name.value.contains(['=', '\0']) || value.contains('\0') {
-            let name_shown = name.value.escape_debug();
+        if name.text.is_empty() || name.text.contains(['=', '\0']) || value.contains('\0') {
+            let name_shown = name.text.escape_debug();
             keys.refuse(
                 name.at,
                 "env",
@@ -219,7 +204,7 @@ fn env(keys: &mut Keys<'_, '_>) -> BTreeMap<String, String> {
             );
         }
     }
-    variables.into_iter().map(|(name, value)| (name.value, value)).collect()
+    variables.into_iter().map(|(name, value)| (name.text, value)).collect()
 }
 
 fn backoff(keys: &mut Keys<'_, '_>) -> Backoff {
@@ -233,19 +218,19 @@ fn backoff(keys: &mut Keys<'_, '_>) -> Backoff {
 
 /// Splits the path of a file where the first parameter decides: what comes before is the directory that is never left.
 fn file_path(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Option<FilePath> {
-    let file: At<String> = keys.take::<Option<_>>("file")?;
+    let file: At = keys.take::<Option<_>>("file")?;
     let whole = template(keys, "file", &file, pattern)?;
     let refuse = |why: &str| {
         keys.refuse(file.at, "file", why);
         None
     };
-    if file.value.contains('\0') {
+    if file.text.contains('\0') {
         return refuse("no path has a NUL byte; remove it");
     }
     let (head, _) = whole.head();
     let (directory, rest) = match head.rfind('/') {
-        Some(at) => file.value.split_at(at + 1),
-        None => ("./", file.value.as_str()),
+        Some(at) => file.text.split_at(at + 1),
+        None => ("./", file.text.as_str()),
     };
     // The head's braces are doubled in the text: a directory with braces in its name is not worth a second parser.
     if directory.contains(['{', '}']) {
@@ -261,13 +246,8 @@ fn file_path(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Option<FileP
 }
 
 /// Reads a text with parameters, all of which the topic must have.
-fn template(
-    keys: &Keys<'_, '_>,
-    key: &str,
-    text: &At<String>,
-    pattern: Option<&Pattern>,
-) -> Option<Template> {
-    let template = Template::parse(&text.value).map_err(|why| keys.refuse(text.at, key, why)).ok()?;
+fn template(keys: &Keys<'_, '_>, key: &str, text: &At, pattern: Option<&Pattern>) -> Option<Template> {
+    let template = Template::parse(&text.text).map_err(|why| keys.refuse(text.at, key, why)).ok()?;
     let pattern = pattern?;
     for name in template.names() {
         if pattern.names().all(|known| known != name) {

@@ -44,8 +44,8 @@ pub(super) fn read(mut keys: Keys<'_, '_>) -> Option<Rule> {
         }
     };
     let mut origins = Vec::new();
-    for from in keys.take::<Vec<At<String>>>("from") {
-        match from.value.parse() {
+    for from in keys.take::<Vec<At>>("from") {
+        match from.text.parse() {
             Ok(origin) => origins.push(origin),
             Err(why) => keys.refuse(from.at, "from", why),
         }
