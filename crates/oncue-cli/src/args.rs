@@ -128,19 +128,18 @@ pub(crate) fn heartbeat_options() -> [Arg; 2] {
 
 /// The options of a socket, with its heartbeats as the command line has them.
 pub(crate) fn socket_options(args: &ArgMatches) -> Result<Options, Fail> {
-    let interval = args.get_one::<Option<Duration>>("heartbeat").copied();
+    let interval = args.get_one::<Duration>("heartbeat").copied();
     let timeout = args.get_one::<Duration>("heartbeat-timeout").copied();
     let names = ["--heartbeat", "--heartbeat-timeout"];
     let heartbeat = Heartbeat::of(interval, timeout, names).map_err(Fail::Usage)?;
     Ok(heartbeat.apply(Options::new()))
 }
 
-/// Reads a time between two PINGs; None is `off`.
-pub(crate) fn heartbeat(text: &str) -> Result<Option<Duration>, String> {
+/// Reads a time between two PINGs; zero is `off`.
+pub(crate) fn heartbeat(text: &str) -> Result<Duration, String> {
     match text {
-        "off" => Ok(None),
-        "0s" | "0ms" => Err(format!("`{text}` leaves no time between two PINGs; write off for none")),
-        _ => tick(text).map(Some).map_err(|why| format!("{why}; `off` is for none")),
+        "off" => Ok(Duration::ZERO),
+        _ => tick(text).map_err(|why| format!("{why}; write off for no heartbeat")),
     }
 }
 
@@ -149,25 +148,25 @@ pub(crate) fn heartbeat(text: &str) -> Result<Option<Duration>, String> {
 pub(crate) struct Heartbeat(Option<(Duration, Duration)>);
 
 impl Heartbeat {
-    /// From the time between two PINGs (None in it is `off`) and the longest silence, where either is given. `names` are
+    /// From the time between two PINGs (zero is `off`) and the longest silence, where either is given. `names` are
     /// what messages call them.
     pub(crate) fn of(
-        interval: Option<Option<Duration>>,
+        interval: Option<Duration>,
         timeout: Option<Duration>,
         names: [&str; 2],
     ) -> Result<Heartbeat, String> {
         let [interval_name, timeout_name] = names;
         let (interval, timeout) = match (interval, timeout) {
-            (Some(None), None) => return Ok(Heartbeat(None)),
-            (Some(None), Some(_)) => {
+            (Some(Duration::ZERO), None) => return Ok(Heartbeat(None)),
+            (Some(Duration::ZERO), Some(_)) => {
                 return Err(format!(
-                    "{timeout_name} means nothing where {interval_name} is off; leave it out"
+                    "{timeout_name} is not allowed while {interval_name} is off; leave it out"
                 ));
             }
             (None, None) => (HEARTBEAT, HEARTBEAT * 3),
-            (Some(Some(interval)), None) => (interval, interval.saturating_mul(3)),
+            (Some(interval), None) => (interval, interval.saturating_mul(3)),
             (None, Some(timeout)) => (HEARTBEAT.min(timeout / 3), timeout),
-            (Some(Some(interval)), Some(timeout)) => (interval, timeout),
+            (Some(interval), Some(timeout)) => (interval, timeout),
         };
         if timeout <= interval {
             return Err(format!(
@@ -225,15 +224,15 @@ mod tests {
         let on = |interval, timeout| Ok(Heartbeat(Some((secs(interval), secs(timeout)))));
         assert_eq!(of(None, None), on(5, 15));
         assert_eq!(of(None, None), Ok(Heartbeat::default()));
-        assert_eq!(of(Some(Some(secs(30))), None), on(30, 90));
+        assert_eq!(of(Some(secs(30)), None), on(30, 90));
         assert_eq!(of(None, Some(secs(60))), on(5, 60));
         assert_eq!(of(None, Some(secs(3))), on(1, 3));
-        assert_eq!(of(Some(Some(secs(2))), Some(secs(3))), on(2, 3));
-        assert_eq!(of(Some(None), None), Ok(Heartbeat(None)));
+        assert_eq!(of(Some(secs(2)), Some(secs(3))), on(2, 3));
+        assert_eq!(of(Some(Duration::ZERO), None), Ok(Heartbeat(None)));
         let refused = |interval, timeout| of(interval, timeout).unwrap_err();
-        assert!(refused(Some(Some(secs(3))), Some(secs(3))).contains("longer than --heartbeat (3s)"));
-        assert!(refused(Some(None), Some(secs(3))).contains("--heartbeat-timeout means nothing"));
-        assert_eq!((heartbeat("off"), heartbeat("2s")), (Ok(None), Ok(Some(secs(2)))));
+        assert!(refused(Some(secs(3)), Some(secs(3))).contains("longer than --heartbeat (3s)"));
+        assert!(refused(Some(Duration::ZERO), Some(secs(3))).contains("--heartbeat-timeout is not allowed"));
+        assert_eq!((heartbeat("off"), heartbeat("2s")), (Ok(Duration::ZERO), Ok(secs(2))));
         assert!(heartbeat("0s").unwrap_err().contains("write off"));
         assert!(heartbeat("on").is_err());
     }

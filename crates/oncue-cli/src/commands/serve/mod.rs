@@ -22,6 +22,7 @@ pub(crate) fn command() -> Command {
     Command::new("serve")
         .about("Produce what is wanted, by programs and files, as a config says")
         .after_help(HELP)
+        .after_long_help(format!("{HELP}\n\n{}", config::help()))
         .override_usage("oncue serve CONFIG [--check]\n       oncue serve --bind ENDPOINT --every DUR")
         .arg(
             Arg::new("config")
@@ -88,14 +89,6 @@ A route names topics and says where their values come from. Nothing runs for a t
 
 A message is two frames, the topic and the value. Programs are run without a shell; relative paths begin where oncue was
 started. Prints `+ TOPIC` when a topic begins to be produced and `- TOPIC` when that ends.
-
-More keys, which docs/SERVE.md explains:
-  routes        grace, min_run, min_interval, feeds_max, keep_last, catalogue
-  programs      cwd, env, timeout, kill_after, restart, backoff_min, backoff_max, allow_dash,
-                line_bytes_max, output_bytes_max
-  all routes    connect, grace, feeds_max, processes_max, catalogue_topics_max, status_prefix, [[rule]],
-                send_hwm, queue_bytes_max, peers_max, peers_per_address_max, prefixes_max, evict_after,
-                last_values_bytes_max, heartbeat, heartbeat_timeout
 
 SIGHUP reads the config again; what has not changed is not disturbed. SIGUSR1 says how each route is.
 

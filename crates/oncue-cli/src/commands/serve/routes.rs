@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use oncue::demand::{Builder, Change, RouteBuilder};
 
-use super::config::{Backoff, Catalogue, Config, Restart, Route, Source};
-use super::produce::file::{Files, Values};
+use super::config::{Backoff, Catalogue, Config, Restart, Route, Running, Source};
+use super::produce::file::{self, Content, Tail};
 use super::produce::listing::Lister;
-use super::produce::runs::Runs;
 use super::produce::shared::{Keeper, Shared, Topics, unspeakable};
-use super::produce::stream::Stream;
-use super::produce::{Place, Tools};
+use super::produce::{Place, Tools, runs, stream};
 
 /// The programs that routes share, by the keys of their routes. They end when they are dropped.
 pub(super) type Keepers = BTreeMap<String, Keeper>;
@@ -30,7 +28,7 @@ pub(super) fn add(
 ) -> io::Result<Builder> {
     builder = bounded(builder, config);
     for route in &config.routes {
-        let (place, key) = (Place::new(tools), key(route, config));
+        let (place, key) = (Place::new(tools), key(route));
         let planned = listed(planned(builder, route).key(&key), route, &place);
         builder = produced(planned, route, place, &key, keepers)?;
     }
@@ -47,32 +45,23 @@ pub(super) fn add_idle(mut builder: Builder, config: &Config) -> Builder {
 }
 
 /// All that a route is made of: routes with one key are the same.
-pub(super) fn key(route: &Route, config: &Config) -> String {
-    format!("{route:?}, {:?}", route.grace.unwrap_or(config.grace))
+pub(super) fn key(route: &Route) -> String {
+    format!("{route:?}")
 }
 
-/// What all bounds and times outside of routes say.
+/// What is said outside of routes.
 fn bounded(mut builder: Builder, config: &Config) -> Builder {
-    builder = builder.grace(config.grace);
-    if let Some(feeds) = config.feeds_max {
-        builder = builder.feeds_max(feeds);
+    builder = builder.feeds_max(config.feeds_max).catalogue_topics_max(config.catalogue_topics_max);
+    match &config.status_prefix {
+        Some(prefix) => builder.status_prefix(prefix),
+        None => builder,
     }
-    if let Some(prefix) = &config.status_prefix {
-        builder = builder.status_prefix(prefix);
-    }
-    if let Some(topics) = config.catalogue_topics_max {
-        builder = builder.catalogue_topics_max(topics);
-    }
-    builder
 }
 
 /// What a route says besides how it is produced.
 fn planned(builder: Builder, route: &Route) -> RouteBuilder {
     let mut planned = builder.route_pattern(route.pattern.clone());
-    planned = planned.min_run(route.min_run).max_rate(route.min_interval);
-    if let Some(grace) = route.grace {
-        planned = planned.grace(grace);
-    }
+    planned = planned.grace(route.grace).min_run(route.min_run).max_rate(route.min_interval);
     if let Some(feeds) = route.feeds_max {
         planned = planned.feeds_max(feeds);
     }
@@ -84,12 +73,12 @@ fn planned(builder: Builder, route: &Route) -> RouteBuilder {
     }
     match &route.source {
         // A clock is not set going faster by failures.
-        Source::Runs { program, every, .. } => backed_off(planned.pace(*every), program.backoff, *every),
-        Source::Stream { restart: Restart::Never, .. } => planned.no_restart(),
-        Source::Stream { program, .. } | Source::Shared { program, .. } => {
-            backed_off(planned, program.backoff, Duration::ZERO)
+        Source::Runs(runs) => backed_off(planned.pace(runs.every), runs.program.backoff, runs.every),
+        Source::Stream(Running { restart: Restart::Never, .. }) => planned.no_restart(),
+        Source::Stream(running) | Source::Shared(running) => {
+            backed_off(planned, running.program.backoff, Duration::ZERO)
         }
-        Source::Lines { .. } | Source::Content { .. } => planned,
+        Source::Lines(_) | Source::Content(_) => planned,
     }
 }
 
@@ -112,30 +101,22 @@ fn produced(
     keepers: &mut Keepers,
 ) -> io::Result<Builder> {
     Ok(match route.source.clone() {
-        Source::Runs { program, every, timeout, output_bytes_max } => {
-            let runs = Runs { place, program, every, timeout, output_bytes_max };
-            planned.thread(move |feed| runs.produce(&feed))
-        }
-        Source::Stream { program, restart, line_bytes_max } => {
-            let stream = Stream { place, program, restart, line_bytes_max };
-            planned.thread(move |feed| stream.produce(&feed))
-        }
-        Source::Shared { program, restart, line_bytes_max } => {
+        Source::Runs(runs) => planned.thread(move |feed| runs::produce(&runs, &place, &feed)),
+        Source::Stream(running) => planned.thread(move |feed| stream::produce(&running, &place, &feed)),
+        Source::Shared(running) => {
             if !keepers.contains_key(key) {
                 let name = route.pattern.to_string().into_bytes();
-                let shared = Shared { place: place.clone(), name, program, restart, line_bytes_max };
+                let shared = Shared { place: place.clone(), name, running };
                 keepers.insert(key.to_owned(), shared.start()?);
             }
             let topics = keepers.get(key).map(Keeper::topics).unwrap_or_default();
             planned.manual(move |change| tell(&place, &topics, change))
         }
-        Source::Lines { path, every, line_bytes_max } => {
-            let files = Files { place, path, every, values: Values::Lines { line_bytes_max } };
-            planned.thread(move |feed| files.produce(&feed))
+        Source::Lines(file) => {
+            planned.thread(move |feed| file::produce(&file, &mut Tail::new(file.bytes_max), &place, &feed))
         }
-        Source::Content { path, every, output_bytes_max } => {
-            let files = Files { place, path, every, values: Values::Content { output_bytes_max } };
-            planned.thread(move |feed| files.produce(&feed))
+        Source::Content(file) => {
+            planned.thread(move |feed| file::produce(&file, &mut Content::new(file.bytes_max), &place, &feed))
         }
     })
 }

@@ -135,7 +135,7 @@ impl Server {
                 opened.places.push((way, text.to_owned(), endpoint));
             }
         }
-        let keys: BTreeSet<_> = config.routes.iter().map(|route| routes::key(route, &config)).collect();
+        let keys: BTreeSet<_> = config.routes.iter().map(routes::key).collect();
         let before: BTreeSet<_> = self.keepers.keys().cloned().collect();
         let reloaded = routes::add(self.on_demand.builder(), &config, &self.tools, &mut self.keepers)
             .map_err(no_thread)
@@ -188,41 +188,22 @@ impl Server {
 }
 
 fn options(socket: &Socket, rules: &Rules) -> Options {
-    let Socket {
-        send_hwm,
-        queue_bytes_max,
-        peers_max,
-        peers_per_address_max,
-        prefixes_max,
-        evict_after,
-        last_values_bytes_max,
-        heartbeat,
-    } = *socket;
     let rules = rules.clone();
-    let mut options = heartbeat
+    let mut options = socket
+        .heartbeat
         .apply(Options::new())
         .discard_messages(true)
-        .admission(move |request| rules.decide(request));
-    if let Some(messages) = send_hwm {
-        options = options.send_hwm(messages);
-    }
-    if let Some(bytes) = queue_bytes_max {
-        options = options.queue_bytes_max(bytes);
-    }
-    if let Some(peers) = peers_max {
-        options = options.peers_max(peers);
-    }
-    if let Some(peers) = peers_per_address_max {
+        .admission(move |request| rules.decide(request))
+        .send_hwm(socket.send_hwm)
+        .queue_bytes_max(socket.queue_bytes_max)
+        .peers_max(socket.peers_max)
+        .prefixes_max(socket.prefixes_max)
+        .last_values_bytes_max(socket.last_values_bytes_max);
+    if let Some(peers) = socket.peers_per_address_max {
         options = options.peers_per_address_max(peers);
     }
-    if let Some(prefixes) = prefixes_max {
-        options = options.prefixes_max(prefixes);
-    }
-    if let Some(time) = evict_after {
+    if let Some(time) = socket.evict_after {
         options = options.evict_after(time);
-    }
-    if let Some(bytes) = last_values_bytes_max {
-        options = options.last_values_bytes_max(bytes);
     }
     options
 }
@@ -374,10 +355,9 @@ fn missing_programs(config: &Config) -> Vec<String> {
 
 fn programs(route: &Route) -> impl Iterator<Item = &Program> {
     let produces = match &route.source {
-        Source::Runs { program, .. } | Source::Stream { program, .. } | Source::Shared { program, .. } => {
-            Some(program)
-        }
-        Source::Lines { .. } | Source::Content { .. } => None,
+        Source::Runs(runs) => Some(&runs.program),
+        Source::Stream(running) | Source::Shared(running) => Some(&running.program),
+        Source::Lines(_) | Source::Content(_) => None,
     };
     let lists = match &route.catalogue {
         Catalogue::Listing(listing) => Some(&listing.program),

@@ -3,48 +3,28 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use oncue::demand::Pattern;
 use toml::de::DeTable;
 
+use self::keys::{ROUTE, RULE, TOP};
 pub(crate) use self::model::*;
-use self::reader::{BYTES_MAX, COUNT_MAX, Keys, Problem, Problems};
-use crate::args;
+pub(crate) use self::page::help;
+use self::reader::{At, Keys, Problem, Problems, texts};
+use crate::args::{self, Heartbeat};
 
 mod guard;
+mod keys;
 mod model;
 mod nearest;
+mod page;
 mod reader;
 mod route;
 pub(crate) mod rule;
 pub(crate) mod template;
 #[cfg(test)]
 mod tests;
-
-/// Processes at once where the config says nothing.
-const PROCESSES_MAX_DEFAULT: usize = 256;
-
-/// Keys outside of routes, and what each is for.
-const KEYS: [(&str, &str); 18] = [
-    ("bind", "it says where to wait for subscribers"),
-    ("connect", "it says which subscribers to connect to"),
-    ("grace", "it says how long a feed outlives its last subscriber"),
-    ("feeds_max", "it bounds the feeds of all routes"),
-    ("processes_max", "it bounds the programs that run at once"),
-    ("catalogue_topics_max", "it bounds the topics of all catalogues"),
-    ("send_hwm", "it bounds the messages that wait for one subscriber"),
-    ("queue_bytes_max", "it bounds the bytes that wait for one subscriber"),
-    ("peers_max", "it bounds the subscribers at one time"),
-    ("peers_per_address_max", "it bounds the subscribers of one address"),
-    ("prefixes_max", "it bounds the subscriptions of one subscriber"),
-    ("evict_after", "it says how long a subscriber may be full"),
-    ("heartbeat", "it says how often subscribers are asked whether they are there"),
-    ("heartbeat_timeout", "it says how long a subscriber may be silent"),
-    ("last_values_bytes_max", "it bounds the last values that are kept"),
-    ("status_prefix", "it says where the states of topics are published"),
-    ("rule", "it begins a rule, as [[rule]]"),
-    ("route", "it begins a route, as [[route]]"),
-];
 
 impl Config {
     /// Reads and checks the config of this file. The errors are lines for people, each with its place.
@@ -63,102 +43,84 @@ impl Config {
 
     /// Reads and checks the text of a config. The problems are in the order of the text.
     pub(crate) fn parse(text: &str) -> Result<Config, Vec<Problem>> {
-        let mut problems = Problems::default();
-        let config = match DeTable::parse_recoverable(text) {
-            (table, errors) if errors.is_empty() => {
-                Config::from_keys(Keys::new("the config", 0, table.into_inner()), &mut problems)
-            }
-            (_, errors) => {
-                for error in errors {
-                    let at = error.span().map_or(0, |span| span.start);
-                    problems.add(at, format!("not TOML: {}", error.message()));
-                }
-                None
-            }
-        };
-        let Problems(mut problems) = problems;
-        problems.sort();
-        match config {
-            Some(config) if problems.is_empty() => Ok(config),
-            _ => Err(problems),
+        let problems = Problems::new(text);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let config =
+            errors.is_empty().then(|| read(Keys::new("the config", 0, table.into_inner(), TOP, &problems)));
+        for error in errors {
+            let at = error.span().map_or(0, |span| span.start);
+            problems.add(at, format!("not TOML: {}", error.message()));
         }
-    }
-
-    /// None with a problem, and maybe something with a problem too.
-    fn from_keys(mut keys: Keys<'_>, problems: &mut Problems) -> Option<Config> {
-        let nowhere = !keys.has("bind") && !keys.has("connect");
-        let bind = endpoints(&mut keys, "bind", problems);
-        let connect = endpoints(&mut keys, "connect", problems);
-        if nowhere {
-            problems.add(
-                0,
-                "nobody can subscribe; say where to wait for subscribers, as in bind = \"tcp://127.0.0.1:8888\"",
-            );
-        }
-        let config = Config {
-            grace: keys.duration("grace", problems).unwrap_or_default(),
-            feeds_max: keys.number("feeds_max", 1..=COUNT_MAX, problems),
-            catalogue_topics_max: keys.number("catalogue_topics_max", 1..=COUNT_MAX, problems),
-            processes_max: keys
-                .number("processes_max", 1..=COUNT_MAX, problems)
-                .unwrap_or(PROCESSES_MAX_DEFAULT),
-            status_prefix: keys.text("status_prefix", problems).map(|prefix| prefix.value),
-            socket: socket(&mut keys, problems),
-            rules: keys
-                .tables("rule", problems)
-                .into_iter()
-                .filter_map(|rule| rule::read(rule, problems))
-                .collect(),
-            routes: routes(&mut keys, problems),
-            bind,
-            connect,
-        };
-        keys.finish(&KEYS, problems);
-        Some(config)
+        let problems = problems.sorted();
+        config.filter(|_| problems.is_empty()).ok_or(problems)
     }
 }
 
-fn endpoints(keys: &mut Keys<'_>, key: &str, problems: &mut Problems) -> Vec<String> {
-    let Some(found) = keys.one_or_more(key, problems) else { return Vec::new() };
-    for endpoint in &found.value {
-        if let Err(why) = args::endpoint(&endpoint.value) {
-            problems.add(endpoint.at, format!("`{key}`: {why}"));
-        }
+/// Reads a whole config. With a problem it is not what the text says.
+fn read(mut keys: Keys<'_, '_>) -> Config {
+    if !keys.has("bind") && !keys.has("connect") {
+        let remedy = "say where to wait for subscribers, as in bind = \"tcp://127.0.0.1:8888\"";
+        keys.problems.add(0, format!("nobody can subscribe; {remedy}"));
     }
-    found.value.into_iter().map(|endpoint| endpoint.value).collect()
-}
-
-fn socket(keys: &mut Keys<'_>, problems: &mut Problems) -> Socket {
-    let mut number =
-        |key, min, max| keys.number(key, min..=max, problems).and_then(|number| u64::try_from(number).ok());
-    Socket {
-        send_hwm: number("send_hwm", 0, COUNT_MAX).and_then(|number| u32::try_from(number).ok()),
-        queue_bytes_max: number("queue_bytes_max", 1, BYTES_MAX),
-        peers_max: number("peers_max", 1, COUNT_MAX).and_then(|number| u32::try_from(number).ok()),
-        peers_per_address_max: number("peers_per_address_max", 1, COUNT_MAX)
-            .and_then(|number| u32::try_from(number).ok()),
-        prefixes_max: number("prefixes_max", 1, COUNT_MAX).and_then(|number| u32::try_from(number).ok()),
-        last_values_bytes_max: number("last_values_bytes_max", 1, 1 << 40),
-        evict_after: keys.tick("evict_after", problems),
-        heartbeat: keys.heartbeat(["heartbeat", "heartbeat_timeout"], problems),
-    }
-}
-
-fn routes(keys: &mut Keys<'_>, problems: &mut Problems) -> Vec<Route> {
     if !keys.has("route") {
-        problems.add(0, "there are no routes; add one that begins with [[route]]");
+        keys.problems.add(0, "there are no routes; add one that begins with [[route]]");
     }
-    let mut routes: Vec<(usize, Route)> = Vec::new();
-    for table in keys.tables("route", problems) {
-        let Some((at, route)) = route::read(table, problems) else { continue };
-        for (_, other) in &routes {
+    let grace = keys.take("grace");
+    let config = Config {
+        bind: endpoints(&mut keys, "bind"),
+        connect: endpoints(&mut keys, "connect"),
+        feeds_max: keys.take("feeds_max"),
+        catalogue_topics_max: keys.take("catalogue_topics_max"),
+        processes_max: keys.take("processes_max"),
+        status_prefix: keys.take("status_prefix"),
+        socket: Socket {
+            send_hwm: keys.take("send_hwm"),
+            queue_bytes_max: keys.take("queue_bytes_max"),
+            peers_max: keys.take("peers_max"),
+            peers_per_address_max: keys.take("peers_per_address_max"),
+            prefixes_max: keys.take("prefixes_max"),
+            evict_after: keys.take("evict_after"),
+            last_values_bytes_max: keys.take("last_values_bytes_max"),
+            heartbeat: heartbeat(&mut keys),
+        },
+        rules: keys.tables("rule", RULE).into_iter().filter_map(rule::read).collect(),
+        routes: routes(&mut keys, grace),
+    };
+    keys.finish();
+    config
+}
+
+fn endpoints(keys: &mut Keys<'_, '_>, key: &str) -> Vec<String> {
+    let found: Vec<At> = keys.take(key);
+    for endpoint in &found {
+        if let Err(why) = args::endpoint(&endpoint.text) {
+            keys.refuse(endpoint.at, key, why);
+        }
+    }
+    texts(found)
+}
+
+fn heartbeat(keys: &mut Keys<'_, '_>) -> Heartbeat {
+    let at = keys.at("heartbeat_timeout");
+    let (interval, timeout) = (keys.take("heartbeat"), keys.take("heartbeat_timeout"));
+    Heartbeat::of(interval, timeout, ["`heartbeat`", "`heartbeat_timeout`"]).unwrap_or_else(|why| {
+        keys.problems.add(at, why);
+        Heartbeat::default()
+    })
+}
+
+fn routes(keys: &mut Keys<'_, '_>, grace: Duration) -> Vec<Route> {
+    let mut routes: Vec<Route> = Vec::new();
+    for table in keys.tables("route", ROUTE) {
+        let Some((at, route)) = route::read(table, grace) else { continue };
+        for other in &routes {
             if let Some(why) = contradiction(&other.pattern, &route.pattern) {
-                problems.add(at, why);
+                keys.problems.add(at, why);
             }
         }
-        routes.push((at, route));
+        routes.push(route);
     }
-    routes.into_iter().map(|(_, route)| route).collect()
+    routes
 }
 
 /// Why two routes cannot stand together: the library would refuse them, but knows no line.

@@ -15,9 +15,8 @@ use crate::args::Heartbeat;
 pub(crate) struct Config {
     pub(crate) bind: Vec<String>,
     pub(crate) connect: Vec<String>,
-    pub(crate) grace: Duration,
-    pub(crate) feeds_max: Option<usize>,
-    pub(crate) catalogue_topics_max: Option<usize>,
+    pub(crate) feeds_max: usize,
+    pub(crate) catalogue_topics_max: usize,
     pub(crate) processes_max: usize,
     /// What the topics begin with that tell the states of topics.
     pub(crate) status_prefix: Option<String>,
@@ -26,16 +25,18 @@ pub(crate) struct Config {
     pub(crate) routes: Vec<Route>,
 }
 
-/// What is settled when the socket is made; None for what the library has.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+/// What is settled when the socket is made.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Socket {
-    pub(crate) send_hwm: Option<u32>,
-    pub(crate) queue_bytes_max: Option<u64>,
-    pub(crate) peers_max: Option<u32>,
+    pub(crate) send_hwm: u32,
+    pub(crate) queue_bytes_max: u64,
+    pub(crate) peers_max: u32,
+    /// None for no bound.
     pub(crate) peers_per_address_max: Option<u32>,
-    pub(crate) prefixes_max: Option<u32>,
+    pub(crate) prefixes_max: u32,
+    /// None for never.
     pub(crate) evict_after: Option<Duration>,
-    pub(crate) last_values_bytes_max: Option<u64>,
+    pub(crate) last_values_bytes_max: u64,
     pub(crate) heartbeat: Heartbeat,
 }
 
@@ -43,8 +44,7 @@ pub(crate) struct Socket {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Route {
     pub(crate) pattern: Pattern,
-    /// None for that of the whole config.
-    pub(crate) grace: Option<Duration>,
+    pub(crate) grace: Duration,
     pub(crate) min_run: Duration,
     /// The least time between two values of a topic.
     pub(crate) min_interval: Duration,
@@ -59,31 +59,48 @@ pub(crate) struct Route {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Catalogue {
     Topics(Vec<String>),
-    Listing(Listing),
-}
-
-/// A program whose lines are topics.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Listing {
-    pub(crate) program: Program,
-    pub(crate) every: Duration,
-    pub(crate) timeout: Duration,
-    pub(crate) output_bytes_max: usize,
+    Listing(Runs),
 }
 
 /// Where the values of a route come from.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Source {
     /// A run of a program for each value.
-    Runs { program: Program, every: Duration, timeout: Duration, output_bytes_max: usize },
+    Runs(Runs),
     /// A program for each topic; its lines are the values.
-    Stream { program: Program, restart: Restart, line_bytes_max: usize },
+    Stream(Running),
     /// One program for all topics of the route.
-    Shared { program: Program, restart: Restart, line_bytes_max: usize },
+    Shared(Running),
     /// The lines that are appended to a file.
-    Lines { path: FilePath, every: Duration, line_bytes_max: usize },
+    Lines(Watched),
     /// The whole content of a file, whenever it changes.
-    Content { path: FilePath, every: Duration, output_bytes_max: usize },
+    Content(Watched),
+}
+
+/// A program that is run again and again: its output is a value, or its lines are the topics of a catalogue.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Runs {
+    pub(crate) program: Program,
+    pub(crate) every: Duration,
+    pub(crate) timeout: Duration,
+    pub(crate) output_bytes_max: usize,
+}
+
+/// A program that runs on.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Running {
+    pub(crate) program: Program,
+    pub(crate) restart: Restart,
+    pub(crate) line_bytes_max: usize,
+}
+
+/// A file that is looked at again and again.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Watched {
+    pub(crate) path: FilePath,
+    pub(crate) every: Duration,
+    /// Of a line, or of the content.
+    pub(crate) bytes_max: usize,
 }
 
 /// A program and how it is run.
@@ -109,7 +126,7 @@ pub(crate) enum Restart {
 }
 
 /// The wait before a program that has failed is started again.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Backoff {
     /// After the first failure; it doubles with each that follows at once.
     pub(crate) min: Duration,

@@ -1,20 +1,21 @@
-//! A table of a config, read key by key: each key has a type, an unknown one is answered with the nearest that is
-//! known, and every problem has a place. What the keys mean is not known here.
+//! A table of a config, read key by key. What each key may be is in [`keys`](super::keys); every problem has a place, and
+//! all of them are collected. What the values mean is not known here.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::ops::RangeInclusive;
+use std::ops::Range;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::keys::{self, Kind, Places, Without};
 use super::nearest::nearest;
-use crate::args::{self, Heartbeat};
+use crate::args;
 
-/// The most feeds, processes or topics that a config may allow.
-pub(super) const COUNT_MAX: usize = 16_777_216;
-/// The longest line, output or queue that a config may allow: 1 GiB.
-pub(super) const BYTES_MAX: usize = 1 << 30;
+/// How much of a wrong value a message shows, in characters.
+const SHOWN_MAX: usize = 40;
 
 /// Something wrong with a config, and where: the offset in bytes from the start of its text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,44 +24,75 @@ pub(crate) struct Problem {
     pub(crate) text: String,
 }
 
-/// All that is wrong, as it is found: one reading shows every mistake.
-#[derive(Debug, Default)]
-pub(super) struct Problems(pub(super) Vec<Problem>);
-
-/// A value and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct At<T> {
-    pub(super) at: usize,
-    pub(super) value: T,
+/// All that is wrong with a text, as it is found: one reading shows every mistake.
+pub(super) struct Problems<'i> {
+    text: &'i str,
+    found: RefCell<Vec<Problem>>,
 }
 
-/// Texts by name, each name with its place.
-pub(super) type Entries = Vec<(At<String>, String)>;
+/// A text and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct At {
+    pub(super) at: usize,
+    pub(super) text: String,
+}
 
 /// The keys of one table that have not been taken yet.
-pub(super) struct Keys<'i> {
+pub(super) struct Keys<'i, 'p> {
     /// How messages call the table, such as "route 2 (`clock`)".
     pub(super) name: String,
     /// Where it begins.
     pub(super) at: usize,
+    /// Which place it is. Where that is not known, several: keys of all of them are accepted.
+    pub(super) places: Places,
+    pub(super) problems: &'p Problems<'i>,
     table: DeTable<'i>,
 }
 
-/// What a key has that may have either.
-pub(super) enum Found<'i, T> {
-    Value(T),
-    Table(Keys<'i>),
+/// A type that the value of a key may be read as.
+pub(super) trait Field<'i>: Sized {
+    /// Reads a value; None if it is not of this kind.
+    fn read(value: Spanned<DeValue<'i>>, kind: Kind) -> Option<Self>;
 }
 
-impl Problems {
-    pub(super) fn add(&mut self, at: usize, text: impl Into<String>) {
-        self.0.push(Problem { at, text: text.into() });
+impl<'i> Problems<'i> {
+    pub(super) fn new(text: &'i str) -> Problems<'i> {
+        Problems { text, found: RefCell::default() }
+    }
+
+    pub(super) fn add(&self, at: usize, text: impl Into<String>) {
+        self.found.borrow_mut().push(Problem { at, text: text.into() });
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.found.borrow().len()
+    }
+
+    /// The problems in the order of the text.
+    pub(super) fn sorted(self) -> Vec<Problem> {
+        let mut problems = self.found.into_inner();
+        problems.sort();
+        problems
+    }
+
+    /// A value as it stands in the text, as much of it as a message has room for.
+    fn shown(&self, span: Range<usize>) -> String {
+        let line = self.text.get(span).and_then(|text| text.lines().next()).unwrap_or_default();
+        line.char_indices()
+            .nth(SHOWN_MAX)
+            .map_or(line.to_owned(), |(at, _)| format!("{}...", line.split_at(at).0))
     }
 }
 
-impl<'i> Keys<'i> {
-    pub(super) fn new(name: impl Into<String>, at: usize, table: DeTable<'i>) -> Keys<'i> {
-        Keys { name: name.into(), at, table }
+impl<'i, 'p> Keys<'i, 'p> {
+    pub(super) fn new(
+        name: impl Into<String>,
+        at: usize,
+        table: DeTable<'i>,
+        places: Places,
+        problems: &'p Problems<'i>,
+    ) -> Keys<'i, 'p> {
+        Keys { name: name.into(), at, places, problems, table }
     }
 
     /// Whether the key is there and has not been taken.
@@ -68,235 +100,177 @@ impl<'i> Keys<'i> {
         self.table.contains_key(key)
     }
 
-    /// Takes the value of a key as `read` understands it, and where it stands. What `read` cannot understand is a
-    /// problem.
-    pub(super) fn take<T>(
-        &mut self,
-        key: &str,
-        problems: &mut Problems,
-        read: impl FnOnce(DeValue<'i>) -> Result<T, String>,
-    ) -> Option<At<T>> {
-        let (_, value) = self.table.remove_entry(key)?;
+    /// Where the value of a key stands that has not been taken; where the table begins if there is none.
+    pub(super) fn at(&self, key: &str) -> usize {
+        self.table.get(key).map_or(self.at, |value| value.span().start)
+    }
+
+    /// The value of a key that has not been taken, if it is a string.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.table.get(key)?.get_ref().as_str()
+    }
+
+    /// Takes the value of a key, or what holds without it. With a problem it is the type's default.
+    pub(super) fn take<T: Field<'i> + Default>(&mut self, name: &str) -> T {
+        let key = keys::find(name, self.places).expect("the table of keys has what is read");
+        let Some((_, value)) = self.table.remove_entry(name) else {
+            match key.without {
+                Without::Wrong(example) => {
+                    self.add(self.at, format_args!("has no `{name}`; write {name} = {example}"));
+                }
+                Without::Said(_) => {}
+                Without::Is(text) => {
+                    let value = DeValue::parse(text).expect("a default is TOML");
+                    return T::read(value, key.kind).expect("a default is of its kind");
+                }
+            }
+            return T::default();
+        };
+        let span = value.span();
+        T::read(value, key.kind).unwrap_or_else(|| {
+            let (at, found) = (span.start, self.problems.shown(span));
+            self.refuse(at, name, format_args!("expected {}, found {found}", key.kind));
+            T::default()
+        })
+    }
+
+    /// Takes the tables of `[[key]]`, which are at these places.
+    pub(super) fn tables(&mut self, key: &str, places: Places) -> Vec<Keys<'i, 'p>> {
+        let tables = self.take::<Vec<(usize, DeTable<'i>)>>(key).into_iter().enumerate();
+        let named = tables.map(|(index, (at, table))| (format!("{key} {}", index + 1), at, table));
+        named.map(|(name, at, table)| Keys::new(name, at, table, places, self.problems)).collect()
+    }
+
+    /// Takes the table that is the value of a key; None if it has another value, or none.
+    pub(super) fn inner(&mut self, key: &str, places: Places) -> Option<Keys<'i, 'p>> {
+        self.table.get(key)?.get_ref().as_table()?;
+        let value = self.table.remove(key)?;
         let at = value.span().start;
-        match read(value.into_inner()) {
-            Ok(value) => Some(At { at, value }),
-            Err(why) => {
-                problems.add(at, format!("`{key}` of {}: {why}", self.name));
-                None
-            }
-        }
+        let DeValue::Table(table) = value.into_inner() else { return None };
+        Some(Keys::new(format!("`{key}` of {}", self.name), at, table, places, self.problems))
     }
 
-    pub(super) fn text(&mut self, key: &str, problems: &mut Problems) -> Option<At<String>> {
-        self.take(key, problems, text)
+    /// Something is wrong with the value of a key.
+    pub(super) fn refuse(&self, at: usize, key: &str, why: impl Display) {
+        self.problems.add(at, format!("`{key}` of {}: {why}", self.name));
     }
 
-    pub(super) fn duration(&mut self, key: &str, problems: &mut Problems) -> Option<Duration> {
-        self.take(key, problems, duration).map(|found| found.value)
+    /// Something is wrong with the table.
+    pub(super) fn add(&self, at: usize, what: impl Display) {
+        self.problems.add(at, format!("{} {what}", self.name));
     }
 
-    /// A time between two ticks.
-    pub(super) fn tick(&mut self, key: &str, problems: &mut Problems) -> Option<Duration> {
-        self.take(key, problems, tick).map(|found| found.value)
-    }
-
-    /// How a socket notices that peers have gone, by two keys.
-    pub(super) fn heartbeat(&mut self, keys: [&str; 2], problems: &mut Problems) -> Heartbeat {
-        let interval = self.take(keys[0], problems, |value| match value {
-            DeValue::String(text) => args::heartbeat(&text),
-            other => tick(other).map(Some),
-        });
-        let timeout = self.take(keys[1], problems, tick);
-        let at = timeout.as_ref().map(|found| found.at).or(interval.as_ref().map(|found| found.at));
-        let names = keys.map(|key| format!("`{key}`"));
-        let of = Heartbeat::of(
-            interval.map(|found| found.value),
-            timeout.map(|found| found.value),
-            [&names[0], &names[1]],
-        );
-        of.unwrap_or_else(|why| {
-            problems.add(at.unwrap_or(self.at), why);
-            Heartbeat::default()
-        })
-    }
-
-    pub(super) fn flag(&mut self, key: &str, problems: &mut Problems) -> Option<bool> {
-        self.take(key, problems, flag).map(|found| found.value)
-    }
-
-    pub(super) fn number(
-        &mut self,
-        key: &str,
-        range: RangeInclusive<usize>,
-        problems: &mut Problems,
-    ) -> Option<usize> {
-        self.take(key, problems, |value| number(&value, range)).map(|found| found.value)
-    }
-
-    /// A list of texts, each with its place.
-    pub(super) fn texts(&mut self, key: &str, problems: &mut Problems) -> Option<At<Vec<At<String>>>> {
-        self.take(key, problems, texts)
-    }
-
-    /// A list of texts, or a table.
-    pub(super) fn texts_or_table(
-        &mut self,
-        key: &str,
-        problems: &mut Problems,
-    ) -> Option<Found<'i, Vec<At<String>>>> {
-        self.or_table(key, problems, texts)
-    }
-
-    /// True, false, or a table.
-    pub(super) fn flag_or_table(&mut self, key: &str, problems: &mut Problems) -> Option<Found<'i, bool>> {
-        self.or_table(key, problems, flag)
-    }
-
-    fn or_table<T>(
-        &mut self,
-        key: &str,
-        problems: &mut Problems,
-        read: impl FnOnce(DeValue<'i>) -> Result<T, String>,
-    ) -> Option<Found<'i, T>> {
-        let name = format!("`{key}` of {}", self.name);
-        let at = self.table.get(key)?.span().start;
-        let found = self.take(key, problems, |value| match value {
-            DeValue::Table(table) => Ok(Found::Table(Keys::new(name, at, table))),
-            other => read(other).map(Found::Value),
-        });
-        found.map(|found| found.value)
-    }
-
-    /// One text or a list of texts.
-    pub(super) fn one_or_more(&mut self, key: &str, problems: &mut Problems) -> Option<At<Vec<At<String>>>> {
-        let at = self.table.get(key)?.span().start;
-        self.take(key, problems, |value| match value {
-            DeValue::String(text) => Ok(vec![At { at, value: text.into_owned() }]),
-            other => texts(other),
-        })
-    }
-
-    /// A table of texts by name.
-    pub(super) fn text_table(&mut self, key: &str, problems: &mut Problems) -> Option<At<Entries>> {
-        self.take(key, problems, |value| {
-            let DeValue::Table(table) = value else {
-                return Err(format!(
-                    "{} stands where a table such as {{ LANG = \"C\" }} should",
-                    kind(&value)
-                ));
+    /// Ends the reading: keys that do not belong here are a problem.
+    pub(super) fn finish(self) {
+        let places = self.places;
+        for key in self.table.keys().filter(|key| keys::find(key.get_ref(), places).is_none()) {
+            let name: &str = key.get_ref();
+            let text = if let Some(places) = keys::elsewhere(name, places) {
+                format!("`{name}` is not allowed in {}: it goes with {places}; leave it out", self.name)
+            } else {
+                let known: BTreeSet<_> = keys::of_table(places).map(|key| key.name).collect();
+                let remedy = match nearest(name, known.iter().copied()) {
+                    Some(known) => format!("did you mean `{known}`?"),
+                    None => format!("leave it out; the keys are {}", Vec::from_iter(known).join(", ")),
+                };
+                format!("unknown key `{name}` in {}; {remedy}", self.name)
             };
-            let entries = table.into_iter().map(|(name, value)| {
-                let name = At { at: name.span().start, value: name.into_inner().into_owned() };
-                let value = text(value.into_inner()).map_err(|why| format!("`{}`: {why}", name.value))?;
-                Ok((name, value))
-            });
-            entries.collect()
-        })
-    }
-
-    /// The tables of `[[key]]`.
-    pub(super) fn tables(&mut self, key: &str, problems: &mut Problems) -> Vec<Keys<'i>> {
-        let taken = self.take(key, problems, |value| {
-            let wrong = |kind| Err(format!("{kind} stands where tables should; begin each with [[{key}]]"));
-            let DeValue::Array(items) = value else { return wrong(kind(&value)) };
-            let mut tables = Vec::with_capacity(items.len());
-            for (index, item) in items.into_iter().enumerate() {
-                let at = item.span().start;
-                match item.into_inner() {
-                    DeValue::Table(table) => {
-                        tables.push(Keys::new(format!("{key} {}", index + 1), at, table))
-                    }
-                    other => return wrong(kind(&other)),
-                }
-            }
-            Ok(tables)
-        });
-        taken.map(|found| found.value).unwrap_or_default()
-    }
-
-    /// Ends the reading: keys that were not taken are a problem. `known` are those that this kind of table may have
-    /// at all, each with what it is for, to be told where it means nothing.
-    pub(super) fn finish(self, known: &[(&'static str, &'static str)], problems: &mut Problems) {
-        for key in self.table.keys() {
-            let name = key.get_ref();
-            let text = match known.iter().find(|(known, _)| known == name) {
-                Some((_, purpose)) => {
-                    format!("`{name}` means nothing in {}: {purpose}; leave it out", self.name)
-                }
-                None => {
-                    let remedy = match nearest(name, known.iter().map(|(known, _)| *known)) {
-                        Some(known) => format!("did you mean `{known}`?"),
-                        None => format!("leave it out; known are {}", list(known)),
-                    };
-                    format!("unknown key `{name}` in {}; {remedy}", self.name)
-                }
-            };
-            problems.add(key.span().start, text);
+            self.problems.add(key.span().start, text);
         }
     }
 }
 
-fn list(known: &[(&str, &str)]) -> String {
-    known.iter().map(|(key, _)| format!("`{key}`")).collect::<Vec<_>>().join(", ")
-}
-
-fn text(value: DeValue<'_>) -> Result<String, String> {
-    match value {
-        DeValue::String(text) => Ok(text.into_owned()),
-        other => Err(format!("{} stands where a text in quotes should", kind(&other))),
+impl<'i, T: Field<'i>> Field<'i> for Option<T> {
+    fn read(value: Spanned<DeValue<'i>>, kind: Kind) -> Option<Self> {
+        T::read(value, kind).map(Some)
     }
 }
 
-fn texts(value: DeValue<'_>) -> Result<Vec<At<String>>, String> {
-    let DeValue::Array(items) = value else {
-        return Err(format!("{} stands where a list such as [\"a\", \"b\"] should", kind(&value)));
-    };
-    let read = |item: Spanned<DeValue<'_>>| {
-        let at = item.span().start;
-        Ok(At { at, value: text(item.into_inner())? })
-    };
-    items.into_iter().map(read).collect()
-}
-
-fn flag(value: DeValue<'_>) -> Result<bool, String> {
-    match value {
-        DeValue::Boolean(flag) => Ok(flag),
-        other => Err(format!("{} stands where true or false should", kind(&other))),
+impl Field<'_> for String {
+    fn read(value: Spanned<DeValue<'_>>, kind: Kind) -> Option<Self> {
+        let text = value.get_ref().as_str()?;
+        let fits = !matches!(kind, Kind::Choice(texts) if !texts.contains(&text));
+        fits.then(|| text.to_owned())
     }
 }
 
-fn duration(value: DeValue<'_>) -> Result<Duration, String> {
-    match value {
-        DeValue::String(text) => args::duration(&text),
-        other => Err(format!("{} stands where a duration should; write it as \"500ms\"", kind(&other))),
+impl Field<'_> for At {
+    fn read(value: Spanned<DeValue<'_>>, kind: Kind) -> Option<Self> {
+        Some(At { at: value.span().start, text: String::read(value, kind)? })
     }
 }
 
-fn tick(value: DeValue<'_>) -> Result<Duration, String> {
-    duration(value.clone())?;
-    args::tick(&text(value)?)
-}
-
-fn number(value: &DeValue<'_>, range: RangeInclusive<usize>) -> Result<usize, String> {
-    let DeValue::Integer(digits) = value else {
-        return Err(format!("{} stands where a whole number should", kind(value)));
-    };
-    let number = usize::from_str_radix(digits.as_str(), digits.radix());
-    let within = |number: &usize| range.contains(number);
-    number.ok().filter(within).ok_or_else(|| {
-        let (low, high): (&dyn Display, &dyn Display) = (range.start(), range.end());
-        format!("{digits} is not from {low} to {high}")
-    })
-}
-
-fn kind(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) => "a number",
-        DeValue::Float(_) => "a number with a point",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
+/// A list. One text is a list where its kind says so.
+impl Field<'_> for Vec<At> {
+    fn read(value: Spanned<DeValue<'_>>, kind: Kind) -> Option<Self> {
+        match (value.get_ref(), kind) {
+            (DeValue::String(_), Kind::TextOrTexts) => Some(vec![At::read(value, kind)?]),
+            (DeValue::Array(items), _) => items.iter().map(|item| At::read(item.clone(), kind)).collect(),
+            _ => None,
+        }
     }
+}
+
+impl Field<'_> for bool {
+    fn read(value: Spanned<DeValue<'_>>, _: Kind) -> Option<Self> {
+        value.get_ref().as_bool()
+    }
+}
+
+/// `"off"` is zero.
+impl Field<'_> for Duration {
+    fn read(value: Spanned<DeValue<'_>>, kind: Kind) -> Option<Self> {
+        let text = value.get_ref().as_str()?;
+        let read = match kind {
+            Kind::Time => args::duration,
+            Kind::PeriodOrOff => args::heartbeat,
+            _ => args::tick,
+        };
+        read(text).ok()
+    }
+}
+
+impl Field<'_> for u64 {
+    fn read(value: Spanned<DeValue<'_>>, kind: Kind) -> Option<Self> {
+        let digits = value.get_ref().as_integer()?;
+        let (min, max) = kind.range();
+        let number = u64::from_str_radix(digits.as_str(), digits.radix()).ok();
+        number.filter(|number| (min..=max).contains(number))
+    }
+}
+
+impl Field<'_> for u32 {
+    fn read(value: Spanned<DeValue<'_>>, kind: Kind) -> Option<Self> {
+        u64::read(value, kind)?.try_into().ok()
+    }
+}
+
+impl Field<'_> for usize {
+    fn read(value: Spanned<DeValue<'_>>, kind: Kind) -> Option<Self> {
+        u64::read(value, kind)?.try_into().ok()
+    }
+}
+
+/// Texts by name, each name with its place.
+impl Field<'_> for Vec<(At, String)> {
+    fn read(value: Spanned<DeValue<'_>>, kind: Kind) -> Option<Self> {
+        let entries = value.get_ref().as_table()?.iter().map(|(name, value)| {
+            let name = At { at: name.span().start, text: name.get_ref().clone().into_owned() };
+            Some((name, String::read(value.clone(), kind)?))
+        });
+        entries.collect()
+    }
+}
+
+/// Tables, each with its place.
+impl<'i> Field<'i> for Vec<(usize, DeTable<'i>)> {
+    fn read(value: Spanned<DeValue<'i>>, _: Kind) -> Option<Self> {
+        let items = value.get_ref().as_array()?.iter();
+        items.map(|item| Some((item.span().start, item.get_ref().as_table()?.clone()))).collect()
+    }
+}
+
+/// Texts without their places.
+pub(super) fn texts(found: Vec<At>) -> Vec<String> {
+    found.into_iter().map(|found| found.text).collect()
 }

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use oncue::{Admission, Reason};
 
-use super::reader::{Keys, Problems};
+use super::keys::{ALLOW, DENY, RULE};
+use super::reader::{At, Keys, texts};
 
 /// A rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,42 +29,40 @@ pub(crate) enum Origin {
     Net(IpAddr, u8),
 }
 
-pub(super) const KEYS: [(&str, &str); 4] = [
-    ("allow", "it names the topics that the rule allows"),
-    ("deny", "it names the topics that the rule denies"),
-    ("from", "it says whom the rule is about"),
-    ("status", "it is told to those whom a rule denies"),
-];
-
 /// Reads a rule. None with a problem, and maybe something with a problem too.
-pub(super) fn read(mut keys: Keys<'_>, problems: &mut Problems) -> Option<Rule> {
-    let (allow, deny) = (keys.one_or_more("allow", problems), keys.one_or_more("deny", problems));
-    let from = keys.one_or_more("from", problems);
-    let allows = allow.is_some();
-    // What an allowing rule would say is told to nobody.
-    let status = if allows { None } else { keys.text("status", problems) };
-    let prefixes = match (allow, deny) {
-        (Some(prefixes), None) | (None, Some(prefixes)) => Some(prefixes),
+pub(super) fn read(mut keys: Keys<'_, '_>) -> Option<Rule> {
+    keys.places = match (keys.has("allow"), keys.has("deny")) {
+        (true, false) => ALLOW,
+        (false, true) => DENY,
         (both, _) => {
-            let what = if both.is_some() {
-                "has both `allow` and `deny`; make two rules of it"
-            } else {
-                "neither allows nor denies; write allow = \"PREFIX\" or deny = \"PREFIX\""
+            let text = match both {
+                true => "has both `allow` and `deny`; make two rules of it",
+                false => "neither allows nor denies; write allow = \"PREFIX\" or deny = \"PREFIX\"",
             };
-            problems.add(keys.at, format!("{} {what}", keys.name));
-            None
+            keys.add(keys.at, text);
+            RULE
         }
     };
     let mut origins = Vec::new();
-    for from in from.map(|from| from.value).unwrap_or_default() {
-        match from.value.parse() {
+    for from in keys.take::<Vec<At>>("from") {
+        match from.text.parse() {
             Ok(origin) => origins.push(origin),
-            Err(why) => problems.add(from.at, format!("`from` of {}: {why}", keys.name)),
+            Err(why) => keys.refuse(from.at, "from", why),
         }
     }
-    keys.finish(&KEYS, problems);
-    let prefixes = prefixes?.value.into_iter().map(|prefix| prefix.value).collect();
-    Some(Rule { allows, prefixes, from: origins, status: status.map(|status| status.value) })
+    let allows = keys.places == ALLOW;
+    let rule = match keys.places {
+        RULE => None,
+        _ => Some(Rule {
+            allows,
+            prefixes: texts(keys.take(if allows { "allow" } else { "deny" })),
+            from: origins,
+            // What an allowing rule would say is told to nobody.
+            status: if allows { None } else { keys.take("status") },
+        }),
+    };
+    keys.finish();
+    rule
 }
 
 /// What the rules say to everybody who subscribes to this, if they say the same: None if that hangs on who it is, or if

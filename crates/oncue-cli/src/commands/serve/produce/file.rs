@@ -12,78 +12,60 @@ use super::open::Named;
 use super::runs::{next_tick, without_end};
 use super::stream::too_long;
 use super::{Place, Producing, count};
-use crate::commands::serve::config::FilePath;
+use crate::commands::serve::config::Watched;
 use crate::commands::serve::program::lines::{Line, Lines};
 
 const READ_BYTES: usize = 64 << 10;
 /// A file that has changed more recently than this may change again without its times telling.
 const TIMES_TELL: Duration = Duration::from_secs(2);
 
-/// A route whose values are in files.
-pub(crate) struct Files {
-    pub(crate) place: Place,
-    pub(crate) path: FilePath,
-    pub(crate) every: Duration,
-    pub(crate) values: Values,
-}
-
-/// What of a file is a value.
-pub(crate) enum Values {
-    Lines { line_bytes_max: usize },
-    Content { output_bytes_max: usize },
-}
-
-impl Files {
-    /// Produces one topic until nobody wants it any more.
-    pub(crate) fn produce(&self, feed: &Feed) -> Produced {
-        let named = match Named::new(&self.path, &Wanted::of(feed)) {
-            Ok(named) => named,
-            Err(why) => {
-                self.place.refuse(feed.topic(), &why);
-                return Ok(());
-            }
-        };
-        let _producing = Producing::new(&self.place, feed.topic());
-        let mut value = |line: Line<'_>| match line {
-            Line::Whole(line) => feed.publish(line),
-            Line::Beginning(line) => {
-                too_long(&self.place, feed.topic(), line.len());
-                Ok(())
-            }
-        };
-        let mut reader: Box<dyn Reader> = match self.values {
-            Values::Lines { line_bytes_max } => Box::new(Tail::new(line_bytes_max)),
-            Values::Content { output_bytes_max } => Box::new(Content::new(output_bytes_max)),
-        };
-        let mut due = Instant::now();
-        // What is wrong with the file is told once, not at every look.
-        let mut told = String::new();
-        loop {
-            match reader.look(&named, &mut value) {
-                Ok(()) => told.clear(),
-                Err(Trouble::Stopped(stopped)) => return Err(stopped.into()),
-                Err(Trouble::File(why)) if why == told => {}
-                Err(Trouble::File(why)) => {
-                    count(&self.place.tools.counts.failures);
-                    self.place.log.about(feed.topic(), &format!("its file cannot be read now: {why}"));
-                    told = why;
-                }
-            }
-            due = next_tick(due, self.every, Instant::now()).0;
-            feed.sleep(due.saturating_duration_since(Instant::now()))?;
+/// Produces one topic until nobody wants it any more.
+pub(crate) fn produce(watched: &Watched, reader: &mut dyn Reader, place: &Place, feed: &Feed) -> Produced {
+    let named = match Named::new(&watched.path, &Wanted::of(feed)) {
+        Ok(named) => named,
+        Err(why) => {
+            place.refuse(feed.topic(), &why);
+            return Ok(());
         }
+    };
+    let _producing = Producing::new(place, feed.topic());
+    let mut value = |line: Line<'_>| match line {
+        Line::Whole(line) => feed.publish(line),
+        Line::Beginning(line) => {
+            too_long(place, feed.topic(), line.len());
+            Ok(())
+        }
+    };
+    let mut due = Instant::now();
+    // What is wrong with the file is told once, not at every look.
+    let mut told = String::new();
+    loop {
+        match reader.look(&named, &mut value) {
+            Ok(()) => told.clear(),
+            Err(Trouble::Stopped(stopped)) => return Err(stopped.into()),
+            Err(Trouble::File(why)) if why == told => {}
+            Err(Trouble::File(why)) => {
+                count(&place.tools.counts.failures);
+                place.log.about(feed.topic(), &format!("its file cannot be read now: {why}"));
+                told = why;
+            }
+        }
+        due = next_tick(due, watched.every, Instant::now()).0;
+        feed.sleep(due.saturating_duration_since(Instant::now()))?;
     }
 }
 
 /// Where values go.
-type Sink<'s> = dyn FnMut(Line<'_>) -> Result<(), Stopped> + 's;
+pub(crate) type Sink<'s> = dyn FnMut(Line<'_>) -> Result<(), Stopped> + 's;
 
-trait Reader {
+/// How values are taken from a file.
+pub(crate) trait Reader {
     /// Looks at the file, and tells the values that are new.
     fn look(&mut self, named: &Named<'_>, value: &mut Sink<'_>) -> Result<(), Trouble>;
 }
 
-enum Trouble {
+/// Why a look at a file ended.
+pub(crate) enum Trouble {
     Stopped(Stopped),
     /// The file cannot be read; it may be later.
     File(String),
@@ -102,7 +84,7 @@ impl From<Stopped> for Trouble {
 }
 
 /// The lines appended to whatever file has the name: it may be cut, or another one may take its place.
-struct Tail {
+pub(crate) struct Tail {
     lines: Lines,
     file: Option<Open>,
     /// Whether there has been a look before: only the file that is there at the first is not read from its start.
@@ -116,7 +98,7 @@ struct Open {
 }
 
 impl Tail {
-    fn new(line_bytes_max: usize) -> Tail {
+    pub(crate) fn new(line_bytes_max: usize) -> Tail {
         Tail { lines: Lines::new(line_bytes_max), file: None, looked: false }
     }
 
@@ -169,7 +151,7 @@ fn id(metadata: &Metadata) -> (u64, u64) {
 }
 
 /// The content of a file.
-struct Content {
+pub(crate) struct Content {
     bytes_max: usize,
     last: Option<Vec<u8>>,
     stamp: Option<Stamp>,
@@ -185,7 +167,7 @@ struct Stamp {
 }
 
 impl Content {
-    fn new(bytes_max: usize) -> Content {
+    pub(crate) fn new(bytes_max: usize) -> Content {
         Content { bytes_max, last: None, stamp: None }
     }
 }

@@ -1,21 +1,19 @@
 //! A catalogue that a program lists, a topic a line.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
 use oncue::demand::Pattern;
 
-use super::runs::Output;
+use super::runs::run;
 use super::{Place, count, invocation};
-use crate::commands::serve::config::Listing;
-use crate::commands::serve::program::process::{self, End};
-use crate::wait::wait;
+use crate::commands::serve::config::Runs;
+use crate::commands::serve::program::process::End;
 
 /// Lists the topics of a route.
 pub(crate) struct Lister {
     pub(crate) place: Place,
     pub(crate) pattern: Pattern,
-    pub(crate) listing: Listing,
+    pub(crate) listing: Runs,
     /// What was listed last: it stays where a run fails.
     pub(crate) last: Mutex<Vec<Vec<u8>>>,
 }
@@ -34,17 +32,10 @@ impl Lister {
 
     fn run(&self, name: &[u8]) -> Option<Vec<Vec<u8>>> {
         let Place { tools, log } = &self.place;
-        let Listing { program, timeout, output_bytes_max, .. } = &self.listing;
-        let permit = wait(tools.permits.take(tools.gate.closed()))?;
-        count(&tools.counts.programs);
-        let stopped = tools.gate.closed();
-        let mut output = Output { stopped, bytes: Vec::new(), bytes_max: *output_bytes_max };
-        let mut command = invocation::topicless_command(&tools.launcher, program);
-        let deadline = Instant::now().checked_add(*timeout);
-        let end = process::run(&mut command, &mut output, deadline, program.kill_after, (log, name));
-        drop(permit);
-        match end {
-            End::Done => Some(self.topics(&output.bytes, name)),
+        let mut command = invocation::topicless_command(&tools.launcher, &self.listing.program);
+        let run = run(&self.listing, &mut command, &self.place, name, || tools.gate.closed());
+        match run.end {
+            End::Done => Some(self.topics(&run.output, name)),
             End::Stopped => None,
             End::Failed(why) => {
                 count(&tools.counts.failures);

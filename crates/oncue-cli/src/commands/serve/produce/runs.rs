@@ -1,6 +1,7 @@
 //! One run of a program for each value, on a clock.
 
 use std::pin::Pin;
+use std::process::Command;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
@@ -8,68 +9,74 @@ use oncue::demand::{Feed, Produced};
 
 use super::invocation::{self, Wanted};
 use super::{Place, Producing, count};
-use crate::commands::serve::config::Program;
+use crate::commands::serve::config::Runs;
 use crate::commands::serve::program::process::{self, End, Work};
 use crate::wait::wait;
 
-/// A route whose values are runs of a program.
-pub(crate) struct Runs {
-    pub(crate) place: Place,
-    pub(crate) program: Program,
-    pub(crate) every: Duration,
-    pub(crate) timeout: Duration,
-    pub(crate) output_bytes_max: usize,
-}
-
-impl Runs {
-    /// Produces one topic until nobody wants it any more.
-    pub(crate) fn produce(&self, feed: &Feed) -> Produced {
-        let Place { tools, log } = &self.place;
-        let wanted = Wanted::of(feed);
-        let mut command = match invocation::command(&tools.launcher, &self.program, &wanted) {
-            Ok(command) => command,
-            Err(why) => {
-                self.place.refuse(feed.topic(), &why);
-                return Ok(());
-            }
-        };
-        let _producing = Producing::new(&self.place, feed.topic());
-        let mut due = Instant::now();
-        loop {
-            // Whatever came of it, all who want it would miss it.
-            if feed.skip_for_congestion() {
-                due = next_tick(due, self.every, Instant::now()).0;
-                feed.sleep(due.saturating_duration_since(Instant::now()))?;
-                continue;
-            }
-            let Some(permit) = wait(tools.permits.take(feed.stopped())) else { return Ok(()) };
-            count(&tools.counts.programs);
-            let mut output =
-                Output { stopped: feed.stopped(), bytes: Vec::new(), bytes_max: self.output_bytes_max };
-            let deadline = Instant::now().checked_add(self.timeout);
-            let name = (&**log, feed.topic());
-            let start = Instant::now();
-            let end = process::run(&mut command, &mut output, deadline, self.program.kill_after, name);
-            feed.spent(start.elapsed());
-            drop(permit);
-            match end {
+/// Produces one topic until nobody wants it any more.
+pub(crate) fn produce(runs: &Runs, place: &Place, feed: &Feed) -> Produced {
+    let mut command = match invocation::command(&place.tools.launcher, &runs.program, &Wanted::of(feed)) {
+        Ok(command) => command,
+        Err(why) => {
+            place.refuse(feed.topic(), &why);
+            return Ok(());
+        }
+    };
+    let _producing = Producing::new(place, feed.topic());
+    let mut due = Instant::now();
+    loop {
+        // Whatever came of it, all who want it would miss it.
+        if feed.skip_for_congestion() {
+            due = next_tick(due, runs.every, Instant::now()).0;
+        } else {
+            let run = run(runs, &mut command, place, feed.topic(), || feed.stopped());
+            feed.spent(run.took);
+            match run.end {
                 End::Stopped => return Ok(()),
-                End::Done => feed.publish(without_end(&output.bytes))?,
+                End::Done => feed.publish(without_end(&run.output))?,
                 End::Failed(why) => return Err(why.into()),
             }
             let missed;
-            (due, missed) = next_tick(due, self.every, Instant::now());
+            (due, missed) = next_tick(due, runs.every, Instant::now());
             feed.skip_ticks(missed);
-            feed.sleep(due.saturating_duration_since(Instant::now()))?;
         }
+        feed.sleep(due.saturating_duration_since(Instant::now()))?;
     }
 }
 
+/// A run, and how it ended.
+pub(super) struct Run {
+    pub(super) end: End,
+    pub(super) output: Vec<u8>,
+    /// The time it took, without the wait for its turn.
+    pub(super) took: Duration,
+}
+
+/// Waits for its turn, and runs a program once. What `stopped` makes is done when the run is to end early.
+pub(super) fn run<S: Future<Output = ()> + Unpin>(
+    runs: &Runs,
+    command: &mut Command,
+    place: &Place,
+    name: &[u8],
+    stopped: impl Fn() -> S,
+) -> Run {
+    let Place { tools, log } = place;
+    let mut run = Run { end: End::Stopped, output: Vec::new(), took: Duration::ZERO };
+    let Some(_permit) = wait(tools.permits.take(stopped())) else { return run };
+    count(&tools.counts.programs);
+    let start = Instant::now();
+    let mut output = Output { stopped: stopped(), bytes: Vec::new(), bytes_max: runs.output_bytes_max };
+    let deadline = start.checked_add(runs.timeout);
+    run.end = process::run(command, &mut output, deadline, runs.program.kill_after, (log, name));
+    (run.output, run.took) = (output.bytes, start.elapsed());
+    run
+}
+
 /// The output of one run, which ends early when `stopped` is done.
-pub(super) struct Output<S> {
-    pub(super) stopped: S,
-    pub(super) bytes: Vec<u8>,
-    pub(super) bytes_max: usize,
+struct Output<S> {
+    stopped: S,
+    bytes: Vec<u8>,
+    bytes_max: usize,
 }
 
 impl<S: Future<Output = ()> + Unpin> Work for Output<S> {

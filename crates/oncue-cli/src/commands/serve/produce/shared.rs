@@ -12,7 +12,7 @@ use oncue::demand::{Change, Feed};
 
 use super::stream::too_long;
 use super::{Place, Waits, count, invocation};
-use crate::commands::serve::config::{Program, Restart};
+use crate::commands::serve::config::{Restart, Running};
 use crate::commands::serve::program::lines::{Line, Lines};
 use crate::commands::serve::program::process::{self, End, Work};
 use crate::wait::wait;
@@ -25,9 +25,7 @@ pub(crate) struct Shared {
     pub(crate) place: Place,
     /// What messages about the program itself call it: the route's pattern.
     pub(crate) name: Vec<u8>,
-    pub(crate) program: Program,
-    pub(crate) restart: Restart,
-    pub(crate) line_bytes_max: usize,
+    pub(crate) running: Running,
 }
 
 /// What is wanted of the route, as told by one thread and read by the one that keeps the program. Clones are handles to
@@ -208,7 +206,7 @@ impl Shared {
 
     fn keep(&self, topics: &Topics) {
         let Place { tools, log } = &self.place;
-        let mut waits = Waits::new(self.program.backoff);
+        let mut waits = Waits::new(self.running.program.backoff);
         while topics.wait_for(|state| state.wanted > 0) {
             let closed = std::future::poll_fn(|context| topics.poll(context, |state| state.closed));
             let Some(permit) = wait(tools.permits.take(closed)) else { return };
@@ -217,11 +215,11 @@ impl Shared {
             }
             count(&tools.counts.programs);
             topics.state().begin();
-            let mut command = invocation::topicless_command(&tools.launcher, &self.program);
-            let lines = Lines::new(self.line_bytes_max);
+            let mut command = invocation::topicless_command(&tools.launcher, &self.running.program);
+            let lines = Lines::new(self.running.line_bytes_max);
             let mut values = Values { shared: self, topics, lines, input: Vec::new() };
             waits.starts(Instant::now());
-            let kill_after = self.program.kill_after;
+            let kill_after = self.running.program.kill_after;
             let end = process::run(&mut command, &mut values, None, kill_after, (log, &self.name));
             values.finish();
             drop(permit);
@@ -234,7 +232,7 @@ impl Shared {
     /// The program has ended: so do the feeds, and start again as the library has it. The program does not start again
     /// before a time of its own, for strangers may start feeds at will.
     fn end(&self, end: End, waits: &mut Waits, topics: &Topics) {
-        let (why, failed) = match (end, self.restart) {
+        let (why, failed) = match (end, self.running.restart) {
             (End::Stopped, _) => return,
             (End::Done, restart) => ("ended".to_owned(), restart == Restart::Always),
             (End::Failed(why), restart) => (why, restart != Restart::Never),

@@ -7,44 +7,35 @@ use oncue::demand::{Feed, Produced};
 
 use super::invocation::{self, Wanted};
 use super::{Place, Producing, count};
-use crate::commands::serve::config::{Program, Restart};
+use crate::commands::serve::config::{Restart, Running};
 use crate::commands::serve::program::lines::{Line, Lines};
 use crate::commands::serve::program::process::{self, End, Work};
 use crate::wait::wait;
 
-/// A route whose topics are programs that run on.
-pub(crate) struct Stream {
-    pub(crate) place: Place,
-    pub(crate) program: Program,
-    pub(crate) restart: Restart,
-    pub(crate) line_bytes_max: usize,
-}
-
-impl Stream {
-    /// Produces one topic until nobody wants it any more, or its program has ended.
-    pub(crate) fn produce(&self, feed: &Feed) -> Produced {
-        let Place { tools, log } = &self.place;
-        let mut command = match invocation::command(&tools.launcher, &self.program, &Wanted::of(feed)) {
-            Ok(command) => command,
-            Err(why) => {
-                self.place.refuse(feed.topic(), &why);
-                return Ok(());
-            }
-        };
-        let _producing = Producing::new(&self.place, feed.topic());
-        let Some(_permit) = wait(tools.permits.take(feed.stopped())) else { return Ok(()) };
-        count(&tools.counts.programs);
-        let lines = Lines::new(self.line_bytes_max);
-        let mut values = Values { feed, stopped: feed.stopped(), place: &self.place, lines };
-        let name = (&**log, feed.topic());
-        let end = process::run(&mut command, &mut values, None, self.program.kill_after, name);
-        values.finish();
-        match (end, self.restart) {
-            (End::Failed(why), _) => Err(why.into()),
-            // Whoever is to be started again is one who should not have ended.
-            (End::Done, Restart::Always) => Err("ended".into()),
-            (End::Done | End::Stopped, _) => Ok(()),
+/// Produces one topic until nobody wants it any more, or its program has ended.
+pub(crate) fn produce(running: &Running, place: &Place, feed: &Feed) -> Produced {
+    let Running { program, restart, line_bytes_max } = running;
+    let Place { tools, log } = place;
+    let mut command = match invocation::command(&tools.launcher, program, &Wanted::of(feed)) {
+        Ok(command) => command,
+        Err(why) => {
+            place.refuse(feed.topic(), &why);
+            return Ok(());
         }
+    };
+    let _producing = Producing::new(place, feed.topic());
+    let Some(_permit) = wait(tools.permits.take(feed.stopped())) else { return Ok(()) };
+    count(&tools.counts.programs);
+    let lines = Lines::new(*line_bytes_max);
+    let mut values = Values { feed, stopped: feed.stopped(), place, lines };
+    let name = (&**log, feed.topic());
+    let end = process::run(&mut command, &mut values, None, program.kill_after, name);
+    values.finish();
+    match (end, restart) {
+        (End::Failed(why), _) => Err(why.into()),
+        // Whoever is to be started again is one who should not have ended.
+        (End::Done, Restart::Always) => Err("ended".into()),
+        (End::Done | End::Stopped, _) => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::*;
+use crate::commands::serve::config::FilePath;
 use crate::commands::serve::config::template::Template;
 
 struct Place {
