@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use self::network::{Place, SimNet, SimStream, World};
-use crate::engine::mailbox::Mailbox;
+use crate::engine::shard::mailbox::Mailbox;
 use crate::engine::{Control, Driver, Holding, PEER_WORK_MAX, TURN_WORK_MAX};
 use crate::net::Ready;
 use crate::sync::lock;

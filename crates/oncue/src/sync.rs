@@ -2,11 +2,14 @@
 //! locks guard is whole between any two calls.
 
 use std::hint::spin_loop;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 use std::time::Duration;
 
 use spin::mutex::{SpinMutex, SpinMutexGuard};
+
+/// The time since an origin that never changes.
+pub(crate) type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,36 +1,12 @@
 //! The engine: its threads, and what sockets ask of it. Data moves in `shard` and below.
 
-mod admission;
-mod chunk;
-mod commands;
-mod delivery;
-mod dial;
-mod direct;
-mod endings;
-mod fanout;
-mod gauge;
-#[cfg(any(test, fuzzing))]
-mod holding;
 pub(crate) mod hub;
-pub(crate) mod inbound;
-mod intake;
-mod last;
-pub(crate) mod mailbox;
-mod members;
-mod outbox;
-mod outgoing;
-mod owed;
 mod peer;
-mod pulse;
-mod queue;
-mod shard;
-mod states;
+pub(crate) mod shard;
 mod station;
 #[cfg(test)]
 mod testing;
-mod timers;
-mod upkeep;
-pub(crate) mod watches;
+mod wire;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -38,11 +14,13 @@ use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+#[cfg(any(test, fuzzing))]
+use std::time::Duration;
+use std::time::Instant;
 
 use oncue_core::connection::SocketType;
 
-pub(crate) use admission::Verdict;
+pub(crate) use hub::Verdict;
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
@@ -56,16 +34,16 @@ use crate::net::{Net, Notify};
 use crate::op::wake_all;
 use crate::options::{EngineOptions, Options};
 use crate::permission::check_not_deciding;
-use crate::sync::lock;
-pub use gauge::Room;
+use crate::sync::{Clock, lock};
 use hub::Hub;
-pub(crate) use mailbox::Note;
-use mailbox::{Mailbox, Port};
+pub use hub::announced::TopicState;
+pub use hub::fullness::Room;
+pub(crate) use hub::{Note, Port};
 use shard::Shard;
-pub use states::TopicState;
+use shard::mailbox::Mailbox;
 use station::Station;
 #[cfg(any(test, fuzzing))]
-pub(crate) use {holding::Holding, peer::PEER_WORK_MAX, shard::TURN_WORK_MAX};
+pub(crate) use {peer::PEER_WORK_MAX, shard::TURN_WORK_MAX, shard::holding::Holding};
 
 /// The I/O threads that sockets live on. One is enough for most programs; `inproc://` names are known within one
 /// engine. Cheap to clone; the threads end when the last clone and the last socket are gone, after lingering.
@@ -173,9 +151,6 @@ pub(crate) struct Driver<N: Net> {
     /// A thread has panicked: nothing is served any more.
     dead: AtomicBool,
 }
-
-/// The time since an origin that never changes.
-pub(crate) type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 impl<N: Net> Driver<N> {
     /// A shard for each network, reached through the mailbox at its place; its thread sleeps at the poller there.

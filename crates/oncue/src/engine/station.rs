@@ -9,15 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::thread;
 use std::time::Duration;
 
-use super::Clock;
-use super::direct::Direct;
-use super::hub::Hub;
-use super::last::Keeping;
-use super::mailbox::{Mailbox, Note, Port};
-use super::shard::{Shard, Turned};
+use crate::engine::hub::Hub;
+use crate::engine::hub::kept::Keeping;
+use crate::engine::hub::{Note, Port};
+use crate::engine::shard::mailbox::Mailbox;
+use crate::engine::shard::{Shard, Turned};
+use crate::engine::wire::slices::Direct;
 use crate::net::poller::{Poller, Report, be_punctual};
 use crate::net::{Net, Ready};
 use crate::op::{Place, Sleeper, wake_all};
+use crate::sync::Clock;
 use crate::sync::lock;
 
 /// How often a guest looks whether the shard is free, every other time letting go of its processor, before it leaves what
@@ -25,9 +26,9 @@ use crate::sync::lock;
 const LOOKS_MAX: u32 = 400;
 
 /// A shard and the ways to reach it.
-pub(super) struct Station<N: Net> {
-    pub(super) shard: Mutex<Shard<N>>,
-    pub(super) mailbox: Arc<Mailbox<N::Stream>>,
+pub(crate) struct Station<N: Net> {
+    pub(crate) shard: Mutex<Shard<N>>,
+    pub(crate) mailbox: Arc<Mailbox<N::Stream>>,
     clock: Clock,
     /// Where its thread sleeps, and who else may; a simulation has none.
     poller: Option<Arc<Poller>>,
@@ -41,7 +42,7 @@ pub(super) struct Station<N: Net> {
 }
 
 impl<N: Net> Station<N> {
-    pub(super) fn new(
+    pub(crate) fn new(
         shard: Shard<N>,
         mailbox: Arc<Mailbox<N::Stream>>,
         clock: Clock,
@@ -53,7 +54,7 @@ impl<N: Net> Station<N> {
     }
 
     /// The life of the I/O thread, until `stopping` and no socket is left, or `dead`.
-    pub(super) fn live(&self, stopping: &AtomicBool, dead: &AtomicBool) {
+    pub(crate) fn live(&self, stopping: &AtomicBool, dead: &AtomicBool) {
         let poller = self.poller.as_ref().expect("a thread sleeps at a poller");
         let mut report = Report::default();
         be_punctual();
@@ -81,13 +82,13 @@ impl<N: Net> Station<N> {
     }
 
     /// The I/O thread is over: nothing stays behind in the shard, and nothing that is for it is kept.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         let wakes = lock(&self.shard).finish();
         wake_all(wakes);
     }
 
     /// Turns the shard as its own thread, and wakes whom it says once it is let go of.
-    pub(super) fn turn(&self, now: Duration, ready: &[Ready]) -> Option<Duration> {
+    pub(crate) fn turn(&self, now: Duration, ready: &[Ready]) -> Option<Duration> {
         let mut shard = lock(&self.shard);
         let Turned { deadline, wakes } = shard.turn(now, ready);
         shard.planned = deadline;
@@ -97,7 +98,7 @@ impl<N: Net> Station<N> {
     }
 
     /// From now on the I/O thread alone turns the shard.
-    pub(super) fn keep_guests_out(&self) {
+    pub(crate) fn keep_guests_out(&self) {
         self.closed_to_guests.store(true, Ordering::SeqCst);
     }
 

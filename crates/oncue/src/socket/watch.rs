@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oncue_core::edges::Prefix;
 
 use super::{Socket, try_now, wait_for};
-use crate::engine::watches::Watch;
+use crate::engine::hub::watches::Watch;
 use crate::error::Result;
 use crate::op::Op;
 
@@ -30,7 +30,7 @@ pub struct DemandWatch {
 
 impl DemandWatch {
     pub(super) fn new(socket: &Arc<Socket>) -> DemandWatch {
-        let (snapshot, watch) = socket.hub.watch();
+        let (snapshot, watch) = socket.hub.demand.watch(Arc::default());
         DemandWatch { socket: socket.clone(), snapshot, watch }
     }
 
@@ -65,7 +65,7 @@ impl DemandWatch {
 
 impl Drop for DemandWatch {
     fn drop(&mut self) {
-        self.socket.hub.unwatch(&self.watch);
+        self.socket.hub.demand.unwatch(&self.watch);
     }
 }
 
@@ -82,11 +82,11 @@ mod tests {
         for _ in 0..1000 {
             drop(x.demand());
         }
-        assert_eq!(x.0.hub.watches(), 0);
+        assert_eq!(x.0.hub.demand.watches(), 0);
         let watch = x.demand();
-        assert_eq!(x.0.hub.watches(), 1);
+        assert_eq!(x.0.hub.demand.watches(), 1);
         drop(watch);
-        assert_eq!(x.0.hub.watches(), 0);
+        assert_eq!(x.0.hub.demand.watches(), 0);
     }
 
     #[test]

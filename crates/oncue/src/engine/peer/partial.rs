@@ -9,7 +9,7 @@ const RATE_MIN: u64 = 4 << 10;
 
 /// The beginning of an item.
 #[derive(Default)]
-pub(super) struct Partial {
+pub(crate) struct Partial {
     bytes: Vec<u8>,
     /// When its first byte came.
     begun: Option<Duration>,
@@ -21,7 +21,7 @@ pub(super) struct Partial {
 
 impl Partial {
     /// A buffer that holds what is there, and has room to read into.
-    pub(super) fn take(&mut self, pool: &Pool) -> Vec<u8> {
+    pub(crate) fn take(&mut self, pool: &Pool) -> Vec<u8> {
         if self.bytes.len() >= READ_BYTES / 2 {
             // A large item: it grows in place, by as much as has come already, and not beyond what was announced.
             let mut buffer = std::mem::take(&mut self.bytes);
@@ -36,7 +36,7 @@ impl Partial {
     }
 
     /// Keeps what follows the first `consumed` bytes of a buffer for the next read.
-    pub(super) fn keep(&mut self, mut buffer: Vec<u8>, consumed: usize, now: Duration, pool: &Pool) {
+    pub(crate) fn keep(&mut self, mut buffer: Vec<u8>, consumed: usize, now: Duration, pool: &Pool) {
         if buffer.len() - consumed >= READ_BYTES / 2 {
             buffer.drain(..consumed);
             self.bytes = buffer;
@@ -48,7 +48,7 @@ impl Partial {
     }
 
     /// Keeps the rest of a buffer whose first `consumed` bytes are whole items.
-    pub(super) fn keep_rest(&mut self, rest: Vec<u8>, consumed: usize, now: Duration) {
+    pub(crate) fn keep_rest(&mut self, rest: Vec<u8>, consumed: usize, now: Duration) {
         self.bytes = rest;
         self.date(consumed, now);
     }
@@ -62,25 +62,25 @@ impl Partial {
     }
 
     /// The scanner has said how many bytes the item has at least.
-    pub(super) fn needs(&mut self, need_min: Option<usize>) {
+    pub(crate) fn needs(&mut self, need_min: Option<usize>) {
         self.need_min = need_min;
     }
 
     /// It was not read for a while, which is not held against the peer.
-    pub(super) fn resume(&mut self, now: Duration) {
+    pub(crate) fn resume(&mut self, now: Duration) {
         if self.begun.is_some() {
             self.begun = Some(now);
         }
     }
 
     /// When it must be whole; `None` while there is nothing.
-    pub(super) fn due(&self, timeout: Duration) -> Option<Duration> {
+    pub(crate) fn due(&self, timeout: Duration) -> Option<Duration> {
         let earned = Duration::from_secs(self.bytes.len() as u64 / RATE_MIN);
         self.begun?.checked_add(timeout)?.checked_add(earned)
     }
 
     /// When to look at it, unless a timer runs that will.
-    pub(super) fn watch(&mut self, timeout: Duration) -> Option<Duration> {
+    pub(crate) fn watch(&mut self, timeout: Duration) -> Option<Duration> {
         let due = self.due(timeout).filter(|_| !self.watched);
         self.watched |= due.is_some();
         due
@@ -88,12 +88,12 @@ impl Partial {
 
     /// The memory that it takes.
     #[cfg(any(test, fuzzing))]
-    pub(super) fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
 
     /// The timer has fired.
-    pub(super) fn unwatch(&mut self) {
+    pub(crate) fn unwatch(&mut self) {
         self.watched = false;
     }
 }

@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use oncue_core::command::Subscription;
 use oncue_core::connection::SocketType;
-use oncue_core::frame::{self, Scan, Stop};
+use oncue_core::frame::{self, Scan, Scanner, Stop};
 
-use super::{Answers, Context, End, PEER_WORK_MAX, Peer, Phase, Traffic};
+use super::commands::{Answers, take_command, take_publishers};
+use super::end::End;
+use super::intake::Intake;
+use super::{Context, PEER_WORK_MAX, Peer, Phase, Traffic};
 use crate::buffer::{Buffer, READ_BYTES};
-use crate::engine::commands::take_publishers;
 use crate::engine::hub::Hub;
-use crate::engine::inbound::{Delivery, Flow};
-use crate::engine::intake::Intake;
+use crate::engine::hub::inbox::{Delivery, Flow};
 use crate::net::Stream;
+use crate::permission::PeerKey;
 use crate::sync::read_lock;
 
 /// What one read brought is handed over in the read buffer itself from this size on, and copied out below it.
@@ -21,7 +24,7 @@ const HAND_OVER_BYTES_MIN: usize = READ_BYTES / 4;
 
 impl<S: Stream> Peer<S> {
     /// Whether the peer must not be read now.
-    pub(super) fn pauses(&mut self) -> bool {
+    pub(crate) fn pauses(&mut self) -> bool {
         let Phase::Traffic(traffic) = &mut self.phase else { return matches!(self.phase, Phase::Connecting) };
         if let Some(flow) = &traffic.flow
             && !traffic.paused
@@ -34,7 +37,7 @@ impl<S: Stream> Peer<S> {
     }
 
     /// Hands the messages of a publisher to the user; the buffer goes with them.
-    pub(super) fn process_messages(
+    pub(crate) fn process_messages(
         &mut self,
         mut buffer: Vec<u8>,
         start: usize,
@@ -145,11 +148,108 @@ impl<S: Stream> Peer<S> {
         }
         *paused = inbound.pause(flow);
     }
+
+    /// What takes in the subscriptions of a subscriber, and what cuts them out.
+    pub(crate) fn intake<'a>(
+        &'a mut self,
+        cx: &'a mut Context<'_>,
+    ) -> Option<(Intake<'a, S>, &'a mut Scanner)> {
+        let Peer { phase, out, hub, joined, pending, owed, .. } = self;
+        let Phase::Traffic(Traffic { scanner, ledger: Some(peer), understands, .. }) = phase else {
+            return None;
+        };
+        let intake = Intake {
+            hub,
+            peer: *peer,
+            key: PeerKey { shard: cx.shard, slot: cx.slot, uid: self.uid },
+            understands: *understands,
+            out,
+            pending,
+            owed,
+            wakes: cx.wakes,
+            now: cx.now,
+            unrouted: cx.unrouted.map(|unrouted| unrouted.max((*joined, 0))),
+            edit: None,
+            fresh: Vec::new(),
+            turns: 0,
+            work: &mut cx.work,
+        };
+        Some((intake, scanner))
+    }
+
+    /// Takes subscriptions and commands from a subscriber; yields how many bytes.
+    pub(crate) fn process_demand(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Result<usize, End> {
+        let to_user = self.hub.takes_messages();
+        let mut begun = match &mut self.phase {
+            Phase::Traffic(traffic) => traffic.begun.take(),
+            _ => None,
+        };
+        let Some((mut intake, scanner)) = self.intake(cx) else { return Ok(0) };
+        let (mut consumed, mut answers, mut upstream) = (0, Answers::default(), Upstream::default());
+        let result = loop {
+            if let Some((wire, from)) = &mut begun {
+                match upstream.take_message(wire, from, to_user, &mut intake) {
+                    Ok(true) => begun = None,
+                    Ok(false) => break Ok(()),
+                    Err(end) => break Err(end),
+                }
+            }
+            if *intake.work >= PEER_WORK_MAX {
+                break Ok(());
+            }
+            let rest = &mut buffer[consumed..];
+            let item = match scanner.next(rest) {
+                Ok(item) => item,
+                Err(e) => break Err(End::from(e)),
+            };
+            let step = match item {
+                Scan::Incomplete { .. } => break Ok(()),
+                Scan::Message { len, wire_len } => {
+                    consumed += wire_len;
+                    let mut from = 0;
+                    let taken = upstream.take_message(&rest[..len], &mut from, to_user, &mut intake);
+                    taken.map(|all| {
+                        if !all {
+                            begun = Some((rest[..len].to_vec(), from));
+                        }
+                    })
+                }
+                Scan::Command { len, body } => {
+                    consumed += len;
+                    take_command(&rest[body], &mut answers, |s| intake.take(s))
+                }
+                Scan::CommandInside { body } => take_command(&rest[body], &mut answers, |s| intake.take(s)),
+            };
+            if let Err(end) = step {
+                break Err(end);
+            }
+        };
+        let left = *intake.work >= PEER_WORK_MAX;
+        let result = result.and(intake.finish());
+        self.left = left && result.is_ok();
+        if let Phase::Traffic(traffic) = &mut self.phase {
+            traffic.begun = begun;
+        }
+        if let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase {
+            upstream.hand_over(&self.hub, flow, cx);
+        }
+        let flushed = self.answer(answers, cx.now);
+        result.and(flushed).map(|()| consumed)
+    }
+
+    /// Sends what the peer asked for, and remembers what it said of itself.
+    fn answer(&mut self, answers: Answers, now: Duration) -> Result<(), End> {
+        if let Some(ttl_ds) = answers.ttl_ds {
+            self.pulse.hear_ping(ttl_ds, now);
+        }
+        self.out.answer(answers.control);
+        self.flush()
+    }
 }
 
 /// The messages of a subscriber that one read brought.
 #[derive(Default)]
-pub(super) struct Upstream {
+pub(crate) struct Upstream {
     wire: Vec<u8>,
     spans: Vec<(u32, u32)>,
 }
@@ -157,7 +257,7 @@ pub(super) struct Upstream {
 impl Upstream {
     /// Looks at each frame of a subscriber's message for a subscription (RFC 29), from frame `from` on; the other frames are
     /// the user's. Yields whether that was all; else the peer's share of work is up, and `from` is where to go on.
-    pub(super) fn take_message<S: Stream>(
+    pub(crate) fn take_message<S: Stream>(
         &mut self,
         wire: &[u8],
         from: &mut usize,
@@ -186,7 +286,7 @@ impl Upstream {
 
     /// Hands the messages to the XPUB's user, who may not be looking: beyond the peer's mark or the socket's bound they
     /// are dropped.
-    pub(super) fn hand_over(mut self, hub: &Hub, flow: &Arc<Flow>, cx: &mut Context<'_>) {
+    pub(crate) fn hand_over(mut self, hub: &Hub, flow: &Arc<Flow>, cx: &mut Context<'_>) {
         let room = if hub.inbound.is_full() { 0 } else { flow.room() };
         let taken = self.spans.len().min(usize::try_from(room).unwrap_or(usize::MAX));
         let missed = (self.spans.len() - taken) as u64;

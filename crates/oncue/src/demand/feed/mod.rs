@@ -1,0 +1,433 @@
+//! A feed as its producer sees it: what to produce, where to publish it, and when to stop.
+
+use std::future::{Future, poll_fn};
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+use std::{fmt, str};
+
+use oncue_core::feeds::FeedId;
+use oncue_pattern::Params;
+
+use self::counts::{Counters, TopicStats, add, get, nanos};
+use self::failure::Failure;
+use self::outlet::{Address, Outlet, Put};
+use crate::Room;
+use crate::demand::producers::fill::FillFn;
+use crate::demand::runner::plan::RouteRun;
+use crate::demand::runner::shared::{Note, Shared};
+use crate::op::{Op, Waiters};
+use crate::socket::XPub;
+use crate::sync::lock;
+
+pub(crate) mod counts;
+pub(crate) mod failure;
+pub(crate) mod keep;
+pub(crate) mod outlet;
+
+/// One running production: one topic, one generation. Cheap to clone; all clones are the same feed, and may be used
+/// on any thread.
+///
+/// A feed is active from the moment its producer gets it until nobody wants its topic any more, or its producer has
+/// ended. After that nothing can be published with it, ever: the topic's next production is another feed.
+#[derive(Clone)]
+pub struct Feed(Arc<Inner>);
+
+/// The feed is not active any more: nobody wants its topic, or its producer has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
+
+struct Inner {
+    id: FeedId,
+    generation: u64,
+    topic: Arc<[u8]>,
+    params: Params,
+    /// The values that are not UTF-8, as near as it gets.
+    lossy: Vec<(Range<usize>, String)>,
+    /// When it was to start.
+    since: Duration,
+    /// Held while publishing: once its socket is `None`, nothing is sent.
+    outlet: Mutex<Outlet>,
+    /// The same as whether there is a socket, to look at without a lock.
+    active: AtomicBool,
+    failed: AtomicBool,
+    /// A call that fills in a value is under way.
+    filling: AtomicBool,
+    waiters: Waiters,
+    route: Arc<RouteRun>,
+    shared: Arc<Shared>,
+    counters: Counters,
+}
+
+/// What a feed is made of.
+pub(crate) struct Activation {
+    pub(crate) id: FeedId,
+    pub(crate) generation: u64,
+    pub(crate) topic: Arc<[u8]>,
+    pub(crate) params: Params,
+    pub(crate) since: Duration,
+}
+
+impl Feed {
+    pub(crate) fn new(of: Activation, socket: XPub, route: Arc<RouteRun>, shared: Arc<Shared>) -> Feed {
+        let Activation { id, generation, topic, params, since } = of;
+        let values = params.iter().map(|(_, value)| value);
+        let broken = values.filter(|value| str::from_utf8(&topic[value.clone()]).is_err());
+        let lossy = broken.map(|value| {
+            let text = String::from_utf8_lossy(&topic[value.clone()]).into_owned();
+            (value, text)
+        });
+        let feed = Feed(Arc::new(Inner {
+            id,
+            generation,
+            lossy: lossy.collect(),
+            topic,
+            params,
+            since,
+            outlet: Mutex::new(Outlet::new(socket, route.spacing)),
+            active: AtomicBool::new(true),
+            failed: AtomicBool::new(false),
+            filling: AtomicBool::new(false),
+            waiters: Waiters::default(),
+            route,
+            shared,
+            counters: Counters::default(),
+        }));
+        feed.count(|counters| &counters.started, 1);
+        feed
+    }
+
+    /// The topic to produce.
+    pub fn topic(&self) -> &[u8] {
+        &self.0.topic
+    }
+
+    /// The value of a parameter of the route, as text. What is not UTF-8 in it is replaced by U+FFFD: two topics may
+    /// then have one text, see [`param_bytes`](Feed::param_bytes).
+    ///
+    /// # Panics
+    /// If the route has no parameter of this name.
+    pub fn param(&self, name: &str) -> &str {
+        let value = self.range(name);
+        let text = str::from_utf8(&self.0.topic[value.clone()]).ok();
+        text.unwrap_or_else(|| {
+            let lossy = self.0.lossy.iter().find(|(range, _)| *range == value);
+            lossy.map_or("", |(_, text)| text)
+        })
+    }
+
+    /// The value of a parameter of the route, as it is: one or more bytes, none of them `/`. Strangers choose it.
+    ///
+    /// # Panics
+    /// If the route has no parameter of this name.
+    pub fn param_bytes(&self, name: &str) -> &[u8] {
+        &self.0.topic[self.range(name)]
+    }
+
+    /// The parameters of the route and their values, in the order of the pattern.
+    pub fn params(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
+        self.0.params.iter().map(|(name, value)| (name, &self.0.topic[value]))
+    }
+
+    /// The number of this activation. No other feed of the same [`OnDemand`](crate::demand::OnDemand) has it.
+    pub fn generation(&self) -> u64 {
+        self.0.generation
+    }
+
+    /// Sends a message of two frames, the topic and this payload. Never waits: a subscriber whose queue is full
+    /// misses it, or the socket's [`OnFull`](crate::OnFull) decides; a value that the socket refuses is counted in
+    /// [`refused`](crate::demand::OnDemandStats::refused) and is no error. A value that comes sooner than the route's
+    /// [`max_rate`](crate::demand::RouteBuilder::max_rate) allows is kept and sent when its time has come, unless a newer one
+    /// takes its place.
+    ///
+    /// # Errors
+    /// [`Stopped`]: nothing was sent, and nothing will be. The producer should return.
+    pub fn publish(&self, payload: impl AsRef<[u8]>) -> Result<(), Stopped> {
+        // The payload's own code runs while nothing is locked.
+        let payload = payload.as_ref();
+        self.publish_into(lock(&self.0.outlet), payload)
+    }
+
+    /// Publishes a value unless there have been more than so many.
+    pub(crate) fn publish_after(&self, values: u64, payload: &[u8]) {
+        let outlet = lock(&self.0.outlet);
+        if self.published() == values {
+            // Stopped meanwhile: counted.
+            let _ = self.publish_into(outlet, payload);
+        }
+    }
+
+    fn publish_into(&self, mut outlet: MutexGuard<'_, Outlet>, payload: &[u8]) -> Result<(), Stopped> {
+        match outlet.put(&self.address(), payload, Instant::now) {
+            Put::Sent => self.sent(&outlet),
+            Put::Held { until } => {
+                drop(outlet);
+                self.0.shared.tell(Note::Hold { feed: self.clone(), until });
+            }
+            Put::Superseded => self.count(|counters| &counters.superseded, 1),
+            Put::Refused => self.count(|counters| &counters.refused, 1),
+            Put::Closed => return Err(Stopped),
+            Put::Late => {
+                drop(outlet);
+                self.count(|counters| &counters.late, 1);
+                return Err(Stopped);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the value that was held back.
+    pub(crate) fn release(&self) {
+        let mut outlet = lock(&self.0.outlet);
+        match outlet.release(&self.address(), Instant::now) {
+            Some(Put::Sent) => self.sent(&outlet),
+            Some(Put::Refused) => self.count(|counters| &counters.refused, 1),
+            _ => {}
+        }
+    }
+
+    fn address(&self) -> Address<'_> {
+        Address { topic: &self.0.topic, keep: self.0.route.keep.as_ref() }
+    }
+
+    /// Nobody wants the topic any more: its last value goes, unless its route keeps it.
+    pub(crate) fn leave_last(&self, socket: &XPub) {
+        self.0.route.keep.iter().for_each(|keep| keep.leave(socket, &self.0.topic));
+    }
+
+    /// What fills in a value where none is kept.
+    pub(crate) fn filler(&self) -> Option<FillFn> {
+        self.0.route.fill.clone()
+    }
+
+    /// Whether no call that fills in a value is under way: from now on one is.
+    pub(crate) fn begin_filling(&self) -> bool {
+        !self.0.filling.swap(true, Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_filling(&self) -> bool {
+        self.0.filling.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn end_filling(&self) {
+        self.0.filling.store(false, Ordering::SeqCst);
+    }
+
+    /// How many values were sent.
+    pub(crate) fn published(&self) -> u64 {
+        get(&self.0.counters.produced)
+    }
+
+    pub(crate) fn has_published(&self) -> bool {
+        get(&self.0.counters.first_values) > 0
+    }
+
+    fn sent(&self, outlet: &Outlet) {
+        self.count(|counters| &counters.produced, 1);
+        let subscribers = outlet.socket().map_or(0, |socket| socket.subscribers(self.topic()));
+        self.count(|counters| &counters.offered, subscribers as u64);
+        // The outlet is locked: of two values one is the first.
+        if !self.has_published() {
+            let after = self.0.shared.now().saturating_sub(self.0.since);
+            self.0.counters.first_value(after);
+            self.0.route.counters.first_value(after);
+            self.0.shared.tell(Note::Produced { id: self.0.id, generation: self.0.generation });
+        }
+    }
+
+    /// Ends the feed: there is nothing more to publish. It starts again when the subscriptions that started it have all
+    /// gone and one has come back. A producer that can return should do that instead.
+    pub fn finish(&self) {
+        self.quit();
+    }
+
+    /// Ends the feed, as a producer that returns this error does: it is reported and counted, and the feed starts again
+    /// as the route's [`backoff`](crate::demand::RouteBuilder::backoff) says. Without effect on a feed that is not active.
+    pub fn fail(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
+        if self.is_active() {
+            self.0.shared.fail(self, &Failure::Error(error.into()));
+            self.quit();
+        }
+    }
+
+    /// Stops the feed, and has the runner stop its producer.
+    pub(crate) fn quit(&self) {
+        self.close();
+        self.0.shared.tell(Note::Quit { generation: self.0.generation });
+    }
+
+    /// Whether those who want the topic have room for a value: [`Room::Congested`] when all of them are full, and a value
+    /// would be dropped for each. Periodic routes and batches leave such a tick out by themselves.
+    pub fn room(&self) -> Room {
+        lock(&self.0.outlet).socket().map_or(Room::Nobody, |socket| socket.room(self.topic()))
+    }
+
+    /// Waits while the topic is congested: to be awaited, or waited for.
+    ///
+    /// # Errors
+    /// [`Stopped`] as soon as the feed is not active.
+    pub fn wait_for_room(&self) -> Op<impl Future<Output = Result<(), Stopped>> + Send + Unpin + '_> {
+        Op(Box::pin(async move {
+            loop {
+                let socket = lock(&self.0.outlet).socket().cloned().ok_or(Stopped)?;
+                // Asked for before the room is looked at, so that no change is missed.
+                let (mut changed, mut stopped) = (socket.room_changed(), self.stopped());
+                if socket.room(self.topic()) != Room::Congested {
+                    return Ok(());
+                }
+                let socket_closed = poll_fn(|context| {
+                    if Pin::new(&mut stopped).poll(context).is_ready() {
+                        return Poll::Ready(false);
+                    }
+                    Pin::new(&mut changed).poll(context).map(|changed| changed.is_err())
+                });
+                if socket_closed.await {
+                    return Err(Stopped);
+                }
+            }
+        }))
+    }
+
+    /// Whether a value is to be left out since nobody has room for it, which is counted as a tick left out: for
+    /// producers that have a clock of their own.
+    pub fn skip_for_congestion(&self) -> bool {
+        let congested = self.room() == Room::Congested;
+        self.count(|counters| &counters.ticks_congested, u64::from(congested));
+        congested
+    }
+
+    /// Whether a value published now would be sent.
+    pub fn is_active(&self) -> bool {
+        self.0.active.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the feed is not active any more: to be awaited, or waited for with a time limit.
+    pub fn stopped(&self) -> Op<impl Future<Output = ()> + Send + Unpin + '_> {
+        let mut wait = self.0.waiters.wait();
+        Op(poll_fn(move |context| wait.poll(context, || (!self.is_active()).then_some(()))))
+    }
+
+    /// Blocks this thread until the feed is not active any more.
+    pub fn wait_stopped(&self) {
+        self.stopped().wait();
+    }
+
+    /// Blocks this thread for `time`, or until the feed is not active any more.
+    ///
+    /// # Errors
+    /// [`Stopped`] as soon as the feed is not active.
+    pub fn sleep(&self, time: Duration) -> Result<(), Stopped> {
+        match self.stopped().wait_timeout(time) {
+            Some(()) => Err(Stopped),
+            None => Ok(()),
+        }
+    }
+
+    /// After this nothing of the feed is sent: a value being published meanwhile has been handed over before.
+    pub(crate) fn stop(&self) {
+        let socket = lock(&self.0.outlet).close();
+        self.0.active.store(false, Ordering::SeqCst);
+        drop(socket);
+        self.0.waiters.wake();
+    }
+
+    /// Stops the feed; what was held back is sent before.
+    fn close(&self) {
+        self.release();
+        self.stop();
+    }
+
+    /// Stops the feed and tells the runner that its producer has ended.
+    pub(crate) fn end(&self) {
+        self.close();
+        let failed = self.0.failed.load(Ordering::SeqCst);
+        self.0.shared.tell(Note::Ended { id: self.0.id, generation: self.0.generation, failed });
+    }
+
+    /// Ends the feed as one that failed, which is reported by somebody else.
+    pub(crate) fn end_failed(&self) {
+        self.close();
+        let (id, generation) = (self.0.id, self.0.generation);
+        self.0.shared.tell(Note::Ended { id, generation, failed: true });
+    }
+
+    /// Whether this is the first to say so.
+    pub(crate) fn mark_failed(&self) -> bool {
+        !self.0.failed.swap(true, Ordering::SeqCst)
+    }
+
+    /// Counts ticks that a producer with a clock of its own has left out, since the value before was still being
+    /// produced.
+    pub fn skip_ticks(&self, ticks: u64) {
+        self.count(|counters| &counters.ticks_skipped, ticks);
+    }
+
+    /// Counts time that went into producing, for producers whose time is not known otherwise: see
+    /// [`Done::producing`](crate::demand::Done::producing).
+    pub fn spent(&self, time: Duration) {
+        self.count(|counters| &counters.producing_nanos, nanos(time));
+    }
+
+    /// Counts for the feed, its route, and all.
+    pub(crate) fn count(&self, which: impl Fn(&Counters) -> &AtomicU64, n: u64) {
+        add(which(&self.0.counters), n);
+        add(which(&self.0.route.counters), n);
+        add(which(&self.0.shared.counters), n);
+    }
+
+    /// Counts the time of a call that produced this feed among others.
+    pub(crate) fn count_call(&self, nanos: u64) {
+        add(&self.0.route.counters.producing_nanos, nanos);
+    }
+
+    pub(crate) fn stats(&self) -> TopicStats {
+        let counters = &self.0.counters;
+        let socket = lock(&self.0.outlet).socket().cloned();
+        TopicStats {
+            topic: self.0.topic.to_vec(),
+            generation: self.0.generation,
+            subscribers: socket.map_or(0, |socket| socket.subscribers(self.topic())),
+            done: counters.done(),
+            first_value_time: self
+                .has_published()
+                .then(|| Duration::from_nanos(get(&counters.first_value_nanos))),
+        }
+    }
+
+    /// How many handles there are.
+    #[cfg(test)]
+    pub(crate) fn handles(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
+    pub(crate) fn shared_topic(&self) -> Arc<[u8]> {
+        self.0.topic.clone()
+    }
+
+    fn range(&self, name: &str) -> Range<usize> {
+        let value = self.0.params.get(name);
+        value.unwrap_or_else(|| panic!("the route of this feed has no parameter `{name}`"))
+    }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (topic, generation) = (self.0.topic.escape_ascii(), self.0.generation);
+        write!(f, "Feed(`{topic}`, generation {generation}, active: {})", self.is_active())
+    }
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the feed has stopped: nobody wants its topic any more")
+    }
+}
+
+impl std::error::Error for Stopped {}

@@ -1,0 +1,179 @@
+//! Production of many feeds of one route by one call: at each tick of the route for all that are wanted, and once for
+//! those that have just come, lest their subscribers wait for the tick. Never two calls at once for one route.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::ticks::next_tick;
+use super::workers::{Job, Jobs, Workers};
+use crate::demand::feed::Feed;
+use crate::demand::feed::counts::nanos;
+use crate::demand::feed::failure::Failure;
+use crate::sync::lock;
+
+/// The feeds that one call is to produce, ordered by topic: a slice of [`Feed`]s, and a way to the feed of a topic.
+pub struct FeedSet<'a>(&'a [Feed]);
+
+impl FeedSet<'_> {
+    /// The feed of a topic, if it is one of these.
+    pub fn get(&self, topic: impl AsRef<[u8]>) -> Option<&Feed> {
+        let at = self.0.binary_search_by(|feed| feed.topic().cmp(topic.as_ref())).ok()?;
+        self.0.get(at)
+    }
+
+    /// Publishes a value of a topic. Yields whether it was sent: not if the topic is none of these, or was stopped
+    /// meanwhile.
+    pub fn publish(&self, topic: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> bool {
+        self.get(topic).is_some_and(|feed| feed.publish(value).is_ok())
+    }
+}
+
+impl Deref for FeedSet<'_> {
+    type Target = [Feed];
+
+    fn deref(&self) -> &[Feed] {
+        self.0
+    }
+}
+
+impl<'a> IntoIterator for &'a FeedSet<'_> {
+    type Item = &'a Feed;
+    type IntoIter = std::slice::Iter<'a, Feed>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+/// One route's batches.
+pub(crate) struct BatchRun {
+    period: Duration,
+    produce: Box<dyn Fn(&FeedSet<'_>) + Send + Sync>,
+    set: Mutex<Set>,
+}
+
+#[derive(Default)]
+struct Set {
+    feeds: BTreeMap<Arc<[u8]>, Feed>,
+    /// Those of them that no call has been made for.
+    fresh: BTreeMap<Arc<[u8]>, Feed>,
+    /// A call for all is to be made.
+    due: bool,
+    /// From being queued until a worker is done.
+    busy: bool,
+    /// Stopped while a call was under way that may be about them.
+    ending: Vec<Feed>,
+    ticking: bool,
+}
+
+impl BatchRun {
+    pub(crate) fn new(period: Duration, produce: impl Fn(&FeedSet<'_>) + Send + Sync + 'static) -> BatchRun {
+        BatchRun { period, produce: Box::new(produce), set: Mutex::default() }
+    }
+
+    pub(crate) fn period(&self) -> Duration {
+        self.period
+    }
+
+    /// A feed has started. Yields when the route's next tick is, if none is under way yet.
+    pub(crate) fn start(self: &Arc<Self>, feed: &Feed, now: Duration, workers: &Workers) -> Option<Duration> {
+        let mut set = lock(&self.set);
+        set.feeds.insert(feed.shared_topic(), feed.clone());
+        set.fresh.insert(feed.shared_topic(), feed.clone());
+        if !set.busy {
+            set.busy = true;
+            workers.queue(vec![self.clone()]);
+        }
+        // Ticks are whole periods after the runner's origin, so that those of several routes meet.
+        let first = next_tick(Duration::ZERO, self.period, now).0;
+        (!std::mem::replace(&mut set.ticking, true)).then_some(first)
+    }
+
+    /// Stops a feed. Its end is reported once no call may be about it. Yields whether it was the last one: there are no
+    /// ticks any more then.
+    pub(crate) fn stop(&self, feed: &Feed) -> bool {
+        feed.stop();
+        let mut set = lock(&self.set);
+        set.feeds.remove(feed.topic());
+        set.fresh.remove(feed.topic());
+        let last = set.feeds.is_empty();
+        set.ticking &= !last;
+        if set.busy {
+            set.ending.push(feed.clone());
+        } else {
+            drop(set);
+            feed.end();
+        }
+        last
+    }
+
+    /// A tick of the route that was due at `at`: when the next one is, unless nobody wants anything of it.
+    pub(crate) fn tick(self: &Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration> {
+        let mut set = lock(&self.set);
+        if set.feeds.is_empty() {
+            set.ticking = false;
+            return None;
+        }
+        let (next, passed) = next_tick(at, self.period, now);
+        let skipped = passed + u64::from(set.due);
+        set.due = true;
+        for feed in set.feeds.values().filter(|_| skipped > 0) {
+            feed.count(|counters| &counters.ticks_skipped, skipped);
+        }
+        if !std::mem::replace(&mut set.busy, true) {
+            jobs.push(self.clone());
+        }
+        Some(next)
+    }
+
+    /// There are no workers any more: lets go of the feeds, which refer to this.
+    pub(crate) fn clear(&self) {
+        *lock(&self.set) = Set::default();
+    }
+
+    /// What the next call is about; nothing when there is none to be made.
+    fn next(&self) -> Vec<Feed> {
+        let mut set = lock(&self.set);
+        let fresh = std::mem::take(&mut set.fresh);
+        let next: Vec<Feed> = match std::mem::take(&mut set.due) {
+            true => set.feeds.values().filter(|feed| !feed.skip_for_congestion()).cloned().collect(),
+            false => fresh.into_values().collect(),
+        };
+        set.busy = !next.is_empty();
+        next
+    }
+
+    fn call(&self, feeds: &[Feed]) {
+        let start = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.produce)(&FeedSet(feeds))));
+        let Some(first) = feeds.first() else { return };
+        first.count_call(nanos(start.elapsed()));
+        if let Err(panic) = outcome {
+            // One panic is one failure, and it ends all that the call was about.
+            first.shared().fail(first, &Failure::panic(panic));
+            for feed in feeds {
+                feed.mark_failed();
+                feed.quit();
+            }
+        }
+    }
+}
+
+impl Job for BatchRun {
+    fn run(&self) {
+        loop {
+            let feeds = self.next();
+            if !feeds.is_empty() {
+                self.call(&feeds);
+            }
+            let ended = std::mem::take(&mut lock(&self.set).ending);
+            ended.iter().for_each(Feed::end);
+            if feeds.is_empty() {
+                return;
+            }
+        }
+    }
+}

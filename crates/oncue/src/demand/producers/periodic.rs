@@ -1,0 +1,77 @@
+//! Periodic production of one feed: at once, and then at whole periods after the runner's origin, whatever producing
+//! takes. A tick that finds the last one still being produced, or that passed unseen, is skipped and counted. A feed is
+//! never queued twice.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::ticks::aligned_tick;
+use super::workers::{Job, Jobs};
+use crate::demand::feed::Feed;
+use crate::demand::feed::counts::nanos;
+use crate::demand::feed::failure::Produced;
+
+/// A feed that is produced periodically.
+pub(crate) struct Periodic {
+    feed: Feed,
+    period: Duration,
+    produce: Arc<dyn Fn(&Feed) -> Produced + Send + Sync>,
+    /// From the tick that queues it until a worker is done with it.
+    busy: AtomicBool,
+}
+
+impl Periodic {
+    pub(crate) fn new(
+        feed: Feed,
+        period: Duration,
+        produce: Arc<dyn Fn(&Feed) -> Produced + Send + Sync>,
+    ) -> Arc<Periodic> {
+        Arc::new(Periodic { feed, period, produce, busy: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.feed.generation()
+    }
+
+    /// Stops the feed. Whoever comes last, this or a worker, reports its end.
+    pub(crate) fn stop(&self) {
+        self.feed.stop();
+        if !self.busy.load(Ordering::SeqCst) {
+            self.feed.end();
+        }
+    }
+
+    /// A tick that was due at `at`: when the next one is, unless the feed has stopped.
+    pub(crate) fn tick(self: &Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration> {
+        if !self.feed.is_active() {
+            return None;
+        }
+        let (next, passed) = aligned_tick(at, self.period, now);
+        let busy = self.busy.swap(true, Ordering::SeqCst);
+        self.feed.count(|counters| &counters.ticks_skipped, passed + u64::from(busy));
+        if !busy && self.feed.skip_for_congestion() {
+            self.busy.store(false, Ordering::SeqCst);
+        } else if !busy {
+            jobs.push(self.clone());
+        }
+        Some(next)
+    }
+}
+
+impl Job for Periodic {
+    fn run(&self) {
+        let start = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            if self.feed.is_active() { (self.produce)(&self.feed) } else { Ok(()) }
+        }));
+        self.feed.count(|counters| &counters.producing_nanos, nanos(start.elapsed()));
+        let failed = !matches!(outcome, Ok(Ok(())));
+        self.feed.shared().judge(&self.feed, outcome);
+        self.busy.store(false, Ordering::SeqCst);
+        if failed || !self.feed.is_active() {
+            self.feed.end();
+        }
+    }
+}

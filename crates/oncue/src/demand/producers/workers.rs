@@ -1,0 +1,127 @@
+//! The threads that do what is due, shared by all routes that tick or list: a fixed number, oldest job first. What is
+//! queued is bounded by who queues: nothing queues itself twice.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::{io, thread};
+
+use crate::demand::runner::shared::adopt_thread;
+use crate::sync::lock;
+
+/// Something to be done on a worker. It catches the panics of users' functions.
+pub(crate) trait Job: Send + Sync {
+    fn run(&self);
+
+    /// Whether it is for nobody once the feed of this generation has ended.
+    fn is_of(&self, _generation: u64) -> bool {
+        false
+    }
+}
+
+/// What is to be queued together.
+pub(crate) type Jobs = Vec<Arc<dyn Job>>;
+
+pub(crate) struct Workers {
+    queue: Arc<Queue>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads_max: usize,
+    runner: u64,
+}
+
+#[derive(Default)]
+struct Queue {
+    state: Mutex<State>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    due: VecDeque<Arc<dyn Job>>,
+    closed: bool,
+    /// Threads that wait for more.
+    idle: usize,
+}
+
+impl Workers {
+    /// No threads yet.
+    pub(crate) fn new(threads_max: usize, runner: u64) -> Workers {
+        Workers { queue: Arc::default(), threads: Mutex::default(), threads_max, runner }
+    }
+
+    /// Starts the threads that there are to be, unless they run.
+    pub(crate) fn start(&self) -> io::Result<()> {
+        let mut threads = lock(&self.threads);
+        while threads.len() < self.threads_max {
+            let (queue, runner) = (self.queue.clone(), self.runner);
+            threads.push(thread::Builder::new().name("oncue-every".to_owned()).spawn(move || {
+                adopt_thread(runner);
+                while let Some(job) = queue.next() {
+                    job.run();
+                }
+            })?);
+        }
+        Ok(())
+    }
+
+    /// Ends the threads once they are done with what they are doing.
+    pub(crate) fn close(&self) {
+        let mut state = lock(&self.queue.state);
+        state.closed = true;
+        state.due.clear();
+        drop(state);
+        self.queue.more.notify_all();
+        // Not while the list is locked: what a worker is doing may ask for workers.
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        for thread in threads {
+            // A worker catches the panics of producers: its own would be a broken invariant.
+            thread.join().expect("a worker does not panic");
+        }
+    }
+
+    /// The feed of this generation has ended: what is queued for it is for nobody.
+    pub(crate) fn forget(&self, generation: u64) {
+        let mut state = lock(&self.queue.state);
+        let due = std::mem::take(&mut state.due).into_iter();
+        let (gone, due): (VecDeque<_>, _) = due.partition(|job| job.is_of(generation));
+        state.due = due;
+        drop(state);
+        // Outside of the lock: a job may own what calls back.
+        drop(gone);
+    }
+
+    pub(crate) fn queue(&self, jobs: Jobs) {
+        if jobs.is_empty() {
+            return;
+        }
+        let mut state = lock(&self.queue.state);
+        let wake = jobs.len().min(state.idle);
+        if !state.closed {
+            state.due.extend(jobs);
+        }
+        drop(state);
+        (0..wake).for_each(|_| self.queue.more.notify_one());
+    }
+
+    #[cfg(test)]
+    pub(crate) fn take(&self) -> Vec<Arc<dyn Job>> {
+        lock(&self.queue.state).due.drain(..).collect()
+    }
+}
+
+impl Queue {
+    fn next(&self) -> Option<Arc<dyn Job>> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.closed {
+                return None;
+            }
+            if let Some(job) = state.due.pop_front() {
+                return Some(job);
+            }
+            state.idle += 1;
+            state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What subscribers are told of a topic beside its values: those that understand states, by commands; all others by
+//! messages on a topic of the operator's choice.
+
+use std::sync::Arc;
+
+use oncue_core::feeds::FeedState;
+
+use crate::State;
+use crate::socket::XPub;
+
+/// Where states go.
+pub(crate) struct States {
+    socket: XPub,
+    prefix: Option<Arc<[u8]>>,
+}
+
+impl States {
+    pub(crate) fn new(socket: XPub, prefix: Option<Arc<[u8]>>) -> States {
+        States { socket, prefix }
+    }
+
+    pub(crate) fn tell(&self, topic: &[u8], state: FeedState) {
+        let status = self.prefix.as_ref().map(|prefix| [prefix, topic].concat());
+        let Some((state, text)) = words(state) else {
+            self.socket.clear_state(topic);
+            status.map(|status| self.socket.forget_last(status));
+            return;
+        };
+        // A socket that is closed or full takes it as it takes values; a topic too long for a state has none.
+        let _ = self.socket.set_state(topic, state, text);
+        if let Some(status) = status {
+            let _ = self.socket.send_last((status, state.to_string()));
+        }
+    }
+}
+
+/// A state and what is said with it. Why a feed failed is not: that is the operator's.
+fn words(state: FeedState) -> Option<(State, &'static str)> {
+    match state {
+        FeedState::Idle => None,
+        FeedState::Active => Some((State::Active, "")),
+        FeedState::Stale => Some((State::Stale, "its producer starts again")),
+        FeedState::Closed => Some((State::Closed, "its producer has ended")),
+    }
+}

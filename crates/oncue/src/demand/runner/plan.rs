@@ -1,0 +1,194 @@
+//! The routes at work: the state machine and what runs for each of its routes; and how another set of routes takes the
+//! place of one.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use oncue_core::feeds::{self, Demand, Limits, Route, RouteId};
+
+use crate::demand::Pattern;
+use crate::demand::feed::counts::{Counters, RouteStats, get};
+use crate::demand::feed::keep::Keep;
+use crate::demand::producers::fill::FillFn;
+use crate::demand::producers::{Lister, Producer};
+use crate::demand::routes::rules::AdmitFn;
+use crate::error::{Error, Result};
+use crate::sync::lock;
+
+pub(crate) struct Plan {
+    pub(crate) machine: Demand,
+    pub(crate) routes: BTreeMap<RouteId, Arc<RouteRun>>,
+}
+
+/// A route that has come to be: for the machine, and for the runner.
+pub(crate) struct Planned {
+    pub(crate) route: Route,
+    pub(crate) run: Arc<RouteRun>,
+}
+
+/// What runs for one route.
+pub(crate) struct RouteRun {
+    pub(crate) pattern: Pattern,
+    /// Stands for all that the route was made of.
+    pub(crate) key: Option<String>,
+    pub(crate) producer: Producer,
+    /// How often each topic would be produced without demand.
+    pub(crate) pace: Option<Duration>,
+    pub(crate) lister: Option<Lister>,
+    /// The time between two values of a topic.
+    pub(crate) spacing: Option<Duration>,
+    pub(crate) keep: Option<Keep>,
+    pub(crate) fill: Option<FillFn>,
+    pub(crate) admit: Option<AdmitFn>,
+    pub(crate) counters: Counters,
+    pub(crate) listed: Mutex<Listed>,
+    pub(crate) gone: AtomicBool,
+}
+
+/// What a publisher without demand would have produced.
+#[derive(Default)]
+pub(crate) struct Listed {
+    topics: usize,
+    since: Duration,
+    /// Before `since`: topics times nanoseconds.
+    before: u128,
+}
+
+/// What [`OnDemand::reload`](crate::OnDemand::reload) has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reloaded {
+    /// Routes that stay as they were, with their feeds.
+    pub kept: usize,
+    /// Routes that have come.
+    pub added: usize,
+    /// Routes that have gone.
+    pub removed: usize,
+}
+
+pub(crate) struct Replaced {
+    pub(crate) done: Reloaded,
+    pub(crate) come: Vec<RouteId>,
+    pub(crate) removed: Vec<RouteId>,
+    pub(crate) gone: Vec<Arc<RouteRun>>,
+}
+
+impl Plan {
+    pub(crate) fn new(planned: Vec<Planned>, limits: Limits) -> Result<Plan> {
+        let (routes, runs): (Vec<_>, Vec<_>) = planned.into_iter().map(|p| (p.route, p.run)).unzip();
+        let machine = Demand::new(routes, limits).map_err(refused)?;
+        let ids: Vec<_> = machine.routes().map(|(id, _)| id).collect();
+        let mut plan = Plan { machine, routes: BTreeMap::new() };
+        plan.add(&ids, runs, Duration::ZERO);
+        Ok(plan)
+    }
+
+    /// Puts these routes in the place of those there are. A route of the same pattern and key stays as it is.
+    pub(crate) fn replace(
+        &mut self,
+        planned: Vec<Planned>,
+        feeds_max: usize,
+        now: Duration,
+    ) -> Result<Replaced> {
+        let mut removed: Vec<_> = self.routes.keys().copied().collect();
+        let before = removed.len();
+        let (mut routes, mut runs) = (Vec::new(), Vec::new());
+        for Planned { route, run } in planned {
+            // Named twice, the second is another route, which the machine refuses.
+            match removed.iter().position(|id| self.routes[id].is_same(&run)) {
+                Some(at) => drop(removed.swap_remove(at)),
+                None => {
+                    routes.push(route);
+                    runs.push(run);
+                }
+            }
+        }
+        let ids = self.machine.change_routes(&removed, routes, now).map_err(refused)?;
+        self.machine.set_feeds_max(feeds_max, now);
+        let mut gone = Vec::with_capacity(removed.len());
+        for id in &removed {
+            if let Some(route) = self.routes.remove(id) {
+                route.gone.store(true, Ordering::SeqCst);
+                gone.push(route);
+            }
+        }
+        self.add(&ids, runs, now);
+        let kept = before - removed.len();
+        let done = Reloaded { kept, added: ids.len(), removed: removed.len() };
+        Ok(Replaced { done, come: ids, removed, gone })
+    }
+
+    /// The routes whose kept values are filled in where they are missing.
+    pub(crate) fn filled(&self) -> Vec<Pattern> {
+        let filled = self.routes.values().filter(|route| route.fill.is_some() && route.keep.is_some());
+        filled.map(|route| route.pattern.clone()).collect()
+    }
+
+    fn add(&mut self, ids: &[RouteId], runs: Vec<Arc<RouteRun>>, now: Duration) {
+        for (id, run) in ids.iter().zip(runs) {
+            run.listed(self.machine.route_stats(*id).listed, now);
+            self.routes.insert(*id, run);
+        }
+    }
+}
+
+fn refused(error: feeds::RoutesError) -> Error {
+    Error::misuse(error.to_string())
+}
+
+impl RouteRun {
+    fn is_same(&self, other: &RouteRun) -> bool {
+        self.key.is_some() && self.key == other.key && self.pattern == other.pattern
+    }
+
+    /// Whether something of it runs on the workers.
+    pub(crate) fn needs_workers(&self) -> bool {
+        self.lister.is_some() || self.fill.is_some() || self.producer.period().is_some()
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::SeqCst)
+    }
+
+    /// So many topics are listed from now on.
+    pub(crate) fn listed(&self, topics: usize, now: Duration) {
+        let mut listed = lock(&self.listed);
+        listed.before = listed.sum(now);
+        (listed.topics, listed.since) = (topics, now);
+    }
+
+    fn avoided(&self, now: Duration) -> u64 {
+        let Some(period) = self.pace else { return 0 };
+        let periods = lock(&self.listed).sum(now) / period.as_nanos().max(1);
+        let done = self.counters.done();
+        let had = done.produced.saturating_add(done.ticks_skipped).saturating_add(done.ticks_congested);
+        u64::try_from(periods).unwrap_or(u64::MAX).saturating_sub(had)
+    }
+
+    pub(crate) fn stats(&self, machine: feeds::RouteStats, now: Duration) -> RouteStats {
+        RouteStats {
+            pattern: self.pattern.to_string(),
+            wanted: machine.wanted,
+            running: machine.running,
+            in_grace: machine.in_grace,
+            stopping: machine.stopping,
+            waiting: machine.waiting,
+            failing: machine.failing,
+            listed: machine.listed,
+            done: self.counters.done(),
+            avoided: self.avoided(now),
+            first_values: get(&self.counters.first_values),
+            first_value_time: Duration::from_nanos(get(&self.counters.first_value_nanos)),
+            first_value_time_longest: Duration::from_nanos(get(&self.counters.first_value_nanos_most)),
+        }
+    }
+}
+
+impl Listed {
+    fn sum(&self, now: Duration) -> u128 {
+        let time = now.saturating_sub(self.since).as_nanos();
+        self.before.saturating_add(time.saturating_mul(self.topics as u128))
+    }
+}

@@ -1,0 +1,106 @@
+//! The states of topics: what a publisher says of them to the peers that understand it (docs/WIRE.md), and what a
+//! subscriber has heard.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+
+use oncue_core::command::{STATE_TEXT_BYTES_MAX, State, StateNews, put_state};
+use oncue_core::edges::Prefix;
+
+use super::kept::LastValues;
+use crate::msg::Msg;
+use crate::op::Waiters;
+use crate::sync::lock;
+
+/// How much the states take that a publisher keeps for new subscribers.
+const PUBLISHED_BYTES_MAX: u64 = 16 << 20;
+/// How many states, and how many bytes of them, wait for a subscriber's user; beyond it the oldest go.
+const HEARD_MAX: usize = 10_000;
+const HEARD_BYTES_MAX: usize = 4 << 20;
+
+/// What a publisher has said of a topic.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TopicState {
+    /// The topic; with [`State::Rejected`] it may be a prefix that was subscribed to.
+    pub topic: Prefix,
+    /// What is so.
+    pub state: State,
+    /// Why, for people to read; often empty.
+    pub text: String,
+}
+
+impl fmt::Debug for TopicState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is {} ({:?})", self.topic, self.state, self.text)
+    }
+}
+
+/// The states of one socket's topics.
+pub(crate) struct States {
+    /// By topic, each a message of the topic, the state's number and the text.
+    pub(crate) published: LastValues,
+    /// News that peers missed, since they did not read.
+    pub(crate) missed: AtomicU64,
+    heard: Mutex<Heard>,
+    pub(crate) waiters: Waiters,
+    pub(crate) heard_missed: AtomicU64,
+}
+
+#[derive(Default)]
+struct Heard {
+    queue: VecDeque<TopicState>,
+    bytes: usize,
+}
+
+impl States {
+    pub(crate) fn new() -> States {
+        let (missed, heard, waiters, heard_missed) = Default::default();
+        States { published: LastValues::new(PUBLISHED_BYTES_MAX), missed, heard, waiters, heard_missed }
+    }
+
+    /// Takes in what a publisher says.
+    pub(crate) fn hear(&self, news: &StateNews<'_>, wakes: &mut Vec<Waker>) {
+        let text = String::from_utf8_lossy(news.text).into_owned();
+        let heard = TopicState { topic: Prefix::from(news.topic), state: news.state, text };
+        let mut all = lock(&self.heard);
+        all.bytes += heard.bytes();
+        all.queue.push_back(heard);
+        while all.queue.len() > HEARD_MAX || all.bytes > HEARD_BYTES_MAX {
+            all.pop();
+            self.heard_missed.fetch_add(1, Ordering::Relaxed);
+        }
+        self.waiters.take(wakes);
+    }
+
+    pub(crate) fn pop(&self) -> Option<TopicState> {
+        lock(&self.heard).pop()
+    }
+}
+
+impl Heard {
+    fn pop(&mut self) -> Option<TopicState> {
+        let oldest = self.queue.pop_front()?;
+        self.bytes -= oldest.bytes();
+        Some(oldest)
+    }
+}
+
+impl TopicState {
+    fn bytes(&self) -> usize {
+        size_of::<TopicState>() + self.topic.len() + self.text.len()
+    }
+}
+
+/// The news that a kept state is.
+pub(crate) fn put_value(out: &mut Vec<u8>, value: &Msg) {
+    let mut frames = value.frames();
+    let (Some(topic), Some(&[number]), Some(text)) = (frames.next(), frames.next(), frames.next()) else {
+        unreachable!("a state is kept as a topic, a number and a text");
+    };
+    let state = State::from_number(number).expect("as it was kept");
+    put_state(out, &StateNews { state, topic, text: &text[..text.len().min(STATE_TEXT_BYTES_MAX)] });
+}

@@ -1,0 +1,159 @@
+//! The demand of one socket: the ledger behind its lock, and those who watch it.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::task::Waker;
+
+use oncue_core::edges::Prefix;
+use oncue_core::ledger::{Change, Ledger, PeerId, Quota, QuotaExceeded};
+
+use super::watches::{Watch, Watches};
+use crate::op::Waiters;
+use crate::sync::{lock, read_lock, write_lock};
+
+/// How many prefixes of a peer that has left are released before others may have the ledger: a fraction of a millisecond.
+const RELEASE_PREFIXES_MAX: usize = 1024;
+
+/// The ledger of one socket, and the watches of its changes.
+pub(crate) struct Demand {
+    state: RwLock<State>,
+    /// Keys the hashes of the watches.
+    seed: u64,
+}
+
+struct State {
+    ledger: Ledger,
+    /// With a lock of their own: to begin or end a watch only keeps the ledger from being changed meanwhile.
+    watches: Mutex<Watches>,
+}
+
+/// The ledger, locked for reading.
+pub(crate) struct LedgerGuard<'a>(RwLockReadGuard<'a, State>);
+
+impl std::ops::Deref for LedgerGuard<'_> {
+    type Target = Ledger;
+
+    fn deref(&self) -> &Ledger {
+        &self.0.ledger
+    }
+}
+
+/// The ledger, locked for changes; each edge is told to all watches before the lock goes.
+pub(crate) struct Edit<'a> {
+    demand: RwLockWriteGuard<'a, State>,
+    /// Those who must hear of the changes.
+    wakes: Vec<Waker>,
+    /// How many events were moved to make room for others.
+    moved: u64,
+}
+
+impl Demand {
+    /// Nothing is wanted yet. `seed` keys its hashes.
+    pub(crate) fn new(seed: u64, quota: Quota) -> Demand {
+        let state = State { ledger: Ledger::new(seed, quota), watches: Mutex::default() };
+        Demand { state: RwLock::new(state), seed }
+    }
+
+    /// The ledger, to be read.
+    pub(crate) fn read(&self) -> LedgerGuard<'_> {
+        LedgerGuard(read_lock(&self.state))
+    }
+
+    /// The ledger, to be changed.
+    pub(crate) fn edit(&self) -> Edit<'_> {
+        Edit { demand: write_lock(&self.state), wakes: Vec::new(), moved: 0 }
+    }
+
+    /// A snapshot of what is wanted and a queue of all changes after it, until [`unwatch`](Self::unwatch).
+    pub(crate) fn watch(&self, waiters: Arc<Waiters>) -> (Vec<Prefix>, Arc<Watch>) {
+        let state = read_lock(&self.state);
+        let watch = lock(&state.watches).begin(self.seed, waiters);
+        (state.ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)).collect(), watch)
+    }
+
+    /// A queue that begins with what is wanted now.
+    pub(crate) fn queue(&self, waiters: Arc<Waiters>) -> Arc<Watch> {
+        let state = read_lock(&self.state);
+        let watch = lock(&state.watches).begin(self.seed, waiters);
+        watch.start(state.ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)));
+        watch
+    }
+
+    /// Nobody reads the queue any more.
+    pub(crate) fn unwatch(&self, watch: &Watch) {
+        lock(&read_lock(&self.state).watches).end(watch);
+    }
+
+    /// Wakes the readers of all queues.
+    pub(crate) fn wake_watches(&self, wakes: &mut Vec<Waker>) {
+        lock(&read_lock(&self.state).watches).iter().for_each(|watch| watch.waiters.take(wakes));
+    }
+
+    /// How many watches there are.
+    #[cfg(test)]
+    pub(crate) fn watches(&self) -> usize {
+        lock(&read_lock(&self.state).watches).iter().count()
+    }
+}
+
+impl Edit<'_> {
+    /// Lets the ledger go; those who must hear of the changes are appended to `wakes`.
+    pub(crate) fn finish(self, wakes: &mut Vec<Waker>) {
+        wakes.extend(self.wakes);
+    }
+
+    pub(crate) fn attach(&mut self, shard: u16, slot: usize) -> PeerId {
+        self.demand.ledger.attach(shard, slot as u64)
+    }
+
+    /// Whether that is new.
+    pub(crate) fn subscribe(&mut self, peer: PeerId, prefix: &[u8]) -> Result<bool, QuotaExceeded> {
+        let change = self.demand.ledger.subscribe(peer, prefix)?;
+        if change == Change::Wanted {
+            self.tell(prefix, true);
+        }
+        Ok(change != Change::None)
+    }
+
+    pub(crate) fn contains(&self, peer: PeerId, prefix: &[u8]) -> bool {
+        self.demand.ledger.contains(peer, prefix)
+    }
+
+    pub(crate) fn cancel(&mut self, peer: PeerId, prefix: &[u8]) {
+        if self.demand.ledger.cancel(peer, prefix) == Change::Unwanted {
+            self.tell(prefix, false);
+        }
+    }
+
+    pub(crate) fn settle(&mut self, peer: PeerId) {
+        self.demand.ledger.settle(peer);
+    }
+
+    /// Takes a peer out of the ledger. Yields whether something it has left is still to be released.
+    pub(crate) fn detach(&mut self, peer: PeerId) -> bool {
+        let State { ledger, watches } = &mut *self.demand;
+        let (watches, wakes) = (whole(watches), &mut self.wakes);
+        ledger.detach(peer, |prefix| _ = watches.tell(prefix, false, wakes));
+        ledger.is_releasing()
+    }
+
+    /// Releases some of what peers have left. Yields whether there is more.
+    pub(crate) fn release(&mut self) -> bool {
+        let State { ledger, watches } = &mut *self.demand;
+        let (watches, wakes) = (whole(watches), &mut self.wakes);
+        ledger.release(RELEASE_PREFIXES_MAX, |prefix| _ = watches.tell(prefix, false, wakes))
+    }
+
+    fn tell(&mut self, prefix: &[u8], wanted: bool) {
+        self.moved += whole(&mut self.demand.watches).tell(prefix, wanted, &mut self.wakes);
+    }
+
+    /// How much was moved to make room for what came, since this was last asked.
+    pub(crate) fn take_moved(&mut self) -> u64 {
+        std::mem::take(&mut self.moved) + self.demand.ledger.take_moved()
+    }
+}
+
+/// What nobody else can lock now.
+fn whole(watches: &mut Mutex<Watches>) -> &mut Watches {
+    watches.get_mut().unwrap_or_else(PoisonError::into_inner)
+}

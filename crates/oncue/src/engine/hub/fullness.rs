@@ -1,0 +1,111 @@
+//! Which peers are full, and so for which topics nobody has room. Told by the shards, asked by any thread.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+
+use oncue_core::ledger::PeerId;
+
+use crate::engine::wire::queue::Topics;
+use crate::op::Waiters;
+use crate::sync::lock;
+
+/// Whether a message would find a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Room {
+    /// Nobody wants the topic.
+    Nobody,
+    /// Some peer that wants it is not full.
+    Open,
+    /// Every peer that wants it is full, or has with [`OnFull::Latest`](crate::OnFull::Latest) not been written the last
+    /// message of the topic. A peer is full from the moment when its queue reaches a mark
+    /// ([`send_hwm`](crate::Options::send_hwm) or [`queue_bytes_max`](crate::Options::queue_bytes_max)) until it is half
+    /// empty.
+    Congested,
+}
+
+/// The full peers of one socket.
+#[derive(Default)]
+pub(crate) struct Gauge {
+    /// How many there are, looked at without the lock.
+    count: AtomicU64,
+    /// The same of those for whom some topics are queued.
+    holding: AtomicU64,
+    pub(crate) lack: Mutex<Lack>,
+    /// Grows whenever the room for some topic may have changed.
+    version: AtomicU64,
+    pub(crate) waiters: Waiters,
+    pub(crate) evicted: AtomicU64,
+}
+
+/// The peers that lack room.
+#[derive(Default)]
+pub(crate) struct Lack {
+    full: HashSet<PeerId>,
+    /// Those that are offered the latest message of each topic, with the topics that are queued for them.
+    holding: HashMap<PeerId, Arc<Topics>>,
+}
+
+impl Lack {
+    pub(crate) fn has_room(&self, peer: PeerId, topic: &[u8]) -> bool {
+        !self.full.contains(&peer) && !self.holding.get(&peer).is_some_and(|topics| topics.contain(topic))
+    }
+}
+
+impl Gauge {
+    pub(crate) fn full(&self) -> u64 {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::SeqCst)
+    }
+
+    /// A peer is full, or no longer so.
+    pub(crate) fn set(&self, peer: PeerId, full: bool, wakes: &mut Vec<Waker>) {
+        let mut lack = lock(&self.lack);
+        let changed = if full { lack.full.insert(peer) } else { lack.full.remove(&peer) };
+        self.count.store(lack.full.len() as u64, Ordering::SeqCst);
+        drop(lack);
+        if changed {
+            self.change(wakes);
+        }
+    }
+
+    /// Other topics are queued for a peer than before.
+    pub(crate) fn hold(&self, peer: PeerId, topics: &Arc<Topics>, wakes: &mut Vec<Waker>) {
+        let mut lack = lock(&self.lack);
+        match topics.is_empty() {
+            true => lack.holding.remove(&peer),
+            false => lack.holding.insert(peer, topics.clone()),
+        };
+        self.holding.store(lack.holding.len() as u64, Ordering::SeqCst);
+        drop(lack);
+        self.change(wakes);
+    }
+
+    /// A peer has gone.
+    pub(crate) fn forget(&self, peer: PeerId, wakes: &mut Vec<Waker>) {
+        self.set(peer, false, wakes);
+        if self.holding.load(Ordering::SeqCst) > 0 {
+            self.hold(peer, &Arc::default(), wakes);
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.full() == 0 && self.holding.load(Ordering::SeqCst) == 0
+    }
+
+    /// A peer wants something else now, or has gone.
+    pub(crate) fn demand_changed(&self, wakes: &mut Vec<Waker>) {
+        if !self.is_open() {
+            self.change(wakes);
+        }
+    }
+
+    fn change(&self, wakes: &mut Vec<Waker>) {
+        self.version.fetch_add(1, Ordering::SeqCst);
+        self.waiters.take(wakes);
+    }
+}

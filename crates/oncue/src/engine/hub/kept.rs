@@ -1,0 +1,324 @@
+//! Last values: the newest message of each topic that the user keeps, for those who subscribe later. What is kept and
+//! what is queued change together, so that a shard can tell which of the kept messages it has still to send. Nothing
+//! here touches a stream.
+
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use oncue_core::ledger::{Ledger, PeerId};
+
+use super::outbox::Number;
+use crate::engine::wire::chunk::{Chunk, Run};
+use crate::error::{Error, Result};
+use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg};
+use crate::sync::lock;
+
+/// What a kept value takes beside its topic and its message, about.
+const OVERHEAD_BYTES: u64 = 256;
+/// From this size on, a value is given to new subscribers by reference; smaller ones are copied together.
+const REFERENCE_BYTES_MIN: usize = 4 << 10;
+/// How many topics are looked at, and how much is found, before others may have the store.
+const PASS_TOPICS_MAX: u64 = 4096;
+pub(crate) const PORTION: Portion = Portion { values: PASS_TOPICS_MAX, bytes: 256 << 10 };
+
+/// The kept values of one socket.
+pub(crate) struct LastValues {
+    /// Whether anything was ever kept; until then nobody takes the lock.
+    used: AtomicBool,
+    pub(crate) bytes_max: u64,
+    store: Mutex<Store>,
+    /// Given to new subscribers.
+    pub(crate) offered: AtomicU64,
+}
+
+#[derive(Default)]
+pub(crate) struct Store {
+    topics: BTreeMap<Arc<[u8]>, Kept>,
+    /// Every topic, with a stamp that is not above its value's, the lowest first; also topics that are gone.
+    order: BinaryHeap<Reverse<(u64, Arc<[u8]>)>>,
+    next_stamp: u64,
+    bytes: u64,
+    dropped: u64,
+}
+
+struct Kept {
+    /// In a buffer of its own.
+    value: Msg,
+    /// Where it is queued, if it was sent: a shard that has not come so far will send it.
+    number: Option<Number>,
+    expires: Option<Duration>,
+    stamp: u64,
+}
+
+impl Kept {
+    fn is_over(&self, now: Duration) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
+}
+
+/// What the store holds now, and what it had no room for.
+pub(crate) struct Holding {
+    pub(crate) values: u64,
+    pub(crate) bytes: u64,
+    pub(crate) dropped: u64,
+}
+
+/// A message that is sent and kept.
+pub(crate) struct Keeping {
+    /// In a buffer of its own.
+    pub(crate) value: Msg,
+    pub(crate) expires: Option<Duration>,
+}
+
+/// Prefixes that are new to a peer and in force. What has the number of its prefix or a higher one reaches the peer by
+/// itself.
+pub(crate) type Fresh = BTreeMap<Vec<u8>, Number>;
+
+/// The question of one peer: what is kept for these prefixes, and not wanted by it through others?
+pub(crate) struct Asking<'a> {
+    pub(crate) peer: PeerId,
+    pub(crate) prefixes: &'a Fresh,
+    /// Those that are asked about after these.
+    pub(crate) later: &'a Fresh,
+    /// Topics that are not asked about.
+    pub(crate) passed: &'a BTreeSet<Vec<u8>>,
+    pub(crate) now: Duration,
+}
+
+/// How much is found at a time: at the most so many values, and so many bytes or one value.
+#[derive(Clone, Copy)]
+pub(crate) struct Portion {
+    pub(crate) values: u64,
+    pub(crate) bytes: u64,
+}
+
+/// How far an answer has come: it goes by topics, ascending.
+#[derive(Default)]
+pub(crate) struct Cursor {
+    prefix: Option<Vec<u8>>,
+    /// All topics of the prefix are looked at.
+    done: bool,
+    /// The last topic looked at.
+    topic: Option<Arc<[u8]>>,
+}
+
+impl Cursor {
+    /// The prefix whose topics come next. Those that begin with one are answered with it.
+    fn next<'a>(&self, prefixes: &'a Fresh) -> Option<&'a Vec<u8>> {
+        let Some(prefix) = &self.prefix else { return prefixes.keys().next() };
+        let from = prefixes.range::<[u8], _>((Bound::Included(&prefix[..]), Bound::Unbounded));
+        let mut next = from.map(|(prefix, _)| prefix);
+        match self.done {
+            true => next.find(|next| !next.starts_with(prefix)),
+            false => next.next(),
+        }
+    }
+}
+
+/// Values on their way to a new subscriber.
+#[derive(Default)]
+pub(crate) struct Parcel {
+    runs: Vec<Run>,
+    joint: Vec<u8>,
+    joint_ends: Vec<u32>,
+}
+
+impl LastValues {
+    pub(crate) fn new(bytes_max: u64) -> LastValues {
+        let (used, store, offered) = Default::default();
+        LastValues { used, bytes_max, store, offered }
+    }
+
+    /// Whether there may be any.
+    #[inline]
+    pub(crate) fn is_used(&self) -> bool {
+        self.used.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn holding(&self) -> Holding {
+        let store = lock(&self.store);
+        Holding { values: store.topics.len() as u64, bytes: store.bytes, dropped: store.dropped }
+    }
+
+    pub(crate) fn get(&self, topic: &[u8], now: Duration) -> Option<Msg> {
+        let store = lock(&self.store);
+        store.topics.get(topic).filter(|kept| !kept.is_over(now)).map(|kept| kept.value.clone())
+    }
+
+    pub(crate) fn forget(&self, topic: &[u8]) -> bool {
+        lock(&self.store).remove(topic)
+    }
+
+    /// The store, to be changed.
+    pub(crate) fn open(&self) -> MutexGuard<'_, Store> {
+        // Before the change: who finds it unset has asked before anything was kept.
+        self.used.store(true, Ordering::SeqCst);
+        lock(&self.store)
+    }
+
+    /// Calls `found` with the next part of what is kept for a peer; yields whether that was all. To be called until it
+    /// was, while the shard sends nothing: what changes meanwhile is queued, and has a higher number.
+    pub(crate) fn pass(
+        &self,
+        ledger: &Ledger,
+        asking: &Asking<'_>,
+        at: &mut Cursor,
+        portion: Portion,
+        mut found: impl FnMut(&Msg),
+    ) -> bool {
+        let store = lock(&self.store);
+        let (mut bytes, mut values, mut topics) = (0, 0, 0);
+        while let Some(prefix) = at.next(asking.prefixes) {
+            let from = match &at.topic {
+                Some(topic) if topic[..] >= prefix[..] => Bound::Excluded(&topic[..]),
+                _ => Bound::Included(&prefix[..]),
+            };
+            let (mut last, mut done) = (None, true);
+            let under = store.topics.range::<[u8], _>((from, Bound::Unbounded));
+            for (topic, kept) in under.take_while(|(topic, _)| topic.starts_with(prefix)) {
+                let wanted = asking.wants(ledger, topic, kept);
+                let len = kept.value.wire().len() as u64;
+                let too_much = values >= portion.values || values > 0 && bytes + len > portion.bytes;
+                if topics >= PASS_TOPICS_MAX || wanted && too_much {
+                    done = false;
+                    break;
+                }
+                (last, topics) = (Some(topic.clone()), topics + 1);
+                if wanted {
+                    (bytes, values) = (bytes + len, values + 1);
+                    found(&kept.value);
+                }
+            }
+            *at = Cursor { prefix: Some(prefix.clone()), done, topic: last.or(at.topic.take()) };
+            if !done {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+impl Asking<'_> {
+    fn wants(&self, ledger: &Ledger, topic: &[u8], kept: &Kept) -> bool {
+        if kept.is_over(self.now) || self.passed.contains(topic) {
+            return false;
+        }
+        let (mut known, mut unrouted) = (false, None);
+        ledger.for_each_prefix_of(self.peer, topic, |prefix| {
+            match self.prefixes.get(prefix).or_else(|| self.later.get(prefix)) {
+                Some(&number) => unrouted = Some(unrouted.unwrap_or(number).min(number)),
+                None => known = true,
+            }
+        });
+        !known && unrouted.is_some_and(|from: Number| kept.number.is_none_or(|number| number < from))
+    }
+}
+
+impl Parcel {
+    pub(crate) fn add(&mut self, value: &Msg) {
+        let wire = value.wire();
+        if wire.len() >= REFERENCE_BYTES_MIN {
+            self.seal();
+            self.runs.push(Run::new(Arc::new(Chunk::shared(value.clone())), 0, 1));
+            return;
+        }
+        self.joint.extend_from_slice(wire);
+        self.joint_ends.push(self.joint.len() as u32);
+    }
+
+    pub(crate) fn into_runs(mut self) -> Vec<Run> {
+        self.seal();
+        self.runs
+    }
+
+    fn seal(&mut self) {
+        if self.joint_ends.is_empty() {
+            return;
+        }
+        let chunk = Chunk::new(std::mem::take(&mut self.joint), std::mem::take(&mut self.joint_ends));
+        let last = chunk.len();
+        self.runs.push(Run::new(Arc::new(chunk), 0, last));
+    }
+}
+
+impl Store {
+    /// Keeps a value in place of an older one of its topic. The values that have been there longest make room; one that
+    /// has none even so is not kept.
+    pub(crate) fn keep(
+        &mut self,
+        value: Msg,
+        number: Option<Number>,
+        expires: Option<Duration>,
+        bytes_max: u64,
+    ) {
+        let cost = cost(&value);
+        if cost > bytes_max {
+            self.remove(value.topic());
+            self.dropped += 1;
+            return;
+        }
+        let stamp = self.next_stamp;
+        self.next_stamp += 1;
+        self.bytes += cost;
+        let kept = Kept { value, number, expires, stamp };
+        if let Some(old) = self.topics.get_mut(kept.value.topic()) {
+            self.bytes -= self::cost(&old.value);
+            *old = kept;
+        } else {
+            let topic: Arc<[u8]> = kept.value.topic().into();
+            self.order.push(Reverse((stamp, topic.clone())));
+            self.topics.insert(topic, kept);
+        }
+        while self.bytes > bytes_max {
+            self.remove_oldest();
+        }
+        if self.order.len() > 2 * self.topics.len() + 64 {
+            let all = self.topics.iter().map(|(topic, kept)| Reverse((kept.stamp, topic.clone())));
+            self.order = all.collect();
+        }
+    }
+
+    fn remove_oldest(&mut self) {
+        let Reverse((stamp, topic)) = self.order.pop().expect("every topic is in the order");
+        match self.topics.get(&topic) {
+            Some(kept) if kept.stamp == stamp => {
+                self.remove(&topic);
+                self.dropped += 1;
+            }
+            Some(kept) => self.order.push(Reverse((kept.stamp, topic))),
+            None => {}
+        }
+    }
+
+    fn remove(&mut self, topic: &[u8]) -> bool {
+        let Some(kept) = self.topics.remove(topic) else { return false };
+        self.bytes -= cost(&kept.value);
+        true
+    }
+}
+
+/// What a value counts for: its topic is held once more, as a key.
+fn cost(value: &Msg) -> u64 {
+    (value.topic().len() + value.wire().len()) as u64 + OVERHEAD_BYTES
+}
+
+/// A message in a buffer that holds nothing else.
+pub(crate) fn stand_alone(frames: &impl Frames) -> Result<Msg> {
+    let mut wire = match frames.shared() {
+        Some(message) => Vec::with_capacity(message.wire().len()),
+        None => Vec::new(),
+    };
+    frames.put(&mut wire);
+    if wire.len() > MESSAGE_BYTES_MAX {
+        return Err(Error::misuse("the message is larger than 2 GiB; send it in parts"));
+    }
+    wire.shrink_to_fit();
+    Ok(Msg::from_wire(wire))
+}

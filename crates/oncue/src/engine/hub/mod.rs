@@ -1,0 +1,468 @@
+//! What one socket's handles and all shards share: the ledger, the subscriptions, the boxes between threads.
+//! Nothing here touches a stream.
+
+pub(crate) mod announced;
+pub(crate) mod demand;
+pub(crate) mod fullness;
+pub(crate) mod inbox;
+pub(crate) mod kept;
+pub(crate) mod members;
+pub(crate) mod outbox;
+mod send;
+pub(crate) mod watches;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
+use std::task::Waker;
+use std::time::Duration;
+
+use oncue_core::command::SUBSCRIBE_OVERHEAD_BYTES;
+use oncue_core::connection::SocketType;
+use oncue_core::edges::Prefix;
+use oncue_core::frame::{Scanner, Version};
+use oncue_core::ledger::Quota;
+use oncue_core::subscriptions::Subscriptions;
+
+use self::announced::States;
+use self::demand::{Demand, Edit, LedgerGuard};
+use self::fullness::{Gauge, Room};
+use self::inbox::{Inbound, LatestBound};
+use self::kept::{Keeping, LastValues};
+use self::members::Members;
+use self::outbox::{Bound, Outbox};
+use self::watches::Watch;
+use super::wire::queue::Mark;
+use super::wire::slices::Direct;
+use crate::error::{Error, Result};
+use crate::msg::{MESSAGE_BYTES_MAX, Msg};
+use crate::net::Ready;
+use crate::op::{Place, Waiters, wake_all};
+use crate::options::{Keep, Options};
+use crate::permission::{PeerKey, Reason};
+use crate::stats::SocketStats;
+use crate::sync::{Clock, lock, write_lock};
+
+/// The largest message of a publisher, and of a subscriber, in bytes on the wire, unless an option says otherwise.
+const MESSAGE_BYTES_MAX_DEFAULT: u64 = 1 << 30;
+const UPSTREAM_MESSAGE_BYTES_MAX: u64 = 128 << 10;
+/// What a subscription has beside its prefix where it is sent as a message: a header and a byte.
+const PREFIX_MESSAGE_OVERHEAD_BYTES: u64 = 9 + 1;
+
+/// One socket.
+pub(crate) struct Hub {
+    pub(crate) id: u64,
+    pub(crate) socket_type: SocketType,
+    pub(crate) options: Options,
+    /// The own subscriptions of a SUB or XSUB.
+    pub(crate) subscriptions: Arc<RwLock<Subscriptions>>,
+    pub(crate) outbox: Outbox,
+    pub(crate) last: LastValues,
+    pub(crate) gauge: Gauge,
+    pub(crate) states: States,
+    pub(crate) decisions: Decisions,
+    pub(crate) inbound: Inbound,
+    pub(crate) counters: Counters,
+    /// Those who wait for room in the outbox.
+    pub(crate) room: Waiters,
+    pub(crate) demand: Demand,
+    /// The XPUB user's own queue of demand events, from when it is first asked for; those who wait for messages wait for
+    /// these too.
+    edges: OnceLock<Arc<Watch>>,
+    ports: Vec<Arc<dyn Port>>,
+    /// Held from looking whether the socket is connected to an endpoint until it is.
+    pub(crate) linking: Mutex<()>,
+    /// Those who came by its listeners.
+    pub(crate) members: Arc<Members>,
+    /// What it listens with.
+    doors: Mutex<Vec<Weak<dyn Shut>>>,
+    /// The shards that have peers of this socket, a bit each.
+    shards: AtomicU64,
+    /// By shard, up to which version its peers know our subscriptions.
+    told: Vec<AtomicU64>,
+    clock: Clock,
+    closed: AtomicBool,
+    /// Shards that still serve the socket, once it is closed.
+    open_shards: AtomicUsize,
+    pub(crate) done: Waiters,
+}
+
+/// What a shard can be told.
+pub(crate) enum Note {
+    /// The socket has messages to send.
+    Outbox(Arc<Hub>),
+    /// The socket's own subscriptions have changed.
+    Subscriptions(Arc<Hub>),
+    /// The user has made room for a peer that was not read.
+    Resume { slot: usize, uid: u64 },
+    /// A stream that the system does not watch is ready.
+    Ready(Ready),
+    /// The user has decided about a prefix that a peer asked for, or has.
+    Verdict { hub: Arc<Hub>, peer: PeerKey, prefix: Vec<u8>, verdict: Verdict },
+    /// No peer may have this prefix any more.
+    RevokeAll { hub: Arc<Hub>, prefix: Vec<u8>, status: Reason },
+    /// Peers that have left the socket had more prefixes than are released at once.
+    Release(Arc<Hub>),
+    /// The user has set the state of a topic.
+    State { hub: Arc<Hub>, value: Msg },
+    /// The user has closed the socket.
+    Close(Arc<Hub>),
+    /// The engine ends once its sockets have.
+    Stop,
+}
+
+/// A shard, as other threads see it.
+pub(crate) trait Port: Send + Sync {
+    /// Leaves a note.
+    fn mail(&self, note: Note);
+
+    /// Sends one message in this thread, and keeps it if it is to be the `last` of its topic, if nobody else is at the
+    /// shard and nothing waits to be sent before it. `false`: nothing was done.
+    fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>, last: Option<&Keeping>) -> bool;
+
+    /// Where a thread can sleep that waits for what this shard receives.
+    fn place(self: Arc<Self>) -> Option<Arc<dyn Place>>;
+}
+
+/// A decision about a peer's prefix.
+#[derive(Clone)]
+pub(crate) enum Verdict {
+    /// What was deferred comes in force.
+    Admit,
+    /// What was deferred is forgotten.
+    Reject(Reason),
+    /// What is in force ends, and what was deferred is forgotten.
+    Revoke(Reason),
+}
+
+/// Counts of decisions.
+#[derive(Default)]
+pub(crate) struct Decisions {
+    pub(crate) rejected: AtomicU64,
+    pub(crate) deferred: AtomicU64,
+    pub(crate) revoked: AtomicU64,
+}
+
+/// A listener, as its socket sees it.
+pub(crate) trait Shut: Send + Sync {
+    /// Stops listening, at once and for good.
+    fn shut(&self);
+}
+
+/// Counts, kept without a lock.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) peers: AtomicU64,
+    pub(crate) outbox_full: AtomicU64,
+    pub(crate) delivered: AtomicU64,
+    pub(crate) missed: AtomicU64,
+    pub(crate) received: AtomicU64,
+    pub(crate) received_missed: AtomicU64,
+    pub(crate) peers_lost: AtomicU64,
+    pub(crate) peers_refused: AtomicU64,
+}
+
+impl Hub {
+    /// A socket that the shards behind `ports` serve. `seed` keys its hashes.
+    pub(crate) fn new(
+        id: u64,
+        socket_type: SocketType,
+        options: Options,
+        ports: Vec<Arc<dyn Port>>,
+        seed: u64,
+        clock: Clock,
+    ) -> Arc<Hub> {
+        let quota = Quota { prefixes_max: options.prefixes_max, prefix_bytes_max: options.prefix_bytes_max };
+        let bound = Bound {
+            bytes_max: options.outbox_bytes_max,
+            messages_min: options.send_messages_max(),
+            bytes_most: options.queue_bytes_max.max(options.outbox_bytes_max),
+        };
+        let subscriptions = Arc::new(RwLock::new(Subscriptions::new(seed)));
+        let bytes_max = options.received_bytes_max.unwrap_or(options.queue_bytes_max);
+        let subscribes = matches!(socket_type, SocketType::Sub | SocketType::XSub);
+        let latest = (options.keep == Keep::Latest && subscribes)
+            .then(|| LatestBound { topics_max: options.recv_messages_max(), bytes_max });
+        let inbound = Inbound::new(subscriptions.clone(), bytes_max, latest);
+        Arc::new(Hub {
+            id,
+            socket_type,
+            subscriptions,
+            outbox: Outbox::new(bound),
+            gauge: Gauge::default(),
+            states: States::new(),
+            decisions: Decisions::default(),
+            last: LastValues::new(options.last_values_bytes_max),
+            inbound,
+            counters: Counters::default(),
+            room: Waiters::default(),
+            demand: Demand::new(seed, quota),
+            edges: OnceLock::new(),
+            open_shards: AtomicUsize::new(ports.len()),
+            shards: AtomicU64::new(0),
+            told: ports.iter().map(|_| AtomicU64::new(0)).collect(),
+            ports,
+            linking: Mutex::default(),
+            members: Members::new(&options),
+            doors: Mutex::new(Vec::new()),
+            clock,
+            closed: AtomicBool::new(false),
+            done: Waiters::default(),
+            options,
+        })
+    }
+
+    /// Whether messages go out to peers by the ledger: all but SUB. (An XSUB's peers get everything.)
+    pub(crate) fn sends(&self) -> bool {
+        self.socket_type != SocketType::Sub
+    }
+
+    /// Whether peers subscribe here.
+    pub(crate) fn publishes(&self) -> bool {
+        matches!(self.socket_type, SocketType::Pub | SocketType::XPub)
+    }
+
+    /// Whether this side subscribes.
+    pub(crate) fn subscribes(&self) -> bool {
+        matches!(self.socket_type, SocketType::Sub | SocketType::XSub)
+    }
+
+    /// Whether messages that peers send are for the user.
+    pub(crate) fn takes_messages(&self) -> bool {
+        match self.socket_type {
+            SocketType::Pub => false,
+            SocketType::XPub => !self.options.discard_messages,
+            _ => true,
+        }
+    }
+
+    /// What cuts a peer's bytes, within the bounds of this socket.
+    pub(crate) fn scanner(&self, version: Version) -> Scanner {
+        let prefix = self.options.prefix_length_max as u64;
+        let bytes_max = self.options.message_bytes_max;
+        let bytes_max = match self.publishes() {
+            true => {
+                bytes_max.unwrap_or(UPSTREAM_MESSAGE_BYTES_MAX).max(prefix + PREFIX_MESSAGE_OVERHEAD_BYTES)
+            }
+            false => bytes_max.unwrap_or(MESSAGE_BYTES_MAX_DEFAULT),
+        };
+        let scanner = Scanner::new(version, bytes_max.min(MESSAGE_BYTES_MAX as u64));
+        match self.publishes() {
+            true => scanner.with_command_bytes_max(prefix + SUBSCRIBE_OVERHEAD_BYTES as u64),
+            false => scanner,
+        }
+    }
+
+    /// The bounds of a peer's queue.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { messages: self.options.send_messages_max(), bytes: self.options.queue_bytes_max }
+    }
+
+    /// The time since the engine's origin.
+    pub(crate) fn now(&self) -> Duration {
+        (self.clock)()
+    }
+
+    /// Leaves a note for every shard.
+    pub(crate) fn mail_all(&self, note: impl Fn() -> Note) {
+        self.ports.iter().for_each(|port| port.mail(note()));
+    }
+
+    /// Leaves a note for one shard, if there is one of that number.
+    pub(crate) fn mail_to(&self, shard: u16, note: Note) {
+        if let Some(port) = self.ports.get(usize::from(shard)) {
+            port.mail(note);
+        }
+    }
+
+    pub(crate) fn port(&self, shard: u16) -> Arc<dyn Port> {
+        self.ports[usize::from(shard)].clone()
+    }
+
+    /// A shard has its first peer of this socket, or has lost its last one.
+    pub(crate) fn has_peers(&self, shard: u16, any: bool) {
+        match any {
+            true => self.shards.fetch_or(1 << shard, Ordering::SeqCst),
+            false => self.shards.fetch_and(!(1 << shard), Ordering::SeqCst),
+        };
+    }
+
+    /// Where a thread can sleep that waits for something of this socket: at the one shard that has its peers.
+    pub(crate) fn place(&self) -> Option<Arc<dyn Place>> {
+        let shards = self.shards.load(Ordering::SeqCst);
+        let one = shards.is_power_of_two().then(|| shards.trailing_zeros() as usize);
+        one.and_then(|shard| self.ports[shard].clone().place())
+    }
+
+    /// The ledger, to be read.
+    pub(crate) fn ledger(&self) -> LedgerGuard<'_> {
+        self.demand.read()
+    }
+
+    /// The ledger, to be changed.
+    pub(crate) fn edit(&self) -> Edit<'_> {
+        self.demand.edit()
+    }
+
+    /// Ends some of the demand that peers have left behind. Yields whether there is more.
+    pub(crate) fn release(&self, wakes: &mut Vec<Waker>) -> bool {
+        let mut edit = self.edit();
+        let more = edit.release();
+        edit.finish(wakes);
+        self.gauge.demand_changed(wakes);
+        more
+    }
+
+    /// All peers of a shard have been told our subscriptions up to `version`.
+    pub(crate) fn told(&self, shard: u16, version: u64) {
+        self.told[usize::from(shard)].store(version, Ordering::Release);
+        let all = self.told.iter().map(|told| told.load(Ordering::Acquire)).min().unwrap_or(0);
+        write_lock(&self.subscriptions).trim(all);
+    }
+
+    /// The next event of demand for the XPUB's user: a prefix, and whether it is wanted now. From the first call on all
+    /// changes are queued, behind what is wanted then.
+    pub(crate) fn pop_edge(&self) -> Option<(Prefix, bool)> {
+        self.edges.get_or_init(|| self.demand.queue(self.inbound.waiters.clone())).pop()
+    }
+
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.is_closed() { Err(Error::closed()) } else { Ok(()) }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// The user is done with the socket. Yields whether this call closed it.
+    pub(crate) fn close(self: &Arc<Self>) -> bool {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        self.shut_doors();
+        self.outbox.shut();
+        self.wake_users();
+        self.mail_all(|| Note::Close(self.clone()));
+        true
+    }
+
+    /// A shard has nothing left to do for the closed socket.
+    pub(crate) fn shard_done(&self, wakes: &mut Vec<Waker>) {
+        if self.open_shards.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.done.take(wakes);
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.open_shards.load(Ordering::Acquire) == 0
+    }
+
+    /// The engine can serve the socket no longer: whoever waits must hear of it.
+    pub(crate) fn fail(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.shut_doors();
+        self.outbox.shut();
+        self.open_shards.store(0, Ordering::Release);
+        self.wake_users();
+        self.done.wake();
+    }
+
+    /// The socket listens with `door`, until it is closed.
+    pub(crate) fn listens(&self, door: Arc<dyn Shut>) -> Result<()> {
+        let mut doors = lock(&self.doors);
+        // Looked at under the lock: who closes it empties the list after that.
+        self.check_open()?;
+        doors.retain(|door| door.strong_count() > 0);
+        doors.push(Arc::downgrade(&door));
+        Ok(())
+    }
+
+    /// Stops listening on this thread: once the socket is closed, its endpoints are free.
+    fn shut_doors(&self) {
+        let doors = std::mem::take(&mut *lock(&self.doors));
+        doors.iter().filter_map(Weak::upgrade).for_each(|door| door.shut());
+    }
+
+    fn wake_users(&self) {
+        let mut wakes = Vec::new();
+        self.inbound.waiters.take(&mut wakes);
+        self.members.waiters.take(&mut wakes);
+        self.room.take(&mut wakes);
+        self.gauge.waiters.take(&mut wakes);
+        self.states.waiters.take(&mut wakes);
+        self.demand.wake_watches(&mut wakes);
+        wake_all(wakes);
+    }
+
+    pub(crate) fn stats(&self) -> SocketStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let c = &self.counters;
+        let (holding, turned_away) = (self.last.holding(), self.members.turned_away());
+        SocketStats {
+            peers: get(&c.peers),
+            sent: self.outbox.pushed(),
+            outbox_full: get(&c.outbox_full),
+            delivered: get(&c.delivered),
+            missed: get(&c.missed),
+            received: get(&c.received),
+            received_missed: get(&c.received_missed) + get(&self.inbound.dropped),
+            received_replaced: get(&self.inbound.replaced),
+            peers_lost: get(&c.peers_lost),
+            peers_refused: get(&c.peers_refused),
+            peers_turned_away: turned_away.peers_max + turned_away.peers_per_address_max,
+            accepts_paused: turned_away.descriptors,
+            subscriptions_rejected: get(&self.decisions.rejected),
+            subscriptions_deferred: get(&self.decisions.deferred),
+            subscriptions_revoked: get(&self.decisions.revoked),
+            states_missed: get(&self.states.missed) + get(&self.states.heard_missed),
+            peers_full: self.gauge.full(),
+            peers_evicted: get(&self.gauge.evicted),
+            last_values: holding.values,
+            last_values_bytes: holding.bytes,
+            last_values_dropped: holding.dropped,
+            last_values_offered: get(&self.last.offered),
+        }
+    }
+
+    /// Whether a message of this topic would find a place.
+    pub(crate) fn room_for(&self, topic: &[u8]) -> Room {
+        let ledger = self.ledger();
+        if self.gauge.is_open() {
+            return if ledger.wanted(topic) { Room::Open } else { Room::Nobody };
+        }
+        let lack = lock(&self.gauge.lack);
+        let mut room = Room::Nobody;
+        ledger.for_each_audience(topic, |audience| {
+            // An audience without peers is still to be released.
+            if room != Room::Open && !ledger.peers(audience).is_empty() {
+                let any = ledger.peers(audience).iter().any(|&peer| lack.has_room(peer, topic));
+                room = if any { Room::Open } else { Room::Congested };
+            }
+        });
+        room
+    }
+
+    /// How many peers want a topic.
+    pub(crate) fn subscribers(&self, topic: &[u8]) -> usize {
+        let ledger = self.ledger();
+        let mut audiences = Vec::new();
+        ledger.for_each_audience(topic, |audience| audiences.push(audience));
+        audiences.sort_unstable();
+        audiences.dedup();
+        audiences.into_iter().map(|audience| ledger.peers(audience).len()).sum()
+    }
+
+    /// Tells the peer's shard what was decided.
+    pub(crate) fn decide(self: &Arc<Self>, peer: PeerKey, prefix: &[u8], verdict: Verdict) {
+        let note = Note::Verdict { hub: self.clone(), peer, prefix: prefix.to_vec(), verdict };
+        self.mail_to(peer.shard, note);
+    }
+
+    /// Takes a prefix from all peers that have it.
+    pub(crate) fn revoke_all(self: &Arc<Self>, prefix: &[u8], status: &Reason) {
+        self.mail_all(|| Note::RevokeAll {
+            hub: self.clone(),
+            prefix: prefix.to_vec(),
+            status: status.clone(),
+        });
+    }
+}

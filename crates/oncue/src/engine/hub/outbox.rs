@@ -1,0 +1,502 @@
+//! Between `send` and the shards: messages are encoded once, into the open chunk, and each shard takes whole chunks.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::batch::Batch;
+use crate::engine::wire::chunk::{CHUNK_BYTES, Chunk, Spares};
+use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg, put_whole};
+use crate::sync::{QuickGuard, QuickLock};
+
+/// From this size on, a message that exists in wire encoding is shared instead of copied.
+const SHARE_BYTES_MIN: usize = 16 << 10;
+
+/// The messages of one socket that its shards have not taken yet.
+pub(crate) struct Outbox {
+    state: QuickLock<State>,
+    /// Whether any shard reads and the socket is open; looked at without the lock.
+    active: AtomicBool,
+    bound: Bound,
+}
+
+/// When an outbox is full: at `bytes_most`, and at `bytes_max` if it holds `messages_min` by then.
+#[derive(Clone, Copy)]
+pub(crate) struct Bound {
+    pub(crate) bytes_max: u64,
+    pub(crate) messages_min: u64,
+    pub(crate) bytes_most: u64,
+}
+
+struct State {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+    /// Closed chunks that some shard has still to take; the first one has number `base`.
+    closed: VecDeque<Arc<Chunk>>,
+    base: u64,
+    closed_bytes: u64,
+    closed_messages: u64,
+    readers: Vec<Reader>,
+    spares: Spares,
+    /// Whether some shard does not know yet that there is something to take.
+    quiet: bool,
+    /// The open chunk is closed when it has grown to this, and those who rest are told.
+    close_at: usize,
+    /// Messages let in so far.
+    pushed: u64,
+    /// The socket is closed: nothing is let in.
+    closed_for_good: bool,
+    /// A sender was refused and may wait for room.
+    refused: bool,
+}
+
+/// Which message: the number of its chunk, and its place in it. Ascending in the order of sending.
+pub(crate) type Number = (u64, u32);
+
+struct Reader {
+    shard: u16,
+    /// The number of the next chunk to take.
+    next: u64,
+    /// Whether the shard knows already that there is something to take.
+    signalled: bool,
+    /// The shard lets more come before it takes it; it will look by itself, or when it is told.
+    resting: bool,
+}
+
+/// What became of a message.
+pub(crate) enum Pushed {
+    /// It is in; the shards of this bit set must be told.
+    Queued { tell: u64 },
+    /// Nothing is queued, and nothing under way in the one shard that there is: the message, which is not in yet,
+    /// may be sent at once.
+    Idle { shard: u16 },
+    /// No shard has a peer: nobody could have got it.
+    Nobody,
+    /// There is no room.
+    Full,
+    /// It is larger than [`MESSAGE_BYTES_MAX`].
+    TooLarge,
+}
+
+/// What came of a wish to take.
+pub(crate) enum Take {
+    Taken(Taken),
+    /// There is little, and the shard may rest: it looks again by itself, or when it is told that there is enough.
+    Rest,
+}
+
+/// What a shard took.
+pub(crate) struct Taken {
+    /// The number of the first chunk.
+    pub(crate) first: u64,
+    pub(crate) chunks: Vec<Arc<Chunk>>,
+    /// Senders that were refused can be woken.
+    pub(crate) room: bool,
+}
+
+impl Outbox {
+    pub(crate) fn new(bound: Bound) -> Outbox {
+        let state = State {
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            closed: VecDeque::new(),
+            base: 0,
+            closed_bytes: 0,
+            closed_messages: 0,
+            readers: Vec::new(),
+            spares: Spares::default(),
+            refused: false,
+            quiet: false,
+            pushed: 0,
+            closed_for_good: false,
+            close_at: CHUNK_BYTES,
+        };
+        Outbox { state: QuickLock::new(state), active: AtomicBool::new(false), bound }
+    }
+
+    /// How many messages were let in so far.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.state.lock().pushed
+    }
+
+    /// Lets nothing in any more.
+    pub(crate) fn shut(&self) {
+        self.state.lock().closed_for_good = true;
+        self.active.store(false, Ordering::Release);
+    }
+
+    /// A message was sent without passing through here.
+    pub(crate) fn count_direct(&self) {
+        self.state.lock().pushed += 1;
+    }
+
+    /// Encodes a message behind those that wait; if there are none and `may_idle`, says so instead.
+    #[inline]
+    pub(crate) fn push(&self, frames: &(impl Frames + ?Sized), may_idle: bool) -> Pushed {
+        match self.enter(may_idle) {
+            Ok(mut state) => state.encode(frames),
+            Err(pushed) => pushed,
+        }
+    }
+
+    /// As [`push`](Self::push); yields its number too if it is in.
+    pub(crate) fn push_numbered(&self, message: &Msg, may_idle: bool) -> (Pushed, Option<Number>) {
+        let mut state = match self.enter(may_idle) {
+            Ok(state) => state,
+            Err(pushed) => return (pushed, None),
+        };
+        match state.encode(message) {
+            queued @ Pushed::Queued { .. } => (queued, Some(state.newest())),
+            refused => (refused, None),
+        }
+    }
+
+    /// The state, where there is somebody to send to, and room; otherwise what becomes of a message. Left to the compiler
+    /// it is a call of its own, and a message costs 23 instructions more.
+    #[inline(always)]
+    fn enter(&self, may_idle: bool) -> Result<QuickGuard<'_, State>, Pushed> {
+        if !self.active.load(Ordering::Acquire) {
+            return Err(Pushed::Nobody);
+        }
+        let mut state = self.state.lock();
+        if state.readers.is_empty() || state.closed_for_good {
+            return Err(Pushed::Nobody);
+        }
+        if may_idle && let Some(shard) = state.idle() {
+            return Err(Pushed::Idle { shard });
+        }
+        if state.is_full(self.bound) {
+            state.refused = true;
+            return Err(Pushed::Full);
+        }
+        Ok(state)
+    }
+
+    /// What becomes of a message, if it finds no place now: [`Pushed::Nobody`] or [`Pushed::Full`].
+    pub(crate) fn refusal(&self) -> Option<Pushed> {
+        self.enter(false).err()
+    }
+
+    /// Whether `shard` alone takes messages, and has taken all.
+    pub(crate) fn is_idle(&self, shard: u16) -> bool {
+        let state = self.state.lock();
+        !state.closed_for_good && state.idle() == Some(shard)
+    }
+
+    /// The number of the next chunk that `shard` takes, if it takes any.
+    pub(crate) fn next(&self, shard: u16) -> Option<u64> {
+        self.state.lock().readers.iter().find(|r| r.shard == shard).map(|r| r.next)
+    }
+
+    /// Takes a batch in, behind what waits, and leaves an empty one. Refused, it stays as it is.
+    pub(crate) fn push_many(&self, batch: &mut Batch) -> Pushed {
+        if batch.is_empty() {
+            return Pushed::Queued { tell: 0 };
+        }
+        let mut state = match self.enter(false) {
+            Ok(state) => state,
+            Err(pushed) => {
+                if matches!(pushed, Pushed::Nobody) {
+                    batch.clear();
+                }
+                return pushed;
+            }
+        };
+        state.close();
+        let (bytes, ends) = state.spares.take().unwrap_or_default();
+        let bytes = std::mem::replace(&mut batch.bytes, bytes);
+        let ends = std::mem::replace(&mut batch.ends, ends);
+        state.pushed += ends.len() as u64;
+        let chunk = Chunk::of_spares(bytes, ends, &state.spares);
+        state.push_closed(chunk);
+        state.rouse_for_closed();
+        Pushed::Queued { tell: if state.quiet { state.signal() } else { 0 } }
+    }
+
+    /// `shard` has a new peer and takes what is pushed from now on. Yields the number of the first chunk that is for
+    /// the peer: what was pushed before it came is not.
+    pub(crate) fn join(&self, shard: u16) -> u64 {
+        let mut state = self.state.lock();
+        state.close();
+        let next = state.base + state.closed.len() as u64;
+        if state.readers.iter().all(|r| r.shard != shard) {
+            state.readers.push(Reader { shard, next, signalled: false, resting: false });
+            state.quiet = true;
+        }
+        state.trim();
+        self.active.store(!state.closed_for_good, Ordering::Release);
+        next
+    }
+
+    /// `shard` has no peer any more.
+    pub(crate) fn leave(&self, shard: u16) {
+        let mut state = self.state.lock();
+        state.readers.retain(|r| r.shard != shard);
+        if state.readers.is_empty() {
+            self.active.store(false, Ordering::Release);
+            state.close();
+        }
+        state.trim();
+    }
+
+    /// All that `shard` has not taken yet, if it may not rest. Who took something comes again until there is nothing, and
+    /// is not told meanwhile.
+    pub(crate) fn take(&self, shard: u16, may_rest: bool) -> Take {
+        let mut state = self.state.lock();
+        if may_rest && state.rest(shard, self.bound) {
+            return Take::Rest;
+        }
+        state.close();
+        let (base, end) = (state.base, state.base + state.closed.len() as u64);
+        let alone = state.readers.len() == 1;
+        let state = &mut *state;
+        let Some(reader) = state.readers.iter_mut().find(|r| r.shard == shard) else {
+            return Take::Taken(Taken { first: end, chunks: Vec::new(), room: false });
+        };
+        let first = reader.next;
+        let skip = (first - base) as usize;
+        reader.next = end;
+        reader.signalled = first < end;
+        reader.resting = false;
+        state.quiet |= first == end;
+        state.close_at = CHUNK_BYTES;
+        let chunks = match alone {
+            true => {
+                state.base = end;
+                (state.closed_bytes, state.closed_messages) = (0, 0);
+                state.closed.drain(..).skip(skip).collect()
+            }
+            false => state.closed.iter().skip(skip).cloned().collect(),
+        };
+        state.trim();
+        let room = state.refused && !state.is_full(self.bound);
+        state.refused &= !room;
+        Take::Taken(Taken { first, chunks, room })
+    }
+}
+
+impl State {
+    #[inline]
+    fn is_full(&self, bound: Bound) -> bool {
+        let bytes = self.closed_bytes + self.bytes.len() as u64;
+        let messages = self.closed_messages + self.ends.len() as u64;
+        bytes >= bound.bytes_most || bytes >= bound.bytes_max && messages >= bound.messages_min
+    }
+
+    /// The one shard that takes messages, if it has taken all.
+    #[inline]
+    fn idle(&self) -> Option<u16> {
+        if self.quiet
+            && self.ends.is_empty()
+            && let ([], [reader]) = (self.closed.as_slices().0, &self.readers[..])
+        {
+            return Some(reader.shard);
+        }
+        None
+    }
+
+    /// Lets a message in.
+    #[inline]
+    fn encode(&mut self, frames: &(impl Frames + ?Sized)) -> Pushed {
+        match frames.shared() {
+            Some(message) if message.wire().len() > MESSAGE_BYTES_MAX => return Pushed::TooLarge,
+            Some(message) if message.wire().len() >= SHARE_BYTES_MIN => {
+                self.close();
+                self.push_closed(Chunk::shared(message.clone()));
+                self.rouse_for_closed();
+            }
+            _ => {
+                let start = self.bytes.len();
+                put_whole(frames, &mut self.bytes);
+                if self.bytes.len() - start > MESSAGE_BYTES_MAX {
+                    self.bytes.truncate(start);
+                    return Pushed::TooLarge;
+                }
+                let end = self.bytes.len() as u32;
+                self.ends.push(end);
+                if end as usize >= self.close_at {
+                    self.close();
+                    self.rouse();
+                }
+            }
+        }
+        self.pushed += 1;
+        Pushed::Queued { tell: if self.quiet { self.signal() } else { 0 } }
+    }
+
+    /// The number of the message that was let in last.
+    fn newest(&self) -> Number {
+        let end = self.base + self.closed.len() as u64;
+        match (self.ends.len() as u32, self.closed.back()) {
+            (0, Some(chunk)) => (end - 1, chunk.len() - 1),
+            (messages, _) => (end, messages - 1),
+        }
+    }
+
+    fn close(&mut self) {
+        if self.ends.is_empty() {
+            return;
+        }
+        // A chunk that came to its full size is followed by others; growing into it again would copy what it holds.
+        let like_this = || (Vec::with_capacity(self.bytes.len()), Vec::with_capacity(self.ends.len()));
+        let full = self.bytes.len() >= CHUNK_BYTES;
+        let (bytes, ends) =
+            self.spares.take().unwrap_or_else(|| if full { like_this() } else { <_>::default() });
+        let bytes = std::mem::replace(&mut self.bytes, bytes);
+        let ends = std::mem::replace(&mut self.ends, ends);
+        let chunk = Chunk::of_spares(bytes, ends, &self.spares);
+        self.push_closed(chunk);
+    }
+
+    fn push_closed(&mut self, chunk: Chunk) {
+        self.closed_bytes += chunk.bytes().len() as u64;
+        self.closed_messages += u64::from(chunk.len());
+        self.closed.push_back(Arc::new(chunk));
+    }
+
+    /// Lets go of the chunks that every reader has taken.
+    fn trim(&mut self) {
+        let end = self.base + self.closed.len() as u64;
+        let until = self.readers.iter().map(|r| r.next).min().unwrap_or(end);
+        while self.base < until {
+            let chunk = self.closed.pop_front().expect("chunks are numbered from base");
+            self.closed_bytes -= chunk.bytes().len() as u64;
+            self.closed_messages -= u64::from(chunk.len());
+            self.base += 1;
+        }
+    }
+
+    /// Lets a shard rest if there is little for it to take.
+    fn rest(&mut self, shard: u16, bound: Bound) -> bool {
+        let enough = (CHUNK_BYTES as u64).min(bound.bytes_max / 2);
+        if self.refused || self.closed_bytes + self.bytes.len() as u64 >= enough {
+            return false;
+        }
+        let Some(reader) = self.readers.iter_mut().find(|r| r.shard == shard) else { return false };
+        reader.resting = true;
+        reader.signalled = true;
+        self.close_at = enough as usize;
+        true
+    }
+
+    /// Chunks were closed that may be enough for those who rest.
+    fn rouse_for_closed(&mut self) {
+        if self.closed_bytes >= self.close_at as u64 {
+            self.rouse();
+        }
+    }
+
+    /// There is enough for those who rest.
+    #[cold]
+    fn rouse(&mut self) {
+        for reader in self.readers.iter_mut().filter(|r| r.resting) {
+            (reader.resting, reader.signalled) = (false, false);
+            self.quiet = true;
+        }
+        self.close_at = CHUNK_BYTES;
+    }
+
+    #[cold]
+    fn signal(&mut self) -> u64 {
+        self.quiet = false;
+        let mut tell = 0;
+        for reader in self.readers.iter_mut().filter(|r| !r.signalled) {
+            reader.signalled = true;
+            tell |= 1 << reader.shard;
+        }
+        tell
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oncue_core::frame;
+
+    use super::*;
+
+    fn take(outbox: &Outbox, shard: u16) -> Taken {
+        match outbox.take(shard, false) {
+            Take::Taken(taken) => taken,
+            Take::Rest => panic!("it may not rest"),
+        }
+    }
+
+    fn tells(pushed: Pushed) -> u64 {
+        match pushed {
+            Pushed::Queued { tell } => tell,
+            _ => panic!("it is queued"),
+        }
+    }
+
+    fn texts(taken: Taken) -> Vec<String> {
+        let messages = |c: &Arc<Chunk>| (0..c.len()).map(|i| c.message(i).to_vec()).collect::<Vec<_>>();
+        let text = |wire: Vec<u8>| String::from_utf8(frame::topic(&wire).to_vec()).unwrap();
+        taken.chunks.iter().flat_map(messages).map(text).collect()
+    }
+
+    #[test]
+    fn every_shard_takes_what_came_after_it_joined() {
+        let outbox = Outbox::new(Bound { bytes_max: 1 << 20, messages_min: 0, bytes_most: 1 << 20 });
+        assert!(matches!(outbox.push("nobody", false), Pushed::Nobody));
+        outbox.join(0);
+        assert!(matches!(outbox.push("one", false), Pushed::Queued { tell: 1 }));
+        outbox.join(3);
+        assert!(matches!(outbox.push("two", false), Pushed::Queued { tell: 8 }));
+        assert!(matches!(outbox.push("three", false), Pushed::Queued { tell: 0 }));
+        assert_eq!(texts(take(&outbox, 0)), ["one", "two", "three"]);
+        assert_eq!(texts(take(&outbox, 3)), ["two", "three"]);
+        assert_eq!(texts(take(&outbox, 3)), Vec::<String>::new());
+        assert_eq!(outbox.state.lock().closed_bytes, 0);
+    }
+
+    #[test]
+    fn full_until_the_slowest_shard_has_taken() {
+        let outbox = Outbox::new(Bound { bytes_max: 4, messages_min: 2, bytes_most: 100 });
+        outbox.join(0);
+        outbox.join(1);
+        assert!(matches!(outbox.push("1234567", false), Pushed::Queued { .. }));
+        assert!(
+            matches!(outbox.push("x", false), Pushed::Queued { .. }),
+            "a burst of few messages is let in"
+        );
+        assert!(matches!(outbox.push("x", false), Pushed::Full));
+        assert!(!take(&outbox, 0).room);
+        assert!(matches!(outbox.push("x", false), Pushed::Full));
+        assert!(take(&outbox, 1).room);
+        assert!(matches!(outbox.push("x", false), Pushed::Queued { .. }));
+    }
+
+    #[test]
+    fn who_took_something_comes_again_untold_until_there_is_nothing() {
+        let outbox = Outbox::new(Bound { bytes_max: 1 << 20, messages_min: 0, bytes_most: 1 << 20 });
+        outbox.join(0);
+        assert_eq!(tells(outbox.push("one", false)), 1);
+        assert_eq!(texts(take(&outbox, 0)), ["one"]);
+        assert_eq!(tells(outbox.push("two", true)), 0);
+        assert_eq!(texts(take(&outbox, 0)), ["two"]);
+        assert!(texts(take(&outbox, 0)).is_empty());
+        assert!(matches!(outbox.push("three", true), Pushed::Idle { shard: 0 }));
+        assert_eq!(tells(outbox.push("three", false)), 1);
+    }
+
+    #[test]
+    fn who_rests_is_told_when_there_is_enough() {
+        // An eighth of what is enough by itself, or half of what there is room for: 64 KiB, or 32.
+        let message = "x".repeat(CHUNK_BYTES / 8);
+        for (bytes_max, enough) in [(1 << 20, 8), (1 << 16, 4)] {
+            let outbox = Outbox::new(Bound { bytes_max, messages_min: 0, bytes_most: 1 << 20 });
+            outbox.join(0);
+            assert_eq!(tells(outbox.push("one", false)), 1);
+            assert_eq!(texts(take(&outbox, 0)), ["one"]);
+            assert!(matches!(outbox.take(0, true), Take::Rest));
+            let told: Vec<_> = (0..enough).map(|_| tells(outbox.push(&message, true))).collect();
+            assert_eq!(told, [vec![0; enough - 1], vec![1]].concat());
+            assert_eq!(texts(take(&outbox, 0)).len(), enough);
+            assert!(matches!(outbox.take(0, true), Take::Rest));
+            let mut batch = Batch::new();
+            (0..enough).for_each(|_| batch.push(&message).unwrap());
+            assert_eq!(tells(outbox.push_many(&mut batch)), 1);
+            assert!(matches!(outbox.take(0, true), Take::Taken(_)));
+        }
+    }
+}

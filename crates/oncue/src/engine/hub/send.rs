@@ -1,0 +1,210 @@
+//! What a publisher's user does: messages are queued, kept for later subscribers, or written from this thread.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use oncue_core::command::{STATE_TOPIC_BYTES_MAX, State};
+
+use super::kept::{Keeping, stand_alone};
+use super::outbox::Pushed;
+use super::{Hub, Note};
+use crate::batch::Batch;
+use crate::engine::wire::slices::Direct;
+use crate::error::{Error, Result};
+use crate::msg::{COPIED_BYTES_MAX, Frames, MESSAGE_BYTES_MAX, Msg};
+use crate::options::OnFull;
+use crate::permission::Reason;
+
+/// What the headers of a few frames take.
+const HEADERS_BYTES: usize = 64;
+/// What becomes of a message that the outbox has no room for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// It is dropped, and counted.
+    Drop,
+    /// The sender hears of it.
+    Refuse,
+}
+
+impl Hub {
+    /// Queues a message for whoever wants it.
+    #[inline]
+    pub(crate) fn send(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
+        self.push(frames, self.no_room())
+    }
+
+    /// As [`send`](Self::send), but a message without room is refused whatever the policy.
+    pub(crate) fn send_if_room(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
+        self.push(frames, NoRoom::Refuse)
+    }
+
+    #[inline]
+    fn push(self: &Arc<Self>, frames: &(impl Frames + ?Sized), no_room: NoRoom) -> Result<()> {
+        if frames.copied_bytes() >= COPIED_BYTES_MAX {
+            return self.push_copied(frames, no_room);
+        }
+        match self.outbox.push(frames, true) {
+            Pushed::Idle { shard } if self.send_now(shard, frames, None) => Ok(()),
+            Pushed::Idle { .. } => self.pushed(self.outbox.push(frames, false), no_room),
+            pushed => self.pushed(pushed, no_room),
+        }
+    }
+
+    /// Queues what takes long to copy: no other thread may wait for that.
+    #[cold]
+    fn push_copied(self: &Arc<Self>, frames: &(impl Frames + ?Sized), no_room: NoRoom) -> Result<()> {
+        if let Some(pushed) = self.outbox.refusal() {
+            return self.pushed(pushed, no_room);
+        }
+        if frames.copied_bytes() > MESSAGE_BYTES_MAX {
+            return self.pushed(Pushed::TooLarge, no_room);
+        }
+        let mut wire = Vec::with_capacity(frames.copied_bytes() + HEADERS_BYTES);
+        frames.put(&mut wire);
+        if wire.len() > MESSAGE_BYTES_MAX {
+            return self.pushed(Pushed::TooLarge, no_room);
+        }
+        self.push(&Msg::from_wire(wire), no_room)
+    }
+
+    /// Queues a batch, and leaves an empty one.
+    pub(crate) fn send_many(self: &Arc<Self>, batch: &mut Batch) -> Result<()> {
+        match self.outbox.push_many(batch) {
+            Pushed::Full if self.no_room() == NoRoom::Drop => {
+                self.counters.outbox_full.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                batch.clear();
+                Ok(())
+            }
+            pushed => self.pushed(pushed, NoRoom::Refuse),
+        }
+    }
+
+    /// As [`send_many`](Self::send_many), but a batch without room is refused whatever the policy.
+    pub(crate) fn send_many_if_room(self: &Arc<Self>, batch: &mut Batch) -> Result<()> {
+        let pushed = self.outbox.push_many(batch);
+        self.pushed(pushed, NoRoom::Refuse)
+    }
+
+    /// What the policy says of a message that the outbox has no room for.
+    pub(crate) fn no_room(&self) -> NoRoom {
+        if self.options.on_full == OnFull::Refuse { NoRoom::Refuse } else { NoRoom::Drop }
+    }
+
+    /// Sends a message from this thread, if that can be done at once.
+    pub(crate) fn send_now(
+        self: &Arc<Self>,
+        shard: u16,
+        frames: &(impl Frames + ?Sized),
+        last: Option<&Keeping>,
+    ) -> bool {
+        let sent =
+            Direct::with(frames, |message| self.ports[usize::from(shard)].send_now(self, message, last));
+        if sent {
+            self.outbox.count_direct();
+        }
+        sent
+    }
+
+    #[inline]
+    pub(crate) fn pushed(self: &Arc<Self>, pushed: Pushed, no_room: NoRoom) -> Result<()> {
+        match pushed {
+            Pushed::Queued { tell: 0 } => Ok(()),
+            Pushed::Queued { tell } => {
+                self.tell(tell);
+                Ok(())
+            }
+            Pushed::Nobody | Pushed::Idle { .. } => self.check_open(),
+            Pushed::Full if no_room == NoRoom::Refuse => Err(Error::full()),
+            Pushed::Full => {
+                self.counters.outbox_full.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Pushed::TooLarge => Err(Error::misuse("the message is larger than 2 GiB; send it in parts")),
+        }
+    }
+
+    #[cold]
+    fn tell(self: &Arc<Self>, mut shards: u64) {
+        while shards != 0 {
+            let shard = shards.trailing_zeros() as usize;
+            self.ports[shard].mail(Note::Outbox(self.clone()));
+            shards &= shards - 1;
+        }
+    }
+
+    /// Queues a message for whoever wants it now, and keeps it for those who come later, for `age` at the most. Where
+    /// there is no room for it in the outbox, it is not kept either.
+    pub(crate) fn send_last(self: &Arc<Self>, frames: &impl Frames, age: Option<Duration>) -> Result<()> {
+        self.check_open()?;
+        let last = Keeping { value: stand_alone(frames)?, expires: self.expiry(age) };
+        match self.push_and_keep(&last, true) {
+            Pushed::Idle { shard } if self.send_now(shard, &last.value, Some(&last)) => Ok(()),
+            Pushed::Idle { .. } => self.pushed(self.push_and_keep(&last, false), self.no_room()),
+            pushed => self.pushed(pushed, self.no_room()),
+        }
+    }
+
+    fn push_and_keep(&self, keeping: &Keeping, may_idle: bool) -> Pushed {
+        let mut store = self.last.open();
+        let (pushed, number) = self.outbox.push_numbered(&keeping.value, may_idle);
+        if matches!(pushed, Pushed::Queued { .. } | Pushed::Nobody) {
+            store.keep(keeping.value.clone(), number, keeping.expires, self.last.bytes_max);
+        }
+        pushed
+    }
+
+    /// Keeps a value that a shard is about to write to all its peers who want it. Not so if another shard has peers by
+    /// now, who would not get it, or something else is queued, which may be a later value.
+    pub(crate) fn keep_direct(&self, shard: u16, keeping: &Keeping) -> bool {
+        let mut store = self.last.open();
+        let idle = self.outbox.is_idle(shard);
+        if idle {
+            store.keep(keeping.value.clone(), None, keeping.expires, self.last.bytes_max);
+        }
+        idle
+    }
+
+    /// Keeps a message for those who subscribe from now on.
+    pub(crate) fn keep_last(&self, frames: &impl Frames, age: Option<Duration>) -> Result<()> {
+        self.check_open()?;
+        let value = stand_alone(frames)?;
+        self.last.open().keep(value, None, self.expiry(age), self.last.bytes_max);
+        Ok(())
+    }
+
+    pub(crate) fn forget_last(&self, topic: &[u8]) -> bool {
+        self.last.forget(topic)
+    }
+
+    pub(crate) fn last_value(&self, topic: &[u8]) -> Option<Msg> {
+        self.last.get(topic, self.now())
+    }
+
+    /// The moment from which on a value of this age is over.
+    fn expiry(&self, age: Option<Duration>) -> Option<Duration> {
+        age.and_then(|age| self.now().checked_add(age))
+    }
+
+    /// Tells all who want the topic and understand it, and whoever subscribes later.
+    pub(crate) fn set_state(self: &Arc<Self>, topic: &[u8], state: State, text: &Reason) -> Result<()> {
+        self.check_open()?;
+        if topic.len() > STATE_TOPIC_BYTES_MAX {
+            let len = topic.len();
+            return Err(Error::misuse(format!(
+                "cannot tell a state: the topic is {len} bytes long; {STATE_TOPIC_BYTES_MAX} is the most"
+            )));
+        }
+        let value = Msg::from_frames([topic, &[state.number()], text.text().as_bytes()]);
+        let published = &self.states.published;
+        // All shards hear the states in the order in which they are kept.
+        let mut store = published.open();
+        store.keep(value.clone(), None, None, published.bytes_max);
+        self.mail_all(|| Note::State { hub: self.clone(), value: value.clone() });
+        Ok(())
+    }
+
+    pub(crate) fn clear_state(&self, topic: &[u8]) -> bool {
+        self.states.published.forget(topic)
+    }
+}

@@ -1,0 +1,72 @@
+//! Those who watch the demand of one socket, each with a queue of its own.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+
+use oncue_core::edges::{Edges, Prefix};
+
+use crate::op::Waiters;
+use crate::sync::lock;
+
+/// A queue of demand events for one who watches.
+pub(crate) struct Watch {
+    number: u64,
+    edges: Mutex<Edges>,
+    pub(crate) waiters: Arc<Waiters>,
+}
+
+/// The watches of one socket. Each is here until it is taken out.
+#[derive(Default)]
+pub(crate) struct Watches {
+    all: BTreeMap<u64, Arc<Watch>>,
+    last: u64,
+}
+
+impl Watch {
+    /// The next event: a prefix, and whether it is wanted now.
+    pub(crate) fn pop(&self) -> Option<(Prefix, bool)> {
+        lock(&self.edges).pop().map(|edge| (edge.prefix, edge.wanted))
+    }
+
+    /// Queues what is wanted already.
+    pub(crate) fn start(&self, wanted: impl Iterator<Item = Prefix>) {
+        let mut edges = lock(&self.edges);
+        wanted.for_each(|prefix| edges.push(prefix, true));
+    }
+}
+
+impl Watches {
+    /// One more, whose events are waited for by `waiters`. `seed` keys its hashes.
+    pub(crate) fn begin(&mut self, seed: u64, waiters: Arc<Waiters>) -> Arc<Watch> {
+        self.last += 1;
+        let watch = Arc::new(Watch { number: self.last, edges: Mutex::new(Edges::new(seed)), waiters });
+        self.all.insert(self.last, watch.clone());
+        watch
+    }
+
+    pub(crate) fn end(&mut self, watch: &Watch) {
+        self.all.remove(&watch.number);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Watch>> {
+        self.all.values()
+    }
+
+    /// Queues an event for all. Yields how many others were moved to make room for it.
+    pub(crate) fn tell(&self, prefix: &[u8], wanted: bool, wakes: &mut Vec<Waker>) -> u64 {
+        if self.all.is_empty() {
+            return 0;
+        }
+        let prefix = Prefix::from(prefix);
+        let mut moved = 0;
+        for watch in self.iter() {
+            let mut edges = lock(&watch.edges);
+            edges.push(prefix.clone(), wanted);
+            moved += edges.take_moved();
+            drop(edges);
+            watch.waiters.take(wakes);
+        }
+        moved
+    }
+}

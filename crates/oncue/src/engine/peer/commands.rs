@@ -1,0 +1,50 @@
+//! Commands during traffic: what each leads to. Whose they are, and what becomes of subscriptions, is not known here.
+
+use oncue_core::command::{self, Command, StateNews, Subscription};
+
+use crate::engine::peer::end::End;
+
+/// What the commands of one read lead to.
+#[derive(Default)]
+pub(crate) struct Answers {
+    /// To be sent.
+    pub(crate) control: Vec<u8>,
+    /// The TTL of the last PING, if there was one.
+    pub(crate) ttl_ds: Option<u16>,
+}
+
+/// Takes a command during traffic; what it wants answered goes to `answers`.
+pub(crate) fn take_command(
+    body: &[u8],
+    answers: &mut Answers,
+    mut subscription: impl FnMut(Subscription<'_>) -> Result<(), End>,
+) -> Result<(), End> {
+    match Command::parse(body)? {
+        Command::Subscribe(prefix) => subscription(Subscription::Subscribe(prefix)),
+        Command::Cancel(prefix) => subscription(Subscription::Cancel(prefix)),
+        Command::Ping { ttl_ds, context } => {
+            answers.ttl_ds = Some(ttl_ds);
+            command::put_pong(&mut answers.control, context);
+            Ok(())
+        }
+        Command::Error { reason } => {
+            Err(End::Refused(format!("the peer ended the connection: {}", reason.escape_ascii())))
+        }
+        Command::Pong { .. } | Command::Ready { .. } | Command::State(_) | Command::Unknown { .. } => Ok(()),
+    }
+}
+
+/// Takes a publisher's command, if there is one. It subscribes to nothing: only PING and the states of topics matter.
+pub(crate) fn take_publishers(
+    body: &[u8],
+    answers: &mut Answers,
+    mut hear: impl FnMut(&StateNews<'_>),
+) -> Result<(), End> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    if let Ok(Command::State(news)) = Command::parse(body) {
+        hear(&news);
+    }
+    take_command(body, answers, |_| Ok(()))
+}

@@ -1,0 +1,267 @@
+//! What a subscriber's subscriptions do, in the order in which they came: to the ledger, and for the subscriber itself,
+//! which gets the last values of what it newly wants before anything else of it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+use std::time::Duration;
+
+use oncue_core::command::{STATE_TOPIC_BYTES_MAX, State, StateNews, Subscription, put_state};
+use oncue_core::ledger::{PeerId, QuotaExceeded};
+
+use super::end::End;
+use super::outgoing::Outgoing;
+use super::owed::{Owed, Payee};
+use super::permission::Pending;
+use crate::engine::hub::announced::put_value;
+use crate::engine::hub::demand::Edit;
+use crate::engine::hub::kept::{Asking, Cursor, Fresh, PORTION};
+use crate::engine::hub::outbox::Number;
+use crate::engine::hub::{Hub, Verdict};
+use crate::net::Stream;
+use crate::permission::{Admission, PeerKey, Reason, SubscribeRequest};
+
+/// So often a read may subscribe and cancel in turn and get last values for each turn. A peer that does it more often
+/// gets those of what it wants in the end: what it cancels with the same breath costs nothing.
+const TURNS_MAX: u32 = 8;
+
+/// The subscriptions of one read of one peer, while they are taken in.
+pub(crate) struct Intake<'a, S> {
+    pub(crate) hub: &'a Arc<Hub>,
+    pub(crate) peer: PeerId,
+    pub(crate) key: PeerKey,
+    /// Whether the peer understands states of topics.
+    pub(crate) understands: bool,
+    pub(crate) pending: &'a mut Pending,
+    /// The values that it is given when there is room.
+    pub(crate) owed: &'a mut Owed,
+    pub(crate) out: &'a mut Outgoing<S>,
+    pub(crate) wakes: &'a mut Vec<Waker>,
+    pub(crate) now: Duration,
+    /// What has this number or a higher one will reach the peer by itself; `None` while nothing is kept.
+    pub(crate) unrouted: Option<Number>,
+    pub(crate) edit: Option<Edit<'a>>,
+    /// Newly in force, and not answered with last values yet.
+    pub(crate) fresh: Vec<Vec<u8>>,
+    pub(crate) turns: u32,
+    /// What was done so far, in the units of the shard's turn.
+    pub(crate) work: &'a mut u32,
+}
+
+/// The work of a subscription, and of so many bytes of its prefix; and that of looking through a part of what is kept.
+const SUBSCRIPTION_WORK: u32 = 8;
+const PREFIX_BYTES_PER_WORK: usize = 64;
+const PASS_WORK: u32 = 5000;
+/// So much of the ledger, or of the events for those who watch it, is moved to make room for one unit of work.
+const MOVED_PER_WORK: u64 = 2;
+
+impl<'a, S: Stream> Intake<'a, S> {
+    pub(crate) fn take(&mut self, subscription: Subscription<'_>) -> Result<(), End> {
+        let (Subscription::Subscribe(prefix) | Subscription::Cancel(prefix)) = subscription;
+        *self.work += SUBSCRIPTION_WORK + (prefix.len() / PREFIX_BYTES_PER_WORK) as u32;
+        match subscription {
+            Subscription::Subscribe(prefix) => self.subscribe(prefix),
+            Subscription::Cancel(prefix) => self.cancel(prefix),
+        }
+    }
+
+    fn subscribe(&mut self, prefix: &[u8]) -> Result<(), End> {
+        let max = self.hub.options.prefix_length_max;
+        if prefix.len() > max {
+            return Err(End::Refused(format!("a prefix may have at most {max} bytes (prefix_length_max)")));
+        }
+        if self.may(prefix)? { self.admit(prefix) } else { Ok(()) }
+    }
+
+    /// Puts a prefix in force.
+    pub(crate) fn admit(&mut self, prefix: &[u8]) -> Result<(), End> {
+        let peer = self.peer;
+        let edit = self.edit();
+        let new = edit.subscribe(peer, prefix).map_err(|quota| End::Refused(quota.to_string()))?;
+        self.count_moved();
+        if new && (self.unrouted.is_some() || self.tells_states()) {
+            self.fresh.push(prefix.to_vec());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn cancel(&mut self, prefix: &[u8]) -> Result<(), End> {
+        let peer = self.peer;
+        self.pending.remove(prefix);
+        let answers = !self.fresh.is_empty() || !self.owed.is_empty();
+        if answers && self.edit().contains(peer, prefix) {
+            if self.fresh.is_empty() {
+                self.release();
+            } else if self.turns < TURNS_MAX {
+                // What the peer has now decides what is new to it.
+                self.turns += 1;
+                self.answer()?;
+            } else {
+                *self.work += self.fresh.len() as u32 / SUBSCRIPTION_WORK;
+                self.fresh.retain(|fresh| fresh != prefix);
+                self.release();
+            }
+            let (owed, mut payee) = self.payee();
+            let cancelled = owed.cancel(prefix, &mut payee);
+            *self.work = self.work.saturating_add(self.owed.take_passes().saturating_mul(PASS_WORK));
+            cancelled?;
+        }
+        self.edit().cancel(peer, prefix);
+        self.count_moved();
+        Ok(())
+    }
+
+    /// What made room for a change is work of the peer that asked for it.
+    fn count_moved(&mut self) {
+        let moved = self.edit().take_moved() / MOVED_PER_WORK;
+        *self.work = self.work.saturating_add(moved as u32);
+    }
+
+    /// All is taken in.
+    pub(crate) fn finish(mut self) -> Result<(), End> {
+        let peer = self.peer;
+        if let Some(edit) = &mut self.edit {
+            edit.settle(peer);
+        }
+        self.answer()
+    }
+
+    fn edit(&mut self) -> &mut Edit<'a> {
+        let hub = self.hub;
+        self.edit.get_or_insert_with(|| hub.edit())
+    }
+
+    /// Sends the peer what is kept of what it newly wants: values, then states.
+    fn answer(&mut self) -> Result<(), End> {
+        self.release();
+        if self.fresh.is_empty() {
+            return Ok(());
+        }
+        let from = self.unrouted.unwrap_or_default();
+        let fresh: Fresh = std::mem::take(&mut self.fresh).into_iter().map(|prefix| (prefix, from)).collect();
+        let states = self.tells_states().then(|| fresh.clone());
+        if self.unrouted.is_some() {
+            let (owed, mut payee) = self.payee();
+            let added = owed.add(fresh, &mut payee);
+            *self.work = self.work.saturating_add(self.owed.take_passes().saturating_mul(PASS_WORK));
+            added?;
+        }
+        states.map_or(Ok(()), |fresh| self.answer_states(&fresh))
+    }
+
+    fn payee(&mut self) -> (&mut Owed, Payee<'_, S>) {
+        let payee = Payee { hub: self.hub, peer: self.peer, out: self.out, now: self.now };
+        (self.owed, payee)
+    }
+
+    /// Lets the ledger go.
+    pub(crate) fn release(&mut self) {
+        if let Some(edit) = self.edit.take() {
+            edit.finish(self.wakes);
+            self.hub.gauge.demand_changed(self.wakes);
+        }
+    }
+
+    /// Asks whether the peer may have a prefix. What it has, or has asked for already, is not asked again.
+    pub(crate) fn may(&mut self, prefix: &[u8]) -> Result<bool, End> {
+        let Some(gate) = &self.hub.options.admission else { return Ok(true) };
+        // The user's function may look at the ledger.
+        self.release();
+        if self.pending.prefixes.contains(prefix) || self.hub.ledger().contains(self.peer, prefix) {
+            return Ok(false);
+        }
+        let address = self.pending.address.get_or_insert_with(|| self.out.stream.address().to_string());
+        let counts = &self.hub.decisions;
+        match gate.ask(&SubscribeRequest { peer: self.key, address, prefix }) {
+            Admission::Accept => return Ok(true),
+            Admission::Reject(status) => {
+                counts.rejected.fetch_add(1, Ordering::Relaxed);
+                self.refused(prefix, &status);
+            }
+            Admission::Defer => {
+                self.check_quota(prefix)?;
+                counts.deferred.fetch_add(1, Ordering::Relaxed);
+                self.pending.bytes += prefix.len() as u64;
+                self.pending.prefixes.insert(prefix.to_vec());
+            }
+        }
+        Ok(false)
+    }
+
+    /// What is deferred and what is in force together keep to the peer's quota.
+    fn check_quota(&self, prefix: &[u8]) -> Result<(), End> {
+        let (held, held_bytes) = self.hub.ledger().held(self.peer);
+        let options = &self.hub.options;
+        let quota = if held as usize + self.pending.prefixes.len() >= options.prefixes_max as usize {
+            QuotaExceeded::Prefixes(options.prefixes_max)
+        } else if held_bytes + self.pending.bytes + prefix.len() as u64 > options.prefix_bytes_max {
+            QuotaExceeded::PrefixBytes(options.prefix_bytes_max)
+        } else {
+            return Ok(());
+        };
+        Err(End::Refused(quota.to_string()))
+    }
+
+    pub(crate) fn decided(&mut self, prefix: &[u8], verdict: Verdict) -> Result<(), End> {
+        let deferred = self.pending.remove(prefix);
+        let counts = &self.hub.decisions;
+        match verdict {
+            Verdict::Admit if deferred => self.admit(prefix)?,
+            Verdict::Reject(status) if deferred => {
+                counts.rejected.fetch_add(1, Ordering::Relaxed);
+                self.refused(prefix, &status);
+            }
+            Verdict::Revoke(status) => {
+                let held = self.hub.ledger().contains(self.peer, prefix);
+                if held || deferred {
+                    counts.revoked.fetch_add(1, Ordering::Relaxed);
+                    self.cancel(prefix)?;
+                    self.refused(prefix, &status);
+                }
+            }
+            Verdict::Admit | Verdict::Reject(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a new subscriber may have to be told something.
+    pub(crate) fn tells_states(&self) -> bool {
+        self.understands && self.hub.states.published.is_used()
+    }
+
+    /// Tells the states of what the peer newly wants.
+    pub(crate) fn answer_states(&mut self, fresh: &Fresh) -> Result<(), End> {
+        let (later, passed) = Default::default();
+        let (peer, now) = (self.peer, self.now);
+        let asking = Asking { peer, prefixes: fresh, later: &later, passed: &passed, now };
+        let (mut at, mut done) = (Cursor::default(), false);
+        while !done {
+            let (mut out, mut count) = (Vec::new(), 0);
+            done = self.hub.states.published.pass(&self.hub.ledger(), &asking, &mut at, PORTION, |value| {
+                put_value(&mut out, value);
+                count += 1;
+            });
+            self.tell(out, count)?;
+        }
+        Ok(())
+    }
+
+    /// The peer does not get a prefix.
+    pub(crate) fn refused(&mut self, prefix: &[u8], status: &Reason) {
+        if self.understands && prefix.len() <= STATE_TOPIC_BYTES_MAX {
+            let mut out = Vec::new();
+            let (state, text) = (State::Rejected, status.text().as_bytes());
+            put_state(&mut out, &StateNews { state, topic: prefix, text });
+            if !self.out.answer(out) {
+                self.hub.states.missed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn tell(&mut self, out: Vec<u8>, count: u64) -> Result<(), End> {
+        if !self.out.answer(out) {
+            self.hub.states.missed.fetch_add(count, Ordering::Relaxed);
+        }
+        self.out.flush()
+    }
+}

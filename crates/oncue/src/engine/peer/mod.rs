@@ -1,0 +1,441 @@
+//! One connection: from its first byte to its last. Which peers there are, and when they are retried, is the
+//! shard's to know.
+
+pub(crate) mod commands;
+pub(crate) mod end;
+pub(crate) mod intake;
+pub(crate) mod outgoing;
+pub(crate) mod owed;
+mod partial;
+pub(crate) mod permission;
+pub(crate) mod pulse;
+mod receive;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+use std::time::Duration;
+
+use oncue_core::command::{self, ONCUE_PROPERTY};
+use oncue_core::connection::{Handshake, HandshakeConfig, PeerInfo};
+use oncue_core::frame::{Scanner, Version};
+use oncue_core::ledger::PeerId;
+
+use self::end::{End, Progress};
+use self::outgoing::Outgoing;
+use self::owed::{Owed, Payee};
+use self::partial::Partial;
+use self::permission::Pending;
+use self::pulse::Pulse;
+use super::hub::inbox::{Flow, Source};
+use super::hub::members::Seat;
+use super::hub::outbox::Number;
+use super::hub::{Hub, Verdict};
+use super::wire::chunk::Run;
+use crate::buffer::Pool;
+use crate::net::Stream;
+use crate::sync::read_lock;
+
+/// How often one peer is read before others get their turn.
+const READS_PER_TURN: usize = 4;
+
+/// The work of a read, and of reading so many bytes, in the units of the shard's turn.
+const READ_WORK: u32 = 30;
+const BYTES_PER_WORK: usize = 256;
+/// A peer that has come to so much work has to wait for its next turn.
+pub(crate) const PEER_WORK_MAX: u32 = 20_000;
+
+/// One connection of one socket.
+pub(crate) struct Peer<S> {
+    /// Never used again in this engine, unlike the slot.
+    pub(crate) uid: u64,
+    pub(crate) hub: Arc<Hub>,
+    /// The uid of the dialer or listener that it came by.
+    pub(crate) link: u64,
+    /// The slot of the dialer, where we connect.
+    pub(crate) dialer: Option<usize>,
+    pub(crate) out: Outgoing<S>,
+    pub(crate) phase: Phase,
+    /// Received bytes that are no whole item yet.
+    partial: Partial,
+    /// The number of the first chunk of its socket's outbox that is for it.
+    pub(crate) joined: u64,
+    /// The stream has ended behind what is there: it is read to the end, as no more will be reported.
+    pub(crate) ended: bool,
+    pub(crate) pulse: Pulse,
+    /// What it has asked for and may perhaps have later.
+    pending: Pending,
+    /// Last values for which there was no room yet.
+    owed: Owed,
+    /// Since when its queue is full.
+    pub(crate) full_since: Option<Duration>,
+    /// Whether a timer runs that looks at that.
+    pub(crate) evict_set: bool,
+    /// The shard writes more to it in its next turn.
+    pub(crate) writes_on: bool,
+    /// It is among those that the shard will read.
+    pub(crate) reads_on: bool,
+    /// There are whole items in `partial`: its share was up.
+    left: bool,
+    /// Its place among those who came by a listener.
+    pub(crate) seat: Option<Seat>,
+    /// Why it cannot stay: it is told when its handshake is done.
+    pub(crate) turned_away: Option<String>,
+    /// Since when its handshake is done.
+    pub(crate) since: Option<Duration>,
+    /// While it is being connected: whether a timer runs that tries another address.
+    pub(crate) next_address_set: bool,
+}
+
+pub(crate) enum Phase {
+    /// The stream is being connected.
+    Connecting,
+    Handshake(Box<Handshake>),
+    Traffic(Traffic),
+    /// All is written and the writing side is shut down; what comes is thrown away.
+    Draining,
+}
+
+/// What a connection is after its handshake.
+pub(crate) struct Traffic {
+    pub(crate) version: Version,
+    scanner: Scanner,
+    /// In the ledger, if messages go out to it.
+    pub(crate) ledger: Option<PeerId>,
+    /// For messages that come in and are handed to the user.
+    flow: Option<Arc<Flow>>,
+    /// The version of our own subscriptions that it knows, if it is told.
+    subscriptions: Option<u64>,
+    /// Reading waits until the user has made room.
+    paused: bool,
+    /// How many messages the last read brought: the next one brings about as many.
+    expected: usize,
+    /// It can be told the states of topics.
+    pub(crate) understands: bool,
+    /// A message of a subscriber, and how many of its frames are taken in: its share was up amid it.
+    begun: Option<(Vec<u8>, usize)>,
+}
+
+/// What a peer needs of its shard while it works.
+pub(crate) struct Context<'a> {
+    pub(crate) shard: u16,
+    pub(crate) slot: usize,
+    pub(crate) now: Duration,
+    /// The number of the first message that the shard has not sent yet, if the socket keeps last values.
+    pub(crate) unrouted: Option<Number>,
+    pub(crate) pool: &'a Pool,
+    pub(crate) wakes: &'a mut Vec<Waker>,
+    /// What was done for the peer, in the units of the shard's turn.
+    pub(crate) work: u32,
+}
+
+impl<S: Stream> Peer<S> {
+    pub(crate) fn new(uid: u64, hub: Arc<Hub>, link: u64, dialer: Option<usize>, stream: S) -> Peer<S> {
+        let (out, phase, partial) =
+            (Outgoing::new(stream, hub.clone()), Phase::Connecting, Partial::default());
+        Peer {
+            uid,
+            hub,
+            link,
+            dialer,
+            out,
+            phase,
+            partial,
+            joined: 0,
+            ended: false,
+            pulse: Pulse::default(),
+            pending: Pending::default(),
+            owed: Owed::default(),
+            full_since: None,
+            evict_set: false,
+            writes_on: false,
+            reads_on: false,
+            left: false,
+            seat: None,
+            turned_away: None,
+            since: None,
+            next_address_set: false,
+        }
+    }
+
+    /// The stream is there: greets the peer.
+    pub(crate) fn start(&mut self) -> Result<(), End> {
+        let options = &self.hub.options;
+        self.out.stream.set_buffers(options.send_buffer, options.recv_buffer);
+        let mut config = HandshakeConfig::new(self.hub.socket_type);
+        let (name, value) = ONCUE_PROPERTY;
+        config.properties.push((name.to_owned(), value.to_owned()));
+        let mut handshake = Handshake::new(config);
+        let mut out = Vec::new();
+        handshake.start(&mut out);
+        self.phase = Phase::Handshake(Box::new(handshake));
+        self.out.control(out);
+        self.flush()
+    }
+
+    /// Writes what is queued.
+    pub(crate) fn flush(&mut self) -> Result<(), End> {
+        self.out.flush()
+    }
+
+    /// Gives it what it is owed of last values, as far as there is room.
+    pub(crate) fn pay(&mut self, now: Duration) -> Result<(), End> {
+        self.payee(now).map_or(Ok(()), |(owed, mut payee)| owed.pay(&mut payee))
+    }
+
+    /// Messages are about to be offered: what it is owed of their topics is older.
+    pub(crate) fn overtake(&mut self, runs: &[Run], now: Duration) -> Result<(), End> {
+        self.payee(now).map_or(Ok(()), |(owed, mut payee)| owed.pass(runs, &mut payee))
+    }
+
+    /// What it is owed, if that is anything.
+    #[inline]
+    fn payee(&mut self, now: Duration) -> Option<(&mut Owed, Payee<'_, S>)> {
+        if self.owed.is_empty() {
+            return None;
+        }
+        let Phase::Traffic(Traffic { ledger: Some(peer), .. }) = &self.phase else { return None };
+        Some((&mut self.owed, Payee { hub: &self.hub, peer: *peer, out: &mut self.out, now }))
+    }
+
+    /// Queues a command.
+    pub(crate) fn control(&mut self, put: impl FnOnce(&mut Vec<u8>)) -> Result<(), End> {
+        let mut out = Vec::new();
+        put(&mut out);
+        self.out.control(out);
+        self.flush()
+    }
+
+    /// Tells the peer what has changed in our own subscriptions since it was told last.
+    pub(crate) fn tell_subscriptions(&mut self) -> Result<(), End> {
+        let Phase::Traffic(Traffic { version, subscriptions: Some(known), .. }) = &mut self.phase else {
+            return Ok(());
+        };
+        let version = *version;
+        let mut out = Vec::new();
+        *known =
+            read_lock(&self.hub.subscriptions).changes_since(*known, |subscribe, prefix| match subscribe {
+                true => command::put_subscribe(&mut out, version, prefix),
+                false => command::put_cancel(&mut out, version, prefix),
+            });
+        self.out.control(out);
+        self.flush()
+    }
+
+    /// Reading may go on.
+    pub(crate) fn resume(&mut self, now: Duration) {
+        if let Phase::Traffic(traffic) = &mut self.phase {
+            traffic.paused = false;
+            self.partial.resume(now);
+            self.pulse.hear(now);
+        }
+    }
+
+    /// Whether what it says is not read now.
+    pub(crate) fn is_paused(&self) -> bool {
+        matches!(&self.phase, Phase::Traffic(traffic) if traffic.paused)
+    }
+
+    /// When to look for a message that has begun and is not whole, unless a timer runs that will.
+    pub(crate) fn watch_partial(&mut self) -> Option<Duration> {
+        match self.phase {
+            Phase::Traffic(_) => self.partial.watch(self.hub.options.message_timeout),
+            _ => None,
+        }
+    }
+
+    /// The timer for that has fired. A message that takes too long ends the connection.
+    pub(crate) fn check_partial(&mut self, now: Duration) -> Result<(), End> {
+        self.partial.unwatch();
+        let Phase::Traffic(traffic) = &self.phase else { return Ok(()) };
+        let timeout = self.hub.options.message_timeout;
+        if traffic.paused {
+            // It is not the peer's fault that nothing is read.
+            self.partial.resume(now);
+        }
+        match self.partial.due(timeout).is_some_and(|due| due <= now) && !traffic.paused {
+            true => Err(End::Refused(format!(
+                "a message was begun and not finished in {timeout:?} (message_timeout)"
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    /// How many bytes it has sent that are not dealt with yet.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn received_bytes(&self) -> usize {
+        let begun = match &self.phase {
+            Phase::Traffic(traffic) => traffic.begun.as_ref().map_or(0, |(wire, _)| wire.capacity()),
+            _ => 0,
+        };
+        self.partial.capacity() + begun
+    }
+
+    /// What has begun to come is of no interest any more.
+    pub(crate) fn forget_partial(&mut self) {
+        self.partial = Partial::default();
+    }
+
+    /// Reads what is there, up to a fair share.
+    pub(crate) fn read(&mut self, cx: &mut Context<'_>) -> Result<Progress, End> {
+        for _ in 0..READS_PER_TURN {
+            if self.pauses() {
+                return Ok(Progress::Idle);
+            }
+            if std::mem::take(&mut self.left) {
+                let buffer = self.partial.take(cx.pool);
+                self.process(buffer, cx)?;
+                if self.left {
+                    return Ok(Progress::More);
+                }
+            }
+            let mut buffer = self.partial.take(cx.pool);
+            let spare = buffer.capacity() - buffer.len();
+            let read = match self.out.stream.read(&mut buffer) {
+                Ok(0) => Err(End::Lost),
+                Ok(n) => Ok(Some(n)),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Some(spare)),
+                Err(_) => Err(End::Lost),
+            };
+            let Some(n) = read? else {
+                self.partial.keep(buffer, 0, cx.now, cx.pool);
+                return Ok(Progress::Idle);
+            };
+            self.pulse.hear(cx.now);
+            cx.work += READ_WORK + (n / BYTES_PER_WORK) as u32;
+            self.process(buffer, cx)?;
+            if self.left || cx.work >= PEER_WORK_MAX {
+                return Ok(Progress::More);
+            }
+            // A short read has emptied the stream; the network reports when more comes.
+            if n < spare && !self.ended {
+                return Ok(Progress::Idle);
+            }
+        }
+        Ok(Progress::More)
+    }
+
+    fn process(&mut self, mut buffer: Vec<u8>, cx: &mut Context<'_>) -> Result<(), End> {
+        let mut consumed = 0;
+        if let Phase::Handshake(handshake) = &mut self.phase {
+            let mut out = Vec::new();
+            let progress = handshake.receive(&buffer, &mut out);
+            self.out.control(out);
+            self.flush()?;
+            let progress = progress.map_err(|e| End::Refused(e.to_string()))?;
+            consumed = progress.consumed;
+            if let Some(info) = progress.done {
+                self.begin(info, cx)?;
+            }
+        }
+        match &self.phase {
+            Phase::Traffic(_) if self.hub.publishes() => {
+                consumed += self.process_demand(&mut buffer[consumed..], cx)?;
+                self.partial.keep(buffer, consumed, cx.now, cx.pool);
+                Ok(())
+            }
+            Phase::Traffic(_) => self.process_messages(buffer, consumed, cx),
+            Phase::Draining => {
+                let all = buffer.len();
+                self.partial.keep(buffer, all, cx.now, cx.pool);
+                Ok(())
+            }
+            Phase::Connecting | Phase::Handshake(_) => {
+                self.partial.keep(buffer, consumed, cx.now, cx.pool);
+                Ok(())
+            }
+        }
+    }
+
+    /// The handshake is done: the peer becomes one of the socket's.
+    fn begin(&mut self, info: PeerInfo, cx: &mut Context<'_>) -> Result<(), End> {
+        if let Some(reason) = self.turned_away.take() {
+            if info.version.has_commands() {
+                let mut out = Vec::new();
+                command::put_error(&mut out, &reason);
+                self.out.control(out);
+            }
+            return Err(End::Refused(reason));
+        }
+        let hub = self.hub.clone();
+        let ledger = hub.sends().then(|| {
+            self.joined = hub.outbox.join(cx.shard);
+            let mut edit = hub.edit();
+            let peer = edit.attach(cx.shard, cx.slot);
+            if !hub.publishes() {
+                // An XSUB's messages go to all of its peers.
+                edit.subscribe(peer, b"").expect("a quota has room for the empty prefix");
+                edit.settle(peer);
+            }
+            edit.finish(cx.wakes);
+            peer
+        });
+        let flow = hub.takes_messages().then(|| {
+            let max = (hub.options.recv_messages_max(), hub.options.queue_bytes_max);
+            let source = Source { shard: cx.shard, link: self.link };
+            Arc::new(Flow::new(max, source, hub.port(cx.shard), cx.slot, self.uid))
+        });
+        let mut out = Vec::new();
+        let subscriptions = hub.subscribes().then(|| {
+            read_lock(&hub.subscriptions)
+                .snapshot(|prefix| command::put_subscribe(&mut out, info.version, prefix))
+        });
+        let scanner = hub.scanner(info.version);
+        let (version, understands) = (info.version, understands(&info));
+        if understands {
+            self.pulse.understands();
+        }
+        self.phase = Phase::Traffic(Traffic {
+            version,
+            scanner,
+            ledger,
+            flow,
+            subscriptions,
+            paused: false,
+            expected: 0,
+            understands,
+            begun: None,
+        });
+        hub.counters.peers.fetch_add(1, Ordering::Relaxed);
+        self.out.control(out);
+        self.flush()
+    }
+
+    /// Tells the socket whether this peer is full. Yields whether it has become so.
+    pub(crate) fn gauge(&mut self, now: Duration, wakes: &mut Vec<Waker>) -> bool {
+        let Phase::Traffic(Traffic { ledger: Some(id), .. }) = &self.phase else { return false };
+        let was = self.full_since.is_some();
+        let full = self.out.is_full(was);
+        if full != was {
+            self.full_since = full.then_some(now);
+            self.hub.gauge.set(*id, full, wakes);
+        }
+        if let Some(topics) = self.out.changed_topics() {
+            self.hub.gauge.hold(*id, topics, wakes);
+        }
+        full && !was
+    }
+
+    pub(crate) fn understands(&self) -> bool {
+        matches!(&self.phase, Phase::Traffic(Traffic { understands: true, .. }))
+    }
+
+    pub(crate) fn decided(
+        &mut self,
+        prefix: &[u8],
+        verdict: Verdict,
+        cx: &mut Context<'_>,
+    ) -> Result<(), End> {
+        let Some((mut intake, _)) = self.intake(cx) else { return Ok(()) };
+        let decided = intake.decided(prefix, verdict);
+        decided.and(intake.finish())?;
+        self.flush()
+    }
+}
+
+/// Whether a peer understands states.
+pub(crate) fn understands(info: &PeerInfo) -> bool {
+    info.version.has_commands() && info.properties.get(ONCUE_PROPERTY.0.as_bytes()).is_some()
+}

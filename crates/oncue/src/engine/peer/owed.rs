@@ -1,0 +1,220 @@
+//! What a peer is owed of the last values: those of what it newly wants, given as its queue has room for them.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use oncue_core::ledger::PeerId;
+
+use crate::engine::hub::Hub;
+use crate::engine::hub::kept::{Asking, Cursor, Fresh, PORTION, Parcel, Portion};
+use crate::engine::peer::end::End;
+use crate::engine::peer::outgoing::{Outgoing, count_missed};
+use crate::engine::wire::chunk::Run;
+use crate::msg::Msg;
+use crate::net::Stream;
+
+/// The values of more prefixes than this do not wait for room: what does not fit is missed.
+const PREFIXES_MAX: usize = 4096;
+/// The topics that may pass by a peer while it is owed values, in bytes; beyond it the values do not wait for room.
+const PASSED_BYTES_MAX: usize = 1 << 20;
+/// What a topic that has passed counts for beside its length.
+const PASSED_OVERHEAD_BYTES: usize = 64;
+
+/// The values that one peer is owed.
+#[derive(Default)]
+pub(crate) struct Owed {
+    /// Those of these prefixes are being given, in the order of their topics.
+    current: Fresh,
+    at: Cursor,
+    /// And then of these.
+    next: Fresh,
+    /// Topics of which newer messages have passed meanwhile.
+    passed: BTreeSet<Vec<u8>>,
+    passed_bytes: usize,
+    /// How often the store was looked at since this was asked.
+    passes: u32,
+}
+
+/// Whom the values go to.
+pub(crate) struct Payee<'a, S> {
+    pub(crate) hub: &'a Hub,
+    pub(crate) peer: PeerId,
+    pub(crate) out: &'a mut Outgoing<S>,
+    pub(crate) now: Duration,
+}
+
+impl Owed {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.current.is_empty()
+    }
+
+    /// The peer newly wants these: what is kept of them is given as far as there is room, the rest later.
+    pub(crate) fn add<S: Stream>(&mut self, fresh: Fresh, to: &mut Payee<'_, S>) -> Result<(), End> {
+        match self.is_empty() {
+            true => self.current = fresh,
+            false => self.next.extend(fresh),
+        }
+        self.pay(to)?;
+        if self.current.len() + self.next.len() > PREFIXES_MAX {
+            self.settle(to)?;
+        }
+        Ok(())
+    }
+
+    /// Gives what there is room for.
+    pub(crate) fn pay<S: Stream>(&mut self, to: &mut Payee<'_, S>) -> Result<(), End> {
+        while !self.is_empty() {
+            let Some(room) = to.out.room_for_values() else { break };
+            let (mut parcel, mut messages) = (Parcel::default(), 0);
+            // The locks are let go of before anything is written.
+            let done = self.look(to, room, |value| {
+                messages += 1;
+                parcel.add(value);
+            });
+            to.out.offer_values(&parcel.into_runs())?;
+            to.hub.last.offered.fetch_add(messages, Ordering::Relaxed);
+            if done {
+                self.turn();
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives what fits below the marks, and no more.
+    fn settle<S: Stream>(&mut self, to: &mut Payee<'_, S>) -> Result<(), End> {
+        let mut full = false;
+        while !self.is_empty() {
+            let (mut parcel, mut messages) = (Parcel::default(), 0);
+            let done = self.look(to, PORTION, |value| {
+                messages += 1;
+                if !full {
+                    parcel.add(value);
+                }
+            });
+            let missed = match full {
+                true => {
+                    count_missed(to.hub, messages);
+                    messages
+                }
+                false => to.out.offer_values_to_the_mark(&parcel.into_runs())?,
+            };
+            full |= missed > 0;
+            to.hub.last.offered.fetch_add(messages - missed, Ordering::Relaxed);
+            if done {
+                self.turn();
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `found` with the next portion; yields whether that was the last one of the current prefixes.
+    fn look<S>(&mut self, to: &Payee<'_, S>, portion: Portion, found: impl FnMut(&Msg)) -> bool {
+        self.passes = self.passes.saturating_add(1);
+        let Owed { current, at, next, passed, .. } = self;
+        let asking = Asking { peer: to.peer, prefixes: current, later: next, passed, now: to.now };
+        to.hub.last.pass(&to.hub.ledger(), &asking, at, portion, found)
+    }
+
+    /// How often the store was looked at since this was asked last.
+    pub(crate) fn take_passes(&mut self) -> u32 {
+        std::mem::take(&mut self.passes)
+    }
+
+    /// The current ones are done.
+    fn turn(&mut self) {
+        self.current = std::mem::take(&mut self.next);
+        self.at = Cursor::default();
+        if self.is_empty() {
+            *self = Owed { passes: self.passes, ..Owed::default() };
+        }
+    }
+
+    /// The peer is about to cancel a prefix. Values that it has got by that prefix, and is owed by another one, would come
+    /// twice: so in that case nothing waits any longer.
+    pub(crate) fn cancel<S: Stream>(&mut self, prefix: &[u8], to: &mut Payee<'_, S>) -> Result<(), End> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        if touches_others(&self.current, prefix) || touches_others(&self.next, prefix) {
+            return self.settle(to);
+        }
+        self.current.remove(prefix);
+        self.next.remove(prefix);
+        // Wanted again, they are new again.
+        let passed = self.passed.range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded));
+        let passed: Vec<_> = passed.take_while(|topic| topic.starts_with(prefix)).cloned().collect();
+        for topic in passed {
+            self.passed_bytes -= topic.len() + PASSED_OVERHEAD_BYTES;
+            self.passed.remove(&topic);
+        }
+        if self.current.is_empty() {
+            self.turn();
+        }
+        Ok(())
+    }
+
+    /// Messages are about to pass: no older value of their topics may come after them.
+    pub(crate) fn pass<S: Stream>(&mut self, runs: &[Run], to: &mut Payee<'_, S>) -> Result<(), End> {
+        {
+            let ledger = to.hub.ledger();
+            for topic in runs.iter().flat_map(Run::topics) {
+                let mut owed = false;
+                ledger.for_each_prefix_of(to.peer, topic, |prefix| {
+                    owed |= self.current.contains_key(prefix) || self.next.contains_key(prefix);
+                });
+                if owed && !self.passed.contains(topic) {
+                    self.passed_bytes += topic.len() + PASSED_OVERHEAD_BYTES;
+                    self.passed.insert(topic.to_vec());
+                }
+                if self.passed_bytes > PASSED_BYTES_MAX {
+                    break;
+                }
+            }
+        }
+        if self.passed_bytes > PASSED_BYTES_MAX {
+            return self.settle(to);
+        }
+        Ok(())
+    }
+}
+
+/// Whether there is a prefix that begins with this one, or that this one begins with, other than itself.
+fn touches_others(prefixes: &Fresh, prefix: &[u8]) -> bool {
+    let mut below = prefixes.range::<[u8], _>((Bound::Excluded(prefix), Bound::Unbounded));
+    if below.next().is_some_and(|(other, _)| other.starts_with(prefix)) {
+        return true;
+    }
+    // The one before is a beginning, or shares no more with this one than a beginning has: then that is looked for.
+    let mut end = Bound::Excluded(prefix);
+    while let Some((other, _)) = prefixes.range::<[u8], _>((Bound::Unbounded, end)).next_back() {
+        if prefix.starts_with(other) {
+            return true;
+        }
+        let common = other.iter().zip(prefix).take_while(|(a, b)| a == b).count();
+        end = Bound::Included(&prefix[..common]);
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::{Rng, for_seeds};
+
+    #[test]
+    fn prefixes_that_touch_another_are_found() {
+        for_seeds(300, |seed| {
+            let mut rng = Rng::new(seed);
+            let mut word = || (0..rng.below(5)).map(|_| b'a' + rng.below(3) as u8).collect::<Vec<_>>();
+            let prefixes: Fresh = (0..6).map(|_| (word(), (0, 0))).collect();
+            for _ in 0..20 {
+                let one = word();
+                let touches =
+                    |other: &&Vec<u8>| **other != one && (other.starts_with(&one) || one.starts_with(other));
+                assert_eq!(touches_others(&prefixes, &one), prefixes.keys().any(|other| touches(&other)));
+            }
+        });
+    }
+}

@@ -1,0 +1,167 @@
+//! From a socket's outbox to its peers: a shard takes what was pushed, has it matched, and offers each peer its runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oncue_core::ledger::AudienceId;
+
+use crate::engine::hub::Hub;
+use crate::engine::hub::Note;
+use crate::engine::hub::outbox::{Take, Taken};
+use crate::engine::peer::Phase;
+use crate::engine::peer::outgoing::count_missed;
+use crate::engine::shard::Shard;
+use crate::engine::shard::fanout::Place;
+use crate::engine::shard::timers::Timer;
+use crate::engine::wire::chunk::Run;
+use crate::net::Net;
+use crate::options::OnFull;
+
+/// How many batches of one socket are sent before others get their turn.
+const BATCHES_PER_TURN: usize = 8;
+/// Where nothing may be missed, who has nothing queued is given this much at a time: what makes a good write. No more than
+/// that may exceed a mark.
+const PASS_BYTES: u64 = 256 << 10;
+/// Messages come thick and fast where at least so many came, with less than this time for each.
+const THICK_MESSAGES_MIN: u32 = 4;
+const THICK_INTERVAL: Duration = Duration::from_micros(2);
+/// How long they may gather then, unless they become enough for a write before.
+const REST_TIME: Duration = Duration::from_micros(50);
+
+impl<N: Net> Shard<N> {
+    /// As [`send`](Self::send), but what has come so far does not wait for more.
+    pub(crate) fn send_at_once(&mut self, hub: &Arc<Hub>) {
+        if let Some(served) = self.hubs.get_mut(&hub.id) {
+            served.thick = false;
+        }
+        self.send(hub);
+    }
+
+    /// Sends what the socket's outbox holds, as far as nobody has to wait for room.
+    pub(crate) fn send(&mut self, hub: &Arc<Hub>) {
+        let Some(served) = self.hubs.get_mut(&hub.id) else { return };
+        if served.peers.is_empty() {
+            return;
+        }
+        let refuse = hub.options.on_full == OnFull::Refuse;
+        let mut stuck = None;
+        for _ in 0..BATCHES_PER_TURN {
+            let served = self.hubs.get_mut(&hub.id).expect("looked up above");
+            if served.place.chunk >= served.batch.len() && !self.take_batch(hub) {
+                return;
+            }
+            let served = self.hubs.get_mut(&hub.id).expect("looked up above");
+            if stuck == Some(served.place) {
+                return;
+            }
+            let (batch, from) = (std::mem::take(&mut served.batch), served.place);
+            let number = served.first + from.chunk as u64;
+            let mut end = batch.len().min(from.chunk.saturating_add(served.stride));
+            if served.newest > number {
+                // Some peers came amid the batch: it is cut where the next one came.
+                let joined = served.peers.iter().map(|&slot| self.peers[slot].joined).filter(|&j| j > number);
+                end = joined.min().map_or(end, |j| end.min((j - served.first) as usize));
+            }
+            self.fanout.limit(if refuse { PASS_BYTES } else { u64::MAX });
+            let place = {
+                let ledger = hub.ledger();
+                let peers = &self.peers;
+                let room = |audience: AudienceId| match refuse {
+                    false => u64::MAX,
+                    true => {
+                        let slots = ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
+                        slots.map(|slot| peers[slot].out.room_to_offer()).min().unwrap_or(u64::MAX)
+                    }
+                };
+                self.fanout.route(&ledger, &batch[..end], from, room)
+            };
+            let hurried = self.deliver(hub, number);
+            // Everybody may have left meanwhile, and then nothing waits for anybody.
+            let Some(served) = self.hubs.get_mut(&hub.id).filter(|s| !s.peers.is_empty()) else { return };
+            stuck = (place == from).then_some(place);
+            (served.batch, served.place) = (batch, place);
+            // Who reads and yet misses messages must be looked at more often: it has room again before all is routed.
+            served.stride = if hurried { 1 } else { served.stride.saturating_mul(2) };
+            if hurried {
+                break;
+            }
+        }
+        // Others come first; what is left is taken up in the next turn.
+        self.mailbox.mail(Note::Outbox(hub.clone()));
+    }
+
+    /// Takes what the outbox holds; `false` if that is nothing, or so little that the shard rests for a moment: where
+    /// messages come thick and fast, a write for each handful costs more than all else.
+    fn take_batch(&mut self, hub: &Arc<Hub>) -> bool {
+        let served = self.hubs.get_mut(&hub.id).expect("who sends serves the socket");
+        // The buffers of what is sent may be filled again before more is taken.
+        served.batch.clear();
+        served.place = Place::default();
+        let may_rest = std::mem::take(&mut served.thick);
+        match hub.outbox.take(self.index, may_rest) {
+            Take::Rest => {
+                self.timers.set(self.now + REST_TIME, Timer::Rested { hub: hub.id });
+                false
+            }
+            Take::Taken(Taken { first, chunks, room }) => {
+                let messages: u32 = chunks.iter().map(|chunk| chunk.len()).sum();
+                let now = hub.now();
+                let time = now.saturating_sub(std::mem::replace(&mut served.taken, now));
+                served.thick = messages >= THICK_MESSAGES_MIN && time < THICK_INTERVAL * messages;
+                (served.batch, served.first) = (chunks, first);
+                if room {
+                    hub.room.take(&mut self.wakes);
+                }
+                messages > 0
+            }
+        }
+    }
+
+    /// Writes the runs of a routed batch to the peers of each audience that came before chunk `number`. Yields whether
+    /// somebody who reads has missed messages.
+    fn deliver(&mut self, hub: &Arc<Hub>, number: u64) -> bool {
+        let (mut hurried, now) = (false, self.now);
+        let parcels: Vec<_> = {
+            let ledger = hub.ledger();
+            let slots = |audience| ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
+            self.fanout.drain().map(|(audience, runs)| (slots(audience).collect::<Vec<_>>(), runs)).collect()
+        };
+        for (slots, runs) in parcels {
+            let messages: u64 = runs.iter().map(Run::messages).sum();
+            let mut missed = 0;
+            for slot in slots {
+                if self.stuck.get(slot) == Some(&true) {
+                    missed += messages;
+                    continue;
+                }
+                // A peer may be lost, and with it others of its dialer, while the parcels are handed out.
+                let Some(peer) = self.peers.get_mut(slot) else { continue };
+                if !matches!(peer.phase, Phase::Traffic(_)) || peer.joined > number {
+                    continue;
+                }
+                match peer.overtake(&runs, now).and_then(|()| peer.out.offer(&runs)) {
+                    Ok(offered) => {
+                        hurried |= offered.written > 0 && offered.missed > 0;
+                        let stuck = offered.missed > 0 && peer.out.is_stuck();
+                        self.written(slot);
+                        self.set_stuck(slot, stuck);
+                    }
+                    Err(end) => self.end(slot, end),
+                }
+            }
+            if missed > 0 {
+                count_missed(hub, missed);
+            }
+        }
+        hurried
+    }
+
+    pub(crate) fn set_stuck(&mut self, slot: usize, stuck: bool) {
+        if stuck && self.stuck.len() <= slot {
+            self.stuck.resize(slot + 1, false);
+        }
+        if let Some(known) = self.stuck.get_mut(slot) {
+            *known = stuck;
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! From messages to audiences: each message is matched once, and consecutive messages for one audience become one
+//! run. No stream is touched here.
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use oncue_core::frame;
+use oncue_core::ledger::{AudienceId, Ledger};
+
+use crate::engine::wire::chunk::{Chunk, REFERENCE_PART, Run};
+
+/// Of so many messages at a time the memory is read ahead that matching them takes.
+const WARM_MESSAGES: u32 = 16;
+
+/// The runs of one batch, per audience of one shard.
+#[derive(Default)]
+pub(crate) struct Fanout {
+    shard: u16,
+    /// By audience id.
+    parcels: Vec<Parcel>,
+    /// The audiences that the batch reaches.
+    touched: Vec<AudienceId>,
+    /// The audiences of a message, and those of the next one that has others.
+    hits: Vec<AudienceId>,
+    next_hits: Vec<AudienceId>,
+    batch: u64,
+    /// An audience that has got so many bytes of one batch gets no more of it.
+    bytes_max: u64,
+}
+
+/// What one batch holds for one audience.
+#[derive(Default)]
+struct Parcel {
+    /// The batch that it belongs to; older ones are empty.
+    batch: u64,
+    /// Messages that may still be added, and the bytes that have been.
+    room: u64,
+    bytes: u64,
+    runs: Vec<Run>,
+    /// Consecutive messages of `chunk` that are not in `runs` yet.
+    open: Range<u32>,
+    chunk: u32,
+    /// Copies of short runs, in order, behind `runs`.
+    tail: Vec<u8>,
+    tail_ends: Vec<u32>,
+}
+
+/// A place among the messages of a batch: the next one to look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) chunk: usize,
+    pub(crate) message: u32,
+}
+
+impl Fanout {
+    pub(crate) fn new(shard: u16) -> Fanout {
+        Fanout { shard, bytes_max: u64::MAX, ..Fanout::default() }
+    }
+
+    /// From now on an audience that has got so many bytes of a batch has no room for more of it.
+    pub(crate) fn limit(&mut self, bytes_max: u64) {
+        self.bytes_max = bytes_max;
+    }
+
+    /// Matches the messages from `place` on, up to the first one that an audience has no `room` for, which is asked
+    /// once per audience. Yields that message's place; `chunks.len()` when all are matched.
+    pub(crate) fn route(
+        &mut self,
+        ledger: &Ledger,
+        chunks: &[Arc<Chunk>],
+        mut place: Place,
+        mut room: impl FnMut(AudienceId) -> u64,
+    ) -> Place {
+        self.batch += 1;
+        self.touched.clear();
+        let end = ledger.audiences_end() as usize;
+        if self.parcels.len() < end {
+            self.parcels.resize_with(end, Parcel::default);
+        }
+        while place.chunk < chunks.len() {
+            let chunk = &chunks[place.chunk];
+            place.message = self.route_chunk(ledger, chunks, place, &mut room);
+            if place.message < chunk.len() {
+                break;
+            }
+            place = Place { chunk: place.chunk + 1, message: 0 };
+        }
+        self.seal(chunks);
+        place
+    }
+
+    /// Matches the rest of one chunk; yields the first message that was not added. What each message costs is a look at
+    /// whether its topic begins as the last one's did; the rest is for those that go to others than the one before.
+    fn route_chunk(
+        &mut self,
+        ledger: &Ledger,
+        chunks: &[Arc<Chunk>],
+        place: Place,
+        room: &mut impl FnMut(AudienceId) -> u64,
+    ) -> u32 {
+        let (chunk, decisive) = (&chunks[place.chunk], ledger.longest_prefix_bytes());
+        let head = |message| {
+            let topic = frame::topic(chunk.message(message));
+            &topic[..topic.len().min(decisive)]
+        };
+        let (mut hits, mut next_hits) = (std::mem::take(&mut self.hits), std::mem::take(&mut self.next_hits));
+        let mut warm_until = if ledger.is_large() { place.message } else { u32::MAX };
+        let mut warm = |message| {
+            if message >= warm_until {
+                warm_until = chunk.len().min(message + WARM_MESSAGES);
+                ledger.warm((message..warm_until).map(head));
+            }
+        };
+        let mut first = place.message;
+        let mut known = head(first);
+        warm(first);
+        find(ledger, self.shard, known, &mut hits);
+        while first < chunk.len() {
+            let mut last = first + 1;
+            let mut others = false;
+            if decisive == 0 {
+                last = chunk.len();
+            }
+            while last < chunk.len() {
+                let next = head(last);
+                if next != known {
+                    known = next;
+                    warm(last);
+                    find(ledger, self.shard, known, &mut next_hits);
+                    others = next_hits != hits;
+                    if others {
+                        break;
+                    }
+                }
+                last += 1;
+            }
+            let added = self.add(&hits, chunks, Place { chunk: place.chunk, message: first }, last, room);
+            first = added;
+            if added < last {
+                break;
+            }
+            if others {
+                std::mem::swap(&mut hits, &mut next_hits);
+            }
+        }
+        (self.hits, self.next_hits) = (hits, next_hits);
+        first
+    }
+
+    /// The audiences of a topic that this shard serves, each once.
+    pub(crate) fn audiences(&mut self, ledger: &Ledger, topic: &[u8]) -> &[AudienceId] {
+        find(ledger, self.shard, topic, &mut self.hits);
+        &self.hits
+    }
+
+    /// Adds messages up to `last` for these audiences; yields the first one that was not added.
+    fn add(
+        &mut self,
+        hits: &[AudienceId],
+        chunks: &[Arc<Chunk>],
+        place: Place,
+        last: u32,
+        room: &mut impl FnMut(AudienceId) -> u64,
+    ) -> u32 {
+        let chunk = &chunks[place.chunk];
+        let mut count = u64::from(last - place.message);
+        for &id in hits {
+            let parcel = &mut self.parcels[id.index()];
+            if parcel.batch != self.batch {
+                *parcel = Parcel { batch: self.batch, room: room(id), ..Parcel::default() };
+                self.touched.push(id);
+            }
+            // The message that comes to the limit is the last one.
+            let bytes = self.bytes_max.saturating_sub(parcel.bytes);
+            count = count.min(parcel.room).min(chunk.reaching(place.message, bytes));
+        }
+        let last = place.message + count as u32;
+        if count > 0 {
+            for &id in hits {
+                self.parcels[id.index()].add(chunks, place.chunk as u32, place.message..last);
+            }
+        }
+        last
+    }
+
+    fn seal(&mut self, chunks: &[Arc<Chunk>]) {
+        for &id in &self.touched {
+            let parcel = &mut self.parcels[id.index()];
+            parcel.close(chunks);
+            parcel.seal_tail();
+        }
+    }
+
+    /// The audiences that the batch reaches, with their runs. Leaves nothing behind.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (AudienceId, Vec<Run>)> {
+        let parcels = &mut self.parcels;
+        self.touched.drain(..).map(|id| (id, std::mem::take(&mut parcels[id.index()].runs)))
+    }
+}
+
+/// Puts the audiences of a topic that a shard serves into `hits`, each once.
+fn find(ledger: &Ledger, shard: u16, topic: &[u8], hits: &mut Vec<AudienceId>) {
+    hits.clear();
+    ledger.for_each_audience(topic, |audience| {
+        if ledger.shard_of(audience) == shard {
+            hits.push(audience);
+        }
+    });
+    if hits.len() > 1 {
+        hits.sort_unstable();
+        hits.dedup();
+    }
+}
+
+impl Parcel {
+    fn add(&mut self, chunks: &[Arc<Chunk>], chunk: u32, messages: Range<u32>) {
+        self.room -= u64::from(messages.end - messages.start);
+        let sent = &chunks[chunk as usize];
+        self.bytes += u64::from(sent.start(messages.end) - sent.start(messages.start));
+        if self.chunk == chunk && self.open.end == messages.start {
+            self.open.end = messages.end;
+        } else {
+            self.close(chunks);
+            self.chunk = chunk;
+            self.open = messages;
+        }
+    }
+
+    /// Moves the open messages to where they belong: a long run by reference, a short one by copy.
+    fn close(&mut self, chunks: &[Arc<Chunk>]) {
+        let open = std::mem::take(&mut self.open);
+        if open.is_empty() {
+            return;
+        }
+        let chunk = &chunks[self.chunk as usize];
+        let (start, end) = (chunk.start(open.start), chunk.start(open.end));
+        if (end - start) as usize * REFERENCE_PART >= chunk.bytes().len() {
+            self.seal_tail();
+            self.runs.push(Run::new(chunk.clone(), open.start, open.end));
+            return;
+        }
+        let base = self.tail.len() as u32;
+        self.tail.extend_from_slice(&chunk.bytes()[start as usize..end as usize]);
+        self.tail_ends.extend((open.start + 1..=open.end).map(|i| base + chunk.start(i) - start));
+    }
+
+    fn seal_tail(&mut self) {
+        if self.tail_ends.is_empty() {
+            return;
+        }
+        let chunk = Chunk::new(std::mem::take(&mut self.tail), std::mem::take(&mut self.tail_ends));
+        let last = chunk.len();
+        self.runs.push(Run::new(Arc::new(chunk), 0, last));
+    }
+}

@@ -1,0 +1,301 @@
+//! How a shard comes by its peers: listening and accepting, connecting and connecting again.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::link::{Door, Kind, Link, Outcome};
+use super::mailbox::Accepted;
+use super::timers::Timer;
+use super::{Shard, link_token, peer_token};
+use crate::endpoint::Endpoint;
+use crate::engine::hub::inbox::Source;
+use crate::engine::hub::members::Entry;
+use crate::engine::hub::{Hub, Note};
+use crate::engine::peer::end::End;
+use crate::engine::peer::{Peer, Phase};
+use crate::error::{Error, Result};
+use crate::net::{Net, Ready, Stream};
+use crate::sync::lock;
+
+/// How long a connection has lasted, from the end of its handshake on, that its dialer does not take for a failure.
+const LASTING: Duration = Duration::from_secs(1);
+/// How long the addresses of a host that are being tried may take to answer before the next one is tried too (RFC 8305).
+const NEXT_ADDRESS_TIME: Duration = Duration::from_millis(250);
+/// How long a listener rests when the system has no more descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How many streams a listener accepts before others get their turn.
+const ACCEPTS_PER_TURN: usize = 64;
+
+impl<N: Net> Shard<N> {
+    /// Whether a socket can be served. One that has been closed meanwhile would never be closed again, and would keep the
+    /// engine from ending.
+    fn check_open(&self, hub: &Hub) -> Result<()> {
+        if self.ended { Err(Error::closed()) } else { hub.check_open() }
+    }
+
+    /// Listens for a socket at what the endpoint `asked` stands for; yields it with its wildcards resolved.
+    pub(crate) fn bind(&mut self, hub: &Arc<Hub>, asked: &Endpoint, at: &Endpoint) -> Result<Endpoint> {
+        self.check_open(hub)?;
+        let entry = self.links.vacant_key();
+        let (listener, resolved) = self
+            .net
+            .listen(at, link_token(entry), hub.options.listen_backlog)
+            .map_err(|e| Error::io(format!("cannot bind {asked}{}", remedy(&e)), e))?;
+        let door = Arc::new(Door(Mutex::new(Some(listener))));
+        hub.listens(door.clone())?;
+        let uid = self.uid();
+        self.serve(hub);
+        let kind = Kind::Listener(door);
+        self.links.insert(Link {
+            uid,
+            hub: hub.clone(),
+            asked: asked.clone(),
+            resolved: resolved.clone(),
+            kind,
+        });
+        Ok(resolved)
+    }
+
+    /// Connects a socket, now and whenever the connection is lost.
+    pub(crate) fn connect(&mut self, hub: &Arc<Hub>, to: &Endpoint, now: Duration) -> Result<()> {
+        self.check_open(hub)?;
+        self.now = self.now.max(now);
+        let uid = self.uid();
+        self.serve(hub);
+        let kind = Kind::Dialer { failures: 0, turn: 0 };
+        let link = Link { uid, hub: hub.clone(), asked: to.clone(), resolved: to.clone(), kind };
+        let slot = self.links.insert(link);
+        self.dial(slot, uid);
+        Ok(())
+    }
+
+    /// Whether the socket is connected to the endpoint already, or trying to.
+    pub(crate) fn dials(&self, hub: &Hub, to: &Endpoint) -> bool {
+        self.links.iter().any(|(_, link)| link.is(hub, to, false))
+    }
+
+    /// Stops listening; the peers that came by it stay. `false` if there is no such listener here.
+    pub(crate) fn unbind(&mut self, hub: &Hub, at: &Endpoint) -> bool {
+        let Some(slot) = self.links.iter().find(|(_, link)| link.is(hub, at, true)).map(|(slot, _)| slot)
+        else {
+            return false;
+        };
+        self.unlink(slot);
+        true
+    }
+
+    /// Ends the connection and tries no more. `false` if there is no such dialer here.
+    pub(crate) fn disconnect(&mut self, hub: &Hub, to: &Endpoint) -> bool {
+        let Some((slot, uid)) =
+            self.links.iter().find(|(_, link)| link.is(hub, to, false)).map(|(slot, link)| (slot, link.uid))
+        else {
+            return false;
+        };
+        self.links.remove(slot);
+        let peers = self.peers.iter().filter(|(_, p)| p.dialer == Some(slot) && p.link == uid);
+        for slot in peers.map(|(slot, _)| slot).collect::<Vec<_>>() {
+            self.end(slot, End::Lost);
+        }
+        hub.inbound.forget(Source { shard: self.index, link: uid });
+        true
+    }
+
+    /// Ends all listening and dialling of a socket; its connections stay.
+    pub(crate) fn unlink_all(&mut self, hub: &Hub) {
+        let links = self.links.iter().filter(|(_, link)| link.hub.id == hub.id);
+        for slot in links.map(|(slot, _)| slot).collect::<Vec<_>>() {
+            self.unlink(slot);
+        }
+    }
+
+    fn unlink(&mut self, slot: usize) {
+        self.links.remove(slot).shut();
+    }
+
+    /// Accepts those who wait. Others get in between if they are many.
+    pub(crate) fn accept(&mut self, slot: usize) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(link) = self.links.get(slot) else { return };
+            let (hub, uid) = (link.hub.clone(), link.uid);
+            let Kind::Listener(door) = &link.kind else { return };
+            let accepted = match &mut *lock(&door.0) {
+                Some(listener) => self.net.accept(listener),
+                // The socket is closed; the note that says so is on its way.
+                None => return,
+            };
+            match accepted {
+                Ok(stream) => self.accepted(&hub, stream, uid),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e)
+                    if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
+                Err(_) => {
+                    hub.members.rest();
+                    hub.members.waiters.take(&mut self.wakes);
+                    return self.timers.set(self.now + ACCEPT_PAUSE, Timer::Accept { slot, uid });
+                }
+            }
+        }
+        let more = Ready { token: link_token(slot), readable: true, ..Ready::default() };
+        self.mailbox.mail(Note::Ready(more));
+    }
+
+    /// Shares out a peer that came by listener `uid`, unless there are too many.
+    fn accepted(&mut self, hub: &Arc<Hub>, stream: N::Stream, listener: u64) {
+        let entry = hub.members.enter(&stream.address());
+        if !matches!(entry, Entry::Seat(_)) {
+            hub.members.waiters.take(&mut self.wakes);
+        }
+        let (seat, turned_away) = match entry {
+            Entry::Seat(seat) => (seat, None),
+            Entry::Told(seat, reason) => (seat, Some(reason)),
+            Entry::Closed => {
+                hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        };
+        let accepted = Accepted { hub: hub.clone(), stream, listener, seat, turned_away };
+        let shard = self.next_shard % self.mailboxes.len();
+        self.next_shard = shard + 1;
+        match shard == usize::from(self.index) {
+            true => self.adopt(accepted),
+            false => self.mailboxes[shard].adopt(accepted),
+        }
+    }
+
+    /// Takes an accepted stream.
+    pub(crate) fn adopt(&mut self, accepted: Accepted<N::Stream>) {
+        let Accepted { hub, mut stream, listener, seat, turned_away } = accepted;
+        let slot = self.peers.vacant_key();
+        if hub.is_closed() || self.net.adopt(&mut stream, peer_token(slot)).is_err() {
+            return self.net.release(stream);
+        }
+        self.serve(&hub);
+        let uid = self.uid();
+        let mut peer = Peer::new(uid, hub, listener, None, stream);
+        (peer.seat, peer.turned_away) = (Some(seat), turned_away);
+        self.peers.insert(peer);
+        self.start(slot);
+    }
+
+    /// Tries to connect.
+    pub(crate) fn dial(&mut self, slot: usize, uid: u64) {
+        let Some(link) = self.links.get(slot).filter(|link| link.uid == uid) else { return };
+        let hub = link.hub.clone();
+        let Kind::Dialer { turn, .. } = link.kind else { return };
+        let peer_slot = self.peers.vacant_key();
+        match self.net.connect(&link.resolved, peer_token(peer_slot), turn) {
+            Ok(stream) => {
+                let (peer_uid, time) = (self.uid(), hub.options.handshake_timeout);
+                self.timers
+                    .set(self.now.saturating_add(time), Timer::Handshake { slot: peer_slot, uid: peer_uid });
+                self.peers.insert(Peer::new(peer_uid, hub, uid, Some(slot), stream));
+                // Some streams are there at once; the others are reported.
+                self.connecting(peer_slot);
+            }
+            Err(_) => self.redial(Some(slot), uid, Outcome::Nothing),
+        }
+    }
+
+    /// Looks what has become of a connection that is being made. Yields whether it is there.
+    pub(crate) fn connecting(&mut self, slot: usize) -> bool {
+        let peer = &mut self.peers[slot];
+        match peer.out.stream.connected() {
+            Ok(true) => self.start(slot),
+            Ok(false) => {
+                if peer.out.stream.has_alternatives() && !std::mem::replace(&mut peer.next_address_set, true)
+                {
+                    let uid = peer.uid;
+                    self.timers.set(self.now + NEXT_ADDRESS_TIME, Timer::NextAddress { slot, uid });
+                }
+                return false;
+            }
+            Err(_) => self.end(slot, End::Lost),
+        }
+        self.peers.contains(slot)
+    }
+
+    /// A connection that is being made has not been answered for a while.
+    pub(crate) fn next_address(&mut self, slot: usize, uid: u64) {
+        let peer = self.peers.get_mut(slot).filter(|peer| peer.uid == uid);
+        let Some(peer) = peer.filter(|peer| matches!(peer.phase, Phase::Connecting)) else { return };
+        peer.next_address_set = false;
+        peer.out.stream.try_next();
+        self.connecting(slot);
+    }
+
+    /// A dialer's connection is over, or came to nothing: tries again after a pause that doubles each time unless the
+    /// connection lasted, less up to half of it by chance, so that many who lost the same peer do not come back at once.
+    pub(crate) fn redial(&mut self, slot: Option<usize>, uid: u64, outcome: Outcome) {
+        let Some(slot) = slot else { return };
+        let chance = self.chance();
+        let Some(link) = self.links.get_mut(slot).filter(|link| link.uid == uid) else { return };
+        let Kind::Dialer { failures, turn } = &mut link.kind else { return };
+        let options = &link.hub.options;
+        match outcome {
+            Outcome::Nothing => {}
+            Outcome::Connection { since: Some(since) } if self.now.saturating_sub(since) >= LASTING => {
+                (*failures, *turn) = (0, 0);
+            }
+            Outcome::Connection { .. } => *turn = turn.wrapping_add(1),
+        }
+        let doubled = options.reconnect_min.saturating_mul(1 << (*failures).min(20));
+        *failures += 1;
+        let pause = doubled.min(options.reconnect_max);
+        let pause = pause.saturating_sub(pause.mul_f64(chance / 2.0));
+        self.timers.set(self.now.saturating_add(pause), Timer::Redial { slot, uid });
+    }
+
+    /// A number from 0 to 1 (xorshift).
+    pub(crate) fn chance(&mut self) -> f64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => " (choose another, or end whoever uses it)",
+        io::ErrorKind::PermissionDenied => " (choose a port above 1023, or a directory you may write to)",
+        io::ErrorKind::AddrNotAvailable => " (this machine has no such address)",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+    use crate::{Engine, Options, Sub, XPub};
+
+    #[test]
+    fn an_address_that_does_not_answer_is_overtaken_by_the_next() {
+        let engine = Engine::start().unwrap();
+        let publisher = XPub::new(&engine, Options::new()).unwrap();
+        let Ok(Endpoint::Tcp { port, .. }) = publisher.bind("tcp://[::1]:0") else {
+            panic!("a TCP endpoint")
+        };
+        // Nobody accepts there, and the queue is full: the system answers nobody.
+        let silent = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let at = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+        if silent.bind(&at.into()).is_err() {
+            // Another program has the port.
+            return;
+        }
+        silent.listen(0).unwrap();
+        let _full = [(); 2].map(|()| TcpStream::connect_timeout(&at, Duration::from_millis(100)));
+        let subscriber = Sub::new(&engine, Options::new()).unwrap();
+        subscriber.subscribe("").unwrap();
+        subscriber.connect(&format!("tcp://localhost:{port}")).unwrap();
+        // By then the try as a whole would not have been given up.
+        let time = Duration::from_secs(20);
+        assert!(time < Options::new().handshake_timeout);
+        assert!(publisher.event().wait_timeout(time).is_some());
+    }
+}

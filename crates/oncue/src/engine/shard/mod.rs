@@ -1,0 +1,522 @@
+//! A shard: one I/O thread's state, and nobody else's. It is turned by whoever holds it, with what the network
+//! reports; it never waits and knows no clock.
+
+mod delivery;
+mod endings;
+pub(crate) mod fanout;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod holding;
+pub(crate) mod link;
+mod links;
+pub(crate) mod mailbox;
+pub(crate) mod short_way;
+pub(crate) mod timers;
+mod upkeep;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::buffer::Pool;
+use crate::engine::hub::Hub;
+use crate::engine::hub::Note;
+use crate::engine::hub::outbox::Number;
+use crate::engine::peer::end::{End, Progress};
+use crate::engine::peer::{Context, Peer, Phase};
+use crate::engine::shard::fanout::{Fanout, Place};
+use crate::engine::shard::link::Link;
+use crate::engine::shard::mailbox::{Accepted, Mailbox};
+use crate::engine::shard::timers::{Timer, Timers};
+use crate::engine::wire::chunk::Chunk;
+use crate::net::{Net, Ready};
+use crate::sync::read_lock;
+
+/// How long a refused peer may take to hear why.
+pub(crate) const REFUSAL_TIME: Duration = Duration::from_secs(1);
+/// The shortest time between two looks at a message that has begun.
+const MESSAGE_LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Work is counted in units of about 100 ns, as it was measured where it matters: a turn ends the reading with the first
+/// peer that brings it to this, so that it takes a few milliseconds whatever peers send.
+pub(crate) const TURN_WORK_MAX: u32 = 50_000;
+/// How many peers are written to in one turn beyond their first share.
+const UNWRITTEN_PER_TURN: usize = 4;
+
+/// One I/O thread's state.
+pub(crate) struct Shard<N: Net> {
+    pub(crate) index: u16,
+    pub(crate) net: N,
+    pub(crate) mailbox: Arc<Mailbox<N::Stream>>,
+    /// All shards of the engine, this one too: accepted streams are shared out.
+    pub(crate) mailboxes: Vec<Arc<Mailbox<N::Stream>>>,
+    pub(crate) peers: Slab<Peer<N::Stream>>,
+    pub(crate) links: Slab<Link<N::Listener>>,
+    pub(crate) hubs: HashMap<u64, Served>,
+    pub(crate) timers: Timers,
+    pub(crate) now: Duration,
+    /// For jitter.
+    pub(crate) random: u64,
+    pub(crate) next_uid: u64,
+    pub(crate) next_shard: usize,
+    /// Peers that may have something to be read, each once.
+    pub(crate) unread: VecDeque<(usize, u64)>,
+    /// What this turn has done so far, see [`TURN_WORK_MAX`].
+    pub(crate) work: u32,
+    /// Peers whose streams may take more when their share was up, each once.
+    pub(crate) unwritten: VecDeque<(usize, u64)>,
+    pub(crate) fanout: Fanout,
+    pool: Pool,
+    notes: Vec<Note>,
+    streams: Vec<Accepted<N::Stream>>,
+    /// To be woken once the shard is let go of.
+    pub(crate) wakes: Vec<Waker>,
+    /// By slot, who misses whatever is offered until its stream takes bytes again: ten thousand such peers must not cost
+    /// a look at each.
+    pub(crate) stuck: Vec<bool>,
+    /// Until when its thread sleeps, if nothing happens.
+    pub(crate) planned: Option<Duration>,
+    /// Its thread has ended: it serves nobody any more.
+    pub(crate) ended: bool,
+}
+
+/// What a shard keeps of a socket that it serves.
+pub(crate) struct Served {
+    pub(crate) hub: Arc<Hub>,
+    /// Slots of the peers whose handshake is done.
+    pub(crate) peers: Vec<usize>,
+    /// Chunks taken, and how far they are sent.
+    pub(crate) batch: Vec<Arc<Chunk>>,
+    pub(crate) place: Place,
+    /// The number of the batch's first chunk.
+    pub(crate) first: u64,
+    /// How many chunks are sent before the network is looked at again.
+    pub(crate) stride: usize,
+    /// The newest peer's [`Peer::joined`].
+    pub(crate) newest: u64,
+    pub(crate) closing: bool,
+    /// What peers have left behind is being released, and a note tells to go on.
+    pub(crate) releasing: bool,
+    /// When a batch was taken last, and whether its messages had come thick and fast.
+    pub(crate) taken: Duration,
+    pub(crate) thick: bool,
+    /// All that was queued is written, and the user has been told.
+    pub(crate) done: bool,
+    /// When a message was last sent, or could have been, by the user's own thread.
+    pub(crate) direct_at: Option<Duration>,
+}
+
+impl Served {
+    /// The number of the first message that shard `index` has not sent yet. What it takes from now on is behind it.
+    fn unrouted(&self, index: u16) -> Number {
+        match self.place.chunk < self.batch.len() {
+            true => (self.first + self.place.chunk as u64, self.place.message),
+            // Without a peer it takes nothing, and the first one knows itself from where on it is served.
+            false => (self.hub.outbox.next(index).unwrap_or(0), 0),
+        }
+    }
+}
+
+/// What a turn came to.
+pub(crate) struct Turned {
+    /// When the next turn is due; now, if there is more to do.
+    pub(crate) deadline: Option<Duration>,
+    /// To be woken, once the shard is let go of.
+    pub(crate) wakes: Vec<Waker>,
+}
+
+/// A peer's token; odd ones are links.
+pub(crate) fn peer_token(slot: usize) -> usize {
+    slot << 1
+}
+
+pub(crate) fn link_token(slot: usize) -> usize {
+    slot << 1 | 1
+}
+
+impl<N: Net> Shard<N> {
+    /// Shard `index` of the engine with these mailboxes. `seed` decides its jitter.
+    pub(crate) fn new(index: u16, net: N, mailboxes: Vec<Arc<Mailbox<N::Stream>>>, seed: u64) -> Shard<N> {
+        Shard {
+            index,
+            net,
+            mailbox: mailboxes[usize::from(index)].clone(),
+            mailboxes,
+            peers: Slab::new(),
+            links: Slab::new(),
+            hubs: HashMap::new(),
+            timers: Timers::default(),
+            now: Duration::ZERO,
+            random: seed | 1,
+            next_uid: 0,
+            next_shard: usize::from(index),
+            unread: VecDeque::new(),
+            work: 0,
+            unwritten: VecDeque::new(),
+            fanout: Fanout::new(index),
+            pool: Pool::default(),
+            notes: Vec::new(),
+            streams: Vec::new(),
+            wakes: Vec::new(),
+            stuck: Vec::new(),
+            planned: None,
+            ended: false,
+        }
+    }
+
+    /// Does all that can be done now.
+    pub(crate) fn turn(&mut self, now: Duration, ready: &[Ready]) -> Turned {
+        (self.now, self.work) = (now, 0);
+        for &report in ready {
+            self.ready(report);
+        }
+        self.read_unread();
+        self.read_notes();
+        self.write_unwritten();
+        while let Some(timer) = self.timers.due(now) {
+            self.fire(timer);
+        }
+        self.sweep_timers();
+        let deadline = if self.has_more() { Some(now) } else { self.timers.next() };
+        Turned { deadline, wakes: std::mem::take(&mut self.wakes) }
+    }
+
+    /// Ends the shard: closes its mailbox and all that it holds of sockets, streams and listeners, whatever state they are
+    /// in. Yields those who are still to be woken.
+    pub(crate) fn finish(&mut self) -> Vec<Waker> {
+        self.ended = true;
+        std::mem::take(&mut self.links).into_iter().for_each(|(_, link)| link.shut());
+        for (_, peer) in std::mem::take(&mut self.peers) {
+            self.net.release(peer.out.stream);
+        }
+        self.hubs.clear();
+        self.timers = Timers::default();
+        self.unread.clear();
+        self.unwritten.clear();
+        self.notes.clear();
+        self.streams.clear();
+        self.mailbox.close();
+        std::mem::take(&mut self.wakes)
+    }
+
+    /// Whether there is something to do that nothing will report.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.unread.is_empty() || !self.unwritten.is_empty()
+    }
+
+    /// The sockets that this shard serves.
+    pub(crate) fn hubs(&self) -> impl Iterator<Item = &Arc<Hub>> {
+        self.hubs.values().map(|served| &served.hub)
+    }
+
+    pub(crate) fn uid(&mut self) -> u64 {
+        self.next_uid += 1;
+        self.next_uid
+    }
+
+    pub(crate) fn serve(&mut self, hub: &Arc<Hub>) {
+        self.hubs.entry(hub.id).or_insert_with(|| Served {
+            hub: hub.clone(),
+            peers: Vec::new(),
+            batch: Vec::new(),
+            place: Place::default(),
+            first: 0,
+            stride: usize::MAX,
+            newest: 0,
+            closing: false,
+            releasing: false,
+            taken: Duration::ZERO,
+            thick: false,
+            done: false,
+            direct_at: None,
+        });
+    }
+
+    fn read_notes(&mut self) {
+        let (mut notes, mut streams) = (std::mem::take(&mut self.notes), std::mem::take(&mut self.streams));
+        self.mailbox.take(&mut notes, &mut streams);
+        for accepted in streams.drain(..) {
+            self.adopt(accepted);
+        }
+        for note in notes.drain(..) {
+            match note {
+                Note::Outbox(hub) => {
+                    self.send(&hub);
+                    self.drain_if_closing(&hub);
+                }
+                Note::Subscriptions(hub) => self.tell_subscriptions(&hub),
+                Note::Resume { slot, uid } => {
+                    let now = self.now;
+                    if let Some(peer) = self.peer(slot, uid) {
+                        peer.resume(now);
+                        self.read_soon(slot, uid);
+                    }
+                }
+                Note::Verdict { hub, peer, prefix, verdict } => self.decided(&hub, peer, &prefix, verdict),
+                Note::RevokeAll { hub, prefix, status } => self.revoke_all(&hub, &prefix, &status),
+                Note::Release(hub) => self.release(&hub),
+                Note::State { hub, value } => self.tell_state(&hub, &value),
+                Note::Ready(ready) => self.ready(ready),
+                Note::Close(hub) => self.close(&hub),
+                // The turn itself is what was wanted.
+                Note::Stop => {}
+            }
+        }
+        (self.notes, self.streams) = (notes, streams);
+    }
+
+    pub(crate) fn peer(&mut self, slot: usize, uid: u64) -> Option<&mut Peer<N::Stream>> {
+        self.peers.get_mut(slot).filter(|peer| peer.uid == uid)
+    }
+
+    fn ready(&mut self, ready: Ready) {
+        let slot = ready.token >> 1;
+        if ready.token & 1 == 1 {
+            return self.accept(slot);
+        }
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        let uid = peer.uid;
+        // While it is being connected, the report may be of another address that has failed.
+        if matches!(peer.phase, Phase::Connecting) && !self.connecting(slot) {
+            return;
+        }
+        if let Some(peer) = self.peer(slot, uid) {
+            peer.ended |= ready.ended;
+        }
+        if ready.writable {
+            self.writable(slot, uid);
+        }
+        if ready.readable {
+            self.read_soon(slot, uid);
+        }
+    }
+
+    /// A stream is there: the handshake begins.
+    pub(crate) fn start(&mut self, slot: usize) {
+        let peer = &mut self.peers[slot];
+        peer.pulse.hear(self.now);
+        let time = match peer.turned_away {
+            None => peer.hub.options.handshake_timeout,
+            Some(_) => REFUSAL_TIME,
+        };
+        let uid = peer.uid;
+        self.timers.set(self.now.saturating_add(time), Timer::Handshake { slot, uid });
+        if let Err(end) = peer.start() {
+            self.end(slot, end);
+        }
+    }
+
+    /// The peer's stream takes bytes again.
+    fn writable(&mut self, slot: usize, uid: u64) {
+        let now = self.now;
+        let Some(peer) = self.peer(slot, uid) else { return };
+        if peer.out.is_blocked() {
+            // What it had been given it has taken, in part at least.
+            peer.pulse.hear(now);
+        }
+        peer.out.unblock();
+        self.set_stuck(slot, false);
+        self.write_on(slot, uid);
+    }
+
+    /// Writes what is queued for a peer.
+    fn write_on(&mut self, slot: usize, uid: u64) {
+        let now = self.now;
+        let Some(peer) = self.peer(slot, uid) else { return };
+        if let Err(end) = peer.flush().and_then(|()| peer.pay(now)) {
+            return self.end(slot, end);
+        }
+        let hub = peer.hub.clone();
+        self.written(slot);
+        if self.hubs.get(&hub.id).is_some_and(|served| !served.batch.is_empty()) {
+            // A batch waits for room; there may be some now.
+            self.send(&hub);
+        }
+        self.drain_if_closing(&hub);
+    }
+
+    /// Something was queued for a peer, or written to it.
+    pub(crate) fn written(&mut self, slot: usize) {
+        if let Some(peer) = self.peers.get_mut(slot)
+            && peer.out.has_more()
+            && !std::mem::replace(&mut peer.writes_on, true)
+        {
+            self.unwritten.push_back((slot, peer.uid));
+        }
+        self.gauge(slot);
+    }
+
+    /// Writes more to some of those whose share was up.
+    fn write_unwritten(&mut self) {
+        for _ in 0..self.unwritten.len().min(UNWRITTEN_PER_TURN) {
+            let Some((slot, uid)) = self.unwritten.pop_front() else { return };
+            if let Some(peer) = self.peer(slot, uid) {
+                peer.writes_on = false;
+                self.write_on(slot, uid);
+            }
+        }
+    }
+
+    /// There may be something to read of a peer: it is its turn when it was that of those before it.
+    pub(crate) fn read_soon(&mut self, slot: usize, uid: u64) {
+        if let Some(peer) = self.peer(slot, uid)
+            && !std::mem::replace(&mut peer.reads_on, true)
+        {
+            self.unread.push_back((slot, uid));
+        }
+    }
+
+    fn read_unread(&mut self) {
+        for _ in 0..self.unread.len() {
+            if self.work >= TURN_WORK_MAX {
+                return;
+            }
+            let Some((slot, uid)) = self.unread.pop_front() else { return };
+            if let Some(peer) = self.peer(slot, uid) {
+                peer.reads_on = false;
+                self.read(slot, uid);
+            }
+        }
+    }
+
+    pub(crate) fn read(&mut self, slot: usize, uid: u64) {
+        let Some((peer, mut cx)) = self.with_context(slot, uid) else { return };
+        let before = matches!(peer.phase, Phase::Traffic(_));
+        let progress = peer.read(&mut cx);
+        let work = cx.work;
+        let begun = !before && matches!(peer.phase, Phase::Traffic(_));
+        self.work = self.work.saturating_add(work);
+        if begun {
+            self.begun(slot);
+        }
+        self.set_look(slot);
+        if let Some(peer) = self.peer(slot, uid) {
+            let (hub, due) = (peer.hub.clone(), peer.watch_partial());
+            if let Some(due) = due {
+                self.timers.set(due, Timer::Message { slot, uid });
+            }
+            self.retry_batch(&hub);
+        }
+        self.written(slot);
+        match progress {
+            Ok(Progress::Idle) => {}
+            Ok(Progress::More) => self.read_soon(slot, uid),
+            Err(end) => self.end(slot, end),
+        }
+    }
+
+    /// A peer, and what it needs while it works.
+    pub(crate) fn with_context(
+        &mut self,
+        slot: usize,
+        uid: u64,
+    ) -> Option<(&mut Peer<N::Stream>, Context<'_>)> {
+        let Shard { index, peers, hubs, pool, wakes, now, .. } = self;
+        let peer = peers.get_mut(slot).filter(|peer| peer.uid == uid)?;
+        let served = hubs.get(&peer.hub.id).filter(|served| served.hub.last.is_used());
+        let unrouted = served.map(|served| served.unrouted(*index));
+        Some((peer, Context { shard: *index, slot, now: *now, unrouted, pool, wakes, work: 0 }))
+    }
+
+    /// The slots of a socket's peers.
+    pub(crate) fn slots_of(&self, hub: &Hub) -> Vec<usize> {
+        self.hubs.get(&hub.id).map(|served| served.peers.clone()).unwrap_or_default()
+    }
+
+    /// A peer's handshake is done.
+    fn begun(&mut self, slot: usize) {
+        let peer = &mut self.peers[slot];
+        peer.since = Some(self.now);
+        let hub = peer.hub.clone();
+        let joined = peer.joined;
+        let served = self.hubs.get_mut(&hub.id).expect("a peer's socket is served");
+        served.peers.push(slot);
+        hub.has_peers(self.index, true);
+        served.newest = joined;
+        self.begin_watch(slot);
+    }
+
+    /// A batch that waits for somebody's room need wait no longer, perhaps: who was full has gone, or wants something
+    /// else now.
+    pub(crate) fn retry_batch(&self, hub: &Arc<Hub>) {
+        if self.hubs.get(&hub.id).is_some_and(|served| !served.batch.is_empty()) {
+            self.mailbox.mail(Note::Outbox(hub.clone()));
+        }
+    }
+
+    fn tell_subscriptions(&mut self, hub: &Arc<Hub>) {
+        let version = read_lock(&hub.subscriptions).version();
+        for slot in self.slots_of(hub) {
+            match self.peers[slot].tell_subscriptions() {
+                Ok(()) => self.written(slot),
+                Err(end) => self.end(slot, end),
+            }
+        }
+        hub.told(self.index, version);
+    }
+
+    fn fire(&mut self, timer: Timer) {
+        match timer {
+            Timer::Handshake { slot, uid } => {
+                let late = self
+                    .peer(slot, uid)
+                    .is_some_and(|p| matches!(p.phase, Phase::Connecting | Phase::Handshake(_)));
+                if late {
+                    self.end(slot, End::Refused("the handshake took too long".to_owned()));
+                }
+            }
+            Timer::Message { slot, uid } => self.check_partial(slot, uid),
+            Timer::Look { slot, uid } => self.look(slot, uid),
+            Timer::Drain { slot, uid } => {
+                if self.peer(slot, uid).is_some_and(|p| matches!(p.phase, Phase::Draining)) {
+                    self.end(slot, End::Lost);
+                }
+            }
+            Timer::Evict { slot, uid } => self.evict(slot, uid),
+            Timer::NextAddress { slot, uid } => self.next_address(slot, uid),
+            Timer::Redial { slot, uid } => self.dial(slot, uid),
+            Timer::Accept { slot, uid } => {
+                if self.links.get(slot).is_some_and(|link| link.uid == uid) {
+                    self.accept(slot);
+                }
+            }
+            Timer::Linger { hub } => self.give_up(hub),
+            Timer::Rested { hub } => {
+                if let Some(hub) = self.hubs.get(&hub).map(|served| served.hub.clone()) {
+                    self.send(&hub);
+                    self.drain_if_closing(&hub);
+                }
+            }
+        }
+    }
+
+    /// A message that a peer has begun should be whole by now.
+    fn check_partial(&mut self, slot: usize, uid: u64) {
+        let now = self.now;
+        let Some(peer) = self.peer(slot, uid) else { return };
+        if let Err(end) = peer.check_partial(now) {
+            self.end(slot, end);
+        } else if let Some(due) = peer.watch_partial() {
+            self.timers.set(due.max(now + MESSAGE_LOOK_INTERVAL), Timer::Message { slot, uid });
+        }
+    }
+
+    fn sweep_timers(&mut self) {
+        let Shard { timers, peers, links, hubs, .. } = self;
+        timers.sweep(|timer| match *timer {
+            Timer::Handshake { slot, uid } | Timer::NextAddress { slot, uid } => peers
+                .get(slot)
+                .is_some_and(|p| p.uid == uid && matches!(p.phase, Phase::Connecting | Phase::Handshake(_))),
+            Timer::Look { slot, uid }
+            | Timer::Evict { slot, uid }
+            | Timer::Drain { slot, uid }
+            | Timer::Message { slot, uid } => peers.get(slot).is_some_and(|peer| peer.uid == uid),
+            Timer::Redial { slot, uid } | Timer::Accept { slot, uid } => {
+                links.get(slot).is_some_and(|link| link.uid == uid)
+            }
+            Timer::Linger { hub } | Timer::Rested { hub } => hubs.contains_key(&hub),
+        });
+    }
+}

@@ -1,0 +1,175 @@
+//! What a shard does for its peers by the clock: heartbeats, and the end of those that are silent.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+
+use oncue_core::command;
+use oncue_core::frame::Version;
+use oncue_core::ledger::PeerId;
+
+use super::Shard;
+use super::timers::Timer;
+use crate::engine::hub::announced::put_value;
+use crate::engine::hub::{Hub, Verdict};
+use crate::engine::peer::Phase;
+use crate::engine::peer::end::End;
+use crate::engine::peer::pulse::Beat;
+use crate::msg::Msg;
+use crate::net::{Net, Stream};
+use crate::permission::{PeerKey, Reason};
+
+impl<N: Net> Shard<N> {
+    /// A peer's handshake is done: from now on its silence has an end, where the socket's options say so.
+    pub(crate) fn begin_watch(&mut self, slot: usize) {
+        let (now, chance) = (self.now, self.chance());
+        let peer = &mut self.peers[slot];
+        let (Phase::Traffic(traffic), Some(pace)) = (&peer.phase, peer.hub.options.pace()) else { return };
+        if !peer.out.stream.may_fall_silent() {
+            return;
+        }
+        if traffic.version < Version::V3_1 {
+            return peer.out.stream.probe(pace.interval, pace.timeout);
+        }
+        // Thousands that came at once are not all pinged in one turn.
+        let first = pace.interval.mul_f64(1.0 - chance / 2.0);
+        peer.pulse.begin(pace, now.saturating_add(first));
+    }
+
+    /// Sees to it that a peer is looked at in time.
+    pub(crate) fn set_look(&mut self, slot: usize) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        let paused = peer.is_paused();
+        peer.pulse.pause(paused, now);
+        if matches!(peer.phase, Phase::Traffic(_))
+            && let Some(at) = peer.pulse.set_timer()
+        {
+            self.timers.set(at, Timer::Look { slot, uid: peer.uid });
+        }
+    }
+
+    /// A timer of a peer has fired.
+    pub(crate) fn look(&mut self, slot: usize, uid: u64) {
+        let now = self.now;
+        let Some(peer) = self.peer(slot, uid) else { return };
+        if !matches!(peer.phase, Phase::Traffic(_)) || !peer.pulse.timer_fired(now) {
+            return;
+        }
+        if self.beat(slot, uid) == Beat::Dead {
+            // What came while the shard saw to others has not been looked at yet.
+            self.read(slot, uid);
+            if self.beat(slot, uid) == Beat::Dead {
+                return self.end(slot, End::Lost);
+            }
+        }
+        self.set_look(slot);
+    }
+
+    /// Does what is to be done about a peer now, but for ending it.
+    fn beat(&mut self, slot: usize, uid: u64) -> Beat {
+        let now = self.now;
+        let Some(peer) = self.peer(slot, uid) else { return Beat::Nothing };
+        if peer.is_paused() {
+            // It is we who do not listen.
+            peer.pulse.hear(now);
+        }
+        let beat = peer.pulse.beat(now);
+        let sent = match beat {
+            // It would come behind what the peer has not taken yet, and taking that is a sign of life as well.
+            _ if peer.out.is_blocked() => Ok(()),
+            Beat::Ping { ttl_ds } => peer.control(|out| command::put_ping(out, ttl_ds, b"")),
+            Beat::Assure => peer.control(|out| command::put_pong(out, b"")),
+            Beat::Dead | Beat::Nothing => Ok(()),
+        };
+        match sent {
+            Ok(()) => self.written(slot),
+            Err(end) => {
+                self.end(slot, end);
+                return Beat::Nothing;
+            }
+        }
+        beat
+    }
+
+    /// Looks at how full a peer is, after something was queued for it or written to it.
+    pub(crate) fn gauge(&mut self, slot: usize) {
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        if peer.gauge(self.now, &mut self.wakes)
+            && let Some(time) = peer.hub.options.evict_after
+            && !std::mem::replace(&mut peer.evict_set, true)
+        {
+            self.timers.set(self.now.saturating_add(time), Timer::Evict { slot, uid: peer.uid });
+        }
+    }
+
+    /// A peer that goes is full no more.
+    pub(crate) fn ungauge(hub: &Hub, peer: PeerId, wakes: &mut Vec<Waker>) {
+        hub.gauge.forget(peer, wakes);
+        hub.gauge.demand_changed(wakes);
+    }
+
+    /// Gives a peer up that has been full for too long.
+    pub(crate) fn evict(&mut self, slot: usize, uid: u64) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(slot).filter(|peer| peer.uid == uid) else { return };
+        peer.evict_set = false;
+        let (Some(since), Some(time)) = (peer.full_since, peer.hub.options.evict_after) else { return };
+        if !matches!(peer.phase, Phase::Traffic(_)) {
+            return;
+        }
+        let over = since.saturating_add(time);
+        if now < over {
+            peer.evict_set = true;
+            return self.timers.set(over, Timer::Evict { slot, uid });
+        }
+        peer.hub.gauge.evicted.fetch_add(1, Ordering::Relaxed);
+        self.end(slot, End::too_slow());
+    }
+
+    /// A decision about one peer of a socket, if it is still there.
+    pub(crate) fn decided(&mut self, hub: &Arc<Hub>, key: PeerKey, prefix: &[u8], verdict: Verdict) {
+        let (slot, uid) = (key.slot, key.uid);
+        let Some((peer, mut cx)) = self.with_context(slot, uid) else { return };
+        if peer.hub.id != hub.id {
+            return;
+        }
+        if let Err(end) = peer.decided(prefix, verdict, &mut cx) {
+            return self.end(slot, end);
+        }
+        self.written(slot);
+        self.retry_batch(hub);
+    }
+
+    pub(crate) fn revoke_all(&mut self, hub: &Arc<Hub>, prefix: &[u8], status: &Reason) {
+        for slot in self.slots_of(hub) {
+            if let Some(peer) = self.peers.get(slot) {
+                let key = PeerKey { shard: self.index, slot, uid: peer.uid };
+                self.decided(hub, key, prefix, Verdict::Revoke(status.clone()));
+            }
+        }
+    }
+
+    /// Tells a state to the peers that want its topic, behind the messages that were sent before it.
+    pub(crate) fn tell_state(&mut self, hub: &Arc<Hub>, value: &Msg) {
+        self.send_at_once(hub);
+        let slots: Vec<_> = {
+            let ledger = hub.ledger();
+            let audiences = self.fanout.audiences(&ledger, value.topic());
+            let peers = audiences.iter().flat_map(|&audience| ledger.peers(audience));
+            peers.map(|&peer| ledger.token(peer) as usize).collect()
+        };
+        let mut out = Vec::new();
+        put_value(&mut out, value);
+        for slot in slots {
+            let Some(peer) = self.peers.get_mut(slot).filter(|peer| peer.understands()) else { continue };
+            if !peer.out.answer(out.clone()) {
+                hub.states.missed.fetch_add(1, Ordering::Relaxed);
+            }
+            match peer.flush() {
+                Ok(()) => self.written(slot),
+                Err(end) => self.end(slot, end),
+            }
+        }
+    }
+}
