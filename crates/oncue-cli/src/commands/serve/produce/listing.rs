@@ -33,7 +33,7 @@ impl Lister {
     fn run(&self, name: &[u8]) -> Option<Vec<Vec<u8>>> {
         let Place { tools, log } = &self.place;
         let mut command = invocation::topicless_command(&tools.launcher, &self.listing.program);
-        let run = run(&self.listing, &mut command, &self.place, name, || tools.gate.closed());
+        let run = run(&self.listing, &mut command, &self.place, name, || tools.end.available());
         match run.end {
             End::Done => Some(self.topics(&run.output, name)),
             End::Stopped => None,

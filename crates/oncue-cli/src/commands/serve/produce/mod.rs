@@ -1,10 +1,7 @@
 //! The producers that a config can ask for. Each runs on a thread that lives as long as its feed, or its route.
 
-use std::collections::BTreeMap;
-use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::config::Backoff;
@@ -26,26 +23,8 @@ pub(crate) struct Tools {
     pub(crate) permits: Permits,
     pub(crate) journal: Journal,
     pub(crate) counts: Counts,
-    /// Closed when the server is about to end.
-    pub(crate) gate: Gate,
-}
-
-/// Open until it is closed: for those who run what belongs to no feed.
-#[derive(Default)]
-pub(crate) struct Gate(Mutex<Door>);
-
-#[derive(Default)]
-struct Door {
-    closed: bool,
-    /// The waits for its being closed, each with a number of its own.
-    waiting: BTreeMap<u64, Waker>,
-    last: u64,
-}
-
-/// The wait for a gate to be closed; nothing of it is left when it is dropped.
-pub(crate) struct Closed<'g> {
-    gate: &'g Gate,
-    number: Option<u64>,
+    /// Has no permit until the server is about to end.
+    pub(crate) end: Permits,
 }
 
 /// What one route's producers share.
@@ -66,50 +45,6 @@ pub(crate) struct Counts {
     pub(crate) unwanted: AtomicU64,
     /// Lines left out: too long, or without a tab where there must be one.
     pub(crate) left_out: AtomicU64,
-}
-
-impl Gate {
-    pub(crate) fn close(&self) {
-        let mut door = self.door();
-        door.closed = true;
-        let waiting = std::mem::take(&mut door.waiting);
-        drop(door);
-        waiting.into_values().for_each(Waker::wake);
-    }
-
-    /// Waits until it is closed.
-    pub(crate) fn closed(&self) -> Closed<'_> {
-        Closed { gate: self, number: None }
-    }
-
-    fn door(&self) -> MutexGuard<'_, Door> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Future for Closed<'_> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut door = self.gate.door();
-        if door.closed {
-            return Poll::Ready(());
-        }
-        let number = self.number.unwrap_or(door.last + 1);
-        door.last = door.last.max(number);
-        door.waiting.insert(number, context.waker().clone());
-        drop(door);
-        self.number = Some(number);
-        Poll::Pending
-    }
-}
-
-impl Drop for Closed<'_> {
-    fn drop(&mut self) {
-        if let Some(number) = self.number {
-            self.gate.door().waiting.remove(&number);
-        }
-    }
 }
 
 pub(crate) fn count(counter: &AtomicU64) {
@@ -181,20 +116,6 @@ impl Waits {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_wait_for_the_gate_that_is_given_up_leaves_nothing_behind() {
-        let (gate, waker) = (Gate::default(), Waker::noop());
-        let mut context = Context::from_waker(waker);
-        let mut stays = gate.closed();
-        for _ in 0..100 {
-            assert!(Pin::new(&mut stays).poll(&mut context).is_pending());
-            assert!(Pin::new(&mut gate.closed()).poll(&mut context).is_pending());
-        }
-        assert_eq!(gate.door().waiting.len(), 1);
-        gate.close();
-        assert!(Pin::new(&mut stays).poll(&mut context).is_ready());
-    }
 
     #[test]
     fn the_wait_doubles_up_to_its_bound_and_begins_anew_after_a_long_run() {
