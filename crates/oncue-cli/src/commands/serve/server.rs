@@ -44,7 +44,7 @@ pub(super) fn check(path: &Path) -> Result<(), Fail> {
 
 /// Serves until the end is brought about.
 pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
-    let asked = Asked::hear().map_err(|error| Fail::Runtime(format!("signals cannot be heard: {error}")))?;
+    let asked = Asked::hear()?;
     let config = read(path)?;
     let (journal, writer) = Journal::start(stop)?;
     let tools = Arc::new(Tools {

@@ -1,5 +1,6 @@
 //! The producers that a config can ask for. Each runs on a thread that lives as long as its feed, or its route.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,6 +9,8 @@ use super::config::Backoff;
 use super::program::journal::{Journal, Log};
 use super::program::launch::Launcher;
 use super::program::permits::Permits;
+use super::program::process::{self, End, Work};
+use crate::wait::wait;
 
 pub(crate) mod file;
 pub(crate) mod invocation;
@@ -56,6 +59,27 @@ impl Place {
         Place { tools: tools.clone(), log: Arc::new(Log::new(&tools.journal)) }
     }
 
+    /// Waits for its turn, and runs a program to its end; also how long it took without the wait. What `stopped` makes is
+    /// done when the program is not needed any more.
+    pub(crate) fn run<S: Future<Output = ()> + Unpin>(
+        &self,
+        command: &mut Command,
+        work: &mut dyn Work,
+        name: &[u8],
+        timeout: Option<Duration>,
+        kill_after: Duration,
+        stopped: impl Fn() -> S,
+    ) -> (End, Duration) {
+        let Some(_permit) = wait(self.tools.permits.take(stopped())) else {
+            return (End::Stopped, Duration::ZERO);
+        };
+        count(&self.tools.counts.programs);
+        let start = Instant::now();
+        let deadline = timeout.and_then(|timeout| start.checked_add(timeout));
+        let end = process::run(command, work, &mut stopped(), deadline, kill_after, (&self.log, name));
+        (end, start.elapsed())
+    }
+
     /// Refuses to produce a topic.
     pub(crate) fn refuse(&self, topic: &[u8], why: &str) {
         count(&self.tools.counts.refused);
@@ -85,26 +109,19 @@ impl Drop for Producing<'_> {
 /// The waits of a program that fails again and again.
 pub(crate) struct Waits {
     backoff: Backoff,
-    started: Instant,
     last: Option<Duration>,
 }
 
 impl Waits {
     pub(crate) fn new(backoff: Backoff) -> Waits {
-        Waits { backoff, started: Instant::now(), last: None }
+        Waits { backoff, last: None }
     }
 
-    /// The program is started now.
-    pub(crate) fn starts(&mut self, now: Instant) {
-        self.started = now;
-    }
-
-    /// The program has failed now: how long to wait before it is started again. One that ran as long as the longest
-    /// wait has failed for the first time.
-    pub(crate) fn failed(&mut self, now: Instant) -> Duration {
+    /// The program has failed after this time: how long to wait before it is started again. One that ran as long as the
+    /// longest wait has failed for the first time.
+    pub(crate) fn failed(&mut self, after: Duration) -> Duration {
         let Backoff { min, max } = self.backoff;
-        let ran = now.saturating_duration_since(self.started);
-        let wait = match self.last.filter(|_| ran < max) {
+        let wait = match self.last.filter(|_| after < max) {
             Some(last) => last.saturating_mul(2).min(max),
             None => min,
         };
@@ -121,11 +138,7 @@ mod tests {
     fn the_wait_doubles_up_to_its_bound_and_begins_anew_after_a_long_run() {
         let ms = Duration::from_millis;
         let mut waits = Waits::new(Backoff { min: ms(100), max: ms(350) });
-        let now = Instant::now();
-        let mut wait = |lasted| {
-            waits.starts(now);
-            waits.failed(now + ms(lasted)).as_millis()
-        };
+        let mut wait = |lasted| waits.failed(ms(lasted)).as_millis();
         assert_eq!(
             [wait(0), wait(0), wait(0), wait(349), wait(350), wait(0)],
             [100, 200, 350, 350, 100, 200]
