@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command, arg};
 use oncue::{DemandEvent, Engine, XPub};
 
 use crate::args;
@@ -36,19 +36,11 @@ pub(crate) fn command() -> Command {
         .arg(args::endpoint_argument().help("Where to wait for subscribers"))
         .arg(args::connect_option())
         .args(publisher::bounds())
+        .arg(arg!(--single "Publish each line as it is, as one frame"))
         .arg(
-            Arg::new("single")
-                .long("single")
-                .action(ArgAction::SetTrue)
-                .help("Publish each line as it is, as one frame"),
-        )
-        .arg(
-            Arg::new("linger")
-                .long("linger")
-                .value_name("DUR")
+            arg!(--linger <DUR> "At the end of the input, how long to go on sending what subscribers have not taken yet")
                 .default_value("5s")
-                .value_parser(args::duration)
-                .help("At the end of the input, how long to go on sending what subscribers have not taken yet"),
+                .value_parser(args::duration),
         )
         .args(args::heartbeat_options())
 }
