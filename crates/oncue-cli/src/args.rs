@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use clap::{Arg, ArgMatches, arg, value_parser};
 use oncue::{Endpoint, Options};
 
 use crate::fail::Fail;
@@ -88,42 +88,28 @@ pub(crate) fn given<T: Clone + Send + Sync + 'static>(args: &ArgMatches, name: &
 
 /// The argument `ENDPOINT`.
 pub(crate) fn endpoint_argument() -> Arg {
-    Arg::new("endpoint").value_name("ENDPOINT").required(true).value_parser(endpoint)
+    arg!(<ENDPOINT>).id("endpoint").value_parser(endpoint)
 }
 
 /// The option `--connect` of a command that binds.
 pub(crate) fn connect_option() -> Arg {
-    Arg::new("connect")
-        .long("connect")
-        .action(ArgAction::SetTrue)
-        .help("Connect to ENDPOINT instead of binding it")
+    arg!(--connect "Connect to ENDPOINT instead of binding it")
 }
 
 /// The option `--topic T`, any number of times.
 pub(crate) fn topic_option() -> Arg {
-    Arg::new("topic")
-        .long("topic")
-        .short('t')
-        .value_name("T")
-        .action(ArgAction::Append)
+    arg!(-t --topic <T> ... "Subscribe to topics that start with T, where \\xNN is one byte [default: everything]")
         .allow_hyphen_values(true)
         .value_parser(value_parser!(OsString))
-        .help("Subscribe to topics that start with T, where \\xNN is one byte [default: everything]")
 }
 
 /// The options `--heartbeat` and `--heartbeat-timeout`.
 pub(crate) fn heartbeat_options() -> [Arg; 2] {
-    let pings = Arg::new("heartbeat")
-        .long("heartbeat")
-        .value_name("DUR")
-        .value_parser(heartbeat)
-        .help("The time between two PINGs, or off [default: 5s]");
-    let timeout = Arg::new("heartbeat-timeout")
-        .long("heartbeat-timeout")
-        .value_name("DUR")
-        .value_parser(tick)
-        .help("Give up a peer that has been silent for this long [default: three times --heartbeat]");
-    [pings, timeout]
+    [
+        arg!(--heartbeat <DUR> "The time between two PINGs, or off [default: 5s]").value_parser(heartbeat),
+        arg!(--"heartbeat-timeout" <DUR> "Give up a peer that has been silent for this long [default: three times --heartbeat]")
+            .value_parser(tick),
+    ]
 }
 
 /// The options of a socket, with its heartbeats as the command line has them.
@@ -193,7 +179,7 @@ impl Default for Heartbeat {
 
 /// The option `--every DUR`.
 pub(crate) fn every_option() -> Arg {
-    Arg::new("every").long("every").value_name("DUR").value_parser(tick).help("The time between two ticks")
+    arg!(--every <DUR> "The time between two ticks").value_parser(tick)
 }
 
 #[cfg(test)]

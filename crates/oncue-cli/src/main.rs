@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod fail;
+mod lines;
 mod output;
 mod publisher;
 mod signals;

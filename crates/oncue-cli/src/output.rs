@@ -14,6 +14,16 @@ pub(crate) enum Format {
     Raw,
 }
 
+impl Format {
+    pub(crate) fn named(name: String) -> Format {
+        match name.as_str() {
+            "json" => Format::Json,
+            "raw" => Format::Raw,
+            _ => Format::Text,
+        }
+    }
+}
+
 /// Says something to the person at the terminal: `oncue NAME: …` on standard error. If nobody can hear it, so be it.
 pub(crate) fn say(name: &str, text: &str) {
     let _ = writeln!(stderr(), "oncue {name}: {text}");

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::{Arg, ArgMatches, value_parser};
+use clap::{Arg, ArgMatches, arg, value_parser};
 use oncue::{Options, XPub};
 
 use crate::args;
@@ -18,19 +18,11 @@ const LINE_PERIOD: Duration = Duration::from_secs(60);
 
 /// The options that bound the peers of a command.
 pub(crate) fn bounds() -> [Arg; 2] {
-    let bound = |name, help| {
-        Arg::new(name).long(name).value_name("N").value_parser(value_parser!(u32).range(1..)).help(help)
-    };
     [
-        bound(
-            "peers-max",
-            "The most subscribers at one time; others are turned away with an error [default: 65536]",
-        ),
-        bound(
-            "peers-per-address-max",
-            "The most of one address (IPv6: of one /64 network) [default: no bound]",
-        ),
+        arg!(--"peers-max" <N> "The most subscribers at one time; others are turned away with an error [default: 65536]"),
+        arg!(--"peers-per-address-max" <N> "The most of one address (IPv6: of one /64 network) [default: no bound]"),
     ]
+    .map(|bound| bound.value_parser(value_parser!(u32).range(1..)))
 }
 
 /// Sets what the command line says of them.

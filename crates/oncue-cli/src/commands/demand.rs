@@ -1,6 +1,6 @@
 //! `oncue demand`: prints who is wanted, and publishes nothing.
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command, arg};
 use oncue::{DemandEvent, Engine, XPub};
 
 use crate::args;
@@ -21,7 +21,7 @@ pub(crate) fn command() -> Command {
         .arg(args::endpoint_argument().help("Where to wait for subscribers"))
         .arg(args::connect_option())
         .args(publisher::bounds())
-        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("One JSON object a line"))
+        .arg(arg!(--json "One JSON object a line"))
         .args(args::heartbeat_options())
 }
 

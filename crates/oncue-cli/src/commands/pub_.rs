@@ -1,23 +1,26 @@
 //! `oncue pub`: lines of standard input become messages; demand becomes lines of standard output.
 
-use std::io::{BufRead, BufReader, Read, stdin};
+use std::io::{ErrorKind, Read, stdin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command, arg};
 use oncue::{DemandEvent, Engine, XPub};
 
 use crate::args;
 use crate::fail::Fail;
+use crate::lines::{Line, Lines, split_at_tab};
 use crate::output::{self, say};
 use crate::publisher;
 use crate::publisher::open;
 use crate::signals::{Stop, Waited};
 
 /// The longest line that is taken for a message.
-const LINE_BYTES_MAX: u64 = 64 << 20;
+const LINE_BYTES_MAX: usize = 64 << 20;
+/// What is read at once.
+const READ_BYTES: usize = 64 << 10;
 
 pub(crate) fn command() -> Command {
     Command::new("pub")
@@ -33,19 +36,11 @@ pub(crate) fn command() -> Command {
         .arg(args::endpoint_argument().help("Where to wait for subscribers"))
         .arg(args::connect_option())
         .args(publisher::bounds())
+        .arg(arg!(--single "Publish each line as it is, as one frame"))
         .arg(
-            Arg::new("single")
-                .long("single")
-                .action(ArgAction::SetTrue)
-                .help("Publish each line as it is, as one frame"),
-        )
-        .arg(
-            Arg::new("linger")
-                .long("linger")
-                .value_name("DUR")
+            arg!(--linger <DUR> "At the end of the input, how long to go on sending what subscribers have not taken yet")
                 .default_value("5s")
-                .value_parser(args::duration)
-                .help("At the end of the input, how long to go on sending what subscribers have not taken yet"),
+                .value_parser(args::duration),
         )
         .args(args::heartbeat_options())
 }
@@ -114,26 +109,33 @@ impl Input {
     }
 
     fn publish_lines(&self, stop: &Stop) -> Result<(), Fail> {
-        let mut lines = Lines { input: BufReader::new(stdin()), bytes_max: LINE_BYTES_MAX, number: 0 };
-        let mut line = Vec::new();
-        while let Some(taken) = lines.next(&mut line).map_err(unreadable)? {
-            let why = match taken {
-                Line::TooLong => format!("is longer than {} MiB", LINE_BYTES_MAX >> 20),
-                Line::Whole if self.single => {
-                    self.publish(&[&line], stop)?;
-                    continue;
-                }
-                Line::Whole => match split_at_tab(&line) {
-                    Some((topic, payload)) => {
-                        self.publish(&[topic, payload], stop)?;
-                        continue;
-                    }
-                    None => "has no tab between topic and payload".to_owned(),
-                },
-            };
-            self.left_out.fetch_add(1, Ordering::Relaxed);
-            say("pub", &format!("line {} {why}: left out", lines.number));
+        let (mut input, mut buffer) = (stdin().lock(), vec![0; READ_BYTES]);
+        let (mut lines, mut number) = (Lines::new(LINE_BYTES_MAX), 0_u64);
+        let mut publish = |line: Line<'_>| {
+            number += 1;
+            self.publish_line(line, number, stop)
+        };
+        loop {
+            match input.read(&mut buffer) {
+                Ok(0) => return lines.finish(publish),
+                Ok(read) => lines.take(buffer.get(..read).unwrap_or_default(), &mut publish)?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Fail::Runtime(format!("standard input cannot be read: {error}"))),
+            }
         }
+    }
+
+    fn publish_line(&self, line: Line<'_>, number: u64, stop: &Stop) -> Result<(), Fail> {
+        let why = match line {
+            Line::Whole(line) if self.single => return self.publish(&[line], stop),
+            Line::Whole(line) => match split_at_tab(line) {
+                Some((topic, payload)) => return self.publish(&[topic, payload], stop),
+                None => "has no tab between topic and payload".to_owned(),
+            },
+            Line::Beginning(_) => format!("is longer than {} MiB", LINE_BYTES_MAX >> 20),
+        };
+        self.left_out.fetch_add(1, Ordering::Relaxed);
+        say("pub", &format!("line {number} {why}: left out"));
         Ok(())
     }
 
@@ -159,81 +161,5 @@ impl Input {
             text.push_str(&format!("; subscribers that were too slow missed {missed} messages"));
         }
         say("pub", &text);
-    }
-}
-
-fn unreadable(error: std::io::Error) -> Fail {
-    Fail::Runtime(format!("standard input cannot be read: {error}"))
-}
-
-fn split_at_tab(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let tab = line.iter().position(|byte| *byte == b'\t')?;
-    let (topic, rest) = line.split_at_checked(tab)?;
-    Some((topic, rest.strip_prefix(b"\t")?))
-}
-
-/// Lines of bytes, of bounded length.
-struct Lines<R> {
-    input: R,
-    /// The longest line that is taken, in bytes.
-    bytes_max: u64,
-    /// The number of the line taken last, from 1.
-    number: u64,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Line {
-    Whole,
-    TooLong,
-}
-
-impl<R: BufRead> Lines<R> {
-    /// Takes the next line, without its end, into `line`; None at the end of the input.
-    fn next(&mut self, line: &mut Vec<u8>) -> std::io::Result<Option<Line>> {
-        line.clear();
-        if self.input.by_ref().take(self.bytes_max + 1).read_until(b'\n', line)? == 0 {
-            return Ok(None);
-        }
-        self.number += 1;
-        if line.last() == Some(&b'\n') {
-            line.pop();
-        } else if line.len() as u64 > self.bytes_max {
-            self.input.skip_until(b'\n')?;
-            return Ok(Some(Line::TooLong));
-        }
-        Ok(Some(Line::Whole))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_tab_ends_the_topic() {
-        assert_eq!(split_at_tab(b"a\t1\t2"), Some((&b"a"[..], &b"1\t2"[..])));
-        assert_eq!(split_at_tab(b"\t"), Some((&b""[..], &b""[..])));
-        assert_eq!(split_at_tab(b"no tab"), None);
-    }
-
-    #[test]
-    fn lines_are_bytes_and_the_last_needs_no_end() {
-        let mut lines = Lines { input: &b"a\xff\t1\r\n\nlast"[..], bytes_max: 5, number: 0 };
-        let mut line = Vec::new();
-        for expected in [&b"a\xff\t1\r"[..], b"", b"last"] {
-            assert_eq!(lines.next(&mut line).expect("bytes in memory are readable"), Some(Line::Whole));
-            assert_eq!(line, expected);
-        }
-        assert_eq!(lines.next(&mut line).expect("bytes in memory are readable"), None);
-        assert_eq!(lines.number, 3);
-    }
-
-    #[test]
-    fn a_line_without_bounds_is_skipped_up_to_its_end() {
-        let mut lines = Lines { input: &b"five!and more\nnext"[..], bytes_max: 4, number: 0 };
-        let mut line = Vec::new();
-        assert_eq!(lines.next(&mut line).expect("bytes in memory are readable"), Some(Line::TooLong));
-        assert_eq!(lines.next(&mut line).expect("bytes in memory are readable"), Some(Line::Whole));
-        assert_eq!((&line[..], lines.number), (&b"next"[..], 2));
     }
 }

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, ArgMatches, Command, arg, value_parser};
 use oncue::{Engine, Msg, Prefix, State, Sub, TopicState};
 
 use crate::args;
@@ -39,34 +39,16 @@ pub(crate) fn command() -> Command {
                 .num_args(1..)
                 .help("Where the publishers are, or with --bind where they come to"))
         .arg(args::topic_option())
+        .arg(arg!(--bind "Bind each ENDPOINT instead of connecting to it"))
+        .arg(arg!(-n --count <N> "End after N messages").value_parser(value_parser!(u64).range(1..)))
         .arg(
-            Arg::new("bind")
-                .long("bind")
-                .action(ArgAction::SetTrue)
-                .help("Bind each ENDPOINT instead of connecting to it"),
+            arg!(--timeout <DUR> "End with status 3 after this time, such as 500ms or 2s")
+                .value_parser(args::duration),
         )
         .arg(
-            Arg::new("count")
-                .long("count")
-                .short('n')
-                .value_name("N")
-                .value_parser(value_parser!(u64).range(1..))
-                .help("End after N messages"),
-        )
-        .arg(
-            Arg::new("timeout")
-                .long("timeout")
-                .value_name("DUR")
-                .value_parser(args::duration)
-                .help("End with status 3 after this time, such as 500ms or 2s"),
-        )
-        .arg(
-            Arg::new("format")
-                .long("format")
-                .value_name("FORMAT")
+            arg!(--format <FORMAT> "How a message is printed")
                 .default_value("text")
-                .value_parser(PossibleValuesParser::new(["text", "json", "raw"]))
-                .help("How a message is printed"),
+                .value_parser(PossibleValuesParser::new(["text", "json", "raw"]).map(Format::named)),
         )
         .args(args::heartbeat_options())
 }
@@ -74,11 +56,7 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let timeout = args.get_one::<Duration>("timeout").copied();
     let started = Instant::now();
-    let format = match args::given::<String>(args, "format").as_str() {
-        "json" => Format::Json,
-        "raw" => Format::Raw,
-        _ => Format::Text,
-    };
+    let format = args::given(args, "format");
     let engine = Engine::start()?;
     let socket = open(args, &engine)?;
     let count = args.get_one::<u64>("count").copied();

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command, arg};
 use oncue::{Engine, Error, Options, Prefix, Sub, XPub};
 
 use crate::args;
@@ -47,20 +47,12 @@ pub(crate) fn command() -> Command {
              Examples:\n  oncue demo\n  oncue demo --bind tcp://127.0.0.1:9999 --every 100ms --forever",
         )
         .arg(
-            Arg::new("bind")
-                .long("bind")
-                .value_name("ENDPOINT")
+            arg!(--bind <ENDPOINT> "Where the publisher waits for subscribers")
                 .default_value("tcp://127.0.0.1:8888")
-                .value_parser(args::endpoint)
-                .help("Where the publisher waits for subscribers"),
+                .value_parser(args::endpoint),
         )
         .arg(args::every_option().default_value("500ms"))
-        .arg(
-            Arg::new("forever")
-                .long("forever")
-                .action(ArgAction::SetTrue)
-                .help("Go on when s1 and s2 have left, until Ctrl-C"),
-        )
+        .arg(arg!(--forever "Go on when s1 and s2 have left, until Ctrl-C"))
         .args(args::heartbeat_options())
 }
 

@@ -1,12 +1,13 @@
 //! What a running server is asked for by signals: SIGHUP to read the config again, SIGUSR1 to say how it is.
 
 use std::future::poll_fn;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use signal_hook::consts::{SIGHUP, SIGUSR1};
-use signal_hook::iterator::Signals;
+
+use crate::fail::Fail;
+use crate::signals::on_signals;
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,16 +29,12 @@ struct State {
 
 impl Asked {
     /// Hears the signals from now on.
-    pub(crate) fn hear() -> io::Result<Asked> {
-        let mut signals = Signals::new([SIGHUP, SIGUSR1])?;
+    pub(crate) fn hear() -> Result<Asked, Fail> {
         let asked = Asked::default();
         let ours = asked.clone();
-        let hear = move || {
-            for signal in signals.forever() {
-                ours.ring(if signal == SIGHUP { Ask::Reload } else { Ask::Report });
-            }
-        };
-        std::thread::Builder::new().name("asked".to_owned()).spawn(hear)?;
+        on_signals([SIGHUP, SIGUSR1], move |signal| {
+            ours.ring(if signal == SIGHUP { Ask::Reload } else { Ask::Report });
+        })?;
         Ok(asked)
     }
 

@@ -11,7 +11,7 @@ mod server;
 
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{ArgMatches, Command, arg, value_parser};
 
 pub(crate) use self::program::launch::become_program;
 use crate::args;
@@ -25,27 +25,16 @@ pub(crate) fn command() -> Command {
         .after_long_help(format!("{HELP}\n\n{}", config::help()))
         .override_usage("oncue serve CONFIG [--check]\n       oncue serve --bind ENDPOINT --every DUR")
         .arg(
-            Arg::new("config")
-                .value_name("CONFIG")
+            arg!(config: [CONFIG] "The routes: a TOML file")
                 .required_unless_present_any(["bind", "every"])
-                .value_parser(value_parser!(PathBuf))
-                .help("The routes: a TOML file"),
+                .value_parser(value_parser!(PathBuf)),
         )
+        .arg(arg!(--check "Check CONFIG, say what is wrong with it, and end").requires("config"))
         .arg(
-            Arg::new("check")
-                .long("check")
-                .action(ArgAction::SetTrue)
-                .requires("config")
-                .help("Check CONFIG, say what is wrong with it, and end"),
-        )
-        .arg(
-            Arg::new("bind")
-                .long("bind")
-                .value_name("ENDPOINT")
+            arg!(--bind <ENDPOINT> "Without CONFIG: where to wait for subscribers, who get a counter on every topic they want")
                 .conflicts_with("config")
                 .required_unless_present("config")
-                .value_parser(args::endpoint)
-                .help("Without CONFIG: where to wait for subscribers, who get a counter on every topic they want"),
+                .value_parser(args::endpoint),
         )
         .arg(
             args::every_option()

@@ -14,7 +14,7 @@ use super::asked::{Ask, Asked};
 use super::config::rule::Rule;
 use super::config::{Catalogue, Config, Program, Route, Socket, Source};
 use super::produce::shared::Told;
-use super::produce::{Counts, Gate, Tools, count};
+use super::produce::{Counts, Tools, count};
 use super::program::journal::{Journal, Log};
 use super::program::launch::Launcher;
 use super::program::permits::Permits;
@@ -44,7 +44,7 @@ pub(super) fn check(path: &Path) -> Result<(), Fail> {
 
 /// Serves until the end is brought about.
 pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
-    let asked = Asked::hear().map_err(|error| Fail::Runtime(format!("signals cannot be heard: {error}")))?;
+    let asked = Asked::hear()?;
     let config = read(path)?;
     let (journal, writer) = Journal::start(stop)?;
     let tools = Arc::new(Tools {
@@ -52,7 +52,7 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
         permits: Permits::new(config.processes_max),
         journal,
         counts: Counts::default(),
-        gate: Gate::default(),
+        end: Permits::new(0),
     });
     let served = Server::start(config, tools).and_then(|mut server| {
         let journal = server.tools.journal.clone();
@@ -179,7 +179,7 @@ impl Server {
     }
 
     fn end(self) {
-        self.tools.gate.close();
+        self.tools.end.set(1);
         self.on_demand.stop();
         drop(self.keepers);
         self.on_demand.xpub().close().wait();

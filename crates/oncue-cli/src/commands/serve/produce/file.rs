@@ -13,7 +13,7 @@ use super::runs::{next_tick, without_end};
 use super::stream::too_long;
 use super::{Place, Producing, count};
 use crate::commands::serve::config::Watched;
-use crate::commands::serve::program::lines::{Line, Lines};
+use crate::lines::{Line, Lines};
 
 const READ_BYTES: usize = 64 << 10;
 /// A file that has changed more recently than this may change again without its times telling.
@@ -85,6 +85,7 @@ impl From<Stopped> for Trouble {
 
 /// The lines appended to whatever file has the name: it may be cut, or another one may take its place.
 pub(crate) struct Tail {
+    bytes_max: usize,
     lines: Lines,
     file: Option<Open>,
     /// Whether there has been a look before: only the file that is there at the first is not read from its start.
@@ -98,8 +99,8 @@ struct Open {
 }
 
 impl Tail {
-    pub(crate) fn new(line_bytes_max: usize) -> Tail {
-        Tail { lines: Lines::new(line_bytes_max), file: None, looked: false }
+    pub(crate) fn new(bytes_max: usize) -> Tail {
+        Tail { bytes_max, lines: Lines::new(bytes_max), file: None, looked: false }
     }
 
     /// Reads what has been appended.
@@ -107,20 +108,14 @@ impl Tail {
         let Some(open) = &mut self.file else { return Ok(()) };
         if open.file.metadata()?.len() < open.position {
             open.position = open.file.seek(SeekFrom::Start(0))?;
-            self.lines.clear();
+            self.lines = Lines::new(self.bytes_max);
         }
         let mut buffer = vec![0; READ_BYTES];
         loop {
             let read = open.file.read(&mut buffer)?;
             let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { return Ok(()) };
             open.position += bytes.len() as u64;
-            let mut outcome = Ok(());
-            self.lines.take(bytes, |line| {
-                if outcome.is_ok() {
-                    outcome = value(line);
-                }
-            });
-            outcome?;
+            self.lines.take(bytes, &mut *value)?;
         }
     }
 }
@@ -136,9 +131,7 @@ impl Reader for Tail {
         }
         // Another file has the name. Its writer may have appended to the last one since we read it.
         self.read(value)?;
-        let mut outcome = Ok(());
-        self.lines.finish(|line| outcome = value(line));
-        outcome?;
+        self.lines.finish(&mut *value)?;
         let position = if first { file.seek(SeekFrom::End(0))? } else { 0 };
         self.file = Some(Open { file, id, position });
         self.read(value)

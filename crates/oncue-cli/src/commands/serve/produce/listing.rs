@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use oncue::demand::Pattern;
 
-use super::runs::run;
+use super::runs::Output;
 use super::{Place, count, invocation};
 use crate::commands::serve::config::Runs;
 use crate::commands::serve::program::process::End;
@@ -33,9 +33,12 @@ impl Lister {
     fn run(&self, name: &[u8]) -> Option<Vec<Vec<u8>>> {
         let Place { tools, log } = &self.place;
         let mut command = invocation::topicless_command(&tools.launcher, &self.listing.program);
-        let run = run(&self.listing, &mut command, &self.place, name, || tools.gate.closed());
-        match run.end {
-            End::Done => Some(self.topics(&run.output, name)),
+        let (mut output, timeout) = (Output::new(&self.listing), Some(self.listing.timeout));
+        let kill_after = self.listing.program.kill_after;
+        let (end, _) =
+            self.place.run(&mut command, &mut output, name, timeout, kill_after, || tools.end.available());
+        match end {
+            End::Done => Some(self.topics(&output.bytes, name)),
             End::Stopped => None,
             End::Failed(why) => {
                 count(&tools.counts.failures);

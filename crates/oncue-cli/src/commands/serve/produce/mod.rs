@@ -1,16 +1,16 @@
 //! The producers that a config can ask for. Each runs on a thread that lives as long as its feed, or its route.
 
-use std::collections::BTreeMap;
-use std::pin::Pin;
+use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::config::Backoff;
 use super::program::journal::{Journal, Log};
 use super::program::launch::Launcher;
 use super::program::permits::Permits;
+use super::program::process::{self, End, Work};
+use crate::wait::wait;
 
 pub(crate) mod file;
 pub(crate) mod invocation;
@@ -26,26 +26,8 @@ pub(crate) struct Tools {
     pub(crate) permits: Permits,
     pub(crate) journal: Journal,
     pub(crate) counts: Counts,
-    /// Closed when the server is about to end.
-    pub(crate) gate: Gate,
-}
-
-/// Open until it is closed: for those who run what belongs to no feed.
-#[derive(Default)]
-pub(crate) struct Gate(Mutex<Door>);
-
-#[derive(Default)]
-struct Door {
-    closed: bool,
-    /// The waits for its being closed, each with a number of its own.
-    waiting: BTreeMap<u64, Waker>,
-    last: u64,
-}
-
-/// The wait for a gate to be closed; nothing of it is left when it is dropped.
-pub(crate) struct Closed<'g> {
-    gate: &'g Gate,
-    number: Option<u64>,
+    /// Has no permit until the server is about to end.
+    pub(crate) end: Permits,
 }
 
 /// What one route's producers share.
@@ -68,50 +50,6 @@ pub(crate) struct Counts {
     pub(crate) left_out: AtomicU64,
 }
 
-impl Gate {
-    pub(crate) fn close(&self) {
-        let mut door = self.door();
-        door.closed = true;
-        let waiting = std::mem::take(&mut door.waiting);
-        drop(door);
-        waiting.into_values().for_each(Waker::wake);
-    }
-
-    /// Waits until it is closed.
-    pub(crate) fn closed(&self) -> Closed<'_> {
-        Closed { gate: self, number: None }
-    }
-
-    fn door(&self) -> MutexGuard<'_, Door> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Future for Closed<'_> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut door = self.gate.door();
-        if door.closed {
-            return Poll::Ready(());
-        }
-        let number = self.number.unwrap_or(door.last + 1);
-        door.last = door.last.max(number);
-        door.waiting.insert(number, context.waker().clone());
-        drop(door);
-        self.number = Some(number);
-        Poll::Pending
-    }
-}
-
-impl Drop for Closed<'_> {
-    fn drop(&mut self) {
-        if let Some(number) = self.number {
-            self.gate.door().waiting.remove(&number);
-        }
-    }
-}
-
 pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
@@ -119,6 +57,27 @@ pub(crate) fn count(counter: &AtomicU64) {
 impl Place {
     pub(crate) fn new(tools: &Arc<Tools>) -> Place {
         Place { tools: tools.clone(), log: Arc::new(Log::new(&tools.journal)) }
+    }
+
+    /// Waits for its turn, and runs a program to its end; also how long it took without the wait. What `stopped` makes is
+    /// done when the program is not needed any more.
+    pub(crate) fn run<S: Future<Output = ()> + Unpin>(
+        &self,
+        command: &mut Command,
+        work: &mut dyn Work,
+        name: &[u8],
+        timeout: Option<Duration>,
+        kill_after: Duration,
+        stopped: impl Fn() -> S,
+    ) -> (End, Duration) {
+        let Some(_permit) = wait(self.tools.permits.take(stopped())) else {
+            return (End::Stopped, Duration::ZERO);
+        };
+        count(&self.tools.counts.programs);
+        let start = Instant::now();
+        let deadline = timeout.and_then(|timeout| start.checked_add(timeout));
+        let end = process::run(command, work, &mut stopped(), deadline, kill_after, (&self.log, name));
+        (end, start.elapsed())
     }
 
     /// Refuses to produce a topic.
@@ -150,26 +109,19 @@ impl Drop for Producing<'_> {
 /// The waits of a program that fails again and again.
 pub(crate) struct Waits {
     backoff: Backoff,
-    started: Instant,
     last: Option<Duration>,
 }
 
 impl Waits {
     pub(crate) fn new(backoff: Backoff) -> Waits {
-        Waits { backoff, started: Instant::now(), last: None }
+        Waits { backoff, last: None }
     }
 
-    /// The program is started now.
-    pub(crate) fn starts(&mut self, now: Instant) {
-        self.started = now;
-    }
-
-    /// The program has failed now: how long to wait before it is started again. One that ran as long as the longest
-    /// wait has failed for the first time.
-    pub(crate) fn failed(&mut self, now: Instant) -> Duration {
+    /// The program has failed after this time: how long to wait before it is started again. One that ran as long as the
+    /// longest wait has failed for the first time.
+    pub(crate) fn failed(&mut self, after: Duration) -> Duration {
         let Backoff { min, max } = self.backoff;
-        let ran = now.saturating_duration_since(self.started);
-        let wait = match self.last.filter(|_| ran < max) {
+        let wait = match self.last.filter(|_| after < max) {
             Some(last) => last.saturating_mul(2).min(max),
             None => min,
         };
@@ -183,28 +135,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_for_the_gate_that_is_given_up_leaves_nothing_behind() {
-        let (gate, waker) = (Gate::default(), Waker::noop());
-        let mut context = Context::from_waker(waker);
-        let mut stays = gate.closed();
-        for _ in 0..100 {
-            assert!(Pin::new(&mut stays).poll(&mut context).is_pending());
-            assert!(Pin::new(&mut gate.closed()).poll(&mut context).is_pending());
-        }
-        assert_eq!(gate.door().waiting.len(), 1);
-        gate.close();
-        assert!(Pin::new(&mut stays).poll(&mut context).is_ready());
-    }
-
-    #[test]
     fn the_wait_doubles_up_to_its_bound_and_begins_anew_after_a_long_run() {
         let ms = Duration::from_millis;
         let mut waits = Waits::new(Backoff { min: ms(100), max: ms(350) });
-        let now = Instant::now();
-        let mut wait = |lasted| {
-            waits.starts(now);
-            waits.failed(now + ms(lasted)).as_millis()
-        };
+        let mut wait = |lasted| waits.failed(ms(lasted)).as_millis();
         assert_eq!(
             [wait(0), wait(0), wait(0), wait(349), wait(350), wait(0)],
             [100, 200, 350, 350, 100, 200]

@@ -1,17 +1,13 @@
 //! One run of a program for each value, on a clock.
 
-use std::pin::Pin;
-use std::process::Command;
-use std::task::Context;
 use std::time::{Duration, Instant};
 
 use oncue::demand::{Feed, Produced};
 
 use super::invocation::{self, Wanted};
-use super::{Place, Producing, count};
+use super::{Place, Producing};
 use crate::commands::serve::config::Runs;
-use crate::commands::serve::program::process::{self, End, Work};
-use crate::wait::wait;
+use crate::commands::serve::program::process::{End, Work};
 
 /// Produces one topic until nobody wants it any more.
 pub(crate) fn produce(runs: &Runs, place: &Place, feed: &Feed) -> Produced {
@@ -23,17 +19,21 @@ pub(crate) fn produce(runs: &Runs, place: &Place, feed: &Feed) -> Produced {
         }
     };
     let _producing = Producing::new(place, feed.topic());
-    let mut due = Instant::now();
+    let (mut due, kill_after) = (Instant::now(), runs.program.kill_after);
     loop {
         // Whatever came of it, all who want it would miss it.
         if feed.skip_for_congestion() {
             due = next_tick(due, runs.every, Instant::now()).0;
         } else {
-            let run = run(runs, &mut command, place, feed.topic(), || feed.stopped());
-            feed.spent(run.took);
-            match run.end {
+            let mut output = Output::new(runs);
+            let (end, took) =
+                place.run(&mut command, &mut output, feed.topic(), Some(runs.timeout), kill_after, || {
+                    feed.stopped()
+                });
+            feed.spent(took);
+            match end {
                 End::Stopped => return Ok(()),
-                End::Done => feed.publish(without_end(&run.output))?,
+                End::Done => feed.publish(without_end(&output.bytes))?,
                 End::Failed(why) => return Err(why.into()),
             }
             let missed;
@@ -44,46 +44,19 @@ pub(crate) fn produce(runs: &Runs, place: &Place, feed: &Feed) -> Produced {
     }
 }
 
-/// A run, and how it ended.
-pub(super) struct Run {
-    pub(super) end: End,
-    pub(super) output: Vec<u8>,
-    /// The time it took, without the wait for its turn.
-    pub(super) took: Duration,
-}
-
-/// Waits for its turn, and runs a program once. What `stopped` makes is done when the run is to end early.
-pub(super) fn run<S: Future<Output = ()> + Unpin>(
-    runs: &Runs,
-    command: &mut Command,
-    place: &Place,
-    name: &[u8],
-    stopped: impl Fn() -> S,
-) -> Run {
-    let Place { tools, log } = place;
-    let mut run = Run { end: End::Stopped, output: Vec::new(), took: Duration::ZERO };
-    let Some(_permit) = wait(tools.permits.take(stopped())) else { return run };
-    count(&tools.counts.programs);
-    let start = Instant::now();
-    let mut output = Output { stopped: stopped(), bytes: Vec::new(), bytes_max: runs.output_bytes_max };
-    let deadline = start.checked_add(runs.timeout);
-    run.end = process::run(command, &mut output, deadline, runs.program.kill_after, (log, name));
-    (run.output, run.took) = (output.bytes, start.elapsed());
-    run
-}
-
-/// The output of one run, which ends early when `stopped` is done.
-struct Output<S> {
-    stopped: S,
-    bytes: Vec<u8>,
+/// The output of one run.
+pub(super) struct Output {
+    pub(super) bytes: Vec<u8>,
     bytes_max: usize,
 }
 
-impl<S: Future<Output = ()> + Unpin> Work for Output<S> {
-    fn poll_stop(&mut self, context: &mut Context<'_>) -> bool {
-        Pin::new(&mut self.stopped).poll(context).is_ready()
+impl Output {
+    pub(super) fn new(runs: &Runs) -> Output {
+        Output { bytes: Vec::new(), bytes_max: runs.output_bytes_max }
     }
+}
 
+impl Work for Output {
     fn take_output(&mut self, bytes: &[u8]) -> Result<(), String> {
         // One more for the newline that is taken off.
         if self.bytes.len() + bytes.len() > self.bytes_max.saturating_add(1) {

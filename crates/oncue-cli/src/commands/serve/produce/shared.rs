@@ -13,8 +13,8 @@ use oncue::demand::{Change, Feed};
 use super::stream::too_long;
 use super::{Place, Waits, count, invocation};
 use crate::commands::serve::config::{Restart, Running};
-use crate::commands::serve::program::lines::{Line, Lines};
-use crate::commands::serve::program::process::{self, End, Work};
+use crate::commands::serve::program::process::{End, Work};
+use crate::lines::{Line, Lines, split_at_tab};
 use crate::wait::wait;
 
 /// Bytes for the program's standard input that are made ready at once.
@@ -205,33 +205,27 @@ impl Shared {
     }
 
     fn keep(&self, topics: &Topics) {
-        let Place { tools, log } = &self.place;
         let mut waits = Waits::new(self.running.program.backoff);
+        let unwanted = || {
+            std::future::poll_fn(|context| topics.poll(context, |state| state.closed || state.wanted == 0))
+        };
         while topics.wait_for(|state| state.wanted > 0) {
-            let closed = std::future::poll_fn(|context| topics.poll(context, |state| state.closed));
-            let Some(permit) = wait(tools.permits.take(closed)) else { return };
-            if topics.state().wanted == 0 {
-                continue;
-            }
-            count(&tools.counts.programs);
             topics.state().begin();
-            let mut command = invocation::topicless_command(&tools.launcher, &self.running.program);
-            let lines = Lines::new(self.running.line_bytes_max);
+            let Shared { place, name, running } = self;
+            let mut command = invocation::topicless_command(&place.tools.launcher, &running.program);
+            let lines = Lines::new(running.line_bytes_max);
             let mut values = Values { shared: self, topics, lines, input: Vec::new() };
-            waits.starts(Instant::now());
-            let kill_after = self.running.program.kill_after;
-            let end = process::run(&mut command, &mut values, None, kill_after, (log, &self.name));
-            values.finish();
-            drop(permit);
+            let kill_after = running.program.kill_after;
+            let (end, took) = place.run(&mut command, &mut values, name, None, kill_after, unwanted);
             // Nobody waits by the program's bell any more.
             topics.state().waker = None;
-            self.end(end, &mut waits, topics);
+            self.end(end, took, &mut waits, topics);
         }
     }
 
     /// The program has ended: so do the feeds, and start again as the library has it. The program does not start again
     /// before a time of its own, for strangers may start feeds at will.
-    fn end(&self, end: End, waits: &mut Waits, topics: &Topics) {
+    fn end(&self, end: End, took: Duration, waits: &mut Waits, topics: &Topics) {
         let (why, failed) = match (end, self.running.restart) {
             (End::Stopped, _) => return,
             (End::Done, restart) => ("ended".to_owned(), restart == Restart::Always),
@@ -239,7 +233,7 @@ impl Shared {
         };
         count(&self.place.tools.counts.failures);
         self.place.log.about(&self.name, &format!("the program {why}"));
-        let pause = waits.failed(Instant::now());
+        let pause = waits.failed(took);
         let feeds = topics.state().take_feeds();
         for feed in feeds {
             if failed {
@@ -289,49 +283,33 @@ struct Values<'s> {
     input: Vec<u8>,
 }
 
-impl Values<'_> {
-    fn finish(&mut self) {
-        let (shared, topics) = (self.shared, self.topics);
-        self.lines.finish(|line| publish(shared, topics, line));
-    }
-}
-
-fn publish(shared: &Shared, topics: &Topics, line: Line<'_>) {
+fn publish(shared: &Shared, topics: &Topics, line: Line<'_>) -> Result<(), String> {
     let counts = &shared.place.tools.counts;
-    let line = match line {
-        Line::Whole(line) => line,
-        Line::Beginning(line) => return too_long(&shared.place, &shared.name, line.len()),
-    };
-    let Some((topic, value)) = split_at_tab(line) else {
-        count(&counts.left_out);
-        shared.place.log.about(&shared.name, "left out a line without a tab between topic and value");
-        return;
-    };
-    let feed = topics.state().topics.get(topic).and_then(|topic| topic.feed.clone());
-    if feed.is_none_or(|feed| feed.publish(value).is_err()) {
-        count(&counts.unwanted);
+    match line {
+        Line::Beginning(line) => too_long(&shared.place, &shared.name, line.len()),
+        Line::Whole(line) => match split_at_tab(line) {
+            Some((topic, value)) => {
+                let feed = topics.state().topics.get(topic).and_then(|topic| topic.feed.clone());
+                if feed.is_none_or(|feed| feed.publish(value).is_err()) {
+                    count(&counts.unwanted);
+                }
+            }
+            None => {
+                count(&counts.left_out);
+                shared.place.log.about(&shared.name, "left out a line without a tab between topic and value");
+            }
+        },
     }
-}
-
-/// The topic and the value of a line.
-fn split_at_tab(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let tab = line.iter().position(|byte| *byte == b'\t')?;
-    let (topic, rest) = line.split_at_checked(tab)?;
-    Some((topic, rest.strip_prefix(b"\t")?))
+    Ok(())
 }
 
 impl Work for Values<'_> {
-    fn poll_stop(&mut self, context: &mut Context<'_>) -> bool {
-        // Woken by every change: what is wanted is to be told.
-        let mut state = self.topics.state();
-        state.waker = Some(context.waker().clone());
-        state.closed || state.wanted == 0
+    fn take_output(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.lines.take(bytes, |line| publish(self.shared, self.topics, line))
     }
 
-    fn take_output(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let (shared, topics) = (self.shared, self.topics);
-        self.lines.take(bytes, |line| publish(shared, topics, line));
-        Ok(())
+    fn finish(&mut self) -> Result<(), String> {
+        self.lines.finish(|line| publish(self.shared, self.topics, line))
     }
 
     fn input(&mut self) -> Option<&mut Vec<u8>> {

@@ -1,22 +1,17 @@
 //! One program for each topic, whose lines are the values.
 
-use std::pin::Pin;
-use std::task::Context;
-
 use oncue::demand::{Feed, Produced};
 
 use super::invocation::{self, Wanted};
 use super::{Place, Producing, count};
 use crate::commands::serve::config::{Restart, Running};
-use crate::commands::serve::program::lines::{Line, Lines};
-use crate::commands::serve::program::process::{self, End, Work};
-use crate::wait::wait;
+use crate::commands::serve::program::process::{End, Work};
+use crate::lines::{Line, Lines};
 
 /// Produces one topic until nobody wants it any more, or its program has ended.
 pub(crate) fn produce(running: &Running, place: &Place, feed: &Feed) -> Produced {
     let Running { program, restart, line_bytes_max } = running;
-    let Place { tools, log } = place;
-    let mut command = match invocation::command(&tools.launcher, program, &Wanted::of(feed)) {
+    let mut command = match invocation::command(&place.tools.launcher, program, &Wanted::of(feed)) {
         Ok(command) => command,
         Err(why) => {
             place.refuse(feed.topic(), &why);
@@ -24,13 +19,9 @@ pub(crate) fn produce(running: &Running, place: &Place, feed: &Feed) -> Produced
         }
     };
     let _producing = Producing::new(place, feed.topic());
-    let Some(_permit) = wait(tools.permits.take(feed.stopped())) else { return Ok(()) };
-    count(&tools.counts.programs);
-    let lines = Lines::new(*line_bytes_max);
-    let mut values = Values { feed, stopped: feed.stopped(), place, lines };
-    let name = (&**log, feed.topic());
-    let end = process::run(&mut command, &mut values, None, program.kill_after, name);
-    values.finish();
+    let mut values = Values { feed, place, lines: Lines::new(*line_bytes_max) };
+    let kill_after = program.kill_after;
+    let (end, _) = place.run(&mut command, &mut values, feed.topic(), None, kill_after, || feed.stopped());
     match (end, restart) {
         (End::Failed(why), _) => Err(why.into()),
         // Whoever is to be started again is one who should not have ended.
@@ -40,27 +31,19 @@ pub(crate) fn produce(running: &Running, place: &Place, feed: &Feed) -> Produced
 }
 
 /// The lines of one program, on their way to the subscribers.
-struct Values<'s, S> {
+struct Values<'s> {
     feed: &'s Feed,
-    /// Done when nobody wants the topic any more.
-    stopped: S,
     place: &'s Place,
     lines: Lines,
 }
 
-impl<S> Values<'_, S> {
-    fn finish(&mut self) {
-        let (feed, place) = (self.feed, self.place);
-        self.lines.finish(|line| publish(feed, place, line));
-    }
-}
-
-fn publish(feed: &Feed, place: &Place, line: Line<'_>) {
+fn publish(feed: &Feed, place: &Place, line: Line<'_>) -> Result<(), String> {
     match line {
         // A feed that has stopped counts what comes late, and its program is being ended.
         Line::Whole(line) => drop(feed.publish(line)),
         Line::Beginning(line) => too_long(place, feed.topic(), line.len()),
     }
+    Ok(())
 }
 
 /// Leaves out a line that is longer than this.
@@ -69,14 +52,12 @@ pub(super) fn too_long(place: &Place, name: &[u8], bytes_max: usize) {
     place.log.about(name, &format!("left out a line longer than {bytes_max} bytes; see `line_bytes_max`"));
 }
 
-impl<S: Future<Output = ()> + Unpin> Work for Values<'_, S> {
-    fn poll_stop(&mut self, context: &mut Context<'_>) -> bool {
-        Pin::new(&mut self.stopped).poll(context).is_ready()
+impl Work for Values<'_> {
+    fn take_output(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.lines.take(bytes, |line| publish(self.feed, self.place, line))
     }
 
-    fn take_output(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let (feed, place) = (self.feed, self.place);
-        self.lines.take(bytes, |line| publish(feed, place, line));
-        Ok(())
+    fn finish(&mut self) -> Result<(), String> {
+        self.lines.finish(|line| publish(self.feed, self.place, line))
     }
 }

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::fail::Fail;
+use crate::lines::Line;
 use crate::output::{self, say};
 use crate::signals::Stop;
 
@@ -26,7 +27,7 @@ const REMARK_PERIOD: Duration = Duration::from_millis(50);
 /// Where lines go. Clones are handles to one and the same.
 #[derive(Clone)]
 pub(crate) struct Journal {
-    lines: SyncSender<Line>,
+    lines: SyncSender<Entry>,
     /// The bytes of the lines that wait.
     waiting: Arc<AtomicUsize>,
     left_out: Arc<AtomicU64>,
@@ -38,19 +39,19 @@ pub(crate) struct Writer {
     thread: JoinHandle<()>,
 }
 
-enum Line {
+enum Entry {
     Output(Vec<u8>),
     Remark(String),
     /// Nothing follows.
     End,
 }
 
-impl Line {
+impl Entry {
     fn bytes(&self) -> usize {
         match self {
-            Line::Output(line) => line.len(),
-            Line::Remark(text) => text.len(),
-            Line::End => 0,
+            Entry::Output(line) => line.len(),
+            Entry::Remark(text) => text.len(),
+            Entry::End => 0,
         }
     }
 }
@@ -92,16 +93,16 @@ impl Journal {
     }
 
     pub(crate) fn remark(&self, text: impl Into<String>) {
-        self.put(Line::Remark(text.into()));
+        self.put(Entry::Remark(text.into()));
     }
 
     fn output(&self, sign: &[u8], topic: &[u8]) {
         let mut line = sign.to_vec();
         output::escape(topic, &mut line);
-        self.put(Line::Output(line));
+        self.put(Entry::Output(line));
     }
 
-    fn put(&self, line: Line) {
+    fn put(&self, line: Entry) {
         let bytes = line.bytes();
         let fits = self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes <= LINES_WAITING_BYTES_MAX;
         if !fits || self.lines.try_send(line).is_err() {
@@ -119,25 +120,25 @@ impl Writer {
             std::thread::sleep(Duration::from_millis(2));
             Instant::now() < deadline
         };
-        while self.journal.lines.try_send(Line::End).is_err() && soon() {}
+        while self.journal.lines.try_send(Entry::End).is_err() && soon() {}
         while !self.thread.is_finished() && soon() {}
     }
 }
 
-fn write(lines: &Receiver<Line>, waiting: &AtomicUsize, left_out: &AtomicU64, stop: &Stop) {
+fn write(lines: &Receiver<Entry>, waiting: &AtomicUsize, left_out: &AtomicU64, stop: &Stop) {
     let mut closed = false;
     for line in lines {
         waiting.fetch_sub(line.bytes(), Ordering::Relaxed);
         match line {
-            Line::Remark(text) => say("serve", &text),
-            Line::Output(mut line) if !closed => {
+            Entry::Remark(text) => say("serve", &text),
+            Entry::Output(mut line) if !closed => {
                 if output::line(&mut line).is_err() {
                     closed = true;
                     stop.stop();
                 }
             }
-            Line::Output(_) => {}
-            Line::End => return,
+            Entry::Output(_) => {}
+            Entry::End => return,
         }
         let missing = left_out.swap(0, Ordering::Relaxed);
         if missing > 0 {
@@ -167,12 +168,11 @@ impl Log {
     }
 
     /// Says what a program has written to its standard error.
-    pub(crate) fn said(&self, name: &[u8], line: &[u8], whole: bool) {
-        let mut text = output::escaped(line);
-        if !whole {
-            text.push('…');
+    pub(crate) fn said(&self, name: &[u8], line: Line<'_>) {
+        match line {
+            Line::Whole(line) => self.about(name, &output::escaped(line)),
+            Line::Beginning(line) => self.about(name, &format!("{}…", output::escaped(line))),
         }
-        self.about(name, &text);
     }
 }
 

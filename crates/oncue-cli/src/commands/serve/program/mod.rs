@@ -3,6 +3,5 @@
 
 pub(crate) mod journal;
 pub(crate) mod launch;
-pub(crate) mod lines;
 pub(crate) mod permits;
 pub(crate) mod process;

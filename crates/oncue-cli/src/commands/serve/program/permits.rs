@@ -1,21 +1,23 @@
-//! How many programs run at once: whoever wants to start one takes a permit first, in the order they came.
+//! How many programs run at once: a semaphore. Permits go to waiters in the order in which they began to wait, and their
+//! number can change.
 
-use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
+use std::collections::BTreeMap;
+use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// Permits to run a program. Clones are handles to one and the same.
-#[derive(Clone)]
+/// A semaphore. Clones are handles to one and the same.
+#[derive(Clone, Default)]
 pub(crate) struct Permits(Arc<Mutex<State>>);
 
+#[derive(Default)]
 struct State {
-    /// How many permits there are, and how many of them are out: fewer may be allowed for than are out.
+    /// How many permits there are, and how many of them are out: after a change more may be out than there are.
     all: usize,
     out: usize,
-    /// Who waits, oldest first.
-    waiting: VecDeque<(u64, Waker)>,
+    /// Waiters by their numbers, the oldest first.
+    waiting: BTreeMap<u64, Waker>,
     last: u64,
 }
 
@@ -24,112 +26,88 @@ pub(crate) struct Permit(Permits);
 
 impl Permits {
     pub(crate) fn new(permits: usize) -> Permits {
-        Permits(Arc::new(Mutex::new(State { all: permits, out: 0, waiting: VecDeque::new(), last: 0 })))
+        Permits(Arc::new(Mutex::new(State { all: permits, ..State::default() })))
     }
 
-    /// Allows for so many from now on. Those that are out stay out.
+    /// Changes how many permits there are. Those that are out stay out.
     pub(crate) fn set(&self, permits: usize) {
-        let mut state = self.state();
-        state.all = permits;
-        let next = state.next();
-        drop(state);
-        next.into_iter().for_each(Waker::wake);
+        self.change(|state| state.all = permits);
     }
 
     /// Waits for a permit, but no longer than until `stopped` is done: None then.
     pub(crate) fn take(
         &self,
-        stopped: impl Future<Output = ()> + Unpin,
-    ) -> impl Future<Output = Option<Permit>> {
-        let mut stopped = stopped;
-        let mut place = Place { permits: self.clone(), number: None };
-        poll_fn(move |context| {
-            if Pin::new(&mut stopped).poll(context).is_ready() {
-                return Poll::Ready(None);
-            }
-            place.poll(context).map(Some)
+        mut stopped: impl Future<Output = ()> + Unpin,
+    ) -> impl Future<Output = Option<Permit>> + Unpin {
+        let mut waiter = Waiter { permits: self.clone(), number: None };
+        poll_fn(move |context| match Pin::new(&mut stopped).poll(context) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => waiter.poll(context).map(Some),
         })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until there is a permit, and leaves it.
+    pub(crate) fn available(&self) -> impl Future<Output = ()> + Unpin {
+        let mut permit = self.take(pending());
+        poll_fn(move |context| Pin::new(&mut permit).poll(context).map(drop))
+    }
+
+    /// Changes the state, and wakes the waiter whose turn it is then.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&mut state);
+        let next = state.waiting.first_key_value().filter(|_| state.out < state.all);
+        let next = next.map(|(_, waker)| waker.clone());
+        drop(state);
+        next.into_iter().for_each(Waker::wake);
+        changed
     }
 }
 
-impl State {
-    fn has_free(&self) -> bool {
-        self.out < self.all
-    }
-
-    /// Wakes the one whose turn it is.
-    fn next(&self) -> Option<Waker> {
-        self.waiting.front().filter(|_| self.has_free()).map(|(_, waker)| waker.clone())
-    }
-}
-
-/// A place among those who wait.
-struct Place {
+struct Waiter {
     permits: Permits,
     number: Option<u64>,
 }
 
-impl Place {
+impl Waiter {
     fn poll(&mut self, context: &Context<'_>) -> Poll<Permit> {
-        let mut state = self.permits.state();
-        let first = state.waiting.front().is_none_or(|(number, _)| Some(*number) == self.number);
-        if state.has_free() && first {
-            state.out += 1;
-            if self.number.take().is_some() {
-                state.waiting.pop_front();
-            }
-            let next = state.next();
-            drop(state);
-            next.into_iter().for_each(Waker::wake);
-            return Poll::Ready(Permit(self.permits.clone()));
-        }
-        let waker = context.waker();
-        match self.number {
-            Some(mine) => {
-                for (_, known) in state.waiting.iter_mut().filter(|(number, _)| *number == mine) {
-                    known.clone_from(waker);
-                }
-            }
-            None => {
+        let has_one = self.permits.change(|state| {
+            let number = *self.number.get_or_insert_with(|| {
                 state.last += 1;
-                self.number = Some(state.last);
-                let entry = (state.last, waker.clone());
-                state.waiting.push_back(entry);
+                state.last
+            });
+            let is_first = state.waiting.first_key_value().is_none_or(|(first, _)| *first >= number);
+            let takes = is_first && state.out < state.all;
+            if takes {
+                state.waiting.remove(&number);
+                state.out += 1;
+            } else {
+                state.waiting.insert(number, context.waker().clone());
             }
-        }
-        Poll::Pending
+            takes
+        });
+        if has_one { Poll::Ready(Permit(self.permits.clone())) } else { Poll::Pending }
     }
 }
 
-impl Drop for Place {
+impl Drop for Waiter {
     fn drop(&mut self) {
-        let Some(mine) = self.number else { return };
-        let mut state = self.permits.state();
-        state.waiting.retain(|(number, _)| *number != mine);
-        let next = state.next();
-        drop(state);
-        next.into_iter().for_each(Waker::wake);
+        if let Some(number) = self.number {
+            self.permits.change(|state| state.waiting.remove(&number));
+        }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.out -= 1;
-        let next = state.next();
-        drop(state);
-        next.into_iter().for_each(Waker::wake);
+        self.0.change(|state| state.out -= 1);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::future::{pending, ready};
+    use std::future::ready;
     use std::pin::pin;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
@@ -192,5 +170,20 @@ mod tests {
         assert!(next.as_mut().poll(&mut context).is_ready());
         let mut stopped = pin!(permits.take(ready(())));
         assert!(matches!(stopped.as_mut().poll(&mut context), Poll::Ready(None)));
+    }
+
+    #[test]
+    fn a_wait_for_the_end_that_is_given_up_leaves_nothing_behind() {
+        let (end, waker) = (Permits::new(0), Waker::noop());
+        let mut context = Context::from_waker(waker);
+        let mut stays = end.available();
+        for _ in 0..100 {
+            assert!(Pin::new(&mut stays).poll(&mut context).is_pending());
+            assert!(Pin::new(&mut end.available()).poll(&mut context).is_pending());
+        }
+        assert_eq!(end.0.lock().expect("no panic").waiting.len(), 1);
+        end.set(1);
+        assert!(Pin::new(&mut stays).poll(&mut context).is_ready());
+        assert!(Pin::new(&mut end.available()).poll(&mut context).is_ready(), "for everybody");
     }
 }

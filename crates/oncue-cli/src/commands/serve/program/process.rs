@@ -1,9 +1,11 @@
 //! One running program, from its start to the end of its process group: its output, its end, and what brings that
 //! about. A single thread waits for all of it. What the program produces is for a [`Work`] to know.
 
+use std::convert::Infallible;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
+use std::pin::Pin;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
@@ -14,7 +16,7 @@ use rustix::io::{Errno, ioctl_fionbio};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::journal::{Log, REMARK_BYTES_MAX};
-use super::lines::{Line, Lines};
+use crate::lines::{Line, Lines};
 
 /// What is read at once.
 const READ_BYTES: usize = 64 << 10;
@@ -22,16 +24,21 @@ const READ_BYTES: usize = 64 << 10;
 /// the process group and writes on.
 const LAST_WORDS_BYTES_MAX: usize = 4 << 20;
 
-/// What is to become of a program's output, and when it is to end.
+/// What is to become of a program's output, and what it is to read.
 pub(crate) trait Work {
-    /// Whether the program is to end; if not, `context` is woken when that may have changed.
-    fn poll_stop(&mut self, context: &mut Context<'_>) -> bool;
-
     /// Takes what the program has written.
     ///
     /// # Errors
     /// Why the program is to end.
     fn take_output(&mut self, bytes: &[u8]) -> Result<(), String>;
+
+    /// There is no more output.
+    ///
+    /// # Errors
+    /// Why the program has failed.
+    fn finish(&mut self) -> Result<(), String> {
+        Ok(())
+    }
 
     /// What is to be written to the program's standard input, as much of it as is ready; what was written is taken from
     /// its front. None if its standard input is empty from the start.
@@ -80,10 +87,15 @@ enum Phase {
 /// Rings when somebody wakes it: a waker for a thread that waits for files.
 struct Bell(OwnedFd);
 
-/// Runs a program until it has ended, and nothing of its process group is left.
+/// When a program is not needed any more.
+type Stopped<'s> = dyn Future<Output = ()> + Unpin + 's;
+
+/// Runs a program until it has ended, and nothing of its process group is left. It is told to end when `stopped` is done,
+/// or at the deadline.
 pub(crate) fn run(
     command: &mut Command,
     work: &mut dyn Work,
+    stopped: &mut Stopped<'_>,
     deadline: Option<Instant>,
     kill_after: Duration,
     (log, name): (&Log, &[u8]),
@@ -94,7 +106,7 @@ pub(crate) fn run(
         Ok(process) => process,
         Err(error) => return cannot(error),
     };
-    match process.attend(work, deadline, kill_after) {
+    match process.attend(work, stopped, deadline, kill_after) {
         Ok(end) => end,
         Err(error) => cannot(error),
     }
@@ -145,6 +157,7 @@ impl<'a> Process<'a> {
     fn attend(
         &mut self,
         work: &mut dyn Work,
+        stopped: &mut Stopped<'_>,
         deadline: Option<Instant>,
         kill_after: Duration,
     ) -> io::Result<End> {
@@ -156,7 +169,7 @@ impl<'a> Process<'a> {
         let mut buffer = vec![0; READ_BYTES];
         loop {
             if let Phase::Running = phase {
-                if work.poll_stop(&mut context) {
+                if Pin::new(&mut *stopped).poll(&mut context).is_ready() {
                     told = Some(End::Stopped);
                 } else if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                     told = Some(End::Failed("took too long; see `timeout`".to_owned()));
@@ -187,6 +200,9 @@ impl<'a> Process<'a> {
             self.read_errors(&mut buffer);
             if has_ended {
                 let status = self.finish(work, &mut buffer)?;
+                if let Err(why) = work.finish() {
+                    told.get_or_insert(End::Failed(why));
+                }
                 return Ok(told.unwrap_or_else(|| judge(status)));
             }
         }
@@ -250,8 +266,7 @@ impl<'a> Process<'a> {
     fn read_errors(&mut self, buffer: &mut [u8]) -> bool {
         let Some(read) = read(&mut self.errors, buffer) else { return false };
         let (log, name) = (self.log, self.name);
-        self.remarks.take(read, |line| remark(log, name, line));
-        true
+        self.remarks.take(read, |line| remark(log, name, line)).is_ok()
     }
 
     /// Ends what is left of the group of a program that has ended, takes its last words, and waits for it.
@@ -266,7 +281,7 @@ impl<'a> Process<'a> {
             left -= 1;
         }
         let (log, name) = (self.log, self.name);
-        self.remarks.finish(|line| remark(log, name, line));
+        let _ = self.remarks.finish(|line| remark(log, name, line));
         self.waited_for = true;
         self.child.wait()
     }
@@ -298,11 +313,9 @@ fn read<'b>(stream: &mut Option<impl Read>, buffer: &'b mut [u8]) -> Option<&'b 
     }
 }
 
-fn remark(log: &Log, name: &[u8], line: Line<'_>) {
-    match line {
-        Line::Whole(line) => log.said(name, line, true),
-        Line::Beginning(line) => log.said(name, line, false),
-    }
+fn remark(log: &Log, name: &[u8], line: Line<'_>) -> Result<(), Infallible> {
+    log.said(name, line);
+    Ok(())
 }
 
 fn judge(status: ExitStatus) -> End {

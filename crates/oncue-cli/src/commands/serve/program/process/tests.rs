@@ -1,7 +1,11 @@
 //! Real programs, and how they end.
 
+use std::cell::Cell;
 use std::ffi::OsString;
+use std::future::poll_fn;
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::Poll;
 
 use super::*;
 use crate::commands::serve::program::journal::Journal;
@@ -16,19 +20,18 @@ struct Collect {
     output: Vec<u8>,
     /// Stops once this is in the output.
     until: Option<&'static [u8]>,
+    stops: Rc<Cell<bool>>,
     bytes_max: Option<usize>,
     input: Option<Vec<u8>>,
     tell: Option<Sender<String>>,
 }
 
 impl Work for Collect {
-    fn poll_stop(&mut self, _: &mut Context<'_>) -> bool {
-        let Some(until) = self.until else { return false };
-        self.output.windows(until.len()).any(|window| window == until)
-    }
-
     fn take_output(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.output.extend_from_slice(bytes);
+        if let Some(until) = self.until {
+            self.stops.set(self.output.windows(until.len()).any(|window| window == until));
+        }
         if let Some(tell) = &self.tell {
             let _ = tell.send(String::from_utf8_lossy(&self.output).trim().to_owned());
         }
@@ -50,7 +53,9 @@ fn run_script(script: &str, work: &mut Collect, timeout: Option<Duration>, kill_
     let words: Vec<OsString> = ["sh", "-c", script].map(OsString::from).to_vec();
     let mut command = Launcher::direct().command(&words);
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
-    let end = run(&mut command, work, deadline, kill_after, (&log, b"test"));
+    let stops = work.stops.clone();
+    let mut stopped = poll_fn(|_| if stops.get() { Poll::Ready(()) } else { Poll::Pending });
+    let end = run(&mut command, work, &mut stopped, deadline, kill_after, (&log, b"test"));
     writer.finish();
     end
 }
