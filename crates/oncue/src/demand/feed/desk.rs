@@ -3,7 +3,6 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::future::poll_fn;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -95,14 +94,11 @@ impl Desk {
 
     /// The notes left since the runner last asked; waits until there is one.
     pub(crate) fn notes(&self) -> Op<impl Future<Output = Vec<Note>> + '_> {
-        let mut wait = self.runner.wait();
-        Op(poll_fn(move |context| {
-            wait.poll(context, || {
-                let Letterbox { mut notes, asked } = std::mem::take(&mut *lock(&self.letterbox));
-                notes.extend(asked.into_iter().map(Note::Asked));
-                (!notes.is_empty()).then_some(notes)
-            })
-        }))
+        self.runner.until(|| {
+            let Letterbox { mut notes, asked } = std::mem::take(&mut *lock(&self.letterbox));
+            notes.extend(asked.into_iter().map(Note::Asked));
+            (!notes.is_empty()).then_some(notes)
+        })
     }
 
     /// Makes this thread one of the runner's own.
