@@ -53,7 +53,7 @@ impl Dialing {
     }
 
     /// Looks what has come; yields the connection once there is one, and an error when all addresses have failed.
-    pub(super) fn step(&mut self) -> io::Result<Option<Socket>> {
+    pub(super) fn step(&mut self) -> io::Result<Option<(Socket, SocketAddr)>> {
         if let Some(answer) = &self.asked {
             let Some(found) = answer.take() else { return Ok(None) };
             self.asked = None;
@@ -61,9 +61,9 @@ impl Dialing {
         }
         let mut i = 0;
         while i < self.trying.len() {
-            match is_made(&self.trying[i]) {
-                Ok(true) => return Ok(Some(self.trying.swap_remove(i))),
-                Ok(false) => i += 1,
+            match made(&self.trying[i]) {
+                Ok(Some(address)) => return Ok(Some((self.trying.swap_remove(i), address))),
+                Ok(None) => i += 1,
                 Err(e) => {
                     self.failure = e;
                     self.poller.deregister(self.trying.swap_remove(i));
@@ -121,14 +121,14 @@ fn begin(to: &SocketAddr, source: Option<&Source>) -> io::Result<Socket> {
     }
 }
 
-/// Whether a connection has been made; an error says that it was not.
-fn is_made(socket: &Socket) -> io::Result<bool> {
+/// Where a connection leads that has been made; `None` if it is not decided yet.
+fn made(socket: &Socket) -> io::Result<Option<SocketAddr>> {
     if let Some(error) = socket.take_error()? {
         return Err(error);
     }
     match socket.peer_addr() {
-        Ok(_) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
+        Ok(address) => Ok(address.as_socket()),
+        Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(None),
         Err(e) => Err(e),
     }
 }
@@ -147,16 +147,12 @@ mod tests {
         dialing.set(addrs);
         let mut report = Report::default();
         for _ in 0..100 {
-            if let Some(stream) = dialing.step()? {
-                return Ok(peer(&stream));
+            if let Some((_, address)) = dialing.step()? {
+                return Ok(address);
             }
             poller.wait(&mut report, Some(Duration::from_millis(100)));
         }
         panic!("undecided after 10 s");
-    }
-
-    fn peer(socket: &Socket) -> SocketAddr {
-        socket.peer_addr().unwrap().as_socket().unwrap()
     }
 
     fn listener() -> (TcpListener, SocketAddr) {
@@ -202,12 +198,12 @@ mod tests {
         dialing.try_next();
         assert!(!dialing.has_more());
         let mut report = Report::default();
-        let stream = loop {
-            if let Some(stream) = dialing.step().unwrap() {
-                break stream;
+        let address = loop {
+            if let Some((_, address)) = dialing.step().unwrap() {
+                break address;
             }
             poller.wait(&mut report, Some(Duration::from_millis(100)));
         };
-        assert_eq!(peer(&stream), there);
+        assert_eq!(address, there);
     }
 }

@@ -1,14 +1,16 @@
 //! The operating system's network: TCP and Unix sockets, and the engine's own pipes.
 
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use rustix::buffer::spare_capacity;
-use rustix::net::{SocketFlags, accept_with};
+use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use socket2::{SockAddr, Socket};
 
 use super::dialing::Dialing;
@@ -40,8 +42,8 @@ pub(crate) struct OsNet {
 
 /// A stream of any transport.
 pub(crate) enum OsStream {
-    Tcp(Socket),
-    Unix(Socket),
+    Tcp(Socket, SocketAddr),
+    Unix(Socket, PeerAddress),
     Pipe(Pipe),
     Dialing(Box<Dialing>),
 }
@@ -77,12 +79,12 @@ impl OsNet {
     }
 
     /// Accepts a connection, unless the process cannot spare its descriptor.
-    fn accept_socket(&self, listener: &Socket) -> io::Result<Socket> {
-        let accepted = accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    fn accept_socket(&self, listener: &Socket) -> io::Result<(Socket, Option<SocketAddrAny>)> {
+        let (accepted, address) = acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
         let number = u64::try_from(accepted.as_raw_fd()).unwrap_or_default();
         match descriptors::are_short(number, self.reserved.into()) {
             true => Err(rustix::io::Errno::MFILE.into()),
-            false => Ok(accepted.into()),
+            false => Ok((accepted.into(), address)),
         }
     }
 
@@ -136,11 +138,11 @@ impl Net for OsNet {
     fn accept(&mut self, listener: &mut OsListener) -> io::Result<OsStream> {
         match &listener.source {
             Source::Tcp(listener) => {
-                let socket = self.accept_socket(listener)?;
-                tune(&socket);
-                Ok(OsStream::Tcp(socket))
+                let (socket, address) = self.accept_socket(listener)?;
+                let address = address.and_then(|address| address.try_into().ok());
+                Ok(OsStream::tcp(socket, address.ok_or(io::ErrorKind::NotConnected)?))
             }
-            Source::Unix { socket, .. } => Ok(OsStream::Unix(self.accept_socket(socket)?)),
+            Source::Unix { socket, .. } => OsStream::unix(self.accept_socket(socket)?.0),
             Source::Name(backlog) => Ok(OsStream::Pipe(lock(backlog).accept()?)),
         }
     }
@@ -158,8 +160,8 @@ impl Net for OsNet {
                 }
                 OsStream::Dialing(Box::new(dialing))
             }
-            Endpoint::Ipc(path) => OsStream::Unix(connect_unix(&SockAddr::unix(path)?)?),
-            Endpoint::Abstract(name) => OsStream::Unix(connect_unix(&listen::abstract_addr(name)?)?),
+            Endpoint::Ipc(path) => OsStream::connect_unix(&SockAddr::unix(path)?)?,
+            Endpoint::Abstract(name) => OsStream::connect_unix(&listen::abstract_addr(name)?)?,
             Endpoint::Inproc(name) => OsStream::Pipe(Names::connect(&self.names, name)),
         };
         self.adopt(&mut stream, token)?;
@@ -168,7 +170,7 @@ impl Net for OsNet {
 
     fn adopt(&mut self, stream: &mut OsStream, token: usize) -> io::Result<()> {
         match stream {
-            OsStream::Tcp(socket) | OsStream::Unix(socket) => self.poller.register_both(socket, token),
+            OsStream::Tcp(socket, _) | OsStream::Unix(socket, _) => self.poller.register_both(socket, token),
             OsStream::Pipe(pipe) => {
                 pipe.watch(&self.notify, token);
                 Ok(())
@@ -194,32 +196,53 @@ impl Drop for OsListener {
 }
 
 impl OsStream {
+    /// A connection that has been made, with the options that all TCP connections have. A socket that refuses them is used
+    /// as it is.
+    fn tcp(socket: Socket, address: SocketAddr) -> OsStream {
+        let _ = socket.set_tcp_nodelay(true);
+        let _ = socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+        OsStream::Tcp(socket, address)
+    }
+
+    fn unix(socket: Socket) -> io::Result<OsStream> {
+        // Not by rustix, which fails where the process is not visible: its number is then 0 (rustix 1.1).
+        let peer = getsockopt(&socket, PeerCredentials)?;
+        let pid = u32::try_from(peer.pid()).ok().filter(|pid| *pid > 0);
+        Ok(OsStream::Unix(socket, PeerAddress::Ipc { uid: peer.uid(), pid }))
+    }
+
+    /// Connects a Unix socket, which the system does at once or not at all.
+    fn connect_unix(addr: &SockAddr) -> io::Result<OsStream> {
+        let socket = listen::open(addr)?;
+        socket.connect(addr)?;
+        OsStream::unix(socket)
+    }
+
     /// The socket of the system, where there is one.
     fn socket(&self) -> Option<&Socket> {
         match self {
-            OsStream::Tcp(socket) | OsStream::Unix(socket) => Some(socket),
+            OsStream::Tcp(socket, _) | OsStream::Unix(socket, _) => Some(socket),
             OsStream::Pipe(_) | OsStream::Dialing(_) => None,
         }
     }
 }
 
 impl Stream for OsStream {
-    fn address(&self) -> PeerAddress {
+    fn address(&self) -> Option<PeerAddress> {
         match self {
-            OsStream::Tcp(socket) => PeerAddress::Tcp(socket.peer_addr().ok().and_then(|at| at.as_socket())),
-            OsStream::Unix(_) => PeerAddress::Ipc,
-            OsStream::Pipe(_) => PeerAddress::Inproc,
-            OsStream::Dialing(_) => PeerAddress::Tcp(None),
+            OsStream::Tcp(_, address) => Some(PeerAddress::Tcp(*address)),
+            OsStream::Unix(_, address) => Some(*address),
+            OsStream::Pipe(_) => Some(PeerAddress::Inproc),
+            OsStream::Dialing(_) => None,
         }
     }
 
     fn connected(&mut self) -> io::Result<bool> {
         match self {
-            OsStream::Tcp(_) | OsStream::Unix(_) | OsStream::Pipe(_) => Ok(true),
+            OsStream::Tcp(..) | OsStream::Unix(..) | OsStream::Pipe(_) => Ok(true),
             OsStream::Dialing(dialing) => {
-                let Some(socket) = dialing.step()? else { return Ok(false) };
-                tune(&socket);
-                *self = OsStream::Tcp(socket);
+                let Some((socket, address)) = dialing.step()? else { return Ok(false) };
+                *self = OsStream::tcp(socket, address);
                 Ok(true)
             }
         }
@@ -237,7 +260,7 @@ impl Stream for OsStream {
 
     fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         match self {
-            OsStream::Tcp(socket) | OsStream::Unix(socket) => {
+            OsStream::Tcp(socket, _) | OsStream::Unix(socket, _) => {
                 Ok(rustix::io::read(socket, spare_capacity(buffer))?)
             }
             OsStream::Pipe(pipe) => pipe.read(buffer),
@@ -247,7 +270,7 @@ impl Stream for OsStream {
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            OsStream::Tcp(socket) | OsStream::Unix(socket) => Ok(rustix::io::writev(socket, slices)?),
+            OsStream::Tcp(socket, _) | OsStream::Unix(socket, _) => Ok(rustix::io::writev(socket, slices)?),
             OsStream::Pipe(pipe) => pipe.write(slices),
             OsStream::Dialing(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
@@ -256,7 +279,7 @@ impl Stream for OsStream {
     fn shutdown_write(&mut self) {
         match self {
             // It fails where the peer has closed the stream already: nothing is left to do then.
-            OsStream::Tcp(socket) | OsStream::Unix(socket) => drop(socket.shutdown(Shutdown::Write)),
+            OsStream::Tcp(socket, _) | OsStream::Unix(socket, _) => drop(socket.shutdown(Shutdown::Write)),
             OsStream::Pipe(pipe) => pipe.shutdown_write(),
             OsStream::Dialing(_) => {}
         }
@@ -267,7 +290,7 @@ impl Stream for OsStream {
     }
 
     fn probe(&mut self, idle: Duration, timeout: Duration) {
-        if let OsStream::Tcp(socket) = self {
+        if let OsStream::Tcp(socket, _) = self {
             // A socket that refuses is used as it is.
             let _ = probes::set(socket, idle, timeout);
         }
@@ -285,24 +308,11 @@ impl Stream for OsStream {
     }
 
     fn trust(&mut self) {
-        if let OsStream::Tcp(socket) = self {
+        if let OsStream::Tcp(socket, _) = self {
             // 0 stands for the system's own measure.
             let _ = socket.set_tcp_notsent_lowat(0);
         }
     }
-}
-
-/// Sets the options of every TCP connection. A socket that refuses them is used as it is.
-fn tune(socket: &Socket) {
-    let _ = socket.set_tcp_nodelay(true);
-    let _ = socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
-}
-
-/// Connects a Unix socket, which the system does at once or not at all.
-fn connect_unix(addr: &SockAddr) -> io::Result<Socket> {
-    let socket = listen::open(addr)?;
-    socket.connect(addr)?;
-    Ok(socket)
 }
 
 #[cfg(test)]
@@ -314,7 +324,8 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let tcp = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let unix = std::os::unix::net::UnixStream::pair().unwrap().0;
-        let mut streams = [OsStream::Tcp(tcp.into()), OsStream::Unix(unix.into())];
+        let address = tcp.peer_addr().unwrap();
+        let mut streams = [OsStream::tcp(tcp.into(), address), OsStream::unix(unix.into()).unwrap()];
         for stream in &mut streams {
             let sizes = |stream: &OsStream| {
                 let socket = stream.socket().unwrap();

@@ -170,7 +170,8 @@ impl<'a, S: Stream> Intake<'a, S> {
         if self.pending.prefixes.contains(prefix) || self.hub.ledger().contains(self.peer, prefix) {
             return Ok(false);
         }
-        let address = self.pending.address.get_or_insert_with(|| self.out.stream.address().to_string());
+        // Without a connection there is nobody to let in.
+        let Some(address) = self.out.stream.address() else { return Ok(false) };
         let counts = &self.hub.decisions;
         match gate.ask(&SubscribeRequest { peer: self.key, address, prefix }) {
             Admission::Accept => return Ok(true),

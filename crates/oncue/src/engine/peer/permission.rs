@@ -8,8 +8,6 @@ use std::collections::BTreeSet;
 pub(crate) struct Pending {
     pub(crate) prefixes: BTreeSet<Vec<u8>>,
     pub(crate) bytes: u64,
-    /// Where the peer is, once it was asked.
-    pub(crate) address: Option<String>,
 }
 
 impl Pending {

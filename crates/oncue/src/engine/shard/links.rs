@@ -143,7 +143,8 @@ impl<N: Net> Shard<N> {
 
     /// Shares out a peer that came by listener `uid`, unless there are too many.
     fn accepted(&mut self, hub: &Arc<Hub>, stream: N::Stream, listener: u64) {
-        let entry = hub.members.enter(&stream.address());
+        let Some(address) = stream.address() else { return };
+        let entry = hub.members.enter(&address);
         if !matches!(entry, Entry::Seat(_)) {
             hub.members.waiters.take(&mut self.wakes);
         }

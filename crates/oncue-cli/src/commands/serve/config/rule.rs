@@ -1,9 +1,9 @@
 //! A rule: who may subscribe to what, and its keys. Of the rules of a config the first that is about a subscription decides.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
-use oncue::{Admission, Reason};
+use oncue::{Admission, PeerAddress, Reason};
 
 use super::keys::{ALLOW, DENY, RULE};
 use super::reader::{At, Keys, texts};
@@ -27,6 +27,24 @@ pub(crate) enum Origin {
     Ipc,
     /// At an address whose first so many bits are those of this one.
     Net(IpAddr, u8),
+}
+
+/// A subscriber's address, as far as rules know it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place {
+    Ipc,
+    Ip(IpAddr),
+    /// Another transport: no rule can name it.
+    Other,
+}
+
+impl From<PeerAddress> for Place {
+    fn from(address: PeerAddress) -> Place {
+        match address {
+            PeerAddress::Ipc { .. } => Place::Ipc,
+            address => address.ip().map_or(Place::Other, Place::Ip),
+        }
+    }
 }
 
 /// Reads a rule. None with a problem, and maybe something with a problem too.
@@ -79,16 +97,21 @@ pub(crate) fn denied_to_all(rules: &[Rule], prefix: &[u8]) -> Option<Reason> {
     None
 }
 
-pub(crate) fn decide(rules: &[Rule], address: &str, prefix: &[u8]) -> Admission {
-    match rules.iter().find(|rule| rule.is_about(address, prefix)) {
+pub(crate) fn decide(rules: &[Rule], place: Place, prefix: &[u8]) -> Admission {
+    match rules.iter().find(|rule| rule.is_about(place, prefix)) {
         Some(rule) if !rule.allows => Admission::Reject(rule.status()),
         _ => Admission::Accept,
     }
 }
 
 impl Rule {
-    fn is_about(&self, address: &str, prefix: &[u8]) -> bool {
-        self.touches(prefix) && (self.from.is_empty() || self.from.iter().any(|from| from.has(address)))
+    /// A subscriber that no rule can name is denied by every denying rule, and allowed by none that names places.
+    fn is_about(&self, place: Place, prefix: &[u8]) -> bool {
+        let is_from = || match place {
+            Place::Other => !self.allows,
+            place => self.from.iter().any(|from| from.has(place)),
+        };
+        self.touches(prefix) && (self.from.is_empty() || is_from())
     }
 
     /// Allowed is what lies wholly among the topics of a rule; denied is what touches them, for a subscription to `a`
@@ -107,14 +130,11 @@ impl Rule {
 }
 
 impl Origin {
-    fn has(&self, address: &str) -> bool {
-        match self {
-            Origin::Ipc => address.starts_with("ipc"),
-            Origin::Net(net, bits) => {
-                let at =
-                    address.strip_prefix("tcp://").and_then(|address| SocketAddr::from_str(address).ok());
-                at.is_some_and(|at| same_bits(*net, at.ip().to_canonical(), *bits))
-            }
+    fn has(&self, place: Place) -> bool {
+        match (self, place) {
+            (Origin::Ipc, Place::Ipc) => true,
+            (Origin::Net(net, bits), Place::Ip(ip)) => same_bits(*net, ip, *bits),
+            _ => false,
         }
     }
 }
@@ -162,8 +182,30 @@ mod tests {
         Rule { allows, prefixes, from, status: Some("no".to_owned()) }
     }
 
+    fn place(text: &str) -> Place {
+        let ipc = PeerAddress::Ipc { uid: 1000, pid: None };
+        let address =
+            || PeerAddress::Tcp(text.strip_prefix("tcp://").expect("TCP").parse().expect("an address"));
+        if text == "ipc" { ipc.into() } else { address().into() }
+    }
+
     fn allowed(rules: &[Rule], address: &str, prefix: &str) -> bool {
-        decide(rules, address, prefix.as_bytes()) == Admission::Accept
+        decide(rules, place(address), prefix.as_bytes()) == Admission::Accept
+    }
+
+    #[test]
+    fn a_transport_that_rules_do_not_know_is_denied_wherever_any_subscriber_is() {
+        let rules = [
+            rule(true, &["a/"], &["0.0.0.0/0", "::/0", "ipc"]),
+            rule(false, &["a/"], &[]),
+            rule(false, &["b/"], &["10.0.0.0/8"]),
+            rule(true, &["c/"], &[]),
+        ];
+        for other in [Place::Other, PeerAddress::Inproc.into()] {
+            let allowed = |prefix: &str| decide(&rules, other, prefix.as_bytes()) == Admission::Accept;
+            assert!(!allowed("a/x") && !allowed("b/x") && !allowed(""), "{other:?}");
+            assert!(allowed("c/x") && allowed("d"), "{other:?}");
+        }
     }
 
     #[test]
@@ -206,7 +248,7 @@ mod tests {
 
     #[test]
     fn places_are_compared_by_their_bits() {
-        let has = |from: &str, address: &str| from.parse::<Origin>().expect("a place").has(address);
+        let has = |from: &str, address: &str| from.parse::<Origin>().expect("a place").has(place(address));
         assert!(has("192.168.1.7", "tcp://192.168.1.7:1") && !has("192.168.1.7", "tcp://192.168.1.8:1"));
         assert!(
             has("192.168.0.0/23", "tcp://192.168.1.255:1") && !has("192.168.0.0/23", "tcp://192.168.2.0:1")

@@ -19,8 +19,8 @@ struct Fickle {
 }
 
 impl Stream for Fickle {
-    fn address(&self) -> PeerAddress {
-        PeerAddress::Inproc
+    fn address(&self) -> Option<PeerAddress> {
+        Some(PeerAddress::Inproc)
     }
 
     fn connected(&mut self) -> io::Result<bool> {
@@ -369,8 +369,8 @@ struct Greedy {
 }
 
 impl Stream for Greedy {
-    fn address(&self) -> PeerAddress {
-        PeerAddress::Inproc
+    fn address(&self) -> Option<PeerAddress> {
+        Some(PeerAddress::Inproc)
     }
 
     fn connected(&mut self) -> io::Result<bool> {
