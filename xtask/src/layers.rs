@@ -20,6 +20,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("descriptors", Layer::Data),
     ("endpoint", Layer::Data),
     ("error", Layer::Data),
+    ("events", Layer::Data),
     ("msg", Layer::Data),
     ("op", Layer::Data),
     ("options", Layer::Data),

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::engine::hub::Hub;
+use crate::engine::hub::inbox::flow::Resume;
 use crate::engine::hub::kept::Keeping;
 use crate::engine::hub::{Note, Port};
 use crate::engine::shard::mailbox::Mailbox;
@@ -144,6 +145,12 @@ impl<N: Net> Station<N> {
             // The thread sleeps longer than it may now.
             self.mailbox.ring();
         }
+    }
+}
+
+impl<N: Net> Resume for Station<N> {
+    fn resume(&self, slot: usize, uid: u64) {
+        self.mailbox.mail(Note::Resume { slot, uid });
     }
 }
 

@@ -184,6 +184,12 @@ macro_rules! common {
                 self.0.turned_away()
             }
 
+            /// The peers that were refused last, at most 16, the oldest first: those that broke the protocol or a bound,
+            /// or that refused this side.
+            pub fn refused(&self) -> Vec<$crate::RefusedPeer> {
+                self.0.hub.members.last_refused()
+            }
+
             /// What the socket has done so far.
             pub fn stats(&self) -> $crate::SocketStats {
                 self.0.hub.stats()

@@ -1,20 +1,24 @@
 //! Those who came to a socket by its listeners: how many there may be, in all and of one address, and who was turned away.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
+use crate::error::Error;
 use crate::op::Waiters;
 use crate::options::Options;
 use crate::peer_address::PeerAddress;
-use crate::stats::TurnedAway;
+use crate::stats::{RefusedPeer, TurnedAway};
 use crate::sync::lock;
 
 /// How many peers that are turned away are told why at one time. Each takes a descriptor for two seconds at the most; the
 /// others are closed at once, or a peer that may not come would cost as much as one that may.
 const TOLD_MAX: u32 = 64;
 
-/// The accepted peers of one socket.
+/// How many refused peers are remembered.
+const REFUSED_MAX: usize = 16;
+
+/// The peers of one socket.
 pub(crate) struct Members {
     peers_max: u32,
     peers_per_address_max: u32,
@@ -30,6 +34,8 @@ struct State {
     by_origin: HashMap<Origin, u32>,
     told: u32,
     turned_away: TurnedAway,
+    /// The peers that were refused last, the oldest first.
+    refused: VecDeque<RefusedPeer>,
     /// What of it the user has not taken yet.
     news: TurnedAway,
 }
@@ -116,6 +122,20 @@ impl Members {
     /// A listener rests, as the system has no more descriptors. The waiters must be woken.
     pub(crate) fn rest(&self) {
         lock(&self.state).count(|count| count.descriptors += 1);
+    }
+
+    /// A peer was refused, accepted or dialled.
+    pub(crate) fn refused(&self, address: PeerAddress, error: Error) {
+        let refused = &mut lock(&self.state).refused;
+        if refused.len() == REFUSED_MAX {
+            refused.pop_front();
+        }
+        refused.push_back(RefusedPeer { address, error });
+    }
+
+    /// The peers that were refused last.
+    pub(crate) fn last_refused(&self) -> Vec<RefusedPeer> {
+        lock(&self.state).refused.iter().cloned().collect()
     }
 
     /// The peers turned away since the start.

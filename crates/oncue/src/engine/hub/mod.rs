@@ -26,7 +26,9 @@ use oncue_core::subscriptions::Subscriptions;
 use self::announced::States;
 use self::demand::{Demand, Edit, LedgerGuard};
 use self::fullness::{Gauge, Room};
-use self::inbox::{Inbound, LatestBound};
+use self::inbox::Inbound;
+use self::inbox::flow::Resume;
+use self::inbox::latest::LatestBound;
 use self::kept::{Keeping, LastValues};
 use self::members::Members;
 use self::outbox::{Bound, Outbox};
@@ -111,7 +113,7 @@ pub(crate) enum Note {
 }
 
 /// A shard, as other threads see it.
-pub(crate) trait Port: Send + Sync {
+pub(crate) trait Port: Resume {
     /// Leaves a note.
     fn mail(&self, note: Note);
 

@@ -68,7 +68,7 @@ impl<'a, S: Stream> Intake<'a, S> {
     fn subscribe(&mut self, prefix: &[u8]) -> Result<(), End> {
         let max = self.hub.options.prefix_length_max;
         if prefix.len() > max {
-            return Err(End::Refused(format!("a prefix may have at most {max} bytes (prefix_length_max)")));
+            return Err(End::prefix_too_long(max));
         }
         if self.may(prefix)? { self.admit(prefix) } else { Ok(()) }
     }
@@ -77,7 +77,7 @@ impl<'a, S: Stream> Intake<'a, S> {
     pub(crate) fn admit(&mut self, prefix: &[u8]) -> Result<(), End> {
         let peer = self.peer;
         let edit = self.edit();
-        let new = edit.subscribe(peer, prefix).map_err(|quota| End::Refused(quota.to_string()))?;
+        let new = edit.subscribe(peer, prefix)?;
         self.count_moved();
         if new && (self.unrouted.is_some() || self.tells_states()) {
             self.fresh.push(prefix.to_vec());
@@ -199,7 +199,7 @@ impl<'a, S: Stream> Intake<'a, S> {
         } else {
             return Ok(());
         };
-        Err(End::Refused(quota.to_string()))
+        Err(quota.into())
     }
 
     pub(crate) fn decided(&mut self, prefix: &[u8], verdict: Verdict) -> Result<(), End> {

@@ -28,13 +28,16 @@ use self::owed::{Owed, Payee};
 use self::partial::Partial;
 use self::permission::Pending;
 use self::pulse::Pulse;
-use super::hub::inbox::{Flow, Source};
+use super::hub::inbox::flow::{Flow, Source};
 use super::hub::members::Seat;
 use super::hub::outbox::Number;
 use super::hub::{Hub, Verdict};
 use super::wire::chunk::Run;
 use crate::buffer::Pool;
+use crate::error::Error;
+use crate::events;
 use crate::net::Stream;
+use crate::peer_address::PeerAddress;
 use crate::sync::read_lock;
 
 /// How often one peer is read before others get their turn.
@@ -56,6 +59,8 @@ pub(crate) struct Peer<S> {
     /// The slot of the dialer, where we connect.
     pub(crate) dialer: Option<usize>,
     pub(crate) out: Outgoing<S>,
+    /// Known from when its stream is there.
+    pub(crate) address: PeerAddress,
     pub(crate) phase: Phase,
     /// Received bytes that are no whole item yet.
     partial: Partial,
@@ -139,6 +144,7 @@ impl<S: Stream> Peer<S> {
             hub,
             link,
             dialer,
+            address: out.stream.address(),
             out,
             phase,
             partial,
@@ -162,6 +168,7 @@ impl<S: Stream> Peer<S> {
     /// The stream is there: greets the peer.
     pub(crate) fn start(&mut self) -> Result<(), End> {
         let options = &self.hub.options;
+        self.address = self.out.stream.address();
         self.out.stream.set_buffers(options.send_buffer, options.recv_buffer);
         let mut config = HandshakeConfig::new(self.hub.socket_type);
         let (name, value) = ONCUE_PROPERTY;
@@ -172,6 +179,23 @@ impl<S: Stream> Peer<S> {
         self.phase = Phase::Handshake(Box::new(handshake));
         self.out.control(out);
         self.flush()
+    }
+
+    /// Tells the operator why its connection ends.
+    pub(crate) fn say_end(&self, end: &End) {
+        let (socket, address) = (self.hub.id, &self.address);
+        match (end, &self.phase) {
+            (End::Refused(error), _) => {
+                self.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
+                self.hub.members.refused(self.address, error.clone());
+                events::peer_refused(socket, self.uid, address, error);
+            }
+            (End::Closed, Phase::Handshake(handshake)) => {
+                events::peer_lost(socket, self.uid, address, &handshake.closed_by_peer());
+            }
+            (_, Phase::Traffic(_) | Phase::Handshake(_)) => events::peer_lost(socket, self.uid, address, end),
+            (_, Phase::Connecting | Phase::Draining) => {}
+        }
     }
 
     /// Writes what is queued.
@@ -255,9 +279,7 @@ impl<S: Stream> Peer<S> {
             self.partial.resume(now);
         }
         match self.partial.due(timeout).is_some_and(|due| due <= now) && !traffic.paused {
-            true => Err(End::Refused(format!(
-                "a message was begun and not finished in {timeout:?} (message_timeout)"
-            ))),
+            true => Err(End::message_too_long(timeout)),
             false => Ok(()),
         }
     }
@@ -293,11 +315,11 @@ impl<S: Stream> Peer<S> {
             let mut buffer = self.partial.take(cx.pool);
             let spare = buffer.capacity() - buffer.len();
             let read = match self.out.stream.read(&mut buffer) {
-                Ok(0) => Err(End::Lost),
+                Ok(0) => Err(End::Closed),
                 Ok(n) => Ok(Some(n)),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Some(spare)),
-                Err(_) => Err(End::Lost),
+                Err(e) => Err(End::Failed(e)),
             };
             let Some(n) = read? else {
                 self.partial.keep(buffer, 0, cx.now, cx.pool);
@@ -324,7 +346,7 @@ impl<S: Stream> Peer<S> {
             let progress = handshake.receive(&buffer, &mut out);
             self.out.control(out);
             self.flush()?;
-            let progress = progress.map_err(|e| End::Refused(e.to_string()))?;
+            let progress = progress?;
             consumed = progress.consumed;
             if let Some(info) = progress.done {
                 self.begin(info, cx)?;
@@ -357,7 +379,7 @@ impl<S: Stream> Peer<S> {
                 command::put_error(&mut out, &reason);
                 self.out.control(out);
             }
-            return Err(End::Refused(reason));
+            return Err(End::Refused(Error::peer(reason)));
         }
         let hub = self.hub.clone();
         let ledger = hub.sends().then(|| {
@@ -399,6 +421,7 @@ impl<S: Stream> Peer<S> {
             begun: None,
         });
         hub.counters.peers.fetch_add(1, Ordering::Relaxed);
+        events::peer_joined(hub.id, self.uid, &self.address);
         self.out.control(out);
         self.flush()
     }

@@ -14,7 +14,8 @@ use super::intake::Intake;
 use super::{Context, PEER_WORK_MAX, Peer, Phase, Traffic};
 use crate::buffer::{Buffer, READ_BYTES};
 use crate::engine::hub::Hub;
-use crate::engine::hub::inbox::{Delivery, Flow};
+use crate::engine::hub::inbox::Arrival;
+use crate::engine::hub::inbox::flow::Flow;
 use crate::net::Stream;
 use crate::permission::PeerKey;
 use crate::sync::read_lock;
@@ -144,7 +145,7 @@ impl<S: Stream> Peer<S> {
                 }
             };
             self.partial.keep_rest(rest, consumed, cx.now);
-            inbound.push(Delivery { bytes, spans, flow: flow.clone(), version }, cx.wakes);
+            inbound.push(Arrival { bytes, spans, flow: flow.clone(), version }, cx.wakes);
         }
         *paused = inbound.pause(flow);
     }
@@ -299,6 +300,6 @@ impl Upstream {
         self.wire.truncate(end as usize);
         self.wire.shrink_to_fit();
         let (bytes, spans) = (Buffer::from(self.wire), self.spans);
-        hub.inbound.push(Delivery { bytes, spans, flow: flow.clone(), version: 0 }, cx.wakes);
+        hub.inbound.push(Arrival { bytes, spans, flow: flow.clone(), version: 0 }, cx.wakes);
     }
 }

@@ -21,9 +21,9 @@ const RETIRE_WORK: u32 = 1000;
 impl<N: Net> Shard<N> {
     /// A connection is over: its prefixes go at once; a dialer tries again.
     pub(crate) fn end(&mut self, slot: usize, end: End) {
-        if let (Some(peer), End::Refused(_)) = (self.peers.get(slot), &end) {
+        if let Some(peer) = self.peers.get(slot) {
             // Before anybody hears that it is gone, and looks at the counts.
-            peer.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
+            peer.say_end(&end);
         }
         self.retire(slot);
         let Some(peer) = self.peers.get_mut(slot) else { return };
@@ -37,20 +37,19 @@ impl<N: Net> Shard<N> {
                 && traffic.version.has_commands()
             {
                 let mut out = Vec::new();
-                command::put_error(&mut out, reason);
+                command::put_error(&mut out, &reason.to_string());
                 peer.out.control(out);
             }
             if !matches!(peer.phase, Phase::Draining) && peer.flush().is_ok() {
                 self.timers.set(self.now + REFUSAL_TIME, Timer::Drain { slot, uid });
                 self.drain(slot);
-                self.redial(dialer, link, outcome);
-                return;
+                return self.redial(dialer, link, outcome, &end);
             }
         }
         let peer = self.peers.remove(slot);
         let hub = peer.hub.clone();
         self.net.release(peer.out.stream);
-        self.redial(dialer, link, outcome);
+        self.redial(dialer, link, outcome, &end);
         self.drain_if_closing(&hub);
     }
 
@@ -123,7 +122,7 @@ impl<N: Net> Shard<N> {
         let slots: Vec<_> = self.peers.iter().filter(|(_, p)| p.hub.id == hub.id && unready(p)).collect();
         let slots: Vec<_> = slots.into_iter().map(|(slot, _)| slot).collect();
         for slot in slots {
-            self.end(slot, End::Lost);
+            self.end(slot, End::Done);
         }
         self.timers.set(self.now.saturating_add(hub.options.linger), Timer::Linger { hub: hub.id });
         self.drain_hub(hub);
@@ -169,7 +168,7 @@ impl<N: Net> Shard<N> {
             self.peers.iter().filter(|(_, p)| p.hub.id == hub.id).map(|(slot, _)| slot).collect();
         for slot in slots {
             if self.peers.contains(slot) {
-                self.end(slot, End::Lost);
+                self.end(slot, End::Done);
             }
         }
         self.drain_hub(&hub);

@@ -10,12 +10,13 @@ use super::mailbox::Accepted;
 use super::timers::Timer;
 use super::{Shard, link_token, peer_token};
 use crate::endpoint::Endpoint;
-use crate::engine::hub::inbox::Source;
+use crate::engine::hub::inbox::flow::Source;
 use crate::engine::hub::members::Entry;
 use crate::engine::hub::{Hub, Note};
 use crate::engine::peer::end::End;
 use crate::engine::peer::{Peer, Phase};
 use crate::error::{Error, Result};
+use crate::events;
 use crate::net::{Net, Ready, Stream};
 use crate::sync::lock;
 
@@ -47,6 +48,7 @@ impl<N: Net> Shard<N> {
         hub.listens(door.clone())?;
         let uid = self.uid();
         self.serve(hub);
+        events::bound(hub.id, &resolved);
         let kind = Kind::Listener(door);
         self.links.insert(Link {
             uid,
@@ -96,7 +98,7 @@ impl<N: Net> Shard<N> {
         self.links.remove(slot);
         let peers = self.peers.iter().filter(|(_, p)| p.dialer == Some(slot) && p.link == uid);
         for slot in peers.map(|(slot, _)| slot).collect::<Vec<_>>() {
-            self.end(slot, End::Lost);
+            self.end(slot, End::Done);
         }
         hub.inbound.forget(Source { shard: self.index, link: uid });
         true
@@ -130,7 +132,8 @@ impl<N: Net> Shard<N> {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(e)
                     if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
-                Err(_) => {
+                Err(e) => {
+                    events::accepting_paused(hub.id, &link.resolved, &e);
                     hub.members.rest();
                     hub.members.waiters.take(&mut self.wakes);
                     return self.timers.set(self.now + ACCEPT_PAUSE, Timer::Accept { slot, uid });
@@ -194,7 +197,7 @@ impl<N: Net> Shard<N> {
                 // Some streams are there at once; the others are reported.
                 self.connecting(peer_slot);
             }
-            Err(_) => self.redial(Some(slot), uid, Outcome::Nothing),
+            Err(e) => self.redial(Some(slot), uid, Outcome::Nothing, &End::Failed(e)),
         }
     }
 
@@ -211,7 +214,7 @@ impl<N: Net> Shard<N> {
                 }
                 return false;
             }
-            Err(_) => self.end(slot, End::Lost),
+            Err(e) => self.end(slot, End::Failed(e)),
         }
         self.peers.contains(slot)
     }
@@ -227,7 +230,7 @@ impl<N: Net> Shard<N> {
 
     /// A dialer's connection is over, or came to nothing: tries again after a pause that doubles each time unless the
     /// connection lasted, less up to half of it by chance, so that many who lost the same peer do not come back at once.
-    pub(crate) fn redial(&mut self, slot: Option<usize>, uid: u64, outcome: Outcome) {
+    pub(crate) fn redial(&mut self, slot: Option<usize>, uid: u64, outcome: Outcome, why: &End) {
         let Some(slot) = slot else { return };
         let chance = self.chance();
         let Some(link) = self.links.get_mut(slot).filter(|link| link.uid == uid) else { return };
@@ -244,6 +247,7 @@ impl<N: Net> Shard<N> {
         *failures += 1;
         let pause = doubled.min(options.reconnect_max);
         let pause = pause.saturating_sub(pause.mul_f64(chance / 2.0));
+        events::retry(link.hub.id, &link.asked, pause, why);
         self.timers.set(self.now.saturating_add(pause), Timer::Redial { slot, uid });
     }
 

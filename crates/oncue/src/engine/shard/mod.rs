@@ -464,14 +464,14 @@ impl<N: Net> Shard<N> {
                     .peer(slot, uid)
                     .is_some_and(|p| matches!(p.phase, Phase::Connecting | Phase::Handshake(_)));
                 if late {
-                    self.end(slot, End::Refused("the handshake took too long".to_owned()));
+                    self.end(slot, End::handshake_too_long());
                 }
             }
             Timer::Message { slot, uid } => self.check_partial(slot, uid),
             Timer::Look { slot, uid } => self.look(slot, uid),
             Timer::Drain { slot, uid } => {
                 if self.peer(slot, uid).is_some_and(|p| matches!(p.phase, Phase::Draining)) {
-                    self.end(slot, End::Lost);
+                    self.end(slot, End::Done);
                 }
             }
             Timer::Evict { slot, uid } => self.evict(slot, uid),

@@ -60,7 +60,7 @@ impl<N: Net> Shard<N> {
             // What came while the shard saw to others has not been looked at yet.
             self.read(slot, uid);
             if self.beat(slot, uid) == Beat::Dead {
-                return self.end(slot, End::Lost);
+                return self.end(slot, End::Silent);
             }
         }
         self.set_look(slot);
