@@ -21,7 +21,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use self::admission::Rules;
+use self::routes::rules::Rules;
 use crate::Engine;
 use crate::endpoint::Endpoint;
 use crate::error::Result;
@@ -30,42 +30,27 @@ use crate::permission::{Reason, is_deciding};
 use crate::socket::XPub;
 use crate::sync::lock;
 
-mod admission;
-mod batch;
-mod builder;
 mod feed;
-mod fill;
-mod last;
-mod listing;
-mod live;
-mod outlet;
-mod periodic;
-mod plan;
-mod producer;
-mod route;
+mod producers;
+mod routes;
 mod runner;
-mod schedule;
-mod shared;
-mod states;
-mod stats;
 #[cfg(test)]
 mod tests;
-mod value;
-mod workers;
 
 pub use oncue_pattern::{Pattern, PatternError};
 
-pub use self::batch::FeedSet;
-pub use self::builder::Builder;
-use self::builder::Defaults;
+pub use self::feed::counts::{Done, OnDemandStats, RouteStats, TopicStats};
+pub use self::feed::failure::{Failure, Produced};
+pub use self::feed::keep::LastLimits;
 pub use self::feed::{Feed, Stopped};
-pub use self::last::LastLimits;
-pub use self::plan::Reloaded;
-pub use self::producer::{Change, Failure, Produced, Task};
-pub use self::route::RouteBuilder;
-use self::shared::{Note, Shared};
-pub use self::stats::{Done, OnDemandStats, RouteStats, TopicStats};
-pub use self::value::{Fallible, IntoValue, Plain};
+pub use self::producers::batch::FeedSet;
+pub use self::producers::value::{Fallible, IntoValue, Plain};
+pub use self::producers::{Change, Task};
+pub use self::routes::builder::Builder;
+pub use self::routes::route::RouteBuilder;
+use self::runner::defaults::Defaults;
+pub use self::runner::plan::Reloaded;
+use self::runner::shared::{Note, Shared};
 
 /// Routes at work: values are produced while this lives, and somebody wants them.
 ///

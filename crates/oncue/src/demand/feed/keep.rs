@@ -15,7 +15,7 @@ const OUTLIVING_BYTES_MAX: u64 = 64 << 20;
 const ENTRY_BYTES: u64 = 128;
 
 /// How long, and how many, last values of a route are kept. See
-/// [`RouteBuilder::keep_last_with`](super::RouteBuilder::keep_last_with).
+/// [`RouteBuilder::keep_last_with`](crate::demand::RouteBuilder::keep_last_with).
 ///
 /// ```
 /// use oncue::demand::LastLimits;
@@ -38,7 +38,7 @@ pub struct LastLimits {
 }
 
 /// The last values of one route.
-pub(super) struct Keep {
+pub(crate) struct Keep {
     limits: LastLimits,
     book: Mutex<Book>,
 }
@@ -59,12 +59,12 @@ struct Entry {
 }
 
 impl Keep {
-    pub(super) fn new(limits: LastLimits) -> Keep {
+    pub(crate) fn new(limits: LastLimits) -> Keep {
         Keep { limits, book: Mutex::default() }
     }
 
     /// Sends a value and keeps it.
-    pub(super) fn send(&self, socket: &XPub, topic: &Arc<[u8]>, value: &[u8]) -> Result<()> {
+    pub(crate) fn send(&self, socket: &XPub, topic: &Arc<[u8]>, value: &[u8]) -> Result<()> {
         let Some(bytes_max) = self.bytes_max() else { return self.pass(socket, topic, value) };
         let bytes = topic.len() as u64 + value.len() as u64 + ENTRY_BYTES;
         // Held meanwhile: what is in the book is in the socket, unless the socket has given it up.
@@ -98,7 +98,7 @@ impl Keep {
     }
 
     /// Nobody wants the topic any more.
-    pub(super) fn leave(&self, socket: &XPub, topic: &[u8]) {
+    pub(crate) fn leave(&self, socket: &XPub, topic: &[u8]) {
         if !self.limits.outlive {
             lock(&self.book).remove(topic);
             socket.forget_last(topic);
@@ -106,7 +106,7 @@ impl Keep {
     }
 
     /// The route is gone.
-    pub(super) fn forget_all(&self, socket: &XPub) {
+    pub(crate) fn forget_all(&self, socket: &XPub) {
         for (_, topic) in std::mem::take(&mut *lock(&self.book)).turns {
             socket.forget_last(&topic);
         }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::Feed;
-use super::producer::Produced;
-use super::schedule::aligned_tick;
-use super::stats::nanos;
+use super::ticks::aligned_tick;
 use super::workers::{Job, Jobs};
+use crate::demand::feed::Feed;
+use crate::demand::feed::counts::nanos;
+use crate::demand::feed::failure::Produced;
 
 /// A feed that is produced periodically.
-pub(super) struct Periodic {
+pub(crate) struct Periodic {
     feed: Feed,
     period: Duration,
     produce: Arc<dyn Fn(&Feed) -> Produced + Send + Sync>,
@@ -23,7 +23,7 @@ pub(super) struct Periodic {
 }
 
 impl Periodic {
-    pub(super) fn new(
+    pub(crate) fn new(
         feed: Feed,
         period: Duration,
         produce: Arc<dyn Fn(&Feed) -> Produced + Send + Sync>,
@@ -31,12 +31,12 @@ impl Periodic {
         Arc::new(Periodic { feed, period, produce, busy: AtomicBool::new(false) })
     }
 
-    pub(super) fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.feed.generation()
     }
 
     /// Stops the feed. Whoever comes last, this or a worker, reports its end.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.feed.stop();
         if !self.busy.load(Ordering::SeqCst) {
             self.feed.end();
@@ -44,7 +44,7 @@ impl Periodic {
     }
 
     /// A tick that was due at `at`: when the next one is, unless the feed has stopped.
-    pub(super) fn tick(self: &Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration> {
+    pub(crate) fn tick(self: &Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration> {
         if !self.feed.is_active() {
             return None;
         }

@@ -9,17 +9,17 @@ use crate::State;
 use crate::socket::XPub;
 
 /// Where states go.
-pub(super) struct States {
+pub(crate) struct States {
     socket: XPub,
     prefix: Option<Arc<[u8]>>,
 }
 
 impl States {
-    pub(super) fn new(socket: XPub, prefix: Option<Arc<[u8]>>) -> States {
+    pub(crate) fn new(socket: XPub, prefix: Option<Arc<[u8]>>) -> States {
         States { socket, prefix }
     }
 
-    pub(super) fn tell(&self, topic: &[u8], state: FeedState) {
+    pub(crate) fn tell(&self, topic: &[u8], state: FeedState) {
         let status = self.prefix.as_ref().map(|prefix| [prefix, topic].concat());
         let Some((state, text)) = words(state) else {
             self.socket.clear_state(topic);

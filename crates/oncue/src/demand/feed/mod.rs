@@ -12,16 +12,21 @@ use std::{fmt, str};
 use oncue_core::feeds::FeedId;
 use oncue_pattern::Params;
 
-use super::fill::FillFn;
-use super::outlet::{Address, Outlet, Put};
-use super::plan::RouteRun;
-use super::producer::Failure;
-use super::shared::{Note, Shared};
-use super::stats::{Counters, TopicStats, add, get, nanos};
+use self::counts::{Counters, TopicStats, add, get, nanos};
+use self::failure::Failure;
+use self::outlet::{Address, Outlet, Put};
 use crate::Room;
+use crate::demand::producers::fill::FillFn;
+use crate::demand::runner::plan::RouteRun;
+use crate::demand::runner::shared::{Note, Shared};
 use crate::op::{Op, Waiters};
 use crate::socket::XPub;
 use crate::sync::lock;
+
+pub(crate) mod counts;
+pub(crate) mod failure;
+pub(crate) mod keep;
+pub(crate) mod outlet;
 
 /// One running production: one topic, one generation. Cheap to clone; all clones are the same feed, and may be used
 /// on any thread.
@@ -58,16 +63,16 @@ struct Inner {
 }
 
 /// What a feed is made of.
-pub(super) struct Activation {
-    pub(super) id: FeedId,
-    pub(super) generation: u64,
-    pub(super) topic: Arc<[u8]>,
-    pub(super) params: Params,
-    pub(super) since: Duration,
+pub(crate) struct Activation {
+    pub(crate) id: FeedId,
+    pub(crate) generation: u64,
+    pub(crate) topic: Arc<[u8]>,
+    pub(crate) params: Params,
+    pub(crate) since: Duration,
 }
 
 impl Feed {
-    pub(super) fn new(of: Activation, socket: XPub, route: Arc<RouteRun>, shared: Arc<Shared>) -> Feed {
+    pub(crate) fn new(of: Activation, socket: XPub, route: Arc<RouteRun>, shared: Arc<Shared>) -> Feed {
         let Activation { id, generation, topic, params, since } = of;
         let values = params.iter().map(|(_, value)| value);
         let broken = values.filter(|value| str::from_utf8(&topic[value.clone()]).is_err());
@@ -127,15 +132,15 @@ impl Feed {
         self.0.params.iter().map(|(name, value)| (name, &self.0.topic[value]))
     }
 
-    /// The number of this activation. No other feed of the same [`OnDemand`](super::OnDemand) has it.
+    /// The number of this activation. No other feed of the same [`OnDemand`](crate::demand::OnDemand) has it.
     pub fn generation(&self) -> u64 {
         self.0.generation
     }
 
     /// Sends a message of two frames, the topic and this payload. Never waits: a subscriber whose queue is full
     /// misses it, or the socket's [`OnFull`](crate::OnFull) decides; a value that the socket refuses is counted in
-    /// [`refused`](super::OnDemandStats::refused) and is no error. A value that comes sooner than the route's
-    /// [`max_rate`](super::RouteBuilder::max_rate) allows is kept and sent when its time has come, unless a newer one
+    /// [`refused`](crate::demand::OnDemandStats::refused) and is no error. A value that comes sooner than the route's
+    /// [`max_rate`](crate::demand::RouteBuilder::max_rate) allows is kept and sent when its time has come, unless a newer one
     /// takes its place.
     ///
     /// # Errors
@@ -147,7 +152,7 @@ impl Feed {
     }
 
     /// Publishes a value unless there have been more than so many.
-    pub(super) fn publish_after(&self, values: u64, payload: &[u8]) {
+    pub(crate) fn publish_after(&self, values: u64, payload: &[u8]) {
         let outlet = lock(&self.0.outlet);
         if self.published() == values {
             // Stopped meanwhile: counted.
@@ -175,7 +180,7 @@ impl Feed {
     }
 
     /// Sends the value that was held back.
-    pub(super) fn release(&self) {
+    pub(crate) fn release(&self) {
         let mut outlet = lock(&self.0.outlet);
         match outlet.release(&self.address(), Instant::now) {
             Some(Put::Sent) => self.sent(&outlet),
@@ -189,34 +194,34 @@ impl Feed {
     }
 
     /// Nobody wants the topic any more: its last value goes, unless its route keeps it.
-    pub(super) fn leave_last(&self, socket: &XPub) {
+    pub(crate) fn leave_last(&self, socket: &XPub) {
         self.0.route.keep.iter().for_each(|keep| keep.leave(socket, &self.0.topic));
     }
 
     /// What fills in a value where none is kept.
-    pub(super) fn filler(&self) -> Option<FillFn> {
+    pub(crate) fn filler(&self) -> Option<FillFn> {
         self.0.route.fill.clone()
     }
 
     /// Whether no call that fills in a value is under way: from now on one is.
-    pub(super) fn begin_filling(&self) -> bool {
+    pub(crate) fn begin_filling(&self) -> bool {
         !self.0.filling.swap(true, Ordering::SeqCst)
     }
 
-    pub(super) fn is_filling(&self) -> bool {
+    pub(crate) fn is_filling(&self) -> bool {
         self.0.filling.load(Ordering::SeqCst)
     }
 
-    pub(super) fn end_filling(&self) {
+    pub(crate) fn end_filling(&self) {
         self.0.filling.store(false, Ordering::SeqCst);
     }
 
     /// How many values were sent.
-    pub(super) fn published(&self) -> u64 {
+    pub(crate) fn published(&self) -> u64 {
         get(&self.0.counters.produced)
     }
 
-    pub(super) fn has_published(&self) -> bool {
+    pub(crate) fn has_published(&self) -> bool {
         get(&self.0.counters.first_values) > 0
     }
 
@@ -240,7 +245,7 @@ impl Feed {
     }
 
     /// Ends the feed, as a producer that returns this error does: it is reported and counted, and the feed starts again
-    /// as the route's [`backoff`](super::RouteBuilder::backoff) says. Without effect on a feed that is not active.
+    /// as the route's [`backoff`](crate::demand::RouteBuilder::backoff) says. Without effect on a feed that is not active.
     pub fn fail(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
         if self.is_active() {
             self.0.shared.fail(self, &Failure::Error(error.into()));
@@ -249,7 +254,7 @@ impl Feed {
     }
 
     /// Stops the feed, and has the runner stop its producer.
-    pub(super) fn quit(&self) {
+    pub(crate) fn quit(&self) {
         self.close();
         self.0.shared.tell(Note::Quit { generation: self.0.generation });
     }
@@ -322,7 +327,7 @@ impl Feed {
     }
 
     /// After this nothing of the feed is sent: a value being published meanwhile has been handed over before.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         let socket = lock(&self.0.outlet).close();
         self.0.active.store(false, Ordering::SeqCst);
         drop(socket);
@@ -336,21 +341,21 @@ impl Feed {
     }
 
     /// Stops the feed and tells the runner that its producer has ended.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.close();
         let failed = self.0.failed.load(Ordering::SeqCst);
         self.0.shared.tell(Note::Ended { id: self.0.id, generation: self.0.generation, failed });
     }
 
     /// Ends the feed as one that failed, which is reported by somebody else.
-    pub(super) fn end_failed(&self) {
+    pub(crate) fn end_failed(&self) {
         self.close();
         let (id, generation) = (self.0.id, self.0.generation);
         self.0.shared.tell(Note::Ended { id, generation, failed: true });
     }
 
     /// Whether this is the first to say so.
-    pub(super) fn mark_failed(&self) -> bool {
+    pub(crate) fn mark_failed(&self) -> bool {
         !self.0.failed.swap(true, Ordering::SeqCst)
     }
 
@@ -361,24 +366,24 @@ impl Feed {
     }
 
     /// Counts time that went into producing, for producers whose time is not known otherwise: see
-    /// [`Done::producing`](super::Done::producing).
+    /// [`Done::producing`](crate::demand::Done::producing).
     pub fn spent(&self, time: Duration) {
         self.count(|counters| &counters.producing_nanos, nanos(time));
     }
 
     /// Counts for the feed, its route, and all.
-    pub(super) fn count(&self, which: impl Fn(&Counters) -> &AtomicU64, n: u64) {
+    pub(crate) fn count(&self, which: impl Fn(&Counters) -> &AtomicU64, n: u64) {
         add(which(&self.0.counters), n);
         add(which(&self.0.route.counters), n);
         add(which(&self.0.shared.counters), n);
     }
 
     /// Counts the time of a call that produced this feed among others.
-    pub(super) fn count_call(&self, nanos: u64) {
+    pub(crate) fn count_call(&self, nanos: u64) {
         add(&self.0.route.counters.producing_nanos, nanos);
     }
 
-    pub(super) fn stats(&self) -> TopicStats {
+    pub(crate) fn stats(&self) -> TopicStats {
         let counters = &self.0.counters;
         let socket = lock(&self.0.outlet).socket().cloned();
         TopicStats {
@@ -394,15 +399,15 @@ impl Feed {
 
     /// How many handles there are.
     #[cfg(test)]
-    pub(super) fn handles(&self) -> usize {
+    pub(crate) fn handles(&self) -> usize {
         Arc::strong_count(&self.0)
     }
 
-    pub(super) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
     }
 
-    pub(super) fn shared_topic(&self) -> Arc<[u8]> {
+    pub(crate) fn shared_topic(&self) -> Arc<[u8]> {
         self.0.topic.clone()
     }
 

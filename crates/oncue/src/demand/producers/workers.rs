@@ -6,11 +6,11 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::{io, thread};
 
-use super::shared::adopt_thread;
+use crate::demand::runner::shared::adopt_thread;
 use crate::sync::lock;
 
 /// Something to be done on a worker. It catches the panics of users' functions.
-pub(super) trait Job: Send + Sync {
+pub(crate) trait Job: Send + Sync {
     fn run(&self);
 
     /// Whether it is for nobody once the feed of this generation has ended.
@@ -20,9 +20,9 @@ pub(super) trait Job: Send + Sync {
 }
 
 /// What is to be queued together.
-pub(super) type Jobs = Vec<Arc<dyn Job>>;
+pub(crate) type Jobs = Vec<Arc<dyn Job>>;
 
-pub(super) struct Workers {
+pub(crate) struct Workers {
     queue: Arc<Queue>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     threads_max: usize,
@@ -45,12 +45,12 @@ struct State {
 
 impl Workers {
     /// No threads yet.
-    pub(super) fn new(threads_max: usize, runner: u64) -> Workers {
+    pub(crate) fn new(threads_max: usize, runner: u64) -> Workers {
         Workers { queue: Arc::default(), threads: Mutex::default(), threads_max, runner }
     }
 
     /// Starts the threads that there are to be, unless they run.
-    pub(super) fn start(&self) -> io::Result<()> {
+    pub(crate) fn start(&self) -> io::Result<()> {
         let mut threads = lock(&self.threads);
         while threads.len() < self.threads_max {
             let (queue, runner) = (self.queue.clone(), self.runner);
@@ -65,7 +65,7 @@ impl Workers {
     }
 
     /// Ends the threads once they are done with what they are doing.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut state = lock(&self.queue.state);
         state.closed = true;
         state.due.clear();
@@ -80,7 +80,7 @@ impl Workers {
     }
 
     /// The feed of this generation has ended: what is queued for it is for nobody.
-    pub(super) fn forget(&self, generation: u64) {
+    pub(crate) fn forget(&self, generation: u64) {
         let mut state = lock(&self.queue.state);
         let due = std::mem::take(&mut state.due).into_iter();
         let (gone, due): (VecDeque<_>, _) = due.partition(|job| job.is_of(generation));
@@ -90,7 +90,7 @@ impl Workers {
         drop(gone);
     }
 
-    pub(super) fn queue(&self, jobs: Jobs) {
+    pub(crate) fn queue(&self, jobs: Jobs) {
         if jobs.is_empty() {
             return;
         }
@@ -104,7 +104,7 @@ impl Workers {
     }
 
     #[cfg(test)]
-    pub(super) fn take(&self) -> Vec<Arc<dyn Job>> {
+    pub(crate) fn take(&self) -> Vec<Arc<dyn Job>> {
         lock(&self.queue.state).due.drain(..).collect()
     }
 }

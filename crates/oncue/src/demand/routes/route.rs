@@ -9,16 +9,18 @@ use std::{fmt, sync::Mutex};
 use oncue_core::feeds::{Backoff, Route};
 use oncue_pattern::{Pattern, PatternError, PrefixMeaning};
 
-use super::Feed;
-use super::admission::AdmitFn;
-use super::batch::{BatchRun, FeedSet};
-use super::builder::{Builder, Defaults};
-use super::fill::FillFn;
-use super::last::{Keep, LastLimits};
-use super::plan::{Listed, Planned, RouteRun};
-use super::producer::{Change, Lister, Produced, Producer, Task};
-use super::stats::Counters;
-use super::value::IntoValue;
+use super::builder::Builder;
+use super::rules::AdmitFn;
+use crate::demand::feed::Feed;
+use crate::demand::feed::counts::Counters;
+use crate::demand::feed::failure::Produced;
+use crate::demand::feed::keep::{Keep, LastLimits};
+use crate::demand::producers::batch::{BatchRun, FeedSet};
+use crate::demand::producers::fill::FillFn;
+use crate::demand::producers::value::IntoValue;
+use crate::demand::producers::{Change, Lister, Producer, Task};
+use crate::demand::runner::defaults::Defaults;
+use crate::demand::runner::plan::{Listed, Planned, RouteRun};
 use crate::error::{Error, Result};
 use crate::permission::{Admission, SubscribeRequest};
 
@@ -49,7 +51,7 @@ struct Settings {
 }
 
 /// A route and its producer, not looked at yet.
-pub(super) struct Draft {
+pub(crate) struct Draft {
     pattern: Result<Pattern, PatternError>,
     settings: Settings,
     producer: Producer,
@@ -58,20 +60,20 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn refuse(&mut self, why: &'static str) {
+    pub(crate) fn refuse(&mut self, why: &'static str) {
         self.refused = Some(why);
     }
 
-    pub(super) fn pattern(&self) -> &Result<Pattern, PatternError> {
+    pub(crate) fn pattern(&self) -> &Result<Pattern, PatternError> {
         &self.pattern
     }
 
     /// The route's own rule about who may subscribe.
-    pub(super) fn admission(&self) -> Option<(Pattern, AdmitFn)> {
+    pub(crate) fn admission(&self) -> Option<(Pattern, AdmitFn)> {
         Some((self.pattern.clone().ok()?, self.settings.admit.clone()?))
     }
 
-    pub(super) fn plan(self, defaults: &Defaults) -> Result<Planned> {
+    pub(crate) fn plan(self, defaults: &Defaults) -> Result<Planned> {
         let Draft { pattern, settings, producer, refused } = self;
         let pattern = pattern.map_err(|error| Error::misuse(error.to_string()))?;
         let wrong = |what: &str| Err(Error::misuse(format!("the route `{pattern}` {what}")));
@@ -130,7 +132,7 @@ impl fmt::Debug for RouteBuilder {
 }
 
 impl RouteBuilder {
-    pub(super) fn new(builder: Builder, pattern: Result<Pattern, PatternError>) -> RouteBuilder {
+    pub(crate) fn new(builder: Builder, pattern: Result<Pattern, PatternError>) -> RouteBuilder {
         let settings = Settings {
             key: None,
             grace: None,
@@ -149,7 +151,7 @@ impl RouteBuilder {
     }
 
     /// Stands for all that the route is made of, its producer included, as a text of your choice: where
-    /// [`OnDemand::reload`](super::OnDemand::reload) finds a route of the same pattern and the same key, that one stays
+    /// [`OnDemand::reload`](crate::demand::OnDemand::reload) finds a route of the same pattern and the same key, that one stays
     /// as it is, with its feeds. A route without a key is always replaced.
     pub fn key(mut self, key: impl Into<String>) -> RouteBuilder {
         self.settings.key = Some(key.into());
@@ -197,7 +199,7 @@ impl RouteBuilder {
         self
     }
 
-    /// How often each topic would be produced without demand: what [`RouteStats::avoided`](super::RouteStats::avoided)
+    /// How often each topic would be produced without demand: what [`RouteStats::avoided`](crate::demand::RouteStats::avoided)
     /// is counted by. Routes with [`every`](RouteBuilder::every) and [`batch`](RouteBuilder::batch) have their period for
     /// it; this is for others that have a clock of their own.
     pub fn pace(mut self, period: Duration) -> RouteBuilder {
@@ -243,7 +245,7 @@ impl RouteBuilder {
     /// called once, however many have subscribed, on the threads of [`Builder::workers`]. What it yields is published, to
     /// all who want the topic, unless the feed was quicker. A panic is reported, and the feed goes on.
     ///
-    /// On a socket that was made elsewhere ([`OnDemand::on`](super::OnDemand::on)) nobody tells of subscribers beside the
+    /// On a socket that was made elsewhere ([`OnDemand::on`](crate::demand::OnDemand::on)) nobody tells of subscribers beside the
     /// first: there it is called at the start of a feed alone.
     pub fn fill<P: AsRef<[u8]>>(
         mut self,
@@ -260,13 +262,13 @@ impl RouteBuilder {
     /// Asks who may subscribe: of each subscription whose prefix means something to this route. One that is rejected or
     /// deferred is no demand; a deferred one is decided by [`XPub::admit`](crate::XPub::admit) or
     /// [`XPub::reject`](crate::XPub::reject), and one in force ends by [`XPub::revoke`](crate::XPub::revoke) or
-    /// [`OnDemand::revoke`](super::OnDemand::revoke). A prefix that means something to several routes needs the consent
+    /// [`OnDemand::revoke`](crate::demand::OnDemand::revoke). A prefix that means something to several routes needs the consent
     /// of all of them. The function runs on an I/O thread, and must return at once; what it must not do there says
     /// [`Options::admission`](crate::Options::admission).
     ///
     /// So that nobody comes unasked, such a route stands before the first [`bind`](Builder::bind), on a socket that was
-    /// begun by [`OnDemand::new`](super::OnDemand::new). A rule that comes with a
-    /// [`reload`](super::OnDemand::reload) is asked of subscriptions from then on; those in force stay.
+    /// begun by [`OnDemand::new`](crate::demand::OnDemand::new). A rule that comes with a
+    /// [`reload`](crate::demand::OnDemand::reload) is asked of subscriptions from then on; those in force stay.
     ///
     /// ```
     /// # use oncue::{Admission, Engine, OnDemand, Options};
@@ -369,7 +371,7 @@ impl RouteBuilder {
         })
     }
 
-    /// A thread for each feed, which produces at its own pace until [`Feed::publish`] says [`Stopped`](super::Stopped).
+    /// A thread for each feed, which produces at its own pace until [`Feed::publish`] says [`Stopped`](crate::demand::Stopped).
     /// Waiting by [`Feed::sleep`] it ends in time.
     ///
     /// ```

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::last::Keep;
+use super::keep::Keep;
 use crate::error::ErrorKind;
 use crate::socket::XPub;
 
-pub(super) struct Outlet {
+pub(crate) struct Outlet {
     /// Where to send, while the feed is active.
     socket: Option<XPub>,
     pace: Option<Pace>,
@@ -22,13 +22,13 @@ struct Pace {
 }
 
 /// Where a value goes, and whether it is kept there.
-pub(super) struct Address<'a> {
-    pub(super) topic: &'a Arc<[u8]>,
-    pub(super) keep: Option<&'a Keep>,
+pub(crate) struct Address<'a> {
+    pub(crate) topic: &'a Arc<[u8]>,
+    pub(crate) keep: Option<&'a Keep>,
 }
 
 /// What became of a value.
-pub(super) enum Put {
+pub(crate) enum Put {
     Sent,
     /// To be released then.
     Held {
@@ -45,17 +45,17 @@ pub(super) enum Put {
 }
 
 impl Outlet {
-    pub(super) fn new(socket: XPub, spacing: Option<Duration>) -> Outlet {
+    pub(crate) fn new(socket: XPub, spacing: Option<Duration>) -> Outlet {
         let pace = spacing.map(|spacing| Pace { spacing, next: None, held: None });
         Outlet { socket: Some(socket), pace }
     }
 
-    pub(super) fn socket(&self) -> Option<&XPub> {
+    pub(crate) fn socket(&self) -> Option<&XPub> {
         self.socket.as_ref()
     }
 
     /// Sends a value, or holds it until its time has come.
-    pub(super) fn put(&mut self, to: &Address<'_>, value: &[u8], now: impl FnOnce() -> Instant) -> Put {
+    pub(crate) fn put(&mut self, to: &Address<'_>, value: &[u8], now: impl FnOnce() -> Instant) -> Put {
         let Some(socket) = &self.socket else { return Put::Late };
         let Some(pace) = &mut self.pace else { return to.send(socket, value) };
         if let Some(held) = &mut pace.held {
@@ -77,7 +77,7 @@ impl Outlet {
     }
 
     /// Sends what is held, if anything.
-    pub(super) fn release(&mut self, to: &Address<'_>, now: impl FnOnce() -> Instant) -> Option<Put> {
+    pub(crate) fn release(&mut self, to: &Address<'_>, now: impl FnOnce() -> Instant) -> Option<Put> {
         let (socket, pace) = (self.socket.as_ref()?, self.pace.as_mut()?);
         let value = pace.held.take()?;
         pace.next = Some(later(now(), pace.spacing));
@@ -85,7 +85,7 @@ impl Outlet {
     }
 
     /// Nothing is sent any more.
-    pub(super) fn close(&mut self) -> Option<XPub> {
+    pub(crate) fn close(&mut self) -> Option<XPub> {
         if let Some(pace) = &mut self.pace {
             pace.held = None;
         }

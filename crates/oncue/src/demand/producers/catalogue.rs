@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use oncue_core::feeds::RouteId;
 
-use super::plan::RouteRun;
-use super::producer::{Failure, Lister};
-use super::schedule::next_tick;
-use super::shared::{Note, Shared};
+use super::Lister;
+use super::ticks::next_tick;
 use super::workers::{Job, Jobs};
+use crate::demand::feed::failure::Failure;
+use crate::demand::runner::plan::RouteRun;
+use crate::demand::runner::shared::{Note, Shared};
 use crate::sync::lock;
 
 /// The catalogue of one route, to be listed every period.
-pub(super) struct Listing {
+pub(crate) struct Listing {
     id: RouteId,
     route: Arc<RouteRun>,
     lister: Lister,
@@ -25,7 +26,7 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    pub(super) fn new(
+    pub(crate) fn new(
         id: RouteId,
         route: Arc<RouteRun>,
         lister: Lister,
@@ -34,12 +35,12 @@ impl Listing {
         Arc::new(Listing { id, route, lister, shared: Arc::downgrade(shared), busy: AtomicBool::new(false) })
     }
 
-    pub(super) fn route(&self) -> RouteId {
+    pub(crate) fn route(&self) -> RouteId {
         self.id
     }
 
     /// A list that was due at `at`: when the next one is, unless the route is gone.
-    pub(super) fn tick(self: &Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration> {
+    pub(crate) fn tick(self: &Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration> {
         if self.route.is_gone() {
             return None;
         }

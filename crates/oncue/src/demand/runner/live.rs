@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::Feed;
-use super::batch::BatchRun;
-use super::periodic::Periodic;
-use super::producer::{self, Change, Failure, Producer};
 use super::schedule::{Due, Schedule};
 use super::shared::Shared;
+use crate::demand::feed::Feed;
+use crate::demand::feed::failure::Failure;
+use crate::demand::producers::batch::BatchRun;
+use crate::demand::producers::periodic::Periodic;
+use crate::demand::producers::{Change, Producer, thread as producer};
 
-pub(super) struct Live {
+pub(crate) struct Live {
     feed: Feed,
     hold: Hold,
     stopped: bool,
@@ -27,7 +28,7 @@ enum Hold {
 
 impl Live {
     /// Begins to produce a feed. `None` if it has failed at once.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         feed: Feed,
         producer: &Producer,
         schedule: &mut Schedule,
@@ -69,12 +70,12 @@ impl Live {
         Some(Live { feed, hold, stopped: false })
     }
 
-    pub(super) fn feed(&self) -> &Feed {
+    pub(crate) fn feed(&self) -> &Feed {
         &self.feed
     }
 
     /// From now on nothing of the feed is sent. Its producer reports its end by a note, maybe at once.
-    pub(super) fn stop(&mut self, schedule: &mut Schedule) {
+    pub(crate) fn stop(&mut self, schedule: &mut Schedule) {
         if std::mem::replace(&mut self.stopped, true) {
             return;
         }
@@ -96,14 +97,14 @@ impl Live {
     }
 
     /// The runner ends: nobody waits for the feed's end any more but for its thread.
-    pub(super) fn give_up(self) {
+    pub(crate) fn give_up(self) {
         if let Hold::Batch(batch) = &self.hold {
             batch.clear();
         }
         self.join();
     }
 
-    pub(super) fn join(self) {
+    pub(crate) fn join(self) {
         if let Hold::Thread(thread) = self.hold {
             // A producer's panics are caught and counted: the thread itself would be a broken invariant.
             thread.join().expect("a producer's thread does not panic");

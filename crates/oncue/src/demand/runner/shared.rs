@@ -10,32 +10,33 @@ use std::time::{Duration, Instant};
 
 use oncue_core::feeds::{FeedId, RouteId};
 
-use super::fill::Asked;
-use super::listing::Listing;
+use super::announce::States;
+use super::asked::Asked;
 use super::plan::{Plan, RouteRun};
-use super::producer::{Failure, Produced};
-use super::states::States;
-use super::stats::{Counters, add};
-use super::workers::Workers;
-use super::{Feed, OnDemandStats, Pattern, RouteStats, Stopped, TopicStats};
+use crate::demand::Pattern;
+use crate::demand::feed::counts::{Counters, OnDemandStats, RouteStats, TopicStats, add};
+use crate::demand::feed::failure::{Failure, Produced};
+use crate::demand::feed::{Feed, Stopped};
+use crate::demand::producers::catalogue::Listing;
+use crate::demand::producers::workers::Workers;
 use crate::error::{Error, Result};
 use crate::op::Op;
 use crate::sync::lock;
 
 /// What is called when a producer fails.
-pub(super) type OnFailure = Arc<dyn Fn(&Feed, &Failure) + Send + Sync>;
+pub(crate) type OnFailure = Arc<dyn Fn(&Feed, &Failure) + Send + Sync>;
 /// What is called when a catalogue cannot be listed.
-pub(super) type OnListFailure = Arc<dyn Fn(&Pattern, &Failure) + Send + Sync>;
+pub(crate) type OnListFailure = Arc<dyn Fn(&Pattern, &Failure) + Send + Sync>;
 
 /// Who is told of failures.
 #[derive(Clone, Default)]
-pub(super) struct Reports {
-    pub(super) feed: Option<OnFailure>,
-    pub(super) list: Option<OnListFailure>,
+pub(crate) struct Reports {
+    pub(crate) feed: Option<OnFailure>,
+    pub(crate) list: Option<OnListFailure>,
 }
 
 /// What the runner is told.
-pub(super) enum Note {
+pub(crate) enum Note {
     /// The producer of a feed has ended, or is done with stopping.
     Ended { id: FeedId, generation: u64, failed: bool },
     /// A feed has published its first value.
@@ -56,22 +57,22 @@ pub(super) enum Note {
     Stop,
 }
 
-pub(super) struct Shared {
+pub(crate) struct Shared {
     /// Tells one runner's threads from those of another.
     id: u64,
     notes: Mutex<Vec<Note>>,
     asked: Arc<Asked>,
     ended: AtomicBool,
     reports: Reports,
-    pub(super) states: States,
+    pub(crate) states: States,
     /// Times of the machine are since then.
-    pub(super) origin: Instant,
+    pub(crate) origin: Instant,
     /// Never locked while a producer's function is called.
-    pub(super) plan: Mutex<Plan>,
-    pub(super) workers: Workers,
+    pub(crate) plan: Mutex<Plan>,
+    pub(crate) workers: Workers,
     /// The feeds that have not ended, by generation.
-    pub(super) feeds: Mutex<BTreeMap<u64, Feed>>,
-    pub(super) counters: Counters,
+    pub(crate) feeds: Mutex<BTreeMap<u64, Feed>>,
+    pub(crate) counters: Counters,
 }
 
 thread_local! {
@@ -80,12 +81,12 @@ thread_local! {
 }
 
 /// Makes this thread one of a runner's own.
-pub(super) fn adopt_thread(runner: u64) {
+pub(crate) fn adopt_thread(runner: u64) {
     RUNNER.set(runner);
 }
 
 impl Shared {
-    pub(super) fn new(
+    pub(crate) fn new(
         plan: Plan,
         workers: usize,
         reports: Reports,
@@ -109,12 +110,12 @@ impl Shared {
         }
     }
 
-    pub(super) fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         self.origin.elapsed()
     }
 
     /// Begins to list the catalogues of these routes, which have just come, and has what they need.
-    pub(super) fn serve(self: &Arc<Self>, ids: &[RouteId]) -> Result<()> {
+    pub(crate) fn serve(self: &Arc<Self>, ids: &[RouteId]) -> Result<()> {
         let plan = lock(&self.plan);
         let routes = ids.iter().filter_map(|id| plan.routes.get(id).map(|route| (*id, route.clone())));
         let routes: Vec<_> = routes.collect();
@@ -130,17 +131,17 @@ impl Shared {
         Ok(())
     }
 
-    pub(super) fn start_workers(&self) -> Result<()> {
+    pub(crate) fn start_workers(&self) -> Result<()> {
         self.workers.start().map_err(|error| Error::io("no thread for producers", error))
     }
 
-    pub(super) fn tell(&self, note: Note) {
+    pub(crate) fn tell(&self, note: Note) {
         lock(&self.notes).push(note);
         self.asked.runner.wake();
     }
 
     /// What the runner was told since it last asked.
-    pub(super) fn notes(&self) -> Op<impl Future<Output = Vec<Note>> + '_> {
+    pub(crate) fn notes(&self) -> Op<impl Future<Output = Vec<Note>> + '_> {
         let mut wait = self.asked.runner.wait();
         Op(poll_fn(move |context| {
             wait.poll(context, || {
@@ -152,34 +153,34 @@ impl Shared {
     }
 
     /// Whoever has asked for this topic is served.
-    pub(super) fn forget_asked(&self, topic: &[u8]) {
+    pub(crate) fn forget_asked(&self, topic: &[u8]) {
         self.asked.forget(topic);
     }
 
     /// The runner is no more. What its feeds refer to would keep them for ever, and is let go of, outside of the locks.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
         let feeds = std::mem::take(&mut *lock(&self.feeds));
         let notes = std::mem::take(&mut *lock(&self.notes));
         drop((feeds, notes));
     }
 
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::SeqCst)
     }
 
     /// The name of the runner, for its threads.
-    pub(super) fn id(&self) -> u64 {
+    pub(crate) fn id(&self) -> u64 {
         self.id
     }
 
     /// Whether this thread is one of the runner's own: it cannot wait for the runner's threads to end.
-    pub(super) fn on_own_thread(&self) -> bool {
+    pub(crate) fn on_own_thread(&self) -> bool {
         RUNNER.get() == self.id
     }
 
     /// Counts a producer's failure and reports it. That a feed was stopped is none.
-    pub(super) fn judge(&self, feed: &Feed, outcome: std::thread::Result<Produced>) {
+    pub(crate) fn judge(&self, feed: &Feed, outcome: std::thread::Result<Produced>) {
         let failure = match outcome {
             Ok(Ok(())) => return,
             Ok(Err(error)) if error.is::<Stopped>() => return,
@@ -190,7 +191,7 @@ impl Shared {
     }
 
     /// A feed fails once, whoever says so.
-    pub(super) fn fail(&self, feed: &Feed, failure: &Failure) {
+    pub(crate) fn fail(&self, feed: &Feed, failure: &Failure) {
         if !feed.mark_failed() {
             return;
         }
@@ -198,7 +199,7 @@ impl Shared {
     }
 
     /// Counts a failure that does not end the feed, and tells of it.
-    pub(super) fn report(&self, feed: &Feed, failure: &Failure) {
+    pub(crate) fn report(&self, feed: &Feed, failure: &Failure) {
         feed.count(|counters| &counters.failed, 1);
         if let Some(report) = &self.reports.feed {
             // A report that panics has nobody to report to; the count stands.
@@ -206,7 +207,7 @@ impl Shared {
         }
     }
 
-    pub(super) fn fail_list(&self, route: &RouteRun, failure: &Failure) {
+    pub(crate) fn fail_list(&self, route: &RouteRun, failure: &Failure) {
         add(&self.counters.lists_failed, 1);
         if let Some(report) = &self.reports.list {
             let told = || report(&route.pattern, failure);
@@ -214,18 +215,18 @@ impl Shared {
         }
     }
 
-    pub(super) fn stats(&self) -> OnDemandStats {
+    pub(crate) fn stats(&self) -> OnDemandStats {
         let machine = lock(&self.plan).machine.stats();
         self.counters.stats(&machine)
     }
 
-    pub(super) fn route_stats(&self) -> Vec<RouteStats> {
+    pub(crate) fn route_stats(&self) -> Vec<RouteStats> {
         let now = self.now();
         let plan = lock(&self.plan);
         plan.routes.iter().map(|(id, route)| route.stats(plan.machine.route_stats(*id), now)).collect()
     }
 
-    pub(super) fn topic_stats(&self) -> Vec<TopicStats> {
+    pub(crate) fn topic_stats(&self) -> Vec<TopicStats> {
         // Subscribers are counted one topic after the other: not while a feed may want to begin or to end.
         let feeds: Vec<Feed> = lock(&self.feeds).values().cloned().collect();
         let mut stats: Vec<_> = feeds.iter().map(Feed::stats).collect();

@@ -4,27 +4,27 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use oncue_pattern::PrefixMeaning;
 
-use super::Pattern;
-use super::fill::Asked;
-use super::plan::Plan;
+use crate::demand::Pattern;
+use crate::demand::runner::asked::Asked;
+use crate::demand::runner::plan::Plan;
 use crate::options::Options;
 use crate::permission::{Admission, SubscribeRequest};
 use crate::sync::{lock, read_lock, write_lock};
 
 /// A route's own rule.
-pub(super) type AdmitFn = Arc<dyn Fn(&SubscribeRequest<'_>) -> Admission + Send + Sync>;
+pub(crate) type AdmitFn = Arc<dyn Fn(&SubscribeRequest<'_>) -> Admission + Send + Sync>;
 
 /// The rules of all routes that have one.
 #[derive(Default)]
-pub(super) struct Rules {
+pub(crate) struct Rules {
     rules: RwLock<Vec<(Pattern, AdmitFn)>>,
     /// Is told who is let in.
-    pub(super) asked: Arc<Asked>,
+    pub(crate) asked: Arc<Asked>,
 }
 
 impl Rules {
     /// Options with which a socket asks these rules, after the rule that it had.
-    pub(super) fn guard(self: &Arc<Self>, mut options: Options) -> Options {
+    pub(crate) fn guard(self: &Arc<Self>, mut options: Options) -> Options {
         let (own, rules) = (options.admission.take(), self.clone());
         options.admission(move |request| {
             let answer = match own.as_ref().map(|own| own.ask(request)) {
@@ -55,12 +55,12 @@ impl Rules {
         answer
     }
 
-    pub(super) fn add(&self, pattern: Pattern, rule: AdmitFn) {
+    pub(crate) fn add(&self, pattern: Pattern, rule: AdmitFn) {
         write_lock(&self.rules).push((pattern, rule));
     }
 
     /// Does what changes the routes, and takes their rules instead of those before. Nobody is let in between.
-    pub(super) fn follow<T, E>(
+    pub(crate) fn follow<T, E>(
         &self,
         plan: &Mutex<Plan>,
         change: impl FnOnce(&mut Plan) -> Result<T, E>,

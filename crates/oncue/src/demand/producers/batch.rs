@@ -7,11 +7,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::Feed;
-use super::producer::Failure;
-use super::schedule::next_tick;
-use super::stats::nanos;
+use super::ticks::next_tick;
 use super::workers::{Job, Jobs, Workers};
+use crate::demand::feed::Feed;
+use crate::demand::feed::counts::nanos;
+use crate::demand::feed::failure::Failure;
 use crate::sync::lock;
 
 /// The feeds that one call is to produce, ordered by topic: a slice of [`Feed`]s, and a way to the feed of a topic.
@@ -49,7 +49,7 @@ impl<'a> IntoIterator for &'a FeedSet<'_> {
 }
 
 /// One route's batches.
-pub(super) struct BatchRun {
+pub(crate) struct BatchRun {
     period: Duration,
     produce: Box<dyn Fn(&FeedSet<'_>) + Send + Sync>,
     set: Mutex<Set>,
@@ -70,16 +70,16 @@ struct Set {
 }
 
 impl BatchRun {
-    pub(super) fn new(period: Duration, produce: impl Fn(&FeedSet<'_>) + Send + Sync + 'static) -> BatchRun {
+    pub(crate) fn new(period: Duration, produce: impl Fn(&FeedSet<'_>) + Send + Sync + 'static) -> BatchRun {
         BatchRun { period, produce: Box::new(produce), set: Mutex::default() }
     }
 
-    pub(super) fn period(&self) -> Duration {
+    pub(crate) fn period(&self) -> Duration {
         self.period
     }
 
     /// A feed has started. Yields when the route's next tick is, if none is under way yet.
-    pub(super) fn start(self: &Arc<Self>, feed: &Feed, now: Duration, workers: &Workers) -> Option<Duration> {
+    pub(crate) fn start(self: &Arc<Self>, feed: &Feed, now: Duration, workers: &Workers) -> Option<Duration> {
         let mut set = lock(&self.set);
         set.feeds.insert(feed.shared_topic(), feed.clone());
         set.fresh.insert(feed.shared_topic(), feed.clone());
@@ -94,7 +94,7 @@ impl BatchRun {
 
     /// Stops a feed. Its end is reported once no call may be about it. Yields whether it was the last one: there are no
     /// ticks any more then.
-    pub(super) fn stop(&self, feed: &Feed) -> bool {
+    pub(crate) fn stop(&self, feed: &Feed) -> bool {
         feed.stop();
         let mut set = lock(&self.set);
         set.feeds.remove(feed.topic());
@@ -111,7 +111,7 @@ impl BatchRun {
     }
 
     /// A tick of the route that was due at `at`: when the next one is, unless nobody wants anything of it.
-    pub(super) fn tick(self: &Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration> {
+    pub(crate) fn tick(self: &Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration> {
         let mut set = lock(&self.set);
         if set.feeds.is_empty() {
             set.ticking = false;
@@ -130,7 +130,7 @@ impl BatchRun {
     }
 
     /// There are no workers any more: lets go of the feeds, which refer to this.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         *lock(&self.set) = Set::default();
     }
 

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-/// What the function of [`RouteBuilder::every`](super::RouteBuilder::every) may return: a value ([`Plain`]), or a
+/// What the function of [`RouteBuilder::every`](crate::demand::RouteBuilder::every) may return: a value ([`Plain`]), or a
 /// [`Result`] of an [`Option`] of one ([`Fallible`]), where `Ok(None)` sends nothing and an error makes the topic stale until
 /// the feed has started again. `Kind` tells the two apart, and is inferred.
 #[diagnostic::on_unimplemented(

@@ -8,55 +8,55 @@ use std::time::Duration;
 
 use oncue_core::feeds::{self, Demand, Limits, Route, RouteId};
 
-use super::admission::AdmitFn;
-use super::fill::FillFn;
-use super::last::Keep;
-use super::producer::{Lister, Producer};
-use super::stats::{Counters, get};
-use super::{Pattern, RouteStats};
+use crate::demand::Pattern;
+use crate::demand::feed::counts::{Counters, RouteStats, get};
+use crate::demand::feed::keep::Keep;
+use crate::demand::producers::fill::FillFn;
+use crate::demand::producers::{Lister, Producer};
+use crate::demand::routes::rules::AdmitFn;
 use crate::error::{Error, Result};
 use crate::sync::lock;
 
-pub(super) struct Plan {
-    pub(super) machine: Demand,
-    pub(super) routes: BTreeMap<RouteId, Arc<RouteRun>>,
+pub(crate) struct Plan {
+    pub(crate) machine: Demand,
+    pub(crate) routes: BTreeMap<RouteId, Arc<RouteRun>>,
 }
 
 /// A route that has come to be: for the machine, and for the runner.
-pub(super) struct Planned {
-    pub(super) route: Route,
-    pub(super) run: Arc<RouteRun>,
+pub(crate) struct Planned {
+    pub(crate) route: Route,
+    pub(crate) run: Arc<RouteRun>,
 }
 
 /// What runs for one route.
-pub(super) struct RouteRun {
-    pub(super) pattern: Pattern,
+pub(crate) struct RouteRun {
+    pub(crate) pattern: Pattern,
     /// Stands for all that the route was made of.
-    pub(super) key: Option<String>,
-    pub(super) producer: Producer,
+    pub(crate) key: Option<String>,
+    pub(crate) producer: Producer,
     /// How often each topic would be produced without demand.
-    pub(super) pace: Option<Duration>,
-    pub(super) lister: Option<Lister>,
+    pub(crate) pace: Option<Duration>,
+    pub(crate) lister: Option<Lister>,
     /// The time between two values of a topic.
-    pub(super) spacing: Option<Duration>,
-    pub(super) keep: Option<Keep>,
-    pub(super) fill: Option<FillFn>,
-    pub(super) admit: Option<AdmitFn>,
-    pub(super) counters: Counters,
-    pub(super) listed: Mutex<Listed>,
-    pub(super) gone: AtomicBool,
+    pub(crate) spacing: Option<Duration>,
+    pub(crate) keep: Option<Keep>,
+    pub(crate) fill: Option<FillFn>,
+    pub(crate) admit: Option<AdmitFn>,
+    pub(crate) counters: Counters,
+    pub(crate) listed: Mutex<Listed>,
+    pub(crate) gone: AtomicBool,
 }
 
 /// What a publisher without demand would have produced.
 #[derive(Default)]
-pub(super) struct Listed {
+pub(crate) struct Listed {
     topics: usize,
     since: Duration,
     /// Before `since`: topics times nanoseconds.
     before: u128,
 }
 
-/// What [`OnDemand::reload`](super::OnDemand::reload) has done.
+/// What [`OnDemand::reload`](crate::OnDemand::reload) has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reloaded {
@@ -68,15 +68,15 @@ pub struct Reloaded {
     pub removed: usize,
 }
 
-pub(super) struct Replaced {
-    pub(super) done: Reloaded,
-    pub(super) come: Vec<RouteId>,
-    pub(super) removed: Vec<RouteId>,
-    pub(super) gone: Vec<Arc<RouteRun>>,
+pub(crate) struct Replaced {
+    pub(crate) done: Reloaded,
+    pub(crate) come: Vec<RouteId>,
+    pub(crate) removed: Vec<RouteId>,
+    pub(crate) gone: Vec<Arc<RouteRun>>,
 }
 
 impl Plan {
-    pub(super) fn new(planned: Vec<Planned>, limits: Limits) -> Result<Plan> {
+    pub(crate) fn new(planned: Vec<Planned>, limits: Limits) -> Result<Plan> {
         let (routes, runs): (Vec<_>, Vec<_>) = planned.into_iter().map(|p| (p.route, p.run)).unzip();
         let machine = Demand::new(routes, limits).map_err(refused)?;
         let ids: Vec<_> = machine.routes().map(|(id, _)| id).collect();
@@ -86,7 +86,7 @@ impl Plan {
     }
 
     /// Puts these routes in the place of those there are. A route of the same pattern and key stays as it is.
-    pub(super) fn replace(
+    pub(crate) fn replace(
         &mut self,
         planned: Vec<Planned>,
         feeds_max: usize,
@@ -121,7 +121,7 @@ impl Plan {
     }
 
     /// The routes whose kept values are filled in where they are missing.
-    pub(super) fn filled(&self) -> Vec<Pattern> {
+    pub(crate) fn filled(&self) -> Vec<Pattern> {
         let filled = self.routes.values().filter(|route| route.fill.is_some() && route.keep.is_some());
         filled.map(|route| route.pattern.clone()).collect()
     }
@@ -144,16 +144,16 @@ impl RouteRun {
     }
 
     /// Whether something of it runs on the workers.
-    pub(super) fn needs_workers(&self) -> bool {
+    pub(crate) fn needs_workers(&self) -> bool {
         self.lister.is_some() || self.fill.is_some() || self.producer.period().is_some()
     }
 
-    pub(super) fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::SeqCst)
     }
 
     /// So many topics are listed from now on.
-    pub(super) fn listed(&self, topics: usize, now: Duration) {
+    pub(crate) fn listed(&self, topics: usize, now: Duration) {
         let mut listed = lock(&self.listed);
         listed.before = listed.sum(now);
         (listed.topics, listed.since) = (topics, now);
@@ -167,7 +167,7 @@ impl RouteRun {
         u64::try_from(periods).unwrap_or(u64::MAX).saturating_sub(had)
     }
 
-    pub(super) fn stats(&self, machine: feeds::RouteStats, now: Duration) -> RouteStats {
+    pub(crate) fn stats(&self, machine: feeds::RouteStats, now: Duration) -> RouteStats {
         RouteStats {
             pattern: self.pattern.to_string(),
             wanted: machine.wanted,

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use oncue_core::feeds::RouteId;
 
-use super::Feed;
-use super::batch::BatchRun;
-use super::listing::Listing;
-use super::periodic::Periodic;
 use super::shared::Shared;
+use crate::demand::feed::Feed;
+use crate::demand::producers::batch::BatchRun;
+use crate::demand::producers::catalogue::Listing;
+use crate::demand::producers::periodic::Periodic;
 
 #[derive(Default)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     /// Things of one moment in the order in which they came.
     due: BTreeMap<Place, Due>,
     /// Where each thing is: what is over leaves at once, for strangers can start and stop feeds at will.
@@ -34,7 +34,7 @@ enum Key {
     List(RouteId),
 }
 
-pub(super) enum Due {
+pub(crate) enum Due {
     Tick(Arc<Periodic>),
     Batch(Arc<BatchRun>),
     List(Arc<Listing>),
@@ -44,7 +44,7 @@ pub(super) enum Due {
 
 impl Schedule {
     /// Does this then, and at no other time.
-    pub(super) fn add(&mut self, at: Duration, due: Due) {
+    pub(crate) fn add(&mut self, at: Duration, due: Due) {
         self.last += 1;
         let (key, place) = (due.key(), (at, self.last));
         self.remove(key);
@@ -53,18 +53,18 @@ impl Schedule {
     }
 
     /// The feed of this generation has stopped.
-    pub(super) fn forget_feed(&mut self, generation: u64) {
+    pub(crate) fn forget_feed(&mut self, generation: u64) {
         self.remove(Key::Tick(generation));
         self.remove(Key::Value(generation));
     }
 
     /// Nothing is wanted of these batches.
-    pub(super) fn forget_batch(&mut self, batch: &Arc<BatchRun>) {
+    pub(crate) fn forget_batch(&mut self, batch: &Arc<BatchRun>) {
         self.remove(Key::Batch(Arc::as_ptr(batch).addr()));
     }
 
     /// The route has gone.
-    pub(super) fn forget_list(&mut self, route: RouteId) {
+    pub(crate) fn forget_list(&mut self, route: RouteId) {
         self.remove(Key::List(route));
     }
 
@@ -74,12 +74,12 @@ impl Schedule {
         }
     }
 
-    pub(super) fn next(&self) -> Option<Duration> {
+    pub(crate) fn next(&self) -> Option<Duration> {
         self.due.first_key_value().map(|((at, _), _)| *at)
     }
 
     /// Does what is due by now, or queues it, and adds what is to come after it.
-    pub(super) fn run(&mut self, now: Duration, shared: &Shared) {
+    pub(crate) fn run(&mut self, now: Duration, shared: &Shared) {
         let mut jobs = Vec::new();
         while let Some(first) = self.due.first_entry()
             && first.key().0 <= now
@@ -114,43 +114,14 @@ impl Due {
     }
 }
 
-/// The tick after the one that was due at `due`, and how many passed unseen between the two. Ticks are whole periods
-/// after the runner's origin, so that those of many feeds meet and one waking serves them all. A first one may be due at
-/// any time; the next comes half a period later at the soonest.
-pub(super) fn aligned_tick(due: Duration, period: Duration, now: Duration) -> (Duration, u64) {
-    let beyond = due.as_nanos() % period.as_nanos().max(1);
-    let beyond = Duration::from_nanos(u64::try_from(beyond).unwrap_or(u64::MAX));
-    if beyond.is_zero() {
-        return next_tick(due, period, now);
-    }
-    let mut next = due.saturating_sub(beyond).saturating_add(period);
-    if next.saturating_sub(due) < period / 2 {
-        next = next.saturating_add(period);
-    }
-    if next > now {
-        return (next, 0);
-    }
-    let (next, passed) = next_tick(next, period, now);
-    (next, passed.saturating_add(1))
-}
-
-/// The first tick after `now`, and how many passed unseen between the one that is due and that.
-pub(super) fn next_tick(due: Duration, period: Duration, now: Duration) -> (Duration, u64) {
-    let passed = now.saturating_sub(due).as_nanos() / period.as_nanos().max(1);
-    let since = u32::try_from(passed).ok().and_then(|passed| period.checked_mul(passed));
-    // More than four thousand million periods behind, counting on from now is as good.
-    let last = since.map_or(now, |since| due.saturating_add(since));
-    (last.saturating_add(period), u64::try_from(passed).unwrap_or(u64::MAX))
-}
-
 #[cfg(test)]
 mod tests {
     use oncue_core::feeds::{Decision, Limits};
 
-    use super::super::feed::Activation;
+    use super::super::super::feed::Activation;
+    use super::super::announce::States;
     use super::super::plan::Plan;
     use super::super::shared::Reports;
-    use super::super::states::States;
     use super::*;
     use crate::sync::lock;
     use crate::{Engine, OnDemand, Options, XPub};
@@ -221,28 +192,5 @@ mod tests {
         schedule.add(hour, Due::Value(feed));
         schedule.run(hour, &shared);
         assert_eq!((schedule.due.len(), schedule.places.len()), (0, 0), "done is over");
-    }
-
-    #[test]
-    fn ticks_are_whole_periods_after_the_first() {
-        let ms = Duration::from_millis;
-        assert_eq!(next_tick(ms(100), ms(10), ms(100)), (ms(110), 0));
-        assert_eq!(next_tick(ms(100), ms(10), ms(109)), (ms(110), 0));
-        assert_eq!(next_tick(ms(100), ms(10), ms(110)), (ms(120), 1));
-        assert_eq!(next_tick(ms(100), ms(10), ms(137)), (ms(140), 3));
-        let (next, passed) = next_tick(ms(0), Duration::from_nanos(1), Duration::from_secs(100));
-        assert!(next > Duration::from_secs(100) && passed == 100_000_000_000);
-    }
-
-    #[test]
-    fn ticks_of_feeds_that_began_at_different_times_meet() {
-        let ms = Duration::from_millis;
-        assert_eq!(aligned_tick(ms(103), ms(10), ms(103)), (ms(110), 0));
-        assert_eq!(aligned_tick(ms(105), ms(10), ms(105)), (ms(110), 0));
-        assert_eq!(aligned_tick(ms(106), ms(10), ms(106)), (ms(120), 0), "not so soon after the first");
-        assert_eq!(aligned_tick(ms(110), ms(10), ms(110)), (ms(120), 0));
-        assert_eq!(aligned_tick(ms(110), ms(10), ms(131)), (ms(140), 2));
-        assert_eq!(aligned_tick(ms(103), ms(10), ms(110)), (ms(120), 1));
-        assert_eq!(aligned_tick(ms(103), ms(10), ms(131)), (ms(140), 3));
     }
 }

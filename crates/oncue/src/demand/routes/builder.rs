@@ -6,16 +6,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fmt, thread};
 
-use oncue_core::feeds::Limits;
 use oncue_pattern::{Pattern, PatternError};
 
-use super::admission::Rules;
-use super::plan::{Plan, Planned, Reloaded};
-use super::producer::Failure;
 use super::route::{Draft, RouteBuilder};
-use super::shared::{Note, Reports, Shared};
-use super::states::States;
-use super::{Feed, OnDemand, runner};
+use super::rules::Rules;
+use crate::demand::feed::Feed;
+use crate::demand::feed::failure::Failure;
+use crate::demand::runner::announce::States;
+use crate::demand::runner::defaults::Defaults;
+use crate::demand::runner::plan::{Plan, Planned, Reloaded};
+use crate::demand::runner::shared::{Note, Reports, Shared};
+use crate::demand::{OnDemand, runner};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::permission::check_not_deciding;
@@ -36,17 +37,8 @@ pub struct Builder {
     reloads: Option<u64>,
 }
 
-/// What holds for all routes.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Defaults {
-    pub(super) grace: Duration,
-    pub(super) limits: Limits,
-    /// Where states of topics are published.
-    pub(super) status_prefix: Option<Arc<[u8]>>,
-}
-
 impl Builder {
-    pub(super) fn new(socket: XPub, rules: Option<Arc<Rules>>) -> Builder {
+    pub(crate) fn new(socket: XPub, rules: Option<Arc<Rules>>) -> Builder {
         // A worker that a slow producer holds up is no use to others: have some even where there are few cores.
         let workers = thread::available_parallelism().map_or(1, NonZero::get).clamp(4, 16);
         Builder {
@@ -159,7 +151,7 @@ impl Builder {
         RouteBuilder::new(self, pattern)
     }
 
-    pub(super) fn add(mut self, mut draft: Draft) -> Builder {
+    pub(crate) fn add(mut self, mut draft: Draft) -> Builder {
         if let (None, Some((pattern, rule))) = (self.reloads, draft.admission()) {
             match &self.rules {
                 Some(rules) if self.endpoints.is_empty() => rules.add(pattern, rule),
@@ -205,16 +197,16 @@ impl Builder {
     }
 
     #[cfg(test)]
-    pub(super) fn planned_for_test(self) -> Vec<Planned> {
+    pub(crate) fn planned_for_test(self) -> Vec<Planned> {
         plan_all(self.routes, &self.defaults).unwrap()
     }
 
     /// Routes for [`OnDemand::reload`].
-    pub(super) fn reloading(socket: XPub, defaults: Defaults, shared: &Shared) -> Builder {
+    pub(crate) fn reloading(socket: XPub, defaults: Defaults, shared: &Shared) -> Builder {
         Builder { defaults, reloads: Some(shared.id()), ..Builder::new(socket, None) }
     }
 
-    pub(super) fn reload(self, shared: &Arc<Shared>, rules: &Rules) -> Result<Reloaded> {
+    pub(crate) fn reload(self, shared: &Arc<Shared>, rules: &Rules) -> Result<Reloaded> {
         check_not_deciding("reload routes")?;
         if self.reloads != Some(shared.id()) {
             return Err(Error::misuse(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use oncue_core::feeds::DemandStats;
 
-/// Counts of an [`OnDemand`](super::OnDemand): of the present as far as its runner has come, and since the start.
+/// Counts of an [`OnDemand`](crate::demand::OnDemand): of the present as far as its runner has come, and since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OnDemandStats {
@@ -15,7 +15,7 @@ pub struct OnDemandStats {
     pub in_grace: usize,
     /// Now: feeds that were told to stop and whose producers have not returned yet.
     pub stopping: usize,
-    /// Now: topics that wait for room, see [`Builder::feeds_max`](super::Builder::feeds_max).
+    /// Now: topics that wait for room, see [`Builder::feeds_max`](crate::demand::Builder::feeds_max).
     pub waiting: usize,
     /// Now: topics whose feed failed and that wait for their next start.
     pub failing: usize,
@@ -36,7 +36,7 @@ pub struct OnDemandStats {
     /// Values that the socket refused, see [`OnFull::Refuse`](crate::OnFull::Refuse).
     pub refused: u64,
     /// Values not sent since a newer one came before their time, see
-    /// [`RouteBuilder::max_rate`](super::RouteBuilder::max_rate).
+    /// [`RouteBuilder::max_rate`](crate::demand::RouteBuilder::max_rate).
     pub superseded: u64,
     /// Producers that failed or panicked.
     pub failed: u64,
@@ -72,7 +72,7 @@ pub struct RouteStats {
     pub listed: usize,
     /// What its feeds have done.
     pub done: Done,
-    /// For routes with a [`pace`](super::RouteBuilder::pace): values that were not produced for want of demand, compared
+    /// For routes with a [`pace`](crate::demand::RouteBuilder::pace): values that were not produced for want of demand, compared
     /// with a publisher that produces each topic of the catalogue in each period. Ticks left out for other reasons are
     /// not among them. 0 where nothing is listed.
     pub avoided: u64,
@@ -91,7 +91,7 @@ pub struct RouteStats {
 pub struct TopicStats {
     /// Its topic.
     pub topic: Vec<u8>,
-    /// Its generation, see [`Feed::generation`](super::Feed::generation).
+    /// Its generation, see [`Feed::generation`](crate::demand::Feed::generation).
     pub generation: u64,
     /// Now: subscribers that want it, see [`XPub::subscribers`](crate::XPub::subscribers).
     pub subscribers: usize,
@@ -125,29 +125,29 @@ pub struct Done {
     /// Ticks left out: all who want the topic are full.
     pub ticks_congested: u64,
     /// The time spent in the functions of periodic routes and batches, and what other producers say by
-    /// [`Feed::spent`](super::Feed::spent). A batch's time is its route's, and no topic's.
+    /// [`Feed::spent`](crate::demand::Feed::spent). A batch's time is its route's, and no topic's.
     pub producing: Duration,
 }
 
 #[derive(Default)]
-pub(super) struct Counters {
-    pub(super) started: AtomicU64,
-    pub(super) produced: AtomicU64,
-    pub(super) offered: AtomicU64,
-    pub(super) late: AtomicU64,
-    pub(super) refused: AtomicU64,
-    pub(super) superseded: AtomicU64,
-    pub(super) failed: AtomicU64,
-    pub(super) lists_failed: AtomicU64,
-    pub(super) ticks_skipped: AtomicU64,
-    pub(super) ticks_congested: AtomicU64,
-    pub(super) producing_nanos: AtomicU64,
-    pub(super) first_values: AtomicU64,
-    pub(super) first_value_nanos: AtomicU64,
-    pub(super) first_value_nanos_most: AtomicU64,
+pub(crate) struct Counters {
+    pub(crate) started: AtomicU64,
+    pub(crate) produced: AtomicU64,
+    pub(crate) offered: AtomicU64,
+    pub(crate) late: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) superseded: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) lists_failed: AtomicU64,
+    pub(crate) ticks_skipped: AtomicU64,
+    pub(crate) ticks_congested: AtomicU64,
+    pub(crate) producing_nanos: AtomicU64,
+    pub(crate) first_values: AtomicU64,
+    pub(crate) first_value_nanos: AtomicU64,
+    pub(crate) first_value_nanos_most: AtomicU64,
 }
 
-pub(super) fn add(counter: &AtomicU64, n: u64) {
+pub(crate) fn add(counter: &AtomicU64, n: u64) {
     let before = counter.fetch_add(n, Ordering::Relaxed);
     if before.checked_add(n).is_none() {
         // A producer may say that it spent any time.
@@ -155,16 +155,16 @@ pub(super) fn add(counter: &AtomicU64, n: u64) {
     }
 }
 
-pub(super) fn get(counter: &AtomicU64) -> u64 {
+pub(crate) fn get(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 
-pub(super) fn nanos(time: Duration) -> u64 {
+pub(crate) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Counters {
-    pub(super) fn done(&self) -> Done {
+    pub(crate) fn done(&self) -> Done {
         Done {
             started: get(&self.started),
             produced: get(&self.produced),
@@ -179,13 +179,13 @@ impl Counters {
         }
     }
 
-    pub(super) fn first_value(&self, after: Duration) {
+    pub(crate) fn first_value(&self, after: Duration) {
         add(&self.first_values, 1);
         add(&self.first_value_nanos, nanos(after));
         self.first_value_nanos_most.fetch_max(nanos(after), Ordering::Relaxed);
     }
 
-    pub(super) fn stats(&self, machine: &DemandStats) -> OnDemandStats {
+    pub(crate) fn stats(&self, machine: &DemandStats) -> OnDemandStats {
         OnDemandStats {
             running: machine.running,
             in_grace: machine.in_grace,

@@ -12,17 +12,24 @@ use std::{io, thread};
 
 use oncue_core::feeds::{Decision, Demand, End, FeedState};
 
-use super::Feed;
-use super::feed::Activation;
-use super::fill::Fill;
-use super::live::Live;
-use super::plan::RouteRun;
-use super::schedule::{Due, Schedule};
-use super::shared::{Note, Shared, adopt_thread};
+use self::live::Live;
+use self::plan::RouteRun;
+use self::schedule::{Due, Schedule};
+use self::shared::{Note, Shared, adopt_thread};
+use crate::demand::feed::{Activation, Feed};
+use crate::demand::producers::fill::Fill;
 use crate::error::Error;
 use crate::op::Op;
 use crate::socket::{DemandEvent, DemandWatch, XPub};
 use crate::sync::lock;
+
+pub(crate) mod announce;
+pub(crate) mod asked;
+pub(crate) mod defaults;
+pub(crate) mod live;
+pub(crate) mod plan;
+pub(crate) mod schedule;
+pub(crate) mod shared;
 
 /// Changes of demand taken in one turn, so that deadlines and notes get theirs.
 const EVENTS_PER_TURN_MAX: usize = 256;
@@ -30,7 +37,7 @@ const EVENTS_PER_TURN_MAX: usize = 256;
 /// Waiting topics whose subscribers are counted in one turn: a hundred thousand take four hundred turns.
 const COUNTED_PER_TURN_MAX: usize = 256;
 
-pub(super) fn start(socket: XPub, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
+pub(crate) fn start(socket: XPub, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
     let (watch, schedule, live) = (socket.demand(), Schedule::default(), HashMap::new());
     let runner = Runner { watch, socket, shared, schedule, live };
     thread::Builder::new().name("oncue-demand".to_owned()).spawn(move || runner.run())

@@ -1,0 +1,5 @@
+//! Routes being put together.
+
+pub(crate) mod builder;
+pub(crate) mod route;
+pub(crate) mod rules;
