@@ -15,15 +15,12 @@ use std::time::Duration;
 use oncue_core::ledger::{Ledger, PeerId};
 
 use super::outbox::Number;
-use crate::engine::wire::chunk::{Chunk, Run};
 use crate::error::{Error, Result};
 use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg};
 use crate::sync::lock;
 
 /// What a kept value takes beside its topic and its message, about.
 const OVERHEAD_BYTES: u64 = 256;
-/// From this size on, a value is given to new subscribers by reference; smaller ones are copied together.
-const REFERENCE_BYTES_MIN: usize = 4 << 10;
 /// How many topics are looked at, and how much is found, before others may have the store.
 const PASS_TOPICS_MAX: u64 = 4096;
 pub(crate) const PORTION: Portion = Portion { values: PASS_TOPICS_MAX, bytes: 256 << 10 };
@@ -122,14 +119,6 @@ impl Cursor {
     }
 }
 
-/// Values on their way to a new subscriber.
-#[derive(Default)]
-pub(crate) struct Parcel {
-    runs: Vec<Run>,
-    joint: Vec<u8>,
-    joint_ends: Vec<u32>,
-}
-
 impl LastValues {
     pub(crate) fn new(bytes_max: u64) -> LastValues {
         let (used, store, offered) = Default::default();
@@ -218,33 +207,6 @@ impl Asking<'_> {
             }
         });
         !known && unrouted.is_some_and(|from: Number| kept.number.is_none_or(|number| number < from))
-    }
-}
-
-impl Parcel {
-    pub(crate) fn add(&mut self, value: &Msg) {
-        let wire = value.wire();
-        if wire.len() >= REFERENCE_BYTES_MIN {
-            self.seal();
-            self.runs.push(Run::new(Arc::new(Chunk::shared(value.clone())), 0, 1));
-            return;
-        }
-        self.joint.extend_from_slice(wire);
-        self.joint_ends.push(self.joint.len() as u32);
-    }
-
-    pub(crate) fn into_runs(mut self) -> Vec<Run> {
-        self.seal();
-        self.runs
-    }
-
-    fn seal(&mut self) {
-        if self.joint_ends.is_empty() {
-            return;
-        }
-        let chunk = Chunk::new(std::mem::take(&mut self.joint), std::mem::take(&mut self.joint_ends));
-        let last = chunk.len();
-        self.runs.push(Run::new(Arc::new(chunk), 0, last));
     }
 }
 

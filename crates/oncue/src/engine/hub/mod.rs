@@ -20,7 +20,6 @@ use oncue_core::command::SUBSCRIBE_OVERHEAD_BYTES;
 use oncue_core::connection::SocketType;
 use oncue_core::edges::Prefix;
 use oncue_core::frame::{Scanner, Version};
-use oncue_core::ledger::Quota;
 use oncue_core::subscriptions::Subscriptions;
 
 use self::announced::States;
@@ -173,7 +172,6 @@ impl Hub {
         seed: u64,
         clock: Clock,
     ) -> Arc<Hub> {
-        let quota = Quota { prefixes_max: options.prefixes_max, prefix_bytes_max: options.prefix_bytes_max };
         let bound = Bound {
             bytes_max: options.outbox_bytes_max,
             messages_min: options.send_messages_max(),
@@ -197,7 +195,7 @@ impl Hub {
             inbound,
             counters: Counters::default(),
             room: Waiters::default(),
-            demand: Demand::new(seed, quota),
+            demand: Demand::new(seed, options.quota()),
             edges: OnceLock::new(),
             open_shards: AtomicUsize::new(ports.len()),
             shards: AtomicU64::new(0),

@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use oncue_core::command::{STATE_TOPIC_BYTES_MAX, State, StateNews, Subscription, put_state};
-use oncue_core::ledger::{PeerId, QuotaExceeded};
+use oncue_core::ledger::PeerId;
 
 use super::end::End;
 use super::outgoing::Outgoing;
@@ -167,7 +167,7 @@ impl<'a, S: Stream> Intake<'a, S> {
         let Some(gate) = &self.hub.options.admission else { return Ok(true) };
         // The user's function may look at the ledger.
         self.release();
-        if self.pending.prefixes.contains(prefix) || self.hub.ledger().contains(self.peer, prefix) {
+        if self.pending.contains(prefix) || self.hub.ledger().contains(self.peer, prefix) {
             return Ok(false);
         }
         let address = self.pending.address.get_or_insert_with(|| self.out.stream.address().to_string());
@@ -181,8 +181,7 @@ impl<'a, S: Stream> Intake<'a, S> {
             Admission::Defer => {
                 self.check_quota(prefix)?;
                 counts.deferred.fetch_add(1, Ordering::Relaxed);
-                self.pending.bytes += prefix.len() as u64;
-                self.pending.prefixes.insert(prefix.to_vec());
+                self.pending.insert(prefix);
             }
         }
         Ok(false)
@@ -191,15 +190,8 @@ impl<'a, S: Stream> Intake<'a, S> {
     /// What is deferred and what is in force together keep to the peer's quota.
     fn check_quota(&self, prefix: &[u8]) -> Result<(), End> {
         let (held, held_bytes) = self.hub.ledger().held(self.peer);
-        let options = &self.hub.options;
-        let quota = if held as usize + self.pending.prefixes.len() >= options.prefixes_max as usize {
-            QuotaExceeded::Prefixes(options.prefixes_max)
-        } else if held_bytes + self.pending.bytes + prefix.len() as u64 > options.prefix_bytes_max {
-            QuotaExceeded::PrefixBytes(options.prefix_bytes_max)
-        } else {
-            return Ok(());
-        };
-        Err(quota.into())
+        let (asked, asked_bytes) = self.pending.asked();
+        Ok(self.hub.options.quota().check(u64::from(held) + asked, held_bytes + asked_bytes, prefix.len())?)
     }
 
     pub(crate) fn decided(&mut self, prefix: &[u8], verdict: Verdict) -> Result<(), End> {

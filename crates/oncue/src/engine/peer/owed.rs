@@ -8,10 +8,11 @@ use std::time::Duration;
 use oncue_core::ledger::PeerId;
 
 use crate::engine::hub::Hub;
-use crate::engine::hub::kept::{Asking, Cursor, Fresh, PORTION, Parcel, Portion};
+use crate::engine::hub::kept::{Asking, Cursor, Fresh, PORTION, Portion};
 use crate::engine::peer::end::End;
 use crate::engine::peer::outgoing::{Outgoing, count_missed};
 use crate::engine::wire::chunk::Run;
+use crate::engine::wire::gather::Gather;
 use crate::msg::Msg;
 use crate::net::Stream;
 
@@ -67,13 +68,13 @@ impl Owed {
     pub(crate) fn pay<S: Stream>(&mut self, to: &mut Payee<'_, S>) -> Result<(), End> {
         while !self.is_empty() {
             let Some(room) = to.out.room_for_values() else { break };
-            let (mut parcel, mut messages) = (Parcel::default(), 0);
+            let (mut gather, mut messages) = (Gather::default(), 0);
             // The locks are let go of before anything is written.
             let done = self.look(to, room, |value| {
                 messages += 1;
-                parcel.add(value);
+                gather.add_message(value);
             });
-            to.out.offer_values(&parcel.into_runs())?;
+            to.out.offer_values(&gather.finish())?;
             to.hub.last.offered.fetch_add(messages, Ordering::Relaxed);
             if done {
                 self.turn();
@@ -86,11 +87,11 @@ impl Owed {
     fn settle<S: Stream>(&mut self, to: &mut Payee<'_, S>) -> Result<(), End> {
         let mut full = false;
         while !self.is_empty() {
-            let (mut parcel, mut messages) = (Parcel::default(), 0);
+            let (mut gather, mut messages) = (Gather::default(), 0);
             let done = self.look(to, PORTION, |value| {
                 messages += 1;
                 if !full {
-                    parcel.add(value);
+                    gather.add_message(value);
                 }
             });
             let missed = match full {
@@ -98,7 +99,7 @@ impl Owed {
                     count_missed(to.hub, messages);
                     messages
                 }
-                false => to.out.offer_values_to_the_mark(&parcel.into_runs())?,
+                false => to.out.offer_values_to_the_mark(&gather.finish())?,
             };
             full |= missed > 0;
             to.hub.last.offered.fetch_add(messages - missed, Ordering::Relaxed);

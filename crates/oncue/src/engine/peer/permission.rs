@@ -6,13 +6,27 @@ use std::collections::BTreeSet;
 /// What one peer has asked for and nobody has decided yet.
 #[derive(Default)]
 pub(crate) struct Pending {
-    pub(crate) prefixes: BTreeSet<Vec<u8>>,
-    pub(crate) bytes: u64,
+    prefixes: BTreeSet<Vec<u8>>,
+    bytes: u64,
     /// Where the peer is, once it was asked.
     pub(crate) address: Option<String>,
 }
 
 impl Pending {
+    pub(crate) fn contains(&self, prefix: &[u8]) -> bool {
+        self.prefixes.contains(prefix)
+    }
+
+    /// How many prefixes, and how many bytes they have.
+    pub(crate) fn asked(&self) -> (u64, u64) {
+        (self.prefixes.len() as u64, self.bytes)
+    }
+
+    pub(crate) fn insert(&mut self, prefix: &[u8]) {
+        self.bytes += prefix.len() as u64;
+        self.prefixes.insert(prefix.to_vec());
+    }
+
     pub(crate) fn remove(&mut self, prefix: &[u8]) -> bool {
         let known = self.prefixes.remove(prefix);
         if known {

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use oncue_core::frame;
 use oncue_core::ledger::{AudienceId, Ledger};
 
-use crate::engine::wire::chunk::{Chunk, REFERENCE_PART, Run};
+use crate::engine::wire::chunk::{Chunk, Run};
+use crate::engine::wire::gather::Gather;
 
 /// Of so many messages at a time the memory is read ahead that matching them takes.
 const WARM_MESSAGES: u32 = 16;
@@ -39,13 +40,10 @@ struct Parcel {
     /// Messages that may still be added, and the bytes that have been.
     room: u64,
     bytes: u64,
-    runs: Vec<Run>,
-    /// Consecutive messages of `chunk` that are not in `runs` yet.
+    gather: Gather,
+    /// Consecutive messages of `chunk` that are not gathered yet.
     open: Range<u32>,
     chunk: u32,
-    /// Copies of short runs, in order, behind `runs`.
-    tail: Vec<u8>,
-    tail_ends: Vec<u32>,
 }
 
 /// A place among the messages of a batch: the next one to look at.
@@ -188,16 +186,14 @@ impl Fanout {
 
     fn seal(&mut self, chunks: &[Arc<Chunk>]) {
         for &id in &self.touched {
-            let parcel = &mut self.parcels[id.index()];
-            parcel.close(chunks);
-            parcel.seal_tail();
+            self.parcels[id.index()].close(chunks);
         }
     }
 
     /// The audiences that the batch reaches, with their runs. Leaves nothing behind.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = (AudienceId, Vec<Run>)> {
         let parcels = &mut self.parcels;
-        self.touched.drain(..).map(|id| (id, std::mem::take(&mut parcels[id.index()].runs)))
+        self.touched.drain(..).map(|id| (id, parcels[id.index()].gather.finish()))
     }
 }
 
@@ -229,30 +225,11 @@ impl Parcel {
         }
     }
 
-    /// Moves the open messages to where they belong: a long run by reference, a short one by copy.
+    /// Gathers the open messages.
     fn close(&mut self, chunks: &[Arc<Chunk>]) {
         let open = std::mem::take(&mut self.open);
-        if open.is_empty() {
-            return;
+        if !open.is_empty() {
+            self.gather.add(&chunks[self.chunk as usize], open);
         }
-        let chunk = &chunks[self.chunk as usize];
-        let (start, end) = (chunk.start(open.start), chunk.start(open.end));
-        if (end - start) as usize * REFERENCE_PART >= chunk.bytes().len() {
-            self.seal_tail();
-            self.runs.push(Run::new(chunk.clone(), open.start, open.end));
-            return;
-        }
-        let base = self.tail.len() as u32;
-        self.tail.extend_from_slice(&chunk.bytes()[start as usize..end as usize]);
-        self.tail_ends.extend((open.start + 1..=open.end).map(|i| base + chunk.start(i) - start));
-    }
-
-    fn seal_tail(&mut self) {
-        if self.tail_ends.is_empty() {
-            return;
-        }
-        let chunk = Chunk::new(std::mem::take(&mut self.tail), std::mem::take(&mut self.tail_ends));
-        let last = chunk.len();
-        self.runs.push(Run::new(Arc::new(chunk), 0, last));
     }
 }

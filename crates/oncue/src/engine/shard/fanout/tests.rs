@@ -6,6 +6,7 @@ use oncue_core::ledger::{PeerId, Quota};
 
 use super::*;
 use crate::engine::testing::{Rng, for_seeds};
+use crate::engine::wire::chunk::REFERENCE_PART;
 
 const SHARDS: u16 = 3;
 
