@@ -3,9 +3,8 @@
 mod bench;
 mod costs;
 mod fuzz;
+mod house;
 mod interop;
-#[cfg(test)]
-mod layers;
 mod leftovers;
 mod python;
 mod sim;
@@ -23,6 +22,8 @@ Usage: cargo xtask <CHORE> [OPTIONS]
 Chores:
   test                            Everything that must hold: formatting, lints, documentation, all tests of the
                                   workspace, the foreign peers, then the costs. Ends with the line `N passed, N failed`
+  house [--at DIR]                Which module imports which, import circles, lines per package, and what breaks the
+                                  rules of the house; --at shows another checkout
   interop [FILTER]                The tests against foreign peers alone (needs python3; makes target/venv)
   costs [--update]                Instructions and allocations per message (needs valgrind) against the table in
                                   docs/benchmarks/costs.txt; --update writes what is measured into it
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         "interop" => interop::run(&args),
         "sim" => sim::run(&args),
         "fuzz" => fuzz::run(&args),
+        "house" => house::run(&args),
         "bench" => bench::run(&args),
         "leftovers" => leftovers::run(&args),
         other => Err(Trouble::Usage(format!("there is no chore `{other}`"))),
@@ -91,17 +93,20 @@ enum Trouble {
 }
 
 /// Takes the value that follows `flag` out of `args`, if the flag is there.
-fn take_number(args: &mut Vec<String>, flag: &str) -> Result<Option<u64>, Trouble> {
+fn take_text(args: &mut Vec<String>, flag: &str) -> Result<Option<String>, Trouble> {
     let Some(at) = args.iter().position(|arg| arg == flag) else { return Ok(None) };
     args.remove(at);
     if at == args.len() {
-        return Err(Trouble::Usage(format!("{flag} needs a number")));
+        return Err(Trouble::Usage(format!("{flag} needs a value")));
     }
-    let value = args.remove(at);
-    match value.parse() {
-        Ok(number) => Ok(Some(number)),
-        Err(_) => Err(Trouble::Usage(format!("{flag} needs a number, not `{value}`"))),
-    }
+    Ok(Some(args.remove(at)))
+}
+
+/// The same for a number.
+fn take_number(args: &mut Vec<String>, flag: &str) -> Result<Option<u64>, Trouble> {
+    let Some(value) = take_text(args, flag)? else { return Ok(None) };
+    let number = value.parse();
+    number.map(Some).map_err(|_| Trouble::Usage(format!("{flag} needs a number, not `{value}`")))
 }
 
 /// Takes `flag` out of `args`: whether it was there.

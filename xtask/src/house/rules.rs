@@ -1,0 +1,242 @@
+//! The tables of the house, and the rules that the sources are held against.
+//!
+//! - Packages depend downwards, and so do the floors of a folder that has a table.
+//! - Imports name what they import.
+//! - A file has `impl` blocks only of types that its own folder defines.
+//! - No circle of imports has more than two files, and each circle of two has a reason.
+//!
+//! Code of tests is not looked at: a test may reach anywhere.
+
+use std::collections::BTreeSet;
+
+use super::circles::circles;
+use super::package::{File, FileId, Package, Use};
+
+/// The packages of the product, from the ground up, and which of the others each depends on.
+pub(super) const PACKAGES: &[(&str, &[&str])] = &[
+    ("oncue-pattern", &[]),
+    ("oncue-core", &["oncue-pattern"]),
+    ("oncue", &["oncue-core", "oncue-pattern"]),
+    // The public interface of the library alone.
+    ("oncue-cli", &["oncue"]),
+];
+
+/// The packages in which only the first folder of [`FOLDERS`] is enforced, until they are cut by owner.
+const NOT_YET: &[&str] = &["oncue-pattern", "oncue-core", "oncue", "oncue-cli"];
+
+/// A folder whose modules stand on floors.
+pub(super) struct Folder {
+    pub(super) package: &'static str,
+    /// The module that the folder is, from the crate's root.
+    pub(super) module: &'static [&'static str],
+    /// From the ground up.
+    pub(super) floors: &'static [Floor],
+}
+
+/// Modules that may import each other and all floors below.
+pub(super) struct Floor {
+    pub(super) name: &'static str,
+    /// [`OWN`] is the file of the folder itself.
+    pub(super) rooms: &'static [&'static str],
+    /// The floors below that it must not import, other than by names that the crate's root gives to any user.
+    hidden: &'static [&'static str],
+}
+
+/// The room that the file of a folder itself is: mod.rs.
+pub(super) const OWN: &str = "mod";
+
+const fn floor(name: &'static str, rooms: &'static [&'static str]) -> Floor {
+    Floor { name, rooms, hidden: &[] }
+}
+
+pub(super) const FOLDERS: &[Folder] = &[
+    Folder {
+        package: "oncue",
+        module: &[],
+        floors: &[
+            floor(
+                "data",
+                &[
+                    "batch",
+                    "buffer",
+                    "descriptors",
+                    "endpoint",
+                    "error",
+                    "events",
+                    "msg",
+                    "op",
+                    "options",
+                    "peer_address",
+                    "permission",
+                    "stats",
+                    "sync",
+                ],
+            ),
+            floor("net", &["net"]),
+            floor("engine", &["engine"]),
+            floor("socket", &["socket"]),
+            // Stands on the sockets as any user would.
+            Floor { name: "demand", rooms: &["demand"], hidden: &["net", "engine"] },
+        ],
+    },
+    Folder {
+        package: "oncue",
+        module: &["engine"],
+        floors: &[
+            floor("wire", &["wire"]),
+            floor("hub", &["hub"]),
+            floor("peer", &["peer"]),
+            floor("shard", &["shard"]),
+            floor("threads", &["station", OWN]),
+        ],
+    },
+    Folder {
+        package: "oncue",
+        module: &["demand"],
+        floors: &[
+            floor("feed", &["feed"]),
+            floor("producers", &["producers"]),
+            floor("runner", &["runner"]),
+            floor("routes", &["routes", OWN]),
+        ],
+    },
+];
+
+/// Two files that import each other, and why they may: package, files in the order of their names, reason.
+type Pair = (&'static str, [&'static str; 2], &'static str);
+
+const PAIRS: &[Pair] = &[];
+
+/// What breaks a rule.
+pub(super) struct Breach {
+    pub(super) text: String,
+    pub(super) enforced: bool,
+}
+
+/// Everything in a package that breaks a rule.
+pub(super) fn breaches(package: &Package, dependencies: &[String]) -> Vec<Breach> {
+    let strict = !NOT_YET.contains(&&*package.name);
+    let uses = package.uses();
+    let folders = FOLDERS.iter().filter(|folder| folder.package == package.name);
+    let by_folder = folders.flat_map(|folder| {
+        let enforced = strict || folder.module.is_empty();
+        floors(package, &uses, folder).into_iter().map(move |text| Breach { text, enforced })
+    });
+    let globs = package.globs().map(|(file, path)| {
+        format!("{}: `use {}::*` hides what is imported", package.files[file].name, path.join("::"))
+    });
+    let others = [globs.collect(), foreign_impls(package), wrong_circles(package, &uses, PAIRS)].concat();
+    let others = others.into_iter().map(|text| Breach { text, enforced: strict });
+    let packages = packages(package, dependencies).into_iter().map(|text| Breach { text, enforced: true });
+    packages.chain(by_folder).chain(others).collect()
+}
+
+/// Which of the product's packages are named: in the manifest all that the table has, in the sources no others.
+fn packages(package: &Package, dependencies: &[String]) -> Vec<String> {
+    let below = PACKAGES.iter().find(|(name, _)| *name == package.name).map_or(&[][..], |(_, below)| *below);
+    let mut found = Vec::new();
+    if dependencies != below {
+        found.push(format!("depends on {dependencies:?}, not on {below:?}"));
+    }
+    let others = PACKAGES.iter().map(|(name, _)| *name);
+    let others: Vec<String> = others
+        .filter(|name| *name != package.name && !below.contains(name))
+        .map(|name| name.replace('-', "_"))
+        .collect();
+    found.extend(
+        package.mentions(&others).map(|(file, name)| format!("{}: {name}", package.files[file].name)),
+    );
+    found
+}
+
+impl Folder {
+    /// The room of a file; none for files outside of the folder.
+    pub(super) fn room<'a>(&self, file: &'a File) -> Option<&'a str> {
+        let outside = file.module.len() < self.module.len();
+        if outside || file.module.iter().zip(self.module).any(|(file, own)| file != own) {
+            return None;
+        }
+        Some(file.module.get(self.module.len()).map_or(OWN, String::as_str))
+    }
+
+    /// The number of a room's floor, from the ground.
+    fn height(&self, room: &str) -> Option<usize> {
+        self.floors.iter().position(|floor| floor.rooms.contains(&room))
+    }
+}
+
+/// Imports that do not run downwards.
+fn floors(package: &Package, uses: &BTreeSet<Use>, folder: &Folder) -> Vec<String> {
+    let rooms: BTreeSet<&str> = package.files.iter().filter_map(|file| folder.room(file)).collect();
+    let mut found = Vec::new();
+    let is_root = |room: &str| room == OWN && folder.module.is_empty();
+    let unknown = rooms.iter().filter(|room| folder.height(room).is_none() && !is_root(room));
+    found.extend(unknown.map(|room| format!("module `{room}` has no floor: give it one in the table")));
+    let listed = folder.floors.iter().flat_map(|floor| floor.rooms);
+    let stale = listed.filter(|room| !rooms.contains(*room));
+    found.extend(
+        stale.map(|room| format!("the table's `{room}` is not a module of {}", folder.module.join("::"))),
+    );
+    for used in uses {
+        let (from, to) = (&package.files[used.from], &package.files[used.to]);
+        let heights = |file| Some(folder.room(file)).flatten().and_then(|room| folder.height(room));
+        let (Some(here), Some(there)) = (heights(from), heights(to)) else { continue };
+        let (here_floor, there_floor) = (&folder.floors[here], &folder.floors[there]);
+        let hidden = here_floor.hidden.contains(&there_floor.name) && !used.of_root;
+        if there > here || hidden {
+            found.push(format!(
+                "{}: `{}` must not import {} of `{}`",
+                from.name,
+                here_floor.name,
+                used.item.join("::"),
+                there_floor.name
+            ));
+        }
+    }
+    found
+}
+
+/// `impl` blocks for types of another folder.
+fn foreign_impls(package: &Package) -> Vec<String> {
+    let impls = package.impls().into_iter().map(|(file, home, item)| {
+        (&package.files[file].name, &package.files[home].name, item.last().cloned().unwrap_or_default())
+    });
+    let foreign = impls.filter(|(file, home, _)| !share_a_folder(file, home));
+    foreign.map(|(file, home, item)| format!("{file}: an `impl` for {item}, which is of {home}")).collect()
+}
+
+/// A file is of its directory. A file `x.rs` is of the folder `x` beside it too.
+fn share_a_folder(a: &str, b: &str) -> bool {
+    let directory =
+        |file: &str| file.rsplit_once('/').map_or(String::new(), |(directory, _)| directory.to_owned());
+    let folders = |file: &str| [directory(file), file.trim_end_matches(".rs").to_owned()];
+    folders(a).iter().any(|folder| folders(b).contains(folder))
+}
+
+/// Circles without a reason, circles that are too large, and reasons without a circle.
+fn wrong_circles(package: &Package, uses: &BTreeSet<Use>, pairs: &[Pair]) -> Vec<String> {
+    let known: Vec<_> = pairs.iter().filter(|(name, ..)| *name == package.name).map(|pair| pair.1).collect();
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for circle in file_circles(package, uses) {
+        match known.iter().find(|pair| circle == **pair) {
+            Some(pair) => _ = seen.insert(pair),
+            None => found.push(format!("a circle of {}: {}", circle.len(), circle.join(", "))),
+        }
+    }
+    let stale = known.iter().filter(|pair| !seen.contains(pair));
+    found.extend(stale.map(|[a, b]| format!("the table's circle of {a} and {b} is gone: remove it there")));
+    found
+}
+
+/// The circles of a package, by the names of the files in order.
+pub(super) fn file_circles<'a>(package: &'a Package, uses: &BTreeSet<Use>) -> Vec<Vec<&'a str>> {
+    let imports: BTreeSet<(FileId, FileId)> = uses.iter().map(|used| (used.from, used.to)).collect();
+    let name = |file: FileId| package.files[file].name.as_str();
+    let named = circles(&imports).into_iter().map(|circle| {
+        let mut names: Vec<&str> = circle.into_iter().map(name).collect();
+        names.sort_unstable();
+        names
+    });
+    named.collect()
+}
