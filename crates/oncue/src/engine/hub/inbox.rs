@@ -1,5 +1,5 @@
-//! What was received and waits for the user: cut by the shard, taken by any thread, with the room that it takes
-//! accounted per peer and for the whole socket.
+//! What was received and waits for the user: cut by the shard, taken on any thread. The room is accounted per peer and
+//! for the whole socket.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +25,7 @@ pub(crate) struct Arrival {
     pub(crate) bytes: Buffer,
     pub(crate) spans: Vec<(u32, u32)>,
     pub(crate) flow: Arc<Flow>,
-    /// The version of the subscriptions that the messages have passed.
+    /// The version of the subscriptions that the messages were filtered by.
     pub(crate) version: u64,
 }
 
@@ -40,12 +40,12 @@ impl Arrival {
 pub(crate) struct Inbound {
     state: QuickLock<State>,
     pub(crate) waiters: Arc<Waiters>,
-    /// What the user may have, where that is checked here at all.
+    /// What the user may receive, where that is checked here.
     subscriptions: Arc<RwLock<Subscriptions>>,
-    /// The memory that waits: changed under the lock, and looked at without it.
+    /// The memory that waits: changed under the lock, read without it.
     bytes: AtomicU64,
     bytes_max: u64,
-    /// Messages of a topic that gave way to a newer one, and those that gave way to other topics.
+    /// Messages replaced by a newer one of their topic, and messages dropped in favour of other topics.
     pub(crate) replaced: AtomicU64,
     pub(crate) dropped: AtomicU64,
     keeps_latest: bool,
@@ -53,21 +53,20 @@ pub(crate) struct Inbound {
 
 struct State {
     queue: VecDeque<Arrival>,
-    /// The arrival being handed out; its room is given back already.
+    /// The arrival that is being handed out. Its room is already released.
     bytes: Option<Buffer>,
     spans: std::vec::IntoIter<(u32, u32)>,
     source: Option<Source>,
-    /// Arrivals that have passed an earlier version may hold what is not subscribed to any more.
+    /// Arrivals of an earlier version may hold topics that were unsubscribed since.
     stale_before: u64,
-    /// Peers that are not read since the socket's bound is reached.
+    /// Peers that are not read because the socket's bound is reached.
     paused: Vec<Arc<Flow>>,
-    /// In place of the queue, where only the newest message of each topic is kept.
+    /// In place of the queue under [`Keep::Latest`](crate::Keep::Latest).
     latest: Option<Latest>,
 }
 
 impl Inbound {
-    /// Nothing yet, of a socket with these subscriptions. At most about `bytes_max` wait. With `latest`, only the newest
-    /// message of each topic does.
+    /// An empty inbox. About `bytes_max` wait at most; with `latest`, only the newest message of each topic.
     pub(crate) fn new(
         subscriptions: Arc<RwLock<Subscriptions>>,
         bytes_max: u64,
@@ -82,18 +81,18 @@ impl Inbound {
         Inbound { state, waiters, subscriptions, bytes, bytes_max, replaced, dropped, keeps_latest }
     }
 
-    /// Whether only the newest message of each topic waits: then nothing has to be paused.
+    /// Whether only the newest message of each topic waits. Then reading never pauses.
     pub(crate) fn keeps_latest(&self) -> bool {
         self.keeps_latest
     }
 
-    /// Whether the bound of the socket is reached.
+    /// Whether the socket's bound is reached.
     pub(crate) fn is_full(&self) -> bool {
         self.bytes.load(Ordering::SeqCst) >= self.bytes_max
     }
 
-    /// Whether the shard has to stop reading a peer: its own mark or the socket's bound is reached. If so, the user's
-    /// taking makes it go on.
+    /// Whether the shard must stop reading a peer: its own mark or the socket's bound is reached. If so, reading goes
+    /// on when the user has taken enough.
     pub(crate) fn pause(&self, flow: &Arc<Flow>) -> bool {
         if self.keeps_latest {
             return false;
@@ -112,7 +111,7 @@ impl Inbound {
         full
     }
 
-    /// Queues an arrival; those to be woken are appended to `wakes`.
+    /// Queues an arrival. The wakers of waiting operations are appended to `wakes`.
     pub(crate) fn push(&self, arrival: Arrival, wakes: &mut Vec<Waker>) {
         let flow = &arrival.flow;
         flow.messages.fetch_add(arrival.spans.len() as u64, Ordering::SeqCst);
@@ -125,8 +124,8 @@ impl Inbound {
         self.waiters.take(wakes);
     }
 
-    /// Takes in messages of which only the newest of each topic waits, and which have passed this version of the
-    /// subscriptions. Those to be woken are appended to `wakes`.
+    /// Takes in messages of which only the newest of each topic waits, filtered by this version of the subscriptions.
+    /// The wakers of waiting operations are appended to `wakes`.
     pub(crate) fn put_latest(
         &self,
         bytes: &[u8],
@@ -166,7 +165,7 @@ impl Inbound {
         Some(state.message(span))
     }
 
-    /// What is left of the arrival being handed out, or the next one.
+    /// The rest of the arrival that is being handed out, or the next one.
     pub(crate) fn pop_many(&self) -> Option<Received> {
         let mut state = self.state.lock();
         let first = match state.spans.next() {
@@ -205,18 +204,18 @@ impl Inbound {
         }
     }
 
-    /// Gives the room of an arrival back.
+    /// Releases the room of an arrival.
     fn release(&self, state: &mut State, arrival: &Arrival) {
         arrival.flow.release(arrival.spans.len() as u64, arrival.bytes.len() as u64);
         let left = self.bytes.fetch_sub(arrival.cost(), Ordering::SeqCst) - arrival.cost();
-        // Only once there is room for many: those that are read again are looked at one by one.
+        // Only once there is much room: otherwise each message taken would let every peer read a little.
         if left <= self.bytes_max / 2 {
             state.paused.drain(..).for_each(|flow| flow.resume());
         }
     }
 
-    /// The user has unsubscribed: of what waits, nothing comes out that is not subscribed to any more, nor of what a
-    /// shard is just cutting. Only for sockets whose messages are checked against their subscriptions.
+    /// The user has unsubscribed: what waits, or is being cut by a shard, is filtered again before it is handed out.
+    /// Only for sockets whose messages are checked against their subscriptions.
     pub(crate) fn unsubscribed(&self) {
         let mut state = self.state.lock();
         let subscriptions = read_lock(&self.subscriptions);
@@ -231,7 +230,7 @@ impl Inbound {
         }
     }
 
-    /// Throws away what waits of a source.
+    /// Drops what waits from a source.
     pub(crate) fn forget(&self, source: Source) {
         let mut state = self.state.lock();
         if state.source == Some(source) {

@@ -1,4 +1,4 @@
-//! What reading a peer comes to, and why its connection ends.
+//! The result of reading a peer, and why a connection ends.
 
 use std::fmt;
 use std::io;
@@ -19,14 +19,14 @@ pub(crate) enum End {
     Failed(io::Error),
     /// The peer was silent for too long.
     Silent,
-    /// This side needs it no more.
+    /// This side needs it no more: it was disconnected, drained, or its socket is closed.
     Done,
-    /// The peer broke the protocol or a bound, or refuses us. The error's text says which, and goes to the peer as well.
+    /// The peer broke the protocol or a bound, or refuses us. The text of the error goes to the peer as well.
     Refused(Error),
 }
 
 impl End {
-    /// A peer that should not be full is.
+    /// A peer is full that must not be.
     pub(crate) fn too_slow() -> End {
         End::Refused(Error::peer("too slow: the queue of this subscriber is full"))
     }
@@ -35,7 +35,7 @@ impl End {
         End::Refused(Error::peer("the handshake took too long"))
     }
 
-    /// A message was begun and is not whole in time.
+    /// A message was begun and is not complete in time.
     pub(crate) fn message_too_long(timeout: Duration) -> End {
         let text = format!("a message was begun and not finished in {timeout:?} (message_timeout)");
         End::Refused(Error::peer(text))
@@ -93,11 +93,11 @@ impl fmt::Display for End {
     }
 }
 
-/// What reading came to.
+/// The result of reading.
 #[derive(PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// All that was there is read, or reading is paused.
+    /// Everything that was there is read, or reading is paused.
     Idle,
-    /// There may be more to read; others come first.
+    /// There may be more to read; other peers come first.
     More,
 }

@@ -1,9 +1,8 @@
-//! Who may subscribe to what, as a peer's connection sees it: what was asked and is not decided yet, and decisions that
-//! come later.
+//! The subscriptions of one peer that are deferred.
 
 use std::collections::BTreeSet;
 
-/// What one peer has asked for and nobody has decided yet.
+/// What one peer has asked for and was not decided yet.
 #[derive(Default)]
 pub(crate) struct Pending {
     prefixes: BTreeSet<Vec<u8>>,
@@ -17,7 +16,7 @@ impl Pending {
         self.prefixes.contains(prefix)
     }
 
-    /// How many prefixes, and how many bytes they have.
+    /// How many prefixes, and how many bytes in all.
     pub(crate) fn asked(&self) -> (u64, u64) {
         (self.prefixes.len() as u64, self.bytes)
     }

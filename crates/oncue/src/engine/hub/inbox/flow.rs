@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What reads peers.
+/// Something that reads peers.
 pub(crate) trait Resume: Send + Sync {
-    /// The user has made room for a peer that was not read.
+    /// The user has made room: reading of this peer goes on.
     fn resume(&self, slot: usize, uid: u64);
 }
 
-/// Where messages come from: a dialer or listener of a shard, whatever connection of it.
+/// Where messages come from: a dialer or listener of a shard, over all its connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
     pub(crate) shard: u16,
@@ -17,7 +17,7 @@ pub(crate) struct Source {
     pub(crate) link: u64,
 }
 
-/// How much of one peer waits for the user; the shard stops reading at the mark.
+/// How much of one peer waits for the user. The shard stops reading at the mark.
 pub(crate) struct Flow {
     pub(super) messages: AtomicU64,
     pub(super) bytes: AtomicU64,
@@ -42,7 +42,7 @@ impl Flow {
         Flow { messages, bytes, paused, messages_max, bytes_max, source, reader, slot, uid }
     }
 
-    /// How many messages there is room for, if there is room for bytes as well.
+    /// How many messages there is room for; 0 if there is no room in bytes.
     pub(crate) fn room(&self) -> u64 {
         match self.bytes.load(Ordering::SeqCst) < self.bytes_max {
             true => self.messages_max.saturating_sub(self.messages.load(Ordering::SeqCst)),
@@ -50,13 +50,14 @@ impl Flow {
         }
     }
 
-    /// Whether the shard has to stop reading. If so, the user's taking makes it go on.
+    /// Whether the shard must stop reading. If so, reading goes on when the user has made room.
     pub(super) fn pause(&self) -> bool {
         if self.room() > 0 {
             return false;
         }
         self.paused.store(true, Ordering::SeqCst);
-        // The user may have made room between the look and the store; then one of us two takes the flag back.
+        // The user may have made room between the check and the store; then exactly one of the two sides clears the
+        // flag.
         self.room() == 0 || !self.paused.swap(false, Ordering::SeqCst)
     }
 

@@ -1,4 +1,4 @@
-//! The store against a naive one, and what it takes for its answers.
+//! The store against a naive one, and the work of its answers.
 
 use oncue_core::ledger::Quota;
 
