@@ -1,7 +1,7 @@
 //! The operating system's network: TCP and Unix sockets, and the engine's own pipes.
 
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -228,12 +228,12 @@ impl OsStream {
 }
 
 impl Stream for OsStream {
-    fn address(&self) -> Option<PeerAddress> {
+    fn address(&self) -> PeerAddress {
         match self {
-            OsStream::Tcp(_, address) => Some(PeerAddress::Tcp(*address)),
-            OsStream::Unix(_, address) => Some(*address),
-            OsStream::Pipe(_) => Some(PeerAddress::Inproc),
-            OsStream::Dialing(_) => None,
+            OsStream::Tcp(_, address) => PeerAddress::Tcp(*address),
+            OsStream::Unix(_, address) => *address,
+            OsStream::Pipe(_) => PeerAddress::Inproc,
+            OsStream::Dialing(_) => PeerAddress::Tcp((Ipv4Addr::UNSPECIFIED, 0).into()),
         }
     }
 

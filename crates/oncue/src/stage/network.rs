@@ -361,8 +361,8 @@ impl Drop for SimListener {
 }
 
 impl Stream for SimStream {
-    fn address(&self) -> Option<PeerAddress> {
-        Some(PeerAddress::Inproc)
+    fn address(&self) -> PeerAddress {
+        PeerAddress::Inproc
     }
 
     fn connected(&mut self) -> io::Result<bool> {
