@@ -10,6 +10,7 @@ mod station;
 mod testing;
 mod wire;
 
+use std::fmt::Arguments;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -218,6 +219,15 @@ impl<N: Net> Driver<N> {
         self.ring_all();
     }
 
+    /// Ends a link in the shard that has it: `what` is done where the socket is `linked`.
+    fn unlink(&self, what: Arguments<'_>, linked: &str, end: impl Fn(&mut Shard<N>) -> bool) -> Result<()> {
+        check_not_deciding(what)?;
+        match (0..self.stations.len()).any(|i| self.with_shard(i, &end)) {
+            true => Ok(()),
+            false => Err(Error::misuse(format!("cannot {what}: the socket is not {linked} to it"))),
+        }
+    }
+
     fn check_alive(&self) -> Result<()> {
         if self.dead.load(Ordering::SeqCst) { Err(Error::closed()) } else { Ok(()) }
     }
@@ -293,19 +303,10 @@ impl<N: Net> Control for Driver<N> {
     }
 
     fn unbind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<()> {
-        check_not_deciding(format_args!("unbind {at}"))?;
-        let found = (0..self.stations.len()).any(|i| self.with_shard(i, |shard| shard.unbind(hub, at)));
-        if found {
-            Ok(())
-        } else {
-            Err(Error::misuse(format!("cannot unbind {at}: the socket is not bound to it")))
-        }
+        self.unlink(format_args!("unbind {at}"), "bound", |shard| shard.unbind(hub, at))
     }
 
     fn disconnect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()> {
-        check_not_deciding(format_args!("disconnect {to}"))?;
-        let found = (0..self.stations.len()).any(|i| self.with_shard(i, |shard| shard.disconnect(hub, to)));
-        let unknown = || Error::misuse(format!("cannot disconnect {to}: the socket is not connected to it"));
-        if found { Ok(()) } else { Err(unknown()) }
+        self.unlink(format_args!("disconnect {to}"), "connected", |shard| shard.disconnect(hub, to))
     }
 }

@@ -43,8 +43,6 @@ impl fmt::Debug for TopicState {
 pub(crate) struct States {
     /// By topic: a message of the topic, the number of the state, and the text.
     pub(crate) published: LastValues,
-    /// States that peers missed since they did not read.
-    pub(crate) missed: AtomicU64,
     heard: Mutex<Heard>,
     pub(crate) waiters: Waiters,
     pub(crate) heard_missed: AtomicU64,
@@ -58,8 +56,8 @@ struct Heard {
 
 impl States {
     pub(crate) fn new() -> States {
-        let (missed, heard, waiters, heard_missed) = Default::default();
-        States { published: LastValues::new(PUBLISHED_BYTES_MAX), missed, heard, waiters, heard_missed }
+        let (heard, waiters, heard_missed) = Default::default();
+        States { published: LastValues::new(PUBLISHED_BYTES_MAX), heard, waiters, heard_missed }
     }
 
     /// Takes in what a publisher says.

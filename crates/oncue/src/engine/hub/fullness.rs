@@ -36,7 +36,6 @@ pub(crate) struct Gauge {
     /// Grows whenever the room for a topic may have changed.
     version: AtomicU64,
     pub(crate) waiters: Waiters,
-    pub(crate) evicted: AtomicU64,
 }
 
 /// The peers that lack room.

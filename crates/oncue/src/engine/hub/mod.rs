@@ -69,7 +69,6 @@ pub(crate) struct Hub {
     pub(crate) last: LastValues,
     pub(crate) gauge: Gauge,
     pub(crate) states: States,
-    pub(crate) decisions: Decisions,
     pub(crate) inbound: Inbound,
     pub(crate) counters: Counters,
     /// Senders that wait for room in the outbox.
@@ -144,14 +143,6 @@ pub(crate) enum Verdict {
     Revoke(Reason),
 }
 
-/// Counts of decisions.
-#[derive(Default)]
-pub(crate) struct Decisions {
-    pub(crate) rejected: AtomicU64,
-    pub(crate) deferred: AtomicU64,
-    pub(crate) revoked: AtomicU64,
-}
-
 /// A listener, as its socket sees it.
 pub(crate) trait Shut: Send + Sync {
     /// Stops listening, at once and for good.
@@ -169,6 +160,11 @@ pub(crate) struct Counters {
     pub(crate) received_missed: AtomicU64,
     pub(crate) peers_lost: AtomicU64,
     pub(crate) peers_refused: AtomicU64,
+    pub(crate) peers_evicted: AtomicU64,
+    pub(crate) rejected: AtomicU64,
+    pub(crate) deferred: AtomicU64,
+    pub(crate) revoked: AtomicU64,
+    pub(crate) states_missed: AtomicU64,
 }
 
 impl Hub {
@@ -199,7 +195,6 @@ impl Hub {
             outbox: Outbox::new(bound),
             gauge: Gauge::default(),
             states: States::new(),
-            decisions: Decisions::default(),
             last: LastValues::new(options.last_values_bytes_max),
             inbound,
             counters: Counters::default(),
@@ -420,12 +415,12 @@ impl Hub {
             peers_refused: get(&c.peers_refused),
             peers_turned_away: turned_away.peers_max + turned_away.peers_per_address_max,
             accepts_paused: turned_away.descriptors,
-            subscriptions_rejected: get(&self.decisions.rejected),
-            subscriptions_deferred: get(&self.decisions.deferred),
-            subscriptions_revoked: get(&self.decisions.revoked),
-            states_missed: get(&self.states.missed) + get(&self.states.heard_missed),
+            subscriptions_rejected: get(&c.rejected),
+            subscriptions_deferred: get(&c.deferred),
+            subscriptions_revoked: get(&c.revoked),
+            states_missed: get(&c.states_missed) + get(&self.states.heard_missed),
             peers_full: self.gauge.full(),
-            peers_evicted: get(&self.gauge.evicted),
+            peers_evicted: get(&c.peers_evicted),
             last_values: holding.values,
             last_values_bytes: holding.bytes,
             last_values_dropped: holding.dropped,

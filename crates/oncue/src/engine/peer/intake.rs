@@ -171,7 +171,7 @@ impl<'a, S: Stream> Intake<'a, S> {
             return Ok(false);
         }
         let address = self.out.stream.address();
-        let counts = &self.hub.decisions;
+        let counts = &self.hub.counters;
         match gate.ask(&SubscribeRequest { peer: self.key, address, prefix }) {
             Admission::Accept => return Ok(true),
             Admission::Reject(status) => {
@@ -196,7 +196,7 @@ impl<'a, S: Stream> Intake<'a, S> {
 
     pub(crate) fn decided(&mut self, prefix: &[u8], verdict: Verdict) -> Result<(), End> {
         let deferred = self.pending.remove(prefix);
-        let counts = &self.hub.decisions;
+        let counts = &self.hub.counters;
         match verdict {
             Verdict::Admit if deferred => self.admit(prefix)?,
             Verdict::Reject(status) if deferred => {
@@ -245,14 +245,14 @@ impl<'a, S: Stream> Intake<'a, S> {
             let (state, text) = (State::Rejected, status.text().as_bytes());
             put_state(&mut out, &StateNews { state, topic: prefix, text });
             if !self.out.answer(out) {
-                self.hub.states.missed.fetch_add(1, Ordering::Relaxed);
+                self.hub.counters.states_missed.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 
     fn tell(&mut self, out: Vec<u8>, count: u64) -> Result<(), End> {
         if !self.out.answer(out) {
-            self.hub.states.missed.fetch_add(count, Ordering::Relaxed);
+            self.hub.counters.states_missed.fetch_add(count, Ordering::Relaxed);
         }
         self.out.flush()
     }

@@ -2,7 +2,7 @@
 //!
 //! The only place that applies [`OnFull`], and the only one that counts what peers got (`delivered`) and missed
 //! (`missed`). Its peer calls it, and the shard through the peer, under the shard's lock. In this order: `offer` (or
-//! `write_now`, if `is_empty`) - `is_blocked` or `has_more` tell why something is left - `unblock` when the network
+//! `write_now`, if the queue is empty) - `queue` tells why something is left (`is_blocked`, `has_more`) - `unblock` when the network
 //! reports room - `flush`. Control bytes go in between by `control` and `answer`; they count towards no mark.
 
 use std::io::IoSlice;
@@ -35,20 +35,9 @@ impl<S: Stream> Outgoing<S> {
         Outgoing { stream, queue: WriteQueue::new(yields), hub }
     }
 
-    /// Whether nothing is queued.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
-
-    /// Whether the stream may take more of what is queued; that is written in the next turn.
-    pub(crate) fn has_more(&self) -> bool {
-        self.queue.has_more()
-    }
-
-    /// What waits: control bytes, and messages.
-    #[cfg(any(test, fuzzing))]
-    pub(crate) fn holding(&self) -> (u64, u64) {
-        (self.queue.control_bytes(), self.queue.messages())
+    /// What waits, for a look.
+    pub(crate) fn queue(&self) -> &WriteQueue {
+        &self.queue
     }
 
     /// How many messages may be offered under [`OnFull::Refuse`].
@@ -64,11 +53,6 @@ impl<S: Stream> Outgoing<S> {
     /// Whether the queue is full; `was`: whether it was full at the last call.
     pub(crate) fn is_full(&self, was: bool) -> bool {
         self.queue.backlog.is_full(self.hub.mark(), was)
-    }
-
-    /// Whether the stream takes nothing until it reports that it does.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.queue.is_blocked()
     }
 
     /// Under [`OnFull::Latest`], the topics of queued messages, if they have changed since the last call.

@@ -140,7 +140,7 @@ impl<N: Net> Shard<N> {
         let Some(served) = self.hubs.get(&hub.id) else { return };
         if served.batch.is_empty() {
             for slot in served.peers.clone() {
-                if self.peers[slot].out.is_empty() {
+                if self.peers[slot].out.queue().is_empty() {
                     self.retire(slot);
                     self.drain(slot);
                 }

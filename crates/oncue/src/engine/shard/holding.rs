@@ -30,8 +30,8 @@ impl<N: Net> Shard<N> {
         };
         self.peers.iter().fold(all, |all, (_, peer)| Holding {
             received_bytes: all.received_bytes.max(peer.received_bytes()),
-            control_bytes: all.control_bytes.max(peer.out.holding().0),
-            queued_messages: all.queued_messages.max(peer.out.holding().1),
+            control_bytes: all.control_bytes.max(peer.out.queue().backlog.control_bytes),
+            queued_messages: all.queued_messages.max(peer.out.queue().backlog.messages),
             ..all
         })
     }

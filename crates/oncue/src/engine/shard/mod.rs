@@ -325,7 +325,7 @@ impl<N: Net> Shard<N> {
     fn writable(&mut self, slot: usize, uid: u64) {
         let now = self.now;
         let Some(peer) = self.peer(slot, uid) else { return };
-        if peer.out.is_blocked() {
+        if peer.out.queue().is_blocked() {
             // It has taken at least a part of what it had been given.
             peer.pulse.hear(now);
         }
@@ -353,7 +353,7 @@ impl<N: Net> Shard<N> {
     /// Something was queued for a peer or written to it.
     pub(crate) fn written(&mut self, slot: usize) {
         if let Some(peer) = self.peers.get_mut(slot)
-            && peer.out.has_more()
+            && peer.out.queue().has_more()
             && !std::mem::replace(&mut peer.writes_on, true)
         {
             self.unwritten.push_back((slot, peer.uid));

@@ -48,7 +48,7 @@ impl<N: Net> Shard<N> {
         for &slot in &slots[..count] {
             let rest = || Run::new(chunk.get_or_insert_with(|| message.encode()).clone(), 0, 1);
             match self.peers[slot].out.write_now(message.slices, rest) {
-                Ok(()) if self.peers[slot].out.is_empty() => {}
+                Ok(()) if self.peers[slot].out.queue().is_empty() => {}
                 Ok(()) => self.written(slot),
                 Err(end) => self.end(slot, end),
             }
@@ -64,7 +64,7 @@ impl<N: Net> Shard<N> {
             for &peer in ledger.peers(audience) {
                 let slot = ledger.token(peer) as usize;
                 let peer = &self.peers[slot];
-                if !peer.out.is_empty() || !matches!(peer.phase, Phase::Traffic(_)) {
+                if !peer.out.queue().is_empty() || !matches!(peer.phase, Phase::Traffic(_)) {
                     return None;
                 }
                 *slots.get_mut(count)? = slot;

@@ -78,7 +78,7 @@ impl<N: Net> Shard<N> {
         let beat = peer.pulse.beat(now);
         let sent = match beat {
             // It would queue behind what the peer has not taken; taking that is a sign of life as well.
-            _ if peer.out.is_blocked() => Ok(()),
+            _ if peer.out.queue().is_blocked() => Ok(()),
             Beat::Ping { ttl_ds } => peer.control(|out| command::put_ping(out, ttl_ds, b"")),
             Beat::Assure => peer.control(|out| command::put_pong(out, b"")),
             Beat::Dead | Beat::Nothing => Ok(()),
@@ -124,7 +124,7 @@ impl<N: Net> Shard<N> {
             peer.evict_set = true;
             return self.timers.set(over, Timer::Evict { slot, uid });
         }
-        peer.hub.gauge.evicted.fetch_add(1, Ordering::Relaxed);
+        peer.hub.counters.peers_evicted.fetch_add(1, Ordering::Relaxed);
         self.end(slot, End::too_slow());
     }
 
@@ -165,7 +165,7 @@ impl<N: Net> Shard<N> {
         for slot in slots {
             let Some(peer) = self.peers.get_mut(slot).filter(|peer| peer.understands()) else { continue };
             if !peer.out.answer(out.clone()) {
-                hub.states.missed.fetch_add(1, Ordering::Relaxed);
+                hub.counters.states_missed.fetch_add(1, Ordering::Relaxed);
             }
             match peer.flush() {
                 Ok(()) => self.written(slot),

@@ -30,10 +30,10 @@ pub(crate) struct Backlog {
     pub(super) runs: VecDeque<Run>,
     /// What gives way when it is full.
     pub(super) yields: Yields,
-    pub(super) messages: u64,
+    pub(crate) messages: u64,
     pub(super) bytes: u64,
     /// Bytes that are not messages.
-    pub(super) control_bytes: u64,
+    pub(crate) control_bytes: u64,
     /// Something was missed since the last time that no message waited: the rest of a large message may be below the
     /// mark while no other such message fits.
     crowded: bool,

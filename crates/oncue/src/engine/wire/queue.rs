@@ -53,18 +53,6 @@ impl WriteQueue {
         !self.backlog.runs.is_empty() && !self.blocked
     }
 
-    /// How many control bytes wait.
-    #[cfg(any(test, fuzzing))]
-    pub(crate) fn control_bytes(&self) -> u64 {
-        self.backlog.control_bytes
-    }
-
-    /// How many messages wait.
-    #[cfg(any(test, fuzzing))]
-    pub(crate) fn messages(&self) -> u64 {
-        self.backlog.messages
-    }
-
     /// Whether nothing can be queued or written until the stream takes bytes again.
     pub(crate) fn is_stuck(&self, mark: Mark) -> bool {
         self.blocked && self.backlog.room(mark) == 0
