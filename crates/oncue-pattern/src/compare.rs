@@ -6,27 +6,56 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
-use super::Pattern;
 use super::automaton::{Automaton, DEAD, START};
+use super::pattern::Pattern;
 
-/// Whether some topic is of both.
-pub(super) fn overlap(a: &Pattern, b: &Pattern) -> bool {
-    heads_agree(a, b) && first(a, b, |a, b| a.is_some() && b.is_some(), |a, b| a && b).is_some()
+/// How narrow a pattern is. Where all topics of one pattern are topics of another as well, and not the reverse, the
+/// first is the greater; where both have the same topics, they are equal. Patterns of which neither lies within the
+/// other compare too, in an order that is the same everywhere and says nothing else.
+#[derive(Debug, Clone)]
+pub struct Specificity(Pattern);
+
+impl Pattern {
+    /// Whether some topic belongs to both patterns.
+    pub fn overlaps(&self, other: &Pattern) -> bool {
+        heads_agree(self, other)
+            && first(self, other, |a, b| a.is_some() && b.is_some(), |a, b| a && b).is_some()
+    }
+
+    /// Whether every topic of `other` is a topic of this pattern too.
+    pub fn covers(&self, other: &Pattern) -> bool {
+        heads_agree(self, other) && first(self, other, |_, b| b.is_some(), |a, b| b && !a).is_none()
+    }
+
+    /// How narrow the pattern is: see [`Specificity`].
+    pub fn specificity(&self) -> Specificity {
+        Specificity(self.clone())
+    }
 }
 
-/// Whether each topic of `b` is one of `a`.
-pub(super) fn cover(a: &Pattern, b: &Pattern) -> bool {
-    heads_agree(a, b) && first(a, b, |_, b| b.is_some(), |a, b| b && !a).is_none()
+impl PartialEq for Specificity {
+    fn eq(&self, other: &Specificity) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
 }
 
-/// Which is the narrower, which is the greater. The first topic that only one of them has decides, where shorter topics
-/// come first and equally long ones in the order of their bytes: that orders all sets of topics, and what lies within
-/// another set never has that topic.
-pub(super) fn order(a: &Pattern, b: &Pattern) -> Ordering {
-    match first(a, b, |_, _| true, |a, b| a != b) {
-        None => Ordering::Equal,
-        Some((a_has_it, _)) if a_has_it => Ordering::Less,
-        Some(_) => Ordering::Greater,
+impl Eq for Specificity {}
+
+impl PartialOrd for Specificity {
+    fn partial_cmp(&self, other: &Specificity) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Specificity {
+    /// The first topic that only one of them has decides, where shorter topics come first and equally long ones in the
+    /// order of their bytes: that orders all sets of topics, and what lies within another set never has that topic.
+    fn cmp(&self, other: &Specificity) -> Ordering {
+        match first(&self.0, &other.0, |_, _| true, |a, b| a != b) {
+            None => Ordering::Equal,
+            Some((true, _)) => Ordering::Less,
+            Some(_) => Ordering::Greater,
+        }
     }
 }
 

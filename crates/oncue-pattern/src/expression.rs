@@ -10,12 +10,10 @@ use regex_syntax::hir::translate::TranslatorBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 use regex_syntax::utf8::Utf8Sequences;
 
-use super::SEPARATOR;
 use super::automaton::{Automaton, Classes};
-use super::parse::PatternProblem;
+use super::error::PatternProblem;
+use super::kind::{EXPRESSION_BYTES_MAX, SEPARATOR};
 
-/// The longest expression, in bytes.
-pub(super) const EXPRESSION_BYTES_MAX: usize = 1000;
 /// The most nodes of an expression with its counted repetitions written out.
 const NODES_MAX: usize = 4096;
 /// How deep groups may lie within one another: what is read of them is walked by functions that call themselves.

@@ -1,11 +1,21 @@
 //! The automaton of all that follows a pattern's head: the values of each kind, and the literals between them. A value
 //! ends where the literals say, so the automaton knows no way back either.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::Param;
-use super::SEPARATOR;
 use super::automaton::{Automaton, Classes, DEAD, START, TooLarge};
+use super::kind::{Kind, SEPARATOR};
+
+/// One parameter and the literal after it, which is empty only where the pattern ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Param {
+    pub(super) name: Box<str>,
+    pub(super) kind: Kind,
+    /// The values of the kind.
+    pub(super) values: Automaton,
+    pub(super) tail: Box<[u8]>,
+}
 
 /// How far a topic was read.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]

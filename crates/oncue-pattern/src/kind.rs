@@ -5,8 +5,12 @@ use alloc::boxed::Box;
 use core::cmp::Ordering;
 use core::fmt;
 
-use super::SEPARATOR;
 use super::automaton::{Automaton, Classes};
+
+/// The byte that no parameter matches.
+pub(super) const SEPARATOR: u8 = b'/';
+/// The longest text of a [`Kind::Expression`], in bytes.
+pub(super) const EXPRESSION_BYTES_MAX: usize = 1000;
 
 /// What values a parameter takes. Whatever the kind, a value has one byte at least, and no `/`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -1,154 +1,40 @@
-//! From the text of a pattern to the pattern, with errors that name the place and the remedy.
+//! From the text of a pattern to the pattern.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
 
-use super::automaton::{Automaton, STATES_MAX};
-use super::expression::{self, EXPRESSION_BYTES_MAX};
-use super::join::join;
+use super::automaton::Automaton;
+use super::error::{PatternError, PatternProblem};
+use super::expression;
+use super::join::{Param, join};
 use super::kind::{self, Kind};
-use super::{Param, Pattern};
+use super::pattern::Pattern;
 
-/// A pattern that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PatternError {
-    pattern: String,
-    at: usize,
-    problem: PatternProblem,
-}
-
-/// What is wrong with a pattern.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PatternProblem {
-    /// There is no text.
-    Empty,
-    /// A `{` that no `}` closes.
-    Unclosed,
-    /// A `}` that no `{` opened.
-    Unopened,
-    /// A parameter without a name.
-    Nameless,
-    /// A name with characters other than ASCII letters, digits and `_`, or one that begins with a digit.
-    BadName(String),
-    /// A parameter of a kind that does not exist.
-    UnknownKind(String),
-    /// Two parameters of this name.
-    Repeated(String),
-    /// A parameter right after another: nothing says where the first one's value ends.
-    Adjacent,
-    /// A regular expression that no `/` ends.
-    UnclosedExpression,
-    /// Something between the `/` that ends a regular expression and the `}` of its parameter.
-    AfterExpression,
-    /// A regular expression that cannot be read, and what is wrong with it.
-    BadExpression(String),
-    /// A `^`, a `$` or the like in a regular expression.
-    Anchor,
-    /// A regular expression of more bytes than are allowed.
-    ExpressionTooLong,
-    /// A regular expression that takes no value, for instance because each would be empty.
-    NoValue,
-    /// A parameter of which no value can stand before the literal after it.
-    NoTopic,
-    /// The expression, or the pattern from the first parameter on, needs an automaton of more states than are allowed.
-    TooLarge,
-}
-
-impl PatternError {
-    /// The text that was to be read.
-    pub fn pattern(&self) -> &str {
-        &self.pattern
-    }
-
-    /// The place of the error, in bytes from the start of the text.
-    pub fn at(&self) -> usize {
-        self.at
-    }
-
-    /// What is wrong there.
-    pub fn problem(&self) -> &PatternProblem {
-        &self.problem
+impl Pattern {
+    /// Reads a pattern: `{name}` is a parameter, `{{` and `}}` are braces, everything else stands for itself.
+    /// A name is an ASCII letter or `_`, then letters, digits and `_`.
+    ///
+    /// `{name:int}`, `{name:word}` and `{name:/expression/}` take the values of a [`Kind`] alone. A regular expression
+    /// stands between slashes and ends at the next one, since no value holds a `/`; braces in it need no care. It takes
+    /// a value as a whole, so `^` and `$` are refused, as are `\b` and its like. It is about bytes: `.` is any byte
+    /// but a newline, `\w`, `\d`, `\s` and `(?i)` are ASCII, and a character beyond ASCII stands for its bytes in
+    /// UTF-8, in a class only after `(?u)`. Otherwise the syntax is that of the crate `regex`; matching needs
+    /// one step a byte, whatever the expression.
+    ///
+    /// An expression has at most 1000 bytes, and the automaton of all that follows the first literal at most 1024
+    /// states: about one for each byte of a literal, and one for each that an expression counts, as in `.{1,64}`.
+    ///
+    /// # Errors
+    /// [`PatternError`] says at which byte the text is wrong, and how to write it.
+    pub fn parse(text: &str) -> Result<Pattern, PatternError> {
+        parse(text)
     }
 }
 
-impl fmt::Display for PatternError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "pattern `{}`, at byte {}: {}", self.pattern, self.at, self.problem)
-    }
-}
-
-impl core::error::Error for PatternError {}
-
-impl fmt::Display for PatternProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PatternProblem::Empty => f.write_str("there is no topic here; write one, such as `clock`"),
-            PatternProblem::Unclosed => {
-                f.write_str("no `}` closes this `{`; write `{name}` for a parameter, `{{` for a brace")
-            }
-            PatternProblem::Unopened => {
-                f.write_str("no `{` opens this `}`; write `{name}` for a parameter, `}}` for a brace")
-            }
-            PatternProblem::Nameless => {
-                f.write_str("this parameter has no name; write one, as in `{symbol}`")
-            }
-            PatternProblem::BadName(name) => write!(
-                f,
-                "`{name}` is no name for a parameter; use letters, digits and `_`, and begin with a letter"
-            ),
-            PatternProblem::UnknownKind(kind) => {
-                write!(
-                    f,
-                    "there is no kind of parameter `{kind}`; write `int`, `word`, or a regular expression between \
-                     slashes, as in `{{name:/[a-z]+/}}`"
-                )
-            }
-            PatternProblem::Repeated(name) => {
-                write!(f, "`{name}` names a parameter before this one too; give each a name of its own")
-            }
-            PatternProblem::Adjacent => {
-                f.write_str("nothing separates this parameter from the one before; put text between them")
-            }
-            PatternProblem::UnclosedExpression => {
-                f.write_str("no `/` ends this regular expression; write it as in `{name:/[a-z]+/}`")
-            }
-            PatternProblem::AfterExpression => f.write_str(
-                "the regular expression ended at the `/` before, and here no `}` closes the parameter; leave `/` out \
-                 of the expression, since no value has one",
-            ),
-            PatternProblem::BadExpression(what) => write!(
-                f,
-                "the regular expression is wrong here: {what}; mend it, or put `\\` before what stands for itself"
-            ),
-            PatternProblem::Anchor => f.write_str(
-                "an expression always takes the whole value and looks at nothing else; leave out `^`, `$`, `\\b` and \
-                 their like",
-            ),
-            PatternProblem::ExpressionTooLong => {
-                write!(f, "the expression has more than {EXPRESSION_BYTES_MAX} bytes; shorten it")
-            }
-            PatternProblem::NoValue => f.write_str(
-                "the expression takes no value at all; let it take one or more bytes other than `/`",
-            ),
-            PatternProblem::NoTopic => f.write_str(
-                "no topic has a value of this kind, since the text after the parameter ends each value too early; \
-                 change one of them",
-            ),
-            PatternProblem::TooLarge => write!(
-                f,
-                "what begins here needs more than {STATES_MAX} states; shorten what it counts, as in `.{{1,64}}`, or \
-                 the text between the parameters"
-            ),
-        }
-    }
-}
-
-pub(super) fn parse(text: &str) -> Result<Pattern, PatternError> {
+fn parse(text: &str) -> Result<Pattern, PatternError> {
     let fail = |at, problem| Err(PatternError { pattern: text.to_owned(), at, problem });
     if text.is_empty() {
         return fail(0, PatternProblem::Empty);
