@@ -3,17 +3,19 @@
 
 use alloc::vec::Vec;
 
-use crate::frame::{COMMAND, COMMAND_BYTES_MAX, ProtocolError, Version, put_header};
+use crate::frame::{COMMAND_BYTES_MAX, ProtocolError, Version, put_header};
 
 mod metadata;
 mod state;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 pub use metadata::{Metadata, PROPERTIES_MAX, PROPERTY_NAME_BYTES_MAX, is_property_name};
 pub use state::{
     ONCUE_PROPERTY, STATE_COMMAND, STATE_TEXT_BYTES_MAX, STATE_TOPIC_BYTES_MAX, State, StateNews, put_state,
 };
+use wire::{put_command, split_short};
 
 /// The longest context that a PING may carry and a PONG gives back, in bytes.
 pub const PING_CONTEXT_BYTES_MAX: usize = 16;
@@ -161,23 +163,6 @@ fn put_subscription(out: &mut Vec<u8>, version: Version, name: &str, first: u8, 
     put_header(out, 0, 1 + prefix.len() as u64);
     out.push(first);
     out.extend_from_slice(prefix);
-}
-
-/// Appends a command frame: a name of less than 256 bytes, and its data in parts.
-fn put_command(out: &mut Vec<u8>, name: &str, data: &[&[u8]]) {
-    let data_len: usize = data.iter().map(|part| part.len()).sum();
-    put_header(out, COMMAND, (1 + name.len() + data_len) as u64);
-    out.push(name.len() as u8);
-    out.extend_from_slice(name.as_bytes());
-    for part in data {
-        out.extend_from_slice(part);
-    }
-}
-
-/// Cuts off a string with a length of one byte in front: (string, rest). `None` when it is cut short.
-fn split_short(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (&len, rest) = bytes.split_first()?;
-    rest.split_at_checked(usize::from(len))
 }
 
 fn cut_context(context: &[u8]) -> &[u8] {

@@ -252,6 +252,7 @@ impl Handshake {
         let Some((body, len)) = whole_body(&header, input) else { return Ok(Step::NeedMore) };
         match self.mechanism.receive(body, out)? {
             mechanism::Step::Continue => Ok(Step::Took(len)),
+            mechanism::Step::Refused(reason) => Err(HandshakeError::Refused(reason)),
             mechanism::Step::Done(metadata) => {
                 let peer = self.peer_info(version, metadata, out)?;
                 Ok(Step::Done(len, peer))

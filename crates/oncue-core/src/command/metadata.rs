@@ -3,7 +3,7 @@
 
 use alloc::vec::Vec;
 
-use super::split_short;
+use super::wire::split_short;
 use crate::frame::ProtocolError;
 
 /// The most properties accepted in one READY.
@@ -86,7 +86,7 @@ impl Metadata {
             let (name, value, after) = split_property(rest).ok_or(ProtocolError::MetadataMalformed)?;
             count += 1;
             if count > PROPERTIES_MAX {
-                return Err(ProtocolError::TooManyProperties);
+                return Err(ProtocolError::TooManyProperties { max: PROPERTIES_MAX });
             }
             metadata.add(name, value);
             rest = after;

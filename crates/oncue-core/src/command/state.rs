@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::put_command;
+use super::wire::put_command;
 
 /// The READY property by which a peer says that it understands [`STATE_COMMAND`]s, and its value.
 pub const ONCUE_PROPERTY: (&str, &[u8]) = ("X-Oncue", b"1");

@@ -144,7 +144,7 @@ fn metadata_beyond_its_bounds_is_refused() {
     assert_eq!(Metadata::parse(b"\x01a\x80\0\0\0"), Err(ProtocolError::MetadataMalformed));
     let many = |count: usize| Metadata::parse(&b"\x01a\0\0\0\0".repeat(count));
     assert!(many(PROPERTIES_MAX).is_ok());
-    assert_eq!(many(PROPERTIES_MAX + 1), Err(ProtocolError::TooManyProperties));
+    assert_eq!(many(PROPERTIES_MAX + 1), Err(ProtocolError::TooManyProperties { max: PROPERTIES_MAX }));
 }
 
 #[test]

@@ -9,7 +9,6 @@ use core::fmt;
 use super::SocketType;
 use crate::frame::ProtocolError;
 use crate::greeting::MechanismName;
-use crate::mechanism::MechanismError;
 
 /// Every other socket type a peer may have, by its number in a 2.0 greeting where it has one (RFC 15 and 37).
 const OTHER_TYPES: [(&str, Option<u8>); 16] = [
@@ -148,19 +147,17 @@ impl fmt::Display for HandshakeError {
     }
 }
 
-impl Error for HandshakeError {}
+impl Error for HandshakeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            HandshakeError::Protocol(fault) => Some(fault),
+            _ => None,
+        }
+    }
+}
 
 impl From<ProtocolError> for HandshakeError {
     fn from(fault: ProtocolError) -> Self {
         HandshakeError::Protocol(fault)
-    }
-}
-
-impl From<MechanismError> for HandshakeError {
-    fn from(fault: MechanismError) -> Self {
-        match fault {
-            MechanismError::Protocol(fault) => HandshakeError::Protocol(fault),
-            MechanismError::Refused(reason) => HandshakeError::Refused(reason),
-        }
     }
 }

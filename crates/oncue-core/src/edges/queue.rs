@@ -2,7 +2,7 @@
 //! queue is long. Knows nothing of what netting out means.
 use alloc::vec::Vec;
 
-use super::Edge;
+use super::edge::Edge;
 use crate::topic::index::shrink;
 
 /// How many slots are allocated together, at the most.

@@ -2,15 +2,28 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::time::Duration;
 
-use super::queue::Rank;
-use super::{FeedState, RouteId};
+use super::routes::{RouteId, Routes};
 
 /// The place of a feed in its machine's table. It is given to another topic once the feed is forgotten: with the
 /// generation it is unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeedId(usize);
+
+/// What there is to say to those who want a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeedState {
+    /// Nothing: of every topic at first, and again once nothing is known of it any more. What was said is void.
+    Idle,
+    /// It is produced: its feed has published since it started.
+    Active,
+    /// Its feed failed and will start again, or changes its route: the last value grows old meanwhile.
+    Stale,
+    /// Its feed has ended, or its route is gone: no value comes until further notice.
+    Closed,
+}
 
 pub(super) struct Feed {
     pub(super) topic: Arc<[u8]>,
@@ -51,6 +64,21 @@ pub(super) enum State {
     Cooling { until: Duration },
     /// It ended by itself, and what started it is still there.
     Ended,
+}
+
+/// The place in the queue: many subscribers before few, then the older before the newer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    pub(super) subscribers: Reverse<usize>,
+    /// Greater for each feed that begins to wait.
+    pub(super) turn: u64,
+}
+
+impl Feed {
+    /// Whether `prefix`, with which the topic begins, is one of those that start it.
+    pub(super) fn starts_by(&self, prefix: &[u8], routes: &Routes) -> bool {
+        self.route.is_some_and(|route| routes.starts_in(prefix, &self.topic, route, self.catalogued))
+    }
 }
 
 impl State {

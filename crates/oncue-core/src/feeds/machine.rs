@@ -7,9 +7,9 @@ use core::cmp::Reverse;
 use core::ops::Bound;
 use core::time::Duration;
 
-use super::feed::{Feed, FeedId, State};
-use super::queue::Rank;
-use super::{Decision, Demand, End, FeedState, RouteId};
+use super::feed::{Feed, FeedId, FeedState, Rank, State};
+use super::routes::RouteId;
+use super::{Decision, Demand, End};
 
 impl Demand {
     /// The feeds whose topics begin with `prefix`.

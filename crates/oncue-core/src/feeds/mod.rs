@@ -39,7 +39,7 @@ mod routes;
 mod tests;
 
 pub use self::error::RoutesError;
-pub use self::feed::FeedId;
+pub use self::feed::{FeedId, FeedState};
 pub use self::routes::{Backoff, Route, RouteId};
 
 /// The bounds of the state machine.
@@ -97,19 +97,6 @@ pub enum Decision {
         /// What is true of it from now on.
         state: FeedState,
     },
-}
-
-/// What there is to say to those who want a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FeedState {
-    /// Nothing: of every topic at first, and again once nothing is known of it any more. What was said is void.
-    Idle,
-    /// It is produced: its feed has published since it started.
-    Active,
-    /// Its feed failed and will start again, or changes its route: the last value grows old meanwhile.
-    Stale,
-    /// Its feed has ended, or its route is gone: no value comes until further notice.
-    Closed,
 }
 
 /// How a production has ended.
@@ -175,7 +162,7 @@ pub struct RouteStats {
 ///
 /// ```
 /// use core::time::Duration;
-/// use oncue_core::demand::{Decision, Demand, End, Limits, Route};
+/// use oncue_core::feeds::{Decision, Demand, End, Limits, Route};
 /// use oncue_pattern::Pattern;
 ///
 /// let grace = Duration::from_secs(2);
@@ -249,7 +236,7 @@ impl Demand {
         for id in self.attached(prefix) {
             let feed = self.feeds.get_mut(id);
             feed.wants += 1;
-            feed.starters += usize::from(self.routes.starts(prefix, feed));
+            feed.starters += usize::from(feed.starts_by(prefix, &self.routes));
             match feed.state {
                 State::Grace { generation, .. } => {
                     self.stats.revived += 1;
@@ -276,7 +263,7 @@ impl Demand {
         for id in self.attached(prefix) {
             let feed = self.feeds.get_mut(id);
             feed.wants -= 1;
-            feed.starters -= usize::from(self.routes.starts(prefix, feed));
+            feed.starters -= usize::from(feed.starts_by(prefix, &self.routes));
             match feed.state {
                 State::Running { generation } if feed.wants == 0 => self.let_run_out(id, generation),
                 State::Waiting { .. } | State::Ended if feed.starters == 0 => self.forget(id),

@@ -3,19 +3,10 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 use core::ops::Bound;
 
-use super::RouteId;
-use super::feed::{FeedId, State};
-
-/// The place in the queue: many subscribers before few, then the older before the newer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
-    pub(super) subscribers: Reverse<usize>,
-    /// Greater for each feed that begins to wait.
-    pub(super) turn: u64,
-}
+use super::feed::{FeedId, Rank, State};
+use super::routes::RouteId;
 
 pub(super) struct Queue {
     lines: BTreeMap<RouteId, Line>,

@@ -8,7 +8,6 @@ use core::ops::Bound;
 use core::time::Duration;
 
 use super::error::RoutesError;
-use super::feed::Feed;
 use oncue_pattern::{Pattern, PrefixMeaning};
 
 /// A pattern and how its topics are served.
@@ -252,12 +251,7 @@ impl Routes {
         self.catalogue.keys()
     }
 
-    /// Whether `prefix`, with which the feed's topic begins, is one of those that start it.
-    pub(super) fn starts(&self, prefix: &[u8], feed: &Feed) -> bool {
-        feed.route.is_some_and(|route| self.starts_in(prefix, &feed.topic, route, feed.catalogued))
-    }
-
-    /// The same of a topic that this route serves.
+    /// Whether `prefix` is one of those that start a topic which begins with it and which this route serves.
     pub(super) fn starts_in(&self, prefix: &[u8], topic: &[u8], route: RouteId, catalogued: bool) -> bool {
         prefix == topic || catalogued && !self.pattern(route).matches(prefix)
     }

@@ -45,9 +45,11 @@ pub enum ProtocolError {
     CommandMalformed(&'static str),
     /// The metadata in READY does not follow the grammar.
     MetadataMalformed,
-    /// The metadata in READY has more properties than
-    /// [`PROPERTIES_MAX`](crate::command::PROPERTIES_MAX).
-    TooManyProperties,
+    /// The metadata in READY has more properties than this side accepts.
+    TooManyProperties {
+        /// The limit.
+        max: usize,
+    },
     /// The peer's identity is longer than 255 bytes.
     IdentityTooLong,
     /// A frame that the handshake has no place for, such as a message before READY.
@@ -141,8 +143,8 @@ impl fmt::Display for ProtocolError {
             Self::CommandMalformed("") => f.write_str("the peer sent a command without a proper name"),
             Self::CommandMalformed(name) => write!(f, "the peer sent a malformed {name} command"),
             Self::MetadataMalformed => f.write_str("the peer's READY has malformed metadata"),
-            Self::TooManyProperties => {
-                write!(f, "the peer's READY has more than {} properties", crate::command::PROPERTIES_MAX)
+            Self::TooManyProperties { max } => {
+                write!(f, "the peer's READY has more than {max} properties")
             }
             Self::IdentityTooLong => f.write_str("the peer's identity is longer than 255 bytes"),
             Self::UnexpectedInHandshake => {

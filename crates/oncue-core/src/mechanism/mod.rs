@@ -8,30 +8,15 @@ use crate::frame::ProtocolError;
 use crate::greeting::MechanismName;
 
 pub mod null;
+mod step;
+
+pub use step::Step;
 
 /// The mechanism of one connection, and how far its handshake has come.
 #[derive(Debug)]
 pub enum Mechanism {
     /// No security at all.
     Null(null::Null),
-}
-
-/// What a command has brought about.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The handshake goes on.
-    Continue,
-    /// The handshake is over; here is what the peer says of itself.
-    Done(Metadata),
-}
-
-/// Why a mechanism's handshake failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MechanismError {
-    /// The peer broke the protocol.
-    Protocol(ProtocolError),
-    /// The peer refused with an ERROR; the reason has at most 255 bytes, of any value.
-    Refused(Vec<u8>),
 }
 
 impl Mechanism {
@@ -64,16 +49,10 @@ impl Mechanism {
     /// Takes the body of one command and appends the answer.
     ///
     /// # Errors
-    /// The connection must be closed, after sending what was appended to `out`.
-    pub fn receive(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<Step, MechanismError> {
+    /// The peer broke the protocol; the connection must be closed, after sending what was appended to `out`.
+    pub fn receive(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<Step, ProtocolError> {
         match self {
             Mechanism::Null(null) => null.receive(body, out),
         }
-    }
-}
-
-impl From<ProtocolError> for MechanismError {
-    fn from(fault: ProtocolError) -> Self {
-        MechanismError::Protocol(fault)
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{MechanismError, Step};
+use super::step::Step;
 use crate::command::{Command, Metadata, put_ready};
 use crate::frame::ProtocolError;
 use crate::greeting::MechanismName;
@@ -28,11 +28,11 @@ impl Null {
         put_ready(out, &self.metadata);
     }
 
-    pub(super) fn receive(&mut self, body: &[u8], _out: &mut Vec<u8>) -> Result<Step, MechanismError> {
+    pub(super) fn receive(&mut self, body: &[u8], _out: &mut Vec<u8>) -> Result<Step, ProtocolError> {
         match Command::parse(body)? {
             Command::Ready { metadata } => Ok(Step::Done(Metadata::parse(metadata)?)),
-            Command::Error { reason } => Err(MechanismError::Refused(reason.to_vec())),
-            _ => Err(ProtocolError::UnexpectedInHandshake.into()),
+            Command::Error { reason } => Ok(Step::Refused(reason.to_vec())),
+            _ => Err(ProtocolError::UnexpectedInHandshake),
         }
     }
 }
