@@ -104,12 +104,12 @@ impl State {
 }
 
 #[derive(Default)]
-pub(super) struct Feeds {
+pub(super) struct Table {
     slots: Vec<Option<Feed>>,
     free: Vec<FeedId>,
 }
 
-impl Feeds {
+impl Table {
     pub(super) fn insert(&mut self, feed: Feed) -> FeedId {
         let id = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);

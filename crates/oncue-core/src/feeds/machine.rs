@@ -1,5 +1,5 @@
 //! The steps of the state machine: what its inputs have in common. Every change of a feed's state goes through
-//! [`Demand::set`], which keeps the queue, the deadlines and the counts in step.
+//! [`Feeds::set`], which keeps the queue, the deadlines and the counts in step.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -9,9 +9,9 @@ use core::time::Duration;
 
 use super::feed::{Feed, FeedId, FeedState, Rank, State};
 use super::routes::RouteId;
-use super::{Decision, Demand, End};
+use super::{Decision, End, Feeds};
 
-impl Demand {
+impl Feeds {
     /// The feeds whose topics begin with `prefix`.
     pub(super) fn attached(&self, prefix: &[u8]) -> Vec<FeedId> {
         self.by_topic
@@ -192,7 +192,7 @@ impl Demand {
     }
 
     /// Nothing starts a feed that failed: it is remembered for a while.
-    /// [`expire`](Demand::expire) keeps the bound, when nobody walks over feeds.
+    /// [`expire`](Feeds::expire) keeps the bound, when nobody walks over feeds.
     pub(super) fn cool(&mut self, id: FeedId, until: Duration) {
         self.set(id, State::Cooling { until });
     }

@@ -23,7 +23,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use self::feed::{Feeds, State};
+use self::feed::{State, Table};
 use self::prefixes::Prefixes;
 use self::queue::Queue;
 use self::routes::Routes;
@@ -62,9 +62,9 @@ impl Default for Limits {
 /// What the caller must do, in the order decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Begin to produce. The caller answers each start by exactly one [`Demand::ended`], sooner or later.
+    /// Begin to produce. The caller answers each start by exactly one [`Feeds::ended`], sooner or later.
     Start {
-        /// The feed to name in [`Demand::ended`].
+        /// The feed to name in [`Feeds::ended`].
         feed: FeedId,
         /// The route whose producer serves it.
         route: RouteId,
@@ -111,7 +111,7 @@ pub enum End {
 /// Counts since the beginning, and of the present.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct DemandStats {
+pub struct FeedsStats {
     /// Now: wanted prefixes.
     pub prefixes: usize,
     /// Now: feeds started and not told to stop, those in grace included.
@@ -162,28 +162,28 @@ pub struct RouteStats {
 ///
 /// ```
 /// use core::time::Duration;
-/// use oncue_core::feeds::{Decision, Demand, End, Limits, Route};
+/// use oncue_core::feeds::{Decision, Feeds, End, Limits, Route};
 /// use oncue_pattern::Pattern;
 ///
 /// let grace = Duration::from_secs(2);
 /// let route = Route { grace, ..Route::new(Pattern::parse("prices/{symbol}").unwrap()) };
-/// let mut demand = Demand::new(vec![route], Limits::default()).unwrap();
+/// let mut feeds = Feeds::new(vec![route], Limits::default()).unwrap();
 ///
-/// demand.wanted(b"prices/AAPL", Duration::from_secs(1));
-/// let Some(Decision::Start { feed, generation: 1, .. }) = demand.poll() else { panic!() };
-/// demand.unwanted(b"prices/AAPL", Duration::from_secs(5));
-/// assert_eq!(demand.next_deadline(), Some(Duration::from_secs(7)));
-/// demand.tick(Duration::from_secs(7));
-/// assert_eq!(demand.poll(), Some(Decision::Stop { feed, generation: 1, wanted: false }));
-/// demand.ended(feed, 1, End::Finished, Duration::from_secs(8));
+/// feeds.wanted(b"prices/AAPL", Duration::from_secs(1));
+/// let Some(Decision::Start { feed, generation: 1, .. }) = feeds.poll() else { panic!() };
+/// feeds.unwanted(b"prices/AAPL", Duration::from_secs(5));
+/// assert_eq!(feeds.next_deadline(), Some(Duration::from_secs(7)));
+/// feeds.tick(Duration::from_secs(7));
+/// assert_eq!(feeds.poll(), Some(Decision::Stop { feed, generation: 1, wanted: false }));
+/// feeds.ended(feed, 1, End::Finished, Duration::from_secs(8));
 /// ```
-pub struct Demand {
+pub struct Feeds {
     routes: Routes,
     limits: Limits,
     /// The latest time seen: time never goes back here, whatever the caller's clock does.
     now: Duration,
     prefixes: Prefixes,
-    feeds: Feeds,
+    feeds: Table,
     /// All feeds, in whatever state. A topic that something starts has one; a topic has no more than one.
     by_topic: BTreeMap<Arc<[u8]>, FeedId>,
     /// The feeds whose state time will change.
@@ -194,24 +194,24 @@ pub struct Demand {
     last_turn: u64,
     last_generation: u64,
     decisions: VecDeque<Decision>,
-    stats: DemandStats,
+    stats: FeedsStats,
 }
 
-impl Demand {
+impl Feeds {
     /// A machine that nothing is wanted of yet. The routes are numbered in this order.
     ///
     /// # Errors
     /// [`RoutesError`] when the routes contradict each other or the limits, with the patterns concerned.
-    pub fn new(routes: Vec<Route>, limits: Limits) -> Result<Demand, RoutesError> {
+    pub fn new(routes: Vec<Route>, limits: Limits) -> Result<Feeds, RoutesError> {
         if limits.feeds_max == 0 {
             return Err(RoutesError::NoFeeds);
         }
-        let mut demand = Demand {
+        let mut feeds = Feeds {
             routes: Routes::new(limits.catalogue_topics_max),
             limits,
             now: Duration::ZERO,
             prefixes: Prefixes::default(),
-            feeds: Feeds::default(),
+            feeds: Table::default(),
             by_topic: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             cooling: BTreeSet::new(),
@@ -219,10 +219,10 @@ impl Demand {
             last_turn: 0,
             last_generation: 0,
             decisions: VecDeque::new(),
-            stats: DemandStats::default(),
+            stats: FeedsStats::default(),
         };
-        demand.change_routes(&[], routes, Duration::ZERO)?;
-        Ok(demand)
+        feeds.change_routes(&[], routes, Duration::ZERO)?;
+        Ok(feeds)
     }
 
     /// A prefix has its first subscriber. Ignored if it is wanted already.
@@ -274,7 +274,7 @@ impl Demand {
         self.expire();
     }
 
-    /// Time has passed: to be called when [`next_deadline`](Demand::next_deadline) is reached, harmless otherwise.
+    /// Time has passed: to be called when [`next_deadline`](Feeds::next_deadline) is reached, harmless otherwise.
     pub fn tick(&mut self, now: Duration) {
         self.advance(now);
     }
@@ -377,7 +377,7 @@ impl Demand {
         }
     }
 
-    /// When [`tick`](Demand::tick) is due, if at all.
+    /// When [`tick`](Feeds::tick) is due, if at all.
     pub fn next_deadline(&self) -> Option<Duration> {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
@@ -388,9 +388,9 @@ impl Demand {
     }
 
     /// Counts since the beginning, and of the present.
-    pub fn stats(&self) -> DemandStats {
+    pub fn stats(&self) -> FeedsStats {
         let now = self.queue.sum();
-        DemandStats {
+        FeedsStats {
             prefixes: self.prefixes.len(),
             running: now.running + now.in_grace,
             in_grace: now.in_grace,

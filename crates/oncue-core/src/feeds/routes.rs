@@ -25,7 +25,7 @@ pub struct Route {
     /// When a feed that failed starts again; never by default, until what started it has gone and comes back.
     pub backoff: Option<Backoff>,
     /// The topics that prefixes start which are not whole topics themselves; each is one of the pattern. Needless for
-    /// a pattern without parameters. See [`Demand::relist`](super::Demand::relist).
+    /// a pattern without parameters. See [`Feeds::relist`](super::Feeds::relist).
     pub catalogue: Vec<Vec<u8>>,
 }
 

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::time::Duration;
 
-use super::super::{Decision, Demand, End, FeedId, FeedState, Limits, RouteId};
+use super::super::{Decision, End, FeedId, FeedState, Feeds, Limits, RouteId};
 use super::ms;
 use super::naive::{NaiveRoute, naive_match, naive_route, real_route, strings};
 use oncue_testing::Rng;
@@ -67,7 +67,7 @@ struct Topic {
 }
 
 struct History {
-    demand: Demand,
+    feeds: Feeds,
     feeds_max: usize,
     now: Duration,
     routes: BTreeMap<RouteId, NaiveRoute>,
@@ -92,8 +92,8 @@ impl History {
             let feeds_max = if random.one_in(3) { 1 + random.below(4) } else { 1000 };
             let limits = Limits { feeds_max, ..Limits::default() };
             // Routes that compete are the business of other tests.
-            let Ok(demand) = Demand::new(routes.iter().map(real_route).collect(), limits) else { continue };
-            let ids = demand.routes().map(|(id, _)| id).collect::<Vec<_>>();
+            let Ok(feeds) = Feeds::new(routes.iter().map(real_route).collect(), limits) else { continue };
+            let ids = feeds.routes().map(|(id, _)| id).collect::<Vec<_>>();
             let pool = strings(b"ab/", 3);
             let mut history = History {
                 feeds_max,
@@ -108,7 +108,7 @@ impl History {
                 expected: Vec::new(),
                 steps: format!("feeds_max {feeds_max}, {routes:?}"),
                 routes: ids.into_iter().zip(routes).collect(),
-                demand,
+                feeds,
             };
             history.survey();
             return history;
@@ -133,7 +133,7 @@ impl History {
 
     /// The time to call with: now and then it is one that has passed.
     fn pass_time(&mut self, random: &mut Rng) -> Duration {
-        match (random.below(5), self.demand.next_deadline()) {
+        match (random.below(5), self.feeds.next_deadline()) {
             (0, Some(deadline)) => self.now = self.now.max(deadline),
             (1, Some(deadline)) => self.now = self.now.max(deadline.saturating_sub(Duration::from_nanos(1))),
             (2, _) => self.now += ms(random.below(12) as u64),
@@ -145,7 +145,7 @@ impl History {
 
     fn tick(&mut self, at: Duration) {
         self.note(format_args!("tick"));
-        self.demand.tick(at);
+        self.feeds.tick(at);
         self.expire();
     }
 
@@ -158,7 +158,7 @@ impl History {
         }
         let prefix = self.pool[bit].clone();
         self.note(format_args!("want {}", prefix.escape_ascii()));
-        self.demand.wanted(&self.pool[bit], at);
+        self.feeds.wanted(&self.pool[bit], at);
         self.expire();
         self.reconsider();
         self.fill();
@@ -196,7 +196,7 @@ impl History {
         }
         let prefix = self.pool[bit].clone();
         self.note(format_args!("unwant {}", prefix.escape_ascii()));
-        self.demand.unwanted(&self.pool[bit], at);
+        self.feeds.unwanted(&self.pool[bit], at);
         self.expire();
         self.reconsider();
         self.expire();
@@ -205,7 +205,7 @@ impl History {
     fn produce(&mut self, random: &mut Rng, at: Duration) {
         let Some((id, generation)) = self.pick(random) else { return self.tick(at) };
         self.note(format_args!("produced #{generation}"));
-        self.demand.produced(id, generation, at);
+        self.feeds.produced(id, generation, at);
         self.expire();
         let runs = |topic: &Topic| match topic.state {
             Some(Model::Running { generation: g } | Model::Grace { generation: g, .. }) => g == generation,
@@ -229,7 +229,7 @@ impl History {
         let Some((id, generation)) = self.pick(random) else { return self.tick(at) };
         let end = if random.one_in(3) { End::Finished } else { End::Failed };
         self.note(format_args!("end #{generation} {end:?}"));
-        self.demand.ended(id, generation, end, at);
+        self.feeds.ended(id, generation, end, at);
         self.ended.push((id, generation));
         self.live.retain(|_, (_, g)| *g != generation);
         let lives = |topic: &Topic| topic.state.and_then(Model::live) == Some(generation);
@@ -250,7 +250,7 @@ impl History {
             peers.iter().filter(holds).count()
         };
         let mut asked = Vec::new();
-        self.demand.count_waiting(most, |topic| {
+        self.feeds.count_waiting(most, |topic| {
             asked.push((topic.to_vec(), subscribers(topic)));
             subscribers(topic)
         });
@@ -271,11 +271,11 @@ impl History {
         let catalogue = self.routes[&id].topics_of(random);
         self.note(format_args!("relist {id:?} {catalogue:?}"));
         if random.one_in(4) && !other.catalogue.iter().all(|t| naive_match(&self.routes[&id].parts, t)) {
-            let refused = self.demand.relist(id, other.catalogue, at);
+            let refused = self.feeds.relist(id, other.catalogue, at);
             assert!(refused.is_err(), "{}", self.steps);
             return self.expire();
         }
-        self.demand.relist(id, catalogue.clone(), at).unwrap();
+        self.feeds.relist(id, catalogue.clone(), at).unwrap();
         self.expire();
         self.routes.get_mut(&id).expect("it is there").catalogue = catalogue;
         self.survey();
@@ -286,7 +286,7 @@ impl History {
         let removed: Vec<_> = self.routes.keys().copied().filter(|_| random.one_in(2)).collect();
         let added: Vec<_> = (0..random.below(3)).map(|_| naive_route(random)).collect();
         self.note(format_args!("remove {removed:?}, add {added:?}"));
-        let changed = self.demand.change_routes(&removed, added.iter().map(real_route).collect(), at);
+        let changed = self.feeds.change_routes(&removed, added.iter().map(real_route).collect(), at);
         self.expire();
         let Ok(ids) = changed else { return };
         self.routes.retain(|id, _| !removed.contains(id));
@@ -298,7 +298,7 @@ impl History {
     /// The decisions of one step, the order of those that have none left aside, and the state they lead to.
     fn compare(&mut self) {
         let mut decided = Vec::new();
-        while let Some(decision) = self.demand.poll() {
+        while let Some(decision) = self.feeds.poll() {
             match decision {
                 Decision::Start { feed, topic, generation, route, since, .. } => {
                     decided.push(format!("start {} #{generation}", topic.escape_ascii()));
@@ -323,7 +323,7 @@ impl History {
         self.expected.sort();
         assert_eq!(decided, core::mem::take(&mut self.expected), "{}", self.steps);
         let deadlines = self.topics.iter().filter_map(|topic| topic.state?.deadline());
-        assert_eq!(self.demand.next_deadline(), deadlines.min(), "{}", self.steps);
+        assert_eq!(self.feeds.next_deadline(), deadlines.min(), "{}", self.steps);
         self.check_promises();
         self.check_counts();
     }
@@ -358,7 +358,7 @@ impl History {
         let count = |kind: fn(&Model) -> bool| {
             self.topics.iter().filter(|topic| topic.state.as_ref().is_some_and(kind)).count()
         };
-        let stats = self.demand.stats();
+        let stats = self.feeds.stats();
         let waiting = count(|state| matches!(state, Model::Waiting { .. }));
         let in_grace = count(|state| matches!(state, Model::Grace { .. }));
         let stopping = count(|state| matches!(state, Model::Stopping { .. }));
@@ -368,7 +368,7 @@ impl History {
         assert_eq!(stats.running + stats.stopping, self.live.len(), "{}", self.steps);
         assert_eq!(stats.prefixes, self.wanted().count_ones() as usize, "{}", self.steps);
         for id in self.routes.keys() {
-            let stats = self.demand.route_stats(*id);
+            let stats = self.feeds.route_stats(*id);
             assert_eq!(stats.running + stats.stopping, self.live_of(Some(*id)), "{}", self.steps);
             let waits = |t: &&Topic| t.owner == Some(*id) && matches!(t.state, Some(Model::Waiting { .. }));
             assert_eq!(stats.waiting, self.topics.iter().filter(waits).count(), "{}", self.steps);
@@ -403,7 +403,7 @@ fn universe(pool: &[Vec<u8>]) -> Vec<Topic> {
     topics.into_iter().map(topic).collect()
 }
 
-/// `ONCUE_SEED=n cargo test -p oncue-core demand::tests::model` runs the history of one seed.
+/// `ONCUE_SEED=n cargo test -p oncue-core feeds::tests::model` runs the history of one seed.
 #[test]
 fn random_histories_agree_with_the_model() {
     let one = std::env::var("ONCUE_SEED").ok().map(|seed| seed.parse().expect("ONCUE_SEED is a number"));

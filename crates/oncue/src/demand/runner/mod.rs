@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::thread::JoinHandle;
 use std::{io, thread};
 
-use oncue_core::feeds::{Decision, Demand, End, FeedState};
+use oncue_core::feeds::{Decision, End, FeedState, Feeds};
 
 use self::live::Live;
 use self::plan::RouteRun;
@@ -259,7 +259,7 @@ impl Runner {
         }
     }
 
-    fn machine<T>(&self, change: impl FnOnce(&mut Demand) -> T) -> T {
+    fn machine<T>(&self, change: impl FnOnce(&mut Feeds) -> T) -> T {
         change(&mut lock(&self.shared.plan).machine)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oncue_core::feeds::{self, Demand, Limits, Route, RouteId};
+use oncue_core::feeds::{self, Feeds, Limits, Route, RouteId};
 
 use crate::demand::Pattern;
 use crate::demand::feed::counts::{Counters, RouteStats, get};
@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::sync::lock;
 
 pub(crate) struct Plan {
-    pub(crate) machine: Demand,
+    pub(crate) machine: Feeds,
     pub(crate) routes: BTreeMap<RouteId, Arc<RouteRun>>,
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct Replaced {
 impl Plan {
     pub(crate) fn new(planned: Vec<Planned>, limits: Limits) -> Result<Plan> {
         let (routes, runs): (Vec<_>, Vec<_>) = planned.into_iter().map(|p| (p.route, p.run)).unzip();
-        let machine = Demand::new(routes, limits).map_err(refused)?;
+        let machine = Feeds::new(routes, limits).map_err(refused)?;
         let ids: Vec<_> = machine.routes().map(|(id, _)| id).collect();
         let mut plan = Plan { machine, routes: BTreeMap::new() };
         plan.add(&ids, runs, Duration::ZERO);
