@@ -306,8 +306,7 @@ impl Feed {
 
     /// Waits until the feed is not active any more: to be awaited, or waited for with a time limit.
     pub fn stopped(&self) -> Op<impl Future<Output = ()> + Send + Unpin + '_> {
-        let mut wait = self.0.waiters.wait();
-        Op(poll_fn(move |context| wait.poll(context, || (!self.is_active()).then_some(()))))
+        self.0.waiters.until(|| (!self.is_active()).then_some(()))
     }
 
     /// Blocks this thread until the feed is not active any more.

@@ -3,7 +3,6 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -142,14 +141,11 @@ impl Shared {
 
     /// What the runner was told since it last asked.
     pub(crate) fn notes(&self) -> Op<impl Future<Output = Vec<Note>> + '_> {
-        let mut wait = self.asked.runner.wait();
-        Op(poll_fn(move |context| {
-            wait.poll(context, || {
-                let mut notes = std::mem::take(&mut *lock(&self.notes));
-                notes.extend(self.asked.take().into_iter().map(Note::Asked));
-                (!notes.is_empty()).then_some(notes)
-            })
-        }))
+        self.asked.runner.until(|| {
+            let mut notes = std::mem::take(&mut *lock(&self.notes));
+            notes.extend(self.asked.take().into_iter().map(Note::Asked));
+            (!notes.is_empty()).then_some(notes)
+        })
     }
 
     /// Whoever has asked for this topic is served.
