@@ -3,7 +3,6 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 use core::ops::Bound;
 use core::time::Duration;
 
@@ -160,7 +159,7 @@ impl Routes {
         let ids = self.routes.keys().copied();
         self.with_params = ids.filter(|id| self.pattern(*id).as_literal().is_none()).collect();
         let routes = &self.routes;
-        self.with_params.sort_by_key(|id| Reverse(routes[id].route.pattern.specificity()));
+        self.with_params.sort_by(|a, b| routes[b].route.pattern.cmp_specificity(&routes[a].route.pattern));
         // Those without parameters first: each serves its topic, whoever lists it.
         let mut lists: Vec<_> = routes.iter().map(|(id, served)| (*id, served.listed.clone())).collect();
         lists.sort_by_key(|(id, _)| routes[id].route.pattern.as_literal().is_none());
