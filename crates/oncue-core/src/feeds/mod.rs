@@ -23,11 +23,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use self::feed::{State, Table};
+use self::feed::{Feed, State};
 use self::prefixes::Prefixes;
 use self::queue::Queue;
 use self::routes::Routes;
 use oncue_pattern::{Params, Pattern};
+use slab::Slab;
 
 mod error;
 mod feed;
@@ -183,7 +184,7 @@ pub struct Feeds {
     /// The latest time seen: time never goes back here, whatever the caller's clock does.
     now: Duration,
     prefixes: Prefixes,
-    feeds: Table,
+    feeds: Slab<Feed>,
     /// All feeds, in whatever state. A topic that something starts has one; a topic has no more than one.
     by_topic: BTreeMap<Arc<[u8]>, FeedId>,
     /// The feeds whose state time will change.
@@ -211,7 +212,7 @@ impl Feeds {
             limits,
             now: Duration::ZERO,
             prefixes: Prefixes::default(),
-            feeds: Table::default(),
+            feeds: Slab::new(),
             by_topic: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             cooling: BTreeSet::new(),
@@ -234,7 +235,7 @@ impl Feeds {
         // Kept all the same: a route may come to know it.
         self.stats.unmatched += u64::from(!self.routes.know(prefix));
         for id in self.attached(prefix) {
-            let feed = self.feeds.get_mut(id);
+            let feed = &mut self.feeds[id.0];
             feed.wants += 1;
             feed.starters += usize::from(feed.starts_by(prefix, &self.routes));
             match feed.state {
@@ -261,7 +262,7 @@ impl Feeds {
             return;
         }
         for id in self.attached(prefix) {
-            let feed = self.feeds.get_mut(id);
+            let feed = &mut self.feeds[id.0];
             feed.wants -= 1;
             feed.starters -= usize::from(feed.starts_by(prefix, &self.routes));
             match feed.state {
@@ -282,7 +283,7 @@ impl Feeds {
     /// This generation of a feed has published: its topic is [`FeedState::Active`].
     pub fn produced(&mut self, feed: FeedId, generation: u64, now: Duration) {
         self.advance(now);
-        let running = self.feeds.find(feed, generation).map(|feed| feed.state);
+        let running = self.find(feed, generation).map(|feed| feed.state);
         if matches!(running, Some(State::Running { .. } | State::Grace { .. })) {
             self.say(feed, FeedState::Active);
         }
@@ -354,7 +355,7 @@ impl Feeds {
     /// of them in rounds, so that each number is known as it was a round ago. A topic that has not been asked for has 1.
     pub fn count_waiting(&mut self, most: usize, mut subscribers: impl FnMut(&[u8]) -> usize) {
         for id in self.queue.next_round(most) {
-            let feed = self.feeds.get(id);
+            let feed = &self.feeds[id.0];
             let State::Waiting { mut rank } = feed.state else { unreachable!("what is queued waits") };
             let count = subscribers(&feed.topic);
             if rank.subscribers.0 != count {
@@ -371,7 +372,7 @@ impl Feeds {
 
     /// The generation that runs for a topic, one in grace included.
     pub fn running(&self, topic: &[u8]) -> Option<u64> {
-        match self.feeds.get(*self.by_topic.get(topic)?).state {
+        match self.feeds[self.by_topic.get(topic)?.0].state {
             State::Running { generation } | State::Grace { generation, .. } => Some(generation),
             _ => None,
         }
