@@ -334,6 +334,12 @@ impl Ledger {
         self.audiences[audience.index()].shard
     }
 
+    /// The audience that `peer` is of; `None` while it has no prefixes. Any change of the ledger may change it.
+    pub fn audience_of(&self, peer: PeerId) -> Option<AudienceId> {
+        let audience = self.peer(peer).audience;
+        (audience != NONE).then_some(AudienceId(audience))
+    }
+
     /// All audiences have numbers below this one.
     pub fn audiences_end(&self) -> u32 {
         self.audiences.len() as u32

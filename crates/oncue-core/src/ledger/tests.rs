@@ -8,12 +8,6 @@ use oncue_testing::{Rng, for_seeds};
 
 /// What tests ask.
 impl Ledger {
-    /// The audience that `peer` is of; `None` while it has no prefixes. Any change of the ledger may change it.
-    fn audience_of(&self, peer: PeerId) -> Option<AudienceId> {
-        let audience = self.peer(peer).audience;
-        (audience != NONE).then_some(AudienceId(audience))
-    }
-
     /// How many peers have exactly this prefix.
     fn peers_of(&self, prefix: &[u8]) -> u32 {
         self.index
