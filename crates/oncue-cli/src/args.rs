@@ -3,10 +3,10 @@
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use clap::{Arg, ArgMatches, arg, value_parser};
 use oncue::{Endpoint, Options};
 
-use crate::Fail;
+use crate::fail::Fail;
 
 /// Units of a duration, each with its length in seconds.
 const UNITS: [(&str, f64); 4] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
@@ -88,59 +88,44 @@ pub(crate) fn given<T: Clone + Send + Sync + 'static>(args: &ArgMatches, name: &
 
 /// The argument `ENDPOINT`.
 pub(crate) fn endpoint_argument() -> Arg {
-    Arg::new("endpoint").value_name("ENDPOINT").required(true).value_parser(endpoint)
+    arg!(<ENDPOINT>).id("endpoint").value_parser(endpoint)
 }
 
 /// The option `--connect` of a command that binds.
 pub(crate) fn connect_option() -> Arg {
-    Arg::new("connect")
-        .long("connect")
-        .action(ArgAction::SetTrue)
-        .help("Connect to ENDPOINT instead of binding it")
+    arg!(--connect "Connect to ENDPOINT instead of binding it")
 }
 
 /// The option `--topic T`, any number of times.
 pub(crate) fn topic_option() -> Arg {
-    Arg::new("topic")
-        .long("topic")
-        .short('t')
-        .value_name("T")
-        .action(ArgAction::Append)
+    arg!(-t --topic <T> ... "Subscribe to topics that start with T, where \\xNN is one byte [default: everything]")
         .allow_hyphen_values(true)
         .value_parser(value_parser!(OsString))
-        .help("Subscribe to topics that start with T, where \\xNN is one byte [default: everything]")
 }
 
 /// The options `--heartbeat` and `--heartbeat-timeout`.
 pub(crate) fn heartbeat_options() -> [Arg; 2] {
-    let pings = Arg::new("heartbeat")
-        .long("heartbeat")
-        .value_name("DUR")
-        .value_parser(heartbeat)
-        .help("The time between two PINGs, or off [default: 5s]");
-    let timeout = Arg::new("heartbeat-timeout")
-        .long("heartbeat-timeout")
-        .value_name("DUR")
-        .value_parser(tick)
-        .help("Give up a peer that has been silent for this long [default: three times --heartbeat]");
-    [pings, timeout]
+    [
+        arg!(--heartbeat <DUR> "The time between two PINGs, or off [default: 5s]").value_parser(heartbeat),
+        arg!(--"heartbeat-timeout" <DUR> "Give up a peer that has been silent for this long [default: three times --heartbeat]")
+            .value_parser(tick),
+    ]
 }
 
 /// The options of a socket, with its heartbeats as the command line has them.
 pub(crate) fn socket_options(args: &ArgMatches) -> Result<Options, Fail> {
-    let interval = args.get_one::<Option<Duration>>("heartbeat").copied();
+    let interval = args.get_one::<Duration>("heartbeat").copied();
     let timeout = args.get_one::<Duration>("heartbeat-timeout").copied();
     let names = ["--heartbeat", "--heartbeat-timeout"];
     let heartbeat = Heartbeat::of(interval, timeout, names).map_err(Fail::Usage)?;
     Ok(heartbeat.apply(Options::new()))
 }
 
-/// Reads a time between two PINGs; None is `off`.
-pub(crate) fn heartbeat(text: &str) -> Result<Option<Duration>, String> {
+/// Reads a time between two PINGs; zero is `off`.
+pub(crate) fn heartbeat(text: &str) -> Result<Duration, String> {
     match text {
-        "off" => Ok(None),
-        "0s" | "0ms" => Err(format!("`{text}` leaves no time between two PINGs; write off for none")),
-        _ => tick(text).map(Some).map_err(|why| format!("{why}; `off` is for none")),
+        "off" => Ok(Duration::ZERO),
+        _ => tick(text).map_err(|why| format!("{why}; write off for no heartbeat")),
     }
 }
 
@@ -149,25 +134,25 @@ pub(crate) fn heartbeat(text: &str) -> Result<Option<Duration>, String> {
 pub(crate) struct Heartbeat(Option<(Duration, Duration)>);
 
 impl Heartbeat {
-    /// From the time between two PINGs (None in it is `off`) and the longest silence, where either is given. `names` are
+    /// From the time between two PINGs (zero is `off`) and the longest silence, where either is given. `names` are
     /// what messages call them.
     pub(crate) fn of(
-        interval: Option<Option<Duration>>,
+        interval: Option<Duration>,
         timeout: Option<Duration>,
         names: [&str; 2],
     ) -> Result<Heartbeat, String> {
         let [interval_name, timeout_name] = names;
         let (interval, timeout) = match (interval, timeout) {
-            (Some(None), None) => return Ok(Heartbeat(None)),
-            (Some(None), Some(_)) => {
+            (Some(Duration::ZERO), None) => return Ok(Heartbeat(None)),
+            (Some(Duration::ZERO), Some(_)) => {
                 return Err(format!(
-                    "{timeout_name} means nothing where {interval_name} is off; leave it out"
+                    "{timeout_name} is not allowed while {interval_name} is off; leave it out"
                 ));
             }
             (None, None) => (HEARTBEAT, HEARTBEAT * 3),
-            (Some(Some(interval)), None) => (interval, interval.saturating_mul(3)),
+            (Some(interval), None) => (interval, interval.saturating_mul(3)),
             (None, Some(timeout)) => (HEARTBEAT.min(timeout / 3), timeout),
-            (Some(Some(interval)), Some(timeout)) => (interval, timeout),
+            (Some(interval), Some(timeout)) => (interval, timeout),
         };
         if timeout <= interval {
             return Err(format!(
@@ -194,7 +179,7 @@ impl Default for Heartbeat {
 
 /// The option `--every DUR`.
 pub(crate) fn every_option() -> Arg {
-    Arg::new("every").long("every").value_name("DUR").value_parser(tick).help("The time between two ticks")
+    arg!(--every <DUR> "The time between two ticks").value_parser(tick)
 }
 
 #[cfg(test)]
@@ -225,15 +210,15 @@ mod tests {
         let on = |interval, timeout| Ok(Heartbeat(Some((secs(interval), secs(timeout)))));
         assert_eq!(of(None, None), on(5, 15));
         assert_eq!(of(None, None), Ok(Heartbeat::default()));
-        assert_eq!(of(Some(Some(secs(30))), None), on(30, 90));
+        assert_eq!(of(Some(secs(30)), None), on(30, 90));
         assert_eq!(of(None, Some(secs(60))), on(5, 60));
         assert_eq!(of(None, Some(secs(3))), on(1, 3));
-        assert_eq!(of(Some(Some(secs(2))), Some(secs(3))), on(2, 3));
-        assert_eq!(of(Some(None), None), Ok(Heartbeat(None)));
+        assert_eq!(of(Some(secs(2)), Some(secs(3))), on(2, 3));
+        assert_eq!(of(Some(Duration::ZERO), None), Ok(Heartbeat(None)));
         let refused = |interval, timeout| of(interval, timeout).unwrap_err();
-        assert!(refused(Some(Some(secs(3))), Some(secs(3))).contains("longer than --heartbeat (3s)"));
-        assert!(refused(Some(None), Some(secs(3))).contains("--heartbeat-timeout means nothing"));
-        assert_eq!((heartbeat("off"), heartbeat("2s")), (Ok(None), Ok(Some(secs(2)))));
+        assert!(refused(Some(secs(3)), Some(secs(3))).contains("longer than --heartbeat (3s)"));
+        assert!(refused(Some(Duration::ZERO), Some(secs(3))).contains("--heartbeat-timeout is not allowed"));
+        assert_eq!((heartbeat("off"), heartbeat("2s")), (Ok(Duration::ZERO), Ok(secs(2))));
         assert!(heartbeat("0s").unwrap_err().contains("write off"));
         assert!(heartbeat("on").is_err());
     }

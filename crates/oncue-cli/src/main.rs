@@ -1,22 +1,21 @@
 //! The `oncue` command: which subcommand runs, and with which exit status it ends. What they do lives in their files.
 
 mod args;
-mod demand;
-mod demo;
+mod commands;
+mod fail;
+mod lines;
 mod output;
-mod pub_;
-mod serve;
+mod publisher;
 mod signals;
-mod sub;
 mod ticks;
-mod turned_away;
 mod wait;
 
 use std::process::ExitCode;
 
-use clap::{ArgMatches, Command};
-use oncue::ErrorKind;
+use clap::Command;
 
+use crate::commands::{SUBCOMMANDS, become_program};
+use crate::fail::Fail;
 use crate::output::say;
 use crate::signals::Stop;
 
@@ -27,41 +26,8 @@ const STATUS_USAGE: u8 = 2;
 /// Exit status of whatever else went wrong.
 const STATUS_FAILURE: u8 = 1;
 
-/// Why a subcommand ended otherwise than it was asked to.
-#[derive(Debug)]
-enum Fail {
-    /// The command line asks for something that cannot be.
-    Usage(String),
-    /// Something went wrong while running.
-    Runtime(String),
-    /// The time given was over.
-    Timeout(String),
-    /// Nobody reads standard output any more: time to go, and no failure.
-    OutputClosed,
-}
-
-impl From<oncue::Error> for Fail {
-    fn from(error: oncue::Error) -> Fail {
-        match error.kind() {
-            ErrorKind::Misuse => Fail::Usage(error.to_string()),
-            _ => Fail::Runtime(error.to_string()),
-        }
-    }
-}
-
-type Run = fn(&ArgMatches, &Stop) -> Result<(), Fail>;
-
-/// Each subcommand: how it is described, and what runs it.
-const SUBCOMMANDS: [(fn() -> Command, Run); 5] = [
-    (demo::command, demo::run),
-    (sub::command, sub::run),
-    (pub_::command, pub_::run),
-    (demand::command, demand::run),
-    (serve::command, serve::run),
-];
-
 fn main() -> ExitCode {
-    if let Some(status) = serve::become_program() {
+    if let Some(status) = become_program() {
         return status;
     }
     let matches = cli().get_matches();

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write, stderr, stdout};
 
 use oncue::Msg;
 
-use crate::Fail;
+use crate::fail::Fail;
 
 /// How `oncue sub` writes a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,16 @@ pub(crate) enum Format {
     Text,
     Json,
     Raw,
+}
+
+impl Format {
+    pub(crate) fn named(name: String) -> Format {
+        match name.as_str() {
+            "json" => Format::Json,
+            "raw" => Format::Raw,
+            _ => Format::Text,
+        }
+    }
 }
 
 /// Says something to the person at the terminal: `oncue NAME: …` on standard error. If nobody can hear it, so be it.

@@ -1,5 +1,6 @@
 //! The end of the program: what may bring it about, and how every wait notices it at once.
 
+use std::ffi::c_int;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -9,7 +10,7 @@ use std::time::Instant;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::Fail;
+use crate::fail::Fail;
 use crate::wait::with_waker;
 
 /// Shared by all threads of a subcommand: whether it is to end. Clones are handles to one and the same.
@@ -38,19 +39,14 @@ impl Stop {
     /// A stop that SIGINT and SIGTERM bring about. A second signal, or one while the last messages are on their way,
     /// ends the process where it stands.
     pub(crate) fn on_signals() -> Result<Stop, Fail> {
-        let cannot = |error: std::io::Error| Fail::Runtime(format!("signals cannot be handled: {error}"));
-        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(cannot)?;
         let stop = Stop::default();
         let ours = stop.clone();
-        let handle = move || {
-            for _ in signals.forever() {
-                if ours.is_stopped() {
-                    std::process::exit(0);
-                }
-                ours.stop();
+        on_signals([SIGINT, SIGTERM], move |_| {
+            if ours.is_stopped() {
+                std::process::exit(0);
             }
-        };
-        std::thread::Builder::new().name("signals".to_owned()).spawn(handle).map_err(cannot)?;
+            ours.stop();
+        })?;
         Ok(stop)
     }
 
@@ -102,6 +98,17 @@ impl Stop {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Calls this with each of these signals, on a thread of its own.
+pub(crate) fn on_signals(
+    signals: impl IntoIterator<Item = c_int>,
+    mut handle: impl FnMut(c_int) + Send + 'static,
+) -> Result<(), Fail> {
+    let cannot = |error: std::io::Error| Fail::Runtime(format!("signals cannot be handled: {error}"));
+    let mut signals = Signals::new(signals).map_err(cannot)?;
+    let run = move || signals.forever().for_each(&mut handle);
+    std::thread::Builder::new().name("signals".to_owned()).spawn(run).map(drop).map_err(cannot)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use oncue::{Prefix, XPub, XPubEvent};
 
-use crate::Fail;
+use crate::fail::Fail;
 use crate::signals::{Stop, Waited};
 
 /// A publisher's ticks and what is wanted.

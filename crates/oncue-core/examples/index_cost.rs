@@ -38,7 +38,7 @@ fn index_of_a_million(prefixes: &[[u8; 20]], rng: &mut Rng) {
     let resident = resident_bytes();
     let mut map = PrefixMap::new(rng.next());
     let each = time(MILLION, |n| {
-        map.insert(&prefixes[n], n as u32).expect("room for all");
+        map.get_or_insert_with(&prefixes[n], || n as u32).expect("room for all");
     });
     println!("  insert        {each:7.1} ns");
     let held = map.allocated_bytes() as f64 / MILLION as f64;
@@ -53,7 +53,8 @@ fn index_of_a_million(prefixes: &[[u8; 20]], rng: &mut Rng) {
     println!("  match, one    {each:7.1} ns");
     black_box(found);
     let each = time(MILLION, |n| {
-        map.remove(&prefixes[n]).expect("inserted above");
+        let id = map.find(&prefixes[n]).expect("inserted above");
+        map.remove_id(id);
     });
     println!("  remove        {each:7.1} ns");
     println!("  held, empty   {:7} bytes in all", map.allocated_bytes());
@@ -64,7 +65,7 @@ fn index_of_few(count: usize, rng: &mut Rng) {
     let topics: Vec<[u8; 20]> = (0..1024).map(|_| rng.topic()).collect();
     // Lengths of 3 to 7 bytes, as people name things; every topic of the first `count` has one match.
     for (n, topic) in topics[..count].iter().enumerate() {
-        map.insert(&topic[..3 + n % 5], n as u32).expect("room for all");
+        map.get_or_insert_with(&topic[..3 + n % 5], || n as u32).expect("room for all");
     }
     println!("index, {count} prefixes of 3 to 7 bytes");
     let mut found = 0;

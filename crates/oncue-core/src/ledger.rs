@@ -186,8 +186,8 @@ impl Ledger {
                 self.crowds.add(self.index.value_mut(id).expect("found above"), audience);
                 (id, Change::Added)
             }
-            None => match self.index.insert(prefix, Holders::one(audience)) {
-                Ok(id) => (id, Change::Wanted),
+            None => match self.index.get_or_insert_with(prefix, || Holders::one(audience)) {
+                Ok((id, _)) => (id, Change::Wanted),
                 Err(full) => {
                     self.leave_if_bare(peer);
                     return Err(QuotaExceeded::Ledger(full.arena_bytes_max));
@@ -347,8 +347,7 @@ impl Ledger {
 
     /// How many prefixes `peer` has, and how many bytes they add up to.
     pub fn held(&self, peer: PeerId) -> (u32, u64) {
-        let audience = self.audiences.get(self.peer(peer).audience as usize);
-        audience.map_or((0, 0), |audience| (audience.held, audience.held_bytes))
+        self.held_by(self.peer(peer).audience)
     }
 
     /// Whether (peer, prefix) is in force.
@@ -368,28 +367,6 @@ impl Ledger {
                 found(self.index.prefix(id).expect("an entry that was just found"));
             }
         });
-    }
-
-    /// How many peers have exactly this prefix.
-    pub fn peers_of(&self, prefix: &[u8]) -> u32 {
-        self.index.get(prefix).map_or(0, |holders| self.count_peers(holders))
-    }
-
-    /// Calls `found` with each prefix of `peer`, in no particular order.
-    pub fn prefixes_of(&self, peer: PeerId, mut found: impl FnMut(&[u8])) {
-        let audience = self.peer(peer).audience;
-        if audience == NONE {
-            return;
-        }
-        let own = &self.audiences[audience as usize];
-        let mut prefixes = match own.listed {
-            true => own.prefixes.clone(),
-            false => (0..self.index.ids_end()).filter_map(|id| self.index.entry(id)).collect(),
-        };
-        self.make_exact(audience, &mut prefixes);
-        for id in prefixes {
-            found(self.index.prefix(id).expect("a prefix that is held"));
-        }
     }
 
     /// All prefixes in force, and how many peers have each, in no particular order. Nobody has what is still to be released.
@@ -437,16 +414,17 @@ impl Ledger {
         self.index.value(id).is_some_and(|&holders| self.crowds.contains(holders, audience))
     }
 
+    fn held_by(&self, audience: u32) -> (u32, u64) {
+        self.audiences.get(audience as usize).map_or((0, 0), |audience| (audience.held, audience.held_bytes))
+    }
+
     fn count_peers(&self, holders: &Holders) -> u32 {
         let peers = |&audience: &u32| self.audiences[audience as usize].peers.len() as u32;
         self.crowds.of(holders).iter().map(peers).sum()
     }
 
     fn check_quota(&self, audience: u32, len: usize) -> Result<(), QuotaExceeded> {
-        let (held, held_bytes) = match self.audiences.get(audience as usize) {
-            Some(audience) => (audience.held, audience.held_bytes),
-            None => (0, 0),
-        };
+        let (held, held_bytes) = self.held_by(audience);
         let Quota { prefixes_max, prefix_bytes_max } = self.quota;
         if held >= prefixes_max {
             return Err(QuotaExceeded::Prefixes(prefixes_max));

@@ -60,12 +60,13 @@ impl Subscriptions {
 
     /// Takes one subscription to `prefix` back.
     pub fn unsubscribe(&mut self, prefix: &[u8]) -> Unsubscribed {
-        let Some(count) = self.counts.get_mut(prefix) else { return Unsubscribed::Unknown };
+        let Some(id) = self.counts.find(prefix) else { return Unsubscribed::Unknown };
+        let count = self.counts.value_mut(id).expect("an entry that was just found");
         *count -= 1;
         if *count > 0 {
             return Unsubscribed::Still;
         }
-        self.counts.remove(prefix);
+        self.counts.remove_id(id);
         self.log.push_back(Change { subscribe: false, prefix: prefix.into() });
         Unsubscribed::Gone
     }
@@ -117,7 +118,7 @@ impl Subscriptions {
 
     /// Whether the empty prefix is in the set, so that every topic matches.
     pub fn everything(&self) -> bool {
-        self.counts.get(b"").is_some()
+        self.counts.find(b"").is_some()
     }
 
     /// How many distinct prefixes the set has.

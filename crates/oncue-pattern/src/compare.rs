@@ -9,12 +9,6 @@ use core::cmp::Ordering;
 use super::automaton::{Automaton, DEAD, START};
 use super::pattern::Pattern;
 
-/// How narrow a pattern is. Where all topics of one pattern are topics of another as well, and not the reverse, the
-/// first is the greater; where both have the same topics, they are equal. Patterns of which neither lies within the
-/// other compare too, in an order that is the same everywhere and says nothing else.
-#[derive(Debug, Clone)]
-pub struct Specificity(Pattern);
-
 impl Pattern {
     /// Whether some topic belongs to both patterns.
     pub fn overlaps(&self, other: &Pattern) -> bool {
@@ -27,31 +21,13 @@ impl Pattern {
         heads_agree(self, other) && first(self, other, |_, b| b.is_some(), |a, b| b && !a).is_none()
     }
 
-    /// How narrow the pattern is: see [`Specificity`].
-    pub fn specificity(&self) -> Specificity {
-        Specificity(self.clone())
-    }
-}
-
-impl PartialEq for Specificity {
-    fn eq(&self, other: &Specificity) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Specificity {}
-
-impl PartialOrd for Specificity {
-    fn partial_cmp(&self, other: &Specificity) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Specificity {
-    /// The first topic that only one of them has decides, where shorter topics come first and equally long ones in the
-    /// order of their bytes: that orders all sets of topics, and what lies within another set never has that topic.
-    fn cmp(&self, other: &Specificity) -> Ordering {
-        match first(&self.0, &other.0, |_, _| true, |a, b| a != b) {
+    /// Compares how narrow two patterns are. Where all topics of one pattern are topics of the other as well, and not the
+    /// reverse, the first is the greater; where both have the same topics, they are equal. Patterns of which neither lies
+    /// within the other compare too, in an order that is the same everywhere and says nothing else.
+    pub fn cmp_specificity(&self, other: &Pattern) -> Ordering {
+        // The first topic that only one of them has decides, where shorter topics come first and equally long ones in the
+        // order of their bytes: that orders all sets of topics, and what lies within another set never has that topic.
+        match first(self, other, |_, _| true, |a, b| a != b) {
             None => Ordering::Equal,
             Some((true, _)) => Ordering::Less,
             Some(_) => Ordering::Greater,

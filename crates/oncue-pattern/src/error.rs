@@ -52,6 +52,9 @@ pub enum PatternProblem {
     TooLarge,
 }
 
+/// What is wrong, and at which byte.
+pub(super) type Fault = (usize, PatternProblem);
+
 impl PatternError {
     /// The text that was to be read.
     pub fn pattern(&self) -> &str {

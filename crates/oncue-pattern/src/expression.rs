@@ -11,7 +11,7 @@ use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 use regex_syntax::utf8::Utf8Sequences;
 
 use super::automaton::{Automaton, Classes};
-use super::error::PatternProblem;
+use super::error::{Fault, PatternProblem};
 use super::kind::{EXPRESSION_BYTES_MAX, SEPARATOR};
 
 /// The most nodes of an expression with its counted repetitions written out.
@@ -20,7 +20,7 @@ const NODES_MAX: usize = 4096;
 const NEST_MAX: u32 = 50;
 
 /// The values that an expression takes, or what is wrong at which byte of it.
-pub(super) fn compile(text: &str) -> Result<Automaton, (usize, PatternProblem)> {
+pub(super) fn compile(text: &str) -> Result<Automaton, Fault> {
     if text.len() > EXPRESSION_BYTES_MAX {
         return Err((EXPRESSION_BYTES_MAX, PatternProblem::ExpressionTooLong));
     }
@@ -35,7 +35,7 @@ pub(super) fn compile(text: &str) -> Result<Automaton, (usize, PatternProblem)> 
     if values.has_words() { Ok(values) } else { Err((0, PatternProblem::NoValue)) }
 }
 
-fn read(text: &str) -> Result<Hir, (usize, PatternProblem)> {
+fn read(text: &str) -> Result<Hir, Fault> {
     let wrong = |span: &ast::Span, what: String| (span.start.offset, PatternProblem::BadExpression(what));
     let mut parser = ast::parse::ParserBuilder::new().nest_limit(NEST_MAX).build();
     let ast = parser.parse(text).map_err(|error| wrong(error.span(), error.kind().to_string()))?;

@@ -14,7 +14,7 @@ pub(super) struct Param {
     pub(super) kind: Kind,
     /// The values of the kind.
     pub(super) values: Automaton,
-    pub(super) tail: Box<[u8]>,
+    pub(super) tail: Vec<u8>,
 }
 
 /// How far a topic was read.

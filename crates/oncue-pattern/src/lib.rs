@@ -26,7 +26,6 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 
-pub use compare::Specificity;
 pub use error::{PatternError, PatternProblem, TopicError};
 pub use kind::Kind;
 pub use pattern::{Params, Pattern, PrefixMeaning};

@@ -1,13 +1,12 @@
 //! From the text of a pattern to the pattern.
 
 use alloc::borrow::ToOwned;
-use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::automaton::Automaton;
-use super::error::{PatternError, PatternProblem};
+use super::error::{Fault, PatternError, PatternProblem};
 use super::expression;
 use super::join::{Param, join};
 use super::kind::{self, Kind};
@@ -30,76 +29,43 @@ impl Pattern {
     /// # Errors
     /// [`PatternError`] says at which byte the text is wrong, and how to write it.
     pub fn parse(text: &str) -> Result<Pattern, PatternError> {
-        parse(text)
+        parse(text).map_err(|(at, problem)| PatternError { pattern: text.to_owned(), at, problem })
     }
 }
 
-fn parse(text: &str) -> Result<Pattern, PatternError> {
-    let fail = |at, problem| Err(PatternError { pattern: text.to_owned(), at, problem });
+fn parse(text: &str) -> Result<Pattern, Fault> {
     if text.is_empty() {
-        return fail(0, PatternProblem::Empty);
+        return Err((0, PatternProblem::Empty));
     }
-    let mut head = None;
+    let mut head = Vec::new();
     let mut params: Vec<Param> = Vec::new();
     // Where each parameter is.
     let mut opens = Vec::new();
-    // The literal being read, and the parameter it follows.
-    let mut literal = Vec::new();
-    let mut after: Option<Parameter<'_>> = None;
     let mut at = 0;
     while let Some(&byte) = text.as_bytes().get(at) {
-        let next = text.as_bytes().get(at + 1);
+        let doubled = text.as_bytes().get(at + 1) == Some(&byte);
         match byte {
-            b'{' | b'}' if next == Some(&byte) => {
-                literal.push(byte);
-                at += 2;
-            }
-            b'{' => {
-                let parameter = match parameter_at(text, at) {
-                    Ok(parameter) => parameter,
-                    Err((at, problem)) => return fail(at, problem),
-                };
-                let (name, end) = (parameter.name, parameter.end);
-                let known =
-                    params.iter().map(|param| &*param.name).chain(after.as_ref().map(|after| after.name));
-                if known.into_iter().any(|known| known == name) {
-                    return fail(at + 1, PatternProblem::Repeated(name.to_owned()));
+            b'{' if !doubled => {
+                let (param, end) = param_at(text, at)?;
+                if params.iter().any(|known| known.name == param.name) {
+                    return Err((at + 1, PatternProblem::Repeated(param.name.into())));
                 }
-                if after.is_some() && literal.is_empty() {
-                    return fail(at, PatternProblem::Adjacent);
+                if params.last().is_some_and(|before| before.tail.is_empty()) {
+                    return Err((at, PatternProblem::Adjacent));
                 }
-                close_literal(&mut head, &mut params, after.replace(parameter), &mut literal);
+                params.push(param);
                 opens.push(at);
                 at = end;
             }
-            b'}' => return fail(at, PatternProblem::Unopened),
+            b'}' if !doubled => return Err((at, PatternProblem::Unopened)),
             byte => {
-                literal.push(byte);
-                at += 1;
+                params.last_mut().map_or(&mut head, |before| &mut before.tail).push(byte);
+                at += if matches!(byte, b'{' | b'}') { 2 } else { 1 };
             }
         }
     }
-    close_literal(&mut head, &mut params, after, &mut literal);
-    let automaton = match automaton_of(&params) {
-        Ok(automaton) => automaton,
-        Err((param, problem)) => return fail(opens[param], problem),
-    };
-    Ok(Pattern { head: head.unwrap_or_default(), params: params.into(), automaton })
-}
-
-fn close_literal(
-    head: &mut Option<Box<[u8]>>,
-    params: &mut Vec<Param>,
-    after: Option<Parameter<'_>>,
-    literal: &mut Vec<u8>,
-) {
-    let tail = core::mem::take(literal).into_boxed_slice();
-    match after {
-        None => *head = Some(tail),
-        Some(Parameter { name, kind, values, .. }) => {
-            params.push(Param { name: name.into(), kind, values, tail });
-        }
-    }
+    let automaton = automaton_of(&params).map_err(|(param, problem)| (opens[param], problem))?;
+    Ok(Pattern { head: head.into(), params: params.into(), automaton })
 }
 
 /// The automaton of what follows the head, or the index of the parameter that is to blame.
@@ -116,16 +82,8 @@ fn automaton_of(params: &[Param]) -> Result<Option<Arc<Automaton>>, (usize, Patt
     Err((blamed.unwrap_or(0), PatternProblem::NoTopic))
 }
 
-/// A parameter as it was read, and where the text goes on after its `}`.
-struct Parameter<'a> {
-    name: &'a str,
-    kind: Kind,
-    values: Automaton,
-    end: usize,
-}
-
-/// The parameter whose `{` is at `open`.
-fn parameter_at(text: &str, open: usize) -> Result<Parameter<'_>, (usize, PatternProblem)> {
+/// The parameter whose `{` is at `open`, without the literal after it, and where the text goes on.
+fn param_at(text: &str, open: usize) -> Result<(Param, usize), Fault> {
     let start = open + 1;
     let inside = &text[start..];
     let Some(len) = inside.find(['{', '}', ':']).filter(|&len| !inside[len..].starts_with('{')) else {
@@ -144,15 +102,11 @@ fn parameter_at(text: &str, open: usize) -> Result<Parameter<'_>, (usize, Patter
         None => (Kind::Any, kind::any(), after_name + 1),
         Some(_) => kind_at(text, open, after_name + 1)?,
     };
-    Ok(Parameter { name, kind, values, end })
+    Ok((Param { name: name.into(), kind, values, tail: Vec::new() }, end))
 }
 
 /// The kind whose text begins at `start`, its values, and where the text goes on after the `}`.
-fn kind_at(
-    text: &str,
-    open: usize,
-    start: usize,
-) -> Result<(Kind, Automaton, usize), (usize, PatternProblem)> {
+fn kind_at(text: &str, open: usize, start: usize) -> Result<(Kind, Automaton, usize), Fault> {
     let inside = &text[start..];
     if let Some(inside) = inside.strip_prefix('/') {
         let Some(len) = inside.find('/') else { return Err((start, PatternProblem::UnclosedExpression)) };

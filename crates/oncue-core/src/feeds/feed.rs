@@ -1,7 +1,6 @@
 //! One feed and its state, and the table of them. When a feed changes its state is not decided here.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::time::Duration;
 
@@ -10,7 +9,7 @@ use super::routes::{RouteId, Routes};
 /// The place of a feed in its machine's table. It is given to another topic once the feed is forgotten: with the
 /// generation it is unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FeedId(usize);
+pub struct FeedId(pub(super) usize);
 
 /// What there is to say to those who want a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,42 +99,5 @@ impl State {
             | State::Stopping { generation } => Some(generation),
             _ => None,
         }
-    }
-}
-
-#[derive(Default)]
-pub(super) struct Table {
-    slots: Vec<Option<Feed>>,
-    free: Vec<FeedId>,
-}
-
-impl Table {
-    pub(super) fn insert(&mut self, feed: Feed) -> FeedId {
-        let id = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            FeedId(self.slots.len() - 1)
-        });
-        self.slots[id.0] = Some(feed);
-        id
-    }
-
-    pub(super) fn remove(&mut self, id: FeedId) -> Feed {
-        let feed = self.slots[id.0].take().expect("a feed is removed once");
-        self.free.push(id);
-        feed
-    }
-
-    pub(super) fn get(&self, id: FeedId) -> &Feed {
-        self.slots[id.0].as_ref().expect("an id in a table is a feed's")
-    }
-
-    pub(super) fn get_mut(&mut self, id: FeedId) -> &mut Feed {
-        self.slots[id.0].as_mut().expect("an id in a table is a feed's")
-    }
-
-    /// The feed, if this generation of it has been started and not been reported as ended. The id is the caller's.
-    pub(super) fn find(&self, id: FeedId, generation: u64) -> Option<&Feed> {
-        let feed = self.slots.get(id.0)?.as_ref()?;
-        (feed.state.live() == Some(generation)).then_some(feed)
     }
 }

@@ -21,6 +21,11 @@ impl Feeds {
             .collect()
     }
 
+    /// The feed, if this generation of it has been started and not been reported as ended. The id is the caller's.
+    pub(super) fn find(&self, id: FeedId, generation: u64) -> Option<&Feed> {
+        self.feeds.get(id.0).filter(|feed| feed.state.live() == Some(generation))
+    }
+
     pub(super) fn advance(&mut self, now: Duration) {
         self.now = self.now.max(now);
         self.expire();
@@ -31,7 +36,7 @@ impl Feeds {
         while let Some(&(deadline, id)) = self.deadlines.first()
             && deadline <= self.now
         {
-            match self.feeds.get(id).state {
+            match self.feeds[id.0].state {
                 State::Grace { generation, .. } => self.stop(id, generation, FeedState::Idle),
                 State::Failed { .. } => self.wait(id),
                 State::Cooling { .. } => self.forget(id),
@@ -53,7 +58,7 @@ impl Feeds {
             self.stats.started += 1;
             let generation = self.last_generation;
             self.set(id, State::Running { generation });
-            let feed = self.feeds.get_mut(id);
+            let feed = &mut self.feeds[id.0];
             feed.started = self.now;
             let (route, topic, since) = (feed.line, feed.topic.clone(), feed.since);
             let params = self.routes.pattern(route).match_topic(&topic);
@@ -67,7 +72,7 @@ impl Feeds {
         let catalogued = self.routes.catalogued(&topic);
         let (wants, starters) = self.count(&topic, Some(route), catalogued);
         let state = State::Ended;
-        let id = self.feeds.insert(Feed {
+        let id = FeedId(self.feeds.insert(Feed {
             topic: topic.clone(),
             route: Some(route),
             line: route,
@@ -79,7 +84,7 @@ impl Feeds {
             started: self.now,
             failures: 0,
             told: FeedState::Idle,
-        });
+        }));
         self.by_topic.insert(topic, id);
         self.queue.enter(route, id, state);
         self.wait(id);
@@ -96,7 +101,7 @@ impl Feeds {
             }
             return;
         };
-        let feed = self.feeds.get_mut(id);
+        let feed = &mut self.feeds[id.0];
         let moved = feed.route != route;
         (feed.route, feed.catalogued, feed.starters) = (route, catalogued, starters);
         match feed.state {
@@ -131,7 +136,7 @@ impl Feeds {
 
     /// Nobody wants a running feed any more.
     pub(super) fn let_run_out(&mut self, id: FeedId, generation: u64) {
-        let feed = self.feeds.get(id);
+        let feed = &self.feeds[id.0];
         let route = self.routes.get(feed.line);
         let grace = self.now.saturating_add(route.grace);
         let deadline = grace.max(feed.started.saturating_add(route.min_run));
@@ -141,13 +146,13 @@ impl Feeds {
     pub(super) fn stop(&mut self, id: FeedId, generation: u64, left: FeedState) {
         self.set(id, State::Stopping { generation });
         self.stats.stopped += 1;
-        let wanted = self.feeds.get(id).wants > 0;
+        let wanted = self.feeds[id.0].wants > 0;
         self.decisions.push_back(Decision::Stop { feed: id, generation, wanted });
         self.say(id, left);
     }
 
     pub(super) fn end(&mut self, id: FeedId, generation: u64, end: End) {
-        let Some(feed) = self.feeds.find(id, generation) else { return };
+        let Some(feed) = self.find(id, generation) else { return };
         let (starters, wants) = (feed.starters, feed.wants);
         let stopped = matches!(feed.state, State::Stopping { .. });
         let backoff = feed.route.and_then(|route| self.routes.get(route).backoff);
@@ -157,7 +162,7 @@ impl Feeds {
             _ if stopped && starters > 0 => self.wait(id),
             _ if stopped => self.forget(id),
             (End::Failed, Some(backoff)) => {
-                let feed = self.feeds.get_mut(id);
+                let feed = &mut self.feeds[id.0];
                 let ran_well = self.now.saturating_sub(feed.started) >= backoff.max;
                 let before = if ran_well { 0 } else { feed.failures };
                 feed.failures = before.saturating_add(1);
@@ -186,7 +191,7 @@ impl Feeds {
     /// To start as soon as there is room.
     pub(super) fn wait(&mut self, id: FeedId) {
         self.last_turn += 1;
-        self.feeds.get_mut(id).since = self.now;
+        self.feeds[id.0].since = self.now;
         let rank = Rank { subscribers: Reverse(1), turn: self.last_turn };
         self.set(id, State::Waiting { rank });
     }
@@ -199,7 +204,7 @@ impl Feeds {
 
     pub(super) fn set(&mut self, id: FeedId, state: State) {
         let left = self.leave(id);
-        let feed = self.feeds.get_mut(id);
+        let feed = &mut self.feeds[id.0];
         if state.live().is_none() {
             feed.line = feed.route.unwrap_or(feed.line);
         }
@@ -217,7 +222,7 @@ impl Feeds {
 
     /// Takes a feed out of all tables by state. Yields the route that it counted for.
     fn leave(&mut self, id: FeedId) -> RouteId {
-        let (line, state) = (self.feeds.get(id).line, self.feeds.get(id).state);
+        let (line, state) = (self.feeds[id.0].line, self.feeds[id.0].state);
         self.queue.leave(line, state);
         if let Some(deadline) = state.deadline() {
             self.deadlines.remove(&(deadline, id));
@@ -232,13 +237,13 @@ impl Feeds {
         self.say(id, FeedState::Idle);
         let left = self.leave(id);
         self.queue.tidy(left);
-        let feed = self.feeds.remove(id);
+        let feed = self.feeds.remove(id.0);
         self.by_topic.remove(&feed.topic);
     }
 
     /// Says what is true of a topic, unless that was the last thing said.
     pub(super) fn say(&mut self, id: FeedId, state: FeedState) {
-        let feed = self.feeds.get_mut(id);
+        let feed = &mut self.feeds[id.0];
         if core::mem::replace(&mut feed.told, state) != state {
             self.decisions.push_back(Decision::State { topic: feed.topic.clone(), route: feed.line, state });
         }

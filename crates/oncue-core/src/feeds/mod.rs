@@ -23,11 +23,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use self::feed::{State, Table};
+use self::feed::{Feed, State};
 use self::prefixes::Prefixes;
 use self::queue::Queue;
 use self::routes::Routes;
 use oncue_pattern::{Params, Pattern};
+use slab::Slab;
 
 mod error;
 mod feed;
@@ -177,13 +178,14 @@ pub struct RouteStats {
 /// assert_eq!(feeds.poll(), Some(Decision::Stop { feed, generation: 1, wanted: false }));
 /// feeds.ended(feed, 1, End::Finished, Duration::from_secs(8));
 /// ```
+#[derive(Default)]
 pub struct Feeds {
     routes: Routes,
     limits: Limits,
     /// The latest time seen: time never goes back here, whatever the caller's clock does.
     now: Duration,
     prefixes: Prefixes,
-    feeds: Table,
+    feeds: Slab<Feed>,
     /// All feeds, in whatever state. A topic that something starts has one; a topic has no more than one.
     by_topic: BTreeMap<Arc<[u8]>, FeedId>,
     /// The feeds whose state time will change.
@@ -203,25 +205,8 @@ impl Feeds {
     /// # Errors
     /// [`RoutesError`] when the routes contradict each other or the limits, with the patterns concerned.
     pub fn new(routes: Vec<Route>, limits: Limits) -> Result<Feeds, RoutesError> {
-        if limits.feeds_max == 0 {
-            return Err(RoutesError::NoFeeds);
-        }
-        let mut feeds = Feeds {
-            routes: Routes::new(limits.catalogue_topics_max),
-            limits,
-            now: Duration::ZERO,
-            prefixes: Prefixes::default(),
-            feeds: Table::default(),
-            by_topic: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
-            cooling: BTreeSet::new(),
-            queue: Queue::new(limits.feeds_max),
-            last_turn: 0,
-            last_generation: 0,
-            decisions: VecDeque::new(),
-            stats: FeedsStats::default(),
-        };
-        feeds.change_routes(&[], routes, Duration::ZERO)?;
+        let mut feeds = Feeds::default();
+        feeds.change_routes(&[], routes, limits, Duration::ZERO)?;
         Ok(feeds)
     }
 
@@ -234,7 +219,7 @@ impl Feeds {
         // Kept all the same: a route may come to know it.
         self.stats.unmatched += u64::from(!self.routes.know(prefix));
         for id in self.attached(prefix) {
-            let feed = self.feeds.get_mut(id);
+            let feed = &mut self.feeds[id.0];
             feed.wants += 1;
             feed.starters += usize::from(feed.starts_by(prefix, &self.routes));
             match feed.state {
@@ -261,7 +246,7 @@ impl Feeds {
             return;
         }
         for id in self.attached(prefix) {
-            let feed = self.feeds.get_mut(id);
+            let feed = &mut self.feeds[id.0];
             feed.wants -= 1;
             feed.starters -= usize::from(feed.starts_by(prefix, &self.routes));
             match feed.state {
@@ -282,7 +267,7 @@ impl Feeds {
     /// This generation of a feed has published: its topic is [`FeedState::Active`].
     pub fn produced(&mut self, feed: FeedId, generation: u64, now: Duration) {
         self.advance(now);
-        let running = self.feeds.find(feed, generation).map(|feed| feed.state);
+        let running = self.find(feed, generation).map(|feed| feed.state);
         if matches!(running, Some(State::Running { .. } | State::Grace { .. })) {
             self.say(feed, FeedState::Active);
         }
@@ -312,9 +297,10 @@ impl Feeds {
         Ok(())
     }
 
-    /// Removes routes and adds others, all or nothing. Feeds whose topics the same routes serve as before are not
-    /// touched. Those of a route that is gone are told to stop, and start anew if another route has their topic.
-    /// Takes as much time as beginning with these routes. Yields the names of the new ones.
+    /// Removes routes, adds others and sets the limits, all or nothing. Feeds whose topics the same routes serve as before
+    /// are not touched. Those of a route that is gone are told to stop, and start anew if another route has their topic.
+    /// Where more feeds run than the limits allow, none is stopped for it. Takes as much time as beginning with these
+    /// routes. Returns the names of the new ones.
     ///
     /// # Errors
     /// [`RoutesError`]: nothing has changed.
@@ -322,10 +308,16 @@ impl Feeds {
         &mut self,
         removed: &[RouteId],
         added: Vec<Route>,
+        limits: Limits,
         now: Duration,
     ) -> Result<Vec<RouteId>, RoutesError> {
         self.advance(now);
-        let (routes, ids) = self.routes.changed(removed, added)?;
+        if limits.feeds_max == 0 {
+            return Err(RoutesError::NoFeeds);
+        }
+        let (routes, ids) = self.routes.changed(removed, added, limits.catalogue_topics_max)?;
+        self.limits = limits;
+        self.queue.set_feeds_max(limits.feeds_max);
         removed.iter().filter(|id| self.routes.contains(**id)).for_each(|id| self.queue.retire(*id));
         ids.iter().for_each(|id| self.queue.add_route(*id, routes.get(*id).feeds_max));
         self.routes = routes;
@@ -342,19 +334,11 @@ impl Feeds {
         Ok(ids)
     }
 
-    /// Another bound of all feeds, 1 at least. Where more run, none is stopped for it.
-    pub fn set_feeds_max(&mut self, feeds_max: usize, now: Duration) {
-        self.advance(now);
-        self.limits.feeds_max = feeds_max.max(1);
-        self.queue.set_feeds_max(self.limits.feeds_max);
-        self.fill();
-    }
-
     /// Asks for the numbers of subscribers of up to `most` topics that wait for room, which decide who is next: of all
     /// of them in rounds, so that each number is known as it was a round ago. A topic that has not been asked for has 1.
     pub fn count_waiting(&mut self, most: usize, mut subscribers: impl FnMut(&[u8]) -> usize) {
         for id in self.queue.next_round(most) {
-            let feed = self.feeds.get(id);
+            let feed = &self.feeds[id.0];
             let State::Waiting { mut rank } = feed.state else { unreachable!("what is queued waits") };
             let count = subscribers(&feed.topic);
             if rank.subscribers.0 != count {
@@ -371,7 +355,7 @@ impl Feeds {
 
     /// The generation that runs for a topic, one in grace included.
     pub fn running(&self, topic: &[u8]) -> Option<u64> {
-        match self.feeds.get(*self.by_topic.get(topic)?).state {
+        match self.feeds[self.by_topic.get(topic)?.0].state {
             State::Running { generation } | State::Grace { generation, .. } => Some(generation),
             _ => None,
         }

@@ -8,6 +8,7 @@ use core::ops::Bound;
 use super::feed::{FeedId, Rank, State};
 use super::routes::RouteId;
 
+#[derive(Default)]
 pub(super) struct Queue {
     lines: BTreeMap<RouteId, Line>,
     /// The first of each line whose route has room.
@@ -43,17 +44,6 @@ struct Line {
 }
 
 impl Queue {
-    pub(super) fn new(feeds_max: usize) -> Queue {
-        Queue {
-            lines: BTreeMap::new(),
-            heads: BTreeSet::new(),
-            turns: BTreeMap::new(),
-            counted: 0,
-            feeds_max,
-            sum: Counts::default(),
-        }
-    }
-
     pub(super) fn set_feeds_max(&mut self, feeds_max: usize) {
         self.feeds_max = feeds_max;
     }

@@ -3,7 +3,6 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 use core::ops::Bound;
 use core::time::Duration;
 
@@ -72,7 +71,7 @@ impl RouteId {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Routes {
     routes: BTreeMap<RouteId, Served>,
     /// Those with parameters, narrow ones first: the first that matches a topic serves it.
@@ -100,24 +99,14 @@ struct Listing {
 }
 
 impl Routes {
-    pub(super) fn new(topics_max: usize) -> Routes {
-        Routes {
-            routes: BTreeMap::new(),
-            with_params: Vec::new(),
-            catalogue: BTreeMap::new(),
-            topics_max,
-            next_id: 0,
-        }
-    }
-
-    /// The same routes, less and more these, and the names of the new ones.
+    /// These routes without those removed and with those added, and the names of the new ones.
     pub(super) fn changed(
         &self,
         removed: &[RouteId],
         added: Vec<Route>,
+        topics_max: usize,
     ) -> Result<(Routes, Vec<RouteId>), RoutesError> {
-        let mut next = Routes::new(self.topics_max);
-        next.next_id = self.next_id;
+        let mut next = Routes { topics_max, next_id: self.next_id, ..Routes::default() };
         let kept = self.routes.iter().filter(|(id, _)| !removed.contains(id));
         next.routes = kept.map(|(id, served)| (*id, served.clone())).collect();
         let mut ids = Vec::with_capacity(added.len());
@@ -160,7 +149,7 @@ impl Routes {
         let ids = self.routes.keys().copied();
         self.with_params = ids.filter(|id| self.pattern(*id).as_literal().is_none()).collect();
         let routes = &self.routes;
-        self.with_params.sort_by_key(|id| Reverse(routes[id].route.pattern.specificity()));
+        self.with_params.sort_by(|a, b| routes[b].route.pattern.cmp_specificity(&routes[a].route.pattern));
         // Those without parameters first: each serves its topic, whoever lists it.
         let mut lists: Vec<_> = routes.iter().map(|(id, served)| (*id, served.listed.clone())).collect();
         lists.sort_by_key(|(id, _)| routes[id].route.pattern.as_literal().is_none());

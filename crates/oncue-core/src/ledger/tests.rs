@@ -6,6 +6,34 @@ use alloc::vec::Vec;
 use super::*;
 use oncue_testing::{Rng, for_seeds};
 
+/// What tests ask.
+impl Ledger {
+    /// How many peers have exactly this prefix.
+    fn peers_of(&self, prefix: &[u8]) -> u32 {
+        self.index
+            .find(prefix)
+            .and_then(|id| self.index.value(id))
+            .map_or(0, |holders| self.count_peers(holders))
+    }
+
+    /// Calls `found` with each prefix of `peer`, in no particular order.
+    fn prefixes_of(&self, peer: PeerId, mut found: impl FnMut(&[u8])) {
+        let audience = self.peer(peer).audience;
+        if audience == NONE {
+            return;
+        }
+        let own = &self.audiences[audience as usize];
+        let mut prefixes = match own.listed {
+            true => own.prefixes.clone(),
+            false => (0..self.index.ids_end()).filter_map(|id| self.index.entry(id)).collect(),
+        };
+        self.make_exact(audience, &mut prefixes);
+        for id in prefixes {
+            found(self.index.prefix(id).expect("a prefix that is held"));
+        }
+    }
+}
+
 const AMPLE: Quota = Quota { prefixes_max: 1000, prefix_bytes_max: 100_000 };
 
 type Set = BTreeSet<Vec<u8>>;

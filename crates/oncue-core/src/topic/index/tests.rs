@@ -4,9 +4,38 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::cell::Cell;
 
+use super::entries::{COMPACT_BYTES_MIN, MOVE_SLOTS, encoded_len};
 use super::table::Table;
 use super::*;
 use oncue_testing::{Rng, for_seeds};
+
+impl<V: Copy> PrefixMap<V> {
+    /// Puts `prefix` in force with `value`, or replaces its value.
+    fn insert(&mut self, prefix: &[u8], value: V) -> Result<EntryId, IndexFull> {
+        let (id, _) = self.get_or_insert_with(prefix, || value)?;
+        *self.value_mut(id).unwrap() = value;
+        Ok(id)
+    }
+
+    fn get(&self, prefix: &[u8]) -> Option<&V> {
+        self.value(self.find(prefix)?)
+    }
+
+    /// The sum of the lengths of all prefixes in force.
+    fn bytes(&self) -> u64 {
+        let live: usize = self.iter().map(|(_, prefix, _)| encoded_len(prefix.len())).sum();
+        assert_eq!(self.entries.live, live);
+        self.iter().map(|(_, prefix, _)| prefix.len() as u64).sum()
+    }
+
+    fn get_mut(&mut self, prefix: &[u8]) -> Option<&mut V> {
+        self.value_mut(self.find(prefix)?)
+    }
+
+    fn remove(&mut self, prefix: &[u8]) -> Option<V> {
+        self.remove_id(self.find(prefix)?)
+    }
+}
 
 struct Checked {
     map: PrefixMap<u32>,
@@ -122,7 +151,7 @@ fn compaction_keeps_every_entry() {
             assert_eq!(checked.map.remove(&prefix), checked.model.remove(&prefix));
         }
         checked.check_all();
-        assert!(checked.map.arena.len() < COMPACT_BYTES_MIN);
+        assert!(checked.map.entries.arena.len() < COMPACT_BYTES_MIN);
         assert!(checked.map.allocated_bytes() < full_bytes * 2 / 3);
         for prefix in &prefixes {
             assert_eq!(checked.map.get(prefix), checked.model.get(prefix));
@@ -137,7 +166,7 @@ fn no_change_does_more_than_a_little_and_lookups_agree_meanwhile() {
         let mut moves = 0;
         for step in 0..30_000_u32 {
             let prefix = [&(rng.below(6000) as u32).to_le_bytes()[..], &[7; 6]].concat();
-            let moved = checked.map.moved;
+            let moved = checked.map.entries.moved;
             // In turns mostly growing and mostly shrinking.
             if (rng.below(10) < 8) == (step % 10_000 < 5000) {
                 checked.map.insert(&prefix, step).unwrap();
@@ -145,16 +174,15 @@ fn no_change_does_more_than_a_little_and_lookups_agree_meanwhile() {
             } else {
                 assert_eq!(checked.map.remove(&prefix), checked.model.remove(&prefix));
             }
-            match (moved, checked.map.moved) {
-                (0, now) => assert!(now == 0 || checked.map.slots.len() - now <= MOVE_SLOTS),
+            match (moved, checked.map.entries.moved) {
+                (0, now) => assert!(now == 0 || checked.map.entries.slots.len() - now <= MOVE_SLOTS),
                 (before, now) => {
                     assert!(now == before || now == before.saturating_sub(MOVE_SLOTS), "{before} {now}");
                     moves += u32::from(now < before);
                 }
             }
-            assert!(
-                checked.map.arena.len() == checked.map.arena_dead + checked.map.live || checked.map.moved > 0
-            );
+            let entries = &checked.map.entries;
+            assert!(entries.arena.len() == entries.dead + entries.live || entries.moved > 0);
             let topic = [&(rng.below(6000) as u32).to_le_bytes()[..], &[7; 8]].concat();
             assert_eq!(checked.map.get(&topic[..10]), checked.model.get(&topic[..10]));
             checked.map.warm([&topic[..]].into_iter());
@@ -198,7 +226,7 @@ fn long_prefixes_match_to_the_last_byte() {
 #[test]
 fn a_full_arena_is_an_error_and_changes_nothing() {
     let mut map = PrefixMap::new(1);
-    map.arena_bytes_max = 64;
+    map.entries.bytes_max = 64;
     map.insert(&[1; 31], 1).unwrap();
     map.insert(&[2; 31], 2).unwrap();
     let full = IndexFull { arena_bytes_max: 64 };

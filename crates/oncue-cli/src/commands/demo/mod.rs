@@ -1,0 +1,196 @@
+//! `oncue demo`: a publisher that produces only what somebody wants, and two subscribers who come and go, over real
+//! TCP. What is said about it lives in `story`.
+
+mod story;
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::{ArgMatches, Command, arg};
+use oncue::{Engine, Error, Options, Prefix, Sub, XPub};
+
+use crate::args;
+use crate::fail::Fail;
+use crate::output::say;
+use crate::signals::{Stop, Waited};
+use crate::ticks::{Next, Ticks};
+use story::{Story, Who};
+
+/// The subscribers. They come one after the other, so that the first tick meets nobody and the third only s1.
+const PARTS: [Part; 2] = [
+    Part { who: Who::S1, topics: ["a", "b"], joins_after: 1, messages: 10 },
+    Part { who: Who::S2, topics: ["b", "c"], joins_after: 3, messages: 20 },
+];
+
+/// How long the end waits for the publisher to hear that the last subscriber has left.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// What a subscriber of the demo does.
+struct Part {
+    who: Who,
+    topics: [&'static str; 2],
+    /// The tick after which it subscribes.
+    joins_after: u64,
+    /// How many messages it takes before it leaves.
+    messages: u64,
+}
+
+pub(crate) fn command() -> Command {
+    Command::new("demo")
+        .about("Watch a publisher produce only what somebody subscribes to")
+        .after_help(
+            "On each tick the publisher sends a single frame `TOPIC N` for each wanted topic, N counting the ticks.\n\
+             Subscriber s1 takes a and b and leaves after 10 messages, s2 takes b and c and leaves after 20. Any\n\
+             other ZeroMQ subscriber may join meanwhile and gets its topics too, whatever they are called.\n\n\
+             Examples:\n  oncue demo\n  oncue demo --bind tcp://127.0.0.1:9999 --every 100ms --forever",
+        )
+        .arg(
+            arg!(--bind <ENDPOINT> "Where the publisher waits for subscribers")
+                .default_value("tcp://127.0.0.1:8888")
+                .value_parser(args::endpoint),
+        )
+        .arg(args::every_option().default_value("500ms"))
+        .arg(arg!(--forever "Go on when s1 and s2 have left, until Ctrl-C"))
+        .args(args::heartbeat_options())
+}
+
+pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
+    let engine = Engine::start()?;
+    let options = args::socket_options(args)?;
+    let socket = XPub::new(&engine, options.clone().discard_messages(true))?;
+    let bind: String = args::given(args, "bind");
+    let endpoint = socket.bind(&bind).map_err(refused)?.to_string();
+    say("demo", &format!("bound to {endpoint}"));
+    let endpoint = reachable(&endpoint);
+    let story = Story::begin(&endpoint)?;
+    let show =
+        Show { engine, options, endpoint, stop, story, left: AtomicUsize::new(0), failure: Mutex::new(None) };
+    let ticks = std::thread::scope(|scope| {
+        let join = |part: &'static Part| {
+            let show = &show;
+            scope.spawn(move || show.subscribe(part));
+        };
+        let published = show.publish(&socket, args::given(args, "every"), args.get_flag("forever"), join);
+        // Whatever ended the publisher ends the subscribers.
+        stop.stop();
+        published
+    })?;
+    if let Some(failure) = show.failure.into_inner().unwrap_or_default() {
+        return Err(failure);
+    }
+    socket.close().wait();
+    show.story.end(ticks)
+}
+
+/// What the publisher and the subscribers share.
+struct Show<'a> {
+    engine: Engine,
+    /// Those of all sockets.
+    options: Options,
+    /// Where the subscribers connect.
+    endpoint: String,
+    stop: &'a Stop,
+    story: Story,
+    /// How many subscribers have had their messages.
+    left: AtomicUsize,
+    /// What went wrong with a subscriber.
+    failure: Mutex<Option<Fail>>,
+}
+
+impl Show<'_> {
+    /// The publisher. `join` brings a subscriber in. Returns how many ticks there were.
+    fn publish(
+        &self,
+        socket: &XPub,
+        every: Duration,
+        forever: bool,
+        join: impl Fn(&'static Part),
+    ) -> Result<u64, Fail> {
+        let mut ticks = Ticks::new(socket, self.stop, every);
+        let mut ticked = 0;
+        let mut all_left_at = None;
+        loop {
+            let next = ticks.next()?;
+            if !forever && all_left_at.is_none() && self.left.load(Ordering::Acquire) == PARTS.len() {
+                all_left_at = Some(Instant::now());
+            }
+            match next {
+                Next::Wanted(prefix) => self.story.wanted(&prefix)?,
+                Next::Unwanted(prefix) => self.story.unwanted(&prefix)?,
+                Next::Tick(number) if all_left_at.is_none() => {
+                    self.tick(socket, ticks.wanted(), number)?;
+                    ticked = number;
+                    PARTS.iter().filter(|part| part.joins_after == number).for_each(&join);
+                }
+                Next::Tick(_) => {}
+                Next::Stopped => return Ok(ticked),
+            }
+            let heard = !PARTS.iter().flat_map(|part| part.topics).any(|topic| wants(ticks.wanted(), topic));
+            if all_left_at.is_some_and(|since| heard || since.elapsed() > FAREWELL) {
+                return Ok(ticked);
+            }
+        }
+    }
+
+    /// One tick: the story first, for a subscriber may be quicker to tell what it received.
+    fn tick(&self, socket: &XPub, wanted: &BTreeSet<Prefix>, number: u64) -> Result<(), Fail> {
+        self.story.tick(number, wanted)?;
+        for prefix in wanted {
+            // The prefix comes first, whatever its bytes are: so the message reaches those who want it.
+            let frame = [&prefix[..], b" ", number.to_string().as_bytes()].concat();
+            socket.send(frame)?;
+        }
+        Ok(())
+    }
+
+    /// A subscriber, on a thread of its own.
+    fn subscribe(&self, part: &Part) {
+        if let Err(failure) = self.take_messages(part) {
+            self.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(failure);
+            self.stop.stop();
+        }
+    }
+
+    fn take_messages(&self, part: &Part) -> Result<(), Fail> {
+        let socket = Sub::new(&self.engine, self.options.clone())?;
+        for topic in part.topics {
+            socket.subscribe(topic)?;
+        }
+        self.story.joins(part.who, &part.topics)?;
+        socket.connect(&self.endpoint)?;
+        for count in 1..=part.messages {
+            match self.stop.wait(socket.recv(), None) {
+                Waited::Ready(message) => {
+                    self.story.receives(part.who, message?.topic(), count, part.messages)?
+                }
+                Waited::Stopped | Waited::TimedOut => return Ok(()),
+            }
+        }
+        self.story.leaves(part.who, part.messages)?;
+        // Known before the publisher can hear that the topics are wanted no more.
+        self.left.fetch_add(1, Ordering::Release);
+        socket.close().wait();
+        Ok(())
+    }
+}
+
+fn wants(wanted: &BTreeSet<Prefix>, topic: &str) -> bool {
+    wanted.iter().any(|prefix| prefix[..] == *topic.as_bytes())
+}
+
+/// Says what to do when the port is taken: the default one often is, by another demo.
+fn refused(error: Error) -> Fail {
+    if error.io_kind() == Some(std::io::ErrorKind::AddrInUse) {
+        return Fail::Runtime(format!(
+            "{error}; choose another endpoint with --bind, such as --bind tcp://127.0.0.1:0"
+        ));
+    }
+    error.into()
+}
+
+/// The endpoint at which a socket bound to every address of this machine is reached from here.
+fn reachable(endpoint: &str) -> String {
+    endpoint.replacen("tcp://0.0.0.0:", "tcp://127.0.0.1:", 1).replacen("tcp://[::]:", "tcp://[::1]:", 1)
+}

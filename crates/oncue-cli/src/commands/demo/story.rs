@@ -1,0 +1,219 @@
+//! What the demo tells: one line for each thing that happens, and a summary. It counts, and decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{IsTerminal, stdout};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use oncue::Prefix;
+
+use crate::fail::Fail;
+use crate::output::{escaped, line};
+
+/// How many topics one line names.
+const TOPICS_SHOWN_MAX: usize = 8;
+/// How many topics are counted one by one. Strangers may ask for more; those are then left out of the summary's list,
+/// and out of what it says a publisher without demand would have produced.
+const TOPICS_COUNTED_MAX: usize = 100_000;
+/// How many bytes they may have together.
+const TOPICS_COUNTED_BYTES_MAX: usize = 4 << 20;
+
+/// Who does something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    Publisher,
+    Demand,
+    S1,
+    S2,
+}
+
+impl Who {
+    fn name(self) -> &'static str {
+        match self {
+            Who::Publisher => "publisher",
+            Who::Demand => "demand",
+            Who::S1 => "s1",
+            Who::S2 => "s2",
+        }
+    }
+
+    /// The number of a terminal's colour.
+    fn colour(self) -> u8 {
+        match self {
+            Who::Publisher => 33,
+            Who::Demand => 32,
+            Who::S1 => 36,
+            Who::S2 => 35,
+        }
+    }
+}
+
+/// The story so far, shared by all who take part.
+pub(super) struct Story {
+    started: Instant,
+    coloured: bool,
+    produced: Mutex<Produced>,
+    received: [AtomicU64; 2],
+    /// Whether the last tick had nothing to send: it is told once, not on every tick.
+    idle: AtomicBool,
+}
+
+/// What the publisher has produced.
+#[derive(Default)]
+struct Produced {
+    values: u64,
+    /// How many of them, for each prefix that was ever wanted.
+    each: BTreeMap<Vec<u8>, u64>,
+    /// What these prefixes have together.
+    each_bytes: usize,
+}
+
+impl Story {
+    /// Begins, with an invitation to join at `endpoint`.
+    pub(super) fn begin(endpoint: &str) -> Result<Story, Fail> {
+        let coloured =
+            stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let story = Story {
+            started: Instant::now(),
+            coloured,
+            produced: Mutex::default(),
+            received: Default::default(),
+            idle: AtomicBool::new(false),
+        };
+        let program = std::env::args().next().unwrap_or_else(|| "oncue".to_owned());
+        story.plain("A publisher that produces only what somebody subscribes to, and two subscribers who come and go.")?;
+        story.plain(&format!("Join in from another terminal: {program} sub {endpoint} --topic zebra"))?;
+        story.plain("")?;
+        Ok(story)
+    }
+
+    pub(super) fn wanted(&self, prefix: &[u8]) -> Result<(), Fail> {
+        let mut produced = self.produced();
+        let bytes = produced.each_bytes + prefix.len();
+        if produced.each.len() < TOPICS_COUNTED_MAX
+            && bytes <= TOPICS_COUNTED_BYTES_MAX
+            && !produced.each.contains_key(prefix)
+        {
+            produced.each.insert(prefix.to_vec(), 0);
+            produced.each_bytes = bytes;
+        }
+        drop(produced);
+        self.tell(Who::Demand, &format!("+ {} (somebody wants it)", named(prefix)))
+    }
+
+    pub(super) fn unwanted(&self, prefix: &[u8]) -> Result<(), Fail> {
+        self.tell(Who::Demand, &format!("- {} (nobody wants it any more)", named(prefix)))
+    }
+
+    /// A tick, before its values are sent.
+    pub(super) fn tick(&self, number: u64, wanted: &BTreeSet<Prefix>) -> Result<(), Fail> {
+        let was_idle = self.idle.swap(wanted.is_empty(), Ordering::Relaxed);
+        if wanted.is_empty() {
+            if was_idle {
+                return Ok(());
+            }
+            return self
+                .tell(Who::Publisher, &format!("tick {number}: nobody wants anything, nothing is produced"));
+        }
+        let mut produced = self.produced();
+        for prefix in wanted {
+            produced.values += 1;
+            if let Some(count) = produced.each.get_mut(&prefix[..]) {
+                *count += 1;
+            }
+        }
+        drop(produced);
+        let frames = list(wanted.iter().map(|prefix| format!("\"{} {number}\"", escaped(prefix))));
+        self.tell(Who::Publisher, &format!("tick {number}: sends {frames}"))
+    }
+
+    pub(super) fn joins(&self, who: Who, topics: &[&str]) -> Result<(), Fail> {
+        self.tell(who, &format!("connects, and subscribes to {}", topics.join(" and ")))
+    }
+
+    pub(super) fn receives(&self, who: Who, frame: &[u8], count: u64, of: u64) -> Result<(), Fail> {
+        let slot = usize::from(who == Who::S2);
+        if let Some(received) = self.received.get(slot) {
+            received.fetch_add(1, Ordering::Relaxed);
+        }
+        self.tell(who, &format!("receives \"{}\" ({count} of {of})", escaped(frame)))
+    }
+
+    pub(super) fn leaves(&self, who: Who, messages: u64) -> Result<(), Fail> {
+        self.tell(who, &format!("leaves after {messages} messages"))
+    }
+
+    /// The summary after `ticks` ticks.
+    pub(super) fn end(&self, ticks: u64) -> Result<(), Fail> {
+        let produced = self.produced();
+        let topics = produced.each.len() as u64;
+        let on_demand = produced.values;
+        let without = topics * ticks;
+        let saved = without.saturating_sub(on_demand);
+        let percent = (saved * 100).checked_div(without).unwrap_or(0);
+        let each = list(produced.each.iter().map(|(prefix, count)| format!("{} {count}", named(prefix))));
+        let [s1, s2] = &self.received;
+        let (s1, s2) = (s1.load(Ordering::Relaxed), s2.load(Ordering::Relaxed));
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.plain("")?;
+        self.plain(&format!("Summary of {ticks} ticks in {seconds:.1} s"))?;
+        self.plain(&format!("  produced on demand     {on_demand:>4} values: {each}"))?;
+        self.plain(&format!(
+            "  without demand         {without:>4} values: each topic that was ever wanted ({topics}) on every tick ({ticks})"
+        ))?;
+        self.plain(&format!("  saved                  {saved:>4} values, {percent}%"))?;
+        self.plain(&format!("  received               {:>4} by s1 and s2: s1 {s1}, s2 {s2}", s1 + s2))
+    }
+
+    fn tell(&self, who: Who, what: &str) -> Result<(), Fail> {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let name = who.name();
+        let text = if self.coloured {
+            format!("{seconds:7.2}s  \x1b[{}m{name:<9}  {what}\x1b[0m", who.colour())
+        } else {
+            format!("{seconds:7.2}s  {name:<9}  {what}")
+        };
+        self.plain(&text)
+    }
+
+    fn plain(&self, text: &str) -> Result<(), Fail> {
+        line(&mut text.as_bytes().to_vec())
+    }
+
+    fn produced(&self) -> MutexGuard<'_, Produced> {
+        self.produced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A prefix for people: even the one that is empty, and matches everything, must be visible.
+fn named(prefix: &[u8]) -> String {
+    if prefix.is_empty() { "\"\", which is everything".to_owned() } else { escaped(prefix) }
+}
+
+/// A list of which only the first few are shown.
+fn list(items: impl ExactSizeIterator<Item = String>) -> String {
+    let more = items.len().saturating_sub(TOPICS_SHOWN_MAX);
+    let mut text = items.take(TOPICS_SHOWN_MAX).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_is_cut() {
+        assert_eq!(list((0..2).map(|n| n.to_string())), "0, 1");
+        assert_eq!(list((0..10).map(|n| n.to_string())), "0, 1, 2, 3, 4, 5, 6, 7 and 2 more");
+    }
+
+    #[test]
+    fn the_empty_prefix_is_visible() {
+        assert_eq!(named(b""), "\"\", which is everything");
+        assert_eq!(named(b"a\n"), r"a\x0a");
+    }
+}

@@ -1,0 +1,285 @@
+//! The keys of a config, in one table: what each may be, what holds without it, where it may stand, and what it is for.
+//! The reader, `oncue serve --help` and the tables of docs/SERVE.md all come from it.
+
+use std::fmt;
+
+/// A set of places where a key may stand, one bit each. A route is one of five places, by where its values come from.
+pub(super) type Places = u16;
+
+/// Outside of routes and rules.
+pub(super) const TOP: Places = 1;
+/// A route with a run of a program for each value.
+pub(super) const RUNS: Places = 1 << 1;
+/// A route with one program for each topic.
+pub(super) const STREAM: Places = 1 << 2;
+/// A route with one program for all its topics.
+pub(super) const SHARED: Places = 1 << 3;
+/// A route with the lines appended to a file.
+pub(super) const LINES: Places = 1 << 4;
+/// A route with the content of a file.
+pub(super) const CONTENT: Places = 1 << 5;
+/// The table `catalogue` of a route.
+pub(super) const LISTING: Places = 1 << 6;
+/// The table `keep_last` of a route.
+pub(super) const LAST: Places = 1 << 7;
+pub(super) const ALLOW: Places = 1 << 8;
+pub(super) const DENY: Places = 1 << 9;
+
+pub(super) const PROGRAM: Places = RUNS | STREAM | SHARED;
+pub(super) const FILE: Places = LINES | CONTENT;
+pub(super) const ROUTE: Places = PROGRAM | FILE;
+pub(super) const RULE: Places = ALLOW | DENY;
+
+/// The tables of a config, each with the places that it may be.
+const TABLES: [Places; 5] = [TOP, ROUTE, LISTING, LAST, RULE];
+
+/// Sets of places as messages call them, larger ones first.
+const NAMES: [(Places, &str); 9] = [
+    (PROGRAM, "`command`"),
+    (FILE, "`file`"),
+    (RUNS, "`command` without `mode`"),
+    (STREAM, "mode = \"stream\""),
+    (SHARED, "mode = \"shared\""),
+    (LINES, "mode = \"lines\""),
+    (CONTENT, "mode = \"content\""),
+    (ALLOW, "`allow`"),
+    (DENY, "`deny`"),
+];
+
+/// The most feeds, processes, topics, messages or peers that a config may allow.
+const COUNT_MAX: u64 = 1 << 24;
+/// The longest line, output or queue that a config may allow: 1 GiB.
+const BYTES_MAX: u64 = 1 << 30;
+
+/// What a key may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    Text,
+    Texts,
+    TextOrTexts,
+    /// One of these texts.
+    Choice(&'static [&'static str]),
+    Time,
+    /// A duration that something is repeated after: 1 ms at least.
+    Period,
+    /// A period, or "off".
+    PeriodOrOff,
+    Flag,
+    /// A number from the first to the second.
+    Count(u64, u64),
+    /// A number of bytes from 1 to this one.
+    Bytes(u64),
+    /// A table of texts.
+    Variables,
+    /// A list of texts, or a table.
+    TextsOrTable,
+    /// True, false, or a table.
+    FlagOrTable,
+    /// Any number of tables.
+    Tables,
+}
+
+/// What holds where a key is left out.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Without {
+    /// It must not be; an example, in TOML.
+    Wrong(&'static str),
+    /// This value, in TOML.
+    Is(&'static str),
+    /// In words.
+    Said(&'static str),
+}
+
+/// A key.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) places: Places,
+    pub(super) kind: Kind,
+    pub(super) without: Without,
+    /// What it is for, in a line.
+    pub(super) doc: &'static str,
+}
+
+use Kind::*;
+use Without::*;
+
+/// Every key. One that differs from place to place has several entries, which share no place.
+#[rustfmt::skip]
+pub(super) const KEYS: &[Key] = &[
+    key("bind", TOP, TextOrTexts, Said("see `connect`"),
+        "the endpoints where subscribers connect, such as \"tcp://127.0.0.1:8888\""),
+    key("connect", TOP, TextOrTexts, Said("see `bind`"),
+        "the endpoints of subscribers that bind; `bind` or `connect` is required"),
+    key("grace", TOP, Time, Is("\"0s\""),
+        "how long a topic is still produced after its last subscriber has gone"),
+    key("feeds_max", TOP, Count(1, COUNT_MAX), Is("65_536"),
+        "the most topics produced at the same time"),
+    key("processes_max", TOP, Count(1, COUNT_MAX), Is("256"),
+        "the most programs that run at the same time; others wait their turn"),
+    key("catalogue_topics_max", TOP, Count(1, COUNT_MAX), Is("1_048_576"),
+        "the most topics in all catalogues together"),
+    key("route", TOP, Tables, Said("required"),
+        "a route; each begins with [[route]]"),
+    key("rule", TOP, Tables, Said("everything is allowed"),
+        "a rule about who may subscribe to what; each begins with [[rule]]"),
+    key("status_prefix", TOP, Text, Said("not published"),
+        "publishes the state of each topic (`active`, `stale`, `closed`) on this prefix followed by the topic"),
+    key("send_hwm", TOP, Count(0, COUNT_MAX), Is("1000"),
+        "messages queued for one subscriber, which misses those beyond; 0 is no bound, as in ZeroMQ"),
+    key("queue_bytes_max", TOP, Bytes(BYTES_MAX), Is("67_108_864"),
+        "bytes queued for one subscriber, which misses messages beyond"),
+    key("evict_after", TOP, Period, Said("never"),
+        "disconnects a subscriber whose queue has been full for this long"),
+    key("heartbeat", TOP, PeriodOrOff, Said("`\"5s\"`, or a third of `heartbeat_timeout` if that is shorter"),
+        "the time between two PINGs to each subscriber"),
+    key("heartbeat_timeout", TOP, Period, Said("three times `heartbeat`"),
+        "disconnects a subscriber that has sent nothing, and taken nothing of its queue, for this long"),
+    key("peers_max", TOP, Count(1, COUNT_MAX), Is("65_536"),
+        "the most subscribers at the same time, those in their handshake included"),
+    key("peers_per_address_max", TOP, Count(1, COUNT_MAX), Said("no bound"),
+        "the most subscribers of one address (IPv6: of one /64 network); those by `ipc` are not counted"),
+    key("prefixes_max", TOP, Count(1, COUNT_MAX), Is("4_000_000"),
+        "the most subscriptions of one subscriber"),
+    key("last_values_bytes_max", TOP, Bytes(1 << 40), Is("67_108_864"),
+        "the most bytes of all last values together, see `keep_last`"),
+
+    key("topic", ROUTE, Text, Wrong("\"prices/{symbol}\""),
+        "the topics of the route; `{name}`, `{name:int}`, `{name:word}` and `{name:/regex/}` are parameters"),
+    key("grace", ROUTE, Time, Said("that of the config"),
+        "how long a topic is still produced after its last subscriber has gone"),
+    key("min_run", ROUTE, Time, Is("\"0s\""),
+        "how long a topic is produced at least"),
+    key("min_interval", ROUTE, Time, Is("\"0s\""),
+        "the least time between two values of a topic; of values that come sooner the newest is sent"),
+    key("feeds_max", ROUTE & !SHARED, Count(1, COUNT_MAX), Is("1000"),
+        "the most topics of the route produced at the same time"),
+    key("keep_last", ROUTE, FlagOrTable, Is("false"),
+        "whether a new subscriber gets the last value of a topic at once; a table keeps it within limits"),
+    key("catalogue", ROUTE, TextsOrTable, Is("[]"),
+        "the topics that a subscription to the beginning of a topic starts; a table names a program that lists them"),
+
+    key("command", PROGRAM | LISTING, Texts, Wrong("[\"program\", \"argument\"]"),
+        "the program and its arguments; `{name}` is the value of a parameter, `{{` and `}}` are braces"),
+    key("every", RUNS, Period, Wrong("\"1s\""),
+        "runs the program once for each value, which is its whole output without the newline at the end"),
+    key("mode", STREAM | SHARED, Choice(&["stream", "shared"]), Said("see `every`"),
+        "\"stream\": one program for each topic, whose lines are the values; \"shared\": one program for the route"),
+    key("every", LISTING, Period, Wrong("\"1m\""),
+        "how often the program lists the topics, one a line"),
+    key("timeout", RUNS | LISTING, Time, Is("\"1m\""),
+        "the longest run"),
+    key("restart", STREAM | SHARED, Choice(&["always", "failure", "never"]), Is("\"failure\""),
+        "after which ends the program is started again"),
+    key("backoff_min", PROGRAM, Period, Is("\"200ms\""),
+        "the pause after a failure, doubled with each that follows; a program with `every` pauses that long at least"),
+    key("backoff_max", PROGRAM, Period, Is("\"30s\""),
+        "the longest pause after a failure; it is never shorter than `backoff_min`"),
+    key("kill_after", PROGRAM | LISTING, Time, Is("\"2s\""),
+        "the time between TERM and KILL when the program has to end"),
+    key("allow_dash", PROGRAM, Flag, Is("false"),
+        "whether the value of a parameter may begin an argument with a dash"),
+    key("cwd", PROGRAM | LISTING, Text, Said("that of `oncue`"),
+        "the directory where the program runs"),
+    key("env", PROGRAM | LISTING, Variables, Is("{}"),
+        "variables added to the environment of `oncue`"),
+    key("feeds_max", SHARED, Count(1, COUNT_MAX), Said("no bound"),
+        "the most topics of the route produced at the same time"),
+
+    key("file", FILE, Text, Wrong("\"logs/{name}.log\""),
+        "the path of the file, with parameters as in `command`"),
+    key("mode", FILE, Choice(&["lines", "content"]), Is("\"lines\""),
+        "\"lines\": each line appended from now on, as `tail -F`; \"content\": the whole file, at once and on each change"),
+    key("every", FILE, Period, Is("\"250ms\""),
+        "how often the file is looked at"),
+    key("line_bytes_max", STREAM | SHARED | LINES, Bytes(BYTES_MAX), Is("1_048_576"),
+        "a longer line is left out, which the log says"),
+    key("output_bytes_max", RUNS | CONTENT | LISTING, Bytes(BYTES_MAX), Is("16_777_216"),
+        "a run or a file with more has failed"),
+
+    key("age_max", LAST, Time, Said("no bound"),
+        "an older value is not sent to a new subscriber"),
+    key("bytes_max", LAST, Bytes(BYTES_MAX), Said("no bound"),
+        "the most bytes of the last values of the route"),
+    key("outlive", LAST, Flag, Is("false"),
+        "whether a last value is kept when nobody wants its topic any more"),
+
+    key("allow", ALLOW, TextOrTexts, Said("see `deny`"),
+        "the prefixes of the topics that the rule allows"),
+    key("deny", DENY, TextOrTexts, Said("see `allow`"),
+        "the prefixes of the topics that the rule denies; `allow` or `deny` is required"),
+    key("from", RULE, TextOrTexts, Is("[]"),
+        "the subscribers that the rule is about, such as \"10.0.0.0/8\", \"::1\" or \"ipc\"; all of them if it is left out"),
+    key("status", DENY, Text, Said("that the publisher does not allow it"),
+        "the reason that a denied subscriber is told, if it understands it, as `oncue sub` does"),
+];
+
+const fn key(name: &'static str, places: Places, kind: Kind, without: Without, doc: &'static str) -> Key {
+    Key { name, places, kind, without, doc }
+}
+
+/// The key of this name at this place; where it is not known which of several it is, the first.
+pub(super) fn find(name: &str, places: Places) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name && key.places & places != 0)
+}
+
+/// The keys that the kind of table may have which this place is.
+pub(super) fn of_table(places: Places) -> impl Iterator<Item = &'static Key> + Clone {
+    let table = TABLES.into_iter().find(|table| table & places != 0).unwrap_or_default();
+    KEYS.iter().filter(move |key| key.places & table != 0)
+}
+
+/// The places that a key of this name has in the same kind of table, in words; None if there is no such key.
+pub(super) fn elsewhere(name: &str, places: Places) -> Option<String> {
+    let all = of_table(places).filter(|key| key.name == name).fold(0, |all, key| all | key.places);
+    (all != 0).then(|| named(all))
+}
+
+/// A set of places in words.
+pub(super) fn named(mut places: Places) -> String {
+    let mut names = Vec::new();
+    for (set, name) in NAMES {
+        if places & set == set {
+            names.push(name);
+            places &= !set;
+        }
+    }
+    names.join(" or ")
+}
+
+impl Kind {
+    /// The smallest and the largest number.
+    pub(super) fn range(self) -> (u64, u64) {
+        match self {
+            Count(min, max) => (min, max),
+            Bytes(max) => (1, max),
+            _ => (0, u64::MAX),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Text => "a string",
+            Texts => "a list of strings such as [\"a\", \"b\"]",
+            TextOrTexts => "a string or a list of strings",
+            Choice(texts) => {
+                let texts: Vec<_> = texts.iter().map(|text| format!("\"{text}\"")).collect();
+                return f.write_str(&texts.join(" or "));
+            }
+            Time => "a duration such as \"500ms\"",
+            Period => "a duration from \"1ms\"",
+            PeriodOrOff => "a duration from \"1ms\", or \"off\"",
+            Flag => "true or false",
+            Count(..) | Bytes(_) => {
+                let (min, max) = self.range();
+                return write!(f, "a number from {min} to {max}");
+            }
+            Variables => "a table of strings such as { LANG = \"C\" }",
+            TextsOrTable => "a list of strings, or a table",
+            FlagOrTable => "true, false, or a table",
+            Tables => "tables",
+        })
+    }
+}

@@ -1,0 +1,148 @@
+//! The config of `oncue serve`: what it may say, and what is wrong with one that says something else. Nothing is opened
+//! or started here but the file of the config itself.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use oncue::demand::Pattern;
+use toml::de::DeTable;
+
+use self::keys::{ROUTE, RULE, TOP};
+pub(crate) use self::model::*;
+pub(crate) use self::page::help;
+use self::reader::{At, Keys, Problem, Problems, texts};
+use crate::args::{self, Heartbeat};
+
+mod guard;
+mod keys;
+mod model;
+mod nearest;
+mod page;
+mod reader;
+mod route;
+pub(crate) mod rule;
+pub(crate) mod template;
+#[cfg(test)]
+mod tests;
+
+impl Config {
+    /// Reads and checks the config of this file. The errors are lines for people, each with its place.
+    pub(crate) fn read(path: &Path) -> Result<Config, Vec<String>> {
+        let shown = path.display();
+        let text =
+            fs::read_to_string(path).map_err(|error| vec![format!("{shown} cannot be read: {error}")])?;
+        Config::parse(&text).map_err(|problems| {
+            let place = |problem: Problem| {
+                let (line, column) = line_and_column(&text, problem.at);
+                format!("{shown}:{line}:{column}: {}", problem.text)
+            };
+            problems.into_iter().map(place).collect()
+        })
+    }
+
+    /// Reads and checks the text of a config. The problems are in the order of the text.
+    pub(crate) fn parse(text: &str) -> Result<Config, Vec<Problem>> {
+        let problems = Problems::new(text);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let config =
+            errors.is_empty().then(|| read(Keys::new("the config", 0, table.into_inner(), TOP, &problems)));
+        for error in errors {
+            let at = error.span().map_or(0, |span| span.start);
+            problems.add(at, format!("not TOML: {}", error.message()));
+        }
+        let problems = problems.sorted();
+        config.filter(|_| problems.is_empty()).ok_or(problems)
+    }
+}
+
+/// Reads a whole config. With a problem it is not what the text says.
+fn read(mut keys: Keys<'_, '_>) -> Config {
+    if !keys.has("bind") && !keys.has("connect") {
+        let remedy = "say where to wait for subscribers, as in bind = \"tcp://127.0.0.1:8888\"";
+        keys.problems.add(0, format!("nobody can subscribe; {remedy}"));
+    }
+    if !keys.has("route") {
+        keys.problems.add(0, "there are no routes; add one that begins with [[route]]");
+    }
+    let grace = keys.take("grace");
+    let config = Config {
+        bind: endpoints(&mut keys, "bind"),
+        connect: endpoints(&mut keys, "connect"),
+        feeds_max: keys.take("feeds_max"),
+        catalogue_topics_max: keys.take("catalogue_topics_max"),
+        processes_max: keys.take("processes_max"),
+        status_prefix: keys.take("status_prefix"),
+        socket: Socket {
+            send_hwm: keys.take("send_hwm"),
+            queue_bytes_max: keys.take("queue_bytes_max"),
+            peers_max: keys.take("peers_max"),
+            peers_per_address_max: keys.take("peers_per_address_max"),
+            prefixes_max: keys.take("prefixes_max"),
+            evict_after: keys.take("evict_after"),
+            last_values_bytes_max: keys.take("last_values_bytes_max"),
+            heartbeat: heartbeat(&mut keys),
+        },
+        rules: keys.tables("rule", RULE).into_iter().filter_map(rule::read).collect(),
+        routes: routes(&mut keys, grace),
+    };
+    keys.finish();
+    config
+}
+
+fn endpoints(keys: &mut Keys<'_, '_>, key: &str) -> Vec<String> {
+    let found: Vec<At> = keys.take(key);
+    for endpoint in &found {
+        if let Err(why) = args::endpoint(&endpoint.text) {
+            keys.refuse(endpoint.at, key, why);
+        }
+    }
+    texts(found)
+}
+
+fn heartbeat(keys: &mut Keys<'_, '_>) -> Heartbeat {
+    let at = keys.at("heartbeat_timeout");
+    let (interval, timeout) = (keys.take("heartbeat"), keys.take("heartbeat_timeout"));
+    Heartbeat::of(interval, timeout, ["`heartbeat`", "`heartbeat_timeout`"]).unwrap_or_else(|why| {
+        keys.problems.add(at, why);
+        Heartbeat::default()
+    })
+}
+
+fn routes(keys: &mut Keys<'_, '_>, grace: Duration) -> Vec<Route> {
+    let mut routes: Vec<Route> = Vec::new();
+    for table in keys.tables("route", ROUTE) {
+        let Some((at, route)) = route::read(table, grace) else { continue };
+        for other in &routes {
+            if let Some(why) = contradiction(&other.pattern, &route.pattern) {
+                keys.problems.add(at, why);
+            }
+        }
+        routes.push(route);
+    }
+    routes
+}
+
+/// Why two routes cannot stand together: the library would refuse them, but knows no line.
+fn contradiction(one: &Pattern, other: &Pattern) -> Option<String> {
+    if !one.overlaps(other) {
+        return None;
+    }
+    match (one.covers(other), other.covers(one)) {
+        (true, true) => {
+            Some(format!("the routes `{one}` and `{other}` have the same topics; remove one of them"))
+        }
+        (false, false) => Some(format!(
+            "the routes `{one}` and `{other}` share topics, and neither lies within the other; narrow one of them"
+        )),
+        _ => None,
+    }
+}
+
+/// The line and the column, in characters, both from 1, of the byte at this offset.
+fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (line, column)
+}

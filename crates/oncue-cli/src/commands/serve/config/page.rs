@@ -1,0 +1,125 @@
+//! The table of keys for people: the help of `oncue serve`, and the tables of docs/SERVE.md.
+
+use super::keys::{
+    FILE, KEYS, Key, Kind, LAST, LISTING, PROGRAM, Places, ROUTE, RULE, SHARED, TOP, Without, named,
+};
+
+/// The kinds of tables, and of routes. Each key is shown in all that may have it.
+const SECTIONS: [(&str, Places); 7] = [
+    ("Outside of routes", TOP),
+    ("Each [[route]]", ROUTE),
+    ("`keep_last = { ... }`", LAST),
+    ("`catalogue = { ... }`", LISTING),
+    ("A route with `command`", PROGRAM),
+    ("A route with `file`", FILE),
+    ("Each [[rule]]", RULE),
+];
+/// The routes that have all keys which are not those of their kind.
+const COMMON: Places = ROUTE & !SHARED;
+
+/// Every key, for a terminal: without the marks of Markdown.
+pub(crate) fn help() -> String {
+    let mut text = "The keys of CONFIG:".to_owned();
+    for (title, section) in SECTIONS {
+        text += &format!("\n\n{title}:");
+        for key in keys(section) {
+            let (name, doc) = (title_of(key, section), key.doc);
+            text += &format!("\n  {name}: {} [default: {}]\n      {doc}", key.kind, default(key));
+        }
+    }
+    text.replace('`', "")
+}
+
+fn keys(section: Places) -> impl Iterator<Item = &'static Key> {
+    let shows = move |key: &&Key| {
+        let is_common = key.places & COMMON == COMMON;
+        key.places & section != 0 && (section & ROUTE == 0 || is_common == (section == ROUTE))
+    };
+    KEYS.iter().filter(shows)
+}
+
+/// The name of a key, and where in the section it may stand if not everywhere.
+fn title_of(key: &Key, section: Places) -> String {
+    let (name, places) = (key.name, named(key.places & section));
+    if section == ROUTE || key.places & section == section || places.contains(name) {
+        format!("`{name}`")
+    } else {
+        format!("`{name}` ({places})")
+    }
+}
+
+fn default(key: &Key) -> String {
+    match (key.without, key.kind) {
+        (Without::Wrong(_), _) => "required".to_owned(),
+        (Without::Is(bytes), Kind::Bytes(_)) => {
+            let bytes: u64 = bytes.replace('_', "").parse().expect("a number of bytes");
+            format!("{} MiB", bytes >> 20)
+        }
+        (Without::Is(value), _) => format!("`{value}`"),
+        (Without::Said(words), _) => words.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Set to rewrite the tables of docs/SERVE.md.
+    const WRITE: &str = "ONCUE_WRITE_DOCS";
+    const END: &str = "<!-- end of keys -->";
+
+    fn table(section: Places) -> String {
+        let mut text = "| key | value | default | meaning |\n|---|---|---|---|\n".to_owned();
+        for key in keys(section) {
+            let cells = [title_of(key, section), key.kind.to_string(), default(key), key.doc.to_owned()];
+            text += &format!("| {} |\n", cells.join(" | "));
+        }
+        text
+    }
+
+    /// The page with the tables as they should be.
+    fn rewritten(page: &str) -> String {
+        let (mut text, mut rest) = (String::new(), page);
+        for (title, section) in SECTIONS {
+            let begin = format!("<!-- keys: {title} -->\n");
+            let (before, after) = rest.split_once(&begin).expect(&begin);
+            let (_, after) = after.split_once(END).expect(&begin);
+            text += &[before, &begin, &table(section), END].concat();
+            rest = after;
+        }
+        text + rest
+    }
+
+    #[test]
+    fn the_page_of_the_config_has_the_table_of_keys() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/SERVE.md");
+        let page = std::fs::read_to_string(&path).expect("the page");
+        let right = rewritten(&page);
+        if std::env::var_os(WRITE).is_some() {
+            std::fs::write(&path, right).expect("the page");
+        } else if page != right {
+            panic!(
+                "docs/SERVE.md differs from the table of keys; run {WRITE}=1 cargo test -p oncue-cli table_of_keys"
+            );
+        }
+    }
+
+    #[test]
+    fn every_key_is_in_the_help() {
+        let help = help();
+        for key in KEYS {
+            assert!(help.contains(&format!("\n  {}", key.name)), "{}", key.name);
+            assert!(help.contains(&key.doc.replace('`', "")), "{}", key.doc);
+        }
+    }
+
+    #[test]
+    fn entries_of_one_name_share_no_place() {
+        for (index, key) in KEYS.iter().enumerate() {
+            let others = KEYS.iter().skip(index + 1).filter(|other| other.name == key.name);
+            assert!(others.fold(0, |all, other| all | other.places) & key.places == 0, "{}", key.name);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! A route: which of the five kinds it is, and its keys.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use oncue::demand::{LastLimits, Pattern};
+
+use super::guard;
+use super::keys::{CONTENT, FILE, LAST, LINES, LISTING, PROGRAM, Places, ROUTE, RUNS, SHARED, STREAM};
+use super::model::{Backoff, Catalogue, FilePath, Program, Restart, Route, Running, Runs, Source, Watched};
+use super::nearest::nearest;
+use super::reader::{At, Keys, texts};
+use super::template::Template;
+
+/// Reads a route; also where its topic stands. `grace` is that of the config. None with a problem, and maybe something
+/// with a problem too.
+pub(super) fn read(mut keys: Keys<'_, '_>, grace: Duration) -> Option<(usize, Route)> {
+    let at = keys.at("topic");
+    // Without a pattern the rest is read all the same: every mistake is shown at once.
+    let pattern = keys.take::<Option<String>>("topic").and_then(|topic| {
+        keys.name = format!("{} (`{topic}`)", keys.name);
+        Pattern::parse(&topic).map_err(|error| keys.refuse(at, "topic", error)).ok()
+    });
+    keys.places = places(&keys);
+    let source = source(&mut keys, pattern.as_ref());
+    let (grace, feeds_max) = (keys.take::<Option<_>>("grace").unwrap_or(grace), keys.take("feeds_max"));
+    let (min_run, min_interval) = (keys.take("min_run"), keys.take("min_interval"));
+    let keep_last = keep_last(&mut keys);
+    let catalogue = catalogue(&mut keys, pattern.as_ref());
+    keys.finish();
+    let (pattern, source) = (pattern?, source?);
+    Some((at, Route { pattern, grace, min_run, min_interval, feeds_max, keep_last, catalogue, source }))
+}
+
+/// The kind of a route; several kinds where it does not say which it is.
+fn places(keys: &Keys<'_, '_>) -> Places {
+    match (keys.has("command"), keys.has("file"), keys.has("mode"), keys.text("mode")) {
+        (true, false, false, _) if keys.has("every") => RUNS,
+        (true, false, false, _) => {
+            keys.add(
+                keys.at,
+                "does not say when `command` runs; give it `every`, mode = \"stream\" or mode = \"shared\"",
+            );
+            PROGRAM
+        }
+        (true, false, true, Some("stream")) => STREAM,
+        (true, false, true, Some("shared")) => SHARED,
+        (true, false, true, _) => PROGRAM,
+        (false, true, false, _) | (false, true, true, Some("lines")) => LINES,
+        (false, true, true, Some("content")) => CONTENT,
+        (false, true, true, _) => FILE,
+        (both, ..) => {
+            let text = match both {
+                true => "has both `command` and `file`; remove one",
+                false => "has no producer; give it `command` or `file`",
+            };
+            keys.add(keys.at, text);
+            ROUTE
+        }
+    }
+}
+
+fn source(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Option<Source> {
+    let places = keys.places;
+    if places != ROUTE && keys.has("mode") {
+        keys.take::<String>("mode");
+    }
+    match places {
+        RUNS => Some(Source::Runs(runs(keys, pattern))),
+        STREAM => Some(Source::Stream(running(keys, pattern))),
+        SHARED => Some(Source::Shared(running(keys, pattern))),
+        LINES => Some(Source::Lines(watched(keys, "line_bytes_max", pattern)?)),
+        CONTENT => Some(Source::Content(watched(keys, "output_bytes_max", pattern)?)),
+        // What is known of it is checked all the same.
+        PROGRAM => {
+            program(keys, pattern);
+            None
+        }
+        FILE => {
+            file_path(keys, pattern);
+            None
+        }
+        _ => None,
+    }
+}
+
+fn runs(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Runs {
+    Runs {
+        program: program(keys, pattern),
+        every: keys.take("every"),
+        timeout: keys.take("timeout"),
+        output_bytes_max: keys.take("output_bytes_max"),
+    }
+}
+
+fn running(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Running {
+    Running {
+        program: program(keys, pattern),
+        restart: match keys.take::<String>("restart").as_str() {
+            "always" => Restart::Always,
+            "never" => Restart::Never,
+            _ => Restart::Failure,
+        },
+        line_bytes_max: keys.take("line_bytes_max"),
+    }
+}
+
+fn watched(keys: &mut Keys<'_, '_>, bytes_max: &str, pattern: Option<&Pattern>) -> Option<Watched> {
+    let (every, bytes_max) = (keys.take("every"), keys.take(bytes_max));
+    Some(Watched { path: file_path(keys, pattern)?, every, bytes_max })
+}
+
+fn keep_last(keys: &mut Keys<'_, '_>) -> Option<LastLimits> {
+    let Some(mut limits) = keys.inner("keep_last", LAST) else {
+        return keys.take::<bool>("keep_last").then(LastLimits::default);
+    };
+    let last = LastLimits {
+        age_max: limits.take("age_max"),
+        bytes_max: limits.take("bytes_max"),
+        outlive: limits.take("outlive"),
+    };
+    limits.finish();
+    Some(last)
+}
+
+fn catalogue(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Catalogue {
+    if let Some(mut listing) = keys.inner("catalogue", LISTING) {
+        // The program is run for the route, not for a topic: it has no parameters.
+        let runs = runs(&mut listing, Some(&Pattern::literal("")));
+        listing.finish();
+        return Catalogue::Listing(runs);
+    }
+    let topics: Vec<At> = keys.take("catalogue");
+    for topic in &topics {
+        if pattern.is_some_and(|pattern| !pattern.matches(topic.text.as_bytes())) {
+            let why = format!("`{}` is not a topic of the route; remove or correct it", topic.text);
+            keys.refuse(topic.at, "catalogue", why);
+        }
+    }
+    Catalogue::Topics(texts(topics))
+}
+
+/// A program and how it is run. One that has no route has fewer keys.
+fn program(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Program {
+    if let Some(why) = pattern.and_then(|pattern| guard::same_variable(pattern.names())) {
+        keys.problems.add(keys.at, format!("{}: {why}", keys.name));
+    }
+    let is_producer = keys.places & PROGRAM != 0;
+    Program {
+        command: command(keys, pattern),
+        cwd: keys.take::<Option<String>>("cwd").map(PathBuf::from),
+        env: env(keys),
+        kill_after: keys.take("kill_after"),
+        allow_dash: is_producer && keys.take("allow_dash"),
+        backoff: if is_producer { backoff(keys) } else { Backoff::default() },
+    }
+}
+
+/// The program and its arguments.
+fn command(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Vec<Template> {
+    let at = keys.at("command");
+    let Some(words) = keys.take::<Option<Vec<At>>>("command") else { return Vec::new() };
+    if words.is_empty() {
+        keys.refuse(at, "command", "it is empty; write the program and its arguments");
+    }
+    let found = keys.problems.count();
+    let mut command = Vec::with_capacity(words.len());
+    for (index, word) in words.iter().enumerate() {
+        let Some(template) = template(keys, "command", word, pattern) else { continue };
+        if template.names().next().is_some() {
+            let why = match index {
+                0 => Some("a subscriber must not choose the program; name it without parameters"),
+                _ if keys.places == SHARED => {
+                    Some("one program serves all topics, and reads them on standard input; remove it")
+                }
+                _ => None,
+            };
+            if let Some(why) = why {
+                keys.refuse(word.at, "command", format_args!("`{}` has a parameter, but {why}", word.text));
+            }
+        }
+        command.push(template);
+    }
+    if keys.problems.count() == found {
+        for (index, why) in guard::scripts(&command) {
+            keys.refuse(words.get(index).map_or(at, |word| word.at), "command", why);
+        }
+    }
+    command
+}
+
+fn env(keys: &mut Keys<'_, '_>) -> BTreeMap<String, String> {
+    let variables: Vec<(At, String)> = keys.take("env");
+    for (name, value) in &variables {
+        if name.text.is_empty() || name.text.contains(['=', '\0']) || value.contains('\0') {
+            let name_shown = name.text.escape_debug();
+            keys.refuse(
+                name.at,
+                "env",
+                format_args!(
+                    "`{name_shown}` is not possible: no name is empty or has `=`, and neither has NUL"
+                ),
+            );
+        }
+    }
+    variables.into_iter().map(|(name, value)| (name.text, value)).collect()
+}
+
+fn backoff(keys: &mut Keys<'_, '_>) -> Backoff {
+    let given = keys.has("backoff_max");
+    let (min, max): (Duration, Duration) = (keys.take("backoff_min"), keys.take("backoff_max"));
+    if given && max < min {
+        keys.refuse(keys.at, "backoff_max", "it is shorter than `backoff_min`; make it at least as long");
+    }
+    Backoff { min, max: max.max(min) }
+}
+
+/// Splits the path of a file where the first parameter decides: what comes before is the directory that is never left.
+fn file_path(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Option<FilePath> {
+    let file: At = keys.take::<Option<_>>("file")?;
+    let whole = template(keys, "file", &file, pattern)?;
+    let refuse = |why: &str| {
+        keys.refuse(file.at, "file", why);
+        None
+    };
+    if file.text.contains('\0') {
+        return refuse("no path has a NUL byte; remove it");
+    }
+    let (head, _) = whole.head();
+    let (directory, rest) = match head.rfind('/') {
+        Some(at) => file.text.split_at(at + 1),
+        None => ("./", file.text.as_str()),
+    };
+    // The head's braces are doubled in the text: a directory with braces in its name is not worth a second parser.
+    if directory.contains(['{', '}']) {
+        return refuse("a directory with braces in its name is not supported; rename it");
+    }
+    if rest.is_empty() {
+        return refuse("it names a directory; add the name of a file");
+    }
+    if rest.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return refuse("after the first parameter, no part of the path may be empty, `.` or `..`; remove it");
+    }
+    Some(FilePath { directory: PathBuf::from(directory), path: Template::parse(rest).ok()? })
+}
+
+/// Reads a text with parameters, all of which the topic must have.
+fn template(keys: &Keys<'_, '_>, key: &str, text: &At, pattern: Option<&Pattern>) -> Option<Template> {
+    let template = Template::parse(&text.text).map_err(|why| keys.refuse(text.at, key, why)).ok()?;
+    let pattern = pattern?;
+    for name in template.names() {
+        if pattern.names().all(|known| known != name) {
+            let remedy = match nearest(name, pattern.names()) {
+                Some(known) => format!("did you mean `{{{known}}}`?"),
+                None => "write {{ and }} for braces".to_owned(),
+            };
+            keys.refuse(text.at, key, format_args!("the topic has no parameter `{{{name}}}`; {remedy}"));
+        }
+    }
+    Some(template)
+}

@@ -1,0 +1,221 @@
+//! A rule: who may subscribe to what, and its keys. Of the rules of a config the first that is about a subscription decides.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use oncue::{Admission, Reason};
+
+use super::keys::{ALLOW, DENY, RULE};
+use super::reader::{At, Keys, texts};
+
+/// A rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub(crate) allows: bool,
+    /// The topics it is about: those that begin with one of these.
+    pub(crate) prefixes: Vec<String>,
+    /// The subscribers it is about; empty for all.
+    pub(crate) from: Vec<Origin>,
+    /// What is told to those it denies.
+    pub(crate) status: Option<String>,
+}
+
+/// Where a subscriber is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// On this machine, by a Unix socket.
+    Ipc,
+    /// At an address whose first so many bits are those of this one.
+    Net(IpAddr, u8),
+}
+
+/// Reads a rule. None with a problem, and maybe something with a problem too.
+pub(super) fn read(mut keys: Keys<'_, '_>) -> Option<Rule> {
+    keys.places = match (keys.has("allow"), keys.has("deny")) {
+        (true, false) => ALLOW,
+        (false, true) => DENY,
+        (both, _) => {
+            let text = match both {
+                true => "has both `allow` and `deny`; make two rules of it",
+                false => "neither allows nor denies; write allow = \"PREFIX\" or deny = \"PREFIX\"",
+            };
+            keys.add(keys.at, text);
+            RULE
+        }
+    };
+    let mut origins = Vec::new();
+    for from in keys.take::<Vec<At>>("from") {
+        match from.text.parse() {
+            Ok(origin) => origins.push(origin),
+            Err(why) => keys.refuse(from.at, "from", why),
+        }
+    }
+    let allows = keys.places == ALLOW;
+    let rule = match keys.places {
+        RULE => None,
+        _ => Some(Rule {
+            allows,
+            prefixes: texts(keys.take(if allows { "allow" } else { "deny" })),
+            from: origins,
+            // What an allowing rule would say is told to nobody.
+            status: if allows { None } else { keys.take("status") },
+        }),
+    };
+    keys.finish();
+    rule
+}
+
+/// What the rules say to everybody who subscribes to this, if they say the same: None if that hangs on who it is, or if
+/// they allow it.
+pub(crate) fn denied_to_all(rules: &[Rule], prefix: &[u8]) -> Option<Reason> {
+    for rule in rules.iter().filter(|rule| rule.touches(prefix)) {
+        match (rule.allows, rule.from.is_empty()) {
+            (true, _) => return None,
+            (false, true) => return Some(rule.status()),
+            // Some are denied; of the others a later rule tells.
+            (false, false) => {}
+        }
+    }
+    None
+}
+
+pub(crate) fn decide(rules: &[Rule], address: &str, prefix: &[u8]) -> Admission {
+    match rules.iter().find(|rule| rule.is_about(address, prefix)) {
+        Some(rule) if !rule.allows => Admission::Reject(rule.status()),
+        _ => Admission::Accept,
+    }
+}
+
+impl Rule {
+    fn is_about(&self, address: &str, prefix: &[u8]) -> bool {
+        self.touches(prefix) && (self.from.is_empty() || self.from.iter().any(|from| from.has(address)))
+    }
+
+    /// Allowed is what lies wholly among the topics of a rule; denied is what touches them, for a subscription to `a`
+    /// brings the topics of `ab` too.
+    fn touches(&self, prefix: &[u8]) -> bool {
+        self.prefixes
+            .iter()
+            .map(String::as_bytes)
+            .any(|rule| prefix.starts_with(rule) || !self.allows && rule.starts_with(prefix))
+    }
+
+    fn status(&self) -> Reason {
+        let status = self.status.as_deref().unwrap_or("the publisher does not allow this subscription");
+        Reason::new(status.to_owned())
+    }
+}
+
+impl Origin {
+    fn has(&self, address: &str) -> bool {
+        match self {
+            Origin::Ipc => address.starts_with("ipc"),
+            Origin::Net(net, bits) => {
+                let at =
+                    address.strip_prefix("tcp://").and_then(|address| SocketAddr::from_str(address).ok());
+                at.is_some_and(|at| same_bits(*net, at.ip().to_canonical(), *bits))
+            }
+        }
+    }
+}
+
+fn same_bits(one: IpAddr, other: IpAddr, bits: u8) -> bool {
+    let differ = match (one, other) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => (u32::from(one) ^ u32::from(other)).leading_zeros(),
+        (IpAddr::V6(one), IpAddr::V6(other)) => (u128::from(one) ^ u128::from(other)).leading_zeros(),
+        _ => return false,
+    };
+    differ >= u32::from(bits)
+}
+
+impl FromStr for Origin {
+    type Err = String;
+
+    /// Reads `ipc`, `192.168.1.7`, `10.0.0.0/8` or `fe80::/10`.
+    fn from_str(text: &str) -> Result<Origin, String> {
+        if text == "ipc" {
+            return Ok(Origin::Ipc);
+        }
+        let wrong =
+            || format!("`{text}` is no place; write ipc, an address such as 192.168.1.7, or 10.0.0.0/8");
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits.parse().map_err(|_| wrong())?)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let all = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.unwrap_or(all);
+        if bits > all {
+            return Err(wrong());
+        }
+        Ok(Origin::Net(address, bits))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(allows: bool, prefixes: &[&str], from: &[&str]) -> Rule {
+        let from = from.iter().map(|from| from.parse().expect("a place")).collect();
+        let prefixes = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
+        Rule { allows, prefixes, from, status: Some("no".to_owned()) }
+    }
+
+    fn allowed(rules: &[Rule], address: &str, prefix: &str) -> bool {
+        decide(rules, address, prefix.as_bytes()) == Admission::Accept
+    }
+
+    #[test]
+    fn the_first_rule_that_is_about_a_subscription_decides() {
+        let rules = [
+            rule(true, &["host/"], &["10.0.0.0/8", "ipc"]),
+            rule(true, &["proc/1/"], &[]),
+            rule(false, &["host/", "proc/"], &[]),
+        ];
+        let (near, far) = ("tcp://10.1.2.3:5000", "tcp://11.1.2.3:5000");
+        assert!(allowed(&rules, near, "host/load") && allowed(&rules, "ipc", "host/load"));
+        assert!(!allowed(&rules, far, "host/load"));
+        assert!(allowed(&rules, far, "proc/1/rss") && !allowed(&rules, far, "proc/2/rss"));
+        assert!(allowed(&rules, far, "clock"), "no rule is about it");
+        assert!(allowed(&[], far, ""));
+    }
+
+    #[test]
+    fn what_would_bring_denied_topics_is_denied() {
+        let rules = [rule(true, &["host/load"], &[]), rule(false, &["host/"], &[])];
+        for prefix in ["", "h", "host", "host/", "host/lo", "host/secret"] {
+            assert!(!allowed(&rules, "ipc", prefix), "{prefix}");
+        }
+        for prefix in ["host/load", "host/loads", "hosts", "x"] {
+            assert!(allowed(&rules, "ipc", prefix), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_may_have_any_more_is_known() {
+        let rules = [
+            rule(false, &["a/"], &["10.0.0.0/8"]),
+            rule(true, &["a/b", "c/"], &["ipc"]),
+            rule(false, &["a/", "c/d"], &[]),
+        ];
+        let denied = |prefix: &str| denied_to_all(&rules, prefix.as_bytes()).is_some();
+        assert!(denied("a/x") && denied("a/") && denied("") && denied("c"));
+        assert!(!denied("a/b") && !denied("c/d") && !denied("x"));
+    }
+
+    #[test]
+    fn places_are_compared_by_their_bits() {
+        let has = |from: &str, address: &str| from.parse::<Origin>().expect("a place").has(address);
+        assert!(has("192.168.1.7", "tcp://192.168.1.7:1") && !has("192.168.1.7", "tcp://192.168.1.8:1"));
+        assert!(
+            has("192.168.0.0/23", "tcp://192.168.1.255:1") && !has("192.168.0.0/23", "tcp://192.168.2.0:1")
+        );
+        assert!(has("0.0.0.0/0", "tcp://1.2.3.4:1") && !has("0.0.0.0/0", "tcp://[::1]:1"));
+        assert!(has("127.0.0.1", "tcp://[::ffff:127.0.0.1]:1"), "the same address in another coat");
+        assert!(has("fe80::/10", "tcp://[febf::1]:1") && !has("fe80::/10", "ipc"));
+        for bad in ["", "localhost", "10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/x", "tcp://10.0.0.1"] {
+            assert!(bad.parse::<Origin>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! What configs mean, and what is said about those that are wrong.
+
+use std::time::Duration;
+
+use oncue::demand::LastLimits;
+
+use super::*;
+use crate::args::Heartbeat;
+
+const BIND: &str = "bind = \"tcp://127.0.0.1:0\"\n";
+
+fn config(text: &str) -> Config {
+    Config::parse(text).unwrap_or_else(|problems| panic!("{problems:?} in {text}"))
+}
+
+/// The problems of a text, each as `line:column: what`.
+fn problems(text: &str) -> Vec<String> {
+    let problems = Config::parse(text).expect_err(text);
+    let place = |problem: &Problem| {
+        let (line, column) = line_and_column(text, problem.at);
+        format!("{line}:{column}: {}", problem.text)
+    };
+    problems.iter().map(place).collect()
+}
+
+/// The problems of a config with one route.
+fn route_problems(route: &str) -> Vec<String> {
+    problems(&format!("{BIND}[[route]]\n{route}"))
+}
+
+#[test]
+fn a_config_of_every_kind_of_route() {
+    let config = config(
+        r#"
+        bind = ["tcp://127.0.0.1:8888", "ipc://@oncue"]
+        grace = "2s"
+        feeds_max = 100
+        processes_max = 8
+        send_hwm = 10
+        evict_after = "30s"
+        heartbeat = "2s"
+        heartbeat_timeout = "4s"
+        status_prefix = "status/"
+        [[rule]]
+        allow = ["host/", "clock"]
+        from = "10.0.0.0/8"
+        [[rule]]
+        deny = ""
+        status = "nothing for you"
+        [[route]]
+        topic = "proc/{pid}/rss"
+        command = ["ps", "-o", "rss=", "-p", "{pid}"]
+        every = "500ms"
+        timeout = "5s"
+        grace = "0s"
+        [[route]]
+        topic = "prices/{symbol}"
+        command = ["python3", "examples/prices.py"]
+        mode = "shared"
+        catalogue = ["prices/AAPL", "prices/MSFT"]
+        env = { PYTHONUNBUFFERED = "1" }
+        cwd = "/tmp"
+        [[route]]
+        topic = "lines/{name}"
+        command = ["tail", "--", "{name}"]
+        mode = "stream"
+        restart = "always"
+        backoff_min = "1s"
+        line_bytes_max = 1000
+        allow_dash = true
+        kill_after = "5s"
+        min_run = "1s"
+        min_interval = "50ms"
+        feeds_max = 9
+        [[route]]
+        topic = "log/{name}"
+        file = "logs/{name}.log"
+        catalogue = { command = ["ls", "logs"], every = "1m" }
+        keep_last = true
+        [[route]]
+        topic = "state"
+        keep_last = { age_max = "1m", outlive = true }
+        file = "/run/state"
+        mode = "content"
+        every = "1s"
+        "#,
+    );
+    assert_eq!(config.bind, ["tcp://127.0.0.1:8888", "ipc://@oncue"]);
+    assert_eq!(
+        (config.routes[1].grace, config.feeds_max, config.processes_max),
+        (Duration::from_secs(2), 100, 8)
+    );
+    assert_eq!((config.socket.send_hwm, config.socket.evict_after), (10, Some(Duration::from_secs(30))));
+    let secs = Duration::from_secs;
+    assert_eq!(config.socket.heartbeat, heartbeat(Some(secs(2)), Some(secs(4))));
+    assert_eq!(config.status_prefix.as_deref(), Some("status/"));
+    let [allow, deny] = &config.rules[..] else { panic!("{config:?}") };
+    assert!(allow.allows && allow.prefixes == ["host/", "clock"] && allow.from.len() == 1);
+    assert!(!deny.allows && deny.prefixes == [""] && deny.status.as_deref() == Some("nothing for you"));
+    let [runs, shared, stream, log, state] = &config.routes[..] else { panic!("{config:?}") };
+    assert_eq!((runs.grace, shared.grace), (Duration::ZERO, Duration::from_secs(2)));
+    assert_eq!(shared.catalogue, Catalogue::Topics(vec!["prices/AAPL".into(), "prices/MSFT".into()]));
+    assert_eq!((runs.feeds_max, shared.feeds_max, stream.feeds_max), (Some(1000), None, Some(9)));
+    assert_eq!((stream.min_run, stream.min_interval), (Duration::from_secs(1), Duration::from_millis(50)));
+    let Catalogue::Listing(listing) = &log.catalogue else { panic!("{log:?}") };
+    assert_eq!((listing.every, listing.program.command.len()), (Duration::from_secs(60), 2));
+    let Source::Runs(Runs { program, every, timeout, .. }) = &runs.source else { panic!("{runs:?}") };
+    let words: Vec<_> = program.command.iter().map(ToString::to_string).collect();
+    assert_eq!(words, ["ps", "-o", "rss=", "-p", "{pid}"]);
+    assert_eq!((*every, *timeout), (Duration::from_millis(500), Duration::from_secs(5)));
+    let Source::Shared(Running { program, restart, .. }) = &shared.source else { panic!("{shared:?}") };
+    assert_eq!(program.env.get("PYTHONUNBUFFERED").map(String::as_str), Some("1"));
+    assert_eq!(program.cwd.as_deref(), Some(Path::new("/tmp")));
+    assert_eq!((*restart, program.backoff.max), (Restart::Failure, Duration::from_secs(30)));
+    let Source::Stream(Running { program, restart, line_bytes_max }) = &stream.source else {
+        panic!("{stream:?}")
+    };
+    assert!(program.allow_dash && program.kill_after == Duration::from_secs(5));
+    assert_eq!((*restart, program.backoff.min), (Restart::Always, Duration::from_secs(1)));
+    assert_eq!(*line_bytes_max, 1000);
+    assert_eq!((runs.keep_last, log.keep_last), (None, Some(LastLimits::default())));
+    assert!(
+        state.keep_last.is_some_and(|last| last.outlive && last.age_max == Some(Duration::from_secs(60)))
+    );
+    let Source::Lines(Watched { path, .. }) = &log.source else { panic!("{log:?}") };
+    assert_eq!(
+        (path.directory.as_path(), path.path.to_string()),
+        (Path::new("logs/"), "{name}.log".to_owned())
+    );
+    let Source::Content(Watched { path, every, .. }) = &state.source else { panic!("{state:?}") };
+    assert_eq!((path.directory.as_path(), path.path.to_string()), (Path::new("/run/"), "state".to_owned()));
+    assert_eq!(*every, Duration::from_secs(1));
+}
+
+#[test]
+fn a_mark_of_zero_is_no_bound_in_messages() {
+    let route = "[[route]]\ntopic = 'x'\ncommand = ['x']\nmode = 'stream'";
+    assert_eq!(config(&format!("{BIND}send_hwm = 0\n{route}")).socket.send_hwm, 0);
+    assert!(problems(&format!("{BIND}queue_bytes_max = 0\n{route}"))[0].contains("expected a number from 1"));
+}
+
+fn heartbeat(interval: Option<Duration>, timeout: Option<Duration>) -> Heartbeat {
+    Heartbeat::of(interval, timeout, ["", ""]).expect("a heartbeat")
+}
+
+#[test]
+fn heartbeats_are_on_unless_they_are_off() {
+    let route = "[[route]]\ntopic = 'x'\ncommand = ['x']\nmode = 'stream'";
+    let of = |keys: &str| config(&format!("{BIND}{keys}\n{route}")).socket.heartbeat;
+    let secs = Duration::from_secs;
+    assert_eq!(of(""), heartbeat(Some(secs(5)), Some(secs(15))));
+    assert_eq!(of("heartbeat = 'off'"), heartbeat(Some(Duration::ZERO), None));
+    assert_eq!(of("heartbeat = '1s'"), heartbeat(Some(secs(1)), Some(secs(3))));
+    let cases = [
+        (
+            "heartbeat = 'on'",
+            "2:13: `heartbeat` of the config: expected a duration from \"1ms\", or \"off\", found 'on'",
+        ),
+        (
+            "heartbeat = 5",
+            "2:13: `heartbeat` of the config: expected a duration from \"1ms\", or \"off\", found 5",
+        ),
+        ("heartbeat = '5s'\nheartbeat_timeout = '5s'", "3:21: `heartbeat_timeout` (5s) must be longer"),
+        (
+            "heartbeat = 'off'\nheartbeat_timeout = '5s'",
+            "3:21: `heartbeat_timeout` is not allowed while `heartbeat` is off",
+        ),
+    ];
+    for (keys, expected) in cases {
+        let found = problems(&format!("{BIND}{keys}\n{route}"));
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{found:?}");
+    }
+}
+
+#[test]
+fn every_mistake_is_shown_at_once_each_at_its_place() {
+    let found = problems(
+        "bind = \"localhost:80\"\ngrase = \"2s\"\n\n[[route]]\ntopic = \"prices/{symbol}\"\ncommand = [\"cat\", \"{symbl}\"]\n\
+         evry = \"1s\"\nevery = \"1 s\"\n[[route]]\ntopic = \"b\"\ncommand = \"cat b\"\nmode = \"stream\"\n",
+    );
+    let expected = [
+        "1:8: `bind` of the config: ",
+        "2:1: unknown key `grase` in the config; did you mean `grace`?",
+        "6:19: `command` of route 1 (`prices/{symbol}`): the topic has no parameter `{symbl}`; did you mean `{symbol}`?",
+        "7:1: unknown key `evry` in route 1 (`prices/{symbol}`); did you mean `every`?",
+        "8:9: `every` of route 1 (`prices/{symbol}`): expected a duration from \"1ms\", found \"1 s\"",
+        "11:11: `command` of route 2 (`b`): expected a list of strings such as [\"a\", \"b\"], found \"cat b\"",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}\n{expected}");
+    }
+}
+
+#[test]
+fn what_is_not_toml_is_said_with_its_place() {
+    let found = problems("bind = \"tcp://127.0.0.1:0\"\n[[route]\ntopic = 'x'\n");
+    assert!(found[0].starts_with("2:") && found[0].contains("not TOML"), "{found:?}");
+    let found = problems("ä = 1\nb = [1\n");
+    assert!(found[0].contains("not TOML"), "{found:?}");
+    let found = problems("bind = 'a'\nbind = 'b'\n");
+    assert!(found[0].starts_with("2:1: not TOML") && found[0].contains("duplicate"), "{found:?}");
+}
+
+#[test]
+fn what_is_missing_is_said_with_the_remedy() {
+    assert!(problems("")[0].contains("bind = "), "nowhere to subscribe");
+    assert!(problems("")[1].contains("[[route]]"), "nothing to serve");
+    let cases = [
+        ("command = ['x']\nevery = '1s'", "2:1: route 1 has no `topic`; write topic = "),
+        ("topic = 'x'", "2:1: route 1 (`x`) has no producer; give it `command` or `file`"),
+        ("topic = 'x'\nfile = 'x'\ncommand = ['x']", "2:1: route 1 (`x`) has both `command` and `file`"),
+        (
+            "topic = 'x'\ncommand = ['x']",
+            "2:1: route 1 (`x`) does not say when `command` runs; give it `every`",
+        ),
+        ("topic = 'x'\ncommand = []\nevery = '1s'", "4:11: `command` of route 1 (`x`): it is empty"),
+    ];
+    for (route, expected) in cases {
+        let found = route_problems(route);
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{found:?}");
+    }
+}
+
+#[test]
+fn keys_that_are_not_allowed_here_are_said_to() {
+    let cases = [
+        (
+            "topic = 'x'\ncommand = ['x']\nmode = 'stream'\nevery = '1s'",
+            "6:1: `every` is not allowed in route 1 (`x`): it goes with `file` or `command` without `mode`; leave it out",
+        ),
+        (
+            "topic = 'x'\ncommand = ['x']\nevery = '1s'\nrestart = 'never'",
+            "6:1: `restart` is not allowed in route 1 (`x`): it goes with mode = \"stream\" or mode = \"shared\"",
+        ),
+        (
+            "topic = 'x'\nfile = 'x'\nenv = {}",
+            "5:1: `env` is not allowed in route 1 (`x`): it goes with `command`",
+        ),
+        (
+            "topic = 'x'\nfile = 'x'\ncolour = 'x'",
+            "5:1: unknown key `colour` in route 1 (`x`); leave it out; the keys are allow_dash, backoff_max",
+        ),
+    ];
+    for (route, expected) in cases {
+        let found = route_problems(route);
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{found:?}");
+    }
+}
+
+#[test]
+fn values_of_the_wrong_kind_or_size_are_refused() {
+    let cases = [
+        ("every = 5", "`every` of route 1 (`x`): expected a duration from \"1ms\", found 5"),
+        ("every = '0s'", "expected a duration from \"1ms\", found '0s'"),
+        ("every = '1s'\ngrace = true", "expected a duration such as \"500ms\", found true"),
+        ("every = '1s'\nallow_dash = 'yes'", "expected true or false, found 'yes'"),
+        ("every = '1s'\noutput_bytes_max = 0", "expected a number from 1 to 1073741824, found 0"),
+        ("every = '1s'\noutput_bytes_max = -1", "found -1"),
+        ("every = '1s'\noutput_bytes_max = 1.5", "found 1.5"),
+        (
+            "every = '1s'\nenv = { A = 1 }",
+            "expected a table of strings such as { LANG = \"C\" }, found { A = 1 }",
+        ),
+        ("every = '1s'\nenv = { 'A=B' = '1' }", "`A=B` is not possible"),
+        ("every = '1s'\nenv = 'A=B'", "expected a table of strings such as { LANG = \"C\" }, found"),
+        ("mode = 'streem'", "expected \"stream\" or \"shared\", found 'streem'"),
+        (
+            "mode = 'stream'\nrestart = 'maybe'",
+            "expected \"always\" or \"failure\" or \"never\", found 'maybe'",
+        ),
+        ("mode = 'stream'\nbackoff_min = '2s'\nbackoff_max = '1s'", "shorter than `backoff_min`"),
+        (
+            "every = '1s'\ncatalogue = { command = ['ls'] }",
+            "`catalogue` of route 1 (`x`) has no `every`; write every = \"1m\"",
+        ),
+        ("every = '1s'\ncatalogue = { every = '1s' }", "`catalogue` of route 1 (`x`) has no `command`"),
+        (
+            "every = '1s'\ncatalogue = { command = ['ls', '{x}'], every = '1s' }",
+            "the topic has no parameter `{x}`",
+        ),
+        (
+            "every = '1s'\ncatalogue = { command = ['ls'], every = '1s', allow_dash = true }",
+            "unknown key `allow_dash`",
+        ),
+        ("every = '1s'\nfeeds_max = 0", "found 0"),
+        ("every = '1s'\nkeep_last = 1", "expected true, false, or a table, found 1"),
+        (
+            "every = '1s'\nkeep_last = { age = '1s' }",
+            "unknown key `age` in `keep_last` of route 1 (`x`); did you mean `age_max`?",
+        ),
+        ("every = '1s'\ncatalogue = ['y']", "`y` is not a topic of the route"),
+    ];
+    for (keys, expected) in cases {
+        let found = route_problems(&format!("topic = 'x'\ncommand = ['x']\n{keys}"));
+        assert!(found.len() == 1 && found[0].contains(expected), "{keys}: {found:?}");
+    }
+    assert!(
+        problems("route = 1")
+            .iter()
+            .any(|found| found.ends_with("`route` of the config: expected tables, found 1"))
+    );
+    assert!(route_problems("topic = 'a}'\nfile = 'x'")[0].contains("`topic` of route 1"));
+}
+
+#[test]
+fn a_stranger_chooses_neither_the_program_nor_a_script() {
+    let cases = [
+        ("command = ['{x}']\nevery = '1s'", "a subscriber must not choose the program"),
+        ("command = ['sh', '-c', 'echo {x}']\nevery = '1s'", "`sh` would run the value of a stranger"),
+        ("command = ['cat', '{x}']\nmode = 'shared'", "one program serves all topics"),
+    ];
+    for (keys, expected) in cases {
+        let found = route_problems(&format!("topic = '{{x}}'\n{keys}"));
+        assert!(found.len() == 1 && found[0].contains(expected), "{keys}: {found:?}");
+    }
+    let found = route_problems("topic = '{x}/{X}'\ncommand = ['cat', '{x}']\nevery = '1s'");
+    assert!(found[0].contains("ONCUE_PARAM_X"), "{found:?}");
+}
+
+#[test]
+fn the_path_of_a_file_stays_below_what_comes_before_the_first_parameter() {
+    let path = |file: &str| {
+        let text = format!("{BIND}[[route]]\ntopic = '{{a}}/{{b}}'\nfile = '{file}'");
+        let Source::Lines(Watched { path, .. }) = config(&text).routes.remove(0).source else {
+            panic!("{file}")
+        };
+        (path.directory.display().to_string(), path.path.to_string())
+    };
+    assert_eq!(path("{a}"), ("./".into(), "{a}".into()));
+    assert_eq!(path("x{a}"), ("./".into(), "x{a}".into()));
+    assert_eq!(path("/var/log/{a}/{b}.log"), ("/var/log/".into(), "{a}/{b}.log".into()));
+    assert_eq!(path("../x/y-{a}"), ("../x/".into(), "y-{a}".into()));
+    assert_eq!(path("/etc/motd"), ("/etc/".into(), "motd".into()));
+    for bad in ["logs/{a}/../{b}", "logs/{a}/", "logs/{a}//x", "logs/", "l{{ogs/{a}", "{a}/./x", "{c}"] {
+        let found = route_problems(&format!("topic = '{{a}}/{{b}}'\nfile = '{bad}'"));
+        assert!(found.len() == 1 && found[0].starts_with("4:8: `file` of route 1"), "{bad}: {found:?}");
+    }
+}
+
+#[test]
+fn routes_that_contradict_each_other_are_shown_at_the_second() {
+    let two = |a: &str, b: &str| {
+        format!("{BIND}[[route]]\ntopic = '{a}'\nfile = 'x'\n[[route]]\ntopic = '{b}'\nfile = 'y'\n")
+    };
+    let found = problems(&two("a/{x}", "{y}/b"));
+    assert!(found[0].starts_with("6:9: the routes `a/{x}` and `{y}/b` share topics"), "{found:?}");
+    let found = problems(&two("a/{x}", "a/{y}"));
+    assert!(found[0].starts_with("6:9: the routes `a/{x}` and `a/{y}` have the same topics"), "{found:?}");
+    assert_eq!(config(&two("a/{x}", "a/b")).routes.len(), 2);
+}
+
+#[test]
+fn rules_that_say_too_little_or_too_much_are_refused() {
+    let cases = [
+        ("", "2:1: rule 1 neither allows nor denies; write allow = "),
+        ("allow = 'a'\ndeny = 'b'", "2:1: rule 1 has both `allow` and `deny`"),
+        ("deny = 'a'\nfrom = 'localhost'", "4:8: `from` of rule 1: `localhost` is no place"),
+        ("allow = 'a'\nstatus = 'x'", "4:1: `status` is not allowed in rule 1: it goes with `deny`"),
+        ("allow = 1", "3:9: `allow` of rule 1: expected a string or a list of strings, found 1"),
+    ];
+    for (rule, expected) in cases {
+        let found = problems(&format!("{BIND}[[rule]]\n{rule}\n[[route]]\ntopic = 'x'\nfile = 'x'\n"));
+        assert!(found.iter().any(|found| found.starts_with(expected)), "{found:?}");
+    }
+}
+
+#[test]
+fn columns_are_characters() {
+    assert_eq!(line_and_column("äö\nüx", 7), (2, 2));
+    assert_eq!(line_and_column("", 0), (1, 1));
+    assert_eq!(line_and_column("a\n", 2), (2, 1));
+}
+
+#[test]
+fn no_text_is_too_broken_to_be_told_so() {
+    let whole = include_str!("../../../../../../examples/host.toml");
+    let pieces = [
+        "[[route]]",
+        "{",
+        "}",
+        "\"",
+        "'",
+        "=",
+        "\n",
+        "[",
+        "]",
+        "ä",
+        "{x}",
+        "every",
+        "1s",
+        ",",
+        "\\",
+        "#",
+        "-1",
+    ];
+    let mut seed: u32 = 1;
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        usize::try_from(seed >> 8).expect("24 bits") % below
+    };
+    for _ in 0..3000 {
+        let mut text: Vec<char> = whole.chars().collect();
+        for _ in 0..=random(4) {
+            let at = random(text.len());
+            let end = (at + random(20)).min(text.len());
+            let piece = pieces[random(pieces.len())].chars();
+            drop(text.splice(at..end, piece));
+        }
+        let text: String = text.into_iter().collect();
+        for problem in Config::parse(&text).err().unwrap_or_default() {
+            assert!(problem.at <= text.len() && !problem.text.is_empty(), "{problem:?} in {text}");
+            line_and_column(&text, problem.at);
+        }
+    }
+}

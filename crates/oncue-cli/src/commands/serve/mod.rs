@@ -1,0 +1,102 @@
+//! `oncue serve`: routes with programs and files as producers, as a config says; or counters, without one.
+
+mod asked;
+mod config;
+mod count;
+mod produce;
+mod program;
+mod routes;
+mod rules;
+mod server;
+
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Command, arg, value_parser};
+
+pub(crate) use self::program::launch::become_program;
+use crate::args;
+use crate::fail::Fail;
+use crate::signals::Stop;
+
+pub(crate) fn command() -> Command {
+    Command::new("serve")
+        .about("Produce what is wanted, by programs and files, as a config says")
+        .after_help(HELP)
+        .after_long_help(format!("{HELP}\n\n{}", config::help()))
+        .override_usage("oncue serve CONFIG [--check]\n       oncue serve --bind ENDPOINT --every DUR")
+        .arg(
+            arg!(config: [CONFIG] "The routes: a TOML file")
+                .required_unless_present_any(["bind", "every"])
+                .value_parser(value_parser!(PathBuf)),
+        )
+        .arg(arg!(--check "Check CONFIG, say what is wrong with it, and end").requires("config"))
+        .arg(
+            arg!(--bind <ENDPOINT> "Without CONFIG: where to wait for subscribers, who get a counter on every topic they want")
+                .conflicts_with("config")
+                .required_unless_present("config")
+                .value_parser(args::endpoint),
+        )
+        .arg(
+            args::every_option()
+                .conflicts_with("config")
+                .required_unless_present("config")
+                .help("Without CONFIG: the time between two ticks of the counter"),
+        )
+        .args(args::heartbeat_options().map(|arg| {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            arg.conflicts_with("config").help(format!("Without CONFIG (which has keys for it): {help}"))
+        }))
+}
+
+pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
+    match args.get_one::<PathBuf>("config") {
+        Some(path) if args.get_flag("check") => server::check(path),
+        Some(path) => server::run(path, stop),
+        None => count::run(args, stop),
+    }
+}
+
+const HELP: &str = "\
+A route names topics and says where their values come from. Nothing runs for a topic that nobody has subscribed to:
+
+  bind = \"tcp://127.0.0.1:8888\"
+  [[route]]                                   # a run of a program for each value
+  topic = \"proc/{pid:int}/rss\"
+  command = [\"ps\", \"-o\", \"rss=\", \"-p\", \"{pid}\"]
+  every = \"500ms\"
+  [[route]]                                   # a program for each topic: its lines are the values
+  topic = \"answer/{question:word}\"
+  command = [\"python3\", \"model.py\", \"{question}\"]
+  mode = \"stream\"
+  [[route]]                                   # one program for all topics: it reads lines +TOPIC and -TOPIC,
+  topic = \"prices/{symbol:word}\"              # and writes lines TOPIC<TAB>VALUE
+  command = [\"python3\", \"prices.py\"]
+  mode = \"shared\"
+  [[route]]                                   # the lines appended to a file; mode = \"content\" for all of it
+  topic = \"log/{name:word}\"
+  file = \"logs/{name}.log\"
+
+A message is two frames, the topic and the value. Programs are run without a shell; relative paths begin where oncue was
+started. Prints `+ TOPIC` when a topic begins to be produced and `- TOPIC` when that ends.
+
+SIGHUP reads the config again; what has not changed is not disturbed. SIGUSR1 says how each route is.
+
+Example:
+  oncue serve examples/host.toml";
+
+#[cfg(test)]
+mod tests {
+    use super::config::Config;
+
+    #[test]
+    fn the_config_of_the_help_is_one() {
+        let indented = super::HELP.split("A message").next().expect("what comes before");
+        let text: String = indented
+            .lines()
+            .filter_map(|line| line.strip_prefix("  "))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let config = Config::parse(&text).unwrap_or_else(|problems| panic!("{problems:?} in {text}"));
+        assert_eq!(config.routes.len(), 4);
+    }
+}

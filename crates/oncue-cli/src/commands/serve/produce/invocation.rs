@@ -1,0 +1,139 @@
+//! A program's arguments and environment for one topic. The topic is a stranger's: here is decided what of it may reach
+//! a program at all, and how.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::process::Command;
+
+use crate::commands::serve::config::Program;
+use crate::commands::serve::program::launch::Launcher;
+
+/// A topic and the values of its route's parameters, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted<'f> {
+    pub(crate) topic: &'f [u8],
+    pub(crate) params: Vec<(&'f str, &'f [u8])>,
+}
+
+impl<'f> Wanted<'f> {
+    pub(crate) fn of(feed: &'f oncue::demand::Feed) -> Wanted<'f> {
+        Wanted { topic: feed.topic(), params: feed.params().collect() }
+    }
+
+    /// The value of a parameter; the config was checked for there being one.
+    pub(crate) fn param(&self, name: &str) -> &'f [u8] {
+        self.params.iter().find(|(known, _)| *known == name).map_or(&[], |(_, value)| value)
+    }
+}
+
+/// The program for a topic, ready to be started.
+///
+/// # Errors
+/// Why it must not be.
+pub(crate) fn command(
+    launcher: &Launcher,
+    program: &Program,
+    wanted: &Wanted<'_>,
+) -> Result<Command, String> {
+    let mut command = prepared(launcher, program, &words(program, wanted)?);
+    command.env("ONCUE_TOPIC", OsStr::from_bytes(wanted.topic));
+    for (name, value) in &wanted.params {
+        command.env(format!("ONCUE_PARAM_{}", name.to_ascii_uppercase()), OsStr::from_bytes(value));
+    }
+    Ok(command)
+}
+
+/// A program that is not run for one topic, ready to be started.
+pub(crate) fn topicless_command(launcher: &Launcher, program: &Program) -> Command {
+    let words: Vec<_> = program.command.iter().map(|word| OsString::from_vec(word.fill(|_| &[]))).collect();
+    prepared(launcher, program, &words)
+}
+
+fn prepared(launcher: &Launcher, program: &Program, words: &[OsString]) -> Command {
+    let mut command = launcher.command(words);
+    command.envs(&program.env);
+    if let Some(cwd) = &program.cwd {
+        command.current_dir(cwd);
+    }
+    command
+}
+
+fn words(program: &Program, wanted: &Wanted<'_>) -> Result<Vec<OsString>, String> {
+    if wanted.topic.contains(&0) {
+        return Err("it holds a NUL byte, which no program can be told".to_owned());
+    }
+    let mut words = Vec::with_capacity(program.command.len());
+    for template in &program.command {
+        let word = template.fill(|name| wanted.param(name));
+        if template.begins_with_param() && word.first() == Some(&b'-') && !program.allow_dash {
+            return Err(format!(
+                "the argument `{template}` would begin with a dash, and be an option; see `allow_dash`"
+            ));
+        }
+        words.push(OsString::from_vec(word));
+    }
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::commands::serve::config::Backoff;
+    use crate::commands::serve::config::template::Template;
+
+    fn program(words: &[&str], allow_dash: bool) -> Program {
+        let command = words.iter().map(|word| Template::parse(word).expect("a template")).collect();
+        let env = BTreeMap::from([("OURS".to_owned(), "1".to_owned())]);
+        Program {
+            command,
+            cwd: None,
+            env,
+            allow_dash,
+            kill_after: Duration::ZERO,
+            backoff: Backoff { min: Duration::ZERO, max: Duration::ZERO },
+        }
+    }
+
+    fn filled(words_of: &[&str], allow_dash: bool, value: &[u8]) -> Result<Vec<OsString>, String> {
+        let topic = [b"proc/", value].concat();
+        words(&program(words_of, allow_dash), &Wanted { topic: &topic, params: vec![("x", value)] })
+    }
+
+    #[test]
+    fn a_value_stays_one_argument_whatever_it_holds() {
+        for value in ["1 2", "$(reboot)", ";ls", "'\"", "a\nb", "*", "ä", ""] {
+            let words = filled(&["p", "{x}", "-x={x}"], false, value.as_bytes()).expect("it is allowed");
+            assert_eq!(words, ["p".into(), OsString::from(value), format!("-x={value}").into()]);
+        }
+    }
+
+    #[test]
+    fn a_value_never_becomes_an_option_unless_that_is_allowed() {
+        for value in [&b"-"[..], b"-rf", b"--help", b"-1"] {
+            let why = filled(&["rm", "{x}"], false, value).expect_err("a dash");
+            assert!(why.contains("`{x}`") && why.contains("allow_dash"), "{why}");
+            assert!(filled(&["rm", "{x}"], true, value).is_ok());
+            assert!(filled(&["rm", "./{x}"], false, value).is_ok());
+            assert!(filled(&["rm", "--x={x}"], false, value).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_nul_byte_reaches_no_program() {
+        assert!(filled(&["p"], false, b"a\0b").expect_err("a NUL byte").contains("NUL"));
+    }
+
+    #[test]
+    fn the_environment_names_the_topic_and_its_parameters() {
+        let wanted = Wanted { topic: b"proc/\xff", params: vec![("pid", b"\xff")] };
+        let command = command(&Launcher::direct(), &program(&["p"], false), &wanted).expect("a command");
+        let env: BTreeMap<_, _> = command.get_envs().collect();
+        let of = |name: &str| env.get(OsStr::new(name)).copied().flatten();
+        assert_eq!(of("ONCUE_TOPIC"), Some(OsStr::from_bytes(b"proc/\xff")));
+        assert_eq!(of("ONCUE_PARAM_PID"), Some(OsStr::from_bytes(b"\xff")));
+        assert_eq!(of("OURS"), Some(OsStr::new("1")));
+    }
+}

@@ -1,0 +1,66 @@
+//! A catalogue that a program lists, a topic a line.
+
+use std::sync::{Mutex, PoisonError};
+
+use oncue::demand::Pattern;
+
+use super::runs::Output;
+use super::{Place, count, invocation};
+use crate::commands::serve::config::Runs;
+use crate::commands::serve::program::process::End;
+
+/// Lists the topics of a route.
+pub(crate) struct Lister {
+    pub(crate) place: Place,
+    pub(crate) pattern: Pattern,
+    pub(crate) listing: Runs,
+    /// What was listed last: it stays where a run fails.
+    pub(crate) last: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Lister {
+    /// Runs the program: the topics that it lists, or listed last.
+    pub(crate) fn list(&self) -> Vec<Vec<u8>> {
+        let name = format!("catalogue of {}", self.pattern);
+        let listed = self.run(name.as_bytes());
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(listed) = listed {
+            *last = listed;
+        }
+        last.clone()
+    }
+
+    fn run(&self, name: &[u8]) -> Option<Vec<Vec<u8>>> {
+        let Place { tools, log } = &self.place;
+        let mut command = invocation::topicless_command(&tools.launcher, &self.listing.program);
+        let (mut output, timeout) = (Output::new(&self.listing), Some(self.listing.timeout));
+        let kill_after = self.listing.program.kill_after;
+        let (end, _) =
+            self.place.run(&mut command, &mut output, name, timeout, kill_after, || tools.end.available());
+        match end {
+            End::Done => Some(self.topics(&output.bytes, name)),
+            End::Stopped => None,
+            End::Failed(why) => {
+                count(&tools.counts.failures);
+                log.about(name, &format!("the program {why}; the list stays as it was"));
+                None
+            }
+        }
+    }
+
+    /// The lines that are topics of the route.
+    fn topics(&self, output: &[u8], name: &[u8]) -> Vec<Vec<u8>> {
+        let mut foreign = 0;
+        let lines = output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let ours = lines.filter(|line| {
+            let ours = self.pattern.matches(line);
+            foreign += usize::from(!ours);
+            ours
+        });
+        let topics = ours.map(<[u8]>::to_vec).collect();
+        if foreign > 0 {
+            self.place.log.about(name, &format!("left out {foreign} lines that are no topics of the route"));
+        }
+        topics
+    }
+}

@@ -1,0 +1,189 @@
+//! Opening files whose names strangers choose: below one directory, and nowhere else.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat, openat2};
+use rustix::io::Errno;
+
+use super::invocation::Wanted;
+use crate::commands::serve::config::FilePath;
+
+/// What is opened is read; it is never waited for, as for a pipe without a writer.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::DIRECTORY);
+
+/// A file that a topic names.
+pub(crate) struct Named<'p> {
+    directory: &'p Path,
+    path: Vec<u8>,
+    /// Whether strangers had a say in the path.
+    has_params: bool,
+}
+
+impl<'p> Named<'p> {
+    /// The file for a topic.
+    ///
+    /// # Errors
+    /// Why it must not be opened.
+    pub(crate) fn new(path: &'p FilePath, wanted: &Wanted<'_>) -> Result<Named<'p>, String> {
+        let has_params = path.path.names().next().is_some();
+        let filled = path.path.fill(|name| wanted.param(name));
+        if filled.contains(&0) {
+            return Err("its path would hold a NUL byte, and there is none".to_owned());
+        }
+        if path.path.names().any(|name| wanted.param(name).contains(&b'/')) {
+            return Err("a value with `/` would lead into another directory".to_owned());
+        }
+        // Hidden files, and `.` and `..`.
+        if has_params
+            && filled.split(|byte| *byte == b'/').any(|part| part.first().is_none_or(|byte| *byte == b'.'))
+        {
+            return Err("a part of its path would be empty or begin with a dot".to_owned());
+        }
+        Ok(Named { directory: &path.directory, path: filled, has_params })
+    }
+
+    /// Opens the file for reading.
+    ///
+    /// # Errors
+    /// The system's; [`io::ErrorKind::InvalidInput`] if it is not a regular file.
+    pub(crate) fn open(&self) -> io::Result<File> {
+        let path = Path::new(std::ffi::OsStr::from_bytes(&self.path));
+        let file = if self.has_params {
+            let directory = open(self.directory, DIRECTORY, Mode::empty())?;
+            open_below(&directory, path)?
+        } else {
+            openat(CWD, self.directory.join(path), READ, Mode::empty())?
+        };
+        if FileType::from_raw_mode(fstat(&file)?.st_mode) != FileType::RegularFile {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
+        Ok(file.into())
+    }
+}
+
+/// Opens a file below a directory: neither `..` nor a symbolic link leads out of it.
+fn open_below(directory: &OwnedFd, path: &Path) -> rustix::io::Result<OwnedFd> {
+    let below = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    match openat2(directory, path, READ, Mode::empty(), below) {
+        // Something moved meanwhile, or the kernel is older than 5.6, or a sandbox forbids it.
+        Err(Errno::AGAIN | Errno::NOSYS | Errno::PERM) => open_step_by_step(directory, path),
+        opened => opened,
+    }
+}
+
+/// The same without the kernel's help, and stricter: no symbolic links at all.
+fn open_step_by_step(directory: &OwnedFd, path: &Path) -> rustix::io::Result<OwnedFd> {
+    let Some(name) = path.file_name() else { return Err(Errno::INVAL) };
+    let mut held: Option<OwnedFd> = None;
+    for part in path.parent().into_iter().flat_map(Path::iter) {
+        if part == ".." {
+            return Err(Errno::XDEV);
+        }
+        let at = held.as_ref().unwrap_or(directory);
+        let next = openat(at.as_fd(), part, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
+        held = Some(next);
+    }
+    openat(held.as_ref().unwrap_or(directory).as_fd(), name, READ | OFlags::NOFOLLOW, Mode::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Read;
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::commands::serve::config::template::Template;
+
+    type Values<'v> = &'v [(&'v str, &'v [u8])];
+
+    /// A directory `in` with files, and a secret beside it.
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(name: &str) -> Place {
+            let root = std::env::temp_dir().join(format!("oncue-open-{}-{name}", std::process::id()));
+            let _ = fs::remove_dir_all(&root);
+            fs::create_dir_all(root.join("in/sub")).expect("a directory");
+            fs::write(root.join("secret.log"), "secret").expect("a file");
+            fs::write(root.join("in/a.log"), "a").expect("a file");
+            fs::write(root.join("in/.hidden.log"), "hidden").expect("a file");
+            fs::write(root.join("in/sub/b.log"), "b").expect("a file");
+            symlink("../secret.log", root.join("in/out.log")).expect("a link");
+            symlink(root.join("secret.log"), root.join("in/absolute.log")).expect("a link");
+            symlink("..", root.join("in/up")).expect("a link");
+            symlink("a.log", root.join("in/within.log")).expect("a link");
+            Place(root)
+        }
+
+        fn read(&self, path: &str, values: Values<'_>) -> Result<String, String> {
+            let path = Template::parse(path).expect("a template");
+            let path = FilePath { directory: self.0.join("in"), path };
+            let wanted = Wanted { topic: b"", params: values.to_vec() };
+            let mut text = String::new();
+            let mut file = Named::new(&path, &wanted)?.open().map_err(|error| error.to_string())?;
+            file.read_to_string(&mut text).map_err(|error| error.to_string())?;
+            Ok(text)
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn files_below_the_directory_are_read() {
+        let place = Place::new("below");
+        assert_eq!(place.read("{a}.log", &[("a", b"a")]), Ok("a".into()));
+        assert_eq!(place.read("{a}/{b}.log", &[("a", b"sub"), ("b", b"b")]), Ok("b".into()));
+        assert_eq!(place.read("{a}.log", &[("a", b"within")]), Ok("a".into()));
+        assert_eq!(place.read("../secret.log", &[]), Ok("secret".into()), "the config alone says so");
+    }
+
+    #[test]
+    fn no_value_leads_out_of_the_directory() {
+        let place = Place::new("out");
+        let bad: [(&str, Values<'_>); 10] = [
+            ("{a}.log", &[("a", b"../secret")]),
+            ("{a}", &[("a", b"..")]),
+            ("{a}", &[("a", b".")]),
+            ("{a}{b}/secret.log", &[("a", b"."), ("b", b".")]),
+            ("{a}/secret.log", &[("a", b"..")]),
+            ("{a}/secret.log", &[("a", b"up")]),
+            ("{a}.log", &[("a", b"out")]),
+            ("{a}.log", &[("a", b"absolute")]),
+            ("{a}.log", &[("a", b".hidden")]),
+            ("{a}.log", &[("a", b"a.log\0")]),
+        ];
+        for (path, values) in bad {
+            assert!(place.read(path, values).is_err(), "{path} {values:?}");
+        }
+        assert!(place.read("{a}", &[("a", b"sub")]).expect_err("a directory").contains("not a regular file"));
+    }
+
+    #[test]
+    fn an_old_kernel_leads_out_no_more() {
+        let place = Place::new("old");
+        let directory = open(place.0.join("in"), DIRECTORY, Mode::empty()).expect("the directory");
+        let open = |path: &str| open_step_by_step(&directory, Path::new(path));
+        assert!(open("a.log").is_ok() && open("sub/b.log").is_ok());
+        for bad in [
+            "out.log",
+            "absolute.log",
+            "up/secret.log",
+            "../secret.log",
+            "sub/../../secret.log",
+            "within.log",
+        ] {
+            assert!(open(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! One running program, from its start to the end of its process group: its output, its end, and what brings that
+//! about. A single thread waits for all of it. What the program produces is for a [`Work`] to know.
+
+use std::convert::Infallible;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::pin::Pin;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::io::{Errno, ioctl_fionbio};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+
+use super::journal::{Log, REMARK_BYTES_MAX};
+use crate::lines::{Line, Lines};
+
+/// What is read at once.
+const READ_BYTES: usize = 64 << 10;
+/// What is still read of a program that has ended. A pipe holds less; what is beyond comes from somebody who has left
+/// the process group and writes on.
+const LAST_WORDS_BYTES_MAX: usize = 4 << 20;
+
+/// What is to become of a program's output, and what it is to read.
+pub(crate) trait Work {
+    /// Takes what the program has written.
+    ///
+    /// # Errors
+    /// Why the program is to end.
+    fn take_output(&mut self, bytes: &[u8]) -> Result<(), String>;
+
+    /// There is no more output.
+    ///
+    /// # Errors
+    /// Why the program has failed.
+    fn finish(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// What is to be written to the program's standard input, as much of it as is ready; what was written is taken from
+    /// its front. None if its standard input is empty from the start.
+    fn input(&mut self) -> Option<&mut Vec<u8>> {
+        None
+    }
+}
+
+/// How a program came to its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It was told to: nobody needs it any more.
+    Stopped,
+    /// It ended by itself, and well.
+    Done,
+    /// It failed, or had to be ended, for this reason.
+    Failed(String),
+}
+
+/// A program that runs.
+struct Process<'a> {
+    child: Child,
+    group: Pid,
+    /// Readable once the program has ended. Until it is waited for, the number of its group is nobody else's.
+    ended: OwnedFd,
+    bell: Arc<Bell>,
+    input: Option<ChildStdin>,
+    output: Option<ChildStdout>,
+    errors: Option<ChildStderr>,
+    remarks: Lines,
+    log: &'a Log,
+    name: &'a [u8],
+    waited_for: bool,
+}
+
+/// What a program is at.
+enum Phase {
+    Running,
+    /// It has been told to end.
+    Told {
+        kill_at: Instant,
+    },
+    Killed,
+}
+
+/// Rings when somebody wakes it: a waker for a thread that waits for files.
+struct Bell(OwnedFd);
+
+/// When a program is not needed any more.
+type Stopped<'s> = dyn Future<Output = ()> + Unpin + 's;
+
+/// Runs a program until it has ended, and nothing of its process group is left. It is told to end when `stopped` is done,
+/// or at the deadline.
+pub(crate) fn run(
+    command: &mut Command,
+    work: &mut dyn Work,
+    stopped: &mut Stopped<'_>,
+    deadline: Option<Instant>,
+    kill_after: Duration,
+    (log, name): (&Log, &[u8]),
+) -> End {
+    let cannot = |error: io::Error| End::Failed(format!("cannot be run: {error}"));
+    let takes_input = work.input().is_some();
+    let mut process = match Process::start(command, takes_input, log, name) {
+        Ok(process) => process,
+        Err(error) => return cannot(error),
+    };
+    match process.attend(work, stopped, deadline, kill_after) {
+        Ok(end) => end,
+        Err(error) => cannot(error),
+    }
+}
+
+impl<'a> Process<'a> {
+    fn start(
+        command: &mut Command,
+        takes_input: bool,
+        log: &'a Log,
+        name: &'a [u8],
+    ) -> io::Result<Process<'a>> {
+        let bell = Arc::new(Bell(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?));
+        command.stdin(if takes_input { Stdio::piped() } else { Stdio::null() });
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let group = Pid::from_child(&child);
+        let ended = pidfd_open(group, PidfdFlags::empty());
+        let ended = ended.inspect_err(|_| {
+            let _ = kill_process_group(group, Signal::KILL);
+            let _ = child.wait();
+        })?;
+        let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let remarks = Lines::new(REMARK_BYTES_MAX);
+        let process = Process {
+            child,
+            group,
+            ended,
+            bell,
+            input,
+            output,
+            errors,
+            remarks,
+            log,
+            name,
+            waited_for: false,
+        };
+        let [input, output, errors] = [
+            process.input.as_ref().map(AsFd::as_fd),
+            process.output.as_ref().map(AsFd::as_fd),
+            process.errors.as_ref().map(AsFd::as_fd),
+        ];
+        for pipe in [input, output, errors].into_iter().flatten() {
+            ioctl_fionbio(pipe, true)?;
+        }
+        Ok(process)
+    }
+
+    fn attend(
+        &mut self,
+        work: &mut dyn Work,
+        stopped: &mut Stopped<'_>,
+        deadline: Option<Instant>,
+        kill_after: Duration,
+    ) -> io::Result<End> {
+        let waker = Waker::from(self.bell.clone());
+        let mut context = Context::from_waker(&waker);
+        let mut phase = Phase::Running;
+        // Why it was told to end, if it was.
+        let mut told = None;
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            if let Phase::Running = phase {
+                if Pin::new(&mut *stopped).poll(&mut context).is_ready() {
+                    told = Some(End::Stopped);
+                } else if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                    told = Some(End::Failed("took too long; see `timeout`".to_owned()));
+                }
+                if told.is_some() {
+                    phase = self.tell(kill_after);
+                }
+            }
+            if let Phase::Told { kill_at } = phase
+                && kill_at <= Instant::now()
+            {
+                self.signal(Signal::KILL);
+                phase = Phase::Killed;
+            }
+            let until = match phase {
+                Phase::Running => deadline,
+                Phase::Told { kill_at } => Some(kill_at),
+                Phase::Killed => None,
+            };
+            self.write_input(work);
+            let has_ended = self.wait(work, until)?;
+            if let Err(why) = self.read_output(work, &mut buffer) {
+                told.get_or_insert(End::Failed(why));
+                if let Phase::Running = phase {
+                    phase = self.tell(kill_after);
+                }
+            }
+            self.read_errors(&mut buffer);
+            if has_ended {
+                let status = self.finish(work, &mut buffer)?;
+                if let Err(why) = work.finish() {
+                    told.get_or_insert(End::Failed(why));
+                }
+                return Ok(told.unwrap_or_else(|| judge(status)));
+            }
+        }
+    }
+
+    /// Tells the whole group to end.
+    fn tell(&mut self, kill_after: Duration) -> Phase {
+        self.input = None;
+        self.signal(Signal::TERM);
+        let now = Instant::now();
+        Phase::Told { kill_at: now.checked_add(kill_after).unwrap_or(now) }
+    }
+
+    fn signal(&self, signal: Signal) {
+        // Nobody left to hear it is what we want.
+        let _ = kill_process_group(self.group, signal);
+    }
+
+    /// Waits until there is something to do, and no longer than until `until`; whether the program has ended.
+    fn wait(&mut self, work: &mut dyn Work, until: Option<Instant>) -> io::Result<bool> {
+        let mut files = vec![
+            PollFd::new(&self.ended, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.bell.0.as_fd(), PollFlags::IN),
+        ];
+        files.extend(self.output.iter().map(|output| PollFd::new(output, PollFlags::IN)));
+        files.extend(self.errors.iter().map(|errors| PollFd::new(errors, PollFlags::IN)));
+        if work.input().is_some_and(|input| !input.is_empty()) {
+            files.extend(self.input.iter().map(|input| PollFd::new(input, PollFlags::OUT)));
+        }
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let left = left.map(|left| Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 3600, tv_nsec: 0 }));
+        match poll(&mut files, left.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let has_ended = files.first().is_some_and(|ended| !ended.revents().is_empty());
+        self.bell.silence();
+        Ok(has_ended)
+    }
+
+    fn write_input(&mut self, work: &mut dyn Work) {
+        while let Some(pending) = work.input()
+            && !pending.is_empty()
+        {
+            let Some(input) = &mut self.input else { return pending.clear() };
+            match input.write(pending) {
+                Ok(written) => drop(pending.drain(..written)),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                // It reads no more. If that is a failure, its end tells.
+                Err(_) => self.input = None,
+            }
+        }
+    }
+
+    fn read_output(&mut self, work: &mut dyn Work, buffer: &mut [u8]) -> Result<bool, String> {
+        let Some(read) = read(&mut self.output, buffer) else { return Ok(false) };
+        work.take_output(read).map(|()| true)
+    }
+
+    fn read_errors(&mut self, buffer: &mut [u8]) -> bool {
+        let Some(read) = read(&mut self.errors, buffer) else { return false };
+        let (log, name) = (self.log, self.name);
+        self.remarks.take(read, |line| remark(log, name, line)).is_ok()
+    }
+
+    /// Ends what is left of the group of a program that has ended, takes its last words, and waits for it.
+    fn finish(&mut self, work: &mut dyn Work, buffer: &mut [u8]) -> io::Result<ExitStatus> {
+        self.signal(Signal::KILL);
+        let mut left = LAST_WORDS_BYTES_MAX / READ_BYTES;
+        while left > 0 && matches!(self.read_output(work, buffer), Ok(true)) {
+            left -= 1;
+        }
+        let mut left = LAST_WORDS_BYTES_MAX / READ_BYTES;
+        while left > 0 && self.read_errors(buffer) {
+            left -= 1;
+        }
+        let (log, name) = (self.log, self.name);
+        let _ = self.remarks.finish(|line| remark(log, name, line));
+        self.waited_for = true;
+        self.child.wait()
+    }
+}
+
+/// Whatever goes wrong, nothing is left behind.
+impl Drop for Process<'_> {
+    fn drop(&mut self) {
+        if !self.waited_for {
+            self.signal(Signal::KILL);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// What can be read now; None if that is nothing, or nothing ever again.
+fn read<'b>(stream: &mut Option<impl Read>, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    match stream.as_mut()?.read(buffer) {
+        Ok(0) => {
+            *stream = None;
+            None
+        }
+        Ok(read) => buffer.get(..read),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => None,
+        Err(_) => {
+            *stream = None;
+            None
+        }
+    }
+}
+
+fn remark(log: &Log, name: &[u8], line: Line<'_>) -> Result<(), Infallible> {
+    log.said(name, line);
+    Ok(())
+}
+
+fn judge(status: ExitStatus) -> End {
+    match (status.success(), status.signal()) {
+        (true, _) => End::Done,
+        (false, Some(signal)) => End::Failed(format!("ended by signal {signal}")),
+        (false, None) => End::Failed(format!("ended with status {}", status.code().unwrap_or_default())),
+    }
+}
+
+impl Bell {
+    fn silence(&self) {
+        // Nothing to read is what is wanted.
+        let _ = rustix::io::read(&self.0, &mut [0; 8]);
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // A counter that is full rings as well.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests;

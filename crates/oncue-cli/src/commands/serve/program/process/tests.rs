@@ -1,0 +1,161 @@
+//! Real programs, and how they end.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::Poll;
+
+use super::*;
+use crate::commands::serve::program::journal::Journal;
+use crate::commands::serve::program::launch::Launcher;
+use crate::signals::Stop;
+
+const SOON: Duration = Duration::from_millis(200);
+const LONG: Duration = Duration::from_secs(20);
+
+#[derive(Default)]
+struct Collect {
+    output: Vec<u8>,
+    /// Stops once this is in the output.
+    until: Option<&'static [u8]>,
+    stops: Rc<Cell<bool>>,
+    bytes_max: Option<usize>,
+    input: Option<Vec<u8>>,
+    tell: Option<Sender<String>>,
+}
+
+impl Work for Collect {
+    fn take_output(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.output.extend_from_slice(bytes);
+        if let Some(until) = self.until {
+            self.stops.set(self.output.windows(until.len()).any(|window| window == until));
+        }
+        if let Some(tell) = &self.tell {
+            let _ = tell.send(String::from_utf8_lossy(&self.output).trim().to_owned());
+        }
+        match self.bytes_max {
+            Some(max) if self.output.len() > max => Err("too much".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    fn input(&mut self) -> Option<&mut Vec<u8>> {
+        self.input.as_mut()
+    }
+}
+
+fn run_script(script: &str, work: &mut Collect, timeout: Option<Duration>, kill_after: Duration) -> End {
+    let stop = Stop::default();
+    let (journal, writer) = Journal::start(&stop).expect("a thread");
+    let log = Log::new(&journal);
+    let words: Vec<OsString> = ["sh", "-c", script].map(OsString::from).to_vec();
+    let mut command = Launcher::direct().command(&words);
+    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    let stops = work.stops.clone();
+    let mut stopped = poll_fn(|_| if stops.get() { Poll::Ready(()) } else { Poll::Pending });
+    let end = run(&mut command, work, &mut stopped, deadline, kill_after, (&log, b"test"));
+    writer.finish();
+    end
+}
+
+fn failed(end: &End, with: &str) {
+    assert!(matches!(end, End::Failed(why) if why.contains(with)), "{end:?}");
+}
+
+/// Whether a process is there, dead or alive.
+fn exists(pid: &str) -> bool {
+    std::path::Path::new("/proc").join(pid).exists()
+}
+
+#[test]
+fn output_and_status_come_back() {
+    let mut work = Collect::default();
+    assert_eq!(run_script("printf 'a\\nb'; echo c >&2", &mut work, None, LONG), End::Done);
+    assert_eq!(work.output, b"a\nb");
+    failed(&run_script("exit 3", &mut Collect::default(), None, LONG), "status 3");
+    failed(&run_script("kill -9 $$", &mut Collect::default(), None, LONG), "signal 9");
+    let missing = Launcher::direct().command(&["/no/such/program".into()]).status();
+    assert!(missing.is_err());
+}
+
+#[test]
+fn a_large_output_is_whole() {
+    let mut work = Collect::default();
+    assert_eq!(run_script("head -c 3000000 /dev/zero", &mut work, None, LONG), End::Done);
+    assert_eq!(work.output.len(), 3_000_000);
+}
+
+#[test]
+fn what_is_written_to_it_arrives_even_when_it_reads_late() {
+    let text = b"0123456789\n".repeat(100_000);
+    let mut work = Collect { input: Some(text.clone()), until: Some(b"done\n"), ..Collect::default() };
+    let end = run_script("sleep 0.1; head -c 1100000 | wc -c; echo done; sleep 60", &mut work, None, LONG);
+    assert_eq!(end, End::Stopped);
+    assert_eq!(String::from_utf8_lossy(&work.output).trim(), "1100000\ndone");
+    // A program that reads nothing and closes its input is no trouble.
+    let mut work = Collect { input: Some(text), ..Collect::default() };
+    assert_eq!(run_script("exec <&-; echo out", &mut work, None, LONG), End::Done);
+    assert_eq!(work.output, b"out\n");
+}
+
+#[test]
+fn one_that_is_told_to_end_is_killed_if_it_does_not() {
+    let started = Instant::now();
+    let mut work = Collect { until: Some(b"up"), ..Collect::default() };
+    assert_eq!(
+        run_script("trap '' TERM; echo up; while :; do sleep 0.01; done", &mut work, None, SOON),
+        End::Stopped
+    );
+    assert!(started.elapsed() >= SOON, "it had its time");
+    let started = Instant::now();
+    let mut work = Collect { until: Some(b"up"), ..Collect::default() };
+    let end = run_script(
+        "trap 'echo bye; exit' TERM; echo up; while :; do sleep 0.01; done",
+        &mut work,
+        None,
+        LONG,
+    );
+    assert_eq!((end, &work.output[..]), (End::Stopped, &b"up\nbye\n"[..]));
+    assert!(started.elapsed() < LONG, "it took TERM for an answer");
+}
+
+#[test]
+fn what_takes_too_long_or_writes_too_much_is_ended() {
+    failed(&run_script("sleep 60", &mut Collect::default(), Some(SOON), LONG), "too long");
+    let mut work = Collect { bytes_max: Some(1000), ..Collect::default() };
+    failed(&run_script("cat /dev/zero", &mut work, None, LONG), "too much");
+    // A few reads more may come before the kill has taken effect.
+    assert!(work.output.len() <= 1000 + 16 * READ_BYTES, "{}", work.output.len());
+}
+
+#[test]
+fn the_whole_group_ends_and_nobody_stays_as_a_zombie() {
+    // It ends by itself and leaves a child that ignores TERM and holds its output open.
+    let script = "(trap '' TERM; exec sleep 60) & echo $!";
+    let mut work = Collect::default();
+    let started = Instant::now();
+    assert_eq!(run_script(script, &mut work, None, LONG), End::Done);
+    assert!(started.elapsed() < LONG, "nobody waits for the child");
+    let child = String::from_utf8_lossy(&work.output).trim().to_owned();
+    let gone = || {
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        // Whoever adopted it may take a moment to bury it.
+        stat.is_empty() || stat.contains(") Z ")
+    };
+    let deadline = Instant::now() + LONG;
+    while !gone() {
+        assert!(Instant::now() < deadline, "the child {child} is still there");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn the_program_itself_is_waited_for() {
+    let (tell, told): (_, Receiver<String>) = channel();
+    let mut work = Collect { tell: Some(tell), until: Some(b"\n"), ..Collect::default() };
+    assert_eq!(run_script("echo $$; sleep 60", &mut work, None, LONG), End::Stopped);
+    let pid = told.recv().expect("its number");
+    assert!(!exists(&pid), "{pid}");
+}

@@ -1,0 +1,27 @@
+//! The rules in force, which a reload replaces.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use oncue::{Admission, Reason, SubscribeRequest};
+
+use super::config::rule::{Rule, decide, denied_to_all};
+
+/// The rules in force. Clones are handles to one and the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rules(Arc<RwLock<Vec<Rule>>>);
+
+impl Rules {
+    pub(crate) fn set(&self, rules: &[Rule]) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = rules.to_vec();
+    }
+
+    /// What is to be told to all who have subscribed to this, if the rules let nobody do so.
+    pub(crate) fn denied_to_all(&self, prefix: &[u8]) -> Option<Reason> {
+        denied_to_all(&self.0.read().unwrap_or_else(PoisonError::into_inner), prefix)
+    }
+
+    pub(crate) fn decide(&self, request: &SubscribeRequest<'_>) -> Admission {
+        let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        decide(&rules, request.address, request.prefix)
+    }
+}

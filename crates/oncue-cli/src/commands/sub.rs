@@ -1,0 +1,177 @@
+//! `oncue sub`: prints what is published.
+
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, ArgMatches, Command, arg, value_parser};
+use oncue::{Engine, Msg, Prefix, State, Sub, TopicState};
+
+use crate::args;
+use crate::fail::Fail;
+use crate::output::{self, Format, say};
+use crate::signals::{Stop, Waited};
+
+/// How much memory topics in trouble may take that are remembered, to say when it is over; and what each takes beside
+/// itself.
+const TROUBLES_BYTES_MAX: usize = 1 << 20;
+const TROUBLE_OVERHEAD_BYTES: usize = 64;
+
+pub(crate) fn command() -> Command {
+    Command::new("sub")
+        .about("Subscribe, and print each message as one line")
+        .after_help(
+            "Formats:\n  text  frames joined by a tab; bytes that are not printable UTF-8 as \\xNN\n  \
+             json  {\"topic\":\"a\",\"frames\":[\"a\",\"1\"]}; the frames include the topic. Where a frame is not UTF-8,\n        \
+             topic_base64 and frames_base64 (null for the others) hold its bytes\n  \
+             raw   frames joined by a tab, as they are\n\n\
+             Publishers that tell the states of topics (oncue serve does) have them said on standard error: a topic is\n\
+             stale while its producer starts again, closed when no value comes any more, rejected when it is not for you.\n\n\
+             Exit status: 0 after N messages or a signal, 3 when --timeout passes first.\n\n\
+             Example: the next five values of a and b, for at most ten seconds\n  \
+             oncue sub tcp://127.0.0.1:8888 --topic a --topic b --count 5 --timeout 10s",
+        )
+        .arg(args::endpoint_argument()
+                .action(ArgAction::Append)
+                .num_args(1..)
+                .help("Where the publishers are, or with --bind where they come to"))
+        .arg(args::topic_option())
+        .arg(arg!(--bind "Bind each ENDPOINT instead of connecting to it"))
+        .arg(arg!(-n --count <N> "End after N messages").value_parser(value_parser!(u64).range(1..)))
+        .arg(
+            arg!(--timeout <DUR> "End with status 3 after this time, such as 500ms or 2s")
+                .value_parser(args::duration),
+        )
+        .arg(
+            arg!(--format <FORMAT> "How a message is printed")
+                .default_value("text")
+                .value_parser(PossibleValuesParser::new(["text", "json", "raw"]).map(Format::named)),
+        )
+        .args(args::heartbeat_options())
+}
+
+pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
+    let timeout = args.get_one::<Duration>("timeout").copied();
+    let started = Instant::now();
+    let format = args::given(args, "format");
+    let engine = Engine::start()?;
+    let socket = open(args, &engine)?;
+    let count = args.get_one::<u64>("count").copied();
+    let deadline = timeout.map(|timeout| started + timeout);
+    let mut received = 0;
+    let mut troubles = Troubles::default();
+    while count.is_none_or(|count| received < count) {
+        match stop.wait(next(&socket), deadline) {
+            Waited::Ready(Heard::Message(message)) => output::message(&message?, format)?,
+            Waited::Ready(Heard::State(state)) => {
+                troubles.tell(&state?);
+                continue;
+            }
+            Waited::Stopped => break,
+            Waited::TimedOut => {
+                let time = timeout.unwrap_or_default();
+                let of = count.map_or_else(String::new, |count| format!(" of {count}"));
+                return Err(Fail::Timeout(format!("{time:?} passed with {received}{of} messages")));
+            }
+        }
+        received += 1;
+    }
+    socket.close().wait();
+    Ok(())
+}
+
+/// What a subscriber hears.
+enum Heard {
+    Message(oncue::Result<Msg>),
+    State(oncue::Result<TopicState>),
+}
+
+/// The next of either, messages first.
+fn next(socket: &Sub) -> impl Future<Output = Heard> {
+    let (mut message, mut state) = (socket.recv(), socket.state());
+    poll_fn(move |context| {
+        if let Poll::Ready(message) = Pin::new(&mut message).poll(context) {
+            return Poll::Ready(Heard::Message(message));
+        }
+        Pin::new(&mut state).poll(context).map(Heard::State)
+    })
+}
+
+/// Topics that were said to be in trouble.
+#[derive(Default)]
+struct Troubles {
+    topics: BTreeSet<Prefix>,
+    bytes: usize,
+}
+
+impl Troubles {
+    /// Says that a topic is in trouble, or out of it again.
+    fn tell(&mut self, state: &TopicState) {
+        let was = match state.state {
+            State::Active => self.forget(&state.topic),
+            _ => {
+                self.remember(&state.topic);
+                true
+            }
+        };
+        if was {
+            let mut text = format!("{} is {}", output::escaped(&state.topic), state.state);
+            if !state.text.is_empty() {
+                text.push_str(&format!(": {}", output::escaped(state.text.as_bytes())));
+            }
+            say("sub", &text);
+        }
+    }
+
+    /// Remembers a topic, if there is room.
+    fn remember(&mut self, topic: &Prefix) {
+        let bytes = self.bytes + topic.len() + TROUBLE_OVERHEAD_BYTES;
+        if bytes <= TROUBLES_BYTES_MAX && self.topics.insert(topic.clone()) {
+            self.bytes = bytes;
+        }
+    }
+
+    /// Yields whether the topic was remembered.
+    fn forget(&mut self, topic: &Prefix) -> bool {
+        let was = self.topics.remove(topic);
+        if was {
+            self.bytes -= topic.len() + TROUBLE_OVERHEAD_BYTES;
+        }
+        was
+    }
+}
+
+fn open(args: &ArgMatches, engine: &Engine) -> Result<Sub, Fail> {
+    let socket = Sub::new(engine, args::socket_options(args)?)?;
+    for topic in args::topics(args) {
+        socket.subscribe(topic)?;
+    }
+    for endpoint in args.get_many::<String>("endpoint").unwrap_or_default() {
+        if args.get_flag("bind") {
+            say("sub", &format!("bound to {}", socket.bind(endpoint)?));
+        } else {
+            say("sub", &format!("connected to {}", socket.connect(endpoint)?));
+        }
+    }
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_in_trouble_are_remembered_within_a_bound_in_bytes() {
+        let mut troubles = Troubles::default();
+        let long = |number: u32| Prefix::from([&number.to_be_bytes()[..], &[b'x'; 50_000]].concat());
+        (0..1000).for_each(|number| troubles.remember(&long(number)));
+        (0..1000).for_each(|number| troubles.remember(&long(number)));
+        let held: usize = troubles.topics.iter().map(|topic| topic.len()).sum();
+        assert!((TROUBLES_BYTES_MAX / 2..TROUBLES_BYTES_MAX).contains(&held), "{held} bytes");
+        let known = (0..1000).filter(|number| troubles.forget(&long(*number))).count();
+        assert!(known >= 10 && troubles.bytes == 0 && !troubles.forget(&long(0)));
+    }
+}
