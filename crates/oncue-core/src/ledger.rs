@@ -24,6 +24,7 @@ use core::mem;
 use hashbrown::HashTable;
 use holders::{Crowds, Holders};
 pub use quota::{Quota, QuotaExceeded};
+use slab::Slab;
 
 use crate::topic::index::{EntryId, PrefixHash, PrefixMap, reserve_tight, shrink};
 
@@ -86,8 +87,7 @@ pub struct Ledger {
     crowds: Crowds,
     audiences: Vec<Audience>,
     audiences_free: Vec<u32>,
-    peers: Vec<Peer>,
-    peers_free: Vec<u32>,
+    peers: Slab<Peer>,
     /// The settled audiences, by shard and set.
     settled: HashTable<u32>,
     /// Audiences without peers whose prefixes are being released.
@@ -120,7 +120,6 @@ struct Leaving {
 struct Peer {
     token: u64,
     shard: u16,
-    attached: bool,
     /// `NONE` while the peer has no prefixes.
     audience: u32,
     /// Where in the audience's `peers` this one is.
@@ -139,8 +138,7 @@ impl Ledger {
             crowds: Crowds::default(),
             audiences: Vec::new(),
             audiences_free: Vec::new(),
-            peers: Vec::new(),
-            peers_free: Vec::new(),
+            peers: Slab::new(),
             settled: HashTable::new(),
             leaving: VecDeque::new(),
             pairs: 0,
@@ -149,17 +147,8 @@ impl Ledger {
 
     /// Takes in a peer of `shard`, without any prefix. `token` is the caller's own name for it.
     pub fn attach(&mut self, shard: u16, token: u64) -> PeerId {
-        let peer = Peer { token, shard, attached: true, audience: NONE, place: 0 };
-        match self.peers_free.pop() {
-            Some(id) => {
-                self.peers[id as usize] = peer;
-                PeerId(id)
-            }
-            None => {
-                self.peers.push(peer);
-                PeerId(u32::try_from(self.peers.len() - 1).expect("fewer than 2^32 peers"))
-            }
-        }
+        let id = self.peers.insert(Peer { token, shard, audience: NONE, place: 0 });
+        PeerId(u32::try_from(id).expect("fewer than 2^32 peers"))
     }
 
     /// What the caller named the peer in [`Self::attach`].
@@ -174,9 +163,7 @@ impl Ledger {
     pub fn subscribe(&mut self, peer: PeerId, prefix: &[u8]) -> Result<Change, QuotaExceeded> {
         let known = self.index.find(prefix);
         let audience = self.peer(peer).audience;
-        if let Some(id) = known.filter(|_| audience != NONE)
-            && self.holds(audience, id)
-        {
+        if known.is_some_and(|id| self.holds(audience, id)) {
             return Ok(Change::None);
         }
         self.check_quota(audience, prefix.len())?;
@@ -210,7 +197,7 @@ impl Ledger {
     pub fn cancel(&mut self, peer: PeerId, prefix: &[u8]) -> Change {
         let audience = self.peer(peer).audience;
         let Some(id) = self.index.find(prefix) else { return Change::None };
-        if audience == NONE || !self.holds(audience, id) {
+        if !self.holds(audience, id) {
             return Change::None;
         }
         let audience = self.make_own(peer);
@@ -257,8 +244,7 @@ impl Ledger {
                 self.leave(peer);
             }
         }
-        self.peers[peer.index()].attached = false;
-        self.peers_free.push(peer.0);
+        self.peers.remove(peer.index());
     }
 
     /// Joins `peer` with the audience of its shard that has the same prefixes, if there is one and they are at most
@@ -353,7 +339,7 @@ impl Ledger {
     /// Whether (peer, prefix) is in force.
     pub fn contains(&self, peer: PeerId, prefix: &[u8]) -> bool {
         let audience = self.peer(peer).audience;
-        audience != NONE && self.index.find(prefix).is_some_and(|id| self.holds(audience, id))
+        self.index.find(prefix).is_some_and(|id| self.holds(audience, id))
     }
 
     /// Calls `found` with each prefix of `peer` that `topic` starts with, the shortest first.
@@ -400,16 +386,15 @@ impl Ledger {
             + self.audiences.iter().map(lists).sum::<usize>()
             + self.audiences.capacity() * size_of::<Audience>()
             + self.peers.capacity() * size_of::<Peer>()
-            + (self.audiences_free.capacity() + self.peers_free.capacity()) * size_of::<u32>()
+            + self.audiences_free.capacity() * size_of::<u32>()
             + self.settled.allocation_size()
     }
 
     fn peer(&self, peer: PeerId) -> &Peer {
-        let found = &self.peers[peer.index()];
-        assert!(found.attached, "{peer:?} is not attached");
-        found
+        self.peers.get(peer.index()).unwrap_or_else(|| panic!("{peer:?} is not attached"))
     }
 
+    /// Whether `audience` holds the prefix; `NONE` holds nothing.
     fn holds(&self, audience: u32, id: EntryId) -> bool {
         self.index.value(id).is_some_and(|&holders| self.crowds.contains(holders, audience))
     }

@@ -41,6 +41,7 @@ mod tests;
 
 pub use self::error::RoutesError;
 pub use self::feed::{FeedId, FeedState};
+pub use self::queue::FeedCounts;
 pub use self::routes::{Backoff, Route, RouteId};
 
 /// The bounds of the state machine.
@@ -109,22 +110,12 @@ pub enum End {
     Failed,
 }
 
-/// Counts since the beginning, and of the present.
+/// Counts since the beginning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FeedsStats {
     /// Now: wanted prefixes.
     pub prefixes: usize,
-    /// Now: feeds started and not told to stop, those in grace included.
-    pub running: usize,
-    /// Now: feeds that nobody wants, running on for their grace.
-    pub in_grace: usize,
-    /// Now: feeds told to stop that have not ended yet.
-    pub stopping: usize,
-    /// Now: topics that would be produced if a bound left room.
-    pub waiting: usize,
-    /// Now: topics whose feed failed and that wait for their next start.
-    pub failing: usize,
     /// Generations started.
     pub started: u64,
     /// Generations told to stop.
@@ -137,26 +128,6 @@ pub struct FeedsStats {
     pub revived: u64,
     /// Wanted prefixes that meant nothing to any route.
     pub unmatched: u64,
-}
-
-/// Counts of one route, of the present. Feeds of a route that is gone count until they have ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RouteStats {
-    /// Topics that somebody wants, whether they are produced or not.
-    pub wanted: usize,
-    /// Feeds started and not told to stop, those in grace included.
-    pub running: usize,
-    /// Feeds that nobody wants, running on for their grace.
-    pub in_grace: usize,
-    /// Feeds told to stop that have not ended yet.
-    pub stopping: usize,
-    /// Topics that would be produced if a bound left room.
-    pub waiting: usize,
-    /// Topics whose feed failed and that wait for their next start.
-    pub failing: usize,
-    /// Topics listed.
-    pub listed: usize,
 }
 
 /// Which feeds run. See the [module's page](self) for the rules.
@@ -371,31 +342,23 @@ impl Feeds {
         self.routes.ids().map(|id| (id, self.routes.pattern(id)))
     }
 
-    /// Counts since the beginning, and of the present.
+    /// Counts since the beginning.
     pub fn stats(&self) -> FeedsStats {
-        let now = self.queue.sum();
-        FeedsStats {
-            prefixes: self.prefixes.len(),
-            running: now.running + now.in_grace,
-            in_grace: now.in_grace,
-            stopping: now.stopping,
-            waiting: now.waiting,
-            failing: now.failed,
-            ..self.stats
-        }
+        FeedsStats { prefixes: self.prefixes.len(), ..self.stats }
     }
 
-    /// Counts of one route.
-    pub fn route_stats(&self, route: RouteId) -> RouteStats {
-        let now = self.queue.counts(route);
-        RouteStats {
-            wanted: now.running + now.waiting + now.failed + now.ended,
-            running: now.running + now.in_grace,
-            in_grace: now.in_grace,
-            stopping: now.stopping,
-            waiting: now.waiting,
-            failing: now.failed,
-            listed: self.routes.listed_by(route),
-        }
+    /// The feeds of all routes by state.
+    pub fn counts(&self) -> FeedCounts {
+        self.queue.sum().into()
+    }
+
+    /// The feeds of one route by state. Those of a route that is gone count until they have ended.
+    pub fn route_counts(&self, route: RouteId) -> FeedCounts {
+        self.queue.counts(route).into()
+    }
+
+    /// How many topics a route lists.
+    pub fn listed(&self, route: RouteId) -> usize {
+        self.routes.listed_by(route)
     }
 }

@@ -22,6 +22,24 @@ pub(super) struct Queue {
     sum: Counts,
 }
 
+/// How many feeds, or topics that wait for one, are in which state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FeedCounts {
+    /// Topics that somebody wants, whether they are produced or not.
+    pub wanted: usize,
+    /// Feeds started and not told to stop, those in grace included.
+    pub running: usize,
+    /// Feeds that nobody wants, running on for their grace.
+    pub in_grace: usize,
+    /// Feeds told to stop that have not ended yet.
+    pub stopping: usize,
+    /// Topics that would be produced if a bound left room.
+    pub waiting: usize,
+    /// Topics whose feed failed and that wait for their next start.
+    pub failing: usize,
+}
+
 /// How many feeds are in each state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
@@ -150,6 +168,14 @@ impl Line {
             return None;
         }
         self.waiting.first_key_value().map(|(rank, _)| *rank)
+    }
+}
+
+impl From<Counts> for FeedCounts {
+    fn from(counts: Counts) -> FeedCounts {
+        let Counts { waiting, running, in_grace, stopping, failed, ended, .. } = counts;
+        let wanted = running + waiting + failed + ended;
+        FeedCounts { wanted, running: running + in_grace, in_grace, stopping, waiting, failing: failed }
     }
 }
 

@@ -361,20 +361,20 @@ impl History {
         let count = |kind: fn(&Model) -> bool| {
             self.topics.iter().filter(|topic| topic.state.as_ref().is_some_and(kind)).count()
         };
-        let stats = self.feeds.stats();
+        let (counts, stats) = (self.feeds.counts(), self.feeds.stats());
         let waiting = count(|state| matches!(state, Model::Waiting { .. }));
         let in_grace = count(|state| matches!(state, Model::Grace { .. }));
         let stopping = count(|state| matches!(state, Model::Stopping { .. }));
         let failing = count(|state| matches!(state, Model::Failed { .. }));
-        assert_eq!((stats.waiting, stats.in_grace), (waiting, in_grace), "{}", self.steps);
-        assert_eq!((stats.stopping, stats.failing), (stopping, failing), "{}", self.steps);
-        assert_eq!(stats.running + stats.stopping, self.live.len(), "{}", self.steps);
+        assert_eq!((counts.waiting, counts.in_grace), (waiting, in_grace), "{}", self.steps);
+        assert_eq!((counts.stopping, counts.failing), (stopping, failing), "{}", self.steps);
+        assert_eq!(counts.running + counts.stopping, self.live.len(), "{}", self.steps);
         assert_eq!(stats.prefixes, self.wanted().count_ones() as usize, "{}", self.steps);
         for id in self.routes.keys() {
-            let stats = self.feeds.route_stats(*id);
-            assert_eq!(stats.running + stats.stopping, self.live_of(Some(*id)), "{}", self.steps);
+            let counts = self.feeds.route_counts(*id);
+            assert_eq!(counts.running + counts.stopping, self.live_of(Some(*id)), "{}", self.steps);
             let waits = |t: &&Topic| t.owner == Some(*id) && matches!(t.state, Some(Model::Waiting { .. }));
-            assert_eq!(stats.waiting, self.topics.iter().filter(waits).count(), "{}", self.steps);
+            assert_eq!(counts.waiting, self.topics.iter().filter(waits).count(), "{}", self.steps);
         }
     }
 

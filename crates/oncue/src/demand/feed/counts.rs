@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use oncue_core::feeds::FeedsStats;
+use oncue_core::feeds::Feeds;
 
 /// Counts of an [`OnDemand`](crate::demand::OnDemand): of the present as far as its runner has come, and since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -185,18 +185,19 @@ impl Counters {
         self.first_value_nanos_most.fetch_max(nanos(after), Ordering::Relaxed);
     }
 
-    pub(crate) fn stats(&self, machine: &FeedsStats) -> OnDemandStats {
+    pub(crate) fn stats(&self, machine: &Feeds) -> OnDemandStats {
+        let (now, stats) = (machine.counts(), machine.stats());
         OnDemandStats {
-            running: machine.running,
-            in_grace: machine.in_grace,
-            stopping: machine.stopping,
-            waiting: machine.waiting,
-            failing: machine.failing,
-            started: machine.started,
-            stopped: machine.stopped,
-            ended: machine.ended,
-            revived: machine.revived,
-            unmatched: machine.unmatched,
+            running: now.running,
+            in_grace: now.in_grace,
+            stopping: now.stopping,
+            waiting: now.waiting,
+            failing: now.failing,
+            started: stats.started,
+            stopped: stats.stopped,
+            ended: stats.ended,
+            revived: stats.revived,
+            unmatched: stats.unmatched,
             produced: get(&self.produced),
             late: get(&self.late),
             refused: get(&self.refused),

@@ -200,7 +200,7 @@ impl Runner {
             plan.machine.relist(id, topics, now).map_err(|error| Failure::Error(error.into()))
         });
         match relisted {
-            Ok(()) => route.listed(plan.machine.route_stats(id).listed, now),
+            Ok(()) => route.listed(plan.machine.listed(id), now),
             Err(failure) => {
                 drop(plan);
                 self.shared.fail_list(&route, &failure);

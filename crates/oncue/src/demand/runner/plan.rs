@@ -126,7 +126,7 @@ impl Plan {
 
     fn add(&mut self, ids: &[RouteId], runs: Vec<Arc<RouteRun>>, now: Duration) {
         for (id, run) in ids.iter().zip(runs) {
-            run.listed(self.machine.route_stats(*id).listed, now);
+            run.listed(self.machine.listed(*id), now);
             self.routes.insert(*id, run);
         }
     }
@@ -161,16 +161,17 @@ impl RouteRun {
         u64::try_from(periods).unwrap_or(u64::MAX).saturating_sub(had)
     }
 
-    pub(crate) fn stats(&self, machine: feeds::RouteStats, now: Duration) -> RouteStats {
+    pub(crate) fn stats(&self, machine: &Feeds, id: RouteId, now: Duration) -> RouteStats {
+        let feeds = machine.route_counts(id);
         RouteStats {
             pattern: self.pattern.to_string(),
-            wanted: machine.wanted,
-            running: machine.running,
-            in_grace: machine.in_grace,
-            stopping: machine.stopping,
-            waiting: machine.waiting,
-            failing: machine.failing,
-            listed: machine.listed,
+            wanted: feeds.wanted,
+            running: feeds.running,
+            in_grace: feeds.in_grace,
+            stopping: feeds.stopping,
+            waiting: feeds.waiting,
+            failing: feeds.failing,
+            listed: machine.listed(id),
             done: self.feeds.counters.done(),
             avoided: self.avoided(now),
             first_values: get(&self.feeds.counters.first_values),

@@ -82,14 +82,13 @@ impl Shared {
     }
 
     pub(crate) fn stats(&self) -> OnDemandStats {
-        let machine = lock(&self.plan).machine.stats();
-        self.desk.counters.stats(&machine)
+        self.desk.counters.stats(&lock(&self.plan).machine)
     }
 
     pub(crate) fn route_stats(&self) -> Vec<RouteStats> {
         let now = self.desk.now();
         let plan = lock(&self.plan);
-        plan.routes.iter().map(|(id, route)| route.stats(plan.machine.route_stats(*id), now)).collect()
+        plan.routes.iter().map(|(id, route)| route.stats(&plan.machine, *id, now)).collect()
     }
 
     pub(crate) fn topic_stats(&self) -> Vec<TopicStats> {
