@@ -1,4 +1,4 @@
-//! Why a pattern could not be read, or a topic not be made, in words that name the place and the remedy.
+//! Why a pattern could not be parsed, or a topic not be built. The messages name the place and the remedy.
 
 use alloc::string::String;
 use core::fmt;
@@ -6,7 +6,7 @@ use core::fmt;
 use super::automaton::STATES_MAX;
 use super::kind::{EXPRESSION_BYTES_MAX, Kind};
 
-/// A pattern that could not be read.
+/// A pattern that could not be parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatternError {
     pub(super) pattern: String,
@@ -18,7 +18,7 @@ pub struct PatternError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PatternProblem {
-    /// There is no text.
+    /// The text is empty.
     Empty,
     /// A `{` that no `}` closes.
     Unclosed,
@@ -32,23 +32,23 @@ pub enum PatternProblem {
     UnknownKind(String),
     /// Two parameters of this name.
     Repeated(String),
-    /// A parameter right after another: nothing says where the first one's value ends.
+    /// Two parameters without a literal between them: nothing says where the first one's value ends.
     Adjacent,
     /// A regular expression that no `/` ends.
     UnclosedExpression,
     /// Something between the `/` that ends a regular expression and the `}` of its parameter.
     AfterExpression,
-    /// A regular expression that cannot be read, and what is wrong with it.
+    /// A regular expression that cannot be parsed, and what is wrong with it.
     BadExpression(String),
-    /// A `^`, a `$` or the like in a regular expression.
+    /// An anchor such as `^`, `$` or `\b` in a regular expression.
     Anchor,
-    /// A regular expression of more bytes than are allowed.
+    /// A regular expression that is too long.
     ExpressionTooLong,
-    /// A regular expression that takes no value, for instance because each would be empty.
+    /// A regular expression that matches no value, for instance because it matches only the empty string.
     NoValue,
-    /// A parameter of which no value can stand before the literal after it.
+    /// A parameter whose values all contain the literal that ends them, so that no topic exists.
     NoTopic,
-    /// The expression, or the pattern from the first parameter on, needs an automaton of more states than are allowed.
+    /// The expression, or the pattern from the first parameter on, needs an automaton with too many states.
     TooLarge,
 }
 
@@ -56,17 +56,17 @@ pub enum PatternProblem {
 pub(super) type Fault = (usize, PatternProblem);
 
 impl PatternError {
-    /// The text that was to be read.
+    /// The text of the pattern.
     pub fn pattern(&self) -> &str {
         &self.pattern
     }
 
-    /// The place of the error, in bytes from the start of the text.
+    /// Where the fault is, in bytes from the start of the text.
     pub fn at(&self) -> usize {
         self.at
     }
 
-    /// What is wrong there.
+    /// What the fault is.
     pub fn problem(&self) -> &PatternProblem {
         &self.problem
     }
@@ -83,7 +83,7 @@ impl core::error::Error for PatternError {}
 impl fmt::Display for PatternProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PatternProblem::Empty => f.write_str("there is no topic here; write one, such as `clock`"),
+            PatternProblem::Empty => f.write_str("the pattern is empty; write a topic, such as `clock`"),
             PatternProblem::Unclosed => {
                 f.write_str("no `}` closes this `{`; write `{name}` for a parameter, `{{` for a brace")
             }
@@ -95,17 +95,17 @@ impl fmt::Display for PatternProblem {
             }
             PatternProblem::BadName(name) => write!(
                 f,
-                "`{name}` is no name for a parameter; use letters, digits and `_`, and begin with a letter"
+                "`{name}` is not a name for a parameter; use letters, digits and `_`, and begin with a letter"
             ),
             PatternProblem::UnknownKind(kind) => {
                 write!(
                     f,
-                    "there is no kind of parameter `{kind}`; write `int`, `word`, or a regular expression between \
+                    "`{kind}` is not a kind of parameter; write `int`, `word`, or a regular expression between \
                      slashes, as in `{{name:/[a-z]+/}}`"
                 )
             }
             PatternProblem::Repeated(name) => {
-                write!(f, "`{name}` names a parameter before this one too; give each a name of its own")
+                write!(f, "an earlier parameter is named `{name}` too; give each parameter its own name")
             }
             PatternProblem::Adjacent => {
                 f.write_str("nothing separates this parameter from the one before; put text between them")
@@ -114,48 +114,47 @@ impl fmt::Display for PatternProblem {
                 f.write_str("no `/` ends this regular expression; write it as in `{name:/[a-z]+/}`")
             }
             PatternProblem::AfterExpression => f.write_str(
-                "the regular expression ended at the `/` before, and here no `}` closes the parameter; leave `/` out \
-                 of the expression, since no value has one",
+                "the regular expression ends at the `/` before this, and `}` must follow it; leave `/` out of the \
+                 expression, since no value contains one",
             ),
             PatternProblem::BadExpression(what) => write!(
                 f,
-                "the regular expression is wrong here: {what}; mend it, or put `\\` before what stands for itself"
+                "the regular expression is wrong here: {what}; correct it, or escape the character with `\\`"
             ),
             PatternProblem::Anchor => f.write_str(
-                "an expression always takes the whole value and looks at nothing else; leave out `^`, `$`, `\\b` and \
-                 their like",
+                "an expression always matches the whole value; leave out `^`, `$`, `\\b` and other anchors",
             ),
             PatternProblem::ExpressionTooLong => {
                 write!(f, "the expression has more than {EXPRESSION_BYTES_MAX} bytes; shorten it")
             }
             PatternProblem::NoValue => f.write_str(
-                "the expression takes no value at all; let it take one or more bytes other than `/`",
+                "the expression matches no value; let it match one or more bytes other than `/`",
             ),
             PatternProblem::NoTopic => f.write_str(
-                "no topic has a value of this kind, since the text after the parameter ends each value too early; \
-                 change one of them",
+                "no topic can have a value of this kind, since the text after the parameter ends each value too early; \
+                 change the kind or that text",
             ),
             PatternProblem::TooLarge => write!(
                 f,
-                "what begins here needs more than {STATES_MAX} states; shorten what it counts, as in `.{{1,64}}`, or \
-                 the text between the parameters"
+                "this needs an automaton of more than {STATES_MAX} states; reduce the counts, as in `.{{1,64}}`, or the text \
+                 between the parameters"
             ),
         }
     }
 }
 
-/// Why a topic could not be made of the values given.
+/// Why a topic could not be built from the given values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TopicError {
     /// No value was given for this parameter.
     Missing(String),
     /// The pattern has no parameter of this name.
     Unknown(String),
-    /// The value given for this parameter is empty or holds a `/`.
+    /// The value given for this parameter is empty or contains a `/`.
     BadValue(String),
     /// The value given for this parameter is not of its kind.
     NotOfKind(String, Kind),
-    /// The topic would be read back with other values: a value holds the literal that ends it.
+    /// The topic would be parsed into other values: a value contains the literal that ends it.
     Ambiguous(String),
 }
 
@@ -165,14 +164,17 @@ impl fmt::Display for TopicError {
             TopicError::Missing(name) => write!(f, "no value for the parameter `{name}`; give one"),
             TopicError::Unknown(name) => write!(f, "the pattern has no parameter `{name}`; leave it out"),
             TopicError::BadValue(name) => {
-                write!(f, "the value of `{name}` is empty or holds a `/`; give one or more bytes without `/`")
+                write!(
+                    f,
+                    "the value of `{name}` is empty or contains a `/`; give one or more bytes without `/`"
+                )
             }
             TopicError::NotOfKind(name, kind) => {
-                write!(f, "the value of `{name}` is not of its kind, `{kind}`; give one that is")
+                write!(f, "the value of `{name}` is not of the kind `{kind}`; give one that is")
             }
             TopicError::Ambiguous(name) => write!(
                 f,
-                "the topic would be read back with another value of `{name}`; give one without the literal after it"
+                "the topic would be parsed into another value of `{name}`; give a value without the literal that follows it"
             ),
         }
     }

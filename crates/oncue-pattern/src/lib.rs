@@ -1,12 +1,12 @@
-//! Patterns of routes over topics: literals (`clock`) and parameters (`prices/{symbol}`, `proc/{pid:int}/rss`). What a
-//! pattern says about a topic and about a prefix is decided here; feeds, peers and demand are unknown to it.
+//! Patterns of routes over topics: literals (`clock`) and parameters (`prices/{symbol}`, `proc/{pid:int}/rss`). This
+//! package decides what a pattern says about a topic and about a prefix. It knows no feeds, peers or demand.
 //!
-//! A parameter stands for one or more bytes other than `/`. Where a value ends is decided by the literals alone: at
-//! the first place where the literal after it follows, and for the last parameter at the end of the topic. So a match
-//! is unique and needs no backtracking. A kind of parameter may refuse a value, never move its end.
+//! A parameter matches one or more bytes other than `/`. Only the literals decide where a value ends: at the first place
+//! where the literal after it follows, and for the last parameter at the end of the topic. So a match is unique and needs
+//! no backtracking. The kind of a parameter may refuse a value, but never moves its end.
 //!
-//! Each pattern is made into one deterministic automaton of a bounded size when it is read. So what a stranger sends
-//! costs a step a byte, and what a prefix means, what two patterns share and which is the narrower are exact.
+//! Each pattern is compiled into one deterministic automaton of a bounded size when it is parsed. So a topic from an
+//! untrusted peer costs one step per byte, and prefixes, overlap and specificity are decided exactly.
 
 #![no_std]
 #![forbid(unsafe_code)]

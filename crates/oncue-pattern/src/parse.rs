@@ -13,21 +13,20 @@ use super::kind::{self, Kind};
 use super::pattern::Pattern;
 
 impl Pattern {
-    /// Reads a pattern: `{name}` is a parameter, `{{` and `}}` are braces, everything else stands for itself.
-    /// A name is an ASCII letter or `_`, then letters, digits and `_`.
+    /// Parses a pattern: `{name}` is a parameter, `{{` and `}}` are braces, and all other text is literal. A name is an
+    /// ASCII letter or `_`, then letters, digits and `_`.
     ///
-    /// `{name:int}`, `{name:word}` and `{name:/expression/}` take the values of a [`Kind`] alone. A regular expression
-    /// stands between slashes and ends at the next one, since no value holds a `/`; braces in it need no care. It takes
-    /// a value as a whole, so `^` and `$` are refused, as are `\b` and its like. It is about bytes: `.` is any byte
-    /// but a newline, `\w`, `\d`, `\s` and `(?i)` are ASCII, and a character beyond ASCII stands for its bytes in
-    /// UTF-8, in a class only after `(?u)`. Otherwise the syntax is that of the crate `regex`; matching needs
-    /// one step a byte, whatever the expression.
+    /// `{name:int}`, `{name:word}` and `{name:/expression/}` accept only the values of a [`Kind`]. A regular expression
+    /// is written between slashes and ends at the next slash, since no value contains a `/`; braces in it are not escaped.
+    /// It matches the whole value, so anchors such as `^`, `$` and `\b` are refused. It is about bytes: `.` is any byte
+    /// but a newline; `\w`, `\d`, `\s` and `(?i)` are ASCII; a character beyond ASCII stands for its bytes in UTF-8, in
+    /// a class only after `(?u)`. Otherwise the syntax is that of the crate `regex`. Matching takes one step per byte.
     ///
-    /// An expression has at most 1000 bytes, and the automaton of all that follows the first literal at most 1024
-    /// states: about one for each byte of a literal, and one for each that an expression counts, as in `.{1,64}`.
+    /// An expression has at most 1000 bytes, and the automaton of all that follows the first literal has at most 1024
+    /// states: about one for each byte of a literal, and one for each count of an expression, as in `.{1,64}`.
     ///
     /// # Errors
-    /// [`PatternError`] says at which byte the text is wrong, and how to write it.
+    /// [`PatternError`] names the byte at which the text is wrong, and the remedy.
     pub fn parse(text: &str) -> Result<Pattern, PatternError> {
         parse(text).map_err(|(at, problem)| PatternError { pattern: text.to_owned(), at, problem })
     }
@@ -39,7 +38,7 @@ fn parse(text: &str) -> Result<Pattern, Fault> {
     }
     let mut head = Vec::new();
     let mut params: Vec<Param> = Vec::new();
-    // Where each parameter is.
+    // Where each parameter begins.
     let mut opens = Vec::new();
     let mut at = 0;
     while let Some(&byte) = text.as_bytes().get(at) {
@@ -68,7 +67,7 @@ fn parse(text: &str) -> Result<Pattern, Fault> {
     Ok(Pattern { head: head.into(), params: params.into(), automaton })
 }
 
-/// The automaton of what follows the head, or the index of the parameter that is to blame.
+/// The automaton of what follows the head, or the index of the parameter at fault.
 fn automaton_of(params: &[Param]) -> Result<Option<Arc<Automaton>>, (usize, PatternProblem)> {
     if params.is_empty() {
         return Ok(None);
@@ -77,12 +76,12 @@ fn automaton_of(params: &[Param]) -> Result<Option<Arc<Automaton>>, (usize, Patt
     if automaton.has_words() {
         return Ok(Some(Arc::new(automaton)));
     }
-    // The last from which on there is nothing: something follows it.
+    // The last parameter from which on nothing matches, although the rest after it can match.
     let blamed = (1..params.len()).rev().find(|&i| join(&params[i..]).is_ok_and(|rest| !rest.has_words()));
     Err((blamed.unwrap_or(0), PatternProblem::NoTopic))
 }
 
-/// The parameter whose `{` is at `open`, without the literal after it, and where the text goes on.
+/// The parameter whose `{` is at `open`, without the literal after it, and where the text continues.
 fn param_at(text: &str, open: usize) -> Result<(Param, usize), Fault> {
     let start = open + 1;
     let inside = &text[start..];
@@ -105,7 +104,7 @@ fn param_at(text: &str, open: usize) -> Result<(Param, usize), Fault> {
     Ok((Param { name: name.into(), kind, values, tail: Vec::new() }, end))
 }
 
-/// The kind whose text begins at `start`, its values, and where the text goes on after the `}`.
+/// The kind whose text begins at `start`, its values, and where the text continues after the `}`.
 fn kind_at(text: &str, open: usize, start: usize) -> Result<(Kind, Automaton, usize), Fault> {
     let inside = &text[start..];
     if let Some(inside) = inside.strip_prefix('/') {

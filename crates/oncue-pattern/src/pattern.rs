@@ -1,4 +1,4 @@
-//! A pattern and what it says about a topic and about a prefix. How it is read from a text is not known here.
+//! A pattern, and what it says about a topic and about a prefix. `parse` reads patterns, `compare` compares them.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -31,10 +31,10 @@ use super::kind::{Kind, SEPARATOR};
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pattern {
-    /// What comes before the first parameter; all there is when no parameter follows.
+    /// The literal before the first parameter; the whole topic if there is no parameter.
     pub(super) head: Box<[u8]>,
     pub(super) params: Arc<[Param]>,
-    /// What follows the head; `None` when nothing does.
+    /// The automaton of what follows the head; `None` if nothing does.
     pub(super) automaton: Option<Arc<Automaton>>,
 }
 
@@ -48,7 +48,7 @@ pub struct Params {
 /// What a subscription's prefix means to one pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PrefixMeaning {
-    /// The prefix is a whole topic of the pattern. It may at once be the beginning of longer ones.
+    /// The prefix is a whole topic of the pattern. It may be the beginning of longer topics as well.
     Exact,
     /// The prefix is not a topic of the pattern, but some topics of it begin with the prefix.
     Partial,
@@ -57,7 +57,7 @@ pub enum PrefixMeaning {
 }
 
 impl Pattern {
-    /// The pattern of one topic, of any bytes; braces are bytes like all others.
+    /// The pattern of one topic, of any bytes; braces have no special meaning.
     pub fn literal(topic: impl Into<Vec<u8>>) -> Pattern {
         Pattern { head: topic.into().into_boxed_slice(), params: Arc::new([]), automaton: None }
     }
@@ -72,7 +72,7 @@ impl Pattern {
         self.params.iter().map(|param| &*param.name)
     }
 
-    /// What values the parameter of this name takes; `None` if there is no such parameter.
+    /// Which values the parameter of this name accepts; `None` if there is no such parameter.
     pub fn kind(&self, name: &str) -> Option<&Kind> {
         self.params.iter().find(|param| *param.name == *name).map(|param| &param.kind)
     }
@@ -88,10 +88,10 @@ impl Pattern {
         Some(Params { params: self.params.clone(), values })
     }
 
-    /// What a prefix means to this pattern: always exactly, whatever the kinds of parameters are.
+    /// What a prefix means to this pattern. The answer is exact, whatever the kinds of the parameters are.
     pub fn prefix(&self, prefix: &[u8]) -> PrefixMeaning {
         let Some(rest) = prefix.strip_prefix(&*self.head) else {
-            // Every pattern has a topic.
+            // Every pattern has at least one topic.
             return if self.head.starts_with(prefix) { PrefixMeaning::Partial } else { PrefixMeaning::None };
         };
         match self.automaton().run(rest) {
@@ -104,7 +104,8 @@ impl Pattern {
     /// The topic that has these values.
     ///
     /// # Errors
-    /// [`TopicError`] when a value is missing, is of no parameter or not of its kind, or would not be read back from the topic.
+    /// [`TopicError`] when a value is missing, belongs to no parameter, is not of the parameter's kind, or would not be
+    /// parsed back from the topic.
     pub fn topic<V: AsRef<[u8]>>(&self, values: &[(&str, V)]) -> Result<Vec<u8>, TopicError> {
         if let Some((name, _)) = values.iter().find(|(name, _)| self.names().all(|known| known != *name)) {
             return Err(TopicError::Unknown((*name).to_owned()));
@@ -140,7 +141,7 @@ impl Pattern {
         self.automaton.as_deref().unwrap_or(&ENDED)
     }
 
-    /// Where the values of a topic are, of whatever kinds.
+    /// Where the values of a topic are. Does not check their kinds.
     fn split(&self, topic: &[u8]) -> Option<Box<[Range<usize>]>> {
         let mut values = Vec::with_capacity(self.params.len());
         let mut rest = topic.strip_prefix(&*self.head)?;
@@ -166,7 +167,7 @@ fn value_len(rest: &[u8], tail: &[u8]) -> Option<usize> {
 }
 
 impl fmt::Display for Pattern {
-    /// The pattern as [`Pattern::parse`] reads it; bytes that are not UTF-8 as `\xNN`, which it does not.
+    /// The pattern as [`Pattern::parse`] reads it, except for bytes that are not UTF-8, which are shown as `\xNN`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_literal(f, &self.head)?;
         for param in self.params.iter() {

@@ -1,4 +1,4 @@
-//! Patterns against the text they come from, and against a naive matcher over all short topics.
+//! Patterns against their text, and against a naive matcher over all short topics.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -200,7 +200,7 @@ fn matching_agrees_with_a_naive_matcher() {
             assert_eq!(pattern.matches(topic), naive_match(&parts, topic), "{pattern} {topic:?}");
         }
         for prefix in &prefixes {
-            // Whatever is left of a pattern of four parts is spelled by four bytes.
+            // Four bytes are enough for the rest of any pattern of four parts.
             let meaning = if naive_match(&parts, prefix) {
                 PrefixMeaning::Exact
             } else if endings.iter().any(|ending| naive_match(&parts, &[&prefix[..], ending].concat())) {
