@@ -1,4 +1,4 @@
-//! What the bodies of all commands are made of.
+//! The parts that all commands consist of.
 
 use alloc::vec::Vec;
 
@@ -15,7 +15,7 @@ pub(super) fn put_command(out: &mut Vec<u8>, name: &str, data: &[&[u8]]) {
     }
 }
 
-/// Cuts off a string with a length of one byte in front: (string, rest). `None` when it is cut short.
+/// Splits off a string with a length byte in front: (string, rest). `None` when it is incomplete.
 pub(super) fn split_short(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&len, rest) = bytes.split_first()?;
     rest.split_at_checked(usize::from(len))

@@ -1,4 +1,4 @@
-//! A demand event, and the prefix that it is about.
+//! A demand event and its prefix.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -6,9 +6,9 @@ use core::borrow::Borrow;
 use core::fmt;
 use core::ops::Deref;
 
-/// A prefix that is shared, and cheap to clone.
+/// A prefix that is cheap to clone.
 ///
-/// Shown as text, with every byte that is not printable UTF-8, and the backslash, as `\xNN`.
+/// Displayed as text, with the backslash and all bytes that are not printable UTF-8 as `\xNN`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix(Arc<[u8]>);
 
@@ -80,6 +80,6 @@ fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8], special: &[char]) -> fmt::Re
 pub struct Edge {
     /// The prefix.
     pub prefix: Prefix,
-    /// Whether it is wanted from now on.
+    /// Whether the prefix is wanted from now on.
     pub wanted: bool,
 }

@@ -1,4 +1,4 @@
-//! One feed and its state, and the table of them. When a feed changes its state is not decided here.
+//! One feed and its state. When the state changes is decided elsewhere.
 
 use alloc::sync::Arc;
 use core::cmp::Reverse;
@@ -6,82 +6,82 @@ use core::time::Duration;
 
 use super::routes::{RouteId, Routes};
 
-/// The place of a feed in its machine's table. It is given to another topic once the feed is forgotten: with the
+/// The number of a feed in its machine. It is reused for another topic once the feed is forgotten; together with the
 /// generation it is unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeedId(pub(super) usize);
 
-/// What there is to say to those who want a topic.
+/// The state of a topic that is announced to its subscribers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FeedState {
-    /// Nothing: of every topic at first, and again once nothing is known of it any more. What was said is void.
+    /// Nothing is known: the initial state, and the state after a feed is forgotten. Withdraws earlier states.
     Idle,
-    /// It is produced: its feed has published since it started.
+    /// The feed has published since it started.
     Active,
-    /// Its feed failed and will start again, or changes its route: the last value grows old meanwhile.
+    /// The feed failed and will start again, or changes its route: the last value may be out of date.
     Stale,
-    /// Its feed has ended, or its route is gone: no value comes until further notice.
+    /// The feed has ended, or its route was removed: no values are published until further notice.
     Closed,
 }
 
 pub(super) struct Feed {
     pub(super) topic: Arc<[u8]>,
-    /// The route that serves the topic now; none once its route was removed.
+    /// The route that serves the topic now; `None` once it was removed.
     pub(super) route: Option<RouteId>,
-    /// The route that the feed counts for: until its generation has ended, the one that started it.
+    /// The route for which the feed counts: until its generation has ended, the one that started it.
     pub(super) line: RouteId,
-    /// Whether a partial prefix starts this topic.
+    /// Whether the topic is in a catalogue, so that partial prefixes start it.
     pub(super) catalogued: bool,
-    /// Wanted prefixes that the topic begins with.
+    /// How many wanted prefixes the topic begins with.
     pub(super) wants: usize,
-    /// Those of them that start the feed. Without one, a feed exists only until its production has ended.
+    /// How many of them start the feed. Without one, a feed exists only until its generation has ended.
     pub(super) starters: usize,
     pub(super) state: State,
-    /// When it began to wait for its last start.
+    /// When it began to wait for its latest start.
     pub(super) since: Duration,
-    /// When its last generation started.
+    /// When its latest generation started.
     pub(super) started: Duration,
     /// Failures in a row.
     pub(super) failures: u32,
-    /// What the caller was last told of the topic.
+    /// The last announced state of the topic.
     pub(super) told: FeedState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// Something starts it, and there is no room yet.
+    /// A prefix starts it, and there is no room yet.
     Waiting { rank: Rank },
-    /// It produces, and somebody wants it.
+    /// It produces and is wanted.
     Running { generation: u64 },
-    /// It produces until the deadline, and nobody wants it.
+    /// It produces until the deadline and is not wanted.
     Grace { generation: u64, deadline: Duration },
     /// It was told to stop and has not ended.
     Stopping { generation: u64 },
-    /// It failed, and what started it is still there: it waits until then.
+    /// It failed and is still wanted: it waits until then.
     Failed { until: Duration },
-    /// It failed, and nothing starts it any more: kept until then, lest coming back make it start sooner.
+    /// It failed, and no prefix starts it: remembered until then, so that a new subscription does not restart it sooner.
     Cooling { until: Duration },
-    /// It ended by itself, and what started it is still there.
+    /// It ended by itself and is still wanted.
     Ended,
 }
 
-/// The place in the queue: many subscribers before few, then the older before the newer.
+/// The place in the queue: more subscribers first, then the longer wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     pub(super) subscribers: Reverse<usize>,
-    /// Greater for each feed that begins to wait.
+    /// Increases with each feed that begins to wait.
     pub(super) turn: u64,
 }
 
 impl Feed {
-    /// Whether `prefix`, with which the topic begins, is one of those that start it.
+    /// Whether `prefix`, with which the topic begins, starts it.
     pub(super) fn starts_by(&self, prefix: &[u8], routes: &Routes) -> bool {
         self.route.is_some_and(|route| routes.starts_in(prefix, &self.topic, route, self.catalogued))
     }
 }
 
 impl State {
-    /// When time changes it.
+    /// When it ends by time.
     pub(super) fn deadline(self) -> Option<Duration> {
         match self {
             State::Grace { deadline: at, .. }
@@ -91,7 +91,7 @@ impl State {
         }
     }
 
-    /// The generation that was started and has not ended.
+    /// The generation that has started and not ended.
     pub(super) fn live(self) -> Option<u64> {
         match self {
             State::Running { generation }

@@ -1,5 +1,5 @@
-//! The steps of the state machine: what its inputs have in common. Every change of a feed's state goes through
-//! [`Feeds::set`], which keeps the queue, the deadlines and the counts in step.
+//! The steps of the state machine that its inputs share. Every change of a feed's state goes through [`Feeds::set`], which
+//! updates the queue, the deadlines and the counts.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -21,7 +21,7 @@ impl Feeds {
             .collect()
     }
 
-    /// The feed, if this generation of it has been started and not been reported as ended. The id is the caller's.
+    /// The feed, if this generation of it has started and not ended. The id comes from the caller.
     pub(super) fn find(&self, id: FeedId, generation: u64) -> Option<&Feed> {
         self.feeds.get(id.0).filter(|feed| feed.state.live() == Some(generation))
     }
@@ -31,7 +31,7 @@ impl Feeds {
         self.expire();
     }
 
-    /// Does what is due, and keeps the bound of what is remembered.
+    /// Handles all deadlines that have passed, and limits how many failed feeds are remembered.
     pub(super) fn expire(&mut self) {
         while let Some(&(deadline, id)) = self.deadlines.first()
             && deadline <= self.now
@@ -40,7 +40,7 @@ impl Feeds {
                 State::Grace { generation, .. } => self.stop(id, generation, FeedState::Idle),
                 State::Failed { .. } => self.wait(id),
                 State::Cooling { .. } => self.forget(id),
-                _ => unreachable!("a deadline is of a state that has one"),
+                _ => unreachable!("only states with a deadline are in the table"),
             }
         }
         while self.cooling.len() > self.limits.feeds_max
@@ -51,7 +51,7 @@ impl Feeds {
         self.fill();
     }
 
-    /// Starts what waits, as far as there is room.
+    /// Starts waiting feeds while there is room.
     pub(super) fn fill(&mut self) {
         while let Some(id) = self.queue.next() {
             self.last_generation += 1;
@@ -67,7 +67,7 @@ impl Feeds {
         }
     }
 
-    /// Makes the feed of a topic that something has begun to start.
+    /// Creates the feed of a topic that a prefix starts.
     pub(super) fn open(&mut self, topic: Arc<[u8]>, route: RouteId) {
         let catalogued = self.routes.catalogued(&topic);
         let (wants, starters) = self.count(&topic, Some(route), catalogued);
@@ -90,7 +90,7 @@ impl Feeds {
         self.wait(id);
     }
 
-    /// A topic's route, or whether it is listed, may have changed.
+    /// Updates a feed whose route, or catalogue entry, may have changed.
     pub(super) fn reconsider(&mut self, topic: &Arc<[u8]>) {
         let route = self.routes.route_of(topic);
         let catalogued = self.routes.catalogued(topic);
@@ -110,7 +110,7 @@ impl Feeds {
                 self.stop(id, generation, left);
             }
             State::Running { .. } | State::Grace { .. } | State::Stopping { .. } => {}
-            // Its failures were another route's.
+            // Its failures were those of another route.
             _ if moved && starters > 0 => {
                 feed.failures = 0;
                 self.wait(id);
@@ -123,7 +123,7 @@ impl Feeds {
         }
     }
 
-    /// The wanted prefixes that a topic begins with, and those of them that start it.
+    /// How many wanted prefixes a topic begins with, and how many of them start it.
     fn count(&self, topic: &[u8], route: Option<RouteId>, catalogued: bool) -> (usize, usize) {
         let (mut wants, mut starters) = (0, 0);
         self.prefixes.of_topic(topic, |prefix| {
@@ -134,7 +134,7 @@ impl Feeds {
         (wants, starters)
     }
 
-    /// Nobody wants a running feed any more.
+    /// Begins the grace of a running feed that is not wanted any more.
     pub(super) fn let_run_out(&mut self, id: FeedId, generation: u64) {
         let feed = &self.feeds[id.0];
         let route = self.routes.get(feed.line);
@@ -188,7 +188,7 @@ impl Feeds {
         self.fill();
     }
 
-    /// To start as soon as there is room.
+    /// Queues a feed until there is room.
     pub(super) fn wait(&mut self, id: FeedId) {
         self.last_turn += 1;
         self.feeds[id.0].since = self.now;
@@ -196,8 +196,8 @@ impl Feeds {
         self.set(id, State::Waiting { rank });
     }
 
-    /// Nothing starts a feed that failed: it is remembered for a while.
-    /// [`expire`](Feeds::expire) keeps the bound, when nobody walks over feeds.
+    /// Remembers a failed feed that no prefix starts. [`expire`](Feeds::expire) limits their number, when no loop over feeds
+    /// is running.
     pub(super) fn cool(&mut self, id: FeedId, until: Duration) {
         self.set(id, State::Cooling { until });
     }
@@ -220,7 +220,7 @@ impl Feeds {
         }
     }
 
-    /// Takes a feed out of all tables by state. Yields the route that it counted for.
+    /// Removes a feed from all tables by state. Returns the route for which it counted.
     fn leave(&mut self, id: FeedId) -> RouteId {
         let (line, state) = (self.feeds[id.0].line, self.feeds[id.0].state);
         self.queue.leave(line, state);
@@ -241,7 +241,7 @@ impl Feeds {
         self.by_topic.remove(&feed.topic);
     }
 
-    /// Says what is true of a topic, unless that was the last thing said.
+    /// Announces the state of a topic, unless it is the last one announced.
     pub(super) fn say(&mut self, id: FeedId, state: FeedState) {
         let feed = &mut self.feeds[id.0];
         if core::mem::replace(&mut feed.told, state) != state {

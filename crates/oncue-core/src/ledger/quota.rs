@@ -1,4 +1,4 @@
-//! The bounds on what one peer may have in force. Not who counts it.
+//! The limits on what one peer may have in force.
 use core::fmt;
 
 /// What one peer may have in force at once.
@@ -10,14 +10,14 @@ pub struct Quota {
     pub prefix_bytes_max: u64,
 }
 
-/// Which bound a subscription would exceed.
+/// Which limit a subscription would exceed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum QuotaExceeded {
-    /// [`Quota::prefixes_max`] of this peer: the limit.
+    /// [`Quota::prefixes_max`] of this peer, with the limit.
     Prefixes(u32),
-    /// [`Quota::prefix_bytes_max`] of this peer: the limit, in bytes.
+    /// [`Quota::prefix_bytes_max`] of this peer, with the limit in bytes.
     PrefixBytes(u64),
-    /// What the ledger can address for all peers together, in bytes. No fault of this peer's.
+    /// The bytes that the ledger can address for all peers together, with the limit. Not this peer's fault.
     Ledger(u64),
 }
 

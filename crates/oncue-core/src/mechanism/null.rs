@@ -1,4 +1,4 @@
-//! The NULL mechanism (RFC 37): both peers send READY, and that is all.
+//! The NULL mechanism (RFC 37): both peers send READY, and nothing else.
 
 use alloc::vec::Vec;
 
@@ -17,13 +17,13 @@ pub struct Null {
 }
 
 impl Null {
-    /// Will tell the peer `metadata`.
+    /// A handshake that sends `metadata` to the peer.
     pub fn new(metadata: Metadata) -> Null {
         Null { metadata }
     }
 
-    /// Sends READY at once, on either side, as libzmq does: waiting for the other's, which RFC 37 asks of the
-    /// side that bound, costs a round trip and gains nothing.
+    /// Sends READY at once, on either side, as libzmq does. RFC 37 asks the side that bound to wait for the other's, which
+    /// costs a round trip and gains nothing.
     pub(super) fn start(&mut self, out: &mut Vec<u8>) {
         put_ready(out, &self.metadata);
     }

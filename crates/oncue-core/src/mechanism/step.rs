@@ -1,16 +1,16 @@
-//! How far a handshake has come.
+//! The outcome of one step of a security handshake.
 
 use alloc::vec::Vec;
 
 use crate::command::Metadata;
 
-/// What a command has brought about.
+/// What a command from the peer has led to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The handshake goes on.
+    /// The handshake continues.
     Continue,
-    /// The handshake is over; here is what the peer says of itself.
+    /// The handshake is over; this is the peer's metadata.
     Done(Metadata),
-    /// The peer refused with an ERROR; the reason has at most 255 bytes, of any value.
+    /// The peer refused with an ERROR command. The reason has at most 255 bytes, of any value.
     Refused(Vec<u8>),
 }

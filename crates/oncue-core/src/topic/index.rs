@@ -1,12 +1,12 @@
-//! The map from prefixes to small values that finds every prefix of a topic. No peers, no demand: the ledger's matter.
+//! A map from prefixes to small values that finds every prefix of a topic. Peers and demand are not known here.
 //!
-//! All prefixes lie in one arena, each behind its length; an entry is where its prefix lies and its value; a hash table
-//! holds nothing but entry numbers. A topic is matched by one hash along it and one probe for each *distinct length* in
-//! force, so a million prefixes of three lengths cost three probes, and no set of prefixes costs more than one probe
-//! per byte of the topic. Nothing is allocated while matching.
+//! All prefixes are in one arena, each after its length. An entry consists of the offset of its prefix and its value; the
+//! hash table contains only entry numbers. A topic is matched by one incremental hash and one probe for each *distinct
+//! length* in force: a million prefixes of three lengths cost three probes, and no set of prefixes costs more than one
+//! probe per byte of the topic. Matching does not allocate.
 //!
-//! No change takes long, however many prefixes there are: the hash table is many small ones, and the arena is made anew
-//! little by little.
+//! Each change is short, however many prefixes there are: the hash table consists of many small ones, and the arena is
+//! compacted in small steps.
 mod entries;
 mod hash;
 mod table;
@@ -24,7 +24,7 @@ pub(crate) use entries::{reserve_tight, shrink};
 pub(crate) use hash::PrefixHash;
 pub(crate) use tables::Tables;
 
-/// The number of an entry of a [`PrefixMap`]: small, stable while its prefix is in force, reused afterwards.
+/// The number of an entry of a [`PrefixMap`]: small, stable while its prefix is in force, then reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct EntryId(u32);
 
@@ -37,15 +37,15 @@ impl EntryId {
 
 /// A map from prefixes (any bytes, of any length, the empty one included) to small values.
 ///
-/// Cost of an entry beside its bytes: 5 bytes, the size of `V` (its alignment respected), 5 to 8 bytes of hash table.
+/// The memory of an entry beside its bytes: 5 bytes, the size of `V` with its alignment, 5 to 8 bytes of hash table.
 pub struct PrefixMap<V> {
     hash: PrefixHash,
     entries: Entries<V>,
     /// Every entry in force, by the hash of its prefix.
     table: Tables,
-    /// The entry of the empty prefix: the commonest of all, and it needs no hash.
+    /// The entry of the empty prefix, which is the most common one and needs no hash.
     empty: Option<EntryId>,
-    /// The distinct lengths in force but zero, ascending.
+    /// The distinct lengths in force except 0, ascending.
     lengths: Vec<Length>,
 }
 
@@ -54,13 +54,13 @@ struct Length {
     entries: u32,
 }
 
-/// From so many entries on, what is read at a match is seldom in a cache.
+/// From this number of entries on, the memory that a match reads is seldom cached.
 const LARGE: usize = 16 << 10;
-/// How many probes are read ahead at the most.
+/// The most probes that are prefetched together.
 const WARM_PROBES_MAX: usize = 64;
 
 impl<V: Copy> PrefixMap<V> {
-    /// An empty map. `seed` keys the hash: it should be random, and unknown to those who choose the prefixes.
+    /// An empty map. `seed` keys the hash: it should be random and secret, since peers choose the prefixes.
     pub fn new(seed: u64) -> PrefixMap<V> {
         PrefixMap {
             hash: PrefixHash::new(seed),
@@ -86,14 +86,14 @@ impl<V: Copy> PrefixMap<V> {
         self.lengths.last().map_or(0, |length| length.len as usize)
     }
 
-    /// The memory held, in bytes, as allocated.
+    /// The allocated memory, in bytes.
     pub fn allocated_bytes(&self) -> usize {
         self.entries.allocated_bytes()
             + self.table.allocated_bytes()
             + self.lengths.capacity() * size_of::<Length>()
     }
 
-    /// How many entries the hash table has moved to make room, since this was last asked: each costs a part of a change.
+    /// How many entries the hash table has moved to make room since the last call. Each costs a fraction of a change.
     pub fn take_moved(&mut self) -> u64 {
         self.table.take_moved()
     }
@@ -103,10 +103,10 @@ impl<V: Copy> PrefixMap<V> {
         self.find_hashed(self.hash.hash(prefix), prefix)
     }
 
-    /// The entry of `prefix`, put in force with `make()` if it was not, and whether it was put in force now.
+    /// The entry of `prefix`, inserted with `make()` if it was missing, and whether it was.
     ///
     /// # Errors
-    /// [`IndexFull`] when the prefix would be new and its bytes find no room; nothing has changed then.
+    /// [`IndexFull`] when the prefix would be new and there is no room for its bytes; nothing has changed then.
     pub fn get_or_insert_with(
         &mut self,
         prefix: &[u8],
@@ -126,7 +126,7 @@ impl<V: Copy> PrefixMap<V> {
         Ok((EntryId(id), true))
     }
 
-    /// Ends the entry `id` and returns its value; `None` if no entry has that number.
+    /// Removes the entry `id` and returns its value; `None` if no entry has that number.
     pub fn remove_id(&mut self, id: EntryId) -> Option<V> {
         let value = *self.value(id)?;
         let PrefixMap { hash: key, entries, table, .. } = self;
@@ -151,7 +151,7 @@ impl<V: Copy> PrefixMap<V> {
         self.entries.get(id).map(|_| EntryId(id))
     }
 
-    /// Prepares for removing these entries: what will be read is read at one time. Changes nothing.
+    /// Prefetches the memory that removing these entries will read. Changes nothing.
     pub fn warm_entries(&self, ids: &[EntryId]) {
         let known = ids.iter().filter(|&&id| self.value(id).is_some());
         let words = known.map(|id| self.table.first_word(self.entries.hash(&self.hash, id.0)));
@@ -194,13 +194,13 @@ impl<V: Copy> PrefixMap<V> {
         self.try_each_match(topic, |_| ControlFlow::Break(())).is_break()
     }
 
-    /// Whether a match among so many prefixes waits for memory, so that [`Self::warm`] pays.
+    /// Whether there are enough prefixes for [`Self::warm`] to pay.
     pub fn is_large(&self) -> bool {
         self.table.len() >= LARGE
     }
 
-    /// Reads what matching these topics will read, so that the memory is waited for at one time and not for one topic
-    /// after the other. Where they are many, the first few dozen probes are read.
+    /// Prefetches the memory that matching these topics will read, so that the loads overlap. Only the first few dozen probes
+    /// are prefetched.
     pub fn warm<'a>(&self, topics: impl Iterator<Item = &'a [u8]>) {
         let mut hashes = [0; WARM_PROBES_MAX];
         let mut count = 0;

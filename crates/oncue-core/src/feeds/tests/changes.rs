@@ -1,4 +1,4 @@
-//! Rules of what goes wrong and what changes: failures, room by route and by subscribers, lists, routes.
+//! Rules about failures and changes: backoff, room by route and by subscribers, catalogues, routes.
 
 use super::*;
 
@@ -34,13 +34,13 @@ fn a_feed_that_fails_starts_again_after_ever_longer_pauses() {
         feeds.tick(ms(now));
         assert_eq!(feeds.counts().running, 1);
         if let Some(Decision::State { state, .. }) = feeds.decisions.front().cloned() {
-            assert_eq!((pause, state), (10, FeedState::Stale), "said once");
+            assert_eq!((pause, state), (10, FeedState::Stale), "announced once");
             feeds.poll();
         }
     }
     let (feed, generation) = started(&mut feeds);
     feeds.ended(feed, generation, End::Failed, ms(now + 50));
-    assert_eq!(feeds.next_deadline(), Some(ms(now + 60)), "it had run well");
+    assert_eq!(feeds.next_deadline(), Some(ms(now + 60)), "it ran long enough");
     assert_eq!((feeds.stats().failed, feeds.stats().ended), (6, 6));
 }
 
@@ -73,7 +73,7 @@ fn failures_that_nobody_wants_are_remembered_up_to_a_bound() {
         feeds.wanted(topic, ms(3));
     }
     assert_eq!(decided(&mut feeds), ["+a#4"], "the oldest is forgotten");
-    // All that fails at once and loses its only subscriber at once goes beyond the bound at once.
+    // Feeds that fail and lose their only subscriber at the same moment exceed the limit at once.
     let mut feeds = Feeds::new(vec![failing("{x}", 100, 100), failing("p/{x}", 100, 100)], limits).unwrap();
     for topic in [&b"p/1"[..], b"p/2", b"p/3", b"p/4"] {
         feeds.wanted(topic, ms(0));
@@ -94,12 +94,12 @@ fn what_is_said_of_a_topic() {
     let (feed, generation) = started(&mut feeds);
     feeds.produced(feed, generation, ms(1));
     feeds.produced(feed, generation, ms(2));
-    assert_eq!(decided(&mut feeds), ["clock=Active"], "said once");
+    assert_eq!(decided(&mut feeds), ["clock=Active"], "announced once");
     feeds.ended(feed, generation, End::Failed, ms(3));
     feeds.tick(ms(13));
     assert_eq!(decided(&mut feeds), ["clock=Stale", "+clock#2"], "stale until it publishes again");
     feeds.produced(feed, generation, ms(14));
-    assert_eq!(decided(&mut feeds), [""; 0], "no such generation any more");
+    assert_eq!(decided(&mut feeds), [""; 0], "the generation has ended");
     feeds.produced(feed, 2, ms(14));
     feeds.unwanted(b"clock", ms(15));
     feeds.wanted(b"cl", ms(16));
@@ -130,7 +130,7 @@ fn each_route_has_its_own_room() {
     assert_eq!(stats.collect::<Vec<_>>(), [(1, 1, 2), (2, 1, 3)]);
     feeds.unwanted(b"a/1", ms(1));
     feeds.ended(one, first, End::Finished, ms(2));
-    assert_eq!(decided(&mut feeds), ["-#1", "+a/2#4"], "older than b/3, and its route has room now");
+    assert_eq!(decided(&mut feeds), ["-#1", "+a/2#4"], "it is older than b/3, and its route has room now");
     feeds.change_routes(&[], Vec::new(), Limits { feeds_max: 10, ..limits }, ms(3)).unwrap();
     assert_eq!(decided(&mut feeds), ["+b/3#5"]);
 }
@@ -151,7 +151,7 @@ fn those_with_the_most_subscribers_are_served_first_and_then_the_oldest() {
     };
     count(&mut feeds, 2);
     count(&mut feeds, 100);
-    assert_eq!(asked, b"bcdebc", "in rounds, none twice in one");
+    assert_eq!(asked, b"bcdebc", "in turn, without duplicates");
     for topic in [b"d", b"b", b"c", b"e"] {
         let Some((id, generation)) = last_started(&mut feeds) else { panic!() };
         feeds.ended(id, generation, End::Finished, ms(1));
@@ -224,7 +224,7 @@ fn routes_come_and_go_and_the_others_run_on() {
     feeds.unwanted(b"b/1", ms(2));
     feeds.relist(ids[1], vec![b"b/1".to_vec()], ms(2)).unwrap();
     feeds.wanted(b"b/1", ms(2));
-    assert_eq!(decided(&mut feeds), [""; 0], "a route that is gone serves nothing");
+    assert_eq!(decided(&mut feeds), [""; 0], "a removed route serves nothing");
 }
 
 #[test]
@@ -270,12 +270,12 @@ fn a_prefix_that_ends_inside_a_parameter() {
     feeds.wanted(b"a/o", ms(0));
     feeds.unwanted(b"a/on", ms(1));
     feeds.unwanted(b"a/other/b/", ms(1));
-    assert_eq!(decided(&mut feeds), [""; 0], "the shorter one wants them all");
+    assert_eq!(decided(&mut feeds), [""; 0], "the shorter prefix wants them all");
     feeds.unwanted(b"a/o", ms(2));
     assert_eq!(feeds.counts().stopping, 3);
 }
 
-/// A hundred thousand wait for the room of a few: that costs no walk over all of them for each that starts.
+/// 100,000 topics wait for the room of a few: a start must not scan all of them.
 #[test]
 fn many_that_wait_are_served_one_by_one() {
     const TOPICS: u32 = 100_000;

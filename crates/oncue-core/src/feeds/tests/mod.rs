@@ -1,4 +1,4 @@
-//! The rules of the state machine one by one. Random histories against a naive model are in `model`.
+//! The rules of the state machine, one test each. Random histories against a naive model are in `model`.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -32,7 +32,7 @@ fn machine(routes: Vec<Route>) -> Feeds {
     Feeds::new(routes, Limits::default()).unwrap()
 }
 
-/// What was decided, in words: `+topic#generation`, `-#generation`, `topic=state`.
+/// The decisions as text: `+topic#generation`, `-#generation`, `topic=state`.
 fn decided(feeds: &mut Feeds) -> Vec<String> {
     let mut words = Vec::new();
     while let Some(decision) = feeds.poll() {
@@ -48,7 +48,7 @@ fn decided(feeds: &mut Feeds) -> Vec<String> {
 fn started(feeds: &mut Feeds) -> (FeedId, u64) {
     match feeds.poll() {
         Some(Decision::Start { feed, generation, .. }) => (feed, generation),
-        other => panic!("no start: {other:?}"),
+        other => panic!("not a start: {other:?}"),
     }
 }
 
@@ -89,13 +89,13 @@ fn the_empty_prefix_starts_what_is_listed_and_attaches_to_the_rest() {
 fn a_prefix_may_be_a_topic_and_the_beginning_of_others() {
     let mut feeds = machine(vec![with("prices/{symbol}", 0, &["prices/AAPL"])]);
     feeds.wanted(b"prices/A", ms(0));
-    assert_eq!(decided(&mut feeds), ["+prices/A#1"], "a whole topic does not look into the catalogue");
+    assert_eq!(decided(&mut feeds), ["+prices/A#1"], "a whole topic starts nothing of the catalogue");
     feeds.wanted(b"prices/AA", ms(0));
     feeds.wanted(b"prices/AAPL", ms(0));
     assert_eq!(decided(&mut feeds), ["+prices/AA#2", "+prices/AAPL#3"]);
     feeds.unwanted(b"prices/AAPL", ms(1));
     feeds.unwanted(b"prices/A", ms(1));
-    assert_eq!(decided(&mut feeds), ["-#1"], "the others are wanted by `prices/AA`");
+    assert_eq!(decided(&mut feeds), ["-#1"], "`prices/AA` wants the others");
     feeds.unwanted(b"prices/AA", ms(2));
     assert_eq!(feeds.counts().stopping, 3);
 }
@@ -109,7 +109,11 @@ fn two_routes_under_one_prefix() {
     assert_eq!(feeds.stats().stopped, 3);
     let mut feeds = machine(vec![route("clock"), with("clock/{zone}", 0, &["clock/utc"])]);
     feeds.wanted(b"clock", ms(0));
-    assert_eq!(decided(&mut feeds), ["+clock#1", "+clock/utc#2"], "each route takes the prefix by itself");
+    assert_eq!(
+        decided(&mut feeds),
+        ["+clock#1", "+clock/utc#2"],
+        "the prefix counts for each route separately"
+    );
 }
 
 #[test]
@@ -124,7 +128,7 @@ fn grace_revives_the_generation_until_its_very_end() {
     feeds.unwanted(b"cl", ms(200));
     assert_eq!(decided(&mut feeds), ["+clock#1"]);
     feeds.wanted(b"clock", ms(300));
-    assert_eq!(decided(&mut feeds), ["-#1"], "its grace was over at that very moment");
+    assert_eq!(decided(&mut feeds), ["-#1"], "its grace ended at that moment");
     assert_eq!(feeds.counts().stopping, 1);
 }
 
@@ -174,7 +178,7 @@ fn beyond_feeds_max_topics_wait_their_turn() {
     assert_eq!((feeds.counts().running, feeds.counts().waiting), (2, 3));
     feeds.unwanted(b"c", ms(1));
     feeds.unwanted(b"a", ms(1));
-    assert_eq!(decided(&mut feeds), ["-#1"], "what stops takes room until it has ended");
+    assert_eq!(decided(&mut feeds), ["-#1"], "a stopping feed takes room until it has ended");
     feeds.ended(a, first, End::Finished, ms(2));
     assert_eq!(decided(&mut feeds), ["+d#3"]);
 }
@@ -240,7 +244,7 @@ fn a_clock_that_goes_back_is_not_followed() {
     assert_eq!(feeds.next_deadline(), Some(ms(1100)));
 }
 
-/// A hundred thousand feeds under churn: were anything quadratic, this would not end within a test's patience.
+/// 100,000 feeds under churn: a quadratic step would take far too long for a test.
 #[test]
 fn many_feeds_under_churn() {
     const FEEDS: u32 = 100_000;

@@ -1,5 +1,5 @@
-//! Random histories of the state machine against a naive model: it recomputes from the sets, at every step and for
-//! every topic, what wants and starts it, and knows neither counts nor ranges nor patterns.
+//! Random histories of the state machine against a naive model, which recomputes at every step and for every topic which
+//! prefixes want and start it. It uses neither counts nor ranges nor patterns.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -49,20 +49,20 @@ impl Model {
     }
 }
 
-/// One topic of the universe. The sets of prefixes are bits: one for each string of the pool.
+/// One topic of the universe. Sets of prefixes are bit sets over the pool.
 struct Topic {
     topic: Vec<u8>,
     wanted_by: u64,
-    /// These two follow the routes.
+    /// This and the next field are derived from the routes.
     started_by: u64,
     owner: Option<RouteId>,
-    /// The route that started the generation that lives.
+    /// The route that started the live generation.
     line: Option<RouteId>,
     state: Option<Model>,
     told: FeedState,
     started: Duration,
     failures: u32,
-    /// What the machine calls the feed; of equal deadlines the lesser comes first.
+    /// The machine's id of the feed: among equal deadlines the smaller comes first.
     id: Option<FeedId>,
 }
 
@@ -72,15 +72,15 @@ struct History {
     now: Duration,
     routes: BTreeMap<RouteId, NaiveRoute>,
     pool: Vec<Vec<u8>>,
-    /// What each peer wants of the pool.
+    /// Which prefixes of the pool each peer wants.
     peers: [u64; PEERS],
     topics: Vec<Topic>,
     turns: u64,
     generations: u64,
-    /// By topic, the generation that was really started and has not ended.
+    /// By topic, the generation that the machine started and that has not ended.
     live: BTreeMap<Vec<u8>, (FeedId, u64)>,
     ended: Vec<(FeedId, u64)>,
-    /// What the model expects to have been decided since the last comparison.
+    /// The decisions that the model expects since the last comparison.
     expected: Vec<String>,
     steps: String,
 }
@@ -91,7 +91,7 @@ impl History {
             let routes: Vec<NaiveRoute> = (0..1 + random.below(3)).map(|_| naive_route(random)).collect();
             let feeds_max = if random.one_in(3) { 1 + random.below(4) } else { 1000 };
             let limits = Limits { feeds_max, ..Limits::default() };
-            // Routes that compete are the business of other tests.
+            // Conflicting routes are tested elsewhere.
             let Ok(feeds) = Feeds::new(routes.iter().map(real_route).collect(), limits) else { continue };
             let ids = feeds.routes().map(|(id, _)| id).collect::<Vec<_>>();
             let pool = strings(b"ab/", 3);
@@ -131,7 +131,7 @@ impl History {
         self.compare();
     }
 
-    /// The time to call with: now and then it is one that has passed.
+    /// The time to pass: now and then it is in the past.
     fn pass_time(&mut self, random: &mut Rng) -> Duration {
         match (random.below(5), self.feeds.next_deadline()) {
             (0, Some(deadline)) => self.now = self.now.max(deadline),
@@ -216,7 +216,7 @@ impl History {
         }
     }
 
-    /// A generation that lives, now and then one that has ended.
+    /// A live generation, now and then one that has ended.
     fn pick(&self, random: &mut Rng) -> Option<(FeedId, u64)> {
         let live: Vec<_> = self.live.values().copied().collect();
         if !live.is_empty() && !random.one_in(10) {
@@ -298,7 +298,7 @@ impl History {
         self.fill();
     }
 
-    /// The decisions of one step, the order of those that have none left aside, and the state they lead to.
+    /// Compares the decisions of one step, except for their order where it is not defined, and the state afterwards.
     fn compare(&mut self) {
         let mut decided = Vec::new();
         while let Some(decision) = self.feeds.poll() {
@@ -331,7 +331,7 @@ impl History {
         self.check_counts();
     }
 
-    /// What the module promises, said once more without the model's steps.
+    /// Checks the guarantees of the module, independently of the model's steps.
     fn check_promises(&self) {
         let mut live = BTreeSet::new();
         for (i, topic) in self.topics.iter().enumerate() {
@@ -342,7 +342,7 @@ impl History {
                 Some(Model::Grace { deadline, .. }) => !wanted && deadline > self.now,
                 Some(Model::Stopping { .. }) => true,
                 Some(Model::Waiting { .. }) => {
-                    let owner = topic.owner.expect("what waits is served");
+                    let owner = topic.owner.expect("a waiting topic has a route");
                     let full = self.live_of(Some(owner)) >= self.routes[&owner].feeds_max;
                     started && (full || self.live_of(None) >= self.feeds_max)
                 }

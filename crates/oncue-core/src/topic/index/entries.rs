@@ -1,17 +1,17 @@
-//! The entries of the index by number: their prefixes in one arena, each behind its length, and their values. Knows no
-//! hash table; the hash of a long prefix is kept beside it.
+//! The entries of the index by number: their prefixes in one arena, each after its length, and their values. The hash of a
+//! long prefix is stored beside it. The hash table is not known here.
 //!
-//! The arena is made anew little by little, so no change takes long.
+//! The arena is compacted in small steps, so each change is short.
 use alloc::vec::Vec;
 use core::fmt;
 use core::mem;
 
 use super::hash::PrefixHash;
 
-/// The map cannot address more prefix bytes: 4 GiB are in force, or one prefix alone is longer.
+/// The map cannot address more prefix bytes: 4 GiB are in force, or one prefix is longer than that.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IndexFull {
-    /// How many bytes the map can address, each prefix counting 1 to 5 bytes more than its length.
+    /// How many bytes the map can address. Each prefix counts its length and 1 byte, a long one 13 bytes.
     pub arena_bytes_max: u64,
 }
 
@@ -27,17 +27,18 @@ impl fmt::Display for IndexFull {
 
 impl core::error::Error for IndexFull {}
 
-/// The entries of an index. Their numbers are small, stable while an entry is in force, and reused afterwards.
+/// The entries of an index. Their numbers are small, stable while an entry is in force, and then reused.
 pub(super) struct Entries<V> {
-    /// Encoded prefixes, see [`encode`], of the entries from number `moved` on; also of removed ones, which `dead` counts.
+    /// Encoded prefixes, see [`encode`], of the entries from number `moved` on, and of removed entries.
     pub(super) arena: Vec<u8>,
+    /// The bytes of removed entries in `arena`.
     pub(super) dead: usize,
     pub(super) bytes_max: usize,
-    /// While the arena is made anew: the prefixes of the entries below `moved`, which have still to be moved.
+    /// During a compaction: the prefixes of the entries below `moved`, which are not moved yet.
     old_arena: Vec<u8>,
-    /// 0 while nothing has to be moved.
+    /// 0 when there is nothing to move.
     pub(super) moved: usize,
-    /// What the prefixes in force take, encoded.
+    /// The bytes of the prefixes in force, encoded.
     pub(super) live: usize,
     pub(super) slots: Vec<Slot<V>>,
     /// Free slots from `moved` on.
@@ -54,7 +55,7 @@ pub(super) struct Slot<V> {
 const FREE: u32 = u32::MAX;
 /// An arena below this is not worth compacting.
 pub(super) const COMPACT_BYTES_MIN: usize = 4096;
-/// How many slots, and how many bytes, a change moves to the new arena.
+/// How many slots, and how many bytes, each change moves to the new arena.
 pub(super) const MOVE_SLOTS: usize = 64;
 const MOVE_BYTES: usize = 16 << 10;
 
@@ -106,7 +107,7 @@ impl<V: Copy> Entries<V> {
         decode(self.arena_of(id), self.slots[id as usize].offset)
     }
 
-    /// The hash of the prefix of an entry in force: as it is kept, or computed where the prefix is short.
+    /// The hash of the prefix of an entry in force: stored for a long prefix, computed for a short one.
     #[inline]
     pub(super) fn hash(&self, key: &PrefixHash, id: u32) -> u64 {
         let (arena, offset) = (self.arena_of(id), self.slots[id as usize].offset);
@@ -117,12 +118,12 @@ impl<V: Copy> Entries<V> {
         }
     }
 
-    /// Where the prefix with this number lies in its arena; nonsense if there is none.
+    /// The offset of this entry's prefix in its arena; meaningless if there is no such entry.
     pub(super) fn offset(&self, id: u32) -> Option<u32> {
         Some(self.slots.get(id as usize)?.offset)
     }
 
-    /// The first byte there.
+    /// The byte at that offset.
     pub(super) fn first_byte(&self, id: u32) -> Option<u8> {
         self.arena_of(id).get(self.offset(id)? as usize).copied()
     }
@@ -130,7 +131,7 @@ impl<V: Copy> Entries<V> {
     /// Makes room for one more prefix of `len` bytes.
     pub(super) fn make_room(&mut self, len: usize) -> Result<(), IndexFull> {
         let needed = encoded_len(len);
-        // At the limit a compaction must be worth its cost, else each toggle of one prefix would copy 4 GiB.
+        // At the limit, a compaction must free enough: otherwise each toggle of one prefix would copy 4 GiB.
         while needed > self.bytes_max - (self.live + self.dead) {
             if self.moved == 0 && self.dead <= self.bytes_max / 16 {
                 return Err(IndexFull { arena_bytes_max: self.bytes_max as u64 });
@@ -178,7 +179,7 @@ impl<V: Copy> Entries<V> {
         }
     }
 
-    /// Gives all memory back, where nothing is in force and it is worth it: then it yields true.
+    /// Frees the memory when nothing is in force, if it is worthwhile. Returns whether it did.
     pub(super) fn reset(&mut self) -> bool {
         let held = self.arena.len() + self.old_arena.len() + self.slots.len() * size_of::<Slot<V>>();
         let worth = held >= COMPACT_BYTES_MIN;
@@ -193,7 +194,7 @@ impl<V: Copy> Entries<V> {
         if id as usize >= self.moved { &self.arena } else { &self.old_arena }
     }
 
-    /// Begins to make the arena anew, without the bytes of removed entries.
+    /// Begins a compaction, which drops the bytes of removed entries.
     fn begin_moving(&mut self) {
         let room = self.live + self.live / 8;
         self.old_arena = mem::replace(&mut self.arena, Vec::with_capacity(room));
@@ -202,8 +203,8 @@ impl<V: Copy> Entries<V> {
         self.moved = self.slots.len();
     }
 
-    /// Moves a few entries to the new arena, from the last one down, so that free slots at the end go. Gives back what is
-    /// held far beyond the need when all are moved.
+    /// Moves a few entries to the new arena, from the last one down, so that free slots at the end are dropped. When all are
+    /// moved, frees memory that is far more than needed.
     pub(super) fn move_some(&mut self) {
         if self.moved == 0 {
             return;
@@ -235,13 +236,13 @@ impl<V: Copy> Entries<V> {
 
 const LONG: u8 = 0xff;
 
-/// What stands before a long prefix: `LONG`, its length and its hash, little-endian. The hash is kept since computing it
-/// again whenever the hash table grows would read all bytes of all long prefixes.
+/// The header of a long prefix: `LONG`, its length and its hash, little-endian. The hash is stored because a growing hash
+/// table would otherwise read all bytes of all long prefixes.
 const LONG_HEADER_BYTES: usize = 1 + LENGTH_BYTES + HASH_BYTES;
 const LENGTH_BYTES: usize = 4;
 const HASH_BYTES: usize = 8;
 
-/// Appends `prefix` behind its length in one byte, or from 255 bytes on behind a long header.
+/// Appends `prefix` after its length in one byte, or from 255 bytes on after a long header.
 fn encode(arena: &mut Vec<u8>, prefix: &[u8], hash: u64) {
     if prefix.len() < LONG as usize {
         arena.push(prefix.len() as u8);
@@ -267,14 +268,14 @@ fn decode(arena: &[u8], offset: u32) -> &[u8] {
     &rest[HASH_BYTES..][..u32::from_le_bytes(*len) as usize]
 }
 
-/// Reserves by eighths: doubling would leave up to half of a large index unused.
+/// Grows by an eighth: doubling would leave up to half of a large index unused.
 pub(crate) fn reserve_tight<T>(vec: &mut Vec<T>, additional: usize) {
     if vec.capacity() - vec.len() < additional {
         vec.reserve_exact(additional.max(vec.len() / 8).max(16));
     }
 }
 
-/// Gives memory back where less than a quarter of it is used.
+/// Frees memory when less than a quarter of it is used.
 pub(crate) fn shrink<T>(vec: &mut Vec<T>) {
     if vec.capacity() / 4 > vec.len() {
         vec.shrink_to(vec.len() + vec.len() / 8);

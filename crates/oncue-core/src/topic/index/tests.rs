@@ -1,4 +1,4 @@
-//! The index against a sorted map searched from end to end.
+//! The index against a sorted map that is searched linearly.
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -124,7 +124,7 @@ fn what_is_read_ahead_is_what_is_found() {
             map.insert(prefix, ()).unwrap();
         }
         assert!(map.is_large());
-        // Where a search goes beyond the first line of memory it is not followed.
+        // Only the first cache line of a search is prefetched.
         let likely = |prefix: &&[u8; 4]| {
             let likely = map.table.likely(map.hash.hash(&prefix[..]));
             likely.map(EntryId) == map.find(&prefix[..])
@@ -138,7 +138,7 @@ fn what_is_read_ahead_is_what_is_found() {
 fn compaction_keeps_every_entry() {
     for_seeds(10, |rng| {
         let mut checked = Checked { map: PrefixMap::new(rng.next()), model: BTreeMap::new() };
-        // Prefixes of one block and a tail, enough of them that removing most compacts several times.
+        // Prefixes of one block and a tail, enough that removing most of them compacts several times.
         for n in 0..3000_u32 {
             let prefix = [&n.to_le_bytes()[..], &[7; 6]].concat();
             checked.map.insert(&prefix, n).unwrap();
@@ -167,7 +167,7 @@ fn no_change_does_more_than_a_little_and_lookups_agree_meanwhile() {
         for step in 0..30_000_u32 {
             let prefix = [&(rng.below(6000) as u32).to_le_bytes()[..], &[7; 6]].concat();
             let moved = checked.map.entries.moved;
-            // In turns mostly growing and mostly shrinking.
+            // Alternates between mostly growing and mostly shrinking.
             if (rng.below(10) < 8) == (step % 10_000 < 5000) {
                 checked.map.insert(&prefix, step).unwrap();
                 checked.model.insert(prefix, step);
@@ -191,7 +191,7 @@ fn no_change_does_more_than_a_little_and_lookups_agree_meanwhile() {
                 checked.check_topic(&topic);
             }
         }
-        assert!(moves > 100, "the arena was made anew");
+        assert!(moves > 100, "the arena was compacted");
         assert!(checked.map.table.largest() <= 2 * 1024, "{} in a table", checked.map.table.largest());
         checked.check_all();
         let all: Vec<_> = checked.model.keys().cloned().collect();
@@ -293,7 +293,7 @@ fn crowded_tables_find_what_they_hold() {
         let mut table = Table::with_room(400, 400);
         let mut model: BTreeMap<u32, u64> = BTreeMap::new();
         let mut free: Vec<u32> = (0..400).collect();
-        // Hashes that start at few places, the last bucket among them, and often share the rest too.
+        // Hashes with few home buckets, the last bucket among them, and often with the same tag.
         let homes = [0, 1, u32::MAX / 2, u32::MAX - 5, u32::MAX];
         let hash = |rng: &mut Rng| u64::from(homes[rng.below(5)]) << 32 | (rng.next() & 0x8000_0000);
         for _ in 0..3000 {
