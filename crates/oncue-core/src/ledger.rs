@@ -409,14 +409,7 @@ impl Ledger {
 
     fn check_quota(&self, audience: u32, len: usize) -> Result<(), QuotaExceeded> {
         let (held, held_bytes) = self.held_by(audience);
-        let Quota { prefixes_max, prefix_bytes_max } = self.quota;
-        if held >= prefixes_max {
-            return Err(QuotaExceeded::Prefixes(prefixes_max));
-        }
-        if len as u64 > prefix_bytes_max.saturating_sub(held_bytes) {
-            return Err(QuotaExceeded::PrefixBytes(prefix_bytes_max));
-        }
-        Ok(())
+        self.quota.check(held.into(), held_bytes, len)
     }
 
     /// Removes `audience` from the holders of `id`. False if there are no holders left: the entry must be removed then.

@@ -42,7 +42,8 @@ mod tests;
 pub use self::error::RoutesError;
 pub use self::feed::{FeedId, FeedState};
 pub use self::queue::FeedCounts;
-pub use self::routes::{Backoff, Route, RouteId};
+pub use self::routes::{Route, RouteId};
+pub use crate::backoff::Backoff;
 
 /// The limits of the state machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,12 +110,14 @@ pub enum End {
     Failed,
 }
 
-/// Counts since the beginning.
+/// Counts since the beginning, and of the present.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FeedsStats {
     /// Now: wanted prefixes.
     pub prefixes: usize,
+    /// Now: the topics of all routes.
+    pub now: FeedCounts,
     /// Generations started.
     pub started: u64,
     /// Generations told to stop.
@@ -341,23 +344,14 @@ impl Feeds {
         self.routes.ids().map(|id| (id, self.routes.pattern(id)))
     }
 
-    /// Counts since the beginning.
+    /// Counts since the beginning, and of the present.
     pub fn stats(&self) -> FeedsStats {
-        FeedsStats { prefixes: self.prefixes.len(), ..self.stats }
+        let now = self.queue.sum().public(self.routes.topics_listed());
+        FeedsStats { prefixes: self.prefixes.len(), now, ..self.stats }
     }
 
-    /// The feeds of all routes by state.
-    pub fn counts(&self) -> FeedCounts {
-        self.queue.sum().into()
-    }
-
-    /// The feeds of one route by state. Those of a removed route count until they have ended.
+    /// Counts of one route, of the present.
     pub fn route_counts(&self, route: RouteId) -> FeedCounts {
-        self.queue.counts(route).into()
-    }
-
-    /// How many topics the catalogue of a route has.
-    pub fn listed(&self, route: RouteId) -> usize {
-        self.routes.listed_by(route)
+        self.queue.counts(route).public(self.routes.listed_by(route))
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Queue {
     sum: Counts,
 }
 
-/// How many feeds, or topics that wait for one, are in each state.
+/// How many topics are in each state now, of one route or of all. Feeds of a removed route count for it until they have ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FeedCounts {
@@ -38,6 +38,8 @@ pub struct FeedCounts {
     pub waiting: usize,
     /// Topics whose feed failed and that wait for their next start.
     pub failing: usize,
+    /// Topics in the catalogue, including the one topic of a route without parameters.
+    pub listed: usize,
 }
 
 /// How many feeds are in each state.
@@ -171,14 +173,6 @@ impl Line {
     }
 }
 
-impl From<Counts> for FeedCounts {
-    fn from(counts: Counts) -> FeedCounts {
-        let Counts { waiting, running, in_grace, stopping, failed, ended, .. } = counts;
-        let wanted = running + waiting + failed + ended;
-        FeedCounts { wanted, running: running + in_grace, in_grace, stopping, waiting, failing: failed }
-    }
-}
-
 impl Counts {
     /// The count of the feeds in a state.
     fn of(&mut self, state: State) -> &mut usize {
@@ -190,6 +184,19 @@ impl Counts {
             State::Failed { .. } => &mut self.failed,
             State::Cooling { .. } => &mut self.cooling,
             State::Ended => &mut self.ended,
+        }
+    }
+
+    /// The counts for the caller, with the number of topics in catalogues.
+    pub(super) fn public(self, listed: usize) -> FeedCounts {
+        FeedCounts {
+            wanted: self.running + self.waiting + self.failed + self.ended,
+            running: self.running + self.in_grace,
+            in_grace: self.in_grace,
+            stopping: self.stopping,
+            waiting: self.waiting,
+            failing: self.failed,
+            listed,
         }
     }
 

@@ -7,6 +7,7 @@ use core::ops::Bound;
 use core::time::Duration;
 
 use super::error::RoutesError;
+use crate::backoff::Backoff;
 use oncue_pattern::{Pattern, PrefixMeaning};
 
 /// A pattern and how its topics are served.
@@ -39,24 +40,6 @@ impl Route {
             backoff: None,
             catalogue: Vec::new(),
         }
-    }
-}
-
-/// The pauses before a failed feed starts again (exponential backoff): `min` after the first failure, twice as long after
-/// each further one, at most `max`. A failure after at least `max` of running counts as the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backoff {
-    /// The first pause; zero restarts at once.
-    pub min: Duration,
-    /// The longest pause.
-    pub max: Duration,
-}
-
-impl Backoff {
-    /// The pause after a failure that follows this number of failures in a row.
-    pub(super) fn pause(self, failures: u32) -> Duration {
-        let times = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
-        self.min.saturating_mul(times).min(self.max)
     }
 }
 
@@ -216,6 +199,11 @@ impl Routes {
 
     pub(super) fn pattern(&self, route: RouteId) -> &Pattern {
         &self.get(route).pattern
+    }
+
+    /// How many distinct topics all catalogues have.
+    pub(super) fn topics_listed(&self) -> usize {
+        self.catalogue.len()
     }
 
     /// How many topics the catalogue of a route has.

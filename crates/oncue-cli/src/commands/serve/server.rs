@@ -276,11 +276,11 @@ fn report(on_demand: &OnDemand, tools: &Tools) {
         let done = route.done;
         let mut text = format!(
             "route {}: {} topics wanted, {} produced now; since the start {} values by {} feeds",
-            route.pattern, route.wanted, route.running, done.produced, done.started
+            route.pattern, route.now.wanted, route.now.running, done.produced, done.started
         );
         let numbers = [
-            (route.waiting as u64, "wait for room"),
-            (route.failing as u64, "wait for their next start"),
+            (route.now.waiting as u64, "wait for room"),
+            (route.now.failing as u64, "wait for their next start"),
             (done.offered, "deliveries offered"),
             (done.failed, "failures"),
             (done.superseded, "values left out for newer ones"),
@@ -306,13 +306,13 @@ fn report(on_demand: &OnDemand, tools: &Tools) {
 
 fn sum_up(on_demand: &OnDemand, tools: &Tools) {
     let (stats, socket) = (on_demand.stats(), on_demand.xpub().stats());
-    let mut text = format!("{} values sent by {} feeds", stats.produced, stats.started);
+    let mut text = format!("{} values sent by {} feeds", stats.done.produced, stats.done.started);
     let counts = &tools.counts;
     let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let numbers = [
         (get(&counts.programs), "programs run"),
         (get(&counts.failures), "failures"),
-        (stats.ticks_congested, "runs left out as all subscribers were full"),
+        (stats.done.ticks_congested, "runs left out as all subscribers were full"),
         (get(&counts.refused), "topics refused"),
         (get(&counts.unwanted), "values of topics that nobody wanted"),
         (get(&counts.left_out), "lines left out"),

@@ -361,7 +361,8 @@ impl History {
         let count = |kind: fn(&Model) -> bool| {
             self.topics.iter().filter(|topic| topic.state.as_ref().is_some_and(kind)).count()
         };
-        let (counts, stats) = (self.feeds.counts(), self.feeds.stats());
+        let stats = self.feeds.stats();
+        let counts = stats.now;
         let waiting = count(|state| matches!(state, Model::Waiting { .. }));
         let in_grace = count(|state| matches!(state, Model::Grace { .. }));
         let stopping = count(|state| matches!(state, Model::Stopping { .. }));
