@@ -44,17 +44,22 @@ pub(crate) fn line(line: &mut Vec<u8>) -> Result<(), Fail> {
 pub(crate) fn message(message: &Msg, format: Format) -> Result<(), Fail> {
     let mut text = Vec::new();
     match format {
-        Format::Text => join(message.frames(), &mut text, escape),
-        Format::Raw => join(message.frames(), &mut text, |frame, into| into.extend_from_slice(frame)),
+        Format::Text => join(message.frames(), b'\t', &mut text, escape),
+        Format::Raw => join(message.frames(), b'\t', &mut text, |frame, into| into.extend_from_slice(frame)),
         Format::Json => message_json(&message.frames().collect::<Vec<_>>(), &mut text),
     }
     line(&mut text)
 }
 
-fn join<'a>(frames: impl Iterator<Item = &'a [u8]>, into: &mut Vec<u8>, write: impl Fn(&[u8], &mut Vec<u8>)) {
+fn join<'a>(
+    frames: impl Iterator<Item = &'a [u8]>,
+    separator: u8,
+    into: &mut Vec<u8>,
+    write: impl Fn(&[u8], &mut Vec<u8>),
+) {
     for (at, frame) in frames.enumerate() {
         if at > 0 {
-            into.push(b'\t');
+            into.push(separator);
         }
         write(frame, into);
     }
@@ -105,11 +110,11 @@ fn message_json(frames: &[&[u8]], into: &mut Vec<u8>) {
     into.extend_from_slice(b"{");
     bytes_json("topic", topic, into);
     into.extend_from_slice(b",\"frames\":[");
-    list_json(frames, into, string_json);
+    join(frames.iter().copied(), b',', into, string_json);
     into.push(b']');
     if frames.iter().any(|frame| !is_text(frame)) {
         into.extend_from_slice(b",\"frames_base64\":[");
-        list_json(frames, into, |frame, into| {
+        join(frames.iter().copied(), b',', into, |frame, into| {
             if is_text(frame) {
                 into.extend_from_slice(b"null");
             } else {
@@ -137,15 +142,6 @@ fn bytes_json(name: &str, bytes: &[u8], into: &mut Vec<u8>) {
     if !is_text(bytes) {
         into.extend_from_slice(format!(",\"{name}_base64\":").as_bytes());
         base64_json(bytes, into);
-    }
-}
-
-fn list_json(frames: &[&[u8]], into: &mut Vec<u8>, write: impl Fn(&[u8], &mut Vec<u8>)) {
-    for (at, frame) in frames.iter().enumerate() {
-        if at > 0 {
-            into.push(b',');
-        }
-        write(frame, into);
     }
 }
 
@@ -216,7 +212,7 @@ mod tests {
     #[test]
     fn frames_are_joined_by_a_tab() {
         let mut text = Vec::new();
-        join([&b"a"[..], b"", b"1\t2"].into_iter(), &mut text, escape);
+        join([&b"a"[..], b"", b"1\t2"].into_iter(), b'\t', &mut text, escape);
         assert_eq!(text, b"a\t\t1\\x092");
     }
 

@@ -1,6 +1,7 @@
 //! A server from its config to its end.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use oncue::{Endpoint, Engine, EngineOptions, OnDemand, Options, XPub};
 
 use super::asked::{Ask, Asked};
 use super::config::rule::Rule;
-use super::config::{Catalogue, Config, Program, Route, Socket, Source};
+use super::config::{Catalogue, Config, Program, Route, Source};
 use super::produce::shared::Told;
 use super::produce::{Counts, Tools, count};
 use super::program::journal::{Journal, Log};
@@ -77,11 +78,13 @@ struct Server {
     tools: Arc<Tools>,
     on_demand: OnDemand,
     keepers: Keepers,
-    /// Where it is bound or connected: as the config has it, and as it came out.
-    places: Vec<(Way, String, Endpoint)>,
+    places: Places,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where it is bound or connected: as the config has it, and as it came out.
+type Places = BTreeMap<(Way, String), Endpoint>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Way {
     Bound,
     Connected,
@@ -94,14 +97,10 @@ impl Server {
         let engine = Engine::with(EngineOptions::new().descriptors_reserved(reserved))?;
         let rules = Rules::default();
         rules.set(&config.rules);
-        let socket = XPub::new(&engine, options(&config.socket, &rules))?;
-        let mut places = Vec::new();
-        for (way, text) in ways(&config) {
-            places.push((way, text.to_owned(), open(&socket, way, text)?));
-        }
-        for (way, _, endpoint) in &places {
-            tools.journal.remark(format!("{} to {endpoint}", way.name()));
-        }
+        let (deciding, mut places) = (rules.clone(), Places::new());
+        let options = config.options.clone().admission(move |request| deciding.decide(request));
+        let socket = XPub::new(&engine, options)?;
+        open(&socket, &mut places, &config, &tools.journal)?;
         for missing in missing_programs(&config) {
             tools.journal.remark(missing);
         }
@@ -126,36 +125,26 @@ impl Server {
     }
 
     fn replace(&mut self, config: Config) -> Result<Reloaded, Fail> {
-        let socket = self.on_demand.xpub().clone();
-        let mut opened = Opened { socket: &socket, places: Vec::new() };
-        for (way, text) in ways(&config) {
-            if !self.places.iter().any(|(known_way, known, _)| *known_way == way && known == text) {
-                let endpoint = open(&socket, way, text)?;
-                self.tools.journal.remark(format!("{} to {endpoint}", way.name()));
-                opened.places.push((way, text.to_owned(), endpoint));
-            }
-        }
-        let keys: BTreeSet<_> = config.routes.iter().map(routes::key).collect();
-        let before: BTreeSet<_> = self.keepers.keys().cloned().collect();
-        let reloaded = routes::add(self.on_demand.builder(), &config, &self.tools, &mut self.keepers)
-            .map_err(no_thread)
-            .and_then(|builder| Ok(self.on_demand.reload(builder)?));
-        let stay = if reloaded.is_ok() { &keys } else { &before };
-        // Programs that nothing shares any more end here.
-        self.keepers.retain(|key, _| stay.contains(key));
-        let reloaded = reloaded?;
-        self.places.append(&mut opened.places);
-        self.places.retain(|(way, text, endpoint)| {
-            let stays = ways(&config).any(|(stays, known)| stays == *way && known == text);
+        let reloaded = self.reroute(&config);
+        // What the config in force does not name any more ends here: endpoints, and programs that routes share.
+        let in_force = if reloaded.is_ok() { &config } else { &self.config };
+        let socket = self.on_demand.xpub();
+        self.places.retain(|(way, text), endpoint| {
+            let stays = way.texts(in_force).contains(text);
             if !stays {
-                close(&socket, *way, endpoint);
+                // One that is gone already is what is wanted.
+                let _ = way.close(socket, endpoint);
             }
             stays
         });
+        let keys: BTreeSet<_> = in_force.routes.iter().map(routes::key).collect();
+        self.keepers.retain(|key, _| keys.contains(key));
+        let reloaded = reloaded?;
         for missing in missing_programs(&config) {
             self.tools.journal.remark(missing);
         }
-        if (&self.config.socket, &self.config.status_prefix) != (&config.socket, &config.status_prefix) {
+        let at_start = |config: &Config| format!("{:?} {:?}", config.options, config.status_prefix);
+        if at_start(&self.config) != at_start(&config) {
             let text = "what the config says of subscribers, their queues and heartbeats, of last_values_bytes_max and of status_prefix \
                         takes effect when oncue is started again";
             self.tools.journal.remark(text);
@@ -164,6 +153,13 @@ impl Server {
         self.tools.permits.set(config.processes_max);
         self.config = config;
         Ok(reloaded)
+    }
+
+    /// Opens the endpoints of a config that are not open yet, and puts its routes in the place of those that run.
+    fn reroute(&mut self, config: &Config) -> Result<Reloaded, Fail> {
+        open(self.on_demand.xpub(), &mut self.places, config, &self.tools.journal)?;
+        let builder = routes::add(self.on_demand.builder(), config, &self.tools, &mut self.keepers);
+        Ok(self.on_demand.reload(builder.map_err(no_thread)?)?)
     }
 
     /// Puts rules in force, and takes back what nobody may have any more. Where that hangs on who it is, what is there
@@ -187,69 +183,37 @@ impl Server {
     }
 }
 
-fn options(socket: &Socket, rules: &Rules) -> Options {
-    let rules = rules.clone();
-    let mut options = socket
-        .heartbeat
-        .apply(Options::new())
-        .discard_messages(true)
-        .admission(move |request| rules.decide(request))
-        .send_hwm(socket.send_hwm)
-        .queue_bytes_max(socket.queue_bytes_max)
-        .peers_max(socket.peers_max)
-        .prefixes_max(socket.prefixes_max)
-        .last_values_bytes_max(socket.last_values_bytes_max);
-    if let Some(peers) = socket.peers_per_address_max {
-        options = options.peers_per_address_max(peers);
-    }
-    if let Some(time) = socket.evict_after {
-        options = options.evict_after(time);
-    }
-    options
-}
-
-/// Endpoints that are closed again unless all else goes well.
-struct Opened<'s> {
-    socket: &'s XPub,
-    places: Vec<(Way, String, Endpoint)>,
-}
-
-impl Drop for Opened<'_> {
-    fn drop(&mut self) {
-        for (way, _, endpoint) in &self.places {
-            close(self.socket, *way, endpoint);
-        }
-    }
-}
-
 impl Way {
-    fn name(self) -> &'static str {
+    /// Where a config wants to be bound or connected.
+    fn texts(self, config: &Config) -> &[String] {
         match self {
-            Way::Bound => "bound",
-            Way::Connected => "connected",
+            Way::Bound => &config.bind,
+            Way::Connected => &config.connect,
+        }
+    }
+
+    fn close(self, socket: &XPub, endpoint: &Endpoint) -> oncue::Result<()> {
+        match self {
+            Way::Bound => socket.unbind(&endpoint.to_string()),
+            Way::Connected => socket.disconnect(&endpoint.to_string()),
         }
     }
 }
 
-/// Where a config wants to be bound or connected.
-fn ways(config: &Config) -> impl Iterator<Item = (Way, &str)> {
-    let bound = config.bind.iter().map(|text| (Way::Bound, text.as_str()));
-    bound.chain(config.connect.iter().map(|text| (Way::Connected, text.as_str())))
-}
-
-fn open(socket: &XPub, way: Way, text: &str) -> oncue::Result<Endpoint> {
-    match way {
-        Way::Bound => socket.bind(text),
-        Way::Connected => socket.connect(text),
+/// Opens the endpoints of a config that are not open yet, and says so.
+fn open(socket: &XPub, places: &mut Places, config: &Config, journal: &Journal) -> oncue::Result<()> {
+    for way in [Way::Bound, Way::Connected] {
+        for text in way.texts(config) {
+            let Entry::Vacant(place) = places.entry((way, text.clone())) else { continue };
+            let (name, endpoint) = match way {
+                Way::Bound => ("bound", socket.bind(text)?),
+                Way::Connected => ("connected", socket.connect(text)?),
+            };
+            journal.remark(format!("{name} to {endpoint}"));
+            place.insert(endpoint);
+        }
     }
-}
-
-fn close(socket: &XPub, way: Way, endpoint: &Endpoint) {
-    // One that is gone already is what is wanted.
-    let _ = match way {
-        Way::Bound => socket.unbind(&endpoint.to_string()),
-        Way::Connected => socket.disconnect(&endpoint.to_string()),
-    };
+    Ok(())
 }
 
 fn no_thread(error: io::Error) -> Fail {

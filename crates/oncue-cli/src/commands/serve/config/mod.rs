@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use oncue::Options;
 use oncue::demand::Pattern;
 use toml::de::DeTable;
 
@@ -73,16 +74,7 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
         catalogue_topics_max: keys.take("catalogue_topics_max"),
         processes_max: keys.take("processes_max"),
         status_prefix: keys.take("status_prefix"),
-        socket: Socket {
-            send_hwm: keys.take("send_hwm"),
-            queue_bytes_max: keys.take("queue_bytes_max"),
-            peers_max: keys.take("peers_max"),
-            peers_per_address_max: keys.take("peers_per_address_max"),
-            prefixes_max: keys.take("prefixes_max"),
-            evict_after: keys.take("evict_after"),
-            last_values_bytes_max: keys.take("last_values_bytes_max"),
-            heartbeat: heartbeat(&mut keys),
-        },
+        options: options(&mut keys),
         rules: keys.tables("rule", RULE).into_iter().filter_map(rule::read).collect(),
         routes: routes(&mut keys, grace),
     };
@@ -100,13 +92,27 @@ fn endpoints(keys: &mut Keys<'_, '_>, key: &str) -> Vec<String> {
     texts(found)
 }
 
-fn heartbeat(keys: &mut Keys<'_, '_>) -> Heartbeat {
+fn options(keys: &mut Keys<'_, '_>) -> Options {
     let at = keys.at("heartbeat_timeout");
     let (interval, timeout) = (keys.take("heartbeat"), keys.take("heartbeat_timeout"));
-    Heartbeat::of(interval, timeout, ["`heartbeat`", "`heartbeat_timeout`"]).unwrap_or_else(|why| {
-        keys.problems.add(at, why);
-        Heartbeat::default()
-    })
+    let heartbeat = Heartbeat::of(interval, timeout, ["`heartbeat`", "`heartbeat_timeout`"]);
+    let options = heartbeat
+        .unwrap_or_else(|why| {
+            keys.problems.add(at, why);
+            Heartbeat::default()
+        })
+        .apply(Options::new())
+        .send_hwm(keys.take("send_hwm"))
+        .queue_bytes_max(keys.take("queue_bytes_max"))
+        .peers_max(keys.take("peers_max"))
+        .peers_per_address_max(keys.take::<Option<u32>>("peers_per_address_max").unwrap_or(u32::MAX))
+        .prefixes_max(keys.take("prefixes_max"))
+        .last_values_bytes_max(keys.take("last_values_bytes_max"))
+        .discard_messages(true);
+    match keys.take("evict_after") {
+        Some(time) => options.evict_after(time),
+        None => options,
+    }
 }
 
 fn routes(keys: &mut Keys<'_, '_>, grace: Duration) -> Vec<Route> {

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use oncue::Options;
 use oncue::demand::{LastLimits, Pattern};
 
 use super::rule::Rule;
 use super::template::Template;
-use crate::args::Heartbeat;
 
 /// What to serve.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) bind: Vec<String>,
     pub(crate) connect: Vec<String>,
@@ -20,24 +20,10 @@ pub(crate) struct Config {
     pub(crate) processes_max: usize,
     /// What the topics begin with that tell the states of topics.
     pub(crate) status_prefix: Option<String>,
-    pub(crate) socket: Socket,
+    /// What is settled when the socket is made.
+    pub(crate) options: Options,
     pub(crate) rules: Vec<Rule>,
     pub(crate) routes: Vec<Route>,
-}
-
-/// What is settled when the socket is made.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Socket {
-    pub(crate) send_hwm: u32,
-    pub(crate) queue_bytes_max: u64,
-    pub(crate) peers_max: u32,
-    /// None for no bound.
-    pub(crate) peers_per_address_max: Option<u32>,
-    pub(crate) prefixes_max: u32,
-    /// None for never.
-    pub(crate) evict_after: Option<Duration>,
-    pub(crate) last_values_bytes_max: u64,
-    pub(crate) heartbeat: Heartbeat,
 }
 
 /// Topics and where their values come from.

@@ -90,9 +90,12 @@ fn a_config_of_every_kind_of_route() {
         (config.routes[1].grace, config.feeds_max, config.processes_max),
         (Duration::from_secs(2), 100, 8)
     );
-    assert_eq!((config.socket.send_hwm, config.socket.evict_after), (10, Some(Duration::from_secs(30))));
-    let secs = Duration::from_secs;
-    assert_eq!(config.socket.heartbeat, heartbeat(Some(secs(2)), Some(secs(4))));
+    let expected = Options::new()
+        .send_hwm(10)
+        .evict_after(Duration::from_secs(30))
+        .heartbeat(Duration::from_secs(2), Duration::from_secs(4))
+        .discard_messages(true);
+    assert_eq!(format!("{:?}", config.options), format!("{expected:?}"), "all others are the library's own");
     assert_eq!(config.status_prefix.as_deref(), Some("status/"));
     let [allow, deny] = &config.rules[..] else { panic!("{config:?}") };
     assert!(allow.allows && allow.prefixes == ["host/", "clock"] && allow.from.len() == 1);
@@ -135,18 +138,20 @@ fn a_config_of_every_kind_of_route() {
 #[test]
 fn a_mark_of_zero_is_no_bound_in_messages() {
     let route = "[[route]]\ntopic = 'x'\ncommand = ['x']\nmode = 'stream'";
-    assert_eq!(config(&format!("{BIND}send_hwm = 0\n{route}")).socket.send_hwm, 0);
+    let options = config(&format!("{BIND}send_hwm = 0\n{route}")).options;
+    assert!(format!("{options:?}").contains("send_hwm: 0,"), "{options:?}");
     assert!(problems(&format!("{BIND}queue_bytes_max = 0\n{route}"))[0].contains("expected a number from 1"));
 }
 
-fn heartbeat(interval: Option<Duration>, timeout: Option<Duration>) -> Heartbeat {
-    Heartbeat::of(interval, timeout, ["", ""]).expect("a heartbeat")
+fn heartbeat(interval: Option<Duration>, timeout: Option<Duration>) -> String {
+    let heartbeat = Heartbeat::of(interval, timeout, ["", ""]).expect("a heartbeat");
+    format!("{:?}", heartbeat.apply(Options::new()).discard_messages(true))
 }
 
 #[test]
 fn heartbeats_are_on_unless_they_are_off() {
     let route = "[[route]]\ntopic = 'x'\ncommand = ['x']\nmode = 'stream'";
-    let of = |keys: &str| config(&format!("{BIND}{keys}\n{route}")).socket.heartbeat;
+    let of = |keys: &str| format!("{:?}", config(&format!("{BIND}{keys}\n{route}")).options);
     let secs = Duration::from_secs;
     assert_eq!(of(""), heartbeat(Some(secs(5)), Some(secs(15))));
     assert_eq!(of("heartbeat = 'off'"), heartbeat(Some(Duration::ZERO), None));

@@ -74,16 +74,6 @@ struct Process<'a> {
     waited_for: bool,
 }
 
-/// What a program is at.
-enum Phase {
-    Running,
-    /// It has been told to end.
-    Told {
-        kill_at: Instant,
-    },
-    Killed,
-}
-
 /// Rings when somebody wakes it: a waker for a thread that waits for files.
 struct Bell(OwnedFd);
 
@@ -163,39 +153,32 @@ impl<'a> Process<'a> {
     ) -> io::Result<End> {
         let waker = Waker::from(self.bell.clone());
         let mut context = Context::from_waker(&waker);
-        let mut phase = Phase::Running;
-        // Why it was told to end, if it was.
+        // Why it was told to end, if it was; and when that is overdue.
         let mut told = None;
+        let mut due = deadline;
         let mut buffer = vec![0; READ_BYTES];
         loop {
-            if let Phase::Running = phase {
+            let overdue = due.is_some_and(|due| due <= Instant::now());
+            if told.is_none() {
                 if Pin::new(&mut *stopped).poll(&mut context).is_ready() {
                     told = Some(End::Stopped);
-                } else if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                } else if overdue {
                     told = Some(End::Failed("took too long; see `timeout`".to_owned()));
                 }
                 if told.is_some() {
-                    phase = self.tell(kill_after);
+                    due = self.tell(kill_after);
                 }
-            }
-            if let Phase::Told { kill_at } = phase
-                && kill_at <= Instant::now()
-            {
+            } else if overdue {
                 self.signal(Signal::KILL);
-                phase = Phase::Killed;
+                due = None;
             }
-            let until = match phase {
-                Phase::Running => deadline,
-                Phase::Told { kill_at } => Some(kill_at),
-                Phase::Killed => None,
-            };
             self.write_input(work);
-            let has_ended = self.wait(work, until)?;
-            if let Err(why) = self.read_output(work, &mut buffer) {
-                told.get_or_insert(End::Failed(why));
-                if let Phase::Running = phase {
-                    phase = self.tell(kill_after);
-                }
+            let has_ended = self.wait(work, due)?;
+            if let Err(why) = self.read_output(work, &mut buffer)
+                && told.is_none()
+            {
+                told = Some(End::Failed(why));
+                due = self.tell(kill_after);
             }
             self.read_errors(&mut buffer);
             if has_ended {
@@ -208,12 +191,12 @@ impl<'a> Process<'a> {
         }
     }
 
-    /// Tells the whole group to end.
-    fn tell(&mut self, kill_after: Duration) -> Phase {
+    /// Tells the whole group to end, and until when.
+    fn tell(&mut self, kill_after: Duration) -> Option<Instant> {
         self.input = None;
         self.signal(Signal::TERM);
         let now = Instant::now();
-        Phase::Told { kill_at: now.checked_add(kill_after).unwrap_or(now) }
+        Some(now.checked_add(kill_after).unwrap_or(now))
     }
 
     fn signal(&self, signal: Signal) {
