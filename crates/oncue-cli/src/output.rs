@@ -29,6 +29,11 @@ pub(crate) fn say(name: &str, text: &str) {
     let _ = writeln!(stderr(), "oncue {name}: {text}");
 }
 
+/// A number of things: `1 failure`, `2 failures`.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Writes one line to standard output, at once and in one piece: other threads may be writing theirs.
 pub(crate) fn line(line: &mut Vec<u8>) -> Result<(), Fail> {
     line.push(b'\n');

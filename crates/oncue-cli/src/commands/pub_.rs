@@ -12,7 +12,7 @@ use oncue::{DemandEvent, Engine, XPub};
 use crate::args;
 use crate::fail::Fail;
 use crate::lines::{Line, Lines, split_at_tab};
-use crate::output::{self, say};
+use crate::output::{self, counted, say};
 use crate::publisher;
 use crate::publisher::open;
 use crate::signals::{Stop, Waited};
@@ -153,12 +153,12 @@ impl Input {
         let published = self.published.load(Ordering::Relaxed);
         let left_out = self.left_out.load(Ordering::Relaxed);
         let missed = self.socket.stats().missed;
-        let mut text = format!("{published} lines published");
+        let mut text = format!("{} published", counted(published, "line"));
         if left_out > 0 {
             text.push_str(&format!(", {left_out} left out"));
         }
         if missed > 0 {
-            text.push_str(&format!("; subscribers that were too slow missed {missed} messages"));
+            text.push_str(&format!("; subscribers that were too slow missed {}", counted(missed, "message")));
         }
         say("pub", &text);
     }

@@ -180,7 +180,7 @@ fn what_nobody_wants_of_a_shared_program_is_dropped_and_counted() {
         server.error_with("without a tab");
     }
     server.program.signal("TERM");
-    let summary = server.error_with("values sent");
+    let summary = server.error_with(" sent by ");
     assert!(summary.contains("2 values of topics that nobody wanted, 3 lines left out"), "{summary}");
     assert_eq!(server.program.end().code, Some(0));
 }

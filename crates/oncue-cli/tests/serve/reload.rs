@@ -82,7 +82,7 @@ fn endpoints_come_and_go_while_subscribers_stay() {
     directory.write("oncue.toml", &format!("bind = '{ipc}'\n{STREAM}"));
     server.program.signal("HUP");
     assert_eq!(server.error_with("bound to"), format!("oncue serve: bound to {ipc}"));
-    server.error_with("1 routes kept, 0 added, 0 removed");
+    server.error_with("1 route kept, 0 added, 0 removed");
     for _ in 0..10 {
         assert_eq!(first.value(), before, "who came by the old endpoint stays");
     }

@@ -97,7 +97,7 @@ fn the_server_says_how_its_routes_are_when_it_is_asked() {
     let line = server.error_with("route a/{x:word}");
     assert!(
         line.contains("2 topics wanted")
-            && line.contains("2 values by 2 feeds, 2 deliveries offered, the first of each after"),
+            && line.contains("2 values by 2 feeds, 2 messages offered, the first of each after"),
         "{line}"
     );
     assert!(
@@ -107,14 +107,14 @@ fn the_server_says_how_its_routes_are_when_it_is_asked() {
     );
     let line = server.error_with("route c/{x:word}");
     for what in [
-        "deliveries offered",
-        "runs left out as the one before went on",
-        "values not produced as nobody wanted them",
+        "messages offered",
+        "skipped because the one before had not ended",
+        "not produced because nobody wanted the topic",
         "spent on them",
     ] {
         assert!(line.contains(what), "{line}");
     }
-    let line = server.error_with(" values sent by 3 feeds");
+    let line = server.error_with(" sent by 3 feeds");
     assert!(line.contains("programs run") && line.contains("messages delivered"), "{line}");
 }
 
@@ -132,7 +132,7 @@ fn rules_say_who_may_subscribe_to_what_and_change() {
     assert_eq!(server.program.line(), "+ open/a", "a denied subscription is no demand");
     directory.config(routes);
     server.program.signal("HUP");
-    server.error_with("config read again: 1 routes kept");
+    server.error_with("config read again: 1 route kept");
     let allowed = server.subscriber(&["secret/b"]);
     assert_eq!(allowed.next().0, "secret/b");
     assert_eq!(server.program.line(), "+ secret/b");
@@ -155,8 +155,8 @@ fn nothing_runs_for_those_who_are_all_full_and_they_may_be_sent_away() {
     assert_eq!(server.program.line(), "+ big");
     assert_eq!(server.program.line(), "- big", "it has been sent away: it never reads");
     server.program.signal("TERM");
-    let summary = server.error_with("values sent");
-    assert!(summary.contains("runs left out as all subscribers were full"), "{summary}");
+    let summary = server.error_with(" sent by ");
+    assert!(summary.contains("skipped because all subscribers were full"), "{summary}");
 }
 
 #[test]

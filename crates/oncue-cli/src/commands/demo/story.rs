@@ -9,7 +9,7 @@ use std::time::Instant;
 use oncue::Prefix;
 
 use crate::fail::Fail;
-use crate::output::{escaped, line};
+use crate::output::{counted, escaped, line};
 
 /// How many topics one line names.
 const TOPICS_SHOWN_MAX: usize = 8;
@@ -141,7 +141,7 @@ impl Story {
     }
 
     pub(super) fn leaves(&self, who: Who, messages: u64) -> Result<(), Fail> {
-        self.tell(who, &format!("leaves after {messages} messages"))
+        self.tell(who, &format!("leaves after {}", counted(messages, "message")))
     }
 
     /// The summary after `ticks` ticks.

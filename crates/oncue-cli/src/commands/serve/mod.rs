@@ -5,6 +5,7 @@ mod config;
 mod count;
 mod produce;
 mod program;
+mod report;
 mod routes;
 mod rules;
 mod server;

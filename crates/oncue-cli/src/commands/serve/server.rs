@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::{env, io};
 
 use oncue::demand::{Builder, Failure, Reloaded};
@@ -19,10 +18,11 @@ use super::produce::{Counts, Tools, count};
 use super::program::journal::{Journal, Log};
 use super::program::launch::Launcher;
 use super::program::permits::Permits;
+use super::report::{report, sum_up};
 use super::routes::{self, Keepers};
 use super::rules::Rules;
 use crate::fail::Fail;
-use crate::output::{self, say};
+use crate::output::{self, counted, say};
 use crate::publisher;
 use crate::signals::{Stop, Waited};
 
@@ -36,11 +36,8 @@ pub(super) fn check(path: &Path) -> Result<(), Fail> {
     for missing in missing_programs(&config) {
         say("serve", &missing);
     }
-    let text = match config.routes.len() {
-        1 => "1 route".to_owned(),
-        routes => format!("{routes} routes"),
-    };
-    output::line(&mut format!("{}: ok, {text}", path.display()).into_bytes())
+    let routes = counted(config.routes.len() as u64, "route");
+    output::line(&mut format!("{}: ok, {routes}", path.display()).into_bytes())
 }
 
 /// Serves until the end is brought about.
@@ -114,7 +111,10 @@ impl Server {
     fn reload(&mut self, path: &Path) {
         let why = match read(path).and_then(|config| self.replace(config)) {
             Ok(Reloaded { kept, added, removed, .. }) => {
-                let text = format!("config read again: {kept} routes kept, {added} added, {removed} removed");
+                let text = format!(
+                    "config read again: {} kept, {added} added, {removed} removed",
+                    counted(kept as u64, "route")
+                );
                 return self.tools.journal.remark(text);
             }
             Err(Fail::Usage(why) | Fail::Runtime(why) | Fail::Timeout(why)) => why,
@@ -232,61 +232,6 @@ fn reporting(builder: Builder, tools: &Arc<Tools>) -> Builder {
         count(&tools.counts.failures);
         log.about(feed.topic(), &why);
     })
-}
-
-/// Says how each route is.
-fn report(on_demand: &OnDemand, tools: &Tools) {
-    for route in on_demand.route_stats() {
-        let done = route.done;
-        let mut text = format!(
-            "route {}: {} topics wanted, {} produced now; since the start {} values by {} feeds",
-            route.pattern, route.wanted, route.running, done.produced, done.started
-        );
-        let numbers = [
-            (route.waiting as u64, "wait for room"),
-            (route.failing as u64, "wait for their next start"),
-            (done.offered, "deliveries offered"),
-            (done.failed, "failures"),
-            (done.superseded, "values left out for newer ones"),
-            (done.ticks_skipped, "runs left out as the one before went on"),
-            (done.ticks_congested, "runs left out as all subscribers were full"),
-            (route.avoided, "values not produced as nobody wanted them"),
-        ];
-        for (number, what) in numbers.into_iter().filter(|(number, _)| *number > 0) {
-            text.push_str(&format!(", {number} {what}"));
-        }
-        if !done.producing.is_zero() {
-            text.push_str(&format!(", {:.1?} spent on them", done.producing));
-        }
-        if let Some(mean) =
-            u32::try_from(route.first_values).ok().and_then(|n| route.first_value_time.checked_div(n))
-        {
-            text.push_str(&format!(", the first of each after {mean:.1?} on average"));
-        }
-        tools.journal.remark(text);
-    }
-    sum_up(on_demand, tools);
-}
-
-fn sum_up(on_demand: &OnDemand, tools: &Tools) {
-    let (stats, socket) = (on_demand.stats(), on_demand.xpub().stats());
-    let mut text = format!("{} values sent by {} feeds", stats.produced, stats.started);
-    let counts = &tools.counts;
-    let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    let numbers = [
-        (get(&counts.programs), "programs run"),
-        (get(&counts.failures), "failures"),
-        (stats.ticks_congested, "runs left out as all subscribers were full"),
-        (get(&counts.refused), "topics refused"),
-        (get(&counts.unwanted), "values of topics that nobody wanted"),
-        (get(&counts.left_out), "lines left out"),
-        (socket.delivered, "messages delivered"),
-        (socket.missed, "missed by subscribers that were full"),
-    ];
-    for (number, what) in numbers.into_iter().filter(|(number, _)| *number > 0) {
-        text.push_str(&format!(", {number} {what}"));
-    }
-    tools.journal.remark(text);
 }
 
 /// Reads a config, and has the library look at its routes as well.
