@@ -1,13 +1,11 @@
 //! `oncue demand`: prints who is wanted, and publishes nothing.
 
 use clap::{ArgMatches, Command, arg};
-use oncue::{DemandEvent, Engine, XPub};
+use oncue::DemandEvent;
 
-use crate::args;
 use crate::fail::Fail;
-use crate::output;
-use crate::publisher::{self, open};
 use crate::signals::{Stop, Waited};
+use crate::{output, publisher};
 
 pub(crate) fn command() -> Command {
     Command::new("demand")
@@ -18,21 +16,15 @@ pub(crate) fn command() -> Command {
              Bytes that are not printable UTF-8 show as \\xNN; with --json, prefix_base64 holds them.\n\n\
              Example:\n  oncue demand tcp://127.0.0.1:8888 --json",
         )
-        .arg(args::endpoint_argument().help("Where to wait for subscribers"))
-        .arg(args::connect_option())
-        .args(publisher::bounds())
-        .arg(arg!(--json "One JSON object a line"))
-        .args(args::heartbeat_options())
+        .args(publisher::options())
+        .arg(arg!(--json "Print each change as one line of JSON"))
 }
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let json = args.get_flag("json");
-    let engine = Engine::start()?;
-    let options = args::socket_options(args)?.discard_messages(true);
-    let socket = XPub::new(&engine, publisher::bounded(options, args))?;
-    // Watched from before the first peer can come: what follows is all there is.
+    let socket = publisher::socket(args, |options| options)?;
     let watch = socket.demand();
-    open(&socket, "demand", args, stop)?;
+    publisher::open(&socket, "demand", args, stop)?;
     while let Waited::Ready(event) = stop.wait(watch.next(), None) {
         let (wanted, prefix) = match event? {
             DemandEvent::Wanted(prefix) => (true, prefix),

@@ -4,18 +4,15 @@ use std::io::{ErrorKind, Read, stdin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use clap::{ArgMatches, Command, arg};
-use oncue::{DemandEvent, Engine, XPub};
+use oncue::{DemandEvent, XPub};
 
-use crate::args;
 use crate::fail::Fail;
 use crate::lines::{Line, Lines, split_at_tab};
 use crate::output::{self, counted, say};
-use crate::publisher;
-use crate::publisher::open;
 use crate::signals::{Stop, Waited};
+use crate::{args, publisher};
 
 /// The longest line that is taken for a message.
 const LINE_BYTES_MAX: usize = 64 << 20;
@@ -33,26 +30,19 @@ pub(crate) fn command() -> Command {
              Example: one value, to whoever subscribes within two seconds\n  \
              (sleep 2; printf 'a\\t1\\n') | oncue pub tcp://127.0.0.1:8888",
         )
-        .arg(args::endpoint_argument().help("Where to wait for subscribers"))
-        .arg(args::connect_option())
-        .args(publisher::bounds())
+        .args(publisher::options())
         .arg(arg!(--single "Publish each line as it is, as one frame"))
         .arg(
             arg!(--linger <DUR> "At the end of the input, how long to go on sending what subscribers have not taken yet")
                 .default_value("5s")
                 .value_parser(args::duration),
         )
-        .args(args::heartbeat_options())
 }
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
-    let engine = Engine::start()?;
-    let linger = args::given::<Duration>(args, "linger");
-    let options = args::socket_options(args)?.linger(linger).discard_messages(true);
-    let socket = XPub::new(&engine, publisher::bounded(options, args))?;
-    // Watched from before the first peer can come: what follows is all there is.
+    let socket = publisher::socket(args, |options| options.linger(args::given(args, "linger")))?;
     let watch = socket.demand();
-    open(&socket, "pub", args, stop)?;
+    publisher::open(&socket, "pub", args, stop)?;
     let input = Arc::new(Input::new(socket.clone(), args.get_flag("single")));
     let reader = Input::start(&input, stop)?;
     while let Waited::Ready(event) = stop.wait(watch.next(), None) {

@@ -1,6 +1,7 @@
 //! `oncue sub`: prints what is published.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
@@ -38,7 +39,11 @@ pub(crate) fn command() -> Command {
                 .action(ArgAction::Append)
                 .num_args(1..)
                 .help("Where the publishers are, or with --bind where they come to"))
-        .arg(args::topic_option())
+        .arg(
+            arg!(-t --topic <T> ... "Subscribe to topics that begin with T, where \\xNN is one byte [default: everything]")
+                .allow_hyphen_values(true)
+                .value_parser(value_parser!(OsString)),
+        )
         .arg(arg!(--bind "Bind each ENDPOINT instead of connecting to it"))
         .arg(arg!(-n --count <N> "End after N messages").value_parser(value_parser!(u64).range(1..)))
         .arg(
@@ -146,7 +151,8 @@ impl Troubles {
 
 fn open(args: &ArgMatches, engine: &Engine) -> Result<Sub, Fail> {
     let socket = Sub::new(engine, args::socket_options(args)?)?;
-    for topic in args::topics(args) {
+    let topics = args.get_many::<OsString>("topic");
+    for topic in topics.map_or(vec![Vec::new()], |topics| topics.map(|topic| args::topic(topic)).collect()) {
         socket.subscribe(topic)?;
     }
     for endpoint in args.get_many::<String>("endpoint").unwrap_or_default() {

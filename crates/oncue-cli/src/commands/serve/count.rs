@@ -15,7 +15,7 @@ pub(super) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let engine = Engine::start()?;
     let socket = XPub::new(&engine, args::socket_options(args)?.discard_messages(true))?;
     oncue::raise_descriptor_limit();
-    publisher::heed(&socket, stop, |text| say("serve", &text))?;
+    publisher::say_turned_away(&socket, stop, |text| say("serve", &text))?;
     let bind: String = args::given(args, "bind");
     say("serve", &format!("bound to {}", socket.bind(&bind)?));
     let mut ticks = Ticks::new(&socket, stop, args::given::<Duration>(args, "every"));

@@ -54,7 +54,7 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
     });
     let served = Server::start(config, tools).and_then(|mut server| {
         let journal = server.tools.journal.clone();
-        publisher::heed(server.on_demand.xpub(), stop, move |text| journal.remark(text))?;
+        publisher::say_turned_away(server.on_demand.xpub(), stop, move |text| journal.remark(text))?;
         while let Waited::Ready(ask) = stop.wait(asked.next(), None) {
             match ask {
                 Ask::Reload => server.reload(path),

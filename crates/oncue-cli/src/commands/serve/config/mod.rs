@@ -13,7 +13,7 @@ use self::keys::{ROUTE, RULE, TOP};
 pub(crate) use self::model::*;
 pub(crate) use self::page::help;
 use self::reader::{At, Keys, Problem, Problems, texts};
-use crate::args::{self, Heartbeat};
+use crate::args;
 
 mod guard;
 mod keys;
@@ -95,13 +95,12 @@ fn endpoints(keys: &mut Keys<'_, '_>, key: &str) -> Vec<String> {
 fn options(keys: &mut Keys<'_, '_>) -> Options {
     let at = keys.at("heartbeat_timeout");
     let (interval, timeout) = (keys.take("heartbeat"), keys.take("heartbeat_timeout"));
-    let heartbeat = Heartbeat::of(interval, timeout, ["`heartbeat`", "`heartbeat_timeout`"]);
-    let options = heartbeat
+    let names = ["`heartbeat`", "`heartbeat_timeout`"];
+    let options = args::with_heartbeat(Options::new(), interval, timeout, names)
         .unwrap_or_else(|why| {
             keys.problems.add(at, why);
-            Heartbeat::default()
+            Options::new()
         })
-        .apply(Options::new())
         .send_hwm(keys.take("send_hwm"))
         .queue_bytes_max(keys.take("queue_bytes_max"))
         .peers_max(keys.take("peers_max"))

@@ -224,7 +224,7 @@ impl Field<'_> for Duration {
         let read = match kind {
             Kind::Time => args::duration,
             Kind::PeriodOrOff => args::heartbeat,
-            _ => args::tick,
+            _ => args::period,
         };
         read(text).ok()
     }

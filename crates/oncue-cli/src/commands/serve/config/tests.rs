@@ -5,7 +5,6 @@ use std::time::Duration;
 use oncue::demand::LastLimits;
 
 use super::*;
-use crate::args::Heartbeat;
 
 const BIND: &str = "bind = \"tcp://127.0.0.1:0\"\n";
 
@@ -144,8 +143,8 @@ fn a_mark_of_zero_is_no_bound_in_messages() {
 }
 
 fn heartbeat(interval: Option<Duration>, timeout: Option<Duration>) -> String {
-    let heartbeat = Heartbeat::of(interval, timeout, ["", ""]).expect("a heartbeat");
-    format!("{:?}", heartbeat.apply(Options::new()).discard_messages(true))
+    let options = args::with_heartbeat(Options::new(), interval, timeout, ["", ""]).expect("a heartbeat");
+    format!("{:?}", options.discard_messages(true))
 }
 
 #[test]
