@@ -57,7 +57,7 @@ pub use op::{Op, wakers_panicked};
 pub use options::{EngineOptions, Keep, OnFull, Options};
 pub use peer_address::PeerAddress;
 pub use permission::{Admission, PeerKey, REASON_BYTES_MAX, Reason, SubscribeRequest};
-pub use socket::{DemandEvent, DemandWatch, Pub, Sub, XPub, XPubEvent, XSub};
+pub use socket::{DemandEvent, DemandWatch, Pub, Socket, Sub, XPub, XPubEvent, XSub, kind};
 pub use stats::{SocketStats, TurnedAway};
 
 /// The examples of the README compile.

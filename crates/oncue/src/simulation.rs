@@ -11,10 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oncue_core::connection::SocketType;
-
 use crate::engine::Control;
-use crate::socket::Socket;
+use crate::socket::{Socket, kind};
 use crate::stage::Sim;
 use crate::sync::lock;
 use crate::{
@@ -37,7 +35,7 @@ struct Publisher {
 
 impl Publisher {
     fn new(control: Arc<dyn Control>, options: Options) -> Publisher {
-        let socket = XPub(Socket::on(control, None, SocketType::XPub, options).unwrap());
+        let socket = XPub::on(control, None, options).unwrap();
         let watch = socket.demand();
         Publisher { socket, told: BTreeSet::new(), watched: BTreeSet::new(), watch }
     }
@@ -86,11 +84,12 @@ struct Reader {
 }
 
 impl Reader {
-    fn inner(&self) -> &Socket {
-        match &self.socket {
-            Subscriber::Sub(s) => &s.0,
-            Subscriber::XSub(s) => &s.0,
-        }
+    /// The socket, as one of either form.
+    fn handle(&self) -> Socket<kind::Subscriber, ()> {
+        Socket::from_inner(match &self.socket {
+            Subscriber::Sub(socket) => socket.0.clone(),
+            Subscriber::XSub(socket) => socket.0.clone(),
+        })
     }
 
     fn wants(&self, topic: &[u8]) -> bool {
@@ -98,12 +97,12 @@ impl Reader {
     }
 
     fn subscribe(&mut self, prefix: &'static str) {
-        self.inner().subscribe(prefix.as_bytes()).unwrap();
+        self.handle().subscribe(prefix).unwrap();
         *self.counts.entry(prefix).or_default() += 1;
     }
 
     fn unsubscribe(&mut self, prefix: &'static str) {
-        let known = self.inner().unsubscribe(prefix.as_bytes()).unwrap();
+        let known = self.handle().unsubscribe(prefix).unwrap();
         assert_eq!(known, self.counts.contains_key(prefix));
         if let Some(count) = self.counts.get_mut(prefix) {
             *count -= 1;
@@ -114,7 +113,7 @@ impl Reader {
     /// Takes what came: (publisher, number, topic). Numbers of one publisher must rise.
     fn read(&mut self) -> Vec<Received> {
         let mut got = Vec::new();
-        while let Some(m) = self.inner().hub.inbound.pop() {
+        while let Some(m) = self.handle().0.hub.inbound.pop() {
             let (publisher, number, topic) = parse(&m);
             let last = self.last.insert(publisher, number);
             assert!(last.is_none_or(|last| last < number), "{number} after {last:?}: out of order or twice");
@@ -177,17 +176,17 @@ impl History {
     fn add_reader(&mut self, r: usize, control: Arc<dyn Control>, options: Options) {
         let raw = self.sim.below(3) == 0;
         let socket = if raw {
-            Subscriber::XSub(XSub(Socket::on(control, None, SocketType::XSub, options).unwrap()))
+            Subscriber::XSub(XSub::on(control, None, options).unwrap())
         } else {
-            Subscriber::Sub(Sub(Socket::on(control, None, SocketType::Sub, options).unwrap()))
+            Subscriber::Sub(Sub::on(control, None, options).unwrap())
         };
         let reader = Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new() };
         if !self.publishers_bind {
-            reader.inner().bind(&format!("inproc://r{r}")).unwrap();
+            reader.handle().bind(&format!("inproc://r{r}")).unwrap();
         }
         for (p, publisher) in self.publishers.iter().enumerate() {
             match self.publishers_bind {
-                true => drop(reader.inner().connect(&format!("inproc://p{p}")).unwrap()),
+                true => drop(reader.handle().connect(&format!("inproc://p{p}")).unwrap()),
                 false => drop(publisher.socket.connect(&format!("inproc://r{r}")).unwrap()),
             }
         }

@@ -175,7 +175,7 @@ pub struct RouteStats {
 ///
 /// ```
 /// use core::time::Duration;
-/// use oncue_core::demand::{Decision, Demand, End, Limits, Route};
+/// use oncue_core::feeds::{Decision, Demand, End, Limits, Route};
 /// use oncue_pattern::Pattern;
 ///
 /// let grace = Duration::from_secs(2);
@@ -190,6 +190,7 @@ pub struct RouteStats {
 /// assert_eq!(demand.poll(), Some(Decision::Stop { feed, generation: 1, wanted: false }));
 /// demand.ended(feed, 1, End::Finished, Duration::from_secs(8));
 /// ```
+#[derive(Default)]
 pub struct Demand {
     routes: Routes,
     limits: Limits,
@@ -216,25 +217,8 @@ impl Demand {
     /// # Errors
     /// [`RoutesError`] when the routes contradict each other or the limits, with the patterns concerned.
     pub fn new(routes: Vec<Route>, limits: Limits) -> Result<Demand, RoutesError> {
-        if limits.feeds_max == 0 {
-            return Err(RoutesError::NoFeeds);
-        }
-        let mut demand = Demand {
-            routes: Routes::new(limits.catalogue_topics_max),
-            limits,
-            now: Duration::ZERO,
-            prefixes: Prefixes::default(),
-            feeds: Feeds::default(),
-            by_topic: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
-            cooling: BTreeSet::new(),
-            queue: Queue::new(limits.feeds_max),
-            last_turn: 0,
-            last_generation: 0,
-            decisions: VecDeque::new(),
-            stats: DemandStats::default(),
-        };
-        demand.change_routes(&[], routes, Duration::ZERO)?;
+        let mut demand = Demand::default();
+        demand.change_routes(&[], routes, limits, Duration::ZERO)?;
         Ok(demand)
     }
 
@@ -325,9 +309,10 @@ impl Demand {
         Ok(())
     }
 
-    /// Removes routes and adds others, all or nothing. Feeds whose topics the same routes serve as before are not
-    /// touched. Those of a route that is gone are told to stop, and start anew if another route has their topic.
-    /// Takes as much time as beginning with these routes. Yields the names of the new ones.
+    /// Removes routes, adds others and sets the limits, all or nothing. Feeds whose topics the same routes serve as before
+    /// are not touched. Those of a route that is gone are told to stop, and start anew if another route has their topic.
+    /// Where more feeds run than the limits allow, none is stopped for it. Takes as much time as beginning with these
+    /// routes. Returns the names of the new ones.
     ///
     /// # Errors
     /// [`RoutesError`]: nothing has changed.
@@ -335,10 +320,16 @@ impl Demand {
         &mut self,
         removed: &[RouteId],
         added: Vec<Route>,
+        limits: Limits,
         now: Duration,
     ) -> Result<Vec<RouteId>, RoutesError> {
         self.advance(now);
-        let (routes, ids) = self.routes.changed(removed, added)?;
+        if limits.feeds_max == 0 {
+            return Err(RoutesError::NoFeeds);
+        }
+        let (routes, ids) = self.routes.changed(removed, added, limits.catalogue_topics_max)?;
+        self.limits = limits;
+        self.queue.set_feeds_max(limits.feeds_max);
         removed.iter().filter(|id| self.routes.contains(**id)).for_each(|id| self.queue.retire(*id));
         ids.iter().for_each(|id| self.queue.add_route(*id, routes.get(*id).feeds_max));
         self.routes = routes;
@@ -353,14 +344,6 @@ impl Demand {
         }
         self.fill();
         Ok(ids)
-    }
-
-    /// Another bound of all feeds, 1 at least. Where more run, none is stopped for it.
-    pub fn set_feeds_max(&mut self, feeds_max: usize, now: Duration) {
-        self.advance(now);
-        self.limits.feeds_max = feeds_max.max(1);
-        self.queue.set_feeds_max(self.limits.feeds_max);
-        self.fill();
     }
 
     /// Asks for the numbers of subscribers of up to `most` topics that wait for room, which decide who is next: of all

@@ -17,6 +17,7 @@ pub(super) struct Rank {
     pub(super) turn: u64,
 }
 
+#[derive(Default)]
 pub(super) struct Queue {
     lines: BTreeMap<RouteId, Line>,
     /// The first of each line whose route has room.
@@ -52,17 +53,6 @@ struct Line {
 }
 
 impl Queue {
-    pub(super) fn new(feeds_max: usize) -> Queue {
-        Queue {
-            lines: BTreeMap::new(),
-            heads: BTreeSet::new(),
-            turns: BTreeMap::new(),
-            counted: 0,
-            feeds_max,
-            sum: Counts::default(),
-        }
-    }
-
     pub(super) fn set_feeds_max(&mut self, feeds_max: usize) {
         self.feeds_max = feeds_max;
     }

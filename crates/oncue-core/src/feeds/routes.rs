@@ -73,7 +73,7 @@ impl RouteId {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Routes {
     routes: BTreeMap<RouteId, Served>,
     /// Those with parameters, narrow ones first: the first that matches a topic serves it.
@@ -101,24 +101,14 @@ struct Listing {
 }
 
 impl Routes {
-    pub(super) fn new(topics_max: usize) -> Routes {
-        Routes {
-            routes: BTreeMap::new(),
-            with_params: Vec::new(),
-            catalogue: BTreeMap::new(),
-            topics_max,
-            next_id: 0,
-        }
-    }
-
-    /// The same routes, less and more these, and the names of the new ones.
+    /// These routes without those removed and with those added, and the names of the new ones.
     pub(super) fn changed(
         &self,
         removed: &[RouteId],
         added: Vec<Route>,
+        topics_max: usize,
     ) -> Result<(Routes, Vec<RouteId>), RoutesError> {
-        let mut next = Routes::new(self.topics_max);
-        next.next_id = self.next_id;
+        let mut next = Routes { topics_max, next_id: self.next_id, ..Routes::default() };
         let kept = self.routes.iter().filter(|(id, _)| !removed.contains(id));
         next.routes = kept.map(|(id, served)| (*id, served.clone())).collect();
         let mut ids = Vec::with_capacity(added.len());

@@ -1,6 +1,7 @@
-//! The operations that wait for one thing. Each has one registration, which ends with the operation: what is dropped, or
-//! ends by another path, leaves nothing behind.
+//! The operations that wait for one thing. Each has one registration, which ends with the operation: an operation that is
+//! dropped, or ends by another path, leaves nothing behind.
 
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
+use super::Op;
 use crate::sync::lock;
 
 /// The operations that wait for one thing.
@@ -21,7 +23,7 @@ struct Registry {
     round: u64,
 }
 
-/// One operation's place among those that wait; dropping it gives the place up.
+/// One operation's registration; dropping it ends the registration.
 pub(crate) struct Wait<'a> {
     waiters: &'a Waiters,
     ticket: Option<Ticket>,
@@ -35,13 +37,22 @@ struct Ticket {
 }
 
 impl Waiters {
-    /// A place for one operation, which takes up nothing until the operation has to wait.
+    /// A registration for one operation. It costs nothing until the operation has to wait.
     #[inline(always)]
     pub(crate) fn wait(&self) -> Wait<'_> {
         Wait { waiters: self, ticket: None }
     }
 
-    /// Moves the wakers of all who wait into `out`, for [`wake_all`] when no lock is held.
+    /// An operation that is done when `attempt` yields something; it is tried again whenever the waiters are woken.
+    pub(crate) fn until<'a, T>(
+        &'a self,
+        mut attempt: impl FnMut() -> Option<T> + Send + Unpin + 'a,
+    ) -> Op<impl Future<Output = T> + Send + Unpin + 'a> {
+        let mut wait = self.wait();
+        Op(poll_fn(move |context| wait.poll(context, &mut attempt)))
+    }
+
+    /// Moves the wakers of all that wait into `out`, for [`wake_all`] when no lock is held.
     pub(crate) fn take(&self, out: &mut Vec<Waker>) {
         let mut registry = lock(&self.0);
         if !registry.wakers.is_empty() {
@@ -50,7 +61,7 @@ impl Waiters {
         }
     }
 
-    /// Wakes all who wait. Not while holding a lock that a woken one may want.
+    /// Wakes all that wait. Not to be called while holding a lock that a woken task may want.
     pub(crate) fn wake(&self) {
         let mut wakers = Vec::new();
         self.take(&mut wakers);
@@ -99,13 +110,13 @@ impl Wait<'_> {
         mut attempt: impl FnMut() -> Option<T>,
     ) -> Poll<T> {
         if let Some(value) = attempt() {
-            self.give_up();
+            self.leave();
             return Poll::Ready(value);
         }
         self.waiters.register(&mut self.ticket, context.waker());
         match attempt() {
             Some(value) => {
-                self.give_up();
+                self.leave();
                 Poll::Ready(value)
             }
             None => Poll::Pending,
@@ -113,7 +124,7 @@ impl Wait<'_> {
     }
 
     #[inline(always)]
-    fn give_up(&mut self) {
+    fn leave(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             self.waiters.leave(ticket);
         }
@@ -123,7 +134,7 @@ impl Wait<'_> {
 impl Drop for Wait<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.give_up();
+        self.leave();
     }
 }
 

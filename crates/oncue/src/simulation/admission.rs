@@ -49,7 +49,7 @@ impl Guarded {
         for _ in 0..1 + sim.below(4) {
             let control = sim.node(1);
             // Without a filter of its own, so that nothing unwanted is hidden.
-            let socket = XSub(Socket::on(control, None, SocketType::XSub, Options::new()).unwrap());
+            let socket = XSub::on(control, None, Options::new()).unwrap();
             socket.connect("inproc://p").unwrap();
             let socket = Subscriber::XSub(socket);
             readers.push(Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new() });

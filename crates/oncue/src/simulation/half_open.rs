@@ -132,7 +132,7 @@ impl Watched {
 
     /// How many peers each side has given up.
     fn lost(&self) -> Vec<u64> {
-        let readers = self.readers.iter().map(|(_, reader)| reader.inner().hub.stats().peers_lost);
+        let readers = self.readers.iter().map(|(_, reader)| reader.handle().0.hub.stats().peers_lost);
         std::iter::once(self.publisher.socket.stats().peers_lost).chain(readers).collect()
     }
 
@@ -172,7 +172,7 @@ fn publisher(sim: &mut Sim, options: &Options) -> (usize, Publisher) {
 }
 
 fn reader(sim: &mut Sim, options: &Options) -> (usize, Reader) {
-    let socket = Sub(Socket::on(sim.node(1), None, SocketType::Sub, options.clone()).unwrap());
+    let socket = Sub::on(sim.node(1), None, options.clone()).unwrap();
     socket.connect("inproc://p").unwrap();
     let socket = Subscriber::Sub(socket);
     (sim.newest_node(), Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new() })

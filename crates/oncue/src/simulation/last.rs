@@ -36,7 +36,7 @@ impl Kept {
         let options = Options::new().send_hwm(hwm).recv_hwm([1, 5, 1000][sim.below(3)]).on_full(policy);
         let shards = 1 + sim.below(3);
         let control = sim.node(shards);
-        let socket = XPub(Socket::on(control, None, SocketType::XPub, options.clone()).unwrap());
+        let socket = XPub::on(control, None, options.clone()).unwrap();
         socket.bind("inproc://p").unwrap();
         let mut kept = Kept { sim, socket, options, readers: vec![], sent: BTreeMap::new(), next_number: 0 };
         for _ in 0..1 + kept.sim.below(4) {
@@ -48,15 +48,11 @@ impl Kept {
     fn add_reader(&mut self) {
         let control = self.sim.node(1);
         let socket = match self.sim.below(3) {
-            0 => Subscriber::XSub(XSub(
-                Socket::on(control, None, SocketType::XSub, self.options.clone()).unwrap(),
-            )),
-            _ => Subscriber::Sub(Sub(
-                Socket::on(control, None, SocketType::Sub, self.options.clone()).unwrap()
-            )),
+            0 => Subscriber::XSub(XSub::on(control, None, self.options.clone()).unwrap()),
+            _ => Subscriber::Sub(Sub::on(control, None, self.options.clone()).unwrap()),
         };
         let reader = Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new() };
-        reader.inner().connect("inproc://p").unwrap();
+        reader.handle().connect("inproc://p").unwrap();
         self.readers.push((reader, BTreeMap::new()));
     }
 
@@ -93,7 +89,7 @@ impl Kept {
     fn read(&mut self) -> usize {
         let mut all = 0;
         for (r, (reader, got)) in self.readers.iter_mut().enumerate() {
-            while let Some(m) = reader.inner().hub.inbound.pop() {
+            while let Some(m) = reader.handle().0.hub.inbound.pop() {
                 let (_, number, topic) = parse(&m);
                 let topic = KEPT.iter().find(|kept| ***kept == topic).expect("a topic that is sent");
                 let at = self.sent[topic].iter().position(|sent| *sent == number).expect("it was sent");

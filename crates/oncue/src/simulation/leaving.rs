@@ -8,7 +8,7 @@ const PREFIXES: u32 = 5000;
 fn publisher_and_large_subscriber(sim: &mut Sim) -> (Publisher, Sub) {
     let publisher = Publisher::new(sim.node(1), Options::new());
     publisher.socket.bind("inproc://p").unwrap();
-    let sub = Sub(Socket::on(sim.node(1), None, SocketType::Sub, Options::new()).unwrap());
+    let sub = Sub::on(sim.node(1), None, Options::new()).unwrap();
     for n in 0..PREFIXES {
         sub.subscribe(n.to_be_bytes()).unwrap();
     }

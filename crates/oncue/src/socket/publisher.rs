@@ -1,125 +1,184 @@
-//! PUB and XPUB.
+//! What PUB and XPUB do: they send, tell who wants what, and decide about subscriptions.
 
-use std::sync::Arc;
-
+use oncue_core::command::State;
 use oncue_core::edges::Prefix;
 
-use super::{DemandWatch, Socket, common, try_now, wait_for};
+use super::handle::{Socket, XPub};
+use super::kind::Publisher;
+use super::watch::DemandWatch;
 use crate::batch::Batch;
+use crate::engine::{Room, Verdict};
 use crate::error::Result;
 use crate::msg::{Frames, Msg};
 use crate::op::Op;
+use crate::permission::{PeerKey, Reason};
 
-/// A publisher: each subscriber gets the messages whose first frame starts with one of its prefixes (RFC 29).
-#[derive(Clone)]
-pub struct Pub(pub(crate) Arc<Socket>);
-
-/// A publisher that sees what its subscribers want, and what they send.
-#[derive(Clone)]
-pub struct XPub(pub(crate) Arc<Socket>);
-
-/// What an [`XPub`] tells.
+/// What an [`XPub`] reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum XPubEvent {
     /// A prefix has its first subscriber. Its subscription is in force: what is sent from now on reaches it.
     Wanted(Prefix),
     /// The last subscriber of a prefix has cancelled it or is gone.
     Unwanted(Prefix),
-    /// A subscriber has sent a message that is no subscription.
+    /// A subscriber has sent a message that is not a subscription.
     Message(Msg),
 }
 
-macro_rules! publishing {
-    ($name:ident) => {
-        impl $name {
-            /// Sends a message to all who want its topic. Never waits. A subscriber whose queue is full misses it
-            /// (see [`Options::on_full`](crate::Options::on_full)); with nobody connected it is dropped.
-            /// Messages that follow one another within two microseconds may gather for fifty before they are written.
-            ///
-            /// # Errors
-            /// [`Full`](crate::ErrorKind::Full) only with [`OnFull::Refuse`](crate::OnFull::Refuse): nothing was
-            /// sent; [`Closed`](crate::ErrorKind::Closed).
-            pub fn send(&self, message: impl Frames) -> Result<()> {
-                self.0.hub.send(&message)
-            }
+/// Sending.
+impl<F> Socket<Publisher, F> {
+    /// Sends a message to all peers that want its topic. Never waits. A subscriber whose queue is full misses it
+    /// (see [`Options::on_full`](crate::Options::on_full)); while no peer is connected, the message is dropped.
+    /// Messages that follow one another within two microseconds may gather for fifty before they are written.
+    ///
+    /// # Errors
+    /// [`Full`](crate::ErrorKind::Full) only with [`OnFull::Refuse`](crate::OnFull::Refuse): nothing was
+    /// sent; [`Closed`](crate::ErrorKind::Closed).
+    pub fn send(&self, message: impl Frames) -> Result<()> {
+        self.0.hub.send(&message)
+    }
 
-            /// Sends a message, and waits for room where [`send`](Self::send) would drop or refuse it for want of
-            /// room in this socket: whatever the policy, this socket never drops it. What becomes of it at a subscriber
-            /// whose own queue is full is still for [`Options::on_full`](crate::Options::on_full) to say.
-            ///
-            /// # Errors
-            /// [`Closed`](crate::ErrorKind::Closed).
-            pub fn send_wait<'a, F: Frames + Send + Unpin + 'a>(
-                &'a self,
-                message: F,
-            ) -> Op<impl Future<Output = Result<()>> + Send + Unpin + 'a> {
-                self.0.send_when_room(move |hub| hub.send_if_room(&message))
-            }
+    /// Sends a message, and waits for room where [`send`](Self::send) would drop or refuse it because this socket has no
+    /// room: whatever the policy, this socket never drops it. If a subscriber's own queue is full,
+    /// [`Options::on_full`](crate::Options::on_full) decides as ever.
+    ///
+    /// # Errors
+    /// [`Closed`](crate::ErrorKind::Closed).
+    pub fn send_wait<'a, M: Frames + Send + Unpin + 'a>(
+        &'a self,
+        message: M,
+    ) -> Op<impl Future<Output = Result<()>> + Send + Unpin + 'a> {
+        self.0.send_when_room(move |hub| hub.send_if_room(&message))
+    }
 
-            /// Sends the messages of a batch as [`send`](Self::send) would one after the other, and leaves the batch
-            /// empty, to be filled again. The fastest way to send.
-            ///
-            /// # Errors
-            /// As [`send`](Self::send). The batch is as before then; wait for room with
-            /// [`send_many_wait`](Self::send_many_wait).
-            pub fn send_many(&self, batch: &mut Batch) -> Result<()> {
-                self.0.hub.send_many(batch)
-            }
+    /// Sends the messages of a batch as [`send`](Self::send) would one after the other, and leaves the batch
+    /// empty, to be filled again. The fastest way to send.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send). The batch is then unchanged; wait for room with
+    /// [`send_many_wait`](Self::send_many_wait).
+    pub fn send_many(&self, batch: &mut Batch) -> Result<()> {
+        self.0.hub.send_many(batch)
+    }
 
-            /// Sends the messages of a batch, and waits for room where [`send_many`](Self::send_many) would drop or
-            /// refuse them for want of room in this socket, as [`send_wait`](Self::send_wait) does.
-            ///
-            /// # Errors
-            /// [`Closed`](crate::ErrorKind::Closed).
-            pub fn send_many_wait<'a>(
-                &'a self,
-                batch: &'a mut Batch,
-            ) -> Op<impl Future<Output = Result<()>> + Send + Unpin + 'a> {
-                self.0.send_when_room(|hub| hub.send_many_if_room(batch))
-            }
+    /// Sends the messages of a batch, and waits for room where [`send_many`](Self::send_many) would drop or
+    /// refuse them because this socket has no room, as [`send_wait`](Self::send_wait) does.
+    ///
+    /// # Errors
+    /// [`Closed`](crate::ErrorKind::Closed).
+    pub fn send_many_wait<'a>(
+        &'a self,
+        batch: &'a mut Batch,
+    ) -> Op<impl Future<Output = Result<()>> + Send + Unpin + 'a> {
+        self.0.send_when_room(|hub| hub.send_many_if_room(batch))
+    }
 
-            /// Whether a message of this topic would reach anybody now.
-            pub fn wanted(&self, topic: impl AsRef<[u8]>) -> bool {
-                self.0.hub.ledger().wanted(topic.as_ref())
-            }
-
-            /// Runs `produce` and sends what it yields as the second frame after `topic`, but only if the topic is
-            /// wanted now. Yields whether it was.
-            ///
-            /// # Errors
-            /// As [`send`](Self::send).
-            pub fn send_with<P: AsRef<[u8]>>(
-                &self,
-                topic: impl AsRef<[u8]>,
-                produce: impl FnOnce() -> P,
-            ) -> Result<bool> {
-                let topic = topic.as_ref();
-                self.0.hub.check_open()?;
-                if !self.wanted(topic) {
-                    return Ok(false);
-                }
-                self.0.hub.send(&(topic, produce())).map(|()| true)
-            }
+    /// Runs `produce` and sends its result as the second frame after `topic`, but only if the topic is wanted now.
+    /// Returns whether it was.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_with<P: AsRef<[u8]>>(
+        &self,
+        topic: impl AsRef<[u8]>,
+        produce: impl FnOnce() -> P,
+    ) -> Result<bool> {
+        let topic = topic.as_ref();
+        self.0.hub.check_open()?;
+        if !self.wanted(topic) {
+            return Ok(false);
         }
-    };
+        self.0.hub.send(&(topic, produce())).map(|()| true)
+    }
 }
 
-common!(Pub, Pub);
-common!(XPub, XPub);
-publishing!(Pub);
-publishing!(XPub);
+/// What peers want, and whether they have room for it.
+impl<F> Socket<Publisher, F> {
+    /// Whether a message of this topic would reach a peer now.
+    pub fn wanted(&self, topic: impl AsRef<[u8]>) -> bool {
+        self.0.hub.ledger().wanted(topic.as_ref())
+    }
 
+    /// How many peers want this topic now.
+    pub fn subscribers(&self, topic: impl AsRef<[u8]>) -> usize {
+        self.0.hub.subscribers(topic.as_ref())
+    }
+
+    /// Whether a message of this topic would find room now. Costs as much as [`wanted`](Self::wanted) while no peer is
+    /// full.
+    pub fn room(&self, topic: impl AsRef<[u8]>) -> Room {
+        self.0.hub.room_for(topic.as_ref())
+    }
+
+    /// Done when the room for some topic may have changed since this call: a peer has become full or is full no longer,
+    /// or a peer has come, gone or changed its subscriptions while any was full. Call it before
+    /// [`room`](Self::room), so that no change falls in between.
+    ///
+    /// # Errors
+    /// [`Closed`](crate::ErrorKind::Closed).
+    pub fn room_changed(&self) -> Op<impl Future<Output = Result<()>> + Send + Unpin + '_> {
+        let gauge = &self.0.hub.gauge;
+        let seen = gauge.version();
+        self.0.wait_for(&gauge.waiters, move || (gauge.version() != seen).then_some(()))
+    }
+}
+
+/// Decisions after those of [`Options::admission`](crate::Options::admission). Each reaches the peer's I/O thread
+/// in the order of these calls; if the peer has gone or has cancelled meanwhile, it does nothing.
+impl<F> Socket<Publisher, F> {
+    /// Puts a deferred subscription in force.
+    pub fn admit(&self, peer: PeerKey, prefix: impl AsRef<[u8]>) {
+        self.0.hub.decide(peer, prefix.as_ref(), Verdict::Admit);
+    }
+
+    /// Refuses a deferred subscription.
+    pub fn reject(&self, peer: PeerKey, prefix: impl AsRef<[u8]>, status: impl Into<Reason>) {
+        self.0.hub.decide(peer, prefix.as_ref(), Verdict::Reject(status.into()));
+    }
+
+    /// Ends a subscription of one peer, whether it is in force or deferred. Other subscriptions of the peer to the same
+    /// topics stay. When the peer subscribes again, the decision is asked for again.
+    pub fn revoke(&self, peer: PeerKey, prefix: impl AsRef<[u8]>, status: impl Into<Reason>) {
+        self.0.hub.decide(peer, prefix.as_ref(), Verdict::Revoke(status.into()));
+    }
+
+    /// Ends the subscriptions of all peers to exactly this prefix, as [`revoke`](Self::revoke) does.
+    pub fn revoke_all(&self, prefix: impl AsRef<[u8]>, status: impl Into<Reason>) {
+        self.0.hub.revoke_all(prefix.as_ref(), &status.into());
+    }
+}
+
+/// States of topics. They reach the subscribers that understand them: those of this library, and any other that sends
+/// `X-Oncue` in its handshake. No other peer gets them.
+impl<F> Socket<Publisher, F> {
+    /// Tells all peers that want the topic its state, after the messages that were sent before, and keeps it for
+    /// later subscribers, which may get it twice. At most 16 MiB are kept; the topics whose state is oldest make room. A
+    /// peer that leaves more than 64 KiB of commands unread misses what is sent meanwhile, which is counted.
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::ErrorKind::Misuse) when the topic is longer than 60,000 bytes;
+    /// [`Closed`](crate::ErrorKind::Closed).
+    pub fn set_state(&self, topic: impl AsRef<[u8]>, state: State, text: impl Into<Reason>) -> Result<()> {
+        self.0.hub.set_state(topic.as_ref(), state, &text.into())
+    }
+
+    /// Stops keeping the state of a topic for later subscribers. Returns whether there was one.
+    pub fn clear_state(&self, topic: impl AsRef<[u8]>) -> bool {
+        self.0.hub.clear_state(topic.as_ref())
+    }
+}
+
+/// What only an XPUB shows.
 impl XPub {
-    /// The next event. The first call begins with what is wanted then, prefix by prefix, and from then on all changes
-    /// follow. Those that nobody takes are bounded as [`DemandWatch`] says; of messages, each subscriber may have
+    /// The next event. The first call begins with what is wanted at that moment, prefix by prefix; all changes follow.
+    /// Changes that are not taken are bounded as for [`DemandWatch`]. Of messages, each subscriber may have
     /// [`recv_hwm`](crate::Options::recv_hwm) waiting and all together
-    /// [`received_bytes_max`](crate::Options::received_bytes_max), and more of them are dropped and counted. Changes of
+    /// [`received_bytes_max`](crate::Options::received_bytes_max); more are dropped and counted. Changes of
     /// demand come before messages that wait at the same time.
     ///
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed) once the socket is closed and all events are taken.
     pub fn event(&self) -> Op<impl Future<Output = Result<XPubEvent>> + Send + Unpin + '_> {
-        wait_for(&self.0.hub, &self.0.hub.inbound.waiters, || self.pop())
+        self.0.wait_for(&self.0.hub.inbound.waiters, || self.pop())
     }
 
     /// The next event if there is one now.
@@ -127,7 +186,7 @@ impl XPub {
     /// # Errors
     /// As [`event`](XPub::event).
     pub fn try_event(&self) -> Result<Option<XPubEvent>> {
-        try_now(&self.0.hub, || self.pop())
+        self.0.try_now(|| self.pop())
     }
 
     /// A snapshot of what is wanted now, and a stream of the changes after it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oncue_core::edges::Prefix;
 
-use super::{Socket, try_now, wait_for};
+use super::inner::Inner;
 use crate::engine::hub::watches::Watch;
 use crate::error::Result;
 use crate::op::Op;
@@ -20,21 +20,21 @@ pub enum DemandEvent {
 
 /// The demand at one moment and the changes after it, without a gap and without an overlap.
 ///
-/// Changes that nobody takes are kept one by one up to 65,536, and up to 4 MiB of prefixes; beyond it those of one prefix
-/// that cancel out are left out, so that what is kept is bounded by what was wanted and what is.
+/// Changes that are not taken are kept one by one up to 65,536 changes and up to 4 MiB of prefixes. Beyond that, two
+/// changes of one prefix that cancel out are both dropped, so that what is kept is bounded by what was wanted and what is.
 pub struct DemandWatch {
-    socket: Arc<Socket>,
+    socket: Arc<Inner>,
     snapshot: Vec<Prefix>,
     watch: Arc<Watch>,
 }
 
 impl DemandWatch {
-    pub(super) fn new(socket: &Arc<Socket>) -> DemandWatch {
+    pub(super) fn new(socket: &Arc<Inner>) -> DemandWatch {
         let (snapshot, watch) = socket.hub.demand.watch(Arc::default());
         DemandWatch { socket: socket.clone(), snapshot, watch }
     }
 
-    /// The prefixes that were wanted when the watch began, in no order.
+    /// The prefixes that were wanted when the watch began, in no particular order.
     pub fn snapshot(&self) -> &[Prefix] {
         &self.snapshot
     }
@@ -44,7 +44,7 @@ impl DemandWatch {
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed) once the socket is closed and all changes are taken.
     pub fn next(&self) -> Op<impl Future<Output = Result<DemandEvent>> + Send + Unpin + '_> {
-        wait_for(&self.socket.hub, &self.watch.waiters, || self.pop())
+        self.socket.wait_for(&self.watch.waiters, || self.pop())
     }
 
     /// The next change if there is one now.
@@ -52,7 +52,7 @@ impl DemandWatch {
     /// # Errors
     /// As [`next`](DemandWatch::next).
     pub fn try_next(&self) -> Result<Option<DemandEvent>> {
-        try_now(&self.socket.hub, || self.pop())
+        self.socket.try_now(|| self.pop())
     }
 
     fn pop(&self) -> Option<DemandEvent> {

@@ -14,7 +14,7 @@ use super::network::SimStream;
 use crate::engine::hub::Hub;
 use crate::net::Stream;
 use crate::options::{OnFull, Options};
-use crate::socket::{DemandEvent, DemandWatch, Socket, XPub, XPubEvent};
+use crate::socket::{DemandEvent, DemandWatch, XPub, XPubEvent};
 use crate::{Msg, Prefix};
 
 const NAME: &str = "inproc://p";
@@ -216,7 +216,7 @@ impl Scene {
             .send_hwm(HWM)
             .recv_hwm(HWM)
             .on_full(OnFull::DropNewest);
-        let socket = XPub(Socket::on(control, None, SocketType::XPub, options).expect("a simulated engine"));
+        let socket = XPub::on(control, None, options).expect("a simulated engine");
         socket.bind(NAME).expect("nobody else is bound");
         let watch = socket.demand();
         let (told, watched) = Default::default();

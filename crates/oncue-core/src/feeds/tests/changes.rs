@@ -131,7 +131,7 @@ fn each_route_has_its_own_room() {
     demand.unwanted(b"a/1", ms(1));
     demand.ended(one, first, End::Finished, ms(2));
     assert_eq!(decided(&mut demand), ["-#1", "+a/2#4"], "older than b/3, and its route has room now");
-    demand.set_feeds_max(10, ms(3));
+    demand.change_routes(&[], Vec::new(), Limits { feeds_max: 10, ..limits }, ms(3)).unwrap();
     assert_eq!(decided(&mut demand), ["+b/3#5"]);
 }
 
@@ -217,7 +217,7 @@ fn routes_come_and_go_and_the_others_run_on() {
         demand.wanted(prefix.as_bytes(), ms(0));
     }
     assert_eq!(decided(&mut demand), ["+a/1#1", "+b/1#2", "+clock#3"]);
-    let new = demand.change_routes(&[ids[1]], vec![route("c/{x}")], ms(1)).unwrap();
+    let new = demand.change_routes(&[ids[1]], vec![route("c/{x}")], Limits::default(), ms(1)).unwrap();
     assert_eq!((new.len(), new[0].index()), (1, 3));
     assert_eq!(decided(&mut demand), ["-#2", "b/1=Closed", "+c/1#4"], "it was wanted before it had a route");
     assert_eq!((demand.stats().running, demand.stats().stopping), (3, 1));
@@ -233,11 +233,11 @@ fn a_topic_that_comes_to_another_route_changes_its_producer() {
     demand.wanted(b"clock", ms(0));
     demand.wanted(b"other", ms(0));
     let (feed, _) = started(&mut demand);
-    let new = demand.change_routes(&[], vec![route("clock")], ms(1)).unwrap();
+    let new = demand.change_routes(&[], vec![route("clock")], Limits::default(), ms(1)).unwrap();
     assert_eq!(decided(&mut demand), ["+other#2", "-#1", "clock=Stale"]);
     demand.ended(feed, 1, End::Finished, ms(2));
     assert!(matches!(demand.poll(), Some(Decision::Start { route, .. }) if route == new[0]));
-    demand.change_routes(&new, Vec::new(), ms(3)).unwrap();
+    demand.change_routes(&new, Vec::new(), Limits::default(), ms(3)).unwrap();
     demand.ended(feed, 3, End::Finished, ms(4));
     let Some(Decision::Stop { generation: 3, .. }) = demand.poll() else { panic!() };
     assert!(matches!(demand.poll(), Some(Decision::Start { route, .. }) if route.index() == 0));
@@ -249,12 +249,15 @@ fn a_change_of_routes_is_refused_whole() {
     let ids: Vec<_> = demand.routes().map(|(id, _)| id).collect();
     demand.wanted(b"a/1", ms(0));
     decided(&mut demand);
-    let refused = demand.change_routes(&[ids[1]], vec![route("{y}/1")], ms(1)).unwrap_err();
+    let refused =
+        demand.change_routes(&[ids[1]], vec![route("{y}/1")], Limits::default(), ms(1)).unwrap_err();
     assert!(refused.to_string().contains("`a/{x}` and `{y}/1`"), "{refused}");
-    assert_eq!(demand.change_routes(&ids, Vec::new(), ms(1)), Err(RoutesError::NoRoutes));
+    assert_eq!(demand.change_routes(&ids, Vec::new(), Limits::default(), ms(1)), Err(RoutesError::NoRoutes));
     let none = Route { feeds_max: 0, ..route("c") };
-    let refused = demand.change_routes(&[], vec![none], ms(1)).unwrap_err();
+    let refused = demand.change_routes(&[], vec![none], Limits::default(), ms(1)).unwrap_err();
     assert!(refused.to_string().contains("route `c` is 0"), "{refused}");
+    let no_feeds = Limits { feeds_max: 0, ..Limits::default() };
+    assert_eq!(demand.change_routes(&ids, vec![route("c")], no_feeds, ms(1)), Err(RoutesError::NoFeeds));
     assert_eq!((decided(&mut demand).len(), demand.routes().count()), (0, 2));
 }
 

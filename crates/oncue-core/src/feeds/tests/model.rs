@@ -285,10 +285,13 @@ impl History {
     fn reroute(&mut self, random: &mut Rng, at: Duration) {
         let removed: Vec<_> = self.routes.keys().copied().filter(|_| random.one_in(2)).collect();
         let added: Vec<_> = (0..random.below(3)).map(|_| naive_route(random)).collect();
-        self.note(format_args!("remove {removed:?}, add {added:?}"));
-        let changed = self.demand.change_routes(&removed, added.iter().map(real_route).collect(), at);
+        let feeds_max = if random.one_in(3) { 1 + random.below(4) } else { self.feeds_max };
+        self.note(format_args!("feeds_max {feeds_max}, remove {removed:?}, add {added:?}"));
+        let limits = Limits { feeds_max, ..Limits::default() };
+        let changed = self.demand.change_routes(&removed, added.iter().map(real_route).collect(), limits, at);
         self.expire();
         let Ok(ids) = changed else { return };
+        self.feeds_max = feeds_max;
         self.routes.retain(|id, _| !removed.contains(id));
         self.routes.extend(ids.into_iter().zip(added));
         self.survey();

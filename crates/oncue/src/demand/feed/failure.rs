@@ -1,11 +1,16 @@
-//! How a producer ends: well, by an error or by a panic.
+//! How a producer ends: it returns, it returns an error, or it panics.
 
 use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{fmt, io};
 
-/// What a thread or a task returns: an error counts as a failure of the feed, unless it is
-/// [`Stopped`](crate::demand::Stopped), so that `feed.publish(value)?` does the right thing.
+/// What a thread or a task returns. An error counts as a failure of the feed, unless it is [`Stopped`]: so
+/// `feed.publish(value)?` does the right thing.
 pub type Produced = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// The feed is not active any more: nobody wants its topic, or its producer has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
 
 /// Why a feed ended that should not have, or a catalogue was not listed.
 #[derive(Debug)]
@@ -20,7 +25,12 @@ pub enum Failure {
 }
 
 impl Failure {
-    pub(crate) fn panic(payload: Box<dyn Any + Send>) -> Failure {
+    /// Calls a user's function; its panic is a failure.
+    pub(crate) fn catch<T>(call: impl FnOnce() -> T) -> Result<T, Failure> {
+        catch_unwind(AssertUnwindSafe(call)).map_err(Failure::panic)
+    }
+
+    fn panic(payload: Box<dyn Any + Send>) -> Failure {
         let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
         Failure::Panic(text.unwrap_or_else(|| "with no message".to_owned()))
@@ -36,3 +46,11 @@ impl fmt::Display for Failure {
         }
     }
 }
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the feed has stopped: nobody wants its topic any more")
+    }
+}
+
+impl std::error::Error for Stopped {}

@@ -6,27 +6,28 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{fmt, str};
 
 use oncue_core::feeds::FeedId;
 use oncue_pattern::Params;
 
 use self::counts::{Counters, TopicStats, add, get, nanos};
-use self::failure::Failure;
+use self::desk::{Desk, Note};
+use self::failure::{Failure, Produced, Stopped};
 use self::outlet::{Address, Outlet, Put};
+use self::route::FeedRoute;
 use crate::Room;
-use crate::demand::producers::fill::FillFn;
-use crate::demand::runner::plan::RouteRun;
-use crate::demand::runner::shared::{Note, Shared};
 use crate::op::{Op, Waiters};
 use crate::socket::XPub;
 use crate::sync::lock;
 
 pub(crate) mod counts;
+pub(crate) mod desk;
 pub(crate) mod failure;
 pub(crate) mod keep;
-pub(crate) mod outlet;
+mod outlet;
+pub(crate) mod route;
 
 /// One running production: one topic, one generation. Cheap to clone; all clones are the same feed, and may be used
 /// on any thread.
@@ -36,29 +37,19 @@ pub(crate) mod outlet;
 #[derive(Clone)]
 pub struct Feed(Arc<Inner>);
 
-/// The feed is not active any more: nobody wants its topic, or its producer has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stopped;
+/// What is called when a producer fails.
+pub(crate) type OnFailure = Arc<dyn Fn(&Feed, &Failure) + Send + Sync>;
 
 struct Inner {
-    id: FeedId,
-    generation: u64,
-    topic: Arc<[u8]>,
-    params: Params,
-    /// The values that are not UTF-8, as near as it gets.
+    of: Activation,
+    /// The values that are not UTF-8, converted as [`Feed::param`] says.
     lossy: Vec<(Range<usize>, String)>,
-    /// When it was to start.
-    since: Duration,
-    /// Held while publishing: once its socket is `None`, nothing is sent.
+    /// Locked while publishing: once its socket is `None`, nothing is sent.
     outlet: Mutex<Outlet>,
-    /// The same as whether there is a socket, to look at without a lock.
+    /// Whether the outlet has a socket, to be read without a lock.
     active: AtomicBool,
     failed: AtomicBool,
-    /// A call that fills in a value is under way.
-    filling: AtomicBool,
     waiters: Waiters,
-    route: Arc<RouteRun>,
-    shared: Arc<Shared>,
     counters: Counters,
 }
 
@@ -68,33 +59,29 @@ pub(crate) struct Activation {
     pub(crate) generation: u64,
     pub(crate) topic: Arc<[u8]>,
     pub(crate) params: Params,
+    /// When it was to start.
     pub(crate) since: Duration,
+    pub(crate) route: Arc<FeedRoute>,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) on_failure: Option<OnFailure>,
 }
 
 impl Feed {
-    pub(crate) fn new(of: Activation, socket: XPub, route: Arc<RouteRun>, shared: Arc<Shared>) -> Feed {
-        let Activation { id, generation, topic, params, since } = of;
-        let values = params.iter().map(|(_, value)| value);
-        let broken = values.filter(|value| str::from_utf8(&topic[value.clone()]).is_err());
+    pub(crate) fn new(of: Activation, socket: XPub) -> Feed {
+        let values = of.params.iter().map(|(_, value)| value);
+        let broken = values.filter(|value| str::from_utf8(&of.topic[value.clone()]).is_err());
         let lossy = broken.map(|value| {
-            let text = String::from_utf8_lossy(&topic[value.clone()]).into_owned();
+            let text = String::from_utf8_lossy(&of.topic[value.clone()]).into_owned();
             (value, text)
         });
         let feed = Feed(Arc::new(Inner {
-            id,
-            generation,
             lossy: lossy.collect(),
-            topic,
-            params,
-            since,
-            outlet: Mutex::new(Outlet::new(socket, route.spacing)),
+            outlet: Mutex::new(Outlet::new(socket, of.route.spacing)),
             active: AtomicBool::new(true),
             failed: AtomicBool::new(false),
-            filling: AtomicBool::new(false),
             waiters: Waiters::default(),
-            route,
-            shared,
             counters: Counters::default(),
+            of,
         }));
         feed.count(|counters| &counters.started, 1);
         feed
@@ -102,7 +89,7 @@ impl Feed {
 
     /// The topic to produce.
     pub fn topic(&self) -> &[u8] {
-        &self.0.topic
+        &self.0.of.topic
     }
 
     /// The value of a parameter of the route, as text. What is not UTF-8 in it is replaced by U+FFFD: two topics may
@@ -112,7 +99,7 @@ impl Feed {
     /// If the route has no parameter of this name.
     pub fn param(&self, name: &str) -> &str {
         let value = self.range(name);
-        let text = str::from_utf8(&self.0.topic[value.clone()]).ok();
+        let text = str::from_utf8(&self.0.of.topic[value.clone()]).ok();
         text.unwrap_or_else(|| {
             let lossy = self.0.lossy.iter().find(|(range, _)| *range == value);
             lossy.map_or("", |(_, text)| text)
@@ -124,17 +111,17 @@ impl Feed {
     /// # Panics
     /// If the route has no parameter of this name.
     pub fn param_bytes(&self, name: &str) -> &[u8] {
-        &self.0.topic[self.range(name)]
+        &self.0.of.topic[self.range(name)]
     }
 
     /// The parameters of the route and their values, in the order of the pattern.
     pub fn params(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
-        self.0.params.iter().map(|(name, value)| (name, &self.0.topic[value]))
+        self.0.of.params.iter().map(|(name, value)| (name, &self.0.of.topic[value]))
     }
 
     /// The number of this activation. No other feed of the same [`OnDemand`](crate::demand::OnDemand) has it.
     pub fn generation(&self) -> u64 {
-        self.0.generation
+        self.0.of.generation
     }
 
     /// Sends a message of two frames, the topic and this payload. Never waits: a subscriber whose queue is full
@@ -161,11 +148,11 @@ impl Feed {
     }
 
     fn publish_into(&self, mut outlet: MutexGuard<'_, Outlet>, payload: &[u8]) -> Result<(), Stopped> {
-        match outlet.put(&self.address(), payload, Instant::now) {
+        match outlet.put(&self.address(), payload, || self.0.of.desk.now()) {
             Put::Sent => self.sent(&outlet),
             Put::Held { until } => {
                 drop(outlet);
-                self.0.shared.tell(Note::Hold { feed: self.clone(), until });
+                self.0.of.desk.tell(Note::Hold { generation: self.generation(), until });
             }
             Put::Superseded => self.count(|counters| &counters.superseded, 1),
             Put::Refused => self.count(|counters| &counters.refused, 1),
@@ -182,7 +169,7 @@ impl Feed {
     /// Sends the value that was held back.
     pub(crate) fn release(&self) {
         let mut outlet = lock(&self.0.outlet);
-        match outlet.release(&self.address(), Instant::now) {
+        match outlet.release(&self.address(), self.0.of.desk.now()) {
             Some(Put::Sent) => self.sent(&outlet),
             Some(Put::Refused) => self.count(|counters| &counters.refused, 1),
             _ => {}
@@ -190,30 +177,12 @@ impl Feed {
     }
 
     fn address(&self) -> Address<'_> {
-        Address { topic: &self.0.topic, keep: self.0.route.keep.as_ref() }
+        Address { topic: &self.0.of.topic, keep: self.0.of.route.keep.as_ref() }
     }
 
     /// Nobody wants the topic any more: its last value goes, unless its route keeps it.
     pub(crate) fn leave_last(&self, socket: &XPub) {
-        self.0.route.keep.iter().for_each(|keep| keep.leave(socket, &self.0.topic));
-    }
-
-    /// What fills in a value where none is kept.
-    pub(crate) fn filler(&self) -> Option<FillFn> {
-        self.0.route.fill.clone()
-    }
-
-    /// Whether no call that fills in a value is under way: from now on one is.
-    pub(crate) fn begin_filling(&self) -> bool {
-        !self.0.filling.swap(true, Ordering::SeqCst)
-    }
-
-    pub(crate) fn is_filling(&self) -> bool {
-        self.0.filling.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn end_filling(&self) {
-        self.0.filling.store(false, Ordering::SeqCst);
+        self.0.of.route.keep.iter().for_each(|keep| keep.leave(socket, &self.0.of.topic));
     }
 
     /// How many values were sent.
@@ -231,10 +200,10 @@ impl Feed {
         self.count(|counters| &counters.offered, subscribers as u64);
         // The outlet is locked: of two values one is the first.
         if !self.has_published() {
-            let after = self.0.shared.now().saturating_sub(self.0.since);
+            let after = self.0.of.desk.now().saturating_sub(self.0.of.since);
             self.0.counters.first_value(after);
-            self.0.route.counters.first_value(after);
-            self.0.shared.tell(Note::Produced { id: self.0.id, generation: self.0.generation });
+            self.0.of.route.counters.first_value(after);
+            self.0.of.desk.tell(Note::Produced { id: self.0.of.id, generation: self.0.of.generation });
         }
     }
 
@@ -248,7 +217,7 @@ impl Feed {
     /// as the route's [`backoff`](crate::demand::RouteBuilder::backoff) says. Without effect on a feed that is not active.
     pub fn fail(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
         if self.is_active() {
-            self.0.shared.fail(self, &Failure::Error(error.into()));
+            self.fail_with(&Failure::Error(error.into()));
             self.quit();
         }
     }
@@ -256,7 +225,7 @@ impl Feed {
     /// Stops the feed, and has the runner stop its producer.
     pub(crate) fn quit(&self) {
         self.close();
-        self.0.shared.tell(Note::Quit { generation: self.0.generation });
+        self.0.of.desk.tell(Note::Quit { generation: self.0.of.generation });
     }
 
     /// Whether those who want the topic have room for a value: [`Room::Congested`] when all of them are full, and a value
@@ -306,8 +275,7 @@ impl Feed {
 
     /// Waits until the feed is not active any more: to be awaited, or waited for with a time limit.
     pub fn stopped(&self) -> Op<impl Future<Output = ()> + Send + Unpin + '_> {
-        let mut wait = self.0.waiters.wait();
-        Op(poll_fn(move |context| wait.poll(context, || (!self.is_active()).then_some(()))))
+        self.0.waiters.until(|| (!self.is_active()).then_some(()))
     }
 
     /// Blocks this thread until the feed is not active any more.
@@ -342,19 +310,42 @@ impl Feed {
 
     /// Stops the feed and tells the runner that its producer has ended.
     pub(crate) fn end(&self) {
-        self.close();
-        let failed = self.0.failed.load(Ordering::SeqCst);
-        self.0.shared.tell(Note::Ended { id: self.0.id, generation: self.0.generation, failed });
+        self.end_as(self.0.failed.load(Ordering::SeqCst));
     }
 
-    /// Ends the feed as one that failed, which is reported by somebody else.
-    pub(crate) fn end_failed(&self) {
+    /// The same, where the caller knows of a failure that is not reported yet.
+    pub(crate) fn end_as(&self, failed: bool) {
         self.close();
-        let (id, generation) = (self.0.id, self.0.generation);
-        self.0.shared.tell(Note::Ended { id, generation, failed: true });
+        self.0.of.desk.tell(Note::Ended { id: self.0.of.id, generation: self.generation(), failed });
     }
 
-    /// Whether this is the first to say so.
+    /// Counts and reports how its producer ended, if that is a failure.
+    pub(crate) fn judge(&self, outcome: Result<Produced, Failure>) {
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) if error.is::<Stopped>() => {}
+            Ok(Err(error)) => self.fail_with(&Failure::Error(error)),
+            Err(failure) => self.fail_with(&failure),
+        }
+    }
+
+    /// Marks the feed as failed, counts and reports it: once, however often this is called.
+    pub(crate) fn fail_with(&self, failure: &Failure) {
+        if self.mark_failed() {
+            self.report(failure);
+        }
+    }
+
+    /// Counts and reports a failure that does not end the feed.
+    pub(crate) fn report(&self, failure: &Failure) {
+        self.count(|counters| &counters.failed, 1);
+        if let Some(report) = &self.0.of.on_failure {
+            // A report that panics cannot be reported; the count stands.
+            let _ = Failure::catch(|| report(self, failure));
+        }
+    }
+
+    /// Marks the feed as failed; whether it was not before.
     pub(crate) fn mark_failed(&self) -> bool {
         !self.0.failed.swap(true, Ordering::SeqCst)
     }
@@ -374,21 +365,21 @@ impl Feed {
     /// Counts for the feed, its route, and all.
     pub(crate) fn count(&self, which: impl Fn(&Counters) -> &AtomicU64, n: u64) {
         add(which(&self.0.counters), n);
-        add(which(&self.0.route.counters), n);
-        add(which(&self.0.shared.counters), n);
+        add(which(&self.0.of.route.counters), n);
+        add(which(&self.0.of.desk.counters), n);
     }
 
     /// Counts the time of a call that produced this feed among others.
     pub(crate) fn count_call(&self, nanos: u64) {
-        add(&self.0.route.counters.producing_nanos, nanos);
+        add(&self.0.of.route.counters.producing_nanos, nanos);
     }
 
     pub(crate) fn stats(&self) -> TopicStats {
         let counters = &self.0.counters;
         let socket = lock(&self.0.outlet).socket().cloned();
         TopicStats {
-            topic: self.0.topic.to_vec(),
-            generation: self.0.generation,
+            topic: self.0.of.topic.to_vec(),
+            generation: self.0.of.generation,
             subscribers: socket.map_or(0, |socket| socket.subscribers(self.topic())),
             done: counters.done(),
             first_value_time: self
@@ -403,31 +394,24 @@ impl Feed {
         Arc::strong_count(&self.0)
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.0.shared
+    /// The desk of its runner.
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.0.of.desk
     }
 
     pub(crate) fn shared_topic(&self) -> Arc<[u8]> {
-        self.0.topic.clone()
+        self.0.of.topic.clone()
     }
 
     fn range(&self, name: &str) -> Range<usize> {
-        let value = self.0.params.get(name);
+        let value = self.0.of.params.get(name);
         value.unwrap_or_else(|| panic!("the route of this feed has no parameter `{name}`"))
     }
 }
 
 impl fmt::Debug for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (topic, generation) = (self.0.topic.escape_ascii(), self.0.generation);
+        let (topic, generation) = (self.0.of.topic.escape_ascii(), self.0.of.generation);
         write!(f, "Feed(`{topic}`, generation {generation}, active: {})", self.is_active())
     }
 }
-
-impl fmt::Display for Stopped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the feed has stopped: nobody wants its topic any more")
-    }
-}
-
-impl std::error::Error for Stopped {}

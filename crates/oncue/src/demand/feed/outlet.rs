@@ -1,7 +1,7 @@
 //! Where the values of one feed go out: at once, or when their time has come.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::keep::Keep;
 use crate::error::ErrorKind;
@@ -17,7 +17,7 @@ pub(crate) struct Outlet {
 struct Pace {
     spacing: Duration,
     /// When the next value may be sent.
-    next: Option<Instant>,
+    next: Duration,
     held: Option<Vec<u8>>,
 }
 
@@ -32,7 +32,7 @@ pub(crate) enum Put {
     Sent,
     /// To be released then.
     Held {
-        until: Instant,
+        until: Duration,
     },
     /// It has taken the place of one that is held.
     Superseded,
@@ -46,7 +46,7 @@ pub(crate) enum Put {
 
 impl Outlet {
     pub(crate) fn new(socket: XPub, spacing: Option<Duration>) -> Outlet {
-        let pace = spacing.map(|spacing| Pace { spacing, next: None, held: None });
+        let pace = spacing.map(|spacing| Pace { spacing, next: Duration::ZERO, held: None });
         Outlet { socket: Some(socket), pace }
     }
 
@@ -55,7 +55,7 @@ impl Outlet {
     }
 
     /// Sends a value, or holds it until its time has come.
-    pub(crate) fn put(&mut self, to: &Address<'_>, value: &[u8], now: impl FnOnce() -> Instant) -> Put {
+    pub(crate) fn put(&mut self, to: &Address<'_>, value: &[u8], now: impl FnOnce() -> Duration) -> Put {
         let Some(socket) = &self.socket else { return Put::Late };
         let Some(pace) = &mut self.pace else { return to.send(socket, value) };
         if let Some(held) = &mut pace.held {
@@ -64,23 +64,19 @@ impl Outlet {
             return Put::Superseded;
         }
         let now = now();
-        match pace.next.filter(|next| *next > now) {
-            Some(until) => {
-                pace.held = Some(value.to_vec());
-                Put::Held { until }
-            }
-            None => {
-                pace.next = Some(later(now, pace.spacing));
-                to.send(socket, value)
-            }
+        if pace.next > now {
+            pace.held = Some(value.to_vec());
+            return Put::Held { until: pace.next };
         }
+        pace.next = now.saturating_add(pace.spacing);
+        to.send(socket, value)
     }
 
     /// Sends what is held, if anything.
-    pub(crate) fn release(&mut self, to: &Address<'_>, now: impl FnOnce() -> Instant) -> Option<Put> {
+    pub(crate) fn release(&mut self, to: &Address<'_>, now: Duration) -> Option<Put> {
         let (socket, pace) = (self.socket.as_ref()?, self.pace.as_mut()?);
         let value = pace.held.take()?;
-        pace.next = Some(later(now(), pace.spacing));
+        pace.next = now.saturating_add(pace.spacing);
         Some(to.send(socket, &value))
     }
 
@@ -91,13 +87,6 @@ impl Outlet {
         }
         self.socket.take()
     }
-}
-
-/// A moment so far away that it never comes: what the clock cannot tell any more is later still.
-const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
-fn later(now: Instant, spacing: Duration) -> Instant {
-    now.checked_add(spacing).unwrap_or_else(|| now + NEVER)
 }
 
 impl Address<'_> {

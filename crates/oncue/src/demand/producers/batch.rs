@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::ticks::next_tick;
+use super::ticks::{Tick, next_tick};
 use super::workers::{Job, Jobs, Workers};
 use crate::demand::feed::Feed;
 use crate::demand::feed::counts::nanos;
@@ -110,25 +109,6 @@ impl BatchRun {
         last
     }
 
-    /// A tick of the route that was due at `at`: when the next one is, unless nobody wants anything of it.
-    pub(crate) fn tick(self: &Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration> {
-        let mut set = lock(&self.set);
-        if set.feeds.is_empty() {
-            set.ticking = false;
-            return None;
-        }
-        let (next, passed) = next_tick(at, self.period, now);
-        let skipped = passed + u64::from(set.due);
-        set.due = true;
-        for feed in set.feeds.values().filter(|_| skipped > 0) {
-            feed.count(|counters| &counters.ticks_skipped, skipped);
-        }
-        if !std::mem::replace(&mut set.busy, true) {
-            jobs.push(self.clone());
-        }
-        Some(next)
-    }
-
     /// There are no workers any more: lets go of the feeds, which refer to this.
     pub(crate) fn clear(&self) {
         *lock(&self.set) = Set::default();
@@ -148,17 +128,37 @@ impl BatchRun {
 
     fn call(&self, feeds: &[Feed]) {
         let start = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| (self.produce)(&FeedSet(feeds))));
+        let outcome = Failure::catch(|| (self.produce)(&FeedSet(feeds)));
         let Some(first) = feeds.first() else { return };
         first.count_call(nanos(start.elapsed()));
-        if let Err(panic) = outcome {
-            // One panic is one failure, and it ends all that the call was about.
-            first.shared().fail(first, &Failure::panic(panic));
+        if let Err(failure) = outcome {
+            // One panic is one failure, and it ends all feeds that the call was about.
+            first.fail_with(&failure);
             for feed in feeds {
                 feed.mark_failed();
                 feed.quit();
             }
         }
+    }
+}
+
+impl Tick for BatchRun {
+    fn tick(self: Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration> {
+        let mut set = lock(&self.set);
+        if set.feeds.is_empty() {
+            set.ticking = false;
+            return None;
+        }
+        let (next, passed) = next_tick(at, self.period, now);
+        let skipped = passed + u64::from(set.due);
+        set.due = true;
+        for feed in set.feeds.values().filter(|_| skipped > 0) {
+            feed.count(|counters| &counters.ticks_skipped, skipped);
+        }
+        if !std::mem::replace(&mut set.busy, true) {
+            jobs.push(self.clone());
+        }
+        Some(next)
     }
 }
 

@@ -1,55 +1,62 @@
-//! The value that a topic has where none is kept: before its feed has published one, and when the last one has become too
-//! old, or has made room for others, and somebody comes for it.
+//! The value that a topic has where none is kept: before its feed has published one, and, when a peer subscribes, where
+//! the last one has become too old or has made room for others.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use super::workers::Job;
+use super::workers::{Job, Workers};
 use crate::demand::feed::Feed;
 use crate::demand::feed::failure::Failure;
 use crate::socket::XPub;
 
-/// Publishes what is known of a feed's topic, unless the feed has published more than so many values by then.
+/// Publishes what is known of a feed's topic, unless the feed has published more than this many values by then.
 pub(crate) type FillFn = Arc<dyn Fn(&Feed, u64) + Send + Sync>;
 
+/// Fills in the value of one feed, by one call at a time.
+pub(crate) struct Filler {
+    feed: Feed,
+    fill: FillFn,
+    /// The call that is queued or under way.
+    call: Weak<Fill>,
+}
+
 /// One call for one feed.
-pub(crate) struct Fill {
+struct Fill {
     feed: Feed,
     fill: FillFn,
     /// How many values the feed had published.
     published: u64,
 }
 
-impl Fill {
-    /// The call that a feed needs which has just begun, if its value is missing.
-    pub(crate) fn at_start(feed: &Feed, socket: &XPub) -> Option<Arc<Fill>> {
-        Fill::after(0, feed, socket)
+impl Filler {
+    pub(crate) fn new(feed: Feed, fill: FillFn) -> Filler {
+        Filler { feed, fill, call: Weak::new() }
     }
 
-    /// The same for a feed that runs, whose values are kept.
-    pub(crate) fn again(feed: &Feed, socket: &XPub) -> Option<Arc<Fill>> {
-        Fill::after(feed.published(), feed, socket)
+    /// Queues a call if the topic has no value, and no call is under way. It has no effect once the feed has published
+    /// more than `published` values.
+    pub(crate) fn fill(&mut self, published: u64, socket: &XPub, workers: &Workers) {
+        if self.call.strong_count() == 0 && socket.last(self.feed.topic()).is_none() {
+            let call = Arc::new(Fill { feed: self.feed.clone(), fill: self.fill.clone(), published });
+            self.call = Arc::downgrade(&call);
+            workers.queue(vec![call]);
+        }
     }
 
-    fn after(published: u64, feed: &Feed, socket: &XPub) -> Option<Arc<Fill>> {
-        let fill = feed.filler()?;
-        let missing = socket.last(feed.topic()).is_none() && feed.begin_filling();
-        missing.then(|| Arc::new(Fill { feed: feed.clone(), fill, published }))
+    /// The feed has ended: the call that is queued would be in vain, and would wait for as long as the workers are busy.
+    pub(crate) fn cancel(&self, workers: &Workers) {
+        if let Some(call) = self.call.upgrade() {
+            workers.forget(call);
+        }
     }
 }
 
 impl Job for Fill {
-    fn is_of(&self, generation: u64) -> bool {
-        self.feed.generation() == generation
-    }
-
     fn run(&self) {
-        if self.feed.is_active() && self.feed.published() == self.published {
-            let filled = catch_unwind(AssertUnwindSafe(|| (self.fill)(&self.feed, self.published)));
-            if let Err(panic) = filled {
-                self.feed.shared().report(&self.feed, &Failure::panic(panic));
-            }
+        if self.feed.is_active()
+            && self.feed.published() == self.published
+            && let Err(failure) = Failure::catch(|| (self.fill)(&self.feed, self.published))
+        {
+            self.feed.report(&failure);
         }
-        self.feed.end_filling();
     }
 }

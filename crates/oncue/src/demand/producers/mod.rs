@@ -1,4 +1,4 @@
-//! The kinds of producers, and how each is run for one feed. Which feeds run is decided elsewhere.
+//! The kinds of producers, and how each is run for one feed. The runner decides which feeds run.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -40,15 +40,6 @@ pub(crate) enum Producer {
     Task { spawn: Arc<dyn Fn(Task) + Send + Sync>, produce: Arc<dyn Fn(Feed) -> Producing + Send + Sync> },
     Batch(Arc<BatchRun>),
     Manual(Arc<dyn Fn(Change) + Send + Sync>),
-}
-
-/// What lists the topics of a route, and how often.
-#[derive(Clone)]
-pub(crate) struct Lister {
-    pub(crate) period: Duration,
-    pub(crate) list: Arc<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>,
-    /// Topics that are listed whatever the function says.
-    pub(crate) always: Vec<Vec<u8>>,
 }
 
 impl Producer {

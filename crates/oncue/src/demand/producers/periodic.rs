@@ -2,16 +2,15 @@
 //! takes. A tick that finds the last one still being produced, or that passed unseen, is skipped and counted. A feed is
 //! never queued twice.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::ticks::aligned_tick;
+use super::ticks::{Tick, aligned_tick};
 use super::workers::{Job, Jobs};
 use crate::demand::feed::Feed;
 use crate::demand::feed::counts::nanos;
-use crate::demand::feed::failure::Produced;
+use crate::demand::feed::failure::{Failure, Produced};
 
 /// A feed that is produced periodically.
 pub(crate) struct Periodic {
@@ -31,10 +30,6 @@ impl Periodic {
         Arc::new(Periodic { feed, period, produce, busy: AtomicBool::new(false) })
     }
 
-    pub(crate) fn generation(&self) -> u64 {
-        self.feed.generation()
-    }
-
     /// Stops the feed. Whoever comes last, this or a worker, reports its end.
     pub(crate) fn stop(&self) {
         self.feed.stop();
@@ -42,9 +37,10 @@ impl Periodic {
             self.feed.end();
         }
     }
+}
 
-    /// A tick that was due at `at`: when the next one is, unless the feed has stopped.
-    pub(crate) fn tick(self: &Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration> {
+impl Tick for Periodic {
+    fn tick(self: Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration> {
         if !self.feed.is_active() {
             return None;
         }
@@ -54,7 +50,7 @@ impl Periodic {
         if !busy && self.feed.skip_for_congestion() {
             self.busy.store(false, Ordering::SeqCst);
         } else if !busy {
-            jobs.push(self.clone());
+            jobs.push(self);
         }
         Some(next)
     }
@@ -63,12 +59,11 @@ impl Periodic {
 impl Job for Periodic {
     fn run(&self) {
         let start = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            if self.feed.is_active() { (self.produce)(&self.feed) } else { Ok(()) }
-        }));
+        let outcome =
+            Failure::catch(|| if self.feed.is_active() { (self.produce)(&self.feed) } else { Ok(()) });
         self.feed.count(|counters| &counters.producing_nanos, nanos(start.elapsed()));
         let failed = !matches!(outcome, Ok(Ok(())));
-        self.feed.shared().judge(&self.feed, outcome);
+        self.feed.judge(outcome);
         self.busy.store(false, Ordering::SeqCst);
         if failed || !self.feed.is_active() {
             self.feed.end();

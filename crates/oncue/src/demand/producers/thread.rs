@@ -1,7 +1,6 @@
 //! Producers on threads of their own, futures on an executor, and functions of manual routes.
 
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -11,7 +10,6 @@ use std::{io, thread};
 use super::{Change, Producing, Task};
 use crate::demand::feed::Feed;
 use crate::demand::feed::failure::{Failure, Produced};
-use crate::demand::runner::shared::adopt_thread;
 
 /// Reports the end of a feed when its producer is gone, in whatever way: a task may be dropped by its executor.
 struct EndOnDrop(Feed);
@@ -20,7 +18,7 @@ impl Drop for EndOnDrop {
     fn drop(&mut self) {
         if thread::panicking() {
             // Whoever catches the panic reports it.
-            self.0.end_failed();
+            self.0.end_as(true);
         }
         self.0.end();
     }
@@ -32,10 +30,9 @@ pub(crate) fn start_thread(
     produce: Arc<dyn Fn(Feed) -> Produced + Send + Sync>,
 ) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("oncue-feed".to_owned()).spawn(move || {
-        adopt_thread(feed.shared().id());
+        feed.desk().adopt_thread();
         let end = EndOnDrop(feed.clone());
-        let outcome = catch_unwind(AssertUnwindSafe(|| produce(feed.clone())));
-        feed.shared().judge(&feed, outcome);
+        feed.judge(Failure::catch(|| produce(feed.clone())));
         drop(end);
     })
 }
@@ -54,32 +51,31 @@ pub(crate) fn start_task(
         let mut stopped = feed.stopped();
         let outcome = poll_fn(|context| {
             let stopped = Pin::new(&mut stopped).poll(context).is_ready();
-            let polled = catch_unwind(AssertUnwindSafe(|| {
+            let polled = Failure::catch(|| {
                 producing.get_or_insert_with(|| produce(feed.clone())).as_mut().poll(context)
-            }));
+            });
             match polled {
                 Ok(Poll::Pending) if stopped => Poll::Ready(Ok(Ok(()))),
                 Ok(Poll::Pending) => Poll::Pending,
                 Ok(Poll::Ready(outcome)) => Poll::Ready(Ok(outcome)),
-                Err(panic) => Poll::Ready(Err(panic)),
+                Err(failure) => Poll::Ready(Err(failure)),
             }
         })
         .await;
         drop(producing);
-        feed.shared().judge(&feed, outcome);
+        feed.judge(outcome);
         drop(end);
     };
-    let spawned = catch_unwind(AssertUnwindSafe(|| spawn(Box::pin(task))));
-    if let Err(panic) = spawned {
+    if let Err(failure) = Failure::catch(|| spawn(Box::pin(task))) {
         // The task is gone with the panic, and has reported its end.
-        feed.shared().fail(feed, &Failure::panic(panic));
+        feed.fail_with(&failure);
     }
 }
 
 /// Tells a manual route's function about a change; whether it panicked.
 pub(crate) fn tell_manual(feed: &Feed, tell: &(dyn Fn(Change) + Send + Sync), change: Change) -> bool {
-    let told = catch_unwind(AssertUnwindSafe(|| tell(change)));
+    let told = Failure::catch(|| tell(change));
     let panicked = told.is_err();
-    feed.shared().judge(feed, told.map(Ok));
+    feed.judge(told.map(Ok));
     panicked
 }

@@ -1,6 +1,16 @@
-//! When the ticks of periodic producers are.
+//! What is done at ticks, and when the next tick is.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::workers::Jobs;
+
+/// What is done periodically.
+pub(crate) trait Tick: Send + Sync {
+    /// The tick that was due at `at` has come: adds what is to be done to `jobs`. Returns when the next tick is, unless
+    /// there is none.
+    fn tick(self: Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration>;
+}
 
 /// The tick after the one that was due at `due`, and how many passed unseen between the two. Ticks are whole periods
 /// after the runner's origin, so that those of many feeds meet and one waking serves them all. A first one may be due at

@@ -6,17 +6,12 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::{io, thread};
 
-use crate::demand::runner::shared::adopt_thread;
+use crate::demand::feed::desk::Desk;
 use crate::sync::lock;
 
 /// Something to be done on a worker. It catches the panics of users' functions.
 pub(crate) trait Job: Send + Sync {
     fn run(&self);
-
-    /// Whether it is for nobody once the feed of this generation has ended.
-    fn is_of(&self, _generation: u64) -> bool {
-        false
-    }
 }
 
 /// What is to be queued together.
@@ -26,7 +21,7 @@ pub(crate) struct Workers {
     queue: Arc<Queue>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     threads_max: usize,
-    runner: u64,
+    desk: Arc<Desk>,
 }
 
 #[derive(Default)]
@@ -45,17 +40,17 @@ struct State {
 
 impl Workers {
     /// No threads yet.
-    pub(crate) fn new(threads_max: usize, runner: u64) -> Workers {
-        Workers { queue: Arc::default(), threads: Mutex::default(), threads_max, runner }
+    pub(crate) fn new(threads_max: usize, desk: Arc<Desk>) -> Workers {
+        Workers { queue: Arc::default(), threads: Mutex::default(), threads_max, desk }
     }
 
     /// Starts the threads that there are to be, unless they run.
     pub(crate) fn start(&self) -> io::Result<()> {
         let mut threads = lock(&self.threads);
         while threads.len() < self.threads_max {
-            let (queue, runner) = (self.queue.clone(), self.runner);
+            let (queue, desk) = (self.queue.clone(), self.desk.clone());
             threads.push(thread::Builder::new().name("oncue-every".to_owned()).spawn(move || {
-                adopt_thread(runner);
+                desk.adopt_thread();
                 while let Some(job) = queue.next() {
                     job.run();
                 }
@@ -79,12 +74,11 @@ impl Workers {
         }
     }
 
-    /// The feed of this generation has ended: what is queued for it is for nobody.
-    pub(crate) fn forget(&self, generation: u64) {
+    /// Takes a job out of the queue, if it is still there.
+    pub(crate) fn forget(&self, job: Arc<dyn Job>) {
         let mut state = lock(&self.queue.state);
-        let due = std::mem::take(&mut state.due).into_iter();
-        let (gone, due): (VecDeque<_>, _) = due.partition(|job| job.is_of(generation));
-        state.due = due;
+        let at = state.due.iter().position(|queued| Arc::ptr_eq(queued, &job));
+        let gone = at.and_then(|at| state.due.remove(at));
         drop(state);
         // Outside of the lock: a job may own what calls back.
         drop(gone);

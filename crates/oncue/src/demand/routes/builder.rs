@@ -1,74 +1,219 @@
-//! From routes to a running [`OnDemand`], and to other routes in the place of those that run. What can be wrong with
-//! routes is said before any runs.
+//! From routes to a running [`OnDemand`], and to other routes in the place of those that run. Whatever is wrong with routes
+//! is found before any of them runs.
 
 use std::num::NonZero;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, thread};
 
+use oncue_core::feeds::{Demand, Route};
 use oncue_pattern::{Pattern, PatternError};
 
+use super::on_demand::OnDemand;
 use super::route::{Draft, RouteBuilder};
 use super::rules::Rules;
+use crate::Engine;
 use crate::demand::feed::Feed;
+use crate::demand::feed::desk::{Desk, Note};
 use crate::demand::feed::failure::Failure;
+use crate::demand::runner::Runner;
 use crate::demand::runner::announce::States;
 use crate::demand::runner::defaults::Defaults;
-use crate::demand::runner::plan::{Plan, Planned, Reloaded};
-use crate::demand::runner::shared::{Note, Reports, Shared};
-use crate::demand::{OnDemand, runner};
+use crate::demand::runner::plan::{Planned, Reloaded, refused};
+use crate::demand::runner::shared::{Reports, Shared};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
+use crate::options::Options;
 use crate::permission::check_not_deciding;
 use crate::socket::XPub;
+use crate::sync::lock;
 
-/// Routes being put together. See [`OnDemand::bind`].
+/// Routes being put together. See [`OnDemand::bind`] and [`OnDemand::routes`].
 #[must_use = "nothing is produced before `start`"]
 pub struct Builder {
-    socket: XPub,
+    socket: Option<XPub>,
+    /// Where the socket asks who may subscribe; none for a socket that was made elsewhere.
+    rules: Option<Arc<Rules>>,
     endpoints: Vec<Endpoint>,
     routes: Vec<Draft>,
     defaults: Defaults,
     workers: usize,
     reports: Reports,
-    /// Where the socket asks who may subscribe; not if it was made elsewhere.
-    rules: Option<Arc<Rules>>,
-    /// The runner whose routes these are to replace.
-    reloads: Option<u64>,
 }
 
-impl Builder {
-    pub(crate) fn new(socket: XPub, rules: Option<Arc<Rules>>) -> Builder {
-        // A worker that a slow producer holds up is no use to others: have some even where there are few cores.
+impl OnDemand {
+    /// Routes on a socket of their own, bound to this endpoint, with an engine of its own.
+    ///
+    /// # Errors
+    /// As [`Builder::bind`].
+    pub fn bind(endpoint: &str) -> Result<Builder> {
+        OnDemand::routes().bind(endpoint)
+    }
+
+    /// Routes on a socket of their own, which has no endpoint yet. It discards messages that subscribers send
+    /// ([`Options::discard_messages`]); if those are wanted, use [`on`](OnDemand::on). Unless the options say
+    /// otherwise, it has [heartbeats](Options::heartbeat) of 5 s, and a subscriber that is silent for 15 s
+    /// counts as gone: nothing is produced for a peer that has vanished.
+    ///
+    /// # Errors
+    /// What [`XPub::new`] refuses.
+    #[allow(clippy::new_ret_no_self, reason = "as the sockets have it; what comes out has no routes yet")]
+    pub fn new(engine: &Engine, options: Options) -> Result<Builder> {
+        OnDemand::routes().with_engine(engine, options)
+    }
+
+    /// Routes on a socket that exists, and that others may send on as well. Its options are its own: give it
+    /// [`Options::heartbeat`], or values are produced for a subscriber that has vanished until the system notices.
+    pub fn on(socket: XPub) -> Builder {
+        Builder { socket: Some(socket), ..OnDemand::routes() }
+    }
+
+    /// Routes without a socket. Nothing is opened and nothing is started: they can be [checked](Builder::check), given a
+    /// socket later ([`bind`](Builder::bind), [`connect`](Builder::connect), [`with_engine`](Builder::with_engine),
+    /// [`on`](Builder::on)), or take the place of routes that run ([`reload`](OnDemand::reload)).
+    ///
+    /// ```
+    /// # use {oncue::OnDemand, std::time::Duration};
+    /// let routes = OnDemand::routes()
+    ///     .route("clock").every(Duration::from_secs(1), |_| "tick")
+    ///     .route("prices/{symbol}").every(Duration::from_secs(1), |_| "187.20");
+    /// routes.check()?;
+    /// let od = routes.bind("tcp://127.0.0.1:0")?.start()?;
+    ///
+    /// let routes = od.builder() // as `OnDemand::routes`, with the settings of the routes that run
+    ///     .route("a/{x}").every(Duration::from_secs(1), |_| "1")
+    ///     .route("{y}/b").every(Duration::from_secs(1), |_| "2");
+    /// let wrong = routes.check().unwrap_err().to_string();
+    /// assert!(wrong.contains("the routes `a/{x}` and `{y}/b` share topics"), "{wrong}");
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    pub fn routes() -> Builder {
+        // Slow producers keep workers busy: even a machine with few cores has some to spare.
         let workers = thread::available_parallelism().map_or(1, NonZero::get).clamp(4, 16);
         Builder {
-            socket,
+            socket: None,
+            rules: None,
             endpoints: Vec::new(),
             routes: Vec::new(),
             defaults: Defaults::default(),
             workers,
             reports: Reports::default(),
-            rules,
-            reloads: None,
         }
     }
 
-    /// Binds the socket to an endpoint, at once. Subscribers that come before [`start`](Builder::start) are served
-    /// from then on.
+    /// Routes to take the place of those that run, see [`reload`](OnDemand::reload): none yet, with the grace, the bounds
+    /// and the status prefix that the first ones began with.
+    pub fn builder(&self) -> Builder {
+        Builder { defaults: self.defaults.clone(), ..OnDemand::routes() }
+    }
+
+    /// Puts other routes in the place of those that run, all or nothing. A route that has the same pattern and the same
+    /// [`key`](RouteBuilder::key) as before stays as it was, with its producer and its feeds. The feeds of the others
+    /// are stopped; where a topic is wanted that a new route serves, it starts there once its old producer has ended.
+    /// Subscribers notice nothing of it. When this returns the new routes are in force; feeds of old ones are stopped
+    /// right after.
+    ///
+    /// The routes are from [`builder`](OnDemand::builder), or from [`routes`](OnDemand::routes) with settings of their own.
+    /// [`workers`](Builder::workers), [`on_failure`](Builder::on_failure), [`on_list_failure`](Builder::on_list_failure)
+    /// and [`status_prefix`](Builder::status_prefix) stay as they are.
+    ///
+    /// ```
+    /// # use {oncue::OnDemand, std::time::Duration};
+    /// let od = OnDemand::bind("tcp://127.0.0.1:0")?
+    ///     .route("clock").key("500 ms").every(Duration::from_millis(500), |_| "tick")
+    ///     .start()?;
+    /// let routes = od.builder()
+    ///     .route("clock").key("500 ms").every(Duration::from_millis(500), |_| "tick")
+    ///     .route("load").key("1 s").every(Duration::from_secs(1), |_| "0.2");
+    /// let done = od.reload(routes)?;
+    /// assert_eq!((done.kept, done.added, done.removed), (1, 1, 0));
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// What [`XPub::bind`] refuses.
-    pub fn bind(mut self, endpoint: &str) -> Result<Builder> {
-        self.endpoints.push(self.socket.bind(endpoint)?);
+    /// As [`Builder::check`], for routes that have a socket of their own, after [`stop`](OnDemand::stop), and inside a
+    /// function that decides about subscriptions: nothing has changed.
+    pub fn reload(&self, routes: Builder) -> Result<Reloaded> {
+        check_not_deciding("reload routes")?;
+        if routes.socket.is_some() {
+            return Err(Error::misuse(
+                "these routes have a socket of their own; begin them with `OnDemand::builder`",
+            ));
+        }
+        if self.shared.has_ended() {
+            return Err(Error::misuse("the routes were stopped, or their socket closed; start others"));
+        }
+        self.replace(routes)
+    }
+
+    fn replace(&self, mut routes: Builder) -> Result<Reloaded> {
+        routes.defaults.status_prefix.clone_from(&self.defaults.status_prefix);
+        let limits = routes.defaults.limits;
+        let planned = routes.plan(self.rules.is_some())?;
+        self.shared.start_workers(&planned)?;
+        // Held beyond the change, as the routes that go are: what users' functions own must not be dropped amid it.
+        let runs: Vec<_> = planned.iter().map(|planned| planned.run.clone()).collect();
+        let change = || self.shared.replace(planned, limits);
+        let replaced = match &self.rules {
+            Some(rules) => rules.follow(change)?,
+            None => change()?,
+        };
+        let keeps = replaced.gone.iter().filter_map(|route| route.feeds.keep.as_ref());
+        keeps.for_each(|keep| keep.forget_all(&self.socket));
+        self.shared.desk.tell(Note::Routes { added: replaced.added, removed: replaced.removed });
+        drop(runs);
+        Ok(replaced.done)
+    }
+}
+
+impl Builder {
+    /// Binds the socket to an endpoint, at once. Subscribers that come before [`start`](Builder::start) are served
+    /// from then on. Routes without a socket get one, as by [`OnDemand::new`], with an engine of its own.
+    ///
+    /// # Errors
+    /// What [`XPub::bind`] refuses, and, without a socket, [`Engine::start`] and [`XPub::new`].
+    pub fn bind(self, endpoint: &str) -> Result<Builder> {
+        self.open(|socket| socket.bind(endpoint))
+    }
+
+    /// Connects the socket to an endpoint, at once. Routes without a socket get one as by [`bind`](Builder::bind).
+    ///
+    /// # Errors
+    /// What [`XPub::connect`] refuses, and, without a socket, [`Engine::start`] and [`XPub::new`].
+    pub fn connect(self, endpoint: &str) -> Result<Builder> {
+        self.open(|socket| socket.connect(endpoint))
+    }
+
+    fn open(mut self, open: impl FnOnce(&XPub) -> Result<Endpoint>) -> Result<Builder> {
+        if self.socket.is_none() {
+            self = self.with_engine(&Engine::start()?, Options::new())?;
+        }
+        let endpoint = self.socket.as_ref().map(open).transpose()?;
+        self.endpoints.extend(endpoint);
         Ok(self)
     }
 
-    /// Connects the socket to an endpoint, at once.
+    /// Gives the routes a socket of their own on this engine, as [`OnDemand::new`] does.
     ///
     /// # Errors
-    /// What [`XPub::connect`] refuses.
-    pub fn connect(mut self, endpoint: &str) -> Result<Builder> {
-        self.endpoints.push(self.socket.connect(endpoint)?);
+    /// What [`XPub::new`] refuses, and [`Misuse`](crate::ErrorKind::Misuse) if they have a socket.
+    pub fn with_engine(mut self, engine: &Engine, options: Options) -> Result<Builder> {
+        let rules = Arc::new(Rules::default());
+        self.routes.iter().filter_map(Draft::admission).for_each(|(pattern, rule)| rules.add(pattern, rule));
+        let options = rules.guard(options.heartbeat_by_default()).discard_messages(true);
+        self = self.on(XPub::new(engine, options)?)?;
+        self.rules = Some(rules);
+        Ok(self)
+    }
+
+    /// Gives the routes a socket that exists, as [`OnDemand::on`] does.
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::ErrorKind::Misuse) if they have a socket.
+    pub fn on(mut self, socket: XPub) -> Result<Builder> {
+        if self.socket.replace(socket).is_some() {
+            return Err(Error::misuse("these routes have a socket; begin others with `OnDemand::routes`"));
+        }
         Ok(self)
     }
 
@@ -77,9 +222,9 @@ impl Builder {
         &self.endpoints
     }
 
-    /// The socket.
-    pub fn xpub(&self) -> &XPub {
-        &self.socket
+    /// The socket, if there is one yet.
+    pub fn xpub(&self) -> Option<&XPub> {
+        self.socket.as_ref()
     }
 
     /// The grace of the routes that are not given one of their own; zero by default.
@@ -152,93 +297,60 @@ impl Builder {
     }
 
     pub(crate) fn add(mut self, mut draft: Draft) -> Builder {
-        if let (None, Some((pattern, rule))) = (self.reloads, draft.admission()) {
-            match &self.rules {
-                Some(rules) if self.endpoints.is_empty() => rules.add(pattern, rule),
-                Some(_) => draft.refuse("asks who may subscribe, and some may have done so; bind after it"),
-                None => draft.refuse(
-                    "asks who may subscribe, but the socket was made elsewhere; make it by `OnDemand::new`, or give \
-                     it the rule by `Options::admission`",
-                ),
-            }
+        if let Some((pattern, rule)) = draft.admission() {
+            draft.late = !self.endpoints.is_empty();
+            self.rules.iter().for_each(|rules| rules.add(pattern.clone(), rule.clone()));
         }
         self.routes.push(draft);
         self
     }
 
-    /// Begins to produce what is wanted, and what was wanted before.
+    /// Checks the routes as [`start`](Builder::start) does, and starts and opens nothing.
     ///
     /// # Errors
     /// [`Misuse`](crate::ErrorKind::Misuse) for a pattern that cannot be read, for no routes, for two routes that
     /// share topics without one lying within the other, for a catalogue's topic that is not of its route, for a period
-    /// or bound of zero: the pattern is named. [`Io`](crate::ErrorKind::Io) when the system has no thread left.
+    /// or bound of zero: the pattern is named.
+    pub fn check(&self) -> Result<()> {
+        let guarded = self.rules.is_some() || self.socket.is_none();
+        let routes = self.routes.iter().map(|draft| draft.route(&self.defaults, guarded));
+        let routes: Vec<Route> = routes.collect::<Result<_>>()?;
+        Demand::new(routes, self.defaults.limits).map(drop).map_err(refused)
+    }
+
+    /// Begins to produce what is wanted, and what was wanted before.
+    ///
+    /// # Errors
+    /// As [`check`](Builder::check), and [`Misuse`](crate::ErrorKind::Misuse) for routes without a socket.
+    /// [`Io`](crate::ErrorKind::Io) when the system has no thread left.
     pub fn start(self) -> Result<OnDemand> {
-        if self.reloads.is_some() {
-            return Err(Error::misuse("these routes are to take the place of others; give them to `reload`"));
-        }
-        let plan = Plan::new(plan_all(self.routes, &self.defaults)?, self.defaults.limits)?;
-        let ids: Vec<_> = plan.routes.keys().copied().collect();
-        let rules = self.rules.unwrap_or_default();
-        let states = States::new(self.socket.clone(), self.defaults.status_prefix.clone());
-        rules.asked.follow(plan.filled());
-        let asked = rules.asked.clone();
-        let shared = Arc::new(Shared::new(plan, self.workers, self.reports, states, asked));
-        shared.serve(&ids)?;
-        let runner = runner::start(self.socket.clone(), shared.clone())
-            .map_err(|error| Error::io("no thread for the routes", error))?;
-        Ok(OnDemand {
-            socket: self.socket,
-            endpoints: self.endpoints,
-            defaults: self.defaults,
-            rules,
+        let Some(socket) = self.socket.clone() else {
+            return Err(Error::misuse("these routes have no socket; bind them, or give them to `reload`"));
+        };
+        let origin = Instant::now();
+        let desk = Arc::new(Desk::new(Arc::new(move || origin.elapsed())));
+        self.rules.iter().for_each(|rules| rules.tell(desk.clone()));
+        let shared = Arc::new(Shared::new(desk, self.workers, self.reports.clone()));
+        let states = States::new(socket.clone(), self.defaults.status_prefix.clone());
+        let runner = Runner::new(socket.clone(), shared.clone(), states);
+        let od = OnDemand {
+            socket,
+            endpoints: self.endpoints.clone(),
+            defaults: self.defaults.clone(),
+            rules: self.rules.clone(),
             shared,
-            runner: Mutex::new(Some(runner)),
-        })
+            runner: Mutex::default(),
+        };
+        od.replace(self)?;
+        let runner = runner.start().map_err(|error| Error::io("no thread for the routes", error))?;
+        *lock(&od.runner) = Some(runner);
+        Ok(od)
     }
 
-    #[cfg(test)]
-    pub(crate) fn planned_for_test(self) -> Vec<Planned> {
-        plan_all(self.routes, &self.defaults).unwrap()
+    fn plan(self, guarded: bool) -> Result<Vec<Planned>> {
+        let Builder { routes, defaults, .. } = self;
+        routes.into_iter().map(|draft| draft.plan(&defaults, guarded)).collect()
     }
-
-    /// Routes for [`OnDemand::reload`].
-    pub(crate) fn reloading(socket: XPub, defaults: Defaults, shared: &Shared) -> Builder {
-        Builder { defaults, reloads: Some(shared.id()), ..Builder::new(socket, None) }
-    }
-
-    pub(crate) fn reload(self, shared: &Arc<Shared>, rules: &Rules) -> Result<Reloaded> {
-        check_not_deciding("reload routes")?;
-        if self.reloads != Some(shared.id()) {
-            return Err(Error::misuse(
-                "these routes are not of this socket; begin them with `OnDemand::builder`",
-            ));
-        }
-        if shared.has_ended() {
-            return Err(Error::misuse("the routes were stopped, or their socket closed; start others"));
-        }
-        let planned = plan_all(self.routes, &self.defaults)?;
-        let feeds_max = self.defaults.limits.feeds_max;
-        if feeds_max == 0 {
-            return Err(Error::misuse("feeds_max is 0; give it 1 at least"));
-        }
-        // Before anything changes: a thread may be what is missing.
-        if planned.iter().any(|planned| planned.run.needs_workers()) {
-            shared.start_workers()?;
-        }
-        // Held beyond the change, as the routes that go are: what users' functions own must not be dropped amid it.
-        let runs: Vec<_> = planned.iter().map(|planned| planned.run.clone()).collect();
-        let now = shared.now();
-        let replaced = rules.follow(&shared.plan, |plan| plan.replace(planned, feeds_max, now))?;
-        replaced.gone.iter().filter_map(|route| route.keep.as_ref()).for_each(|k| k.forget_all(&self.socket));
-        shared.serve(&replaced.come)?;
-        shared.tell(Note::Gone(replaced.removed));
-        drop(runs);
-        Ok(replaced.done)
-    }
-}
-
-fn plan_all(drafts: Vec<Draft>, defaults: &Defaults) -> Result<Vec<Planned>> {
-    drafts.into_iter().map(|draft| draft.plan(defaults)).collect()
 }
 
 impl fmt::Debug for Builder {

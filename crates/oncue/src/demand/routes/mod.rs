@@ -1,5 +1,6 @@
-//! Routes being put together.
+//! Routes being put together, and the handle to those at work.
 
 pub(crate) mod builder;
+pub(crate) mod on_demand;
 pub(crate) mod route;
-pub(crate) mod rules;
+mod rules;

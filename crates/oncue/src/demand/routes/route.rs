@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use std::{fmt, sync::Mutex};
 
@@ -10,17 +9,18 @@ use oncue_core::feeds::{Backoff, Route};
 use oncue_pattern::{Pattern, PatternError, PrefixMeaning};
 
 use super::builder::Builder;
-use super::rules::AdmitFn;
 use crate::demand::feed::Feed;
 use crate::demand::feed::counts::Counters;
 use crate::demand::feed::failure::Produced;
 use crate::demand::feed::keep::{Keep, LastLimits};
+use crate::demand::feed::route::FeedRoute;
 use crate::demand::producers::batch::{BatchRun, FeedSet};
+use crate::demand::producers::catalogue::Lister;
 use crate::demand::producers::fill::FillFn;
 use crate::demand::producers::value::IntoValue;
-use crate::demand::producers::{Change, Lister, Producer, Task};
+use crate::demand::producers::{Change, Producer, Task};
 use crate::demand::runner::defaults::Defaults;
-use crate::demand::runner::plan::{Listed, Planned, RouteRun};
+use crate::demand::runner::plan::{AdmitFn, Listed, Planned, RouteRun};
 use crate::error::{Error, Result};
 use crate::permission::{Admission, SubscribeRequest};
 
@@ -55,15 +55,11 @@ pub(crate) struct Draft {
     pattern: Result<Pattern, PatternError>,
     settings: Settings,
     producer: Producer,
-    /// Why it cannot be.
-    refused: Option<&'static str>,
+    /// It was added when the socket had an endpoint, and so possibly subscribers.
+    pub(crate) late: bool,
 }
 
 impl Draft {
-    pub(crate) fn refuse(&mut self, why: &'static str) {
-        self.refused = Some(why);
-    }
-
     pub(crate) fn pattern(&self) -> &Result<Pattern, PatternError> {
         &self.pattern
     }
@@ -73,12 +69,22 @@ impl Draft {
         Some((self.pattern.clone().ok()?, self.settings.admit.clone()?))
     }
 
-    pub(crate) fn plan(self, defaults: &Defaults) -> Result<Planned> {
-        let Draft { pattern, settings, producer, refused } = self;
-        let pattern = pattern.map_err(|error| Error::misuse(error.to_string()))?;
+    /// The route as the state machine knows it. `guarded`: the socket asks the rules of routes.
+    ///
+    /// # Errors
+    /// What is wrong with this route by itself.
+    pub(crate) fn route(&self, defaults: &Defaults, guarded: bool) -> Result<Route> {
+        let Draft { pattern, settings, producer, late } = self;
+        let pattern = pattern.as_ref().map_err(|error| Error::misuse(error.to_string()))?;
         let wrong = |what: &str| Err(Error::misuse(format!("the route `{pattern}` {what}")));
-        if let Some(why) = refused {
-            return wrong(why);
+        if settings.admit.is_some() && !guarded {
+            return wrong(
+                "asks who may subscribe, but the socket was made elsewhere; make it by `OnDemand::new`, or give it the \
+                 rule by `Options::admission`",
+            );
+        }
+        if *late {
+            return wrong("asks who may subscribe, and some may have done so; bind after it");
         }
         let status = defaults.status_prefix.as_deref();
         if status.is_some_and(|status| pattern.prefix(status) != PrefixMeaning::None) {
@@ -98,28 +104,34 @@ impl Draft {
                 "has a backoff that begins with 0 s or ends before it begins; give it both in order",
             );
         }
-        let route = Route {
+        Ok(Route {
             pattern: pattern.clone(),
             grace: settings.grace.unwrap_or(defaults.grace),
             min_run: settings.min_run,
             feeds_max: settings.feeds_max,
             backoff: settings.backoff,
             catalogue: settings.catalogue.clone(),
+        })
+    }
+
+    pub(crate) fn plan(self, defaults: &Defaults, guarded: bool) -> Result<Planned> {
+        let route = self.route(defaults, guarded)?;
+        let Draft { settings, producer, .. } = self;
+        let feeds = FeedRoute {
+            spacing: (!settings.spacing.is_zero()).then_some(settings.spacing),
+            keep: settings.keep.map(Keep::new),
+            counters: Counters::default(),
         };
-        let lister = settings.lister.map(|lister| Lister { always: settings.catalogue, ..lister });
         let run = RouteRun {
-            pattern,
+            pattern: route.pattern.clone(),
             key: settings.key,
             pace: producer.period().or(settings.pace),
             producer,
-            lister,
-            spacing: (!settings.spacing.is_zero()).then_some(settings.spacing),
-            keep: settings.keep.map(Keep::new),
+            lister: settings.lister.map(|lister| Lister { always: settings.catalogue, ..lister }),
             fill: settings.fill,
             admit: settings.admit,
-            counters: Counters::default(),
+            feeds: Arc::new(feeds),
             listed: Mutex::new(Listed::default()),
-            gone: AtomicBool::new(false),
         };
         Ok(Planned { route, run: Arc::new(run) })
     }
@@ -480,6 +492,6 @@ impl RouteBuilder {
 
     fn producer(self, producer: Producer) -> Builder {
         let RouteBuilder { builder, pattern, settings } = self;
-        builder.add(Draft { pattern, settings, producer, refused: None })
+        builder.add(Draft { pattern, settings, producer, late: false })
     }
 }

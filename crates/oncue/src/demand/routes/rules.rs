@@ -1,25 +1,22 @@
-//! Who may subscribe to the topics of a route: the rules of all routes as one answer to the socket, which asks.
+//! The rules of all routes about who may subscribe, as one answer to the socket, which asks.
 
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
-use oncue_pattern::PrefixMeaning;
+use oncue_pattern::{Pattern, PrefixMeaning};
 
-use crate::demand::Pattern;
-use crate::demand::runner::asked::Asked;
-use crate::demand::runner::plan::Plan;
+use crate::demand::feed::desk::Desk;
+use crate::demand::runner::plan::{AdmitFn, Guards, Replaced};
+use crate::error::Result;
 use crate::options::Options;
 use crate::permission::{Admission, SubscribeRequest};
-use crate::sync::{lock, read_lock, write_lock};
-
-/// A route's own rule.
-pub(crate) type AdmitFn = Arc<dyn Fn(&SubscribeRequest<'_>) -> Admission + Send + Sync>;
+use crate::sync::{read_lock, write_lock};
 
 /// The rules of all routes that have one.
 #[derive(Default)]
 pub(crate) struct Rules {
-    rules: RwLock<Vec<(Pattern, AdmitFn)>>,
-    /// Is told who is let in.
-    pub(crate) asked: Arc<Asked>,
+    guards: RwLock<Guards>,
+    /// Is told of subscriptions to topics whose value may be missing, once routes run.
+    desk: OnceLock<Arc<Desk>>,
 }
 
 impl Rules {
@@ -32,17 +29,16 @@ impl Rules {
                 Some(answer) => answer,
             };
             if answer == Admission::Accept {
-                rules.asked.hear(request.prefix);
+                rules.admitted(request.prefix);
             }
             answer
         })
     }
 
-    /// Every route is asked that the prefix means something to: who gets in by a short prefix gets the topics of all of
-    /// them.
+    /// Asks every route to which the prefix means something: a peer with a short prefix gets the topics of all of them.
     fn ask(&self, request: &SubscribeRequest<'_>) -> Admission {
         let mut answer = Admission::Accept;
-        for (pattern, rule) in &*read_lock(&self.rules) {
+        for (pattern, rule) in &read_lock(&self.guards).rules {
             if pattern.prefix(request.prefix) == PrefixMeaning::None {
                 continue;
             }
@@ -55,23 +51,31 @@ impl Rules {
         answer
     }
 
-    pub(crate) fn add(&self, pattern: Pattern, rule: AdmitFn) {
-        write_lock(&self.rules).push((pattern, rule));
+    /// Has the last value of a topic filled in that a peer has subscribed to, if its route can do that.
+    fn admitted(&self, prefix: &[u8]) {
+        let Some(desk) = self.desk.get() else { return };
+        let exact = |pattern: &Pattern| pattern.prefix(prefix) == PrefixMeaning::Exact;
+        if read_lock(&self.guards).filled.iter().any(exact) {
+            desk.ask(prefix);
+        }
     }
 
-    /// Does what changes the routes, and takes their rules instead of those before. Nobody is let in between.
-    pub(crate) fn follow<T, E>(
-        &self,
-        plan: &Mutex<Plan>,
-        change: impl FnOnce(&mut Plan) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let mut rules = write_lock(&self.rules);
-        let mut plan = lock(plan);
-        let done = change(&mut plan)?;
-        let admitting =
-            plan.routes.values().filter_map(|run| Some((run.pattern.clone(), run.admit.clone()?)));
-        *rules = admitting.collect();
-        self.asked.follow(plan.filled());
-        Ok(done)
+    /// From now on this desk is told of subscriptions.
+    pub(crate) fn tell(&self, desk: Arc<Desk>) {
+        // Routes start once.
+        let _ = self.desk.set(desk);
+    }
+
+    pub(crate) fn add(&self, pattern: Pattern, rule: AdmitFn) {
+        write_lock(&self.guards).rules.push((pattern, rule));
+    }
+
+    /// Makes a change of the routes, and puts their rules in the place of those before. No subscription is decided
+    /// meanwhile.
+    pub(crate) fn follow(&self, change: impl FnOnce() -> Result<Replaced>) -> Result<Replaced> {
+        let mut guards = write_lock(&self.guards);
+        let mut replaced = change()?;
+        std::mem::swap(&mut *guards, &mut replaced.guards);
+        Ok(replaced)
     }
 }

@@ -8,23 +8,26 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use std::{io, thread};
 
-use oncue_core::feeds::{Decision, Demand, End, FeedState};
+use oncue_core::feeds::{Decision, Demand, End, FeedState, RouteId};
 
+use self::announce::States;
 use self::live::Live;
 use self::plan::RouteRun;
-use self::schedule::{Due, Schedule};
-use self::shared::{Note, Shared, adopt_thread};
+use self::schedule::{Due, Key, Schedule};
+use self::shared::Shared;
+use crate::demand::feed::desk::Note;
+use crate::demand::feed::failure::Failure;
 use crate::demand::feed::{Activation, Feed};
-use crate::demand::producers::fill::Fill;
+use crate::demand::producers::catalogue::Catalogue;
 use crate::error::Error;
 use crate::op::Op;
 use crate::socket::{DemandEvent, DemandWatch, XPub};
 use crate::sync::lock;
 
 pub(crate) mod announce;
-pub(crate) mod asked;
 pub(crate) mod defaults;
 pub(crate) mod live;
 pub(crate) mod plan;
@@ -37,16 +40,11 @@ const EVENTS_PER_TURN_MAX: usize = 256;
 /// Waiting topics whose subscribers are counted in one turn: a hundred thousand take four hundred turns.
 const COUNTED_PER_TURN_MAX: usize = 256;
 
-pub(crate) fn start(socket: XPub, shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
-    let (watch, schedule, live) = (socket.demand(), Schedule::default(), HashMap::new());
-    let runner = Runner { watch, socket, shared, schedule, live };
-    thread::Builder::new().name("oncue-demand".to_owned()).spawn(move || runner.run())
-}
-
-struct Runner {
+pub(crate) struct Runner {
     watch: DemandWatch,
     socket: XPub,
     shared: Arc<Shared>,
+    states: States,
     schedule: Schedule,
     /// The feeds started whose end has not been reported, by generation.
     live: HashMap<u64, Live>,
@@ -59,11 +57,21 @@ enum Turn {
 }
 
 impl Runner {
+    pub(crate) fn new(socket: XPub, shared: Arc<Shared>, states: States) -> Runner {
+        let (watch, schedule, live) = (socket.demand(), Schedule::default(), HashMap::new());
+        Runner { watch, socket, shared, states, schedule, live }
+    }
+
+    /// Runs on a thread of its own until the routes are stopped, or their socket is closed.
+    pub(crate) fn start(self) -> io::Result<JoinHandle<()>> {
+        thread::Builder::new().name("oncue-demand".to_owned()).spawn(move || self.run())
+    }
+
     fn run(mut self) {
-        adopt_thread(self.shared.id());
+        self.shared.desk.adopt_thread();
         let snapshot = self.watch.snapshot().to_vec();
         for prefix in snapshot {
-            let now = self.shared.now();
+            let now = self.shared.desk.now();
             self.machine(|machine| machine.wanted(&prefix, now));
             self.obey();
         }
@@ -76,16 +84,16 @@ impl Runner {
             if !goes_on {
                 return;
             }
-            let now = self.shared.now();
+            let now = self.shared.desk.now();
             self.count_waiting();
             self.machine(|machine| machine.tick(now));
             self.obey();
-            self.schedule.run(now, &self.shared);
+            self.schedule.run(now, &self.shared.workers);
         }
     }
 
     fn wait(&self) -> Turn {
-        let (mut notes, mut event) = (self.shared.notes(), self.watch.next());
+        let (mut notes, mut event) = (self.shared.desk.notes(), self.watch.next());
         let turn = poll_fn(|context| {
             if let Poll::Ready(notes) = Pin::new(&mut notes).poll(context) {
                 return Poll::Ready(Turn::Notes(notes));
@@ -96,7 +104,7 @@ impl Runner {
         match machine.into_iter().chain(self.schedule.next()).min() {
             None => Op(turn).wait(),
             Some(deadline) => {
-                let time = deadline.saturating_sub(self.shared.now());
+                let time = deadline.saturating_sub(self.shared.desk.now());
                 Op(turn).wait_timeout(time).unwrap_or(Turn::Time)
             }
         }
@@ -104,7 +112,7 @@ impl Runner {
 
     /// Whether there is more to come.
     fn hear(&mut self, event: Result<DemandEvent, Error>) -> bool {
-        let now = self.shared.now();
+        let now = self.shared.desk.now();
         match event {
             Ok(DemandEvent::Wanted(prefix)) => self.machine(|machine| machine.wanted(&prefix, now)),
             Ok(DemandEvent::Unwanted(prefix)) => self.machine(|machine| machine.unwanted(&prefix, now)),
@@ -130,17 +138,12 @@ impl Runner {
     }
 
     fn heed(&mut self, note: Note) -> bool {
-        let now = self.shared.now();
+        let now = self.shared.desk.now();
         match note {
             Note::Ended { id, generation, failed } => {
                 // A periodic feed may report its end twice.
                 let Some(live) = self.live.remove(&generation) else { return true };
-                self.schedule.forget_feed(generation);
-                if live.feed().is_filling() {
-                    // It would be for nobody, and wait there for as long as the workers are held up.
-                    self.shared.workers.forget(generation);
-                }
-                live.join();
+                live.end(&mut self.schedule, &self.shared.workers);
                 // Dropped when nothing is locked: the last of a route may own what calls back.
                 let _feed = lock(&self.shared.feeds).remove(&generation);
                 let end = if failed { End::Failed } else { End::Finished };
@@ -156,34 +159,71 @@ impl Runner {
                     live.stop(&mut self.schedule);
                 }
             }
-            // Stopped since: the value went with it.
-            Note::Hold { feed, .. } if !feed.is_active() => {}
-            Note::Hold { feed, until } => {
-                let at = until.saturating_duration_since(self.shared.origin);
-                self.schedule.add(at, Due::Value(feed));
+            Note::Hold { generation, until } => {
+                // Stopped since, the feed has dropped the value.
+                let live = self.live.get(&generation).filter(|live| live.feed().is_active());
+                if let Some(live) = live {
+                    self.schedule.add(Key::Value(generation), until, Due::Value(live.feed().clone()));
+                }
             }
             Note::Asked(topic) => {
                 let generation = self.machine(|machine| machine.running(&topic));
                 // One that is about to begin is filled in then.
-                if let Some(live) = generation.and_then(|generation| self.live.get(&generation)) {
-                    self.fill(Fill::again(live.feed(), &self.socket));
+                if let Some(live) = generation.and_then(|generation| self.live.get_mut(&generation)) {
+                    live.fill(live.feed().published(), &self.socket, &self.shared.workers);
                 }
             }
-            Note::List(listing) => self.schedule.add(now, Due::List(listing)),
-            Note::Gone(routes) => routes.into_iter().for_each(|route| self.schedule.forget_list(route)),
-            Note::Look => {}
+            Note::Listed { route, topics } => self.relist(route, topics, now),
+            Note::Routes { added, removed } => {
+                removed.into_iter().for_each(|route| self.schedule.forget(Key::List(route)));
+                added.into_iter().for_each(|route| self.begin_to_list(route, now));
+            }
             Note::Stop => return false,
         }
         self.obey();
         true
     }
 
+    /// Begins to list the catalogue of a route that has just been added, if a function does that.
+    fn begin_to_list(&mut self, route: RouteId, now: Duration) {
+        let lister = lock(&self.shared.plan).routes.get(&route).and_then(|route| route.lister.clone());
+        if let Some(lister) = lister {
+            let catalogue = Catalogue::new(route, lister, self.shared.desk.clone());
+            self.schedule.add(Key::List(route), now, Due::Tick(catalogue));
+        }
+    }
+
+    fn relist(&self, id: RouteId, topics: Result<Vec<Vec<u8>>, Failure>, now: Duration) {
+        let mut plan = lock(&self.shared.plan);
+        let Some(route) = plan.routes.get(&id).cloned() else { return };
+        let relisted = topics.and_then(|topics| {
+            plan.machine.relist(id, topics, now).map_err(|error| Failure::Error(error.into()))
+        });
+        match relisted {
+            Ok(()) => route.listed(plan.machine.route_stats(id).listed, now),
+            Err(failure) => {
+                drop(plan);
+                self.shared.fail_list(&route, &failure);
+            }
+        }
+    }
+
     /// Does what the machine has decided.
     fn obey(&mut self) {
         while let Some((decision, route)) = self.decision() {
             match decision {
-                Decision::Start { feed: id, topic, params, generation, since, .. } => {
-                    self.begin(Activation { id, generation, topic, params, since }, route);
+                Decision::Start { feed: id, route: from, topic, params, generation, since } => {
+                    let Some(route) = route else {
+                        // The route has gone since: a stop has been decided too.
+                        let now = self.shared.desk.now();
+                        self.machine(|machine| machine.ended(id, generation, End::Finished, now));
+                        continue;
+                    };
+                    let (desk, on_failure) = (self.shared.desk.clone(), self.shared.reports.feed.clone());
+                    let (feeds, route) = (route.feeds.clone(), (from, &*route));
+                    let of =
+                        Activation { id, generation, topic, params, since, route: feeds, desk, on_failure };
+                    self.begin(of, route);
                 }
                 Decision::Stop { generation, wanted, .. } => {
                     if let Some(live) = self.live.get_mut(&generation) {
@@ -209,32 +249,21 @@ impl Runner {
         Some((decision, route))
     }
 
-    fn begin(&mut self, of: Activation, route: Option<Arc<RouteRun>>) {
-        let (id, generation) = (of.id, of.generation);
-        let Some(route) = route else {
-            // The route has gone since: a stop has been decided too.
-            let now = self.shared.now();
-            return self.machine(|machine| machine.ended(id, generation, End::Finished, now));
-        };
-        let feed = Feed::new(of, self.socket.clone(), route.clone(), self.shared.clone());
+    fn begin(&mut self, of: Activation, route: (RouteId, &RouteRun)) {
+        let (id, generation, now) = (of.id, of.generation, self.shared.desk.now());
+        let feed = Feed::new(of, self.socket.clone());
         lock(&self.shared.feeds).insert(generation, feed.clone());
-        match Live::begin(feed.clone(), &route.producer, &mut self.schedule, &self.shared) {
-            Some(live) => {
+        let workers = &self.shared.workers;
+        match Live::begin(feed.clone(), route, &mut self.schedule, workers, now) {
+            Some(mut live) => {
+                self.shared.desk.forget_asked(feed.topic());
+                live.fill(0, &self.socket, workers);
                 self.live.insert(generation, live);
-                self.shared.forget_asked(feed.topic());
-                self.fill(Fill::at_start(&feed, &self.socket));
             }
             None => {
                 let _feed = lock(&self.shared.feeds).remove(&generation);
-                let now = self.shared.now();
                 self.machine(|machine| machine.ended(id, generation, End::Failed, now));
             }
-        }
-    }
-
-    fn fill(&self, fill: Option<Arc<Fill>>) {
-        if let Some(fill) = fill {
-            self.shared.workers.queue(vec![fill]);
         }
     }
 
@@ -248,10 +277,10 @@ impl Runner {
 
     /// What is true of a topic has changed; of the routes that served it, this one is not gone.
     fn say(&self, topic: &[u8], state: FeedState, route: Option<&RouteRun>) {
-        self.shared.states.tell(topic, state);
+        self.states.tell(topic, state);
         match route {
             Some(route) if state == FeedState::Idle => {
-                route.keep.iter().for_each(|keep| keep.leave(&self.socket, topic));
+                route.feeds.keep.iter().for_each(|keep| keep.leave(&self.socket, topic));
             }
             Some(_) => {}
             // A feed may have published when the route had gone already.
@@ -271,7 +300,7 @@ impl Drop for Runner {
         for live in self.live.values_mut() {
             live.stop(&mut self.schedule);
             live.feed().leave_last(&self.socket);
-            self.shared.states.tell(live.feed().topic(), FeedState::Closed);
+            self.states.tell(live.feed().topic(), FeedState::Closed);
         }
         self.shared.workers.close();
         for (_, live) in self.live.drain() {

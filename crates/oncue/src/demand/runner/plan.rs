@@ -2,21 +2,25 @@
 //! place of one.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oncue_core::feeds::{self, Demand, Limits, Route, RouteId};
 
 use crate::demand::Pattern;
-use crate::demand::feed::counts::{Counters, RouteStats, get};
-use crate::demand::feed::keep::Keep;
+use crate::demand::feed::counts::{RouteStats, get};
+use crate::demand::feed::route::FeedRoute;
+use crate::demand::producers::Producer;
+use crate::demand::producers::catalogue::Lister;
 use crate::demand::producers::fill::FillFn;
-use crate::demand::producers::{Lister, Producer};
-use crate::demand::routes::rules::AdmitFn;
 use crate::error::{Error, Result};
+use crate::permission::{Admission, SubscribeRequest};
 use crate::sync::lock;
 
+/// A route's own rule about who may subscribe.
+pub(crate) type AdmitFn = Arc<dyn Fn(&SubscribeRequest<'_>) -> Admission + Send + Sync>;
+
+#[derive(Default)]
 pub(crate) struct Plan {
     pub(crate) machine: Demand,
     pub(crate) routes: BTreeMap<RouteId, Arc<RouteRun>>,
@@ -37,14 +41,19 @@ pub(crate) struct RouteRun {
     /// How often each topic would be produced without demand.
     pub(crate) pace: Option<Duration>,
     pub(crate) lister: Option<Lister>,
-    /// The time between two values of a topic.
-    pub(crate) spacing: Option<Duration>,
-    pub(crate) keep: Option<Keep>,
     pub(crate) fill: Option<FillFn>,
     pub(crate) admit: Option<AdmitFn>,
-    pub(crate) counters: Counters,
+    /// The part that its feeds use.
+    pub(crate) feeds: Arc<FeedRoute>,
     pub(crate) listed: Mutex<Listed>,
-    pub(crate) gone: AtomicBool,
+}
+
+/// What a socket asks of the routes at work.
+#[derive(Default)]
+pub(crate) struct Guards {
+    pub(crate) rules: Vec<(Pattern, AdmitFn)>,
+    /// The routes whose kept values are filled in where they are missing.
+    pub(crate) filled: Vec<Pattern>,
 }
 
 /// What a publisher without demand would have produced.
@@ -70,26 +79,18 @@ pub struct Reloaded {
 
 pub(crate) struct Replaced {
     pub(crate) done: Reloaded,
-    pub(crate) come: Vec<RouteId>,
+    pub(crate) added: Vec<RouteId>,
     pub(crate) removed: Vec<RouteId>,
     pub(crate) gone: Vec<Arc<RouteRun>>,
+    pub(crate) guards: Guards,
 }
 
 impl Plan {
-    pub(crate) fn new(planned: Vec<Planned>, limits: Limits) -> Result<Plan> {
-        let (routes, runs): (Vec<_>, Vec<_>) = planned.into_iter().map(|p| (p.route, p.run)).unzip();
-        let machine = Demand::new(routes, limits).map_err(refused)?;
-        let ids: Vec<_> = machine.routes().map(|(id, _)| id).collect();
-        let mut plan = Plan { machine, routes: BTreeMap::new() };
-        plan.add(&ids, runs, Duration::ZERO);
-        Ok(plan)
-    }
-
     /// Puts these routes in the place of those there are. A route of the same pattern and key stays as it is.
     pub(crate) fn replace(
         &mut self,
         planned: Vec<Planned>,
-        feeds_max: usize,
+        limits: Limits,
         now: Duration,
     ) -> Result<Replaced> {
         let mut removed: Vec<_> = self.routes.keys().copied().collect();
@@ -105,25 +106,22 @@ impl Plan {
                 }
             }
         }
-        let ids = self.machine.change_routes(&removed, routes, now).map_err(refused)?;
-        self.machine.set_feeds_max(feeds_max, now);
+        let ids = self.machine.change_routes(&removed, routes, limits, now).map_err(refused)?;
         let mut gone = Vec::with_capacity(removed.len());
         for id in &removed {
-            if let Some(route) = self.routes.remove(id) {
-                route.gone.store(true, Ordering::SeqCst);
-                gone.push(route);
-            }
+            gone.extend(self.routes.remove(id));
         }
         self.add(&ids, runs, now);
         let kept = before - removed.len();
         let done = Reloaded { kept, added: ids.len(), removed: removed.len() };
-        Ok(Replaced { done, come: ids, removed, gone })
+        Ok(Replaced { done, added: ids, removed, gone, guards: self.guards() })
     }
 
-    /// The routes whose kept values are filled in where they are missing.
-    pub(crate) fn filled(&self) -> Vec<Pattern> {
-        let filled = self.routes.values().filter(|route| route.fill.is_some() && route.keep.is_some());
-        filled.map(|route| route.pattern.clone()).collect()
+    pub(crate) fn guards(&self) -> Guards {
+        let routes = || self.routes.values();
+        let rules = routes().filter_map(|route| Some((route.pattern.clone(), route.admit.clone()?)));
+        let filled = routes().filter(|route| route.fill.is_some() && route.feeds.keep.is_some());
+        Guards { rules: rules.collect(), filled: filled.map(|route| route.pattern.clone()).collect() }
     }
 
     fn add(&mut self, ids: &[RouteId], runs: Vec<Arc<RouteRun>>, now: Duration) {
@@ -134,7 +132,7 @@ impl Plan {
     }
 }
 
-fn refused(error: feeds::RoutesError) -> Error {
+pub(crate) fn refused(error: feeds::RoutesError) -> Error {
     Error::misuse(error.to_string())
 }
 
@@ -148,10 +146,6 @@ impl RouteRun {
         self.lister.is_some() || self.fill.is_some() || self.producer.period().is_some()
     }
 
-    pub(crate) fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::SeqCst)
-    }
-
     /// So many topics are listed from now on.
     pub(crate) fn listed(&self, topics: usize, now: Duration) {
         let mut listed = lock(&self.listed);
@@ -162,7 +156,7 @@ impl RouteRun {
     fn avoided(&self, now: Duration) -> u64 {
         let Some(period) = self.pace else { return 0 };
         let periods = lock(&self.listed).sum(now) / period.as_nanos().max(1);
-        let done = self.counters.done();
+        let done = self.feeds.counters.done();
         let had = done.produced.saturating_add(done.ticks_skipped).saturating_add(done.ticks_congested);
         u64::try_from(periods).unwrap_or(u64::MAX).saturating_sub(had)
     }
@@ -177,11 +171,11 @@ impl RouteRun {
             waiting: machine.waiting,
             failing: machine.failing,
             listed: machine.listed,
-            done: self.counters.done(),
+            done: self.feeds.counters.done(),
             avoided: self.avoided(now),
-            first_values: get(&self.counters.first_values),
-            first_value_time: Duration::from_nanos(get(&self.counters.first_value_nanos)),
-            first_value_time_longest: Duration::from_nanos(get(&self.counters.first_value_nanos_most)),
+            first_values: get(&self.feeds.counters.first_values),
+            first_value_time: Duration::from_nanos(get(&self.feeds.counters.first_value_nanos)),
+            first_value_time_longest: Duration::from_nanos(get(&self.feeds.counters.first_value_nanos_most)),
         }
     }
 }

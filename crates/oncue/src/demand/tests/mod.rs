@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::error::ErrorKind;
 use crate::msg::Msg;
-use crate::socket::Sub;
+use crate::socket::{Sub, XPub};
+use crate::sync::lock;
+use crate::{Engine, Options};
 
 mod admission;
 mod batches;
@@ -22,6 +24,7 @@ mod producers;
 mod room;
 mod savings;
 mod states;
+mod unbound;
 mod values;
 
 const ENDPOINT: &str = "tcp://127.0.0.1:0";
@@ -221,7 +224,7 @@ fn beyond_feeds_max_topics_wait() {
 fn what_was_wanted_before_the_start_is_served() {
     let builder = OnDemand::bind(ENDPOINT).unwrap();
     let endpoint = builder.endpoints()[0].to_string();
-    let watch = builder.xpub().demand();
+    let watch = builder.xpub().unwrap().demand();
     let sub = Sub::new(&Engine::start().unwrap(), Options::new()).unwrap();
     sub.connect(&endpoint).unwrap();
     sub.subscribe("clock").unwrap();
@@ -395,8 +398,9 @@ fn mistakes_are_named_at_the_start() {
     let builder = || OnDemand::bind(ENDPOINT).unwrap();
     let every = |builder: Builder, pattern: &str| builder.route(pattern).every(ms(1), |_| "");
     let refused = |builder: Builder| {
+        let checked = builder.check().unwrap_err().to_string();
         let error = builder.start().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Misuse);
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::Misuse, checked));
         assert!(error.source().is_none());
         error.to_string()
     };

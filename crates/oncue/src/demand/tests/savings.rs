@@ -67,7 +67,8 @@ fn what_was_not_produced_is_counted() {
     let stats = od.route_stats();
     let all = 100 * start.elapsed().as_millis() as u64 / 10;
     let (avoided, produced) = (stats[0].avoided, stats[0].done.produced);
-    assert!(avoided > 1900 - produced, "{avoided} avoided, {produced} produced");
+    // The second value may come half a period after the first.
+    assert!(avoided > 1850 - produced, "{avoided} avoided, {produced} produced");
     assert!(avoided + produced <= all + 10, "{avoided} and {produced} of {all}");
     assert_eq!((stats[1].avoided, stats[2].avoided), (0, 0), "nothing is listed, or nothing ticks");
     assert_eq!((stats[0].listed, stats[2].listed), (100, 1));

@@ -1,0 +1,120 @@
+//! The handle to routes at work.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use super::rules::Rules;
+use crate::demand::feed::counts::{OnDemandStats, RouteStats, TopicStats};
+use crate::demand::feed::desk::Note;
+use crate::demand::runner::defaults::Defaults;
+use crate::demand::runner::shared::Shared;
+use crate::endpoint::Endpoint;
+use crate::permission::{Reason, is_deciding};
+use crate::socket::XPub;
+use crate::sync::lock;
+
+/// Routes at work: values are produced while this lives, and somebody wants them.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use oncue::{Engine, OnDemand, Options, Sub};
+/// use std::time::Duration;
+///
+/// let od = OnDemand::bind("tcp://127.0.0.1:0")?
+///     .route("prices/{symbol}").grace(Duration::from_secs(2))
+///         .thread(|feed| {
+///             let mut price = 100;
+///             while feed.publish(format!("{} {price}", feed.param("symbol"))).is_ok() {
+///                 price += 1;
+///                 feed.sleep(Duration::from_millis(10))?;
+///             }
+///             Ok(())
+///         })
+///     .route("clock").every(Duration::from_millis(500), |_| format!("{:?}", std::time::SystemTime::now()))
+///     .start()?;
+///
+/// let sub = Sub::new(&Engine::start()?, Options::new())?;
+/// sub.connect(&od.endpoint().unwrap().to_string())?;
+/// sub.subscribe("prices/AAPL")?;
+/// let message = sub.recv().wait()?;
+/// assert_eq!(message.topic(), b"prices/AAPL");
+/// assert_eq!(message.frame(1), Some(&b"AAPL 100"[..]));
+/// assert_eq!(od.stats().running, 1); // nobody asked for the clock
+/// # Ok(()) }
+/// ```
+pub struct OnDemand {
+    pub(crate) socket: XPub,
+    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) defaults: Defaults,
+    /// Where the socket asks who may subscribe; none for a socket that was made elsewhere.
+    pub(crate) rules: Option<Arc<Rules>>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) runner: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl OnDemand {
+    /// The first endpoint that was bound or connected while building, as the system resolved it.
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        self.endpoints.first()
+    }
+
+    /// The endpoints that were bound or connected while building, as the system resolved them.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// The socket: for more endpoints, other messages, its own counts.
+    pub fn xpub(&self) -> &XPub {
+        &self.socket
+    }
+
+    /// Counts of the present and since the start.
+    pub fn stats(&self) -> OnDemandStats {
+        self.shared.stats()
+    }
+
+    /// Counts of each route, in the order in which they came.
+    pub fn route_stats(&self) -> Vec<RouteStats> {
+        self.shared.route_stats()
+    }
+
+    /// Counts of each feed that has not ended, ordered by topic. Once it has, its route's counts are what is left.
+    pub fn topic_stats(&self) -> Vec<TopicStats> {
+        self.shared.topic_stats()
+    }
+
+    /// Ends the subscriptions of all peers to exactly this prefix. Each is asked for anew when its peer subscribes again.
+    /// For one peer alone, and for subscriptions that were deferred, see [`XPub::revoke`], [`XPub::admit`] and
+    /// [`XPub::reject`].
+    pub fn revoke(&self, prefix: impl AsRef<[u8]>, status: impl Into<Reason>) {
+        self.socket.revoke_all(prefix, status);
+    }
+
+    /// Stops all feeds and waits until their threads have returned; a producer that does not heed [`Stopped`](crate::demand::Stopped) is
+    /// waited for as long as it takes. Tasks are told to stop and left to their executor. The socket stays open.
+    ///
+    /// Dropping the last handle does the same. On a thread of a producer it waits for nothing, nor inside a function that
+    /// decides about subscriptions.
+    pub fn stop(&self) {
+        self.shared.desk.tell(Note::Stop);
+        if self.shared.desk.on_own_thread() || is_deciding() {
+            return;
+        }
+        if let Some(runner) = lock(&self.runner).take() {
+            runner.join().expect("the runner does not panic");
+        }
+    }
+}
+
+impl Drop for OnDemand {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl fmt::Debug for OnDemand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnDemand").field("endpoints", &self.endpoints).field("stats", &self.stats()).finish()
+    }
+}

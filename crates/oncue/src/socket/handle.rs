@@ -1,0 +1,167 @@
+//! A handle to a hub, and what the handles of all sockets can do.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use oncue_core::connection::SocketType;
+
+use super::inner::Inner;
+use super::kind::{Extended, Plain, Publisher, Subscriber};
+use crate::endpoint::Endpoint;
+use crate::engine::{Control, Engine};
+use crate::error::Result;
+use crate::op::Op;
+use crate::options::Options;
+use crate::stats::{SocketStats, TurnedAway};
+
+/// A socket: [`Pub`], [`XPub`], [`Sub`] or [`XSub`], by its side and its form (see [`kind`](crate::kind)). Cheap to clone;
+/// all clones are one socket, which is closed when the last of them is dropped.
+pub struct Socket<S, F>(pub(crate) Arc<Inner>, PhantomData<fn() -> (S, F)>);
+
+/// A publisher: each subscriber gets the messages whose first frame starts with one of its prefixes (RFC 29).
+pub type Pub = Socket<Publisher, Plain>;
+
+/// A publisher that sees what its subscribers want, and what they send.
+pub type XPub = Socket<Publisher, Extended>;
+
+/// A subscriber: it gets the messages whose first frame starts with one of its prefixes (RFC 29). A new one has none.
+pub type Sub = Socket<Subscriber, Plain>;
+
+/// A subscriber that can also send messages to its publishers (to their [`XPubEvent`](crate::XPubEvent)s), and that
+/// does not filter again what they send.
+pub type XSub = Socket<Subscriber, Extended>;
+
+/// The four types of sockets. Sealed: it cannot be named outside of this crate.
+pub trait Kind {
+    #[doc(hidden)]
+    const TYPE: SocketType;
+}
+
+impl Kind for Pub {
+    const TYPE: SocketType = SocketType::Pub;
+}
+
+impl Kind for XPub {
+    const TYPE: SocketType = SocketType::XPub;
+}
+
+impl Kind for Sub {
+    const TYPE: SocketType = SocketType::Sub;
+}
+
+impl Kind for XSub {
+    const TYPE: SocketType = SocketType::XSub;
+}
+
+/// What every socket can do.
+impl<S, F> Socket<S, F> {
+    /// A socket that is not bound or connected yet.
+    ///
+    /// # Errors
+    /// [`Closed`](crate::ErrorKind::Closed) when the engine has died.
+    pub fn new(engine: &Engine, options: Options) -> Result<Socket<S, F>>
+    where
+        Self: Kind,
+    {
+        Socket::on(engine.control(), Some(engine.clone()), options)
+    }
+
+    /// A socket on any engine, real or simulated.
+    pub(crate) fn on(
+        control: Arc<dyn Control>,
+        engine: Option<Engine>,
+        options: Options,
+    ) -> Result<Socket<S, F>>
+    where
+        Self: Kind,
+    {
+        let hub = control.hub(Self::TYPE, options)?;
+        Ok(Socket::from_inner(Arc::new(Inner { hub, control, _engine: engine })))
+    }
+
+    /// Another handle to a socket.
+    pub(crate) fn from_inner(inner: Arc<Inner>) -> Socket<S, F> {
+        Socket(inner, PhantomData)
+    }
+
+    /// Listens at an endpoint, in addition to any others: `tcp://HOST:PORT`, `ipc://PATH`, `ipc://@NAME` or
+    /// `inproc://NAME`. `*` as host means every IPv4 address; `*` or 0 as port lets the system choose. A host may also be
+    /// an interface (`eth0`; its first IPv4 address, or else IPv6) or a name of this machine, whose look-up may take
+    /// seconds. Returns the endpoint with its wildcards resolved.
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::ErrorKind::Misuse) for a bad endpoint, naming the part;
+    /// [`Io`](crate::ErrorKind::Io) when the system refuses.
+    pub fn bind(&self, endpoint: &str) -> Result<Endpoint> {
+        self.0.control.bind(&self.0.hub, &endpoint.parse()?)
+    }
+
+    /// Connects to an endpoint, in addition to any others: now or as soon as a peer listens there, and again whenever the
+    /// connection is lost ([`Options::reconnect`](crate::Options::reconnect)). All addresses of a host are tried, and a
+    /// name is looked up at each attempt. `tcp://SOURCE:PORT;HOST:PORT` connects from an address or interface of this
+    /// machine; port 0 lets the system choose.
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::ErrorKind::Misuse) for a bad endpoint, naming the part.
+    pub fn connect(&self, endpoint: &str) -> Result<Endpoint> {
+        let endpoint = endpoint.parse()?;
+        self.0.control.connect(&self.0.hub, &endpoint)?;
+        Ok(endpoint)
+    }
+
+    /// Stops listening at an endpoint, named as it was passed to [`bind`](Self::bind) or as `bind` returned it. Peers that
+    /// connected to it stay.
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::ErrorKind::Misuse) when the socket is not bound to it.
+    pub fn unbind(&self, endpoint: &str) -> Result<()> {
+        self.0.control.unbind(&self.0.hub, &endpoint.parse()?)
+    }
+
+    /// Ends the connection to an endpoint at once, and does not try again. Messages that came by it and that the user has
+    /// not received are dropped.
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::ErrorKind::Misuse) when the socket is not connected to it.
+    pub fn disconnect(&self, endpoint: &str) -> Result<()> {
+        self.0.control.disconnect(&self.0.hub, &endpoint.parse()?)
+    }
+
+    /// Closes the socket for all handles. The operation is done when everything queued is sent, or when
+    /// [`Options::linger`](crate::Options::linger) has passed. Dropping the last handle closes too, without waiting.
+    pub fn close(&self) -> Op<impl Future<Output = ()> + Send + Unpin + '_> {
+        let hub = &self.0.hub;
+        hub.close();
+        hub.done.until(|| hub.is_done().then_some(()))
+    }
+
+    /// The peers turned away since the last call, as soon as there are any
+    /// ([`Options::peers_max`](crate::Options::peers_max) and its like), for a program that reports them. When several
+    /// calls wait, one of them gets each peer.
+    ///
+    /// # Errors
+    /// [`Closed`](crate::ErrorKind::Closed).
+    pub fn turned_away(&self) -> Op<impl Future<Output = Result<TurnedAway>> + Send + Unpin + '_> {
+        let members = &self.0.hub.members;
+        self.0.wait_for(&members.waiters, || members.take_news())
+    }
+
+    /// What the socket has done so far.
+    pub fn stats(&self) -> SocketStats {
+        self.0.hub.stats()
+    }
+}
+
+impl<S, F> Clone for Socket<S, F> {
+    fn clone(&self) -> Socket<S, F> {
+        Socket(self.0.clone(), PhantomData)
+    }
+}
+
+impl<S, F> fmt::Debug for Socket<S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = format!("{:?}", self.0.hub.socket_type);
+        f.debug_struct(&name).field("id", &self.0.hub.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,63 @@
+//! Last values: what PUB and XPUB keep for later subscribers.
+
+use std::time::Duration;
+
+use super::handle::Socket;
+use super::kind::Publisher;
+use crate::error::Result;
+use crate::msg::{Frames, Msg};
+
+/// Last values. A peer that subscribes gets the kept message of each topic that it did not want before: this peer alone, at
+/// once, and before what is sent of that topic afterwards, so that nothing is lost or duplicated in between. Values that its
+/// connection does not take wait until it does, whatever [`OnFull`](crate::OnFull) says, and messages sent meanwhile
+/// overtake them; a value is skipped if its topic has had a newer message by then. If meanwhile the peer cancels a prefix
+/// that shares topics with another one of these, or has asked for thousands, the values for which its queue has no room are
+/// missed, and counted.
+impl<F> Socket<Publisher, F> {
+    /// Sends a message as [`send`](Self::send) does, and keeps a copy of it as the last value of its topic, also
+    /// while no peer is connected. If `send` would drop or refuse it because this socket has no room, it is not kept
+    /// either: new subscribers see what the others saw.
+    ///
+    /// [`Options::last_values_bytes_max`](crate::Options::last_values_bytes_max) bounds what is kept.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_last(&self, message: impl Frames) -> Result<()> {
+        self.0.hub.send_last(&message, None)
+    }
+
+    /// As [`send_last`](Self::send_last); the value is kept for `age` at most.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_last_for(&self, message: impl Frames, age: Duration) -> Result<()> {
+        self.0.hub.send_last(&message, Some(age))
+    }
+
+    /// Keeps a message as the last value of its topic for later subscribers, without sending it. It waits for nothing:
+    /// earlier messages of the topic that are still on their way reach a new subscriber after it.
+    ///
+    /// # Errors
+    /// [`Closed`](crate::ErrorKind::Closed).
+    pub fn keep_last(&self, message: impl Frames) -> Result<()> {
+        self.0.hub.keep_last(&message, None)
+    }
+
+    /// As [`keep_last`](Self::keep_last), for `age` at most.
+    ///
+    /// # Errors
+    /// [`Closed`](crate::ErrorKind::Closed).
+    pub fn keep_last_for(&self, message: impl Frames, age: Duration) -> Result<()> {
+        self.0.hub.keep_last(&message, Some(age))
+    }
+
+    /// Stops keeping the last value of a topic. Returns whether there was one.
+    pub fn forget_last(&self, topic: impl AsRef<[u8]>) -> bool {
+        self.0.hub.forget_last(topic.as_ref())
+    }
+
+    /// The last value of a topic, if one is kept and not too old.
+    pub fn last(&self, topic: impl AsRef<[u8]>) -> Option<Msg> {
+        self.0.hub.last_value(topic.as_ref())
+    }
+}
