@@ -1,8 +1,7 @@
-//! What the commands with a publishing socket share: their options, how the socket is opened, and that the turning away of
-//! peers is said.
+//! What the commands with a publishing socket share: their options, how the socket is opened, and the lines about peers
+//! that are turned away.
 
 use std::future::pending;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgMatches, arg, value_parser};
@@ -12,6 +11,7 @@ use crate::args;
 use crate::fail::Fail;
 use crate::output::say;
 use crate::signals::{Stop, Waited};
+use crate::wait::spawn;
 
 /// The least time between two lines about peers that were turned away. The next line counts those in between.
 const LINE_PERIOD: Duration = Duration::from_secs(60);
@@ -31,8 +31,7 @@ pub(crate) fn options() -> Vec<Arg> {
     options
 }
 
-/// A publishing socket with the options of the command line, which has no endpoint yet: what is watched from now on is all
-/// there is.
+/// A publishing socket with the options of the command line. It has no endpoint yet, so that a watch misses nothing.
 pub(crate) fn socket(args: &ArgMatches, set: impl FnOnce(Options) -> Options) -> Result<XPub, Fail> {
     let mut options = set(args::socket_options(args)?.discard_messages(true));
     if let Some(peers) = args.get_one("peers-max") {
@@ -57,21 +56,20 @@ pub(crate) fn open(socket: &XPub, name: &'static str, args: &ArgMatches, stop: &
     Ok(())
 }
 
-/// Says with `say` that peers of the socket are turned away, on a thread of its own, until the end.
+/// Says with `say` how many peers were turned away, on a thread of its own, until the end.
 pub(crate) fn say_turned_away(
     socket: &XPub,
     stop: &Stop,
     say: impl Fn(String) + Send + 'static,
 ) -> Result<(), Fail> {
     let (socket, stop) = (socket.clone(), stop.clone());
-    let run = move || {
+    spawn("turned-away", move || {
         while let Waited::Ready(Ok(turned_away)) = stop.wait(socket.turned_away(), None) {
             say(turned_away.to_string());
             if stop.wait(pending::<()>(), Some(Instant::now() + LINE_PERIOD)) == Waited::Stopped {
                 return;
             }
         }
-    };
-    let spawned = thread::Builder::new().name("turned-away".to_owned()).spawn(run);
-    spawned.map(drop).map_err(|error| Fail::Runtime(format!("no thread for the log: {error}")))
+    })
+    .map(drop)
 }

@@ -306,7 +306,7 @@ fn pub_reports_lines_without_a_tab_and_goes_on() {
     assert_eq!(end.code, Some(0));
     let [first, second, total] = &end.errors[..] else { panic!("{end:?}") };
     assert!(first.contains("line 2") && second.contains("line 3"), "{end:?}");
-    assert!(total.contains("2 lines published") && total.contains("2 left out"), "{end:?}");
+    assert!(total.contains("2 lines published") && total.contains("2 skipped"), "{end:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `oncue demand`: prints who is wanted, and publishes nothing.
+//! `oncue demand`: prints what is wanted, and publishes nothing.
 
 use clap::{ArgMatches, Command, arg};
 use oncue::DemandEvent;
@@ -11,9 +11,9 @@ pub(crate) fn command() -> Command {
     Command::new("demand")
         .about("Print which prefixes have a subscriber, as that changes")
         .after_help(
-            "Prints `+ PREFIX` when the first subscriber of a prefix comes and `- PREFIX` when the last one goes, or\n\
+            "Prints `+ PREFIX` when a prefix gets its first subscriber and `- PREFIX` when it loses its last one, or\n\
              with --json {\"event\":\"wanted\",\"prefix\":\"a\",\"peers\":1} and {\"event\":\"unwanted\",…,\"peers\":0}.\n\
-             Bytes that are not printable UTF-8 show as \\xNN; with --json, prefix_base64 holds them.\n\n\
+             Bytes that are not printable UTF-8 are written as \\xNN; with --json, prefix_base64 holds the bytes.\n\n\
              Example:\n  oncue demand tcp://127.0.0.1:8888 --json",
         )
         .args(publisher::options())
@@ -30,13 +30,10 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
             DemandEvent::Wanted(prefix) => (true, prefix),
             DemandEvent::Unwanted(prefix) => (false, prefix),
         };
-        let mut line = Vec::new();
-        if json {
-            output::demand_json(wanted, &prefix, &mut line);
-        } else {
-            line.extend_from_slice(if wanted { b"+ " } else { b"- " });
-            output::escape(&prefix, &mut line);
-        }
+        let mut line = match json {
+            true => output::demand_json(wanted, &prefix),
+            false => output::change(if wanted { "+ " } else { "- " }, &prefix),
+        };
         output::line(&mut line)?;
     }
     socket.close().wait();

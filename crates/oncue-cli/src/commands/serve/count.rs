@@ -1,4 +1,4 @@
-//! `oncue serve` without a config: a publisher of counters that counts only for those who listen.
+//! `oncue serve` without a config: a publisher of counters, which counts only for topics that are wanted.
 
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ pub(super) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let mut ticks = Ticks::new(&socket, stop, args::given::<Duration>(args, "every"));
     loop {
         match ticks.next()? {
-            Next::Wanted(prefix) => output::line(&mut format!("+ {}", output::escaped(&prefix)).into())?,
-            Next::Unwanted(prefix) => output::line(&mut format!("- {}", output::escaped(&prefix)).into())?,
+            Next::Wanted(prefix) => output::line(&mut output::change("+ ", &prefix))?,
+            Next::Unwanted(prefix) => output::line(&mut output::change("- ", &prefix))?,
             Next::Tick(number) => {
                 let number = number.to_string();
                 for topic in ticks.wanted() {
