@@ -56,7 +56,7 @@ fn no_topic_leads_out_of_the_directory() {
          [[route]]\ntopic = 'dir/{dir}/{name}'\nfile = 'logs/{dir}/{name}.log'\nmode = 'content'\nevery = '5ms'\n",
     );
     let subscriber = server.subscriber(&["log/link"]);
-    server.error_with("log/link: its file cannot be read");
+    server.error_with("log/link: the file cannot be read");
     for topic in ["log/.hidden", "dir/../secret", "dir/./ok", "log/ok\0"] {
         subscriber.0.subscribe(topic).expect("a subscription");
         server.error_with("refused: ");

@@ -181,7 +181,7 @@ fn what_nobody_wants_of_a_shared_program_is_dropped_and_counted() {
     }
     server.program.signal("TERM");
     let summary = server.error_with(" sent by ");
-    assert!(summary.contains("2 values of topics that nobody wanted, 3 lines left out"), "{summary}");
+    assert!(summary.contains("2 values of topics that nobody wanted, 3 lines skipped"), "{summary}");
     assert_eq!(server.program.end().code, Some(0));
 }
 
@@ -210,7 +210,7 @@ fn a_prefix_starts_the_topics_that_a_program_lists_now() {
         "[[route]]\ntopic = 'f/{x:word}'\ncommand = ['echo', '{x}']\nevery = '20ms'\n\
          catalogue = { command = ['cat', 'topics'], every = '50ms' }\n",
     );
-    server.error_with("catalogue of f/{x:word}: left out 1 lines that are no topics of the route");
+    server.error_with("catalogue of f/{x:word}: skipped 1 line with no topic of the route");
     let subscriber = server.subscriber(&["f/"]);
     let mut missing = vec!["f/a", "f/b"];
     while !missing.is_empty() {

@@ -56,7 +56,7 @@ pub(super) fn sum_up(on_demand: &OnDemand, tools: &Tools) {
         (stats.ticks_congested, "run", FULL),
         (get(&counts.refused), "topic", " refused"),
         (get(&counts.unwanted), "value", " of topics that nobody wanted"),
-        (get(&counts.left_out), "line", " left out"),
+        (get(&counts.skipped), "line", " skipped"),
         (socket.delivered, "message", " delivered"),
         (socket.missed, "message", " missed by subscribers that were full"),
     ];

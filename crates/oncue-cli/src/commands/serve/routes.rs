@@ -10,7 +10,7 @@ use oncue::demand::{Builder, Change, RouteBuilder};
 use super::config::{Backoff, Catalogue, Config, Restart, Route, Running, Source};
 use super::produce::file::{self, Content, Tail};
 use super::produce::listing::Lister;
-use super::produce::shared::{Keeper, Shared, Topics, unspeakable};
+use super::produce::shared::{Keeper, Shared, Topics, not_a_line};
 use super::produce::{Place, Tools, runs, stream};
 
 /// The programs that routes share, by the keys of their routes. They end when they are dropped.
@@ -124,7 +124,7 @@ fn produced(
 /// Tells a shared program what is wanted, unless that is not for its ears.
 fn tell(place: &Place, topics: &Topics, change: Change) {
     let (Change::Started(feed) | Change::Stopped(feed)) = &change;
-    match (&change, unspeakable(feed.topic())) {
+    match (&change, not_a_line(feed.topic())) {
         (Change::Started(_), Some(why)) => {
             place.refuse(feed.topic(), why);
             feed.finish();

@@ -13,7 +13,7 @@ use oncue::{Endpoint, Engine, EngineOptions, OnDemand, Options, XPub};
 use super::asked::{Ask, Asked};
 use super::config::rule::Rule;
 use super::config::{Catalogue, Config, Program, Route, Source};
-use super::produce::shared::Told;
+use super::produce::shared::Logged;
 use super::produce::{Counts, Tools, count};
 use super::program::journal::{Journal, Log};
 use super::program::launch::Launcher;
@@ -225,7 +225,7 @@ fn reporting(builder: Builder, tools: &Arc<Tools>) -> Builder {
     let (log, tools) = (Log::new(&tools.journal), tools.clone());
     builder.on_failure(move |feed, failure| {
         let why = match failure {
-            Failure::Error(error) if error.is::<Told>() => return,
+            Failure::Error(error) if error.is::<Logged>() => return,
             Failure::Error(error) => format!("the program {error}"),
             other => other.to_string(),
         };

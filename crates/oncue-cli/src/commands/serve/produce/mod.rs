@@ -1,4 +1,4 @@
-//! The producers that a config can ask for. Each runs on a thread that lives as long as its feed, or its route.
+//! The producers of the five kinds of routes, and of catalogues. Each runs on a thread of its feed or of its route.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(crate) mod runs;
 pub(crate) mod shared;
 pub(crate) mod stream;
 
-/// What all producers of a server share.
+/// What all producers share.
 pub(crate) struct Tools {
     pub(crate) launcher: Launcher,
     pub(crate) permits: Permits,
@@ -30,7 +30,7 @@ pub(crate) struct Tools {
     pub(crate) end: Permits,
 }
 
-/// What one route's producers share.
+/// What the producers of one route share.
 #[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) tools: Arc<Tools>,
@@ -42,12 +42,12 @@ pub(crate) struct Place {
 pub(crate) struct Counts {
     pub(crate) programs: AtomicU64,
     pub(crate) failures: AtomicU64,
-    /// Topics that were not produced because of what their names hold.
+    /// Topics that are not produced because of the bytes in their names.
     pub(crate) refused: AtomicU64,
-    /// Values that a shared program wrote for topics that nobody wanted.
+    /// Values of a shared program for topics that are not wanted.
     pub(crate) unwanted: AtomicU64,
-    /// Lines left out: too long, or without a tab where there must be one.
-    pub(crate) left_out: AtomicU64,
+    /// Lines that are too long, or have no tab where one is required.
+    pub(crate) skipped: AtomicU64,
 }
 
 pub(crate) fn count(counter: &AtomicU64) {
@@ -59,8 +59,8 @@ impl Place {
         Place { tools: tools.clone(), log: Arc::new(Log::new(&tools.journal)) }
     }
 
-    /// Waits for its turn, and runs a program to its end; also how long it took without the wait. What `stopped` makes is
-    /// done when the program is not needed any more.
+    /// Waits for a permit, and runs a program to its end. Returns also how long it ran. `stopped` makes futures that are done
+    /// when the program is not needed any more.
     pub(crate) fn run<S: Future<Output = ()> + Unpin>(
         &self,
         command: &mut Command,
@@ -80,14 +80,14 @@ impl Place {
         (end, start.elapsed())
     }
 
-    /// Refuses to produce a topic.
+    /// Logs that a topic is not produced.
     pub(crate) fn refuse(&self, topic: &[u8], why: &str) {
         count(&self.tools.counts.refused);
         self.log.about(topic, &format!("refused: {why}"));
     }
 }
 
-/// A topic that is being produced: said at the beginning and at the end.
+/// A topic that is being produced: its beginning and its end are printed.
 pub(crate) struct Producing<'p> {
     journal: &'p Journal,
     topic: &'p [u8],

@@ -1,4 +1,4 @@
-//! One run of a program for each value, on a clock.
+//! One run of a program for each value, periodically.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::{Place, Producing};
 use crate::commands::serve::config::Runs;
 use crate::commands::serve::program::process::{End, Work};
 
-/// Produces one topic until nobody wants it any more.
+/// Produces one topic until it is not wanted any more.
 pub(crate) fn produce(runs: &Runs, place: &Place, feed: &Feed) -> Produced {
     let mut command = match invocation::command(&place.tools.launcher, &runs.program, &Wanted::of(feed)) {
         Ok(command) => command,
@@ -21,7 +21,7 @@ pub(crate) fn produce(runs: &Runs, place: &Place, feed: &Feed) -> Produced {
     let _producing = Producing::new(place, feed.topic());
     let (mut due, kill_after) = (Instant::now(), runs.program.kill_after);
     loop {
-        // Whatever came of it, all who want it would miss it.
+        // Every subscriber would miss the value.
         if feed.skip_for_congestion() {
             due = next_tick(due, runs.every, Instant::now()).0;
         } else {
@@ -58,7 +58,7 @@ impl Output {
 
 impl Work for Output {
     fn take_output(&mut self, bytes: &[u8]) -> Result<(), String> {
-        // One more for the newline that is taken off.
+        // One more byte for the newline that is removed.
         if self.bytes.len() + bytes.len() > self.bytes_max.saturating_add(1) {
             return Err(format!("wrote more than {} bytes; see `output_bytes_max`", self.bytes_max));
         }
@@ -67,7 +67,7 @@ impl Work for Output {
     }
 }
 
-/// A program's whole output without the newline at its end.
+/// The output of a program without the newline at its end.
 pub(super) fn without_end(output: &[u8]) -> &[u8] {
     output.strip_suffix(b"\n").unwrap_or(output)
 }

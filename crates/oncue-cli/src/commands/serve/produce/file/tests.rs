@@ -138,7 +138,7 @@ fn the_content_is_told_when_it_changes() {
 fn an_old_file_is_read_again_only_when_its_times_tell() {
     let place = Place::new("times");
     let content = &mut Content::new(100);
-    let old = SystemTime::now() - 10 * TIMES_TELL;
+    let old = SystemTime::now() - 10 * SAME_TIMES_MAX;
     let age = |text: &str, time| {
         fs::write(place.file(), text).expect("a file");
         OpenOptions::new()
