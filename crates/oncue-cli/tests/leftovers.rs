@@ -1,5 +1,5 @@
-//! What comes and goes leaves nothing behind in the commands: rounds of peers that misbehave, of topics that are wanted
-//! and then are not, each followed by a look at the process from outside. With `--nocapture` each test prints a table.
+//! The commands leak nothing: rounds of peers that misbehave, and of topics that become wanted and unwanted, after each of
+//! which the descriptors, threads and memory of the process are read. With `--nocapture` each test prints a table.
 
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -13,11 +13,11 @@ use oncue_interop::raw::{Raw, Version, message, subscription};
 use oncue_interop::until;
 
 const ROUNDS: u32 = 30;
-/// What the resident memory of a command may differ by: its allocator keeps what it has had.
+/// How much the resident memory of a command may grow, because its allocator keeps freed memory.
 const BYTES_MORE_MAX: u64 = 4 << 20;
 const ANY_PORT: &str = "tcp://127.0.0.1:0";
 
-/// A name, and a round against this endpoint.
+/// A name, and a function that plays a round against an endpoint.
 type Scene<'a> = (&'a str, &'a dyn Fn(&str));
 
 fn oncue(words: &[&str]) -> Program {
@@ -42,14 +42,14 @@ fn stranger(endpoint: &str) -> TcpStream {
     TcpStream::connect(endpoint.strip_prefix("tcp://").expect("a tcp endpoint")).expect("a listener")
 }
 
-/// A subscriber that is through its handshake.
+/// A subscriber after its handshake.
 fn peer(endpoint: &str, version: Version) -> Raw {
     let mut raw = Raw::connect(endpoint);
     raw.greet(version, "SUB", "XPUB");
     raw
 }
 
-/// What strangers do to a publisher.
+/// Peers that misbehave against a publisher.
 fn strangers(command: &str, program: &Program, endpoint: &str) {
     let with = |bytes: &[u8], ended: bool| {
         let mut raw = peer(endpoint, Version::V3_1);
@@ -156,7 +156,7 @@ fn served(name: &str, route: &str, round: &dyn Fn(&str)) {
     scenes("serve", &program, &endpoint, &[(name, round)]);
 }
 
-/// Somebody wants a topic, has three values, and leaves.
+/// A subscriber subscribes to a topic, takes values of it, and leaves.
 fn wanted(endpoint: &str, topic: &str, values: usize) {
     let mut raw = peer(endpoint, Version::V3_1);
     raw.subscribe(Version::V3_1, topic.as_bytes());

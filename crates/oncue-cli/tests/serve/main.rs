@@ -1,5 +1,5 @@
-//! `oncue serve` with a config: the real command, real programs and files, and our own subscribers or bare sockets on
-//! the other side.
+//! `oncue serve` with a config: the real command, real programs and files. The other side is a subscriber of `oncue`, or a
+//! plain TCP connection.
 
 mod config;
 mod ends;
@@ -51,7 +51,7 @@ impl Directory {
     fn append(&self, name: &str, text: &str) {
         let mut content = fs::read_to_string(self.path(name)).unwrap_or_default();
         content.push_str(text);
-        // Written in place: the file stays the same one.
+        // In place: the inode stays the same.
         fs::write(self.path(name), content).expect("a file");
     }
 
@@ -84,7 +84,7 @@ impl Drop for Directory {
     }
 }
 
-/// The command at work, and where.
+/// A running server and its endpoint.
 struct Server {
     program: Program,
     endpoint: String,
@@ -101,7 +101,7 @@ impl Server {
         Subscriber(socket)
     }
 
-    /// The next line of standard error that has this in it.
+    /// The next line of standard error that contains this.
     fn error_with(&mut self, text: &str) -> String {
         loop {
             let line = self.program.error_line();
@@ -133,7 +133,7 @@ impl Subscriber {
     }
 }
 
-/// The processes whose command line holds a text, zombies left out.
+/// The processes whose command line contains a text; zombies have none.
 fn processes_with(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").expect("the processes").flatten() {

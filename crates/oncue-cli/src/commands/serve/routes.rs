@@ -1,4 +1,4 @@
-//! From the routes of a config to those of the library, each with its producer.
+//! Makes routes of the library, with their producers, of those of a config.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,10 +13,10 @@ use super::produce::listing::Lister;
 use super::produce::shared::{Keeper, Shared, Topics, not_a_line};
 use super::produce::{Place, Tools, runs, stream};
 
-/// The programs that routes share, by the keys of their routes. They end when they are dropped.
+/// The shared programs by the keys of their routes. A program ends when its keeper is dropped.
 pub(super) type Keepers = BTreeMap<String, Keeper>;
 
-/// Adds the routes of a config, and the programs that they share unless those run already.
+/// Adds the routes of a config, and starts keepers for shared programs that have none.
 ///
 /// # Errors
 /// When the system has no thread left.
@@ -44,12 +44,12 @@ pub(super) fn add_idle(mut builder: Builder, config: &Config) -> Builder {
     builder
 }
 
-/// All that a route is made of: routes with one key are the same.
+/// The key of a route, which stands for everything that the config says about it.
 pub(super) fn key(route: &Route) -> String {
     format!("{route:?}")
 }
 
-/// What is said outside of routes.
+/// Sets what the config says outside of routes.
 fn bounded(mut builder: Builder, config: &Config) -> Builder {
     builder = builder.feeds_max(config.feeds_max).catalogue_topics_max(config.catalogue_topics_max);
     match &config.status_prefix {
@@ -58,7 +58,7 @@ fn bounded(mut builder: Builder, config: &Config) -> Builder {
     }
 }
 
-/// What a route says besides how it is produced.
+/// Sets what a route says, except for its producer.
 fn planned(builder: Builder, route: &Route) -> RouteBuilder {
     let mut planned = builder.route_pattern(route.pattern.clone());
     planned = planned.grace(route.grace).min_run(route.min_run).max_rate(route.min_interval);
@@ -72,7 +72,7 @@ fn planned(builder: Builder, route: &Route) -> RouteBuilder {
         planned = planned.catalogue(topics);
     }
     match &route.source {
-        // A clock is not set going faster by failures.
+        // Failures must not make it run more often than `every`.
         Source::Runs(runs) => backed_off(planned.pace(runs.every), runs.program.backoff, runs.every),
         Source::Stream(Running { restart: Restart::Never, .. }) => planned.no_restart(),
         Source::Stream(running) | Source::Shared(running) => {
@@ -121,7 +121,7 @@ fn produced(
     })
 }
 
-/// Tells a shared program what is wanted, unless that is not for its ears.
+/// Passes a change of demand to a shared program, unless its topic cannot be written as a line.
 fn tell(place: &Place, topics: &Topics, change: Change) {
     let (Change::Started(feed) | Change::Stopped(feed)) = &change;
     match (&change, not_a_line(feed.topic())) {

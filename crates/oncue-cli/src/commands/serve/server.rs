@@ -1,4 +1,4 @@
-//! A server from its config to its end.
+//! Runs a server from its config to its end.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,11 +26,11 @@ use crate::output::{self, counted, say};
 use crate::publisher;
 use crate::signals::{Stop, Waited};
 
-/// The descriptors that a program takes while it runs: a pipe for each of its streams, and those that wait for its end.
-/// Subscribers leave as many as all programs may need.
+/// The descriptors that a program takes while it runs: three pipes, its pidfd, and an eventfd. Those of all programs are
+/// reserved: subscribers do not get them.
 const PROGRAM_DESCRIPTORS: usize = 5;
 
-/// Checks a config, and says what it has.
+/// Checks a config, and prints the number of its routes.
 pub(super) fn check(path: &Path) -> Result<(), Fail> {
     let config = read(path)?;
     for missing in missing_programs(&config) {
@@ -40,9 +40,9 @@ pub(super) fn check(path: &Path) -> Result<(), Fail> {
     output::line(&mut format!("{}: ok, {routes}", path.display()).into_bytes())
 }
 
-/// Serves until the end is brought about.
+/// Serves until the end.
 pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
-    let asked = Asked::hear()?;
+    let asked = Asked::on_signals()?;
     let config = read(path)?;
     let (journal, writer) = Journal::start(stop)?;
     let tools = Arc::new(Tools {
@@ -78,7 +78,7 @@ struct Server {
     places: Places,
 }
 
-/// Where it is bound or connected: as the config has it, and as it came out.
+/// The endpoints that are open: as the config has them, and as the system resolved them.
 type Places = BTreeMap<(Way, String), Endpoint>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,7 +107,7 @@ impl Server {
         Ok(Server { config, rules, tools, on_demand, keepers, places })
     }
 
-    /// Reads the config anew. What has not changed in it goes on undisturbed; if anything is wrong, everything does.
+    /// Reads the config again. What has not changed in it is not disturbed; if anything is wrong, nothing is.
     fn reload(&mut self, path: &Path) {
         let why = match read(path).and_then(|config| self.replace(config)) {
             Ok(Reloaded { kept, added, removed, .. }) => {
@@ -121,18 +121,18 @@ impl Server {
             Err(Fail::OutputClosed) => return,
         };
         self.tools.journal.remark(why);
-        self.tools.journal.remark("config not read again; the one before stays in force".to_owned());
+        self.tools.journal.remark("the config was not replaced; the one before stays in force".to_owned());
     }
 
     fn replace(&mut self, config: Config) -> Result<Reloaded, Fail> {
         let reloaded = self.reroute(&config);
-        // What the config in force does not name any more ends here: endpoints, and programs that routes share.
+        // Endpoints and shared programs that the config in force does not name end here.
         let in_force = if reloaded.is_ok() { &config } else { &self.config };
         let socket = self.on_demand.xpub();
         self.places.retain(|(way, text), endpoint| {
             let stays = way.texts(in_force).contains(text);
             if !stays {
-                // One that is gone already is what is wanted.
+                // An error means that it is closed already.
                 let _ = way.close(socket, endpoint);
             }
             stays
@@ -145,8 +145,8 @@ impl Server {
         }
         let at_start = |config: &Config| format!("{:?} {:?}", config.options, config.status_prefix);
         if at_start(&self.config) != at_start(&config) {
-            let text = "what the config says of subscribers, their queues and heartbeats, of last_values_bytes_max and of status_prefix \
-                        takes effect when oncue is started again";
+            let text = "keys that have changed among status_prefix and those after it in `oncue serve --help` take effect \
+                        when oncue is started again";
             self.tools.journal.remark(text);
         }
         self.enforce(&config.rules);
@@ -162,14 +162,14 @@ impl Server {
         Ok(self.on_demand.reload(builder.map_err(no_thread)?)?)
     }
 
-    /// Puts rules in force, and takes back what nobody may have any more. Where that hangs on who it is, what is there
-    /// stays until it is asked for anew.
+    /// Puts rules in force, and revokes subscriptions that they deny to everybody. A subscription that they deny only to
+    /// some stays until its subscriber subscribes again.
     fn enforce(&self, rules: &[Rule]) {
         self.rules.set(rules);
         let socket = self.on_demand.xpub();
         for prefix in socket.demand().snapshot() {
-            if let Some(status) = self.rules.denied_to_all(prefix) {
-                socket.revoke_all(prefix, status);
+            if let Some(reason) = self.rules.denied_to_all(prefix) {
+                socket.revoke_all(prefix, reason);
             }
         }
     }
@@ -200,7 +200,7 @@ impl Way {
     }
 }
 
-/// Opens the endpoints of a config that are not open yet, and says so.
+/// Opens the endpoints of a config that are not open yet, and logs them.
 fn open(socket: &XPub, places: &mut Places, config: &Config, journal: &Journal) -> oncue::Result<()> {
     for way in [Way::Bound, Way::Connected] {
         for text in way.texts(config) {
@@ -220,7 +220,7 @@ fn no_thread(error: io::Error) -> Fail {
     Fail::Runtime(format!("no thread for a program: {error}"))
 }
 
-/// Failures of producers go to the log.
+/// Logs failures of producers.
 fn reporting(builder: Builder, tools: &Arc<Tools>) -> Builder {
     let (log, tools) = (Log::new(&tools.journal), tools.clone());
     builder.on_failure(move |feed, failure| {
@@ -245,7 +245,7 @@ fn read(path: &Path) -> Result<Config, Fail> {
     }
 }
 
-/// What is said about programs and directories that are not there now; they may be later.
+/// Remarks on programs and directories that do not exist now; they may exist later.
 fn missing_programs(config: &Config) -> Vec<String> {
     let mut missing = Vec::new();
     for route in &config.routes {
@@ -253,7 +253,7 @@ fn missing_programs(config: &Config) -> Vec<String> {
             let name = program.command.first().map(ToString::to_string).unwrap_or_default();
             if let Some(cwd) = program.cwd.as_ref().filter(|cwd| !cwd.is_dir()) {
                 missing.push(format!("`{}`: there is no directory `{}` now", route.pattern, cwd.display()));
-            } else if !is_there(&name, program) {
+            } else if !exists(&name, program) {
                 let text = format!("`{}`: there is no program `{name}` now; is it installed?", route.pattern);
                 missing.push(text);
             }
@@ -275,7 +275,7 @@ fn programs(route: &Route) -> impl Iterator<Item = &Program> {
     produces.into_iter().chain(lists)
 }
 
-fn is_there(name: &str, program: &Program) -> bool {
+fn exists(name: &str, program: &Program) -> bool {
     let runs = |path: PathBuf| {
         path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
     };

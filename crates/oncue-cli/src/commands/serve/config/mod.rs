@@ -1,5 +1,5 @@
-//! The config of `oncue serve`: what it may say, and what is wrong with one that says something else. Nothing is opened
-//! or started here but the file of the config itself.
+//! The config of `oncue serve`: its keys, their types, and the messages about mistakes. It opens only the file of the config,
+//! and starts nothing.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ pub(crate) mod template;
 mod tests;
 
 impl Config {
-    /// Reads and checks the config of this file. The errors are lines for people, each with its place.
+    /// Reads and checks the config of this file. The errors are lines for people, each with file, line and column.
     pub(crate) fn read(path: &Path) -> Result<Config, Vec<String>> {
         let shown = path.display();
         let text =
@@ -57,10 +57,10 @@ impl Config {
     }
 }
 
-/// Reads a whole config. With a problem it is not what the text says.
+/// Reads a whole config. It counts only if there is no problem in the end.
 fn read(mut keys: Keys<'_, '_>) -> Config {
     if !keys.has("bind") && !keys.has("connect") {
-        let remedy = "say where to wait for subscribers, as in bind = \"tcp://127.0.0.1:8888\"";
+        let remedy = "write where to wait for subscribers, as in bind = \"tcp://127.0.0.1:8888\"";
         keys.problems.add(0, format!("nobody can subscribe; {remedy}"));
     }
     if !keys.has("route") {
@@ -144,7 +144,7 @@ fn contradiction(one: &Pattern, other: &Pattern) -> Option<String> {
     }
 }
 
-/// The line and the column, in characters, both from 1, of the byte at this offset.
+/// The line and the column of the byte at this offset, in characters, both from 1.
 fn line_and_column(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line = before.matches('\n').count() + 1;

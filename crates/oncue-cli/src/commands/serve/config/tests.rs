@@ -1,4 +1,4 @@
-//! What configs mean, and what is said about those that are wrong.
+//! What configs mean, and the messages about wrong ones.
 
 use std::time::Duration;
 
@@ -197,7 +197,7 @@ fn every_mistake_is_shown_at_once_each_at_its_place() {
 }
 
 #[test]
-fn what_is_not_toml_is_said_with_its_place() {
+fn a_text_that_is_not_toml_is_refused_with_its_place() {
     let found = problems("bind = \"tcp://127.0.0.1:0\"\n[[route]\ntopic = 'x'\n");
     assert!(found[0].starts_with("2:") && found[0].contains("not TOML"), "{found:?}");
     let found = problems("ä = 1\nb = [1\n");
@@ -207,7 +207,7 @@ fn what_is_not_toml_is_said_with_its_place() {
 }
 
 #[test]
-fn what_is_missing_is_said_with_the_remedy() {
+fn a_missing_key_is_named_with_the_remedy() {
     assert!(problems("")[0].contains("bind = "), "nowhere to subscribe");
     assert!(problems("")[1].contains("[[route]]"), "nothing to serve");
     let cases = [
@@ -227,7 +227,7 @@ fn what_is_missing_is_said_with_the_remedy() {
 }
 
 #[test]
-fn keys_that_are_not_allowed_here_are_said_to() {
+fn a_key_that_is_not_allowed_here_is_refused_with_its_places() {
     let cases = [
         (
             "topic = 'x'\ncommand = ['x']\nmode = 'stream'\nevery = '1s'",
@@ -308,10 +308,10 @@ fn values_of_the_wrong_kind_or_size_are_refused() {
 }
 
 #[test]
-fn a_stranger_chooses_neither_the_program_nor_a_script() {
+fn a_subscriber_chooses_neither_the_program_nor_code() {
     let cases = [
         ("command = ['{x}']\nevery = '1s'", "a subscriber must not choose the program"),
-        ("command = ['sh', '-c', 'echo {x}']\nevery = '1s'", "`sh` would run the value of a stranger"),
+        ("command = ['sh', '-c', 'echo {x}']\nevery = '1s'", "`sh` would execute the value of a parameter"),
         ("command = ['cat', '{x}']\nmode = 'shared'", "one program serves all topics"),
     ];
     for (keys, expected) in cases {
@@ -355,11 +355,11 @@ fn routes_that_contradict_each_other_are_shown_at_the_second() {
 }
 
 #[test]
-fn rules_that_say_too_little_or_too_much_are_refused() {
+fn rules_without_or_with_two_decisions_are_refused() {
     let cases = [
         ("", "2:1: rule 1 neither allows nor denies; write allow = "),
         ("allow = 'a'\ndeny = 'b'", "2:1: rule 1 has both `allow` and `deny`"),
-        ("deny = 'a'\nfrom = 'localhost'", "4:8: `from` of rule 1: `localhost` is no place"),
+        ("deny = 'a'\nfrom = 'localhost'", "4:8: `from` of rule 1: `localhost` is not an address"),
         ("allow = 'a'\nstatus = 'x'", "4:1: `status` is not allowed in rule 1: it goes with `deny`"),
         ("allow = 1", "3:9: `allow` of rule 1: expected a string or a list of strings, found 1"),
     ];
@@ -377,7 +377,7 @@ fn columns_are_characters() {
 }
 
 #[test]
-fn no_text_is_too_broken_to_be_told_so() {
+fn every_broken_text_is_refused_with_a_place() {
     let whole = include_str!("../../../../../../examples/host.toml");
     let pieces = [
         "[[route]]",
