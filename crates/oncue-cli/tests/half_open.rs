@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use oncue_interop::directory::Directory;
 use oncue_interop::program::Program;
 use oncue_interop::raw::{Raw, Version};
 use oncue_interop::until;
@@ -47,15 +48,14 @@ fn demand_is_gone_when_the_cable_is_cut_whatever_version_the_peer_speaks() {
 #[test]
 fn no_program_runs_for_subscribers_behind_a_cut_cable() {
     let Some(cable) = Cable::lay() else { return };
-    let directory = std::env::temp_dir().join(&cable.near);
-    fs::create_dir_all(&directory).expect("a directory");
+    let directory = Directory::new();
     let config = format!(
         "bind = '{AT}'\nheartbeat = '500ms'\nheartbeat_timeout = '2s'\n\
          [[route]]\ntopic = '{{version:word}}'\nevery = '100ms'\ncommand = ['sh', '-c', 'echo | tee -a runs']\ncwd = '{}'\n",
-        directory.display()
+        directory.path("").display()
     );
-    fs::write(directory.join("oncue.toml"), config).expect("a file");
-    let mut serve = cable.near(ONCUE, &["serve", &directory.join("oncue.toml").display().to_string()], &[]);
+    let config = directory.write("oncue.toml", &config);
+    let mut serve = cable.near(ONCUE, &["serve", config.to_str().expect("a path")], &[]);
     serve.endpoint();
     // After the cut, data for them is not acknowledged: the system notices that in another way than silence.
     let mut new = cable.far(ONCUE, &["sub", AT, "--topic", "new"], &HEARTBEAT);
@@ -73,13 +73,11 @@ fn no_program_runs_for_subscribers_behind_a_cut_cable() {
     gone.sort();
     assert_eq!(gone, ["- new", "- older", "- oldest"]);
     assert!(cut.elapsed() < NOTICED, "{:?}", cut.elapsed());
-    let runs = || fs::read(directory.join("runs")).expect("the file of the runs").len();
+    let runs = || fs::read(directory.path("runs")).expect("the file of the runs").len();
     let mut before = 0;
     until("the last run ends", || std::mem::replace(&mut before, runs()) == runs());
     thread::sleep(Duration::from_secs(1));
     assert_eq!(runs(), before, "it does not run without a subscriber");
-    drop(serve);
-    let _ = fs::remove_dir_all(&directory);
 }
 
 #[test]

@@ -2,11 +2,11 @@
 //! which the descriptors, threads and memory of the process are read. With `--nocapture` each test prints a table.
 
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use oncue::{Engine, Options, State, XPub};
+use oncue_interop::directory::Directory;
 use oncue_interop::leftovers::{Holdings, check};
 use oncue_interop::program::Program;
 use oncue_interop::raw::{Raw, Version, message, subscription};
@@ -132,28 +132,20 @@ fn messages_leave_nothing_in_sub() {
     scenes("sub", &program, &endpoint, rounds);
 }
 
-struct Directory(PathBuf);
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// Serves a route, where `FILE` is the path of a file, and plays rounds of it.
+fn served(name: &str, route: &str, round: &dyn Fn(&str)) {
+    let directory = Directory::new();
+    let file = directory.write("file", "value\n");
+    let (program, endpoint) = serve(&directory, &route.replace("FILE", file.to_str().expect("a path")));
+    scenes("serve", &program, &endpoint, &[(name, round)]);
 }
 
-/// Serves a route, and runs rounds of it.
-fn served(name: &str, route: &str, round: &dyn Fn(&str)) {
-    let directory = std::env::temp_dir().join(format!("oncue-leftovers-{}-{}", std::process::id(), fresh()));
-    let directory = Directory(directory);
-    std::fs::create_dir_all(&directory.0).expect("a directory");
-    let path = directory.0.join("oncue.toml");
-    let file = directory.0.join("file");
-    std::fs::write(&file, "value\n").expect("a file");
-    let route = route.replace("FILE", file.to_str().expect("a path"));
-    std::fs::write(&path, format!("bind = '{ANY_PORT}'\ngrace = '0s'\n[[route]]\n{route}"))
-        .expect("a config");
+fn serve(directory: &Directory, route: &str) -> (Program, String) {
+    let config = format!("bind = '{ANY_PORT}'\ngrace = '0s'\n[[route]]\n{route}");
+    let path = directory.write("oncue.toml", &config);
     let mut program = oncue(&["serve", path.to_str().expect("a path")]);
     let endpoint = program.endpoint();
-    scenes("serve", &program, &endpoint, &[(name, round)]);
+    (program, endpoint)
 }
 
 /// A subscriber subscribes to a topic, takes values of it, and leaves.
@@ -193,11 +185,7 @@ fn topics_leave_nothing_in_serve() {
 
 #[test]
 fn strangers_leave_nothing_in_serve() {
-    let path = std::env::temp_dir().join(format!("oncue-leftovers-{}.toml", std::process::id()));
-    let config = format!("bind = '{ANY_PORT}'\n[[route]]\ntopic = 'x'\ncommand = ['true']\nevery = '1s'\n");
-    std::fs::write(&path, config).expect("a config");
-    let mut program = oncue(&["serve", path.to_str().expect("a path")]);
-    let endpoint = program.endpoint();
-    let _ = std::fs::remove_file(&path);
+    let directory = Directory::new();
+    let (program, endpoint) = serve(&directory, "topic = 'x'\ncommand = ['true']\nevery = '1s'\n");
     strangers("serve", &program, &endpoint);
 }

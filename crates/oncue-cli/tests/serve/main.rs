@@ -14,37 +14,28 @@ mod subscribers;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use oncue::{Engine, Options, Sub};
 use oncue_interop::program::Program;
-use oncue_interop::{PATIENCE, until};
+use oncue_interop::{PATIENCE, directory, until};
 
 const BIND: &str = "bind = \"tcp://127.0.0.1:0\"\n";
 
-/// A directory of one test, gone with it.
-struct Directory(PathBuf);
+/// The directory of one test, in which the command runs.
+struct Directory(directory::Directory);
 
 impl Directory {
     fn new() -> Directory {
-        static LAST: AtomicU32 = AtomicU32::new(0);
-        let number = LAST.fetch_add(1, Ordering::SeqCst);
-        let path = std::env::temp_dir().join(format!("oncue-serve-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path).expect("a directory");
-        Directory(path)
+        Directory(directory::Directory::new())
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.0.path(name)
     }
 
-    /// Writes a file.
     fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
-        fs::write(&path, text).expect("a file");
-        path
+        self.0.write(name, text)
     }
 
     /// Appends to a file.
@@ -62,7 +53,7 @@ impl Directory {
 
     /// Starts the command in this directory.
     fn oncue(&self, words: &[&str]) -> Program {
-        Program::start(Command::new(env!("CARGO_BIN_EXE_oncue")).args(words).current_dir(&self.0))
+        Program::start(Command::new(env!("CARGO_BIN_EXE_oncue")).args(words).current_dir(self.path("")))
     }
 
     /// Serves these routes.
@@ -75,12 +66,6 @@ impl Directory {
         let mut program = self.oncue(&["serve", path.to_str().expect("a path")]);
         let endpoint = program.endpoint();
         Server { program, endpoint }
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

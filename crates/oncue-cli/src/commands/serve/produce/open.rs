@@ -93,10 +93,10 @@ fn open_step_by_step(directory: &OwnedFd, path: &Path) -> rustix::io::Result<Own
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::io::Read;
     use std::os::unix::fs::symlink;
-    use std::path::PathBuf;
+
+    use oncue_interop::directory::Directory;
 
     use super::*;
     use crate::commands::serve::config::template::Template;
@@ -104,27 +104,25 @@ mod tests {
     type Values<'v> = &'v [(&'v str, &'v [u8])];
 
     /// A directory `in` with files, and a secret beside it.
-    struct Place(PathBuf);
+    struct Place(Directory);
 
     impl Place {
-        fn new(name: &str) -> Place {
-            let root = std::env::temp_dir().join(format!("oncue-open-{}-{name}", std::process::id()));
-            let _ = fs::remove_dir_all(&root);
-            fs::create_dir_all(root.join("in/sub")).expect("a directory");
-            fs::write(root.join("secret.log"), "secret").expect("a file");
-            fs::write(root.join("in/a.log"), "a").expect("a file");
-            fs::write(root.join("in/.hidden.log"), "hidden").expect("a file");
-            fs::write(root.join("in/sub/b.log"), "b").expect("a file");
-            symlink("../secret.log", root.join("in/out.log")).expect("a link");
-            symlink(root.join("secret.log"), root.join("in/absolute.log")).expect("a link");
-            symlink("..", root.join("in/up")).expect("a link");
-            symlink("a.log", root.join("in/within.log")).expect("a link");
-            Place(root)
+        fn new() -> Place {
+            let place = Directory::new();
+            place.write("secret.log", "secret");
+            place.write("in/a.log", "a");
+            place.write("in/.hidden.log", "hidden");
+            place.write("in/sub/b.log", "b");
+            symlink("../secret.log", place.path("in/out.log")).expect("a link");
+            symlink(place.path("secret.log"), place.path("in/absolute.log")).expect("a link");
+            symlink("..", place.path("in/up")).expect("a link");
+            symlink("a.log", place.path("in/within.log")).expect("a link");
+            Place(place)
         }
 
         fn read(&self, path: &str, values: Values<'_>) -> Result<String, String> {
             let path = Template::parse(path).expect("a template");
-            let path = FilePath { directory: self.0.join("in"), path };
+            let path = FilePath { directory: self.0.path("in"), path };
             let wanted = Wanted { topic: b"", params: values.to_vec() };
             let mut text = String::new();
             let mut file = Named::new(&path, &wanted)?.open().map_err(|error| error.to_string())?;
@@ -133,15 +131,9 @@ mod tests {
         }
     }
 
-    impl Drop for Place {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
     #[test]
     fn files_below_the_directory_are_read() {
-        let place = Place::new("below");
+        let place = Place::new();
         assert_eq!(place.read("{a}.log", &[("a", b"a")]), Ok("a".into()));
         assert_eq!(place.read("{a}/{b}.log", &[("a", b"sub"), ("b", b"b")]), Ok("b".into()));
         assert_eq!(place.read("{a}.log", &[("a", b"within")]), Ok("a".into()));
@@ -150,7 +142,7 @@ mod tests {
 
     #[test]
     fn no_value_leads_out_of_the_directory() {
-        let place = Place::new("out");
+        let place = Place::new();
         let bad: [(&str, Values<'_>); 10] = [
             ("{a}.log", &[("a", b"../secret")]),
             ("{a}", &[("a", b"..")]),
@@ -171,8 +163,8 @@ mod tests {
 
     #[test]
     fn without_openat2_no_path_leads_out_either() {
-        let place = Place::new("old");
-        let directory = open(place.0.join("in"), DIRECTORY, Mode::empty()).expect("the directory");
+        let place = Place::new();
+        let directory = open(place.0.path("in"), DIRECTORY, Mode::empty()).expect("the directory");
         let open = |path: &str| open_step_by_step(&directory, Path::new(path));
         assert!(open("a.log").is_ok() && open("sub/b.log").is_ok());
         for bad in [
