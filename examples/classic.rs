@@ -1,5 +1,5 @@
-//! The classic publisher: it takes the subscriptions and cancellations that have come in, without blocking, keeps the
-//! set of what is wanted, and every half second sends `"<topic> <n>"` for each.
+//! The classic publisher: every half second it reads the pending subscriptions and cancels without blocking, updates the
+//! set of wanted topics, and sends `"<topic> <n>"` for each of them.
 //!
 //! Run it with `cargo run --release -p oncue --example classic`, and subscribe with any ZeroMQ client:
 //! `cargo run --release -- sub tcp://127.0.0.1:8888 --topic a`.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A producer in the shell: reads the load of this machine once a second, but only while somebody subscribes to
-# host/load. `oncue pub` says +topic and -topic, and publishes the lines that it is given.
+# A producer in the shell: reads the load of this machine once a second, but only while host/load has a subscriber.
+# `oncue pub` writes +topic and -topic, and publishes the lines that it reads.
 coproc ONCUE { oncue pub tcp://127.0.0.1:8888; }
 wanted=no
 while true; do

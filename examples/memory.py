@@ -1,4 +1,4 @@
-"""Asks for the memory of this very process, which nobody has measured before."""
+"""Subscribes to the memory use of this very process, which nothing has measured before."""
 
 import os
 import zmq

@@ -1,4 +1,4 @@
-"""A slow model: takes its time over each word of an answer. For examples/model.toml.
+"""A slow model: needs 0.2 s for each word of an answer. For examples/model.toml.
 
 Run it alone to see what it writes: python3 examples/model.py how-much-is-6-times-7
 """
@@ -16,5 +16,5 @@ def answer(question):
 
 for word in answer(sys.argv[1]).split():
     time.sleep(0.2)
-    # Whoever waits is to see each word at once, not when a buffer is full.
+    # Flush, so that subscribers see each word at once, not when a buffer is full.
     print(word, flush=True)

@@ -1,6 +1,6 @@
-"""Prices of whatever is wanted: reads `+topic` and `-topic`, writes `topic<TAB>value`. For examples/prices.toml.
+"""Prices of the wanted topics: reads `+topic` and `-topic`, writes `topic<TAB>value`. For examples/prices.toml.
 
-Run it alone, type `+prices/AAPL`, and see what it writes.
+Run it alone and type `+prices/AAPL` to see its output.
 """
 import random
 import sys
@@ -25,7 +25,7 @@ def listen():
 threading.Thread(target=listen, daemon=True).start()
 while True:
     with changed:
-        # Nothing is computed while nobody wants anything.
+        # Wait while no topic is wanted.
         changed.wait_for(lambda: wanted)
         for topic, price in wanted.items():
             wanted[topic] = price * random.uniform(0.999, 1.001)

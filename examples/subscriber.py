@@ -1,4 +1,4 @@
-"""Any ZeroMQ client is a subscriber: this one asks for the topic zebra, which nobody has produced before."""
+"""Any ZeroMQ client can subscribe: this one subscribes to the topic zebra, which was never produced before."""
 
 import zmq
 

@@ -3,7 +3,7 @@
 # subscriber closes or its process is killed.
 #
 # Behaviour: the notification \x00T comes for unsubscribe('T'); for close() and for a killed process it does not come within 3 s.
-# One would have guessed: as with libzmq, a lost subscriber cancels what it had.
+# Expected: as with libzmq, the loss of a subscriber cancels its subscriptions.
 # Seen: subscribe, unsubscribe: ["\x01T","\x00T"]
 #       subscribe, close:       ["\x01T"]
 #       subscribe, killed:      ["\x01T"]

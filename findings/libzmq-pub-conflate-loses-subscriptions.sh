@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# libzmq 4.3.5 (pyzmq 27.1.0): ZMQ_CONFLATE on a PUB conflates the subscriptions that come in, too.
+# libzmq 4.3.5 (pyzmq 27.1.0): ZMQ_CONFLATE on a PUB also conflates the incoming subscriptions.
 #
 # Behaviour: a SUB subscribes to a, b and c; a PUB with CONFLATE=1 sends all three topics, slowly, ten times. The SUB
-# receives c alone: of several subscriptions that arrive together the PUB keeps the last one only.
-# One would have guessed: CONFLATE keeps the last *message* for each subscriber; every subscription stays in force.
+# receives only c: of several subscriptions that arrive together the PUB keeps only the last one.
+# Expected: CONFLATE keeps the last *message* for each subscriber; every subscription stays in force.
 # Seen: without CONFLATE: received [b'a', b'b', b'c']
 #       with CONFLATE:    received [b'c']
 set -euo pipefail

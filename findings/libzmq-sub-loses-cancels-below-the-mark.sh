@@ -2,10 +2,10 @@
 # libzmq 4.3.5 (pyzmq 27.1.0): a SUB that subscribes to 900 topics and later unsubscribes from all loses 800 of the
 # cancels, although it never had more than 900 subscriptions and the high-water mark is 1000.
 #
-# Behaviour: unsubscribe() succeeds 900 times, after all 900 subscriptions have long arrived and been read by the XPUB's user;
-# 100 cancels arrive. Subscriptions sent in the past still take room in the pipe towards the mark, since the SUB
-# learns only in batches, and inside its own calls, that they have been taken. The XPUB goes on to send what nobody wants.
-# One would have guessed: with a mark of 1000 and nothing waiting, 900 cancels fit; or unsubscribe() fails or blocks.
+# Behaviour: unsubscribe() succeeds 900 times, long after all 900 subscriptions have arrived and the XPUB's user has read them;
+# only 100 cancels arrive. Earlier subscriptions still count towards the mark of the pipe, since the SUB learns only in batches,
+# and only inside its own calls, that they were taken. The XPUB continues to send topics that have no subscriber.
+# Expected: with a mark of 1000 and nothing waiting, 900 cancels fit; or unsubscribe() fails or blocks.
 # Seen: 400 topics: wanted 400, then unwanted 400
 #       600 topics: wanted 600, then unwanted 400
 #       900 topics: wanted 900, then unwanted 100
@@ -17,7 +17,7 @@ timeout 60 "$folder/venv/bin/python" - <<'PYTHON'
 import sys, time, zmq
 
 def told(count):
-    """How many subscriptions, and then how many cancels, an XPUB is told."""
+    """How many subscriptions, and then how many cancels, an XPUB receives."""
     here, there = zmq.Context(), zmq.Context()
     publisher = here.socket(zmq.XPUB)
     port = publisher.bind_to_random_port("tcp://127.0.0.1")

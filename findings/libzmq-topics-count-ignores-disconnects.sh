@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# libzmq 4.3.5 (pyzmq 27.1.0): ZMQ_TOPICS_COUNT of an XPUB goes down by unsubscriptions, but not by disconnections.
+# libzmq 4.3.5 (pyzmq 27.1.0): ZMQ_TOPICS_COUNT of an XPUB decreases with unsubscriptions, but not with disconnections.
 #
 # Behaviour: after the only subscriber of two topics has closed, and the XPUB's user has read both unsubscribe
-# notifications, TOPICS_COUNT still says 2. After an explicit unsubscribe() it goes down as expected.
-# One would have guessed: the count is that of the topics in force; both ways of leaving lower it.
+# notifications, TOPICS_COUNT is still 2. After an explicit unsubscribe() it decreases as expected.
+# Expected: the count is the number of topics in force; both ways of leaving lower it.
 # Seen: 2 topics subscribed: 2, unsubscribed: 0
 #       2 topics subscribed: 2, subscriber closed: 2 (after the notifications [b'\x00a', b'\x00b'])
 set -euo pipefail

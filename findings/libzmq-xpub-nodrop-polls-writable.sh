@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # libzmq 4.3.5 (pyzmq 27.1.0): an XPUB with XPUB_NODROP polls as writable while every send is refused.
 #
-# Behaviour: with the queue of its only subscriber full, poll(POLLOUT) says "writable" each time and send(DONTWAIT)
+# Behaviour: while the queue of its only subscriber is full, poll(POLLOUT) reports "writable" each time and send(DONTWAIT)
 # raises Again each time, so an event loop that waits for POLLOUT spins.
-# One would have guessed: as PUSH does, which polls as not writable while its only peer is full.
+# Expected: the behaviour of PUSH, which polls as not writable while its only peer is full.
 # Seen: XPUB with NODROP: polled writable 1000 of 1000 times, refused 1000 sends
 #       PUSH:             polled writable 0 of 1000 times, refused 0 sends
 set -euo pipefail
@@ -32,7 +32,7 @@ def refused_after_poll(sender, receiver):
     else:
         publisher.poll(5000, zmq.POLLOUT)
     quiet = 0
-    while quiet < 100:  # until nothing has been taken for half a second
+    while quiet < 100:  # until no message was taken for half a second
         try:
             publisher.send(bytes(1000), zmq.DONTWAIT)
             quiet = 0

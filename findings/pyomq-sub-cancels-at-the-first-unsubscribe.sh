@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# pyomq 0.21.0 beside pyzmq 27.1.0 (libzmq 4.3.5): a SUB of pyomq that subscribed twice ends the topic at the first unsubscribe.
+# pyomq 0.21.0 compared with pyzmq 27.1.0 (libzmq 4.3.5): a pyomq SUB that subscribed twice ends the topic at the first
+# unsubscribe.
 #
-# Behaviour: subscribe(T) twice, unsubscribe(T) once. A SUB of libzmq counts and still receives T; one of pyomq has cancelled it.
-# One would have guessed: as libzmq's documentation says, each unsubscription takes back one subscription.
+# Behaviour: subscribe(T) twice, unsubscribe(T) once. A libzmq SUB counts and still receives T; a pyomq SUB has cancelled it.
+# Expected: as libzmq's documentation says, each unsubscription cancels one subscription.
 # Seen: pyzmq SUB: received after 2 subscribes and 1 unsubscribe: True
 #       pyomq SUB: received after 2 subscribes and 1 unsubscribe: False
 set -euo pipefail

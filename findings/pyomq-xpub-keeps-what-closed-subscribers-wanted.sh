@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# pyomq 0.21.0 beside pyzmq 27.1.0 (libzmq 4.3.5): an XPUB of pyomq is not told that a subscriber has closed.
+# pyomq 0.21.0 compared with pyzmq 27.1.0 (libzmq 4.3.5): a pyomq XPUB is not told that a subscriber has closed.
 #
-# Behaviour: two SUBs subscribe to one topic and close, one after the other. libzmq's XPUB tells the first subscription and the
-# end of the last one. pyomq's XPUB tells both subscriptions (it hides no duplicates over peers), and no end at all:
-# whoever counts what is wanted from it produces for nobody, for ever. The kind of the SUBs does not matter.
-# One would have guessed: the same notifications, as the package calls itself a drop-in replacement of pyzmq.
+# Behaviour: two SUBs subscribe to one topic and close, one after the other. libzmq's XPUB reports the first subscription and the
+# end of the last one. pyomq's XPUB reports both subscriptions (it does not filter duplicates across peers), and no end at all:
+# a publisher that tracks demand with it produces forever without subscribers. The implementation of the SUBs does not matter.
+# Expected: the same notifications, as the package calls itself a drop-in replacement for pyzmq.
 # Seen: libzmq XPUB: two subscribe [b'\x01T'], both close [b'\x00T']
 #       pyomq XPUB:  two subscribe [b'\x01T', b'\x01T'], both close []
 set -euo pipefail

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Zenoh 1.10.2 (eclipse-zenoh, Python): two sessions in mode "peer" that are connected to the same router, and to nothing else,
-# never exchange a message; two in mode "client" do.
+# Zenoh 1.10.2 (eclipse-zenoh, Python): two sessions in mode "peer" that are connected only to the same router never exchange a
+# message; two in mode "client" do.
 #
-# Behaviour: a subscriber and a publisher of one key, each a session that lists the router and listens nowhere. As clients the
+# Behaviour: a subscriber and a publisher of one key, each in a session that lists the router and does not listen. As clients the
 # publisher's matching status is true and all messages arrive. As peers it stays false and nothing arrives, with
 # gossip off and with gossip on: a router does not relay between its peers, and these cannot dial each other. No error is raised.
-# One would have guessed: what is connected to one router can talk through it, whatever its mode.
+# Expected: sessions that are connected to one router can communicate through it, whatever their mode.
 # Seen: client, gossip off: matching True, received 5 of 5
 #       peer, gossip off:   matching False, received 0 of 5
 #       peer, gossip on:    matching False, received 0 of 5

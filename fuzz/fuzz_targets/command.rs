@@ -1,4 +1,4 @@
-//! The body of a command, and the metadata in it: what is understood is written back alike.
+//! The body of a command, and the metadata in it: whatever parses is encoded to the same bytes again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! A handshake with a stranger, whose bytes arrive in pieces: bounded, and ended alike however they arrive.
+//! A handshake with an untrusted peer, whose bytes arrive in pieces: it is bounded, and its outcome does not depend on the pieces.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,7 +6,7 @@ use oncue_core::connection::{
     HANDSHAKE_UNCONSUMED_BYTES_MAX, Handshake, HandshakeConfig, HandshakeError, PeerInfo, SocketType,
 };
 
-/// How it ended, what was sent, and the bytes consumed.
+/// The result, the bytes sent, and the number of bytes consumed.
 type Outcome = (Result<Option<PeerInfo>, HandshakeError>, Vec<u8>, usize);
 
 fn run(socket_type: SocketType, bytes: &[u8], piece_len: usize) -> Outcome {
@@ -38,11 +38,11 @@ fuzz_target!(|data: &[u8]| {
     let socket_type = SocketType::ALL[usize::from(choice & 3)];
     let (whole, whole_out, whole_consumed) = run(socket_type, bytes, usize::MAX / 2);
     let (pieces, pieces_out, pieces_consumed) = run(socket_type, bytes, 1 + usize::from(choice >> 2));
-    // What is seen of a stranger that is no ZMTP peer at all may be fewer bytes of it.
+    // If the first byte is not that of a ZMTP greeting, the error may report fewer of the received bytes, so skip the comparison.
     if bytes.first() == Some(&0xff) {
         assert_eq!(whole, pieces);
         assert_eq!(whole_out, pieces_out);
-        // A fault may be found before the parts in front of it were counted.
+        // A fault may be found before the preceding parts were counted.
         assert!(whole.is_err() || whole_consumed == pieces_consumed);
     }
     assert!(whole_out.len() < 64 + 64 + 300);

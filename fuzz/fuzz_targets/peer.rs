@@ -1,5 +1,5 @@
-//! Raw bytes into a whole peer of a simulated shard, before its handshake or after it: they mean what a plain reading says, and
-//! the others are served.
+//! Raw bytes to a whole peer of a simulated shard, before its handshake or after it: they have the effect that a simple parser
+//! predicts, and the other peers are served.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! The stream of an established connection, cut whole and in pieces: alike, and within its bounds.
+//! The stream of an established connection, scanned as a whole and in pieces: with equal results, and within its bounds.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -18,7 +18,7 @@ fn message(wire: &[u8]) -> Item {
     Item::Message(wire.to_vec())
 }
 
-/// Cuts what can be cut; true while more bytes are awaited.
+/// Scans all complete items in `buf`; `Ok` when it needs more bytes.
 fn cut(
     scanner: &mut Scanner,
     batches: bool,

@@ -1,5 +1,5 @@
-//! Strangers at a publisher on the simulated network, who do what the script says: subscriptions in all forms, user messages,
-//! long prefixes, garbage, leaving. Demand is what they say, and nothing grows beyond its bound.
+//! Untrusted peers of a publisher on the simulated network, driven by the script: subscriptions in all forms, user messages,
+//! long prefixes, garbage, disconnects. Demand is what their bytes say, and nothing grows beyond its bound.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -196,7 +196,7 @@ fn routes_are_not_reloaded_by_their_own_rules() {
                         .unwrap()
                         .send(od.reload(routes).map_err(|e| (e.kind(), e.to_string())))
                         .unwrap();
-                    assert_eq!((od.stats().running, od.route_stats().len()), (0, 1));
+                    assert_eq!((od.stats().now.running, od.route_stats().len()), (0, 1));
                     assert!(od.topic_stats().is_empty());
                 } else {
                     od.stop();

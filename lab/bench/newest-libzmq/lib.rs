@@ -1,3 +1,3 @@
-//! The newest source of libzmq under the version number that the `zmq` crate asks for. Nothing of ours belongs here.
+//! The newest libzmq source under the version number that the `zmq` crate requires. Contains no code of ours.
 
 pub use newest::*;

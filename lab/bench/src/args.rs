@@ -1,4 +1,4 @@
-//! Command lines: `--name value` and `--flag`. What the names mean stands where they are used.
+//! Command lines: `--name value` and `--flag`. The meaning of each name is documented where it is used.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -16,7 +16,7 @@ impl Args {
     pub fn parse(mut words: impl Iterator<Item = String>) -> Outcome<Args> {
         let mut options = BTreeMap::new();
         while let Some(word) = words.next() {
-            let name = word.strip_prefix("--").ok_or_else(|| format!("`{word}` is not understood here"))?;
+            let name = word.strip_prefix("--").ok_or_else(|| format!("`{word}` is not an option"))?;
             let value = match FLAGS.contains(&name) {
                 true => String::new(),
                 false => words.next().ok_or_else(|| format!("--{name} needs a value"))?,
@@ -46,7 +46,7 @@ impl Args {
             None => Ok(None),
             Some(text) => match text.parse() {
                 Ok(value) => Ok(Some(value)),
-                Err(_) => Err(format!("--{name} makes no sense of `{text}`").into()),
+                Err(_) => Err(format!("`{text}` is not a valid value of --{name}").into()),
             },
         }
     }

@@ -1,4 +1,5 @@
-//! How the runner and its processes talk: lines of JSON one way, words the other. The only place that knows the format.
+//! The protocol between the runner and its processes: lines of JSON to the runner, words to the process. No other module knows
+//! the format.
 
 use std::io::{BufRead, Write};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::Report;
 
-/// What a process tells the runner.
+/// What a process reports to the runner.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "at", rename_all = "lowercase")]
 pub enum Event {
@@ -18,9 +19,9 @@ pub enum Event {
         /// On 127.0.0.1.
         port: u16,
     },
-    /// Its connections are made. Probes before that would fill buffers that nobody empties yet.
+    /// Its connections are made. Earlier probes would fill buffers that no thread empties yet.
     Connected,
-    /// All that it subscribed to is in force.
+    /// All its subscriptions are in force.
     Ready {
         /// Since it began to subscribe.
         seconds: f64,
@@ -29,11 +30,11 @@ pub enum Event {
     Done(Report),
 }
 
-/// Tells the runner.
+/// Reports to the runner.
 pub fn tell(event: &Event) {
     let line = serde_json::to_string(event).expect("an event is JSON");
     let mut out = std::io::stdout().lock();
-    // A runner that has gone reads nothing: standard input ends then, and so does the run.
+    // A failed write means that the runner has ended: standard input then ends too, and with it the run.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
@@ -42,7 +43,7 @@ const PROBE: u8 = 1;
 const GO: u8 = 2;
 const END: u8 = 3;
 
-/// What the runner has said so far: `port N` where a role needs one later, `probe`, `go`, then the end of standard
+/// What the runner has sent so far: `port N` if the role needs one later, `probe`, `go`, then the end of standard
 /// input.
 #[derive(Clone)]
 pub struct Control(Arc<Heard>);

@@ -1,5 +1,5 @@
-//! What W10 is about: a catalogue of topics, of which few are wanted, and what a value of one costs to produce. The same
-//! for every implementation.
+//! The data of W10: a catalogue of topics, of which few are wanted, and the work that produces a value. The same for every
+//! implementation.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,16 +13,16 @@ pub const WANTED: usize = 1000;
 /// The time between two values of a topic.
 pub const PERIOD: Duration = Duration::from_millis(100);
 
-/// A value: its number, and what was computed.
+/// Size of a value: its number and the computed result.
 pub const VALUE_BYTES: usize = 16;
 
-/// What comes before the number of a topic.
+/// The text before the number of a topic.
 pub const BEGINNING: &str = "price/";
 
-/// The first of the topics' numbers: all have as many digits, so that no topic is the beginning of another.
+/// The first topic number: all numbers have the same number of digits, so no topic is a prefix of another.
 const FIRST: u64 = 100_000;
 
-/// How often a number is mixed for a value, beside once for each byte of its topic.
+/// How often a number is mixed for a value, in addition to once for each byte of its topic.
 const ROUNDS: u64 = 52;
 
 /// Topic number `index` of the catalogue.
@@ -30,13 +30,13 @@ pub fn topic(index: u64) -> Vec<u8> {
     format!("{BEGINNING}{}", FIRST + index).into_bytes()
 }
 
-/// The number of a topic of the catalogue.
+/// The index of a topic in the catalogue.
 pub fn index(topic: &[u8]) -> Option<u64> {
     let digits = std::str::from_utf8(topic.strip_prefix(BEGINNING.as_bytes())?).ok()?;
     digits.parse::<u64>().ok()?.checked_sub(FIRST).filter(|&index| index < CATALOGUE)
 }
 
-/// Produces the next value of a topic: the work that is saved where nobody wants it.
+/// Produces the next value of a topic: the work that on-demand production saves when nobody wants the topic.
 pub fn produce(topic: &[u8]) -> [u8; VALUE_BYTES] {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let number = LAST.fetch_add(1, Ordering::Relaxed);
@@ -46,7 +46,7 @@ pub fn produce(topic: &[u8]) -> [u8; VALUE_BYTES] {
     value
 }
 
-/// Whether it is a value of this topic.
+/// Whether `value` is a value of this topic.
 pub fn is_value(topic: &[u8], value: &[u8]) -> bool {
     match value.split_first_chunk::<8>() {
         Some((number, result)) => compute(topic, u64::from_le_bytes(*number)).to_le_bytes() == result,
@@ -59,7 +59,7 @@ fn compute(topic: &[u8], number: u64) -> u64 {
     (0..ROUNDS).fold(seed, |sum, _| mix(sum))
 }
 
-/// What a value costs to produce here and now, in nanoseconds.
+/// The measured cost of producing one value, in nanoseconds.
 pub fn nanos_to_produce() -> f64 {
     const VALUES: u64 = 20_000;
     let topics: Vec<_> = (0..VALUES).map(topic).collect();

@@ -1,14 +1,14 @@
-//! What the messages of a run look like, and which prefixes are subscribed to: the same for every implementation.
+//! The format of the messages of a run, and the prefixes that are subscribed to: the same for every implementation.
 //! A message is one frame: its topic, its sequence number, and a pattern that differs from message to message.
 
 use std::str::FromStr;
 
-/// The sequence number of messages sent before the run, to find out whether the subscriptions are in force.
+/// The sequence number of messages sent before the run, which show that the subscriptions are in force.
 pub const PROBE: u64 = u64::MAX - 1;
 /// The sequence number of the messages that end a run.
 pub const FIN: u64 = u64::MAX;
 
-/// How many topics the hard fan-out has, and how many of them each of its connections wants.
+/// How many topics the hard fan-out (`Topics::Ring`) has, and how many of them each of its connections wants.
 pub const RING: u64 = 1000;
 const WANTED_OF_RING: u64 = 10;
 
@@ -17,11 +17,11 @@ const WANTED_OF_RING: u64 = 10;
 pub enum Topics {
     /// Messages without a topic, wanted by all (`""`).
     None,
-    /// One topic that everybody wants.
+    /// One topic that every connection wants.
     All,
-    /// One topic that everybody wants, beside another that nobody else does: no two connections want the same.
+    /// One topic that every connection wants, and for each connection one of its own: no two sets of prefixes are equal.
     Own,
-    /// What fills the buffers of peers that never read; the others do not want it.
+    /// A topic that fills the buffers of peers that never read; the other peers do not subscribe to it.
     Fill,
     /// 1000 topics in turn; connection i wants ten of them, and no two connections want the same ten.
     Ring,
@@ -29,13 +29,12 @@ pub enum Topics {
     Random(Keys, u64),
 }
 
-/// What a great many prefixes look like. It decides what they cost a trie: where they begin alike, it shares their
-/// beginnings.
+/// The form of a large number of prefixes. It decides what they cost a trie, which shares common beginnings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keys {
-    /// Text that begins alike and counts up.
+    /// Text with a common beginning that counts up.
     Names,
-    /// Bytes without any order, as identifiers and digests are.
+    /// Bytes without any order, like identifiers and digests.
     Digests,
 }
 
@@ -84,7 +83,7 @@ impl Topics {
         self != Topics::Ring
     }
 
-    /// The topics whose arrival shows that all subscriptions are in force, and which a run ends with.
+    /// The topics whose arrival shows that all subscriptions are in force, and that end a run.
     pub fn edges(self) -> std::ops::Range<u64> {
         match self {
             Topics::None | Topics::All | Topics::Own | Topics::Fill => 0..1,
@@ -148,12 +147,12 @@ impl Topics {
     }
 }
 
-/// What all messages of a run have in common.
+/// The properties that all messages of a run share.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// Bytes of each message.
     pub size: usize,
-    /// What the messages are about.
+    /// The topics of the messages.
     pub topics: Topics,
 }
 
@@ -165,8 +164,8 @@ impl Shape {
         message
     }
 
-    /// Fills a buffer of a message's size with message `seq`, of topic number `topic`. All implementations pay for it
-    /// alike, so it costs as little as filling a payload can.
+    /// Fills a buffer of a message's size with message `seq`, of topic number `topic`. All implementations pay the same for
+    /// it, so it costs as little as filling a payload can.
     #[inline]
     pub fn fill(&self, topic: u64, seq: u64, message: &mut [u8]) {
         let at = self.stamp(topic, seq, message);
@@ -177,7 +176,7 @@ impl Shape {
         }
     }
 
-    /// Writes what comes before the pattern; yields how long that is.
+    /// Writes the topic and the sequence number before the pattern; returns their length.
     #[inline]
     fn stamp(&self, topic: u64, seq: u64, message: &mut [u8]) -> usize {
         let at = self.topics.len();
@@ -186,7 +185,7 @@ impl Shape {
         at + 8
     }
 
-    /// The sequence number in a message, or `None` where it is not one of this run.
+    /// The sequence number in a message, or `None` if the message does not belong to this run.
     #[inline]
     pub fn seq(&self, message: &[u8]) -> Option<u64> {
         let at = self.topics.len();
@@ -195,7 +194,7 @@ impl Shape {
     }
 }
 
-/// A number that looks random and follows from `n` (splitmix64's finaliser).
+/// A pseudo-random number derived from `n` (the finaliser of splitmix64).
 pub fn mix(n: u64) -> u64 {
     let mut z = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,5 +1,5 @@
 //! The laboratory: one binary that is the runner (`run`) and each process that the runner starts (`pub`, `sub`, `drain`,
-//! `raw-writer`, `ping`, `pong`, `catalogue`, `churn`). Only the choice between them lives here.
+//! `raw-writer`, `ping`, `pong`, `catalogue`, `churn`). This file only selects the role.
 
 mod args;
 mod control;
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         "drain" => raw::drain::run(&args),
         "churn" => raw::churn::run(&args),
         "raw-writer" => raw::writer::run(&args),
-        other => Err(format!("there is no role `{other}`").into()),
+        other => Err(format!("`{other}` is not a role").into()),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -39,5 +39,5 @@ fn main() -> ExitCode {
     }
 }
 
-/// What anything here fails with: told to whoever started it, never handled.
+/// The error type of the whole program: reported to the user, never handled.
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;

@@ -1,4 +1,4 @@
-//! What one process measures and reports, and the deadline after which it ends whatever it does.
+//! What one process measures and reports, and the deadline after which it ends in any case.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::frame::{FIN, PROBE, Shape};
 
-/// What a process tells at its end: one line of JSON.
+/// What a process reports at its end: one line of JSON.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     /// Messages sent, or received (over all connections).
@@ -19,13 +19,13 @@ pub struct Report {
     /// Messages missing between the first and the last.
     #[serde(default)]
     pub missing: u64,
-    /// How often the publisher was told to wait.
+    /// How often a send was refused because a queue was full.
     #[serde(default)]
     pub refused: u64,
-    /// Ticks that were left out: of catalogues alone.
+    /// Skipped ticks; only catalogue publishers have any.
     #[serde(default)]
     pub skipped: u64,
-    /// Microseconds, sorted: of round trips, and from a subscription to its first value.
+    /// Microseconds, sorted: the duration of each round trip, or from a subscription to its first value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub micros: Vec<f64>,
 }
@@ -36,7 +36,7 @@ pub fn cpu_seconds() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-/// The time of one run.
+/// Measures the duration and the processor time of one run.
 pub struct Stopwatch {
     start: Instant,
     cpu: f64,
@@ -59,7 +59,7 @@ impl Stopwatch {
     }
 }
 
-/// What a subscriber counts.
+/// The counters of a subscriber.
 pub struct Tally {
     shape: Shape,
     watch: Option<Stopwatch>,
@@ -76,7 +76,7 @@ impl Tally {
         Tally { shape, watch: None, next: 0, probed: false, report, finished: false }
     }
 
-    /// Counts one message. Yields whether it was the first probe.
+    /// Counts one message. Returns whether it was the first probe.
     #[inline]
     pub fn count(&mut self, message: &[u8]) -> bool {
         match self.shape.seq(message) {
@@ -97,7 +97,7 @@ impl Tally {
                 false
             }
             Some(_) => !std::mem::replace(&mut self.probed, true),
-            None => panic!("a message of {} bytes is none of this run", message.len()),
+            None => panic!("a message of {} bytes does not belong to this run", message.len()),
         }
     }
 
@@ -114,17 +114,17 @@ impl Tally {
         self.finished = true;
     }
 
-    /// What was counted.
+    /// The final report.
     pub fn into_report(self) -> Report {
         self.report
     }
 }
 
-/// Ends the process with exit code 3 after `limit`, so that a run that hangs is a failed run and nothing else.
+/// Ends the process with exit code 3 after `limit`, so that a hanging run counts as failed and does not block the others.
 pub fn end_after(limit: Duration) {
     std::thread::spawn(move || {
         std::thread::sleep(limit);
-        eprintln!("bench: not done after {limit:?}");
+        eprintln!("bench: not finished after {limit:?}");
         std::process::exit(3);
     });
 }

@@ -1,7 +1,7 @@
-//! A global allocator that counts. Nothing here knows what is counted.
+//! A global allocator that counts. It does not know the workloads.
 
 // `GlobalAlloc` is an unsafe trait, and there is no other way to see every allocation of a program. Each method passes
-// its arguments on to the system's allocator unchanged, so its caller's promises are the ones that it needs.
+// its arguments on to the system's allocator unchanged, so its caller's guarantees are the required ones.
 #![allow(unsafe_code, reason = "the counting allocator of an unpublished program")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -15,8 +15,8 @@ static COUNTING: Counting = Counting;
 
 struct Counting;
 
-/// Allocations, those that grow or shrink an older one included, and the bytes that they asked for on top of what they
-/// had. What is freed is not taken off.
+/// The number of allocations, reallocations included, and the bytes that they requested in addition to what they had. Freed
+/// memory is not subtracted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counts {
     pub(crate) allocations: u64,
@@ -40,28 +40,28 @@ fn note(bytes: usize) {
     BYTES.fetch_add(bytes as u64, Ordering::Relaxed);
 }
 
-// SAFETY: every method does what the system's allocator does, and counts beside it, which allocates nothing.
+// SAFETY: every method forwards to the system's allocator, and the counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size());
-        // SAFETY: the caller's promises, passed on.
+        // SAFETY: the caller's guarantees, passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         note(layout.size());
-        // SAFETY: the caller's promises, passed on.
+        // SAFETY: the caller's guarantees, passed on.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         note(size.saturating_sub(layout.size()));
-        // SAFETY: the caller's promises, passed on; what is at `at` came from the system's allocator.
+        // SAFETY: the caller's guarantees, passed on; `at` was allocated by the system's allocator.
         unsafe { System.realloc(at, layout, size) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises, passed on; what is at `at` came from the system's allocator.
+        // SAFETY: the caller's guarantees, passed on; `at` was allocated by the system's allocator.
         unsafe { System.dealloc(at, layout) }
     }
 }

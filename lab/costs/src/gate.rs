@@ -1,8 +1,8 @@
 //! Holds an engine's I/O thread still, so that what the test thread sends meanwhile is one batch whatever the
-//! scheduler does: without it the size of batches, and with it the cost of a message, would differ from run to run.
+//! scheduler does. Otherwise the size of batches, and so the cost of a message, would differ from run to run.
 //!
-//! It is done with the public API: wakers are called on the I/O thread, with no lock held, and this one does not return
-//! until it is told to. No user should do that; here it is the purpose.
+//! It uses the public API: wakers are called on the I/O thread, with no lock held, and this one does not return until it is
+//! released. Programs must not do that; here it is the purpose.
 
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex};
@@ -13,7 +13,7 @@ use oncue::{Engine, Options, Sub, XPub};
 const NAME: &str = "inproc://gate";
 const PREFIX: &str = "gate";
 
-/// A pair of sockets whose only purpose is to wake somebody on the I/O thread.
+/// A pair of sockets whose only purpose is to call a waker on the I/O thread.
 pub(crate) struct Gate {
     door: XPub,
     key: Sub,
@@ -32,13 +32,15 @@ struct Held(Mutex<State>, Condvar);
 
 impl Held {
     fn set(&self, state: State) {
-        *self.0.lock().expect("nobody panics with it") = state;
+        *self.0.lock().expect("no thread panics while it holds the lock") = state;
         self.1.notify_all();
     }
 
     fn wait_for(&self, state: State) {
-        let guard = self.0.lock().expect("nobody panics with it");
-        drop(self.1.wait_while(guard, |now| *now != state).expect("nobody panics with it"));
+        let guard = self.0.lock().expect("no thread panics while it holds the lock");
+        drop(
+            self.1.wait_while(guard, |now| *now != state).expect("no thread panics while it holds the lock"),
+        );
     }
 }
 
@@ -52,7 +54,7 @@ impl Wake for Held {
 impl Gate {
     pub(crate) fn new(engine: &Engine) -> Gate {
         let door = XPub::new(engine, Options::new()).expect("a socket");
-        door.bind(NAME).expect("a name of its own");
+        door.bind(NAME).expect("a free name");
         let key = Sub::new(engine, Options::new()).expect("a socket");
         key.subscribe("").expect("a subscription");
         key.connect(NAME).expect("the name is bound");
@@ -67,7 +69,7 @@ impl Gate {
         let waker = Waker::from(held.clone());
         let mut event = self.door.event();
         let polled = Pin::new(&mut event).poll(&mut Context::from_waker(&waker));
-        assert!(polled.is_pending(), "an edge that nobody made: {polled:?}");
+        assert!(polled.is_pending(), "an unexpected edge: {polled:?}");
         self.wanted = !self.wanted;
         match self.wanted {
             true => self.key.subscribe(PREFIX).expect("a subscription"),
@@ -77,7 +79,7 @@ impl Gate {
         self.held = Some(held);
     }
 
-    /// Lets the I/O thread go on.
+    /// Releases the I/O thread.
     pub(crate) fn open(&mut self) {
         if let Some(held) = self.held.take() {
             held.set(State::Open);
@@ -86,7 +88,7 @@ impl Gate {
 }
 
 impl Drop for Gate {
-    /// Whoever panics meanwhile must not leave the I/O thread behind, since its engine waits for it.
+    /// Releases the I/O thread also on a panic, since its engine waits for it.
     fn drop(&mut self) {
         self.open();
     }

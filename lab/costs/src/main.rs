@@ -1,9 +1,9 @@
-//! Runs one workload over the public API and says what it allocated. Only the command line lives here; `cargo xtask
-//! costs` runs this program, under valgrind where it counts instructions, and compares.
+//! Runs one workload over the public API and reports its allocations. This file is only the command line; `cargo xtask
+//! costs` runs this program, under valgrind to count instructions, and compares.
 //!
-//! Without arguments it lists the workloads, one a line: name, messages a round, rounds of the short run and of the
-//! long one. With a name and a number of rounds it runs that workload and prints allocations and allocated bytes. What
-//! a message costs is the difference between a long run and a short one, over the difference in messages.
+//! Without arguments it lists the workloads, one per line: name, messages per round, rounds of the short run and of the
+//! long one. With a name and a number of rounds it runs that workload and prints allocations and allocated bytes. The cost
+//! of a message is the difference between a long run and a short one, divided by the difference in messages.
 
 mod count;
 mod gate;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use workloads::WORKLOADS;
 
-/// No run takes longer, even under valgrind on a loaded machine; one that does hangs.
+/// The limit of a run, enough under valgrind on a loaded machine; a longer run hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
@@ -27,12 +27,12 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let (Some(workload), Ok(rounds)) = (WORKLOADS.iter().find(|w| w.name == name), rounds.parse()) else {
-        eprintln!("oncue-costs: there is no workload `{name}`, or `{rounds}` is no number of rounds");
+        eprintln!("oncue-costs: `{name}` is not a workload, or `{rounds}` is not a number of rounds");
         return ExitCode::from(2);
     };
     std::thread::spawn(|| {
         std::thread::sleep(PATIENCE);
-        eprintln!("oncue-costs: not done within {PATIENCE:?}");
+        eprintln!("oncue-costs: not finished within {PATIENCE:?}");
         std::process::exit(1);
     });
     let counts = (workload.run)(rounds);

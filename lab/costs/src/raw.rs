@@ -1,5 +1,5 @@
-//! The other side of a connection in as few instructions as it can be: ZMTP 3.1 by literal bytes over a Unix socket,
-//! messages neither made nor looked at.
+//! The other side of a connection in as few instructions as possible: ZMTP 3.1 by literal bytes over a Unix socket. It neither
+//! builds nor examines messages.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -15,7 +15,7 @@ pub(crate) struct Peer {
     buffer: Vec<u8>,
 }
 
-/// Where this process listens; two do not meet.
+/// Where this process listens; the path is unique to the process.
 pub(crate) fn path() -> PathBuf {
     std::env::temp_dir().join(format!("oncue-costs-{}", std::process::id()))
 }
@@ -38,7 +38,7 @@ pub(crate) const fn wire_bytes(len: usize) -> usize {
 impl Peer {
     /// Connects to [`path`] as a subscriber that holds these prefixes.
     pub(crate) fn subscriber<T: AsRef<[u8]>>(prefixes: &[T]) -> Peer {
-        let stream = UnixStream::connect(path()).expect("somebody listens there");
+        let stream = UnixStream::connect(path()).expect("a listener at the path");
         let mut peer = Peer { stream, buffer: vec![0; 64 << 10] };
         let mut hello = hello("SUB");
         for prefix in prefixes {
@@ -62,7 +62,7 @@ impl Peer {
         self.stream.write_all(bytes).expect("the peer reads");
     }
 
-    /// Reads so many bytes, and no more.
+    /// Reads exactly this number of bytes.
     pub(crate) fn read(&mut self, mut bytes: usize) {
         while bytes > 0 {
             let most = bytes.min(self.buffer.len());
@@ -72,7 +72,7 @@ impl Peer {
         }
     }
 
-    /// The greeting and READY.
+    /// Reads the greeting and READY.
     fn read_hello(&mut self) {
         self.read(GREETING.len());
         let mut header = [0; 2];

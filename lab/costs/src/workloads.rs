@@ -1,4 +1,4 @@
-//! What is measured: the paths that messages take most, each in rounds that differ in nothing.
+//! The measured workloads: the most used paths of messages, each in identical rounds.
 
 use std::collections::HashSet;
 use std::hint::black_box;
@@ -13,9 +13,9 @@ use crate::raw::{self, Peer};
 /// One workload.
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
-    /// Messages a round.
+    /// Messages per round.
     pub(crate) messages: usize,
-    /// Rounds of the short run; they include whatever happens only once.
+    /// Rounds of the short run; they include all one-time work.
     pub(crate) rounds_few: usize,
     pub(crate) rounds_many: usize,
     pub(crate) run: fn(usize) -> Counts,
@@ -35,19 +35,19 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("send-with-unwanted", UNWANTED, 1, 11, send_with_unwanted),
 ];
 
-/// After so many rounds every buffer that is used again has found its size.
+/// After this number of rounds every reused buffer has its final size.
 const ROUNDS_WARM: usize = 20;
 const BATCH: usize = 500;
 const UNWANTED: usize = 10_000;
-/// What one read brings, below the default mark.
+/// Messages that one read brings; fewer than the default high-water mark.
 const RECEIVED: usize = 900;
 const FAN_OUTS: usize = 2000;
 const PREFIXES: usize = 1000;
 const SUBSCRIBERS: usize = 100;
 const HOLDERS: usize = 10;
 
-/// How many messages of `size` bytes a round has: the kernel's buffers take them all, since chance decides on the number
-/// of writes where they are full; and else as many as can be, since holding the I/O thread costs a little too.
+/// How many messages of `size` bytes a round has. The kernel's buffers must take them all, since with full buffers chance
+/// decides the number of writes; within that as many as possible, since holding the I/O thread costs a little too.
 const fn sends(size: usize) -> usize {
     (160_000 / raw::wire_bytes(size)).next_multiple_of(BATCH)
 }
@@ -62,7 +62,7 @@ const fn workload(
     Workload { name, messages, rounds_few, rounds_many, run }
 }
 
-/// A publisher and raw subscribers, whose subscriptions are in force.
+/// A publisher, and raw subscribers whose subscriptions are in force.
 struct Stage {
     publisher: XPub,
     peers: Vec<Peer>,
@@ -74,7 +74,7 @@ struct Stage {
 const OPENING: &str = "~";
 
 impl Stage {
-    /// A subscriber for each set of prefixes; nobody else may hold the last prefix of a set.
+    /// One subscriber for each set of prefixes; the last prefix of each set must be in no other set.
     fn new(sets: &[Vec<String>]) -> Stage {
         let engine = Engine::start().expect("an engine");
         let options = Options::new().send_hwm(1 << 20).outbox_bytes_max(64 << 20);
@@ -92,8 +92,8 @@ impl Stage {
         Stage { publisher, peers, gate: Gate::new(&engine), opening: Batch::new() }
     }
 
-    /// Sends while the I/O thread stands still. A batch goes ahead, whose message has the topic [`OPENING`]: behind it
-    /// every message is queued, where else the first ones would be written at once by the thread that sends.
+    /// Sends while the I/O thread stands still. A batch with one message of the topic [`OPENING`] goes first: every message
+    /// after it is queued; otherwise the sending thread would write the first ones directly.
     fn at_once(&mut self, send: impl FnOnce(&XPub)) {
         self.gate.hold();
         self.opening.push(OPENING).expect("a small batch");
@@ -141,8 +141,8 @@ fn send_many(rounds: usize, size: usize) -> Counts {
     })
 }
 
-/// Messages that are worth a write of their own, by the thread that sends them. The I/O thread stands still, since it
-/// would be in the way now and then: it looks up whenever the subscriber has read.
+/// Messages that are large enough for a separate write by the sending thread. The I/O thread stands still, since it would
+/// interfere at times: it wakes up whenever the subscriber has read.
 fn send_large(rounds: usize) -> Counts {
     let mut stage = Stage::new(&[set("")]);
     let payload = vec![b'x'; 8192];
@@ -201,7 +201,7 @@ fn recv_many(rounds: usize) -> Counts {
     })
 }
 
-/// Each topic is wanted by 10 of 100 subscribers, none of which wants the same as another.
+/// Each topic is wanted by 10 of 100 subscribers, and no two subscribers have the same set.
 fn fan_out(rounds: usize) -> Counts {
     let mut sets = vec![Vec::new(); SUBSCRIBERS];
     for prefix in 0..PREFIXES {
@@ -210,7 +210,7 @@ fn fan_out(rounds: usize) -> Counts {
         }
     }
     for (subscriber, set) in sets.iter_mut().enumerate() {
-        // As long as the others: each length costs a look.
+        // The same length as the others: each distinct length costs a probe.
         set.push(format!("alone_/{subscriber:04}/"));
     }
     let mut stage = Stage::new(&sets);
@@ -234,13 +234,13 @@ fn fan_out(rounds: usize) -> Counts {
     })
 }
 
-/// Who wants a prefix: ten subscribers, spread so that neighbours in the list of prefixes share few of them.
+/// The ten subscribers of a prefix, spread so that neighbouring prefixes share few of them.
 fn holders(prefix: usize) -> impl Iterator<Item = usize> {
     let step = SUBSCRIBERS / HOLDERS + prefix / SUBSCRIBERS;
     (0..HOLDERS).map(move |holder| (prefix + holder * step) % SUBSCRIBERS)
 }
 
-/// Somebody is connected, but wants something else; a last message that is wanted shows that all are through.
+/// The connected subscriber wants another topic; a last message that it wants shows that all were processed.
 fn send_unsubscribed(rounds: usize) -> Counts {
     let mut stage = Stage::new(&[set("wanted")]);
     during(|| {
@@ -260,7 +260,8 @@ fn send_with_unwanted(rounds: usize) -> Counts {
     let stage = Stage::new(&[set("wanted")]);
     during(|| {
         for _ in 0..rounds * UNWANTED {
-            let sent = stage.publisher.send_with("unwanted", || -> &str { unreachable!("nobody wants it") });
+            let sent =
+                stage.publisher.send_with("unwanted", || -> &str { unreachable!("no subscriber wants it") });
             assert!(!sent.expect("the socket is open"));
         }
     })

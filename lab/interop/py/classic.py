@@ -1,7 +1,7 @@
-"""The classic publish/subscribe program, its subscribers alone: they join `oncue demo` at the endpoint given.
+"""The subscribers of the classic publish/subscribe program: they join `oncue demo` at the given endpoint.
 
-s1 takes `a` and `b` and leaves after 10 messages, s2 takes `b` and `c` and leaves after 20, and a third takes a topic
-that nobody has heard of. Prints `NAME MESSAGE` for each message and `NAME left` at the end.
+s1 subscribes to `a` and `b` and leaves after 10 messages, s2 subscribes to `b` and `c` and leaves after 20, and a third one
+subscribes to a topic that is not in the demo. Prints `NAME MESSAGE` for each message and `NAME left` at the end.
 """
 
 import sys
@@ -24,7 +24,7 @@ def subscriber(name, topics, messages, endpoint):
     print(f"{name} left\n", end="", flush=True)
 
 
-threads = [threading.Thread(target=subscriber, args=(*who, sys.argv[1])) for who in SUBSCRIBERS]
+threads = [threading.Thread(target=subscriber, args=(*each, sys.argv[1])) for each in SUBSCRIBERS]
 for thread in threads:
     thread.start()
 for thread in threads:

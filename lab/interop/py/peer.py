@@ -1,7 +1,7 @@
-"""A socket of libzmq, driven by lines on standard input: one order a line, one answer a line.
+"""A libzmq socket, driven by lines on standard input: one order per line, one answer per line.
 
-`ok ...` answers an order that was carried out, `error ...` one that was not. Bytes are written as hexadecimal
-digits, no bytes as `-`. The other half is src/foreign.rs.
+`ok ...` is the answer to an order that succeeded, `error ...` to one that failed. Bytes are written as hexadecimal
+digits, an empty string as `-`. The other half is src/foreign.rs.
 """
 
 import os
@@ -32,7 +32,7 @@ class Peer:
     def new(self, kind):
         self.socket = self.context.socket(getattr(zmq, kind))
         self.socket.linger = 0
-        # Tests restart peers: the first try to come back may be too early, the second must not be far.
+        # Tests restart peers: the first reconnect may come too early, and the second one must follow soon.
         self.socket.reconnect_ivl = 20
 
     def set(self, option, value):
@@ -65,16 +65,16 @@ class Peer:
             self.change(b"\x01", zmq.SUBSCRIBE, burst_topic(number))
 
     def expect_burst(self, count, milliseconds):
-        """Each of the topics is subscribed to, once, and nothing else comes before the last of them."""
+        """Waits until each of the topics was subscribed to exactly once, and nothing else came."""
         deadline = time.monotonic() + int(milliseconds) / 1000
         missing = {b"\x01" + burst_topic(number) for number in range(int(count))}
         while missing:
             left = deadline - time.monotonic()
             if left <= 0 or not self.socket.poll(left * 1000):
-                raise TimeoutError(f"{len(missing)} of {count} subscriptions have not come")
+                raise TimeoutError(f"{len(missing)} of {count} subscriptions are missing")
             got = self.socket.recv()
             if got not in missing:
-                raise ValueError(f"{got!r} came twice or was never subscribed to")
+                raise ValueError(f"{got!r} came twice or is unexpected")
             missing.remove(got)
 
     def send(self, *frames):
@@ -89,14 +89,13 @@ class Peer:
         self.socket.close(linger=1000)
         self.context.term()
 
-
     def turn(self):
-        """Lets libzmq handle what has come: it takes in connections and subscriptions only inside its user's calls."""
+        """Lets libzmq process its input: it accepts connections and subscriptions only inside its user's calls."""
         self.socket.getsockopt(zmq.EVENTS)
 
 
 def orders(peer):
-    """The lines of standard input; between them, the socket is kept alive."""
+    """The lines of standard input; while it waits for them, the socket keeps processing its input."""
     unfinished = b""
     while True:
         watched = [0] if peer.socket is None or peer.socket.closed else [0, peer.socket.getsockopt(zmq.FD)]

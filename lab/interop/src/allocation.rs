@@ -1,8 +1,8 @@
-//! A global allocator that knows how many bytes are allocated. A test program that wants to know puts it in force:
+//! A global allocator that counts the allocated bytes. A test program enables it with
 //! `#[global_allocator] static ALLOCATED: Counting = Counting;`.
 
 // `GlobalAlloc` is an unsafe trait, and there is no other way to see every allocation of a program. Each method passes
-// its arguments on to the system's allocator unchanged, so its caller's promises are the ones that it needs.
+// its arguments on to the system's allocator unchanged, so its caller's guarantees are the required ones.
 #![allow(unsafe_code, reason = "the counting allocator of an unpublished package")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -10,42 +10,42 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 static ALLOCATED: AtomicU64 = AtomicU64::new(0);
 
-/// The system's allocator, which counts.
+/// The system's allocator, with a counter.
 pub struct Counting;
 
-/// The bytes that are allocated and not freed, if [`Counting`] is in force.
+/// The bytes that are allocated and not freed, if [`Counting`] is the global allocator.
 pub fn bytes_allocated() -> u64 {
     ALLOCATED.load(Ordering::SeqCst)
 }
 
 fn note(more: usize, less: usize) {
-    // The sum is right whatever order other threads' parts come in; it wraps where a part is taken off before it is added.
+    // The sum is correct in any order of the threads' changes; it wraps when a part is subtracted before it is added.
     ALLOCATED.fetch_add((more as u64).wrapping_sub(less as u64), Ordering::Relaxed);
 }
 
-// SAFETY: every method does what the system's allocator does, and counts beside it, which allocates nothing.
+// SAFETY: every method forwards to the system's allocator, and the counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size(), 0);
-        // SAFETY: the caller's promises, passed on.
+        // SAFETY: the caller's guarantees, passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         note(layout.size(), 0);
-        // SAFETY: the caller's promises, passed on.
+        // SAFETY: the caller's guarantees, passed on.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         note(size, layout.size());
-        // SAFETY: the caller's promises, passed on; what is at `at` came from the system's allocator.
+        // SAFETY: the caller's guarantees, passed on; `at` was allocated by the system's allocator.
         unsafe { System.realloc(at, layout, size) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         note(0, layout.size());
-        // SAFETY: the caller's promises, passed on; what is at `at` came from the system's allocator.
+        // SAFETY: the caller's guarantees, passed on; `at` was allocated by the system's allocator.
         unsafe { System.dealloc(at, layout) }
     }
 }

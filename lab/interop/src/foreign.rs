@@ -1,4 +1,4 @@
-//! A socket of libzmq in a Python process, driven by lines. The other half is py/peer.py.
+//! A libzmq socket in a Python process, driven by lines. The other half is py/peer.py.
 
 use std::path::Path;
 use std::process::Command;
@@ -44,7 +44,7 @@ impl Foreign {
         foreign
     }
 
-    /// Sets a socket option with a number for its value, by libzmq's name without `ZMQ_`.
+    /// Sets a numeric socket option, by libzmq's name without `ZMQ_`.
     pub fn set(mut self, option: &str, value: i64) -> Foreign {
         self.done(&format!("set {option} {value}"));
         self
@@ -75,12 +75,12 @@ impl Foreign {
         self.done(&format!("unsubscribe {}", hex(prefix)));
     }
 
-    /// Subscribes to the first `count` of [`burst_topic`]s, with no pause.
+    /// Subscribes to the first `count` [`burst_topic`]s, without a pause.
     pub fn subscribe_burst(&mut self, count: usize) {
         self.done(&format!("subscribe_burst {count}"));
     }
 
-    /// Receives subscriptions until each of the first `count` [`burst_topic`]s has come, and no other and none twice.
+    /// Receives subscriptions until each of the first `count` [`burst_topic`]s has come exactly once, and nothing else.
     pub fn expect_burst(&mut self, count: usize) {
         let milliseconds = PATIENCE.as_millis();
         self.done(&format!("expect_burst {count} {milliseconds}"));
@@ -107,7 +107,7 @@ impl Foreign {
         self.recv_within(PATIENCE).expect("the foreign socket receives a message in time")
     }
 
-    /// Closes the socket in order, and ends its process.
+    /// Closes the socket properly, and ends its process.
     pub fn close(mut self) {
         self.done("close");
         self.program.end_input();
@@ -119,7 +119,7 @@ impl Foreign {
         self.program.kill();
     }
 
-    /// Gives an order, and returns the answer after `ok`.
+    /// Sends an order, and returns the answer after `ok`.
     fn ask(&mut self, order: &str) -> String {
         self.program.write(order.as_bytes());
         self.program.write(b"\n");
@@ -135,14 +135,14 @@ impl Foreign {
     }
 }
 
-/// One of many topics, for bursts; peer.py makes the same.
+/// One of many topics, for bursts; peer.py builds the same.
 pub fn burst_topic(number: usize) -> String {
     format!("topic/{number:06}")
 }
 
-/// Bytes as hexadecimal digits; none at all as `-`.
+/// Bytes as hexadecimal digits; an empty slice as `-`.
 fn hex(bytes: &[u8]) -> String {
-    // By a table: these tests move many megabytes, in a build without optimisation.
+    // With a table: these tests move many megabytes, in a build without optimisation.
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     if bytes.is_empty() {
         return "-".to_owned();
@@ -161,8 +161,10 @@ fn unhex(text: &str) -> Vec<u8> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => byte - b'0',
         b'a'..=b'f' => byte - b'a' + 10,
-        _ => panic!("the foreign peer answers with something else than hexadecimal digits"),
+        _ => panic!("the foreign peer's answer is not hexadecimal"),
     };
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { panic!("half a byte from the foreign peer") };
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
+        panic!("an odd number of digits from the foreign peer")
+    };
     pairs.iter().map(|[high, low]| digit(*high) << 4 | digit(*low)).collect()
 }

@@ -1,5 +1,5 @@
-//! Rounds that must leave nothing behind: what a process holds after a few rounds of a scene, and after many. A waker
-//! or a handle that stays is seen as a descriptor, a thread, or bytes.
+//! Rounds that must leave nothing behind: compares what a process holds after a few rounds of a scene, and after many. A
+//! leaked waker or handle shows as a descriptor, a thread, or bytes.
 
 use std::fmt;
 use std::thread;
@@ -7,41 +7,41 @@ use std::time::{Duration, Instant};
 
 use crate::allocation::bytes_allocated;
 
-/// Rounds before the first look: what is made once and kept, such as a buffer, is there then.
+/// Rounds before the first measurement: everything that is created once and kept, such as a buffer, exists by then.
 const WARM_UP_ROUNDS: u32 = 5;
-/// How far apart two looks are, and how many in a row must agree for a process to be at rest.
+/// The time between two measurements, and how many in a row must agree for a process to be at rest.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 const EQUAL_LOOKS: u32 = 5;
-/// How long what goes may take to be gone. Our side waits for up to a second for a peer that it refuses.
+/// The limit for resources to be released. Our side waits for up to a second for a peer that it refuses.
 const SETTLE_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// What a process holds.
+/// The resources that a process holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holdings {
     /// Open descriptors.
     pub descriptors: u64,
     /// Threads.
     pub threads: u64,
-    /// Bytes of memory: allocated ones where a process looks at itself, resident ones where it is looked at.
+    /// Bytes of memory: allocated bytes when a process measures itself, resident bytes when another one does.
     pub bytes: u64,
 }
 
 impl Holdings {
-    /// Of this process, with [`Counting`](crate::allocation::Counting) in force.
+    /// Those of this process, with [`Counting`](crate::allocation::Counting) as the global allocator.
     pub fn own() -> Holdings {
-        // The list of descriptors is one itself.
+        // Reading the list of descriptors takes one descriptor.
         let Holdings { descriptors, threads, .. } = Holdings::at("self");
         Holdings { descriptors: descriptors - 1, threads, bytes: bytes_allocated() }
     }
 
-    /// Of another process, without its children.
+    /// Those of another process, without its children.
     pub fn of(process: u32) -> Holdings {
         Holdings::at(&process.to_string())
     }
 
     fn at(process: &str) -> Holdings {
         let path = format!("/proc/{process}");
-        let lives = "the process lives";
+        let lives = "the process is running";
         let status = std::fs::read_to_string(format!("{path}/status")).expect(lives);
         let number = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line of this name");
@@ -65,10 +65,12 @@ impl fmt::Display for Holdings {
     }
 }
 
-/// Runs a scene for a few rounds, then `rounds` times. It does not hold if more is held after it than before, of bytes
-/// more than `bytes_more_max`. The number of rounds can be set by the environment: `ONCUE_LEFTOVERS_ROUNDS`. Prints a line
-/// of the table: the scene, the rounds, and descriptors, threads and bytes before and after. Yields that line as an error
-/// where it does not hold.
+/// Runs a scene for a few rounds, then `rounds` times. The check fails if the process holds more afterwards than before, for
+/// bytes by more than `bytes_more_max`. The environment variable `ONCUE_LEFTOVERS_ROUNDS` overrides the number of rounds.
+/// Prints one line of the table: the scene, the rounds, and descriptors, threads and bytes before and after.
+///
+/// # Errors
+/// That line, if the check fails.
 pub fn check(
     scene: &str,
     rounds: u32,
@@ -92,7 +94,7 @@ pub fn check(
     if after.is_within(before, bytes_more_max) { Ok(()) } else { Err(line) }
 }
 
-/// What is held once that does not change any more; what goes only later would hide what stays.
+/// The resources once they no longer change; otherwise later releases would hide a leak.
 fn at_rest(look: &impl Fn() -> Holdings) -> Holdings {
     let deadline = Instant::now() + SETTLE_TIME_MAX;
     let (mut last, mut equal) = (look(), 0);

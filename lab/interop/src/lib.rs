@@ -1,7 +1,7 @@
-//! Drives the other side of a test: a program by its lines, libzmq by a Python program, ZMTP by literal bytes.
+//! Drives the other side of a test: a program through its lines, libzmq through a Python program, ZMTP through literal bytes.
 //!
-//! What fails here panics with what was expected and what was heard instead: it is for tests alone. Every wait is
-//! bounded by [`PATIENCE`].
+//! A failure here panics with what was expected and what was received instead: this package is only for tests. Every wait
+//! is bounded by [`PATIENCE`].
 
 pub mod allocation;
 pub mod directory;
@@ -14,10 +14,10 @@ pub mod raw;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// The longest that anything may take which is expected to happen.
+/// The longest that an expected event may take.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The longest that a whole test may take.
+/// The time limit of a whole test.
 const TEST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs the body of a test, and fails the test if it takes longer than a minute: a peer that hangs must not hang
@@ -38,7 +38,7 @@ pub fn within_a_minute(body: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Waits until `condition` holds, where there is no event to wait for.
+/// Polls until `condition` holds, for conditions without an event to wait for.
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {

@@ -1,4 +1,4 @@
-//! Publishers and subscribers of either side behind one face, so that a test of an exchange is written once.
+//! Publishers and subscribers of both implementations behind common traits, so that a test of an exchange is written once.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::foreign::Foreign;
 /// A message's frames.
 pub type Frames = Vec<Vec<u8>>;
 
-/// What publishes.
+/// A publisher of either implementation.
 pub trait Publishes {
     /// Binds, and returns the resolved endpoint.
     fn bind(&mut self, endpoint: &str) -> String;
@@ -20,7 +20,7 @@ pub trait Publishes {
     fn publish(&mut self, frames: &Frames);
 }
 
-/// What subscribes.
+/// A subscriber of either implementation.
 pub trait Subscribes {
     /// Binds, and returns the resolved endpoint.
     fn bind(&mut self, endpoint: &str) -> String;
@@ -109,7 +109,7 @@ impl Subscribes for Foreign {
     }
 }
 
-/// Who binds; the other one connects.
+/// The side that binds; the other one connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binds {
     /// The publisher.
@@ -118,7 +118,7 @@ pub enum Binds {
     Subscriber,
 }
 
-/// Brings the two together.
+/// Connects the two.
 pub fn join(publisher: &mut dyn Publishes, subscriber: &mut dyn Subscribes, binds: Binds, endpoint: &str) {
     match binds {
         Binds::Publisher => subscriber.connect(&publisher.bind(endpoint)),
@@ -126,9 +126,9 @@ pub fn join(publisher: &mut dyn Publishes, subscriber: &mut dyn Subscribes, bind
     }
 }
 
-/// Waits until the subscriber gets what is published on `topic` (`arrives`), or gets it no more, while it gets
-/// everything on `beacon`. Works with any two peers, for it needs no event but messages: rounds of a probe and a
-/// beacon are published until one round comes as wished. Nothing of a round is left behind.
+/// Waits until the subscriber gets what is published on `topic` (if `arrives`), or no longer gets it, while it gets
+/// everything on `beacon`. Works with any two peers, since it needs only messages: it publishes rounds of a probe and a
+/// beacon until one round arrives as expected. No message of a round is left over.
 pub fn settle(
     publisher: &mut dyn Publishes,
     subscriber: &mut dyn Subscribes,
@@ -144,7 +144,7 @@ pub fn settle(
         let sent = vec![beacon.to_vec(), b"beacon".to_vec(), round];
         publisher.publish(&sent);
         let mut probed = false;
-        // A beacon that does not come was sent before there was a connection or a subscription.
+        // A missing beacon was sent before there was a connection or a subscription.
         while let Some(frames) = subscriber.receive(Duration::from_millis(50)) {
             if frames == sent {
                 if probed == arrives {

@@ -1,4 +1,4 @@
-//! A program that is spoken to by lines and signals, and killed when the test is over.
+//! A program that is driven by lines and signals, and killed when the test is over.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -17,7 +17,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts it, with all three of its streams in our hands.
+    /// Starts it with pipes for all three of its streams.
     pub fn start(command: &mut Command) -> Program {
         let name = format!("{command:?}");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -35,7 +35,7 @@ impl Program {
     pub fn write(&mut self, bytes: &[u8]) {
         let input = self.input.as_mut().expect("the input has not ended");
         let written = input.write_all(bytes).and_then(|()| input.flush());
-        written.unwrap_or_else(|error| panic!("{}: writing to it: {error}", self.name));
+        written.unwrap_or_else(|error| panic!("{}: cannot write to it: {error}", self.name));
     }
 
     /// Ends its standard input.
@@ -63,7 +63,7 @@ impl Program {
         text(&self.bytes())
     }
 
-    /// The next line of its standard output if one comes in time. None, too, at the end of the output.
+    /// The next line of its standard output, if one comes in time. Also `None` at the end of the output.
     pub fn line_within(&mut self, time: Duration) -> Option<String> {
         match self.output.as_mut().expect("the output has not been closed").next(time) {
             Next::Line(line) => Some(text(&line)),
@@ -81,7 +81,7 @@ impl Program {
         }
     }
 
-    /// The next line of its standard error if one comes in time. None, too, at the end of it.
+    /// The next line of its standard error, if one comes in time. Also `None` at its end.
     pub fn error_line_within(&mut self, time: Duration) -> Option<String> {
         match self.errors.next(time) {
             Next::Line(line) => Some(text(&line)),
@@ -89,25 +89,25 @@ impl Program {
         }
     }
 
-    /// Waits for the line of standard error that says where it is bound or connected: the endpoint.
+    /// Waits for the line of standard error that names the endpoint where it is bound or connected.
     pub fn endpoint(&mut self) -> String {
         let line = self.error_line();
         let said = line.split_once(" to ").map(|(_, endpoint)| endpoint.to_owned());
         said.unwrap_or_else(|| panic!("{}: no endpoint in {line:?}", self.name))
     }
 
-    /// Stops reading its standard output: soon its writing fails.
+    /// Closes its standard output, so that its next writes fail.
     pub fn close_output(&mut self) {
         self.output = None;
     }
 
-    /// Sends it a signal by its name, such as `INT`.
+    /// Sends it a signal by name, such as `INT`.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
         assert!(status.is_ok_and(|status| status.success()), "{}: SIG{name} could not be sent", self.name);
     }
 
-    /// The number of its process.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -117,7 +117,7 @@ impl Program {
         self.child.try_wait().expect("our own program can be waited for").is_some()
     }
 
-    /// Waits for its end: the exit status, and what it had still to say on standard output and standard error.
+    /// Waits for its end; returns the exit status and the unread rest of standard output and standard error.
     pub fn end(mut self) -> End {
         let status = self.wait();
         End {
@@ -156,15 +156,15 @@ impl Drop for Program {
 /// How a program ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct End {
-    /// The exit status; None if a signal ended it.
+    /// The exit status; `None` if a signal ended it.
     pub code: Option<i32>,
-    /// The lines of standard output that were not read before.
+    /// The unread lines of standard output.
     pub output: Vec<String>,
-    /// The lines of standard error that were not read before.
+    /// The unread lines of standard error.
     pub errors: Vec<String>,
 }
 
-/// The lines of one stream, read by a thread of their own so that the program never waits for us.
+/// The lines of one stream, read by a separate thread so that the program never waits for the test.
 struct Lines {
     lines: Receiver<Vec<u8>>,
     heard: Vec<String>,
@@ -191,7 +191,7 @@ impl Lines {
         let (sender, lines) = channel();
         std::thread::spawn(move || {
             let lines = BufReader::new(stream).split(b'\n');
-            // Ends, and closes the stream, when the test has dropped its end.
+            // Ends, and closes the stream, when the test has dropped the receiver.
             let _ = lines.map_while(Result::ok).try_for_each(|line| sender.send(line));
         });
         Lines { lines, heard: Vec::new() }
@@ -208,7 +208,7 @@ impl Lines {
         }
     }
 
-    /// What came so far, taken or not: for a message about a failure.
+    /// The latest lines, including unread ones, for failure messages.
     fn heard(&mut self) -> Vec<String> {
         while let Next::Line(_) = self.next(Duration::ZERO) {}
         let start = self.heard.len().saturating_sub(10);

@@ -20,7 +20,7 @@ pub enum Version {
 /// The first ten bytes of a greeting, as libzmq sends them.
 const SIGNATURE: [u8; 10] = [0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f];
 
-/// One connection, spoken to by bytes.
+/// One connection, driven by bytes.
 pub struct Raw {
     stream: TcpStream,
 }
@@ -32,7 +32,7 @@ impl Raw {
         Raw::on(TcpStream::connect(address).expect("a listener at the endpoint"))
     }
 
-    /// Takes the next connection.
+    /// Accepts the next connection.
     pub fn accept(listener: &TcpListener) -> Raw {
         let (stream, _) = listener.accept().expect("a connection");
         Raw::on(stream)
@@ -50,22 +50,22 @@ impl Raw {
         self.stream.write_all(bytes).expect("the other side reads");
     }
 
-    /// Reads exactly so many bytes.
+    /// Reads exactly this number of bytes.
     pub fn read(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
         self.stream
             .read_exact(&mut bytes)
-            .unwrap_or_else(|error| panic!("{count} bytes do not come: {error}"));
+            .unwrap_or_else(|error| panic!("{count} bytes did not arrive: {error}"));
         bytes
     }
 
-    /// Reads exactly these bytes.
+    /// Reads and checks exactly these bytes.
     pub fn expect(&mut self, what: &str, bytes: &[u8]) {
         let got = self.read(bytes.len());
         assert!(got == bytes, "{what}: {} instead of {}", got.escape_ascii(), bytes.escape_ascii());
     }
 
-    /// That nothing comes for a moment. Only where an answer would be quick.
+    /// Checks that nothing arrives for 50 ms. Only useful where an answer would be quick.
     pub fn expect_silence(&mut self) {
         self.stream.set_read_timeout(Some(Duration::from_millis(50))).expect("a read timeout");
         let mut byte = [0];
@@ -76,7 +76,7 @@ impl Raw {
         self.stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
     }
 
-    /// That the other side ends the connection, whatever it sends before: what it sent.
+    /// Waits until the other side ends the connection; returns what it sent before.
     pub fn expect_end(&mut self) -> Vec<u8> {
         let deadline = Instant::now() + PATIENCE;
         let mut all = Vec::new();
@@ -92,7 +92,7 @@ impl Raw {
         }
     }
 
-    /// Greets as a socket of this type (`SUB` and so on) and checks how the other side, of the type `theirs`, greets.
+    /// Does the handshake as a socket of type `kind` (`SUB` and so on), and checks that of the other side, of type `theirs`.
     pub fn greet(&mut self, version: Version, kind: &str, theirs: &str) {
         match version {
             Version::V2_0 => self.greet_2_0(kind, theirs),
@@ -107,7 +107,7 @@ impl Raw {
         self.write(&[1, type_2_0(kind), 0, 0]);
         self.expect("the signature", &SIGNATURE);
         self.expect("a revision above 1", &[3]);
-        // RFC 15 knows neither XPUB nor XSUB: to a 2.0 peer ours are what they are compatible with.
+        // RFC 15 has neither XPUB nor XSUB: to a 2.0 peer ours announce PUB and SUB.
         let known = theirs.trim_start_matches('X');
         self.expect("the socket type and an empty identity", &[type_2_0(known), 0, 0]);
     }
@@ -128,22 +128,22 @@ impl Raw {
         assert!(has, "Socket-Type {theirs} in {}", body.escape_ascii());
     }
 
-    /// Subscribes, as the version does it.
+    /// Subscribes, in the form of this version.
     pub fn subscribe(&mut self, version: Version, prefix: &[u8]) {
         self.write(&subscription(version, true, prefix));
     }
 
-    /// Cancels a subscription, as the version does it.
+    /// Cancels a subscription, in the form of this version.
     pub fn cancel(&mut self, version: Version, prefix: &[u8]) {
         self.write(&subscription(version, false, prefix));
     }
 
-    /// That the other side subscribes, in the way of this version.
+    /// Checks that the other side subscribes, in the form of this version.
     pub fn expect_subscription(&mut self, version: Version, prefix: &[u8]) {
         self.expect("a subscription", &subscription(version, true, prefix));
     }
 
-    /// That the other side cancels, in the way of this version.
+    /// Checks that the other side cancels, in the form of this version.
     pub fn expect_cancel(&mut self, version: Version, prefix: &[u8]) {
         self.expect("a cancel", &subscription(version, false, prefix));
     }
@@ -169,7 +169,7 @@ fn ready(kind: &str) -> Vec<u8> {
     frame
 }
 
-/// A subscription or a cancel on the wire: a command in 3.1, a message before.
+/// A subscription or a cancel on the wire: a command in 3.1, a message in older versions.
 pub fn subscription(version: Version, subscribe: bool, prefix: &[u8]) -> Vec<u8> {
     let (flags, start): (u8, &[u8]) = match (version, subscribe) {
         (Version::V3_1, true) => (0x04, b"\x09SUBSCRIBE"),
@@ -196,13 +196,13 @@ fn frame(flags: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The numbers of the socket types in ZMTP 2.0, those included that libzmq added.
+/// The numbers of the socket types in ZMTP 2.0, including those that libzmq added.
 fn type_2_0(kind: &str) -> u8 {
     match kind {
         "PUB" => 1,
         "SUB" => 2,
         "XPUB" => 9,
         "XSUB" => 10,
-        other => panic!("no number is known for {other}"),
+        other => panic!("the socket type {other} has no known number"),
     }
 }

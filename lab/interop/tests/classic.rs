@@ -1,4 +1,4 @@
-//! The classic program in Python against the command `oncue`, as a user would run the two together.
+//! The classic program in Python with the command `oncue`, as a user would run them together.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use oncue_interop::foreign::{Foreign, oncue, python};
 use oncue_interop::program::Program;
 use oncue_interop::within_a_minute;
 
-/// What one subscriber of the Python program received: topic and number.
+/// The messages that one subscriber of the Python program received: topic and number.
 type Received = Vec<(String, u64)>;
 
-/// Reads the Python program's lines: who received what, once all have left.
+/// Parses the lines of the Python program into the messages of each subscriber, and checks that all have left.
 fn received(lines: &[String]) -> BTreeMap<String, Received> {
     let mut received: BTreeMap<String, Received> = BTreeMap::new();
     for line in lines {
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
-            [name, "left"] => assert!(received.contains_key(name), "{name} left with nothing"),
+            [name, "left"] => assert!(received.contains_key(name), "{name} left without a message"),
             [name, topic, number] => {
                 let number = number.parse().unwrap_or_else(|_| panic!("{line:?} does not end in a number"));
                 received.entry(name.to_owned()).or_default().push((topic.to_owned(), number));
@@ -28,13 +28,13 @@ fn received(lines: &[String]) -> BTreeMap<String, Received> {
     received
 }
 
-/// That a subscriber got each of its topics on every tick from its first to its last, in the order of the ticks.
+/// Checks that a subscriber got each of its topics on every tick from its first to its last, in the order of the ticks.
 fn check(received: &Received, topics: &[&str], messages: usize) {
     assert_eq!(received.len(), messages);
     assert!(received.is_sorted_by_key(|(_, number)| *number), "out of order: {received:?}");
     for topic in topics {
         let numbers: Vec<u64> = received.iter().filter(|(name, _)| name == topic).map(|(_, n)| *n).collect();
-        let first = *numbers.first().unwrap_or_else(|| panic!("nothing on {topic}: {received:?}"));
+        let first = *numbers.first().unwrap_or_else(|| panic!("no message on {topic}: {received:?}"));
         assert_eq!(numbers, (first..).take(numbers.len()).collect::<Vec<_>>(), "a gap on {topic}");
     }
     assert!(
@@ -61,7 +61,7 @@ fn the_classic_program_joins_the_demo() {
         check(&received["s1"], &["a", "b"], 10);
         check(&received["s2"], &["b", "c"], 20);
         check(&received["zoo"], &["zebra"], 5);
-        // The demo has seen the unheard-of topic come and go, and produced as many values as it says.
+        // The demo reports that the unknown topic was wanted and unwanted, and counts it in its summary.
         while !demo.line().contains("+ zebra") {}
         while !demo.line().contains("- zebra") {}
         demo.signal("INT");

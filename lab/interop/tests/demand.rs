@@ -1,4 +1,4 @@
-//! Demand between us and libzmq: what our XPUB's user learns of their subscribers, and theirs of ours.
+//! Demand between Oncue and libzmq: what the user of our XPUB learns of their subscribers, and the user of theirs of ours.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use oncue_interop::{PATIENCE, until, within_a_minute};
 const TCP: &str = "tcp://127.0.0.1:0";
 const THEIR_TCP: &str = "tcp://127.0.0.1:*";
 
-/// More than libzmq puts on the wire at its default high-water mark, by far.
+/// Far more than libzmq sends at its default high-water mark.
 const BURST: usize = 100_000;
 
 fn xpub(engine: &Engine) -> XPub {
@@ -26,12 +26,12 @@ fn event(socket: &XPub) -> String {
     }
 }
 
-/// That no event comes, as far as a moment can show. Only after something that would have come behind it.
+/// Checks that no event comes within 20 ms. Only useful after an event that would have come later than an unwanted one.
 fn no_event(socket: &XPub) {
-    assert!(socket.event().wait_timeout(Duration::from_millis(20)).is_none(), "an event too many");
+    assert!(socket.event().wait_timeout(Duration::from_millis(20)).is_none(), "an unexpected event");
 }
 
-/// The next so many events, in any order.
+/// The next `count` events, in any order.
 fn events(socket: &XPub, count: usize) -> BTreeSet<String> {
     (0..count).map(|_| event(socket)).collect()
 }
@@ -40,7 +40,7 @@ fn set(texts: &[&str]) -> BTreeSet<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
-/// Runs a check on our XPUB and a number of their subscribers: once binding, once connecting to each of them.
+/// Runs a check with our XPUB and some of their subscribers: once our side binds, once it connects to each of them.
 fn on_both_sides(kinds: &'static [&'static str], check: fn(&XPub, Vec<Foreign>)) {
     within_a_minute(move || {
         for binds in [true, false] {
@@ -104,7 +104,7 @@ fn a_peer_that_closes_or_dies_wants_nothing_any_more() {
 
 #[test]
 fn subscriptions_of_one_peer_are_a_set() {
-    // SUB counts locally: it sends every SUBSCRIBE, but of two CANCELs only the last.
+    // SUB counts locally: it sends every SUBSCRIBE, but only the last of two CANCELs.
     on_both_sides(&["SUB"], |socket, mut peers| {
         peers[0].subscribe(b"twice");
         peers[0].subscribe(b"twice");
@@ -148,7 +148,7 @@ fn an_edge_is_told_when_it_is_in_force() {
 #[test]
 fn what_their_xsub_sends_upstream_reaches_our_user() {
     on_both_sides(&["XSUB"], |socket, mut peers| {
-        // What XSUB sends before there is a connection is lost; subscriptions are not.
+        // Messages that XSUB sends before there is a connection are lost; subscriptions are not.
         peers[0].subscribe(b"a");
         assert_eq!(event(socket), "+a");
         peers[0].send(&[b"hello", &b"upstream"[..]]);
@@ -164,11 +164,11 @@ fn their_burst_of_subscriptions_arrives_whole() {
         let engine = Engine::start().expect("an engine");
         let socket = xpub(&engine);
         let endpoint = socket.bind(TCP).expect("our XPUB binds").to_string();
-        // At its default mark their SUB would lose all but the first thousand by itself.
+        // At its default high-water mark their SUB would lose all but the first thousand.
         let mut peer = Foreign::new("SUB").set("SNDHWM", 0);
         peer.connect(&endpoint);
         peer.subscribe_burst(BURST);
-        // Their side writes only while its user is in a call.
+        // libzmq writes only while its user is in a call.
         let missing: BTreeSet<String> =
             (0..BURST).map(|number| format!("+{}", burst_topic(number))).collect();
         assert_eq!(events(&socket, BURST), missing);
@@ -212,7 +212,7 @@ fn our_burst_made_before_any_connection_arrives_whole() {
     });
 }
 
-/// Options for a connection that is tried again soon.
+/// Options for a quick reconnect.
 fn quick() -> Options {
     Options::new().reconnect(Duration::from_millis(10), Duration::from_millis(100))
 }
@@ -285,7 +285,7 @@ fn a_full_subscriber_misses_messages_and_hurts_nobody_else() {
         quick.subscribe(b"ready");
         assert_eq!(event(&socket), "+ready");
         let payload = vec![7; 100_000];
-        // The quick one is waited for after each message; the slow one never reads, and is full sooner or later.
+        // The test waits for the quick one after each message; the slow one never reads, and is full sooner or later.
         let mut sent = 0_u32;
         until("a message is missed", || {
             socket.send([&b"a"[..], &sent.to_be_bytes(), &payload]).expect("our XPUB sends");
@@ -294,7 +294,7 @@ fn a_full_subscriber_misses_messages_and_hurts_nobody_else() {
             sent += 1;
             socket.stats().missed > 0
         });
-        // What the slow one gets in the end is in order, from the start, with a gap.
+        // The slow one still gets the first message first.
         let first = slow.recv();
         assert_eq!(first.get(1).map(Vec::as_slice), Some(&0_u32.to_be_bytes()[..]));
     });

@@ -1,4 +1,4 @@
-//! The examples that are no Rust, run as they stand but for the endpoint: several tests may run at once.
+//! Runs the examples that are not in Rust. Only their endpoint is changed, so that several tests can run at once.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,7 +7,7 @@ use oncue_interop::foreign::{Foreign, oncue, python};
 use oncue_interop::program::Program;
 use oncue_interop::within_a_minute;
 
-/// Where the examples publish.
+/// The endpoint of the examples.
 const ENDPOINT: &str = "tcp://127.0.0.1:8888";
 
 fn root() -> PathBuf {
@@ -23,7 +23,7 @@ fn moved(example: &str, endpoint: &str) -> PathBuf {
     let text = text(&format!("examples/{example}"));
     assert!(text.contains(ENDPOINT), "{example} names {ENDPOINT}");
     let copy = std::env::temp_dir().join(format!("oncue-{}-{example}", std::process::id()));
-    std::fs::write(&copy, text.replace(ENDPOINT, endpoint)).expect("the temporary directory takes a file");
+    std::fs::write(&copy, text.replace(ENDPOINT, endpoint)).expect("the temporary directory is writable");
     copy
 }
 
@@ -47,7 +47,7 @@ fn the_python_subscriber_gets_what_nobody_has_produced_before() {
     });
 }
 
-/// `oncue serve` with an example, in the directory where its paths begin.
+/// `oncue serve` with an example, in the directory that its paths are relative to.
 fn serve(example: &str) -> (Program, String) {
     let config = moved(example, "tcp://127.0.0.1:0");
     let config = config.to_str().expect("a path that is text");
@@ -75,7 +75,7 @@ fn a_python_program_has_its_memory_measured_without_code() {
         assert_eq!(
             server.line(),
             produced.replace('+', "-"),
-            "it has ended, and nobody measures it any more"
+            "it has ended, so its memory is no longer measured"
         );
     });
 }
@@ -93,7 +93,7 @@ fn a_foreign_subscriber_is_served_by_one_program_for_all_topics() {
         assert!(String::from_utf8_lossy(price).parse::<f64>().is_ok_and(|price| price > 0.0));
         assert_eq!(server.line(), "+ prices/TSLA");
         peer.kill();
-        assert_eq!(server.line(), "- prices/TSLA", "a peer that has died wants nothing");
+        assert_eq!(server.line(), "- prices/TSLA", "a dead peer wants nothing");
     });
 }
 
@@ -135,14 +135,14 @@ fn the_shell_producer_reads_the_load_while_somebody_looks() {
 fn the_readme_shows_the_examples_as_they_are() {
     let readme = text("README.md");
     let script = text("examples/subscriber.py");
-    let code = script.split_once("\n\n").expect("a first line that says what it is").1;
-    assert!(readme.contains(code.trim_end()), "README.md shows another examples/subscriber.py");
+    let code = script.split_once("\n\n").expect("a first line with a description").1;
+    assert!(readme.contains(code.trim_end()), "README.md differs from examples/subscriber.py");
     let script = text("examples/memory.py");
-    let code = script.split_once("import zmq\n\n").expect("what it needs, and then what it does").1;
-    assert!(readme.contains(code.trim_end()), "README.md shows another examples/memory.py");
+    let code = script.split_once("import zmq\n\n").expect("imports, then the code").1;
+    assert!(readme.contains(code.trim_end()), "README.md differs from examples/memory.py");
     let shown = readme.split_once("```toml\n").expect("a config").1.split_once("```").expect("its end").0;
     let config = text("examples/host.toml");
     for part in shown.split("\n\n") {
-        assert!(config.contains(part.trim_end()), "README.md shows another examples/host.toml");
+        assert!(config.contains(part.trim_end()), "README.md differs from examples/host.toml");
     }
 }

@@ -1,5 +1,5 @@
-//! Every pair of socket types against libzmq, either side binding: what is subscribed to arrives, byte for byte, in
-//! order, and nothing else does.
+//! Every pair of socket types against libzmq, with either side binding: exactly the messages of the subscribed topics arrive,
+//! byte for byte and in order.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -17,12 +17,12 @@ fn long_topic() -> Vec<u8> {
     (0..300_u32).map(|at| (at % 251) as u8).collect()
 }
 
-/// A payload of 1 MiB in which no piece repeats within sight of another.
+/// A payload of 1 MiB without short repetitions.
 fn large() -> Vec<u8> {
     (0..1_u32 << 18).flat_map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes()).collect()
 }
 
-/// Messages of every shape, in the order in which they are sent.
+/// Messages of every shape, in the order of sending.
 static MESSAGES: LazyLock<Vec<Frames>> = LazyLock::new(messages);
 
 fn messages() -> Vec<Frames> {
@@ -35,7 +35,7 @@ fn messages() -> Vec<Frames> {
         frames(&[b"alph"]),
         frames(&[b"alphabet", b"", b"third", b""]),
         frames(&[b""]),
-        frames(&[b"", b"to those who want everything"]),
+        frames(&[b"", b"to subscribers of everything"]),
         frames(&[&long_topic()]),
         frames(&[&long_topic(), b"under a long topic"]),
         frames(&[&long_topic()[..299]]),
@@ -50,7 +50,7 @@ fn messages() -> Vec<Frames> {
     ]
 }
 
-/// Publishes all messages, and expects exactly those under one of the prefixes.
+/// Publishes all messages, and expects exactly those that match one of the prefixes.
 fn exchange(publisher: &mut dyn Publishes, subscriber: &mut dyn Subscribes, prefixes: &[&[u8]]) {
     for message in MESSAGES.iter() {
         publisher.publish(message);
@@ -62,10 +62,10 @@ fn exchange(publisher: &mut dyn Publishes, subscriber: &mut dyn Subscribes, pref
         assert!(same, "message {at}: {} instead of {}", shown(got.as_ref()), shown(Some(expected)));
     }
     let more = subscriber.receive(Duration::from_millis(20));
-    assert!(more.is_none(), "one more message: {}", shown(more.as_ref()));
+    assert!(more.is_none(), "an unexpected message: {}", shown(more.as_ref()));
 }
 
-/// A message cut to what a person can read.
+/// A message, shortened for a failure message.
 fn shown(message: Option<&Frames>) -> String {
     let Some(frames) = message else { return "nothing".to_owned() };
     let frame =
@@ -73,7 +73,7 @@ fn shown(message: Option<&Frames>) -> String {
     frames.iter().map(frame).collect::<Vec<_>>().join(" | ")
 }
 
-/// One pair, through the life of a set of subscriptions.
+/// Tests one pair through several changes of subscriptions.
 fn check(publisher: &mut dyn Publishes, subscriber: &mut dyn Subscribes, binds: Binds, endpoint: &str) {
     let long = long_topic();
     subscriber.subscribe(b"alpha");
@@ -135,7 +135,7 @@ pair!(our_xsub_binds_to_their_pub: our XSub subscribes to "PUB", Subscriber bind
 pair!(our_xsub_connects_to_their_xpub: our XSub subscribes to "XPUB", Publisher binds TCP);
 pair!(our_xsub_binds_to_their_xpub: our XSub subscribes to "XPUB", Subscriber binds TCP);
 
-/// A path for an ipc endpoint that no other test has.
+/// An ipc endpoint with a path that no other test uses.
 fn ipc(name: &str) -> String {
     let directory = std::env::temp_dir();
     format!("ipc://{}/oncue-interop-{}-{name}", directory.display(), std::process::id())
@@ -148,7 +148,7 @@ pair!(our_xsub_binds_ipc_to_their_xpub: our XSub subscribes to "XPUB", Subscribe
 pair!(our_pub_binds_an_abstract_name: our Pub publishes to "SUB", Publisher binds &ipc("e").replace("//", "//@"));
 pair!(our_sub_connects_to_an_abstract_name: our Sub subscribes to "PUB", Publisher binds &ipc("f").replace("//", "//@"));
 
-/// Whether this machine has IPv6 at all.
+/// Whether this machine has IPv6.
 fn has_v6() -> bool {
     std::net::TcpListener::bind("[::1]:0").is_ok()
 }

@@ -1,4 +1,4 @@
-//! Peers of ZMTP 3.1, 3.0 and 2.0 made of literal bytes, as subscribers and as publishers, on either side.
+//! Peers of ZMTP 3.1, 3.0 and 2.0 made of literal bytes, as subscribers and as publishers, binding or connecting.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -30,7 +30,7 @@ fn event(socket: &XPub) -> String {
     }
 }
 
-/// A raw subscriber on a connection to our XPUB: the whole life of its subscriptions.
+/// A raw subscriber on a connection to our XPUB: subscribes, receives and cancels in all forms.
 fn subscriber_lives(mut raw: Raw, version: Version, kind: &str, socket: &XPub) {
     raw.greet(version, kind, "XPUB");
     raw.subscribe(version, b"a");
@@ -50,7 +50,7 @@ fn subscriber_lives(mut raw: Raw, version: Version, kind: &str, socket: &XPub) {
     raw.expect("a long topic", &message(&[&long]));
     raw.cancel(version, b"a");
     assert_eq!(event(socket), "-a");
-    // A message that subscribes is understood from anyone, a command from all that know commands.
+    // Our side understands subscription messages from every version, and commands from every version that has commands.
     for other in VERSIONS.into_iter().filter(|other| version != Version::V2_0 || *other != Version::V3_1) {
         raw.subscribe(other, b"either");
         assert_eq!(event(socket), "+either");
@@ -83,7 +83,7 @@ fn our_xpub_connects_to_raw_subscribers_of_every_version() {
             let socket = XPub::new(&engine, quick()).expect("our XPUB");
             let (listener, endpoint) = listener();
             socket.connect(&endpoint).expect("our XPUB connects");
-            // It comes back by itself for the second life.
+            // It reconnects by itself for the second round.
             for kind in ["SUB", "XSUB"] {
                 subscriber_lives(Raw::accept(&listener), version, kind, &socket);
             }
@@ -117,7 +117,7 @@ fn publisher_lives(mut raw: Raw, version: Version, kind: &str, socket: &Sub) {
     raw.expect_subscription(version, b"a");
     raw.write(b"\x00\x08a single");
     raw.write(b"\x01\x02ab\x01\x00\x00\x05third");
-    // SUB filters again: a publisher may send more than was asked for.
+    // SUB filters again: a publisher may send topics that were not subscribed to.
     raw.write(&message(&[b"b", b"nobody asked"]));
     raw.write(&message(&[b"a", &vec![7; 70_000]]));
     let frames = || {
@@ -142,7 +142,7 @@ fn our_sub_connects_to_raw_publishers_of_every_version() {
             socket.subscribe("a").expect("our SUB subscribes");
             let (listener, endpoint) = listener();
             socket.connect(&endpoint).expect("our SUB connects");
-            // Each time it comes back by itself, it subscribes again.
+            // Each time it reconnects by itself, it subscribes again.
             for kind in ["PUB", "XPUB"] {
                 publisher_lives(Raw::accept(&listener), version, kind, &socket);
             }
@@ -178,7 +178,7 @@ fn a_reconnect_renews_what_is_subscribed_then_and_each_prefix_once() {
             socket.connect(&endpoint).expect("our XSUB connects");
             let mut raw = Raw::accept(&listener);
             raw.greet(version, "XPUB", "XSUB");
-            // In any order, but each once: both forms are of one length.
+            // In any order, but each once: both subscriptions have the same length.
             let one = subscription(version, true, b"a").len();
             let got: BTreeSet<Vec<u8>> = (0..2).map(|_| raw.read(one)).collect();
             let wanted = |prefixes: [&[u8]; 2]| {
@@ -248,7 +248,7 @@ fn a_subscriber_that_leaves_with_its_last_bytes_leaves_nothing_behind() {
         let engine = Engine::start().expect("an engine");
         let socket = XPub::new(&engine, Options::new()).expect("our XPUB");
         let endpoint = socket.bind(TCP).expect("our XPUB binds").to_string();
-        // Often enough, the last bytes and the end of the stream are there before either is looked at.
+        // In some of the rounds the last bytes and the end of the stream arrive before our side reads either.
         for round in 0..200 {
             let topic = format!("round {round}");
             let mut raw = Raw::connect(&endpoint);
@@ -265,7 +265,7 @@ fn a_subscriber_that_leaves_with_its_last_bytes_leaves_nothing_behind() {
 fn a_publisher_that_leaves_with_its_last_bytes_is_found_again() {
     within_a_minute(|| {
         let engine = Engine::start().expect("an engine");
-        // So little room that reading pauses, and the end of the stream comes meanwhile.
+        // With a mark of 1, reading pauses, and the end of the stream arrives meanwhile.
         for recv_hwm in [1, 1000] {
             let socket = Sub::new(&engine, quick().recv_hwm(recv_hwm)).expect("our SUB");
             socket.subscribe("a").expect("our SUB subscribes");

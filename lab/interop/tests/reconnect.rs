@@ -1,4 +1,4 @@
-//! A peer goes and comes back at the same endpoint: everything goes on, with no call by the user.
+//! A peer ends and restarts at the same endpoint: everything continues without a call by the user.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn event(socket: &XPub) -> XPubEvent {
     socket.event().wait_timeout(PATIENCE).expect("an event in time").expect("an event")
 }
 
-/// Binds what was bound before; the system may take a moment to let go of it.
+/// Binds an endpoint again; the system may take a moment to release it.
 fn bind_again(bind: impl Fn() -> bool) {
     until("the endpoint can be bound again", bind);
 }

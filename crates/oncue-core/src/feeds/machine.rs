@@ -158,10 +158,8 @@ impl Demand {
             _ if stopped => self.forget(id),
             (End::Failed, Some(backoff)) => {
                 let feed = self.feeds.get_mut(id);
-                let ran_well = self.now.saturating_sub(feed.started) >= backoff.max;
-                let before = if ran_well { 0 } else { feed.failures };
-                feed.failures = before.saturating_add(1);
-                let until = self.now.saturating_add(backoff.pause(before));
+                let ran = self.now.saturating_sub(feed.started);
+                let until = self.now.saturating_add(backoff.pause(&mut feed.failures, ran));
                 if wants > 0 {
                     self.say(id, FeedState::Stale);
                 }

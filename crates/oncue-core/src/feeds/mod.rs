@@ -40,7 +40,8 @@ mod tests;
 
 pub use self::error::RoutesError;
 pub use self::feed::FeedId;
-pub use self::routes::{Backoff, Route, RouteId};
+pub use self::routes::{Route, RouteId};
+pub use crate::backoff::Backoff;
 
 /// The bounds of the state machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,22 +122,35 @@ pub enum End {
     Failed,
 }
 
+/// How many topics are in each state now, of one route or of all. Feeds of a route that is gone count for it until they
+/// have ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FeedCounts {
+    /// Topics that somebody wants, whether they are produced or not.
+    pub wanted: usize,
+    /// Feeds started and not told to stop, those in grace included.
+    pub running: usize,
+    /// Feeds that nobody wants, running on for their grace.
+    pub in_grace: usize,
+    /// Feeds told to stop whose production has not ended yet.
+    pub stopping: usize,
+    /// Topics that wait for room: they would be produced if a bound allowed it.
+    pub waiting: usize,
+    /// Topics whose feed failed and that wait for their next start.
+    pub failing: usize,
+    /// Topics in the catalogue; of a route without parameters its one topic.
+    pub listed: usize,
+}
+
 /// Counts since the beginning, and of the present.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DemandStats {
     /// Now: wanted prefixes.
     pub prefixes: usize,
-    /// Now: feeds started and not told to stop, those in grace included.
-    pub running: usize,
-    /// Now: feeds that nobody wants, running on for their grace.
-    pub in_grace: usize,
-    /// Now: feeds told to stop that have not ended yet.
-    pub stopping: usize,
-    /// Now: topics that would be produced if a bound left room.
-    pub waiting: usize,
-    /// Now: topics whose feed failed and that wait for their next start.
-    pub failing: usize,
+    /// Now: the topics of all routes.
+    pub now: FeedCounts,
     /// Generations started.
     pub started: u64,
     /// Generations told to stop.
@@ -149,26 +163,6 @@ pub struct DemandStats {
     pub revived: u64,
     /// Wanted prefixes that meant nothing to any route.
     pub unmatched: u64,
-}
-
-/// Counts of one route, of the present. Feeds of a route that is gone count until they have ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RouteStats {
-    /// Topics that somebody wants, whether they are produced or not.
-    pub wanted: usize,
-    /// Feeds started and not told to stop, those in grace included.
-    pub running: usize,
-    /// Feeds that nobody wants, running on for their grace.
-    pub in_grace: usize,
-    /// Feeds told to stop that have not ended yet.
-    pub stopping: usize,
-    /// Topics that would be produced if a bound left room.
-    pub waiting: usize,
-    /// Topics whose feed failed and that wait for their next start.
-    pub failing: usize,
-    /// Topics listed.
-    pub listed: usize,
 }
 
 /// Which feeds run. See the [module's page](self) for the rules.
@@ -385,29 +379,12 @@ impl Demand {
 
     /// Counts since the beginning, and of the present.
     pub fn stats(&self) -> DemandStats {
-        let now = self.queue.sum();
-        DemandStats {
-            prefixes: self.prefixes.len(),
-            running: now.running + now.in_grace,
-            in_grace: now.in_grace,
-            stopping: now.stopping,
-            waiting: now.waiting,
-            failing: now.failed,
-            ..self.stats
-        }
+        let now = self.queue.sum().public(self.routes.topics_listed());
+        DemandStats { prefixes: self.prefixes.len(), now, ..self.stats }
     }
 
-    /// Counts of one route.
-    pub fn route_stats(&self, route: RouteId) -> RouteStats {
-        let now = self.queue.counts(route);
-        RouteStats {
-            wanted: now.running + now.waiting + now.failed + now.ended,
-            running: now.running + now.in_grace,
-            in_grace: now.in_grace,
-            stopping: now.stopping,
-            waiting: now.waiting,
-            failing: now.failed,
-            listed: self.routes.listed_by(route),
-        }
+    /// Counts of one route, of the present.
+    pub fn route_counts(&self, route: RouteId) -> FeedCounts {
+        self.queue.counts(route).public(self.routes.listed_by(route))
     }
 }

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::ops::Bound;
 
-use super::RouteId;
 use super::feed::{FeedId, State};
+use super::{FeedCounts, RouteId};
 
 /// The place in the queue: many subscribers before few, then the older before the newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -173,6 +173,19 @@ impl Counts {
             State::Failed { .. } => &mut self.failed,
             State::Cooling { .. } => &mut self.cooling,
             State::Ended => &mut self.ended,
+        }
+    }
+
+    /// As the caller is told, with the number of topics listed.
+    pub(super) fn public(self, listed: usize) -> FeedCounts {
+        FeedCounts {
+            wanted: self.running + self.waiting + self.failed + self.ended,
+            running: self.running + self.in_grace,
+            in_grace: self.in_grace,
+            stopping: self.stopping,
+            waiting: self.waiting,
+            failing: self.failed,
+            listed,
         }
     }
 

@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use super::error::RoutesError;
 use super::feed::Feed;
+use crate::backoff::Backoff;
 use oncue_pattern::{Pattern, PrefixMeaning};
 
 /// A pattern and how its topics are served.
@@ -41,24 +42,6 @@ impl Route {
             backoff: None,
             catalogue: Vec::new(),
         }
-    }
-}
-
-/// The pauses before a feed that failed starts again: `min` after the first failure, twice as long after each further
-/// one, `max` at most. A generation that ran for `max` at least has run well: its failure counts as the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backoff {
-    /// The first pause; zero starts at once.
-    pub min: Duration,
-    /// The longest pause.
-    pub max: Duration,
-}
-
-impl Backoff {
-    /// The pause after so many failures in a row before this one.
-    pub(super) fn pause(self, failures: u32) -> Duration {
-        let times = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
-        self.min.saturating_mul(times).min(self.max)
     }
 }
 
@@ -219,6 +202,11 @@ impl Routes {
 
     pub(super) fn pattern(&self, route: RouteId) -> &Pattern {
         &self.get(route).pattern
+    }
+
+    /// How many topics are listed, each once.
+    pub(super) fn topics_listed(&self) -> usize {
+        self.catalogue.len()
     }
 
     /// How many topics a route lists.

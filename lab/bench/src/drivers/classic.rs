@@ -1,5 +1,5 @@
-//! Publishers that are told what is wanted, or not, and send messages of two frames: this library's sockets without its
-//! routes, and libzmq. Both lose nothing: what cannot be sent yet is waited for.
+//! Publishers with or without demand notifications that send messages of two frames: Oncue's sockets without routes, and
+//! libzmq. Both lose nothing: a send waits for room.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use crate::Outcome;
 
 /// A publisher of one implementation.
 pub trait Classic: Sized {
-    /// Listens on a free port of 127.0.0.1; an XPUB if it is to hear what is wanted, otherwise a PUB.
+    /// Listens on a free port of 127.0.0.1; an XPUB if `hears` (it reads notifications), otherwise a PUB.
     fn bind(hears: bool) -> Outcome<(Self, u16)>;
 
-    /// Takes the notifications that there are, without waiting: whether a topic has come to be wanted, and which.
+    /// Takes the pending notifications without waiting. Calls `hear` with whether the topic is wanted now, and the topic.
     fn drain(&mut self, hear: impl FnMut(bool, &[u8])) -> Outcome;
 
     /// Sends a value.
     fn send(&mut self, topic: &[u8], value: &[u8]) -> Outcome;
 }
 
-/// This library's sockets.
+/// Oncue's sockets.
 pub enum OncueClassic {
     Deaf(Pub),
     Hearing(XPub),
@@ -83,7 +83,7 @@ impl Classic for LibzmqClassic {
         socket.set_sndhwm(HIGH_WATER_MARK)?;
         drop_nothing(&mut socket)?;
         socket.bind("tcp://127.0.0.1:*")?;
-        let last = socket.get_last_endpoint()?.map_err(|_| "libzmq's endpoint is no text")?;
+        let last = socket.get_last_endpoint()?.map_err(|_| "libzmq's endpoint is not text")?;
         let port = port_of(&last)?;
         Ok((LibzmqClassic { socket, hears }, port))
     }

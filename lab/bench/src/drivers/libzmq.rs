@@ -1,5 +1,5 @@
-//! libzmq: blocking calls on the calling thread, `XPUB_NODROP` so that a send waits. Messages are filled in the
-//! library's own buffers, received ones reuse one message.
+//! libzmq: blocking calls on the calling thread, `XPUB_NODROP` so that a send waits. Sent messages are filled in one reused
+//! buffer and copied by the library; received ones reuse one message.
 #![allow(unsafe_code, reason = "the binding has no call for XPUB_NODROP")]
 
 use zmq::{Context, Message, Socket, SocketType};
@@ -8,7 +8,7 @@ use super::{Publisher, Setup, Subscriber, endpoint, port_of};
 use crate::Outcome;
 use crate::frame::Shape;
 
-/// With the default of 1000 a NODROP publisher stops and starts; more messages are what its guide recommends for rate.
+/// With the default of 1000 a NODROP publisher stops and starts; its guide recommends a higher mark for throughput.
 pub(super) const HIGH_WATER_MARK: i32 = 100_000;
 
 fn context(setup: Setup) -> Outcome<Context> {
@@ -17,10 +17,10 @@ fn context(setup: Setup) -> Outcome<Context> {
     Ok(context)
 }
 
-/// Lets a publisher's `send` wait where a subscriber's queue is full.
+/// Makes a publisher's `send` wait while a subscriber's queue is full.
 pub(super) fn drop_nothing(socket: &mut Socket) -> Outcome {
     let (on, option) = (1i32, zmq_sys::ZMQ_XPUB_NODROP as i32);
-    // SAFETY: the socket is open and `on` is an int, as the option wants.
+    // SAFETY: the socket is open and `on` is an int, as the option requires.
     let done = unsafe { zmq_sys::zmq_setsockopt(socket.as_mut_ptr(), option, (&raw const on).cast(), 4) };
     if done != 0 {
         return Err("libzmq refuses XPUB_NODROP".into());
@@ -44,7 +44,7 @@ impl Publisher for LibzmqPub {
             drop_nothing(&mut socket)?;
         }
         socket.bind("tcp://127.0.0.1:*")?;
-        let last = socket.get_last_endpoint()?.map_err(|_| "libzmq's endpoint is no text")?;
+        let last = socket.get_last_endpoint()?.map_err(|_| "libzmq's endpoint is not text")?;
         let port = port_of(&last)?;
         Ok((LibzmqPub { socket, buffer: Vec::new() }, port))
     }

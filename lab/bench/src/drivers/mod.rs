@@ -1,5 +1,5 @@
 //! One driver per implementation: the fastest way to publish and to subscribe that its documentation recommends, one
-//! message at a time unless its name says otherwise. Nothing here knows what is measured.
+//! message at a time unless its name says otherwise. The drivers do not know what is measured.
 
 mod classic;
 mod libzmq;
@@ -21,11 +21,11 @@ use crate::frame::Shape;
 /// How an implementation is set up.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
-    /// I/O threads, or threads of the runtime where it has none of its own.
+    /// I/O threads, or threads of the runtime if the implementation has no I/O threads.
     pub threads: usize,
-    /// Whether a slow subscriber misses messages; otherwise the publisher waits, where it can.
+    /// Whether a slow subscriber misses messages; otherwise the publisher waits, if it can.
     pub may_drop: bool,
-    /// Take as many messages at once as there are.
+    /// Take all available messages at once.
     pub many: bool,
 }
 
@@ -34,7 +34,7 @@ pub trait Publisher: Sized {
     /// Listens on a free port of 127.0.0.1.
     async fn bind(setup: Setup) -> Outcome<(Self, u16)>;
 
-    /// Sends message `seq`, and waits while there is no room for it (unless the setup says otherwise).
+    /// Sends message `seq`, and waits while there is no room for it (unless `may_drop` is set).
     async fn send(&mut self, shape: &Shape, topic: u64, seq: u64) -> Outcome;
 
     /// How often a send had to wait.
@@ -48,7 +48,7 @@ pub trait Subscriber: Sized {
     /// Connects and subscribes.
     async fn connect(setup: Setup, port: u16, prefixes: &[Vec<u8>]) -> Outcome<Self>;
 
-    /// Waits for a message and shows it, with all others that came with it where `many` is set.
+    /// Waits for a message and shows it; if `many` is set, also all others that came with it.
     async fn recv(&mut self, show: impl FnMut(&[u8])) -> Outcome;
 }
 

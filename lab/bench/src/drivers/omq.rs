@@ -1,5 +1,5 @@
-//! omq-tokio: its blocking sockets on I/O threads of its own, as its own benchmarks drive them: `try_send` and where
-//! that is full `send`; `xpub_nodrop`; `try_recv` and where there is nothing `recv`.
+//! omq-tokio: its blocking sockets on its own I/O threads, as its own benchmarks drive them: `try_send`, and `send` if the
+//! queue is full; `xpub_nodrop`; `try_recv`, and `recv` if no message is there.
 
 use omq_tokio::blocking::Socket;
 use omq_tokio::{Context, ContextConfig, Message, Options, SocketType, TrySendError};

@@ -1,4 +1,4 @@
-//! This library: default options, and `Refuse` so that nothing is dropped.
+//! Oncue: default options, and `Refuse` so that nothing is dropped.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ fn engine(setup: Setup) -> Outcome<Engine> {
 pub struct OncuePub {
     socket: Pub,
     buffer: Vec<u8>,
-    /// Messages to be sent together, where many are.
+    /// Messages to be sent together, if `many` is set.
     batch: Option<Batch>,
     refused: u64,
 }
 
-/// A batch is sent when it has come to this.
+/// A batch is sent when it has reached this size.
 const BATCH_BYTES: usize = 64 << 10;
 
 impl Publisher for OncuePub {
@@ -37,7 +37,7 @@ impl Publisher for OncuePub {
         shape.fill(topic, seq, &mut self.buffer);
         if let Some(batch) = &mut self.batch {
             batch.push(&self.buffer[..])?;
-            // Marks are waited for: they take what waits with them.
+            // The other side waits for probes and end marks: send them at once, with the rest of the batch.
             let full = batch.wire_bytes() >= BATCH_BYTES || seq == PROBE || seq == FIN;
             if full && self.socket.send_many(batch).is_err() {
                 self.refused += 1;

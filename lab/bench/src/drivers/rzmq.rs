@@ -1,5 +1,5 @@
-//! rzmq: tasks on a tokio runtime, `XPUB_NODROP`, the adaptive throttle off and larger marks, as its guide recommends
-//! for rate.
+//! rzmq: tasks on a tokio runtime, `XPUB_NODROP`, the adaptive throttle off and higher high-water marks, as its guide
+//! recommends for throughput.
 
 use rzmq::socket::{ADAPTIVE_THROTTLE, LAST_ENDPOINT, RCVHWM, SNDHWM, SUBSCRIBE, XPUB_NODROP};
 use rzmq::{Context, Msg, Socket, SocketType};

@@ -1,5 +1,5 @@
-//! zeromq: tasks on a tokio runtime. Its PUB drops without a word what its queue of 100,000 messages does not take, and
-//! it has no option against that: what was received counts.
+//! zeromq: tasks on a tokio runtime. Its PUB silently drops messages beyond its queue of 100,000, and has no option against
+//! that: only received messages count.
 
 use zeromq::{PubSocket, Socket, SocketRecv, SocketSend, SubSocket, ZmqMessage};
 
@@ -7,7 +7,7 @@ use super::{Publisher, Setup, Subscriber, endpoint, port_of};
 use crate::Outcome;
 use crate::frame::Shape;
 
-/// A sender that never pauses takes the processor from the task that writes, and most of what it sends is dropped.
+/// A sender that never yields takes the processor from the task that writes, and most of its messages are dropped.
 const MESSAGES_PER_PAUSE: u64 = 64;
 
 pub struct ZeromqPub {

@@ -1,5 +1,5 @@
-//! W10's subscriber: one connection that wants a thousand topics of a catalogue, and cancels one and subscribes to
-//! another all the time. Each value that comes is looked at.
+//! W10's subscriber: one connection that wants a thousand topics of a catalogue, and repeatedly cancels one and subscribes
+//! to another. It checks each received value.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
@@ -18,15 +18,15 @@ use crate::measure::{Report, Stopwatch, end_after};
 
 const READ_BYTES: usize = 64 << 10;
 
-/// Between two topics of the order in which they come to be wanted. It has no divisor in common with their number, so
-/// that none comes twice before all have.
+/// The distance between two consecutive topics in the order of subscription. It is coprime to the number of topics, so no
+/// topic repeats before all others were used.
 const STRIDE: u64 = 7919;
 
-/// A topic that is wanted for so long and has had no value has been forgotten.
+/// A topic that has been wanted for longer than this without a value counts as forgotten.
 const PATIENCE: Duration = PERIOD.saturating_mul(2);
 
-/// Subscribes to `WANTED` topics at `--port`, and from the runner's `go` on for `--seconds` changes one after another,
-/// `--changes` of them a second.
+/// Subscribes to `WANTED` topics at `--port`, and for `--seconds` from the runner's `go` on changes subscriptions one by
+/// one, `--changes` of them a second.
 pub fn run(args: &Args) -> Outcome {
     end_after(Duration::from_secs_f64(args.or("limit", 60.0)?));
     let (port, run) = (args.need("port")?, Duration::from_secs_f64(args.need("seconds")?));
@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> Outcome {
     Ok(())
 }
 
-/// What is known of a topic that is wanted.
+/// The state of a wanted topic.
 struct Want {
     since: Instant,
     has_value: bool,
@@ -62,17 +62,17 @@ struct Want {
 struct Churn {
     stream: TcpStream,
     commands: bool,
-    /// Not written yet.
+    /// Bytes that are not written yet.
     out: Vec<u8>,
     buffer: Vec<u8>,
     filled: usize,
     wanted: HashMap<u64, Want>,
-    /// The same in no order, to choose from.
+    /// The keys of `wanted` in no order, for random selection.
     order: Vec<u64>,
-    /// How many topics have come to be wanted.
+    /// How many subscriptions were made so far.
     come: u64,
     values: u64,
-    /// Wanted, and without a value for longer than anybody should wait.
+    /// Topics that were wanted for longer than `PATIENCE` without a value.
     forgotten: u64,
     micros: Vec<f64>,
 }
@@ -109,7 +109,7 @@ impl Churn {
                 if changes % 2 == 1 { self.cancel() } else { self.subscribe() }
             }
             self.flush()?;
-            // Where there are none, the end of the run is seen to.
+            // Without changes, wait until the end of the run.
             let next = (changes + 1) as f64 / per_second.max(1) as f64;
             let next = Duration::from_secs_f64(next).min(run);
             self.read(next.saturating_sub(watch.elapsed()))?;
@@ -138,7 +138,7 @@ impl Churn {
         self.forgotten += u64::from(want.is_forgotten());
     }
 
-    /// Writes what there is to write. It is little: there is always room.
+    /// Writes the pending bytes. They are few, so there is always room.
     fn flush(&mut self) -> Outcome {
         self.stream.write_all(&self.out)?;
         self.out.clear();
@@ -149,7 +149,7 @@ impl Churn {
         self.wanted.values().filter(|want| !want.has_value).count()
     }
 
-    /// Waits so long for something to read, and takes it.
+    /// Waits at most `wait` for bytes, and reads them.
     fn read(&mut self, wait: Duration) -> Outcome {
         let mut ready = [PollFd::new(&self.stream, PollFlags::IN)];
         let wait = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) };
@@ -167,12 +167,12 @@ impl Churn {
         while let Some((message, rest)) = two_frames(&self.buffer[taken..self.filled]) {
             taken = self.filled - rest;
             if let Some((topic, value)) = message {
-                let number = index(topic).ok_or("a topic is none of the catalogue's")?;
+                let number = index(topic).ok_or("a topic is not in the catalogue")?;
                 if !is_value(topic, value) {
                     return Err(format!("`{}` has a wrong value", topic.escape_ascii()).into());
                 }
                 self.values += 1;
-                // One that is not wanted any more was under way.
+                // A topic that is no longer in `wanted` was cancelled while its value was in flight.
                 if let Some(want) = self.wanted.get_mut(&number)
                     && !std::mem::replace(&mut want.has_value, true)
                 {
@@ -192,9 +192,9 @@ impl Want {
     }
 }
 
-/// A topic and a value at the front of `bytes`, nothing for a command, and how many bytes come after it. `None` where the
-/// end has not come yet.
-#[expect(clippy::type_complexity, reason = "a name would say no more")]
+/// The topic and the value at the front of `bytes`, or nothing for a command, and how many bytes follow. `None` if the
+/// message is incomplete.
+#[expect(clippy::type_complexity, reason = "a type name would add nothing")]
 fn two_frames(bytes: &[u8]) -> Option<(Option<(&[u8], &[u8])>, usize)> {
     let (flags, first, rest) = wire::split_short(bytes)?;
     if flags != wire::MORE {

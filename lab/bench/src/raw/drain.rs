@@ -1,5 +1,5 @@
-//! The raw drain: any number of subscribers without a library, on one thread. It counts messages by their bytes, and
-//! looks at the sequence number of the first and the last one of each read, so that it costs next to nothing.
+//! The raw drain: any number of subscribers without a library, on one thread. It counts messages by their bytes, and checks
+//! the sequence numbers of only the first and the last message of each read, so that it costs almost nothing.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -18,21 +18,21 @@ use crate::measure::{Report, Stopwatch, end_after};
 
 const READ_BYTES: usize = 256 << 10;
 
-/// How often the clock is looked at while nothing comes.
+/// How often the clock is checked while nothing arrives.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// One subscriber.
 struct Peer {
     stream: TcpStream,
-    /// The beginning of a message whose end has not come yet.
+    /// The beginning of an incomplete message.
     partial: Vec<u8>,
     next: u64,
     probed: bool,
     finished: bool,
 }
 
-/// Connects `--peers` subscribers to `--port` and counts what comes until each has seen the end mark. With `--idle N` there
-/// are N more that subscribe and never read.
+/// Connects `--peers` subscribers to `--port` and counts messages until each subscriber has seen the end mark. `--idle N` adds
+/// N subscribers that never read.
 pub fn run(args: &Args) -> Outcome {
     end_after(Duration::from_secs_f64(args.or("limit", 60.0)?));
     let shape = Shape { size: args.or("size", 64)?, topics: args.or("topics", Topics::None)? };
@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> Outcome {
     let report = Drain::new(shape, peers, cut)?
         .run(|| tell(&Event::Ready { seconds: start.elapsed().as_secs_f64() }))?;
     tell(&Event::Done(report));
-    // The connections stay until the runner has measured what they cost.
+    // The connections stay open until the runner has measured their cost.
     while !control.must_end() {
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> Outcome {
     Ok(())
 }
 
-/// A connection, and whether its publisher takes SUBSCRIBE commands.
+/// A connection, and whether its publisher understands SUBSCRIBE commands.
 fn connect(port: u16) -> Outcome<(TcpStream, bool)> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_nodelay(true)?;
@@ -76,12 +76,12 @@ fn subscribe(mut stream: TcpStream, commands: bool, shape: &Shape, number: u64) 
     Ok(Peer { stream, partial: Vec::new(), next: 0, probed: false, finished: false })
 }
 
-/// A subscriber that never reads, with as small a buffer as the system allows: ten thousand of them are a test of the
-/// publisher's memory, not of the kernel's.
+/// A subscriber that never reads, with the smallest buffer that the system allows: ten thousand of them are to test the
+/// publisher's memory, not the kernel's.
 fn connect_idle(port: u16, shape: &Shape) -> Outcome<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_recv_buffer_size(4096)?;
-    // The kernel sizes a sender's buffer by the segments that the receiver takes: megabytes where they are large.
+    // The kernel sizes a sender's buffer by the receiver's segment size: large segments give megabytes.
     socket.set_tcp_mss(536)?;
     socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
     let mut stream = TcpStream::from(socket);
@@ -101,7 +101,7 @@ struct Drain {
     watch: Option<Stopwatch>,
     unprobed: usize,
     unfinished: usize,
-    /// After so much time from the first message the run is over, whatever is still to come.
+    /// The run ends at this time after the first message, even if messages are missing.
     cut: Duration,
     report: Report,
 }
@@ -132,7 +132,7 @@ impl Drain {
                 }
             }
             if let Some(watch) = self.watch.as_ref().filter(|watch| watch.elapsed() > self.cut) {
-                // What the publisher still has queued belongs to no rate: what came in this time does.
+                // The rate counts only what arrived until now, not what the publisher still has queued.
                 self.report.seconds = watch.elapsed().as_secs_f64();
                 break;
             }
@@ -146,7 +146,7 @@ impl Drain {
         Ok(self.report)
     }
 
-    /// Reads once from a peer that has something.
+    /// Reads once from a readable peer.
     fn read(&mut self, number: usize) -> Outcome {
         let peer = &mut self.peers[number];
         let carried = peer.partial.len();
@@ -174,7 +174,7 @@ impl Drain {
             let body = &message[wire::header_bytes(self.shape.size)..];
             self.shape
                 .seq(body)
-                .ok_or_else(|| format!("a message is none of this run: {}", message.escape_ascii()))
+                .ok_or_else(|| format!("a message does not belong to this run: {}", message.escape_ascii()))
         };
         let first = seq_of(&messages[..self.step])?;
         let last = seq_of(&messages[whole - self.step..])?;
@@ -189,7 +189,7 @@ impl Drain {
             peer.next = last + 1;
             return Ok(());
         }
-        // Where the run begins and ends, marks and messages are mixed.
+        // At the beginning and the end of the run, marks and messages are mixed.
         for message in messages.chunks_exact(self.step) {
             match seq_of(message)? {
                 PROBE => self.unprobed -= usize::from(!std::mem::replace(&mut peer.probed, true)),

@@ -1,5 +1,5 @@
-//! Programs without any library: they show what the machine can do, and stand on the other side of a publisher or a
-//! subscriber so that only one of the two is measured. `wire` is all they know of ZMTP.
+//! Programs without any library: they show the limit of the machine, and act as the other side of a publisher or a
+//! subscriber so that only one of the two is measured. `wire` is the only module that knows ZMTP.
 
 pub mod churn;
 pub mod drain;

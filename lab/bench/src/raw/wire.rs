@@ -1,5 +1,5 @@
-//! As much of ZMTP 3.1 (RFC 37) as two programs need that trust each other: greeting, READY, SUBSCRIBE, frame headers.
-//! Everything here blocks and panics on what it does not expect; it never meets a stranger.
+//! The part of ZMTP 3.1 (RFC 37) that two programs need that trust each other: greeting, READY, SUBSCRIBE, frame headers.
+//! Everything here blocks, and panics on unexpected input; it never talks to an untrusted peer.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -8,10 +8,10 @@ use std::net::TcpStream;
 const GREETING_BYTES: usize = 64;
 const COMMAND: u8 = 4;
 const LONG: u8 = 2;
-/// Set on a frame that is not the last of its message; nothing else is set on a short one.
+/// The flag of a frame that is not the last of its message; a short message frame has no other flag.
 pub const MORE: u8 = 1;
 
-/// Makes the connection one of a peer of this socket type. Yields whether the other takes SUBSCRIBE commands.
+/// Does the handshake as a peer of this socket type. Returns whether the other side understands SUBSCRIBE commands.
 pub fn shake_hands(stream: &mut TcpStream, socket_type: &str) -> io::Result<bool> {
     let mut greeting = [0; GREETING_BYTES];
     greeting[0] = 0xff;
@@ -50,12 +50,12 @@ pub fn read_frame(stream: &mut TcpStream) -> io::Result<(bool, Vec<u8>)> {
     Ok((head[0] & COMMAND != 0, body))
 }
 
-/// Appends what subscribes to a prefix: a command for a peer that takes it, otherwise a message.
+/// Appends a subscription: a command if `commands`, otherwise a message.
 pub fn put_subscribe(prefix: &[u8], commands: bool, out: &mut Vec<u8>) {
     put_demand(if commands { b"\x09SUBSCRIBE" } else { b"\x01" }, prefix, commands, out);
 }
 
-/// Appends what takes a subscription back.
+/// Appends a cancel, in the same form.
 pub fn put_cancel(prefix: &[u8], commands: bool, out: &mut Vec<u8>) {
     put_demand(if commands { b"\x06CANCEL" } else { b"\0" }, prefix, commands, out);
 }
@@ -68,8 +68,8 @@ fn put_demand(name: &[u8], prefix: &[u8], commands: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(prefix);
 }
 
-/// The flags, the body, and what comes after the frame at the front of `bytes`, which is shorter than 256 bytes; `None`
-/// where its end has not come yet.
+/// The flags and the body of the frame at the front of `bytes`, which is shorter than 256 bytes, and the bytes that follow;
+/// `None` if the frame is incomplete.
 pub fn split_short(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[flags, length], rest) = bytes.split_first_chunk()?;
     assert_eq!(flags & LONG, 0, "a frame is long");

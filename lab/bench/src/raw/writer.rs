@@ -1,5 +1,5 @@
-//! The raw writer: a publisher without a library. It writes the same block of encoded messages again and again, with
-//! nothing but the sequence numbers changed, to each of its connections in turn.
+//! The raw writer: a publisher without a library. It writes the same block of encoded messages repeatedly, changing only the
+//! sequence numbers, to each of its connections in turn.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -12,10 +12,10 @@ use crate::control::{Control, Event, tell};
 use crate::frame::{FIN, PROBE, Shape, Topics};
 use crate::measure::{Report, Stopwatch, end_after};
 
-/// Bytes per write, about.
+/// The approximate number of bytes per write.
 const BLOCK_BYTES: usize = 256 << 10;
 
-/// Publishes to `--peers` connections, from the runner's `go` for `--seconds`.
+/// Publishes to `--peers` connections for `--seconds` from the runner's `go` on.
 pub fn run(args: &Args) -> Outcome {
     end_after(Duration::from_secs_f64(args.or("limit", 60.0)?));
     let shape = Shape { size: args.or("size", 64)?, topics: args.or("topics", Topics::None)? };
@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> Outcome {
     tell(&Event::Bound { port: listener.local_addr()?.port() });
     let peers: usize = args.or("peers", 1)?;
     let mut peers = (0..peers).map(|_| accept(&listener)).collect::<Outcome<Vec<_>>>()?;
-    // Nobody subscribes before all are connected; what they want is known, and what else they send is ignored.
+    // No peer subscribes before all are connected. Their prefixes are known in advance, and everything else is ignored.
     for peer in &mut peers {
         wire::read_frame(peer)?;
     }
@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> Outcome {
     Ok(())
 }
 
-/// Takes one connection up to the end of its handshake.
+/// Accepts one connection and completes its handshake.
 fn accept(listener: &TcpListener) -> Outcome<TcpStream> {
     let (mut stream, _) = listener.accept()?;
     stream.set_nodelay(true)?;

@@ -1,5 +1,5 @@
-//! W10's publishers: routes that produce on demand, the classic loop that keeps a list of what is wanted, and one that
-//! produces everything. Each says what it took from the runner's `go` on for `--seconds`.
+//! W10's publishers: routes that produce on demand, the classic loop that keeps the set of wanted topics, and a loop that
+//! produces everything. Each reports what it used in the `--seconds` after the runner's `go`.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::demand::{BEGINNING, CATALOGUE, PERIOD, produce, topic};
 use crate::drivers::{Classic, LibzmqClassic, OncueClassic, port_of};
 use crate::measure::{Report, Stopwatch, end_after};
 
-/// Produces what is wanted of the catalogue, or all of it, once in each period.
+/// Produces the wanted topics of the catalogue, or all of them, once in each period.
 pub fn produce_catalogue(args: &Args) -> Outcome {
     end_after(Duration::from_secs_f64(args.or("limit", 60.0)?));
     let (run, control) = (Duration::from_secs_f64(args.need("seconds")?), Control::listen());
@@ -29,7 +29,7 @@ pub fn produce_catalogue(args: &Args) -> Outcome {
     }
 }
 
-/// A route with the whole catalogue: one call for each value, or one for all of a period.
+/// A route with the whole catalogue: one call for each value, or one call for all values of a period.
 fn on_demand(batch: bool, run: Duration, control: &Control) -> Outcome {
     let builder = OnDemand::new(&Engine::start()?, Options::new().linger(Duration::ZERO))?;
     let builder = builder.feeds_max(CATALOGUE as usize).bind("tcp://127.0.0.1:0")?;
@@ -37,7 +37,7 @@ fn on_demand(batch: bool, run: Duration, control: &Control) -> Outcome {
     let routes = if batch {
         route.batch(PERIOD, |wanted| {
             for feed in wanted {
-                // One that has stopped meanwhile wants nothing.
+                // A failure means that the feed has stopped meanwhile: no value is needed.
                 let _ = feed.publish(produce(feed.topic()));
             }
         })
@@ -62,7 +62,7 @@ fn on_demand(batch: bool, run: Duration, control: &Control) -> Outcome {
     Ok(())
 }
 
-/// Takes the notifications, keeps the set of what is wanted, and produces all of that: in each period.
+/// In each period: reads the notifications, updates the set of wanted topics, and produces a value for each.
 fn classic<S: Classic>(run: Duration, control: &Control) -> Outcome {
     let (mut socket, port) = S::bind(true)?;
     tell(&Event::Bound { port });
@@ -82,7 +82,7 @@ fn classic<S: Classic>(run: Duration, control: &Control) -> Outcome {
     })
 }
 
-/// Produces all there is in each period, whoever wants it.
+/// Produces the whole catalogue in each period, regardless of demand.
 fn everything<S: Classic>(run: Duration, control: &Control) -> Outcome {
     let (mut socket, port) = S::bind(false)?;
     tell(&Event::Bound { port });
@@ -95,8 +95,8 @@ fn everything<S: Classic>(run: Duration, control: &Control) -> Outcome {
     })
 }
 
-/// Calls `tick`, which says how many values it has sent, at whole periods from now on, until the runner ends the run. A
-/// period that has passed before its tick could begin is left out.
+/// Calls `tick`, which returns how many values it has sent, at whole periods from now on, until the runner ends the run. A
+/// period that has passed before its tick could begin is skipped.
 fn in_each_period(run: Duration, control: &Control, mut tick: impl FnMut() -> Outcome<u64>) -> Outcome {
     let mut next = Instant::now();
     let mut measured: Option<Stopwatch> = None;
@@ -116,7 +116,7 @@ fn in_each_period(run: Duration, control: &Control, mut tick: impl FnMut() -> Ou
         let (Some(watch), Some(so_far)) = (&measured, &mut report) else { continue };
         so_far.messages += sent;
         so_far.skipped += skipped;
-        // Up to the next tick: a period has its rest.
+        // Wait for the next tick.
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
         if watch.elapsed() >= run {
             let (seconds, cpu) = (watch.elapsed().as_secs_f64(), watch.cpu());

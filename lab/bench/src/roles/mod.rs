@@ -1,5 +1,5 @@
-//! The roles that any implementation can play, and the choice of the implementation. What a role does with its driver
-//! stands in the modules below.
+//! The roles that any implementation can play, and the choice of the implementation. The child modules define what a role
+//! does with its driver.
 
 mod demand;
 mod publisher;
@@ -21,7 +21,7 @@ use crate::drivers::{
 use crate::frame::{Shape, Topics};
 use crate::measure::end_after;
 
-/// What every role is told.
+/// The options that every role gets.
 struct Job {
     setup: Setup,
     shape: Shape,
@@ -51,7 +51,7 @@ fn implementation(args: &Args) -> Outcome<String> {
     args.need("impl")
 }
 
-/// Publishes from the runner's `go` for `--seconds`.
+/// Publishes for `--seconds` from the runner's `go` on.
 pub fn publish(args: &Args) -> Outcome {
     let job = Job::read(args)?;
     match implementation(args)?.trim_end_matches("-many") {
@@ -64,7 +64,7 @@ pub fn publish(args: &Args) -> Outcome {
     }
 }
 
-/// Subscribes to all there is at `--port` and counts it.
+/// Subscribes to all topics at `--port` and counts messages.
 pub fn subscribe(args: &Args) -> Outcome {
     let job = Job::read(args)?;
     match implementation(args)?.trim_end_matches("-many") {
@@ -77,7 +77,7 @@ pub fn subscribe(args: &Args) -> Outcome {
     }
 }
 
-/// Sends, waits for the echo, and measures how long that took.
+/// Sends, waits for the echo, and measures the time.
 pub fn ping(args: &Args) -> Outcome {
     round_trips(args, true)
 }
@@ -100,7 +100,7 @@ fn round_trips(args: &Args, ping: bool) -> Outcome {
     }
 }
 
-/// Runs what waits by blocking its thread, and so is done when it is first asked.
+/// Runs a future that waits by blocking its thread, and so is ready at the first poll.
 fn at_once(work: impl Future<Output = Outcome>) -> Outcome {
     match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome,

@@ -1,5 +1,5 @@
-//! A publisher's run: probes until the subscribers have said that they are there, then messages as fast as they go,
-//! then end marks until the runner says that all have seen them.
+//! A publisher's run: probes until the subscribers have reported that they are ready, then messages as fast as possible,
+//! then end marks until the runner reports that all subscribers have seen them.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::drivers::Publisher;
 use crate::frame::{FIN, PROBE, Shape, Topics};
 use crate::measure::{Report, Stopwatch};
 
-/// The clock is looked at once per so many messages.
+/// The number of messages between two checks of the clock.
 const MESSAGES_PER_LOOK: u64 = 64;
-/// The size of the messages that fill the buffers of peers which never read.
+/// The size of the messages that fill the buffers of peers that never read.
 const FILL_BYTES: usize = 2048;
 
 pub(super) async fn run<P: Publisher>(job: &Job) -> Outcome {
@@ -30,7 +30,7 @@ pub(super) async fn run<P: Publisher>(job: &Job) -> Outcome {
     for number in 0..job.fill {
         publisher.send(&fill, 0, PROBE).await?;
         if number % 100 == 99 {
-            // What is sent faster than it can be written to so many is dropped, and fills nobody's buffers.
+            // Messages that are sent faster than they can be written to all peers are dropped, and fill no buffers.
             std::thread::sleep(Duration::from_millis(50) + Duration::from_micros(10 * job.idle));
         }
     }
@@ -57,7 +57,7 @@ async fn mark<P: Publisher>(publisher: &mut P, job: &Job, seq: u64) -> Outcome {
     for topic in job.shape.topics.edges() {
         publisher.send(&job.shape, topic, seq).await?;
     }
-    // A mark to thousands of peers is work that must not fill the time.
+    // Sending an end mark to thousands of peers is work, so pause between two of them.
     std::thread::sleep(Duration::from_millis(5) + Duration::from_micros(20 * job.peers));
     Ok(())
 }

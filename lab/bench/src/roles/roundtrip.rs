@@ -1,5 +1,5 @@
 //! Round trips over two pairs of publisher and subscriber, and over one plain connection of two blocking sockets. Each
-//! process binds one publisher, tells its port, is told the other's, and connects there.
+//! process binds one publisher, reports its port, receives the other's, and connects there.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ use crate::drivers::{Publisher, Subscriber};
 use crate::frame::{FIN, PROBE, Shape};
 use crate::measure::{Report, Stopwatch};
 
-/// Round trips before those that count.
+/// Round trips of the warm-up, which are not counted.
 const WARM_UP: u64 = 500;
 
 pub(super) async fn run<P, S>(job: &Job, ping: bool, count: u64) -> Outcome
@@ -57,12 +57,12 @@ where
         }
     };
     tell(&Event::Done(report));
-    // What was sent last must leave before the socket goes.
+    // The last message must leave before the socket is dropped.
     std::thread::sleep(Duration::from_millis(100));
     Ok(())
 }
 
-/// Sends probes from a thread of its own until the runner says `go`.
+/// Sends probes from a separate thread until the runner sends `go`.
 fn probe<P: Publisher + Send + 'static>(mut publisher: P, shape: Shape, control: Control) -> JoinHandle<P> {
     let runtime = Handle::try_current().ok();
     std::thread::spawn(move || {
@@ -79,7 +79,7 @@ fn probe<P: Publisher + Send + 'static>(mut publisher: P, shape: Shape, control:
     })
 }
 
-/// Takes messages until one has a sequence number that is waited for.
+/// Receives messages until one has an expected sequence number.
 async fn next<S: Subscriber>(subscriber: &mut S, shape: Shape, wanted: impl Fn(u64) -> bool) -> Outcome<u64> {
     loop {
         let mut seq = None;

@@ -1,53 +1,53 @@
-//! What is measured: each case of each workload, and who takes part in it. How a case is run stands elsewhere.
+//! What is measured: each case of each workload, and the implementations that take part. `run` defines how a case is run.
 
 use crate::demand::{CATALOGUE, VALUE_BYTES, WANTED};
 use crate::frame::{Keys, Topics};
 
-/// Who a process is played by.
+/// Which program plays one side of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The implementation that is measured.
+    /// The measured implementation.
     Measured,
     /// A program without a library.
     Raw,
 }
 
-/// What a case is there to find out, beyond how fast messages pass.
+/// What a case measures in addition to the message rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aim {
     /// Messages a second.
     Rate,
-    /// How long a message takes there and back.
+    /// The round-trip time of a message.
     RoundTrip,
-    /// What a great many prefixes cost.
+    /// The cost of a large number of prefixes.
     Prefixes,
-    /// What a great many peers cost.
+    /// The cost of a large number of peers.
     Peers,
-    /// What slow peers do to the others.
+    /// The effect of slow peers on the others.
     SlowPeers,
-    /// What it costs to produce what is wanted, and nothing else.
+    /// The cost of producing only wanted values.
     OnDemand,
 }
 
 impl Aim {
-    /// Whether it takes a great many of something.
+    /// Whether the case needs a large number of prefixes, peers or topics.
     pub fn is_of_scale(self) -> bool {
         matches!(self, Aim::Prefixes | Aim::Peers | Aim::SlowPeers | Aim::OnDemand)
     }
 }
 
-/// How many subscriptions to a catalogue come or go in a second, where they do.
+/// Subscriptions and cancels per second in the case with changing demand.
 const CHANGES: u64 = 1000;
 
-/// One thing that is measured.
+/// One measured case.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// `W1` to `W7`, and `W10`.
     pub workload: &'static str,
-    /// What sets it apart within its workload.
+    /// Its name within the workload.
     pub name: String,
     pub aim: Aim,
-    /// Bytes of a message.
+    /// Bytes per message.
     pub size: usize,
     pub topics: Topics,
     pub publisher: Side,
@@ -58,11 +58,11 @@ pub struct Case {
     pub idle: u64,
     /// Whether a slow subscriber may miss messages.
     pub may_drop: bool,
-    /// Subscriptions that come or go in a second.
+    /// Subscriptions and cancels per second.
     pub changes: u64,
 }
 
-/// Those that take part, ours first and the limit of the machine last.
+/// All implementations, ours first and the limit of the machine last.
 pub const IMPLEMENTATIONS: [&str; 12] = [
     "oncue",
     "oncue-many",
@@ -78,8 +78,8 @@ pub const IMPLEMENTATIONS: [&str; 12] = [
     "raw",
 ];
 
-/// Those that produce a catalogue: routes by a call for each value and by a call for all, the loop over what an XPUB
-/// tells (`libzmq` without a word more, as the rival), and publishers that produce everything.
+/// The implementations that produce a catalogue: routes with a call for each value and with a call for all, the loop over the
+/// notifications of an XPUB (named just `libzmq` for the rival), and publishers that produce everything.
 const OF_A_CATALOGUE: [&str; 6] = ["oncue", "oncue-batch", "oncue-loop", "oncue-all", "libzmq", "libzmq-all"];
 
 impl Case {
@@ -109,9 +109,9 @@ impl Case {
             _ if self.aim == Aim::OnDemand => OF_A_CATALOGUE.contains(&implementation),
             "oncue-batch" | "oncue-loop" | "oncue-all" | "libzmq-all" => false,
             "oncue-many" => self.aim == Aim::Rate && matches!(self.workload, "W1" | "W3"),
-            // Of the rivals only subscribers take many at once.
+            // Rivals have batch calls only for subscribers.
             many if many.ends_with("-many") => self.aim == Aim::Rate && self.subscriber == Side::Measured,
-            // It writes the same to everybody, and reads no subscriptions.
+            // It writes the same bytes to all peers, and does not evaluate subscriptions.
             "raw" => match self.workload {
                 "W2" => self.topics == Topics::None,
                 "W3" => self.publisher == Side::Measured,
@@ -123,7 +123,7 @@ impl Case {
         }
     }
 
-    /// How many deliveries one message is.
+    /// How many deliveries one message causes.
     pub fn deliveries(&self) -> u64 {
         match self.topics {
             Topics::Ring => self.peers / 100,
@@ -132,7 +132,7 @@ impl Case {
     }
 }
 
-/// All cases, in the order of the table; fewer and smaller ones where it must be quick.
+/// All cases, in the order of the table; fewer and smaller ones if `quick`.
 pub fn all(quick: bool) -> Vec<Case> {
     let mut cases = Vec::new();
     let sizes: &[usize] = if quick { &[16, 64, 1024] } else { &[16, 64, 256, 1024, 16384] };
@@ -158,7 +158,7 @@ pub fn all(quick: bool) -> Vec<Case> {
     cases
 }
 
-/// The cases of a great many.
+/// The cases with a large number of prefixes, peers or topics.
 fn of_scale(quick: bool) -> Vec<Case> {
     let (prefixes, peers, slow) = if quick { (100_000, 1000, 1000) } else { (1_000_000, 5000, 10_000) };
     let many = |keys, name| {

@@ -1,4 +1,4 @@
-//! Charts: for each case of a workload a group of bars, one per implementation, with a whisker from the least to the most.
+//! Charts: for each case of a workload a group of bars, one per implementation, with a whisker from minimum to maximum.
 //! Plain SVG; no figure is computed here.
 
 use std::fmt::Write;
@@ -12,7 +12,7 @@ const BAR: f64 = 16.0;
 const GAP: f64 = 14.0;
 const HEADING: f64 = 24.0;
 
-/// A chart of these lines, each with a scale of its own.
+/// A chart of these lines, each with its own scale.
 pub fn draw(title: &str, lines: &[&Line]) -> String {
     let rows: usize = lines.iter().map(|line| line.cells.len()).sum();
     let height = 40.0 + rows as f64 * BAR + lines.len() as f64 * (HEADING + GAP);

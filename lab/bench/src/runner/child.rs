@@ -1,4 +1,4 @@
-//! One process of a run: started from this very binary, listened to with a deadline, ended at the latest when dropped.
+//! One process of a run: started from this binary, read with a deadline, ended at the latest when dropped.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -32,7 +32,7 @@ impl Process {
         let (heard, events) = channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                // What else a library prints is none of ours.
+                // Skip lines that a library prints.
                 if let Ok(event) = serde_json::from_str(&line) {
                     let _ = heard.send(event);
                 }
@@ -41,12 +41,12 @@ impl Process {
         Ok(Process { name: format!("the process `{role}`"), child, stdin, events })
     }
 
-    /// The number by which the system knows it.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// The port that it listens on.
+    /// Waits for the port that it listens on.
     pub fn bound(&mut self) -> Outcome<u16> {
         match self.next("a port", Duration::from_secs(10))? {
             Event::Bound { port } => Ok(port),
@@ -62,7 +62,7 @@ impl Process {
         }
     }
 
-    /// How long it took until its subscriptions were in force.
+    /// Waits until its subscriptions are in force; returns how long that took, in seconds.
     pub fn ready(&mut self, limit: Duration) -> Outcome<f64> {
         match self.next("sign of a subscription in force", limit)? {
             Event::Ready { seconds } => Ok(seconds),
@@ -70,7 +70,7 @@ impl Process {
         }
     }
 
-    /// What it measured.
+    /// Waits for its report.
     pub fn done(&mut self, limit: Duration) -> Outcome<Report> {
         match self.next("report", limit)? {
             Event::Done(report) => Ok(report),
@@ -78,9 +78,9 @@ impl Process {
         }
     }
 
-    /// Says a word to it.
+    /// Sends it a word.
     pub fn say(&mut self, word: &str) -> Outcome {
-        let stdin = self.stdin.as_mut().ok_or("nothing can be said after the end")?;
+        let stdin = self.stdin.as_mut().ok_or("nothing can be sent after the end")?;
         Ok(writeln!(stdin, "{word}").and_then(|()| stdin.flush())?)
     }
 
@@ -90,7 +90,7 @@ impl Process {
     }
 
     fn unexpected<T>(&self, event: &Event) -> Outcome<T> {
-        Err(format!("{} was not expected to say {event:?}", self.name).into())
+        Err(format!("{} sent an unexpected {event:?}", self.name).into())
     }
 
     fn next(&mut self, awaited: &str, limit: Duration) -> Outcome<Event> {

@@ -1,4 +1,4 @@
-//! The page docs/BENCHMARKS.md: what stands between its markers is written anew, the rest is left alone.
+//! The page docs/BENCHMARKS.md: the part between its markers is rewritten, the rest is not touched.
 
 use super::record::{Machine, docs};
 use super::table::{Line, lines, render};
@@ -18,7 +18,7 @@ const DRAWN: [&str; 6] = [
     "ms to first value p50",
 ];
 
-/// Writes the charts, and the table with them into the page.
+/// Writes the charts, and the table with links to them into the page.
 pub fn write(machine: &Machine, rows: &[Row]) -> Outcome {
     let lines = lines(&rows.iter().collect::<Vec<_>>());
     let mut part = format!("{}\n\n{}\n", machine.sentence(), render(rows));

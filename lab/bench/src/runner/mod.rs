@@ -1,5 +1,5 @@
-//! The runner: every case by every implementation, interleaved, so that what else the machine does hits all alike. Each
-//! setting is tried in the first repetition, and the best one goes on.
+//! The runner: every case by every implementation, interleaved, so that other work on the machine affects all equally. Each
+//! setting is tried in the first repetition, and only the best one continues.
 
 mod cases;
 mod chart;
@@ -29,8 +29,8 @@ pub struct Row {
 }
 
 /// Runs what the options choose: `--quick`, `--only W1,W3`, `--case TEXT`, `--impl oncue,libzmq`, `--reps N`,
-/// `--seconds S`. A run of everything rewrites docs/BENCHMARKS.md and adds a file under docs/benchmarks/; one of a part
-/// does so with `--save` alone, and none does with `--no-save`.
+/// `--seconds S`. A complete run rewrites docs/BENCHMARKS.md and adds a file under docs/benchmarks/; a partial run does so
+/// only with `--save`, and no run does so with `--no-save`.
 pub fn run(args: &Args) -> Outcome {
     let quick = args.has("quick");
     let reps: usize = args.or("reps", if quick { 1 } else { 5 })?;
@@ -39,7 +39,7 @@ pub fn run(args: &Args) -> Outcome {
     let mut rows = choose(args, quick)?;
     let part = ["quick", "only", "case", "impl", "reps", "seconds"].iter().any(|name| args.has(name));
     let save = args.has("save") || !(part || args.has("no-save"));
-    // Looked at before the run: what is committed meanwhile was not measured.
+    // Read before the run: a commit that is made meanwhile was not measured.
     let machine = Machine::look(reps, seconds);
     let mut records = Vec::new();
     let start = Instant::now();
@@ -75,10 +75,10 @@ pub fn run(args: &Args) -> Outcome {
     Ok(())
 }
 
-/// The line that says what is going on.
+/// Shows the progress line.
 fn progress(line: &str) {
     let mut out = std::io::stderr().lock();
-    // A file or a pipe gets lines. Who does not listen to the progress still wants the table.
+    // A file or a pipe gets lines. If progress cannot be written, the run still goes on.
     let _ = if out.is_terminal() { write!(out, "\r\x1b[2K{line}") } else { writeln!(out, "{line}") };
     let _ = out.flush();
 }
@@ -94,13 +94,13 @@ fn choose(args: &Args, quick: bool) -> Outcome<Vec<Row>> {
             continue;
         }
         for name in IMPLEMENTATIONS.into_iter().filter(|name| case.is_for(name) && named(&wanted, name)) {
-            // Rivals run at their best setting; what a user of ours would have to know about is no result.
+            // Rivals run at their best setting; Oncue runs at its default, since users should not have to tune it.
             let settings: &[usize] = match name {
                 "raw" | "oncue" | "oncue-many" => &[1],
-                // Tasks of a runtime starve each other on one thread where there are many peers.
+                // With many peers, the tasks of a runtime starve each other on one thread.
                 "rzmq" | "zeromq" if quick => &[2],
                 _ if quick => &[1],
-                // What these find out is no matter of threads, and takes long.
+                // The results of these cases do not depend on the number of threads, and they take long.
                 "rzmq" | "zeromq" if case.aim.is_of_scale() => &[2],
                 _ if case.aim.is_of_scale() => &[1],
                 _ => &[1, 2],
@@ -112,12 +112,12 @@ fn choose(args: &Args, quick: bool) -> Outcome<Vec<Row>> {
         }
     }
     if rows.is_empty() {
-        return Err("the options choose nothing".into());
+        return Err("the options select nothing".into());
     }
     Ok(rows)
 }
 
-/// Of two rows that differ in their setting alone, leaves the better one.
+/// Of rows that differ only in their setting, keeps the best one.
 fn keep_best(rows: &mut Vec<Row>) {
     let worth = |row: &Row| match (row.runs.first(), row.case.aim) {
         (None, _) => f64::NEG_INFINITY,
@@ -138,7 +138,7 @@ fn keep_best(rows: &mut Vec<Row>) {
     *rows = kept;
 }
 
-/// Whether two rows stand side by side in the table.
+/// Whether two rows belong to the same line of the table.
 pub fn same_case(a: &Case, b: &Case) -> bool {
     a.workload == b.workload && a.name == b.name
 }

@@ -1,5 +1,5 @@
-//! What outlives a run: every row as a line of JSON, with the machine and the versions it was measured on. Nothing here
-//! judges a figure.
+//! The saved results of a run: every row as a line of JSON, with the machine and the versions it was measured on. Nothing here
+//! interprets a figure.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use super::Row;
 use super::run::Figures;
 use crate::Outcome;
 
-/// Where and with what a run took place: the first line of its file.
+/// The machine and the versions of a run: the first line of its file.
 #[derive(Clone, Debug, Serialize)]
 pub struct Machine {
     pub date: String,
-    /// The commit, with a `+` where the files differ from it.
+    /// The commit, with a `+` if the files differ from it.
     pub commit: String,
     pub processor: String,
     pub processors: usize,
@@ -42,7 +42,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// What `row` has just brought.
+    /// The latest result of `row`.
     pub fn of(row: &Row, repetition: usize) -> Record {
         let figures = if row.failed.is_none() { row.runs.last().cloned() } else { None };
         Record {
@@ -58,7 +58,7 @@ impl Record {
 }
 
 impl Machine {
-    /// Looks at this machine.
+    /// Describes this machine.
     pub fn look(repetitions: usize, seconds: f64) -> Machine {
         let first = |path: &str, key: &str| {
             let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -81,13 +81,13 @@ impl Machine {
         }
     }
 
-    /// The same for people.
+    /// The same as a sentence.
     pub fn sentence(&self) -> String {
         let versions: Vec<String> =
             self.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
         format!(
-            "Commit {}, {} UTC; {} processors ({}), {} GiB, Linux {}; {}; {}; medians of {} runs of {} s, least and most \
-             in brackets.",
+            "Commit {}, {} UTC; {} processors ({}), {} GiB, Linux {}; {}; {}; medians of {} runs of {} s, minimum and \
+             maximum in brackets.",
             self.commit,
             self.date,
             self.processors,
@@ -102,7 +102,7 @@ impl Machine {
     }
 }
 
-/// What a command prints, or nothing where it cannot be run: a missing tool is no reason to measure nothing.
+/// The output of a command, or nothing if it cannot be run: a missing tool must not prevent a measurement.
 fn said(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
@@ -123,12 +123,12 @@ fn versions() -> BTreeMap<String, String> {
     versions
 }
 
-/// The directory of the repository's documents.
+/// The directory docs/ of the repository.
 pub fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
 }
 
-/// Writes all rows of a run to a file of its own.
+/// Writes all rows of a run to a separate file.
 pub fn write(machine: &Machine, records: &[Record]) -> Outcome<PathBuf> {
     let folder = docs().join("benchmarks");
     std::fs::create_dir_all(&folder)?;

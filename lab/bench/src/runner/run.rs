@@ -1,4 +1,4 @@
-//! One run of one case by one implementation: which processes, in which order, and what comes out.
+//! One run of one case by one implementation: its processes, their order, and the resulting figures.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -19,18 +19,18 @@ pub struct Player {
     pub threads: usize,
 }
 
-/// What a run brought: figures by their names. The first in a case's list decides which setting is best.
+/// The results of a run: figures by their names.
 pub type Figures = BTreeMap<&'static str, f64>;
 
-/// Messages that fill the buffers and the queues of peers that never read, before anything is measured.
+/// Messages that fill the buffers and the queues of peers that never read, before the measurement.
 const FILL: u64 = 3000;
 
-/// How long a run goes on, and how long it may be silent.
+/// How long a run lasts, and how long it may be silent.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// Seconds for which messages are sent.
+    /// Duration of sending, in seconds.
     pub seconds: f64,
-    /// A process that says nothing for so long has failed.
+    /// A process that reports nothing for this time has failed.
     pub limit: Duration,
 }
 
@@ -88,7 +88,7 @@ fn stream(case: &Case, player: &Player, Times { seconds, limit }: Times) -> Outc
     subscriber.connected(limit)?;
     publisher.say("probe")?;
     let ready = subscriber.ready(limit)?;
-    // What a handshake leaves behind is settled before memory and time are looked at.
+    // Wait until the work after the handshakes is done before memory and time are measured.
     std::thread::sleep(Duration::from_millis(if case.aim == Aim::Rate { 20 } else { 200 }));
     let full = resident_bytes(publisher.id())?;
 
@@ -117,7 +117,7 @@ fn stream(case: &Case, player: &Player, Times { seconds, limit }: Times) -> Outc
     Ok(figures)
 }
 
-/// How long a process goes on working.
+/// How long a process keeps working, in seconds.
 fn busy(id: u32, limit: Duration) -> Outcome<f64> {
     const LOOK: Duration = Duration::from_millis(50);
     let (start, mut last, mut quiet) = (Instant::now(), cpu_seconds(id)?, 0);
@@ -140,7 +140,7 @@ fn rates(case: &Case, received: &Report, sent: Option<&Report>, figures: &mut Fi
         return Err("nothing was received".into());
     }
     let deliveries = received.messages as f64;
-    // A reader that others have held up until the end has had all the time that the publisher had.
+    // A reader that was held up until the end had at least the time that the publisher had.
     let sending = sent.map_or(0.0, |sent| sent.seconds);
     let seconds = if case.may_drop { received.seconds.max(sending) } else { received.seconds };
     figures.insert("per second", deliveries / seconds);
@@ -174,7 +174,7 @@ fn round_trips(case: &Case, player: &Player, Times { seconds, limit }: Times) ->
     let micros = ping.done(limit)?.micros;
     let together = watch.share_together();
     if micros.is_empty() {
-        return Err("there was no round trip".into());
+        return Err("no round trip was completed".into());
     }
     let mut figures = Figures::from([
         ("us p50", at(&micros, 0.5)),
@@ -185,7 +185,7 @@ fn round_trips(case: &Case, player: &Player, Times { seconds, limit }: Times) ->
     Ok(figures)
 }
 
-/// A run takes so many times as long as others: it is made of ticks, and topics that come and go.
+/// The factor by which this run is longer than others: it consists of ticks, and of topics that come and go.
 const LONGER: f64 = 5.0;
 
 fn on_demand(case: &Case, player: &Player, Times { seconds, limit }: Times) -> Outcome<Figures> {
@@ -216,7 +216,7 @@ fn on_demand(case: &Case, player: &Player, Times { seconds, limit }: Times) -> O
     ]);
     match (case.changes, received.micros.is_empty()) {
         (0, _) => {}
-        (_, true) => return Err("no topic that came to be wanted has had a value".into()),
+        (_, true) => return Err("no newly wanted topic got a value".into()),
         (_, false) => figures.extend([
             ("ms to first value p50", at(&received.micros, 0.5) / 1e3),
             ("ms to first value p99", at(&received.micros, 0.99) / 1e3),
@@ -225,7 +225,7 @@ fn on_demand(case: &Case, player: &Player, Times { seconds, limit }: Times) -> O
     Ok(figures)
 }
 
-/// The value at this share of sorted ones.
+/// The percentile of sorted values; `share` is between 0 and 1.
 fn at(sorted: &[f64], share: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * share) as usize]
 }

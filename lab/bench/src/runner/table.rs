@@ -1,4 +1,4 @@
-//! The table: a line per case and figure, a column per implementation, and how we stand. Text that is Markdown too.
+//! The table: a line per case and figure, a column per implementation, and the ratios. Readable text that is also Markdown.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::cases::{Aim, IMPLEMENTATIONS};
 use super::{Row, same_case};
 
-/// The figures of the table, and whether more of them is better.
+/// The figures of the table, and whether more is better.
 const FIGURES: [(&str, bool); 18] = [
     ("per second", true),
     ("publisher ns each", false),
@@ -28,13 +28,13 @@ const FIGURES: [(&str, bool); 18] = [
     ("missing", false),
 ];
 
-/// How the threads stood is neither good nor bad: it has no ratio. Nor has what the demand decides.
+/// Figures without a ratio: the placement of threads is neither good nor bad, and the demand decides how much is produced.
 const PLACEMENT: &str = "% on one processor";
 const PRODUCED: &str = "produced per second";
 const RECEIVED: &str = "received per second";
 const WITHOUT_RATIO: [&str; 3] = [PLACEMENT, PRODUCED, RECEIVED];
 
-/// Median, least and most of the repetitions.
+/// Median, minimum and maximum of the repetitions.
 #[derive(Clone, Copy, Debug)]
 pub struct Spread {
     pub median: f64,
@@ -42,7 +42,7 @@ pub struct Spread {
     pub max: f64,
 }
 
-/// What one line of the table shows.
+/// One line of the table.
 pub struct Line {
     pub label: String,
     pub figure: &'static str,
@@ -50,7 +50,7 @@ pub struct Line {
     pub cells: BTreeMap<&'static str, Spread>,
 }
 
-/// The lines of all cases; a figure that nobody has is left out.
+/// The lines of all cases; a figure that no implementation has is left out.
 pub fn lines(rows: &[&Row]) -> Vec<Line> {
     let mut lines = Vec::new();
     for (at, row) in rows.iter().enumerate() {
@@ -76,7 +76,7 @@ fn spread(row: &Row, figure: &str) -> Option<Spread> {
     values.sort_by(f64::total_cmp);
     let (min, max) = (*values.first()?, *values.last()?);
     let middle = values.len() / 2;
-    // Of an even number the mean of the two in the middle, or the median would be the luckier half.
+    // For an even number, the mean of the two middle values; otherwise the median would be biased upwards.
     let median = if values.len().is_multiple_of(2) {
         (values[middle - 1] + values[middle]) / 2.0
     } else {
@@ -93,7 +93,7 @@ impl Line {
         }
         let (ours, theirs) = (self.cells.get("oncue")?.median, self.cells.get(rival)?.median);
         let ratio = if self.more_is_better { ours / theirs } else { theirs / ours };
-        // Too short to be measured is no ratio.
+        // A time that was too short to measure has no ratio.
         ratio.is_finite().then_some(ratio)
     }
 
@@ -104,10 +104,10 @@ impl Line {
     }
 }
 
-/// The tables, and below them who failed and with which setting everybody ran.
+/// The tables, and below them the failures and what did not arrive.
 pub fn render(rows: &[Row]) -> String {
     let mut out = String::new();
-    // Who produces a catalogue has other names, and is compared with others.
+    // Catalogue publishers have other names, and are compared with other implementations.
     let (demand, fast): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.case.aim == Aim::OnDemand);
     tabulate(&fast, &["libzmq"], &mut out);
     tabulate(&demand, &["libzmq", "libzmq-all", "oncue-all"], &mut out);
@@ -122,18 +122,17 @@ pub fn render(rows: &[Row]) -> String {
         }
         let left_out = spread(row, "ticks left out").map_or(0.0, |spread| spread.max);
         if left_out != 0.0 {
-            let _ = writeln!(out, "- {}: {} ticks were left out", of(), short(left_out));
+            let _ = writeln!(out, "- {}: {} ticks were skipped", of(), short(left_out));
         }
         let unaccounted = spread(row, "unaccounted").map_or(0.0, |spread| spread.max);
         if unaccounted != 0.0 && !row.case.may_drop {
-            let _ =
-                writeln!(out, "- {}: {} of what was sent did not arrive in time", of(), short(unaccounted));
+            let _ = writeln!(out, "- {}: {} messages did not arrive in time", of(), short(unaccounted));
         }
     }
     out
 }
 
-/// One table: a line per case and figure, and how many times better we are than the best rival and than these.
+/// One table: a line per case and figure, and how many times better we are than the best rival and than each of `compared`.
 fn tabulate(rows: &[&Row], compared: &[&str], out: &mut String) {
     if rows.is_empty() {
         return;
@@ -172,7 +171,7 @@ fn cell(spread: Option<&Spread>) -> String {
     }
 }
 
-/// A number with three digits that matter.
+/// A number with three significant digits.
 pub fn short(value: f64) -> String {
     let (value, unit) = match value.abs() {
         big if big >= 1e6 => (value / 1e6, " M"),

@@ -1,6 +1,6 @@
-//! Serves `examples/host.toml` to a subscriber of all its routes, with each of them at work every 20 ms, for as many
-//! minutes as asked for, and prints what the command holds after each: `cargo xtask leftovers --soak MINUTES`. It fails
-//! if that is more at the end than after the first minute.
+//! Serves `examples/host.toml` to a subscriber of all its routes, each producing every 20 ms, for the given number of minutes,
+//! and prints the resources of the command after each minute: `cargo xtask leftovers --soak MINUTES`. It fails if the command
+//! holds more than after the first minute.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -11,7 +11,7 @@ use oncue_interop::leftovers::Holdings;
 use oncue_interop::program::Program;
 
 const EVERY: &str = "every = \"20ms\"";
-/// Programs that run at the time of a look have pipes, and the allocator keeps what it has had.
+/// Tolerances: programs that run during a measurement have pipes, and the allocator keeps freed memory.
 const DESCRIPTORS_MORE_MAX: u64 = 8;
 const BYTES_MORE_MAX: u64 = 4 << 20;
 
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         let first = *first.get_or_insert(holds);
         let more = holds.descriptors > first.descriptors + DESCRIPTORS_MORE_MAX;
         if more || holds.bytes > first.bytes + BYTES_MORE_MAX {
-            eprintln!("soak: more is held than after the first minute");
+            eprintln!("soak: the command holds more than after the first minute");
             return ExitCode::FAILURE;
         }
     }

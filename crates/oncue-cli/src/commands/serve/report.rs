@@ -17,14 +17,14 @@ pub(super) fn report(on_demand: &OnDemand, tools: &Tools) {
         let mut text = format!(
             "route {}: {} wanted, {} produced now; since the start {} by {}",
             route.pattern,
-            counted(route.wanted as u64, "topic"),
-            route.running,
+            counted(route.now.wanted as u64, "topic"),
+            route.now.running,
             counted(done.produced, "value"),
             counted(done.started, "feed")
         );
         let counts: [Count; 8] = [
-            (route.waiting as u64, "topic", " waiting for room"),
-            (route.failing as u64, "topic", " waiting for the next start"),
+            (route.now.waiting as u64, "topic", " waiting for room"),
+            (route.now.failing as u64, "topic", " waiting for the next start"),
             (done.offered, "message", " offered"),
             (done.failed, "failure", ""),
             (done.superseded, "value", " replaced by newer ones"),
@@ -47,13 +47,13 @@ pub(super) fn report(on_demand: &OnDemand, tools: &Tools) {
 
 /// A line for all routes.
 pub(super) fn sum_up(on_demand: &OnDemand, tools: &Tools) {
-    let (stats, socket, counts) = (on_demand.stats(), on_demand.xpub().stats(), &tools.counts);
+    let (done, socket, counts) = (on_demand.stats().done, on_demand.xpub().stats(), &tools.counts);
     let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    let mut text = format!("{} sent by {}", counted(stats.produced, "value"), counted(stats.started, "feed"));
+    let mut text = format!("{} sent by {}", counted(done.produced, "value"), counted(done.started, "feed"));
     let counts: [Count; 8] = [
         (get(&counts.programs), "program", " run"),
         (get(&counts.failures), "failure", ""),
-        (stats.ticks_congested, "run", FULL),
+        (done.ticks_congested, "run", FULL),
         (get(&counts.refused), "topic", " refused"),
         (get(&counts.unwanted), "value", " of topics that nobody wanted"),
         (get(&counts.skipped), "line", " skipped"),

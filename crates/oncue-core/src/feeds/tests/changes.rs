@@ -30,9 +30,9 @@ fn a_feed_that_fails_starts_again_after_ever_longer_pauses() {
         assert_eq!(demand.next_deadline(), Some(ms(now + pause)));
         now += pause;
         demand.tick(ms(now - 1));
-        assert_eq!((demand.stats().failing, demand.stats().running), (1, 0));
+        assert_eq!((demand.stats().now.failing, demand.stats().now.running), (1, 0));
         demand.tick(ms(now));
-        assert_eq!(demand.stats().running, 1);
+        assert_eq!(demand.stats().now.running, 1);
         if let Some(Decision::State { state, .. }) = demand.decisions.front().cloned() {
             assert_eq!((pause, state), (10, FeedState::Stale), "said once");
             demand.poll();
@@ -51,7 +51,7 @@ fn who_leaves_and_comes_back_does_not_shorten_the_pause() {
     let (feed, generation) = started(&mut demand);
     demand.ended(feed, generation, End::Failed, ms(0));
     demand.unwanted(b"a/1", ms(1));
-    assert_eq!((demand.stats().failing, demand.next_deadline()), (0, Some(ms(100))));
+    assert_eq!((demand.stats().now.failing, demand.next_deadline()), (0, Some(ms(100))));
     demand.wanted(b"a/1", ms(2));
     assert_eq!(decided(&mut demand), ["a/1=Stale"]);
     demand.tick(ms(100));
@@ -126,7 +126,7 @@ fn each_route_has_its_own_room() {
     let (one, first) = started(&mut demand);
     assert_eq!(decided(&mut demand), ["+b/1#2", "+b/2#3"]);
     let ids: Vec<_> = demand.routes().map(|(id, _)| id).collect();
-    let stats = ids.iter().map(|id| demand.route_stats(*id)).map(|s| (s.running, s.waiting, s.wanted));
+    let stats = ids.iter().map(|id| demand.route_counts(*id)).map(|s| (s.running, s.waiting, s.wanted));
     assert_eq!(stats.collect::<Vec<_>>(), [(1, 1, 2), (2, 1, 3)]);
     demand.unwanted(b"a/1", ms(1));
     demand.ended(one, first, End::Finished, ms(2));
@@ -185,13 +185,13 @@ fn a_new_list_starts_what_has_come_and_leaves_what_runs() {
     assert_eq!(decided(&mut demand), ["+p/c#3"], "p/a is wanted still");
     demand.ended(feed, generation, End::Finished, ms(2));
     assert_eq!(decided(&mut demand), ["p/a=Closed", "p/a=Idle"]);
-    assert_eq!(demand.stats().running, 2);
+    assert_eq!(demand.stats().now.running, 2);
     demand.unwanted(b"p/", ms(3));
     demand.wanted(b"p/", ms(3));
-    assert_eq!(demand.stats().waiting, 0, "p/a is not started any more");
+    assert_eq!(demand.stats().now.waiting, 0, "p/a is not started any more");
     let refused = demand.relist(id, list(&["p/b", "q/1"]), ms(4)).unwrap_err();
     assert!(refused.to_string().contains("`p/{x}` has `q/1`"), "{refused}");
-    assert_eq!(demand.route_stats(id).listed, 2, "the old list stays");
+    assert_eq!(demand.route_counts(id).listed, 2, "the old list stays");
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn routes_come_and_go_and_the_others_run_on() {
     let new = demand.change_routes(&[ids[1]], vec![route("c/{x}")], Limits::default(), ms(1)).unwrap();
     assert_eq!((new.len(), new[0].index()), (1, 3));
     assert_eq!(decided(&mut demand), ["-#2", "b/1=Closed", "+c/1#4"], "it was wanted before it had a route");
-    assert_eq!((demand.stats().running, demand.stats().stopping), (3, 1));
+    assert_eq!((demand.stats().now.running, demand.stats().now.stopping), (3, 1));
     demand.unwanted(b"b/1", ms(2));
     demand.relist(ids[1], vec![b"b/1".to_vec()], ms(2)).unwrap();
     demand.wanted(b"b/1", ms(2));
@@ -273,7 +273,7 @@ fn a_prefix_that_ends_inside_a_parameter() {
     demand.unwanted(b"a/other/b/", ms(1));
     assert_eq!(decided(&mut demand), [""; 0], "the shorter one wants them all");
     demand.unwanted(b"a/o", ms(2));
-    assert_eq!(demand.stats().stopping, 3);
+    assert_eq!(demand.stats().now.stopping, 3);
 }
 
 /// A hundred thousand wait for the room of a few: that costs no walk over all of them for each that starts.
@@ -292,5 +292,5 @@ fn many_that_wait_are_served_one_by_one() {
         demand.count_waiting(16, |topic| usize::from(topic[topic.len() - 1]));
         demand.ended(feed, generation, End::Finished, ms(1));
     }
-    assert_eq!((served, demand.stats().waiting), (TOPICS, 0));
+    assert_eq!((served, demand.stats().now.waiting), (TOPICS, 0));
 }

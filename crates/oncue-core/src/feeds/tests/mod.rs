@@ -95,7 +95,7 @@ fn a_prefix_may_be_a_topic_and_the_beginning_of_others() {
     demand.unwanted(b"prices/A", ms(1));
     assert_eq!(decided(&mut demand), ["-#1"], "the others are wanted by `prices/AA`");
     demand.unwanted(b"prices/AA", ms(2));
-    assert_eq!(demand.stats().stopping, 3);
+    assert_eq!(demand.stats().now.stopping, 3);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn grace_revives_the_generation_until_its_very_end() {
     assert_eq!(decided(&mut demand), ["+clock#1"]);
     demand.wanted(b"clock", ms(300));
     assert_eq!(decided(&mut demand), ["-#1"], "its grace was over at that very moment");
-    assert_eq!(demand.stats().stopping, 1);
+    assert_eq!(demand.stats().now.stopping, 1);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_feed_that_ended_waits_for_new_demand() {
     demand.ended(feed, generation, End::Finished, ms(1));
     demand.wanted(b"prices/", ms(2));
     assert_eq!(decided(&mut demand), ["prices/A=Closed"]);
-    assert_eq!((demand.stats().ended, demand.stats().running), (1, 0));
+    assert_eq!((demand.stats().ended, demand.stats().now.running), (1, 0));
     demand.unwanted(b"prices/A", ms(3));
     demand.wanted(b"prices/A", ms(4));
     assert_eq!(
@@ -169,7 +169,7 @@ fn beyond_feeds_max_topics_wait_their_turn() {
     }
     let (a, first) = started(&mut demand);
     assert_eq!(decided(&mut demand), ["+b#2"]);
-    assert_eq!((demand.stats().running, demand.stats().waiting), (2, 3));
+    assert_eq!((demand.stats().now.running, demand.stats().now.waiting), (2, 3));
     demand.unwanted(b"c", ms(1));
     demand.unwanted(b"a", ms(1));
     assert_eq!(decided(&mut demand), ["-#1"], "what stops takes room until it has ended");
@@ -260,8 +260,8 @@ fn many_feeds_under_churn() {
             demand.wanted(topic.as_bytes(), ms(100_000));
         }
     }
-    assert_eq!((decided(&mut demand).len(), demand.stats().running), (0, 100_000));
+    assert_eq!((decided(&mut demand).len(), demand.stats().now.running), (0, 100_000));
     demand.unwanted(b"", ms(200_000));
     demand.tick(ms(200_005));
-    assert_eq!((decided(&mut demand).len(), demand.stats().stopping), (50_000, 50_000));
+    assert_eq!((decided(&mut demand).len(), demand.stats().now.stopping), (50_000, 50_000));
 }

@@ -366,12 +366,13 @@ impl History {
         let in_grace = count(|state| matches!(state, Model::Grace { .. }));
         let stopping = count(|state| matches!(state, Model::Stopping { .. }));
         let failing = count(|state| matches!(state, Model::Failed { .. }));
-        assert_eq!((stats.waiting, stats.in_grace), (waiting, in_grace), "{}", self.steps);
-        assert_eq!((stats.stopping, stats.failing), (stopping, failing), "{}", self.steps);
-        assert_eq!(stats.running + stats.stopping, self.live.len(), "{}", self.steps);
+        let now = stats.now;
+        assert_eq!((now.waiting, now.in_grace), (waiting, in_grace), "{}", self.steps);
+        assert_eq!((now.stopping, now.failing), (stopping, failing), "{}", self.steps);
+        assert_eq!(now.running + now.stopping, self.live.len(), "{}", self.steps);
         assert_eq!(stats.prefixes, self.wanted().count_ones() as usize, "{}", self.steps);
         for id in self.routes.keys() {
-            let stats = self.demand.route_stats(*id);
+            let stats = self.demand.route_counts(*id);
             assert_eq!(stats.running + stats.stopping, self.live_of(Some(*id)), "{}", self.steps);
             let waits = |t: &&Topic| t.owner == Some(*id) && matches!(t.state, Some(Model::Waiting { .. }));
             assert_eq!(stats.waiting, self.topics.iter().filter(waits).count(), "{}", self.steps);

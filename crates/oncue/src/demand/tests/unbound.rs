@@ -1,4 +1,4 @@
-//! Routes without a socket: to be checked, to get a socket later, or to take the place of others.
+//! Routes without a socket: they can be checked, get a socket later, or take the place of others.
 
 use super::*;
 use crate::Admission;
@@ -72,7 +72,7 @@ fn rules_are_in_force_before_the_first_subscriber() {
     let socket = XPub::new(&Engine::start().unwrap(), Options::new()).unwrap();
     let refused = closed().on(socket.clone()).unwrap().start().unwrap_err();
     assert!(refused.to_string().contains("`OnDemand::new`"), "{refused}");
-    // A socket that does not ask would let everybody in, after a reload as well.
+    // A socket that does not ask would admit every peer, after a reload as well.
     let od = OnDemand::on(socket).route("t/{x}").thread(generations).start().unwrap();
     let refused = od.reload(closed()).unwrap_err();
     assert!(refused.to_string().contains("`OnDemand::new`"), "{refused}");

@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use oncue_core::backoff::Backoff;
+
 use super::link::{Door, Kind, Link, Outcome};
 use super::mailbox::Accepted;
 use super::timers::Timer;
@@ -240,9 +242,9 @@ impl<N: Net> Shard<N> {
             }
             Outcome::Connection { .. } => *turn = turn.wrapping_add(1),
         }
-        let doubled = options.reconnect_min.saturating_mul(1 << (*failures).min(20));
-        *failures += 1;
-        let pause = doubled.min(options.reconnect_max);
+        let backoff = Backoff { min: options.reconnect_min, max: options.reconnect_max };
+        // How long the connection lasted is judged above.
+        let pause = backoff.pause(failures, Duration::ZERO);
         let pause = pause.saturating_sub(pause.mul_f64(chance / 2.0));
         self.timers.set(self.now.saturating_add(pause), Timer::Redial { slot, uid });
     }
