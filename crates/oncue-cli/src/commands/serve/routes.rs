@@ -1,17 +1,18 @@
 //! Makes routes of the library, with their producers, of those of a config.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oncue::demand::{Builder, Change, RouteBuilder};
+use oncue::OnDemand;
+use oncue::demand::{Backoff, Builder, Change, RouteBuilder};
 
-use super::config::{Backoff, Catalogue, Config, Restart, Route, Running, Source};
+use super::config::{Catalogue, Config, Restart, Route, Running, Source};
 use super::produce::file::{self, Content, Tail};
 use super::produce::listing::Lister;
 use super::produce::shared::{Keeper, Shared, Topics, not_a_line};
 use super::produce::{Place, Tools, runs, stream};
+use crate::fail::Fail;
 
 /// The shared programs by the keys of their routes. A program ends when its keeper is dropped.
 pub(super) type Keepers = BTreeMap<String, Keeper>;
@@ -25,7 +26,7 @@ pub(super) fn add(
     config: &Config,
     tools: &Arc<Tools>,
     keepers: &mut Keepers,
-) -> io::Result<Builder> {
+) -> Result<Builder, Fail> {
     builder = bounded(builder, config);
     for route in &config.routes {
         let (place, key) = (Place::new(tools), key(route));
@@ -35,13 +36,27 @@ pub(super) fn add(
     Ok(builder)
 }
 
-/// Adds the routes of a config with producers that produce nothing: to see what the library says.
-pub(super) fn add_idle(mut builder: Builder, config: &Config) -> Builder {
-    builder = bounded(builder, config);
-    for route in &config.routes {
-        builder = planned(builder, route).manual(|_| ());
+/// Checks the routes of a config as the library does, without starting anything.
+///
+/// # Errors
+/// The library's, and where the first route stands that is wrong, or contradicts one before it.
+pub(super) fn check(config: &Config) -> Result<(), (usize, oncue::Error)> {
+    let first = |routes: usize| {
+        let builder = bounded(OnDemand::routes(), config);
+        let routes = config.routes.iter().take(routes);
+        routes.fold(builder, |builder, route| planned(builder, route).manual(|_| ())).check()
+    };
+    let (mut right, mut wrong) = (0, config.routes.len());
+    let Err(mut error) = first(wrong) else { return Ok(()) };
+    // If some routes are wrong, so are they with more routes: a binary search.
+    while wrong - right > 1 {
+        let middle = right.midpoint(wrong);
+        match first(middle) {
+            Ok(()) => right = middle,
+            Err(why) => (wrong, error) = (middle, why),
+        }
     }
-    builder
+    Err((config.places.get(right).copied().unwrap_or_default(), error))
 }
 
 /// The key of a route, which stands for everything that the config says about it.
@@ -99,7 +114,7 @@ fn produced(
     place: Place,
     key: &str,
     keepers: &mut Keepers,
-) -> io::Result<Builder> {
+) -> Result<Builder, Fail> {
     Ok(match route.source.clone() {
         Source::Runs(runs) => planned.thread(move |feed| runs::produce(&runs, &place, &feed)),
         Source::Stream(running) => planned.thread(move |feed| stream::produce(&running, &place, &feed)),
@@ -135,4 +150,32 @@ fn tell(place: &Place, topics: &Topics, change: Change) {
         (Change::Stopped(_), None) => place.tools.journal.ended(feed.topic()),
     }
     topics.change(change);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_text(text: &str) -> Result<(), (usize, String)> {
+        let config = Config::parse(text).expect("a config");
+        check(&config).map_err(|(at, error)| (text[..at].matches('\n').count() + 1, error.to_string()))
+    }
+
+    #[test]
+    fn routes_that_contradict_each_other_are_refused_at_the_second() {
+        let route = |topic: &str| format!("[[route]]\ntopic = '{topic}'\nfile = 'x'\n");
+        let two = |a: &str, b: &str| {
+            format!("bind = 'tcp://127.0.0.1:0'\n{}{}{}", route(a), route(b), route("last"))
+        };
+        let (line, why) = check_text(&two("a/{x}", "{y}/b")).expect_err("an overlap");
+        assert!(line == 6 && why.starts_with("the routes `a/{x}` and `{y}/b` share topics"), "{line}: {why}");
+        let (line, why) = check_text(&two("a/{x}", "a/{y}")).expect_err("the same topics");
+        assert!(
+            line == 6 && why.starts_with("the routes `a/{x}` and `a/{y}` have the same topics"),
+            "{line}: {why}"
+        );
+        assert_eq!(check_text(&two("a/{x}", "a/b")), Ok(()));
+        let bad = two("a", "last");
+        assert_eq!(check_text(&bad).expect_err("the same topics").0, 9, "{bad}");
+    }
 }

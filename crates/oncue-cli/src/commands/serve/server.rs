@@ -2,13 +2,13 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::env;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::{env, io};
 
 use oncue::demand::{Builder, Failure, Reloaded};
-use oncue::{Endpoint, Engine, EngineOptions, OnDemand, Options, XPub};
+use oncue::{Endpoint, Engine, EngineOptions, OnDemand, XPub};
 
 use super::asked::{Ask, Asked};
 use super::config::rule::Rule;
@@ -103,7 +103,7 @@ impl Server {
         }
         let mut keepers = Keepers::new();
         let builder = reporting(OnDemand::on(socket), &tools);
-        let on_demand = routes::add(builder, &config, &tools, &mut keepers).map_err(no_thread)?.start()?;
+        let on_demand = routes::add(builder, &config, &tools, &mut keepers)?.start()?;
         Ok(Server { config, rules, tools, on_demand, keepers, places })
     }
 
@@ -158,8 +158,8 @@ impl Server {
     /// Opens the endpoints of a config that are not open yet, and puts its routes in the place of those that run.
     fn reroute(&mut self, config: &Config) -> Result<Reloaded, Fail> {
         open(self.on_demand.xpub(), &mut self.places, config, &self.tools.journal)?;
-        let builder = routes::add(self.on_demand.builder(), config, &self.tools, &mut self.keepers);
-        Ok(self.on_demand.reload(builder.map_err(no_thread)?)?)
+        let builder = routes::add(self.on_demand.builder(), config, &self.tools, &mut self.keepers)?;
+        Ok(self.on_demand.reload(builder)?)
     }
 
     /// Puts rules in force, and revokes subscriptions that they deny to everybody. A subscription that they deny only to
@@ -216,10 +216,6 @@ fn open(socket: &XPub, places: &mut Places, config: &Config, journal: &Journal) 
     Ok(())
 }
 
-fn no_thread(error: io::Error) -> Fail {
-    Fail::Runtime(format!("no thread for a program: {error}"))
-}
-
 /// Logs failures of producers.
 fn reporting(builder: Builder, tools: &Arc<Tools>) -> Builder {
     let (log, tools) = (Log::new(&tools.journal), tools.clone());
@@ -234,15 +230,9 @@ fn reporting(builder: Builder, tools: &Arc<Tools>) -> Builder {
     })
 }
 
-/// Reads a config, and has the library look at its routes as well.
+/// Reads and checks a config.
 fn read(path: &Path) -> Result<Config, Fail> {
-    let config = Config::read(path).map_err(|problems| Fail::Usage(problems.join("\noncue serve: ")))?;
-    let engine = Engine::start()?;
-    let idle = routes::add_idle(OnDemand::new(&engine, Options::new())?, &config);
-    match idle.start() {
-        Ok(_) => Ok(config),
-        Err(error) => Err(Fail::Usage(format!("{}: {error}", path.display()))),
-    }
+    Config::read(path, routes::check).map_err(|problems| Fail::Usage(problems.join("\noncue serve: ")))
 }
 
 /// Remarks on programs and directories that do not exist now; they may exist later.

@@ -1,12 +1,11 @@
 //! The config of `oncue serve`: its keys, their types, and the messages about mistakes. It opens only the file of the config,
 //! and starts nothing.
 
+use std::fmt::Display;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use oncue::Options;
-use oncue::demand::Pattern;
 use toml::de::DeTable;
 
 use self::keys::{ROUTE, RULE, TOP};
@@ -28,18 +27,24 @@ pub(crate) mod template;
 mod tests;
 
 impl Config {
-    /// Reads and checks the config of this file. The errors are lines for people, each with file, line and column.
-    pub(crate) fn read(path: &Path) -> Result<Config, Vec<String>> {
+    /// Reads and checks the config of this file. `check` returns what the library says about its routes, and where. The errors
+    /// are lines for people, each with file, line and column.
+    pub(crate) fn read(
+        path: &Path,
+        check: impl FnOnce(&Config) -> Result<(), (usize, oncue::Error)>,
+    ) -> Result<Config, Vec<String>> {
         let shown = path.display();
         let text =
             fs::read_to_string(path).map_err(|error| vec![format!("{shown} cannot be read: {error}")])?;
-        Config::parse(&text).map_err(|problems| {
-            let place = |problem: Problem| {
-                let (line, column) = line_and_column(&text, problem.at);
-                format!("{shown}:{line}:{column}: {}", problem.text)
-            };
-            problems.into_iter().map(place).collect()
-        })
+        let place = |at: usize, why: &dyn Display| {
+            let (line, column) = line_and_column(&text, at);
+            format!("{shown}:{line}:{column}: {why}")
+        };
+        let config = Config::parse(&text).map_err(|problems| {
+            problems.iter().map(|problem| place(problem.at, &problem.text)).collect::<Vec<_>>()
+        })?;
+        check(&config).map_err(|(at, error)| vec![place(at, &error)])?;
+        Ok(config)
     }
 
     /// Reads and checks the text of a config. The problems are in the order of the text.
@@ -67,6 +72,8 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
         keys.problems.add(0, "there are no routes; add one that begins with [[route]]");
     }
     let grace = keys.take("grace");
+    let routes = keys.tables("route", ROUTE).into_iter().filter_map(|table| route::read(table, grace));
+    let (places, routes) = routes.unzip();
     let config = Config {
         bind: endpoints(&mut keys, "bind"),
         connect: endpoints(&mut keys, "connect"),
@@ -76,7 +83,8 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
         status_prefix: keys.take("status_prefix"),
         options: options(&mut keys),
         rules: keys.tables("rule", RULE).into_iter().filter_map(rule::read).collect(),
-        routes: routes(&mut keys, grace),
+        routes,
+        places,
     };
     keys.finish();
     config
@@ -111,36 +119,6 @@ fn options(keys: &mut Keys<'_, '_>) -> Options {
     match keys.take("evict_after") {
         Some(time) => options.evict_after(time),
         None => options,
-    }
-}
-
-fn routes(keys: &mut Keys<'_, '_>, grace: Duration) -> Vec<Route> {
-    let mut routes: Vec<Route> = Vec::new();
-    for table in keys.tables("route", ROUTE) {
-        let Some((at, route)) = route::read(table, grace) else { continue };
-        for other in &routes {
-            if let Some(why) = contradiction(&other.pattern, &route.pattern) {
-                keys.problems.add(at, why);
-            }
-        }
-        routes.push(route);
-    }
-    routes
-}
-
-/// Why two routes cannot stand together: the library would refuse them, but knows no line.
-fn contradiction(one: &Pattern, other: &Pattern) -> Option<String> {
-    if !one.overlaps(other) {
-        return None;
-    }
-    match (one.covers(other), other.covers(one)) {
-        (true, true) => {
-            Some(format!("the routes `{one}` and `{other}` have the same topics; remove one of them"))
-        }
-        (false, false) => Some(format!(
-            "the routes `{one}` and `{other}` share topics, and neither lies within the other; narrow one of them"
-        )),
-        _ => None,
     }
 }
 

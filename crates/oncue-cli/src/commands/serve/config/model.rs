@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use oncue::Options;
-use oncue::demand::{LastLimits, Pattern};
+use oncue::demand::{Backoff, LastLimits, Pattern};
 
 use super::rule::Rule;
 use super::template::Template;
@@ -24,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) options: Options,
     pub(crate) rules: Vec<Rule>,
     pub(crate) routes: Vec<Route>,
+    /// Where the topic of each route stands, in bytes from the start of the text.
+    pub(crate) places: Vec<usize>,
 }
 
 /// Topics, and where their values come from.
@@ -109,14 +111,6 @@ pub(crate) enum Restart {
     Always,
     Failure,
     Never,
-}
-
-/// The wait before a program that has failed is started again.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Backoff {
-    /// After the first failure; it doubles with each that follows at once.
-    pub(crate) min: Duration,
-    pub(crate) max: Duration,
 }
 
 /// A file whose path has parameters. It is in the directory, or below it.

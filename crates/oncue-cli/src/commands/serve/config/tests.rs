@@ -343,18 +343,6 @@ fn the_path_of_a_file_stays_below_what_comes_before_the_first_parameter() {
 }
 
 #[test]
-fn routes_that_contradict_each_other_are_shown_at_the_second() {
-    let two = |a: &str, b: &str| {
-        format!("{BIND}[[route]]\ntopic = '{a}'\nfile = 'x'\n[[route]]\ntopic = '{b}'\nfile = 'y'\n")
-    };
-    let found = problems(&two("a/{x}", "{y}/b"));
-    assert!(found[0].starts_with("6:9: the routes `a/{x}` and `{y}/b` share topics"), "{found:?}");
-    let found = problems(&two("a/{x}", "a/{y}"));
-    assert!(found[0].starts_with("6:9: the routes `a/{x}` and `a/{y}` have the same topics"), "{found:?}");
-    assert_eq!(config(&two("a/{x}", "a/b")).routes.len(), 2);
-}
-
-#[test]
 fn rules_without_or_with_two_decisions_are_refused() {
     let cases = [
         ("", "2:1: rule 1 neither allows nor denies; write allow = "),

@@ -80,8 +80,9 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
+    use oncue::demand::Backoff;
+
     use super::*;
-    use crate::commands::serve::config::Backoff;
     use crate::commands::serve::config::template::Template;
 
     fn program(words: &[&str], allow_dash: bool) -> Program {

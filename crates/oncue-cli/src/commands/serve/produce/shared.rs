@@ -6,16 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use std::{fmt, io, thread};
+use std::{fmt, thread};
 
 use oncue::demand::{Change, Feed};
 
 use super::stream::too_long;
-use super::{Place, Waits, count, invocation};
+use super::{Place, count, invocation};
 use crate::commands::serve::config::{Restart, Running};
 use crate::commands::serve::program::process::{End, Work};
+use crate::fail::Fail;
 use crate::lines::{Line, Lines, split_at_tab};
-use crate::wait::wait;
+use crate::wait::{spawn, wait, with_waker};
 
 /// How many bytes are prepared for the standard input of the program.
 const INPUT_BYTES: usize = 64 << 10;
@@ -110,7 +111,7 @@ impl Topics {
     /// Waits for this time, or until the end.
     fn sleep(&self, time: Duration) {
         let until = Instant::now() + time;
-        crate::wait::with_waker(|context| {
+        with_waker(|context| {
             while self.poll(context, |state| state.closed).is_pending() {
                 let left = until.saturating_duration_since(Instant::now());
                 if left.is_zero() {
@@ -198,15 +199,15 @@ pub(crate) fn not_a_line(topic: &[u8]) -> Option<&'static str> {
 
 impl Shared {
     /// Starts the thread that keeps the program running while anything is wanted.
-    pub(crate) fn start(self) -> io::Result<Keeper> {
+    pub(crate) fn start(self) -> Result<Keeper, Fail> {
         let topics = Topics::default();
         let ours = topics.clone();
-        let thread = thread::Builder::new().name("shared".to_owned()).spawn(move || self.keep(&ours))?;
+        let thread = spawn("shared", move || self.keep(&ours))?;
         Ok(Keeper { topics, thread: Some(thread) })
     }
 
     fn keep(&self, topics: &Topics) {
-        let mut waits = Waits::new(self.running.program.backoff);
+        let mut failures = 0;
         let unwanted = || {
             std::future::poll_fn(|context| topics.poll(context, |state| state.closed || state.wanted == 0))
         };
@@ -220,13 +221,13 @@ impl Shared {
             let (end, took) = place.run(&mut command, &mut values, name, None, kill_after, unwanted);
             // The waker of the program that has ended.
             topics.state().waker = None;
-            self.end(end, took, &mut waits, topics);
+            self.end(end, took, &mut failures, topics);
         }
     }
 
     /// Ends the feeds of a program that has ended; the library restarts them with their own backoff. The program has a
     /// backoff too, because subscribers can start further feeds at any time.
-    fn end(&self, end: End, took: Duration, waits: &mut Waits, topics: &Topics) {
+    fn end(&self, end: End, took: Duration, failures: &mut u32, topics: &Topics) {
         let (why, failed) = match (end, self.running.restart) {
             (End::Stopped, _) => return,
             (End::Done, restart) => ("ended".to_owned(), restart == Restart::Always),
@@ -234,7 +235,7 @@ impl Shared {
         };
         count(&self.place.tools.counts.failures);
         self.place.log.about(&self.name, &format!("the program {why}"));
-        let pause = waits.failed(took);
+        let pause = self.running.program.backoff.pause(failures, took);
         let feeds = topics.state().take_feeds();
         for feed in feeds {
             if failed {
