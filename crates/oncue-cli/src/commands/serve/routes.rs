@@ -7,7 +7,7 @@ use std::time::Duration;
 use oncue::OnDemand;
 use oncue::demand::{Backoff, Builder, Change, RouteBuilder};
 
-use super::config::{Catalogue, Config, Restart, Route, Running, Source};
+use super::config::{Catalogue, Config, Problem, Restart, Route, Running, Source};
 use super::produce::file::{self, Content, Tail};
 use super::produce::listing::Lister;
 use super::produce::shared::{Keeper, Shared, Topics, not_a_line};
@@ -39,8 +39,8 @@ pub(super) fn add(
 /// Checks the routes of a config as the library does, without starting anything.
 ///
 /// # Errors
-/// The library's, and where the first route stands that is wrong, or contradicts one before it.
-pub(super) fn check(config: &Config) -> Result<(), (usize, oncue::Error)> {
+/// The library's, at the first route that is wrong or contradicts one before it.
+pub(super) fn check(config: &Config) -> Result<(), Problem> {
     let first = |routes: usize| {
         let builder = bounded(OnDemand::routes(), config);
         let routes = config.routes.iter().take(routes);
@@ -56,7 +56,8 @@ pub(super) fn check(config: &Config) -> Result<(), (usize, oncue::Error)> {
             Err(why) => (wrong, error) = (middle, why),
         }
     }
-    Err((config.places.get(right).copied().unwrap_or_default(), error))
+    let at = config.places.get(right).copied().unwrap_or_default();
+    Err(Problem { at, text: error.to_string() })
 }
 
 /// The key of a route, which stands for everything that the config says about it.
@@ -158,7 +159,7 @@ mod tests {
 
     fn check_text(text: &str) -> Result<(), (usize, String)> {
         let config = Config::parse(text).expect("a config");
-        check(&config).map_err(|(at, error)| (text[..at].matches('\n').count() + 1, error.to_string()))
+        check(&config).map_err(|Problem { at, text: why }| (text[..at].matches('\n').count() + 1, why))
     }
 
     #[test]

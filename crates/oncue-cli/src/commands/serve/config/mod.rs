@@ -1,7 +1,6 @@
 //! The config of `oncue serve`: its keys, their types, and the messages about mistakes. It opens only the file of the config,
 //! and starts nothing.
 
-use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 
@@ -11,7 +10,8 @@ use toml::de::DeTable;
 use self::keys::{ROUTE, RULE, TOP};
 pub(crate) use self::model::*;
 pub(crate) use self::page::help;
-use self::reader::{At, Keys, Problem, Problems, texts};
+pub(crate) use self::reader::Problem;
+use self::reader::{At, Keys, Problems, texts};
 use crate::args;
 
 mod guard;
@@ -27,24 +27,26 @@ pub(crate) mod template;
 mod tests;
 
 impl Config {
-    /// Reads and checks the config of this file. `check` returns what the library says about its routes, and where. The errors
-    /// are lines for people, each with file, line and column.
+    /// Reads and checks the config of this file, its routes by `check`. The errors are lines for people, each with file, line
+    /// and column.
     pub(crate) fn read(
         path: &Path,
-        check: impl FnOnce(&Config) -> Result<(), (usize, oncue::Error)>,
+        check: impl FnOnce(&Config) -> Result<(), Problem>,
     ) -> Result<Config, Vec<String>> {
         let shown = path.display();
         let text =
             fs::read_to_string(path).map_err(|error| vec![format!("{shown} cannot be read: {error}")])?;
-        let place = |at: usize, why: &dyn Display| {
-            let (line, column) = line_and_column(&text, at);
-            format!("{shown}:{line}:{column}: {why}")
-        };
-        let config = Config::parse(&text).map_err(|problems| {
-            problems.iter().map(|problem| place(problem.at, &problem.text)).collect::<Vec<_>>()
-        })?;
-        check(&config).map_err(|(at, error)| vec![place(at, &error)])?;
-        Ok(config)
+        let config = Config::parse(&text).and_then(|config| match check(&config) {
+            Ok(()) => Ok(config),
+            Err(problem) => Err(vec![problem]),
+        });
+        config.map_err(|problems| {
+            let place = |problem: Problem| {
+                let (line, column) = line_and_column(&text, problem.at);
+                format!("{shown}:{line}:{column}: {}", problem.text)
+            };
+            problems.into_iter().map(place).collect()
+        })
     }
 
     /// Reads and checks the text of a config. The problems are in the order of the text.
