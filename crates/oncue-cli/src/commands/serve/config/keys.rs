@@ -101,8 +101,11 @@ pub(super) struct Key {
     pub(super) doc: &'static str,
 }
 
-use Kind::*;
-use Without::*;
+use Kind::{
+    Bytes, Choice, Count, Flag, FlagOrTable, Period, PeriodOrOff, Tables, Text, TextOrTexts, Texts,
+    TextsOrTable, Time, Variables,
+};
+use Without::{Is, Required, Said};
 
 /// Every key. One that differs from place to place has several entries, which share no place.
 #[rustfmt::skip]

@@ -8,7 +8,9 @@ use oncue::Options;
 use toml::de::DeTable;
 
 use self::keys::{ROUTE, RULE, TOP};
-pub(crate) use self::model::*;
+pub(crate) use self::model::{
+    Catalogue, Config, FilePath, Program, Restart, Route, Running, Runs, Source, Watched,
+};
 pub(crate) use self::page::help;
 pub(crate) use self::reader::Problem;
 use self::reader::{At, Keys, Problems, texts};
