@@ -1,11 +1,10 @@
-//! The producers that a config can ask for. Each runs on a thread that lives as long as its feed, or its route.
+//! The producers of the five kinds of routes, and of catalogues. Each runs on a thread of its feed or of its route.
 
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::config::Backoff;
 use super::program::journal::{Journal, Log};
 use super::program::launch::Launcher;
 use super::program::permits::Permits;
@@ -20,7 +19,7 @@ pub(crate) mod runs;
 pub(crate) mod shared;
 pub(crate) mod stream;
 
-/// What all producers of a server share.
+/// What all producers share.
 pub(crate) struct Tools {
     pub(crate) launcher: Launcher,
     pub(crate) permits: Permits,
@@ -30,7 +29,7 @@ pub(crate) struct Tools {
     pub(crate) end: Permits,
 }
 
-/// What one route's producers share.
+/// What the producers of one route share.
 #[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) tools: Arc<Tools>,
@@ -42,12 +41,12 @@ pub(crate) struct Place {
 pub(crate) struct Counts {
     pub(crate) programs: AtomicU64,
     pub(crate) failures: AtomicU64,
-    /// Topics that were not produced because of what their names hold.
+    /// Topics that are not produced because of the bytes in their names.
     pub(crate) refused: AtomicU64,
-    /// Values that a shared program wrote for topics that nobody wanted.
+    /// Values of a shared program for topics that are not wanted.
     pub(crate) unwanted: AtomicU64,
-    /// Lines left out: too long, or without a tab where there must be one.
-    pub(crate) left_out: AtomicU64,
+    /// Lines that are too long, or have no tab where one is required.
+    pub(crate) skipped: AtomicU64,
 }
 
 pub(crate) fn count(counter: &AtomicU64) {
@@ -59,8 +58,8 @@ impl Place {
         Place { tools: tools.clone(), log: Arc::new(Log::new(&tools.journal)) }
     }
 
-    /// Waits for its turn, and runs a program to its end; also how long it took without the wait. What `stopped` makes is
-    /// done when the program is not needed any more.
+    /// Waits for a permit, and runs a program to its end. Returns also how long it ran. `stopped` makes futures that are done
+    /// when the program is not needed any more.
     pub(crate) fn run<S: Future<Output = ()> + Unpin>(
         &self,
         command: &mut Command,
@@ -80,14 +79,14 @@ impl Place {
         (end, start.elapsed())
     }
 
-    /// Refuses to produce a topic.
+    /// Logs that a topic is not produced.
     pub(crate) fn refuse(&self, topic: &[u8], why: &str) {
         count(&self.tools.counts.refused);
         self.log.about(topic, &format!("refused: {why}"));
     }
 }
 
-/// A topic that is being produced: said at the beginning and at the end.
+/// A topic that is being produced: its beginning and its end are printed.
 pub(crate) struct Producing<'p> {
     journal: &'p Journal,
     topic: &'p [u8],
@@ -103,45 +102,5 @@ impl<'p> Producing<'p> {
 impl Drop for Producing<'_> {
     fn drop(&mut self) {
         self.journal.ended(self.topic);
-    }
-}
-
-/// The waits of a program that fails again and again.
-pub(crate) struct Waits {
-    backoff: Backoff,
-    last: Option<Duration>,
-}
-
-impl Waits {
-    pub(crate) fn new(backoff: Backoff) -> Waits {
-        Waits { backoff, last: None }
-    }
-
-    /// The program has failed after this time: how long to wait before it is started again. One that ran as long as the
-    /// longest wait has failed for the first time.
-    pub(crate) fn failed(&mut self, after: Duration) -> Duration {
-        let Backoff { min, max } = self.backoff;
-        let wait = match self.last.filter(|_| after < max) {
-            Some(last) => last.saturating_mul(2).min(max),
-            None => min,
-        };
-        self.last = Some(wait);
-        wait
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_wait_doubles_up_to_its_bound_and_begins_anew_after_a_long_run() {
-        let ms = Duration::from_millis;
-        let mut waits = Waits::new(Backoff { min: ms(100), max: ms(350) });
-        let mut wait = |lasted| waits.failed(ms(lasted)).as_millis();
-        assert_eq!(
-            [wait(0), wait(0), wait(0), wait(349), wait(350), wait(0)],
-            [100, 200, 350, 350, 100, 200]
-        );
     }
 }
