@@ -163,19 +163,27 @@ impl fmt::Debug for MsgRef<'_> {
 /// What can be sent: anything that is one frame or several. `"text"`, `b"bytes"` and `Vec<u8>` are one frame,
 /// `(topic, payload)` is two, an array or a slice of byte strings is as many as it holds, a [`Msg`] is itself.
 pub trait Frames {
-    /// Appends the frames to `out` in wire encoding.
-    #[doc(hidden)]
-    fn put(&self, out: &mut Vec<u8>);
-
     /// Calls `frame` with each frame's body, and whether more follow.
     #[doc(hidden)]
     fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool));
 
+    /// Appends the frames to `out` in wire encoding.
+    #[doc(hidden)]
+    #[inline]
+    fn put(&self, out: &mut Vec<u8>) {
+        self.visit(&mut |body, more| frame::put_frame(out, body, more));
+    }
+
     /// How many bytes of bodies [`put`](Frames::put) copies; 0 for what can be shared instead.
     #[doc(hidden)]
-    fn copied_bytes(&self) -> usize;
+    #[inline]
+    fn copied_bytes(&self) -> usize {
+        let mut bytes = 0usize;
+        self.visit(&mut |body, _| bytes = bytes.saturating_add(body.len()));
+        bytes
+    }
 
-    /// The message in wire encoding, where it exists already and can be shared.
+    /// The message in wire encoding, if it exists already and can be shared.
     #[doc(hidden)]
     fn shared(&self) -> Option<&Msg> {
         None
@@ -204,11 +212,12 @@ impl Drop for Undo<'_> {
 
 impl<F: Frames + ?Sized> Frames for &F {
     #[inline]
-    fn put(&self, out: &mut Vec<u8>) {
-        (**self).put(out);
-    }
     fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
         (**self).visit(frame);
+    }
+    #[inline]
+    fn put(&self, out: &mut Vec<u8>) {
+        (**self).put(out);
     }
     #[inline]
     fn copied_bytes(&self) -> usize {
@@ -220,11 +229,11 @@ impl<F: Frames + ?Sized> Frames for &F {
 }
 
 impl Frames for MsgRef<'_> {
-    fn put(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.wire);
-    }
     fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
         visit_all(frame, frame::frames(self.wire));
+    }
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.wire);
     }
     fn copied_bytes(&self) -> usize {
         self.wire.len()
@@ -232,12 +241,12 @@ impl Frames for MsgRef<'_> {
 }
 
 impl Frames for Msg {
+    fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
+        visit_all(frame, frame::frames(self.wire()));
+    }
     #[inline]
     fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.wire());
-    }
-    fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
-        visit_all(frame, frame::frames(self.wire()));
     }
     #[inline]
     fn copied_bytes(&self) -> usize {
@@ -249,81 +258,34 @@ impl Frames for Msg {
 }
 
 macro_rules! single {
-    ($($t:ty),*) => {$(
-        impl Frames for $t {
+    ($([$($generic:tt)*] $type:ty),*) => {$(
+        impl<$($generic)*> Frames for $type {
             #[inline]
-            fn put(&self, out: &mut Vec<u8>) {
-                frame::put_frame(out, self.as_ref(), false);
-            }
             fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
                 frame(self.as_ref(), false);
             }
-            #[inline]
-            fn copied_bytes(&self) -> usize {
-                self.len()
-            }
         }
     )*};
 }
-single!(str, String, [u8], Vec<u8>);
-
-impl<const N: usize> Frames for [u8; N] {
-    #[inline]
-    fn put(&self, out: &mut Vec<u8>) {
-        frame::put_frame(out, self, false);
-    }
-    fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
-        frame(self, false);
-    }
-    #[inline]
-    fn copied_bytes(&self) -> usize {
-        N
-    }
-}
+single!([] str, [] String, [] [u8], [] Vec<u8>, [const N: usize] [u8; N]);
 
 macro_rules! several {
-    ($($t:ty),*) => {$(
-        impl Frames for [$t] {
-            fn put(&self, out: &mut Vec<u8>) {
-                put_all(out, self.iter());
-            }
+    ($([$($generic:tt)*] $type:ty),*) => {$(
+        impl<$($generic)*> Frames for $type {
             fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
                 visit_all(frame, self.iter().map(AsRef::as_ref));
-            }
-            #[inline]
-            fn copied_bytes(&self) -> usize {
-                self.iter().map(|frame| frame.len()).sum()
-            }
-        }
-        impl<const N: usize> Frames for [$t; N] {
-            fn put(&self, out: &mut Vec<u8>) {
-                put_all(out, self.iter());
-            }
-            fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
-                visit_all(frame, self.iter().map(AsRef::as_ref));
-            }
-            #[inline]
-            fn copied_bytes(&self) -> usize {
-                self.iter().map(|frame| frame.len()).sum()
             }
         }
     )*};
 }
-several!(&str, &[u8], String, Vec<u8>);
+several!([] [&str], [] [&[u8]], [] [String], [] [Vec<u8>]);
+several!([const N: usize] [&str; N], [const N: usize] [&[u8]; N], [const N: usize] [String; N], [const N: usize] [Vec<u8>; N]);
 
 impl<A: AsRef<[u8]>, B: AsRef<[u8]>> Frames for (A, B) {
     #[inline]
-    fn put(&self, out: &mut Vec<u8>) {
-        frame::put_frame(out, self.0.as_ref(), true);
-        frame::put_frame(out, self.1.as_ref(), false);
-    }
     fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
         frame(self.0.as_ref(), true);
         frame(self.1.as_ref(), false);
-    }
-    #[inline]
-    fn copied_bytes(&self) -> usize {
-        self.0.as_ref().len().saturating_add(self.1.as_ref().len())
     }
 }
 
