@@ -8,7 +8,7 @@ use oncue_interop::directory::Directory;
 
 use super::*;
 use crate::commands::serve::config::FilePath;
-use crate::commands::serve::config::template::Template;
+use oncue::demand::Template;
 
 struct Place {
     directory: Directory,
