@@ -95,7 +95,7 @@ impl<F> Socket<Publisher, F> {
 impl<F> Socket<Publisher, F> {
     /// Whether a message of this topic would reach a peer now.
     pub fn wanted(&self, topic: impl AsRef<[u8]>) -> bool {
-        self.0.hub.ledger().wanted(topic.as_ref())
+        self.0.hub.demand.read().wanted(topic.as_ref())
     }
 
     /// How many peers want this topic now.

@@ -32,7 +32,7 @@ use oncue_core::frame::{Scanner, Version};
 use oncue_core::subscriptions::Subscriptions;
 
 use self::announced::States;
-use self::demand::{Demand, Edit, LedgerGuard};
+use self::demand::Demand;
 use self::fullness::{Gauge, Room};
 use self::inbox::Inbound;
 use self::inbox::flow::Resume;
@@ -298,25 +298,6 @@ impl Hub {
         one.and_then(|shard| self.ports[shard].clone().place())
     }
 
-    /// The ledger, for reading.
-    pub(crate) fn ledger(&self) -> LedgerGuard<'_> {
-        self.demand.read()
-    }
-
-    /// The ledger, for changes.
-    pub(crate) fn edit(&self) -> Edit<'_> {
-        self.demand.edit()
-    }
-
-    /// Releases a part of what departed peers have left behind. Returns whether there is more.
-    pub(crate) fn release(&self, wakes: &mut Vec<Waker>) -> bool {
-        let mut edit = self.edit();
-        let more = edit.release();
-        edit.finish(wakes);
-        self.gauge.demand_changed(wakes);
-        more
-    }
-
     /// All peers of a shard know our subscriptions up to `version`.
     pub(crate) fn told(&self, shard: u16, version: u64) {
         self.told[usize::from(shard)].store(version, Ordering::Release);
@@ -430,7 +411,7 @@ impl Hub {
 
     /// Whether a message of this topic would be queued or written.
     pub(crate) fn room_for(&self, topic: &[u8]) -> Room {
-        let ledger = self.ledger();
+        let ledger = self.demand.read();
         if self.gauge.is_open() {
             return if ledger.wanted(topic) { Room::Open } else { Room::Nobody };
         }
@@ -448,7 +429,7 @@ impl Hub {
 
     /// How many peers want a topic.
     pub(crate) fn subscribers(&self, topic: &[u8]) -> usize {
-        let ledger = self.ledger();
+        let ledger = self.demand.read();
         let mut audiences = Vec::new();
         ledger.for_each_audience(topic, |audience| audiences.push(audience));
         audiences.sort_unstable();

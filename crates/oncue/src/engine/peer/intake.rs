@@ -128,7 +128,7 @@ impl<'a, S: Stream> Intake<'a, S> {
 
     fn edit(&mut self) -> &mut Edit<'a> {
         let hub = self.hub;
-        self.edit.get_or_insert_with(|| hub.edit())
+        self.edit.get_or_insert_with(|| hub.demand.edit())
     }
 
     /// Sends the peer what is kept of what it newly wants: values, then states.
@@ -167,7 +167,7 @@ impl<'a, S: Stream> Intake<'a, S> {
         let Some(gate) = &self.hub.options.admission else { return Ok(true) };
         // The user's function may read the ledger.
         self.release();
-        if self.pending.contains(prefix) || self.hub.ledger().contains(self.peer, prefix) {
+        if self.pending.contains(prefix) || self.hub.demand.read().contains(self.peer, prefix) {
             return Ok(false);
         }
         let address = self.pending.address.get_or_insert_with(|| self.out.stream.address().to_string());
@@ -189,7 +189,7 @@ impl<'a, S: Stream> Intake<'a, S> {
 
     /// Deferred prefixes and those in force together keep to the peer's quota.
     fn check_quota(&self, prefix: &[u8]) -> Result<(), End> {
-        let (held, held_bytes) = self.hub.ledger().held(self.peer);
+        let (held, held_bytes) = self.hub.demand.read().held(self.peer);
         let (asked, asked_bytes) = self.pending.asked();
         Ok(self.hub.options.quota().check(u64::from(held) + asked, held_bytes + asked_bytes, prefix.len())?)
     }
@@ -204,7 +204,7 @@ impl<'a, S: Stream> Intake<'a, S> {
                 self.refused(prefix, &status);
             }
             Verdict::Revoke(status) => {
-                let held = self.hub.ledger().contains(self.peer, prefix);
+                let held = self.hub.demand.read().contains(self.peer, prefix);
                 if held || deferred {
                     counts.revoked.fetch_add(1, Ordering::Relaxed);
                     self.cancel(prefix)?;
@@ -229,10 +229,11 @@ impl<'a, S: Stream> Intake<'a, S> {
         let (mut at, mut done) = (Cursor::default(), false);
         while !done {
             let (mut out, mut count) = (Vec::new(), 0);
-            done = self.hub.states.published.pass(&self.hub.ledger(), &asking, &mut at, PORTION, |value| {
-                put_value(&mut out, value);
-                count += 1;
-            });
+            done =
+                self.hub.states.published.pass(&self.hub.demand.read(), &asking, &mut at, PORTION, |value| {
+                    put_value(&mut out, value);
+                    count += 1;
+                });
             self.tell(out, count)?;
         }
         Ok(())

@@ -392,7 +392,7 @@ impl<S: Stream> Peer<S> {
         let hub = self.hub.clone();
         let ledger = hub.sends().then(|| {
             self.joined = hub.outbox.join(cx.shard);
-            let mut edit = hub.edit();
+            let mut edit = hub.demand.edit();
             let peer = edit.attach(cx.shard, cx.slot);
             if !hub.publishes() {
                 // The messages of an XSUB go to all its peers.

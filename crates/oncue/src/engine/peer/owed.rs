@@ -115,7 +115,7 @@ impl Owed {
         self.passes = self.passes.saturating_add(1);
         let Owed { current, at, next, passed, .. } = self;
         let asking = Asking { peer: to.peer, prefixes: current, later: next, passed, now: to.now };
-        to.hub.last.pass(&to.hub.ledger(), &asking, at, portion, found)
+        to.hub.last.pass(&to.hub.demand.read(), &asking, at, portion, found)
     }
 
     /// How often the store was searched since the last call.
@@ -159,7 +159,7 @@ impl Owed {
     /// Messages are about to be sent: no older value of their topics may follow them.
     pub(crate) fn pass<S: Stream>(&mut self, runs: &[Run], to: &mut Payee<'_, S>) -> Result<(), End> {
         {
-            let ledger = to.hub.ledger();
+            let ledger = to.hub.demand.read();
             for topic in runs.iter().flat_map(Run::topics) {
                 let mut owed = false;
                 ledger.for_each_prefix_of(to.peer, topic, |prefix| {

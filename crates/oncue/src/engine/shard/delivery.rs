@@ -64,7 +64,7 @@ impl<N: Net> Shard<N> {
             }
             self.fanout.limit(if refuse { PASS_BYTES } else { u64::MAX });
             let place = {
-                let ledger = hub.ledger();
+                let ledger = hub.demand.read();
                 let peers = &self.peers;
                 let room = |audience: AudienceId| match refuse {
                     false => u64::MAX,
@@ -123,7 +123,7 @@ impl<N: Net> Shard<N> {
     fn deliver(&mut self, hub: &Arc<Hub>, number: u64) -> bool {
         let (mut hurried, now) = (false, self.now);
         let parcels: Vec<_> = {
-            let ledger = hub.ledger();
+            let ledger = hub.demand.read();
             let slots = |audience| ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
             self.fanout.drain().map(|(audience, runs)| (slots(audience).collect::<Vec<_>>(), runs)).collect()
         };

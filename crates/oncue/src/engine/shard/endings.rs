@@ -85,7 +85,7 @@ impl<N: Net> Shard<N> {
         }
         if let Some(ledger) = ledger {
             Self::ungauge(&hub, ledger, &mut self.wakes);
-            let mut edit = hub.edit();
+            let mut edit = hub.demand.edit();
             self.work += RETIRE_WORK;
             if edit.detach(ledger) && !std::mem::replace(&mut served.releasing, true) {
                 self.mailbox.mail(Note::Release(hub.clone()));
@@ -104,7 +104,10 @@ impl<N: Net> Shard<N> {
     /// Releases one more part of what departed peers left behind; other work is done in between.
     pub(crate) fn release(&mut self, hub: &Arc<Hub>) {
         let Some(served) = self.hubs.get_mut(&hub.id) else { return };
-        served.releasing = hub.release(&mut self.wakes);
+        let mut edit = hub.demand.edit();
+        served.releasing = edit.release();
+        edit.finish(&mut self.wakes);
+        hub.gauge.demand_changed(&mut self.wakes);
         match served.releasing {
             true => self.mailbox.mail(Note::Release(hub.clone())),
             false => self.drain_if_closing(hub),

@@ -155,7 +155,7 @@ impl<N: Net> Shard<N> {
     pub(crate) fn tell_state(&mut self, hub: &Arc<Hub>, value: &Msg) {
         self.send_at_once(hub);
         let slots: Vec<_> = {
-            let ledger = hub.ledger();
+            let ledger = hub.demand.read();
             let audiences = self.fanout.audiences(&ledger, value.topic());
             let peers = audiences.iter().flat_map(|&audience| ledger.peers(audience));
             peers.map(|&peer| ledger.token(peer) as usize).collect()
