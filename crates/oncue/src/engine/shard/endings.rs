@@ -11,7 +11,7 @@ use crate::engine::peer::end::End;
 use crate::engine::peer::{Peer, Phase};
 use crate::engine::shard::fanout::Place;
 use crate::engine::shard::link::Outcome;
-use crate::engine::shard::timers::Timer;
+use crate::engine::shard::timers::{Check, Timer};
 use crate::engine::shard::{REFUSAL_TIME, Shard};
 use crate::net::{Net, Stream};
 
@@ -27,7 +27,7 @@ impl<N: Net> Shard<N> {
         }
         self.retire(slot);
         let Some(peer) = self.peers.get_mut(slot) else { return };
-        let (uid, dialer, link) = (peer.uid, peer.dialer.take(), peer.link);
+        let (dialer, link) = (peer.dialer.take(), peer.link);
         let outcome = match peer.phase {
             Phase::Connecting => Outcome::Nothing,
             _ => Outcome::Connection { since: peer.since },
@@ -41,7 +41,7 @@ impl<N: Net> Shard<N> {
                 peer.out.control(out);
             }
             if !matches!(peer.phase, Phase::Draining) && peer.flush().is_ok() {
-                self.timers.set(self.now + REFUSAL_TIME, Timer::Drain { slot, uid });
+                self.set_timer(slot, self.now + REFUSAL_TIME, Check::Drain);
                 self.drain(slot);
                 return self.redial(dialer, link, outcome, &end);
             }
@@ -61,8 +61,7 @@ impl<N: Net> Shard<N> {
         peer.out.stream.shutdown_write();
         peer.phase = Phase::Draining;
         peer.forget_partial();
-        let uid = peer.uid;
-        self.read_soon(slot, uid);
+        self.read_soon(slot);
     }
 
     /// Takes a peer out of its socket: nothing more goes out to it, and its demand ends.
@@ -84,7 +83,7 @@ impl<N: Net> Shard<N> {
             hub.has_peers(self.index, false);
         }
         if let Some(ledger) = ledger {
-            Self::ungauge(&hub, ledger, &mut self.wakes);
+            hub.gauge.forget(ledger, &mut self.wakes);
             let mut edit = hub.demand.edit();
             self.work += RETIRE_WORK;
             if edit.detach(ledger) && !std::mem::replace(&mut served.releasing, true) {

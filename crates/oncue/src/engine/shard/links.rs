@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use super::link::{Door, Kind, Link, Outcome};
 use super::mailbox::Accepted;
-use super::timers::Timer;
+use super::timers::{Check, Timer};
 use super::{Shard, link_token, peer_token};
 use crate::endpoint::Endpoint;
 use crate::engine::hub::inbox::flow::Source;
 use crate::engine::hub::members::Entry;
 use crate::engine::hub::{Hub, Note};
+use crate::engine::peer::Peer;
 use crate::engine::peer::end::End;
-use crate::engine::peer::{Peer, Phase};
 use crate::error::{Error, Result};
 use crate::events;
 use crate::net::{Net, Ready, Stream};
@@ -70,7 +70,7 @@ impl<N: Net> Shard<N> {
         let kind = Kind::Dialer { failures: 0, turn: 0 };
         let link = Link { uid, hub: hub.clone(), asked: to.clone(), resolved: to.clone(), kind };
         let slot = self.links.insert(link);
-        self.dial(slot, uid);
+        self.dial(slot);
         Ok(())
     }
 
@@ -137,7 +137,7 @@ impl<N: Net> Shard<N> {
                     events::accepting_paused(hub.id, &link.resolved, &e);
                     hub.members.rest();
                     hub.members.waiters.take(&mut self.wakes);
-                    return self.timers.set(self.now + ACCEPT_PAUSE, Timer::Accept { slot, uid });
+                    return self.timers.set(self.now + ACCEPT_PAUSE, Timer::Link { slot, uid });
                 }
             }
         }
@@ -184,17 +184,16 @@ impl<N: Net> Shard<N> {
     }
 
     /// Tries to connect.
-    pub(crate) fn dial(&mut self, slot: usize, uid: u64) {
-        let Some(link) = self.links.get(slot).filter(|link| link.uid == uid) else { return };
-        let hub = link.hub.clone();
+    pub(crate) fn dial(&mut self, slot: usize) {
+        let Some(link) = self.links.get(slot) else { return };
+        let (hub, uid) = (link.hub.clone(), link.uid);
         let Kind::Dialer { turn, .. } = link.kind else { return };
         let peer_slot = self.peers.vacant_key();
         match self.net.connect(&link.resolved, peer_token(peer_slot), turn) {
             Ok(stream) => {
                 let (peer_uid, time) = (self.uid(), hub.options.handshake_timeout);
-                self.timers
-                    .set(self.now.saturating_add(time), Timer::Handshake { slot: peer_slot, uid: peer_uid });
                 self.peers.insert(Peer::new(peer_uid, hub, uid, Some(slot), stream));
+                self.set_timer(peer_slot, self.now.saturating_add(time), Check::Handshake);
                 // Some streams are connected at once; the others are reported.
                 self.connecting(peer_slot);
             }
@@ -210,8 +209,7 @@ impl<N: Net> Shard<N> {
             Ok(false) => {
                 if peer.out.stream.has_alternatives() && !std::mem::replace(&mut peer.next_address_set, true)
                 {
-                    let uid = peer.uid;
-                    self.timers.set(self.now + NEXT_ADDRESS_TIME, Timer::NextAddress { slot, uid });
+                    self.set_timer(slot, self.now + NEXT_ADDRESS_TIME, Check::NextAddress);
                 }
                 return false;
             }
@@ -221,9 +219,8 @@ impl<N: Net> Shard<N> {
     }
 
     /// A connection that is being made has had no answer for a while.
-    pub(crate) fn next_address(&mut self, slot: usize, uid: u64) {
-        let peer = self.peers.get_mut(slot).filter(|peer| peer.uid == uid);
-        let Some(peer) = peer.filter(|peer| matches!(peer.phase, Phase::Connecting)) else { return };
+    pub(crate) fn next_address(&mut self, slot: usize) {
+        let peer = &mut self.peers[slot];
         peer.next_address_set = false;
         peer.out.stream.try_next();
         self.connecting(slot);
@@ -250,7 +247,7 @@ impl<N: Net> Shard<N> {
         let pause = doubled.min(options.reconnect_max);
         let pause = pause.saturating_sub(pause.mul_f64(chance / 2.0));
         events::retry(link.hub.id, &link.asked, pause, why);
-        self.timers.set(self.now.saturating_add(pause), Timer::Redial { slot, uid });
+        self.timers.set(self.now.saturating_add(pause), Timer::Link { slot, uid });
     }
 
     /// A random number from 0 to 1 (xorshift).

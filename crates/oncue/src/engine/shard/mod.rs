@@ -39,9 +39,9 @@ use crate::engine::hub::outbox::Number;
 use crate::engine::peer::end::{End, Progress};
 use crate::engine::peer::{Context, Peer, Phase};
 use crate::engine::shard::fanout::{Fanout, Place};
-use crate::engine::shard::link::Link;
+use crate::engine::shard::link::{Kind, Link};
 use crate::engine::shard::mailbox::{Accepted, Mailbox};
-use crate::engine::shard::timers::{Timer, Timers};
+use crate::engine::shard::timers::{Check, Timer, Timers};
 use crate::engine::wire::chunk::Chunk;
 use crate::net::{Net, Ready};
 use crate::sync::read_lock;
@@ -264,7 +264,7 @@ impl<N: Net> Shard<N> {
                     let now = self.now;
                     if let Some(peer) = self.peer(slot, uid) {
                         peer.resume(now);
-                        self.read_soon(slot, uid);
+                        self.read_soon(slot);
                     }
                 }
                 Note::Verdict { hub, peer, prefix, verdict } => self.decided(&hub, peer, &prefix, verdict),
@@ -290,19 +290,16 @@ impl<N: Net> Shard<N> {
             return self.accept(slot);
         }
         let Some(peer) = self.peers.get_mut(slot) else { return };
-        let uid = peer.uid;
         // While it is being connected, the report may be about another address that has failed.
         if matches!(peer.phase, Phase::Connecting) && !self.connecting(slot) {
             return;
         }
-        if let Some(peer) = self.peer(slot, uid) {
-            peer.ended |= ready.ended;
-        }
+        self.peers[slot].ended |= ready.ended;
         if ready.writable {
-            self.writable(slot, uid);
+            self.writable(slot);
         }
         if ready.readable {
-            self.read_soon(slot, uid);
+            self.read_soon(slot);
         }
     }
 
@@ -314,30 +311,29 @@ impl<N: Net> Shard<N> {
             None => peer.hub.options.handshake_timeout,
             Some(_) => REFUSAL_TIME,
         };
-        let uid = peer.uid;
-        self.timers.set(self.now.saturating_add(time), Timer::Handshake { slot, uid });
-        if let Err(end) = peer.start() {
+        let started = peer.start();
+        self.set_timer(slot, self.now.saturating_add(time), Check::Handshake);
+        if let Err(end) = started {
             self.end(slot, end);
         }
     }
 
     /// The peer's stream takes bytes again.
-    fn writable(&mut self, slot: usize, uid: u64) {
+    fn writable(&mut self, slot: usize) {
         let now = self.now;
-        let Some(peer) = self.peer(slot, uid) else { return };
+        let Some(peer) = self.peers.get_mut(slot) else { return };
         if peer.out.queue().is_blocked() {
             // It has taken at least a part of what it had been given.
             peer.pulse.hear(now);
         }
         peer.out.unblock();
         self.set_stuck(slot, false);
-        self.write_on(slot, uid);
+        self.write_on(slot);
     }
 
     /// Writes what is queued for a peer.
-    fn write_on(&mut self, slot: usize, uid: u64) {
-        let now = self.now;
-        let Some(peer) = self.peer(slot, uid) else { return };
+    fn write_on(&mut self, slot: usize) {
+        let (now, peer) = (self.now, &mut self.peers[slot]);
         if let Err(end) = peer.flush().and_then(|()| peer.pay(now)) {
             return self.end(slot, end);
         }
@@ -367,17 +363,17 @@ impl<N: Net> Shard<N> {
             let Some((slot, uid)) = self.unwritten.pop_front() else { return };
             if let Some(peer) = self.peer(slot, uid) {
                 peer.writes_on = false;
-                self.write_on(slot, uid);
+                self.write_on(slot);
             }
         }
     }
 
     /// There may be something to read of a peer: it waits behind the peers that came before it.
-    pub(crate) fn read_soon(&mut self, slot: usize, uid: u64) {
-        if let Some(peer) = self.peer(slot, uid)
+    pub(crate) fn read_soon(&mut self, slot: usize) {
+        if let Some(peer) = self.peers.get_mut(slot)
             && !std::mem::replace(&mut peer.reads_on, true)
         {
-            self.unread.push_back((slot, uid));
+            self.unread.push_back((slot, peer.uid));
         }
     }
 
@@ -389,13 +385,13 @@ impl<N: Net> Shard<N> {
             let Some((slot, uid)) = self.unread.pop_front() else { return };
             if let Some(peer) = self.peer(slot, uid) {
                 peer.reads_on = false;
-                self.read(slot, uid);
+                self.read(slot);
             }
         }
     }
 
-    pub(crate) fn read(&mut self, slot: usize, uid: u64) {
-        let Some((peer, mut cx)) = self.with_context(slot, uid) else { return };
+    pub(crate) fn read(&mut self, slot: usize) {
+        let Some((peer, mut cx)) = self.with_context(slot) else { return };
         let before = matches!(peer.phase, Phase::Traffic(_));
         let progress = peer.read(&mut cx);
         let work = cx.work;
@@ -405,29 +401,25 @@ impl<N: Net> Shard<N> {
             self.begun(slot);
         }
         self.set_look(slot);
-        if let Some(peer) = self.peer(slot, uid) {
+        if let Some(peer) = self.peers.get_mut(slot) {
             let (hub, due) = (peer.hub.clone(), peer.watch_partial());
             if let Some(due) = due {
-                self.timers.set(due, Timer::Message { slot, uid });
+                self.set_timer(slot, due, Check::Message);
             }
             self.retry_batch(&hub);
         }
         self.written(slot);
         match progress {
             Ok(Progress::Idle) => {}
-            Ok(Progress::More) => self.read_soon(slot, uid),
+            Ok(Progress::More) => self.read_soon(slot),
             Err(end) => self.end(slot, end),
         }
     }
 
     /// A peer, and what it is lent while it works.
-    pub(crate) fn with_context(
-        &mut self,
-        slot: usize,
-        uid: u64,
-    ) -> Option<(&mut Peer<N::Stream>, Context<'_>)> {
+    pub(crate) fn with_context(&mut self, slot: usize) -> Option<(&mut Peer<N::Stream>, Context<'_>)> {
         let Shard { index, peers, hubs, pool, wakes, now, .. } = self;
-        let peer = peers.get_mut(slot).filter(|peer| peer.uid == uid)?;
+        let peer = peers.get_mut(slot)?;
         let served = hubs.get(&peer.hub.id).filter(|served| served.hub.last.is_used());
         let unrouted = served.map(|served| served.unrouted(*index));
         Some((peer, Context { shard: *index, slot, now: *now, unrouted, pool, wakes, work: 0 }))
@@ -471,29 +463,25 @@ impl<N: Net> Shard<N> {
 
     fn fire(&mut self, timer: Timer) {
         match timer {
-            Timer::Handshake { slot, uid } => {
-                let late = self
-                    .peer(slot, uid)
-                    .is_some_and(|p| matches!(p.phase, Phase::Connecting | Phase::Handshake(_)));
-                if late {
-                    self.end(slot, End::handshake_too_long());
+            Timer::Peer { check, slot, uid } => {
+                let Some(peer) = self.peer(slot, uid) else { return };
+                match (check, &peer.phase) {
+                    (Check::Handshake, Phase::Connecting | Phase::Handshake(_)) => {
+                        self.end(slot, End::handshake_too_long());
+                    }
+                    (Check::Message, _) => self.check_partial(slot),
+                    (Check::Look, Phase::Traffic(_)) => self.look(slot),
+                    (Check::Drain, Phase::Draining) => self.end(slot, End::Done),
+                    (Check::Evict, _) => self.evict(slot),
+                    (Check::NextAddress, Phase::Connecting) => self.next_address(slot),
+                    _ => {}
                 }
             }
-            Timer::Message { slot, uid } => self.check_partial(slot, uid),
-            Timer::Look { slot, uid } => self.look(slot, uid),
-            Timer::Drain { slot, uid } => {
-                if self.peer(slot, uid).is_some_and(|p| matches!(p.phase, Phase::Draining)) {
-                    self.end(slot, End::Done);
-                }
-            }
-            Timer::Evict { slot, uid } => self.evict(slot, uid),
-            Timer::NextAddress { slot, uid } => self.next_address(slot, uid),
-            Timer::Redial { slot, uid } => self.dial(slot, uid),
-            Timer::Accept { slot, uid } => {
-                if self.links.get(slot).is_some_and(|link| link.uid == uid) {
-                    self.accept(slot);
-                }
-            }
+            Timer::Link { slot, uid } => match self.links.get(slot).filter(|link| link.uid == uid) {
+                Some(Link { kind: Kind::Listener(_), .. }) => self.accept(slot),
+                Some(Link { kind: Kind::Dialer { .. }, .. }) => self.dial(slot),
+                None => {}
+            },
             Timer::Linger { hub } => self.give_up(hub),
             Timer::Rested { hub } => {
                 if let Some(hub) = self.hubs.get(&hub).map(|served| served.hub.clone()) {
@@ -505,29 +493,33 @@ impl<N: Net> Shard<N> {
     }
 
     /// A message that a peer has begun should be complete by now.
-    fn check_partial(&mut self, slot: usize, uid: u64) {
-        let now = self.now;
-        let Some(peer) = self.peer(slot, uid) else { return };
+    fn check_partial(&mut self, slot: usize) {
+        let (now, peer) = (self.now, &mut self.peers[slot]);
         if let Err(end) = peer.check_partial(now) {
             self.end(slot, end);
         } else if let Some(due) = peer.watch_partial() {
-            self.timers.set(due.max(now + MESSAGE_LOOK_INTERVAL), Timer::Message { slot, uid });
+            self.set_timer(slot, due.max(now + MESSAGE_LOOK_INTERVAL), Check::Message);
+        }
+    }
+
+    /// Checks a peer at this time, if it is still there.
+    pub(crate) fn set_timer(&mut self, slot: usize, at: Duration, check: Check) {
+        if let Some(Peer { uid, .. }) = self.peers.get(slot) {
+            self.timers.set(at, Timer::Peer { check, slot, uid: *uid });
         }
     }
 
     fn sweep_timers(&mut self) {
         let Shard { timers, peers, links, hubs, .. } = self;
         timers.sweep(|timer| match *timer {
-            Timer::Handshake { slot, uid } | Timer::NextAddress { slot, uid } => peers
-                .get(slot)
-                .is_some_and(|p| p.uid == uid && matches!(p.phase, Phase::Connecting | Phase::Handshake(_))),
-            Timer::Look { slot, uid }
-            | Timer::Evict { slot, uid }
-            | Timer::Drain { slot, uid }
-            | Timer::Message { slot, uid } => peers.get(slot).is_some_and(|peer| peer.uid == uid),
-            Timer::Redial { slot, uid } | Timer::Accept { slot, uid } => {
-                links.get(slot).is_some_and(|link| link.uid == uid)
+            Timer::Peer { check, slot, uid } => {
+                let begins = matches!(check, Check::Handshake | Check::NextAddress);
+                peers.get(slot).is_some_and(|peer| {
+                    let begun = matches!(peer.phase, Phase::Traffic(_) | Phase::Draining);
+                    peer.uid == uid && !(begins && begun)
+                })
             }
+            Timer::Link { slot, uid } => links.get(slot).is_some_and(|link| link.uid == uid),
             Timer::Linger { hub } | Timer::Rested { hub } => hubs.contains_key(&hub),
         });
     }
