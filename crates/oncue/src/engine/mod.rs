@@ -10,7 +10,6 @@ mod station;
 mod testing;
 mod wire;
 
-use std::fmt::Arguments;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -219,12 +218,16 @@ impl<N: Net> Driver<N> {
         self.ring_all();
     }
 
-    /// Ends a link in the shard that has it: `what` is done where the socket is `linked`.
-    fn unlink(&self, what: Arguments<'_>, linked: &str, end: impl Fn(&mut Shard<N>) -> bool) -> Result<()> {
-        check_not_deciding(what)?;
-        match (0..self.stations.len()).any(|i| self.with_shard(i, &end)) {
+    /// Ends a link in the shard that has it.
+    fn unlink(&self, hub: &Hub, endpoint: &Endpoint, listener: bool) -> Result<()> {
+        let (what, linked) = if listener { ("unbind", "bound") } else { ("disconnect", "connected") };
+        check_not_deciding(format_args!("{what} {endpoint}"))?;
+        let end = |shard: &mut Shard<N>| shard.unlink(hub, endpoint, listener);
+        match (0..self.stations.len()).any(|i| self.with_shard(i, end)) {
             true => Ok(()),
-            false => Err(Error::misuse(format!("cannot {what}: the socket is not {linked} to it"))),
+            false => {
+                Err(Error::misuse(format!("cannot {what} {endpoint}: the socket is not {linked} to it")))
+            }
         }
     }
 
@@ -303,10 +306,10 @@ impl<N: Net> Control for Driver<N> {
     }
 
     fn unbind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<()> {
-        self.unlink(format_args!("unbind {at}"), "bound", |shard| shard.unbind(hub, at))
+        self.unlink(hub, at, true)
     }
 
     fn disconnect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()> {
-        self.unlink(format_args!("disconnect {to}"), "connected", |shard| shard.disconnect(hub, to))
+        self.unlink(hub, to, false)
     }
 }

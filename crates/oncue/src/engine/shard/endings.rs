@@ -117,29 +117,21 @@ impl<N: Net> Shard<N> {
     pub(crate) fn close(&mut self, hub: &Arc<Hub>) {
         // This is the last send: write coalescing would find nothing to keep the socket for.
         self.send_at_once(hub);
-        self.unlink_all(hub);
+        let links = self.links.iter().filter(|(_, link)| link.hub.id == hub.id);
+        for slot in links.map(|(slot, _)| slot).collect::<Vec<_>>() {
+            self.links.remove(slot).shut();
+        }
         let Some(served) = self.hubs.get_mut(&hub.id) else { return hub.shard_done(&mut self.wakes) };
         served.closing = true;
-        let unready = |peer: &Peer<_>| !matches!(peer.phase, Phase::Traffic(_));
-        let slots: Vec<_> = self.peers.iter().filter(|(_, p)| p.hub.id == hub.id && unready(p)).collect();
-        let slots: Vec<_> = slots.into_iter().map(|(slot, _)| slot).collect();
-        for slot in slots {
-            self.end(slot, End::Done);
-        }
+        self.end_peers(|peer| peer.hub.id == hub.id && !matches!(peer.phase, Phase::Traffic(_)));
         self.timers.set(self.now.saturating_add(hub.options.linger), Timer::Linger { hub: hub.id });
-        self.drain_hub(hub);
-    }
-
-    pub(crate) fn drain_if_closing(&mut self, hub: &Arc<Hub>) {
-        if self.hubs.get(&hub.id).is_some_and(|served| served.closing) {
-            self.drain_hub(hub);
-        }
+        self.drain_if_closing(hub);
     }
 
     /// Shuts down the peers of a closed socket whose queues are empty. The user need not wait for what follows: the
     /// socket is dropped when its peers have closed too.
-    pub(crate) fn drain_hub(&mut self, hub: &Arc<Hub>) {
-        let Some(served) = self.hubs.get(&hub.id) else { return };
+    pub(crate) fn drain_if_closing(&mut self, hub: &Arc<Hub>) {
+        let Some(served) = self.hubs.get(&hub.id).filter(|served| served.closing) else { return };
         if served.batch.is_empty() {
             for slot in served.peers.clone() {
                 if self.peers[slot].out.queue().is_empty() {
@@ -166,13 +158,17 @@ impl<N: Net> Shard<N> {
         let Some(served) = self.hubs.get_mut(&hub) else { return };
         let hub = served.hub.clone();
         served.batch.clear();
-        let slots: Vec<_> =
-            self.peers.iter().filter(|(_, p)| p.hub.id == hub.id).map(|(slot, _)| slot).collect();
-        for slot in slots {
+        self.end_peers(|peer| peer.hub.id == hub.id);
+        self.drain_if_closing(&hub);
+    }
+
+    /// This side needs the connections of some peers no more.
+    pub(crate) fn end_peers(&mut self, which: impl Fn(&Peer<N::Stream>) -> bool) {
+        let peers = self.peers.iter().filter(|(_, peer)| which(peer));
+        for slot in peers.map(|(slot, _)| slot).collect::<Vec<_>>() {
             if self.peers.contains(slot) {
                 self.end(slot, End::Done);
             }
         }
-        self.drain_hub(&hub);
     }
 }

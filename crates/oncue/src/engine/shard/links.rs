@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::link::{Door, Kind, Link, Outcome};
-use super::mailbox::Accepted;
+use super::mailbox::{Accepted, Letter};
 use super::timers::{Check, Timer};
 use super::{Shard, link_token, peer_token};
 use crate::endpoint::Endpoint;
@@ -79,42 +79,20 @@ impl<N: Net> Shard<N> {
         self.links.iter().any(|(_, link)| link.is(hub, to, false))
     }
 
-    /// Stops listening; the peers that came by it stay. Returns false if there is no such listener here.
-    pub(crate) fn unbind(&mut self, hub: &Hub, at: &Endpoint) -> bool {
-        let Some(slot) = self.links.iter().find(|(_, link)| link.is(hub, at, true)).map(|(slot, _)| slot)
-        else {
+    /// Stops listening, or ends the connection and tries no more; the peers that came by a listener stay. Returns
+    /// false if there is no such link here.
+    pub(crate) fn unlink(&mut self, hub: &Hub, endpoint: &Endpoint, listener: bool) -> bool {
+        let Some((slot, _)) = self.links.iter().find(|(_, link)| link.is(hub, endpoint, listener)) else {
             return false;
         };
-        self.unlink(slot);
-        true
-    }
-
-    /// Ends the connection and tries no more. Returns false if there is no such dialer here.
-    pub(crate) fn disconnect(&mut self, hub: &Hub, to: &Endpoint) -> bool {
-        let Some((slot, uid)) =
-            self.links.iter().find(|(_, link)| link.is(hub, to, false)).map(|(slot, link)| (slot, link.uid))
-        else {
-            return false;
-        };
-        self.links.remove(slot);
-        let peers = self.peers.iter().filter(|(_, p)| p.dialer == Some(slot) && p.link == uid);
-        for slot in peers.map(|(slot, _)| slot).collect::<Vec<_>>() {
-            self.end(slot, End::Done);
+        let link = self.links.remove(slot);
+        let uid = link.uid;
+        link.shut();
+        if !listener {
+            self.end_peers(|peer| peer.dialer == Some(slot) && peer.link == uid);
+            hub.inbound.forget(Source { shard: self.index, link: uid });
         }
-        hub.inbound.forget(Source { shard: self.index, link: uid });
         true
-    }
-
-    /// Stops all listening and dialling of a socket; its connections stay.
-    pub(crate) fn unlink_all(&mut self, hub: &Hub) {
-        let links = self.links.iter().filter(|(_, link)| link.hub.id == hub.id);
-        for slot in links.map(|(slot, _)| slot).collect::<Vec<_>>() {
-            self.unlink(slot);
-        }
-    }
-
-    fn unlink(&mut self, slot: usize) {
-        self.links.remove(slot).shut();
     }
 
     /// Accepts waiting connections, some in each turn.
@@ -164,7 +142,7 @@ impl<N: Net> Shard<N> {
         self.next_shard = shard + 1;
         match shard == usize::from(self.index) {
             true => self.adopt(accepted),
-            false => self.mailboxes[shard].adopt(accepted),
+            false => self.mailboxes[shard].put(Letter::Accepted(accepted)),
         }
     }
 

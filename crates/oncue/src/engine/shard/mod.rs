@@ -40,7 +40,7 @@ use crate::engine::peer::end::{End, Progress};
 use crate::engine::peer::{Context, Peer, Phase};
 use crate::engine::shard::fanout::{Fanout, Place};
 use crate::engine::shard::link::{Kind, Link};
-use crate::engine::shard::mailbox::{Accepted, Mailbox};
+use crate::engine::shard::mailbox::{Letter, Mailbox};
 use crate::engine::shard::timers::{Check, Timer, Timers};
 use crate::engine::wire::chunk::Chunk;
 use crate::net::{Net, Ready};
@@ -81,8 +81,7 @@ pub(crate) struct Shard<N: Net> {
     pub(crate) unwritten: VecDeque<(usize, u64)>,
     pub(crate) fanout: Fanout,
     pool: Pool,
-    notes: Vec<Note>,
-    streams: Vec<Accepted<N::Stream>>,
+    letters: Vec<Letter<N::Stream>>,
     /// To be called when the shard is unlocked.
     pub(crate) wakes: Vec<Waker>,
     /// Per slot: the peer is blocked and full, so every message to it is missed. Ten thousand such peers must not cost
@@ -170,8 +169,7 @@ impl<N: Net> Shard<N> {
             unwritten: VecDeque::new(),
             fanout: Fanout::new(index),
             pool: Pool::default(),
-            notes: Vec::new(),
-            streams: Vec::new(),
+            letters: Vec::new(),
             wakes: Vec::new(),
             stuck: Vec::new(),
             planned: None,
@@ -186,7 +184,7 @@ impl<N: Net> Shard<N> {
             self.ready(report);
         }
         self.read_unread();
-        self.read_notes();
+        self.read_letters();
         self.write_unwritten();
         while let Some(timer) = self.timers.due(now) {
             self.fire(timer);
@@ -208,8 +206,7 @@ impl<N: Net> Shard<N> {
         self.timers = Timers::default();
         self.unread.clear();
         self.unwritten.clear();
-        self.notes.clear();
-        self.streams.clear();
+        self.letters.clear();
         self.mailbox.close();
         std::mem::take(&mut self.wakes)
     }
@@ -247,18 +244,19 @@ impl<N: Net> Shard<N> {
         });
     }
 
-    fn read_notes(&mut self) {
-        let (mut notes, mut streams) = (std::mem::take(&mut self.notes), std::mem::take(&mut self.streams));
-        self.mailbox.take(&mut notes, &mut streams);
-        for accepted in streams.drain(..) {
-            self.adopt(accepted);
-        }
-        for note in notes.drain(..) {
-            match note {
-                Note::Outbox(hub) => {
-                    self.send(&hub);
-                    self.drain_if_closing(&hub);
+    fn read_letters(&mut self) {
+        let mut letters = std::mem::take(&mut self.letters);
+        self.mailbox.take(&mut letters);
+        for letter in letters.drain(..) {
+            let note = match letter {
+                Letter::Note(note) => note,
+                Letter::Accepted(accepted) => {
+                    self.adopt(accepted);
+                    continue;
                 }
+            };
+            match note {
+                Note::Outbox(hub) => self.send_and_drain(&hub),
                 Note::Subscriptions(hub) => self.tell_subscriptions(&hub),
                 Note::Resume { slot, uid } => {
                     let now = self.now;
@@ -277,7 +275,7 @@ impl<N: Net> Shard<N> {
                 Note::Stop => {}
             }
         }
-        (self.notes, self.streams) = (notes, streams);
+        self.letters = letters;
     }
 
     pub(crate) fn peer(&mut self, slot: usize, uid: u64) -> Option<&mut Peer<N::Stream>> {
@@ -341,9 +339,22 @@ impl<N: Net> Shard<N> {
         self.written(slot);
         if self.hubs.get(&hub.id).is_some_and(|served| !served.batch.is_empty()) {
             // A batch waits for room; there may be some now.
-            self.send(&hub);
+            return self.send_and_drain(&hub);
         }
         self.drain_if_closing(&hub);
+    }
+
+    fn send_and_drain(&mut self, hub: &Arc<Hub>) {
+        self.send(hub);
+        self.drain_if_closing(hub);
+    }
+
+    /// As [`written`](Self::written), or that has failed.
+    pub(crate) fn wrote(&mut self, slot: usize, result: Result<(), End>) {
+        match result {
+            Ok(()) => self.written(slot),
+            Err(end) => self.end(slot, end),
+        }
     }
 
     /// Something was queued for a peer or written to it.
@@ -453,10 +464,8 @@ impl<N: Net> Shard<N> {
     fn tell_subscriptions(&mut self, hub: &Arc<Hub>) {
         let version = read_lock(&hub.subscriptions).version();
         for slot in self.slots_of(hub) {
-            match self.peers[slot].tell_subscriptions() {
-                Ok(()) => self.written(slot),
-                Err(end) => self.end(slot, end),
-            }
+            let told = self.peers[slot].tell_subscriptions();
+            self.wrote(slot, told);
         }
         hub.told(self.index, version);
     }
@@ -485,8 +494,7 @@ impl<N: Net> Shard<N> {
             Timer::Linger { hub } => self.give_up(hub),
             Timer::Rested { hub } => {
                 if let Some(hub) = self.hubs.get(&hub).map(|served| served.hub.clone()) {
-                    self.send(&hub);
-                    self.drain_if_closing(&hub);
+                    self.send_and_drain(&hub);
                 }
             }
         }

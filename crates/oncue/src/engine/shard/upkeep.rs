@@ -79,14 +79,9 @@ impl<N: Net> Shard<N> {
             Beat::Assure => peer.control(|out| command::put_pong(out, b"")),
             Beat::Dead | Beat::Nothing => Ok(()),
         };
-        match sent {
-            Ok(()) => self.written(slot),
-            Err(end) => {
-                self.end(slot, end);
-                return Beat::Nothing;
-            }
-        }
-        beat
+        let failed = sent.is_err();
+        self.wrote(slot, sent);
+        if failed { Beat::Nothing } else { beat }
     }
 
     /// Notes how full a peer is, after something was queued for it or written to it.
@@ -156,10 +151,8 @@ impl<N: Net> Shard<N> {
             if !peer.out.answer(out.clone()) {
                 hub.counters.states_missed.fetch_add(1, Ordering::Relaxed);
             }
-            match peer.flush() {
-                Ok(()) => self.written(slot),
-                Err(end) => self.end(slot, end),
-            }
+            let flushed = peer.flush();
+            self.wrote(slot, flushed);
         }
     }
 }
