@@ -163,7 +163,7 @@ impl<F> Socket<Publisher, F> {
 
     /// Stops keeping the state of a topic for later subscribers. Returns whether there was one.
     pub fn clear_state(&self, topic: impl AsRef<[u8]>) -> bool {
-        self.0.hub.clear_state(topic.as_ref())
+        self.0.hub.states.published.forget(topic.as_ref())
     }
 }
 

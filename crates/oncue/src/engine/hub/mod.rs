@@ -382,7 +382,8 @@ impl Hub {
     pub(crate) fn stats(&self) -> SocketStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let c = &self.counters;
-        let (holding, turned_away) = (self.last.holding(), self.members.turned_away());
+        let turned_away = self.members.turned_away();
+        let store = self.last.look();
         SocketStats {
             peers: get(&c.peers),
             sent: self.outbox.pushed(),
@@ -402,9 +403,9 @@ impl Hub {
             states_missed: get(&c.states_missed) + get(&self.states.heard_missed),
             peers_full: self.gauge.full(),
             peers_evicted: get(&c.peers_evicted),
-            last_values: holding.values,
-            last_values_bytes: holding.bytes,
-            last_values_dropped: holding.dropped,
+            last_values: store.values(),
+            last_values_bytes: store.bytes,
+            last_values_dropped: store.dropped,
             last_values_offered: get(&self.last.offered),
         }
     }
