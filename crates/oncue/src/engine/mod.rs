@@ -23,6 +23,7 @@ use std::time::Instant;
 use oncue_core::connection::SocketType;
 
 pub(crate) use hub::Verdict;
+pub(crate) use hub::send::NoRoom;
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};

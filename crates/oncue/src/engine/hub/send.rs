@@ -34,13 +34,8 @@ impl Hub {
         self.push(frames, self.no_room())
     }
 
-    /// As [`send`](Self::send), but a message without room is refused under every policy.
-    pub(crate) fn send_if_room(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
-        self.push(frames, NoRoom::Refuse)
-    }
-
     #[inline]
-    fn push(self: &Arc<Self>, frames: &(impl Frames + ?Sized), no_room: NoRoom) -> Result<()> {
+    pub(crate) fn push(self: &Arc<Self>, frames: &(impl Frames + ?Sized), no_room: NoRoom) -> Result<()> {
         if frames.copied_bytes() >= COPIED_BYTES_MAX {
             return self.push_copied(frames, no_room);
         }
@@ -69,21 +64,15 @@ impl Hub {
     }
 
     /// Queues a batch and leaves an empty one.
-    pub(crate) fn send_many(self: &Arc<Self>, batch: &mut Batch) -> Result<()> {
+    pub(crate) fn send_many(self: &Arc<Self>, batch: &mut Batch, no_room: NoRoom) -> Result<()> {
         match self.outbox.push_many(batch) {
-            Pushed::Full if self.no_room() == NoRoom::Drop => {
+            Pushed::Full if no_room == NoRoom::Drop => {
                 self.counters.outbox_full.fetch_add(batch.len() as u64, Ordering::Relaxed);
                 batch.clear();
                 Ok(())
             }
             pushed => self.pushed(pushed, NoRoom::Refuse),
         }
-    }
-
-    /// As [`send_many`](Self::send_many), but a batch without room is refused under every policy.
-    pub(crate) fn send_many_if_room(self: &Arc<Self>, batch: &mut Batch) -> Result<()> {
-        let pushed = self.outbox.push_many(batch);
-        self.pushed(pushed, NoRoom::Refuse)
     }
 
     /// What the socket's policy does when the outbox has no room.

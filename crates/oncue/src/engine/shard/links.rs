@@ -11,7 +11,6 @@ use super::timers::{Check, Timer};
 use super::{Shard, link_token, peer_token};
 use crate::endpoint::Endpoint;
 use crate::engine::hub::inbox::flow::Source;
-use crate::engine::hub::members::Entry;
 use crate::engine::hub::{Hub, Note};
 use crate::engine::peer::Peer;
 use crate::engine::peer::end::End;
@@ -113,8 +112,7 @@ impl<N: Net> Shard<N> {
                     if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
                 Err(e) => {
                     events::accepting_paused(hub.id, &link.resolved, &e);
-                    hub.members.rest();
-                    hub.members.waiters.take(&mut self.wakes);
+                    hub.members.rest(&mut self.wakes);
                     return self.timers.set(self.now + ACCEPT_PAUSE, Timer::Link { slot, uid });
                 }
             }
@@ -125,17 +123,9 @@ impl<N: Net> Shard<N> {
 
     /// Assigns a peer that came by listener `uid` to a shard, unless there are too many peers.
     fn accepted(&mut self, hub: &Arc<Hub>, stream: N::Stream, listener: u64) {
-        let entry = hub.members.enter(&stream.address());
-        if !matches!(entry, Entry::Seat(_)) {
-            hub.members.waiters.take(&mut self.wakes);
-        }
-        let (seat, turned_away) = match entry {
-            Entry::Seat(seat) => (seat, None),
-            Entry::Told(seat, reason) => (seat, Some(reason)),
-            Entry::Closed => {
-                hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
+        let Some((seat, turned_away)) = hub.members.enter(&stream.address(), &mut self.wakes) else {
+            hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
+            return;
         };
         let accepted = Accepted { hub: hub.clone(), stream, listener, seat, turned_away };
         let shard = self.next_shard % self.mailboxes.len();
