@@ -101,10 +101,7 @@ impl<'a, S: Stream> Intake<'a, S> {
                 self.fresh.retain(|fresh| fresh != prefix);
                 self.release();
             }
-            let (owed, mut payee) = self.payee();
-            let cancelled = owed.cancel(prefix, &mut payee);
-            *self.work = self.work.saturating_add(self.owed.take_passes().saturating_mul(PASS_WORK));
-            cancelled?;
+            self.owe(|owed, payee| owed.cancel(prefix, payee))?;
         }
         self.edit().cancel(peer, prefix);
         self.count_moved();
@@ -141,17 +138,20 @@ impl<'a, S: Stream> Intake<'a, S> {
         let fresh: Fresh = std::mem::take(&mut self.fresh).into_iter().map(|prefix| (prefix, from)).collect();
         let states = self.tells_states().then(|| fresh.clone());
         if self.unrouted.is_some() {
-            let (owed, mut payee) = self.payee();
-            let added = owed.add(fresh, &mut payee);
-            *self.work = self.work.saturating_add(self.owed.take_passes().saturating_mul(PASS_WORK));
-            added?;
+            self.owe(|owed, payee| owed.add(fresh, payee))?;
         }
         states.map_or(Ok(()), |fresh| self.answer_states(&fresh))
     }
 
-    fn payee(&mut self) -> (&mut Owed, Payee<'_, S>) {
-        let payee = Payee { hub: self.hub, peer: self.peer, out: self.out, now: self.now };
-        (self.owed, payee)
+    /// Changes what the peer is owed; searching the store counts as work.
+    fn owe(
+        &mut self,
+        change: impl FnOnce(&mut Owed, &mut Payee<'_, S>) -> Result<(), End>,
+    ) -> Result<(), End> {
+        let changed = change(self.owed, &mut Payee { peer: self.peer, out: self.out, now: self.now });
+        let passes = std::mem::take(&mut self.owed.passes);
+        *self.work = self.work.saturating_add(passes.saturating_mul(PASS_WORK));
+        changed
     }
 
     /// Releases the lock of the ledger.
@@ -234,7 +234,8 @@ impl<'a, S: Stream> Intake<'a, S> {
                     put_value(&mut out, value);
                     count += 1;
                 });
-            self.tell(out, count)?;
+            self.out.tell_states(out, count);
+            self.out.flush()?;
         }
         Ok(())
     }
@@ -245,16 +246,7 @@ impl<'a, S: Stream> Intake<'a, S> {
             let mut out = Vec::new();
             let (state, text) = (State::Rejected, status.text().as_bytes());
             put_state(&mut out, &StateNews { state, topic: prefix, text });
-            if !self.out.answer(out) {
-                self.hub.counters.states_missed.fetch_add(1, Ordering::Relaxed);
-            }
+            self.out.tell_states(out, 1);
         }
-    }
-
-    fn tell(&mut self, out: Vec<u8>, count: u64) -> Result<(), End> {
-        if !self.out.answer(out) {
-            self.hub.counters.states_missed.fetch_add(count, Ordering::Relaxed);
-        }
-        self.out.flush()
     }
 }

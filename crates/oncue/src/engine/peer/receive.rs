@@ -244,7 +244,7 @@ impl<S: Stream> Peer<S> {
             self.pulse.hear_ping(ttl_ds, now);
         }
         self.out.answer(answers.control);
-        self.flush()
+        self.out.flush()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::engine::shard::fanout::Place;
 use crate::engine::shard::link::Outcome;
 use crate::engine::shard::timers::{Check, Timer};
 use crate::engine::shard::{REFUSAL_TIME, Shard};
-use crate::net::{Net, Stream};
+use crate::net::Net;
 
 /// The work of taking a peer out of its socket, with as many prefixes as are released at once.
 const RETIRE_WORK: u32 = 1000;
@@ -36,11 +36,9 @@ impl<N: Net> Shard<N> {
             if let Phase::Traffic(traffic) = &peer.phase
                 && traffic.version.has_commands()
             {
-                let mut out = Vec::new();
-                command::put_error(&mut out, &reason.to_string());
-                peer.out.control(out);
+                peer.out.control(|out| command::put_error(out, &reason.to_string()));
             }
-            if !matches!(peer.phase, Phase::Draining) && peer.flush().is_ok() {
+            if !matches!(peer.phase, Phase::Draining) && peer.out.flush().is_ok() {
                 self.set_timer(slot, self.now + REFUSAL_TIME, Check::Drain);
                 self.drain(slot);
                 return self.redial(dialer, link, outcome, &end);
@@ -53,14 +51,8 @@ impl<N: Net> Shard<N> {
         self.drain_if_closing(&hub);
     }
 
-    /// Nothing more goes out to the peer. What still arrives is read and dropped until the peer closes too: a close
-    /// with unread bytes would make the system drop what the peer has not read yet.
-    pub(crate) fn drain(&mut self, slot: usize) {
-        let peer = &mut self.peers[slot];
-        peer.dialer = None;
-        peer.out.stream.shutdown_write();
-        peer.phase = Phase::Draining;
-        peer.forget_partial();
+    fn drain(&mut self, slot: usize) {
+        self.peers[slot].drain();
         self.read_soon(slot);
     }
 

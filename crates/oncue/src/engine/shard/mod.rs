@@ -332,7 +332,7 @@ impl<N: Net> Shard<N> {
     /// Writes what is queued for a peer.
     fn write_on(&mut self, slot: usize) {
         let (now, peer) = (self.now, &mut self.peers[slot]);
-        if let Err(end) = peer.flush().and_then(|()| peer.pay(now)) {
+        if let Err(end) = peer.out.flush().and_then(|()| peer.pay(now)) {
             return self.end(slot, end);
         }
         let hub = peer.hub.clone();

@@ -75,8 +75,14 @@ impl<N: Net> Shard<N> {
         let sent = match beat {
             // It would queue behind what the peer has not taken; taking that is a sign of life as well.
             _ if peer.out.queue().is_blocked() => Ok(()),
-            Beat::Ping { ttl_ds } => peer.control(|out| command::put_ping(out, ttl_ds, b"")),
-            Beat::Assure => peer.control(|out| command::put_pong(out, b"")),
+            Beat::Ping { ttl_ds } => {
+                peer.out.control(|out| command::put_ping(out, ttl_ds, b""));
+                peer.out.flush()
+            }
+            Beat::Assure => {
+                peer.out.control(|out| command::put_pong(out, b""));
+                peer.out.flush()
+            }
             Beat::Dead | Beat::Nothing => Ok(()),
         };
         let failed = sent.is_err();
@@ -148,10 +154,8 @@ impl<N: Net> Shard<N> {
         put_value(&mut out, value);
         for slot in slots {
             let Some(peer) = self.peers.get_mut(slot).filter(|peer| peer.understands()) else { continue };
-            if !peer.out.answer(out.clone()) {
-                hub.counters.states_missed.fetch_add(1, Ordering::Relaxed);
-            }
-            let flushed = peer.flush();
+            peer.out.tell_states(out.clone(), 1);
+            let flushed = peer.out.flush();
             self.wrote(slot, flushed);
         }
     }
