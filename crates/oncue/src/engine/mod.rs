@@ -34,7 +34,6 @@ use crate::net::os::OsNet;
 use crate::net::poller::Poller;
 use crate::net::resolver::Resolver;
 use crate::net::{Net, Notify};
-use crate::op::wake_all;
 use crate::options::{EngineOptions, Options};
 use crate::permission::check_not_deciding;
 use crate::sync::{Clock, lock};
@@ -44,7 +43,7 @@ pub use hub::fullness::Room;
 pub(crate) use hub::{Note, Port};
 use shard::Shard;
 use shard::mailbox::Mailbox;
-use station::Station;
+use station::{Station, unlock};
 #[cfg(any(test, fuzzing))]
 pub(crate) use {peer::PEER_WORK_MAX, shard::TURN_WORK_MAX, shard::holding::Holding};
 
@@ -196,9 +195,7 @@ impl<N: Net> Driver<N> {
     fn with_shard<T>(&self, index: usize, f: impl FnOnce(&mut Shard<N>) -> T) -> T {
         let mut shard = lock(&self.stations[index].shard);
         let result = f(&mut shard);
-        let wakes = std::mem::take(&mut shard.wakes);
-        drop(shard);
-        wake_all(wakes);
+        unlock(shard);
         self.stations[index].mailbox.ring();
         result
     }

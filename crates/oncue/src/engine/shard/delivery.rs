@@ -62,7 +62,7 @@ impl<N: Net> Shard<N> {
                 let joined = served.peers.iter().map(|&slot| self.peers[slot].joined).filter(|&j| j > number);
                 end = joined.min().map_or(end, |j| end.min((j - served.first) as usize));
             }
-            self.fanout.limit(if refuse { PASS_BYTES } else { u64::MAX });
+            self.fanout.bytes_max = if refuse { PASS_BYTES } else { u64::MAX };
             let place = {
                 let ledger = hub.demand.read();
                 let peers = &self.peers;

@@ -131,14 +131,6 @@ impl Served {
     }
 }
 
-/// The result of a turn.
-pub(crate) struct Turned {
-    /// When the next turn is due; now, if there is more to do.
-    pub(crate) deadline: Option<Duration>,
-    /// To be called when the shard is unlocked.
-    pub(crate) wakes: Vec<Waker>,
-}
-
 /// The token of a peer's stream; odd tokens are links.
 pub(crate) fn peer_token(slot: usize) -> usize {
     slot << 1
@@ -177,8 +169,8 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    /// Does everything that can be done now.
-    pub(crate) fn turn(&mut self, now: Duration, ready: &[Ready]) -> Turned {
+    /// Does everything that can be done now. Returns when the next turn is due; now, if there is more to do.
+    pub(crate) fn turn(&mut self, now: Duration, ready: &[Ready]) -> Option<Duration> {
         (self.now, self.work) = (now, 0);
         for &report in ready {
             self.ready(report);
@@ -190,13 +182,11 @@ impl<N: Net> Shard<N> {
             self.fire(timer);
         }
         self.sweep_timers();
-        let deadline = if self.has_more() { Some(now) } else { self.timers.next() };
-        Turned { deadline, wakes: std::mem::take(&mut self.wakes) }
+        if self.has_more() { Some(now) } else { self.timers.next() }
     }
 
-    /// Ends the shard: closes its mailbox and everything that it holds, in whatever state. Returns the wakers that are
-    /// left.
-    pub(crate) fn finish(&mut self) -> Vec<Waker> {
+    /// Ends the shard: closes its mailbox and everything that it holds, in whatever state.
+    pub(crate) fn finish(&mut self) {
         self.ended = true;
         std::mem::take(&mut self.links).into_iter().for_each(|(_, link)| link.shut());
         for (_, peer) in std::mem::take(&mut self.peers) {
@@ -208,7 +198,6 @@ impl<N: Net> Shard<N> {
         self.unwritten.clear();
         self.letters.clear();
         self.mailbox.close();
-        std::mem::take(&mut self.wakes)
     }
 
     /// Whether there is something to do that nothing will report.
