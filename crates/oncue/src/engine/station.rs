@@ -63,7 +63,7 @@ impl<N: Net> Station<N> {
         loop {
             let deadline = self.turn((self.clock)(), &report.ready);
             assert!(!self.broken.load(Ordering::SeqCst), "a receiver's thread has panicked in this shard");
-            let idle = || lock(&self.shard).hubs().next().is_none();
+            let idle = || lock(&self.shard).hubs.is_empty();
             if dead.load(Ordering::SeqCst) || stopping.load(Ordering::SeqCst) && idle() {
                 return;
             }

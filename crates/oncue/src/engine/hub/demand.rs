@@ -66,12 +66,10 @@ impl Demand {
         lock(&self.watches).end(watch);
     }
 
-    /// Wakes the readers of all queues.
     pub(crate) fn wake_watches(&self, wakes: &mut Vec<Waker>) {
         lock(&self.watches).iter().for_each(|watch| watch.waiters.take(wakes));
     }
 
-    /// How many watches there are.
     #[cfg(test)]
     pub(crate) fn watches(&self) -> usize {
         lock(&self.watches).iter().count()

@@ -327,9 +327,15 @@ impl Hub {
         doors.iter().filter_map(Weak::upgrade).for_each(|door| door.shut());
         self.outbox.shut();
         let mut wakes = Vec::new();
-        let waiters = [&self.room, &self.inbound.waiters, &self.members.waiters];
-        let waiters = waiters.into_iter().chain([&self.gauge.waiters, &self.states.waiters]);
-        waiters.for_each(|waiters| waiters.take(&mut wakes));
+        for waiters in [
+            &self.room,
+            &self.inbound.waiters,
+            &self.members.waiters,
+            &self.gauge.waiters,
+            &self.states.waiters,
+        ] {
+            waiters.take(&mut wakes);
+        }
         self.demand.wake_watches(&mut wakes);
         wake_all(wakes);
         true

@@ -40,9 +40,11 @@ impl<S: Stream> Outgoing<S> {
         &self.queue
     }
 
-    /// How many messages may be offered under [`OnFull::Refuse`].
+    /// How many messages may be offered under [`OnFull::Refuse`]: any number while none waits, then as many as fit
+    /// below the mark.
     pub(crate) fn room_to_offer(&self) -> u64 {
-        self.queue.backlog.room_to_offer(self.hub.mark())
+        let backlog = &self.queue.backlog;
+        if backlog.messages == 0 { u64::MAX } else { backlog.room(self.hub.mark()) }
     }
 
     /// Whether everything that is offered is missed until the stream takes bytes again.

@@ -205,11 +205,6 @@ impl<N: Net> Shard<N> {
         !self.unread.is_empty() || !self.unwritten.is_empty()
     }
 
-    /// The sockets that this shard serves.
-    pub(crate) fn hubs(&self) -> impl Iterator<Item = &Arc<Hub>> {
-        self.hubs.values().map(|served| &served.hub)
-    }
-
     pub(crate) fn uid(&mut self) -> u64 {
         self.next_uid += 1;
         self.next_uid
