@@ -284,6 +284,6 @@ fn of_the_longest_spacing_the_first_value_is_all() {
     subscriber.connect(&served.endpoint().unwrap().to_string()).unwrap();
     let first = subscriber.recv().wait_timeout(SOON).expect("a value in time").unwrap();
     assert_eq!(first.frame(1), Some(&b"0"[..]));
-    until("values that are held back", || served.stats().superseded == 1);
+    until("values that are held back", || served.stats().done.superseded == 1);
     assert!(subscriber.try_recv().unwrap().is_none());
 }

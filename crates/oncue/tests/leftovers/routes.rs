@@ -45,7 +45,7 @@ impl Served {
 
     /// Nothing is made for anybody.
     fn rest(&self) {
-        while self.routes.stats().running > 0 || self.routes.stats().stopping > 0 {
+        while self.routes.stats().now.running > 0 || self.routes.stats().now.stopping > 0 {
             thread::sleep(Duration::from_millis(1));
         }
     }

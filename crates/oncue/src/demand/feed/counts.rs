@@ -3,83 +3,48 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use oncue_core::feeds::DemandStats;
+pub use oncue_core::feeds::FeedCounts;
+use oncue_core::feeds::FeedsStats;
 
 /// Counts of an [`OnDemand`](crate::demand::OnDemand): of the present as far as its runner has come, and since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OnDemandStats {
-    /// Now: feeds that produce, those in grace included.
-    pub running: usize,
-    /// Now: feeds that nobody wants, running on for their grace.
-    pub in_grace: usize,
-    /// Now: feeds that were told to stop and whose producers have not returned yet.
-    pub stopping: usize,
-    /// Now: topics that wait for room, see [`Builder::feeds_max`](crate::demand::Builder::feeds_max).
-    pub waiting: usize,
-    /// Now: topics whose feed failed and that wait for their next start.
-    pub failing: usize,
-    /// Feeds started.
-    pub started: u64,
-    /// Feeds told to stop, since nobody wanted them any more or their route went.
+    /// Now: the topics of all routes.
+    pub now: FeedCounts,
+    /// What all feeds have done since the start.
+    pub done: Done,
+    /// Feeds told to stop, since nobody wanted them any more or their route was removed.
     pub stopped: u64,
-    /// Feeds whose producers ended by themselves, for whatever reason.
+    /// Feeds whose producers ended by themselves, for any reason.
     pub ended: u64,
     /// Times a feed was wanted again during its grace.
     pub revived: u64,
     /// Prefixes that somebody wanted and that meant nothing to any route.
     pub unmatched: u64,
-    /// Values sent.
-    pub produced: u64,
-    /// Values published by feeds that had stopped, and not sent.
-    pub late: u64,
-    /// Values that the socket refused, see [`OnFull::Refuse`](crate::OnFull::Refuse).
-    pub refused: u64,
-    /// Values not sent since a newer one came before their time, see
-    /// [`RouteBuilder::max_rate`](crate::demand::RouteBuilder::max_rate).
-    pub superseded: u64,
-    /// Producers that failed or panicked.
-    pub failed: u64,
-    /// Catalogue functions that panicked or listed what is not of their route.
+    /// Calls of catalogue functions that panicked, or listed a topic that is not of their route.
     pub lists_failed: u64,
-    /// Ticks of periodic feeds left out: the value before was still being produced.
-    pub ticks_skipped: u64,
-    /// Ticks of periodic feeds left out: all who want the topic are full, see [`Room`](crate::Room).
-    pub ticks_congested: u64,
 }
 
-/// Counts of one route: of the present, and since it came. Which values found a subscriber's queue full is not among
-/// them: that is known per socket alone ([`SocketStats`](crate::SocketStats)), since a shard delivers runs of messages,
-/// not topics.
+/// Counts of one route: of the present, and since it was added. How many values found a subscriber's queue full is counted
+/// per socket alone ([`SocketStats`](crate::SocketStats)), since a shard delivers runs of messages, not topics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RouteStats {
     /// The route's pattern, as text.
     pub pattern: String,
-    /// Now: topics that somebody wants, whether they are produced or not.
-    pub wanted: usize,
-    /// Now: feeds that produce, those in grace included.
-    pub running: usize,
-    /// Now: feeds that nobody wants, running on for their grace.
-    pub in_grace: usize,
-    /// Now: feeds that were told to stop and whose producers have not returned yet.
-    pub stopping: usize,
-    /// Now: topics that wait for room.
-    pub waiting: usize,
-    /// Now: topics whose feed failed and that wait for their next start.
-    pub failing: usize,
-    /// Now: topics in the catalogue; of a route without parameters its one topic.
-    pub listed: usize,
+    /// Now: its topics.
+    pub now: FeedCounts,
     /// What its feeds have done.
     pub done: Done,
-    /// For routes with a [`pace`](crate::demand::RouteBuilder::pace): values that were not produced for want of demand, compared
-    /// with a publisher that produces each topic of the catalogue in each period. Ticks left out for other reasons are
-    /// not among them. 0 where nothing is listed.
+    /// For routes with a [`pace`](crate::demand::RouteBuilder::pace): values that were not produced since nobody wanted
+    /// them, compared with a publisher that produces each topic of the catalogue in each period. Ticks left out for other
+    /// reasons are not among them. 0 if nothing is listed.
     pub avoided: u64,
     /// Feeds that have published a value.
     pub first_values: u64,
-    /// From the moment each of those was to start, which is when its topic came to be wanted or its pause was over, to
-    /// its first value: all together. Waiting for room is part of it.
+    /// The sum, over those feeds, of the time to the first value: from the moment a feed was to start, which is when its
+    /// topic came to be wanted or its pause was over. Waiting for room is part of it.
     pub first_value_time: Duration,
     /// The longest of these times.
     pub first_value_time_longest: Duration,
@@ -109,23 +74,24 @@ pub struct Done {
     pub started: u64,
     /// Values sent.
     pub produced: u64,
-    /// The same, each as often as its topic had subscribers at that moment: so many deliveries, less those that found
-    /// a queue full.
+    /// Values sent, each counted once for every subscriber that its topic had then: the number of deliveries, and of those
+    /// that found a queue full.
     pub offered: u64,
     /// Values published by feeds that had stopped, and not sent.
     pub late: u64,
-    /// Values that the socket refused.
+    /// Values that the socket refused, see [`OnFull::Refuse`](crate::OnFull::Refuse).
     pub refused: u64,
-    /// Values not sent since a newer one came before their time.
+    /// Values not sent since a newer one came before their time, see
+    /// [`RouteBuilder::max_rate`](crate::demand::RouteBuilder::max_rate).
     pub superseded: u64,
     /// Producers that failed or panicked.
     pub failed: u64,
     /// Ticks left out: the value before was still being produced.
     pub ticks_skipped: u64,
-    /// Ticks left out: all who want the topic are full.
+    /// Ticks left out: all subscribers of the topic are full, see [`Room`](crate::Room).
     pub ticks_congested: u64,
-    /// The time spent in the functions of periodic routes and batches, and what other producers say by
-    /// [`Feed::spent`](crate::demand::Feed::spent). A batch's time is its route's, and no topic's.
+    /// The time spent in the functions of periodic routes and batches, and what other producers report by
+    /// [`Feed::spent`](crate::demand::Feed::spent). The time of a batch counts for its route, not for a topic.
     pub producing: Duration,
 }
 
@@ -185,26 +151,15 @@ impl Counters {
         self.first_value_nanos_most.fetch_max(nanos(after), Ordering::Relaxed);
     }
 
-    pub(crate) fn stats(&self, machine: &DemandStats) -> OnDemandStats {
+    pub(crate) fn stats(&self, machine: &FeedsStats) -> OnDemandStats {
         OnDemandStats {
-            running: machine.running,
-            in_grace: machine.in_grace,
-            stopping: machine.stopping,
-            waiting: machine.waiting,
-            failing: machine.failing,
-            started: machine.started,
+            now: machine.now,
+            done: self.done(),
             stopped: machine.stopped,
             ended: machine.ended,
             revived: machine.revived,
             unmatched: machine.unmatched,
-            produced: get(&self.produced),
-            late: get(&self.late),
-            refused: get(&self.refused),
-            superseded: get(&self.superseded),
-            failed: get(&self.failed),
             lists_failed: get(&self.lists_failed),
-            ticks_skipped: get(&self.ticks_skipped),
-            ticks_congested: get(&self.ticks_congested),
         }
     }
 }

@@ -29,8 +29,8 @@ pub(crate) enum Note {
     Hold { generation: u64, until: Duration },
     /// A peer has subscribed to this topic, and its last value may be missing.
     Asked(Box<[u8]>),
-    /// What the catalogue function of a route has listed.
-    Listed { route: RouteId, topics: Result<Vec<Vec<u8>>, Failure> },
+    /// What the catalogue function of a route has listed, which was due at this time.
+    Listed { route: RouteId, due: Duration, topics: Result<Vec<Vec<u8>>, Failure> },
     /// Routes were added and removed.
     Routes { added: Vec<RouteId>, removed: Vec<RouteId> },
     /// Stop every feed and return.

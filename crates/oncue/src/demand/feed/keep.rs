@@ -1,5 +1,5 @@
-//! Last values of a route: kept by the socket, which gives them to new subscribers alone; here is what bounds them by
-//! route and lets go of them.
+//! The last values of a route. The socket keeps them and gives them to new subscribers alone; the route bounds them, and
+//! has them forgotten.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::socket::XPub;
 use crate::sync::lock;
 
-/// What the values that outlive their feeds may take up, where the route does not say.
+/// The default of [`LastLimits::bytes_max`] where values outlive their feeds.
 const OUTLIVING_BYTES_MAX: u64 = 64 << 20;
 /// What an entry costs here beside its topic and its value, in bytes.
 const ENTRY_BYTES: u64 = 128;
@@ -24,20 +24,18 @@ const ENTRY_BYTES: u64 = 128;
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LastLimits {
-    /// A value older than this is given to nobody; no bound by default.
+    /// No subscriber gets a value older than this; no bound by default.
     pub age_max: Option<Duration>,
-    /// The most bytes of the values of this route, their topics included. Beyond it those longest without a newer value
-    /// go; a value larger than this is not kept. Without it the socket's
-    /// [`last_values_bytes_max`](crate::Options::last_values_bytes_max) alone is the bound, and 64 MiB where values
-    /// outlive their feeds.
+    /// The most bytes of the values of this route, their topics included. Beyond it, the values that are longest without a
+    /// newer one are forgotten; a value larger than this is not kept. By default the bound is the socket's
+    /// [`last_values_bytes_max`](crate::Options::last_values_bytes_max), and 64 MiB where values outlive their feeds.
     pub bytes_max: Option<u64>,
-    /// Whether a value is kept when its feed has stopped, for whoever subscribes to the topic next. It is as old then
-    /// as the feed is gone: bound its age. Otherwise it goes with the feed. A feed that failed keeps its value while
-    /// it waits for its next start.
+    /// Whether a value is kept when its feed has stopped, for the next subscriber of the topic. It is then as old as the
+    /// feed is gone: bound its age. Otherwise it is forgotten with the feed. A feed that failed keeps its value while it
+    /// waits for its next start.
     pub outlive: bool,
 }
 
-/// The last values of one route.
 pub(crate) struct Keep {
     limits: LastLimits,
     book: Mutex<Book>,
@@ -46,16 +44,12 @@ pub(crate) struct Keep {
 /// Which values are kept, where that must be known.
 #[derive(Default)]
 struct Book {
-    entries: HashMap<Arc<[u8]>, Entry>,
-    /// By turn: those longest without a newer value first.
+    /// By topic: the turn, and the bytes.
+    entries: HashMap<Arc<[u8]>, (u64, u64)>,
+    /// By turn: the values that are longest without a newer one first.
     turns: BTreeMap<u64, Arc<[u8]>>,
     bytes: u64,
     last_turn: u64,
-}
-
-struct Entry {
-    turn: u64,
-    bytes: u64,
 }
 
 impl Keep {
@@ -64,48 +58,44 @@ impl Keep {
     }
 
     /// Sends a value and keeps it.
-    pub(crate) fn send(&self, socket: &XPub, topic: &Arc<[u8]>, value: &[u8]) -> Result<()> {
-        let Some(bytes_max) = self.bytes_max() else { return self.pass(socket, topic, value) };
+    pub(super) fn send(&self, socket: &XPub, topic: &Arc<[u8]>, value: &[u8]) -> Result<()> {
+        let bytes_max = self.limits.bytes_max.or(self.limits.outlive.then_some(OUTLIVING_BYTES_MAX));
+        let Some(bytes_max) = bytes_max else { return self.send_last(socket, topic, value) };
         let bytes = topic.len() as u64 + value.len() as u64 + ENTRY_BYTES;
-        // Held meanwhile: what is in the book is in the socket, unless the socket has given it up.
+        // Locked meanwhile: the socket has what is in the book, unless it has dropped it for its own bound.
         let mut book = lock(&self.book);
         book.remove(topic);
         if bytes > bytes_max {
             socket.forget_last(topic);
             return socket.send((&**topic, value));
         }
-        self.pass(socket, topic, value)?;
+        self.send_last(socket, topic, value)?;
         book.insert(topic.clone(), bytes);
         while book.bytes > bytes_max
-            && let Some(oldest) = book.oldest()
+            && let Some((_, oldest)) = book.turns.first_key_value()
         {
+            let oldest = oldest.clone();
             book.remove(&oldest);
             socket.forget_last(&oldest);
         }
         Ok(())
     }
 
-    fn pass(&self, socket: &XPub, topic: &[u8], value: &[u8]) -> Result<()> {
+    fn send_last(&self, socket: &XPub, topic: &[u8], value: &[u8]) -> Result<()> {
         match self.limits.age_max {
             None => socket.send_last((topic, value)),
             Some(age) => socket.send_last_for((topic, value), age),
         }
     }
 
-    /// The bound of the book; without one there is none to keep.
-    fn bytes_max(&self) -> Option<u64> {
-        self.limits.bytes_max.or(self.limits.outlive.then_some(OUTLIVING_BYTES_MAX))
-    }
-
-    /// Nobody wants the topic any more.
-    pub(crate) fn leave(&self, socket: &XPub, topic: &[u8]) {
+    pub(super) fn leave(&self, socket: &XPub, topic: &[u8]) {
         if !self.limits.outlive {
             lock(&self.book).remove(topic);
             socket.forget_last(topic);
         }
     }
 
-    /// The route is gone.
+    /// The route has been removed.
     pub(crate) fn forget_all(&self, socket: &XPub) {
         for (_, topic) in std::mem::take(&mut *lock(&self.book)).turns {
             socket.forget_last(&topic);
@@ -114,21 +104,17 @@ impl Keep {
 }
 
 impl Book {
-    fn oldest(&self) -> Option<Arc<[u8]>> {
-        self.turns.first_key_value().map(|(_, topic)| topic.clone())
-    }
-
     fn insert(&mut self, topic: Arc<[u8]>, bytes: u64) {
         self.last_turn += 1;
         self.bytes += bytes;
         self.turns.insert(self.last_turn, topic.clone());
-        self.entries.insert(topic, Entry { turn: self.last_turn, bytes });
+        self.entries.insert(topic, (self.last_turn, bytes));
     }
 
     fn remove(&mut self, topic: &[u8]) {
-        if let Some(entry) = self.entries.remove(topic) {
-            self.turns.remove(&entry.turn);
-            self.bytes -= entry.bytes;
+        if let Some((turn, bytes)) = self.entries.remove(topic) {
+            self.turns.remove(&turn);
+            self.bytes -= bytes;
         }
     }
 }

@@ -12,22 +12,26 @@ use std::{fmt, str};
 use oncue_core::feeds::FeedId;
 use oncue_pattern::Params;
 
-use self::counts::{Counters, TopicStats, add, get, nanos};
-use self::desk::{Desk, Note};
-use self::failure::{Failure, Produced, Stopped};
-use self::outlet::{Address, Outlet, Put};
-use self::route::FeedRoute;
+use self::counts::nanos;
+pub(crate) use self::counts::{Counters, add, get};
+pub use self::counts::{Done, FeedCounts, OnDemandStats, RouteStats, TopicStats};
+pub(crate) use self::desk::{Desk, Note};
+pub use self::failure::{Failure, Produced, Stopped};
+pub(crate) use self::keep::Keep;
+pub use self::keep::LastLimits;
+use self::outlet::{Outlet, Put};
+pub(crate) use self::route::FeedRoute;
 use crate::Room;
 use crate::op::{Op, Waiters};
 use crate::socket::XPub;
 use crate::sync::lock;
 
-pub(crate) mod counts;
-pub(crate) mod desk;
-pub(crate) mod failure;
-pub(crate) mod keep;
+mod counts;
+mod desk;
+mod failure;
+mod keep;
 mod outlet;
-pub(crate) mod route;
+mod route;
 
 /// One running production: one topic, one generation. Cheap to clone; all clones are the same feed, and may be used
 /// on any thread.
@@ -76,7 +80,7 @@ impl Feed {
         });
         let feed = Feed(Arc::new(Inner {
             lossy: lossy.collect(),
-            outlet: Mutex::new(Outlet::new(socket, of.route.spacing)),
+            outlet: Mutex::new(Outlet::new(socket)),
             active: AtomicBool::new(true),
             failed: AtomicBool::new(false),
             waiters: Waiters::default(),
@@ -93,7 +97,7 @@ impl Feed {
     }
 
     /// The value of a parameter of the route, as text. What is not UTF-8 in it is replaced by U+FFFD: two topics may
-    /// then have one text, see [`param_bytes`](Feed::param_bytes).
+    /// then have the same text, see [`param_bytes`](Feed::param_bytes).
     ///
     /// # Panics
     /// If the route has no parameter of this name.
@@ -106,7 +110,8 @@ impl Feed {
         })
     }
 
-    /// The value of a parameter of the route, as it is: one or more bytes, none of them `/`. Strangers choose it.
+    /// The value of a parameter of the route, as it is: one or more bytes, none of them `/`. The subscriber chooses it,
+    /// so do not trust it.
     ///
     /// # Panics
     /// If the route has no parameter of this name.
@@ -125,10 +130,10 @@ impl Feed {
     }
 
     /// Sends a message of two frames, the topic and this payload. Never waits: a subscriber whose queue is full
-    /// misses it, or the socket's [`OnFull`](crate::OnFull) decides; a value that the socket refuses is counted in
-    /// [`refused`](crate::demand::OnDemandStats::refused) and is no error. A value that comes sooner than the route's
-    /// [`max_rate`](crate::demand::RouteBuilder::max_rate) allows is kept and sent when its time has come, unless a newer one
-    /// takes its place.
+    /// misses it, or the socket's [`OnFull`](crate::OnFull) decides; a value that the socket refuses is counted
+    /// ([`refused`](crate::demand::Done::refused)) and is not an error. A value that comes sooner than the route's
+    /// [`max_rate`](crate::demand::RouteBuilder::max_rate) allows is held and sent when its time has come, unless a newer
+    /// one takes its place.
     ///
     /// # Errors
     /// [`Stopped`]: nothing was sent, and nothing will be. The producer should return.
@@ -138,21 +143,22 @@ impl Feed {
         self.publish_into(lock(&self.0.outlet), payload)
     }
 
-    /// Publishes a value unless there have been more than so many.
+    /// Publishes a value unless the feed has published more than this number of values.
     pub(crate) fn publish_after(&self, values: u64, payload: &[u8]) {
         let outlet = lock(&self.0.outlet);
         if self.published() == values {
-            // Stopped meanwhile: counted.
+            // A feed that has stopped meanwhile counts the value.
             let _ = self.publish_into(outlet, payload);
         }
     }
 
     fn publish_into(&self, mut outlet: MutexGuard<'_, Outlet>, payload: &[u8]) -> Result<(), Stopped> {
-        match outlet.put(&self.address(), payload, || self.0.of.desk.now()) {
+        let Activation { route, topic, desk, .. } = &self.0.of;
+        match outlet.put(route, topic, payload, || desk.now()) {
             Put::Sent => self.sent(&outlet),
             Put::Held { until } => {
                 drop(outlet);
-                self.0.of.desk.tell(Note::Hold { generation: self.generation(), until });
+                desk.tell(Note::Hold { generation: self.generation(), until });
             }
             Put::Superseded => self.count(|counters| &counters.superseded, 1),
             Put::Refused => self.count(|counters| &counters.refused, 1),
@@ -168,21 +174,18 @@ impl Feed {
 
     /// Sends the value that was held back.
     pub(crate) fn release(&self) {
+        let Activation { route, topic, desk, .. } = &self.0.of;
         let mut outlet = lock(&self.0.outlet);
-        match outlet.release(&self.address(), self.0.of.desk.now()) {
+        match outlet.release(route, topic, desk.now()) {
             Some(Put::Sent) => self.sent(&outlet),
             Some(Put::Refused) => self.count(|counters| &counters.refused, 1),
             _ => {}
         }
     }
 
-    fn address(&self) -> Address<'_> {
-        Address { topic: &self.0.of.topic, keep: self.0.of.route.keep.as_ref() }
-    }
-
-    /// Nobody wants the topic any more: its last value goes, unless its route keeps it.
+    /// Nobody wants the topic any more: its last value is forgotten, unless it outlives the feed.
     pub(crate) fn leave_last(&self, socket: &XPub) {
-        self.0.of.route.keep.iter().for_each(|keep| keep.leave(socket, &self.0.of.topic));
+        self.0.of.route.leave_last(socket, self.topic());
     }
 
     /// How many values were sent.
@@ -190,20 +193,21 @@ impl Feed {
         get(&self.0.counters.produced)
     }
 
-    pub(crate) fn has_published(&self) -> bool {
+    fn has_published(&self) -> bool {
         get(&self.0.counters.first_values) > 0
     }
 
     fn sent(&self, outlet: &Outlet) {
+        let Activation { id, generation, since, route, desk, .. } = &self.0.of;
         self.count(|counters| &counters.produced, 1);
         let subscribers = outlet.socket().map_or(0, |socket| socket.subscribers(self.topic()));
         self.count(|counters| &counters.offered, subscribers as u64);
-        // The outlet is locked: of two values one is the first.
+        // The outlet is locked, so one value is the first.
         if !self.has_published() {
-            let after = self.0.of.desk.now().saturating_sub(self.0.of.since);
+            let after = desk.now().saturating_sub(*since);
             self.0.counters.first_value(after);
-            self.0.of.route.counters.first_value(after);
-            self.0.of.desk.tell(Note::Produced { id: self.0.of.id, generation: self.0.of.generation });
+            route.counters.first_value(after);
+            desk.tell(Note::Produced { id: *id, generation: *generation });
         }
     }
 
@@ -225,11 +229,11 @@ impl Feed {
     /// Stops the feed, and has the runner stop its producer.
     pub(crate) fn quit(&self) {
         self.close();
-        self.0.of.desk.tell(Note::Quit { generation: self.0.of.generation });
+        self.0.of.desk.tell(Note::Quit { generation: self.generation() });
     }
 
-    /// Whether those who want the topic have room for a value: [`Room::Congested`] when all of them are full, and a value
-    /// would be dropped for each. Periodic routes and batches leave such a tick out by themselves.
+    /// Whether the subscribers of the topic have room for a value: [`Room::Congested`] when all of them are full, and a
+    /// value would be dropped for each. Periodic routes and batches leave such a tick out by themselves.
     pub fn room(&self) -> Room {
         lock(&self.0.outlet).socket().map_or(Room::Nobody, |socket| socket.room(self.topic()))
     }
@@ -242,7 +246,7 @@ impl Feed {
         Op(Box::pin(async move {
             loop {
                 let socket = lock(&self.0.outlet).socket().cloned().ok_or(Stopped)?;
-                // Asked for before the room is looked at, so that no change is missed.
+                // Registered before the room is looked at, so that no change is missed.
                 let (mut changed, mut stopped) = (socket.room_changed(), self.stopped());
                 if socket.room(self.topic()) != Room::Congested {
                     return Ok(());
@@ -260,8 +264,8 @@ impl Feed {
         }))
     }
 
-    /// Whether a value is to be left out since nobody has room for it, which is counted as a tick left out: for
-    /// producers that have a clock of their own.
+    /// Whether a value should not be produced now, since all subscribers of the topic are full. It is then counted as a
+    /// tick left out: for producers that have a clock of their own.
     pub fn skip_for_congestion(&self) -> bool {
         let congested = self.room() == Room::Congested;
         self.count(|counters| &counters.ticks_congested, u64::from(congested));
@@ -294,7 +298,7 @@ impl Feed {
         }
     }
 
-    /// After this nothing of the feed is sent: a value being published meanwhile has been handed over before.
+    /// When this returns, nothing of the feed is sent any more: a value that was being published has been handed over.
     pub(crate) fn stop(&self) {
         let socket = lock(&self.0.outlet).close();
         self.0.active.store(false, Ordering::SeqCst);
@@ -302,7 +306,7 @@ impl Feed {
         self.0.waiters.wake();
     }
 
-    /// Stops the feed; what was held back is sent before.
+    /// Stops the feed; a value that is held back is sent before.
     fn close(&self) {
         self.release();
         self.stop();
@@ -345,18 +349,18 @@ impl Feed {
         }
     }
 
-    /// Marks the feed as failed; whether it was not before.
+    /// Marks the feed as failed. Returns whether it was not before.
     pub(crate) fn mark_failed(&self) -> bool {
         !self.0.failed.swap(true, Ordering::SeqCst)
     }
 
     /// Counts ticks that a producer with a clock of its own has left out, since the value before was still being
-    /// produced.
+    /// produced. [`Ticks`](crate::demand::Ticks) does that by itself.
     pub fn skip_ticks(&self, ticks: u64) {
         self.count(|counters| &counters.ticks_skipped, ticks);
     }
 
-    /// Counts time that went into producing, for producers whose time is not known otherwise: see
+    /// Counts time that went into producing, for producers whose time is not measured otherwise: see
     /// [`Done::producing`](crate::demand::Done::producing).
     pub fn spent(&self, time: Duration) {
         self.count(|counters| &counters.producing_nanos, nanos(time));
@@ -370,16 +374,16 @@ impl Feed {
     }
 
     /// Counts the time of a call that produced this feed among others.
-    pub(crate) fn count_call(&self, nanos: u64) {
-        add(&self.0.of.route.counters.producing_nanos, nanos);
+    pub(crate) fn count_call(&self, time: Duration) {
+        add(&self.0.of.route.counters.producing_nanos, nanos(time));
     }
 
     pub(crate) fn stats(&self) -> TopicStats {
         let counters = &self.0.counters;
         let socket = lock(&self.0.outlet).socket().cloned();
         TopicStats {
-            topic: self.0.of.topic.to_vec(),
-            generation: self.0.of.generation,
+            topic: self.topic().to_vec(),
+            generation: self.generation(),
             subscribers: socket.map_or(0, |socket| socket.subscribers(self.topic())),
             done: counters.done(),
             first_value_time: self
@@ -390,11 +394,10 @@ impl Feed {
 
     /// How many handles there are.
     #[cfg(test)]
-    pub(crate) fn handles(&self) -> usize {
+    pub(super) fn handles(&self) -> usize {
         Arc::strong_count(&self.0)
     }
 
-    /// The desk of its runner.
     pub(crate) fn desk(&self) -> &Desk {
         &self.0.of.desk
     }
@@ -411,7 +414,7 @@ impl Feed {
 
 impl fmt::Debug for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (topic, generation) = (self.0.of.topic.escape_ascii(), self.0.of.generation);
+        let (topic, generation) = (self.topic().escape_ascii(), self.generation());
         write!(f, "Feed(`{topic}`, generation {generation}, active: {})", self.is_active())
     }
 }

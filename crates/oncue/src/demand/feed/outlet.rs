@@ -3,32 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::keep::Keep;
-use crate::error::ErrorKind;
+use super::route::FeedRoute;
+use crate::error::{ErrorKind, Result};
 use crate::socket::XPub;
 
-pub(crate) struct Outlet {
+pub(super) struct Outlet {
     /// Where to send, while the feed is active.
     socket: Option<XPub>,
-    pace: Option<Pace>,
-}
-
-/// At most one value every so often: the latest.
-struct Pace {
-    spacing: Duration,
-    /// When the next value may be sent.
+    /// When the next value may be sent, if the route spaces them.
     next: Duration,
+    /// The latest of the values that came before then.
     held: Option<Vec<u8>>,
 }
 
-/// Where a value goes, and whether it is kept there.
-pub(crate) struct Address<'a> {
-    pub(crate) topic: &'a Arc<[u8]>,
-    pub(crate) keep: Option<&'a Keep>,
-}
-
 /// What became of a value.
-pub(crate) enum Put {
+pub(super) enum Put {
     Sent,
     /// To be released then.
     Held {
@@ -45,56 +34,54 @@ pub(crate) enum Put {
 }
 
 impl Outlet {
-    pub(crate) fn new(socket: XPub, spacing: Option<Duration>) -> Outlet {
-        let pace = spacing.map(|spacing| Pace { spacing, next: Duration::ZERO, held: None });
-        Outlet { socket: Some(socket), pace }
+    pub(super) fn new(socket: XPub) -> Outlet {
+        Outlet { socket: Some(socket), next: Duration::ZERO, held: None }
     }
 
-    pub(crate) fn socket(&self) -> Option<&XPub> {
+    pub(super) fn socket(&self) -> Option<&XPub> {
         self.socket.as_ref()
     }
 
-    /// Sends a value, or holds it until its time has come.
-    pub(crate) fn put(&mut self, to: &Address<'_>, value: &[u8], now: impl FnOnce() -> Duration) -> Put {
+    /// Sends a value of a topic of this route, or holds it until its time has come.
+    pub(super) fn put(
+        &mut self,
+        route: &FeedRoute,
+        topic: &Arc<[u8]>,
+        value: &[u8],
+        now: impl FnOnce() -> Duration,
+    ) -> Put {
         let Some(socket) = &self.socket else { return Put::Late };
-        let Some(pace) = &mut self.pace else { return to.send(socket, value) };
-        if let Some(held) = &mut pace.held {
+        let Some(spacing) = route.spacing else { return route.send(socket, topic, value).into() };
+        if let Some(held) = &mut self.held {
             held.clear();
             held.extend_from_slice(value);
             return Put::Superseded;
         }
         let now = now();
-        if pace.next > now {
-            pace.held = Some(value.to_vec());
-            return Put::Held { until: pace.next };
+        if self.next > now {
+            self.held = Some(value.to_vec());
+            return Put::Held { until: self.next };
         }
-        pace.next = now.saturating_add(pace.spacing);
-        to.send(socket, value)
+        self.next = now.saturating_add(spacing);
+        route.send(socket, topic, value).into()
     }
 
-    /// Sends what is held, if anything.
-    pub(crate) fn release(&mut self, to: &Address<'_>, now: Duration) -> Option<Put> {
-        let (socket, pace) = (self.socket.as_ref()?, self.pace.as_mut()?);
-        let value = pace.held.take()?;
-        pace.next = now.saturating_add(pace.spacing);
-        Some(to.send(socket, &value))
+    /// Sends the value that is held, if any.
+    pub(super) fn release(&mut self, route: &FeedRoute, topic: &Arc<[u8]>, now: Duration) -> Option<Put> {
+        let (socket, value) = (self.socket.as_ref()?, self.held.take()?);
+        self.next = now.saturating_add(route.spacing?);
+        Some(route.send(socket, topic, &value).into())
     }
 
-    /// Nothing is sent any more.
-    pub(crate) fn close(&mut self) -> Option<XPub> {
-        if let Some(pace) = &mut self.pace {
-            pace.held = None;
-        }
+    /// Nothing is sent any more. Returns the socket, to be dropped outside of locks.
+    pub(super) fn close(&mut self) -> Option<XPub> {
+        self.held = None;
         self.socket.take()
     }
 }
 
-impl Address<'_> {
-    fn send(&self, socket: &XPub, value: &[u8]) -> Put {
-        let sent = match self.keep {
-            Some(keep) => keep.send(socket, self.topic, value),
-            None => socket.send((&**self.topic, value)),
-        };
+impl From<Result<()>> for Put {
+    fn from(sent: Result<()>) -> Put {
         match sent {
             Ok(()) => Put::Sent,
             Err(error) if error.kind() == ErrorKind::Closed => Put::Closed,

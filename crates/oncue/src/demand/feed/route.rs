@@ -1,14 +1,32 @@
 //! What the feeds of one route have in common.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::counts::Counters;
 use super::keep::Keep;
+use crate::error::Result;
+use crate::socket::XPub;
 
-/// The part of a route that its feeds use. What decides when they run is the runner's part.
+/// The half of a route that its feeds use. The other half, which decides when they run, is the runner's.
 pub(crate) struct FeedRoute {
     /// The least time between two values of a topic.
     pub(crate) spacing: Option<Duration>,
     pub(crate) keep: Option<Keep>,
     pub(crate) counters: Counters,
+}
+
+impl FeedRoute {
+    /// Sends a value, and keeps it if the route does that.
+    pub(super) fn send(&self, socket: &XPub, topic: &Arc<[u8]>, value: &[u8]) -> Result<()> {
+        match &self.keep {
+            Some(keep) => keep.send(socket, topic, value),
+            None => socket.send((&**topic, value)),
+        }
+    }
+
+    /// Nobody wants the topic any more: its last value is forgotten, unless it outlives its feed.
+    pub(crate) fn leave_last(&self, socket: &XPub, topic: &[u8]) {
+        self.keep.iter().for_each(|keep| keep.leave(socket, topic));
+    }
 }

@@ -1,5 +1,6 @@
-//! Production of many feeds of one route by one call: at each tick of the route for all that are wanted, and once for
-//! those that have just come, lest their subscribers wait for the tick. Never two calls at once for one route.
+//! Production of many feeds of one route by one call: at each tick of the route for all that are wanted, and at once for
+//! those that have just started, so that their subscribers need not wait for the tick. Never two calls at once for one
+//! route.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -8,9 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::ticks::{Tick, next_tick};
 use super::workers::{Job, Jobs, Workers};
-use crate::demand::feed::Feed;
-use crate::demand::feed::counts::nanos;
-use crate::demand::feed::failure::Failure;
+use crate::demand::feed::{Failure, Feed};
 use crate::sync::lock;
 
 /// The feeds that one call is to produce, ordered by topic: a slice of [`Feed`]s, and a way to the feed of a topic.
@@ -23,8 +22,8 @@ impl FeedSet<'_> {
         self.0.get(at)
     }
 
-    /// Publishes a value of a topic. Yields whether it was sent: not if the topic is none of these, or was stopped
-    /// meanwhile.
+    /// Publishes a value of a topic. Returns whether it was sent: it is not if the topic is none of these, or its feed has
+    /// stopped meanwhile.
     pub fn publish(&self, topic: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> bool {
         self.get(topic).is_some_and(|feed| feed.publish(value).is_ok())
     }
@@ -57,13 +56,13 @@ pub(crate) struct BatchRun {
 #[derive(Default)]
 struct Set {
     feeds: BTreeMap<Arc<[u8]>, Feed>,
-    /// Those of them that no call has been made for.
+    /// Those of them for which no call has been made.
     fresh: BTreeMap<Arc<[u8]>, Feed>,
     /// A call for all is to be made.
     due: bool,
-    /// From being queued until a worker is done.
+    /// From being queued until a worker has finished.
     busy: bool,
-    /// Stopped while a call was under way that may be about them.
+    /// Feeds that stopped while a call was under way that may be about them.
     ending: Vec<Feed>,
     ticking: bool,
 }
@@ -77,13 +76,12 @@ impl BatchRun {
         self.period
     }
 
-    /// A feed has started. Yields when the route's next tick is, if none is under way yet.
+    /// A feed has started. Returns when the route's next tick is, if it is not ticking yet.
     pub(crate) fn start(self: &Arc<Self>, feed: &Feed, now: Duration, workers: &Workers) -> Option<Duration> {
         let mut set = lock(&self.set);
         set.feeds.insert(feed.shared_topic(), feed.clone());
         set.fresh.insert(feed.shared_topic(), feed.clone());
-        if !set.busy {
-            set.busy = true;
+        if !std::mem::replace(&mut set.busy, true) {
             workers.queue(vec![self.clone()]);
         }
         // Ticks are whole periods after the runner's origin, so that those of several routes meet.
@@ -91,8 +89,8 @@ impl BatchRun {
         (!std::mem::replace(&mut set.ticking, true)).then_some(first)
     }
 
-    /// Stops a feed. Its end is reported once no call may be about it. Yields whether it was the last one: there are no
-    /// ticks any more then.
+    /// Stops a feed. Its end is reported once no call may be about it. Returns whether it was the last one: then there are
+    /// no more ticks.
     pub(crate) fn stop(&self, feed: &Feed) -> bool {
         feed.stop();
         let mut set = lock(&self.set);
@@ -109,12 +107,12 @@ impl BatchRun {
         last
     }
 
-    /// There are no workers any more: lets go of the feeds, which refer to this.
+    /// There are no workers any more: drops the feeds, which refer to this.
     pub(crate) fn clear(&self) {
         *lock(&self.set) = Set::default();
     }
 
-    /// What the next call is about; nothing when there is none to be made.
+    /// The feeds of the next call; none if there is no call to be made.
     fn next(&self) -> Vec<Feed> {
         let mut set = lock(&self.set);
         let fresh = std::mem::take(&mut set.fresh);
@@ -130,7 +128,7 @@ impl BatchRun {
         let start = Instant::now();
         let outcome = Failure::catch(|| (self.produce)(&FeedSet(feeds)));
         let Some(first) = feeds.first() else { return };
-        first.count_call(nanos(start.elapsed()));
+        first.count_call(start.elapsed());
         if let Err(failure) = outcome {
             // One panic is one failure, and it ends all feeds that the call was about.
             first.fail_with(&failure);
@@ -153,7 +151,7 @@ impl Tick for BatchRun {
         let skipped = passed + u64::from(set.due);
         set.due = true;
         for feed in set.feeds.values().filter(|_| skipped > 0) {
-            feed.count(|counters| &counters.ticks_skipped, skipped);
+            feed.skip_ticks(skipped);
         }
         if !std::mem::replace(&mut set.busy, true) {
             jobs.push(self.clone());

@@ -1,15 +1,14 @@
-//! Catalogues that a function lists, now and again.
+//! Catalogues that a function lists periodically. The next listing is scheduled when the runner has taken the last one, so
+//! that lists do not pile up.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use oncue_core::feeds::RouteId;
 
-use super::ticks::{Tick, next_tick};
+use super::ticks::Tick;
 use super::workers::{Job, Jobs};
-use crate::demand::feed::desk::{Desk, Note};
-use crate::demand::feed::failure::Failure;
+use crate::demand::feed::{Desk, Failure, Note};
 
 /// What lists the topics of a route, and how often.
 #[derive(Clone)]
@@ -20,36 +19,25 @@ pub(crate) struct Lister {
     pub(crate) always: Vec<Vec<u8>>,
 }
 
-/// The catalogue of one route, listed every period.
-pub(crate) struct Catalogue {
-    route: RouteId,
-    lister: Lister,
-    desk: Arc<Desk>,
-    /// From being queued until a worker has finished.
-    busy: AtomicBool,
+/// One listing of a route's catalogue.
+pub(crate) struct Listing {
+    pub(crate) route: RouteId,
+    pub(crate) due: Duration,
+    pub(crate) lister: Lister,
+    pub(crate) desk: Arc<Desk>,
 }
 
-impl Catalogue {
-    pub(crate) fn new(route: RouteId, lister: Lister, desk: Arc<Desk>) -> Arc<Catalogue> {
-        Arc::new(Catalogue { route, lister, desk, busy: AtomicBool::new(false) })
+impl Tick for Listing {
+    fn tick(self: Arc<Self>, _at: Duration, _now: Duration, jobs: &mut Jobs) -> Option<Duration> {
+        jobs.push(self);
+        None
     }
 }
 
-impl Tick for Catalogue {
-    fn tick(self: Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration> {
-        let next = next_tick(at, self.lister.period, now).0;
-        if !self.busy.swap(true, Ordering::SeqCst) {
-            jobs.push(self);
-        }
-        Some(next)
-    }
-}
-
-impl Job for Catalogue {
+impl Job for Listing {
     fn run(&self) {
         let listed = Failure::catch(|| (self.lister.list)());
         let topics = listed.map(|listed| self.lister.always.iter().cloned().chain(listed).collect());
-        self.desk.tell(Note::Listed { route: self.route, topics });
-        self.busy.store(false, Ordering::SeqCst);
+        self.desk.tell(Note::Listed { route: self.route, due: self.due, topics });
     }
 }

@@ -5,18 +5,25 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::batch::BatchRun;
-use crate::demand::feed::Feed;
-use crate::demand::feed::failure::Produced;
+pub(crate) use self::batch::BatchRun;
+pub use self::batch::FeedSet;
+pub(crate) use self::catalogue::{Lister, Listing};
+pub(crate) use self::fill::{Fill, FillFn};
+pub(crate) use self::periodic::Periodic;
+pub use self::ticks::Ticks;
+pub(crate) use self::ticks::{Held, Tick, next_tick};
+pub use self::value::{Fallible, IntoValue, Plain};
+pub(crate) use self::workers::Workers;
+use crate::demand::feed::{Feed, Produced};
 
-pub(crate) mod batch;
-pub(crate) mod catalogue;
-pub(crate) mod fill;
-pub(crate) mod periodic;
+mod batch;
+mod catalogue;
+mod fill;
+mod periodic;
 pub(crate) mod thread;
-pub(crate) mod ticks;
-pub(crate) mod value;
-pub(crate) mod workers;
+mod ticks;
+mod value;
+mod workers;
 
 /// A future that a spawner runs.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -26,20 +33,25 @@ pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub enum Change {
     /// Somebody wants the topic: publish through the feed whenever there is something to say.
     Started(Feed),
-    /// Nobody wants it any more: the feed, which is not active now, may be let go.
+    /// Nobody wants it any more: the feed is not active now, and may be dropped.
     Stopped(Feed),
 }
 
 /// The future of a task, before it is boxed together with its end.
 pub(crate) type Producing = Pin<Box<dyn Future<Output = Produced> + Send>>;
 
-#[derive(Clone)]
+pub(crate) type TickFn = Arc<dyn Fn(&Feed) -> Produced + Send + Sync>;
+pub(crate) type ThreadFn = Arc<dyn Fn(Feed) -> Produced + Send + Sync>;
+pub(crate) type SpawnFn = Arc<dyn Fn(Task) + Send + Sync>;
+pub(crate) type TaskFn = Arc<dyn Fn(Feed) -> Producing + Send + Sync>;
+pub(crate) type ChangeFn = Arc<dyn Fn(Change) + Send + Sync>;
+
 pub(crate) enum Producer {
-    Every { period: Duration, produce: Arc<dyn Fn(&Feed) -> Produced + Send + Sync> },
-    Thread(Arc<dyn Fn(Feed) -> Produced + Send + Sync>),
-    Task { spawn: Arc<dyn Fn(Task) + Send + Sync>, produce: Arc<dyn Fn(Feed) -> Producing + Send + Sync> },
+    Every { period: Duration, produce: TickFn },
+    Thread(ThreadFn),
+    Task { spawn: SpawnFn, produce: TaskFn },
     Batch(Arc<BatchRun>),
-    Manual(Arc<dyn Fn(Change) + Send + Sync>),
+    Manual(ChangeFn),
 }
 
 impl Producer {

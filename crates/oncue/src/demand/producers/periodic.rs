@@ -1,36 +1,29 @@
-//! Periodic production of one feed: at once, and then at whole periods after the runner's origin, whatever producing
-//! takes. A tick that finds the last one still being produced, or that passed unseen, is skipped and counted. A feed is
-//! never queued twice.
+//! Periodic production of one feed: at once, and then at whole periods after the runner's origin, without drift. A tick is
+//! skipped and counted if the value before is still being produced, or if it passed unseen. A feed is never queued twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::TickFn;
 use super::ticks::{Tick, aligned_tick};
 use super::workers::{Job, Jobs};
-use crate::demand::feed::Feed;
-use crate::demand::feed::counts::nanos;
-use crate::demand::feed::failure::{Failure, Produced};
+use crate::demand::feed::{Failure, Feed};
 
-/// A feed that is produced periodically.
 pub(crate) struct Periodic {
     feed: Feed,
     period: Duration,
-    produce: Arc<dyn Fn(&Feed) -> Produced + Send + Sync>,
-    /// From the tick that queues it until a worker is done with it.
+    produce: TickFn,
+    /// From the tick that queues it until a worker has finished.
     busy: AtomicBool,
 }
 
 impl Periodic {
-    pub(crate) fn new(
-        feed: Feed,
-        period: Duration,
-        produce: Arc<dyn Fn(&Feed) -> Produced + Send + Sync>,
-    ) -> Arc<Periodic> {
+    pub(crate) fn new(feed: Feed, period: Duration, produce: TickFn) -> Arc<Periodic> {
         Arc::new(Periodic { feed, period, produce, busy: AtomicBool::new(false) })
     }
 
-    /// Stops the feed. Whoever comes last, this or a worker, reports its end.
+    /// Stops the feed. Either this or the worker, whichever comes last, reports its end.
     pub(crate) fn stop(&self) {
         self.feed.stop();
         if !self.busy.load(Ordering::SeqCst) {
@@ -46,7 +39,7 @@ impl Tick for Periodic {
         }
         let (next, passed) = aligned_tick(at, self.period, now);
         let busy = self.busy.swap(true, Ordering::SeqCst);
-        self.feed.count(|counters| &counters.ticks_skipped, passed + u64::from(busy));
+        self.feed.skip_ticks(passed + u64::from(busy));
         if !busy && self.feed.skip_for_congestion() {
             self.busy.store(false, Ordering::SeqCst);
         } else if !busy {
@@ -61,7 +54,7 @@ impl Job for Periodic {
         let start = Instant::now();
         let outcome =
             Failure::catch(|| if self.feed.is_active() { (self.produce)(&self.feed) } else { Ok(()) });
-        self.feed.count(|counters| &counters.producing_nanos, nanos(start.elapsed()));
+        self.feed.spent(start.elapsed());
         let failed = !matches!(outcome, Ok(Ok(())));
         self.feed.judge(outcome);
         self.busy.store(false, Ordering::SeqCst);

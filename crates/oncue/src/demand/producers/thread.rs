@@ -1,23 +1,22 @@
-//! Producers on threads of their own, futures on an executor, and functions of manual routes.
+//! Producers that run by themselves: on a thread, as a future on an executor, or wherever the function of a manual route
+//! takes them.
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::Poll;
 use std::thread::JoinHandle;
 use std::{io, thread};
 
-use super::{Change, Producing, Task};
-use crate::demand::feed::Feed;
-use crate::demand::feed::failure::{Failure, Produced};
+use super::{Change, ChangeFn, Producing, SpawnFn, TaskFn, ThreadFn};
+use crate::demand::feed::{Failure, Feed};
 
-/// Reports the end of a feed when its producer is gone, in whatever way: a task may be dropped by its executor.
+/// Reports the end of a feed when its producer is gone, in whatever way: an executor may drop a task.
 struct EndOnDrop(Feed);
 
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
         if thread::panicking() {
-            // Whoever catches the panic reports it.
+            // The panic is reported where it is caught.
             self.0.end_as(true);
         }
         self.0.end();
@@ -25,10 +24,7 @@ impl Drop for EndOnDrop {
 }
 
 /// Runs a producer on a thread of its own.
-pub(crate) fn start_thread(
-    feed: Feed,
-    produce: Arc<dyn Fn(Feed) -> Produced + Send + Sync>,
-) -> io::Result<JoinHandle<()>> {
+pub(crate) fn start_thread(feed: Feed, produce: ThreadFn) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("oncue-feed".to_owned()).spawn(move || {
         feed.desk().adopt_thread();
         let end = EndOnDrop(feed.clone());
@@ -37,13 +33,9 @@ pub(crate) fn start_thread(
     })
 }
 
-/// Hands a producer to an executor. Once the feed has stopped the future is polled one last time, so that it may see
+/// Hands a producer to an executor. Once the feed has stopped, the future is polled one last time, so that it may see
 /// that, and then dropped: it may be waiting for something that never comes.
-pub(crate) fn start_task(
-    feed: &Feed,
-    spawn: &(dyn Fn(Task) + Send + Sync),
-    produce: Arc<dyn Fn(Feed) -> Producing + Send + Sync>,
-) {
+pub(crate) fn start_task(feed: &Feed, spawn: &SpawnFn, produce: TaskFn) {
     let end = EndOnDrop(feed.clone());
     let task = async move {
         let feed = end.0.clone();
@@ -67,13 +59,13 @@ pub(crate) fn start_task(
         drop(end);
     };
     if let Err(failure) = Failure::catch(|| spawn(Box::pin(task))) {
-        // The task is gone with the panic, and has reported its end.
+        // The task was dropped by the panic, and has reported its end.
         feed.fail_with(&failure);
     }
 }
 
-/// Tells a manual route's function about a change; whether it panicked.
-pub(crate) fn tell_manual(feed: &Feed, tell: &(dyn Fn(Change) + Send + Sync), change: Change) -> bool {
+/// Tells the function of a manual route about a change. Returns whether it panicked.
+pub(crate) fn tell_manual(feed: &Feed, tell: &ChangeFn, change: Change) -> bool {
     let told = Failure::catch(|| tell(change));
     let panicked = told.is_err();
     feed.judge(told.map(Ok));

@@ -4,23 +4,76 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::workers::Jobs;
+use crate::demand::feed::{Feed, Stopped};
 
-/// What is done periodically.
+/// What is done at a time, once or periodically.
 pub(crate) trait Tick: Send + Sync {
     /// The tick that was due at `at` has come: adds what is to be done to `jobs`. Returns when the next tick is, unless
     /// there is none.
     fn tick(self: Arc<Self>, at: Duration, now: Duration, jobs: &mut Jobs) -> Option<Duration>;
 }
 
+/// The value of a feed that is held back until its time has come.
+pub(crate) struct Held(pub(crate) Feed);
+
+impl Tick for Held {
+    fn tick(self: Arc<Self>, _at: Duration, _now: Duration, _jobs: &mut Jobs) -> Option<Duration> {
+        self.0.release();
+        None
+    }
+}
+
+/// The clock of a feed that is produced on a thread of its own: it ticks every period from the moment it is made, without
+/// drift.
+///
+/// ```
+/// # use {oncue::OnDemand, oncue::demand::Ticks, std::time::Duration};
+/// let od = OnDemand::bind("tcp://127.0.0.1:0")?
+///     .route("sensor/{name}")
+///     .thread(|feed| {
+///         let mut ticks = Ticks::new(&feed, Duration::from_secs(1));
+///         loop {
+///             feed.publish(format!("the state of {}", feed.param("name")))?;
+///             ticks.wait()?;
+///         }
+///     })
+///     .start()?;
+/// # Ok::<(), oncue::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Ticks<'f> {
+    feed: &'f Feed,
+    period: Duration,
+    /// When the last tick was due.
+    due: Duration,
+}
+
+impl Ticks<'_> {
+    /// The first tick is now, and not waited for.
+    pub fn new(feed: &Feed, period: Duration) -> Ticks<'_> {
+        Ticks { feed, period, due: feed.desk().now() }
+    }
+
+    /// Blocks this thread until the next tick. Those that have passed since the last one are left out and counted
+    /// ([`Done::ticks_skipped`](crate::demand::Done::ticks_skipped)).
+    ///
+    /// # Errors
+    /// [`Stopped`] as soon as the feed is not active.
+    pub fn wait(&mut self) -> Result<(), Stopped> {
+        let now = self.feed.desk().now();
+        let (next, passed) = next_tick(self.due, self.period, now);
+        self.due = next;
+        self.feed.skip_ticks(passed);
+        self.feed.sleep(next.saturating_sub(now))
+    }
+}
+
 /// The tick after the one that was due at `due`, and how many passed unseen between the two. Ticks are whole periods
-/// after the runner's origin, so that those of many feeds meet and one waking serves them all. A first one may be due at
-/// any time; the next comes half a period later at the soonest.
+/// after the runner's origin, so that those of many feeds meet and one waking serves them all. The first tick may be due at
+/// any time; the second comes half a period later at the soonest.
 pub(crate) fn aligned_tick(due: Duration, period: Duration, now: Duration) -> (Duration, u64) {
     let beyond = due.as_nanos() % period.as_nanos().max(1);
     let beyond = Duration::from_nanos(u64::try_from(beyond).unwrap_or(u64::MAX));
-    if beyond.is_zero() {
-        return next_tick(due, period, now);
-    }
     let mut next = due.saturating_sub(beyond).saturating_add(period);
     if next.saturating_sub(due) < period / 2 {
         next = next.saturating_add(period);
@@ -36,7 +89,7 @@ pub(crate) fn aligned_tick(due: Duration, period: Duration, now: Duration) -> (D
 pub(crate) fn next_tick(due: Duration, period: Duration, now: Duration) -> (Duration, u64) {
     let passed = now.saturating_sub(due).as_nanos() / period.as_nanos().max(1);
     let since = u32::try_from(passed).ok().and_then(|passed| period.checked_mul(passed));
-    // More than four thousand million periods behind, counting on from now is as good.
+    // More than 4 thousand million periods late, it makes no difference to count from now on.
     let last = since.map_or(now, |since| due.saturating_add(since));
     (last.saturating_add(period), u64::try_from(passed).unwrap_or(u64::MAX))
 }

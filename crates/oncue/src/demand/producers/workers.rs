@@ -1,20 +1,20 @@
-//! The threads that do what is due, shared by all routes that tick or list: a fixed number, oldest job first. What is
-//! queued is bounded by who queues: nothing queues itself twice.
+//! The threads for what is due, shared by all routes that tick, list or fill: a fixed number, oldest job first. The queue
+//! is bounded, since nothing queues itself twice.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::{io, thread};
 
-use crate::demand::feed::desk::Desk;
+use crate::demand::feed::Desk;
 use crate::sync::lock;
 
-/// Something to be done on a worker. It catches the panics of users' functions.
+/// What a worker does. It catches the panics of users' functions.
 pub(crate) trait Job: Send + Sync {
     fn run(&self);
 }
 
-/// What is to be queued together.
+/// Jobs that are queued together.
 pub(crate) type Jobs = Vec<Arc<dyn Job>>;
 
 pub(crate) struct Workers {
@@ -34,7 +34,7 @@ struct Queue {
 struct State {
     due: VecDeque<Arc<dyn Job>>,
     closed: bool,
-    /// Threads that wait for more.
+    /// Threads that wait for a job.
     idle: usize,
 }
 
@@ -44,7 +44,7 @@ impl Workers {
         Workers { queue: Arc::default(), threads: Mutex::default(), threads_max, desk }
     }
 
-    /// Starts the threads that there are to be, unless they run.
+    /// Starts the threads, unless they run.
     pub(crate) fn start(&self) -> io::Result<()> {
         let mut threads = lock(&self.threads);
         while threads.len() < self.threads_max {
@@ -59,14 +59,14 @@ impl Workers {
         Ok(())
     }
 
-    /// Ends the threads once they are done with what they are doing.
+    /// Ends the threads once they have finished their jobs. What is queued is dropped.
     pub(crate) fn close(&self) {
         let mut state = lock(&self.queue.state);
         state.closed = true;
         state.due.clear();
         drop(state);
         self.queue.more.notify_all();
-        // Not while the list is locked: what a worker is doing may ask for workers.
+        // Not while the list is locked: a job may start workers.
         let threads = std::mem::take(&mut *lock(&self.threads));
         for thread in threads {
             // A worker catches the panics of producers: its own would be a broken invariant.

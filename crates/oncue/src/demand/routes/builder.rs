@@ -3,24 +3,20 @@
 
 use std::num::NonZero;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{fmt, thread};
 
-use oncue_core::feeds::{Demand, Route};
-use oncue_pattern::{Pattern, PatternError};
+use oncue_core::feeds::{Feeds, Route};
+use oncue_pattern::Pattern;
 
+use super::draft::{Defaults, Draft};
 use super::on_demand::OnDemand;
-use super::route::{Draft, RouteBuilder};
 use super::rules::Rules;
 use crate::Engine;
-use crate::demand::feed::Feed;
-use crate::demand::feed::desk::{Desk, Note};
-use crate::demand::feed::failure::Failure;
-use crate::demand::runner::Runner;
-use crate::demand::runner::announce::States;
-use crate::demand::runner::defaults::Defaults;
-use crate::demand::runner::plan::{Planned, Reloaded, refused};
-use crate::demand::runner::shared::{Reports, Shared};
+use crate::demand::feed::{Desk, Failure, Feed, Note};
+use crate::demand::producers::Producer;
+use crate::demand::runner::{Planned, Reloaded, Reports, Runner, Shared, States, refused};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::options::Options;
@@ -35,7 +31,7 @@ pub struct Builder {
     /// Where the socket asks who may subscribe; none for a socket that was made elsewhere.
     rules: Option<Arc<Rules>>,
     endpoints: Vec<Endpoint>,
-    routes: Vec<Draft>,
+    routes: Vec<(Draft, Producer)>,
     defaults: Defaults,
     workers: usize,
     reports: Reports,
@@ -108,9 +104,9 @@ impl OnDemand {
     }
 
     /// Puts other routes in the place of those that run, all or nothing. A route that has the same pattern and the same
-    /// [`key`](RouteBuilder::key) as before stays as it was, with its producer and its feeds. The feeds of the others
+    /// [`key`](crate::demand::RouteBuilder::key) as before stays as it was, with its producer and its feeds. The feeds of the others
     /// are stopped; where a topic is wanted that a new route serves, it starts there once its old producer has ended.
-    /// Subscribers notice nothing of it. When this returns the new routes are in force; feeds of old ones are stopped
+    /// Subscriptions are not affected. When this returns, the new routes are in force; the feeds of old ones are stopped
     /// right after.
     ///
     /// The routes are from [`builder`](OnDemand::builder), or from [`routes`](OnDemand::routes) with settings of their own.
@@ -140,7 +136,7 @@ impl OnDemand {
                 "these routes have a socket of their own; begin them with `OnDemand::builder`",
             ));
         }
-        if self.shared.has_ended() {
+        if lock(&self.runner).as_ref().is_none_or(JoinHandle::is_finished) {
             return Err(Error::misuse("the routes were stopped, or their socket closed; start others"));
         }
         self.replace(routes)
@@ -151,7 +147,8 @@ impl OnDemand {
         let limits = routes.defaults.limits;
         let planned = routes.plan(self.rules.is_some())?;
         self.shared.start_workers(&planned)?;
-        // Held beyond the change, as the routes that go are: what users' functions own must not be dropped amid it.
+        // Held until the locks are released, as the routes that go are: what users' functions own may call back when it is
+        // dropped.
         let runs: Vec<_> = planned.iter().map(|planned| planned.run.clone()).collect();
         let change = || self.shared.replace(planned, limits);
         let replaced = match &self.rules {
@@ -199,7 +196,7 @@ impl Builder {
     /// What [`XPub::new`] refuses, and [`Misuse`](crate::ErrorKind::Misuse) if they have a socket.
     pub fn with_engine(mut self, engine: &Engine, options: Options) -> Result<Builder> {
         let rules = Arc::new(Rules::default());
-        self.routes.iter().filter_map(Draft::admission).for_each(|(pattern, rule)| rules.add(pattern, rule));
+        self.routes.iter().filter_map(|(draft, _)| draft.rule()).for_each(|rule| rules.add(rule));
         let options = rules.guard(options.heartbeat_by_default()).discard_messages(true);
         self = self.on(XPub::new(engine, options)?)?;
         self.rules = Some(rules);
@@ -227,16 +224,16 @@ impl Builder {
         self.socket.as_ref()
     }
 
-    /// The grace of the routes that are not given one of their own; zero by default.
+    /// The grace of the routes that have none of their own; zero by default.
     pub fn grace(mut self, grace: Duration) -> Builder {
         self.defaults.grace = grace;
         self
     }
 
-    /// The most feeds that run at once, of all routes, those included that were told to stop and have not returned.
-    /// Topics beyond it wait; as room appears those with the most subscribers start first, of equal ones the oldest.
-    /// Subscribers are counted in rounds, so a number may be a little old where many topics wait. At least 1; 65,536 by
-    /// default.
+    /// The most feeds that run at once, of all routes, including those that were told to stop and have not returned.
+    /// Topics beyond it wait; when there is room, those with the most subscribers start first, of equal ones the oldest.
+    /// Subscribers are counted in rounds, so a number may be slightly out of date while many topics wait. At least 1;
+    /// 65,536 by default.
     pub fn feeds_max(mut self, feeds: usize) -> Builder {
         self.defaults.limits.feeds_max = feeds;
         self
@@ -249,76 +246,62 @@ impl Builder {
     }
 
     /// Publishes the states of topics for all subscribers; those of this library are told them anyway, see
-    /// [`Sub::state`](crate::Sub::state). A state is a message of two frames: this prefix followed by the topic, and `active` once its
-    /// feed has published, `stale` while a feed that failed waits for its next start, `closed` when no value comes any
-    /// more. The last one is kept and given to new subscribers while anybody wants the topic. To want a state is not to
-    /// want the topic. No route's topics may begin with the prefix. A [`reload`](OnDemand::reload) does not change it.
+    /// [`Sub::state`](crate::Sub::state). A state is a message of two frames: this prefix followed by the topic, and
+    /// `active` once its feed has published, `stale` while a feed that failed waits for its next start, `closed` when no
+    /// more values come. The last state is kept and sent to new subscribers while anybody wants the topic. A subscription to
+    /// a state is no demand for the topic. No route's topics may begin with the prefix. A [`reload`](OnDemand::reload) does
+    /// not change it.
     pub fn status_prefix(mut self, prefix: impl AsRef<[u8]>) -> Builder {
         self.defaults.status_prefix = Some(prefix.as_ref().into());
         self
     }
 
-    /// The number of threads that produce for the routes with [`every`](RouteBuilder::every) and
-    /// [`batch`](RouteBuilder::batch) and list catalogues, shared by all of them:
-    /// so many slow producers can be at work before others are held up. At least 1; by default one for each core, but
-    /// 4 at least and 16 at most.
+    /// The number of threads that produce for the routes with [`every`](crate::demand::RouteBuilder::every) and
+    /// [`batch`](crate::demand::RouteBuilder::batch), list catalogues and fill in values. All routes share them: with this number of slow
+    /// producers at work, the others have to wait. At least 1; by default one for each core, but at least 4 and at most 16.
     pub fn workers(mut self, threads: usize) -> Builder {
         self.workers = threads.max(1);
         self
     }
 
-    /// Is called when a producer fails, panics or gets no thread, on whatever thread that happened. Without it
-    /// failures are only counted.
+    /// A function that is called when a producer fails, panics or gets no thread, on the thread on which that happened. It
+    /// should return at once. Without it failures are only counted.
     pub fn on_failure(mut self, report: impl Fn(&Feed, &Failure) + Send + Sync + 'static) -> Builder {
         self.reports.feed = Some(Arc::new(report));
         self
     }
 
-    /// Is called when a catalogue function panics, or lists what is not of its route or too much; the list before stays.
-    /// Without it such failures are only counted.
+    /// A function that is called when a catalogue function panics, or lists a topic that is not of its route or too many
+    /// topics; the list before stays. It runs on the thread that serves all routes, and must return at once. Without it such
+    /// failures are only counted.
     pub fn on_list_failure(mut self, report: impl Fn(&Pattern, &Failure) + Send + Sync + 'static) -> Builder {
         self.reports.list = Some(Arc::new(report));
         self
     }
 
-    /// A route: the topics of a pattern. `{name}` stands for one or more bytes other than `/`, `{{` and `}}` for
-    /// braces, everything else for itself. Where one route lies within another, the narrower one serves the topic.
-    pub fn route(self, pattern: &str) -> RouteBuilder {
-        self.planned(Pattern::parse(pattern))
-    }
-
-    /// A route of a pattern that exists, such as [`Pattern::literal`] for a topic of any bytes.
-    pub fn route_pattern(self, pattern: Pattern) -> RouteBuilder {
-        self.planned(Ok(pattern))
-    }
-
-    fn planned(self, pattern: Result<Pattern, PatternError>) -> RouteBuilder {
-        RouteBuilder::new(self, pattern)
-    }
-
-    pub(crate) fn add(mut self, mut draft: Draft) -> Builder {
-        if let Some((pattern, rule)) = draft.admission() {
-            draft.late = !self.endpoints.is_empty();
-            self.rules.iter().for_each(|rules| rules.add(pattern.clone(), rule.clone()));
+    pub(super) fn add(mut self, draft: Draft, producer: Producer) -> Builder {
+        if let (Some(rules), Some(rule)) = (&self.rules, draft.rule()) {
+            rules.add(rule);
         }
-        self.routes.push(draft);
+        self.routes.push((Draft { late: !self.endpoints.is_empty(), ..draft }, producer));
         self
     }
 
-    /// Checks the routes as [`start`](Builder::start) does, and starts and opens nothing.
+    /// Checks the routes as [`start`](Builder::start) does, without opening or starting anything.
     ///
     /// # Errors
     /// [`Misuse`](crate::ErrorKind::Misuse) for a pattern that cannot be read, for no routes, for two routes that
-    /// share topics without one lying within the other, for a catalogue's topic that is not of its route, for a period
-    /// or bound of zero: the pattern is named.
+    /// share topics although neither lies within the other, for a catalogue's topic that is not of its route, for a
+    /// period or bound of zero. The message names the pattern.
     pub fn check(&self) -> Result<()> {
         let guarded = self.rules.is_some() || self.socket.is_none();
-        let routes = self.routes.iter().map(|draft| draft.route(&self.defaults, guarded));
+        let check = |(draft, producer): &(Draft, Producer)| draft.checked(producer, &self.defaults, guarded);
+        let routes = self.routes.iter().map(check);
         let routes: Vec<Route> = routes.collect::<Result<_>>()?;
-        Demand::new(routes, self.defaults.limits).map(drop).map_err(refused)
+        Feeds::new(routes, self.defaults.limits).map(drop).map_err(refused)
     }
 
-    /// Begins to produce what is wanted, and what was wanted before.
+    /// Begins to produce what is wanted, including what was wanted before.
     ///
     /// # Errors
     /// As [`check`](Builder::check), and [`Misuse`](crate::ErrorKind::Misuse) for routes without a socket.
@@ -348,14 +331,14 @@ impl Builder {
     }
 
     fn plan(self, guarded: bool) -> Result<Vec<Planned>> {
-        let Builder { routes, defaults, .. } = self;
-        routes.into_iter().map(|draft| draft.plan(&defaults, guarded)).collect()
+        let plan = |(draft, producer): (Draft, _)| draft.plan(producer, &self.defaults, guarded);
+        self.routes.into_iter().map(plan).collect()
     }
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let routes: Vec<_> = self.routes.iter().map(Draft::pattern).collect();
+        let routes: Vec<_> = self.routes.iter().map(|(draft, _)| &draft.route.pattern).collect();
         f.debug_struct("Builder").field("endpoints", &self.endpoints).field("routes", &routes).finish()
     }
 }

@@ -1,6 +1,11 @@
 //! Routes being put together, and the handle to those at work.
 
-pub(crate) mod builder;
-pub(crate) mod on_demand;
-pub(crate) mod route;
+mod builder;
+mod draft;
+mod on_demand;
+mod route;
 mod rules;
+
+pub use self::builder::Builder;
+pub use self::on_demand::OnDemand;
+pub use self::route::RouteBuilder;

@@ -4,11 +4,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use super::draft::Defaults;
 use super::rules::Rules;
-use crate::demand::feed::counts::{OnDemandStats, RouteStats, TopicStats};
-use crate::demand::feed::desk::Note;
-use crate::demand::runner::defaults::Defaults;
-use crate::demand::runner::shared::Shared;
+use crate::demand::feed::{Note, OnDemandStats, RouteStats, TopicStats};
+use crate::demand::runner::Shared;
 use crate::endpoint::Endpoint;
 use crate::permission::{Reason, is_deciding};
 use crate::socket::XPub;
@@ -40,7 +39,7 @@ use crate::sync::lock;
 /// let message = sub.recv().wait()?;
 /// assert_eq!(message.topic(), b"prices/AAPL");
 /// assert_eq!(message.frame(1), Some(&b"AAPL 100"[..]));
-/// assert_eq!(od.stats().running, 1); // nobody asked for the clock
+/// assert_eq!(od.stats().now.running, 1); // nobody asked for the clock
 /// # Ok(()) }
 /// ```
 pub struct OnDemand {
@@ -74,28 +73,28 @@ impl OnDemand {
         self.shared.stats()
     }
 
-    /// Counts of each route, in the order in which they came.
+    /// Counts of each route, in the order in which they were added.
     pub fn route_stats(&self) -> Vec<RouteStats> {
         self.shared.route_stats()
     }
 
-    /// Counts of each feed that has not ended, ordered by topic. Once it has, its route's counts are what is left.
+    /// Counts of each feed that has not ended, ordered by topic. The counts of its route include it, also after its end.
     pub fn topic_stats(&self) -> Vec<TopicStats> {
         self.shared.topic_stats()
     }
 
-    /// Ends the subscriptions of all peers to exactly this prefix. Each is asked for anew when its peer subscribes again.
+    /// Ends the subscriptions of all peers to exactly this prefix. A peer that subscribes again is decided about anew.
     /// For one peer alone, and for subscriptions that were deferred, see [`XPub::revoke`], [`XPub::admit`] and
     /// [`XPub::reject`].
     pub fn revoke(&self, prefix: impl AsRef<[u8]>, status: impl Into<Reason>) {
         self.socket.revoke_all(prefix, status);
     }
 
-    /// Stops all feeds and waits until their threads have returned; a producer that does not heed [`Stopped`](crate::demand::Stopped) is
-    /// waited for as long as it takes. Tasks are told to stop and left to their executor. The socket stays open.
+    /// Stops all feeds and waits until their threads have returned, however long a producer takes that ignores
+    /// [`Stopped`](crate::demand::Stopped). Tasks are told to stop and left to their executor. The socket stays open.
     ///
-    /// Dropping the last handle does the same. On a thread of a producer it waits for nothing, nor inside a function that
-    /// decides about subscriptions.
+    /// Dropping the handle does the same. On a thread of a producer, and inside a function that decides about subscriptions,
+    /// it does not wait.
     pub fn stop(&self) {
         self.shared.desk.tell(Note::Stop);
         if self.shared.desk.on_own_thread() || is_deciding() {

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock, RwLock};
 
 use oncue_pattern::{Pattern, PrefixMeaning};
 
-use crate::demand::feed::desk::Desk;
-use crate::demand::runner::plan::{AdmitFn, Guards, Replaced};
+use crate::demand::feed::Desk;
+use crate::demand::runner::{AdmitFn, Guards, Replaced};
 use crate::error::Result;
 use crate::options::Options;
 use crate::permission::{Admission, SubscribeRequest};
@@ -66,8 +66,8 @@ impl Rules {
         let _ = self.desk.set(desk);
     }
 
-    pub(crate) fn add(&self, pattern: Pattern, rule: AdmitFn) {
-        write_lock(&self.guards).rules.push((pattern, rule));
+    pub(crate) fn add(&self, rule: (Pattern, AdmitFn)) {
+        write_lock(&self.guards).rules.push(rule);
     }
 
     /// Makes a change of the routes, and puts their rules in the place of those before. No subscription is decided

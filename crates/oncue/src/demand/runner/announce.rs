@@ -1,5 +1,5 @@
-//! What subscribers are told of a topic beside its values: those that understand states, by commands; all others by
-//! messages on a topic of the operator's choice.
+//! The states of topics: subscribers that understand states are told them by commands, all others by messages under the
+//! status prefix.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ impl States {
             status.map(|status| self.socket.forget_last(status));
             return;
         };
-        // A socket that is closed or full takes it as it takes values; a topic too long for a state has none.
+        // A closed or full socket drops it as it drops values; a topic that is too long for a state has none.
         let _ = self.socket.set_state(topic, state, text);
         if let Some(status) = status {
             let _ = self.socket.send_last((status, state.to_string()));
@@ -34,7 +34,7 @@ impl States {
     }
 }
 
-/// A state and what is said with it. Why a feed failed is not: that is the operator's.
+/// A state and its text. The text does not tell why a feed failed: that is for the operator alone.
 fn words(state: FeedState) -> Option<(State, &'static str)> {
     match state {
         FeedState::Idle => None,

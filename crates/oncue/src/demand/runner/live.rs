@@ -1,26 +1,23 @@
-//! A feed that was started and has not ended, and how its producer is begun and stopped.
+//! A feed that was started and has not ended: how its producer is begun and stopped.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use oncue_core::feeds::RouteId;
 
 use super::plan::RouteRun;
-use super::schedule::{Due, Key, Schedule};
-use crate::demand::feed::Feed;
-use crate::demand::feed::failure::Failure;
-use crate::demand::producers::batch::BatchRun;
-use crate::demand::producers::fill::Filler;
-use crate::demand::producers::periodic::Periodic;
-use crate::demand::producers::workers::Workers;
-use crate::demand::producers::{Change, Producer, thread as producer};
+use super::schedule::{Key, Schedule};
+use super::shared::Shared;
+use crate::demand::feed::{Failure, Feed};
+use crate::demand::producers::{BatchRun, Change, ChangeFn, Fill, FillFn, Periodic, Producer, thread};
 use crate::socket::XPub;
 
 pub(crate) struct Live {
     feed: Feed,
     hold: Hold,
-    filler: Option<Filler>,
+    fill: Option<FillFn>,
+    /// The call that is queued or under way, which fills in a value.
+    filling: Weak<Fill>,
     stopped: bool,
 }
 
@@ -30,7 +27,7 @@ enum Hold {
     Thread(JoinHandle<()>),
     Task,
     Batch(Arc<BatchRun>, RouteId),
-    Manual(Arc<dyn Fn(Change) + Send + Sync>),
+    Manual(ChangeFn),
 }
 
 impl Live {
@@ -39,23 +36,23 @@ impl Live {
         feed: Feed,
         (id, route): (RouteId, &RouteRun),
         schedule: &mut Schedule,
-        workers: &Workers,
-        now: Duration,
+        shared: &Shared,
     ) -> Option<Live> {
+        let now = shared.desk.now();
         let hold = match &route.producer {
             Producer::Every { period, produce } => {
                 let periodic = Periodic::new(feed.clone(), *period, produce.clone());
-                schedule.add(Key::Tick(feed.generation()), now, Due::Tick(periodic.clone()));
+                schedule.add(Key::Tick(feed.generation()), now, periodic.clone());
                 Hold::Periodic(periodic)
             }
             Producer::Batch(batch) => {
-                if let Some(tick) = batch.start(&feed, now, workers) {
-                    schedule.add(Key::Batch(id), tick, Due::Tick(batch.clone()));
+                if let Some(tick) = batch.start(&feed, now, &shared.workers) {
+                    schedule.add(Key::Batch(id), tick, batch.clone());
                 }
                 Hold::Batch(batch.clone(), id)
             }
-            Producer::Thread(produce) => match producer::start_thread(feed.clone(), produce.clone()) {
-                Ok(thread) => Hold::Thread(thread),
+            Producer::Thread(produce) => match thread::start_thread(feed.clone(), produce.clone()) {
+                Ok(handle) => Hold::Thread(handle),
                 Err(error) => {
                     feed.stop();
                     feed.fail_with(&Failure::NoThread(error));
@@ -63,30 +60,32 @@ impl Live {
                 }
             },
             Producer::Task { spawn, produce } => {
-                producer::start_task(&feed, &**spawn, produce.clone());
+                thread::start_task(&feed, spawn, produce.clone());
                 Hold::Task
             }
             Producer::Manual(tell) => {
-                if producer::tell_manual(&feed, &**tell, Change::Started(feed.clone())) {
+                if thread::tell_manual(&feed, tell, Change::Started(feed.clone())) {
                     feed.stop();
                     return None;
                 }
                 Hold::Manual(tell.clone())
             }
         };
-        let filler = route.fill.clone().map(|fill| Filler::new(feed.clone(), fill));
-        Some(Live { feed, hold, filler, stopped: false })
+        Some(Live { feed, hold, fill: route.fill.clone(), filling: Weak::new(), stopped: false })
     }
 
     pub(crate) fn feed(&self) -> &Feed {
         &self.feed
     }
 
-    /// Has the value of the topic filled in if it is missing, unless the feed publishes more than `published` values
-    /// before.
-    pub(crate) fn fill(&mut self, published: u64, socket: &XPub, workers: &Workers) {
-        if let Some(filler) = &mut self.filler {
-            filler.fill(published, socket, workers);
+    /// Has the value of the topic filled in if it is missing and the route can do that, by one call at a time. The call has
+    /// no effect once the feed has published more than `published` values.
+    pub(crate) fn fill_in(&mut self, published: u64, socket: &XPub, shared: &Shared) {
+        let Some(fill) = &self.fill else { return };
+        if self.filling.strong_count() == 0 && socket.last(self.feed.topic()).is_none() {
+            let call = Arc::new(Fill { feed: self.feed.clone(), fill: fill.clone(), published });
+            self.filling = Arc::downgrade(&call);
+            shared.workers.queue(vec![call]);
         }
     }
 
@@ -95,8 +94,7 @@ impl Live {
         if std::mem::replace(&mut self.stopped, true) {
             return;
         }
-        schedule.forget(Key::Tick(self.feed.generation()));
-        schedule.forget(Key::Value(self.feed.generation()));
+        schedule.forget_feed(self.feed.generation());
         match &self.hold {
             Hold::Periodic(periodic) => periodic.stop(),
             Hold::Batch(batch, route) => {
@@ -107,23 +105,23 @@ impl Live {
             Hold::Thread(_) | Hold::Task => self.feed.stop(),
             Hold::Manual(tell) => {
                 self.feed.stop();
-                producer::tell_manual(&self.feed, &**tell, Change::Stopped(self.feed.clone()));
+                thread::tell_manual(&self.feed, tell, Change::Stopped(self.feed.clone()));
                 self.feed.end();
             }
         }
     }
 
-    /// The feed has ended: what was still to be done for it is not done.
-    pub(crate) fn end(self, schedule: &mut Schedule, workers: &Workers) {
-        schedule.forget(Key::Tick(self.feed.generation()));
-        schedule.forget(Key::Value(self.feed.generation()));
-        if let Some(filler) = &self.filler {
-            filler.cancel(workers);
+    /// The feed has ended: nothing more is done for it.
+    pub(crate) fn end(self, schedule: &mut Schedule, shared: &Shared) {
+        schedule.forget_feed(self.feed.generation());
+        if let Some(call) = self.filling.upgrade() {
+            // It would have no effect, and would wait for as long as the workers are busy.
+            shared.workers.forget(call);
         }
         self.join();
     }
 
-    /// The runner ends: nobody waits for the feed's end any more but for its thread.
+    /// The runner ends, and waits for no end of a feed but that of its thread.
     pub(crate) fn give_up(self) {
         if let Hold::Batch(batch, _) = &self.hold {
             batch.clear();
@@ -133,7 +131,7 @@ impl Live {
 
     fn join(self) {
         if let Hold::Thread(thread) = self.hold {
-            // A producer's panics are caught and counted: the thread itself would be a broken invariant.
+            // A producer's panics are caught and counted: a panic of the thread itself would be a broken invariant.
             thread.join().expect("a producer's thread does not panic");
         }
     }

@@ -1,6 +1,39 @@
-//! The thread that carries demand to the state machine and its decisions to the producers. It waits for three things
-//! at once: changes of demand, notes of producers, and the next deadline. Of values only those pass through it that
-//! were held back.
+//! The runner: the thread that carries demand to the state machine, and the machine's decisions to the producers. It waits
+//! for three things at once: changes of demand, notes, and the next deadline. Values do not pass through it, but for those
+//! that were held back.
+//!
+//! # What it holds
+//! - Alone: the watch of the socket's demand; the [`Schedule`] (ticks, lists, values held back); the feeds that run, each
+//!   with what is needed to stop its producer ([`Live`]); the states of topics.
+//! - With the [`OnDemand`](crate::OnDemand) handle ([`Shared`]): the plan (the state machine and the routes), the feeds by
+//!   generation, the workers, and the desk (letterbox, clock, counts), which every feed holds as well.
+//!
+//! # What other threads may do
+//! - Leave a [`Note`] at the desk: any thread, at any time. Notes and counts are the only way from a feed to the runner.
+//! - Read counts and replace the routes, which changes the plan and then leaves a note: any thread but an I/O thread that
+//!   decides about a subscription. Decisions of the machine are carried out by the runner alone.
+//! - Queue jobs: the runner alone. Workers are joined by the runner alone, and it by
+//!   [`OnDemand::stop`](crate::OnDemand::stop), never on a thread of its own ([`Desk::on_own_thread`]).
+//!
+//! # The order of locks
+//! A thread that holds a lock takes only locks further to the right:
+//!
+//! ```text
+//! rules ── plan ── the socket's ledger               a change of routes; counting the subscribers of waiting topics
+//! batch ── outlet ── kept values ── socket           a call for many feeds; publishing
+//!    └── workers     └── letterbox                   queueing the call; the first value
+//! feeds, threads of workers                          nothing else is locked meanwhile
+//! ```
+//!
+//! *rules* is the lock in `routes/rules.rs`, *plan* and *feeds* are in `shared.rs`, *batch* is the set of feeds of a batch
+//! route, *outlet* is of one feed, *kept values* of one route, *letterbox* is in the desk.
+//!
+//! # What is never done under a lock
+//! - Calling a user's function: producers, fills, catalogue functions, reports of failures, manual functions, the payload's
+//!   `as_ref`. The one exception are rules about subscriptions ([`RouteBuilder::admit`](crate::demand::RouteBuilder::admit)):
+//!   they run on an I/O thread with *rules* locked for reading, and therefore may neither reload nor wait.
+//! - Dropping what a user's function owns, which may call back: routes, feeds and jobs are moved out and dropped afterwards.
+//! - Joining a thread, and waking a task that waits for a feed.
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
@@ -11,33 +44,31 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::{io, thread};
 
-use oncue_core::feeds::{Decision, Demand, End, FeedState, RouteId};
+use oncue_core::feeds::{Decision, End, FeedId, FeedState, Feeds, RouteId};
 
-use self::announce::States;
+pub(crate) use self::announce::States;
 use self::live::Live;
-use self::plan::RouteRun;
-use self::schedule::{Due, Key, Schedule};
-use self::shared::Shared;
-use crate::demand::feed::desk::Note;
-use crate::demand::feed::failure::Failure;
-use crate::demand::feed::{Activation, Feed};
-use crate::demand::producers::catalogue::Catalogue;
+pub use self::plan::Reloaded;
+pub(crate) use self::plan::{AdmitFn, Guards, Listed, Planned, Replaced, RouteRun, refused};
+use self::schedule::{Key, Schedule};
+pub(crate) use self::shared::{Reports, Shared};
+use crate::demand::feed::{Activation, Failure, Feed, Note, add};
+use crate::demand::producers::{Held, Listing, next_tick};
 use crate::error::Error;
 use crate::op::Op;
 use crate::socket::{DemandEvent, DemandWatch, XPub};
 use crate::sync::lock;
 
-pub(crate) mod announce;
-pub(crate) mod defaults;
-pub(crate) mod live;
-pub(crate) mod plan;
-pub(crate) mod schedule;
-pub(crate) mod shared;
+mod announce;
+mod live;
+mod plan;
+mod schedule;
+mod shared;
 
-/// Changes of demand taken in one turn, so that deadlines and notes get theirs.
+/// How many changes of demand are taken in one turn, so that deadlines and notes get their turn.
 const EVENTS_PER_TURN_MAX: usize = 256;
 
-/// Waiting topics whose subscribers are counted in one turn: a hundred thousand take four hundred turns.
+/// How many waiting topics have their subscribers counted in one turn: 100,000 topics take 400 turns.
 const COUNTED_PER_TURN_MAX: usize = 256;
 
 pub(crate) struct Runner {
@@ -77,7 +108,7 @@ impl Runner {
         }
         loop {
             let goes_on = match self.wait() {
-                Turn::Demand(event) => self.hear(event) && self.hear_more(),
+                Turn::Demand(event) => self.hear(event),
                 Turn::Notes(notes) => notes.into_iter().all(|note| self.heed(note)),
                 Turn::Time => true,
             };
@@ -110,46 +141,37 @@ impl Runner {
         }
     }
 
-    /// Whether there is more to come.
+    /// Tells the machine about changes of demand, up to a bound. Returns whether the runner goes on.
     fn hear(&mut self, event: Result<DemandEvent, Error>) -> bool {
-        let now = self.shared.desk.now();
-        match event {
-            Ok(DemandEvent::Wanted(prefix)) => self.machine(|machine| machine.wanted(&prefix, now)),
-            Ok(DemandEvent::Unwanted(prefix)) => self.machine(|machine| machine.unwanted(&prefix, now)),
-            // The socket was closed, or its engine has died: there is nobody to produce for.
-            Err(_) => return false,
-        }
-        self.obey();
-        true
-    }
-
-    fn hear_more(&mut self) -> bool {
+        let mut first = Some(event);
         for _ in 0..EVENTS_PER_TURN_MAX {
-            let goes_on = match self.watch.try_next() {
-                Ok(None) => break,
-                Ok(Some(event)) => self.hear(Ok(event)),
-                Err(error) => self.hear(Err(error)),
-            };
-            if !goes_on {
-                return false;
+            let Some(event) = first.take().or_else(|| self.watch.try_next().transpose()) else { break };
+            let now = self.shared.desk.now();
+            match event {
+                Ok(DemandEvent::Wanted(prefix)) => self.machine(|machine| machine.wanted(&prefix, now)),
+                Ok(DemandEvent::Unwanted(prefix)) => self.machine(|machine| machine.unwanted(&prefix, now)),
+                // The socket was closed, or its engine has died.
+                Err(_) => return false,
             }
+            self.obey();
         }
         true
     }
 
+    /// Does what a note asks for. Returns whether the runner goes on.
     fn heed(&mut self, note: Note) -> bool {
         let now = self.shared.desk.now();
         match note {
             Note::Ended { id, generation, failed } => {
                 // A periodic feed may report its end twice.
                 let Some(live) = self.live.remove(&generation) else { return true };
-                live.end(&mut self.schedule, &self.shared.workers);
-                // Dropped when nothing is locked: the last of a route may own what calls back.
+                live.end(&mut self.schedule, &self.shared);
+                // Dropped when nothing is locked: the last feed of a route may own what calls back.
                 let _feed = lock(&self.shared.feeds).remove(&generation);
                 let end = if failed { End::Failed } else { End::Finished };
-                // There is room now.
+                // There is room for another feed now.
                 self.count_waiting();
-                self.machine(|machine| machine.ended(id, generation, end, now));
+                self.ended(id, generation, end);
             }
             Note::Produced { id, generation } => {
                 self.machine(|machine| machine.produced(id, generation, now));
@@ -160,23 +182,26 @@ impl Runner {
                 }
             }
             Note::Hold { generation, until } => {
-                // Stopped since, the feed has dropped the value.
+                // A feed that has stopped since has dropped the value.
                 let live = self.live.get(&generation).filter(|live| live.feed().is_active());
                 if let Some(live) = live {
-                    self.schedule.add(Key::Value(generation), until, Due::Value(live.feed().clone()));
+                    self.schedule.add(Key::Value(generation), until, Arc::new(Held(live.feed().clone())));
                 }
             }
             Note::Asked(topic) => {
                 let generation = self.machine(|machine| machine.running(&topic));
-                // One that is about to begin is filled in then.
+                // A feed that is about to begin is filled in when it does.
                 if let Some(live) = generation.and_then(|generation| self.live.get_mut(&generation)) {
-                    live.fill(live.feed().published(), &self.socket, &self.shared.workers);
+                    live.fill_in(live.feed().published(), &self.socket, &self.shared);
                 }
             }
-            Note::Listed { route, topics } => self.relist(route, topics, now),
+            Note::Listed { route, due, topics } => {
+                self.relist(route, topics, now);
+                self.list(route, Some(due), now);
+            }
             Note::Routes { added, removed } => {
                 removed.into_iter().for_each(|route| self.schedule.forget(Key::List(route)));
-                added.into_iter().for_each(|route| self.begin_to_list(route, now));
+                added.into_iter().for_each(|route| self.list(route, None, now));
             }
             Note::Stop => return false,
         }
@@ -184,12 +209,14 @@ impl Runner {
         true
     }
 
-    /// Begins to list the catalogue of a route that has just been added, if a function does that.
-    fn begin_to_list(&mut self, route: RouteId, now: Duration) {
+    /// Schedules the next listing of a route's catalogue after the one that was due at `last`, if a function lists it and the
+    /// route has not been removed.
+    fn list(&mut self, route: RouteId, last: Option<Duration>, now: Duration) {
         let lister = lock(&self.shared.plan).routes.get(&route).and_then(|route| route.lister.clone());
         if let Some(lister) = lister {
-            let catalogue = Catalogue::new(route, lister, self.shared.desk.clone());
-            self.schedule.add(Key::List(route), now, Due::Tick(catalogue));
+            let due = last.map_or(now, |last| next_tick(last, lister.period, now).0);
+            let desk = self.shared.desk.clone();
+            self.schedule.add(Key::List(route), due, Arc::new(Listing { route, due, lister, desk }));
         }
     }
 
@@ -200,41 +227,43 @@ impl Runner {
             plan.machine.relist(id, topics, now).map_err(|error| Failure::Error(error.into()))
         });
         match relisted {
-            Ok(()) => route.listed(plan.machine.route_stats(id).listed, now),
+            Ok(()) => route.listed(plan.machine.route_counts(id).listed, now),
             Err(failure) => {
                 drop(plan);
-                self.shared.fail_list(&route, &failure);
+                add(&self.shared.desk.counters.lists_failed, 1);
+                if let Some(report) = &self.shared.reports.list {
+                    // A report that panics cannot be reported; the count stands.
+                    let _ = Failure::catch(|| report(&route.pattern, &failure));
+                }
             }
         }
     }
 
-    /// Does what the machine has decided.
+    /// Carries out what the machine has decided.
     fn obey(&mut self) {
         while let Some((decision, route)) = self.decision() {
-            match decision {
-                Decision::Start { feed: id, route: from, topic, params, generation, since } => {
-                    let Some(route) = route else {
-                        // The route has gone since: a stop has been decided too.
-                        let now = self.shared.desk.now();
-                        self.machine(|machine| machine.ended(id, generation, End::Finished, now));
-                        continue;
-                    };
+            match (decision, route) {
+                (Decision::Start { feed: id, route, topic, params, generation, since }, Some(run)) => {
                     let (desk, on_failure) = (self.shared.desk.clone(), self.shared.reports.feed.clone());
-                    let (feeds, route) = (route.feeds.clone(), (from, &*route));
+                    let feeds = run.feeds.clone();
                     let of =
                         Activation { id, generation, topic, params, since, route: feeds, desk, on_failure };
-                    self.begin(of, route);
+                    self.begin(of, (route, &run));
                 }
-                Decision::Stop { generation, wanted, .. } => {
+                // The route was removed since: a stop has been decided too.
+                (Decision::Start { feed, generation, .. }, None) => {
+                    self.ended(feed, generation, End::Finished);
+                }
+                (Decision::Stop { generation, wanted, .. }, _) => {
                     if let Some(live) = self.live.get_mut(&generation) {
                         live.stop(&mut self.schedule);
                         if !wanted {
-                            // Here and not when its state is told: a value may be kept that nobody has heard of.
+                            // Not when the state is told: a value may be kept although no state was ever told.
                             live.feed().leave_last(&self.socket);
                         }
                     }
                 }
-                Decision::State { topic, state, .. } => self.say(&topic, state, route.as_deref()),
+                (Decision::State { topic, state, .. }, route) => self.say(&topic, state, route.as_deref()),
             }
         }
     }
@@ -250,24 +279,28 @@ impl Runner {
     }
 
     fn begin(&mut self, of: Activation, route: (RouteId, &RouteRun)) {
-        let (id, generation, now) = (of.id, of.generation, self.shared.desk.now());
+        let (id, generation) = (of.id, of.generation);
         let feed = Feed::new(of, self.socket.clone());
         lock(&self.shared.feeds).insert(generation, feed.clone());
-        let workers = &self.shared.workers;
-        match Live::begin(feed.clone(), route, &mut self.schedule, workers, now) {
+        match Live::begin(feed.clone(), route, &mut self.schedule, &self.shared) {
             Some(mut live) => {
                 self.shared.desk.forget_asked(feed.topic());
-                live.fill(0, &self.socket, workers);
+                live.fill_in(0, &self.socket, &self.shared);
                 self.live.insert(generation, live);
             }
             None => {
                 let _feed = lock(&self.shared.feeds).remove(&generation);
-                self.machine(|machine| machine.ended(id, generation, End::Failed, now));
+                self.ended(id, generation, End::Failed);
             }
         }
     }
 
-    /// Who has the most subscribers is served first.
+    fn ended(&self, id: FeedId, generation: u64, end: End) {
+        let now = self.shared.desk.now();
+        self.machine(|machine| machine.ended(id, generation, end, now));
+    }
+
+    /// Of the topics that wait for room, those with the most subscribers start first.
     fn count_waiting(&self) {
         let socket = &self.socket;
         self.machine(|machine| {
@@ -275,26 +308,24 @@ impl Runner {
         });
     }
 
-    /// What is true of a topic has changed; of the routes that served it, this one is not gone.
+    /// The state of a topic has changed. `route` served it, unless it was removed.
     fn say(&self, topic: &[u8], state: FeedState, route: Option<&RouteRun>) {
         self.states.tell(topic, state);
         match route {
-            Some(route) if state == FeedState::Idle => {
-                route.feeds.keep.iter().for_each(|keep| keep.leave(&self.socket, topic));
-            }
+            Some(route) if state == FeedState::Idle => route.feeds.leave_last(&self.socket, topic),
             Some(_) => {}
-            // A feed may have published when the route had gone already.
+            // A feed may have published after its route was removed.
             None => drop(self.socket.forget_last(topic)),
         }
     }
 
-    fn machine<T>(&self, change: impl FnOnce(&mut Demand) -> T) -> T {
+    fn machine<T>(&self, change: impl FnOnce(&mut Feeds) -> T) -> T {
         change(&mut lock(&self.shared.plan).machine)
     }
 }
 
-/// Ends all feeds and waits for the threads that produce, also when the runner has panicked: no feed is left without
-/// somebody to stop it.
+/// Ends all feeds and waits for the threads that produce, also when the runner has panicked: nothing else could stop the
+/// feeds.
 impl Drop for Runner {
     fn drop(&mut self) {
         for live in self.live.values_mut() {
@@ -306,6 +337,8 @@ impl Drop for Runner {
         for (_, live) in self.live.drain() {
             live.give_up();
         }
-        self.shared.end();
+        // The feeds would be kept for ever by what they refer to. They are dropped outside of the lock.
+        let feeds = std::mem::take(&mut *lock(&self.shared.feeds));
+        drop(feeds);
     }
 }

@@ -1,18 +1,14 @@
-//! The routes at work: the state machine and what runs for each of its routes; and how another set of routes takes the
-//! place of one.
+//! The plan: the state machine and what runs for each of its routes; and how other routes take their place.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oncue_core::feeds::{self, Demand, Limits, Route, RouteId};
+use oncue_core::feeds::{FeedCounts, Feeds, Limits, Route, RouteId, RoutesError};
+use oncue_pattern::Pattern;
 
-use crate::demand::Pattern;
-use crate::demand::feed::counts::{RouteStats, get};
-use crate::demand::feed::route::FeedRoute;
-use crate::demand::producers::Producer;
-use crate::demand::producers::catalogue::Lister;
-use crate::demand::producers::fill::FillFn;
+use crate::demand::feed::{FeedRoute, RouteStats, get};
+use crate::demand::producers::{FillFn, Lister, Producer};
 use crate::error::{Error, Result};
 use crate::permission::{Admission, SubscribeRequest};
 use crate::sync::lock;
@@ -22,11 +18,11 @@ pub(crate) type AdmitFn = Arc<dyn Fn(&SubscribeRequest<'_>) -> Admission + Send 
 
 #[derive(Default)]
 pub(crate) struct Plan {
-    pub(crate) machine: Demand,
+    pub(crate) machine: Feeds,
     pub(crate) routes: BTreeMap<RouteId, Arc<RouteRun>>,
 }
 
-/// A route that has come to be: for the machine, and for the runner.
+/// A route that is to be added: for the machine, and for the runner.
 pub(crate) struct Planned {
     pub(crate) route: Route,
     pub(crate) run: Arc<RouteRun>,
@@ -35,7 +31,7 @@ pub(crate) struct Planned {
 /// What runs for one route.
 pub(crate) struct RouteRun {
     pub(crate) pattern: Pattern,
-    /// Stands for all that the route was made of.
+    /// Stands for all that the route is made of.
     pub(crate) key: Option<String>,
     pub(crate) producer: Producer,
     /// How often each topic would be produced without demand.
@@ -56,7 +52,7 @@ pub(crate) struct Guards {
     pub(crate) filled: Vec<Pattern>,
 }
 
-/// What a publisher without demand would have produced.
+/// For what a publisher without demand would have produced: the topics listed, over time.
 #[derive(Default)]
 pub(crate) struct Listed {
     topics: usize,
@@ -71,9 +67,9 @@ pub(crate) struct Listed {
 pub struct Reloaded {
     /// Routes that stay as they were, with their feeds.
     pub kept: usize,
-    /// Routes that have come.
+    /// Routes that were added.
     pub added: usize,
-    /// Routes that have gone.
+    /// Routes that were removed.
     pub removed: usize,
 }
 
@@ -97,7 +93,7 @@ impl Plan {
         let before = removed.len();
         let (mut routes, mut runs) = (Vec::new(), Vec::new());
         for Planned { route, run } in planned {
-            // Named twice, the second is another route, which the machine refuses.
+            // The same route a second time is another route, which the machine refuses.
             match removed.iter().position(|id| self.routes[id].is_same(&run)) {
                 Some(at) => drop(removed.swap_remove(at)),
                 None => {
@@ -106,33 +102,25 @@ impl Plan {
                 }
             }
         }
-        let ids = self.machine.change_routes(&removed, routes, limits, now).map_err(refused)?;
-        let mut gone = Vec::with_capacity(removed.len());
-        for id in &removed {
-            gone.extend(self.routes.remove(id));
+        let added = self.machine.change_routes(&removed, routes, limits, now).map_err(refused)?;
+        let gone = removed.iter().filter_map(|id| self.routes.remove(id)).collect();
+        for (id, run) in added.iter().zip(runs) {
+            run.listed(self.machine.route_counts(*id).listed, now);
+            self.routes.insert(*id, run);
         }
-        self.add(&ids, runs, now);
-        let kept = before - removed.len();
-        let done = Reloaded { kept, added: ids.len(), removed: removed.len() };
-        Ok(Replaced { done, added: ids, removed, gone, guards: self.guards() })
+        let done = Reloaded { kept: before - removed.len(), added: added.len(), removed: removed.len() };
+        Ok(Replaced { done, added, removed, gone, guards: self.guards() })
     }
 
-    pub(crate) fn guards(&self) -> Guards {
+    fn guards(&self) -> Guards {
         let routes = || self.routes.values();
         let rules = routes().filter_map(|route| Some((route.pattern.clone(), route.admit.clone()?)));
         let filled = routes().filter(|route| route.fill.is_some() && route.feeds.keep.is_some());
         Guards { rules: rules.collect(), filled: filled.map(|route| route.pattern.clone()).collect() }
     }
-
-    fn add(&mut self, ids: &[RouteId], runs: Vec<Arc<RouteRun>>, now: Duration) {
-        for (id, run) in ids.iter().zip(runs) {
-            run.listed(self.machine.route_stats(*id).listed, now);
-            self.routes.insert(*id, run);
-        }
-    }
 }
 
-pub(crate) fn refused(error: feeds::RoutesError) -> Error {
+pub(crate) fn refused(error: RoutesError) -> Error {
     Error::misuse(error.to_string())
 }
 
@@ -146,7 +134,7 @@ impl RouteRun {
         self.lister.is_some() || self.fill.is_some() || self.producer.period().is_some()
     }
 
-    /// So many topics are listed from now on.
+    /// The number of topics listed from now on.
     pub(crate) fn listed(&self, topics: usize, now: Duration) {
         let mut listed = lock(&self.listed);
         listed.before = listed.sum(now);
@@ -161,21 +149,16 @@ impl RouteRun {
         u64::try_from(periods).unwrap_or(u64::MAX).saturating_sub(had)
     }
 
-    pub(crate) fn stats(&self, machine: feeds::RouteStats, now: Duration) -> RouteStats {
+    pub(crate) fn stats(&self, counts: FeedCounts, now: Duration) -> RouteStats {
+        let counters = &self.feeds.counters;
         RouteStats {
             pattern: self.pattern.to_string(),
-            wanted: machine.wanted,
-            running: machine.running,
-            in_grace: machine.in_grace,
-            stopping: machine.stopping,
-            waiting: machine.waiting,
-            failing: machine.failing,
-            listed: machine.listed,
-            done: self.feeds.counters.done(),
+            now: counts,
+            done: counters.done(),
             avoided: self.avoided(now),
-            first_values: get(&self.feeds.counters.first_values),
-            first_value_time: Duration::from_nanos(get(&self.feeds.counters.first_value_nanos)),
-            first_value_time_longest: Duration::from_nanos(get(&self.feeds.counters.first_value_nanos_most)),
+            first_values: get(&counters.first_values),
+            first_value_time: Duration::from_nanos(get(&counters.first_value_nanos)),
+            first_value_time_longest: Duration::from_nanos(get(&counters.first_value_nanos_most)),
         }
     }
 }

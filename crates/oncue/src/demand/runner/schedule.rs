@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use oncue_core::feeds::RouteId;
 
-use crate::demand::feed::Feed;
-use crate::demand::producers::ticks::Tick;
-use crate::demand::producers::workers::Workers;
+use crate::demand::producers::{Tick, Workers};
 
 #[derive(Default)]
 pub(crate) struct Schedule {
     /// What is due at one time, in the order in which it was added.
-    due: BTreeMap<Place, (Key, Due)>,
+    due: BTreeMap<Place, (Key, Arc<dyn Tick>)>,
     /// Where each thing is: what is over leaves at once, for peers can start and stop feeds at will.
     places: HashMap<Key, Place>,
     last: u64,
@@ -30,15 +28,9 @@ pub(crate) enum Key {
     List(RouteId),
 }
 
-pub(crate) enum Due {
-    Tick(Arc<dyn Tick>),
-    /// The value of a feed that was held back.
-    Value(Feed),
-}
-
 impl Schedule {
     /// Does this then, and at no other time.
-    pub(crate) fn add(&mut self, key: Key, at: Duration, due: Due) {
+    pub(crate) fn add(&mut self, key: Key, at: Duration, due: Arc<dyn Tick>) {
         self.forget(key);
         self.last += 1;
         self.places.insert(key, (at, self.last));
@@ -50,6 +42,12 @@ impl Schedule {
         if let Some(place) = self.places.remove(&key) {
             self.due.remove(&place);
         }
+    }
+
+    /// Nothing is due for the feed of this generation any more.
+    pub(crate) fn forget_feed(&mut self, generation: u64) {
+        self.forget(Key::Tick(generation));
+        self.forget(Key::Value(generation));
     }
 
     /// When the next thing is due.
@@ -65,13 +63,8 @@ impl Schedule {
         {
             let ((at, _), (key, due)) = first.remove_entry();
             self.places.remove(&key);
-            match due {
-                Due::Tick(tick) => {
-                    if let Some(next) = tick.clone().tick(at, now, &mut jobs) {
-                        self.add(key, next, Due::Tick(tick));
-                    }
-                }
-                Due::Value(feed) => feed.release(),
+            if let Some(next) = due.clone().tick(at, now, &mut jobs) {
+                self.add(key, next, due);
             }
         }
         workers.queue(jobs);
@@ -80,23 +73,19 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
-    use oncue_core::feeds::{Decision, Demand, Limits, Route};
+    use oncue_core::feeds::{Decision, Feeds, Limits, Route};
     use oncue_pattern::Pattern;
 
     use super::*;
-    use crate::demand::feed::Activation;
-    use crate::demand::feed::counts::{Counters, get};
-    use crate::demand::feed::desk::Desk;
-    use crate::demand::feed::route::FeedRoute;
-    use crate::demand::producers::batch::BatchRun;
-    use crate::demand::producers::periodic::Periodic;
+    use crate::demand::feed::{Activation, Counters, Desk, Feed, FeedRoute, get};
+    use crate::demand::producers::{BatchRun, Held, Periodic};
     use crate::{Engine, Options, XPub};
 
     /// A feed of a route that runs nowhere, the route, and workers without threads.
     fn feed() -> (Feed, RouteId, Workers) {
         let socket = XPub::new(&Engine::start().unwrap(), Options::new()).unwrap();
         let routes = vec![Route::new(Pattern::parse("clock").unwrap())];
-        let mut machine = Demand::new(routes, Limits::default()).unwrap();
+        let mut machine = Feeds::new(routes, Limits::default()).unwrap();
         machine.wanted(b"clock", Duration::ZERO);
         let Some(Decision::Start { feed: id, generation, topic, params, since, route }) = machine.poll()
         else {
@@ -116,7 +105,7 @@ mod tests {
         let (tick, skipped) = (Key::Tick(feed.generation()), || get(&feed.desk().counters.ticks_skipped));
         let mut schedule = Schedule::default();
         let periodic = Periodic::new(feed.clone(), ms(10), Arc::new(|_| Ok(())));
-        schedule.add(tick, ms(1003), Due::Tick(periodic));
+        schedule.add(tick, ms(1003), periodic);
         assert_eq!(schedule.next(), Some(ms(1003)), "the first tick is at once");
         schedule.run(ms(1003), &workers);
         schedule.run(ms(1009), &workers);
@@ -144,9 +133,9 @@ mod tests {
         let batches = Arc::new(BatchRun::new(hour, |_| ()));
         for at in [hour, 2 * hour] {
             let periodic = Periodic::new(feed.clone(), hour, Arc::new(|_| Ok(())));
-            schedule.add(tick, at, Due::Tick(periodic));
-            schedule.add(value, at, Due::Value(feed.clone()));
-            schedule.add(batch, at, Due::Tick(batches.clone()));
+            schedule.add(tick, at, periodic);
+            schedule.add(value, at, Arc::new(Held(feed.clone())));
+            schedule.add(batch, at, batches.clone());
         }
         assert_eq!((schedule.due.len(), schedule.places.len()), (3, 3));
         assert_eq!(schedule.next(), Some(2 * hour));
@@ -158,7 +147,7 @@ mod tests {
         assert_eq!(schedule.due.len(), 1);
         schedule.forget(batch);
         assert_eq!((schedule.next(), schedule.places.len()), (None, 0));
-        schedule.add(value, hour, Due::Value(feed));
+        schedule.add(value, hour, Arc::new(Held(feed)));
         schedule.run(hour, &workers);
         assert_eq!((schedule.due.len(), schedule.places.len()), (0, 0), "done is over");
     }

@@ -1,18 +1,14 @@
-//! What the handle and the runner share: the routes and the state machine, the feeds that run, and the workers.
+//! What the handle and the runner share: the plan, the feeds that run, and the workers.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use oncue_core::feeds::Limits;
+use oncue_pattern::Pattern;
 
-use super::plan::{Plan, Planned, Replaced, RouteRun};
-use crate::demand::Pattern;
-use crate::demand::feed::counts::{OnDemandStats, RouteStats, TopicStats, add};
-use crate::demand::feed::desk::Desk;
-use crate::demand::feed::failure::Failure;
-use crate::demand::feed::{Feed, OnFailure};
-use crate::demand::producers::workers::Workers;
+use super::plan::{Plan, Planned, Replaced};
+use crate::demand::feed::{Desk, Failure, Feed, OnDemandStats, OnFailure, RouteStats, TopicStats};
+use crate::demand::producers::Workers;
 use crate::error::{Error, Result};
 use crate::sync::lock;
 
@@ -34,7 +30,6 @@ pub(crate) struct Shared {
     pub(crate) workers: Workers,
     /// The feeds that have not ended, by generation.
     pub(crate) feeds: Mutex<BTreeMap<u64, Feed>>,
-    ended: AtomicBool,
 }
 
 impl Shared {
@@ -45,7 +40,6 @@ impl Shared {
             reports,
             plan: Mutex::default(),
             feeds: Mutex::default(),
-            ended: AtomicBool::new(false),
         }
     }
 
@@ -62,25 +56,6 @@ impl Shared {
         lock(&self.plan).replace(planned, limits, now)
     }
 
-    /// The runner has ended. Its feeds would be kept for ever by what they refer to: drops them outside of the lock.
-    pub(crate) fn end(&self) {
-        self.ended.store(true, Ordering::SeqCst);
-        drop(std::mem::take(&mut *lock(&self.feeds)));
-    }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::SeqCst)
-    }
-
-    /// Counts and reports that the catalogue of a route could not be listed.
-    pub(crate) fn fail_list(&self, route: &RouteRun, failure: &Failure) {
-        add(&self.desk.counters.lists_failed, 1);
-        if let Some(report) = &self.reports.list {
-            // A report that panics cannot be reported; the count stands.
-            let _ = Failure::catch(|| report(&route.pattern, failure));
-        }
-    }
-
     pub(crate) fn stats(&self) -> OnDemandStats {
         let machine = lock(&self.plan).machine.stats();
         self.desk.counters.stats(&machine)
@@ -89,7 +64,7 @@ impl Shared {
     pub(crate) fn route_stats(&self) -> Vec<RouteStats> {
         let now = self.desk.now();
         let plan = lock(&self.plan);
-        plan.routes.iter().map(|(id, route)| route.stats(plan.machine.route_stats(*id), now)).collect()
+        plan.routes.iter().map(|(id, route)| route.stats(plan.machine.route_counts(*id), now)).collect()
     }
 
     pub(crate) fn topic_stats(&self) -> Vec<TopicStats> {

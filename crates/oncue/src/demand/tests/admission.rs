@@ -1,4 +1,4 @@
-//! Who may subscribe, and what becomes of the demand of those who may not.
+//! Rules about who may subscribe, and what they do to demand.
 
 use super::*;
 use crate::{Admission, PeerKey};
@@ -12,7 +12,7 @@ fn accept(_: &crate::SubscribeRequest<'_>) -> Admission {
 }
 
 #[test]
-fn who_is_rejected_is_no_demand() {
+fn a_rejected_subscription_is_no_demand() {
     let od = fresh()
         .route("private/{x}")
         .catalogue(["private/1"])
@@ -37,7 +37,7 @@ fn who_is_rejected_is_no_demand() {
     assert!(topics.contains(&b"private/mine"[..]) && topics.contains(&b"public/1"[..]), "{topics:?}");
     let all = subscriber(&od, &["", "p"]);
     assert!(all.recv().wait_timeout(ms(50)).is_none(), "a short prefix would get the private ones too");
-    assert_eq!(od.stats().started, 2);
+    assert_eq!(od.stats().done.started, 2);
     assert_eq!(od.xpub().stats().subscriptions_rejected, 3);
 }
 
@@ -59,13 +59,13 @@ fn a_deferred_subscription_is_decided_later_and_one_in_force_may_be_revoked() {
     let sub = subscriber(&od, &["t/1"]);
     eventually("it is asked about", || lock(&asked).len() == 1);
     assert!(sub.recv().wait_timeout(ms(30)).is_none());
-    assert_eq!(od.stats().started, 0);
+    assert_eq!(od.stats().done.started, 0);
     let peer = lock(&asked)[0];
     od.xpub().admit(peer, "t/1");
     assert_eq!(text(&sub), "t/1 1");
     od.revoke("t/1", "that is enough");
-    eventually("the feed stops", || od.stats().stopped == 1 && od.stats().stopping == 0);
-    assert_eq!(od.stats().running, 0);
+    eventually("the feed stops", || od.stats().stopped == 1 && od.stats().now.stopping == 0);
+    assert_eq!(od.stats().now.running, 0);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn the_sockets_own_rule_comes_first() {
         .unwrap();
     let sub = subscriber(&od, &["", "t/1", "other"]);
     assert_eq!(text(&sub), "t/1 1");
-    assert_eq!(asked.load(SeqCst), 1, "neither of what is refused, nor of what is not the route's");
+    assert_eq!(asked.load(SeqCst), 1, "neither about what the socket rejects, nor about topics of no route");
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_reload_brings_its_own_rules() {
     od.reload(routes).unwrap();
     let after = subscriber(&od, &["a/2"]);
     eventually("it is refused", || od.xpub().stats().subscriptions_rejected == 1);
-    eventually("who was there stays", || text(&before) == "a/1 2");
+    eventually("the subscriber that was there stays", || text(&before) == "a/1 2");
     drop(after);
     od.reload(od.builder().route("a/{x}").thread(generations)).unwrap();
     let free = subscriber(&od, &["a/3"]);

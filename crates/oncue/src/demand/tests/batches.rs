@@ -28,9 +28,9 @@ fn one_call_produces_all_that_is_wanted() {
     });
     assert_eq!(seen.keys().collect::<Vec<_>>(), ["prices/A A", "prices/B B", "prices/C C"]);
     eventually("one call for three", || lock(&calls).contains(&3));
-    assert_eq!(od.stats().started, 3);
+    assert_eq!(od.stats().done.started, 3);
     drop(sub);
-    eventually("all stop", || od.stats().running + od.stats().stopping == 0);
+    eventually("all stop", || od.stats().now.running + od.stats().now.stopping == 0);
     thread::sleep(ms(30));
     let so_far = lock(&calls).len();
     thread::sleep(ms(50));
@@ -40,7 +40,7 @@ fn one_call_produces_all_that_is_wanted() {
 }
 
 #[test]
-fn who_comes_between_ticks_is_served_at_once() {
+fn a_feed_that_starts_between_ticks_is_produced_at_once() {
     let od = OnDemand::bind(ENDPOINT)
         .unwrap()
         .route("slow/{x}")
@@ -55,7 +55,7 @@ fn who_comes_between_ticks_is_served_at_once() {
         sub.subscribe(topic).unwrap();
         assert_eq!(text(&sub), format!("{topic} first"));
     }
-    assert_eq!(od.stats().failed, 0);
+    assert_eq!(od.stats().done.failed, 0);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_feed_stopped_amid_a_call_ends_after_it() {
             let (open, opened) = &*held;
             let mut open = lock(open);
             if *open {
-                // The feed that comes after it.
+                // The call for the feed that comes after it.
                 return;
             }
             while !*open {
@@ -89,11 +89,11 @@ fn a_feed_stopped_amid_a_call_ends_after_it() {
     eventually("it is told to stop", || od.stats().stopped == 1);
     sub.subscribe("b/1").unwrap();
     thread::sleep(ms(20));
-    assert_eq!((od.stats().stopping, od.stats().started), (1, 1), "no second one beside it");
+    assert_eq!((od.stats().now.stopping, od.stats().done.started), (1, 1), "no second feed beside it");
     *lock(&gate.0) = true;
     gate.1.notify_all();
     assert_eq!(text(&sub), "b/1 before");
-    assert_eq!((od.stats().late, od.stats().failed), (1, 0));
+    assert_eq!((od.stats().done.late, od.stats().done.failed), (1, 0));
 }
 
 #[test]
@@ -105,19 +105,19 @@ fn a_panic_ends_all_that_the_call_was_about_and_they_start_again() {
         .route("b/{x}")
         .backoff(ms(5), ms(50))
         .batch(ms(5), move |wanted| {
-            assert_ne!(count.fetch_add(1, SeqCst), 3, "the fourth goes wrong");
+            assert_ne!(count.fetch_add(1, SeqCst), 3, "the fourth call fails");
             wanted.iter().for_each(|feed| feed.publish("well").unwrap_or_default());
         })
         .start()
         .unwrap();
     let sub = subscriber(&od, &["b/1", "b/2"]);
-    eventually("it panics", || od.stats().failed == 1);
-    let so_far = od.stats().produced;
+    eventually("it panics", || od.stats().done.failed == 1);
+    let so_far = od.stats().done.produced;
     eventually("they go on", || {
         let _ = text(&sub);
-        od.stats().produced > so_far + 10 && od.stats().running == 2
+        od.stats().done.produced > so_far + 10 && od.stats().now.running == 2
     });
-    assert!(od.stats().started > 2);
+    assert!(od.stats().done.started > 2);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_slow_call_skips_ticks_for_all_its_feeds() {
         .start()
         .unwrap();
     let _sub = subscriber(&od, &["b/1", "b/2"]);
-    eventually("ticks are skipped", || od.stats().ticks_skipped > 40);
+    eventually("ticks are skipped", || od.stats().done.ticks_skipped > 40);
     let topics = od.topic_stats();
     assert!(topics.iter().all(|topic| topic.done.ticks_skipped > 0), "{topics:?}");
 }

@@ -28,7 +28,7 @@ fn a_reload_leaves_the_feeds_of_routes_that_stay() {
     let gone = subscriber(&od, &["gone/1"]);
     let _ = text(&gone);
     let new = subscriber(&od, &["new"]);
-    eventually("it means nothing yet", || od.stats().unmatched == 1);
+    eventually("it is of no route yet", || od.stats().unmatched == 1);
     let routes = od
         .builder()
         .route("kept/{x}")
@@ -43,12 +43,13 @@ fn a_reload_leaves_the_feeds_of_routes_that_stay() {
     assert_eq!((done.kept, done.added, done.removed), (1, 2, 2));
     assert_eq!(text(&new), "new here", "wanted before it had a route");
     eventually("the changed one is new", || text(&changed) == "changed/1 new");
-    eventually("of the old ones nothing is left", || od.stats().stopping == 0);
+    eventually("the old feeds have ended", || od.stats().now.stopping == 0);
     while kept.try_recv().unwrap().is_some() {}
     assert_eq!(text(&kept), "kept/1 1", "the same generation");
     while gone.try_recv().unwrap().is_some() {}
     assert!(gone.recv().wait_timeout(ms(50)).is_none(), "it has no route any more");
-    let patterns: Vec<_> = od.route_stats().into_iter().map(|route| (route.pattern, route.running)).collect();
+    let patterns: Vec<_> =
+        od.route_stats().into_iter().map(|route| (route.pattern, route.now.running)).collect();
     assert_eq!(patterns, [("kept/{x}".into(), 1), ("changed/{x}".into(), 1), ("new".into(), 1)]);
 }
 
@@ -65,15 +66,15 @@ fn a_reload_that_is_refused_changes_nothing() {
         od.builder().route("a/{x}").key("1").thread(generations).route("a/{x}").key("1").thread(generations);
     let refused = od.reload(twice).unwrap_err();
     assert!(refused.to_string().contains("`a/{x}` and `a/{x}`"), "{refused}");
-    assert_eq!(od.reload(builder()).unwrap_err().kind(), ErrorKind::Misuse, "another socket's");
+    assert_eq!(od.reload(builder()).unwrap_err().kind(), ErrorKind::Misuse, "routes of another socket");
     assert_eq!(od.reload(od.builder()).unwrap_err().kind(), ErrorKind::Misuse, "no routes");
     assert_eq!(od.builder().route("b").thread(generations).start().unwrap_err().kind(), ErrorKind::Misuse);
     while sub.try_recv().unwrap().is_some() {}
     assert_eq!(text(&sub), "a/1 1");
-    assert_eq!(od.stats().started, 1);
+    assert_eq!(od.stats().done.started, 1);
 }
 
-/// Calls back where it is dropped.
+/// Calls the routes when it is dropped.
 struct Nosy(Arc<Mutex<Option<Arc<OnDemand>>>>, Arc<AtomicUsize>);
 
 impl Drop for Nosy {
@@ -101,11 +102,11 @@ fn what_a_producer_owns_may_call_back_when_it_is_dropped() {
     let started = Arc::new(route(routes, "b", nosy()).start().unwrap());
     *lock(&od) = Some(started.clone());
     let sub = subscriber(&started, &["a", "b"]);
-    eventually("both run", || started.stats().running == 2);
-    // `a` stays, and the new one is dropped; `b` goes.
+    eventually("both run", || started.stats().now.running == 2);
+    // `a` stays, and what was to replace it is dropped; `b` goes.
     started.reload(route(started.builder(), "a", nosy())).unwrap();
     eventually("two are dropped", || dropped.load(SeqCst) == 2);
-    // Refused, all of them go.
+    // The routes are refused, so all of them are dropped.
     let twice = route(route(started.builder(), "x", nosy()), "x", nosy());
     assert!(started.reload(twice).is_err());
     assert_eq!(dropped.load(SeqCst), 4);
@@ -164,15 +165,15 @@ fn a_catalogue_is_listed_again_and_again() {
     *lock(&list) = Some(vec!["f/2"]);
     eventually("the new one runs too", || topics() == [&b"f/1"[..], b"f/2", b"f/always"]);
     *lock(&list) = None;
-    eventually("a panic is told", || od.stats().lists_failed > 0);
+    eventually("a panic is reported", || od.stats().lists_failed > 0);
     assert_eq!(lock(&reports)[0], "f/{name}: the producer panicked: the disk is gone");
     *lock(&list) = Some(vec!["g/1"]);
-    eventually("so is a strange topic", || lock(&reports).last().unwrap().contains("`g/1`"));
+    eventually("so is a topic of another route", || lock(&reports).last().unwrap().contains("`g/1`"));
     drop(sub);
-    eventually("all stop", || od.stats().running + od.stats().stopping == 0);
+    eventually("all stop", || od.stats().now.running + od.stats().now.stopping == 0);
     let _sub = subscriber(&od, &["f/"]);
     eventually("the last good list stays", || topics() == [&b"f/2"[..], b"f/always"]);
-    assert_eq!(od.route_stats()[0].listed, 2);
+    assert_eq!(od.route_stats()[0].now.listed, 2);
 }
 
 #[test]
@@ -189,9 +190,12 @@ fn a_route_may_have_less_room_than_all() {
     let one = subscriber(&od, &["a/1"]);
     assert_eq!(text(&one), "a/1 1");
     let _two = subscriber(&od, &["a/2", "b/1", "b/2"]);
-    eventually("only a/2 waits", || od.stats().running == 3 && od.stats().waiting == 1);
+    eventually("only a/2 waits", || od.stats().now.running == 3 && od.stats().now.waiting == 1);
     let stats = od.route_stats();
-    assert_eq!((stats[0].wanted, stats[0].running, stats[0].waiting, stats[1].running), (2, 1, 1, 2));
+    assert_eq!(
+        (stats[0].now.wanted, stats[0].now.running, stats[0].now.waiting, stats[1].now.running),
+        (2, 1, 1, 2)
+    );
     drop(one);
     eventually("it has its turn", || od.topic_stats().iter().any(|topic| topic.topic == b"a/2"));
 }

@@ -1,4 +1,4 @@
-//! What fails starts again, what has finished does not.
+//! A feed that has failed starts again, one that has finished does not.
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn a_thread_that_fails_starts_again_while_it_is_wanted() {
         assert_eq!(text(&sub), format!("flaky {run}"));
     }
     assert!(start.elapsed() >= ms(10 + 20 + 40), "{:?}", start.elapsed());
-    assert_eq!((od.stats().failed, od.stats().started, od.stats().running), (3, 4, 1));
+    assert_eq!((od.stats().done.failed, od.stats().done.started, od.stats().now.running), (3, 4, 1));
     assert_eq!(od.route_stats()[0].done.failed, 3);
 }
 
@@ -41,12 +41,12 @@ fn a_topic_whose_feed_failed_is_counted_while_it_waits() {
         .start()
         .unwrap();
     let sub = subscriber(&od, &["down"]);
-    eventually("it waits", || od.stats().failing == 1);
+    eventually("it waits", || od.stats().now.failing == 1);
     sub.unsubscribe("down").unwrap();
-    eventually("nobody waits for it", || od.stats().failing == 0);
+    eventually("nobody waits for it", || od.stats().now.failing == 0);
     sub.subscribe("down").unwrap();
-    eventually("it waits on", || od.stats().failing == 1);
-    assert_eq!(od.stats().started, 1);
+    eventually("it waits on", || od.stats().now.failing == 1);
+    assert_eq!(od.stats().done.started, 1);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_manual_feed_is_ended_by_hand() {
     assert_eq!(stopped(&changes).generation(), 2);
     eventually("it has ended", || od.stats().ended == 2);
     thread::sleep(ms(20));
-    assert_eq!((od.stats().failed, od.stats().started, od.stats().running), (1, 2, 0));
+    assert_eq!((od.stats().done.failed, od.stats().done.started, od.stats().now.running), (1, 2, 0));
     assert_eq!(*lock(&reports), ["1: the producer failed: the process has died"]);
 }
 
@@ -91,7 +91,7 @@ fn a_periodic_feed_may_fail_by_hand() {
         .unwrap();
     let sub = subscriber(&od, &["p"]);
     assert_eq!(text(&sub), "p 2");
-    assert_eq!((od.stats().failed, od.stats().late), (1, 1));
+    assert_eq!((od.stats().done.failed, od.stats().done.late), (1, 1));
 }
 
 #[test]
@@ -115,11 +115,11 @@ fn a_task_that_fails_starts_again() {
         .unwrap();
     let sub = subscriber(&od, &["t"]);
     assert_eq!(text(&sub), "t third time lucky");
-    assert_eq!(od.stats().failed, 2);
+    assert_eq!(od.stats().done.failed, 2);
 }
 
 #[test]
-fn a_feed_runs_for_its_least_time() {
+fn a_feed_runs_for_its_minimum_time() {
     let od = OnDemand::bind(ENDPOINT)
         .unwrap()
         .route("costly")

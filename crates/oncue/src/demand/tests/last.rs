@@ -1,4 +1,4 @@
-//! Last values: who gets them, how long they are kept, and what stands in for one.
+//! Last values: which subscribers get them, how long they are kept, and what fills in a missing one.
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn a_new_subscriber_alone_gets_the_last_value() {
         assert!(other.recv().wait_timeout(ms(20)).is_none(), "once");
     }
     assert!(first.recv().wait_timeout(ms(20)).is_none(), "the others do not get it again");
-    assert_eq!(od.stats().produced, 1);
+    assert_eq!(od.stats().done.produced, 1);
 }
 
 #[test]
@@ -39,14 +39,14 @@ fn a_value_goes_with_its_feed_and_not_within_its_grace() {
     let sub = subscriber(&od, &["k/1"]);
     assert_eq!(text(&sub), "k/1 from 1");
     sub.unsubscribe("k/1").unwrap();
-    eventually("the grace begins", || od.stats().in_grace == 1);
+    eventually("the grace begins", || od.stats().now.in_grace == 1);
     sub.subscribe("k/1").unwrap();
     assert_eq!(text(&sub), "k/1 from 1");
     sub.subscribe("short").unwrap();
     assert_eq!(text(&sub), "short from 2");
     sub.unsubscribe("short").unwrap();
     eventually("the value is forgotten", || od.xpub().last("short").is_none());
-    assert_eq!(od.stats().started, 2);
+    assert_eq!(od.stats().done.started, 2);
 }
 
 #[test]
@@ -89,9 +89,11 @@ fn a_route_keeps_no_more_than_its_bound() {
         }
     }
     let kept: Vec<_> = (0..5).filter(|i| od.xpub().last(format!("k/{i}")).is_some()).collect();
-    assert_eq!(kept, [2, 3], "the oldest have gone, and what is too large is not kept");
+    assert_eq!(kept, [2, 3], "the oldest are forgotten, and a value that is too large is not kept");
     od.reload(od.builder().route("other").manual(|_| ())).unwrap();
-    eventually("with the route they all go", || (0..5).all(|i| od.xpub().last(format!("k/{i}")).is_none()));
+    eventually("they are forgotten with their route", || {
+        (0..5).all(|i| od.xpub().last(format!("k/{i}")).is_none())
+    });
 }
 
 #[test]
@@ -109,7 +111,7 @@ fn a_value_is_kept_while_its_feed_waits_to_start_again() {
         .unwrap();
     let sub = subscriber(&od, &["k"]);
     assert_eq!(text(&sub), "k stale");
-    eventually("it has failed", || od.stats().failing == 1);
+    eventually("it has failed", || od.stats().now.failing == 1);
     assert_eq!(text(&subscriber(&od, &["k"])), "k stale");
 }
 
@@ -137,9 +139,9 @@ fn one_call_fills_in_however_many_ask() {
         assert_eq!(text(sub), "k/1 known of 1");
     }
     assert_eq!(text(&subscriber(&od, &["k/1"])), "k/1 known of 1");
-    // A value is counted after it was sent.
-    eventually("it is counted", || od.stats().produced > 0);
-    assert_eq!((calls.load(SeqCst), od.stats().produced), (1, 1));
+    // A value is counted after it was sent, and may have arrived by then.
+    eventually("it is counted", || od.stats().done.produced > 0);
+    assert_eq!((calls.load(SeqCst), od.stats().done.produced), (1, 1));
 }
 
 #[test]
@@ -187,12 +189,12 @@ fn what_is_kept_need_not_be_filled_and_a_panic_ends_no_feed() {
         let sub = subscriber(&od, &["k/1"]);
         assert_eq!(text(&sub), "k/1 known");
         drop(sub);
-        eventually("it stops", || od.stats().running + od.stats().stopping == 0);
+        eventually("it stops", || od.stats().now.running + od.stats().now.stopping == 0);
     }
     assert_eq!(calls.load(SeqCst), 1);
     let _sub = subscriber(&od, &["k/2"]);
-    eventually("it is reported", || od.stats().failed == 1);
-    assert_eq!(od.stats().running, 1);
+    eventually("it is reported", || od.stats().done.failed == 1);
+    assert_eq!(od.stats().now.running, 1);
 }
 
 #[test]
@@ -216,7 +218,7 @@ fn a_value_that_has_become_too_old_is_filled_in_anew() {
         .unwrap();
     let first = subscriber(&od, &["k/1"]);
     assert_eq!(text(&first), "k/1 1");
-    // Connected before: what they wait for is the value alone.
+    // Connected in advance, so that they wait for the value alone.
     let many: Vec<_> = (0..10).map(|_| subscriber(&od, &[])).collect();
     eventually("all are there", || od.xpub().stats().peers == 11);
     eventually("it is too old", || od.xpub().last("k/1").is_none());
@@ -226,6 +228,6 @@ fn a_value_that_has_become_too_old_is_filled_in_anew() {
     }
     assert_eq!(text(&first), "k/1 2", "it is a value like others");
     // A value is counted when it has been sent, and may have arrived by then.
-    eventually("both are counted", || od.stats().produced == 2);
-    assert_eq!((calls.load(SeqCst), od.stats().started), (2, 1));
+    eventually("both are counted", || od.stats().done.produced == 2);
+    assert_eq!((calls.load(SeqCst), od.stats().done.started), (2, 1));
 }

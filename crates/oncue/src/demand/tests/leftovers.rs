@@ -1,14 +1,14 @@
-//! What is over leaves nothing behind: no feed that has ended is kept by what would be due later.
+//! Nothing that would be due later keeps a feed that has ended.
 
 use super::*;
 
-/// Later than any of these tests.
+/// Longer than any of these tests takes.
 const HOUR: Duration = Duration::from_secs(3600);
 const TIMES: usize = 20;
 
 type Feeds = Arc<Mutex<Vec<Feed>>>;
 
-/// Subscribes and unsubscribes until the topic has had so many feeds; nobody but the test has them then.
+/// Subscribes and unsubscribes until the topic has had [`TIMES`] feeds. Then the test alone holds them.
 fn toggled(od: &OnDemand, topic: &str, feeds: &Feeds) {
     let sub = subscriber(od, &[]);
     for n in 1..=TIMES {
@@ -16,7 +16,7 @@ fn toggled(od: &OnDemand, topic: &str, feeds: &Feeds) {
         eventually("it starts", || lock(feeds).len() == n);
         sub.unsubscribe(topic).unwrap();
     }
-    eventually("nobody else has the feeds", || lock(feeds).iter().all(|feed| feed.handles() == 1));
+    eventually("nothing else holds the feeds", || lock(feeds).iter().all(|feed| feed.handles() == 1));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_fill_that_no_worker_could_make_goes_with_its_feed() {
         .start()
         .unwrap();
     let _sub = subscriber(&od, &["holds up"]);
-    eventually("the worker is held up", || od.stats().running == 1);
+    eventually("the worker is held up", || od.stats().now.running == 1);
     toggled(&od, "f", &feeds);
     drop(release);
 }
@@ -123,6 +123,6 @@ fn a_batch_begins_to_tick_again_when_it_is_wanted_again() {
         let before = calls.load(SeqCst);
         eventually("it ticks", || calls.load(SeqCst) > before + 5);
         sub.unsubscribe("b").unwrap();
-        eventually("it has stopped", || od.stats().running == 0 && od.stats().stopping == 0);
+        eventually("it has stopped", || od.stats().now.running == 0 && od.stats().now.stopping == 0);
     }
 }

@@ -1,4 +1,4 @@
-//! Routes over real sockets: what holds for all producers. Each kind of them is in `producers`.
+//! Routes over real sockets: what holds for all producers. `producers` tests each kind.
 
 use std::error::Error as _;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -28,7 +28,7 @@ mod unbound;
 mod values;
 
 const ENDPOINT: &str = "tcp://127.0.0.1:0";
-/// Far more than anything here takes, on however busy a machine.
+/// Far more than anything here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn ms(millis: u64) -> Duration {
@@ -143,12 +143,12 @@ fn nothing_of_an_old_generation_comes_after_it_stopped() {
         assert_eq!(text(&sub), format!("stubborn {generation}"));
         sub.unsubscribe("stubborn").unwrap();
         eventually("it is told to stop", || od.stats().stopped == generation);
-        // What was sent before that may still be under way.
+        // Messages that were sent before may still be under way.
         thread::sleep(ms(20));
         while sub.try_recv().unwrap().is_some() {}
     }
-    eventually("the last one ends", || od.stats().stopping == 0);
-    assert_eq!((od.stats().late, od.stats().failed), (5 * 21, 0));
+    eventually("the last one ends", || od.stats().now.stopping == 0);
+    assert_eq!((od.stats().done.late, od.stats().done.failed), (5 * 21, 0));
 }
 
 #[test]
@@ -166,12 +166,12 @@ fn wanted_again_within_its_grace_a_feed_runs_on() {
     let sub = subscriber(&od, &["long"]);
     assert_eq!(text(&sub), "long 1");
     sub.unsubscribe("long").unwrap();
-    eventually("the grace begins", || od.stats().in_grace == 1);
+    eventually("the grace begins", || od.stats().now.in_grace == 1);
     while sub.try_recv().unwrap().is_some() {}
     sub.subscribe("lo").unwrap();
     assert_eq!(text(&sub), "long 1");
     eventually("it is revived", || od.stats().revived == 1);
-    assert_eq!(od.stats().started, 1);
+    assert_eq!(od.stats().done.started, 1);
     let other = subscriber(&od, &["short"]);
     assert_eq!(text(&other), "short 2");
     drop(other);
@@ -199,7 +199,7 @@ fn the_empty_prefix_starts_what_is_listed_and_is_attached_to_the_rest() {
         topics.len() == 2
     });
     assert!(topics.contains(&b"clock"[..]) && topics.contains(&b"prices/AAPL"[..]));
-    assert_eq!(od.stats().started, 2);
+    assert_eq!(od.stats().done.started, 2);
     let one = subscriber(&od, &["news/1"]);
     eventually("a feed that comes later reaches it too", || receive(&all).topic() == b"news/1");
     drop(one);
@@ -215,7 +215,7 @@ fn beyond_feeds_max_topics_wait() {
     let one = subscriber(&od, &["t/1"]);
     assert_eq!(text(&one), "t/1 1");
     let two = subscriber(&od, &["t/2"]);
-    eventually("the second waits", || od.stats().waiting == 1);
+    eventually("the second waits", || od.stats().now.waiting == 1);
     drop(one);
     assert_eq!(text(&two), "t/2 2");
 }
@@ -254,14 +254,14 @@ fn stopping_ends_all_feeds_and_waits_for_their_threads() {
         .unwrap();
     let _sub = subscriber(&od, &["t/1", "t/2", "clock", "manual"]);
     let feed = started(&changes);
-    eventually("all run", || running.load(SeqCst) == 2 && od.stats().produced > 3);
+    eventually("all run", || running.load(SeqCst) == 2 && od.stats().done.produced > 3);
     od.stop();
     assert_eq!(running.load(SeqCst), 0);
     assert_eq!(feed.publish("late"), Err(Stopped));
     assert!(!stopped(&changes).is_active());
-    let produced = od.stats().produced;
+    let produced = od.stats().done.produced;
     thread::sleep(ms(10));
-    assert_eq!(od.stats().produced, produced);
+    assert_eq!(od.stats().done.produced, produced);
     od.stop();
 }
 
@@ -325,7 +325,7 @@ fn routes_on_a_socket_that_others_use() {
     eventually("the socket stays open", || text(&sub) == "other");
 }
 
-/// Whatever refers to whatever while feeds run, in the end nothing keeps a producer and what it holds.
+/// While feeds run there are references in all directions. In the end none of them keeps a producer and what it holds.
 #[test]
 fn stopped_routes_let_go_of_their_producers() {
     let held = Arc::new(());
@@ -379,16 +379,16 @@ fn stopped_routes_let_go_of_their_producers() {
         .start()
         .unwrap();
     let _sub = subscriber(&od, &["every", "batch/", "thread", "task", "manual"]);
-    eventually("all run", || od.stats().running == 5 && od.stats().produced > 20);
+    eventually("all run", || od.stats().now.running == 5 && od.stats().done.produced > 20);
     od.reload(od.builder().route("other").every(ms(1), |_| "")).unwrap();
-    eventually("the old ones are let go of", || Arc::strong_count(&held) == 1);
+    eventually("the old ones are dropped", || Arc::strong_count(&held) == 1);
     let last = held.clone();
     od.reload(od.builder().route("every").batch(ms(1), move |wanted| {
         let _held = &last;
         wanted.iter().for_each(|feed| feed.publish("").unwrap_or_default());
     }))
     .unwrap();
-    eventually("it runs", || od.stats().running == 1);
+    eventually("it runs", || od.stats().now.running == 1);
     drop(od);
     eventually("so is the last one", || Arc::strong_count(&held) == 1);
 }

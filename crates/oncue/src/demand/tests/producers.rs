@@ -25,7 +25,7 @@ fn a_periodic_route_ticks_while_it_is_wanted() {
         assert_eq!(text(&sub), format!("clock {n}"));
     }
     sub.unsubscribe("clock").unwrap();
-    eventually("it stops", || od.stats().running == 0 && od.stats().stopping == 0);
+    eventually("it stops", || od.stats().now.running == 0 && od.stats().now.stopping == 0);
     let produced = ticks.load(SeqCst);
     thread::sleep(ms(30));
     assert_eq!(ticks.load(SeqCst), produced, "nobody wants it any more");
@@ -41,7 +41,7 @@ fn ticks_do_not_drift() {
         .route("clock")
         .every(period, move |_| {
             lock(&noted).push(Instant::now());
-            // Were the next tick counted from here, twenty would take half as long again.
+            // If the next tick were counted from here, 20 ticks would take half as long again.
             thread::sleep(ms(10));
             "tick"
         })
@@ -51,7 +51,7 @@ fn ticks_do_not_drift() {
     for _ in 0..20 {
         receive(&sub);
     }
-    let (times, skipped) = (lock(&times).clone(), od.stats().ticks_skipped);
+    let (times, skipped) = (lock(&times).clone(), od.stats().done.ticks_skipped);
     let span = times[19] - times[0];
     assert!(span < period * (19 + skipped as u32) + ms(100), "{span:?}, {skipped} skipped");
 }
@@ -75,15 +75,15 @@ fn a_slow_periodic_feed_piles_nothing_up_and_holds_no_other_up() {
         .start()
         .unwrap();
     let sub = subscriber(&od, &["slow"]);
-    eventually("the slow one runs", || od.stats().running == 1);
+    eventually("the slow one runs", || od.stats().now.running == 1);
     sub.subscribe("fast").unwrap();
     let mut slow = 0;
     for _ in 0..40 {
         slow += usize::from(receive(&sub).topic() == b"slow");
     }
     assert!(slow < 20, "{slow} slow ones among 40");
-    eventually("ticks are skipped", || od.stats().ticks_skipped > 50);
-    assert_eq!(most.load(SeqCst), 1, "one feed is produced once at a time");
+    eventually("ticks are skipped", || od.stats().done.ticks_skipped > 50);
+    assert_eq!(most.load(SeqCst), 1, "a feed is produced by one call at a time");
 }
 
 #[test]
@@ -106,14 +106,14 @@ fn a_threaded_route_has_one_thread_a_topic_and_its_parameters() {
     assert_eq!(text(&one), "prices/X-AAPL AAPL at X");
     eventually("both topics come", || text(&other) == "prices/Y-MSFT MSFT at Y");
     eventually("both topics come", || text(&other) == "prices/X-AAPL AAPL at X");
-    assert_eq!(od.stats().started, 2, "one feed a topic, however many subscribers");
+    assert_eq!(od.stats().done.started, 2, "one feed a topic, however many subscribers");
     drop(one);
     drop(other);
-    eventually("both stop", || od.stats().running + od.stats().stopping == 0);
-    assert_eq!((od.stats().stopped, od.stats().failed), (2, 0));
+    eventually("both stop", || od.stats().now.running + od.stats().now.stopping == 0);
+    assert_eq!((od.stats().stopped, od.stats().done.failed), (2, 0));
 }
 
-/// Runs each task on a thread of its own: the least of executors.
+/// Runs each task on a thread of its own: the simplest executor.
 fn spawn(task: Task) {
     thread::spawn(move || Op(task).wait());
 }
@@ -140,8 +140,8 @@ fn an_async_route_runs_on_any_executor_and_sees_its_end() {
     assert_eq!(text(&sub), "news/7 item 7");
     drop(sub);
     eventually("the task sees its end", || seen.load(SeqCst));
-    eventually("it has ended", || od.stats().stopping == 0);
-    assert_eq!((od.stats().late, od.stats().failed, od.stats().stopped), (1, 0, 1));
+    eventually("it has ended", || od.stats().now.stopping == 0);
+    assert_eq!((od.stats().done.late, od.stats().done.failed, od.stats().stopped), (1, 0, 1));
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_task_that_waits_for_something_else_is_dropped_when_its_feed_stops() {
     assert_eq!(text(&sub), "news first");
     drop(sub);
     eventually("the future is dropped", || dropped.load(SeqCst));
-    eventually("it has ended", || od.stats().stopping == 0);
+    eventually("it has ended", || od.stats().now.stopping == 0);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_task_that_its_executor_drops_has_ended() {
         .unwrap();
     let _sub = subscriber(&od, &["news", "panic"]);
     eventually("both end", || od.stats().ended == 2);
-    assert_eq!(od.stats().failed, 1);
+    assert_eq!(od.stats().done.failed, 1);
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a_late_value_of_a_manual_feed_is_dropped() {
     assert_eq!(feed.publish("late again"), Err(Stopped));
     next.publish("fresh").unwrap();
     assert_eq!(text(&sub), "manual/1 fresh");
-    assert_eq!((od.stats().late, od.stats().produced), (2, 2));
+    assert_eq!((od.stats().done.late, od.stats().done.produced), (2, 2));
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a_panicking_producer_ends_its_own_feed_alone() {
         .unwrap();
     let sub = subscriber(&od, &["thread", "every", "task", "manual"]);
     eventually("four end", || od.stats().ended == 4);
-    assert_eq!((od.stats().failed, od.stats().running), (4, 0));
+    assert_eq!((od.stats().done.failed, od.stats().now.running), (4, 0));
     let mut lines = lock(&reports).clone();
     lines.sort();
     assert_eq!(lines[0], "every: the producer panicked: not ever");
@@ -251,11 +251,15 @@ fn a_panicking_producer_ends_its_own_feed_alone() {
     assert!(lines[3].starts_with("thread: the producer panicked: no "), "{}", lines[3]);
     let other = subscriber(&od, &["well", "every"]);
     assert!(text(&other).starts_with("well "), "the others go on");
-    assert_eq!((od.stats().failed, od.stats().started), (4, 5), "not again while it is wanted all the time");
+    assert_eq!(
+        (od.stats().done.failed, od.stats().done.started),
+        (4, 5),
+        "not again while it is wanted all the time"
+    );
     drop((sub, other));
-    eventually("all are gone", || od.stats().running + od.stats().stopping == 0);
+    eventually("all are gone", || od.stats().now.running + od.stats().now.stopping == 0);
     let _sub = subscriber(&od, &["every"]);
-    eventually("wanted anew it is tried anew", || od.stats().failed == 5);
+    eventually("wanted again, it is tried again", || od.stats().done.failed == 5);
 }
 
 #[test]
@@ -275,5 +279,5 @@ fn a_producer_that_returns_is_not_started_again_at_once() {
     assert_eq!(text(&sub), "once all there is");
     eventually("it ends", || od.stats().ended == 1);
     thread::sleep(ms(20));
-    assert_eq!((runs.load(SeqCst), od.stats().failed, od.stats().running), (1, 0, 0));
+    assert_eq!((runs.load(SeqCst), od.stats().done.failed, od.stats().now.running), (1, 0, 0));
 }

@@ -1,4 +1,4 @@
-//! Room: for values at those who want them, and for feeds.
+//! Room: in the queues of subscribers, and for feeds.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -33,7 +33,7 @@ impl Lazy {
         Lazy(stream)
     }
 
-    /// Takes up to a megabyte.
+    /// Reads up to a megabyte.
     fn read(&mut self) {
         let _ = self.0.read_exact(&mut large());
     }
@@ -44,7 +44,7 @@ fn large() -> Vec<u8> {
 }
 
 #[test]
-fn a_periodic_feed_produces_nothing_for_those_who_are_full() {
+fn a_periodic_feed_produces_nothing_while_its_subscribers_are_full() {
     let calls = Arc::new(AtomicUsize::new(0));
     let count = calls.clone();
     let od = narrow()
@@ -56,19 +56,19 @@ fn a_periodic_feed_produces_nothing_for_those_who_are_full() {
         .start()
         .unwrap();
     let mut sub = Lazy::new(&od, "p");
-    eventually("it is full", || od.stats().ticks_congested > 20);
+    eventually("it is full", || od.stats().done.ticks_congested > 20);
     let so_far = calls.load(SeqCst);
-    eventually("ticks pass", || od.stats().ticks_congested > 60);
+    eventually("ticks pass", || od.stats().done.ticks_congested > 60);
     assert!(calls.load(SeqCst) <= so_far + 1, "nothing is produced meanwhile");
     eventually("read, it goes on", || {
         sub.read();
         calls.load(SeqCst) > so_far + 10
     });
-    assert_eq!(od.route_stats()[0].done.ticks_congested, od.stats().ticks_congested);
+    assert_eq!(od.route_stats()[0].done.ticks_congested, od.stats().done.ticks_congested);
 }
 
 #[test]
-fn a_batch_leaves_out_those_who_are_full_alone() {
+fn a_batch_leaves_out_only_feeds_whose_subscribers_are_full() {
     let od = narrow()
         .route("b/{x}")
         .batch(ms(2), |wanted| {
@@ -105,7 +105,7 @@ fn a_thread_may_wait_for_room() {
                 feed.wait_for_room().wait()?;
                 feed.publish(large())?;
                 count.fetch_add(1, SeqCst);
-                // Whether that filled the queue is seen once the I/O thread has looked.
+                // The feed sees that this filled the queue once the I/O thread has delivered it.
                 feed.sleep(ms(2))?;
             }
         })
@@ -128,8 +128,8 @@ fn a_thread_may_wait_for_room() {
         sent.load(SeqCst) == before
     });
     drop(sub);
-    eventually("a wait ends with its feed", || od.stats().running + od.stats().stopping == 0);
-    assert_eq!(od.stats().failed, 0);
+    eventually("a wait ends with its feed", || od.stats().now.running + od.stats().now.stopping == 0);
+    assert_eq!(od.stats().done.failed, 0);
 }
 
 #[test]
@@ -161,9 +161,9 @@ fn who_stays_full_is_evicted_and_its_feed_stops() {
         .every(ms(2), |_| large())
         .start()
         .unwrap();
-    // It does not come back by itself, as a socket would.
+    // It does not connect again by itself, as a socket would.
     let _lazy = Lazy::new(&od, "p");
-    eventually("it runs", || od.stats().running == 1);
+    eventually("it runs", || od.stats().now.running == 1);
     eventually("it stops", || od.stats().stopped == 1);
     assert_eq!(od.xpub().stats().peers_evicted, 1);
 }
@@ -175,7 +175,7 @@ fn the_topic_with_the_most_subscribers_has_the_next_room() {
     let first = subscriber(&od, &["t/1"]);
     assert_eq!(text(&first), "t/1 1");
     let old = subscriber(&od, &["t/old"]);
-    eventually("it waits", || od.stats().waiting == 1);
+    eventually("it waits", || od.stats().now.waiting == 1);
     let many: Vec<_> = (0..3).map(|_| subscriber(&od, &["t/many"])).collect();
     eventually("all are there", || od.xpub().subscribers("t/many") == 3);
     drop(first);
@@ -215,13 +215,13 @@ fn for_a_slow_viewer_as_many_values_are_made_as_it_takes() {
         viewer.read();
         let ticks = congested("camera");
         eventually("ticks pass", || congested("camera") > ticks + 5);
-        // What is taken first was in the system's buffers; of one value a part is there, and the rest is queued.
+        // The first values taken were in the system's buffers; one value is there in part, its rest in the queue.
         let made = calls.load(SeqCst) - before;
         assert!(made <= taken + 2, "{made} were made, {taken} taken");
     }
     let made = calls.load(SeqCst) - before;
     assert!(made >= 10, "{made} were made, 20 taken");
-    // What has been taken has room: the topic waits for itself alone.
+    // A topic whose values were taken has room: each topic waits for itself alone.
     assert!(congested("rare") < congested("camera"));
-    assert_eq!(od.xpub().stats().missed, 0, "nothing is made in vain");
+    assert_eq!(od.xpub().stats().missed, 0, "no value is produced in vain");
 }

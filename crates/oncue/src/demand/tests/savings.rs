@@ -15,8 +15,8 @@ fn of_values_that_come_too_fast_the_latest_is_sent() {
     assert_eq!(text(&sub), "fast/1 0", "the first goes at once");
     assert_eq!(text(&sub), "fast/1 49");
     assert!(start.elapsed() >= ms(300), "{:?}", start.elapsed());
-    eventually("both are counted", || od.stats().produced == 2);
-    assert_eq!(od.stats().superseded, 48);
+    eventually("both are counted", || od.stats().done.produced == 2);
+    assert_eq!(od.stats().done.superseded, 48);
     assert!(sub.recv().wait_timeout(ms(350)).is_none());
     feed.publish("later").unwrap();
     feed.publish("held").unwrap();
@@ -40,7 +40,7 @@ fn a_value_held_back_is_not_sent_once_nobody_wants_it() {
     started(&changes).publish("fresh").unwrap();
     assert_eq!(text(&sub), "fast fresh");
     thread::sleep(ms(100));
-    assert_eq!(od.stats().produced, 2);
+    assert_eq!(od.stats().done.produced, 2);
 }
 
 #[test]
@@ -70,8 +70,8 @@ fn what_was_not_produced_is_counted() {
     // The second value may come half a period after the first.
     assert!(avoided > 1850 - produced, "{avoided} avoided, {produced} produced");
     assert!(avoided + produced <= all + 10, "{avoided} and {produced} of {all}");
-    assert_eq!((stats[1].avoided, stats[2].avoided), (0, 0), "nothing is listed, or nothing ticks");
-    assert_eq!((stats[0].listed, stats[2].listed), (100, 1));
+    assert_eq!((stats[1].avoided, stats[2].avoided), (0, 0), "nothing is listed, or the route has no pace");
+    assert_eq!((stats[0].now.listed, stats[2].now.listed), (100, 1));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn the_time_to_the_first_value_and_the_time_spent_are_measured() {
 }
 
 #[test]
-fn a_value_is_offered_to_each_who_wants_it() {
+fn a_value_is_offered_to_each_subscriber() {
     let (builder, changes) = manual(OnDemand::bind(ENDPOINT).unwrap().route("m/{x}"));
     let od = builder.start().unwrap();
     let (first, second) = (subscriber(&od, &["m/1"]), subscriber(&od, &["m/", "m/1"]));

@@ -21,12 +21,16 @@ fn states_are_published_under_the_status_prefix() {
     let second = started(&changes);
     second.publish("value").unwrap();
     assert_eq!(text(&status), "status/t/1 active");
-    assert_eq!(text(&subscriber(&od, &["status/t/1"])), "status/t/1 active", "who comes later is told too");
+    assert_eq!(
+        text(&subscriber(&od, &["status/t/1"])),
+        "status/t/1 active",
+        "later subscribers are told too"
+    );
     second.finish();
     assert_eq!(text(&status), "status/t/1 closed");
     drop(sub);
-    eventually("with the demand it is forgotten", || od.xpub().last("status/t/1").is_none());
-    assert_eq!(od.stats().started, 2, "to want a state is not to want the topic");
+    eventually("it is forgotten with the demand", || od.xpub().last("status/t/1").is_none());
+    assert_eq!(od.stats().done.started, 2, "a subscription to a state is no demand for the topic");
 }
 
 #[test]
@@ -58,7 +62,7 @@ fn state(sub: &Sub) -> (String, State) {
 }
 
 #[test]
-fn who_understands_states_is_told_them() {
+fn subscribers_that_understand_states_are_told_them() {
     let (builder, changes) =
         manual(OnDemand::bind(ENDPOINT).unwrap().route("t/{x}").backoff(ms(20), ms(20)).keep_last());
     let od = builder.start().unwrap();
@@ -72,7 +76,7 @@ fn who_understands_states_is_told_them() {
     assert_eq!((told.state, told.text.contains("secret")), (State::Stale, false));
     let late = subscriber(&od, &["t/1"]);
     assert_eq!(text(&late), "t/1 value", "the last value, and");
-    assert_eq!(state(&late), (topic(), State::Stale), "that it is one");
+    assert_eq!(state(&late), (topic(), State::Stale), "that it is stale");
     stopped(&changes);
     started(&changes).publish("value").unwrap();
     assert_eq!(state(&sub), (topic(), State::Active));
@@ -87,6 +91,6 @@ fn a_state_is_forgotten_with_the_demand() {
     let sub = subscriber(&od, &["t"]);
     assert_eq!(state(&sub).1, State::Active);
     drop(sub);
-    eventually("it stops", || od.stats().running + od.stats().stopping == 0);
+    eventually("it stops", || od.stats().now.running + od.stats().now.stopping == 0);
     assert!(!od.xpub().clear_state("t"), "there is none");
 }

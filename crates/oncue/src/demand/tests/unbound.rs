@@ -1,4 +1,4 @@
-//! Routes without a socket: to be checked, to get a socket later, or to take the place of others.
+//! Routes without a socket: they can be checked, get a socket later, or take the place of others.
 
 use super::*;
 use crate::Admission;
@@ -53,7 +53,7 @@ fn routes_without_a_socket_take_the_place_of_others() {
     eventually("the new route serves it", || text(&sub) == "new here");
     let two = od.builder().feeds_max(2).route("new").every(ms(2), |_| "here");
     let none = od.builder().feeds_max(0).route("new").every(ms(2), |_| "here");
-    assert_eq!(od.reload(none).unwrap_err().to_string(), "feeds_max is 0; give it 1 at least");
+    assert_eq!(od.reload(none).unwrap_err().to_string(), "feeds_max is 0; set it to at least 1");
     od.reload(two).unwrap();
 }
 
@@ -72,7 +72,7 @@ fn rules_are_in_force_before_the_first_subscriber() {
     let socket = XPub::new(&Engine::start().unwrap(), Options::new()).unwrap();
     let refused = closed().on(socket.clone()).unwrap().start().unwrap_err();
     assert!(refused.to_string().contains("`OnDemand::new`"), "{refused}");
-    // A socket that does not ask would let everybody in, after a reload as well.
+    // A socket that does not ask would admit every peer, after a reload as well.
     let od = OnDemand::on(socket).route("t/{x}").thread(generations).start().unwrap();
     let refused = od.reload(closed()).unwrap_err();
     assert!(refused.to_string().contains("`OnDemand::new`"), "{refused}");

@@ -35,7 +35,7 @@ fn an_error_makes_the_topic_stale_and_is_tried_again_after_the_backoff() {
     sub.subscribe("f").unwrap();
     assert_eq!(text(&sub), "f 4");
     assert!(start.elapsed() >= ms(40) && start.elapsed() < PATIENCE, "{:?}", start.elapsed());
-    assert_eq!((od.stats().failed, od.stats().running), (2, 2));
+    assert_eq!((od.stats().done.failed, od.stats().now.running), (2, 2));
     assert_eq!(lock(&reports)[0], "f the producer failed: invalid digit found in string");
     let mut stale = 0;
     while let Ok(Some(state)) = sub.try_state() {
@@ -59,7 +59,7 @@ fn none_sends_nothing_and_the_feed_goes_on() {
         .unwrap();
     let sub = subscriber(&od, &["n"]);
     assert_eq!([text(&sub), text(&sub), text(&sub)], ["n 2", "n 5", "n 8"]);
-    assert_eq!((od.stats().failed, od.stats().started), (0, 1));
+    assert_eq!((od.stats().done.failed, od.stats().done.started), (0, 1));
 }
 
 #[test]

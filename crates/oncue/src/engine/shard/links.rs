@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use oncue_core::backoff::Backoff;
+
 use super::link::{Door, Kind, Link, Outcome};
 use super::mailbox::{Accepted, Letter};
 use super::timers::{Check, Timer};
@@ -210,9 +212,9 @@ impl<N: Net> Shard<N> {
             }
             Outcome::Connection { .. } => *turn = turn.wrapping_add(1),
         }
-        let doubled = options.reconnect_min.saturating_mul(1 << (*failures).min(20));
-        *failures += 1;
-        let pause = doubled.min(options.reconnect_max);
+        let backoff = Backoff { min: options.reconnect_min, max: options.reconnect_max };
+        // How long the connection lasted is judged above.
+        let pause = backoff.pause(failures, Duration::ZERO);
         let pause = pause.saturating_sub(pause.mul_f64(chance / 2.0));
         events::retry(link.hub.id, &link.asked, pause, why);
         self.timers.set(self.now.saturating_add(pause), Timer::Link { slot, uid });

@@ -1,9 +1,9 @@
-//! A rule: who may subscribe to what, and its keys. Of the rules of a config the first that is about a subscription decides.
+//! Rules about who may subscribe to what. The first rule that applies to a subscription decides.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
-use oncue::{Admission, Reason};
+use oncue::{Admission, PeerAddress, Reason};
 
 use super::keys::{ALLOW, DENY, RULE};
 use super::reader::{At, Keys, texts};
@@ -12,11 +12,11 @@ use super::reader::{At, Keys, texts};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rule {
     pub(crate) allows: bool,
-    /// The topics it is about: those that begin with one of these.
+    /// It applies to topics that begin with one of these.
     pub(crate) prefixes: Vec<String>,
-    /// The subscribers it is about; empty for all.
+    /// It applies to these subscribers; to all if there are none.
     pub(crate) from: Vec<Origin>,
-    /// What is told to those it denies.
+    /// The reason that is sent to a denied subscriber.
     pub(crate) status: Option<String>,
 }
 
@@ -25,11 +25,29 @@ pub(crate) struct Rule {
 pub(crate) enum Origin {
     /// On this machine, by a Unix socket.
     Ipc,
-    /// At an address whose first so many bits are those of this one.
+    /// At an address with the same first bits as this one; the number of bits.
     Net(IpAddr, u8),
 }
 
-/// Reads a rule. None with a problem, and maybe something with a problem too.
+/// A subscriber's address, as far as rules know it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place {
+    Ipc,
+    Ip(IpAddr),
+    /// Another transport: no rule can name it.
+    Other,
+}
+
+impl From<PeerAddress> for Place {
+    fn from(address: PeerAddress) -> Place {
+        match address {
+            PeerAddress::Ipc { .. } => Place::Ipc,
+            address => address.ip().map_or(Place::Other, Place::Ip),
+        }
+    }
+}
+
+/// Reads a rule. It counts only if there is no problem in the end.
 pub(super) fn read(mut keys: Keys<'_, '_>) -> Option<Rule> {
     keys.places = match (keys.has("allow"), keys.has("deny")) {
         (true, false) => ALLOW,
@@ -57,7 +75,7 @@ pub(super) fn read(mut keys: Keys<'_, '_>) -> Option<Rule> {
             allows,
             prefixes: texts(keys.take(if allows { "allow" } else { "deny" })),
             from: origins,
-            // What an allowing rule would say is told to nobody.
+            // With an allowing rule no subscriber is told a reason: there the key is refused.
             status: if allows { None } else { keys.take("status") },
         }),
     };
@@ -65,34 +83,38 @@ pub(super) fn read(mut keys: Keys<'_, '_>) -> Option<Rule> {
     rule
 }
 
-/// What the rules say to everybody who subscribes to this, if they say the same: None if that hangs on who it is, or if
-/// they allow it.
+/// The reason for which the rules deny this prefix to every subscriber; None if they allow it to some.
 pub(crate) fn denied_to_all(rules: &[Rule], prefix: &[u8]) -> Option<Reason> {
     for rule in rules.iter().filter(|rule| rule.touches(prefix)) {
         match (rule.allows, rule.from.is_empty()) {
             (true, _) => return None,
             (false, true) => return Some(rule.status()),
-            // Some are denied; of the others a later rule tells.
+            // It denies the prefix to some; a later rule decides for the others.
             (false, false) => {}
         }
     }
     None
 }
 
-pub(crate) fn decide(rules: &[Rule], address: &str, prefix: &[u8]) -> Admission {
-    match rules.iter().find(|rule| rule.is_about(address, prefix)) {
+pub(crate) fn decide(rules: &[Rule], place: Place, prefix: &[u8]) -> Admission {
+    match rules.iter().find(|rule| rule.applies(place, prefix)) {
         Some(rule) if !rule.allows => Admission::Reject(rule.status()),
         _ => Admission::Accept,
     }
 }
 
 impl Rule {
-    fn is_about(&self, address: &str, prefix: &[u8]) -> bool {
-        self.touches(prefix) && (self.from.is_empty() || self.from.iter().any(|from| from.has(address)))
+    /// A denying rule applies to every subscriber that no rule can name; an allowing rule with `from` to none of them.
+    fn applies(&self, place: Place, prefix: &[u8]) -> bool {
+        let is_from = || match place {
+            Place::Other => !self.allows,
+            place => self.from.iter().any(|from| from.has(place)),
+        };
+        self.touches(prefix) && (self.from.is_empty() || is_from())
     }
 
-    /// Allowed is what lies wholly among the topics of a rule; denied is what touches them, for a subscription to `a`
-    /// brings the topics of `ab` too.
+    /// An allowing rule applies to prefixes within its own, a denying rule also to shorter ones: a subscription to `a`
+    /// matches the topics of `ab` too.
     fn touches(&self, prefix: &[u8]) -> bool {
         self.prefixes
             .iter()
@@ -107,14 +129,11 @@ impl Rule {
 }
 
 impl Origin {
-    fn has(&self, address: &str) -> bool {
-        match self {
-            Origin::Ipc => address.starts_with("ipc"),
-            Origin::Net(net, bits) => {
-                let at =
-                    address.strip_prefix("tcp://").and_then(|address| SocketAddr::from_str(address).ok());
-                at.is_some_and(|at| same_bits(*net, at.ip().to_canonical(), *bits))
-            }
+    fn has(&self, place: Place) -> bool {
+        match (self, place) {
+            (Origin::Ipc, Place::Ipc) => true,
+            (Origin::Net(net, bits), Place::Ip(ip)) => same_bits(*net, ip, *bits),
+            _ => false,
         }
     }
 }
@@ -136,8 +155,9 @@ impl FromStr for Origin {
         if text == "ipc" {
             return Ok(Origin::Ipc);
         }
-        let wrong =
-            || format!("`{text}` is no place; write ipc, an address such as 192.168.1.7, or 10.0.0.0/8");
+        let wrong = || {
+            format!("`{text}` is not an address; write ipc, an address such as 192.168.1.7, or 10.0.0.0/8")
+        };
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits.parse().map_err(|_| wrong())?)),
             None => (text, None),
@@ -157,17 +177,39 @@ mod tests {
     use super::*;
 
     fn rule(allows: bool, prefixes: &[&str], from: &[&str]) -> Rule {
-        let from = from.iter().map(|from| from.parse().expect("a place")).collect();
+        let from = from.iter().map(|from| from.parse().expect("an address")).collect();
         let prefixes = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
         Rule { allows, prefixes, from, status: Some("no".to_owned()) }
     }
 
+    fn place(text: &str) -> Place {
+        let ipc = PeerAddress::Ipc { uid: 1000, pid: None };
+        let address =
+            || PeerAddress::Tcp(text.strip_prefix("tcp://").expect("TCP").parse().expect("an address"));
+        if text == "ipc" { ipc.into() } else { address().into() }
+    }
+
     fn allowed(rules: &[Rule], address: &str, prefix: &str) -> bool {
-        decide(rules, address, prefix.as_bytes()) == Admission::Accept
+        decide(rules, place(address), prefix.as_bytes()) == Admission::Accept
     }
 
     #[test]
-    fn the_first_rule_that_is_about_a_subscription_decides() {
+    fn a_transport_that_rules_do_not_know_is_denied_wherever_any_subscriber_is() {
+        let rules = [
+            rule(true, &["a/"], &["0.0.0.0/0", "::/0", "ipc"]),
+            rule(false, &["a/"], &[]),
+            rule(false, &["b/"], &["10.0.0.0/8"]),
+            rule(true, &["c/"], &[]),
+        ];
+        for other in [Place::Other, PeerAddress::Inproc.into()] {
+            let allowed = |prefix: &str| decide(&rules, other, prefix.as_bytes()) == Admission::Accept;
+            assert!(!allowed("a/x") && !allowed("b/x") && !allowed(""), "{other:?}");
+            assert!(allowed("c/x") && allowed("d"), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_applies_decides() {
         let rules = [
             rule(true, &["host/"], &["10.0.0.0/8", "ipc"]),
             rule(true, &["proc/1/"], &[]),
@@ -177,12 +219,12 @@ mod tests {
         assert!(allowed(&rules, near, "host/load") && allowed(&rules, "ipc", "host/load"));
         assert!(!allowed(&rules, far, "host/load"));
         assert!(allowed(&rules, far, "proc/1/rss") && !allowed(&rules, far, "proc/2/rss"));
-        assert!(allowed(&rules, far, "clock"), "no rule is about it");
+        assert!(allowed(&rules, far, "clock"), "no rule applies");
         assert!(allowed(&[], far, ""));
     }
 
     #[test]
-    fn what_would_bring_denied_topics_is_denied() {
+    fn a_prefix_that_matches_denied_topics_is_denied() {
         let rules = [rule(true, &["host/load"], &[]), rule(false, &["host/"], &[])];
         for prefix in ["", "h", "host", "host/", "host/lo", "host/secret"] {
             assert!(!allowed(&rules, "ipc", prefix), "{prefix}");
@@ -193,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_may_have_any_more_is_known() {
+    fn prefixes_denied_to_everybody_are_known() {
         let rules = [
             rule(false, &["a/"], &["10.0.0.0/8"]),
             rule(true, &["a/b", "c/"], &["ipc"]),
@@ -205,14 +247,14 @@ mod tests {
     }
 
     #[test]
-    fn places_are_compared_by_their_bits() {
-        let has = |from: &str, address: &str| from.parse::<Origin>().expect("a place").has(address);
+    fn addresses_are_compared_by_their_bits() {
+        let has = |from: &str, address: &str| from.parse::<Origin>().expect("an address").has(place(address));
         assert!(has("192.168.1.7", "tcp://192.168.1.7:1") && !has("192.168.1.7", "tcp://192.168.1.8:1"));
         assert!(
             has("192.168.0.0/23", "tcp://192.168.1.255:1") && !has("192.168.0.0/23", "tcp://192.168.2.0:1")
         );
         assert!(has("0.0.0.0/0", "tcp://1.2.3.4:1") && !has("0.0.0.0/0", "tcp://[::1]:1"));
-        assert!(has("127.0.0.1", "tcp://[::ffff:127.0.0.1]:1"), "the same address in another coat");
+        assert!(has("127.0.0.1", "tcp://[::ffff:127.0.0.1]:1"), "the same address, mapped into IPv6");
         assert!(has("fe80::/10", "tcp://[febf::1]:1") && !has("fe80::/10", "ipc"));
         for bad in ["", "localhost", "10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/x", "tcp://10.0.0.1"] {
             assert!(bad.parse::<Origin>().is_err(), "{bad}");

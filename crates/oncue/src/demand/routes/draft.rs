@@ -1,0 +1,118 @@
+//! A route as it was described, and whether it can be.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use oncue_core::backoff::Backoff;
+use oncue_core::feeds::{Limits, Route};
+use oncue_pattern::{Pattern, PatternError, PrefixMeaning};
+
+use crate::demand::feed::{Counters, FeedRoute, Keep, LastLimits};
+use crate::demand::producers::{FillFn, Lister, Producer};
+use crate::demand::runner::{AdmitFn, Listed, Planned, RouteRun};
+use crate::error::{Error, Result};
+
+/// The pauses before a feed that failed starts again, unless its route says otherwise.
+const BACKOFF: Backoff = Backoff { min: Duration::from_millis(100), max: Duration::from_secs(30) };
+
+/// What holds for all routes that say nothing else.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Defaults {
+    pub(crate) grace: Duration,
+    pub(crate) limits: Limits,
+    /// Where states of topics are published.
+    pub(crate) status_prefix: Option<Arc<[u8]>>,
+}
+
+/// The settings of a route.
+pub(crate) struct Draft {
+    /// The route as the state machine knows it, but for defaults.
+    pub(crate) route: Route,
+    /// Why the pattern cannot be read; the one in the route is then its text.
+    pub(crate) unreadable: Option<PatternError>,
+    pub(crate) grace: Option<Duration>,
+    pub(crate) key: Option<String>,
+    pub(crate) spacing: Duration,
+    pub(crate) pace: Option<Duration>,
+    pub(crate) keep: Option<LastLimits>,
+    pub(crate) fill: Option<FillFn>,
+    pub(crate) admit: Option<AdmitFn>,
+    pub(crate) lister: Option<Lister>,
+    /// The socket had an endpoint, and so possibly subscribers, when the route was added.
+    pub(crate) late: bool,
+}
+
+impl Draft {
+    pub(crate) fn new(pattern: Pattern, unreadable: Option<PatternError>) -> Draft {
+        Draft {
+            route: Route { backoff: Some(BACKOFF), ..Route::new(pattern) },
+            unreadable,
+            grace: None,
+            key: None,
+            spacing: Duration::ZERO,
+            pace: None,
+            keep: None,
+            fill: None,
+            admit: None,
+            lister: None,
+            late: false,
+        }
+    }
+
+    /// The route's own rule about who may subscribe.
+    pub(crate) fn rule(&self) -> Option<(Pattern, AdmitFn)> {
+        Some((self.route.pattern.clone(), self.admit.clone()?))
+    }
+
+    /// The route as the state machine knows it. `guarded`: the socket asks the rules of routes.
+    ///
+    /// # Errors
+    /// What is wrong with this route by itself.
+    pub(crate) fn checked(&self, producer: &Producer, defaults: &Defaults, guarded: bool) -> Result<Route> {
+        if let Some(error) = &self.unreadable {
+            return Err(Error::misuse(error.to_string()));
+        }
+        let Route { pattern, backoff, .. } = &self.route;
+        let status = defaults.status_prefix.as_deref();
+        let wrong = if self.admit.is_some() && !guarded {
+            "asks who may subscribe, but the socket was made elsewhere; make it by `OnDemand::new`, or give it the rule \
+             by `Options::admission`"
+        } else if self.admit.is_some() && self.late {
+            "asks who may subscribe, but some may have done so already; bind after it"
+        } else if status.is_some_and(|status| pattern.prefix(status) != PrefixMeaning::None) {
+            "has topics that begin with the status prefix; choose another prefix"
+        } else if self.pace.is_some_and(|pace| pace.is_zero()) {
+            "has a pace of 0 s; give it one above zero"
+        } else if producer.period() == Some(Duration::ZERO) {
+            "is produced every 0 s; give it a period above zero"
+        } else if self.lister.as_ref().is_some_and(|lister| lister.period.is_zero()) {
+            "is listed every 0 s; give it a period above zero"
+        } else if backoff.is_some_and(|backoff| backoff.min.is_zero() || backoff.min > backoff.max) {
+            "has a backoff that begins with 0 s or ends before it begins; give it both in order"
+        } else {
+            return Ok(Route { grace: self.grace.unwrap_or(defaults.grace), ..self.route.clone() });
+        };
+        Err(Error::misuse(format!("the route `{pattern}` {wrong}")))
+    }
+
+    pub(crate) fn plan(self, producer: Producer, defaults: &Defaults, guarded: bool) -> Result<Planned> {
+        let route = self.checked(&producer, defaults, guarded)?;
+        let feeds = FeedRoute {
+            spacing: (!self.spacing.is_zero()).then_some(self.spacing),
+            keep: self.keep.map(Keep::new),
+            counters: Counters::default(),
+        };
+        let run = RouteRun {
+            pattern: route.pattern.clone(),
+            key: self.key,
+            pace: producer.period().or(self.pace),
+            producer,
+            lister: self.lister.map(|lister| Lister { always: self.route.catalogue, ..lister }),
+            fill: self.fill,
+            admit: self.admit,
+            feeds: Arc::new(feeds),
+            listed: Mutex::new(Listed::default()),
+        };
+        Ok(Planned { route, run: Arc::new(run) })
+    }
+}
