@@ -22,7 +22,7 @@ pub(super) const PACKAGES: &[(&str, &[&str])] = &[
 ];
 
 /// The packages in which only the first folder of [`FOLDERS`] is enforced, until they are cut by owner.
-const NOT_YET: &[&str] = &["oncue-pattern", "oncue-core", "oncue"];
+const NOT_YET: &[&str] = &["oncue"];
 
 /// A folder whose modules stand on floors.
 pub(super) struct Folder {

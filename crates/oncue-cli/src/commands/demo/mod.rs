@@ -16,12 +16,12 @@ use crate::fail::Fail;
 use crate::output::say;
 use crate::signals::{Stop, Waited};
 use crate::ticks::{Next, Ticks};
-use story::{Story, Who};
+use story::{Actor, S1, S2, Story};
 
 /// The subscribers. They join one after the other: at the first tick there is none, at the third only s1.
 const PARTS: [Part; 2] = [
-    Part { who: Who::S1, topics: ["a", "b"], joins_after: 1, messages: 10 },
-    Part { who: Who::S2, topics: ["b", "c"], joins_after: 3, messages: 20 },
+    Part { actor: S1, topics: ["a", "b"], joins_after: 1, messages: 10 },
+    Part { actor: S2, topics: ["b", "c"], joins_after: 3, messages: 20 },
 ];
 
 /// How long the demo waits at its end until the publisher knows that the last subscriber has left.
@@ -29,7 +29,7 @@ const FAREWELL: Duration = Duration::from_millis(300);
 
 /// What a subscriber of the demo does.
 struct Part {
-    who: Who,
+    actor: Actor,
     topics: [&'static str; 2],
     /// The tick after which it subscribes.
     joins_after: u64,
@@ -158,17 +158,17 @@ impl Show<'_> {
         for topic in part.topics {
             socket.subscribe(topic)?;
         }
-        self.story.joins(part.who, &part.topics)?;
+        self.story.joins(part.actor, &part.topics)?;
         socket.connect(&self.endpoint)?;
         for count in 1..=part.messages {
             match self.stop.wait(socket.recv(), None) {
                 Waited::Ready(message) => {
-                    self.story.receives(part.who, message?.topic(), count, part.messages)?
+                    self.story.receives(part.actor, message?.topic(), count, part.messages)?
                 }
                 Waited::Stopped | Waited::TimedOut => return Ok(()),
             }
         }
-        self.story.leaves(part.who, part.messages)?;
+        self.story.leaves(part.actor, part.messages)?;
         // Before the socket is closed: the publisher must know it when the topics become unwanted.
         self.left.fetch_add(1, Ordering::Release);
         socket.close().wait();

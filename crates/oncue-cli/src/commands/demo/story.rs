@@ -19,35 +19,18 @@ const TOPICS_COUNTED_MAX: usize = 100_000;
 /// How many bytes these topics may have together.
 const TOPICS_COUNTED_BYTES_MAX: usize = 4 << 20;
 
-/// Who causes an event.
+/// What causes an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Who {
-    Publisher,
-    Demand,
-    S1,
-    S2,
-}
-
-impl Who {
-    fn name(self) -> &'static str {
-        match self {
-            Who::Publisher => "publisher",
-            Who::Demand => "demand",
-            Who::S1 => "s1",
-            Who::S2 => "s2",
-        }
-    }
-
+pub(super) struct Actor {
+    name: &'static str,
     /// The colour on a terminal, as an SGR number.
-    fn colour(self) -> u8 {
-        match self {
-            Who::Publisher => 33,
-            Who::Demand => 32,
-            Who::S1 => 36,
-            Who::S2 => 35,
-        }
-    }
+    colour: u8,
 }
+
+pub(super) const S1: Actor = Actor { name: "s1", colour: 36 };
+pub(super) const S2: Actor = Actor { name: "s2", colour: 35 };
+const PUBLISHER: Actor = Actor { name: "publisher", colour: 33 };
+const DEMAND: Actor = Actor { name: "demand", colour: 32 };
 
 /// The events so far. The publisher and the subscribers share it.
 pub(super) struct Story {
@@ -99,11 +82,11 @@ impl Story {
             produced.each_bytes = bytes;
         }
         drop(produced);
-        self.tell(Who::Demand, &format!("+ {} (somebody wants it)", named(prefix)))
+        self.tell(DEMAND, &format!("+ {} (somebody wants it)", named(prefix)))
     }
 
     pub(super) fn unwanted(&self, prefix: &[u8]) -> Result<(), Fail> {
-        self.tell(Who::Demand, &format!("- {} (nobody wants it any more)", named(prefix)))
+        self.tell(DEMAND, &format!("- {} (nobody wants it any more)", named(prefix)))
     }
 
     /// A tick; called before its values are sent.
@@ -114,7 +97,7 @@ impl Story {
                 return Ok(());
             }
             return self
-                .tell(Who::Publisher, &format!("tick {number}: nobody wants anything, nothing is produced"));
+                .tell(PUBLISHER, &format!("tick {number}: nobody wants anything, nothing is produced"));
         }
         let mut produced = self.produced();
         for prefix in wanted {
@@ -125,23 +108,23 @@ impl Story {
         }
         drop(produced);
         let frames = list(wanted.iter().map(|prefix| format!("\"{} {number}\"", escaped(prefix))));
-        self.tell(Who::Publisher, &format!("tick {number}: sends {frames}"))
+        self.tell(PUBLISHER, &format!("tick {number}: sends {frames}"))
     }
 
-    pub(super) fn joins(&self, who: Who, topics: &[&str]) -> Result<(), Fail> {
-        self.tell(who, &format!("connects, and subscribes to {}", topics.join(" and ")))
+    pub(super) fn joins(&self, actor: Actor, topics: &[&str]) -> Result<(), Fail> {
+        self.tell(actor, &format!("connects, and subscribes to {}", topics.join(" and ")))
     }
 
-    pub(super) fn receives(&self, who: Who, frame: &[u8], count: u64, of: u64) -> Result<(), Fail> {
-        let slot = usize::from(who == Who::S2);
+    pub(super) fn receives(&self, actor: Actor, frame: &[u8], count: u64, of: u64) -> Result<(), Fail> {
+        let slot = usize::from(actor == S2);
         if let Some(received) = self.received.get(slot) {
             received.fetch_add(1, Ordering::Relaxed);
         }
-        self.tell(who, &format!("receives \"{}\" ({count} of {of})", escaped(frame)))
+        self.tell(actor, &format!("receives \"{}\" ({count} of {of})", escaped(frame)))
     }
 
-    pub(super) fn leaves(&self, who: Who, messages: u64) -> Result<(), Fail> {
-        self.tell(who, &format!("leaves after {}", counted(messages, "message")))
+    pub(super) fn leaves(&self, actor: Actor, messages: u64) -> Result<(), Fail> {
+        self.tell(actor, &format!("leaves after {}", counted(messages, "message")))
     }
 
     /// The summary after `ticks` ticks.
@@ -166,11 +149,11 @@ impl Story {
         self.plain(&format!("  received               {:>4} by s1 and s2: s1 {s1}, s2 {s2}", s1 + s2))
     }
 
-    fn tell(&self, who: Who, what: &str) -> Result<(), Fail> {
+    fn tell(&self, actor: Actor, what: &str) -> Result<(), Fail> {
         let seconds = self.started.elapsed().as_secs_f64();
-        let name = who.name();
+        let Actor { name, colour } = actor;
         let text = if self.coloured {
-            format!("{seconds:7.2}s  \x1b[{}m{name:<9}  {what}\x1b[0m", who.colour())
+            format!("{seconds:7.2}s  \x1b[{}m{name:<9}  {what}\x1b[0m", colour)
         } else {
             format!("{seconds:7.2}s  {name:<9}  {what}")
         };

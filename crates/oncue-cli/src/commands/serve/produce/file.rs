@@ -11,7 +11,7 @@ use super::invocation::Wanted;
 use super::open::Named;
 use super::runs::without_end;
 use super::stream::too_long;
-use super::{Place, Producing, count};
+use super::{Place, count};
 use crate::commands::serve::config::Watched;
 use crate::lines::{Line, Lines};
 
@@ -21,14 +21,8 @@ const SAME_TIMES_MAX: Duration = Duration::from_secs(2);
 
 /// Produces one topic until it is not wanted any more.
 pub(crate) fn produce(watched: &Watched, reader: &mut dyn Reader, place: &Place, feed: &Feed) -> Produced {
-    let named = match Named::new(&watched.path, &Wanted::of(feed)) {
-        Ok(named) => named,
-        Err(why) => {
-            place.refuse(feed.topic(), &why);
-            return Ok(());
-        }
-    };
-    let _producing = Producing::new(place, feed.topic());
+    let named = Named::new(&watched.path, &Wanted::of(feed));
+    let Some((named, _producing)) = place.begin(feed, named) else { return Ok(()) };
     let mut value = |line: Line<'_>| match line {
         Line::Whole(line) => feed.publish(line),
         Line::Beginning(line) => {

@@ -33,11 +33,11 @@ impl Lister {
 
     fn run(&self, name: &[u8]) -> Option<Vec<Vec<u8>>> {
         let Place { tools, log } = &self.place;
-        let mut command = invocation::topicless_command(&tools.launcher, &self.listing.program);
-        let (mut output, timeout) = (Output::new(&self.listing), Some(self.listing.timeout));
-        let kill_after = self.listing.program.kill_after;
-        let (end, _) =
-            self.place.run(&mut command, &mut output, name, timeout, kill_after, || tools.end.available());
+        let (program, timeout) = (&self.listing.program, Some(self.listing.timeout));
+        let mut command = invocation::topicless_command(&tools.launcher, program);
+        let mut output = Output::new(&self.listing);
+        let stopped = || tools.end.available();
+        let (end, _) = self.place.run(program, &mut command, &mut output, name, timeout, stopped);
         match end {
             End::Done => Some(self.topics(&output.bytes, name)),
             End::Stopped => None,

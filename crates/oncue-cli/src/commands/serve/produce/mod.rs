@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use oncue::demand::Feed;
+
+use super::config::Program;
 use super::program::journal::{Journal, Log};
 use super::program::launch::Launcher;
 use super::program::permits::Permits;
@@ -62,11 +65,11 @@ impl Place {
     /// when the program is not needed any more.
     pub(crate) fn run<S: Future<Output = ()> + Unpin>(
         &self,
+        program: &Program,
         command: &mut Command,
         work: &mut dyn Work,
         name: &[u8],
         timeout: Option<Duration>,
-        kill_after: Duration,
         stopped: impl Fn() -> S,
     ) -> (End, Duration) {
         let Some(_permit) = wait(self.tools.permits.take(stopped())) else {
@@ -75,8 +78,20 @@ impl Place {
         count(&self.tools.counts.programs);
         let start = Instant::now();
         let deadline = timeout.and_then(|timeout| start.checked_add(timeout));
-        let end = process::run(command, work, &mut stopped(), deadline, kill_after, (&self.log, name));
+        let log = (&*self.log, name);
+        let end = process::run(command, work, &mut stopped(), deadline, program.kill_after, log);
         (end, start.elapsed())
+    }
+
+    /// Begins to produce the topic of a feed with what was made for it; None, which is logged, if nothing could be made.
+    pub(crate) fn begin<'p, T>(
+        &'p self,
+        feed: &'p Feed,
+        made: Result<T, String>,
+    ) -> Option<(T, Producing<'p>)> {
+        let made = made.map_err(|why| self.refuse(feed.topic(), &why)).ok()?;
+        self.tools.journal.started(feed.topic());
+        Some((made, Producing { journal: &self.tools.journal, topic: feed.topic() }))
     }
 
     /// Logs that a topic is not produced.
@@ -90,13 +105,6 @@ impl Place {
 pub(crate) struct Producing<'p> {
     journal: &'p Journal,
     topic: &'p [u8],
-}
-
-impl<'p> Producing<'p> {
-    pub(crate) fn new(place: &'p Place, topic: &'p [u8]) -> Producing<'p> {
-        place.tools.journal.started(topic);
-        Producing { journal: &place.tools.journal, topic }
-    }
 }
 
 impl Drop for Producing<'_> {

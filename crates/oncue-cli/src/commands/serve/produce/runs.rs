@@ -2,29 +2,23 @@
 
 use oncue::demand::{Feed, Produced, Ticks};
 
+use super::Place;
 use super::invocation::{self, Wanted};
-use super::{Place, Producing};
 use crate::commands::serve::config::Runs;
 use crate::commands::serve::program::process::{End, Work};
 
 /// Produces one topic until it is not wanted any more.
 pub(crate) fn produce(runs: &Runs, place: &Place, feed: &Feed) -> Produced {
-    let mut command = match invocation::command(&place.tools.launcher, &runs.program, &Wanted::of(feed)) {
-        Ok(command) => command,
-        Err(why) => {
-            place.refuse(feed.topic(), &why);
-            return Ok(());
-        }
-    };
-    let _producing = Producing::new(place, feed.topic());
-    let (mut ticks, kill_after) = (Ticks::new(feed, runs.every), runs.program.kill_after);
+    let command = invocation::command(&place.tools.launcher, &runs.program, &Wanted::of(feed));
+    let Some((mut command, _producing)) = place.begin(feed, command) else { return Ok(()) };
+    let mut ticks = Ticks::new(feed, runs.every);
     loop {
         // Every subscriber would miss the value.
         if !feed.skip_for_congestion() {
             let mut output = Output::new(runs);
-            let timeout = Some(runs.timeout);
-            let (end, took) =
-                place.run(&mut command, &mut output, feed.topic(), timeout, kill_after, || feed.stopped());
+            let (program, timeout) = (&runs.program, Some(runs.timeout));
+            let stopped = || feed.stopped();
+            let (end, took) = place.run(program, &mut command, &mut output, feed.topic(), timeout, stopped);
             feed.spent(took);
             match end {
                 End::Stopped => return Ok(()),

@@ -217,8 +217,8 @@ impl Shared {
             let mut command = invocation::topicless_command(&place.tools.launcher, &running.program);
             let lines = Lines::new(running.line_bytes_max);
             let mut values = Values { shared: self, topics, lines, input: Vec::new() };
-            let kill_after = running.program.kill_after;
-            let (end, took) = place.run(&mut command, &mut values, name, None, kill_after, unwanted);
+            let program = &running.program;
+            let (end, took) = place.run(program, &mut command, &mut values, name, None, unwanted);
             // The waker of the program that has ended.
             topics.state().waker = None;
             self.end(end, took, &mut failures, topics);

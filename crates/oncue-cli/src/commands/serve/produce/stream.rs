@@ -3,7 +3,7 @@
 use oncue::demand::{Feed, Produced};
 
 use super::invocation::{self, Wanted};
-use super::{Place, Producing, count};
+use super::{Place, count};
 use crate::commands::serve::config::{Restart, Running};
 use crate::commands::serve::program::process::{End, Work};
 use crate::lines::{Line, Lines};
@@ -11,17 +11,11 @@ use crate::lines::{Line, Lines};
 /// Produces one topic until it is not wanted any more, or its program has ended.
 pub(crate) fn produce(running: &Running, place: &Place, feed: &Feed) -> Produced {
     let Running { program, restart, line_bytes_max } = running;
-    let mut command = match invocation::command(&place.tools.launcher, program, &Wanted::of(feed)) {
-        Ok(command) => command,
-        Err(why) => {
-            place.refuse(feed.topic(), &why);
-            return Ok(());
-        }
-    };
-    let _producing = Producing::new(place, feed.topic());
+    let command = invocation::command(&place.tools.launcher, program, &Wanted::of(feed));
+    let Some((mut command, _producing)) = place.begin(feed, command) else { return Ok(()) };
     let mut values = Values { feed, place, lines: Lines::new(*line_bytes_max) };
-    let kill_after = program.kill_after;
-    let (end, _) = place.run(&mut command, &mut values, feed.topic(), None, kill_after, || feed.stopped());
+    let stopped = || feed.stopped();
+    let (end, _) = place.run(program, &mut command, &mut values, feed.topic(), None, stopped);
     match (end, restart) {
         (End::Failed(why), _) => Err(why.into()),
         // A program that is always restarted should not have ended.
