@@ -5,9 +5,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oncue::demand::{Builder, Change, RouteBuilder};
+use oncue::demand::{Backoff, Builder, Change, RouteBuilder};
 
-use super::config::{Backoff, Catalogue, Config, Restart, Route, Running, Source};
+use super::config::{Catalogue, Config, Restart, Route, Running, Source};
 use super::produce::file::{self, Content, Tail};
 use super::produce::listing::Lister;
 use super::produce::shared::{Keeper, Shared, Topics, unspeakable};

@@ -325,13 +325,11 @@ fn sum_up(on_demand: &OnDemand, tools: &Tools) {
     tools.journal.remark(text);
 }
 
-/// Reads a config, and has the library look at its routes as well.
+/// Reads a config, and has the library check its routes.
 fn read(path: &Path) -> Result<Config, Fail> {
     let config = Config::read(path).map_err(|problems| Fail::Usage(problems.join("\noncue serve: ")))?;
-    let engine = Engine::start()?;
-    let idle = routes::add_idle(OnDemand::new(&engine, Options::new())?, &config);
-    match idle.start() {
-        Ok(_) => Ok(config),
+    match routes::add_idle(OnDemand::routes(), &config).check() {
+        Ok(()) => Ok(config),
         Err(error) => Err(Fail::Usage(format!("{}: {error}", path.display()))),
     }
 }

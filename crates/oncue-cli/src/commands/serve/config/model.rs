@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use oncue::demand::{LastLimits, Pattern};
+use oncue::demand::{Backoff, LastLimits, Pattern};
 
 use super::rule::Rule;
 use super::template::Template;
@@ -123,14 +123,6 @@ pub(crate) enum Restart {
     Always,
     Failure,
     Never,
-}
-
-/// The wait before a program that has failed is started again.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Backoff {
-    /// After the first failure; it doubles with each that follows at once.
-    pub(crate) min: Duration,
-    pub(crate) max: Duration,
 }
 
 /// A file that is named by parameters. It lies in the directory, or below it.

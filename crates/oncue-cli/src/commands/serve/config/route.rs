@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use oncue::demand::{LastLimits, Pattern};
+use oncue::demand::{Backoff, LastLimits, Pattern};
 
 use super::guard;
 use super::keys::{CONTENT, FILE, LAST, LINES, LISTING, PROGRAM, Places, ROUTE, RUNS, SHARED, STREAM};
-use super::model::{Backoff, Catalogue, FilePath, Program, Restart, Route, Running, Runs, Source, Watched};
+use super::model::{Catalogue, FilePath, Program, Restart, Route, Running, Runs, Source, Watched};
 use super::nearest::nearest;
 use super::reader::{At, Keys, texts};
 use super::template::Template;
@@ -153,7 +153,11 @@ fn program(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Program {
         env: env(keys),
         kill_after: keys.take("kill_after"),
         allow_dash: is_producer && keys.take("allow_dash"),
-        backoff: if is_producer { backoff(keys) } else { Backoff::default() },
+        backoff: if is_producer {
+            backoff(keys)
+        } else {
+            Backoff { min: Duration::ZERO, max: Duration::ZERO }
+        },
     }
 }
 

@@ -3,13 +3,13 @@
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use oncue::demand::{Feed, Produced, Stopped};
+use oncue::demand::{Feed, Produced, Stopped, Ticks};
 
 use super::invocation::Wanted;
 use super::open::Named;
-use super::runs::{next_tick, without_end};
+use super::runs::without_end;
 use super::stream::too_long;
 use super::{Place, Producing, count};
 use crate::commands::serve::config::Watched;
@@ -36,7 +36,7 @@ pub(crate) fn produce(watched: &Watched, reader: &mut dyn Reader, place: &Place,
             Ok(())
         }
     };
-    let mut due = Instant::now();
+    let mut ticks = Ticks::new(feed, watched.every);
     // What is wrong with the file is told once, not at every look.
     let mut told = String::new();
     loop {
@@ -50,8 +50,7 @@ pub(crate) fn produce(watched: &Watched, reader: &mut dyn Reader, place: &Place,
                 told = why;
             }
         }
-        due = next_tick(due, watched.every, Instant::now()).0;
-        feed.sleep(due.saturating_duration_since(Instant::now()))?;
+        ticks.wait()?;
     }
 }
 

@@ -81,8 +81,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::commands::serve::config::Backoff;
     use crate::commands::serve::config::template::Template;
+    use oncue::demand::Backoff;
 
     fn program(words: &[&str], allow_dash: bool) -> Program {
         let command = words.iter().map(|word| Template::parse(word).expect("a template")).collect();

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::config::Backoff;
 use super::program::journal::{Journal, Log};
 use super::program::launch::Launcher;
 use super::program::permits::Permits;
@@ -103,45 +102,5 @@ impl<'p> Producing<'p> {
 impl Drop for Producing<'_> {
     fn drop(&mut self) {
         self.journal.ended(self.topic);
-    }
-}
-
-/// The waits of a program that fails again and again.
-pub(crate) struct Waits {
-    backoff: Backoff,
-    last: Option<Duration>,
-}
-
-impl Waits {
-    pub(crate) fn new(backoff: Backoff) -> Waits {
-        Waits { backoff, last: None }
-    }
-
-    /// The program has failed after this time: how long to wait before it is started again. One that ran as long as the
-    /// longest wait has failed for the first time.
-    pub(crate) fn failed(&mut self, after: Duration) -> Duration {
-        let Backoff { min, max } = self.backoff;
-        let wait = match self.last.filter(|_| after < max) {
-            Some(last) => last.saturating_mul(2).min(max),
-            None => min,
-        };
-        self.last = Some(wait);
-        wait
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_wait_doubles_up_to_its_bound_and_begins_anew_after_a_long_run() {
-        let ms = Duration::from_millis;
-        let mut waits = Waits::new(Backoff { min: ms(100), max: ms(350) });
-        let mut wait = |lasted| waits.failed(ms(lasted)).as_millis();
-        assert_eq!(
-            [wait(0), wait(0), wait(0), wait(349), wait(350), wait(0)],
-            [100, 200, 350, 350, 100, 200]
-        );
     }
 }

@@ -1,8 +1,6 @@
 //! One run of a program for each value, on a clock.
 
-use std::time::{Duration, Instant};
-
-use oncue::demand::{Feed, Produced};
+use oncue::demand::{Feed, Produced, Ticks};
 
 use super::invocation::{self, Wanted};
 use super::{Place, Producing};
@@ -19,12 +17,10 @@ pub(crate) fn produce(runs: &Runs, place: &Place, feed: &Feed) -> Produced {
         }
     };
     let _producing = Producing::new(place, feed.topic());
-    let (mut due, kill_after) = (Instant::now(), runs.program.kill_after);
+    let (mut ticks, kill_after) = (Ticks::new(feed, runs.every), runs.program.kill_after);
     loop {
-        // Whatever came of it, all who want it would miss it.
-        if feed.skip_for_congestion() {
-            due = next_tick(due, runs.every, Instant::now()).0;
-        } else {
+        // While all subscribers are full, all of them would miss the value.
+        if !feed.skip_for_congestion() {
             let mut output = Output::new(runs);
             let (end, took) =
                 place.run(&mut command, &mut output, feed.topic(), Some(runs.timeout), kill_after, || {
@@ -36,11 +32,8 @@ pub(crate) fn produce(runs: &Runs, place: &Place, feed: &Feed) -> Produced {
                 End::Done => feed.publish(without_end(&output.bytes))?,
                 End::Failed(why) => return Err(why.into()),
             }
-            let missed;
-            (due, missed) = next_tick(due, runs.every, Instant::now());
-            feed.skip_ticks(missed);
         }
-        feed.sleep(due.saturating_duration_since(Instant::now()))?;
+        ticks.wait()?;
     }
 }
 
@@ -72,32 +65,9 @@ pub(super) fn without_end(output: &[u8]) -> &[u8] {
     output.strip_suffix(b"\n").unwrap_or(output)
 }
 
-/// The first tick after `now`, a whole number of periods after `due`, and how many have passed between the two. Those are
-/// gone.
-pub(super) fn next_tick(due: Instant, period: Duration, now: Instant) -> (Instant, u64) {
-    let late = now.saturating_duration_since(due);
-    let passed = late.as_nanos() / period.as_nanos().max(1);
-    let periods = u32::try_from(passed + 1).unwrap_or(u32::MAX);
-    let next = period.checked_mul(periods).and_then(|since| due.checked_add(since)).unwrap_or(now);
-    (next, u64::try_from(passed).unwrap_or(u64::MAX))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ticks_are_whole_periods_after_the_first_and_those_missed_are_gone() {
-        let start = Instant::now();
-        let ms = Duration::from_millis;
-        let next = |late: u64| {
-            let (next, passed) = next_tick(start, ms(10), start + ms(late));
-            (next - start, passed)
-        };
-        assert_eq!([next(0), next(3)], [(ms(10), 0), (ms(10), 0)]);
-        assert_eq!([next(10), next(37)], [(ms(20), 1), (ms(40), 3)]);
-        assert_eq!(next_tick(start + ms(5), ms(10), start), (start + ms(15), 0), "time that goes back");
-    }
 
     #[test]
     fn one_newline_is_taken_off() {

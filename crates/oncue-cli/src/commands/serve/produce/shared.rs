@@ -11,7 +11,7 @@ use std::{fmt, io, thread};
 use oncue::demand::{Change, Feed};
 
 use super::stream::too_long;
-use super::{Place, Waits, count, invocation};
+use super::{Place, count, invocation};
 use crate::commands::serve::config::{Restart, Running};
 use crate::commands::serve::program::process::{End, Work};
 use crate::lines::{Line, Lines, split_at_tab};
@@ -205,7 +205,8 @@ impl Shared {
     }
 
     fn keep(&self, topics: &Topics) {
-        let mut waits = Waits::new(self.running.program.backoff);
+        // In a row.
+        let mut failures = 0;
         let unwanted = || {
             std::future::poll_fn(|context| topics.poll(context, |state| state.closed || state.wanted == 0))
         };
@@ -219,13 +220,13 @@ impl Shared {
             let (end, took) = place.run(&mut command, &mut values, name, None, kill_after, unwanted);
             // Nobody waits by the program's bell any more.
             topics.state().waker = None;
-            self.end(end, took, &mut waits, topics);
+            self.end(end, took, &mut failures, topics);
         }
     }
 
     /// The program has ended: so do the feeds, and start again as the library has it. The program does not start again
     /// before a time of its own, for strangers may start feeds at will.
-    fn end(&self, end: End, took: Duration, waits: &mut Waits, topics: &Topics) {
+    fn end(&self, end: End, took: Duration, failures: &mut u32, topics: &Topics) {
         let (why, failed) = match (end, self.running.restart) {
             (End::Stopped, _) => return,
             (End::Done, restart) => ("ended".to_owned(), restart == Restart::Always),
@@ -233,7 +234,7 @@ impl Shared {
         };
         count(&self.place.tools.counts.failures);
         self.place.log.about(&self.name, &format!("the program {why}"));
-        let pause = waits.failed(took);
+        let pause = self.running.program.backoff.pause(failures, took);
         let feeds = topics.state().take_feeds();
         for feed in feeds {
             if failed {
