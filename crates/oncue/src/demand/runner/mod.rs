@@ -104,12 +104,12 @@ impl Runner {
         for prefix in snapshot {
             let now = self.shared.desk.now();
             self.machine(|machine| machine.wanted(&prefix, now));
-            self.obey();
+            self.carry_out();
         }
         loop {
             let goes_on = match self.wait() {
-                Turn::Demand(event) => self.hear(event),
-                Turn::Notes(notes) => notes.into_iter().all(|note| self.heed(note)),
+                Turn::Demand(event) => self.take_demand(event),
+                Turn::Notes(notes) => notes.into_iter().all(|note| self.handle(note)),
                 Turn::Time => true,
             };
             if !goes_on {
@@ -118,7 +118,7 @@ impl Runner {
             let now = self.shared.desk.now();
             self.count_waiting();
             self.machine(|machine| machine.tick(now));
-            self.obey();
+            self.carry_out();
             self.schedule.run(now, &self.shared.workers);
         }
     }
@@ -142,7 +142,7 @@ impl Runner {
     }
 
     /// Tells the machine about changes of demand, up to a bound. Returns whether the runner goes on.
-    fn hear(&mut self, event: Result<DemandEvent, Error>) -> bool {
+    fn take_demand(&mut self, event: Result<DemandEvent, Error>) -> bool {
         let mut first = Some(event);
         for _ in 0..EVENTS_PER_TURN_MAX {
             let Some(event) = first.take().or_else(|| self.watch.try_next().transpose()) else { break };
@@ -153,13 +153,13 @@ impl Runner {
                 // The socket was closed, or its engine has died.
                 Err(_) => return false,
             }
-            self.obey();
+            self.carry_out();
         }
         true
     }
 
     /// Does what a note asks for. Returns whether the runner goes on.
-    fn heed(&mut self, note: Note) -> bool {
+    fn handle(&mut self, note: Note) -> bool {
         let now = self.shared.desk.now();
         match note {
             Note::Ended { id, generation, failed } => {
@@ -205,7 +205,7 @@ impl Runner {
             }
             Note::Stop => return false,
         }
-        self.obey();
+        self.carry_out();
         true
     }
 
@@ -240,7 +240,7 @@ impl Runner {
     }
 
     /// Carries out what the machine has decided.
-    fn obey(&mut self) {
+    fn carry_out(&mut self) {
         while let Some((decision, route)) = self.decision() {
             match (decision, route) {
                 (Decision::Start { feed: id, route, topic, params, generation, since }, Some(run)) => {
@@ -263,7 +263,9 @@ impl Runner {
                         }
                     }
                 }
-                (Decision::State { topic, state, .. }, route) => self.say(&topic, state, route.as_deref()),
+                (Decision::State { topic, state, .. }, route) => {
+                    self.tell_state(&topic, state, route.as_deref())
+                }
             }
         }
     }
@@ -309,7 +311,7 @@ impl Runner {
     }
 
     /// The state of a topic has changed. `route` served it, unless it was removed.
-    fn say(&self, topic: &[u8], state: FeedState, route: Option<&RouteRun>) {
+    fn tell_state(&self, topic: &[u8], state: FeedState, route: Option<&RouteRun>) {
         self.states.tell(topic, state);
         match route {
             Some(route) if state == FeedState::Idle => route.feeds.leave_last(&self.socket, topic),
