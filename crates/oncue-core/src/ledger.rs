@@ -447,14 +447,7 @@ impl Ledger {
             Some(audience) => (audience.held, audience.held_bytes),
             None => (0, 0),
         };
-        let Quota { prefixes_max, prefix_bytes_max } = self.quota;
-        if held >= prefixes_max {
-            return Err(QuotaExceeded::Prefixes(prefixes_max));
-        }
-        if len as u64 > prefix_bytes_max.saturating_sub(held_bytes) {
-            return Err(QuotaExceeded::PrefixBytes(prefix_bytes_max));
-        }
-        Ok(())
+        self.quota.check(held.into(), held_bytes, len)
     }
 
     /// Makes `audience` let go of `id`, which it holds. False if nobody holds it now: the entry must be removed then.

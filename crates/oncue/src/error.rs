@@ -1,6 +1,7 @@
 //! The one error type of the crate. It says whose fault it was and, in its text, which thing and what to do.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::{fmt, io};
 
 /// Whose fault an [`Error`] is.
@@ -19,14 +20,15 @@ pub enum ErrorKind {
     Closed,
 }
 
-/// What went wrong, and whose fault it was.
-pub struct Error(Box<Details>);
+/// What went wrong, and whose fault it was. [`source`](std::error::Error::source) is the cause, if another error is.
+#[derive(Clone)]
+pub struct Error(Arc<Details>);
 
-/// In a box of their own: an error is rare, and makes every result that could hold one as large as itself.
+/// Apart: an error is rare, and makes every result that could hold one as large as itself.
 struct Details {
     kind: ErrorKind,
     text: Cow<'static, str>,
-    source: Option<io::Error>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 /// A result of this crate.
@@ -34,8 +36,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     #[cold]
-    fn new(kind: ErrorKind, text: Cow<'static, str>, source: Option<io::Error>) -> Error {
-        Error(Box::new(Details { kind, text, source }))
+    fn new(
+        kind: ErrorKind,
+        text: Cow<'static, str>,
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Error {
+        Error(Arc::new(Details { kind, text, source }))
     }
 
     /// Whose fault it was.
@@ -45,7 +51,8 @@ impl Error {
 
     /// The error of the operating system behind an [`ErrorKind::Io`].
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
-        self.0.source.as_ref().map(io::Error::kind)
+        let source = self.0.source.as_ref()?;
+        source.downcast_ref::<io::Error>().map(io::Error::kind)
     }
 
     pub(crate) fn misuse(text: impl Into<Cow<'static, str>>) -> Error {
@@ -53,7 +60,20 @@ impl Error {
     }
 
     pub(crate) fn io(what: impl Into<Cow<'static, str>>, source: io::Error) -> Error {
-        Error::new(ErrorKind::Io, what.into(), Some(source))
+        Error::new(ErrorKind::Io, what.into(), Some(source.into()))
+    }
+
+    /// A peer broke a bound, or refused us.
+    pub(crate) fn peer(text: impl Into<Cow<'static, str>>) -> Error {
+        Error::new(ErrorKind::Peer, text.into(), None)
+    }
+
+    /// As [`peer`](Self::peer), by this cause, which `text` names already.
+    pub(crate) fn peer_because(
+        text: impl Into<Cow<'static, str>>,
+        cause: impl std::error::Error + Send + Sync + 'static,
+    ) -> Error {
+        Error::new(ErrorKind::Peer, text.into(), Some(cause.into()))
     }
 
     pub(crate) fn full() -> Error {
@@ -77,14 +97,14 @@ impl fmt::Debug for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.source {
-            Some(source) => write!(f, "{}: {source}", self.0.text),
-            None => f.write_str(&self.0.text),
+            Some(source) if self.0.kind == ErrorKind::Io => write!(f, "{}: {source}", self.0.text),
+            _ => f.write_str(&self.0.text),
         }
     }
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_ref().map(|e| e as _)
+        self.0.source.as_deref().map(|e| e as _)
     }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use oncue_core::command::PREFIX_BYTES_MAX;
+use oncue_core::ledger::Quota;
 
 use crate::permission::{Admission, Gate, SubscribeRequest};
 
@@ -176,6 +177,11 @@ impl Options {
     pub fn queue_bytes_max(mut self, bytes: u64) -> Options {
         self.queue_bytes_max = bytes.max(1);
         self
+    }
+
+    /// What one peer may want.
+    pub(crate) fn quota(&self) -> Quota {
+        Quota { prefixes_max: self.prefixes_max, prefix_bytes_max: self.prefix_bytes_max }
     }
 
     /// The mark of a peer's queue in messages.

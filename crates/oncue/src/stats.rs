@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::error::Error;
 use crate::peer_address::PeerAddress;
 
 /// What a socket has done so far. Counts of messages, unless said otherwise; all but `peers`, `peers_full`, `last_values`
@@ -99,4 +100,14 @@ impl fmt::Display for TurnedAway {
             None => Ok(()),
         }
     }
+}
+
+/// A peer that was refused: it broke the protocol or a bound, or it refused us.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RefusedPeer {
+    /// Where it was.
+    pub address: PeerAddress,
+    /// Why, of kind [`Peer`](crate::ErrorKind::Peer).
+    pub error: Error,
 }

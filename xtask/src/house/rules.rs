@@ -62,6 +62,7 @@ pub(super) const FOLDERS: &[Folder] = &[
                     "descriptors",
                     "endpoint",
                     "error",
+                    "events",
                     "msg",
                     "op",
                     "options",

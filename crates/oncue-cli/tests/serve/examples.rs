@@ -36,6 +36,15 @@ fn the_metrics_of_the_host() {
 }
 
 #[test]
+fn the_size_of_a_directory() {
+    let directory = Directory::new();
+    let server = serve(&directory, "disk.toml");
+    let value = server.subscriber(&["du/etc"]).value();
+    let (megabytes, path) = value.split_once('\t').expect("a size and a path");
+    assert!(megabytes.parse::<u64>().is_ok() && path == "/etc", "{value}");
+}
+
+#[test]
 fn the_slow_model() {
     let directory = Directory::new();
     let server = serve(&directory, "model.toml");

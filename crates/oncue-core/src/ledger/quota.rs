@@ -10,6 +10,23 @@ pub struct Quota {
     pub prefix_bytes_max: u64,
 }
 
+impl Quota {
+    /// Whether a peer that has `held` prefixes of `held_bytes` in all may have one of `len` bytes as well.
+    ///
+    /// # Errors
+    /// The bound that it would exceed.
+    #[inline]
+    pub fn check(&self, held: u64, held_bytes: u64, len: usize) -> Result<(), QuotaExceeded> {
+        if held >= u64::from(self.prefixes_max) {
+            return Err(QuotaExceeded::Prefixes(self.prefixes_max));
+        }
+        if len as u64 > self.prefix_bytes_max.saturating_sub(held_bytes) {
+            return Err(QuotaExceeded::PrefixBytes(self.prefix_bytes_max));
+        }
+        Ok(())
+    }
+}
+
 /// Which bound a subscription would exceed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum QuotaExceeded {

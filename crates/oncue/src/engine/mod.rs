@@ -1,4 +1,6 @@
-//! The engine: its threads, and what sockets ask of it. Data moves in `shard` and below.
+//! The engine: its I/O threads, and what sockets ask of it. Its floors, from the ground up: `wire` (bytes on their way
+//! to a peer), `hub` (one socket), `peer` (one connection), `shard` (one I/O thread's state), `station` (a shard and
+//! the threads that turn it). docs/LOCKS.md has the order of their locks.
 
 pub(crate) mod hub;
 mod peer;
@@ -8,6 +10,7 @@ mod station;
 mod testing;
 mod wire;
 
+use std::fmt::Arguments;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -46,7 +49,7 @@ use station::Station;
 pub(crate) use {peer::PEER_WORK_MAX, shard::TURN_WORK_MAX, shard::holding::Holding};
 
 /// The I/O threads that sockets live on. One is enough for most programs; `inproc://` names are known within one
-/// engine. Cheap to clone; the threads end when the last clone and the last socket are gone, after lingering.
+/// engine. Cheap to clone. The threads end when the last clone and the last socket are gone, after lingering.
 ///
 /// ```
 /// use oncue::{Engine, EngineOptions, Options, Pub};
@@ -66,7 +69,7 @@ impl Engine {
     /// Starts an engine with the default options.
     ///
     /// # Errors
-    /// [`Io`](crate::ErrorKind::Io) when the system has no thread or descriptor to give.
+    /// [`Io`](crate::ErrorKind::Io) when the system has no thread or descriptor left.
     pub fn start() -> Result<Engine> {
         Engine::with(EngineOptions::new())
     }
@@ -117,13 +120,13 @@ impl Drop for Running {
         self.driver.stopping.store(true, Ordering::SeqCst);
         self.driver.ring_all();
         let threads = std::mem::take(&mut *lock(&self.threads));
-        // The last handle may go on an I/O thread, which cannot wait for its own end, nor for another that may wait for
-        // something of its peers: then each ends by itself.
+        // The last handle may be dropped on an I/O thread, which can wait neither for its own end nor for that of a
+        // thread that may wait for one of its peers. Then each ends by itself.
         if threads.iter().any(|thread| thread.thread().id() == thread::current().id()) {
             return;
         }
         for thread in threads {
-            // One that has panicked has told its sockets.
+            // A thread that has panicked has told its sockets.
             let _ = thread.join();
         }
     }
@@ -139,7 +142,7 @@ pub(crate) trait Control: Send + Sync {
     fn disconnect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()>;
 }
 
-/// The shards of an engine over some network.
+/// The shards of an engine, over some network.
 pub(crate) struct Driver<N: Net> {
     stations: Vec<Arc<Station<N>>>,
     hubs: Mutex<Vec<Weak<Hub>>>,
@@ -153,7 +156,7 @@ pub(crate) struct Driver<N: Net> {
 }
 
 impl<N: Net> Driver<N> {
-    /// A shard for each network, reached through the mailbox at its place; its thread sleeps at the poller there.
+    /// One shard for each network, reached through the mailbox at its place; its thread sleeps at the poller there.
     pub(crate) fn new(
         nets: Vec<N>,
         mailboxes: Vec<Arc<Mailbox<N::Stream>>>,
@@ -177,19 +180,19 @@ impl<N: Net> Driver<N> {
         }
     }
 
-    /// Turns one shard, in a simulation, and wakes whom it says.
+    /// Turns one shard and calls the wakers, for a simulation.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn turn(&self, index: usize, now: Duration, ready: &[Ready]) -> Option<Duration> {
         self.stations[index].turn(now, ready)
     }
 
-    /// What one shard holds, in a simulation.
+    /// What one shard holds, for a simulation.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn holding(&self, index: usize) -> Holding {
         lock(&self.stations[index].shard).holding()
     }
 
-    /// Does something with a shard from outside, and lets its thread see to what follows.
+    /// Works on a shard from another thread, and lets its own thread do what follows.
     fn with_shard<T>(&self, index: usize, f: impl FnOnce(&mut Shard<N>) -> T) -> T {
         let mut shard = lock(&self.stations[index].shard);
         let result = f(&mut shard);
@@ -200,12 +203,12 @@ impl<N: Net> Driver<N> {
         result
     }
 
-    /// Makes each I/O thread look whether it should end.
+    /// Makes each I/O thread check whether it should end.
     fn ring_all(&self) {
         self.stations.iter().for_each(|station| station.mailbox.mail(Note::Stop));
     }
 
-    /// Nothing is served any more: whoever uses a socket must hear of it.
+    /// Nothing is served any more: all waiting operations are woken.
     fn fail(&self) {
         let hubs: Vec<_> = {
             let hubs = lock(&self.hubs);
@@ -214,6 +217,15 @@ impl<N: Net> Driver<N> {
         };
         hubs.iter().for_each(|hub| hub.fail());
         self.ring_all();
+    }
+
+    /// Ends a link in the shard that has it: `what` is done where the socket is `linked`.
+    fn unlink(&self, what: Arguments<'_>, linked: &str, end: impl Fn(&mut Shard<N>) -> bool) -> Result<()> {
+        check_not_deciding(what)?;
+        match (0..self.stations.len()).any(|i| self.with_shard(i, &end)) {
+            true => Ok(()),
+            false => Err(Error::misuse(format!("cannot {what}: the socket is not {linked} to it"))),
+        }
     }
 
     fn check_alive(&self) -> Result<()> {
@@ -251,7 +263,7 @@ impl<N: Net> Control for Driver<N> {
             self.stations.iter().for_each(|station| station.keep_guests_out());
         }
         let mut hubs = lock(&self.hubs);
-        // Under the lock, so that no socket is missed by the one who says that the engine is dead.
+        // Under the lock: `fail` reaches every socket in the list.
         self.check_alive()?;
         hubs.retain(|hub| hub.strong_count() > 0);
         hubs.push(Arc::downgrade(&hub));
@@ -291,19 +303,10 @@ impl<N: Net> Control for Driver<N> {
     }
 
     fn unbind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<()> {
-        check_not_deciding(format_args!("unbind {at}"))?;
-        let found = (0..self.stations.len()).any(|i| self.with_shard(i, |shard| shard.unbind(hub, at)));
-        if found {
-            Ok(())
-        } else {
-            Err(Error::misuse(format!("cannot unbind {at}: the socket is not bound to it")))
-        }
+        self.unlink(format_args!("unbind {at}"), "bound", |shard| shard.unbind(hub, at))
     }
 
     fn disconnect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()> {
-        check_not_deciding(format_args!("disconnect {to}"))?;
-        let found = (0..self.stations.len()).any(|i| self.with_shard(i, |shard| shard.disconnect(hub, to)));
-        let unknown = || Error::misuse(format!("cannot disconnect {to}: the socket is not connected to it"));
-        if found { Ok(()) } else { Err(unknown()) }
+        self.unlink(format_args!("disconnect {to}"), "connected", |shard| shard.disconnect(hub, to))
     }
 }

@@ -1,6 +1,7 @@
-//! A shard and those who turn it: its own thread, senders that find it idle, and receivers that wait for the network
-//! themselves. A hop between threads costs more than the work it hands over, so a receiver with nothing to do sleeps
-//! where the I/O thread sleeps, is woken first, reads, and goes on with its message.
+//! A shard and the threads that turn it: its own I/O thread, senders that find it free (the short way), and receivers
+//! that wait for the network themselves (guests). A hop between threads costs more than the work that it hands over,
+//! so a receiver with nothing to do sleeps at the poller where the I/O thread sleeps, is woken first, reads, and goes
+//! on with its message.
 
 use std::hint::spin_loop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -10,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::engine::hub::Hub;
+use crate::engine::hub::inbox::flow::Resume;
 use crate::engine::hub::kept::Keeping;
 use crate::engine::hub::{Note, Port};
 use crate::engine::shard::mailbox::Mailbox;
@@ -21,8 +23,8 @@ use crate::op::{Place, Sleeper, wake_all};
 use crate::sync::Clock;
 use crate::sync::lock;
 
-/// How often a guest looks whether the shard is free, every other time letting go of its processor, before it leaves what
-/// it was told to the I/O thread: longer than a sender needs.
+/// How often a guest tries to lock the shard, yielding its processor every other time, before it leaves its reports to
+/// the I/O thread. Longer than a sender needs.
 const LOOKS_MAX: u32 = 400;
 
 /// A shard and the ways to reach it.
@@ -30,12 +32,12 @@ pub(crate) struct Station<N: Net> {
     pub(crate) shard: Mutex<Shard<N>>,
     pub(crate) mailbox: Arc<Mailbox<N::Stream>>,
     clock: Clock,
-    /// Where its thread sleeps, and who else may; a simulation has none.
+    /// Where its thread sleeps, and guests; a simulation has none.
     poller: Option<Arc<Poller>>,
-    /// Whoever holds it may sleep at the poller beside the thread: one at a time, so that a nudge finds who is meant.
+    /// The guest's place at the poller: one guest at a time, so that a nudge finds the right one.
     guest: Mutex<Report>,
     guest_sleeps: AtomicBool,
-    /// A socket asks its user who may subscribe, which is done on the I/O thread alone: there are no guests.
+    /// A socket has an admission function, which is called on the I/O thread alone: there are no guests.
     closed_to_guests: AtomicBool,
     /// A guest has panicked in the shard.
     broken: AtomicBool,
@@ -53,7 +55,7 @@ impl<N: Net> Station<N> {
         Station { shard, mailbox, clock, poller, guest, guest_sleeps, closed_to_guests, broken }
     }
 
-    /// The life of the I/O thread, until `stopping` and no socket is left, or `dead`.
+    /// The life of the I/O thread: until `stopping` and no socket is left, or `dead`.
     pub(crate) fn live(&self, stopping: &AtomicBool, dead: &AtomicBool) {
         let poller = self.poller.as_ref().expect("a thread sleeps at a poller");
         let mut report = Report::default();
@@ -72,7 +74,7 @@ impl<N: Net> Station<N> {
             poller.wait(&mut report, timeout);
             self.mailbox.wake_up();
             if report.nudged {
-                // It was for the guest, who is being woken as well, unless it has left meanwhile.
+                // The nudge was for the guest, which is woken too, unless it has left meanwhile.
                 match self.guest_sleeps.load(Ordering::SeqCst) {
                     true => thread::yield_now(),
                     false => poller.take_nudge(),
@@ -81,13 +83,13 @@ impl<N: Net> Station<N> {
         }
     }
 
-    /// The I/O thread is over: nothing stays behind in the shard, and nothing that is for it is kept.
+    /// The I/O thread has ended: drops everything in the shard, and everything that is sent to it.
     pub(crate) fn finish(&self) {
         let wakes = lock(&self.shard).finish();
         wake_all(wakes);
     }
 
-    /// Turns the shard as its own thread, and wakes whom it says once it is let go of.
+    /// Turns the shard as its own thread, and calls the wakers once the shard is unlocked.
     pub(crate) fn turn(&self, now: Duration, ready: &[Ready]) -> Option<Duration> {
         let mut shard = lock(&self.shard);
         let Turned { deadline, wakes } = shard.turn(now, ready);
@@ -102,29 +104,29 @@ impl<N: Net> Station<N> {
         self.closed_to_guests.store(true, Ordering::SeqCst);
     }
 
-    /// The shard for a guest. `None`: it may not have it, or somebody has it for so long that it may be for ever, as when a
-    /// user's function waits for a lock that the guest holds.
+    /// The shard, for a guest. `None`: guests are kept out, or another thread holds it for so long that it may be for
+    /// ever, as when a user's function waits for a lock that the guest holds.
     fn lock_as_guest(&self) -> Option<MutexGuard<'_, Shard<N>>> {
         for round in 0..LOOKS_MAX {
             match self.shard.try_lock() {
                 Err(TryLockError::WouldBlock) if round < LOOKS_MAX / 2 => spin_loop(),
                 Err(TryLockError::WouldBlock) => thread::yield_now(),
                 Err(TryLockError::Poisoned(_)) => return None,
-                // Looked at under the lock: who comes later, comes after the guest.
+                // Checked under the lock: sockets created later are served after the guest.
                 Ok(shard) => return (!self.closed_to_guests.load(Ordering::SeqCst)).then_some(shard),
             }
         }
         None
     }
 
-    /// Leaves to the I/O thread what a guest was told.
+    /// Leaves the guest's reports to the I/O thread.
     fn hand_over(&self, ready: &[Ready]) {
         ready.iter().for_each(|ready| self.mailbox.mail(Note::Ready(*ready)));
-        // Whatever the mailbox believes: the thread may sleep.
+        // Whatever the mailbox has noted: the thread may sleep.
         self.poller.iter().for_each(|poller| poller.ring());
     }
 
-    /// Turns the shard as somebody else, until nothing is left that the own thread would not be woken for.
+    /// Turns the shard as a guest, until nothing is left that the I/O thread would not be woken for.
     fn turn_as_guest(&self, ready: &[Ready]) {
         let mut ready = ready;
         let mut sooner = false;
@@ -135,15 +137,21 @@ impl<N: Net> Station<N> {
             drop(shard);
             wake_all(wakes);
             ready = &[];
-            // A bell that was meant for the thread may have woken the guest instead.
+            // A bell for the I/O thread may have woken the guest instead.
             if self.mailbox.fall_asleep() {
                 break;
             }
         }
         if sooner {
-            // The thread sleeps longer than it may now.
+            // The I/O thread sleeps longer than it may now.
             self.mailbox.ring();
         }
+    }
+}
+
+impl<N: Net> Resume for Station<N> {
+    fn resume(&self, slot: usize, uid: u64) {
+        self.mailbox.mail(Note::Resume { slot, uid });
     }
 }
 
@@ -158,7 +166,7 @@ impl<N: Net> Port for Station<N> {
         let (wakes, more) = (std::mem::take(&mut shard.wakes), shard.has_more());
         drop(shard);
         if !wakes.is_empty() || more {
-            // A peer was lost, or has to be written to further: that is the thread's to see to.
+            // A peer was lost, or more has to be written to one: the I/O thread does that.
             wake_all(wakes);
             self.mailbox.ring();
         }
@@ -182,7 +190,7 @@ impl<N: Net> Place for Station<N> {
             poller.wait(&mut report, timeout);
         }
         self.guest_sleeps.store(false, Ordering::SeqCst);
-        // What the turn brings need not wake this thread any more.
+        // What the turn brings need not wake this thread.
         sleeper.rise();
         if std::mem::take(&mut report.nudged) {
             poller.take_nudge();

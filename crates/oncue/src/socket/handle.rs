@@ -13,7 +13,7 @@ use crate::engine::{Control, Engine};
 use crate::error::Result;
 use crate::op::Op;
 use crate::options::Options;
-use crate::stats::{SocketStats, TurnedAway};
+use crate::stats::{RefusedPeer, SocketStats, TurnedAway};
 
 /// A socket: [`Pub`], [`XPub`], [`Sub`] or [`XSub`], by its side and its form (see [`kind`](crate::kind)). Cheap to clone;
 /// all clones are one socket, which is closed when the last of them is dropped.
@@ -145,6 +145,12 @@ impl<S, F> Socket<S, F> {
     pub fn turned_away(&self) -> Op<impl Future<Output = Result<TurnedAway>> + Send + Unpin + '_> {
         let members = &self.0.hub.members;
         self.0.wait_for(&members.waiters, || members.take_news())
+    }
+
+    /// The peers that were refused last, at most 16, the oldest first: they broke the protocol or a bound, or refused this
+    /// side.
+    pub fn refused(&self) -> Vec<RefusedPeer> {
+        self.0.hub.members.last_refused()
     }
 
     /// What the socket has done so far.

@@ -1,5 +1,5 @@
-//! The states of topics: what a publisher says of them to the peers that understand it (docs/WIRE.md), and what a
-//! subscriber has heard.
+//! The states of topics: what a publisher tells peers that understand states (docs/WIRE.md), and what a subscriber has
+//! heard.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,21 +15,21 @@ use crate::msg::Msg;
 use crate::op::Waiters;
 use crate::sync::lock;
 
-/// How much the states take that a publisher keeps for new subscribers.
+/// How many bytes of states a publisher keeps for new subscribers.
 const PUBLISHED_BYTES_MAX: u64 = 16 << 20;
-/// How many states, and how many bytes of them, wait for a subscriber's user; beyond it the oldest go.
+/// How many states, and how many bytes of them, wait for a subscriber's user. Beyond it the oldest are dropped.
 const HEARD_MAX: usize = 10_000;
 const HEARD_BYTES_MAX: usize = 4 << 20;
 
-/// What a publisher has said of a topic.
+/// What a publisher has said about a topic.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TopicState {
-    /// The topic; with [`State::Rejected`] it may be a prefix that was subscribed to.
+    /// The topic. With [`State::Rejected`] it may be a prefix.
     pub topic: Prefix,
-    /// What is so.
+    /// Its state.
     pub state: State,
-    /// Why, for people to read; often empty.
+    /// The reason, for people; often empty.
     pub text: String,
 }
 
@@ -41,10 +41,8 @@ impl fmt::Debug for TopicState {
 
 /// The states of one socket's topics.
 pub(crate) struct States {
-    /// By topic, each a message of the topic, the state's number and the text.
+    /// By topic: a message of the topic, the number of the state, and the text.
     pub(crate) published: LastValues,
-    /// News that peers missed, since they did not read.
-    pub(crate) missed: AtomicU64,
     heard: Mutex<Heard>,
     pub(crate) waiters: Waiters,
     pub(crate) heard_missed: AtomicU64,
@@ -58,8 +56,8 @@ struct Heard {
 
 impl States {
     pub(crate) fn new() -> States {
-        let (missed, heard, waiters, heard_missed) = Default::default();
-        States { published: LastValues::new(PUBLISHED_BYTES_MAX), missed, heard, waiters, heard_missed }
+        let (heard, waiters, heard_missed) = Default::default();
+        States { published: LastValues::new(PUBLISHED_BYTES_MAX), heard, waiters, heard_missed }
     }
 
     /// Takes in what a publisher says.
@@ -95,7 +93,7 @@ impl TopicState {
     }
 }
 
-/// The news that a kept state is.
+/// Encodes a kept state as a command.
 pub(crate) fn put_value(out: &mut Vec<u8>, value: &Msg) {
     let mut frames = value.frames();
     let (Some(topic), Some(&[number]), Some(text)) = (frames.next(), frames.next(), frames.next()) else {

@@ -1,4 +1,4 @@
-//! The demand of one socket: the ledger behind its lock, and those who watch it.
+//! The demand of one socket: the ledger behind its lock, and the watches of it.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::task::Waker;
@@ -10,7 +10,7 @@ use super::watches::{Watch, Watches};
 use crate::op::Waiters;
 use crate::sync::{lock, read_lock, write_lock};
 
-/// How many prefixes of a peer that has left are released before others may have the ledger: a fraction of a millisecond.
+/// How many prefixes of departed peers are released under one lock: a fraction of a millisecond.
 const RELEASE_PREFIXES_MAX: usize = 1024;
 
 /// The ledger of one socket, and the watches of its changes.
@@ -22,7 +22,7 @@ pub(crate) struct Demand {
 
 struct State {
     ledger: Ledger,
-    /// With a lock of their own: to begin or end a watch only keeps the ledger from being changed meanwhile.
+    /// With a lock of its own: a watch begins and ends under the read lock of the ledger.
     watches: Mutex<Watches>,
 }
 
@@ -37,10 +37,10 @@ impl std::ops::Deref for LedgerGuard<'_> {
     }
 }
 
-/// The ledger, locked for changes; each edge is told to all watches before the lock goes.
+/// The ledger, locked for changes. Each edge goes to all watches before the lock is released.
 pub(crate) struct Edit<'a> {
     demand: RwLockWriteGuard<'a, State>,
-    /// Those who must hear of the changes.
+    /// To be woken: the readers of watches.
     wakes: Vec<Waker>,
     /// How many events were moved to make room for others.
     moved: u64,
@@ -53,17 +53,17 @@ impl Demand {
         Demand { state: RwLock::new(state), seed }
     }
 
-    /// The ledger, to be read.
+    /// The ledger, for reading.
     pub(crate) fn read(&self) -> LedgerGuard<'_> {
         LedgerGuard(read_lock(&self.state))
     }
 
-    /// The ledger, to be changed.
+    /// The ledger, for changes.
     pub(crate) fn edit(&self) -> Edit<'_> {
         Edit { demand: write_lock(&self.state), wakes: Vec::new(), moved: 0 }
     }
 
-    /// A snapshot of what is wanted and a queue of all changes after it, until [`unwatch`](Self::unwatch).
+    /// A snapshot of what is wanted, and a queue of all changes after it until [`unwatch`](Self::unwatch).
     pub(crate) fn watch(&self, waiters: Arc<Waiters>) -> (Vec<Prefix>, Arc<Watch>) {
         let state = read_lock(&self.state);
         let watch = lock(&state.watches).begin(self.seed, waiters);
@@ -78,7 +78,7 @@ impl Demand {
         watch
     }
 
-    /// Nobody reads the queue any more.
+    /// Ends a watch.
     pub(crate) fn unwatch(&self, watch: &Watch) {
         lock(&read_lock(&self.state).watches).end(watch);
     }
@@ -96,7 +96,7 @@ impl Demand {
 }
 
 impl Edit<'_> {
-    /// Lets the ledger go; those who must hear of the changes are appended to `wakes`.
+    /// Releases the lock; the wakers of watches are appended to `wakes`.
     pub(crate) fn finish(self, wakes: &mut Vec<Waker>) {
         wakes.extend(self.wakes);
     }
@@ -105,7 +105,7 @@ impl Edit<'_> {
         self.demand.ledger.attach(shard, slot as u64)
     }
 
-    /// Whether that is new.
+    /// Returns whether it is new.
     pub(crate) fn subscribe(&mut self, peer: PeerId, prefix: &[u8]) -> Result<bool, QuotaExceeded> {
         let change = self.demand.ledger.subscribe(peer, prefix)?;
         if change == Change::Wanted {
@@ -128,7 +128,7 @@ impl Edit<'_> {
         self.demand.ledger.settle(peer);
     }
 
-    /// Takes a peer out of the ledger. Yields whether something it has left is still to be released.
+    /// Takes a peer out of the ledger. Returns whether a part of what it held is still to be released.
     pub(crate) fn detach(&mut self, peer: PeerId) -> bool {
         let State { ledger, watches } = &mut *self.demand;
         let (watches, wakes) = (whole(watches), &mut self.wakes);
@@ -136,7 +136,7 @@ impl Edit<'_> {
         ledger.is_releasing()
     }
 
-    /// Releases some of what peers have left. Yields whether there is more.
+    /// Releases a part of what departed peers held. Returns whether there is more.
     pub(crate) fn release(&mut self) -> bool {
         let State { ledger, watches } = &mut *self.demand;
         let (watches, wakes) = (whole(watches), &mut self.wakes);
@@ -147,13 +147,13 @@ impl Edit<'_> {
         self.moved += whole(&mut self.demand.watches).tell(prefix, wanted, &mut self.wakes);
     }
 
-    /// How much was moved to make room for what came, since this was last asked.
+    /// How many entries were moved to make room, since the last call.
     pub(crate) fn take_moved(&mut self) -> u64 {
         std::mem::take(&mut self.moved) + self.demand.ledger.take_moved()
     }
 }
 
-/// What nobody else can lock now.
+/// The watches, while the write lock excludes all other users.
 fn whole(watches: &mut Mutex<Watches>) -> &mut Watches {
     watches.get_mut().unwrap_or_else(PoisonError::into_inner)
 }

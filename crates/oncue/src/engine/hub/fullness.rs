@@ -1,4 +1,4 @@
-//! Which peers are full, and so for which topics nobody has room. Told by the shards, asked by any thread.
+//! Which peers are full, and so which topics have no room. Updated by the shards, asked on any thread.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,43 +7,42 @@ use std::task::Waker;
 
 use oncue_core::ledger::PeerId;
 
-use crate::engine::wire::queue::Topics;
+use crate::engine::wire::backlog::Topics;
 use crate::op::Waiters;
 use crate::sync::lock;
 
-/// Whether a message would find a place.
+/// Whether a message would be queued or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Room {
-    /// Nobody wants the topic.
+    /// No peer wants the topic.
     Nobody,
-    /// Some peer that wants it is not full.
+    /// At least one peer that wants it is not full.
     Open,
-    /// Every peer that wants it is full, or has with [`OnFull::Latest`](crate::OnFull::Latest) not been written the last
-    /// message of the topic. A peer is full from the moment when its queue reaches a mark
-    /// ([`send_hwm`](crate::Options::send_hwm) or [`queue_bytes_max`](crate::Options::queue_bytes_max)) until it is half
-    /// empty.
+    /// Every peer that wants it is full, or, with [`OnFull::Latest`](crate::OnFull::Latest), still has the last
+    /// message of the topic queued. A peer is full from the moment when its queue reaches a mark
+    /// ([`send_hwm`](crate::Options::send_hwm) or [`queue_bytes_max`](crate::Options::queue_bytes_max)) until it is
+    /// half empty.
     Congested,
 }
 
 /// The full peers of one socket.
 #[derive(Default)]
 pub(crate) struct Gauge {
-    /// How many there are, looked at without the lock.
+    /// How many there are; read without the lock.
     count: AtomicU64,
-    /// The same of those for whom some topics are queued.
+    /// How many peers have topics queued under [`OnFull::Latest`](crate::OnFull::Latest); read without the lock.
     holding: AtomicU64,
     pub(crate) lack: Mutex<Lack>,
-    /// Grows whenever the room for some topic may have changed.
+    /// Grows whenever the room for a topic may have changed.
     version: AtomicU64,
     pub(crate) waiters: Waiters,
-    pub(crate) evicted: AtomicU64,
 }
 
 /// The peers that lack room.
 #[derive(Default)]
 pub(crate) struct Lack {
     full: HashSet<PeerId>,
-    /// Those that are offered the latest message of each topic, with the topics that are queued for them.
+    /// The peers under [`OnFull::Latest`](crate::OnFull::Latest), with the topics that are queued for them.
     holding: HashMap<PeerId, Arc<Topics>>,
 }
 
@@ -62,7 +61,7 @@ impl Gauge {
         self.version.load(Ordering::SeqCst)
     }
 
-    /// A peer is full, or no longer so.
+    /// A peer has become full, or is full no more.
     pub(crate) fn set(&self, peer: PeerId, full: bool, wakes: &mut Vec<Waker>) {
         let mut lack = lock(&self.lack);
         let changed = if full { lack.full.insert(peer) } else { lack.full.remove(&peer) };
@@ -73,7 +72,7 @@ impl Gauge {
         }
     }
 
-    /// Other topics are queued for a peer than before.
+    /// The set of topics that are queued for a peer has changed.
     pub(crate) fn hold(&self, peer: PeerId, topics: &Arc<Topics>, wakes: &mut Vec<Waker>) {
         let mut lack = lock(&self.lack);
         match topics.is_empty() {
@@ -97,7 +96,7 @@ impl Gauge {
         self.full() == 0 && self.holding.load(Ordering::SeqCst) == 0
     }
 
-    /// A peer wants something else now, or has gone.
+    /// What a peer wants has changed, or a peer has left.
     pub(crate) fn demand_changed(&self, wakes: &mut Vec<Waker>) {
         if !self.is_open() {
             self.change(wakes);

@@ -1,6 +1,5 @@
-//! Last values: the newest message of each topic that the user keeps, for those who subscribe later. What is kept and
-//! what is queued change together, so that a shard can tell which of the kept messages it has still to send. Nothing
-//! here touches a stream.
+//! Last values: the newest message of each topic that the user keeps, for later subscribers. The store and the outbox
+//! change together, so a shard knows which of the kept messages it has still to send.
 
 #[cfg(test)]
 mod tests;
@@ -15,33 +14,30 @@ use std::time::Duration;
 use oncue_core::ledger::{Ledger, PeerId};
 
 use super::outbox::Number;
-use crate::engine::wire::chunk::{Chunk, Run};
 use crate::error::{Error, Result};
 use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg};
 use crate::sync::lock;
 
-/// What a kept value takes beside its topic and its message, about.
+/// What a kept value takes besides its topic and its message, about, in bytes.
 const OVERHEAD_BYTES: u64 = 256;
-/// From this size on, a value is given to new subscribers by reference; smaller ones are copied together.
-const REFERENCE_BYTES_MIN: usize = 4 << 10;
-/// How many topics are looked at, and how much is found, before others may have the store.
+/// How many topics are searched, and how much is found, under one lock.
 const PASS_TOPICS_MAX: u64 = 4096;
 pub(crate) const PORTION: Portion = Portion { values: PASS_TOPICS_MAX, bytes: 256 << 10 };
 
 /// The kept values of one socket.
 pub(crate) struct LastValues {
-    /// Whether anything was ever kept; until then nobody takes the lock.
+    /// Whether anything was ever kept; until then the lock is not taken.
     used: AtomicBool,
     pub(crate) bytes_max: u64,
     store: Mutex<Store>,
-    /// Given to new subscribers.
+    /// How many values were given to new subscribers.
     pub(crate) offered: AtomicU64,
 }
 
 #[derive(Default)]
 pub(crate) struct Store {
     topics: BTreeMap<Arc<[u8]>, Kept>,
-    /// Every topic, with a stamp that is not above its value's, the lowest first; also topics that are gone.
+    /// Every topic with a stamp that is not newer than its value's, the lowest first. May hold topics that are gone.
     order: BinaryHeap<Reverse<(u64, Arc<[u8]>)>>,
     next_stamp: u64,
     bytes: u64,
@@ -51,7 +47,7 @@ pub(crate) struct Store {
 struct Kept {
     /// In a buffer of its own.
     value: Msg,
-    /// Where it is queued, if it was sent: a shard that has not come so far will send it.
+    /// Where it is queued if it was sent: a shard that has not come so far will send it.
     number: Option<Number>,
     expires: Option<Duration>,
     stamp: u64,
@@ -63,7 +59,7 @@ impl Kept {
     }
 }
 
-/// What the store holds now, and what it had no room for.
+/// What the store holds now, and how many values it had no room for.
 pub(crate) struct Holding {
     pub(crate) values: u64,
     pub(crate) bytes: u64,
@@ -77,40 +73,40 @@ pub(crate) struct Keeping {
     pub(crate) expires: Option<Duration>,
 }
 
-/// Prefixes that are new to a peer and in force. What has the number of its prefix or a higher one reaches the peer by
-/// itself.
+/// Prefixes that are new to a peer and in force, each with a number: messages from that number on reach the peer by
+/// the normal way.
 pub(crate) type Fresh = BTreeMap<Vec<u8>, Number>;
 
-/// The question of one peer: what is kept for these prefixes, and not wanted by it through others?
+/// The question of one peer: which values are kept for these prefixes, and not wanted by it through another prefix?
 pub(crate) struct Asking<'a> {
     pub(crate) peer: PeerId,
     pub(crate) prefixes: &'a Fresh,
-    /// Those that are asked about after these.
+    /// Prefixes that are asked about afterwards.
     pub(crate) later: &'a Fresh,
     /// Topics that are not asked about.
     pub(crate) passed: &'a BTreeSet<Vec<u8>>,
     pub(crate) now: Duration,
 }
 
-/// How much is found at a time: at the most so many values, and so many bytes or one value.
+/// How much is found at a time: at most this many values, and this many bytes or one value.
 #[derive(Clone, Copy)]
 pub(crate) struct Portion {
     pub(crate) values: u64,
     pub(crate) bytes: u64,
 }
 
-/// How far an answer has come: it goes by topics, ascending.
+/// How far an answer has come. It goes by topics, ascending.
 #[derive(Default)]
 pub(crate) struct Cursor {
     prefix: Option<Vec<u8>>,
-    /// All topics of the prefix are looked at.
+    /// All topics of the prefix have been searched.
     done: bool,
-    /// The last topic looked at.
+    /// The last topic that was searched.
     topic: Option<Arc<[u8]>>,
 }
 
 impl Cursor {
-    /// The prefix whose topics come next. Those that begin with one are answered with it.
+    /// The prefix that is searched next. Prefixes that begin with a searched one are answered by it.
     fn next<'a>(&self, prefixes: &'a Fresh) -> Option<&'a Vec<u8>> {
         let Some(prefix) = &self.prefix else { return prefixes.keys().next() };
         let from = prefixes.range::<[u8], _>((Bound::Included(&prefix[..]), Bound::Unbounded));
@@ -122,21 +118,13 @@ impl Cursor {
     }
 }
 
-/// Values on their way to a new subscriber.
-#[derive(Default)]
-pub(crate) struct Parcel {
-    runs: Vec<Run>,
-    joint: Vec<u8>,
-    joint_ends: Vec<u32>,
-}
-
 impl LastValues {
     pub(crate) fn new(bytes_max: u64) -> LastValues {
         let (used, store, offered) = Default::default();
         LastValues { used, bytes_max, store, offered }
     }
 
-    /// Whether there may be any.
+    /// Whether the store may hold values.
     #[inline]
     pub(crate) fn is_used(&self) -> bool {
         self.used.load(Ordering::SeqCst)
@@ -156,15 +144,15 @@ impl LastValues {
         lock(&self.store).remove(topic)
     }
 
-    /// The store, to be changed.
+    /// The store, for changes.
     pub(crate) fn open(&self) -> MutexGuard<'_, Store> {
-        // Before the change: who finds it unset has asked before anything was kept.
+        // Before the change: a shard that finds it unset has asked before anything was kept.
         self.used.store(true, Ordering::SeqCst);
         lock(&self.store)
     }
 
-    /// Calls `found` with the next part of what is kept for a peer; yields whether that was all. To be called until it
-    /// was, while the shard sends nothing: what changes meanwhile is queued, and has a higher number.
+    /// Calls `found` with the next portion of what is kept for a peer. Returns whether that was all; call it again
+    /// until it is, while the shard sends nothing. What changes meanwhile is queued with a higher number.
     pub(crate) fn pass(
         &self,
         ledger: &Ledger,
@@ -221,36 +209,9 @@ impl Asking<'_> {
     }
 }
 
-impl Parcel {
-    pub(crate) fn add(&mut self, value: &Msg) {
-        let wire = value.wire();
-        if wire.len() >= REFERENCE_BYTES_MIN {
-            self.seal();
-            self.runs.push(Run::new(Arc::new(Chunk::shared(value.clone())), 0, 1));
-            return;
-        }
-        self.joint.extend_from_slice(wire);
-        self.joint_ends.push(self.joint.len() as u32);
-    }
-
-    pub(crate) fn into_runs(mut self) -> Vec<Run> {
-        self.seal();
-        self.runs
-    }
-
-    fn seal(&mut self) {
-        if self.joint_ends.is_empty() {
-            return;
-        }
-        let chunk = Chunk::new(std::mem::take(&mut self.joint), std::mem::take(&mut self.joint_ends));
-        let last = chunk.len();
-        self.runs.push(Run::new(Arc::new(chunk), 0, last));
-    }
-}
-
 impl Store {
-    /// Keeps a value in place of an older one of its topic. The values that have been there longest make room; one that
-    /// has none even so is not kept.
+    /// Keeps a value in place of the older one of its topic. The oldest values make room; a value that is larger than
+    /// the bound is not kept.
     pub(crate) fn keep(
         &mut self,
         value: Msg,
@@ -304,7 +265,7 @@ impl Store {
     }
 }
 
-/// What a value counts for: its topic is held once more, as a key.
+/// The cost of a value, in bytes: its topic is held a second time, as a key.
 fn cost(value: &Msg) -> u64 {
     (value.topic().len() + value.wire().len()) as u64 + OVERHEAD_BYTES
 }

@@ -1,40 +1,47 @@
-//! Those who came to a socket by its listeners: how many there may be, in all and of one address, and who was turned away.
+//! The peers of a socket: how many may come by its listeners, in all and from one address; which were turned away or
+//! refused.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
+use crate::error::Error;
 use crate::op::Waiters;
 use crate::options::Options;
 use crate::peer_address::PeerAddress;
-use crate::stats::TurnedAway;
+use crate::stats::{RefusedPeer, TurnedAway};
 use crate::sync::lock;
 
-/// How many peers that are turned away are told why at one time. Each takes a descriptor for two seconds at the most; the
-/// others are closed at once, or a peer that may not come would cost as much as one that may.
+/// How many peers that are turned away are told why at the same time. Each takes a descriptor for two seconds at most;
+/// the others are closed at once, or a peer that may not come would cost as much as one that may.
 const TOLD_MAX: u32 = 64;
 
-/// The accepted peers of one socket.
+/// How many refused peers are remembered.
+const REFUSED_MAX: usize = 16;
+
+/// The peers of one socket.
 pub(crate) struct Members {
     peers_max: u32,
     peers_per_address_max: u32,
     state: Mutex<State>,
-    /// Those who wait to hear of peers that were turned away.
+    /// Operations that wait for news of peers that were turned away.
     pub(crate) waiters: Waiters,
 }
 
 #[derive(Default)]
 struct State {
     peers: u32,
-    /// Kept only where there is a bound.
+    /// Counted only if there is a bound.
     by_origin: HashMap<Origin, u32>,
     told: u32,
     turned_away: TurnedAway,
-    /// What of it the user has not taken yet.
+    /// The peers that were refused last, the oldest first.
+    refused: VecDeque<RefusedPeer>,
+    /// What the user has not taken of it yet.
     news: TurnedAway,
 }
 
-/// What counts as one address. The owner of one IPv6 address has all addresses of its /64 network.
+/// What counts as one address. Whoever has one IPv6 address has all addresses of its /64 network.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Origin {
     V4(Ipv4Addr),
@@ -54,7 +61,7 @@ impl Origin {
     }
 }
 
-/// A peer's place among the members, as long as it keeps this.
+/// A peer's place among the members, until it is dropped.
 pub(crate) struct Seat {
     members: Arc<Members>,
     kind: Kind,
@@ -62,14 +69,14 @@ pub(crate) struct Seat {
 
 enum Kind {
     Peer(Option<Origin>),
-    /// It is turned away, and told why.
+    /// It is turned away, and is told why.
     Told,
 }
 
-/// What becomes of a peer that comes.
+/// What happens to a peer that comes.
 pub(crate) enum Entry {
     Seat(Seat),
-    /// It is told why it cannot stay.
+    /// It is told why it is turned away.
     Told(Seat, String),
     /// It is closed at once.
     Closed,
@@ -85,7 +92,7 @@ impl Members {
         })
     }
 
-    /// A peer comes. Unless it gets a seat, the waiters must be woken.
+    /// A peer comes. Unless it gets a seat, wake the waiters.
     pub(crate) fn enter(self: &Arc<Self>, address: &PeerAddress) -> Entry {
         let mut state = lock(&self.state);
         let bounded = self.peers_per_address_max < u32::MAX;
@@ -113,9 +120,23 @@ impl Members {
         Entry::Told(Seat { members: self.clone(), kind: Kind::Told }, refusal)
     }
 
-    /// A listener rests, as the system has no more descriptors. The waiters must be woken.
+    /// A listener rests since the system has no descriptor left. Wake the waiters.
     pub(crate) fn rest(&self) {
         lock(&self.state).count(|count| count.descriptors += 1);
+    }
+
+    /// A peer was refused, accepted or dialled.
+    pub(crate) fn refused(&self, address: PeerAddress, error: Error) {
+        let refused = &mut lock(&self.state).refused;
+        if refused.len() == REFUSED_MAX {
+            refused.pop_front();
+        }
+        refused.push_back(RefusedPeer { address, error });
+    }
+
+    /// The peers that were refused last.
+    pub(crate) fn last_refused(&self) -> Vec<RefusedPeer> {
+        lock(&self.state).refused.iter().cloned().collect()
     }
 
     /// The peers turned away since the start.

@@ -1,5 +1,14 @@
-//! What one socket's handles and all shards share: the ledger, the subscriptions, the boxes between threads.
-//! Nothing here touches a stream.
+//! Floor 2: one socket, as its handles and all shards share it. It knows neither a peer nor a shard: a shard is a
+//! [`Port`], which takes [`Note`]s.
+//!
+//! The hub holds the socket's boxes, each behind its own lock: the demand (ledger and watches), the subscriptions of a
+//! SUB or XSUB, the outbox, the inbox, the last values, the states of topics, which peers are full, the members.
+//! Handles call it from any thread; shards call it while they are locked themselves. No method of it waits for a
+//! shard: what a shard has to do is left as a note in its mailbox. The order of these locks is in docs/LOCKS.md.
+//!
+//! Life: `new` (by the engine, under its list of sockets) - bind, connect, send, receive - `close` (once: doors shut
+//! on this thread, outbox shut, users woken, `Note::Close` to each shard) - each shard drains and calls `shard_done` -
+//! `is_done`. `fail` is the way when the engine dies: all of that at once, without the shards.
 
 pub(crate) mod announced;
 pub(crate) mod demand;
@@ -20,18 +29,19 @@ use oncue_core::command::SUBSCRIBE_OVERHEAD_BYTES;
 use oncue_core::connection::SocketType;
 use oncue_core::edges::Prefix;
 use oncue_core::frame::{Scanner, Version};
-use oncue_core::ledger::Quota;
 use oncue_core::subscriptions::Subscriptions;
 
 use self::announced::States;
 use self::demand::{Demand, Edit, LedgerGuard};
 use self::fullness::{Gauge, Room};
-use self::inbox::{Inbound, LatestBound};
+use self::inbox::Inbound;
+use self::inbox::flow::Resume;
+use self::inbox::latest::LatestBound;
 use self::kept::{Keeping, LastValues};
 use self::members::Members;
 use self::outbox::{Bound, Outbox};
 use self::watches::Watch;
-use super::wire::queue::Mark;
+use super::wire::backlog::Mark;
 use super::wire::slices::Direct;
 use crate::error::{Error, Result};
 use crate::msg::{MESSAGE_BYTES_MAX, Msg};
@@ -45,7 +55,7 @@ use crate::sync::{Clock, lock, write_lock};
 /// The largest message of a publisher, and of a subscriber, in bytes on the wire, unless an option says otherwise.
 const MESSAGE_BYTES_MAX_DEFAULT: u64 = 1 << 30;
 const UPSTREAM_MESSAGE_BYTES_MAX: u64 = 128 << 10;
-/// What a subscription has beside its prefix where it is sent as a message: a header and a byte.
+/// What a subscription that is sent as a message has besides its prefix: a header and one byte.
 const PREFIX_MESSAGE_OVERHEAD_BYTES: u64 = 9 + 1;
 
 /// One socket.
@@ -53,35 +63,34 @@ pub(crate) struct Hub {
     pub(crate) id: u64,
     pub(crate) socket_type: SocketType,
     pub(crate) options: Options,
-    /// The own subscriptions of a SUB or XSUB.
+    /// What a SUB or XSUB subscribes to.
     pub(crate) subscriptions: Arc<RwLock<Subscriptions>>,
     pub(crate) outbox: Outbox,
     pub(crate) last: LastValues,
     pub(crate) gauge: Gauge,
     pub(crate) states: States,
-    pub(crate) decisions: Decisions,
     pub(crate) inbound: Inbound,
     pub(crate) counters: Counters,
-    /// Those who wait for room in the outbox.
+    /// Senders that wait for room in the outbox.
     pub(crate) room: Waiters,
     pub(crate) demand: Demand,
-    /// The XPUB user's own queue of demand events, from when it is first asked for; those who wait for messages wait for
-    /// these too.
+    /// The demand events that the XPUB's user has not taken, from the first call for one. Its waiters are those of the
+    /// inbox.
     edges: OnceLock<Arc<Watch>>,
     ports: Vec<Arc<dyn Port>>,
-    /// Held from looking whether the socket is connected to an endpoint until it is.
+    /// Held from the check whether the socket is connected to an endpoint until it is connected.
     pub(crate) linking: Mutex<()>,
-    /// Those who came by its listeners.
+    /// The peers that came by a listener.
     pub(crate) members: Arc<Members>,
-    /// What it listens with.
+    /// Its listeners.
     doors: Mutex<Vec<Weak<dyn Shut>>>,
-    /// The shards that have peers of this socket, a bit each.
+    /// The shards that have peers of this socket, one bit each.
     shards: AtomicU64,
-    /// By shard, up to which version its peers know our subscriptions.
+    /// By shard: the version of our subscriptions that all its peers know.
     told: Vec<AtomicU64>,
     clock: Clock,
     closed: AtomicBool,
-    /// Shards that still serve the socket, once it is closed.
+    /// Shards that still serve the closed socket.
     open_shards: AtomicUsize,
     pub(crate) done: Waiters,
 }
@@ -92,54 +101,46 @@ pub(crate) enum Note {
     Outbox(Arc<Hub>),
     /// The socket's own subscriptions have changed.
     Subscriptions(Arc<Hub>),
-    /// The user has made room for a peer that was not read.
+    /// The user has made room: reading a paused peer goes on.
     Resume { slot: usize, uid: u64 },
     /// A stream that the system does not watch is ready.
     Ready(Ready),
-    /// The user has decided about a prefix that a peer asked for, or has.
+    /// The user has decided about a prefix that a peer has or has asked for.
     Verdict { hub: Arc<Hub>, peer: PeerKey, prefix: Vec<u8>, verdict: Verdict },
     /// No peer may have this prefix any more.
     RevokeAll { hub: Arc<Hub>, prefix: Vec<u8>, status: Reason },
-    /// Peers that have left the socket had more prefixes than are released at once.
+    /// Peers that have left had more prefixes than are released at once.
     Release(Arc<Hub>),
     /// The user has set the state of a topic.
     State { hub: Arc<Hub>, value: Msg },
     /// The user has closed the socket.
     Close(Arc<Hub>),
-    /// The engine ends once its sockets have.
+    /// Look whether to end.
     Stop,
 }
 
 /// A shard, as other threads see it.
-pub(crate) trait Port: Send + Sync {
+pub(crate) trait Port: Resume {
     /// Leaves a note.
     fn mail(&self, note: Note);
 
-    /// Sends one message in this thread, and keeps it if it is to be the `last` of its topic, if nobody else is at the
-    /// shard and nothing waits to be sent before it. `false`: nothing was done.
+    /// Sends one message on this thread, and keeps it if it is to be the `last` value of its topic. Only if the shard
+    /// is free and nothing waits to be sent before it; false: nothing was done.
     fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>, last: Option<&Keeping>) -> bool;
 
-    /// Where a thread can sleep that waits for what this shard receives.
+    /// Where a thread can sleep while it waits for what this shard receives.
     fn place(self: Arc<Self>) -> Option<Arc<dyn Place>>;
 }
 
 /// A decision about a peer's prefix.
 #[derive(Clone)]
 pub(crate) enum Verdict {
-    /// What was deferred comes in force.
+    /// What was deferred comes into force.
     Admit,
     /// What was deferred is forgotten.
     Reject(Reason),
-    /// What is in force ends, and what was deferred is forgotten.
+    /// What is in force ends; what was deferred is forgotten.
     Revoke(Reason),
-}
-
-/// Counts of decisions.
-#[derive(Default)]
-pub(crate) struct Decisions {
-    pub(crate) rejected: AtomicU64,
-    pub(crate) deferred: AtomicU64,
-    pub(crate) revoked: AtomicU64,
 }
 
 /// A listener, as its socket sees it.
@@ -148,7 +149,7 @@ pub(crate) trait Shut: Send + Sync {
     fn shut(&self);
 }
 
-/// Counts, kept without a lock.
+/// Counters, without a lock.
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) peers: AtomicU64,
@@ -159,6 +160,11 @@ pub(crate) struct Counters {
     pub(crate) received_missed: AtomicU64,
     pub(crate) peers_lost: AtomicU64,
     pub(crate) peers_refused: AtomicU64,
+    pub(crate) peers_evicted: AtomicU64,
+    pub(crate) rejected: AtomicU64,
+    pub(crate) deferred: AtomicU64,
+    pub(crate) revoked: AtomicU64,
+    pub(crate) states_missed: AtomicU64,
 }
 
 impl Hub {
@@ -171,7 +177,6 @@ impl Hub {
         seed: u64,
         clock: Clock,
     ) -> Arc<Hub> {
-        let quota = Quota { prefixes_max: options.prefixes_max, prefix_bytes_max: options.prefix_bytes_max };
         let bound = Bound {
             bytes_max: options.outbox_bytes_max,
             messages_min: options.send_messages_max(),
@@ -190,12 +195,11 @@ impl Hub {
             outbox: Outbox::new(bound),
             gauge: Gauge::default(),
             states: States::new(),
-            decisions: Decisions::default(),
             last: LastValues::new(options.last_values_bytes_max),
             inbound,
             counters: Counters::default(),
             room: Waiters::default(),
-            demand: Demand::new(seed, quota),
+            demand: Demand::new(seed, options.quota()),
             edges: OnceLock::new(),
             open_shards: AtomicUsize::new(ports.len()),
             shards: AtomicU64::new(0),
@@ -226,7 +230,7 @@ impl Hub {
         matches!(self.socket_type, SocketType::Sub | SocketType::XSub)
     }
 
-    /// Whether messages that peers send are for the user.
+    /// Whether the user gets messages that peers send.
     pub(crate) fn takes_messages(&self) -> bool {
         match self.socket_type {
             SocketType::Pub => false,
@@ -235,7 +239,7 @@ impl Hub {
         }
     }
 
-    /// What cuts a peer's bytes, within the bounds of this socket.
+    /// The scanner for a peer's bytes, within the bounds of this socket.
     pub(crate) fn scanner(&self, version: Version) -> Scanner {
         let prefix = self.options.prefix_length_max as u64;
         let bytes_max = self.options.message_bytes_max;
@@ -252,7 +256,7 @@ impl Hub {
         }
     }
 
-    /// The bounds of a peer's queue.
+    /// The high-water marks of a peer's queue.
     pub(crate) fn mark(&self) -> Mark {
         Mark { messages: self.options.send_messages_max(), bytes: self.options.queue_bytes_max }
     }
@@ -286,24 +290,25 @@ impl Hub {
         };
     }
 
-    /// Where a thread can sleep that waits for something of this socket: at the one shard that has its peers.
+    /// Where a thread can sleep that waits for something of this socket: at the shard that has its peers, if it is
+    /// one.
     pub(crate) fn place(&self) -> Option<Arc<dyn Place>> {
         let shards = self.shards.load(Ordering::SeqCst);
         let one = shards.is_power_of_two().then(|| shards.trailing_zeros() as usize);
         one.and_then(|shard| self.ports[shard].clone().place())
     }
 
-    /// The ledger, to be read.
+    /// The ledger, for reading.
     pub(crate) fn ledger(&self) -> LedgerGuard<'_> {
         self.demand.read()
     }
 
-    /// The ledger, to be changed.
+    /// The ledger, for changes.
     pub(crate) fn edit(&self) -> Edit<'_> {
         self.demand.edit()
     }
 
-    /// Ends some of the demand that peers have left behind. Yields whether there is more.
+    /// Releases a part of what departed peers have left behind. Returns whether there is more.
     pub(crate) fn release(&self, wakes: &mut Vec<Waker>) -> bool {
         let mut edit = self.edit();
         let more = edit.release();
@@ -312,15 +317,15 @@ impl Hub {
         more
     }
 
-    /// All peers of a shard have been told our subscriptions up to `version`.
+    /// All peers of a shard know our subscriptions up to `version`.
     pub(crate) fn told(&self, shard: u16, version: u64) {
         self.told[usize::from(shard)].store(version, Ordering::Release);
         let all = self.told.iter().map(|told| told.load(Ordering::Acquire)).min().unwrap_or(0);
         write_lock(&self.subscriptions).trim(all);
     }
 
-    /// The next event of demand for the XPUB's user: a prefix, and whether it is wanted now. From the first call on all
-    /// changes are queued, behind what is wanted then.
+    /// The next demand event of the XPUB's user: a prefix, and whether it is wanted now. The first call begins a queue
+    /// with what is wanted then; all changes follow.
     pub(crate) fn pop_edge(&self) -> Option<(Prefix, bool)> {
         self.edges.get_or_init(|| self.demand.queue(self.inbound.waiters.clone())).pop()
     }
@@ -333,7 +338,7 @@ impl Hub {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// The user is done with the socket. Yields whether this call closed it.
+    /// Closes the socket. Returns whether this call did it.
     pub(crate) fn close(self: &Arc<Self>) -> bool {
         if self.closed.swap(true, Ordering::AcqRel) {
             return false;
@@ -356,7 +361,7 @@ impl Hub {
         self.open_shards.load(Ordering::Acquire) == 0
     }
 
-    /// The engine can serve the socket no longer: whoever waits must hear of it.
+    /// The engine cannot serve the socket any more; everything that waits is woken.
     pub(crate) fn fail(&self) {
         self.closed.store(true, Ordering::Release);
         self.shut_doors();
@@ -369,14 +374,14 @@ impl Hub {
     /// The socket listens with `door`, until it is closed.
     pub(crate) fn listens(&self, door: Arc<dyn Shut>) -> Result<()> {
         let mut doors = lock(&self.doors);
-        // Looked at under the lock: who closes it empties the list after that.
+        // Under the lock: `close` empties the list after it has set `closed`.
         self.check_open()?;
         doors.retain(|door| door.strong_count() > 0);
         doors.push(Arc::downgrade(&door));
         Ok(())
     }
 
-    /// Stops listening on this thread: once the socket is closed, its endpoints are free.
+    /// Stops listening on this thread: when the socket is closed, its endpoints are free.
     fn shut_doors(&self) {
         let doors = std::mem::take(&mut *lock(&self.doors));
         doors.iter().filter_map(Weak::upgrade).for_each(|door| door.shut());
@@ -410,12 +415,12 @@ impl Hub {
             peers_refused: get(&c.peers_refused),
             peers_turned_away: turned_away.peers_max + turned_away.peers_per_address_max,
             accepts_paused: turned_away.descriptors,
-            subscriptions_rejected: get(&self.decisions.rejected),
-            subscriptions_deferred: get(&self.decisions.deferred),
-            subscriptions_revoked: get(&self.decisions.revoked),
-            states_missed: get(&self.states.missed) + get(&self.states.heard_missed),
+            subscriptions_rejected: get(&c.rejected),
+            subscriptions_deferred: get(&c.deferred),
+            subscriptions_revoked: get(&c.revoked),
+            states_missed: get(&c.states_missed) + get(&self.states.heard_missed),
             peers_full: self.gauge.full(),
-            peers_evicted: get(&self.gauge.evicted),
+            peers_evicted: get(&c.peers_evicted),
             last_values: holding.values,
             last_values_bytes: holding.bytes,
             last_values_dropped: holding.dropped,
@@ -423,7 +428,7 @@ impl Hub {
         }
     }
 
-    /// Whether a message of this topic would find a place.
+    /// Whether a message of this topic would be queued or written.
     pub(crate) fn room_for(&self, topic: &[u8]) -> Room {
         let ledger = self.ledger();
         if self.gauge.is_open() {
@@ -451,7 +456,7 @@ impl Hub {
         audiences.into_iter().map(|audience| ledger.peers(audience).len()).sum()
     }
 
-    /// Tells the peer's shard what was decided.
+    /// Leaves a decision for the peer's shard.
     pub(crate) fn decide(self: &Arc<Self>, peer: PeerKey, prefix: &[u8], verdict: Verdict) {
         let note = Note::Verdict { hub: self.clone(), peer, prefix: prefix.to_vec(), verdict };
         self.mail_to(peer.shard, note);

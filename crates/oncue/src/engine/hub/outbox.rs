@@ -1,4 +1,4 @@
-//! Between `send` and the shards: messages are encoded once, into the open chunk, and each shard takes whole chunks.
+//! Between `send` and the shards: messages are encoded once, into the open chunk; each shard takes whole chunks.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ const SHARE_BYTES_MIN: usize = 16 << 10;
 /// The messages of one socket that its shards have not taken yet.
 pub(crate) struct Outbox {
     state: QuickLock<State>,
-    /// Whether any shard reads and the socket is open; looked at without the lock.
+    /// Whether a shard reads and the socket is open; read without the lock.
     active: AtomicBool,
     bound: Bound,
 }
 
-/// When an outbox is full: at `bytes_most`, and at `bytes_max` if it holds `messages_min` by then.
+/// An outbox is full at `bytes_most`, and at `bytes_max` if it holds `messages_min` messages by then.
 #[derive(Clone, Copy)]
 pub(crate) struct Bound {
     pub(crate) bytes_max: u64,
@@ -31,18 +31,18 @@ pub(crate) struct Bound {
 struct State {
     bytes: Vec<u8>,
     ends: Vec<u32>,
-    /// Closed chunks that some shard has still to take; the first one has number `base`.
+    /// Closed chunks that a shard has still to take; the first one has number `base`.
     closed: VecDeque<Arc<Chunk>>,
     base: u64,
     closed_bytes: u64,
     closed_messages: u64,
     readers: Vec<Reader>,
     spares: Spares,
-    /// Whether some shard does not know yet that there is something to take.
+    /// Whether a shard exists that has not been signalled and sleeps.
     quiet: bool,
-    /// The open chunk is closed when it has grown to this, and those who rest are told.
+    /// The open chunk is closed at this size, and resting shards are signalled.
     close_at: usize,
-    /// Messages let in so far.
+    /// How many messages were let in since the start.
     pushed: u64,
     /// The socket is closed: nothing is let in.
     closed_for_good: bool,
@@ -50,27 +50,26 @@ struct State {
     refused: bool,
 }
 
-/// Which message: the number of its chunk, and its place in it. Ascending in the order of sending.
+/// The number of a message: that of its chunk, and its place in it. Ascending in the order of sending.
 pub(crate) type Number = (u64, u32);
 
 struct Reader {
     shard: u16,
     /// The number of the next chunk to take.
     next: u64,
-    /// Whether the shard knows already that there is something to take.
+    /// Whether the shard was signalled and has not found the outbox empty since.
     signalled: bool,
-    /// The shard lets more come before it takes it; it will look by itself, or when it is told.
+    /// Write coalescing: the shard lets messages gather; it looks again after a pause, or when it is signalled.
     resting: bool,
 }
 
-/// What became of a message.
+/// What happened to a message.
 pub(crate) enum Pushed {
-    /// It is in; the shards of this bit set must be told.
+    /// It is queued. The shards of this bit set must be signalled.
     Queued { tell: u64 },
-    /// Nothing is queued, and nothing under way in the one shard that there is: the message, which is not in yet,
-    /// may be sent at once.
+    /// Nothing is queued or under way in the only shard: the message is not queued, and may be sent at once.
     Idle { shard: u16 },
-    /// No shard has a peer: nobody could have got it.
+    /// No shard has a peer.
     Nobody,
     /// There is no room.
     Full,
@@ -78,10 +77,10 @@ pub(crate) enum Pushed {
     TooLarge,
 }
 
-/// What came of a wish to take.
+/// The result of [`Outbox::take`].
 pub(crate) enum Take {
     Taken(Taken),
-    /// There is little, and the shard may rest: it looks again by itself, or when it is told that there is enough.
+    /// There is little: the shard may rest. It looks again after a pause, or when it is signalled.
     Rest,
 }
 
@@ -114,23 +113,23 @@ impl Outbox {
         Outbox { state: QuickLock::new(state), active: AtomicBool::new(false), bound }
     }
 
-    /// How many messages were let in so far.
+    /// How many messages were let in since the start.
     pub(crate) fn pushed(&self) -> u64 {
         self.state.lock().pushed
     }
 
-    /// Lets nothing in any more.
+    /// From now on nothing is let in.
     pub(crate) fn shut(&self) {
         self.state.lock().closed_for_good = true;
         self.active.store(false, Ordering::Release);
     }
 
-    /// A message was sent without passing through here.
+    /// A message was sent the short way, past this outbox.
     pub(crate) fn count_direct(&self) {
         self.state.lock().pushed += 1;
     }
 
-    /// Encodes a message behind those that wait; if there are none and `may_idle`, says so instead.
+    /// Encodes a message behind those that wait. If none waits and `may_idle`, returns [`Pushed::Idle`] instead.
     #[inline]
     pub(crate) fn push(&self, frames: &(impl Frames + ?Sized), may_idle: bool) -> Pushed {
         match self.enter(may_idle) {
@@ -139,7 +138,7 @@ impl Outbox {
         }
     }
 
-    /// As [`push`](Self::push); yields its number too if it is in.
+    /// As [`push`](Self::push), with the message's number if it is queued.
     pub(crate) fn push_numbered(&self, message: &Msg, may_idle: bool) -> (Pushed, Option<Number>) {
         let mut state = match self.enter(may_idle) {
             Ok(state) => state,
@@ -151,8 +150,8 @@ impl Outbox {
         }
     }
 
-    /// The state, where there is somebody to send to, and room; otherwise what becomes of a message. Left to the compiler
-    /// it is a call of its own, and a message costs 23 instructions more.
+    /// The state, if some shard takes messages and there is room; otherwise what happens to a message. Inlined by
+    /// force: as a call it costs 23 instructions a message.
     #[inline(always)]
     fn enter(&self, may_idle: bool) -> Result<QuickGuard<'_, State>, Pushed> {
         if !self.active.load(Ordering::Acquire) {
@@ -172,23 +171,23 @@ impl Outbox {
         Ok(state)
     }
 
-    /// What becomes of a message, if it finds no place now: [`Pushed::Nobody`] or [`Pushed::Full`].
+    /// What would happen to a message now, if it is not [`Pushed::Queued`].
     pub(crate) fn refusal(&self) -> Option<Pushed> {
         self.enter(false).err()
     }
 
-    /// Whether `shard` alone takes messages, and has taken all.
+    /// Whether `shard` alone takes messages and has taken all.
     pub(crate) fn is_idle(&self, shard: u16) -> bool {
         let state = self.state.lock();
         !state.closed_for_good && state.idle() == Some(shard)
     }
 
-    /// The number of the next chunk that `shard` takes, if it takes any.
+    /// The number of the next chunk that `shard` takes, if it takes messages.
     pub(crate) fn next(&self, shard: u16) -> Option<u64> {
         self.state.lock().readers.iter().find(|r| r.shard == shard).map(|r| r.next)
     }
 
-    /// Takes a batch in, behind what waits, and leaves an empty one. Refused, it stays as it is.
+    /// Queues a batch behind what waits, and leaves an empty one. Refused, the batch stays as it is.
     pub(crate) fn push_many(&self, batch: &mut Batch) -> Pushed {
         if batch.is_empty() {
             return Pushed::Queued { tell: 0 };
@@ -213,8 +212,8 @@ impl Outbox {
         Pushed::Queued { tell: if state.quiet { state.signal() } else { 0 } }
     }
 
-    /// `shard` has a new peer and takes what is pushed from now on. Yields the number of the first chunk that is for
-    /// the peer: what was pushed before it came is not.
+    /// `shard` has a new peer and takes what is pushed from now on. Returns the number of the first chunk that is for
+    /// the peer: it gets nothing that was pushed before it came.
     pub(crate) fn join(&self, shard: u16) -> u64 {
         let mut state = self.state.lock();
         state.close();
@@ -239,8 +238,8 @@ impl Outbox {
         state.trim();
     }
 
-    /// All that `shard` has not taken yet, if it may not rest. Who took something comes again until there is nothing, and
-    /// is not told meanwhile.
+    /// Takes all that `shard` has not taken yet, unless it may rest and there is little. A shard that took something
+    /// polls again until it finds nothing, and is not signalled meanwhile.
     pub(crate) fn take(&self, shard: u16, may_rest: bool) -> Take {
         let mut state = self.state.lock();
         if may_rest && state.rest(shard, self.bound) {
@@ -283,7 +282,7 @@ impl State {
         bytes >= bound.bytes_most || bytes >= bound.bytes_max && messages >= bound.messages_min
     }
 
-    /// The one shard that takes messages, if it has taken all.
+    /// The only shard that takes messages, if it has taken all.
     #[inline]
     fn idle(&self) -> Option<u16> {
         if self.quiet
@@ -324,7 +323,7 @@ impl State {
         Pushed::Queued { tell: if self.quiet { self.signal() } else { 0 } }
     }
 
-    /// The number of the message that was let in last.
+    /// The number of the newest message.
     fn newest(&self) -> Number {
         let end = self.base + self.closed.len() as u64;
         match (self.ends.len() as u32, self.closed.back()) {
@@ -337,7 +336,7 @@ impl State {
         if self.ends.is_empty() {
             return;
         }
-        // A chunk that came to its full size is followed by others; growing into it again would copy what it holds.
+        // A chunk of full size is usually followed by others; growing into it again would copy its content.
         let like_this = || (Vec::with_capacity(self.bytes.len()), Vec::with_capacity(self.ends.len()));
         let full = self.bytes.len() >= CHUNK_BYTES;
         let (bytes, ends) =
@@ -354,7 +353,7 @@ impl State {
         self.closed.push_back(Arc::new(chunk));
     }
 
-    /// Lets go of the chunks that every reader has taken.
+    /// Drops the chunks that every shard has taken.
     fn trim(&mut self) {
         let end = self.base + self.closed.len() as u64;
         let until = self.readers.iter().map(|r| r.next).min().unwrap_or(end);
@@ -366,7 +365,7 @@ impl State {
         }
     }
 
-    /// Lets a shard rest if there is little for it to take.
+    /// Lets a shard rest if there is little to take.
     fn rest(&mut self, shard: u16, bound: Bound) -> bool {
         let enough = (CHUNK_BYTES as u64).min(bound.bytes_max / 2);
         if self.refused || self.closed_bytes + self.bytes.len() as u64 >= enough {
@@ -379,14 +378,14 @@ impl State {
         true
     }
 
-    /// Chunks were closed that may be enough for those who rest.
+    /// Signals resting shards if the closed chunks are enough.
     fn rouse_for_closed(&mut self) {
         if self.closed_bytes >= self.close_at as u64 {
             self.rouse();
         }
     }
 
-    /// There is enough for those who rest.
+    /// There is enough: signals resting shards.
     #[cold]
     fn rouse(&mut self) {
         for reader in self.readers.iter_mut().filter(|r| r.resting) {
@@ -481,7 +480,7 @@ mod tests {
 
     #[test]
     fn who_rests_is_told_when_there_is_enough() {
-        // An eighth of what is enough by itself, or half of what there is room for: 64 KiB, or 32.
+        // An eighth of what is enough by itself, or half of the room: 64 KiB, or 32.
         let message = "x".repeat(CHUNK_BYTES / 8);
         for (bytes_max, enough) in [(1 << 20, 8), (1 << 16, 4)] {
             let outbox = Outbox::new(Bound { bytes_max, messages_min: 0, bytes_most: 1 << 20 });

@@ -1,4 +1,4 @@
-//! What a publisher's user does: messages are queued, kept for later subscribers, or written from this thread.
+//! What the user of a publisher does: messages are queued, kept for later subscribers, or written on this thread.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,25 +16,25 @@ use crate::msg::{COPIED_BYTES_MAX, Frames, MESSAGE_BYTES_MAX, Msg};
 use crate::options::OnFull;
 use crate::permission::Reason;
 
-/// What the headers of a few frames take.
+/// The headers of a few frames, in bytes.
 const HEADERS_BYTES: usize = 64;
-/// What becomes of a message that the outbox has no room for.
+/// What happens to a message when the outbox has no room.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoRoom {
-    /// It is dropped, and counted.
+    /// It is dropped and counted.
     Drop,
-    /// The sender hears of it.
+    /// `send` returns [`Full`](crate::ErrorKind::Full).
     Refuse,
 }
 
 impl Hub {
-    /// Queues a message for whoever wants it.
+    /// Queues a message for the peers that want it.
     #[inline]
     pub(crate) fn send(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
         self.push(frames, self.no_room())
     }
 
-    /// As [`send`](Self::send), but a message without room is refused whatever the policy.
+    /// As [`send`](Self::send), but a message without room is refused under every policy.
     pub(crate) fn send_if_room(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
         self.push(frames, NoRoom::Refuse)
     }
@@ -51,7 +51,7 @@ impl Hub {
         }
     }
 
-    /// Queues what takes long to copy: no other thread may wait for that.
+    /// Encodes a large message before any lock is taken, so that no other thread waits for the copy.
     #[cold]
     fn push_copied(self: &Arc<Self>, frames: &(impl Frames + ?Sized), no_room: NoRoom) -> Result<()> {
         if let Some(pushed) = self.outbox.refusal() {
@@ -68,7 +68,7 @@ impl Hub {
         self.push(&Msg::from_wire(wire), no_room)
     }
 
-    /// Queues a batch, and leaves an empty one.
+    /// Queues a batch and leaves an empty one.
     pub(crate) fn send_many(self: &Arc<Self>, batch: &mut Batch) -> Result<()> {
         match self.outbox.push_many(batch) {
             Pushed::Full if self.no_room() == NoRoom::Drop => {
@@ -80,18 +80,18 @@ impl Hub {
         }
     }
 
-    /// As [`send_many`](Self::send_many), but a batch without room is refused whatever the policy.
+    /// As [`send_many`](Self::send_many), but a batch without room is refused under every policy.
     pub(crate) fn send_many_if_room(self: &Arc<Self>, batch: &mut Batch) -> Result<()> {
         let pushed = self.outbox.push_many(batch);
         self.pushed(pushed, NoRoom::Refuse)
     }
 
-    /// What the policy says of a message that the outbox has no room for.
+    /// What the socket's policy does when the outbox has no room.
     pub(crate) fn no_room(&self) -> NoRoom {
         if self.options.on_full == OnFull::Refuse { NoRoom::Refuse } else { NoRoom::Drop }
     }
 
-    /// Sends a message from this thread, if that can be done at once.
+    /// Sends a message on this thread if that can be done at once.
     pub(crate) fn send_now(
         self: &Arc<Self>,
         shard: u16,
@@ -133,8 +133,8 @@ impl Hub {
         }
     }
 
-    /// Queues a message for whoever wants it now, and keeps it for those who come later, for `age` at the most. Where
-    /// there is no room for it in the outbox, it is not kept either.
+    /// Queues a message for the peers that want it now, and keeps it for later subscribers, for `age` at most. If the
+    /// outbox has no room, it is not kept either.
     pub(crate) fn send_last(self: &Arc<Self>, frames: &impl Frames, age: Option<Duration>) -> Result<()> {
         self.check_open()?;
         let last = Keeping { value: stand_alone(frames)?, expires: self.expiry(age) };
@@ -154,8 +154,8 @@ impl Hub {
         pushed
     }
 
-    /// Keeps a value that a shard is about to write to all its peers who want it. Not so if another shard has peers by
-    /// now, who would not get it, or something else is queued, which may be a later value.
+    /// Keeps a value that a shard is about to write to all peers that want it. Refused if another shard has peers by
+    /// now, which would miss it, or if something else is queued, which may be a later value.
     pub(crate) fn keep_direct(&self, shard: u16, keeping: &Keeping) -> bool {
         let mut store = self.last.open();
         let idle = self.outbox.is_idle(shard);
@@ -165,7 +165,7 @@ impl Hub {
         idle
     }
 
-    /// Keeps a message for those who subscribe from now on.
+    /// Keeps a message for those that subscribe from now on.
     pub(crate) fn keep_last(&self, frames: &impl Frames, age: Option<Duration>) -> Result<()> {
         self.check_open()?;
         let value = stand_alone(frames)?;
@@ -181,12 +181,12 @@ impl Hub {
         self.last.get(topic, self.now())
     }
 
-    /// The moment from which on a value of this age is over.
+    /// When a value of this age expires.
     fn expiry(&self, age: Option<Duration>) -> Option<Duration> {
         age.and_then(|age| self.now().checked_add(age))
     }
 
-    /// Tells all who want the topic and understand it, and whoever subscribes later.
+    /// Tells all peers that want the topic and understand states, and later subscribers.
     pub(crate) fn set_state(self: &Arc<Self>, topic: &[u8], state: State, text: &Reason) -> Result<()> {
         self.check_open()?;
         if topic.len() > STATE_TOPIC_BYTES_MAX {
@@ -197,7 +197,7 @@ impl Hub {
         }
         let value = Msg::from_frames([topic, &[state.number()], text.text().as_bytes()]);
         let published = &self.states.published;
-        // All shards hear the states in the order in which they are kept.
+        // All shards get the states in the order in which they are kept.
         let mut store = published.open();
         store.keep(value.clone(), None, None, published.bytes_max);
         self.mail_all(|| Note::State { hub: self.clone(), value: value.clone() });

@@ -1,4 +1,4 @@
-//! Those who watch the demand of one socket, each with a queue of its own.
+//! The watches of one socket's demand, each with a queue of its own.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -9,14 +9,14 @@ use oncue_core::edges::{Edges, Prefix};
 use crate::op::Waiters;
 use crate::sync::lock;
 
-/// A queue of demand events for one who watches.
+/// A queue of demand events for one reader.
 pub(crate) struct Watch {
     number: u64,
     edges: Mutex<Edges>,
     pub(crate) waiters: Arc<Waiters>,
 }
 
-/// The watches of one socket. Each is here until it is taken out.
+/// The watches of one socket. Each stays until it is ended.
 #[derive(Default)]
 pub(crate) struct Watches {
     all: BTreeMap<u64, Arc<Watch>>,
@@ -29,7 +29,7 @@ impl Watch {
         lock(&self.edges).pop().map(|edge| (edge.prefix, edge.wanted))
     }
 
-    /// Queues what is wanted already.
+    /// Queues what is wanted when the watch begins.
     pub(crate) fn start(&self, wanted: impl Iterator<Item = Prefix>) {
         let mut edges = lock(&self.edges);
         wanted.for_each(|prefix| edges.push(prefix, true));
@@ -37,7 +37,7 @@ impl Watch {
 }
 
 impl Watches {
-    /// One more, whose events are waited for by `waiters`. `seed` keys its hashes.
+    /// Begins a watch; `waiters` wait for its events. `seed` keys its hashes.
     pub(crate) fn begin(&mut self, seed: u64, waiters: Arc<Waiters>) -> Arc<Watch> {
         self.last += 1;
         let watch = Arc::new(Watch { number: self.last, edges: Mutex::new(Edges::new(seed)), waiters });
@@ -53,7 +53,7 @@ impl Watches {
         self.all.values()
     }
 
-    /// Queues an event for all. Yields how many others were moved to make room for it.
+    /// Queues an event in all watches. Returns how many events were moved to make room for it.
     pub(crate) fn tell(&self, prefix: &[u8], wanted: bool, wakes: &mut Vec<Waker>) -> u64 {
         if self.all.is_empty() {
             return 0;

@@ -1,4 +1,5 @@
-//! Commands during traffic: what each leads to. Whose they are, and what becomes of subscriptions, is not known here.
+//! Commands during traffic, and what each leads to. Which peer sent them, and what a subscription does, is not known
+//! here.
 
 use oncue_core::command::{self, Command, StateNews, Subscription};
 
@@ -7,13 +8,13 @@ use crate::engine::peer::end::End;
 /// What the commands of one read lead to.
 #[derive(Default)]
 pub(crate) struct Answers {
-    /// To be sent.
+    /// The bytes to send.
     pub(crate) control: Vec<u8>,
-    /// The TTL of the last PING, if there was one.
+    /// The TTL of the last PING.
     pub(crate) ttl_ds: Option<u16>,
 }
 
-/// Takes a command during traffic; what it wants answered goes to `answers`.
+/// Takes a command. The answer to it, if any, goes to `answers`.
 pub(crate) fn take_command(
     body: &[u8],
     answers: &mut Answers,
@@ -27,14 +28,13 @@ pub(crate) fn take_command(
             command::put_pong(&mut answers.control, context);
             Ok(())
         }
-        Command::Error { reason } => {
-            Err(End::Refused(format!("the peer ended the connection: {}", reason.escape_ascii())))
-        }
+        Command::Error { reason } => Err(End::by_peer(reason)),
         Command::Pong { .. } | Command::Ready { .. } | Command::State(_) | Command::Unknown { .. } => Ok(()),
     }
 }
 
-/// Takes a publisher's command, if there is one. It subscribes to nothing: only PING and the states of topics matter.
+/// Takes a publisher's command; an empty body is none. A publisher subscribes to nothing: only PING and the states of
+/// topics matter.
 pub(crate) fn take_publishers(
     body: &[u8],
     answers: &mut Answers,

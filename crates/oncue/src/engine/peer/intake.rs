@@ -1,5 +1,5 @@
-//! What a subscriber's subscriptions do, in the order in which they came: to the ledger, and for the subscriber itself,
-//! which gets the last values of what it newly wants before anything else of it.
+//! What subscriptions do, in the order in which they came: to the ledger, and for the subscriber itself, which gets
+//! the last values of what it newly wants before any other message of it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use oncue_core::command::{STATE_TOPIC_BYTES_MAX, State, StateNews, Subscription, put_state};
-use oncue_core::ledger::{PeerId, QuotaExceeded};
+use oncue_core::ledger::PeerId;
 
 use super::end::End;
 use super::outgoing::Outgoing;
@@ -21,8 +21,8 @@ use crate::engine::hub::{Hub, Verdict};
 use crate::net::Stream;
 use crate::permission::{Admission, PeerKey, Reason, SubscribeRequest};
 
-/// So often a read may subscribe and cancel in turn and get last values for each turn. A peer that does it more often
-/// gets those of what it wants in the end: what it cancels with the same breath costs nothing.
+/// How often, within one read, last values are sent between a subscription and its cancellation. A peer that
+/// alternates more often gets the values of what it wants in the end; what it cancels at once costs nothing.
 const TURNS_MAX: u32 = 8;
 
 /// The subscriptions of one read of one peer, while they are taken in.
@@ -33,26 +33,26 @@ pub(crate) struct Intake<'a, S> {
     /// Whether the peer understands states of topics.
     pub(crate) understands: bool,
     pub(crate) pending: &'a mut Pending,
-    /// The values that it is given when there is room.
+    /// Last values that wait for room.
     pub(crate) owed: &'a mut Owed,
     pub(crate) out: &'a mut Outgoing<S>,
     pub(crate) wakes: &'a mut Vec<Waker>,
     pub(crate) now: Duration,
-    /// What has this number or a higher one will reach the peer by itself; `None` while nothing is kept.
+    /// Messages from this number on reach the peer by the normal way; `None` while nothing is kept.
     pub(crate) unrouted: Option<Number>,
     pub(crate) edit: Option<Edit<'a>>,
-    /// Newly in force, and not answered with last values yet.
+    /// Newly in force, and not yet answered with last values.
     pub(crate) fresh: Vec<Vec<u8>>,
     pub(crate) turns: u32,
-    /// What was done so far, in the units of the shard's turn.
+    /// The work done so far, in the units of the shard's turn.
     pub(crate) work: &'a mut u32,
 }
 
-/// The work of a subscription, and of so many bytes of its prefix; and that of looking through a part of what is kept.
+/// The work of a subscription, of the bytes of its prefix, and of searching one portion of the last values.
 const SUBSCRIPTION_WORK: u32 = 8;
 const PREFIX_BYTES_PER_WORK: usize = 64;
 const PASS_WORK: u32 = 5000;
-/// So much of the ledger, or of the events for those who watch it, is moved to make room for one unit of work.
+/// How many entries of the ledger, or events of watches, are moved for one unit of work.
 const MOVED_PER_WORK: u64 = 2;
 
 impl<'a, S: Stream> Intake<'a, S> {
@@ -68,16 +68,16 @@ impl<'a, S: Stream> Intake<'a, S> {
     fn subscribe(&mut self, prefix: &[u8]) -> Result<(), End> {
         let max = self.hub.options.prefix_length_max;
         if prefix.len() > max {
-            return Err(End::Refused(format!("a prefix may have at most {max} bytes (prefix_length_max)")));
+            return Err(End::prefix_too_long(max));
         }
         if self.may(prefix)? { self.admit(prefix) } else { Ok(()) }
     }
 
-    /// Puts a prefix in force.
+    /// Puts a prefix into force.
     pub(crate) fn admit(&mut self, prefix: &[u8]) -> Result<(), End> {
         let peer = self.peer;
         let edit = self.edit();
-        let new = edit.subscribe(peer, prefix).map_err(|quota| End::Refused(quota.to_string()))?;
+        let new = edit.subscribe(peer, prefix)?;
         self.count_moved();
         if new && (self.unrouted.is_some() || self.tells_states()) {
             self.fresh.push(prefix.to_vec());
@@ -111,13 +111,13 @@ impl<'a, S: Stream> Intake<'a, S> {
         Ok(())
     }
 
-    /// What made room for a change is work of the peer that asked for it.
+    /// Moving entries to make room for a change counts as work of the peer that asked for the change.
     fn count_moved(&mut self) {
         let moved = self.edit().take_moved() / MOVED_PER_WORK;
         *self.work = self.work.saturating_add(moved as u32);
     }
 
-    /// All is taken in.
+    /// Ends the intake.
     pub(crate) fn finish(mut self) -> Result<(), End> {
         let peer = self.peer;
         if let Some(edit) = &mut self.edit {
@@ -154,7 +154,7 @@ impl<'a, S: Stream> Intake<'a, S> {
         (self.owed, payee)
     }
 
-    /// Lets the ledger go.
+    /// Releases the lock of the ledger.
     pub(crate) fn release(&mut self) {
         if let Some(edit) = self.edit.take() {
             edit.finish(self.wakes);
@@ -162,16 +162,16 @@ impl<'a, S: Stream> Intake<'a, S> {
         }
     }
 
-    /// Asks whether the peer may have a prefix. What it has, or has asked for already, is not asked again.
+    /// Asks whether the peer may have a prefix. A prefix that it has, or has asked for already, is not asked again.
     pub(crate) fn may(&mut self, prefix: &[u8]) -> Result<bool, End> {
         let Some(gate) = &self.hub.options.admission else { return Ok(true) };
-        // The user's function may look at the ledger.
+        // The user's function may read the ledger.
         self.release();
-        if self.pending.prefixes.contains(prefix) || self.hub.ledger().contains(self.peer, prefix) {
+        if self.pending.contains(prefix) || self.hub.ledger().contains(self.peer, prefix) {
             return Ok(false);
         }
         let address = self.pending.address.get_or_insert_with(|| self.out.stream.address().to_string());
-        let counts = &self.hub.decisions;
+        let counts = &self.hub.counters;
         match gate.ask(&SubscribeRequest { peer: self.key, address, prefix }) {
             Admission::Accept => return Ok(true),
             Admission::Reject(status) => {
@@ -181,30 +181,22 @@ impl<'a, S: Stream> Intake<'a, S> {
             Admission::Defer => {
                 self.check_quota(prefix)?;
                 counts.deferred.fetch_add(1, Ordering::Relaxed);
-                self.pending.bytes += prefix.len() as u64;
-                self.pending.prefixes.insert(prefix.to_vec());
+                self.pending.insert(prefix);
             }
         }
         Ok(false)
     }
 
-    /// What is deferred and what is in force together keep to the peer's quota.
+    /// Deferred prefixes and those in force together keep to the peer's quota.
     fn check_quota(&self, prefix: &[u8]) -> Result<(), End> {
         let (held, held_bytes) = self.hub.ledger().held(self.peer);
-        let options = &self.hub.options;
-        let quota = if held as usize + self.pending.prefixes.len() >= options.prefixes_max as usize {
-            QuotaExceeded::Prefixes(options.prefixes_max)
-        } else if held_bytes + self.pending.bytes + prefix.len() as u64 > options.prefix_bytes_max {
-            QuotaExceeded::PrefixBytes(options.prefix_bytes_max)
-        } else {
-            return Ok(());
-        };
-        Err(End::Refused(quota.to_string()))
+        let (asked, asked_bytes) = self.pending.asked();
+        Ok(self.hub.options.quota().check(u64::from(held) + asked, held_bytes + asked_bytes, prefix.len())?)
     }
 
     pub(crate) fn decided(&mut self, prefix: &[u8], verdict: Verdict) -> Result<(), End> {
         let deferred = self.pending.remove(prefix);
-        let counts = &self.hub.decisions;
+        let counts = &self.hub.counters;
         match verdict {
             Verdict::Admit if deferred => self.admit(prefix)?,
             Verdict::Reject(status) if deferred => {
@@ -224,7 +216,7 @@ impl<'a, S: Stream> Intake<'a, S> {
         Ok(())
     }
 
-    /// Whether a new subscriber may have to be told something.
+    /// Whether a new subscriber may have states to hear.
     pub(crate) fn tells_states(&self) -> bool {
         self.understands && self.hub.states.published.is_used()
     }
@@ -246,21 +238,21 @@ impl<'a, S: Stream> Intake<'a, S> {
         Ok(())
     }
 
-    /// The peer does not get a prefix.
+    /// Tells the peer that it does not get a prefix.
     pub(crate) fn refused(&mut self, prefix: &[u8], status: &Reason) {
         if self.understands && prefix.len() <= STATE_TOPIC_BYTES_MAX {
             let mut out = Vec::new();
             let (state, text) = (State::Rejected, status.text().as_bytes());
             put_state(&mut out, &StateNews { state, topic: prefix, text });
             if !self.out.answer(out) {
-                self.hub.states.missed.fetch_add(1, Ordering::Relaxed);
+                self.hub.counters.states_missed.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 
     fn tell(&mut self, out: Vec<u8>, count: u64) -> Result<(), End> {
         if !self.out.answer(out) {
-            self.hub.states.missed.fetch_add(count, Ordering::Relaxed);
+            self.hub.counters.states_missed.fetch_add(count, Ordering::Relaxed);
         }
         self.out.flush()
     }

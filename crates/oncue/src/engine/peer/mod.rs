@@ -1,5 +1,13 @@
-//! One connection: from its first byte to its last. Which peers there are, and when they are retried, is the
-//! shard's to know.
+//! Floor 3: one connection, from its first byte to its last. It knows its socket (the hub), and no shard.
+//!
+//! A peer holds its phase, its way out (`Outgoing`: stream and queue), what it has begun to send (`Partial`), its sign
+//! of life (`Pulse`), and what it is owed (`Pending` subscriptions, `Owed` last values). It has no lock: the shard
+//! that owns it calls it, under the shard's lock, and lends it a `Context`. What it needs of the socket it takes from
+//! the hub, lock by lock, and holds none while it writes.
+//!
+//! Order of calls: `new` - `start` once the stream is there - `read` whenever there is something to read - `flush`,
+//! `pay`, `overtake` as the stream takes bytes - `say_end`, once, when a call has returned an `End`. After that the
+//! shard takes it out of the socket; a peer never ends itself.
 
 pub(crate) mod commands;
 pub(crate) mod end;
@@ -28,22 +36,25 @@ use self::owed::{Owed, Payee};
 use self::partial::Partial;
 use self::permission::Pending;
 use self::pulse::Pulse;
-use super::hub::inbox::{Flow, Source};
+use super::hub::inbox::flow::{Flow, Source};
 use super::hub::members::Seat;
 use super::hub::outbox::Number;
 use super::hub::{Hub, Verdict};
 use super::wire::chunk::Run;
 use crate::buffer::Pool;
+use crate::error::Error;
+use crate::events;
 use crate::net::Stream;
+use crate::peer_address::PeerAddress;
 use crate::sync::read_lock;
 
-/// How often one peer is read before others get their turn.
+/// How often one peer is read in one turn.
 const READS_PER_TURN: usize = 4;
 
-/// The work of a read, and of reading so many bytes, in the units of the shard's turn.
+/// The work of one read, and the bytes that cost one unit more, in the units of the shard's turn.
 const READ_WORK: u32 = 30;
 const BYTES_PER_WORK: usize = 256;
-/// A peer that has come to so much work has to wait for its next turn.
+/// A peer that has caused this much work waits for its next turn.
 pub(crate) const PEER_WORK_MAX: u32 = 20_000;
 
 /// One connection of one socket.
@@ -51,40 +62,42 @@ pub(crate) struct Peer<S> {
     /// Never used again in this engine, unlike the slot.
     pub(crate) uid: u64,
     pub(crate) hub: Arc<Hub>,
-    /// The uid of the dialer or listener that it came by.
+    /// The uid of the dialer or listener that it belongs to.
     pub(crate) link: u64,
-    /// The slot of the dialer, where we connect.
+    /// The slot of its dialer, if this side connects.
     pub(crate) dialer: Option<usize>,
     pub(crate) out: Outgoing<S>,
+    /// Known once its stream is there.
+    pub(crate) address: PeerAddress,
     pub(crate) phase: Phase,
-    /// Received bytes that are no whole item yet.
+    /// Received bytes that are not a complete item.
     partial: Partial,
-    /// The number of the first chunk of its socket's outbox that is for it.
+    /// The number of the first chunk of the outbox that is for it.
     pub(crate) joined: u64,
-    /// The stream has ended behind what is there: it is read to the end, as no more will be reported.
+    /// The stream has ended behind what is there: it is read to its end, since nothing more will be reported.
     pub(crate) ended: bool,
     pub(crate) pulse: Pulse,
-    /// What it has asked for and may perhaps have later.
+    /// Prefixes that are deferred.
     pending: Pending,
-    /// Last values for which there was no room yet.
+    /// Last values that wait for room.
     owed: Owed,
-    /// Since when its queue is full.
+    /// Since when its queue has been full.
     pub(crate) full_since: Option<Duration>,
-    /// Whether a timer runs that looks at that.
+    /// Whether a timer is set that evicts it.
     pub(crate) evict_set: bool,
-    /// The shard writes more to it in its next turn.
+    /// It is among the peers that the shard writes more to in its next turn.
     pub(crate) writes_on: bool,
-    /// It is among those that the shard will read.
+    /// It is among the peers that the shard will read.
     pub(crate) reads_on: bool,
-    /// There are whole items in `partial`: its share was up.
+    /// `partial` holds complete items: the peer's share of work was used up.
     left: bool,
-    /// Its place among those who came by a listener.
+    /// Its place among the members, if it came by a listener.
     pub(crate) seat: Option<Seat>,
-    /// Why it cannot stay: it is told when its handshake is done.
+    /// Why it is turned away: it is told when its handshake is done.
     pub(crate) turned_away: Option<String>,
-    /// Since when its handshake is done.
+    /// When its handshake was done.
     pub(crate) since: Option<Duration>,
-    /// While it is being connected: whether a timer runs that tries another address.
+    /// While it is being connected: whether a timer is set that tries another address.
     pub(crate) next_address_set: bool,
 }
 
@@ -93,31 +106,31 @@ pub(crate) enum Phase {
     Connecting,
     Handshake(Box<Handshake>),
     Traffic(Traffic),
-    /// All is written and the writing side is shut down; what comes is thrown away.
+    /// Everything is written and the writing side is shut down; what arrives is dropped.
     Draining,
 }
 
-/// What a connection is after its handshake.
+/// The state of a connection after its handshake.
 pub(crate) struct Traffic {
     pub(crate) version: Version,
     scanner: Scanner,
-    /// In the ledger, if messages go out to it.
+    /// Its entry in the ledger, if messages go out to it.
     pub(crate) ledger: Option<PeerId>,
-    /// For messages that come in and are handed to the user.
+    /// The account of messages that are handed to the user.
     flow: Option<Arc<Flow>>,
-    /// The version of our own subscriptions that it knows, if it is told.
+    /// The version of our subscriptions that it knows, if it is told.
     subscriptions: Option<u64>,
     /// Reading waits until the user has made room.
     paused: bool,
-    /// How many messages the last read brought: the next one brings about as many.
+    /// How many messages the last read brought: a guess for the next one.
     expected: usize,
-    /// It can be told the states of topics.
+    /// It understands states of topics.
     pub(crate) understands: bool,
-    /// A message of a subscriber, and how many of its frames are taken in: its share was up amid it.
+    /// A message of a subscriber, and how many of its frames are taken in: the share of work was used up amid it.
     begun: Option<(Vec<u8>, usize)>,
 }
 
-/// What a peer needs of its shard while it works.
+/// What a peer is lent by its shard while it works.
 pub(crate) struct Context<'a> {
     pub(crate) shard: u16,
     pub(crate) slot: usize,
@@ -126,7 +139,7 @@ pub(crate) struct Context<'a> {
     pub(crate) unrouted: Option<Number>,
     pub(crate) pool: &'a Pool,
     pub(crate) wakes: &'a mut Vec<Waker>,
-    /// What was done for the peer, in the units of the shard's turn.
+    /// The work done for the peer, in the units of the shard's turn.
     pub(crate) work: u32,
 }
 
@@ -139,6 +152,7 @@ impl<S: Stream> Peer<S> {
             hub,
             link,
             dialer,
+            address: out.stream.address(),
             out,
             phase,
             partial,
@@ -159,9 +173,10 @@ impl<S: Stream> Peer<S> {
         }
     }
 
-    /// The stream is there: greets the peer.
+    /// The stream is there: sends the greeting.
     pub(crate) fn start(&mut self) -> Result<(), End> {
         let options = &self.hub.options;
+        self.address = self.out.stream.address();
         self.out.stream.set_buffers(options.send_buffer, options.recv_buffer);
         let mut config = HandshakeConfig::new(self.hub.socket_type);
         let (name, value) = ONCUE_PROPERTY;
@@ -174,22 +189,39 @@ impl<S: Stream> Peer<S> {
         self.flush()
     }
 
+    /// Tells the operator why the connection ends, and counts it.
+    pub(crate) fn say_end(&self, end: &End) {
+        let (socket, address) = (self.hub.id, &self.address);
+        match (end, &self.phase) {
+            (End::Refused(error), _) => {
+                self.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
+                self.hub.members.refused(self.address, error.clone());
+                events::peer_refused(socket, self.uid, address, error);
+            }
+            (End::Closed, Phase::Handshake(handshake)) => {
+                events::peer_lost(socket, self.uid, address, &handshake.closed_by_peer());
+            }
+            (_, Phase::Traffic(_) | Phase::Handshake(_)) => events::peer_lost(socket, self.uid, address, end),
+            (_, Phase::Connecting | Phase::Draining) => {}
+        }
+    }
+
     /// Writes what is queued.
     pub(crate) fn flush(&mut self) -> Result<(), End> {
         self.out.flush()
     }
 
-    /// Gives it what it is owed of last values, as far as there is room.
+    /// Sends last values that wait, as far as there is room.
     pub(crate) fn pay(&mut self, now: Duration) -> Result<(), End> {
         self.payee(now).map_or(Ok(()), |(owed, mut payee)| owed.pay(&mut payee))
     }
 
-    /// Messages are about to be offered: what it is owed of their topics is older.
+    /// Messages are about to be offered: the values of their topics that wait are older.
     pub(crate) fn overtake(&mut self, runs: &[Run], now: Duration) -> Result<(), End> {
         self.payee(now).map_or(Ok(()), |(owed, mut payee)| owed.pass(runs, &mut payee))
     }
 
-    /// What it is owed, if that is anything.
+    /// The last values that wait, if there are any.
     #[inline]
     fn payee(&mut self, now: Duration) -> Option<(&mut Owed, Payee<'_, S>)> {
         if self.owed.is_empty() {
@@ -207,7 +239,7 @@ impl<S: Stream> Peer<S> {
         self.flush()
     }
 
-    /// Tells the peer what has changed in our own subscriptions since it was told last.
+    /// Tells the peer what has changed in our subscriptions since it was told last.
     pub(crate) fn tell_subscriptions(&mut self) -> Result<(), End> {
         let Phase::Traffic(Traffic { version, subscriptions: Some(known), .. }) = &mut self.phase else {
             return Ok(());
@@ -223,7 +255,7 @@ impl<S: Stream> Peer<S> {
         self.flush()
     }
 
-    /// Reading may go on.
+    /// Reading goes on.
     pub(crate) fn resume(&mut self, now: Duration) {
         if let Phase::Traffic(traffic) = &mut self.phase {
             traffic.paused = false;
@@ -232,12 +264,12 @@ impl<S: Stream> Peer<S> {
         }
     }
 
-    /// Whether what it says is not read now.
+    /// Whether reading is paused.
     pub(crate) fn is_paused(&self) -> bool {
         matches!(&self.phase, Phase::Traffic(traffic) if traffic.paused)
     }
 
-    /// When to look for a message that has begun and is not whole, unless a timer runs that will.
+    /// When to check that a begun message is complete, unless a timer is set for it.
     pub(crate) fn watch_partial(&mut self) -> Option<Duration> {
         match self.phase {
             Phase::Traffic(_) => self.partial.watch(self.hub.options.message_timeout),
@@ -245,24 +277,22 @@ impl<S: Stream> Peer<S> {
         }
     }
 
-    /// The timer for that has fired. A message that takes too long ends the connection.
+    /// That timer has fired. A message that takes too long ends the connection.
     pub(crate) fn check_partial(&mut self, now: Duration) -> Result<(), End> {
         self.partial.unwatch();
         let Phase::Traffic(traffic) = &self.phase else { return Ok(()) };
         let timeout = self.hub.options.message_timeout;
         if traffic.paused {
-            // It is not the peer's fault that nothing is read.
+            // The peer cannot help it that nothing is read.
             self.partial.resume(now);
         }
         match self.partial.due(timeout).is_some_and(|due| due <= now) && !traffic.paused {
-            true => Err(End::Refused(format!(
-                "a message was begun and not finished in {timeout:?} (message_timeout)"
-            ))),
+            true => Err(End::message_too_long(timeout)),
             false => Ok(()),
         }
     }
 
-    /// How many bytes it has sent that are not dealt with yet.
+    /// The memory of what it has sent that is not processed yet.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn received_bytes(&self) -> usize {
         let begun = match &self.phase {
@@ -272,7 +302,7 @@ impl<S: Stream> Peer<S> {
         self.partial.capacity() + begun
     }
 
-    /// What has begun to come is of no interest any more.
+    /// Drops what it has begun to send.
     pub(crate) fn forget_partial(&mut self) {
         self.partial = Partial::default();
     }
@@ -293,11 +323,11 @@ impl<S: Stream> Peer<S> {
             let mut buffer = self.partial.take(cx.pool);
             let spare = buffer.capacity() - buffer.len();
             let read = match self.out.stream.read(&mut buffer) {
-                Ok(0) => Err(End::Lost),
+                Ok(0) => Err(End::Closed),
                 Ok(n) => Ok(Some(n)),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Some(spare)),
-                Err(_) => Err(End::Lost),
+                Err(e) => Err(End::Failed(e)),
             };
             let Some(n) = read? else {
                 self.partial.keep(buffer, 0, cx.now, cx.pool);
@@ -309,7 +339,7 @@ impl<S: Stream> Peer<S> {
             if self.left || cx.work >= PEER_WORK_MAX {
                 return Ok(Progress::More);
             }
-            // A short read has emptied the stream; the network reports when more comes.
+            // A short read has emptied the stream; the network reports when more arrives.
             if n < spare && !self.ended {
                 return Ok(Progress::Idle);
             }
@@ -324,7 +354,7 @@ impl<S: Stream> Peer<S> {
             let progress = handshake.receive(&buffer, &mut out);
             self.out.control(out);
             self.flush()?;
-            let progress = progress.map_err(|e| End::Refused(e.to_string()))?;
+            let progress = progress?;
             consumed = progress.consumed;
             if let Some(info) = progress.done {
                 self.begin(info, cx)?;
@@ -349,7 +379,7 @@ impl<S: Stream> Peer<S> {
         }
     }
 
-    /// The handshake is done: the peer becomes one of the socket's.
+    /// The handshake is done: the peer becomes a peer of its socket.
     fn begin(&mut self, info: PeerInfo, cx: &mut Context<'_>) -> Result<(), End> {
         if let Some(reason) = self.turned_away.take() {
             if info.version.has_commands() {
@@ -357,7 +387,7 @@ impl<S: Stream> Peer<S> {
                 command::put_error(&mut out, &reason);
                 self.out.control(out);
             }
-            return Err(End::Refused(reason));
+            return Err(End::Refused(Error::peer(reason)));
         }
         let hub = self.hub.clone();
         let ledger = hub.sends().then(|| {
@@ -365,7 +395,7 @@ impl<S: Stream> Peer<S> {
             let mut edit = hub.edit();
             let peer = edit.attach(cx.shard, cx.slot);
             if !hub.publishes() {
-                // An XSUB's messages go to all of its peers.
+                // The messages of an XSUB go to all its peers.
                 edit.subscribe(peer, b"").expect("a quota has room for the empty prefix");
                 edit.settle(peer);
             }
@@ -399,11 +429,12 @@ impl<S: Stream> Peer<S> {
             begun: None,
         });
         hub.counters.peers.fetch_add(1, Ordering::Relaxed);
+        events::peer_joined(hub.id, self.uid, &self.address);
         self.out.control(out);
         self.flush()
     }
 
-    /// Tells the socket whether this peer is full. Yields whether it has become so.
+    /// Tells the hub whether this peer is full. Returns whether it has become full.
     pub(crate) fn gauge(&mut self, now: Duration, wakes: &mut Vec<Waker>) -> bool {
         let Phase::Traffic(Traffic { ledger: Some(id), .. }) = &self.phase else { return false };
         let was = self.full_since.is_some();

@@ -1,5 +1,9 @@
-//! What goes out to one peer: its stream, and the queue of what the stream has not taken. This is the one place that says
-//! what a full queue means ([`OnFull`]), and that counts what peers got and what they missed.
+//! The way out to one peer: its stream, and the queue of what the stream has not taken.
+//!
+//! The only place that applies [`OnFull`], and the only one that counts what peers got (`delivered`) and missed
+//! (`missed`). Its peer calls it, and the shard through the peer, under the shard's lock. In this order: `offer` (or
+//! `write_now`, if the queue is empty) - `queue` tells why something is left (`is_blocked`, `has_more`) - `unblock` when the network
+//! reports room - `flush`. Control bytes go in between by `control` and `answer`; they count towards no mark.
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -8,8 +12,9 @@ use std::sync::atomic::Ordering;
 use crate::engine::hub::Hub;
 use crate::engine::hub::kept::{PORTION, Portion};
 use crate::engine::peer::end::End;
+use crate::engine::wire::backlog::{ByTopic, Mark, Topics, Yields};
 use crate::engine::wire::chunk::Run;
-use crate::engine::wire::queue::{ByTopic, Mark, Offered, Topics, WriteQueue, Yields};
+use crate::engine::wire::queue::{Offered, WriteQueue};
 use crate::net::Stream;
 use crate::options::OnFull;
 
@@ -30,45 +35,29 @@ impl<S: Stream> Outgoing<S> {
         Outgoing { stream, queue: WriteQueue::new(yields), hub }
     }
 
-    /// Whether the stream has taken all there was.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
-
-    /// Whether the stream may take more of what is queued, which is written in the next turn.
-    pub(crate) fn has_more(&self) -> bool {
-        self.queue.has_more()
-    }
-
-    /// What waits: bytes that are no message, and messages.
-    #[cfg(any(test, fuzzing))]
-    pub(crate) fn holding(&self) -> (u64, u64) {
-        (self.queue.control_bytes(), self.queue.messages())
+    /// What waits, for a look.
+    pub(crate) fn queue(&self) -> &WriteQueue {
+        &self.queue
     }
 
     /// How many messages may be offered under [`OnFull::Refuse`].
     pub(crate) fn room_to_offer(&self) -> u64 {
-        self.queue.room_to_offer(self.hub.mark())
+        self.queue.backlog.room_to_offer(self.hub.mark())
     }
 
-    /// Whether all that is offered is missed until the stream takes bytes again.
+    /// Whether everything that is offered is missed until the stream takes bytes again.
     pub(crate) fn is_stuck(&self) -> bool {
         self.hub.options.on_full == OnFull::DropNewest && self.queue.is_stuck(self.hub.mark())
     }
 
-    /// Whether the queue is full; `was`: whether it was when this was asked last.
+    /// Whether the queue is full; `was`: whether it was full at the last call.
     pub(crate) fn is_full(&self, was: bool) -> bool {
-        self.queue.is_full(self.hub.mark(), was)
+        self.queue.backlog.is_full(self.hub.mark(), was)
     }
 
-    /// Whether something waits until the stream takes bytes again.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.queue.is_blocked()
-    }
-
-    /// Under [`OnFull::Latest`], of which topics messages are queued, if these have changed since this was asked last.
+    /// Under [`OnFull::Latest`], the topics of queued messages, if they have changed since the last call.
     pub(crate) fn changed_topics(&mut self) -> Option<&Arc<Topics>> {
-        self.queue.changed_topics()
+        self.queue.backlog.changed_topics()
     }
 
     /// The stream takes bytes again.
@@ -85,20 +74,20 @@ impl<S: Stream> Outgoing<S> {
         Ok(())
     }
 
-    /// Queues bytes that are no message.
+    /// Queues control bytes.
     pub(crate) fn control(&mut self, bytes: Vec<u8>) {
-        self.queue.control(bytes);
+        self.queue.backlog.control(bytes);
     }
 
-    /// As [`control`](Self::control), unless the peer evidently does not read. Yields whether they are queued.
+    /// As [`control`](Self::control), unless the peer evidently does not read. Returns whether they are queued.
     pub(crate) fn answer(&mut self, bytes: Vec<u8>) -> bool {
         self.queue.answer(bytes)
     }
 
-    /// Sends runs, as far as there is room.
+    /// Sends runs as far as there is room.
     pub(crate) fn offer(&mut self, runs: &[Run]) -> Result<Offered, End> {
         let mark = match self.hub.options.on_full {
-            // What is offered was let through by the room there is; nothing may be missed.
+            // No more is offered than there is room for; nothing may be missed.
             OnFull::Refuse => Mark::NONE,
             _ => self.hub.mark(),
         };
@@ -109,8 +98,8 @@ impl<S: Stream> Outgoing<S> {
         }
     }
 
-    /// How much of last values may be sent now, if any: what is written at once or waits below half of the marks, so that
-    /// there is room for what else comes.
+    /// How much of the last values may be sent now, if any: what is written at once, or waits below half of the marks,
+    /// so that there is room for messages.
     pub(crate) fn room_for_values(&self) -> Option<Portion> {
         let Mark { messages, bytes } = self.hub.mark();
         let values = (messages / 2).clamp(1, PORTION.values);
@@ -122,11 +111,12 @@ impl<S: Stream> Outgoing<S> {
         self.offer_up_to(runs, Mark::NONE).map(drop)
     }
 
-    /// Sends last values below the marks, and counts the others as missed, whatever the policy; yields how many these are.
+    /// Sends last values up to the mark and counts the others as missed, under every policy. Returns how many were
+    /// missed.
     pub(crate) fn offer_values_to_the_mark(&mut self, runs: &[Run]) -> Result<u64, End> {
         let mut mark = self.hub.mark();
         if self.hub.options.on_full == OnFull::Refuse {
-            // The sender cannot be made to wait here, so the bound in bytes alone holds.
+            // The sender cannot be made to wait here, so only the mark in bytes applies.
             mark.messages = u64::MAX;
         }
         self.offer_up_to(runs, mark).map(|offered| offered.missed)
@@ -141,7 +131,7 @@ impl<S: Stream> Outgoing<S> {
         Ok(offered)
     }
 
-    /// Writes a message for which nothing may be queued; `rest` encodes it if the stream does not take it whole.
+    /// Writes a message while nothing is queued; `rest` encodes it if the stream does not take all of it.
     pub(crate) fn write_now(
         &mut self,
         slices: &[IoSlice<'_>],

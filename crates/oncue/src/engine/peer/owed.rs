@@ -1,4 +1,4 @@
-//! What a peer is owed of the last values: those of what it newly wants, given as its queue has room for them.
+//! The last values that a peer is owed: those of what it newly wants, sent as its queue has room for them.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -8,36 +8,37 @@ use std::time::Duration;
 use oncue_core::ledger::PeerId;
 
 use crate::engine::hub::Hub;
-use crate::engine::hub::kept::{Asking, Cursor, Fresh, PORTION, Parcel, Portion};
+use crate::engine::hub::kept::{Asking, Cursor, Fresh, PORTION, Portion};
 use crate::engine::peer::end::End;
 use crate::engine::peer::outgoing::{Outgoing, count_missed};
 use crate::engine::wire::chunk::Run;
+use crate::engine::wire::gather::Gather;
 use crate::msg::Msg;
 use crate::net::Stream;
 
-/// The values of more prefixes than this do not wait for room: what does not fit is missed.
+/// With more new prefixes than this, the values do not wait for room: what does not fit is missed.
 const PREFIXES_MAX: usize = 4096;
-/// The topics that may pass by a peer while it is owed values, in bytes; beyond it the values do not wait for room.
+/// How many bytes of topics may pass a peer while values wait for it. Beyond it the values do not wait for room.
 const PASSED_BYTES_MAX: usize = 1 << 20;
-/// What a topic that has passed counts for beside its length.
+/// The cost of such a topic besides its length, in bytes.
 const PASSED_OVERHEAD_BYTES: usize = 64;
 
 /// The values that one peer is owed.
 #[derive(Default)]
 pub(crate) struct Owed {
-    /// Those of these prefixes are being given, in the order of their topics.
+    /// The values of these prefixes are being sent, in the order of their topics.
     current: Fresh,
     at: Cursor,
-    /// And then of these.
+    /// The values of these follow.
     next: Fresh,
-    /// Topics of which newer messages have passed meanwhile.
+    /// Topics of which newer messages were sent meanwhile.
     passed: BTreeSet<Vec<u8>>,
     passed_bytes: usize,
-    /// How often the store was looked at since this was asked.
+    /// How often the store was searched since the last [`take_passes`](Self::take_passes).
     passes: u32,
 }
 
-/// Whom the values go to.
+/// The receiver of the values.
 pub(crate) struct Payee<'a, S> {
     pub(crate) hub: &'a Hub,
     pub(crate) peer: PeerId,
@@ -50,7 +51,7 @@ impl Owed {
         self.current.is_empty()
     }
 
-    /// The peer newly wants these: what is kept of them is given as far as there is room, the rest later.
+    /// The peer newly wants these prefixes: sends what is kept of them as far as there is room, the rest later.
     pub(crate) fn add<S: Stream>(&mut self, fresh: Fresh, to: &mut Payee<'_, S>) -> Result<(), End> {
         match self.is_empty() {
             true => self.current = fresh,
@@ -63,17 +64,17 @@ impl Owed {
         Ok(())
     }
 
-    /// Gives what there is room for.
+    /// Sends what there is room for.
     pub(crate) fn pay<S: Stream>(&mut self, to: &mut Payee<'_, S>) -> Result<(), End> {
         while !self.is_empty() {
             let Some(room) = to.out.room_for_values() else { break };
-            let (mut parcel, mut messages) = (Parcel::default(), 0);
-            // The locks are let go of before anything is written.
+            let (mut gather, mut messages) = (Gather::default(), 0);
+            // The locks are released before anything is written.
             let done = self.look(to, room, |value| {
                 messages += 1;
-                parcel.add(value);
+                gather.add_message(value);
             });
-            to.out.offer_values(&parcel.into_runs())?;
+            to.out.offer_values(&gather.finish())?;
             to.hub.last.offered.fetch_add(messages, Ordering::Relaxed);
             if done {
                 self.turn();
@@ -82,15 +83,15 @@ impl Owed {
         Ok(())
     }
 
-    /// Gives what fits below the marks, and no more.
+    /// Sends what fits below the marks; the rest is missed.
     fn settle<S: Stream>(&mut self, to: &mut Payee<'_, S>) -> Result<(), End> {
         let mut full = false;
         while !self.is_empty() {
-            let (mut parcel, mut messages) = (Parcel::default(), 0);
+            let (mut gather, mut messages) = (Gather::default(), 0);
             let done = self.look(to, PORTION, |value| {
                 messages += 1;
                 if !full {
-                    parcel.add(value);
+                    gather.add_message(value);
                 }
             });
             let missed = match full {
@@ -98,7 +99,7 @@ impl Owed {
                     count_missed(to.hub, messages);
                     messages
                 }
-                false => to.out.offer_values_to_the_mark(&parcel.into_runs())?,
+                false => to.out.offer_values_to_the_mark(&gather.finish())?,
             };
             full |= missed > 0;
             to.hub.last.offered.fetch_add(messages - missed, Ordering::Relaxed);
@@ -109,7 +110,7 @@ impl Owed {
         Ok(())
     }
 
-    /// Calls `found` with the next portion; yields whether that was the last one of the current prefixes.
+    /// Calls `found` with the next portion. Returns whether it was the last one of the current prefixes.
     fn look<S>(&mut self, to: &Payee<'_, S>, portion: Portion, found: impl FnMut(&Msg)) -> bool {
         self.passes = self.passes.saturating_add(1);
         let Owed { current, at, next, passed, .. } = self;
@@ -117,12 +118,12 @@ impl Owed {
         to.hub.last.pass(&to.hub.ledger(), &asking, at, portion, found)
     }
 
-    /// How often the store was looked at since this was asked last.
+    /// How often the store was searched since the last call.
     pub(crate) fn take_passes(&mut self) -> u32 {
         std::mem::take(&mut self.passes)
     }
 
-    /// The current ones are done.
+    /// The current prefixes are done.
     fn turn(&mut self) {
         self.current = std::mem::take(&mut self.next);
         self.at = Cursor::default();
@@ -131,8 +132,8 @@ impl Owed {
         }
     }
 
-    /// The peer is about to cancel a prefix. Values that it has got by that prefix, and is owed by another one, would come
-    /// twice: so in that case nothing waits any longer.
+    /// The peer is about to cancel a prefix. A value that it has got by that prefix, and is owed by another one, would
+    /// come twice; in that case nothing waits any longer.
     pub(crate) fn cancel<S: Stream>(&mut self, prefix: &[u8], to: &mut Payee<'_, S>) -> Result<(), End> {
         if self.is_empty() {
             return Ok(());
@@ -142,7 +143,7 @@ impl Owed {
         }
         self.current.remove(prefix);
         self.next.remove(prefix);
-        // Wanted again, they are new again.
+        // If they are wanted again, they are new again.
         let passed = self.passed.range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded));
         let passed: Vec<_> = passed.take_while(|topic| topic.starts_with(prefix)).cloned().collect();
         for topic in passed {
@@ -155,7 +156,7 @@ impl Owed {
         Ok(())
     }
 
-    /// Messages are about to pass: no older value of their topics may come after them.
+    /// Messages are about to be sent: no older value of their topics may follow them.
     pub(crate) fn pass<S: Stream>(&mut self, runs: &[Run], to: &mut Payee<'_, S>) -> Result<(), End> {
         {
             let ledger = to.hub.ledger();
@@ -180,13 +181,14 @@ impl Owed {
     }
 }
 
-/// Whether there is a prefix that begins with this one, or that this one begins with, other than itself.
+/// Whether another of these prefixes begins with this one, or is a beginning of it.
 fn touches_others(prefixes: &Fresh, prefix: &[u8]) -> bool {
     let mut below = prefixes.range::<[u8], _>((Bound::Excluded(prefix), Bound::Unbounded));
     if below.next().is_some_and(|(other, _)| other.starts_with(prefix)) {
         return true;
     }
-    // The one before is a beginning, or shares no more with this one than a beginning has: then that is looked for.
+    // The preceding prefix is a beginning of this one, or shares at most as much with it as a beginning has; the
+    // search goes on there.
     let mut end = Bound::Excluded(prefix);
     while let Some((other, _)) = prefixes.range::<[u8], _>((Bound::Unbounded, end)).next_back() {
         if prefix.starts_with(other) {

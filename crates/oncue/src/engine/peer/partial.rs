@@ -1,29 +1,29 @@
-//! Received bytes that are not a whole item yet, and for how long they have been coming.
+//! Received bytes that are not a complete item yet, and since when they have been coming.
 
 use std::time::Duration;
 
 use crate::buffer::{Pool, READ_BYTES};
 
-/// The slowest that a peer may send an item once its time is up, in bytes a second.
+/// The slowest rate at which a peer may send an item once its time is over, in bytes a second.
 const RATE_MIN: u64 = 4 << 10;
 
 /// The beginning of an item.
 #[derive(Default)]
 pub(crate) struct Partial {
     bytes: Vec<u8>,
-    /// When its first byte came.
+    /// When its first byte arrived.
     begun: Option<Duration>,
-    /// How many bytes the item has at least, where that is known.
+    /// How many bytes the item has at least, if that is known.
     need_min: Option<usize>,
-    /// Whether a timer runs that looks at it.
+    /// Whether a timer is set that checks it.
     watched: bool,
 }
 
 impl Partial {
-    /// A buffer that holds what is there, and has room to read into.
+    /// A buffer that holds what is there and has room to read into.
     pub(crate) fn take(&mut self, pool: &Pool) -> Vec<u8> {
         if self.bytes.len() >= READ_BYTES / 2 {
-            // A large item: it grows in place, by as much as has come already, and not beyond what was announced.
+            // A large item grows in place, by as much as has arrived already, and not beyond what was announced.
             let mut buffer = std::mem::take(&mut self.bytes);
             let missing = self.need_min.map_or(usize::MAX, |need| need.saturating_sub(buffer.len()));
             buffer.reserve_exact(buffer.len().min(missing).max(READ_BYTES));
@@ -35,7 +35,7 @@ impl Partial {
         buffer
     }
 
-    /// Keeps what follows the first `consumed` bytes of a buffer for the next read.
+    /// Keeps what follows the first `consumed` bytes of a buffer, for the next read.
     pub(crate) fn keep(&mut self, mut buffer: Vec<u8>, consumed: usize, now: Duration, pool: &Pool) {
         if buffer.len() - consumed >= READ_BYTES / 2 {
             buffer.drain(..consumed);
@@ -47,7 +47,7 @@ impl Partial {
         self.date(consumed, now);
     }
 
-    /// Keeps the rest of a buffer whose first `consumed` bytes are whole items.
+    /// Keeps the rest of a buffer whose first `consumed` bytes are complete items.
     pub(crate) fn keep_rest(&mut self, rest: Vec<u8>, consumed: usize, now: Duration) {
         self.bytes = rest;
         self.date(consumed, now);
@@ -61,25 +61,25 @@ impl Partial {
         };
     }
 
-    /// The scanner has said how many bytes the item has at least.
+    /// The scanner has told how many bytes the item has at least.
     pub(crate) fn needs(&mut self, need_min: Option<usize>) {
         self.need_min = need_min;
     }
 
-    /// It was not read for a while, which is not held against the peer.
+    /// It was not read for a while; that is not held against the peer.
     pub(crate) fn resume(&mut self, now: Duration) {
         if self.begun.is_some() {
             self.begun = Some(now);
         }
     }
 
-    /// When it must be whole; `None` while there is nothing.
+    /// When it must be complete; `None` if there is nothing.
     pub(crate) fn due(&self, timeout: Duration) -> Option<Duration> {
         let earned = Duration::from_secs(self.bytes.len() as u64 / RATE_MIN);
         self.begun?.checked_add(timeout)?.checked_add(earned)
     }
 
-    /// When to look at it, unless a timer runs that will.
+    /// When to check it, unless a timer is set.
     pub(crate) fn watch(&mut self, timeout: Duration) -> Option<Duration> {
         let due = self.due(timeout).filter(|_| !self.watched);
         self.watched |= due.is_some();
@@ -112,12 +112,12 @@ mod tests {
         assert_eq!(partial.due(30 * SECOND), Some(31 * SECOND));
         assert_eq!(partial.watch(30 * SECOND), Some(31 * SECOND));
         assert_eq!(partial.watch(30 * SECOND), None);
-        // More of the same: its bytes earn time, and the first one still counts.
+        // More bytes of the same item earn time; its first byte still counts.
         let mut buffer = partial.take(&pool);
         buffer.extend_from_slice(&[1; 3 << 12]);
         partial.keep(buffer, 0, 20 * SECOND, &pool);
         assert_eq!(partial.due(30 * SECOND), Some(34 * SECOND));
-        // The next one begins anew.
+        // The next item begins anew.
         let buffer = partial.take(&pool);
         partial.keep(buffer, 3 << 12, 25 * SECOND, &pool);
         assert_eq!(partial.due(30 * SECOND), Some(55 * SECOND));

@@ -1,62 +1,63 @@
-//! Whether a peer is alive: when it gave a sign of life, when it is pinged, and when it has been silent for too long.
-//! Nothing here reads a clock or writes.
+//! Whether a peer is alive: when it gave a sign of life, when it is pinged, and when it was silent for too long. It
+//! neither reads a clock nor writes.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::options::Pace;
 
-/// The most timers that one peer has at a time. It needs a second one only where it asks to be looked at earlier than
-/// before; a peer that asks so again and again is looked at later than it asked for.
+/// How many timers one peer has at most. It needs a second one only if it asks for an earlier check than before; a
+/// peer that does so again and again is checked later than it asked for.
 const TIMERS_MAX: u8 = 4;
-/// How often a peer is assured of us whose PINGs we do not read: as often as it sent them, within these bounds.
+/// How often a peer gets an unasked PONG while we do not read its PINGs: as often as it sent them, within these
+/// bounds.
 const ASSURANCES: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(1);
 
 /// The signs of life of one peer.
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
-    /// When there was one last.
+    /// When the last one came.
     heard: Duration,
-    /// How long it may be silent by its own word: that of its last PING.
+    /// How long it may be silent by its own word: the TTL of its last PING.
     ttl: Option<Duration>,
-    /// When it is pinged next; None where it is not.
+    /// When it is pinged next, if it is.
     ping_at: Option<Duration>,
-    /// When it was pinged first after it was heard last.
+    /// When it was pinged first since it was last heard.
     asked: Option<Duration>,
     /// How we watch it, if we do.
     pace: Option<Pace>,
-    /// When its last PING came, and how often they come.
+    /// When its last PING came, and the interval of its PINGs.
     its_ping: Option<Duration>,
     its_interval: Option<Duration>,
-    /// When we owe it a sign of life, while we do not read what it says.
+    /// When we owe it a sign of life, while we do not read it.
     owed_at: Option<Duration>,
     /// The earliest of its timers, and how many are set.
     look_at: Option<Duration>,
     timers: u8,
 }
 
-/// What is to be done about a peer.
+/// What to do about a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Beat {
     /// It was silent for too long.
     Dead,
-    /// It is to be pinged.
+    /// Send it a PING.
     Ping {
         ttl_ds: u16,
     },
-    /// It is to be told that we are there, though we do not read now.
+    /// Send it a PONG that it did not ask for: we live, though we do not read now.
     Assure,
     Nothing,
 }
 
 impl Pulse {
-    /// A sign of life.
+    /// A sign of life came.
     pub(crate) fn hear(&mut self, now: Duration) {
         self.heard = now;
         self.asked = None;
     }
 
-    /// A PING came. A TTL of 0 takes back the one before.
+    /// A PING came. A TTL of 0 revokes the previous one.
     pub(crate) fn hear_ping(&mut self, ttl_ds: u16, now: Duration) {
         self.ttl = (ttl_ds > 0).then(|| Duration::from_millis(u64::from(ttl_ds) * 100));
         let since = self.its_ping.map(|before| now.saturating_sub(before));
@@ -65,25 +66,24 @@ impl Pulse {
         self.its_ping = Some(now);
     }
 
-    /// From now on it is pinged, first at `at`.
+    /// Begins to ping it, first at `at`.
     pub(crate) fn begin(&mut self, pace: Pace, at: Duration) {
         self.pace = Some(pace);
         self.ping_at = Some(at);
     }
 
-    /// From now on a PONG that it did not ask for does no harm.
+    /// From now on an unasked PONG does no harm.
     pub(crate) fn understands(&mut self) {
         self.its_interval = Some(*ASSURANCES.end());
     }
 
-    /// Reading what it says waits from now on, or does no longer. Meanwhile its PINGs do not reach us: it is assured of us
-    /// unasked.
+    /// Reading the peer pauses or goes on. While it pauses, its PINGs do not reach us, so it gets unasked PONGs.
     pub(crate) fn pause(&mut self, paused: bool, now: Duration) {
         let interval = self.its_interval.filter(|_| paused);
         self.owed_at = interval.map(|interval| self.owed_at.unwrap_or(now.saturating_add(interval)));
     }
 
-    /// What is to be done now.
+    /// What to do now.
     pub(crate) fn beat(&mut self, now: Duration) -> Beat {
         if self.dead_at().is_some_and(|at| at <= now) {
             return Beat::Dead;
@@ -104,7 +104,7 @@ impl Pulse {
         Beat::Nothing
     }
 
-    /// When a timer is to be set for the next look, unless one is set already.
+    /// When to set a timer for the next check, unless one is set.
     pub(crate) fn set_timer(&mut self) -> Option<Duration> {
         let at = [self.dead_at(), self.ping_at, self.owed_at].into_iter().flatten().min()?;
         if self.look_at.is_some_and(|look| look <= at) || self.timers == TIMERS_MAX {
@@ -115,7 +115,7 @@ impl Pulse {
         Some(at)
     }
 
-    /// A timer fired; yields whether it is the one that counts.
+    /// A timer fired. Returns whether it is the one that counts.
     pub(crate) fn timer_fired(&mut self, now: Duration) -> bool {
         self.timers = self.timers.saturating_sub(1);
         let counts = self.look_at.is_none_or(|at| at <= now);
@@ -125,8 +125,7 @@ impl Pulse {
         counts
     }
 
-    /// When it is dead if it stays silent. Whether it is alive cannot be known before it had the time to answer: where we
-    /// ourselves were late, it has more.
+    /// When it counts as dead if it stays silent. It must have had the time to answer: if we were late, it has more.
     fn dead_at(&self) -> Option<Duration> {
         let by_its_word = self.ttl.map(|ttl| self.heard.saturating_add(ttl));
         let by_ours = self.pace.zip(self.asked).map(|(pace, asked)| {
@@ -154,7 +153,7 @@ mod tests {
         pulse
     }
 
-    /// What is done about a peer that says nothing, with the seconds, until it is dead or nothing is left to be done.
+    /// What is done about a silent peer, each with its second, until it is dead or nothing is left to do.
     fn silence(pulse: &mut Pulse) -> Vec<(u64, Beat)> {
         silence_until(pulse, secs(100_000))
     }
@@ -219,7 +218,7 @@ mod tests {
             pulse.set_timer().is_some()
         });
         assert_eq!(set.count(), usize::from(TIMERS_MAX) - 1);
-        // Those that were replaced fire and count no more.
+        // Replaced timers fire and do not count.
         let earliest = pulse.look_at.unwrap();
         assert!(pulse.timer_fired(earliest));
         pulse.look_at = Some(secs(100));

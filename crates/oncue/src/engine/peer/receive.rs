@@ -1,4 +1,4 @@
-//! What a peer's bytes bring: messages for the user, cut out of the read buffer, up to the marks.
+//! What a peer's bytes contain: messages for the user, cut out of the read buffer, and subscriptions and commands.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,12 +14,13 @@ use super::intake::Intake;
 use super::{Context, PEER_WORK_MAX, Peer, Phase, Traffic};
 use crate::buffer::{Buffer, READ_BYTES};
 use crate::engine::hub::Hub;
-use crate::engine::hub::inbox::{Delivery, Flow};
+use crate::engine::hub::inbox::Arrival;
+use crate::engine::hub::inbox::flow::Flow;
 use crate::net::Stream;
 use crate::permission::PeerKey;
 use crate::sync::read_lock;
 
-/// What one read brought is handed over in the read buffer itself from this size on, and copied out below it.
+/// From this size on, the read buffer itself is handed over; below it the messages are copied out.
 const HAND_OVER_BYTES_MIN: usize = READ_BYTES / 4;
 
 impl<S: Stream> Peer<S> {
@@ -108,13 +109,13 @@ impl<S: Stream> Peer<S> {
         *paused = false;
         *expected = spans.len();
         self.partial.needs(needs);
-        // What came whole counts, whatever was wrong with what follows it.
+        // Complete messages count, even if what follows them is wrong.
         self.hand_over(buffer, consumed, spans, version, cx);
         let flushed = self.answer(answers, cx.now);
         result.and(flushed)
     }
 
-    /// Hands the messages at `spans` to the user, and keeps what follows the first `consumed` bytes.
+    /// Hands the messages at `spans` to the user and keeps what follows the first `consumed` bytes.
     fn hand_over(
         &mut self,
         mut buffer: Vec<u8>,
@@ -144,12 +145,12 @@ impl<S: Stream> Peer<S> {
                 }
             };
             self.partial.keep_rest(rest, consumed, cx.now);
-            inbound.push(Delivery { bytes, spans, flow: flow.clone(), version }, cx.wakes);
+            inbound.push(Arrival { bytes, spans, flow: flow.clone(), version }, cx.wakes);
         }
         *paused = inbound.pause(flow);
     }
 
-    /// What takes in the subscriptions of a subscriber, and what cuts them out.
+    /// The intake for a subscriber's subscriptions, and the scanner of its bytes.
     pub(crate) fn intake<'a>(
         &'a mut self,
         cx: &'a mut Context<'_>,
@@ -177,7 +178,7 @@ impl<S: Stream> Peer<S> {
         Some((intake, scanner))
     }
 
-    /// Takes subscriptions and commands from a subscriber; yields how many bytes.
+    /// Takes subscriptions and commands from a subscriber. Returns how many bytes it consumed.
     pub(crate) fn process_demand(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Result<usize, End> {
         let to_user = self.hub.takes_messages();
         let mut begun = match &mut self.phase {
@@ -237,7 +238,7 @@ impl<S: Stream> Peer<S> {
         result.and(flushed).map(|()| consumed)
     }
 
-    /// Sends what the peer asked for, and remembers what it said of itself.
+    /// Sends the answers, and notes what the peer said about itself.
     fn answer(&mut self, answers: Answers, now: Duration) -> Result<(), End> {
         if let Some(ttl_ds) = answers.ttl_ds {
             self.pulse.hear_ping(ttl_ds, now);
@@ -255,8 +256,9 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// Looks at each frame of a subscriber's message for a subscription (RFC 29), from frame `from` on; the other frames are
-    /// the user's. Yields whether that was all; else the peer's share of work is up, and `from` is where to go on.
+    /// Looks for a subscription in each frame of a subscriber's message (RFC 29), from frame `from` on; the other
+    /// frames are the user's. Returns whether the message is done; if not, the peer's share of work is used up, and
+    /// `from` is where to go on.
     pub(crate) fn take_message<S: Stream>(
         &mut self,
         wire: &[u8],
@@ -284,8 +286,8 @@ impl Upstream {
         Ok(true)
     }
 
-    /// Hands the messages to the XPUB's user, who may not be looking: beyond the peer's mark or the socket's bound they
-    /// are dropped.
+    /// Hands the messages to the XPUB's user, which may not read them: beyond the peer's mark or the socket's bound
+    /// they are dropped.
     pub(crate) fn hand_over(mut self, hub: &Hub, flow: &Arc<Flow>, cx: &mut Context<'_>) {
         let room = if hub.inbound.is_full() { 0 } else { flow.room() };
         let taken = self.spans.len().min(usize::try_from(room).unwrap_or(usize::MAX));
@@ -299,6 +301,6 @@ impl Upstream {
         self.wire.truncate(end as usize);
         self.wire.shrink_to_fit();
         let (bytes, spans) = (Buffer::from(self.wire), self.spans);
-        hub.inbound.push(Delivery { bytes, spans, flow: flow.clone(), version: 0 }, cx.wakes);
+        hub.inbound.push(Arrival { bytes, spans, flow: flow.clone(), version: 0 }, cx.wakes);
     }
 }

@@ -1,4 +1,4 @@
-//! From a socket's outbox to its peers: a shard takes what was pushed, has it matched, and offers each peer its runs.
+//! From a socket's outbox to its peers: a shard takes what was pushed, matches it, and offers each peer its runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,19 +17,19 @@ use crate::engine::wire::chunk::Run;
 use crate::net::Net;
 use crate::options::OnFull;
 
-/// How many batches of one socket are sent before others get their turn.
+/// How many batches of one socket are sent in one turn.
 const BATCHES_PER_TURN: usize = 8;
-/// Where nothing may be missed, who has nothing queued is given this much at a time: what makes a good write. No more than
-/// that may exceed a mark.
+/// Under [`OnFull::Refuse`] a peer with an empty queue is given this much at a time: enough for a good write, and at
+/// most this much beyond its mark.
 const PASS_BYTES: u64 = 256 << 10;
-/// Messages come thick and fast where at least so many came, with less than this time for each.
+/// Write coalescing begins when at least this many messages came with less than this time for each.
 const THICK_MESSAGES_MIN: u32 = 4;
 const THICK_INTERVAL: Duration = Duration::from_micros(2);
-/// How long they may gather then, unless they become enough for a write before.
+/// How long messages may gather then, unless they become enough for a write before.
 const REST_TIME: Duration = Duration::from_micros(50);
 
 impl<N: Net> Shard<N> {
-    /// As [`send`](Self::send), but what has come so far does not wait for more.
+    /// As [`send`](Self::send), without write coalescing.
     pub(crate) fn send_at_once(&mut self, hub: &Arc<Hub>) {
         if let Some(served) = self.hubs.get_mut(&hub.id) {
             served.thick = false;
@@ -37,7 +37,7 @@ impl<N: Net> Shard<N> {
         self.send(hub);
     }
 
-    /// Sends what the socket's outbox holds, as far as nobody has to wait for room.
+    /// Sends what the socket's outbox holds, as far as no peer has to wait for room.
     pub(crate) fn send(&mut self, hub: &Arc<Hub>) {
         let Some(served) = self.hubs.get_mut(&hub.id) else { return };
         if served.peers.is_empty() {
@@ -58,7 +58,7 @@ impl<N: Net> Shard<N> {
             let number = served.first + from.chunk as u64;
             let mut end = batch.len().min(from.chunk.saturating_add(served.stride));
             if served.newest > number {
-                // Some peers came amid the batch: it is cut where the next one came.
+                // Peers came amid the batch: it is cut where the next one came.
                 let joined = served.peers.iter().map(|&slot| self.peers[slot].joined).filter(|&j| j > number);
                 end = joined.min().map_or(end, |j| end.min((j - served.first) as usize));
             }
@@ -76,25 +76,26 @@ impl<N: Net> Shard<N> {
                 self.fanout.route(&ledger, &batch[..end], from, room)
             };
             let hurried = self.deliver(hub, number);
-            // Everybody may have left meanwhile, and then nothing waits for anybody.
+            // All peers may have left meanwhile; then nothing waits for one.
             let Some(served) = self.hubs.get_mut(&hub.id).filter(|s| !s.peers.is_empty()) else { return };
             stuck = (place == from).then_some(place);
             (served.batch, served.place) = (batch, place);
-            // Who reads and yet misses messages must be looked at more often: it has room again before all is routed.
+            // A peer that reads and yet misses messages must be served in smaller steps: it has room again before all
+            // is routed.
             served.stride = if hurried { 1 } else { served.stride.saturating_mul(2) };
             if hurried {
                 break;
             }
         }
-        // Others come first; what is left is taken up in the next turn.
+        // Other sockets and peers come first; the rest is sent in the next turn.
         self.mailbox.mail(Note::Outbox(hub.clone()));
     }
 
-    /// Takes what the outbox holds; `false` if that is nothing, or so little that the shard rests for a moment: where
-    /// messages come thick and fast, a write for each handful costs more than all else.
+    /// Takes what the outbox holds. Returns false if that is nothing, or so little that the shard rests for a moment:
+    /// under load, a write for each handful of messages costs more than everything else.
     fn take_batch(&mut self, hub: &Arc<Hub>) -> bool {
         let served = self.hubs.get_mut(&hub.id).expect("who sends serves the socket");
-        // The buffers of what is sent may be filled again before more is taken.
+        // The buffers of what was sent may be filled again before more is taken.
         served.batch.clear();
         served.place = Place::default();
         let may_rest = std::mem::take(&mut served.thick);
@@ -117,8 +118,8 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    /// Writes the runs of a routed batch to the peers of each audience that came before chunk `number`. Yields whether
-    /// somebody who reads has missed messages.
+    /// Writes the runs of a routed batch to the peers of each audience that came before chunk `number`. Returns
+    /// whether a peer that reads has missed messages.
     fn deliver(&mut self, hub: &Arc<Hub>, number: u64) -> bool {
         let (mut hurried, now) = (false, self.now);
         let parcels: Vec<_> = {
@@ -134,7 +135,7 @@ impl<N: Net> Shard<N> {
                     missed += messages;
                     continue;
                 }
-                // A peer may be lost, and with it others of its dialer, while the parcels are handed out.
+                // A peer may be lost while the parcels are handed out, and with it others of its dialer.
                 let Some(peer) = self.peers.get_mut(slot) else { continue };
                 if !matches!(peer.phase, Phase::Traffic(_)) || peer.joined > number {
                     continue;

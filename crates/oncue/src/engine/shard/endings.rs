@@ -1,4 +1,4 @@
-//! How connections and sockets end: what a peer had goes at once, what is queued for it goes out first where that was promised.
+//! How connections and sockets end: demand ends at once; what is queued is written first if that was promised.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,15 +15,15 @@ use crate::engine::shard::timers::Timer;
 use crate::engine::shard::{REFUSAL_TIME, Shard};
 use crate::net::{Net, Stream};
 
-/// The work of taking a peer out of its socket, with as many prefixes as go at once.
+/// The work of taking a peer out of its socket, with as many prefixes as are released at once.
 const RETIRE_WORK: u32 = 1000;
 
 impl<N: Net> Shard<N> {
-    /// A connection is over: its prefixes go at once; a dialer tries again.
+    /// A connection has ended: its demand ends at once, and a dialer tries again.
     pub(crate) fn end(&mut self, slot: usize, end: End) {
-        if let (Some(peer), End::Refused(_)) = (self.peers.get(slot), &end) {
-            // Before anybody hears that it is gone, and looks at the counts.
-            peer.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
+        if let Some(peer) = self.peers.get(slot) {
+            // Before any waiter can see that it is gone and read the counters.
+            peer.say_end(&end);
         }
         self.retire(slot);
         let Some(peer) = self.peers.get_mut(slot) else { return };
@@ -37,25 +37,24 @@ impl<N: Net> Shard<N> {
                 && traffic.version.has_commands()
             {
                 let mut out = Vec::new();
-                command::put_error(&mut out, reason);
+                command::put_error(&mut out, &reason.to_string());
                 peer.out.control(out);
             }
             if !matches!(peer.phase, Phase::Draining) && peer.flush().is_ok() {
                 self.timers.set(self.now + REFUSAL_TIME, Timer::Drain { slot, uid });
                 self.drain(slot);
-                self.redial(dialer, link, outcome);
-                return;
+                return self.redial(dialer, link, outcome, &end);
             }
         }
         let peer = self.peers.remove(slot);
         let hub = peer.hub.clone();
         self.net.release(peer.out.stream);
-        self.redial(dialer, link, outcome);
+        self.redial(dialer, link, outcome, &end);
         self.drain_if_closing(&hub);
     }
 
-    /// Nothing more goes out to the peer; what still comes is read and thrown away, until the peer closes too. A close
-    /// with bytes unread would make the system throw away what the peer has not read yet.
+    /// Nothing more goes out to the peer. What still arrives is read and dropped until the peer closes too: a close
+    /// with unread bytes would make the system drop what the peer has not read yet.
     pub(crate) fn drain(&mut self, slot: usize) {
         let peer = &mut self.peers[slot];
         peer.dialer = None;
@@ -66,7 +65,7 @@ impl<N: Net> Shard<N> {
         self.read_soon(slot, uid);
     }
 
-    /// Takes a peer out of its socket: from now on nothing goes out to it, and what it wanted it wants no more.
+    /// Takes a peer out of its socket: nothing more goes out to it, and its demand ends.
     pub(crate) fn retire(&mut self, slot: usize) {
         self.set_stuck(slot, false);
         let Some(peer) = self.peers.get_mut(slot) else { return };
@@ -102,7 +101,7 @@ impl<N: Net> Shard<N> {
         self.retry_batch(&hub);
     }
 
-    /// Releases one more slice of what departed peers left behind; other work gets in between.
+    /// Releases one more part of what departed peers left behind; other work is done in between.
     pub(crate) fn release(&mut self, hub: &Arc<Hub>) {
         let Some(served) = self.hubs.get_mut(&hub.id) else { return };
         served.releasing = hub.release(&mut self.wakes);
@@ -112,9 +111,9 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    /// The user has closed the socket: nothing new comes in or is dialled, what is queued goes out.
+    /// The user has closed the socket: nothing new is accepted or dialled, what is queued is written.
     pub(crate) fn close(&mut self, hub: &Arc<Hub>) {
-        // Nothing comes after this: what is taken now is all, and a later rest finds nothing to keep waiting.
+        // This is the last send: write coalescing would find nothing to keep the socket for.
         self.send_at_once(hub);
         self.unlink_all(hub);
         let Some(served) = self.hubs.get_mut(&hub.id) else { return hub.shard_done(&mut self.wakes) };
@@ -123,7 +122,7 @@ impl<N: Net> Shard<N> {
         let slots: Vec<_> = self.peers.iter().filter(|(_, p)| p.hub.id == hub.id && unready(p)).collect();
         let slots: Vec<_> = slots.into_iter().map(|(slot, _)| slot).collect();
         for slot in slots {
-            self.end(slot, End::Lost);
+            self.end(slot, End::Done);
         }
         self.timers.set(self.now.saturating_add(hub.options.linger), Timer::Linger { hub: hub.id });
         self.drain_hub(hub);
@@ -135,13 +134,13 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    /// Shuts the peers of a closed socket down whose queues are empty. The user need not wait for what follows: the
-    /// socket is forgotten when the peers have closed too.
+    /// Shuts down the peers of a closed socket whose queues are empty. The user need not wait for what follows: the
+    /// socket is dropped when its peers have closed too.
     pub(crate) fn drain_hub(&mut self, hub: &Arc<Hub>) {
         let Some(served) = self.hubs.get(&hub.id) else { return };
         if served.batch.is_empty() {
             for slot in served.peers.clone() {
-                if self.peers[slot].out.is_empty() {
+                if self.peers[slot].out.queue().is_empty() {
                     self.retire(slot);
                     self.drain(slot);
                 }
@@ -149,7 +148,7 @@ impl<N: Net> Shard<N> {
         }
         let Some(served) = self.hubs.get_mut(&hub.id) else { return };
         if served.releasing {
-            // Those who watch are told to the end.
+            // Watches get all changes before the socket goes.
             return;
         }
         if served.peers.is_empty() && !std::mem::replace(&mut served.done, true) {
@@ -160,7 +159,7 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    /// A closed socket's time is up: what is still queued is dropped.
+    /// The linger time of a closed socket is over: what is still queued is dropped.
     pub(crate) fn give_up(&mut self, hub: u64) {
         let Some(served) = self.hubs.get_mut(&hub) else { return };
         let hub = served.hub.clone();
@@ -169,7 +168,7 @@ impl<N: Net> Shard<N> {
             self.peers.iter().filter(|(_, p)| p.hub.id == hub.id).map(|(slot, _)| slot).collect();
         for slot in slots {
             if self.peers.contains(slot) {
-                self.end(slot, End::Lost);
+                self.end(slot, End::Done);
             }
         }
         self.drain_hub(&hub);

@@ -1,5 +1,5 @@
-//! From messages to audiences: each message is matched once, and consecutive messages for one audience become one
-//! run. No stream is touched here.
+//! From messages to audiences: each message is matched once, and consecutive messages for one audience become one run.
+//! It touches no stream.
 
 #[cfg(test)]
 mod tests;
@@ -10,9 +10,10 @@ use std::sync::Arc;
 use oncue_core::frame;
 use oncue_core::ledger::{AudienceId, Ledger};
 
-use crate::engine::wire::chunk::{Chunk, REFERENCE_PART, Run};
+use crate::engine::wire::chunk::{Chunk, Run};
+use crate::engine::wire::gather::Gather;
 
-/// Of so many messages at a time the memory is read ahead that matching them takes.
+/// How many messages are prefetched together.
 const WARM_MESSAGES: u32 = 16;
 
 /// The runs of one batch, per audience of one shard.
@@ -23,11 +24,11 @@ pub(crate) struct Fanout {
     parcels: Vec<Parcel>,
     /// The audiences that the batch reaches.
     touched: Vec<AudienceId>,
-    /// The audiences of a message, and those of the next one that has others.
+    /// The audiences of a message, and those of the next message that has others.
     hits: Vec<AudienceId>,
     next_hits: Vec<AudienceId>,
     batch: u64,
-    /// An audience that has got so many bytes of one batch gets no more of it.
+    /// An audience with this many bytes of one batch gets no more of it.
     bytes_max: u64,
 }
 
@@ -36,19 +37,16 @@ pub(crate) struct Fanout {
 struct Parcel {
     /// The batch that it belongs to; older ones are empty.
     batch: u64,
-    /// Messages that may still be added, and the bytes that have been.
+    /// Messages that may still be added, and the bytes added so far.
     room: u64,
     bytes: u64,
-    runs: Vec<Run>,
-    /// Consecutive messages of `chunk` that are not in `runs` yet.
+    gather: Gather,
+    /// Consecutive messages of `chunk` that are not gathered yet.
     open: Range<u32>,
     chunk: u32,
-    /// Copies of short runs, in order, behind `runs`.
-    tail: Vec<u8>,
-    tail_ends: Vec<u32>,
 }
 
-/// A place among the messages of a batch: the next one to look at.
+/// A position among the messages of a batch: the next one to match.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) chunk: usize,
@@ -60,13 +58,13 @@ impl Fanout {
         Fanout { shard, bytes_max: u64::MAX, ..Fanout::default() }
     }
 
-    /// From now on an audience that has got so many bytes of a batch has no room for more of it.
+    /// Limits the bytes of a batch that an audience may get.
     pub(crate) fn limit(&mut self, bytes_max: u64) {
         self.bytes_max = bytes_max;
     }
 
-    /// Matches the messages from `place` on, up to the first one that an audience has no `room` for, which is asked
-    /// once per audience. Yields that message's place; `chunks.len()` when all are matched.
+    /// Matches the messages from `place` on, up to the first one that an audience has no `room` for (asked once per
+    /// audience). Returns that message's place; `chunks.len()` when all are matched.
     pub(crate) fn route(
         &mut self,
         ledger: &Ledger,
@@ -92,8 +90,9 @@ impl Fanout {
         place
     }
 
-    /// Matches the rest of one chunk; yields the first message that was not added. What each message costs is a look at
-    /// whether its topic begins as the last one's did; the rest is for those that go to others than the one before.
+    /// Matches the rest of one chunk. Returns the first message that was not added. The cost of a message is one
+    /// comparison of the beginning of its topic with the previous topic's; only a message for other audiences costs
+    /// more.
     fn route_chunk(
         &mut self,
         ledger: &Ledger,
@@ -156,7 +155,7 @@ impl Fanout {
         &self.hits
     }
 
-    /// Adds messages up to `last` for these audiences; yields the first one that was not added.
+    /// Adds messages up to `last` for these audiences. Returns the first one that was not added.
     fn add(
         &mut self,
         hits: &[AudienceId],
@@ -173,7 +172,7 @@ impl Fanout {
                 *parcel = Parcel { batch: self.batch, room: room(id), ..Parcel::default() };
                 self.touched.push(id);
             }
-            // The message that comes to the limit is the last one.
+            // The message that reaches the limit is the last one.
             let bytes = self.bytes_max.saturating_sub(parcel.bytes);
             count = count.min(parcel.room).min(chunk.reaching(place.message, bytes));
         }
@@ -188,16 +187,14 @@ impl Fanout {
 
     fn seal(&mut self, chunks: &[Arc<Chunk>]) {
         for &id in &self.touched {
-            let parcel = &mut self.parcels[id.index()];
-            parcel.close(chunks);
-            parcel.seal_tail();
+            self.parcels[id.index()].close(chunks);
         }
     }
 
-    /// The audiences that the batch reaches, with their runs. Leaves nothing behind.
+    /// The audiences that the batch reaches, with their runs; nothing is left behind.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = (AudienceId, Vec<Run>)> {
         let parcels = &mut self.parcels;
-        self.touched.drain(..).map(|id| (id, std::mem::take(&mut parcels[id.index()].runs)))
+        self.touched.drain(..).map(|id| (id, parcels[id.index()].gather.finish()))
     }
 }
 
@@ -229,30 +226,11 @@ impl Parcel {
         }
     }
 
-    /// Moves the open messages to where they belong: a long run by reference, a short one by copy.
+    /// Gathers the open messages.
     fn close(&mut self, chunks: &[Arc<Chunk>]) {
         let open = std::mem::take(&mut self.open);
-        if open.is_empty() {
-            return;
+        if !open.is_empty() {
+            self.gather.add(&chunks[self.chunk as usize], open);
         }
-        let chunk = &chunks[self.chunk as usize];
-        let (start, end) = (chunk.start(open.start), chunk.start(open.end));
-        if (end - start) as usize * REFERENCE_PART >= chunk.bytes().len() {
-            self.seal_tail();
-            self.runs.push(Run::new(chunk.clone(), open.start, open.end));
-            return;
-        }
-        let base = self.tail.len() as u32;
-        self.tail.extend_from_slice(&chunk.bytes()[start as usize..end as usize]);
-        self.tail_ends.extend((open.start + 1..=open.end).map(|i| base + chunk.start(i) - start));
-    }
-
-    fn seal_tail(&mut self) {
-        if self.tail_ends.is_empty() {
-            return;
-        }
-        let chunk = Chunk::new(std::mem::take(&mut self.tail), std::mem::take(&mut self.tail_ends));
-        let last = chunk.len();
-        self.runs.push(Run::new(Arc::new(chunk), 0, last));
     }
 }

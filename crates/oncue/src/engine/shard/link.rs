@@ -7,12 +7,12 @@ use crate::endpoint::Endpoint;
 use crate::engine::hub::{Hub, Shut};
 use crate::sync::lock;
 
-/// What a dialer's try came to.
+/// The outcome of a dialer's attempt.
 #[derive(Clone, Copy)]
 pub(crate) enum Outcome {
     /// No connection was made.
     Nothing,
-    /// One was made, and is over. Since when its handshake was done, if it ever was.
+    /// A connection was made, and is over. `since`: when its handshake was done, if it was.
     Connection { since: Option<Duration> },
 }
 
@@ -20,7 +20,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Link<L> {
     pub(crate) uid: u64,
     pub(crate) hub: Arc<Hub>,
-    /// As the user wrote it, and as it came out.
+    /// As the user wrote it, and with its wildcards resolved.
     pub(crate) asked: Endpoint,
     pub(crate) resolved: Endpoint,
     pub(crate) kind: Kind<L>,
@@ -29,16 +29,15 @@ pub(crate) struct Link<L> {
 pub(crate) enum Kind<L> {
     Listener(Arc<Door<L>>),
     Dialer {
-        /// Tries in a row that came to nothing, or to a connection that did not last.
+        /// Attempts in a row that failed, or made a connection that did not last.
         failures: u32,
-        /// How many places behind the first of its host's addresses it begins: one more for each connection that was made
-        /// and did not last. Somebody else may be there.
+        /// Which of its host's addresses is tried first, counted from the first one: one further after each connection
+        /// that did not last. Another program may be there.
         turn: u32,
     },
 }
 
-/// A listener that its socket shuts as soon as it is closed, on the closing thread: whoever binds the endpoint next must
-/// not find it taken.
+/// A listener that its socket shuts when it is closed, on the closing thread: the endpoint is free at once.
 pub(crate) struct Door<L>(pub(crate) Mutex<Option<L>>);
 
 impl<L: Send> Shut for Door<L> {
@@ -57,7 +56,7 @@ impl<L> Link<L> {
 }
 
 impl<L: Send> Link<L> {
-    /// Listens no more, if it did.
+    /// Stops listening, if it is a listener.
     pub(crate) fn shut(self) {
         if let Kind::Listener(door) = self.kind {
             door.shut();

@@ -1,4 +1,4 @@
-//! How a shard comes by its peers: listening and accepting, connecting and connecting again.
+//! How a shard gets its peers: it listens and accepts, dials and redials.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -12,32 +12,34 @@ use super::mailbox::Accepted;
 use super::timers::Timer;
 use super::{Shard, link_token, peer_token};
 use crate::endpoint::Endpoint;
-use crate::engine::hub::inbox::Source;
+use crate::engine::hub::inbox::flow::Source;
 use crate::engine::hub::members::Entry;
 use crate::engine::hub::{Hub, Note};
 use crate::engine::peer::end::End;
 use crate::engine::peer::{Peer, Phase};
 use crate::error::{Error, Result};
+use crate::events;
 use crate::net::{Net, Ready, Stream};
 use crate::sync::lock;
 
-/// How long a connection has lasted, from the end of its handshake on, that its dialer does not take for a failure.
+/// A connection that lasted this long from the end of its handshake is not a failed attempt.
 const LASTING: Duration = Duration::from_secs(1);
-/// How long the addresses of a host that are being tried may take to answer before the next one is tried too (RFC 8305).
+/// How long the addresses that are being tried may take to answer before the next one is tried as well (RFC 8305).
 const NEXT_ADDRESS_TIME: Duration = Duration::from_millis(250);
-/// How long a listener rests when the system has no more descriptors.
+/// How long a listener rests when the system has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How many streams a listener accepts before others get their turn.
+/// How many streams a listener accepts in one turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
 impl<N: Net> Shard<N> {
-    /// Whether a socket can be served. One that has been closed meanwhile would never be closed again, and would keep the
-    /// engine from ending.
+    /// Whether a socket can be served. A socket that was closed meanwhile would never be closed again, and would keep
+    /// the engine from ending.
     fn check_open(&self, hub: &Hub) -> Result<()> {
         if self.ended { Err(Error::closed()) } else { hub.check_open() }
     }
 
-    /// Listens for a socket at what the endpoint `asked` stands for; yields it with its wildcards resolved.
+    /// Listens for a socket at `at`, which the endpoint `asked` stands for. Returns the endpoint with its wildcards
+    /// resolved.
     pub(crate) fn bind(&mut self, hub: &Arc<Hub>, asked: &Endpoint, at: &Endpoint) -> Result<Endpoint> {
         self.check_open(hub)?;
         let entry = self.links.vacant_key();
@@ -49,6 +51,7 @@ impl<N: Net> Shard<N> {
         hub.listens(door.clone())?;
         let uid = self.uid();
         self.serve(hub);
+        events::bound(hub.id, &resolved);
         let kind = Kind::Listener(door);
         self.links.insert(Link {
             uid,
@@ -73,12 +76,12 @@ impl<N: Net> Shard<N> {
         Ok(())
     }
 
-    /// Whether the socket is connected to the endpoint already, or trying to.
+    /// Whether the socket is connected to the endpoint, or tries to be.
     pub(crate) fn dials(&self, hub: &Hub, to: &Endpoint) -> bool {
         self.links.iter().any(|(_, link)| link.is(hub, to, false))
     }
 
-    /// Stops listening; the peers that came by it stay. `false` if there is no such listener here.
+    /// Stops listening; the peers that came by it stay. Returns false if there is no such listener here.
     pub(crate) fn unbind(&mut self, hub: &Hub, at: &Endpoint) -> bool {
         let Some(slot) = self.links.iter().find(|(_, link)| link.is(hub, at, true)).map(|(slot, _)| slot)
         else {
@@ -88,7 +91,7 @@ impl<N: Net> Shard<N> {
         true
     }
 
-    /// Ends the connection and tries no more. `false` if there is no such dialer here.
+    /// Ends the connection and tries no more. Returns false if there is no such dialer here.
     pub(crate) fn disconnect(&mut self, hub: &Hub, to: &Endpoint) -> bool {
         let Some((slot, uid)) =
             self.links.iter().find(|(_, link)| link.is(hub, to, false)).map(|(slot, link)| (slot, link.uid))
@@ -98,13 +101,13 @@ impl<N: Net> Shard<N> {
         self.links.remove(slot);
         let peers = self.peers.iter().filter(|(_, p)| p.dialer == Some(slot) && p.link == uid);
         for slot in peers.map(|(slot, _)| slot).collect::<Vec<_>>() {
-            self.end(slot, End::Lost);
+            self.end(slot, End::Done);
         }
         hub.inbound.forget(Source { shard: self.index, link: uid });
         true
     }
 
-    /// Ends all listening and dialling of a socket; its connections stay.
+    /// Stops all listening and dialling of a socket; its connections stay.
     pub(crate) fn unlink_all(&mut self, hub: &Hub) {
         let links = self.links.iter().filter(|(_, link)| link.hub.id == hub.id);
         for slot in links.map(|(slot, _)| slot).collect::<Vec<_>>() {
@@ -116,7 +119,7 @@ impl<N: Net> Shard<N> {
         self.links.remove(slot).shut();
     }
 
-    /// Accepts those who wait. Others get in between if they are many.
+    /// Accepts waiting connections, some in each turn.
     pub(crate) fn accept(&mut self, slot: usize) {
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(link) = self.links.get(slot) else { return };
@@ -132,7 +135,8 @@ impl<N: Net> Shard<N> {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(e)
                     if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
-                Err(_) => {
+                Err(e) => {
+                    events::accepting_paused(hub.id, &link.resolved, &e);
                     hub.members.rest();
                     hub.members.waiters.take(&mut self.wakes);
                     return self.timers.set(self.now + ACCEPT_PAUSE, Timer::Accept { slot, uid });
@@ -143,7 +147,7 @@ impl<N: Net> Shard<N> {
         self.mailbox.mail(Note::Ready(more));
     }
 
-    /// Shares out a peer that came by listener `uid`, unless there are too many.
+    /// Assigns a peer that came by listener `uid` to a shard, unless there are too many peers.
     fn accepted(&mut self, hub: &Arc<Hub>, stream: N::Stream, listener: u64) {
         let entry = hub.members.enter(&stream.address());
         if !matches!(entry, Entry::Seat(_)) {
@@ -193,14 +197,14 @@ impl<N: Net> Shard<N> {
                 self.timers
                     .set(self.now.saturating_add(time), Timer::Handshake { slot: peer_slot, uid: peer_uid });
                 self.peers.insert(Peer::new(peer_uid, hub, uid, Some(slot), stream));
-                // Some streams are there at once; the others are reported.
+                // Some streams are connected at once; the others are reported.
                 self.connecting(peer_slot);
             }
-            Err(_) => self.redial(Some(slot), uid, Outcome::Nothing),
+            Err(e) => self.redial(Some(slot), uid, Outcome::Nothing, &End::Failed(e)),
         }
     }
 
-    /// Looks what has become of a connection that is being made. Yields whether it is there.
+    /// Checks a connection that is being made. Returns whether it is there.
     pub(crate) fn connecting(&mut self, slot: usize) -> bool {
         let peer = &mut self.peers[slot];
         match peer.out.stream.connected() {
@@ -213,12 +217,12 @@ impl<N: Net> Shard<N> {
                 }
                 return false;
             }
-            Err(_) => self.end(slot, End::Lost),
+            Err(e) => self.end(slot, End::Failed(e)),
         }
         self.peers.contains(slot)
     }
 
-    /// A connection that is being made has not been answered for a while.
+    /// A connection that is being made has had no answer for a while.
     pub(crate) fn next_address(&mut self, slot: usize, uid: u64) {
         let peer = self.peers.get_mut(slot).filter(|peer| peer.uid == uid);
         let Some(peer) = peer.filter(|peer| matches!(peer.phase, Phase::Connecting)) else { return };
@@ -227,9 +231,10 @@ impl<N: Net> Shard<N> {
         self.connecting(slot);
     }
 
-    /// A dialer's connection is over, or came to nothing: tries again after a pause that doubles each time unless the
-    /// connection lasted, less up to half of it by chance, so that many who lost the same peer do not come back at once.
-    pub(crate) fn redial(&mut self, slot: Option<usize>, uid: u64, outcome: Outcome) {
+    /// A dialer's connection is over, or failed: dials again after a backoff that doubles each time unless the
+    /// connection lasted, less a jitter of up to half, so that many peers that lost the same publisher do not come
+    /// back at once.
+    pub(crate) fn redial(&mut self, slot: Option<usize>, uid: u64, outcome: Outcome, why: &End) {
         let Some(slot) = slot else { return };
         let chance = self.chance();
         let Some(link) = self.links.get_mut(slot).filter(|link| link.uid == uid) else { return };
@@ -246,10 +251,11 @@ impl<N: Net> Shard<N> {
         // How long the connection lasted is judged above.
         let pause = backoff.pause(failures, Duration::ZERO);
         let pause = pause.saturating_sub(pause.mul_f64(chance / 2.0));
+        events::retry(link.hub.id, &link.asked, pause, why);
         self.timers.set(self.now.saturating_add(pause), Timer::Redial { slot, uid });
     }
 
-    /// A number from 0 to 1 (xorshift).
+    /// A random number from 0 to 1 (xorshift).
     pub(crate) fn chance(&mut self) -> f64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -260,7 +266,7 @@ impl<N: Net> Shard<N> {
 
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => " (choose another, or end whoever uses it)",
+        io::ErrorKind::AddrInUse => " (choose another, or end the program that uses it)",
         io::ErrorKind::PermissionDenied => " (choose a port above 1023, or a directory you may write to)",
         io::ErrorKind::AddrNotAvailable => " (this machine has no such address)",
         _ => "",
@@ -283,7 +289,7 @@ mod tests {
         let Ok(Endpoint::Tcp { port, .. }) = publisher.bind("tcp://[::1]:0") else {
             panic!("a TCP endpoint")
         };
-        // Nobody accepts there, and the queue is full: the system answers nobody.
+        // The queue of this listener is full: the system answers no further connection.
         let silent = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let at = std::net::SocketAddr::from(([127, 0, 0, 1], port));
         if silent.bind(&at.into()).is_err() {
@@ -295,7 +301,7 @@ mod tests {
         let subscriber = Sub::new(&engine, Options::new()).unwrap();
         subscriber.subscribe("").unwrap();
         subscriber.connect(&format!("tcp://localhost:{port}")).unwrap();
-        // By then the try as a whole would not have been given up.
+        // The attempt as a whole would not time out before that.
         let time = Duration::from_secs(20);
         assert!(time < Options::new().handshake_timeout);
         assert!(publisher.event().wait_timeout(time).is_some());

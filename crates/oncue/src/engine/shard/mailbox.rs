@@ -1,4 +1,4 @@
-//! How other threads reach a shard: notes in a box, and a bell that rings only where the shard sleeps.
+//! How other threads reach a shard: notes in a box, and a bell that rings only while the shard sleeps.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ pub(crate) struct Mailbox<S> {
 struct State<S> {
     notes: Vec<Note>,
     streams: Vec<Accepted<S>>,
-    /// The shard has ended, and nobody looks any more.
+    /// The shard has ended; nothing is taken out any more.
     closed: bool,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Accepted<S> {
     /// The uid of the listener that it came by.
     pub(crate) listener: u64,
     pub(crate) seat: Seat,
-    /// Why it cannot stay, if so.
+    /// Why it is turned away, if it is.
     pub(crate) turned_away: Option<String>,
 }
 
@@ -40,7 +40,7 @@ impl<S: Send> Mailbox<S> {
         Mailbox { state: Mutex::new(state), asleep: AtomicBool::new(false), ring: Box::new(ring) }
     }
 
-    /// Leaves a note. One for a shard that has ended is dropped.
+    /// Leaves a note. A note for a shard that has ended is dropped.
     pub(crate) fn mail(&self, note: Note) {
         let mut state = lock(&self.state);
         if !state.closed {
@@ -50,7 +50,7 @@ impl<S: Send> Mailbox<S> {
         }
     }
 
-    /// Hands over an accepted stream. One for a shard that has ended is closed.
+    /// Hands over an accepted stream. A stream for a shard that has ended is closed.
     pub(crate) fn adopt(&self, accepted: Accepted<S>) {
         let mut state = lock(&self.state);
         if !state.closed {
@@ -60,25 +60,25 @@ impl<S: Send> Mailbox<S> {
         }
     }
 
-    /// The shard has ended: drops all that waits here, and from now on all that comes. A note or a stream holds its
-    /// socket, and the socket holds the way to this mailbox: what stayed here would stay for ever.
+    /// The shard has ended: drops everything here, and from now on everything that comes. A note or a stream holds its
+    /// socket, and the socket holds this mailbox: what stayed here would stay for ever.
     pub(crate) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
         let left = (std::mem::take(&mut state.notes), std::mem::take(&mut state.streams));
-        // What goes may tell others that it goes, by a note here among others.
+        // A dropped value may leave a note here.
         drop(state);
         drop(left);
     }
 
-    /// Takes all that came; `notes` and `streams` must be empty.
+    /// Takes everything; `notes` and `streams` must be empty.
     pub(crate) fn take(&self, notes: &mut Vec<Note>, streams: &mut Vec<Accepted<S>>) {
         let mut state = lock(&self.state);
         std::mem::swap(&mut state.notes, notes);
         std::mem::swap(&mut state.streams, streams);
     }
 
-    /// The shard is about to sleep; `false` if something has come, so that it must not.
+    /// The shard is about to sleep. Returns false if something has come, so that it must not.
     pub(crate) fn fall_asleep(&self) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
         let state = lock(&self.state);

@@ -1,5 +1,17 @@
-//! A shard: one I/O thread's state, and nobody else's. It is turned by whoever holds it, with what the network
-//! reports; it never waits and knows no clock.
+//! Floor 4: one I/O thread's state. It knows its peers, their sockets, and no thread.
+//!
+//! A shard holds the peers and links (listeners, dialers) that were assigned to it, per socket a batch of chunks that
+//! is being sent, the fan-out, timers, and the lists of peers that want to be read or written. It never waits and
+//! reads no clock: `turn` gets the time and the network's reports, and says when it wants the next turn and what to
+//! wake.
+//!
+//! One thread at a time calls it, under the lock of its `Station`: the I/O thread (`turn`), a guest (`turn`), a sender
+//! (`send_now`), a thread that binds, connects, unbinds or disconnects. Everything else reaches it as a note in its
+//! mailbox.
+//!
+//! Order of a turn: reports, reading, notes, writing, timers. A turn ends by counted work, not by a clock; what is
+//! left is done in the next turn, which is then due at once. Wakers are collected and called when the lock is
+//! released. Other shards are reached by their mailboxes alone.
 
 mod delivery;
 mod endings;
@@ -34,13 +46,13 @@ use crate::engine::wire::chunk::Chunk;
 use crate::net::{Net, Ready};
 use crate::sync::read_lock;
 
-/// How long a refused peer may take to hear why.
+/// How long a refused peer may take to read the reason.
 pub(crate) const REFUSAL_TIME: Duration = Duration::from_secs(1);
-/// The shortest time between two looks at a message that has begun.
+/// The shortest time between two checks of a begun message.
 const MESSAGE_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Work is counted in units of about 100 ns, as it was measured where it matters: a turn ends the reading with the first
-/// peer that brings it to this, so that it takes a few milliseconds whatever peers send.
+/// Work is counted in units of about 100 ns, as measured where it matters. A turn stops reading with the first peer
+/// that brings it to this, so that it takes a few milliseconds whatever peers send.
 pub(crate) const TURN_WORK_MAX: u32 = 50_000;
 /// How many peers are written to in one turn beyond their first share.
 const UNWRITTEN_PER_TURN: usize = 4;
@@ -50,7 +62,7 @@ pub(crate) struct Shard<N: Net> {
     pub(crate) index: u16,
     pub(crate) net: N,
     pub(crate) mailbox: Arc<Mailbox<N::Stream>>,
-    /// All shards of the engine, this one too: accepted streams are shared out.
+    /// All shards of the engine, this one too: accepted streams are distributed.
     pub(crate) mailboxes: Vec<Arc<Mailbox<N::Stream>>>,
     pub(crate) peers: Slab<Peer<N::Stream>>,
     pub(crate) links: Slab<Link<N::Listener>>,
@@ -61,73 +73,74 @@ pub(crate) struct Shard<N: Net> {
     pub(crate) random: u64,
     pub(crate) next_uid: u64,
     pub(crate) next_shard: usize,
-    /// Peers that may have something to be read, each once.
+    /// Peers that may have something to read, each once.
     pub(crate) unread: VecDeque<(usize, u64)>,
-    /// What this turn has done so far, see [`TURN_WORK_MAX`].
+    /// The work of this turn, see [`TURN_WORK_MAX`].
     pub(crate) work: u32,
-    /// Peers whose streams may take more when their share was up, each once.
+    /// Peers whose streams may take more and whose share was used up, each once.
     pub(crate) unwritten: VecDeque<(usize, u64)>,
     pub(crate) fanout: Fanout,
     pool: Pool,
     notes: Vec<Note>,
     streams: Vec<Accepted<N::Stream>>,
-    /// To be woken once the shard is let go of.
+    /// To be called when the shard is unlocked.
     pub(crate) wakes: Vec<Waker>,
-    /// By slot, who misses whatever is offered until its stream takes bytes again: ten thousand such peers must not cost
+    /// Per slot: the peer is blocked and full, so every message to it is missed. Ten thousand such peers must not cost
     /// a look at each.
     pub(crate) stuck: Vec<bool>,
-    /// Until when its thread sleeps, if nothing happens.
+    /// How long its thread sleeps, if nothing happens.
     pub(crate) planned: Option<Duration>,
-    /// Its thread has ended: it serves nobody any more.
+    /// Its thread has ended.
     pub(crate) ended: bool,
 }
 
-/// What a shard keeps of a socket that it serves.
+/// What a shard holds of a socket that it serves.
 pub(crate) struct Served {
     pub(crate) hub: Arc<Hub>,
     /// Slots of the peers whose handshake is done.
     pub(crate) peers: Vec<usize>,
-    /// Chunks taken, and how far they are sent.
+    /// The chunks of the batch, and how far they are sent.
     pub(crate) batch: Vec<Arc<Chunk>>,
     pub(crate) place: Place,
     /// The number of the batch's first chunk.
     pub(crate) first: u64,
-    /// How many chunks are sent before the network is looked at again.
+    /// How many chunks are sent before the network is polled again.
     pub(crate) stride: usize,
-    /// The newest peer's [`Peer::joined`].
+    /// [`Peer::joined`] of the newest peer.
     pub(crate) newest: u64,
     pub(crate) closing: bool,
-    /// What peers have left behind is being released, and a note tells to go on.
+    /// A note is under way that releases what departed peers have left behind.
     pub(crate) releasing: bool,
-    /// When a batch was taken last, and whether its messages had come thick and fast.
+    /// When a batch was taken last, and whether its messages came fast enough for write coalescing.
     pub(crate) taken: Duration,
     pub(crate) thick: bool,
-    /// All that was queued is written, and the user has been told.
+    /// Everything that was queued is written, and the hub knows.
     pub(crate) done: bool,
-    /// When a message was last sent, or could have been, by the user's own thread.
+    /// When a message was last sent by the user's own thread, or could have been.
     pub(crate) direct_at: Option<Duration>,
 }
 
 impl Served {
-    /// The number of the first message that shard `index` has not sent yet. What it takes from now on is behind it.
+    /// The number of the first message that shard `index` has not sent yet. What it takes from now on has a higher
+    /// one.
     fn unrouted(&self, index: u16) -> Number {
         match self.place.chunk < self.batch.len() {
             true => (self.first + self.place.chunk as u64, self.place.message),
-            // Without a peer it takes nothing, and the first one knows itself from where on it is served.
+            // Without a peer it takes nothing, and the first peer knows from where on it is served.
             false => (self.hub.outbox.next(index).unwrap_or(0), 0),
         }
     }
 }
 
-/// What a turn came to.
+/// The result of a turn.
 pub(crate) struct Turned {
     /// When the next turn is due; now, if there is more to do.
     pub(crate) deadline: Option<Duration>,
-    /// To be woken, once the shard is let go of.
+    /// To be called when the shard is unlocked.
     pub(crate) wakes: Vec<Waker>,
 }
 
-/// A peer's token; odd ones are links.
+/// The token of a peer's stream; odd tokens are links.
 pub(crate) fn peer_token(slot: usize) -> usize {
     slot << 1
 }
@@ -166,7 +179,7 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    /// Does all that can be done now.
+    /// Does everything that can be done now.
     pub(crate) fn turn(&mut self, now: Duration, ready: &[Ready]) -> Turned {
         (self.now, self.work) = (now, 0);
         for &report in ready {
@@ -183,8 +196,8 @@ impl<N: Net> Shard<N> {
         Turned { deadline, wakes: std::mem::take(&mut self.wakes) }
     }
 
-    /// Ends the shard: closes its mailbox and all that it holds of sockets, streams and listeners, whatever state they are
-    /// in. Yields those who are still to be woken.
+    /// Ends the shard: closes its mailbox and everything that it holds, in whatever state. Returns the wakers that are
+    /// left.
     pub(crate) fn finish(&mut self) -> Vec<Waker> {
         self.ended = true;
         std::mem::take(&mut self.links).into_iter().for_each(|(_, link)| link.shut());
@@ -278,7 +291,7 @@ impl<N: Net> Shard<N> {
         }
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let uid = peer.uid;
-        // While it is being connected, the report may be of another address that has failed.
+        // While it is being connected, the report may be about another address that has failed.
         if matches!(peer.phase, Phase::Connecting) && !self.connecting(slot) {
             return;
         }
@@ -312,8 +325,8 @@ impl<N: Net> Shard<N> {
     fn writable(&mut self, slot: usize, uid: u64) {
         let now = self.now;
         let Some(peer) = self.peer(slot, uid) else { return };
-        if peer.out.is_blocked() {
-            // What it had been given it has taken, in part at least.
+        if peer.out.queue().is_blocked() {
+            // It has taken at least a part of what it had been given.
             peer.pulse.hear(now);
         }
         peer.out.unblock();
@@ -337,10 +350,10 @@ impl<N: Net> Shard<N> {
         self.drain_if_closing(&hub);
     }
 
-    /// Something was queued for a peer, or written to it.
+    /// Something was queued for a peer or written to it.
     pub(crate) fn written(&mut self, slot: usize) {
         if let Some(peer) = self.peers.get_mut(slot)
-            && peer.out.has_more()
+            && peer.out.queue().has_more()
             && !std::mem::replace(&mut peer.writes_on, true)
         {
             self.unwritten.push_back((slot, peer.uid));
@@ -348,7 +361,7 @@ impl<N: Net> Shard<N> {
         self.gauge(slot);
     }
 
-    /// Writes more to some of those whose share was up.
+    /// Writes more to some of the peers whose share was used up.
     fn write_unwritten(&mut self) {
         for _ in 0..self.unwritten.len().min(UNWRITTEN_PER_TURN) {
             let Some((slot, uid)) = self.unwritten.pop_front() else { return };
@@ -359,7 +372,7 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    /// There may be something to read of a peer: it is its turn when it was that of those before it.
+    /// There may be something to read of a peer: it waits behind the peers that came before it.
     pub(crate) fn read_soon(&mut self, slot: usize, uid: u64) {
         if let Some(peer) = self.peer(slot, uid)
             && !std::mem::replace(&mut peer.reads_on, true)
@@ -407,7 +420,7 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    /// A peer, and what it needs while it works.
+    /// A peer, and what it is lent while it works.
     pub(crate) fn with_context(
         &mut self,
         slot: usize,
@@ -438,8 +451,7 @@ impl<N: Net> Shard<N> {
         self.begin_watch(slot);
     }
 
-    /// A batch that waits for somebody's room need wait no longer, perhaps: who was full has gone, or wants something
-    /// else now.
+    /// A batch that waits for room may go on: a full peer has left, or wants something else now.
     pub(crate) fn retry_batch(&self, hub: &Arc<Hub>) {
         if self.hubs.get(&hub.id).is_some_and(|served| !served.batch.is_empty()) {
             self.mailbox.mail(Note::Outbox(hub.clone()));
@@ -464,14 +476,14 @@ impl<N: Net> Shard<N> {
                     .peer(slot, uid)
                     .is_some_and(|p| matches!(p.phase, Phase::Connecting | Phase::Handshake(_)));
                 if late {
-                    self.end(slot, End::Refused("the handshake took too long".to_owned()));
+                    self.end(slot, End::handshake_too_long());
                 }
             }
             Timer::Message { slot, uid } => self.check_partial(slot, uid),
             Timer::Look { slot, uid } => self.look(slot, uid),
             Timer::Drain { slot, uid } => {
                 if self.peer(slot, uid).is_some_and(|p| matches!(p.phase, Phase::Draining)) {
-                    self.end(slot, End::Lost);
+                    self.end(slot, End::Done);
                 }
             }
             Timer::Evict { slot, uid } => self.evict(slot, uid),
@@ -492,7 +504,7 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    /// A message that a peer has begun should be whole by now.
+    /// A message that a peer has begun should be complete by now.
     fn check_partial(&mut self, slot: usize, uid: u64) {
         let now = self.now;
         let Some(peer) = self.peer(slot, uid) else { return };

@@ -1,30 +1,30 @@
-//! What a shard has to do later. A timer is not taken back: whoever set it checks, when it fires, whether it still
-//! matters. Those that do not are swept out before they are many.
+//! What a shard has to do later. A timer is not cancelled: when it fires, its owner checks whether it still matters.
+//! Timers that do not are swept before they are many.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-/// What is to be looked at.
+/// What to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
     /// A peer's handshake should be done.
     Handshake { slot: usize, uid: u64 },
-    /// A message that a peer has begun should be whole.
+    /// A message that a peer has begun should be complete.
     Message { slot: usize, uid: u64 },
     /// A peer is to be pinged, or may have been silent for too long.
     Look { slot: usize, uid: u64 },
     /// A peer may have been full for too long.
     Evict { slot: usize, uid: u64 },
-    /// A peer that is drained should be gone.
+    /// A drained peer should be gone.
     Drain { slot: usize, uid: u64 },
-    /// A connection that is being made tries another address too.
+    /// A connection that is being made tries another address as well.
     NextAddress { slot: usize, uid: u64 },
     /// A dialer tries again.
     Redial { slot: usize, uid: u64 },
-    /// A listener accepts again, after the system ran out of something.
+    /// A listener accepts again after a pause.
     Accept { slot: usize, uid: u64 },
-    /// A closed socket's time is up.
+    /// The linger time of a closed socket is over.
     Linger { hub: u64 },
     /// Messages of a socket have gathered for long enough.
     Rested { hub: u64 },
@@ -33,16 +33,16 @@ pub(crate) enum Timer {
 /// Timers are swept only above this number.
 const SWEPT_MIN: usize = 1024;
 
-/// The timers of one shard. Times count from an origin of the shard's choice.
+/// The timers of one shard. Times count from an origin that the shard's callers choose.
 #[derive(Default)]
 pub(crate) struct Timers {
     heap: BinaryHeap<Reverse<(Duration, Timer)>>,
-    /// With how many they are swept next.
+    /// At how many they are swept next.
     sweep_at: usize,
 }
 
 impl Timers {
-    /// A time that could not be told any more, [`Duration::MAX`], never comes: nothing is kept for it.
+    /// [`Duration::MAX`] never comes: no timer is kept for it.
     pub(crate) fn set(&mut self, at: Duration, timer: Timer) {
         if at < Duration::MAX {
             self.heap.push(Reverse((at, timer)));
@@ -54,14 +54,14 @@ impl Timers {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// The next one that is due.
+    /// The next timer that is due.
     pub(crate) fn due(&mut self, now: Duration) -> Option<Timer> {
         self.next().filter(|at| *at <= now)?;
         self.heap.pop().map(|Reverse((_, timer))| timer)
     }
 
-    /// Lets those go that matter no more, once they may be more than the others: peers that come and go do not pile up what
-    /// was set for them. Costs a look at each timer that was set.
+    /// Sweeps timers that do not matter any more, once they may be more than the others: peers that come and go leave
+    /// none behind. Costs a look at each timer since the last sweep.
     pub(crate) fn sweep(&mut self, matters: impl Fn(&Timer) -> bool) {
         if self.heap.len() > self.sweep_at.max(SWEPT_MIN) {
             self.heap.retain(|Reverse((_, timer))| matters(timer));

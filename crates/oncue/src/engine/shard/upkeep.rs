@@ -1,4 +1,5 @@
-//! What a shard does for its peers by the clock: heartbeats, and the end of those that are silent.
+//! What a shard does for its peers besides messages: heartbeats, eviction of full peers, verdicts about subscriptions,
+//! states of topics.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +21,7 @@ use crate::net::{Net, Stream};
 use crate::permission::{PeerKey, Reason};
 
 impl<N: Net> Shard<N> {
-    /// A peer's handshake is done: from now on its silence has an end, where the socket's options say so.
+    /// A peer's handshake is done: from now on its silence is noticed, if the socket's options say so.
     pub(crate) fn begin_watch(&mut self, slot: usize) {
         let (now, chance) = (self.now, self.chance());
         let peer = &mut self.peers[slot];
@@ -31,12 +32,12 @@ impl<N: Net> Shard<N> {
         if traffic.version < Version::V3_1 {
             return peer.out.stream.probe(pace.interval, pace.timeout);
         }
-        // Thousands that came at once are not all pinged in one turn.
+        // Thousands of peers that came at once are not all pinged in one turn.
         let first = pace.interval.mul_f64(1.0 - chance / 2.0);
         peer.pulse.begin(pace, now.saturating_add(first));
     }
 
-    /// Sees to it that a peer is looked at in time.
+    /// Sets the timer for a peer's next check.
     pub(crate) fn set_look(&mut self, slot: usize) {
         let now = self.now;
         let Some(peer) = self.peers.get_mut(slot) else { return };
@@ -57,27 +58,27 @@ impl<N: Net> Shard<N> {
             return;
         }
         if self.beat(slot, uid) == Beat::Dead {
-            // What came while the shard saw to others has not been looked at yet.
+            // What arrived while the shard served others has not been read yet.
             self.read(slot, uid);
             if self.beat(slot, uid) == Beat::Dead {
-                return self.end(slot, End::Lost);
+                return self.end(slot, End::Silent);
             }
         }
         self.set_look(slot);
     }
 
-    /// Does what is to be done about a peer now, but for ending it.
+    /// Does what is due for a peer, except ending it. Returns what that was.
     fn beat(&mut self, slot: usize, uid: u64) -> Beat {
         let now = self.now;
         let Some(peer) = self.peer(slot, uid) else { return Beat::Nothing };
         if peer.is_paused() {
-            // It is we who do not listen.
+            // It is this side that does not read.
             peer.pulse.hear(now);
         }
         let beat = peer.pulse.beat(now);
         let sent = match beat {
-            // It would come behind what the peer has not taken yet, and taking that is a sign of life as well.
-            _ if peer.out.is_blocked() => Ok(()),
+            // It would queue behind what the peer has not taken; taking that is a sign of life as well.
+            _ if peer.out.queue().is_blocked() => Ok(()),
             Beat::Ping { ttl_ds } => peer.control(|out| command::put_ping(out, ttl_ds, b"")),
             Beat::Assure => peer.control(|out| command::put_pong(out, b"")),
             Beat::Dead | Beat::Nothing => Ok(()),
@@ -92,7 +93,7 @@ impl<N: Net> Shard<N> {
         beat
     }
 
-    /// Looks at how full a peer is, after something was queued for it or written to it.
+    /// Notes how full a peer is, after something was queued for it or written to it.
     pub(crate) fn gauge(&mut self, slot: usize) {
         let Some(peer) = self.peers.get_mut(slot) else { return };
         if peer.gauge(self.now, &mut self.wakes)
@@ -103,13 +104,13 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    /// A peer that goes is full no more.
+    /// A peer that leaves is full no more.
     pub(crate) fn ungauge(hub: &Hub, peer: PeerId, wakes: &mut Vec<Waker>) {
         hub.gauge.forget(peer, wakes);
         hub.gauge.demand_changed(wakes);
     }
 
-    /// Gives a peer up that has been full for too long.
+    /// Evicts a peer that has been full for too long.
     pub(crate) fn evict(&mut self, slot: usize, uid: u64) {
         let now = self.now;
         let Some(peer) = self.peers.get_mut(slot).filter(|peer| peer.uid == uid) else { return };
@@ -123,11 +124,11 @@ impl<N: Net> Shard<N> {
             peer.evict_set = true;
             return self.timers.set(over, Timer::Evict { slot, uid });
         }
-        peer.hub.gauge.evicted.fetch_add(1, Ordering::Relaxed);
+        peer.hub.counters.peers_evicted.fetch_add(1, Ordering::Relaxed);
         self.end(slot, End::too_slow());
     }
 
-    /// A decision about one peer of a socket, if it is still there.
+    /// A decision about one peer of a socket, if the peer is still there.
     pub(crate) fn decided(&mut self, hub: &Arc<Hub>, key: PeerKey, prefix: &[u8], verdict: Verdict) {
         let (slot, uid) = (key.slot, key.uid);
         let Some((peer, mut cx)) = self.with_context(slot, uid) else { return };
@@ -164,7 +165,7 @@ impl<N: Net> Shard<N> {
         for slot in slots {
             let Some(peer) = self.peers.get_mut(slot).filter(|peer| peer.understands()) else { continue };
             if !peer.out.answer(out.clone()) {
-                hub.states.missed.fetch_add(1, Ordering::Relaxed);
+                hub.counters.states_missed.fetch_add(1, Ordering::Relaxed);
             }
             match peer.flush() {
                 Ok(()) => self.written(slot),

@@ -1,4 +1,4 @@
-//! Chunks and runs: messages in wire encoding, written once and shared by everyone who sends them.
+//! Chunks and runs: messages in wire encoding, written once and shared by all peers that they go to.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use oncue_core::frame;
 use crate::buffer::Stock;
 use crate::msg::Msg;
 
-/// A chunk is closed when it has grown to this: enough for a write, and a part of what a processor's cache holds.
+/// A chunk is closed at this size: large enough for a write, small enough to stay in a processor's cache.
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
-/// A run that is at least this part of its chunk is referenced; a shorter one is copied, so that a slow peer which
-/// waits for a few messages does not keep whole chunks alive.
+/// A run that is at least 1/8 of its chunk is referenced. A shorter one is copied, so that a slow peer which waits for
+/// a few messages does not keep whole chunks alive.
 pub(crate) const REFERENCE_PART: usize = 8;
 
 /// Consecutive messages in wire encoding, and where each ends. A chunk without messages carries a connection's own
@@ -18,11 +18,11 @@ pub(crate) const REFERENCE_PART: usize = 8;
 pub(crate) struct Chunk {
     bytes: Bytes,
     ends: Vec<u32>,
-    /// Where its buffers go when nobody refers to it any more.
+    /// Where its buffers return when the last reference is gone.
     home: Option<Spares>,
 }
 
-/// The buffers of chunks, to be filled again.
+/// A stock of emptied buffers of chunks.
 pub(crate) type Spares = Stock<(Vec<u8>, Vec<u32>)>;
 
 enum Bytes {
@@ -31,20 +31,20 @@ enum Bytes {
 }
 
 impl Chunk {
-    /// `ends` are ascending and the last one is the length of `bytes`.
+    /// `ends` ascend, and the last one is the length of `bytes`.
     pub(crate) fn new(bytes: Vec<u8>, ends: Vec<u32>) -> Chunk {
         debug_assert_eq!(ends.last().copied().unwrap_or(bytes.len() as u32) as usize, bytes.len());
         Chunk { bytes: Bytes::Own(bytes), ends, home: None }
     }
 
-    /// As [`new`](Self::new), of buffers that go to `home` in the end.
+    /// As [`new`](Self::new), of buffers that return to `home`.
     pub(crate) fn of_spares(bytes: Vec<u8>, ends: Vec<u32>, home: &Spares) -> Chunk {
         let mut chunk = Chunk::new(bytes, ends);
         chunk.home = Some(home.clone());
         chunk
     }
 
-    /// One message that is shared, not copied.
+    /// One message, shared instead of copied.
     pub(crate) fn shared(message: Msg) -> Chunk {
         let end = message.wire().len() as u32;
         Chunk { bytes: Bytes::Shared(message), ends: vec![end], home: None }
@@ -79,7 +79,7 @@ impl Chunk {
         from + self.ends[from as usize..].partition_point(|&end| end <= at) as u32
     }
 
-    /// How many messages from `first` on it takes to come to so many bytes; all there are where they do not.
+    /// How many messages from `first` on it takes to reach `bytes`; all of them if they have fewer.
     pub(crate) fn reaching(&self, first: u32, bytes: u64) -> u64 {
         let end = u64::from(self.start(first)).saturating_add(bytes);
         match bytes {
@@ -102,7 +102,7 @@ impl Drop for Chunk {
 #[derive(Clone)]
 pub(crate) struct Run {
     chunk: Arc<Chunk>,
-    /// The first message that is not written whole, and the one after the last.
+    /// The first message that is not completely written, and the one after the last.
     first: u32,
     last: u32,
     /// The next byte to write, and the one after the last.
@@ -117,13 +117,13 @@ impl Run {
         Run { chunk, first, last, at, end }
     }
 
-    /// Bytes that are no message.
+    /// Bytes that are not a message.
     pub(crate) fn control(bytes: Vec<u8>) -> Run {
         let end = bytes.len() as u32;
         Run { chunk: Arc::new(Chunk::new(bytes, Vec::new())), first: 0, last: 0, at: 0, end }
     }
 
-    /// The bytes that are not written yet.
+    /// The bytes that are not yet written.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.chunk.bytes()[self.at as usize..self.end as usize]
     }
@@ -132,7 +132,7 @@ impl Run {
         u64::from(self.end - self.at)
     }
 
-    /// How many messages are not written whole.
+    /// How many messages are not completely written.
     pub(crate) fn messages(&self) -> u64 {
         u64::from(self.last - self.first)
     }
@@ -145,17 +145,17 @@ impl Run {
         }
     }
 
-    /// Whether its first message is written in part.
+    /// Whether its first message is partly written.
     pub(crate) fn is_begun(&self) -> bool {
         !self.at_border()
     }
 
-    /// The topic of the first message that is not written whole.
+    /// The topic of the first message that is not completely written.
     pub(crate) fn topic(&self) -> &[u8] {
         frame::topic(self.chunk.message(self.first))
     }
 
-    /// The topic of its last message, be that written or not; `None` where its bytes are no message.
+    /// The topic of its last message, written or not; `None` if its bytes are not a message.
     pub(crate) fn last_topic(&self) -> Option<&[u8]> {
         (self.last > 0).then(|| frame::topic(self.chunk.message(self.last - 1)))
     }
@@ -165,12 +165,12 @@ impl Run {
         (self.first..self.last).map(|message| frame::topic(self.chunk.message(message)))
     }
 
-    /// How many of its messages it takes to come to so many bytes; all where they do not.
+    /// How many of its messages it takes to reach `bytes`; all if they have fewer.
     pub(crate) fn reaching(&self, bytes: u64) -> u64 {
         self.chunk.reaching(self.first, bytes).min(self.messages())
     }
 
-    /// Takes the first message off.
+    /// Splits the first message off.
     pub(crate) fn split_first(&mut self) -> Run {
         let mut first = self.clone();
         first.last = self.first + 1;
@@ -179,18 +179,18 @@ impl Run {
         first
     }
 
-    /// Leaves the first messages out, none of which is begun.
+    /// Skips the first messages; none of them may be partly written.
     pub(crate) fn skip(&mut self, messages: u64) {
         self.first += messages as u32;
         self.at = self.chunk.start(self.first);
     }
 
-    /// Whether it is so much of its chunk that it may keep all of it alive.
+    /// Whether it is so large a part of its chunk that it may keep the whole chunk alive.
     pub(crate) fn is_fair_part(&self) -> bool {
         self.bytes().len() * REFERENCE_PART >= self.chunk.bytes().len()
     }
 
-    /// Copies its messages if it is a small part of a chunk, and none is begun.
+    /// Copies its messages if it is a small part of a chunk and not partly written.
     pub(crate) fn stand_alone(&mut self) {
         if self.is_fair_part() || self.first == self.last || self.is_begun() {
             return;
@@ -200,12 +200,12 @@ impl Run {
         *self = Run::new(Arc::new(chunk), 0, self.last - self.first);
     }
 
-    /// Whether it stands at a border between two messages.
+    /// Whether it stands between two messages.
     fn at_border(&self) -> bool {
         self.first == self.last || self.at == self.chunk.start(self.first)
     }
 
-    /// Notes that `bytes` more are written; yields how many messages that completed.
+    /// Notes that `bytes` more are written. Returns how many messages this completed.
     pub(crate) fn advance(&mut self, bytes: u64) -> u64 {
         debug_assert!(bytes <= self.bytes_left());
         self.at += bytes as u32;
@@ -218,8 +218,8 @@ impl Run {
         u64::from(done)
     }
 
-    /// Shortens the run to at most `messages` and `bytes`, but never within a message, and never to less than a
-    /// message that is partly written. Yields how many messages were cut off.
+    /// Shortens the run to at most `messages` and `bytes`, at a boundary between messages, and never to less than a
+    /// partly written message. Returns how many messages were cut off.
     pub(crate) fn truncate(&mut self, messages: u64, bytes: u64) -> u64 {
         let all = self.messages();
         if all <= messages && self.bytes_left() <= bytes || all == 0 {
@@ -228,7 +228,7 @@ impl Run {
         let mut keep = all.min(messages) as u32;
         let limit = u64::from(self.at).saturating_add(bytes);
         while keep > 0 && u64::from(self.chunk.start(self.first + keep)) > limit {
-            // Few steps where messages are large; where they are small the jump by halves finds the place.
+            // Few steps where messages are large; where they are small, halving finds the place.
             keep = if keep > 64 && u64::from(self.chunk.start(self.first + keep / 2)) > limit {
                 keep / 2
             } else {

@@ -1,5 +1,7 @@
 //! Floor 1: bytes on their way to a peer. Nothing here knows a socket, a peer or a shard.
 
+pub(crate) mod backlog;
 pub(crate) mod chunk;
+pub(crate) mod gather;
 pub(crate) mod queue;
 pub(crate) mod slices;

@@ -1,4 +1,4 @@
-//! A message as slices of what the user holds, not encoded as a whole.
+//! A message as slices of what the user holds, before it is encoded.
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -8,19 +8,20 @@ use oncue_core::frame::{self, HeaderBytes};
 use super::chunk::Chunk;
 use crate::msg::{Frames, Msg};
 
-/// A message of more frames than this is encoded first.
+/// A message of more frames is encoded first.
 const FRAMES_MAX: usize = 4;
-/// A message that is not encoded as a whole, the headers of its frames and their bodies in turn; or one that is shared.
+/// A message that is not encoded as a whole: the headers and bodies of its frames in turn. Or a shared one, as one
+/// slice.
 pub(crate) struct Direct<'a> {
     pub(crate) topic: &'a [u8],
     pub(crate) slices: &'a [IoSlice<'a>],
     pub(crate) bytes: usize,
-    /// The message itself, where it exists in wire encoding: what a stream does not take is referenced, not copied.
+    /// The message itself if it exists in wire encoding: what a stream does not take is referenced instead of copied.
     shared: Option<&'a Msg>,
 }
 
 impl Direct<'_> {
-    /// Takes a message apart, without copying the bodies.
+    /// Takes a message apart without copying the bodies.
     pub(crate) fn with<R>(message: &(impl Frames + ?Sized), f: impl FnOnce(&Direct<'_>) -> R) -> R {
         if let Some(shared) = message.shared() {
             let (topic, wire) = (shared.topic(), shared.wire());
@@ -53,8 +54,8 @@ impl Direct<'_> {
         f(&Direct { topic: bodies[0], slices, bytes, shared: None })
     }
 
-    /// The whole message, to be queued. Copies fewer than [`COPIED_BYTES_MAX`](crate::msg::COPIED_BYTES_MAX): a larger
-    /// message is shared by now.
+    /// Encodes the whole message, to be queued. Copies less than [`COPIED_BYTES_MAX`](crate::msg::COPIED_BYTES_MAX): a
+    /// larger message is shared by now.
     pub(crate) fn encode(&self) -> Arc<Chunk> {
         if let Some(shared) = self.shared {
             return Arc::new(Chunk::shared(shared.clone()));
@@ -70,7 +71,7 @@ impl Direct<'_> {
 mod tests {
     use super::*;
 
-    /// A message of three frames which are the same bytes.
+    /// A message of three frames of the same bytes.
     struct Thrice<'b>(&'b [u8]);
 
     impl Frames for Thrice<'_> {
@@ -111,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_size_of_a_message_is_known_beyond_four_gigabytes() {
-        // Zeros that are only looked at take no memory.
+        // Zeros that are never written take no memory.
         let zeros = vec![0; 2 << 30];
         Direct::with(&Thrice(&zeros), |direct| assert_eq!(direct.bytes, 3 * (zeros.len() + 9)));
     }

@@ -1,27 +1,26 @@
-//! The newest message of each topic, for a user who takes fewer than come.
+//! The newest message of each topic, for a user that takes fewer than arrive.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::Ordering;
-use std::task::Waker;
 
-use super::{Inbound, Source, topic};
+use oncue_core::frame;
+
+use super::flow::Source;
 use crate::buffer::{Buffer, READ_BYTES};
-use crate::sync::read_lock;
 
-/// What a waiting message takes beside its topic and its bytes.
+/// What a waiting message takes besides its topic and its bytes, in bytes.
 const MESSAGE_OVERHEAD_BYTES: u64 = 128;
-/// How many messages are taken in before the user gets a turn.
-const MESSAGES_AT_A_TIME: usize = 256;
+/// How many messages are taken in under one lock.
+pub(super) const MESSAGES_AT_A_TIME: usize = 256;
 
-/// What may wait: beyond it the topic that has waited longest goes.
+/// What may wait. Beyond it the topic that has waited longest is dropped.
 #[derive(Clone, Copy)]
 pub(crate) struct LatestBound {
     pub(crate) topics_max: u64,
     pub(crate) bytes_max: u64,
 }
 
-/// The newest message of each topic, in the order in which the topics came. A newer message takes the place of the one
-/// before: a topic that changes often does not push back the others.
+/// The newest message of each topic, in the order in which the topics began to wait. A newer message takes the place
+/// of the older one, so that a busy topic does not push back the others.
 pub(crate) struct Latest {
     waiting: BTreeMap<u64, Entry>,
     by_topic: HashMap<Box<[u8]>, u64>,
@@ -30,7 +29,7 @@ pub(crate) struct Latest {
     bound: LatestBound,
 }
 
-struct Entry {
+pub(super) struct Entry {
     wire: Vec<u8>,
     source: Source,
 }
@@ -51,13 +50,13 @@ impl Latest {
         Latest { waiting, by_topic, next, bytes, bound }
     }
 
-    /// Takes a message in. Yields whether it replaced one.
-    fn put(&mut self, wire: &[u8], source: Source) -> bool {
+    /// Takes a message in. Returns whether it replaced one.
+    pub(super) fn put(&mut self, wire: &[u8], source: Source) -> bool {
         let topic = topic(wire, (0, wire.len() as u32));
         let known = self.by_topic.get(topic).and_then(|number| self.waiting.get_mut(number));
         if let Some(entry) = known {
             self.bytes -= entry.cost();
-            // The allocation is used again unless much of it would be idle.
+            // The allocation is reused unless more than half of it would be idle.
             if (wire.len()..=2 * wire.len()).contains(&entry.wire.capacity()) {
                 entry.wire.clear();
                 entry.wire.extend_from_slice(wire);
@@ -76,14 +75,14 @@ impl Latest {
         false
     }
 
-    /// Whether more waits than may; a single message may be of any size.
-    fn is_over(&self) -> bool {
+    /// Whether more waits than the bound allows. A single message may have any size.
+    pub(super) fn is_over(&self) -> bool {
         let Latest { waiting, bytes, bound, .. } = self;
         waiting.len() > 1 && (waiting.len() as u64 > bound.topics_max || *bytes > bound.bytes_max)
     }
 
-    /// The topic that has waited longest.
-    fn pop(&mut self) -> Option<Entry> {
+    /// Removes the topic that has waited longest.
+    pub(super) fn pop(&mut self) -> Option<Entry> {
         let (_, entry) = self.waiting.pop_first()?;
         self.by_topic.remove(entry.topic());
         self.bytes -= entry.cost();
@@ -93,7 +92,7 @@ impl Latest {
         Some(entry)
     }
 
-    /// The next message, or the next ones.
+    /// The next message, or the next messages together.
     pub(crate) fn take(&mut self, many: bool) -> Option<(Buffer, Vec<(u32, u32)>)> {
         let mut bytes = self.pop()?.wire;
         let mut spans = vec![(0, bytes.len() as u32)];
@@ -106,7 +105,7 @@ impl Latest {
         Some((bytes.into(), spans))
     }
 
-    /// Keeps what `keep` says.
+    /// Keeps the messages for which `keep` is true.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&[u8], Source) -> bool) {
         let Latest { waiting, by_topic, bytes, .. } = self;
         waiting.retain(|_, entry| {
@@ -120,34 +119,7 @@ impl Latest {
     }
 }
 
-impl Inbound {
-    /// Takes in messages of which only the newest of each topic waits, and which have passed this version of the
-    /// subscriptions. Those to be woken are appended to `wakes`.
-    pub(crate) fn put_latest(
-        &self,
-        bytes: &[u8],
-        spans: &[(u32, u32)],
-        (source, version): (Source, u64),
-        wakes: &mut Vec<Waker>,
-    ) {
-        let (mut replaced, mut dropped) = (0, 0);
-        for spans in spans.chunks(MESSAGES_AT_A_TIME) {
-            let mut state = self.state.lock();
-            let stale = version < state.stale_before;
-            let Some(latest) = &mut state.latest else { return };
-            for &(start, end) in spans {
-                if stale && !read_lock(&self.subscriptions).matches(topic(bytes, (start, end))) {
-                    continue;
-                }
-                replaced += u64::from(latest.put(&bytes[start as usize..end as usize], source));
-                while latest.is_over() {
-                    latest.pop();
-                    dropped += 1;
-                }
-            }
-        }
-        self.replaced.fetch_add(replaced, Ordering::Relaxed);
-        self.dropped.fetch_add(dropped, Ordering::Relaxed);
-        self.waiters.take(wakes);
-    }
+/// The topic of the message at this span.
+pub(super) fn topic(bytes: &[u8], (start, end): (u32, u32)) -> &[u8] {
+    frame::topic(&bytes[start as usize..end as usize])
 }

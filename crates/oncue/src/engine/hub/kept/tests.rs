@@ -1,10 +1,12 @@
-//! The store against a naive one, and what it takes for its answers.
+//! The store against a naive one, and the work of its answers.
 
 use oncue_core::ledger::Quota;
 
 use super::*;
 use crate::buffer::Pool;
 use crate::engine::testing::{Rng, for_seeds};
+use crate::engine::wire::chunk::Run;
+use crate::engine::wire::gather::Gather;
 
 fn value(topic: &str, len: usize) -> Msg {
     stand_alone(&(topic, vec![b'v'; len])).unwrap()
@@ -86,12 +88,12 @@ fn an_answer_comes_in_parts_each_topic_once() {
     let asking = Asking { peer, prefixes: &prefixes, later: &later, passed: &passed, now };
     let (mut at, mut parts, mut messages, mut topics) = (Cursor::default(), 0, 0, Vec::new());
     loop {
-        let (mut parcel, mut found) = (Parcel::default(), 0);
+        let (mut gather, mut found) = (Gather::default(), 0);
         let done = last.pass(&ledger, &asking, &mut at, PORTION, |value| {
-            parcel.add(value);
+            gather.add_message(value);
             found += 1;
         });
-        let runs = parcel.into_runs();
+        let runs = gather.finish();
         let bytes: u64 = runs.iter().map(Run::bytes_left).sum();
         assert!(bytes <= PORTION.bytes && found <= PORTION.values);
         assert_eq!(runs.iter().map(Run::messages).sum::<u64>(), found);

@@ -6,10 +6,11 @@ use oncue_core::ledger::{PeerId, Quota};
 
 use super::*;
 use crate::engine::testing::{Rng, for_seeds};
+use crate::engine::wire::chunk::REFERENCE_PART;
 
 const SHARDS: u16 = 3;
 
-/// A ledger, and what it holds put plainly.
+/// A ledger, and a plain copy of what it holds.
 struct Model {
     ledger: Ledger,
     peers: BTreeMap<PeerId, (u16, BTreeSet<Vec<u8>>)>,
@@ -27,7 +28,7 @@ impl Model {
         model
     }
 
-    /// Subscribes and cancels here and there; not everybody settles.
+    /// Subscribes and cancels at random; not every peer settles.
     fn change(&mut self, rng: &mut Rng) {
         let everything_only = rng.below(6) == 0;
         for (&peer, (_, set)) in &mut self.peers {
@@ -57,7 +58,7 @@ fn word(rng: &mut Rng, len_max: u64) -> Vec<u8> {
     (0..rng.below(len_max + 1)).map(|_| b'a' + rng.below(2) as u8).collect()
 }
 
-/// Messages in wire encoding, each different, some long, and topics that come several times in a row.
+/// Messages in wire encoding, all different, some long, with topics that come several times in a row.
 fn random_chunks(rng: &mut Rng) -> Vec<Arc<Chunk>> {
     let mut number = 0u32;
     let mut topic = Vec::new();
@@ -90,7 +91,7 @@ fn places(chunks: &[Arc<Chunk>]) -> Vec<(Place, &[u8])> {
     places.map(|place| (place, chunks[place.chunk].message(place.message))).collect()
 }
 
-/// Routes from `from`, and checks all that comes of it. Yields the next place.
+/// Routes from `from` and checks the result. Returns the next place.
 fn check_route(
     rng: &mut Rng,
     model: &Model,
@@ -134,7 +135,7 @@ fn check_route(
         check_runs(chunks, runs);
     }
     if stop != end {
-        // Somebody of this shard wants the message at the stop, and has no room left.
+        // A peer of this shard wants the message at the stop, and has no room left.
         let topic = frame::topic(all[last].1);
         let full = rooms.iter().any(|(&audience, &room)| {
             let peer = model.ledger.peers(audience)[0];
@@ -147,7 +148,7 @@ fn check_route(
     stop
 }
 
-/// Long stretches of a chunk are referenced, short ones copied.
+/// Long parts of a chunk are referenced, short ones copied.
 fn check_runs(chunks: &[Arc<Chunk>], runs: &[Run]) {
     for run in runs {
         assert!(run.bytes_left() > 0);
@@ -161,7 +162,7 @@ fn check_runs(chunks: &[Arc<Chunk>], runs: &[Run]) {
             assert!(part >= chunk.bytes().len(), "a short run keeps no chunk alive");
         }
     }
-    // Copies in a row are one run: two runs in a row are not both copies.
+    // Consecutive copies are one run: two runs in a row are not both copies.
     let copied = |run: &Run| !chunks.iter().any(|c| c.bytes().as_ptr_range().contains(&run.bytes().as_ptr()));
     assert!(!runs.windows(2).any(|pair| copied(&pair[0]) && copied(&pair[1])));
 }
@@ -183,7 +184,7 @@ fn every_peer_gets_what_it_wants_in_order() {
                     assert!((next.chunk, next.message) >= (place.chunk, place.message));
                     (place, turns) = (next, turns + 1);
                     if rng.below(4) == 0 {
-                        // Between two looks at a batch the ledger may change.
+                        // The ledger may change between two passes over a batch.
                         model.change(&mut rng);
                     }
                 }

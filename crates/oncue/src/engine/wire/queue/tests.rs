@@ -1,4 +1,4 @@
-//! The queue of one peer against a naive model, from seeds: a stream that takes what it likes.
+//! The queue of one peer against a naive model, from seeds, with a stream that takes random amounts.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use oncue_core::frame;
 
 use super::*;
 use crate::engine::testing::{Rng, for_seeds};
+use crate::engine::wire::backlog::ByTopic;
 use crate::engine::wire::chunk::Chunk;
 use crate::peer_address::PeerAddress;
 
@@ -13,7 +14,7 @@ use crate::peer_address::PeerAddress;
 struct Fickle {
     rng: Rng,
     taken: Vec<u8>,
-    /// It has said that it takes nothing now; it must not be asked before it has reported.
+    /// It has returned `WouldBlock`; it must not be called again before it has reported room.
     full: bool,
     patient: bool,
 }
@@ -51,7 +52,7 @@ impl Stream for Fickle {
     fn shutdown_write(&mut self) {}
 }
 
-/// What the queue was given, one by one.
+/// What the queue was given, item by item.
 #[derive(Default)]
 struct Model {
     /// Bytes that the stream must get, in order.
@@ -61,12 +62,12 @@ struct Model {
 }
 
 impl Model {
-    /// Messages that the stream has whole.
+    /// Messages that the stream has completely.
     fn whole(&self, taken: usize) -> u64 {
         self.messages.iter().filter(|m| m.end <= taken).count() as u64
     }
 
-    /// Messages, and their bytes, that are not with the stream yet.
+    /// Messages, and their bytes, that the stream does not have yet.
     fn queued(&self, taken: usize) -> (u64, u64) {
         let left = self.messages.iter().filter(|m| m.end > taken);
         left.fold((0, 0), |(n, bytes), m| (n + 1, bytes + (m.end - m.start.max(taken)) as u64))
@@ -93,7 +94,7 @@ fn random_runs(rng: &mut Rng, next: &mut u8) -> Vec<Run> {
     (0..count).map(run).collect()
 }
 
-/// The messages of a run that nothing is written of.
+/// The messages of a run of which nothing is written.
 fn messages(run: &Run) -> Vec<Vec<u8>> {
     let mut run = run.clone();
     let mut messages = Vec::new();
@@ -105,8 +106,8 @@ fn messages(run: &Run) -> Vec<Vec<u8>> {
     messages
 }
 
-/// The model of the mark. Of what is offered behind the `taken` bytes, the `direct` first bytes were taken at once; of
-/// the rest, each message is admitted, run by run, until one of its run finds no room. Yields how many are missed.
+/// The model of the mark. Of what is offered after the `taken` bytes, the first `direct` bytes were taken at once; of
+/// the rest, each message is admitted, run by run, until one of its run finds no room. Returns how many are missed.
 fn admit(model: &mut Model, runs: &[Run], mark: Mark, taken: usize, direct: usize) -> u64 {
     let (mut missed, mut offered) = (0, 0);
     let (mut count, mut bytes) = model.queued(taken);
@@ -116,7 +117,7 @@ fn admit(model: &mut Model, runs: &[Run], mark: Mark, taken: usize, direct: usiz
             let (begin, len) = (offered, message.len());
             offered += len;
             let (at_once, left) = (direct > begin, (begin + len).saturating_sub(direct.max(begin)) as u64);
-            // A message that is begun must be ended; one larger than the mark passes where nothing waits.
+            // A message that is partly written must be finished; one larger than the mark passes if nothing waits.
             let fits = count < mark.messages && (bytes + left <= mark.bytes || count == 0);
             room = at_once || room && fits;
             if !room {
@@ -157,7 +158,7 @@ fn what_is_admitted_is_written_and_what_is_missed_is_missed_whole() {
                     next = next.wrapping_add(1);
                     let bytes = vec![next; rng.below(40) as usize];
                     model.admitted.extend(&bytes);
-                    queue.control(bytes);
+                    queue.backlog.control(bytes);
                 }
                 1 => done += queue.flush(&mut stream).unwrap(),
                 _ => {
@@ -190,14 +191,14 @@ fn check(queue: &WriteQueue, model: &Model, stream: &Fickle, mark: Mark, done: u
     assert!(model.admitted.starts_with(&stream.taken), "in order, and nothing else");
     assert_eq!(done, model.whole(taken), "messages written whole");
     let queued = model.queued(taken);
-    assert_eq!((queue.messages, queue.bytes), queued);
-    assert_eq!(queue.control_bytes + queued.1, (model.admitted.len() - taken) as u64);
+    assert_eq!((queue.backlog.messages, queue.backlog.bytes), queued);
+    assert_eq!(queue.backlog.control_bytes + queued.1, (model.admitted.len() - taken) as u64);
     assert_eq!(queue.is_empty(), taken == model.admitted.len());
     let room = if queued.1 >= mark.bytes { 0 } else { mark.messages.saturating_sub(queued.0) };
-    assert_eq!(queue.room(mark), room);
+    assert_eq!(queue.backlog.room(mark), room);
 }
 
-/// What a queue holds that gives up older messages: each item is one message, or bytes that are none.
+/// What a queue holds in which older messages give way: each item is one message, or control bytes.
 struct Newest {
     by_topic: bool,
     items: Vec<(Vec<u8>, bool)>,
@@ -208,7 +209,7 @@ struct Newest {
 }
 
 impl Newest {
-    /// The stream has taken these bytes more: they must be what comes next.
+    /// The stream has taken these bytes: they must be what comes next.
     fn taken(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let (item, message) = &self.items[0];
@@ -224,7 +225,7 @@ impl Newest {
         }
     }
 
-    /// Where the messages are whose writing has not begun.
+    /// Where the messages are that are not partly written.
     fn waiting(&self) -> Vec<usize> {
         (usize::from(self.begun > 0)..self.items.len()).filter(|&i| self.items[i].1).collect()
     }
@@ -261,18 +262,25 @@ impl Newest {
         let all: u64 = messages.clone().map(|(item, _)| item.len() as u64).sum();
         let begun =
             if self.items.first().is_some_and(|(_, message)| *message) { self.begun as u64 } else { 0 };
-        assert_eq!((queue.messages, queue.bytes), (messages.clone().count() as u64, all - begun));
+        assert_eq!(
+            (queue.backlog.messages, queue.backlog.bytes),
+            (messages.clone().count() as u64, all - begun)
+        );
         assert_eq!(queue.is_empty(), self.items.is_empty());
-        // Beyond the first ones, which are being written, little is kept alive beside what is queued.
-        let runs = queue.runs.iter().filter(|run| run.messages() > 0);
+        // Apart from the first ones, which are being written, little is kept alive besides what is queued.
+        let runs = queue.backlog.runs.iter().filter(|run| run.messages() > 0);
         assert!(runs.skip(2).all(Run::is_fair_part));
-        if let Yields::SameTopic(by_topic) = &queue.yields {
+        if let Yields::SameTopic(by_topic) = &queue.backlog.yields {
             let topics: std::collections::HashSet<_> = messages.map(|(item, _)| frame::topic(item)).collect();
             assert_eq!(by_topic.topics.len(), topics.len());
             assert!(topics.iter().all(|topic| by_topic.topics.contain(topic)));
             assert_eq!(by_topic.topics.is_empty(), topics.is_empty());
-            let holes = queue.runs.iter().filter(|run| run.bytes_left() == 0).count();
-            assert!(holes <= queue.runs.len() - holes + 64, "{holes} of {}", queue.runs.len());
+            let holes = queue.backlog.runs.iter().filter(|run| run.bytes_left() == 0).count();
+            assert!(
+                holes <= queue.backlog.runs.len() - holes + 64,
+                "{holes} of {}",
+                queue.backlog.runs.len()
+            );
         }
     }
 }
@@ -311,7 +319,7 @@ fn a_full_queue_keeps_the_newest_messages_whole_and_in_order() {
             _ => Mark { messages: 1 + rng.below(50), bytes: 1 + rng.below(1000) },
         };
         for _ in 0..120 {
-            // Now and then nothing is taken for long.
+            // Now and then nothing is taken for a long time.
             if stream.full && rng.below(if seed % 3 == 0 { 20 } else { 3 }) == 0 {
                 stream.full = false;
                 queue.unblock();
@@ -323,7 +331,7 @@ fn a_full_queue_keeps_the_newest_messages_whole_and_in_order() {
                     if !bytes.is_empty() {
                         model.items.push((bytes.clone(), false));
                     }
-                    queue.control(bytes);
+                    queue.backlog.control(bytes);
                 }
                 1 => written += queue.flush(&mut stream).unwrap(),
                 2 if queue.is_empty() && !queue.blocked => {
@@ -362,7 +370,7 @@ fn a_full_queue_keeps_the_newest_messages_whole_and_in_order() {
     });
 }
 
-/// Takes all that it is given.
+/// Takes everything.
 #[derive(Default)]
 struct Greedy {
     taken: usize,
@@ -393,7 +401,7 @@ impl Stream for Greedy {
 #[test]
 fn a_large_message_is_written_a_share_at_a_time() {
     const LEN: usize = 40 << 20;
-    // Zeros that are only looked at take no memory.
+    // Zeros that are never written take no memory.
     let chunk = Arc::new(Chunk::new(vec![0; LEN], vec![LEN as u32]));
     let small = Run::new(Arc::new(Chunk::new(vec![1; 100], vec![100])), 0, 1);
     let whole = || Run::new(chunk.clone(), 0, 1);

@@ -1,43 +1,69 @@
-//! What a full queue gives up so that newer messages have room: the oldest ones, or the one before of the same topic.
-//! Messages whose writing has begun are never given up, and count towards no mark here.
+//! What waits for one peer, within its marks, and what gives way when a mark is reached: the newest, the oldest, or
+//! the previous message of the same topic. A message that is partly written never gives way, and counts towards no
+//! mark here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use super::{Mark, WriteQueue};
-use crate::engine::wire::chunk::Run;
+use super::chunk::Run;
 use crate::sync::lock;
 
-/// The number of dropped runs, beyond the number of live ones, at which a queue is compacted.
+/// A backlog is compacted when its dropped runs outnumber its live ones by this.
 const HOLES_SPARE: usize = 64;
-/// A list of topics that is empty keeps room for so many at the most.
+/// The capacity that an empty list of topics keeps at most.
 const TOPICS_KEPT_MAX: usize = 64;
 
-/// What a queue gives up.
+/// The high-water marks of a peer's queue.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Mark {
+    pub(crate) const NONE: Mark = Mark { messages: u64::MAX, bytes: u64::MAX };
+}
+
+/// The runs that one peer has still to be sent.
+#[derive(Default)]
+pub(crate) struct Backlog {
+    pub(super) runs: VecDeque<Run>,
+    /// What gives way when it is full.
+    pub(super) yields: Yields,
+    pub(crate) messages: u64,
+    pub(super) bytes: u64,
+    /// Bytes that are not messages.
+    pub(crate) control_bytes: u64,
+    /// Something was missed since the last time that no message waited: the rest of a large message may be below the
+    /// mark while no other such message fits.
+    crowded: bool,
+}
+
+/// What gives way when a queue is full.
 #[derive(Default)]
 pub(crate) enum Yields {
-    /// What does not fit any more.
+    /// The message that does not fit.
     #[default]
     Newest,
-    /// The messages that wait for the longest time.
+    /// The messages that have waited longest.
     Oldest,
-    /// The message before of the same topic; where the marks are reached even so, the oldest. Each run is one message.
+    /// The previous message of the same topic; if the marks are reached even so, the oldest. Each run is one message.
     SameTopic(ByTopic),
 }
 
-/// The messages of a queue that holds one of each topic, and begun ones.
+/// The bookkeeping of a queue that holds one message of each topic, besides partly written ones.
 pub(crate) struct ByTopic {
     pub(crate) topics: Arc<Topics>,
-    /// The place of the queue's first run: places are counted from the queue's beginning.
+    /// The position of the first run. Positions count from the beginning of the queue.
     first: u64,
-    /// Runs that were given up and still lie in the queue, empty. The first run of a queue is never one.
+    /// Dropped runs that still lie in the queue, empty. The first run is never one.
     holes: usize,
     hole: Run,
-    /// Whether there are other topics than when this was asked last.
+    /// Whether the set of topics has changed since the last [`changed_topics`](Backlog::changed_topics).
     changed: bool,
 }
 
-/// Of which topics a queue holds a message, begun ones too, and the place of the newest.
+/// The topics of queued messages, partly written ones too, with the position of the newest message of each.
 #[derive(Default)]
 pub(crate) struct Topics(Mutex<HashMap<Vec<u8>, u64>>);
 
@@ -55,7 +81,7 @@ impl Topics {
         lock(&self.0).len()
     }
 
-    /// Yields where the message before was.
+    /// Returns the position of the previous message.
     fn put(&self, topic: &[u8], place: u64) -> Option<u64> {
         let mut topics = lock(&self.0);
         match topics.get_mut(topic) {
@@ -64,7 +90,7 @@ impl Topics {
         }
     }
 
-    /// The message of this place has gone. Yields whether it was its topic's newest.
+    /// The message at this position has left. Returns whether it was its topic's newest.
     fn remove(&self, topic: &[u8], place: u64) -> bool {
         let mut topics = lock(&self.0);
         let newest = topics.get(topic) == Some(&place);
@@ -84,7 +110,7 @@ impl ByTopic {
         ByTopic { topics: Arc::default(), first: 0, holes: 0, hole, changed: false }
     }
 
-    /// The message of this place has gone.
+    /// The message at this position has left.
     fn gone(&mut self, run: &Run, place: u64) {
         if let Some(topic) = run.last_topic() {
             self.changed |= self.topics.remove(topic, place);
@@ -92,19 +118,93 @@ impl ByTopic {
     }
 }
 
-impl WriteQueue {
-    /// The topics of what is queued, if these have changed since this was asked last.
+impl Backlog {
+    pub(crate) fn new(yields: Yields) -> Backlog {
+        Backlog { yields, ..Backlog::default() }
+    }
+
+    /// How many messages may be offered where nothing may be missed: any number while no message waits, then as many
+    /// as fit below the mark.
+    pub(crate) fn room_to_offer(&self, mark: Mark) -> u64 {
+        if self.messages == 0 { u64::MAX } else { self.room(mark) }
+    }
+
+    /// How many messages fit below the mark.
+    pub(super) fn room(&self, mark: Mark) -> u64 {
+        if self.bytes >= mark.bytes { 0 } else { mark.messages.saturating_sub(self.messages) }
+    }
+
+    /// Hysteresis: full at the mark, or when a message did not fit; stays full until half empty and the oversized
+    /// message is gone. `was`: whether it was full at the last call.
+    pub(crate) fn is_full(&self, mark: Mark, was: bool) -> bool {
+        match was {
+            false => self.room(mark) == 0 || self.crowded,
+            true => self.messages > mark.messages / 2 || self.bytes > mark.bytes / 2 || self.crowded,
+        }
+    }
+
+    /// Queues bytes that are not a message, behind what is queued. They count towards no mark.
+    pub(crate) fn control(&mut self, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.control_bytes += bytes.len() as u64;
+            self.runs.push_back(Run::control(bytes));
+        }
+    }
+
+    /// Queues a run as far as the mark allows. Returns how many of its messages were missed.
+    pub(super) fn push(&mut self, mut run: Run, mark: Mark) -> u64 {
+        if !self.yields_newest() {
+            return self.append(run);
+        }
+        let bytes_room = if self.messages == 0 {
+            // A message larger than the mark still passes alone.
+            run.bytes_left().min(mark.bytes.max(run.first_message_bytes()))
+        } else {
+            mark.bytes.saturating_sub(self.bytes)
+        };
+        let missed = run.truncate(self.room(mark), bytes_room);
+        self.crowded |= missed > 0;
+        if run.bytes_left() > 0 {
+            self.messages += run.messages();
+            self.bytes += run.bytes_left();
+            self.runs.push_back(run);
+        }
+        missed
+    }
+
+    pub(super) fn advance(&mut self, mut n: u64) -> u64 {
+        let mut written = 0;
+        while n > 0 {
+            let run = self.runs.front_mut().expect("no more is written than was queued");
+            let step = n.min(run.bytes_left());
+            match run.messages() {
+                0 => self.control_bytes -= step,
+                _ => self.bytes -= step,
+            }
+            let done = run.advance(step);
+            self.messages -= done;
+            self.crowded &= self.messages > 0;
+            written += done;
+            n -= step;
+            if run.bytes_left() == 0 {
+                self.pop_front();
+            }
+        }
+        written
+    }
+
+    /// The topics of what is queued, if they have changed since the last call.
     pub(crate) fn changed_topics(&mut self) -> Option<&Arc<Topics>> {
         let Yields::SameTopic(latest) = &mut self.yields else { return None };
         std::mem::take(&mut latest.changed).then_some(&latest.topics)
     }
 
-    /// Whether what does not fit is not queued.
+    /// Whether the newest message gives way.
     pub(crate) fn yields_newest(&self) -> bool {
         matches!(self.yields, Yields::Newest)
     }
 
-    /// Queues a run whatever the marks. Yields how many messages gave way.
+    /// Queues a run whatever the marks. Returns how many messages gave way.
     pub(crate) fn append(&mut self, mut run: Run) -> u64 {
         if run.bytes_left() == 0 {
             return 0;
@@ -134,20 +234,20 @@ impl WriteQueue {
         missed
     }
 
-    /// Brings the queue below the marks, once the runs after the first `known` have been appended. Yields how many
+    /// Brings the queue below the marks, after the runs behind the first `known` were appended. Returns how many
     /// messages gave way.
     pub(crate) fn make_room(&mut self, known: usize, mark: Mark) -> u64 {
         let dropped = self.drop_oldest(mark);
         self.crowded |= dropped > 0;
-        // What is left of large chunks must not keep them alive.
+        // The rest of a large chunk must not keep the chunk alive.
         let known = known.saturating_sub(dropped as usize).min(self.runs.len());
         self.runs.range_mut(known..).for_each(Run::stand_alone);
         self.tidy();
         dropped
     }
 
-    /// Drops the oldest messages that are not begun, until the others are within the marks. The newest stays, whatever its
-    /// size.
+    /// Drops the oldest messages that are not partly written until the others are within the marks. The newest stays,
+    /// whatever its size.
     fn drop_oldest(&mut self, mark: Mark) -> u64 {
         let (mut begun, mut begun_bytes) = (0, 0);
         if let Some(run) = self.runs.front_mut().filter(|run| run.is_begun()) {
@@ -184,7 +284,7 @@ impl WriteQueue {
         }
     }
 
-    /// Takes the first run out.
+    /// Removes the first run.
     pub(crate) fn pop_front(&mut self) {
         let run = self.runs.pop_front();
         if let (Yields::SameTopic(latest), Some(run)) = (&mut self.yields, run) {
@@ -194,7 +294,7 @@ impl WriteQueue {
         }
     }
 
-    /// Takes a run out that has not begun.
+    /// Removes a run that is not partly written.
     fn give_up(&mut self, at: usize) {
         let Yields::SameTopic(latest) = &mut self.yields else {
             self.runs.remove(at);
@@ -203,13 +303,13 @@ impl WriteQueue {
         let run = std::mem::replace(&mut self.runs[at], latest.hole.clone());
         latest.gone(&run, latest.first + at as u64);
         latest.holes += 1;
-        // The one before of its topic may have begun; it is the topic's newest again.
+        // The previous message of its topic may be partly written; it is the topic's newest again.
         if self.runs[0].is_begun() && self.runs[0].topic() == run.topic() {
             latest.topics.put(run.topic(), latest.first);
         }
     }
 
-    /// Removes what was given up: what comes first, and all of it where it is too much.
+    /// Removes dropped runs: those at the front, and all of them if they are many.
     pub(crate) fn tidy(&mut self) {
         let Yields::SameTopic(latest) = &mut self.yields else { return };
         while self.runs.front().is_some_and(|run| run.bytes_left() == 0) {
@@ -222,7 +322,7 @@ impl WriteQueue {
             latest.holes = 0;
             let places = latest.first..;
             for (run, place) in self.runs.iter().zip(places).filter(|(run, _)| run.messages() > 0) {
-                // Of a topic's messages the newest comes last.
+                // The newest message of a topic comes last.
                 latest.topics.put(run.topic(), place);
             }
         }

@@ -1,0 +1,41 @@
+//! What happens to sockets, peers and feeds, as events of the [`tracing`] crate, for operators. An event costs one load
+//! and one branch while the program has installed no subscriber. Each event has one function here, so that its name and
+//! its fields stand in one place; docs/EVENTS.md lists them.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use tracing::{debug, info, warn};
+
+use crate::endpoint::Endpoint;
+use crate::peer_address::PeerAddress;
+
+/// A socket listens.
+pub(crate) fn bound(socket: u64, endpoint: &Endpoint) {
+    info!(target: "oncue::socket", socket, %endpoint, "bound");
+}
+
+/// A listener pauses: the system has no descriptor left, or too few.
+pub(crate) fn accepting_paused(socket: u64, endpoint: &Endpoint, error: &dyn Display) {
+    warn!(target: "oncue::socket", socket, %endpoint, %error, "accepting paused");
+}
+
+/// A connection was not made, or is over; it is dialled again after `pause`.
+pub(crate) fn retry(socket: u64, endpoint: &Endpoint, pause: Duration, reason: &dyn Display) {
+    debug!(target: "oncue::socket", socket, %endpoint, ?pause, %reason, "retry");
+}
+
+/// A peer's handshake is done.
+pub(crate) fn peer_joined(socket: u64, peer: u64, address: &PeerAddress) {
+    debug!(target: "oncue::peer", socket, peer, %address, "joined");
+}
+
+/// A peer was refused: it broke the protocol or a bound, or it refused us.
+pub(crate) fn peer_refused(socket: u64, peer: u64, address: &PeerAddress, reason: &dyn Display) {
+    warn!(target: "oncue::peer", socket, peer, %address, %reason, "refused");
+}
+
+/// The connection of a peer has ended or failed.
+pub(crate) fn peer_lost(socket: u64, peer: u64, address: &PeerAddress, reason: &dyn Display) {
+    debug!(target: "oncue::peer", socket, peer, %address, %reason, "lost");
+}
