@@ -22,6 +22,7 @@ pub use self::keep::LastLimits;
 use self::outlet::{Outlet, Put};
 pub(crate) use self::route::FeedRoute;
 use crate::Room;
+use crate::events;
 use crate::op::{Op, Waiters};
 use crate::socket::XPub;
 use crate::sync::lock;
@@ -338,6 +339,7 @@ impl Feed {
     /// Counts and reports a failure that does not end the feed.
     pub(crate) fn report(&self, failure: &Failure) {
         self.count(|counters| &counters.failed, 1);
+        events::producer_failed(self.topic(), self.generation(), failure);
         if let Some(report) = &self.0.of.on_failure {
             // A report that panics cannot be reported; the count stands.
             let _ = Failure::catch(|| report(self, failure));

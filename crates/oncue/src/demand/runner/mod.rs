@@ -47,7 +47,7 @@ use std::{io, thread};
 use oncue_core::feeds::{Decision, Demand, End, FeedId, FeedState, RouteId};
 
 pub(crate) use self::announce::States;
-use self::live::Live;
+use self::live::{FINISHED, Live};
 pub use self::plan::Reloaded;
 pub(crate) use self::plan::{AdmitFn, Guards, Listed, Planned, Replaced, RouteRun, refused};
 use self::schedule::{Key, Schedule};
@@ -55,6 +55,7 @@ pub(crate) use self::shared::{Reports, Shared};
 use crate::demand::feed::{Activation, Failure, Feed, Note, add};
 use crate::demand::producers::{Held, Listing, next_tick};
 use crate::error::Error;
+use crate::events;
 use crate::op::Op;
 use crate::socket::{DemandEvent, DemandWatch, XPub};
 use crate::sync::lock;
@@ -165,7 +166,7 @@ impl Runner {
             Note::Ended { id, generation, failed } => {
                 // A periodic feed may report its end twice.
                 let Some(live) = self.live.remove(&generation) else { return true };
-                live.end(&mut self.schedule, &self.shared);
+                live.end(failed, &mut self.schedule, &self.shared);
                 // Dropped when nothing is locked: the last feed of a route may own what calls back.
                 let _feed = lock(&self.shared.feeds).remove(&generation);
                 let end = if failed { End::Failed } else { End::Finished };
@@ -178,7 +179,7 @@ impl Runner {
             }
             Note::Quit { generation } => {
                 if let Some(live) = self.live.get_mut(&generation) {
-                    live.stop(&mut self.schedule);
+                    live.stop(FINISHED, &mut self.schedule);
                 }
             }
             Note::Hold { generation, until } => {
@@ -230,6 +231,7 @@ impl Runner {
             Ok(()) => route.listed(plan.machine.route_counts(id).listed, now),
             Err(failure) => {
                 drop(plan);
+                events::list_failed(&route.pattern, &failure);
                 add(&self.shared.desk.counters.lists_failed, 1);
                 if let Some(report) = &self.shared.reports.list {
                     // A report that panics cannot be reported; the count stands.
@@ -256,7 +258,8 @@ impl Runner {
                 }
                 (Decision::Stop { generation, wanted, .. }, _) => {
                     if let Some(live) = self.live.get_mut(&generation) {
-                        live.stop(&mut self.schedule);
+                        let reason = if wanted { "its route has changed" } else { "nobody wants it" };
+                        live.stop(reason, &mut self.schedule);
                         if !wanted {
                             // Not when the state is told: a value may be kept although no state was ever told.
                             live.feed().leave_last(&self.socket);
@@ -283,6 +286,7 @@ impl Runner {
     fn begin(&mut self, of: Activation, route: (RouteId, &RouteRun)) {
         let (id, generation) = (of.id, of.generation);
         let feed = Feed::new(of, self.socket.clone());
+        events::feed_started(feed.topic(), generation);
         lock(&self.shared.feeds).insert(generation, feed.clone());
         match Live::begin(feed.clone(), route, &mut self.schedule, &self.shared) {
             Some(mut live) => {
@@ -292,6 +296,7 @@ impl Runner {
             }
             None => {
                 let _feed = lock(&self.shared.feeds).remove(&generation);
+                events::feed_ended(feed.topic(), generation, "failed");
                 self.ended(id, generation, End::Failed);
             }
         }
@@ -331,7 +336,7 @@ impl Runner {
 impl Drop for Runner {
     fn drop(&mut self) {
         for live in self.live.values_mut() {
-            live.stop(&mut self.schedule);
+            live.stop("the routes have stopped", &mut self.schedule);
             live.feed().leave_last(&self.socket);
             self.states.tell(live.feed().topic(), FeedState::Closed);
         }
