@@ -2,6 +2,7 @@
 
 mod bench;
 mod costs;
+mod deny;
 mod fuzz;
 mod house;
 mod interop;
@@ -27,6 +28,8 @@ Chores:
   interop [FILTER]                The tests against foreign peers alone (needs python3; makes target/venv)
   costs [--update]                Instructions and allocations per message (needs valgrind) against the table in
                                   docs/benchmarks/costs.txt; --update writes what is measured into it
+  deny                            Licences, duplicates, sources and advisories of the dependencies, against deny.toml
+                                  (installs cargo-deny into target/tools where there is none)
   sim [--seed N | --seeds N]      Replay one simulated seed, or run N of them  [--release]
   fuzz [TARGET] [--seconds N]     Fuzz one target, or each in turn, for N seconds (default 60)
   leftovers [--rounds N]          What comes and goes leaves nothing behind: a table of scenes, each of N rounds
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
     let outcome = match chore.as_str() {
         "test" => test::run(&args),
         "costs" => costs::run(&args),
+        "deny" => deny::run(&args),
         "interop" => interop::run(&args),
         "sim" => sim::run(&args),
         "fuzz" => fuzz::run(&args),

@@ -50,33 +50,27 @@ type Attempt = fn(&Path, &Path) -> Result<(), String>;
 
 fn make_venv(system: &Path, home: &Path) -> Result<(), String> {
     succeed(Command::new(system).args(["-m", "venv"]).arg(home))?;
-    install(&interpreter(home))
+    install(&interpreter(home), None, PYZMQ)
 }
 
 fn make_virtualenv(system: &Path, home: &Path) -> Result<(), String> {
     succeed(Command::new(system).args(["-m", "virtualenv", "--quiet"]).arg(home))?;
-    install(&interpreter(home))
+    install(&interpreter(home), None, PYZMQ)
 }
 
 /// Without any virtual environment: the packages in a directory of their own, beside the system's interpreter.
 fn make_directory(system: &Path, home: &Path) -> Result<(), String> {
-    succeed(
-        Command::new(system)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"])
-            .arg(home.join("packages"))
-            .arg(PYZMQ),
-    )
+    install(system, Some(&home.join("packages")), PYZMQ)
 }
 
-fn install(python: &Path) -> Result<(), String> {
-    succeed(Command::new(python).args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        PYZMQ,
-    ]))
+/// Installs a package of the index where `python` looks, or into `directory`.
+pub(crate) fn install(python: &Path, directory: Option<&Path>, package: &str) -> Result<(), String> {
+    let mut command = Command::new(python);
+    command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]);
+    if let Some(directory) = directory {
+        command.arg("--target").arg(directory);
+    }
+    succeed(&mut command)
 }
 
 fn interpreter(home: &Path) -> PathBuf {
@@ -110,7 +104,8 @@ fn versions(program: &Path, packages: Option<&Path>) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn system_python() -> Result<PathBuf, String> {
+/// The system's own interpreter.
+pub(crate) fn system_python() -> Result<PathBuf, String> {
     for name in ["python3", "python"] {
         let script = "import sys; assert sys.version_info >= (3, 8); print(sys.executable)";
         if let Ok(output) = Command::new(name).args(["-c", script]).output()

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::step::{self, Counts, Tally, seconds};
 use crate::workspace::cargo;
-use crate::{Trouble, costs, interop, nothing_left};
+use crate::{Trouble, costs, deny, interop, nothing_left};
 
 pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     nothing_left(args)?;
@@ -18,6 +18,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     let mut doc = cargo(&["doc", "--workspace", "--no-deps"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     tally.add(step::run("doc", doc, Counts::AsOne));
+    tally.add(deny::steps());
     tally.add(step::run("tests", cargo(&["test", "--workspace", "--no-fail-fast"]), Counts::TestResults));
     tally.add(interop::steps(None));
     tally.add(costs::steps());

@@ -1,42 +1,49 @@
-//! What the command line's words mean: durations, endpoints, topics. Nothing is opened here.
+//! What the words of the command line mean: durations, endpoints, topics, heartbeats. Nothing is opened here.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::time::Duration;
 
-use clap::{Arg, ArgMatches, arg, value_parser};
+use clap::{Arg, ArgMatches, arg};
 use oncue::{Endpoint, Options};
 
 use crate::fail::Fail;
 
 /// Units of a duration, each with its length in seconds.
 const UNITS: [(&str, f64); 4] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
-/// The longest duration that makes sense here: a year.
+/// The longest duration: a year.
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
-/// The time between two PINGs where nothing is said about it.
+/// The shortest period of anything that is repeated.
+const PERIOD_MIN: Duration = Duration::from_millis(1);
+/// The default time between two PINGs.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// The shortest tick of a publisher.
-const TICK_MIN: Duration = Duration::from_millis(1);
 
 /// Reads `500ms`, `2s`, `1.5m` or `1h`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let (_, seconds) = UNITS
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .ok_or_else(|| format!("`{text}` is no duration: write a number and ms, s, m or h, such as 500ms"))?;
-    let number: f64 = number.parse().map_err(|_| format!("`{number}` is no number"))?;
+    let (_, seconds) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(|| {
+        format!("`{text}` is not a duration: write a number and ms, s, m or h, such as 500ms")
+    })?;
+    let number: f64 = number.parse().map_err(|error| format!("`{number}` is not a number: {error}"))?;
     let duration = Duration::try_from_secs_f64(number * seconds).ok().filter(|time| *time <= DURATION_MAX);
     duration.ok_or_else(|| format!("`{text}` is longer than a year"))
 }
 
-/// Reads the time between two ticks: a duration of at least a millisecond.
-pub(crate) fn tick(text: &str) -> Result<Duration, String> {
+/// Reads a duration of at least 1 ms: the period of anything that is repeated.
+pub(crate) fn period(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
-    if time < TICK_MIN { Err(format!("`{text}` is shorter than 1ms")) } else { Ok(time) }
+    if time < PERIOD_MIN { Err(format!("`{text}` is shorter than 1ms")) } else { Ok(time) }
 }
 
-/// Checks an endpoint. Its text is kept, for that is what sockets take.
+/// Reads the time between two PINGs; `off` is zero.
+pub(crate) fn heartbeat(text: &str) -> Result<Duration, String> {
+    match text {
+        "off" => Ok(Duration::ZERO),
+        _ => period(text).map_err(|why| format!("{why}; write off for no heartbeat")),
+    }
+}
+
+/// Checks an endpoint. Its text is kept, because that is what sockets take.
 pub(crate) fn endpoint(text: &str) -> Result<String, String> {
     let parsed: Endpoint = text.parse().map_err(|error: oncue::Error| error.to_string())?;
     if matches!(parsed, Endpoint::Inproc(_)) {
@@ -45,22 +52,15 @@ pub(crate) fn endpoint(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// The bytes of a topic: as typed, except that `\xNN` stands for the byte with that hexadecimal number. So whatever
+/// The bytes of a topic: as typed, except that `\xNN` is the byte with that hexadecimal number. So whatever
 /// `oncue sub` prints in its text format can be typed in again.
 pub(crate) fn topic(text: &OsStr) -> Vec<u8> {
     let mut rest = text.as_encoded_bytes();
     let mut bytes = Vec::with_capacity(rest.len());
-    while let Some((&first, tail)) = rest.split_first() {
-        match escaped(rest) {
-            Some((byte, after)) => {
-                bytes.push(byte);
-                rest = after;
-            }
-            None => {
-                bytes.push(first);
-                rest = tail;
-            }
-        }
+    while let Some((first, tail)) = rest.split_first() {
+        let (byte, after) = escaped(rest).unwrap_or((*first, tail));
+        bytes.push(byte);
+        rest = after;
     }
     bytes
 }
@@ -73,17 +73,9 @@ fn escaped(bytes: &[u8]) -> Option<(u8, &[u8])> {
     Some((digit(*high)? * 16 + digit(*low)?, after))
 }
 
-/// The topics of every `--topic`, or everything.
-pub(crate) fn topics(args: &ArgMatches) -> Vec<Vec<u8>> {
-    match args.get_many::<OsString>("topic") {
-        Some(given) => given.map(|text| topic(text)).collect(),
-        None => vec![Vec::new()],
-    }
-}
-
-/// A value that has a default or is required.
+/// The value of an option that is required or has a default.
 pub(crate) fn given<T: Clone + Send + Sync + 'static>(args: &ArgMatches, name: &str) -> T {
-    args.get_one::<T>(name).expect("clap has seen to it that the value is there").clone()
+    args.get_one::<T>(name).expect("clap checks that the value is there").clone()
 }
 
 /// The argument `ENDPOINT`.
@@ -91,95 +83,54 @@ pub(crate) fn endpoint_argument() -> Arg {
     arg!(<ENDPOINT>).id("endpoint").value_parser(endpoint)
 }
 
-/// The option `--connect` of a command that binds.
-pub(crate) fn connect_option() -> Arg {
-    arg!(--connect "Connect to ENDPOINT instead of binding it")
-}
-
-/// The option `--topic T`, any number of times.
-pub(crate) fn topic_option() -> Arg {
-    arg!(-t --topic <T> ... "Subscribe to topics that start with T, where \\xNN is one byte [default: everything]")
-        .allow_hyphen_values(true)
-        .value_parser(value_parser!(OsString))
+/// The option `--every DUR`.
+pub(crate) fn every_option() -> Arg {
+    arg!(--every <DUR> "The time between two ticks").value_parser(period)
 }
 
 /// The options `--heartbeat` and `--heartbeat-timeout`.
 pub(crate) fn heartbeat_options() -> [Arg; 2] {
     [
         arg!(--heartbeat <DUR> "The time between two PINGs, or off [default: 5s]").value_parser(heartbeat),
-        arg!(--"heartbeat-timeout" <DUR> "Give up a peer that has been silent for this long [default: three times --heartbeat]")
-            .value_parser(tick),
+        arg!(--"heartbeat-timeout" <DUR> "Disconnect a peer that has been silent for this long [default: three times --heartbeat]")
+            .value_parser(period),
     ]
 }
 
-/// The options of a socket, with its heartbeats as the command line has them.
+/// The options of a socket with the heartbeat that the command line asks for.
 pub(crate) fn socket_options(args: &ArgMatches) -> Result<Options, Fail> {
-    let interval = args.get_one::<Duration>("heartbeat").copied();
-    let timeout = args.get_one::<Duration>("heartbeat-timeout").copied();
-    let names = ["--heartbeat", "--heartbeat-timeout"];
-    let heartbeat = Heartbeat::of(interval, timeout, names).map_err(Fail::Usage)?;
-    Ok(heartbeat.apply(Options::new()))
+    let [interval, timeout] = ["heartbeat", "heartbeat-timeout"].map(|name| args.get_one(name).copied());
+    with_heartbeat(Options::new(), interval, timeout, ["--heartbeat", "--heartbeat-timeout"])
+        .map_err(Fail::Usage)
 }
 
-/// Reads a time between two PINGs; zero is `off`.
-pub(crate) fn heartbeat(text: &str) -> Result<Duration, String> {
-    match text {
-        "off" => Ok(Duration::ZERO),
-        _ => tick(text).map_err(|why| format!("{why}; write off for no heartbeat")),
-    }
-}
-
-/// How a socket finds out that a peer has gone without a word: None for not at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Heartbeat(Option<(Duration, Duration)>);
-
-impl Heartbeat {
-    /// From the time between two PINGs (zero is `off`) and the longest silence, where either is given. `names` are
-    /// what messages call them.
-    pub(crate) fn of(
-        interval: Option<Duration>,
-        timeout: Option<Duration>,
-        names: [&str; 2],
-    ) -> Result<Heartbeat, String> {
-        let [interval_name, timeout_name] = names;
-        let (interval, timeout) = match (interval, timeout) {
-            (Some(Duration::ZERO), None) => return Ok(Heartbeat(None)),
-            (Some(Duration::ZERO), Some(_)) => {
-                return Err(format!(
-                    "{timeout_name} is not allowed while {interval_name} is off; leave it out"
-                ));
-            }
-            (None, None) => (HEARTBEAT, HEARTBEAT * 3),
-            (Some(interval), None) => (interval, interval.saturating_mul(3)),
-            (None, Some(timeout)) => (HEARTBEAT.min(timeout / 3), timeout),
-            (Some(interval), Some(timeout)) => (interval, timeout),
-        };
-        if timeout <= interval {
-            return Err(format!(
-                "{timeout_name} ({timeout:?}) must be longer than {interval_name} ({interval:?}), or a peer has no \
-                 time to answer; three times as long is a good choice"
-            ));
+/// Sets the time between two PINGs (zero: no heartbeat) and the longest silence of a peer, where they are given. Messages
+/// call them by `names`.
+pub(crate) fn with_heartbeat(
+    options: Options,
+    interval: Option<Duration>,
+    timeout: Option<Duration>,
+    names: [&str; 2],
+) -> Result<Options, String> {
+    let [interval_name, timeout_name] = names;
+    let (interval, timeout) = match (interval, timeout) {
+        (Some(Duration::ZERO), None) => return Ok(options.heartbeat_off()),
+        (Some(Duration::ZERO), Some(_)) => {
+            return Err(format!("{timeout_name} is not allowed while {interval_name} is off; leave it out"));
         }
-        Ok(Heartbeat(Some((interval, timeout))))
-    }
-
-    pub(crate) fn apply(self, options: Options) -> Options {
-        match self.0 {
-            Some((interval, timeout)) => options.heartbeat(interval, timeout),
-            None => options.heartbeat_off(),
+        (interval, None) => {
+            let interval = interval.unwrap_or(HEARTBEAT);
+            (interval, interval.saturating_mul(3))
         }
+        (interval, Some(timeout)) => (interval.unwrap_or(HEARTBEAT.min(timeout / 3)), timeout),
+    };
+    if timeout <= interval {
+        return Err(format!(
+            "{timeout_name} ({timeout:?}) must be longer than {interval_name} ({interval:?}), or a peer has no time to \
+             answer; make it three times as long"
+        ));
     }
-}
-
-impl Default for Heartbeat {
-    fn default() -> Heartbeat {
-        Heartbeat(Some((HEARTBEAT, HEARTBEAT * 3)))
-    }
-}
-
-/// The option `--every DUR`.
-pub(crate) fn every_option() -> Arg {
-    arg!(--every <DUR> "The time between two ticks").value_parser(tick)
+    Ok(options.heartbeat(interval, timeout))
 }
 
 #[cfg(test)]
@@ -198,23 +149,27 @@ mod tests {
     }
 
     #[test]
-    fn a_tick_is_never_shorter_than_a_millisecond() {
-        assert_eq!(tick("1ms"), Ok(Duration::from_millis(1)));
-        assert!(tick("0s").is_err() && tick("0.5ms").is_err());
+    fn a_period_is_never_shorter_than_a_millisecond() {
+        assert_eq!(period("1ms"), Ok(Duration::from_millis(1)));
+        assert!(period("0s").is_err() && period("0.5ms").is_err());
     }
 
     #[test]
     fn heartbeats_leave_time_for_an_answer() {
         let secs = Duration::from_secs;
-        let of = |interval, timeout| Heartbeat::of(interval, timeout, ["--heartbeat", "--heartbeat-timeout"]);
-        let on = |interval, timeout| Ok(Heartbeat(Some((secs(interval), secs(timeout)))));
+        let of = |interval, timeout| {
+            let options =
+                with_heartbeat(Options::new(), interval, timeout, ["--heartbeat", "--heartbeat-timeout"]);
+            options.map(|options| format!("{options:?}"))
+        };
+        let on =
+            |interval, timeout| Ok(format!("{:?}", Options::new().heartbeat(secs(interval), secs(timeout))));
         assert_eq!(of(None, None), on(5, 15));
-        assert_eq!(of(None, None), Ok(Heartbeat::default()));
         assert_eq!(of(Some(secs(30)), None), on(30, 90));
         assert_eq!(of(None, Some(secs(60))), on(5, 60));
         assert_eq!(of(None, Some(secs(3))), on(1, 3));
         assert_eq!(of(Some(secs(2)), Some(secs(3))), on(2, 3));
-        assert_eq!(of(Some(Duration::ZERO), None), Ok(Heartbeat(None)));
+        assert_eq!(of(Some(Duration::ZERO), None), Ok(format!("{:?}", Options::new().heartbeat_off())));
         let refused = |interval, timeout| of(interval, timeout).unwrap_err();
         assert!(refused(Some(secs(3)), Some(secs(3))).contains("longer than --heartbeat (3s)"));
         assert!(refused(Some(Duration::ZERO), Some(secs(3))).contains("--heartbeat-timeout is not allowed"));

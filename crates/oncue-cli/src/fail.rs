@@ -1,17 +1,17 @@
-//! Why a subcommand ended otherwise than it was asked to.
+//! Why a subcommand failed.
 
 use oncue::ErrorKind;
 
-/// Why a subcommand ended otherwise than it was asked to.
+/// Why a subcommand failed: the text for standard error.
 #[derive(Debug)]
 pub(crate) enum Fail {
-    /// The command line asks for something that cannot be.
+    /// The command line or the config is wrong.
     Usage(String),
-    /// Something went wrong while running.
+    /// Something failed while the subcommand ran.
     Runtime(String),
-    /// The time given was over.
+    /// `--timeout` has passed.
     Timeout(String),
-    /// Nobody reads standard output any more: time to go, and no failure.
+    /// Nobody reads standard output any more: the subcommand ends, and that is a success.
     OutputClosed,
 }
 

@@ -1,20 +1,20 @@
-//! Lines of bytes, of bounded length, cut from what comes in pieces.
+//! Splits a stream of bytes into lines of bounded length.
 
-/// Cuts lines.
+/// Splits bytes into lines.
 #[derive(Debug)]
 pub(crate) struct Lines {
     bytes_max: usize,
-    /// The beginning of a line whose end has not come.
+    /// The beginning of a line whose end has not come yet.
     begun: Vec<u8>,
-    /// Whether that line is too long already: its beginning has been given up.
+    /// Whether that line is already too long: the rest of it is skipped.
     too_long: bool,
 }
 
-/// A line without its end, or what there is of one that is too long.
+/// A line without its newline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Line<'b> {
     Whole(&'b [u8]),
-    /// As much as is taken of a line; the rest of it is left out.
+    /// The beginning of a line that is too long; the rest of it is skipped.
     Beginning(&'b [u8]),
 }
 
@@ -23,10 +23,10 @@ impl Lines {
         Lines { bytes_max, begun: Vec::new(), too_long: false }
     }
 
-    /// Takes more bytes, and gives the lines that end in them to `line`.
+    /// Takes more bytes, and passes the lines that end in them to `line`.
     ///
     /// # Errors
-    /// The first one of `line`: the rest of the bytes is left out.
+    /// The first error of `line`; the rest of the bytes is dropped.
     pub(crate) fn take<E>(
         &mut self,
         mut bytes: &[u8],
@@ -48,10 +48,10 @@ impl Lines {
         self.add(bytes, &mut line)
     }
 
-    /// Ends the last line, if it has no end of its own.
+    /// Ends the last line, if it has no newline.
     ///
     /// # Errors
-    /// That of `line`.
+    /// The error of `line`.
     pub(crate) fn finish<E>(&mut self, line: impl FnOnce(Line<'_>) -> Result<(), E>) -> Result<(), E> {
         let last = std::mem::replace(self, Lines::new(self.bytes_max));
         if last.too_long || last.begun.is_empty() { Ok(()) } else { line(Line::Whole(&last.begun)) }
@@ -71,7 +71,7 @@ impl Lines {
     }
 }
 
-/// The topic and the value of a line: what comes before its first tab, and after.
+/// The topic and the value of a line: what is before its first tab, and what is after.
 pub(crate) fn split_at_tab(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let tab = line.iter().position(|byte| *byte == b'\t')?;
     let (topic, rest) = line.split_at_checked(tab)?;

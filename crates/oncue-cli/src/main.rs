@@ -1,4 +1,4 @@
-//! The `oncue` command: which subcommand runs, and with which exit status it ends. What they do lives in their files.
+//! The `oncue` command: it picks the subcommand and the exit status. What a subcommand does is in its own file.
 
 mod args;
 mod commands;
@@ -19,11 +19,11 @@ use crate::fail::Fail;
 use crate::output::say;
 use crate::signals::Stop;
 
-/// Exit status when `--timeout` passed.
+/// Exit status when `--timeout` has passed.
 const STATUS_TIMEOUT: u8 = 3;
-/// Exit status of bad usage; clap ends with the same one.
+/// Exit status for wrong usage, the same as clap's.
 const STATUS_USAGE: u8 = 2;
-/// Exit status of whatever else went wrong.
+/// Exit status for any other failure.
 const STATUS_FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         let (_, run) = SUBCOMMANDS
             .iter()
             .find(|(command, _)| command().get_name() == name)
-            .expect("clap knows no subcommands but these");
+            .expect("clap knows only these subcommands");
         run(args, &stop)
     });
     let (status, why) = match ran {
@@ -50,9 +50,9 @@ fn main() -> ExitCode {
 }
 
 fn cli() -> Command {
-    let about = "Publish/subscribe on cue: values are produced only while somebody subscribes to them.";
+    let about = "Publish/subscribe on cue: a value is produced only while somebody subscribes to it.";
     let endpoints = "Endpoints are tcp://HOST:PORT (bind tcp://*:0 for any free port), ipc://PATH and ipc://@NAME.\n\
-                     They speak ZeroMQ's protocol: any ZeroMQ SUB, XSUB, PUB or XPUB can be the other side.";
+                     They speak ZeroMQ's protocol: the other side may be any ZeroMQ SUB, XSUB, PUB or XPUB.";
     Command::new("oncue")
         .version(env!("CARGO_PKG_VERSION"))
         .about(about)

@@ -1,4 +1,4 @@
-//! Lines: how messages and demand are written to standard output, and remarks to standard error.
+//! How messages and demand are written to standard output, and remarks to standard error.
 
 use std::io::{ErrorKind, Write, stderr, stdout};
 
@@ -24,12 +24,17 @@ impl Format {
     }
 }
 
-/// Says something to the person at the terminal: `oncue NAME: …` on standard error. If nobody can hear it, so be it.
+/// Writes the line `oncue NAME: TEXT` to standard error. An error is ignored: there is nowhere to report it.
 pub(crate) fn say(name: &str, text: &str) {
     let _ = writeln!(stderr(), "oncue {name}: {text}");
 }
 
-/// Writes one line to standard output, at once and in one piece: other threads may be writing theirs.
+/// A number of things: `1 failure`, `2 failures`.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Writes one line to standard output, flushed and in one piece: other threads write lines too.
 pub(crate) fn line(line: &mut Vec<u8>) -> Result<(), Fail> {
     line.push(b'\n');
     let mut out = stdout().lock();
@@ -44,23 +49,28 @@ pub(crate) fn line(line: &mut Vec<u8>) -> Result<(), Fail> {
 pub(crate) fn message(message: &Msg, format: Format) -> Result<(), Fail> {
     let mut text = Vec::new();
     match format {
-        Format::Text => join(message.frames(), &mut text, escape),
-        Format::Raw => join(message.frames(), &mut text, |frame, into| into.extend_from_slice(frame)),
+        Format::Text => join(message.frames(), b'\t', &mut text, escape),
+        Format::Raw => join(message.frames(), b'\t', &mut text, |frame, into| into.extend_from_slice(frame)),
         Format::Json => message_json(&message.frames().collect::<Vec<_>>(), &mut text),
     }
     line(&mut text)
 }
 
-fn join<'a>(frames: impl Iterator<Item = &'a [u8]>, into: &mut Vec<u8>, write: impl Fn(&[u8], &mut Vec<u8>)) {
+fn join<'a>(
+    frames: impl Iterator<Item = &'a [u8]>,
+    separator: u8,
+    into: &mut Vec<u8>,
+    write: impl Fn(&[u8], &mut Vec<u8>),
+) {
     for (at, frame) in frames.enumerate() {
         if at > 0 {
-            into.push(b'\t');
+            into.push(separator);
         }
         write(frame, into);
     }
 }
 
-/// Writes bytes for people: what is printable as it is, every other byte as `\xNN`.
+/// Appends bytes for people: printable characters as they are, every other byte as `\xNN`.
 pub(crate) fn escape(bytes: &[u8], into: &mut Vec<u8>) {
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -76,6 +86,13 @@ pub(crate) fn escape(bytes: &[u8], into: &mut Vec<u8>) {
     }
 }
 
+/// A line that says that the demand for a topic has changed: a sign, such as `+ `, and the topic.
+pub(crate) fn change(sign: &str, topic: &[u8]) -> Vec<u8> {
+    let mut line = sign.as_bytes().to_vec();
+    escape(topic, &mut line);
+    line
+}
+
 /// Bytes as [`escape`] writes them.
 pub(crate) fn escaped(bytes: &[u8]) -> String {
     let mut text = Vec::new();
@@ -89,27 +106,27 @@ fn escape_all(bytes: &[u8], into: &mut Vec<u8>) {
     }
 }
 
-/// Whether a character shows as itself. Those that break lines or turn the direction of writing would let a stranger
-/// draw on the reader's terminal.
+/// Whether a character shows as itself. Line breaks and marks of the writing direction would let a peer change what the
+/// terminal shows elsewhere.
 fn printable(c: char) -> bool {
-    let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let direction = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let breaks = matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
-    !(c.is_control() || turns || breaks)
+    !(c.is_control() || direction || breaks)
 }
 
-/// `{"topic":"…","frames":["…"]}`. JSON holds text alone, so where a frame is not UTF-8 its text has U+FFFD in place
-/// of the bytes that are not, and the bytes stand in base64 beside it: in `topic_base64`, and in `frames_base64`,
-/// which has null for the frames that are text.
+/// `{"topic":"…","frames":["…"]}`. JSON holds only text: if a frame is not UTF-8, its text has U+FFFD in place of the
+/// invalid bytes, and its bytes are added in base64: in `topic_base64`, and in `frames_base64`, which has null for the
+/// frames that are text.
 fn message_json(frames: &[&[u8]], into: &mut Vec<u8>) {
     let topic = frames.first().copied().unwrap_or_default();
     into.extend_from_slice(b"{");
     bytes_json("topic", topic, into);
     into.extend_from_slice(b",\"frames\":[");
-    list_json(frames, into, string_json);
+    join(frames.iter().copied(), b',', into, string_json);
     into.push(b']');
     if frames.iter().any(|frame| !is_text(frame)) {
         into.extend_from_slice(b",\"frames_base64\":[");
-        list_json(frames, into, |frame, into| {
+        join(frames.iter().copied(), b',', into, |frame, into| {
             if is_text(frame) {
                 into.extend_from_slice(b"null");
             } else {
@@ -121,31 +138,23 @@ fn message_json(frames: &[&[u8]], into: &mut Vec<u8>) {
     into.push(b'}');
 }
 
-/// `{"event":"wanted","prefix":"a","peers":1}`, or unwanted and 0: an edge is the first peer's coming or the last
-/// one's going.
-pub(crate) fn demand_json(wanted: bool, prefix: &[u8], into: &mut Vec<u8>) {
+/// `{"event":"wanted","prefix":"a","peers":1}`, or unwanted and 0: the first peer has subscribed, or the last one has
+/// gone.
+pub(crate) fn demand_json(wanted: bool, prefix: &[u8]) -> Vec<u8> {
     let event = if wanted { "wanted" } else { "unwanted" };
-    into.extend_from_slice(format!("{{\"event\":\"{event}\",").as_bytes());
-    bytes_json("prefix", prefix, into);
-    into.extend_from_slice(format!(",\"peers\":{}}}", u8::from(wanted)).as_bytes());
+    let mut line = format!("{{\"event\":\"{event}\",").into_bytes();
+    bytes_json("prefix", prefix, &mut line);
+    line.extend_from_slice(format!(",\"peers\":{}}}", u8::from(wanted)).as_bytes());
+    line
 }
 
-/// A field with bytes: `"name":"…"`, followed by `"name_base64":"…"` if they are not UTF-8.
+/// A field of bytes: `"name":"…"`, and `"name_base64":"…"` if they are not UTF-8.
 fn bytes_json(name: &str, bytes: &[u8], into: &mut Vec<u8>) {
     into.extend_from_slice(format!("\"{name}\":").as_bytes());
     string_json(bytes, into);
     if !is_text(bytes) {
         into.extend_from_slice(format!(",\"{name}_base64\":").as_bytes());
         base64_json(bytes, into);
-    }
-}
-
-fn list_json(frames: &[&[u8]], into: &mut Vec<u8>, write: impl Fn(&[u8], &mut Vec<u8>)) {
-    for (at, frame) in frames.iter().enumerate() {
-        if at > 0 {
-            into.push(b',');
-        }
-        write(frame, into);
     }
 }
 
@@ -216,7 +225,7 @@ mod tests {
     #[test]
     fn frames_are_joined_by_a_tab() {
         let mut text = Vec::new();
-        join([&b"a"[..], b"", b"1\t2"].into_iter(), &mut text, escape);
+        join([&b"a"[..], b"", b"1\t2"].into_iter(), b'\t', &mut text, escape);
         assert_eq!(text, b"a\t\t1\\x092");
     }
 
@@ -253,11 +262,8 @@ mod tests {
 
     #[test]
     fn demand_as_json() {
-        let demand = |wanted, prefix: &[u8]| {
-            let mut text = Vec::new();
-            demand_json(wanted, prefix, &mut text);
-            String::from_utf8(text).expect("JSON is UTF-8")
-        };
+        let demand =
+            |wanted, prefix: &[u8]| String::from_utf8(demand_json(wanted, prefix)).expect("JSON is UTF-8");
         assert_eq!(demand(true, b"a"), r#"{"event":"wanted","prefix":"a","peers":1}"#);
         assert_eq!(demand(false, b"a"), r#"{"event":"unwanted","prefix":"a","peers":0}"#);
         assert!(demand(true, b"\xff").contains(r#""prefix_base64":"/w==","peers":1"#));

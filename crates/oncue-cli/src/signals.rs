@@ -1,4 +1,4 @@
-//! The end of the program: what may bring it about, and how every wait notices it at once.
+//! The end of the program: what causes it, and how every wait notices it at once.
 
 use std::ffi::c_int;
 use std::pin::pin;
@@ -11,33 +11,33 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::fail::Fail;
-use crate::wait::with_waker;
+use crate::wait::{spawn, with_waker};
 
-/// Shared by all threads of a subcommand: whether it is to end. Clones are handles to one and the same.
+/// Whether the subcommand is to end. All clones share one state.
 #[derive(Clone, Default)]
 pub(crate) struct Stop(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     stopped: bool,
-    /// The threads that wait now, to be woken when the end comes.
+    /// The threads that have waited, to be woken at the end.
     waiting: Vec<Thread>,
 }
 
 /// How a wait ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Waited<T> {
-    /// What was waited for has come.
+    /// The operation is done.
     Ready(T),
-    /// The deadline has passed first.
+    /// The deadline has passed.
     TimedOut,
     /// The program is to end.
     Stopped,
 }
 
 impl Stop {
-    /// A stop that SIGINT and SIGTERM bring about. A second signal, or one while the last messages are on their way,
-    /// ends the process where it stands.
+    /// A stop on SIGINT and SIGTERM. A second signal ends the process at once, even while the last messages are being
+    /// sent.
     pub(crate) fn on_signals() -> Result<Stop, Fail> {
         let stop = Stop::default();
         let ours = stop.clone();
@@ -50,7 +50,7 @@ impl Stop {
         Ok(stop)
     }
 
-    /// Brings about the end.
+    /// Ends every wait, now and from now on.
     pub(crate) fn stop(&self) {
         let mut state = self.state();
         state.stopped = true;
@@ -61,8 +61,8 @@ impl Stop {
         self.state().stopped
     }
 
-    /// Waits for `operation` until `deadline`, or until the end. The end and a deadline that has passed go before
-    /// what is ready, or a steady stream would hold them off for ever.
+    /// Waits for `operation` until `deadline`, or until the end. Both are checked before the operation is polled: a
+    /// steady stream of results must not put them off for ever.
     pub(crate) fn wait<F: Future>(&self, operation: F, deadline: Option<Instant>) -> Waited<F::Output> {
         let mut operation = pin!(operation);
         with_waker(|context| {
@@ -85,7 +85,7 @@ impl Stop {
         })
     }
 
-    /// Notes that this thread is to be woken when the end comes; false if it has come.
+    /// Registers this thread to be woken at the end; false if it has come.
     fn enlist(&self) -> bool {
         let mut state = self.state();
         let this = std::thread::current();
@@ -100,15 +100,14 @@ impl Stop {
     }
 }
 
-/// Calls this with each of these signals, on a thread of its own.
+/// Calls `handle` for each of these signals, on a thread of its own.
 pub(crate) fn on_signals(
     signals: impl IntoIterator<Item = c_int>,
     mut handle: impl FnMut(c_int) + Send + 'static,
 ) -> Result<(), Fail> {
-    let cannot = |error: std::io::Error| Fail::Runtime(format!("signals cannot be handled: {error}"));
-    let mut signals = Signals::new(signals).map_err(cannot)?;
-    let run = move || signals.forever().for_each(&mut handle);
-    std::thread::Builder::new().name("signals".to_owned()).spawn(run).map(drop).map_err(cannot)
+    let mut signals = Signals::new(signals)
+        .map_err(|error| Fail::Runtime(format!("signals cannot be handled: {error}")))?;
+    spawn("signals", move || signals.forever().for_each(&mut handle)).map(drop)
 }
 
 #[cfg(test)]

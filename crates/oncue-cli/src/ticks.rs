@@ -1,4 +1,4 @@
-//! The classic loop of a publisher that produces on demand: follow who wants what, and at each tick send that alone.
+//! The classic loop of a publisher that produces on demand: it follows the demand, and at each tick sends what is wanted.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use oncue::{Prefix, XPub, XPubEvent};
 use crate::fail::Fail;
 use crate::signals::{Stop, Waited};
 
-/// A publisher's ticks and what is wanted.
+/// The ticks of a publisher, and what is wanted.
 pub(crate) struct Ticks<'a> {
     socket: &'a XPub,
     stop: &'a Stop,
@@ -24,24 +24,24 @@ pub(crate) enum Next {
     Wanted(Prefix),
     /// The prefix has lost its last subscriber.
     Unwanted(Prefix),
-    /// It is time to send: the number of this tick, from 1.
+    /// It is time to send. Ticks are numbered from 1.
     Tick(u64),
     /// The program is to end.
     Stopped,
 }
 
 impl<'a> Ticks<'a> {
-    /// Starts now; the first tick is one period away.
+    /// Starts now: the first tick comes after one period.
     pub(crate) fn new(socket: &'a XPub, stop: &'a Stop, every: Duration) -> Ticks<'a> {
         Ticks { socket, stop, every, next: Instant::now() + every, count: 0, wanted: BTreeSet::new() }
     }
 
-    /// The prefixes that somebody wants now.
+    /// The prefixes that have a subscriber.
     pub(crate) fn wanted(&self) -> &BTreeSet<Prefix> {
         &self.wanted
     }
 
-    /// Waits for what happens next. A change of demand is told as it happens, and at a tick all of them have been.
+    /// Waits for what happens next. Before a tick all changes of demand have been returned.
     pub(crate) fn next(&mut self) -> Result<Next, Fail> {
         loop {
             if self.stop.is_stopped() {
@@ -71,14 +71,14 @@ impl<'a> Ticks<'a> {
                 self.wanted.remove(&prefix);
                 Some(Next::Unwanted(prefix))
             }
-            // What subscribers send upstream is no matter of demand.
+            // Messages from subscribers do not change the demand.
             _ => None,
         }
     }
 
     fn tick(&mut self) -> Next {
         self.count += 1;
-        // A tick that comes late is not made up for: ticks that were missed are gone.
+        // A late tick is not made up for: missed ticks are skipped.
         let now = Instant::now();
         self.next += self.every;
         if self.next < now {

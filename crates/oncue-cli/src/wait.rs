@@ -1,9 +1,11 @@
-//! Blocking a thread on a future, woken by nothing but its waker.
+//! Threads: how one is started, and blocked on a future.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use std::thread::{Builder, JoinHandle, Thread};
+
+use crate::fail::Fail;
 
 struct Unpark(Thread);
 
@@ -14,11 +16,20 @@ impl Wake for Unpark {
 }
 
 thread_local! {
-    // One waker per thread: sockets know it again, and keep it once.
+    // One waker per thread: sockets recognize it, and store it once.
     static WAKER: Waker = Waker::from(Arc::new(Unpark(std::thread::current())));
 }
 
-/// Calls `body` with the waker of this thread, which ends its being parked.
+/// Starts a thread.
+pub(crate) fn spawn<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, Fail> {
+    let spawned = Builder::new().name(name.to_owned()).spawn(run);
+    spawned.map_err(|error| Fail::Runtime(format!("the thread `{name}` cannot be started: {error}")))
+}
+
+/// Calls `body` with the waker of this thread, which unparks it.
 pub(crate) fn with_waker<T>(body: impl FnOnce(&mut Context<'_>) -> T) -> T {
     WAKER.with(|waker| body(&mut Context::from_waker(waker)))
 }

@@ -1,5 +1,5 @@
-//! What the command promises to scripts: lines, exit statuses, signals and closed pipes, with our own sockets on the
-//! other side. Against foreign ones, see lab/interop.
+//! What scripts may rely on: lines, exit statuses, signals and closed pipes. The other side is a socket of `oncue`; for other
+//! implementations see lab/interop.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ fn oncue(args: &[&str]) -> Program {
     Program::start(command.args(args))
 }
 
-/// A publisher on a port of its own.
+/// A publisher on a free port.
 fn publisher() -> (XPub, String) {
     let engine = Engine::start().expect("an engine");
     let socket = XPub::new(&engine, Options::new()).expect("a publisher");
@@ -24,7 +24,7 @@ fn publisher() -> (XPub, String) {
     (socket, endpoint)
 }
 
-/// A subscriber that is connected to an endpoint, or will be.
+/// A subscriber that connects to an endpoint.
 fn subscriber(endpoint: &str, topics: &[&str]) -> Sub {
     let engine = Engine::start().expect("an engine");
     let options = Options::new().reconnect(Duration::from_millis(10), Duration::from_millis(100));
@@ -36,7 +36,7 @@ fn subscriber(endpoint: &str, topics: &[&str]) -> Sub {
     socket
 }
 
-/// Waits until so many prefixes have their first subscriber.
+/// Waits until this number of prefixes has a subscriber.
 fn wanted(socket: &XPub, count: usize) {
     for _ in 0..count {
         let event = socket.event().wait_timeout(PATIENCE).expect("an event in time").expect("an event");
@@ -90,7 +90,7 @@ fn bad_usage_is_status_2_with_the_reason_on_standard_error() {
 }
 
 #[test]
-fn a_silent_subscriber_is_given_up_unless_heartbeats_are_off() {
+fn a_silent_subscriber_is_disconnected_unless_heartbeats_are_off() {
     let mut on = oncue(&["demand", ANY_PORT, "--heartbeat", "100ms", "--heartbeat-timeout", "1s"]);
     let mut off = oncue(&["demand", ANY_PORT, "--heartbeat", "off"]);
     let silent = [&mut on, &mut off].map(|demand| {
@@ -107,7 +107,7 @@ fn a_silent_subscriber_is_given_up_unless_heartbeats_are_off() {
 }
 
 #[test]
-fn a_name_that_nobody_has_is_status_1() {
+fn an_unknown_host_name_is_status_1() {
     let end = oncue(&["pub", "tcp://no.such.name:1"]).end();
     assert_eq!(end.code, Some(1), "{end:?}");
     assert!(end.errors.iter().any(|line| line.contains("no.such.name")), "{end:?}");
@@ -261,7 +261,7 @@ fn a_closed_pipe_ends_every_subcommand_quietly() {
         let theirs = program.endpoint();
         program.close_output();
         let subscriber = subscriber(&theirs, &[]);
-        // Whatever the command listens to makes it write lines, until it finds that nobody reads them.
+        // Messages or changes of demand make it write lines, until it notices that nobody reads them.
         until("it ends", || {
             let _ = socket.send("noise");
             subscriber.subscribe("noise").expect("a subscription");
@@ -306,7 +306,7 @@ fn pub_reports_lines_without_a_tab_and_goes_on() {
     assert_eq!(end.code, Some(0));
     let [first, second, total] = &end.errors[..] else { panic!("{end:?}") };
     assert!(first.contains("line 2") && second.contains("line 3"), "{end:?}");
-    assert!(total.contains("2 lines published") && total.contains("2 left out"), "{end:?}");
+    assert!(total.contains("2 lines published") && total.contains("2 skipped"), "{end:?}");
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn pub_single_publishes_the_line_as_it_is() {
 
 #[test]
 fn pub_lingers_until_all_is_taken() {
-    // Fewer than the mark, so that none is missed, and more bytes than the connection holds.
+    // Fewer messages than the high-water mark, so that none is missed; more bytes than the connection buffers.
     const LINES: usize = 900;
     let value = |number: usize| format!("{number:02000}");
     let mut program = oncue(&["pub", ANY_PORT, "--linger", "20s"]);
@@ -385,7 +385,7 @@ fn demand_prints_json() {
 }
 
 #[test]
-fn serve_counts_for_those_who_listen() {
+fn serve_counts_for_subscribers() {
     let mut program = oncue(&["serve", "--bind", ANY_PORT, "--every", "10ms"]);
     let subscriber = subscriber(&program.endpoint(), &["zebra"]);
     assert_eq!(program.line(), "+ zebra");
@@ -419,7 +419,7 @@ fn the_demo_ends_when_both_have_left_and_sums_up() {
             "{topic}: {end:?}"
         );
     }
-    // What is produced and what would have been can be counted in the lines.
+    // The values that were produced, and those that would have been, are counted in the lines.
     let number = |line: &String| line.split_once("tick ")?.1.split_once(':')?.0.parse::<usize>().ok();
     let ticks = end.output.iter().filter_map(number).max().expect("a tick");
     let values: usize = end
@@ -444,7 +444,7 @@ fn the_demo_ends_when_both_have_left_and_sums_up() {
 }
 
 #[test]
-fn the_demo_serves_whoever_joins() {
+fn the_demo_serves_other_subscribers() {
     let mut program = oncue(&["demo", "--bind", ANY_PORT, "--every", "10ms", "--forever"]);
     let subscriber = subscriber(&program.endpoint(), &["zebra"]);
     for _ in 0..3 {
@@ -465,7 +465,7 @@ fn the_demo_serves_whoever_joins() {
 #[test]
 fn a_second_signal_ends_what_lingers() {
     let mut program = oncue(&["pub", ANY_PORT, "--linger", "1h"]);
-    // A peer that never reads: what is published cannot be sent whole.
+    // A peer that never reads: the messages cannot all be sent.
     let mut raw = Raw::connect(&program.endpoint());
     raw.greet(Version::V3_1, "SUB", "XPUB");
     raw.subscribe(Version::V3_1, b"a");
@@ -484,7 +484,7 @@ fn a_second_signal_ends_what_lingers() {
 }
 
 #[test]
-fn a_subscriber_too_many_is_turned_away_and_a_line_says_so() {
+fn a_subscriber_beyond_the_bound_is_turned_away_and_a_line_says_so() {
     for words in
         [&["demand", "--peers-max", "1", ANY_PORT][..], &["pub", "--peers-per-address-max", "1", ANY_PORT]]
     {
@@ -496,7 +496,7 @@ fn a_subscriber_too_many_is_turned_away_and_a_line_says_so() {
         let line = program.error_line();
         let bound = words[1].trim_start_matches("--").replace('-', "_");
         assert!(line.contains("turned away: ") && line.contains(&format!("beyond {bound}")), "{line}");
-        // It comes again and again, and no second line is written.
+        // It connects again and again, and no second line is written.
         until("the second one is refused again", || second.stats().peers_refused > 3);
         program.signal("TERM");
         let rest = program.end().errors;

@@ -1,5 +1,5 @@
-//! A cable that is cut, without a FIN or a reset: two network namespaces and a pair of virtual devices between them. Where
-//! the system does not allow that (it takes root and iproute2), the tests say that they are skipped.
+//! A network cable that is cut, without a FIN or a reset: two network namespaces with a pair of virtual devices between
+//! them. That needs root and iproute2; without them the tests print that they are skipped.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use oncue_interop::directory::Directory;
 use oncue_interop::program::Program;
 use oncue_interop::raw::{Raw, Version};
 use oncue_interop::until;
@@ -18,7 +19,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 const ONCUE: &str = env!("CARGO_BIN_EXE_oncue");
 const AT: &str = "tcp://10.77.0.1:5555";
 const HEARTBEAT: [&str; 4] = ["--heartbeat", "500ms", "--heartbeat-timeout", "2s"];
-/// The timeout, and what a busy machine and the system's whole seconds add to it.
+/// The timeout, and a margin for a busy machine and for the system, which counts in whole seconds.
 const NOTICED: Duration = Duration::from_secs(6);
 
 #[test]
@@ -33,7 +34,7 @@ fn demand_is_gone_when_the_cable_is_cut_whatever_version_the_peer_speaks() {
         assert_eq!(demand.line(), format!("+ {topic}"));
         raw
     });
-    // They have nothing to say, and are there.
+    // They are silent, and still connected.
     assert_eq!(demand.line_within(Duration::from_secs(4)), None);
     cable.cut();
     let cut = Instant::now();
@@ -47,17 +48,16 @@ fn demand_is_gone_when_the_cable_is_cut_whatever_version_the_peer_speaks() {
 #[test]
 fn no_program_runs_for_subscribers_behind_a_cut_cable() {
     let Some(cable) = Cable::lay() else { return };
-    let directory = std::env::temp_dir().join(&cable.near);
-    fs::create_dir_all(&directory).expect("a directory");
+    let directory = Directory::new();
     let config = format!(
         "bind = '{AT}'\nheartbeat = '500ms'\nheartbeat_timeout = '2s'\n\
          [[route]]\ntopic = '{{version:word}}'\nevery = '100ms'\ncommand = ['sh', '-c', 'echo | tee -a runs']\ncwd = '{}'\n",
-        directory.display()
+        directory.path("").display()
     );
-    fs::write(directory.join("oncue.toml"), config).expect("a file");
-    let mut serve = cable.near(ONCUE, &["serve", &directory.join("oncue.toml").display().to_string()], &[]);
+    let config = directory.write("oncue.toml", &config);
+    let mut serve = cable.near(ONCUE, &["serve", config.to_str().expect("a path")], &[]);
     serve.endpoint();
-    // What is sent to them is never acknowledged once the cable is cut: another way for the system than silence.
+    // After the cut, data for them is not acknowledged: the system notices that in another way than silence.
     let mut new = cable.far(ONCUE, &["sub", AT, "--topic", "new"], &HEARTBEAT);
     assert_eq!(serve.line(), "+ new");
     let mut older = [(Version::V3_0, "older"), (Version::V2_0, "oldest")].map(|(version, topic)| {
@@ -73,13 +73,11 @@ fn no_program_runs_for_subscribers_behind_a_cut_cable() {
     gone.sort();
     assert_eq!(gone, ["- new", "- older", "- oldest"]);
     assert!(cut.elapsed() < NOTICED, "{:?}", cut.elapsed());
-    let runs = || fs::read(directory.join("runs")).expect("the file of the runs").len();
+    let runs = || fs::read(directory.path("runs")).expect("the file of the runs").len();
     let mut before = 0;
     until("the last run ends", || std::mem::replace(&mut before, runs()) == runs());
     thread::sleep(Duration::from_secs(1));
-    assert_eq!(runs(), before, "nobody is there to run it for");
-    drop(serve);
-    let _ = fs::remove_dir_all(&directory);
+    assert_eq!(runs(), before, "it does not run without a subscriber");
 }
 
 #[test]
@@ -93,7 +91,7 @@ fn a_subscriber_notices_that_its_publisher_was_power_cycled() {
     assert_eq!(publisher.line(), "+believes");
     publisher.write(b"notices\t1\n");
     assert_eq!(notices.line(), "notices\t1");
-    // What is not acknowledged is sent again, and would tell by itself that nobody knows the connection.
+    // All data must be acknowledged: a retransmission would be answered with a reset.
     thread::sleep(Duration::from_millis(500));
     cable.cut();
     publisher.kill();
@@ -113,7 +111,7 @@ struct Cable {
 }
 
 impl Cable {
-    /// None where that is not allowed, which is said.
+    /// None if the system does not allow it, which is printed.
     fn lay() -> Option<Cable> {
         static LAST: AtomicU32 = AtomicU32::new(0);
         remove_what_was_left();
@@ -122,7 +120,7 @@ impl Cable {
         match cable.set_up() {
             Ok(()) => Some(cable),
             Err(why) => {
-                // Not by a macro: the harness would hide it.
+                // The test harness would hide the output of a macro.
                 let text = format!("skipped: network namespaces cannot be made here: {why}\n");
                 let _ = std::io::stderr().write_all(text.as_bytes());
                 None
@@ -148,7 +146,7 @@ impl Cable {
         steps.iter().try_for_each(|step| ip(step))
     }
 
-    /// Another machine takes the place of the near one, whose programs must have ended: it knows of no connection.
+    /// Replaces the near end, whose programs must have ended, by another machine, which knows no connection.
     fn replace_the_near_end(&mut self) {
         ip(&format!("-n {} link del cable", self.far)).expect("a cable that goes");
         ip(&format!("netns del {}", self.near)).expect("a namespace that goes");
@@ -170,11 +168,11 @@ impl Cable {
         start(&self.far, program, words, more)
     }
 
-    /// A subscriber at the far end that says nothing more.
+    /// A silent subscriber at the far end.
     fn subscriber(&self, version: Version, topic: &str) -> Raw {
         let space = File::open(Path::new("/run/netns").join(&self.far)).expect("the namespace");
         let topic = topic.to_owned();
-        // A thread enters the namespace alone, and a socket stays where it was made.
+        // Only this thread enters the namespace; a socket stays in the one where it was made.
         let connect = move || {
             move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network)).expect("to enter it");
             let mut raw = Raw::connect(AT);
@@ -189,7 +187,7 @@ impl Cable {
 impl Drop for Cable {
     fn drop(&mut self) {
         for space in [&self.near, &self.far] {
-            // What was never made cannot be removed.
+            // An error means that it does not exist.
             let _ = ip(&format!("netns del {space}"));
         }
     }

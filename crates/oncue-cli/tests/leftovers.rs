@@ -1,23 +1,23 @@
-//! What comes and goes leaves nothing behind in the commands: rounds of peers that misbehave, of topics that are wanted
-//! and then are not, each followed by a look at the process from outside. With `--nocapture` each test prints a table.
+//! The commands leak nothing: rounds of peers that misbehave, and of topics that become wanted and unwanted, after each of
+//! which the descriptors, threads and memory of the process are read. With `--nocapture` each test prints a table.
 
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use oncue::{Engine, Options, State, XPub};
+use oncue_interop::directory::Directory;
 use oncue_interop::leftovers::{Holdings, check};
 use oncue_interop::program::Program;
 use oncue_interop::raw::{Raw, Version, message, subscription};
 use oncue_interop::until;
 
 const ROUNDS: u32 = 30;
-/// What the resident memory of a command may differ by: its allocator keeps what it has had.
+/// How much the resident memory of a command may grow, because its allocator keeps freed memory.
 const BYTES_MORE_MAX: u64 = 4 << 20;
 const ANY_PORT: &str = "tcp://127.0.0.1:0";
 
-/// A name, and a round against this endpoint.
+/// A name, and a function that plays a round against an endpoint.
 type Scene<'a> = (&'a str, &'a dyn Fn(&str));
 
 fn oncue(words: &[&str]) -> Program {
@@ -42,14 +42,14 @@ fn stranger(endpoint: &str) -> TcpStream {
     TcpStream::connect(endpoint.strip_prefix("tcp://").expect("a tcp endpoint")).expect("a listener")
 }
 
-/// A subscriber that is through its handshake.
+/// A subscriber after its handshake.
 fn peer(endpoint: &str, version: Version) -> Raw {
     let mut raw = Raw::connect(endpoint);
     raw.greet(version, "SUB", "XPUB");
     raw
 }
 
-/// What strangers do to a publisher.
+/// Peers that misbehave against a publisher.
 fn strangers(command: &str, program: &Program, endpoint: &str) {
     let with = |bytes: &[u8], ended: bool| {
         let mut raw = peer(endpoint, Version::V3_1);
@@ -132,31 +132,23 @@ fn messages_leave_nothing_in_sub() {
     scenes("sub", &program, &endpoint, rounds);
 }
 
-struct Directory(PathBuf);
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Serves a route, and runs rounds of it.
+/// Serves a route, where `FILE` is the path of a file, and plays rounds of it.
 fn served(name: &str, route: &str, round: &dyn Fn(&str)) {
-    let directory = std::env::temp_dir().join(format!("oncue-leftovers-{}-{}", std::process::id(), fresh()));
-    let directory = Directory(directory);
-    std::fs::create_dir_all(&directory.0).expect("a directory");
-    let path = directory.0.join("oncue.toml");
-    let file = directory.0.join("file");
-    std::fs::write(&file, "value\n").expect("a file");
-    let route = route.replace("FILE", file.to_str().expect("a path"));
-    std::fs::write(&path, format!("bind = '{ANY_PORT}'\ngrace = '0s'\n[[route]]\n{route}"))
-        .expect("a config");
-    let mut program = oncue(&["serve", path.to_str().expect("a path")]);
-    let endpoint = program.endpoint();
+    let directory = Directory::new();
+    let file = directory.write("file", "value\n");
+    let (program, endpoint) = serve(&directory, &route.replace("FILE", file.to_str().expect("a path")));
     scenes("serve", &program, &endpoint, &[(name, round)]);
 }
 
-/// Somebody wants a topic, has three values, and leaves.
+fn serve(directory: &Directory, route: &str) -> (Program, String) {
+    let config = format!("bind = '{ANY_PORT}'\ngrace = '0s'\n[[route]]\n{route}");
+    let path = directory.write("oncue.toml", &config);
+    let mut program = oncue(&["serve", path.to_str().expect("a path")]);
+    let endpoint = program.endpoint();
+    (program, endpoint)
+}
+
+/// A subscriber subscribes to a topic, takes values of it, and leaves.
 fn wanted(endpoint: &str, topic: &str, values: usize) {
     let mut raw = peer(endpoint, Version::V3_1);
     raw.subscribe(Version::V3_1, topic.as_bytes());
@@ -193,11 +185,7 @@ fn topics_leave_nothing_in_serve() {
 
 #[test]
 fn strangers_leave_nothing_in_serve() {
-    let path = std::env::temp_dir().join(format!("oncue-leftovers-{}.toml", std::process::id()));
-    let config = format!("bind = '{ANY_PORT}'\n[[route]]\ntopic = 'x'\ncommand = ['true']\nevery = '1s'\n");
-    std::fs::write(&path, config).expect("a config");
-    let mut program = oncue(&["serve", path.to_str().expect("a path")]);
-    let endpoint = program.endpoint();
-    let _ = std::fs::remove_file(&path);
+    let directory = Directory::new();
+    let (program, endpoint) = serve(&directory, "topic = 'x'\ncommand = ['true']\nevery = '1s'\n");
     strangers("serve", &program, &endpoint);
 }

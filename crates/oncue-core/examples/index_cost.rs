@@ -1,5 +1,5 @@
-//! What a prefix costs: bytes held and nanoseconds per operation, in the index and in the ledger. The times of a
-//! million prefixes are those of the memory, so one dependent read of it is shown beside them.
+//! The cost of a prefix in the index and in the ledger: bytes and nanoseconds per operation. With a million prefixes, memory
+//! latency dominates, so the time of one dependent read is shown too.
 //! `cargo run --release -p oncue-core --example index_cost`
 use std::hint::black_box;
 use std::time::Instant;
@@ -38,7 +38,7 @@ fn index_of_a_million(prefixes: &[[u8; 20]], rng: &mut Rng) {
     let resident = resident_bytes();
     let mut map = PrefixMap::new(rng.next());
     let each = time(MILLION, |n| {
-        map.insert(&prefixes[n], n as u32).expect("room for all");
+        map.get_or_insert_with(&prefixes[n], || n as u32).expect("room for all");
     });
     println!("  insert        {each:7.1} ns");
     let held = map.allocated_bytes() as f64 / MILLION as f64;
@@ -53,7 +53,8 @@ fn index_of_a_million(prefixes: &[[u8; 20]], rng: &mut Rng) {
     println!("  match, one    {each:7.1} ns");
     black_box(found);
     let each = time(MILLION, |n| {
-        map.remove(&prefixes[n]).expect("inserted above");
+        let id = map.find(&prefixes[n]).expect("inserted above");
+        map.remove_id(id);
     });
     println!("  remove        {each:7.1} ns");
     println!("  held, empty   {:7} bytes in all", map.allocated_bytes());
@@ -62,9 +63,9 @@ fn index_of_a_million(prefixes: &[[u8; 20]], rng: &mut Rng) {
 fn index_of_few(count: usize, rng: &mut Rng) {
     let mut map = PrefixMap::new(rng.next());
     let topics: Vec<[u8; 20]> = (0..1024).map(|_| rng.topic()).collect();
-    // Lengths of 3 to 7 bytes, as people name things; every topic of the first `count` has one match.
+    // Lengths of 3 to 7 bytes, as in common names; every topic of the first `count` has one match.
     for (n, topic) in topics[..count].iter().enumerate() {
-        map.insert(&topic[..3 + n % 5], n as u32).expect("room for all");
+        map.get_or_insert_with(&topic[..3 + n % 5], || n as u32).expect("room for all");
     }
     println!("index, {count} prefixes of 3 to 7 bytes");
     let mut found = 0;
@@ -145,7 +146,7 @@ fn time(calls: usize, mut run: impl FnMut(usize)) -> f64 {
     start.elapsed().as_nanos() as f64 / calls as f64
 }
 
-/// The resident memory of this process as Linux tells it, 0 elsewhere.
+/// The resident memory of this process on Linux, 0 elsewhere.
 fn resident_bytes() -> f64 {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     pages.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0.0) * 4096.0

@@ -1,25 +1,27 @@
-//! Commands (RFC 37): building and reading their bodies, and the two ways a subscription travels. What to do
-//! about a command is decided elsewhere.
+//! Commands (RFC 37): how their bodies are written and parsed, and the two wire forms of a subscription. What to do about a
+//! command is decided elsewhere.
 
 use alloc::vec::Vec;
 
-use crate::frame::{COMMAND, COMMAND_BYTES_MAX, ProtocolError, Version, put_header};
+use crate::frame::{COMMAND_BYTES_MAX, ProtocolError, Version, put_header};
 
 mod metadata;
 mod state;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 pub use metadata::{Metadata, PROPERTIES_MAX, PROPERTY_NAME_BYTES_MAX, is_property_name};
 pub use state::{
     ONCUE_PROPERTY, STATE_COMMAND, STATE_TEXT_BYTES_MAX, STATE_TOPIC_BYTES_MAX, State, StateNews, put_state,
 };
+use wire::{put_command, split_short};
 
-/// The longest context that a PING may carry and a PONG gives back, in bytes.
+/// The longest context that a PING may carry and a PONG returns, in bytes.
 pub const PING_CONTEXT_BYTES_MAX: usize = 16;
 /// The longest reason in an ERROR, in bytes.
 pub const ERROR_REASON_BYTES_MAX: usize = 255;
-/// What a SUBSCRIBE has in its body beside the prefix, in bytes; a CANCEL has less.
+/// The bytes of a SUBSCRIBE's body beside the prefix; a CANCEL has fewer.
 pub const SUBSCRIBE_OVERHEAD_BYTES: usize = "\u{9}SUBSCRIBE".len();
 /// The longest prefix that a SUBSCRIBE may carry without exceeding [`COMMAND_BYTES_MAX`], in bytes.
 pub const PREFIX_BYTES_MAX: usize = COMMAND_BYTES_MAX as usize - SUBSCRIBE_OVERHEAD_BYTES;
@@ -34,7 +36,7 @@ pub enum Command<'a> {
     },
     /// The peer refuses the connection.
     Error {
-        /// Any bytes, at most [`ERROR_REASON_BYTES_MAX`]; meant as text.
+        /// At most [`ERROR_REASON_BYTES_MAX`] bytes of any value, meant as text.
         reason: &'a [u8],
     },
     /// The peer wants topics with this prefix.
@@ -43,9 +45,9 @@ pub enum Command<'a> {
     Cancel(&'a [u8]),
     /// A heartbeat, to be answered with PONG.
     Ping {
-        /// The peer wants to be taken for dead when silent for so long, in tenths of a second; 0 is no wish.
+        /// After this time of silence the peer wants to be considered dead, in tenths of a second; 0 is no request.
         ttl_ds: u16,
-        /// To be given back; cut to [`PING_CONTEXT_BYTES_MAX`].
+        /// To be returned in the PONG; cut to [`PING_CONTEXT_BYTES_MAX`].
         context: &'a [u8],
     },
     /// The answer to a PING.
@@ -53,9 +55,9 @@ pub enum Command<'a> {
         /// The PING's context; cut to [`PING_CONTEXT_BYTES_MAX`].
         context: &'a [u8],
     },
-    /// The state of a topic: our own, see docs/WIRE.md.
+    /// The state of a topic: an extension of Oncue, see docs/WIRE.md.
     State(StateNews<'a>),
-    /// Any other; to be ignored once the handshake is over.
+    /// Any other command; to be ignored once the handshake is over.
     Unknown {
         /// 1 to 255 bytes.
         name: &'a [u8],
@@ -63,7 +65,7 @@ pub enum Command<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// Reads a command frame's body.
+    /// Parses a command frame's body.
     ///
     /// # Errors
     /// [`ProtocolError::CommandMalformed`], with the command's name.
@@ -91,7 +93,7 @@ impl<'a> Command<'a> {
     }
 }
 
-/// A subscription or its end, as it travels in a message: from peers below 3.1, and accepted from anyone.
+/// A subscription or its end in the form of a message: sent by peers below 3.1, and accepted from all peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subscription<'a> {
     /// The peer wants topics with this prefix.
@@ -101,7 +103,7 @@ pub enum Subscription<'a> {
 }
 
 impl<'a> Subscription<'a> {
-    /// Reads the body of a message's frame: 0x01 or 0x00, then the prefix. `None`: the frame is plain data.
+    /// Parses the body of a message's frame: 0x01 or 0x00, then the prefix. `None` for plain data.
     pub fn from_message_frame(body: &'a [u8]) -> Option<Subscription<'a>> {
         match body {
             [1, prefix @ ..] => Some(Subscription::Subscribe(prefix)),
@@ -118,25 +120,25 @@ pub fn put_ready(out: &mut Vec<u8>, metadata: &Metadata) {
     put_command(out, "READY", &[&body]);
 }
 
-/// Appends an ERROR command; `reason` is cut to [`ERROR_REASON_BYTES_MAX`]. The RFC allows visible ASCII without
-/// blanks: anything else is replaced by `-`.
+/// Appends an ERROR command; `reason` is cut to [`ERROR_REASON_BYTES_MAX`]. The RFC allows only visible ASCII without
+/// spaces: all other bytes are replaced by `-`.
 pub fn put_error(out: &mut Vec<u8>, reason: &str) {
     let visible = |byte: u8| if byte.is_ascii_graphic() { byte } else { b'-' };
     let reason: Vec<u8> = reason.bytes().take(ERROR_REASON_BYTES_MAX).map(visible).collect();
     put_command(out, "ERROR", &[&[reason.len() as u8], &reason]);
 }
 
-/// Appends a subscription in the form a peer at `version` understands: a command at 3.1, a message below.
+/// Appends a subscription in the form that a peer at `version` understands: a command at 3.1, a message below.
 pub fn put_subscribe(out: &mut Vec<u8>, version: Version, prefix: &[u8]) {
     put_subscription(out, version, "SUBSCRIBE", 1, prefix);
 }
 
-/// Appends the end of a subscription in the form a peer at `version` understands, as [`put_subscribe`] does.
+/// Appends the end of a subscription in the form that a peer at `version` understands, as [`put_subscribe`] does.
 pub fn put_cancel(out: &mut Vec<u8>, version: Version, prefix: &[u8]) {
     put_subscription(out, version, "CANCEL", 0, prefix);
 }
 
-/// Appends a PING. `ttl_ds`, in tenths of a second, asks the peer to close when it hears nothing for so long.
+/// Appends a PING. `ttl_ds`, in tenths of a second, asks the peer to close the connection after this time of silence.
 ///
 /// # Panics
 /// When `context` is longer than [`PING_CONTEXT_BYTES_MAX`].
@@ -148,7 +150,7 @@ pub fn put_ping(out: &mut Vec<u8>, ttl_ds: u16, context: &[u8]) {
 /// Appends the PONG that answers a PING with this context.
 ///
 /// # Panics
-/// When `context` is longer than [`PING_CONTEXT_BYTES_MAX`]; what [`Command::parse`] gives never is.
+/// When `context` is longer than [`PING_CONTEXT_BYTES_MAX`], which [`Command::parse`] never returns.
 pub fn put_pong(out: &mut Vec<u8>, context: &[u8]) {
     assert!(context.len() <= PING_CONTEXT_BYTES_MAX, "a PONG's context is too long");
     put_command(out, "PONG", &[context]);
@@ -161,23 +163,6 @@ fn put_subscription(out: &mut Vec<u8>, version: Version, name: &str, first: u8, 
     put_header(out, 0, 1 + prefix.len() as u64);
     out.push(first);
     out.extend_from_slice(prefix);
-}
-
-/// Appends a command frame: a name of less than 256 bytes, and its data in parts.
-fn put_command(out: &mut Vec<u8>, name: &str, data: &[&[u8]]) {
-    let data_len: usize = data.iter().map(|part| part.len()).sum();
-    put_header(out, COMMAND, (1 + name.len() + data_len) as u64);
-    out.push(name.len() as u8);
-    out.extend_from_slice(name.as_bytes());
-    for part in data {
-        out.extend_from_slice(part);
-    }
-}
-
-/// Cuts off a string with a length of one byte in front: (string, rest). `None` when it is cut short.
-fn split_short(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (&len, rest) = bytes.split_first()?;
-    rest.split_at_checked(usize::from(len))
 }
 
 fn cut_context(context: &[u8]) -> &[u8] {

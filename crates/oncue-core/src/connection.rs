@@ -1,5 +1,5 @@
-//! One peer's connection until traffic begins: greeting, mechanism and the check of the socket types. What flows
-//! afterwards is cut by [`Scanner`](crate::frame::Scanner). No bytes are buffered here.
+//! The handshake of one connection: greeting, mechanism, and the check of the socket types. The traffic after it is split by
+//! the [`Scanner`](crate::frame::Scanner). No bytes are buffered here.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -21,36 +21,35 @@ pub use socket_type::SocketType;
 
 /// The longest identity, in bytes.
 pub const IDENTITY_BYTES_MAX: usize = 255;
-/// The most bytes that [`Handshake::receive`] leaves to its caller while it asks for more: one command that is
-/// not complete.
+/// The most bytes that [`Handshake::receive`] leaves to its caller while it needs more: one incomplete command.
 pub const HANDSHAKE_UNCONSUMED_BYTES_MAX: usize = COMMAND_BYTES_MAX as usize + 9;
 
 const SOCKET_TYPE: &[u8] = b"Socket-Type";
 const IDENTITY: &[u8] = b"Identity";
 
-/// What this side brings into a handshake.
+/// What this side announces in a handshake.
 #[derive(Debug, Clone)]
 pub struct HandshakeConfig {
     /// The type of this side's socket.
     pub socket_type: SocketType,
-    /// This side is the server of the security handshake. Without effect under NULL, which has no roles.
+    /// Whether this side is the server of the security handshake. Without effect under NULL, which has no roles.
     pub as_server: bool,
-    /// Told to the peer unless empty; at most [`IDENTITY_BYTES_MAX`] bytes.
+    /// Sent to the peer unless empty; at most [`IDENTITY_BYTES_MAX`] bytes.
     pub identity: Vec<u8>,
-    /// More properties for READY; names of one's own begin with `X-`. A 2.0 peer does not get them.
+    /// More properties for READY; the names of custom properties begin with `X-`. They are not sent to a 2.0 peer.
     pub properties: Vec<(String, Vec<u8>)>,
 }
 
 impl HandshakeConfig {
-    /// A configuration with nothing but a socket type.
+    /// A configuration with only a socket type.
     pub fn new(socket_type: SocketType) -> HandshakeConfig {
         HandshakeConfig { socket_type, as_server: false, identity: Vec::new(), properties: Vec::new() }
     }
 
-    /// Checks what [`Handshake::new`] demands.
+    /// Checks the conditions of [`Handshake::new`].
     ///
     /// # Errors
-    /// A sentence that says what is wrong with which field.
+    /// A message that names the field and what is wrong with it.
     pub fn check(&self) -> Result<(), &'static str> {
         if self.identity.len() > IDENTITY_BYTES_MAX {
             return Err("the identity is longer than 255 bytes");
@@ -70,7 +69,7 @@ impl HandshakeConfig {
                 return Err("the properties Socket-Type and Identity are set by fields of their own");
             }
         }
-        // The sum is taken before anything is copied, so that absurd values fail here and not in the copying.
+        // Checked before anything is copied, so that absurd lengths fail here.
         let lens = self.properties.iter().map(|(name, value)| name.len().saturating_add(value.len()));
         if lens.fold(0, usize::saturating_add) > READY_PROPERTIES_BYTES_MAX {
             return Err("the properties together are longer than 32 KiB");
@@ -78,7 +77,7 @@ impl HandshakeConfig {
         Ok(())
     }
 
-    /// What READY says.
+    /// The properties of READY.
     fn metadata(&self) -> Metadata {
         let mut metadata = Metadata::new();
         metadata.add(SOCKET_TYPE, self.socket_type.name().as_bytes());
@@ -92,36 +91,37 @@ impl HandshakeConfig {
     }
 }
 
-/// The most bytes, and the most entries, of [`HandshakeConfig::properties`]: half of what a peer of our own kind
-/// accepts, which leaves room for the lengths and for properties to come.
+/// The most bytes, and the most entries, of [`HandshakeConfig::properties`]: half of what this library accepts as a peer,
+/// which leaves room for the lengths and for future properties.
 const READY_PROPERTIES_BYTES_MAX: usize = COMMAND_BYTES_MAX as usize / 2;
 const READY_PROPERTIES_MAX: usize = crate::command::PROPERTIES_MAX / 2;
 
-/// A peer whose handshake is done.
+/// A peer after its handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerInfo {
-    /// The version to speak with it.
+    /// The protocol version to use.
     pub version: Version,
-    /// Its socket type, which fits ours. A 3.x peer that did not say is taken for the plain counterpart, SUB or PUB.
+    /// Its socket type, which is compatible with ours. The default of a 3.x peer that sent none is SUB or PUB.
     pub socket_type: SocketType,
     /// Its identity, often empty; at most [`IDENTITY_BYTES_MAX`] bytes.
     pub identity: Vec<u8>,
-    /// What else its READY said.
+    /// The other properties of its READY.
     pub properties: Metadata,
 }
 
-/// What [`Handshake::receive`] has done.
+/// The result of [`Handshake::receive`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes of the input that are used up; the caller drops them.
+    /// Bytes of the input that were consumed; the caller drops them.
     pub consumed: usize,
-    /// The handshake is over: the bytes after `consumed` are traffic.
+    /// The peer, once the handshake is over: the bytes after `consumed` are traffic.
     pub done: Option<PeerInfo>,
 }
 
 /// The state machine of one handshake.
 ///
-/// [`start`](Self::start) it, then give it what the peer sends, and send what it appends to `out`.
+/// Call [`start`](Self::start), pass the bytes that the peer sends to [`receive`](Self::receive), and send the bytes that
+/// these append to `out`.
 #[derive(Debug)]
 pub struct Handshake {
     config: HandshakeConfig,
@@ -145,10 +145,10 @@ enum State {
     Over,
 }
 
-/// What a look at the input has led to.
+/// The result of one step.
 enum Step {
     NeedMore,
-    /// So many bytes are used up, and the state has changed.
+    /// This many bytes were consumed, and the state has changed.
     Took(usize),
     Done(usize, PeerInfo),
 }
@@ -166,19 +166,19 @@ impl Handshake {
         Handshake { config, mechanism, state: State::FirstPart }
     }
 
-    /// Appends what is sent without waiting for the peer. To be called once, first.
+    /// Appends the bytes to send without waiting for the peer. Must be called once, first.
     pub fn start(&mut self, out: &mut Vec<u8>) {
         greeting::put_first_part(out);
     }
 
-    /// Takes what the peer has sent so far and was not consumed, and appends to `out` what to send.
+    /// Processes the bytes that the peer has sent and that were not consumed before, and appends the answer to `out`.
     ///
-    /// Only whole parts are consumed. The caller keeps the rest and gives it again, with more behind it; it never
-    /// exceeds [`HANDSHAKE_UNCONSUMED_BYTES_MAX`]. Once over, a handshake consumes nothing.
+    /// Only whole parts are consumed. The caller keeps the rest, at most [`HANDSHAKE_UNCONSUMED_BYTES_MAX`] bytes, and
+    /// passes it again with more bytes after it. Once the handshake is over, nothing is consumed.
     ///
     /// # Errors
-    /// The peer's fault. The connection must be closed, after sending what was appended to `out`: it may end
-    /// with an ERROR command for the peer.
+    /// The peer's fault. The connection must be closed, after sending the bytes appended to `out`: they may end with an
+    /// ERROR command for the peer.
     pub fn receive(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Progress, HandshakeError> {
         let mut consumed = 0;
         loop {
@@ -197,7 +197,7 @@ impl Handshake {
         }
     }
 
-    /// What to report when the peer closes the connection before the handshake is over.
+    /// The error to report when the peer closes the connection before the handshake is over.
     pub fn closed_by_peer(&self) -> HandshakeError {
         match self.state {
             State::FirstPart | State::Rest { .. } => HandshakeError::ClosedInGreeting,
@@ -252,6 +252,7 @@ impl Handshake {
         let Some((body, len)) = whole_body(&header, input) else { return Ok(Step::NeedMore) };
         match self.mechanism.receive(body, out)? {
             mechanism::Step::Continue => Ok(Step::Took(len)),
+            mechanism::Step::Refused(reason) => Err(HandshakeError::Refused(reason)),
             mechanism::Step::Done(metadata) => {
                 let peer = self.peer_info(version, metadata, out)?;
                 Ok(Step::Done(len, peer))
@@ -259,7 +260,7 @@ impl Handshake {
         }
     }
 
-    /// Checks what a 3.x peer says of itself, and tells it with an ERROR when the sockets do not fit.
+    /// Checks the properties of a 3.x peer, and appends an ERROR for it when the socket types are incompatible.
     fn peer_info(
         &self,
         version: Version,
@@ -290,14 +291,14 @@ impl Handshake {
         let ours = self.config.socket_type;
         match SocketType::from_byte_2_0(byte).filter(|theirs| ours.talks_to(*theirs)) {
             Some(socket_type) => self.state = State::Identity2 { socket_type },
-            // There are no commands to tell the peer with; RFC 15 has it disconnected silently.
+            // ZMTP 2.0 has no ERROR command; RFC 15 says to disconnect silently.
             None => return Err(HandshakeError::SocketType { peer: PeerType::numbered(byte), ours }),
         }
         Ok(Step::Took(1))
     }
 }
 
-/// The first frame of a 2.0 peer is its identity, and ends the handshake.
+/// Parses the first frame of a 2.0 peer, its identity, which ends the handshake.
 fn identity_2(socket_type: SocketType, input: &[u8]) -> Result<Step, HandshakeError> {
     let Some(header) = parse_header(input)? else { return Ok(Step::NeedMore) };
     if header.command() || header.more() {

@@ -1,134 +1,52 @@
-//! The demand events that one watcher has not read yet, in bounded memory. Not how it waits for them.
+//! The demand events that one watcher has not read yet, in bounded memory. How it waits for them is not known here.
+mod edge;
 mod queue;
 #[cfg(test)]
 mod tests;
 
-use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::borrow::Borrow;
-use core::fmt;
-use core::ops::Deref;
-
+pub use edge::{Edge, Prefix};
 use queue::{NONE, Queue};
 
 use crate::topic::index::{PrefixHash, Tables};
 
-/// Up to this number pending edges are kept exactly as they happened.
+/// Up to this number, pending edges are kept exactly as they happened.
 pub const EDGES_EXACT_MAX: usize = 65_536;
-/// Up to this sum of the lengths of their prefixes, in bytes, pending edges are kept exactly as they happened.
+/// Up to this sum of the lengths of their prefixes in bytes, pending edges are kept exactly as they happened.
 pub const EDGES_EXACT_BYTES_MAX: usize = 4 << 20;
-/// How many pending edges are looked at for partners when one comes, and one more for this number of bytes of its prefix.
+/// How many pending edges are examined for each new one, and how many bytes of its prefix add one more.
 const NET_STEPS: usize = 64;
 const BYTES_PER_NET_STEP: usize = 64;
 
-/// A prefix that is shared, and cheap to clone.
-///
-/// Shown as text, with every byte that is not printable UTF-8, and the backslash, as `\xNN`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Prefix(Arc<[u8]>);
-
-impl Deref for Prefix {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl AsRef<[u8]> for Prefix {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl Borrow<[u8]> for Prefix {
-    fn borrow(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl From<&[u8]> for Prefix {
-    fn from(bytes: &[u8]) -> Prefix {
-        Prefix(bytes.into())
-    }
-}
-
-impl From<Vec<u8>> for Prefix {
-    fn from(bytes: Vec<u8>) -> Prefix {
-        Prefix(bytes.into())
-    }
-}
-
-impl fmt::Display for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        escape(f, &self.0, &['\\'])
-    }
-}
-
-impl fmt::Debug for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"")?;
-        escape(f, &self.0, &['\\', '"'])?;
-        f.write_str("\"")
-    }
-}
-
-fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8], special: &[char]) -> fmt::Result {
-    let hex = |f: &mut fmt::Formatter<'_>, bytes: &[u8]| {
-        bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
-    };
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if c.is_control() || special.contains(&c) {
-                hex(f, c.encode_utf8(&mut [0; 4]).as_bytes())?;
-            } else {
-                write!(f, "{c}")?;
-            }
-        }
-        hex(f, chunk.invalid())?;
-    }
-    Ok(())
-}
-
-/// A demand event: a prefix got its first peer, or lost its last one.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Edge {
-    /// The prefix.
-    pub prefix: Prefix,
-    /// Whether it is wanted from now on.
-    pub wanted: bool,
-}
-
 /// The edges that a watcher has not read.
 ///
-/// They come out exactly as they went in while fewer than [`EDGES_EXACT_MAX`] are pending, and less than
-/// [`EDGES_EXACT_BYTES_MAX`] of their prefixes. From then on, until half of both is read, they are netted out: of each
-/// prefix an even number of pending edges vanishes, as the watcher knows the outcome already, and of an odd number the
-/// last one stays. So what the watcher learns stays true, and the memory is bounded by the prefixes in force and those
-/// that it was told to be in force, however long it does not read and whatever strangers do meanwhile.
+/// All edges are delivered in order while fewer than [`EDGES_EXACT_MAX`] are pending, with prefixes of less than
+/// [`EDGES_EXACT_BYTES_MAX`] in all. From then on, until half of both is read, they are netted: an even number of pending
+/// edges of one prefix is dropped, as the watcher already knows the outcome, and of an odd number the last one is kept. So
+/// what the watcher learns stays true, and the memory is bounded by the prefixes in force and those reported as in force,
+/// however long the watcher does not read and whatever the peers do meanwhile.
 ///
-/// No operation takes long, however many edges are pending: they are netted out little by little as others come, and
-/// until that is done a few more than the bound are pending.
+/// Each operation is short, however many edges are pending: they are netted in small steps as others arrive, and until that
+/// is done a few more than the limit are pending.
 pub struct Edges {
     hash: PrefixHash,
     queue: Queue,
-    /// The bytes of the prefixes that are pending.
+    /// The sum of the lengths of the pending prefixes.
     bytes: usize,
     netting: Option<Netting>,
-    /// How often netting out was begun: the mark of the slots that are in its table.
+    /// How often netting was begun: the mark of the slots that are in its table.
     round: u32,
     exact: Exact,
 }
 
-/// While edges are netted out.
+/// The state of netting.
 struct Netting {
-    /// The edges that were looked at, by prefix: one of each.
+    /// The edges that were examined, one per prefix.
     table: Tables,
-    /// The oldest edge that is still to be looked at. All newer ones are too.
+    /// The oldest edge that was not examined. All newer ones were not examined either.
     next: u32,
 }
 
-/// What is kept exactly, and how soon all else is netted out.
+/// The limits, which tests lower.
 #[derive(Clone, Copy)]
 struct Exact {
     edges_max: usize,
@@ -137,7 +55,7 @@ struct Exact {
 }
 
 impl Edges {
-    /// No pending edges. `seed` keys a hash: it should be random, and unknown to the peers.
+    /// No pending edges. `seed` keys a hash: it should be random and secret.
     pub fn new(seed: u64) -> Edges {
         let exact =
             Exact { edges_max: EDGES_EXACT_MAX, bytes_max: EDGES_EXACT_BYTES_MAX, net_steps: NET_STEPS };
@@ -145,8 +63,10 @@ impl Edges {
         Edges { hash, queue: Queue::new(), bytes: 0, netting: None, round: 0, exact }
     }
 
-    /// Appends an edge. The edges of one prefix must alternate: anything else is a broken invariant, and panics when
-    /// it is noticed.
+    /// Appends an edge. The edges of one prefix must alternate.
+    ///
+    /// # Panics
+    /// When they do not, and it is noticed.
     pub fn push(&mut self, prefix: Prefix, wanted: bool) {
         let full = self.queue.len() >= self.exact.edges_max || self.bytes >= self.exact.bytes_max;
         if full && self.netting.is_none() {
@@ -166,7 +86,7 @@ impl Edges {
         }
     }
 
-    /// The oldest pending edge.
+    /// Removes and returns the oldest pending edge.
     pub fn pop(&mut self) -> Option<Edge> {
         let at = self.queue.oldest();
         if at == NONE {
@@ -182,7 +102,7 @@ impl Edges {
         Some(edge)
     }
 
-    /// How many edges were moved to make room for others, since this was last asked: each costs a part of a push.
+    /// How many edges were moved to make room for others since the last call. Each costs a fraction of a push.
     pub fn take_moved(&mut self) -> u64 {
         self.netting.as_mut().map_or(0, |netting| netting.table.take_moved())
     }
@@ -197,13 +117,13 @@ impl Edges {
         self.queue.len() == 0
     }
 
-    /// From now on edges are netted out: those that are pending as others come.
+    /// Begins to net the pending edges, as others arrive.
     fn begin_netting(&mut self) {
         self.round += 1;
         self.netting = Some(Netting { table: Tables::new(), next: self.queue.oldest() });
     }
 
-    /// Looks at the next edge: its partner goes with it if there is one. Yields whether there was one to look at.
+    /// Examines the next edge: if it has a partner, both are dropped. Returns whether there was an edge to examine.
     fn net_one(&mut self) -> bool {
         let Edges { hash, queue, netting, .. } = self;
         let Some(Netting { table, next }) = netting else { return false };
@@ -217,7 +137,7 @@ impl Edges {
         if let Some(partner) = table.find(hash, |other| queue.slot(other).edge.prefix == edge.prefix) {
             let known = &queue.slot(partner).edge;
             assert_ne!(known.wanted, edge.wanted, "the edges of {} alternate", edge.prefix);
-            // In this order neither gets the number of the other.
+            // In this order, no removal gives one the number of the other.
             self.remove(at.max(partner));
             self.remove(at.min(partner));
         } else {
@@ -229,7 +149,7 @@ impl Edges {
         true
     }
 
-    /// Takes an edge out of the queue, and out of the table if it is there.
+    /// Removes an edge from the queue, and from the table if it is there.
     fn remove(&mut self, at: u32) -> Edge {
         let Edges { queue, netting, round, .. } = self;
         if let Some(Netting { table, next }) = netting {

@@ -1,6 +1,5 @@
-//! The frame: how commands and messages lie on the wire (RFC 37 and 23, section "Framing"; RFC 15).
-//! Message frames of ZMTP 2.0 and 3.x are encoded alike, so one encoding serves every peer. What a frame's
-//! body means is not known here.
+//! The frame: the wire format of commands and messages (RFC 37 and 23, section "Framing"; RFC 15). ZMTP 2.0 and 3.x encode
+//! message frames alike, so one encoding serves every peer. What a frame's body means is not known here.
 
 use alloc::vec::Vec;
 use core::iter::FusedIterator;
@@ -16,20 +15,20 @@ pub use scanner::{Batch, COMMANDS_INSIDE_BYTES_MAX, Scan, Scanner, Stop};
 
 /// Flag: more frames of the same message follow.
 pub const MORE: u8 = 0x01;
-/// Flag: the body's length takes eight bytes instead of one.
+/// Flag: the length of the body takes eight bytes instead of one.
 pub const LONG: u8 = 0x02;
 /// Flag: the frame is a command. Versions 3.x only.
 pub const COMMAND: u8 = 0x04;
 
-/// The longest body of a command that is accepted, in bytes. It bounds READY, and with it what a stranger can
-/// make a handshake hold, as well as the prefix of one SUBSCRIBE.
+/// The longest body of a command that is accepted, in bytes. It bounds READY, and with it the memory of a handshake with an
+/// untrusted peer, as well as the prefix of one SUBSCRIBE.
 pub const COMMAND_BYTES_MAX: u64 = 64 * 1024;
 
 const SHORT_HEADER_LEN: usize = 2;
 const LONG_HEADER_LEN: usize = 9;
 const SHORT_BODY_MAX: u64 = u8::MAX as u64;
 
-/// The protocol version two peers have agreed on: the lower one of what each announced.
+/// The protocol version that two peers have agreed on: the lower of the two announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
     /// ZMTP 2.0 (RFC 15): no commands and no security; subscriptions travel as messages.
@@ -47,7 +46,7 @@ impl Version {
     }
 }
 
-/// The fields in front of a frame's body.
+/// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// [`MORE`], [`LONG`] and [`COMMAND`]; the other bits are zero.
@@ -59,12 +58,12 @@ pub struct Header {
 }
 
 impl Header {
-    /// More frames of the same message follow.
+    /// Whether more frames of the same message follow.
     pub fn more(&self) -> bool {
         self.flags & MORE != 0
     }
 
-    /// The frame is a command.
+    /// Whether the frame is a command.
     pub fn command(&self) -> bool {
         self.flags & COMMAND != 0
     }
@@ -75,13 +74,13 @@ impl Header {
     }
 }
 
-/// Bytes of the header in front of a body of `body_len` bytes, when [`put_header`] writes it: 2 or 9.
+/// Bytes of the header that [`put_header`] writes in front of a body of `body_len` bytes: 2 or 9.
 #[inline]
 pub fn header_len(body_len: u64) -> usize {
     if body_len <= SHORT_BODY_MAX { SHORT_HEADER_LEN } else { LONG_HEADER_LEN }
 }
 
-/// A frame's header as it stands on the wire, without an allocation.
+/// An encoded frame header, without an allocation.
 #[derive(Clone, Copy, Default)]
 pub struct HeaderBytes {
     bytes: [u8; LONG_HEADER_LEN],
@@ -117,7 +116,7 @@ impl core::ops::Deref for HeaderBytes {
     }
 }
 
-/// Appends a frame's header. `flags` are [`MORE`] and [`COMMAND`]; [`LONG`] is set or cleared as `body_len` asks.
+/// Appends a frame's header. `flags` are [`MORE`] and [`COMMAND`]; [`LONG`] is set or cleared according to `body_len`.
 #[inline]
 pub fn put_header(out: &mut Vec<u8>, flags: u8, body_len: u64) {
     match u8::try_from(body_len) {
@@ -133,8 +132,7 @@ pub fn put_frame(out: &mut Vec<u8>, body: &[u8], more: bool) {
     out.extend_from_slice(body);
 }
 
-/// Appends a whole message and returns the number of its frames. No frames make no message: nothing is
-/// appended, and the result is 0.
+/// Appends a whole message and returns the number of its frames. Without frames, nothing is appended and 0 is returned.
 #[inline]
 pub fn put_message<F: AsRef<[u8]>>(out: &mut Vec<u8>, frames: impl IntoIterator<Item = F>) -> usize {
     let mut frames = frames.into_iter();
@@ -149,7 +147,7 @@ pub fn put_message<F: AsRef<[u8]>>(out: &mut Vec<u8>, frames: impl IntoIterator<
     count
 }
 
-/// Reads the header at the start of `buf`; `None` while it is incomplete.
+/// Parses the header at the start of `buf`; `None` while it is incomplete.
 ///
 /// # Errors
 /// [`ProtocolError::ReservedFlags`] at the first byte, and [`ProtocolError::FrameTooLong`] for a length that
@@ -175,7 +173,7 @@ pub fn parse_header(buf: &[u8]) -> Result<Option<Header>, ProtocolError> {
 /// The body of the first frame of a complete message in wire encoding: its topic.
 ///
 /// # Panics
-/// When `message_wire` is not a complete message. Bytes of a stranger go through [`Scanner`] first.
+/// When `message_wire` is not a complete message. Bytes from a peer go through [`Scanner`] first.
 #[inline]
 pub fn topic(message_wire: &[u8]) -> &[u8] {
     if message_wire[0] & LONG == 0 {
@@ -189,7 +187,7 @@ pub fn topic(message_wire: &[u8]) -> &[u8] {
 /// Bytes of the complete message that `buf` begins with, all its frames and headers.
 ///
 /// # Panics
-/// When `buf` does not begin with a complete message. Bytes of a stranger go through [`Scanner`] first.
+/// When `buf` does not begin with a complete message. Bytes from a peer go through [`Scanner`] first.
 #[inline]
 pub fn message_len(buf: &[u8]) -> usize {
     let mut rest = buf;
@@ -202,11 +200,10 @@ pub fn message_len(buf: &[u8]) -> usize {
     }
 }
 
-/// The frame bodies of the complete message that `message_wire` begins with; bytes after it are not looked at.
+/// The frame bodies of the complete message that `message_wire` begins with; bytes after it are ignored.
 ///
 /// # Panics
-/// The iterator does, when `message_wire` is not a complete message. Bytes of a stranger go through
-/// [`Scanner`] first.
+/// The iterator panics when `message_wire` is not a complete message. Bytes from a peer go through [`Scanner`] first.
 #[inline]
 pub fn frames(message_wire: &[u8]) -> Frames<'_> {
     Frames { rest: Some(message_wire) }
@@ -215,7 +212,7 @@ pub fn frames(message_wire: &[u8]) -> Frames<'_> {
 /// The iterator that [`frames`] returns.
 #[derive(Debug, Clone)]
 pub struct Frames<'a> {
-    /// From the next frame on; `None` after the last one.
+    /// The bytes from the next frame on; `None` after the last one.
     rest: Option<&'a [u8]>,
 }
 
@@ -232,7 +229,7 @@ impl<'a> Iterator for Frames<'a> {
 
 impl FusedIterator for Frames<'_> {}
 
-/// Cuts the first frame off a message known to be complete: (more follows, body, bytes after it).
+/// Splits the first frame off a complete message: (whether more follow, body, bytes after it).
 #[inline]
 fn split_frame(wire: &[u8]) -> (bool, &[u8], &[u8]) {
     let flags = wire[0];
@@ -240,7 +237,7 @@ fn split_frame(wire: &[u8]) -> (bool, &[u8], &[u8]) {
         (usize::from(wire[1]), &wire[SHORT_HEADER_LEN..])
     } else {
         let (header, rest) = wire.split_at(LONG_HEADER_LEN);
-        // A complete message lies in memory, so its length fits; one that is cut off fails in the split.
+        // A complete message is in memory, so its length fits; the split fails for an incomplete one.
         (header[1..].iter().fold(0, |len, &byte| len << 8 | usize::from(byte)), rest)
     };
     let (body, rest) = rest.split_at(body_len);

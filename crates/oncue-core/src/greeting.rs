@@ -1,6 +1,6 @@
-//! The greeting: the fixed bytes with which two peers find out each other's version and security mechanism
-//! (RFC 37 and 23, sections "Version Negotiation" and "Backwards Interoperability"; RFC 15). In stages, because
-//! a peer at 2.0 must not be sent the rest of a 3.x greeting. No state is kept here.
+//! The greeting: the fixed bytes from which two peers learn each other's version and security mechanism (RFC 37 and 23,
+//! sections "Version Negotiation" and "Backwards Interoperability"; RFC 15). It is sent in two parts, because a peer at 2.0
+//! must not receive the rest of a 3.x greeting. No state is kept here.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -10,20 +10,20 @@ use crate::frame::{ProtocolError, Seen, Version};
 #[cfg(test)]
 mod tests;
 
-/// Bytes of the part that is sent unasked: signature and major version.
+/// Bytes of the part that is sent first: signature and major version.
 pub const FIRST_PART_LEN: usize = 11;
 /// Bytes of the rest of a 3.x greeting: minor version, mechanism, as-server and filler.
 pub const REST_LEN: usize = 53;
 
 const SIGNATURE_LEN: usize = 10;
-/// The padding holds what a 1.0 peer takes for the length of an empty identity, as libzmq has it.
+/// The padding contains what a 1.0 peer parses as the length of an empty identity, as in libzmq.
 const SIGNATURE: [u8; SIGNATURE_LEN] = [0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f];
 const MAJOR: u8 = 3;
 const MINOR: u8 = 1;
 const MECHANISM_LEN: usize = 20;
 const FILLER_LEN: usize = 31;
 
-/// What the first part of a peer's greeting says of what follows.
+/// Which protocol follows the first part of a peer's greeting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revision {
     /// ZMTP 2.0: a byte for the socket type and an identity frame follow, then messages.
@@ -35,23 +35,23 @@ pub enum Revision {
     },
 }
 
-/// What the rest of a 3.x greeting says.
+/// The content of the rest of a 3.x greeting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rest {
     /// The version to speak with this peer.
     pub version: Version,
-    /// The security mechanism that the peer insists on.
+    /// The security mechanism that the peer requires.
     pub mechanism: MechanismName,
-    /// The peer is the server of the security handshake; without meaning under NULL.
+    /// Whether the peer is the server of the security handshake; meaningless under NULL.
     pub as_server: bool,
 }
 
-/// A mechanism's name as the greeting carries it: 20 bytes, padded with zeros.
+/// A mechanism's name in the greeting: 20 bytes, padded with zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MechanismName([u8; MECHANISM_LEN]);
 
 impl MechanismName {
-    /// The name in the greeting's form.
+    /// Pads the name with zeros.
     ///
     /// # Panics
     /// When `name` is longer than 20 bytes.
@@ -74,7 +74,7 @@ impl fmt::Display for MechanismName {
     }
 }
 
-/// Appends the part of the greeting that is sent at once, before anything of the peer is known.
+/// Appends the part of the greeting that is sent before anything is known about the peer.
 pub fn put_first_part(out: &mut Vec<u8>) {
     out.extend_from_slice(&SIGNATURE);
     out.push(MAJOR);
@@ -88,22 +88,22 @@ pub fn put_rest(out: &mut Vec<u8>, mechanism: MechanismName, as_server: bool) {
     out.extend_from_slice(&[0; FILLER_LEN]);
 }
 
-/// Reads the first [`FIRST_PART_LEN`] bytes of a peer's greeting; `None` while they are incomplete.
+/// Parses the first [`FIRST_PART_LEN`] bytes of a peer's greeting; `None` while they are incomplete.
 ///
 /// # Errors
-/// [`ProtocolError::NotZmtp`] and [`ProtocolError::Version1`], as soon as the bytes at hand tell.
+/// [`ProtocolError::NotZmtp`] and [`ProtocolError::Version1`], as soon as the available bytes prove them.
 pub fn parse_first_part(buf: &[u8]) -> Result<Option<Revision>, ProtocolError> {
     match *buf {
         [] | [0xff] => return Ok(None),
         [0xff, ..] => {}
-        // Two bytes are all that an anonymous 1.0 peer sends before it waits for us.
+        // An anonymous 1.0 peer sends only two bytes before it waits for us.
         [_] => return Ok(None),
-        // ZMTP 1.0 opens with an identity frame: a length that counts the flags, which are 0 or 1 (RFC 13).
+        // ZMTP 1.0 begins with an identity frame: a length that includes the flags, which are 0 or 1 (RFC 13).
         [1..=0xfe, 0 | 1, ..] => return Err(ProtocolError::Version1),
         _ => return Err(ProtocolError::NotZmtp(Seen::guess(buf))),
     }
-    // In a 1.0 peer's long identity frame the tenth byte is the flags, with the lowest bit clear. Nothing else
-    // of the signature is significant (RFC 15 and 23).
+    // In the long identity frame of a 1.0 peer the tenth byte is the flags, with the lowest bit clear. The rest of the
+    // signature is not significant (RFC 15 and 23).
     match buf.get(SIGNATURE_LEN - 1) {
         None => return Ok(None),
         Some(flags) if flags & 1 == 0 => return Err(ProtocolError::Version1),
@@ -112,14 +112,14 @@ pub fn parse_first_part(buf: &[u8]) -> Result<Option<Revision>, ProtocolError> {
     match buf.get(SIGNATURE_LEN) {
         None => Ok(None),
         Some(0) => Err(ProtocolError::Version1),
-        // 1 is the revision of 2.0; RFC 23 counts 2, which was never released, to it.
+        // 1 is the revision of 2.0; RFC 23 treats 2, which was never released, in the same way.
         Some(1 | 2) => Ok(Some(Revision::Two)),
         Some(&major) => Ok(Some(Revision::Three { major })),
     }
 }
 
-/// Reads the [`REST_LEN`] bytes that follow the first part in a 3.x greeting; `None` while they are incomplete.
-/// A version above 3.1 is spoken to as 3.1 (RFC 37). The filler is not looked at.
+/// Parses the [`REST_LEN`] bytes that follow the first part in a 3.x greeting; `None` while they are incomplete. Versions
+/// above 3.1 are treated as 3.1 (RFC 37). The filler is ignored.
 pub fn parse_rest(major: u8, buf: &[u8]) -> Option<Rest> {
     let (&[minor, ref rest @ ..], _) = buf.split_first_chunk::<REST_LEN>()?;
     let (&mechanism, rest) = rest.split_first_chunk::<MECHANISM_LEN>()?;

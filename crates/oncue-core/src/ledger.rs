@@ -1,16 +1,16 @@
-//! The ledger: the set of (peer, prefix) pairs in force, and the only truth about demand. No queues, no connections, no
-//! locks: all shards of a socket share one ledger behind a lock that is not here.
+//! The ledger: the set of (peer, prefix) pairs in force, the single source of truth about demand. It has no queues,
+//! connections or locks: all shards of a socket share one ledger, behind a lock of the caller.
 //!
-//! Peers of one shard with equal sets of prefixes are one *audience*, and the index of prefixes knows audiences alone,
-//! so a message is matched once for a thousand equal subscribers. Whether a pair is in force is told by one place, the
-//! holders of the prefix in the index; all else is derived from them:
+//! Peers of one shard with equal sets of prefixes form one *audience*, and the prefix index contains only audiences, so a
+//! message is matched once for a thousand equal subscribers. The holders of a prefix in the index decide whether a pair is
+//! in force; everything else is derived from them:
 //!
-//! - An audience's list of prefixes names at least all that it holds. It may name more only while *unsettled*.
+//! - The list of an audience names at least all prefixes that it holds. It may name more only while *unsettled*.
 //! - A *settled* audience has an exact, sorted list, does not change, and is found by its set. Only it may be shared.
-//! - A peer whose set changes is first given an unsettled audience of its own, so that it cannot make others pay.
-//! - An audience of very many prefixes has no list: the index is looked through instead.
+//! - A peer whose set changes first gets an unsettled audience of its own, so that only this peer pays for the change.
+//! - An audience with very many prefixes has no list: the index is searched instead.
 //!
-//! No change takes long, however many prefixes a peer has: what a peer leaves behind is released little by little.
+//! Each operation is short, however many prefixes a peer has: the prefixes of a peer that left are released in slices.
 mod holders;
 mod quota;
 mod release;
@@ -24,21 +24,22 @@ use core::mem;
 use hashbrown::HashTable;
 use holders::{Crowds, Holders};
 pub use quota::{Quota, QuotaExceeded};
+use slab::Slab;
 
 use crate::topic::index::{EntryId, PrefixHash, PrefixMap, reserve_tight, shrink};
 
-/// An audience of more prefixes is never shared: comparing its set would cost more than matching it once more.
+/// An audience with more prefixes is never shared: comparing sets would cost more than matching it separately.
 pub const SETTLE_PREFIXES_MAX: usize = 64;
 
-/// An audience that has come to more prefixes keeps no list of them. Tests meet these borders more often.
+/// An audience with more prefixes has no list of them. The limits are lower in tests, to reach them more often.
 const LISTED_PREFIXES_MAX: usize = if cfg!(test) { 200 } else { 32 << 10 };
-/// What a peer leaves behind is released at once if it is at most this many prefixes, of at most
+/// The prefixes of a peer that leaves are released at once if they are at most this many, and have at most
 /// [`DETACH_PREFIX_BYTES_MAX`] together.
 pub const DETACH_PREFIXES_MAX: usize = if cfg!(test) { 20 } else { 1024 };
-/// The bound in bytes beside [`DETACH_PREFIXES_MAX`].
+/// The limit in bytes beside [`DETACH_PREFIXES_MAX`].
 pub const DETACH_PREFIX_BYTES_MAX: u64 = 1 << 20;
 
-/// A peer of the ledger: a small number, in use from `attach` to `detach`, then reused.
+/// A peer of the ledger: a small number, valid from `attach` to `detach`, then reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PeerId(u32);
 
@@ -49,7 +50,7 @@ impl PeerId {
     }
 }
 
-/// An audience: a small number, in use while the audience has peers, then reused.
+/// An audience: a small number, valid while the audience has peers, then reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct AudienceId(u32);
 
@@ -60,25 +61,25 @@ impl AudienceId {
     }
 }
 
-/// What a subscription or a cancel did to the ledger.
+/// The effect of a subscription or a cancel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Change {
-    /// Nothing: the pair was in force already, or there was none to cancel.
+    /// None: the pair was already in force, or there was none to cancel.
     None,
-    /// The pair came in force; other peers have the prefix too.
+    /// The pair is now in force; other peers have the prefix too.
     Added,
-    /// The pair came in force, the first one of its prefix: a demand event.
+    /// The pair is now in force, as the first of its prefix: a demand event.
     Wanted,
     /// The pair ended; other peers still have the prefix.
     Removed,
-    /// The pair ended, the last one of its prefix: a demand event.
+    /// The pair ended, as the last of its prefix: a demand event.
     Unwanted,
 }
 
 /// The set of (peer, prefix) pairs in force.
 ///
-/// A [`PeerId`] that is not attached, or an [`AudienceId`] out of use, is a broken invariant of the caller: methods
-/// panic, or answer for whoever has that number now.
+/// To pass a [`PeerId`] that is not attached, or an [`AudienceId`] that is no longer valid, is an error of the caller: methods
+/// panic, or answer for the peer or audience that has that number now.
 pub struct Ledger {
     quota: Quota,
     hash: PrefixHash,
@@ -86,8 +87,7 @@ pub struct Ledger {
     crowds: Crowds,
     audiences: Vec<Audience>,
     audiences_free: Vec<u32>,
-    peers: Vec<Peer>,
-    peers_free: Vec<u32>,
+    peers: Slab<Peer>,
     /// The settled audiences, by shard and set.
     settled: HashTable<u32>,
     /// Audiences without peers whose prefixes are being released.
@@ -98,21 +98,21 @@ pub struct Ledger {
 struct Audience {
     shard: u16,
     settled: bool,
-    /// Whether there is a list of its prefixes.
+    /// Whether `prefixes` is maintained.
     listed: bool,
     /// How many prefixes are in force for each of the peers.
     held: u32,
     /// The sum of their lengths.
     held_bytes: u64,
     peers: Vec<PeerId>,
-    /// All prefixes held, if they are listed. While unsettled also cancelled ones, and some twice: the holders decide.
+    /// All prefixes held, if listed. While unsettled it may contain cancelled prefixes and duplicates: the holders decide.
     prefixes: Vec<EntryId>,
 }
 
-/// How far an audience is released.
+/// How much of an audience is released.
 struct Leaving {
     audience: u32,
-    /// The next place of its list to look at, or the next number of the index.
+    /// The next position in its list to examine, or the next number of the index.
     next: u32,
 }
 
@@ -120,17 +120,16 @@ struct Leaving {
 struct Peer {
     token: u64,
     shard: u16,
-    attached: bool,
     /// `NONE` while the peer has no prefixes.
     audience: u32,
-    /// Where in the audience's `peers` this one is.
+    /// The position in the audience's `peers`.
     place: u32,
 }
 
 const NONE: u32 = u32::MAX;
 
 impl Ledger {
-    /// An empty ledger. `seed` keys its hashes: it should be random, and unknown to the peers.
+    /// An empty ledger. `seed` keys its hashes: it should be random and secret.
     pub fn new(seed: u64, quota: Quota) -> Ledger {
         Ledger {
             quota,
@@ -139,30 +138,20 @@ impl Ledger {
             crowds: Crowds::default(),
             audiences: Vec::new(),
             audiences_free: Vec::new(),
-            peers: Vec::new(),
-            peers_free: Vec::new(),
+            peers: Slab::new(),
             settled: HashTable::new(),
             leaving: VecDeque::new(),
             pairs: 0,
         }
     }
 
-    /// Takes in a peer of `shard`, without any prefix. `token` is the caller's own name for it.
+    /// Adds a peer of `shard` without any prefix. `token` is the caller's own name for it.
     pub fn attach(&mut self, shard: u16, token: u64) -> PeerId {
-        let peer = Peer { token, shard, attached: true, audience: NONE, place: 0 };
-        match self.peers_free.pop() {
-            Some(id) => {
-                self.peers[id as usize] = peer;
-                PeerId(id)
-            }
-            None => {
-                self.peers.push(peer);
-                PeerId(u32::try_from(self.peers.len() - 1).expect("fewer than 2^32 peers"))
-            }
-        }
+        let id = self.peers.insert(Peer { token, shard, audience: NONE, place: 0 });
+        PeerId(u32::try_from(id).expect("fewer than 2^32 peers"))
     }
 
-    /// What the caller named the peer in [`Self::attach`].
+    /// The caller's name for the peer, see [`Self::attach`].
     pub fn token(&self, peer: PeerId) -> u64 {
         self.peer(peer).token
     }
@@ -170,13 +159,11 @@ impl Ledger {
     /// Puts (peer, prefix) in force: [`Change::None`], [`Change::Added`] or [`Change::Wanted`].
     ///
     /// # Errors
-    /// When the pair would be new and one too many; the set is unchanged then.
+    /// When the pair would be new and would exceed a limit; nothing has changed then.
     pub fn subscribe(&mut self, peer: PeerId, prefix: &[u8]) -> Result<Change, QuotaExceeded> {
         let known = self.index.find(prefix);
         let audience = self.peer(peer).audience;
-        if let Some(id) = known.filter(|_| audience != NONE)
-            && self.holds(audience, id)
-        {
+        if known.is_some_and(|id| self.holds(audience, id)) {
             return Ok(Change::None);
         }
         self.check_quota(audience, prefix.len())?;
@@ -186,8 +173,8 @@ impl Ledger {
                 self.crowds.add(self.index.value_mut(id).expect("found above"), audience);
                 (id, Change::Added)
             }
-            None => match self.index.insert(prefix, Holders::one(audience)) {
-                Ok(id) => (id, Change::Wanted),
+            None => match self.index.get_or_insert_with(prefix, || Holders::one(audience)) {
+                Ok((id, _)) => (id, Change::Wanted),
                 Err(full) => {
                     self.leave_if_bare(peer);
                     return Err(QuotaExceeded::Ledger(full.arena_bytes_max));
@@ -210,7 +197,7 @@ impl Ledger {
     pub fn cancel(&mut self, peer: PeerId, prefix: &[u8]) -> Change {
         let audience = self.peer(peer).audience;
         let Some(id) = self.index.find(prefix) else { return Change::None };
-        if audience == NONE || !self.holds(audience, id) {
+        if !self.holds(audience, id) {
             return Change::None;
         }
         let audience = self.make_own(peer);
@@ -227,14 +214,14 @@ impl Ledger {
         if held_by_others { Change::Removed } else { Change::Unwanted }
     }
 
-    /// How many prefixes were moved to make room for others, since this was last asked: each costs a part of a change.
+    /// How many prefixes were moved to make room for others since the last call. Each costs a fraction of a change.
     pub fn take_moved(&mut self) -> u64 {
         self.index.take_moved()
     }
 
-    /// Ends all pairs of `peer` and forgets it: it is of no audience from now on. Calls `on_unwanted` with each prefix that
-    /// has no other peer, if they are few ([`DETACH_PREFIXES_MAX`]); else [`release`](Self::release) does, and until then they
-    /// are wanted by nobody.
+    /// Ends all pairs of `peer` and removes it: it belongs to no audience from now on. If it had few prefixes
+    /// ([`DETACH_PREFIXES_MAX`]), calls `on_unwanted` with each that has no other peer. Otherwise
+    /// [`release`](Self::release) does, and until then no peer wants them.
     pub fn detach(&mut self, peer: PeerId, mut on_unwanted: impl FnMut(&[u8])) {
         let audience = self.peer(peer).audience;
         if audience != NONE {
@@ -257,13 +244,12 @@ impl Ledger {
                 self.leave(peer);
             }
         }
-        self.peers[peer.index()].attached = false;
-        self.peers_free.push(peer.0);
+        self.peers.remove(peer.index());
     }
 
-    /// Joins `peer` with the audience of its shard that has the same prefixes, if there is one and they are at most
-    /// [`SETTLE_PREFIXES_MAX`]. To be called when the peer's changes pause, at the latest before messages are matched
-    /// in number; a peer that is not settled only costs more.
+    /// Moves `peer` to the audience of its shard that has the same prefixes, if there is one and they are at most
+    /// [`SETTLE_PREFIXES_MAX`]. To be called when the peer's changes pause, at the latest before many messages are matched. A
+    /// peer that is not settled only costs more.
     pub fn settle(&mut self, peer: PeerId) {
         let audience = self.peer(peer).audience;
         if audience == NONE {
@@ -293,8 +279,7 @@ impl Ledger {
         }
     }
 
-    /// Calls `found` for each audience that wants `topic`; more than once for an audience that holds several prefixes
-    /// of it.
+    /// Calls `found` for each audience that wants `topic`: once for each prefix of the topic that the audience holds.
     #[inline]
     pub fn for_each_audience(&self, topic: &[u8], mut found: impl FnMut(AudienceId)) {
         self.index.for_each_match(topic, |_, holders| {
@@ -304,22 +289,22 @@ impl Ledger {
         });
     }
 
-    /// Whether any peer wants `topic`, or wanted it and what it left is still to be released.
+    /// Whether any peer wants `topic`, or wanted it and is not completely released.
     pub fn wanted(&self, topic: &[u8]) -> bool {
         self.index.matches_any(topic)
     }
 
-    /// How many bytes of a topic decide who wants it: topics that begin with the same so many have the same audiences.
+    /// How many bytes of a topic decide who wants it: topics with the same first bytes have the same audiences.
     pub fn longest_prefix_bytes(&self) -> usize {
         self.index.longest()
     }
 
-    /// Whether there are so many prefixes that [`Self::warm`] pays.
+    /// Whether there are enough prefixes for [`Self::warm`] to pay.
     pub fn is_large(&self) -> bool {
         self.index.is_large()
     }
 
-    /// Prepares for asking who wants these topics: what will be read is read at one time. Changes no answer.
+    /// Prefetches the memory that matching these topics will read. Changes no result.
     pub fn warm<'a>(&self, topics: impl Iterator<Item = &'a [u8]>) {
         self.index.warm(topics);
     }
@@ -329,12 +314,12 @@ impl Ledger {
         &self.audiences[audience.index()].peers
     }
 
-    /// The shard whose peers an audience has.
+    /// The shard of an audience's peers.
     pub fn shard_of(&self, audience: AudienceId) -> u16 {
         self.audiences[audience.index()].shard
     }
 
-    /// The audience that `peer` is of; `None` while it has no prefixes. Any change of the ledger may change it.
+    /// The audience of `peer`; `None` while it has no prefixes. Any change of the ledger may change it.
     pub fn audience_of(&self, peer: PeerId) -> Option<AudienceId> {
         let audience = self.peer(peer).audience;
         (audience != NONE).then_some(AudienceId(audience))
@@ -345,16 +330,15 @@ impl Ledger {
         self.audiences.len() as u32
     }
 
-    /// How many prefixes `peer` has, and how many bytes they add up to.
+    /// How many prefixes `peer` has, and the sum of their lengths in bytes.
     pub fn held(&self, peer: PeerId) -> (u32, u64) {
-        let audience = self.audiences.get(self.peer(peer).audience as usize);
-        audience.map_or((0, 0), |audience| (audience.held, audience.held_bytes))
+        self.held_by(self.peer(peer).audience)
     }
 
     /// Whether (peer, prefix) is in force.
     pub fn contains(&self, peer: PeerId, prefix: &[u8]) -> bool {
         let audience = self.peer(peer).audience;
-        audience != NONE && self.index.find(prefix).is_some_and(|id| self.holds(audience, id))
+        self.index.find(prefix).is_some_and(|id| self.holds(audience, id))
     }
 
     /// Calls `found` with each prefix of `peer` that `topic` starts with, the shortest first.
@@ -370,39 +354,17 @@ impl Ledger {
         });
     }
 
-    /// How many peers have exactly this prefix.
-    pub fn peers_of(&self, prefix: &[u8]) -> u32 {
-        self.index.get(prefix).map_or(0, |holders| self.count_peers(holders))
-    }
-
-    /// Calls `found` with each prefix of `peer`, in no particular order.
-    pub fn prefixes_of(&self, peer: PeerId, mut found: impl FnMut(&[u8])) {
-        let audience = self.peer(peer).audience;
-        if audience == NONE {
-            return;
-        }
-        let own = &self.audiences[audience as usize];
-        let mut prefixes = match own.listed {
-            true => own.prefixes.clone(),
-            false => (0..self.index.ids_end()).filter_map(|id| self.index.entry(id)).collect(),
-        };
-        self.make_exact(audience, &mut prefixes);
-        for id in prefixes {
-            found(self.index.prefix(id).expect("a prefix that is held"));
-        }
-    }
-
-    /// All prefixes in force, and how many peers have each, in no particular order. Nobody has what is still to be released.
+    /// All prefixes in force, and how many peers have each, in no particular order. Prefixes to be released have 0 peers.
     pub fn prefixes(&self) -> impl Iterator<Item = (&[u8], u32)> {
         self.index.iter().map(|(_, prefix, holders)| (prefix, self.count_peers(holders)))
     }
 
-    /// How many distinct prefixes are in force, or still to be released.
+    /// How many distinct prefixes are in force or to be released.
     pub fn len(&self) -> usize {
         self.index.len()
     }
 
-    /// Whether no prefix is in force, or still to be released.
+    /// Whether no prefix is in force or to be released.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
@@ -412,7 +374,7 @@ impl Ledger {
         self.pairs
     }
 
-    /// The memory held, in bytes, as allocated.
+    /// The allocated memory, in bytes.
     pub fn allocated_bytes(&self) -> usize {
         let lists = |audience: &Audience| {
             audience.peers.capacity() * size_of::<PeerId>()
@@ -423,18 +385,21 @@ impl Ledger {
             + self.audiences.iter().map(lists).sum::<usize>()
             + self.audiences.capacity() * size_of::<Audience>()
             + self.peers.capacity() * size_of::<Peer>()
-            + (self.audiences_free.capacity() + self.peers_free.capacity()) * size_of::<u32>()
+            + self.audiences_free.capacity() * size_of::<u32>()
             + self.settled.allocation_size()
     }
 
     fn peer(&self, peer: PeerId) -> &Peer {
-        let found = &self.peers[peer.index()];
-        assert!(found.attached, "{peer:?} is not attached");
-        found
+        self.peers.get(peer.index()).unwrap_or_else(|| panic!("{peer:?} is not attached"))
     }
 
+    /// Whether `audience` holds the prefix; `NONE` holds nothing.
     fn holds(&self, audience: u32, id: EntryId) -> bool {
         self.index.value(id).is_some_and(|&holders| self.crowds.contains(holders, audience))
+    }
+
+    fn held_by(&self, audience: u32) -> (u32, u64) {
+        self.audiences.get(audience as usize).map_or((0, 0), |audience| (audience.held, audience.held_bytes))
     }
 
     fn count_peers(&self, holders: &Holders) -> u32 {
@@ -443,19 +408,16 @@ impl Ledger {
     }
 
     fn check_quota(&self, audience: u32, len: usize) -> Result<(), QuotaExceeded> {
-        let (held, held_bytes) = match self.audiences.get(audience as usize) {
-            Some(audience) => (audience.held, audience.held_bytes),
-            None => (0, 0),
-        };
+        let (held, held_bytes) = self.held_by(audience);
         self.quota.check(held.into(), held_bytes, len)
     }
 
-    /// Makes `audience` let go of `id`, which it holds. False if nobody holds it now: the entry must be removed then.
+    /// Removes `audience` from the holders of `id`. False if there are no holders left: the entry must be removed then.
     fn release_one(&mut self, audience: u32, id: EntryId) -> bool {
         self.crowds.remove(self.index.value_mut(id).expect("a prefix that is held"), audience)
     }
 
-    /// The unsettled audience that `peer` has for itself, made from the one it shares if need be.
+    /// The unsettled audience of `peer` alone, copied from the shared one if necessary.
     fn make_own(&mut self, peer: PeerId) -> u32 {
         let audience = self.peer(peer).audience;
         if audience == NONE {
@@ -509,7 +471,7 @@ impl Ledger {
         peers.push(peer);
     }
 
-    /// Takes `peer` out of its audience. An audience without peers must have let go of its prefixes, and ends.
+    /// Removes `peer` from its audience. An audience that has no peers left must hold no prefixes, and ends.
     fn leave(&mut self, peer: PeerId) {
         let Peer { audience, place, .. } = *self.peer(peer);
         self.peers[peer.index()].audience = NONE;
@@ -525,7 +487,7 @@ impl Ledger {
         }
     }
 
-    /// A peer without prefixes has no audience.
+    /// Removes `peer` from its audience if it has no prefixes.
     fn leave_if_bare(&mut self, peer: PeerId) {
         let audience = self.peer(peer).audience;
         if self.audiences[audience as usize].held == 0 {
@@ -533,7 +495,7 @@ impl Ledger {
         }
     }
 
-    /// Takes `audience` out of the table that others would find it by, before it changes.
+    /// Removes `audience` from the table of settled ones, before it changes.
     fn unsettle(&mut self, audience: u32) {
         let own = &mut self.audiences[audience as usize];
         if mem::take(&mut own.settled) {
@@ -543,8 +505,8 @@ impl Ledger {
         }
     }
 
-    /// Keeps the list of an unsettled audience below twice what it holds, and gives a long one up: to compact it would take
-    /// long.
+    /// Keeps the list of an unsettled audience below twice what it holds, and drops a very long list, since to compact it
+    /// would take long.
     fn compact_if_stale(&mut self, audience: u32) {
         let own = &mut self.audiences[audience as usize];
         if own.prefixes.len() > LISTED_PREFIXES_MAX {
@@ -561,8 +523,8 @@ impl Ledger {
         self.audiences[audience as usize].prefixes = prefixes;
     }
 
-    /// Sorts the list and leaves in it what `audience` holds, once. A number in it may belong to another prefix by
-    /// now; if the audience holds that one, it is in its list by right.
+    /// Sorts the list and keeps what `audience` holds, without duplicates. A number may belong to another prefix by now; if
+    /// the audience holds that one too, it belongs in the list.
     fn make_exact(&self, audience: u32, prefixes: &mut Vec<EntryId>) {
         prefixes.sort_unstable();
         prefixes.dedup();

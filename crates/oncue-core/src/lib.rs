@@ -1,5 +1,5 @@
-//! The state machines of Oncue, and nothing that touches the outside: no I/O, no clock, no threads, no randomness.
-//! Bytes, times and seeds come in as arguments; bytes and decisions go out as results.
+//! The state machines of Oncue, without I/O, clock, threads or randomness. Bytes, times and seeds are arguments; bytes and
+//! decisions are results.
 #![no_std]
 #![forbid(unsafe_code)]
 

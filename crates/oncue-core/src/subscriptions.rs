@@ -1,5 +1,5 @@
-//! What the user of a SUB or XSUB subscribes to, and the changes that each upstream connection has still to send.
-//! Not the connections, and not their queues.
+//! What the user of a SUB or XSUB subscribes to, and the changes that each upstream connection still has to send. Connections
+//! and their queues are not known here.
 #[cfg(test)]
 mod tests;
 
@@ -8,14 +8,13 @@ use alloc::collections::VecDeque;
 
 use crate::topic::index::{IndexFull, PrefixMap};
 
-/// The local set of subscriptions, with counts: a prefix subscribed to twice ends with the second unsubscribe, and
-/// only the first and the last are changes that anybody upstream hears of.
+/// The local set of subscriptions, with reference counts: a prefix that was subscribed to twice ends with the second
+/// unsubscribe, and only the first and the last call are changes that are sent upstream.
 ///
-/// Each change of the set has a version. A connection starts with [`Self::snapshot`] and goes on with
-/// [`Self::changes_since`], so it sends each change exactly once and in order, at its own pace. Whoever owns the
-/// connections calls [`Self::trim`] with the lowest version any of them is at (with [`Self::version`] when there is
-/// none), and gives up a connection that lags too many changes behind, see [`Self::log_len`]: the log is bounded by
-/// that alone.
+/// Each change of the set has a version. A connection starts with [`Self::snapshot`] and continues with
+/// [`Self::changes_since`], so it sends each change exactly once and in order, at its own pace. The owner of the connections
+/// calls [`Self::trim`] with the lowest version of all of them (with [`Self::version`] when there is no connection), and
+/// drops a connection that lags too many changes behind, see [`Self::log_len`]: only this bounds the log.
 pub struct Subscriptions {
     counts: PrefixMap<u64>,
     log: VecDeque<Change>,
@@ -28,27 +27,27 @@ struct Change {
     prefix: Box<[u8]>,
 }
 
-/// What an unsubscribe did.
+/// The result of an unsubscribe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unsubscribed {
     /// Nothing: the prefix was not subscribed to.
     Unknown,
-    /// It is subscribed to still, once less.
+    /// The count is lower by 1; the prefix is still subscribed to.
     Still,
-    /// It was the last one: the set has changed.
+    /// The count is 0: the set has changed.
     Gone,
 }
 
 impl Subscriptions {
-    /// No subscriptions, at version 0. `seed` keys the hash of the index.
+    /// An empty set at version 0. `seed` keys the hash of the index.
     pub fn new(seed: u64) -> Subscriptions {
         Subscriptions { counts: PrefixMap::new(seed), log: VecDeque::new(), trimmed: 0 }
     }
 
-    /// Subscribes once more to `prefix`. True if the set has changed.
+    /// Adds one subscription to `prefix`. Returns whether the set has changed.
     ///
     /// # Errors
-    /// When the prefixes of the set have more bytes than can be addressed; nothing has changed then.
+    /// When the prefixes of the set would have more bytes than can be addressed; nothing has changed then.
     pub fn subscribe(&mut self, prefix: &[u8]) -> Result<bool, IndexFull> {
         let (id, new) = self.counts.get_or_insert_with(prefix, || 0)?;
         *self.counts.value_mut(id).expect("in force since the line before") += 1;
@@ -58,14 +57,15 @@ impl Subscriptions {
         Ok(new)
     }
 
-    /// Takes one subscription to `prefix` back.
+    /// Removes one subscription to `prefix`.
     pub fn unsubscribe(&mut self, prefix: &[u8]) -> Unsubscribed {
-        let Some(count) = self.counts.get_mut(prefix) else { return Unsubscribed::Unknown };
+        let Some(id) = self.counts.find(prefix) else { return Unsubscribed::Unknown };
+        let count = self.counts.value_mut(id).expect("an entry that was just found");
         *count -= 1;
         if *count > 0 {
             return Unsubscribed::Still;
         }
-        self.counts.remove(prefix);
+        self.counts.remove_id(id);
         self.log.push_back(Change { subscribe: false, prefix: prefix.into() });
         Unsubscribed::Gone
     }
@@ -75,16 +75,16 @@ impl Subscriptions {
         self.trimmed + self.log.len() as u64
     }
 
-    /// Calls `found` with each prefix of the set, in no particular order, and returns the version that this is.
+    /// Calls `found` with each prefix of the set, in no particular order, and returns the current version.
     pub fn snapshot(&self, mut found: impl FnMut(&[u8])) -> u64 {
         self.counts.iter().for_each(|(_, prefix, _)| found(prefix));
         self.version()
     }
 
-    /// Calls `found` with each change after `version`, true for a subscribe, and returns the version reached.
+    /// Calls `found` with each change after `version`, true for a subscribe, and returns the current version.
     ///
     /// # Panics
-    /// When a change after `version` was trimmed, or `version` is yet to come: broken invariants both.
+    /// When a change after `version` was trimmed, or `version` is greater than the current one: both are broken invariants.
     pub fn changes_since(&self, version: u64, mut found: impl FnMut(bool, &[u8])) -> u64 {
         assert!(version >= self.trimmed, "the changes after {version} were trimmed up to {}", self.trimmed);
         assert!(version <= self.version(), "version {version} is after {}", self.version());
@@ -93,13 +93,13 @@ impl Subscriptions {
         self.version()
     }
 
-    /// Forgets the changes up to `version`; no connection may be at an earlier one.
+    /// Drops the changes up to `version`; no connection may be at an earlier one.
     pub fn trim(&mut self, version: u64) {
         let version = version.min(self.version());
         let dropped = version.saturating_sub(self.trimmed);
         self.log.drain(..dropped as usize);
         self.trimmed += dropped;
-        // A burst of subscriptions must not be paid for ever after.
+        // The memory of a burst of subscriptions is given back.
         if self.log.capacity() / 4 > self.log.len() {
             self.log.shrink_to(2 * self.log.len());
         }
@@ -110,14 +110,14 @@ impl Subscriptions {
         self.log.len()
     }
 
-    /// Whether the set has a prefix of `topic`.
+    /// Whether the set contains a prefix of `topic`.
     pub fn matches(&self, topic: &[u8]) -> bool {
         self.counts.matches_any(topic)
     }
 
     /// Whether the empty prefix is in the set, so that every topic matches.
     pub fn everything(&self) -> bool {
-        self.counts.get(b"").is_some()
+        self.counts.find(b"").is_some()
     }
 
     /// How many distinct prefixes the set has.

@@ -1,5 +1,5 @@
-//! Deterministic automata over bytes, as tables: one step a byte, whatever a stranger sends. How they are made of a rule
-//! is here; which rules there are is not.
+//! Deterministic finite automata over bytes, as tables: one step per byte, whatever the input is. This file builds an
+//! automaton from a transition rule. It does not know which rules there are.
 
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
@@ -7,15 +7,15 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// The most states that one automaton has: at 256 classes of bytes, that is half a mebibyte.
+/// The most states of one automaton: at 256 byte classes, half a mebibyte.
 pub(super) const STATES_MAX: usize = 1024;
 
-/// The state from which no word is reached.
+/// The state from which no word can be reached.
 pub(super) const DEAD: u16 = 0;
 /// The state before the first byte.
 pub(super) const START: u16 = 1;
 
-/// The automaton that takes the empty word and no other.
+/// The automaton that accepts only the empty word.
 pub(super) static ENDED: Automaton = Automaton {
     class_of: Cow::Borrowed(&[0; 256]),
     width: 1,
@@ -26,10 +26,10 @@ pub(super) static ENDED: Automaton = Automaton {
 /// A set of words.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Automaton {
-    /// The class of each byte: bytes of one class are alike to every state.
+    /// The class of each byte. No state distinguishes bytes of one class.
     class_of: Cow<'static, [u8]>,
     width: usize,
-    /// For each state, the next one for each class. A state from which no word is reached is `DEAD`.
+    /// For each state, the next state per class. A state from which no word can be reached is replaced by `DEAD`.
     next: Cow<'static, [u16]>,
     accepting: Cow<'static, [bool]>,
 }
@@ -39,7 +39,7 @@ pub(super) struct Automaton {
 pub(super) struct TooLarge;
 
 impl Automaton {
-    /// Follows the rule from `start`, with one byte of each class, to every state that there is.
+    /// Builds all states that the rule `step` reaches from `start`, with one byte of each class.
     pub(super) fn new<S: Ord + Clone>(
         classes: &Classes,
         start: S,
@@ -109,7 +109,7 @@ impl Automaton {
         self.width
     }
 
-    /// Whether there is a word of one byte or more.
+    /// Whether the automaton accepts a word of at least one byte.
     pub(super) fn has_words(&self) -> bool {
         self.next[self.width..2 * self.width].iter().any(|&state| state != DEAD)
     }
@@ -121,7 +121,7 @@ impl fmt::Debug for Automaton {
     }
 }
 
-/// Makes every state `DEAD` from which none that accepts is reached.
+/// Replaces every state from which no accepting state can be reached by `DEAD`.
 fn bury(next: &mut [u16], accepting: &[bool], width: usize) {
     let mut from = vec![Vec::new(); accepting.len()];
     for (state, row) in next.chunks(width).enumerate() {
@@ -145,18 +145,18 @@ fn bury(next: &mut [u16], accepting: &[bool], width: usize) {
     }
 }
 
-/// A partition of the bytes into those that are alike.
+/// A partition of the byte values into equivalence classes.
 pub(super) struct Classes {
     class_of: [u8; 256],
 }
 
 impl Classes {
-    /// All bytes are alike.
+    /// One class of all bytes.
     pub(super) fn one() -> Classes {
         Classes { class_of: [0; 256] }
     }
 
-    /// Tells apart the bytes that differ in `key`, and goes on telling apart what it did.
+    /// Splits each class by the value of `key`.
     pub(super) fn refine(&mut self, key: impl Fn(u8) -> u8) {
         let mut ids = BTreeMap::new();
         for byte in 0..=255 {
@@ -167,7 +167,7 @@ impl Classes {
         }
     }
 
-    /// Tells each of these bytes apart from all others.
+    /// Gives each of these bytes a class of its own.
     pub(super) fn single_out(&mut self, bytes: &[u8]) {
         let mut single = [false; 256];
         bytes.iter().for_each(|&byte| single[usize::from(byte)] = true);
@@ -175,7 +175,7 @@ impl Classes {
         self.refine(|byte| if single[usize::from(byte)] { byte } else { 0 });
     }
 
-    /// The first byte of each class, in order of the bytes, which is that of the classes.
+    /// The smallest byte of each class, in the order of the classes.
     pub(super) fn representatives(&self) -> Vec<u8> {
         let mut bytes: Vec<u8> = Vec::new();
         for byte in 0..=255 {

@@ -1,47 +1,51 @@
-//! What two patterns have in common: which topics are of both, or of one alone. All answers are exact, since both are
-//! automata of a bounded size.
+//! How the topic sets of two patterns compare: overlap, inclusion, specificity. All answers are exact, since both patterns
+//! are automata of a bounded size.
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
-use super::Pattern;
 use super::automaton::{Automaton, DEAD, START};
+use super::pattern::Pattern;
 
-/// Whether some topic is of both.
-pub(super) fn overlap(a: &Pattern, b: &Pattern) -> bool {
-    heads_agree(a, b) && first(a, b, |a, b| a.is_some() && b.is_some(), |a, b| a && b).is_some()
-}
+impl Pattern {
+    /// Whether some topic belongs to both patterns.
+    pub fn overlaps(&self, other: &Pattern) -> bool {
+        heads_agree(self, other)
+            && first(self, other, |a, b| a.is_some() && b.is_some(), |a, b| a && b).is_some()
+    }
 
-/// Whether each topic of `b` is one of `a`.
-pub(super) fn cover(a: &Pattern, b: &Pattern) -> bool {
-    heads_agree(a, b) && first(a, b, |_, b| b.is_some(), |a, b| b && !a).is_none()
-}
+    /// Whether every topic of `other` is a topic of this pattern too.
+    pub fn covers(&self, other: &Pattern) -> bool {
+        heads_agree(self, other) && first(self, other, |_, b| b.is_some(), |a, b| b && !a).is_none()
+    }
 
-/// Which is the narrower, which is the greater. The first topic that only one of them has decides, where shorter topics
-/// come first and equally long ones in the order of their bytes: that orders all sets of topics, and what lies within
-/// another set never has that topic.
-pub(super) fn order(a: &Pattern, b: &Pattern) -> Ordering {
-    match first(a, b, |_, _| true, |a, b| a != b) {
-        None => Ordering::Equal,
-        Some((a_has_it, _)) if a_has_it => Ordering::Less,
-        Some(_) => Ordering::Greater,
+    /// Compares how narrow two patterns are. A pattern whose topics are a proper subset of the other's is the greater one;
+    /// patterns with the same topics are equal. Other pairs are ordered too, arbitrarily but always in the same way.
+    pub fn cmp_specificity(&self, other: &Pattern) -> Ordering {
+        // The first topic that belongs to only one of them decides, in the order of length, then of bytes. This is a total
+        // order on sets of topics, and a subset never has that topic.
+        match first(self, other, |_, _| true, |a, b| a != b) {
+            None => Ordering::Equal,
+            Some((true, _)) => Ordering::Less,
+            Some(_) => Ordering::Greater,
+        }
     }
 }
 
-/// What most pairs of patterns are told apart by, without a search.
+/// Whether one head is a prefix of the other. Most pairs of patterns fail this, and then need no search.
 fn heads_agree(a: &Pattern, b: &Pattern) -> bool {
     a.head.iter().zip(&*b.head).all(|(a, b)| a == b)
 }
 
-/// What remains of a pattern after some bytes of its head.
+/// A pattern without the first bytes of its head.
 struct Rest<'a> {
     head: &'a [u8],
     automaton: &'a Automaton,
 }
 
-/// A place in a `Rest`: first those in the head, then the automaton's.
+/// A place in a `Rest`: those in the head come first, then the automaton's states.
 type Place = usize;
 
 impl Rest<'_> {
@@ -58,14 +62,14 @@ impl Rest<'_> {
         place.is_some_and(|place| place >= self.head.len() && self.automaton.accepts(self.state(place)))
     }
 
-    /// The state of a place beyond the head. There are fewer than 65,536 of them.
+    /// The automaton's state at a place beyond the head. There are fewer than 65,536 states.
     fn state(&self, place: Place) -> u16 {
         (place - self.head.len()) as u16 + START
     }
 }
 
-/// The first topic for which `found` answers to who has it; who has it is the result. Goes on from a pair of places
-/// while `open` says so, and looks at each pair once.
+/// Searches both patterns together, breadth first, for a topic for which `found(in a, in b)` is true, and returns these two
+/// values. Continues from a pair of places only if `open` allows it, and visits each pair once.
 fn first(
     a: &Pattern,
     b: &Pattern,
@@ -94,7 +98,7 @@ fn first(
     None
 }
 
-/// One byte, the least, of each class that neither tells apart; bytes of the heads are classes of their own.
+/// The smallest byte of each class that neither pattern distinguishes further. Bytes of the heads are their own classes.
 fn telling_bytes(a: &Rest<'_>, b: &Rest<'_>) -> Vec<u8> {
     let mut named = [false; 256];
     a.head.iter().chain(b.head).for_each(|&byte| named[usize::from(byte)] = true);

@@ -1,5 +1,5 @@
-//! From a regular expression to the automaton of the values it takes. The expression is read by `regex-syntax`; what is
-//! made of it here is bounded, and matches in one step a byte.
+//! From a regular expression to the automaton of the values that it matches, by way of a nondeterministic automaton. The
+//! crate `regex-syntax` parses the expression; the result is bounded, and matches in one step per byte.
 
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -10,19 +10,17 @@ use regex_syntax::hir::translate::TranslatorBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 use regex_syntax::utf8::Utf8Sequences;
 
-use super::SEPARATOR;
 use super::automaton::{Automaton, Classes};
-use super::parse::PatternProblem;
+use super::error::{Fault, PatternProblem};
+use super::kind::{EXPRESSION_BYTES_MAX, SEPARATOR};
 
-/// The longest expression, in bytes.
-pub(super) const EXPRESSION_BYTES_MAX: usize = 1000;
-/// The most nodes of an expression with its counted repetitions written out.
+/// The most nodes of an expression with its counted repetitions unrolled.
 const NODES_MAX: usize = 4096;
-/// How deep groups may lie within one another: what is read of them is walked by functions that call themselves.
+/// How deep groups may be nested: recursive functions walk the syntax tree.
 const NEST_MAX: u32 = 50;
 
-/// The values that an expression takes, or what is wrong at which byte of it.
-pub(super) fn compile(text: &str) -> Result<Automaton, (usize, PatternProblem)> {
+/// The values that an expression matches, or what is wrong with it and at which byte.
+pub(super) fn compile(text: &str) -> Result<Automaton, Fault> {
     if text.len() > EXPRESSION_BYTES_MAX {
         return Err((EXPRESSION_BYTES_MAX, PatternProblem::ExpressionTooLong));
     }
@@ -37,17 +35,17 @@ pub(super) fn compile(text: &str) -> Result<Automaton, (usize, PatternProblem)> 
     if values.has_words() { Ok(values) } else { Err((0, PatternProblem::NoValue)) }
 }
 
-fn read(text: &str) -> Result<Hir, (usize, PatternProblem)> {
+fn read(text: &str) -> Result<Hir, Fault> {
     let wrong = |span: &ast::Span, what: String| (span.start.offset, PatternProblem::BadExpression(what));
     let mut parser = ast::parse::ParserBuilder::new().nest_limit(NEST_MAX).build();
     let ast = parser.parse(text).map_err(|error| wrong(error.span(), error.kind().to_string()))?;
     ast::visit(&ast, NoLooks).map_err(|at| (at, PatternProblem::Anchor))?;
-    // Topics are bytes, whatever they mean to people: `.` is a byte, `\w` is ASCII.
+    // Topics are bytes: `.` matches a byte, `\w` is ASCII.
     let mut translator = TranslatorBuilder::new().utf8(false).unicode(false).build();
     translator.translate(text, &ast).map_err(|error| wrong(error.span(), error.kind().to_string()))
 }
 
-/// Refuses `^`, `$`, `\b` and their like, by their place.
+/// Finds the place of an anchor such as `^`, `$` or `\b`.
 struct NoLooks;
 
 impl ast::Visitor for NoLooks {
@@ -69,13 +67,13 @@ impl ast::Visitor for NoLooks {
 enum Node {
     /// The expression ends here.
     End,
-    /// A byte in one of these ranges leads on.
+    /// A byte in one of these ranges leads to that node.
     Bytes(Vec<(u8, u8)>, u16),
-    /// All of these at once.
+    /// Leads to all of these without a byte (epsilon transitions).
     Fork(Vec<u16>),
 }
 
-/// An expression as places to be at, several at a time.
+/// A nondeterministic finite automaton (NFA).
 struct Nodes {
     nodes: Vec<Node>,
     start: u16,
@@ -99,7 +97,7 @@ impl Nodes {
         u16::try_from(self.nodes.len() - 1).ok()
     }
 
-    /// Puts `hir` before the node `next`, and says where it begins.
+    /// Adds `hir` in front of the node `next`, and returns its first node.
     fn put(&mut self, hir: &Hir, next: u16) -> Option<u16> {
         match hir.kind() {
             HirKind::Empty => Some(next),
@@ -109,7 +107,7 @@ impl Nodes {
                 .rev()
                 .try_fold(next, |next, &byte| self.add(Node::Bytes(vec![(byte, byte)], next))),
             HirKind::Class(class) => self.put_class(class, next),
-            HirKind::Look(_) => unreachable!("refused where the expression was read"),
+            HirKind::Look(_) => unreachable!("anchors were refused when the expression was parsed"),
             HirKind::Repetition(repetition) => self.put_repetition(repetition, next),
             HirKind::Capture(capture) => self.put(&capture.sub, next),
             HirKind::Concat(parts) => parts.iter().rev().try_fold(next, |next, part| self.put(part, next)),
@@ -159,7 +157,7 @@ impl Nodes {
         for _ in 0..*min {
             let before = self.put(sub, start)?;
             if before == start {
-                // Nothing, however often, is nothing.
+                // The repeated expression matches only the empty string.
                 break;
             }
             start = before;
@@ -167,7 +165,7 @@ impl Nodes {
         Some(start)
     }
 
-    /// Bytes between which no range begins or ends are alike.
+    /// The classes of bytes that no range distinguishes.
     fn classes(&self) -> Classes {
         let mut begins = [false; 256];
         for node in &self.nodes {
@@ -182,7 +180,7 @@ impl Nodes {
         let mut range = 0;
         let range_of = begins.map(|begins| {
             range += usize::from(begins);
-            // The range before the first that begins and the 256 that may: one of them is empty.
+            // At most 256 ranges begin, and one more lies before the first: one of these 257 is empty.
             (range % 256) as u8
         });
         let mut classes = Classes::one();
@@ -205,7 +203,7 @@ impl Nodes {
         (!places.is_empty()).then_some(places)
     }
 
-    /// Where one is at once at these nodes, in order: bytes to read, and the end.
+    /// The epsilon closure of these nodes, in order: the nodes that read a byte, and the end.
     fn closure(&self, from: &[u16]) -> Vec<u16> {
         let mut seen = vec![false; self.nodes.len()];
         let mut open = from.to_vec();

@@ -1,30 +1,40 @@
-//! The automaton of all that follows a pattern's head: the values of each kind, and the literals between them. A value
-//! ends where the literals say, so the automaton knows no way back either.
+//! The automaton of all that follows a pattern's head: the values of each parameter, and the literals between them. The
+//! literals decide where a value ends, so the automaton does not backtrack.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::Param;
-use super::SEPARATOR;
 use super::automaton::{Automaton, Classes, DEAD, START, TooLarge};
+use super::kind::{Kind, SEPARATOR};
 
-/// How far a topic was read.
+/// One parameter and the literal after it, which is empty only at the end of the pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Param {
+    pub(super) name: Box<str>,
+    pub(super) kind: Kind,
+    /// The values of the kind.
+    pub(super) values: Automaton,
+    pub(super) tail: Vec<u8>,
+}
+
+/// How much of a topic was read.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct At {
     /// The parameter whose value, or the literal after it, is being read.
     param: usize,
-    /// Whether the value has a byte.
+    /// Whether the value has at least one byte.
     begun: bool,
-    /// The state of the value, were the last byte one of it.
+    /// The state of the value's automaton, if the last byte belongs to the value.
     value: u16,
-    /// The places where the value may have ended before, and the literal begun.
+    /// The places where the value may have ended and the literal begun.
     ends: Vec<End>,
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct End {
-    /// How much of the literal was read since.
+    /// How many bytes of the literal were read since then.
     len: usize,
-    /// Whether what was read before it is a value of the kind.
+    /// Whether the bytes before it are a value of the kind.
     good: bool,
 }
 
@@ -52,12 +62,12 @@ impl At {
             ends.push(End { len: 1, good: values.accepts(self.value) });
         }
         if self.param + 1 < params.len() {
-            // The first place where the literal follows ends the value, good or bad.
+            // The first place where the literal follows ends the value, whether it is of the kind or not.
             if let Some(end) = ends.iter().find(|end| end.len == tail.len()) {
                 return end.good.then(|| At::start(self.param + 1));
             }
         } else {
-            // The last literal is at the end of the topic: where else it stands says nothing.
+            // The last literal counts only at the end of the topic.
             ends.retain(|end| end.good);
         }
         let value = values.step(self.value, byte);

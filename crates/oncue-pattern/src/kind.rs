@@ -1,25 +1,29 @@
-//! The kinds of parameters: which values each takes. Each is a set of words of one or more bytes other than `/`; where a
-//! value ends is none of its business.
+//! The kinds of parameters: which values each accepts. A kind is a set of words of one or more bytes other than `/`. It
+//! does not decide where a value ends.
 
 use alloc::boxed::Box;
 use core::cmp::Ordering;
 use core::fmt;
 
-use super::SEPARATOR;
 use super::automaton::{Automaton, Classes};
 
-/// What values a parameter takes. Whatever the kind, a value has one byte at least, and no `/`.
+/// The byte that no parameter matches.
+pub(super) const SEPARATOR: u8 = b'/';
+/// The longest text of a [`Kind::Expression`], in bytes.
+pub(super) const EXPRESSION_BYTES_MAX: usize = 1000;
+
+/// Which values a parameter accepts. Whatever the kind, a value has at least one byte, and no `/`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
     /// `{name}`: any value.
     Any,
     /// `{name:int}`: a number from 0 to 9223372036854775807 in decimal digits, without a sign and without leading
-    /// zeros: so a number has one topic, fits every type of 64 bits, and never looks like an option.
+    /// zeros. So each number has one topic, fits every 64-bit type, and never looks like an option.
     Int,
-    /// `{name:word}`: one or more ASCII letters, digits and `_`. Capitals are other letters.
+    /// `{name:word}`: one or more ASCII letters, digits and `_`. Case matters.
     Word,
-    /// `{name:/expression/}`: what the regular expression matches from its first byte to its last. See
+    /// `{name:/expression/}`: what the regular expression matches from the first byte to the last. See
     /// [`Pattern::parse`](super::Pattern::parse).
     Expression(Box<str>),
 }
@@ -27,17 +31,17 @@ pub enum Kind {
 /// The largest value of `int`.
 const INT_MAX: &[u8; 19] = b"9223372036854775807";
 
-/// How far a number was read.
+/// How much of a number was read.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Digits {
-    /// This many, which compare so to as many of `INT_MAX`.
+    /// The number of digits, and how they compare to as many digits of `INT_MAX`.
     Some(usize, Ordering),
-    /// A zero, after which nothing may come.
+    /// A zero, which nothing may follow.
     Zero,
 }
 
 impl fmt::Display for Kind {
-    /// The kind as it stands after the `:` of a parameter; `any`, which is not written there, for [`Kind::Any`].
+    /// The kind as it is written after the `:` of a parameter; `any` for [`Kind::Any`], which is not written.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Kind::Any => f.write_str("any"),

@@ -1,11 +1,10 @@
-//! What the model checks and random tests of the packages share: seeded random numbers, and a loop that names the seed
-//! that fails.
+//! What the randomized tests of the packages share: seeded random numbers, and a loop that prints the seed of a failure.
 
-/// A small generator of good enough numbers (SplitMix64).
+/// A small pseudorandom number generator (SplitMix64).
 pub struct Rng(u64);
 
 impl Rng {
-    /// The sequence of a seed.
+    /// The generator of a seed.
     pub fn new(seed: u64) -> Rng {
         Rng(seed.wrapping_mul(0xd134_2543_de82_ef95))
     }
@@ -28,7 +27,7 @@ impl Rng {
         (self.next() % end as u64) as usize
     }
 
-    /// True once in `n` times.
+    /// True with probability 1 / `n`.
     pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
@@ -38,14 +37,14 @@ impl Rng {
         (0..len).map(|_| self.next() as u8).collect()
     }
 
-    /// Bytes over an alphabet of two, of at most `len_max` bytes, now and then of more than 255: so that prefixes meet.
+    /// At most `len_max` bytes from an alphabet of two, now and then more than 255 bytes, so that prefixes collide.
     pub fn prefix(&mut self, len_max: usize) -> Vec<u8> {
         let len = if self.one_in(50) { 250 + self.below(20) } else { self.below(len_max + 1) };
         let long_run = len > len_max;
         (0..len).map(|_| if long_run { 0 } else { [0, 0xff][self.below(2)] }).collect()
     }
 
-    /// A length that is often short, sometimes around the border between short and long frames.
+    /// A length that is often short, and sometimes near the limit of short frames (255).
     pub fn body_len(&mut self) -> usize {
         match self.below(10) {
             0 => 250 + self.below(12),
@@ -54,7 +53,7 @@ impl Rng {
         }
     }
 
-    /// Changes, drops or doubles a few bytes.
+    /// Changes, drops or duplicates a few bytes.
     pub fn damage(&mut self, bytes: &mut Vec<u8>) {
         for _ in 0..1 + self.below(4) {
             if bytes.is_empty() {
@@ -71,7 +70,7 @@ impl Rng {
     }
 }
 
-/// Runs `check` once per seed, and prints the seed with which it fails.
+/// Runs `check` once per seed, and prints the seed of a failure.
 pub fn for_seeds(seeds: u64, check: impl Fn(&mut Rng)) {
     struct Shown(u64);
     impl Drop for Shown {

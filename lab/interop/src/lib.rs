@@ -4,6 +4,7 @@
 //! is bounded by [`PATIENCE`].
 
 pub mod allocation;
+pub mod directory;
 pub mod foreign;
 pub mod leftovers;
 pub mod peers;

@@ -136,11 +136,15 @@ impl Package {
         blocks.filter_map(|(file, of)| of.map(|(home, item)| (file, home, item))).collect()
     }
 
-    /// Imports of all names of a module: the file, and the module.
+    /// Imports of all names of another file: the file, and the path. An enum of the file's own may be opened.
     pub(super) fn globs(&self) -> impl Iterator<Item = (FileId, &Path)> {
-        self.modules.values().flat_map(|(file, module)| {
+        self.modules.iter().flat_map(move |(name, (file, module))| {
             let globs = module.imports.iter().filter(|import| import.name == "*");
-            globs.map(|import| (*file, &import.path))
+            let foreign = globs.filter(move |glob| {
+                let any = [&glob.path[..], &["*".to_owned()]].concat();
+                self.resolve(name, &any, 0).is_some_and(|(to, _)| to != *file)
+            });
+            foreign.map(|import| (*file, &import.path))
         })
     }
 

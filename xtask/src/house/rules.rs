@@ -22,7 +22,7 @@ pub(super) const PACKAGES: &[(&str, &[&str])] = &[
 ];
 
 /// The packages in which only the first folder of [`FOLDERS`] is enforced, until they are cut by owner.
-const NOT_YET: &[&str] = &["oncue-pattern", "oncue-core", "oncue", "oncue-cli"];
+const NOT_YET: &[&str] = &["oncue"];
 
 /// A folder whose modules stand on floors.
 pub(super) struct Folder {
@@ -98,6 +98,25 @@ pub(super) const FOLDERS: &[Folder] = &[
             floor("producers", &["producers"]),
             floor("runner", &["runner"]),
             floor("routes", &["routes", OWN]),
+        ],
+    },
+    Folder {
+        package: "oncue-cli",
+        module: &[],
+        floors: &[
+            floor("shared", &["args", "fail", "lines", "output", "publisher", "signals", "ticks", "wait"]),
+            floor("commands", &["commands"]),
+            floor("main", &[OWN]),
+        ],
+    },
+    Folder {
+        package: "oncue-cli",
+        module: &["commands", "serve"],
+        floors: &[
+            floor("config", &["config"]),
+            floor("program", &["program"]),
+            floor("produce", &["produce"]),
+            floor("server", &["asked", "count", "report", "routes", "rules", "server", OWN]),
         ],
     },
 ];

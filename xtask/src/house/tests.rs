@@ -81,6 +81,7 @@ fn imports_along_the_floors_pass() {
         ("simulation.rs", "#![cfg(test)] use super::*;"),
         ("net/os.rs", "#[cfg(test)] mod tests { use super::*; use crate::engine::Shard; }"),
         ("net/os.rs", "#[cfg(any(test, fuzzing))] fn f() { crate::engine::start() }"),
+        ("net/os.rs", "enum Kind { A } fn f() { use Kind::*; A }"),
         ("net/os.rs", "const HELP: &str = \"use crate::engine;\";"),
         ("net/os.rs", "fn f<'a>(c: &'a str) { g('\"'); /* crate::engine:: */ h('\\''); }"),
     ];

@@ -1,4 +1,4 @@
-//! The subcommands, each in a file or a folder of its own. None imports another.
+//! The subcommands, each in its own file or folder. None imports another.
 
 use clap::{ArgMatches, Command};
 
@@ -15,7 +15,7 @@ pub(crate) use self::serve::become_program;
 
 type Run = fn(&ArgMatches, &Stop) -> Result<(), Fail>;
 
-/// Each subcommand: how it is described, and what runs it.
+/// For each subcommand its description for clap, and the function that runs it.
 pub(crate) const SUBCOMMANDS: [(fn() -> Command, Run); 5] = [
     (demo::command, demo::run),
     (sub::command, sub::run),

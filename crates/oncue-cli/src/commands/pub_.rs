@@ -1,64 +1,55 @@
-//! `oncue pub`: lines of standard input become messages; demand becomes lines of standard output.
+//! `oncue pub`: publishes lines of standard input, and prints demand to standard output.
 
 use std::io::{ErrorKind, Read, stdin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use clap::{ArgMatches, Command, arg};
-use oncue::{DemandEvent, Engine, XPub};
+use oncue::{DemandEvent, XPub};
 
-use crate::args;
 use crate::fail::Fail;
 use crate::lines::{Line, Lines, split_at_tab};
-use crate::output::{self, say};
-use crate::publisher;
-use crate::publisher::open;
+use crate::output::{self, counted, say};
 use crate::signals::{Stop, Waited};
+use crate::wait::spawn;
+use crate::{args, publisher};
 
-/// The longest line that is taken for a message.
+/// The longest line that is published, in bytes.
 const LINE_BYTES_MAX: usize = 64 << 20;
-/// What is read at once.
+/// How many bytes are read at once.
 const READ_BYTES: usize = 64 << 10;
 
 pub(crate) fn command() -> Command {
     Command::new("pub")
         .about("Publish lines of standard input, and print what is wanted")
         .after_help(
-            "Each line `TOPIC<TAB>PAYLOAD` is published as two frames. Lines may hold any bytes; one without a tab is\n\
-             reported and left out. Standard output tells demand as it changes: `+TOPIC` when the first subscriber\n\
-             of a topic comes, `-TOPIC` when the last one goes, with \\xNN for bytes that are not printable UTF-8.\n\
-             So a program in any language that reads `+` and `-` and writes lines produces on demand.\n\n\
-             Example: one value, to whoever subscribes within two seconds\n  \
+            "Each line `TOPIC<TAB>PAYLOAD` is published as two frames. Lines may hold any bytes. A line without a tab is\n\
+             reported and skipped. Prints `+TOPIC` when a topic gets its first subscriber and `-TOPIC` when it loses its\n\
+             last one; bytes that are not printable UTF-8 are written as \\xNN. So a program in any language that reads\n\
+             these lines can produce on demand.\n\n\
+             Example: one value, for everybody who subscribes within two seconds\n  \
              (sleep 2; printf 'a\\t1\\n') | oncue pub tcp://127.0.0.1:8888",
         )
-        .arg(args::endpoint_argument().help("Where to wait for subscribers"))
-        .arg(args::connect_option())
-        .args(publisher::bounds())
+        .args(publisher::options())
         .arg(arg!(--single "Publish each line as it is, as one frame"))
         .arg(
-            arg!(--linger <DUR> "At the end of the input, how long to go on sending what subscribers have not taken yet")
+            arg!(--linger <DUR> "How long to go on sending, at the end of the input, what subscribers have not taken yet")
                 .default_value("5s")
                 .value_parser(args::duration),
         )
-        .args(args::heartbeat_options())
 }
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
-    let engine = Engine::start()?;
-    let linger = args::given::<Duration>(args, "linger");
-    let options = args::socket_options(args)?.linger(linger).discard_messages(true);
-    let socket = XPub::new(&engine, publisher::bounded(options, args))?;
-    // Watched from before the first peer can come: what follows is all there is.
+    let socket = publisher::socket(args, |options| options.linger(args::given(args, "linger")))?;
     let watch = socket.demand();
-    open(&socket, "pub", args, stop)?;
+    publisher::open(&socket, "pub", args, stop)?;
     let input = Arc::new(Input::new(socket.clone(), args.get_flag("single")));
     let reader = Input::start(&input, stop)?;
     while let Waited::Ready(event) = stop.wait(watch.next(), None) {
         print(&event?)?;
     }
-    // After a signal the reader may still be waiting for a line, and has nothing to say.
+    // After a signal the reader may still be blocked on a line: it is not waited for.
     if input.ended.load(Ordering::Acquire) {
         reader.join().expect("the reader of standard input does not panic")?;
     }
@@ -72,40 +63,36 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
 
 fn print(event: &DemandEvent) -> Result<(), Fail> {
     let (sign, prefix) = match event {
-        DemandEvent::Wanted(prefix) => (b'+', prefix),
-        DemandEvent::Unwanted(prefix) => (b'-', prefix),
+        DemandEvent::Wanted(prefix) => ("+", prefix),
+        DemandEvent::Unwanted(prefix) => ("-", prefix),
     };
-    let mut line = vec![sign];
-    output::escape(prefix, &mut line);
-    output::line(&mut line)
+    output::line(&mut output::change(sign, prefix))
 }
 
-/// Standard input: its lines become messages on a thread of its own, for reading it waits.
+/// Standard input, whose lines are published on a thread of their own, because reading blocks.
 struct Input {
     socket: XPub,
     single: bool,
     published: AtomicU64,
-    left_out: AtomicU64,
-    /// Whether the reader is done, well or not.
+    skipped: AtomicU64,
+    /// Whether the reader has ended, with or without an error.
     ended: AtomicBool,
 }
 
 impl Input {
     fn new(socket: XPub, single: bool) -> Input {
-        Input { socket, single, published: 0.into(), left_out: 0.into(), ended: false.into() }
+        Input { socket, single, published: 0.into(), skipped: 0.into(), ended: false.into() }
     }
 
-    /// Starts to read; at the end of the input the program is to end.
+    /// Starts the reader; the end of the input ends the program.
     fn start(input: &Arc<Input>, stop: &Stop) -> Result<JoinHandle<Result<(), Fail>>, Fail> {
         let (input, stop) = (Arc::clone(input), stop.clone());
-        let read = move || {
+        spawn("stdin", move || {
             let outcome = input.publish_lines(&stop);
             input.ended.store(true, Ordering::Release);
             stop.stop();
             outcome
-        };
-        let spawned = std::thread::Builder::new().name("stdin".to_owned()).spawn(read);
-        spawned.map_err(|error| Fail::Runtime(format!("no thread for standard input: {error}")))
+        })
     }
 
     fn publish_lines(&self, stop: &Stop) -> Result<(), Fail> {
@@ -134,12 +121,12 @@ impl Input {
             },
             Line::Beginning(_) => format!("is longer than {} MiB", LINE_BYTES_MAX >> 20),
         };
-        self.left_out.fetch_add(1, Ordering::Relaxed);
-        say("pub", &format!("line {number} {why}: left out"));
+        self.skipped.fetch_add(1, Ordering::Relaxed);
+        say("pub", &format!("line {number} {why}: skipped"));
         Ok(())
     }
 
-    /// Publishes one message. The input is read no faster than the socket takes it, but no subscriber is waited for.
+    /// Publishes one message. It waits for the socket, so that the input is read no faster, but for no subscriber.
     fn publish(&self, frames: &[&[u8]], stop: &Stop) -> Result<(), Fail> {
         if let Waited::Ready(sent) = stop.wait(self.socket.send_wait(frames), None) {
             sent?;
@@ -148,17 +135,17 @@ impl Input {
         Ok(())
     }
 
-    /// Says what became of the lines.
+    /// Says how many lines were published, skipped and missed.
     fn report(&self) {
         let published = self.published.load(Ordering::Relaxed);
-        let left_out = self.left_out.load(Ordering::Relaxed);
+        let skipped = self.skipped.load(Ordering::Relaxed);
         let missed = self.socket.stats().missed;
-        let mut text = format!("{published} lines published");
-        if left_out > 0 {
-            text.push_str(&format!(", {left_out} left out"));
+        let mut text = format!("{} published", counted(published, "line"));
+        if skipped > 0 {
+            text.push_str(&format!(", {skipped} skipped"));
         }
         if missed > 0 {
-            text.push_str(&format!("; subscribers that were too slow missed {missed} messages"));
+            text.push_str(&format!("; slow subscribers missed {}", counted(missed, "message")));
         }
         say("pub", &text);
     }

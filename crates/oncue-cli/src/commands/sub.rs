@@ -1,6 +1,7 @@
-//! `oncue sub`: prints what is published.
+//! `oncue sub`: subscribes, and prints messages.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
@@ -15,9 +16,9 @@ use crate::fail::Fail;
 use crate::output::{self, Format, say};
 use crate::signals::{Stop, Waited};
 
-/// How much memory topics in trouble may take that are remembered, to say when it is over; and what each takes beside
-/// itself.
+/// The memory for topics in trouble, which are remembered to say when the trouble is over.
 const TROUBLES_BYTES_MAX: usize = 1 << 20;
+/// What each of them takes beside its own bytes.
 const TROUBLE_OVERHEAD_BYTES: usize = 64;
 
 pub(crate) fn command() -> Command {
@@ -25,20 +26,24 @@ pub(crate) fn command() -> Command {
         .about("Subscribe, and print each message as one line")
         .after_help(
             "Formats:\n  text  frames joined by a tab; bytes that are not printable UTF-8 as \\xNN\n  \
-             json  {\"topic\":\"a\",\"frames\":[\"a\",\"1\"]}; the frames include the topic. Where a frame is not UTF-8,\n        \
-             topic_base64 and frames_base64 (null for the others) hold its bytes\n  \
+             json  {\"topic\":\"a\",\"frames\":[\"a\",\"1\"]}; the frames include the topic. If a frame is not UTF-8,\n        \
+             topic_base64 and frames_base64 (null for the other frames) hold its bytes\n  \
              raw   frames joined by a tab, as they are\n\n\
-             Publishers that tell the states of topics (oncue serve does) have them said on standard error: a topic is\n\
-             stale while its producer starts again, closed when no value comes any more, rejected when it is not for you.\n\n\
-             Exit status: 0 after N messages or a signal, 3 when --timeout passes first.\n\n\
+             Some publishers, such as oncue serve, send the states of topics. They are printed on standard error: a topic\n\
+             is stale while its producer restarts, closed when no value follows, rejected when you may not have it.\n\n\
+             Exit status: 0 after N messages or a signal, 3 if --timeout passes first.\n\n\
              Example: the next five values of a and b, for at most ten seconds\n  \
              oncue sub tcp://127.0.0.1:8888 --topic a --topic b --count 5 --timeout 10s",
         )
         .arg(args::endpoint_argument()
                 .action(ArgAction::Append)
                 .num_args(1..)
-                .help("Where the publishers are, or with --bind where they come to"))
-        .arg(args::topic_option())
+                .help("Where the publishers are, or with --bind where to wait for them"))
+        .arg(
+            arg!(-t --topic <T> ... "Subscribe to topics that begin with T, where \\xNN is one byte [default: everything]")
+                .allow_hyphen_values(true)
+                .value_parser(value_parser!(OsString)),
+        )
         .arg(arg!(--bind "Bind each ENDPOINT instead of connecting to it"))
         .arg(arg!(-n --count <N> "End after N messages").value_parser(value_parser!(u64).range(1..)))
         .arg(
@@ -83,13 +88,13 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     Ok(())
 }
 
-/// What a subscriber hears.
+/// What a subscriber receives.
 enum Heard {
     Message(oncue::Result<Msg>),
     State(oncue::Result<TopicState>),
 }
 
-/// The next of either, messages first.
+/// The next message or state; messages first.
 fn next(socket: &Sub) -> impl Future<Output = Heard> {
     let (mut message, mut state) = (socket.recv(), socket.state());
     poll_fn(move |context| {
@@ -100,7 +105,7 @@ fn next(socket: &Sub) -> impl Future<Output = Heard> {
     })
 }
 
-/// Topics that were said to be in trouble.
+/// The topics that were said to be stale, closed or rejected.
 #[derive(Default)]
 struct Troubles {
     topics: BTreeSet<Prefix>,
@@ -108,7 +113,7 @@ struct Troubles {
 }
 
 impl Troubles {
-    /// Says that a topic is in trouble, or out of it again.
+    /// Says that a topic is in trouble, or active again.
     fn tell(&mut self, state: &TopicState) {
         let was = match state.state {
             State::Active => self.forget(&state.topic),
@@ -134,7 +139,7 @@ impl Troubles {
         }
     }
 
-    /// Yields whether the topic was remembered.
+    /// Returns whether the topic was remembered.
     fn forget(&mut self, topic: &Prefix) -> bool {
         let was = self.topics.remove(topic);
         if was {
@@ -146,7 +151,8 @@ impl Troubles {
 
 fn open(args: &ArgMatches, engine: &Engine) -> Result<Sub, Fail> {
     let socket = Sub::new(engine, args::socket_options(args)?)?;
-    for topic in args::topics(args) {
+    let topics = args.get_many::<OsString>("topic");
+    for topic in topics.map_or(vec![Vec::new()], |topics| topics.map(|topic| args::topic(topic)).collect()) {
         socket.subscribe(topic)?;
     }
     for endpoint in args.get_many::<String>("endpoint").unwrap_or_default() {

@@ -1,9 +1,9 @@
-//! What the command says about a config.
+//! The messages about a config.
 
 use crate::{BIND, Directory};
 
 #[test]
-fn a_good_config_is_said_to_be() {
+fn a_good_config_is_confirmed() {
     let directory = Directory::new();
     directory.config("[[route]]\ntopic = 'a/{x:int}'\ncommand = ['cat', '/dev/null', '{x}']\nevery = '1s'\n");
     let end = directory.oncue(&["serve", "oncue.toml", "--check"]).end();
@@ -49,7 +49,7 @@ fn what_the_library_refuses_is_an_error_of_the_config() {
 }
 
 #[test]
-fn a_config_that_is_not_there_is_named() {
+fn a_missing_config_is_named() {
     let directory = Directory::new();
     let end = directory.oncue(&["serve", "missing.toml"]).end();
     assert_eq!(end.code, Some(2), "{end:?}");
@@ -57,7 +57,7 @@ fn a_config_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_remarked_upon() {
+fn a_missing_program_is_remarked_upon() {
     let directory = Directory::new();
     directory.config(
         "[[route]]\ntopic = 'a'\ncommand = ['no-such-program']\nevery = '1s'\n\

@@ -1,4 +1,4 @@
-//! Ends: nothing that was started outlives the command, however that ends.
+//! No program outlives the command, however the command ends.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use oncue_interop::until;
 
 use crate::{Directory, processes_with};
 
-/// A route of each kind, each with a program that leaves a child behind if it can. The argument marks them.
+/// A route of each kind with a program that starts a child. An argument marks the programs and their children.
 fn routes(mark: &str, script: &str) -> String {
     format!(
         "[[route]]\ntopic = 'run'\ncommand = ['sh', '-c', '{script}', '{mark}']\nevery = '1s'\nkill_after = '300ms'\n\
@@ -18,7 +18,7 @@ fn routes(mark: &str, script: &str) -> String {
     )
 }
 
-/// A text that no other process has in its command line.
+/// A text that is in the command line of no other process.
 fn mark(name: &str) -> String {
     format!("oncue-mark-{}-{name}", std::process::id())
 }
@@ -37,13 +37,13 @@ fn term_and_int_end_all_programs_with_their_children() {
         server.program.signal(signal);
         let end = server.program.end();
         assert_eq!(end.code, Some(0), "{end:?}");
-        // Told to die, a child may take a moment.
+        // A child that was killed may take a moment to end.
         until("all are gone", || processes_with(&mark).is_empty());
     }
 }
 
 #[test]
-fn programs_that_do_not_heed_term_are_killed() {
+fn programs_that_ignore_term_are_killed() {
     let directory = Directory::new();
     let mark = mark("stubborn");
     let mut server =
@@ -74,7 +74,7 @@ fn programs_end_even_when_the_command_is_killed() {
 }
 
 #[test]
-fn a_topic_that_nobody_wants_ends_its_programs() {
+fn the_programs_of_an_unwanted_topic_end() {
     let directory = Directory::new();
     let mark = mark("unwanted");
     let mut server = directory.serve(&routes(&mark, "echo up >&2; sleep 60 & wait"));
@@ -102,7 +102,7 @@ fn a_reader_that_goes_away_ends_the_command() {
 }
 
 #[test]
-fn a_reader_who_reads_nothing_does_not_hold_up_the_end() {
+fn a_reader_that_reads_nothing_does_not_delay_the_end() {
     let directory = Directory::new();
     let path = directory.config(
         "[[route]]\ntopic = 't/{x}'\nmode = 'shared'\ncommand = ['sh', '-c', 'exec cat > /dev/null']\n",
@@ -119,7 +119,7 @@ fn a_reader_who_reads_nothing_does_not_hold_up_the_end() {
     let endpoint = line.trim().rsplit(' ').next().expect("an endpoint");
     let socket = Sub::new(&Engine::start().expect("an engine"), Options::new()).expect("a subscriber");
     socket.connect(endpoint).expect("an endpoint to connect to");
-    // More lines than the pipe and the journal hold, of which nobody reads one.
+    // More lines than the pipe and the journal hold; nobody reads any of them.
     for number in 0..20_000 {
         socket.subscribe(format!("t/{number:0100}")).expect("a subscription");
     }

@@ -1,4 +1,4 @@
-//! The examples run as they are, but for the port.
+//! The examples run as they are, except for the port.
 
 use std::fs;
 use std::path::Path;

@@ -5,14 +5,14 @@ use std::fs;
 use crate::Directory;
 
 #[test]
-fn lines_that_are_appended_are_values_whatever_becomes_of_the_file() {
+fn appended_lines_are_values_even_if_the_file_is_truncated_or_replaced() {
     let directory = Directory::new();
     directory.write("logs/app.log", "before\n");
     let mut server =
         directory.serve("[[route]]\ntopic = 'log/{name:word}'\nfile = 'logs/{name}.log'\nevery = '5ms'\n");
     let subscriber = server.subscriber(&["log/app"]);
     assert_eq!(server.program.line(), "+ log/app");
-    // The first look may still be under way: what was appended before it is not told.
+    // Lines appended before the first look, which may be under way, are not values.
     let mut first = 0;
     while subscriber.is_quiet(std::time::Duration::from_millis(20)) {
         first += 1;
@@ -38,7 +38,7 @@ fn the_content_of_a_file_is_a_value_at_once_and_when_it_changes() {
         directory.serve("[[route]]\ntopic = 'state'\nfile = 'state'\nmode = 'content'\nevery = '5ms'\n");
     let subscriber = server.subscriber(&["state"]);
     assert_eq!(subscriber.value(), "one");
-    // Put in place whole, or a look may see it half written.
+    // Renamed into place: a look must not see it half written.
     let new = directory.write("state.new", "two\nlines");
     fs::rename(new, directory.path("state")).expect("a rename");
     assert_eq!(subscriber.value(), "two\nlines");
@@ -56,7 +56,7 @@ fn no_topic_leads_out_of_the_directory() {
          [[route]]\ntopic = 'dir/{dir}/{name}'\nfile = 'logs/{dir}/{name}.log'\nmode = 'content'\nevery = '5ms'\n",
     );
     let subscriber = server.subscriber(&["log/link"]);
-    server.error_with("log/link: its file cannot be read");
+    server.error_with("log/link: the file cannot be read");
     for topic in ["log/.hidden", "dir/../secret", "dir/./ok", "log/ok\0"] {
         subscriber.0.subscribe(topic).expect("a subscription");
         server.error_with("refused: ");

@@ -1,4 +1,4 @@
-//! What ordinary use leaves behind in the server: nothing.
+//! The server leaks nothing in ordinary use.
 
 use std::fs;
 
@@ -6,12 +6,12 @@ use oncue_interop::until;
 
 use crate::Directory;
 
-/// How often something must have run before its descriptors are counted, and how often it runs between the counts.
+/// How many runs there are before the descriptors are counted, and how many between the two counts.
 const SETTLED: usize = 10;
 const RUNS: usize = 60;
 
-/// Serves a route whose program appends a byte to `runs` each time, to a subscriber of `topic`; the descriptors that the
-/// server has must be as many after many runs as after a few.
+/// Serves a route to a subscriber of `topic`. Its program appends a byte to `runs` each time. The server must have as many
+/// descriptors after many runs as after a few.
 fn descriptors_stay(topic: &str, route: &str) {
     let directory = Directory::new();
     let server = directory.serve(route);
@@ -22,7 +22,7 @@ fn descriptors_stay(topic: &str, route: &str) {
     until("a few runs", || runs() >= SETTLED);
     let few = descriptors();
     until("many runs", || runs() >= SETTLED + RUNS);
-    // A run has up to five of its own.
+    // A run has up to five.
     until("no more descriptors than before", || descriptors() <= few + 5);
     drop(subscriber);
 }

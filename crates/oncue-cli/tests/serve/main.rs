@@ -1,5 +1,5 @@
-//! `oncue serve` with a config: the real command, real programs and files, and our own subscribers or bare sockets on
-//! the other side.
+//! `oncue serve` with a config: the real command, real programs and files. The other side is a subscriber of `oncue`, or a
+//! plain TCP connection.
 
 mod config;
 mod ends;
@@ -14,44 +14,35 @@ mod subscribers;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use oncue::{Engine, Options, Sub};
 use oncue_interop::program::Program;
-use oncue_interop::{PATIENCE, until};
+use oncue_interop::{PATIENCE, directory, until};
 
 const BIND: &str = "bind = \"tcp://127.0.0.1:0\"\n";
 
-/// A directory of one test, gone with it.
-struct Directory(PathBuf);
+/// The directory of one test, in which the command runs.
+struct Directory(directory::Directory);
 
 impl Directory {
     fn new() -> Directory {
-        static LAST: AtomicU32 = AtomicU32::new(0);
-        let number = LAST.fetch_add(1, Ordering::SeqCst);
-        let path = std::env::temp_dir().join(format!("oncue-serve-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path).expect("a directory");
-        Directory(path)
+        Directory(directory::Directory::new())
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.0.path(name)
     }
 
-    /// Writes a file.
     fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
-        fs::write(&path, text).expect("a file");
-        path
+        self.0.write(name, text)
     }
 
     /// Appends to a file.
     fn append(&self, name: &str, text: &str) {
         let mut content = fs::read_to_string(self.path(name)).unwrap_or_default();
         content.push_str(text);
-        // Written in place: the file stays the same one.
+        // In place: the inode stays the same.
         fs::write(self.path(name), content).expect("a file");
     }
 
@@ -62,7 +53,7 @@ impl Directory {
 
     /// Starts the command in this directory.
     fn oncue(&self, words: &[&str]) -> Program {
-        Program::start(Command::new(env!("CARGO_BIN_EXE_oncue")).args(words).current_dir(&self.0))
+        Program::start(Command::new(env!("CARGO_BIN_EXE_oncue")).args(words).current_dir(self.path("")))
     }
 
     /// Serves these routes.
@@ -78,13 +69,7 @@ impl Directory {
     }
 }
 
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// The command at work, and where.
+/// A running server and its endpoint.
 struct Server {
     program: Program,
     endpoint: String,
@@ -101,7 +86,7 @@ impl Server {
         Subscriber(socket)
     }
 
-    /// The next line of standard error that has this in it.
+    /// The next line of standard error that contains this.
     fn error_with(&mut self, text: &str) -> String {
         loop {
             let line = self.program.error_line();
@@ -133,7 +118,7 @@ impl Subscriber {
     }
 }
 
-/// The processes whose command line holds a text, zombies left out.
+/// The processes whose command line contains a text; zombies have none.
 fn processes_with(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").expect("the processes").flatten() {

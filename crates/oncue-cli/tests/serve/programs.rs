@@ -1,4 +1,4 @@
-//! Programs as producers: a run a value, one for each topic, one for all.
+//! Programs as producers: one run for each value, one program for each topic, one for all.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::{Directory, Server};
 const A_WHILE: Duration = Duration::from_millis(200);
 
 #[test]
-fn a_run_a_value_on_a_clock_only_while_it_is_wanted() {
+fn one_run_for_each_value_periodically_and_only_while_wanted() {
     let directory = Directory::new();
     let mut server = directory.serve(
         "[[route]]\ntopic = 'count/{name:word}'\ncommand = ['sh', '-c', 'echo $1 >> runs; wc -l < runs', 'sh', '{name}']\n\
@@ -42,7 +42,7 @@ fn the_value_of_a_run_is_its_whole_output_without_the_last_newline() {
 }
 
 #[test]
-fn a_run_that_fails_has_no_value_and_says_why_with_its_topic() {
+fn a_failed_run_has_no_value_and_is_logged_with_its_topic() {
     let directory = Directory::new();
     let mut server = directory.serve(
         "[[route]]\ntopic = 'bad/{x}'\ncommand = ['sh', '-c', 'echo half; echo oh no >&2; exit 3']\nevery = '1s'\n\
@@ -106,7 +106,7 @@ fn each_line_of_a_stream_is_a_value_and_the_program_ends_with_its_topic() {
 }
 
 #[test]
-fn a_stream_that_is_over_stays_so_until_somebody_subscribes_anew() {
+fn a_stream_that_has_ended_starts_again_only_for_a_new_subscription() {
     let directory = Directory::new();
     let mut server = directory.serve(
         "[[route]]\ntopic = 'short'\nmode = 'stream'\nline_bytes_max = 9\n\
@@ -122,12 +122,12 @@ fn a_stream_that_is_over_stays_so_until_somebody_subscribes_anew() {
     assert_eq!(subscriber.value(), "one");
 }
 
-/// Tells what it is told, and when it began.
+/// Writes that it begins, and what it reads.
 const ECHO: &str = "echo begin >&2; while read line; do echo \"$line\" >&2; t=${line#?}; printf '%s\\t%s\\n' \"$t\" \"$line\"; \
                     [ \"$t\" = p/die ] && exit 1; done; echo end >&2";
 
 #[test]
-fn one_program_serves_all_topics_and_hears_what_is_wanted() {
+fn one_program_serves_all_topics_and_reads_what_is_wanted() {
     let directory = Directory::new();
     directory.write("echo.sh", ECHO);
     let mut server =
@@ -167,7 +167,7 @@ fn a_shared_program_that_dies_is_started_again_and_told_everything() {
 }
 
 #[test]
-fn what_nobody_wants_of_a_shared_program_is_dropped_and_counted() {
+fn unwanted_values_of_a_shared_program_are_dropped_and_counted() {
     let directory = Directory::new();
     let mut server = directory.serve(
         "[[route]]\ntopic = 'p/{x:word}'\nmode = 'shared'\nline_bytes_max = 20\n\
@@ -175,13 +175,13 @@ fn what_nobody_wants_of_a_shared_program_is_dropped_and_counted() {
     );
     let subscriber = server.subscriber(&["p/a", "other"]);
     assert_eq!(subscriber.next(), ("p/a".into(), "3\t4".into()));
-    // `cat` gives back what it is told, which has no tab either.
+    // `cat` writes back what it reads, which has no tab either.
     for _ in 0..2 {
         server.error_with("without a tab");
     }
     server.program.signal("TERM");
-    let summary = server.error_with("values sent");
-    assert!(summary.contains("2 values of topics that nobody wanted, 3 lines left out"), "{summary}");
+    let summary = server.error_with(" sent by ");
+    assert!(summary.contains("2 values of topics that nobody wanted, 3 lines skipped"), "{summary}");
     assert_eq!(server.program.end().code, Some(0));
 }
 
@@ -210,7 +210,7 @@ fn a_prefix_starts_the_topics_that_a_program_lists_now() {
         "[[route]]\ntopic = 'f/{x:word}'\ncommand = ['echo', '{x}']\nevery = '20ms'\n\
          catalogue = { command = ['cat', 'topics'], every = '50ms' }\n",
     );
-    server.error_with("catalogue of f/{x:word}: left out 1 lines that are no topics of the route");
+    server.error_with("catalogue of f/{x:word}: skipped 1 line with no topic of the route");
     let subscriber = server.subscriber(&["f/"]);
     let mut missing = vec!["f/a", "f/b"];
     while !missing.is_empty() {
@@ -226,7 +226,7 @@ fn a_prefix_starts_the_topics_that_a_program_lists_now() {
 }
 
 #[test]
-fn values_of_a_topic_keep_their_distance_and_the_newest_is_kept() {
+fn the_newest_value_is_sent_after_the_least_interval() {
     let directory = Directory::new();
     let server = directory.serve(
         "[[route]]\ntopic = 'fast'\nmode = 'stream'\nmin_interval = '200ms'\n\
@@ -254,7 +254,7 @@ fn a_route_has_no_more_feeds_than_the_config_allows() {
 }
 
 #[test]
-fn what_programs_say_is_bounded_in_length_and_number() {
+fn lines_of_standard_error_are_bounded_in_length_and_number() {
     let directory = Directory::new();
     let mut server = directory.serve(
         "[[route]]\ntopic = 'loud'\nmode = 'stream'\n\

@@ -1,10 +1,10 @@
-//! SIGHUP: the config is read again, and whoever it does not concern notices nothing.
+//! SIGHUP: the config is read again, and what has not changed is not disturbed.
 
 use std::fs;
 
 use crate::{BIND, Directory};
 
-/// Programs that say which process they are.
+/// Programs that print their process IDs.
 const STREAM: &str = "[[route]]\ntopic = 'stream'\nmode = 'stream'\ncommand = ['sh', '-c', 'while :; do echo $$; sleep 0.01; done']\n";
 const SHARED: &str = "[[route]]\ntopic = 'shared/{x:word}'\nmode = 'shared'\n\
                       command = ['sh', '-c', 'while read l; do printf \"%s\\t%s\\n\" ${{l#?}} $$; done']\n";
@@ -23,7 +23,7 @@ fn what_has_not_changed_goes_on_and_what_has_is_replaced() {
     assert_eq!(runs.value(), "old");
     let new = "[[route]]\ntopic = 'new'\nfile = 'new'\nmode = 'content'\n";
     directory.write("new", "fresh");
-    // Another order, and other blanks: the same routes.
+    // The same routes in another order, with other blanks.
     directory.config(&format!("\n# changed\n{new}{SHARED}\n\n{STREAM}{}", RUNS.replace("old", "new")));
     server.program.signal("HUP");
     assert!(server.error_with("config read again").ends_with("2 routes kept, 2 added, 1 removed"));
@@ -82,13 +82,13 @@ fn endpoints_come_and_go_while_subscribers_stay() {
     directory.write("oncue.toml", &format!("bind = '{ipc}'\n{STREAM}"));
     server.program.signal("HUP");
     assert_eq!(server.error_with("bound to"), format!("oncue serve: bound to {ipc}"));
-    server.error_with("1 routes kept, 0 added, 0 removed");
+    server.error_with("1 route kept, 0 added, 0 removed");
     for _ in 0..10 {
-        assert_eq!(first.value(), before, "who came by the old endpoint stays");
+        assert_eq!(first.value(), before, "a subscriber of the old endpoint stays");
     }
     server.endpoint = ipc;
     assert_eq!(server.subscriber(&["stream"]).value(), before);
-    // One that cannot be bound leaves all as it was.
+    // An endpoint that cannot be bound changes nothing.
     directory.write("oncue.toml", &format!("bind = 'ipc:///no/such/directory'\n{STREAM}{RUNS}"));
     server.program.signal("HUP");
     server.error_with("/no/such/directory");

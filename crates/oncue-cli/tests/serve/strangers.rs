@@ -1,4 +1,4 @@
-//! What strangers may name, and what they get.
+//! What subscribers may name, and what they get.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use oncue_interop::raw::{Raw, Version};
 use crate::Directory;
 
 #[test]
-fn whatever_a_topic_holds_is_one_argument_and_nothing_else() {
+fn a_value_is_one_argument_whatever_its_bytes_are() {
     let directory = Directory::new();
     let server = directory
         .serve("[[route]]\ntopic = 'say/{x}'\ncommand = ['printf', '[%s]', 'x{x}', '{x}']\nevery = '1s'\n");
@@ -54,7 +54,7 @@ fn a_topic_that_would_forge_a_line_is_not_told_to_a_shared_program() {
 }
 
 #[test]
-fn a_bare_socket_gets_two_frames() {
+fn a_plain_connection_gets_two_frames() {
     let directory = Directory::new();
     let server =
         directory.serve("[[route]]\ntopic = 'a/{x:int}'\ncommand = ['echo', '{x}']\nevery = '10ms'\n");
@@ -62,7 +62,7 @@ fn a_bare_socket_gets_two_frames() {
         let mut raw = Raw::connect(&server.endpoint);
         raw.greet(version, "SUB", "XPUB");
         raw.subscribe(version, b"a/7");
-        // A topic of no route, and one that its kind refuses, are nobody's.
+        // A topic that no route has, and one whose value is not of its kind.
         raw.subscribe(version, b"a/seven");
         raw.subscribe(version, b"b");
         raw.expect("the topic, with more to come", b"\x01\x03a/7");

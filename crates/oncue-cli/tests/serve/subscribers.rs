@@ -1,4 +1,4 @@
-//! What subscribers get besides live values, and what they may ask for.
+//! What subscribers get besides live values, and what they may subscribe to.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{BIND, Directory};
 const A_WHILE: Duration = Duration::from_millis(200);
 
 #[test]
-fn who_comes_later_gets_the_last_value_at_once() {
+fn a_later_subscriber_gets_the_last_value_at_once() {
     let directory = Directory::new();
     let once = "command = ['sh', '-c', 'echo $$; sleep 60']\nmode = 'stream'\n";
     let mut server = directory.serve(&format!(
@@ -29,7 +29,7 @@ fn who_comes_later_gets_the_last_value_at_once() {
 }
 
 #[test]
-fn the_states_of_topics_are_topics_themselves() {
+fn the_states_of_topics_are_published() {
     let directory = Directory::new();
     let path = directory.write(
         "oncue.toml",
@@ -40,7 +40,7 @@ fn the_states_of_topics_are_topics_themselves() {
     );
     let server = directory.serve_file(&path);
     let states = server.subscriber(&["status/"]);
-    assert!(states.is_quiet(A_WHILE), "to want a state is not to want the topic");
+    assert!(states.is_quiet(A_WHILE), "a subscription to a state does not start the topic");
     let subscriber = server.subscriber(&["a"]);
     assert_eq!(subscriber.value(), "value");
     assert_eq!(states.next(), ("status/a".into(), "active".into()));
@@ -49,7 +49,7 @@ fn the_states_of_topics_are_topics_themselves() {
 }
 
 #[test]
-fn the_command_that_subscribes_says_what_is_wrong_with_a_topic() {
+fn sub_prints_the_states_of_topics() {
     let directory = Directory::new();
     let server = directory.serve(
         "[[rule]]\ndeny = 'secret'\nstatus = 'not you'\n\
@@ -78,7 +78,7 @@ fn the_command_that_subscribes_says_what_is_wrong_with_a_topic() {
 }
 
 #[test]
-fn the_server_says_how_its_routes_are_when_it_is_asked() {
+fn the_counts_of_routes_are_printed_on_sigusr1() {
     let directory = Directory::new();
     let mut server = directory.serve(
         "[[route]]\ntopic = 'a/{x:word}'\ncommand = ['echo', '{x}']\nmode = 'stream'\n\
@@ -97,7 +97,7 @@ fn the_server_says_how_its_routes_are_when_it_is_asked() {
     let line = server.error_with("route a/{x:word}");
     assert!(
         line.contains("2 topics wanted")
-            && line.contains("2 values by 2 feeds, 2 deliveries offered, the first of each after"),
+            && line.contains("2 values by 2 feeds, 2 messages offered, the first of each after"),
         "{line}"
     );
     assert!(
@@ -107,14 +107,14 @@ fn the_server_says_how_its_routes_are_when_it_is_asked() {
     );
     let line = server.error_with("route c/{x:word}");
     for what in [
-        "deliveries offered",
-        "runs left out as the one before went on",
-        "values not produced as nobody wanted them",
+        "messages offered",
+        "skipped because the one before had not ended",
+        "not produced because nobody wanted the topic",
         "spent on them",
     ] {
         assert!(line.contains(what), "{line}");
     }
-    let line = server.error_with(" values sent by 3 feeds");
+    let line = server.error_with(" sent by 3 feeds");
     assert!(line.contains("programs run") && line.contains("messages delivered"), "{line}");
 }
 
@@ -132,19 +132,19 @@ fn rules_say_who_may_subscribe_to_what_and_change() {
     assert_eq!(server.program.line(), "+ open/a", "a denied subscription is no demand");
     directory.config(routes);
     server.program.signal("HUP");
-    server.error_with("config read again: 1 routes kept");
+    server.error_with("config read again: 1 route kept");
     let allowed = server.subscriber(&["secret/b"]);
     assert_eq!(allowed.next().0, "secret/b");
     assert_eq!(server.program.line(), "+ secret/b");
     directory.config(&format!("[[rule]]\ndeny = 'secret/'\n{routes}"));
     server.program.signal("HUP");
-    assert_eq!(server.program.line(), "- secret/b", "it is taken back");
+    assert_eq!(server.program.line(), "- secret/b", "it is revoked");
     while !allowed.is_quiet(A_WHILE) {}
     assert_eq!(subscriber.next().0, "open/a");
 }
 
 #[test]
-fn nothing_runs_for_those_who_are_all_full_and_they_may_be_sent_away() {
+fn nothing_runs_for_full_subscribers_and_they_are_evicted() {
     let directory = Directory::new();
     let route = "[[route]]\ntopic = 'big'\ncommand = ['head', '-c', '1000000', '/dev/zero']\nevery = '5ms'\n";
     let path = directory.write("oncue.toml", &format!("{BIND}send_hwm = 2\nevict_after = '1s'\n{route}"));
@@ -153,10 +153,10 @@ fn nothing_runs_for_those_who_are_all_full_and_they_may_be_sent_away() {
     raw.greet(Version::V3_1, "SUB", "XPUB");
     raw.subscribe(Version::V3_1, b"big");
     assert_eq!(server.program.line(), "+ big");
-    assert_eq!(server.program.line(), "- big", "it has been sent away: it never reads");
+    assert_eq!(server.program.line(), "- big", "it was disconnected: it never reads");
     server.program.signal("TERM");
-    let summary = server.error_with("values sent");
-    assert!(summary.contains("runs left out as all subscribers were full"), "{summary}");
+    let summary = server.error_with(" sent by ");
+    assert!(summary.contains("skipped because all subscribers were full"), "{summary}");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn one_program_serves_all_subscribers_of_a_topic_and_outlives_the_last_for_its_g
     assert_eq!(second.value(), process);
     drop((first, second));
     std::thread::sleep(A_WHILE);
-    assert_eq!(server.subscriber(&["a"]).value(), process, "it is still there");
+    assert_eq!(server.subscriber(&["a"]).value(), process, "it still runs");
     assert_eq!([server.program.line(), server.program.line()], ["+ a", "- a"]);
     assert_ne!(server.subscriber(&["a"]).value(), process, "its grace was over");
 }
@@ -191,7 +191,7 @@ fn runs_that_take_longer_than_their_period_do_not_pile_up() {
 }
 
 #[test]
-fn a_subscriber_too_many_is_turned_away_and_a_line_says_so() {
+fn a_subscriber_beyond_the_bound_is_turned_away_and_a_line_says_so() {
     let directory = Directory::new();
     for bound in ["peers_max", "peers_per_address_max"] {
         let route = "[[route]]\ntopic = 'a'\ncommand = ['echo', 'x']\nevery = '1s'\n";

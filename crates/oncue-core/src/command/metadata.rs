@@ -1,9 +1,9 @@
-//! The metadata of a connection: the properties that peers tell each other in READY (RFC 37, sections "The NULL
-//! Security Mechanism" and "Connection Metadata"). Which properties mean what is not known here.
+//! The metadata of a connection: the properties that peers send each other in READY (RFC 37, sections "The NULL Security
+//! Mechanism" and "Connection Metadata"). What a property means is not known here.
 
 use alloc::vec::Vec;
 
-use super::split_short;
+use super::wire::split_short;
 use crate::frame::ProtocolError;
 
 /// The most properties accepted in one READY.
@@ -11,13 +11,13 @@ pub const PROPERTIES_MAX: usize = 128;
 /// The longest name of a property, in bytes; the shortest has 1.
 pub const PROPERTY_NAME_BYTES_MAX: usize = 255;
 
-/// Properties with distinct names, in the order of arrival. Names are compared without regard to case.
+/// Properties with distinct names, in the order of arrival. Names are case-insensitive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Metadata {
     properties: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// Whether `name` is a property's name by the grammar of RFC 37: 1 to 255 letters, digits, `-`, `_`, `.`, `+`.
+/// Whether `name` is a valid property name by the grammar of RFC 37: 1 to 255 letters, digits, `-`, `_`, `.`, `+`.
 pub fn is_property_name(name: &[u8]) -> bool {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.+".contains(byte);
     (1..=PROPERTY_NAME_BYTES_MAX).contains(&name.len()) && name.iter().all(allowed)
@@ -29,10 +29,10 @@ impl Metadata {
         Metadata::default()
     }
 
-    /// Adds a property. A name that is there already keeps its first value, as libzmq has it.
+    /// Adds a property. A name that is already there keeps its first value, as in libzmq.
     ///
     /// # Panics
-    /// When `name` has not 1 to [`PROPERTY_NAME_BYTES_MAX`] bytes, or `value` has 2^31 bytes or more.
+    /// When `name` is empty or longer than [`PROPERTY_NAME_BYTES_MAX`], or `value` has 2^31 bytes or more.
     pub fn add(&mut self, name: &[u8], value: &[u8]) {
         assert!((1..=PROPERTY_NAME_BYTES_MAX).contains(&name.len()), "a property's name has 1 to 255 bytes");
         assert!(i32::try_from(value.len()).is_ok(), "a property's value has less than 2^31 bytes");
@@ -46,7 +46,7 @@ impl Metadata {
         self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Takes a property out.
+    /// Removes a property and returns its value.
     pub fn remove(&mut self, name: &[u8]) -> Option<Vec<u8>> {
         let at = self.properties.iter().position(|(known, _)| known.eq_ignore_ascii_case(name))?;
         Some(self.properties.remove(at).1)
@@ -62,7 +62,7 @@ impl Metadata {
         self.iter().map(|(name, value)| 1 + name.len() + 4 + value.len()).sum()
     }
 
-    /// Appends the properties as READY carries them.
+    /// Appends the properties in the form that READY carries.
     pub fn put(&self, out: &mut Vec<u8>) {
         for (name, value) in self.iter() {
             out.push(name.len() as u8);
@@ -72,8 +72,8 @@ impl Metadata {
         }
     }
 
-    /// Reads the properties of a READY. Memory is bounded by the length of `wire`, time by [`PROPERTIES_MAX`].
-    /// The characters of names are not checked; libzmq does not either.
+    /// Parses the properties of a READY. Memory is bounded by the length of `wire`, time by [`PROPERTIES_MAX`]. The
+    /// characters of names are not checked, as in libzmq.
     ///
     /// # Errors
     /// [`ProtocolError::MetadataMalformed`] for an empty name and a length beyond the end,
@@ -86,7 +86,7 @@ impl Metadata {
             let (name, value, after) = split_property(rest).ok_or(ProtocolError::MetadataMalformed)?;
             count += 1;
             if count > PROPERTIES_MAX {
-                return Err(ProtocolError::TooManyProperties);
+                return Err(ProtocolError::TooManyProperties { max: PROPERTIES_MAX });
             }
             metadata.add(name, value);
             rest = after;
@@ -95,7 +95,7 @@ impl Metadata {
     }
 }
 
-/// Cuts off the first property: (name, value, rest).
+/// Splits off the first property: (name, value, rest).
 fn split_property(wire: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (name, rest) = split_short(wire)?;
     let (len, rest) = rest.split_first_chunk()?;

@@ -1,9 +1,9 @@
-//! Our own command beside those of RFC 37: the state of a topic, for peers that said `X-Oncue` in their READY.
+//! A command of Oncue beside those of RFC 37: the state of a topic, for peers that sent `X-Oncue` in their READY.
 
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::put_command;
+use super::wire::put_command;
 
 /// The READY property by which a peer says that it understands [`STATE_COMMAND`]s, and its value.
 pub const ONCUE_PROPERTY: (&str, &[u8]) = ("X-Oncue", b"1");
@@ -11,23 +11,23 @@ pub const ONCUE_PROPERTY: (&str, &[u8]) = ("X-Oncue", b"1");
 pub const STATE_COMMAND: &str = "ONCUE";
 /// The longest text of a state, in bytes.
 pub const STATE_TEXT_BYTES_MAX: usize = 255;
-/// The longest topic whose state can be told, in bytes.
+/// The longest topic whose state can be sent, in bytes.
 pub const STATE_TOPIC_BYTES_MAX: usize = 60_000;
 
-/// The first byte of the data: what kind of news it is. Others are for later.
+/// The first byte of the data: the kind of news. Other values are reserved.
 const KIND_STATE: u8 = 1;
 
-/// What a publisher says of a topic.
+/// What a publisher announces about a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
-    /// Values come.
+    /// Values are published.
     Active,
-    /// They should, and do not: the last one may be out of date.
+    /// Values should be published, but are not: the last one may be out of date.
     Stale,
-    /// The subscriber does not get them.
+    /// The subscriber is not permitted to receive the values.
     Rejected,
-    /// They have ended.
+    /// No more values are published.
     Closed,
 }
 
@@ -64,15 +64,15 @@ impl fmt::Display for State {
 /// The state of a topic, or with [`State::Rejected`] of a prefix, as received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateNews<'a> {
-    /// What is so.
+    /// The state.
     pub state: State,
-    /// Of which topic.
+    /// The topic, or the prefix.
     pub topic: &'a [u8],
-    /// Any bytes, cut to [`STATE_TEXT_BYTES_MAX`]; meant as text.
+    /// Bytes of any value, cut to [`STATE_TEXT_BYTES_MAX`], meant as text.
     pub text: &'a [u8],
 }
 
-/// Reads the data of a [`STATE_COMMAND`]; `None` for what a later version may mean by it, and for nonsense.
+/// Parses the data of a [`STATE_COMMAND`]; `None` for the kinds of later versions and for malformed data.
 pub(super) fn parse(data: &[u8]) -> Option<StateNews<'_>> {
     let [KIND_STATE, state, high, low, rest @ ..] = data else { return None };
     let len = usize::from(u16::from_be_bytes([*high, *low]));
@@ -86,7 +86,7 @@ pub(super) fn parse(data: &[u8]) -> Option<StateNews<'_>> {
 /// # Panics
 /// When the topic is longer than [`STATE_TOPIC_BYTES_MAX`] or the text than [`STATE_TEXT_BYTES_MAX`].
 pub fn put_state(out: &mut Vec<u8>, news: &StateNews<'_>) {
-    assert!(news.topic.len() <= STATE_TOPIC_BYTES_MAX, "a topic is too long for its state to be told");
+    assert!(news.topic.len() <= STATE_TOPIC_BYTES_MAX, "the topic is too long for its state to be sent");
     assert!(news.text.len() <= STATE_TEXT_BYTES_MAX, "the text of a state is too long");
     let [high, low] = (news.topic.len() as u16).to_be_bytes();
     let head = [KIND_STATE, news.state.number(), high, low];

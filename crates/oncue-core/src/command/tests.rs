@@ -28,7 +28,7 @@ fn subscriptions_take_the_form_that_the_peer_understands() {
         assert_eq!(subscribe(version, b"A"), b"\x00\x02\x01A");
         assert_eq!(cancel(version, b""), b"\x00\x01\x00");
     }
-    // The byte and the name in front of the prefix count: these bodies have 256 bytes.
+    // The length byte and the name in front of the prefix count: these bodies have 256 bytes.
     assert_eq!(subscribe(Version::V3_0, &[b'x'; 255])[..10], [2, 0, 0, 0, 0, 0, 0, 1, 0, 1]);
     assert_eq!(subscribe(Version::V3_1, &[b'x'; 246])[..10], [6, 0, 0, 0, 0, 0, 0, 1, 0, 9]);
     assert_eq!(cancel(Version::V3_1, &[b'x'; 248])[..3], [4, 255, 6]);
@@ -63,12 +63,12 @@ fn the_state_of_a_topic() {
     for number in 0..=255 {
         assert!(State::from_number(number).is_none_or(|state| state.number() == number));
     }
-    // The longest just fits.
+    // The longest topic and text.
     let news = StateNews { state: State::Closed, topic: &[7; STATE_TOPIC_BYTES_MAX], text: &[b'x'; 255] };
     let wire = put(|out| put_state(out, &news));
     assert!(wire.len() as u64 <= COMMAND_BYTES_MAX);
     assert_eq!(Command::parse(&wire[9..]), Ok(Command::State(news)));
-    // A text too long is cut; what is not understood is ignored, as RFC 37 has it for unknown commands.
+    // A text that is too long is cut. Unknown kinds are ignored, as RFC 37 says of unknown commands.
     let long = [&b"\x05ONCUE\x01\x01\x00\x01t"[..], &[b'x'; 300]].concat();
     let cut = StateNews { state: State::Active, topic: b"t", text: &[b'x'; 255] };
     assert_eq!(Command::parse(&long), Ok(Command::State(cut)));
@@ -144,7 +144,7 @@ fn metadata_beyond_its_bounds_is_refused() {
     assert_eq!(Metadata::parse(b"\x01a\x80\0\0\0"), Err(ProtocolError::MetadataMalformed));
     let many = |count: usize| Metadata::parse(&b"\x01a\0\0\0\0".repeat(count));
     assert!(many(PROPERTIES_MAX).is_ok());
-    assert_eq!(many(PROPERTIES_MAX + 1), Err(ProtocolError::TooManyProperties));
+    assert_eq!(many(PROPERTIES_MAX + 1), Err(ProtocolError::TooManyProperties { max: PROPERTIES_MAX }));
 }
 
 #[test]

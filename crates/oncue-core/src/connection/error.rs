@@ -1,4 +1,4 @@
-//! Why a handshake failed, in words that name the peer's fault.
+//! Why a handshake failed.
 
 use alloc::format;
 use alloc::string::String;
@@ -9,9 +9,8 @@ use core::fmt;
 use super::SocketType;
 use crate::frame::ProtocolError;
 use crate::greeting::MechanismName;
-use crate::mechanism::MechanismError;
 
-/// Every other socket type a peer may have, by its number in a 2.0 greeting where it has one (RFC 15 and 37).
+/// All other socket types, with their numbers in a 2.0 greeting if they have one (RFC 15 and 37).
 const OTHER_TYPES: [(&str, Option<u8>); 16] = [
     ("PAIR", Some(0)),
     ("REQ", Some(3)),
@@ -35,42 +34,42 @@ const OTHER_TYPES: [(&str, Option<u8>); 16] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// The peer broke the protocol.
+    /// The peer violated the protocol.
     Protocol(ProtocolError),
-    /// The peer insists on another security mechanism than this side.
+    /// The peer requires another security mechanism than this side.
     Mechanism {
         /// The peer's.
         peer: MechanismName,
         /// This side's.
         ours: MechanismName,
     },
-    /// The peer's socket is not of a type that this side's socket talks to.
+    /// The peer's socket type is incompatible with this side's.
     SocketType {
         /// The peer's.
         peer: PeerType,
         /// This side's.
         ours: SocketType,
     },
-    /// The peer refused with an ERROR command. The reason is the peer's: at most 255 bytes, of any value.
+    /// The peer refused with an ERROR command. The reason has at most 255 bytes, of any value.
     Refused(Vec<u8>),
     /// The peer closed the connection before its greeting was complete.
     ClosedInGreeting,
-    /// The peer closed the connection after the greetings, when it had been told this side's socket type: with
-    /// libzmq that is how a socket type that does not fit shows, since it sends no ERROR.
+    /// The peer closed the connection after the greetings, when it knew this side's socket type. This is how libzmq rejects
+    /// an incompatible socket type, since it sends no ERROR.
     ClosedInHandshake {
         /// This side's.
         ours: SocketType,
     },
 }
 
-/// The socket type of a peer that does not fit.
+/// The socket type of an incompatible peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerType {
-    /// A type of ZeroMQ, by its name.
+    /// A socket type of ZeroMQ, by name.
     Known(&'static str),
-    /// No type of ZeroMQ: the name's first bytes, at most 16, then zeros.
+    /// An unknown name: its first bytes, at most 16, then zeros.
     UnknownName([u8; 16]),
-    /// No type of ZeroMQ: a 2.0 peer's number.
+    /// An unknown number, from a 2.0 peer.
     UnknownNumber(u8),
 }
 
@@ -112,7 +111,7 @@ impl fmt::Display for PeerType {
 }
 
 impl HandshakeError {
-    /// What the ERROR command tells the peer.
+    /// The reason to send to the peer in an ERROR command.
     pub(super) fn reason_for_peer(&self) -> String {
         match self {
             HandshakeError::SocketType { peer, ours } => {
@@ -128,7 +127,7 @@ impl fmt::Display for HandshakeError {
         match self {
             Self::Protocol(fault) => fault.fmt(f),
             Self::Mechanism { peer, ours } => {
-                write!(f, "the peer insists on the security mechanism \"{peer}\", this side on \"{ours}\"")
+                write!(f, "the peer requires the security mechanism \"{peer}\", this side \"{ours}\"")
             }
             Self::SocketType { peer, ours } => {
                 let fitting = if ours.publishes() { "SUB and XSUB" } else { "PUB and XPUB" };
@@ -148,19 +147,17 @@ impl fmt::Display for HandshakeError {
     }
 }
 
-impl Error for HandshakeError {}
+impl Error for HandshakeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            HandshakeError::Protocol(fault) => Some(fault),
+            _ => None,
+        }
+    }
+}
 
 impl From<ProtocolError> for HandshakeError {
     fn from(fault: ProtocolError) -> Self {
         HandshakeError::Protocol(fault)
-    }
-}
-
-impl From<MechanismError> for HandshakeError {
-    fn from(fault: MechanismError) -> Self {
-        match fault {
-            MechanismError::Protocol(fault) => HandshakeError::Protocol(fault),
-            MechanismError::Refused(reason) => HandshakeError::Refused(reason),
-        }
     }
 }

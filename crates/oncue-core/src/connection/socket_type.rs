@@ -1,4 +1,4 @@
-//! The socket types of publish/subscribe, their names on the wire, and which talks to which (RFC 29, 37 and 15).
+//! The socket types of publish/subscribe, their names on the wire, and which are compatible (RFC 29, 37 and 15).
 
 use core::fmt;
 
@@ -16,7 +16,7 @@ pub enum SocketType {
 }
 
 impl SocketType {
-    /// Every socket type.
+    /// All socket types.
     pub const ALL: [SocketType; 4] = [SocketType::Pub, SocketType::Sub, SocketType::XPub, SocketType::XSub];
 
     /// The name in READY.
@@ -29,7 +29,7 @@ impl SocketType {
         }
     }
 
-    /// The type with this name, which is compared as it is.
+    /// The type with this name, which is case-sensitive.
     pub fn from_name(name: &[u8]) -> Option<SocketType> {
         SocketType::ALL.into_iter().find(|known| known.name().as_bytes() == name)
     }
@@ -39,22 +39,22 @@ impl SocketType {
         matches!(self, SocketType::Pub | SocketType::XPub)
     }
 
-    /// Whether connections between the two types make sense: one publishes and the other subscribes.
+    /// Whether the two types are compatible: one publishes and the other subscribes.
     pub fn talks_to(self, peer: SocketType) -> bool {
         self.publishes() != peer.publishes()
     }
 
-    /// What a peer is taken for that does not say.
+    /// The assumed type of a peer that does not send its type.
     pub(super) fn plain_counterpart(self) -> SocketType {
         if self.publishes() { SocketType::Sub } else { SocketType::Pub }
     }
 
-    /// The byte in a 2.0 greeting. RFC 15 knows no XPUB and XSUB there: they are PUB and SUB.
+    /// The byte in a 2.0 greeting. RFC 15 has no XPUB and XSUB: they are sent as PUB and SUB.
     pub(super) fn byte_2_0(self) -> u8 {
         if self.publishes() { 1 } else { 2 }
     }
 
-    /// The type that a byte of a 2.0 greeting stands for. libzmq does send XPUB and XSUB, as 9 and 10.
+    /// The type for a byte of a 2.0 greeting. libzmq sends XPUB and XSUB as 9 and 10.
     pub(super) fn from_byte_2_0(byte: u8) -> Option<SocketType> {
         match byte {
             1 => Some(SocketType::Pub),

@@ -8,7 +8,7 @@ use super::*;
 use crate::command::PROPERTIES_MAX;
 use oncue_testing::{Rng, for_seeds};
 
-/// What libzmq's SUB sends in all, as 3.1.
+/// All bytes that a SUB of libzmq sends at 3.1.
 fn greeting_3(minor: u8, mechanism: &str) -> Vec<u8> {
     let mut wire = b"\xff\0\0\0\0\0\0\0\x01\x7f\x03".to_vec();
     wire.push(minor);
@@ -27,10 +27,10 @@ fn handshake(socket_type: SocketType) -> (Handshake, Vec<u8>) {
     (handshake, out)
 }
 
-/// The peer, and the bytes that the handshake left over.
+/// The peer, and the bytes after the handshake.
 type Outcome = Result<(PeerInfo, Vec<u8>), HandshakeError>;
 
-/// Gives `bytes` one at a time; returns what was sent in all, and how it ended.
+/// Passes `bytes` one at a time; returns all that was sent, and how the handshake ended.
 fn feed(socket_type: SocketType, bytes: &[u8]) -> (Vec<u8>, Outcome) {
     let (mut handshake, mut out) = handshake(socket_type);
     let mut pending = vec![];
@@ -77,7 +77,7 @@ fn version_3_1_with_2_0() {
     let bytes = b"\xff\0\0\0\0\0\0\0\x01\x7f\x01\x02\x00\x03abc\x00\x02\x01A";
     let (mut handshake, mut out) = handshake(SocketType::XPub);
     let progress = handshake.receive(bytes, &mut out).unwrap();
-    // Of our greeting a 2.0 peer gets no more than the major version, then what 2.0 asks for: PUB and an identity.
+    // A 2.0 peer receives our greeting only up to the major version, then what 2.0 requires: PUB and an identity.
     assert_eq!(out, b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01\x00\x00");
     let (socket_type, properties) = (SocketType::Sub, Metadata::new());
     let peer = PeerInfo { version: Version::V2_0, socket_type, identity: b"abc".to_vec(), properties };
@@ -102,7 +102,7 @@ fn our_identity_and_properties_are_told() {
     assert!(run(b"\xff\0\0\0\0\0\0\0\x01\x7f\x01").ends_with(b"\x02\x00\x02me"));
 }
 
-/// The two sides of a connection, and the bytes on their way.
+/// The two sides of a connection, and the bytes in transit.
 struct Side {
     handshake: Handshake,
     out: Vec<u8>,
@@ -133,7 +133,7 @@ impl Side {
     }
 }
 
-/// Carries bytes between two sides, in random pieces, until both have all.
+/// Transfers bytes between two sides, in random pieces, until both have received all.
 fn connect(rng: &mut Rng, sides: &mut [Side; 2]) -> Result<(), HandshakeError> {
     let piece_max = if rng.one_in(2) { 4 } else { 500 };
     while sides.iter().any(|side| !side.out.is_empty()) {
@@ -228,7 +228,7 @@ fn other_mechanisms_are_named() {
     assert_eq!(out, greeting_3(1, "NULL"));
     assert_eq!(
         fault.unwrap_err().to_string(),
-        "the peer insists on the security mechanism \"CURVE\", this side on \"NULL\""
+        "the peer requires the security mechanism \"CURVE\", this side \"NULL\""
     );
 }
 
@@ -353,7 +353,7 @@ fn configurations_are_checked() {
     assert!(fault(&|config| config.properties = vec![property("X-a", 1 << 20)]).contains("32 KiB"));
     let many = || vec![property("X-a", 0); READY_PROPERTIES_MAX + 1];
     assert!(fault(&|config| config.properties = many()).contains("more than 64"));
-    // What passes is accepted by a peer of our own kind.
+    // A configuration that passes the check is accepted by our own side as a peer.
     let largest = |config: &mut HandshakeConfig| {
         config.identity = vec![1; IDENTITY_BYTES_MAX];
         let name = |i| format!("X-{i:03}");

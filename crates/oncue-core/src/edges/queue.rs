@@ -1,19 +1,19 @@
-//! A queue that yields any of its entries at any time, in whatever order they came. No operation takes longer because the
-//! queue is long. Knows nothing of what netting out means.
+//! A queue from which any entry can be removed at any time. Each operation takes constant time. What netting means is not
+//! known here.
 use alloc::vec::Vec;
 
-use super::Edge;
+use super::edge::Edge;
 use crate::topic::index::shrink;
 
-/// How many slots are allocated together, at the most.
+/// How many slots are allocated together, at most.
 const SEGMENT: usize = 1024;
-/// The number of no slot.
+/// Stands for no slot.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// Edges in the order in which they came: a list, whose slots are numbered without a gap. When one goes, the one of the
-/// highest number takes its place.
+/// Edges in the order of arrival: a doubly linked list whose slots are numbered without gaps. When an edge is removed, the
+/// slot with the highest number takes its number.
 pub(super) struct Queue {
-    /// All of [`SEGMENT`] slots, but for the last one that has any, and perhaps an empty one behind it.
+    /// Each has [`SEGMENT`] slots, except for the last one that has any, and perhaps an empty one after it.
     segments: Vec<Vec<Slot>>,
     len: usize,
     oldest: u32,
@@ -22,10 +22,10 @@ pub(super) struct Queue {
 
 pub(super) struct Slot {
     pub(super) edge: Edge,
-    /// For the owner; 0 at first: the hash of the prefix, and a mark.
+    /// For the owner, initially 0: the hash of the prefix, and a mark.
     pub(super) hash: u64,
     pub(super) mark: u32,
-    /// The next older one, and the next newer one.
+    /// The next older slot, and the next newer one.
     older: u32,
     newer: u32,
 }
@@ -39,18 +39,18 @@ impl Queue {
         self.len
     }
 
-    /// How many slots there is memory for.
+    /// How many slots are allocated.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.segments.iter().map(Vec::capacity).sum()
     }
 
-    /// The number of the oldest one.
+    /// The number of the oldest slot.
     pub(super) fn oldest(&self) -> u32 {
         self.oldest
     }
 
-    /// The number of the next newer one than that of this number.
+    /// The number of the next newer slot.
     pub(super) fn newer(&self, at: u32) -> u32 {
         self.slot(at).newer
     }
@@ -68,7 +68,7 @@ impl Queue {
         &mut self.segments[at as usize / SEGMENT][at as usize % SEGMENT]
     }
 
-    /// Appends the newest one, and yields its number: the highest.
+    /// Appends an edge and returns its number, the highest.
     pub(super) fn push(&mut self, edge: Edge) -> u32 {
         let at = u32::try_from(self.len).ok().filter(|&at| at != NONE).expect("fewer than 2^32 edges");
         if self.len == self.segments.len() * SEGMENT {
@@ -82,7 +82,7 @@ impl Queue {
         at
     }
 
-    /// Takes one out. That of the highest number has this number from now on.
+    /// Removes an edge. The slot with the highest number gets this number.
     pub(super) fn remove(&mut self, at: u32) -> Edge {
         let Slot { older, newer, .. } = *self.slot(at);
         self.link(older, newer);
@@ -100,7 +100,7 @@ impl Queue {
         removed.edge
     }
 
-    /// Makes two neighbours, or one of them an end.
+    /// Links two neighbours, or makes one of them an end.
     fn link(&mut self, older: u32, newer: u32) {
         match older {
             NONE => self.oldest = newer,
@@ -112,7 +112,7 @@ impl Queue {
         }
     }
 
-    /// Gives the empty segment at the end back once the one before it is half empty too.
+    /// Frees the empty segment at the end once the one before it is half empty too (hysteresis).
     fn free_segment(&mut self) {
         if self.len + SEGMENT + SEGMENT / 2 <= self.segments.len() * SEGMENT && self.segments.len() > 1 {
             self.segments.pop();

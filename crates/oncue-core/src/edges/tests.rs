@@ -1,15 +1,16 @@
-//! The pending edges against the plain list of all edges, and the text form of a prefix.
+//! The pending edges against a plain list of all edges, and the text form of a prefix.
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec;
+use alloc::vec::Vec;
 use std::time::{Duration, Instant};
 
 use super::*;
 use oncue_testing::for_seeds;
 
 impl Edges {
-    /// What is pending, the oldest first.
+    /// The pending edges, the oldest first.
     fn pending(&self) -> Vec<Edge> {
         let mut at = self.queue.oldest();
         let next = || {
@@ -21,7 +22,7 @@ impl Edges {
     }
 }
 
-/// More than the bound may be pending until all has been netted out.
+/// More than the limit may be pending until all are netted.
 const PENDING_MAX: usize = EDGES_EXACT_MAX + EDGES_EXACT_MAX / (NET_STEPS - 1) + 1;
 
 fn prefix(number: usize) -> Prefix {
@@ -51,7 +52,7 @@ impl Watched {
     fn read(&mut self) -> bool {
         let Some(Edge { prefix, wanted }) = self.edges.pop() else { return false };
         let alternates = if wanted { self.told.insert(prefix) } else { self.told.remove(&prefix) };
-        assert!(alternates, "the watcher is told of changes alone");
+        assert!(alternates, "the watcher hears only of changes");
         true
     }
 
@@ -66,7 +67,7 @@ impl Watched {
 fn what_the_watcher_learns_is_true_in_the_end() {
     for_seeds(200, |rng| {
         let mut watched = Watched::new(rng.next());
-        // The real bound would take long to reach for each seed.
+        // The real limit would take too long to reach for each seed.
         for _ in 0..400 {
             let exact = &mut watched.edges.exact;
             exact.net_steps = 2 + rng.below(3);
@@ -125,7 +126,7 @@ fn an_unread_queue_is_bounded_by_the_prefixes() {
     }
     assert!((EDGES_EXACT_MAX..=PENDING_MAX).contains(&longest), "{longest} are pending");
     watched.read_all();
-    // Many prefixes in force: an edge for each at the most.
+    // Many prefixes in force: at most one edge for each.
     for n in 0..4 * EDGES_EXACT_MAX {
         watched.flip(if n < 2 * EDGES_EXACT_MAX { n } else { n % 5 });
         assert!(watched.edges.len() <= 2 * EDGES_EXACT_MAX);
@@ -143,7 +144,7 @@ fn an_unread_queue_is_bounded_in_bytes() {
         for number in 0..20 {
             edges.push(long(number), true);
         }
-        // What is in force cannot be left out.
+        // The prefixes in force cannot be dropped.
         assert!(bytes(&edges) <= 6 * EDGES_EXACT_BYTES_MAX, "in round {round}");
         for number in 0..20 {
             edges.push(long(number), false);
@@ -172,7 +173,7 @@ fn no_edge_takes_long_however_many_are_pending() {
     const EDGES: usize = 100_000;
     const SLOWEST: Duration = Duration::from_millis(20);
     let mut fastest = vec![Duration::MAX; 2 * EDGES];
-    // A thread that has to wait for a processor does so somewhere else each time.
+    // A thread is preempted at a different step each time.
     for _ in 0..10 {
         let mut edges = Edges::new(1);
         let mut steps = fastest.iter_mut();
@@ -183,7 +184,7 @@ fn no_edge_takes_long_however_many_are_pending() {
             *fastest = begun.elapsed().min(*fastest);
         };
         (0..EDGES).for_each(|n| timed(&mut |edges| edges.push(prefix(n), true)));
-        // Half of them vanish, and the others are read.
+        // Half of them are netted, and the others are read.
         (0..EDGES / 2).for_each(|n| timed(&mut |edges| edges.push(prefix(n * 2), false)));
         (0..EDGES / 2).for_each(|_| timed(&mut |edges| assert!(edges.pop().is_some())));
         assert!(edges.is_empty());

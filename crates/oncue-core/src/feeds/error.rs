@@ -1,15 +1,15 @@
-//! Why routes are refused, in words.
+//! Why routes are refused.
 
 use alloc::vec::Vec;
 use core::fmt;
 
 use oncue_pattern::Pattern;
 
-/// Why routes could not be put together.
+/// Why routes are refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RoutesError {
-    /// There are none.
+    /// There are no routes.
     NoRoutes,
     /// `feeds_max` is 0.
     NoFeeds,
@@ -17,11 +17,11 @@ pub enum RoutesError {
     NoFeedsOf(Pattern),
     /// Two routes have the same topics.
     Duplicate(Pattern, Pattern),
-    /// Some topics are of both routes, and neither route lies within the other.
+    /// Some topics belong to both routes, and neither route lies within the other.
     Ambiguous(Pattern, Pattern),
-    /// A topic of this route's catalogue is not of its pattern.
+    /// A topic of this route's catalogue does not match its pattern.
     ForeignTopic(Pattern, Vec<u8>),
-    /// The catalogues have more topics than this together.
+    /// The catalogues together have more topics than this limit.
     CatalogueTooLong(usize),
 }
 
@@ -29,9 +29,9 @@ impl fmt::Display for RoutesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RoutesError::NoRoutes => f.write_str("there are no routes; add one, such as `clock`"),
-            RoutesError::NoFeeds => f.write_str("feeds_max is 0; give it 1 at least"),
+            RoutesError::NoFeeds => f.write_str("feeds_max is 0; set it to at least 1"),
             RoutesError::NoFeedsOf(pattern) => {
-                write!(f, "feeds_max of the route `{pattern}` is 0; give it 1 at least")
+                write!(f, "feeds_max of the route `{pattern}` is 0; set it to at least 1")
             }
             RoutesError::Duplicate(a, b) => {
                 write!(f, "the routes `{a}` and `{b}` have the same topics; remove one of them")
@@ -42,7 +42,7 @@ impl fmt::Display for RoutesError {
             ),
             RoutesError::ForeignTopic(pattern, topic) => write!(
                 f,
-                "the catalogue of the route `{pattern}` has `{}`, which is no topic of it; remove it",
+                "`{}` in the catalogue of the route `{pattern}` is not a topic of it; remove it",
                 topic.escape_ascii()
             ),
             RoutesError::CatalogueTooLong(max) => {

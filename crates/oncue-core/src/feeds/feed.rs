@@ -1,60 +1,87 @@
-//! One feed and its state, and the table of them. When a feed changes its state is not decided here.
+//! One feed and its state. When the state changes is decided elsewhere.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::time::Duration;
 
-use super::queue::Rank;
-use super::{FeedState, RouteId};
+use super::routes::{RouteId, Routes};
 
-/// The place of a feed in its machine's table. It is given to another topic once the feed is forgotten: with the
+/// The number of a feed in its machine. It is reused for another topic once the feed is forgotten; together with the
 /// generation it is unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FeedId(usize);
+pub struct FeedId(pub(super) usize);
+
+/// The state of a topic that is announced to its subscribers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeedState {
+    /// Nothing is known: the initial state, and the state after a feed is forgotten. Withdraws earlier states.
+    Idle,
+    /// The feed has published since it started.
+    Active,
+    /// The feed failed and will start again, or changes its route: the last value may be out of date.
+    Stale,
+    /// The feed has ended, or its route was removed: no values are published until further notice.
+    Closed,
+}
 
 pub(super) struct Feed {
     pub(super) topic: Arc<[u8]>,
-    /// The route that serves the topic now; none once its route was removed.
+    /// The route that serves the topic now; `None` once it was removed.
     pub(super) route: Option<RouteId>,
-    /// The route that the feed counts for: until its generation has ended, the one that started it.
+    /// The route for which the feed counts: until its generation has ended, the one that started it.
     pub(super) line: RouteId,
-    /// Whether a partial prefix starts this topic.
+    /// Whether the topic is in a catalogue, so that partial prefixes start it.
     pub(super) catalogued: bool,
-    /// Wanted prefixes that the topic begins with.
+    /// How many wanted prefixes the topic begins with.
     pub(super) wants: usize,
-    /// Those of them that start the feed. Without one, a feed exists only until its production has ended.
+    /// How many of them start the feed. Without one, a feed exists only until its generation has ended.
     pub(super) starters: usize,
     pub(super) state: State,
-    /// When it began to wait for its last start.
+    /// When it began to wait for its latest start.
     pub(super) since: Duration,
-    /// When its last generation started.
+    /// When its latest generation started.
     pub(super) started: Duration,
     /// Failures in a row.
     pub(super) failures: u32,
-    /// What the caller was last told of the topic.
+    /// The last announced state of the topic.
     pub(super) told: FeedState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// Something starts it, and there is no room yet.
+    /// A prefix starts it, and there is no room yet.
     Waiting { rank: Rank },
-    /// It produces, and somebody wants it.
+    /// It produces and is wanted.
     Running { generation: u64 },
-    /// It produces until the deadline, and nobody wants it.
+    /// It produces until the deadline and is not wanted.
     Grace { generation: u64, deadline: Duration },
     /// It was told to stop and has not ended.
     Stopping { generation: u64 },
-    /// It failed, and what started it is still there: it waits until then.
+    /// It failed and is still wanted: it waits until then.
     Failed { until: Duration },
-    /// It failed, and nothing starts it any more: kept until then, lest coming back make it start sooner.
+    /// It failed, and no prefix starts it: remembered until then, so that a new subscription does not restart it sooner.
     Cooling { until: Duration },
-    /// It ended by itself, and what started it is still there.
+    /// It ended by itself and is still wanted.
     Ended,
 }
 
+/// The place in the queue: more subscribers first, then the longer wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    pub(super) subscribers: Reverse<usize>,
+    /// Increases with each feed that begins to wait.
+    pub(super) turn: u64,
+}
+
+impl Feed {
+    /// Whether `prefix`, with which the topic begins, starts it.
+    pub(super) fn starts_by(&self, prefix: &[u8], routes: &Routes) -> bool {
+        self.route.is_some_and(|route| routes.starts_in(prefix, &self.topic, route, self.catalogued))
+    }
+}
+
 impl State {
-    /// When time changes it.
+    /// When it ends by time.
     pub(super) fn deadline(self) -> Option<Duration> {
         match self {
             State::Grace { deadline: at, .. }
@@ -64,7 +91,7 @@ impl State {
         }
     }
 
-    /// The generation that was started and has not ended.
+    /// The generation that has started and not ended.
     pub(super) fn live(self) -> Option<u64> {
         match self {
             State::Running { generation }
@@ -72,42 +99,5 @@ impl State {
             | State::Stopping { generation } => Some(generation),
             _ => None,
         }
-    }
-}
-
-#[derive(Default)]
-pub(super) struct Feeds {
-    slots: Vec<Option<Feed>>,
-    free: Vec<FeedId>,
-}
-
-impl Feeds {
-    pub(super) fn insert(&mut self, feed: Feed) -> FeedId {
-        let id = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            FeedId(self.slots.len() - 1)
-        });
-        self.slots[id.0] = Some(feed);
-        id
-    }
-
-    pub(super) fn remove(&mut self, id: FeedId) -> Feed {
-        let feed = self.slots[id.0].take().expect("a feed is removed once");
-        self.free.push(id);
-        feed
-    }
-
-    pub(super) fn get(&self, id: FeedId) -> &Feed {
-        self.slots[id.0].as_ref().expect("an id in a table is a feed's")
-    }
-
-    pub(super) fn get_mut(&mut self, id: FeedId) -> &mut Feed {
-        self.slots[id.0].as_mut().expect("an id in a table is a feed's")
-    }
-
-    /// The feed, if this generation of it has been started and not been reported as ended. The id is the caller's.
-    pub(super) fn find(&self, id: FeedId, generation: u64) -> Option<&Feed> {
-        let feed = self.slots.get(id.0)?.as_ref()?;
-        (feed.state.live() == Some(generation)).then_some(feed)
     }
 }

@@ -1,5 +1,5 @@
-//! The steps of the state machine: what its inputs have in common. Every change of a feed's state goes through
-//! [`Demand::set`], which keeps the queue, the deadlines and the counts in step.
+//! The steps of the state machine that its inputs share. Every change of a feed's state goes through [`Feeds::set`], which
+//! updates the queue, the deadlines and the counts.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -7,11 +7,11 @@ use core::cmp::Reverse;
 use core::ops::Bound;
 use core::time::Duration;
 
-use super::feed::{Feed, FeedId, State};
-use super::queue::Rank;
-use super::{Decision, Demand, End, FeedState, RouteId};
+use super::feed::{Feed, FeedId, FeedState, Rank, State};
+use super::routes::RouteId;
+use super::{Decision, End, Feeds};
 
-impl Demand {
+impl Feeds {
     /// The feeds whose topics begin with `prefix`.
     pub(super) fn attached(&self, prefix: &[u8]) -> Vec<FeedId> {
         self.by_topic
@@ -21,21 +21,26 @@ impl Demand {
             .collect()
     }
 
+    /// The feed, if this generation of it has started and not ended. The id comes from the caller.
+    pub(super) fn find(&self, id: FeedId, generation: u64) -> Option<&Feed> {
+        self.feeds.get(id.0).filter(|feed| feed.state.live() == Some(generation))
+    }
+
     pub(super) fn advance(&mut self, now: Duration) {
         self.now = self.now.max(now);
         self.expire();
     }
 
-    /// Does what is due, and keeps the bound of what is remembered.
+    /// Handles all deadlines that have passed, and limits how many failed feeds are remembered.
     pub(super) fn expire(&mut self) {
         while let Some(&(deadline, id)) = self.deadlines.first()
             && deadline <= self.now
         {
-            match self.feeds.get(id).state {
+            match self.feeds[id.0].state {
                 State::Grace { generation, .. } => self.stop(id, generation, FeedState::Idle),
                 State::Failed { .. } => self.wait(id),
                 State::Cooling { .. } => self.forget(id),
-                _ => unreachable!("a deadline is of a state that has one"),
+                _ => unreachable!("only states with a deadline are in the table"),
             }
         }
         while self.cooling.len() > self.limits.feeds_max
@@ -46,14 +51,14 @@ impl Demand {
         self.fill();
     }
 
-    /// Starts what waits, as far as there is room.
+    /// Starts waiting feeds while there is room.
     pub(super) fn fill(&mut self) {
         while let Some(id) = self.queue.next() {
             self.last_generation += 1;
             self.stats.started += 1;
             let generation = self.last_generation;
             self.set(id, State::Running { generation });
-            let feed = self.feeds.get_mut(id);
+            let feed = &mut self.feeds[id.0];
             feed.started = self.now;
             let (route, topic, since) = (feed.line, feed.topic.clone(), feed.since);
             let params = self.routes.pattern(route).match_topic(&topic);
@@ -62,12 +67,12 @@ impl Demand {
         }
     }
 
-    /// Makes the feed of a topic that something has begun to start.
+    /// Creates the feed of a topic that a prefix starts.
     pub(super) fn open(&mut self, topic: Arc<[u8]>, route: RouteId) {
         let catalogued = self.routes.catalogued(&topic);
         let (wants, starters) = self.count(&topic, Some(route), catalogued);
         let state = State::Ended;
-        let id = self.feeds.insert(Feed {
+        let id = FeedId(self.feeds.insert(Feed {
             topic: topic.clone(),
             route: Some(route),
             line: route,
@@ -79,13 +84,13 @@ impl Demand {
             started: self.now,
             failures: 0,
             told: FeedState::Idle,
-        });
+        }));
         self.by_topic.insert(topic, id);
         self.queue.enter(route, id, state);
         self.wait(id);
     }
 
-    /// A topic's route, or whether it is listed, may have changed.
+    /// Updates a feed whose route, or catalogue entry, may have changed.
     pub(super) fn reconsider(&mut self, topic: &Arc<[u8]>) {
         let route = self.routes.route_of(topic);
         let catalogued = self.routes.catalogued(topic);
@@ -96,7 +101,7 @@ impl Demand {
             }
             return;
         };
-        let feed = self.feeds.get_mut(id);
+        let feed = &mut self.feeds[id.0];
         let moved = feed.route != route;
         (feed.route, feed.catalogued, feed.starters) = (route, catalogued, starters);
         match feed.state {
@@ -105,7 +110,7 @@ impl Demand {
                 self.stop(id, generation, left);
             }
             State::Running { .. } | State::Grace { .. } | State::Stopping { .. } => {}
-            // Its failures were another route's.
+            // Its failures were those of another route.
             _ if moved && starters > 0 => {
                 feed.failures = 0;
                 self.wait(id);
@@ -118,7 +123,7 @@ impl Demand {
         }
     }
 
-    /// The wanted prefixes that a topic begins with, and those of them that start it.
+    /// How many wanted prefixes a topic begins with, and how many of them start it.
     fn count(&self, topic: &[u8], route: Option<RouteId>, catalogued: bool) -> (usize, usize) {
         let (mut wants, mut starters) = (0, 0);
         self.prefixes.of_topic(topic, |prefix| {
@@ -129,9 +134,9 @@ impl Demand {
         (wants, starters)
     }
 
-    /// Nobody wants a running feed any more.
+    /// Begins the grace of a running feed that is not wanted any more.
     pub(super) fn let_run_out(&mut self, id: FeedId, generation: u64) {
-        let feed = self.feeds.get(id);
+        let feed = &self.feeds[id.0];
         let route = self.routes.get(feed.line);
         let grace = self.now.saturating_add(route.grace);
         let deadline = grace.max(feed.started.saturating_add(route.min_run));
@@ -141,13 +146,13 @@ impl Demand {
     pub(super) fn stop(&mut self, id: FeedId, generation: u64, left: FeedState) {
         self.set(id, State::Stopping { generation });
         self.stats.stopped += 1;
-        let wanted = self.feeds.get(id).wants > 0;
+        let wanted = self.feeds[id.0].wants > 0;
         self.decisions.push_back(Decision::Stop { feed: id, generation, wanted });
         self.say(id, left);
     }
 
     pub(super) fn end(&mut self, id: FeedId, generation: u64, end: End) {
-        let Some(feed) = self.feeds.find(id, generation) else { return };
+        let Some(feed) = self.find(id, generation) else { return };
         let (starters, wants) = (feed.starters, feed.wants);
         let stopped = matches!(feed.state, State::Stopping { .. });
         let backoff = feed.route.and_then(|route| self.routes.get(route).backoff);
@@ -157,7 +162,7 @@ impl Demand {
             _ if stopped && starters > 0 => self.wait(id),
             _ if stopped => self.forget(id),
             (End::Failed, Some(backoff)) => {
-                let feed = self.feeds.get_mut(id);
+                let feed = &mut self.feeds[id.0];
                 let ran = self.now.saturating_sub(feed.started);
                 let until = self.now.saturating_add(backoff.pause(&mut feed.failures, ran));
                 if wants > 0 {
@@ -181,23 +186,23 @@ impl Demand {
         self.fill();
     }
 
-    /// To start as soon as there is room.
+    /// Queues a feed until there is room.
     pub(super) fn wait(&mut self, id: FeedId) {
         self.last_turn += 1;
-        self.feeds.get_mut(id).since = self.now;
+        self.feeds[id.0].since = self.now;
         let rank = Rank { subscribers: Reverse(1), turn: self.last_turn };
         self.set(id, State::Waiting { rank });
     }
 
-    /// Nothing starts a feed that failed: it is remembered for a while.
-    /// [`expire`](Demand::expire) keeps the bound, when nobody walks over feeds.
+    /// Remembers a failed feed that no prefix starts. [`expire`](Feeds::expire) limits their number, when no loop over feeds
+    /// is running.
     pub(super) fn cool(&mut self, id: FeedId, until: Duration) {
         self.set(id, State::Cooling { until });
     }
 
     pub(super) fn set(&mut self, id: FeedId, state: State) {
         let left = self.leave(id);
-        let feed = self.feeds.get_mut(id);
+        let feed = &mut self.feeds[id.0];
         if state.live().is_none() {
             feed.line = feed.route.unwrap_or(feed.line);
         }
@@ -213,9 +218,9 @@ impl Demand {
         }
     }
 
-    /// Takes a feed out of all tables by state. Yields the route that it counted for.
+    /// Removes a feed from all tables by state. Returns the route for which it counted.
     fn leave(&mut self, id: FeedId) -> RouteId {
-        let (line, state) = (self.feeds.get(id).line, self.feeds.get(id).state);
+        let (line, state) = (self.feeds[id.0].line, self.feeds[id.0].state);
         self.queue.leave(line, state);
         if let Some(deadline) = state.deadline() {
             self.deadlines.remove(&(deadline, id));
@@ -230,13 +235,13 @@ impl Demand {
         self.say(id, FeedState::Idle);
         let left = self.leave(id);
         self.queue.tidy(left);
-        let feed = self.feeds.remove(id);
+        let feed = self.feeds.remove(id.0);
         self.by_topic.remove(&feed.topic);
     }
 
-    /// Says what is true of a topic, unless that was the last thing said.
+    /// Announces the state of a topic, unless it is the last one announced.
     pub(super) fn say(&mut self, id: FeedId, state: FeedState) {
-        let feed = self.feeds.get_mut(id);
+        let feed = &mut self.feeds[id.0];
         if core::mem::replace(&mut feed.told, state) != state {
             self.decisions.push_back(Decision::State { topic: feed.topic.clone(), route: feed.line, state });
         }

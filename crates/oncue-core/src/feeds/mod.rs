@@ -1,19 +1,19 @@
 //! Production on demand: which feeds run, given which prefixes are wanted. A state machine without a clock, threads or
-//! I/O: times come in as [`Duration`]s since an origin of the caller's choice, decisions go out of a queue. Producers,
-//! values and peers are unknown to it.
+//! I/O: times are [`Duration`]s since an origin of the caller's choice, and decisions are returned by a queue. It does not
+//! know producers, values or peers.
 //!
-//! What a wanted prefix does, for each route by itself:
-//! - It is a whole topic of the route ([`PrefixMeaning::Exact`]): it *starts* that topic's feed.
-//! - It is the beginning of topics of the route ([`PrefixMeaning::Partial`]): it *starts* those of the route's
-//!   catalogue that begin with it. A route without parameters has a catalogue of one by nature.
-//! - In any case it is *attached* to every feed whose topic begins with it, whoever started that feed, and whenever.
+//! The effect of a wanted prefix, for each route separately:
+//! - If it is a whole topic of the route ([`PrefixMeaning::Exact`]), it *starts* that topic's feed.
+//! - If it is the beginning of topics of the route ([`PrefixMeaning::Partial`]), it *starts* the topics of the route's
+//!   catalogue that begin with it. The catalogue of a route without parameters is its one topic.
+//! - In either case it is *attached* to every feed whose topic begins with it, whatever started that feed.
 //!
-//! A feed runs on while any prefix is attached to it, for `grace` after the last one has gone, and for `min_run` after
-//! its start. Wanted again by then it runs on as the same generation. Each activation is a generation, numbered from 1,
-//! never reused. A feed that has ended by itself starts again when what started it has gone and comes back; one that
-//! has failed, also after a pause, see [`Backoff`].
+//! A feed runs while any prefix is attached to it, for `grace` after the last one was detached, and for at least `min_run`.
+//! If it is wanted again by then, the same generation continues. Each activation is a generation, numbered from 1 and never
+//! reused. A feed that ended by itself starts again when the prefixes that started it end and are wanted again; a feed that
+//! failed also starts again after a pause, see [`Backoff`].
 //!
-//! Routes, and what they list, may change while feeds run. Feeds that are served as before are not touched.
+//! Routes and their catalogues may change while feeds run. Feeds whose route stays the same are not affected.
 //!
 //! [`PrefixMeaning::Exact`]: oncue_pattern::PrefixMeaning::Exact
 //! [`PrefixMeaning::Partial`]: oncue_pattern::PrefixMeaning::Partial
@@ -23,11 +23,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use self::feed::{Feeds, State};
+use self::feed::{Feed, State};
 use self::prefixes::Prefixes;
 use self::queue::Queue;
 use self::routes::Routes;
 use oncue_pattern::{Params, Pattern};
+use slab::Slab;
 
 mod error;
 mod feed;
@@ -39,18 +40,19 @@ mod routes;
 mod tests;
 
 pub use self::error::RoutesError;
-pub use self::feed::FeedId;
+pub use self::feed::{FeedId, FeedState};
+pub use self::queue::FeedCounts;
 pub use self::routes::{Route, RouteId};
 pub use crate::backoff::Backoff;
 
-/// The bounds of the state machine.
+/// The limits of the state machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Feeds that run at once, of all routes, those in grace and those told to stop but not ended included. Topics
-    /// beyond it wait; as room appears those with the most subscribers start first, of equal ones the oldest. At
-    /// least 1; 65,536 by default. As many feeds that failed and that nobody wants are remembered at most.
+    /// The most feeds of all routes that run at once, including those in grace and those told to stop that have not ended.
+    /// More topics wait; when there is room, those with the most subscribers start first, then the oldest. At least 1;
+    /// 65,536 by default. It also limits how many failed feeds that are not wanted are remembered.
     pub feeds_max: usize,
-    /// Topics in the catalogues of all routes together, routes without parameters included; 1,048,576 by default.
+    /// The most topics in the catalogues of all routes together, including routes without parameters; 1,048,576 by default.
     pub catalogue_topics_max: usize,
 }
 
@@ -60,12 +62,12 @@ impl Default for Limits {
     }
 }
 
-/// What the caller must do, in the order decided.
+/// What the caller must do, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Begin to produce. The caller answers each start by exactly one [`Demand::ended`], sooner or later.
+    /// Begin to produce. The caller answers each start with exactly one call of [`Feeds::ended`], sooner or later.
     Start {
-        /// The feed to name in [`Demand::ended`].
+        /// The feed, for [`Feeds::ended`].
         feed: FeedId,
         /// The route whose producer serves it.
         route: RouteId,
@@ -73,80 +75,45 @@ pub enum Decision {
         topic: Arc<[u8]>,
         /// The values of the route's parameters in that topic.
         params: Params,
-        /// The number of this activation: greater than all before it.
+        /// The number of this activation, greater than all before it.
         generation: u64,
-        /// Since when the topic has waited for this start.
+        /// When the topic began to wait for this start.
         since: Duration,
     },
-    /// Nobody wants the feed any more, or its route is gone: not one more value of this generation may be sent. What
-    /// was started goes on to count until the caller reports that it has ended; the topic does not start anew before
-    /// that.
+    /// The feed is not wanted any more, or its route was removed: no more values of this generation may be sent. The feed
+    /// counts until the caller reports that it has ended, and the topic does not start again before that.
     Stop {
         /// The feed.
         feed: FeedId,
         /// The generation to stop.
         generation: u64,
-        /// Whether the topic is wanted nevertheless: its route has changed or gone.
+        /// Whether the topic is still wanted: then its route has changed or was removed.
         wanted: bool,
     },
-    /// Tell those who want the topic.
+    /// Announce the state of a topic to its subscribers.
     State {
         /// The topic.
         topic: Arc<[u8]>,
-        /// The route that serves it, or that did: it may be gone.
+        /// The route that serves or served it; it may have been removed.
         route: RouteId,
-        /// What is true of it from now on.
+        /// The new state.
         state: FeedState,
     },
 }
 
-/// What there is to say to those who want a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FeedState {
-    /// Nothing: of every topic at first, and again once nothing is known of it any more. What was said is void.
-    Idle,
-    /// It is produced: its feed has published since it started.
-    Active,
-    /// Its feed failed and will start again, or changes its route: the last value grows old meanwhile.
-    Stale,
-    /// Its feed has ended, or its route is gone: no value comes until further notice.
-    Closed,
-}
-
-/// How a production has ended.
+/// How a feed has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// There is nothing more to produce.
     Finished,
-    /// It could not go on; see [`Backoff`].
+    /// It could not continue; see [`Backoff`].
     Failed,
-}
-
-/// How many topics are in each state now, of one route or of all. Feeds of a route that is gone count for it until they
-/// have ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FeedCounts {
-    /// Topics that somebody wants, whether they are produced or not.
-    pub wanted: usize,
-    /// Feeds started and not told to stop, those in grace included.
-    pub running: usize,
-    /// Feeds that nobody wants, running on for their grace.
-    pub in_grace: usize,
-    /// Feeds told to stop whose production has not ended yet.
-    pub stopping: usize,
-    /// Topics that wait for room: they would be produced if a bound allowed it.
-    pub waiting: usize,
-    /// Topics whose feed failed and that wait for their next start.
-    pub failing: usize,
-    /// Topics in the catalogue; of a route without parameters its one topic.
-    pub listed: usize,
 }
 
 /// Counts since the beginning, and of the present.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct DemandStats {
+pub struct FeedsStats {
     /// Now: wanted prefixes.
     pub prefixes: usize,
     /// Now: the topics of all routes.
@@ -155,79 +122,79 @@ pub struct DemandStats {
     pub started: u64,
     /// Generations told to stop.
     pub stopped: u64,
-    /// Generations that ended by themselves before they were told to stop, those that failed included.
+    /// Generations that ended by themselves before they were told to stop, including those that failed.
     pub ended: u64,
     /// Generations that failed before they were told to stop.
     pub failed: u64,
-    /// Times a feed in grace was wanted again.
+    /// How often a feed in grace was wanted again.
     pub revived: u64,
-    /// Wanted prefixes that meant nothing to any route.
+    /// Wanted prefixes that matched no route.
     pub unmatched: u64,
 }
 
-/// Which feeds run. See the [module's page](self) for the rules.
+/// The state machine that decides which feeds run. See the [module's page](self) for the rules.
 ///
 /// ```
 /// use core::time::Duration;
-/// use oncue_core::feeds::{Decision, Demand, End, Limits, Route};
+/// use oncue_core::feeds::{Decision, Feeds, End, Limits, Route};
 /// use oncue_pattern::Pattern;
 ///
 /// let grace = Duration::from_secs(2);
 /// let route = Route { grace, ..Route::new(Pattern::parse("prices/{symbol}").unwrap()) };
-/// let mut demand = Demand::new(vec![route], Limits::default()).unwrap();
+/// let mut feeds = Feeds::new(vec![route], Limits::default()).unwrap();
 ///
-/// demand.wanted(b"prices/AAPL", Duration::from_secs(1));
-/// let Some(Decision::Start { feed, generation: 1, .. }) = demand.poll() else { panic!() };
-/// demand.unwanted(b"prices/AAPL", Duration::from_secs(5));
-/// assert_eq!(demand.next_deadline(), Some(Duration::from_secs(7)));
-/// demand.tick(Duration::from_secs(7));
-/// assert_eq!(demand.poll(), Some(Decision::Stop { feed, generation: 1, wanted: false }));
-/// demand.ended(feed, 1, End::Finished, Duration::from_secs(8));
+/// feeds.wanted(b"prices/AAPL", Duration::from_secs(1));
+/// let Some(Decision::Start { feed, generation: 1, .. }) = feeds.poll() else { panic!() };
+/// feeds.unwanted(b"prices/AAPL", Duration::from_secs(5));
+/// assert_eq!(feeds.next_deadline(), Some(Duration::from_secs(7)));
+/// feeds.tick(Duration::from_secs(7));
+/// assert_eq!(feeds.poll(), Some(Decision::Stop { feed, generation: 1, wanted: false }));
+/// feeds.ended(feed, 1, End::Finished, Duration::from_secs(8));
 /// ```
 #[derive(Default)]
-pub struct Demand {
+pub struct Feeds {
     routes: Routes,
     limits: Limits,
-    /// The latest time seen: time never goes back here, whatever the caller's clock does.
+    /// The latest time passed in: time never goes back here, whatever the caller's clock does.
     now: Duration,
     prefixes: Prefixes,
-    feeds: Feeds,
-    /// All feeds, in whatever state. A topic that something starts has one; a topic has no more than one.
+    feeds: Slab<Feed>,
+    /// All feeds in all states. A topic that a prefix starts has exactly one.
     by_topic: BTreeMap<Arc<[u8]>, FeedId>,
-    /// The feeds whose state time will change.
+    /// The feeds whose state has a deadline.
     deadlines: BTreeSet<(Duration, FeedId)>,
-    /// The feeds that failed and that nothing starts.
+    /// The feeds that failed and that no prefix starts.
     cooling: BTreeSet<(Duration, FeedId)>,
     queue: Queue,
     last_turn: u64,
     last_generation: u64,
     decisions: VecDeque<Decision>,
-    stats: DemandStats,
+    stats: FeedsStats,
 }
 
-impl Demand {
-    /// A machine that nothing is wanted of yet. The routes are numbered in this order.
+impl Feeds {
+    /// A machine without wanted prefixes. The routes are numbered in this order.
     ///
     /// # Errors
-    /// [`RoutesError`] when the routes contradict each other or the limits, with the patterns concerned.
-    pub fn new(routes: Vec<Route>, limits: Limits) -> Result<Demand, RoutesError> {
-        let mut demand = Demand::default();
-        demand.change_routes(&[], routes, limits, Duration::ZERO)?;
-        Ok(demand)
+    /// [`RoutesError`] when the routes conflict with each other or exceed the limits, with the patterns concerned.
+    pub fn new(routes: Vec<Route>, limits: Limits) -> Result<Feeds, RoutesError> {
+        let mut feeds = Feeds::default();
+        feeds.change_routes(&[], routes, limits, Duration::ZERO)?;
+        Ok(feeds)
     }
 
-    /// A prefix has its first subscriber. Ignored if it is wanted already.
+    /// Reports that a prefix has its first subscriber. Ignored if it is already wanted.
     pub fn wanted(&mut self, prefix: &[u8], now: Duration) {
         self.advance(now);
         if !self.prefixes.insert(prefix) {
             return;
         }
-        // Kept all the same: a route may come to know it.
+        // Kept even if no route matches it: a later route may.
         self.stats.unmatched += u64::from(!self.routes.know(prefix));
         for id in self.attached(prefix) {
-            let feed = self.feeds.get_mut(id);
+            let feed = &mut self.feeds[id.0];
             feed.wants += 1;
-            feed.starters += usize::from(self.routes.starts(prefix, feed));
+            feed.starters += usize::from(feed.starts_by(prefix, &self.routes));
             match feed.state {
                 State::Grace { generation, .. } => {
                     self.stats.revived += 1;
@@ -245,16 +212,16 @@ impl Demand {
         self.fill();
     }
 
-    /// A prefix has lost its last subscriber. Ignored if it was not wanted.
+    /// Reports that a prefix has lost its last subscriber. Ignored if it was not wanted.
     pub fn unwanted(&mut self, prefix: &[u8], now: Duration) {
         self.advance(now);
         if !self.prefixes.remove(prefix) {
             return;
         }
         for id in self.attached(prefix) {
-            let feed = self.feeds.get_mut(id);
+            let feed = &mut self.feeds[id.0];
             feed.wants -= 1;
-            feed.starters -= usize::from(self.routes.starts(prefix, feed));
+            feed.starters -= usize::from(feed.starts_by(prefix, &self.routes));
             match feed.state {
                 State::Running { generation } if feed.wants == 0 => self.let_run_out(id, generation),
                 State::Waiting { .. } | State::Ended if feed.starters == 0 => self.forget(id),
@@ -265,32 +232,32 @@ impl Demand {
         self.expire();
     }
 
-    /// Time has passed: to be called when [`next_deadline`](Demand::next_deadline) is reached, harmless otherwise.
+    /// Reports the time. Must be called when [`next_deadline`](Feeds::next_deadline) is reached, and may be called any time.
     pub fn tick(&mut self, now: Duration) {
         self.advance(now);
     }
 
-    /// This generation of a feed has published: its topic is [`FeedState::Active`].
+    /// Reports that this generation of a feed has published: its topic is [`FeedState::Active`].
     pub fn produced(&mut self, feed: FeedId, generation: u64, now: Duration) {
         self.advance(now);
-        let running = self.feeds.find(feed, generation).map(|feed| feed.state);
+        let running = self.find(feed, generation).map(|feed| feed.state);
         if matches!(running, Some(State::Running { .. } | State::Grace { .. })) {
             self.say(feed, FeedState::Active);
         }
     }
 
-    /// What was started as this generation has ended: its producer returned or failed, or was done with stopping.
-    /// Finished, it does not start again until what started it has gone and comes back. Failed, it starts again as the
-    /// route's [`Backoff`] says.
+    /// Reports that this generation of a feed has ended: its producer returned, failed, or has stopped as it was told. A
+    /// finished feed does not start again until the prefixes that started it end and are wanted again. A failed feed starts
+    /// again according to the route's [`Backoff`].
     pub fn ended(&mut self, feed: FeedId, generation: u64, end: End, now: Duration) {
         self.now = self.now.max(now);
-        // Before anything expires: what has ended is not told to stop.
+        // Before anything expires: a feed that has ended must not be told to stop.
         self.end(feed, generation, end);
         self.expire();
     }
 
-    /// A route's catalogue is another now. Topics that have left it are not started by prefixes any more; their feeds
-    /// run on while they are wanted. Takes time in proportion to both lists. Without effect if the route is gone.
+    /// Replaces a route's catalogue. Prefixes no longer start topics that are removed from it, but their feeds run while
+    /// they are wanted. Takes time in proportion to both lists. Without effect if the route was removed.
     ///
     /// # Errors
     /// [`RoutesError::ForeignTopic`], [`RoutesError::CatalogueTooLong`]: the old list stays.
@@ -303,10 +270,10 @@ impl Demand {
         Ok(())
     }
 
-    /// Removes routes, adds others and sets the limits, all or nothing. Feeds whose topics the same routes serve as before
-    /// are not touched. Those of a route that is gone are told to stop, and start anew if another route has their topic.
-    /// Where more feeds run than the limits allow, none is stopped for it. Takes as much time as beginning with these
-    /// routes. Returns the names of the new ones.
+    /// Removes routes, adds others and sets the limits, all or nothing. Feeds whose route stays the same are not affected.
+    /// Those of a removed route are told to stop, and start again if another route has their topic. If more feeds run than
+    /// the limits allow, none is stopped for that reason. Takes as much time as to start with these routes. Returns the
+    /// ids of the new routes.
     ///
     /// # Errors
     /// [`RoutesError`]: nothing has changed.
@@ -340,11 +307,11 @@ impl Demand {
         Ok(ids)
     }
 
-    /// Asks for the numbers of subscribers of up to `most` topics that wait for room, which decide who is next: of all
-    /// of them in rounds, so that each number is known as it was a round ago. A topic that has not been asked for has 1.
+    /// Asks for the numbers of subscribers of up to `most` topics that wait for room, which decide which topic starts next.
+    /// All waiting topics are asked about in turn (round robin). Until then a topic counts 1 subscriber.
     pub fn count_waiting(&mut self, most: usize, mut subscribers: impl FnMut(&[u8]) -> usize) {
         for id in self.queue.next_round(most) {
-            let feed = self.feeds.get(id);
+            let feed = &self.feeds[id.0];
             let State::Waiting { mut rank } = feed.state else { unreachable!("what is queued waits") };
             let count = subscribers(&feed.topic);
             if rank.subscribers.0 != count {
@@ -354,33 +321,33 @@ impl Demand {
         }
     }
 
-    /// The next decision; to be asked for until there is none, after every input.
+    /// The next decision. Must be called after every input, until it returns `None`.
     pub fn poll(&mut self) -> Option<Decision> {
         self.decisions.pop_front()
     }
 
-    /// The generation that runs for a topic, one in grace included.
+    /// The generation that runs for a topic, in grace or not.
     pub fn running(&self, topic: &[u8]) -> Option<u64> {
-        match self.feeds.get(*self.by_topic.get(topic)?).state {
+        match self.feeds[self.by_topic.get(topic)?.0].state {
             State::Running { generation } | State::Grace { generation, .. } => Some(generation),
             _ => None,
         }
     }
 
-    /// When [`tick`](Demand::tick) is due, if at all.
+    /// When [`tick`](Feeds::tick) is due, if at all.
     pub fn next_deadline(&self) -> Option<Duration> {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
-    /// The routes, in the order in which they came.
+    /// The routes, in the order in which they were added.
     pub fn routes(&self) -> impl Iterator<Item = (RouteId, &Pattern)> {
         self.routes.ids().map(|id| (id, self.routes.pattern(id)))
     }
 
     /// Counts since the beginning, and of the present.
-    pub fn stats(&self) -> DemandStats {
+    pub fn stats(&self) -> FeedsStats {
         let now = self.queue.sum().public(self.routes.topics_listed());
-        DemandStats { prefixes: self.prefixes.len(), now, ..self.stats }
+        FeedsStats { prefixes: self.prefixes.len(), now, ..self.stats }
     }
 
     /// Counts of one route, of the present.

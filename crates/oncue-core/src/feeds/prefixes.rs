@@ -1,4 +1,4 @@
-//! The wanted prefixes, and which of them a topic begins with.
+//! The set of wanted prefixes, and which of them a topic begins with.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -26,17 +26,16 @@ impl Prefixes {
         self.set.iter().map(|prefix| &**prefix)
     }
 
-    /// Visits the wanted prefixes that `topic` begins with. Takes one look into the set for each of them, and one
-    /// for each wanted prefix that shares a longer and longer beginning with the topic without being one: not one for
-    /// each byte of a topic, whose length strangers choose.
+    /// Visits the wanted prefixes that `topic` begins with. Takes one lookup for each of them, and one for each neighbour
+    /// that shares a shorter beginning with the topic: not one per byte of the topic, whose length a peer chooses.
     pub(super) fn of_topic(&self, topic: &[u8], mut visit: impl FnMut(&[u8])) {
-        // What has more than this in common with the topic has been visited, or is not in the set.
+        // All longer prefixes of the topic were visited, or are not in the set.
         let mut rest = topic;
         while let Some(nearest) =
             self.set.range::<[u8], _>((Bound::Unbounded, Bound::Included(rest))).next_back()
         {
-            // All that sorts between `nearest` and `rest` is not in the set. A prefix of `rest` longer than what the
-            // two have in common would sort there.
+            // The set contains nothing that sorts between `nearest` and `rest`, and a prefix of `rest` that is longer than
+            // what the two have in common would sort there.
             let common = rest.iter().zip(&**nearest).take_while(|(a, b)| a == b).count();
             if common < nearest.len() {
                 rest = &rest[..common];

@@ -1,34 +1,45 @@
-//! Room for feeds: how many each route and all routes have, who waits for some, and who is next. Which topics are to
+//! Room for feeds: how many feeds each route and all routes have, which feeds wait for room, and which is next. Which feeds
 //! wait is decided elsewhere.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 use core::ops::Bound;
 
-use super::feed::{FeedId, State};
-use super::{FeedCounts, RouteId};
-
-/// The place in the queue: many subscribers before few, then the older before the newer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
-    pub(super) subscribers: Reverse<usize>,
-    /// Greater for each feed that begins to wait.
-    pub(super) turn: u64,
-}
+use super::feed::{FeedId, Rank, State};
+use super::routes::RouteId;
 
 #[derive(Default)]
 pub(super) struct Queue {
     lines: BTreeMap<RouteId, Line>,
-    /// The first of each line whose route has room.
+    /// The first feed of each line whose route has room.
     heads: BTreeSet<(Rank, RouteId)>,
-    /// All that wait, by turn.
+    /// All waiting feeds by turn.
     turns: BTreeMap<u64, FeedId>,
     /// The turn that was counted last.
     counted: u64,
     feeds_max: usize,
-    /// All lines together.
+    /// The sum of all lines.
     sum: Counts,
+}
+
+/// How many topics are in each state now, of one route or of all. Feeds of a removed route count for it until they have ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FeedCounts {
+    /// Topics that are wanted, whether they are produced or not.
+    pub wanted: usize,
+    /// Feeds started and not told to stop, including those in grace.
+    pub running: usize,
+    /// Feeds in grace, which are not wanted.
+    pub in_grace: usize,
+    /// Feeds told to stop that have not ended yet.
+    pub stopping: usize,
+    /// Topics that wait for room.
+    pub waiting: usize,
+    /// Topics whose feed failed and that wait for their next start.
+    pub failing: usize,
+    /// Topics in the catalogue, including the one topic of a route without parameters.
+    pub listed: usize,
 }
 
 /// How many feeds are in each state.
@@ -47,7 +58,7 @@ pub(super) struct Counts {
 struct Line {
     waiting: BTreeMap<Rank, FeedId>,
     feeds_max: usize,
-    /// The route is gone: so is the line, with its last feed.
+    /// The route was removed: the line is removed with its last feed.
     retired: bool,
     counts: Counts,
 }
@@ -62,20 +73,20 @@ impl Queue {
         self.lines.insert(route, line);
     }
 
-    /// The line goes with its last feed.
+    /// Marks the line of a removed route.
     pub(super) fn retire(&mut self, route: RouteId) {
         self.edit(route, |line| line.retired = true);
         self.tidy(route);
     }
 
-    /// Lets a line go whose route is gone and that has no feeds.
+    /// Removes the line of a removed route if it has no feeds.
     pub(super) fn tidy(&mut self, route: RouteId) {
         if self.lines.get(&route).is_some_and(|line| line.retired && line.counts == Counts::default()) {
             self.lines.remove(&route);
         }
     }
 
-    /// A feed has come to count in this state for this route.
+    /// Counts a feed in this state for this route.
     pub(super) fn enter(&mut self, route: RouteId, id: FeedId, state: State) {
         *self.sum.of(state) += 1;
         if let State::Waiting { rank } = state {
@@ -89,7 +100,7 @@ impl Queue {
         });
     }
 
-    /// A feed counts in this state for this route no more.
+    /// No longer counts a feed in this state for this route.
     pub(super) fn leave(&mut self, route: RouteId, state: State) {
         *self.sum.of(state) -= 1;
         if let State::Waiting { rank } = state {
@@ -103,7 +114,7 @@ impl Queue {
         });
     }
 
-    /// Who is to start now, if there is room. Asked again it is the same one.
+    /// The feed to start now, if there is room. Changes nothing.
     pub(super) fn next(&self) -> Option<FeedId> {
         if self.sum.live() >= self.feeds_max {
             return None;
@@ -112,7 +123,7 @@ impl Queue {
         self.lines[route].waiting.get(rank).copied()
     }
 
-    /// The next ones in the round of all that wait, `most` at most, none twice.
+    /// The next waiting feeds in turn (round robin), at most `most`, without duplicates.
     pub(super) fn next_round(&mut self, most: usize) -> Vec<FeedId> {
         let after = self.turns.range((Bound::Excluded(self.counted), Bound::Unbounded));
         let before = self.turns.range(..=self.counted);
@@ -134,7 +145,7 @@ impl Queue {
         self.sum
     }
 
-    /// Changes a line and keeps its place among the heads.
+    /// Changes a line and updates its place among the heads.
     fn edit(&mut self, route: RouteId, change: impl FnOnce(&mut Line)) {
         let line = self.lines.get_mut(&route).expect("a route has a line while it has feeds");
         let before = line.head();
@@ -153,7 +164,7 @@ impl Queue {
 }
 
 impl Line {
-    /// Who is next of the route, if the route has room.
+    /// The next feed of the route, if the route has room.
     fn head(&self) -> Option<Rank> {
         if self.counts.live() >= self.feeds_max {
             return None;
@@ -176,7 +187,7 @@ impl Counts {
         }
     }
 
-    /// As the caller is told, with the number of topics listed.
+    /// The counts for the caller, with the number of topics in catalogues.
     pub(super) fn public(self, listed: usize) -> FeedCounts {
         FeedCounts {
             wanted: self.running + self.waiting + self.failed + self.ended,
@@ -189,7 +200,7 @@ impl Counts {
         }
     }
 
-    /// Those whose generation has not ended.
+    /// The feeds whose generation has not ended.
     fn live(&self) -> usize {
         self.running + self.in_grace + self.stopping
     }

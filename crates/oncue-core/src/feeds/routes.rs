@@ -1,33 +1,31 @@
-//! The routes of a machine: which of them serves a topic, and which topics a prefix starts. What runs is unknown here.
+//! The routes of a machine: which of them serves a topic, and which topics a prefix starts. Feeds are not known here.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 use core::ops::Bound;
 use core::time::Duration;
 
 use super::error::RoutesError;
-use super::feed::Feed;
 use crate::backoff::Backoff;
 use oncue_pattern::{Pattern, PrefixMeaning};
 
 /// A pattern and how its topics are served.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// The topics of the route, less those of routes that lie within it.
+    /// The topics of the route, without those of narrower routes.
     pub pattern: Pattern,
-    /// How long a feed outlives its last subscriber; zero by default.
+    /// How long a feed runs after its last subscriber has left; zero by default.
     pub grace: Duration,
-    /// How long a feed runs at least, wanted or not, counted from its start; zero by default.
+    /// How long a feed runs at least from its start, wanted or not; zero by default.
     pub min_run: Duration,
-    /// Feeds of this route that run at once, counted as by [`Limits::feeds_max`](super::Limits::feeds_max). At least
-    /// 1; without a bound of its own by default.
+    /// The most feeds of this route that run at once, counted as for [`Limits::feeds_max`](super::Limits::feeds_max). At
+    /// least 1; no limit by default.
     pub feeds_max: usize,
-    /// When a feed that failed starts again; never by default, until what started it has gone and comes back.
+    /// When a failed feed starts again. By default only when the prefixes that started it end and are wanted again.
     pub backoff: Option<Backoff>,
-    /// The topics that prefixes start which are not whole topics themselves; each is one of the pattern. Needless for
-    /// a pattern without parameters. See [`Demand::relist`](super::Demand::relist).
+    /// The topics that a prefix starts if it is not a whole topic itself. Each must match the pattern. Not needed for a
+    /// pattern without parameters. See [`Feeds::relist`](super::Feeds::relist).
     pub catalogue: Vec<Vec<u8>>,
 }
 
@@ -45,7 +43,7 @@ impl Route {
     }
 }
 
-/// A route of a machine. Numbered from 0 in the order in which routes came, never reused.
+/// The number of a route. Routes are numbered from 0 in the order in which they were added; numbers are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouteId(usize);
 
@@ -59,7 +57,7 @@ impl RouteId {
 #[derive(Clone, Default)]
 pub(super) struct Routes {
     routes: BTreeMap<RouteId, Served>,
-    /// Those with parameters, narrow ones first: the first that matches a topic serves it.
+    /// Routes with parameters, the narrowest first: the first that matches a topic serves it.
     with_params: Vec<RouteId>,
     /// The topics that partial prefixes start.
     catalogue: BTreeMap<Arc<[u8]>, Listing>,
@@ -69,22 +67,22 @@ pub(super) struct Routes {
 
 #[derive(Clone)]
 struct Served {
-    /// Its catalogue is empty here.
+    /// The catalogue is empty here, see `listed`.
     route: Route,
-    /// What it lists; for a route without parameters its one topic too.
+    /// The catalogue; that of a route without parameters includes its one topic.
     listed: Arc<BTreeSet<Arc<[u8]>>>,
 }
 
 #[derive(Clone)]
 struct Listing {
-    /// The route that serves the topic: not always one that lists it.
+    /// The route that serves the topic, not always one that lists it.
     owner: RouteId,
     /// How many routes list it.
     routes: usize,
 }
 
 impl Routes {
-    /// These routes without those removed and with those added, and the names of the new ones.
+    /// These routes without `removed` and with `added`, and the ids of the new ones.
     pub(super) fn changed(
         &self,
         removed: &[RouteId],
@@ -111,7 +109,7 @@ impl Routes {
         Ok((next, ids))
     }
 
-    /// Refuses two routes that share topics unless one lies within the other: it is the one to serve them.
+    /// Refuses two routes that share topics, unless one lies within the other and so serves them.
     fn check_order(&self) -> Result<(), RoutesError> {
         if self.routes.is_empty() {
             return Err(RoutesError::NoRoutes);
@@ -129,13 +127,13 @@ impl Routes {
         Ok(())
     }
 
-    /// Makes the order of the routes and the catalogue of what the routes list.
+    /// Builds the order of the routes and the catalogue of all routes.
     fn index(&mut self) -> Result<(), RoutesError> {
         let ids = self.routes.keys().copied();
         self.with_params = ids.filter(|id| self.pattern(*id).as_literal().is_none()).collect();
         let routes = &self.routes;
-        self.with_params.sort_by_key(|id| Reverse(routes[id].route.pattern.specificity()));
-        // Those without parameters first: each serves its topic, whoever lists it.
+        self.with_params.sort_by(|a, b| routes[b].route.pattern.cmp_specificity(&routes[a].route.pattern));
+        // Routes without parameters first: each serves its topic, whichever route lists it.
         let mut lists: Vec<_> = routes.iter().map(|(id, served)| (*id, served.listed.clone())).collect();
         lists.sort_by_key(|(id, _)| routes[id].route.pattern.as_literal().is_none());
         for (id, list) in lists {
@@ -159,8 +157,7 @@ impl Routes {
         self.catalogue.entry(topic.clone()).or_insert(Listing { owner, routes: 0 }).routes += 1;
     }
 
-    /// Gives a route another catalogue. Yields the topics that have come and gone, each once. A route that is not one
-    /// of these has none.
+    /// Replaces the catalogue of a route. Returns the topics added and removed, each once; none for an unknown route.
     pub(super) fn relist(
         &mut self,
         route: RouteId,
@@ -204,17 +201,17 @@ impl Routes {
         &self.get(route).pattern
     }
 
-    /// How many topics are listed, each once.
+    /// How many distinct topics all catalogues have.
     pub(super) fn topics_listed(&self) -> usize {
         self.catalogue.len()
     }
 
-    /// How many topics a route lists.
+    /// How many topics the catalogue of a route has.
     pub(super) fn listed_by(&self, route: RouteId) -> usize {
         self.routes.get(&route).map_or(0, |served| served.listed.len())
     }
 
-    /// Whether a prefix means anything to any route.
+    /// Whether a prefix matches any route.
     pub(super) fn know(&self, prefix: &[u8]) -> bool {
         let means = |id: &RouteId| self.pattern(*id).prefix(prefix) != PrefixMeaning::None;
         self.listed(prefix).next().is_some() || self.with_params.iter().any(means)
@@ -230,12 +227,7 @@ impl Routes {
         self.catalogue.keys()
     }
 
-    /// Whether `prefix`, with which the feed's topic begins, is one of those that start it.
-    pub(super) fn starts(&self, prefix: &[u8], feed: &Feed) -> bool {
-        feed.route.is_some_and(|route| self.starts_in(prefix, &feed.topic, route, feed.catalogued))
-    }
-
-    /// The same of a topic that this route serves.
+    /// Whether `prefix` starts `topic`, which begins with it and which this route serves.
     pub(super) fn starts_in(&self, prefix: &[u8], topic: &[u8], route: RouteId, catalogued: bool) -> bool {
         prefix == topic || catalogued && !self.pattern(route).matches(prefix)
     }
@@ -243,7 +235,7 @@ impl Routes {
     /// The topics that a prefix starts, and the routes that serve them.
     pub(super) fn started_by(&self, prefix: &[u8]) -> Vec<(Arc<[u8]>, RouteId)> {
         let exact = self.route_of(prefix).map(|route| (prefix.into(), route));
-        // A route takes a prefix that is a whole topic of it as that topic, and does not look into its catalogue.
+        // If a prefix is a whole topic of a route, it starts only that topic, and nothing of the catalogue.
         let longer = self.listed(prefix).filter(|(topic, listing)| {
             topic.len() > prefix.len() && !self.pattern(listing.owner).matches(prefix)
         });

@@ -1,32 +1,30 @@
-//! What a peer can do wrong in the protocol. Every fault named here is the peer's; ours and the system's have
-//! no place here.
+//! The ways in which a peer can violate the protocol. All faults here are the peer's, never this side's or the system's.
 
 use core::error::Error;
 use core::fmt;
 
-/// The peer broke the protocol; the connection must be closed.
+/// The peer violated the protocol; the connection must be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// The first bytes are no greeting of any ZMTP version.
+    /// The first bytes are not a greeting of any ZMTP version.
     NotZmtp(Seen),
-    /// The peer speaks ZMTP 1.0, which has no version number and no room for one.
+    /// The peer speaks ZMTP 1.0, which cannot negotiate a version.
     Version1,
     /// A frame's flags (the value) use bits that RFC 37 reserves.
     ReservedFlags(u8),
     /// A frame announces a body of 2^63 bytes or more.
     FrameTooLong,
-    /// A message is longer than this side accepts; both counts are bytes on the wire. `bytes` is what has been
-    /// announced so far.
+    /// A message is longer than this side accepts. Both counts are bytes on the wire.
     MessageTooLong {
-        /// Announced so far.
+        /// The length announced so far.
         bytes: u64,
         /// The limit.
         max: u64,
     },
     /// A command's body is longer than this side accepts.
     CommandTooLong {
-        /// Announced.
+        /// The length announced.
         bytes: u64,
         /// The limit.
         max: u64,
@@ -39,22 +37,24 @@ pub enum ProtocolError {
     },
     /// A command frame carries the MORE flag.
     CommandWithMore,
-    /// A command frame from a peer of version 2.0, which has none.
+    /// A command frame from a peer of version 2.0, which has no commands.
     CommandFromVersion2,
-    /// A command's body does not follow the grammar of the command named (empty: the name itself is broken).
+    /// A command's body violates the grammar of the named command; the name is empty if it is malformed itself.
     CommandMalformed(&'static str),
-    /// The metadata in READY does not follow the grammar.
+    /// The metadata in READY is malformed.
     MetadataMalformed,
-    /// The metadata in READY has more properties than
-    /// [`PROPERTIES_MAX`](crate::command::PROPERTIES_MAX).
-    TooManyProperties,
+    /// The metadata in READY has more properties than this side accepts.
+    TooManyProperties {
+        /// The limit.
+        max: usize,
+    },
     /// The peer's identity is longer than 255 bytes.
     IdentityTooLong,
-    /// A frame that the handshake has no place for, such as a message before READY.
+    /// A frame that the handshake does not expect, such as a message before READY.
     UnexpectedInHandshake,
 }
 
-/// What a connection looked like whose first bytes are not ZMTP.
+/// What the first bytes of a connection that is not ZMTP look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Seen {
@@ -74,7 +74,7 @@ pub enum Seen {
 }
 
 impl Seen {
-    /// Guesses what `first`, the first bytes of a connection, belongs to; few bytes suffice.
+    /// Guesses the protocol from `first`, the first bytes of a connection.
     pub(crate) fn guess(first: &[u8]) -> Seen {
         const HTTP: [&[u8]; 11] = [
             b"GET ",
@@ -141,8 +141,8 @@ impl fmt::Display for ProtocolError {
             Self::CommandMalformed("") => f.write_str("the peer sent a command without a proper name"),
             Self::CommandMalformed(name) => write!(f, "the peer sent a malformed {name} command"),
             Self::MetadataMalformed => f.write_str("the peer's READY has malformed metadata"),
-            Self::TooManyProperties => {
-                write!(f, "the peer's READY has more than {} properties", crate::command::PROPERTIES_MAX)
+            Self::TooManyProperties { max } => {
+                write!(f, "the peer's READY has more than {max} properties")
             }
             Self::IdentityTooLong => f.write_str("the peer's identity is longer than 255 bytes"),
             Self::UnexpectedInHandshake => {

@@ -1,9 +1,9 @@
-//! Cuts the byte stream of an established connection into messages and commands. It owns no buffer and gives
-//! no meaning to what it cuts.
+//! Splits the byte stream of an established connection into messages and commands. It owns no buffer and does not interpret
+//! what it splits.
 //!
-//! Each byte is looked at a bounded number of times, however the stream is chopped: a message of a million
-//! small frames that trickles in costs no more than one that arrives whole, and commands between the frames
-//! of a message are taken out by moving each later frame once.
+//! Each byte is examined a bounded number of times, however the stream is fragmented: a message of a million small frames
+//! that trickles in costs no more than one that arrives whole, and commands between the frames of a message are removed by
+//! moving each later frame once.
 
 use core::ops::Range;
 
@@ -13,36 +13,35 @@ use super::{ProtocolError, Version};
 #[cfg(test)]
 mod tests;
 
-/// How many bytes of commands, headers included, may lie between the frames of one message; where messages have a
-/// lower bound it holds for these commands too, but two of the longest always fit. They stay in the caller's buffer
-/// until the message is complete, hence a bound.
+/// The most bytes of commands, headers included, between the frames of one message. They stay in the caller's buffer until
+/// the message is complete, hence a bound. A lower bound of messages holds for these commands too, but two of the longest
+/// commands always fit.
 pub const COMMANDS_INSIDE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Where a connection's stream is cut next, and the limits it must keep.
+/// The state of one connection's stream, and its limits.
 ///
-/// The caller's buffer starts at a boundary between items: after an answer that says how long an item is, the
-/// caller drops that many bytes from the front; after any other answer it keeps what it has and appends. The
-/// buffer never needs to hold more than [`buffer_bytes_max`](Self::buffer_bytes_max) bytes before the scanner
-/// answers with an item or an error.
+/// The caller's buffer starts at an item boundary. After an answer with the length of an item, the caller drops that many
+/// bytes from the front; after any other answer it keeps the bytes and appends more. The buffer never needs to hold more
+/// than [`buffer_bytes_max`](Self::buffer_bytes_max) bytes before the scanner returns an item or an error.
 #[derive(Debug, Clone)]
 pub struct Scanner {
     commands: bool,
     command_bytes_max: u64,
     message_bytes_max: u64,
-    /// Of an incomplete multipart message: from the buffer's start, the bytes looked at so far…
+    /// Of an incomplete multipart message: the bytes examined so far, from the start of the buffer.
     read: usize,
-    /// … and the bytes of its frames, after the commands between them were squeezed out. The difference is
-    /// how many bytes of commands this message has had inside.
+    /// Of the same message: the bytes of its frames, without the commands between them. The difference to `read` is the
+    /// size of these commands.
     write: usize,
 }
 
-/// One step of [`Scanner::next`]. Positions count from the start of the buffer.
+/// The result of [`Scanner::next`]. Positions count from the start of the buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scan {
     /// No whole item yet.
     Incomplete {
-        /// The item cannot be complete before the buffer holds so many bytes. A stranger chose the number: wait
-        /// for it, but do not allocate it in advance.
+        /// The least size of the buffer with which the item can be complete, in bytes. The peer chose the number: wait for
+        /// it, but do not allocate it in advance.
         need_min: usize,
     },
     /// A message in wire encoding: the first `len` bytes.
@@ -56,47 +55,47 @@ pub enum Scan {
     Command {
         /// Bytes of the frame.
         len: usize,
-        /// Where its body lies.
+        /// The range of its body.
         body: Range<usize>,
     },
-    /// A command between the frames of a message. The buffer keeps its bytes: the scanner squeezes them out by
-    /// the time the message is complete.
+    /// A command between the frames of a message. The buffer keeps its bytes: the scanner removes them before the message
+    /// is complete.
     CommandInside {
-        /// Where the command's body lies; valid until the next call.
+        /// The range of the command's body; valid until the next call.
         body: Range<usize>,
     },
 }
 
-/// What [`Scanner::scan_messages`] has cut.
+/// The result of [`Scanner::scan_messages`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// Bytes to drop from the front of the buffer: the messages cut.
+    /// Bytes to drop from the front of the buffer: those of the messages.
     pub consumed: usize,
-    /// Messages cut.
+    /// How many messages were found.
     pub messages: usize,
-    /// Why no more.
+    /// Why the scan stopped.
     pub stop: Stop,
 }
 
 /// Why [`Scanner::scan_messages`] stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
-    /// The bytes after `consumed` are no whole item yet; see [`Scan::Incomplete`].
+    /// The bytes after `consumed` are not a whole item yet; see [`Scan::Incomplete`].
     Incomplete {
         /// Counted from `consumed`.
         need_min: usize,
     },
-    /// After dropping `consumed` bytes, [`Scanner::next`] goes on: there is a command before or in the next message.
+    /// There is a command before or in the next message: after dropping `consumed` bytes, call [`Scanner::next`].
     Command,
-    /// As many messages as asked for.
+    /// The requested number of messages was found.
     Enough,
-    /// The peer broke the protocol after the messages cut.
+    /// The peer violated the protocol after these messages.
     Error(ProtocolError),
 }
 
-/// What lies at some position of the stream.
+/// What a position of the stream contains.
 enum Ahead {
-    /// Not enough bytes: so many from the position are needed at least.
+    /// Not enough bytes: at least this many from the position on are needed.
     Short(usize),
     Command(Header),
     /// A whole frame of a message.
@@ -110,20 +109,20 @@ impl Scanner {
     /// A scanner at the start of the traffic, after the handshake, with a peer at `version`.
     /// `message_bytes_max` bounds a whole message on the wire, headers included.
     pub fn new(version: Version, message_bytes_max: u64) -> Scanner {
-        // Half of the address space is beyond any buffer; below it, sums of lengths cannot overflow.
+        // No buffer reaches half of the address space, and below it sums of lengths cannot overflow.
         let message_bytes_max = message_bytes_max.min(isize::MAX as u64 / 2);
         let (commands, command_bytes_max) = (version.has_commands(), COMMAND_BYTES_MAX);
         Scanner { commands, command_bytes_max, message_bytes_max, read: 0, write: 0 }
     }
 
-    /// Takes commands with a body of up to `bytes`, where that is more than [`COMMAND_BYTES_MAX`].
+    /// Raises the limit of a command's body from [`COMMAND_BYTES_MAX`] to `bytes`.
     pub fn with_command_bytes_max(mut self, bytes: u64) -> Scanner {
         // As for messages, sums must not overflow.
         self.command_bytes_max = bytes.clamp(COMMAND_BYTES_MAX, isize::MAX as u64 / 4);
         self
     }
 
-    /// The most bytes that the buffer can need to hold for one item to be complete, or found to be at fault.
+    /// The most bytes that the buffer must hold for an item to be complete, or to be found in error.
     pub fn buffer_bytes_max(&self) -> usize {
         let one_command = self.command_bytes_max as usize;
         let one_message = (self.message_bytes_max + self.commands_inside_bytes_max()) as usize;
@@ -134,11 +133,11 @@ impl Scanner {
         COMMANDS_INSIDE_BYTES_MAX.min(self.message_bytes_max).max(2 * self.command_bytes_max)
     }
 
-    /// Cuts the next item off `buf`, which begins with what the last call left there.
+    /// Finds the next item in `buf`, which begins with the bytes that the last call left there.
     ///
     /// # Errors
-    /// The peer broke the protocol or a limit; limits are checked on the header, before the body arrives.
-    /// The connection must be closed, and the scanner is of no further use.
+    /// The peer violated the protocol or exceeded a limit; limits are checked on the header, before the body arrives. The
+    /// connection must be closed, and the scanner must not be used any more.
     ///
     /// # Panics
     /// When `buf` has become shorter in the middle of a message.
@@ -164,8 +163,8 @@ impl Scanner {
         }
     }
 
-    /// Cuts whole messages off `buf`, at most `messages_max`, and calls `message(start, end)` for each: the
-    /// fast way through plain traffic. Commands are left to [`next`](Self::next); the two may be mixed freely.
+    /// Finds at most `messages_max` whole messages in `buf`, and calls `message(start, end)` for each: the fast path for
+    /// plain traffic. Commands are left to [`next`](Self::next); calls of the two may be mixed.
     ///
     /// # Panics
     /// When `buf` has become shorter in the middle of a message.
@@ -186,7 +185,7 @@ impl Scanner {
             if messages == messages_max {
                 break Stop::Enough;
             }
-            // The common case on its own: the last frame of a message, with a short header.
+            // Fast path: the last frame of a message, with a short header.
             if let Some(&[0, body_len]) = buf.get(at..at + SHORT_HEADER_LEN) {
                 let end = at + SHORT_HEADER_LEN + usize::from(body_len);
                 if end <= buf.len() && end - start <= message_len_max {
@@ -214,7 +213,7 @@ impl Scanner {
         Batch { consumed: start, messages, stop }
     }
 
-    /// Looks at the frame that `buf` begins with, `message_len` bytes into its message.
+    /// Examines the frame that `buf` begins with, `message_len` bytes into its message.
     fn look(&self, buf: &[u8], message_len: usize) -> Result<Ahead, ProtocolError> {
         let Some(header) = parse_header(buf)? else {
             let long = buf.first().is_some_and(|flags| flags & LONG != 0);
@@ -231,7 +230,7 @@ impl Scanner {
         Ok(if len <= buf.len() { Ahead::Frame { len, more: header.more() } } else { Ahead::Short(len) })
     }
 
-    /// Cuts the command at `self.read`.
+    /// Returns the command at `self.read`.
     fn cut_command(&mut self, header: Header, buf_len: usize) -> Result<Scan, ProtocolError> {
         if !self.commands {
             return Err(ProtocolError::CommandFromVersion2);
@@ -255,7 +254,7 @@ impl Scanner {
     }
 }
 
-/// What every command must keep, in a handshake and after it.
+/// Checks the limits that hold for every command, in a handshake and after it.
 pub(crate) fn check_command(header: &Header, bytes_max: u64) -> Result<(), ProtocolError> {
     if header.more() {
         return Err(ProtocolError::CommandWithMore);

@@ -30,7 +30,7 @@ fn the_first_part_tells_the_revision_and_not_before_it_is_whole() {
     assert_eq!(with(2), Ok(Some(Revision::Two)));
     assert_eq!(with(3), Ok(Some(Revision::Three { major: 3 })));
     assert_eq!(with(255), Ok(Some(Revision::Three { major: 255 })));
-    // The padding means nothing.
+    // The padding is not significant.
     let padded = b"\xff\xde\xad\xbe\xef\xde\xad\xbe\xef\x7f\x03";
     assert_eq!(parse_first_part(padded), Ok(Some(Revision::Three { major: 3 })));
 }
@@ -47,7 +47,7 @@ fn the_minor_version_decides_how_subscriptions_travel() {
 
 #[test]
 fn version_1_is_recognised() {
-    // An anonymous peer of 1.0, one named "abc", and one whose identity takes a long length.
+    // Peers of 1.0: an anonymous one, one named "abc", and one whose identity has a long length field.
     for bytes in [b"\x01\x00".as_slice(), b"\x04\x00abc", b"\xff\0\0\0\0\0\0\x01\x2d\x00"] {
         assert_eq!(parse_first_part(bytes), Err(ProtocolError::Version1), "{}", bytes.escape_ascii());
     }

@@ -1,9 +1,9 @@
-//! The audiences that hold one prefix, as a number of 4 bytes. Knows neither prefixes nor peers.
+//! The audiences that hold one prefix, in 4 bytes. Prefixes and peers are not known here.
 use alloc::vec::Vec;
 use core::slice;
 
-/// The audiences holding one prefix, at least one: the audience itself, or with `CROWD` the place of a list in
-/// [`Crowds`]. Most prefixes of a large ledger have one holder, so this is what a prefix costs.
+/// The audiences that hold one prefix, at least one: the audience itself, or with the bit `CROWD` the position of a list in
+/// [`Crowds`]. Most prefixes of a large ledger have one holder, which needs no list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Holders(u32);
 
@@ -11,7 +11,7 @@ const CROWD: u32 = 1 << 31;
 
 impl Holders {
     pub(super) fn one(audience: u32) -> Holders {
-        // A peer takes tens of bytes, so memory ends long before its numbers do.
+        // A peer takes tens of bytes, so memory is exhausted long before the numbers are.
         assert!(audience < CROWD, "fewer than 2^31 audiences");
         Holders(audience)
     }
@@ -20,7 +20,7 @@ impl Holders {
 /// The lists of the prefixes with more than one holder.
 #[derive(Default)]
 pub(super) struct Crowds {
-    /// Ascending, so that a prefix with very many holders is still searched quickly.
+    /// Ascending, for binary search.
     lists: Vec<Vec<u32>>,
     free: Vec<u32>,
 }
@@ -47,8 +47,8 @@ impl Crowds {
         list.insert(at, audience);
     }
 
-    /// Takes `audience`, which must be among the holders, away. Returns false when it was the last one: the prefix has
-    /// no holders then, and `holders` must be dropped.
+    /// Removes `audience`, which must be among the holders. Returns false if it was the last one: the prefix has no holders
+    /// then, and `holders` must be dropped.
     #[must_use]
     pub(super) fn remove(&mut self, holders: &mut Holders, audience: u32) -> bool {
         if holders.0 & CROWD == 0 {

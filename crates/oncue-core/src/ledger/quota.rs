@@ -1,4 +1,4 @@
-//! The bounds on what one peer may have in force. Not who counts it.
+//! The limits on what one peer may have in force.
 use core::fmt;
 
 /// What one peer may have in force at once.
@@ -11,10 +11,10 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// Whether a peer that has `held` prefixes of `held_bytes` in all may have one of `len` bytes as well.
+    /// Checks whether a peer that has `held` prefixes of `held_bytes` in all may have one more of `len` bytes.
     ///
     /// # Errors
-    /// The bound that it would exceed.
+    /// The limit that it would exceed.
     #[inline]
     pub fn check(&self, held: u64, held_bytes: u64, len: usize) -> Result<(), QuotaExceeded> {
         if held >= u64::from(self.prefixes_max) {
@@ -27,14 +27,14 @@ impl Quota {
     }
 }
 
-/// Which bound a subscription would exceed.
+/// Which limit a subscription would exceed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum QuotaExceeded {
-    /// [`Quota::prefixes_max`] of this peer: the limit.
+    /// [`Quota::prefixes_max`] of this peer, with the limit.
     Prefixes(u32),
-    /// [`Quota::prefix_bytes_max`] of this peer: the limit, in bytes.
+    /// [`Quota::prefix_bytes_max`] of this peer, with the limit in bytes.
     PrefixBytes(u64),
-    /// What the ledger can address for all peers together, in bytes. No fault of this peer's.
+    /// The bytes that the ledger can address for all peers together, with the limit. Not this peer's fault.
     Ledger(u64),
 }
 

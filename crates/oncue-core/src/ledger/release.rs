@@ -1,19 +1,19 @@
-//! What peers leave behind, released little by little.
+//! How the prefixes of peers that have left are released, in slices.
 use alloc::vec::Vec;
 
 use super::{Leaving, Ledger};
 use crate::topic::index::EntryId;
 
-/// How many prefixes are prepared for together.
+/// How many prefixes are prefetched together.
 const BATCH: usize = 32;
-/// Looking at an entry costs less than releasing it, by about this factor.
+/// To examine an entry is cheaper than to release it, by about this factor.
 const LOOKS_PER_RELEASE: usize = 16;
-/// A long prefix costs as much as one more short prefix for each of these bytes: it is hashed, told and freed.
+/// A long prefix costs as much as one short prefix more per this number of bytes, which are hashed, reported and freed.
 const BYTES_PER_RELEASE: usize = 1024;
 
 impl Ledger {
-    /// Releases about `prefixes_max` of the prefixes that peers have left behind, those of the first one first. Calls
-    /// `on_unwanted` with each that has no other peer. Yields whether there are more.
+    /// Releases about `prefixes_max` prefixes of peers that have left, in the order in which they left. Calls `on_unwanted`
+    /// with each that has no other peer. Returns whether there are more.
     pub fn release(&mut self, prefixes_max: usize, mut on_unwanted: impl FnMut(&[u8])) -> bool {
         if let Some(mut leaving) = self.leaving.pop_front() {
             self.release_some(&mut leaving, prefixes_max, &mut on_unwanted);
@@ -24,7 +24,7 @@ impl Ledger {
         self.is_releasing()
     }
 
-    /// Whether there is something to [`release`](Self::release).
+    /// Whether there are prefixes to [`release`](Self::release).
     pub fn is_releasing(&self) -> bool {
         !self.leaving.is_empty()
     }
@@ -51,10 +51,10 @@ impl Ledger {
                     batch.push(id);
                 }
             }
-            assert!(!batch.is_empty() || looks == 0, "what is held is in the list, or in the index");
+            assert!(!batch.is_empty() || looks == 0, "what is held is in the list or in the index");
             self.index.warm_entries(&batch);
             for &id in &batch {
-                // It may be in a list twice.
+                // A list may contain it twice.
                 if self.holds(audience, id) {
                     self.audiences[audience as usize].held -= 1;
                     if !self.release_one(audience, id) {
@@ -70,7 +70,7 @@ impl Ledger {
         }
     }
 
-    /// What is at the next place to look at, which there is while something is held: an entry, perhaps.
+    /// Examines the next position, if there is one: it may have an entry.
     fn next_left(&self, leaving: &mut Leaving) -> Option<Option<EntryId>> {
         let own = &self.audiences[leaving.audience as usize];
         let entry = match own.listed {

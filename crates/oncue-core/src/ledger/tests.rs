@@ -1,10 +1,38 @@
-//! The ledger against a plain set of pairs, with peers of several shards that come, change and go.
+//! The ledger against a plain set of pairs, with peers of several shards that join, change and leave.
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::*;
 use oncue_testing::{Rng, for_seeds};
+
+/// Queries for tests.
+impl Ledger {
+    /// How many peers have exactly this prefix.
+    fn peers_of(&self, prefix: &[u8]) -> u32 {
+        self.index
+            .find(prefix)
+            .and_then(|id| self.index.value(id))
+            .map_or(0, |holders| self.count_peers(holders))
+    }
+
+    /// Calls `found` with each prefix of `peer`, in no particular order.
+    fn prefixes_of(&self, peer: PeerId, mut found: impl FnMut(&[u8])) {
+        let audience = self.peer(peer).audience;
+        if audience == NONE {
+            return;
+        }
+        let own = &self.audiences[audience as usize];
+        let mut prefixes = match own.listed {
+            true => own.prefixes.clone(),
+            false => (0..self.index.ids_end()).filter_map(|id| self.index.entry(id)).collect(),
+        };
+        self.make_exact(audience, &mut prefixes);
+        for id in prefixes {
+            found(self.index.prefix(id).expect("a prefix that is held"));
+        }
+    }
+}
 
 const AMPLE: Quota = Quota { prefixes_max: 1000, prefix_bytes_max: 100_000 };
 
@@ -21,9 +49,9 @@ struct Naive {
 struct Checked {
     ledger: Ledger,
     peers: BTreeMap<PeerId, Naive>,
-    /// What the demand events say is wanted.
+    /// The wanted prefixes according to the demand events.
     told: Set,
-    /// What peers have left behind since all was released.
+    /// The prefixes of peers that have left, since all were released.
     left: Set,
 }
 
@@ -70,7 +98,7 @@ impl Checked {
     }
 
     fn subscribe(&mut self, peer: PeerId, prefix: Vec<u8>) {
-        // A prefix that is still to be released causes no event when it is wanted again.
+        // A prefix that is not released yet causes no event when it is wanted again.
         let others = self.told.contains(&prefix);
         let naive = self.peers.get_mut(&peer).unwrap();
         let expected = match (naive.set.insert(prefix.clone()), others) {
@@ -109,7 +137,10 @@ impl Checked {
         self.left.extend(naive.set);
         let told = &mut self.told;
         self.ledger.detach(peer, |prefix| assert!(told.remove(prefix), "each prefix ends once"));
-        assert!(!small || releasing || !self.ledger.is_releasing(), "what a small peer leaves goes at once");
+        assert!(
+            !small || releasing || !self.ledger.is_releasing(),
+            "the prefixes of a small peer are released at once"
+        );
     }
 
     fn release(&mut self, prefixes_max: usize) {
@@ -117,14 +148,14 @@ impl Checked {
         let told = &mut self.told;
         let more =
             self.ledger.release(prefixes_max, |prefix| assert!(told.remove(prefix), "each prefix ends once"));
-        assert!(before - self.told.len() <= prefixes_max + 32, "about so many go at a time");
+        assert!(before - self.told.len() <= prefixes_max + 32, "a slice has about this size");
         assert_eq!(more, self.ledger.is_releasing());
         if !more {
             self.left.clear();
         }
     }
 
-    /// All is released that peers have left behind, and then the ledger is what the peers want.
+    /// Releases all prefixes of peers that have left. The ledger must then equal what the peers want.
     fn check_all(&mut self) {
         while self.ledger.is_releasing() {
             self.release(3);
@@ -208,7 +239,7 @@ impl Checked {
 fn agrees_with_a_set_of_pairs() {
     for_seeds(200, |rng| {
         let mut checked = Checked::new(rng.next());
-        // Few short prefixes, so that sets meet again; or more, so that lists go stale and numbers are reused.
+        // Few short prefixes, so that sets become equal; or more, so that lists become stale and numbers are reused.
         let len_max = 1 + rng.below(4);
         for step in 0..400 {
             let prefix = rng.prefix(len_max);
@@ -236,7 +267,7 @@ fn large_sets_go_stale_and_recover() {
         for step in 0..4000 {
             let prefix = (rng.below(400) as u16).to_be_bytes().to_vec();
             let peer = checked.pick(rng).unwrap();
-            // In turns mostly growing and mostly shrinking.
+            // Alternates between mostly growing and mostly shrinking.
             if (rng.below(10) < 8) == (step % 1000 < 500) {
                 checked.subscribe(peer, prefix);
             } else {
@@ -364,7 +395,7 @@ fn quotas_are_per_peer_and_count_what_is_in_force() {
     let prefixes = ledger.subscribe(a, b"").unwrap_err();
     assert_eq!(prefixes, QuotaExceeded::Prefixes(2));
     assert!(prefixes.to_string().contains("at most 2 prefixes (prefixes_max)"));
-    // What is in force already, or was refused, costs nothing.
+    // A pair that is already in force, or was refused, does not count.
     assert_eq!(ledger.subscribe(a, b"12"), Ok(Change::None));
     assert_eq!(ledger.subscribe(b, b"123"), Ok(Change::Wanted));
     ledger.cancel(a, b"12345678");
@@ -392,7 +423,7 @@ fn long_prefixes_are_released_a_few_at_a_time() {
     }
     let mut told = 0;
     ledger.detach(peer, |_| told += 1);
-    assert_eq!(told, 0, "six megabytes do not go at once");
+    assert_eq!(told, 0, "six megabytes are not released at once");
     let (mut slices, mut more) = (0, true);
     while more {
         let before = told;

@@ -1,5 +1,5 @@
-//! The seam for security mechanisms: a handshake that takes commands and gives commands, until it knows the
-//! peer's metadata. The greeting before it and the meaning of the metadata are not known here.
+//! The interface of security mechanisms: a handshake that receives and sends commands until it knows the peer's metadata.
+//! The greeting before it and the meaning of the metadata are not known here.
 
 use alloc::vec::Vec;
 
@@ -8,34 +8,19 @@ use crate::frame::ProtocolError;
 use crate::greeting::MechanismName;
 
 pub mod null;
+mod step;
 
-/// The mechanism of one connection, and how far its handshake has come.
+pub use step::Step;
+
+/// The mechanism of one connection, and the state of its handshake.
 #[derive(Debug)]
 pub enum Mechanism {
-    /// No security at all.
+    /// No security.
     Null(null::Null),
 }
 
-/// What a command has brought about.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The handshake goes on.
-    Continue,
-    /// The handshake is over; here is what the peer says of itself.
-    Done(Metadata),
-}
-
-/// Why a mechanism's handshake failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MechanismError {
-    /// The peer broke the protocol.
-    Protocol(ProtocolError),
-    /// The peer refused with an ERROR; the reason has at most 255 bytes, of any value.
-    Refused(Vec<u8>),
-}
-
 impl Mechanism {
-    /// NULL (RFC 37), telling the peer `metadata`.
+    /// NULL (RFC 37), which sends `metadata` to the peer.
     pub fn null(metadata: Metadata) -> Mechanism {
         Mechanism::Null(null::Null::new(metadata))
     }
@@ -47,33 +32,27 @@ impl Mechanism {
         }
     }
 
-    /// Whether the mechanism tells a server from a client; where not, as-server must be zero in the greeting.
+    /// Whether the mechanism has a server and a client; if not, as-server must be zero in the greeting.
     pub fn has_roles(&self) -> bool {
         match self {
             Mechanism::Null(_) => false,
         }
     }
 
-    /// Appends what is sent as soon as the greetings agree.
+    /// Appends the bytes to send after the greetings.
     pub fn start(&mut self, out: &mut Vec<u8>) {
         match self {
             Mechanism::Null(null) => null.start(out),
         }
     }
 
-    /// Takes the body of one command and appends the answer.
+    /// Processes the body of one command and appends the answer.
     ///
     /// # Errors
-    /// The connection must be closed, after sending what was appended to `out`.
-    pub fn receive(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<Step, MechanismError> {
+    /// The peer violated the protocol; the connection must be closed, after sending the bytes appended to `out`.
+    pub fn receive(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<Step, ProtocolError> {
         match self {
             Mechanism::Null(null) => null.receive(body, out),
         }
-    }
-}
-
-impl From<ProtocolError> for MechanismError {
-    fn from(fault: ProtocolError) -> Self {
-        MechanismError::Protocol(fault)
     }
 }

@@ -1,8 +1,8 @@
-//! The NULL mechanism (RFC 37): both peers send READY, and that is all.
+//! The NULL mechanism (RFC 37): both peers send READY, and nothing else.
 
 use alloc::vec::Vec;
 
-use super::{MechanismError, Step};
+use super::step::Step;
 use crate::command::{Command, Metadata, put_ready};
 use crate::frame::ProtocolError;
 use crate::greeting::MechanismName;
@@ -17,22 +17,22 @@ pub struct Null {
 }
 
 impl Null {
-    /// Will tell the peer `metadata`.
+    /// A handshake that sends `metadata` to the peer.
     pub fn new(metadata: Metadata) -> Null {
         Null { metadata }
     }
 
-    /// Sends READY at once, on either side, as libzmq does: waiting for the other's, which RFC 37 asks of the
-    /// side that bound, costs a round trip and gains nothing.
+    /// Sends READY at once, on either side, as libzmq does. RFC 37 asks the side that bound to wait for the other's, which
+    /// costs a round trip and gains nothing.
     pub(super) fn start(&mut self, out: &mut Vec<u8>) {
         put_ready(out, &self.metadata);
     }
 
-    pub(super) fn receive(&mut self, body: &[u8], _out: &mut Vec<u8>) -> Result<Step, MechanismError> {
+    pub(super) fn receive(&mut self, body: &[u8], _out: &mut Vec<u8>) -> Result<Step, ProtocolError> {
         match Command::parse(body)? {
             Command::Ready { metadata } => Ok(Step::Done(Metadata::parse(metadata)?)),
-            Command::Error { reason } => Err(MechanismError::Refused(reason.to_vec())),
-            _ => Err(ProtocolError::UnexpectedInHandshake.into()),
+            Command::Error { reason } => Ok(Step::Refused(reason.to_vec())),
+            _ => Err(ProtocolError::UnexpectedInHandshake),
         }
     }
 }

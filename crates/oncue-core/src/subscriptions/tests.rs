@@ -1,11 +1,11 @@
-//! The subscriptions against plain counts, with connections that come, lag and go.
+//! The subscriptions against plain counts, with connections that appear, lag and disappear.
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::*;
 use oncue_testing::for_seeds;
 
-/// What a connection has put on the wire so far.
+/// What a connection has sent so far.
 struct Upstream {
     version: u64,
     set: BTreeSet<Vec<u8>>,
@@ -86,7 +86,7 @@ fn trimming_keeps_what_is_not_sent() {
         subscriptions.subscribe(&n.to_be_bytes()).unwrap();
     }
     subscriptions.trim(998);
-    // Backwards is no change, and neither is what is still to come.
+    // An earlier version changes nothing, and neither does a future one.
     subscriptions.trim(5);
     let mut sent = Vec::new();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Kinds of parameters, one by one: what each takes, how it is written, and what it does to prefixes and to order.
+//! Each kind of parameter: which values it accepts, how it is written, and how it affects prefixes and specificity.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -43,11 +43,11 @@ fn expressions_take_whole_values() {
     assert!(!takes("/[a-z]{2,4}/", b"abcde"));
     assert!(takes("/a|bc/", b"bc"));
     assert!(!takes("/a|bc/", b"abc"));
-    // No kind takes nothing, or a slash.
+    // No kind accepts an empty value, or a slash.
     assert!(!takes("/a*/", b""));
     assert!(!takes("/.*/", b"a/b"));
     assert!(!takes(r"/[^a]\x2f?/", b"b/"));
-    // Braces need no care, whether they pair or not.
+    // Braces are not escaped, whether they are paired or not.
     assert!(takes(r"/[}{]\}/", b"{}"));
     assert_eq!(pattern(r"a/{x:/\}{1,2}/}/b").match_topic(b"a/}}/b").unwrap().get("x"), Some(2..4));
     // Bytes, not characters.
@@ -117,7 +117,7 @@ fn deep_and_empty_expressions_are_bounded() {
     let deep = format!("{{x:/{}a{}/}}", "(".repeat(400), ")".repeat(400));
     let problem = Pattern::parse(&deep).unwrap_err();
     assert!(matches!(problem.problem(), PatternProblem::BadExpression(_)), "{problem}");
-    // Nothing, repeated so often that counting would not end.
+    // The empty string, repeated so often that unrolling would not end.
     let nothing = "(?:".repeat(8) + "a?" + &"(?:){4000000000}){4000000000}".repeat(8);
     let problem = Pattern::parse(&format!("{{x:/{nothing}/}}")).unwrap_err();
     assert_eq!(problem.problem(), &PatternProblem::TooLarge);
@@ -146,11 +146,11 @@ fn topics_are_made_of_values_of_the_kind() {
     assert_eq!(rss.topic(&[("pid", "12"), ("what", "rss")]), Ok(b"proc/12/rss".to_vec()));
     let wrong = rss.topic(&[("pid", "012"), ("what", "rss")]).unwrap_err();
     assert_eq!(wrong, TopicError::NotOfKind("pid".into(), Kind::Int));
-    assert_eq!(wrong.to_string(), "the value of `pid` is not of its kind, `int`; give one that is");
+    assert_eq!(wrong.to_string(), "the value of `pid` is not of the kind `int`; give one that is");
     let wrong = rss.topic(&[("pid", "12"), ("what", "rs")]).unwrap_err();
     assert_eq!(wrong, TopicError::NotOfKind("what".into(), Kind::Expression("rss|vsz".into())));
     assert_eq!(rss.topic(&[("pid", ""), ("what", "rss")]), Err(TopicError::BadValue("pid".into())));
-    // A value of the kind that would be read back as another.
+    // A value of the kind that would be parsed into another.
     let pair = pattern("{a:/[a-z-]+/}-{b}");
     assert_eq!(pair.topic(&[("a", "x-y"), ("b", "z")]), Err(TopicError::Ambiguous("a".into())));
 }
@@ -202,10 +202,10 @@ fn a_prefix_that_ends_inside_a_parameter_is_judged_by_its_kind() {
         ("{day:/[0-9]{4}-[0-9]{2}/}/log", "2026/", None),
         ("{day:/[0-9]{4}-[0-9]{2}/}/log", "2026-1a", None),
         ("{day:/[0-9]{4}-[0-9]{2}/}/log", "2026-11/l", Partial),
-        // An expression that could go on, but only to where nothing is.
+        // The expression could continue, but to no value.
         ("{x:/ab|cd[^\\x00-\\xff]/}", "a", Partial),
         ("{x:/ab|cd[^\\x00-\\xff]/}", "c", None),
-        // The value could go on by itself, but the literal would end it first.
+        // The value could continue, but the literal would end it first.
         ("{x:/a|b-c/}-{y}", "a", Partial),
         ("{x:/a|b-c/}-{y}", "b", None),
     ];
@@ -233,11 +233,11 @@ fn the_narrower_kind_lies_within_the_wider() {
             let (narrow, wide) = (pattern(&format!("a/{narrow}/b")), pattern(&format!("a/{wide}/b")));
             assert!(wide.covers(&narrow) && wide.overlaps(&narrow), "{wide} {narrow}");
             assert_eq!(narrow.covers(&wide), narrow == wide, "{wide} {narrow}");
-            assert_eq!(narrow.specificity() > wide.specificity(), narrow != wide, "{wide} {narrow}");
+            assert_eq!(narrow.cmp_specificity(&wide).is_gt(), narrow != wide, "{wide} {narrow}");
         }
     }
-    // More literal bytes do not make a pattern narrower than an expression within it.
-    assert!(pattern("{x:/ab+/}").specificity() > pattern("a{x}").specificity());
+    // A longer literal does not make a pattern narrower than an expression that lies within it.
+    assert!(pattern("{x:/ab+/}").cmp_specificity(&pattern("a{x}")).is_gt());
     assert!(pattern("a{x}").covers(&pattern("{x:/ab+/}")));
     assert!(pattern("{x:/ab+/}").covers(&pattern("ab{x:/b/}")));
 }
@@ -253,7 +253,7 @@ fn patterns_of_the_same_topics_are_known_by_them() {
     for (a, b) in same {
         let (a, b) = (pattern(a), pattern(b));
         assert!(a.covers(&b) && b.covers(&a) && a.overlaps(&b), "{a} {b}");
-        assert_eq!(a.specificity(), b.specificity());
+        assert!(a.cmp_specificity(&b).is_eq());
         assert_ne!(a, b);
     }
     let apart = [("{x:int}", "{x:/[a-z]+/}"), ("a-{x:int}", "{x:word}"), ("{x:/a+/}", "{x:/(?:aa)*b/}")];

@@ -1,5 +1,5 @@
-//! Random patterns of all kinds against a naive matcher: one that splits topics as the documentation says, reads numbers
-//! with `str::parse`, and walks expressions back and forth. It knows neither automata nor classes of bytes.
+//! Random patterns of all kinds against a naive matcher, which splits topics as the documentation says, reads numbers with
+//! `str::parse`, and matches expressions by backtracking. It uses neither automata nor byte classes.
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use super::super::{Pattern, PatternProblem, PrefixMeaning};
 use oncue_testing::{Rng, for_seeds};
 
-/// What topics are made of: letters, digits and signs that patterns name, and one of each that none does.
+/// The bytes of topics: letters, digits and signs that patterns name, and one of each that no pattern names.
 const ALPHABET: &[u8] = b"a0-/2z.";
 
 enum Part {
@@ -34,7 +34,7 @@ enum Expr {
     Class(&'static str, Holds),
     Both(Box<Expr>, Box<Expr>),
     Either(Box<Expr>, Box<Expr>),
-    /// At least and at most so many times.
+    /// Repeated: the least and the greatest number of times.
     Times(Box<Expr>, usize, Option<usize>),
 }
 
@@ -82,7 +82,7 @@ impl Expr {
         }
     }
 
-    /// Where a match that begins at `from` may end.
+    /// All places where a match that begins at `from` may end.
     fn ends(&self, value: &[u8], from: usize) -> BTreeSet<usize> {
         let all = |expr: &Expr, froms: &BTreeSet<usize>| -> BTreeSet<usize> {
             froms.iter().flat_map(|&from| expr.ends(value, from)).collect()
@@ -167,7 +167,7 @@ impl Model {
         text
     }
 
-    /// A model and its pattern: of those that have topics.
+    /// A model and its pattern, which has topics.
     fn with_pattern(rng: &mut Rng, topics: &[Vec<u8>]) -> (Model, Pattern) {
         loop {
             let model = Model::random(rng);
@@ -207,8 +207,8 @@ fn matches(parts: &[Part], topic: &[u8]) -> bool {
     }
 }
 
-/// A topic that satisfies `wanted`, found by going on from `from` where the first of `patterns` can. Of beginnings that lead to
-/// the same place in all automata, one is tried: were two that differ taken for the same, nothing would be found.
+/// A topic that satisfies `wanted`, found by extending `from` where the first of `patterns` can continue. Of all beginnings
+/// that lead to the same states, only one is tried: if the automata merged two that differ, nothing would be found.
 fn witness(from: &[u8], patterns: &[&Pattern], wanted: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
     let place = |pattern: &Pattern, prefix: &[u8]| match prefix.strip_prefix(&*pattern.head) {
         Some(rest) => (pattern.head.len(), pattern.automaton().run(rest)),
@@ -258,7 +258,7 @@ fn matches_and_prefixes_agree_with_the_model() {
             if begun.contains(&prefix[..]) {
                 assert!(possible(&pattern, prefix), "{pattern} {shown}");
             } else if possible(&pattern, prefix) && rng.one_in(10) {
-                // No short topic begins so: a longer one must.
+                // No short topic begins like this, so a longer one must.
                 let found = witness(prefix, &[&pattern], |topic| model.matches(topic));
                 assert!(found.is_some(), "{pattern} {shown}");
             }
@@ -302,10 +302,10 @@ fn overlap_cover_and_order_agree_with_the_model() {
             }
         }
         let mut sorted: Vec<_> = all.iter().map(|(_, pattern)| pattern).collect();
-        sorted.sort_by_key(|pattern| pattern.specificity());
+        sorted.sort_by(|a, b| a.cmp_specificity(b));
         for (i, wide) in sorted.iter().enumerate() {
             for narrow in &sorted[i..] {
-                assert!(wide.specificity() <= narrow.specificity(), "{wide} {narrow}");
+                assert!(wide.cmp_specificity(narrow).is_le(), "{wide} {narrow}");
                 assert!(!narrow.covers(wide) || wide.covers(narrow), "{wide} {narrow}");
             }
         }
@@ -316,7 +316,7 @@ fn overlap_cover_and_order_agree_with_the_model() {
 
 fn check_order(a: &Pattern, b: &Pattern) {
     use core::cmp::Ordering::{Equal, Greater};
-    let (order, back) = (a.specificity().cmp(&b.specificity()), b.specificity().cmp(&a.specificity()));
+    let (order, back) = (a.cmp_specificity(b), b.cmp_specificity(a));
     assert_eq!(order, back.reverse(), "{a} {b}");
     let (a_covers, b_covers) = (a.covers(b), b.covers(a));
     assert_eq!(order == Equal, a_covers && b_covers, "{a} {b}");

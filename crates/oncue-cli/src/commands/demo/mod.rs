@@ -1,5 +1,5 @@
-//! `oncue demo`: a publisher that produces only what somebody wants, and two subscribers who come and go, over real
-//! TCP. What is said about it lives in `story`.
+//! `oncue demo`: a publisher that produces only what is wanted, and two subscribers that come and go, over real TCP. What
+//! it prints is in `story`.
 
 mod story;
 
@@ -16,20 +16,20 @@ use crate::fail::Fail;
 use crate::output::say;
 use crate::signals::{Stop, Waited};
 use crate::ticks::{Next, Ticks};
-use story::{Story, Who};
+use story::{Actor, S1, S2, Story};
 
-/// The subscribers. They come one after the other, so that the first tick meets nobody and the third only s1.
+/// The subscribers. They join one after the other: at the first tick there is none, at the third only s1.
 const PARTS: [Part; 2] = [
-    Part { who: Who::S1, topics: ["a", "b"], joins_after: 1, messages: 10 },
-    Part { who: Who::S2, topics: ["b", "c"], joins_after: 3, messages: 20 },
+    Part { actor: S1, topics: ["a", "b"], joins_after: 1, messages: 10 },
+    Part { actor: S2, topics: ["b", "c"], joins_after: 3, messages: 20 },
 ];
 
-/// How long the end waits for the publisher to hear that the last subscriber has left.
+/// How long the demo waits at its end until the publisher knows that the last subscriber has left.
 const FAREWELL: Duration = Duration::from_millis(300);
 
 /// What a subscriber of the demo does.
 struct Part {
-    who: Who,
+    actor: Actor,
     topics: [&'static str; 2],
     /// The tick after which it subscribes.
     joins_after: u64,
@@ -41,9 +41,9 @@ pub(crate) fn command() -> Command {
     Command::new("demo")
         .about("Watch a publisher produce only what somebody subscribes to")
         .after_help(
-            "On each tick the publisher sends a single frame `TOPIC N` for each wanted topic, N counting the ticks.\n\
+            "At each tick the publisher sends one frame `TOPIC N` for each wanted topic; N is the number of the tick.\n\
              Subscriber s1 takes a and b and leaves after 10 messages, s2 takes b and c and leaves after 20. Any\n\
-             other ZeroMQ subscriber may join meanwhile and gets its topics too, whatever they are called.\n\n\
+             other ZeroMQ subscriber may join meanwhile, with any topics.\n\n\
              Examples:\n  oncue demo\n  oncue demo --bind tcp://127.0.0.1:9999 --every 100ms --forever",
         )
         .arg(
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
             scope.spawn(move || show.subscribe(part));
         };
         let published = show.publish(&socket, args::given(args, "every"), args.get_flag("forever"), join);
-        // Whatever ended the publisher ends the subscribers.
+        // The subscribers end with the publisher.
         stop.stop();
         published
     })?;
@@ -87,20 +87,20 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
 /// What the publisher and the subscribers share.
 struct Show<'a> {
     engine: Engine,
-    /// Those of all sockets.
+    /// The options of all sockets.
     options: Options,
     /// Where the subscribers connect.
     endpoint: String,
     stop: &'a Stop,
     story: Story,
-    /// How many subscribers have had their messages.
+    /// How many subscribers have received all their messages.
     left: AtomicUsize,
-    /// What went wrong with a subscriber.
+    /// The first failure of a subscriber.
     failure: Mutex<Option<Fail>>,
 }
 
 impl Show<'_> {
-    /// The publisher. `join` brings a subscriber in. Returns how many ticks there were.
+    /// The publisher. `join` starts a subscriber. Returns the number of ticks.
     fn publish(
         &self,
         socket: &XPub,
@@ -134,11 +134,11 @@ impl Show<'_> {
         }
     }
 
-    /// One tick: the story first, for a subscriber may be quicker to tell what it received.
+    /// One tick. It is printed before the messages are sent: a subscriber may print what it received at once.
     fn tick(&self, socket: &XPub, wanted: &BTreeSet<Prefix>, number: u64) -> Result<(), Fail> {
         self.story.tick(number, wanted)?;
         for prefix in wanted {
-            // The prefix comes first, whatever its bytes are: so the message reaches those who want it.
+            // The frame begins with the prefix, so that it matches the subscription, whatever the bytes are.
             let frame = [&prefix[..], b" ", number.to_string().as_bytes()].concat();
             socket.send(frame)?;
         }
@@ -158,18 +158,18 @@ impl Show<'_> {
         for topic in part.topics {
             socket.subscribe(topic)?;
         }
-        self.story.joins(part.who, &part.topics)?;
+        self.story.joins(part.actor, &part.topics)?;
         socket.connect(&self.endpoint)?;
         for count in 1..=part.messages {
             match self.stop.wait(socket.recv(), None) {
                 Waited::Ready(message) => {
-                    self.story.receives(part.who, message?.topic(), count, part.messages)?
+                    self.story.receives(part.actor, message?.topic(), count, part.messages)?
                 }
                 Waited::Stopped | Waited::TimedOut => return Ok(()),
             }
         }
-        self.story.leaves(part.who, part.messages)?;
-        // Known before the publisher can hear that the topics are wanted no more.
+        self.story.leaves(part.actor, part.messages)?;
+        // Before the socket is closed: the publisher must know it when the topics become unwanted.
         self.left.fetch_add(1, Ordering::Release);
         socket.close().wait();
         Ok(())
@@ -180,7 +180,7 @@ fn wants(wanted: &BTreeSet<Prefix>, topic: &str) -> bool {
     wanted.iter().any(|prefix| prefix[..] == *topic.as_bytes())
 }
 
-/// Says what to do when the port is taken: the default one often is, by another demo.
+/// Names the remedy if the port is taken, which is often the default port in use by another demo.
 fn refused(error: Error) -> Fail {
     if error.io_kind() == Some(std::io::ErrorKind::AddrInUse) {
         return Fail::Runtime(format!(

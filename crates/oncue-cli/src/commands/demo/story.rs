@@ -1,4 +1,4 @@
-//! What the demo tells: one line for each thing that happens, and a summary. It counts, and decides nothing.
+//! What the demo prints: a line for each event, and a summary. It counts, and decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, stdout};
@@ -9,53 +9,36 @@ use std::time::Instant;
 use oncue::Prefix;
 
 use crate::fail::Fail;
-use crate::output::{escaped, line};
+use crate::output::{counted, escaped, line};
 
 /// How many topics one line names.
 const TOPICS_SHOWN_MAX: usize = 8;
-/// How many topics are counted one by one. Strangers may ask for more; those are then left out of the summary's list,
-/// and out of what it says a publisher without demand would have produced.
+/// How many topics are counted. Further topics are missing in the summary's list, and in the number of values that a
+/// publisher without demand would have produced.
 const TOPICS_COUNTED_MAX: usize = 100_000;
-/// How many bytes they may have together.
+/// How many bytes these topics may have together.
 const TOPICS_COUNTED_BYTES_MAX: usize = 4 << 20;
 
-/// Who does something.
+/// What causes an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Who {
-    Publisher,
-    Demand,
-    S1,
-    S2,
+pub(super) struct Actor {
+    name: &'static str,
+    /// The colour on a terminal, as an SGR number.
+    colour: u8,
 }
 
-impl Who {
-    fn name(self) -> &'static str {
-        match self {
-            Who::Publisher => "publisher",
-            Who::Demand => "demand",
-            Who::S1 => "s1",
-            Who::S2 => "s2",
-        }
-    }
+pub(super) const S1: Actor = Actor { name: "s1", colour: 36 };
+pub(super) const S2: Actor = Actor { name: "s2", colour: 35 };
+const PUBLISHER: Actor = Actor { name: "publisher", colour: 33 };
+const DEMAND: Actor = Actor { name: "demand", colour: 32 };
 
-    /// The number of a terminal's colour.
-    fn colour(self) -> u8 {
-        match self {
-            Who::Publisher => 33,
-            Who::Demand => 32,
-            Who::S1 => 36,
-            Who::S2 => 35,
-        }
-    }
-}
-
-/// The story so far, shared by all who take part.
+/// The events so far. The publisher and the subscribers share it.
 pub(super) struct Story {
     started: Instant,
     coloured: bool,
     produced: Mutex<Produced>,
     received: [AtomicU64; 2],
-    /// Whether the last tick had nothing to send: it is told once, not on every tick.
+    /// Whether nothing was wanted at the last tick: that is printed once, not at each tick.
     idle: AtomicBool,
 }
 
@@ -63,14 +46,14 @@ pub(super) struct Story {
 #[derive(Default)]
 struct Produced {
     values: u64,
-    /// How many of them, for each prefix that was ever wanted.
+    /// How many of them for each prefix that was ever wanted.
     each: BTreeMap<Vec<u8>, u64>,
-    /// What these prefixes have together.
+    /// The bytes of these prefixes together.
     each_bytes: usize,
 }
 
 impl Story {
-    /// Begins, with an invitation to join at `endpoint`.
+    /// Begins, and prints how to join at `endpoint`.
     pub(super) fn begin(endpoint: &str) -> Result<Story, Fail> {
         let coloured =
             stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -82,7 +65,7 @@ impl Story {
             idle: AtomicBool::new(false),
         };
         let program = std::env::args().next().unwrap_or_else(|| "oncue".to_owned());
-        story.plain("A publisher that produces only what somebody subscribes to, and two subscribers who come and go.")?;
+        story.plain("A publisher that produces only what somebody subscribes to, and two subscribers that come and go.")?;
         story.plain(&format!("Join in from another terminal: {program} sub {endpoint} --topic zebra"))?;
         story.plain("")?;
         Ok(story)
@@ -99,14 +82,14 @@ impl Story {
             produced.each_bytes = bytes;
         }
         drop(produced);
-        self.tell(Who::Demand, &format!("+ {} (somebody wants it)", named(prefix)))
+        self.tell(DEMAND, &format!("+ {} (somebody wants it)", named(prefix)))
     }
 
     pub(super) fn unwanted(&self, prefix: &[u8]) -> Result<(), Fail> {
-        self.tell(Who::Demand, &format!("- {} (nobody wants it any more)", named(prefix)))
+        self.tell(DEMAND, &format!("- {} (nobody wants it any more)", named(prefix)))
     }
 
-    /// A tick, before its values are sent.
+    /// A tick; called before its values are sent.
     pub(super) fn tick(&self, number: u64, wanted: &BTreeSet<Prefix>) -> Result<(), Fail> {
         let was_idle = self.idle.swap(wanted.is_empty(), Ordering::Relaxed);
         if wanted.is_empty() {
@@ -114,7 +97,7 @@ impl Story {
                 return Ok(());
             }
             return self
-                .tell(Who::Publisher, &format!("tick {number}: nobody wants anything, nothing is produced"));
+                .tell(PUBLISHER, &format!("tick {number}: nobody wants anything, nothing is produced"));
         }
         let mut produced = self.produced();
         for prefix in wanted {
@@ -125,23 +108,23 @@ impl Story {
         }
         drop(produced);
         let frames = list(wanted.iter().map(|prefix| format!("\"{} {number}\"", escaped(prefix))));
-        self.tell(Who::Publisher, &format!("tick {number}: sends {frames}"))
+        self.tell(PUBLISHER, &format!("tick {number}: sends {frames}"))
     }
 
-    pub(super) fn joins(&self, who: Who, topics: &[&str]) -> Result<(), Fail> {
-        self.tell(who, &format!("connects, and subscribes to {}", topics.join(" and ")))
+    pub(super) fn joins(&self, actor: Actor, topics: &[&str]) -> Result<(), Fail> {
+        self.tell(actor, &format!("connects, and subscribes to {}", topics.join(" and ")))
     }
 
-    pub(super) fn receives(&self, who: Who, frame: &[u8], count: u64, of: u64) -> Result<(), Fail> {
-        let slot = usize::from(who == Who::S2);
+    pub(super) fn receives(&self, actor: Actor, frame: &[u8], count: u64, of: u64) -> Result<(), Fail> {
+        let slot = usize::from(actor == S2);
         if let Some(received) = self.received.get(slot) {
             received.fetch_add(1, Ordering::Relaxed);
         }
-        self.tell(who, &format!("receives \"{}\" ({count} of {of})", escaped(frame)))
+        self.tell(actor, &format!("receives \"{}\" ({count} of {of})", escaped(frame)))
     }
 
-    pub(super) fn leaves(&self, who: Who, messages: u64) -> Result<(), Fail> {
-        self.tell(who, &format!("leaves after {messages} messages"))
+    pub(super) fn leaves(&self, actor: Actor, messages: u64) -> Result<(), Fail> {
+        self.tell(actor, &format!("leaves after {}", counted(messages, "message")))
     }
 
     /// The summary after `ticks` ticks.
@@ -160,17 +143,17 @@ impl Story {
         self.plain(&format!("Summary of {ticks} ticks in {seconds:.1} s"))?;
         self.plain(&format!("  produced on demand     {on_demand:>4} values: {each}"))?;
         self.plain(&format!(
-            "  without demand         {without:>4} values: each topic that was ever wanted ({topics}) on every tick ({ticks})"
+            "  without demand         {without:>4} values: each topic that was ever wanted ({topics}) at every tick ({ticks})"
         ))?;
         self.plain(&format!("  saved                  {saved:>4} values, {percent}%"))?;
         self.plain(&format!("  received               {:>4} by s1 and s2: s1 {s1}, s2 {s2}", s1 + s2))
     }
 
-    fn tell(&self, who: Who, what: &str) -> Result<(), Fail> {
+    fn tell(&self, actor: Actor, what: &str) -> Result<(), Fail> {
         let seconds = self.started.elapsed().as_secs_f64();
-        let name = who.name();
+        let Actor { name, colour } = actor;
         let text = if self.coloured {
-            format!("{seconds:7.2}s  \x1b[{}m{name:<9}  {what}\x1b[0m", who.colour())
+            format!("{seconds:7.2}s  \x1b[{}m{name:<9}  {what}\x1b[0m", colour)
         } else {
             format!("{seconds:7.2}s  {name:<9}  {what}")
         };
@@ -186,12 +169,12 @@ impl Story {
     }
 }
 
-/// A prefix for people: even the one that is empty, and matches everything, must be visible.
+/// A prefix for people: the empty prefix, which matches everything, must be visible too.
 fn named(prefix: &[u8]) -> String {
     if prefix.is_empty() { "\"\", which is everything".to_owned() } else { escaped(prefix) }
 }
 
-/// A list of which only the first few are shown.
+/// A list; only the first items are shown.
 fn list(items: impl ExactSizeIterator<Item = String>) -> String {
     let more = items.len().saturating_sub(TOPICS_SHOWN_MAX);
     let mut text = items.take(TOPICS_SHOWN_MAX).collect::<Vec<_>>().join(", ");

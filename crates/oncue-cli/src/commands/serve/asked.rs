@@ -1,4 +1,4 @@
-//! What a running server is asked for by signals: SIGHUP to read the config again, SIGUSR1 to say how it is.
+//! The signals for a running server: SIGHUP to read the config again, SIGUSR1 to print its counts.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 use signal_hook::consts::{SIGHUP, SIGUSR1};
 
 use crate::fail::Fail;
-use crate::signals::on_signals;
+use crate::signals;
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,23 +16,23 @@ pub(crate) enum Ask {
     Report,
 }
 
-/// Signals that have not been heeded.
+/// Signals that have not been handled yet. All clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Asked(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// Several signals of a kind before one is heeded are one.
+    /// At most one of each kind.
     pending: Vec<Ask>,
     waker: Option<Waker>,
 }
 
 impl Asked {
-    /// Hears the signals from now on.
-    pub(crate) fn hear() -> Result<Asked, Fail> {
+    /// Handles the signals from now on.
+    pub(crate) fn on_signals() -> Result<Asked, Fail> {
         let asked = Asked::default();
         let ours = asked.clone();
-        on_signals([SIGHUP, SIGUSR1], move |signal| {
+        signals::on_signals([SIGHUP, SIGUSR1], move |signal| {
             ours.ring(if signal == SIGHUP { Ask::Reload } else { Ask::Report });
         })?;
         Ok(asked)
@@ -71,7 +71,7 @@ mod tests {
     use crate::wait::wait;
 
     #[test]
-    fn signals_of_a_kind_before_one_is_heeded_are_one() {
+    fn several_signals_of_a_kind_are_one() {
         let asked = Asked::default();
         for ask in [Ask::Reload, Ask::Report, Ask::Reload] {
             asked.ring(ask);

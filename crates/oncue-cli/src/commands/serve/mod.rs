@@ -1,10 +1,11 @@
-//! `oncue serve`: routes with programs and files as producers, as a config says; or counters, without one.
+//! `oncue serve`: produces values with the programs and files of a config; without a config it counts.
 
 mod asked;
 mod config;
 mod count;
 mod produce;
 mod program;
+mod report;
 mod routes;
 mod rules;
 mod server;
@@ -20,7 +21,7 @@ use crate::signals::Stop;
 
 pub(crate) fn command() -> Command {
     Command::new("serve")
-        .about("Produce what is wanted, by programs and files, as a config says")
+        .about("Produce what is wanted with programs and files, as a config says")
         .after_help(HELP)
         .after_long_help(format!("{HELP}\n\n{}", config::help()))
         .override_usage("oncue serve CONFIG [--check]\n       oncue serve --bind ENDPOINT --every DUR")
@@ -29,9 +30,9 @@ pub(crate) fn command() -> Command {
                 .required_unless_present_any(["bind", "every"])
                 .value_parser(value_parser!(PathBuf)),
         )
-        .arg(arg!(--check "Check CONFIG, say what is wrong with it, and end").requires("config"))
+        .arg(arg!(--check "Check CONFIG, print its mistakes, and end").requires("config"))
         .arg(
-            arg!(--bind <ENDPOINT> "Without CONFIG: where to wait for subscribers, who get a counter on every topic they want")
+            arg!(--bind <ENDPOINT> "Without CONFIG: where to wait for subscribers; they get a counter on every topic that they want")
                 .conflicts_with("config")
                 .required_unless_present("config")
                 .value_parser(args::endpoint),
@@ -57,18 +58,18 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
 }
 
 const HELP: &str = "\
-A route names topics and says where their values come from. Nothing runs for a topic that nobody has subscribed to:
+A route names topics and says where their values come from. Nothing runs for a topic without a subscriber.
 
   bind = \"tcp://127.0.0.1:8888\"
-  [[route]]                                   # a run of a program for each value
+  [[route]]                                   # one run of a program for each value
   topic = \"proc/{pid:int}/rss\"
   command = [\"ps\", \"-o\", \"rss=\", \"-p\", \"{pid}\"]
   every = \"500ms\"
-  [[route]]                                   # a program for each topic: its lines are the values
+  [[route]]                                   # one program for each topic; its lines are the values
   topic = \"answer/{question:word}\"
   command = [\"python3\", \"model.py\", \"{question}\"]
   mode = \"stream\"
-  [[route]]                                   # one program for all topics: it reads lines +TOPIC and -TOPIC,
+  [[route]]                                   # one program for all topics; it reads lines +TOPIC and -TOPIC,
   topic = \"prices/{symbol:word}\"              # and writes lines TOPIC<TAB>VALUE
   command = [\"python3\", \"prices.py\"]
   mode = \"shared\"
@@ -76,10 +77,10 @@ A route names topics and says where their values come from. Nothing runs for a t
   topic = \"log/{name:word}\"
   file = \"logs/{name}.log\"
 
-A message is two frames, the topic and the value. Programs are run without a shell; relative paths begin where oncue was
-started. Prints `+ TOPIC` when a topic begins to be produced and `- TOPIC` when that ends.
+A message has two frames, the topic and the value. Programs run without a shell. Relative paths begin in the directory
+where oncue was started. Prints `+ TOPIC` when a topic begins to be produced and `- TOPIC` when that ends.
 
-SIGHUP reads the config again; what has not changed is not disturbed. SIGUSR1 says how each route is.
+On SIGHUP the config is read again; what has not changed is not disturbed. On SIGUSR1 the counts of each route are printed.
 
 Example:
   oncue serve examples/host.toml";

@@ -1,22 +1,23 @@
-//! From the routes of a config to those of the library, each with its producer.
+//! Makes routes of the library, with their producers, of those of a config.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use oncue::OnDemand;
 use oncue::demand::{Backoff, Builder, Change, RouteBuilder};
 
-use super::config::{Catalogue, Config, Restart, Route, Running, Source};
+use super::config::{Catalogue, Config, Problem, Restart, Route, Running, Source};
 use super::produce::file::{self, Content, Tail};
 use super::produce::listing::Lister;
-use super::produce::shared::{Keeper, Shared, Topics, unspeakable};
+use super::produce::shared::{Keeper, Shared, Topics, not_a_line};
 use super::produce::{Place, Tools, runs, stream};
+use crate::fail::Fail;
 
-/// The programs that routes share, by the keys of their routes. They end when they are dropped.
+/// The shared programs by the keys of their routes. A program ends when its keeper is dropped.
 pub(super) type Keepers = BTreeMap<String, Keeper>;
 
-/// Adds the routes of a config, and the programs that they share unless those run already.
+/// Adds the routes of a config, and starts keepers for shared programs that have none.
 ///
 /// # Errors
 /// When the system has no thread left.
@@ -25,7 +26,7 @@ pub(super) fn add(
     config: &Config,
     tools: &Arc<Tools>,
     keepers: &mut Keepers,
-) -> io::Result<Builder> {
+) -> Result<Builder, Fail> {
     builder = bounded(builder, config);
     for route in &config.routes {
         let (place, key) = (Place::new(tools), key(route));
@@ -35,21 +36,36 @@ pub(super) fn add(
     Ok(builder)
 }
 
-/// Adds the routes of a config with producers that produce nothing: to see what the library says.
-pub(super) fn add_idle(mut builder: Builder, config: &Config) -> Builder {
-    builder = bounded(builder, config);
-    for route in &config.routes {
-        builder = planned(builder, route).manual(|_| ());
+/// Checks the routes of a config as the library does, without starting anything.
+///
+/// # Errors
+/// The library's, at the first route that is wrong or contradicts one before it.
+pub(super) fn check(config: &Config) -> Result<(), Problem> {
+    let first = |routes: usize| {
+        let builder = bounded(OnDemand::routes(), config);
+        let routes = config.routes.iter().take(routes);
+        routes.fold(builder, |builder, route| planned(builder, route).manual(|_| ())).check()
+    };
+    let (mut right, mut wrong) = (0, config.routes.len());
+    let Err(mut error) = first(wrong) else { return Ok(()) };
+    // If some routes are wrong, so are they with more routes: a binary search.
+    while wrong - right > 1 {
+        let middle = right.midpoint(wrong);
+        match first(middle) {
+            Ok(()) => right = middle,
+            Err(why) => (wrong, error) = (middle, why),
+        }
     }
-    builder
+    let at = config.places.get(right).copied().unwrap_or_default();
+    Err(Problem { at, text: error.to_string() })
 }
 
-/// All that a route is made of: routes with one key are the same.
+/// The key of a route, which stands for everything that the config says about it.
 pub(super) fn key(route: &Route) -> String {
     format!("{route:?}")
 }
 
-/// What is said outside of routes.
+/// Sets what the config says outside of routes.
 fn bounded(mut builder: Builder, config: &Config) -> Builder {
     builder = builder.feeds_max(config.feeds_max).catalogue_topics_max(config.catalogue_topics_max);
     match &config.status_prefix {
@@ -58,7 +74,7 @@ fn bounded(mut builder: Builder, config: &Config) -> Builder {
     }
 }
 
-/// What a route says besides how it is produced.
+/// Sets what a route says, except for its producer.
 fn planned(builder: Builder, route: &Route) -> RouteBuilder {
     let mut planned = builder.route_pattern(route.pattern.clone());
     planned = planned.grace(route.grace).min_run(route.min_run).max_rate(route.min_interval);
@@ -72,7 +88,7 @@ fn planned(builder: Builder, route: &Route) -> RouteBuilder {
         planned = planned.catalogue(topics);
     }
     match &route.source {
-        // A clock is not set going faster by failures.
+        // Failures must not make it run more often than `every`.
         Source::Runs(runs) => backed_off(planned.pace(runs.every), runs.program.backoff, runs.every),
         Source::Stream(Running { restart: Restart::Never, .. }) => planned.no_restart(),
         Source::Stream(running) | Source::Shared(running) => {
@@ -99,7 +115,7 @@ fn produced(
     place: Place,
     key: &str,
     keepers: &mut Keepers,
-) -> io::Result<Builder> {
+) -> Result<Builder, Fail> {
     Ok(match route.source.clone() {
         Source::Runs(runs) => planned.thread(move |feed| runs::produce(&runs, &place, &feed)),
         Source::Stream(running) => planned.thread(move |feed| stream::produce(&running, &place, &feed)),
@@ -121,10 +137,10 @@ fn produced(
     })
 }
 
-/// Tells a shared program what is wanted, unless that is not for its ears.
+/// Passes a change of demand to a shared program, unless its topic cannot be written as a line.
 fn tell(place: &Place, topics: &Topics, change: Change) {
     let (Change::Started(feed) | Change::Stopped(feed)) = &change;
-    match (&change, unspeakable(feed.topic())) {
+    match (&change, not_a_line(feed.topic())) {
         (Change::Started(_), Some(why)) => {
             place.refuse(feed.topic(), why);
             feed.finish();
@@ -135,4 +151,32 @@ fn tell(place: &Place, topics: &Topics, change: Change) {
         (Change::Stopped(_), None) => place.tools.journal.ended(feed.topic()),
     }
     topics.change(change);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_text(text: &str) -> Result<(), (usize, String)> {
+        let config = Config::parse(text).expect("a config");
+        check(&config).map_err(|Problem { at, text: why }| (text[..at].matches('\n').count() + 1, why))
+    }
+
+    #[test]
+    fn routes_that_contradict_each_other_are_refused_at_the_second() {
+        let route = |topic: &str| format!("[[route]]\ntopic = '{topic}'\nfile = 'x'\n");
+        let two = |a: &str, b: &str| {
+            format!("bind = 'tcp://127.0.0.1:0'\n{}{}{}", route(a), route(b), route("last"))
+        };
+        let (line, why) = check_text(&two("a/{x}", "{y}/b")).expect_err("an overlap");
+        assert!(line == 6 && why.starts_with("the routes `a/{x}` and `{y}/b` share topics"), "{line}: {why}");
+        let (line, why) = check_text(&two("a/{x}", "a/{y}")).expect_err("the same topics");
+        assert!(
+            line == 6 && why.starts_with("the routes `a/{x}` and `a/{y}` have the same topics"),
+            "{line}: {why}"
+        );
+        assert_eq!(check_text(&two("a/{x}", "a/b")), Ok(()));
+        let bad = two("a", "last");
+        assert_eq!(check_text(&bad).expect_err("the same topics").0, 9, "{bad}");
+    }
 }

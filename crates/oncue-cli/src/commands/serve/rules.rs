@@ -6,7 +6,7 @@ use oncue::{Admission, Reason, SubscribeRequest};
 
 use super::config::rule::{Rule, decide, denied_to_all};
 
-/// The rules in force. Clones are handles to one and the same.
+/// The rules in force. All clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rules(Arc<RwLock<Vec<Rule>>>);
 
@@ -15,7 +15,7 @@ impl Rules {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = rules.to_vec();
     }
 
-    /// What is to be told to all who have subscribed to this, if the rules let nobody do so.
+    /// The reason for which the rules deny this prefix to everybody, if they do.
     pub(crate) fn denied_to_all(&self, prefix: &[u8]) -> Option<Reason> {
         denied_to_all(&self.0.read().unwrap_or_else(PoisonError::into_inner), prefix)
     }

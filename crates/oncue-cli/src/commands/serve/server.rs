@@ -1,50 +1,48 @@
-//! A server from its config to its end.
+//! Runs a server from its config to its end.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::{env, io};
 
 use oncue::demand::{Builder, Failure, Reloaded};
-use oncue::{Endpoint, Engine, EngineOptions, OnDemand, Options, XPub};
+use oncue::{Endpoint, Engine, EngineOptions, OnDemand, XPub};
 
 use super::asked::{Ask, Asked};
 use super::config::rule::Rule;
-use super::config::{Catalogue, Config, Program, Route, Socket, Source};
-use super::produce::shared::Told;
+use super::config::{Catalogue, Config, Program, Route, Source};
+use super::produce::shared::Logged;
 use super::produce::{Counts, Tools, count};
 use super::program::journal::{Journal, Log};
 use super::program::launch::Launcher;
 use super::program::permits::Permits;
+use super::report::{report, sum_up};
 use super::routes::{self, Keepers};
 use super::rules::Rules;
 use crate::fail::Fail;
-use crate::output::{self, say};
+use crate::output::{self, counted, say};
 use crate::publisher;
 use crate::signals::{Stop, Waited};
 
-/// The descriptors that a program takes while it runs: a pipe for each of its streams, and those that wait for its end.
-/// Subscribers leave as many as all programs may need.
+/// The descriptors that a program takes while it runs: three pipes, its pidfd, and an eventfd. Those of all programs are
+/// reserved: subscribers do not get them.
 const PROGRAM_DESCRIPTORS: usize = 5;
 
-/// Checks a config, and says what it has.
+/// Checks a config, and prints the number of its routes.
 pub(super) fn check(path: &Path) -> Result<(), Fail> {
     let config = read(path)?;
     for missing in missing_programs(&config) {
         say("serve", &missing);
     }
-    let text = match config.routes.len() {
-        1 => "1 route".to_owned(),
-        routes => format!("{routes} routes"),
-    };
-    output::line(&mut format!("{}: ok, {text}", path.display()).into_bytes())
+    let routes = counted(config.routes.len() as u64, "route");
+    output::line(&mut format!("{}: ok, {routes}", path.display()).into_bytes())
 }
 
-/// Serves until the end is brought about.
+/// Serves until the end.
 pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
-    let asked = Asked::hear()?;
+    let asked = Asked::on_signals()?;
     let config = read(path)?;
     let (journal, writer) = Journal::start(stop)?;
     let tools = Arc::new(Tools {
@@ -56,7 +54,7 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
     });
     let served = Server::start(config, tools).and_then(|mut server| {
         let journal = server.tools.journal.clone();
-        publisher::heed(server.on_demand.xpub(), stop, move |text| journal.remark(text))?;
+        publisher::say_turned_away(server.on_demand.xpub(), stop, move |text| journal.remark(text))?;
         while let Waited::Ready(ask) = stop.wait(asked.next(), None) {
             match ask {
                 Ask::Reload => server.reload(path),
@@ -77,11 +75,13 @@ struct Server {
     tools: Arc<Tools>,
     on_demand: OnDemand,
     keepers: Keepers,
-    /// Where it is bound or connected: as the config has it, and as it came out.
-    places: Vec<(Way, String, Endpoint)>,
+    places: Places,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The endpoints that are open: as the config has them, and as the system resolved them.
+type Places = BTreeMap<(Way, String), Endpoint>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Way {
     Bound,
     Connected,
@@ -94,70 +94,59 @@ impl Server {
         let engine = Engine::with(EngineOptions::new().descriptors_reserved(reserved))?;
         let rules = Rules::default();
         rules.set(&config.rules);
-        let socket = XPub::new(&engine, options(&config.socket, &rules))?;
-        let mut places = Vec::new();
-        for (way, text) in ways(&config) {
-            places.push((way, text.to_owned(), open(&socket, way, text)?));
-        }
-        for (way, _, endpoint) in &places {
-            tools.journal.remark(format!("{} to {endpoint}", way.name()));
-        }
+        let (deciding, mut places) = (rules.clone(), Places::new());
+        let options = config.options.clone().admission(move |request| deciding.decide(request));
+        let socket = XPub::new(&engine, options)?;
+        open(&socket, &mut places, &config, &tools.journal)?;
         for missing in missing_programs(&config) {
             tools.journal.remark(missing);
         }
         let mut keepers = Keepers::new();
         let builder = reporting(OnDemand::on(socket), &tools);
-        let on_demand = routes::add(builder, &config, &tools, &mut keepers).map_err(no_thread)?.start()?;
+        let on_demand = routes::add(builder, &config, &tools, &mut keepers)?.start()?;
         Ok(Server { config, rules, tools, on_demand, keepers, places })
     }
 
-    /// Reads the config anew. What has not changed in it goes on undisturbed; if anything is wrong, everything does.
+    /// Reads the config again. What has not changed in it is not disturbed; if anything is wrong, nothing is.
     fn reload(&mut self, path: &Path) {
         let why = match read(path).and_then(|config| self.replace(config)) {
             Ok(Reloaded { kept, added, removed, .. }) => {
-                let text = format!("config read again: {kept} routes kept, {added} added, {removed} removed");
+                let text = format!(
+                    "config read again: {} kept, {added} added, {removed} removed",
+                    counted(kept as u64, "route")
+                );
                 return self.tools.journal.remark(text);
             }
             Err(Fail::Usage(why) | Fail::Runtime(why) | Fail::Timeout(why)) => why,
             Err(Fail::OutputClosed) => return,
         };
         self.tools.journal.remark(why);
-        self.tools.journal.remark("config not read again; the one before stays in force".to_owned());
+        self.tools.journal.remark("the config was not replaced; the one before stays in force".to_owned());
     }
 
     fn replace(&mut self, config: Config) -> Result<Reloaded, Fail> {
-        let socket = self.on_demand.xpub().clone();
-        let mut opened = Opened { socket: &socket, places: Vec::new() };
-        for (way, text) in ways(&config) {
-            if !self.places.iter().any(|(known_way, known, _)| *known_way == way && known == text) {
-                let endpoint = open(&socket, way, text)?;
-                self.tools.journal.remark(format!("{} to {endpoint}", way.name()));
-                opened.places.push((way, text.to_owned(), endpoint));
-            }
-        }
-        let keys: BTreeSet<_> = config.routes.iter().map(routes::key).collect();
-        let before: BTreeSet<_> = self.keepers.keys().cloned().collect();
-        let reloaded = routes::add(self.on_demand.builder(), &config, &self.tools, &mut self.keepers)
-            .map_err(no_thread)
-            .and_then(|builder| Ok(self.on_demand.reload(builder)?));
-        let stay = if reloaded.is_ok() { &keys } else { &before };
-        // Programs that nothing shares any more end here.
-        self.keepers.retain(|key, _| stay.contains(key));
-        let reloaded = reloaded?;
-        self.places.append(&mut opened.places);
-        self.places.retain(|(way, text, endpoint)| {
-            let stays = ways(&config).any(|(stays, known)| stays == *way && known == text);
+        let reloaded = self.reroute(&config);
+        // Endpoints and shared programs that the config in force does not name end here.
+        let in_force = if reloaded.is_ok() { &config } else { &self.config };
+        let socket = self.on_demand.xpub();
+        self.places.retain(|(way, text), endpoint| {
+            let stays = way.texts(in_force).contains(text);
             if !stays {
-                close(&socket, *way, endpoint);
+                // An error means that it is closed already.
+                let _ = way.close(socket, endpoint);
             }
             stays
         });
+        let keys: BTreeSet<_> = in_force.routes.iter().map(routes::key).collect();
+        self.keepers.retain(|key, _| keys.contains(key));
+        let reloaded = reloaded?;
         for missing in missing_programs(&config) {
             self.tools.journal.remark(missing);
         }
-        if (&self.config.socket, &self.config.status_prefix) != (&config.socket, &config.status_prefix) {
-            let text = "what the config says of subscribers, their queues and heartbeats, of last_values_bytes_max and of status_prefix \
-                        takes effect when oncue is started again";
+        let at_start = |config: &Config| format!("{:?} {:?}", config.options, config.status_prefix);
+        if at_start(&self.config) != at_start(&config) {
+            let text = "keys that have changed among status_prefix and those after it in `oncue serve --help` take effect \
+                        when oncue is started again";
             self.tools.journal.remark(text);
         }
         self.enforce(&config.rules);
@@ -166,14 +155,21 @@ impl Server {
         Ok(reloaded)
     }
 
-    /// Puts rules in force, and takes back what nobody may have any more. Where that hangs on who it is, what is there
-    /// stays until it is asked for anew.
+    /// Opens the endpoints of a config that are not open yet, and puts its routes in the place of those that run.
+    fn reroute(&mut self, config: &Config) -> Result<Reloaded, Fail> {
+        open(self.on_demand.xpub(), &mut self.places, config, &self.tools.journal)?;
+        let builder = routes::add(self.on_demand.builder(), config, &self.tools, &mut self.keepers)?;
+        Ok(self.on_demand.reload(builder)?)
+    }
+
+    /// Puts rules in force, and revokes subscriptions that they deny to everybody. A subscription that they deny only to
+    /// some stays until its subscriber subscribes again.
     fn enforce(&self, rules: &[Rule]) {
         self.rules.set(rules);
         let socket = self.on_demand.xpub();
         for prefix in socket.demand().snapshot() {
-            if let Some(status) = self.rules.denied_to_all(prefix) {
-                socket.revoke_all(prefix, status);
+            if let Some(reason) = self.rules.denied_to_all(prefix) {
+                socket.revoke_all(prefix, reason);
             }
         }
     }
@@ -187,81 +183,45 @@ impl Server {
     }
 }
 
-fn options(socket: &Socket, rules: &Rules) -> Options {
-    let rules = rules.clone();
-    let mut options = socket
-        .heartbeat
-        .apply(Options::new())
-        .discard_messages(true)
-        .admission(move |request| rules.decide(request))
-        .send_hwm(socket.send_hwm)
-        .queue_bytes_max(socket.queue_bytes_max)
-        .peers_max(socket.peers_max)
-        .prefixes_max(socket.prefixes_max)
-        .last_values_bytes_max(socket.last_values_bytes_max);
-    if let Some(peers) = socket.peers_per_address_max {
-        options = options.peers_per_address_max(peers);
-    }
-    if let Some(time) = socket.evict_after {
-        options = options.evict_after(time);
-    }
-    options
-}
-
-/// Endpoints that are closed again unless all else goes well.
-struct Opened<'s> {
-    socket: &'s XPub,
-    places: Vec<(Way, String, Endpoint)>,
-}
-
-impl Drop for Opened<'_> {
-    fn drop(&mut self) {
-        for (way, _, endpoint) in &self.places {
-            close(self.socket, *way, endpoint);
-        }
-    }
-}
-
 impl Way {
-    fn name(self) -> &'static str {
+    /// Where a config wants to be bound or connected.
+    fn texts(self, config: &Config) -> &[String] {
         match self {
-            Way::Bound => "bound",
-            Way::Connected => "connected",
+            Way::Bound => &config.bind,
+            Way::Connected => &config.connect,
+        }
+    }
+
+    fn close(self, socket: &XPub, endpoint: &Endpoint) -> oncue::Result<()> {
+        match self {
+            Way::Bound => socket.unbind(&endpoint.to_string()),
+            Way::Connected => socket.disconnect(&endpoint.to_string()),
         }
     }
 }
 
-/// Where a config wants to be bound or connected.
-fn ways(config: &Config) -> impl Iterator<Item = (Way, &str)> {
-    let bound = config.bind.iter().map(|text| (Way::Bound, text.as_str()));
-    bound.chain(config.connect.iter().map(|text| (Way::Connected, text.as_str())))
-}
-
-fn open(socket: &XPub, way: Way, text: &str) -> oncue::Result<Endpoint> {
-    match way {
-        Way::Bound => socket.bind(text),
-        Way::Connected => socket.connect(text),
+/// Opens the endpoints of a config that are not open yet, and logs them.
+fn open(socket: &XPub, places: &mut Places, config: &Config, journal: &Journal) -> oncue::Result<()> {
+    for way in [Way::Bound, Way::Connected] {
+        for text in way.texts(config) {
+            let Entry::Vacant(place) = places.entry((way, text.clone())) else { continue };
+            let (name, endpoint) = match way {
+                Way::Bound => ("bound", socket.bind(text)?),
+                Way::Connected => ("connected", socket.connect(text)?),
+            };
+            journal.remark(format!("{name} to {endpoint}"));
+            place.insert(endpoint);
+        }
     }
+    Ok(())
 }
 
-fn close(socket: &XPub, way: Way, endpoint: &Endpoint) {
-    // One that is gone already is what is wanted.
-    let _ = match way {
-        Way::Bound => socket.unbind(&endpoint.to_string()),
-        Way::Connected => socket.disconnect(&endpoint.to_string()),
-    };
-}
-
-fn no_thread(error: io::Error) -> Fail {
-    Fail::Runtime(format!("no thread for a program: {error}"))
-}
-
-/// Failures of producers go to the log.
+/// Logs failures of producers.
 fn reporting(builder: Builder, tools: &Arc<Tools>) -> Builder {
     let (log, tools) = (Log::new(&tools.journal), tools.clone());
     builder.on_failure(move |feed, failure| {
         let why = match failure {
-            Failure::Error(error) if error.is::<Told>() => return,
+            Failure::Error(error) if error.is::<Logged>() => return,
             Failure::Error(error) => format!("the program {error}"),
             other => other.to_string(),
         };
@@ -270,71 +230,12 @@ fn reporting(builder: Builder, tools: &Arc<Tools>) -> Builder {
     })
 }
 
-/// Says how each route is.
-fn report(on_demand: &OnDemand, tools: &Tools) {
-    for route in on_demand.route_stats() {
-        let done = route.done;
-        let mut text = format!(
-            "route {}: {} topics wanted, {} produced now; since the start {} values by {} feeds",
-            route.pattern, route.now.wanted, route.now.running, done.produced, done.started
-        );
-        let numbers = [
-            (route.now.waiting as u64, "wait for room"),
-            (route.now.failing as u64, "wait for their next start"),
-            (done.offered, "deliveries offered"),
-            (done.failed, "failures"),
-            (done.superseded, "values left out for newer ones"),
-            (done.ticks_skipped, "runs left out as the one before went on"),
-            (done.ticks_congested, "runs left out as all subscribers were full"),
-            (route.avoided, "values not produced as nobody wanted them"),
-        ];
-        for (number, what) in numbers.into_iter().filter(|(number, _)| *number > 0) {
-            text.push_str(&format!(", {number} {what}"));
-        }
-        if !done.producing.is_zero() {
-            text.push_str(&format!(", {:.1?} spent on them", done.producing));
-        }
-        if let Some(mean) =
-            u32::try_from(route.first_values).ok().and_then(|n| route.first_value_time.checked_div(n))
-        {
-            text.push_str(&format!(", the first of each after {mean:.1?} on average"));
-        }
-        tools.journal.remark(text);
-    }
-    sum_up(on_demand, tools);
-}
-
-fn sum_up(on_demand: &OnDemand, tools: &Tools) {
-    let (stats, socket) = (on_demand.stats(), on_demand.xpub().stats());
-    let mut text = format!("{} values sent by {} feeds", stats.done.produced, stats.done.started);
-    let counts = &tools.counts;
-    let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    let numbers = [
-        (get(&counts.programs), "programs run"),
-        (get(&counts.failures), "failures"),
-        (stats.done.ticks_congested, "runs left out as all subscribers were full"),
-        (get(&counts.refused), "topics refused"),
-        (get(&counts.unwanted), "values of topics that nobody wanted"),
-        (get(&counts.left_out), "lines left out"),
-        (socket.delivered, "messages delivered"),
-        (socket.missed, "missed by subscribers that were full"),
-    ];
-    for (number, what) in numbers.into_iter().filter(|(number, _)| *number > 0) {
-        text.push_str(&format!(", {number} {what}"));
-    }
-    tools.journal.remark(text);
-}
-
-/// Reads a config, and has the library check its routes.
+/// Reads and checks a config.
 fn read(path: &Path) -> Result<Config, Fail> {
-    let config = Config::read(path).map_err(|problems| Fail::Usage(problems.join("\noncue serve: ")))?;
-    match routes::add_idle(OnDemand::routes(), &config).check() {
-        Ok(()) => Ok(config),
-        Err(error) => Err(Fail::Usage(format!("{}: {error}", path.display()))),
-    }
+    Config::read(path, routes::check).map_err(|problems| Fail::Usage(problems.join("\noncue serve: ")))
 }
 
-/// What is said about programs and directories that are not there now; they may be later.
+/// Remarks on programs and directories that do not exist now; they may exist later.
 fn missing_programs(config: &Config) -> Vec<String> {
     let mut missing = Vec::new();
     for route in &config.routes {
@@ -342,7 +243,7 @@ fn missing_programs(config: &Config) -> Vec<String> {
             let name = program.command.first().map(ToString::to_string).unwrap_or_default();
             if let Some(cwd) = program.cwd.as_ref().filter(|cwd| !cwd.is_dir()) {
                 missing.push(format!("`{}`: there is no directory `{}` now", route.pattern, cwd.display()));
-            } else if !is_there(&name, program) {
+            } else if !exists(&name, program) {
                 let text = format!("`{}`: there is no program `{name}` now; is it installed?", route.pattern);
                 missing.push(text);
             }
@@ -364,7 +265,7 @@ fn programs(route: &Route) -> impl Iterator<Item = &Program> {
     produces.into_iter().chain(lists)
 }
 
-fn is_there(name: &str, program: &Program) -> bool {
+fn exists(name: &str, program: &Program) -> bool {
     let runs = |path: PathBuf| {
         path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
     };

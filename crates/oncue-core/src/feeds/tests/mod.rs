@@ -1,4 +1,4 @@
-//! The rules of the state machine one by one. Random histories against a naive model are in `model`.
+//! The rules of the state machine, one test each. Random histories against a naive model are in `model`.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -6,7 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Backoff, Decision, Demand, DemandStats, End, FeedId, FeedState, Limits, Route, RoutesError};
+use super::{Backoff, Decision, End, FeedId, FeedState, Feeds, FeedsStats, Limits, Route, RoutesError};
 use oncue_pattern::Pattern;
 
 mod changes;
@@ -26,14 +26,14 @@ fn with(text: &str, grace: u64, catalogue: &[&str]) -> Route {
     Route { grace: ms(grace), catalogue, ..route(text) }
 }
 
-fn machine(routes: Vec<Route>) -> Demand {
-    Demand::new(routes, Limits::default()).unwrap()
+fn machine(routes: Vec<Route>) -> Feeds {
+    Feeds::new(routes, Limits::default()).unwrap()
 }
 
-/// What was decided, in words: `+topic#generation`, `-#generation`, `topic=state`.
-fn decided(demand: &mut Demand) -> Vec<String> {
+/// The decisions as text: `+topic#generation`, `-#generation`, `topic=state`.
+fn decided(feeds: &mut Feeds) -> Vec<String> {
     let mut words = Vec::new();
-    while let Some(decision) = demand.poll() {
+    while let Some(decision) = feeds.poll() {
         words.push(match decision {
             Decision::Start { topic, generation, .. } => format!("+{}#{generation}", topic.escape_ascii()),
             Decision::Stop { generation, .. } => format!("-#{generation}"),
@@ -43,118 +43,122 @@ fn decided(demand: &mut Demand) -> Vec<String> {
     words
 }
 
-fn started(demand: &mut Demand) -> (FeedId, u64) {
-    match demand.poll() {
+fn started(feeds: &mut Feeds) -> (FeedId, u64) {
+    match feeds.poll() {
         Some(Decision::Start { feed, generation, .. }) => (feed, generation),
-        other => panic!("no start: {other:?}"),
+        other => panic!("not a start: {other:?}"),
     }
 }
 
 #[test]
 fn an_exact_prefix_starts_one_feed_and_its_end_stops_it() {
-    let mut demand = machine(vec![route("prices/{symbol}")]);
-    demand.wanted(b"prices/AAPL", ms(0));
-    let Some(Decision::Start { feed, route, topic, params, generation: 1, since }) = demand.poll() else {
+    let mut feeds = machine(vec![route("prices/{symbol}")]);
+    feeds.wanted(b"prices/AAPL", ms(0));
+    let Some(Decision::Start { feed, route, topic, params, generation: 1, since }) = feeds.poll() else {
         panic!()
     };
     assert_eq!((route.index(), &*topic, params.get("symbol")), (0, &b"prices/AAPL"[..], Some(7..11)));
     assert_eq!(since, ms(0));
-    demand.wanted(b"prices/AAPL", ms(1));
-    assert_eq!(demand.poll(), None, "wanted already");
-    demand.unwanted(b"prices/AAPL", ms(2));
-    assert_eq!(demand.poll(), Some(Decision::Stop { feed, generation: 1, wanted: false }));
-    demand.ended(feed, 1, End::Finished, ms(3));
-    assert_eq!(demand.poll(), None);
-    let expected = DemandStats { started: 1, stopped: 1, ..DemandStats::default() };
-    assert_eq!(demand.stats(), expected);
+    feeds.wanted(b"prices/AAPL", ms(1));
+    assert_eq!(feeds.poll(), None, "wanted already");
+    feeds.unwanted(b"prices/AAPL", ms(2));
+    assert_eq!(feeds.poll(), Some(Decision::Stop { feed, generation: 1, wanted: false }));
+    feeds.ended(feed, 1, End::Finished, ms(3));
+    assert_eq!(feeds.poll(), None);
+    let expected = FeedsStats { started: 1, stopped: 1, ..FeedsStats::default() };
+    assert_eq!(feeds.stats(), expected);
 }
 
 #[test]
 fn the_empty_prefix_starts_what_is_listed_and_attaches_to_the_rest() {
-    let mut demand =
+    let mut feeds =
         machine(vec![with("prices/{symbol}", 0, &["prices/MSFT"]), route("clock"), route("news/{id}")]);
-    demand.wanted(b"", ms(0));
-    assert_eq!(decided(&mut demand), ["+clock#1", "+prices/MSFT#2"]);
-    demand.wanted(b"news/1", ms(1));
-    assert_eq!(decided(&mut demand), ["+news/1#3"]);
-    demand.unwanted(b"news/1", ms(2));
-    assert_eq!(decided(&mut demand), [""; 0], "the empty prefix still wants it");
-    demand.unwanted(b"", ms(3));
-    assert_eq!(decided(&mut demand), ["-#1", "-#2", "-#3"]);
+    feeds.wanted(b"", ms(0));
+    assert_eq!(decided(&mut feeds), ["+clock#1", "+prices/MSFT#2"]);
+    feeds.wanted(b"news/1", ms(1));
+    assert_eq!(decided(&mut feeds), ["+news/1#3"]);
+    feeds.unwanted(b"news/1", ms(2));
+    assert_eq!(decided(&mut feeds), [""; 0], "the empty prefix still wants it");
+    feeds.unwanted(b"", ms(3));
+    assert_eq!(decided(&mut feeds), ["-#1", "-#2", "-#3"]);
 }
 
 #[test]
 fn a_prefix_may_be_a_topic_and_the_beginning_of_others() {
-    let mut demand = machine(vec![with("prices/{symbol}", 0, &["prices/AAPL"])]);
-    demand.wanted(b"prices/A", ms(0));
-    assert_eq!(decided(&mut demand), ["+prices/A#1"], "a whole topic does not look into the catalogue");
-    demand.wanted(b"prices/AA", ms(0));
-    demand.wanted(b"prices/AAPL", ms(0));
-    assert_eq!(decided(&mut demand), ["+prices/AA#2", "+prices/AAPL#3"]);
-    demand.unwanted(b"prices/AAPL", ms(1));
-    demand.unwanted(b"prices/A", ms(1));
-    assert_eq!(decided(&mut demand), ["-#1"], "the others are wanted by `prices/AA`");
-    demand.unwanted(b"prices/AA", ms(2));
-    assert_eq!(demand.stats().now.stopping, 3);
+    let mut feeds = machine(vec![with("prices/{symbol}", 0, &["prices/AAPL"])]);
+    feeds.wanted(b"prices/A", ms(0));
+    assert_eq!(decided(&mut feeds), ["+prices/A#1"], "a whole topic starts nothing of the catalogue");
+    feeds.wanted(b"prices/AA", ms(0));
+    feeds.wanted(b"prices/AAPL", ms(0));
+    assert_eq!(decided(&mut feeds), ["+prices/AA#2", "+prices/AAPL#3"]);
+    feeds.unwanted(b"prices/AAPL", ms(1));
+    feeds.unwanted(b"prices/A", ms(1));
+    assert_eq!(decided(&mut feeds), ["-#1"], "`prices/AA` wants the others");
+    feeds.unwanted(b"prices/AA", ms(2));
+    assert_eq!(feeds.stats().now.stopping, 3);
 }
 
 #[test]
 fn two_routes_under_one_prefix() {
-    let mut demand = machine(vec![route("clock"), with("clock/{zone}", 0, &["clock/utc", "clock/cet"])]);
-    demand.wanted(b"clo", ms(0));
-    assert_eq!(decided(&mut demand), ["+clock#1", "+clock/cet#2", "+clock/utc#3"]);
-    demand.unwanted(b"clo", ms(1));
-    assert_eq!(demand.stats().stopped, 3);
-    let mut demand = machine(vec![route("clock"), with("clock/{zone}", 0, &["clock/utc"])]);
-    demand.wanted(b"clock", ms(0));
-    assert_eq!(decided(&mut demand), ["+clock#1", "+clock/utc#2"], "each route takes the prefix by itself");
+    let mut feeds = machine(vec![route("clock"), with("clock/{zone}", 0, &["clock/utc", "clock/cet"])]);
+    feeds.wanted(b"clo", ms(0));
+    assert_eq!(decided(&mut feeds), ["+clock#1", "+clock/cet#2", "+clock/utc#3"]);
+    feeds.unwanted(b"clo", ms(1));
+    assert_eq!(feeds.stats().stopped, 3);
+    let mut feeds = machine(vec![route("clock"), with("clock/{zone}", 0, &["clock/utc"])]);
+    feeds.wanted(b"clock", ms(0));
+    assert_eq!(
+        decided(&mut feeds),
+        ["+clock#1", "+clock/utc#2"],
+        "the prefix counts for each route separately"
+    );
 }
 
 #[test]
 fn grace_revives_the_generation_until_its_very_end() {
-    let mut demand = machine(vec![with("clock", 100, &[])]);
-    demand.wanted(b"clock", ms(0));
-    demand.unwanted(b"clock", ms(10));
-    assert_eq!(demand.next_deadline(), Some(ms(110)));
-    demand.tick(ms(109));
-    demand.wanted(b"cl", ms(109));
-    assert_eq!((demand.next_deadline(), demand.stats().revived), (None, 1));
-    demand.unwanted(b"cl", ms(200));
-    assert_eq!(decided(&mut demand), ["+clock#1"]);
-    demand.wanted(b"clock", ms(300));
-    assert_eq!(decided(&mut demand), ["-#1"], "its grace was over at that very moment");
-    assert_eq!(demand.stats().now.stopping, 1);
+    let mut feeds = machine(vec![with("clock", 100, &[])]);
+    feeds.wanted(b"clock", ms(0));
+    feeds.unwanted(b"clock", ms(10));
+    assert_eq!(feeds.next_deadline(), Some(ms(110)));
+    feeds.tick(ms(109));
+    feeds.wanted(b"cl", ms(109));
+    assert_eq!((feeds.next_deadline(), feeds.stats().revived), (None, 1));
+    feeds.unwanted(b"cl", ms(200));
+    assert_eq!(decided(&mut feeds), ["+clock#1"]);
+    feeds.wanted(b"clock", ms(300));
+    assert_eq!(decided(&mut feeds), ["-#1"], "its grace ended at that moment");
+    assert_eq!(feeds.stats().now.stopping, 1);
 }
 
 #[test]
 fn a_topic_starts_anew_only_when_its_last_generation_has_ended() {
-    let mut demand = machine(vec![route("clock")]);
-    demand.wanted(b"clock", ms(0));
-    let (feed, generation) = started(&mut demand);
-    demand.unwanted(b"clock", ms(1));
-    demand.wanted(b"clock", ms(2));
-    assert_eq!(decided(&mut demand), ["-#1"]);
-    demand.ended(feed, generation + 1, End::Finished, ms(3));
-    assert_eq!(decided(&mut demand), [""; 0], "no such generation");
-    demand.ended(feed, generation, End::Finished, ms(4));
-    assert_eq!(decided(&mut demand), ["+clock#2"]);
+    let mut feeds = machine(vec![route("clock")]);
+    feeds.wanted(b"clock", ms(0));
+    let (feed, generation) = started(&mut feeds);
+    feeds.unwanted(b"clock", ms(1));
+    feeds.wanted(b"clock", ms(2));
+    assert_eq!(decided(&mut feeds), ["-#1"]);
+    feeds.ended(feed, generation + 1, End::Finished, ms(3));
+    assert_eq!(decided(&mut feeds), [""; 0], "no such generation");
+    feeds.ended(feed, generation, End::Finished, ms(4));
+    assert_eq!(decided(&mut feeds), ["+clock#2"]);
 }
 
 #[test]
 fn a_feed_that_ended_waits_for_new_demand() {
-    let mut demand = machine(vec![route("prices/{symbol}")]);
-    demand.wanted(b"", ms(0));
-    demand.wanted(b"prices/A", ms(0));
-    let (feed, generation) = started(&mut demand);
-    demand.ended(feed, generation, End::Finished, ms(1));
-    demand.ended(feed, generation, End::Finished, ms(1));
-    demand.wanted(b"prices/", ms(2));
-    assert_eq!(decided(&mut demand), ["prices/A=Closed"]);
-    assert_eq!((demand.stats().ended, demand.stats().now.running), (1, 0));
-    demand.unwanted(b"prices/A", ms(3));
-    demand.wanted(b"prices/A", ms(4));
+    let mut feeds = machine(vec![route("prices/{symbol}")]);
+    feeds.wanted(b"", ms(0));
+    feeds.wanted(b"prices/A", ms(0));
+    let (feed, generation) = started(&mut feeds);
+    feeds.ended(feed, generation, End::Finished, ms(1));
+    feeds.ended(feed, generation, End::Finished, ms(1));
+    feeds.wanted(b"prices/", ms(2));
+    assert_eq!(decided(&mut feeds), ["prices/A=Closed"]);
+    assert_eq!((feeds.stats().ended, feeds.stats().now.running), (1, 0));
+    feeds.unwanted(b"prices/A", ms(3));
+    feeds.wanted(b"prices/A", ms(4));
     assert_eq!(
-        decided(&mut demand),
+        decided(&mut feeds),
         ["prices/A=Idle", "+prices/A#2"],
         "the prefixes that only attach do not hold it back"
     );
@@ -163,31 +167,31 @@ fn a_feed_that_ended_waits_for_new_demand() {
 #[test]
 fn beyond_feeds_max_topics_wait_their_turn() {
     let limits = Limits { feeds_max: 2, ..Limits::default() };
-    let mut demand = Demand::new(vec![route("{x}")], limits).unwrap();
+    let mut feeds = Feeds::new(vec![route("{x}")], limits).unwrap();
     for topic in [b"a", b"b", b"c", b"d", b"e"] {
-        demand.wanted(topic, ms(0));
+        feeds.wanted(topic, ms(0));
     }
-    let (a, first) = started(&mut demand);
-    assert_eq!(decided(&mut demand), ["+b#2"]);
-    assert_eq!((demand.stats().now.running, demand.stats().now.waiting), (2, 3));
-    demand.unwanted(b"c", ms(1));
-    demand.unwanted(b"a", ms(1));
-    assert_eq!(decided(&mut demand), ["-#1"], "what stops takes room until it has ended");
-    demand.ended(a, first, End::Finished, ms(2));
-    assert_eq!(decided(&mut demand), ["+d#3"]);
+    let (a, first) = started(&mut feeds);
+    assert_eq!(decided(&mut feeds), ["+b#2"]);
+    assert_eq!((feeds.stats().now.running, feeds.stats().now.waiting), (2, 3));
+    feeds.unwanted(b"c", ms(1));
+    feeds.unwanted(b"a", ms(1));
+    assert_eq!(decided(&mut feeds), ["-#1"], "a stopping feed takes room until it has ended");
+    feeds.ended(a, first, End::Finished, ms(2));
+    assert_eq!(decided(&mut feeds), ["+d#3"]);
 }
 
 #[test]
 fn the_narrowest_route_serves_a_topic() {
-    let mut demand = machine(vec![
+    let mut feeds = machine(vec![
         with("{x}/{y}", 0, &["a/b", "c/d"]),
         route("a/{y}"),
         with("a/b", 50, &[]),
         route("q/{y}.json"),
     ]);
     let mut served = |topic: &str| {
-        demand.wanted(topic.as_bytes(), ms(0));
-        match demand.poll() {
+        feeds.wanted(topic.as_bytes(), ms(0));
+        match feeds.poll() {
             Some(Decision::Start { route, .. }) => route.index(),
             other => panic!("{topic}: {other:?}"),
         }
@@ -197,18 +201,18 @@ fn the_narrowest_route_serves_a_topic() {
 
 #[test]
 fn prefixes_of_no_route_are_counted() {
-    let mut demand = machine(vec![route("a/{x}/b")]);
+    let mut feeds = machine(vec![route("a/{x}/b")]);
     for prefix in [&b"b"[..], b"a//", b"a/x/b/", b"\xff"] {
-        demand.wanted(prefix, ms(0));
-        demand.unwanted(prefix, ms(0));
+        feeds.wanted(prefix, ms(0));
+        feeds.unwanted(prefix, ms(0));
     }
-    demand.wanted(b"a/", ms(0));
-    assert_eq!((demand.stats().unmatched, demand.stats().prefixes), (4, 1));
+    feeds.wanted(b"a/", ms(0));
+    assert_eq!((feeds.stats().unmatched, feeds.stats().prefixes), (4, 1));
 }
 
 #[test]
 fn contradictions_are_refused_with_the_patterns_named() {
-    let refused = |routes: Vec<Route>, limits: Limits| match Demand::new(routes, limits) {
+    let refused = |routes: Vec<Route>, limits: Limits| match Feeds::new(routes, limits) {
         Ok(_) => panic!("accepted"),
         Err(error) => error,
     };
@@ -222,7 +226,7 @@ fn contradictions_are_refused_with_the_patterns_named() {
     assert!(matches!(error, RoutesError::Ambiguous(..)));
     assert!(error.to_string().contains("`a/{x}` and `{x}/b`"), "{error}");
     let error = refused(vec![with("a/{x}", 0, &["a/b", "b/\n"])], plain);
-    assert!(error.to_string().contains("`a/{x}` has `b/\\n`"), "{error}");
+    assert!(error.to_string().contains("`b/\\n` in the catalogue of the route `a/{x}`"), "{error}");
     let short = Limits { catalogue_topics_max: 2, ..plain };
     assert_eq!(
         refused(vec![with("{x}", 0, &["a", "b"]), route("c")], short),
@@ -232,36 +236,36 @@ fn contradictions_are_refused_with_the_patterns_named() {
 
 #[test]
 fn a_clock_that_goes_back_is_not_followed() {
-    let mut demand = machine(vec![with("clock", 100, &[])]);
-    demand.wanted(b"clock", ms(1000));
-    demand.unwanted(b"clock", ms(500));
-    assert_eq!(demand.next_deadline(), Some(ms(1100)));
+    let mut feeds = machine(vec![with("clock", 100, &[])]);
+    feeds.wanted(b"clock", ms(1000));
+    feeds.unwanted(b"clock", ms(500));
+    assert_eq!(feeds.next_deadline(), Some(ms(1100)));
 }
 
-/// A hundred thousand feeds under churn: were anything quadratic, this would not end within a test's patience.
+/// 100,000 feeds under churn: a quadratic step would take far too long for a test.
 #[test]
 fn many_feeds_under_churn() {
     const FEEDS: u32 = 100_000;
     let catalogue = (0..FEEDS).map(|i| format!("t/{i:06}").into_bytes()).collect();
-    let mut demand = Demand::new(
+    let mut feeds = Feeds::new(
         vec![Route { catalogue, grace: ms(5), ..route("t/{i}") }],
         Limits { feeds_max: 200_000, ..Limits::default() },
     )
     .unwrap();
     for i in 0..FEEDS {
-        demand.wanted(format!("t/{i:06}").as_bytes(), ms(u64::from(i)));
+        feeds.wanted(format!("t/{i:06}").as_bytes(), ms(u64::from(i)));
     }
-    assert_eq!(decided(&mut demand).len(), 100_000);
-    demand.wanted(b"", ms(100_000));
+    assert_eq!(decided(&mut feeds).len(), 100_000);
+    feeds.wanted(b"", ms(100_000));
     for i in 0..FEEDS {
         let topic = format!("t/{:06}", i.wrapping_mul(7919) % FEEDS);
-        demand.unwanted(topic.as_bytes(), ms(100_000));
+        feeds.unwanted(topic.as_bytes(), ms(100_000));
         if i % 2 == 0 {
-            demand.wanted(topic.as_bytes(), ms(100_000));
+            feeds.wanted(topic.as_bytes(), ms(100_000));
         }
     }
-    assert_eq!((decided(&mut demand).len(), demand.stats().now.running), (0, 100_000));
-    demand.unwanted(b"", ms(200_000));
-    demand.tick(ms(200_005));
-    assert_eq!((decided(&mut demand).len(), demand.stats().now.stopping), (50_000, 50_000));
+    assert_eq!((decided(&mut feeds).len(), feeds.stats().now.running), (0, 100_000));
+    feeds.unwanted(b"", ms(200_000));
+    feeds.tick(ms(200_005));
+    assert_eq!((decided(&mut feeds).len(), feeds.stats().now.stopping), (50_000, 50_000));
 }

@@ -1,5 +1,5 @@
-//! Random histories of the state machine against a naive model: it recomputes from the sets, at every step and for
-//! every topic, what wants and starts it, and knows neither counts nor ranges nor patterns.
+//! Random histories of the state machine against a naive model, which recomputes at every step and for every topic which
+//! prefixes want and start it. It uses neither counts nor ranges nor patterns.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::time::Duration;
 
-use super::super::{Decision, Demand, End, FeedId, FeedState, Limits, RouteId};
+use super::super::{Decision, End, FeedId, FeedState, Feeds, Limits, RouteId};
 use super::ms;
 use super::naive::{NaiveRoute, naive_match, naive_route, real_route, strings};
 use oncue_testing::Rng;
@@ -49,38 +49,38 @@ impl Model {
     }
 }
 
-/// One topic of the universe. The sets of prefixes are bits: one for each string of the pool.
+/// One topic of the universe. Sets of prefixes are bit sets over the pool.
 struct Topic {
     topic: Vec<u8>,
     wanted_by: u64,
-    /// These two follow the routes.
+    /// This and the next field are derived from the routes.
     started_by: u64,
     owner: Option<RouteId>,
-    /// The route that started the generation that lives.
+    /// The route that started the live generation.
     line: Option<RouteId>,
     state: Option<Model>,
     told: FeedState,
     started: Duration,
     failures: u32,
-    /// What the machine calls the feed; of equal deadlines the lesser comes first.
+    /// The machine's id of the feed: among equal deadlines the smaller comes first.
     id: Option<FeedId>,
 }
 
 struct History {
-    demand: Demand,
+    feeds: Feeds,
     feeds_max: usize,
     now: Duration,
     routes: BTreeMap<RouteId, NaiveRoute>,
     pool: Vec<Vec<u8>>,
-    /// What each peer wants of the pool.
+    /// Which prefixes of the pool each peer wants.
     peers: [u64; PEERS],
     topics: Vec<Topic>,
     turns: u64,
     generations: u64,
-    /// By topic, the generation that was really started and has not ended.
+    /// By topic, the generation that the machine started and that has not ended.
     live: BTreeMap<Vec<u8>, (FeedId, u64)>,
     ended: Vec<(FeedId, u64)>,
-    /// What the model expects to have been decided since the last comparison.
+    /// The decisions that the model expects since the last comparison.
     expected: Vec<String>,
     steps: String,
 }
@@ -91,9 +91,9 @@ impl History {
             let routes: Vec<NaiveRoute> = (0..1 + random.below(3)).map(|_| naive_route(random)).collect();
             let feeds_max = if random.one_in(3) { 1 + random.below(4) } else { 1000 };
             let limits = Limits { feeds_max, ..Limits::default() };
-            // Routes that compete are the business of other tests.
-            let Ok(demand) = Demand::new(routes.iter().map(real_route).collect(), limits) else { continue };
-            let ids = demand.routes().map(|(id, _)| id).collect::<Vec<_>>();
+            // Conflicting routes are tested elsewhere.
+            let Ok(feeds) = Feeds::new(routes.iter().map(real_route).collect(), limits) else { continue };
+            let ids = feeds.routes().map(|(id, _)| id).collect::<Vec<_>>();
             let pool = strings(b"ab/", 3);
             let mut history = History {
                 feeds_max,
@@ -108,7 +108,7 @@ impl History {
                 expected: Vec::new(),
                 steps: format!("feeds_max {feeds_max}, {routes:?}"),
                 routes: ids.into_iter().zip(routes).collect(),
-                demand,
+                feeds,
             };
             history.survey();
             return history;
@@ -131,9 +131,9 @@ impl History {
         self.compare();
     }
 
-    /// The time to call with: now and then it is one that has passed.
+    /// The time to pass: now and then it is in the past.
     fn pass_time(&mut self, random: &mut Rng) -> Duration {
-        match (random.below(5), self.demand.next_deadline()) {
+        match (random.below(5), self.feeds.next_deadline()) {
             (0, Some(deadline)) => self.now = self.now.max(deadline),
             (1, Some(deadline)) => self.now = self.now.max(deadline.saturating_sub(Duration::from_nanos(1))),
             (2, _) => self.now += ms(random.below(12) as u64),
@@ -145,7 +145,7 @@ impl History {
 
     fn tick(&mut self, at: Duration) {
         self.note(format_args!("tick"));
-        self.demand.tick(at);
+        self.feeds.tick(at);
         self.expire();
     }
 
@@ -158,7 +158,7 @@ impl History {
         }
         let prefix = self.pool[bit].clone();
         self.note(format_args!("want {}", prefix.escape_ascii()));
-        self.demand.wanted(&self.pool[bit], at);
+        self.feeds.wanted(&self.pool[bit], at);
         self.expire();
         self.reconsider();
         self.fill();
@@ -196,7 +196,7 @@ impl History {
         }
         let prefix = self.pool[bit].clone();
         self.note(format_args!("unwant {}", prefix.escape_ascii()));
-        self.demand.unwanted(&self.pool[bit], at);
+        self.feeds.unwanted(&self.pool[bit], at);
         self.expire();
         self.reconsider();
         self.expire();
@@ -205,7 +205,7 @@ impl History {
     fn produce(&mut self, random: &mut Rng, at: Duration) {
         let Some((id, generation)) = self.pick(random) else { return self.tick(at) };
         self.note(format_args!("produced #{generation}"));
-        self.demand.produced(id, generation, at);
+        self.feeds.produced(id, generation, at);
         self.expire();
         let runs = |topic: &Topic| match topic.state {
             Some(Model::Running { generation: g } | Model::Grace { generation: g, .. }) => g == generation,
@@ -216,7 +216,7 @@ impl History {
         }
     }
 
-    /// A generation that lives, now and then one that has ended.
+    /// A live generation, now and then one that has ended.
     fn pick(&self, random: &mut Rng) -> Option<(FeedId, u64)> {
         let live: Vec<_> = self.live.values().copied().collect();
         if !live.is_empty() && !random.one_in(10) {
@@ -229,7 +229,7 @@ impl History {
         let Some((id, generation)) = self.pick(random) else { return self.tick(at) };
         let end = if random.one_in(3) { End::Finished } else { End::Failed };
         self.note(format_args!("end #{generation} {end:?}"));
-        self.demand.ended(id, generation, end, at);
+        self.feeds.ended(id, generation, end, at);
         self.ended.push((id, generation));
         self.live.retain(|_, (_, g)| *g != generation);
         let lives = |topic: &Topic| topic.state.and_then(Model::live) == Some(generation);
@@ -250,7 +250,7 @@ impl History {
             peers.iter().filter(holds).count()
         };
         let mut asked = Vec::new();
-        self.demand.count_waiting(most, |topic| {
+        self.feeds.count_waiting(most, |topic| {
             asked.push((topic.to_vec(), subscribers(topic)));
             subscribers(topic)
         });
@@ -271,11 +271,11 @@ impl History {
         let catalogue = self.routes[&id].topics_of(random);
         self.note(format_args!("relist {id:?} {catalogue:?}"));
         if random.one_in(4) && !other.catalogue.iter().all(|t| naive_match(&self.routes[&id].parts, t)) {
-            let refused = self.demand.relist(id, other.catalogue, at);
+            let refused = self.feeds.relist(id, other.catalogue, at);
             assert!(refused.is_err(), "{}", self.steps);
             return self.expire();
         }
-        self.demand.relist(id, catalogue.clone(), at).unwrap();
+        self.feeds.relist(id, catalogue.clone(), at).unwrap();
         self.expire();
         self.routes.get_mut(&id).expect("it is there").catalogue = catalogue;
         self.survey();
@@ -288,7 +288,7 @@ impl History {
         let feeds_max = if random.one_in(3) { 1 + random.below(4) } else { self.feeds_max };
         self.note(format_args!("feeds_max {feeds_max}, remove {removed:?}, add {added:?}"));
         let limits = Limits { feeds_max, ..Limits::default() };
-        let changed = self.demand.change_routes(&removed, added.iter().map(real_route).collect(), limits, at);
+        let changed = self.feeds.change_routes(&removed, added.iter().map(real_route).collect(), limits, at);
         self.expire();
         let Ok(ids) = changed else { return };
         self.feeds_max = feeds_max;
@@ -298,10 +298,10 @@ impl History {
         self.fill();
     }
 
-    /// The decisions of one step, the order of those that have none left aside, and the state they lead to.
+    /// Compares the decisions of one step, except for their order where it is not defined, and the state afterwards.
     fn compare(&mut self) {
         let mut decided = Vec::new();
-        while let Some(decision) = self.demand.poll() {
+        while let Some(decision) = self.feeds.poll() {
             match decision {
                 Decision::Start { feed, topic, generation, route, since, .. } => {
                     decided.push(format!("start {} #{generation}", topic.escape_ascii()));
@@ -326,12 +326,12 @@ impl History {
         self.expected.sort();
         assert_eq!(decided, core::mem::take(&mut self.expected), "{}", self.steps);
         let deadlines = self.topics.iter().filter_map(|topic| topic.state?.deadline());
-        assert_eq!(self.demand.next_deadline(), deadlines.min(), "{}", self.steps);
+        assert_eq!(self.feeds.next_deadline(), deadlines.min(), "{}", self.steps);
         self.check_promises();
         self.check_counts();
     }
 
-    /// What the module promises, said once more without the model's steps.
+    /// Checks the guarantees of the module, independently of the model's steps.
     fn check_promises(&self) {
         let mut live = BTreeSet::new();
         for (i, topic) in self.topics.iter().enumerate() {
@@ -342,7 +342,7 @@ impl History {
                 Some(Model::Grace { deadline, .. }) => !wanted && deadline > self.now,
                 Some(Model::Stopping { .. }) => true,
                 Some(Model::Waiting { .. }) => {
-                    let owner = topic.owner.expect("what waits is served");
+                    let owner = topic.owner.expect("a waiting topic has a route");
                     let full = self.live_of(Some(owner)) >= self.routes[&owner].feeds_max;
                     started && (full || self.live_of(None) >= self.feeds_max)
                 }
@@ -361,21 +361,21 @@ impl History {
         let count = |kind: fn(&Model) -> bool| {
             self.topics.iter().filter(|topic| topic.state.as_ref().is_some_and(kind)).count()
         };
-        let stats = self.demand.stats();
+        let stats = self.feeds.stats();
+        let counts = stats.now;
         let waiting = count(|state| matches!(state, Model::Waiting { .. }));
         let in_grace = count(|state| matches!(state, Model::Grace { .. }));
         let stopping = count(|state| matches!(state, Model::Stopping { .. }));
         let failing = count(|state| matches!(state, Model::Failed { .. }));
-        let now = stats.now;
-        assert_eq!((now.waiting, now.in_grace), (waiting, in_grace), "{}", self.steps);
-        assert_eq!((now.stopping, now.failing), (stopping, failing), "{}", self.steps);
-        assert_eq!(now.running + now.stopping, self.live.len(), "{}", self.steps);
+        assert_eq!((counts.waiting, counts.in_grace), (waiting, in_grace), "{}", self.steps);
+        assert_eq!((counts.stopping, counts.failing), (stopping, failing), "{}", self.steps);
+        assert_eq!(counts.running + counts.stopping, self.live.len(), "{}", self.steps);
         assert_eq!(stats.prefixes, self.wanted().count_ones() as usize, "{}", self.steps);
         for id in self.routes.keys() {
-            let stats = self.demand.route_counts(*id);
-            assert_eq!(stats.running + stats.stopping, self.live_of(Some(*id)), "{}", self.steps);
+            let counts = self.feeds.route_counts(*id);
+            assert_eq!(counts.running + counts.stopping, self.live_of(Some(*id)), "{}", self.steps);
             let waits = |t: &&Topic| t.owner == Some(*id) && matches!(t.state, Some(Model::Waiting { .. }));
-            assert_eq!(stats.waiting, self.topics.iter().filter(waits).count(), "{}", self.steps);
+            assert_eq!(counts.waiting, self.topics.iter().filter(waits).count(), "{}", self.steps);
         }
     }
 
@@ -407,7 +407,7 @@ fn universe(pool: &[Vec<u8>]) -> Vec<Topic> {
     topics.into_iter().map(topic).collect()
 }
 
-/// `ONCUE_SEED=n cargo test -p oncue-core demand::tests::model` runs the history of one seed.
+/// `ONCUE_SEED=n cargo test -p oncue-core feeds::tests::model` runs the history of one seed.
 #[test]
 fn random_histories_agree_with_the_model() {
     let one = std::env::var("ONCUE_SEED").ok().map(|seed| seed.parse().expect("ONCUE_SEED is a number"));

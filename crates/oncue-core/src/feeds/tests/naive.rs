@@ -1,4 +1,4 @@
-//! Routes as the model sees them: strings over a small alphabet, matched letter by letter.
+//! The model's routes: strings over a small alphabet, matched letter by letter.
 
 use alloc::format;
 use alloc::string::String;
@@ -12,10 +12,10 @@ use super::ms;
 use oncue_pattern::Pattern;
 use oncue_testing::Rng;
 
-/// Literal bytes and `?`, which is a parameter.
+/// Literal bytes, and `?` for a parameter.
 pub(super) struct NaiveRoute {
     pub(super) parts: Vec<u8>,
-    /// How many short topics it has: of two routes that share some the narrower has fewer.
+    /// How many short topics it has: of two routes that overlap, the narrower has fewer.
     pub(super) size: usize,
     pub(super) grace: Duration,
     pub(super) min_run: Duration,

@@ -1,4 +1,4 @@
-//! The scanner against a parser that knows nothing of chunks, and against hostile streams.
+//! The scanner against a parser of whole streams, and against hostile streams.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -22,7 +22,7 @@ fn put_command(out: &mut Vec<u8>, body: &[u8]) {
     out.extend_from_slice(body);
 }
 
-/// A random stream, and what it consists of.
+/// A random stream, and its items.
 fn random_stream(rng: &mut Rng) -> (Vec<u8>, Vec<Item>) {
     let (mut wire, mut items) = (Vec::new(), Vec::new());
     for _ in 0..rng.below(30) {
@@ -54,7 +54,7 @@ fn random_body(rng: &mut Rng) -> Vec<u8> {
     rng.bytes(len)
 }
 
-/// Feeds `stream` in random pieces, through both ways of scanning, and collects the items.
+/// Feeds `stream` in random pieces to both scan functions, and collects the items.
 fn scan_in_pieces(
     rng: &mut Rng,
     scanner: &mut Scanner,
@@ -170,7 +170,7 @@ fn random_bytes_do_no_harm() {
     for_seeds(5000, |rng| {
         let len = rng.below(300);
         let mut bytes = rng.bytes(len);
-        // Mostly flags that exist, so that scanning gets beyond the first byte.
+        // Mostly valid flags, so that the scan gets beyond the first byte.
         bytes.iter_mut().for_each(|byte| *byte &= if len % 2 == 0 { 0x07 } else { 0xff });
         let version = [Version::V2_0, Version::V3_0, Version::V3_1][rng.below(3)];
         let mut scanner = Scanner::new(version, rng.below(600) as u64);
@@ -186,7 +186,7 @@ fn random_bytes_do_no_harm() {
 
 #[test]
 fn a_message_that_trickles_in_is_not_scanned_again() {
-    // Scanned from the start each time, this would take 10^11 steps.
+    // If each call scanned from the start, this would take 10^11 steps.
     let mut scanner = Scanner::new(Version::V3_1, NO_LIMIT);
     let mut buf = Vec::new();
     for i in 0..500_000 {
@@ -234,7 +234,7 @@ fn a_message_beyond_the_limit_is_refused_on_its_header() {
         scanner.scan_messages(&two_frames[..12 + 9], 1, |_, _| unreachable!()).stop,
         Stop::Error(fault)
     );
-    // The short frames of the fast path have the limit too.
+    // The limit holds for the short frames of the fast path too.
     let mut scanner = Scanner::new(Version::V3_1, 6);
     let batch =
         scanner.scan_messages(b"\x00\x04abcd\x00\x05", 9, |start, end| assert_eq!((start, end), (0, 6)));

@@ -1,9 +1,9 @@
-//! The keyed hash of prefixes, computed once along a topic for all lengths. Knows bytes and lengths, no map.
+//! The keyed hash of prefixes, computed incrementally along a topic for all lengths. Maps are not known here.
 
 /// The key of the hash: three words derived from one seed.
 ///
-/// Strangers choose the prefixes, so the hash must not let them aim collisions: every multiplication has a secret
-/// factor, and no hash is ever shown to the outside. A collision costs time, never truth: all users compare bytes.
+/// Untrusted peers choose the prefixes, and must not be able to construct collisions: every multiplication has a secret
+/// factor, and no hash is ever visible outside. A collision costs only time, since all users compare bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct PrefixHash {
     start: u64,
@@ -15,7 +15,7 @@ impl PrefixHash {
     /// Derives the key from `seed`, which should be secret and random.
     pub(crate) fn new(seed: u64) -> PrefixHash {
         let word = |n: u64| split_mix(seed.wrapping_add(n.wrapping_mul(GOLDEN)));
-        // Even factors would throw bits of the product away.
+        // Even factors would lose bits of the product.
         PrefixHash { start: word(1), block: word(2) | 1, tail: word(3) | 1 }
     }
 
@@ -24,24 +24,24 @@ impl PrefixHash {
         self.walk(prefix).at(prefix.len())
     }
 
-    /// Starts a walk that yields the hash of each prefix of `topic` that is asked for.
+    /// Starts a walk that computes the hashes of prefixes of `topic`.
     #[inline]
     pub(super) fn walk<'a>(&'a self, topic: &'a [u8]) -> Walk<'a> {
         Walk { key: self, topic, state: self.start, done: 0, word: word_at(topic, 0) }
     }
 
-    /// The hash of a sequence of small words, as of the ids of a set in a fixed order.
+    /// The hash of a sequence of small words, such as the ids of a set in a fixed order.
     pub(crate) fn hash_words(&self, words: impl Iterator<Item = u32>) -> u64 {
         let state = words.fold(self.start, |state, word| fold(state ^ u64::from(word), self.block));
         fold(state, self.tail)
     }
 }
 
-/// A walk along one topic. The whole blocks before a length are hashed once, whatever lengths follow.
+/// A walk along one topic. Each whole block is hashed once, whatever lengths follow.
 pub(super) struct Walk<'a> {
     key: &'a PrefixHash,
     topic: &'a [u8],
-    /// The hash of the first `done` bytes, a number of whole blocks.
+    /// The hash of the first `done` bytes, a multiple of the block size.
     state: u64,
     done: usize,
     /// The block after them.
@@ -52,7 +52,7 @@ const BLOCK: usize = 8;
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Walk<'_> {
-    /// The hash of the first `len` bytes. Lengths must not decrease from call to call, nor exceed the topic's.
+    /// The hash of the first `len` bytes. Lengths must not decrease from call to call, nor exceed the topic's length.
     #[inline]
     pub(super) fn at(&mut self, len: usize) -> u64 {
         while len - self.done >= BLOCK {
@@ -61,12 +61,12 @@ impl Walk<'_> {
             self.word = word_at(self.topic, self.done);
         }
         let tail = self.word & ((1 << (8 * (len - self.done))) - 1);
-        // The length tells a tail that ends in zero bytes from a shorter one.
+        // The length distinguishes a tail that ends in zero bytes from a shorter one.
         fold(self.state ^ tail, self.key.tail.wrapping_add((len as u64).wrapping_mul(GOLDEN)))
     }
 }
 
-/// The block of `topic` from `at` on, filled up with zeros behind its end.
+/// The block of `topic` from `at` on, padded with zeros after the end.
 #[inline]
 fn word_at(topic: &[u8], at: usize) -> u64 {
     let rest = topic.get(at..).unwrap_or_default();
@@ -75,14 +75,14 @@ fn word_at(topic: &[u8], at: usize) -> u64 {
     } else if let Some(block) = topic.last_chunk::<BLOCK>()
         && !rest.is_empty()
     {
-        // Byte by byte would cost more than all else of a short match.
+        // Byte by byte would cost more than all the rest of a short match.
         u64::from_le_bytes(*block) >> (8 * (BLOCK - rest.len()))
     } else {
         rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
     }
 }
 
-/// Multiplies to 128 bits and folds the halves together: the cheapest mix in which each bit reaches all others.
+/// Multiplies to 128 bits and combines the halves by XOR: the cheapest mix in which each bit affects all others.
 #[inline]
 fn fold(a: u64, b: u64) -> u64 {
     let wide = u128::from(a) * u128::from(b);

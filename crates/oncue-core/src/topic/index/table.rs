@@ -1,8 +1,8 @@
-//! The hash table of entry numbers. Knows hashes and numbers; whoever owns the entries compares them.
+//! A hash table of entry numbers. It knows hashes and numbers; the owner of the entries compares them.
 //!
-//! One word of four bytes per bucket: the number, and in the bits it does not need a piece of the hash. A general table
-//! keeps its hash pieces apart from its numbers; here a probe reads one line of memory where that reads two, which is
-//! what a probe among a million prefixes costs.
+//! Each bucket is one word of four bytes: the number, and in the remaining bits a tag, which is a part of the hash. A
+//! general-purpose table keeps tags apart from values. Here a probe reads one cache line instead of two, and cache misses
+//! are the cost of a probe among a million prefixes.
 use alloc::vec;
 use alloc::vec::Vec;
 use core::hint::black_box;
@@ -13,16 +13,16 @@ pub(super) struct Table {
     /// The bits of a bucket that hold the number.
     id_mask: u32,
     len: usize,
-    /// How many buckets are not `EMPTY`: the removed ones lengthen probes too.
+    /// How many buckets are not `EMPTY`: removed ones lengthen probes too.
     used: usize,
     used_max: usize,
 }
 
 const EMPTY: u32 = u32::MAX;
 const REMOVED: u32 = u32::MAX - 1;
-/// The buckets of a line of memory are numbered alike but for these bits.
+/// The bits of a bucket's index within a cache line.
 const LINE_MASK: usize = 15;
-/// Below this many entries memory is no matter, and an almost empty table answers at the first bucket.
+/// Below this many entries memory does not matter, and a sparse table answers at the first bucket.
 const SMALL: usize = 128;
 
 impl Table {
@@ -30,7 +30,7 @@ impl Table {
         Table { buckets: Vec::new(), id_mask: 0, len: 0, used: 0, used_max: 0 }
     }
 
-    /// An empty table with room for `len` entries and half as many more, numbered below `ids` or half as many more.
+    /// An empty table with room for 1.5 times `len` entries, with numbers below 1.5 times `ids`.
     pub(super) fn with_room(len: usize, ids: usize) -> Table {
         let (buckets, used_max) =
             if len < SMALL { (16 * (len + 1), 2 * (len + 1)) } else { (2 * len, len + len / 2) };
@@ -49,23 +49,23 @@ impl Table {
 
     /// Whether there is room for another entry, with a number below `ids`.
     pub(super) fn has_room(&self, ids: usize) -> bool {
-        // The two greatest numbers are those of `EMPTY` and `REMOVED`.
+        // The two greatest numbers stand for `EMPTY` and `REMOVED`.
         self.used < self.used_max && ids < self.id_mask as usize
     }
 
-    /// Whether a table made for what is in it would be much smaller.
+    /// Whether a table made for the present entries would be much smaller.
     pub(super) fn is_sparse(&self) -> bool {
         let most = if self.len < SMALL { 32 * (self.len + 1) } else { 8 * self.len };
         self.buckets.len() > most.max(2 * SMALL)
     }
 
-    /// The entry with this hash that is the `same`.
+    /// The entry with this hash for which `same` is true.
     #[inline]
     pub(super) fn find(&self, hash: u64, mut same: impl FnMut(u32) -> bool) -> Option<u32> {
         let tag = self.tag(hash);
         let mut at = self.home(hash);
         loop {
-            // A table without buckets has no first one; any other has an empty one.
+            // A new table has no buckets; any other has an empty one.
             let word = *self.buckets.get(at)?;
             if word == EMPTY {
                 return None;
@@ -77,13 +77,13 @@ impl Table {
         }
     }
 
-    /// The word that a search for this hash reads first.
+    /// The first word that a search for this hash reads.
     #[inline]
     pub(super) fn first_word(&self, hash: u64) -> u32 {
         self.buckets.get(self.home(hash)).copied().unwrap_or(EMPTY)
     }
 
-    /// The entry that a search for this hash finds at once, most likely, if it finds any.
+    /// The entry that a search for this hash most likely finds, if it is in the first cache line.
     #[inline]
     pub(super) fn likely(&self, hash: u64) -> Option<u32> {
         let mut at = self.home(hash);
@@ -112,12 +112,12 @@ impl Table {
         self.buckets[at] = self.tag(hash) | id;
     }
 
-    /// A table of its entries with room for more, numbered below `ids`.
+    /// A copy with room for more entries, with numbers below `ids`.
     pub(super) fn remade(&self, ids: usize, hash_of: impl Fn(u32) -> u64) -> Table {
         Table::made_of(&self.entries(hash_of).collect::<Vec<_>>(), ids)
     }
 
-    /// As [`remade`](Self::remade), but a table of those without this bit in their hash, and one of the others.
+    /// As [`remade`](Self::remade), in two tables: the entries without this bit in their hash, and those with it.
     pub(super) fn parted(&self, bit: u64, ids: usize, hash_of: impl Fn(u32) -> u64) -> (Table, Table) {
         let (low, high): (Vec<_>, Vec<_>) = self.entries(hash_of).partition(|(hash, _)| hash & bit == 0);
         (Table::made_of(&low, ids), Table::made_of(&high, ids))
@@ -134,8 +134,7 @@ impl Table {
         table
     }
 
-    /// Adds entries, for which there must be room. Their buckets are read first, so that the memory they wait for is
-    /// fetched at one time and not one after the other.
+    /// Adds entries, for which there must be room. Their buckets are prefetched together.
     pub(super) fn insert_all(&mut self, entries: &[(u64, u32)]) {
         let words = entries.iter().map(|&(hash, _)| self.buckets[self.home(hash)]);
         black_box(words.fold(0, u32::wrapping_add));
@@ -155,7 +154,7 @@ impl Table {
         let mut at = self.bucket(hash, id);
         self.len -= 1;
         self.buckets[at] = REMOVED;
-        // Nothing is looked for beyond an empty bucket, so removed ones before it can be empty too.
+        // No search goes beyond an empty bucket, so removed ones before it can become empty too.
         if self.buckets[self.next(at)] == EMPTY {
             while self.buckets[at] == REMOVED {
                 self.buckets[at] = EMPTY;
@@ -176,13 +175,13 @@ impl Table {
         at
     }
 
-    /// The first bucket to look at: the high half of the hash, scaled to any number of buckets.
+    /// The first bucket to examine: the high half of the hash, scaled to the number of buckets.
     #[inline]
     fn home(&self, hash: u64) -> usize {
         (((hash >> 32) * self.buckets.len() as u64) >> 32) as usize
     }
 
-    /// The piece of the low half of the hash that a bucket has room for.
+    /// The part of the low half of the hash for which a bucket has room.
     #[inline]
     fn tag(&self, hash: u64) -> u32 {
         hash as u32 & !self.id_mask

@@ -1,29 +1,29 @@
-//! The hash table of entry numbers, cut into small ones by the lowest bits of the hash: no change takes longer than a small
-//! table does, however many entries there are. Knows hashes and numbers, as [`Table`] does.
+//! A hash table of entry numbers that is split into small ones by the lowest bits of the hash (extendible hashing). So no
+//! change takes longer than one of a small table, however many entries there are.
 use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
 
 use super::table::Table;
 
-/// A table that is full with so many entries is cut in two; a smaller one is made anew with more room. Tests meet the
-/// border more often.
+/// A full table with at least this many entries is split in two; a smaller one is replaced by a larger one. The limit is
+/// lower in tests, to reach it more often.
 const SPLIT_ENTRIES_MIN: usize = if cfg!(test) { 1024 } else { 8 << 10 };
-/// The directory has at most two to the power of this many places. Tables grow beyond it.
+/// The directory has at most 2^`DEPTH_MAX` places. Beyond that, tables grow.
 const DEPTH_MAX: u8 = 16;
 
 pub(crate) struct Tables {
     tables: Vec<Part>,
-    /// By the lowest bits of a hash, the number of the table that has it.
+    /// The number of the table for each value of the lowest bits of a hash.
     directory: Vec<u32>,
     len: usize,
-    /// How many entries were moved to tables made anew.
+    /// How many entries were moved to new tables.
     moved: u64,
 }
 
 struct Part {
     table: Table,
-    /// How many of the lowest bits all of its hashes have in common.
+    /// How many lowest bits all of its hashes have in common.
     depth: u8,
 }
 
@@ -42,30 +42,30 @@ impl Tables {
             + self.directory.capacity() * size_of::<u32>()
     }
 
-    /// How many entries were moved to tables made anew since this was last asked.
+    /// How many entries were moved to new tables since the last call.
     pub(crate) fn take_moved(&mut self) -> u64 {
         mem::take(&mut self.moved)
     }
 
-    /// The entry with this hash that is the `same`.
+    /// The entry with this hash for which `same` is true.
     #[inline]
     pub(crate) fn find(&self, hash: u64, same: impl FnMut(u32) -> bool) -> Option<u32> {
         self.table(hash).find(hash, same)
     }
 
-    /// The word that a search for this hash reads first.
+    /// The first word that a search for this hash reads.
     #[inline]
     pub(super) fn first_word(&self, hash: u64) -> u32 {
         self.table(hash).first_word(hash)
     }
 
-    /// The entry that a search for this hash finds at once, most likely, if it finds any.
+    /// The entry that a search for this hash most likely finds, if it is in the first cache line.
     #[inline]
     pub(super) fn likely(&self, hash: u64) -> Option<u32> {
         self.table(hash).likely(hash)
     }
 
-    /// Makes room for an entry with this hash and a number below `ids`. `hash_of` tells the hashes of the entries.
+    /// Makes room for an entry with this hash and a number below `ids`. `hash_of` returns the hashes of the entries.
     pub(crate) fn make_room(&mut self, hash: u64, ids: usize, hash_of: impl Fn(u32) -> u64) {
         while !self.table(hash).has_room(ids) {
             let at = self.at(hash);
@@ -87,7 +87,7 @@ impl Tables {
         self.len += 1;
     }
 
-    /// Removes an entry, which must be there. `hash_of` tells the hashes of the others, whose numbers are below `ids`.
+    /// Removes an entry, which must be there. `hash_of` returns the hashes of the others, whose numbers are below `ids`.
     pub(crate) fn remove(&mut self, hash: u64, id: u32, ids: usize, hash_of: impl Fn(u32) -> u64) {
         let at = self.at(hash);
         let table = &mut self.tables[at].table;
@@ -118,14 +118,14 @@ impl Tables {
 
     #[inline]
     fn table(&self, hash: u64) -> &Table {
-        // Most ledgers are small: to look into the directory would be a good part of a probe.
+        // Most ledgers are small, and a lookup in the directory would be a large part of a probe.
         match &self.tables[..] {
             [only] => &only.table,
             all => &all[self.at(hash)].table,
         }
     }
 
-    /// Cuts a table in two, by one more bit of the hash.
+    /// Splits a table in two, by one more bit of the hash.
     fn split(&mut self, at: usize, ids: usize, hash_of: &impl Fn(u32) -> u64) {
         let Part { table, depth } = &self.tables[at];
         let bit = 1 << depth;

@@ -1,12 +1,41 @@
-//! The index against a sorted map searched from end to end.
+//! The index against a sorted map that is searched linearly.
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::cell::Cell;
 
+use super::entries::{COMPACT_BYTES_MIN, MOVE_SLOTS, encoded_len};
 use super::table::Table;
 use super::*;
 use oncue_testing::{Rng, for_seeds};
+
+impl<V: Copy> PrefixMap<V> {
+    /// Puts `prefix` in force with `value`, or replaces its value.
+    fn insert(&mut self, prefix: &[u8], value: V) -> Result<EntryId, IndexFull> {
+        let (id, _) = self.get_or_insert_with(prefix, || value)?;
+        *self.value_mut(id).unwrap() = value;
+        Ok(id)
+    }
+
+    fn get(&self, prefix: &[u8]) -> Option<&V> {
+        self.value(self.find(prefix)?)
+    }
+
+    /// The sum of the lengths of all prefixes in force.
+    fn bytes(&self) -> u64 {
+        let live: usize = self.iter().map(|(_, prefix, _)| encoded_len(prefix.len())).sum();
+        assert_eq!(self.entries.live, live);
+        self.iter().map(|(_, prefix, _)| prefix.len() as u64).sum()
+    }
+
+    fn get_mut(&mut self, prefix: &[u8]) -> Option<&mut V> {
+        self.value_mut(self.find(prefix)?)
+    }
+
+    fn remove(&mut self, prefix: &[u8]) -> Option<V> {
+        self.remove_id(self.find(prefix)?)
+    }
+}
 
 struct Checked {
     map: PrefixMap<u32>,
@@ -95,7 +124,7 @@ fn what_is_read_ahead_is_what_is_found() {
             map.insert(prefix, ()).unwrap();
         }
         assert!(map.is_large());
-        // Where a search goes beyond the first line of memory it is not followed.
+        // Only the first cache line of a search is prefetched.
         let likely = |prefix: &&[u8; 4]| {
             let likely = map.table.likely(map.hash.hash(&prefix[..]));
             likely.map(EntryId) == map.find(&prefix[..])
@@ -109,7 +138,7 @@ fn what_is_read_ahead_is_what_is_found() {
 fn compaction_keeps_every_entry() {
     for_seeds(10, |rng| {
         let mut checked = Checked { map: PrefixMap::new(rng.next()), model: BTreeMap::new() };
-        // Prefixes of one block and a tail, enough of them that removing most compacts several times.
+        // Prefixes of one block and a tail, enough that removing most of them compacts several times.
         for n in 0..3000_u32 {
             let prefix = [&n.to_le_bytes()[..], &[7; 6]].concat();
             checked.map.insert(&prefix, n).unwrap();
@@ -122,7 +151,7 @@ fn compaction_keeps_every_entry() {
             assert_eq!(checked.map.remove(&prefix), checked.model.remove(&prefix));
         }
         checked.check_all();
-        assert!(checked.map.arena.len() < COMPACT_BYTES_MIN);
+        assert!(checked.map.entries.arena.len() < COMPACT_BYTES_MIN);
         assert!(checked.map.allocated_bytes() < full_bytes * 2 / 3);
         for prefix in &prefixes {
             assert_eq!(checked.map.get(prefix), checked.model.get(prefix));
@@ -137,24 +166,23 @@ fn no_change_does_more_than_a_little_and_lookups_agree_meanwhile() {
         let mut moves = 0;
         for step in 0..30_000_u32 {
             let prefix = [&(rng.below(6000) as u32).to_le_bytes()[..], &[7; 6]].concat();
-            let moved = checked.map.moved;
-            // In turns mostly growing and mostly shrinking.
+            let moved = checked.map.entries.moved;
+            // Alternates between mostly growing and mostly shrinking.
             if (rng.below(10) < 8) == (step % 10_000 < 5000) {
                 checked.map.insert(&prefix, step).unwrap();
                 checked.model.insert(prefix, step);
             } else {
                 assert_eq!(checked.map.remove(&prefix), checked.model.remove(&prefix));
             }
-            match (moved, checked.map.moved) {
-                (0, now) => assert!(now == 0 || checked.map.slots.len() - now <= MOVE_SLOTS),
+            match (moved, checked.map.entries.moved) {
+                (0, now) => assert!(now == 0 || checked.map.entries.slots.len() - now <= MOVE_SLOTS),
                 (before, now) => {
                     assert!(now == before || now == before.saturating_sub(MOVE_SLOTS), "{before} {now}");
                     moves += u32::from(now < before);
                 }
             }
-            assert!(
-                checked.map.arena.len() == checked.map.arena_dead + checked.map.live || checked.map.moved > 0
-            );
+            let entries = &checked.map.entries;
+            assert!(entries.arena.len() == entries.dead + entries.live || entries.moved > 0);
             let topic = [&(rng.below(6000) as u32).to_le_bytes()[..], &[7; 8]].concat();
             assert_eq!(checked.map.get(&topic[..10]), checked.model.get(&topic[..10]));
             checked.map.warm([&topic[..]].into_iter());
@@ -163,7 +191,7 @@ fn no_change_does_more_than_a_little_and_lookups_agree_meanwhile() {
                 checked.check_topic(&topic);
             }
         }
-        assert!(moves > 100, "the arena was made anew");
+        assert!(moves > 100, "the arena was compacted");
         assert!(checked.map.table.largest() <= 2 * 1024, "{} in a table", checked.map.table.largest());
         checked.check_all();
         let all: Vec<_> = checked.model.keys().cloned().collect();
@@ -198,7 +226,7 @@ fn long_prefixes_match_to_the_last_byte() {
 #[test]
 fn a_full_arena_is_an_error_and_changes_nothing() {
     let mut map = PrefixMap::new(1);
-    map.arena_bytes_max = 64;
+    map.entries.bytes_max = 64;
     map.insert(&[1; 31], 1).unwrap();
     map.insert(&[2; 31], 2).unwrap();
     let full = IndexFull { arena_bytes_max: 64 };
@@ -265,7 +293,7 @@ fn crowded_tables_find_what_they_hold() {
         let mut table = Table::with_room(400, 400);
         let mut model: BTreeMap<u32, u64> = BTreeMap::new();
         let mut free: Vec<u32> = (0..400).collect();
-        // Hashes that start at few places, the last bucket among them, and often share the rest too.
+        // Hashes with few home buckets, the last bucket among them, and often with the same tag.
         let homes = [0, 1, u32::MAX / 2, u32::MAX - 5, u32::MAX];
         let hash = |rng: &mut Rng| u64::from(homes[rng.below(5)]) << 32 | (rng.next() & 0x8000_0000);
         for _ in 0..3000 {

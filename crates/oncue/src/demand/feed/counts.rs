@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use oncue_core::feeds::DemandStats;
 pub use oncue_core::feeds::FeedCounts;
+use oncue_core::feeds::FeedsStats;
 
 /// Counts of an [`OnDemand`](crate::demand::OnDemand): of the present as far as its runner has come, and since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -151,7 +151,7 @@ impl Counters {
         self.first_value_nanos_most.fetch_max(nanos(after), Ordering::Relaxed);
     }
 
-    pub(crate) fn stats(&self, machine: &DemandStats) -> OnDemandStats {
+    pub(crate) fn stats(&self, machine: &FeedsStats) -> OnDemandStats {
         OnDemandStats {
             now: machine.now,
             done: self.done(),

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{fmt, thread};
 
-use oncue_core::feeds::{Demand, Route};
+use oncue_core::feeds::{Feeds, Route};
 use oncue_pattern::Pattern;
 
 use super::draft::{Defaults, Draft};
@@ -298,7 +298,7 @@ impl Builder {
         let check = |(draft, producer): &(Draft, Producer)| draft.checked(producer, &self.defaults, guarded);
         let routes = self.routes.iter().map(check);
         let routes: Vec<Route> = routes.collect::<Result<_>>()?;
-        Demand::new(routes, self.defaults.limits).map(drop).map_err(refused)
+        Feeds::new(routes, self.defaults.limits).map(drop).map_err(refused)
     }
 
     /// Begins to produce what is wanted, including what was wanted before.

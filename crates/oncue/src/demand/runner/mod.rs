@@ -44,7 +44,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::{io, thread};
 
-use oncue_core::feeds::{Decision, Demand, End, FeedId, FeedState, RouteId};
+use oncue_core::feeds::{Decision, End, FeedId, FeedState, Feeds, RouteId};
 
 pub(crate) use self::announce::States;
 use self::live::{FINISHED, Live};
@@ -326,7 +326,7 @@ impl Runner {
         }
     }
 
-    fn machine<T>(&self, change: impl FnOnce(&mut Demand) -> T) -> T {
+    fn machine<T>(&self, change: impl FnOnce(&mut Feeds) -> T) -> T {
         change(&mut lock(&self.shared.plan).machine)
     }
 }

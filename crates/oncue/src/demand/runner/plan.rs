@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oncue_core::feeds::{Demand, FeedCounts, Limits, Route, RouteId, RoutesError};
+use oncue_core::feeds::{FeedCounts, Feeds, Limits, Route, RouteId, RoutesError};
 use oncue_pattern::Pattern;
 
 use crate::demand::feed::{FeedRoute, RouteStats, get};
@@ -18,7 +18,7 @@ pub(crate) type AdmitFn = Arc<dyn Fn(&SubscribeRequest<'_>) -> Admission + Send 
 
 #[derive(Default)]
 pub(crate) struct Plan {
-    pub(crate) machine: Demand,
+    pub(crate) machine: Feeds,
     pub(crate) routes: BTreeMap<RouteId, Arc<RouteRun>>,
 }
 

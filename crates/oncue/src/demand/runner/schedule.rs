@@ -73,7 +73,7 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
-    use oncue_core::feeds::{Decision, Demand, Limits, Route};
+    use oncue_core::feeds::{Decision, Feeds, Limits, Route};
     use oncue_pattern::Pattern;
 
     use super::*;
@@ -85,7 +85,7 @@ mod tests {
     fn feed() -> (Feed, RouteId, Workers) {
         let socket = XPub::new(&Engine::start().unwrap(), Options::new()).unwrap();
         let routes = vec![Route::new(Pattern::parse("clock").unwrap())];
-        let mut machine = Demand::new(routes, Limits::default()).unwrap();
+        let mut machine = Feeds::new(routes, Limits::default()).unwrap();
         machine.wanted(b"clock", Duration::ZERO);
         let Some(Decision::Start { feed: id, generation, topic, params, since, route }) = machine.poll()
         else {

@@ -53,7 +53,7 @@ fn routes_without_a_socket_take_the_place_of_others() {
     eventually("the new route serves it", || text(&sub) == "new here");
     let two = od.builder().feeds_max(2).route("new").every(ms(2), |_| "here");
     let none = od.builder().feeds_max(0).route("new").every(ms(2), |_| "here");
-    assert_eq!(od.reload(none).unwrap_err().to_string(), "feeds_max is 0; give it 1 at least");
+    assert_eq!(od.reload(none).unwrap_err().to_string(), "feeds_max is 0; set it to at least 1");
     od.reload(two).unwrap();
 }
 

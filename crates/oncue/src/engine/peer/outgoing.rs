@@ -1,9 +1,9 @@
 //! The way out to one peer: its stream, and the queue of what the stream has not taken.
 //!
-//! The only place that applies [`OnFull`], and the only one that counts what peers got (`delivered`) and missed
-//! (`missed`). Its peer calls it, and the shard through the peer, under the shard's lock. In this order: `offer` (or
-//! `write_now`, if the queue is empty) - `queue` tells why something is left (`is_blocked`, `has_more`) - `unblock` when the network
-//! reports room - `flush`. Control bytes go in between by `control` and `answer`; they count towards no mark.
+//! It applies [`OnFull`] to one peer; this file is the only one that counts what peers got (`delivered`) and missed
+//! (`missed`). Its peer calls it, and the shard through the peer, under the shard's lock. The order: `offer`, or
+//! `write_now` if the queue is empty; `queue` tells why something is left (`is_blocked`, `has_more`); `unblock` when the
+//! network reports room; `flush`. Control bytes go in between by `control` and `answer`; they count towards no mark.
 
 use std::io::IoSlice;
 use std::sync::Arc;

@@ -1,23 +1,23 @@
-//! Commands that would let a stranger's value be read as a program. A guard against the usual slips, not a proof: a
-//! command may still hand a value to something that runs it.
+//! Finds commands that would execute the value of a parameter as code. It knows the usual mistakes, and proves nothing: a
+//! program may still pass a value to something that executes it.
 
 use std::collections::BTreeMap;
 
 use super::template::Template;
 
-/// Programs that run the text of an argument, and the letters of the options before such a text.
+/// Programs that execute an argument as code, and the letters of the options before it.
 const INTERPRETERS: [(&[&str], &str); 4] = [
     (&["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh", "busybox", "su"], "c"),
     (&["python", "pypy"], "c"),
     (&["perl", "ruby", "node", "deno", "bun", "lua", "luajit", "Rscript", "osascript"], "eEp"),
     (&["php"], "rBRE"),
 ];
-/// Programs whose first argument that is no option is a text to run.
+/// Programs that execute as code their first argument that is not an option.
 const FIRST_ARGUMENT: [&str; 6] = ["awk", "gawk", "mawk", "nawk", "sed", "jq"];
-/// Programs that give all their arguments to a shell.
+/// Programs that pass all their arguments to a shell.
 const ALL_ARGUMENTS: [&str; 3] = ["ssh", "watch", "eval"];
 
-/// The words of a command that have parameters and would be run, each with what to do instead.
+/// The words of a command that have parameters and would be executed as code, each with what to do instead.
 pub(super) fn scripts(command: &[Template]) -> Vec<(usize, String)> {
     let words: Vec<String> = command.iter().map(Template::to_string).collect();
     let mut found = Vec::new();
@@ -39,8 +39,8 @@ pub(super) fn scripts(command: &[Template]) -> Vec<(usize, String)> {
 
 fn remedy(program: &str, word: &str) -> String {
     format!(
-        "`{program}` would run the value of a stranger as part of `{word}`; let the text read the variable \
-         $ONCUE_PARAM_NAME instead, or give the value as an argument after it"
+        "`{program}` would execute the value of a parameter as part of `{word}`; let the code read the variable \
+         $ONCUE_PARAM_NAME instead, or pass the value as an argument after the code"
     )
 }
 
@@ -61,7 +61,7 @@ fn runs_first(program: &str, between: &[String]) -> bool {
     FIRST_ARGUMENT.contains(&program) && !variable && between.iter().all(|word| word.starts_with('-'))
 }
 
-/// Two parameters that would be one variable of the environment.
+/// Why two parameters would have one variable of the environment, if there are two.
 pub(super) fn same_variable<'n>(names: impl Iterator<Item = &'n str>) -> Option<String> {
     let mut seen = BTreeMap::new();
     for name in names {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_never_part_of_a_script() {
+    fn a_value_is_never_part_of_code() {
         let bad: [&[&str]; 13] = [
             &["sh", "-c", "echo {x}"],
             &["/bin/bash", "-euc", "{x}"],
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_may_be_an_argument_of_a_script() {
+    fn a_value_may_be_an_argument_of_code() {
         let good: [&[&str]; 8] = [
             &["sh", "-c", "echo \"$1\"", "sh", "{x}"],
             &["sh", "script.sh", "{x}"],

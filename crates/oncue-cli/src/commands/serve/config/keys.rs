@@ -79,11 +79,11 @@ pub(super) enum Kind {
     Tables,
 }
 
-/// What holds where a key is left out.
+/// What holds without the key.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Without {
-    /// It must not be; an example, in TOML.
-    Wrong(&'static str),
+    /// The key is required; an example of a value, in TOML.
+    Required(&'static str),
     /// This value, in TOML.
     Is(&'static str),
     /// In words.
@@ -101,8 +101,11 @@ pub(super) struct Key {
     pub(super) doc: &'static str,
 }
 
-use Kind::*;
-use Without::*;
+use Kind::{
+    Bytes, Choice, Count, Flag, FlagOrTable, Period, PeriodOrOff, Tables, Text, TextOrTexts, Texts,
+    TextsOrTable, Time, Variables,
+};
+use Without::{Is, Required, Said};
 
 /// Every key. One that differs from place to place has several entries, which share no place.
 #[rustfmt::skip]
@@ -144,7 +147,7 @@ pub(super) const KEYS: &[Key] = &[
     key("last_values_bytes_max", TOP, Bytes(1 << 40), Is("67_108_864"),
         "the most bytes of all last values together, see `keep_last`"),
 
-    key("topic", ROUTE, Text, Wrong("\"prices/{symbol}\""),
+    key("topic", ROUTE, Text, Required("\"prices/{symbol}\""),
         "the topics of the route; `{name}`, `{name:int}`, `{name:word}` and `{name:/regex/}` are parameters"),
     key("grace", ROUTE, Time, Said("that of the config"),
         "how long a topic is still produced after its last subscriber has gone"),
@@ -159,13 +162,13 @@ pub(super) const KEYS: &[Key] = &[
     key("catalogue", ROUTE, TextsOrTable, Is("[]"),
         "the topics that a subscription to the beginning of a topic starts; a table names a program that lists them"),
 
-    key("command", PROGRAM | LISTING, Texts, Wrong("[\"program\", \"argument\"]"),
+    key("command", PROGRAM | LISTING, Texts, Required("[\"program\", \"argument\"]"),
         "the program and its arguments; `{name}` is the value of a parameter, `{{` and `}}` are braces"),
-    key("every", RUNS, Period, Wrong("\"1s\""),
+    key("every", RUNS, Period, Required("\"1s\""),
         "runs the program once for each value, which is its whole output without the newline at the end"),
     key("mode", STREAM | SHARED, Choice(&["stream", "shared"]), Said("see `every`"),
         "\"stream\": one program for each topic, whose lines are the values; \"shared\": one program for the route"),
-    key("every", LISTING, Period, Wrong("\"1m\""),
+    key("every", LISTING, Period, Required("\"1m\""),
         "how often the program lists the topics, one a line"),
     key("timeout", RUNS | LISTING, Time, Is("\"1m\""),
         "the longest run"),
@@ -186,14 +189,14 @@ pub(super) const KEYS: &[Key] = &[
     key("feeds_max", SHARED, Count(1, COUNT_MAX), Said("no bound"),
         "the most topics of the route produced at the same time"),
 
-    key("file", FILE, Text, Wrong("\"logs/{name}.log\""),
+    key("file", FILE, Text, Required("\"logs/{name}.log\""),
         "the path of the file, with parameters as in `command`"),
     key("mode", FILE, Choice(&["lines", "content"]), Is("\"lines\""),
         "\"lines\": each line appended from now on, as `tail -F`; \"content\": the whole file, at once and on each change"),
     key("every", FILE, Period, Is("\"250ms\""),
         "how often the file is looked at"),
     key("line_bytes_max", STREAM | SHARED | LINES, Bytes(BYTES_MAX), Is("1_048_576"),
-        "a longer line is left out, which the log says"),
+        "a longer line is skipped, and logged"),
     key("output_bytes_max", RUNS | CONTENT | LISTING, Bytes(BYTES_MAX), Is("16_777_216"),
         "a run or a file with more has failed"),
 
@@ -209,7 +212,7 @@ pub(super) const KEYS: &[Key] = &[
     key("deny", DENY, TextOrTexts, Said("see `allow`"),
         "the prefixes of the topics that the rule denies; `allow` or `deny` is required"),
     key("from", RULE, TextOrTexts, Is("[]"),
-        "the subscribers that the rule is about, such as \"10.0.0.0/8\", \"::1\" or \"ipc\"; all of them if it is left out"),
+        "the subscribers to which the rule applies, such as \"10.0.0.0/8\", \"::1\" or \"ipc\"; by default to all"),
     key("status", DENY, Text, Said("that the publisher does not allow it"),
         "the reason that a denied subscriber is told, if it understands it, as `oncue sub` does"),
 ];

@@ -1,18 +1,20 @@
-//! The config of `oncue serve`: what it may say, and what is wrong with one that says something else. Nothing is opened
-//! or started here but the file of the config itself.
+//! The config of `oncue serve`: its keys, their types, and the messages about mistakes. It opens only the file of the config,
+//! and starts nothing.
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
-use oncue::demand::Pattern;
+use oncue::Options;
 use toml::de::DeTable;
 
 use self::keys::{ROUTE, RULE, TOP};
-pub(crate) use self::model::*;
+pub(crate) use self::model::{
+    Catalogue, Config, FilePath, Program, Restart, Route, Running, Runs, Source, Watched,
+};
 pub(crate) use self::page::help;
-use self::reader::{At, Keys, Problem, Problems, texts};
-use crate::args::{self, Heartbeat};
+pub(crate) use self::reader::Problem;
+use self::reader::{At, Keys, Problems, texts};
+use crate::args;
 
 mod guard;
 mod keys;
@@ -27,12 +29,20 @@ pub(crate) mod template;
 mod tests;
 
 impl Config {
-    /// Reads and checks the config of this file. The errors are lines for people, each with its place.
-    pub(crate) fn read(path: &Path) -> Result<Config, Vec<String>> {
+    /// Reads and checks the config of this file, its routes by `check`. The errors are lines for people, each with file, line
+    /// and column.
+    pub(crate) fn read(
+        path: &Path,
+        check: impl FnOnce(&Config) -> Result<(), Problem>,
+    ) -> Result<Config, Vec<String>> {
         let shown = path.display();
         let text =
             fs::read_to_string(path).map_err(|error| vec![format!("{shown} cannot be read: {error}")])?;
-        Config::parse(&text).map_err(|problems| {
+        let config = Config::parse(&text).and_then(|config| match check(&config) {
+            Ok(()) => Ok(config),
+            Err(problem) => Err(vec![problem]),
+        });
+        config.map_err(|problems| {
             let place = |problem: Problem| {
                 let (line, column) = line_and_column(&text, problem.at);
                 format!("{shown}:{line}:{column}: {}", problem.text)
@@ -56,16 +66,18 @@ impl Config {
     }
 }
 
-/// Reads a whole config. With a problem it is not what the text says.
+/// Reads a whole config. It counts only if there is no problem in the end.
 fn read(mut keys: Keys<'_, '_>) -> Config {
     if !keys.has("bind") && !keys.has("connect") {
-        let remedy = "say where to wait for subscribers, as in bind = \"tcp://127.0.0.1:8888\"";
+        let remedy = "write where to wait for subscribers, as in bind = \"tcp://127.0.0.1:8888\"";
         keys.problems.add(0, format!("nobody can subscribe; {remedy}"));
     }
     if !keys.has("route") {
         keys.problems.add(0, "there are no routes; add one that begins with [[route]]");
     }
     let grace = keys.take("grace");
+    let routes = keys.tables("route", ROUTE).into_iter().filter_map(|table| route::read(table, grace));
+    let (places, routes) = routes.unzip();
     let config = Config {
         bind: endpoints(&mut keys, "bind"),
         connect: endpoints(&mut keys, "connect"),
@@ -73,18 +85,10 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
         catalogue_topics_max: keys.take("catalogue_topics_max"),
         processes_max: keys.take("processes_max"),
         status_prefix: keys.take("status_prefix"),
-        socket: Socket {
-            send_hwm: keys.take("send_hwm"),
-            queue_bytes_max: keys.take("queue_bytes_max"),
-            peers_max: keys.take("peers_max"),
-            peers_per_address_max: keys.take("peers_per_address_max"),
-            prefixes_max: keys.take("prefixes_max"),
-            evict_after: keys.take("evict_after"),
-            last_values_bytes_max: keys.take("last_values_bytes_max"),
-            heartbeat: heartbeat(&mut keys),
-        },
+        options: options(&mut keys),
         rules: keys.tables("rule", RULE).into_iter().filter_map(rule::read).collect(),
-        routes: routes(&mut keys, grace),
+        routes,
+        places,
     };
     keys.finish();
     config
@@ -100,46 +104,29 @@ fn endpoints(keys: &mut Keys<'_, '_>, key: &str) -> Vec<String> {
     texts(found)
 }
 
-fn heartbeat(keys: &mut Keys<'_, '_>) -> Heartbeat {
+fn options(keys: &mut Keys<'_, '_>) -> Options {
     let at = keys.at("heartbeat_timeout");
     let (interval, timeout) = (keys.take("heartbeat"), keys.take("heartbeat_timeout"));
-    Heartbeat::of(interval, timeout, ["`heartbeat`", "`heartbeat_timeout`"]).unwrap_or_else(|why| {
-        keys.problems.add(at, why);
-        Heartbeat::default()
-    })
-}
-
-fn routes(keys: &mut Keys<'_, '_>, grace: Duration) -> Vec<Route> {
-    let mut routes: Vec<Route> = Vec::new();
-    for table in keys.tables("route", ROUTE) {
-        let Some((at, route)) = route::read(table, grace) else { continue };
-        for other in &routes {
-            if let Some(why) = contradiction(&other.pattern, &route.pattern) {
-                keys.problems.add(at, why);
-            }
-        }
-        routes.push(route);
-    }
-    routes
-}
-
-/// Why two routes cannot stand together: the library would refuse them, but knows no line.
-fn contradiction(one: &Pattern, other: &Pattern) -> Option<String> {
-    if !one.overlaps(other) {
-        return None;
-    }
-    match (one.covers(other), other.covers(one)) {
-        (true, true) => {
-            Some(format!("the routes `{one}` and `{other}` have the same topics; remove one of them"))
-        }
-        (false, false) => Some(format!(
-            "the routes `{one}` and `{other}` share topics, and neither lies within the other; narrow one of them"
-        )),
-        _ => None,
+    let names = ["`heartbeat`", "`heartbeat_timeout`"];
+    let options = args::with_heartbeat(Options::new(), interval, timeout, names)
+        .unwrap_or_else(|why| {
+            keys.problems.add(at, why);
+            Options::new()
+        })
+        .send_hwm(keys.take("send_hwm"))
+        .queue_bytes_max(keys.take("queue_bytes_max"))
+        .peers_max(keys.take("peers_max"))
+        .peers_per_address_max(keys.take::<Option<u32>>("peers_per_address_max").unwrap_or(u32::MAX))
+        .prefixes_max(keys.take("prefixes_max"))
+        .last_values_bytes_max(keys.take("last_values_bytes_max"))
+        .discard_messages(true);
+    match keys.take("evict_after") {
+        Some(time) => options.evict_after(time),
+        None => options,
     }
 }
 
-/// The line and the column, in characters, both from 1, of the byte at this offset.
+/// The line and the column of the byte at this offset, in characters, both from 1.
 fn line_and_column(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line = before.matches('\n').count() + 1;

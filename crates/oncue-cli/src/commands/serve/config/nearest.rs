@@ -1,11 +1,11 @@
-//! Which of the known words somebody may have meant.
+//! Suggests a known word for a mistyped one.
 
 use strsim::osa_distance;
 
-/// The known word that a mistyped one is nearest to, if any is near enough to be meant.
+/// The known word that is nearest to a mistyped one, if one is near enough to be meant.
 pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let near = |candidate: &str| 1 + candidate.chars().count().max(word.chars().count()) / 3;
-    // The beginning of a word, or a word with more behind it, is meant whatever its length.
+    // A beginning of a known word, or a known word with more behind it, is always near.
     let extends = |one: &str, other: &str| other.len() > 2 && one.starts_with(other);
     let steps = |candidate: &str| match extends(candidate, word) || extends(word, candidate) {
         true => 1,

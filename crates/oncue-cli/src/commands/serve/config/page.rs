@@ -1,10 +1,10 @@
-//! The table of keys for people: the help of `oncue serve`, and the tables of docs/SERVE.md.
+//! Prints the table of keys: as the help of `oncue serve`, and as the tables of docs/SERVE.md.
 
 use super::keys::{
     FILE, KEYS, Key, Kind, LAST, LISTING, PROGRAM, Places, ROUTE, RULE, SHARED, TOP, Without, named,
 };
 
-/// The kinds of tables, and of routes. Each key is shown in all that may have it.
+/// The kinds of tables and of routes. A key is shown in each that may have it.
 const SECTIONS: [(&str, Places); 7] = [
     ("Outside of routes", TOP),
     ("Each [[route]]", ROUTE),
@@ -14,10 +14,10 @@ const SECTIONS: [(&str, Places); 7] = [
     ("A route with `file`", FILE),
     ("Each [[rule]]", RULE),
 ];
-/// The routes that have all keys which are not those of their kind.
+/// A key that all these routes may have is shown once, among those of all routes.
 const COMMON: Places = ROUTE & !SHARED;
 
-/// Every key, for a terminal: without the marks of Markdown.
+/// Every key, for a terminal: without Markdown.
 pub(crate) fn help() -> String {
     let mut text = "The keys of CONFIG:".to_owned();
     for (title, section) in SECTIONS {
@@ -50,7 +50,7 @@ fn title_of(key: &Key, section: Places) -> String {
 
 fn default(key: &Key) -> String {
     match (key.without, key.kind) {
-        (Without::Wrong(_), _) => "required".to_owned(),
+        (Without::Required(_), _) => "required".to_owned(),
         (Without::Is(bytes), Kind::Bytes(_)) => {
             let bytes: u64 = bytes.replace('_', "").parse().expect("a number of bytes");
             format!("{} MiB", bytes >> 20)

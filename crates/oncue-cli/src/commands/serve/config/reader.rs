@@ -1,5 +1,5 @@
-//! A table of a config, read key by key. What each key may be is in [`keys`](super::keys); every problem has a place, and
-//! all of them are collected. What the values mean is not known here.
+//! Reads a table of a config key by key, as the table of [`keys`](super::keys) says. All problems are collected, each with its
+//! place. What the values mean is not known here.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -24,7 +24,7 @@ pub(crate) struct Problem {
     pub(crate) text: String,
 }
 
-/// All that is wrong with a text, as it is found: one reading shows every mistake.
+/// All problems of a text, so that one reading shows every mistake.
 pub(super) struct Problems<'i> {
     text: &'i str,
     found: RefCell<Vec<Problem>>,
@@ -75,7 +75,7 @@ impl<'i> Problems<'i> {
         problems
     }
 
-    /// A value as it stands in the text, as much of it as a message has room for.
+    /// The text of a value, cut to what a message has room for.
     fn shown(&self, span: Range<usize>) -> String {
         let line = self.text.get(span).and_then(|text| text.lines().next()).unwrap_or_default();
         line.char_indices()
@@ -110,12 +110,12 @@ impl<'i, 'p> Keys<'i, 'p> {
         self.table.get(key)?.get_ref().as_str()
     }
 
-    /// Takes the value of a key, or what holds without it. With a problem it is the type's default.
+    /// Takes the value of a key, or its default. If it is wrong or missing, that is a problem, and the value is `T::default()`.
     pub(super) fn take<T: Field<'i> + Default>(&mut self, name: &str) -> T {
         let key = keys::find(name, self.places).expect("the table of keys has what is read");
         let Some((_, value)) = self.table.remove_entry(name) else {
             match key.without {
-                Without::Wrong(example) => {
+                Without::Required(example) => {
                     self.add(self.at, format_args!("has no `{name}`; write {name} = {example}"));
                 }
                 Without::Said(_) => {}
@@ -150,17 +150,17 @@ impl<'i, 'p> Keys<'i, 'p> {
         Some(Keys::new(format!("`{key}` of {}", self.name), at, table, places, self.problems))
     }
 
-    /// Something is wrong with the value of a key.
+    /// Adds a problem with the value of a key.
     pub(super) fn refuse(&self, at: usize, key: &str, why: impl Display) {
         self.problems.add(at, format!("`{key}` of {}: {why}", self.name));
     }
 
-    /// Something is wrong with the table.
+    /// Adds a problem with the table.
     pub(super) fn add(&self, at: usize, what: impl Display) {
         self.problems.add(at, format!("{} {what}", self.name));
     }
 
-    /// Ends the reading: keys that do not belong here are a problem.
+    /// Ends the reading: a key that is not allowed here is a problem.
     pub(super) fn finish(self) {
         let places = self.places;
         for key in self.table.keys().filter(|key| keys::find(key.get_ref(), places).is_none()) {
@@ -224,7 +224,7 @@ impl Field<'_> for Duration {
         let read = match kind {
             Kind::Time => args::duration,
             Kind::PeriodOrOff => args::heartbeat,
-            _ => args::tick,
+            _ => args::period,
         };
         read(text).ok()
     }

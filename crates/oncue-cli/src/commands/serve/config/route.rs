@@ -1,4 +1,4 @@
-//! A route: which of the five kinds it is, and its keys.
+//! Reads a route: which of the five kinds it is, and its keys.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,11 +13,11 @@ use super::nearest::nearest;
 use super::reader::{At, Keys, texts};
 use super::template::Template;
 
-/// Reads a route; also where its topic stands. `grace` is that of the config. None with a problem, and maybe something
-/// with a problem too.
+/// Reads a route, and where its topic stands. `grace` is that of the config. The route counts only if there is no problem
+/// in the end.
 pub(super) fn read(mut keys: Keys<'_, '_>, grace: Duration) -> Option<(usize, Route)> {
     let at = keys.at("topic");
-    // Without a pattern the rest is read all the same: every mistake is shown at once.
+    // The rest is read without a pattern too, so that every mistake is shown at once.
     let pattern = keys.take::<Option<String>>("topic").and_then(|topic| {
         keys.name = format!("{} (`{topic}`)", keys.name);
         Pattern::parse(&topic).map_err(|error| keys.refuse(at, "topic", error)).ok()
@@ -33,7 +33,7 @@ pub(super) fn read(mut keys: Keys<'_, '_>, grace: Duration) -> Option<(usize, Ro
     Some((at, Route { pattern, grace, min_run, min_interval, feeds_max, keep_last, catalogue, source }))
 }
 
-/// The kind of a route; several kinds where it does not say which it is.
+/// The kind of a route; several kinds if its keys do not determine one.
 fn places(keys: &Keys<'_, '_>) -> Places {
     match (keys.has("command"), keys.has("file"), keys.has("mode"), keys.text("mode")) {
         (true, false, false, _) if keys.has("every") => RUNS,
@@ -72,7 +72,7 @@ fn source(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Option<Source> 
         SHARED => Some(Source::Shared(running(keys, pattern))),
         LINES => Some(Source::Lines(watched(keys, "line_bytes_max", pattern)?)),
         CONTENT => Some(Source::Content(watched(keys, "output_bytes_max", pattern)?)),
-        // What is known of it is checked all the same.
+        // Its keys are checked all the same.
         PROGRAM => {
             program(keys, pattern);
             None
@@ -126,7 +126,7 @@ fn keep_last(keys: &mut Keys<'_, '_>) -> Option<LastLimits> {
 
 fn catalogue(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Catalogue {
     if let Some(mut listing) = keys.inner("catalogue", LISTING) {
-        // The program is run for the route, not for a topic: it has no parameters.
+        // The program runs for the route, not for a topic: it has no parameters.
         let runs = runs(&mut listing, Some(&Pattern::literal("")));
         listing.finish();
         return Catalogue::Listing(runs);
@@ -141,7 +141,7 @@ fn catalogue(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Catalogue {
     Catalogue::Topics(texts(topics))
 }
 
-/// A program and how it is run. One that has no route has fewer keys.
+/// The keys about a program. The program of a catalogue has fewer.
 fn program(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Program {
     if let Some(why) = pattern.and_then(|pattern| guard::same_variable(pattern.names())) {
         keys.problems.add(keys.at, format!("{}: {why}", keys.name));
@@ -220,7 +220,7 @@ fn backoff(keys: &mut Keys<'_, '_>) -> Backoff {
     Backoff { min, max: max.max(min) }
 }
 
-/// Splits the path of a file where the first parameter decides: what comes before is the directory that is never left.
+/// Splits the path of a file: the directory before the first parameter is the one that is never left.
 fn file_path(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Option<FilePath> {
     let file: At = keys.take::<Option<_>>("file")?;
     let whole = template(keys, "file", &file, pattern)?;
@@ -236,7 +236,7 @@ fn file_path(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Option<FileP
         Some(at) => file.text.split_at(at + 1),
         None => ("./", file.text.as_str()),
     };
-    // The head's braces are doubled in the text: a directory with braces in its name is not worth a second parser.
+    // `split_at` would be wrong where braces are doubled in the text.
     if directory.contains(['{', '}']) {
         return refuse("a directory with braces in its name is not supported; rename it");
     }

@@ -1,4 +1,4 @@
-//! A rule: who may subscribe to what, and its keys. Of the rules of a config the first that is about a subscription decides.
+//! Rules about who may subscribe to what. The first rule that applies to a subscription decides.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -12,11 +12,11 @@ use super::reader::{At, Keys, texts};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rule {
     pub(crate) allows: bool,
-    /// The topics it is about: those that begin with one of these.
+    /// It applies to topics that begin with one of these.
     pub(crate) prefixes: Vec<String>,
-    /// The subscribers it is about; empty for all.
+    /// It applies to these subscribers; to all if there are none.
     pub(crate) from: Vec<Origin>,
-    /// What is told to those it denies.
+    /// The reason that is sent to a denied subscriber.
     pub(crate) status: Option<String>,
 }
 
@@ -25,11 +25,11 @@ pub(crate) struct Rule {
 pub(crate) enum Origin {
     /// On this machine, by a Unix socket.
     Ipc,
-    /// At an address whose first so many bits are those of this one.
+    /// At an address with the same first bits as this one; the number of bits.
     Net(IpAddr, u8),
 }
 
-/// Reads a rule. None with a problem, and maybe something with a problem too.
+/// Reads a rule. It counts only if there is no problem in the end.
 pub(super) fn read(mut keys: Keys<'_, '_>) -> Option<Rule> {
     keys.places = match (keys.has("allow"), keys.has("deny")) {
         (true, false) => ALLOW,
@@ -57,7 +57,7 @@ pub(super) fn read(mut keys: Keys<'_, '_>) -> Option<Rule> {
             allows,
             prefixes: texts(keys.take(if allows { "allow" } else { "deny" })),
             from: origins,
-            // What an allowing rule would say is told to nobody.
+            // With an allowing rule no subscriber is told a reason: there the key is refused.
             status: if allows { None } else { keys.take("status") },
         }),
     };
@@ -65,14 +65,13 @@ pub(super) fn read(mut keys: Keys<'_, '_>) -> Option<Rule> {
     rule
 }
 
-/// What the rules say to everybody who subscribes to this, if they say the same: None if that hangs on who it is, or if
-/// they allow it.
+/// The reason for which the rules deny this prefix to every subscriber; None if they allow it to some.
 pub(crate) fn denied_to_all(rules: &[Rule], prefix: &[u8]) -> Option<Reason> {
     for rule in rules.iter().filter(|rule| rule.touches(prefix)) {
         match (rule.allows, rule.from.is_empty()) {
             (true, _) => return None,
             (false, true) => return Some(rule.status()),
-            // Some are denied; of the others a later rule tells.
+            // It denies the prefix to some; a later rule decides for the others.
             (false, false) => {}
         }
     }
@@ -80,19 +79,19 @@ pub(crate) fn denied_to_all(rules: &[Rule], prefix: &[u8]) -> Option<Reason> {
 }
 
 pub(crate) fn decide(rules: &[Rule], address: &str, prefix: &[u8]) -> Admission {
-    match rules.iter().find(|rule| rule.is_about(address, prefix)) {
+    match rules.iter().find(|rule| rule.applies(address, prefix)) {
         Some(rule) if !rule.allows => Admission::Reject(rule.status()),
         _ => Admission::Accept,
     }
 }
 
 impl Rule {
-    fn is_about(&self, address: &str, prefix: &[u8]) -> bool {
+    fn applies(&self, address: &str, prefix: &[u8]) -> bool {
         self.touches(prefix) && (self.from.is_empty() || self.from.iter().any(|from| from.has(address)))
     }
 
-    /// Allowed is what lies wholly among the topics of a rule; denied is what touches them, for a subscription to `a`
-    /// brings the topics of `ab` too.
+    /// An allowing rule applies to prefixes within its own, a denying rule also to shorter ones: a subscription to `a`
+    /// matches the topics of `ab` too.
     fn touches(&self, prefix: &[u8]) -> bool {
         self.prefixes
             .iter()
@@ -136,8 +135,9 @@ impl FromStr for Origin {
         if text == "ipc" {
             return Ok(Origin::Ipc);
         }
-        let wrong =
-            || format!("`{text}` is no place; write ipc, an address such as 192.168.1.7, or 10.0.0.0/8");
+        let wrong = || {
+            format!("`{text}` is not an address; write ipc, an address such as 192.168.1.7, or 10.0.0.0/8")
+        };
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits.parse().map_err(|_| wrong())?)),
             None => (text, None),
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     fn rule(allows: bool, prefixes: &[&str], from: &[&str]) -> Rule {
-        let from = from.iter().map(|from| from.parse().expect("a place")).collect();
+        let from = from.iter().map(|from| from.parse().expect("an address")).collect();
         let prefixes = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
         Rule { allows, prefixes, from, status: Some("no".to_owned()) }
     }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_that_is_about_a_subscription_decides() {
+    fn the_first_rule_that_applies_decides() {
         let rules = [
             rule(true, &["host/"], &["10.0.0.0/8", "ipc"]),
             rule(true, &["proc/1/"], &[]),
@@ -177,12 +177,12 @@ mod tests {
         assert!(allowed(&rules, near, "host/load") && allowed(&rules, "ipc", "host/load"));
         assert!(!allowed(&rules, far, "host/load"));
         assert!(allowed(&rules, far, "proc/1/rss") && !allowed(&rules, far, "proc/2/rss"));
-        assert!(allowed(&rules, far, "clock"), "no rule is about it");
+        assert!(allowed(&rules, far, "clock"), "no rule applies");
         assert!(allowed(&[], far, ""));
     }
 
     #[test]
-    fn what_would_bring_denied_topics_is_denied() {
+    fn a_prefix_that_matches_denied_topics_is_denied() {
         let rules = [rule(true, &["host/load"], &[]), rule(false, &["host/"], &[])];
         for prefix in ["", "h", "host", "host/", "host/lo", "host/secret"] {
             assert!(!allowed(&rules, "ipc", prefix), "{prefix}");
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_may_have_any_more_is_known() {
+    fn prefixes_denied_to_everybody_are_known() {
         let rules = [
             rule(false, &["a/"], &["10.0.0.0/8"]),
             rule(true, &["a/b", "c/"], &["ipc"]),
@@ -205,14 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn places_are_compared_by_their_bits() {
-        let has = |from: &str, address: &str| from.parse::<Origin>().expect("a place").has(address);
+    fn addresses_are_compared_by_their_bits() {
+        let has = |from: &str, address: &str| from.parse::<Origin>().expect("an address").has(address);
         assert!(has("192.168.1.7", "tcp://192.168.1.7:1") && !has("192.168.1.7", "tcp://192.168.1.8:1"));
         assert!(
             has("192.168.0.0/23", "tcp://192.168.1.255:1") && !has("192.168.0.0/23", "tcp://192.168.2.0:1")
         );
         assert!(has("0.0.0.0/0", "tcp://1.2.3.4:1") && !has("0.0.0.0/0", "tcp://[::1]:1"));
-        assert!(has("127.0.0.1", "tcp://[::ffff:127.0.0.1]:1"), "the same address in another coat");
+        assert!(has("127.0.0.1", "tcp://[::ffff:127.0.0.1]:1"), "the same address, mapped into IPv6");
         assert!(has("fe80::/10", "tcp://[febf::1]:1") && !has("fe80::/10", "ipc"));
         for bad in ["", "localhost", "10.0.0.0/33", "::/129", "10.0.0/8", "10.0.0.0/x", "tcp://10.0.0.1"] {
             assert!(bad.parse::<Origin>().is_err(), "{bad}");

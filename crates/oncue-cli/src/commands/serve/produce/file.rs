@@ -1,4 +1,4 @@
-//! Files as sources of values: the lines appended to one, whatever becomes of the file, or its content when it changes.
+//! Files as sources of values: the lines appended to a file, even if it is truncated or replaced, or its content.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -11,24 +11,18 @@ use super::invocation::Wanted;
 use super::open::Named;
 use super::runs::without_end;
 use super::stream::too_long;
-use super::{Place, Producing, count};
+use super::{Place, count};
 use crate::commands::serve::config::Watched;
 use crate::lines::{Line, Lines};
 
 const READ_BYTES: usize = 64 << 10;
-/// A file that has changed more recently than this may change again without its times telling.
-const TIMES_TELL: Duration = Duration::from_secs(2);
+/// A file that was modified more recently than this may change again with the same timestamps.
+const SAME_TIMES_MAX: Duration = Duration::from_secs(2);
 
-/// Produces one topic until nobody wants it any more.
+/// Produces one topic until it is not wanted any more.
 pub(crate) fn produce(watched: &Watched, reader: &mut dyn Reader, place: &Place, feed: &Feed) -> Produced {
-    let named = match Named::new(&watched.path, &Wanted::of(feed)) {
-        Ok(named) => named,
-        Err(why) => {
-            place.refuse(feed.topic(), &why);
-            return Ok(());
-        }
-    };
-    let _producing = Producing::new(place, feed.topic());
+    let named = Named::new(&watched.path, &Wanted::of(feed));
+    let Some((named, _producing)) = place.begin(feed, named) else { return Ok(()) };
     let mut value = |line: Line<'_>| match line {
         Line::Whole(line) => feed.publish(line),
         Line::Beginning(line) => {
@@ -37,36 +31,36 @@ pub(crate) fn produce(watched: &Watched, reader: &mut dyn Reader, place: &Place,
         }
     };
     let mut ticks = Ticks::new(feed, watched.every);
-    // What is wrong with the file is told once, not at every look.
-    let mut told = String::new();
+    // A failure is logged once, not at every look.
+    let mut logged = String::new();
     loop {
         match reader.look(&named, &mut value) {
-            Ok(()) => told.clear(),
+            Ok(()) => logged.clear(),
             Err(Trouble::Stopped(stopped)) => return Err(stopped.into()),
-            Err(Trouble::File(why)) if why == told => {}
+            Err(Trouble::File(why)) if why == logged => {}
             Err(Trouble::File(why)) => {
                 count(&place.tools.counts.failures);
-                place.log.about(feed.topic(), &format!("its file cannot be read now: {why}"));
-                told = why;
+                place.log.about(feed.topic(), &format!("the file cannot be read now: {why}"));
+                logged = why;
             }
         }
         ticks.wait()?;
     }
 }
 
-/// Where values go.
+/// Takes values.
 pub(crate) type Sink<'s> = dyn FnMut(Line<'_>) -> Result<(), Stopped> + 's;
 
 /// How values are taken from a file.
 pub(crate) trait Reader {
-    /// Looks at the file, and tells the values that are new.
+    /// Looks at the file, and passes new values to `value`.
     fn look(&mut self, named: &Named<'_>, value: &mut Sink<'_>) -> Result<(), Trouble>;
 }
 
 /// Why a look at a file ended.
 pub(crate) enum Trouble {
     Stopped(Stopped),
-    /// The file cannot be read; it may be later.
+    /// The file cannot be read now.
     File(String),
 }
 
@@ -82,12 +76,12 @@ impl From<Stopped> for Trouble {
     }
 }
 
-/// The lines appended to whatever file has the name: it may be cut, or another one may take its place.
+/// The lines appended to the file of this name, which may be truncated or replaced.
 pub(crate) struct Tail {
     bytes_max: usize,
     lines: Lines,
     file: Option<Open>,
-    /// Whether there has been a look before: only the file that is there at the first is not read from its start.
+    /// Whether there was a look before: only the file of the first look is not read from its start.
     looked: bool,
 }
 
@@ -128,7 +122,7 @@ impl Reader for Tail {
         if self.file.as_ref().is_some_and(|open| open.id == id) {
             return Ok(());
         }
-        // Another file has the name. Its writer may have appended to the last one since we read it.
+        // Another file has the name. The old one may have grown since it was read.
         self.read(value)?;
         self.lines.finish(&mut *value)?;
         let position = if first { file.seek(SeekFrom::End(0))? } else { 0 };
@@ -137,7 +131,7 @@ impl Reader for Tail {
     }
 }
 
-/// The device and the number of a file: what it is, whatever its name.
+/// The device and inode of a file, which identify it whatever its name is.
 fn id(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
@@ -149,7 +143,7 @@ pub(crate) struct Content {
     stamp: Option<Stamp>,
 }
 
-/// What of a file differs when it has changed, unless that was just now.
+/// What differs when a file has changed, unless it changed within the last [`SAME_TIMES_MAX`].
 #[derive(PartialEq, Eq)]
 struct Stamp {
     id: (u64, u64),
@@ -185,10 +179,10 @@ impl Reader for Content {
                 self.bytes_max
             )));
         }
-        // Files of the system, as in /proc, have neither a size nor times that mean anything.
+        // The size and the timestamps of files in /proc and the like mean nothing.
         let tells = metadata.len() > 0
             && metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok())
-                > Some(TIMES_TELL);
+                > Some(SAME_TIMES_MAX);
         self.stamp = tells.then_some(stamp);
         if self.last.as_ref() != Some(&content) {
             value(Line::Whole(without_end(&content)))?;

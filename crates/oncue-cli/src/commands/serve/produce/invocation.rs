@@ -1,5 +1,5 @@
-//! A program's arguments and environment for one topic. The topic is a stranger's: here is decided what of it may reach
-//! a program at all, and how.
+//! The arguments and the environment of a program for one topic. A peer chooses the topic: which of its bytes may reach a
+//! program, and how, is decided here.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::commands::serve::config::Program;
 use crate::commands::serve::program::launch::Launcher;
 
-/// A topic and the values of its route's parameters, by name.
+/// A topic, and the values of the parameters by name.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted<'f> {
     pub(crate) topic: &'f [u8],
@@ -20,16 +20,16 @@ impl<'f> Wanted<'f> {
         Wanted { topic: feed.topic(), params: feed.params().collect() }
     }
 
-    /// The value of a parameter; the config was checked for there being one.
+    /// The value of a parameter; the config was checked for its name.
     pub(crate) fn param(&self, name: &str) -> &'f [u8] {
         self.params.iter().find(|(known, _)| *known == name).map_or(&[], |(_, value)| value)
     }
 }
 
-/// The program for a topic, ready to be started.
+/// The command of a program for a topic.
 ///
 /// # Errors
-/// Why it must not be.
+/// Why the program must not run for it.
 pub(crate) fn command(
     launcher: &Launcher,
     program: &Program,
@@ -43,7 +43,7 @@ pub(crate) fn command(
     Ok(command)
 }
 
-/// A program that is not run for one topic, ready to be started.
+/// The command of a program that does not run for one topic.
 pub(crate) fn topicless_command(launcher: &Launcher, program: &Program) -> Command {
     let words: Vec<_> = program.command.iter().map(|word| OsString::from_vec(word.fill(|_| &[]))).collect();
     prepared(launcher, program, &words)
@@ -60,14 +60,14 @@ fn prepared(launcher: &Launcher, program: &Program, words: &[OsString]) -> Comma
 
 fn words(program: &Program, wanted: &Wanted<'_>) -> Result<Vec<OsString>, String> {
     if wanted.topic.contains(&0) {
-        return Err("it holds a NUL byte, which no program can be told".to_owned());
+        return Err("it has a NUL byte, which no argument can have".to_owned());
     }
     let mut words = Vec::with_capacity(program.command.len());
     for template in &program.command {
         let word = template.fill(|name| wanted.param(name));
         if template.begins_with_param() && word.first() == Some(&b'-') && !program.allow_dash {
             return Err(format!(
-                "the argument `{template}` would begin with a dash, and be an option; see `allow_dash`"
+                "the argument `{template}` would begin with a dash, like an option; see `allow_dash`"
             ));
         }
         words.push(OsString::from_vec(word));
@@ -80,9 +80,10 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
+    use oncue::demand::Backoff;
+
     use super::*;
     use crate::commands::serve::config::template::Template;
-    use oncue::demand::Backoff;
 
     fn program(words: &[&str], allow_dash: bool) -> Program {
         let command = words.iter().map(|word| Template::parse(word).expect("a template")).collect();

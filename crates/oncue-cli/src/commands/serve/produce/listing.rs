@@ -1,4 +1,4 @@
-//! A catalogue that a program lists, a topic a line.
+//! A catalogue that a program prints, one topic a line.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,18 +8,19 @@ use super::runs::Output;
 use super::{Place, count, invocation};
 use crate::commands::serve::config::Runs;
 use crate::commands::serve::program::process::End;
+use crate::output::counted;
 
 /// Lists the topics of a route.
 pub(crate) struct Lister {
     pub(crate) place: Place,
     pub(crate) pattern: Pattern,
     pub(crate) listing: Runs,
-    /// What was listed last: it stays where a run fails.
+    /// The last list; it stays in force when a run fails.
     pub(crate) last: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Lister {
-    /// Runs the program: the topics that it lists, or listed last.
+    /// Runs the program. Returns the topics that it prints; if it fails, those of the last run that did not.
     pub(crate) fn list(&self) -> Vec<Vec<u8>> {
         let name = format!("catalogue of {}", self.pattern);
         let listed = self.run(name.as_bytes());
@@ -32,11 +33,11 @@ impl Lister {
 
     fn run(&self, name: &[u8]) -> Option<Vec<Vec<u8>>> {
         let Place { tools, log } = &self.place;
-        let mut command = invocation::topicless_command(&tools.launcher, &self.listing.program);
-        let (mut output, timeout) = (Output::new(&self.listing), Some(self.listing.timeout));
-        let kill_after = self.listing.program.kill_after;
-        let (end, _) =
-            self.place.run(&mut command, &mut output, name, timeout, kill_after, || tools.end.available());
+        let (program, timeout) = (&self.listing.program, Some(self.listing.timeout));
+        let mut command = invocation::topicless_command(&tools.launcher, program);
+        let mut output = Output::new(&self.listing);
+        let stopped = || tools.end.available();
+        let (end, _) = self.place.run(program, &mut command, &mut output, name, timeout, stopped);
         match end {
             End::Done => Some(self.topics(&output.bytes, name)),
             End::Stopped => None,
@@ -54,12 +55,13 @@ impl Lister {
         let lines = output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let ours = lines.filter(|line| {
             let ours = self.pattern.matches(line);
-            foreign += usize::from(!ours);
+            foreign += u64::from(!ours);
             ours
         });
         let topics = ours.map(<[u8]>::to_vec).collect();
         if foreign > 0 {
-            self.place.log.about(name, &format!("left out {foreign} lines that are no topics of the route"));
+            let lines = counted(foreign, "line");
+            self.place.log.about(name, &format!("skipped {lines} with no topic of the route"));
         }
         topics
     }

@@ -1,10 +1,13 @@
-//! The producers that a config can ask for. Each runs on a thread that lives as long as its feed, or its route.
+//! The producers of the five kinds of routes, and of catalogues. Each runs on a thread of its feed or of its route.
 
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use oncue::demand::Feed;
+
+use super::config::Program;
 use super::program::journal::{Journal, Log};
 use super::program::launch::Launcher;
 use super::program::permits::Permits;
@@ -19,7 +22,7 @@ pub(crate) mod runs;
 pub(crate) mod shared;
 pub(crate) mod stream;
 
-/// What all producers of a server share.
+/// What all producers share.
 pub(crate) struct Tools {
     pub(crate) launcher: Launcher,
     pub(crate) permits: Permits,
@@ -29,7 +32,7 @@ pub(crate) struct Tools {
     pub(crate) end: Permits,
 }
 
-/// What one route's producers share.
+/// What the producers of one route share.
 #[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) tools: Arc<Tools>,
@@ -41,12 +44,12 @@ pub(crate) struct Place {
 pub(crate) struct Counts {
     pub(crate) programs: AtomicU64,
     pub(crate) failures: AtomicU64,
-    /// Topics that were not produced because of what their names hold.
+    /// Topics that are not produced because of the bytes in their names.
     pub(crate) refused: AtomicU64,
-    /// Values that a shared program wrote for topics that nobody wanted.
+    /// Values of a shared program for topics that are not wanted.
     pub(crate) unwanted: AtomicU64,
-    /// Lines left out: too long, or without a tab where there must be one.
-    pub(crate) left_out: AtomicU64,
+    /// Lines that are too long, or have no tab where one is required.
+    pub(crate) skipped: AtomicU64,
 }
 
 pub(crate) fn count(counter: &AtomicU64) {
@@ -58,15 +61,15 @@ impl Place {
         Place { tools: tools.clone(), log: Arc::new(Log::new(&tools.journal)) }
     }
 
-    /// Waits for its turn, and runs a program to its end; also how long it took without the wait. What `stopped` makes is
-    /// done when the program is not needed any more.
+    /// Waits for a permit, and runs a program to its end. Returns also how long it ran. `stopped` makes futures that are done
+    /// when the program is not needed any more.
     pub(crate) fn run<S: Future<Output = ()> + Unpin>(
         &self,
+        program: &Program,
         command: &mut Command,
         work: &mut dyn Work,
         name: &[u8],
         timeout: Option<Duration>,
-        kill_after: Duration,
         stopped: impl Fn() -> S,
     ) -> (End, Duration) {
         let Some(_permit) = wait(self.tools.permits.take(stopped())) else {
@@ -75,28 +78,33 @@ impl Place {
         count(&self.tools.counts.programs);
         let start = Instant::now();
         let deadline = timeout.and_then(|timeout| start.checked_add(timeout));
-        let end = process::run(command, work, &mut stopped(), deadline, kill_after, (&self.log, name));
+        let log = (&*self.log, name);
+        let end = process::run(command, work, &mut stopped(), deadline, program.kill_after, log);
         (end, start.elapsed())
     }
 
-    /// Refuses to produce a topic.
+    /// Begins to produce the topic of a feed with what was made for it; None, which is logged, if nothing could be made.
+    pub(crate) fn begin<'p, T>(
+        &'p self,
+        feed: &'p Feed,
+        made: Result<T, String>,
+    ) -> Option<(T, Producing<'p>)> {
+        let made = made.map_err(|why| self.refuse(feed.topic(), &why)).ok()?;
+        self.tools.journal.started(feed.topic());
+        Some((made, Producing { journal: &self.tools.journal, topic: feed.topic() }))
+    }
+
+    /// Logs that a topic is not produced.
     pub(crate) fn refuse(&self, topic: &[u8], why: &str) {
         count(&self.tools.counts.refused);
         self.log.about(topic, &format!("refused: {why}"));
     }
 }
 
-/// A topic that is being produced: said at the beginning and at the end.
+/// A topic that is being produced: its beginning and its end are printed.
 pub(crate) struct Producing<'p> {
     journal: &'p Journal,
     topic: &'p [u8],
-}
-
-impl<'p> Producing<'p> {
-    pub(crate) fn new(place: &'p Place, topic: &'p [u8]) -> Producing<'p> {
-        place.tools.journal.started(topic);
-        Producing { journal: &place.tools.journal, topic }
-    }
 }
 
 impl Drop for Producing<'_> {

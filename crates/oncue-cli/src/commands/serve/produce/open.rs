@@ -1,4 +1,4 @@
-//! Opening files whose names strangers choose: below one directory, and nowhere else.
+//! Opens files whose names peers choose: only below one directory.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::invocation::Wanted;
 use crate::commands::serve::config::FilePath;
 
-/// What is opened is read; it is never waited for, as for a pipe without a writer.
+/// For reading, and without blocking, as a pipe without a writer would.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::DIRECTORY);
 
@@ -20,7 +20,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::DI
 pub(crate) struct Named<'p> {
     directory: &'p Path,
     path: Vec<u8>,
-    /// Whether strangers had a say in the path.
+    /// Whether values of parameters are part of the path.
     has_params: bool,
 }
 
@@ -28,12 +28,12 @@ impl<'p> Named<'p> {
     /// The file for a topic.
     ///
     /// # Errors
-    /// Why it must not be opened.
+    /// Why the file must not be opened.
     pub(crate) fn new(path: &'p FilePath, wanted: &Wanted<'_>) -> Result<Named<'p>, String> {
         let has_params = path.path.names().next().is_some();
         let filled = path.path.fill(|name| wanted.param(name));
         if filled.contains(&0) {
-            return Err("its path would hold a NUL byte, and there is none".to_owned());
+            return Err("its path would have a NUL byte".to_owned());
         }
         if path.path.names().any(|name| wanted.param(name).contains(&b'/')) {
             return Err("a value with `/` would lead into another directory".to_owned());
@@ -50,7 +50,7 @@ impl<'p> Named<'p> {
     /// Opens the file for reading.
     ///
     /// # Errors
-    /// The system's; [`io::ErrorKind::InvalidInput`] if it is not a regular file.
+    /// Those of the system; [`io::ErrorKind::InvalidInput`] if it is not a regular file.
     pub(crate) fn open(&self) -> io::Result<File> {
         let path = Path::new(std::ffi::OsStr::from_bytes(&self.path));
         let file = if self.has_params {
@@ -70,13 +70,13 @@ impl<'p> Named<'p> {
 fn open_below(directory: &OwnedFd, path: &Path) -> rustix::io::Result<OwnedFd> {
     let below = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     match openat2(directory, path, READ, Mode::empty(), below) {
-        // Something moved meanwhile, or the kernel is older than 5.6, or a sandbox forbids it.
+        // A file was moved meanwhile, or the kernel is older than 5.6, or a sandbox forbids the call.
         Err(Errno::AGAIN | Errno::NOSYS | Errno::PERM) => open_step_by_step(directory, path),
         opened => opened,
     }
 }
 
-/// The same without the kernel's help, and stricter: no symbolic links at all.
+/// The same without `openat2`, and stricter: no symbolic link is followed.
 fn open_step_by_step(directory: &OwnedFd, path: &Path) -> rustix::io::Result<OwnedFd> {
     let Some(name) = path.file_name() else { return Err(Errno::INVAL) };
     let mut held: Option<OwnedFd> = None;
@@ -93,10 +93,10 @@ fn open_step_by_step(directory: &OwnedFd, path: &Path) -> rustix::io::Result<Own
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::io::Read;
     use std::os::unix::fs::symlink;
-    use std::path::PathBuf;
+
+    use oncue_interop::directory::Directory;
 
     use super::*;
     use crate::commands::serve::config::template::Template;
@@ -104,27 +104,25 @@ mod tests {
     type Values<'v> = &'v [(&'v str, &'v [u8])];
 
     /// A directory `in` with files, and a secret beside it.
-    struct Place(PathBuf);
+    struct Place(Directory);
 
     impl Place {
-        fn new(name: &str) -> Place {
-            let root = std::env::temp_dir().join(format!("oncue-open-{}-{name}", std::process::id()));
-            let _ = fs::remove_dir_all(&root);
-            fs::create_dir_all(root.join("in/sub")).expect("a directory");
-            fs::write(root.join("secret.log"), "secret").expect("a file");
-            fs::write(root.join("in/a.log"), "a").expect("a file");
-            fs::write(root.join("in/.hidden.log"), "hidden").expect("a file");
-            fs::write(root.join("in/sub/b.log"), "b").expect("a file");
-            symlink("../secret.log", root.join("in/out.log")).expect("a link");
-            symlink(root.join("secret.log"), root.join("in/absolute.log")).expect("a link");
-            symlink("..", root.join("in/up")).expect("a link");
-            symlink("a.log", root.join("in/within.log")).expect("a link");
-            Place(root)
+        fn new() -> Place {
+            let place = Directory::new();
+            place.write("secret.log", "secret");
+            place.write("in/a.log", "a");
+            place.write("in/.hidden.log", "hidden");
+            place.write("in/sub/b.log", "b");
+            symlink("../secret.log", place.path("in/out.log")).expect("a link");
+            symlink(place.path("secret.log"), place.path("in/absolute.log")).expect("a link");
+            symlink("..", place.path("in/up")).expect("a link");
+            symlink("a.log", place.path("in/within.log")).expect("a link");
+            Place(place)
         }
 
         fn read(&self, path: &str, values: Values<'_>) -> Result<String, String> {
             let path = Template::parse(path).expect("a template");
-            let path = FilePath { directory: self.0.join("in"), path };
+            let path = FilePath { directory: self.0.path("in"), path };
             let wanted = Wanted { topic: b"", params: values.to_vec() };
             let mut text = String::new();
             let mut file = Named::new(&path, &wanted)?.open().map_err(|error| error.to_string())?;
@@ -133,15 +131,9 @@ mod tests {
         }
     }
 
-    impl Drop for Place {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
     #[test]
     fn files_below_the_directory_are_read() {
-        let place = Place::new("below");
+        let place = Place::new();
         assert_eq!(place.read("{a}.log", &[("a", b"a")]), Ok("a".into()));
         assert_eq!(place.read("{a}/{b}.log", &[("a", b"sub"), ("b", b"b")]), Ok("b".into()));
         assert_eq!(place.read("{a}.log", &[("a", b"within")]), Ok("a".into()));
@@ -150,7 +142,7 @@ mod tests {
 
     #[test]
     fn no_value_leads_out_of_the_directory() {
-        let place = Place::new("out");
+        let place = Place::new();
         let bad: [(&str, Values<'_>); 10] = [
             ("{a}.log", &[("a", b"../secret")]),
             ("{a}", &[("a", b"..")]),
@@ -170,9 +162,9 @@ mod tests {
     }
 
     #[test]
-    fn an_old_kernel_leads_out_no_more() {
-        let place = Place::new("old");
-        let directory = open(place.0.join("in"), DIRECTORY, Mode::empty()).expect("the directory");
+    fn without_openat2_no_path_leads_out_either() {
+        let place = Place::new();
+        let directory = open(place.0.path("in"), DIRECTORY, Mode::empty()).expect("the directory");
         let open = |path: &str| open_step_by_step(&directory, Path::new(path));
         assert!(open("a.log").is_ok() && open("sub/b.log").is_ok());
         for bad in [

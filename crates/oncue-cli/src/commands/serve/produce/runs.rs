@@ -1,31 +1,24 @@
-//! One run of a program for each value, on a clock.
+//! One run of a program for each value, periodically.
 
 use oncue::demand::{Feed, Produced, Ticks};
 
+use super::Place;
 use super::invocation::{self, Wanted};
-use super::{Place, Producing};
 use crate::commands::serve::config::Runs;
 use crate::commands::serve::program::process::{End, Work};
 
-/// Produces one topic until nobody wants it any more.
+/// Produces one topic until it is not wanted any more.
 pub(crate) fn produce(runs: &Runs, place: &Place, feed: &Feed) -> Produced {
-    let mut command = match invocation::command(&place.tools.launcher, &runs.program, &Wanted::of(feed)) {
-        Ok(command) => command,
-        Err(why) => {
-            place.refuse(feed.topic(), &why);
-            return Ok(());
-        }
-    };
-    let _producing = Producing::new(place, feed.topic());
-    let (mut ticks, kill_after) = (Ticks::new(feed, runs.every), runs.program.kill_after);
+    let command = invocation::command(&place.tools.launcher, &runs.program, &Wanted::of(feed));
+    let Some((mut command, _producing)) = place.begin(feed, command) else { return Ok(()) };
+    let mut ticks = Ticks::new(feed, runs.every);
     loop {
-        // While all subscribers are full, all of them would miss the value.
+        // Every subscriber would miss the value.
         if !feed.skip_for_congestion() {
             let mut output = Output::new(runs);
-            let (end, took) =
-                place.run(&mut command, &mut output, feed.topic(), Some(runs.timeout), kill_after, || {
-                    feed.stopped()
-                });
+            let (program, timeout) = (&runs.program, Some(runs.timeout));
+            let stopped = || feed.stopped();
+            let (end, took) = place.run(program, &mut command, &mut output, feed.topic(), timeout, stopped);
             feed.spent(took);
             match end {
                 End::Stopped => return Ok(()),
@@ -51,7 +44,7 @@ impl Output {
 
 impl Work for Output {
     fn take_output(&mut self, bytes: &[u8]) -> Result<(), String> {
-        // One more for the newline that is taken off.
+        // One more byte for the newline that is removed.
         if self.bytes.len() + bytes.len() > self.bytes_max.saturating_add(1) {
             return Err(format!("wrote more than {} bytes; see `output_bytes_max`", self.bytes_max));
         }
@@ -60,7 +53,7 @@ impl Work for Output {
     }
 }
 
-/// A program's whole output without the newline at its end.
+/// The output of a program without the newline at its end.
 pub(super) fn without_end(output: &[u8]) -> &[u8] {
     output.strip_suffix(b"\n").unwrap_or(output)
 }

@@ -1,12 +1,12 @@
-//! One program for all topics of a route. It reads on standard input what is wanted, as lines `+topic` and `-topic`, and
-//! writes values as lines `topic<TAB>value`. It runs while anything of the route is wanted.
+//! One program for all topics of a route. It reads lines `+topic` and `-topic`, which say what is wanted, and writes lines
+//! `topic<TAB>value`. It runs while any topic of the route is wanted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use std::{fmt, io, thread};
+use std::{fmt, thread};
 
 use oncue::demand::{Change, Feed};
 
@@ -14,33 +14,35 @@ use super::stream::too_long;
 use super::{Place, count, invocation};
 use crate::commands::serve::config::{Restart, Running};
 use crate::commands::serve::program::process::{End, Work};
+use crate::fail::Fail;
 use crate::lines::{Line, Lines, split_at_tab};
-use crate::wait::wait;
+use crate::wait::{spawn, wait, with_waker};
 
-/// Bytes for the program's standard input that are made ready at once.
+/// How many bytes are prepared for the standard input of the program.
 const INPUT_BYTES: usize = 64 << 10;
 
 /// A route that one program serves.
 pub(crate) struct Shared {
     pub(crate) place: Place,
-    /// What messages about the program itself call it: the route's pattern.
+    /// How remarks name the program: the pattern of its route.
     pub(crate) name: Vec<u8>,
     pub(crate) running: Running,
 }
 
-/// What is wanted of the route, as told by one thread and read by the one that keeps the program. Clones are handles to
-/// one and the same.
+/// The topics of the route that are wanted. The library's thread changes them, and the thread that keeps the program reads
+/// them. All clones share one state.
 #[derive(Clone, Default)]
 pub(crate) struct Topics(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     topics: HashMap<Arc<[u8]>, Topic>,
-    /// Topics to tell the program about, in the order of the news. With what the program believes they are no more than
-    /// what is wanted and what was told, however often strangers change their minds while it does not listen.
+    /// The topics about which the program must be told, in order. Each is in here once, and only while what the program was
+    /// told differs from what is wanted: however often subscribers come and go while the program does not read, there are
+    /// no more of them than topics that are wanted or were told.
     news: BTreeMap<u64, Arc<[u8]>>,
     last_news: u64,
-    /// The topics that have a feed.
+    /// How many topics have a feed.
     wanted: usize,
     closed: bool,
     waker: Option<Waker>,
@@ -49,19 +51,19 @@ struct State {
 #[derive(Default)]
 struct Topic {
     feed: Option<Feed>,
-    /// Whether the program believes that it is wanted.
+    /// Whether the program was told that it is wanted.
     told: bool,
     news: Option<u64>,
 }
 
-/// A shared program at work, until this is closed.
+/// The thread that keeps a shared program running, until this is dropped.
 pub(crate) struct Keeper {
     topics: Topics,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Topics {
-    /// Takes a change of what is wanted.
+    /// Takes a change of the demand.
     pub(crate) fn change(&self, change: Change) {
         let mut state = self.state();
         let (Change::Started(feed) | Change::Stopped(feed)) = &change;
@@ -70,7 +72,7 @@ impl Topics {
         let before = known.feed.is_some();
         match change {
             Change::Started(feed) => known.feed = Some(feed),
-            // A feed of the same topic that has started since is another one.
+            // The topic may have another feed by now.
             Change::Stopped(feed) => {
                 known.feed.take_if(|known| known.generation() == feed.generation());
             }
@@ -91,7 +93,7 @@ impl Topics {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `condition` holds of what is wanted, or until the end; whether it is the former.
+    /// Waits until `condition` holds, or until the end. Returns false at the end.
     fn wait_for(&self, condition: impl Fn(&State) -> bool) -> bool {
         wait(std::future::poll_fn(|context| self.poll(context, |state| state.closed || condition(state))));
         !self.state().closed
@@ -106,10 +108,10 @@ impl Topics {
         Poll::Pending
     }
 
-    /// Waits for a time, or until the end.
+    /// Waits for this time, or until the end.
     fn sleep(&self, time: Duration) {
         let until = Instant::now() + time;
-        crate::wait::with_waker(|context| {
+        with_waker(|context| {
             while self.poll(context, |state| state.closed).is_pending() {
                 let left = until.saturating_duration_since(Instant::now());
                 if left.is_zero() {
@@ -128,7 +130,7 @@ impl State {
         }
     }
 
-    /// What is wanted of a topic may have changed: that is news, unless the program believes it already.
+    /// A topic may have changed: the program must be told, unless it was told so before.
     fn note(&mut self, name: Arc<[u8]>) {
         let Some(topic) = self.topics.get_mut(&name) else { return };
         match (topic.feed.is_some() == topic.told, topic.news) {
@@ -148,7 +150,7 @@ impl State {
         }
     }
 
-    /// A new program knows nothing: all that is wanted is news.
+    /// A new program was told nothing: it must be told everything that is wanted.
     fn begin(&mut self) {
         self.topics.retain(|_, topic| topic.feed.is_some());
         self.news.clear();
@@ -159,14 +161,14 @@ impl State {
         names.into_iter().for_each(|name| self.note(name));
     }
 
-    /// Forgets all feeds, and gives them away.
+    /// Removes and returns all feeds.
     fn take_feeds(&mut self) -> Vec<Feed> {
         self.news.clear();
         self.wanted = 0;
         self.topics.drain().filter_map(|(_, topic)| topic.feed).collect()
     }
 
-    /// Writes down what the program has not been told yet, as far as there is room.
+    /// Prepares lines about the topics of which the program must be told, as far as there is room.
     fn tell(&mut self, input: &mut Vec<u8>) {
         while input.len() < INPUT_BYTES
             && let Some((_, name)) = self.news.pop_first()
@@ -184,12 +186,12 @@ impl State {
     }
 }
 
-/// Why a topic cannot be told by a line, if it cannot.
-pub(crate) fn unspeakable(topic: &[u8]) -> Option<&'static str> {
+/// Why a topic cannot be written as a line; None if it can.
+pub(crate) fn not_a_line(topic: &[u8]) -> Option<&'static str> {
     match str::from_utf8(topic) {
         Err(_) => Some("it is not UTF-8, and the program reads lines of text"),
         Ok(text) if text.chars().any(char::is_control) => {
-            Some("it holds a control character, and the program reads lines of text")
+            Some("it has a control character, and the program reads lines of text")
         }
         Ok(_) => None,
     }
@@ -197,15 +199,14 @@ pub(crate) fn unspeakable(topic: &[u8]) -> Option<&'static str> {
 
 impl Shared {
     /// Starts the thread that keeps the program running while anything is wanted.
-    pub(crate) fn start(self) -> io::Result<Keeper> {
+    pub(crate) fn start(self) -> Result<Keeper, Fail> {
         let topics = Topics::default();
         let ours = topics.clone();
-        let thread = thread::Builder::new().name("shared".to_owned()).spawn(move || self.keep(&ours))?;
+        let thread = spawn("shared", move || self.keep(&ours))?;
         Ok(Keeper { topics, thread: Some(thread) })
     }
 
     fn keep(&self, topics: &Topics) {
-        // In a row.
         let mut failures = 0;
         let unwanted = || {
             std::future::poll_fn(|context| topics.poll(context, |state| state.closed || state.wanted == 0))
@@ -216,16 +217,16 @@ impl Shared {
             let mut command = invocation::topicless_command(&place.tools.launcher, &running.program);
             let lines = Lines::new(running.line_bytes_max);
             let mut values = Values { shared: self, topics, lines, input: Vec::new() };
-            let kill_after = running.program.kill_after;
-            let (end, took) = place.run(&mut command, &mut values, name, None, kill_after, unwanted);
-            // Nobody waits by the program's bell any more.
+            let program = &running.program;
+            let (end, took) = place.run(program, &mut command, &mut values, name, None, unwanted);
+            // The waker of the program that has ended.
             topics.state().waker = None;
             self.end(end, took, &mut failures, topics);
         }
     }
 
-    /// The program has ended: so do the feeds, and start again as the library has it. The program does not start again
-    /// before a time of its own, for strangers may start feeds at will.
+    /// Ends the feeds of a program that has ended; the library restarts them with their own backoff. The program has a
+    /// backoff too, because subscribers can start further feeds at any time.
     fn end(&self, end: End, took: Duration, failures: &mut u32, topics: &Topics) {
         let (why, failed) = match (end, self.running.restart) {
             (End::Stopped, _) => return,
@@ -238,7 +239,7 @@ impl Shared {
         let feeds = topics.state().take_feeds();
         for feed in feeds {
             if failed {
-                feed.fail(Told);
+                feed.fail(Logged);
             } else {
                 feed.finish();
             }
@@ -247,17 +248,17 @@ impl Shared {
     }
 }
 
-/// The failure of a feed whose program has failed, which has been told.
+/// The failure of a feed because its program has failed, which has been logged already.
 #[derive(Debug)]
-pub(crate) struct Told;
+pub(crate) struct Logged;
 
-impl fmt::Display for Told {
+impl fmt::Display for Logged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the shared program has ended")
     }
 }
 
-impl std::error::Error for Told {}
+impl std::error::Error for Logged {}
 
 impl Keeper {
     pub(crate) fn topics(&self) -> Topics {
@@ -265,18 +266,18 @@ impl Keeper {
     }
 }
 
-/// Ends the program, and waits for its end.
+/// Ends the program, and waits until it has ended.
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.topics.close();
         if let Some(thread) = self.thread.take() {
-            // Should it have panicked, the panic has been printed, and its program is gone.
+            // After a panic, which has been printed, its program has ended too.
             let _ = thread.join();
         }
     }
 }
 
-/// What the program writes, on its way to the subscribers.
+/// Publishes the lines of the program, and prepares its input.
 struct Values<'s> {
     shared: &'s Shared,
     topics: &'s Topics,
@@ -296,8 +297,8 @@ fn publish(shared: &Shared, topics: &Topics, line: Line<'_>) -> Result<(), Strin
                 }
             }
             None => {
-                count(&counts.left_out);
-                shared.place.log.about(&shared.name, "left out a line without a tab between topic and value");
+                count(&counts.skipped);
+                shared.place.log.about(&shared.name, "skipped a line without a tab between topic and value");
             }
         },
     }
@@ -324,12 +325,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_topic_that_is_no_line_of_text_is_not_told() {
+    fn a_topic_that_is_not_a_line_of_text_is_refused() {
         for bad in [&b"a\n-b"[..], b"a\tb", b"\xff", b"a\r", b"\0", "\u{85}".as_bytes()] {
-            assert!(unspeakable(bad).is_some(), "{}", bad.escape_ascii());
+            assert!(not_a_line(bad).is_some(), "{}", bad.escape_ascii());
         }
         for good in ["", "prices/ä", "a b", "{\"x\":1}"] {
-            assert_eq!(unspeakable(good.as_bytes()), None);
+            assert_eq!(not_a_line(good.as_bytes()), None);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What `oncue serve` says: on standard output which topics are produced, on standard error what went wrong. A thread of
-//! its own writes, so that no producer ever waits for a reader; what it cannot keep up with is left out and counted.
+//! What `oncue serve` prints: on standard output which topics are produced, on standard error what goes wrong. A thread of
+//! its own writes, so that no producer waits for a reader. Lines that it cannot keep up with are dropped and counted.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -9,28 +9,30 @@ use std::time::{Duration, Instant};
 
 use crate::fail::Fail;
 use crate::lines::Line;
-use crate::output::{self, say};
+use crate::output::{self, counted, say};
 use crate::signals::Stop;
+use crate::wait::spawn;
 
-/// Lines that wait to be written, and their bytes: strangers choose the topics in them.
+/// How many lines may wait to be written.
 const LINES_WAITING_MAX: usize = 4096;
+/// How many bytes they may have together: peers choose the topics in them.
 const LINES_WAITING_BYTES_MAX: usize = 4 << 20;
-/// The time that the last lines have to be written.
+/// How long the end waits for the last lines to be written.
 const FINISH_MAX: Duration = Duration::from_secs(2);
-/// The most that one line of a program says, in bytes.
+/// The longest line of a program's standard error, in bytes.
 pub(crate) const REMARK_BYTES_MAX: usize = 2000;
-/// Remarks that a route may make at once.
+/// Token bucket: how many remarks a route may make at once.
 const REMARKS_BURST: u32 = 100;
-/// The time in which it earns another one.
+/// Token bucket: the time in which a route earns another remark.
 const REMARK_PERIOD: Duration = Duration::from_millis(50);
 
-/// Where lines go. Clones are handles to one and the same.
+/// The queue of lines to be written. All clones share it.
 #[derive(Clone)]
 pub(crate) struct Journal {
     lines: SyncSender<Entry>,
-    /// The bytes of the lines that wait.
+    /// The bytes of the lines in the queue.
     waiting: Arc<AtomicUsize>,
-    left_out: Arc<AtomicU64>,
+    dropped: Arc<AtomicU64>,
 }
 
 /// The thread that writes.
@@ -56,7 +58,7 @@ impl Entry {
     }
 }
 
-/// The remarks of one route: strangers choose its topics, so there is a bound to what it may say.
+/// The remarks of one route. Peers choose its topics, so their rate is bounded.
 pub(crate) struct Log {
     journal: Journal,
     limiter: Mutex<Limiter>,
@@ -65,41 +67,32 @@ pub(crate) struct Log {
 struct Limiter {
     tokens: u32,
     since: Instant,
-    left_out: u64,
+    dropped: u64,
 }
 
 impl Journal {
-    /// Starts the thread that writes. When nobody reads standard output any more it brings about the end.
+    /// Starts the thread that writes. When nobody reads standard output any more, it ends the program.
     pub(crate) fn start(stop: &Stop) -> Result<(Journal, Writer), Fail> {
         let (lines, received) = sync_channel(LINES_WAITING_MAX);
-        let journal = Journal { lines, waiting: Arc::default(), left_out: Arc::default() };
-        let (stop, left_out) = (stop.clone(), journal.left_out.clone());
+        let journal = Journal { lines, waiting: Arc::default(), dropped: Arc::default() };
+        let (stop, dropped) = (stop.clone(), journal.dropped.clone());
         let waiting = journal.waiting.clone();
-        let thread = std::thread::Builder::new()
-            .name("journal".to_owned())
-            .spawn(move || write(&received, &waiting, &left_out, &stop))
-            .map_err(|error| Fail::Runtime(format!("no thread for the log: {error}")))?;
+        let thread = spawn("journal", move || write(&received, &waiting, &dropped, &stop))?;
         Ok((journal.clone(), Writer { journal, thread }))
     }
 
-    /// A topic is produced from now on.
+    /// A topic begins to be produced.
     pub(crate) fn started(&self, topic: &[u8]) {
-        self.output(b"+ ", topic);
+        self.put(Entry::Output(output::change("+ ", topic)));
     }
 
     /// A topic is not produced any more.
     pub(crate) fn ended(&self, topic: &[u8]) {
-        self.output(b"- ", topic);
+        self.put(Entry::Output(output::change("- ", topic)));
     }
 
     pub(crate) fn remark(&self, text: impl Into<String>) {
         self.put(Entry::Remark(text.into()));
-    }
-
-    fn output(&self, sign: &[u8], topic: &[u8]) {
-        let mut line = sign.to_vec();
-        output::escape(topic, &mut line);
-        self.put(Entry::Output(line));
     }
 
     fn put(&self, line: Entry) {
@@ -107,13 +100,13 @@ impl Journal {
         let fits = self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes <= LINES_WAITING_BYTES_MAX;
         if !fits || self.lines.try_send(line).is_err() {
             self.waiting.fetch_sub(bytes, Ordering::Relaxed);
-            self.left_out.fetch_add(1, Ordering::Relaxed);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 impl Writer {
-    /// Waits until all that was said before is written, but not for ever: there may be nobody who reads it.
+    /// Waits until all lines are written, for a bounded time: maybe nobody reads them.
     pub(crate) fn finish(self) {
         let deadline = Instant::now() + FINISH_MAX;
         let soon = || {
@@ -125,7 +118,7 @@ impl Writer {
     }
 }
 
-fn write(lines: &Receiver<Entry>, waiting: &AtomicUsize, left_out: &AtomicU64, stop: &Stop) {
+fn write(lines: &Receiver<Entry>, waiting: &AtomicUsize, dropped: &AtomicU64, stop: &Stop) {
     let mut closed = false;
     for line in lines {
         waiting.fetch_sub(line.bytes(), Ordering::Relaxed);
@@ -140,34 +133,36 @@ fn write(lines: &Receiver<Entry>, waiting: &AtomicUsize, left_out: &AtomicU64, s
             Entry::Output(_) => {}
             Entry::End => return,
         }
-        let missing = left_out.swap(0, Ordering::Relaxed);
-        if missing > 0 {
-            say("serve", &format!("{missing} lines left out here: they come faster than they are read"));
+        let dropped = dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            let lines = counted(dropped, "line");
+            say("serve", &format!("{lines} dropped here: lines come faster than they are read"));
         }
     }
 }
 
 impl Log {
     pub(crate) fn new(journal: &Journal) -> Log {
-        let limiter = Limiter { tokens: REMARKS_BURST, since: Instant::now(), left_out: 0 };
+        let limiter = Limiter { tokens: REMARKS_BURST, since: Instant::now(), dropped: 0 };
         Log { journal: journal.clone(), limiter: Mutex::new(limiter) }
     }
 
-    /// Says something about a topic, or whatever else has this name.
+    /// Logs a remark about a topic, or about a route or catalogue of this name.
     pub(crate) fn about(&self, name: &[u8], text: &str) {
-        let left_out = {
+        let dropped = {
             let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
             limiter.admit(Instant::now())
         };
-        let Some(left_out) = left_out else { return };
+        let Some(dropped) = dropped else { return };
         let name = output::escaped(name);
-        if left_out > 0 {
-            self.journal.remark(format!("{name}: {left_out} remarks left out before this one"));
+        if dropped > 0 {
+            let remarks = counted(dropped, "remark");
+            self.journal.remark(format!("{name}: {remarks} dropped before this one"));
         }
         self.journal.remark(format!("{name}: {text}"));
     }
 
-    /// Says what a program has written to its standard error.
+    /// Logs a line of a program's standard error.
     pub(crate) fn said(&self, name: &[u8], line: Line<'_>) {
         match line {
             Line::Whole(line) => self.about(name, &output::escaped(line)),
@@ -177,7 +172,7 @@ impl Log {
 }
 
 impl Limiter {
-    /// Whether one more may be said now, and how many were not said before it.
+    /// Takes a token. Returns how many remarks were dropped since the last one; None if there is no token.
     fn admit(&mut self, now: Instant) -> Option<u64> {
         let earned = now.saturating_duration_since(self.since).as_nanos() / REMARK_PERIOD.as_nanos();
         let earned = u32::try_from(earned).unwrap_or(u32::MAX);
@@ -188,10 +183,10 @@ impl Limiter {
         match self.tokens.checked_sub(1) {
             Some(tokens) => {
                 self.tokens = tokens;
-                Some(std::mem::take(&mut self.left_out))
+                Some(std::mem::take(&mut self.dropped))
             }
             None => {
-                self.left_out += 1;
+                self.dropped += 1;
                 None
             }
         }
@@ -203,9 +198,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn remarks_are_bounded_in_rate_and_what_was_left_out_is_counted() {
+    fn remarks_are_bounded_in_rate_and_those_dropped_are_counted() {
         let start = Instant::now();
-        let mut limiter = Limiter { tokens: REMARKS_BURST, since: start, left_out: 0 };
+        let mut limiter = Limiter { tokens: REMARKS_BURST, since: start, dropped: 0 };
         for _ in 0..REMARKS_BURST {
             assert_eq!(limiter.admit(start), Some(0));
         }

@@ -1,7 +1,7 @@
-//! How a program is started: without a shell, in a process group of its own, and so that it does not outlive us.
+//! How a program is started: without a shell, in a process group of its own, and so that it does not outlive `oncue`.
 //!
-//! Linux kills a process when its parent dies only if the process has asked for that itself. So `oncue` starts itself
-//! first, asks, and becomes the program.
+//! Linux kills a process at the death of its parent only if the process itself has asked for that. So `oncue` starts
+//! itself, asks, and then executes the program.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -16,48 +16,48 @@ use rustix::process::{
 
 use crate::output;
 
-/// The first argument of `oncue` when it is to become a program.
+/// The first argument of an `oncue` that executes a program.
 const WORD: &str = "__launch";
-/// What shells end with, too, when there is no such program.
+/// The exit status if the program cannot be executed, the same as a shell's.
 const STATUS_NOT_STARTED: u8 = 127;
 const ITSELF: &str = "/proc/self/exe";
 
 /// Starts programs.
 #[derive(Debug, Clone)]
 pub(crate) struct Launcher {
-    /// This program, if it can be found.
+    /// The path of `oncue` itself, if it can be found.
     itself: Option<PathBuf>,
-    /// The files that a program may open, before we took more for ourselves; `None` for no bound.
+    /// How many files a program may open: the limit that `oncue` was started with; `None` for no bound.
     files: Option<u64>,
 }
 
 impl Launcher {
-    /// What is started by this ends with us, where the system can see to that. Takes as many open files for us as
-    /// there may be: each program takes five. What is started has as many as we had.
+    /// Programs end with `oncue`, where the system supports it. Raises the limit of open files of `oncue`, which needs five
+    /// for each program; programs get the limit of before.
     pub(crate) fn new() -> Launcher {
         let itself = PathBuf::from(ITSELF);
         let files = oncue::raise_descriptor_limit();
         Launcher { itself: itself.exists().then_some(itself), files }
     }
 
-    /// What is started by this may outlive us: for tests, whose program is another one.
+    /// For tests, whose own program is not `oncue`: programs may outlive them.
     #[cfg(test)]
     pub(crate) fn direct() -> Launcher {
         Launcher { itself: None, files: getrlimit(Resource::Nofile).current }
     }
 
-    /// A program with its arguments, to be started by the thread that waits for its end: if that thread ended before,
-    /// so would the program.
+    /// A program with its arguments. The thread that starts it must wait for its end: if that thread ended before, the
+    /// system would kill the program.
     pub(crate) fn command(&self, words: &[OsString]) -> Command {
         let (program, arguments) =
             words.split_first().map_or((OsStr::new(""), words), |(program, rest)| (program, rest));
         let mut command = match &self.itself {
             Some(itself) => {
                 let mut command = Command::new(itself);
-                let ours = Pid::as_raw(Some(getpid())).to_string();
-                // 0 stands for no bound.
+                let parent = Pid::as_raw(Some(getpid())).to_string();
+                // 0 is no bound.
                 let files = self.files.unwrap_or_default().to_string();
-                command.args([WORD, &ours, &files]).arg(program);
+                command.args([WORD, &parent, &files]).arg(program);
                 command
             }
             None => Command::new(program),
@@ -67,18 +67,18 @@ impl Launcher {
     }
 }
 
-/// Becomes the program of the command line, if this process was started for that. Returns only if it was, and cannot.
+/// Executes the program of the command line, if this process was started for that. Returns an exit status if that failed.
 pub(crate) fn become_program() -> Option<ExitCode> {
     let mut arguments = env::args_os().skip(1);
     if arguments.next()? != WORD {
         return None;
     }
     let parent = arguments.next()?;
-    // A kernel that cannot do it is no reason not to run the program.
+    // The program runs even where the kernel does not support it.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     let now = Pid::as_raw(getppid()).to_string();
     if parent != *now {
-        // It died before we had asked.
+        // The parent died before this process had asked.
         return Some(ExitCode::FAILURE);
     }
     let files = arguments.next()?.to_str()?.parse().ok().filter(|files| *files > 0);

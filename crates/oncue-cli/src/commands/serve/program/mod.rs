@@ -1,5 +1,5 @@
-//! One program from its start to the end of its process group: how many run at once, how one is started, what it writes,
-//! and what is said about it.
+//! Programs: how many run at the same time, how one is started, how it runs until its process group has ended, and what is
+//! logged about it.
 
 pub(crate) mod journal;
 pub(crate) mod launch;

@@ -1,5 +1,4 @@
-//! How many programs run at once: a semaphore. Permits go to waiters in the order in which they began to wait, and their
-//! number can change.
+//! A fair semaphore that bounds how many programs run at the same time. The number of its permits can change.
 
 use std::collections::BTreeMap;
 use std::future::{Future, pending, poll_fn};
@@ -7,15 +6,15 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// A semaphore. Clones are handles to one and the same.
+/// A semaphore. All clones share its permits.
 #[derive(Clone, Default)]
 pub(crate) struct Permits(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// How many permits there are, and how many of them are out: after a change more may be out than there are.
+    /// How many permits there are, and how many of them are taken: after a change, more may be taken than there are.
     all: usize,
-    out: usize,
+    taken: usize,
     /// Waiters by their numbers, the oldest first.
     waiting: BTreeMap<u64, Waker>,
     last: u64,
@@ -29,12 +28,12 @@ impl Permits {
         Permits(Arc::new(Mutex::new(State { all: permits, ..State::default() })))
     }
 
-    /// Changes how many permits there are. Those that are out stay out.
+    /// Changes how many permits there are. Permits that are taken stay valid.
     pub(crate) fn set(&self, permits: usize) {
         self.change(|state| state.all = permits);
     }
 
-    /// Waits for a permit, but no longer than until `stopped` is done: None then.
+    /// Waits for a permit, in the order in which the waiters came; None if `stopped` is done first.
     pub(crate) fn take(
         &self,
         mut stopped: impl Future<Output = ()> + Unpin,
@@ -46,17 +45,17 @@ impl Permits {
         })
     }
 
-    /// Waits until there is a permit, and leaves it.
+    /// Waits until there is a permit, without keeping it.
     pub(crate) fn available(&self) -> impl Future<Output = ()> + Unpin {
         let mut permit = self.take(pending());
         poll_fn(move |context| Pin::new(&mut permit).poll(context).map(drop))
     }
 
-    /// Changes the state, and wakes the waiter whose turn it is then.
+    /// Changes the state, and wakes the first waiter if there is a permit for it.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = change(&mut state);
-        let next = state.waiting.first_key_value().filter(|_| state.out < state.all);
+        let next = state.waiting.first_key_value().filter(|_| state.taken < state.all);
         let next = next.map(|(_, waker)| waker.clone());
         drop(state);
         next.into_iter().for_each(Waker::wake);
@@ -71,22 +70,22 @@ struct Waiter {
 
 impl Waiter {
     fn poll(&mut self, context: &Context<'_>) -> Poll<Permit> {
-        let has_one = self.permits.change(|state| {
+        let takes_one = self.permits.change(|state| {
             let number = *self.number.get_or_insert_with(|| {
                 state.last += 1;
                 state.last
             });
             let is_first = state.waiting.first_key_value().is_none_or(|(first, _)| *first >= number);
-            let takes = is_first && state.out < state.all;
+            let takes = is_first && state.taken < state.all;
             if takes {
                 state.waiting.remove(&number);
-                state.out += 1;
+                state.taken += 1;
             } else {
                 state.waiting.insert(number, context.waker().clone());
             }
             takes
         });
-        if has_one { Poll::Ready(Permit(self.permits.clone())) } else { Poll::Pending }
+        if takes_one { Poll::Ready(Permit(self.permits.clone())) } else { Poll::Pending }
     }
 }
 
@@ -100,7 +99,7 @@ impl Drop for Waiter {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.change(|state| state.out -= 1);
+        self.0.change(|state| state.taken -= 1);
     }
 }
 
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn permits_go_to_who_waits_longest_and_come_back() {
+    fn permits_go_to_the_first_waiter_and_come_back() {
         let permits = Permits::new(1);
         let (first, second) = (Arc::<Count>::default(), Arc::<Count>::default());
         let (wake_first, wake_second) = (Waker::from(first.clone()), Waker::from(second.clone()));
@@ -146,13 +145,13 @@ mod tests {
         permits.set(1);
         drop(permit);
         let mut d = pin!(permits.take(pending()));
-        assert!(d.as_mut().poll(&mut one).is_pending(), "there is one, and it is out");
+        assert!(d.as_mut().poll(&mut one).is_pending(), "there is one, and it is taken");
         drop(other);
         assert!(d.as_mut().poll(&mut one).is_ready());
     }
 
     #[test]
-    fn who_stops_waiting_leaves_the_place_to_the_next() {
+    fn a_waiter_that_gives_up_leaves_its_turn_to_the_next() {
         let permits = Permits::new(1);
         let count = Arc::<Count>::default();
         let waker = Waker::from(count.clone());

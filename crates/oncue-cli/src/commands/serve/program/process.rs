@@ -1,5 +1,5 @@
-//! One running program, from its start to the end of its process group: its output, its end, and what brings that
-//! about. A single thread waits for all of it. What the program produces is for a [`Work`] to know.
+//! One running program, from its start to the end of its process group. A single thread waits for all of its pipes and its
+//! end. What becomes of its output is decided by a [`Work`].
 
 use std::convert::Infallible;
 use std::io::{self, ErrorKind, Read, Write};
@@ -18,21 +18,21 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use super::journal::{Log, REMARK_BYTES_MAX};
 use crate::lines::{Line, Lines};
 
-/// What is read at once.
+/// How many bytes are read at once.
 const READ_BYTES: usize = 64 << 10;
-/// What is still read of a program that has ended. A pipe holds less; what is beyond comes from somebody who has left
-/// the process group and writes on.
+/// How many bytes are read after the program has ended. A pipe holds fewer; more can only come from a process that has
+/// left the process group and still writes.
 const LAST_WORDS_BYTES_MAX: usize = 4 << 20;
 
-/// What is to become of a program's output, and what it is to read.
+/// What becomes of the output of a program, and what it reads.
 pub(crate) trait Work {
-    /// Takes what the program has written.
+    /// Takes output of the program.
     ///
     /// # Errors
-    /// Why the program is to end.
+    /// Why the program has to end.
     fn take_output(&mut self, bytes: &[u8]) -> Result<(), String>;
 
-    /// There is no more output.
+    /// The output has ended.
     ///
     /// # Errors
     /// Why the program has failed.
@@ -40,21 +40,21 @@ pub(crate) trait Work {
         Ok(())
     }
 
-    /// What is to be written to the program's standard input, as much of it as is ready; what was written is taken from
-    /// its front. None if its standard input is empty from the start.
+    /// The bytes that are ready for the standard input of the program; those that were written are removed from the front.
+    /// None if the standard input is empty.
     fn input(&mut self) -> Option<&mut Vec<u8>> {
         None
     }
 }
 
-/// How a program came to its end.
+/// How a program ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It was told to: nobody needs it any more.
+    /// It was told to end, because it is not needed any more.
     Stopped,
-    /// It ended by itself, and well.
+    /// It ended by itself, with success.
     Done,
-    /// It failed, or had to be ended, for this reason.
+    /// It failed, or was told to end, for this reason.
     Failed(String),
 }
 
@@ -62,7 +62,7 @@ pub(crate) enum End {
 struct Process<'a> {
     child: Child,
     group: Pid,
-    /// Readable once the program has ended. Until it is waited for, the number of its group is nobody else's.
+    /// A pidfd: readable once the program has ended. The number of its group is not reused before it is waited for.
     ended: OwnedFd,
     bell: Arc<Bell>,
     input: Option<ChildStdin>,
@@ -74,24 +74,14 @@ struct Process<'a> {
     waited_for: bool,
 }
 
-/// What a program is at.
-enum Phase {
-    Running,
-    /// It has been told to end.
-    Told {
-        kill_at: Instant,
-    },
-    Killed,
-}
-
-/// Rings when somebody wakes it: a waker for a thread that waits for files.
+/// A waker for a thread that polls files: waking makes an eventfd readable.
 struct Bell(OwnedFd);
 
-/// When a program is not needed any more.
+/// Done when a program is not needed any more.
 type Stopped<'s> = dyn Future<Output = ()> + Unpin + 's;
 
-/// Runs a program until it has ended, and nothing of its process group is left. It is told to end when `stopped` is done,
-/// or at the deadline.
+/// Runs a program until it and its whole process group have ended. It is told to end when `stopped` is done, and at the
+/// deadline.
 pub(crate) fn run(
     command: &mut Command,
     work: &mut dyn Work,
@@ -163,39 +153,32 @@ impl<'a> Process<'a> {
     ) -> io::Result<End> {
         let waker = Waker::from(self.bell.clone());
         let mut context = Context::from_waker(&waker);
-        let mut phase = Phase::Running;
-        // Why it was told to end, if it was.
+        // Why it was told to end, if it was, and when it is killed.
         let mut told = None;
+        let mut due = deadline;
         let mut buffer = vec![0; READ_BYTES];
         loop {
-            if let Phase::Running = phase {
+            let overdue = due.is_some_and(|due| due <= Instant::now());
+            if told.is_none() {
                 if Pin::new(&mut *stopped).poll(&mut context).is_ready() {
                     told = Some(End::Stopped);
-                } else if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                } else if overdue {
                     told = Some(End::Failed("took too long; see `timeout`".to_owned()));
                 }
                 if told.is_some() {
-                    phase = self.tell(kill_after);
+                    due = self.tell(kill_after);
                 }
-            }
-            if let Phase::Told { kill_at } = phase
-                && kill_at <= Instant::now()
-            {
+            } else if overdue {
                 self.signal(Signal::KILL);
-                phase = Phase::Killed;
+                due = None;
             }
-            let until = match phase {
-                Phase::Running => deadline,
-                Phase::Told { kill_at } => Some(kill_at),
-                Phase::Killed => None,
-            };
             self.write_input(work);
-            let has_ended = self.wait(work, until)?;
-            if let Err(why) = self.read_output(work, &mut buffer) {
-                told.get_or_insert(End::Failed(why));
-                if let Phase::Running = phase {
-                    phase = self.tell(kill_after);
-                }
+            let has_ended = self.wait(work, due)?;
+            if let Err(why) = self.read_output(work, &mut buffer)
+                && told.is_none()
+            {
+                told = Some(End::Failed(why));
+                due = self.tell(kill_after);
             }
             self.read_errors(&mut buffer);
             if has_ended {
@@ -208,20 +191,20 @@ impl<'a> Process<'a> {
         }
     }
 
-    /// Tells the whole group to end.
-    fn tell(&mut self, kill_after: Duration) -> Phase {
+    /// Tells the whole group to end. Returns when it is killed.
+    fn tell(&mut self, kill_after: Duration) -> Option<Instant> {
         self.input = None;
         self.signal(Signal::TERM);
         let now = Instant::now();
-        Phase::Told { kill_at: now.checked_add(kill_after).unwrap_or(now) }
+        Some(now.checked_add(kill_after).unwrap_or(now))
     }
 
     fn signal(&self, signal: Signal) {
-        // Nobody left to hear it is what we want.
+        // An error means that the group has ended.
         let _ = kill_process_group(self.group, signal);
     }
 
-    /// Waits until there is something to do, and no longer than until `until`; whether the program has ended.
+    /// Waits until there is something to do, at most until `until`. Returns whether the program has ended.
     fn wait(&mut self, work: &mut dyn Work, until: Option<Instant>) -> io::Result<bool> {
         let mut files = vec![
             PollFd::new(&self.ended, PollFlags::IN),
@@ -252,7 +235,7 @@ impl<'a> Process<'a> {
                 Ok(written) => drop(pending.drain(..written)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                // It reads no more. If that is a failure, its end tells.
+                // It has closed its input. Whether that is a failure, its exit status tells.
                 Err(_) => self.input = None,
             }
         }
@@ -269,7 +252,7 @@ impl<'a> Process<'a> {
         self.remarks.take(read, |line| remark(log, name, line)).is_ok()
     }
 
-    /// Ends what is left of the group of a program that has ended, takes its last words, and waits for it.
+    /// Kills what is left of the group of a program that has ended, reads the rest of its output, and reaps it.
     fn finish(&mut self, work: &mut dyn Work, buffer: &mut [u8]) -> io::Result<ExitStatus> {
         self.signal(Signal::KILL);
         let mut left = LAST_WORDS_BYTES_MAX / READ_BYTES;
@@ -287,7 +270,7 @@ impl<'a> Process<'a> {
     }
 }
 
-/// Whatever goes wrong, nothing is left behind.
+/// No process is left behind, whatever goes wrong.
 impl Drop for Process<'_> {
     fn drop(&mut self) {
         if !self.waited_for {
@@ -297,7 +280,7 @@ impl Drop for Process<'_> {
     }
 }
 
-/// What can be read now; None if that is nothing, or nothing ever again.
+/// What can be read now. None if there is nothing; at the end of the stream it is closed.
 fn read<'b>(stream: &mut Option<impl Read>, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
     match stream.as_mut()?.read(buffer) {
         Ok(0) => {
@@ -328,7 +311,7 @@ fn judge(status: ExitStatus) -> End {
 
 impl Bell {
     fn silence(&self) {
-        // Nothing to read is what is wanted.
+        // An error means that it was not readable.
         let _ = rustix::io::read(&self.0, &mut [0; 8]);
     }
 }
@@ -339,7 +322,7 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // A counter that is full rings as well.
+        // An error means that the counter is full, and so readable.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 }

@@ -1,4 +1,4 @@
-//! The rules as the model has them, for every topic of the universe one by one.
+//! The rules of the model, applied to every topic of the universe.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -43,7 +43,7 @@ impl History {
         }
     }
 
-    /// What the routes, as they are now, mean to every topic there is; those that come to another route move.
+    /// Applies the present routes to every topic; topics whose route has changed move.
     pub(super) fn survey(&mut self) {
         let mut moved = Vec::new();
         for (i, topic) in self.topics.iter_mut().enumerate() {
@@ -76,7 +76,7 @@ impl History {
         }
     }
 
-    /// What the wanted prefixes, as they are now, mean to a topic.
+    /// Applies the wanted prefixes to a topic.
     pub(super) fn adapt(&mut self, i: usize, moved: bool) {
         let (started, wanted) = self.demand_of(i);
         let topic = &mut self.topics[i];
@@ -90,7 +90,7 @@ impl History {
                 self.stop(i, generation, left);
             }
             Some(Model::Running { generation }) if !wanted => {
-                let route = &self.routes[&topic.owner.expect("what runs is served")];
+                let route = &self.routes[&topic.owner.expect("a running topic has a route")];
                 let deadline = (self.now + route.grace).max(topic.started + route.min_run);
                 topic.state = Some(Model::Grace { generation, deadline });
             }
@@ -132,7 +132,7 @@ impl History {
 
     pub(super) fn stop(&mut self, i: usize, generation: u64, left: FeedState) {
         self.topics[i].state = Some(Model::Stopping { generation });
-        // What runs out was wanted by nobody, whatever the step is that it runs out in.
+        // A feed whose grace ends was not wanted, whatever the present step is.
         let wanted = left != FeedState::Idle && self.demand_of(i).1;
         let wanted = if wanted { " still wanted" } else { "" };
         self.expected.push(format!("stop #{generation}{wanted}"));

