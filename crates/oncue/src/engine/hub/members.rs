@@ -50,8 +50,7 @@ enum Origin {
 
 impl Origin {
     fn of(address: &PeerAddress) -> Option<Origin> {
-        let PeerAddress::Tcp(Some(address)) = address else { return None };
-        Some(match address.ip().to_canonical() {
+        Some(match address.ip()? {
             IpAddr::V4(ip) => Origin::V4(ip),
             IpAddr::V6(ip) => {
                 let [a, b, c, d, e, f, g, h, ..] = ip.octets();
@@ -186,8 +185,10 @@ mod tests {
     }
 
     fn at(text: &str) -> PeerAddress {
-        PeerAddress::Tcp(Some(text.parse().unwrap()))
+        PeerAddress::Tcp(text.parse().unwrap())
     }
+
+    const IPC: PeerAddress = PeerAddress::Ipc { uid: 0, pid: None };
 
     fn seat(entry: Entry) -> Option<Seat> {
         match entry {
@@ -199,7 +200,7 @@ mod tests {
     #[test]
     fn no_more_peers_than_there_may_be_and_a_place_is_free_when_one_goes() {
         let members = members(2, u32::MAX);
-        let first = seat(members.enter(&PeerAddress::Ipc)).unwrap();
+        let first = seat(members.enter(&IPC)).unwrap();
         let _second = seat(members.enter(&PeerAddress::Inproc)).unwrap();
         let Entry::Told(_, why) = members.enter(&at("1.2.3.4:5")) else { panic!("a third one") };
         assert!(why.contains("2 peers already (peers_max)"), "{why}");
@@ -219,7 +220,7 @@ mod tests {
         let _fourth = seat(members.enter(&at("[2001:db8:0:1::1]:5"))).unwrap();
         drop(third);
         assert!(seat(members.enter(&at("[2001:db8::2]:5"))).is_some());
-        let local: Vec<_> = (0..5).filter_map(|_| seat(members.enter(&PeerAddress::Ipc))).collect();
+        let local: Vec<_> = (0..5).filter_map(|_| seat(members.enter(&IPC))).collect();
         assert_eq!(local.len(), 5, "those of this machine are known by no address");
         drop(local);
         assert_eq!(lock(&members.state).by_origin.len(), 3);
@@ -232,9 +233,9 @@ mod tests {
         let told = entries.iter().filter(|entry| matches!(entry, Entry::Told(..))).count();
         assert_eq!(told, TOLD_MAX as usize);
         drop(entries);
-        assert!(matches!(members.enter(&PeerAddress::Ipc), Entry::Told(..)));
+        assert!(matches!(members.enter(&IPC), Entry::Told(..)));
         let news = members.take_news().unwrap();
-        assert_eq!((news.peers_max, news.last), (1001, Some(PeerAddress::Ipc)));
+        assert_eq!((news.peers_max, news.last), (1001, Some(IPC)));
         assert_eq!(members.take_news(), None);
     }
 }

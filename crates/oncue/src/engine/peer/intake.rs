@@ -170,7 +170,7 @@ impl<'a, S: Stream> Intake<'a, S> {
         if self.pending.contains(prefix) || self.hub.ledger().contains(self.peer, prefix) {
             return Ok(false);
         }
-        let address = self.pending.address.get_or_insert_with(|| self.out.stream.address().to_string());
+        let address = self.out.stream.address();
         let counts = &self.hub.counters;
         match gate.ask(&SubscribeRequest { peer: self.key, address, prefix }) {
             Admission::Accept => return Ok(true),
