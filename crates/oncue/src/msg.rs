@@ -1,4 +1,4 @@
-//! Messages: one or more frames, kept in wire encoding so that receiving, forwarding and sending again copy nothing.
+//! Messages: one or more frames, kept in wire encoding so that receiving, forwarding and resending copy nothing.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -9,11 +9,11 @@ use crate::buffer::Buffer;
 
 /// The largest message, and the largest batch, in bytes on the wire.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 31;
-/// What would copy so many bytes is copied before any lock is taken, and shared from then on.
+/// A message with at least this many bytes to copy is copied before any lock is taken, and shared from then on.
 pub(crate) const COPIED_BYTES_MAX: usize = 1 << 20;
 
-/// A message of one or more frames; the first one is its topic. Cheap to clone. One that was received keeps the buffer
-/// alive that it came in, up to 256 KiB: keep a copy of what is to be kept for long, `Msg::from_frames(m.frames())`.
+/// A message of one or more frames; the first one is its topic. Cheap to clone. A received message keeps the buffer alive
+/// that it arrived in, up to 256 KiB: to keep a message for long, copy it with `Msg::from_frames(m.frames())`.
 ///
 /// ```
 /// use oncue::Msg;
@@ -36,7 +36,7 @@ impl Msg {
         Msg::from_frames([frame])
     }
 
-    /// A message of these frames. Without any it is one empty frame.
+    /// A message of these frames. Without any, it is one empty frame.
     ///
     /// # Panics
     /// When the frames add up to 4 GiB or more.
@@ -52,7 +52,7 @@ impl Msg {
         Msg { buffer: wire.into(), start: 0, end }
     }
 
-    /// Between `start` and `end` the buffer must hold exactly one complete message.
+    /// The buffer must hold exactly one complete message between `start` and `end`.
     #[inline]
     pub(crate) fn within(buffer: Buffer, start: u32, end: u32) -> Msg {
         Msg { buffer, start, end }
@@ -64,7 +64,7 @@ impl Msg {
         &self.buffer[self.start as usize..self.end as usize]
     }
 
-    /// The message, looked at.
+    /// The message, borrowed.
     #[inline]
     fn look(&self) -> MsgRef<'_> {
         MsgRef { wire: self.wire() }
@@ -93,7 +93,7 @@ impl Msg {
     }
 }
 
-/// A message that is looked at where it lies, among those of [`Received`](crate::Received).
+/// A borrowed message, one of those of [`Received`](crate::Received).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MsgRef<'a> {
     wire: &'a [u8],
@@ -128,7 +128,7 @@ impl<'a> MsgRef<'a> {
         self.frames().count()
     }
 
-    /// A copy that stands by itself.
+    /// An owned copy.
     pub fn to_msg(self) -> Msg {
         Msg::from_wire(self.wire.to_vec())
     }
@@ -190,7 +190,7 @@ pub trait Frames {
     }
 }
 
-/// Appends a message to those in `out`, or nothing: a caller's type may panic amid its frames.
+/// Appends a message to those in `out`, or nothing: a caller's type may panic in the middle of its frames.
 #[inline]
 pub(crate) fn put_whole(message: &(impl Frames + ?Sized), out: &mut Vec<u8>) {
     let undo = Undo { start: out.len(), out };
@@ -198,7 +198,7 @@ pub(crate) fn put_whole(message: &(impl Frames + ?Sized), out: &mut Vec<u8>) {
     std::mem::forget(undo);
 }
 
-/// Takes back what was appended.
+/// Removes what was appended, when it is dropped.
 struct Undo<'a> {
     out: &'a mut Vec<u8>,
     start: usize,
@@ -279,7 +279,8 @@ macro_rules! several {
     )*};
 }
 several!([] [&str], [] [&[u8]], [] [String], [] [Vec<u8>]);
-several!([const N: usize] [&str; N], [const N: usize] [&[u8]; N], [const N: usize] [String; N], [const N: usize] [Vec<u8>; N]);
+several!([const N: usize] [&str; N], [const N: usize] [&[u8]; N]);
+several!([const N: usize] [String; N], [const N: usize] [Vec<u8>; N]);
 
 impl<A: AsRef<[u8]>, B: AsRef<[u8]>> Frames for (A, B) {
     #[inline]

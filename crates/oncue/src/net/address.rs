@@ -1,4 +1,4 @@
-//! What the host of a TCP endpoint stands for on this machine: its interfaces, its own names, and the scope of an address.
+//! Resolves the host of a TCP endpoint: names, the interfaces of this machine, and the scope of an IPv6 address.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
@@ -11,7 +11,7 @@ use nix::sys::socket::SockaddrStorage;
 use crate::endpoint::{Endpoint, Host, Source};
 use crate::error::Error;
 
-/// The endpoints that a host to be bound stands for, the best one first. May wait for a name to be looked up.
+/// The endpoints that a host to be bound resolves to, the preferred one first. May wait for a name to be looked up.
 pub(super) fn to_bind(at: &Endpoint) -> io::Result<Vec<Endpoint>> {
     let Endpoint::Tcp { host: Host::Name(name), port, .. } = at else { return Ok(vec![at.clone()]) };
     let tcp = |host| Endpoint::Tcp { host, port: *port, source: None };
@@ -83,13 +83,13 @@ pub(super) fn look_up(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(in_turn((name, port).to_socket_addrs()?.collect()))
 }
 
-/// The addresses of `localhost`, which RFC 6761 (6.3) does not leave to anybody's tables.
+/// The addresses of `localhost`, which are fixed by RFC 6761 (6.3).
 pub(super) fn of_localhost(port: u16) -> Vec<SocketAddr> {
     vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
 }
 
-/// IPv4 and IPv6 take turns (RFC 8305), each in the system's order. IPv4 goes first: most publishers listen there alone,
-/// since ZeroMQ does so unless it is told otherwise.
+/// Interleaves IPv4 and IPv6 (RFC 8305), each in the system's order. IPv4 goes first: most publishers listen only there,
+/// which is ZeroMQ's default.
 fn in_turn(addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let (v4, v6): (Vec<_>, Vec<_>) = addrs.into_iter().partition(SocketAddr::is_ipv4);
     let (mut v4, mut v6) = (v4.into_iter(), v6.into_iter());
