@@ -21,9 +21,6 @@ pub(super) const PACKAGES: &[(&str, &[&str])] = &[
     ("oncue-cli", &["oncue"]),
 ];
 
-/// The packages in which only the first folder of [`FOLDERS`] is enforced, until they are cut by owner.
-const NOT_YET: &[&str] = &["oncue"];
-
 /// A folder whose modules stand on floors.
 pub(super) struct Folder {
     pub(super) package: &'static str,
@@ -122,32 +119,22 @@ pub(super) const FOLDERS: &[Folder] = &[
 ];
 
 /// Two files that import each other, and why they may: package, files in the order of their names, reason.
-type Pair = (&'static str, [&'static str; 2], &'static str);
+pub(super) type Pair = (&'static str, [&'static str; 2], &'static str);
 
 const PAIRS: &[Pair] = &[];
 
-/// What breaks a rule.
-pub(super) struct Breach {
-    pub(super) text: String,
-    pub(super) enforced: bool,
-}
-
 /// Everything in a package that breaks a rule.
-pub(super) fn breaches(package: &Package, dependencies: &[String]) -> Vec<Breach> {
-    let strict = !NOT_YET.contains(&&*package.name);
+pub(super) fn breaches(package: &Package, dependencies: &[String]) -> Vec<String> {
     let uses = package.uses();
+    let mut found = packages(package, dependencies);
     let folders = FOLDERS.iter().filter(|folder| folder.package == package.name);
-    let by_folder = folders.flat_map(|folder| {
-        let enforced = strict || folder.module.is_empty();
-        floors(package, &uses, folder).into_iter().map(move |text| Breach { text, enforced })
-    });
-    let globs = package.globs().map(|(file, path)| {
+    found.extend(folders.flat_map(|folder| floors(package, &uses, folder)));
+    found.extend(package.globs().map(|(file, path)| {
         format!("{}: `use {}::*` hides what is imported", package.files[file].name, path.join("::"))
-    });
-    let others = [globs.collect(), foreign_impls(package), wrong_circles(package, &uses, PAIRS)].concat();
-    let others = others.into_iter().map(|text| Breach { text, enforced: strict });
-    let packages = packages(package, dependencies).into_iter().map(|text| Breach { text, enforced: true });
-    packages.chain(by_folder).chain(others).collect()
+    }));
+    found.extend(foreign_impls(package));
+    found.extend(wrong_circles(package, &uses, PAIRS));
+    found
 }
 
 /// Which of the product's packages are named: in the manifest all that the table has, in the sources no others.
@@ -233,7 +220,7 @@ fn share_a_folder(a: &str, b: &str) -> bool {
 }
 
 /// Circles without a reason, circles that are too large, and reasons without a circle.
-fn wrong_circles(package: &Package, uses: &BTreeSet<Use>, pairs: &[Pair]) -> Vec<String> {
+pub(super) fn wrong_circles(package: &Package, uses: &BTreeSet<Use>, pairs: &[Pair]) -> Vec<String> {
     let known: Vec<_> = pairs.iter().filter(|(name, ..)| *name == package.name).map(|pair| pair.1).collect();
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();

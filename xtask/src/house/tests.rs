@@ -2,7 +2,7 @@
 
 use super::lines::Count;
 use super::package::Package;
-use super::rules::breaches;
+use super::rules::{breaches, wrong_circles};
 use super::source::Source;
 
 #[test]
@@ -41,8 +41,7 @@ fn check(name: &str, text: &str) -> Vec<String> {
     files.push((name, text));
     let package = Package::of("oncue", &files);
     let below = ["oncue-core", "oncue-pattern"].map(str::to_owned);
-    let found = breaches(&package, &below).into_iter().map(|breach| breach.text);
-    found.filter(|text| !text.contains("table")).collect()
+    breaches(&package, &below).into_iter().filter(|found| !found.contains("table")).collect()
 }
 
 #[test]
@@ -92,8 +91,7 @@ fn imports_along_the_floors_pass() {
 
 /// What is wrong with a package of these files.
 fn found(files: &[(&str, &str)]) -> Vec<String> {
-    let package = Package::of("oncue-pattern", files);
-    breaches(&package, &[]).into_iter().map(|breach| breach.text).collect()
+    breaches(&Package::of("oncue-pattern", files), &[])
 }
 
 #[test]
@@ -131,6 +129,22 @@ fn a_circle_is_of_the_files_that_define_what_is_imported() {
     assert_eq!(found(&[root, own, b, user]), ["a circle of 2: a/mod.rs, a/part.rs"]);
     let user = ("a/part.rs", "pub struct Part(crate::b::B, super::A);");
     assert_eq!(found(&[root, own, b, user]), ["a circle of 3: a/mod.rs, a/part.rs, b.rs"]);
+}
+
+#[test]
+fn a_circle_of_two_needs_a_reason_and_a_reason_needs_the_circle() {
+    let a = ("a.rs", "use crate::b::B; pub struct A;");
+    let pair = ("oncue-pattern", ["a.rs", "b.rs"], "a reason");
+    let wrong = |b: &str, pairs: &[_]| {
+        let package = Package::of("oncue-pattern", &[("lib.rs", "mod a; mod b;"), a, ("b.rs", b)]);
+        wrong_circles(&package, &package.uses(), pairs)
+    };
+    assert_eq!(wrong("pub struct B(crate::a::A);", &[]), ["a circle of 2: a.rs, b.rs"]);
+    assert_eq!(wrong("pub struct B(crate::a::A);", &[pair]), [""; 0]);
+    assert_eq!(
+        wrong("pub struct B;", &[pair]),
+        ["the table's circle of a.rs and b.rs is gone: remove it there"]
+    );
 }
 
 #[test]
