@@ -1,4 +1,4 @@
-//! `cargo xtask house`: floors, arrows, circles and lines of the packages, and what breaks the rules of the house.
+//! `cargo xtask house`: which modules import from which, import circles, violations of the rules, and lines per package.
 
 mod circles;
 mod lines;
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     let at = other.as_ref().map_or_else(root, |at| Path::new(at).to_path_buf());
     let (report, broken) = inspect(&at).map_err(Trouble::Cannot)?;
     print!("{report}");
-    // Another checkout is only shown.
+    // For another checkout, violations are only shown.
     if broken == 0 || other.is_some() { Ok(()) } else { Err(Trouble::Failed) }
 }
 
@@ -61,7 +61,7 @@ fn inspect(at: &Path) -> Result<(String, usize), String> {
     Ok((report, broken.len()))
 }
 
-/// The names of our own packages under `[dependencies]` of a manifest, which does not say what tests alone need.
+/// The names of our own packages under `[dependencies]` of a manifest.
 fn dependencies(package: &Path) -> Result<Vec<String>, String> {
     let manifest = package.join("Cargo.toml");
     let text = std::fs::read_to_string(&manifest).map_err(|why| format!("{}: {why}", manifest.display()))?;
@@ -70,13 +70,13 @@ fn dependencies(package: &Path) -> Result<Vec<String>, String> {
     Ok(names.filter(|name| name.starts_with("oncue")).map(str::to_owned).collect())
 }
 
-/// Shows the floors of each folder that has a table, or all modules of the root, and the circles.
+/// Adds the floors of each folder that has a table, or the modules of the root, and the circles.
 fn add_package(report: &mut String, package: &Package) {
     let uses = package.uses();
     let files = package.files.len();
     let _ = writeln!(
         report,
-        "== {}: {files} files; from the ground up, how many items each module imports",
+        "== {}: {files} files; the lowest module first; how many items it imports from which",
         package.name
     );
     let root = Folder { package: "", module: &[], floors: &[] };
@@ -94,7 +94,7 @@ fn add_package(report: &mut String, package: &Package) {
 
 fn add_arrows(report: &mut String, package: &Package, uses: &BTreeSet<Use>, folder: &Folder) {
     let mut arrows: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
-    // In the root's table the modules of a floor are shown as one.
+    // In the table of the root, a floor is shown as one.
     let floor_of = |room| {
         let floor = folder.floors.iter().find(|floor| floor.rooms.contains(&room));
         floor.filter(|_| folder.module.is_empty()).map_or(room, |floor| floor.name)
@@ -120,7 +120,7 @@ fn add_arrows(report: &mut String, package: &Package, uses: &BTreeSet<Use>, fold
     }
 }
 
-/// The rooms in an order in which each comes after all that it imports, as far as there is one.
+/// Sorts the rooms so that each comes after all from which it imports, as far as possible.
 fn from_the_ground<'a>(arrows: &BTreeMap<&'a str, BTreeMap<&'a str, usize>>) -> Vec<&'a str> {
     let mut left: BTreeSet<&str> = arrows.keys().copied().collect();
     let mut ordered = Vec::new();

@@ -1,4 +1,4 @@
-//! The rules on samples that keep and break them, and on this checkout.
+//! The rules on samples, and on this checkout.
 
 use super::lines::Count;
 use super::package::Package;
@@ -12,7 +12,7 @@ fn the_house_stands() {
     assert_eq!(broken, 0, "rules of the house are broken:\n{report}");
 }
 
-/// A root file as the library's is.
+/// A root file like that of the library.
 const ROOT: &str = "
     mod demand; pub mod engine; mod error; mod msg; mod net; mod socket; mod sync;
     #[cfg(test)]
@@ -22,7 +22,7 @@ const ROOT: &str = "
     pub use socket::{XPub, XSub};
 ";
 
-/// What is wrong with one more file, and not with the modules that are missing here.
+/// The violations with one more file, without those about missing modules.
 fn check(name: &str, text: &str) -> Vec<String> {
     let mut files = vec![
         ("lib.rs", ROOT),
@@ -89,7 +89,7 @@ fn imports_along_the_floors_pass() {
     }
 }
 
-/// What is wrong with a package of these files.
+/// The violations in a package of these files.
 fn found(files: &[(&str, &str)]) -> Vec<String> {
     breaches(&Package::of("oncue-pattern", files), &[])
 }
@@ -118,12 +118,12 @@ fn a_circle_is_of_the_files_that_define_what_is_imported() {
     let root = ("lib.rs", "mod a; mod b;");
     let b = ("b.rs", "use crate::a::Part; pub struct B;");
     let part = ("a/part.rs", "pub struct Part;");
-    // The face of a folder imports nothing, and nobody imports it.
+    // A re-export is neither an import, nor is it imported.
     assert_eq!(
         found(&[root, ("a/mod.rs", "mod part; pub use part::Part; use crate::b::B;"), b, part]),
         [""; 0]
     );
-    // The same face, whose own code uses the name.
+    // The same re-export in a file whose own code uses the name.
     let own = ("a/mod.rs", "mod part; pub use part::Part; pub struct A(Part);");
     let user = ("a/part.rs", "use super::A; pub struct Part;");
     assert_eq!(found(&[root, own, b, user]), ["a circle of 2: a/mod.rs, a/part.rs"]);
