@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::peer_address::PeerAddress;
 
 /// The longest text of a [`Reason`], in bytes.
 pub const REASON_BYTES_MAX: usize = 255;
@@ -29,11 +30,11 @@ impl fmt::Debug for PeerKey {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct SubscribeRequest<'a> {
-    /// Who asks.
+    /// The peer that asks.
     pub peer: PeerKey,
-    /// Where it is: `tcp://ADDRESS:PORT`, `ipc` or `inproc`.
-    pub address: &'a str,
-    /// What it wants.
+    /// Where it is.
+    pub address: PeerAddress,
+    /// What it asks for.
     pub prefix: &'a [u8],
 }
 
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn who_panics_lets_nobody_in() {
         let peer = PeerKey { shard: 0, slot: 0, uid: 1 };
-        let request = SubscribeRequest { peer, address: "ipc", prefix: b"p" };
+        let request = SubscribeRequest { peer, address: PeerAddress::Inproc, prefix: b"p" };
         assert_eq!(Gate::new(|_| Admission::Accept).ask(&request), Admission::Accept);
         assert!(matches!(Gate::new(|_| panic!("a mistake")).ask(&request), Admission::Reject(_)));
     }

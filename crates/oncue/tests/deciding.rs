@@ -1,12 +1,13 @@
 //! Functions that decide about subscriptions: where they run, what they may do there, and what is refused.
 
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use oncue::{Admission, Engine, ErrorKind, OnDemand, Options, Sub, XPub, XPubEvent};
+use oncue::{Admission, Engine, ErrorKind, OnDemand, Options, PeerAddress, Sub, XPub, XPubEvent};
 
 const SOON: Duration = Duration::from_secs(20);
 const ENDPOINT: &str = "tcp://127.0.0.1:0";
@@ -32,6 +33,36 @@ fn wanted(x: &XPub) -> String {
     match x.event().wait_timeout(SOON).expect("an event") {
         Ok(XPubEvent::Wanted(prefix)) => prefix.to_string(),
         other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn it_learns_where_a_peer_is_on_every_transport_and_from_either_side() {
+    let (uid, pid) = (std::fs::metadata("/proc/self").unwrap().uid(), Some(std::process::id()));
+    for endpoint in ["tcp://127.0.0.1:0", "tcp://[::1]:0", "ipc://*", "ipc://@oncue-deciding", "inproc://x"] {
+        for publisher_binds in [true, false] {
+            let engine = Engine::start().unwrap();
+            let (sender, asked) = channel();
+            let options = Options::new().admission(move |request| {
+                sender.send(request.address).unwrap();
+                Admission::Accept
+            });
+            let (x, sub) = (XPub::new(&engine, options).unwrap(), Sub::new(&engine, Options::new()).unwrap());
+            sub.subscribe("p").unwrap();
+            let bound = match publisher_binds {
+                true => x.bind(endpoint).inspect(|at| drop(sub.connect(&at.to_string()).unwrap())).unwrap(),
+                false => sub.bind(endpoint).inspect(|at| drop(x.connect(&at.to_string()).unwrap())).unwrap(),
+            };
+            let bound = bound.to_string();
+            let address = asked.recv_timeout(SOON).expect("it is asked");
+            match address {
+                PeerAddress::Tcp(at) if !publisher_binds => assert_eq!(format!("tcp://{at}"), bound),
+                PeerAddress::Tcp(at) => assert!(at.ip().is_loopback()),
+                PeerAddress::Ipc { .. } => assert_eq!(address, PeerAddress::Ipc { uid, pid }),
+                _ => assert_eq!(address, PeerAddress::Inproc),
+            }
+            assert!(address.to_string().starts_with(bound.split_once(':').unwrap().0), "{address} {bound}");
+        }
     }
 }
 

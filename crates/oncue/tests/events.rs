@@ -88,7 +88,7 @@ fn an_operator_reads_what_happens_to_sockets_and_peers() {
     log.expect("oncue::peer", Level::WARN, "refused", &fields);
     let refused = publisher.refused();
     assert_eq!(refused.len(), 1);
-    assert_eq!(refused[0].address, PeerAddress::Tcp(Some(address)));
+    assert_eq!(refused[0].address, PeerAddress::Tcp(address));
     assert_eq!(refused[0].error.kind(), ErrorKind::Peer);
     let cause = refused[0].error.source().expect("the error keeps its cause");
     assert!(cause.to_string().contains("it looks like HTTP"), "{cause}");

@@ -10,7 +10,6 @@ mod station;
 mod testing;
 mod wire;
 
-use std::fmt::Arguments;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -24,6 +23,7 @@ use std::time::Instant;
 use oncue_core::connection::SocketType;
 
 pub(crate) use hub::Verdict;
+pub(crate) use hub::send::NoRoom;
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
@@ -34,7 +34,6 @@ use crate::net::os::OsNet;
 use crate::net::poller::Poller;
 use crate::net::resolver::Resolver;
 use crate::net::{Net, Notify};
-use crate::op::wake_all;
 use crate::options::{EngineOptions, Options};
 use crate::permission::check_not_deciding;
 use crate::sync::{Clock, lock};
@@ -44,7 +43,7 @@ pub use hub::fullness::Room;
 pub(crate) use hub::{Note, Port};
 use shard::Shard;
 use shard::mailbox::Mailbox;
-use station::Station;
+use station::{Station, unlock};
 #[cfg(any(test, fuzzing))]
 pub(crate) use {peer::PEER_WORK_MAX, shard::TURN_WORK_MAX, shard::holding::Holding};
 
@@ -196,9 +195,7 @@ impl<N: Net> Driver<N> {
     fn with_shard<T>(&self, index: usize, f: impl FnOnce(&mut Shard<N>) -> T) -> T {
         let mut shard = lock(&self.stations[index].shard);
         let result = f(&mut shard);
-        let wakes = std::mem::take(&mut shard.wakes);
-        drop(shard);
-        wake_all(wakes);
+        unlock(shard);
         self.stations[index].mailbox.ring();
         result
     }
@@ -219,12 +216,16 @@ impl<N: Net> Driver<N> {
         self.ring_all();
     }
 
-    /// Ends a link in the shard that has it: `what` is done where the socket is `linked`.
-    fn unlink(&self, what: Arguments<'_>, linked: &str, end: impl Fn(&mut Shard<N>) -> bool) -> Result<()> {
-        check_not_deciding(what)?;
-        match (0..self.stations.len()).any(|i| self.with_shard(i, &end)) {
+    /// Ends a link in the shard that has it.
+    fn unlink(&self, hub: &Hub, endpoint: &Endpoint, listener: bool) -> Result<()> {
+        let (what, linked) = if listener { ("unbind", "bound") } else { ("disconnect", "connected") };
+        check_not_deciding(format_args!("{what} {endpoint}"))?;
+        let end = |shard: &mut Shard<N>| shard.unlink(hub, endpoint, listener);
+        match (0..self.stations.len()).any(|i| self.with_shard(i, end)) {
             true => Ok(()),
-            false => Err(Error::misuse(format!("cannot {what}: the socket is not {linked} to it"))),
+            false => {
+                Err(Error::misuse(format!("cannot {what} {endpoint}: the socket is not {linked} to it")))
+            }
         }
     }
 
@@ -303,10 +304,10 @@ impl<N: Net> Control for Driver<N> {
     }
 
     fn unbind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<()> {
-        self.unlink(format_args!("unbind {at}"), "bound", |shard| shard.unbind(hub, at))
+        self.unlink(hub, at, true)
     }
 
     fn disconnect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()> {
-        self.unlink(format_args!("disconnect {to}"), "connected", |shard| shard.disconnect(hub, to))
+        self.unlink(hub, to, false)
     }
 }

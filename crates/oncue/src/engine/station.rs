@@ -14,8 +14,8 @@ use crate::engine::hub::Hub;
 use crate::engine::hub::inbox::flow::Resume;
 use crate::engine::hub::kept::Keeping;
 use crate::engine::hub::{Note, Port};
+use crate::engine::shard::Shard;
 use crate::engine::shard::mailbox::Mailbox;
-use crate::engine::shard::{Shard, Turned};
 use crate::engine::wire::slices::Direct;
 use crate::net::poller::{Poller, Report, be_punctual};
 use crate::net::{Net, Ready};
@@ -63,7 +63,7 @@ impl<N: Net> Station<N> {
         loop {
             let deadline = self.turn((self.clock)(), &report.ready);
             assert!(!self.broken.load(Ordering::SeqCst), "a receiver's thread has panicked in this shard");
-            let idle = || lock(&self.shard).hubs().next().is_none();
+            let idle = || lock(&self.shard).hubs.is_empty();
             if dead.load(Ordering::SeqCst) || stopping.load(Ordering::SeqCst) && idle() {
                 return;
             }
@@ -85,17 +85,17 @@ impl<N: Net> Station<N> {
 
     /// The I/O thread has ended: drops everything in the shard, and everything that is sent to it.
     pub(crate) fn finish(&self) {
-        let wakes = lock(&self.shard).finish();
-        wake_all(wakes);
+        let mut shard = lock(&self.shard);
+        shard.finish();
+        unlock(shard);
     }
 
     /// Turns the shard as its own thread, and calls the wakers once the shard is unlocked.
     pub(crate) fn turn(&self, now: Duration, ready: &[Ready]) -> Option<Duration> {
         let mut shard = lock(&self.shard);
-        let Turned { deadline, wakes } = shard.turn(now, ready);
+        let deadline = shard.turn(now, ready);
         shard.planned = deadline;
-        drop(shard);
-        wake_all(wakes);
+        unlock(shard);
         deadline
     }
 
@@ -132,10 +132,9 @@ impl<N: Net> Station<N> {
         let mut sooner = false;
         loop {
             let Some(mut shard) = self.lock_as_guest() else { return self.hand_over(ready) };
-            let Turned { deadline, wakes } = shard.turn((self.clock)(), ready);
+            let deadline = shard.turn((self.clock)(), ready);
             sooner |= deadline.is_some_and(|at| shard.planned.is_none_or(|planned| at < planned));
-            drop(shard);
-            wake_all(wakes);
+            unlock(shard);
             ready = &[];
             // A bell for the I/O thread may have woken the guest instead.
             if self.mailbox.fall_asleep() {
@@ -147,6 +146,13 @@ impl<N: Net> Station<N> {
             self.mailbox.ring();
         }
     }
+}
+
+/// Unlocks a shard and calls the wakers that are due.
+pub(super) fn unlock<N: Net>(mut shard: MutexGuard<'_, Shard<N>>) {
+    let wakes = std::mem::take(&mut shard.wakes);
+    drop(shard);
+    wake_all(wakes);
 }
 
 impl<N: Net> Resume for Station<N> {
@@ -163,11 +169,10 @@ impl<N: Net> Port for Station<N> {
     fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>, last: Option<&Keeping>) -> bool {
         let Ok(mut shard) = self.shard.try_lock() else { return false };
         let sent = shard.send_now(hub, message, last, (self.clock)());
-        let (wakes, more) = (std::mem::take(&mut shard.wakes), shard.has_more());
-        drop(shard);
-        if !wakes.is_empty() || more {
-            // A peer was lost, or more has to be written to one: the I/O thread does that.
-            wake_all(wakes);
+        // A peer was lost, or more has to be written to one: the I/O thread does that.
+        let more = !shard.wakes.is_empty() || shard.has_more();
+        unlock(shard);
+        if more {
             self.mailbox.ring();
         }
         sent

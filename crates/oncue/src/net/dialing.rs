@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use mio::net::TcpStream;
-use socket2::{Domain, Protocol, Socket, Type};
+use rustix::io::Errno;
+use socket2::Socket;
 
 use super::address;
+use super::listen::open;
 use super::poller::Poller;
 use super::resolver::Answer;
 use crate::endpoint::Source;
@@ -25,7 +25,7 @@ pub(crate) struct Dialing {
     /// Where in the list to begin.
     turn: u32,
     left: VecDeque<SocketAddr>,
-    trying: Vec<TcpStream>,
+    trying: Vec<Socket>,
     /// What became of the last address that failed.
     failure: io::Error,
 }
@@ -53,7 +53,7 @@ impl Dialing {
     }
 
     /// Looks what has come; yields the connection once there is one, and an error when all addresses have failed.
-    pub(super) fn step(&mut self) -> io::Result<Option<TcpStream>> {
+    pub(super) fn step(&mut self) -> io::Result<Option<(Socket, SocketAddr)>> {
         if let Some(answer) = &self.asked {
             let Some(found) = answer.take() else { return Ok(None) };
             self.asked = None;
@@ -61,9 +61,9 @@ impl Dialing {
         }
         let mut i = 0;
         while i < self.trying.len() {
-            match decided(self.trying[i].take_error(), self.trying[i].peer_addr().map(drop)) {
-                Ok(true) => return Ok(Some(self.trying.swap_remove(i))),
-                Ok(false) => i += 1,
+            match made(&self.trying[i]) {
+                Ok(Some(address)) => return Ok(Some((self.trying.swap_remove(i), address))),
+                Ok(None) => i += 1,
                 Err(e) => {
                     self.failure = e;
                     self.poller.deregister(self.trying.swap_remove(i));
@@ -105,9 +105,9 @@ impl Drop for Dialing {
 }
 
 /// Begins to connect.
-fn begin(to: &SocketAddr, source: Option<&Source>) -> io::Result<TcpStream> {
-    let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new(Domain::for_address(*to), kind, Some(Protocol::TCP))?;
+fn begin(to: &SocketAddr, source: Option<&Source>) -> io::Result<Socket> {
+    let to_addr = (*to).into();
+    let socket = open(&to_addr)?;
     if let Some(source) = source {
         if source.port != 0 {
             // Else the port would rest for a minute after each connection.
@@ -115,20 +115,20 @@ fn begin(to: &SocketAddr, source: Option<&Source>) -> io::Result<TcpStream> {
         }
         socket.bind(&address::to_connect_from(source, to)?.into())?;
     }
-    match socket.connect(&(*to).into()) {
-        Err(e) if e.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => Err(e),
-        _ => Ok(TcpStream::from_std(OwnedFd::from(socket).into())),
+    match socket.connect(&to_addr) {
+        Err(e) if Errno::from_io_error(&e) != Some(Errno::INPROGRESS) => Err(e),
+        _ => Ok(socket),
     }
 }
 
-/// What a connection that was reported writable has come to.
-pub(super) fn decided(error: io::Result<Option<io::Error>>, peer: io::Result<()>) -> io::Result<bool> {
-    if let Some(error) = error? {
+/// Where a connection leads that has been made; `None` if it is not decided yet.
+fn made(socket: &Socket) -> io::Result<Option<SocketAddr>> {
+    if let Some(error) = socket.take_error()? {
         return Err(error);
     }
-    match peer {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
+    match socket.peer_addr() {
+        Ok(address) => Ok(address.as_socket()),
+        Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(None),
         Err(e) => Err(e),
     }
 }
@@ -147,8 +147,8 @@ mod tests {
         dialing.set(addrs);
         let mut report = Report::default();
         for _ in 0..100 {
-            if let Some(stream) = dialing.step()? {
-                return stream.peer_addr();
+            if let Some((_, address)) = dialing.step()? {
+                return Ok(address);
             }
             poller.wait(&mut report, Some(Duration::from_millis(100)));
         }
@@ -187,7 +187,7 @@ mod tests {
     fn an_address_that_does_not_answer_is_overtaken() {
         // A queue of one that is full: the system answers nobody.
         let silent = super::super::listen::tcp("127.0.0.1:0".parse().unwrap(), 0).unwrap();
-        let at = silent.local_addr().unwrap();
+        let at = silent.local_addr().unwrap().as_socket().unwrap();
         let _full: Vec<_> =
             (0..2).map(|_| std::net::TcpStream::connect_timeout(&at, Duration::from_millis(100))).collect();
         let (_listener, there) = listener();
@@ -198,12 +198,12 @@ mod tests {
         dialing.try_next();
         assert!(!dialing.has_more());
         let mut report = Report::default();
-        let stream = loop {
-            if let Some(stream) = dialing.step().unwrap() {
-                break stream;
+        let address = loop {
+            if let Some((_, address)) = dialing.step().unwrap() {
+                break address;
             }
             poller.wait(&mut report, Some(Duration::from_millis(100)));
         };
-        assert_eq!(stream.peer_addr().unwrap(), there);
+        assert_eq!(address, there);
     }
 }

@@ -2,33 +2,40 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use mio::net::{TcpListener, UnixListener};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{SockAddr, Socket, Type};
+
+/// A stream socket of the address's family that never blocks.
+pub(super) fn open(addr: &SockAddr) -> io::Result<Socket> {
+    Socket::new(addr.domain(), Type::STREAM.nonblocking().cloexec(), None)
+}
 
 /// Listens at a TCP address. `backlog` connections may wait to be accepted; the system caps it.
-pub(super) fn tcp(addr: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(addr), STREAM, Some(Protocol::TCP))?;
+pub(super) fn tcp(addr: SocketAddr, backlog: u32) -> io::Result<Socket> {
+    let addr = addr.into();
+    let socket = open(&addr)?;
     socket.set_reuse_address(true)?;
-    let listening = listening(socket, &addr.into(), backlog)?;
-    Ok(TcpListener::from_std(OwnedFd::from(listening).into()))
+    listening(socket, &addr, backlog)
 }
 
-/// Listens at a name of Linux's abstract namespace.
-pub(super) fn abstract_name(name: &str, backlog: u32) -> io::Result<UnixListener> {
-    unix(&SockAddr::unix(format!("\0{name}"))?, backlog)
+/// The address of a name in Linux's abstract namespace.
+pub(super) fn abstract_addr(name: &str) -> io::Result<SockAddr> {
+    SockAddr::unix(format!("\0{name}"))
 }
 
-/// Listens at a path. The file that a process left behind which listens no more is replaced.
-pub(super) fn path(path: &Path, backlog: u32) -> io::Result<(UnixListener, SocketFile)> {
+/// Listens at an address of a Unix socket.
+pub(super) fn unix(addr: &SockAddr, backlog: u32) -> io::Result<Socket> {
+    listening(open(addr)?, addr, backlog)
+}
+
+/// Listens at a path. A file left behind by a process that no longer listens is replaced.
+pub(super) fn path(path: &Path, backlog: u32) -> io::Result<(SocketFile, Socket)> {
     remove_stale(path)?;
-    let listener = unix(&SockAddr::unix(path)?, backlog)?;
-    let file = SocketFile::bound(path)?;
-    Ok((listener, file))
+    let socket = unix(&SockAddr::unix(path)?, backlog)?;
+    Ok((SocketFile::bound(path)?, socket))
 }
 
 /// A path for `ipc://*`, unused by this process.
@@ -36,13 +43,6 @@ pub(super) fn fresh_path() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
     std::env::temp_dir().join(format!("oncue-{}-{n}.sock", std::process::id()))
-}
-
-const STREAM: Type = Type::STREAM.nonblocking().cloexec();
-
-fn unix(addr: &SockAddr, backlog: u32) -> io::Result<UnixListener> {
-    let listening = listening(Socket::new(Domain::UNIX, STREAM, None)?, addr, backlog)?;
-    Ok(UnixListener::from_std(OwnedFd::from(listening).into()))
 }
 
 fn listening(socket: Socket, addr: &SockAddr, backlog: u32) -> io::Result<Socket> {
@@ -120,12 +120,12 @@ mod tests {
     #[test]
     fn a_socket_file_is_removed_only_by_the_one_who_made_it() {
         let at = fresh_path();
-        let (listener, file) = path(&at, 1).unwrap();
+        let (file, listener) = path(&at, 1).unwrap();
         drop(file);
         assert!(!at.exists());
         drop(listener);
 
-        let (first, file) = path(&at, 1).unwrap();
+        let (file, first) = path(&at, 1).unwrap();
         std::fs::remove_file(&at).unwrap();
         let taken_over = Other::bind(&at).unwrap();
         drop((file, first));
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(blocked.kind(), io::ErrorKind::AddrInUse);
 
         drop(taken_over);
-        let (_listener, file) = path(&at, 1).expect("what a dead process left is replaced");
+        let (file, _listener) = path(&at, 1).expect("what a dead process left is replaced");
         drop(file);
         assert!(!at.exists());
     }
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn the_backlog_is_as_asked_for() {
         let listener = tcp("127.0.0.1:0".parse().unwrap(), 1).unwrap();
-        let to = listener.local_addr().unwrap();
+        let to = listener.local_addr().unwrap().as_socket().unwrap();
         let connect = || std::net::TcpStream::connect_timeout(&to, std::time::Duration::from_millis(200));
         // The system lets one more wait than was asked for.
         let waiting: Vec<_> = (0..2).map(|_| connect().unwrap()).collect();

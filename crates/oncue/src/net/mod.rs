@@ -43,7 +43,7 @@ pub(crate) trait Stream: Send {
     fn probe(&mut self, _idle: Duration, _timeout: Duration) {}
     /// How many bytes the system may hold in each direction, where somebody has said.
     fn set_buffers(&mut self, _send: Option<u32>, _recv: Option<u32>) {}
-    /// Where the other side is.
+    /// Where the other side is. It has no meaning before the connection is made.
     fn address(&self) -> PeerAddress;
 }
 

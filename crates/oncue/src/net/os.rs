@@ -1,16 +1,19 @@
-//! The operating system's network: TCP and Unix sockets, by mio, and the engine's own pipes beside them.
+//! The operating system's network: TCP and Unix sockets, and the engine's own pipes.
 
-use std::io::{self, IoSlice, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::io::{self, IoSlice};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use rustix::buffer::spare_capacity;
-use socket2::SockRef;
+use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
+use socket2::{SockAddr, Socket};
 
-use super::dialing::{Dialing, decided};
+use super::dialing::Dialing;
 use super::inproc::{Backlog, Names, Pipe};
 use super::listen::{self, SocketFile};
 use super::poller::Poller;
@@ -39,8 +42,8 @@ pub(crate) struct OsNet {
 
 /// A stream of any transport.
 pub(crate) enum OsStream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+    Tcp(Socket, SocketAddr),
+    Unix(Socket, PeerAddress),
     Pipe(Pipe),
     Dialing(Box<Dialing>),
 }
@@ -53,8 +56,12 @@ pub(crate) struct OsListener {
 }
 
 enum Source {
-    Tcp(TcpListener),
-    Unix(UnixListener, Option<SocketFile>),
+    Tcp(Socket),
+    /// The file is dropped, and so removed, before the socket is closed.
+    Unix {
+        _file: Option<SocketFile>,
+        socket: Socket,
+    },
     Name(Arc<Mutex<Backlog>>),
 }
 
@@ -71,42 +78,46 @@ impl OsNet {
         OsNet { poller, names, resolver, reserved, notify }
     }
 
-    /// Whether the process can do without the descriptor of a stream that it has just accepted.
-    fn check_room(&self, stream: &impl AsRawFd) -> io::Result<()> {
-        let number = u64::try_from(stream.as_raw_fd()).unwrap_or_default();
+    /// Accepts a connection, unless the process cannot spare its descriptor.
+    fn accept_socket(&self, listener: &Socket) -> io::Result<(Socket, Option<SocketAddrAny>)> {
+        let (accepted, address) = acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+        let number = u64::try_from(accepted.as_raw_fd()).unwrap_or_default();
         match descriptors::are_short(number, self.reserved.into()) {
             true => Err(rustix::io::Errno::MFILE.into()),
-            false => Ok(()),
+            false => Ok((accepted.into(), address)),
         }
     }
 
     fn source(&self, at: &Endpoint, token: usize, backlog: u32) -> io::Result<(Source, Endpoint)> {
-        match at {
+        let (source, resolved) = match at {
             Endpoint::Tcp { host, port, .. } => {
-                let listener = listen::tcp(address::of_host(host, *port)?, backlog)?;
-                let mut resolved = Endpoint::from_tcp(listener.local_addr()?);
-                if let (Host::Scoped(..), Endpoint::Tcp { host: came_out, .. }) = (host, &mut resolved) {
-                    *came_out = host.clone();
-                }
-                self.poller.register_readable(&listener, token)?;
-                Ok((Source::Tcp(listener), resolved))
+                let socket = listen::tcp(address::of_host(host, *port)?, backlog)?;
+                let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+                let resolved = match host {
+                    Host::Scoped(..) => {
+                        Endpoint::Tcp { host: host.clone(), port: local.port(), source: None }
+                    }
+                    _ => Endpoint::from_tcp(local),
+                };
+                (Source::Tcp(socket), resolved)
             }
             Endpoint::Ipc(path) => {
                 let path = if path == Path::new("*") { listen::fresh_path() } else { path.clone() };
-                let (listener, file) = listen::path(&path, backlog)?;
-                self.poller.register_readable(&listener, token)?;
-                Ok((Source::Unix(listener, Some(file)), Endpoint::Ipc(path)))
+                let (file, socket) = listen::path(&path, backlog)?;
+                (Source::Unix { _file: Some(file), socket }, Endpoint::Ipc(path))
             }
             Endpoint::Abstract(name) => {
-                let listener = listen::abstract_name(name, backlog)?;
-                self.poller.register_readable(&listener, token)?;
-                Ok((Source::Unix(listener, None), at.clone()))
+                let socket = listen::unix(&listen::abstract_addr(name)?, backlog)?;
+                (Source::Unix { _file: None, socket }, at.clone())
             }
             Endpoint::Inproc(name) => {
-                let backlog = lock(&self.names).bind(name, &self.notify, token)?;
-                Ok((Source::Name(backlog), at.clone()))
+                (Source::Name(lock(&self.names).bind(name, &self.notify, token)?), at.clone())
             }
+        };
+        if let Source::Tcp(socket) | Source::Unix { socket, .. } = &source {
+            self.poller.register_readable(socket, token)?;
         }
+        Ok((source, resolved))
     }
 }
 
@@ -127,16 +138,11 @@ impl Net for OsNet {
     fn accept(&mut self, listener: &mut OsListener) -> io::Result<OsStream> {
         match &listener.source {
             Source::Tcp(listener) => {
-                let (stream, _) = listener.accept()?;
-                self.check_room(&stream)?;
-                tune(&stream);
-                Ok(OsStream::Tcp(stream))
+                let (socket, address) = self.accept_socket(listener)?;
+                let address = address.and_then(|address| address.try_into().ok());
+                Ok(OsStream::tcp(socket, address.ok_or(io::ErrorKind::NotConnected)?))
             }
-            Source::Unix(listener, _) => {
-                let (stream, _) = listener.accept()?;
-                self.check_room(&stream)?;
-                Ok(OsStream::Unix(stream))
-            }
+            Source::Unix { socket, .. } => OsStream::unix(self.accept_socket(socket)?.0),
             Source::Name(backlog) => Ok(OsStream::Pipe(lock(backlog).accept()?)),
         }
     }
@@ -154,8 +160,8 @@ impl Net for OsNet {
                 }
                 OsStream::Dialing(Box::new(dialing))
             }
-            Endpoint::Ipc(path) => OsStream::Unix(UnixStream::connect(path)?),
-            Endpoint::Abstract(name) => OsStream::Unix(UnixStream::connect_addr(&abstract_addr(name)?)?),
+            Endpoint::Ipc(path) => OsStream::connect_unix(&SockAddr::unix(path)?)?,
+            Endpoint::Abstract(name) => OsStream::connect_unix(&listen::abstract_addr(name)?)?,
             Endpoint::Inproc(name) => OsStream::Pipe(Names::connect(&self.names, name)),
         };
         self.adopt(&mut stream, token)?;
@@ -164,8 +170,7 @@ impl Net for OsNet {
 
     fn adopt(&mut self, stream: &mut OsStream, token: usize) -> io::Result<()> {
         match stream {
-            OsStream::Tcp(stream) => self.poller.register_both(stream, token),
-            OsStream::Unix(stream) => self.poller.register_both(stream, token),
+            OsStream::Tcp(socket, _) | OsStream::Unix(socket, _) => self.poller.register_both(socket, token),
             OsStream::Pipe(pipe) => {
                 pipe.watch(&self.notify, token);
                 Ok(())
@@ -175,24 +180,49 @@ impl Net for OsNet {
     }
 
     fn release(&mut self, stream: OsStream) {
-        match stream {
-            OsStream::Tcp(stream) => self.poller.deregister(&stream),
-            OsStream::Unix(stream) => self.poller.deregister(&stream),
-            OsStream::Pipe(_) | OsStream::Dialing(_) => {}
+        if let Some(socket) = stream.socket() {
+            self.poller.deregister(socket);
         }
     }
 }
 
 impl Drop for OsListener {
     fn drop(&mut self) {
-        match &mut self.source {
-            Source::Tcp(listener) => self.poller.deregister(listener),
-            Source::Unix(listener, file) => {
-                self.poller.deregister(listener);
-                // Before the socket itself goes.
-                drop(file.take());
-            }
+        match &self.source {
+            Source::Tcp(socket) | Source::Unix { socket, .. } => self.poller.deregister(socket),
             Source::Name(backlog) => lock(&self.names).unbind(backlog),
+        }
+    }
+}
+
+impl OsStream {
+    /// A connection that has been made, with the options that all TCP connections have. A socket that refuses them is used
+    /// as it is.
+    fn tcp(socket: Socket, address: SocketAddr) -> OsStream {
+        let _ = socket.set_tcp_nodelay(true);
+        let _ = socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+        OsStream::Tcp(socket, address)
+    }
+
+    fn unix(socket: Socket) -> io::Result<OsStream> {
+        // Not by rustix, which fails where the process is not visible: its number is then 0 (rustix 1.1).
+        let peer = getsockopt(&socket, PeerCredentials)?;
+        let pid = u32::try_from(peer.pid()).ok().filter(|pid| *pid > 0);
+        Ok(OsStream::Unix(socket, PeerAddress::Ipc { uid: peer.uid(), pid }))
+    }
+
+    /// Connects a Unix socket, which the system does at once or not at all.
+    fn connect_unix(addr: &SockAddr) -> io::Result<OsStream> {
+        let socket = listen::open(addr)?;
+        socket.connect(addr)?;
+        OsStream::unix(socket)
+    }
+
+    /// The socket of the system, where there is one.
+    fn socket(&self) -> Option<&Socket> {
+        match self {
+            OsStream::Tcp(socket, _) | OsStream::Unix(socket, _) => Some(socket),
+            OsStream::Pipe(_) | OsStream::Dialing(_) => None,
         }
     }
 }
@@ -200,21 +230,19 @@ impl Drop for OsListener {
 impl Stream for OsStream {
     fn address(&self) -> PeerAddress {
         match self {
-            OsStream::Tcp(stream) => PeerAddress::Tcp(stream.peer_addr().ok()),
-            OsStream::Unix(_) => PeerAddress::Ipc,
+            OsStream::Tcp(_, address) => PeerAddress::Tcp(*address),
+            OsStream::Unix(_, address) => *address,
             OsStream::Pipe(_) => PeerAddress::Inproc,
-            OsStream::Dialing(_) => PeerAddress::Tcp(None),
+            OsStream::Dialing(_) => PeerAddress::Tcp((Ipv4Addr::UNSPECIFIED, 0).into()),
         }
     }
 
     fn connected(&mut self) -> io::Result<bool> {
         match self {
-            OsStream::Unix(stream) => decided(stream.take_error(), stream.peer_addr().map(drop)),
-            OsStream::Tcp(_) | OsStream::Pipe(_) => Ok(true),
+            OsStream::Tcp(..) | OsStream::Unix(..) | OsStream::Pipe(_) => Ok(true),
             OsStream::Dialing(dialing) => {
-                let Some(stream) = dialing.step()? else { return Ok(false) };
-                tune(&stream);
-                *self = OsStream::Tcp(stream);
+                let Some((socket, address)) = dialing.step()? else { return Ok(false) };
+                *self = OsStream::tcp(socket, address);
                 Ok(true)
             }
         }
@@ -232,8 +260,9 @@ impl Stream for OsStream {
 
     fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         match self {
-            OsStream::Tcp(stream) => Ok(rustix::io::read(stream.as_fd(), spare_capacity(buffer))?),
-            OsStream::Unix(stream) => Ok(rustix::io::read(stream.as_fd(), spare_capacity(buffer))?),
+            OsStream::Tcp(socket, _) | OsStream::Unix(socket, _) => {
+                Ok(rustix::io::read(socket, spare_capacity(buffer))?)
+            }
             OsStream::Pipe(pipe) => pipe.read(buffer),
             OsStream::Dialing(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
@@ -241,18 +270,16 @@ impl Stream for OsStream {
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            OsStream::Tcp(stream) => stream.write_vectored(slices),
-            OsStream::Unix(stream) => stream.write_vectored(slices),
+            OsStream::Tcp(socket, _) | OsStream::Unix(socket, _) => Ok(rustix::io::writev(socket, slices)?),
             OsStream::Pipe(pipe) => pipe.write(slices),
             OsStream::Dialing(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
     fn shutdown_write(&mut self) {
-        // A stream that the peer has closed already cannot be shut down; nothing is left to do then.
         match self {
-            OsStream::Tcp(stream) => drop(stream.shutdown(std::net::Shutdown::Write)),
-            OsStream::Unix(stream) => drop(stream.shutdown(std::net::Shutdown::Write)),
+            // It fails where the peer has closed the stream already: nothing is left to do then.
+            OsStream::Tcp(socket, _) | OsStream::Unix(socket, _) => drop(socket.shutdown(Shutdown::Write)),
             OsStream::Pipe(pipe) => pipe.shutdown_write(),
             OsStream::Dialing(_) => {}
         }
@@ -263,18 +290,14 @@ impl Stream for OsStream {
     }
 
     fn probe(&mut self, idle: Duration, timeout: Duration) {
-        if let OsStream::Tcp(stream) = self {
-            // One that refuses is used as it is.
-            let _ = probes::set(stream, idle, timeout);
+        if let OsStream::Tcp(socket, _) = self {
+            // A socket that refuses is used as it is.
+            let _ = probes::set(socket, idle, timeout);
         }
     }
 
     fn set_buffers(&mut self, send: Option<u32>, recv: Option<u32>) {
-        let socket = match self {
-            OsStream::Tcp(stream) => SockRef::from(&*stream),
-            OsStream::Unix(stream) => SockRef::from(&*stream),
-            OsStream::Pipe(_) | OsStream::Dialing(_) => return,
-        };
+        let Some(socket) = self.socket() else { return };
         // The system brings any number within its bounds.
         if let Some(bytes) = send {
             let _ = socket.set_send_buffer_size(bytes as usize);
@@ -285,22 +308,11 @@ impl Stream for OsStream {
     }
 
     fn trust(&mut self) {
-        if let OsStream::Tcp(stream) = self {
+        if let OsStream::Tcp(socket, _) = self {
             // 0 stands for the system's own measure.
-            let _ = SockRef::from(&*stream).set_tcp_notsent_lowat(0);
+            let _ = socket.set_tcp_notsent_lowat(0);
         }
     }
-}
-
-/// Sets what every TCP connection is better off with. One that refuses is used as it is.
-fn tune(stream: &TcpStream) {
-    let _ = stream.set_nodelay(true);
-    let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
-}
-
-fn abstract_addr(name: &str) -> io::Result<std::os::unix::net::SocketAddr> {
-    use std::os::linux::net::SocketAddrExt;
-    std::os::unix::net::SocketAddr::from_abstract_name(name)
 }
 
 #[cfg(test)]
@@ -312,15 +324,11 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let tcp = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let unix = std::os::unix::net::UnixStream::pair().unwrap().0;
-        let mut streams =
-            [OsStream::Tcp(TcpStream::from_std(tcp)), OsStream::Unix(UnixStream::from_std(unix))];
+        let address = tcp.peer_addr().unwrap();
+        let mut streams = [OsStream::tcp(tcp.into(), address), OsStream::unix(unix.into()).unwrap()];
         for stream in &mut streams {
             let sizes = |stream: &OsStream| {
-                let socket = match stream {
-                    OsStream::Tcp(stream) => SockRef::from(stream),
-                    OsStream::Unix(stream) => SockRef::from(stream),
-                    OsStream::Pipe(_) | OsStream::Dialing(_) => unreachable!("as made above"),
-                };
+                let socket = stream.socket().unwrap();
                 (socket.send_buffer_size().unwrap(), socket.recv_buffer_size().unwrap())
             };
             let before = sizes(stream);

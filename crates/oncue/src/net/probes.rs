@@ -4,17 +4,15 @@
 use std::io;
 use std::time::Duration;
 
-use mio::net::TcpStream;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{Socket, TcpKeepalive};
 
 /// Has the system fail the connection when the other side has answered nothing for `timeout`.
-pub(super) fn set(stream: &TcpStream, idle: Duration, timeout: Duration) -> io::Result<()> {
+pub(super) fn set(socket: &Socket, idle: Duration, timeout: Duration) -> io::Result<()> {
     let probes = Probes::within(idle, timeout);
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(probes.idle_secs))
         .with_interval(Duration::from_secs(probes.interval_secs))
         .with_retries(probes.count);
-    let socket = SockRef::from(stream);
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_tcp_user_timeout(Some(Duration::from_secs(probes.total_secs())))
 }
@@ -79,10 +77,8 @@ mod tests {
     fn a_tcp_stream_takes_the_probes() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        stream.set_nonblocking(true).unwrap();
-        let stream = TcpStream::from_std(stream);
-        set(&stream, Duration::from_secs(5), Duration::from_secs(15)).unwrap();
-        let socket = SockRef::from(&stream);
+        let socket = Socket::from(stream);
+        set(&socket, Duration::from_secs(5), Duration::from_secs(15)).unwrap();
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(5));
         assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(2));

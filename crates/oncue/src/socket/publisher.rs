@@ -7,7 +7,7 @@ use super::handle::{Socket, XPub};
 use super::kind::Publisher;
 use super::watch::DemandWatch;
 use crate::batch::Batch;
-use crate::engine::{Room, Verdict};
+use crate::engine::{NoRoom, Room, Verdict};
 use crate::error::Result;
 use crate::msg::{Frames, Msg};
 use crate::op::Op;
@@ -47,7 +47,7 @@ impl<F> Socket<Publisher, F> {
         &'a self,
         message: M,
     ) -> Op<impl Future<Output = Result<()>> + Send + Unpin + 'a> {
-        self.0.send_when_room(move |hub| hub.send_if_room(&message))
+        self.0.send_when_room(move |hub| hub.push(&message, NoRoom::Refuse))
     }
 
     /// Sends the messages of a batch as [`send`](Self::send) would one after the other, and leaves the batch
@@ -57,7 +57,7 @@ impl<F> Socket<Publisher, F> {
     /// As [`send`](Self::send). The batch is then unchanged; wait for room with
     /// [`send_many_wait`](Self::send_many_wait).
     pub fn send_many(&self, batch: &mut Batch) -> Result<()> {
-        self.0.hub.send_many(batch)
+        self.0.hub.send_many(batch, self.0.hub.no_room())
     }
 
     /// Sends the messages of a batch, and waits for room where [`send_many`](Self::send_many) would drop or
@@ -69,7 +69,7 @@ impl<F> Socket<Publisher, F> {
         &'a self,
         batch: &'a mut Batch,
     ) -> Op<impl Future<Output = Result<()>> + Send + Unpin + 'a> {
-        self.0.send_when_room(|hub| hub.send_many_if_room(batch))
+        self.0.send_when_room(|hub| hub.send_many(batch, NoRoom::Refuse))
     }
 
     /// Runs `produce` and sends its result as the second frame after `topic`, but only if the topic is wanted now.
@@ -95,7 +95,7 @@ impl<F> Socket<Publisher, F> {
 impl<F> Socket<Publisher, F> {
     /// Whether a message of this topic would reach a peer now.
     pub fn wanted(&self, topic: impl AsRef<[u8]>) -> bool {
-        self.0.hub.ledger().wanted(topic.as_ref())
+        self.0.hub.demand.read().wanted(topic.as_ref())
     }
 
     /// How many peers want this topic now.
@@ -163,7 +163,7 @@ impl<F> Socket<Publisher, F> {
 
     /// Stops keeping the state of a topic for later subscribers. Returns whether there was one.
     pub fn clear_state(&self, topic: impl AsRef<[u8]>) -> bool {
-        self.0.hub.clear_state(topic.as_ref())
+        self.0.hub.states.published.forget(topic.as_ref())
     }
 }
 

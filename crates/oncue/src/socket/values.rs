@@ -53,11 +53,11 @@ impl<F> Socket<Publisher, F> {
 
     /// Stops keeping the last value of a topic. Returns whether there was one.
     pub fn forget_last(&self, topic: impl AsRef<[u8]>) -> bool {
-        self.0.hub.forget_last(topic.as_ref())
+        self.0.hub.last.forget(topic.as_ref())
     }
 
     /// The last value of a topic, if one is kept and not too old.
     pub fn last(&self, topic: impl AsRef<[u8]>) -> Option<Msg> {
-        self.0.hub.last_value(topic.as_ref())
+        self.0.hub.last.get(topic.as_ref(), self.0.hub.now())
     }
 }

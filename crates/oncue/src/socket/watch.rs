@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn to_watch_and_to_stop_it_keeps_no_reader_of_the_ledger_waiting() {
         let x = XPub::new(&Engine::start().unwrap(), Options::new()).unwrap();
-        let reading = x.0.hub.ledger();
+        let reading = x.0.hub.demand.read();
         let (sender, done) = channel();
         let other = x.clone();
         std::thread::spawn(move || {

@@ -342,7 +342,7 @@ impl Scene {
                 *wanted.entry(Prefix::from(&prefix[..])).or_default() += 1;
             }
         }
-        let ledger = hub.ledger();
+        let ledger = hub.demand.read();
         let in_force: BTreeMap<_, _> = ledger.prefixes().map(|(p, peers)| (Prefix::from(p), peers)).collect();
         assert!(self.told.iter().eq(in_force.keys()), "the events and the ledger agree");
         assert!(self.told == self.watched, "the watch tells the same");
@@ -360,7 +360,7 @@ impl Scene {
         self.run(Duration::from_secs(1));
         self.listen();
         assert_eq!((self.told.len(), self.watched.len()), (0, 0), "nobody is there who wants anything");
-        let held = self.socket.0.hub.ledger();
+        let held = self.socket.0.hub.demand.read();
         assert!(held.is_empty() && held.pairs() == 0);
         drop(held);
         // A shard lets go of a socket once it is closed; nothing may be left of one scene in the next.

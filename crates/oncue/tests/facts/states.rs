@@ -99,13 +99,13 @@ fn a_rejection_is_told() {
     let options = options().admission(|request| match request.prefix {
         b"later" => Admission::Defer,
         b"open" => Admission::Accept,
-        _ => Admission::Reject(format!("not for {}", request.address.split(':').next().unwrap()).into()),
+        _ => Admission::Reject(format!("not for {}", request.address.ip().unwrap()).into()),
     });
     let x = XPub::new(&engine(), options).unwrap();
     let door = Door::new(&x, Side::Binding);
     let mut peer = understanding(&door);
     peer.send([subscribe("secret"), subscribe("open")].concat());
-    peer.expect(news(1, 3, "secret", "not for tcp"));
+    peer.expect(news(1, 3, "secret", "not for 127.0.0.1"));
     assert_eq!(event(&x), "+open");
     x.revoke_all("open", "enough");
     peer.expect(news(1, 3, "open", "enough"));

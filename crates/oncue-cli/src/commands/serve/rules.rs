@@ -22,6 +22,6 @@ impl Rules {
 
     pub(crate) fn decide(&self, request: &SubscribeRequest<'_>) -> Admission {
         let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        decide(&rules, request.address, request.prefix)
+        decide(&rules, request.address.into(), request.prefix)
     }
 }

@@ -168,7 +168,7 @@ impl RouteBuilder {
     /// # use oncue::{Admission, Engine, OnDemand, Options};
     /// let od = OnDemand::new(&Engine::start()?, Options::new())?
     ///     .route("private/{name}")
-    ///     .admit(|request| match request.address.starts_with("tcp://127.0.0.1:") {
+    ///     .admit(|request| match request.address.ip().is_some_and(|ip| ip.is_loopback()) {
     ///         true => Admission::Accept,
     ///         false => Admission::Reject("from this machine only".into()),
     ///     })

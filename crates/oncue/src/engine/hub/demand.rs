@@ -1,6 +1,6 @@
 //! The demand of one socket: the ledger behind its lock, and the watches of it.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::task::Waker;
 
 use oncue_core::edges::Prefix;
@@ -15,31 +15,17 @@ const RELEASE_PREFIXES_MAX: usize = 1024;
 
 /// The ledger of one socket, and the watches of its changes.
 pub(crate) struct Demand {
-    state: RwLock<State>,
+    ledger: RwLock<Ledger>,
+    /// Locked after the ledger: a watch begins under the read lock of the ledger.
+    watches: Mutex<Watches>,
     /// Keys the hashes of the watches.
     seed: u64,
 }
 
-struct State {
-    ledger: Ledger,
-    /// With a lock of its own: a watch begins and ends under the read lock of the ledger.
-    watches: Mutex<Watches>,
-}
-
-/// The ledger, locked for reading.
-pub(crate) struct LedgerGuard<'a>(RwLockReadGuard<'a, State>);
-
-impl std::ops::Deref for LedgerGuard<'_> {
-    type Target = Ledger;
-
-    fn deref(&self) -> &Ledger {
-        &self.0.ledger
-    }
-}
-
 /// The ledger, locked for changes. Each edge goes to all watches before the lock is released.
 pub(crate) struct Edit<'a> {
-    demand: RwLockWriteGuard<'a, State>,
+    ledger: RwLockWriteGuard<'a, Ledger>,
+    watches: MutexGuard<'a, Watches>,
     /// To be woken: the readers of watches.
     wakes: Vec<Waker>,
     /// How many events were moved to make room for others.
@@ -49,49 +35,44 @@ pub(crate) struct Edit<'a> {
 impl Demand {
     /// Nothing is wanted yet. `seed` keys its hashes.
     pub(crate) fn new(seed: u64, quota: Quota) -> Demand {
-        let state = State { ledger: Ledger::new(seed, quota), watches: Mutex::default() };
-        Demand { state: RwLock::new(state), seed }
+        Demand { ledger: RwLock::new(Ledger::new(seed, quota)), watches: Mutex::default(), seed }
     }
 
-    /// The ledger, for reading.
-    pub(crate) fn read(&self) -> LedgerGuard<'_> {
-        LedgerGuard(read_lock(&self.state))
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Ledger> {
+        read_lock(&self.ledger)
     }
 
-    /// The ledger, for changes.
     pub(crate) fn edit(&self) -> Edit<'_> {
-        Edit { demand: write_lock(&self.state), wakes: Vec::new(), moved: 0 }
+        let ledger = write_lock(&self.ledger);
+        Edit { ledger, watches: lock(&self.watches), wakes: Vec::new(), moved: 0 }
     }
 
     /// A snapshot of what is wanted, and a queue of all changes after it until [`unwatch`](Self::unwatch).
     pub(crate) fn watch(&self, waiters: Arc<Waiters>) -> (Vec<Prefix>, Arc<Watch>) {
-        let state = read_lock(&self.state);
-        let watch = lock(&state.watches).begin(self.seed, waiters);
-        (state.ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)).collect(), watch)
+        let ledger = self.read();
+        let watch = lock(&self.watches).begin(self.seed, waiters);
+        (ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)).collect(), watch)
     }
 
     /// A queue that begins with what is wanted now.
     pub(crate) fn queue(&self, waiters: Arc<Waiters>) -> Arc<Watch> {
-        let state = read_lock(&self.state);
-        let watch = lock(&state.watches).begin(self.seed, waiters);
-        watch.start(state.ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)));
+        let ledger = self.read();
+        let watch = lock(&self.watches).begin(self.seed, waiters);
+        watch.start(ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)));
         watch
     }
 
-    /// Ends a watch.
     pub(crate) fn unwatch(&self, watch: &Watch) {
-        lock(&read_lock(&self.state).watches).end(watch);
+        lock(&self.watches).end(watch);
     }
 
-    /// Wakes the readers of all queues.
     pub(crate) fn wake_watches(&self, wakes: &mut Vec<Waker>) {
-        lock(&read_lock(&self.state).watches).iter().for_each(|watch| watch.waiters.take(wakes));
+        lock(&self.watches).iter().for_each(|watch| watch.waiters.take(wakes));
     }
 
-    /// How many watches there are.
     #[cfg(test)]
     pub(crate) fn watches(&self) -> usize {
-        lock(&read_lock(&self.state).watches).iter().count()
+        lock(&self.watches).iter().count()
     }
 }
 
@@ -102,12 +83,12 @@ impl Edit<'_> {
     }
 
     pub(crate) fn attach(&mut self, shard: u16, slot: usize) -> PeerId {
-        self.demand.ledger.attach(shard, slot as u64)
+        self.ledger.attach(shard, slot as u64)
     }
 
     /// Returns whether it is new.
     pub(crate) fn subscribe(&mut self, peer: PeerId, prefix: &[u8]) -> Result<bool, QuotaExceeded> {
-        let change = self.demand.ledger.subscribe(peer, prefix)?;
+        let change = self.ledger.subscribe(peer, prefix)?;
         if change == Change::Wanted {
             self.tell(prefix, true);
         }
@@ -115,45 +96,38 @@ impl Edit<'_> {
     }
 
     pub(crate) fn contains(&self, peer: PeerId, prefix: &[u8]) -> bool {
-        self.demand.ledger.contains(peer, prefix)
+        self.ledger.contains(peer, prefix)
     }
 
     pub(crate) fn cancel(&mut self, peer: PeerId, prefix: &[u8]) {
-        if self.demand.ledger.cancel(peer, prefix) == Change::Unwanted {
+        if self.ledger.cancel(peer, prefix) == Change::Unwanted {
             self.tell(prefix, false);
         }
     }
 
     pub(crate) fn settle(&mut self, peer: PeerId) {
-        self.demand.ledger.settle(peer);
+        self.ledger.settle(peer);
     }
 
     /// Takes a peer out of the ledger. Returns whether a part of what it held is still to be released.
     pub(crate) fn detach(&mut self, peer: PeerId) -> bool {
-        let State { ledger, watches } = &mut *self.demand;
-        let (watches, wakes) = (whole(watches), &mut self.wakes);
+        let Edit { ledger, watches, wakes, .. } = self;
         ledger.detach(peer, |prefix| _ = watches.tell(prefix, false, wakes));
         ledger.is_releasing()
     }
 
     /// Releases a part of what departed peers held. Returns whether there is more.
     pub(crate) fn release(&mut self) -> bool {
-        let State { ledger, watches } = &mut *self.demand;
-        let (watches, wakes) = (whole(watches), &mut self.wakes);
+        let Edit { ledger, watches, wakes, .. } = self;
         ledger.release(RELEASE_PREFIXES_MAX, |prefix| _ = watches.tell(prefix, false, wakes))
     }
 
     fn tell(&mut self, prefix: &[u8], wanted: bool) {
-        self.moved += whole(&mut self.demand.watches).tell(prefix, wanted, &mut self.wakes);
+        self.moved += self.watches.tell(prefix, wanted, &mut self.wakes);
     }
 
     /// How many entries were moved to make room, since the last call.
     pub(crate) fn take_moved(&mut self) -> u64 {
-        std::mem::take(&mut self.moved) + self.demand.ledger.take_moved()
+        std::mem::take(&mut self.moved) + self.ledger.take_moved()
     }
-}
-
-/// The watches, while the write lock excludes all other users.
-fn whole(watches: &mut Mutex<Watches>) -> &mut Watches {
-    watches.get_mut().unwrap_or_else(PoisonError::into_inner)
 }

@@ -63,32 +63,34 @@ impl Gauge {
 
     /// A peer has become full, or is full no more.
     pub(crate) fn set(&self, peer: PeerId, full: bool, wakes: &mut Vec<Waker>) {
-        let mut lack = lock(&self.lack);
-        let changed = if full { lack.full.insert(peer) } else { lack.full.remove(&peer) };
-        self.count.store(lack.full.len() as u64, Ordering::SeqCst);
-        drop(lack);
-        if changed {
-            self.change(wakes);
-        }
+        self.update(wakes, |lack| if full { lack.full.insert(peer) } else { lack.full.remove(&peer) });
     }
 
     /// The set of topics that are queued for a peer has changed.
     pub(crate) fn hold(&self, peer: PeerId, topics: &Arc<Topics>, wakes: &mut Vec<Waker>) {
-        let mut lack = lock(&self.lack);
-        match topics.is_empty() {
-            true => lack.holding.remove(&peer),
-            false => lack.holding.insert(peer, topics.clone()),
-        };
-        self.holding.store(lack.holding.len() as u64, Ordering::SeqCst);
-        drop(lack);
-        self.change(wakes);
+        self.update(wakes, |lack| {
+            match topics.is_empty() {
+                true => lack.holding.remove(&peer),
+                false => lack.holding.insert(peer, topics.clone()),
+            };
+            true
+        });
     }
 
-    /// A peer has gone.
+    /// A peer has left.
     pub(crate) fn forget(&self, peer: PeerId, wakes: &mut Vec<Waker>) {
-        self.set(peer, false, wakes);
-        if self.holding.load(Ordering::SeqCst) > 0 {
-            self.hold(peer, &Arc::default(), wakes);
+        self.update(wakes, |lack| lack.full.remove(&peer) | lack.holding.remove(&peer).is_some());
+        self.demand_changed(wakes);
+    }
+
+    fn update(&self, wakes: &mut Vec<Waker>, update: impl FnOnce(&mut Lack) -> bool) {
+        let mut lack = lock(&self.lack);
+        let changed = update(&mut lack);
+        self.count.store(lack.full.len() as u64, Ordering::SeqCst);
+        self.holding.store(lack.holding.len() as u64, Ordering::SeqCst);
+        drop(lack);
+        if changed {
+            self.change(wakes);
         }
     }
 
@@ -96,7 +98,7 @@ impl Gauge {
         self.full() == 0 && self.holding.load(Ordering::SeqCst) == 0
     }
 
-    /// What a peer wants has changed, or a peer has left.
+    /// What peers want has changed.
     pub(crate) fn demand_changed(&self, wakes: &mut Vec<Waker>) {
         if !self.is_open() {
             self.change(wakes);

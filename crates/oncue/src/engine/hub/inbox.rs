@@ -48,7 +48,8 @@ pub(crate) struct Inbound {
     /// Messages replaced by a newer one of their topic, and messages dropped in favour of other topics.
     pub(crate) replaced: AtomicU64,
     pub(crate) dropped: AtomicU64,
-    keeps_latest: bool,
+    /// Only the newest message of each topic waits. Then reading never pauses.
+    pub(crate) keeps_latest: bool,
 }
 
 struct State {
@@ -79,11 +80,6 @@ impl Inbound {
         let (waiters, bytes, replaced, dropped) = Default::default();
         let state = QuickLock::new(state);
         Inbound { state, waiters, subscriptions, bytes, bytes_max, replaced, dropped, keeps_latest }
-    }
-
-    /// Whether only the newest message of each topic waits. Then reading never pauses.
-    pub(crate) fn keeps_latest(&self) -> bool {
-        self.keeps_latest
     }
 
     /// Whether the socket's bound is reached.
@@ -162,7 +158,8 @@ impl Inbound {
             Some(span) => span,
             None => self.next_arrival(&mut state, false)?,
         };
-        Some(state.message(span))
+        let bytes = state.bytes.clone().expect("spans come with bytes");
+        Some(Msg::within(bytes, span.0, span.1))
     }
 
     /// The rest of the arrival that is being handed out, or the next one.
@@ -246,12 +243,5 @@ impl Inbound {
                 state.queue.push_back(arrival);
             }
         }
-    }
-}
-
-impl State {
-    #[inline(always)]
-    fn message(&self, (start, end): (u32, u32)) -> Msg {
-        Msg::within(self.bytes.clone().expect("spans come with bytes"), start, end)
     }
 }

@@ -28,7 +28,6 @@ pub(crate) const PORTION: Portion = Portion { values: PASS_TOPICS_MAX, bytes: 25
 pub(crate) struct LastValues {
     /// Whether anything was ever kept; until then the lock is not taken.
     used: AtomicBool,
-    pub(crate) bytes_max: u64,
     store: Mutex<Store>,
     /// How many values were given to new subscribers.
     pub(crate) offered: AtomicU64,
@@ -40,37 +39,31 @@ pub(crate) struct Store {
     /// Every topic with a stamp that is not newer than its value's, the lowest first. May hold topics that are gone.
     order: BinaryHeap<Reverse<(u64, Arc<[u8]>)>>,
     next_stamp: u64,
-    bytes: u64,
-    dropped: u64,
-}
-
-struct Kept {
-    /// In a buffer of its own.
-    value: Msg,
-    /// Where it is queued if it was sent: a shard that has not come so far will send it.
-    number: Option<Number>,
-    expires: Option<Duration>,
-    stamp: u64,
-}
-
-impl Kept {
-    fn is_over(&self, now: Duration) -> bool {
-        self.expires.is_some_and(|at| at <= now)
-    }
-}
-
-/// What the store holds now, and how many values it had no room for.
-pub(crate) struct Holding {
-    pub(crate) values: u64,
     pub(crate) bytes: u64,
+    bytes_max: u64,
+    /// How many values it had no room for.
     pub(crate) dropped: u64,
 }
 
-/// A message that is sent and kept.
+struct Kept {
+    of: Keeping,
+    /// Where it is queued if it was sent: a shard that has not come so far will send it.
+    number: Option<Number>,
+    stamp: u64,
+}
+
+/// A message that is kept.
+#[derive(Clone)]
 pub(crate) struct Keeping {
     /// In a buffer of its own.
     pub(crate) value: Msg,
     pub(crate) expires: Option<Duration>,
+}
+
+impl Keeping {
+    fn is_over(&self, now: Duration) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
 }
 
 /// Prefixes that are new to a peer and in force, each with a number: messages from that number on reach the peer by
@@ -120,8 +113,8 @@ impl Cursor {
 
 impl LastValues {
     pub(crate) fn new(bytes_max: u64) -> LastValues {
-        let (used, store, offered) = Default::default();
-        LastValues { used, bytes_max, store, offered }
+        let (used, offered) = Default::default();
+        LastValues { used, store: Mutex::new(Store { bytes_max, ..Store::default() }), offered }
     }
 
     /// Whether the store may hold values.
@@ -130,14 +123,13 @@ impl LastValues {
         self.used.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn holding(&self) -> Holding {
-        let store = lock(&self.store);
-        Holding { values: store.topics.len() as u64, bytes: store.bytes, dropped: store.dropped }
+    pub(crate) fn look(&self) -> MutexGuard<'_, Store> {
+        lock(&self.store)
     }
 
     pub(crate) fn get(&self, topic: &[u8], now: Duration) -> Option<Msg> {
         let store = lock(&self.store);
-        store.topics.get(topic).filter(|kept| !kept.is_over(now)).map(|kept| kept.value.clone())
+        store.topics.get(topic).filter(|kept| !kept.of.is_over(now)).map(|kept| kept.of.value.clone())
     }
 
     pub(crate) fn forget(&self, topic: &[u8]) -> bool {
@@ -172,7 +164,7 @@ impl LastValues {
             let under = store.topics.range::<[u8], _>((from, Bound::Unbounded));
             for (topic, kept) in under.take_while(|(topic, _)| topic.starts_with(prefix)) {
                 let wanted = asking.wants(ledger, topic, kept);
-                let len = kept.value.wire().len() as u64;
+                let len = kept.of.value.wire().len() as u64;
                 let too_much = values >= portion.values || values > 0 && bytes + len > portion.bytes;
                 if topics >= PASS_TOPICS_MAX || wanted && too_much {
                     done = false;
@@ -181,7 +173,7 @@ impl LastValues {
                 (last, topics) = (Some(topic.clone()), topics + 1);
                 if wanted {
                     (bytes, values) = (bytes + len, values + 1);
-                    found(&kept.value);
+                    found(&kept.of.value);
                 }
             }
             *at = Cursor { prefix: Some(prefix.clone()), done, topic: last.or(at.topic.take()) };
@@ -195,7 +187,7 @@ impl LastValues {
 
 impl Asking<'_> {
     fn wants(&self, ledger: &Ledger, topic: &[u8], kept: &Kept) -> bool {
-        if kept.is_over(self.now) || self.passed.contains(topic) {
+        if kept.of.is_over(self.now) || self.passed.contains(topic) {
             return false;
         }
         let (mut known, mut unrouted) = (false, None);
@@ -212,32 +204,26 @@ impl Asking<'_> {
 impl Store {
     /// Keeps a value in place of the older one of its topic. The oldest values make room; a value that is larger than
     /// the bound is not kept.
-    pub(crate) fn keep(
-        &mut self,
-        value: Msg,
-        number: Option<Number>,
-        expires: Option<Duration>,
-        bytes_max: u64,
-    ) {
-        let cost = cost(&value);
-        if cost > bytes_max {
-            self.remove(value.topic());
+    pub(crate) fn keep(&mut self, of: Keeping, number: Option<Number>) {
+        let cost = cost(&of.value);
+        if cost > self.bytes_max {
+            self.remove(of.value.topic());
             self.dropped += 1;
             return;
         }
         let stamp = self.next_stamp;
         self.next_stamp += 1;
         self.bytes += cost;
-        let kept = Kept { value, number, expires, stamp };
-        if let Some(old) = self.topics.get_mut(kept.value.topic()) {
-            self.bytes -= self::cost(&old.value);
+        let kept = Kept { of, number, stamp };
+        if let Some(old) = self.topics.get_mut(kept.of.value.topic()) {
+            self.bytes -= self::cost(&old.of.value);
             *old = kept;
         } else {
-            let topic: Arc<[u8]> = kept.value.topic().into();
+            let topic: Arc<[u8]> = kept.of.value.topic().into();
             self.order.push(Reverse((stamp, topic.clone())));
             self.topics.insert(topic, kept);
         }
-        while self.bytes > bytes_max {
+        while self.bytes > self.bytes_max {
             self.remove_oldest();
         }
         if self.order.len() > 2 * self.topics.len() + 64 {
@@ -260,8 +246,12 @@ impl Store {
 
     fn remove(&mut self, topic: &[u8]) -> bool {
         let Some(kept) = self.topics.remove(topic) else { return false };
-        self.bytes -= cost(&kept.value);
+        self.bytes -= cost(&kept.of.value);
         true
+    }
+
+    pub(crate) fn values(&self) -> u64 {
+        self.topics.len() as u64
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
+use std::task::Waker;
 
 use crate::error::Error;
 use crate::op::Waiters;
@@ -50,8 +51,7 @@ enum Origin {
 
 impl Origin {
     fn of(address: &PeerAddress) -> Option<Origin> {
-        let PeerAddress::Tcp(Some(address)) = address else { return None };
-        Some(match address.ip().to_canonical() {
+        Some(match address.ip()? {
             IpAddr::V4(ip) => Origin::V4(ip),
             IpAddr::V6(ip) => {
                 let [a, b, c, d, e, f, g, h, ..] = ip.octets();
@@ -73,14 +73,8 @@ enum Kind {
     Told,
 }
 
-/// What happens to a peer that comes.
-pub(crate) enum Entry {
-    Seat(Seat),
-    /// It is told why it is turned away.
-    Told(Seat, String),
-    /// It is closed at once.
-    Closed,
-}
+/// A seat, and why the peer is turned away if it is. `None`: it is closed at once.
+pub(crate) type Entry = Option<(Seat, Option<String>)>;
 
 impl Members {
     pub(crate) fn new(options: &Options) -> Arc<Members> {
@@ -92,8 +86,8 @@ impl Members {
         })
     }
 
-    /// A peer comes. Unless it gets a seat, wake the waiters.
-    pub(crate) fn enter(self: &Arc<Self>, address: &PeerAddress) -> Entry {
+    /// A peer comes.
+    pub(crate) fn enter(self: &Arc<Self>, address: &PeerAddress, wakes: &mut Vec<Waker>) -> Entry {
         let mut state = lock(&self.state);
         let bounded = self.peers_per_address_max < u32::MAX;
         let origin = Origin::of(address).filter(|_| bounded);
@@ -110,19 +104,21 @@ impl Members {
             if let Some(origin) = origin {
                 state.by_origin.insert(origin, of_origin + 1);
             }
-            return Entry::Seat(Seat { members: self.clone(), kind: Kind::Peer(origin) });
+            return Some((Seat { members: self.clone(), kind: Kind::Peer(origin) }, None));
         };
         state.count(|count| count.last = Some(*address));
+        self.waiters.take(wakes);
         if state.told >= TOLD_MAX {
-            return Entry::Closed;
+            return None;
         }
         state.told += 1;
-        Entry::Told(Seat { members: self.clone(), kind: Kind::Told }, refusal)
+        Some((Seat { members: self.clone(), kind: Kind::Told }, Some(refusal)))
     }
 
-    /// A listener rests since the system has no descriptor left. Wake the waiters.
-    pub(crate) fn rest(&self) {
+    /// A listener rests since the system has no descriptor left.
+    pub(crate) fn rest(&self, wakes: &mut Vec<Waker>) {
         lock(&self.state).count(|count| count.descriptors += 1);
+        self.waiters.take(wakes);
     }
 
     /// A peer was refused, accepted or dialled.
@@ -186,40 +182,47 @@ mod tests {
     }
 
     fn at(text: &str) -> PeerAddress {
-        PeerAddress::Tcp(Some(text.parse().unwrap()))
+        PeerAddress::Tcp(text.parse().unwrap())
     }
 
+    fn enter(members: &Arc<Members>, address: &PeerAddress) -> Entry {
+        members.enter(address, &mut Vec::new())
+    }
+
+    const IPC: PeerAddress = PeerAddress::Ipc { uid: 0, pid: None };
+
     fn seat(entry: Entry) -> Option<Seat> {
-        match entry {
-            Entry::Seat(seat) => Some(seat),
-            Entry::Told(..) | Entry::Closed => None,
-        }
+        entry.filter(|(_, turned_away)| turned_away.is_none()).map(|(seat, _)| seat)
+    }
+
+    fn is_told(entry: &Entry) -> bool {
+        matches!(entry, Some((_, Some(_))))
     }
 
     #[test]
     fn no_more_peers_than_there_may_be_and_a_place_is_free_when_one_goes() {
         let members = members(2, u32::MAX);
-        let first = seat(members.enter(&PeerAddress::Ipc)).unwrap();
-        let _second = seat(members.enter(&PeerAddress::Inproc)).unwrap();
-        let Entry::Told(_, why) = members.enter(&at("1.2.3.4:5")) else { panic!("a third one") };
+        let first = seat(enter(&members, &IPC)).unwrap();
+        let _second = seat(enter(&members, &PeerAddress::Inproc)).unwrap();
+        let Some((_, Some(why))) = enter(&members, &at("1.2.3.4:5")) else { panic!("a third one") };
         assert!(why.contains("2 peers already (peers_max)"), "{why}");
         drop(first);
-        assert!(seat(members.enter(&at("1.2.3.4:5"))).is_some());
+        assert!(seat(enter(&members, &at("1.2.3.4:5"))).is_some());
         assert_eq!(members.turned_away().peers_max, 1);
     }
 
     #[test]
     fn one_address_is_an_ipv4_address_or_a_network_of_ipv6() {
         let members = members(100, 1);
-        let _first = seat(members.enter(&at("1.2.3.4:5"))).unwrap();
-        assert!(seat(members.enter(&at("[::ffff:1.2.3.4]:6"))).is_none());
-        let _second = seat(members.enter(&at("1.2.3.5:5"))).unwrap();
-        let third = seat(members.enter(&at("[2001:db8::1]:5"))).unwrap();
-        assert!(seat(members.enter(&at("[2001:db8::2]:5"))).is_none());
-        let _fourth = seat(members.enter(&at("[2001:db8:0:1::1]:5"))).unwrap();
+        let _first = seat(enter(&members, &at("1.2.3.4:5"))).unwrap();
+        assert!(seat(enter(&members, &at("[::ffff:1.2.3.4]:6"))).is_none());
+        let _second = seat(enter(&members, &at("1.2.3.5:5"))).unwrap();
+        let third = seat(enter(&members, &at("[2001:db8::1]:5"))).unwrap();
+        assert!(seat(enter(&members, &at("[2001:db8::2]:5"))).is_none());
+        let _fourth = seat(enter(&members, &at("[2001:db8:0:1::1]:5"))).unwrap();
         drop(third);
-        assert!(seat(members.enter(&at("[2001:db8::2]:5"))).is_some());
-        let local: Vec<_> = (0..5).filter_map(|_| seat(members.enter(&PeerAddress::Ipc))).collect();
+        assert!(seat(enter(&members, &at("[2001:db8::2]:5"))).is_some());
+        let local: Vec<_> = (0..5).filter_map(|_| seat(enter(&members, &IPC))).collect();
         assert_eq!(local.len(), 5, "those of this machine are known by no address");
         drop(local);
         assert_eq!(lock(&members.state).by_origin.len(), 3);
@@ -228,13 +231,13 @@ mod tests {
     #[test]
     fn of_many_that_are_turned_away_few_are_told() {
         let members = members(0, u32::MAX);
-        let entries: Vec<_> = (0..1000).map(|_| members.enter(&at("1.2.3.4:5"))).collect();
-        let told = entries.iter().filter(|entry| matches!(entry, Entry::Told(..))).count();
+        let entries: Vec<_> = (0..1000).map(|_| enter(&members, &at("1.2.3.4:5"))).collect();
+        let told = entries.iter().filter(|entry| is_told(entry)).count();
         assert_eq!(told, TOLD_MAX as usize);
         drop(entries);
-        assert!(matches!(members.enter(&PeerAddress::Ipc), Entry::Told(..)));
+        assert!(is_told(&enter(&members, &IPC)));
         let news = members.take_news().unwrap();
-        assert_eq!((news.peers_max, news.last), (1001, Some(PeerAddress::Ipc)));
+        assert_eq!((news.peers_max, news.last), (1001, Some(IPC)));
         assert_eq!(members.take_news(), None);
     }
 }

@@ -17,7 +17,7 @@ pub(crate) mod inbox;
 pub(crate) mod kept;
 pub(crate) mod members;
 pub(crate) mod outbox;
-mod send;
+pub(crate) mod send;
 pub(crate) mod watches;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -32,7 +32,7 @@ use oncue_core::frame::{Scanner, Version};
 use oncue_core::subscriptions::Subscriptions;
 
 use self::announced::States;
-use self::demand::{Demand, Edit, LedgerGuard};
+use self::demand::Demand;
 use self::fullness::{Gauge, Room};
 use self::inbox::Inbound;
 use self::inbox::flow::Resume;
@@ -184,7 +184,7 @@ impl Hub {
         };
         let subscriptions = Arc::new(RwLock::new(Subscriptions::new(seed)));
         let bytes_max = options.received_bytes_max.unwrap_or(options.queue_bytes_max);
-        let subscribes = matches!(socket_type, SocketType::Sub | SocketType::XSub);
+        let subscribes = !matches!(socket_type, SocketType::Pub | SocketType::XPub);
         let latest = (options.keep == Keep::Latest && subscribes)
             .then(|| LatestBound { topics_max: options.recv_messages_max(), bytes_max });
         let inbound = Inbound::new(subscriptions.clone(), bytes_max, latest);
@@ -227,7 +227,7 @@ impl Hub {
 
     /// Whether this side subscribes.
     pub(crate) fn subscribes(&self) -> bool {
-        matches!(self.socket_type, SocketType::Sub | SocketType::XSub)
+        !self.publishes()
     }
 
     /// Whether the user gets messages that peers send.
@@ -243,17 +243,13 @@ impl Hub {
     pub(crate) fn scanner(&self, version: Version) -> Scanner {
         let prefix = self.options.prefix_length_max as u64;
         let bytes_max = self.options.message_bytes_max;
-        let bytes_max = match self.publishes() {
-            true => {
-                bytes_max.unwrap_or(UPSTREAM_MESSAGE_BYTES_MAX).max(prefix + PREFIX_MESSAGE_OVERHEAD_BYTES)
-            }
-            false => bytes_max.unwrap_or(MESSAGE_BYTES_MAX_DEFAULT),
-        };
-        let scanner = Scanner::new(version, bytes_max.min(MESSAGE_BYTES_MAX as u64));
-        match self.publishes() {
-            true => scanner.with_command_bytes_max(prefix + SUBSCRIBE_OVERHEAD_BYTES as u64),
-            false => scanner,
+        let new = |bytes_max: u64| Scanner::new(version, bytes_max.min(MESSAGE_BYTES_MAX as u64));
+        if !self.publishes() {
+            return new(bytes_max.unwrap_or(MESSAGE_BYTES_MAX_DEFAULT));
         }
+        let bytes_max = bytes_max.unwrap_or(UPSTREAM_MESSAGE_BYTES_MAX);
+        new(bytes_max.max(prefix + PREFIX_MESSAGE_OVERHEAD_BYTES))
+            .with_command_bytes_max(prefix + SUBSCRIBE_OVERHEAD_BYTES as u64)
     }
 
     /// The high-water marks of a peer's queue.
@@ -269,13 +265,6 @@ impl Hub {
     /// Leaves a note for every shard.
     pub(crate) fn mail_all(&self, note: impl Fn() -> Note) {
         self.ports.iter().for_each(|port| port.mail(note()));
-    }
-
-    /// Leaves a note for one shard, if there is one of that number.
-    pub(crate) fn mail_to(&self, shard: u16, note: Note) {
-        if let Some(port) = self.ports.get(usize::from(shard)) {
-            port.mail(note);
-        }
     }
 
     pub(crate) fn port(&self, shard: u16) -> Arc<dyn Port> {
@@ -296,25 +285,6 @@ impl Hub {
         let shards = self.shards.load(Ordering::SeqCst);
         let one = shards.is_power_of_two().then(|| shards.trailing_zeros() as usize);
         one.and_then(|shard| self.ports[shard].clone().place())
-    }
-
-    /// The ledger, for reading.
-    pub(crate) fn ledger(&self) -> LedgerGuard<'_> {
-        self.demand.read()
-    }
-
-    /// The ledger, for changes.
-    pub(crate) fn edit(&self) -> Edit<'_> {
-        self.demand.edit()
-    }
-
-    /// Releases a part of what departed peers have left behind. Returns whether there is more.
-    pub(crate) fn release(&self, wakes: &mut Vec<Waker>) -> bool {
-        let mut edit = self.edit();
-        let more = edit.release();
-        edit.finish(wakes);
-        self.gauge.demand_changed(wakes);
-        more
     }
 
     /// All peers of a shard know our subscriptions up to `version`.
@@ -340,13 +310,34 @@ impl Hub {
 
     /// Closes the socket. Returns whether this call did it.
     pub(crate) fn close(self: &Arc<Self>) -> bool {
+        let first = self.shut();
+        if first {
+            self.mail_all(|| Note::Close(self.clone()));
+        }
+        first
+    }
+
+    /// From now on users get an error, the endpoints are free, and everything that waits is woken. Returns whether this
+    /// call did it.
+    fn shut(&self) -> bool {
         if self.closed.swap(true, Ordering::AcqRel) {
             return false;
         }
-        self.shut_doors();
+        let doors = std::mem::take(&mut *lock(&self.doors));
+        doors.iter().filter_map(Weak::upgrade).for_each(|door| door.shut());
         self.outbox.shut();
-        self.wake_users();
-        self.mail_all(|| Note::Close(self.clone()));
+        let mut wakes = Vec::new();
+        for waiters in [
+            &self.room,
+            &self.inbound.waiters,
+            &self.members.waiters,
+            &self.gauge.waiters,
+            &self.states.waiters,
+        ] {
+            waiters.take(&mut wakes);
+        }
+        self.demand.wake_watches(&mut wakes);
+        wake_all(wakes);
         true
     }
 
@@ -363,11 +354,8 @@ impl Hub {
 
     /// The engine cannot serve the socket any more; everything that waits is woken.
     pub(crate) fn fail(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.shut_doors();
-        self.outbox.shut();
         self.open_shards.store(0, Ordering::Release);
-        self.wake_users();
+        self.shut();
         self.done.wake();
     }
 
@@ -381,27 +369,11 @@ impl Hub {
         Ok(())
     }
 
-    /// Stops listening on this thread: when the socket is closed, its endpoints are free.
-    fn shut_doors(&self) {
-        let doors = std::mem::take(&mut *lock(&self.doors));
-        doors.iter().filter_map(Weak::upgrade).for_each(|door| door.shut());
-    }
-
-    fn wake_users(&self) {
-        let mut wakes = Vec::new();
-        self.inbound.waiters.take(&mut wakes);
-        self.members.waiters.take(&mut wakes);
-        self.room.take(&mut wakes);
-        self.gauge.waiters.take(&mut wakes);
-        self.states.waiters.take(&mut wakes);
-        self.demand.wake_watches(&mut wakes);
-        wake_all(wakes);
-    }
-
     pub(crate) fn stats(&self) -> SocketStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let c = &self.counters;
-        let (holding, turned_away) = (self.last.holding(), self.members.turned_away());
+        let turned_away = self.members.turned_away();
+        let store = self.last.look();
         SocketStats {
             peers: get(&c.peers),
             sent: self.outbox.pushed(),
@@ -421,16 +393,16 @@ impl Hub {
             states_missed: get(&c.states_missed) + get(&self.states.heard_missed),
             peers_full: self.gauge.full(),
             peers_evicted: get(&c.peers_evicted),
-            last_values: holding.values,
-            last_values_bytes: holding.bytes,
-            last_values_dropped: holding.dropped,
+            last_values: store.values(),
+            last_values_bytes: store.bytes,
+            last_values_dropped: store.dropped,
             last_values_offered: get(&self.last.offered),
         }
     }
 
     /// Whether a message of this topic would be queued or written.
     pub(crate) fn room_for(&self, topic: &[u8]) -> Room {
-        let ledger = self.ledger();
+        let ledger = self.demand.read();
         if self.gauge.is_open() {
             return if ledger.wanted(topic) { Room::Open } else { Room::Nobody };
         }
@@ -448,7 +420,7 @@ impl Hub {
 
     /// How many peers want a topic.
     pub(crate) fn subscribers(&self, topic: &[u8]) -> usize {
-        let ledger = self.ledger();
+        let ledger = self.demand.read();
         let mut audiences = Vec::new();
         ledger.for_each_audience(topic, |audience| audiences.push(audience));
         audiences.sort_unstable();
@@ -458,8 +430,9 @@ impl Hub {
 
     /// Leaves a decision for the peer's shard.
     pub(crate) fn decide(self: &Arc<Self>, peer: PeerKey, prefix: &[u8], verdict: Verdict) {
-        let note = Note::Verdict { hub: self.clone(), peer, prefix: prefix.to_vec(), verdict };
-        self.mail_to(peer.shard, note);
+        if let Some(port) = self.ports.get(usize::from(peer.shard)) {
+            port.mail(Note::Verdict { hub: self.clone(), peer, prefix: prefix.to_vec(), verdict });
+        }
     }
 
     /// Takes a prefix from all peers that have it.

@@ -28,6 +28,7 @@ pub(crate) struct Bound {
     pub(crate) bytes_most: u64,
 }
 
+#[derive(Default)]
 struct State {
     bytes: Vec<u8>,
     ends: Vec<u32>,
@@ -77,13 +78,6 @@ pub(crate) enum Pushed {
     TooLarge,
 }
 
-/// The result of [`Outbox::take`].
-pub(crate) enum Take {
-    Taken(Taken),
-    /// There is little: the shard may rest. It looks again after a pause, or when it is signalled.
-    Rest,
-}
-
 /// What a shard took.
 pub(crate) struct Taken {
     /// The number of the first chunk.
@@ -95,25 +89,10 @@ pub(crate) struct Taken {
 
 impl Outbox {
     pub(crate) fn new(bound: Bound) -> Outbox {
-        let state = State {
-            bytes: Vec::new(),
-            ends: Vec::new(),
-            closed: VecDeque::new(),
-            base: 0,
-            closed_bytes: 0,
-            closed_messages: 0,
-            readers: Vec::new(),
-            spares: Spares::default(),
-            refused: false,
-            quiet: false,
-            pushed: 0,
-            closed_for_good: false,
-            close_at: CHUNK_BYTES,
-        };
+        let state = State { close_at: CHUNK_BYTES, ..State::default() };
         Outbox { state: QuickLock::new(state), active: AtomicBool::new(false), bound }
     }
 
-    /// How many messages were let in since the start.
     pub(crate) fn pushed(&self) -> u64 {
         self.state.lock().pushed
     }
@@ -144,10 +123,9 @@ impl Outbox {
             Ok(state) => state,
             Err(pushed) => return (pushed, None),
         };
-        match state.encode(message) {
-            queued @ Pushed::Queued { .. } => (queued, Some(state.newest())),
-            refused => (refused, None),
-        }
+        let pushed = state.encode(message);
+        let number = matches!(pushed, Pushed::Queued { .. }).then(|| state.newest());
+        (pushed, number)
     }
 
     /// The state, if some shard takes messages and there is room; otherwise what happens to a message. Inlined by
@@ -205,11 +183,11 @@ impl Outbox {
         let (bytes, ends) = state.spares.take().unwrap_or_default();
         let bytes = std::mem::replace(&mut batch.bytes, bytes);
         let ends = std::mem::replace(&mut batch.ends, ends);
-        state.pushed += ends.len() as u64;
+        let messages = ends.len() as u64;
         let chunk = Chunk::of_spares(bytes, ends, &state.spares);
         state.push_closed(chunk);
         state.rouse_for_closed();
-        Pushed::Queued { tell: if state.quiet { state.signal() } else { 0 } }
+        state.let_in(messages)
     }
 
     /// `shard` has a new peer and takes what is pushed from now on. Returns the number of the first chunk that is for
@@ -238,19 +216,20 @@ impl Outbox {
         state.trim();
     }
 
-    /// Takes all that `shard` has not taken yet, unless it may rest and there is little. A shard that took something
-    /// polls again until it finds nothing, and is not signalled meanwhile.
-    pub(crate) fn take(&self, shard: u16, may_rest: bool) -> Take {
+    /// Takes all that `shard` has not taken yet. `None`: there is little and it may rest; it looks again after a pause,
+    /// or when it is signalled. A shard that took something polls again until it finds nothing, and is not signalled
+    /// meanwhile.
+    pub(crate) fn take(&self, shard: u16, may_rest: bool) -> Option<Taken> {
         let mut state = self.state.lock();
         if may_rest && state.rest(shard, self.bound) {
-            return Take::Rest;
+            return None;
         }
         state.close();
         let (base, end) = (state.base, state.base + state.closed.len() as u64);
         let alone = state.readers.len() == 1;
         let state = &mut *state;
         let Some(reader) = state.readers.iter_mut().find(|r| r.shard == shard) else {
-            return Take::Taken(Taken { first: end, chunks: Vec::new(), room: false });
+            return Some(Taken { first: end, chunks: Vec::new(), room: false });
         };
         let first = reader.next;
         let skip = (first - base) as usize;
@@ -270,7 +249,7 @@ impl Outbox {
         state.trim();
         let room = state.refused && !state.is_full(self.bound);
         state.refused &= !room;
-        Take::Taken(Taken { first, chunks, room })
+        Some(Taken { first, chunks, room })
     }
 }
 
@@ -285,13 +264,10 @@ impl State {
     /// The only shard that takes messages, if it has taken all.
     #[inline]
     fn idle(&self) -> Option<u16> {
-        if self.quiet
-            && self.ends.is_empty()
-            && let ([], [reader]) = (self.closed.as_slices().0, &self.readers[..])
-        {
-            return Some(reader.shard);
+        match &self.readers[..] {
+            [reader] if self.quiet && self.ends.is_empty() && self.closed.is_empty() => Some(reader.shard),
+            _ => None,
         }
-        None
     }
 
     /// Lets a message in.
@@ -319,7 +295,12 @@ impl State {
                 }
             }
         }
-        self.pushed += 1;
+        self.let_in(1)
+    }
+
+    #[inline(always)]
+    fn let_in(&mut self, messages: u64) -> Pushed {
+        self.pushed += messages;
         Pushed::Queued { tell: if self.quiet { self.signal() } else { 0 } }
     }
 
@@ -414,10 +395,7 @@ mod tests {
     use super::*;
 
     fn take(outbox: &Outbox, shard: u16) -> Taken {
-        match outbox.take(shard, false) {
-            Take::Taken(taken) => taken,
-            Take::Rest => panic!("it may not rest"),
-        }
+        outbox.take(shard, false).expect("it may not rest")
     }
 
     fn tells(pushed: Pushed) -> u64 {
@@ -487,15 +465,15 @@ mod tests {
             outbox.join(0);
             assert_eq!(tells(outbox.push("one", false)), 1);
             assert_eq!(texts(take(&outbox, 0)), ["one"]);
-            assert!(matches!(outbox.take(0, true), Take::Rest));
+            assert!(outbox.take(0, true).is_none());
             let told: Vec<_> = (0..enough).map(|_| tells(outbox.push(&message, true))).collect();
             assert_eq!(told, [vec![0; enough - 1], vec![1]].concat());
             assert_eq!(texts(take(&outbox, 0)).len(), enough);
-            assert!(matches!(outbox.take(0, true), Take::Rest));
+            assert!(outbox.take(0, true).is_none());
             let mut batch = Batch::new();
             (0..enough).for_each(|_| batch.push(&message).unwrap());
             assert_eq!(tells(outbox.push_many(&mut batch)), 1);
-            assert!(matches!(outbox.take(0, true), Take::Taken(_)));
+            assert!(outbox.take(0, true).is_some());
         }
     }
 }

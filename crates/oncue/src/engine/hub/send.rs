@@ -34,13 +34,8 @@ impl Hub {
         self.push(frames, self.no_room())
     }
 
-    /// As [`send`](Self::send), but a message without room is refused under every policy.
-    pub(crate) fn send_if_room(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
-        self.push(frames, NoRoom::Refuse)
-    }
-
     #[inline]
-    fn push(self: &Arc<Self>, frames: &(impl Frames + ?Sized), no_room: NoRoom) -> Result<()> {
+    pub(crate) fn push(self: &Arc<Self>, frames: &(impl Frames + ?Sized), no_room: NoRoom) -> Result<()> {
         if frames.copied_bytes() >= COPIED_BYTES_MAX {
             return self.push_copied(frames, no_room);
         }
@@ -69,21 +64,15 @@ impl Hub {
     }
 
     /// Queues a batch and leaves an empty one.
-    pub(crate) fn send_many(self: &Arc<Self>, batch: &mut Batch) -> Result<()> {
+    pub(crate) fn send_many(self: &Arc<Self>, batch: &mut Batch, no_room: NoRoom) -> Result<()> {
         match self.outbox.push_many(batch) {
-            Pushed::Full if self.no_room() == NoRoom::Drop => {
+            Pushed::Full if no_room == NoRoom::Drop => {
                 self.counters.outbox_full.fetch_add(batch.len() as u64, Ordering::Relaxed);
                 batch.clear();
                 Ok(())
             }
             pushed => self.pushed(pushed, NoRoom::Refuse),
         }
-    }
-
-    /// As [`send_many`](Self::send_many), but a batch without room is refused under every policy.
-    pub(crate) fn send_many_if_room(self: &Arc<Self>, batch: &mut Batch) -> Result<()> {
-        let pushed = self.outbox.push_many(batch);
-        self.pushed(pushed, NoRoom::Refuse)
     }
 
     /// What the socket's policy does when the outbox has no room.
@@ -136,8 +125,7 @@ impl Hub {
     /// Queues a message for the peers that want it now, and keeps it for later subscribers, for `age` at most. If the
     /// outbox has no room, it is not kept either.
     pub(crate) fn send_last(self: &Arc<Self>, frames: &impl Frames, age: Option<Duration>) -> Result<()> {
-        self.check_open()?;
-        let last = Keeping { value: stand_alone(frames)?, expires: self.expiry(age) };
+        let last = self.keeping(frames, age)?;
         match self.push_and_keep(&last, true) {
             Pushed::Idle { shard } if self.send_now(shard, &last.value, Some(&last)) => Ok(()),
             Pushed::Idle { .. } => self.pushed(self.push_and_keep(&last, false), self.no_room()),
@@ -149,7 +137,7 @@ impl Hub {
         let mut store = self.last.open();
         let (pushed, number) = self.outbox.push_numbered(&keeping.value, may_idle);
         if matches!(pushed, Pushed::Queued { .. } | Pushed::Nobody) {
-            store.keep(keeping.value.clone(), number, keeping.expires, self.last.bytes_max);
+            store.keep(keeping.clone(), number);
         }
         pushed
     }
@@ -160,30 +148,22 @@ impl Hub {
         let mut store = self.last.open();
         let idle = self.outbox.is_idle(shard);
         if idle {
-            store.keep(keeping.value.clone(), None, keeping.expires, self.last.bytes_max);
+            store.keep(keeping.clone(), None);
         }
         idle
     }
 
     /// Keeps a message for those that subscribe from now on.
     pub(crate) fn keep_last(&self, frames: &impl Frames, age: Option<Duration>) -> Result<()> {
-        self.check_open()?;
-        let value = stand_alone(frames)?;
-        self.last.open().keep(value, None, self.expiry(age), self.last.bytes_max);
+        let last = self.keeping(frames, age)?;
+        self.last.open().keep(last, None);
         Ok(())
     }
 
-    pub(crate) fn forget_last(&self, topic: &[u8]) -> bool {
-        self.last.forget(topic)
-    }
-
-    pub(crate) fn last_value(&self, topic: &[u8]) -> Option<Msg> {
-        self.last.get(topic, self.now())
-    }
-
-    /// When a value of this age expires.
-    fn expiry(&self, age: Option<Duration>) -> Option<Duration> {
-        age.and_then(|age| self.now().checked_add(age))
+    fn keeping(&self, frames: &impl Frames, age: Option<Duration>) -> Result<Keeping> {
+        self.check_open()?;
+        let expires = age.and_then(|age| self.now().checked_add(age));
+        Ok(Keeping { value: stand_alone(frames)?, expires })
     }
 
     /// Tells all peers that want the topic and understand states, and later subscribers.
@@ -196,15 +176,10 @@ impl Hub {
             )));
         }
         let value = Msg::from_frames([topic, &[state.number()], text.text().as_bytes()]);
-        let published = &self.states.published;
         // All shards get the states in the order in which they are kept.
-        let mut store = published.open();
-        store.keep(value.clone(), None, None, published.bytes_max);
+        let mut store = self.states.published.open();
+        store.keep(Keeping { value: value.clone(), expires: None }, None);
         self.mail_all(|| Note::State { hub: self.clone(), value: value.clone() });
         Ok(())
-    }
-
-    pub(crate) fn clear_state(&self, topic: &[u8]) -> bool {
-        self.states.published.forget(topic)
     }
 }

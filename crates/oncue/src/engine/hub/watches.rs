@@ -1,6 +1,5 @@
 //! The watches of one socket's demand, each with a queue of its own.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
@@ -11,7 +10,6 @@ use crate::sync::lock;
 
 /// A queue of demand events for one reader.
 pub(crate) struct Watch {
-    number: u64,
     edges: Mutex<Edges>,
     pub(crate) waiters: Arc<Waiters>,
 }
@@ -19,8 +17,7 @@ pub(crate) struct Watch {
 /// The watches of one socket. Each stays until it is ended.
 #[derive(Default)]
 pub(crate) struct Watches {
-    all: BTreeMap<u64, Arc<Watch>>,
-    last: u64,
+    all: Vec<Arc<Watch>>,
 }
 
 impl Watch {
@@ -39,18 +36,17 @@ impl Watch {
 impl Watches {
     /// Begins a watch; `waiters` wait for its events. `seed` keys its hashes.
     pub(crate) fn begin(&mut self, seed: u64, waiters: Arc<Waiters>) -> Arc<Watch> {
-        self.last += 1;
-        let watch = Arc::new(Watch { number: self.last, edges: Mutex::new(Edges::new(seed)), waiters });
-        self.all.insert(self.last, watch.clone());
+        let watch = Arc::new(Watch { edges: Mutex::new(Edges::new(seed)), waiters });
+        self.all.push(watch.clone());
         watch
     }
 
     pub(crate) fn end(&mut self, watch: &Watch) {
-        self.all.remove(&watch.number);
+        self.all.retain(|other| !std::ptr::eq(&**other, watch));
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Watch>> {
-        self.all.values()
+        self.all.iter()
     }
 
     /// Queues an event in all watches. Returns how many events were moved to make room for it.

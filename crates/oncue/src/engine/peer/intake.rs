@@ -101,10 +101,7 @@ impl<'a, S: Stream> Intake<'a, S> {
                 self.fresh.retain(|fresh| fresh != prefix);
                 self.release();
             }
-            let (owed, mut payee) = self.payee();
-            let cancelled = owed.cancel(prefix, &mut payee);
-            *self.work = self.work.saturating_add(self.owed.take_passes().saturating_mul(PASS_WORK));
-            cancelled?;
+            self.owe(|owed, payee| owed.cancel(prefix, payee))?;
         }
         self.edit().cancel(peer, prefix);
         self.count_moved();
@@ -128,7 +125,7 @@ impl<'a, S: Stream> Intake<'a, S> {
 
     fn edit(&mut self) -> &mut Edit<'a> {
         let hub = self.hub;
-        self.edit.get_or_insert_with(|| hub.edit())
+        self.edit.get_or_insert_with(|| hub.demand.edit())
     }
 
     /// Sends the peer what is kept of what it newly wants: values, then states.
@@ -141,17 +138,20 @@ impl<'a, S: Stream> Intake<'a, S> {
         let fresh: Fresh = std::mem::take(&mut self.fresh).into_iter().map(|prefix| (prefix, from)).collect();
         let states = self.tells_states().then(|| fresh.clone());
         if self.unrouted.is_some() {
-            let (owed, mut payee) = self.payee();
-            let added = owed.add(fresh, &mut payee);
-            *self.work = self.work.saturating_add(self.owed.take_passes().saturating_mul(PASS_WORK));
-            added?;
+            self.owe(|owed, payee| owed.add(fresh, payee))?;
         }
         states.map_or(Ok(()), |fresh| self.answer_states(&fresh))
     }
 
-    fn payee(&mut self) -> (&mut Owed, Payee<'_, S>) {
-        let payee = Payee { hub: self.hub, peer: self.peer, out: self.out, now: self.now };
-        (self.owed, payee)
+    /// Changes what the peer is owed; searching the store counts as work.
+    fn owe(
+        &mut self,
+        change: impl FnOnce(&mut Owed, &mut Payee<'_, S>) -> Result<(), End>,
+    ) -> Result<(), End> {
+        let changed = change(self.owed, &mut Payee { peer: self.peer, out: self.out, now: self.now });
+        let passes = std::mem::take(&mut self.owed.passes);
+        *self.work = self.work.saturating_add(passes.saturating_mul(PASS_WORK));
+        changed
     }
 
     /// Releases the lock of the ledger.
@@ -167,10 +167,10 @@ impl<'a, S: Stream> Intake<'a, S> {
         let Some(gate) = &self.hub.options.admission else { return Ok(true) };
         // The user's function may read the ledger.
         self.release();
-        if self.pending.contains(prefix) || self.hub.ledger().contains(self.peer, prefix) {
+        if self.pending.contains(prefix) || self.hub.demand.read().contains(self.peer, prefix) {
             return Ok(false);
         }
-        let address = self.pending.address.get_or_insert_with(|| self.out.stream.address().to_string());
+        let address = self.out.stream.address();
         let counts = &self.hub.counters;
         match gate.ask(&SubscribeRequest { peer: self.key, address, prefix }) {
             Admission::Accept => return Ok(true),
@@ -189,7 +189,7 @@ impl<'a, S: Stream> Intake<'a, S> {
 
     /// Deferred prefixes and those in force together keep to the peer's quota.
     fn check_quota(&self, prefix: &[u8]) -> Result<(), End> {
-        let (held, held_bytes) = self.hub.ledger().held(self.peer);
+        let (held, held_bytes) = self.hub.demand.read().held(self.peer);
         let (asked, asked_bytes) = self.pending.asked();
         Ok(self.hub.options.quota().check(u64::from(held) + asked, held_bytes + asked_bytes, prefix.len())?)
     }
@@ -204,7 +204,7 @@ impl<'a, S: Stream> Intake<'a, S> {
                 self.refused(prefix, &status);
             }
             Verdict::Revoke(status) => {
-                let held = self.hub.ledger().contains(self.peer, prefix);
+                let held = self.hub.demand.read().contains(self.peer, prefix);
                 if held || deferred {
                     counts.revoked.fetch_add(1, Ordering::Relaxed);
                     self.cancel(prefix)?;
@@ -229,11 +229,13 @@ impl<'a, S: Stream> Intake<'a, S> {
         let (mut at, mut done) = (Cursor::default(), false);
         while !done {
             let (mut out, mut count) = (Vec::new(), 0);
-            done = self.hub.states.published.pass(&self.hub.ledger(), &asking, &mut at, PORTION, |value| {
-                put_value(&mut out, value);
-                count += 1;
-            });
-            self.tell(out, count)?;
+            done =
+                self.hub.states.published.pass(&self.hub.demand.read(), &asking, &mut at, PORTION, |value| {
+                    put_value(&mut out, value);
+                    count += 1;
+                });
+            self.out.tell_states(out, count);
+            self.out.flush()?;
         }
         Ok(())
     }
@@ -244,16 +246,7 @@ impl<'a, S: Stream> Intake<'a, S> {
             let mut out = Vec::new();
             let (state, text) = (State::Rejected, status.text().as_bytes());
             put_state(&mut out, &StateNews { state, topic: prefix, text });
-            if !self.out.answer(out) {
-                self.hub.counters.states_missed.fetch_add(1, Ordering::Relaxed);
-            }
+            self.out.tell_states(out, 1);
         }
-    }
-
-    fn tell(&mut self, out: Vec<u8>, count: u64) -> Result<(), End> {
-        if !self.out.answer(out) {
-            self.hub.counters.states_missed.fetch_add(count, Ordering::Relaxed);
-        }
-        self.out.flush()
     }
 }

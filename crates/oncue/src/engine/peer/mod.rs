@@ -182,11 +182,9 @@ impl<S: Stream> Peer<S> {
         let (name, value) = ONCUE_PROPERTY;
         config.properties.push((name.to_owned(), value.to_owned()));
         let mut handshake = Handshake::new(config);
-        let mut out = Vec::new();
-        handshake.start(&mut out);
+        self.out.control(|out| handshake.start(out));
         self.phase = Phase::Handshake(Box::new(handshake));
-        self.out.control(out);
-        self.flush()
+        self.out.flush()
     }
 
     /// Tells the operator why the connection ends, and counts it.
@@ -206,11 +204,6 @@ impl<S: Stream> Peer<S> {
         }
     }
 
-    /// Writes what is queued.
-    pub(crate) fn flush(&mut self) -> Result<(), End> {
-        self.out.flush()
-    }
-
     /// Sends last values that wait, as far as there is room.
     pub(crate) fn pay(&mut self, now: Duration) -> Result<(), End> {
         self.payee(now).map_or(Ok(()), |(owed, mut payee)| owed.pay(&mut payee))
@@ -227,16 +220,8 @@ impl<S: Stream> Peer<S> {
         if self.owed.is_empty() {
             return None;
         }
-        let Phase::Traffic(Traffic { ledger: Some(peer), .. }) = &self.phase else { return None };
-        Some((&mut self.owed, Payee { hub: &self.hub, peer: *peer, out: &mut self.out, now }))
-    }
-
-    /// Queues a command.
-    pub(crate) fn control(&mut self, put: impl FnOnce(&mut Vec<u8>)) -> Result<(), End> {
-        let mut out = Vec::new();
-        put(&mut out);
-        self.out.control(out);
-        self.flush()
+        let Phase::Traffic(Traffic { ledger: Some(peer), .. }) = self.phase else { return None };
+        Some((&mut self.owed, Payee { peer, out: &mut self.out, now }))
     }
 
     /// Tells the peer what has changed in our subscriptions since it was told last.
@@ -244,15 +229,15 @@ impl<S: Stream> Peer<S> {
         let Phase::Traffic(Traffic { version, subscriptions: Some(known), .. }) = &mut self.phase else {
             return Ok(());
         };
-        let version = *version;
-        let mut out = Vec::new();
-        *known =
-            read_lock(&self.hub.subscriptions).changes_since(*known, |subscribe, prefix| match subscribe {
-                true => command::put_subscribe(&mut out, version, prefix),
-                false => command::put_cancel(&mut out, version, prefix),
-            });
-        self.out.control(out);
-        self.flush()
+        let (version, ours) = (*version, read_lock(&self.hub.subscriptions));
+        *known = self.out.control(|out| {
+            ours.changes_since(*known, |subscribe, prefix| match subscribe {
+                true => command::put_subscribe(out, version, prefix),
+                false => command::put_cancel(out, version, prefix),
+            })
+        });
+        drop(ours);
+        self.out.flush()
     }
 
     /// Reading goes on.
@@ -302,8 +287,12 @@ impl<S: Stream> Peer<S> {
         self.partial.capacity() + begun
     }
 
-    /// Drops what it has begun to send.
-    pub(crate) fn forget_partial(&mut self) {
+    /// Nothing more goes out. What still arrives is read and dropped until the peer closes too: a close with unread
+    /// bytes would make the system drop what the peer has not read yet.
+    pub(crate) fn drain(&mut self) {
+        self.dialer = None;
+        self.out.stream.shutdown_write();
+        self.phase = Phase::Draining;
         self.partial = Partial::default();
     }
 
@@ -350,10 +339,8 @@ impl<S: Stream> Peer<S> {
     fn process(&mut self, mut buffer: Vec<u8>, cx: &mut Context<'_>) -> Result<(), End> {
         let mut consumed = 0;
         if let Phase::Handshake(handshake) = &mut self.phase {
-            let mut out = Vec::new();
-            let progress = handshake.receive(&buffer, &mut out);
-            self.out.control(out);
-            self.flush()?;
+            let progress = self.out.control(|out| handshake.receive(&buffer, out));
+            self.out.flush()?;
             let progress = progress?;
             consumed = progress.consumed;
             if let Some(info) = progress.done {
@@ -363,36 +350,27 @@ impl<S: Stream> Peer<S> {
         match &self.phase {
             Phase::Traffic(_) if self.hub.publishes() => {
                 consumed += self.process_demand(&mut buffer[consumed..], cx)?;
-                self.partial.keep(buffer, consumed, cx.now, cx.pool);
-                Ok(())
             }
-            Phase::Traffic(_) => self.process_messages(buffer, consumed, cx),
-            Phase::Draining => {
-                let all = buffer.len();
-                self.partial.keep(buffer, all, cx.now, cx.pool);
-                Ok(())
-            }
-            Phase::Connecting | Phase::Handshake(_) => {
-                self.partial.keep(buffer, consumed, cx.now, cx.pool);
-                Ok(())
-            }
+            Phase::Traffic(_) => return self.process_messages(buffer, consumed, cx),
+            Phase::Draining => consumed = buffer.len(),
+            Phase::Connecting | Phase::Handshake(_) => {}
         }
+        self.partial.keep(buffer, consumed, cx.now, cx.pool);
+        Ok(())
     }
 
     /// The handshake is done: the peer becomes a peer of its socket.
     fn begin(&mut self, info: PeerInfo, cx: &mut Context<'_>) -> Result<(), End> {
         if let Some(reason) = self.turned_away.take() {
             if info.version.has_commands() {
-                let mut out = Vec::new();
-                command::put_error(&mut out, &reason);
-                self.out.control(out);
+                self.out.control(|out| command::put_error(out, &reason));
             }
             return Err(End::Refused(Error::peer(reason)));
         }
         let hub = self.hub.clone();
         let ledger = hub.sends().then(|| {
             self.joined = hub.outbox.join(cx.shard);
-            let mut edit = hub.edit();
+            let mut edit = hub.demand.edit();
             let peer = edit.attach(cx.shard, cx.slot);
             if !hub.publishes() {
                 // The messages of an XSUB go to all its peers.
@@ -407,13 +385,17 @@ impl<S: Stream> Peer<S> {
             let source = Source { shard: cx.shard, link: self.link };
             Arc::new(Flow::new(max, source, hub.port(cx.shard), cx.slot, self.uid))
         });
-        let mut out = Vec::new();
         let subscriptions = hub.subscribes().then(|| {
-            read_lock(&hub.subscriptions)
-                .snapshot(|prefix| command::put_subscribe(&mut out, info.version, prefix))
+            let subscriptions = read_lock(&hub.subscriptions);
+            let put = |out: &mut _| {
+                subscriptions.snapshot(|prefix| command::put_subscribe(out, info.version, prefix))
+            };
+            self.out.control(put)
         });
         let scanner = hub.scanner(info.version);
-        let (version, understands) = (info.version, understands(&info));
+        let version = info.version;
+        let understands =
+            version.has_commands() && info.properties.get(ONCUE_PROPERTY.0.as_bytes()).is_some();
         if understands {
             self.pulse.understands();
         }
@@ -430,8 +412,7 @@ impl<S: Stream> Peer<S> {
         });
         hub.counters.peers.fetch_add(1, Ordering::Relaxed);
         events::peer_joined(hub.id, self.uid, &self.address);
-        self.out.control(out);
-        self.flush()
+        self.out.flush()
     }
 
     /// Tells the hub whether this peer is full. Returns whether it has become full.
@@ -462,11 +443,6 @@ impl<S: Stream> Peer<S> {
         let Some((mut intake, _)) = self.intake(cx) else { return Ok(()) };
         let decided = intake.decided(prefix, verdict);
         decided.and(intake.finish())?;
-        self.flush()
+        self.out.flush()
     }
-}
-
-/// Whether a peer understands states.
-pub(crate) fn understands(info: &PeerInfo) -> bool {
-    info.version.has_commands() && info.properties.get(ONCUE_PROPERTY.0.as_bytes()).is_some()
 }

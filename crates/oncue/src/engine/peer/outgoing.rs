@@ -22,7 +22,7 @@ use crate::options::OnFull;
 pub(crate) struct Outgoing<S> {
     pub(crate) stream: S,
     queue: WriteQueue,
-    hub: Arc<Hub>,
+    pub(crate) hub: Arc<Hub>,
 }
 
 impl<S: Stream> Outgoing<S> {
@@ -40,9 +40,11 @@ impl<S: Stream> Outgoing<S> {
         &self.queue
     }
 
-    /// How many messages may be offered under [`OnFull::Refuse`].
+    /// How many messages may be offered under [`OnFull::Refuse`]: any number while none waits, then as many as fit
+    /// below the mark.
     pub(crate) fn room_to_offer(&self) -> u64 {
-        self.queue.backlog.room_to_offer(self.hub.mark())
+        let backlog = &self.queue.backlog;
+        if backlog.messages == 0 { u64::MAX } else { backlog.room(self.hub.mark()) }
     }
 
     /// Whether everything that is offered is missed until the stream takes bytes again.
@@ -74,12 +76,22 @@ impl<S: Stream> Outgoing<S> {
         Ok(())
     }
 
-    /// Queues control bytes.
-    pub(crate) fn control(&mut self, bytes: Vec<u8>) {
+    /// Queues the control bytes that `put` appends.
+    pub(crate) fn control<T>(&mut self, put: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let mut bytes = Vec::new();
+        let result = put(&mut bytes);
         self.queue.backlog.control(bytes);
+        result
     }
 
-    /// As [`control`](Self::control), unless the peer evidently does not read. Returns whether they are queued.
+    /// As [`answer`](Self::answer), for states of topics: those that are not queued count as missed.
+    pub(crate) fn tell_states(&mut self, bytes: Vec<u8>, states: u64) {
+        if !self.answer(bytes) {
+            self.hub.counters.states_missed.fetch_add(states, Ordering::Relaxed);
+        }
+    }
+
+    /// Queues control bytes, unless the peer evidently does not read. Returns whether they are queued.
     pub(crate) fn answer(&mut self, bytes: Vec<u8>) -> bool {
         self.queue.answer(bytes)
     }
@@ -106,15 +118,9 @@ impl<S: Stream> Outgoing<S> {
         self.queue.takes_messages().then_some(Portion { values, bytes: PORTION.bytes.min(bytes / 2) })
     }
 
-    /// Sends last values for which there is room.
-    pub(crate) fn offer_values(&mut self, runs: &[Run]) -> Result<(), End> {
-        self.offer_up_to(runs, Mark::NONE).map(drop)
-    }
-
-    /// Sends last values up to the mark and counts the others as missed, under every policy. Returns how many were
-    /// missed.
-    pub(crate) fn offer_values_to_the_mark(&mut self, runs: &[Run]) -> Result<u64, End> {
-        let mut mark = self.hub.mark();
+    /// Sends last values: all of them, or up to the mark under every policy. Returns how many were missed.
+    pub(crate) fn offer_values(&mut self, runs: &[Run], to_the_mark: bool) -> Result<u64, End> {
+        let mut mark = if to_the_mark { self.hub.mark() } else { Mark::NONE };
         if self.hub.options.on_full == OnFull::Refuse {
             // The sender cannot be made to wait here, so only the mark in bytes applies.
             mark.messages = u64::MAX;

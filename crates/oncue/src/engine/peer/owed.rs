@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use oncue_core::ledger::PeerId;
 
-use crate::engine::hub::Hub;
-use crate::engine::hub::kept::{Asking, Cursor, Fresh, PORTION, Portion};
+use crate::engine::hub::kept::{Asking, Cursor, Fresh, PORTION};
 use crate::engine::peer::end::End;
 use crate::engine::peer::outgoing::{Outgoing, count_missed};
 use crate::engine::wire::chunk::Run;
 use crate::engine::wire::gather::Gather;
-use crate::msg::Msg;
 use crate::net::Stream;
 
 /// With more new prefixes than this, the values do not wait for room: what does not fit is missed.
@@ -34,13 +32,12 @@ pub(crate) struct Owed {
     /// Topics of which newer messages were sent meanwhile.
     passed: BTreeSet<Vec<u8>>,
     passed_bytes: usize,
-    /// How often the store was searched since the last [`take_passes`](Self::take_passes).
-    passes: u32,
+    /// How often the store was searched, until it is counted.
+    pub(crate) passes: u32,
 }
 
 /// The receiver of the values.
 pub(crate) struct Payee<'a, S> {
-    pub(crate) hub: &'a Hub,
     pub(crate) peer: PeerId,
     pub(crate) out: &'a mut Outgoing<S>,
     pub(crate) now: Duration,
@@ -66,29 +63,25 @@ impl Owed {
 
     /// Sends what there is room for.
     pub(crate) fn pay<S: Stream>(&mut self, to: &mut Payee<'_, S>) -> Result<(), End> {
-        while !self.is_empty() {
-            let Some(room) = to.out.room_for_values() else { break };
-            let (mut gather, mut messages) = (Gather::default(), 0);
-            // The locks are released before anything is written.
-            let done = self.look(to, room, |value| {
-                messages += 1;
-                gather.add_message(value);
-            });
-            to.out.offer_values(&gather.finish())?;
-            to.hub.last.offered.fetch_add(messages, Ordering::Relaxed);
-            if done {
-                self.turn();
-            }
-        }
-        Ok(())
+        self.send(to, false)
     }
 
     /// Sends what fits below the marks; the rest is missed.
     fn settle<S: Stream>(&mut self, to: &mut Payee<'_, S>) -> Result<(), End> {
+        self.send(to, true)
+    }
+
+    fn send<S: Stream>(&mut self, to: &mut Payee<'_, S>, all: bool) -> Result<(), End> {
         let mut full = false;
         while !self.is_empty() {
+            let Some(portion) = (if all { Some(PORTION) } else { to.out.room_for_values() }) else { break };
             let (mut gather, mut messages) = (Gather::default(), 0);
-            let done = self.look(to, PORTION, |value| {
+            self.passes = self.passes.saturating_add(1);
+            let Owed { current, at, next, passed, .. } = self;
+            let asking = Asking { peer: to.peer, prefixes: current, later: next, passed, now: to.now };
+            let hub = &to.out.hub;
+            // The locks are released before anything is written.
+            let done = hub.last.pass(&hub.demand.read(), &asking, at, portion, |value| {
                 messages += 1;
                 if !full {
                     gather.add_message(value);
@@ -96,31 +89,18 @@ impl Owed {
             });
             let missed = match full {
                 true => {
-                    count_missed(to.hub, messages);
+                    count_missed(hub, messages);
                     messages
                 }
-                false => to.out.offer_values_to_the_mark(&gather.finish())?,
+                false => to.out.offer_values(&gather.finish(), all)?,
             };
             full |= missed > 0;
-            to.hub.last.offered.fetch_add(messages - missed, Ordering::Relaxed);
+            to.out.hub.last.offered.fetch_add(messages - missed, Ordering::Relaxed);
             if done {
                 self.turn();
             }
         }
         Ok(())
-    }
-
-    /// Calls `found` with the next portion. Returns whether it was the last one of the current prefixes.
-    fn look<S>(&mut self, to: &Payee<'_, S>, portion: Portion, found: impl FnMut(&Msg)) -> bool {
-        self.passes = self.passes.saturating_add(1);
-        let Owed { current, at, next, passed, .. } = self;
-        let asking = Asking { peer: to.peer, prefixes: current, later: next, passed, now: to.now };
-        to.hub.last.pass(&to.hub.ledger(), &asking, at, portion, found)
-    }
-
-    /// How often the store was searched since the last call.
-    pub(crate) fn take_passes(&mut self) -> u32 {
-        std::mem::take(&mut self.passes)
     }
 
     /// The current prefixes are done.
@@ -159,7 +139,7 @@ impl Owed {
     /// Messages are about to be sent: no older value of their topics may follow them.
     pub(crate) fn pass<S: Stream>(&mut self, runs: &[Run], to: &mut Payee<'_, S>) -> Result<(), End> {
         {
-            let ledger = to.hub.ledger();
+            let ledger = to.out.hub.demand.read();
             for topic in runs.iter().flat_map(Run::topics) {
                 let mut owed = false;
                 ledger.for_each_prefix_of(to.peer, topic, |prefix| {

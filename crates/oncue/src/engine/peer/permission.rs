@@ -7,8 +7,6 @@ use std::collections::BTreeSet;
 pub(crate) struct Pending {
     prefixes: BTreeSet<Vec<u8>>,
     bytes: u64,
-    /// Where the peer is, once it was asked.
-    pub(crate) address: Option<String>,
 }
 
 impl Pending {

@@ -126,7 +126,7 @@ impl<S: Stream> Peer<S> {
     ) {
         let Phase::Traffic(Traffic { flow: Some(flow), paused, .. }) = &mut self.phase else { return };
         let inbound = &self.hub.inbound;
-        if spans.is_empty() || inbound.keeps_latest() {
+        if spans.is_empty() || inbound.keeps_latest {
             if !spans.is_empty() {
                 inbound.put_latest(&buffer, &spans, (flow.source, version), cx.wakes);
             }
@@ -244,7 +244,7 @@ impl<S: Stream> Peer<S> {
             self.pulse.hear_ping(ttl_ds, now);
         }
         self.out.answer(answers.control);
-        self.flush()
+        self.out.flush()
     }
 }
 

@@ -7,7 +7,7 @@ use oncue_core::ledger::AudienceId;
 
 use crate::engine::hub::Hub;
 use crate::engine::hub::Note;
-use crate::engine::hub::outbox::{Take, Taken};
+use crate::engine::hub::outbox::Taken;
 use crate::engine::peer::Phase;
 use crate::engine::peer::outgoing::count_missed;
 use crate::engine::shard::Shard;
@@ -62,9 +62,9 @@ impl<N: Net> Shard<N> {
                 let joined = served.peers.iter().map(|&slot| self.peers[slot].joined).filter(|&j| j > number);
                 end = joined.min().map_or(end, |j| end.min((j - served.first) as usize));
             }
-            self.fanout.limit(if refuse { PASS_BYTES } else { u64::MAX });
+            self.fanout.bytes_max = if refuse { PASS_BYTES } else { u64::MAX };
             let place = {
-                let ledger = hub.ledger();
+                let ledger = hub.demand.read();
                 let peers = &self.peers;
                 let room = |audience: AudienceId| match refuse {
                     false => u64::MAX,
@@ -99,23 +99,19 @@ impl<N: Net> Shard<N> {
         served.batch.clear();
         served.place = Place::default();
         let may_rest = std::mem::take(&mut served.thick);
-        match hub.outbox.take(self.index, may_rest) {
-            Take::Rest => {
-                self.timers.set(self.now + REST_TIME, Timer::Rested { hub: hub.id });
-                false
-            }
-            Take::Taken(Taken { first, chunks, room }) => {
-                let messages: u32 = chunks.iter().map(|chunk| chunk.len()).sum();
-                let now = hub.now();
-                let time = now.saturating_sub(std::mem::replace(&mut served.taken, now));
-                served.thick = messages >= THICK_MESSAGES_MIN && time < THICK_INTERVAL * messages;
-                (served.batch, served.first) = (chunks, first);
-                if room {
-                    hub.room.take(&mut self.wakes);
-                }
-                messages > 0
-            }
+        let Some(Taken { first, chunks, room }) = hub.outbox.take(self.index, may_rest) else {
+            self.timers.set(self.now + REST_TIME, Timer::Rested { hub: hub.id });
+            return false;
+        };
+        let messages: u32 = chunks.iter().map(|chunk| chunk.len()).sum();
+        let now = hub.now();
+        let time = now.saturating_sub(std::mem::replace(&mut served.taken, now));
+        served.thick = messages >= THICK_MESSAGES_MIN && time < THICK_INTERVAL * messages;
+        (served.batch, served.first) = (chunks, first);
+        if room {
+            hub.room.take(&mut self.wakes);
         }
+        messages > 0
     }
 
     /// Writes the runs of a routed batch to the peers of each audience that came before chunk `number`. Returns
@@ -123,7 +119,7 @@ impl<N: Net> Shard<N> {
     fn deliver(&mut self, hub: &Arc<Hub>, number: u64) -> bool {
         let (mut hurried, now) = (false, self.now);
         let parcels: Vec<_> = {
-            let ledger = hub.ledger();
+            let ledger = hub.demand.read();
             let slots = |audience| ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
             self.fanout.drain().map(|(audience, runs)| (slots(audience).collect::<Vec<_>>(), runs)).collect()
         };

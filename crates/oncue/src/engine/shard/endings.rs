@@ -11,9 +11,9 @@ use crate::engine::peer::end::End;
 use crate::engine::peer::{Peer, Phase};
 use crate::engine::shard::fanout::Place;
 use crate::engine::shard::link::Outcome;
-use crate::engine::shard::timers::Timer;
+use crate::engine::shard::timers::{Check, Timer};
 use crate::engine::shard::{REFUSAL_TIME, Shard};
-use crate::net::{Net, Stream};
+use crate::net::Net;
 
 /// The work of taking a peer out of its socket, with as many prefixes as are released at once.
 const RETIRE_WORK: u32 = 1000;
@@ -27,7 +27,7 @@ impl<N: Net> Shard<N> {
         }
         self.retire(slot);
         let Some(peer) = self.peers.get_mut(slot) else { return };
-        let (uid, dialer, link) = (peer.uid, peer.dialer.take(), peer.link);
+        let (dialer, link) = (peer.dialer.take(), peer.link);
         let outcome = match peer.phase {
             Phase::Connecting => Outcome::Nothing,
             _ => Outcome::Connection { since: peer.since },
@@ -36,12 +36,10 @@ impl<N: Net> Shard<N> {
             if let Phase::Traffic(traffic) = &peer.phase
                 && traffic.version.has_commands()
             {
-                let mut out = Vec::new();
-                command::put_error(&mut out, &reason.to_string());
-                peer.out.control(out);
+                peer.out.control(|out| command::put_error(out, &reason.to_string()));
             }
-            if !matches!(peer.phase, Phase::Draining) && peer.flush().is_ok() {
-                self.timers.set(self.now + REFUSAL_TIME, Timer::Drain { slot, uid });
+            if !matches!(peer.phase, Phase::Draining) && peer.out.flush().is_ok() {
+                self.set_timer(slot, self.now + REFUSAL_TIME, Check::Drain);
                 self.drain(slot);
                 return self.redial(dialer, link, outcome, &end);
             }
@@ -53,16 +51,9 @@ impl<N: Net> Shard<N> {
         self.drain_if_closing(&hub);
     }
 
-    /// Nothing more goes out to the peer. What still arrives is read and dropped until the peer closes too: a close
-    /// with unread bytes would make the system drop what the peer has not read yet.
-    pub(crate) fn drain(&mut self, slot: usize) {
-        let peer = &mut self.peers[slot];
-        peer.dialer = None;
-        peer.out.stream.shutdown_write();
-        peer.phase = Phase::Draining;
-        peer.forget_partial();
-        let uid = peer.uid;
-        self.read_soon(slot, uid);
+    fn drain(&mut self, slot: usize) {
+        self.peers[slot].drain();
+        self.read_soon(slot);
     }
 
     /// Takes a peer out of its socket: nothing more goes out to it, and its demand ends.
@@ -84,8 +75,8 @@ impl<N: Net> Shard<N> {
             hub.has_peers(self.index, false);
         }
         if let Some(ledger) = ledger {
-            Self::ungauge(&hub, ledger, &mut self.wakes);
-            let mut edit = hub.edit();
+            hub.gauge.forget(ledger, &mut self.wakes);
+            let mut edit = hub.demand.edit();
             self.work += RETIRE_WORK;
             if edit.detach(ledger) && !std::mem::replace(&mut served.releasing, true) {
                 self.mailbox.mail(Note::Release(hub.clone()));
@@ -104,7 +95,10 @@ impl<N: Net> Shard<N> {
     /// Releases one more part of what departed peers left behind; other work is done in between.
     pub(crate) fn release(&mut self, hub: &Arc<Hub>) {
         let Some(served) = self.hubs.get_mut(&hub.id) else { return };
-        served.releasing = hub.release(&mut self.wakes);
+        let mut edit = hub.demand.edit();
+        served.releasing = edit.release();
+        edit.finish(&mut self.wakes);
+        hub.gauge.demand_changed(&mut self.wakes);
         match served.releasing {
             true => self.mailbox.mail(Note::Release(hub.clone())),
             false => self.drain_if_closing(hub),
@@ -115,29 +109,21 @@ impl<N: Net> Shard<N> {
     pub(crate) fn close(&mut self, hub: &Arc<Hub>) {
         // This is the last send: write coalescing would find nothing to keep the socket for.
         self.send_at_once(hub);
-        self.unlink_all(hub);
+        let links = self.links.iter().filter(|(_, link)| link.hub.id == hub.id);
+        for slot in links.map(|(slot, _)| slot).collect::<Vec<_>>() {
+            self.links.remove(slot).shut();
+        }
         let Some(served) = self.hubs.get_mut(&hub.id) else { return hub.shard_done(&mut self.wakes) };
         served.closing = true;
-        let unready = |peer: &Peer<_>| !matches!(peer.phase, Phase::Traffic(_));
-        let slots: Vec<_> = self.peers.iter().filter(|(_, p)| p.hub.id == hub.id && unready(p)).collect();
-        let slots: Vec<_> = slots.into_iter().map(|(slot, _)| slot).collect();
-        for slot in slots {
-            self.end(slot, End::Done);
-        }
+        self.end_peers(|peer| peer.hub.id == hub.id && !matches!(peer.phase, Phase::Traffic(_)));
         self.timers.set(self.now.saturating_add(hub.options.linger), Timer::Linger { hub: hub.id });
-        self.drain_hub(hub);
-    }
-
-    pub(crate) fn drain_if_closing(&mut self, hub: &Arc<Hub>) {
-        if self.hubs.get(&hub.id).is_some_and(|served| served.closing) {
-            self.drain_hub(hub);
-        }
+        self.drain_if_closing(hub);
     }
 
     /// Shuts down the peers of a closed socket whose queues are empty. The user need not wait for what follows: the
     /// socket is dropped when its peers have closed too.
-    pub(crate) fn drain_hub(&mut self, hub: &Arc<Hub>) {
-        let Some(served) = self.hubs.get(&hub.id) else { return };
+    pub(crate) fn drain_if_closing(&mut self, hub: &Arc<Hub>) {
+        let Some(served) = self.hubs.get(&hub.id).filter(|served| served.closing) else { return };
         if served.batch.is_empty() {
             for slot in served.peers.clone() {
                 if self.peers[slot].out.queue().is_empty() {
@@ -164,13 +150,17 @@ impl<N: Net> Shard<N> {
         let Some(served) = self.hubs.get_mut(&hub) else { return };
         let hub = served.hub.clone();
         served.batch.clear();
-        let slots: Vec<_> =
-            self.peers.iter().filter(|(_, p)| p.hub.id == hub.id).map(|(slot, _)| slot).collect();
-        for slot in slots {
+        self.end_peers(|peer| peer.hub.id == hub.id);
+        self.drain_if_closing(&hub);
+    }
+
+    /// This side needs the connections of some peers no more.
+    pub(crate) fn end_peers(&mut self, which: impl Fn(&Peer<N::Stream>) -> bool) {
+        let peers = self.peers.iter().filter(|(_, peer)| which(peer));
+        for slot in peers.map(|(slot, _)| slot).collect::<Vec<_>>() {
             if self.peers.contains(slot) {
                 self.end(slot, End::Done);
             }
         }
-        self.drain_hub(&hub);
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Fanout {
     next_hits: Vec<AudienceId>,
     batch: u64,
     /// An audience with this many bytes of one batch gets no more of it.
-    bytes_max: u64,
+    pub(crate) bytes_max: u64,
 }
 
 /// What one batch holds for one audience.
@@ -58,11 +58,6 @@ impl Fanout {
         Fanout { shard, bytes_max: u64::MAX, ..Fanout::default() }
     }
 
-    /// Limits the bytes of a batch that an audience may get.
-    pub(crate) fn limit(&mut self, bytes_max: u64) {
-        self.bytes_max = bytes_max;
-    }
-
     /// Matches the messages from `place` on, up to the first one that an audience has no `room` for (asked once per
     /// audience). Returns that message's place; `chunks.len()` when all are matched.
     pub(crate) fn route(
@@ -86,7 +81,9 @@ impl Fanout {
             }
             place = Place { chunk: place.chunk + 1, message: 0 };
         }
-        self.seal(chunks);
+        for &id in &self.touched {
+            self.parcels[id.index()].close(chunks);
+        }
         place
     }
 
@@ -183,12 +180,6 @@ impl Fanout {
             }
         }
         last
-    }
-
-    fn seal(&mut self, chunks: &[Arc<Chunk>]) {
-        for &id in &self.touched {
-            self.parcels[id.index()].close(chunks);
-        }
     }
 
     /// The audiences that the batch reaches, with their runs; nothing is left behind.

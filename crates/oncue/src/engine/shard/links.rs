@@ -8,15 +8,14 @@ use std::time::Duration;
 use oncue_core::backoff::Backoff;
 
 use super::link::{Door, Kind, Link, Outcome};
-use super::mailbox::Accepted;
-use super::timers::Timer;
+use super::mailbox::{Accepted, Letter};
+use super::timers::{Check, Timer};
 use super::{Shard, link_token, peer_token};
 use crate::endpoint::Endpoint;
 use crate::engine::hub::inbox::flow::Source;
-use crate::engine::hub::members::Entry;
 use crate::engine::hub::{Hub, Note};
+use crate::engine::peer::Peer;
 use crate::engine::peer::end::End;
-use crate::engine::peer::{Peer, Phase};
 use crate::error::{Error, Result};
 use crate::events;
 use crate::net::{Net, Ready, Stream};
@@ -72,7 +71,7 @@ impl<N: Net> Shard<N> {
         let kind = Kind::Dialer { failures: 0, turn: 0 };
         let link = Link { uid, hub: hub.clone(), asked: to.clone(), resolved: to.clone(), kind };
         let slot = self.links.insert(link);
-        self.dial(slot, uid);
+        self.dial(slot);
         Ok(())
     }
 
@@ -81,42 +80,20 @@ impl<N: Net> Shard<N> {
         self.links.iter().any(|(_, link)| link.is(hub, to, false))
     }
 
-    /// Stops listening; the peers that came by it stay. Returns false if there is no such listener here.
-    pub(crate) fn unbind(&mut self, hub: &Hub, at: &Endpoint) -> bool {
-        let Some(slot) = self.links.iter().find(|(_, link)| link.is(hub, at, true)).map(|(slot, _)| slot)
-        else {
+    /// Stops listening, or ends the connection and tries no more; the peers that came by a listener stay. Returns
+    /// false if there is no such link here.
+    pub(crate) fn unlink(&mut self, hub: &Hub, endpoint: &Endpoint, listener: bool) -> bool {
+        let Some((slot, _)) = self.links.iter().find(|(_, link)| link.is(hub, endpoint, listener)) else {
             return false;
         };
-        self.unlink(slot);
-        true
-    }
-
-    /// Ends the connection and tries no more. Returns false if there is no such dialer here.
-    pub(crate) fn disconnect(&mut self, hub: &Hub, to: &Endpoint) -> bool {
-        let Some((slot, uid)) =
-            self.links.iter().find(|(_, link)| link.is(hub, to, false)).map(|(slot, link)| (slot, link.uid))
-        else {
-            return false;
-        };
-        self.links.remove(slot);
-        let peers = self.peers.iter().filter(|(_, p)| p.dialer == Some(slot) && p.link == uid);
-        for slot in peers.map(|(slot, _)| slot).collect::<Vec<_>>() {
-            self.end(slot, End::Done);
+        let link = self.links.remove(slot);
+        let uid = link.uid;
+        link.shut();
+        if !listener {
+            self.end_peers(|peer| peer.dialer == Some(slot) && peer.link == uid);
+            hub.inbound.forget(Source { shard: self.index, link: uid });
         }
-        hub.inbound.forget(Source { shard: self.index, link: uid });
         true
-    }
-
-    /// Stops all listening and dialling of a socket; its connections stay.
-    pub(crate) fn unlink_all(&mut self, hub: &Hub) {
-        let links = self.links.iter().filter(|(_, link)| link.hub.id == hub.id);
-        for slot in links.map(|(slot, _)| slot).collect::<Vec<_>>() {
-            self.unlink(slot);
-        }
-    }
-
-    fn unlink(&mut self, slot: usize) {
-        self.links.remove(slot).shut();
     }
 
     /// Accepts waiting connections, some in each turn.
@@ -137,9 +114,8 @@ impl<N: Net> Shard<N> {
                     if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
                 Err(e) => {
                     events::accepting_paused(hub.id, &link.resolved, &e);
-                    hub.members.rest();
-                    hub.members.waiters.take(&mut self.wakes);
-                    return self.timers.set(self.now + ACCEPT_PAUSE, Timer::Accept { slot, uid });
+                    hub.members.rest(&mut self.wakes);
+                    return self.timers.set(self.now + ACCEPT_PAUSE, Timer::Link { slot, uid });
                 }
             }
         }
@@ -149,24 +125,16 @@ impl<N: Net> Shard<N> {
 
     /// Assigns a peer that came by listener `uid` to a shard, unless there are too many peers.
     fn accepted(&mut self, hub: &Arc<Hub>, stream: N::Stream, listener: u64) {
-        let entry = hub.members.enter(&stream.address());
-        if !matches!(entry, Entry::Seat(_)) {
-            hub.members.waiters.take(&mut self.wakes);
-        }
-        let (seat, turned_away) = match entry {
-            Entry::Seat(seat) => (seat, None),
-            Entry::Told(seat, reason) => (seat, Some(reason)),
-            Entry::Closed => {
-                hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
-                return;
-            }
+        let Some((seat, turned_away)) = hub.members.enter(&stream.address(), &mut self.wakes) else {
+            hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
+            return;
         };
         let accepted = Accepted { hub: hub.clone(), stream, listener, seat, turned_away };
         let shard = self.next_shard % self.mailboxes.len();
         self.next_shard = shard + 1;
         match shard == usize::from(self.index) {
             true => self.adopt(accepted),
-            false => self.mailboxes[shard].adopt(accepted),
+            false => self.mailboxes[shard].put(Letter::Accepted(accepted)),
         }
     }
 
@@ -186,17 +154,16 @@ impl<N: Net> Shard<N> {
     }
 
     /// Tries to connect.
-    pub(crate) fn dial(&mut self, slot: usize, uid: u64) {
-        let Some(link) = self.links.get(slot).filter(|link| link.uid == uid) else { return };
-        let hub = link.hub.clone();
+    pub(crate) fn dial(&mut self, slot: usize) {
+        let Some(link) = self.links.get(slot) else { return };
+        let (hub, uid) = (link.hub.clone(), link.uid);
         let Kind::Dialer { turn, .. } = link.kind else { return };
         let peer_slot = self.peers.vacant_key();
         match self.net.connect(&link.resolved, peer_token(peer_slot), turn) {
             Ok(stream) => {
                 let (peer_uid, time) = (self.uid(), hub.options.handshake_timeout);
-                self.timers
-                    .set(self.now.saturating_add(time), Timer::Handshake { slot: peer_slot, uid: peer_uid });
                 self.peers.insert(Peer::new(peer_uid, hub, uid, Some(slot), stream));
+                self.set_timer(peer_slot, self.now.saturating_add(time), Check::Handshake);
                 // Some streams are connected at once; the others are reported.
                 self.connecting(peer_slot);
             }
@@ -212,8 +179,7 @@ impl<N: Net> Shard<N> {
             Ok(false) => {
                 if peer.out.stream.has_alternatives() && !std::mem::replace(&mut peer.next_address_set, true)
                 {
-                    let uid = peer.uid;
-                    self.timers.set(self.now + NEXT_ADDRESS_TIME, Timer::NextAddress { slot, uid });
+                    self.set_timer(slot, self.now + NEXT_ADDRESS_TIME, Check::NextAddress);
                 }
                 return false;
             }
@@ -223,9 +189,8 @@ impl<N: Net> Shard<N> {
     }
 
     /// A connection that is being made has had no answer for a while.
-    pub(crate) fn next_address(&mut self, slot: usize, uid: u64) {
-        let peer = self.peers.get_mut(slot).filter(|peer| peer.uid == uid);
-        let Some(peer) = peer.filter(|peer| matches!(peer.phase, Phase::Connecting)) else { return };
+    pub(crate) fn next_address(&mut self, slot: usize) {
+        let peer = &mut self.peers[slot];
         peer.next_address_set = false;
         peer.out.stream.try_next();
         self.connecting(slot);
@@ -252,7 +217,7 @@ impl<N: Net> Shard<N> {
         let pause = backoff.pause(failures, Duration::ZERO);
         let pause = pause.saturating_sub(pause.mul_f64(chance / 2.0));
         events::retry(link.hub.id, &link.asked, pause, why);
-        self.timers.set(self.now.saturating_add(pause), Timer::Redial { slot, uid });
+        self.timers.set(self.now.saturating_add(pause), Timer::Link { slot, uid });
     }
 
     /// A random number from 0 to 1 (xorshift).

@@ -8,7 +8,7 @@ use crate::engine::hub::{Hub, Note};
 use crate::net::{Notify, Ready};
 use crate::sync::lock;
 
-/// The notes of one shard, and the streams that another shard has accepted for it.
+/// The letters to one shard: notes, and the streams that another shard has accepted for it.
 pub(crate) struct Mailbox<S> {
     state: Mutex<State<S>>,
     asleep: AtomicBool,
@@ -16,10 +16,15 @@ pub(crate) struct Mailbox<S> {
 }
 
 struct State<S> {
-    notes: Vec<Note>,
-    streams: Vec<Accepted<S>>,
+    letters: Vec<Letter<S>>,
     /// The shard has ended; nothing is taken out any more.
     closed: bool,
+}
+
+/// What a shard finds in its mailbox.
+pub(crate) enum Letter<S> {
+    Note(Note),
+    Accepted(Accepted<S>),
 }
 
 /// A stream that was accepted for a socket.
@@ -36,25 +41,20 @@ pub(crate) struct Accepted<S> {
 impl<S: Send> Mailbox<S> {
     /// `ring` wakes the shard's thread.
     pub(crate) fn new(ring: impl Fn() + Send + Sync + 'static) -> Mailbox<S> {
-        let state = State { notes: Vec::new(), streams: Vec::new(), closed: false };
+        let state = State { letters: Vec::new(), closed: false };
         Mailbox { state: Mutex::new(state), asleep: AtomicBool::new(false), ring: Box::new(ring) }
     }
 
     /// Leaves a note. A note for a shard that has ended is dropped.
     pub(crate) fn mail(&self, note: Note) {
-        let mut state = lock(&self.state);
-        if !state.closed {
-            state.notes.push(note);
-            drop(state);
-            self.ring();
-        }
+        self.put(Letter::Note(note));
     }
 
-    /// Hands over an accepted stream. A stream for a shard that has ended is closed.
-    pub(crate) fn adopt(&self, accepted: Accepted<S>) {
+    /// Leaves a letter. A letter for a shard that has ended is dropped, and a stream in it is closed.
+    pub(crate) fn put(&self, letter: Letter<S>) {
         let mut state = lock(&self.state);
         if !state.closed {
-            state.streams.push(accepted);
+            state.letters.push(letter);
             drop(state);
             self.ring();
         }
@@ -65,24 +65,21 @@ impl<S: Send> Mailbox<S> {
     pub(crate) fn close(&self) {
         let mut state = lock(&self.state);
         state.closed = true;
-        let left = (std::mem::take(&mut state.notes), std::mem::take(&mut state.streams));
+        let left = std::mem::take(&mut state.letters);
         // A dropped value may leave a note here.
         drop(state);
         drop(left);
     }
 
-    /// Takes everything; `notes` and `streams` must be empty.
-    pub(crate) fn take(&self, notes: &mut Vec<Note>, streams: &mut Vec<Accepted<S>>) {
-        let mut state = lock(&self.state);
-        std::mem::swap(&mut state.notes, notes);
-        std::mem::swap(&mut state.streams, streams);
+    /// Takes everything; `letters` must be empty.
+    pub(crate) fn take(&self, letters: &mut Vec<Letter<S>>) {
+        std::mem::swap(&mut lock(&self.state).letters, letters);
     }
 
     /// The shard is about to sleep. Returns false if something has come, so that it must not.
     pub(crate) fn fall_asleep(&self) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
-        let state = lock(&self.state);
-        let empty = state.notes.is_empty() && state.streams.is_empty();
+        let empty = lock(&self.state).letters.is_empty();
         if !empty {
             self.asleep.store(false, Ordering::SeqCst);
         }

@@ -39,9 +39,9 @@ use crate::engine::hub::outbox::Number;
 use crate::engine::peer::end::{End, Progress};
 use crate::engine::peer::{Context, Peer, Phase};
 use crate::engine::shard::fanout::{Fanout, Place};
-use crate::engine::shard::link::Link;
-use crate::engine::shard::mailbox::{Accepted, Mailbox};
-use crate::engine::shard::timers::{Timer, Timers};
+use crate::engine::shard::link::{Kind, Link};
+use crate::engine::shard::mailbox::{Letter, Mailbox};
+use crate::engine::shard::timers::{Check, Timer, Timers};
 use crate::engine::wire::chunk::Chunk;
 use crate::net::{Net, Ready};
 use crate::sync::read_lock;
@@ -81,8 +81,7 @@ pub(crate) struct Shard<N: Net> {
     pub(crate) unwritten: VecDeque<(usize, u64)>,
     pub(crate) fanout: Fanout,
     pool: Pool,
-    notes: Vec<Note>,
-    streams: Vec<Accepted<N::Stream>>,
+    letters: Vec<Letter<N::Stream>>,
     /// To be called when the shard is unlocked.
     pub(crate) wakes: Vec<Waker>,
     /// Per slot: the peer is blocked and full, so every message to it is missed. Ten thousand such peers must not cost
@@ -132,14 +131,6 @@ impl Served {
     }
 }
 
-/// The result of a turn.
-pub(crate) struct Turned {
-    /// When the next turn is due; now, if there is more to do.
-    pub(crate) deadline: Option<Duration>,
-    /// To be called when the shard is unlocked.
-    pub(crate) wakes: Vec<Waker>,
-}
-
 /// The token of a peer's stream; odd tokens are links.
 pub(crate) fn peer_token(slot: usize) -> usize {
     slot << 1
@@ -170,8 +161,7 @@ impl<N: Net> Shard<N> {
             unwritten: VecDeque::new(),
             fanout: Fanout::new(index),
             pool: Pool::default(),
-            notes: Vec::new(),
-            streams: Vec::new(),
+            letters: Vec::new(),
             wakes: Vec::new(),
             stuck: Vec::new(),
             planned: None,
@@ -179,26 +169,24 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    /// Does everything that can be done now.
-    pub(crate) fn turn(&mut self, now: Duration, ready: &[Ready]) -> Turned {
+    /// Does everything that can be done now. Returns when the next turn is due; now, if there is more to do.
+    pub(crate) fn turn(&mut self, now: Duration, ready: &[Ready]) -> Option<Duration> {
         (self.now, self.work) = (now, 0);
         for &report in ready {
             self.ready(report);
         }
         self.read_unread();
-        self.read_notes();
+        self.read_letters();
         self.write_unwritten();
         while let Some(timer) = self.timers.due(now) {
             self.fire(timer);
         }
         self.sweep_timers();
-        let deadline = if self.has_more() { Some(now) } else { self.timers.next() };
-        Turned { deadline, wakes: std::mem::take(&mut self.wakes) }
+        if self.has_more() { Some(now) } else { self.timers.next() }
     }
 
-    /// Ends the shard: closes its mailbox and everything that it holds, in whatever state. Returns the wakers that are
-    /// left.
-    pub(crate) fn finish(&mut self) -> Vec<Waker> {
+    /// Ends the shard: closes its mailbox and everything that it holds, in whatever state.
+    pub(crate) fn finish(&mut self) {
         self.ended = true;
         std::mem::take(&mut self.links).into_iter().for_each(|(_, link)| link.shut());
         for (_, peer) in std::mem::take(&mut self.peers) {
@@ -208,20 +196,13 @@ impl<N: Net> Shard<N> {
         self.timers = Timers::default();
         self.unread.clear();
         self.unwritten.clear();
-        self.notes.clear();
-        self.streams.clear();
+        self.letters.clear();
         self.mailbox.close();
-        std::mem::take(&mut self.wakes)
     }
 
     /// Whether there is something to do that nothing will report.
     pub(crate) fn has_more(&self) -> bool {
         !self.unread.is_empty() || !self.unwritten.is_empty()
-    }
-
-    /// The sockets that this shard serves.
-    pub(crate) fn hubs(&self) -> impl Iterator<Item = &Arc<Hub>> {
-        self.hubs.values().map(|served| &served.hub)
     }
 
     pub(crate) fn uid(&mut self) -> u64 {
@@ -247,24 +228,25 @@ impl<N: Net> Shard<N> {
         });
     }
 
-    fn read_notes(&mut self) {
-        let (mut notes, mut streams) = (std::mem::take(&mut self.notes), std::mem::take(&mut self.streams));
-        self.mailbox.take(&mut notes, &mut streams);
-        for accepted in streams.drain(..) {
-            self.adopt(accepted);
-        }
-        for note in notes.drain(..) {
-            match note {
-                Note::Outbox(hub) => {
-                    self.send(&hub);
-                    self.drain_if_closing(&hub);
+    fn read_letters(&mut self) {
+        let mut letters = std::mem::take(&mut self.letters);
+        self.mailbox.take(&mut letters);
+        for letter in letters.drain(..) {
+            let note = match letter {
+                Letter::Note(note) => note,
+                Letter::Accepted(accepted) => {
+                    self.adopt(accepted);
+                    continue;
                 }
+            };
+            match note {
+                Note::Outbox(hub) => self.send_and_drain(&hub),
                 Note::Subscriptions(hub) => self.tell_subscriptions(&hub),
                 Note::Resume { slot, uid } => {
                     let now = self.now;
                     if let Some(peer) = self.peer(slot, uid) {
                         peer.resume(now);
-                        self.read_soon(slot, uid);
+                        self.read_soon(slot);
                     }
                 }
                 Note::Verdict { hub, peer, prefix, verdict } => self.decided(&hub, peer, &prefix, verdict),
@@ -277,7 +259,7 @@ impl<N: Net> Shard<N> {
                 Note::Stop => {}
             }
         }
-        (self.notes, self.streams) = (notes, streams);
+        self.letters = letters;
     }
 
     pub(crate) fn peer(&mut self, slot: usize, uid: u64) -> Option<&mut Peer<N::Stream>> {
@@ -290,19 +272,16 @@ impl<N: Net> Shard<N> {
             return self.accept(slot);
         }
         let Some(peer) = self.peers.get_mut(slot) else { return };
-        let uid = peer.uid;
         // While it is being connected, the report may be about another address that has failed.
         if matches!(peer.phase, Phase::Connecting) && !self.connecting(slot) {
             return;
         }
-        if let Some(peer) = self.peer(slot, uid) {
-            peer.ended |= ready.ended;
-        }
+        self.peers[slot].ended |= ready.ended;
         if ready.writable {
-            self.writable(slot, uid);
+            self.writable(slot);
         }
         if ready.readable {
-            self.read_soon(slot, uid);
+            self.read_soon(slot);
         }
     }
 
@@ -314,40 +293,52 @@ impl<N: Net> Shard<N> {
             None => peer.hub.options.handshake_timeout,
             Some(_) => REFUSAL_TIME,
         };
-        let uid = peer.uid;
-        self.timers.set(self.now.saturating_add(time), Timer::Handshake { slot, uid });
-        if let Err(end) = peer.start() {
+        let started = peer.start();
+        self.set_timer(slot, self.now.saturating_add(time), Check::Handshake);
+        if let Err(end) = started {
             self.end(slot, end);
         }
     }
 
     /// The peer's stream takes bytes again.
-    fn writable(&mut self, slot: usize, uid: u64) {
+    fn writable(&mut self, slot: usize) {
         let now = self.now;
-        let Some(peer) = self.peer(slot, uid) else { return };
+        let Some(peer) = self.peers.get_mut(slot) else { return };
         if peer.out.queue().is_blocked() {
             // It has taken at least a part of what it had been given.
             peer.pulse.hear(now);
         }
         peer.out.unblock();
         self.set_stuck(slot, false);
-        self.write_on(slot, uid);
+        self.write_on(slot);
     }
 
     /// Writes what is queued for a peer.
-    fn write_on(&mut self, slot: usize, uid: u64) {
-        let now = self.now;
-        let Some(peer) = self.peer(slot, uid) else { return };
-        if let Err(end) = peer.flush().and_then(|()| peer.pay(now)) {
+    fn write_on(&mut self, slot: usize) {
+        let (now, peer) = (self.now, &mut self.peers[slot]);
+        if let Err(end) = peer.out.flush().and_then(|()| peer.pay(now)) {
             return self.end(slot, end);
         }
         let hub = peer.hub.clone();
         self.written(slot);
         if self.hubs.get(&hub.id).is_some_and(|served| !served.batch.is_empty()) {
             // A batch waits for room; there may be some now.
-            self.send(&hub);
+            return self.send_and_drain(&hub);
         }
         self.drain_if_closing(&hub);
+    }
+
+    fn send_and_drain(&mut self, hub: &Arc<Hub>) {
+        self.send(hub);
+        self.drain_if_closing(hub);
+    }
+
+    /// As [`written`](Self::written), or that has failed.
+    pub(crate) fn wrote(&mut self, slot: usize, result: Result<(), End>) {
+        match result {
+            Ok(()) => self.written(slot),
+            Err(end) => self.end(slot, end),
+        }
     }
 
     /// Something was queued for a peer or written to it.
@@ -367,17 +358,17 @@ impl<N: Net> Shard<N> {
             let Some((slot, uid)) = self.unwritten.pop_front() else { return };
             if let Some(peer) = self.peer(slot, uid) {
                 peer.writes_on = false;
-                self.write_on(slot, uid);
+                self.write_on(slot);
             }
         }
     }
 
     /// There may be something to read of a peer: it waits behind the peers that came before it.
-    pub(crate) fn read_soon(&mut self, slot: usize, uid: u64) {
-        if let Some(peer) = self.peer(slot, uid)
+    pub(crate) fn read_soon(&mut self, slot: usize) {
+        if let Some(peer) = self.peers.get_mut(slot)
             && !std::mem::replace(&mut peer.reads_on, true)
         {
-            self.unread.push_back((slot, uid));
+            self.unread.push_back((slot, peer.uid));
         }
     }
 
@@ -389,13 +380,13 @@ impl<N: Net> Shard<N> {
             let Some((slot, uid)) = self.unread.pop_front() else { return };
             if let Some(peer) = self.peer(slot, uid) {
                 peer.reads_on = false;
-                self.read(slot, uid);
+                self.read(slot);
             }
         }
     }
 
-    pub(crate) fn read(&mut self, slot: usize, uid: u64) {
-        let Some((peer, mut cx)) = self.with_context(slot, uid) else { return };
+    pub(crate) fn read(&mut self, slot: usize) {
+        let Some((peer, mut cx)) = self.with_context(slot) else { return };
         let before = matches!(peer.phase, Phase::Traffic(_));
         let progress = peer.read(&mut cx);
         let work = cx.work;
@@ -405,29 +396,25 @@ impl<N: Net> Shard<N> {
             self.begun(slot);
         }
         self.set_look(slot);
-        if let Some(peer) = self.peer(slot, uid) {
+        if let Some(peer) = self.peers.get_mut(slot) {
             let (hub, due) = (peer.hub.clone(), peer.watch_partial());
             if let Some(due) = due {
-                self.timers.set(due, Timer::Message { slot, uid });
+                self.set_timer(slot, due, Check::Message);
             }
             self.retry_batch(&hub);
         }
         self.written(slot);
         match progress {
             Ok(Progress::Idle) => {}
-            Ok(Progress::More) => self.read_soon(slot, uid),
+            Ok(Progress::More) => self.read_soon(slot),
             Err(end) => self.end(slot, end),
         }
     }
 
     /// A peer, and what it is lent while it works.
-    pub(crate) fn with_context(
-        &mut self,
-        slot: usize,
-        uid: u64,
-    ) -> Option<(&mut Peer<N::Stream>, Context<'_>)> {
+    pub(crate) fn with_context(&mut self, slot: usize) -> Option<(&mut Peer<N::Stream>, Context<'_>)> {
         let Shard { index, peers, hubs, pool, wakes, now, .. } = self;
-        let peer = peers.get_mut(slot).filter(|peer| peer.uid == uid)?;
+        let peer = peers.get_mut(slot)?;
         let served = hubs.get(&peer.hub.id).filter(|served| served.hub.last.is_used());
         let unrouted = served.map(|served| served.unrouted(*index));
         Some((peer, Context { shard: *index, slot, now: *now, unrouted, pool, wakes, work: 0 }))
@@ -461,73 +448,70 @@ impl<N: Net> Shard<N> {
     fn tell_subscriptions(&mut self, hub: &Arc<Hub>) {
         let version = read_lock(&hub.subscriptions).version();
         for slot in self.slots_of(hub) {
-            match self.peers[slot].tell_subscriptions() {
-                Ok(()) => self.written(slot),
-                Err(end) => self.end(slot, end),
-            }
+            let told = self.peers[slot].tell_subscriptions();
+            self.wrote(slot, told);
         }
         hub.told(self.index, version);
     }
 
     fn fire(&mut self, timer: Timer) {
         match timer {
-            Timer::Handshake { slot, uid } => {
-                let late = self
-                    .peer(slot, uid)
-                    .is_some_and(|p| matches!(p.phase, Phase::Connecting | Phase::Handshake(_)));
-                if late {
-                    self.end(slot, End::handshake_too_long());
+            Timer::Peer { check, slot, uid } => {
+                let Some(peer) = self.peer(slot, uid) else { return };
+                match (check, &peer.phase) {
+                    (Check::Handshake, Phase::Connecting | Phase::Handshake(_)) => {
+                        self.end(slot, End::handshake_too_long());
+                    }
+                    (Check::Message, _) => self.check_partial(slot),
+                    (Check::Look, Phase::Traffic(_)) => self.look(slot),
+                    (Check::Drain, Phase::Draining) => self.end(slot, End::Done),
+                    (Check::Evict, _) => self.evict(slot),
+                    (Check::NextAddress, Phase::Connecting) => self.next_address(slot),
+                    _ => {}
                 }
             }
-            Timer::Message { slot, uid } => self.check_partial(slot, uid),
-            Timer::Look { slot, uid } => self.look(slot, uid),
-            Timer::Drain { slot, uid } => {
-                if self.peer(slot, uid).is_some_and(|p| matches!(p.phase, Phase::Draining)) {
-                    self.end(slot, End::Done);
-                }
-            }
-            Timer::Evict { slot, uid } => self.evict(slot, uid),
-            Timer::NextAddress { slot, uid } => self.next_address(slot, uid),
-            Timer::Redial { slot, uid } => self.dial(slot, uid),
-            Timer::Accept { slot, uid } => {
-                if self.links.get(slot).is_some_and(|link| link.uid == uid) {
-                    self.accept(slot);
-                }
-            }
+            Timer::Link { slot, uid } => match self.links.get(slot).filter(|link| link.uid == uid) {
+                Some(Link { kind: Kind::Listener(_), .. }) => self.accept(slot),
+                Some(Link { kind: Kind::Dialer { .. }, .. }) => self.dial(slot),
+                None => {}
+            },
             Timer::Linger { hub } => self.give_up(hub),
             Timer::Rested { hub } => {
                 if let Some(hub) = self.hubs.get(&hub).map(|served| served.hub.clone()) {
-                    self.send(&hub);
-                    self.drain_if_closing(&hub);
+                    self.send_and_drain(&hub);
                 }
             }
         }
     }
 
     /// A message that a peer has begun should be complete by now.
-    fn check_partial(&mut self, slot: usize, uid: u64) {
-        let now = self.now;
-        let Some(peer) = self.peer(slot, uid) else { return };
+    fn check_partial(&mut self, slot: usize) {
+        let (now, peer) = (self.now, &mut self.peers[slot]);
         if let Err(end) = peer.check_partial(now) {
             self.end(slot, end);
         } else if let Some(due) = peer.watch_partial() {
-            self.timers.set(due.max(now + MESSAGE_LOOK_INTERVAL), Timer::Message { slot, uid });
+            self.set_timer(slot, due.max(now + MESSAGE_LOOK_INTERVAL), Check::Message);
+        }
+    }
+
+    /// Checks a peer at this time, if it is still there.
+    pub(crate) fn set_timer(&mut self, slot: usize, at: Duration, check: Check) {
+        if let Some(Peer { uid, .. }) = self.peers.get(slot) {
+            self.timers.set(at, Timer::Peer { check, slot, uid: *uid });
         }
     }
 
     fn sweep_timers(&mut self) {
         let Shard { timers, peers, links, hubs, .. } = self;
         timers.sweep(|timer| match *timer {
-            Timer::Handshake { slot, uid } | Timer::NextAddress { slot, uid } => peers
-                .get(slot)
-                .is_some_and(|p| p.uid == uid && matches!(p.phase, Phase::Connecting | Phase::Handshake(_))),
-            Timer::Look { slot, uid }
-            | Timer::Evict { slot, uid }
-            | Timer::Drain { slot, uid }
-            | Timer::Message { slot, uid } => peers.get(slot).is_some_and(|peer| peer.uid == uid),
-            Timer::Redial { slot, uid } | Timer::Accept { slot, uid } => {
-                links.get(slot).is_some_and(|link| link.uid == uid)
+            Timer::Peer { check, slot, uid } => {
+                let begins = matches!(check, Check::Handshake | Check::NextAddress);
+                peers.get(slot).is_some_and(|peer| {
+                    let begun = matches!(peer.phase, Phase::Traffic(_) | Phase::Draining);
+                    peer.uid == uid && !(begins && begun)
+                })
             }
+            Timer::Link { slot, uid } => links.get(slot).is_some_and(|link| link.uid == uid),
             Timer::Linger { hub } | Timer::Rested { hub } => hubs.contains_key(&hub),
         });
     }

@@ -58,7 +58,7 @@ impl<N: Net> Shard<N> {
 
     /// Puts the peers that want a topic into `slots`, if they are few and none has anything queued. Returns how many.
     fn ready_for(&mut self, hub: &Hub, topic: &[u8], slots: &mut [usize; PEERS_MAX]) -> Option<usize> {
-        let ledger = hub.ledger();
+        let ledger = hub.demand.read();
         let mut count = 0;
         for &audience in self.fanout.audiences(&ledger, topic) {
             for &peer in ledger.peers(audience) {

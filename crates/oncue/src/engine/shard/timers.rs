@@ -8,26 +8,41 @@ use std::time::Duration;
 /// What to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
-    /// A peer's handshake should be done.
-    Handshake { slot: usize, uid: u64 },
-    /// A message that a peer has begun should be complete.
-    Message { slot: usize, uid: u64 },
-    /// A peer is to be pinged, or may have been silent for too long.
-    Look { slot: usize, uid: u64 },
-    /// A peer may have been full for too long.
-    Evict { slot: usize, uid: u64 },
-    /// A drained peer should be gone.
-    Drain { slot: usize, uid: u64 },
-    /// A connection that is being made tries another address as well.
-    NextAddress { slot: usize, uid: u64 },
-    /// A dialer tries again.
-    Redial { slot: usize, uid: u64 },
-    /// A listener accepts again after a pause.
-    Accept { slot: usize, uid: u64 },
+    Peer {
+        check: Check,
+        slot: usize,
+        uid: u64,
+    },
+    /// A dialer tries again, or a listener accepts again after a pause.
+    Link {
+        slot: usize,
+        uid: u64,
+    },
     /// The linger time of a closed socket is over.
-    Linger { hub: u64 },
+    Linger {
+        hub: u64,
+    },
     /// Messages of a socket have gathered for long enough.
-    Rested { hub: u64 },
+    Rested {
+        hub: u64,
+    },
+}
+
+/// What to check of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Check {
+    /// Its handshake should be done.
+    Handshake,
+    /// A message that it has begun should be complete.
+    Message,
+    /// It is to be pinged, or may have been silent for too long.
+    Look,
+    /// It may have been full for too long.
+    Evict,
+    /// It is drained and should be gone.
+    Drain,
+    /// While it is being connected: another address is to be tried as well.
+    NextAddress,
 }
 
 /// Timers are swept only above this number.
@@ -105,11 +120,10 @@ mod tests {
     fn timers_of_what_has_gone_are_never_more_than_those_of_what_is_there() {
         let (mut timers, hour) = (Timers::default(), Duration::from_secs(3600));
         for uid in 0..100_000 {
-            timers.set(hour + Duration::from_nanos(uid), Timer::Handshake { slot: 0, uid });
+            let timer = Timer::Peer { check: Check::Handshake, slot: 0, uid };
+            timers.set(hour + Duration::from_nanos(uid), timer);
             // Each hundredth peer stays.
-            timers.sweep(
-                |timer| matches!(timer, Timer::Handshake { uid: of, .. } if of % 100 == 0 || *of == uid),
-            );
+            timers.sweep(|timer| matches!(timer, Timer::Peer { uid: of, .. } if of % 100 == 0 || *of == uid));
             assert!(
                 timers.heap.len() <= SWEPT_MIN.max(2 * (uid as usize / 100 + 2)) + 1,
                 "{}",
@@ -117,7 +131,7 @@ mod tests {
             );
         }
         let mut staying = 0;
-        while let Some(Timer::Handshake { uid, .. }) = timers.due(2 * hour) {
+        while let Some(Timer::Peer { uid, .. }) = timers.due(2 * hour) {
             staying += u64::from(uid % 100 == 0);
         }
         assert_eq!(staying, 1000, "none of those that matter is lost");

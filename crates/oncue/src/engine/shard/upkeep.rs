@@ -3,14 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Waker;
 
 use oncue_core::command;
 use oncue_core::frame::Version;
-use oncue_core::ledger::PeerId;
 
 use super::Shard;
-use super::timers::Timer;
+use super::timers::Check;
 use crate::engine::hub::announced::put_value;
 use crate::engine::hub::{Hub, Verdict};
 use crate::engine::peer::Phase;
@@ -46,21 +44,19 @@ impl<N: Net> Shard<N> {
         if matches!(peer.phase, Phase::Traffic(_))
             && let Some(at) = peer.pulse.set_timer()
         {
-            self.timers.set(at, Timer::Look { slot, uid: peer.uid });
+            self.set_timer(slot, at, Check::Look);
         }
     }
 
     /// A timer of a peer has fired.
-    pub(crate) fn look(&mut self, slot: usize, uid: u64) {
-        let now = self.now;
-        let Some(peer) = self.peer(slot, uid) else { return };
-        if !matches!(peer.phase, Phase::Traffic(_)) || !peer.pulse.timer_fired(now) {
+    pub(crate) fn look(&mut self, slot: usize) {
+        if !self.peers[slot].pulse.timer_fired(self.now) {
             return;
         }
-        if self.beat(slot, uid) == Beat::Dead {
+        if self.beat(slot) == Beat::Dead {
             // What arrived while the shard served others has not been read yet.
-            self.read(slot, uid);
-            if self.beat(slot, uid) == Beat::Dead {
+            self.read(slot);
+            if self.beat(slot) == Beat::Dead {
                 return self.end(slot, End::Silent);
             }
         }
@@ -68,9 +64,9 @@ impl<N: Net> Shard<N> {
     }
 
     /// Does what is due for a peer, except ending it. Returns what that was.
-    fn beat(&mut self, slot: usize, uid: u64) -> Beat {
+    fn beat(&mut self, slot: usize) -> Beat {
         let now = self.now;
-        let Some(peer) = self.peer(slot, uid) else { return Beat::Nothing };
+        let Some(peer) = self.peers.get_mut(slot) else { return Beat::Nothing };
         if peer.is_paused() {
             // It is this side that does not read.
             peer.pulse.hear(now);
@@ -79,18 +75,19 @@ impl<N: Net> Shard<N> {
         let sent = match beat {
             // It would queue behind what the peer has not taken; taking that is a sign of life as well.
             _ if peer.out.queue().is_blocked() => Ok(()),
-            Beat::Ping { ttl_ds } => peer.control(|out| command::put_ping(out, ttl_ds, b"")),
-            Beat::Assure => peer.control(|out| command::put_pong(out, b"")),
+            Beat::Ping { ttl_ds } => {
+                peer.out.control(|out| command::put_ping(out, ttl_ds, b""));
+                peer.out.flush()
+            }
+            Beat::Assure => {
+                peer.out.control(|out| command::put_pong(out, b""));
+                peer.out.flush()
+            }
             Beat::Dead | Beat::Nothing => Ok(()),
         };
-        match sent {
-            Ok(()) => self.written(slot),
-            Err(end) => {
-                self.end(slot, end);
-                return Beat::Nothing;
-            }
-        }
-        beat
+        let failed = sent.is_err();
+        self.wrote(slot, sent);
+        if failed { Beat::Nothing } else { beat }
     }
 
     /// Notes how full a peer is, after something was queued for it or written to it.
@@ -100,29 +97,22 @@ impl<N: Net> Shard<N> {
             && let Some(time) = peer.hub.options.evict_after
             && !std::mem::replace(&mut peer.evict_set, true)
         {
-            self.timers.set(self.now.saturating_add(time), Timer::Evict { slot, uid: peer.uid });
+            self.set_timer(slot, self.now.saturating_add(time), Check::Evict);
         }
     }
 
-    /// A peer that leaves is full no more.
-    pub(crate) fn ungauge(hub: &Hub, peer: PeerId, wakes: &mut Vec<Waker>) {
-        hub.gauge.forget(peer, wakes);
-        hub.gauge.demand_changed(wakes);
-    }
-
     /// Evicts a peer that has been full for too long.
-    pub(crate) fn evict(&mut self, slot: usize, uid: u64) {
-        let now = self.now;
-        let Some(peer) = self.peers.get_mut(slot).filter(|peer| peer.uid == uid) else { return };
+    pub(crate) fn evict(&mut self, slot: usize) {
+        let peer = &mut self.peers[slot];
         peer.evict_set = false;
         let (Some(since), Some(time)) = (peer.full_since, peer.hub.options.evict_after) else { return };
         if !matches!(peer.phase, Phase::Traffic(_)) {
             return;
         }
         let over = since.saturating_add(time);
-        if now < over {
+        if self.now < over {
             peer.evict_set = true;
-            return self.timers.set(over, Timer::Evict { slot, uid });
+            return self.set_timer(slot, over, Check::Evict);
         }
         peer.hub.counters.peers_evicted.fetch_add(1, Ordering::Relaxed);
         self.end(slot, End::too_slow());
@@ -130,9 +120,9 @@ impl<N: Net> Shard<N> {
 
     /// A decision about one peer of a socket, if the peer is still there.
     pub(crate) fn decided(&mut self, hub: &Arc<Hub>, key: PeerKey, prefix: &[u8], verdict: Verdict) {
-        let (slot, uid) = (key.slot, key.uid);
-        let Some((peer, mut cx)) = self.with_context(slot, uid) else { return };
-        if peer.hub.id != hub.id {
+        let slot = key.slot;
+        let Some((peer, mut cx)) = self.with_context(slot) else { return };
+        if peer.uid != key.uid || peer.hub.id != hub.id {
             return;
         }
         if let Err(end) = peer.decided(prefix, verdict, &mut cx) {
@@ -155,7 +145,7 @@ impl<N: Net> Shard<N> {
     pub(crate) fn tell_state(&mut self, hub: &Arc<Hub>, value: &Msg) {
         self.send_at_once(hub);
         let slots: Vec<_> = {
-            let ledger = hub.ledger();
+            let ledger = hub.demand.read();
             let audiences = self.fanout.audiences(&ledger, value.topic());
             let peers = audiences.iter().flat_map(|&audience| ledger.peers(audience));
             peers.map(|&peer| ledger.token(peer) as usize).collect()
@@ -164,13 +154,9 @@ impl<N: Net> Shard<N> {
         put_value(&mut out, value);
         for slot in slots {
             let Some(peer) = self.peers.get_mut(slot).filter(|peer| peer.understands()) else { continue };
-            if !peer.out.answer(out.clone()) {
-                hub.counters.states_missed.fetch_add(1, Ordering::Relaxed);
-            }
-            match peer.flush() {
-                Ok(()) => self.written(slot),
-                Err(end) => self.end(slot, end),
-            }
+            peer.out.tell_states(out.clone(), 1);
+            let flushed = peer.out.flush();
+            self.wrote(slot, flushed);
         }
     }
 }

@@ -123,14 +123,8 @@ impl Backlog {
         Backlog { yields, ..Backlog::default() }
     }
 
-    /// How many messages may be offered where nothing may be missed: any number while no message waits, then as many
-    /// as fit below the mark.
-    pub(crate) fn room_to_offer(&self, mark: Mark) -> u64 {
-        if self.messages == 0 { u64::MAX } else { self.room(mark) }
-    }
-
     /// How many messages fit below the mark.
-    pub(super) fn room(&self, mark: Mark) -> u64 {
+    pub(crate) fn room(&self, mark: Mark) -> u64 {
         if self.bytes >= mark.bytes { 0 } else { mark.messages.saturating_sub(self.messages) }
     }
 

@@ -147,7 +147,7 @@ impl Run {
 
     /// Whether its first message is partly written.
     pub(crate) fn is_begun(&self) -> bool {
-        !self.at_border()
+        self.first < self.last && self.at != self.chunk.start(self.first)
     }
 
     /// The topic of the first message that is not completely written.
@@ -200,11 +200,6 @@ impl Run {
         *self = Run::new(Arc::new(chunk), 0, self.last - self.first);
     }
 
-    /// Whether it stands between two messages.
-    fn at_border(&self) -> bool {
-        self.first == self.last || self.at == self.chunk.start(self.first)
-    }
-
     /// Notes that `bytes` more are written. Returns how many messages this completed.
     pub(crate) fn advance(&mut self, bytes: u64) -> u64 {
         debug_assert!(bytes <= self.bytes_left());
@@ -235,7 +230,7 @@ impl Run {
                 keep - 1
             };
         }
-        if !self.at_border() {
+        if self.is_begun() {
             keep = keep.max(1);
         }
         self.last = self.first + keep;

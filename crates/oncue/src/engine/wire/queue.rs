@@ -146,16 +146,7 @@ impl WriteQueue {
             }
             all => all,
         };
-        let written = match stream.write(piece) {
-            Ok(n) => n as u64,
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                self.blocked = true;
-                0
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => 0,
-            Err(e) => return Err(e),
-        };
-        self.written += written;
+        let written = self.write_slices(stream, piece)?.unwrap_or(0);
         if written == bytes {
             return Ok(1);
         }
@@ -205,7 +196,12 @@ impl WriteQueue {
                 break;
             }
         }
-        match stream.write(&slices[..count]) {
+        self.write_slices(stream, &slices[..count])
+    }
+
+    #[inline]
+    fn write_slices(&mut self, stream: &mut impl Stream, slices: &[IoSlice<'_>]) -> io::Result<Option<u64>> {
+        match stream.write(slices) {
             Ok(n) => {
                 self.written += n as u64;
                 Ok(Some(n as u64))

@@ -1,9 +1,9 @@
 //! Rules about who may subscribe to what. The first rule that applies to a subscription decides.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
-use oncue::{Admission, Reason};
+use oncue::{Admission, PeerAddress, Reason};
 
 use super::keys::{ALLOW, DENY, RULE};
 use super::reader::{At, Keys, texts};
@@ -27,6 +27,24 @@ pub(crate) enum Origin {
     Ipc,
     /// At an address with the same first bits as this one; the number of bits.
     Net(IpAddr, u8),
+}
+
+/// A subscriber's address, as far as rules know it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place {
+    Ipc,
+    Ip(IpAddr),
+    /// Another transport: no rule can name it.
+    Other,
+}
+
+impl From<PeerAddress> for Place {
+    fn from(address: PeerAddress) -> Place {
+        match address {
+            PeerAddress::Ipc { .. } => Place::Ipc,
+            address => address.ip().map_or(Place::Other, Place::Ip),
+        }
+    }
 }
 
 /// Reads a rule. It counts only if there is no problem in the end.
@@ -78,16 +96,21 @@ pub(crate) fn denied_to_all(rules: &[Rule], prefix: &[u8]) -> Option<Reason> {
     None
 }
 
-pub(crate) fn decide(rules: &[Rule], address: &str, prefix: &[u8]) -> Admission {
-    match rules.iter().find(|rule| rule.applies(address, prefix)) {
+pub(crate) fn decide(rules: &[Rule], place: Place, prefix: &[u8]) -> Admission {
+    match rules.iter().find(|rule| rule.applies(place, prefix)) {
         Some(rule) if !rule.allows => Admission::Reject(rule.status()),
         _ => Admission::Accept,
     }
 }
 
 impl Rule {
-    fn applies(&self, address: &str, prefix: &[u8]) -> bool {
-        self.touches(prefix) && (self.from.is_empty() || self.from.iter().any(|from| from.has(address)))
+    /// A denying rule applies to every subscriber that no rule can name; an allowing rule with `from` to none of them.
+    fn applies(&self, place: Place, prefix: &[u8]) -> bool {
+        let is_from = || match place {
+            Place::Other => !self.allows,
+            place => self.from.iter().any(|from| from.has(place)),
+        };
+        self.touches(prefix) && (self.from.is_empty() || is_from())
     }
 
     /// An allowing rule applies to prefixes within its own, a denying rule also to shorter ones: a subscription to `a`
@@ -106,14 +129,11 @@ impl Rule {
 }
 
 impl Origin {
-    fn has(&self, address: &str) -> bool {
-        match self {
-            Origin::Ipc => address.starts_with("ipc"),
-            Origin::Net(net, bits) => {
-                let at =
-                    address.strip_prefix("tcp://").and_then(|address| SocketAddr::from_str(address).ok());
-                at.is_some_and(|at| same_bits(*net, at.ip().to_canonical(), *bits))
-            }
+    fn has(&self, place: Place) -> bool {
+        match (self, place) {
+            (Origin::Ipc, Place::Ipc) => true,
+            (Origin::Net(net, bits), Place::Ip(ip)) => same_bits(*net, ip, *bits),
+            _ => false,
         }
     }
 }
@@ -162,8 +182,30 @@ mod tests {
         Rule { allows, prefixes, from, status: Some("no".to_owned()) }
     }
 
+    fn place(text: &str) -> Place {
+        let ipc = PeerAddress::Ipc { uid: 1000, pid: None };
+        let address =
+            || PeerAddress::Tcp(text.strip_prefix("tcp://").expect("TCP").parse().expect("an address"));
+        if text == "ipc" { ipc.into() } else { address().into() }
+    }
+
     fn allowed(rules: &[Rule], address: &str, prefix: &str) -> bool {
-        decide(rules, address, prefix.as_bytes()) == Admission::Accept
+        decide(rules, place(address), prefix.as_bytes()) == Admission::Accept
+    }
+
+    #[test]
+    fn a_transport_that_rules_do_not_know_is_denied_wherever_any_subscriber_is() {
+        let rules = [
+            rule(true, &["a/"], &["0.0.0.0/0", "::/0", "ipc"]),
+            rule(false, &["a/"], &[]),
+            rule(false, &["b/"], &["10.0.0.0/8"]),
+            rule(true, &["c/"], &[]),
+        ];
+        for other in [Place::Other, PeerAddress::Inproc.into()] {
+            let allowed = |prefix: &str| decide(&rules, other, prefix.as_bytes()) == Admission::Accept;
+            assert!(!allowed("a/x") && !allowed("b/x") && !allowed(""), "{other:?}");
+            assert!(allowed("c/x") && allowed("d"), "{other:?}");
+        }
     }
 
     #[test]
@@ -206,7 +248,7 @@ mod tests {
 
     #[test]
     fn addresses_are_compared_by_their_bits() {
-        let has = |from: &str, address: &str| from.parse::<Origin>().expect("an address").has(address);
+        let has = |from: &str, address: &str| from.parse::<Origin>().expect("an address").has(place(address));
         assert!(has("192.168.1.7", "tcp://192.168.1.7:1") && !has("192.168.1.7", "tcp://192.168.1.8:1"));
         assert!(
             has("192.168.0.0/23", "tcp://192.168.1.255:1") && !has("192.168.0.0/23", "tcp://192.168.2.0:1")

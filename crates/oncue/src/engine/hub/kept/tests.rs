@@ -44,7 +44,7 @@ fn as_a_naive_store_that_gives_up_the_oldest() {
                     let len = if rng.below(8) == 0 { rng.below(4000) } else { rng.below(200) };
                     let value = value(&topic, len as usize);
                     let expires = (rng.below(2) == 0).then(|| now + Duration::from_secs(rng.below(20)));
-                    last.open().keep(value.clone(), None, expires, bytes_max);
+                    last.open().keep(Keeping { value: value.clone(), expires }, None);
                     naive.remove(topic.as_bytes());
                     naive.0.push((value, expires));
                     if naive.bytes() > bytes_max && cost(&naive.0.last().unwrap().0) > bytes_max {
@@ -57,11 +57,12 @@ fn as_a_naive_store_that_gives_up_the_oldest() {
                     }
                 }
             }
-            let holding = last.holding();
+            let store = last.look();
             let expected = (naive.0.len() as u64, naive.bytes(), dropped);
-            assert_eq!((holding.values, holding.bytes, holding.dropped), expected);
-            assert!(holding.bytes <= bytes_max);
-            assert!(lock(&last.store).order.len() <= 2 * naive.0.len() + 65);
+            assert_eq!((store.values(), store.bytes, store.dropped), expected);
+            assert!(store.bytes <= bytes_max);
+            assert!(store.order.len() <= 2 * naive.0.len() + 65);
+            drop(store);
             let live = naive.0.iter().find(|(value, _)| value.topic() == topic.as_bytes());
             let live = live.filter(|(_, expires)| expires.is_none_or(|at| at > now));
             assert_eq!(last.get(topic.as_bytes(), now), live.map(|(value, _)| value.clone()));
@@ -74,7 +75,7 @@ fn an_answer_comes_in_parts_each_topic_once() {
     let last = LastValues::new(u64::MAX);
     for i in 0..10_000 {
         let len = if i % 100 == 0 { 5000 } else { 50 };
-        last.open().keep(value(&format!("t{i:05}"), len), None, None, u64::MAX);
+        last.open().keep(Keeping { value: value(&format!("t{i:05}"), len), expires: None }, None);
     }
     let mut ledger = Ledger::new(1, Quota { prefixes_max: 10, prefix_bytes_max: 100 });
     let peer = ledger.attach(0, 0);

@@ -254,7 +254,7 @@ fn an_audience_gets_no_more_of_a_batch_than_the_limit_and_the_message_that_reach
     let chunks = [Arc::new(Chunk::new(bytes, ends))];
     let mut fanout = Fanout::new(0);
     // Each message is 4 bytes on the wire: two of them reach the limit, so the third one for b stops the batch.
-    fanout.limit(5);
+    fanout.bytes_max = 5;
     let mut place = Place::default();
     let mut passes = Vec::new();
     while place.chunk < 1 {
