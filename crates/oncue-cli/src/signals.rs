@@ -1,6 +1,7 @@
 //! The end of the program: what causes it, and how every wait notices it at once.
 
 use std::ffi::c_int;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -11,7 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::fail::Fail;
-use crate::wait::{spawn, with_waker};
+use crate::wait::{spawn, wait_until};
 
 /// Whether the subcommand is to end. All clones share one state.
 #[derive(Clone, Default)]
@@ -65,24 +66,16 @@ impl Stop {
     /// steady stream of results must not put them off for ever.
     pub(crate) fn wait<F: Future>(&self, operation: F, deadline: Option<Instant>) -> Waited<F::Output> {
         let mut operation = pin!(operation);
-        with_waker(|context| {
-            loop {
-                if !self.enlist() {
-                    return Waited::Stopped;
-                }
-                let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-                if left.is_some_and(|left| left.is_zero()) {
-                    return Waited::TimedOut;
-                }
-                if let Poll::Ready(output) = operation.as_mut().poll(context) {
-                    return Waited::Ready(output);
-                }
-                match left {
-                    Some(left) => std::thread::park_timeout(left),
-                    None => std::thread::park(),
-                }
+        let step = poll_fn(|context| {
+            if !self.enlist() {
+                return Poll::Ready(Waited::Stopped);
             }
-        })
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Poll::Ready(Waited::TimedOut);
+            }
+            operation.as_mut().poll(context).map(Waited::Ready)
+        });
+        wait_until(step, deadline).unwrap_or(Waited::TimedOut)
     }
 
     /// Registers this thread to be woken at the end; false if it has come.

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{Builder, JoinHandle, Thread};
+use std::time::{Duration, Instant};
 
 use crate::fail::Fail;
 
@@ -29,20 +30,24 @@ pub(crate) fn spawn<T: Send + 'static>(
     spawned.map_err(|error| Fail::Runtime(format!("the thread `{name}` cannot be started: {error}")))
 }
 
-/// Calls `body` with the waker of this thread, which unparks it.
-pub(crate) fn with_waker<T>(body: impl FnOnce(&mut Context<'_>) -> T) -> T {
-    WAKER.with(|waker| body(&mut Context::from_waker(waker)))
-}
-
 /// Blocks this thread until the future is done.
 pub(crate) fn wait<F: Future>(future: F) -> F::Output {
+    wait_until(future, None).expect("there is no deadline")
+}
+
+/// Blocks this thread until the future is done; None if the deadline passes first.
+pub(crate) fn wait_until<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {
     let mut future = pin!(future);
-    with_waker(|context| {
+    WAKER.with(|waker| {
         loop {
-            if let Poll::Ready(output) = future.as_mut().poll(context) {
-                return output;
+            if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(waker)) {
+                return Some(output);
             }
-            std::thread::park();
+            match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                Some(Duration::ZERO) => return None,
+                Some(left) => std::thread::park_timeout(left),
+                None => std::thread::park(),
+            }
         }
     })
 }

@@ -82,7 +82,7 @@ fn strangers(command: &str, program: &Program, endpoint: &str) {
             ("a hundred prefixes, version 3.0", &|at| {
                 peer(at, Version::V3_0).write(&prefixes(Version::V3_0));
             }),
-            ("messages that are no subscriptions", &|_| {
+            ("messages that are not subscriptions", &|_| {
                 with(&message(&[&[7; 1000], b"second"]).repeat(100), false);
             }),
             ("a hundred toggles", &|_| {

@@ -23,8 +23,8 @@ impl Backoff {
     /// let ms = Duration::from_millis;
     /// let backoff = Backoff { min: ms(100), max: ms(350) };
     /// let mut failures = 0;
-    /// let pauses = [0, 0, 0, 349, 350, 0].map(|ran| backoff.pause(&mut failures, ms(ran)));
-    /// assert_eq!(pauses, [100, 200, 350, 350, 100, 200].map(ms));
+    /// assert_eq!(backoff.pause(&mut failures, ms(0)), ms(100));
+    /// assert_eq!(backoff.pause(&mut failures, ms(0)), ms(200));
     /// ```
     pub fn pause(self, failures: &mut u32, ran: Duration) -> Duration {
         if ran >= self.max {
@@ -33,5 +33,21 @@ impl Backoff {
         let times = 1_u32.checked_shl(*failures).unwrap_or(u32::MAX);
         *failures = failures.saturating_add(1);
         self.min.saturating_mul(times).min(self.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_doubles_up_to_its_bound_and_begins_anew_after_a_long_run() {
+        let ms = Duration::from_millis;
+        let backoff = Backoff { min: ms(100), max: ms(350) };
+        let mut failures = 0;
+        let pauses = [0, 0, 0, 349, 350, 0].map(|ran| backoff.pause(&mut failures, ms(ran)));
+        assert_eq!(pauses, [100, 200, 350, 350, 100, 200].map(ms));
+        failures = u32::MAX;
+        assert_eq!(backoff.pause(&mut failures, ms(0)), ms(350));
     }
 }

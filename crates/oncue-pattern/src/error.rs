@@ -30,6 +30,8 @@ pub enum PatternProblem {
     BadName(String),
     /// A parameter of a kind that does not exist.
     UnknownKind(String),
+    /// A parameter with a kind in a [`Template`](crate::Template).
+    KindInTemplate,
     /// Two parameters of this name.
     Repeated(String),
     /// Two parameters without a literal between them: nothing says where the first one's value ends.
@@ -103,6 +105,9 @@ impl fmt::Display for PatternProblem {
                     "`{kind}` is not a kind of parameter; write `int`, `word`, or a regular expression between \
                      slashes, as in `{{name:/[a-z]+/}}`"
                 )
+            }
+            PatternProblem::KindInTemplate => {
+                f.write_str("a template takes whatever the value is; write only the name, as in `{name}`")
             }
             PatternProblem::Repeated(name) => {
                 write!(f, "an earlier parameter is named `{name}` too; give each parameter its own name")

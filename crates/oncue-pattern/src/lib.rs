@@ -23,9 +23,11 @@ mod join;
 mod kind;
 mod parse;
 mod pattern;
+mod template;
 #[cfg(test)]
 mod tests;
 
 pub use error::{PatternError, PatternProblem, TopicError};
 pub use kind::Kind;
 pub use pattern::{Params, Pattern, PrefixMeaning};
+pub use template::Template;

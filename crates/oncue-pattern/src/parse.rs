@@ -41,27 +41,23 @@ fn parse(text: &str) -> Result<Pattern, Fault> {
     // Where each parameter begins.
     let mut opens = Vec::new();
     let mut at = 0;
-    while let Some(&byte) = text.as_bytes().get(at) {
-        let doubled = text.as_bytes().get(at + 1) == Some(&byte);
-        match byte {
-            b'{' if !doubled => {
-                let (param, end) = param_at(text, at)?;
-                if params.iter().any(|known| known.name == param.name) {
-                    return Err((at + 1, PatternProblem::Repeated(param.name.into())));
-                }
-                if params.last().is_some_and(|before| before.tail.is_empty()) {
-                    return Err((at, PatternProblem::Adjacent));
-                }
-                params.push(param);
-                opens.push(at);
-                at = end;
-            }
-            b'}' if !doubled => return Err((at, PatternProblem::Unopened)),
-            byte => {
-                params.last_mut().map_or(&mut head, |before| &mut before.tail).push(byte);
-                at += if matches!(byte, b'{' | b'}') { 2 } else { 1 };
-            }
+    while at < text.len() {
+        if let Some((literal, end)) = literal_at(text, at)? {
+            let into = params.last_mut().map_or(&mut head, |before| &mut before.tail);
+            into.extend_from_slice(literal.as_bytes());
+            at = end;
+            continue;
         }
+        let (param, end) = param_at(text, at)?;
+        if params.iter().any(|known| known.name == param.name) {
+            return Err((at + 1, PatternProblem::Repeated(param.name.into())));
+        }
+        if params.last().is_some_and(|before| before.tail.is_empty()) {
+            return Err((at, PatternProblem::Adjacent));
+        }
+        params.push(param);
+        opens.push(at);
+        at = end;
     }
     let automaton = automaton_of(&params).map_err(|(param, problem)| (opens[param], problem))?;
     Ok(Pattern { head: head.into(), params: params.into(), automaton })
@@ -81,8 +77,23 @@ fn automaton_of(params: &[Param]) -> Result<Option<Arc<Automaton>>, (usize, Patt
     Err((blamed.unwrap_or(0), PatternProblem::NoTopic))
 }
 
-/// The parameter whose `{` is at `open`, without the literal after it, and where the text continues.
-fn param_at(text: &str, open: usize) -> Result<(Param, usize), Fault> {
+/// The literal at `at`, as far as it has no brace, or a doubled brace as one; and where the text continues. None if a
+/// parameter begins there.
+pub(super) fn literal_at(text: &str, at: usize) -> Result<Option<(&str, usize)>, Fault> {
+    let rest = &text[at..];
+    match rest.as_bytes() {
+        [b'{', b'{', ..] | [b'}', b'}', ..] => Ok(Some((&rest[..1], at + 2))),
+        [b'{', ..] => Ok(None),
+        [b'}', ..] => Err((at, PatternProblem::Unopened)),
+        _ => {
+            let len = rest.find(['{', '}']).unwrap_or(rest.len());
+            Ok(Some((&rest[..len], at + len)))
+        }
+    }
+}
+
+/// The name of the parameter whose `{` is at `open`, and where it ends: at a `:` or a `}`.
+pub(super) fn name_at(text: &str, open: usize) -> Result<(&str, usize), Fault> {
     let start = open + 1;
     let inside = &text[start..];
     let Some(len) = inside.find(['{', '}', ':']).filter(|&len| !inside[len..].starts_with('{')) else {
@@ -96,7 +107,12 @@ fn param_at(text: &str, open: usize) -> Result<(Param, usize), Fault> {
     if !word || name.starts_with(|c: char| c.is_ascii_digit()) {
         return Err((start, PatternProblem::BadName(name.to_string())));
     }
-    let after_name = start + len;
+    Ok((name, start + len))
+}
+
+/// The parameter whose `{` is at `open`, without the literal after it, and where the text continues.
+fn param_at(text: &str, open: usize) -> Result<(Param, usize), Fault> {
+    let (name, after_name) = name_at(text, open)?;
     let (kind, values, end) = match text[after_name..].strip_prefix(':') {
         None => (Kind::Any, kind::any(), after_name + 1),
         Some(_) => kind_at(text, open, after_name + 1)?,

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
+use oncue_pattern::Pattern;
+
 use crate::endpoint::Endpoint;
 use crate::peer_address::PeerAddress;
 
@@ -38,4 +40,24 @@ pub(crate) fn peer_refused(socket: u64, peer: u64, address: &PeerAddress, reason
 /// The connection of a peer has ended or failed.
 pub(crate) fn peer_lost(socket: u64, peer: u64, address: &PeerAddress, reason: &dyn Display) {
     debug!(target: "oncue::peer", socket, peer, %address, %reason, "lost");
+}
+
+/// A feed has started: its topic is wanted.
+pub(crate) fn feed_started(topic: &[u8], generation: u64) {
+    debug!(target: "oncue::feed", topic = %topic.escape_ascii(), generation, "started");
+}
+
+/// The producer of a feed has returned.
+pub(crate) fn feed_ended(topic: &[u8], generation: u64, reason: &str) {
+    debug!(target: "oncue::feed", topic = %topic.escape_ascii(), generation, reason, "ended");
+}
+
+/// A producer has failed or panicked.
+pub(crate) fn producer_failed(topic: &[u8], generation: u64, error: &dyn Display) {
+    warn!(target: "oncue::feed", topic = %topic.escape_ascii(), generation, %error, "failed");
+}
+
+/// A catalogue function has failed; the list before stays.
+pub(crate) fn list_failed(route: &Pattern, error: &dyn Display) {
+    warn!(target: "oncue::feed", %route, %error, "list failed");
 }

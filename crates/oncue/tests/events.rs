@@ -8,7 +8,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use oncue::{Engine, ErrorKind, Options, PeerAddress, Sub, XPub, XPubEvent};
+use oncue::{Engine, ErrorKind, OnDemand, Options, PeerAddress, Sub, XPub, XPubEvent};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -71,7 +71,7 @@ impl Collector {
 }
 
 #[test]
-fn an_operator_reads_what_happens_to_sockets_and_peers() {
+fn an_operator_reads_what_happens_to_sockets_peers_and_feeds() {
     let log = Collector::default();
     tracing::subscriber::set_global_default(log.clone()).unwrap();
     let engine = Engine::start().unwrap();
@@ -108,4 +108,57 @@ fn an_operator_reads_what_happens_to_sockets_and_peers() {
     log.expect("oncue::peer", Level::DEBUG, "lost", &[("reason", "the peer closed the connection")]);
     let fields = [("endpoint", &*endpoint), ("reason", "refused")];
     log.expect("oncue::socket", Level::DEBUG, "retry", &fields);
+    feeds(&log, &engine);
+}
+
+/// What happens to feeds.
+fn feeds(log: &Collector, engine: &Engine) {
+    let wait = Duration::from_secs(3600);
+    let routes = OnDemand::bind("tcp://127.0.0.1:0")
+        .unwrap()
+        .route("good/{x}")
+        .thread(|feed| {
+            feed.publish("value")?;
+            feed.wait_stopped();
+            Ok(())
+        })
+        .route("bad")
+        .backoff(wait, wait)
+        .thread(|_| Err("the disk is full".into()))
+        .route("done")
+        .thread(|_| Ok(()))
+        .route("listed/{x}")
+        .catalogue_with(wait, || panic!("no list"))
+        .thread(|_| Ok(()))
+        .start()
+        .unwrap();
+    let ended = |topic: &str, reason: &str| {
+        log.expect("oncue::feed", Level::DEBUG, "ended", &[("topic", topic), ("reason", reason)]);
+    };
+    let fields = [("route", "listed/{x}"), ("error", "no list")];
+    log.expect("oncue::feed", Level::WARN, "list failed", &fields);
+    let subscriber = Sub::new(engine, Options::new()).unwrap();
+    subscriber.connect(&routes.endpoint().unwrap().to_string()).unwrap();
+    subscriber.subscribe("good/1").unwrap();
+    log.expect("oncue::feed", Level::DEBUG, "started", &[("topic", "good/1"), ("generation", "1")]);
+    subscriber.unsubscribe("good/1").unwrap();
+    ended("good/1", "nobody wants it");
+    subscriber.subscribe("bad").unwrap();
+    let fields = [("topic", "bad"), ("error", "the disk is full")];
+    log.expect("oncue::feed", Level::WARN, "failed", &fields);
+    ended("bad", "failed");
+    subscriber.subscribe("done").unwrap();
+    ended("done", "finished");
+    subscriber.subscribe("good/2").unwrap();
+    log.expect("oncue::feed", Level::DEBUG, "started", &[("topic", "good/2")]);
+    let other = routes.builder().route("other").thread(|feed| {
+        feed.wait_stopped();
+        Ok(())
+    });
+    routes.reload(other).unwrap();
+    ended("good/2", "its route has changed");
+    subscriber.subscribe("other").unwrap();
+    log.expect("oncue::feed", Level::DEBUG, "started", &[("topic", "other")]);
+    routes.stop();
+    ended("other", "the routes have stopped");
 }

@@ -129,7 +129,7 @@ fn rules_say_who_may_subscribe_to_what_and_change() {
     for _ in 0..3 {
         assert_eq!(subscriber.next().0, "open/a");
     }
-    assert_eq!(server.program.line(), "+ open/a", "a denied subscription is no demand");
+    assert_eq!(server.program.line(), "+ open/a", "a denied subscription is not demand");
     directory.config(routes);
     server.program.signal("HUP");
     server.error_with("config read again: 1 route kept");

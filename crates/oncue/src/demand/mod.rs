@@ -25,7 +25,7 @@ mod runner;
 mod tests;
 
 pub use oncue_core::backoff::Backoff;
-pub use oncue_pattern::{Pattern, PatternError};
+pub use oncue_pattern::{Pattern, PatternError, Template};
 
 pub use self::feed::{Done, FeedCounts, OnDemandStats, RouteStats, TopicStats};
 pub use self::feed::{Failure, Feed, LastLimits, Produced, Stopped};

@@ -1,6 +1,5 @@
 //! How a producer ends: it returns, it returns an error, or it panics.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{fmt, io};
 
@@ -27,13 +26,11 @@ pub enum Failure {
 impl Failure {
     /// Calls a user's function; its panic is a failure.
     pub(crate) fn catch<T>(call: impl FnOnce() -> T) -> Result<T, Failure> {
-        catch_unwind(AssertUnwindSafe(call)).map_err(Failure::panic)
-    }
-
-    fn panic(payload: Box<dyn Any + Send>) -> Failure {
-        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-        Failure::Panic(text.unwrap_or_else(|| "with no message".to_owned()))
+        catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
+            let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+            Failure::Panic(text.unwrap_or_else(|| "with no message".to_owned()))
+        })
     }
 }
 

@@ -22,6 +22,7 @@ pub use self::keep::LastLimits;
 use self::outlet::{Outlet, Put};
 pub(crate) use self::route::FeedRoute;
 use crate::Room;
+use crate::events;
 use crate::op::{Op, Waiters};
 use crate::socket::XPub;
 use crate::sync::lock;
@@ -214,7 +215,8 @@ impl Feed {
     /// Ends the feed: there is nothing more to publish. It starts again when the subscriptions that started it have all
     /// gone and one has come back. A producer that can return should do that instead.
     pub fn finish(&self) {
-        self.quit();
+        self.close();
+        self.0.of.desk.tell(Note::Quit { generation: self.generation() });
     }
 
     /// Ends the feed, as a producer that returns this error does: it is reported and counted, and the feed starts again
@@ -222,14 +224,8 @@ impl Feed {
     pub fn fail(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
         if self.is_active() {
             self.fail_with(&Failure::Error(error.into()));
-            self.quit();
+            self.finish();
         }
-    }
-
-    /// Stops the feed, and has the runner stop its producer.
-    pub(crate) fn quit(&self) {
-        self.close();
-        self.0.of.desk.tell(Note::Quit { generation: self.generation() });
     }
 
     /// Whether the subscribers of the topic have room for a value: [`Room::Congested`] when all of them are full, and a
@@ -343,6 +339,7 @@ impl Feed {
     /// Counts and reports a failure that does not end the feed.
     pub(crate) fn report(&self, failure: &Failure) {
         self.count(|counters| &counters.failed, 1);
+        events::producer_failed(self.topic(), self.generation(), failure);
         if let Some(report) = &self.0.of.on_failure {
             // A report that panics cannot be reported; the count stands.
             let _ = Failure::catch(|| report(self, failure));

@@ -48,7 +48,7 @@ impl<'a> IntoIterator for &'a FeedSet<'_> {
 
 /// One route's batches.
 pub(crate) struct BatchRun {
-    period: Duration,
+    pub(crate) period: Duration,
     produce: Box<dyn Fn(&FeedSet<'_>) + Send + Sync>,
     set: Mutex<Set>,
 }
@@ -70,10 +70,6 @@ struct Set {
 impl BatchRun {
     pub(crate) fn new(period: Duration, produce: impl Fn(&FeedSet<'_>) + Send + Sync + 'static) -> BatchRun {
         BatchRun { period, produce: Box::new(produce), set: Mutex::default() }
-    }
-
-    pub(crate) fn period(&self) -> Duration {
-        self.period
     }
 
     /// A feed has started. Returns when the route's next tick is, if it is not ticking yet.
@@ -134,7 +130,7 @@ impl BatchRun {
             first.fail_with(&failure);
             for feed in feeds {
                 feed.mark_failed();
-                feed.quit();
+                feed.finish();
             }
         }
     }

@@ -59,7 +59,7 @@ impl Producer {
     pub(crate) fn period(&self) -> Option<Duration> {
         match self {
             Producer::Every { period, .. } => Some(*period),
-            Producer::Batch(batch) => Some(batch.period()),
+            Producer::Batch(batch) => Some(batch.period),
             _ => None,
         }
     }

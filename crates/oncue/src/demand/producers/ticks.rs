@@ -70,7 +70,7 @@ impl Ticks<'_> {
 
 /// The tick after the one that was due at `due`, and how many passed unseen between the two. Ticks are whole periods
 /// after the runner's origin, so that those of many feeds meet and one waking serves them all. The first tick may be due at
-/// any time; the second comes half a period later at the soonest.
+/// any time; the second comes half a period later at the earliest.
 pub(crate) fn aligned_tick(due: Duration, period: Duration, now: Duration) -> (Duration, u64) {
     let beyond = due.as_nanos() % period.as_nanos().max(1);
     let beyond = Duration::from_nanos(u64::try_from(beyond).unwrap_or(u64::MAX));
@@ -105,6 +105,7 @@ mod tests {
         assert_eq!(next_tick(ms(100), ms(10), ms(109)), (ms(110), 0));
         assert_eq!(next_tick(ms(100), ms(10), ms(110)), (ms(120), 1));
         assert_eq!(next_tick(ms(100), ms(10), ms(137)), (ms(140), 3));
+        assert_eq!(next_tick(ms(105), ms(10), ms(100)), (ms(115), 0), "time that goes back");
         let (next, passed) = next_tick(ms(0), Duration::from_nanos(1), Duration::from_secs(100));
         assert!(next > Duration::from_secs(100) && passed == 100_000_000_000);
     }

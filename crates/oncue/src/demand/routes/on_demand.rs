@@ -83,7 +83,7 @@ impl OnDemand {
         self.shared.topic_stats()
     }
 
-    /// Ends the subscriptions of all peers to exactly this prefix. A peer that subscribes again is decided about anew.
+    /// Ends the subscriptions of all peers to exactly this prefix. A peer that subscribes again is asked about again.
     /// For one peer alone, and for subscriptions that were deferred, see [`XPub::revoke`], [`XPub::admit`] and
     /// [`XPub::reject`].
     pub fn revoke(&self, prefix: impl AsRef<[u8]>, status: impl Into<Reason>) {

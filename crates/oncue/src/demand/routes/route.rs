@@ -219,7 +219,7 @@ impl RouteBuilder {
     }
 
     /// One value at once, and then one every `period`, without drift: at whole periods after the start of all routes, so
-    /// that the ticks of many feeds meet, the second half a period after the first at the soonest. A tick is left out
+    /// that the ticks of many feeds meet, the second half a period after the first at the earliest. A tick is left out
     /// while the value before is still being produced, and while all subscribers of the topic are full. The function runs on a
     /// few threads that all such routes share, see [`Builder::workers`]; never on two at once for one feed.
     ///

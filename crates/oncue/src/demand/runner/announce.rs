@@ -21,25 +21,21 @@ impl States {
 
     pub(crate) fn tell(&self, topic: &[u8], state: FeedState) {
         let status = self.prefix.as_ref().map(|prefix| [prefix, topic].concat());
-        let Some((state, text)) = words(state) else {
-            self.socket.clear_state(topic);
-            status.map(|status| self.socket.forget_last(status));
-            return;
+        // The text does not tell why a feed failed: that is for the operator alone.
+        let (state, text) = match state {
+            FeedState::Idle => {
+                self.socket.clear_state(topic);
+                status.map(|status| self.socket.forget_last(status));
+                return;
+            }
+            FeedState::Active => (State::Active, ""),
+            FeedState::Stale => (State::Stale, "its producer starts again"),
+            FeedState::Closed => (State::Closed, "its producer has ended"),
         };
         // A closed or full socket drops it as it drops values; a topic that is too long for a state has none.
         let _ = self.socket.set_state(topic, state, text);
         if let Some(status) = status {
             let _ = self.socket.send_last((status, state.to_string()));
         }
-    }
-}
-
-/// A state and its text. The text does not tell why a feed failed: that is for the operator alone.
-fn words(state: FeedState) -> Option<(State, &'static str)> {
-    match state {
-        FeedState::Idle => None,
-        FeedState::Active => Some((State::Active, "")),
-        FeedState::Stale => Some((State::Stale, "its producer starts again")),
-        FeedState::Closed => Some((State::Closed, "its producer has ended")),
     }
 }

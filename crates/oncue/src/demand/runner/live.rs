@@ -10,7 +10,11 @@ use super::schedule::{Key, Schedule};
 use super::shared::Shared;
 use crate::demand::feed::{Failure, Feed};
 use crate::demand::producers::{BatchRun, Change, ChangeFn, Fill, FillFn, Periodic, Producer, thread};
+use crate::events;
 use crate::socket::XPub;
+
+/// The reason for the end of a feed that nothing else has ended.
+pub(crate) const FINISHED: &str = "finished";
 
 pub(crate) struct Live {
     feed: Feed,
@@ -18,7 +22,8 @@ pub(crate) struct Live {
     fill: Option<FillFn>,
     /// The call that is queued or under way, which fills in a value.
     filling: Weak<Fill>,
-    stopped: bool,
+    /// Why it was told to stop.
+    stopped: Option<&'static str>,
 }
 
 /// What is needed to stop a feed, by the kind of its producer.
@@ -71,7 +76,7 @@ impl Live {
                 Hold::Manual(tell.clone())
             }
         };
-        Some(Live { feed, hold, fill: route.fill.clone(), filling: Weak::new(), stopped: false })
+        Some(Live { feed, hold, fill: route.fill.clone(), filling: Weak::new(), stopped: None })
     }
 
     pub(crate) fn feed(&self) -> &Feed {
@@ -90,8 +95,8 @@ impl Live {
     }
 
     /// From now on nothing of the feed is sent. Its producer reports its end by a note, maybe at once.
-    pub(crate) fn stop(&mut self, schedule: &mut Schedule) {
-        if std::mem::replace(&mut self.stopped, true) {
+    pub(crate) fn stop(&mut self, reason: &'static str, schedule: &mut Schedule) {
+        if self.stopped.replace(reason).is_some() {
             return;
         }
         schedule.forget_feed(self.feed.generation());
@@ -112,7 +117,8 @@ impl Live {
     }
 
     /// The feed has ended: nothing more is done for it.
-    pub(crate) fn end(self, schedule: &mut Schedule, shared: &Shared) {
+    pub(crate) fn end(self, failed: bool, schedule: &mut Schedule, shared: &Shared) {
+        self.tell_end(failed);
         schedule.forget_feed(self.feed.generation());
         if let Some(call) = self.filling.upgrade() {
             // It would have no effect, and would wait for as long as the workers are busy.
@@ -123,10 +129,16 @@ impl Live {
 
     /// The runner ends, and waits for no end of a feed but that of its thread.
     pub(crate) fn give_up(self) {
+        self.tell_end(false);
         if let Hold::Batch(batch, _) = &self.hold {
             batch.clear();
         }
         self.join();
+    }
+
+    fn tell_end(&self, failed: bool) {
+        let reason = if failed { "failed" } else { self.stopped.unwrap_or(FINISHED) };
+        events::feed_ended(self.feed.topic(), self.feed.generation(), reason);
     }
 
     fn join(self) {

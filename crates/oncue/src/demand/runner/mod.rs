@@ -47,7 +47,7 @@ use std::{io, thread};
 use oncue_core::feeds::{Decision, End, FeedId, FeedState, Feeds, RouteId};
 
 pub(crate) use self::announce::States;
-use self::live::Live;
+use self::live::{FINISHED, Live};
 pub use self::plan::Reloaded;
 pub(crate) use self::plan::{AdmitFn, Guards, Listed, Planned, Replaced, RouteRun, refused};
 use self::schedule::{Key, Schedule};
@@ -55,6 +55,7 @@ pub(crate) use self::shared::{Reports, Shared};
 use crate::demand::feed::{Activation, Failure, Feed, Note, add};
 use crate::demand::producers::{Held, Listing, next_tick};
 use crate::error::Error;
+use crate::events;
 use crate::op::Op;
 use crate::socket::{DemandEvent, DemandWatch, XPub};
 use crate::sync::lock;
@@ -104,12 +105,12 @@ impl Runner {
         for prefix in snapshot {
             let now = self.shared.desk.now();
             self.machine(|machine| machine.wanted(&prefix, now));
-            self.obey();
+            self.carry_out();
         }
         loop {
             let goes_on = match self.wait() {
-                Turn::Demand(event) => self.hear(event),
-                Turn::Notes(notes) => notes.into_iter().all(|note| self.heed(note)),
+                Turn::Demand(event) => self.take_demand(event),
+                Turn::Notes(notes) => notes.into_iter().all(|note| self.handle(note)),
                 Turn::Time => true,
             };
             if !goes_on {
@@ -118,7 +119,7 @@ impl Runner {
             let now = self.shared.desk.now();
             self.count_waiting();
             self.machine(|machine| machine.tick(now));
-            self.obey();
+            self.carry_out();
             self.schedule.run(now, &self.shared.workers);
         }
     }
@@ -142,7 +143,7 @@ impl Runner {
     }
 
     /// Tells the machine about changes of demand, up to a bound. Returns whether the runner goes on.
-    fn hear(&mut self, event: Result<DemandEvent, Error>) -> bool {
+    fn take_demand(&mut self, event: Result<DemandEvent, Error>) -> bool {
         let mut first = Some(event);
         for _ in 0..EVENTS_PER_TURN_MAX {
             let Some(event) = first.take().or_else(|| self.watch.try_next().transpose()) else { break };
@@ -153,19 +154,19 @@ impl Runner {
                 // The socket was closed, or its engine has died.
                 Err(_) => return false,
             }
-            self.obey();
+            self.carry_out();
         }
         true
     }
 
     /// Does what a note asks for. Returns whether the runner goes on.
-    fn heed(&mut self, note: Note) -> bool {
+    fn handle(&mut self, note: Note) -> bool {
         let now = self.shared.desk.now();
         match note {
             Note::Ended { id, generation, failed } => {
                 // A periodic feed may report its end twice.
                 let Some(live) = self.live.remove(&generation) else { return true };
-                live.end(&mut self.schedule, &self.shared);
+                live.end(failed, &mut self.schedule, &self.shared);
                 // Dropped when nothing is locked: the last feed of a route may own what calls back.
                 let _feed = lock(&self.shared.feeds).remove(&generation);
                 let end = if failed { End::Failed } else { End::Finished };
@@ -178,7 +179,7 @@ impl Runner {
             }
             Note::Quit { generation } => {
                 if let Some(live) = self.live.get_mut(&generation) {
-                    live.stop(&mut self.schedule);
+                    live.stop(FINISHED, &mut self.schedule);
                 }
             }
             Note::Hold { generation, until } => {
@@ -205,7 +206,7 @@ impl Runner {
             }
             Note::Stop => return false,
         }
-        self.obey();
+        self.carry_out();
         true
     }
 
@@ -230,6 +231,7 @@ impl Runner {
             Ok(()) => route.listed(plan.machine.route_counts(id).listed, now),
             Err(failure) => {
                 drop(plan);
+                events::list_failed(&route.pattern, &failure);
                 add(&self.shared.desk.counters.lists_failed, 1);
                 if let Some(report) = &self.shared.reports.list {
                     // A report that panics cannot be reported; the count stands.
@@ -240,7 +242,7 @@ impl Runner {
     }
 
     /// Carries out what the machine has decided.
-    fn obey(&mut self) {
+    fn carry_out(&mut self) {
         while let Some((decision, route)) = self.decision() {
             match (decision, route) {
                 (Decision::Start { feed: id, route, topic, params, generation, since }, Some(run)) => {
@@ -256,14 +258,17 @@ impl Runner {
                 }
                 (Decision::Stop { generation, wanted, .. }, _) => {
                     if let Some(live) = self.live.get_mut(&generation) {
-                        live.stop(&mut self.schedule);
+                        let reason = if wanted { "its route has changed" } else { "nobody wants it" };
+                        live.stop(reason, &mut self.schedule);
                         if !wanted {
                             // Not when the state is told: a value may be kept although no state was ever told.
                             live.feed().leave_last(&self.socket);
                         }
                     }
                 }
-                (Decision::State { topic, state, .. }, route) => self.say(&topic, state, route.as_deref()),
+                (Decision::State { topic, state, .. }, route) => {
+                    self.tell_state(&topic, state, route.as_deref())
+                }
             }
         }
     }
@@ -281,6 +286,7 @@ impl Runner {
     fn begin(&mut self, of: Activation, route: (RouteId, &RouteRun)) {
         let (id, generation) = (of.id, of.generation);
         let feed = Feed::new(of, self.socket.clone());
+        events::feed_started(feed.topic(), generation);
         lock(&self.shared.feeds).insert(generation, feed.clone());
         match Live::begin(feed.clone(), route, &mut self.schedule, &self.shared) {
             Some(mut live) => {
@@ -290,6 +296,7 @@ impl Runner {
             }
             None => {
                 let _feed = lock(&self.shared.feeds).remove(&generation);
+                events::feed_ended(feed.topic(), generation, "failed");
                 self.ended(id, generation, End::Failed);
             }
         }
@@ -309,7 +316,7 @@ impl Runner {
     }
 
     /// The state of a topic has changed. `route` served it, unless it was removed.
-    fn say(&self, topic: &[u8], state: FeedState, route: Option<&RouteRun>) {
+    fn tell_state(&self, topic: &[u8], state: FeedState, route: Option<&RouteRun>) {
         self.states.tell(topic, state);
         match route {
             Some(route) if state == FeedState::Idle => route.feeds.leave_last(&self.socket, topic),
@@ -329,7 +336,7 @@ impl Runner {
 impl Drop for Runner {
     fn drop(&mut self) {
         for live in self.live.values_mut() {
-            live.stop(&mut self.schedule);
+            live.stop("the routes have stopped", &mut self.schedule);
             live.feed().leave_last(&self.socket);
             self.states.tell(live.feed().topic(), FeedState::Closed);
         }

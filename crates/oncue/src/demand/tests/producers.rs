@@ -113,6 +113,37 @@ fn a_threaded_route_has_one_thread_a_topic_and_its_parameters() {
     assert_eq!((od.stats().stopped, od.stats().done.failed), (2, 0));
 }
 
+#[test]
+fn a_thread_may_tick_by_itself() {
+    let od = OnDemand::bind(ENDPOINT)
+        .unwrap()
+        .route("t")
+        .thread(|feed| {
+            let mut ticks = Ticks::new(&feed, ms(10));
+            for n in 0.. {
+                feed.publish(n.to_string())?;
+                if n == 1 {
+                    thread::sleep(ms(55));
+                }
+                ticks.wait()?;
+            }
+            Ok(())
+        })
+        .start()
+        .unwrap();
+    let start = Instant::now();
+    let sub = subscriber(&od, &["t"]);
+    for n in 0..5 {
+        assert_eq!(text(&sub), format!("t {n}"));
+    }
+    let skipped = od.stats().done.ticks_skipped;
+    assert!(skipped >= 5, "{skipped}");
+    assert!(start.elapsed() >= ms(10) * (4 + 5), "{:?}", start.elapsed());
+    drop(sub);
+    eventually("a wait ends with its feed", || od.stats().now.running + od.stats().now.stopping == 0);
+    assert_eq!(od.stats().done.failed, 0);
+}
+
 /// Runs each task on a thread of its own: the simplest executor.
 fn spawn(task: Task) {
     thread::spawn(move || Op(task).wait());

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::template::Template;
+use oncue::demand::Template;
 
 /// Programs that execute an argument as code, and the letters of the options before it.
 const INTERPRETERS: [(&[&str], &str); 4] = [

@@ -24,7 +24,6 @@ mod page;
 mod reader;
 mod route;
 pub(crate) mod rule;
-pub(crate) mod template;
 #[cfg(test)]
 mod tests;
 

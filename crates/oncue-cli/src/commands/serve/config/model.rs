@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use oncue::Options;
-use oncue::demand::{Backoff, LastLimits, Pattern};
+use oncue::demand::{Backoff, LastLimits, Pattern, Template};
 
 use super::rule::Rule;
-use super::template::Template;
 
 /// What to serve.
 #[derive(Debug, Clone)]

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use oncue::demand::{Backoff, LastLimits, Pattern};
+use oncue::demand::{Backoff, LastLimits, Pattern, Template};
 
 use super::guard;
 use super::keys::{CONTENT, FILE, LAST, LINES, LISTING, PROGRAM, Places, ROUTE, RUNS, SHARED, STREAM};
 use super::model::{Catalogue, FilePath, Program, Restart, Route, Running, Runs, Source, Watched};
 use super::nearest::nearest;
 use super::reader::{At, Keys, texts};
-use super::template::Template;
 
 /// Reads a route, and where its topic stands. `grace` is that of the config. The route counts only if there is no problem
 /// in the end.
@@ -231,8 +230,7 @@ fn file_path(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Option<FileP
     if file.text.contains('\0') {
         return refuse("no path has a NUL byte; remove it");
     }
-    let (head, _) = whole.head();
-    let (directory, rest) = match head.rfind('/') {
+    let (directory, rest) = match whole.head().rfind('/') {
         Some(at) => file.text.split_at(at + 1),
         None => ("./", file.text.as_str()),
     };
@@ -251,7 +249,12 @@ fn file_path(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Option<FileP
 
 /// Reads a text with parameters, all of which the topic must have.
 fn template(keys: &Keys<'_, '_>, key: &str, text: &At, pattern: Option<&Pattern>) -> Option<Template> {
-    let template = Template::parse(&text.text).map_err(|why| keys.refuse(text.at, key, why)).ok()?;
+    let template = Template::parse(&text.text)
+        .map_err(|error| {
+            let (at, problem) = (error.at(), error.problem());
+            keys.refuse(text.at, key, format_args!("`{}`, at byte {at}: {problem}", text.text));
+        })
+        .ok()?;
     let pattern = pattern?;
     for name in template.names() {
         if pattern.names().all(|known| known != name) {

@@ -65,7 +65,8 @@ fn words(program: &Program, wanted: &Wanted<'_>) -> Result<Vec<OsString>, String
     let mut words = Vec::with_capacity(program.command.len());
     for template in &program.command {
         let word = template.fill(|name| wanted.param(name));
-        if template.begins_with_param() && word.first() == Some(&b'-') && !program.allow_dash {
+        let begins_with_value = template.head().is_empty();
+        if begins_with_value && word.first() == Some(&b'-') && !program.allow_dash {
             return Err(format!(
                 "the argument `{template}` would begin with a dash, like an option; see `allow_dash`"
             ));
@@ -83,7 +84,7 @@ mod tests {
     use oncue::demand::Backoff;
 
     use super::*;
-    use crate::commands::serve::config::template::Template;
+    use oncue::demand::Template;
 
     fn program(words: &[&str], allow_dash: bool) -> Program {
         let command = words.iter().map(|word| Template::parse(word).expect("a template")).collect();

@@ -99,7 +99,7 @@ mod tests {
     use oncue_interop::directory::Directory;
 
     use super::*;
-    use crate::commands::serve::config::template::Template;
+    use oncue::demand::Template;
 
     type Values<'v> = &'v [(&'v str, &'v [u8])];
 

@@ -2,11 +2,12 @@
 //! `topic<TAB>value`. It runs while any topic of the route is wanted.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use std::{fmt, thread};
 
 use oncue::demand::{Change, Feed};
 
@@ -16,7 +17,7 @@ use crate::commands::serve::config::{Restart, Running};
 use crate::commands::serve::program::process::{End, Work};
 use crate::fail::Fail;
 use crate::lines::{Line, Lines, split_at_tab};
-use crate::wait::{spawn, wait, with_waker};
+use crate::wait::{spawn, wait_until};
 
 /// How many bytes are prepared for the standard input of the program.
 const INPUT_BYTES: usize = 64 << 10;
@@ -93,9 +94,10 @@ impl Topics {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `condition` holds, or until the end. Returns false at the end.
-    fn wait_for(&self, condition: impl Fn(&State) -> bool) -> bool {
-        wait(std::future::poll_fn(|context| self.poll(context, |state| state.closed || condition(state))));
+    /// Waits until `condition` holds, or until the end, but no longer than until the deadline. Returns false at the end.
+    fn wait_for(&self, condition: impl Fn(&State) -> bool, deadline: Option<Instant>) -> bool {
+        let done = |state: &State| state.closed || condition(state);
+        wait_until(poll_fn(|context| self.poll(context, done)), deadline);
         !self.state().closed
     }
 
@@ -106,20 +108,6 @@ impl Topics {
         }
         state.waker = Some(context.waker().clone());
         Poll::Pending
-    }
-
-    /// Waits for this time, or until the end.
-    fn sleep(&self, time: Duration) {
-        let until = Instant::now() + time;
-        with_waker(|context| {
-            while self.poll(context, |state| state.closed).is_pending() {
-                let left = until.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return;
-                }
-                thread::park_timeout(left);
-            }
-        });
     }
 }
 
@@ -208,10 +196,8 @@ impl Shared {
 
     fn keep(&self, topics: &Topics) {
         let mut failures = 0;
-        let unwanted = || {
-            std::future::poll_fn(|context| topics.poll(context, |state| state.closed || state.wanted == 0))
-        };
-        while topics.wait_for(|state| state.wanted > 0) {
+        let unwanted = || poll_fn(|context| topics.poll(context, |state| state.closed || state.wanted == 0));
+        while topics.wait_for(|state| state.wanted > 0, None) {
             topics.state().begin();
             let Shared { place, name, running } = self;
             let mut command = invocation::topicless_command(&place.tools.launcher, &running.program);
@@ -244,7 +230,7 @@ impl Shared {
                 feed.finish();
             }
         }
-        topics.sleep(pause);
+        topics.wait_for(|_| false, Some(Instant::now() + pause));
     }
 }
 

@@ -55,7 +55,7 @@ impl Launcher {
             Some(itself) => {
                 let mut command = Command::new(itself);
                 let parent = Pid::as_raw(Some(getpid())).to_string();
-                // 0 is no bound.
+                // 0 means no bound.
                 let files = self.files.unwrap_or_default().to_string();
                 command.args([WORD, &parent, &files]).arg(program);
                 command

@@ -1,4 +1,4 @@
-//! Files that grow, are cut, are replaced, come and go.
+//! Files that are appended to, truncated, replaced, created and removed.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -8,7 +8,7 @@ use oncue_interop::directory::Directory;
 
 use super::*;
 use crate::commands::serve::config::FilePath;
-use crate::commands::serve::config::template::Template;
+use oncue::demand::Template;
 
 struct Place {
     directory: Directory,
@@ -31,7 +31,7 @@ impl Place {
         file.and_then(|mut file| file.write_all(text.as_bytes())).expect("a file to append to");
     }
 
-    /// One look: the values, or what is wrong.
+    /// One look: the values, or the failure.
     fn look(&self, reader: &mut dyn Reader) -> Result<Vec<String>, String> {
         let wanted = Wanted { topic: b"", params: vec![("name", b"log")] };
         let named = Named::new(&self.path, &wanted).expect("a name");
@@ -56,7 +56,7 @@ fn lines<const N: usize>(lines: [&str; N]) -> Result<Vec<String>, String> {
 }
 
 #[test]
-fn lines_that_are_appended_are_told_once_whole_and_in_order() {
+fn appended_lines_are_values_once_whole_and_in_order() {
     let place = Place::new();
     place.append("before\nbeg");
     let tail = &mut Tail::new(10);
@@ -69,14 +69,14 @@ fn lines_that_are_appended_are_told_once_whole_and_in_order() {
 }
 
 #[test]
-fn a_file_that_is_cut_is_read_from_its_start() {
+fn a_truncated_file_is_read_from_its_start() {
     let place = Place::new();
     place.append("a long line that was there\n");
     let tail = &mut Tail::new(100);
     assert_eq!(place.look(tail), lines([]));
     place.append("begun");
     assert_eq!(place.look(tail), lines([]));
-    fs::write(place.file(), "new\n").expect("a file to cut");
+    fs::write(place.file(), "new\n").expect("a file to truncate");
     assert_eq!(place.look(tail), lines(["new"]));
 }
 
@@ -92,7 +92,7 @@ fn a_file_that_is_replaced_is_read_to_its_end_and_the_new_one_from_its_start() {
     assert!(place.look(tail).expect_err("nothing has the name").contains("No such file"));
     writer.write_all(b" indeed").expect("the old file");
     place.append("first\n");
-    // The old file was read at the look before, and is again.
+    // The old file is read once more before the new one.
     assert_eq!(place.look(tail), lines(["without end indeed", "first"]));
     place.append("second\n");
     assert_eq!(place.look(tail), lines(["second"]));
@@ -108,14 +108,14 @@ fn a_file_that_comes_later_is_read_from_its_start() {
 }
 
 #[test]
-fn the_content_is_told_when_it_changes() {
+fn the_content_is_a_value_when_it_changes() {
     let place = Place::new();
     let content = &mut Content::new(10);
     assert!(place.look(content).is_err());
     fs::write(place.file(), "one\n").expect("a file");
     assert_eq!(place.look(content), lines(["one"]));
     assert_eq!(place.look(content), lines([]));
-    // The same size, and so soon that the times of the file may not tell.
+    // The same size, and so soon that the timestamps may be the same.
     fs::write(place.file(), "two\n").expect("a file");
     assert_eq!(place.look(content), lines(["two"]));
     fs::write(place.file(), "0123456789\n").expect("a file");
@@ -129,7 +129,7 @@ fn the_content_is_told_when_it_changes() {
 }
 
 #[test]
-fn an_old_file_is_read_again_only_when_its_times_tell() {
+fn an_old_file_is_read_again_only_when_its_timestamps_change() {
     let place = Place::new();
     let content = &mut Content::new(100);
     let old = SystemTime::now() - 10 * SAME_TIMES_MAX;
@@ -146,5 +146,5 @@ fn an_old_file_is_read_again_only_when_its_times_tell() {
     assert!(content.stamp.is_some());
     assert_eq!(place.look(content), lines([]));
     age("two", old);
-    assert_eq!(place.look(content), lines(["two"]), "the time of the change itself tells");
+    assert_eq!(place.look(content), lines(["two"]), "the time of the last status change differs");
 }

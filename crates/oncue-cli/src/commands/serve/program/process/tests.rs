@@ -64,7 +64,7 @@ fn failed(end: &End, with: &str) {
     assert!(matches!(end, End::Failed(why) if why.contains(with)), "{end:?}");
 }
 
-/// Whether a process is there, dead or alive.
+/// Whether a process exists, or is a zombie.
 fn exists(pid: &str) -> bool {
     std::path::Path::new("/proc").join(pid).exists()
 }
@@ -88,27 +88,27 @@ fn a_large_output_is_whole() {
 }
 
 #[test]
-fn what_is_written_to_it_arrives_even_when_it_reads_late() {
+fn input_arrives_even_when_it_is_read_late() {
     let text = b"0123456789\n".repeat(100_000);
     let mut work = Collect { input: Some(text.clone()), until: Some(b"done\n"), ..Collect::default() };
     let end = run_script("sleep 0.1; head -c 1100000 | wc -c; echo done; sleep 60", &mut work, None, LONG);
     assert_eq!(end, End::Stopped);
     assert_eq!(String::from_utf8_lossy(&work.output).trim(), "1100000\ndone");
-    // A program that reads nothing and closes its input is no trouble.
+    // A program may close its input without reading it.
     let mut work = Collect { input: Some(text), ..Collect::default() };
     assert_eq!(run_script("exec <&-; echo out", &mut work, None, LONG), End::Done);
     assert_eq!(work.output, b"out\n");
 }
 
 #[test]
-fn one_that_is_told_to_end_is_killed_if_it_does_not() {
+fn a_program_that_ignores_term_is_killed() {
     let started = Instant::now();
     let mut work = Collect { until: Some(b"up"), ..Collect::default() };
     assert_eq!(
         run_script("trap '' TERM; echo up; while :; do sleep 0.01; done", &mut work, None, SOON),
         End::Stopped
     );
-    assert!(started.elapsed() >= SOON, "it had its time");
+    assert!(started.elapsed() >= SOON, "it had time to end");
     let started = Instant::now();
     let mut work = Collect { until: Some(b"up"), ..Collect::default() };
     let end = run_script(
@@ -118,11 +118,11 @@ fn one_that_is_told_to_end_is_killed_if_it_does_not() {
         LONG,
     );
     assert_eq!((end, &work.output[..]), (End::Stopped, &b"up\nbye\n"[..]));
-    assert!(started.elapsed() < LONG, "it took TERM for an answer");
+    assert!(started.elapsed() < LONG, "it ended on TERM");
 }
 
 #[test]
-fn what_takes_too_long_or_writes_too_much_is_ended() {
+fn a_program_that_runs_too_long_or_writes_too_much_is_ended() {
     failed(&run_script("sleep 60", &mut Collect::default(), Some(SOON), LONG), "too long");
     let mut work = Collect { bytes_max: Some(1000), ..Collect::default() };
     failed(&run_script("cat /dev/zero", &mut work, None, LONG), "too much");
@@ -131,7 +131,7 @@ fn what_takes_too_long_or_writes_too_much_is_ended() {
 }
 
 #[test]
-fn the_whole_group_ends_and_nobody_stays_as_a_zombie() {
+fn the_whole_group_ends_and_no_zombie_is_left() {
     // It ends by itself and leaves a child that ignores TERM and holds its output open.
     let script = "(trap '' TERM; exec sleep 60) & echo $!";
     let mut work = Collect::default();
@@ -141,7 +141,7 @@ fn the_whole_group_ends_and_nobody_stays_as_a_zombie() {
     let child = String::from_utf8_lossy(&work.output).trim().to_owned();
     let gone = || {
         let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-        // Whoever adopted it may take a moment to bury it.
+        // Its new parent may take a moment to reap it.
         stat.is_empty() || stat.contains(") Z ")
     };
     let deadline = Instant::now() + LONG;
@@ -152,7 +152,7 @@ fn the_whole_group_ends_and_nobody_stays_as_a_zombie() {
 }
 
 #[test]
-fn the_program_itself_is_waited_for() {
+fn the_program_is_reaped() {
     let (tell, told): (_, Receiver<String>) = channel();
     let mut work = Collect { tell: Some(tell), until: Some(b"\n"), ..Collect::default() };
     assert_eq!(run_script("echo $$; sleep 60", &mut work, None, LONG), End::Stopped);
