@@ -1,4 +1,4 @@
-//! Many messages at once, in either direction: what a lock, a reference count or a wake-up costs is paid once for all.
+//! Many messages at a time, in either direction: a lock, a reference count or a wake-up is paid for once.
 
 use crate::buffer::Buffer;
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// An empty one.
+    /// An empty batch.
     pub fn new() -> Batch {
         Batch::default()
     }
@@ -29,7 +29,7 @@ impl Batch {
     /// Adds a message.
     ///
     /// # Errors
-    /// [`Misuse`](crate::ErrorKind::Misuse) when the batch would exceed 2 GiB; it is as before then.
+    /// [`Misuse`](crate::ErrorKind::Misuse) when the batch would exceed 2 GiB; it is then unchanged.
     #[inline]
     pub fn push(&mut self, message: impl Frames) -> Result<()> {
         let start = self.bytes.len();
@@ -47,7 +47,7 @@ impl Batch {
         self.ends.len()
     }
 
-    /// Whether it holds none.
+    /// Whether it holds no messages.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
@@ -73,8 +73,8 @@ impl std::fmt::Debug for Batch {
     }
 }
 
-/// Messages that were received together: an iterator over them. [`iter`](Received::iter) looks at them without taking
-/// them, which is the fastest.
+/// Messages that were received together: an iterator over them. [`iter`](Received::iter) borrows them instead, which is the
+/// fastest.
 pub struct Received {
     buffer: Buffer,
     first: Option<(u32, u32)>,

@@ -1,4 +1,4 @@
-//! Buffers that many refer to, and the stocks of emptied ones. Nothing here knows what the bytes mean.
+//! Shared buffers, and stocks of empty ones to be reused. Nothing here knows what the bytes mean.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ pub(crate) const READ_BYTES: usize = 256 << 10;
 /// The most that a stock keeps.
 const KEPT_BYTES_MAX: usize = 16 << 20;
 const KEPT_MAX: usize = 4096;
-/// After so many times of giving, half of what was not needed meanwhile goes.
+/// After how many takes half of what was not needed meanwhile is freed.
 const LOOK_INTERVAL: u32 = 1024;
 
-/// Something whose memory can be used again.
+/// Something whose memory can be reused.
 pub(crate) trait Reusable {
     /// Empties it.
     fn clear(&mut self);
@@ -43,15 +43,15 @@ impl<A: Reusable, B: Reusable> Reusable for (A, B) {
     }
 }
 
-/// Emptied buffers to be filled again: memory that is fresh from the system costs as much as copying into it. Cheap to
-/// clone; all clones are one stock.
+/// Empty buffers to be filled again: fresh memory from the system costs as much as copying into it. Cheap to clone; all
+/// clones are one stock.
 pub(crate) struct Stock<T>(Arc<QuickLock<Kept<T>>>);
 
 struct Kept<T> {
-    /// The one emptied last is at the end: it is likely to be in a cache still.
+    /// The one emptied last is at the end: it is probably still in a cache.
     items: Vec<T>,
     bytes: usize,
-    /// How often something was taken since the last look, and the fewest that were left meanwhile.
+    /// How many were taken since the last check, and the fewest that were left meanwhile.
     taken: u32,
     fewest: usize,
 }
@@ -69,7 +69,7 @@ impl<T> Clone for Stock<T> {
 }
 
 impl<T: Reusable> Stock<T> {
-    /// One of those that are there.
+    /// Takes one, if there is any.
     pub(crate) fn take(&self) -> Option<T> {
         let mut kept = self.0.lock();
         let item = kept.items.pop();
@@ -87,7 +87,7 @@ impl<T: Reusable> Stock<T> {
         item
     }
 
-    /// Takes one back, if there is room for it.
+    /// Empties one and keeps it, if there is room for it.
     pub(crate) fn put(&self, mut item: T) {
         item.clear();
         let bytes = item.bytes();
@@ -105,12 +105,12 @@ pub(crate) struct Buffer(Arc<Filled>);
 
 struct Filled {
     bytes: Vec<u8>,
-    /// Where the allocation goes when nobody refers to it any more.
+    /// Where the allocation goes with the last reference.
     home: Option<Pool>,
 }
 
-/// The spare buffers of one shard: fetched, filled, handed to the user with what they hold, and fetched again when the
-/// last message in them is dropped, on whatever thread.
+/// The spare read buffers of one shard: taken, filled, handed to the user with what they hold, and returned when the last
+/// message in them is dropped, on any thread.
 #[derive(Clone, Default)]
 pub(crate) struct Pool(Stock<Vec<u8>>);
 
@@ -120,14 +120,14 @@ impl Pool {
         self.0.take().unwrap_or_else(|| Vec::with_capacity(READ_BYTES))
     }
 
-    /// Takes a buffer back; one of an unusual size goes.
+    /// Takes a buffer back; one of another size is freed.
     pub(crate) fn put(&self, buffer: Vec<u8>) {
         if buffer.capacity() == READ_BYTES {
             self.0.put(buffer);
         }
     }
 
-    /// Shares what a buffer holds; it comes back by itself.
+    /// Shares what a buffer holds; it returns here with the last reference.
     pub(crate) fn share(&self, bytes: Vec<u8>) -> Buffer {
         Buffer(Arc::new(Filled { bytes, home: Some(self.clone()) }))
     }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stock_is_bounded_and_lets_go_of_what_is_not_needed() {
+    fn a_stock_is_bounded_and_frees_what_is_not_needed() {
         let stock = Stock::default();
         let count = || stock.0.lock().items.len();
         let bytes = || {
@@ -197,7 +197,7 @@ mod tests {
             stock.put(Vec::<u8>::with_capacity(READ_BYTES));
         }
         assert_eq!((count(), bytes()), (64, KEPT_BYTES_MAX));
-        // Two are in use at a time; of the others half go at each look.
+        // Two are in use at a time; half of the others are freed at each check.
         let mut left = vec![];
         for round in 0..5 * LOOK_INTERVAL {
             let two = [stock.take().unwrap(), stock.take().unwrap()];

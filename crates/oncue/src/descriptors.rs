@@ -2,21 +2,21 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit of this process's open descriptors to the hard one, if the system allows it, and yields the soft
-/// limit from before (`None`: there was no limit). A connection takes one descriptor, and the usual soft limit of 1024 was
-/// made for programs that use `select`.
+/// Raises the soft limit of this process's open descriptors to the hard one, if the system allows it, and returns the
+/// previous soft limit (`None`: there was no limit). A connection takes one descriptor, and the usual soft limit of 1024
+/// exists for programs that use `select`.
 ///
 /// Programs that this process starts inherit the limit. Give them the old one if they may use `select`, which breaks above
 /// 1024.
 pub fn raise_descriptor_limit() -> Option<u64> {
     let limits = getrlimit(Resource::Nofile);
-    // Where it is refused, the program goes on with fewer.
+    // If it is refused, the program goes on with fewer.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits });
     limits.current
 }
 
-/// Whether one that was opened now, and got this number, leaves fewer than `reserved` to be opened, or than a quarter of
-/// all where that is less. The system gives the lowest number that is free: all below it are in use.
+/// Whether a descriptor that was just opened, and got this number, leaves fewer than `reserved` to be opened, or than a
+/// quarter of all if that is less. The system assigns the lowest free number: all below it are in use.
 pub(crate) fn are_short(number: u64, reserved: u64) -> bool {
     getrlimit(Resource::Nofile).current.is_some_and(|limit| number + reserved.min(limit / 4) >= limit)
 }

@@ -1,4 +1,4 @@
-//! Endpoints: their text, checked part by part. No name is resolved and nothing is opened here.
+//! Endpoints: parsed and checked part by part. No name is resolved and nothing is opened here.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 pub const IPC_PATH_BYTES_MAX: usize = 107;
 
 /// Where a socket binds or connects: `tcp://host:port`, `ipc://path`, `ipc://@abstract` or `inproc://name`. When connecting,
-/// `tcp://source:port;host:port` says where from.
+/// `tcp://source:port;host:port` sets the source.
 ///
 /// ```
 /// use oncue::Endpoint;
@@ -25,7 +25,7 @@ pub const IPC_PATH_BYTES_MAX: usize = 107;
 pub enum Endpoint {
     /// TCP.
     Tcp {
-        /// What stood before the port.
+        /// The host.
         host: Host,
         /// 0 to 65535; 0 (or `*`) lets the system choose, when binding.
         port: u16,
@@ -48,9 +48,9 @@ pub enum Host {
     Any,
     /// An IPv4 or IPv6 address; IPv6 stands in brackets.
     Ip(IpAddr),
-    /// An IPv6 address that is valid on one interface alone, which is named: `[fe80::1%eth0]`.
+    /// An IPv6 address that is valid only on the named interface: `[fe80::1%eth0]`.
     Scoped(Ipv6Addr, String),
-    /// When connecting, a name to be looked up anew at each try; all of its addresses are tried. When binding, an interface
+    /// When connecting, a name that is looked up at each attempt; all of its addresses are tried. When binding, an interface
     /// of this machine (its first IPv4 address, or else IPv6), or a name that has an address of this machine. As a source,
     /// an interface.
     Name(String),
@@ -59,7 +59,7 @@ pub enum Host {
 /// Where a TCP connection comes from: `SOURCE:PORT` before the `;` of `tcp://SOURCE:PORT;HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Source {
-    /// An address or an interface of this machine, or `*`. Of a host's addresses, those of its family are tried.
+    /// An address or an interface of this machine, or `*`. Only the host's addresses of the same family are tried.
     pub host: Host,
     /// 0 (or `*`) lets the system choose.
     pub port: u16,
@@ -71,7 +71,7 @@ impl Endpoint {
         Endpoint::Tcp { host: Host::Ip(addr.ip()), port: addr.port(), source: None }
     }
 
-    /// Checks what parsing cannot know: whether the endpoint can be bound.
+    /// Checks that the endpoint can be bound.
     pub(crate) fn check_bind(&self) -> Result<()> {
         match self {
             Endpoint::Tcp { source: Some(_), .. } => Err(Error::misuse(format!(
@@ -82,7 +82,7 @@ impl Endpoint {
         }
     }
 
-    /// Checks what parsing cannot know: whether the endpoint can be connected to.
+    /// Checks that the endpoint can be connected to.
     pub(crate) fn check_connect(&self) -> Result<()> {
         match self {
             Endpoint::Tcp { port: 0, .. } => Err(Error::misuse(format!(
@@ -102,11 +102,11 @@ impl Endpoint {
         }
     }
 
-    /// An address that many interfaces may have says nothing without one of them.
+    /// A link-local address needs an interface: several may have the same one.
     fn check_scope(&self, host: &Host, what: &str) -> Result<()> {
         match host {
             Host::Ip(IpAddr::V6(ip)) if ip.is_unicast_link_local() => Err(Error::misuse(format!(
-                "cannot {what} {self}: {ip} is valid on one interface alone; name it, as in [{ip}%eth0]"
+                "cannot {what} {self}: {ip} is valid on one interface only; name it, as in [{ip}%eth0]"
             ))),
             _ => Ok(()),
         }
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn good_ones_round_trip() {
+    fn valid_endpoints_round_trip() {
         for text in [
             "tcp://127.0.0.1:8888",
             "tcp://[::1]:1",
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_ones_name_the_part() {
+    fn errors_name_the_part_that_is_wrong() {
         for (text, part) in [
             ("127.0.0.1:8888", "transport"),
             ("udp://x:1", "\"udp\""),

@@ -1,18 +1,18 @@
-//! The one error type of the crate. It says whose fault it was and, in its text, which thing and what to do.
+//! The error type of the crate: who has to change something, and in its text which thing and what to do.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::{fmt, io};
 
-/// Whose fault an [`Error`] is.
+/// Where the cause of an [`Error`] lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The caller's: a malformed endpoint, an unknown one, an operation that the socket's state does not allow.
+    /// In the caller: a malformed endpoint, an unknown one, an operation that the socket's state does not allow.
     Misuse,
-    /// The peer's: it broke the protocol or refused us.
+    /// In the peer: it broke the protocol or refused us.
     Peer,
-    /// The system's: a port in use, no such directory, no more descriptors.
+    /// In the system: a port in use, a missing directory, no descriptors left.
     Io,
     /// There is no room now; nothing was sent. Only with [`OnFull::Refuse`](crate::OnFull::Refuse).
     Full,
@@ -20,11 +20,12 @@ pub enum ErrorKind {
     Closed,
 }
 
-/// What went wrong, and whose fault it was. [`source`](std::error::Error::source) is the cause, if another error is.
+/// What went wrong, and where the cause lies. [`source`](std::error::Error::source) is the error that caused it, if any: of
+/// the system, or of the protocol.
 #[derive(Clone)]
 pub struct Error(Arc<Details>);
 
-/// Apart: an error is rare, and makes every result that could hold one as large as itself.
+/// Behind a pointer: errors are rare, and their size would be the size of every result.
 struct Details {
     kind: ErrorKind,
     text: Cow<'static, str>,
@@ -44,7 +45,7 @@ impl Error {
         Error(Arc::new(Details { kind, text, source }))
     }
 
-    /// Whose fault it was.
+    /// Where the cause lies.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }

@@ -1,4 +1,4 @@
-//! Messages: one or more frames, kept in wire encoding so that receiving, forwarding and sending again copy nothing.
+//! Messages: one or more frames, kept in wire encoding so that receiving, forwarding and resending copy nothing.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -9,11 +9,11 @@ use crate::buffer::Buffer;
 
 /// The largest message, and the largest batch, in bytes on the wire.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 31;
-/// What would copy so many bytes is copied before any lock is taken, and shared from then on.
+/// A message with at least this many bytes to copy is copied before any lock is taken, and shared from then on.
 pub(crate) const COPIED_BYTES_MAX: usize = 1 << 20;
 
-/// A message of one or more frames; the first one is its topic. Cheap to clone. One that was received keeps the buffer
-/// alive that it came in, up to 256 KiB: keep a copy of what is to be kept for long, `Msg::from_frames(m.frames())`.
+/// A message of one or more frames; the first one is its topic. Cheap to clone. A received message keeps the buffer alive
+/// that it arrived in, up to 256 KiB: to keep a message for long, copy it with `Msg::from_frames(m.frames())`.
 ///
 /// ```
 /// use oncue::Msg;
@@ -36,7 +36,7 @@ impl Msg {
         Msg::from_frames([frame])
     }
 
-    /// A message of these frames. Without any it is one empty frame.
+    /// A message of these frames. Without any, it is one empty frame.
     ///
     /// # Panics
     /// When the frames add up to 4 GiB or more.
@@ -52,7 +52,7 @@ impl Msg {
         Msg { buffer: wire.into(), start: 0, end }
     }
 
-    /// Between `start` and `end` the buffer must hold exactly one complete message.
+    /// The buffer must hold exactly one complete message between `start` and `end`.
     #[inline]
     pub(crate) fn within(buffer: Buffer, start: u32, end: u32) -> Msg {
         Msg { buffer, start, end }
@@ -64,7 +64,7 @@ impl Msg {
         &self.buffer[self.start as usize..self.end as usize]
     }
 
-    /// The message, looked at.
+    /// The message, borrowed.
     #[inline]
     fn look(&self) -> MsgRef<'_> {
         MsgRef { wire: self.wire() }
@@ -93,7 +93,7 @@ impl Msg {
     }
 }
 
-/// A message that is looked at where it lies, among those of [`Received`](crate::Received).
+/// A borrowed message, one of those of [`Received`](crate::Received).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MsgRef<'a> {
     wire: &'a [u8],
@@ -128,7 +128,7 @@ impl<'a> MsgRef<'a> {
         self.frames().count()
     }
 
-    /// A copy that stands by itself.
+    /// An owned copy.
     pub fn to_msg(self) -> Msg {
         Msg::from_wire(self.wire.to_vec())
     }
@@ -163,26 +163,34 @@ impl fmt::Debug for MsgRef<'_> {
 /// What can be sent: anything that is one frame or several. `"text"`, `b"bytes"` and `Vec<u8>` are one frame,
 /// `(topic, payload)` is two, an array or a slice of byte strings is as many as it holds, a [`Msg`] is itself.
 pub trait Frames {
-    /// Appends the frames to `out` in wire encoding.
-    #[doc(hidden)]
-    fn put(&self, out: &mut Vec<u8>);
-
     /// Calls `frame` with each frame's body, and whether more follow.
     #[doc(hidden)]
     fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool));
 
+    /// Appends the frames to `out` in wire encoding.
+    #[doc(hidden)]
+    #[inline]
+    fn put(&self, out: &mut Vec<u8>) {
+        self.visit(&mut |body, more| frame::put_frame(out, body, more));
+    }
+
     /// How many bytes of bodies [`put`](Frames::put) copies; 0 for what can be shared instead.
     #[doc(hidden)]
-    fn copied_bytes(&self) -> usize;
+    #[inline]
+    fn copied_bytes(&self) -> usize {
+        let mut bytes = 0usize;
+        self.visit(&mut |body, _| bytes = bytes.saturating_add(body.len()));
+        bytes
+    }
 
-    /// The message in wire encoding, where it exists already and can be shared.
+    /// The message in wire encoding, if it exists already and can be shared.
     #[doc(hidden)]
     fn shared(&self) -> Option<&Msg> {
         None
     }
 }
 
-/// Appends a message to those in `out`, or nothing: a caller's type may panic amid its frames.
+/// Appends a message to those in `out`, or nothing: a caller's type may panic in the middle of its frames.
 #[inline]
 pub(crate) fn put_whole(message: &(impl Frames + ?Sized), out: &mut Vec<u8>) {
     let undo = Undo { start: out.len(), out };
@@ -190,7 +198,7 @@ pub(crate) fn put_whole(message: &(impl Frames + ?Sized), out: &mut Vec<u8>) {
     std::mem::forget(undo);
 }
 
-/// Takes back what was appended.
+/// Removes what was appended, when it is dropped.
 struct Undo<'a> {
     out: &'a mut Vec<u8>,
     start: usize,
@@ -204,11 +212,12 @@ impl Drop for Undo<'_> {
 
 impl<F: Frames + ?Sized> Frames for &F {
     #[inline]
-    fn put(&self, out: &mut Vec<u8>) {
-        (**self).put(out);
-    }
     fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
         (**self).visit(frame);
+    }
+    #[inline]
+    fn put(&self, out: &mut Vec<u8>) {
+        (**self).put(out);
     }
     #[inline]
     fn copied_bytes(&self) -> usize {
@@ -220,11 +229,11 @@ impl<F: Frames + ?Sized> Frames for &F {
 }
 
 impl Frames for MsgRef<'_> {
-    fn put(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.wire);
-    }
     fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
         visit_all(frame, frame::frames(self.wire));
+    }
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.wire);
     }
     fn copied_bytes(&self) -> usize {
         self.wire.len()
@@ -232,12 +241,12 @@ impl Frames for MsgRef<'_> {
 }
 
 impl Frames for Msg {
+    fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
+        visit_all(frame, frame::frames(self.wire()));
+    }
     #[inline]
     fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.wire());
-    }
-    fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
-        visit_all(frame, frame::frames(self.wire()));
     }
     #[inline]
     fn copied_bytes(&self) -> usize {
@@ -249,81 +258,35 @@ impl Frames for Msg {
 }
 
 macro_rules! single {
-    ($($t:ty),*) => {$(
-        impl Frames for $t {
+    ($([$($generic:tt)*] $type:ty),*) => {$(
+        impl<$($generic)*> Frames for $type {
             #[inline]
-            fn put(&self, out: &mut Vec<u8>) {
-                frame::put_frame(out, self.as_ref(), false);
-            }
             fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
                 frame(self.as_ref(), false);
             }
-            #[inline]
-            fn copied_bytes(&self) -> usize {
-                self.len()
-            }
         }
     )*};
 }
-single!(str, String, [u8], Vec<u8>);
-
-impl<const N: usize> Frames for [u8; N] {
-    #[inline]
-    fn put(&self, out: &mut Vec<u8>) {
-        frame::put_frame(out, self, false);
-    }
-    fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
-        frame(self, false);
-    }
-    #[inline]
-    fn copied_bytes(&self) -> usize {
-        N
-    }
-}
+single!([] str, [] String, [] [u8], [] Vec<u8>, [const N: usize] [u8; N]);
 
 macro_rules! several {
-    ($($t:ty),*) => {$(
-        impl Frames for [$t] {
-            fn put(&self, out: &mut Vec<u8>) {
-                put_all(out, self.iter());
-            }
+    ($([$($generic:tt)*] $type:ty),*) => {$(
+        impl<$($generic)*> Frames for $type {
             fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
                 visit_all(frame, self.iter().map(AsRef::as_ref));
-            }
-            #[inline]
-            fn copied_bytes(&self) -> usize {
-                self.iter().map(|frame| frame.len()).sum()
-            }
-        }
-        impl<const N: usize> Frames for [$t; N] {
-            fn put(&self, out: &mut Vec<u8>) {
-                put_all(out, self.iter());
-            }
-            fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
-                visit_all(frame, self.iter().map(AsRef::as_ref));
-            }
-            #[inline]
-            fn copied_bytes(&self) -> usize {
-                self.iter().map(|frame| frame.len()).sum()
             }
         }
     )*};
 }
-several!(&str, &[u8], String, Vec<u8>);
+several!([] [&str], [] [&[u8]], [] [String], [] [Vec<u8>]);
+several!([const N: usize] [&str; N], [const N: usize] [&[u8]; N]);
+several!([const N: usize] [String; N], [const N: usize] [Vec<u8>; N]);
 
 impl<A: AsRef<[u8]>, B: AsRef<[u8]>> Frames for (A, B) {
     #[inline]
-    fn put(&self, out: &mut Vec<u8>) {
-        frame::put_frame(out, self.0.as_ref(), true);
-        frame::put_frame(out, self.1.as_ref(), false);
-    }
     fn visit<'a>(&'a self, frame: &mut dyn FnMut(&'a [u8], bool)) {
         frame(self.0.as_ref(), true);
         frame(self.1.as_ref(), false);
-    }
-    #[inline]
-    fn copied_bytes(&self) -> usize {
-        self.0.as_ref().len().saturating_add(self.1.as_ref().len())
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) use waiters::{Wait, Waiters, wake_all};
 
 /// An operation that may have to wait. `.await` it on any executor, or block this thread with
 /// [`wait`](Op::wait) or [`wait_timeout`](Op::wait_timeout). Dropping it loses nothing and leaves nothing behind: a task is
-/// woken for an operation that it has polled and still holds.
+/// woken only for an operation that it has polled and still holds.
 #[must_use = "an Op does nothing until it is awaited or waited for"]
 pub struct Op<F>(pub(crate) F);
 
@@ -27,14 +27,14 @@ impl<F: Future> Op<F> {
     /// Blocks this thread until the operation is done.
     ///
     /// # Panics
-    /// Inside a function that decides about subscriptions ([`Options::admission`](crate::Options::admission)), if the
-    /// operation has to wait: its I/O thread would wait for itself.
+    /// In a function that decides about subscriptions ([`Options::admission`](crate::Options::admission)), if the operation
+    /// has to wait: its I/O thread would wait for itself.
     #[inline(always)]
     pub fn wait(self) -> F::Output {
         block_on(self.0, None).expect("without a deadline the wait ends with a result")
     }
 
-    /// Blocks this thread until the operation is done or `timeout` has passed (`None`).
+    /// Blocks this thread until the operation is done, or `timeout` has passed; then the result is `None`.
     pub fn wait_timeout(self, timeout: Duration) -> Option<F::Output> {
         block_on(self.0, Instant::now().checked_add(timeout))
     }
@@ -51,17 +51,17 @@ where
     }
 }
 
-/// Where a thread that blocks can sleep and be of use, other than in the arms of the scheduler.
+/// Where a thread that blocks can sleep and serve the network meanwhile, instead of parking.
 pub(crate) trait Place: Send + Sync {
-    /// Sleeps until something happens here or somebody wakes the sleeper, and sees to what has happened. `false`: it
-    /// cannot be done now, and nothing was done. May end early, and up to a millisecond late.
+    /// Sleeps until something happens here or the sleeper is woken, and handles what has happened. `false`: this is not
+    /// possible now, and nothing was done. May return early, and up to a millisecond late.
     fn sleep(&self, sleeper: &Sleeper, timeout: Option<Duration>) -> bool;
 
-    /// Wakes the one who sleeps here.
+    /// Wakes the thread that sleeps here.
     fn wake(&self);
 }
 
-/// A thread that blocks, as those see it who wake it.
+/// A thread that blocks, as seen by the threads that wake it.
 pub(crate) struct Sleeper {
     thread: Thread,
     woken: AtomicBool,
@@ -69,18 +69,18 @@ pub(crate) struct Sleeper {
 }
 
 impl Sleeper {
-    /// Whether somebody has woken it since it last looked.
+    /// Whether it was woken since it last polled.
     pub(crate) fn is_woken(&self) -> bool {
         self.woken.load(Ordering::SeqCst)
     }
 
-    /// It is awake: its place need not be disturbed any more.
+    /// It is awake: its place need not be woken any more.
     pub(crate) fn rise(&self) {
         *lock(&self.place) = None;
     }
 
     fn sleep(&self, place: Option<Arc<dyn Place>>, timeout: Option<Duration>) {
-        // What is left of a millisecond is better slept by the scheduler's clock.
+        // Less than a millisecond is slept more precisely by the scheduler.
         let whole = timeout.is_none_or(|time| time >= Duration::from_millis(1));
         if let Some(place) = place.filter(|_| whole) {
             *lock(&self.place) = Some(place.clone());
@@ -119,14 +119,14 @@ thread_local! {
         let sleeper = Arc::new(Sleeper { thread, woken, place });
         (sleeper.clone(), Waker::from(sleeper))
     };
-    /// While this thread asks an operation that it blocks on: where it had better sleep.
+    /// Set while this thread polls an operation that it blocks on: where it should sleep.
     static BED: RefCell<Option<Bed>> = const { RefCell::new(None) };
 }
 
-/// Where to sleep, once an operation has said so.
+/// Where to sleep, once the operation has set it.
 type Bed = Option<Arc<dyn Place>>;
 
-/// For an operation that is about to say that it has to wait: a thread that blocks on it had better sleep there.
+/// For an operation that is about to return `Pending`: a thread that blocks on it should sleep there.
 pub(crate) fn sleep_at(place: impl FnOnce() -> Option<Arc<dyn Place>>) {
     BED.with_borrow_mut(|bed| {
         if let Some(bed) = bed {
@@ -138,7 +138,7 @@ pub(crate) fn sleep_at(place: impl FnOnce() -> Option<Arc<dyn Place>>) {
 #[inline(always)]
 fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {
     let mut future = pin!(future);
-    // Most often there is nothing to wait for, and so no need to know whom to wake.
+    // Mostly there is nothing to wait for, and so no waker is needed.
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
         Poll::Pending => block_on_pending(future, deadline),
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn however_long_a_wait_is_it_is_no_short_one() {
+    fn a_very_long_timeout_is_not_cut_short() {
         for secs in [1, 1 << 50, 1 << 61, 1 << 62, u64::MAX] {
             assert!(whole_millis(Duration::from_secs(secs)) >= Duration::from_secs(secs.min(1 << 50)));
         }

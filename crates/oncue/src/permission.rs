@@ -1,4 +1,4 @@
-//! Who may subscribe to what: the questions and the answers. Plain data; the shards ask.
+//! Which peer may subscribe to what: requests and answers. Plain data; the shards ask.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -12,7 +12,7 @@ use crate::peer_address::PeerAddress;
 /// The longest text of a [`Reason`], in bytes.
 pub const REASON_BYTES_MAX: usize = 255;
 
-/// One peer of one socket, from its handshake to its end. Never used again, also when the same program comes back.
+/// One peer of one socket, from its handshake to its end. A program that connects again gets another one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerKey {
     pub(crate) shard: u16,
@@ -26,7 +26,7 @@ impl fmt::Debug for PeerKey {
     }
 }
 
-/// A peer asks for a prefix that it does not have.
+/// A peer's request for a prefix that it does not have.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct SubscribeRequest<'a> {
@@ -41,11 +41,11 @@ pub struct SubscribeRequest<'a> {
 /// The answer to a [`SubscribeRequest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// The subscription is in force.
+    /// The subscription takes effect.
     Accept,
-    /// It is not, and is forgotten: it is no demand. The peer may ask again.
+    /// It does not take effect and is forgotten: it does not count as demand. The peer may ask again.
     Reject(Reason),
-    /// It is decided later, by `admit` or `reject`; until then it is no demand.
+    /// It is decided later, by `admit` or `reject`; until then it does not count as demand.
     Defer,
 }
 
@@ -89,7 +89,7 @@ impl From<String> for Reason {
 }
 
 thread_local! {
-    /// Whether this thread is in a function that decides about a subscription, and so holds a shard.
+    /// Whether this thread is in a function that decides about a subscription, and so holds a shard's lock.
     static DECIDING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -99,18 +99,18 @@ pub(crate) fn is_deciding() -> bool {
     DECIDING.get()
 }
 
-/// Refuses what has to wait for an I/O thread or for the routes, inside a function that decides.
+/// In a function that decides, refuses operations that wait for an I/O thread or for the routes.
 pub(crate) fn check_not_deciding(what: impl fmt::Display) -> Result<()> {
     if !is_deciding() {
         return Ok(());
     }
     Err(Error::misuse(format!(
-        "cannot {what} inside a function that decides about subscriptions: its I/O thread would wait for itself; do it \
+        "cannot {what} in a function that decides about subscriptions: its I/O thread would wait for itself; do it \
          on another thread, and let the function return"
     )))
 }
 
-/// The user's function that answers.
+/// The user's function that decides.
 #[derive(Clone)]
 pub(crate) struct Gate(Arc<dyn Fn(&SubscribeRequest<'_>) -> Admission + Send + Sync>);
 
@@ -119,7 +119,7 @@ impl Gate {
         Gate(Arc::new(decide))
     }
 
-    /// Nobody is let in by a function that panics, and no I/O thread ends by it.
+    /// A function that panics rejects, and does not end the I/O thread.
     pub(crate) fn ask(&self, request: &SubscribeRequest<'_>) -> Admission {
         let within = DECIDING.replace(true);
         let answer = catch_unwind(AssertUnwindSafe(|| (self.0)(request)));
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_is_cut_between_characters() {
+    fn a_reason_is_cut_between_characters() {
         assert_eq!(Reason::new("short").text(), "short");
         assert_eq!(Reason::new("x".repeat(255)).text().len(), 255);
         assert_eq!(Reason::new("x".repeat(256)).text().len(), 255);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn who_panics_lets_nobody_in() {
+    fn a_function_that_panics_rejects() {
         let peer = PeerKey { shard: 0, slot: 0, uid: 1 };
         let request = SubscribeRequest { peer, address: PeerAddress::Inproc, prefix: b"p" };
         assert_eq!(Gate::new(|_| Admission::Accept).ask(&request), Admission::Accept);

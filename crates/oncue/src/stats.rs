@@ -1,31 +1,32 @@
-//! Counts that users can read: plain data.
+//! Counters that users can read: plain data.
 
 use std::fmt;
 
 use crate::error::Error;
 use crate::peer_address::PeerAddress;
 
-/// What a socket has done so far. Counts of messages, unless said otherwise; all but `peers`, `peers_full`, `last_values`
-/// and `last_values_bytes` only grow.
+/// What a socket has done so far. Each field counts messages, unless its description says otherwise; all but `peers`,
+/// `peers_full`, `last_values` and `last_values_bytes` only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SocketStats {
     /// Peers connected now, their handshake done.
     pub peers: u64,
-    /// Accepted by `send` while any peer was connected.
+    /// Accepted by `send` while at least one peer was connected.
     pub sent: u64,
-    /// Dropped by `send`, since the I/O threads had not caught up
+    /// Dropped by `send` because the I/O threads had not caught up
     /// (see [`Options::outbox_bytes_max`](crate::Options::outbox_bytes_max)).
     pub outbox_full: u64,
-    /// Written whole to a peer; a message to three peers counts three times.
+    /// Completely written to a peer; a message to three peers counts three times.
     pub delivered: u64,
     /// Missed by a peer whose queue was full; counted per peer.
     pub missed: u64,
-    /// Received and handed to the user's side.
+    /// Received and queued for the user.
     pub received: u64,
-    /// Received, not taken by the user in time, and dropped: by an XPUB, or with [`Keep::Latest`](crate::Keep::Latest).
+    /// Received, and dropped because the user did not take it in time: by an XPUB, or with
+    /// [`Keep::Latest`](crate::Keep::Latest).
     pub received_missed: u64,
-    /// Received, and replaced by a newer message of the same topic before the user took them
+    /// Received, and replaced by a newer message of the same topic before the user took it
     /// ([`Keep::Latest`](crate::Keep::Latest)).
     pub received_replaced: u64,
     /// Connections that ended, for whatever reason, after their handshake.
@@ -36,7 +37,7 @@ pub struct SocketStats {
     /// Peers beyond [`Options::peers_max`](crate::Options::peers_max) or
     /// [`Options::peers_per_address_max`](crate::Options::peers_per_address_max); they are among the refused, too.
     pub peers_turned_away: u64,
-    /// How often a listener has rested for 100 ms since the system, or this process, had too few descriptors left
+    /// How often a listener has paused for 100 ms because the system, or this process, had too few descriptors left
     /// ([`EngineOptions::descriptors_reserved`](crate::EngineOptions::descriptors_reserved)).
     pub accepts_paused: u64,
     /// Subscriptions that were rejected ([`Options::admission`](crate::Options::admission)).
@@ -45,12 +46,12 @@ pub struct SocketStats {
     pub subscriptions_deferred: u64,
     /// Subscriptions that were revoked.
     pub subscriptions_revoked: u64,
-    /// States of topics that a peer did not read, or on the other side the user did not take
+    /// States of topics that a peer did not read in time, or that this socket's user did not take in time
     /// ([`Pub::set_state`](crate::Pub::set_state), [`Sub::state`](crate::Sub::state)).
     pub states_missed: u64,
-    /// Peers that are full now, as [`Room::Congested`](crate::Room::Congested) has it.
+    /// Peers that are full now (see [`Room::Congested`](crate::Room::Congested)).
     pub peers_full: u64,
-    /// Connections given up since they were full for too long
+    /// Peers disconnected because they were full for too long
     /// ([`Options::evict_after`](crate::Options::evict_after)); they are among the refused, too.
     pub peers_evicted: u64,
     /// Last values kept now.
@@ -58,21 +59,21 @@ pub struct SocketStats {
     /// What they take now, in bytes, as [`Options::last_values_bytes_max`](crate::Options::last_values_bytes_max)
     /// counts.
     pub last_values_bytes: u64,
-    /// Last values given up for want of room.
+    /// Last values dropped to make room.
     pub last_values_dropped: u64,
-    /// Last values given to new subscribers. They are among those delivered, too.
+    /// Last values sent to new subscribers. They count as delivered, too.
     pub last_values_offered: u64,
 }
 
-/// The peers that a socket has turned away in some time, so that its owner can say so.
+/// The peers that a socket has turned away since the last report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TurnedAway {
-    /// Those beyond [`Options::peers_max`](crate::Options::peers_max).
+    /// Peers beyond [`Options::peers_max`](crate::Options::peers_max).
     pub peers_max: u64,
-    /// Those beyond [`Options::peers_per_address_max`](crate::Options::peers_per_address_max).
+    /// Peers beyond [`Options::peers_per_address_max`](crate::Options::peers_per_address_max).
     pub peers_per_address_max: u64,
-    /// How often a listener has rested for 100 ms, as descriptors were short.
+    /// How often a listener has paused for 100 ms because too few descriptors were left.
     pub descriptors: u64,
     /// Where the last of those peers was.
     pub last: Option<PeerAddress>,

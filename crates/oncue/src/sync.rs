@@ -1,5 +1,5 @@
-//! Locks that outlive a panic: the engine notices by other means that a thread has died (see `engine`), and what its
-//! locks guard is whole between any two calls.
+//! Locks that ignore poisoning: the engine notices by other means that a thread has panicked (see `engine`), and what its
+//! locks guard is consistent between any two calls.
 
 use std::hint::spin_loop;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -23,15 +23,15 @@ pub(crate) fn write_lock<T: ?Sized>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T>
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A lock around what takes nanoseconds and is done for each message. A `Mutex` has to ask, when it is let go of, whether
-/// somebody sleeps; that is as dear as taking it. Here nobody sleeps for long, so that letting go is a plain store.
+/// A spin lock, for critical sections of nanoseconds that are entered for each message. Unlocking a `Mutex` has to check for
+/// sleeping threads, which costs as much as locking it. Here no thread sleeps for long, so that unlocking is a plain store.
 #[derive(Default)]
 pub(crate) struct QuickLock<T>(SpinMutex<T>);
 
 pub(crate) type QuickGuard<'a, T> = SpinMutexGuard<'a, T>;
 
-/// How often a waiting thread looks again before it yields its processor, and then before it sleeps: whoever holds the
-/// lock was interrupted, and may have less of a right to this processor.
+/// How often a waiting thread looks again before it yields its processor, and then before it sleeps: the thread that holds
+/// the lock was preempted, and may have a lower priority.
 const LOOKS_MAX: u32 = 200;
 const LOOKS_AND_YIELDS_MAX: u32 = LOOKS_MAX + 100;
 const NAP: Duration = Duration::from_micros(50);
@@ -59,7 +59,7 @@ impl<T> QuickLock<T> {
                 LOOKS_MAX..LOOKS_AND_YIELDS_MAX => thread::yield_now(),
                 _ => thread::sleep(NAP),
             }
-            // To look leaves the holder's cache alone; to try does not.
+            // A load leaves the holder's cache line shared; an attempt does not.
             if !self.0.is_locked()
                 && let Some(guard) = self.0.try_lock()
             {
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_beside_another_and_nobody_waits_for_ever() {
+    fn threads_exclude_each_other_and_none_waits_for_ever() {
         let lock = QuickLock::new((0u64, 0u64));
         thread::scope(|scope| {
             for _ in 0..4 {
@@ -83,7 +83,7 @@ mod tests {
                         let mut guard = lock.lock();
                         guard.0 += 1;
                         if round % 5_000 == 0 {
-                            // The others come to their naps.
+                            // Long enough for the others to sleep.
                             thread::sleep(2 * NAP);
                         }
                         guard.1 += 1;

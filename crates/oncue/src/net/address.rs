@@ -1,13 +1,17 @@
-//! What the host of a TCP endpoint stands for on this machine: its interfaces, its own names, and the scope of an address.
+//! Resolves the host of a TCP endpoint: names, the interfaces of this machine, and the scope of an IPv6 address.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
+use nix::errno::Errno;
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::if_nametoindex;
+use nix::sys::socket::SockaddrStorage;
 
 use crate::endpoint::{Endpoint, Host, Source};
+use crate::error::Error;
 
-/// The endpoints that a host to be bound stands for, the best one first. May wait for a name to be looked up.
+/// The endpoints that a host to be bound resolves to, the preferred one first. May wait for a name to be looked up.
 pub(super) fn to_bind(at: &Endpoint) -> io::Result<Vec<Endpoint>> {
     let Endpoint::Tcp { host: Host::Name(name), port, .. } = at else { return Ok(vec![at.clone()]) };
     let tcp = |host| Endpoint::Tcp { host, port: *port, source: None };
@@ -26,11 +30,14 @@ pub(super) fn to_bind(at: &Endpoint) -> io::Result<Vec<Endpoint>> {
     }
     match look_up(name, *port) {
         Ok(addrs) => Ok(addrs.into_iter().map(|addr| tcp(Host::Ip(addr.ip()))).collect()),
-        Err(e) => Err(not_here(format!("{name:?} is not an interface of this machine, and as a name: {e}"))),
+        Err(e) => {
+            let why = format!("{name:?} is not an interface of this machine, and as a name");
+            Err(not_here(Error::io(why, e)))
+        }
     }
 }
 
-fn not_here(why: String) -> io::Error {
+fn not_here(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::AddrNotAvailable, why)
 }
 
@@ -76,13 +83,13 @@ pub(super) fn look_up(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(in_turn((name, port).to_socket_addrs()?.collect()))
 }
 
-/// The addresses of `localhost`, which RFC 6761 (6.3) does not leave to anybody's tables.
+/// The addresses of `localhost`, which are fixed by RFC 6761 (6.3).
 pub(super) fn of_localhost(port: u16) -> Vec<SocketAddr> {
     vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
 }
 
-/// IPv4 and IPv6 take turns (RFC 8305), each in the system's order. IPv4 goes first: most publishers listen there alone,
-/// since ZeroMQ does so unless it is told otherwise.
+/// Interleaves IPv4 and IPv6 (RFC 8305), each in the system's order. IPv4 goes first: most publishers listen only there,
+/// which is ZeroMQ's default.
 fn in_turn(addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let (v4, v6): (Vec<_>, Vec<_>) = addrs.into_iter().partition(SocketAddr::is_ipv4);
     let (mut v4, mut v6) = (v4.into_iter(), v6.into_iter());
@@ -98,28 +105,19 @@ fn in_turn(addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 /// The number of the interface that a scope names, by its name or by the number itself.
 fn zone_index(zone: &str) -> io::Result<u32> {
-    match zone.parse() {
-        Ok(number) => Ok(number),
-        Err(_) => index(zone)?.ok_or_else(|| not_here(format!("there is no interface {zone:?}"))),
-    }
+    let unknown = |e: Errno| not_here(Error::io(format!("there is no interface {zone:?}"), e.into()));
+    zone.parse().or_else(|_| if_nametoindex(zone).map_err(unknown))
 }
 
-/// The number of an interface; `None` if there is none of that name.
-fn index(interface: &str) -> io::Result<Option<u32>> {
-    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
-    match netdevice::name_to_index(&socket, interface) {
-        Ok(index) => Ok(Some(index)),
-        // A name that is too long for one names none.
-        Err(rustix::io::Errno::NODEV | rustix::io::Errno::NAMETOOLONG | rustix::io::Errno::INVAL) => Ok(None),
-        Err(e) => Err(e.into()),
-    }
-}
-
-/// The addresses of an interface: IPv4 first, those that reach no further than the link last. `None` if there is none of
-/// that name.
+/// The addresses of an interface: IPv4 first, link-local ones last. `None` if there is no interface of that name.
 fn of_interface(name: &str) -> io::Result<Option<Vec<IpAddr>>> {
-    let Some(index) = index(name)? else { return Ok(None) };
-    let mut ips: Vec<_> = addresses()?.into_iter().filter(|(at, _)| *at == index).map(|(_, ip)| ip).collect();
+    // An address may have a label of its own, as in `eth0:1`.
+    let is_of_it = |label: &str| label.split(':').next() == Some(name);
+    let mut found = getifaddrs()?.filter(|at| is_of_it(&at.interface_name)).peekable();
+    if found.peek().is_none() {
+        return Ok(None);
+    }
+    let mut ips: Vec<_> = found.filter_map(|at| ip(&at.address?)).collect();
     ips.sort_by_key(|ip| match ip {
         IpAddr::V4(_) => 0,
         IpAddr::V6(v6) if v6.is_unicast_link_local() => 2,
@@ -128,74 +126,9 @@ fn of_interface(name: &str) -> io::Result<Option<Vec<IpAddr>>> {
     Ok(Some(ips))
 }
 
-// Of rtnetlink(7) and netlink(7).
-const RTM_NEWADDR: u16 = 20;
-const RTM_GETADDR: u16 = 22;
-const NLM_F_REQUEST_AND_DUMP: u16 = 0x301;
-const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
-const IFA_ADDRESS: u16 = 1;
-const IFA_LOCAL: u16 = 2;
-const HEADER_LEN: usize = 16;
-const IFADDRMSG_LEN: usize = 8;
-
-/// All addresses of this machine, each with the number of its interface.
-fn addresses() -> io::Result<Vec<(u32, IpAddr)>> {
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
-    let len = HEADER_LEN + IFADDRMSG_LEN;
-    let mut request = vec![0; len];
-    request[..4].copy_from_slice(&(len as u32).to_ne_bytes());
-    request[4..6].copy_from_slice(&RTM_GETADDR.to_ne_bytes());
-    request[6..8].copy_from_slice(&NLM_F_REQUEST_AND_DUMP.to_ne_bytes());
-    rustix::io::write(&socket, &request)?;
-    let (mut found, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
-    loop {
-        let read = rustix::io::read(&socket, &mut buffer[..])?;
-        if read == 0 || !take_messages(&buffer[..read], &mut found)? {
-            return Ok(found);
-        }
-    }
-}
-
-/// Takes what one read of the kernel's answer brought; `false` at its end.
-fn take_messages(mut rest: &[u8], found: &mut Vec<(u32, IpAddr)>) -> io::Result<bool> {
-    while let Some(header) = rest.get(..HEADER_LEN) {
-        let len = u32_at(header, 0) as usize;
-        let Some(body) = rest.get(HEADER_LEN..len) else { break };
-        match u16_at(header, 4) {
-            NLMSG_DONE => return Ok(false),
-            NLMSG_ERROR => return Err(io::Error::other("the system does not tell its addresses")),
-            RTM_NEWADDR if body.len() >= IFADDRMSG_LEN => found.extend(address(body)),
-            _ => {}
-        }
-        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
-    }
-    Ok(true)
-}
-
-/// One address of the kernel's answer. Where there are two, the local one is the own, and the other the far end of a line.
-fn address(body: &[u8]) -> Option<(u32, IpAddr)> {
-    let index = u32_at(body, 4);
-    let (mut ip, mut rest) = (None, &body[IFADDRMSG_LEN..]);
-    while rest.len() >= 4 {
-        let len = usize::from(u16_at(rest, 0));
-        let value = rest.get(4..len)?;
-        let kind = u16_at(rest, 2);
-        if kind == IFA_LOCAL || kind == IFA_ADDRESS && ip.is_none() {
-            let v4 = <[u8; 4]>::try_from(value).map(IpAddr::from);
-            ip = v4.or_else(|_| <[u8; 16]>::try_from(value).map(IpAddr::from)).ok();
-        }
-        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
-    }
-    ip.map(|ip| (index, ip))
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_ne_bytes([bytes[at], bytes[at + 1]])
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|v4| v4.ip().into());
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| v6.ip().into()))
 }
 
 #[cfg(test)]
@@ -232,23 +165,5 @@ mod tests {
         assert!(from(Host::Ip(Ipv4Addr::LOCALHOST.into()), &v6).is_err());
         let why = from(Host::Name("no-such-one".to_owned()), &v4).unwrap_err().to_string();
         assert!(why.contains("no-such-one") && why.contains("interface"), "{why}");
-    }
-
-    #[test]
-    fn no_answer_of_the_kernel_is_read_beyond_its_end() {
-        // RTM_NEWADDR of interface 1 with IFA_ADDRESS 127.0.0.1.
-        let mut whole = [0; 32];
-        whole[..4].copy_from_slice(&32u32.to_ne_bytes());
-        whole[4..6].copy_from_slice(&RTM_NEWADDR.to_ne_bytes());
-        whole[20..24].copy_from_slice(&1u32.to_ne_bytes());
-        whole[24..26].copy_from_slice(&8u16.to_ne_bytes());
-        whole[26..28].copy_from_slice(&IFA_ADDRESS.to_ne_bytes());
-        whole[28..].copy_from_slice(&[127, 0, 0, 1]);
-        for len in 0..=whole.len() {
-            let mut found = Vec::new();
-            assert!(take_messages(&whole[..len], &mut found).unwrap());
-            let expected = if len == whole.len() { vec![(1, Ipv4Addr::LOCALHOST.into())] } else { vec![] };
-            assert_eq!(found, expected, "{len}");
-        }
     }
 }

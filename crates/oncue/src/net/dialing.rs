@@ -1,4 +1,4 @@
-//! A TCP connection in the making: of the addresses that its host has, the first one that answers (RFC 8305).
+//! A TCP connection in the making, to the first address of its host that answers (RFC 8305).
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,37 +14,37 @@ use super::poller::Poller;
 use super::resolver::Answer;
 use crate::endpoint::Source;
 
-/// A connection that is not made yet. Its addresses are tried in their order: the next one when one has failed, and beside
-/// those under way when [`try_next`](Dialing::try_next) says that they have had time enough.
+/// A connection that is not made yet. Its addresses are tried in order: the next one when one has failed, or in parallel
+/// with those being tried when [`try_next`](Dialing::try_next) is called.
 pub(crate) struct Dialing {
     poller: Arc<Poller>,
     token: usize,
     source: Option<Source>,
-    /// The name's addresses are being looked up.
+    /// Set while the name is being looked up.
     asked: Option<Answer>,
-    /// Where in the list to begin.
+    /// By how many places the list of addresses is rotated.
     turn: u32,
     left: VecDeque<SocketAddr>,
     trying: Vec<Socket>,
-    /// What became of the last address that failed.
+    /// The error of the last address that failed.
     failure: io::Error,
 }
 
 impl Dialing {
-    /// To an address that is still to be said, and is reported with `token`. Of many, it begins `turn` places behind the
-    /// first.
+    /// A connection whose addresses are not known yet; readiness is reported with `token`. The first address to be tried is
+    /// `turn` places after the first in the list.
     pub(super) fn new(poller: Arc<Poller>, token: usize, source: Option<Source>, turn: u32) -> Dialing {
         let failure = io::ErrorKind::NotFound.into();
         let (asked, left, trying) = (None, VecDeque::new(), Vec::new());
         Dialing { poller, token, source, asked, turn, left, trying, failure }
     }
 
-    /// The addresses are those that a look-up will find.
+    /// Sets the addresses when the look-up has found them.
     pub(super) fn wait_for(&mut self, answer: Answer) {
         self.asked = Some(answer);
     }
 
-    /// The addresses, in the order in which they are to be tried.
+    /// Sets the addresses, in the order in which they are to be tried.
     pub(super) fn set(&mut self, addrs: Vec<SocketAddr>) {
         self.left = addrs.into();
         if !self.left.is_empty() {
@@ -52,7 +52,7 @@ impl Dialing {
         }
     }
 
-    /// Looks what has come; yields the connection once there is one, and an error when all addresses have failed.
+    /// Checks for progress. Returns the connection once there is one, and an error when all addresses have failed.
     pub(super) fn step(&mut self) -> io::Result<Option<(Socket, SocketAddr)>> {
         if let Some(answer) = &self.asked {
             let Some(found) = answer.take() else { return Ok(None) };
@@ -84,7 +84,7 @@ impl Dialing {
         !self.left.is_empty()
     }
 
-    /// Tries the next address, beside those that are being tried.
+    /// Tries the next address in parallel with those being tried.
     pub(super) fn try_next(&mut self) {
         let Some(addr) = self.left.pop_front() else { return };
         let begun = begin(&addr, self.source.as_ref()).and_then(|stream| {
@@ -110,7 +110,7 @@ fn begin(to: &SocketAddr, source: Option<&Source>) -> io::Result<Socket> {
     let socket = open(&to_addr)?;
     if let Some(source) = source {
         if source.port != 0 {
-            // Else the port would rest for a minute after each connection.
+            // Otherwise the port could not be used for a minute after each connection (TIME_WAIT).
             socket.set_reuse_address(true)?;
         }
         socket.bind(&address::to_connect_from(source, to)?.into())?;
@@ -121,7 +121,7 @@ fn begin(to: &SocketAddr, source: Option<&Source>) -> io::Result<Socket> {
     }
 }
 
-/// Where a connection leads that has been made; `None` if it is not decided yet.
+/// The peer's address if the connection has been made; `None` if it has neither been made nor failed.
 fn made(socket: &Socket) -> io::Result<Option<SocketAddr>> {
     if let Some(error) = socket.take_error()? {
         return Err(error);
@@ -161,7 +161,7 @@ mod tests {
         (listener, addr)
     }
 
-    /// An address where nobody listens.
+    /// An address without a listener.
     fn nobody() -> SocketAddr {
         listener().1
     }
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn an_address_that_does_not_answer_is_overtaken() {
-        // A queue of one that is full: the system answers nobody.
+        // Its accept queue is full, so that the system answers no connection attempt.
         let silent = super::super::listen::tcp("127.0.0.1:0".parse().unwrap(), 0).unwrap();
         let at = silent.local_addr().unwrap().as_socket().unwrap();
         let _full: Vec<_> =

@@ -15,9 +15,9 @@ const PIPE_BYTES_MAX: usize = 256 << 10;
 struct Lane {
     bytes: VecDeque<u8>,
     closed: bool,
-    /// The writer was told that there is no room.
+    /// The writer found no room, and waits for some.
     writer_waits: bool,
-    /// Where each side wants to be told.
+    /// Where readiness of each side is reported.
     reader: Option<(Arc<dyn Notify>, usize)>,
     writer: Option<(Arc<dyn Notify>, usize)>,
 }
@@ -40,11 +40,11 @@ impl Lane {
 pub(crate) struct Pipe {
     incoming: Arc<Mutex<Lane>>,
     outgoing: Arc<Mutex<Lane>>,
-    /// Where the other end may still wait for its name to be bound.
+    /// Where the other end may be waiting for its name to be bound.
     waits: Option<Waits>,
 }
 
-/// A place among those who wait for a name.
+/// The place of a pipe among those that wait for a name.
 struct Waits {
     names: Weak<Mutex<Names>>,
     name: Box<str>,
@@ -59,7 +59,7 @@ impl Pipe {
         (near, Pipe { incoming: b, outgoing: a, waits: None })
     }
 
-    /// Says whom to tell when this end can read or write again, and tells what is so already.
+    /// Sets where this end's readiness is reported, and reports what it is now.
     pub(crate) fn watch(&self, notify: &Arc<dyn Notify>, token: usize) {
         lock(&self.incoming).reader = Some((notify.clone(), token));
         lock(&self.outgoing).writer = Some((notify.clone(), token));
@@ -127,11 +127,11 @@ impl Drop for Pipe {
     }
 }
 
-/// The names that are bound inside one engine, and those who wait for one.
+/// The names that are bound inside one engine, and the pipes that wait for one.
 #[derive(Default)]
 pub(crate) struct Names {
     bound: HashMap<String, Arc<Mutex<Backlog>>>,
-    /// By name, in the order in which they came. A name goes with the last one that waits for it.
+    /// By name, in order of arrival. A name is removed with the last pipe that waits for it.
     waiting: HashMap<String, BTreeMap<u64, Pipe>>,
     next_ticket: u64,
 }
@@ -144,7 +144,7 @@ pub(crate) struct Backlog {
 }
 
 impl Names {
-    /// Binds a name and accepts all who waited for it.
+    /// Binds a name, and offers it all pipes that waited for it.
     pub(crate) fn bind(
         &mut self,
         name: &str,
@@ -179,7 +179,7 @@ impl Names {
         near
     }
 
-    /// The near end has gone. Where the name was bound meanwhile, nothing waits any more.
+    /// The near end was dropped. If the name has been bound, the pipe no longer waits.
     fn give_up(&mut self, name: &str, ticket: u64) {
         if let Some(waiting) = self.waiting.get_mut(name) {
             waiting.remove(&ticket);

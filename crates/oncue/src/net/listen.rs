@@ -1,4 +1,4 @@
-//! Listeners of the system: TCP and Unix sockets, and the files of the latter.
+//! Listening sockets of the system: TCP, and Unix sockets with their files.
 
 use std::io;
 use std::net::SocketAddr;
@@ -51,12 +51,11 @@ fn listening(socket: Socket, addr: &SockAddr, backlog: u32) -> io::Result<Socket
     Ok(socket)
 }
 
-/// The file of a Unix socket that is bound here. It is removed when this is dropped, unless another process has put its own
-/// in its place meanwhile. Two steps, a look and the removal: a file that comes between them is lost, since the system
-/// cannot remove a file on condition. To be dropped while the socket is still open: until then no other file can have its
-/// inode.
+/// The file of a Unix socket that is bound here. Dropping this removes the file, unless another process has replaced it. A
+/// file that replaces it between the check and the removal is lost: the system has no conditional removal. It must be
+/// dropped while the socket is open: until then no other file can have its inode.
 pub(super) struct SocketFile {
-    /// Absolute, so that a change of the working directory does not change what it names.
+    /// Absolute, so that it stays valid when the working directory changes.
     path: PathBuf,
     device: u64,
     inode: u64,
@@ -75,15 +74,15 @@ impl Drop for SocketFile {
         let ours = std::fs::symlink_metadata(&self.path)
             .is_ok_and(|meta| (meta.dev(), meta.ino()) == (self.device, self.inode));
         if ours {
-            // One that goes in this moment is what is wanted.
+            // It fails if the file is gone already, which is what is wanted.
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
-/// Removes the socket that a dead process left behind; a live one, or another kind of file, is left alone. Two processes
-/// may do this at one time, and the later one must not remove what the earlier one has bound meanwhile: so what is removed
-/// is looked at once more, right before.
+/// Removes the socket file that a dead process left behind; a live socket, and any other kind of file, is left alone. Two
+/// processes may do this at the same time, and the later one must not remove what the earlier one has bound: so the file is
+/// checked once more, right before it is removed.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let Ok(meta) = std::fs::symlink_metadata(path) else { return Ok(()) };
     if !meta.file_type().is_socket() {
@@ -94,11 +93,11 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
     match std::os::unix::net::UnixStream::connect(path) {
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
-        // It went by itself.
+        // It is gone already.
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         _ => return Err(io::ErrorKind::AddrInUse.into()),
     }
-    // An inode may be used again by the next file, but not with the same time of change.
+    // The next file may have the same inode, but not the same change time.
     let same = |now: &std::fs::Metadata| {
         let key = |m: &std::fs::Metadata| (m.dev(), m.ino(), m.ctime(), m.ctime_nsec());
         key(now) == key(&meta)
@@ -144,7 +143,7 @@ mod tests {
         let listener = tcp("127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let to = listener.local_addr().unwrap().as_socket().unwrap();
         let connect = || std::net::TcpStream::connect_timeout(&to, std::time::Duration::from_millis(200));
-        // The system lets one more wait than was asked for.
+        // The system queues one more than it was asked to.
         let waiting: Vec<_> = (0..2).map(|_| connect().unwrap()).collect();
         assert!(connect().is_err(), "{} wait", waiting.len());
     }

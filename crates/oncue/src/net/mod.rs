@@ -15,33 +15,33 @@ use std::time::Duration;
 use crate::endpoint::Endpoint;
 use crate::peer_address::PeerAddress;
 
-/// A byte stream to one peer. Every call returns at once, with [`io::ErrorKind::WouldBlock`] where it cannot go on;
+/// A byte stream to one peer. Every call returns at once, with [`io::ErrorKind::WouldBlock`] if it would have to wait;
 /// the network then reports readiness for the stream's token, once.
 pub(crate) trait Stream: Send {
     /// Whether an outgoing connection has been made; an error says that it was not.
     fn connected(&mut self) -> io::Result<bool>;
-    /// Whether the connection that is being made could go to another address.
+    /// Whether the connection being made has addresses that are not tried yet.
     fn has_alternatives(&self) -> bool {
         false
     }
-    /// Tries the next address, beside those that have not answered yet.
+    /// Tries the next address, in parallel with those that have not answered yet.
     fn try_next(&mut self) {}
     /// Appends to `buffer` within its spare capacity, which must not be 0. A result of 0 is the end of the stream.
     fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize>;
-    /// Writes a part of the slices.
+    /// Writes the slices, or a first part of them. Returns how many bytes.
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-    /// No more will be written.
+    /// Closes the stream for writing.
     fn shutdown_write(&mut self);
-    /// The peer reads: it is worth the system's memory.
+    /// Lifts the bound on what the system buffers for this peer: it has been seen to read.
     fn trust(&mut self) {}
-    /// Whether the other side can be gone without a word.
+    /// Whether the other side can vanish without closing the stream.
     fn may_fall_silent(&self) -> bool {
         true
     }
-    /// Fails the stream when the other side's system has answered nothing for `timeout`: it is asked after `idle`, where
-    /// there is nothing else that it would answer. Where the system cannot do that, nothing happens.
+    /// Has the stream fail when the other side's system has answered nothing for `timeout`; it is probed after it has been
+    /// idle for `idle`. Nothing happens if the system cannot do that.
     fn probe(&mut self, _idle: Duration, _timeout: Duration) {}
-    /// How many bytes the system may hold in each direction, where somebody has said.
+    /// Sets how many bytes the system may buffer in each direction. `None`: the system decides.
     fn set_buffers(&mut self, _send: Option<u32>, _recv: Option<u32>) {}
     /// Where the other side is. It has no meaning before the connection is made.
     fn address(&self) -> PeerAddress;
@@ -49,22 +49,22 @@ pub(crate) trait Stream: Send {
 
 /// Where streams come from.
 pub(crate) trait Net: Send + 'static {
-    /// What [`connect`](Net::connect) and [`accept`](Net::accept) yield.
+    /// What [`connect`](Net::connect) and [`accept`](Net::accept) return.
     type Stream: Stream + 'static;
-    /// What [`listen`](Net::listen) yields. It listens until it is dropped, on whatever thread.
+    /// What [`listen`](Net::listen) returns. It listens until it is dropped, which any thread may do.
     type Listener: Send + 'static;
 
-    /// What a host to be bound stands for, the best choice first. May wait for a name to be looked up.
+    /// What a host to be bound resolves to, the preferred endpoint first. May wait for a name to be looked up.
     fn places(at: &Endpoint) -> io::Result<Vec<Endpoint>> {
         Ok(vec![at.clone()])
     }
-    /// Listens; yields the endpoint with its wildcards resolved. `backlog` connections may wait to be accepted.
+    /// Listens. Also returns the endpoint with its wildcards resolved. `backlog` connections may wait to be accepted.
     fn listen(&mut self, at: &Endpoint, token: usize, backlog: u32)
     -> io::Result<(Self::Listener, Endpoint)>;
-    /// The next stream that waits to be accepted, not registered yet.
+    /// Accepts the next stream, which is not registered yet.
     fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<Self::Stream>;
-    /// Begins to connect; readiness to write for `token` tells that [`connected`](Stream::connected) may know more. Of a
-    /// host's addresses, it begins with the one that is `turn` places behind the first.
+    /// Begins to connect. Readiness to write is reported for `token` when [`connected`](Stream::connected) should be asked
+    /// again. The first of a host's addresses to be tried is `turn` places after the first in its list.
     fn connect(&mut self, to: &Endpoint, token: usize, turn: u32) -> io::Result<Self::Stream>;
     /// Registers an accepted stream.
     fn adopt(&mut self, stream: &mut Self::Stream, token: usize) -> io::Result<()>;
@@ -78,13 +78,13 @@ pub(crate) struct Ready {
     pub(crate) token: usize,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
-    /// The peer writes no more, or the stream has failed. Nothing else will be reported for reading: what is there
-    /// must be read to its end.
+    /// The peer has closed the stream for writing, or the stream has failed. Nothing more will be reported for reading: the
+    /// stream must be read to its end.
     pub(crate) ended: bool,
 }
 
-/// Takes reports of readiness from streams that the system does not watch (see [`inproc`]).
+/// Takes reports of readiness from streams that the system does not poll (see [`inproc`]).
 pub(crate) trait Notify: Send + Sync {
-    /// Reports from any thread.
+    /// Reports readiness. Any thread may call it.
     fn notify(&self, ready: Ready);
 }

@@ -24,10 +24,10 @@ use crate::endpoint::{Endpoint, Host};
 use crate::peer_address::PeerAddress;
 use crate::sync::lock;
 
-/// What the system takes of a TCP connection beyond what the peer has room for, about, until the peer has been seen to
-/// read. By its own measure it takes a third of a megabyte and more for everyone who never reads: ten thousand such use up
-/// the memory that it has for all connections, and then those who do read starve. What waits with us instead is under our
-/// marks, and shared.
+/// Approximately how much unsent data the system buffers for a TCP connection (TCP_NOTSENT_LOWAT) until the peer has been
+/// seen to read. By default it buffers a third of a megabyte and more for each peer that never reads: ten thousand such
+/// peers exhaust the memory that the system has for all connections, and then the peers that do read starve. What waits in
+/// our own queues instead is bounded by the high-water marks, and shared.
 const UNSENT_BYTES_MAX: u32 = 64 << 10;
 
 /// The network of one I/O thread.
@@ -35,7 +35,7 @@ pub(crate) struct OsNet {
     poller: Arc<Poller>,
     names: Arc<Mutex<Names>>,
     resolver: Resolver,
-    /// Descriptors that peers must leave.
+    /// How many descriptors are kept back from peers.
     reserved: u32,
     notify: Arc<dyn Notify>,
 }
@@ -66,8 +66,8 @@ enum Source {
 }
 
 impl OsNet {
-    /// `names` and `resolver` are shared by the threads of one engine; `notify` reports to this thread. Nothing is accepted
-    /// while fewer than `reserved` descriptors are left.
+    /// `names` and `resolver` are shared by the threads of one engine; `notify` reports to this thread. No connection is
+    /// accepted while fewer than `reserved` descriptors are left.
     pub(crate) fn new(
         poller: Arc<Poller>,
         names: Arc<Mutex<Names>>,
@@ -196,8 +196,7 @@ impl Drop for OsListener {
 }
 
 impl OsStream {
-    /// A connection that has been made, with the options that all TCP connections have. A socket that refuses them is used
-    /// as it is.
+    /// A TCP connection, with the socket options that all of them have. A socket that refuses an option is used without it.
     fn tcp(socket: Socket, address: SocketAddr) -> OsStream {
         let _ = socket.set_tcp_nodelay(true);
         let _ = socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
@@ -205,20 +204,20 @@ impl OsStream {
     }
 
     fn unix(socket: Socket) -> io::Result<OsStream> {
-        // Not by rustix, which fails where the process is not visible: its number is then 0 (rustix 1.1).
+        // rustix 1.1 fails here for a process of another PID namespace: its number is 0.
         let peer = getsockopt(&socket, PeerCredentials)?;
         let pid = u32::try_from(peer.pid()).ok().filter(|pid| *pid > 0);
         Ok(OsStream::Unix(socket, PeerAddress::Ipc { uid: peer.uid(), pid }))
     }
 
-    /// Connects a Unix socket, which the system does at once or not at all.
+    /// Connects a Unix socket. The system does so at once or not at all.
     fn connect_unix(addr: &SockAddr) -> io::Result<OsStream> {
         let socket = listen::open(addr)?;
         socket.connect(addr)?;
         OsStream::unix(socket)
     }
 
-    /// The socket of the system, where there is one.
+    /// The system's socket, if there is one.
     fn socket(&self) -> Option<&Socket> {
         match self {
             OsStream::Tcp(socket, _) | OsStream::Unix(socket, _) => Some(socket),
@@ -278,7 +277,7 @@ impl Stream for OsStream {
 
     fn shutdown_write(&mut self) {
         match self {
-            // It fails where the peer has closed the stream already: nothing is left to do then.
+            // It fails if the peer has closed the stream already: nothing is left to do then.
             OsStream::Tcp(socket, _) | OsStream::Unix(socket, _) => drop(socket.shutdown(Shutdown::Write)),
             OsStream::Pipe(pipe) => pipe.shutdown_write(),
             OsStream::Dialing(_) => {}
@@ -291,14 +290,14 @@ impl Stream for OsStream {
 
     fn probe(&mut self, idle: Duration, timeout: Duration) {
         if let OsStream::Tcp(socket, _) = self {
-            // A socket that refuses is used as it is.
+            // A socket that refuses is used without probes.
             let _ = probes::set(socket, idle, timeout);
         }
     }
 
     fn set_buffers(&mut self, send: Option<u32>, recv: Option<u32>) {
         let Some(socket) = self.socket() else { return };
-        // The system brings any number within its bounds.
+        // The system clamps any number to its bounds.
         if let Some(bytes) = send {
             let _ = socket.set_send_buffer_size(bytes as usize);
         }
@@ -309,7 +308,7 @@ impl Stream for OsStream {
 
     fn trust(&mut self) {
         if let OsStream::Tcp(socket, _) = self {
-            // 0 stands for the system's own measure.
+            // 0: the system's default.
             let _ = socket.set_tcp_notsent_lowat(0);
         }
     }
@@ -335,7 +334,7 @@ mod tests {
             stream.set_buffers(None, None);
             assert_eq!(sizes(stream), before);
             stream.set_buffers(Some(20_000), Some(30_000));
-            // The system doubles them.
+            // The system doubles them for its bookkeeping.
             assert_eq!(sizes(stream), (40_000, 60_000));
             stream.set_buffers(Some(0), Some(u32::MAX));
             let (least, most) = sizes(stream);

@@ -1,6 +1,5 @@
-//! Waiting for what the system has to report of streams and listeners. Several threads may wait at one poller; each report
-//! goes to one of them. On Linux that is the one that came last, so that a receiver's own thread goes before the I/O
-//! thread, which sleeps there all the time.
+//! Waits for readiness of streams and listeners (epoll). Several threads may wait at one poller; each report goes to one of
+//! them. On Linux that is the one that began to wait last, so that a receiver's own thread is woken before the I/O thread.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -13,27 +12,30 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use super::Ready;
 
-/// Tokens of our own, which no stream has.
+/// Tokens of the poller itself, which no stream has.
 const BELL: u64 = u64::MAX;
 const NUDGE: u64 = u64::MAX - 1;
 
-/// How many reports one wait brings at the most.
+/// The longest timeout of epoll_wait(2).
+const TIMEOUT_MAX: Duration = Duration::from_millis(i32::MAX as u64);
+
+/// How many reports one wait returns at most.
 const REPORTS_MAX: usize = 256;
 
 /// Where threads wait for readiness.
 pub(crate) struct Poller {
     epoll: OwnedFd,
-    /// Wakes one of those who wait, once each time it is rung.
+    /// Wakes one waiting thread each time it is rung (edge-triggered).
     bell: OwnedFd,
-    /// Wakes those who wait until it is taken back: a particular one is meant.
+    /// Wakes all waiting threads until it is taken back (level-triggered), because it is meant for one in particular.
     nudge: OwnedFd,
 }
 
-/// What one wait brought.
+/// What one wait returned.
 #[derive(Default)]
 pub(crate) struct Report {
     pub(crate) ready: Vec<Ready>,
-    /// The nudge is given and not taken back.
+    /// The nudge was given, and is not taken back.
     pub(crate) nudged: bool,
 }
 
@@ -50,12 +52,12 @@ impl Poller {
         Ok(poller)
     }
 
-    /// Reports from now on when there is something to read.
+    /// Starts reporting when there is something to read.
     pub(crate) fn register_readable(&self, source: impl AsFd, token: usize) -> io::Result<()> {
         self.register(source, token, EventFlags::IN | EventFlags::RDHUP)
     }
 
-    /// Reports from now on when there is something to read, or room to write.
+    /// Starts reporting when there is something to read, or room to write.
     pub(crate) fn register_both(&self, source: impl AsFd, token: usize) -> io::Result<()> {
         self.register(source, token, EventFlags::IN | EventFlags::RDHUP | EventFlags::OUT)
     }
@@ -64,18 +66,18 @@ impl Poller {
         Ok(epoll::add(&self.epoll, source, EventData::new_u64(token as u64), flags | EventFlags::ET)?)
     }
 
-    /// Reports nothing of it any more. What was never registered is no error: it has nothing to take back.
+    /// Stops reporting. It is not an error if the source was never registered.
     pub(crate) fn deregister(&self, source: impl AsFd) {
         let _ = epoll::delete(&self.epoll, source);
     }
 
-    /// Wakes one of those who wait, or the next one that would.
+    /// Wakes one waiting thread, or else the next one that would wait.
     pub(crate) fn ring(&self) {
-        // It can fail only at 2^64 - 1 rings.
+        // It can fail only after 2^64 - 2 rings that no thread has seen.
         let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
     }
 
-    /// Wakes those who wait until it is taken back.
+    /// Wakes the waiting threads until the nudge is taken back.
     pub(crate) fn nudge(&self) {
         let _ = rustix::io::write(&self.nudge, &1u64.to_ne_bytes());
     }
@@ -85,8 +87,8 @@ impl Poller {
         let _ = rustix::io::read(&self.nudge, &mut [0; 8]);
     }
 
-    /// Waits until there is something to report, at the most for `time`, by a clock that knows less than milliseconds, which
-    /// that of epoll does not before Linux 5.11.
+    /// Waits until there is something to report, for at most `time`, which may be less than a millisecond: epoll_wait(2)
+    /// itself counts in milliseconds before Linux 5.11.
     fn wait_precisely(&self, time: Duration) {
         let time = Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
         let mut epoll = [PollFd::new(&self.epoll, PollFlags::IN)];
@@ -94,7 +96,7 @@ impl Poller {
         let _ = poll(&mut epoll, Some(&time));
     }
 
-    /// Waits for reports, at the most for `timeout`, which from a millisecond on is rounded up to milliseconds.
+    /// Waits for reports, for at most `timeout`. A timeout of a millisecond or more is rounded up to milliseconds.
     pub(crate) fn wait(&self, report: &mut Report, timeout: Option<Duration>) {
         let timeout = match timeout {
             Some(time) if !time.is_zero() && time < Duration::from_millis(1) => {
@@ -104,14 +106,13 @@ impl Poller {
             other => other,
         };
         let timeout = timeout.map(|time| {
-            let millis = time.as_nanos().div_ceil(1_000_000);
-            let (secs, millis) = (i64::try_from(millis / 1000).unwrap_or(i64::MAX), millis % 1000);
-            Timespec { tv_sec: secs.min(i64::from(i32::MAX) / 1000), tv_nsec: millis as i64 * 1_000_000 }
+            let time = time.min(TIMEOUT_MAX);
+            Timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() }
         });
         report.ready.clear();
         report.nudged = false;
         let mut space = [const { MaybeUninit::uninit() }; REPORTS_MAX];
-        // Only a signal can make this fail; a wait that brings nothing does no harm.
+        // Only a signal can make this fail; a wait without reports does no harm.
         let Ok((events, _)) = epoll::wait(&self.epoll, &mut space, timeout.as_ref()) else { return };
         for event in events {
             let (flags, token) = (event.flags, event.data.u64());
@@ -124,8 +125,8 @@ impl Poller {
     }
 }
 
-/// Lets the waits of this thread end on time: by itself the system is late by up to 50 microseconds. Where it refuses, it
-/// stays so.
+/// Makes this thread's timeouts precise: by default the system may delay them by 50 microseconds (timer slack). If it
+/// refuses, they stay imprecise.
 pub(crate) fn be_punctual() {
     let _ = rustix::thread::set_current_timer_slack(NonZero::new(1));
 }

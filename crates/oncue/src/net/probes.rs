@@ -1,12 +1,12 @@
-//! How the system finds out that the other side of a TCP connection has vanished: keepalive where nothing is under way,
-//! and a bound on how long what is written may be unacknowledged.
+//! How the system detects that the other side of a TCP connection has vanished: keepalive while the connection is idle, and
+//! a bound on how long written data may be unacknowledged.
 
 use std::io;
 use std::time::Duration;
 
 use socket2::{Socket, TcpKeepalive};
 
-/// Has the system fail the connection when the other side has answered nothing for `timeout`.
+/// Has the system fail the connection when the other side has answered nothing for `timeout`; it is probed after `idle`.
 pub(super) fn set(socket: &Socket, idle: Duration, timeout: Duration) -> io::Result<()> {
     let probes = Probes::within(idle, timeout);
     let keepalive = TcpKeepalive::new()
@@ -17,8 +17,8 @@ pub(super) fn set(socket: &Socket, idle: Duration, timeout: Duration) -> io::Res
     socket.set_tcp_user_timeout(Some(Duration::from_secs(probes.total_secs())))
 }
 
-/// When the system asks an idle peer whether it is there. It counts in seconds. What is written and not acknowledged, and
-/// what the peer has no room for, has as much time as all probes take.
+/// When the system probes an idle peer, in whole seconds. Data that is not acknowledged, or that the peer has no room for,
+/// may wait as long as all probes take.
 #[derive(Debug, PartialEq, Eq)]
 struct Probes {
     idle_secs: u64,
@@ -27,9 +27,9 @@ struct Probes {
 }
 
 impl Probes {
-    /// The most probes, between which the time is divided.
+    /// The most probes, among which the time is divided.
     const COUNT_MAX: u64 = 5;
-    /// The longest time that Linux takes for either.
+    /// The longest idle time and interval that Linux accepts.
     const SECS_MAX: u64 = 32_767;
 
     fn within(idle: Duration, timeout: Duration) -> Probes {

@@ -1,4 +1,4 @@
-//! Looking up names on threads of their own, since that can take seconds.
+//! Looks up names on threads of its own, since a look-up can take seconds.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,14 +9,13 @@ use std::thread;
 use super::{Notify, Ready, address};
 use crate::sync::lock;
 
-/// How many names are looked up at one time. Beyond it they wait, each behind one that may take the system's resolver
-/// seconds.
+/// How many names are looked up at a time. Further ones wait.
 const LOOKUPS_MAX: usize = 16;
 
 type Found = io::Result<Vec<SocketAddr>>;
 type Slot = Mutex<Option<Found>>;
 
-/// Looks up names for all threads of an engine. Its threads end when there is nothing to look up.
+/// Looks up names for all I/O threads of an engine. Its threads end when there is nothing to look up.
 #[derive(Clone)]
 pub(crate) struct Resolver {
     look_up: fn(&str, u16) -> Found,
@@ -37,18 +36,18 @@ struct Question {
     token: usize,
 }
 
-/// What a look-up has found or will find. It is looked up no more once this is dropped.
+/// The result of a look-up, now or later. Dropping it cancels a look-up that has not begun.
 pub(super) struct Answer(Arc<Slot>);
 
 impl Answer {
-    /// The addresses, once, when they are there.
+    /// Takes the addresses, once they are there.
     pub(super) fn take(&self) -> Option<Found> {
         lock(&self.0).take()
     }
 }
 
 impl Resolver {
-    /// The one of the system.
+    /// The system's resolver.
     pub(crate) fn system() -> Resolver {
         Resolver::new(address::look_up)
     }
@@ -57,7 +56,7 @@ impl Resolver {
         Resolver { look_up, queue: Arc::default() }
     }
 
-    /// Looks up a name; readiness to write for `token` tells that it is done.
+    /// Looks up a name; readiness to write for `token` is reported when it is done.
     pub(super) fn ask(
         &self,
         name: &str,
@@ -74,7 +73,7 @@ impl Resolver {
             let spawned = thread::Builder::new().name("oncue-resolve".into()).spawn(move || resolver.work());
             match spawned {
                 Ok(_) => queue.threads += 1,
-                // Those that run already come to it.
+                // The running threads will come to it.
                 Err(_) if queue.threads > 0 => {}
                 Err(e) => {
                     queue.waiting.pop_back();
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_so_many_threads_look_up_and_none_for_those_who_left() {
+    fn look_ups_are_bounded_and_skipped_for_those_that_were_dropped() {
         static RUNNING: AtomicUsize = AtomicUsize::new(0);
         static MOST: AtomicUsize = AtomicUsize::new(0);
         static ALL: AtomicUsize = AtomicUsize::new(0);
@@ -153,6 +152,6 @@ mod tests {
         eventually(|| lock(&resolver.queue).threads == 0);
         assert!(answers.iter().all(|answer| answer.take().is_some_and(|found| found.is_ok())));
         assert!(MOST.load(Ordering::SeqCst) <= LOOKUPS_MAX);
-        assert!(ALL.load(Ordering::SeqCst) <= 50 + LOOKUPS_MAX, "those that began before it was left");
+        assert!(ALL.load(Ordering::SeqCst) <= 50 + LOOKUPS_MAX, "those that had begun");
     }
 }

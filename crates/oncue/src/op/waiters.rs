@@ -19,7 +19,7 @@ pub(crate) struct Waiters(Mutex<Registry>);
 #[derive(Default)]
 struct Registry {
     wakers: Slab<Waker>,
-    /// How often the wakers were taken; a key is of one round.
+    /// How often the wakers were taken. A key is valid in its round only.
     round: u64,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Wait<'a> {
     ticket: Option<Ticket>,
 }
 
-/// Where a waker is, unless a later round has begun: then it was taken.
+/// Where a waker is. If a later round has begun, it was taken.
 #[derive(Clone, Copy)]
 struct Ticket {
     key: usize,
@@ -102,7 +102,7 @@ impl Waiters {
 }
 
 impl Wait<'_> {
-    /// Tries, and where that fails registers and tries once more, so that a change in between is not missed.
+    /// Tries; if that fails, registers and tries once more, so that a change in between is not missed.
     #[inline]
     pub(crate) fn poll<T>(
         &mut self,
@@ -141,7 +141,7 @@ impl Drop for Wait<'_> {
 /// How many wakers have panicked.
 static PANICKED: AtomicU64 = AtomicU64::new(0);
 
-/// Wakes them. A waker that panics ends neither this thread nor the waking of the others.
+/// Wakes them. A waker that panics ends neither this thread nor the loop.
 pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     for waker in wakers {
         if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
@@ -151,7 +151,7 @@ pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
 }
 
 /// How many wakers have panicked in this process when an operation of this crate woke them. A waker belongs to the
-/// executor that polls the operation; one that panics, or runs a task that panics, is in error. Its panic is caught, so that
+/// executor that polls the operation; one that panics, or runs a task that panics, has a bug. Its panic is caught, so that
 /// no I/O thread ends by it, and is reported by the panic hook and by this count. The task may never be polled again.
 pub fn wakers_panicked() -> u64 {
     PANICKED.load(Ordering::Relaxed)
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waker_that_panics_keeps_no_other_from_being_woken() {
+    fn a_waker_that_panics_does_not_keep_others_from_being_woken() {
         struct Panics;
 
         impl Wake for Panics {
