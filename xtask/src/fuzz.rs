@@ -19,7 +19,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
         Some(name) if known.contains(&name) => vec![name],
         Some(name) => {
             return Err(Trouble::Usage(format!(
-                "there is no target `{name}`; there are: {}",
+                "`{name}` is not a fuzz target; the targets are: {}",
                 known.join(", ")
             )));
         }
@@ -44,7 +44,7 @@ fn fuzz_one(target: &str, seconds: u64) -> Result<(), Trouble> {
     }
 }
 
-/// The names of the targets, from the files that hold them.
+/// The names of the targets, which are those of their files.
 fn targets() -> Result<Vec<String>, Trouble> {
     let directory = root().join("fuzz").join("fuzz_targets");
     let entries = std::fs::read_dir(&directory)
@@ -57,10 +57,9 @@ fn targets() -> Result<Vec<String>, Trouble> {
     Ok(names)
 }
 
-/// Fuzzing needs the compiler's unstable flags: those of a nightly toolchain, or else of this one, asked to allow
-/// them.
+/// Fuzzing needs unstable compiler flags: from a nightly toolchain, or from this one with RUSTC_BOOTSTRAP.
 fn cargo_fuzz() -> Command {
-    // Not the cargo that runs this: only the one that rustup put on the PATH takes `+nightly`.
+    // Not the cargo that runs this: only rustup's proxy on the PATH accepts `+nightly`.
     let mut command = Command::new("cargo");
     command.current_dir(root()).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
     if runs(Command::new("cargo").env_remove("RUSTUP_TOOLCHAIN").args(["+nightly", "--version"])) {

@@ -4,8 +4,8 @@ use crate::step::{self, Counts, Tally};
 use crate::workspace::{cargo, target};
 use crate::{Trouble, nothing_left, python, test};
 
-/// The tests of lab/interop need a Python with pyzmq, so a plain `cargo test` leaves them out: they stand behind
-/// this feature, which only this chore turns on.
+/// The tests of lab/interop need a Python with pyzmq. They are behind this feature, so that a plain `cargo test` does not
+/// run them.
 pub(crate) const FEATURE: &str = "oncue-interop/foreign";
 
 pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
@@ -14,8 +14,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     test::finish(steps(filter.map(String::as_str)))
 }
 
-/// The steps from the virtual environment to the tests. What cannot be prepared has failed: tests against foreign
-/// peers that were left out have shown nothing.
+/// The steps from the virtual environment to the tests. A step that cannot be prepared counts as failed, since its tests
+/// did not run.
 pub(crate) fn steps(filter: Option<&str>) -> Tally {
     let python = match python::with_pyzmq() {
         Ok(python) => python,

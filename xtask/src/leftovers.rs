@@ -1,5 +1,5 @@
-//! `cargo xtask leftovers`: what comes and goes must leave nothing behind, in as many rounds as asked for; and a soak of
-//! an example, looked at from outside.
+//! `cargo xtask leftovers`: checks in many rounds that nothing leaks (descriptors, threads, memory), or soaks an example and
+//! observes its process.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! Every chore of the repository: `cargo xtask --help` lists them. Only the choice between the chores lives here.
+//! The chores of the repository: `cargo xtask --help` lists them. This file only selects the chore.
 
 mod bench;
 mod costs;
@@ -16,24 +16,24 @@ mod workspace;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-Every chore of the repository.
+The chores of the repository.
 
 Usage: cargo xtask <CHORE> [OPTIONS]
 
 Chores:
-  test                            Everything that must hold: formatting, lints, documentation, all tests of the
-                                  workspace, the foreign peers, then the costs. Ends with the line `N passed, N failed`
-  house [--at DIR]                Which module imports which, import circles, lines per package, and what breaks the
-                                  rules of the house; --at shows another checkout
-  interop [FILTER]                The tests against foreign peers alone (needs python3; makes target/venv)
-  costs [--update]                Instructions and allocations per message (needs valgrind) against the table in
-                                  docs/benchmarks/costs.txt; --update writes what is measured into it
-  deny                            Licences, duplicates, sources and advisories of the dependencies, against deny.toml
-                                  (installs cargo-deny into target/tools where there is none)
+  test                            All checks and tests: formatting, lints, documentation, dependencies, all tests of the
+                                  workspace, foreign peers, costs. Ends with the line `N passed, N failed`
+  house [--at DIR]                Which module imports from which, import circles, violations of the rules, and lines
+                                  per package; --at shows another checkout
+  interop [FILTER]                Only the tests against foreign peers (needs python3; creates target/venv)
+  costs [--update]                Instructions and allocations per message (needs valgrind), compared with the table in
+                                  docs/benchmarks/costs.txt; --update writes the measured values into it
+  deny                            Check licences, duplicates, sources and advisories of the dependencies against
+                                  deny.toml (installs cargo-deny into target/tools if it is missing)
   sim [--seed N | --seeds N]      Replay one simulated seed, or run N of them  [--release]
   fuzz [TARGET] [--seconds N]     Fuzz one target, or each in turn, for N seconds (default 60)
-  leftovers [--rounds N]          What comes and goes leaves nothing behind: a table of scenes, each of N rounds
-                                  [--soak MINUTES: instead serve an example for so long and look at the process]
+  leftovers [--rounds N]          Check for leaks: a table of scenes, each with N rounds
+                                  [--soak MINUTES: instead serve an example and observe its process]
   bench [--quick] [--only W1,..]  The laboratory: this library and its rivals, measured side by side  [--case TEXT]
                                   [--impl NAME,..] [--reps N] [--seconds S] [--save | --no-save]
 
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
         "house" => house::run(&args),
         "bench" => bench::run(&args),
         "leftovers" => leftovers::run(&args),
-        other => Err(Trouble::Usage(format!("there is no chore `{other}`"))),
+        other => Err(Trouble::Usage(format!("`{other}` is not a chore"))),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,17 +86,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// Why a chore did not end well.
+/// Why a chore has failed.
 enum Trouble {
-    /// What was checked does not hold; the output has said what.
+    /// A check has failed, and its output was shown.
     Failed,
-    /// The chore could not be done here.
+    /// The chore cannot run here.
     Cannot(String),
-    /// The command line makes no sense.
+    /// The command line is wrong.
     Usage(String),
 }
 
-/// Takes the value that follows `flag` out of `args`, if the flag is there.
+/// Removes `flag` and the value after it from `args`, and returns the value.
 fn take_text(args: &mut Vec<String>, flag: &str) -> Result<Option<String>, Trouble> {
     let Some(at) = args.iter().position(|arg| arg == flag) else { return Ok(None) };
     args.remove(at);
@@ -113,17 +113,17 @@ fn take_number(args: &mut Vec<String>, flag: &str) -> Result<Option<u64>, Troubl
     number.map(Some).map_err(|_| Trouble::Usage(format!("{flag} needs a number, not `{value}`")))
 }
 
-/// Takes `flag` out of `args`: whether it was there.
+/// Removes `flag` from `args`. Returns whether it was there.
 fn take_flag(args: &mut Vec<String>, flag: &str) -> bool {
     let before = args.len();
     args.retain(|arg| arg != flag);
     args.len() != before
 }
 
-/// Refuses whatever no chore has taken.
+/// Refuses arguments that the chore has not used.
 fn nothing_left(args: &[String]) -> Result<(), Trouble> {
     match args.first() {
         None => Ok(()),
-        Some(arg) => Err(Trouble::Usage(format!("`{arg}` is not understood here"))),
+        Some(arg) => Err(Trouble::Usage(format!("`{arg}` is not an argument of this chore"))),
     }
 }

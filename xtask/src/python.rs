@@ -1,30 +1,30 @@
-//! A Python that can `import zmq`: target/venv, made once and kept as long as it works.
+//! A Python that can `import zmq`: target/venv, which is created once and reused.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::workspace::target;
 
-/// The releases that the tests were written against; any of them carries libzmq 4.3.5.
+/// The releases for which the tests were written; all of them contain libzmq 4.3.5.
 const PYZMQ: &str = "pyzmq>=26,<28";
 
 /// A Python interpreter with pyzmq.
 pub(crate) struct Python {
     pub(crate) program: PathBuf,
-    /// Where its packages are, if not where it looks by itself: the value of PYTHONPATH.
+    /// The value of PYTHONPATH, if its packages are not in the default place.
     pub(crate) packages: Option<PathBuf>,
     pub(crate) versions: String,
 }
 
-/// Finds or makes one. The message says what is missing and what to do about it.
+/// Finds or creates one. The error says what is missing and how to get it.
 pub(crate) fn with_pyzmq() -> Result<Python, String> {
     let home = target().join("venv");
     if let Some(python) = working(&home) {
         return Ok(python);
     }
-    println!("== venv: making {} with {PYZMQ}", home.display());
+    println!("== venv: creating {} with {PYZMQ}", home.display());
     let system = system_python()?;
-    // What is left of an earlier attempt would only be in the way.
+    // The rest of an earlier attempt.
     let _ = std::fs::remove_dir_all(&home);
     let attempts: [(&str, Attempt); 3] =
         [("venv", make_venv), ("virtualenv", make_virtualenv), ("pip install --target", make_directory)];
@@ -33,15 +33,15 @@ pub(crate) fn with_pyzmq() -> Result<Python, String> {
         match attempt(&system, &home) {
             Ok(()) => match working(&home) {
                 Some(python) => return Ok(python),
-                None => reasons.push(format!("{name}: made, but `import zmq` fails in it")),
+                None => reasons.push(format!("{name}: created, but `import zmq` fails in it")),
             },
             Err(why) => reasons.push(format!("{name}: {why}")),
         }
         let _ = std::fs::remove_dir_all(&home);
     }
     Err(format!(
-        "none of the ways to install {PYZMQ} worked. A network that reaches the Python package index is needed once; \
-         on Debian, `apt-get install python3-venv` gives the first way.\n  {}",
+        "{PYZMQ} could not be installed. This needs network access to the Python package index once; on Debian, \
+         `apt-get install python3-venv` enables the first method.\n  {}",
         reasons.join("\n  ")
     ))
 }
@@ -58,12 +58,12 @@ fn make_virtualenv(system: &Path, home: &Path) -> Result<(), String> {
     install(&interpreter(home), None, PYZMQ)
 }
 
-/// Without any virtual environment: the packages in a directory of their own, beside the system's interpreter.
+/// Without a virtual environment: the packages in a separate directory, for the system's interpreter.
 fn make_directory(system: &Path, home: &Path) -> Result<(), String> {
     install(system, Some(&home.join("packages")), PYZMQ)
 }
 
-/// Installs a package of the index where `python` looks, or into `directory`.
+/// Installs a package of the index for `python`, or into `directory`.
 pub(crate) fn install(python: &Path, directory: Option<&Path>, package: &str) -> Result<(), String> {
     let mut command = Command::new(python);
     command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]);
@@ -77,7 +77,7 @@ fn interpreter(home: &Path) -> PathBuf {
     home.join("bin").join("python")
 }
 
-/// The Python in `home`, if it is there and imports zmq.
+/// The Python in `home`, if it exists and can import zmq.
 fn working(home: &Path) -> Option<Python> {
     let own = interpreter(home);
     if let Some(versions) = versions(&own, None) {
@@ -114,7 +114,7 @@ pub(crate) fn system_python() -> Result<PathBuf, String> {
             return Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
         }
     }
-    Err("there is no python3 of version 3.8 or newer on the PATH: install one".to_owned())
+    Err("there is no Python 3.8 or newer on the PATH; install one".to_owned())
 }
 
 fn succeed(command: &mut Command) -> Result<(), String> {
@@ -124,6 +124,6 @@ fn succeed(command: &mut Command) -> Result<(), String> {
     }
     let text = String::from_utf8_lossy(&output.stderr);
     let text = if text.trim().is_empty() { String::from_utf8_lossy(&output.stdout) } else { text };
-    let last = text.trim().lines().last().unwrap_or("it said nothing").to_owned();
+    let last = text.trim().lines().last().unwrap_or("no message").to_owned();
     Err(format!("{} ({last})", output.status))
 }

@@ -1,10 +1,10 @@
-//! One step of a chore: a command with its progress, its time, and what it counts for in the closing line.
+//! One step of a chore: a command with its progress, its time, and its counts for the closing line.
 
 use std::io::{BufRead, BufReader, Write, pipe, stdout};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// What was checked so far.
+/// The results so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) passed: u64,
@@ -22,7 +22,7 @@ impl Tally {
         self.skipped += other.skipped;
     }
 
-    /// The closing line, in the form that test runners' readers know.
+    /// The closing line, in a form that CI can parse.
     pub(crate) fn closing_line(self) -> String {
         let Tally { passed, failed, skipped } = self;
         match skipped {
@@ -32,7 +32,7 @@ impl Tally {
     }
 }
 
-/// How a step counts.
+/// How a step is counted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Counts {
     /// The command's exit status is one test.
@@ -41,7 +41,7 @@ pub(crate) enum Counts {
     TestResults,
 }
 
-/// Runs one step, shows what it does and how long it took, and shows the whole output if it fails.
+/// Runs one step, shows the command and the time, and shows the whole output if it fails.
 pub(crate) fn run(name: &str, command: Command, counts: Counts) -> Tally {
     println!("== {name}: {}", shown(&command));
     let start = Instant::now();
@@ -71,12 +71,12 @@ struct Ran {
     tally: Tally,
 }
 
-/// Runs the command with both of its outputs in one pipe, so that the log keeps their order.
+/// Runs the command with both of its outputs in one pipe, so that the log preserves their order.
 fn execute(mut command: Command, counts: Counts) -> std::io::Result<Ran> {
     let (reader, writer) = pipe()?;
     command.stdin(std::process::Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn()?;
-    // The command holds the pipe's writing ends; the log would never end while it lives.
+    // The command holds the write ends of the pipe; without this, the log would never end.
     drop(command);
     let mut ran = Ran { log: String::new(), success: false, tally: Tally::default() };
     for line in BufReader::new(reader).split(b'\n') {
@@ -94,8 +94,8 @@ fn execute(mut command: Command, counts: Counts) -> std::io::Result<Ran> {
     Ok(ran)
 }
 
-/// What a finished step counts for. A command may fail without a failed test: a build error, or a test process that
-/// died. And a run of tests that ran none has shown nothing.
+/// The result of a finished step. A command can fail without a failed test: by a build error, or when a test process is
+/// killed. A run without any test is a failure too.
 fn judge(counts: Counts, success: bool, tally: Tally) -> Tally {
     match counts {
         Counts::AsOne if success => Tally::ONE_PASSED,
@@ -114,12 +114,12 @@ fn show_progress(line: &str) {
     let of_interest = ["Running ", "Doc-tests ", "test result: ", "error"];
     if of_interest.iter().any(|start| text.starts_with(start)) {
         println!("   {text}");
-        // Where standard output is a file or a pipe, progress that comes in blocks is none.
+        // Standard output is block-buffered if it is a file or a pipe.
         let _ = stdout().flush();
     }
 }
 
-/// Reads `test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s`.
+/// Parses `test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s`.
 fn test_result(line: &str) -> Option<Tally> {
     let (_, counts) = line.trim_start().strip_prefix("test result: ")?.split_once(". ")?;
     let count_of = |word: &str| {
@@ -129,7 +129,7 @@ fn test_result(line: &str) -> Option<Tally> {
     Some(Tally { passed: count_of("passed")?, failed: count_of("failed")?, skipped: count_of("ignored")? })
 }
 
-/// The command as a person would type it.
+/// The command as it would be typed.
 pub(crate) fn shown(command: &Command) -> String {
     let mut words = vec![
         std::path::Path::new(command.get_program())
@@ -140,7 +140,7 @@ pub(crate) fn shown(command: &Command) -> String {
     words.join(" ")
 }
 
-/// A duration for people.
+/// A duration in seconds, as text.
 pub(crate) fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that must hold, in the order in which a mistake is cheapest to find.
+//! `cargo xtask test`: all checks and tests, the cheapest first.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     let start = Instant::now();
     let mut tally = Tally::default();
     tally.add(step::run("fmt", cargo(&["fmt", "--all", "--check"]), Counts::AsOne));
-    // The tests against foreign peers stand behind a feature; lints are for them too.
+    // With the feature of the tests against foreign peers, so that they are linted too.
     let clippy =
         ["clippy", "--workspace", "--all-targets", "--features", interop::FEATURE, "--", "-D", "warnings"];
     tally.add(step::run("clippy", cargo(&clippy), Counts::AsOne));
@@ -22,11 +22,11 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     tally.add(step::run("tests", cargo(&["test", "--workspace", "--no-fail-fast"]), Counts::TestResults));
     tally.add(interop::steps(None));
     tally.add(costs::steps());
-    println!("== all of it in {}", seconds(start.elapsed()));
+    println!("== all in {}", seconds(start.elapsed()));
     finish(tally)
 }
 
-/// Says the closing line, alone and last.
+/// Prints the closing line.
 pub(crate) fn finish(tally: Tally) -> Result<(), Trouble> {
     println!("{}", tally.closing_line());
     if tally.failed == 0 { Ok(()) } else { Err(Trouble::Failed) }

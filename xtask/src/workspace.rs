@@ -1,4 +1,4 @@
-//! Where the repository is, and how to start its cargo. Nothing about any one chore.
+//! Where the repository is, and how cargo is started in it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,10 +6,10 @@ use std::process::Command;
 /// The repository's root directory.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().expect("xtask lies in the repository's root").to_path_buf()
+    here.parent().expect("xtask is in the repository's root").to_path_buf()
 }
 
-/// The directory that holds everything built.
+/// The target directory of cargo.
 pub(crate) fn target() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(dir) => root().join(dir),
@@ -17,8 +17,8 @@ pub(crate) fn target() -> PathBuf {
     }
 }
 
-/// A cargo command in the root: of the toolchain that started this one, and without the variables that describe
-/// xtask itself, which would make build scripts believe that something has changed.
+/// A cargo command in the root, of the toolchain that started this one. Without the environment variables that describe
+/// xtask itself, which would make build scripts run again.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root()).args(args).env("CARGO_TERM_COLOR", "never");

@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use oncue_core::ledger::{Ledger, Quota};
 use oncue_core::topic::index::PrefixMap;
+use oncue_testing::Rng;
 
 const MILLION: usize = 1_000_000;
 
 fn main() {
-    let mut rng = Rng(7);
-    let prefixes: Vec<[u8; 20]> = (0..MILLION).map(|_| rng.topic()).collect();
+    let mut rng = Rng::new(7);
+    let prefixes: Vec<[u8; 20]> = (0..MILLION).map(|_| random_topic(&mut rng)).collect();
     println!("a dependent read of 32 MiB {:4.1} ns", dependent_read(&mut rng));
     index_of_a_million(&prefixes, &mut rng);
     for count in [1, 10] {
@@ -44,7 +45,7 @@ fn index_of_a_million(prefixes: &[[u8; 20]], rng: &mut Rng) {
     let held = map.allocated_bytes() as f64 / MILLION as f64;
     println!("  held          {held:7.1} bytes each");
     println!("  resident      {:7.1} bytes each", (resident_bytes() - resident) / MILLION as f64);
-    let topics: Vec<[u8; 20]> = (0..MILLION).map(|_| rng.topic()).collect();
+    let topics: Vec<[u8; 20]> = (0..MILLION).map(|_| random_topic(rng)).collect();
     let mut found = 0;
     let each = time(MILLION, |n| map.for_each_match(&topics[n], |_, &value| found += u64::from(value)));
     println!("  match, none   {each:7.1} ns");
@@ -62,7 +63,7 @@ fn index_of_a_million(prefixes: &[[u8; 20]], rng: &mut Rng) {
 
 fn index_of_few(count: usize, rng: &mut Rng) {
     let mut map = PrefixMap::new(rng.next());
-    let topics: Vec<[u8; 20]> = (0..1024).map(|_| rng.topic()).collect();
+    let topics: Vec<[u8; 20]> = (0..1024).map(|_| random_topic(rng)).collect();
     // Lengths of 3 to 7 bytes, as in common names; every topic of the first `count` has one match.
     for (n, topic) in topics[..count].iter().enumerate() {
         map.get_or_insert_with(&topic[..3 + n % 5], || n as u32).expect("room for all");
@@ -115,7 +116,7 @@ fn ledger_of_equal_peers(rng: &mut Rng) {
     const PEERS: usize = 10_000;
     println!("ledger, {PEERS} peers with the same 10 prefixes");
     let mut ledger = Ledger::new(rng.next(), Quota { prefixes_max: 100, prefix_bytes_max: 1000 });
-    let prefixes: Vec<[u8; 20]> = (0..10).map(|_| rng.topic()).collect();
+    let prefixes: Vec<[u8; 20]> = (0..10).map(|_| random_topic(rng)).collect();
     let peers: Vec<_> = (0..PEERS).map(|n| ledger.attach(0, n as u64)).collect();
     let each = time(PEERS, |n| {
         for prefix in &prefixes {
@@ -152,21 +153,6 @@ fn resident_bytes() -> f64 {
     pages.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0.0) * 4096.0
 }
 
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn topic(&mut self) -> [u8; 20] {
-        let mut topic = [0; 20];
-        for chunk in topic.chunks_mut(8) {
-            chunk.copy_from_slice(&self.next().to_le_bytes()[..chunk.len()]);
-        }
-        topic
-    }
+fn random_topic(rng: &mut Rng) -> [u8; 20] {
+    rng.bytes(20).try_into().expect("20 bytes")
 }

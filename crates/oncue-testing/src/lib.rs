@@ -1,12 +1,22 @@
 //! What the randomized tests of the packages share: seeded random numbers, and a loop that prints the seed of a failure.
 
+use std::fmt::Debug;
+
 /// A small pseudorandom number generator (SplitMix64).
-pub struct Rng(u64);
+pub struct Rng {
+    seed: u64,
+    state: u64,
+}
 
 impl Rng {
     /// The generator of a seed.
     pub fn new(seed: u64) -> Rng {
-        Rng(seed.wrapping_mul(0xd134_2543_de82_ef95))
+        Rng { seed, state: seed.wrapping_mul(0xd134_2543_de82_ef95) }
+    }
+
+    /// The seed of this generator.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// The next number, of 64 bits.
@@ -15,16 +25,20 @@ impl Rng {
         reason = "a check draws numbers; it never iterates over all of them"
     )]
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
 
     /// A number below `end`, which is not 0.
-    pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+    pub fn below<N>(&mut self, end: N) -> N
+    where
+        N: TryInto<u64, Error: Debug> + TryFrom<u64, Error: Debug>,
+    {
+        let end = end.try_into().expect("the end is positive");
+        (self.next() % end).try_into().expect("less than the end")
     }
 
     /// True with probability 1 / `n`.

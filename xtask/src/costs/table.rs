@@ -1,23 +1,23 @@
-//! The table of what messages cost: reading, writing and judging it.
+//! The table of costs per message: parsing, writing and comparing.
 
 use std::fmt;
 
-/// A row that is new gets this tolerance, in percent.
+/// The tolerance of a new row, in percent.
 const TOLERANCE_DEFAULT: u32 = 10;
-/// What may come on top of the tolerance: a few allocations a batch, whose number hangs on the scheduler, are no slip.
-/// The slip to be found is one that every message pays for.
+/// Allowed in addition to the tolerance: a few allocations per batch, whose number depends on the scheduler. A regression
+/// that matters affects every message.
 const ALLOCATIONS_SLACK: f64 = 0.01;
 const BYTES_SLACK: f64 = 2.0;
 
 /// The whole table.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Table {
-    /// The compiler and the architecture that the instructions are of.
+    /// The compiler and architecture with which the instructions were counted.
     pub(super) with: String,
     pub(super) rows: Vec<Row>,
 }
 
-/// What one message of a workload may cost.
+/// The expected cost of one message of a workload.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Row {
     pub(super) name: String,
@@ -28,10 +28,10 @@ pub(super) struct Row {
     pub(super) tolerance: u32,
 }
 
-/// What one message has cost.
+/// The measured cost of one message.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Cost {
-    /// `None` where they could not be counted.
+    /// `None` if they could not be counted.
     pub(super) instructions: Option<f64>,
     pub(super) allocations: f64,
     pub(super) bytes: f64,
@@ -40,9 +40,9 @@ pub(super) struct Cost {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Holds,
-    /// Some value is above its tolerance.
+    /// At least one value is above its tolerance.
     Dearer,
-    /// None is above, and some is below.
+    /// No value is above its tolerance, and at least one is below.
     Cheaper,
 }
 
@@ -77,14 +77,14 @@ impl fmt::Display for Table {
 }
 
 impl Row {
-    /// Above what [`beside`](Row::beside) yields.
+    /// The heading for [`beside`](Row::beside).
     pub(super) const HEADING: &str =
         "                     instructions   (table)  allocations   (table)      bytes   (table)  tolerance";
 
-    /// The row to be written for what was measured; only with instructions is a row complete.
+    /// The row of a measured cost, which must include instructions.
     pub(super) fn new(name: String, cost: &Cost, tolerance: Option<u32>) -> Row {
         let Cost { instructions, allocations, bytes } = *cost;
-        let instructions = instructions.expect("a table is written only where instructions are counted");
+        let instructions = instructions.expect("a table is written only if instructions were counted");
         Row { name, instructions, allocations, bytes, tolerance: tolerance.unwrap_or(TOLERANCE_DEFAULT) }
     }
 
@@ -113,7 +113,7 @@ impl Row {
         }
     }
 
-    /// What was measured beside the table's values, for people.
+    /// The measured values beside those of the table, as text.
     pub(super) fn beside(&self, cost: &Cost, verdict: Verdict) -> String {
         let Row { name, instructions, allocations, bytes, tolerance } = self;
         let counted = cost.instructions.map_or_else(|| "-".to_owned(), |counted| format!("{counted:.1}"));

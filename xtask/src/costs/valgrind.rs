@@ -1,11 +1,11 @@
-//! Counting instructions with valgrind, and installing it where that can be done.
+//! Counts instructions with valgrind, and installs it if possible.
 
 use std::path::Path;
 use std::process::Command;
 
 use super::output;
 
-/// Makes sure that there is a valgrind. The message says what to do about it.
+/// Makes sure that valgrind is installed. The error says how to install it.
 pub(super) fn ready() -> Result<(), String> {
     if works() {
         return Ok(());
@@ -15,7 +15,7 @@ pub(super) fn ready() -> Result<(), String> {
         return Err("valgrind is missing: install it (on Debian `apt-get install valgrind`)".to_owned());
     }
     println!("   valgrind is missing: apt-get install -y valgrind");
-    // A list of packages that is out of date may do; the second step says whether it did.
+    // An outdated package list may be sufficient; the second step shows whether it was.
     let _ = output(apt_get().arg("update"));
     output(apt_get().args(["install", "-y", "valgrind"]))
         .map_err(|why| format!("valgrind is missing and cannot be installed: {why}"))?;
@@ -32,15 +32,15 @@ fn apt_get() -> Command {
     command
 }
 
-/// All instructions that a run of a program executes, on all its threads.
+/// The number of instructions that a run of a program executes, on all threads.
 pub(super) fn instructions(program: &Path, args: &[String]) -> Result<u64, String> {
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(program).args(args);
     let log = output(&mut command)?.stderr;
-    collected(&log).ok_or_else(|| format!("valgrind did not say what it counted:\n{log}"))
+    collected(&log).ok_or_else(|| format!("valgrind printed no count:\n{log}"))
 }
 
-/// Reads `==4711== Collected : 9610632`.
+/// Parses `==4711== Collected : 9610632`.
 fn collected(log: &str) -> Option<u64> {
     let (_, rest) = log.split_once("Collected : ")?;
     rest.split_whitespace().next()?.parse().ok()

@@ -18,7 +18,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Counts a file whose lines are of the product, but for `test_lines`, numbered from 1.
+    /// Counts a file of the product. `test_lines` are numbered from 1.
     pub(super) fn count(text: &str, test_lines: &BTreeSet<usize>) -> Lines {
         let mut lines = Lines::default();
         for (line, text) in (1..).zip(text.lines().map(str::trim_start)) {

@@ -1,8 +1,8 @@
 //! One package: its files as a tree of modules, and which file imports what of which other.
 //!
-//! An import is of the file that defines the item, whatever modules give it on: `use crate::engine::Hub` where
-//! `engine/mod.rs` has `pub use hub::Hub` is an import of `engine/hub.rs`. For the same reason a `pub use` alone imports
-//! nothing: it is the face of its folder. It counts when the file's own code uses the name.
+//! An import counts for the file that defines the item, whichever modules re-export it: if `engine/mod.rs` has
+//! `pub use hub::Hub`, then `use crate::engine::Hub` imports from `engine/hub.rs`. For the same reason a `pub use` alone is
+//! not an import. It counts when the file's own code uses the name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{self, PathBuf};
@@ -13,9 +13,9 @@ use super::source::{Module, Path, Source};
 pub(super) struct Package {
     pub(super) name: String,
     pub(super) files: Vec<File>,
-    /// By their paths from the root. Modules for tests alone are not among them.
+    /// By their paths from the root, without test modules.
     modules: BTreeMap<Path, (FileId, Module)>,
-    /// Of its files under src, and of all others: tests, examples.
+    /// The lines of all files.
     pub(super) lines: Lines,
 }
 
@@ -23,7 +23,7 @@ pub(super) type FileId = usize;
 
 /// A file of the product.
 pub(super) struct File {
-    /// From src on, with `/`.
+    /// The path from src on, with `/`.
     pub(super) name: String,
     /// The module that the file is; empty for the root.
     pub(super) module: Path,
@@ -34,17 +34,17 @@ pub(super) struct File {
 pub(super) struct Use {
     pub(super) from: FileId,
     pub(super) to: FileId,
-    /// From the root on.
+    /// The path from the crate's root.
     pub(super) item: Path,
-    /// The item is named by what the crate's root gives to any user.
+    /// Whether the item is named by a public re-export of the crate's root.
     pub(super) of_root: bool,
 }
 
-/// Re-exports of re-exports are followed this far.
+/// The longest chain of re-exports that is followed.
 const STEPS_MAX: usize = 16;
 
 impl Package {
-    /// Reads the package in `directory`. Files that its roots do not reach by modules of the product are of tests.
+    /// Reads the package in `directory`. Files that its roots do not reach through product modules count as tests.
     ///
     /// # Errors
     /// When a source cannot be read or is not Rust, with its path.
@@ -69,7 +69,7 @@ impl Package {
         Ok(package)
     }
 
-    /// A package of these files: names from src on, and texts.
+    /// A package of these files: paths from src on, and texts.
     #[cfg(test)]
     pub(super) fn of(name: &str, files: &[(&str, &str)]) -> Package {
         let parse = |text| Source::parse(text).expect("a source of a test is Rust");
@@ -84,7 +84,7 @@ impl Package {
         Package { name: name.to_owned(), files, modules, lines: Lines::default() }
     }
 
-    /// Takes a file of the product out of `sources`, if it is there, and those of the modules that it declares.
+    /// Moves a product file, if it exists, from `sources` to the package, and the files of the modules that it declares.
     fn add(
         &mut self,
         sources: &mut BTreeMap<PathBuf, Source>,
@@ -111,7 +111,7 @@ impl Package {
         }
     }
 
-    /// What files use of one another, each item once a file.
+    /// Which items the files use of one another, without duplicates.
     pub(super) fn uses(&self) -> BTreeSet<Use> {
         let mut found = BTreeSet::new();
         for (name, (from, module)) in &self.modules {
@@ -136,7 +136,7 @@ impl Package {
         blocks.filter_map(|(file, of)| of.map(|(home, item)| (file, home, item))).collect()
     }
 
-    /// Imports of all names of another file: the file, and the path. An enum of the file's own may be opened.
+    /// Glob imports from other files: the file, and the path. A glob import of an enum of the same file is not one of them.
     pub(super) fn globs(&self) -> impl Iterator<Item = (FileId, &Path)> {
         self.modules.iter().flat_map(move |(name, (file, module))| {
             let globs = module.imports.iter().filter(|import| import.name == "*");
@@ -148,7 +148,7 @@ impl Package {
         })
     }
 
-    /// Where code names another package of this list: the file, and the package's name in Rust.
+    /// Where code names one of these packages: the file, and the package's name.
     pub(super) fn mentions<'a>(&'a self, packages: &'a [String]) -> impl Iterator<Item = (FileId, &'a str)> {
         self.modules.values().flat_map(move |(file, module)| {
             let imports = module.imports.iter().map(|import| &import.path);
@@ -163,8 +163,8 @@ impl Package {
         first == "crate" && root.into_iter().flatten().any(|import| import.public && import.name == *name)
     }
 
-    /// The item that a path means in the module `at`, and its file; nothing for modules, names of other packages, of the
-    /// language and of variables.
+    /// Resolves a path in the module `at` to an item and its file. `None` for modules, variables, and names from other
+    /// packages.
     fn resolve(&self, at: &[String], path: &[String], steps: usize) -> Option<(FileId, Path)> {
         let supers = path.iter().take_while(|word| *word == "super").count();
         match path.first()?.as_str() {
@@ -175,7 +175,7 @@ impl Package {
         }
     }
 
-    /// The same from the module `at` on. If it `must` be there, what the module does not declare or import is its own.
+    /// Resolves a path from the module `at` on. If it `must` exist, a name that is not a module or import is the module's own.
     fn find(&self, at: &[String], path: &[String], must: bool, steps: usize) -> Option<(FileId, Path)> {
         let (first, rest) = path.split_first()?;
         let inner = [at, std::slice::from_ref(first)].concat();
@@ -191,7 +191,7 @@ impl Package {
     }
 }
 
-/// All Rust files of a package. What is built from them is not among them.
+/// All Rust files of a package, without its target directory.
 fn collect(directory: &path::Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
     let entries = std::fs::read_dir(directory).map_err(|why| format!("{}: {why}", directory.display()))?;
     let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();

@@ -1,48 +1,45 @@
-//! The tables of the house, and the rules that the sources are held against.
+//! The rules for the structure of the sources, and their tables.
 //!
-//! - Packages depend downwards, and so do the floors of a folder that has a table.
-//! - Imports name what they import.
-//! - A file has `impl` blocks only of types that its own folder defines.
-//! - No circle of imports has more than two files, and each circle of two has a reason.
+//! - Packages depend only on lower ones, and so do the floors of a folder that has a table.
+//! - Imports name the items (no glob imports).
+//! - A file has `impl` blocks only for types that its own folder defines.
+//! - No import circle has more than two files, and each circle of two has a stated reason.
 //!
-//! Code of tests is not looked at: a test may reach anywhere.
+//! Test code is ignored: a test may import anything.
 
 use std::collections::BTreeSet;
 
 use super::circles::circles;
 use super::package::{File, FileId, Package, Use};
 
-/// The packages of the product, from the ground up, and which of the others each depends on.
+/// The packages of the product, the lowest first, and the dependencies of each on the others.
 pub(super) const PACKAGES: &[(&str, &[&str])] = &[
     ("oncue-pattern", &[]),
     ("oncue-core", &["oncue-pattern"]),
     ("oncue", &["oncue-core", "oncue-pattern"]),
-    // The public interface of the library alone.
+    // Only the public interface of the library.
     ("oncue-cli", &["oncue"]),
 ];
 
-/// The packages in which only the first folder of [`FOLDERS`] is enforced, until they are cut by owner.
-const NOT_YET: &[&str] = &["oncue"];
-
-/// A folder whose modules stand on floors.
+/// A folder whose modules form floors.
 pub(super) struct Folder {
     pub(super) package: &'static str,
     /// The module that the folder is, from the crate's root.
     pub(super) module: &'static [&'static str],
-    /// From the ground up.
+    /// The lowest first.
     pub(super) floors: &'static [Floor],
 }
 
-/// Modules that may import each other and all floors below.
+/// Modules that may import from each other and from all floors below.
 pub(super) struct Floor {
     pub(super) name: &'static str,
-    /// [`OWN`] is the file of the folder itself.
+    /// The modules; [`OWN`] for the file of the folder itself.
     pub(super) rooms: &'static [&'static str],
-    /// The floors below that it must not import, other than by names that the crate's root gives to any user.
+    /// The floors below from which it must not import, except by public re-exports of the crate's root.
     hidden: &'static [&'static str],
 }
 
-/// The room that the file of a folder itself is: mod.rs.
+/// The room of the file of the folder itself: mod.rs.
 pub(super) const OWN: &str = "mod";
 
 const fn floor(name: &'static str, rooms: &'static [&'static str]) -> Floor {
@@ -75,7 +72,7 @@ pub(super) const FOLDERS: &[Folder] = &[
             floor("net", &["net"]),
             floor("engine", &["engine"]),
             floor("socket", &["socket"]),
-            // Stands on the sockets as any user would.
+            // Uses the sockets like any user.
             Floor { name: "demand", rooms: &["demand"], hidden: &["net", "engine"] },
         ],
     },
@@ -121,36 +118,26 @@ pub(super) const FOLDERS: &[Folder] = &[
     },
 ];
 
-/// Two files that import each other, and why they may: package, files in the order of their names, reason.
-type Pair = (&'static str, [&'static str; 2], &'static str);
+/// Two files that import each other, and why: package, files in alphabetical order, reason.
+pub(super) type Pair = (&'static str, [&'static str; 2], &'static str);
 
 const PAIRS: &[Pair] = &[];
 
-/// What breaks a rule.
-pub(super) struct Breach {
-    pub(super) text: String,
-    pub(super) enforced: bool,
-}
-
-/// Everything in a package that breaks a rule.
-pub(super) fn breaches(package: &Package, dependencies: &[String]) -> Vec<Breach> {
-    let strict = !NOT_YET.contains(&&*package.name);
+/// All violations of the rules in a package.
+pub(super) fn breaches(package: &Package, dependencies: &[String]) -> Vec<String> {
     let uses = package.uses();
+    let mut found = packages(package, dependencies);
     let folders = FOLDERS.iter().filter(|folder| folder.package == package.name);
-    let by_folder = folders.flat_map(|folder| {
-        let enforced = strict || folder.module.is_empty();
-        floors(package, &uses, folder).into_iter().map(move |text| Breach { text, enforced })
-    });
-    let globs = package.globs().map(|(file, path)| {
+    found.extend(folders.flat_map(|folder| floors(package, &uses, folder)));
+    found.extend(package.globs().map(|(file, path)| {
         format!("{}: `use {}::*` hides what is imported", package.files[file].name, path.join("::"))
-    });
-    let others = [globs.collect(), foreign_impls(package), wrong_circles(package, &uses, PAIRS)].concat();
-    let others = others.into_iter().map(|text| Breach { text, enforced: strict });
-    let packages = packages(package, dependencies).into_iter().map(|text| Breach { text, enforced: true });
-    packages.chain(by_folder).chain(others).collect()
+    }));
+    found.extend(foreign_impls(package));
+    found.extend(wrong_circles(package, &uses, PAIRS));
+    found
 }
 
-/// Which of the product's packages are named: in the manifest all that the table has, in the sources no others.
+/// Checks the product packages that the manifest and the sources name.
 fn packages(package: &Package, dependencies: &[String]) -> Vec<String> {
     let below = PACKAGES.iter().find(|(name, _)| *name == package.name).map_or(&[][..], |(_, below)| *below);
     let mut found = Vec::new();
@@ -169,7 +156,7 @@ fn packages(package: &Package, dependencies: &[String]) -> Vec<String> {
 }
 
 impl Folder {
-    /// The room of a file; none for files outside of the folder.
+    /// The room of a file; `None` for files outside of the folder.
     pub(super) fn room<'a>(&self, file: &'a File) -> Option<&'a str> {
         let outside = file.module.len() < self.module.len();
         if outside || file.module.iter().zip(self.module).any(|(file, own)| file != own) {
@@ -178,19 +165,19 @@ impl Folder {
         Some(file.module.get(self.module.len()).map_or(OWN, String::as_str))
     }
 
-    /// The number of a room's floor, from the ground.
+    /// The index of a room's floor.
     fn height(&self, room: &str) -> Option<usize> {
         self.floors.iter().position(|floor| floor.rooms.contains(&room))
     }
 }
 
-/// Imports that do not run downwards.
+/// Imports from a higher or hidden floor.
 fn floors(package: &Package, uses: &BTreeSet<Use>, folder: &Folder) -> Vec<String> {
     let rooms: BTreeSet<&str> = package.files.iter().filter_map(|file| folder.room(file)).collect();
     let mut found = Vec::new();
     let is_root = |room: &str| room == OWN && folder.module.is_empty();
     let unknown = rooms.iter().filter(|room| folder.height(room).is_none() && !is_root(room));
-    found.extend(unknown.map(|room| format!("module `{room}` has no floor: give it one in the table")));
+    found.extend(unknown.map(|room| format!("module `{room}` has no floor: add it to the table")));
     let listed = folder.floors.iter().flat_map(|floor| floor.rooms);
     let stale = listed.filter(|room| !rooms.contains(*room));
     found.extend(
@@ -224,7 +211,7 @@ fn foreign_impls(package: &Package) -> Vec<String> {
     foreign.map(|(file, home, item)| format!("{file}: an `impl` for {item}, which is of {home}")).collect()
 }
 
-/// A file is of its directory. A file `x.rs` is of the folder `x` beside it too.
+/// A file belongs to its directory. A file `x.rs` belongs to the folder `x` beside it too.
 fn share_a_folder(a: &str, b: &str) -> bool {
     let directory =
         |file: &str| file.rsplit_once('/').map_or(String::new(), |(directory, _)| directory.to_owned());
@@ -233,7 +220,7 @@ fn share_a_folder(a: &str, b: &str) -> bool {
 }
 
 /// Circles without a reason, circles that are too large, and reasons without a circle.
-fn wrong_circles(package: &Package, uses: &BTreeSet<Use>, pairs: &[Pair]) -> Vec<String> {
+pub(super) fn wrong_circles(package: &Package, uses: &BTreeSet<Use>, pairs: &[Pair]) -> Vec<String> {
     let known: Vec<_> = pairs.iter().filter(|(name, ..)| *name == package.name).map(|pair| pair.1).collect();
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();

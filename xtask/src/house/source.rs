@@ -12,9 +12,9 @@ use super::lines::Lines;
 /// A path as it stands in the source, without generic arguments.
 pub(super) type Path = Vec<String>;
 
-/// What one file contains.
+/// The content of one file.
 pub(super) struct Source {
-    /// The module that the file is, and the modules inside it that have a body here.
+    /// The module of the file, and its inline modules.
     pub(super) modules: Vec<Module>,
     pub(super) lines: Lines,
 }
@@ -22,14 +22,14 @@ pub(super) struct Source {
 /// One module without its test code.
 #[derive(Default)]
 pub(super) struct Module {
-    /// From the module that the file is; empty for that module itself.
+    /// The path from the file's module; empty for that module itself.
     pub(super) name: Path,
-    /// Modules declared without a body.
+    /// The modules declared without a body.
     pub(super) declared: Vec<String>,
     pub(super) imports: Vec<Import>,
     /// The paths in code. A name alone is a path too.
     pub(super) paths: BTreeSet<Path>,
-    /// The types that `impl` blocks are for.
+    /// The types of `impl` blocks.
     pub(super) impls: Vec<Path>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Import {
     /// `*` for all names of a module.
     pub(super) name: String,
     pub(super) path: Path,
-    /// Whether it is given on: `pub use`, with any restriction.
+    /// Whether it is re-exported: `pub use`, with any restriction.
     pub(super) public: bool,
 }
 
@@ -54,7 +54,7 @@ impl Source {
 }
 
 impl Module {
-    /// A path with what its first word was imported as.
+    /// A path whose first word, if imported, is replaced by the path of the import.
     pub(super) fn written_out(&self, path: &[String]) -> Path {
         let import = self.imports.iter().find(|import| path.first() == Some(&import.name));
         import.map_or_else(|| path.to_vec(), |import| [&import.path, &path[1..]].concat())
@@ -63,7 +63,7 @@ impl Module {
 
 struct Reader {
     modules: Vec<Module>,
-    /// The index of the module that is being read.
+    /// The index of the current module.
     current: usize,
     test_lines: BTreeSet<usize>,
 }
@@ -73,7 +73,7 @@ impl Reader {
         &mut self.modules[self.current]
     }
 
-    /// Whether an attribute keeps the item out of the product. Its lines are test lines then.
+    /// Whether the item is test code, by its attributes. Then its lines are added to `test_lines`.
     fn skips(&mut self, item: &(impl ToTokens + Spanned)) -> bool {
         let is_test = is_test(item.to_token_stream());
         if is_test {
@@ -175,7 +175,7 @@ impl<'ast> Visit<'ast> for Reader {
         self.add_paths_of_macro(item.tokens.clone());
     }
 
-    /// What an attribute names is not an import.
+    /// Names in attributes are not imports.
     fn visit_attribute(&mut self, _: &'ast syn::Attribute) {}
 }
 
@@ -183,7 +183,7 @@ fn words(path: &syn::Path) -> Path {
     path.segments.iter().map(|segment| segment.ident.to_string()).collect()
 }
 
-/// The path of the type that an `impl` is for, if it is one that a module can define.
+/// The path of the type of an `impl`, if a module can define it.
 fn named_type(of: &syn::Type) -> Option<Path> {
     match of {
         syn::Type::Path(path) if path.qself.is_none() => Some(words(&path.path)),

@@ -1,8 +1,8 @@
-//! The rules on samples that keep and break them, and on this checkout.
+//! The rules on samples, and on this checkout.
 
 use super::lines::Count;
 use super::package::Package;
-use super::rules::breaches;
+use super::rules::{breaches, wrong_circles};
 use super::source::Source;
 
 #[test]
@@ -12,7 +12,7 @@ fn the_house_stands() {
     assert_eq!(broken, 0, "rules of the house are broken:\n{report}");
 }
 
-/// A root file as the library's is.
+/// A root file like that of the library.
 const ROOT: &str = "
     mod demand; pub mod engine; mod error; mod msg; mod net; mod socket; mod sync;
     #[cfg(test)]
@@ -22,7 +22,7 @@ const ROOT: &str = "
     pub use socket::{XPub, XSub};
 ";
 
-/// What is wrong with one more file, and not with the modules that are missing here.
+/// The violations with one more file, without those about missing modules.
 fn check(name: &str, text: &str) -> Vec<String> {
     let mut files = vec![
         ("lib.rs", ROOT),
@@ -41,8 +41,7 @@ fn check(name: &str, text: &str) -> Vec<String> {
     files.push((name, text));
     let package = Package::of("oncue", &files);
     let below = ["oncue-core", "oncue-pattern"].map(str::to_owned);
-    let found = breaches(&package, &below).into_iter().map(|breach| breach.text);
-    found.filter(|text| !text.contains("table")).collect()
+    breaches(&package, &below).into_iter().filter(|found| !found.contains("table")).collect()
 }
 
 #[test]
@@ -90,10 +89,9 @@ fn imports_along_the_floors_pass() {
     }
 }
 
-/// What is wrong with a package of these files.
+/// The violations in a package of these files.
 fn found(files: &[(&str, &str)]) -> Vec<String> {
-    let package = Package::of("oncue-pattern", files);
-    breaches(&package, &[]).into_iter().map(|breach| breach.text).collect()
+    breaches(&Package::of("oncue-pattern", files), &[])
 }
 
 #[test]
@@ -120,17 +118,33 @@ fn a_circle_is_of_the_files_that_define_what_is_imported() {
     let root = ("lib.rs", "mod a; mod b;");
     let b = ("b.rs", "use crate::a::Part; pub struct B;");
     let part = ("a/part.rs", "pub struct Part;");
-    // The face of a folder imports nothing, and nobody imports it.
+    // A re-export is neither an import, nor is it imported.
     assert_eq!(
         found(&[root, ("a/mod.rs", "mod part; pub use part::Part; use crate::b::B;"), b, part]),
         [""; 0]
     );
-    // The same face, whose own code uses the name.
+    // The same re-export in a file whose own code uses the name.
     let own = ("a/mod.rs", "mod part; pub use part::Part; pub struct A(Part);");
     let user = ("a/part.rs", "use super::A; pub struct Part;");
     assert_eq!(found(&[root, own, b, user]), ["a circle of 2: a/mod.rs, a/part.rs"]);
     let user = ("a/part.rs", "pub struct Part(crate::b::B, super::A);");
     assert_eq!(found(&[root, own, b, user]), ["a circle of 3: a/mod.rs, a/part.rs, b.rs"]);
+}
+
+#[test]
+fn a_circle_of_two_needs_a_reason_and_a_reason_needs_the_circle() {
+    let a = ("a.rs", "use crate::b::B; pub struct A;");
+    let pair = ("oncue-pattern", ["a.rs", "b.rs"], "a reason");
+    let wrong = |b: &str, pairs: &[_]| {
+        let package = Package::of("oncue-pattern", &[("lib.rs", "mod a; mod b;"), a, ("b.rs", b)]);
+        wrong_circles(&package, &package.uses(), pairs)
+    };
+    assert_eq!(wrong("pub struct B(crate::a::A);", &[]), ["a circle of 2: a.rs, b.rs"]);
+    assert_eq!(wrong("pub struct B(crate::a::A);", &[pair]), [""; 0]);
+    assert_eq!(
+        wrong("pub struct B;", &[pair]),
+        ["the table's circle of a.rs and b.rs is gone: remove it there"]
+    );
 }
 
 #[test]

@@ -6,8 +6,6 @@ pub(crate) mod hub;
 mod peer;
 pub(crate) mod shard;
 mod station;
-#[cfg(test)]
-mod testing;
 mod wire;
 
 use std::hash::{BuildHasher, Hasher, RandomState};

@@ -183,12 +183,11 @@ fn touches_others(prefixes: &Fresh, prefix: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::testing::{Rng, for_seeds};
+    use oncue_testing::for_seeds;
 
     #[test]
     fn prefixes_that_touch_another_are_found() {
-        for_seeds(300, |seed| {
-            let mut rng = Rng::new(seed);
+        for_seeds(300, |rng| {
             let mut word = || (0..rng.below(5)).map(|_| b'a' + rng.below(3) as u8).collect::<Vec<_>>();
             let prefixes: Fresh = (0..6).map(|_| (word(), (0, 0))).collect();
             for _ in 0..20 {

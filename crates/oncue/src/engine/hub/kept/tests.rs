@@ -4,9 +4,9 @@ use oncue_core::ledger::Quota;
 
 use super::*;
 use crate::buffer::Pool;
-use crate::engine::testing::{Rng, for_seeds};
 use crate::engine::wire::chunk::Run;
 use crate::engine::wire::gather::Gather;
+use oncue_testing::for_seeds;
 
 fn value(topic: &str, len: usize) -> Msg {
     stand_alone(&(topic, vec![b'v'; len])).unwrap()
@@ -30,8 +30,7 @@ impl Naive {
 
 #[test]
 fn as_a_naive_store_that_gives_up_the_oldest() {
-    for_seeds(200, |seed| {
-        let mut rng = Rng::new(seed);
+    for_seeds(200, |rng| {
         let bytes_max = 1 + rng.below(3000);
         let last = LastValues::new(bytes_max);
         let (mut naive, mut dropped) = (Naive::default(), 0);

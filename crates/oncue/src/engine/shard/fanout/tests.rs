@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use oncue_core::ledger::{PeerId, Quota};
 
 use super::*;
-use crate::engine::testing::{Rng, for_seeds};
 use crate::engine::wire::chunk::REFERENCE_PART;
+use oncue_testing::{Rng, for_seeds};
 
 const SHARDS: u16 = 3;
 
@@ -21,7 +21,7 @@ impl Model {
         let ledger = Ledger::new(rng.next(), Quota { prefixes_max: 1000, prefix_bytes_max: 1 << 20 });
         let mut model = Model { ledger, peers: BTreeMap::new() };
         for token in 0..1 + rng.below(12) {
-            let shard = rng.below(SHARDS.into()) as u16;
+            let shard = rng.below(SHARDS);
             model.peers.insert(model.ledger.attach(shard, token), (shard, BTreeSet::new()));
         }
         model.change(rng);
@@ -169,27 +169,26 @@ fn check_runs(chunks: &[Arc<Chunk>], runs: &[Run]) {
 
 #[test]
 fn every_peer_gets_what_it_wants_in_order() {
-    for_seeds(400, |seed| {
-        let mut rng = Rng::new(seed);
-        let mut model = Model::random(&mut rng);
+    for_seeds(400, |rng| {
+        let mut model = Model::random(rng);
         let mut fanouts: Vec<_> = (0..SHARDS).map(Fanout::new).collect();
         for _ in 0..3 {
-            let chunks = random_chunks(&mut rng);
+            let chunks = random_chunks(rng);
             let scarce = rng.below(2) == 0;
             for fanout in &mut fanouts {
                 let mut place = Place::default();
                 let mut turns = 0;
                 while place.chunk < chunks.len() {
-                    let next = check_route(&mut rng, &model, fanout, &chunks, place, scarce && turns < 5);
+                    let next = check_route(rng, &model, fanout, &chunks, place, scarce && turns < 5);
                     assert!((next.chunk, next.message) >= (place.chunk, place.message));
                     (place, turns) = (next, turns + 1);
                     if rng.below(4) == 0 {
                         // The ledger may change between two passes over a batch.
-                        model.change(&mut rng);
+                        model.change(rng);
                     }
                 }
             }
-            model.change(&mut rng);
+            model.change(rng);
         }
     });
 }

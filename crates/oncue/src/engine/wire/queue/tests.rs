@@ -5,10 +5,10 @@ use std::sync::Arc;
 use oncue_core::frame;
 
 use super::*;
-use crate::engine::testing::{Rng, for_seeds};
 use crate::engine::wire::backlog::ByTopic;
 use crate::engine::wire::chunk::Chunk;
 use crate::peer_address::PeerAddress;
+use oncue_testing::{Rng, for_seeds};
 
 /// Takes a random part of what it is given, or nothing.
 struct Fickle {
@@ -137,8 +137,8 @@ fn admit(model: &mut Model, runs: &[Run], mark: Mark, taken: usize, direct: usiz
 
 #[test]
 fn what_is_admitted_is_written_and_what_is_missed_is_missed_whole() {
-    for_seeds(400, |seed| {
-        let mut rng = Rng::new(seed);
+    for_seeds(400, |rng| {
+        let seed = rng.seed();
         let patient = seed % 2 == 0;
         let mut stream = Fickle { rng: Rng::new(!seed), taken: Vec::new(), full: false, patient };
         let mut queue = WriteQueue::default();
@@ -162,7 +162,7 @@ fn what_is_admitted_is_written_and_what_is_missed_is_missed_whole() {
                 }
                 1 => done += queue.flush(&mut stream).unwrap(),
                 _ => {
-                    let runs = random_runs(&mut rng, &mut next);
+                    let runs = random_runs(rng, &mut next);
                     let before = model.admitted.len();
                     let offered = queue.offer(&mut stream, &runs, mark).unwrap();
                     done += offered.written;
@@ -304,8 +304,8 @@ fn run_with_topics(rng: &mut Rng, next: &mut u32) -> Run {
 
 #[test]
 fn a_full_queue_keeps_the_newest_messages_whole_and_in_order() {
-    for_seeds(300, |seed| {
-        let mut rng = Rng::new(seed);
+    for_seeds(300, |rng| {
+        let seed = rng.seed();
         let by_topic = seed % 2 == 0;
         let patient = seed % 4 < 2;
         let mut stream = Fickle { rng: Rng::new(!seed), taken: Vec::new(), full: false, patient };
@@ -336,7 +336,7 @@ fn a_full_queue_keeps_the_newest_messages_whole_and_in_order() {
                 1 => written += queue.flush(&mut stream).unwrap(),
                 2 if queue.is_empty() && !queue.blocked => {
                     // As the sender's own thread writes.
-                    let mut run = run_with_topics(&mut rng, &mut next);
+                    let mut run = run_with_topics(rng, &mut next);
                     run.truncate(1, u64::MAX);
                     run.stand_alone();
                     let message = run.bytes().to_vec();
@@ -344,8 +344,7 @@ fn a_full_queue_keeps_the_newest_messages_whole_and_in_order() {
                     written += queue.write_now(&mut stream, &[IoSlice::new(&message)], || run).unwrap();
                 }
                 _ => {
-                    let runs: Vec<_> =
-                        (0..rng.below(6)).map(|_| run_with_topics(&mut rng, &mut next)).collect();
+                    let runs: Vec<_> = (0..rng.below(6)).map(|_| run_with_topics(rng, &mut next)).collect();
                     model.items.extend(runs.iter().flat_map(messages).map(|message| (message, true)));
                     let result = queue.offer(&mut stream, &runs, mark).unwrap();
                     (written, missed, offered) = (written + result.written, missed + result.missed, true);
