@@ -24,7 +24,7 @@ fn every_mistake_of_a_bad_one_is_shown_with_line_and_column_and_status_2() {
         let expected = [
             "oncue serve: oncue.toml:2:1: unknown key `grase` in the config; did you mean `grace`?",
             "oncue serve: oncue.toml:5:19: `command` of route 1 (`a`): the topic has no parameter `{b}`; write",
-            "oncue serve: oncue.toml:6:9: `every` of route 1 (`a`): expected a duration from \"1ms\", found 5",
+            "oncue serve: oncue.toml:6:9: `every` of route 1 (`a`): expected a duration from \"1ms\" to a year, found 5",
         ];
         assert_eq!((end.code, end.errors.len()), (Some(2), expected.len()), "{end:?}");
         for (line, expected) in end.errors.iter().zip(expected) {

@@ -374,3 +374,12 @@ fn a_wrong_configuration_is_not_silently_used() {
     config.identity = vec![1; 256];
     Handshake::new(config);
 }
+
+#[test]
+fn a_broken_protocol_is_the_source_of_a_failed_handshake() {
+    use core::error::Error;
+    let fault = HandshakeError::from(ProtocolError::IdentityTooLong);
+    let source = fault.source().and_then(|source| source.downcast_ref());
+    assert_eq!(source, Some(&ProtocolError::IdentityTooLong));
+    assert!(HandshakeError::Refused(b"no".to_vec()).source().is_none());
+}

@@ -103,9 +103,10 @@ impl BatchRun {
         last
     }
 
-    /// There are no workers any more: drops the feeds, which refer to this.
+    /// There are no workers any more: drops the feeds, which refer to this, outside of the lock.
     pub(crate) fn clear(&self) {
-        *lock(&self.set) = Set::default();
+        let set = std::mem::take(&mut *lock(&self.set));
+        drop(set);
     }
 
     /// The feeds of the next call; none if there is no call to be made.

@@ -271,9 +271,9 @@ impl fmt::Display for Kind {
                 let texts: Vec<_> = texts.iter().map(|text| format!("\"{text}\"")).collect();
                 return f.write_str(&texts.join(" or "));
             }
-            Time => "a duration such as \"500ms\"",
-            Period => "a duration from \"1ms\"",
-            PeriodOrOff => "a duration from \"1ms\", or \"off\"",
+            Time => "a duration such as \"500ms\", up to a year",
+            Period => "a duration from \"1ms\" to a year",
+            PeriodOrOff => "a duration from \"1ms\" to a year, or \"off\"",
             Flag => "true or false",
             Count(..) | Bytes(_) => {
                 let (min, max) = self.range();

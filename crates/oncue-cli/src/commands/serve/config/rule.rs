@@ -1,5 +1,6 @@
 //! Rules about who may subscribe to what. The first rule that applies to a subscription decides.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -155,20 +156,20 @@ impl FromStr for Origin {
         if text == "ipc" {
             return Ok(Origin::Ipc);
         }
-        let wrong = || {
-            format!("`{text}` is not an address; write ipc, an address such as 192.168.1.7, or 10.0.0.0/8")
+        let wrong = |why: &dyn fmt::Display| {
+            format!(
+                "`{text}` is not an address: {why}; write ipc, an address such as 192.168.1.7, or 10.0.0.0/8"
+            )
         };
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits.parse().map_err(|_| wrong())?)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let (address, bits) =
+            text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.parse().map_err(|error| wrong(&error))?;
         let all = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.unwrap_or(all);
-        if bits > all {
-            return Err(wrong());
+        match bits.map_or(Ok(all), str::parse) {
+            Ok(bits) if bits <= all => Ok(Origin::Net(address, bits)),
+            Ok(_) => Err(wrong(&format_args!("it has only {all} bits"))),
+            Err(error) => Err(wrong(&error)),
         }
-        Ok(Origin::Net(address, bits))
     }
 }
 
