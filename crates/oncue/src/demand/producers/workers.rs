@@ -18,21 +18,16 @@ pub(crate) trait Job: Send + Sync {
 pub(crate) type Jobs = Vec<Arc<dyn Job>>;
 
 pub(crate) struct Workers {
-    queue: Arc<Queue>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    state: Mutex<State>,
+    more: Condvar,
     threads_max: usize,
     desk: Arc<Desk>,
 }
 
 #[derive(Default)]
-struct Queue {
-    state: Mutex<State>,
-    more: Condvar,
-}
-
-#[derive(Default)]
 struct State {
     due: VecDeque<Arc<dyn Job>>,
+    threads: Vec<JoinHandle<()>>,
     closed: bool,
     /// Threads that wait for a job.
     idle: usize,
@@ -40,34 +35,31 @@ struct State {
 
 impl Workers {
     /// No threads yet.
-    pub(crate) fn new(threads_max: usize, desk: Arc<Desk>) -> Workers {
-        Workers { queue: Arc::default(), threads: Mutex::default(), threads_max, desk }
+    pub(crate) fn new(threads_max: usize, desk: Arc<Desk>) -> Arc<Workers> {
+        Arc::new(Workers { state: Mutex::default(), more: Condvar::new(), threads_max, desk })
     }
 
     /// Starts the threads, unless they run.
-    pub(crate) fn start(&self) -> io::Result<()> {
-        let mut threads = lock(&self.threads);
-        while threads.len() < self.threads_max {
-            let (queue, desk) = (self.queue.clone(), self.desk.clone());
-            threads.push(thread::Builder::new().name("oncue-every".to_owned()).spawn(move || {
-                desk.adopt_thread();
-                while let Some(job) = queue.next() {
-                    job.run();
-                }
-            })?);
+    pub(crate) fn start(self: &Arc<Self>) -> io::Result<()> {
+        let mut state = lock(&self.state);
+        while state.threads.len() < self.threads_max && !state.closed {
+            let workers = self.clone();
+            let thread =
+                thread::Builder::new().name("oncue-every".to_owned()).spawn(move || workers.work())?;
+            state.threads.push(thread);
         }
         Ok(())
     }
 
     /// Ends the threads once they have finished their jobs. What is queued is dropped.
     pub(crate) fn close(&self) {
-        let mut state = lock(&self.queue.state);
+        let mut state = lock(&self.state);
         state.closed = true;
-        state.due.clear();
+        let (due, threads) = (std::mem::take(&mut state.due), std::mem::take(&mut state.threads));
         drop(state);
-        self.queue.more.notify_all();
-        // Not while the list is locked: a job may start workers.
-        let threads = std::mem::take(&mut *lock(&self.threads));
+        // Outside of the lock: a job may own what calls back.
+        drop(due);
+        self.more.notify_all();
         for thread in threads {
             // A worker catches the panics of producers: its own would be a broken invariant.
             thread.join().expect("a worker does not panic");
@@ -76,11 +68,10 @@ impl Workers {
 
     /// Takes a job out of the queue, if it is still there.
     pub(crate) fn forget(&self, job: Arc<dyn Job>) {
-        let mut state = lock(&self.queue.state);
+        let mut state = lock(&self.state);
         let at = state.due.iter().position(|queued| Arc::ptr_eq(queued, &job));
         let gone = at.and_then(|at| state.due.remove(at));
         drop(state);
-        // Outside of the lock: a job may own what calls back.
         drop(gone);
     }
 
@@ -88,34 +79,36 @@ impl Workers {
         if jobs.is_empty() {
             return;
         }
-        let mut state = lock(&self.queue.state);
+        let mut state = lock(&self.state);
         let wake = jobs.len().min(state.idle);
         if !state.closed {
             state.due.extend(jobs);
         }
         drop(state);
-        (0..wake).for_each(|_| self.queue.more.notify_one());
+        (0..wake).for_each(|_| self.more.notify_one());
     }
 
     #[cfg(test)]
     pub(crate) fn take(&self) -> Vec<Arc<dyn Job>> {
-        lock(&self.queue.state).due.drain(..).collect()
+        lock(&self.state).due.drain(..).collect()
     }
-}
 
-impl Queue {
-    fn next(&self) -> Option<Arc<dyn Job>> {
+    /// Runs jobs on this thread until the workers are closed.
+    fn work(&self) {
+        self.desk.adopt_thread();
         let mut state = lock(&self.state);
-        loop {
-            if state.closed {
-                return None;
-            }
+        while !state.closed {
             if let Some(job) = state.due.pop_front() {
-                return Some(job);
+                drop(state);
+                job.run();
+                // It may own what calls back.
+                drop(job);
+                state = lock(&self.state);
+            } else {
+                state.idle += 1;
+                state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.idle -= 1;
             }
-            state.idle += 1;
-            state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.idle -= 1;
         }
     }
 }

@@ -196,7 +196,7 @@ impl Builder {
     /// What [`XPub::new`] refuses, and [`Misuse`](crate::ErrorKind::Misuse) if they have a socket.
     pub fn with_engine(mut self, engine: &Engine, options: Options) -> Result<Builder> {
         let rules = Arc::new(Rules::default());
-        self.routes.iter().filter_map(|(draft, _)| draft.rule()).for_each(|rule| rules.add(rule));
+        self.routes.iter().filter_map(|(draft, _)| draft.guard()).for_each(|guard| rules.add(guard));
         let options = rules.guard(options.heartbeat_by_default()).discard_messages(true);
         self = self.on(XPub::new(engine, options)?)?;
         self.rules = Some(rules);
@@ -280,8 +280,8 @@ impl Builder {
     }
 
     pub(super) fn add(mut self, draft: Draft, producer: Producer) -> Builder {
-        if let (Some(rules), Some(rule)) = (&self.rules, draft.rule()) {
-            rules.add(rule);
+        if let (Some(rules), Some(guard)) = (&self.rules, draft.guard()) {
+            rules.add(guard);
         }
         self.routes.push((Draft { late: !self.endpoints.is_empty(), ..draft }, producer));
         self

@@ -9,7 +9,7 @@ use oncue_pattern::{Pattern, PatternError, PrefixMeaning};
 
 use crate::demand::feed::{Counters, FeedRoute, Keep, LastLimits};
 use crate::demand::producers::{FillFn, Lister, Producer};
-use crate::demand::runner::{AdmitFn, Listed, Planned, RouteRun};
+use crate::demand::runner::{AdmitFn, Guard, Listed, Planned, RouteRun};
 use crate::error::{Error, Result};
 
 /// The pauses before a feed that failed starts again, unless its route says otherwise.
@@ -60,8 +60,9 @@ impl Draft {
     }
 
     /// The route's own rule about who may subscribe.
-    pub(crate) fn rule(&self) -> Option<(Pattern, AdmitFn)> {
-        Some((self.route.pattern.clone(), self.admit.clone()?))
+    pub(crate) fn guard(&self) -> Option<Guard> {
+        let admit = self.admit.clone()?;
+        Some(Guard { pattern: self.route.pattern.clone(), admit: Some(admit), fills: false })
     }
 
     /// The route as the state machine knows it. `guarded`: the socket asks the rules of routes.

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, OnceLock, RwLock};
 
-use oncue_pattern::{Pattern, PrefixMeaning};
+use oncue_pattern::PrefixMeaning;
 
 use crate::demand::feed::Desk;
-use crate::demand::runner::{AdmitFn, Guards, Replaced};
+use crate::demand::runner::{Guard, Replaced};
 use crate::error::Result;
 use crate::options::Options;
 use crate::permission::{Admission, SubscribeRequest};
@@ -14,7 +14,7 @@ use crate::sync::{read_lock, write_lock};
 /// The rules of all routes that have one.
 #[derive(Default)]
 pub(crate) struct Rules {
-    guards: RwLock<Guards>,
+    guards: RwLock<Vec<Guard>>,
     /// Is told of subscriptions to topics whose value may be missing, once routes run.
     desk: OnceLock<Arc<Desk>>,
 }
@@ -38,11 +38,9 @@ impl Rules {
     /// Asks every route to which the prefix means something: a peer with a short prefix gets the topics of all of them.
     fn ask(&self, request: &SubscribeRequest<'_>) -> Admission {
         let mut answer = Admission::Accept;
-        for (pattern, rule) in &read_lock(&self.guards).rules {
-            if pattern.prefix(request.prefix) == PrefixMeaning::None {
-                continue;
-            }
-            match rule(request) {
+        for Guard { pattern, admit, .. } in &*read_lock(&self.guards) {
+            let admit = admit.as_ref().filter(|_| pattern.prefix(request.prefix) != PrefixMeaning::None);
+            match admit.map_or(Admission::Accept, |admit| admit(request)) {
                 Admission::Accept => {}
                 Admission::Defer => answer = Admission::Defer,
                 Admission::Reject(status) => return Admission::Reject(status),
@@ -54,8 +52,8 @@ impl Rules {
     /// Has the last value of a topic filled in that a peer has subscribed to, if its route can do that.
     fn admitted(&self, prefix: &[u8]) {
         let Some(desk) = self.desk.get() else { return };
-        let exact = |pattern: &Pattern| pattern.prefix(prefix) == PrefixMeaning::Exact;
-        if read_lock(&self.guards).filled.iter().any(exact) {
+        let fills = |guard: &Guard| guard.fills && guard.pattern.prefix(prefix) == PrefixMeaning::Exact;
+        if read_lock(&self.guards).iter().any(fills) {
             desk.ask(prefix);
         }
     }
@@ -66,8 +64,8 @@ impl Rules {
         let _ = self.desk.set(desk);
     }
 
-    pub(crate) fn add(&self, rule: (Pattern, AdmitFn)) {
-        write_lock(&self.guards).rules.push(rule);
+    pub(crate) fn add(&self, guard: Guard) {
+        write_lock(&self.guards).push(guard);
     }
 
     /// Makes a change of the routes, and puts their rules in the place of those before. No subscription is decided

@@ -22,7 +22,7 @@
 //! rules ── plan ── the socket's ledger               a change of routes; counting the subscribers of waiting topics
 //! batch ── outlet ── kept values ── socket           a call for many feeds; publishing
 //!    └── workers     └── letterbox                   queueing the call; the first value
-//! feeds, threads of workers                          nothing else is locked meanwhile
+//! feeds                                              nothing else is locked meanwhile
 //! ```
 //!
 //! *rules* is the lock in `routes/rules.rs`, *plan* and *feeds* are in `shared.rs`, *batch* is the set of feeds of a batch
@@ -49,7 +49,7 @@ use oncue_core::feeds::{Decision, End, FeedId, FeedState, Feeds, RouteId};
 pub(crate) use self::announce::States;
 use self::live::{FINISHED, Live};
 pub use self::plan::Reloaded;
-pub(crate) use self::plan::{AdmitFn, Guards, Listed, Planned, Replaced, RouteRun, refused};
+pub(crate) use self::plan::{AdmitFn, Guard, Listed, Planned, Replaced, RouteRun, refused};
 use self::schedule::{Key, Schedule};
 pub(crate) use self::shared::{Reports, Shared};
 use crate::demand::feed::{Activation, Failure, Feed, Note, add};

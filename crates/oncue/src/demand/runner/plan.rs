@@ -44,12 +44,12 @@ pub(crate) struct RouteRun {
     pub(crate) listed: Mutex<Listed>,
 }
 
-/// What a socket asks of the routes at work.
-#[derive(Default)]
-pub(crate) struct Guards {
-    pub(crate) rules: Vec<(Pattern, AdmitFn)>,
-    /// The routes whose kept values are filled in where they are missing.
-    pub(crate) filled: Vec<Pattern>,
+/// What a socket asks of one route when a peer subscribes.
+pub(crate) struct Guard {
+    pub(crate) pattern: Pattern,
+    pub(crate) admit: Option<AdmitFn>,
+    /// Whether kept values are filled in where they are missing.
+    pub(crate) fills: bool,
 }
 
 /// For what a publisher without demand would have produced: the topics listed, over time.
@@ -78,7 +78,7 @@ pub(crate) struct Replaced {
     pub(crate) added: Vec<RouteId>,
     pub(crate) removed: Vec<RouteId>,
     pub(crate) gone: Vec<Arc<RouteRun>>,
-    pub(crate) guards: Guards,
+    pub(crate) guards: Vec<Guard>,
 }
 
 impl Plan {
@@ -109,14 +109,13 @@ impl Plan {
             self.routes.insert(*id, run);
         }
         let done = Reloaded { kept: before - removed.len(), added: added.len(), removed: removed.len() };
-        Ok(Replaced { done, added, removed, gone, guards: self.guards() })
-    }
-
-    fn guards(&self) -> Guards {
-        let routes = || self.routes.values();
-        let rules = routes().filter_map(|route| Some((route.pattern.clone(), route.admit.clone()?)));
-        let filled = routes().filter(|route| route.fill.is_some() && route.feeds.keep.is_some());
-        Guards { rules: rules.collect(), filled: filled.map(|route| route.pattern.clone()).collect() }
+        let guard = |route: &Arc<RouteRun>| Guard {
+            pattern: route.pattern.clone(),
+            admit: route.admit.clone(),
+            fills: route.fill.is_some() && route.feeds.keep.is_some(),
+        };
+        let guards = self.routes.values().map(guard).filter(|guard| guard.admit.is_some() || guard.fills);
+        Ok(Replaced { done, added, removed, gone, guards: guards.collect() })
     }
 }
 

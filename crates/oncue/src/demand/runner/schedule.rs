@@ -82,7 +82,7 @@ mod tests {
     use crate::{Engine, Options, XPub};
 
     /// A feed of a route that runs nowhere, the route, and workers without threads.
-    fn feed() -> (Feed, RouteId, Workers) {
+    fn feed() -> (Feed, RouteId, Arc<Workers>) {
         let socket = XPub::new(&Engine::start().unwrap(), Options::new()).unwrap();
         let routes = vec![Route::new(Pattern::parse("clock").unwrap())];
         let mut machine = Feeds::new(routes, Limits::default()).unwrap();

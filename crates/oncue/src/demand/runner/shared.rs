@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     pub(crate) reports: Reports,
     /// Never locked while a producer's function is called.
     pub(crate) plan: Mutex<Plan>,
-    pub(crate) workers: Workers,
+    pub(crate) workers: Arc<Workers>,
     /// The feeds that have not ended, by generation.
     pub(crate) feeds: Mutex<BTreeMap<u64, Feed>>,
 }
