@@ -68,7 +68,7 @@ impl<'a, S: Stream> Intake<'a, S> {
     fn subscribe(&mut self, prefix: &[u8]) -> Result<(), End> {
         let max = self.hub.options.prefix_length_max;
         if prefix.len() > max {
-            return Err(End::prefix_too_long(max));
+            return Err(End::refused(format!("a prefix may have at most {max} bytes (prefix_length_max)")));
         }
         if self.may(prefix)? { self.admit(prefix) } else { Ok(()) }
     }

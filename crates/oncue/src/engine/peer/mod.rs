@@ -42,7 +42,6 @@ use super::hub::outbox::Number;
 use super::hub::{Hub, Verdict};
 use super::wire::chunk::Run;
 use crate::buffer::Pool;
-use crate::error::Error;
 use crate::events;
 use crate::net::Stream;
 use crate::peer_address::PeerAddress;
@@ -272,7 +271,9 @@ impl<S: Stream> Peer<S> {
             self.partial.resume(now);
         }
         match self.partial.due(timeout).is_some_and(|due| due <= now) && !traffic.paused {
-            true => Err(End::message_too_long(timeout)),
+            true => Err(End::refused(format!(
+                "a message was begun and not finished in {timeout:?} (message_timeout)"
+            ))),
             false => Ok(()),
         }
     }
@@ -365,7 +366,7 @@ impl<S: Stream> Peer<S> {
             if info.version.has_commands() {
                 self.out.control(|out| command::put_error(out, &reason));
             }
-            return Err(End::Refused(Error::peer(reason)));
+            return Err(End::refused(reason));
         }
         let hub = self.hub.clone();
         let ledger = hub.sends().then(|| {
