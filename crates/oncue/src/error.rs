@@ -37,12 +37,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     #[cold]
-    fn new(
-        kind: ErrorKind,
-        text: Cow<'static, str>,
-        source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Error {
-        Error(Arc::new(Details { kind, text, source }))
+    fn new(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Error {
+        Error(Arc::new(Details { kind, text: text.into(), source: None }))
+    }
+
+    /// Adds the error that caused this new one. Unless the kind is [`ErrorKind::Io`], the text says already what it says.
+    pub(crate) fn because(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
+        if let Some(details) = Arc::get_mut(&mut self.0) {
+            details.source = Some(cause.into());
+        }
+        self
     }
 
     /// Where the cause lies.
@@ -57,34 +61,26 @@ impl Error {
     }
 
     pub(crate) fn misuse(text: impl Into<Cow<'static, str>>) -> Error {
-        Error::new(ErrorKind::Misuse, text.into(), None)
+        Error::new(ErrorKind::Misuse, text)
     }
 
     pub(crate) fn io(what: impl Into<Cow<'static, str>>, source: io::Error) -> Error {
-        Error::new(ErrorKind::Io, what.into(), Some(source.into()))
+        Error::new(ErrorKind::Io, what).because(source)
     }
 
     /// A peer broke a bound, or refused us.
     pub(crate) fn peer(text: impl Into<Cow<'static, str>>) -> Error {
-        Error::new(ErrorKind::Peer, text.into(), None)
-    }
-
-    /// As [`peer`](Self::peer), by this cause, which `text` names already.
-    pub(crate) fn peer_because(
-        text: impl Into<Cow<'static, str>>,
-        cause: impl std::error::Error + Send + Sync + 'static,
-    ) -> Error {
-        Error::new(ErrorKind::Peer, text.into(), Some(cause.into()))
+        Error::new(ErrorKind::Peer, text)
     }
 
     pub(crate) fn full() -> Error {
         let text =
             "a subscriber's queue is full and the socket refuses to drop: wait with send_wait, or send less";
-        Error::new(ErrorKind::Full, Cow::Borrowed(text), None)
+        Error::new(ErrorKind::Full, text)
     }
 
     pub(crate) fn closed() -> Error {
-        Error::new(ErrorKind::Closed, Cow::Borrowed("the socket is closed"), None)
+        Error::new(ErrorKind::Closed, "the socket is closed")
     }
 }
 

@@ -24,10 +24,10 @@ const TOPICS: [&str; 10] = ["a", "ab", "abc", "abcd", "b", "ba", "c", "ca", "x",
 /// Long enough for every reconnect, handshake and retransmission to come to an end.
 const CALM: Duration = Duration::from_secs(120);
 
-/// A publisher, and what it has been told.
+/// A publisher, and the demand that was reported to it.
 struct Publisher {
     socket: XPub,
-    /// Demand as its events tell it, and as its watch does.
+    /// Demand according to its events, and according to its watch.
     told: BTreeSet<Prefix>,
     watch: DemandWatch,
     watched: BTreeSet<Prefix>,
@@ -40,7 +40,7 @@ impl Publisher {
         Publisher { socket, told: BTreeSet::new(), watched: BTreeSet::new(), watch }
     }
 
-    /// Takes what it has been told. An event that contradicts those before is a fault.
+    /// Takes what was reported. An event must not contradict the earlier ones.
     fn listen(&mut self) {
         while let Ok(Some(event)) = self.socket.try_event() {
             match event {
@@ -57,7 +57,7 @@ impl Publisher {
         }
     }
 
-    /// Begins a new watch: its snapshot must be where the old one stands.
+    /// Begins a new watch: its snapshot must be the state of the old one.
     fn watch_anew(&mut self) {
         self.listen();
         self.watch = self.socket.demand();
@@ -75,7 +75,7 @@ enum Subscriber {
     XSub(XSub),
 }
 
-/// A subscriber, and what it should be subscribed to.
+/// A subscriber, and its expected subscriptions.
 struct Reader {
     socket: Subscriber,
     counts: BTreeMap<&'static str, u32>,
@@ -110,7 +110,7 @@ impl Reader {
         }
     }
 
-    /// Takes what came: (publisher, number, topic). Numbers of one publisher must rise.
+    /// Takes what arrived: (publisher, number, topic). The numbers of one publisher must increase.
     fn read(&mut self) -> Vec<Received> {
         let mut got = Vec::new();
         while let Some(m) = self.handle().0.hub.inbound.pop() {
@@ -221,7 +221,7 @@ impl History {
     fn talk_back(&mut self) {
         for reader in &self.readers {
             if let Subscriber::XSub(socket) = &reader.socket {
-                // Under Refuse there may be no room, and then nothing is sent.
+                // With Refuse there may be no room, and then nothing is sent.
                 drop(socket.send("up"));
             }
         }
@@ -232,7 +232,7 @@ impl History {
         self.publish(p);
     }
 
-    /// Yields what was sent, unless the publisher refused.
+    /// Returns what was sent, unless the publisher refused.
     fn publish(&mut self, p: usize) -> Option<(u64, &'static str)> {
         let topic = self.sim.pick(&TOPICS);
         let padding = self.sim.below(3) * self.sim.below(400);
@@ -247,9 +247,9 @@ impl History {
         Some((number, topic))
     }
 
-    /// Time passes, everything that came is taken; afterwards demand must be exactly what the readers want.
+    /// Time passes, and everything that arrived is taken; afterwards demand must be exactly what the readers want.
     fn calm(&mut self) {
-        // A reader that does not read holds its publishers up: both must come through in the end.
+        // A reader that does not read blocks its publishers: both must recover in the end.
         while self.settle().iter().any(|got| !got.is_empty()) {}
         let wanted: BTreeSet<_> =
             self.readers.iter().flat_map(|r| r.counts.keys()).map(|p| Prefix::from(p.as_bytes())).collect();
@@ -270,7 +270,7 @@ impl History {
         }
     }
 
-    /// With demand settled and nothing breaking, every message arrives where it is wanted, in order, or is counted.
+    /// While demand is settled and nothing breaks, every message arrives where it is wanted, in order, or is counted.
     fn measure(&mut self, messages: usize) {
         let before: Vec<_> = self.publishers.iter().map(|p| p.socket.stats()).collect();
         let mut sent = vec![Vec::new(); self.publishers.len()];
@@ -325,18 +325,18 @@ impl History {
         }
     }
 
-    /// Lets everything happen that is under way; yields what each reader received.
+    /// Lets everything happen that is on its way. Returns what each reader received.
     fn settle(&mut self) -> Vec<Vec<Received>> {
         self.sim.run(CALM);
         self.readers.iter_mut().map(Reader::read).collect()
     }
 
-    /// Readers leave, and what they wanted is wanted no more; then all is closed and nothing is left.
+    /// Readers leave, and what they wanted becomes unwanted; then everything is closed and nothing is left.
     fn part(mut self) {
         while let Some(reader) = self.readers.pop() {
             drop(reader);
             if self.sim.below(2) == 0 {
-                // The others may have to come back first: a broken call is tried again.
+                // The others may have to reconnect first: a failed attempt is repeated.
                 self.calm_after_leaving();
             }
         }

@@ -1,5 +1,5 @@
-//! The production shards on the simulated network, and strangers who say to them what they like. Tests and the fuzz targets
-//! play on it; nothing here is in a published build.
+//! The production shards on the simulated network, and peers that send them any bytes. Tests and the fuzz targets use it;
+//! nothing here is in a published build.
 
 pub(crate) mod network;
 pub mod stranger;
@@ -14,7 +14,7 @@ use crate::engine::{Control, Driver, Holding, PEER_WORK_MAX, TURN_WORK_MAX};
 use crate::net::Ready;
 use crate::sync::lock;
 
-/// The work of a turn: what ends it, the share of the peer that brought it there, and the little that each of many costs.
+/// The most work of a turn: its bound, the share of the peer that reached it, and the small cost of each of many.
 const WORK_MAX: u32 = TURN_WORK_MAX + 2 * PEER_WORK_MAX;
 
 /// The nodes and their network.
@@ -22,7 +22,7 @@ pub(crate) struct Sim {
     pub(crate) world: Arc<Mutex<World>>,
     nodes: Vec<Node>,
     deadlines: BTreeMap<Place, Duration>,
-    /// The most that any shard has held so far, and that one of its turns has done.
+    /// The most that any shard has held so far, and the most work of any turn.
     pub(crate) most: Holding,
 }
 
@@ -51,7 +51,7 @@ impl Sim {
         from[self.below(from.len())]
     }
 
-    /// A node with its own engine; yields how its sockets reach it.
+    /// A node with its own engine. Returns how its sockets reach it.
     pub(crate) fn node(&mut self, shards: usize) -> Arc<dyn Control> {
         let node = self.nodes.len();
         let mailbox = |shard| {
@@ -74,13 +74,13 @@ impl Sim {
         driver
     }
 
-    /// The node that came last.
+    /// The node that was added last.
     #[cfg(test)]
     pub(crate) fn newest_node(&self) -> usize {
         self.nodes.len() - 1
     }
 
-    /// A node does nothing any more, and nobody is told.
+    /// A node loses its power: it does nothing any more, and no other node learns of it.
     #[cfg(test)]
     pub(crate) fn power_off(&mut self, node: usize) {
         lock(&self.world).power_off(node);
@@ -112,7 +112,7 @@ impl Sim {
         }
     }
 
-    /// Turns every shard that has something to do, one chosen by chance after the other.
+    /// Turns every shard that has something to do, in random order.
     fn turn_all(&mut self) {
         loop {
             let (place, ready, now) = {
@@ -143,7 +143,7 @@ impl Sim {
             self.deadlines.insert(place, at);
         }
         assert!(holding.work <= WORK_MAX, "a turn does a bounded amount of work: {holding:?}");
-        // Those that have gone meanwhile wait no longer than the turn in which it is seen.
+        // A peer that has gone waits no longer than the turn that notices it.
         assert!(holding.waiting <= 2 * holding.peers + 32, "each peer waits once: {holding:?}");
         let most = &mut self.most;
         most.received_bytes = most.received_bytes.max(holding.received_bytes);

@@ -12,7 +12,7 @@ use oncue::{Admission, Engine, ErrorKind, OnDemand, Options, PeerAddress, Sub, X
 const SOON: Duration = Duration::from_secs(20);
 const ENDPOINT: &str = "tcp://127.0.0.1:0";
 
-/// Runs it on a thread of its own: what would hang fails.
+/// Runs it on a thread of its own, so that a hang is a failure.
 fn in_time<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, done) = channel();
     let thread = thread::spawn(move || drop(sender.send(body())));
@@ -70,7 +70,7 @@ fn it_learns_where_a_peer_is_on_every_transport_and_from_either_side() {
 fn it_runs_on_the_io_threads_alone_whoever_waits() {
     in_time(|| {
         let engine = Engine::start().unwrap();
-        // One that sleeps where the I/O thread does, since before there was anything to decide.
+        // A thread that has slept at the I/O thread's poller since before there was anything to decide.
         let early = XPub::new(&engine, Options::new()).unwrap();
         let noise = subscriber(&early.bind(ENDPOINT).unwrap().to_string());
         noise.subscribe("n0").unwrap();
@@ -98,10 +98,10 @@ fn it_runs_on_the_io_threads_alone_whoever_waits() {
 }
 
 #[test]
-fn a_lock_that_it_takes_may_be_held_by_one_that_waits_for_a_time() {
+fn a_lock_that_it_takes_may_be_held_by_a_thread_that_waits_with_a_time_limit() {
     in_time(|| {
         let engine = Engine::start().unwrap();
-        // One that would sleep where the I/O thread does.
+        // A thread that would sleep at the I/O thread's poller.
         let theirs = XPub::new(&engine, Options::new()).unwrap();
         let other = Sub::new(&engine, Options::new()).unwrap();
         other.connect(&theirs.bind(ENDPOINT).unwrap().to_string()).unwrap();
@@ -200,7 +200,7 @@ fn what_would_have_its_io_thread_wait_for_itself_is_refused_and_all_else_works()
             assert!(kind == right || (what == "wait for the end" && kind.is_none()), "{what}: {kind:?}");
         }
         assert_eq!(wanted(&x), "first");
-        // The engine goes on, and outside of the function all is as ever.
+        // The engine goes on, and outside of the function nothing is refused.
         peer.subscribe("again").unwrap();
         assert_eq!(wanted(&x), "again");
         x.unbind(&endpoint).unwrap();
@@ -247,7 +247,7 @@ fn routes_are_not_reloaded_by_their_own_rules() {
         assert_eq!(kind, ErrorKind::Misuse);
         assert!(text.starts_with("cannot reload routes in a function"), "{text}");
         assert_eq!(sub.recv().wait_timeout(SOON).expect("a value").unwrap().topic(), b"clock");
-        // A stop takes effect, and is not waited for.
+        // `stop` takes effect, and does not wait.
         sub.subscribe("").unwrap();
         built.stop();
     });

@@ -1,4 +1,4 @@
-//! Binding and connecting: when an endpoint is free, and whose it is.
+//! Binding and connecting: when an endpoint is free, and which socket has it.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, ToSocketAddrs};
@@ -55,7 +55,7 @@ fn an_endpoint_is_free_for_another_engine_as_soon_as_its_socket_is_dropped() {
             let publisher = Pub::new(&engines[round % 2], Options::new()).unwrap();
             publisher.bind(endpoint).unwrap_or_else(|error| panic!("round {round}: {error}"));
         }
-        // The socket goes before the engine that it keeps running.
+        // The socket is dropped before the engine that it keeps running.
         for _ in 0..5 {
             let alone = Engine::start().unwrap();
             let publisher = Pub::new(&alone, Options::new().linger(Duration::ZERO)).unwrap();
@@ -103,7 +103,7 @@ fn two_threads_that_connect_a_socket_to_one_endpoint_make_one_connection() {
         for _ in 0..threads {
             scope.spawn(|| {
                 for (i, subscriber) in subscribers.iter().enumerate() {
-                    // A barrier that is spun at lets them go within a microsecond.
+                    // A spinning barrier releases them within a microsecond.
                     next.fetch_add(1, Ordering::SeqCst);
                     while next.load(Ordering::SeqCst) < (i + 1) * threads {
                         std::hint::spin_loop();
@@ -114,12 +114,12 @@ fn two_threads_that_connect_a_socket_to_one_endpoint_make_one_connection() {
         }
     });
     eventually(|| publisher.stats().peers >= ROUNDS as u64);
-    // What came beside them has come by now.
+    // Any further connection has been made by now.
     thread::sleep(Duration::from_millis(50));
     assert_eq!(publisher.stats().peers, ROUNDS as u64);
 }
 
-/// A publisher of whatever is wanted, and a subscriber that gets a message of it, or none in 20 s.
+/// Connects a subscriber, which must get a message within 20 s.
 fn gets_through(publisher: &XPub, to: &str) {
     let subscriber = Sub::new(&engine(), Options::new()).unwrap();
     subscriber.subscribe("").unwrap();
@@ -146,11 +146,11 @@ fn every_address_of_a_name_is_tried() {
     }
 }
 
-/// Somebody else may listen at the first address of a name.
+/// Another program may listen at the first address of a name.
 #[test]
 fn an_address_whose_connections_break_gives_way_to_the_next() {
     let (publisher, _, port) = bound("tcp://[::1]:0");
-    // Another program may have the port; then there is nothing to show.
+    // Another program may have the port; then nothing can be tested.
     let Ok(stranger) = std::net::TcpListener::bind(("127.0.0.1", port)) else { return };
     thread::spawn(move || stranger.incoming().for_each(drop));
     gets_through(&publisher, &format!("tcp://localhost:{port}"));
@@ -164,7 +164,7 @@ fn an_interface_is_bound_by_its_name_and_this_machine_by_its_own() {
     publisher.unbind("tcp://lo:0").unwrap();
     assert_eq!(publisher.bind("tcp://localhost:0").unwrap().to_string()[..16], *"tcp://127.0.0.1:");
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-    // A machine whose name nobody knows cannot show it.
+    // If the name of this machine has no address, nothing can be tested.
     if (name.trim(), 0).to_socket_addrs().is_ok() {
         let (publisher, endpoint, _) = bound(&format!("tcp://{}:0", name.trim()));
         gets_through(&publisher, &endpoint.to_string());
@@ -193,7 +193,7 @@ fn link_local() -> Option<(Ipv6Addr, String)> {
         let mut fields = line.split_whitespace();
         let ip = Ipv6Addr::from(u128::from_str_radix(fields.next()?, 16).ok()?);
         let local = ip.is_unicast_link_local();
-        // Those that are not known to be the only ones of their address cannot be bound yet.
+        // An address whose uniqueness is not verified yet cannot be bound (duplicate address detection).
         let (flags, name) = (fields.nth(3)?, fields.next()?);
         (local && flags == "80").then(|| (ip, name.to_owned()))
     })
@@ -246,7 +246,7 @@ fn only_a_connection_that_lasted_resets_the_pause() {
         eventually(|| subscriber.stats().peers_lost > lost);
     }
     assert!(begun.elapsed() >= Duration::from_millis(310), "{:?}", begun.elapsed());
-    // One that lasts: the next try comes after 20 ms, not after 640.
+    // A connection that lasts: the next attempt comes after 20 ms, not after 640.
     let stream = accept();
     eventually(|| subscriber.stats().peers == 1);
     thread::sleep(Duration::from_millis(1100));

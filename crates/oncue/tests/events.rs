@@ -1,4 +1,4 @@
-//! What an operator reads of an engine's life: events of the `tracing` crate. One test, since a program has one subscriber.
+//! What an operator can read about an engine: events of the `tracing` crate. One test, since a program has one subscriber.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -49,7 +49,7 @@ impl Subscriber for Collector {
 }
 
 impl Collector {
-    /// Waits for an event with this target, level and message, and of which all `fields` are so.
+    /// Waits for an event with this target, level and message, and with these `fields`.
     fn expect(&self, target: &str, level: Level, message: &str, fields: &[(&str, &str)]) {
         let until = Instant::now() + Duration::from_secs(20);
         loop {
@@ -79,7 +79,7 @@ fn an_operator_reads_what_happens_to_sockets_peers_and_feeds() {
     let endpoint = publisher.bind("tcp://127.0.0.1:0").unwrap().to_string();
     log.expect("oncue::socket", Level::INFO, "bound", &[("endpoint", &endpoint)]);
 
-    // A stranger that does not speak ZMTP.
+    // A peer that does not speak ZMTP.
     let mut stranger = TcpStream::connect(endpoint.trim_start_matches("tcp://")).unwrap();
     let address = stranger.local_addr().unwrap();
     stranger.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
@@ -93,7 +93,7 @@ fn an_operator_reads_what_happens_to_sockets_peers_and_feeds() {
     let cause = refused[0].error.source().expect("the error keeps its cause");
     assert!(cause.to_string().contains("it looks like HTTP"), "{cause}");
 
-    // A stranger that goes amid the handshake.
+    // A peer that leaves in the middle of the handshake.
     let mut stranger = TcpStream::connect(endpoint.trim_start_matches("tcp://")).unwrap();
     stranger.shutdown(Shutdown::Write).unwrap();
     let _ = stranger.read_to_end(&mut Vec::new());

@@ -1,4 +1,4 @@
-//! What happens when descriptors run out. In a program of its own, since it lowers the limit of the whole process.
+//! What happens when descriptors run out. A test program of its own, since it lowers the limit of the whole process.
 
 use std::fs::File;
 use std::net::TcpStream;
@@ -26,7 +26,7 @@ fn peers_leave_some_descriptors_and_are_accepted_again_when_others_have_gone() {
     }
     let news = publisher.turned_away().wait().unwrap();
     assert!(news.descriptors > 0 && news.to_string().contains("descriptors"), "{news}");
-    // One at a time is accepted and let go of.
+    // One at a time is accepted and closed.
     let files: Vec<_> = (0..8).map(|_| File::open("/dev/null").unwrap()).collect();
     drop((files, peers));
 

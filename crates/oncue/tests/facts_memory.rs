@@ -1,5 +1,5 @@
-//! What a stranger can make us hold in memory is bounded. A process of its own, since it looks at the memory of the
-//! whole process: the tests in it must run one after another.
+//! The memory that a peer can make us hold is bounded. A test program of its own, since it measures the memory of the whole
+//! process: its tests must run one after the other.
 
 #[path = "facts/raw.rs"]
 #[allow(dead_code, reason = "shared with the other facts, which use all of it")]
@@ -35,7 +35,7 @@ fn events_are_bounded(side: Side) {
         }
         peer.send(batch);
         if round == 60 {
-            // More than are kept as they happened: from now on the memory does not grow.
+            // More changes than are kept one by one: from now on the memory does not grow.
             peer.barrier();
             baseline = resident_bytes();
         }
@@ -82,7 +82,7 @@ fn pings_of_a_peer_that_does_not_read_are_bounded() {
         for _ in 0..32 {
             flood.send_anyway(&batch);
         }
-        // The system holds some of the answers.
+        // The system buffers some of the answers.
         let grown = resident_bytes().saturating_sub(baseline);
         assert!(grown < 12 << 20, "{grown} bytes more for {} bytes of PING", 32 * batch.len());
         x.send("A").unwrap();
@@ -134,9 +134,9 @@ fn last_values_states_and_requests_of_a_peer_that_does_not_read_are_bounded() {
     toggles(OnFull::Refuse);
 }
 
-/// Peers subscribe to long prefixes and leave, again and again; nobody reads what is told of it.
+/// Peers subscribe to long prefixes and leave, again and again; the events are not read.
 fn long_prefixes(x: &XPub, door: &Door, encode: fn(&[u8]) -> Vec<u8>) {
-    // The allocator keeps one round's bytes or gives them back, as it pleases: the first two rounds show both.
+    // The allocator may keep one round's bytes or return them: the first two rounds show both.
     let mut baseline = 0;
     for round in 0..6u8 {
         let mut peer = door.peer(Zmtp::V3_1);
@@ -145,7 +145,7 @@ fn long_prefixes(x: &XPub, door: &Door, encode: fn(&[u8]) -> Vec<u8>) {
         }
         peer.barrier();
         drop(peer);
-        // A snapshot of them all would count.
+        // A snapshot of all of them would count.
         while x.stats().peers > 0 || !x.demand().snapshot().is_empty() {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
@@ -167,7 +167,7 @@ fn long_prefixes_that_nobody_heard_of_leave_nothing_behind() {
         let door = Door::new(&x, Side::Binding);
         let watch = x.demand();
         long_prefixes(&x, &door, encode);
-        // One who has asked for events, and then looks no more.
+        // A user that has asked for events, and then stops reading them.
         assert!(x.try_event().unwrap().is_none());
         long_prefixes(&x, &door, encode);
         let mut wanted = HashSet::new();

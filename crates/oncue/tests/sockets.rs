@@ -7,7 +7,7 @@ use oncue::{Batch, Engine, EngineOptions, ErrorKind, Msg, OnFull, Options, Pub, 
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// How often those who wait are sent something.
+/// How many messages each waiting receiver is sent.
 const ROUNDS: usize = 2000;
 
 fn engine() -> Engine {
@@ -36,7 +36,7 @@ fn texts(m: &Msg) -> Vec<String> {
 
 /// Runs `check` for each transport, with the publisher bound and with the subscriber bound.
 fn everywhere(check: impl Fn(&XPub, &Sub)) {
-    // Tests run side by side: each has names of its own.
+    // Tests run in parallel: each has names of its own.
     static CALLS: AtomicUsize = AtomicUsize::new(0);
     let name = format!("oncue-test-{}-{}", std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed));
     let dir = std::env::temp_dir().join(&name);
@@ -119,7 +119,7 @@ fn subscribers_come_before_the_publisher_does() {
     x.bind("inproc://later").unwrap();
     assert_eq!(wanted(&x), "+a");
     x.close().wait();
-    // The name is free again, and the subscriber comes back by itself.
+    // The name is free again, and the subscriber reconnects by itself.
     let y = XPub::new(&engine, Options::new()).unwrap();
     y.bind("inproc://later").unwrap();
     assert_eq!(wanted(&y), "+a");
@@ -142,7 +142,7 @@ fn one_socket_binds_and_connects_many() {
     let mut events = [wanted(&x), wanted(&x)];
     events.sort();
     assert_eq!(events, ["+s0", "+s1"]);
-    // Two connections, two copies; the other subscriber gets its own only.
+    // Two connections, two copies; the other subscriber gets only its own.
     while x.subscribers("s0") < 2 {
         std::thread::yield_now();
     }
@@ -193,7 +193,7 @@ fn errors_name_the_thing() {
 }
 
 #[test]
-fn a_closed_socket_says_so_to_all_who_wait() {
+fn a_closed_socket_ends_every_wait() {
     let engine = engine();
     let s = Sub::new(&engine, Options::new()).unwrap();
     let waiter = std::thread::spawn({
@@ -232,7 +232,7 @@ fn what_is_queued_goes_out_after_close() {
     while !x.wanted("") {
         std::thread::yield_now();
     }
-    // More than the buffers of the system hold.
+    // More than the system's buffers hold.
     let payload = [b'p'; 64 << 10];
     for i in 0..500 {
         x.send_wait((format!("{i}"), payload)).wait().unwrap();
@@ -332,7 +332,7 @@ fn batches_go_and_come_whole_and_in_order() {
     let reader = std::thread::spawn(move || {
         let mut next = 0;
         while next < 300_000 {
-            // One by one, together, and a look without taking, in turn.
+            // In turn: one by one, together, and borrowed.
             assert_eq!(recv(&s), [format!("t{next}")]);
             next += 1;
             if next == 300_000 {
@@ -371,9 +371,9 @@ fn waits_time_out_and_futures_work() {
 }
 
 #[test]
-fn nobody_who_waits_is_forgotten() {
-    // Receivers wait at their engine's network themselves, one at a time, beside the I/O thread and the others: whoever
-    // sees to a message must wake the one it is for.
+fn no_waiting_receiver_is_forgotten() {
+    // Receivers wait at their engine's poller themselves, one at a time, beside the I/O thread: a thread that handles a
+    // message must wake the receiver that it is for.
     for threads in [1, 2] {
         let engine = Engine::with(EngineOptions::new().io_threads(threads)).unwrap();
         let x = XPub::new(&engine, Options::new()).unwrap();
@@ -387,7 +387,7 @@ fn nobody_who_waits_is_forgotten() {
                 let answer = answer.clone();
                 std::thread::spawn(move || {
                     for round in 0..ROUNDS {
-                        // Some give up waiting again and again.
+                        // Some stop waiting again and again.
                         let patience = if i == 1 { Duration::from_millis(2) } else { SOON };
                         let message = loop {
                             if let Some(message) = sub.recv().wait_timeout(patience) {

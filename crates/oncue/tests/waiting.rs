@@ -1,4 +1,4 @@
-//! Operations that wait: what of them is left when they are dropped, and what becomes of the wakers that users bring.
+//! Operations that wait: that they leave nothing behind when they are dropped, and what happens to the wakers of users.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -51,14 +51,14 @@ fn pair(options: Options) -> (XPub, Sub) {
     (x, sub)
 }
 
-/// Polls many operations of a kind once and gives them up: their wakers must be gone with them.
+/// Polls many operations of a kind once and drops them: their wakers must be dropped with them.
 fn leaves_nothing<F: Future + Unpin>(what: &str, operation: impl Fn() -> Op<F>) {
     let count = Arc::<Count>::default();
     let mut held = Vec::new();
     for _ in 0..50 {
         let waker = Waker::from(count.clone());
         let mut operation = operation();
-        // Again by the same waker, and by another one.
+        // Again with the same waker, and with another one.
         for waker in [&waker, &waker, Waker::noop(), &waker] {
             assert!(Pin::new(&mut operation).poll(&mut Context::from_waker(waker)).is_pending(), "{what}");
         }
@@ -159,7 +159,7 @@ fn a_waker_that_panics_ends_nothing_but_its_own_task() {
     eventually("the one for demand panics", || wakers_panicked() > before);
     x.send("a").unwrap();
     eventually("so does the one for messages", || wakers_panicked() > before + 1);
-    // A guest in the shard, and all sockets, go on.
+    // A thread that turns the shard, and all sockets, go on.
     assert_eq!(sub.recv().wait_timeout(SOON).expect("a message").unwrap().topic(), b"a");
     assert!(matches!(x.event().wait_timeout(SOON), Some(Ok(XPubEvent::Wanted(_)))));
     x.send("b").unwrap();

@@ -18,14 +18,14 @@ pub(super) fn to_bind(at: &Endpoint) -> io::Result<Vec<Endpoint>> {
     if name == "localhost" {
         return Ok(vec![tcp(Host::Ip(Ipv4Addr::LOCALHOST.into()))]);
     }
-    if let Some(ips) = of_interface(name)? {
-        let host = |ip| match ip {
-            IpAddr::V6(v6) if v6.is_unicast_link_local() => Host::Scoped(v6, name.clone()),
+    if let Some(addrs) = of_interface(name)? {
+        let host = |addr: SocketAddr| match addr.ip() {
+            IpAddr::V6(ip) if is_link_local(&addr) => Host::Scoped(ip, name.clone()),
             ip => Host::Ip(ip),
         };
-        return match ips.is_empty() {
+        return match addrs.is_empty() {
             true => Err(not_here(format!("the interface {name:?} has no address"))),
-            false => Ok(ips.into_iter().map(host).map(tcp).collect()),
+            false => Ok(addrs.into_iter().map(host).map(tcp).collect()),
         };
     }
     match look_up(name, *port) {
@@ -53,29 +53,24 @@ pub(super) fn of_host(host: &Host, port: u16) -> io::Result<SocketAddr> {
 
 /// The address to connect from towards `to`: of the same family.
 pub(super) fn to_connect_from(source: &Source, to: &SocketAddr) -> io::Result<SocketAddr> {
-    let none = || not_here(format!("the source {} has no address to reach {to} from", source.host));
-    let port = source.port;
-    let from = match &source.host {
-        Host::Any if to.is_ipv6() => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port),
+    let family = |addr: &SocketAddr| addr.is_ipv6() == to.is_ipv6();
+    let mut from = match &source.host {
+        Host::Any if to.is_ipv6() => Some((Ipv6Addr::UNSPECIFIED, 0).into()),
         Host::Name(name) => {
-            let ips = of_interface(name)?.ok_or_else(|| {
-                not_here(format!(
-                    "the source {name:?} is neither an address nor an interface of this machine"
-                ))
-            })?;
-            let local = |ip: &IpAddr| matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
-            let fits = |ip: &&IpAddr| ip.is_ipv6() == to.is_ipv6() && local(ip) == local(&to.ip());
-            let ip = ips.iter().find(fits).or_else(|| ips.iter().find(|ip| ip.is_ipv6() == to.is_ipv6()));
-            let ip = *ip.ok_or_else(none)?;
-            let host = match ip {
-                IpAddr::V6(v6) if local(&ip) => Host::Scoped(v6, name.clone()),
-                _ => Host::Ip(ip),
-            };
-            of_host(&host, port)?
+            let why =
+                || format!("the source {name:?} is neither an address nor an interface of this machine");
+            let addrs = of_interface(name)?.ok_or_else(|| not_here(why()))?;
+            addrs.into_iter().filter(family).min_by_key(|addr| is_link_local(addr) != is_link_local(to))
         }
-        host => of_host(host, port)?,
-    };
-    if from.is_ipv6() == to.is_ipv6() { Ok(from) } else { Err(none()) }
+        host => Some(of_host(host, 0)?).filter(family),
+    }
+    .ok_or_else(|| not_here(format!("the source {} has no address to reach {to} from", source.host)))?;
+    from.set_port(source.port);
+    Ok(from)
+}
+
+fn is_link_local(addr: &SocketAddr) -> bool {
+    matches!(addr.ip(), IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
 /// The addresses of a name, in the order in which they are to be tried. Waits for the system's resolver.
@@ -109,26 +104,22 @@ fn zone_index(zone: &str) -> io::Result<u32> {
     zone.parse().or_else(|_| if_nametoindex(zone).map_err(unknown))
 }
 
-/// The addresses of an interface: IPv4 first, link-local ones last. `None` if there is no interface of that name.
-fn of_interface(name: &str) -> io::Result<Option<Vec<IpAddr>>> {
+/// The addresses of an interface, with port 0: IPv4 first, link-local ones last. `None` if there is no such interface.
+fn of_interface(name: &str) -> io::Result<Option<Vec<SocketAddr>>> {
     // An address may have a label of its own, as in `eth0:1`.
     let is_of_it = |label: &str| label.split(':').next() == Some(name);
     let mut found = getifaddrs()?.filter(|at| is_of_it(&at.interface_name)).peekable();
     if found.peek().is_none() {
         return Ok(None);
     }
-    let mut ips: Vec<_> = found.filter_map(|at| ip(&at.address?)).collect();
-    ips.sort_by_key(|ip| match ip {
-        IpAddr::V4(_) => 0,
-        IpAddr::V6(v6) if v6.is_unicast_link_local() => 2,
-        IpAddr::V6(_) => 1,
-    });
-    Ok(Some(ips))
+    let mut addrs: Vec<_> = found.filter_map(|at| socket_addr(&at.address?)).collect();
+    addrs.sort_by_key(|addr| (addr.is_ipv6(), is_link_local(addr)));
+    Ok(Some(addrs))
 }
 
-fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
-    let v4 = address.as_sockaddr_in().map(|v4| v4.ip().into());
-    v4.or_else(|| address.as_sockaddr_in6().map(|v6| v6.ip().into()))
+fn socket_addr(addr: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = addr.as_sockaddr_in().map(|v4| (*v4).into());
+    v4.or_else(|| addr.as_sockaddr_in6().map(|v6| (*v6).into()))
 }
 
 #[cfg(test)]
@@ -137,8 +128,8 @@ mod tests {
 
     #[test]
     fn the_loopback_interface_has_its_address() {
-        let ips = of_interface("lo").unwrap().expect("every machine has it");
-        assert_eq!(ips.first(), Some(&IpAddr::from(Ipv4Addr::LOCALHOST)));
+        let addrs = of_interface("lo").unwrap().expect("every machine has it");
+        assert_eq!(addrs.first(), Some(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0))));
         assert_eq!(of_interface("no-such-one").unwrap(), None);
         assert_eq!(of_interface("a-name-that-is-too-long-for-an-interface").unwrap(), None);
         assert!(zone_index("lo").unwrap() > 0);

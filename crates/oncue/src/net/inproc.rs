@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_wait_are_accepted_in_their_order_and_without_those_who_left() {
+    fn pipes_that_wait_are_accepted_in_order_and_without_those_that_were_dropped() {
         let names = Arc::<Mutex<Names>>::default();
         let mut pipes: Vec<_> = (0..3).map(|_| Names::connect(&names, "x")).collect();
         for (i, pipe) in pipes.iter_mut().enumerate() {

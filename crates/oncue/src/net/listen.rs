@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_file_is_removed_only_by_the_one_who_made_it() {
+    fn a_socket_file_is_removed_only_by_the_socket_that_made_it() {
         let at = fresh_path();
         let (file, listener) = path(&at, 1).unwrap();
         drop(file);

@@ -1,15 +1,15 @@
-//! Admission: what is not admitted is no demand and gets nothing, whatever breaks and whenever it is decided.
+//! Admission: a subscription that is not admitted is not demand and gets nothing, whatever breaks and whenever it is decided.
 
 use super::*;
 use crate::{Admission, PeerKey};
 
-/// What is asked for these is accepted, rejected, deferred and then admitted, deferred and then rejected.
+/// Requests for these are accepted, rejected, deferred and then admitted, deferred and then rejected.
 const ACCEPTED: [&str; 3] = ["a", "ab", ""];
 const REJECTED: [&str; 2] = ["c", "abc"];
 const ADMITTED: [&str; 2] = ["b", "ca"];
 const REFUSED: [&str; 2] = ["ba", "d"];
 
-/// What was deferred and is not decided yet.
+/// Requests that were deferred and are not decided yet.
 type Deferred = Arc<Mutex<Vec<(PeerKey, Vec<u8>)>>>;
 
 struct Guarded {
@@ -48,7 +48,7 @@ impl Guarded {
         let mut readers = Vec::new();
         for _ in 0..1 + sim.below(4) {
             let control = sim.node(1);
-            // Without a filter of its own, so that nothing unwanted is hidden.
+            // It has no filter of its own, so that nothing unwanted is hidden.
             let socket = XSub::on(control, None, Options::new()).unwrap();
             socket.connect("inproc://p").unwrap();
             let socket = Subscriber::XSub(socket);
@@ -127,7 +127,7 @@ impl Guarded {
         }
     }
 
-    /// Everyone loses a prefix, and gets it back by asking again.
+    /// Every reader loses a prefix, and gets it back by asking again.
     fn revoke(&mut self) {
         let prefix = ["a", "ab", "b", "ca"][self.sim.below(4)];
         self.publisher.socket.revoke_all(prefix, "enough");

@@ -1,28 +1,29 @@
-//! Peers that vanish without a word: a cable is cut, a machine loses its power. Demand ends within the timeout, a subscriber
-//! finds its publisher again, and no living peer is given up, whichever side watches and however slow a line is.
+//! Peers that vanish without closing: a cable is cut, a machine loses its power. Demand ends within the timeout, a
+//! subscriber finds its publisher again, and no living peer is disconnected, whichever side pings and however slow a line
+//! is.
 
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Beyond the timeout: what was under way when the line was cut.
+/// In addition to the timeout: for what was on its way when the line was cut.
 const SLACK: Duration = Duration::from_millis(100);
 /// How long a handshake may take, as in the options below.
 const HANDSHAKE: Duration = SECOND;
-/// How long it takes to call again, though each tenth call is refused.
+/// How long it takes to connect again, although each tenth attempt is refused.
 const REDIALED: Duration = SECOND;
 
-/// Which side watches the other.
+/// Which side monitors the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
     /// Each side pings the other.
     Both,
-    /// The publisher pings, and asks by a TTL to be given up.
+    /// The publisher pings, with a TTL.
     Publisher,
-    /// The readers do.
+    /// The readers ping.
     Readers,
 }
 
-/// A publisher, its readers, and the longest silence that either side takes for life.
+/// A publisher, its readers, and the longest silence that either side accepts.
 struct Watched {
     sim: Sim,
     way: Way,
@@ -39,7 +40,7 @@ impl Watched {
     fn new(seed: u64) -> Watched {
         let mut sim = Sim::new(seed);
         let way = [Way::Both, Way::Publisher, Way::Readers][sim.below(3)];
-        // A reader that neither pings nor reads assures its publisher once a second.
+        // A reader that neither pings nor reads sends a sign of life once a second.
         let shortest = if way == Way::Publisher { 1000 } else { 100 };
         let interval = Duration::from_millis(shortest * [1, 3, 10][sim.below(3)]);
         let timeout = interval * (2 + sim.below(3) as u32);
@@ -71,7 +72,7 @@ impl Watched {
                 0..4 => self.readers[r].1.subscribe(prefix),
                 4..6 => self.readers[r].1.unsubscribe(prefix),
                 6 => lock(&self.sim.world).break_one(),
-                // Where one side alone watches, the other one hears of it by the first PING.
+                // If only one side pings, the other one learns of it by the first PING.
                 7 if self.way == Way::Both => lock(&self.sim.world).cut_one(),
                 8 => drop(self.readers[r].1.read()),
                 _ => self.publish(),
@@ -90,7 +91,7 @@ impl Watched {
         self.next_number += 1;
     }
 
-    /// Demand is exactly what the readers that are left want, by one connection each.
+    /// Demand is exactly what the remaining readers want, over one connection each.
     fn check(&mut self) {
         self.publisher.listen();
         let prefixes = self.readers.iter().flat_map(|(_, reader)| reader.counts.keys());
@@ -100,8 +101,8 @@ impl Watched {
         assert_eq!(self.publisher.socket.stats().peers, self.readers.len() as u64, "{:?}", self.way);
     }
 
-    /// All is noticed and mended, and nothing is under way any more. Heartbeats never rest: virtual time passes by as much
-    /// as that takes, and no more.
+    /// Everything is noticed and repaired, and nothing is on its way any more. Heartbeats never end: virtual time advances
+    /// by as much as that takes.
     fn calm(&mut self) {
         self.sim.run(self.timeout + 2 * HANDSHAKE + REDIALED);
         // The slowest line needs half a second for the largest message.
@@ -111,7 +112,7 @@ impl Watched {
         self.check();
     }
 
-    /// Nothing breaks, though readers read seldom: nobody is given up.
+    /// Nothing breaks, although readers read rarely: no peer is disconnected.
     fn live(&mut self) {
         let before = self.lost();
         for _ in 0..6 {
@@ -130,13 +131,13 @@ impl Watched {
         assert_eq!(self.lost(), before, "{:?}: a living peer was given up", self.way);
     }
 
-    /// How many peers each side has given up.
+    /// How many peers each side has disconnected.
     fn lost(&self) -> Vec<u64> {
         let readers = self.readers.iter().map(|(_, reader)| reader.handle().0.hub.stats().peers_lost);
         std::iter::once(self.publisher.socket.stats().peers_lost).chain(readers).collect()
     }
 
-    /// A cable is cut between two that live: both notice, and the reader comes back.
+    /// The cable between two living peers is cut: both notice, and the reader connects again.
     fn cut_a_cable(&mut self) {
         lock(&self.sim.world).cut_one();
         self.sim.run(self.timeout + SLACK + REDIALED);
@@ -144,8 +145,8 @@ impl Watched {
         self.calm();
     }
 
-    /// The publisher's machine loses its power, and another one takes its place: the readers notice it within the timeout,
-    /// and it is told what they want.
+    /// The publisher's machine loses its power, and another one replaces it: the readers notice within the timeout, and
+    /// send it their subscriptions.
     fn replace_the_publisher(&mut self) {
         self.sim.power_off(self.node);
         (self.node, self.publisher) = publisher(&mut self.sim, &self.publisher_options);
@@ -154,7 +155,7 @@ impl Watched {
         self.calm();
     }
 
-    /// A reader's machine loses its power: what it alone wanted is wanted no more within the timeout.
+    /// A reader's machine loses its power: what it alone wanted becomes unwanted within the timeout.
     fn lose_a_reader(&mut self) {
         let r = self.sim.below(self.readers.len());
         let (node, _reader) = self.readers.swap_remove(r);

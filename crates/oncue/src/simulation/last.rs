@@ -1,19 +1,19 @@
-//! Last values: who newly wants a kept topic gets its newest value and then every later one, each once.
+//! Last values: a peer that newly wants a kept topic gets its newest value and then every later one, each once.
 
 use super::*;
 
-/// Values of these topics are kept. Some begin like others, and like several prefixes.
+/// Values of these topics are kept. Some start with others, and several prefixes match some.
 const KEPT: [&str; 7] = ["a", "ab", "abc", "abd", "b", "ba", "c"];
 const WANTED: [&str; 8] = ["", "a", "ab", "abc", "abd", "b", "ba", "c"];
 
 /// What a reader has got of one topic.
 #[derive(Clone, Default)]
 struct Got {
-    /// The place of the last value in the topic's history.
+    /// The position of the last value in the topic's history.
     last: Option<usize>,
-    /// How often the next value need not be the one after the last: the topic was newly wanted, or a connection broke.
+    /// How many gaps are allowed before the next value: the topic was newly wanted, or a connection broke.
     starts: u32,
-    /// Nothing has come since the topic was newly wanted.
+    /// Nothing has arrived since the topic was newly wanted.
     awaited: bool,
 }
 
@@ -31,7 +31,7 @@ impl Kept {
     fn new(seed: u64) -> Kept {
         let mut sim = Sim::new(seed);
         let policy = [OnFull::DropNewest, OnFull::Refuse, OnFull::Latest][sim.below(3)];
-        // Nothing may be missed, so that everything can be accounted for: only who waits has narrow marks.
+        // Nothing may be missed, so that everything can be accounted for: low marks only where the sender waits.
         let hwm = if policy == OnFull::Refuse { [1, 5, 1000][sim.below(3)] } else { 100_000 };
         let options = Options::new().send_hwm(hwm).recv_hwm([1, 5, 1000][sim.below(3)]).on_full(policy);
         let shards = 1 + sim.below(3);
@@ -58,7 +58,7 @@ impl Kept {
 
     fn publish(&mut self) {
         let topic = self.sim.pick(&KEPT);
-        // Some are copied together, some given by reference, some shared with the outbox.
+        // Some are copied together, some passed by reference, some shared with the outbox.
         let padding = [0, 300, 5000, 17_000][self.sim.below(40).saturating_sub(36)];
         let number = self.next_number;
         match self.socket.send_last(message(0, number, topic, padding)) {
@@ -73,7 +73,7 @@ impl Kept {
     fn change(&mut self, r: usize, prefix: &'static str, subscribe: bool) {
         let (reader, got) = &mut self.readers[r];
         let before: Vec<_> = KEPT.iter().filter(|topic| reader.wants(topic.as_bytes())).collect();
-        // What was under way before it was wanted again may come first; a SUB has dropped a part of that.
+        // What was on its way before it was wanted again may arrive first; a SUB has dropped a part of that.
         let starts = if matches!(reader.socket, Subscriber::Sub(_)) { 2 } else { 1 };
         match subscribe {
             true => reader.subscribe(prefix),
@@ -85,7 +85,7 @@ impl Kept {
         }
     }
 
-    /// Takes what came, and checks it against what was sent.
+    /// Takes what arrived, and checks it against what was sent.
     fn read(&mut self) -> usize {
         let mut all = 0;
         for (r, (reader, got)) in self.readers.iter_mut().enumerate() {
@@ -94,7 +94,7 @@ impl Kept {
                 let topic = KEPT.iter().find(|kept| ***kept == topic).expect("a topic that is sent");
                 let at = self.sent[topic].iter().position(|sent| *sent == number).expect("it was sent");
                 let got = got.entry(topic).or_default();
-                // Where the latest takes the place of the one before, those between may be left out.
+                // With OnFull::Latest those in between may be missing.
                 let skips = self.options.on_full == OnFull::Latest && got.last.is_some_and(|last| at > last);
                 if !skips && got.last.is_none_or(|last| at != last + 1) {
                     assert!(got.starts > 0, "reader {r}, {topic}: value {at} after {:?}", got.last);
@@ -140,7 +140,7 @@ impl Kept {
         }
     }
 
-    /// In the end everyone has the newest value of all that it wants.
+    /// In the end every reader has the newest value of everything that it wants.
     fn calm(&mut self) {
         loop {
             self.sim.run(CALM);
@@ -164,8 +164,8 @@ impl Kept {
         }
     }
 
-    /// One subscribes while nothing else happens: it gets the newest value of each topic that is new to it, once, and
-    /// nobody gets anything else.
+    /// A reader subscribes while nothing else happens: it gets the newest value of each topic that is new to it, once, and
+    /// no reader gets anything else.
     fn alone(&mut self) {
         let r = self.sim.below(self.readers.len());
         let prefix = self.sim.pick(&WANTED);

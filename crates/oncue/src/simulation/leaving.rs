@@ -1,4 +1,4 @@
-//! Peers of many prefixes that leave, or are left.
+//! Peers with many prefixes: they leave, or the socket does.
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn run(seed: u64) {
         false => drop(sub),
     }
     sim.run(CALM);
-    // Each end is told once, and before the socket's own.
+    // Each end is reported once, and before the end of the socket.
     publisher.listen();
     assert_eq!((publisher.told.len(), publisher.watched.len()), (0, 0));
     assert_eq!(publisher.watch.try_next().is_err(), closes);

@@ -1,4 +1,4 @@
-//! The scenes that strangers play, from seeds.
+//! The scenes of misbehaving peers, from seeds.
 
 use super::*;
 use crate::stage::stranger;
@@ -12,7 +12,7 @@ fn script(seed: u64) -> Vec<u8> {
 #[test]
 fn demand_is_what_strangers_say_and_nothing_grows_beyond_its_bound() {
     for_each_seed(|seed| {
-        // A scene is long; the fuzzer plays more of them.
+        // A scene takes long; the fuzzer runs more of them.
         if seed < 40 || seed % 10 == 0 {
             stranger::scene(&script(seed));
         }

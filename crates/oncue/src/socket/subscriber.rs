@@ -33,7 +33,8 @@ impl<F> Socket<Subscriber, F> {
             )));
         }
         let changed = write_lock(&hub.subscriptions).subscribe(prefix);
-        let changed = changed.map_err(|full| Error::misuse(format!("cannot subscribe: {full}")))?;
+        let changed =
+            changed.map_err(|full| Error::misuse(format!("cannot subscribe: {full}")).because(full))?;
         self.0.tell(changed);
         Ok(())
     }

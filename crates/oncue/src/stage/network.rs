@@ -1,5 +1,5 @@
 //! A simulated network in virtual time: bytes arrive late and in pieces, buffers are small, connections break, all
-//! decided by a seed. It knows nothing of what the bytes mean.
+//! decided by a seed. It does not know what the bytes mean.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
@@ -26,7 +26,7 @@ pub(crate) struct World {
     listeners: BTreeMap<String, Listener>,
     events: BinaryHeap<Reverse<(Duration, u64, Event)>>,
     next_event: u64,
-    /// What to report to each shard, and which shards have been rung.
+    /// What is to be reported to each shard, and which shards were woken.
     pub(crate) reports: BTreeMap<Place, Vec<Ready>>,
     pub(crate) rung: BTreeSet<Place>,
     /// The nodes without power: nothing happens there.
@@ -44,7 +44,7 @@ struct Line {
     ends: [End; 2],
     lanes: [Lane; 2],
     state: State,
-    /// Nothing passes any more, and neither side is told.
+    /// Nothing passes any more, and neither side learns of it.
     cut: bool,
 }
 
@@ -67,7 +67,7 @@ struct End {
 /// Bytes from one side to the other.
 #[derive(Default)]
 struct Lane {
-    /// On the way, with the moment of arrival.
+    /// On their way, with the time of arrival.
     flying: VecDeque<(Duration, Vec<u8>)>,
     arrived: VecDeque<u8>,
     capacity: usize,
@@ -77,7 +77,7 @@ struct Lane {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
-    /// A call reaches its listener, if there is one.
+    /// A connection attempt reaches its listener, if there is one.
     Call(usize),
     /// Something may have arrived at a side.
     Arrive(usize, usize),
@@ -120,7 +120,7 @@ impl World {
         self.lines.len()
     }
 
-    /// Lets everything happen that is due by `now`.
+    /// Handles all events that are due by `now`.
     pub(crate) fn advance(&mut self, now: Duration) {
         self.now = now;
         while let Some(Reverse((at, _, event))) = self.events.peek().copied() {
@@ -136,7 +136,7 @@ impl World {
         }
     }
 
-    /// Breaks a connection chosen by chance; what flies is lost.
+    /// Breaks a random connection; bytes on their way are lost.
     #[cfg(test)]
     pub(crate) fn break_one(&mut self) {
         if let Some(line) = self.open_line() {
@@ -144,7 +144,7 @@ impl World {
         }
     }
 
-    /// Cuts a connection chosen by chance.
+    /// Cuts a random connection.
     #[cfg(test)]
     pub(crate) fn cut_one(&mut self) {
         if let Some(line) = self.open_line() {
@@ -160,7 +160,7 @@ impl World {
         open.get(chosen).copied()
     }
 
-    /// Cuts all that leads to and from a node. Nobody listens there any more, and nothing is done there.
+    /// Cuts all connections of a node. It no longer listens, and does nothing.
     #[cfg(test)]
     pub(crate) fn power_off(&mut self, node: usize) {
         let there = |end: &End| end.place.is_some_and(|place| place.0 == node);
@@ -202,7 +202,7 @@ impl World {
         self.events.push(Reverse((at, self.next_event, event)));
     }
 
-    /// A connection that calls a listener by its name.
+    /// A connection attempt to a listener, by its name.
     fn add_line(&mut self, near: End, name: &str) -> usize {
         let mut lanes = [Lane::default(), Lane::default()];
         for lane in &mut lanes {
@@ -252,7 +252,7 @@ impl World {
         }
         let writable = writable && !l.cut;
         let ended = readable && (l.state == State::Broken || lane.closed && lane.flying.is_empty());
-        // As the system does, one report tells all that has happened since the last one.
+        // As with the system, one report covers everything that has happened since the last one.
         let reports = self.reports.entry(place).or_default();
         match reports.iter_mut().find(|report| report.token == end.token) {
             Some(report) => {
@@ -272,19 +272,19 @@ pub(crate) struct SimNet {
 }
 
 impl SimStream {
-    /// Calls a listener, for a caller that is not a shard: nothing is reported to this side.
+    /// Connects to a listener, for a caller that is not a shard: nothing is reported to this side.
     pub(crate) fn call(world: &Arc<Mutex<World>>, name: &str) -> SimStream {
         let line = lock(world).add_line(End::default(), name);
         SimStream { world: world.clone(), line, side: 0 }
     }
 
-    /// Breaks the connection; what flies is lost.
+    /// Breaks the connection; bytes on their way are lost.
     pub(crate) fn reset(self) {
         lock(&self.world).break_line(self.line);
     }
 }
 
-/// A name that is listened at.
+/// A listener, by its name.
 pub(crate) struct SimListener {
     world: Arc<Mutex<World>>,
     at: Place,
@@ -333,7 +333,7 @@ impl Net for SimNet {
         let mut world = lock(&self.world);
         let line = world.lines.get_mut(&stream.line).expect("a line lives as long as its streams");
         line.ends[stream.side] = End { place: Some(self.place), token, gone: false };
-        // As the system does, report at once what is so already.
+        // As the system does, report the present readiness at once.
         world.report(stream.line, stream.side, true, true);
         Ok(())
     }
@@ -390,7 +390,7 @@ impl Stream for SimStream {
             };
         }
         buffer.extend(lane.arrived.drain(..n));
-        // A read that leaves something counts as one of what had come by then: the rest is reported anew.
+        // A read that leaves something counts as a read of what had arrived by then: the rest is reported again.
         let (more, waits) = (n < spare && !lane.arrived.is_empty(), std::mem::take(&mut lane.writer_waits));
         if more {
             world.soon(Event::Arrive(self.line, self.side));

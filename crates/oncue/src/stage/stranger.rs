@@ -1,5 +1,5 @@
-//! A publisher and the strangers who connect to it, say what they like in whatever pieces the network makes of it, and leave.
-//! What is wanted must be what a plain reading of their bytes says; nothing they do may grow beyond its bound.
+//! A publisher and peers that connect to it, send any bytes in whatever pieces the network makes of them, and leave. Demand
+//! must be what a plain interpretation of their bytes says, and nothing that they do may grow beyond its bound.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IoSlice;
@@ -20,18 +20,18 @@ use crate::{Msg, Prefix};
 const NAME: &str = "inproc://p";
 const STEPS_MAX: usize = 300;
 const STRANGERS_MAX: usize = 12;
-/// The options that bound what a stranger may have.
+/// The options that bound what a peer may have.
 const PREFIXES_MAX: u32 = 3000;
 const PREFIX_BYTES_MAX: u64 = 150_000;
 const MESSAGE_BYTES_MAX: u64 = 40_000;
 const HWM: u32 = 20;
-/// What a peer may have waiting here: a message that grows in a buffer of up to twice its size, one that is taken in little by
-/// little, and a read.
+/// The most input of one peer that may wait here: a message in a growing buffer of up to twice its size, one that is being
+/// processed in parts, and a read.
 const RECEIVED_BYTES_MAX: usize = 3 * (64 << 10) + (1 << 20);
-/// Answers up to their bound, those to one read, and a handshake.
+/// The most output to one peer that may wait: answers up to their bound, those to one read, and a handshake.
 const CONTROL_BYTES_MAX: u64 = (64 << 10) + (512 << 10);
 
-/// The bytes that decide what happens. When they have run out, all that they decide is 0.
+/// The bytes that decide what happens. After their end every decision is 0.
 struct Script<'a>(&'a [u8]);
 
 impl<'a> Script<'a> {
@@ -51,7 +51,7 @@ impl<'a> Script<'a> {
         bytes
     }
 
-    /// A prefix: mostly one of few, so that strangers meet; sometimes a long one.
+    /// A prefix: mostly one of few, so that several peers want the same; sometimes a long one.
     fn prefix(&mut self) -> Vec<u8> {
         const SHORT: [&[u8]; 8] = [b"", b"a", b"ab", b"abc", b"b", b"\0", b"\x01a", b"\xff\xff"];
         const LONG: [usize; 6] = [254, 255, 256, 1000, 20_000, 65_000];
@@ -64,10 +64,10 @@ impl<'a> Script<'a> {
 
 /// One connection to the publisher.
 struct Stranger {
-    /// `None` once it has left, or was left.
+    /// `None` once either side has closed it.
     stream: Option<SimStream>,
     version: Version,
-    /// All that it has said, and how much of it the network has taken.
+    /// Everything that it sends, and how much of it the network has taken.
     said: Vec<u8>,
     sent: usize,
     /// It reads nothing.
@@ -75,7 +75,7 @@ struct Stranger {
 }
 
 impl Stranger {
-    /// Lets the network take what was said, and reads.
+    /// Passes what was said to the network, and reads.
     fn move_on(&mut self) {
         let Some(stream) = &mut self.stream else { return };
         match stream.connected() {
@@ -103,14 +103,14 @@ impl Stranger {
     }
 }
 
-/// What a stranger's bytes come to, read at one time and without any bound on work.
+/// What a stranger's bytes mean, interpreted at once and without any bound on work.
 #[derive(Default)]
 struct Meaning {
-    /// What it wants; `None` if it is not a peer, or not any more.
+    /// What it wants; `None` if it is not a peer, or no longer one.
     wants: Option<BTreeSet<Vec<u8>>>,
-    /// It said for how long it may be silent: whether it is a peer depends on the time.
+    /// It has sent a TTL: whether it is still a peer depends on the time.
     mortal: bool,
-    /// The sum of the lengths of what it wants.
+    /// The sum of the lengths of its prefixes.
     bytes: u64,
     /// The longest prefix that it may have.
     prefix_max: usize,
@@ -160,7 +160,7 @@ impl Meaning {
         meaning
     }
 
-    /// Yields whether the peer stays.
+    /// Returns whether the peer stays.
     fn command(&mut self, body: &[u8]) -> bool {
         match Command::parse(body) {
             Ok(Command::Subscribe(prefix)) => self.take(Subscription::Subscribe(prefix)),
@@ -199,7 +199,7 @@ struct Scene {
     sim: Sim,
     socket: XPub,
     watch: DemandWatch,
-    /// Demand as the socket's events tell it, and as its watch does.
+    /// Demand according to the socket's events, and according to its watch.
     told: BTreeSet<Prefix>,
     watched: BTreeSet<Prefix>,
     strangers: Vec<Stranger>,
@@ -223,7 +223,7 @@ impl Scene {
         Scene { sim, socket, watch, told, watched, strangers: Vec::new() }
     }
 
-    /// One thing happens, as the script says.
+    /// One step of the script.
     fn step(&mut self, script: &mut Script<'_>) {
         let action = script.byte();
         if self.strangers.is_empty() || action.is_multiple_of(16) {
@@ -259,7 +259,7 @@ impl Scene {
         self.run(Duration::from_micros(50 * u64::from(script.byte())));
     }
 
-    /// Somebody new, who is mostly a peer.
+    /// A new stranger, which is mostly a valid peer.
     fn enter(&mut self, script: &mut Script<'_>) {
         if self.strangers.len() >= STRANGERS_MAX {
             let at = script.below(self.strangers.len());
@@ -288,7 +288,7 @@ impl Scene {
         assert!(held.queued_messages <= u64::from(HWM), "{held:?}");
     }
 
-    /// Takes what the publisher was told. An event that contradicts those before is a fault.
+    /// Takes what was reported to the publisher. An event must not contradict the earlier ones.
     fn listen(&mut self) {
         let mut messages = 0;
         while let Ok(Some(event)) = self.socket.try_event() {
@@ -311,7 +311,7 @@ impl Scene {
         }
     }
 
-    /// Begins a new watch: its snapshot must be where the old one stands.
+    /// Begins a new watch: its snapshot must be the state of the old one.
     fn watch_anew(&mut self) {
         self.listen();
         self.watch = self.socket.demand();
@@ -319,7 +319,7 @@ impl Scene {
         assert_eq!(snapshot, self.watched, "a new watch starts where an old one has got to");
     }
 
-    /// All that was said arrives; demand must be what it means, neither more nor less.
+    /// Everything that was sent arrives; demand must be exactly what it means.
     fn calm(&mut self) {
         for _ in 0..200 {
             self.run(Duration::from_millis(5));
@@ -354,7 +354,7 @@ impl Scene {
         assert!(mortal || more.is_empty() && less.is_empty(), "in force {more:?}, but wanted {less:?}");
     }
 
-    /// They all go.
+    /// All strangers leave.
     fn part(mut self) {
         self.strangers.clear();
         self.run(Duration::from_secs(1));
@@ -363,7 +363,7 @@ impl Scene {
         let held = self.socket.0.hub.demand.read();
         assert!(held.is_empty() && held.pairs() == 0);
         drop(held);
-        // A shard lets go of a socket once it is closed; nothing may be left of one scene in the next.
+        // A shard drops a closed socket; nothing of one scene may be left in the next.
         let Scene { mut sim, socket, watch, .. } = self;
         drop((socket, watch));
         sim.run(Duration::from_secs(1));
@@ -382,7 +382,7 @@ fn mixed_message(script: &mut Script<'_>, said: &mut Vec<u8>) {
     frame::put_message(said, frames.iter().map(|frame| &frame[..]));
 }
 
-/// A lot of subscriptions or cancels at one time, as commands, as messages, or in one message.
+/// Many subscriptions or cancels at once, as commands, as messages, or in one message.
 fn many(script: &mut Script<'_>, stranger: &mut Stranger) {
     let (first, count) = (100 * script.below(40), 20 * script.below(128));
     let form = script.byte();
@@ -402,7 +402,7 @@ fn many(script: &mut Script<'_>, stranger: &mut Stranger) {
     }
 }
 
-/// Plays what the script says: any bytes are one.
+/// Runs a script: any bytes are one.
 pub fn scene(script: &[u8]) {
     let mut script = Script(script);
     let mut scene = Scene::new(&mut script);
@@ -419,7 +419,7 @@ pub fn scene(script: &[u8]) {
     scene.part();
 }
 
-/// Nothing but bytes into one peer that is through its handshake, or, if `raw`, into one that is not.
+/// Sends bytes to a socket over one connection, after its handshake or, if `raw`, instead of it.
 pub fn bytes_of_one_peer(bytes: &[u8], raw: bool) {
     let mut scene = Scene::new(&mut Script(&[]));
     scene.enter(&mut Script(&[if raw { 7 } else { 0 }]));

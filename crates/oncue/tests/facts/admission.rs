@@ -1,4 +1,4 @@
-//! Who may subscribe to what.
+//! Which peer may subscribe to what.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use oncue::{Admission, PeerAddress, PeerKey, XPub};
 
 use super::raw::*;
 
-/// What was asked: who, where, what.
+/// The requests: which peer, where it is, and which prefix.
 type Asked = Arc<Mutex<Vec<(PeerKey, PeerAddress, String)>>>;
 
 /// An XPUB that accepts `a...`, defers `d...` and rejects the rest.
@@ -50,7 +50,7 @@ fn what_is_not_accepted_is_no_demand() {
             peer.send(version.subscribe("a end"));
             assert_eq!([event(&x), event(&x)], ["+a", "+a end"]);
             peer.expect(message(&["a", "last"]));
-            // What it has, or has asked for, is not asked again; what was rejected is.
+            // A prefix that it has, or that is deferred, is not decided again; a rejected one is.
             let asked = take(&asked);
             let prefixes: Vec<_> = asked.iter().map(|(.., prefix)| &prefix[..]).collect();
             assert_eq!(prefixes, ["r", "d", "", "a", "r", "a end"]);
@@ -83,7 +83,7 @@ fn what_was_deferred_is_decided_later() {
         assert_eq!(event(&x), "+d1");
         peer.expect(message(&["d1", "last"]));
         x.reject(key, "d2", "no");
-        // Decided already, never asked for, cancelled meanwhile: nothing happens.
+        // Decided already, never asked for, or cancelled meanwhile: nothing happens.
         peer.send(cancel("d3"));
         peer.barrier();
         x.admit(key, "d2");
@@ -95,7 +95,7 @@ fn what_was_deferred_is_decided_later() {
         x.admit(key, "d3");
         assert_eq!(event(&x), "+d3");
         assert!(x.wanted("d1") && !x.wanted("d2"));
-        // A peer that has gone.
+        // A peer that has disconnected.
         drop(peer);
         assert_eq!(
             {
@@ -143,7 +143,7 @@ fn what_is_in_force_can_be_revoked() {
     assert_eq!(event(&x), "-a");
     x.revoke_all("ab", "enough");
     assert_eq!(event(&x), "-ab");
-    // Who asks again is asked about again; a cancel of what was revoked is no fault.
+    // A new request is decided again; cancelling a revoked subscription is not an error.
     peers[0].send([cancel("a"), subscribe("a")].concat());
     assert_eq!(event(&x), "+a");
     assert_eq!(take(&asked).last().unwrap().2, "a");

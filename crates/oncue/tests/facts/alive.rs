@@ -1,4 +1,4 @@
-//! Silence is death: PINGs, their TTL, and what counts as a sign of life.
+//! Which peers are alive: PINGs, their TTL, and what counts as a sign of life.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ fn ping_ttl(ttl: Duration) -> Vec<u8> {
     command("PING", [&tenths.to_be_bytes()[..], b"x"].concat())
 }
 
-/// A test's heartbeats: often, and with patience enough for a busy machine.
+/// Heartbeats for tests: frequent, with a timeout that is long enough for a busy machine.
 fn beating(timeout: u64) -> Options {
     options().heartbeat(Duration::from_millis(20), Duration::from_millis(timeout))
 }
@@ -117,7 +117,7 @@ fn a_peer_that_takes_what_waits_for_it_is_alive() {
     let mut peer = door.peer(Zmtp::V3_1);
     peer.send(subscribe(""));
     assert_eq!(event(&x), "+");
-    // More than the system takes at once: PINGs stay behind.
+    // More than the system buffers at once: PINGs wait behind it.
     let message = vec![b'm'; 1 << 20];
     for _ in 0..100 {
         x.send(&message).unwrap();
@@ -127,7 +127,7 @@ fn a_peer_that_takes_what_waits_for_it_is_alive() {
         std::thread::sleep(Duration::from_millis(100));
     }
     assert_eq!(x.stats().peers_lost, 0);
-    // It neither takes nor says anything from here on.
+    // It neither reads nor sends anything from here on.
     assert_eq!(event(&x), "-");
 }
 
@@ -184,7 +184,7 @@ fn a_subscriber_whose_user_takes_nothing_does_not_give_its_publisher_up() {
     s.subscribe("").unwrap();
     let mut publisher = Door::new(&s, Side::Connecting).peer(Zmtp::V3_1);
     publisher.expect(subscribe(""));
-    // Whatever it said after that would wait behind the messages: neither our timeout nor its TTL counts.
+    // Whatever it sent after that would wait behind the messages: neither our timeout nor its TTL counts.
     let messages = message(&["m".repeat(64 << 10)]).repeat(MESSAGES);
     publisher.send([ping_ttl(TIMEOUT), messages].concat());
     std::thread::sleep(TIMEOUT * 2);
@@ -192,7 +192,7 @@ fn a_subscriber_whose_user_takes_nothing_does_not_give_its_publisher_up() {
     for _ in 0..MESSAGES {
         assert_eq!(s.recv().wait_timeout(SOON).expect("a message").unwrap().topic().len(), 64 << 10);
     }
-    // All is read, and it is silent.
+    // Everything is read, and it is silent.
     publisher.ended();
 }
 

@@ -1,4 +1,4 @@
-//! Messages that are begun, and how long and large they may become.
+//! Messages that have begun to arrive: how long they may take, and how large they may become.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use oncue::{ErrorKind, Sub, XPub};
 
 use super::raw::*;
 
-/// The peer hears why its connection ends.
+/// The peer is told why its connection ends.
 #[track_caller]
 fn refused(peer: &mut Raw, name: &str) {
     let (flags, error) = peer.frame();
@@ -41,7 +41,7 @@ fn a_message_that_is_begun_and_not_finished_in_time_ends_the_connection() {
             refused(&mut publisher, "message_timeout");
             assert_eq!(event(&x), "-B");
         }
-        // Those that send whole messages now and then, or nothing, stay.
+        // Peers that send whole messages now and then, or nothing, stay.
         neighbour.barrier();
         assert_eq!((x.stats().peers, x.stats().peers_refused), (1, BEGINNINGS.len() as u64));
     });

@@ -1,4 +1,4 @@
-//! No subscription and no cancel is ever dropped, however many come at once.
+//! No subscription and no cancel is ever dropped, however many arrive at once.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ fn subscribe_to_many(s: &Sub) {
     }
 }
 
-/// Takes `MANY` events, all of one kind and each of another prefix.
+/// Takes `MANY` events, all of one kind and each with another prefix.
 fn take_many(x: &XPub, wanted: bool) {
     let mut seen = HashSet::with_capacity(MANY);
     while seen.len() < MANY {
@@ -45,7 +45,7 @@ fn reach_our_publisher(side: Side) {
     join(&x).unwrap();
     subscribe_to_many(&s);
     take_many(&x, true);
-    // The connection is lost, and comes back by itself or with the next publisher.
+    // The connection is lost, and is made again by itself or to the next publisher.
     match side {
         Side::Binding => s.disconnect(&at).unwrap(),
         Side::Connecting => x.disconnect(&at).unwrap(),
@@ -75,7 +75,7 @@ fn reach_any_publisher(version: Zmtp) {
         assert!(s.unsubscribe("ready").unwrap());
         peer.expect(version.cancel("ready"));
         subscribe_to_many(&s);
-        // While they are told, in the order in which they were made.
+        // While they are sent, in the order in which they were made.
         for i in 0..MANY {
             peer.expect(version.subscribe(format!("prefix {i}")));
         }

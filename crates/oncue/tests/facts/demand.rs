@@ -1,4 +1,4 @@
-//! Watching demand while it changes: the snapshot and the stream meet.
+//! Watching demand while it changes: the snapshot and the stream of changes fit together.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use super::raw::*;
 /// How long to wait before looking again.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// What a watch has told, which must make sense at each step.
+/// What a watch has reported, which must be consistent at each step.
 struct Told {
     watch: DemandWatch,
     wanted: HashSet<Prefix>,
@@ -41,7 +41,7 @@ impl Told {
     }
 }
 
-/// Ends the churn, also when a check has failed: the threads would be waited for without end.
+/// Ends the churn, also when a check has failed: otherwise the threads would be joined for ever.
 struct Ending<'a>(&'a AtomicBool);
 
 impl Drop for Ending<'_> {
@@ -50,7 +50,7 @@ impl Drop for Ending<'_> {
     }
 }
 
-/// Subscribes and cancels by chance until told to end, and comes and goes meanwhile.
+/// Subscribes and cancels at random until told to end, and reconnects meanwhile.
 fn churn(door: &Door, seed: u64, end: &AtomicBool) {
     let mut random = seed;
     while !end.load(Ordering::Relaxed) {
@@ -88,7 +88,7 @@ fn a_snapshot_and_the_changes_after_it_meet() {
                 let ending = Ending(&end);
                 let mut watched = Vec::new();
                 for round in 0..300 {
-                    // Looked at for a while, and then only at the end.
+                    // Read for a while, and then only at the end.
                     let mut told = Told::new(&x);
                     assert!(told.wanted.contains(&b"4"[..]));
                     let next = told.watch.next().wait_timeout(SOON).expect("there is churn").unwrap();
@@ -108,7 +108,7 @@ fn a_snapshot_and_the_changes_after_it_meet() {
                             true
                         })
                     {
-                        // Who leaves with nothing that it wanted alone leaves without an event.
+                        // A peer that wanted nothing alone leaves without an event.
                         assert!(Instant::now() < end_by, "all leave");
                         if let Some(event) = told.watch.next().wait_timeout(LOOK) {
                             told.take(event.unwrap());

@@ -1,4 +1,4 @@
-//! Last values, to new subscribers alone.
+//! Last values, which only new subscribers get.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +24,7 @@ fn a_new_subscriber_alone_gets_the_last_value_ahead_of_live_ones() {
             let mut first = door.peer(Zmtp::V3_1);
             first.send(subscribe("t"));
             assert_eq!(event(&x), "+t");
-            // A value that is replaced as soon as the event tells of the subscriber need not come.
+            // A value that is replaced as soon as the event has reported the subscriber need not arrive.
             first.expect(pair("t", "1"));
             x.send_last(("t", "2")).unwrap();
             first.expect(pair("t", "2"));
@@ -76,7 +76,7 @@ fn each_topic_once_however_prefixes_overlap() {
             peer.expect(values(brings));
             peer.barrier();
         }
-        // In one breath.
+        // All in one write.
         let together = |sends: &[Vec<u8>], brings: &[&str]| {
             let (mut peer, _door) = another(&x, side, Zmtp::V3_1);
             peer.send(sends.concat());
@@ -148,7 +148,7 @@ fn the_topics_longest_without_a_newer_value_make_room() {
     for topic in ["a", "b", "c", "a", "d"] {
         p.send_last((topic, [b'v'; 700])).unwrap();
     }
-    // "b" has gone; the value of "c" is too large to be kept, and the one before is its last no more.
+    // "b" was dropped; the value of "c" is too large to be kept, and the one before is no longer its last.
     p.send_last(("c", [b'v'; 3000])).unwrap();
     let mut peer = door.peer(Zmtp::V3_1);
     peer.send(subscribe(""));
@@ -164,7 +164,7 @@ fn the_topics_longest_without_a_newer_value_make_room() {
 const POLICIES: [OnFull; 5] =
     [OnFull::DropNewest, OnFull::Refuse, OnFull::Disconnect, OnFull::DropOldest, OnFull::Latest];
 
-/// A publisher of 1,000 values, `t000` to `t999`, many more than the system and a queue hold.
+/// A publisher of 1,000 values, `t000` to `t999`, many more than the system's buffers and a queue hold.
 fn of_many_values(policy: OnFull) -> (XPub, Door) {
     let options = options().send_hwm(10).queue_bytes_max(10 << 20).on_full(policy);
     let x = XPub::new(&engine(), options).unwrap();
@@ -184,13 +184,13 @@ fn number_of(topic: &[u8]) -> usize {
 fn values_wait_for_room_whatever_the_policy() {
     for policy in POLICIES {
         let (x, door) = of_many_values(policy);
-        // It comes back, and is well received each time.
+        // It connects again, and gets all values each time.
         for round in 1..3 {
             let mut peer = door.peer(Zmtp::V3_1);
             peer.send(subscribe(""));
             assert_eq!(event(&x), "+");
             peer.send(ping("x"));
-            // What comes live and the answer to the PING stand among the values.
+            // Live messages and the answer to the PING arrive among the values.
             let (mut values, mut live, mut pongs) = (0, 0, 0);
             while (values, live, pongs) != (1000, 1, 1) {
                 match peer.frame() {
@@ -204,7 +204,7 @@ fn values_wait_for_room_whatever_the_policy() {
                         assert_eq!(peer.frame().1.len(), 40_000);
                         values += 1;
                         if values == 1 {
-                            // The system's buffers hold some megabytes.
+                            // The system buffers some megabytes.
                             let offered = x.stats().last_values_offered - 1000 * (round - 1);
                             assert!(offered < 600, "{policy:?}: {offered} at once");
                             x.send(("live", "")).unwrap();
@@ -239,7 +239,7 @@ fn no_value_that_waited_comes_after_a_later_message_of_its_topic() {
         peer.barrier();
         assert_eq!((&got[&998][..], &got[&999][..]), (&b"live, not kept"[..], &b"newer"[..]));
         assert!((0..998).all(|i| got[&i].len() == 40_000));
-        // Wanted anew, a topic that had passed is new.
+        // After a new subscription a topic whose value was overtaken is new again.
         peer.send([cancel("t"), subscribe("t998")].concat());
         assert_eq!(peer.message()[1].len(), 40_000);
         peer.barrier();
@@ -254,7 +254,7 @@ fn values_of_what_is_cancelled_wait_no_longer_and_none_comes_twice() {
         peer.send(subscribe("t"));
         assert_eq!(event(&x), "+t");
         peer.send([cancel("t"), subscribe("t99")].concat());
-        // Nothing is read before both are in force: a fast reader would be given all values meanwhile.
+        // Nothing is read before both are in force: a fast reader would get all values meanwhile.
         assert_eq!([event(&x), event(&x)], ["-t", "+t99"]);
         let mut old = 0;
         loop {
@@ -268,8 +268,10 @@ fn values_of_what_is_cancelled_wait_no_longer_and_none_comes_twice() {
         (991..1000).for_each(|i| assert_eq!(number_of(&peer.message()[0]), i));
         peer.barrier();
         assert_eq!(x.stats().missed, 0, "{policy:?}: what is not wanted is not missed");
-        // By one prefix it has got some, and by the other one it would get them again.
+        // It has got some by one prefix, and would get them again by the other.
         peer.send([subscribe("t"), subscribe("t0"), cancel("t"), ping("end")].concat());
+        // As above: a fast reader would be given all values before the cancellation.
+        assert_eq!([event(&x), event(&x), event(&x)], ["+t", "+t0", "-t"]);
         let mut topics = Vec::new();
         while let (1, topic) = peer.frame() {
             topics.push(number_of(&topic));
@@ -315,7 +317,7 @@ impl Drop for Ending<'_> {
 #[test]
 fn no_gap_and_nothing_twice_while_all_goes_on() {
     for io_threads in [1, 3] {
-        // Whatever the machine does meanwhile, nothing is missed for want of room.
+        // However slow the machine is, nothing is missed because a queue is full.
         let options = options().send_hwm(u32::MAX).outbox_bytes_max(1 << 30).queue_bytes_max(1 << 30);
         let x = XPub::new(&engine_of(io_threads), options).unwrap();
         let door = Door::new(&x, Side::Binding);
@@ -329,7 +331,7 @@ fn no_gap_and_nothing_twice_while_all_goes_on() {
                     while !end.load(Ordering::Relaxed) {
                         x.send_last((topic, i.to_string())).unwrap();
                         i += 1;
-                        // Now and then the thread that sends could write itself, and now and then it could not.
+                        // Sometimes the sending thread can write itself, and sometimes it cannot.
                         if i.is_multiple_of(64) {
                             std::thread::sleep(Duration::from_micros(200));
                         }
@@ -351,7 +353,7 @@ fn no_gap_and_nothing_twice_while_all_goes_on() {
                     }
                     peer.send(cancel(prefix));
                     peer.send(ping("c"));
-                    // What was sent before the cancel was read comes still.
+                    // Messages sent before the cancel was read still arrive.
                     while peer.frame() != (4, b"\x04PONGc".to_vec()) {}
                 }
             }
@@ -374,7 +376,7 @@ fn what_is_kept_is_what_came_last() {
     assert_eq!(event(&x), "+t");
     let start = std::sync::Barrier::new(2);
     for round in 0..500 {
-        // Either may write to the peer itself, or find the other one at it.
+        // Either thread may write to the peer itself, or find the other one writing.
         std::thread::scope(|scope| {
             for i in 0..2 {
                 let (x, start) = (&x, &start);
@@ -392,7 +394,7 @@ fn what_is_kept_is_what_came_last() {
 }
 
 #[test]
-fn nothing_is_lost_on_who_comes_by_another_thread() {
+fn nothing_is_lost_for_a_peer_of_another_io_thread() {
     let x = XPub::new(&engine_of(2), options()).unwrap();
     let door = Door::new(&x, Side::Binding);
     let mut steady = door.peer(Zmtp::V3_1);
@@ -404,7 +406,7 @@ fn nothing_is_lost_on_who_comes_by_another_thread() {
         let (x, end) = (&x, &end);
         scope.spawn(move || {
             for i in 0u64.. {
-                // Slowly enough for this thread to write the messages itself, while one I/O thread has all peers.
+                // So slowly that this thread writes the messages itself while one I/O thread has all peers.
                 x.send_last(("t", i.to_string())).unwrap();
                 std::thread::sleep(Duration::from_micros(50));
                 if end.load(Ordering::Relaxed) {

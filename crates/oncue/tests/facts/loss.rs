@@ -1,4 +1,4 @@
-//! A peer that is lost wants nothing, however it was lost and whoever had connected.
+//! A lost peer wants nothing, however it was lost and whichever side had connected.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use oncue::{Sub, XPub};
 
 use super::raw::*;
 
-/// Two peers, one is lost: what it alone wanted is unwanted, and the other is not touched.
+/// One of two peers is lost: what it alone wanted becomes unwanted, and the other is not affected.
 fn purged_when(lost: impl Fn(Raw)) {
     both_sides(|side| {
         let (x, door) = xpub(side);
@@ -78,12 +78,12 @@ fn a_missed_heartbeat_purges() {
 }
 
 #[test]
-fn a_peer_that_leaves_in_one_breath_is_noticed() {
+fn a_peer_that_subscribes_and_leaves_at_once_is_noticed() {
     both_sides(|side| {
         let (x, door) = xpub(side);
         for i in 0..100 {
             let mut peer = door.stranger();
-            // Everything to the end of the stream may be there when our side looks first.
+            // Everything up to the end of the stream may be there when our side reads for the first time.
             peer.send([Zmtp::V3_1.hello("SUB"), subscribe(format!("{i}"))].concat());
             peer.finish();
             assert_eq!([event(&x), event(&x)], [format!("+{i}"), format!("-{i}")]);

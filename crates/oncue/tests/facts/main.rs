@@ -1,6 +1,6 @@
 //! The facts of ZeroMQ's publish/subscribe that are easy to get wrong, as tests: our sockets against peers whose every
-//! byte is written here, each with our side bound and with our side connecting. What only our own sockets show to each
-//! other is tested in `sockets.rs`.
+//! byte is written here, each with our side bound and with our side connecting. What can be seen only between our own
+//! sockets is tested in `sockets.rs`.
 
 mod admission;
 mod alive;

@@ -1,4 +1,4 @@
-//! What `send` promises, whatever the caller's types do and however many call it.
+//! What `send` promises, whatever the caller's types do and however many threads call it.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +21,7 @@ impl AsRef<[u8]> for Panicking {
     }
 }
 
-/// Bytes that become more each time they are asked for.
+/// Bytes that grow each time they are asked for.
 #[derive(Default)]
 struct Growing(Cell<usize>);
 
@@ -45,7 +45,7 @@ fn a_message_that_panics_leaves_no_bytes_behind() {
     for i in 0..100 {
         let text = i.to_string();
         x.send(("t", &text)).unwrap();
-        // A lone message is looked at before it is encoded; what follows at once is encoded behind what waits.
+        // A single message is examined before it is encoded; one that follows at once is encoded behind those that wait.
         for nth in [1, 2] {
             let bad = ("t", Panicking { nth, asked: Cell::new(0) });
             let panicked = |send: &mut dyn FnMut()| catch_unwind(AssertUnwindSafe(send)).is_err();
@@ -99,7 +99,7 @@ fn the_waiting_forms_drop_nothing_whatever_the_policy() {
     const THREADS: usize = 8;
     const EACH: usize = 3000;
     for policy in [OnFull::DropNewest, OnFull::Refuse] {
-        // Little room in the socket, and as much as they like in the peer's queue.
+        // Little room in the socket, and no bound in the peer's queue.
         let narrow = options().send_hwm(1).outbox_bytes_max(4096).on_full(policy);
         let p = Pub::new(&engine(), narrow).unwrap();
         let s = Sub::new(&engine(), options()).unwrap();

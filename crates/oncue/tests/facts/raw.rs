@@ -1,5 +1,5 @@
-//! A peer of any ZMTP version whose bytes the test controls, and the two ways in which it meets one of our sockets.
-//! Every wait here has an end.
+//! A peer of any ZMTP version whose bytes the test controls, and the two ways in which it connects with one of our sockets.
+//! Every wait here has a time limit.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use oncue::{Endpoint, Engine, EngineOptions, Msg, Options, Pub, Sub, XPub, XPubEvent, XSub};
 
-/// No wait of a test is longer.
+/// The time limit of each wait.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// What a 3.1 peer with the NULL mechanism sends first.
@@ -26,7 +26,7 @@ pub(crate) enum Zmtp {
 impl Zmtp {
     pub(crate) const ALL: [Zmtp; 3] = [Zmtp::V3_1, Zmtp::V3_0, Zmtp::V2_0];
 
-    /// All that such a peer says in its handshake, without waiting for an answer.
+    /// Everything that such a peer sends in its handshake, without waiting for an answer.
     pub(crate) fn hello(self, socket_type: &str) -> Vec<u8> {
         if self == Zmtp::V2_0 {
             let number = ["", "PUB", "SUB", "", "", "", "", "", "", "XPUB", "XSUB"];
@@ -89,7 +89,7 @@ pub(crate) fn ready(socket_type: &str) -> Vec<u8> {
     ready_with(socket_type, b"")
 }
 
-/// As our sockets say it, and whoever else understands the states of topics.
+/// As our sockets send it, and other peers that understand the states of topics.
 pub(crate) fn oncue_ready(socket_type: &str) -> Vec<u8> {
     ready_with(socket_type, b"\x07X-Oncue\0\0\0\x011")
 }
@@ -103,7 +103,7 @@ fn ready_with(socket_type: &str, properties: &[u8]) -> Vec<u8> {
 /// One connection.
 pub(crate) struct Raw {
     stream: TcpStream,
-    /// Read and not looked at yet.
+    /// Read, and not examined yet.
     buffer: Vec<u8>,
     taken: usize,
     barriers: u32,
@@ -122,7 +122,7 @@ impl Raw {
         self.stream.write_all(bytes.as_ref()).expect("our side takes the bytes");
     }
 
-    /// Sends what may be refused in the midst.
+    /// Sends bytes; the peer may close the connection before it has read all of them.
     pub(crate) fn send_anyway(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref());
     }
@@ -175,7 +175,7 @@ impl Raw {
         }
     }
 
-    /// All that was sent before has been read by our side, and it has sent nothing but what was taken here.
+    /// Our side has read everything that was sent before, and has sent nothing that was not taken here.
     #[track_caller]
     pub(crate) fn barrier(&mut self) {
         self.barriers += 1;
@@ -184,7 +184,7 @@ impl Raw {
         self.expect(command("PONG", context));
     }
 
-    /// Waits until our side has ended the connection; yields what it had still sent.
+    /// Waits until our side has ended the connection. Returns what it sent before.
     pub(crate) fn ended(&mut self) -> Vec<u8> {
         loop {
             match self.fill() {
@@ -197,12 +197,12 @@ impl Raw {
         std::mem::take(&mut self.buffer)
     }
 
-    /// From now on the system holds only a little that is not taken.
+    /// From now on the system buffers little of what is not read.
     pub(crate) fn hold_little(&self, bytes: usize) {
         rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, bytes).unwrap();
     }
 
-    /// Says no more, but goes on listening.
+    /// Closes the connection for writing, and goes on reading.
     pub(crate) fn finish(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
@@ -213,7 +213,7 @@ impl Raw {
     }
 }
 
-/// One of our sockets, as far as meeting peers goes.
+/// One of our sockets, as far as connecting with peers goes.
 pub(crate) trait Socket {
     /// Its type in READY.
     const TYPE: &'static str;
@@ -236,7 +236,7 @@ macro_rules! socket {
 }
 socket!(Pub "PUB", Sub "SUB", XPub "XPUB", XSub "XSUB");
 
-/// Which side our socket is.
+/// Whether our socket binds or connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Binding,
@@ -246,23 +246,23 @@ pub(crate) enum Side {
 /// Runs a check with our socket on either side.
 pub(crate) fn both_sides(check: impl Fn(Side)) {
     for side in [Side::Binding, Side::Connecting] {
-        // Shown where the check fails.
+        // Shown if the check fails.
         eprintln!("our side is {side:?}");
         check(side);
     }
 }
 
-/// The place where a raw peer meets one of our sockets, again and again.
+/// Where raw peers connect with one of our sockets.
 pub(crate) struct Door {
     side: Side,
-    /// The raw peers' own, where ours connects.
+    /// The raw peers' listener, if our socket connects.
     listener: TcpListener,
     port: u16,
     ours: &'static str,
 }
 
 impl Door {
-    /// Our socket is bound, or connected, to a door of its own.
+    /// A door of its own, which our socket is bound or connected to.
     pub(crate) fn new<S: Socket>(socket: &S, side: Side) -> Door {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -281,7 +281,7 @@ impl Door {
         format!("tcp://127.0.0.1:{}", self.port)
     }
 
-    /// A connection that has not said anything.
+    /// A connection over which nothing was sent.
     pub(crate) fn stranger(&self) -> Raw {
         if self.side == Side::Binding {
             return Raw::new(TcpStream::connect(("127.0.0.1", self.port)).unwrap());
@@ -305,7 +305,7 @@ impl Door {
         }
     }
 
-    /// A peer that is through its handshake, of the type that goes with our socket.
+    /// A peer whose handshake is done, of the type that fits our socket.
     pub(crate) fn peer(&self, version: Zmtp) -> Raw {
         let mut raw = self.stranger();
         raw.send(version.hello(if self.ours.ends_with("PUB") { "SUB" } else { "PUB" }));
@@ -315,7 +315,7 @@ impl Door {
 }
 
 impl Raw {
-    /// Takes all that our side says in its handshake.
+    /// Takes everything that our side sends in its handshake.
     #[track_caller]
     pub(crate) fn welcome(&mut self, version: Zmtp, ours: &str) {
         self.expect(&GREETING_3_1[..11]);
@@ -340,7 +340,7 @@ pub(crate) fn options() -> Options {
     Options::new().reconnect(Duration::from_millis(1), Duration::from_millis(20))
 }
 
-/// An XPUB that tells events from now on, and its first door.
+/// An XPUB that reports events from now on, and its first door.
 pub(crate) fn xpub(side: Side) -> (XPub, Door) {
     let x = XPub::new(&engine(), options()).unwrap();
     no_event(&x);
@@ -361,7 +361,7 @@ pub(crate) fn event(x: &XPub) -> String {
     show(x.event().wait_timeout(SOON).expect("an event").unwrap())
 }
 
-/// No event is there.
+/// Asserts that there is no event.
 #[track_caller]
 pub(crate) fn no_event(x: &XPub) {
     assert_eq!(x.try_event().unwrap().map(show), None);

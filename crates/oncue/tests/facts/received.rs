@@ -1,4 +1,4 @@
-//! What was received and waits for the user: what bounds it, and what makes it go.
+//! Received messages that wait for the user: what bounds them, and what removes them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ fn publisher(door: &Door) -> Raw {
     publisher
 }
 
-/// All that can be received now, one line each.
+/// All messages that can be received now, one line each.
 fn rest(s: &Sub) -> Vec<String> {
     std::iter::from_fn(|| s.try_recv().unwrap()).map(|m| texts(&m).join("|")).collect()
 }
@@ -50,7 +50,7 @@ fn after_unsubscribe_nothing_of_its_topic_is_received() {
                 publisher.send(["a", "b", "a", "bc", "b"].map(|topic| message(&[topic])).concat());
                 publisher.barrier();
             }
-            // Of the first delivery one message is taken.
+            // One message of the first delivery is taken.
             assert_eq!(texts(&s.recv().wait_timeout(SOON).unwrap().unwrap()), ["a"]);
             s.unsubscribe("").unwrap();
             s.unsubscribe("b").unwrap();
@@ -62,7 +62,7 @@ fn after_unsubscribe_nothing_of_its_topic_is_received() {
                     .collect(),
             };
             assert_eq!(after, ["a", "bc", "a", "a", "bc"]);
-            // What is asked for again in time is not lost for that.
+            // A prefix that is subscribed to again in time loses nothing.
             publisher.send(message(&["a"]));
             publisher.expect([cancel(""), cancel("b")].concat());
             publisher.barrier();
@@ -120,7 +120,7 @@ fn after_disconnect_nothing_of_that_publisher_is_received() {
         let (mut first, mut second) = (publisher(&one), publisher(&other));
         first.send([message(&["a"]), message(&["a1"])].concat());
         first.barrier();
-        // What came by an earlier connection to the endpoint is of the same publisher.
+        // Messages from an earlier connection to the endpoint belong to the same publisher.
         drop(first);
         let mut first = publisher(&one);
         second.send([message(&["b"]), message(&["b1"])].concat());
@@ -170,7 +170,7 @@ fn messages_that_an_xpubs_user_does_not_take_are_bounded_over_all_peers() {
 }
 
 #[test]
-fn messages_are_discarded_on_arrival_where_nobody_asks_for_them() {
+fn messages_are_discarded_on_arrival_if_the_user_never_takes_them() {
     both_sides(|side| {
         let x = XPub::new(&engine(), options().discard_messages(true)).unwrap();
         let (mut peer, _door) = another(&x, side, Zmtp::V3_1);
@@ -196,13 +196,13 @@ fn what_departed_publishers_left_is_bounded_and_nothing_is_lost() {
             publisher.send(message(&[format!("{connection:02}"), format!("{number:02}"), "x".repeat(1000)]));
         }
     }
-    // All that is read without the user.
+    // As much as is read while the user takes nothing.
     let mut before = u64::MAX;
     until("reading pauses", || {
         std::thread::sleep(Duration::from_millis(50));
         std::mem::replace(&mut before, s.stats().received) == s.stats().received
     });
-    // The bound, and what one more read brings of each of those that came together.
+    // The bound, and one more read of each peer.
     assert!((50..1000).contains(&before), "{before} of 2000 messages of 1 kB were read");
     let mut next = [0; 40];
     for _ in 0..2000 {
@@ -216,7 +216,7 @@ fn what_departed_publishers_left_is_bounded_and_nothing_is_lost() {
 }
 
 #[test]
-fn of_each_topic_the_newest_message_is_received_whole() {
+fn the_newest_message_of_each_topic_is_received_whole() {
     both_sides(|side| {
         let (s, door) = sub_with(side, options().keep(Keep::Latest));
         let mut publisher = publisher(&door);
@@ -237,7 +237,7 @@ fn of_each_topic_the_newest_message_is_received_whole() {
             assert_eq!(got, ["a|2||three", "b|2", "c|longer than before", "ab"]);
         }
         assert_eq!((s.stats().received_replaced, s.stats().received_missed), (6, 0));
-        // What is unsubscribed goes from there too.
+        // Unsubscribing removes messages from there too.
         s.subscribe("b").unwrap();
         publisher.send([message(&["a"]), message(&["b"])].concat());
         publisher.expect(subscribe("b"));
@@ -262,7 +262,7 @@ fn with_the_latest_reading_never_pauses_and_what_waits_is_bounded() {
     publisher.barrier();
     assert_eq!(rest(&s), (90..100).map(|number| number.to_string()).collect::<Vec<_>>());
     assert_eq!(s.stats().received_missed, 90);
-    // More than any buffer between takes, and the last ones are there at the end.
+    // More than all buffers in between hold; the last messages are there at the end.
     for number in 0..50_000 {
         publisher.send(message(&[format!("{}", number % 3), format!("{number}"), "x".repeat(1000)]));
     }

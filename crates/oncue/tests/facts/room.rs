@@ -1,4 +1,4 @@
-//! Whether those who want a topic have room, and what becomes of those who never have.
+//! Whether the subscribers of a topic have room, and what happens to those that never have.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ fn flood(x: &XPub, topic: &str, done: impl Fn() -> bool) {
 }
 
 #[test]
-fn a_topic_is_congested_when_all_who_want_it_are_full() {
+fn a_topic_is_congested_when_all_its_subscribers_are_full() {
     both_sides(|side| {
         let x = XPub::new(&engine_of(2), options().send_hwm(10)).unwrap();
         let door = Door::new(&x, side);
@@ -39,7 +39,7 @@ fn a_topic_is_congested_when_all_who_want_it_are_full() {
         flood(&x, "t", || x.room("t") == Room::Congested);
         change.wait_timeout(SOON).expect("it has changed").unwrap();
         assert_eq!((x.stats().peers_full, x.room("u")), (1, Room::Nobody));
-        // Somebody with room is enough.
+        // One peer with room is enough.
         let change = x.room_changed();
         let (mut quick, _door) = another(&x, side, Zmtp::V2_0);
         quick.send(Zmtp::V2_0.subscribe("t1"));
@@ -51,7 +51,7 @@ fn a_topic_is_congested_when_all_who_want_it_are_full() {
         assert_eq!(event(&x), "-t1");
         change.wait_timeout(SOON).expect("one less wants it").unwrap();
         assert_eq!(x.room("t1"), Room::Congested);
-        // Who reads has room again.
+        // A peer that reads has room again.
         let change = x.room_changed();
         drain(&x, &mut slow, &mut 0, || x.room("t") == Room::Open);
         change.wait_timeout(SOON).expect("there is room").unwrap();

@@ -1,4 +1,4 @@
-//! Peers that do not read as fast as we send.
+//! Peers that read more slowly than we send.
 
 use oncue::{OnFull, Pub, XPub};
 
@@ -6,7 +6,7 @@ use super::raw::*;
 
 const PART: usize = 10_000;
 
-/// A message of three frames that tells its number at both ends.
+/// A message of three frames, with its number at both ends.
 fn numbered(i: u32) -> [Vec<u8>; 3] {
     [format!("t{i}").into_bytes(), vec![i as u8; PART], format!("end {i}").into_bytes()]
 }
@@ -22,7 +22,7 @@ fn a_message_is_missed_whole_or_not_at_all() {
             while !p.wanted("t") {
                 std::thread::yield_now();
             }
-            // More than the buffers of the system and ours hold together.
+            // More than the system's buffers and ours hold together.
             let mut sent = 0;
             while p.stats().missed < 200 {
                 let frames = numbered(sent);
@@ -63,11 +63,11 @@ fn a_slow_peer_does_not_slow_the_others() {
             let (mut quick, _door) = another(&x, side, Zmtp::V3_1);
             quick.send(subscribe("t"));
             assert_eq!(event(&x), "+t");
-            // Never more at once than the mark allows the quick one, who reads; the other does not.
+            // Never more at once than the mark allows for the fast peer, which reads; the other does not.
             let mut i = 0;
             while x.stats().missed < 500 {
                 for n in i..i + 50 {
-                    // Waits for the I/O threads, which may lag behind, but for no peer.
+                    // Waits for the I/O threads, which may lag, but not for a peer.
                     x.send_wait(&numbered(n)[..]).wait_timeout(SOON).expect("room").unwrap();
                 }
                 for n in i..i + 50 {
@@ -76,7 +76,7 @@ fn a_slow_peer_does_not_slow_the_others() {
                 i += 50;
             }
             assert_eq!(x.stats().outbox_full, 0);
-            // The slow one has what it got whole, and is one of the socket's still.
+            // The slow peer got whole messages, and is still connected.
             assert_eq!(slow.message(), numbered(0));
             assert_eq!(x.stats().peers, 2);
         }
@@ -84,7 +84,7 @@ fn a_slow_peer_does_not_slow_the_others() {
 }
 
 #[test]
-fn a_peer_too_slow_hears_why_it_is_disconnected() {
+fn a_peer_that_is_too_slow_is_told_why_it_is_disconnected() {
     both_sides(|side| {
         let x = XPub::new(&engine(), options().send_hwm(10).on_full(OnFull::Disconnect)).unwrap();
         let door = Door::new(&x, side);

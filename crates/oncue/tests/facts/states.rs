@@ -1,4 +1,4 @@
-//! States of topics, told to those who said in their handshake that they understand them (docs/WIRE.md).
+//! States of topics, sent to the peers whose handshake says that they understand them (docs/WIRE.md).
 
 use oncue::{Admission, State, Sub, TopicState, XPub, XSub};
 
@@ -22,7 +22,7 @@ fn show(state: TopicState) -> String {
 }
 
 #[test]
-fn states_reach_those_who_understand_them_and_want_the_topic() {
+fn states_reach_peers_that_understand_them_and_want_the_topic() {
     both_sides(|side| {
         let (x, door) = xpub(side);
         let mut peer = understanding(&door);
@@ -40,7 +40,7 @@ fn states_reach_those_who_understand_them_and_want_the_topic() {
         x.set_state("t1", State::Stale, "no source").unwrap();
         x.set_state("u", State::Active, "").unwrap();
         x.set_state("t", State::Closed, "".to_owned()).unwrap();
-        // Behind what was sent before.
+        // After what was sent before.
         peer.expect([message(&["t1", "v"]), news(1, 2, "t1", "no source"), news(1, 4, "t", "")].concat());
         peer.barrier();
         x.send("t end").unwrap();
@@ -48,7 +48,7 @@ fn states_reach_those_who_understand_them_and_want_the_topic() {
         for (other, _door) in &mut others {
             other.expect([message(&["t1", "v"]), b"\0\x05t end".to_vec()].concat());
         }
-        // Who comes later hears them after the last values, and only what is newly wanted.
+        // A later subscriber gets them after the last values, and only those of newly wanted topics.
         let door = Door::new(&x, side);
         let mut late = understanding(&door);
         late.send(subscribe("t1"));
@@ -114,7 +114,7 @@ fn a_rejection_is_told() {
     peer.barrier();
     x.revoke_all("later", "never");
     peer.expect(news(1, 3, "later", "never"));
-    // Who does not understand is spared it.
+    // A peer that does not understand states gets none.
     let mut other = door.peer(Zmtp::V3_1);
     other.send(subscribe("secret"));
     other.barrier();
@@ -122,7 +122,7 @@ fn a_rejection_is_told() {
 
 #[test]
 fn what_nobody_takes_is_bounded() {
-    // By a subscriber's user.
+    // Missed by a subscriber's user.
     let sub = Sub::new(&engine(), options()).unwrap();
     sub.subscribe("").unwrap();
     let door = Door::new(&sub, Side::Binding);
@@ -141,7 +141,7 @@ fn what_nobody_takes_is_bounded() {
         left += 1;
     }
     assert!((50..100).contains(&left), "{left}");
-    // By a peer that does not read.
+    // Missed by a peer that does not read.
     let (x, door) = xpub(Side::Binding);
     let mut peer = understanding(&door);
     peer.send(subscribe("t"));
@@ -174,13 +174,13 @@ fn what_is_not_understood_is_ignored() {
 }
 
 #[test]
-fn a_state_comes_behind_messages_that_come_thick_and_fast() {
+fn a_state_arrives_after_messages_that_are_coalesced() {
     let (x, door) = xpub(Side::Binding);
     let mut peer = understanding(&door);
     peer.send(subscribe("t"));
     assert_eq!(event(&x), "+t");
     for round in 0..200 {
-        // Enough that the shard lets some of them gather when the state is set.
+        // So many that the shard coalesces some of them when the state is set.
         let count = 20 * (round % 20) + 50;
         for _ in 0..count {
             x.send("t").unwrap();

@@ -1,10 +1,11 @@
-//! What a stranger can do: cost a connection, and nothing else. Each test has a neighbour who must not notice.
+//! What a misbehaving peer can do: cost a connection, and nothing else. In each test another subscriber must not be
+//! affected.
 
 use oncue::{Sub, XPub};
 
 use super::raw::*;
 
-/// A stranger that sends this is dropped; a subscriber of the same socket gets its messages as ever.
+/// A stranger that sends this is disconnected; another subscriber of the same socket still gets its messages.
 fn dropped(bytes: &[u8], side: Side) {
     eprintln!("a stranger sends {}", bytes[..bytes.len().min(100)].escape_ascii());
     let (x, door) = xpub(side);
@@ -38,7 +39,7 @@ fn who_does_not_speak_zmtp_is_dropped() {
 #[test]
 fn a_1_0_peer_is_dropped() {
     both_sides(|side| {
-        // An anonymous one, one with an identity, and one with a long identity.
+        // Without an identity, with one, and with a long one.
         dropped(b"\x01\0\x02\x01A", side);
         dropped(b"\x04\0who\x02\0\x01", side);
         dropped(b"\xff\0\0\0\0\0\0\x01\x2c\0................", side);
@@ -108,7 +109,7 @@ fn a_subscriber_drops_them_too() {
     });
 }
 
-/// A peer that exceeds a quota hears which, is gone, and has left nothing behind.
+/// A peer that exceeds a quota is told which, is disconnected, and leaves nothing behind.
 fn refused_by_quota(options: oncue::Options, fits: &[&str], too_much: &str, name: &str) {
     both_sides(|side| {
         let x = XPub::new(&engine(), options.clone()).unwrap();
@@ -120,7 +121,7 @@ fn refused_by_quota(options: oncue::Options, fits: &[&str], too_much: &str, name
             let mut greedy = door.peer(version);
             for prefix in fits {
                 greedy.send(version.subscribe(prefix));
-                // What is in force already costs nothing.
+                // A prefix that is in force already does not count again.
                 greedy.send(version.subscribe(prefix));
                 if *prefix != "12" {
                     assert_eq!(event(&x), format!("+{prefix}"));
@@ -167,12 +168,12 @@ fn longer_prefixes_than_the_quota_end_the_connection() {
     refused_by_quota(options().prefix_bytes_max(10), &["12345678", "12"], "d", "prefix_bytes_max");
 }
 
-/// Peers beyond a bound hear which; when one of the others goes, the next one stays.
+/// Peers beyond a bound are told which; when one of the others leaves, the next one may stay.
 fn turned_away_beyond(options: oncue::Options, name: &str) {
     let x = XPub::new(&engine(), options).unwrap();
     let door = Door::new(&x, Side::Binding);
     let mut first = door.peer(Zmtp::V3_1);
-    // In its handshake: it counts.
+    // A peer in its handshake counts.
     let second = door.stranger();
     for version in [Zmtp::V3_1, Zmtp::V3_0] {
         let mut third = door.peer(version);
@@ -191,7 +192,7 @@ fn turned_away_beyond(options: oncue::Options, name: &str) {
     first.send(subscribe("first"));
     assert_eq!(event(&x), "+first");
     drop(second);
-    // Its place is free once our side has seen it go.
+    // Its place is free once our side has noticed its end.
     let until = std::time::Instant::now() + SOON;
     loop {
         let mut next = door.peer(Zmtp::V3_1);
@@ -223,7 +224,7 @@ fn a_flood_beyond_the_bound_is_closed_at_once_and_the_others_do_not_notice() {
     neighbour.send(subscribe("A"));
     assert_eq!(event(&x), "+A");
     let begun = std::time::Instant::now();
-    // Silent ones, which hold the places of those who are told.
+    // Silent peers, which occupy the places of peers that are told.
     let silent: Vec<_> = (0..300).map(|_| door.stranger()).collect();
     while x.stats().peers_turned_away < 300 {
         assert!(begun.elapsed() < SOON, "{:?}", x.stats());
@@ -232,7 +233,7 @@ fn a_flood_beyond_the_bound_is_closed_at_once_and_the_others_do_not_notice() {
     x.send("A").unwrap();
     neighbour.expect(b"\0\x01A");
     let ended = silent.into_iter().map(|mut stranger| stranger.ended()).filter(Vec::is_empty).count();
-    // Unless this took so long that places became free.
+    // Unless this took so long that places have become free.
     assert!(ended >= 300 - 64 || begun.elapsed() > std::time::Duration::from_secs(1), "{ended} at once");
     neighbour.barrier();
 }

@@ -1,4 +1,4 @@
-//! What SUB and XSUB say to publishers, and what they take from them.
+//! What SUB and XSUB send to publishers, and what they accept from them.
 
 use oncue::{Engine, Msg, Sub, XSub};
 
@@ -59,7 +59,7 @@ fn subscriptions_are_counted_here_and_told_once() {
         let x = XSub::new(&engine, options()).unwrap();
         let x_door = Door::new(&x, side);
         let (mut publisher, mut x_publisher) = (door.peer(Zmtp::V3_1), x_door.peer(Zmtp::V3_1));
-        // Before the handshake ends on our side too, there would be less to tell.
+        // Before the handshake is done on our side too, fewer subscriptions would be sent.
         publisher.barrier();
         x_publisher.barrier();
         for _ in 0..2 {
@@ -106,7 +106,7 @@ fn a_sub_filters_again_and_an_xsub_does_not() {
             let (mut publisher, mut x_publisher) = (door.peer(version), x_door.peer(version));
             for publisher in [&mut publisher, &mut x_publisher] {
                 publisher.expect(version.subscribe("yes"));
-                // Too short, another case, the prefix in the second frame only: none of them match.
+                // Too short, in another case, with the prefix only in the second frame: none of these matches.
                 for frames in [&["no"][..], &["ye"], &["Yes"], &["", "yes"], &["yes", "it", ""], &["yes!"]] {
                     publisher.send(message(frames));
                 }
@@ -130,7 +130,7 @@ fn a_second_connect_is_ignored_by_sub_and_not_by_xsub() {
         let door = Door::new(&socket, Side::Connecting);
         socket.connect(&door.endpoint());
         let mut peers = vec![door.peer(Zmtp::V3_1)];
-        // Connected later, and by then all that came before has been tried.
+        // It is connected later; by then the earlier ones have been tried.
         another(&socket, Side::Connecting, Zmtp::V3_1);
         peers.extend(door.waiting());
         peers.len()

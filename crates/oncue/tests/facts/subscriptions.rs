@@ -1,4 +1,4 @@
-//! What subscribers say, and what an XPUB's user hears of it.
+//! What subscribers send, and which events an XPUB's user gets.
 
 use oncue::{Options, Pub};
 
@@ -164,7 +164,7 @@ fn a_subscription_is_in_force_when_its_event_comes() {
             let x = oncue::XPub::new(&engine_of(io_threads), Options::new()).unwrap();
             let door = Door::new(&x, side);
             let mut one = door.peer(Zmtp::V3_1);
-            // Placed on the other thread, if there is one.
+            // It is placed on the other thread, if there is one.
             let (mut other, _door) = another(&x, side, Zmtp::V3_0);
             for i in 0..250 {
                 let topic = format!("t{i}");

@@ -1,5 +1,5 @@
-//! Any time will do: none, the shortest, and the longest that can be said, in every option and every call that takes one.
-//! The longest never comes; nothing panics, and whoever else lives on the same I/O thread does not notice.
+//! Every option and every call that takes a time takes any: zero, the shortest, and the longest that a type can hold. The
+//! longest never comes; nothing panics, and other sockets on the same I/O thread are not affected.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -29,7 +29,7 @@ impl Neighbours {
         Neighbours { engine, publisher, subscriber }
     }
 
-    /// They go on as ever, with a prefix that tells this time from the others.
+    /// They still work, with a prefix of this call alone.
     #[track_caller]
     fn are_well(&self, topic: &str) {
         self.subscriber.subscribe(topic).unwrap();
@@ -51,7 +51,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Two sockets with an option meet over TCP, exchange a message if they can, and go.
+/// Two sockets with an option connect over TCP, exchange a message if they can, and close.
 fn exchange(set: impl Fn(Options, Duration) -> Options, can: impl Fn(Duration) -> bool) {
     let neighbours = Neighbours::new();
     for time in EXTREMES {
@@ -102,7 +102,7 @@ fn a_socket_lingers_for_any_time() {
         let closed =
             x.close().wait_timeout(if time == Duration::MAX { Duration::from_millis(50) } else { SOON });
         assert_eq!(closed.is_some(), time < Duration::MAX);
-        // The engine ends with its last socket, which waits for the peer for as long as that takes.
+        // The engine ends with its last socket, which waits for the peer as long as that takes.
         peer.reset();
     }
 }
@@ -184,7 +184,7 @@ fn a_last_value_may_have_any_age() {
     }
 }
 
-/// Routes with a time somewhere, and whether they can be: a value comes, and they end.
+/// Routes with a time somewhere, and whether they are valid: if so, a value arrives, and they end.
 fn serves(what: &str, time: Duration, can: bool, routes: impl FnOnce(Builder) -> Builder) {
     let started = routes(OnDemand::bind("tcp://127.0.0.1:0").unwrap()).start();
     if !can {
@@ -201,7 +201,7 @@ fn serves(what: &str, time: Duration, can: bool, routes: impl FnOnce(Builder) ->
         let value = subscriber.recv().wait_timeout(SOON);
         value.unwrap_or_else(|| panic!("no value with {what} of {time:?}")).unwrap();
     }
-    // Counts are summed over whatever a producer said.
+    // Counts are added up whatever a producer reported.
     let _ = (served.stats(), served.route_stats(), served.topic_stats());
 }
 
@@ -267,7 +267,7 @@ fn routes_take_any_time() {
 }
 
 #[test]
-fn of_the_longest_spacing_the_first_value_is_all() {
+fn with_the_longest_spacing_only_the_first_value_is_sent() {
     let served = OnDemand::bind("tcp://127.0.0.1:0")
         .unwrap()
         .route("x")

@@ -71,7 +71,7 @@ fn a_subscriber_takes_frames_of_any_length() {
                 let got = s.recv().wait_timeout(SOON).unwrap().unwrap();
                 assert_eq!(got, Msg::from_frames([&topic[..], b"", &topic]));
             }
-            // A long header where a short one would do.
+            // A long header where a short one would suffice.
             peer.send(b"\x02\0\0\0\0\0\0\0\x01q");
             assert_eq!(texts(&s.recv().wait_timeout(SOON).unwrap().unwrap()), ["q"]);
         }
@@ -137,7 +137,7 @@ fn a_ping_in_the_midst_of_a_message_disturbs_nothing() {
         let (mut subscriber, mut publisher) = (x_door.peer(Zmtp::V3_1), door.peer(Zmtp::V3_1));
         publisher.expect(subscribe("one"));
         for peer in [&mut subscriber, &mut publisher] {
-            // Once in pieces, with the answer awaited before the message goes on, and once in one.
+            // Once in pieces, waiting for the answer before the message goes on, and once in one piece.
             peer.send(b"\x01\x03one");
             peer.barrier();
             peer.send(b"\x01\x03tw");
@@ -177,7 +177,7 @@ fn unknown_commands_are_ignored_after_the_handshake() {
             }
             assert_eq!(event(&x), "after");
             assert_eq!(texts(&s.recv().wait_timeout(SOON).unwrap().unwrap()), ["after"]);
-            // What a publisher subscribes to is no business of ours.
+            // A publisher's subscriptions are ignored.
             publisher.send([subscribe("a"), cancel("a"), message(&["and on"])].concat());
             assert_eq!(texts(&s.recv().wait_timeout(SOON).unwrap().unwrap()), ["and on"]);
         }
@@ -187,7 +187,7 @@ fn unknown_commands_are_ignored_after_the_handshake() {
 #[test]
 fn large_messages_arrive_whole_and_in_order_among_small_ones() {
     let x = oncue::XPub::new(&engine(), options()).unwrap();
-    // What the readers do wakes no thread of the publisher.
+    // The readers wake no thread of the publisher.
     let engine = engine();
     let endpoint = x.bind("tcp://127.0.0.1:*").unwrap().to_string();
     let readers: Vec<_> = (0..2).map(|_| Sub::new(&engine, options()).unwrap()).collect();
@@ -208,12 +208,12 @@ fn large_messages_arrive_whole_and_in_order_among_small_ones() {
     for &(len, n) in &all {
         let body = body(n, len);
         match n % 2 {
-            // Frames that are borrowed, few and many; and messages that exist already.
+            // Borrowed frames, few and many; and messages that exist already.
             0 => x.send(("large", &body)).unwrap(),
             _ => x.send(Msg::from_frames([b"large", &body[..]])).unwrap(),
         }
         if n % 3 == 0 {
-            // Alone, it is all that the publisher has to do.
+            // Alone, as the only work of the publisher.
             readers.iter().for_each(|reader| check(reader, n, len));
         }
         x.send("small").unwrap();

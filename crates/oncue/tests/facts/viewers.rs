@@ -1,4 +1,4 @@
-//! Viewers that take less than is made: what they see is new.
+//! Viewers that read more slowly than values are made see recent values.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,10 +8,10 @@ use oncue::{OnFull, Options, Pub};
 use super::raw::*;
 
 const FRAME_BYTES: usize = 200_000;
-/// 50 frames a second are made, 5 are taken.
+/// 50 frames a second are made, 5 are read.
 const MADE_EVERY: Duration = Duration::from_millis(20);
 const TAKEN_EVERY: Duration = Duration::from_millis(200);
-/// What the system may hold on each side, at about half of it.
+/// The system's buffers on each side.
 const BUFFER_BYTES: u32 = 16 << 10;
 
 fn buffered(policy: OnFull) -> Options {
@@ -29,7 +29,7 @@ fn number_of(frames: &[Vec<u8>]) -> u64 {
     number
 }
 
-/// A viewer that wants `""`, for whom the system holds little.
+/// A viewer that wants `""`, with small buffers of the system.
 fn viewer(p: &Pub, door: &Door) -> Raw {
     let mut viewer = door.peer(Zmtp::V3_1);
     viewer.hold_little(BUFFER_BYTES as usize);
@@ -52,7 +52,7 @@ impl Drop for Ending<'_> {
 #[test]
 fn a_slow_viewer_sees_frames_that_are_new() {
     for policy in [OnFull::Latest, OnFull::DropOldest] {
-        // Of one topic the latest is one; of all messages it takes the mark.
+        // With Latest one message of a topic waits; otherwise as many messages as the mark allows.
         let options = buffered(policy).send_hwm(if policy == OnFull::Latest { 1000 } else { 1 });
         let p = Pub::new(&engine(), options).unwrap();
         let door = Door::new(&p, Side::Binding);
@@ -77,7 +77,7 @@ fn a_slow_viewer_sees_frames_that_are_new() {
                 std::thread::sleep(TAKEN_EVERY);
                 let at = newest.load(Ordering::SeqCst);
                 let number = number_of(&viewer.message());
-                // It was begun when the viewer had taken the one before.
+                // Its production began when the viewer had read the one before.
                 assert!(
                     number + 3 >= before,
                     "{policy:?}: frame {number}, while {before} were made before the pause"

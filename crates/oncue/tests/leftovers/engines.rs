@@ -1,4 +1,4 @@
-//! Engines that come and go.
+//! Engines that start and end.
 
 use std::net::TcpStream;
 use std::pin::Pin;
@@ -20,7 +20,7 @@ fn nobody(io_threads: usize) {
     let _engine = engine_of(io_threads);
 }
 
-/// A publisher and a subscriber of one engine that have met.
+/// A connected publisher and subscriber of one engine.
 fn pair(io_threads: usize, at: &str) -> (XPub, Sub) {
     let engine = engine_of(io_threads);
     let publisher = XPub::new(&engine, Options::new()).unwrap();
@@ -84,7 +84,7 @@ fn an_engine_that_ends_leaves_nothing() {
     );
 }
 
-/// More rounds of what was seen to leave most.
+/// More rounds of the scenes that once left most behind.
 #[test]
 fn hundreds_of_engines_leave_nothing() {
     scenes(
@@ -109,7 +109,7 @@ impl Wake for Task {
     }
 }
 
-/// The last handle of an engine goes on its I/O thread, in a waker.
+/// The last handle of an engine is dropped on its I/O thread, in a waker.
 fn dropped_on_its_own_thread(io_threads: usize) {
     let publisher = XPub::new(&engine_of(io_threads), Options::new()).unwrap();
     let mut peer = Door::new(&publisher, Side::Binding).peer(Zmtp::V3_1);

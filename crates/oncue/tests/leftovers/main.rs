@@ -1,5 +1,5 @@
-//! What comes and goes leaves nothing behind: rounds of scenes, each followed by a look at the descriptors, threads and
-//! allocated bytes of this process, which must be where they were. With `--nocapture` each test prints a table.
+//! What is made and dropped leaves nothing behind: rounds of scenes, after which the descriptors, threads and allocated
+//! bytes of this process must be what they were before. With `--nocapture` each test prints a table.
 
 mod engines;
 #[path = "../facts/raw.rs"]
@@ -20,16 +20,16 @@ static ALLOCATED: Counting = Counting;
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// What the bytes of this process may differ by, however many rounds there were: a shard keeps up to 1,024 timers of what
-/// has gone, and tables grow by doubling.
+/// By how much the bytes of this process may differ, after any number of rounds: a shard keeps up to 1,024 timers of peers
+/// that have gone, and tables grow by doubling.
 const BYTES_MORE_MAX: u64 = 96 << 10;
 
-/// Runs scenes one after the other, each so many times: a name and a round.
+/// Runs scenes, each a name and a round, one after the other, for this many rounds each.
 fn scenes(rounds: u32, scenes: &[(&str, &dyn Fn())]) {
     scenes_within(BYTES_MORE_MAX, rounds, scenes);
 }
 
-/// The same where buffers are kept that are worth keeping.
+/// The same with another bound, for scenes that leave buffers to be reused.
 fn scenes_within(bytes_more_max: u64, rounds: u32, scenes: &[(&str, &dyn Fn())]) {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let checked =
@@ -38,7 +38,7 @@ fn scenes_within(bytes_more_max: u64, rounds: u32, scenes: &[(&str, &dyn Fn())])
     assert!(failed.is_empty(), "something is left behind:\n{}", failed.join("\n"));
 }
 
-/// A number that no other round has had, of a width of its own: topics of these are all as long.
+/// A number that no other round has had. All have the same width, so that topics of them have the same length.
 fn fresh() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(1_000_000);
     LAST.fetch_add(1, Ordering::Relaxed)

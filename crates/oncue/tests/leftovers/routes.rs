@@ -1,5 +1,5 @@
-//! Feeds that come and go while their routes stay: for each kind of producer a topic that is wanted, has a value, and is
-//! wanted no more.
+//! Feeds that start and end while their routes stay: for each kind of producer a topic that is wanted, has a value, and is
+//! no longer wanted.
 
 use std::future::Future;
 use std::pin::pin;
@@ -17,7 +17,7 @@ use crate::{fresh, scenes};
 const ROUNDS: u32 = 40;
 const TICK: Duration = Duration::from_millis(2);
 
-/// Routes at work, and where they are asked.
+/// Running routes, and the endpoint of their socket.
 struct Served {
     routes: OnDemand,
     door: Door,
@@ -31,7 +31,7 @@ impl Served {
         Served { routes, door }
     }
 
-    /// Somebody wants a topic that nobody has wanted before, and has a value of it.
+    /// A subscriber asks for a topic that was never wanted before, and gets a value of it.
     fn wanted(&self) {
         let mut peer = self.peer(&format!("x/{}", fresh()));
         assert_eq!(peer.message()[1], b"value");
@@ -43,7 +43,7 @@ impl Served {
         peer
     }
 
-    /// Nothing is made for anybody.
+    /// No feed runs.
     fn rest(&self) {
         while self.routes.stats().now.running > 0 || self.routes.stats().now.stopping > 0 {
             thread::sleep(Duration::from_millis(1));

@@ -1,4 +1,4 @@
-//! Sockets, endpoints, operations and topics that come and go on an engine that stays.
+//! Sockets, endpoints, operations and topics that are made and dropped on an engine that stays.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -40,7 +40,7 @@ fn sockets_and_endpoints_leave_nothing() {
         ROUNDS,
         &[
             ("sockets of each type", &|| {
-                // Waited for: the engine forgets those that are done when it makes the next one.
+                // Waited for: the engine forgets closed sockets when it makes the next one.
                 Pub::new(&engine, Options::new()).unwrap().close().wait();
                 Sub::new(&engine, Options::new()).unwrap().close().wait();
                 XPub::new(&engine, Options::new()).unwrap().close().wait();
@@ -130,7 +130,7 @@ impl Wake for Unheard {
     fn wake(self: Arc<Self>) {}
 }
 
-/// Polls an operation once, with a waker that nobody else has, and gives it up.
+/// Polls an operation once, with a waker of its own, and drops it.
 fn given_up<T>(op: impl Future<Output = T> + Unpin) {
     let mut op = op;
     let waker = Waker::from(Arc::new(Unheard));

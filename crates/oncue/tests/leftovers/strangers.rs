@@ -1,4 +1,4 @@
-//! Peers that connect, misbehave, and leave, while the socket stays.
+//! Peers that connect, misbehave and leave, while the socket stays.
 
 use oncue::{Admission, OnFull, Options, Pub, Sub, XPub};
 
@@ -7,9 +7,9 @@ use crate::{BYTES_MORE_MAX, fresh, scenes_within};
 
 const ROUNDS: u32 = 150;
 
-/// More than fits in a connection's buffers and a queue together.
+/// More than a connection's buffers and a queue hold together.
 const FLOOD: usize = 40;
-/// What a socket may keep of the buffers that it has sent such a flood from: less than one flood is.
+/// How much a socket may keep of the buffers of such a flood: less than one flood.
 const STOCK_BYTES: u64 = 6 << 20;
 
 /// A name, and what a peer does.
@@ -18,7 +18,7 @@ type Scene<'a> = (&'a str, &'a dyn Fn(&Door));
 /// What a peer may do; the events of the socket are taken meanwhile.
 fn misbehave<S: Socket>(bytes_more_max: u64, socket: &S, rounds: &[Scene], take: impl Fn()) {
     let door = Door::new(socket, Side::Binding);
-    // As many at once as may be under way later, so that the tables are as large as they will be.
+    // As many at once as there may be later, so that the tables have their final size.
     drop((0..ROUNDS).map(|_| door.stranger()).collect::<Vec<_>>());
     let rounds: Vec<_> = rounds
         .iter()
@@ -38,7 +38,7 @@ fn misbehave<S: Socket>(bytes_more_max: u64, socket: &S, rounds: &[Scene], take:
     scenes_within(bytes_more_max, rounds_few, &rounds);
 }
 
-/// A peer that says this once it is connected, and leaves when our side has ended the connection, or at once.
+/// A peer that sends this once it is connected, and leaves when our side has ended the connection, or at once.
 fn says(door: &Door, bytes: &[u8], ended: bool) {
     let mut peer = door.stranger();
     peer.send_anyway(bytes);
@@ -191,7 +191,7 @@ fn peers_that_do_not_read_leave_nothing() {
             peer.send(subscribe(&topic));
             assert_eq!(event(&publisher), format!("+{topic}"));
             for _ in 0..FLOOD {
-                // Where nothing may be missed it is refused.
+                // With OnFull::Refuse it is refused.
                 let _ = match kept {
                     true => publisher.send_last((&topic, [0; 200_000])),
                     false => publisher.send((&topic, [0; 200_000])),

@@ -71,7 +71,7 @@ impl Draft {
     /// What is wrong with this route by itself.
     pub(crate) fn checked(&self, producer: &Producer, defaults: &Defaults, guarded: bool) -> Result<Route> {
         if let Some(error) = &self.unreadable {
-            return Err(Error::misuse(error.to_string()));
+            return Err(Error::misuse(error.to_string()).because(error.clone()));
         }
         let Route { pattern, backoff, .. } = &self.route;
         let status = defaults.status_prefix.as_deref();

@@ -120,7 +120,7 @@ impl Plan {
 }
 
 pub(crate) fn refused(error: RoutesError) -> Error {
-    Error::misuse(error.to_string())
+    Error::misuse(error.to_string()).because(error)
 }
 
 impl RouteRun {

@@ -401,7 +401,7 @@ fn mistakes_are_named_at_the_start() {
         let checked = builder.check().unwrap_err().to_string();
         let error = builder.start().unwrap_err();
         assert_eq!((error.kind(), error.to_string()), (ErrorKind::Misuse, checked));
-        assert!(error.source().is_none());
+        assert!(error.source().is_none_or(|cause| error.to_string() == cause.to_string()));
         error.to_string()
     };
     let cases = [
@@ -424,5 +424,7 @@ fn mistakes_are_named_at_the_start() {
     for (text, part) in cases {
         assert!(text.contains(part), "{text}");
     }
+    let error = every(builder(), "prices/{}").start().unwrap_err();
+    assert!(error.source().is_some_and(|cause| cause.is::<oncue_pattern::PatternError>()));
     assert_eq!(OnDemand::bind("nowhere").unwrap_err().kind(), ErrorKind::Misuse);
 }

@@ -60,13 +60,13 @@ impl From<io::Error> for End {
 
 impl From<HandshakeError> for End {
     fn from(error: HandshakeError) -> End {
-        End::Refused(Error::peer_because(error.to_string(), error))
+        End::Refused(Error::peer(error.to_string()).because(error))
     }
 }
 
 impl From<QuotaExceeded> for End {
     fn from(error: QuotaExceeded) -> End {
-        End::Refused(Error::peer_because(error.to_string(), error))
+        End::Refused(Error::peer(error.to_string()).because(error))
     }
 }
 
@@ -77,7 +77,7 @@ impl From<ProtocolError> for End {
             ProtocolError::CommandTooLong { .. } => " (prefix_length_max)",
             _ => "",
         };
-        End::Refused(Error::peer_because(format!("{error}{option}"), error))
+        End::Refused(Error::peer(format!("{error}{option}")).because(error))
     }
 }
 
