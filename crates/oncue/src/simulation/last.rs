@@ -140,14 +140,22 @@ impl Kept {
         }
     }
 
-    /// In the end every reader has the newest value of everything that it wants.
-    fn calm(&mut self) {
-        loop {
+    /// Reads until everything has arrived. Returns how many values came.
+    fn settle(&mut self) -> usize {
+        let (mut all, mut quiet) = (0, 0);
+        while quiet < QUIET_ROUNDS {
             self.sim.run(CALM);
-            if self.read() == 0 {
-                break;
+            match self.read() {
+                0 => quiet += 1,
+                n => (all, quiet) = (all + n, 0),
             }
         }
+        all
+    }
+
+    /// In the end every reader has the newest value of everything that it wants.
+    fn calm(&mut self) {
+        self.settle();
         let stats = self.socket.stats();
         let missed = if self.options.on_full == OnFull::Latest { 0 } else { stats.missed };
         assert_eq!((missed, stats.outbox_full, stats.last_values_dropped), (0, 0, 0));
@@ -173,14 +181,7 @@ impl Kept {
         let new = topics.filter(|t| !self.readers[r].0.wants(t.as_bytes())).count();
         let offered = self.socket.stats().last_values_offered;
         self.change(r, prefix, true);
-        let mut came = 0;
-        loop {
-            self.sim.run(CALM);
-            match self.read() {
-                0 => break,
-                n => came += n,
-            }
-        }
+        let came = self.settle();
         assert_eq!(came, new, "{prefix:?}");
         assert_eq!(self.socket.stats().last_values_offered - offered, new as u64);
         self.calm();
