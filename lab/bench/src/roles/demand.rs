@@ -50,9 +50,9 @@ fn on_demand(batch: bool, run: Duration, control: &Control) -> Outcome {
     while !control.may_go() {
         std::thread::sleep(Duration::from_millis(1));
     }
-    let (watch, before) = (Stopwatch::start(), routes.stats());
+    let (watch, before) = (Stopwatch::start(), routes.stats().done);
     std::thread::sleep(run);
-    let (seconds, cpu, after) = (watch.elapsed().as_secs_f64(), watch.cpu(), routes.stats());
+    let (seconds, cpu, after) = (watch.elapsed().as_secs_f64(), watch.cpu(), routes.stats().done);
     let messages = after.produced - before.produced;
     let skipped = after.ticks_skipped + after.ticks_congested - before.ticks_skipped - before.ticks_congested;
     tell(&Event::Done(Report { messages, seconds, cpu, skipped, ..Report::default() }));

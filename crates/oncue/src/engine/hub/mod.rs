@@ -184,8 +184,7 @@ impl Hub {
         };
         let subscriptions = Arc::new(RwLock::new(Subscriptions::new(seed)));
         let bytes_max = options.received_bytes_max.unwrap_or(options.queue_bytes_max);
-        let subscribes = !matches!(socket_type, SocketType::Pub | SocketType::XPub);
-        let latest = (options.keep == Keep::Latest && subscribes)
+        let latest = (options.keep == Keep::Latest && !socket_type.publishes())
             .then(|| LatestBound { topics_max: options.recv_messages_max(), bytes_max });
         let inbound = Inbound::new(subscriptions.clone(), bytes_max, latest);
         Arc::new(Hub {
@@ -220,16 +219,6 @@ impl Hub {
         self.socket_type != SocketType::Sub
     }
 
-    /// Whether peers subscribe here.
-    pub(crate) fn publishes(&self) -> bool {
-        matches!(self.socket_type, SocketType::Pub | SocketType::XPub)
-    }
-
-    /// Whether this side subscribes.
-    pub(crate) fn subscribes(&self) -> bool {
-        !self.publishes()
-    }
-
     /// Whether the user gets messages that peers send.
     pub(crate) fn takes_messages(&self) -> bool {
         match self.socket_type {
@@ -244,7 +233,7 @@ impl Hub {
         let prefix = self.options.prefix_length_max as u64;
         let bytes_max = self.options.message_bytes_max;
         let new = |bytes_max: u64| Scanner::new(version, bytes_max.min(MESSAGE_BYTES_MAX as u64));
-        if !self.publishes() {
+        if !self.socket_type.publishes() {
             return new(bytes_max.unwrap_or(MESSAGE_BYTES_MAX_DEFAULT));
         }
         let bytes_max = bytes_max.unwrap_or(UPSTREAM_MESSAGE_BYTES_MAX);

@@ -28,7 +28,9 @@ pub(crate) fn take_command(
             command::put_pong(&mut answers.control, context);
             Ok(())
         }
-        Command::Error { reason } => Err(End::by_peer(reason)),
+        Command::Error { reason } => {
+            Err(End::refused(format!("the peer ended the connection: {}", reason.escape_ascii())))
+        }
         Command::Pong { .. } | Command::Ready { .. } | Command::State(_) | Command::Unknown { .. } => Ok(()),
     }
 }

@@ -1,8 +1,7 @@
 //! The result of reading a peer, and why a connection ends.
 
-use std::fmt;
-use std::io;
-use std::time::Duration;
+use std::borrow::Cow;
+use std::{fmt, io};
 
 use oncue_core::connection::HandshakeError;
 use oncue_core::frame::ProtocolError;
@@ -26,29 +25,13 @@ pub(crate) enum End {
 }
 
 impl End {
-    /// A peer is full that must not be.
-    pub(crate) fn too_slow() -> End {
-        End::Refused(Error::peer("too slow: the queue of this subscriber is full"))
-    }
-
-    pub(crate) fn handshake_too_long() -> End {
-        End::Refused(Error::peer("the handshake took too long"))
-    }
-
-    /// A message was begun and is not complete in time.
-    pub(crate) fn message_too_long(timeout: Duration) -> End {
-        let text = format!("a message was begun and not finished in {timeout:?} (message_timeout)");
+    /// The peer broke a bound; `text` says which.
+    pub(crate) fn refused(text: impl Into<Cow<'static, str>>) -> End {
         End::Refused(Error::peer(text))
     }
 
-    /// A prefix is longer than `max` bytes.
-    pub(crate) fn prefix_too_long(max: usize) -> End {
-        End::Refused(Error::peer(format!("a prefix may have at most {max} bytes (prefix_length_max)")))
-    }
-
-    /// The peer has sent an ERROR command.
-    pub(crate) fn by_peer(reason: &[u8]) -> End {
-        End::Refused(Error::peer(format!("the peer ended the connection: {}", reason.escape_ascii())))
+    pub(crate) fn too_slow() -> End {
+        End::refused("too slow: the queue of this subscriber is full")
     }
 }
 

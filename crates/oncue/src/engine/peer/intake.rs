@@ -68,7 +68,7 @@ impl<'a, S: Stream> Intake<'a, S> {
     fn subscribe(&mut self, prefix: &[u8]) -> Result<(), End> {
         let max = self.hub.options.prefix_length_max;
         if prefix.len() > max {
-            return Err(End::prefix_too_long(max));
+            return Err(End::refused(format!("a prefix may have at most {max} bytes (prefix_length_max)")));
         }
         if self.may(prefix)? { self.admit(prefix) } else { Ok(()) }
     }
@@ -179,19 +179,16 @@ impl<'a, S: Stream> Intake<'a, S> {
                 self.refused(prefix, &status);
             }
             Admission::Defer => {
-                self.check_quota(prefix)?;
+                // Deferred prefixes and those in force together keep to the peer's quota.
+                let (held, bytes) = self.hub.demand.read().held(self.peer);
+                let (asked, asked_bytes) = self.pending.asked();
+                let quota = self.hub.options.quota();
+                quota.check(u64::from(held) + asked, bytes + asked_bytes, prefix.len())?;
                 counts.deferred.fetch_add(1, Ordering::Relaxed);
                 self.pending.insert(prefix);
             }
         }
         Ok(false)
-    }
-
-    /// Deferred prefixes and those in force together keep to the peer's quota.
-    fn check_quota(&self, prefix: &[u8]) -> Result<(), End> {
-        let (held, held_bytes) = self.hub.demand.read().held(self.peer);
-        let (asked, asked_bytes) = self.pending.asked();
-        Ok(self.hub.options.quota().check(u64::from(held) + asked, held_bytes + asked_bytes, prefix.len())?)
     }
 
     pub(crate) fn decided(&mut self, prefix: &[u8], verdict: Verdict) -> Result<(), End> {

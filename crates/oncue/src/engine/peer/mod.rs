@@ -42,10 +42,8 @@ use super::hub::outbox::Number;
 use super::hub::{Hub, Verdict};
 use super::wire::chunk::Run;
 use crate::buffer::Pool;
-use crate::error::Error;
 use crate::events;
 use crate::net::Stream;
-use crate::peer_address::PeerAddress;
 use crate::sync::read_lock;
 
 /// How often one peer is read in one turn.
@@ -67,8 +65,6 @@ pub(crate) struct Peer<S> {
     /// The slot of its dialer, if this side connects.
     pub(crate) dialer: Option<usize>,
     pub(crate) out: Outgoing<S>,
-    /// Known once its stream is there.
-    pub(crate) address: PeerAddress,
     pub(crate) phase: Phase,
     /// Received bytes that are not a complete item.
     partial: Partial,
@@ -152,7 +148,6 @@ impl<S: Stream> Peer<S> {
             hub,
             link,
             dialer,
-            address: out.stream.address(),
             out,
             phase,
             partial,
@@ -176,7 +171,6 @@ impl<S: Stream> Peer<S> {
     /// The stream is there: sends the greeting.
     pub(crate) fn start(&mut self) -> Result<(), End> {
         let options = &self.hub.options;
-        self.address = self.out.stream.address();
         self.out.stream.set_buffers(options.send_buffer, options.recv_buffer);
         let mut config = HandshakeConfig::new(self.hub.socket_type);
         let (name, value) = ONCUE_PROPERTY;
@@ -189,11 +183,11 @@ impl<S: Stream> Peer<S> {
 
     /// Tells the operator why the connection ends, and counts it.
     pub(crate) fn say_end(&self, end: &End) {
-        let (socket, address) = (self.hub.id, &self.address);
+        let (socket, address) = (self.hub.id, &self.out.stream.address());
         match (end, &self.phase) {
             (End::Refused(error), _) => {
                 self.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
-                self.hub.members.refused(self.address, error.clone());
+                self.hub.members.refused(*address, error.clone());
                 events::peer_refused(socket, self.uid, address, error);
             }
             (End::Closed, Phase::Handshake(handshake)) => {
@@ -272,7 +266,9 @@ impl<S: Stream> Peer<S> {
             self.partial.resume(now);
         }
         match self.partial.due(timeout).is_some_and(|due| due <= now) && !traffic.paused {
-            true => Err(End::message_too_long(timeout)),
+            true => Err(End::refused(format!(
+                "a message was begun and not finished in {timeout:?} (message_timeout)"
+            ))),
             false => Ok(()),
         }
     }
@@ -348,7 +344,7 @@ impl<S: Stream> Peer<S> {
             }
         }
         match &self.phase {
-            Phase::Traffic(_) if self.hub.publishes() => {
+            Phase::Traffic(_) if self.hub.socket_type.publishes() => {
                 consumed += self.process_demand(&mut buffer[consumed..], cx)?;
             }
             Phase::Traffic(_) => return self.process_messages(buffer, consumed, cx),
@@ -365,14 +361,14 @@ impl<S: Stream> Peer<S> {
             if info.version.has_commands() {
                 self.out.control(|out| command::put_error(out, &reason));
             }
-            return Err(End::Refused(Error::peer(reason)));
+            return Err(End::refused(reason));
         }
         let hub = self.hub.clone();
         let ledger = hub.sends().then(|| {
             self.joined = hub.outbox.join(cx.shard);
             let mut edit = hub.demand.edit();
             let peer = edit.attach(cx.shard, cx.slot);
-            if !hub.publishes() {
+            if !hub.socket_type.publishes() {
                 // The messages of an XSUB go to all its peers.
                 edit.subscribe(peer, b"").expect("a quota has room for the empty prefix");
                 edit.settle(peer);
@@ -385,7 +381,7 @@ impl<S: Stream> Peer<S> {
             let source = Source { shard: cx.shard, link: self.link };
             Arc::new(Flow::new(max, source, hub.port(cx.shard), cx.slot, self.uid))
         });
-        let subscriptions = hub.subscribes().then(|| {
+        let subscriptions = (!hub.socket_type.publishes()).then(|| {
             let subscriptions = read_lock(&hub.subscriptions);
             let put = |out: &mut _| {
                 subscriptions.snapshot(|prefix| command::put_subscribe(out, info.version, prefix))
@@ -411,7 +407,7 @@ impl<S: Stream> Peer<S> {
             begun: None,
         });
         hub.counters.peers.fetch_add(1, Ordering::Relaxed);
-        events::peer_joined(hub.id, self.uid, &self.address);
+        events::peer_joined(hub.id, self.uid, &self.out.stream.address());
         self.out.flush()
     }
 

@@ -30,7 +30,7 @@ impl<S: Stream> Peer<S> {
         if let Some(flow) = &traffic.flow
             && !traffic.paused
             && self.hub.inbound.is_full()
-            && !self.hub.publishes()
+            && !self.hub.socket_type.publishes()
         {
             traffic.paused = self.hub.inbound.pause(flow);
         }

@@ -460,7 +460,7 @@ impl<N: Net> Shard<N> {
                 let Some(peer) = self.peer(slot, uid) else { return };
                 match (check, &peer.phase) {
                     (Check::Handshake, Phase::Connecting | Phase::Handshake(_)) => {
-                        self.end(slot, End::handshake_too_long());
+                        self.end(slot, End::refused("the handshake took too long"));
                     }
                     (Check::Message, _) => self.check_partial(slot),
                     (Check::Look, Phase::Traffic(_)) => self.look(slot),
