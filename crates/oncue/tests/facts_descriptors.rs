@@ -4,13 +4,13 @@ use std::fs::File;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use oncue::{Endpoint, Engine, EngineOptions, Options, Sub, XPub, raise_descriptor_limit};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 #[test]
 fn peers_leave_some_descriptors_and_are_accepted_again_when_others_have_gone() {
-    let limits = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(64), ..limits }).unwrap();
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 64, hard).unwrap();
     let engine = Engine::with(EngineOptions::new().descriptors_reserved(12)).unwrap();
     let publisher = XPub::new(&engine, Options::new()).unwrap();
     let Ok(Endpoint::Tcp { port, .. }) = publisher.bind("tcp://127.0.0.1:0") else {
@@ -31,7 +31,7 @@ fn peers_leave_some_descriptors_and_are_accepted_again_when_others_have_gone() {
     drop((files, peers));
 
     assert_eq!(raise_descriptor_limit(), Some(64));
-    assert_eq!(getrlimit(Resource::Nofile).current, limits.maximum);
+    assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), (hard, hard));
     let subscriber = Sub::new(&engine, Options::new()).unwrap();
     subscriber.connect(&format!("tcp://127.0.0.1:{port}")).unwrap();
     while publisher.stats().peers == 0 {

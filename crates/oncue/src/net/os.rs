@@ -7,10 +7,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
+use nix::sys::socket::{SockFlag, accept4, getsockopt};
 use rustix::buffer::spare_capacity;
-use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use socket2::{SockAddr, Socket};
 
 use super::dialing::Dialing;
@@ -79,12 +78,12 @@ impl OsNet {
     }
 
     /// Accepts a connection, unless the process cannot spare its descriptor.
-    fn accept_socket(&self, listener: &Socket) -> io::Result<(Socket, Option<SocketAddrAny>)> {
-        let (accepted, address) = acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    fn accept_socket(&self, listener: &Socket) -> io::Result<Socket> {
+        let accepted = accept4(listener, SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC)?;
         let number = u64::try_from(accepted.as_raw_fd()).unwrap_or_default();
         match descriptors::are_short(number, self.reserved.into()) {
             true => Err(rustix::io::Errno::MFILE.into()),
-            false => Ok((accepted.into(), address)),
+            false => Ok(accepted.into()),
         }
     }
 
@@ -138,11 +137,12 @@ impl Net for OsNet {
     fn accept(&mut self, listener: &mut OsListener) -> io::Result<OsStream> {
         match &listener.source {
             Source::Tcp(listener) => {
-                let (socket, address) = self.accept_socket(listener)?;
-                let address = address.and_then(|address| address.try_into().ok());
-                Ok(OsStream::tcp(socket, address.ok_or(io::ErrorKind::NotConnected)?))
+                let socket = self.accept_socket(listener)?;
+                // A peer that has gone already has no address.
+                let address = socket.peer_addr().ok().and_then(|address| address.as_socket());
+                Ok(OsStream::tcp(socket, address.ok_or(io::ErrorKind::ConnectionAborted)?))
             }
-            Source::Unix { socket, .. } => OsStream::unix(self.accept_socket(socket)?.0),
+            Source::Unix { socket, .. } => OsStream::unix(self.accept_socket(socket)?),
             Source::Name(backlog) => Ok(OsStream::Pipe(lock(backlog).accept()?)),
         }
     }
@@ -316,7 +316,27 @@ impl Stream for OsStream {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Ready;
     use super::*;
+
+    struct Nobody;
+
+    impl Notify for Nobody {
+        fn notify(&self, _ready: Ready) {}
+    }
+
+    #[test]
+    fn a_peer_that_has_gone_before_it_is_accepted_does_not_look_like_a_failure_of_the_system() {
+        let poller = Arc::new(Poller::new().unwrap());
+        let mut net = OsNet::new(poller, Arc::default(), Resolver::system(), 0, Arc::new(Nobody));
+        let (mut listener, at) = net.listen(&"tcp://127.0.0.1:0".parse().unwrap(), 0, 8).unwrap();
+        let Endpoint::Tcp { port, .. } = at else { panic!("{at}") };
+        let peer = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(peer);
+        let accepted = net.accept(&mut listener);
+        assert_eq!(accepted.err().map(|error| error.kind()), Some(io::ErrorKind::ConnectionAborted));
+    }
 
     #[test]
     fn the_system_holds_what_it_was_told_to() {

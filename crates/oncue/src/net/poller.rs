@@ -3,7 +3,6 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::num::NonZero;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -128,7 +127,7 @@ impl Poller {
 /// Makes this thread's timeouts precise: by default the system may delay them by 50 microseconds (timer slack). If it
 /// refuses, they stay imprecise.
 pub(crate) fn be_punctual() {
-    let _ = rustix::thread::set_current_timer_slack(NonZero::new(1));
+    let _ = nix::sys::prctl::set_timerslack(1);
 }
 
 fn look(token: usize, flags: EventFlags) -> Ready {

@@ -278,7 +278,7 @@ fn values_of_what_is_cancelled_wait_no_longer_and_none_comes_twice() {
             peer.frame();
         }
         peer.barrier();
-        assert!(!topics.is_empty() && topics.is_sorted(), "{policy:?}");
+        assert!(!topics.is_empty() && topics.is_sorted(), "{policy:?}: {topics:?}");
         let got = topics.len();
         topics.dedup();
         assert_eq!(topics.len(), got, "{policy:?}: none twice");

@@ -6,6 +6,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use oncue::{Endpoint, Engine, EngineOptions, Msg, Options, Pub, Sub, XPub, XPubEvent, XSub};
+use socket2::SockRef;
 
 /// The time limit of each wait.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -199,7 +200,7 @@ impl Raw {
 
     /// From now on the system buffers little of what is not read.
     pub(crate) fn hold_little(&self, bytes: usize) {
-        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, bytes).unwrap();
+        SockRef::from(&self.stream).set_recv_buffer_size(bytes).unwrap();
     }
 
     /// Closes the connection for writing, and goes on reading.
@@ -209,7 +210,7 @@ impl Raw {
 
     /// Ends the connection with a reset instead of a clean close.
     pub(crate) fn reset(self) {
-        rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).unwrap();
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 }
 

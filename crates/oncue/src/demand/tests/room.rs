@@ -203,7 +203,7 @@ fn for_a_slow_viewer_as_many_values_are_made_as_it_takes() {
         .start()
         .unwrap();
     let mut viewer = Lazy::new(&od, "camera");
-    rustix::net::sockopt::set_socket_recv_buffer_size(&viewer.0, 16 << 10).unwrap();
+    socket2::SockRef::from(&viewer.0).set_recv_buffer_size(16 << 10).unwrap();
     let congested = |topic: &str| {
         let topics = od.topic_stats();
         topics.iter().find(|t| t.topic == topic.as_bytes()).map_or(0, |t| t.done.ticks_congested)
