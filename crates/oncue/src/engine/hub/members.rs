@@ -42,7 +42,7 @@ struct State {
     news: TurnedAway,
 }
 
-/// What counts as one address. Whoever has one IPv6 address has all addresses of its /64 network.
+/// What counts as one address. The owner of one IPv6 address has all of its /64 network.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Origin {
     V4(Ipv4Addr),

@@ -196,9 +196,8 @@ impl<N: Net> Shard<N> {
         self.connecting(slot);
     }
 
-    /// A dialer's connection is over, or failed: dials again after a backoff that doubles each time unless the
-    /// connection lasted, less a jitter of up to half, so that many peers that lost the same publisher do not come
-    /// back at once.
+    /// A dialer's connection is over, or failed: dials again after a backoff, less a jitter of up to half, so that many
+    /// peers that lost the same publisher do not come back at once.
     pub(crate) fn redial(&mut self, slot: Option<usize>, uid: u64, outcome: Outcome, why: &End) {
         let Some(slot) = slot else { return };
         let chance = self.chance();

@@ -48,7 +48,7 @@ pub(crate) enum Check {
 /// Timers are swept only above this number.
 const SWEPT_MIN: usize = 1024;
 
-/// The timers of one shard. Times count from an origin that the shard's callers choose.
+/// The timers of one shard. Times count from an origin that its callers choose.
 #[derive(Default)]
 pub(crate) struct Timers {
     heap: BinaryHeap<Reverse<(Duration, Timer)>>,
