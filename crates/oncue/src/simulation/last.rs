@@ -202,3 +202,9 @@ fn run(seed: u64) {
 fn the_newest_value_and_then_every_later_one() {
     for_each_seed(run);
 }
+
+/// A queue replaces older messages by last values, which is no reason to keep the remaining values back.
+#[test]
+fn values_follow_those_that_have_replaced_others() {
+    run(293);
+}
