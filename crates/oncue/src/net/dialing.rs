@@ -20,44 +20,38 @@ pub(crate) struct Dialing {
     poller: Arc<Poller>,
     token: usize,
     source: Option<Source>,
-    /// Set while the name is being looked up.
-    asked: Option<Answer>,
+    /// The addresses, until they are there.
+    answer: Option<Answer>,
     /// By how many places the list of addresses is rotated.
     turn: u32,
     left: VecDeque<SocketAddr>,
     trying: Vec<Socket>,
     /// The error of the last address that failed.
-    failure: io::Error,
+    failure: Option<io::Error>,
 }
 
 impl Dialing {
-    /// A connection whose addresses are not known yet; readiness is reported with `token`. The first address to be tried is
+    /// A connection to the addresses of `answer`; readiness is reported with `token`. The first address to be tried is
     /// `turn` places after the first in the list.
-    pub(super) fn new(poller: Arc<Poller>, token: usize, source: Option<Source>, turn: u32) -> Dialing {
-        let failure = io::ErrorKind::NotFound.into();
-        let (asked, left, trying) = (None, VecDeque::new(), Vec::new());
-        Dialing { poller, token, source, asked, turn, left, trying, failure }
-    }
-
-    /// Sets the addresses when the look-up has found them.
-    pub(super) fn wait_for(&mut self, answer: Answer) {
-        self.asked = Some(answer);
-    }
-
-    /// Sets the addresses, in the order in which they are to be tried.
-    pub(super) fn set(&mut self, addrs: Vec<SocketAddr>) {
-        self.left = addrs.into();
-        if !self.left.is_empty() {
-            self.left.rotate_left(self.turn as usize % self.left.len());
-        }
+    pub(super) fn new(
+        poller: Arc<Poller>,
+        token: usize,
+        source: Option<Source>,
+        answer: Answer,
+        turn: u32,
+    ) -> Dialing {
+        let (left, trying) = Default::default();
+        Dialing { poller, token, source, answer: Some(answer), turn, left, trying, failure: None }
     }
 
     /// Checks for progress. Returns the connection once there is one, and an error when all addresses have failed.
     pub(super) fn step(&mut self) -> io::Result<Option<(Socket, SocketAddr)>> {
-        if let Some(answer) = &self.asked {
+        if let Some(answer) = &self.answer {
             let Some(found) = answer.take() else { return Ok(None) };
-            self.asked = None;
-            self.set(found?);
+            self.answer = None;
+            self.left = found?.into();
+            let places = self.turn as usize % self.left.len().max(1);
+            self.left.rotate_left(places);
         }
         let mut i = 0;
         while i < self.trying.len() {
@@ -65,14 +59,14 @@ impl Dialing {
                 Ok(Some(address)) => return Ok(Some((self.trying.swap_remove(i), address))),
                 Ok(None) => i += 1,
                 Err(e) => {
-                    self.failure = e;
+                    self.failure = Some(e);
                     self.poller.deregister(self.trying.swap_remove(i));
                 }
             }
         }
         while self.trying.is_empty() {
             if self.left.is_empty() {
-                return Err(std::mem::replace(&mut self.failure, io::ErrorKind::NotFound.into()));
+                return Err(self.failure.take().unwrap_or_else(|| io::ErrorKind::NotFound.into()));
             }
             self.try_next();
         }
@@ -87,37 +81,34 @@ impl Dialing {
     /// Tries the next address in parallel with those being tried.
     pub(super) fn try_next(&mut self) {
         let Some(addr) = self.left.pop_front() else { return };
-        let begun = begin(&addr, self.source.as_ref()).and_then(|stream| {
-            self.poller.register_both(&stream, self.token)?;
-            Ok(stream)
-        });
-        match begun {
-            Ok(stream) => self.trying.push(stream),
-            Err(e) => self.failure = e,
+        match self.begin(&addr) {
+            Ok(socket) => self.trying.push(socket),
+            Err(e) => self.failure = Some(e),
         }
+    }
+
+    /// Begins to connect.
+    fn begin(&self, to: &SocketAddr) -> io::Result<Socket> {
+        let to_addr = (*to).into();
+        let socket = open(&to_addr)?;
+        if let Some(source) = &self.source {
+            if source.port != 0 {
+                // Otherwise the port could not be used for a minute after each connection (TIME_WAIT).
+                socket.set_reuse_address(true)?;
+            }
+            socket.bind(&address::to_connect_from(source, to)?.into())?;
+        }
+        match socket.connect(&to_addr) {
+            Err(e) if Errno::from_io_error(&e) != Some(Errno::INPROGRESS) => return Err(e),
+            _ => self.poller.register_both(&socket, self.token)?,
+        }
+        Ok(socket)
     }
 }
 
 impl Drop for Dialing {
     fn drop(&mut self) {
         self.trying.iter().for_each(|stream| self.poller.deregister(stream));
-    }
-}
-
-/// Begins to connect.
-fn begin(to: &SocketAddr, source: Option<&Source>) -> io::Result<Socket> {
-    let to_addr = (*to).into();
-    let socket = open(&to_addr)?;
-    if let Some(source) = source {
-        if source.port != 0 {
-            // Otherwise the port could not be used for a minute after each connection (TIME_WAIT).
-            socket.set_reuse_address(true)?;
-        }
-        socket.bind(&address::to_connect_from(source, to)?.into())?;
-    }
-    match socket.connect(&to_addr) {
-        Err(e) if Errno::from_io_error(&e) != Some(Errno::INPROGRESS) => Err(e),
-        _ => Ok(socket),
     }
 }
 
@@ -143,8 +134,7 @@ mod tests {
 
     fn dial(addrs: Vec<SocketAddr>, turn: u32) -> io::Result<SocketAddr> {
         let poller = Arc::new(Poller::new().unwrap());
-        let mut dialing = Dialing::new(poller.clone(), 1, None, turn);
-        dialing.set(addrs);
+        let mut dialing = Dialing::new(poller.clone(), 1, None, Answer::known(addrs), turn);
         let mut report = Report::default();
         for _ in 0..100 {
             if let Some((_, address)) = dialing.step()? {
@@ -192,8 +182,7 @@ mod tests {
             (0..2).map(|_| std::net::TcpStream::connect_timeout(&at, Duration::from_millis(100))).collect();
         let (_listener, there) = listener();
         let poller = Arc::new(Poller::new().unwrap());
-        let mut dialing = Dialing::new(poller.clone(), 1, None, 0);
-        dialing.set(vec![at, there]);
+        let mut dialing = Dialing::new(poller.clone(), 1, None, Answer::known(vec![at, there]), 0);
         assert!(dialing.step().unwrap().is_none() && dialing.has_more());
         dialing.try_next();
         assert!(!dialing.has_more());

@@ -16,7 +16,7 @@ use super::dialing::Dialing;
 use super::inproc::{Backlog, Names, Pipe};
 use super::listen::{self, SocketFile};
 use super::poller::Poller;
-use super::resolver::Resolver;
+use super::resolver::{Answer, Resolver};
 use super::{Net, Notify, Stream, address, probes};
 use crate::descriptors;
 use crate::endpoint::{Endpoint, Host};
@@ -150,15 +150,13 @@ impl Net for OsNet {
     fn connect(&mut self, to: &Endpoint, token: usize, turn: u32) -> io::Result<OsStream> {
         let mut stream = match to {
             Endpoint::Tcp { host, port, source } => {
-                let mut dialing = Dialing::new(self.poller.clone(), token, source.clone(), turn);
-                match host {
-                    Host::Name(name) if name == "localhost" => dialing.set(address::of_localhost(*port)),
-                    Host::Name(name) => {
-                        dialing.wait_for(self.resolver.ask(name, *port, token, self.notify.clone())?);
-                    }
-                    host => dialing.set(vec![address::of_host(host, *port)?]),
-                }
-                OsStream::Dialing(Box::new(dialing))
+                let answer = match host {
+                    Host::Name(name) if name == "localhost" => Answer::known(address::of_localhost(*port)),
+                    Host::Name(name) => self.resolver.ask(name, *port, token, self.notify.clone())?,
+                    host => Answer::known(vec![address::of_host(host, *port)?]),
+                };
+                let poller = self.poller.clone();
+                OsStream::Dialing(Box::new(Dialing::new(poller, token, source.clone(), answer, turn)))
             }
             Endpoint::Ipc(path) => OsStream::connect_unix(&SockAddr::unix(path)?)?,
             Endpoint::Abstract(name) => OsStream::connect_unix(&listen::abstract_addr(name)?)?,
