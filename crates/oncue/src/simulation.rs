@@ -23,8 +23,8 @@ const PREFIXES: [&str; 9] = ["", "a", "ab", "abc", "b", "ba", "c", "ca", "d"];
 const TOPICS: [&str; 10] = ["a", "ab", "abc", "abcd", "b", "ba", "c", "ca", "x", ""];
 /// Long enough for every reconnect, handshake and retransmission to come to an end.
 const CALM: Duration = Duration::from_secs(120);
-/// All has arrived when so many times in a row no reader has received anything: a reader that throws away what it has
-/// unsubscribed from receives nothing, and makes room for the next message.
+/// After how many rounds in a row without a received message everything has arrived: a reader that discards messages of
+/// which it has unsubscribed receives nothing, but makes room for the next message.
 const QUIET_ROUNDS: u32 = 32;
 
 /// A publisher, and the demand that was reported to it.

@@ -128,8 +128,8 @@ mod tests {
         std::fs::remove_file(&at).unwrap();
         let taken_over = Other::bind(&at).unwrap();
         drop((file, first));
-        assert!(at.exists(), "the file of the one who has taken the path over stays");
-        let blocked = path(&at, 1).err().expect("somebody listens there");
+        assert!(at.exists(), "the file of the socket that has taken over the path stays");
+        let blocked = path(&at, 1).err().expect("a socket listens there");
         assert_eq!(blocked.kind(), io::ErrorKind::AddrInUse);
 
         drop(taken_over);

@@ -1,4 +1,4 @@
-//! What PUB and XPUB do: they send, tell who wants what, and decide about subscriptions.
+//! What PUB and XPUB do: they send, report demand, and decide about subscriptions.
 
 use oncue_core::command::State;
 use oncue_core::edges::Prefix;
