@@ -13,7 +13,6 @@ use crate::engine::peer::outgoing::{Outgoing, count_missed};
 use crate::engine::wire::chunk::Run;
 use crate::engine::wire::gather::Gather;
 use crate::net::Stream;
-use crate::options::OnFull;
 
 /// With more new prefixes than this, the values do not wait for room: what does not fit is missed.
 const PREFIXES_MAX: usize = 4096;
@@ -95,8 +94,8 @@ impl Owed {
                 }
                 false => to.out.offer_values(&gather.finish(), all)?,
             };
-            // With Latest a value may have replaced an older message, which counts as missed and needs no room.
-            full |= missed > 0 && to.out.hub.options.on_full != OnFull::Latest;
+            // A message that a newer one of its topic has replaced is missed as well, and says nothing about room.
+            full |= missed > 0 && to.out.is_full(false);
             to.out.hub.last.offered.fetch_add(messages.saturating_sub(missed), Ordering::Relaxed);
             if done {
                 self.turn();
