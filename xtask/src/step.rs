@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Write, pipe, stdout};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::Trouble;
+
 /// The results so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -22,8 +24,14 @@ impl Tally {
         self.skipped += other.skipped;
     }
 
+    /// Prints the closing line.
+    pub(crate) fn finish(self) -> Result<(), Trouble> {
+        println!("{}", self.closing_line());
+        if self.failed == 0 { Ok(()) } else { Err(Trouble::Failed) }
+    }
+
     /// The closing line, in a form that CI can parse.
-    pub(crate) fn closing_line(self) -> String {
+    fn closing_line(self) -> String {
         let Tally { passed, failed, skipped } = self;
         match skipped {
             0 => format!("{passed} passed, {failed} failed"),

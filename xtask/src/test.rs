@@ -23,11 +23,5 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     tally.add(interop::steps(None));
     tally.add(costs::steps());
     println!("== all in {}", seconds(start.elapsed()));
-    finish(tally)
-}
-
-/// Prints the closing line.
-pub(crate) fn finish(tally: Tally) -> Result<(), Trouble> {
-    println!("{}", tally.closing_line());
-    if tally.failed == 0 { Ok(()) } else { Err(Trouble::Failed) }
+    tally.finish()
 }
