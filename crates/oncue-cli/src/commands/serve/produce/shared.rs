@@ -40,7 +40,7 @@ struct State {
     topics: HashMap<Arc<[u8]>, Topic>,
     /// The topics about which the program must be told, in order. Each is in here once, and only while what the program was
     /// told differs from what is wanted: however often subscribers come and go while the program does not read, there are
-    /// no more of them than topics that are wanted or were told.
+    /// at most as many as topics are wanted or were told.
     news: BTreeMap<u64, Arc<[u8]>>,
     last_news: u64,
     /// How many topics have a feed.
