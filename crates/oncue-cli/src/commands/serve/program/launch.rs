@@ -122,7 +122,7 @@ impl Files {
                 let mut now = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
                 if *now == from {
                     // It is within the hard limit, so it is not refused.
-                    let _ = setrlimit(Resource::Nofile, limit.clone());
+                    let _ = setrlimit(Resource::Nofile, *limit);
                 }
                 *now = starting(*now);
             };
@@ -133,7 +133,7 @@ impl Files {
         }
         let child = command.spawn()?;
         // An error means that it has ended, or has more rights than `oncue`.
-        let _ = prlimit(Some(Pid::from_child(&child)), Resource::Nofile, given.clone());
+        let _ = prlimit(Some(Pid::from_child(&child)), Resource::Nofile, *given);
         Ok(child)
     }
 }
