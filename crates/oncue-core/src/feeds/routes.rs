@@ -7,6 +7,7 @@ use core::ops::Bound;
 use core::time::Duration;
 
 use super::error::RoutesError;
+use super::unserved::Unserved;
 use crate::backoff::Backoff;
 use oncue_pattern::{Pattern, PrefixMeaning};
 
@@ -211,10 +212,20 @@ impl Routes {
         self.routes.get(&route).map_or(0, |served| served.listed.len())
     }
 
-    /// Whether a prefix matches any route.
-    pub(super) fn know(&self, prefix: &[u8]) -> bool {
-        let means = |id: &RouteId| self.pattern(*id).prefix(prefix) != PrefixMeaning::None;
-        self.listed(prefix).next().is_some() || self.with_params.iter().any(means)
+    /// Why a prefix starts no topic, if it starts none.
+    pub(super) fn unserved(&self, prefix: &[u8]) -> Option<Unserved> {
+        if self.listed(prefix).next().is_some() {
+            return None;
+        }
+        let mut first: Option<RouteId> = None;
+        for &id in &self.with_params {
+            match self.pattern(id).prefix(prefix) {
+                PrefixMeaning::Exact => return None,
+                PrefixMeaning::Partial => first = Some(first.map_or(id, |first| first.min(id))),
+                PrefixMeaning::None => {}
+            }
+        }
+        Some(first.map_or(Unserved::NoRoute, Unserved::NoCatalogue))
     }
 
     /// Whether a partial prefix of the topic starts it.
