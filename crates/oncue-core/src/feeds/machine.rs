@@ -9,8 +9,7 @@ use core::ops::Bound;
 use core::time::Duration;
 
 use super::feed::{Feed, FeedId, FeedState, Rank, State};
-use super::routes::{RouteId, Routes};
-use super::unserved::Unserved;
+use super::routes::{RouteId, Routes, Unserved};
 use super::{Decision, End, Feeds};
 
 impl Feeds {

@@ -48,8 +48,7 @@ mod unserved;
 pub use self::error::RoutesError;
 pub use self::feed::{FeedId, FeedState};
 pub use self::queue::FeedCounts;
-pub use self::routes::{Route, RouteId};
-pub use self::unserved::Unserved;
+pub use self::routes::{Route, RouteId, Unserved};
 pub use crate::backoff::Backoff;
 
 /// The limits of the state machine.

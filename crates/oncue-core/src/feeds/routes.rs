@@ -7,7 +7,6 @@ use core::ops::Bound;
 use core::time::Duration;
 
 use super::error::RoutesError;
-use super::unserved::Unserved;
 use crate::backoff::Backoff;
 use oncue_pattern::{Pattern, PrefixMeaning};
 
@@ -53,6 +52,16 @@ impl RouteId {
     pub fn index(self) -> usize {
         self.0
     }
+}
+
+/// Why a wanted prefix starts no feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unserved {
+    /// No route has a topic that begins with it.
+    NoRoute,
+    /// Topics of this route begin with it, but it is not a whole topic, and no catalogue lists one that begins with it. Of
+    /// several such routes it is the one that was added first.
+    NoCatalogue(RouteId),
 }
 
 #[derive(Clone, Default)]

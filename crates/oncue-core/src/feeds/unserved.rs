@@ -4,23 +4,13 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 
-use super::routes::RouteId;
+use super::routes::Unserved;
 
 /// The most unserved prefixes that are announced at the same time. Further ones are only counted: a peer with a million
 /// prefixes costs no more than its subscriptions.
 const ANNOUNCED_MAX: usize = 1024;
 /// The most bytes that they have together.
 const ANNOUNCED_BYTES_MAX: usize = 256 << 10;
-
-/// Why a wanted prefix starts no feed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unserved {
-    /// No route has a topic that begins with it.
-    NoRoute,
-    /// Topics of this route begin with it, but it is not a whole topic, and no catalogue lists one that begins with it. Of
-    /// several such routes it is the one that was added first.
-    NoCatalogue(RouteId),
-}
 
 /// The unserved prefixes that were announced.
 #[derive(Default)]
