@@ -46,8 +46,10 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
     let asked = Asked::on_signals()?;
     let config = read(path)?;
     let (journal, writer) = Journal::start(stop)?;
+    let launcher = Launcher::new(&journal);
+    let launcher = launcher.map_err(|error| Fail::Runtime(format!("no program can be started: {error}")))?;
     let tools = Arc::new(Tools {
-        launcher: Launcher::new(),
+        launcher,
         permits: Permits::new(config.processes_max),
         journal,
         counts: Counts::default(),
