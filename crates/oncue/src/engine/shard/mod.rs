@@ -22,6 +22,7 @@ pub(crate) mod link;
 mod links;
 pub(crate) mod mailbox;
 pub(crate) mod short_way;
+mod telling;
 pub(crate) mod timers;
 mod upkeep;
 
@@ -129,6 +130,18 @@ impl Served {
             false => (self.hub.outbox.next(index).unwrap_or(0), 0),
         }
     }
+
+    /// The number of the chunk that is sent next, and up to which chunk of the batch the peers are the same: peers that
+    /// came amid the batch get nothing that was sent before.
+    fn stretch<S>(&self, peers: &Slab<Peer<S>>) -> (u64, usize) {
+        let number = self.first + self.place.chunk as u64;
+        let mut end = self.batch.len();
+        if self.newest > number {
+            let joined = self.peers.iter().map(|&slot| peers[slot].joined).filter(|&joined| joined > number);
+            end = joined.min().map_or(end, |joined| end.min((joined - self.first) as usize));
+        }
+        (number, end)
+    }
 }
 
 /// The token of a peer's stream; odd tokens are links.
@@ -189,7 +202,8 @@ impl<N: Net> Shard<N> {
     pub(crate) fn finish(&mut self) {
         self.ended = true;
         std::mem::take(&mut self.links).into_iter().for_each(|(_, link)| link.shut());
-        for (_, peer) in std::mem::take(&mut self.peers) {
+        for (_, mut peer) in std::mem::take(&mut self.peers) {
+            peer.out.give_up();
             self.net.release(peer.out.stream);
         }
         self.hubs.clear();
@@ -255,6 +269,7 @@ impl<N: Net> Shard<N> {
                 Note::State { hub, value } => self.tell_state(&hub, &value),
                 Note::Ready(ready) => self.ready(ready),
                 Note::Close(hub) => self.close(&hub),
+                Note::Linger { hub, time } => self.linger(&hub, time),
                 // The turn itself is what was wanted.
                 Note::Stop => {}
             }
@@ -430,6 +445,8 @@ impl<N: Net> Shard<N> {
         let peer = &mut self.peers[slot];
         peer.since = Some(self.now);
         let hub = peer.hub.clone();
+        self.tell_begun(slot);
+        let peer = &self.peers[slot];
         let joined = peer.joined;
         let served = self.hubs.get_mut(&hub.id).expect("a peer's socket is served");
         served.peers.push(slot);
@@ -460,7 +477,8 @@ impl<N: Net> Shard<N> {
                 let Some(peer) = self.peer(slot, uid) else { return };
                 match (check, &peer.phase) {
                     (Check::Handshake, Phase::Connecting | Phase::Handshake(_)) => {
-                        self.end(slot, End::refused("the handshake took too long"));
+                        let late = self.peers[slot].too_late();
+                        self.end(slot, late);
                     }
                     (Check::Message, _) => self.check_partial(slot),
                     (Check::Look, Phase::Traffic(_)) => self.look(slot),

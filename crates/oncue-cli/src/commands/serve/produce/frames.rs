@@ -217,8 +217,11 @@ fn announced(bytes: &[u8], bytes_max: usize) -> Result<Option<usize>, String> {
     }
 }
 
-/// The frame at the beginning of the bytes, and what follows, if all of it is there.
-fn whole(bytes: &[u8], bytes_max: usize) -> Result<Option<(&[u8], &[u8])>, String> {
+/// A frame without its length, and what follows.
+type Split<'b> = (&'b [u8], &'b [u8]);
+
+/// The frame at the beginning of the bytes, if all of it is there.
+fn whole(bytes: &[u8], bytes_max: usize) -> Result<Option<Split<'_>>, String> {
     let Some(length) = announced(bytes, bytes_max)? else { return Ok(None) };
     Ok(bytes.get(LENGTH_BYTES..).and_then(|rest| rest.split_at_checked(length)))
 }

@@ -115,7 +115,8 @@ impl Place {
             silence_max: SILENCE_MAX,
         };
         let about = About { log: &self.log, name: run.name, command: &words.join(" ") };
-        let end = process::run(command, work, &mut stopped, &limits, about);
+        let launcher = &self.tools.launcher;
+        let end = process::run(launcher, command, work, &mut stopped, &limits, about);
         (end, start.elapsed())
     }
 
