@@ -166,7 +166,7 @@ fn a_server_that_is_silent_is_told_from_one_that_stops_in_the_handshake() {
 }
 
 #[test]
-fn a_server_that_closes_at_once_is_told_so() {
+fn a_server_that_closes_at_once_is_reported() {
     let (cause, _) = failure(options(), drop);
     assert_eq!(cause, Cause::ClosedInGreeting);
 }
@@ -231,7 +231,7 @@ fn a_peer_that_closes_without_a_word_is_asked_for_its_type() {
 }
 
 #[test]
-fn a_peer_that_never_tells_its_type_is_told_to_close_in_the_handshake() {
+fn a_peer_that_never_tells_its_type_is_reported_as_closing_in_the_handshake() {
     let (cause, error) = failure(options(), |mut stream| {
         let _ = stream.write_all(GREETING_3_1);
         let mut first = [0; 11];
@@ -325,7 +325,7 @@ fn a_peer_that_breaks_the_protocol_is_told_from_one_that_leaves() {
 }
 
 #[test]
-fn a_peer_that_falls_silent_is_told_so() {
+fn a_peer_that_falls_silent_is_reported() {
     let heartbeat = options().heartbeat(Duration::from_millis(50), Duration::from_millis(150));
     let publisher = XPub::new(&engine(), heartbeat).unwrap();
     let events = publisher.events();
@@ -336,7 +336,7 @@ fn a_peer_that_falls_silent_is_told_so() {
 }
 
 #[test]
-fn peers_beyond_the_bound_are_told_to_be_turned_away() {
+fn peers_beyond_the_bound_are_reported_as_turned_away() {
     let publisher = XPub::new(&engine(), options().peers_max(0)).unwrap();
     let events = publisher.events();
     let door = Door::new(&publisher, Side::Binding);

@@ -197,7 +197,7 @@ mod tests {
         let left: Vec<_> = state.events.drain(..).collect();
         assert!(matches!(left[0].1.kind, ConnectionEventKind::Bound), "endpoints stay");
         assert_eq!(state.missed + left.len() as u64, 20_001);
-        // Whose beginning is told has its end told, or still lasts.
+        // A peer whose beginning is told has its end told, or is still there.
         for pair in left[1..].chunks(2) {
             assert_eq!(pair[0].0, pair[1].0);
         }

@@ -212,7 +212,7 @@ impl<S: Stream> Peer<S> {
                 self.hub.members.refused(*address, cause.clone(), error.clone());
                 events::peer_refused(socket, self.uid, address, error);
             }
-            (End::Closed, Phase::Handshake(handshake)) => {
+            (end, Phase::Handshake(handshake)) if end.is_by_peer() => {
                 events::peer_lost(socket, self.uid, address, &handshake.closed_by_peer());
             }
             (_, Phase::Traffic(_) | Phase::Handshake(_)) => events::peer_lost(socket, self.uid, address, end),
