@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::Command;
 
-use crate::commands::{SUBCOMMANDS, become_program};
+use crate::commands::{SUBCOMMANDS, become_guardian};
 use crate::fail::Fail;
 use crate::output::say;
 use crate::signals::Stop;
@@ -27,7 +27,7 @@ const STATUS_USAGE: u8 = 2;
 const STATUS_FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
-    if let Some(status) = become_program() {
+    if let Some(status) = become_guardian() {
         return status;
     }
     let matches = cli().get_matches();

@@ -11,7 +11,7 @@ mod pub_;
 mod serve;
 mod sub;
 
-pub(crate) use self::serve::become_program;
+pub(crate) use self::serve::become_guardian;
 
 type Run = fn(&ArgMatches, &Stop) -> Result<(), Fail>;
 

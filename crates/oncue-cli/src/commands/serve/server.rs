@@ -21,6 +21,7 @@ use super::program::permits::Permits;
 use super::report::{report, sum_up};
 use super::routes::{self, Keepers};
 use super::rules::Rules;
+use super::unserved::Unserved;
 use crate::fail::Fail;
 use crate::output::{self, counted, say};
 use crate::publisher;
@@ -45,8 +46,10 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
     let asked = Asked::on_signals()?;
     let config = read(path)?;
     let (journal, writer) = Journal::start(stop)?;
+    let launcher = Launcher::new(&journal);
+    let launcher = launcher.map_err(|error| Fail::Runtime(format!("no program can be started: {error}")))?;
     let tools = Arc::new(Tools {
-        launcher: Launcher::new(),
+        launcher,
         permits: Permits::new(config.processes_max),
         journal,
         counts: Counts::default(),
@@ -216,9 +219,11 @@ fn open(socket: &XPub, places: &mut Places, config: &Config, journal: &Journal) 
     Ok(())
 }
 
-/// Logs failures of producers.
+/// Logs failures of producers, and topics that no route serves; their subscribers are told as well.
 fn reporting(builder: Builder, tools: &Arc<Tools>) -> Builder {
     let (log, tools) = (Log::new(&tools.journal), tools.clone());
+    let unserved = Unserved::new(&tools.journal);
+    let builder = builder.tell_unserved(true).on_unserved(move |topic, why| unserved.remark(topic, why));
     builder.on_failure(move |feed, failure| {
         let why = match failure {
             Failure::Error(error) if error.is::<Logged>() => return,

@@ -127,7 +127,7 @@ pub(super) const KEYS: &[Key] = &[
     key("rule", TOP, Tables, Said("everything is allowed"),
         "a rule about who may subscribe to what; each begins with [[rule]]"),
     key("status_prefix", TOP, Text, Said("not published"),
-        "publishes the state of each topic (`active`, `stale`, `closed`) on this prefix followed by the topic"),
+        "publishes the state of each topic (`active`, `stale`, `closed`, `unserved`) on this prefix followed by the topic"),
     key("send_hwm", TOP, Count(0, COUNT_MAX), Is("1000"),
         "messages queued for one subscriber, which misses further ones; 0 means no bound, as in ZeroMQ"),
     key("queue_bytes_max", TOP, Bytes(BYTES_MAX), Is("67_108_864"),

@@ -51,11 +51,12 @@ fn run_script(script: &str, work: &mut Collect, timeout: Option<Duration>, kill_
     let (journal, writer) = Journal::start(&stop).expect("a thread");
     let log = Log::new(&journal);
     let words: Vec<OsString> = ["sh", "-c", script].map(OsString::from).to_vec();
-    let mut command = Launcher::direct().command(&words);
+    let launcher = Launcher::direct();
+    let mut command = launcher.command(&words);
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let stops = work.stops.clone();
     let mut stopped = poll_fn(|_| if stops.get() { Poll::Ready(()) } else { Poll::Pending });
-    let end = run(&mut command, work, &mut stopped, deadline, kill_after, (&log, b"test"));
+    let end = run(&launcher, &mut command, work, &mut stopped, deadline, kill_after, (&log, b"test"));
     writer.finish();
     end
 }
@@ -76,8 +77,6 @@ fn output_and_status_come_back() {
     assert_eq!(work.output, b"a\nb");
     failed(&run_script("exit 3", &mut Collect::default(), None, LONG), "status 3");
     failed(&run_script("kill -9 $$", &mut Collect::default(), None, LONG), "signal 9");
-    let missing = Launcher::direct().command(&["/no/such/program".into()]).status();
-    assert!(missing.is_err());
 }
 
 #[test]
