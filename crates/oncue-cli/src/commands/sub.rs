@@ -30,7 +30,8 @@ pub(crate) fn command() -> Command {
              topic_base64 and frames_base64 (null for the other frames) hold its bytes\n  \
              raw   frames joined by a tab, as they are\n\n\
              Some publishers, such as oncue serve, send the states of topics. They are printed on standard error: a topic\n\
-             is stale while its producer restarts, closed when no value follows, rejected when you may not have it.\n\n\
+             is stale while its producer restarts, closed when no value follows, rejected when you may not have it,\n\
+             unserved when the publisher has no such topic.\n\n\
              Exit status: 0 after N messages or a signal, 3 if --timeout passes first.\n\n\
              Example: the next five values of a and b, for at most ten seconds\n  \
              oncue sub tcp://127.0.0.1:8888 --topic a --topic b --count 5 --timeout 10s",

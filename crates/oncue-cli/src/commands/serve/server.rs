@@ -23,6 +23,7 @@ use super::program::permits::Permits;
 use super::report::{report, sum_up};
 use super::routes::{self, Keepers};
 use super::rules::Rules;
+use super::unserved::Unserved;
 use crate::fail::Fail;
 use crate::output::{self, counted, say};
 use crate::publisher;
@@ -176,7 +177,7 @@ impl Server {
             stays
         });
         let keys: BTreeSet<_> = in_force.routes.iter().map(routes::key).collect();
-        self.keepers.retain(|key, _| keys.contains(key));
+        routes::retain(&mut self.keepers, |key| keys.contains(key));
         let reloaded = reloaded?;
         for missing in missing_programs(&config) {
             self.tools.journal.remark(missing);
@@ -212,10 +213,10 @@ impl Server {
         }
     }
 
-    fn end(self) {
+    fn end(mut self) {
         self.tools.end.set(1);
         self.on_demand.stop();
-        drop(self.keepers);
+        routes::retain(&mut self.keepers, |_| false);
         self.on_demand.xpub().close().wait();
         sum_up(&self.on_demand, &self.tools);
     }
@@ -254,9 +255,11 @@ fn open(socket: &XPub, places: &mut Places, config: &Config, journal: &Journal) 
     Ok(())
 }
 
-/// Logs failures of producers.
+/// Logs failures of producers, and topics that no route serves; their subscribers are told as well.
 fn reporting(builder: Builder, tools: &Arc<Tools>) -> Builder {
     let (log, tools) = (Log::new(&tools.journal), tools.clone());
+    let unserved = Unserved::new(&tools.journal);
+    let builder = builder.tell_unserved(true).on_unserved(move |topic, why| unserved.remark(topic, why));
     builder.on_failure(move |feed, failure| {
         let why = match failure {
             Failure::Error(error) if error.is::<Logged>() => return,

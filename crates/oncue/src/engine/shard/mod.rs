@@ -49,6 +49,8 @@ use crate::sync::read_lock;
 
 /// How long a refused peer may take to read the reason.
 pub(crate) const REFUSAL_TIME: Duration = Duration::from_secs(1);
+/// How long a peer may take to tell its socket type where ours waits for it.
+const READY_TIME: Duration = Duration::from_secs(1);
 /// The shortest time between two checks of a begun message.
 const MESSAGE_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -130,6 +132,18 @@ impl Served {
             false => (self.hub.outbox.next(index).unwrap_or(0), 0),
         }
     }
+
+    /// The number of the chunk that is sent next, and up to which chunk of the batch the peers are the same: peers that
+    /// came amid the batch get nothing that was sent before.
+    fn stretch<S>(&self, peers: &Slab<Peer<S>>) -> (u64, usize) {
+        let number = self.first + self.place.chunk as u64;
+        let mut end = self.batch.len();
+        if self.newest > number {
+            let joined = self.peers.iter().map(|&slot| peers[slot].joined).filter(|&joined| joined > number);
+            end = joined.min().map_or(end, |joined| end.min((joined - self.first) as usize));
+        }
+        (number, end)
+    }
 }
 
 /// The token of a peer's stream; odd tokens are links.
@@ -190,7 +204,8 @@ impl<N: Net> Shard<N> {
     pub(crate) fn finish(&mut self) {
         self.ended = true;
         std::mem::take(&mut self.links).into_iter().for_each(|(_, link)| link.shut());
-        for (_, peer) in std::mem::take(&mut self.peers) {
+        for (_, mut peer) in std::mem::take(&mut self.peers) {
+            peer.out.give_up();
             self.net.release(peer.out.stream);
         }
         self.hubs.clear();
@@ -258,6 +273,7 @@ impl<N: Net> Shard<N> {
                 Note::Close(hub) => self.close(&hub),
                 // An error means that it is not waited for any more.
                 Note::Probe(sender) => drop(sender.send(())),
+                Note::Linger { hub, time } => self.linger(&hub, time),
                 // The turn itself is what was wanted.
                 Note::Stop => {}
             }
@@ -297,6 +313,9 @@ impl<N: Net> Shard<N> {
             Some(_) => REFUSAL_TIME,
         };
         let started = peer.start();
+        if peer.ready_last {
+            self.set_timer(slot, self.now + READY_TIME, Check::Ready);
+        }
         self.set_timer(slot, self.now.saturating_add(time), Check::Handshake);
         if let Err(end) = started {
             self.end(slot, end);
@@ -435,6 +454,11 @@ impl<N: Net> Shard<N> {
         let hub = peer.hub.clone();
         self.tell_begun(slot);
         let peer = &self.peers[slot];
+        if let Some(Link { kind: Kind::Dialer { ready_last, .. }, .. }) =
+            peer.dialer.and_then(|dialer| self.links.get_mut(dialer))
+        {
+            *ready_last = false;
+        }
         let joined = peer.joined;
         let served = self.hubs.get_mut(&hub.id).expect("a peer's socket is served");
         served.peers.push(slot);
@@ -467,6 +491,10 @@ impl<N: Net> Shard<N> {
                     (Check::Handshake, Phase::Connecting | Phase::Handshake(_)) => {
                         let late = self.peers[slot].too_late();
                         self.end(slot, late);
+                    }
+                    (Check::Ready, Phase::Handshake(_)) => {
+                        let sent = self.peers[slot].send_ready();
+                        self.wrote(slot, sent);
                     }
                     (Check::Message, _) => self.check_partial(slot),
                     (Check::Look, Phase::Traffic(_)) => self.look(slot),
@@ -511,7 +539,7 @@ impl<N: Net> Shard<N> {
         let Shard { timers, peers, links, hubs, .. } = self;
         timers.sweep(|timer| match *timer {
             Timer::Peer { check, slot, uid } => {
-                let begins = matches!(check, Check::Handshake | Check::NextAddress);
+                let begins = matches!(check, Check::Handshake | Check::Ready | Check::NextAddress);
                 peers.get(slot).is_some_and(|peer| {
                     let begun = matches!(peer.phase, Phase::Traffic(_) | Phase::Draining);
                     peer.uid == uid && !(begins && begun)
