@@ -10,6 +10,7 @@ mod programs;
 mod reload;
 mod strangers;
 mod subscribers;
+mod values;
 
 use std::fs;
 use std::path::{Path, PathBuf};
