@@ -1,10 +1,6 @@
-//! How messages and demand are written to standard output, and remarks to standard error.
-
-use std::io::{ErrorKind, Write, stderr, stdout};
+//! How messages and demand are written: as text, as JSON, or as they are.
 
 use oncue::Msg;
-
-use crate::fail::Fail;
 
 /// How `oncue sub` writes a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,36 +20,20 @@ impl Format {
     }
 }
 
-/// Writes the line `oncue NAME: TEXT` to standard error. An error is ignored: there is nowhere to report it.
-pub(crate) fn say(name: &str, text: &str) {
-    let _ = writeln!(stderr(), "oncue {name}: {text}");
-}
-
 /// A number of things: `1 failure`, `2 failures`.
 pub(crate) fn counted(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Writes one line to standard output, flushed and in one piece: other threads write lines too.
-pub(crate) fn line(line: &mut Vec<u8>) -> Result<(), Fail> {
-    line.push(b'\n');
-    let mut out = stdout().lock();
-    match out.write_all(line).and_then(|()| out.flush()) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Fail::OutputClosed),
-        Err(error) => Err(Fail::Runtime(format!("standard output cannot be written: {error}"))),
-    }
-}
-
-/// Writes a message as one line.
-pub(crate) fn message(message: &Msg, format: Format) -> Result<(), Fail> {
+/// A message as one line.
+pub(crate) fn message(message: &Msg, format: Format) -> Vec<u8> {
     let mut text = Vec::new();
     match format {
         Format::Text => join(message.frames(), b'\t', &mut text, escape),
         Format::Raw => join(message.frames(), b'\t', &mut text, |frame, into| into.extend_from_slice(frame)),
         Format::Json => message_json(&message.frames().collect::<Vec<_>>(), &mut text),
     }
-    line(&mut text)
+    text
 }
 
 fn join<'a>(
@@ -70,13 +50,15 @@ fn join<'a>(
     }
 }
 
-/// Appends bytes for people: printable characters as they are, every other byte as `\xNN`.
+/// Appends bytes for people: printable characters as they are, a backslash as two, every other byte as `\xNN`.
 pub(crate) fn escape(bytes: &[u8], into: &mut Vec<u8>) {
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             let mut buffer = [0; 4];
             let encoded = c.encode_utf8(&mut buffer).as_bytes();
-            if printable(c) {
+            if c == '\\' {
+                into.extend_from_slice(br"\\");
+            } else if printable(c) {
                 into.extend_from_slice(encoded);
             } else {
                 escape_all(encoded, into);
@@ -213,7 +195,8 @@ mod tests {
         assert_eq!(escaped(b"ok\xff\xc3("), r"ok\xff\xc3(");
         assert_eq!(escaped("\u{85}".as_bytes()), r"\xc2\x85");
         assert_eq!(escaped("x\u{202e}y".as_bytes()), r"x\xe2\x80\xaey");
-        assert_eq!(escaped(br"C:\path"), r"C:\path");
+        assert_eq!(escaped(br"C:\path"), r"C:\\path");
+        assert_eq!((escaped(b"\n"), escaped(br"\x0a")), (r"\x0a".to_owned(), r"\\x0a".to_owned()));
     }
 
     #[test]

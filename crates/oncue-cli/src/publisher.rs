@@ -9,12 +9,15 @@ use oncue::{Engine, Options, XPub};
 
 use crate::args;
 use crate::fail::Fail;
-use crate::output::say;
 use crate::signals::{Stop, Waited};
+use crate::stdio::say;
 use crate::wait::spawn;
 
 /// The least time between two lines about peers that were turned away. The next line counts those in between.
 const LINE_PERIOD: Duration = Duration::from_secs(60);
+
+/// How long a closed socket goes on sending what is queued, unless the command line says something else.
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 /// The options of a command with a publishing socket.
 pub(crate) fn options() -> Vec<Arg> {
@@ -33,14 +36,14 @@ pub(crate) fn options() -> Vec<Arg> {
 
 /// A publishing socket with the options of the command line. It has no endpoint yet, so that a watch misses nothing.
 pub(crate) fn socket(args: &ArgMatches, set: impl FnOnce(Options) -> Options) -> Result<XPub, Fail> {
-    let mut options = set(args::socket_options(args)?.discard_messages(true));
+    let mut options = args::socket_options(args)?.linger(LINGER).discard_messages(true);
     if let Some(peers) = args.get_one("peers-max") {
         options = options.peers_max(*peers);
     }
     if let Some(peers) = args.get_one("peers-per-address-max") {
         options = options.peers_per_address_max(*peers);
     }
-    Ok(XPub::new(&Engine::start()?, options)?)
+    Ok(XPub::new(&Engine::start()?, set(options))?)
 }
 
 /// Binds the socket to ENDPOINT, or connects it with `--connect`, and says so.
@@ -53,6 +56,16 @@ pub(crate) fn open(socket: &XPub, name: &'static str, args: &ArgMatches, stop: &
     } else {
         say(name, &format!("bound to {}", socket.bind(&endpoint)?));
     }
+    Ok(())
+}
+
+/// Closes the socket, which goes on sending what is queued for as long as `linger` allows and no second signal comes.
+///
+/// # Errors
+/// How many messages were not delivered.
+pub(crate) fn close(socket: &XPub, linger: Duration, stop: &Stop) -> Result<(), Fail> {
+    stop.allow(linger);
+    stop.wait_to_end(socket.close());
     Ok(())
 }
 

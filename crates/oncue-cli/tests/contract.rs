@@ -226,34 +226,38 @@ fn a_steady_stream_does_not_put_off_the_end() {
 }
 
 #[test]
-fn signals_end_every_subcommand_with_0() {
+fn a_signal_ends_with_0_what_has_no_end_of_its_own_and_with_128_and_more_what_has() {
     let (_socket, endpoint) = publisher();
-    let cases: [&[&str]; 5] = [
-        &["sub", &endpoint],
-        &["pub", ANY_PORT],
-        &["demand", ANY_PORT],
-        &["serve", "--bind", ANY_PORT, "--every", "10ms"],
-        &["demo", "--bind", ANY_PORT, "--every", "10ms", "--forever"],
+    let cases: [(&[&str], bool); 9] = [
+        (&["sub", &endpoint], false),
+        (&["demand", ANY_PORT], false),
+        (&["serve", "--bind", ANY_PORT, "--every", "10ms"], false),
+        (&["demo", "--bind", ANY_PORT, "--every", "10ms", "--forever"], false),
+        (&["sub", &endpoint, "--count", "1"], true),
+        (&["sub", &endpoint, "--timeout", "1h"], true),
+        (&["sub", &endpoint, "--topic", "a", "--until-closed"], true),
+        (&["pub", ANY_PORT], true),
+        (&["demo", "--bind", ANY_PORT, "--every", "1h"], true),
     ];
-    for words in cases {
-        for signal in ["INT", "TERM"] {
+    for (words, has_an_end) in cases {
+        for (signal, number) in [("INT", 2), ("TERM", 15)] {
             let mut program = oncue(words);
             program.endpoint();
             program.signal(signal);
             let end = program.end();
-            assert_eq!(end.code, Some(0), "{words:?} {signal}: {end:?}");
+            let expected = if has_an_end { 128 + number } else { 0 };
+            assert_eq!(end.code, Some(expected), "{words:?} {signal}: {end:?}");
         }
     }
 }
 
 #[test]
-fn a_closed_pipe_ends_every_subcommand_quietly() {
+fn a_closed_pipe_quietly_ends_what_works_for_its_reader() {
     let (socket, endpoint) = publisher();
-    let cases: [&[&str]; 5] = [
+    let cases: [&[&str]; 4] = [
         &["sub", &endpoint],
         &["pub", ANY_PORT],
         &["demand", ANY_PORT, "--json"],
-        &["serve", "--bind", ANY_PORT, "--every", "10ms"],
         &["demo", "--bind", ANY_PORT, "--every", "10ms", "--forever"],
     ];
     for words in cases {
@@ -290,7 +294,7 @@ fn pub_publishes_lines_as_two_frames_and_prints_demand() {
     drop(subscriber);
     assert_eq!(program.line(), "-b\\x09\\xff");
     program.signal("TERM");
-    assert_eq!(program.end().code, Some(0));
+    assert_eq!(program.end().code, Some(143));
 }
 
 #[test]

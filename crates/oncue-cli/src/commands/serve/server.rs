@@ -22,9 +22,10 @@ use super::report::{report, sum_up};
 use super::routes::{self, Keepers};
 use super::rules::Rules;
 use crate::fail::Fail;
-use crate::output::{self, counted, say};
-use crate::publisher;
+use crate::output::counted;
+use crate::publisher::{self, LINGER};
 use crate::signals::{Stop, Waited};
+use crate::stdio::{self, say};
 
 /// The descriptors that a program takes while it runs: three pipes, its pidfd, and an eventfd. Those of all programs are
 /// reserved: subscribers do not get them.
@@ -37,35 +38,30 @@ pub(super) fn check(path: &Path) -> Result<(), Fail> {
         say("serve", &missing);
     }
     let routes = counted(config.routes.len() as u64, "route");
-    output::line(&mut format!("{}: ok, {routes}", path.display()).into_bytes())
+    stdio::line(format!("{}: ok, {routes}", path.display()).into_bytes());
+    Ok(())
 }
 
 /// Serves until the end.
 pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
     let asked = Asked::on_signals()?;
     let config = read(path)?;
-    let (journal, writer) = Journal::start(stop)?;
     let tools = Arc::new(Tools {
         launcher: Launcher::new(),
         permits: Permits::new(config.processes_max),
-        journal,
+        journal: Journal,
         counts: Counts::default(),
         end: Permits::new(0),
     });
-    let served = Server::start(config, tools).and_then(|mut server| {
-        let journal = server.tools.journal.clone();
-        publisher::say_turned_away(server.on_demand.xpub(), stop, move |text| journal.remark(text))?;
-        while let Waited::Ready(ask) = stop.wait(asked.next(), None) {
-            match ask {
-                Ask::Reload => server.reload(path),
-                Ask::Report => report(&server.on_demand, &server.tools),
-            }
+    let mut server = Server::start(config, tools)?;
+    publisher::say_turned_away(server.on_demand.xpub(), stop, |text| say("serve", &text))?;
+    while let Waited::Ready(ask) = stop.wait(asked.next(), None) {
+        match ask {
+            Ask::Reload => server.reload(path),
+            Ask::Report => report(&server.on_demand, &server.tools),
         }
-        server.end();
-        Ok(())
-    });
-    writer.finish();
-    served
+    }
+    server.end(stop)
 }
 
 /// A config at work.
@@ -95,7 +91,8 @@ impl Server {
         let rules = Rules::default();
         rules.set(&config.rules);
         let (deciding, mut places) = (rules.clone(), Places::new());
-        let options = config.options.clone().admission(move |request| deciding.decide(request));
+        let options =
+            config.options.clone().linger(LINGER).admission(move |request| deciding.decide(request));
         let socket = XPub::new(&engine, options)?;
         open(&socket, &mut places, &config, &tools.journal)?;
         for missing in missing_programs(&config) {
@@ -118,10 +115,10 @@ impl Server {
                 return self.tools.journal.remark(text);
             }
             Err(Fail::Usage(why) | Fail::Runtime(why) | Fail::Timeout(why)) => why,
-            Err(Fail::OutputClosed) => return,
+            Err(Fail::Signal(_)) => return,
         };
         self.tools.journal.remark(why);
-        self.tools.journal.remark("the config was not replaced; the one before stays in force".to_owned());
+        self.tools.journal.remark("the config was not replaced; the one before stays in force");
     }
 
     fn replace(&mut self, config: Config) -> Result<Reloaded, Fail> {
@@ -174,12 +171,15 @@ impl Server {
         }
     }
 
-    fn end(self) {
+    fn end(self, stop: &Stop) -> Result<(), Fail> {
+        let kill_after = self.config.routes.iter().flat_map(programs).map(|program| program.kill_after).max();
+        stop.allow(kill_after.unwrap_or_default());
         self.tools.end.set(1);
         self.on_demand.stop();
         drop(self.keepers);
-        self.on_demand.xpub().close().wait();
+        let closed = publisher::close(self.on_demand.xpub(), LINGER, stop);
         sum_up(&self.on_demand, &self.tools);
+        closed
     }
 }
 

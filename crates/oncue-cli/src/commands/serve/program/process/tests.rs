@@ -10,7 +10,6 @@ use std::task::Poll;
 use super::*;
 use crate::commands::serve::program::journal::Journal;
 use crate::commands::serve::program::launch::Launcher;
-use crate::signals::Stop;
 
 const SOON: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(20);
@@ -47,17 +46,13 @@ impl Work for Collect {
 }
 
 fn run_script(script: &str, work: &mut Collect, timeout: Option<Duration>, kill_after: Duration) -> End {
-    let stop = Stop::default();
-    let (journal, writer) = Journal::start(&stop).expect("a thread");
-    let log = Log::new(&journal);
+    let log = Log::new(&Journal);
     let words: Vec<OsString> = ["sh", "-c", script].map(OsString::from).to_vec();
     let mut command = Launcher::direct().command(&words);
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let stops = work.stops.clone();
     let mut stopped = poll_fn(|_| if stops.get() { Poll::Ready(()) } else { Poll::Pending });
-    let end = run(&mut command, work, &mut stopped, deadline, kill_after, (&log, b"test"));
-    writer.finish();
-    end
+    run(&mut command, work, &mut stopped, deadline, kill_after, (&log, b"test"))
 }
 
 fn failed(end: &End, with: &str) {
