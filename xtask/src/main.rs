@@ -8,6 +8,7 @@ mod house;
 mod interop;
 mod leftovers;
 mod python;
+mod shared;
 mod sim;
 mod step;
 mod test;
@@ -34,6 +35,7 @@ Chores:
   fuzz [TARGET] [--seconds N]     Fuzz one target, or each in turn, for N seconds (default 60)
   leftovers [--rounds N]          Check for leaks: a table of scenes, each with N rounds
                                   [--soak MINUTES: instead serve an example and observe its process]
+  shared                          What a value of a shared program costs `oncue serve`, and its rate beside a PUB of pyzmq
   bench [--quick] [--only W1,..]  The laboratory: this library and its rivals, measured side by side  [--case TEXT]
                                   [--impl NAME,..] [--reps N] [--seconds S] [--save | --no-save]
 
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
         "house" => house::run(&args),
         "bench" => bench::run(&args),
         "leftovers" => leftovers::run(&args),
+        "shared" => shared::run(&args),
         other => Err(Trouble::Usage(format!("`{other}` is not a chore"))),
     };
     match outcome {

@@ -65,6 +65,11 @@ impl MechanismName {
         }
         MechanismName(padded)
     }
+
+    /// Whether it is NULL: no security.
+    pub fn is_null(&self) -> bool {
+        *self == MechanismName::new("NULL")
+    }
 }
 
 impl fmt::Display for MechanismName {

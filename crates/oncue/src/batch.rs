@@ -26,6 +26,11 @@ impl Batch {
         Batch::default()
     }
 
+    /// An empty batch with room for this number of messages, which take this number of bytes together.
+    pub(crate) fn with_capacity(bytes: usize, messages: usize) -> Batch {
+        Batch { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(messages) }
+    }
+
     /// Adds a message.
     ///
     /// # Errors

@@ -24,6 +24,7 @@
 
 mod batch;
 mod buffer;
+mod connection;
 pub mod demand;
 mod descriptors;
 mod endpoint;
@@ -46,6 +47,7 @@ mod stats;
 mod sync;
 
 pub use batch::{Batch, Received};
+pub use connection::{Cause, ConnectedPeer, ConnectionEvent, ConnectionEventKind};
 pub use demand::OnDemand;
 pub use descriptors::raise_descriptor_limit;
 pub use endpoint::{Endpoint, Host, IPC_PATH_BYTES_MAX, Source};
@@ -53,12 +55,15 @@ pub use engine::{Engine, Room, TopicState};
 pub use error::{Error, ErrorKind, Result};
 pub use msg::{Frames, Msg, MsgRef};
 pub use oncue_core::command::State;
+pub use oncue_core::connection::{PeerType, SocketType};
 pub use oncue_core::edges::Prefix;
+pub use oncue_core::frame::{ProtocolError, Seen};
+pub use oncue_core::greeting::MechanismName;
 pub use op::{Op, wakers_panicked};
 pub use options::{EngineOptions, Keep, OnFull, Options};
 pub use peer_address::PeerAddress;
 pub use permission::{Admission, PeerKey, REASON_BYTES_MAX, Reason, SubscribeRequest};
-pub use socket::{DemandEvent, DemandWatch, Pub, Socket, Sub, XPub, XPubEvent, XSub, kind};
+pub use socket::{ConnectionEvents, DemandEvent, DemandWatch, Pub, Socket, Sub, XPub, XPubEvent, XSub, kind};
 pub use stats::{RefusedPeer, SocketStats, TurnedAway};
 
 /// The examples of the README compile.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::connection::Cause;
 use crate::error::Error;
 use crate::peer_address::PeerAddress;
 
@@ -109,6 +110,8 @@ impl fmt::Display for TurnedAway {
 pub struct RefusedPeer {
     /// Where it was.
     pub address: PeerAddress,
-    /// Why, of kind [`Peer`](crate::ErrorKind::Peer).
+    /// Why, in short.
+    pub cause: Cause,
+    /// Why, in full, of kind [`Peer`](crate::ErrorKind::Peer).
     pub error: Error,
 }

@@ -56,6 +56,7 @@ pub(super) const FOLDERS: &[Folder] = &[
                 &[
                     "batch",
                     "buffer",
+                    "connection",
                     "descriptors",
                     "endpoint",
                     "error",

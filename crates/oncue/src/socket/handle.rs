@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use oncue_core::connection::SocketType;
 
+use super::connections::ConnectionEvents;
 use super::inner::Inner;
 use super::kind::{Extended, Plain, Publisher, Subscriber};
 use crate::endpoint::Endpoint;
@@ -145,6 +146,26 @@ impl<S, F> Socket<S, F> {
     pub fn turned_away(&self) -> Op<impl Future<Output = Result<TurnedAway>> + Send + Unpin + '_> {
         let members = &self.0.hub.members;
         self.0.wait_for(&members.waiters, || members.take_news())
+    }
+
+    /// What happens to the connections of this socket from now on: a stream of connects, losses and refusals, each with its
+    /// endpoint and its cause. Every call makes a stream of its own, which gets all events. Call it before
+    /// [`bind`](Self::bind) and [`connect`](Self::connect) to see their first events too.
+    ///
+    /// ```
+    /// use oncue::{ConnectionEventKind, Engine, Options, Sub};
+    ///
+    /// let subscriber = Sub::new(&Engine::start()?, Options::new())?;
+    /// let events = subscriber.events();
+    /// subscriber.connect("tcp://127.0.0.1:1")?;
+    /// assert!(matches!(events.next().wait()?.kind, ConnectionEventKind::Connecting));
+    /// let event = events.next().wait()?;
+    /// let ConnectionEventKind::Failed { cause, .. } = event.kind else { panic!("a publisher at port 1") };
+    /// assert_eq!(format!("{}: {cause}", event.endpoint), "tcp://127.0.0.1:1: connection refused");
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    pub fn events(&self) -> ConnectionEvents {
+        ConnectionEvents::new(&self.0)
     }
 
     /// The peers that were refused last, at most 16, the oldest first: they broke the protocol or a bound, or refused this

@@ -1,5 +1,6 @@
 //! The sockets: handles to a hub. They reach a shard or a stream only through the engine's `Control`.
 
+mod connections;
 mod handle;
 mod inner;
 pub mod kind;
@@ -8,6 +9,7 @@ mod subscriber;
 mod values;
 mod watch;
 
+pub use connections::ConnectionEvents;
 pub use handle::{Pub, Socket, Sub, XPub, XSub};
 pub use publisher::XPubEvent;
 pub use watch::{DemandEvent, DemandWatch};

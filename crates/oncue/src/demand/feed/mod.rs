@@ -33,6 +33,7 @@ mod failure;
 mod keep;
 mod outlet;
 mod route;
+mod together;
 
 /// One running production: one topic, one generation. Cheap to clone; all clones are the same feed, and may be used
 /// on any thread.
@@ -156,7 +157,7 @@ impl Feed {
     fn publish_into(&self, mut outlet: MutexGuard<'_, Outlet>, payload: &[u8]) -> Result<(), Stopped> {
         let Activation { route, topic, desk, .. } = &self.0.of;
         match outlet.put(route, topic, payload, || desk.now()) {
-            Put::Sent => self.sent(&outlet),
+            Put::Sent => self.sent(&outlet, 1),
             Put::Held { until } => {
                 drop(outlet);
                 desk.tell(Note::Hold { generation: self.generation(), until });
@@ -178,7 +179,7 @@ impl Feed {
         let Activation { route, topic, desk, .. } = &self.0.of;
         let mut outlet = lock(&self.0.outlet);
         match outlet.release(route, topic, desk.now()) {
-            Some(Put::Sent) => self.sent(&outlet),
+            Some(Put::Sent) => self.sent(&outlet, 1),
             Some(Put::Refused) => self.count(|counters| &counters.refused, 1),
             _ => {}
         }
@@ -198,11 +199,15 @@ impl Feed {
         get(&self.0.counters.first_values) > 0
     }
 
-    fn sent(&self, outlet: &Outlet) {
+    /// Counts values that were sent.
+    fn sent(&self, outlet: &Outlet, values: u64) {
+        if values == 0 {
+            return;
+        }
         let Activation { id, generation, since, route, desk, .. } = &self.0.of;
-        self.count(|counters| &counters.produced, 1);
+        self.count(|counters| &counters.produced, values);
         let subscribers = outlet.socket().map_or(0, |socket| socket.subscribers(self.topic()));
-        self.count(|counters| &counters.offered, subscribers as u64);
+        self.count(|counters| &counters.offered, values.saturating_mul(subscribers as u64));
         // The outlet is locked, so one value is the first.
         if !self.has_published() {
             let after = desk.now().saturating_sub(*since);

@@ -25,6 +25,11 @@ impl FeedRoute {
         }
     }
 
+    /// Whether a value is only sent, at once and as a message of topic and value.
+    pub(super) fn only_sends(&self) -> bool {
+        self.spacing.is_none() && self.keep.is_none()
+    }
+
     /// Nobody wants the topic any more: its last value is forgotten, unless it outlives its feed.
     pub(crate) fn leave_last(&self, socket: &XPub, topic: &[u8]) {
         self.keep.iter().for_each(|keep| keep.leave(socket, topic));

@@ -247,6 +247,44 @@ fn a_late_value_of_a_manual_feed_is_dropped() {
 }
 
 #[test]
+fn values_that_are_published_together_keep_their_order_and_are_counted() {
+    let (builder, changes) = manual(OnDemand::bind(ENDPOINT).unwrap().route("manual/{x}"));
+    let od = builder.start().unwrap();
+    let sub = subscriber(&od, &["manual/1", "manual/2", "manual/3"]);
+    let mut feeds = [started(&changes), started(&changes), started(&changes)];
+    feeds.sort_by_key(|feed| feed.topic().to_vec());
+    let [one, two, three] = &feeds;
+    sub.unsubscribe("manual/2").unwrap();
+    assert_eq!(stopped(&changes).topic(), two.topic());
+    assert_eq!(Feed::publish_all(&[]), 0);
+    // The feed of the least generation is not the first of the call.
+    let values: [(&Feed, &[u8]); 6] =
+        [(three, b"a"), (one, b"b"), (one, b"c"), (two, b"late"), (three, b""), (one, b"d")];
+    assert_eq!(Feed::publish_all(&values), 1);
+    for expected in ["manual/3 a", "manual/1 b", "manual/1 c", "manual/3 ", "manual/1 d"] {
+        assert_eq!(text(&sub), expected);
+    }
+    let done = od.stats().done;
+    assert_eq!((done.produced, done.offered, done.late), (5, 5, 1));
+    assert_eq!(od.route_stats()[0].first_values, 2);
+    od.stop();
+    assert_eq!(Feed::publish_all(&values), values.len());
+}
+
+#[test]
+fn values_of_a_route_that_keeps_or_spaces_them_are_published_one_by_one() {
+    let (builder, changes) =
+        manual(OnDemand::bind(ENDPOINT).unwrap().route("kept/{x}").keep_last().max_rate(ms(5)));
+    let od = builder.start().unwrap();
+    let sub = subscriber(&od, &["kept/1"]);
+    let feed = started(&changes);
+    assert_eq!(Feed::publish_all(&[(&feed, b"a"), (&feed, b"b"), (&feed, b"c")]), 0);
+    assert_eq!([text(&sub), text(&sub)], ["kept/1 a", "kept/1 c"]);
+    assert_eq!(od.stats().done.superseded, 1);
+    assert_eq!(text(&subscriber(&od, &["kept/1"])), "kept/1 c");
+}
+
+#[test]
 fn a_panicking_producer_ends_its_own_feed_alone() {
     let reports = Arc::new(Mutex::new(Vec::new()));
     let reported = reports.clone();

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
+use crate::connection::Cause;
 use crate::error::Error;
 use crate::op::Waiters;
 use crate::options::Options;
@@ -122,12 +123,12 @@ impl Members {
     }
 
     /// A peer was refused, accepted or dialled.
-    pub(crate) fn refused(&self, address: PeerAddress, error: Error) {
+    pub(crate) fn refused(&self, address: PeerAddress, cause: Cause, error: Error) {
         let refused = &mut lock(&self.state).refused;
         if refused.len() == REFUSED_MAX {
             refused.pop_front();
         }
-        refused.push_back(RefusedPeer { address, error });
+        refused.push_back(RefusedPeer { address, cause, error });
     }
 
     /// The peers that were refused last.

@@ -11,6 +11,7 @@
 //! `is_done`. `fail` is the way when the engine dies: all of that at once, without the shards.
 
 pub(crate) mod announced;
+pub(crate) mod connections;
 pub(crate) mod demand;
 pub(crate) mod fullness;
 pub(crate) mod inbox;
@@ -32,6 +33,7 @@ use oncue_core::frame::{Scanner, Version};
 use oncue_core::subscriptions::Subscriptions;
 
 use self::announced::States;
+use self::connections::Connections;
 use self::demand::Demand;
 use self::fullness::{Gauge, Room};
 use self::inbox::Inbound;
@@ -82,6 +84,7 @@ pub(crate) struct Hub {
     pub(crate) linking: Mutex<()>,
     /// The peers that came by a listener.
     pub(crate) members: Arc<Members>,
+    pub(crate) connections: Connections,
     /// Its listeners.
     doors: Mutex<Vec<Weak<dyn Shut>>>,
     /// The shards that have peers of this socket, one bit each.
@@ -206,6 +209,7 @@ impl Hub {
             ports,
             linking: Mutex::default(),
             members: Members::new(&options),
+            connections: Connections::default(),
             doors: Mutex::new(Vec::new()),
             clock,
             closed: AtomicBool::new(false),
@@ -326,6 +330,7 @@ impl Hub {
             waiters.take(&mut wakes);
         }
         self.demand.wake_watches(&mut wakes);
+        self.connections.wake(&mut wakes);
         wake_all(wakes);
         true
     }

@@ -28,9 +28,7 @@ pub(crate) fn take_command(
             command::put_pong(&mut answers.control, context);
             Ok(())
         }
-        Command::Error { reason } => {
-            Err(End::refused(format!("the peer ended the connection: {}", reason.escape_ascii())))
-        }
+        Command::Error { reason } => Err(End::by_peer(reason)),
         Command::Pong { .. } | Command::Ready { .. } | Command::State(_) | Command::Unknown { .. } => Ok(()),
     }
 }

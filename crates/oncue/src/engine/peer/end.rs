@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::{fmt, io};
 
-use oncue_core::connection::HandshakeError;
+use oncue_core::connection::{Handshake, HandshakeError};
 use oncue_core::frame::ProtocolError;
 use oncue_core::ledger::QuotaExceeded;
 
+use crate::connection::Cause;
 use crate::error::Error;
 
 /// Why a connection ends.
@@ -21,17 +22,70 @@ pub(crate) enum End {
     /// This side needs it no more: it was disconnected, drained, or its socket is closed.
     Done,
     /// The peer broke the protocol or a bound, or refuses us. The text of the error goes to the peer as well.
-    Refused(Error),
+    Refused(Cause, Error),
 }
 
 impl End {
     /// The peer broke a bound; `text` says which.
     pub(crate) fn refused(text: impl Into<Cow<'static, str>>) -> End {
-        End::Refused(Error::peer(text))
+        End::Refused(Cause::BoundExceeded, Error::peer(text))
+    }
+
+    /// The peer is one too many; `text` says of what.
+    pub(crate) fn turned_away(text: impl Into<Cow<'static, str>>) -> End {
+        End::Refused(Cause::TurnedAway, Error::peer(text))
+    }
+
+    /// The peer has sent an ERROR command during traffic.
+    pub(crate) fn by_peer(reason: &[u8]) -> End {
+        let text = reason.escape_ascii().to_string();
+        let error = Error::peer(format!("the peer ended the connection: {text}"));
+        End::Refused(Cause::RefusedByPeer(text), error)
+    }
+
+    /// The cause of the end, and the error in full. `handshake` is that of the peer, while it lasts.
+    pub(crate) fn explain(&self, stage: Stage<'_>) -> (Cause, Error) {
+        match (self, stage) {
+            (End::Refused(cause, error), _) => (cause.clone(), error.clone()),
+            (End::Closed, Stage::Handshake(handshake)) => closed_in(handshake),
+            (End::Failed(error), Stage::Handshake(handshake)) if Cause::of_stream(error) == Cause::Reset => {
+                closed_in(handshake)
+            }
+            (End::Failed(error), Stage::Connecting) => {
+                (Cause::of_connect(error), Error::io("the connection was not made", copy(error)))
+            }
+            (End::Failed(error), _) => {
+                (Cause::of_stream(error), Error::io("the connection has failed", copy(error)))
+            }
+            (End::Closed, _) => (Cause::Closed, Error::peer(self.to_string())),
+            (End::Silent, _) => (Cause::Silent, Error::peer(self.to_string())),
+            (End::Done, _) => (Cause::ClosedHere, Error::closed()),
+        }
     }
 
     pub(crate) fn too_slow() -> End {
         End::refused("too slow: the queue of this subscriber is full")
+    }
+}
+
+/// How far a connection has come when it ends.
+pub(crate) enum Stage<'a> {
+    Connecting,
+    Handshake(&'a Handshake),
+    Traffic,
+}
+
+/// The peer has closed the connection before the handshake was done.
+fn closed_in(handshake: &Handshake) -> (Cause, Error) {
+    let error = handshake.closed_by_peer();
+    (Cause::from(&error), Error::peer(error.to_string()).because(error))
+}
+
+/// The same error once more: that of the system, or at least its kind and text.
+fn copy(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
     }
 }
 
@@ -43,13 +97,13 @@ impl From<io::Error> for End {
 
 impl From<HandshakeError> for End {
     fn from(error: HandshakeError) -> End {
-        End::Refused(Error::peer(error.to_string()).because(error))
+        End::Refused(Cause::from(&error), Error::peer(error.to_string()).because(error))
     }
 }
 
 impl From<QuotaExceeded> for End {
     fn from(error: QuotaExceeded) -> End {
-        End::Refused(Error::peer(error.to_string()).because(error))
+        End::Refused(Cause::BoundExceeded, Error::peer(error.to_string()).because(error))
     }
 }
 
@@ -60,7 +114,7 @@ impl From<ProtocolError> for End {
             ProtocolError::CommandTooLong { .. } => " (prefix_length_max)",
             _ => "",
         };
-        End::Refused(Error::peer(format!("{error}{option}")).because(error))
+        End::Refused(Cause::from(&error), Error::peer(format!("{error}{option}")).because(error))
     }
 }
 
@@ -71,7 +125,7 @@ impl fmt::Display for End {
             End::Failed(error) => error.fmt(f),
             End::Silent => f.write_str("the peer was silent for too long"),
             End::Done => f.write_str("this side closed the connection"),
-            End::Refused(error) => error.fmt(f),
+            End::Refused(_, error) => error.fmt(f),
         }
     }
 }

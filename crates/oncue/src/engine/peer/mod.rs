@@ -26,11 +26,11 @@ use std::task::Waker;
 use std::time::Duration;
 
 use oncue_core::command::{self, ONCUE_PROPERTY};
-use oncue_core::connection::{Handshake, HandshakeConfig, PeerInfo};
+use oncue_core::connection::{Handshake, HandshakeConfig, PeerInfo, SocketType};
 use oncue_core::frame::{Scanner, Version};
 use oncue_core::ledger::PeerId;
 
-use self::end::{End, Progress};
+use self::end::{End, Progress, Stage};
 use self::outgoing::Outgoing;
 use self::owed::{Owed, Payee};
 use self::partial::Partial;
@@ -42,8 +42,12 @@ use super::hub::outbox::Number;
 use super::hub::{Hub, Verdict};
 use super::wire::chunk::Run;
 use crate::buffer::Pool;
+use crate::connection::{Cause, ConnectedPeer};
+use crate::endpoint::Endpoint;
+use crate::error::Error;
 use crate::events;
 use crate::net::Stream;
+use crate::permission::PeerKey;
 use crate::sync::read_lock;
 
 /// How often one peer is read in one turn.
@@ -62,6 +66,8 @@ pub(crate) struct Peer<S> {
     pub(crate) hub: Arc<Hub>,
     /// The uid of the dialer or listener that it belongs to.
     pub(crate) link: u64,
+    /// The endpoint of that, as the user knows it.
+    pub(crate) endpoint: Arc<Endpoint>,
     /// The slot of its dialer, if this side connects.
     pub(crate) dialer: Option<usize>,
     pub(crate) out: Outgoing<S>,
@@ -93,6 +99,8 @@ pub(crate) struct Peer<S> {
     pub(crate) turned_away: Option<String>,
     /// When its handshake was done.
     pub(crate) since: Option<Duration>,
+    /// A byte of it has arrived.
+    has_spoken: bool,
     /// While it is being connected: whether a timer is set that tries another address.
     pub(crate) next_address_set: bool,
 }
@@ -109,6 +117,7 @@ pub(crate) enum Phase {
 /// The state of a connection after its handshake.
 pub(crate) struct Traffic {
     pub(crate) version: Version,
+    socket_type: SocketType,
     scanner: Scanner,
     /// Its entry in the ledger, if messages go out to it.
     pub(crate) ledger: Option<PeerId>,
@@ -140,13 +149,21 @@ pub(crate) struct Context<'a> {
 }
 
 impl<S: Stream> Peer<S> {
-    pub(crate) fn new(uid: u64, hub: Arc<Hub>, link: u64, dialer: Option<usize>, stream: S) -> Peer<S> {
+    /// A peer that came by the listener or dialer `link`, whose endpoint this is.
+    pub(crate) fn new(
+        uid: u64,
+        hub: Arc<Hub>,
+        (link, endpoint): (u64, Arc<Endpoint>),
+        dialer: Option<usize>,
+        stream: S,
+    ) -> Peer<S> {
         let (out, phase, partial) =
             (Outgoing::new(stream, hub.clone()), Phase::Connecting, Partial::default());
         Peer {
             uid,
             hub,
             link,
+            endpoint,
             dialer,
             out,
             phase,
@@ -164,6 +181,7 @@ impl<S: Stream> Peer<S> {
             seat: None,
             turned_away: None,
             since: None,
+            has_spoken: false,
             next_address_set: false,
         }
     }
@@ -185,9 +203,9 @@ impl<S: Stream> Peer<S> {
     pub(crate) fn say_end(&self, end: &End) {
         let (socket, address) = (self.hub.id, &self.out.stream.address());
         match (end, &self.phase) {
-            (End::Refused(error), _) => {
+            (End::Refused(cause, error), _) => {
                 self.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
-                self.hub.members.refused(*address, error.clone());
+                self.hub.members.refused(*address, cause.clone(), error.clone());
                 events::peer_refused(socket, self.uid, address, error);
             }
             (End::Closed, Phase::Handshake(handshake)) => {
@@ -196,6 +214,36 @@ impl<S: Stream> Peer<S> {
             (_, Phase::Traffic(_) | Phase::Handshake(_)) => events::peer_lost(socket, self.uid, address, end),
             (_, Phase::Connecting | Phase::Draining) => {}
         }
+    }
+
+    /// Why the connection ends, for a watch: the cause, and the error in full.
+    pub(crate) fn explain(&self, end: &End) -> (Cause, Error) {
+        end.explain(match &self.phase {
+            Phase::Connecting => Stage::Connecting,
+            Phase::Handshake(handshake) => Stage::Handshake(handshake),
+            Phase::Traffic(_) | Phase::Draining => Stage::Traffic,
+        })
+    }
+
+    /// The peer, once its handshake is done.
+    pub(crate) fn connected(&self, shard: u16, slot: usize) -> Option<ConnectedPeer> {
+        let Phase::Traffic(traffic) = &self.phase else { return None };
+        let key = PeerKey { shard, slot, uid: self.uid };
+        Some(ConnectedPeer { key, address: self.out.stream.address(), socket_type: traffic.socket_type })
+    }
+
+    /// The handshake was not done in time.
+    pub(crate) fn too_late(&self) -> End {
+        if let Some(reason) = &self.turned_away {
+            return End::turned_away(reason.clone());
+        }
+        let time = self.hub.options.handshake_timeout;
+        let (cause, what) = match &self.phase {
+            Phase::Connecting => (Cause::NoAnswer, "there was no answer"),
+            _ if self.has_spoken => (Cause::HandshakeTimeout, "the peer did not finish the handshake"),
+            _ => (Cause::SaysNothing, "the peer accepted the connection and said nothing"),
+        };
+        End::Refused(cause, Error::peer(format!("{what} in {time:?} (handshake_timeout)")))
     }
 
     /// Sends last values that wait, as far as there is room.
@@ -335,9 +383,12 @@ impl<S: Stream> Peer<S> {
     fn process(&mut self, mut buffer: Vec<u8>, cx: &mut Context<'_>) -> Result<(), End> {
         let mut consumed = 0;
         if let Phase::Handshake(handshake) = &mut self.phase {
+            self.has_spoken = true;
             let progress = self.out.control(|out| handshake.receive(&buffer, out));
-            self.out.flush()?;
+            let flushed = self.out.flush();
+            // A peer that is refused may have closed already; why it is refused says more than that.
             let progress = progress?;
+            flushed?;
             consumed = progress.consumed;
             if let Some(info) = progress.done {
                 self.begin(info, cx)?;
@@ -361,7 +412,7 @@ impl<S: Stream> Peer<S> {
             if info.version.has_commands() {
                 self.out.control(|out| command::put_error(out, &reason));
             }
-            return Err(End::refused(reason));
+            return Err(End::turned_away(reason));
         }
         let hub = self.hub.clone();
         let ledger = hub.sends().then(|| {
@@ -397,6 +448,7 @@ impl<S: Stream> Peer<S> {
         }
         self.phase = Phase::Traffic(Traffic {
             version,
+            socket_type: info.socket_type,
             scanner,
             ledger,
             flow,

@@ -25,6 +25,7 @@ impl<N: Net> Shard<N> {
             // Before any waiter can see that it is gone and read the counters.
             peer.say_end(&end);
         }
+        let departure = self.departure(slot, &end);
         self.retire(slot);
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let (dialer, link) = (peer.dialer.take(), peer.link);
@@ -32,7 +33,7 @@ impl<N: Net> Shard<N> {
             Phase::Connecting => Outcome::Nothing,
             _ => Outcome::Connection { since: peer.since },
         };
-        if let End::Refused(reason) = &end {
+        if let End::Refused(_, reason) = &end {
             if let Phase::Traffic(traffic) = &peer.phase
                 && traffic.version.has_commands()
             {
@@ -41,13 +42,13 @@ impl<N: Net> Shard<N> {
             if !matches!(peer.phase, Phase::Draining) && peer.out.flush().is_ok() {
                 self.set_timer(slot, self.now + REFUSAL_TIME, Check::Drain);
                 self.drain(slot);
-                return self.redial(dialer, link, outcome, &end);
+                return self.redial(dialer, link, (outcome, departure), &end);
             }
         }
         let peer = self.peers.remove(slot);
         let hub = peer.hub.clone();
         self.net.release(peer.out.stream);
-        self.redial(dialer, link, outcome, &end);
+        self.redial(dialer, link, (outcome, departure), &end);
         self.drain_if_closing(&hub);
     }
 

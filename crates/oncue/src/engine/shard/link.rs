@@ -21,8 +21,8 @@ pub(crate) struct Link<L> {
     pub(crate) uid: u64,
     pub(crate) hub: Arc<Hub>,
     /// As the user wrote it, and with its wildcards resolved.
-    pub(crate) asked: Endpoint,
-    pub(crate) resolved: Endpoint,
+    pub(crate) asked: Arc<Endpoint>,
+    pub(crate) resolved: Arc<Endpoint>,
     pub(crate) kind: Kind<L>,
 }
 
@@ -50,7 +50,7 @@ impl<L: Send> Shut for Door<L> {
 impl<L> Link<L> {
     pub(crate) fn is(&self, hub: &Hub, endpoint: &Endpoint, listener: bool) -> bool {
         self.hub.id == hub.id
-            && (self.asked == *endpoint || self.resolved == *endpoint)
+            && (*self.asked == *endpoint || *self.resolved == *endpoint)
             && matches!(self.kind, Kind::Listener(_)) == listener
     }
 }

@@ -9,13 +9,15 @@ use oncue_core::backoff::Backoff;
 
 use super::link::{Door, Kind, Link, Outcome};
 use super::mailbox::{Accepted, Letter};
+use super::telling::Departure;
 use super::timers::{Check, Timer};
 use super::{Shard, link_token, peer_token};
+use crate::connection::ConnectionEventKind;
 use crate::endpoint::Endpoint;
 use crate::engine::hub::inbox::flow::Source;
 use crate::engine::hub::{Hub, Note};
 use crate::engine::peer::Peer;
-use crate::engine::peer::end::End;
+use crate::engine::peer::end::{End, Stage};
 use crate::error::{Error, Result};
 use crate::events;
 use crate::net::{Net, Ready, Stream};
@@ -51,12 +53,13 @@ impl<N: Net> Shard<N> {
         let uid = self.uid();
         self.serve(hub);
         events::bound(hub.id, &resolved);
+        self.tell_link(hub, uid, &resolved, ConnectionEventKind::Bound);
         let kind = Kind::Listener(door);
         self.links.insert(Link {
             uid,
             hub: hub.clone(),
-            asked: asked.clone(),
-            resolved: resolved.clone(),
+            asked: Arc::new(asked.clone()),
+            resolved: Arc::new(resolved.clone()),
             kind,
         });
         Ok(resolved)
@@ -69,8 +72,10 @@ impl<N: Net> Shard<N> {
         let uid = self.uid();
         self.serve(hub);
         let kind = Kind::Dialer { failures: 0, turn: 0 };
-        let link = Link { uid, hub: hub.clone(), asked: to.clone(), resolved: to.clone(), kind };
+        let endpoint = Arc::new(to.clone());
+        let link = Link { uid, hub: hub.clone(), asked: endpoint.clone(), resolved: endpoint, kind };
         let slot = self.links.insert(link);
+        self.tell_link(hub, uid, to, ConnectionEventKind::Connecting);
         self.dial(slot);
         Ok(())
     }
@@ -87,8 +92,10 @@ impl<N: Net> Shard<N> {
             return false;
         };
         let link = self.links.remove(slot);
-        let uid = link.uid;
+        let (uid, endpoint) = (link.uid, link.resolved.clone());
         link.shut();
+        let what = if listener { ConnectionEventKind::Unbound } else { ConnectionEventKind::Stopped };
+        self.tell_link(hub, uid, &endpoint, what);
         if !listener {
             self.end_peers(|peer| peer.dialer == Some(slot) && peer.link == uid);
             hub.inbound.forget(Source { shard: self.index, link: uid });
@@ -100,7 +107,7 @@ impl<N: Net> Shard<N> {
     pub(crate) fn accept(&mut self, slot: usize) {
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(link) = self.links.get(slot) else { return };
-            let (hub, uid) = (link.hub.clone(), link.uid);
+            let (hub, uid, endpoint) = (link.hub.clone(), link.uid, link.resolved.clone());
             let Kind::Listener(door) = &link.kind else { return };
             let accepted = match &mut *lock(&door.0) {
                 Some(listener) => self.net.accept(listener),
@@ -108,13 +115,15 @@ impl<N: Net> Shard<N> {
                 None => return,
             };
             match accepted {
-                Ok(stream) => self.accepted(&hub, stream, uid),
+                Ok(stream) => self.accepted(&hub, stream, (uid, endpoint)),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(e)
                     if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => {}
                 Err(e) => {
-                    events::accepting_paused(hub.id, &link.resolved, &e);
+                    events::accepting_paused(hub.id, &endpoint, &e);
                     hub.members.rest(&mut self.wakes);
+                    let error = Error::io("too few descriptors are left (see ulimit -n)", e);
+                    self.tell_link(&hub, uid, &endpoint, ConnectionEventKind::AcceptingPaused { error });
                     return self.timers.set(self.now + ACCEPT_PAUSE, Timer::Link { slot, uid });
                 }
             }
@@ -124,12 +133,12 @@ impl<N: Net> Shard<N> {
     }
 
     /// Assigns a peer that came by listener `uid` to a shard, unless there are too many peers.
-    fn accepted(&mut self, hub: &Arc<Hub>, stream: N::Stream, listener: u64) {
+    fn accepted(&mut self, hub: &Arc<Hub>, stream: N::Stream, (listener, endpoint): (u64, Arc<Endpoint>)) {
         let Some((seat, turned_away)) = hub.members.enter(&stream.address(), &mut self.wakes) else {
             hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
-            return;
+            return self.tell_turned_away(hub, &endpoint, stream.address());
         };
-        let accepted = Accepted { hub: hub.clone(), stream, listener, seat, turned_away };
+        let accepted = Accepted { hub: hub.clone(), stream, listener, endpoint, seat, turned_away };
         let shard = self.next_shard % self.mailboxes.len();
         self.next_shard = shard + 1;
         match shard == usize::from(self.index) {
@@ -140,14 +149,14 @@ impl<N: Net> Shard<N> {
 
     /// Takes an accepted stream.
     pub(crate) fn adopt(&mut self, accepted: Accepted<N::Stream>) {
-        let Accepted { hub, mut stream, listener, seat, turned_away } = accepted;
+        let Accepted { hub, mut stream, listener, endpoint, seat, turned_away } = accepted;
         let slot = self.peers.vacant_key();
         if hub.is_closed() || self.net.adopt(&mut stream, peer_token(slot)).is_err() {
             return self.net.release(stream);
         }
         self.serve(&hub);
         let uid = self.uid();
-        let mut peer = Peer::new(uid, hub, listener, None, stream);
+        let mut peer = Peer::new(uid, hub, (listener, endpoint), None, stream);
         (peer.seat, peer.turned_away) = (Some(seat), turned_away);
         self.peers.insert(peer);
         self.start(slot);
@@ -156,18 +165,25 @@ impl<N: Net> Shard<N> {
     /// Tries to connect.
     pub(crate) fn dial(&mut self, slot: usize) {
         let Some(link) = self.links.get(slot) else { return };
-        let (hub, uid) = (link.hub.clone(), link.uid);
+        let (hub, uid, endpoint) = (link.hub.clone(), link.uid, link.resolved.clone());
         let Kind::Dialer { turn, .. } = link.kind else { return };
         let peer_slot = self.peers.vacant_key();
-        match self.net.connect(&link.resolved, peer_token(peer_slot), turn) {
+        match self.net.connect(&endpoint, peer_token(peer_slot), turn) {
             Ok(stream) => {
                 let (peer_uid, time) = (self.uid(), hub.options.handshake_timeout);
-                self.peers.insert(Peer::new(peer_uid, hub, uid, Some(slot), stream));
+                self.peers.insert(Peer::new(peer_uid, hub, (uid, endpoint), Some(slot), stream));
                 self.set_timer(peer_slot, self.now.saturating_add(time), Check::Handshake);
                 // Some streams are connected at once; the others are reported.
                 self.connecting(peer_slot);
             }
-            Err(e) => self.redial(Some(slot), uid, Outcome::Nothing, &End::Failed(e)),
+            Err(e) => {
+                let end = End::Failed(e);
+                let why = hub.connections.are_watched().then(|| {
+                    let (cause, error) = end.explain(Stage::Connecting);
+                    Departure { address: None, peer: None, cause, error }
+                });
+                self.redial(Some(slot), uid, (Outcome::Nothing, why), &end);
+            }
         }
     }
 
@@ -198,7 +214,13 @@ impl<N: Net> Shard<N> {
 
     /// A dialer's connection is over, or failed: dials again after a backoff, less a jitter of up to half, so that many
     /// peers that lost the same publisher do not come back at once.
-    pub(crate) fn redial(&mut self, slot: Option<usize>, uid: u64, outcome: Outcome, why: &End) {
+    pub(crate) fn redial(
+        &mut self,
+        slot: Option<usize>,
+        uid: u64,
+        (outcome, departure): (Outcome, Option<Departure>),
+        why: &End,
+    ) {
         let Some(slot) = slot else { return };
         let chance = self.chance();
         let Some(link) = self.links.get_mut(slot).filter(|link| link.uid == uid) else { return };
@@ -216,7 +238,11 @@ impl<N: Net> Shard<N> {
         let pause = backoff.pause(failures, Duration::ZERO);
         let pause = pause.saturating_sub(pause.mul_f64(chance / 2.0));
         events::retry(link.hub.id, &link.asked, pause, why);
+        let (hub, endpoint) = (link.hub.clone(), link.resolved.clone());
         self.timers.set(self.now.saturating_add(pause), Timer::Link { slot, uid });
+        if let Some(departure) = departure {
+            self.tell_link(&hub, uid, &endpoint, departure.of_dialer(pause));
+        }
     }
 
     /// A random number from 0 to 1 (xorshift).

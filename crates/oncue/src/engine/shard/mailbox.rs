@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::endpoint::Endpoint;
 use crate::engine::hub::members::Seat;
 use crate::engine::hub::{Hub, Note};
 use crate::net::{Notify, Ready};
@@ -33,6 +34,7 @@ pub(crate) struct Accepted<S> {
     pub(crate) stream: S,
     /// The uid of the listener that it came by.
     pub(crate) listener: u64,
+    pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) seat: Seat,
     /// Why it is turned away, if it is.
     pub(crate) turned_away: Option<String>,

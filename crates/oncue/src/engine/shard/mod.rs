@@ -22,6 +22,7 @@ pub(crate) mod link;
 mod links;
 pub(crate) mod mailbox;
 pub(crate) mod short_way;
+mod telling;
 pub(crate) mod timers;
 mod upkeep;
 
@@ -430,6 +431,8 @@ impl<N: Net> Shard<N> {
         let peer = &mut self.peers[slot];
         peer.since = Some(self.now);
         let hub = peer.hub.clone();
+        self.tell_begun(slot);
+        let peer = &self.peers[slot];
         let joined = peer.joined;
         let served = self.hubs.get_mut(&hub.id).expect("a peer's socket is served");
         served.peers.push(slot);
@@ -460,7 +463,8 @@ impl<N: Net> Shard<N> {
                 let Some(peer) = self.peer(slot, uid) else { return };
                 match (check, &peer.phase) {
                     (Check::Handshake, Phase::Connecting | Phase::Handshake(_)) => {
-                        self.end(slot, End::refused("the handshake took too long"));
+                        let late = self.peers[slot].too_late();
+                        self.end(slot, late);
                     }
                     (Check::Message, _) => self.check_partial(slot),
                     (Check::Look, Phase::Traffic(_)) => self.look(slot),

@@ -1,0 +1,333 @@
+//! What happens to the connections of a socket, and why: plain data.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use oncue_core::connection::{HandshakeError, PeerType, SocketType};
+use oncue_core::frame::{ProtocolError, Seen};
+use oncue_core::greeting::MechanismName;
+
+use crate::endpoint::Endpoint;
+use crate::error::Error;
+use crate::peer_address::PeerAddress;
+use crate::permission::PeerKey;
+
+/// A change of a connection, or of an endpoint that a socket is bound or connected to. See
+/// [`Pub::events`](crate::Pub::events).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConnectionEvent {
+    /// The endpoint that the socket is connected to, as the user wrote it, or is bound to, with its wildcards resolved.
+    pub endpoint: Endpoint,
+    /// What has happened.
+    pub kind: ConnectionEventKind,
+}
+
+/// What has happened to a connection or an endpoint.
+///
+/// ```
+/// use oncue::{ConnectionEvent, ConnectionEventKind};
+///
+/// fn say(event: &ConnectionEvent) -> Option<String> {
+///     let endpoint = &event.endpoint;
+///     Some(match &event.kind {
+///         ConnectionEventKind::Connecting => format!("connecting to {endpoint}"),
+///         ConnectionEventKind::Connected { .. } => format!("connected to {endpoint}"),
+///         ConnectionEventKind::Lost { cause, .. } => format!("lost {endpoint} ({cause}), trying again"),
+///         ConnectionEventKind::Failed { cause, .. } if cause.is_refusal() => {
+///             format!("refused by {endpoint}: {cause}")
+///         }
+///         ConnectionEventKind::Failed { cause, .. } => format!("cannot connect to {endpoint}: {cause}"),
+///         _ => return None,
+///     })
+/// }
+/// # let _ = say;
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ConnectionEventKind {
+    /// The socket listens.
+    Bound,
+    /// The socket listens no more: [`unbind`](crate::Pub::unbind) was called.
+    Unbound,
+    /// A listener rests for 100 ms: the process or the system has too few descriptors left.
+    AcceptingPaused {
+        /// What the system says.
+        error: Error,
+    },
+    /// The handshake of a peer that came by a listener is done.
+    Accepted {
+        /// The peer.
+        peer: ConnectedPeer,
+    },
+    /// A peer that came by a listener is gone before the end of its handshake: one of both sides refused the other, or
+    /// the peer left.
+    Refused {
+        /// Where it is.
+        address: PeerAddress,
+        /// Why.
+        cause: Cause,
+        /// The same in full, with its sources.
+        error: Error,
+    },
+    /// A peer that came by a listener is gone.
+    Disconnected {
+        /// The peer, as in its [`Accepted`](Self::Accepted).
+        peer: ConnectedPeer,
+        /// Why.
+        cause: Cause,
+        /// The same in full, with its sources.
+        error: Error,
+    },
+    /// The socket begins to connect. Later attempts, after [`Failed`](Self::Failed) or [`Lost`](Self::Lost), are not told.
+    Connecting,
+    /// The handshake with the peer at the endpoint is done.
+    Connected {
+        /// The peer.
+        peer: ConnectedPeer,
+    },
+    /// No connection was made, or it ended before the end of its handshake. The socket tries again, and again after that;
+    /// attempts that fail for the same cause are not told.
+    Failed {
+        /// Where the other side is, if the stream was there.
+        address: Option<PeerAddress>,
+        /// Why.
+        cause: Cause,
+        /// The same in full, with its sources.
+        error: Error,
+        /// When the socket tries again, from now. The pause after that is longer.
+        retry_after: Duration,
+    },
+    /// The connection has ended after its handshake. The socket tries again.
+    Lost {
+        /// The peer, as in its [`Connected`](Self::Connected).
+        peer: ConnectedPeer,
+        /// Why.
+        cause: Cause,
+        /// The same in full, with its sources.
+        error: Error,
+        /// When the socket tries again, from now.
+        retry_after: Duration,
+    },
+    /// The socket tries no more, and its connection is gone if it had one: [`disconnect`](crate::Pub::disconnect) was called.
+    Stopped,
+}
+
+/// A peer whose handshake is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectedPeer {
+    /// The connection. A peer that connects again has another one.
+    pub key: PeerKey,
+    /// Where it is.
+    pub address: PeerAddress,
+    /// The type of its socket.
+    pub socket_type: SocketType,
+}
+
+/// Why a connection was not made, was refused, or has ended. Prints as a short phrase about the other side ("it wants CURVE",
+/// "connection refused"); the event's `error` has the full sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The name of the host does not exist, or has no address.
+    NameUnknown,
+    /// The name of the host cannot be looked up now: the system's resolver has no answer.
+    ResolverUnavailable,
+    /// Nothing listens there.
+    ConnectionRefused,
+    /// The file of an `ipc` endpoint does not exist.
+    NoSuchFile,
+    /// The system does not allow it: the file of an `ipc` endpoint, or a firewall of this machine.
+    PermissionDenied,
+    /// The network or the host cannot be reached.
+    Unreachable,
+    /// There was no answer in time: the system gave up, or [`handshake_timeout`](crate::Options::handshake_timeout) passed.
+    NoAnswer,
+    /// The connection was made, and not one byte came within [`handshake_timeout`](crate::Options::handshake_timeout).
+    SaysNothing,
+    /// The handshake was begun and not finished within [`handshake_timeout`](crate::Options::handshake_timeout).
+    HandshakeTimeout,
+    /// It speaks another protocol than ZMTP.
+    NotZeroMq(Seen),
+    /// It speaks ZMTP 1.0, of 2009 to 2011; version 2.0 is the oldest that this side speaks.
+    TooOld,
+    /// Its socket is of a type that does not fit to this side's.
+    SocketType {
+        /// Its type.
+        peer: PeerType,
+        /// This side's.
+        ours: SocketType,
+    },
+    /// It uses another security mechanism.
+    Mechanism {
+        /// Its mechanism.
+        peer: MechanismName,
+        /// This side's.
+        ours: MechanismName,
+    },
+    /// It closed the connection before it had sent its greeting.
+    ClosedInGreeting,
+    /// It closed the connection after the greetings: so libzmq refuses a socket type that does not fit.
+    ClosedInHandshake,
+    /// It refused or ended the connection by an ERROR command, with this text: at most 255 bytes, those that are not
+    /// printable ASCII escaped (`\xff`).
+    RefusedByPeer(String),
+    /// It broke the protocol.
+    Protocol(ProtocolError),
+    /// It exceeded a bound of this side, an option that the error names.
+    BoundExceeded,
+    /// It was one peer too many ([`peers_max`](crate::Options::peers_max) and its like).
+    TurnedAway,
+    /// It closed the connection.
+    Closed,
+    /// The connection was reset: the peer closed it with bytes unread, or its system does not know it any more.
+    Reset,
+    /// It gave no sign of life in time ([`heartbeat`](crate::Options::heartbeat)).
+    Silent,
+    /// This side closed the connection.
+    ClosedHere,
+    /// The system failed otherwise.
+    System(io::ErrorKind),
+}
+
+impl Cause {
+    /// Whether the other side is there and one of both sides refuses the other: trying again helps only if something is
+    /// changed on one side.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Cause::NotZeroMq(_)
+            | Cause::TooOld
+            | Cause::SocketType { .. }
+            | Cause::Mechanism { .. }
+            | Cause::ClosedInHandshake
+            | Cause::RefusedByPeer(_)
+            | Cause::Protocol(_)
+            | Cause::BoundExceeded
+            | Cause::TurnedAway => true,
+            Cause::NameUnknown
+            | Cause::ResolverUnavailable
+            | Cause::ConnectionRefused
+            | Cause::NoSuchFile
+            | Cause::PermissionDenied
+            | Cause::Unreachable
+            | Cause::NoAnswer
+            | Cause::SaysNothing
+            | Cause::HandshakeTimeout
+            | Cause::ClosedInGreeting
+            | Cause::Closed
+            | Cause::Reset
+            | Cause::Silent
+            | Cause::ClosedHere
+            | Cause::System(_) => false,
+        }
+    }
+
+    /// Whether a failed attempt with this cause after one with the `other` is no news.
+    pub(crate) fn repeats(&self, other: &Cause) -> bool {
+        // What another protocol says first may hold a time or a number.
+        matches!((self, other), (Cause::NotZeroMq(_), Cause::NotZeroMq(_))) || self == other
+    }
+
+    /// The cause of a connection that was not made.
+    pub(crate) fn of_connect(error: &io::Error) -> Cause {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Cause::ConnectionRefused,
+            io::ErrorKind::NotFound => Cause::NoSuchFile,
+            io::ErrorKind::TimedOut => Cause::NoAnswer,
+            _ => Cause::of_system(error),
+        }
+    }
+
+    /// The cause of a connection that has failed.
+    pub(crate) fn of_stream(error: &io::Error) -> Cause {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Cause::Reset,
+            io::ErrorKind::TimedOut => Cause::Silent,
+            _ => Cause::of_system(error),
+        }
+    }
+
+    fn of_system(error: &io::Error) -> Cause {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Cause::PermissionDenied,
+            io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown => Cause::Unreachable,
+            kind => Cause::System(kind),
+        }
+    }
+}
+
+impl From<&HandshakeError> for Cause {
+    fn from(error: &HandshakeError) -> Cause {
+        match error {
+            HandshakeError::Protocol(error) => Cause::from(error),
+            HandshakeError::Mechanism { peer, ours } => Cause::Mechanism { peer: *peer, ours: *ours },
+            HandshakeError::SocketType { peer, ours } => Cause::SocketType { peer: *peer, ours: *ours },
+            HandshakeError::Refused(reason) => Cause::RefusedByPeer(reason.escape_ascii().to_string()),
+            HandshakeError::ClosedInGreeting => Cause::ClosedInGreeting,
+            _ => Cause::ClosedInHandshake,
+        }
+    }
+}
+
+impl From<&ProtocolError> for Cause {
+    fn from(error: &ProtocolError) -> Cause {
+        match error {
+            ProtocolError::NotZmtp(seen) => Cause::NotZeroMq(*seen),
+            ProtocolError::Version1 => Cause::TooOld,
+            ProtocolError::MessageTooLong { .. }
+            | ProtocolError::CommandTooLong { .. }
+            | ProtocolError::CommandsInsideTooLong { .. }
+            | ProtocolError::TooManyProperties { .. } => Cause::BoundExceeded,
+            error => Cause::Protocol(*error),
+        }
+    }
+}
+
+/// What a peer must be to fit to a socket of this type.
+fn fitting(ours: SocketType) -> &'static str {
+    if ours.publishes() { "a subscriber" } else { "a publisher" }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Cause::NameUnknown => "name unknown",
+            Cause::ResolverUnavailable => "the name cannot be looked up now",
+            Cause::ConnectionRefused => "connection refused",
+            Cause::NoSuchFile => "no such file",
+            Cause::PermissionDenied => "permission denied",
+            Cause::Unreachable => "it cannot be reached",
+            Cause::NoAnswer => "it does not answer",
+            Cause::SaysNothing => "it accepted the connection and says nothing",
+            Cause::HandshakeTimeout => "it did not finish the handshake",
+            Cause::NotZeroMq(seen) => return write!(f, "it is not ZeroMQ: {seen}"),
+            Cause::TooOld => "it speaks ZMTP 1.0, which is too old",
+            Cause::SocketType { peer: PeerType::Known(name), ours } => {
+                // As they are spelled out: "an ex-pub".
+                let article = if name.starts_with('X') { "an" } else { "a" };
+                return write!(f, "it is {article} {name}, not {}", fitting(*ours));
+            }
+            Cause::SocketType { peer, ours } => {
+                return write!(f, "it is of the unknown socket type {peer}, not {}", fitting(*ours));
+            }
+            Cause::Mechanism { peer, ours } if peer.is_null() => return write!(f, "it has no {ours}"),
+            Cause::Mechanism { peer, .. } => return write!(f, "it wants {peer}"),
+            Cause::ClosedInGreeting => "it closed the connection at once",
+            Cause::ClosedInHandshake => "it closed the connection in the handshake",
+            Cause::RefusedByPeer(text) => return write!(f, "it says \"{text}\""),
+            Cause::Protocol(_) => "it broke the protocol",
+            Cause::BoundExceeded => "it exceeded a bound",
+            Cause::TurnedAway => "too many peers",
+            Cause::Closed => "it closed the connection",
+            Cause::Reset => "the connection was reset",
+            Cause::Silent => "it was silent for too long",
+            Cause::ClosedHere => "this side closed the connection",
+            Cause::System(kind) => return kind.fmt(f),
+        };
+        f.write_str(text)
+    }
+}
