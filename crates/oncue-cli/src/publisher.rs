@@ -1,20 +1,14 @@
-//! What the commands with a publishing socket share: their options, how the socket is opened, and the lines about peers
-//! that are turned away.
+//! What the commands with a publishing socket share: their options, and how the socket is opened and closed.
 
-use std::future::pending;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{Arg, ArgMatches, arg, value_parser};
 use oncue::{Engine, Options, XPub};
 
-use crate::args;
 use crate::fail::Fail;
-use crate::signals::{Stop, Waited};
+use crate::signals::Stop;
 use crate::stdio::say;
-use crate::wait::spawn;
-
-/// The least time between two lines about peers that were turned away. The next line counts those in between.
-const LINE_PERIOD: Duration = Duration::from_secs(60);
+use crate::{args, connections};
 
 /// How long a closed socket goes on sending what is queued, unless the command line says something else.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
@@ -49,10 +43,10 @@ pub(crate) fn socket(args: &ArgMatches, set: impl FnOnce(Options) -> Options) ->
 /// Binds the socket to ENDPOINT, or connects it with `--connect`, and says so.
 pub(crate) fn open(socket: &XPub, name: &'static str, args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     oncue::raise_descriptor_limit();
-    say_turned_away(socket, stop, |text| say(name, &text))?;
+    connections::follow(socket, name, stop)?;
     let endpoint: String = args::given(args, "endpoint");
     if args.get_flag("connect") {
-        say(name, &format!("connected to {}", socket.connect(&endpoint)?));
+        socket.connect(&endpoint)?;
     } else {
         say(name, &format!("bound to {}", socket.bind(&endpoint)?));
     }
@@ -67,22 +61,4 @@ pub(crate) fn close(socket: &XPub, linger: Duration, stop: &Stop) -> Result<(), 
     stop.allow(linger);
     stop.wait_to_end(socket.close());
     Ok(())
-}
-
-/// Says with `say` how many peers were turned away, on a thread of its own, until the end.
-pub(crate) fn say_turned_away(
-    socket: &XPub,
-    stop: &Stop,
-    say: impl Fn(String) + Send + 'static,
-) -> Result<(), Fail> {
-    let (socket, stop) = (socket.clone(), stop.clone());
-    spawn("turned-away", move || {
-        while let Waited::Ready(Ok(turned_away)) = stop.wait(socket.turned_away(), None) {
-            say(turned_away.to_string());
-            if stop.wait(pending::<()>(), Some(Instant::now() + LINE_PERIOD)) == Waited::Stopped {
-                return;
-            }
-        }
-    })
-    .map(drop)
 }

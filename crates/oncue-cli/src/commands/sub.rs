@@ -11,11 +11,11 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, ArgMatches, Command, arg, value_parser};
 use oncue::{Engine, Keep, Msg, Prefix, State, Sub, TopicState};
 
-use crate::args;
 use crate::fail::Fail;
 use crate::output::{self, Format};
 use crate::signals::{Stop, Waited};
 use crate::stdio::{self, say};
+use crate::{args, connections};
 
 /// The memory for topics in trouble, which are remembered to say when the trouble is over.
 const TROUBLES_BYTES_MAX: usize = 1 << 20;
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let format = args::given(args, "format");
     let engine = Engine::start()?;
     let topics = topics(args);
-    let socket = open(args, &topics, &engine)?;
+    let socket = open(args, &topics, &engine, stop)?;
     let count = args.get_one::<u64>("count").copied();
     let mut closing = args.get_flag("until-closed").then(|| Closing::new(topics));
     let endless = count.is_none() && timeout.is_none() && closing.is_none();
@@ -215,17 +215,18 @@ impl Troubles {
     }
 }
 
-fn open(args: &ArgMatches, topics: &[Vec<u8>], engine: &Engine) -> Result<Sub, Fail> {
+fn open(args: &ArgMatches, topics: &[Vec<u8>], engine: &Engine, stop: &Stop) -> Result<Sub, Fail> {
     let keep = if args.get_flag("latest") { Keep::Latest } else { Keep::All };
     let socket = Sub::new(engine, args::socket_options(args)?.keep(keep))?;
     for topic in topics {
         socket.subscribe(topic)?;
     }
+    connections::follow(&socket, "sub", stop)?;
     for endpoint in args.get_many::<String>("endpoint").unwrap_or_default() {
         if args.get_flag("bind") {
             say("sub", &format!("bound to {}", socket.bind(endpoint)?));
         } else {
-            say("sub", &format!("connected to {}", socket.connect(endpoint)?));
+            socket.connect(endpoint)?;
         }
     }
     Ok(socket)

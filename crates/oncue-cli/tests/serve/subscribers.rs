@@ -58,7 +58,8 @@ fn sub_prints_the_states_of_topics() {
          [[route]]\ntopic = 'b'\nmode = 'stream'\ncommand = ['echo', 'all']\n",
     );
     let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "a", "--topic", "secret"]);
-    assert!(sub.error_line().contains("connected"));
+    assert!(sub.error_line().contains("connecting to"));
+    assert!(sub.error_line().contains("connected to"));
     let mut said = [sub.error_line(), sub.error_line(), sub.error_line()];
     said.sort();
     assert_eq!(
@@ -73,7 +74,8 @@ fn sub_prints_the_states_of_topics() {
     let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "b", "--count", "1"]);
     assert_eq!(sub.line(), "b\tall");
     let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "b"]);
-    assert!(sub.error_line().contains("connected"));
+    assert!(sub.error_line().contains("connecting to"));
+    assert!(sub.error_line().contains("connected to"));
     assert_eq!(sub.error_line(), "oncue sub: b is closed: its producer has ended");
 }
 

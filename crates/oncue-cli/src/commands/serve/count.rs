@@ -11,14 +11,14 @@ use crate::publisher::LINGER;
 use crate::signals::Stop;
 use crate::stdio::{self, say};
 use crate::ticks::{Next, Ticks};
-use crate::{args, publisher};
+use crate::{args, connections, publisher};
 
 pub(super) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     stop.on_hangup()?;
     let engine = Engine::start()?;
     let socket = XPub::new(&engine, args::socket_options(args)?.linger(LINGER).discard_messages(true))?;
     oncue::raise_descriptor_limit();
-    publisher::say_turned_away(&socket, stop, |text| say("serve", &text))?;
+    connections::follow(&socket, "serve", stop)?;
     let bind: String = args::given(args, "bind");
     say("serve", &format!("bound to {}", socket.bind(&bind)?));
     let mut ticks = Ticks::new(&socket, stop, args::given::<Duration>(args, "every"));

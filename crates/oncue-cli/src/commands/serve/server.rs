@@ -21,6 +21,7 @@ use super::program::permits::Permits;
 use super::report::{report, sum_up};
 use super::routes::{self, Keepers};
 use super::rules::Rules;
+use crate::connections;
 use crate::fail::Fail;
 use crate::output::counted;
 use crate::publisher::{self, LINGER};
@@ -53,8 +54,7 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
         counts: Counts::default(),
         end: Permits::new(0),
     });
-    let mut server = Server::start(config, tools)?;
-    publisher::say_turned_away(server.on_demand.xpub(), stop, |text| say("serve", &text))?;
+    let mut server = Server::start(config, tools, stop)?;
     while let Waited::Ready(ask) = stop.wait(asked.next(), None) {
         match ask {
             Ask::Reload => server.reload(path),
@@ -84,7 +84,7 @@ enum Way {
 }
 
 impl Server {
-    fn start(config: Config, tools: Arc<Tools>) -> Result<Server, Fail> {
+    fn start(config: Config, tools: Arc<Tools>, stop: &Stop) -> Result<Server, Fail> {
         let reserved = config.processes_max.saturating_mul(PROGRAM_DESCRIPTORS);
         let reserved = u32::try_from(reserved).unwrap_or(u32::MAX);
         let engine = Engine::with(EngineOptions::new().descriptors_reserved(reserved))?;
@@ -94,7 +94,8 @@ impl Server {
         let options =
             config.options.clone().linger(LINGER).admission(move |request| deciding.decide(request));
         let socket = XPub::new(&engine, options)?;
-        open(&socket, &mut places, &config, &tools.journal)?;
+        connections::follow(&socket, "serve", stop)?;
+        open(&socket, &mut places, &config)?;
         for missing in missing_programs(&config) {
             tools.journal.remark(missing);
         }
@@ -154,7 +155,7 @@ impl Server {
 
     /// Opens the endpoints of a config that are not open yet, and puts its routes in the place of those that run.
     fn reroute(&mut self, config: &Config) -> Result<Reloaded, Fail> {
-        open(self.on_demand.xpub(), &mut self.places, config, &self.tools.journal)?;
+        open(self.on_demand.xpub(), &mut self.places, config)?;
         let builder = routes::add(self.on_demand.builder(), config, &self.tools, &mut self.keepers)?;
         Ok(self.on_demand.reload(builder)?)
     }
@@ -200,17 +201,19 @@ impl Way {
     }
 }
 
-/// Opens the endpoints of a config that are not open yet, and logs them.
-fn open(socket: &XPub, places: &mut Places, config: &Config, journal: &Journal) -> oncue::Result<()> {
+/// Opens the endpoints of a config that are not open yet.
+fn open(socket: &XPub, places: &mut Places, config: &Config) -> oncue::Result<()> {
     for way in [Way::Bound, Way::Connected] {
         for text in way.texts(config) {
             let Entry::Vacant(place) = places.entry((way, text.clone())) else { continue };
-            let (name, endpoint) = match way {
-                Way::Bound => ("bound", socket.bind(text)?),
-                Way::Connected => ("connected", socket.connect(text)?),
-            };
-            journal.remark(format!("{name} to {endpoint}"));
-            place.insert(endpoint);
+            place.insert(match way {
+                Way::Bound => {
+                    let endpoint = socket.bind(text)?;
+                    say("serve", &format!("bound to {endpoint}"));
+                    endpoint
+                }
+                Way::Connected => socket.connect(text)?,
+            });
         }
     }
     Ok(())
