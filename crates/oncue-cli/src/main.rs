@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod connections;
 mod fail;
+mod json;
 mod lines;
 mod output;
 mod publisher;

@@ -6,7 +6,7 @@ use oncue::DemandEvent;
 use crate::fail::Fail;
 use crate::publisher::LINGER;
 use crate::signals::{Stop, Waited};
-use crate::{output, publisher, stdio};
+use crate::{json, output, publisher, stdio};
 
 pub(crate) fn command() -> Command {
     Command::new("demand")
@@ -23,7 +23,7 @@ pub(crate) fn command() -> Command {
 }
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
-    let json = args.get_flag("json");
+    let in_json = args.get_flag("json");
     let socket = publisher::socket(args, |options| options)?;
     let watch = socket.demand();
     publisher::open(&socket, "demand", args, stop)?;
@@ -32,8 +32,8 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
             DemandEvent::Wanted(prefix) => (true, prefix),
             DemandEvent::Unwanted(prefix) => (false, prefix),
         };
-        let line = match json {
-            true => output::demand_json(wanted, &prefix),
+        let line = match in_json {
+            true => json::demand(wanted, &prefix),
             false => output::change(if wanted { "+ " } else { "- " }, &prefix),
         };
         stdio::print(line, stop, None);

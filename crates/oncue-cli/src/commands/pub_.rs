@@ -16,7 +16,7 @@ use crate::output::{self, counted};
 use crate::signals::{Cause, Stop, Waited};
 use crate::stdio::{self, say};
 use crate::wait::spawn;
-use crate::{args, publisher};
+use crate::{args, json, publisher};
 
 /// The longest line that is published, in bytes.
 const LINE_BYTES_MAX: usize = 64 << 20;
@@ -28,9 +28,11 @@ pub(crate) fn command() -> Command {
         .about("Publish lines of standard input, and print what is wanted")
         .after_help(
             "Each line `TOPIC<TAB>PAYLOAD` is published as two frames. Lines may hold any bytes. A line without a tab is\n\
-             reported and skipped. Prints `+TOPIC` when a topic gets its first subscriber and `-TOPIC` when it loses its\n\
-             last one; bytes that are not printable UTF-8 are written as \\xNN, and a backslash as \\\\. So a program in any\n\
-             language that reads these lines can produce on demand.\n\n\
+             reported and skipped. With --format json a line is {\"frames\":[\"a\",\"1\"]}, with any number of frames; bytes\n\
+             that are not text are in frames_base64, as oncue sub --format json prints them.\n\n\
+             Prints `+TOPIC` when a topic gets its first subscriber and `-TOPIC` when it loses its last one; bytes that are\n\
+             not printable UTF-8 are written as \\xNN, and a backslash as \\\\. So a program in any language that reads these\n\
+             lines can produce on demand.\n\n\
              A message that nobody subscribes to is dropped, and counted at the end; see --wait-subscriber. A subscriber that\n\
              is too slow misses messages; see --no-drop.\n\n\
              Exit status: 0 at the end of the input, 1 if messages were not delivered within --linger, 3 if no subscriber came\n\
@@ -40,7 +42,12 @@ pub(crate) fn command() -> Command {
              oncue pub tcp://127.0.0.1:8888 --wait-subscriber 1m -t a -m hello",
         )
         .args(publisher::options())
-        .arg(arg!(--single "Publish each line as it is, as one frame"))
+        .arg(arg!(--single "Publish each line as it is, as one frame").conflicts_with("format"))
+        .arg(
+            arg!(--format <FORMAT> "What a line is: TOPIC<TAB>PAYLOAD, or JSON as oncue sub --format json prints it")
+                .default_value("text")
+                .value_parser(["text", "json"]),
+        )
         .arg(
             arg!(-t --topic <T> "Publish one message with this topic, where \\xNN is one byte, instead of standard input")
                 .allow_hyphen_values(true)
@@ -124,10 +131,21 @@ fn print(event: &DemandEvent, stop: &Stop) {
     stdio::print(output::change(sign, prefix), stop, None);
 }
 
+/// What a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A topic, a tab, and a payload.
+    Tab,
+    /// A message of one frame.
+    Single,
+    /// A message in JSON.
+    Json,
+}
+
 /// What is published: standard input, whose lines are read on a thread of their own, because reading blocks; or one message.
 struct Input {
     socket: XPub,
-    single: bool,
+    form: Form,
     /// The frames of the one message.
     message: Option<Vec<Vec<u8>>>,
     published: AtomicU64,
@@ -142,7 +160,12 @@ impl Input {
             |name| args.get_many::<OsString>(name).into_iter().flatten().map(|word| args::topic(word));
         let message = args.contains_id("topic").then(|| words("topic").chain(words("message")).collect());
         let (published, untaken, skipped) = (0.into(), 0.into(), 0.into());
-        Input { socket, single: args.get_flag("single"), message, published, untaken, skipped }
+        let form = match (args.get_flag("single"), args::given::<String>(args, "format").as_str()) {
+            (true, _) => Form::Single,
+            (false, "json") => Form::Json,
+            _ => Form::Tab,
+        };
+        Input { socket, form, message, published, untaken, skipped }
     }
 
     /// Starts the reader; the end of the input ends the program.
@@ -177,7 +200,13 @@ impl Input {
 
     fn publish_line(&self, line: Line<'_>, number: u64, stop: &Stop) -> Result<(), Fail> {
         let why = match line {
-            Line::Whole(line) if self.single => return self.publish(&[line], stop),
+            Line::Whole(line) if self.form == Form::Single => return self.publish(&[line], stop),
+            Line::Whole(line) if self.form == Form::Json => match json::read_message(line) {
+                Ok(frames) => {
+                    return self.publish(&frames.iter().map(Vec::as_slice).collect::<Vec<_>>(), stop);
+                }
+                Err(why) => why,
+            },
             Line::Whole(line) => match split_at_tab(line) {
                 Some((topic, payload)) => return self.publish(&[topic, payload], stop),
                 None => "has no tab between topic and payload".to_owned(),
