@@ -152,9 +152,9 @@ impl Stop {
     /// Waits for an operation that ends the work, unless a second signal comes first.
     pub(crate) fn wait_to_end<F: Future>(&self, operation: F) -> Option<F::Output> {
         let mut operation = pin!(operation);
-        wait(poll_fn(|context| match self.enlist().hurried {
-            true => Poll::Ready(None),
-            false => operation.as_mut().poll(context).map(Some),
+        wait(poll_fn(|context| {
+            let hurried = self.enlist().hurried;
+            if hurried { Poll::Ready(None) } else { operation.as_mut().poll(context).map(Some) }
         }))
     }
 

@@ -465,10 +465,10 @@ fn pub_drops_for_a_slow_subscriber_unless_it_must_not_and_counts_after_the_linge
         });
         // A subscriber that is slow, or reads nothing.
         std::thread::sleep(Duration::from_millis(300));
-        if complete {
-            let bytes = message(&[b"a", &[b'0'; 4000]]).len();
-            raw.read(LINES * bytes);
-        }
+        let raw = (!complete).then_some(raw).or_else(|| {
+            raw.read(LINES * message(&[b"a", &[b'0'; 4000]]).len());
+            None
+        });
         let end = writer.join().expect("it ends");
         let said = end.errors.last().expect("a summary").clone();
         assert!(said.contains("3000 lines published"), "{end:?}");
