@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use clap::Command;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::commands::{SUBCOMMANDS, Subcommand, become_program};
+use crate::commands::{SUBCOMMANDS, Subcommand, become_guardian};
 use crate::fail::Fail;
 use crate::signals::{STATUS_SIGNAL, Stop};
 use crate::stdio::say;
@@ -31,7 +31,7 @@ const STATUS_USAGE: u8 = 2;
 const STATUS_FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
-    if let Some(status) = become_program() {
+    if let Some(status) = become_guardian() {
         return status;
     }
     let matches = cli().get_matches();

@@ -6,6 +6,7 @@ use clap::{Arg, ArgMatches, arg, value_parser};
 use oncue::{Engine, Options, XPub};
 
 use crate::fail::Fail;
+use crate::output::counted;
 use crate::signals::Stop;
 use crate::stdio::say;
 use crate::{args, connections};
@@ -54,11 +55,21 @@ pub(crate) fn open(socket: &XPub, name: &'static str, args: &ArgMatches, stop: &
 }
 
 /// Closes the socket, which goes on sending what is queued for as long as `linger` allows and no second signal comes.
-///
-/// # Errors
-/// How many messages were not delivered.
-pub(crate) fn close(socket: &XPub, linger: Duration, stop: &Stop) -> Result<(), Fail> {
+/// Returns how many messages were not delivered.
+pub(crate) fn close(socket: &XPub, linger: Duration, stop: &Stop) -> u64 {
     stop.allow(linger);
-    stop.wait_to_end(socket.close());
-    Ok(())
+    let closed = stop.wait_to_end(socket.close());
+    closed.unwrap_or_else(|| socket.close_within(Duration::ZERO).wait()).undelivered
+}
+
+/// The same for a subcommand without an end of its own: it says how many messages were not delivered.
+pub(crate) fn close_and_say(socket: &XPub, name: &str, stop: &Stop) {
+    let undelivered = close(socket, LINGER, stop);
+    if undelivered > 0 {
+        say(name, &not_delivered(undelivered));
+    }
+}
+
+pub(crate) fn not_delivered(messages: u64) -> String {
+    format!("{} not delivered", counted(messages, "message"))
 }

@@ -465,15 +465,19 @@ fn pub_drops_for_a_slow_subscriber_unless_it_must_not_and_counts_after_the_linge
         });
         // A subscriber that is slow, or reads nothing.
         std::thread::sleep(Duration::from_millis(300));
-        let raw = (!complete).then_some(raw).or_else(|| {
+        if complete {
             raw.read(LINES * message(&[b"a", &[b'0'; 4000]]).len());
-            None
-        });
+            // It reads the end of the connection, and ends it too.
+            raw.expect_end();
+            drop(raw);
+        } else {
+            // It stays until the publisher has ended.
+            std::mem::forget(raw);
+        }
         let end = writer.join().expect("it ends");
-        let said = end.errors.last().expect("a summary").clone();
+        let said = end.errors.first().expect("a summary").clone();
         assert!(said.contains("3000 lines published"), "{end:?}");
         assert_eq!(complete, !said.contains("slow subscribers missed"), "{end:?}");
-        drop(raw);
     }
 }
 
@@ -633,13 +637,38 @@ fn a_second_signal_ends_what_lingers() {
     for _ in 0..32 {
         program.write(&line);
     }
-    program.end_input();
+    // The first signal ends the input, the second one the linger.
     program.signal("INT");
-    until("the signals are heard", || {
-        program.signal("INT");
-        program.has_ended()
-    });
-    assert_eq!(program.end().code, Some(0));
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!program.has_ended());
+    program.signal("INT");
+    let end = program.end();
+    assert_eq!(end.code, Some(1), "{end:?}");
+    let said = end.errors.last().expect("a line");
+    assert!(said.starts_with("oncue pub: ") && said.ends_with(" messages not delivered"), "{end:?}");
+}
+
+#[test]
+fn pub_says_how_many_messages_its_linger_did_not_deliver() {
+    let mut program = oncue(&["pub", ANY_PORT, "--linger", "200ms"]);
+    // A peer that never reads.
+    let mut raw = Raw::connect(&program.endpoint());
+    raw.greet(Version::V3_1, "SUB", "XPUB");
+    raw.subscribe(Version::V3_1, b"a");
+    assert_eq!(program.line(), "+a");
+    let line = [&b"a\t"[..], &vec![b'x'; 1 << 20], b"\n"].concat();
+    for _ in 0..16 {
+        program.write(&line);
+    }
+    program.end_input();
+    let end = program.end();
+    let [published, undelivered] = &end.errors[..] else { panic!("{end:?}") };
+    assert_eq!((end.code, published.as_str()), (Some(1), "oncue pub: 16 lines published"));
+    let number =
+        undelivered.strip_prefix("oncue pub: ").and_then(|rest| rest.strip_suffix(" messages not delivered"));
+    let number: u32 = number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{end:?}"));
+    assert!((1..=16).contains(&number), "{end:?}");
+    drop(raw);
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub use options::{EngineOptions, Keep, OnFull, Options};
 pub use peer_address::PeerAddress;
 pub use permission::{Admission, PeerKey, REASON_BYTES_MAX, Reason, SubscribeRequest};
 pub use socket::{ConnectionEvents, DemandEvent, DemandWatch, Pub, Socket, Sub, XPub, XPubEvent, XSub, kind};
-pub use stats::{RefusedPeer, SocketStats, TurnedAway};
+pub use stats::{Closed, RefusedPeer, SocketStats, TurnedAway};
 
 /// The examples of the README compile.
 #[cfg(doctest)]

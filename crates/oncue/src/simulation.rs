@@ -2,6 +2,7 @@
 //! `cargo xtask sim --seed N`.
 
 mod admission;
+mod closing;
 mod half_open;
 mod last;
 mod leaving;

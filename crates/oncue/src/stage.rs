@@ -89,6 +89,12 @@ impl Sim {
 
     /// Lets `time` pass.
     pub(crate) fn run(&mut self, time: Duration) {
+        self.run_until_quiet(time);
+        #[cfg(test)]
+        self.nodes.iter().for_each(|node| node.driver.check_counts());
+    }
+
+    fn run_until_quiet(&mut self, time: Duration) {
         let end = lock(&self.world).now + time;
         loop {
             self.turn_all();

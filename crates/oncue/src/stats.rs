@@ -18,10 +18,16 @@ pub struct SocketStats {
     /// Dropped by `send` because the I/O threads had not caught up
     /// (see [`Options::outbox_bytes_max`](crate::Options::outbox_bytes_max)).
     pub outbox_full: u64,
-    /// Completely written to a peer; a message to three peers counts three times.
+    /// Completely written to a peer's connection. A message that three peers want counts three times, here and in the next
+    /// two counters: it is delivered to each of them, missed by it, or undelivered; until then it is queued.
     pub delivered: u64,
-    /// Missed by a peer whose queue was full; counted per peer.
+    /// Missed by a peer whose queue was full: dropped by [`OnFull`](crate::OnFull), or replaced by a newer message.
     pub missed: u64,
+    /// Neither delivered nor missed when the connection of the peer ended, or the linger of this socket: queued, or
+    /// written in part. When the last peer leaves, and when the linger ends, the messages that `send` has accepted and
+    /// that no I/O thread has taken yet are counted as well, for each peer that wants them. Last values that wait to
+    /// be sent to a new subscriber are not: they are not queued yet.
+    pub undelivered: u64,
     /// Received and queued for the user.
     pub received: u64,
     /// Received, and dropped because the user did not take it in time: by an XPUB, or with
@@ -64,6 +70,16 @@ pub struct SocketStats {
     pub last_values_dropped: u64,
     /// Last values sent to new subscribers. They count as delivered, too.
     pub last_values_offered: u64,
+}
+
+/// How a socket was closed ([`Pub::close`](crate::Pub::close)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Closed {
+    /// How many messages were not delivered, from the call of `close` on: what was still queued when the linger ended, and
+    /// what was queued for peers that left meanwhile. Counted per peer, as
+    /// [`SocketStats::undelivered`]. Exact, unless the engine has died.
+    pub undelivered: u64,
 }
 
 /// The peers that a socket has turned away since the last report.

@@ -163,7 +163,10 @@ fn what_would_have_its_io_thread_wait_for_itself_is_refused_and_all_else_works()
                     kind(XPub::new(&elsewhere, Options::new()).unwrap().bind(ENDPOINT).map(drop)),
                 ),
                 ("wait", caught(&|| drop(sub.recv().wait()))),
-                ("wait for the end", caught(&|| XPub::new(&theirs, Options::new()).unwrap().close().wait())),
+                (
+                    "wait for the end",
+                    caught(&|| _ = XPub::new(&theirs, Options::new()).unwrap().close().wait()),
+                ),
                 (
                     "a limited wait",
                     sub.recv().wait_timeout(Duration::from_millis(2)).map(|_| ErrorKind::Misuse),

@@ -91,6 +91,56 @@ fn a_socket_file_that_another_has_taken_over_stays() {
 }
 
 #[test]
+fn no_file_of_an_ipc_endpoint_stays() {
+    let at = path("file");
+    let endpoint = format!("ipc://{at}");
+    let there = || std::fs::exists(&at).unwrap();
+    // A socket whose linger never ends: a subscriber is connected that takes nothing of what waits for it.
+    let stuck = |engine: &Engine| {
+        let publisher = XPub::new(engine, Options::new().linger(Duration::MAX)).unwrap();
+        publisher.bind(&endpoint).unwrap();
+        assert!(there());
+        let subscriber = Sub::new(engine, Options::new().recv_hwm(1)).unwrap();
+        subscriber.subscribe("").unwrap();
+        subscriber.connect(&endpoint).unwrap();
+        let event = publisher.event().wait_timeout(Duration::from_secs(20)).expect("it subscribes");
+        assert!(matches!(event.unwrap(), XPubEvent::Wanted(_)));
+        for _ in 0..1000 {
+            publisher.send_wait(vec![0; 10_000]).wait().unwrap();
+        }
+        (publisher, subscriber)
+    };
+    let engine = engine();
+
+    let (publisher, subscriber) = stuck(&engine);
+    let closing = publisher.close();
+    assert!(!there(), "when the call of close returns");
+    assert!(closing.wait_timeout(Duration::from_millis(20)).is_none(), "it lingers");
+    publisher.close_within(Duration::ZERO).wait();
+    drop((publisher, subscriber));
+
+    let (publisher, _subscriber) = stuck(&engine);
+    let other = publisher.clone();
+    drop(publisher);
+    assert!(there());
+    drop(other);
+    assert!(!there(), "when the last handle is dropped");
+
+    let publisher = Pub::new(&engine, Options::new()).unwrap();
+    publisher.bind(&endpoint).unwrap();
+    publisher.unbind(&endpoint).unwrap();
+    assert!(!there(), "when it is unbound");
+
+    let alone = Engine::start().unwrap();
+    let publisher = Pub::new(&alone, Options::new()).unwrap();
+    publisher.bind(&endpoint).unwrap();
+    drop(alone);
+    assert!(there());
+    drop(publisher);
+    assert!(!there(), "when the engine ends with its last socket");
+}
+
+#[test]
 fn two_threads_that_connect_a_socket_to_one_endpoint_make_one_connection() {
     const ROUNDS: usize = 200;
     let engine = Engine::with(EngineOptions::new().io_threads(2)).unwrap();

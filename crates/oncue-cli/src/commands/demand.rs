@@ -4,7 +4,6 @@ use clap::{ArgMatches, Command, arg};
 use oncue::DemandEvent;
 
 use crate::fail::Fail;
-use crate::publisher::LINGER;
 use crate::signals::{Stop, Waited};
 use crate::{json, output, publisher, stdio};
 
@@ -38,5 +37,6 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
         };
         stdio::print(line, stop, None);
     }
-    publisher::close(&socket, LINGER, stop)
+    publisher::close_and_say(&socket, "demand", stop);
+    Ok(())
 }

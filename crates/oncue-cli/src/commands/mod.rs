@@ -12,7 +12,7 @@ mod pub_;
 mod serve;
 mod sub;
 
-pub(crate) use self::serve::become_program;
+pub(crate) use self::serve::become_guardian;
 
 /// A subcommand.
 pub(crate) struct Subcommand {

@@ -106,11 +106,15 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     while let Some(event) = watch.try_next()? {
         print(&event, stop);
     }
-    let closed = publisher::close(&socket, linger, stop);
-    if stop.cause() != Some(Cause::OutputClosed) {
-        input.report();
+    let undelivered = publisher::close(&socket, linger, stop);
+    if stop.cause() == Some(Cause::OutputClosed) {
+        return Ok(());
     }
-    closed.and(read)
+    input.report();
+    match undelivered {
+        0 => read,
+        _ => Err(Fail::Runtime(publisher::not_delivered(undelivered))),
+    }
 }
 
 /// Waits until there is a subscriber, as long as `time`.

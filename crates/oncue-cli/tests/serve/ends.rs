@@ -59,18 +59,107 @@ fn programs_that_ignore_term_are_killed() {
     until("all are gone", || processes_with(&mark).is_empty());
 }
 
+/// Programs that ignore TERM, each with a child that does so too.
+const STUBBORN: &str =
+    "trap \"\" TERM; sh -c \"while :; do sleep 0.05; done\" $0 & echo up >&2; while :; do sleep 0.05; done";
+
+/// The guardian of a server.
+fn guardian(server: u32) -> Vec<String> {
+    processes_with(&format!("__guardian\0{server}-"))
+}
+
 #[test]
-fn programs_end_even_when_the_command_is_killed() {
+fn programs_and_their_children_end_even_when_the_command_is_killed() {
     let directory = Directory::new();
     let mark = mark("killed");
-    let mut server = directory
-        .serve(&routes(&mark, "trap \"\" TERM; echo up >&2; while read x; do :; done; exec sleep 60"));
+    let mut server = directory.serve(&routes(&mark, STUBBORN));
     let _subscriber = server.subscriber(&["run", "stream", "shared"]);
     for _ in 0..3 {
         server.error_with("up");
     }
+    until("all six are there", || processes_with(&mark).len() == 6);
+    let id = server.program.id();
+    assert_eq!(guardian(id).len(), 1);
     server.program.kill();
-    until("the programs end", || processes_with(&mark).is_empty());
+    until("all are gone", || processes_with(&mark).is_empty());
+    until("so is the guardian", || guardian(id).is_empty());
+}
+
+#[test]
+fn programs_end_when_the_command_is_killed_while_it_ends_them() {
+    let directory = Directory::new();
+    let mark = mark("ending");
+    let mut server = directory.serve(&routes(&mark, STUBBORN).replace("300ms", "1h"));
+    let _subscriber = server.subscriber(&["run", "stream", "shared"]);
+    for _ in 0..3 {
+        server.error_with("up");
+    }
+    server.program.signal("TERM");
+    // The second ends the command at once.
+    until("it has ended", || {
+        server.program.signal("TERM");
+        std::thread::sleep(Duration::from_millis(20));
+        server.program.has_ended()
+    });
+    until("all are gone", || processes_with(&mark).is_empty());
+}
+
+#[test]
+fn programs_end_when_the_command_is_killed_while_it_starts_them() {
+    let directory = Directory::new();
+    for round in 0..15 {
+        let mark = mark(&format!("starting-{round}-"));
+        let server = directory.serve(&format!(
+            "[[route]]\ntopic = 't/{{x:int}}'\ncommand = ['sh', '-c', 'sh -c \"sleep 60; :\" $0 & wait', '{mark}']\nmode = 'stream'\n",
+        ));
+        let topics: Vec<_> = (0..40).map(|number| format!("t/{number}")).collect();
+        let topics: Vec<_> = topics.iter().map(String::as_str).collect();
+        let _subscriber = server.subscriber(&topics);
+        until("the first one", || !processes_with(&mark).is_empty());
+        std::thread::sleep(Duration::from_millis(round));
+        server.program.kill();
+        until("all are gone", || processes_with(&mark).is_empty());
+    }
+}
+
+#[test]
+fn the_guardian_is_replaced_when_it_is_killed_and_ends_with_the_command() {
+    let directory = Directory::new();
+    let mark = mark("guardian");
+    let mut server = directory.serve(&routes(&mark, STUBBORN));
+    let _subscriber = server.subscriber(&["run", "stream", "shared"]);
+    for _ in 0..3 {
+        server.error_with("up");
+    }
+    let id = server.program.id();
+    let kill = |signal: &str, process: &str| {
+        assert!(Command::new("kill").args([signal, process]).status().expect("kill").success());
+    };
+    let first = guardian(id);
+    // As a terminal and a supervisor do it.
+    for signal in ["-INT", "-TERM", "-HUP", "-QUIT"] {
+        kill(signal, &first[0]);
+    }
+    kill("-KILL", &first[0]);
+    let line = server.error_with("guardian");
+    assert!(line.contains("the guardian has ended (signal: 9"), "{line}");
+    server.error_with("there is another guardian");
+    let second = guardian(id);
+    assert!(second.len() == 1 && second != first, "{second:?}");
+    // Three, and those that all programs of this test have.
+    let mut plain = Command::new("sleep").arg("60").spawn().expect("a program");
+    let descriptors = |id: &str| std::fs::read_dir(format!("/proc/{id}/fd")).expect("a process").count();
+    assert_eq!(descriptors(&second[0]), descriptors(&plain.id().to_string()));
+    plain.kill().and_then(|()| plain.wait()).expect("its end");
+    server.program.kill();
+    until("all are gone", || processes_with(&mark).is_empty());
+    // A command that ends as it should leaves no guardian.
+    let server = directory.serve(&routes(&mark, STUBBORN));
+    let id = server.program.id();
+    assert_eq!(guardian(id).len(), 1);
+    server.program.signal("TERM");
+    assert_eq!(server.program.end().code, Some(0));
+    assert_eq!(guardian(id), Vec::<String>::new());
 }
 
 #[test]

@@ -189,6 +189,17 @@ impl<N: Net> Driver<N> {
         lock(&self.stations[index].shard).holding()
     }
 
+    /// Checks that each message that was offered to a peer is delivered, missed, undelivered or queued.
+    #[cfg(test)]
+    pub(crate) fn check_counts(&self) {
+        for hub in lock(&self.hubs).iter().filter_map(Weak::upgrade) {
+            let queued: u64 = self.stations.iter().map(|station| lock(&station.shard).queued(hub.id)).sum();
+            let (offered, stats) = (hub.counters.offered.load(Ordering::Relaxed), hub.stats());
+            let known = stats.delivered + stats.missed + stats.undelivered + queued;
+            assert_eq!(offered, known, "offered to peers: {queued} queued, {stats:?}");
+        }
+    }
+
     /// Works on a shard from another thread, and lets its own thread do what follows.
     fn with_shard<T>(&self, index: usize, f: impl FnOnce(&mut Shard<N>) -> T) -> T {
         let mut shard = lock(&self.stations[index].shard);

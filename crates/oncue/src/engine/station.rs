@@ -227,6 +227,9 @@ mod tests {
         let publisher = XPub::new(&engine, Options::new()).unwrap();
         let subscriber = Sub::new(&engine, Options::new()).unwrap();
         let endpoint = publisher.bind("tcp://127.0.0.1:0").unwrap().to_string();
+        let file = std::env::temp_dir().join(format!("oncue-dies-{}", std::process::id()));
+        publisher.bind(&format!("ipc://{}", file.display())).unwrap();
+        assert!(file.exists());
         subscriber.subscribe("").unwrap();
         subscriber.connect(&endpoint).unwrap();
         assert!(matches!(publisher.event().wait().unwrap(), XPubEvent::Wanted(_)));
@@ -246,6 +249,7 @@ mod tests {
             station.poller.as_ref().unwrap().ring();
             assert_eq!(waiting.join().unwrap().unwrap_err().kind(), ErrorKind::Closed);
         });
+        assert!(!file.exists(), "its endpoints are free");
         assert_eq!(publisher.bind("tcp://127.0.0.1:0").unwrap_err().kind(), ErrorKind::Closed);
         assert_eq!(subscriber.connect(&endpoint).unwrap_err().kind(), ErrorKind::Closed);
         assert_eq!(XPub::new(&engine, Options::new()).unwrap_err().kind(), ErrorKind::Closed);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use oncue_core::connection::SocketType;
 
@@ -14,7 +15,7 @@ use crate::engine::{Control, Engine};
 use crate::error::Result;
 use crate::op::Op;
 use crate::options::Options;
-use crate::stats::{RefusedPeer, SocketStats, TurnedAway};
+use crate::stats::{Closed, RefusedPeer, SocketStats, TurnedAway};
 
 /// A socket: [`Pub`], [`XPub`], [`Sub`] or [`XSub`], by its side and its form (see [`kind`](crate::kind)). Cheap to clone;
 /// all clones are one socket, which is closed when the last of them is dropped.
@@ -129,12 +130,34 @@ impl<S, F> Socket<S, F> {
         self.0.control.disconnect(&self.0.hub, &endpoint.parse()?)
     }
 
-    /// Closes the socket for all handles. The operation is done when everything queued is sent, or when
-    /// [`Options::linger`](crate::Options::linger) has passed. Dropping the last handle closes too, without waiting.
-    pub fn close(&self) -> Op<impl Future<Output = ()> + Send + Unpin + '_> {
+    /// Closes the socket for all handles, by the call alone: its endpoints are free, and the file of an `ipc` endpoint is
+    /// gone, when `close` returns. The operation is done when everything queued is sent, or when
+    /// [`Options::linger`](crate::Options::linger) has passed; it tells how many messages were not delivered. Dropping
+    /// the last handle closes too, without waiting.
+    ///
+    /// ```
+    /// # use oncue::{Engine, Options, Pub};
+    /// # let engine = Engine::start()?;
+    /// # let socket = Pub::new(&engine, Options::new())?;
+    /// let closed = socket.close().wait();
+    /// if closed.undelivered > 0 {
+    ///     eprintln!("{} messages were not delivered", closed.undelivered);
+    /// }
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    pub fn close(&self) -> Op<impl Future<Output = Closed> + Send + Unpin + '_> {
         let hub = &self.0.hub;
         hub.close();
-        hub.done.until(|| hub.is_done().then_some(()))
+        hub.done.until(|| hub.closed())
+    }
+
+    /// As [`close`](Self::close), with a linger that ends `time` from now, unless it ends before. For a socket that is
+    /// closed already this shortens its linger, from any thread: with [`Duration::ZERO`] it ends at once, and every
+    /// operation of `close` is done soon.
+    pub fn close_within(&self, time: Duration) -> Op<impl Future<Output = Closed> + Send + Unpin + '_> {
+        let hub = &self.0.hub;
+        hub.close_within(time);
+        hub.done.until(|| hub.closed())
     }
 
     /// The peers turned away since the last call, as soon as there are any

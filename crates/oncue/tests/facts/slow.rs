@@ -1,5 +1,7 @@
 //! Peers that read more slowly than we send.
 
+use std::time::Duration;
+
 use oncue::{OnFull, Pub, XPub};
 
 use super::raw::*;
@@ -48,6 +50,41 @@ fn a_message_is_missed_whole_or_not_at_all() {
             let stats = p.stats();
             assert_eq!((stats.delivered, stats.missed + got, stats.outbox_full), (got, u64::from(sent), 0));
         }
+    });
+}
+
+#[test]
+fn a_linger_that_is_ended_by_hand_tells_what_was_not_delivered() {
+    both_sides(|side| {
+        const SENT: u64 = 2000;
+        let options = options().on_full(OnFull::Refuse).send_hwm(100).linger(Duration::MAX);
+        let p = Pub::new(&engine(), options).unwrap();
+        let door = Door::new(&p, side);
+        let mut peer = door.peer(Zmtp::V3_1);
+        peer.send(subscribe("t"));
+        while !p.wanted("t") {
+            std::thread::yield_now();
+        }
+        // More than the system's buffers hold: the rest waits for the peer, and in the outbox.
+        let mut sent = 0;
+        while sent < SENT && p.send_wait(&numbered(sent as u32)[..]).wait_timeout(SOON / 20).is_some() {
+            sent += 1;
+        }
+        assert!(p.stats().delivered < sent);
+        assert!(p.close().wait_timeout(SOON / 100).is_none(), "the linger has no end");
+        let closer = std::thread::spawn({
+            let p = p.clone();
+            move || p.close().wait_timeout(SOON).expect("the linger was ended")
+        });
+        let closed = p.close_within(Duration::ZERO).wait_timeout(SOON).expect("it ends at once");
+        assert_eq!(closer.join().unwrap(), closed);
+        let stats = p.stats();
+        assert_eq!((stats.missed, stats.undelivered), (0, closed.undelivered));
+        assert_eq!(stats.delivered + closed.undelivered, sent);
+        for i in 0..stats.delivered {
+            assert_eq!(peer.message(), numbered(i as u32));
+        }
+        assert!(peer.ended().len() < PART + 100, "at most a part of one more message");
     });
 }
 

@@ -82,7 +82,7 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     if let Some(failure) = show.failure.into_inner().unwrap_or_default() {
         return Err(failure);
     }
-    publisher::close(&socket, LINGER, stop)?;
+    publisher::close_and_say(&socket, "demo", stop);
     show.story.end(ticks);
     if forever { Ok(()) } else { stop.unfinished() }
 }

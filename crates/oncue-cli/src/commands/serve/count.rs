@@ -35,5 +35,6 @@ pub(super) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
             Next::Stopped => break,
         }
     }
-    publisher::close(&socket, LINGER, stop)
+    publisher::close_and_say(&socket, "serve", stop);
+    Ok(())
 }

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Command, arg, value_parser};
 
-pub(crate) use self::program::launch::become_program;
+pub(crate) use self::program::guardian::become_guardian;
 use crate::args;
 use crate::fail::Fail;
 use crate::signals::Stop;

@@ -47,8 +47,10 @@ pub(super) fn check(path: &Path) -> Result<(), Fail> {
 pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
     let asked = Asked::on_signals()?;
     let config = read(path)?;
+    let launcher = Launcher::new(&Journal);
+    let launcher = launcher.map_err(|error| Fail::Runtime(format!("no program can be started: {error}")))?;
     let tools = Arc::new(Tools {
-        launcher: Launcher::new(),
+        launcher,
         permits: Permits::new(config.processes_max),
         journal: Journal,
         counts: Counts::default(),
@@ -61,7 +63,8 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
             Ask::Report => report(&server.on_demand, &server.tools),
         }
     }
-    server.end(stop)
+    server.end(stop);
+    Ok(())
 }
 
 /// A config at work.
@@ -172,15 +175,14 @@ impl Server {
         }
     }
 
-    fn end(self, stop: &Stop) -> Result<(), Fail> {
+    fn end(self, stop: &Stop) {
         let kill_after = self.config.routes.iter().flat_map(programs).map(|program| program.kill_after).max();
         stop.allow(kill_after.unwrap_or_default());
         self.tools.end.set(1);
         self.on_demand.stop();
         drop(self.keepers);
-        let closed = publisher::close(self.on_demand.xpub(), LINGER, stop);
+        publisher::close_and_say(self.on_demand.xpub(), "serve", stop);
         sum_up(&self.on_demand, &self.tools);
-        closed
     }
 }
 

@@ -51,7 +51,7 @@ use crate::net::Ready;
 use crate::op::{Place, Waiters, wake_all};
 use crate::options::{Keep, Options};
 use crate::permission::{PeerKey, Reason};
-use crate::stats::SocketStats;
+use crate::stats::{Closed, SocketStats};
 use crate::sync::{Clock, lock, write_lock};
 
 /// The largest message of a publisher, and of a subscriber, in bytes on the wire, unless an option says otherwise.
@@ -93,6 +93,8 @@ pub(crate) struct Hub {
     told: Vec<AtomicU64>,
     clock: Clock,
     closed: AtomicBool,
+    /// How many messages were undelivered when the socket was closed.
+    undelivered_before: AtomicU64,
     /// Shards that still serve the closed socket.
     open_shards: AtomicUsize,
     pub(crate) done: Waiters,
@@ -118,6 +120,8 @@ pub(crate) enum Note {
     State { hub: Arc<Hub>, value: Msg },
     /// The user has closed the socket.
     Close(Arc<Hub>),
+    /// The closed socket lingers no longer than this from now on.
+    Linger { hub: Arc<Hub>, time: Duration },
     /// Look whether to end.
     Stop,
 }
@@ -159,6 +163,9 @@ pub(crate) struct Counters {
     pub(crate) outbox_full: AtomicU64,
     pub(crate) delivered: AtomicU64,
     pub(crate) missed: AtomicU64,
+    pub(crate) undelivered: AtomicU64,
+    #[cfg(test)]
+    pub(crate) offered: AtomicU64,
     pub(crate) received: AtomicU64,
     pub(crate) received_missed: AtomicU64,
     pub(crate) peers_lost: AtomicU64,
@@ -213,6 +220,7 @@ impl Hub {
             doors: Mutex::new(Vec::new()),
             clock,
             closed: AtomicBool::new(false),
+            undelivered_before: AtomicU64::new(0),
             done: Waiters::default(),
             options,
         })
@@ -310,12 +318,26 @@ impl Hub {
         first
     }
 
+    /// Closes the socket, if it is not closed yet, and ends its linger after `time` at the latest.
+    pub(crate) fn close_within(self: &Arc<Self>, time: Duration) {
+        self.close();
+        self.mail_all(|| Note::Linger { hub: self.clone(), time });
+    }
+
+    /// How the socket was closed, once that is done.
+    pub(crate) fn closed(&self) -> Option<Closed> {
+        let before = self.undelivered_before.load(Ordering::Relaxed);
+        let all = || self.counters.undelivered.load(Ordering::Relaxed);
+        self.is_done().then(|| Closed { undelivered: all().saturating_sub(before) })
+    }
+
     /// From now on users get an error, the endpoints are free, and everything that waits is woken. Returns whether this
     /// call did it.
     fn shut(&self) -> bool {
         if self.closed.swap(true, Ordering::AcqRel) {
             return false;
         }
+        self.undelivered_before.store(self.counters.undelivered.load(Ordering::Relaxed), Ordering::Relaxed);
         let doors = std::mem::take(&mut *lock(&self.doors));
         doors.iter().filter_map(Weak::upgrade).for_each(|door| door.shut());
         self.outbox.shut();
@@ -374,6 +396,7 @@ impl Hub {
             outbox_full: get(&c.outbox_full),
             delivered: get(&c.delivered),
             missed: get(&c.missed),
+            undelivered: get(&c.undelivered),
             received: get(&c.received),
             received_missed: get(&c.received_missed) + get(&self.inbound.dropped),
             received_replaced: get(&self.inbound.replaced),

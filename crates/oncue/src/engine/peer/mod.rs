@@ -335,6 +335,7 @@ impl<S: Stream> Peer<S> {
     /// bytes would make the system drop what the peer has not read yet.
     pub(crate) fn drain(&mut self) {
         self.dialer = None;
+        self.out.give_up();
         self.out.stream.shutdown_write();
         self.phase = Phase::Draining;
         self.partial = Partial::default();

@@ -1,9 +1,9 @@
 //! The way out to one peer: its stream, and the queue of what the stream has not taken.
 //!
-//! It applies [`OnFull`] to one peer; this file is the only one that counts what peers got (`delivered`) and missed
-//! (`missed`). Its peer calls it, and the shard through the peer, under the shard's lock. The order: `offer`, or
+//! It applies [`OnFull`] to one peer; this file is the only one that counts what became of a message that was offered to
+//! a peer: it is `delivered`, `missed` or `undelivered`, or still queued. Its peer calls it, and the shard through the peer, under the shard's lock. The order: `offer`, or
 //! `write_now` if the queue is empty; `queue` tells why something is left (`is_blocked`, `has_more`); `unblock` when the
-//! network reports room; `flush`. Control bytes go in between by `control` and `answer`; they count towards no mark.
+//! network reports room; `flush`; `give_up` at the end. Control bytes go in between by `control` and `answer`; they count towards no mark.
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -71,9 +71,21 @@ impl<S: Stream> Outgoing<S> {
 
     /// Writes what is queued.
     pub(crate) fn flush(&mut self) -> Result<(), End> {
-        let written = self.queue.flush(&mut self.stream)?;
-        self.hub.counters.delivered.fetch_add(written, Ordering::Relaxed);
-        Ok(())
+        let written = self.queue.flush(&mut self.stream);
+        self.wrote(written)
+    }
+
+    /// Counts messages that are completely written, and says whether the stream has failed.
+    #[inline]
+    fn wrote(&mut self, messages: u64) -> Result<(), End> {
+        self.hub.counters.delivered.fetch_add(messages, Ordering::Relaxed);
+        self.queue.failure().map_or(Ok(()), |error| Err(End::Failed(error)))
+    }
+
+    /// Nothing more goes out: what is queued is not delivered.
+    pub(crate) fn give_up(&mut self) {
+        let messages = self.queue.clear();
+        self.hub.counters.undelivered.fetch_add(messages, Ordering::Relaxed);
     }
 
     /// Queues the control bytes that `put` appends.
@@ -129,12 +141,13 @@ impl<S: Stream> Outgoing<S> {
     }
 
     fn offer_up_to(&mut self, runs: &[Run], mark: Mark) -> Result<Offered, End> {
-        let offered = self.queue.offer(&mut self.stream, runs, mark)?;
-        self.hub.counters.delivered.fetch_add(offered.written, Ordering::Relaxed);
+        #[cfg(test)]
+        count_offered(&self.hub, runs.iter().map(Run::messages).sum());
+        let offered = self.queue.offer(&mut self.stream, runs, mark);
         if offered.missed > 0 {
-            count_missed(&self.hub, offered.missed);
+            self.hub.counters.missed.fetch_add(offered.missed, Ordering::Relaxed);
         }
-        Ok(offered)
+        self.wrote(offered.written).map(|()| offered)
     }
 
     /// Writes a message while nothing is queued; `rest` encodes it if the stream does not take all of it.
@@ -143,13 +156,29 @@ impl<S: Stream> Outgoing<S> {
         slices: &[IoSlice<'_>],
         rest: impl FnOnce() -> Run,
     ) -> Result<(), End> {
-        let written = self.queue.write_now(&mut self.stream, slices, rest)?;
-        self.hub.counters.delivered.fetch_add(written, Ordering::Relaxed);
-        Ok(())
+        #[cfg(test)]
+        count_offered(&self.hub, 1);
+        let written = self.queue.write_now(&mut self.stream, slices, rest);
+        self.wrote(written)
     }
 }
 
-/// Counts messages that were offered to peers without room.
+/// Counts messages for peers without room, which are not offered to them.
 pub(crate) fn count_missed(hub: &Hub, messages: u64) {
+    #[cfg(test)]
+    count_offered(hub, messages);
     hub.counters.missed.fetch_add(messages, Ordering::Relaxed);
+}
+
+/// Counts messages for peers to which nothing more is sent; they are not offered to them.
+pub(crate) fn count_abandoned(hub: &Hub, messages: u64) {
+    #[cfg(test)]
+    count_offered(hub, messages);
+    hub.counters.undelivered.fetch_add(messages, Ordering::Relaxed);
+}
+
+/// Counts messages that are offered to peers: simulations check that each of them is counted once more.
+#[cfg(test)]
+fn count_offered(hub: &Hub, messages: u64) {
+    hub.counters.offered.fetch_add(messages, Ordering::Relaxed);
 }

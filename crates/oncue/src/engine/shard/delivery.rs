@@ -9,7 +9,7 @@ use crate::engine::hub::Hub;
 use crate::engine::hub::Note;
 use crate::engine::hub::outbox::Taken;
 use crate::engine::peer::Phase;
-use crate::engine::peer::outgoing::count_missed;
+use crate::engine::peer::outgoing::{count_abandoned, count_missed};
 use crate::engine::shard::Shard;
 use crate::engine::shard::fanout::Place;
 use crate::engine::shard::timers::Timer;
@@ -54,14 +54,9 @@ impl<N: Net> Shard<N> {
             if stuck == Some(served.place) {
                 return;
             }
+            let (number, end) = served.stretch(&self.peers);
             let (batch, from) = (std::mem::take(&mut served.batch), served.place);
-            let number = served.first + from.chunk as u64;
-            let mut end = batch.len().min(from.chunk.saturating_add(served.stride));
-            if served.newest > number {
-                // Peers came amid the batch: it is cut where the next one came.
-                let joined = served.peers.iter().map(|&slot| self.peers[slot].joined).filter(|&j| j > number);
-                end = joined.min().map_or(end, |j| end.min((j - served.first) as usize));
-            }
+            let end = end.min(from.chunk.saturating_add(served.stride));
             self.fanout.bytes_max = if refuse { PASS_BYTES } else { u64::MAX };
             let place = {
                 let ledger = hub.demand.read();
@@ -151,6 +146,39 @@ impl<N: Net> Shard<N> {
             }
         }
         hurried
+    }
+
+    /// Nothing more is sent to the socket's peers here: what waits for them is not delivered. What another thread queues
+    /// meanwhile is not looked for.
+    pub(crate) fn abandon(&mut self, hub: &Arc<Hub>) {
+        self.count_batch(hub);
+        if let Some(served) = self.hubs.get_mut(&hub.id) {
+            served.thick = false;
+        }
+        if self.take_batch(hub) {
+            self.count_batch(hub);
+        }
+    }
+
+    /// Counts what is left of a batch as undelivered.
+    fn count_batch(&mut self, hub: &Arc<Hub>) {
+        let Some(served) = self.hubs.get_mut(&hub.id) else { return };
+        let ledger = hub.demand.read();
+        self.fanout.bytes_max = u64::MAX;
+        let mut undelivered = 0;
+        while served.place.chunk < served.batch.len() {
+            let (number, end) = served.stretch(&self.peers);
+            served.place = self.fanout.route(&ledger, &served.batch[..end], served.place, |_| u64::MAX);
+            for (audience, runs) in self.fanout.drain() {
+                let peers = ledger.peers(audience).iter().map(|&p| &self.peers[ledger.token(p) as usize]);
+                let peers =
+                    peers.filter(|peer| matches!(peer.phase, Phase::Traffic(_)) && peer.joined <= number);
+                undelivered += peers.count() as u64 * runs.iter().map(Run::messages).sum::<u64>();
+            }
+        }
+        served.batch.clear();
+        served.place = Place::default();
+        count_abandoned(hub, undelivered);
     }
 
     pub(crate) fn set_stuck(&mut self, slot: usize, stuck: bool) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use oncue_core::command;
 
@@ -9,7 +10,6 @@ use crate::engine::hub::Hub;
 use crate::engine::hub::Note;
 use crate::engine::peer::end::End;
 use crate::engine::peer::{Peer, Phase};
-use crate::engine::shard::fanout::Place;
 use crate::engine::shard::link::Outcome;
 use crate::engine::shard::timers::{Check, Timer};
 use crate::engine::shard::{REFUSAL_TIME, Shard};
@@ -45,7 +45,8 @@ impl<N: Net> Shard<N> {
                 return self.redial(dialer, link, (outcome, departure), &end);
             }
         }
-        let peer = self.peers.remove(slot);
+        let mut peer = self.peers.remove(slot);
+        peer.out.give_up();
         let hub = peer.hub.clone();
         self.net.release(peer.out.stream);
         self.redial(dialer, link, (outcome, departure), &end);
@@ -60,9 +61,12 @@ impl<N: Net> Shard<N> {
     /// Takes a peer out of its socket: nothing more goes out to it, and its demand ends.
     pub(crate) fn retire(&mut self, slot: usize) {
         self.set_stuck(slot, false);
-        let Some(peer) = self.peers.get_mut(slot) else { return };
-        let Phase::Traffic(traffic) = &mut peer.phase else { return };
+        let Some(peer) = self.peers.get(slot) else { return };
         let hub = peer.hub.clone();
+        if self.hubs.get(&hub.id).is_some_and(|served| served.peers == [slot]) {
+            self.abandon(&hub);
+        }
+        let Phase::Traffic(traffic) = &mut self.peers[slot].phase else { return };
         let ledger = traffic.ledger.take();
         let Some(served) = self.hubs.get_mut(&hub.id) else { return };
         let known = served.peers.len();
@@ -85,8 +89,6 @@ impl<N: Net> Shard<N> {
             edit.finish(&mut self.wakes);
             if served.peers.is_empty() {
                 hub.outbox.leave(self.index);
-                served.batch.clear();
-                served.place = Place::default();
                 hub.room.take(&mut self.wakes);
             }
         }
@@ -117,7 +119,7 @@ impl<N: Net> Shard<N> {
         let Some(served) = self.hubs.get_mut(&hub.id) else { return hub.shard_done(&mut self.wakes) };
         served.closing = true;
         self.end_peers(|peer| peer.hub.id == hub.id && !matches!(peer.phase, Phase::Traffic(_)));
-        self.timers.set(self.now.saturating_add(hub.options.linger), Timer::Linger { hub: hub.id });
+        self.linger(hub, hub.options.linger);
         self.drain_if_closing(hub);
     }
 
@@ -146,11 +148,18 @@ impl<N: Net> Shard<N> {
         }
     }
 
+    /// The linger of a closed socket ends after `time`, unless it ends before.
+    pub(crate) fn linger(&mut self, hub: &Arc<Hub>, time: Duration) {
+        if self.hubs.get(&hub.id).is_some_and(|served| served.closing) {
+            self.timers.set(self.now.saturating_add(time), Timer::Linger { hub: hub.id });
+        }
+    }
+
     /// The linger time of a closed socket is over: what is still queued is dropped.
     pub(crate) fn give_up(&mut self, hub: u64) {
-        let Some(served) = self.hubs.get_mut(&hub) else { return };
+        let Some(served) = self.hubs.get(&hub) else { return };
         let hub = served.hub.clone();
-        served.batch.clear();
+        self.abandon(&hub);
         self.end_peers(|peer| peer.hub.id == hub.id);
         self.drain_if_closing(&hub);
     }

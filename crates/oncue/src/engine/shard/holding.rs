@@ -35,4 +35,11 @@ impl<N: Net> Shard<N> {
             ..all
         })
     }
+
+    /// How many messages are queued for the peers of a socket.
+    #[cfg(test)]
+    pub(crate) fn queued(&self, hub: u64) -> u64 {
+        let peers = self.peers.iter().filter(|(_, peer)| peer.hub.id == hub);
+        peers.map(|(_, peer)| peer.out.queue().backlog.messages).sum()
+    }
 }

@@ -130,6 +130,18 @@ impl Served {
             false => (self.hub.outbox.next(index).unwrap_or(0), 0),
         }
     }
+
+    /// The number of the chunk that is sent next, and up to which chunk of the batch the peers are the same: peers that
+    /// came amid the batch get nothing that was sent before.
+    fn stretch<S>(&self, peers: &Slab<Peer<S>>) -> (u64, usize) {
+        let number = self.first + self.place.chunk as u64;
+        let mut end = self.batch.len();
+        if self.newest > number {
+            let joined = self.peers.iter().map(|&slot| peers[slot].joined).filter(|&joined| joined > number);
+            end = joined.min().map_or(end, |joined| end.min((joined - self.first) as usize));
+        }
+        (number, end)
+    }
 }
 
 /// The token of a peer's stream; odd tokens are links.
@@ -190,7 +202,8 @@ impl<N: Net> Shard<N> {
     pub(crate) fn finish(&mut self) {
         self.ended = true;
         std::mem::take(&mut self.links).into_iter().for_each(|(_, link)| link.shut());
-        for (_, peer) in std::mem::take(&mut self.peers) {
+        for (_, mut peer) in std::mem::take(&mut self.peers) {
+            peer.out.give_up();
             self.net.release(peer.out.stream);
         }
         self.hubs.clear();
@@ -256,6 +269,7 @@ impl<N: Net> Shard<N> {
                 Note::State { hub, value } => self.tell_state(&hub, &value),
                 Note::Ready(ready) => self.ready(ready),
                 Note::Close(hub) => self.close(&hub),
+                Note::Linger { hub, time } => self.linger(&hub, time),
                 // The turn itself is what was wanted.
                 Note::Stop => {}
             }

@@ -32,6 +32,8 @@ pub(crate) struct WriteQueue {
     /// How many bytes the stream has taken, and whether [`unblock`](Self::unblock) has reported that the peer reads.
     written: u64,
     reads: bool,
+    /// Why the stream takes nothing any more, until it is taken.
+    failed: Option<io::Error>,
 }
 
 impl WriteQueue {
@@ -56,6 +58,17 @@ impl WriteQueue {
     /// Whether nothing can be queued or written until the stream takes bytes again.
     pub(crate) fn is_stuck(&self, mark: Mark) -> bool {
         self.blocked && self.backlog.room(mark) == 0
+    }
+
+    /// The stream has failed since the last call. It then counts as one that takes nothing: what was offered to it is
+    /// queued or missed.
+    pub(crate) fn failure(&mut self) -> Option<io::Error> {
+        self.failed.take()
+    }
+
+    /// Drops what is queued. Returns how many messages that were, a partly written one included.
+    pub(crate) fn clear(&mut self) -> u64 {
+        std::mem::take(self).backlog.messages
     }
 
     /// Whether the stream took less than it was given.
@@ -83,13 +96,8 @@ impl WriteQueue {
 
     /// Writes what is queued and then `runs`, as far as the stream takes them, and queues the rest of `runs` up to the
     /// mark, or in place of what gives way. Returns how many messages were written and missed.
-    pub(crate) fn offer(
-        &mut self,
-        stream: &mut impl Stream,
-        runs: &[Run],
-        mark: Mark,
-    ) -> io::Result<Offered> {
-        let mut offered = Offered { written: self.flush(stream)?, missed: 0 };
+    pub(crate) fn offer(&mut self, stream: &mut impl Stream, runs: &[Run], mark: Mark) -> Offered {
+        let mut offered = Offered { written: self.flush(stream), missed: 0 };
         let (known, mut rest) = (self.backlog.runs.len(), runs.iter());
         if self.backlog.runs.is_empty() && !self.blocked {
             let (mut next, mut head, mut large) = (0, None, false);
@@ -98,7 +106,7 @@ impl WriteQueue {
                 large = first.bytes_left() >= LARGE_RUN_BYTES_MIN;
                 let window = &runs[next + 1..runs.len().min(next + SLICES_MAX)];
                 let window = std::iter::once(first).chain(window);
-                let Some(mut n) = self.write(stream, window, u64::MAX)? else { break };
+                let Some(mut n) = self.write(stream, window, u64::MAX) else { break };
                 while n > 0 {
                     let run = head.get_or_insert_with(|| runs[next].clone());
                     let step = n.min(run.bytes_left());
@@ -119,7 +127,7 @@ impl WriteQueue {
         if !self.backlog.yields_newest() {
             offered.missed += rest.map(|run| self.backlog.append(run.clone())).sum::<u64>();
             offered.missed += self.backlog.make_room(known, mark);
-            return Ok(offered);
+            return offered;
         }
         for run in rest {
             // A full queue is the common case of many slow peers: it must not cost a reference count.
@@ -128,7 +136,7 @@ impl WriteQueue {
                 _ => self.backlog.push(run.clone(), mark),
             };
         }
-        Ok(offered)
+        offered
     }
 
     /// Writes the message that `slices` make up; nothing may be queued. What the stream does not take is queued, as
@@ -138,7 +146,7 @@ impl WriteQueue {
         stream: &mut impl Stream,
         slices: &[IoSlice<'_>],
         rest: impl FnOnce() -> Run,
-    ) -> io::Result<u64> {
+    ) -> u64 {
         let bytes: u64 = slices.iter().map(|slice| slice.len() as u64).sum();
         let piece = match slices {
             [shared] if shared.len() as u64 >= LARGE_RUN_BYTES_MIN => {
@@ -146,9 +154,9 @@ impl WriteQueue {
             }
             all => all,
         };
-        let written = self.write_slices(stream, piece)?.unwrap_or(0);
+        let written = self.write_slices(stream, piece).unwrap_or(0);
         if written == bytes {
-            return Ok(1);
+            return 1;
         }
         let mut run = rest();
         run.advance(written);
@@ -158,18 +166,18 @@ impl WriteQueue {
 
     /// Writes what is queued, as far as the stream takes it, up to [`FLUSH_BYTES_MAX`]. Returns how many messages were
     /// completely written.
-    pub(crate) fn flush(&mut self, stream: &mut impl Stream) -> io::Result<u64> {
+    pub(crate) fn flush(&mut self, stream: &mut impl Stream) -> u64 {
         let (mut written, mut share) = (0, FLUSH_BYTES_MAX);
         while !self.backlog.runs.is_empty() && !self.blocked && share > 0 {
             let runs = std::mem::take(&mut self.backlog.runs);
             let left = runs.iter().filter(|run| run.bytes_left() > 0).take(SLICES_MAX);
             let result = self.write(stream, left, share);
             self.backlog.runs = runs;
-            let Some(n) = result? else { break };
+            let Some(n) = result else { break };
             written += self.backlog.advance(n);
             share -= n;
         }
-        Ok(written)
+        written
     }
 
     /// One gathered write of up to `share` bytes, and of at most one piece of a large run. `None`: the stream takes
@@ -179,7 +187,7 @@ impl WriteQueue {
         stream: &mut impl Stream,
         runs: impl Iterator<Item = &'a Run>,
         mut share: u64,
-    ) -> io::Result<Option<u64>> {
+    ) -> Option<u64> {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let mut count = 0;
         for (slice, run) in slices.iter_mut().zip(runs) {
@@ -200,18 +208,20 @@ impl WriteQueue {
     }
 
     #[inline]
-    fn write_slices(&mut self, stream: &mut impl Stream, slices: &[IoSlice<'_>]) -> io::Result<Option<u64>> {
+    fn write_slices(&mut self, stream: &mut impl Stream, slices: &[IoSlice<'_>]) -> Option<u64> {
         match stream.write(slices) {
             Ok(n) => {
                 self.written += n as u64;
-                Ok(Some(n as u64))
+                Some(n as u64)
             }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Some(0),
+            Err(e) => {
                 self.blocked = true;
-                Ok(None)
+                if e.kind() != io::ErrorKind::WouldBlock {
+                    self.failed = Some(e);
+                }
+                None
             }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Some(0)),
-            Err(e) => Err(e),
         }
     }
 }

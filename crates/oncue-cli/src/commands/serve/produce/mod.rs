@@ -79,7 +79,8 @@ impl Place {
         let start = Instant::now();
         let deadline = timeout.and_then(|timeout| start.checked_add(timeout));
         let log = (&*self.log, name);
-        let end = process::run(command, work, &mut stopped(), deadline, program.kill_after, log);
+        let launcher = &self.tools.launcher;
+        let end = process::run(launcher, command, work, &mut stopped(), deadline, program.kill_after, log);
         (end, start.elapsed())
     }
 

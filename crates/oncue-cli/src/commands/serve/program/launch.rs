@@ -1,93 +1,139 @@
 //! How a program is started: without a shell, in a process group of its own, and so that it does not outlive `oncue`.
-//!
-//! Linux kills a process at the death of its parent only if the process itself has asked for that. So `oncue` starts
-//! itself, asks, and then executes the program.
 
-use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
+use std::io::{self, ErrorKind};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, getpid, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
-};
+use rustix::io::Errno;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
+use super::guardian::{Entry, Guardian, Ledger, UNGUARDED};
+use super::journal::Journal;
 use crate::output;
 
-/// The first argument of an `oncue` that executes a program.
-const WORD: &str = "__launch";
-/// The exit status if the program cannot be executed, the same as a shell's.
-const STATUS_NOT_STARTED: u8 = 127;
-const ITSELF: &str = "/proc/self/exe";
-
 /// Starts programs.
-#[derive(Debug, Clone)]
 pub(crate) struct Launcher {
-    /// The path of `oncue` itself, if it can be found.
-    itself: Option<PathBuf>,
-    /// How many files a program may open: the limit that `oncue` was started with; `None` for no bound.
-    files: Option<u64>,
+    ledger: Arc<Ledger>,
+    files: Files,
+    /// Kills the programs of the ledger if `oncue` dies. It ends when this is dropped.
+    _guardian: Option<Guardian>,
+}
+
+/// A program that was started. Its entry must live until its group has been killed.
+pub(crate) struct Launched {
+    pub(crate) child: Child,
+    pub(crate) entry: Entry,
+}
+
+/// How many files a program may open: as many as before `oncue` raised its own limit.
+///
+/// The limit belongs to the whole process, and a program inherits it. So `oncue` lowers its own while it starts a program. That
+/// disturbs nothing while less than half of the lower limit is used. Beyond that, the limit of the program is lowered once it
+/// runs: it may read the higher one in its first moment.
+struct Files {
+    /// None if it was not raised.
+    limits: Option<Limits>,
+    /// How many programs are being started under the lower limit.
+    starting: Mutex<u32>,
+}
+
+struct Limits {
+    given: Rlimit,
+    raised: Rlimit,
 }
 
 impl Launcher {
-    /// Programs end with `oncue`, where the system supports it. Raises the limit of open files of `oncue`, which needs five
-    /// for each program; programs get the limit of before.
-    pub(crate) fn new() -> Launcher {
-        let itself = PathBuf::from(ITSELF);
-        let files = oncue::raise_descriptor_limit();
-        Launcher { itself: itself.exists().then_some(itself), files }
+    /// Programs end with `oncue`, by a guardian; if there is none, that is logged. Raises the limit of open files of `oncue`,
+    /// which needs five for each program; programs get the limit of before.
+    ///
+    /// # Errors
+    /// When the system has no memory or no descriptor left.
+    pub(crate) fn new(journal: &Journal) -> io::Result<Launcher> {
+        let ledger = Ledger::new()?;
+        let guardian = Guardian::start(&ledger, journal)
+            .map_err(|why| journal.remark(format!("there is no guardian: {why}; {UNGUARDED}")));
+        Ok(Launcher { ledger, files: Files::raise(), _guardian: guardian.ok() })
     }
 
     /// For tests, whose own program is not `oncue`: programs may outlive them.
     #[cfg(test)]
     pub(crate) fn direct() -> Launcher {
-        Launcher { itself: None, files: getrlimit(Resource::Nofile).current }
+        Launcher { ledger: Ledger::new().expect("memory"), files: Files::raise(), _guardian: None }
     }
 
-    /// A program with its arguments. The thread that starts it must wait for its end: if that thread ended before, the
-    /// system would kill the program.
+    /// A program with its arguments.
     pub(crate) fn command(&self, words: &[OsString]) -> Command {
         let (program, arguments) =
             words.split_first().map_or((OsStr::new(""), words), |(program, rest)| (program, rest));
-        let mut command = match &self.itself {
-            Some(itself) => {
-                let mut command = Command::new(itself);
-                let parent = Pid::as_raw(Some(getpid())).to_string();
-                // 0 means no bound.
-                let files = self.files.unwrap_or_default().to_string();
-                command.args([WORD, &parent, &files]).arg(program);
-                command
-            }
-            None => Command::new(program),
-        };
+        let mut command = Command::new(program);
         command.args(arguments).process_group(0);
+        self.ledger.mark(&mut command);
         command
+    }
+
+    /// Starts a program. `number` is that of a descriptor that was opened just before: as many are in use.
+    ///
+    /// # Errors
+    /// Why it cannot be started, and the remedy.
+    pub(crate) fn start(&self, command: &mut Command, number: i32) -> Result<Launched, String> {
+        let entry = self.ledger.starting();
+        let started = entry.and_then(|entry| {
+            let child = self.files.start(command, number)?;
+            entry.started(Pid::from_child(&child));
+            Ok(Launched { child, entry })
+        });
+        started.map_err(|error| why_not(command, &error))
     }
 }
 
-/// Executes the program of the command line, if this process was started for that. Returns an exit status if that failed.
-pub(crate) fn become_program() -> Option<ExitCode> {
-    let mut arguments = env::args_os().skip(1);
-    if arguments.next()? != WORD {
-        return None;
+/// Why a command could not be started.
+fn why_not(command: &Command, error: &io::Error) -> String {
+    let program = output::escaped(command.get_program().as_encoded_bytes());
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    match (command.get_current_dir(), error.kind(), code) {
+        (Some(cwd), ErrorKind::NotFound, _) if !cwd.is_dir() => {
+            format!("there is no directory `{}`", output::escaped(cwd.as_os_str().as_encoded_bytes()))
+        }
+        (_, ErrorKind::NotFound, _) => format!("there is no program `{program}`; is it installed?"),
+        (_, ErrorKind::PermissionDenied, _) => format!("`{program}`: {error}; is it executable?"),
+        (_, _, Some(Errno::NOEXEC)) => {
+            format!("`{program}` is not a program; a script begins with a line such as #!/bin/sh")
+        }
+        _ => format!("`{program}`: {error}"),
     }
-    let parent = arguments.next()?;
-    // The program runs even where the kernel does not support it.
-    let _ = set_parent_process_death_signal(Some(Signal::KILL));
-    let now = Pid::as_raw(getppid()).to_string();
-    if parent != *now {
-        // The parent died before this process had asked.
-        return Some(ExitCode::FAILURE);
+}
+
+impl Files {
+    fn raise() -> Files {
+        let given = getrlimit(Resource::Nofile);
+        oncue::raise_descriptor_limit();
+        let raised = getrlimit(Resource::Nofile);
+        let limits = (given != raised).then_some(Limits { given, raised });
+        Files { limits, starting: Mutex::default() }
     }
-    let files = arguments.next()?.to_str()?.parse().ok().filter(|files| *files > 0);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: files, ..getrlimit(Resource::Nofile) });
-    let program = arguments.next()?;
-    let error = Command::new(&program).args(arguments).exec();
-    let mut line = b"`".to_vec();
-    output::escape(program.as_encoded_bytes(), &mut line);
-    line.extend_from_slice(format!("` cannot be started: {error}\n").as_bytes());
-    let _ = std::io::stderr().write_all(&line);
-    Some(ExitCode::from(STATUS_NOT_STARTED))
+
+    fn start(&self, command: &mut Command, number: i32) -> io::Result<Child> {
+        let Some(Limits { given, raised }) = &self.limits else { return command.spawn() };
+        let used = u64::try_from(number).unwrap_or_default();
+        if given.current.is_none_or(|given| used < given / 2) {
+            let change = |starting: fn(u32) -> u32, from: u32, limit: &Rlimit| {
+                let mut now = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+                if *now == from {
+                    // It is within the hard limit, so it is not refused.
+                    let _ = setrlimit(Resource::Nofile, *limit);
+                }
+                *now = starting(*now);
+            };
+            change(|starting| starting + 1, 0, given);
+            let started = command.spawn();
+            change(|starting| starting - 1, 1, raised);
+            return started;
+        }
+        let child = command.spawn()?;
+        // An error means that it has ended, or has more rights than `oncue`.
+        let _ = prlimit(Some(Pid::from_child(&child)), Resource::Nofile, *given);
+        Ok(child)
+    }
 }

@@ -1,6 +1,7 @@
-//! Programs: how many run at the same time, how one is started, how it runs until its process group has ended, and what is
-//! logged about it.
+//! Programs: how many run at the same time, how one is started, how it runs until its process group has ended, what ends it if
+//! `oncue` is killed, and what is logged about it.
 
+pub(crate) mod guardian;
 pub(crate) mod journal;
 pub(crate) mod launch;
 pub(crate) mod permits;

@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::pin::Pin;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -15,7 +15,9 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
+use super::guardian::Entry;
 use super::journal::{Log, REMARK_BYTES_MAX};
+use super::launch::{Launched, Launcher};
 use crate::lines::{Line, Lines};
 
 /// How many bytes are read at once.
@@ -61,6 +63,8 @@ pub(crate) enum End {
 /// A program that runs.
 struct Process<'a> {
     child: Child,
+    /// Kept until its group has been killed.
+    entry: Option<Entry>,
     group: Pid,
     /// A pidfd: readable once the program has ended. The number of its group is not reused before it is waited for.
     ended: OwnedFd,
@@ -83,6 +87,7 @@ type Stopped<'s> = dyn Future<Output = ()> + Unpin + 's;
 /// Runs a program until it and its whole process group have ended. It is told to end when `stopped` is done, and at the
 /// deadline.
 pub(crate) fn run(
+    launcher: &Launcher,
     command: &mut Command,
     work: &mut dyn Work,
     stopped: &mut Stopped<'_>,
@@ -90,38 +95,44 @@ pub(crate) fn run(
     kill_after: Duration,
     (log, name): (&Log, &[u8]),
 ) -> End {
-    let cannot = |error: io::Error| End::Failed(format!("cannot be run: {error}"));
     let takes_input = work.input().is_some();
-    let mut process = match Process::start(command, takes_input, log, name) {
+    let mut process = match Process::start(launcher, command, takes_input, log, name) {
         Ok(process) => process,
-        Err(error) => return cannot(error),
+        Err(why) => return End::Failed(format!("cannot be started: {why}")),
     };
     match process.attend(work, stopped, deadline, kill_after) {
         Ok(end) => end,
-        Err(error) => cannot(error),
+        Err(error) => End::Failed(format!("cannot be run: {error}")),
     }
 }
 
 impl<'a> Process<'a> {
     fn start(
+        launcher: &Launcher,
         command: &mut Command,
         takes_input: bool,
         log: &'a Log,
         name: &'a [u8],
-    ) -> io::Result<Process<'a>> {
-        let bell = Arc::new(Bell(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?));
+    ) -> Result<Process<'a>, String> {
+        let system = |error: Errno| error.to_string();
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(system)?;
+        let number = bell.as_raw_fd();
+        let bell = Arc::new(Bell(bell));
         command.stdin(if takes_input { Stdio::piped() } else { Stdio::null() });
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let Launched { mut child, entry } = launcher.start(command, number)?;
         let group = Pid::from_child(&child);
         let ended = pidfd_open(group, PidfdFlags::empty());
-        let ended = ended.inspect_err(|_| {
+        let ended = ended.map_err(|error| {
             let _ = kill_process_group(group, Signal::KILL);
             let _ = child.wait();
+            system(error)
         })?;
         let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let remarks = Lines::new(REMARK_BYTES_MAX);
         let process = Process {
             child,
+            entry: Some(entry),
             group,
             ended,
             bell,
@@ -139,7 +150,7 @@ impl<'a> Process<'a> {
             process.errors.as_ref().map(AsFd::as_fd),
         ];
         for pipe in [input, output, errors].into_iter().flatten() {
-            ioctl_fionbio(pipe, true)?;
+            ioctl_fionbio(pipe, true).map_err(system)?;
         }
         Ok(process)
     }
@@ -266,6 +277,7 @@ impl<'a> Process<'a> {
         let (log, name) = (self.log, self.name);
         let _ = self.remarks.finish(|line| remark(log, name, line));
         self.waited_for = true;
+        self.entry = None;
         self.child.wait()
     }
 }
@@ -275,6 +287,7 @@ impl Drop for Process<'_> {
     fn drop(&mut self) {
         if !self.waited_for {
             self.signal(Signal::KILL);
+            self.entry = None;
             let _ = self.child.wait();
         }
     }
@@ -327,5 +340,7 @@ impl Wake for Bell {
     }
 }
 
+#[cfg(test)]
+mod cost;
 #[cfg(test)]
 mod tests;

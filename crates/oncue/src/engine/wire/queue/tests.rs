@@ -160,11 +160,11 @@ fn what_is_admitted_is_written_and_what_is_missed_is_missed_whole() {
                     model.admitted.extend(&bytes);
                     queue.backlog.control(bytes);
                 }
-                1 => done += queue.flush(&mut stream).unwrap(),
+                1 => done += queue.flush(&mut stream),
                 _ => {
                     let runs = random_runs(rng, &mut next);
                     let before = model.admitted.len();
-                    let offered = queue.offer(&mut stream, &runs, mark).unwrap();
+                    let offered = queue.offer(&mut stream, &runs, mark);
                     done += offered.written;
                     let direct = stream.taken.len().saturating_sub(before);
                     assert_eq!(
@@ -178,7 +178,7 @@ fn what_is_admitted_is_written_and_what_is_missed_is_missed_whole() {
         while !queue.is_empty() {
             stream.full = false;
             queue.unblock();
-            done += queue.flush(&mut stream).unwrap();
+            done += queue.flush(&mut stream);
         }
         assert_eq!(stream.taken, model.admitted);
         assert_eq!(done, model.messages.len() as u64);
@@ -333,7 +333,7 @@ fn a_full_queue_keeps_the_newest_messages_whole_and_in_order() {
                     }
                     queue.backlog.control(bytes);
                 }
-                1 => written += queue.flush(&mut stream).unwrap(),
+                1 => written += queue.flush(&mut stream),
                 2 if queue.is_empty() && !queue.blocked => {
                     // As the sender's own thread writes.
                     let mut run = run_with_topics(rng, &mut next);
@@ -341,12 +341,12 @@ fn a_full_queue_keeps_the_newest_messages_whole_and_in_order() {
                     run.stand_alone();
                     let message = run.bytes().to_vec();
                     model.items.push((message.clone(), true));
-                    written += queue.write_now(&mut stream, &[IoSlice::new(&message)], || run).unwrap();
+                    written += queue.write_now(&mut stream, &[IoSlice::new(&message)], || run);
                 }
                 _ => {
                     let runs: Vec<_> = (0..rng.below(6)).map(|_| run_with_topics(rng, &mut next)).collect();
                     model.items.extend(runs.iter().flat_map(messages).map(|message| (message, true)));
-                    let result = queue.offer(&mut stream, &runs, mark).unwrap();
+                    let result = queue.offer(&mut stream, &runs, mark);
                     (written, missed, offered) = (written + result.written, missed + result.missed, true);
                 }
             }
@@ -361,7 +361,7 @@ fn a_full_queue_keeps_the_newest_messages_whole_and_in_order() {
         while !queue.is_empty() {
             stream.full = false;
             queue.unblock();
-            queue.flush(&mut stream).unwrap();
+            queue.flush(&mut stream);
             model.taken(&stream.taken[seen..]);
             seen = stream.taken.len();
             model.check(&mut queue);
@@ -408,15 +408,15 @@ fn a_large_message_is_written_a_share_at_a_time() {
     for offered in [false, true] {
         let (mut queue, mut stream) = (WriteQueue::default(), Greedy::default());
         let mut written = match offered {
-            true => queue.offer(&mut stream, &[small.clone(), whole()], Mark::NONE).unwrap().written,
-            false => 1 + queue.write_now(&mut stream, &[IoSlice::new(chunk.bytes())], whole).unwrap(),
+            true => queue.offer(&mut stream, &[small.clone(), whole()], Mark::NONE).written,
+            false => 1 + queue.write_now(&mut stream, &[IoSlice::new(chunk.bytes())], whole),
         };
         assert!(0 < stream.taken && stream.taken <= share_max, "{} at first", stream.taken);
-        assert_eq!(queue.offer(&mut stream, std::slice::from_ref(&small), Mark::NONE).unwrap().missed, 0);
+        assert_eq!(queue.offer(&mut stream, std::slice::from_ref(&small), Mark::NONE).missed, 0);
         let mut turns = 0;
         while queue.has_more() {
             let before = stream.taken;
-            written += queue.flush(&mut stream).unwrap();
+            written += queue.flush(&mut stream);
             assert!(stream.taken - before <= share_max, "{} in a turn", stream.taken - before);
             turns += 1;
         }

@@ -48,11 +48,12 @@ impl Work for Collect {
 fn run_script(script: &str, work: &mut Collect, timeout: Option<Duration>, kill_after: Duration) -> End {
     let log = Log::new(&Journal);
     let words: Vec<OsString> = ["sh", "-c", script].map(OsString::from).to_vec();
-    let mut command = Launcher::direct().command(&words);
+    let launcher = Launcher::direct();
+    let mut command = launcher.command(&words);
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let stops = work.stops.clone();
     let mut stopped = poll_fn(|_| if stops.get() { Poll::Ready(()) } else { Poll::Pending });
-    run(&mut command, work, &mut stopped, deadline, kill_after, (&log, b"test"))
+    run(&launcher, &mut command, work, &mut stopped, deadline, kill_after, (&log, b"test"))
 }
 
 fn failed(end: &End, with: &str) {
@@ -71,8 +72,6 @@ fn output_and_status_come_back() {
     assert_eq!(work.output, b"a\nb");
     failed(&run_script("exit 3", &mut Collect::default(), None, LONG), "status 3");
     failed(&run_script("kill -9 $$", &mut Collect::default(), None, LONG), "signal 9");
-    let missing = Launcher::direct().command(&["/no/such/program".into()]).status();
-    assert!(missing.is_err());
 }
 
 #[test]
