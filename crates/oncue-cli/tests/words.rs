@@ -56,6 +56,15 @@ fn a_publisher_that_comes_goes_and_comes_back() {
 }
 
 #[test]
+fn a_name_that_is_unknown() {
+    // Reserved by RFC 6761: it never exists.
+    expect_once(
+        &mut sub("tcp://no-such-host.invalid:1"),
+        "refused by tcp://no-such-host.invalid:1: name unknown",
+    );
+}
+
+#[test]
 fn a_place_that_may_not_be_entered() {
     let directory = oncue_interop::directory::Directory::new();
     let endpoint = format!("ipc://{}", directory.path("none").display());

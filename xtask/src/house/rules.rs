@@ -114,7 +114,7 @@ pub(super) const FOLDERS: &[Folder] = &[
             floor("config", &["config"]),
             floor("program", &["program"]),
             floor("produce", &["produce"]),
-            floor("server", &["asked", "count", "report", "routes", "rules", "server", OWN]),
+            floor("server", &["asked", "count", "report", "routes", "rules", "server", "unserved", OWN]),
         ],
     },
 ];

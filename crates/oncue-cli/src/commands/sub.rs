@@ -31,7 +31,8 @@ pub(crate) fn command() -> Command {
              topic_base64 and frames_base64 (null for the other frames) hold its bytes\n  \
              raw   frames joined by a tab, as they are\n\n\
              Some publishers, such as oncue serve, send the states of topics. They are printed on standard error: a topic\n\
-             is stale while its producer restarts, closed when no value follows, rejected when you may not have it.\n\n\
+             is stale while its producer restarts, closed when no value follows, rejected when you may not have it,\n\
+             unserved when the publisher has no such topic.\n\n\
              Exit status: 0 after N messages or when all topics are closed; 3 if --timeout passes first; 1 if standard output\n\
              cannot be written, or a topic of --until-closed is rejected. A signal ends it with 0, or before --count, --timeout\n\
              or --until-closed is met with 128 and the number of the signal, such as 130 for Ctrl-C.\n\n\

@@ -205,3 +205,23 @@ fn a_subscriber_beyond_the_bound_is_turned_away_and_a_line_says_so() {
         assert!(second.is_quiet(Duration::from_millis(200)));
     }
 }
+
+#[test]
+fn a_topic_that_no_route_serves_is_said() {
+    let directory = Directory::new();
+    let mut server = directory.serve("[[route]]\ntopic = 'proc/{pid}'\ncommand = ['true']\nevery = '1h'\n");
+    let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "clokc", "--topic", "proc/"]);
+    let mut said: Vec<_> = (0..4).map(|_| sub.error_line()).collect();
+    said.retain(|line| !line.contains("connect"));
+    said.sort();
+    let why =
+        "topics of `proc/{pid}` begin with it; subscribe to whole topics, or give the route a catalogue";
+    let clokc = "oncue sub: clokc is unserved: no route serves this topic";
+    assert_eq!(said, [clokc.to_owned(), format!("oncue sub: proc/ is unserved: {why}")]);
+    assert!(
+        server.error_with("is wanted").contains("no route serves this topic"),
+        "and the other is held back"
+    );
+    server.program.signal("USR1");
+    server.error_with("2 topics wanted that no route serves");
+}

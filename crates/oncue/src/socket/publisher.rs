@@ -150,7 +150,8 @@ impl<F> Socket<Publisher, F> {
 /// States of topics. They reach the subscribers that understand them: those of this library, and any other that sends
 /// `X-Oncue` in its handshake. No other peer gets them.
 impl<F> Socket<Publisher, F> {
-    /// Tells all peers that want the topic its state, after the messages that were sent before, and keeps it for
+    /// Tells all peers that want the topic its state, and what is about a [prefix](State::is_of_prefix) the peers that have
+    /// subscribed to exactly this one, after the messages that were sent before, and keeps it for
     /// later subscribers, which may get it twice. At most 16 MiB are kept; the topics whose state is oldest make room. A
     /// peer that leaves more than 64 KiB of commands unread misses what is sent meanwhile, which is counted.
     ///

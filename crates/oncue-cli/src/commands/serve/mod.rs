@@ -9,6 +9,7 @@ mod report;
 mod routes;
 mod rules;
 mod server;
+mod unserved;
 
 use std::path::PathBuf;
 

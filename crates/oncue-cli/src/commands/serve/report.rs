@@ -47,14 +47,16 @@ pub(super) fn report(on_demand: &OnDemand, tools: &Tools) {
 
 /// A line for all routes.
 pub(super) fn sum_up(on_demand: &OnDemand, tools: &Tools) {
-    let (done, socket, counts) = (on_demand.stats().done, on_demand.xpub().stats(), &tools.counts);
+    let (stats, socket, counts) = (on_demand.stats(), on_demand.xpub().stats(), &tools.counts);
+    let done = stats.done;
     let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let mut text = format!("{} sent by {}", counted(done.produced, "value"), counted(done.started, "feed"));
-    let counts: [Count; 8] = [
+    let counts: [Count; 9] = [
         (get(&counts.programs), "program", " run"),
         (get(&counts.failures), "failure", ""),
         (done.ticks_congested, "run", FULL),
         (get(&counts.refused), "topic", " refused"),
+        (stats.unserved_total, "topic", " wanted that no route serves"),
         (get(&counts.unwanted), "value", " of topics that nobody wanted"),
         (get(&counts.skipped), "line", " skipped"),
         (socket.delivered, "message", " delivered"),

@@ -21,6 +21,7 @@ use super::program::permits::Permits;
 use super::report::{report, sum_up};
 use super::routes::{self, Keepers};
 use super::rules::Rules;
+use super::unserved::Unserved;
 use crate::connections;
 use crate::fail::Fail;
 use crate::output::counted;
@@ -139,7 +140,7 @@ impl Server {
             stays
         });
         let keys: BTreeSet<_> = in_force.routes.iter().map(routes::key).collect();
-        self.keepers.retain(|key, _| keys.contains(key));
+        routes::retain(&mut self.keepers, |key| keys.contains(key));
         let reloaded = reloaded?;
         for missing in missing_programs(&config) {
             self.tools.journal.remark(missing);
@@ -175,12 +176,12 @@ impl Server {
         }
     }
 
-    fn end(self, stop: &Stop) {
-        let kill_after = self.config.routes.iter().flat_map(programs).map(|program| program.kill_after).max();
-        stop.allow(kill_after.unwrap_or_default());
+    fn end(mut self, stop: &Stop) {
+        let end = |program: &Program| program.stop_after.saturating_add(program.kill_after);
+        stop.allow(self.config.routes.iter().flat_map(programs).map(end).max().unwrap_or_default());
         self.tools.end.set(1);
         self.on_demand.stop();
-        drop(self.keepers);
+        routes::retain(&mut self.keepers, |_| false);
         publisher::close_and_say(self.on_demand.xpub(), "serve", stop);
         sum_up(&self.on_demand, &self.tools);
     }
@@ -221,9 +222,11 @@ fn open(socket: &XPub, places: &mut Places, config: &Config) -> oncue::Result<()
     Ok(())
 }
 
-/// Logs failures of producers.
+/// Logs failures of producers, and topics that no route serves; their subscribers are told as well.
 fn reporting(builder: Builder, tools: &Arc<Tools>) -> Builder {
     let (log, tools) = (Log::new(&tools.journal), tools.clone());
+    let unserved = Unserved::new(&tools.journal);
+    let builder = builder.tell_unserved(true).on_unserved(move |topic, why| unserved.remark(topic, why));
     builder.on_failure(move |feed, failure| {
         let why = match failure {
             Failure::Error(error) if error.is::<Logged>() => return,

@@ -20,8 +20,10 @@ pub struct OnDemandStats {
     pub ended: u64,
     /// Times a feed was wanted again during its grace.
     pub revived: u64,
-    /// Prefixes that somebody wanted and that meant nothing to any route.
-    pub unmatched: u64,
+    /// Now: topics and prefixes that are wanted and unserved, see [`Builder::on_unserved`](crate::demand::Builder::on_unserved).
+    pub unserved: usize,
+    /// How often a topic or prefix that is wanted has come to be unserved.
+    pub unserved_total: u64,
     /// Calls of catalogue functions that panicked, or listed a topic that is not of their route.
     pub lists_failed: u64,
 }
@@ -158,7 +160,8 @@ impl Counters {
             stopped: machine.stopped,
             ended: machine.ended,
             revived: machine.revived,
-            unmatched: machine.unmatched,
+            unserved: machine.unserved,
+            unserved_total: machine.unserved_total,
             lists_failed: get(&self.lists_failed),
         }
     }

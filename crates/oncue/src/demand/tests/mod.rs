@@ -319,7 +319,7 @@ fn routes_on_a_socket_that_others_use() {
     eventually("the other topic is wanted", || xpub.wanted("other"));
     xpub.send("other").unwrap();
     eventually("its message comes", || text(&sub) == "other");
-    eventually("it is of no route", || od.stats().unmatched == 1);
+    eventually("it is of no route", || od.stats().unserved == 1);
     od.stop();
     xpub.send("other").unwrap();
     eventually("the socket stays open", || text(&sub) == "other");

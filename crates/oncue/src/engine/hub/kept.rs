@@ -58,6 +58,8 @@ pub(crate) struct Keeping {
     /// In a buffer of its own.
     pub(crate) value: Msg,
     pub(crate) expires: Option<Duration>,
+    /// Only for peers that want exactly its topic, not for all that want a beginning of it.
+    pub(crate) exact: bool,
 }
 
 impl Keeping {
@@ -189,6 +191,9 @@ impl Asking<'_> {
     fn wants(&self, ledger: &Ledger, topic: &[u8], kept: &Kept) -> bool {
         if kept.of.is_over(self.now) || self.passed.contains(topic) {
             return false;
+        }
+        if kept.of.exact {
+            return self.prefixes.contains_key(topic);
         }
         let (mut known, mut unrouted) = (false, None);
         ledger.for_each_prefix_of(self.peer, topic, |prefix| {

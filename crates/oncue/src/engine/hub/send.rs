@@ -163,10 +163,11 @@ impl Hub {
     fn keeping(&self, frames: &impl Frames, age: Option<Duration>) -> Result<Keeping> {
         self.check_open()?;
         let expires = age.and_then(|age| self.now().checked_add(age));
-        Ok(Keeping { value: stand_alone(frames)?, expires })
+        Ok(Keeping { value: stand_alone(frames)?, expires, exact: false })
     }
 
-    /// Tells all peers that want the topic and understand states, and later subscribers.
+    /// Tells all peers that want the topic and understand states, and later subscribers. What is about a prefix reaches only
+    /// those that have subscribed to exactly this one.
     pub(crate) fn set_state(self: &Arc<Self>, topic: &[u8], state: State, text: &Reason) -> Result<()> {
         self.check_open()?;
         if topic.len() > STATE_TOPIC_BYTES_MAX {
@@ -178,7 +179,7 @@ impl Hub {
         let value = Msg::from_frames([topic, &[state.number()], text.text().as_bytes()]);
         // All shards get the states in the order in which they are kept.
         let mut store = self.states.published.open();
-        store.keep(Keeping { value: value.clone(), expires: None }, None);
+        store.keep(Keeping { value: value.clone(), expires: None, exact: state.is_of_prefix() }, None);
         self.mail_all(|| Note::State { hub: self.clone(), value: value.clone() });
         Ok(())
     }

@@ -26,7 +26,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use oncue_core::command::{self, ONCUE_PROPERTY};
-use oncue_core::connection::{Handshake, HandshakeConfig, PeerInfo, SocketType};
+use oncue_core::connection::{Handshake, HandshakeConfig, HandshakeError, PeerInfo, SocketType};
 use oncue_core::frame::{Scanner, Version};
 use oncue_core::ledger::PeerId;
 
@@ -101,6 +101,8 @@ pub(crate) struct Peer<S> {
     pub(crate) since: Option<Duration>,
     /// A byte of it has arrived.
     has_spoken: bool,
+    /// It is to tell its socket type before this side does: the peer before it left when it had read ours.
+    pub(crate) ready_last: bool,
     /// While it is being connected: whether a timer is set that tries another address.
     pub(crate) next_address_set: bool,
 }
@@ -182,6 +184,7 @@ impl<S: Stream> Peer<S> {
             turned_away: None,
             since: None,
             has_spoken: false,
+            ready_last: false,
             next_address_set: false,
         }
     }
@@ -191,6 +194,7 @@ impl<S: Stream> Peer<S> {
         let options = &self.hub.options;
         self.out.stream.set_buffers(options.send_buffer, options.recv_buffer);
         let mut config = HandshakeConfig::new(self.hub.socket_type);
+        config.ready_last = self.ready_last;
         let (name, value) = ONCUE_PROPERTY;
         config.properties.push((name.to_owned(), value.to_owned()));
         let mut handshake = Handshake::new(config);
@@ -208,7 +212,7 @@ impl<S: Stream> Peer<S> {
                 self.hub.members.refused(*address, cause.clone(), error.clone());
                 events::peer_refused(socket, self.uid, address, error);
             }
-            (End::Closed, Phase::Handshake(handshake)) => {
+            (end, Phase::Handshake(handshake)) if end.is_by_peer() => {
                 events::peer_lost(socket, self.uid, address, &handshake.closed_by_peer());
             }
             (_, Phase::Traffic(_) | Phase::Handshake(_)) => events::peer_lost(socket, self.uid, address, end),
@@ -223,6 +227,21 @@ impl<S: Stream> Peer<S> {
             Phase::Handshake(handshake) => Stage::Handshake(handshake),
             Phase::Traffic(_) | Phase::Draining => Stage::Traffic,
         })
+    }
+
+    /// The peer has kept this side's READY waiting for long enough.
+    pub(crate) fn send_ready(&mut self) -> Result<(), End> {
+        let Phase::Handshake(handshake) = &mut self.phase else { return Ok(()) };
+        self.out.control(|out| handshake.send_ready(out));
+        self.out.flush()
+    }
+
+    /// Whether the peer left when it had read our socket type, and before it told its own.
+    pub(crate) fn left_unnamed(&self, end: &End) -> bool {
+        let Phase::Handshake(handshake) = &self.phase else { return false };
+        end.is_by_peer()
+            && !self.ready_last
+            && matches!(handshake.closed_by_peer(), HandshakeError::ClosedInHandshake { .. })
     }
 
     /// The peer, once its handshake is done.

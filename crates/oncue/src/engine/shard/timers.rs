@@ -33,6 +33,8 @@ pub(crate) enum Timer {
 pub(crate) enum Check {
     /// Its handshake should be done.
     Handshake,
+    /// It should have sent its READY, for which ours waits.
+    Ready,
     /// A message that it has begun should be complete.
     Message,
     /// It is to be pinged, or may have been silent for too long.

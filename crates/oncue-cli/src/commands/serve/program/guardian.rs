@@ -147,7 +147,7 @@ impl Guardian {
     pub(crate) fn start(ledger: &Arc<Ledger>, journal: &Journal) -> Result<Guardian, String> {
         let shared = Arc::new(Shared::default());
         let mut child = shared.launch(ledger).map_err(|error| error.to_string())?;
-        let (ours, ledger, journal) = (shared.clone(), ledger.clone(), *journal);
+        let (ours, ledger, journal) = (shared.clone(), ledger.clone(), journal.clone());
         let watched = spawn("guardian", move || {
             while let Some(how) = ours.end_of(&mut child) {
                 journal

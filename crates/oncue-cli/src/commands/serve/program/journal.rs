@@ -16,7 +16,7 @@ const REMARKS_BURST: u32 = 100;
 const REMARK_PERIOD: Duration = Duration::from_millis(50);
 
 /// Where the lines of a server go.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Journal;
 
 /// The remarks of one route. Peers choose its topics, so their rate is bounded.
@@ -33,16 +33,16 @@ struct Limiter {
 
 impl Journal {
     /// A topic begins to be produced.
-    pub(crate) fn started(self, topic: &[u8]) {
+    pub(crate) fn started(&self, topic: &[u8]) {
         stdio::line(output::change("+ ", topic));
     }
 
     /// A topic is not produced any more.
-    pub(crate) fn ended(self, topic: &[u8]) {
+    pub(crate) fn ended(&self, topic: &[u8]) {
         stdio::line(output::change("- ", topic));
     }
 
-    pub(crate) fn remark(self, text: impl AsRef<str>) {
+    pub(crate) fn remark(&self, text: impl AsRef<str>) {
         say("serve", text.as_ref());
     }
 }
@@ -50,7 +50,7 @@ impl Journal {
 impl Log {
     pub(crate) fn new(journal: &Journal) -> Log {
         let limiter = Limiter { tokens: REMARKS_BURST, since: Instant::now(), dropped: 0 };
-        Log { journal: *journal, limiter: Mutex::new(limiter) }
+        Log { journal: journal.clone(), limiter: Mutex::new(limiter) }
     }
 
     /// Logs a remark about a topic, or about a route or catalogue of this name.
