@@ -208,6 +208,8 @@ impl Runner {
                 removed.into_iter().for_each(|route| self.schedule.forget(Key::List(route)));
                 added.into_iter().for_each(|route| self.list(route, None, now));
             }
+            // An error means that it is not waited for any more.
+            Note::Probe(sender) => drop(sender.send(())),
             Note::Stop => return false,
         }
         self.carry_out();
