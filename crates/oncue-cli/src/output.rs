@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Write, stderr, stdout};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use oncue::Msg;
 
 use crate::fail::Fail;
@@ -182,17 +184,8 @@ fn string_json(bytes: &[u8], into: &mut Vec<u8>) {
 
 /// Bytes in base64 (RFC 4648, with padding), between quotes.
 fn base64_json(bytes: &[u8], into: &mut Vec<u8>) {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     into.push(b'"');
-    for group in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or_default());
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let index = (bits >> (18 - 6 * place)) & 63;
-            let sign = ALPHABET.get(index as usize).filter(|_| place <= group.len());
-            into.push(sign.copied().unwrap_or(b'='));
-        }
-    }
+    into.extend_from_slice(STANDARD.encode(bytes).as_bytes());
     into.push(b'"');
 }
 

@@ -141,7 +141,7 @@ impl Server {
             stays
         });
         let keys: BTreeSet<_> = in_force.routes.iter().map(routes::key).collect();
-        self.keepers.retain(|key, _| keys.contains(key));
+        routes::retain(&mut self.keepers, |key| keys.contains(key));
         let reloaded = reloaded?;
         for missing in missing_programs(&config) {
             self.tools.journal.remark(missing);
@@ -177,10 +177,10 @@ impl Server {
         }
     }
 
-    fn end(self) {
+    fn end(mut self) {
         self.tools.end.set(1);
         self.on_demand.stop();
-        drop(self.keepers);
+        routes::retain(&mut self.keepers, |_| false);
         self.on_demand.xpub().close().wait();
         sum_up(&self.on_demand, &self.tools);
     }

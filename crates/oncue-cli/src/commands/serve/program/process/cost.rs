@@ -7,7 +7,7 @@ use std::future::pending;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{End, Work, run};
+use super::{About, End, Limits, Work, run};
 use crate::commands::serve::program::journal::{Journal, Log};
 use crate::commands::serve::program::launch::Launcher;
 use crate::signals::Stop;
@@ -72,8 +72,10 @@ fn measured(words: &[&str]) -> (Cost, Cost) {
         }));
         ours.push(Cost::of(|| {
             let (mut output, mut command) = (Output::default(), launcher.command(&program));
-            let (mut stopped, long) = (pending(), Duration::from_secs(60));
-            let end = run(&launcher, &mut command, &mut output, &mut stopped, None, long, (&log, b"cost"));
+            let long = Duration::from_secs(60);
+            let limits = Limits { deadline: None, stop_after: long, kill_after: long, silence_max: long };
+            let about = About { log: &log, name: b"cost", command: words[0] };
+            let end = run(&launcher, &mut command, &mut output, &mut pending(), &limits, about);
             assert_eq!(end, End::Done);
         }));
     }
