@@ -90,15 +90,15 @@ impl ConnectionWatch {
 
 impl State {
     fn push(&mut self, subject: Subject, event: &ConnectionEvent) {
+        let repeats = |cause: &Cause| self.failing.get(&subject).is_some_and(|before| cause.repeats(before));
         match &event.kind {
-            ConnectionEventKind::Failed { cause, .. } => match self.failing.get(&subject) {
-                Some(before) if cause.repeats(before) => return,
-                _ => _ = self.failing.insert(subject, cause.clone()),
-            },
-            ConnectionEventKind::Waiting { cause } => {
-                if self.failing.get(&subject).is_some_and(|before| cause.repeats(before)) {
-                    return;
-                }
+            ConnectionEventKind::Failed { cause, .. } | ConnectionEventKind::Waiting { cause }
+                if repeats(cause) =>
+            {
+                return;
+            }
+            ConnectionEventKind::Failed { cause, .. } => {
+                self.failing.insert(subject, cause.clone());
             }
             ConnectionEventKind::Connected { .. } | ConnectionEventKind::Stopped => {
                 self.failing.remove(&subject);
