@@ -114,7 +114,10 @@ pub(super) const FOLDERS: &[Folder] = &[
             floor("config", &["config"]),
             floor("program", &["program"]),
             floor("produce", &["produce"]),
-            floor("server", &["asked", "count", "report", "routes", "rules", "server", "unserved", OWN]),
+            floor(
+                "server",
+                &["asked", "count", "notify", "report", "routes", "rules", "server", "unserved", OWN],
+            ),
         ],
     },
 ];

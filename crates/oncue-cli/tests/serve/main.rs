@@ -12,6 +12,7 @@ mod reload;
 mod shared;
 mod strangers;
 mod subscribers;
+mod supervisor;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@ use std::env;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use oncue::demand::{Builder, Failure, Reloaded};
 use oncue::{Endpoint, Engine, EngineOptions, OnDemand, XPub};
@@ -13,6 +14,7 @@ use oncue::{Endpoint, Engine, EngineOptions, OnDemand, XPub};
 use super::asked::{Ask, Asked};
 use super::config::rule::Rule;
 use super::config::{Catalogue, Config, Program, Route, Source};
+use super::notify::Supervisor;
 use super::produce::shared::Logged;
 use super::produce::{Counts, Tools, count};
 use super::program::journal::{Journal, Log};
@@ -46,6 +48,10 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
     let asked = Asked::on_signals()?;
     let config = read(path)?;
     let (journal, writer) = Journal::start(stop)?;
+    let supervisor = Supervisor::of_environment().unwrap_or_else(|why| {
+        journal.remark(format!("the supervisor is told nothing: {why}"));
+        Supervisor::none()
+    });
     let launcher = Launcher::new(&journal);
     let launcher = launcher.map_err(|error| Fail::Runtime(format!("no program can be started: {error}")))?;
     let tools = Arc::new(Tools {
@@ -58,12 +64,29 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
     let served = Server::start(config, tools).and_then(|mut server| {
         let journal = server.tools.journal.clone();
         publisher::say_turned_away(server.on_demand.xpub(), stop, move |text| journal.remark(text))?;
-        while let Waited::Ready(ask) = stop.wait(asked.next(), None) {
-            match ask {
-                Ask::Reload => server.reload(path),
-                Ask::Report => report(&server.on_demand, &server.tools),
+        supervisor.ready(&server.status());
+        // Twice as often as the supervisor wants it.
+        let beat = supervisor.watchdog().map(|time| time / 2);
+        let mut next_beat = beat.map(|_| Instant::now());
+        loop {
+            match stop.wait(asked.next(), next_beat) {
+                Waited::Ready(Ask::Reload) => {
+                    supervisor.reloading();
+                    let failed = server.reload(path).err();
+                    supervisor.ready(&failed.unwrap_or_else(|| server.status()));
+                }
+                Waited::Ready(Ask::Report) => report(&server.on_demand, &server.tools),
+                Waited::TimedOut => {
+                    // This thread is alive. It speaks for the others only if they are.
+                    if beat.is_some_and(|beat| server.on_demand.responds_within(beat / 2)) {
+                        supervisor.alive();
+                    }
+                    next_beat = beat.map(|beat| Instant::now() + beat);
+                }
+                Waited::Stopped => break,
             }
         }
+        supervisor.stopping();
         server.end();
         Ok(())
     });
@@ -111,20 +134,33 @@ impl Server {
     }
 
     /// Reads the config again. What has not changed in it is not disturbed; if anything is wrong, nothing is.
-    fn reload(&mut self, path: &Path) {
+    ///
+    /// # Errors
+    /// Why it was not replaced, which is logged.
+    fn reload(&mut self, path: &Path) -> Result<(), String> {
         let why = match read(path).and_then(|config| self.replace(config)) {
             Ok(Reloaded { kept, added, removed, .. }) => {
                 let text = format!(
                     "config read again: {} kept, {added} added, {removed} removed",
                     counted(kept as u64, "route")
                 );
-                return self.tools.journal.remark(text);
+                self.tools.journal.remark(text);
+                return Ok(());
             }
             Err(Fail::Usage(why) | Fail::Runtime(why) | Fail::Timeout(why)) => why,
-            Err(Fail::OutputClosed) => return,
+            Err(Fail::OutputClosed) => return Ok(()),
         };
+        let status = format!("the config was not replaced: {}", why.lines().next().unwrap_or_default());
         self.tools.journal.remark(why);
         self.tools.journal.remark("the config was not replaced; the one before stays in force".to_owned());
+        Err(status)
+    }
+
+    /// What it serves, in a line for people.
+    fn status(&self) -> String {
+        let routes = counted(self.config.routes.len() as u64, "route");
+        let places: Vec<_> = self.places.values().map(ToString::to_string).collect();
+        format!("serving {routes} at {}", places.join(", "))
     }
 
     fn replace(&mut self, config: Config) -> Result<Reloaded, Fail> {

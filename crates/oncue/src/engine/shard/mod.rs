@@ -271,6 +271,8 @@ impl<N: Net> Shard<N> {
                 Note::State { hub, value } => self.tell_state(&hub, &value),
                 Note::Ready(ready) => self.ready(ready),
                 Note::Close(hub) => self.close(&hub),
+                // An error means that it is not waited for any more.
+                Note::Probe(sender) => drop(sender.send(())),
                 Note::Linger { hub, time } => self.linger(&hub, time),
                 // The turn itself is what was wanted.
                 Note::Stop => {}
