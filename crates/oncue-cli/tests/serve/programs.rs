@@ -184,13 +184,13 @@ fn unwanted_values_of_a_shared_program_are_dropped_and_counted() {
     );
     let subscriber = server.subscriber(&["p/a", "other"]);
     assert_eq!(subscriber.next(), ("p/a".into(), "3\t4".into()));
-    // `cat` writes back what it reads, which has no tab either.
+    // `cat` writes back what it reads, also at the end, which has no tab either.
     for _ in 0..2 {
         server.error_with("without a tab");
     }
     server.program.signal("TERM");
     let summary = server.error_with(" sent by ");
-    assert!(summary.contains("2 values of topics that nobody wanted, 3 lines skipped"), "{summary}");
+    assert!(summary.contains("2 values of topics that nobody wanted, 4 lines skipped"), "{summary}");
     assert_eq!(server.program.end().code, Some(0));
 }
 

@@ -3,6 +3,7 @@
 mod asked;
 mod config;
 mod count;
+mod notify;
 mod produce;
 mod program;
 mod report;

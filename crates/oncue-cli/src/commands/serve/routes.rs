@@ -7,10 +7,10 @@ use std::time::Duration;
 use oncue::OnDemand;
 use oncue::demand::{Backoff, Builder, Change, RouteBuilder};
 
-use super::config::{Catalogue, Config, Problem, Restart, Route, Running, Source};
+use super::config::{Catalogue, Config, Framing, Problem, Restart, Route, Running, Source};
 use super::produce::file::{self, Content, Tail};
 use super::produce::listing::Lister;
-use super::produce::shared::{Keeper, Shared, Topics, not_a_line};
+use super::produce::shared::{Keeper, Shared, Topics, cannot_be_told};
 use super::produce::{Place, Tools, runs, stream};
 use crate::fail::Fail;
 
@@ -113,6 +113,12 @@ fn listed(planned: RouteBuilder, route: &Route, place: &Place) -> RouteBuilder {
     planned.catalogue_with(every, move || lister.list())
 }
 
+/// Ends the shared programs of other keys than these, all at the same time.
+pub(super) fn retain(keepers: &mut Keepers, stays: impl Fn(&String) -> bool) {
+    keepers.iter().filter(|(key, _)| !stays(key)).for_each(|(_, keeper)| keeper.close());
+    keepers.retain(|key, _| stays(key));
+}
+
 fn produced(
     planned: RouteBuilder,
     route: &Route,
@@ -124,27 +130,28 @@ fn produced(
         Source::Runs(runs) => planned.thread(move |feed| runs::produce(&runs, &place, &feed)),
         Source::Stream(running) => planned.thread(move |feed| stream::produce(&running, &place, &feed)),
         Source::Shared(running) => {
+            let framing = running.framing;
             if !keepers.contains_key(key) {
                 let name = route.pattern.to_string().into_bytes();
                 let shared = Shared { place: place.clone(), name, running };
                 keepers.insert(key.to_owned(), shared.start()?);
             }
             let topics = keepers.get(key).map(Keeper::topics).unwrap_or_default();
-            planned.manual(move |change| tell(&place, &topics, change))
+            planned.manual(move |change| tell(&place, &topics, framing, change))
         }
         Source::Lines(file) => {
             planned.thread(move |feed| file::produce(&file, &mut Tail::new(file.bytes_max), &place, &feed))
         }
-        Source::Content(file) => {
-            planned.thread(move |feed| file::produce(&file, &mut Content::new(file.bytes_max), &place, &feed))
-        }
+        Source::Content(file) => planned.thread(move |feed| {
+            file::produce(&file, &mut Content::new(file.bytes_max, file.trim), &place, &feed)
+        }),
     })
 }
 
-/// Passes a change of demand to a shared program, unless its topic cannot be written as a line.
-fn tell(place: &Place, topics: &Topics, change: Change) {
+/// Passes a change of demand to a shared program, unless its topic cannot be told.
+fn tell(place: &Place, topics: &Topics, framing: Framing, change: Change) {
     let (Change::Started(feed) | Change::Stopped(feed)) = &change;
-    match (&change, not_a_line(feed.topic())) {
+    match (&change, cannot_be_told(feed.topic(), framing)) {
         (Change::Started(_), Some(why)) => {
             place.refuse(feed.topic(), why);
             feed.finish();

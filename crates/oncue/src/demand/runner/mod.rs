@@ -26,7 +26,8 @@
 //! ```
 //!
 //! *rules* is the lock in `routes/rules.rs`, *plan* and *feeds* are in `shared.rs`, *batch* is the set of feeds of a batch
-//! route, *outlet* is of one feed, *kept values* of one route, *letterbox* is in the desk.
+//! route, *outlet* is of one feed, *kept values* of one route, *letterbox* is in the desk. Several outlets are locked together
+//! only by `Feed::publish_all`, in the order of generations.
 //!
 //! # What is never done under a lock
 //! - Calling a user's function: producers, fills, catalogue functions, reports of failures, manual functions, the payload's
@@ -207,6 +208,8 @@ impl Runner {
                 removed.into_iter().for_each(|route| self.schedule.forget(Key::List(route)));
                 added.into_iter().for_each(|route| self.list(route, None, now));
             }
+            // An error means that it is not waited for any more.
+            Note::Probe(sender) => drop(sender.send(())),
             Note::Stop => return false,
         }
         self.carry_out();

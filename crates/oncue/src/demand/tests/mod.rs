@@ -28,6 +28,7 @@ mod savings;
 mod states;
 mod unbound;
 mod values;
+mod watchdog;
 
 const ENDPOINT: &str = "tcp://127.0.0.1:0";
 /// Far more than anything here takes, even on a busy machine.

@@ -8,7 +8,7 @@ use oncue::demand::{Backoff, LastLimits, Pattern, Template};
 
 use super::guard;
 use super::keys::{CONTENT, FILE, LAST, LINES, LISTING, PROGRAM, Places, ROUTE, RUNS, SHARED, STREAM};
-use super::model::{Catalogue, FilePath, Program, Restart, Route, Running, Runs, Source, Watched};
+use super::model::{Catalogue, FilePath, Framing, Program, Restart, Route, Running, Runs, Source, Watched};
 use super::nearest::nearest;
 use super::reader::{At, Keys, texts};
 
@@ -105,6 +105,8 @@ fn runs(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Runs {
         every: keys.take("every"),
         timeout: keys.take("timeout"),
         output_bytes_max: keys.take("output_bytes_max"),
+        // The list of a catalogue has lines.
+        trim: keys.places & LISTING != 0 || keys.take("trim"),
     }
 }
 
@@ -116,13 +118,20 @@ fn running(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Running {
             "never" => Restart::Never,
             _ => Restart::Failure,
         },
+        framing: match keys.take::<String>("framing").as_str() {
+            "length" => Framing::Length,
+            "json" => Framing::Json,
+            _ => Framing::Lines,
+        },
+        idle: if keys.places & SHARED != 0 { keys.take("idle") } else { Duration::ZERO },
         line_bytes_max: keys.take("line_bytes_max"),
     }
 }
 
 fn watched(keys: &mut Keys<'_, '_>, bytes_max: &str, pattern: Option<&Pattern>) -> Option<Watched> {
     let (every, bytes_max) = (keys.take("every"), keys.take(bytes_max));
-    Some(Watched { path: file_path(keys, pattern)?, every, bytes_max })
+    let trim = keys.places & CONTENT != 0 && keys.take("trim");
+    Some(Watched { path: file_path(keys, pattern)?, every, bytes_max, trim })
 }
 
 /// How long a value is good enough, and whether a topic rests after it.
@@ -188,6 +197,7 @@ fn program(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Program {
         command: command(keys, pattern),
         cwd: keys.take::<Option<String>>("cwd").map(PathBuf::from),
         env: env(keys),
+        stop_after: if keys.places & SHARED != 0 { keys.take("stop_after") } else { Duration::ZERO },
         kill_after: keys.take("kill_after"),
         allow_dash: is_producer && keys.take("allow_dash"),
         backoff: if is_producer {

@@ -121,7 +121,7 @@ fn a_config_of_every_kind_of_route() {
     assert_eq!(program.env.get("PYTHONUNBUFFERED").map(String::as_str), Some("1"));
     assert_eq!(program.cwd.as_deref(), Some(Path::new("/tmp")));
     assert_eq!((*restart, program.backoff.max), (Restart::Failure, Duration::from_secs(30)));
-    let Source::Stream(Running { program, restart, line_bytes_max }) = &stream.source else {
+    let Source::Stream(Running { program, restart, line_bytes_max, .. }) = &stream.source else {
         panic!("{stream:?}")
     };
     assert!(program.allow_dash && program.kill_after == Duration::from_secs(5));
@@ -323,6 +323,43 @@ fn values_of_the_wrong_kind_or_size_are_refused() {
             .any(|found| found.ends_with("`route` of the config: expected tables, found 1"))
     );
     assert!(route_problems("topic = 'a}'\nfile = 'x'")[0].contains("`topic` of route 1"));
+}
+
+#[test]
+fn what_a_program_writes_and_how_it_ends_can_be_chosen() {
+    let source = |keys: &str| {
+        config(&format!("{BIND}[[route]]\ntopic = 'x'\ncommand = ['p']\n{keys}")).routes.remove(0).source
+    };
+    for (framing, expected) in
+        [("", Framing::Lines), ("framing = 'length'", Framing::Length), ("framing = 'json'", Framing::Json)]
+    {
+        let Source::Stream(stream) = source(&format!("mode = 'stream'\n{framing}")) else {
+            panic!("{framing}")
+        };
+        assert_eq!(stream.framing, expected);
+    }
+    let Source::Shared(shared) = source("mode = 'shared'") else { panic!("it is shared") };
+    assert_eq!((shared.idle, shared.program.stop_after), (Duration::ZERO, Duration::from_secs(1)));
+    let Source::Shared(shared) = source("mode = 'shared'\nidle = '1m'\nstop_after = '0s'") else {
+        panic!("it is shared")
+    };
+    assert_eq!((shared.idle, shared.program.stop_after), (Duration::from_secs(60), Duration::ZERO));
+    for (keys, trims) in [("", true), ("trim = false", false)] {
+        let Source::Runs(runs) = source(&format!("every = '1s'\n{keys}")) else { panic!("{keys}") };
+        assert_eq!(runs.trim, trims);
+    }
+    for (keys, expected) in [
+        (
+            "every = '1s'\nframing = 'json'",
+            "`framing` is not allowed in route 1 (`x`): it goes with mode = \"stream\" or",
+        ),
+        ("mode = 'stream'\nidle = '1s'", "it goes with mode = \"shared\""),
+        ("mode = 'stream'\ntrim = false", "it goes with `command` without `mode` or mode = \"content\""),
+        ("mode = 'stream'\nframing = 'xml'", "expected \"lines\" or \"length\" or \"json\", found 'xml'"),
+    ] {
+        let found = route_problems(&format!("topic = 'x'\ncommand = ['p']\n{keys}"));
+        assert!(found.len() == 1 && found[0].contains(expected), "{found:?}");
+    }
 }
 
 #[test]
