@@ -77,8 +77,8 @@ fn frames_may_be_kept_held_and_filled_in() {
     // The socket keeps one value of the topic, whatever its first frame is.
     for (sent, first) in [("a", format!("t/1 {} a", number(2))), ("b", format!("t/1 {} b", number(3)))] {
         feed.publish(sent).unwrap();
-        assert_eq!(frames(&sub), [first.clone()]);
-        assert_eq!(frames(&subscriber(&od, &["t/1"])), [first.clone()]);
+        assert_eq!(frames(&sub).join("|"), first);
+        assert_eq!(frames(&subscriber(&od, &["t/1"])).join("|"), first);
         assert_eq!(od.xpub().last("t/1").unwrap().topic().escape_ascii().to_string(), first);
         assert_eq!(od.xpub().stats().last_values, 1);
     }

@@ -34,7 +34,8 @@ fn a_subscriber_that_comes_back_gets_the_fresh_value_and_nothing_is_produced() {
         .fresh_for(PATIENCE)
         .thread(move |feed| {
             feed.publish(started.fetch_add(1, SeqCst).to_string())?;
-            Ok(feed.wait_stopped())
+            feed.wait_stopped();
+            Ok(())
         })
         .start()
         .unwrap();
