@@ -17,12 +17,14 @@ use crate::wait::spawn;
 /// The next line counts those in between.
 const LINE_PERIOD: Duration = Duration::from_secs(60);
 
-/// Says what happens to the connections of a socket until the end. Call it before the socket is bound or connected.
+/// Says what happens to the connections of a socket until the end, and removes what it leaves in the file system even if
+/// the process ends at once. Call it before the socket is bound or connected.
 pub(crate) fn follow<S: 'static, F: 'static>(
     socket: &Socket<S, F>,
     name: &'static str,
     stop: &Stop,
 ) -> Result<(), Fail> {
+    remove_files(socket, stop);
     let (socket, events, stop) = (socket.clone(), socket.events(), stop.clone());
     spawn("connections", move || {
         let mut strangers = Strangers::default();
@@ -36,6 +38,13 @@ pub(crate) fn follow<S: 'static, F: 'static>(
         }
     })
     .map(drop)
+}
+
+/// Removes the files of the socket's `ipc` endpoints even if the process ends at once.
+pub(crate) fn remove_files<S: 'static, F: 'static>(socket: &Socket<S, F>, stop: &Stop) {
+    let socket = socket.clone();
+    // The call alone removes them.
+    stop.at_exit(move || drop(socket.close()));
 }
 
 enum News {

@@ -24,6 +24,9 @@ const END_MAX: Duration = Duration::from_secs(1);
 #[derive(Clone, Default)]
 pub(crate) struct Stop(Arc<Mutex<State>>);
 
+/// What is done when the process ends at once.
+type Farewell = Box<dyn Fn() + Send>;
+
 #[derive(Default)]
 struct State {
     cause: Option<Cause>,
@@ -37,6 +40,7 @@ struct State {
     patience: Duration,
     /// The threads that have waited, to be woken at the end.
     waiting: Vec<Thread>,
+    farewells: Vec<Farewell>,
 }
 
 /// Why the subcommand is to end: the first cause counts.
@@ -110,6 +114,18 @@ impl Stop {
         state.patience = state.patience.saturating_add(time);
     }
 
+    /// Even where the process ends at once, `farewell` is called before.
+    pub(crate) fn at_exit(&self, farewell: impl Fn() + Send + 'static) {
+        self.state().farewells.push(Box::new(farewell));
+    }
+
+    /// Ends the process at once, with the status of a shell for a program that a signal has ended.
+    fn exit(&self, signal: c_int) -> ! {
+        let farewells = std::mem::take(&mut self.state().farewells);
+        farewells.iter().for_each(|farewell| farewell());
+        std::process::exit(STATUS_SIGNAL + signal)
+    }
+
     fn signalled(&self, signal: c_int) {
         let mut state = self.state();
         let first = state.signal.is_none();
@@ -117,7 +133,8 @@ impl Stop {
         if state.cause.is_none() {
             state.cause = Some(Cause::Signal(signal));
         } else if state.hurried {
-            exit(signal);
+            drop(state);
+            self.exit(signal);
         } else {
             state.hurried = true;
             state.patience = Duration::ZERO;
@@ -143,19 +160,23 @@ impl Stop {
                 end.map_or(END_MAX, |end| end.saturating_duration_since(Instant::now()))
             };
             if left.is_zero() {
-                exit(signal);
+                self.exit(signal);
             }
             std::thread::sleep(left.min(END_MAX));
         }
     }
 
-    /// Waits for an operation that ends the work, unless a second signal comes first.
+    /// Waits for an operation that closes the socket, unless a second signal comes first. No farewell is left to do.
     pub(crate) fn wait_to_end<F: Future>(&self, operation: F) -> Option<F::Output> {
         let mut operation = pin!(operation);
-        wait(poll_fn(|context| {
+        let output = wait(poll_fn(|context| {
             let hurried = self.enlist().hurried;
             if hurried { Poll::Ready(None) } else { operation.as_mut().poll(context).map(Some) }
-        }))
+        }));
+        // They would keep the engine, which waits for peers to take what was written.
+        let farewells = std::mem::take(&mut self.state().farewells);
+        drop(farewells);
+        output
     }
 
     /// Waits for `operation` until `deadline`, or until the end. Both are checked before the operation is polled: a
@@ -193,11 +214,6 @@ impl State {
     fn wake(&mut self) {
         self.waiting.drain(..).for_each(|thread| thread.unpark());
     }
-}
-
-/// Ends the process at once, with the status of a shell for a program that a signal has ended.
-fn exit(signal: c_int) -> ! {
-    std::process::exit(STATUS_SIGNAL + signal)
 }
 
 /// Whether the system ignores a signal for this process.

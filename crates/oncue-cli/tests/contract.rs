@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use oncue::{Engine, Options, State, Sub, XPub, XPubEvent};
+use oncue_interop::directory::Directory;
 use oncue_interop::program::Program;
 use oncue_interop::raw::{Raw, Version, message};
 use oncue_interop::{PATIENCE, until};
@@ -646,6 +647,58 @@ fn a_second_signal_ends_what_lingers() {
     assert_eq!(end.code, Some(1), "{end:?}");
     let said = end.errors.last().expect("a line");
     assert!(said.starts_with("oncue pub: ") && said.ends_with(" messages not delivered"), "{end:?}");
+}
+
+#[test]
+fn three_signals_end_it_at_once_and_leave_no_file() {
+    let directory = Directory::new();
+    let path = directory.path("socket");
+    let endpoint = format!("ipc://{}", path.display());
+    for words in [
+        &["pub", &endpoint, "--linger", "1h"][..],
+        &["demand", &endpoint],
+        &["serve", "--bind", &endpoint, "--every", "1ms"],
+        &["demo", "--bind", &endpoint, "--every", "1ms", "--forever"],
+    ] {
+        for signal in ["INT", "TERM"] {
+            let mut program = oncue(words);
+            until("it is bound", || path.exists());
+            // Each may end it before the next one comes.
+            until("it ends", || {
+                program.signal(signal);
+                program.has_ended()
+            });
+            let code = program.end().code;
+            assert!([Some(0), Some(130), Some(143)].contains(&code), "{words:?} {signal}: {code:?}");
+            assert!(!path.exists(), "{words:?} {signal}: its file is left");
+        }
+    }
+}
+
+#[test]
+fn a_closed_terminal_ends_what_does_not_read_its_config_again() {
+    let (_socket, endpoint) = publisher();
+    for (words, code) in [
+        (&["sub", &endpoint][..], 0),
+        (&["pub", ANY_PORT], 129),
+        (&["demand", ANY_PORT], 0),
+        (&["serve", "--bind", ANY_PORT, "--every", "10ms"], 0),
+    ] {
+        // The tests may run where it is ignored.
+        let mut command = Command::new("env");
+        let mut program =
+            Program::start(command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_oncue")]).args(words));
+        program.endpoint();
+        program.signal("HUP");
+        assert_eq!(program.end().code, Some(code), "{words:?}");
+    }
+    let mut command = Command::new("env");
+    let words = ["--ignore-signal=HUP", env!("CARGO_BIN_EXE_oncue"), "demand", ANY_PORT];
+    let mut nohup = Program::start(command.args(words));
+    nohup.endpoint();
+    nohup.signal("HUP");
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(!nohup.has_ended(), "nohup");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::publisher::LINGER;
 use crate::signals::{Cause, Stop, Waited};
 use crate::stdio::say;
 use crate::ticks::{Next, Ticks};
-use crate::{args, publisher};
+use crate::{args, connections, publisher};
 use story::{Actor, S1, S2, Story};
 
 /// The subscribers. They join one after the other: at the first tick there is none, at the third only s1.
@@ -62,6 +62,7 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let engine = Engine::start()?;
     let options = args::socket_options(args)?;
     let socket = XPub::new(&engine, options.clone().linger(LINGER).discard_messages(true))?;
+    connections::remove_files(&socket, stop);
     let bind: String = args::given(args, "bind");
     let endpoint = socket.bind(&bind).map_err(refused)?.to_string();
     say("demo", &format!("bound to {endpoint}"));
