@@ -33,6 +33,7 @@ pub struct ConnectionEvent {
 ///     let endpoint = &event.endpoint;
 ///     Some(match &event.kind {
 ///         ConnectionEventKind::Connecting => format!("connecting to {endpoint}"),
+///         ConnectionEventKind::Waiting { cause } => format!("waiting for {endpoint}: {cause}"),
 ///         ConnectionEventKind::Connected { .. } => format!("connected to {endpoint}"),
 ///         ConnectionEventKind::Lost { cause, .. } => format!("lost {endpoint} ({cause}), trying again"),
 ///         ConnectionEventKind::Failed { cause, .. } if cause.is_refusal() => {
@@ -82,6 +83,13 @@ pub enum ConnectionEventKind {
     },
     /// The socket begins to connect. Later attempts, after [`Failed`](Self::Failed) or [`Lost`](Self::Lost), are not told.
     Connecting,
+    /// The attempt to connect has had no answer, or no end of its handshake, for 3 s, and goes on. Not told if the attempt
+    /// before failed for this cause.
+    Waiting {
+        /// Why it will have failed if nothing more comes: [`NoAnswer`](Cause::NoAnswer),
+        /// [`SaysNothing`](Cause::SaysNothing) or [`HandshakeTimeout`](Cause::HandshakeTimeout).
+        cause: Cause,
+    },
     /// The handshake with the peer at the endpoint is done.
     Connected {
         /// The peer.
@@ -143,7 +151,8 @@ pub enum Cause {
     PermissionDenied,
     /// The network or the host cannot be reached.
     Unreachable,
-    /// There was no answer in time: the system gave up, or [`handshake_timeout`](crate::Options::handshake_timeout) passed.
+    /// There was no answer in time: the system gave up, or [`handshake_timeout`](crate::Options::handshake_timeout) passed. Or
+    /// no socket of the engine has bound the name of an `inproc` endpoint in that time.
     NoAnswer,
     /// The connection was made, and not one byte came within [`handshake_timeout`](crate::Options::handshake_timeout).
     SaysNothing,

@@ -96,6 +96,19 @@ fn the_end_of_the_server_is_told_to_shared_programs_in_the_same_way_and_at_once(
 }
 
 #[test]
+fn a_shared_program_whose_route_is_removed_is_told_too() {
+    let directory = Directory::new();
+    let mut server = serve(&directory, "", "stop_after = '1h'");
+    let subscriber = server.subscriber(&["p/a"]);
+    subscriber.next();
+    directory.config("[[route]]\ntopic = 'other'\nfile = 'other'\n");
+    server.program.signal("HUP");
+    server.error_with("config read again");
+    until("it ends", || read(&directory).ends_with("eof\n"));
+    assert_eq!(read(&directory), "begin\n+p/a\n-p/a\neof\n");
+}
+
+#[test]
 fn an_idle_program_stays_and_ends_when_its_time_has_come() {
     let directory = Directory::new();
     let server = serve(&directory, "", "idle = '700ms'");

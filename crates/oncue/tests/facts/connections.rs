@@ -1,7 +1,7 @@
 //! What a socket tells about its connections: each change once, with the endpoint and an honest cause.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use oncue::{
 };
 
 use oncue_interop::directory::Directory;
+use socket2::{Domain, Socket as Socket2, Type};
 
 use crate::raw::*;
 
@@ -25,6 +26,7 @@ fn say(event: &ConnectionEvent) -> String {
         Kind::Bound => "bound".into(),
         Kind::Unbound => "unbound".into(),
         Kind::Connecting => "connecting".into(),
+        Kind::Waiting { cause } => format!("waiting: {cause}"),
         Kind::Connected { peer } => format!("connected to a {}", peer.socket_type),
         Kind::Accepted { peer } => format!("accepted a {}", peer.socket_type),
         Kind::Failed { cause, .. } => format!("failed: {cause}"),
@@ -150,6 +152,47 @@ fn a_server_of_another_protocol_is_not_zeromq() {
     assert_eq!(cause.to_string(), "it is not ZeroMQ: it looks like HTTP");
     assert!(cause.is_refusal());
     assert!(error.contains("does not speak ZMTP"), "{error}");
+}
+
+#[test]
+fn a_server_that_speaks_and_closes_at_once_is_heard() {
+    for _ in 0..20 {
+        let (cause, _) = failure(options(), |mut stream| {
+            // What it has not read makes the system reset the connection.
+            let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.6\r\n");
+            let _ = stream.read_exact(&mut [0]);
+        });
+        assert_eq!(cause.to_string(), "it is not ZeroMQ: it looks like SSH");
+    }
+}
+
+#[test]
+fn a_long_wait_is_told_while_it_lasts() {
+    let subscriber = Sub::new(&engine(), options().handshake_timeout(Duration::from_millis(3500))).unwrap();
+    let events = subscriber.events();
+    let endpoint = serve(|mut stream| _ = drain(&mut stream));
+    subscriber.connect(&endpoint).unwrap();
+    assert_eq!(say(&next(&events)), "connecting");
+    assert_eq!(say(&next(&events)), "waiting: it accepted the connection and says nothing");
+    assert_eq!(say(&next(&events)), "failed: it accepted the connection and says nothing");
+}
+
+#[test]
+fn an_endpoint_that_does_not_answer_is_told_from_one_that_says_nothing() {
+    let silent = Socket2::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    silent.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    silent.listen(0).unwrap();
+    let at = silent.local_addr().unwrap().as_socket().unwrap();
+    // Its queue is full: the system answers no further connection.
+    let _full = [(); 2].map(|()| TcpStream::connect_timeout(&at, Duration::from_millis(100)));
+    let timeout = Duration::from_millis(100);
+    let subscriber = Sub::new(&engine(), options().handshake_timeout(timeout)).unwrap();
+    let events = subscriber.events();
+    for endpoint in [format!("tcp://{at}"), "inproc://nobody".to_owned()] {
+        subscriber.connect(&endpoint).unwrap();
+        assert_eq!(say(&next(&events)), "connecting");
+        assert_eq!(say(&next(&events)), "failed: it does not answer");
+    }
 }
 
 #[test]

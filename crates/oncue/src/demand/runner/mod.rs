@@ -26,7 +26,8 @@
 //! ```
 //!
 //! *rules* is the lock in `routes/rules.rs`, *plan* and *feeds* are in `shared.rs`, *batch* is the set of feeds of a batch
-//! route, *outlet* is of one feed, *kept values* of one route, *letterbox* is in the desk.
+//! route, *outlet* is of one feed, *kept values* of one route, *letterbox* is in the desk. Several outlets are locked together
+//! only by `Feed::publish_all`, in the order of generations.
 //!
 //! # What is never done under a lock
 //! - Calling a user's function: producers, fills, catalogue functions, reports of failures, manual functions, the payload's
@@ -331,7 +332,9 @@ impl Runner {
     fn tell_state(&self, topic: &[u8], state: FeedState, route: Option<&RouteRun>) {
         self.states.tell(topic, state);
         match route {
-            Some(route) if state == FeedState::Idle => route.feeds.leave_last(&self.socket, topic),
+            Some(route) if state == FeedState::Idle => {
+                route.feeds.leave_last(&self.socket, topic, self.shared.desk.now());
+            }
             Some(_) => {}
             // A feed may have published after its route was removed.
             None => drop(self.socket.forget_last(topic)),

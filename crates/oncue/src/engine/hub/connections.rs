@@ -90,11 +90,16 @@ impl ConnectionWatch {
 
 impl State {
     fn push(&mut self, subject: Subject, event: &ConnectionEvent) {
+        let repeats = |cause: &Cause| self.failing.get(&subject).is_some_and(|before| cause.repeats(before));
         match &event.kind {
-            ConnectionEventKind::Failed { cause, .. } => match self.failing.get(&subject) {
-                Some(before) if cause.repeats(before) => return,
-                _ => _ = self.failing.insert(subject, cause.clone()),
-            },
+            ConnectionEventKind::Failed { cause, .. } | ConnectionEventKind::Waiting { cause }
+                if repeats(cause) =>
+            {
+                return;
+            }
+            ConnectionEventKind::Failed { cause, .. } => {
+                self.failing.insert(subject, cause.clone());
+            }
             ConnectionEventKind::Connected { .. } | ConnectionEventKind::Stopped => {
                 self.failing.remove(&subject);
             }
@@ -184,6 +189,21 @@ mod tests {
         assert!(told(failed(Cause::RefusedByPeer("never".into()))));
         assert!(told(ConnectionEventKind::Stopped));
         assert!(state.failing.is_empty());
+    }
+
+    #[test]
+    fn a_wait_is_told_unless_the_attempt_before_failed_so() {
+        let mut state = State::default();
+        let mut told = |kind| {
+            push(&mut state, LINK, 0, kind);
+            state.events.drain(..).count() == 1
+        };
+        let waiting = |cause| ConnectionEventKind::Waiting { cause };
+        assert!(told(waiting(Cause::SaysNothing)));
+        assert!(told(failed(Cause::SaysNothing)));
+        assert!(!told(waiting(Cause::SaysNothing)));
+        assert!(!told(failed(Cause::SaysNothing)));
+        assert!(told(waiting(Cause::NoAnswer)));
     }
 
     #[test]

@@ -47,6 +47,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::events;
 use crate::net::Stream;
+use crate::peer_address::PeerAddress;
 use crate::permission::PeerKey;
 use crate::sync::read_lock;
 
@@ -257,12 +258,21 @@ impl<S: Stream> Peer<S> {
             return End::turned_away(reason.clone());
         }
         let time = self.hub.options.handshake_timeout;
-        let (cause, what) = match &self.phase {
-            Phase::Connecting => (Cause::NoAnswer, "there was no answer"),
-            _ if self.has_spoken => (Cause::HandshakeTimeout, "the peer did not finish the handshake"),
-            _ => (Cause::SaysNothing, "the peer accepted the connection and said nothing"),
-        };
+        let (cause, what) = self.waits_for();
         End::Refused(cause, Error::peer(format!("{what} in {time:?} (handshake_timeout)")))
+    }
+
+    /// What this side waits for until the handshake is done: the cause if it does not come, and a clause that says so.
+    pub(crate) fn waits_for(&self) -> (Cause, &'static str) {
+        match &self.phase {
+            _ if self.has_spoken => (Cause::HandshakeTimeout, "the peer did not finish the handshake"),
+            Phase::Connecting => (Cause::NoAnswer, "there was no answer"),
+            // A pipe is there before the name is bound.
+            _ if self.out.stream.address() == PeerAddress::Inproc => {
+                (Cause::NoAnswer, "no socket of this engine was bound to the name")
+            }
+            _ => (Cause::SaysNothing, "the peer accepted the connection and said nothing"),
+        }
     }
 
     /// Sends last values that wait, as far as there is room.

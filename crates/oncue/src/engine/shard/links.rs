@@ -27,6 +27,8 @@ use crate::sync::lock;
 const LASTING: Duration = Duration::from_secs(1);
 /// How long the addresses that are being tried may take to answer before the next one is tried as well (RFC 8305).
 const NEXT_ADDRESS_TIME: Duration = Duration::from_millis(250);
+/// After how long an attempt that goes on is told.
+const WAITING_TIME: Duration = Duration::from_secs(3);
 /// How long a listener rests when the system has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How many streams a listener accepts in one turn.
@@ -171,10 +173,14 @@ impl<N: Net> Shard<N> {
         match self.net.connect(&endpoint, peer_token(peer_slot), turn) {
             Ok(stream) => {
                 let (peer_uid, time) = (self.uid(), hub.options.handshake_timeout);
+                let watched = hub.connections.are_watched();
                 let mut peer = Peer::new(peer_uid, hub, (uid, endpoint), Some(slot), stream);
                 peer.ready_last = ready_last;
                 self.peers.insert(peer);
                 self.set_timer(peer_slot, self.now.saturating_add(time), Check::Handshake);
+                if watched {
+                    self.set_timer(peer_slot, self.now + WAITING_TIME, Check::Waiting);
+                }
                 // Some streams are connected at once; the others are reported.
                 self.connecting(peer_slot);
             }

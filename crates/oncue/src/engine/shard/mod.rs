@@ -492,6 +492,7 @@ impl<N: Net> Shard<N> {
                         let late = self.peers[slot].too_late();
                         self.end(slot, late);
                     }
+                    (Check::Waiting, Phase::Connecting | Phase::Handshake(_)) => self.tell_waiting(slot),
                     (Check::Ready, Phase::Handshake(_)) => {
                         let sent = self.peers[slot].send_ready();
                         self.wrote(slot, sent);
@@ -539,7 +540,8 @@ impl<N: Net> Shard<N> {
         let Shard { timers, peers, links, hubs, .. } = self;
         timers.sweep(|timer| match *timer {
             Timer::Peer { check, slot, uid } => {
-                let begins = matches!(check, Check::Handshake | Check::Ready | Check::NextAddress);
+                let begins =
+                    matches!(check, Check::Handshake | Check::Waiting | Check::Ready | Check::NextAddress);
                 peers.get(slot).is_some_and(|peer| {
                     let begun = matches!(peer.phase, Phase::Traffic(_) | Phase::Draining);
                     peer.uid == uid && !(begins && begun)

@@ -88,9 +88,12 @@ impl Topics {
         state.wake();
     }
 
+    /// From now on nothing is wanted of the program.
     fn close(&self) {
         let mut state = self.state();
         state.closed = true;
+        let names: Vec<_> = state.topics.keys().cloned().collect();
+        names.into_iter().for_each(|name| state.note(name));
         state.wake();
     }
 
@@ -138,7 +141,8 @@ impl State {
     /// A topic may have changed: the program must be told, unless it was told so before.
     fn note(&mut self, name: Arc<[u8]>) {
         let Some(topic) = self.topics.get_mut(&name) else { return };
-        match (topic.feed.is_some() == topic.told, topic.news) {
+        let wanted = topic.feed.is_some() && !self.closed;
+        match (wanted == topic.told, topic.news) {
             (true, Some(number)) => {
                 topic.news = None;
                 self.news.remove(&number);
@@ -182,7 +186,7 @@ impl State {
         {
             let Some(topic) = self.topics.get_mut(&name) else { continue };
             topic.news = None;
-            let wanted = topic.feed.is_some();
+            let wanted = topic.feed.is_some() && !self.closed;
             if wanted && last {
                 continue;
             }
@@ -200,7 +204,7 @@ impl State {
                     input.push(b'\n');
                 }
             }
-            if !wanted {
+            if topic.feed.is_none() {
                 self.topics.remove(&name);
             }
         }
