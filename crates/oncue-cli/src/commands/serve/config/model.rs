@@ -1,7 +1,8 @@
 //! What a config says, after it has been read and checked.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use oncue::Options;
@@ -25,6 +26,30 @@ pub(crate) struct Config {
     pub(crate) routes: Vec<Route>,
     /// Where the topic of each route stands, in bytes from the start of the text.
     pub(crate) places: Vec<usize>,
+    /// What must exist when the routes are at work. It is not a part of them: a route stays the same when it is moved.
+    pub(crate) needs: Vec<Need>,
+}
+
+/// Something that must exist when it is used.
+#[derive(Debug, Clone)]
+pub(crate) struct Need {
+    /// Where the config names it, in bytes from the start of the text.
+    pub(crate) at: usize,
+    /// The same for people: file, line and column. Empty for a config that was not read from a file.
+    pub(crate) place: String,
+    /// The key that names it, and of which table.
+    pub(crate) named: String,
+    pub(crate) needed: Needed,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Needed {
+    Directory(PathBuf),
+    /// A program, searched for in these directories (as in the variable PATH, by default that of `oncue`) if it has no `/`.
+    Program {
+        path: PathBuf,
+        directories: Option<String>,
+    },
 }
 
 /// Topics, and where their values come from.
@@ -120,7 +145,10 @@ pub(crate) struct Watched {
 pub(crate) struct Program {
     /// The program, which has no parameters, and its arguments.
     pub(crate) command: Vec<Template>,
-    pub(crate) cwd: Option<PathBuf>,
+    /// The directory of the config, where a relative path to the program begins.
+    pub(crate) directory: PathBuf,
+    /// Where the program runs.
+    pub(crate) cwd: PathBuf,
     pub(crate) env: BTreeMap<String, String>,
     /// Whether the value of a parameter may begin an argument with a dash.
     pub(crate) allow_dash: bool,
@@ -129,6 +157,22 @@ pub(crate) struct Program {
     /// The time between TERM and KILL.
     pub(crate) kill_after: Duration,
     pub(crate) backoff: Backoff,
+}
+
+impl Program {
+    /// The path of the program, if it is one; its name if it is searched for.
+    pub(crate) fn located(&self, name: &OsStr) -> PathBuf {
+        located(&self.directory, name)
+    }
+}
+
+pub(super) fn located(directory: &Path, name: &OsStr) -> PathBuf {
+    if name.as_encoded_bytes().contains(&b'/') { within(directory, name) } else { name.into() }
+}
+
+/// A path that begins in a directory, unless it is absolute; without `.` in it.
+pub(super) fn within(directory: &Path, path: impl AsRef<Path>) -> PathBuf {
+    directory.join(path).components().collect()
 }
 
 /// After which ends a program is started again, while a topic of it is wanted.

@@ -5,12 +5,14 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::Range;
+use std::path::Path;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, Kind, Places, Without};
+use super::model::{Need, Needed};
 use super::nearest::nearest;
 use crate::args;
 
@@ -27,6 +29,9 @@ pub(crate) struct Problem {
 /// All problems of a text, so that one reading shows every mistake.
 pub(super) struct Problems<'i> {
     text: &'i str,
+    /// Where relative paths begin: the directory of the config.
+    pub(super) directory: &'i Path,
+    needs: RefCell<Vec<Need>>,
     found: RefCell<Vec<Problem>>,
 }
 
@@ -56,8 +61,20 @@ pub(super) trait Field<'i>: Sized {
 }
 
 impl<'i> Problems<'i> {
-    pub(super) fn new(text: &'i str) -> Problems<'i> {
-        Problems { text, found: RefCell::default() }
+    pub(super) fn new(text: &'i str, directory: &'i Path) -> Problems<'i> {
+        Problems { text, directory, needs: RefCell::default(), found: RefCell::default() }
+    }
+
+    /// The value at this place, of a key that is named so, needs this.
+    pub(super) fn need(&self, at: usize, named: String, needed: Needed) {
+        self.needs.borrow_mut().push(Need { at, place: String::new(), named, needed });
+    }
+
+    /// What the config needs, in the order of the text.
+    pub(super) fn needs(&self) -> Vec<Need> {
+        let mut needs = self.needs.take();
+        needs.sort_by_key(|need| need.at);
+        needs
     }
 
     pub(super) fn add(&self, at: usize, text: impl Into<String>) {
@@ -153,6 +170,11 @@ impl<'i, 'p> Keys<'i, 'p> {
     /// Adds a problem with the value of a key.
     pub(super) fn refuse(&self, at: usize, key: &str, why: impl Display) {
         self.problems.add(at, format!("`{key}` of {}: {why}", self.name));
+    }
+
+    /// Notes that the value of a key at this place needs something.
+    pub(super) fn need(&self, at: usize, key: &str, needed: Needed) {
+        self.problems.need(at, format!("`{key}` of {}", self.name), needed);
     }
 
     /// Adds a problem with the table.

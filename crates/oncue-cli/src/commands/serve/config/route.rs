@@ -1,14 +1,18 @@
 //! Reads a route: which of the five kinds it is, and its keys.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
 use oncue::demand::{Backoff, LastLimits, Pattern, Template};
 
 use super::guard;
 use super::keys::{CONTENT, FILE, LAST, LINES, LISTING, PROGRAM, Places, ROUTE, RUNS, SHARED, STREAM};
-use super::model::{Catalogue, FilePath, Framing, Program, Restart, Route, Running, Runs, Source, Watched};
+use super::model::{
+    Catalogue, FilePath, Framing, Needed, Program, Restart, Route, Running, Runs, Source, Watched, located,
+    within,
+};
 use super::nearest::nearest;
 use super::reader::{At, Keys, texts};
 
@@ -193,10 +197,18 @@ fn program(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Program {
         keys.problems.add(keys.at, format!("{}: {why}", keys.name));
     }
     let is_producer = keys.places & PROGRAM != 0;
+    let (env, at) = (env(keys), keys.at("cwd"));
+    let directory = keys.problems.directory;
+    let cwd = keys.take::<Option<String>>("cwd").map_or(directory.to_owned(), |given| {
+        let cwd = within(directory, given);
+        keys.need(at, "cwd", Needed::Directory(cwd.clone()));
+        cwd
+    });
     Program {
-        command: command(keys, pattern),
-        cwd: keys.take::<Option<String>>("cwd").map(PathBuf::from),
-        env: env(keys),
+        command: command(keys, pattern, env.get("PATH")),
+        directory: directory.to_owned(),
+        cwd,
+        env,
         stop_after: if keys.places & SHARED != 0 { keys.take("stop_after") } else { Duration::ZERO },
         kill_after: keys.take("kill_after"),
         allow_dash: is_producer && keys.take("allow_dash"),
@@ -208,8 +220,8 @@ fn program(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Program {
     }
 }
 
-/// The program and its arguments.
-fn command(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Vec<Template> {
+/// The program and its arguments. `path` is the program's own variable PATH.
+fn command(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>, path: Option<&String>) -> Vec<Template> {
     let at = keys.at("command");
     let Some(words) = keys.take::<Option<Vec<At>>>("command") else { return Vec::new() };
     if words.is_empty() {
@@ -237,6 +249,11 @@ fn command(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Vec<Template> 
         for (index, why) in guard::scripts(&command) {
             keys.refuse(words.get(index).map_or(at, |word| word.at), "command", why);
         }
+    }
+    if let (Some(program), Some(word)) = (command.first(), words.first()) {
+        let name = OsString::from_vec(program.fill(|_| &[]));
+        let path = (located(keys.problems.directory, &name), path.cloned());
+        keys.need(word.at, "command", Needed::Program { path: path.0, directories: path.1 });
     }
     command
 }
@@ -280,7 +297,7 @@ fn file_path(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Option<FileP
     }
     let (directory, rest) = match whole.head().rfind('/') {
         Some(at) => file.text.split_at(at + 1),
-        None => ("./", file.text.as_str()),
+        None => ("", file.text.as_str()),
     };
     // `split_at` would be wrong where braces are doubled in the text.
     if directory.contains(['{', '}']) {
@@ -292,7 +309,9 @@ fn file_path(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Option<FileP
     if rest.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return refuse("after the first parameter, no part of the path may be empty, `.` or `..`; remove it");
     }
-    Some(FilePath { directory: PathBuf::from(directory), path: Template::parse(rest).ok()? })
+    let directory = within(keys.problems.directory, directory);
+    keys.need(file.at, "file", Needed::Directory(directory.clone()));
+    Some(FilePath { directory, path: Template::parse(rest).ok()? })
 }
 
 /// Reads a text with parameters, all of which the topic must have.
