@@ -84,6 +84,9 @@ fn planned(builder: Builder, route: &Route) -> RouteBuilder {
     if let Some(limits) = route.keep_last {
         planned = planned.keep_last_with(limits);
     }
+    if let Some(policy) = route.on_full {
+        planned = planned.on_full(policy);
+    }
     if let Catalogue::Topics(topics) = &route.catalogue {
         planned = planned.catalogue(topics);
     }

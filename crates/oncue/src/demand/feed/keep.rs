@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::error::Result;
+use crate::options::OnFull;
 use crate::socket::XPub;
 use crate::sync::lock;
 
@@ -58,18 +59,24 @@ impl Keep {
     }
 
     /// Sends a value and keeps it.
-    pub(super) fn send(&self, socket: &XPub, topic: &Arc<[u8]>, value: &[u8]) -> Result<()> {
+    pub(super) fn send(
+        &self,
+        socket: &XPub,
+        topic: &Arc<[u8]>,
+        value: &[u8],
+        on_full: Option<OnFull>,
+    ) -> Result<()> {
         let bytes_max = self.limits.bytes_max.or(self.limits.outlive.then_some(OUTLIVING_BYTES_MAX));
-        let Some(bytes_max) = bytes_max else { return self.send_last(socket, topic, value) };
+        let Some(bytes_max) = bytes_max else { return self.send_last(socket, topic, value, on_full) };
         let bytes = topic.len() as u64 + value.len() as u64 + ENTRY_BYTES;
         // Locked meanwhile: the socket has what is in the book, unless it has dropped it for its own bound.
         let mut book = lock(&self.book);
         book.remove(topic);
         if bytes > bytes_max {
             socket.forget_last(topic);
-            return socket.send((&**topic, value));
+            return send(socket, topic, value, on_full);
         }
-        self.send_last(socket, topic, value)?;
+        self.send_last(socket, topic, value, on_full)?;
         book.insert(topic.clone(), bytes);
         while book.bytes > bytes_max
             && let Some((_, oldest)) = book.turns.first_key_value()
@@ -81,10 +88,11 @@ impl Keep {
         Ok(())
     }
 
-    fn send_last(&self, socket: &XPub, topic: &[u8], value: &[u8]) -> Result<()> {
-        match self.limits.age_max {
-            None => socket.send_last((topic, value)),
-            Some(age) => socket.send_last_for((topic, value), age),
+    fn send_last(&self, socket: &XPub, topic: &[u8], value: &[u8], on_full: Option<OnFull>) -> Result<()> {
+        match (self.limits.age_max, on_full) {
+            (age, Some(on_full)) => socket.send_last_as((topic, value), age, on_full),
+            (None, None) => socket.send_last((topic, value)),
+            (Some(age), None) => socket.send_last_for((topic, value), age),
         }
     }
 
@@ -116,5 +124,13 @@ impl Book {
             self.turns.remove(&turn);
             self.bytes -= bytes;
         }
+    }
+}
+
+/// Sends a value without keeping it.
+pub(super) fn send(socket: &XPub, topic: &[u8], value: &[u8], on_full: Option<OnFull>) -> Result<()> {
+    match on_full {
+        Some(on_full) => socket.send_as((topic, value), on_full),
+        None => socket.send((topic, value)),
     }
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::counts::Counters;
-use super::keep::Keep;
+use super::keep::{self, Keep};
+use crate::batch::Batch;
 use crate::error::Result;
+use crate::options::OnFull;
 use crate::socket::XPub;
 
 /// The half of a route that its feeds use. The other half, which decides when they run, is the runner's.
@@ -13,6 +15,8 @@ pub(crate) struct FeedRoute {
     /// The least time between two values of a topic.
     pub(crate) spacing: Option<Duration>,
     pub(crate) keep: Option<Keep>,
+    /// What gives way where a value has no room; `None`: as the socket says.
+    pub(crate) on_full: Option<OnFull>,
     pub(crate) counters: Counters,
 }
 
@@ -20,8 +24,16 @@ impl FeedRoute {
     /// Sends a value, and keeps it if the route does that.
     pub(super) fn send(&self, socket: &XPub, topic: &Arc<[u8]>, value: &[u8]) -> Result<()> {
         match &self.keep {
-            Some(keep) => keep.send(socket, topic, value),
-            None => socket.send((&**topic, value)),
+            Some(keep) => keep.send(socket, topic, value, self.on_full),
+            None => keep::send(socket, topic, value, self.on_full),
+        }
+    }
+
+    /// Sends values of routes of this policy as [`send`](Self::send) does, if they are only sent.
+    pub(super) fn send_many(&self, socket: &XPub, batch: &mut Batch) -> Result<()> {
+        match self.on_full {
+            Some(on_full) => socket.send_many_as(batch, on_full),
+            None => socket.send_many(batch),
         }
     }
 

@@ -93,7 +93,8 @@ mod tests {
         };
         let desk = Arc::new(Desk::new(Arc::new(|| Duration::ZERO)));
         let workers = Workers::new(0, desk.clone());
-        let feeds = Arc::new(FeedRoute { spacing: None, keep: None, counters: Counters::default() });
+        let feeds =
+            Arc::new(FeedRoute { spacing: None, keep: None, on_full: None, counters: Counters::default() });
         let of = Activation { id, generation, topic, params, since, route: feeds, desk, on_failure: None };
         (Feed::new(of, socket), route, workers)
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use oncue::OnFull;
 use oncue::demand::{Backoff, LastLimits, Pattern, Template};
 
 use super::guard;
@@ -26,10 +27,14 @@ pub(super) fn read(mut keys: Keys<'_, '_>, grace: Duration) -> Option<(usize, Ro
     let (grace, feeds_max) = (keys.take::<Option<_>>("grace").unwrap_or(grace), keys.take("feeds_max"));
     let (min_run, min_interval) = (keys.take("min_run"), keys.take("min_interval"));
     let keep_last = keep_last(&mut keys);
+    let on_full = on_full(&mut keys);
     let catalogue = catalogue(&mut keys, pattern.as_ref());
     keys.finish();
     let (pattern, source) = (pattern?, source?);
-    Some((at, Route { pattern, grace, min_run, min_interval, feeds_max, keep_last, catalogue, source }))
+    Some((
+        at,
+        Route { pattern, grace, min_run, min_interval, feeds_max, keep_last, on_full, catalogue, source },
+    ))
 }
 
 /// The kind of a route; several kinds if its keys do not determine one.
@@ -108,6 +113,16 @@ fn running(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Running {
 fn watched(keys: &mut Keys<'_, '_>, bytes_max: &str, pattern: Option<&Pattern>) -> Option<Watched> {
     let (every, bytes_max) = (keys.take("every"), keys.take(bytes_max));
     Some(Watched { path: file_path(keys, pattern)?, every, bytes_max })
+}
+
+/// What gives way where a queue is full, if the table says so.
+pub(super) fn on_full(keys: &mut Keys<'_, '_>) -> Option<OnFull> {
+    Some(match keys.take::<Option<String>>("on_full")?.as_str() {
+        "drop-oldest" => OnFull::DropOldest,
+        "latest" => OnFull::Latest,
+        "disconnect" => OnFull::Disconnect,
+        _ => OnFull::DropNewest,
+    })
 }
 
 fn keep_last(keys: &mut Keys<'_, '_>) -> Option<LastLimits> {
