@@ -34,6 +34,10 @@ pub struct HandshakeConfig {
     pub socket_type: SocketType,
     /// Whether this side is the server of the security handshake. Without effect under NULL, which has no roles.
     pub as_server: bool,
+    /// Send READY only after the peer's, or when [`Handshake::send_ready`] is called. libzmq closes without a word when it
+    /// reads an incompatible socket type, which it mostly does before it has sent its own: so it tells that first. Costs a
+    /// round trip.
+    pub ready_last: bool,
     /// Sent to the peer unless empty; at most [`IDENTITY_BYTES_MAX`] bytes.
     pub identity: Vec<u8>,
     /// More properties for READY; the names of custom properties begin with `X-`. They are not sent to a 2.0 peer.
@@ -43,7 +47,8 @@ pub struct HandshakeConfig {
 impl HandshakeConfig {
     /// A configuration with only a socket type.
     pub fn new(socket_type: SocketType) -> HandshakeConfig {
-        HandshakeConfig { socket_type, as_server: false, identity: Vec::new(), properties: Vec::new() }
+        let (identity, properties) = Default::default();
+        HandshakeConfig { socket_type, as_server: false, ready_last: false, identity, properties }
     }
 
     /// Checks the conditions of [`Handshake::new`].
@@ -135,8 +140,8 @@ enum State {
     FirstPart,
     /// Awaiting the rest of a 3.x greeting.
     Rest { major: u8 },
-    /// Awaiting commands.
-    Mechanism { version: Version },
+    /// Awaiting commands. `begun`: the mechanism's first bytes are sent.
+    Mechanism { version: Version, begun: bool },
     /// Awaiting the socket type of a 2.0 greeting.
     SocketType2,
     /// Awaiting the identity frame of a 2.0 peer.
@@ -205,11 +210,21 @@ impl Handshake {
         }
     }
 
+    /// Sends READY without waiting for the peer's any longer ([`HandshakeConfig::ready_last`]).
+    pub fn send_ready(&mut self, out: &mut Vec<u8>) {
+        self.config.ready_last = false;
+        if let State::Mechanism { begun, .. } = &mut self.state
+            && !core::mem::replace(begun, true)
+        {
+            self.mechanism.start(out);
+        }
+    }
+
     fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Step, HandshakeError> {
         match self.state {
             State::FirstPart => self.first_part(input, out),
             State::Rest { major } => self.rest(major, input, out),
-            State::Mechanism { version } => self.command(version, input, out),
+            State::Mechanism { version, begun } => self.command(version, begun, input, out),
             State::SocketType2 => self.socket_type_2(input),
             State::Identity2 { socket_type } => identity_2(socket_type, input),
             State::Over => Ok(Step::NeedMore),
@@ -238,12 +253,21 @@ impl Handshake {
         if rest.mechanism != self.mechanism.name() {
             return Err(HandshakeError::Mechanism { peer: rest.mechanism, ours: self.mechanism.name() });
         }
-        self.mechanism.start(out);
-        self.state = State::Mechanism { version: rest.version };
+        let begun = !self.config.ready_last;
+        if begun {
+            self.mechanism.start(out);
+        }
+        self.state = State::Mechanism { version: rest.version, begun };
         Ok(Step::Took(REST_LEN))
     }
 
-    fn command(&mut self, version: Version, input: &[u8], out: &mut Vec<u8>) -> Result<Step, HandshakeError> {
+    fn command(
+        &mut self,
+        version: Version,
+        begun: bool,
+        input: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Step, HandshakeError> {
         let Some(header) = parse_header(input)? else { return Ok(Step::NeedMore) };
         if !header.command() {
             return Err(ProtocolError::UnexpectedInHandshake.into());
@@ -255,6 +279,9 @@ impl Handshake {
             mechanism::Step::Refused(reason) => Err(HandshakeError::Refused(reason)),
             mechanism::Step::Done(metadata) => {
                 let peer = self.peer_info(version, metadata, out)?;
+                if !begun {
+                    self.mechanism.start(out);
+                }
                 Ok(Step::Done(len, peer))
             }
         }

@@ -33,6 +33,7 @@ pub struct ConnectionEvent {
 ///     let endpoint = &event.endpoint;
 ///     Some(match &event.kind {
 ///         ConnectionEventKind::Connecting => format!("connecting to {endpoint}"),
+///         ConnectionEventKind::Waiting { cause } => format!("waiting for {endpoint}: {cause}"),
 ///         ConnectionEventKind::Connected { .. } => format!("connected to {endpoint}"),
 ///         ConnectionEventKind::Lost { cause, .. } => format!("lost {endpoint} ({cause}), trying again"),
 ///         ConnectionEventKind::Failed { cause, .. } if cause.is_refusal() => {
@@ -82,6 +83,13 @@ pub enum ConnectionEventKind {
     },
     /// The socket begins to connect. Later attempts, after [`Failed`](Self::Failed) or [`Lost`](Self::Lost), are not told.
     Connecting,
+    /// The attempt to connect has had no answer, or no end of its handshake, for 3 s, and goes on. Not told if the attempt
+    /// before failed for this cause.
+    Waiting {
+        /// Why it will have failed if nothing more comes: [`NoAnswer`](Cause::NoAnswer),
+        /// [`SaysNothing`](Cause::SaysNothing) or [`HandshakeTimeout`](Cause::HandshakeTimeout).
+        cause: Cause,
+    },
     /// The handshake with the peer at the endpoint is done.
     Connected {
         /// The peer.
@@ -143,7 +151,8 @@ pub enum Cause {
     PermissionDenied,
     /// The network or the host cannot be reached.
     Unreachable,
-    /// There was no answer in time: the system gave up, or [`handshake_timeout`](crate::Options::handshake_timeout) passed.
+    /// There was no answer in time: the system gave up, or [`handshake_timeout`](crate::Options::handshake_timeout) passed. Or
+    /// no socket of the engine has bound the name of an `inproc` endpoint in that time.
     NoAnswer,
     /// The connection was made, and not one byte came within [`handshake_timeout`](crate::Options::handshake_timeout).
     SaysNothing,
@@ -232,6 +241,9 @@ impl Cause {
 
     /// The cause of a connection that was not made.
     pub(crate) fn of_connect(error: &io::Error) -> Cause {
+        if let Some(unresolved) = error.get_ref().and_then(|inner| inner.downcast_ref::<Unresolved>()) {
+            return if unresolved.unknown { Cause::NameUnknown } else { Cause::ResolverUnavailable };
+        }
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Cause::ConnectionRefused,
             io::ErrorKind::NotFound => Cause::NoSuchFile,
@@ -287,6 +299,37 @@ impl From<&ProtocolError> for Cause {
     }
 }
 
+/// A name that was not resolved, inside of an [`io::Error`].
+#[derive(Debug)]
+pub(crate) struct Unresolved {
+    name: String,
+    /// The name does not exist, or has no address. Otherwise the resolver does not know.
+    unknown: bool,
+    source: io::Error,
+}
+
+impl Unresolved {
+    pub(crate) fn error(name: &str, unknown: bool, source: io::Error) -> io::Error {
+        io::Error::other(Unresolved { name: name.to_owned(), unknown, source })
+    }
+}
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Unresolved { name, unknown, source } = self;
+        match unknown {
+            true => write!(f, "the name {name:?} is unknown, or has no address ({source})"),
+            false => write!(f, "the name {name:?} cannot be looked up now ({source})"),
+        }
+    }
+}
+
+impl std::error::Error for Unresolved {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
 /// What a peer must be to fit to a socket of this type.
 fn fitting(ours: SocketType) -> &'static str {
     if ours.publishes() { "a subscriber" } else { "a publisher" }
@@ -318,7 +361,16 @@ impl fmt::Display for Cause {
             Cause::Mechanism { peer, .. } => return write!(f, "it wants {peer}"),
             Cause::ClosedInGreeting => "it closed the connection at once",
             Cause::ClosedInHandshake => "it closed the connection in the handshake",
-            Cause::RefusedByPeer(text) => return write!(f, "it says \"{text}\""),
+            Cause::RefusedByPeer(text) => {
+                // The status codes of ZAP (RFC 27), as libzmq sends them.
+                let meaning = match &text[..] {
+                    "300" => " (temporary error)",
+                    "400" => " (access denied)",
+                    "500" => " (internal error)",
+                    _ => "",
+                };
+                return write!(f, "it says \"{text}\"{meaning}");
+            }
             Cause::Protocol(_) => "it broke the protocol",
             Cause::BoundExceeded => "it exceeded a bound",
             Cause::TurnedAway => "too many peers",

@@ -52,7 +52,7 @@ macro_rules! options {
 /// What happens to a message that a subscriber's queue has no room for.
 ///
 /// Usually all messages of a socket have one policy ([`Options::on_full`]). They may have several, by
-/// [`Pub::send_as`](crate::Pub::send_as) and [`RouteBuilder::on_full`](crate::demand::RouteBuilder::on_full). Then the
+/// [`Pub::send_on_full`](crate::Pub::send_on_full) and [`RouteBuilder::on_full`](crate::demand::RouteBuilder::on_full). Then the
 /// policy of a message decides about this message, and never about others:
 ///
 /// - A message under [`DropOldest`](OnFull::DropOldest) or [`Latest`](OnFull::Latest) may give way when it is queued,

@@ -250,7 +250,7 @@ impl History {
         let number = self.next_number;
         let (socket, message) = (&self.publishers[p].socket, message(p, number, topic, padding));
         let sent = match self.own_policy(topic) {
-            Some(policy) => socket.send_as(message, policy),
+            Some(policy) => socket.send_on_full(message, policy),
             None => socket.send(message),
         };
         match sent {

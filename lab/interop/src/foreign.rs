@@ -37,7 +37,7 @@ pub struct Foreign {
 }
 
 impl Foreign {
-    /// A socket of this type, `PUB`, `SUB`, `XPUB` or `XSUB`.
+    /// A socket of this type, such as `PUB`.
     pub fn new(kind: &str) -> Foreign {
         let mut foreign = Foreign { program: Program::start(&mut python("peer.py")) };
         foreign.done(&format!("new {kind}"));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use oncue_interop::directory::Directory;
 use oncue_interop::foreign::{Foreign, oncue, python};
 use oncue_interop::program::Program;
 use oncue_interop::within_a_minute;
@@ -51,7 +52,9 @@ fn the_python_subscriber_gets_what_nobody_has_produced_before() {
 fn serve(example: &str) -> (Program, String) {
     let config = moved(example, "tcp://127.0.0.1:0");
     let config = config.to_str().expect("a path that is text");
-    let mut server = Program::start(oncue(&["serve", config]).current_dir(root()));
+    // The model need not take long here.
+    let mut command = oncue(&["serve", config]);
+    let mut server = Program::start(command.env("LOAD_SECONDS", "0.3").current_dir(root()));
     let endpoint = server.endpoint();
     std::fs::remove_file(config).expect("the copy is still there");
     (server, endpoint)
@@ -94,6 +97,48 @@ fn a_foreign_subscriber_is_served_by_one_program_for_all_topics() {
         assert_eq!(server.line(), "+ prices/TSLA");
         peer.kill();
         assert_eq!(server.line(), "- prices/TSLA", "a dead peer wants nothing");
+    });
+}
+
+/// What an example prints that subscribes at this endpoint, in a directory of its own.
+fn printed(script: &str, words: &[&str], endpoint: &str) -> (Vec<String>, Directory) {
+    let directory = Directory::new();
+    let script = moved(script, endpoint);
+    let mut command = python(script.to_str().expect("a path that is text"));
+    let ended = Program::start(command.args(words).current_dir(directory.path(""))).end();
+    std::fs::remove_file(script).expect("the copy is still there");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    (ended.output, directory)
+}
+
+#[test]
+fn a_slow_query_is_answered() {
+    within_a_minute(|| {
+        let (_server, endpoint) = serve("sql.toml");
+        let (lines, _) = printed("sql_subscriber.py", &["books"], &endpoint);
+        assert_eq!(lines, ["DE 4000032", "FR 4083333", "IT 4166634", "PL 4250034"]);
+    });
+}
+
+#[test]
+fn a_model_stays_loaded_between_two_questions() {
+    within_a_minute(|| {
+        let (_server, endpoint) = serve("resident.toml");
+        let ask = |question| printed("resident_subscriber.py", &[question], &endpoint).0;
+        let (first, second) = (ask("the-answer"), ask("what-else"));
+        assert!(first[0] == "the answer?" && second[0] == "what else?", "{first:?} {second:?}");
+        assert_eq!(first[1], second[1], "the same process");
+    });
+}
+
+#[test]
+fn pictures_of_a_camera_arrive_whole() {
+    within_a_minute(|| {
+        let (_server, endpoint) = serve("camera.toml");
+        let (lines, directory) = printed("camera_subscriber.py", &[], &endpoint);
+        assert_eq!(lines, ["camera/1 200000"; 3]);
+        let picture = std::fs::read(directory.path("picture-3.jpg")).expect("a picture");
+        assert!(picture.starts_with(b"\xff\xd8\xff") && picture.ends_with(b"\xff\xd9"));
     });
 }
 

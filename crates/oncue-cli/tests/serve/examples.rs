@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use oncue_interop::program::Program;
 
@@ -15,6 +16,8 @@ fn serve(directory: &Directory, name: &str) -> Server {
     let path = directory
         .write(name, &text.replacen("bind = \"tcp://127.0.0.1:8888\"", "bind = \"tcp://127.0.0.1:0\"", 1));
     let mut command = Command::new(env!("CARGO_BIN_EXE_oncue"));
+    // The model need not take long here.
+    command.env("LOAD_SECONDS", "0.3");
     let mut program = Program::start(command.arg("serve").arg(path).current_dir(root));
     let endpoint = program.endpoint();
     Server { program, endpoint }
@@ -70,4 +73,46 @@ fn the_prices() {
         assert!(is_price(&price), "{topic} {price}");
         missing.retain(|known| *known != topic);
     }
+}
+
+#[test]
+fn the_slow_query() {
+    let directory = Directory::new();
+    let server = serve(&directory, "sql.toml");
+    let answer = server.subscriber(&["sales/music"]).value();
+    assert!(answer.starts_with("{\"DE\": ") && answer.ends_with('}'), "{answer}");
+    let started = Instant::now();
+    assert_eq!(server.subscriber(&["sales/music"]).value(), answer);
+    assert!(started.elapsed() < Duration::from_secs(5), "it was kept: {:?}", started.elapsed());
+}
+
+#[test]
+fn the_model_that_stays_loaded() {
+    let directory = Directory::new();
+    let mut server = serve(&directory, "resident.toml");
+    let first = server.subscriber(&["model/the-answer"]);
+    let answer = first.value();
+    let (text, process) = answer.rsplit_once(' ').expect("a process");
+    assert!(text == "the answer?\n42, says process" && process.parse::<u32>().is_ok(), "{answer}");
+    assert_eq!(server.program.line(), "+ model/the-answer");
+    assert_eq!(server.program.line(), "- model/the-answer", "the answer is complete");
+    assert_eq!(server.subscriber(&["model/the-answer"]).value(), answer, "another one asks the same");
+    drop(first);
+    let other = server.subscriber(&["model/what-else"]).value();
+    assert_eq!(other, format!("what else?\n42, says process {process}"), "it has stayed");
+}
+
+#[test]
+fn the_camera() {
+    let directory = Directory::new();
+    let server = serve(&directory, "camera.toml");
+    let camera = server.subscriber(&["camera/7"]);
+    let pictures = [camera.bytes(), camera.bytes(), camera.bytes()];
+    for picture in &pictures {
+        assert_eq!(picture.len(), 200_000);
+        assert!(
+            picture.starts_with(b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x07") && picture.ends_with(b"\xff\xd9")
+        );
+    }
+    assert!(pictures[0] != pictures[1]);
 }

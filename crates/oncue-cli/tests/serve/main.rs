@@ -5,11 +5,15 @@ mod config;
 mod ends;
 mod examples;
 mod files;
+mod framing;
 mod leftovers;
 mod programs;
 mod reload;
+mod shared;
 mod strangers;
 mod subscribers;
+mod supervisor;
+mod values;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -110,6 +114,12 @@ impl Subscriber {
 
     fn value(&self) -> String {
         self.next().1
+    }
+
+    /// The value of the next message, as it is.
+    fn bytes(&self) -> Vec<u8> {
+        let message = self.0.recv().wait_timeout(PATIENCE).expect("a message in time").expect("a message");
+        message.frame(1).expect("two frames").to_vec()
     }
 
     /// Whether nothing comes for a while.

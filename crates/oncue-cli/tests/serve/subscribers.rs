@@ -105,7 +105,8 @@ fn sub_prints_the_states_of_topics() {
          [[route]]\ntopic = 'b'\nmode = 'stream'\ncommand = ['echo', 'all']\n",
     );
     let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "a", "--topic", "secret"]);
-    assert!(sub.error_line().contains("connected"));
+    assert!(sub.error_line().contains("connecting to"));
+    assert!(sub.error_line().contains("connected to"));
     let mut said = [sub.error_line(), sub.error_line(), sub.error_line()];
     said.sort();
     assert_eq!(
@@ -120,7 +121,8 @@ fn sub_prints_the_states_of_topics() {
     let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "b", "--count", "1"]);
     assert_eq!(sub.line(), "b\tall");
     let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "b"]);
-    assert!(sub.error_line().contains("connected"));
+    assert!(sub.error_line().contains("connecting to"));
+    assert!(sub.error_line().contains("connected to"));
     assert_eq!(sub.error_line(), "oncue sub: b is closed: its producer has ended");
 }
 
@@ -249,4 +251,24 @@ fn a_subscriber_beyond_the_bound_is_turned_away_and_a_line_says_so() {
         server.error_with(&format!("turned away: 1 peer beyond {bound}; the last one was tcp://127.0.0.1:"));
         assert!(second.is_quiet(Duration::from_millis(200)));
     }
+}
+
+#[test]
+fn a_topic_that_no_route_serves_is_said() {
+    let directory = Directory::new();
+    let mut server = directory.serve("[[route]]\ntopic = 'proc/{pid}'\ncommand = ['true']\nevery = '1h'\n");
+    let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "clokc", "--topic", "proc/"]);
+    let mut said: Vec<_> = (0..4).map(|_| sub.error_line()).collect();
+    said.retain(|line| !line.contains("connect"));
+    said.sort();
+    let why =
+        "topics of `proc/{pid}` begin with it; subscribe to whole topics, or give the route a catalogue";
+    let clokc = "oncue sub: clokc is unserved: no route serves this topic";
+    assert_eq!(said, [clokc.to_owned(), format!("oncue sub: proc/ is unserved: {why}")]);
+    assert!(
+        server.error_with("is wanted").contains("no route serves this topic"),
+        "and the other is held back"
+    );
+    server.program.signal("USR1");
+    server.error_with("2 topics wanted that no route serves");
 }

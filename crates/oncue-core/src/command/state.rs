@@ -29,9 +29,16 @@ pub enum State {
     Rejected,
     /// No more values are published.
     Closed,
+    /// Nothing that the publisher produces answers this subscription. Older versions ignore it.
+    Unserved,
 }
 
 impl State {
+    /// Whether it is about a subscription, and so about a prefix, rather than about a topic.
+    pub fn is_of_prefix(self) -> bool {
+        matches!(self, State::Rejected | State::Unserved)
+    }
+
     /// The number on the wire.
     pub fn number(self) -> u8 {
         match self {
@@ -39,12 +46,13 @@ impl State {
             State::Stale => 2,
             State::Rejected => 3,
             State::Closed => 4,
+            State::Unserved => 5,
         }
     }
 
     /// The state with this number.
     pub fn from_number(number: u8) -> Option<State> {
-        [State::Active, State::Stale, State::Rejected, State::Closed]
+        [State::Active, State::Stale, State::Rejected, State::Closed, State::Unserved]
             .into_iter()
             .find(|state| state.number() == number)
     }
@@ -57,11 +65,12 @@ impl fmt::Display for State {
             State::Stale => "stale",
             State::Rejected => "rejected",
             State::Closed => "closed",
+            State::Unserved => "unserved",
         })
     }
 }
 
-/// The state of a topic, or with [`State::Rejected`] of a prefix, as received.
+/// The state of a topic, or of a prefix ([`State::is_of_prefix`]), as received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateNews<'a> {
     /// The state.

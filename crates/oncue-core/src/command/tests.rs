@@ -72,7 +72,7 @@ fn the_state_of_a_topic() {
     let long = [&b"\x05ONCUE\x01\x01\x00\x01t"[..], &[b'x'; 300]].concat();
     let cut = StateNews { state: State::Active, topic: b"t", text: &[b'x'; 255] };
     assert_eq!(Command::parse(&long), Ok(Command::State(cut)));
-    for data in [&b""[..], b"\x01\x01\x00", b"\x01\x01\x00\x02t", b"\x01\x05\x00\x00", b"\x02\x01\x00\x00"] {
+    for data in [&b""[..], b"\x01\x01\x00", b"\x01\x01\x00\x02t", b"\x01\x06\x00\x00", b"\x02\x01\x00\x00"] {
         let body = [b"\x05ONCUE", data].concat();
         assert_eq!(Command::parse(&body), Ok(Command::Unknown { name: b"ONCUE" }));
     }

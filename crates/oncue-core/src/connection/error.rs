@@ -127,14 +127,19 @@ impl fmt::Display for HandshakeError {
         match self {
             Self::Protocol(fault) => fault.fmt(f),
             Self::Mechanism { peer, ours } => {
-                write!(f, "the peer requires the security mechanism \"{peer}\", this side \"{ours}\"")
+                write!(
+                    f,
+                    "the peer requires the security mechanism \"{peer}\", this side \"{ours}\"; both must use the same"
+                )
             }
             Self::SocketType { peer, ours } => {
                 let fitting = if ours.publishes() { "SUB and XSUB" } else { "PUB and XPUB" };
                 write!(f, "the peer's socket type is {peer}; ours is {ours}, which talks to {fitting} only")
             }
             Self::ClosedInGreeting => {
-                f.write_str("the peer closed the connection before its greeting was complete")
+                f.write_str(
+                "the peer closed the connection before its greeting was complete; perhaps it is not a ZeroMQ socket",
+            )
             }
             Self::ClosedInHandshake { ours } => write!(
                 f,

@@ -228,7 +228,7 @@ fn other_mechanisms_are_named() {
     assert_eq!(out, greeting_3(1, "NULL"));
     assert_eq!(
         fault.unwrap_err().to_string(),
-        "the peer requires the security mechanism \"CURVE\", this side \"NULL\""
+        "the peer requires the security mechanism \"CURVE\", this side \"NULL\"; both must use the same"
     );
 }
 
@@ -279,7 +279,10 @@ fn a_peer_that_leaves_early_is_told_apart_by_how_far_it_got() {
     let greeting = greeting_3(1, "NULL");
     assert_eq!(handshake.receive(&greeting[..63], &mut out).unwrap().consumed, 11);
     let says = handshake.closed_by_peer().to_string();
-    assert_eq!(says, "the peer closed the connection before its greeting was complete");
+    assert_eq!(
+        says,
+        "the peer closed the connection before its greeting was complete; perhaps it is not a ZeroMQ socket"
+    );
     handshake.receive(&greeting[11..], &mut out).unwrap();
     let says = handshake.closed_by_peer().to_string();
     assert!(says.ends_with("perhaps its socket does not talk to PUB"), "{says}");
@@ -382,4 +385,53 @@ fn a_broken_protocol_is_the_source_of_a_failed_handshake() {
     let source = fault.source().and_then(|source| source.downcast_ref());
     assert_eq!(source, Some(&ProtocolError::IdentityTooLong));
     assert!(HandshakeError::Refused(b"no".to_vec()).source().is_none());
+}
+
+/// A SUB that tells its socket type only after the peer.
+fn ready_last() -> (Handshake, Vec<u8>) {
+    let mut config = HandshakeConfig::new(SocketType::Sub);
+    config.ready_last = true;
+    let mut handshake = Handshake::new(config);
+    let mut out = vec![];
+    handshake.start(&mut out);
+    (handshake, out)
+}
+
+#[test]
+fn ready_comes_last_if_it_is_to() {
+    let ready_sub = [&greeting_3(1, "NULL")[..], READY_SUB].concat();
+    let (mut handshake, mut out) = ready_last();
+    handshake.receive(&greeting_3(1, "NULL"), &mut out).unwrap();
+    assert_eq!(out, greeting_3(1, "NULL"));
+    let progress = handshake.receive(READY_XPUB, &mut out).unwrap();
+    assert_eq!(progress.done.map(|peer| peer.socket_type), Some(SocketType::XPub));
+    assert_eq!(out, ready_sub);
+    handshake.send_ready(&mut out);
+    assert_eq!(out, ready_sub, "once");
+
+    // A peer that waits too.
+    let (mut handshake, mut out) = ready_last();
+    handshake.receive(&greeting_3(1, "NULL"), &mut out).unwrap();
+    handshake.send_ready(&mut out);
+    handshake.send_ready(&mut out);
+    assert_eq!(out, ready_sub);
+    assert!(handshake.receive(READY_XPUB, &mut out).unwrap().done.is_some());
+    assert_eq!(out, ready_sub);
+
+    // A slow peer: the wait is over before its greeting has come.
+    let (mut handshake, mut out) = ready_last();
+    handshake.send_ready(&mut out);
+    handshake.receive(&greeting_3(1, "NULL"), &mut out).unwrap();
+    assert_eq!(out, ready_sub);
+}
+
+#[test]
+fn a_peer_that_does_not_fit_gets_an_error_and_no_ready_if_that_comes_last() {
+    let (mut handshake, mut out) = ready_last();
+    handshake.receive(&greeting_3(1, "NULL"), &mut out).unwrap();
+    let fault = handshake.receive(b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03REP", &mut out).unwrap_err();
+    assert_eq!(fault, HandshakeError::SocketType { peer: PeerType::Known("REP"), ours: SocketType::Sub });
+    let mut expected = greeting_3(1, "NULL");
+    put_error(&mut expected, &fault.reason_for_peer());
+    assert_eq!(out, expected);
 }

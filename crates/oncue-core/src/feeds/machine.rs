@@ -1,6 +1,7 @@
 //! The steps of the state machine that its inputs share. Every change of a feed's state goes through [`Feeds::set`], which
 //! updates the queue, the deadlines and the counts.
 
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -8,7 +9,7 @@ use core::ops::Bound;
 use core::time::Duration;
 
 use super::feed::{Feed, FeedId, FeedState, Rank, State};
-use super::routes::RouteId;
+use super::routes::{RouteId, Routes, Unserved};
 use super::{Decision, End, Feeds};
 
 impl Feeds {
@@ -237,6 +238,35 @@ impl Feeds {
         self.queue.tidy(left);
         let feed = self.feeds.remove(id.0);
         self.by_topic.remove(&feed.topic);
+        self.review(&feed.topic);
+    }
+
+    /// Determines whether a prefix is unserved, if it is wanted.
+    pub(super) fn review(&mut self, prefix: &[u8]) {
+        if self.prefixes.contains(prefix) {
+            let why = why_unserved(prefix, &self.by_topic, &self.routes);
+            self.stats.unserved_total += u64::from(self.prefixes.set_unserved(prefix, why.is_some()));
+            self.announce(prefix, why);
+        }
+    }
+
+    /// The same of all wanted prefixes.
+    pub(super) fn review_all(&mut self) {
+        let Feeds { prefixes, by_topic, routes, announced, decisions, stats, .. } = self;
+        stats.unserved_total += prefixes.set_all_unserved(|prefix| {
+            let why = why_unserved(prefix, by_topic, routes);
+            if let Some(prefix) = announced.set(prefix, why) {
+                decisions.push_back(Decision::Unserved { prefix, why });
+            }
+            why.is_some()
+        });
+    }
+
+    /// Announces whether a prefix is unserved, unless that was announced last.
+    pub(super) fn announce(&mut self, prefix: &[u8], why: Option<Unserved>) {
+        if let Some(prefix) = self.announced.set(prefix, why) {
+            self.decisions.push_back(Decision::Unserved { prefix, why });
+        }
     }
 
     /// Announces the state of a topic, unless it is the last one announced.
@@ -246,4 +276,9 @@ impl Feeds {
             self.decisions.push_back(Decision::State { topic: feed.topic.clone(), route: feed.line, state });
         }
     }
+}
+
+/// Why a wanted prefix is unserved, if it is.
+fn why_unserved(prefix: &[u8], by_topic: &BTreeMap<Arc<[u8]>, FeedId>, routes: &Routes) -> Option<Unserved> {
+    if prefix.is_empty() || by_topic.contains_key(prefix) { None } else { routes.unserved(prefix) }
 }

@@ -13,6 +13,10 @@
 //! reused. A feed that ended by itself starts again when the prefixes that started it end and are wanted again; a feed that
 //! failed also starts again after a pause, see [`Backoff`].
 //!
+//! A prefix that starts nothing is *unserved*, see [`Unserved`], except for the empty one: it may be attached to feeds that
+//! others start, but none comes of it. A prefix is not unserved while a feed of exactly this topic has not been forgotten,
+//! such as one whose route was removed and that has not ended. So a topic's own states come before.
+//!
 //! Routes and their catalogues may change while feeds run. Feeds whose route stays the same are not affected.
 //!
 //! [`PrefixMeaning::Exact`]: oncue_pattern::PrefixMeaning::Exact
@@ -27,6 +31,7 @@ use self::feed::{Feed, State};
 use self::prefixes::Prefixes;
 use self::queue::Queue;
 use self::routes::Routes;
+use self::unserved::Announced;
 use oncue_pattern::{Params, Pattern};
 use slab::Slab;
 
@@ -38,11 +43,12 @@ mod queue;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod unserved;
 
 pub use self::error::RoutesError;
 pub use self::feed::{FeedId, FeedState};
 pub use self::queue::FeedCounts;
-pub use self::routes::{Route, RouteId};
+pub use self::routes::{Route, RouteId, Unserved};
 pub use crate::backoff::Backoff;
 
 /// The limits of the state machine.
@@ -99,6 +105,13 @@ pub enum Decision {
         /// The new state.
         state: FeedState,
     },
+    /// A wanted prefix has come to be unserved, is unserved for another reason, or is not unserved any more.
+    Unserved {
+        /// The prefix.
+        prefix: Arc<[u8]>,
+        /// Why no feed comes of it; `None` if one does, or if the prefix is not wanted any more.
+        why: Option<Unserved>,
+    },
 }
 
 /// How a feed has ended.
@@ -128,8 +141,10 @@ pub struct FeedsStats {
     pub failed: u64,
     /// How often a feed in grace was wanted again.
     pub revived: u64,
-    /// Wanted prefixes that matched no route.
-    pub unmatched: u64,
+    /// Now: wanted prefixes that are [unserved](Unserved).
+    pub unserved: usize,
+    /// How often a wanted prefix has come to be unserved.
+    pub unserved_total: u64,
 }
 
 /// The state machine that decides which feeds run. See the [module's page](self) for the rules.
@@ -168,6 +183,7 @@ pub struct Feeds {
     queue: Queue,
     last_turn: u64,
     last_generation: u64,
+    announced: Announced,
     decisions: VecDeque<Decision>,
     stats: FeedsStats,
 }
@@ -190,7 +206,6 @@ impl Feeds {
             return;
         }
         // Kept even if no route matches it: a later route may.
-        self.stats.unmatched += u64::from(!self.routes.know(prefix));
         for id in self.attached(prefix) {
             let feed = &mut self.feeds[id.0];
             feed.wants += 1;
@@ -209,6 +224,7 @@ impl Feeds {
                 self.open(topic, route);
             }
         }
+        self.review(prefix);
         self.fill();
     }
 
@@ -218,6 +234,7 @@ impl Feeds {
         if !self.prefixes.remove(prefix) {
             return;
         }
+        self.announce(prefix, None);
         for id in self.attached(prefix) {
             let feed = &mut self.feeds[id.0];
             feed.wants -= 1;
@@ -263,9 +280,12 @@ impl Feeds {
     /// [`RoutesError::ForeignTopic`], [`RoutesError::CatalogueTooLong`]: the old list stays.
     pub fn relist(&mut self, route: RouteId, topics: Vec<Vec<u8>>, now: Duration) -> Result<(), RoutesError> {
         self.advance(now);
+        let mut prefixes = BTreeSet::new();
         for topic in self.routes.relist(route, topics)? {
             self.reconsider(&topic);
+            self.prefixes.of_topic(&topic, |prefix| _ = prefixes.insert(prefix.to_vec()));
         }
+        prefixes.iter().for_each(|prefix| self.review(prefix));
         self.fill();
         Ok(())
     }
@@ -303,6 +323,7 @@ impl Feeds {
         for topic in topics {
             self.reconsider(&topic);
         }
+        self.review_all();
         self.fill();
         Ok(ids)
     }
@@ -347,7 +368,8 @@ impl Feeds {
     /// Counts since the beginning, and of the present.
     pub fn stats(&self) -> FeedsStats {
         let now = self.queue.sum().public(self.routes.topics_listed());
-        FeedsStats { prefixes: self.prefixes.len(), now, ..self.stats }
+        let (prefixes, unserved) = (self.prefixes.len(), self.prefixes.unserved());
+        FeedsStats { prefixes, now, unserved, ..self.stats }
     }
 
     /// Counts of one route, of the present.

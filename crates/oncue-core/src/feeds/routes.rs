@@ -54,6 +54,16 @@ impl RouteId {
     }
 }
 
+/// Why a wanted prefix starts no feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unserved {
+    /// No route has a topic that begins with it.
+    NoRoute,
+    /// Topics of this route begin with it, but it is not a whole topic, and no catalogue lists one that begins with it. Of
+    /// several such routes it is the one that was added first.
+    NoCatalogue(RouteId),
+}
+
 #[derive(Clone, Default)]
 pub(super) struct Routes {
     routes: BTreeMap<RouteId, Served>,
@@ -211,10 +221,20 @@ impl Routes {
         self.routes.get(&route).map_or(0, |served| served.listed.len())
     }
 
-    /// Whether a prefix matches any route.
-    pub(super) fn know(&self, prefix: &[u8]) -> bool {
-        let means = |id: &RouteId| self.pattern(*id).prefix(prefix) != PrefixMeaning::None;
-        self.listed(prefix).next().is_some() || self.with_params.iter().any(means)
+    /// Why a prefix starts no topic, if it starts none.
+    pub(super) fn unserved(&self, prefix: &[u8]) -> Option<Unserved> {
+        if self.listed(prefix).next().is_some() {
+            return None;
+        }
+        let mut first: Option<RouteId> = None;
+        for &id in &self.with_params {
+            match self.pattern(id).prefix(prefix) {
+                PrefixMeaning::Exact => return None,
+                PrefixMeaning::Partial => first = Some(first.map_or(id, |first| first.min(id))),
+                PrefixMeaning::None => {}
+            }
+        }
+        Some(first.map_or(Unserved::NoRoute, Unserved::NoCatalogue))
     }
 
     /// Whether a partial prefix of the topic starts it.

@@ -1,13 +1,15 @@
 //! Resolves the host of a TCP endpoint: names, the interfaces of this machine, and the scope of an IPv6 address.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
+use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::SockaddrStorage;
 
+use crate::connection::Unresolved;
 use crate::endpoint::{Endpoint, Host, Source};
 use crate::error::Error;
 
@@ -75,7 +77,22 @@ fn is_link_local(addr: &SocketAddr) -> bool {
 
 /// The addresses of a name, in the order in which they are to be tried. Waits for the system's resolver.
 pub(super) fn look_up(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    Ok(in_turn((name, port).to_socket_addrs()?.collect()))
+    let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
+    let found = getaddrinfo(Some(name), None, Some(hints)).map_err(|e| {
+        let unknown = is_unknown(e.kind());
+        Unresolved::error(name, unknown, e.into())
+    })?;
+    let addrs = found.filter_map(Result::ok).map(|info| {
+        let mut addr = info.sockaddr;
+        addr.set_port(port);
+        addr
+    });
+    Ok(in_turn(addrs.collect()))
+}
+
+/// Whether the resolver says that the name does not exist, or has no address. Otherwise it does not know now.
+fn is_unknown(kind: LookupErrorKind) -> bool {
+    matches!(kind, LookupErrorKind::NoName | LookupErrorKind::NoData)
 }
 
 /// The addresses of `localhost`, which are fixed by RFC 6761 (6.3).
@@ -125,6 +142,7 @@ fn socket_addr(addr: &SockaddrStorage) -> Option<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::Cause;
 
     #[test]
     fn the_loopback_interface_has_its_address() {
@@ -135,6 +153,28 @@ mod tests {
         assert!(zone_index("lo").unwrap() > 0);
         assert_eq!(zone_index("7").unwrap(), 7);
         assert!(zone_index("no-such-one").unwrap_err().to_string().contains("no-such-one"));
+    }
+
+    #[test]
+    fn a_name_that_does_not_exist_is_told_from_a_resolver_that_does_not_answer() {
+        for (kind, unknown) in [
+            (LookupErrorKind::NoName, true),
+            (LookupErrorKind::NoData, true),
+            (LookupErrorKind::Again, false),
+            (LookupErrorKind::Fail, false),
+            (LookupErrorKind::System, false),
+        ] {
+            assert_eq!(is_unknown(kind), unknown, "{kind:?}");
+        }
+        let failed = |unknown| Unresolved::error("host", unknown, io::ErrorKind::Other.into());
+        assert_eq!(Cause::of_connect(&failed(true)), Cause::NameUnknown);
+        assert_eq!(Cause::of_connect(&failed(false)), Cause::ResolverUnavailable);
+        // RFC 6761: it never exists. Without a network, the system may not know that.
+        let error = look_up("oncue.invalid", 1).unwrap_err();
+        assert!(matches!(Cause::of_connect(&error), Cause::NameUnknown | Cause::ResolverUnavailable));
+        assert!(error.to_string().contains("\"oncue.invalid\""), "{error}");
+        let here = look_up("localhost", 7).unwrap();
+        assert!(!here.is_empty() && here.iter().all(|addr| addr.ip().is_loopback() && addr.port() == 7));
     }
 
     #[test]

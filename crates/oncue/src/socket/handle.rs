@@ -197,6 +197,20 @@ impl<S, F> Socket<S, F> {
         self.0.hub.members.last_refused()
     }
 
+    /// Whether each I/O thread of the socket's engine begins a turn within this time: it waits until they have, at most for
+    /// that long. For a watchdog: false if one of them hangs or has ended. Not to be called on an I/O thread.
+    ///
+    /// ```
+    /// # use oncue::{Engine, Options, Pub};
+    /// # use std::time::Duration;
+    /// let publisher = Pub::new(&Engine::start()?, Options::new())?;
+    /// assert!(publisher.responds_within(Duration::from_secs(10)));
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    pub fn responds_within(&self, time: Duration) -> bool {
+        self.0.hub.responds_within(time)
+    }
+
     /// What the socket has done so far.
     pub fn stats(&self) -> SocketStats {
         self.0.hub.stats()

@@ -61,7 +61,7 @@ impl<F> Socket<Publisher, F> {
         self.0.hub.send_many(batch, self.0.hub.no_room(), None)
     }
 
-    /// Whether [`send_as`](Self::send_as) takes this policy.
+    /// Whether [`send_on_full`](Self::send_on_full) takes this policy.
     pub(crate) fn check_policy(&self, on_full: OnFull) -> Result<()> {
         self.0.hub.check_policy(on_full)
     }
@@ -73,16 +73,16 @@ impl<F> Socket<Publisher, F> {
     /// # Errors
     /// [`Misuse`](crate::ErrorKind::Misuse) for [`OnFull::Refuse`] unless it is the policy of the socket, and for every other
     /// policy if it is; [`Full`](crate::ErrorKind::Full) only in that case; [`Closed`](crate::ErrorKind::Closed).
-    pub fn send_as(&self, message: impl Frames, on_full: OnFull) -> Result<()> {
+    pub fn send_on_full(&self, message: impl Frames, on_full: OnFull) -> Result<()> {
         let hub = &self.0.hub;
         hub.push(&message, hub.no_room(), hub.own_policy(on_full)?)
     }
 
-    /// As [`send_many`](Self::send_many), with a policy of their own for these messages, as [`send_as`](Self::send_as).
+    /// As [`send_many`](Self::send_many), with a policy of their own for these messages, as [`send_on_full`](Self::send_on_full).
     ///
     /// # Errors
-    /// As [`send_as`](Self::send_as). The batch is then unchanged.
-    pub fn send_many_as(&self, batch: &mut Batch, on_full: OnFull) -> Result<()> {
+    /// As [`send_on_full`](Self::send_on_full). The batch is then unchanged.
+    pub fn send_many_on_full(&self, batch: &mut Batch, on_full: OnFull) -> Result<()> {
         let hub = &self.0.hub;
         hub.send_many(batch, hub.no_room(), hub.own_policy(on_full)?)
     }
@@ -177,7 +177,8 @@ impl<F> Socket<Publisher, F> {
 /// States of topics. They reach the subscribers that understand them: those of this library, and any other that sends
 /// `X-Oncue` in its handshake. No other peer gets them.
 impl<F> Socket<Publisher, F> {
-    /// Tells all peers that want the topic its state, after the messages that were sent before, and keeps it for
+    /// Tells all peers that want the topic its state, and what is about a [prefix](State::is_of_prefix) the peers that have
+    /// subscribed to exactly this one, after the messages that were sent before, and keeps it for
     /// later subscribers, which may get it twice. At most 16 MiB are kept; the topics whose state is oldest make room. A
     /// peer that leaves more than 64 KiB of commands unread misses what is sent meanwhile, which is counted.
     ///

@@ -60,6 +60,14 @@ fn sockets_and_endpoints_leave_nothing() {
                 subscriber.connect("tcp://127.0.0.1:1").unwrap();
                 subscriber.disconnect("tcp://127.0.0.1:1").unwrap();
             }),
+            ("connections that are watched", &|| {
+                let events = subscriber.events();
+                subscriber.connect("tcp://127.0.0.1:1").unwrap();
+                events.next().wait_timeout(SOON).expect("it connects").unwrap();
+                events.next().wait_timeout(SOON).expect("it fails").unwrap();
+                subscriber.disconnect("tcp://127.0.0.1:1").unwrap();
+                drop(breaking.peer(Zmtp::V3_1));
+            }),
             ("a publisher that breaks off", &|| drop(breaking.peer(Zmtp::V3_1))),
             ("a subscriber that takes a message, tcp", &|| takes_one(&endpoint)),
             ("a subscriber that takes a message, inproc", &|| takes_one(&inproc)),
@@ -75,6 +83,26 @@ fn sockets_and_endpoints_leave_nothing() {
             }),
         ],
     );
+}
+
+#[test]
+fn watches_of_connections_leave_nothing() {
+    let engine = engine();
+    let subscriber = Sub::new(&engine, options()).unwrap();
+    // It reads nothing: what waits in it must stay within its bound, which it has reached before the count begins.
+    let unread = subscriber.events();
+    let round = || {
+        let events = subscriber.events();
+        let fails = "tcp://127.0.0.1:1";
+        subscriber.connect(fails).unwrap();
+        events.next().wait_timeout(SOON).expect("it connects").unwrap();
+        events.next().wait_timeout(SOON).expect("it fails").unwrap();
+        subscriber.disconnect(fails).unwrap();
+        drop(events);
+    };
+    (0..500).for_each(|_| round());
+    assert!(unread.missed() > 0, "its bound is reached");
+    scenes(1000, &[("connect, fail, disconnect, with watches", &round)]);
 }
 
 #[test]

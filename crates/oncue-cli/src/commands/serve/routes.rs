@@ -7,10 +7,10 @@ use std::time::Duration;
 use oncue::OnDemand;
 use oncue::demand::{Backoff, Builder, Change, RouteBuilder};
 
-use super::config::{Catalogue, Config, Problem, Restart, Route, Running, Source};
+use super::config::{Catalogue, Config, Framing, Problem, Restart, Route, Running, Source};
 use super::produce::file::{self, Content, Tail};
 use super::produce::listing::Lister;
-use super::produce::shared::{Keeper, Shared, Topics, not_a_line};
+use super::produce::shared::{Keeper, Shared, Topics, cannot_be_told};
 use super::produce::{Place, Tools, runs, stream};
 use crate::fail::Fail;
 
@@ -44,7 +44,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     let first = |routes: usize| {
         let builder = bounded(OnDemand::routes(), config);
         let routes = config.routes.iter().take(routes);
-        routes.fold(builder, |builder, route| planned(builder, route).manual(|_| ())).check()
+        routes.fold(builder, |builder, route| planned(builder, route).thread(|_| Ok(()))).check()
     };
     let (mut right, mut wrong) = (0, config.routes.len());
     let Err(mut error) = first(wrong) else { return Ok(()) };
@@ -87,6 +87,10 @@ fn planned(builder: Builder, route: &Route) -> RouteBuilder {
     if let Some(policy) = route.on_full {
         planned = planned.on_full(policy);
     }
+    if let Some(time) = route.fresh_for {
+        planned = planned.fresh_for(time);
+    }
+    planned = planned.once(route.once).frames(&route.frames);
     if let Catalogue::Topics(topics) = &route.catalogue {
         planned = planned.catalogue(topics);
     }
@@ -112,6 +116,12 @@ fn listed(planned: RouteBuilder, route: &Route, place: &Place) -> RouteBuilder {
     planned.catalogue_with(every, move || lister.list())
 }
 
+/// Ends the shared programs of other keys than these, all at the same time.
+pub(super) fn retain(keepers: &mut Keepers, stays: impl Fn(&String) -> bool) {
+    keepers.iter().filter(|(key, _)| !stays(key)).for_each(|(_, keeper)| keeper.close());
+    keepers.retain(|key, _| stays(key));
+}
+
 fn produced(
     planned: RouteBuilder,
     route: &Route,
@@ -123,27 +133,28 @@ fn produced(
         Source::Runs(runs) => planned.thread(move |feed| runs::produce(&runs, &place, &feed)),
         Source::Stream(running) => planned.thread(move |feed| stream::produce(&running, &place, &feed)),
         Source::Shared(running) => {
+            let framing = running.framing;
             if !keepers.contains_key(key) {
                 let name = route.pattern.to_string().into_bytes();
                 let shared = Shared { place: place.clone(), name, running };
                 keepers.insert(key.to_owned(), shared.start()?);
             }
             let topics = keepers.get(key).map(Keeper::topics).unwrap_or_default();
-            planned.manual(move |change| tell(&place, &topics, change))
+            planned.manual(move |change| tell(&place, &topics, framing, change))
         }
         Source::Lines(file) => {
             planned.thread(move |feed| file::produce(&file, &mut Tail::new(file.bytes_max), &place, &feed))
         }
-        Source::Content(file) => {
-            planned.thread(move |feed| file::produce(&file, &mut Content::new(file.bytes_max), &place, &feed))
-        }
+        Source::Content(file) => planned.thread(move |feed| {
+            file::produce(&file, &mut Content::new(file.bytes_max, file.trim), &place, &feed)
+        }),
     })
 }
 
-/// Passes a change of demand to a shared program, unless its topic cannot be written as a line.
-fn tell(place: &Place, topics: &Topics, change: Change) {
+/// Passes a change of demand to a shared program, unless its topic cannot be told.
+fn tell(place: &Place, topics: &Topics, framing: Framing, change: Change) {
     let (Change::Started(feed) | Change::Stopped(feed)) = &change;
-    match (&change, not_a_line(feed.topic())) {
+    match (&change, cannot_be_told(feed.topic(), framing)) {
         (Change::Started(_), Some(why)) => {
             place.refuse(feed.topic(), why);
             feed.finish();
@@ -163,6 +174,19 @@ mod tests {
     fn check_text(text: &str) -> Result<(), (usize, String)> {
         let config = Config::parse(text).expect("a config");
         check(&config).map_err(|Problem { at, text: why }| (text[..at].matches('\n').count() + 1, why))
+    }
+
+    #[test]
+    fn keys_that_contradict_each_other_are_refused() {
+        let check = |keys: &str| {
+            let route = format!("[[route]]\ntopic = 'x'\ncommand = ['x']\nevery = '1s'\n{keys}\n");
+            check_text(&format!("bind = 'tcp://127.0.0.1:0'\n{route}")).map_err(|(_, why)| why)
+        };
+        let why = check("fresh_for = '2s'\nkeep_last = { age_max = '1s' }").expect_err("too short");
+        assert!(why.contains("`age_max` at least as long as `fresh_for`"), "{why}");
+        let why = check("frames = ['{value}']").expect_err("no topic");
+        assert!(why.contains("the route `x`") && why.contains("begin with `{topic}`"), "{why}");
+        assert_eq!(check("fresh_for = '2s'\nonce = true\nframes = ['{topic}', '{count}']"), Ok(()));
     }
 
     #[test]

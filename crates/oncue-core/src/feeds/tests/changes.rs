@@ -216,10 +216,11 @@ fn routes_come_and_go_and_the_others_run_on() {
     for prefix in ["a/", "b/1", "c/1", "clo"] {
         feeds.wanted(prefix.as_bytes(), ms(0));
     }
-    assert_eq!(decided(&mut feeds), ["+a/1#1", "+b/1#2", "+clock#3"]);
+    assert_eq!(decided(&mut feeds), ["+a/1#1", "+b/1#2", "c/1: no route", "+clock#3"]);
     let new = feeds.change_routes(&[ids[1]], vec![route("c/{x}")], Limits::default(), ms(1)).unwrap();
     assert_eq!((new.len(), new[0].index()), (1, 3));
-    assert_eq!(decided(&mut feeds), ["-#2", "b/1=Closed", "+c/1#4"], "it was wanted before it had a route");
+    let begun = ["-#2", "b/1=Closed", "c/1 is served", "+c/1#4"];
+    assert_eq!(decided(&mut feeds), begun, "it was wanted before it had a route");
     assert_eq!((feeds.stats().now.running, feeds.stats().now.stopping), (3, 1));
     feeds.unwanted(b"b/1", ms(2));
     feeds.relist(ids[1], vec![b"b/1".to_vec()], ms(2)).unwrap();

@@ -6,12 +6,15 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Backoff, Decision, End, FeedId, FeedState, Feeds, FeedsStats, Limits, Route, RoutesError};
+use super::{
+    Backoff, Decision, End, FeedId, FeedState, Feeds, FeedsStats, Limits, Route, RoutesError, Unserved,
+};
 use oncue_pattern::Pattern;
 
 mod changes;
 mod model;
 mod naive;
+mod unserved;
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -38,6 +41,13 @@ fn decided(feeds: &mut Feeds) -> Vec<String> {
             Decision::Start { topic, generation, .. } => format!("+{}#{generation}", topic.escape_ascii()),
             Decision::Stop { generation, .. } => format!("-#{generation}"),
             Decision::State { topic, state, .. } => format!("{}={state:?}", topic.escape_ascii()),
+            Decision::Unserved { prefix, why: None } => format!("{} is served", prefix.escape_ascii()),
+            Decision::Unserved { prefix, why: Some(Unserved::NoRoute) } => {
+                format!("{}: no route", prefix.escape_ascii())
+            }
+            Decision::Unserved { prefix, why: Some(Unserved::NoCatalogue(route)) } => {
+                format!("{}: no catalogue of {}", prefix.escape_ascii(), route.index())
+            }
         });
     }
     words
@@ -153,7 +163,7 @@ fn a_feed_that_ended_waits_for_new_demand() {
     feeds.ended(feed, generation, End::Finished, ms(1));
     feeds.ended(feed, generation, End::Finished, ms(1));
     feeds.wanted(b"prices/", ms(2));
-    assert_eq!(decided(&mut feeds), ["prices/A=Closed"]);
+    assert_eq!(decided(&mut feeds), ["prices/A=Closed", "prices/: no catalogue of 0"]);
     assert_eq!((feeds.stats().ended, feeds.stats().now.running), (1, 0));
     feeds.unwanted(b"prices/A", ms(3));
     feeds.wanted(b"prices/A", ms(4));
@@ -197,17 +207,6 @@ fn the_narrowest_route_serves_a_topic() {
         }
     };
     assert_eq!([served("a/b"), served("a/c"), served("c/d"), served("q/x.json")], [2, 1, 0, 3]);
-}
-
-#[test]
-fn prefixes_of_no_route_are_counted() {
-    let mut feeds = machine(vec![route("a/{x}/b")]);
-    for prefix in [&b"b"[..], b"a//", b"a/x/b/", b"\xff"] {
-        feeds.wanted(prefix, ms(0));
-        feeds.unwanted(prefix, ms(0));
-    }
-    feeds.wanted(b"a/", ms(0));
-    assert_eq!((feeds.stats().unmatched, feeds.stats().prefixes), (4, 1));
 }
 
 #[test]

@@ -4,11 +4,12 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::time::Duration;
 
-use super::super::{Decision, End, FeedId, FeedState, Feeds, Limits, RouteId};
+use super::super::{Decision, End, FeedId, FeedState, Feeds, Limits, RouteId, Unserved};
 use super::ms;
 use super::naive::{NaiveRoute, naive_match, naive_route, real_route, strings};
 use oncue_testing::Rng;
@@ -80,6 +81,8 @@ struct History {
     /// By topic, the generation that the machine started and that has not ended.
     live: BTreeMap<Vec<u8>, (FeedId, u64)>,
     ended: Vec<(FeedId, u64)>,
+    /// By prefix of the pool, why it was unserved at the last comparison.
+    unserved: Vec<Option<Unserved>>,
     /// The decisions that the model expects since the last comparison.
     expected: Vec<String>,
     steps: String,
@@ -99,6 +102,7 @@ impl History {
                 feeds_max,
                 now: Duration::ZERO,
                 topics: universe(&pool),
+                unserved: vec![None; pool.len()],
                 pool,
                 peers: [0; PEERS],
                 turns: 0,
@@ -320,8 +324,12 @@ impl History {
                 Decision::State { topic, state, .. } => {
                     decided.push(format!("{} is {state:?}", topic.escape_ascii()));
                 }
+                Decision::Unserved { prefix, why } => {
+                    decided.push(format!("{} unserved: {why:?}", prefix.escape_ascii()));
+                }
             }
         }
+        self.look_for_unserved();
         decided.sort();
         self.expected.sort();
         assert_eq!(decided, core::mem::take(&mut self.expected), "{}", self.steps);
@@ -371,6 +379,7 @@ impl History {
         assert_eq!((counts.stopping, counts.failing), (stopping, failing), "{}", self.steps);
         assert_eq!(counts.running + counts.stopping, self.live.len(), "{}", self.steps);
         assert_eq!(stats.prefixes, self.wanted().count_ones() as usize, "{}", self.steps);
+        assert_eq!(stats.unserved, self.unserved.iter().flatten().count(), "{}", self.steps);
         for id in self.routes.keys() {
             let counts = self.feeds.route_counts(*id);
             assert_eq!(counts.running + counts.stopping, self.live_of(Some(*id)), "{}", self.steps);

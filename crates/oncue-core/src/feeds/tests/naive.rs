@@ -47,6 +47,22 @@ pub(super) fn naive_match(parts: &[u8], topic: &[u8]) -> bool {
     }
 }
 
+/// Whether some topic, at least as long as `prefix`, begins with it.
+pub(super) fn naive_begin(parts: &[u8], prefix: &[u8]) -> bool {
+    let Some((&first, rest)) = prefix.split_first() else { return true };
+    match parts.split_first() {
+        None => false,
+        Some((b'?', parts)) => {
+            first != b'/'
+                && (prefix.iter().all(|&byte| byte != b'/')
+                    || (1..=prefix.len())
+                        .take_while(|&len| prefix[len - 1] != b'/')
+                        .any(|len| naive_begin(parts, &prefix[len..])))
+        }
+        Some((&byte, parts)) => byte == first && naive_begin(parts, rest),
+    }
+}
+
 pub(super) fn strings(alphabet: &[u8], len_max: usize) -> Vec<Vec<u8>> {
     let mut all = alloc::vec![Vec::new()];
     for len in 0..len_max {

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use oncue_core::feeds::{FeedId, RouteId};
@@ -33,6 +34,8 @@ pub(crate) enum Note {
     Listed { route: RouteId, due: Duration, topics: Result<Vec<Vec<u8>>, Failure> },
     /// Routes were added and removed.
     Routes { added: Vec<RouteId>, removed: Vec<RouteId> },
+    /// Answer: somebody asks whether the runner makes turns.
+    Probe(Sender<()>),
     /// Stop every feed and return.
     Stop,
 }

@@ -35,6 +35,7 @@ pub struct Builder {
     defaults: Defaults,
     workers: usize,
     reports: Reports,
+    tells_unserved: Option<bool>,
 }
 
 impl OnDemand {
@@ -94,6 +95,7 @@ impl OnDemand {
             defaults: Defaults::default(),
             workers,
             reports: Reports::default(),
+            tells_unserved: None,
         }
     }
 
@@ -110,8 +112,9 @@ impl OnDemand {
     /// right after.
     ///
     /// The routes are from [`builder`](OnDemand::builder), or from [`routes`](OnDemand::routes) with settings of their own.
-    /// [`workers`](Builder::workers), [`on_failure`](Builder::on_failure), [`on_list_failure`](Builder::on_list_failure)
-    /// and [`status_prefix`](Builder::status_prefix) stay as they are.
+    /// [`workers`](Builder::workers), [`on_failure`](Builder::on_failure), [`on_list_failure`](Builder::on_list_failure),
+    /// [`on_unserved`](Builder::on_unserved), [`tell_unserved`](Builder::tell_unserved) and
+    /// [`status_prefix`](Builder::status_prefix) stay as they are.
     ///
     /// ```
     /// # use {oncue::OnDemand, std::time::Duration};
@@ -250,7 +253,7 @@ impl Builder {
     /// Publishes the states of topics for all subscribers; those of this library are told them anyway, see
     /// [`Sub::state`](crate::Sub::state). A state is a message of two frames: this prefix followed by the topic, and
     /// `active` once its feed has published, `stale` while a feed that failed waits for its next start, `closed` when no
-    /// more values come. The last state is kept and sent to new subscribers while anybody wants the topic. A subscription to
+    /// more values come, `unserved` as [`on_unserved`](Builder::on_unserved) says. The last state is kept and sent to new subscribers while anybody wants the topic. A subscription to
     /// a state is no demand for the topic. No route's topics may begin with the prefix. A [`reload`](OnDemand::reload) does
     /// not change it.
     pub fn status_prefix(mut self, prefix: impl AsRef<[u8]>) -> Builder {
@@ -278,6 +281,44 @@ impl Builder {
     /// failures are only counted.
     pub fn on_list_failure(mut self, report: impl Fn(&Pattern, &Failure) + Send + Sync + 'static) -> Builder {
         self.reports.list = Some(Arc::new(report));
+        self
+    }
+
+    /// A function that is called when a topic or prefix is wanted, or a reload changes the routes, and no feed comes of it:
+    /// no route serves it, or it only begins topics of a route whose catalogue lists none of these. The empty prefix is not
+    /// among them. The second argument is the reason in words. The function is called once for each such edge, on the thread
+    /// that serves all routes, and must return at once.
+    ///
+    /// Its subscribers are told the state [`Unserved`](crate::State::Unserved) with the same words. It is withdrawn when a
+    /// route serves the topic, which is [active](crate::State::Active) then once it has a value. Of all that is unserved
+    /// at a time, 1,024 prefixes with together 256 KiB are told, those that came first; further ones are only counted
+    /// ([`OnDemandStats::unserved`](crate::demand::OnDemandStats::unserved)), so that a peer cannot make this expensive.
+    ///
+    /// ```
+    /// # use oncue::{Engine, OnDemand, Options, State, Sub};
+    /// let (told, unserved) = std::sync::mpsc::channel();
+    /// let od = OnDemand::bind("tcp://127.0.0.1:0")?
+    ///     .on_unserved(move |topic, why| drop(told.send(format!("{}: {why}", topic.escape_ascii()))))
+    ///     .route("proc/{pid}").thread(|feed| Ok(feed.publish("sleeping")?))
+    ///     .start()?;
+    /// let sub = Sub::new(&Engine::start()?, Options::new())?;
+    /// sub.connect(&od.endpoint().unwrap().to_string())?;
+    /// sub.subscribe("clokc")?;
+    /// assert_eq!(unserved.recv().unwrap(), "clokc: no route serves this topic");
+    /// assert_eq!(sub.state().wait()?.state, State::Unserved);
+    /// sub.subscribe("proc/")?;
+    /// assert!(unserved.recv().unwrap().ends_with("subscribe to whole topics, or give the route a catalogue"));
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    pub fn on_unserved(mut self, report: impl Fn(&[u8], &str) + Send + Sync + 'static) -> Builder {
+        self.reports.unserved = Some(Arc::new(report));
+        self
+    }
+
+    /// Whether subscribers are told that a topic is [`Unserved`](crate::State::Unserved). By default they are, except on a
+    /// socket that was made elsewhere ([`on`](OnDemand::on)): others may send its topics there, of which routes do not know.
+    pub fn tell_unserved(mut self, tell: bool) -> Builder {
+        self.tells_unserved = Some(tell);
         self
     }
 
@@ -319,7 +360,8 @@ impl Builder {
         let desk = Arc::new(Desk::new(Arc::new(move || origin.elapsed())));
         self.rules.iter().for_each(|rules| rules.tell(desk.clone()));
         let shared = Arc::new(Shared::new(desk, self.workers, self.reports.clone()));
-        let states = States::new(socket.clone(), self.defaults.status_prefix.clone());
+        let tells_unserved = self.tells_unserved.unwrap_or(self.rules.is_some());
+        let states = States::new(socket.clone(), self.defaults.status_prefix.clone(), tells_unserved);
         let runner = Runner::new(socket.clone(), shared.clone(), states);
         let od = OnDemand {
             socket,

@@ -1,8 +1,10 @@
 //! The handle to routes at work.
 
 use std::fmt;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use super::draft::Defaults;
 use super::rules::Rules;
@@ -88,6 +90,16 @@ impl OnDemand {
     /// [`XPub::reject`].
     pub fn revoke(&self, prefix: impl AsRef<[u8]>, status: impl Into<Reason>) {
         self.socket.revoke_all(prefix, status);
+    }
+
+    /// Whether the thread of the routes and each I/O thread of the socket's engine begin a turn within this time: it waits
+    /// until they have, at most for that long. For a watchdog: false if one of them hangs or has ended. A producer that
+    /// hangs on a thread of its own does not count. Call it on none of these threads, nor on one that they wait for.
+    pub fn responds_within(&self, time: Duration) -> bool {
+        let start = Instant::now();
+        let (sender, answer) = channel();
+        self.shared.desk.tell(Note::Probe(sender));
+        answer.recv_timeout(time).is_ok() && self.socket.responds_within(time.saturating_sub(start.elapsed()))
     }
 
     /// Stops all feeds and waits until their threads have returned, however long a producer takes that ignores

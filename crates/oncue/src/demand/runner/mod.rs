@@ -26,7 +26,8 @@
 //! ```
 //!
 //! *rules* is the lock in `routes/rules.rs`, *plan* and *feeds* are in `shared.rs`, *batch* is the set of feeds of a batch
-//! route, *outlet* is of one feed, *kept values* of one route, *letterbox* is in the desk.
+//! route, *outlet* is of one feed, *kept values* of one route, *letterbox* is in the desk. Several outlets are locked together
+//! only by `Feed::publish_all`, in the order of generations.
 //!
 //! # What is never done under a lock
 //! - Calling a user's function: producers, fills, catalogue functions, reports of failures, manual functions, the payload's
@@ -44,9 +45,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::{io, thread};
 
-use oncue_core::feeds::{Decision, End, FeedId, FeedState, Feeds, RouteId};
+use oncue_core::feeds::{Decision, End, FeedId, FeedState, Feeds, RouteId, Unserved};
 
 pub(crate) use self::announce::States;
+use self::announce::why_unserved;
 use self::live::{FINISHED, Live};
 pub use self::plan::Reloaded;
 pub(crate) use self::plan::{AdmitFn, Guard, Listed, Planned, Replaced, RouteRun, refused};
@@ -101,8 +103,8 @@ impl Runner {
 
     fn run(mut self) {
         self.shared.desk.adopt_thread();
-        let snapshot = self.watch.snapshot().to_vec();
-        for prefix in snapshot {
+        let snapshot = self.watch.snapshot().iter().filter(|prefix| !self.states.covers(prefix));
+        for prefix in snapshot.cloned().collect::<Vec<_>>() {
             let now = self.shared.desk.now();
             self.machine(|machine| machine.wanted(&prefix, now));
             self.carry_out();
@@ -149,6 +151,8 @@ impl Runner {
             let Some(event) = first.take().or_else(|| self.watch.try_next().transpose()) else { break };
             let now = self.shared.desk.now();
             match event {
+                Ok(DemandEvent::Wanted(prefix) | DemandEvent::Unwanted(prefix))
+                    if self.states.covers(&prefix) => {}
                 Ok(DemandEvent::Wanted(prefix)) => self.machine(|machine| machine.wanted(&prefix, now)),
                 Ok(DemandEvent::Unwanted(prefix)) => self.machine(|machine| machine.unwanted(&prefix, now)),
                 // The socket was closed, or its engine has died.
@@ -204,6 +208,8 @@ impl Runner {
                 removed.into_iter().for_each(|route| self.schedule.forget(Key::List(route)));
                 added.into_iter().for_each(|route| self.list(route, None, now));
             }
+            // An error means that it is not waited for any more.
+            Note::Probe(sender) => drop(sender.send(())),
             Note::Stop => return false,
         }
         self.carry_out();
@@ -269,6 +275,9 @@ impl Runner {
                 (Decision::State { topic, state, .. }, route) => {
                     self.tell_state(&topic, state, route.as_deref())
                 }
+                (Decision::Unserved { prefix, why }, route) => {
+                    self.tell_unserved(&prefix, why, route.as_deref());
+                }
             }
         }
     }
@@ -277,7 +286,11 @@ impl Runner {
         let mut plan = lock(&self.shared.plan);
         let decision = plan.machine.poll()?;
         let route = match &decision {
-            Decision::Start { route, .. } | Decision::State { route, .. } => plan.routes.get(route).cloned(),
+            Decision::Start { route, .. }
+            | Decision::State { route, .. }
+            | Decision::Unserved { why: Some(Unserved::NoCatalogue(route)), .. } => {
+                plan.routes.get(route).cloned()
+            }
             _ => None,
         };
         Some((decision, route))
@@ -319,10 +332,22 @@ impl Runner {
     fn tell_state(&self, topic: &[u8], state: FeedState, route: Option<&RouteRun>) {
         self.states.tell(topic, state);
         match route {
-            Some(route) if state == FeedState::Idle => route.feeds.leave_last(&self.socket, topic),
+            Some(route) if state == FeedState::Idle => {
+                route.feeds.leave_last(&self.socket, topic, self.shared.desk.now());
+            }
             Some(_) => {}
             // A feed may have published after its route was removed.
             None => drop(self.socket.forget_last(topic)),
+        }
+    }
+
+    /// Whether a prefix is unserved has changed.
+    fn tell_unserved(&self, prefix: &[u8], why: Option<Unserved>, route: Option<&RouteRun>) {
+        let why = why.map(|_| why_unserved(route.map(|route| &route.pattern)));
+        self.states.tell_unserved(prefix, why.as_deref());
+        if let (Some(why), Some(report)) = (why, &self.shared.reports.unserved) {
+            // A report that panics cannot be reported; the count stands.
+            let _ = Failure::catch(|| report(prefix, &why));
         }
     }
 

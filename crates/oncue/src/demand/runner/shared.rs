@@ -15,11 +15,15 @@ use crate::sync::lock;
 /// What is called when a catalogue cannot be listed.
 pub(crate) type OnListFailure = Arc<dyn Fn(&Pattern, &Failure) + Send + Sync>;
 
-/// What is called on failures.
+/// What is called when a prefix comes to be unserved.
+pub(crate) type OnUnserved = Arc<dyn Fn(&[u8], &str) + Send + Sync>;
+
+/// What is called on failures, and on subscriptions of which no feed comes.
 #[derive(Clone, Default)]
 pub(crate) struct Reports {
     pub(crate) feed: Option<OnFailure>,
     pub(crate) list: Option<OnListFailure>,
+    pub(crate) unserved: Option<OnUnserved>,
 }
 
 pub(crate) struct Shared {

@@ -28,7 +28,7 @@ fn a_reload_leaves_the_feeds_of_routes_that_stay() {
     let gone = subscriber(&od, &["gone/1"]);
     let _ = text(&gone);
     let new = subscriber(&od, &["new"]);
-    eventually("it is of no route yet", || od.stats().unmatched == 1);
+    eventually("it is of no route yet", || od.stats().unserved == 1);
     let routes = od
         .builder()
         .route("kept/{x}")

@@ -4,8 +4,8 @@ use std::error::Error as _;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use super::*;
 use crate::error::ErrorKind;
@@ -18,6 +18,8 @@ mod admission;
 mod batches;
 mod changes;
 mod failures;
+mod frames;
+mod fresh;
 mod last;
 mod leftovers;
 mod producers;
@@ -26,6 +28,7 @@ mod savings;
 mod states;
 mod unbound;
 mod values;
+mod watchdog;
 
 const ENDPOINT: &str = "tcp://127.0.0.1:0";
 /// Far more than anything here takes, even on a busy machine.
@@ -319,7 +322,7 @@ fn routes_on_a_socket_that_others_use() {
     eventually("the other topic is wanted", || xpub.wanted("other"));
     xpub.send("other").unwrap();
     eventually("its message comes", || text(&sub) == "other");
-    eventually("it is of no route", || od.stats().unmatched == 1);
+    eventually("it is of no route", || od.stats().unserved == 1);
     od.stop();
     xpub.send("other").unwrap();
     eventually("the socket stays open", || text(&sub) == "other");

@@ -25,7 +25,7 @@ const HEARD_BYTES_MAX: usize = 4 << 20;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TopicState {
-    /// The topic. With [`State::Rejected`] it may be a prefix.
+    /// The topic, or a prefix that this socket has subscribed to, see [`State::is_of_prefix`].
     pub topic: Prefix,
     /// Its state.
     pub state: State,
@@ -91,6 +91,12 @@ impl TopicState {
     fn bytes(&self) -> usize {
         size_of::<TopicState>() + self.topic.len() + self.text.len()
     }
+}
+
+/// Whether a kept state is about a prefix, and only for peers that have subscribed to exactly this one.
+pub(crate) fn is_of_prefix(value: &Msg) -> bool {
+    let number = value.frame(1).and_then(|number| number.first()).copied();
+    number.and_then(State::from_number).is_some_and(State::is_of_prefix)
 }
 
 /// Encodes a kept state as a command.

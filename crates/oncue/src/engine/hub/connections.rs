@@ -90,11 +90,16 @@ impl ConnectionWatch {
 
 impl State {
     fn push(&mut self, subject: Subject, event: &ConnectionEvent) {
+        let repeats = |cause: &Cause| self.failing.get(&subject).is_some_and(|before| cause.repeats(before));
         match &event.kind {
-            ConnectionEventKind::Failed { cause, .. } => match self.failing.get(&subject) {
-                Some(before) if cause.repeats(before) => return,
-                _ => _ = self.failing.insert(subject, cause.clone()),
-            },
+            ConnectionEventKind::Failed { cause, .. } | ConnectionEventKind::Waiting { cause }
+                if repeats(cause) =>
+            {
+                return;
+            }
+            ConnectionEventKind::Failed { cause, .. } => {
+                self.failing.insert(subject, cause.clone());
+            }
             ConnectionEventKind::Connected { .. } | ConnectionEventKind::Stopped => {
                 self.failing.remove(&subject);
             }
@@ -119,5 +124,133 @@ impl State {
         self.events.remove(at);
         self.missed += 1 + u64::from(cancels);
         !cancels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use oncue_core::connection::SocketType;
+    use oncue_core::frame::Seen;
+
+    use super::*;
+    use crate::connection::ConnectedPeer;
+    use crate::endpoint::Endpoint;
+    use crate::error::Error;
+    use crate::peer_address::PeerAddress;
+    use crate::permission::PeerKey;
+
+    const LINK: Subject = Subject::Link(0, 0);
+
+    fn event(endpoint: usize, kind: ConnectionEventKind) -> ConnectionEvent {
+        ConnectionEvent { endpoint: Endpoint::Inproc(endpoint.to_string()), kind }
+    }
+
+    fn peer(uid: u64) -> ConnectedPeer {
+        let key = PeerKey { shard: 0, slot: 0, uid };
+        ConnectedPeer { key, address: PeerAddress::Inproc, socket_type: SocketType::Sub }
+    }
+
+    fn accepted(uid: u64) -> ConnectionEventKind {
+        ConnectionEventKind::Accepted { peer: peer(uid) }
+    }
+
+    fn disconnected(uid: u64) -> ConnectionEventKind {
+        let (cause, error) = (Cause::Closed, Error::peer("it closed"));
+        ConnectionEventKind::Disconnected { peer: peer(uid), cause, error }
+    }
+
+    fn failed(cause: Cause) -> ConnectionEventKind {
+        let (address, error, retry_after) = (None, Error::peer("it failed"), Duration::ZERO);
+        ConnectionEventKind::Failed { address, cause, error, retry_after }
+    }
+
+    fn push(state: &mut State, subject: Subject, endpoint: usize, kind: ConnectionEventKind) {
+        state.push(subject, &event(endpoint, kind));
+        assert!(state.events.len() <= EVENTS_MAX);
+    }
+
+    #[test]
+    fn a_failure_is_told_again_only_when_it_has_changed() {
+        let mut state = State::default();
+        let mut told = |kind| {
+            push(&mut state, LINK, 0, kind);
+            state.events.drain(..).count() == 1
+        };
+        let bytes = |byte| Cause::NotZeroMq(Seen::Bytes { bytes: [byte; 8], len: 8 });
+        assert!(told(failed(Cause::NoAnswer)));
+        assert!(!told(failed(Cause::NoAnswer)));
+        assert!(told(failed(bytes(1))));
+        assert!(!told(failed(bytes(2))), "a server that tells the time");
+        assert!(told(failed(Cause::RefusedByPeer("no".into()))));
+        assert!(told(failed(Cause::RefusedByPeer("never".into()))));
+        assert!(told(ConnectionEventKind::Connected { peer: peer(1) }));
+        assert!(told(failed(Cause::RefusedByPeer("never".into()))));
+        assert!(told(ConnectionEventKind::Stopped));
+        assert!(state.failing.is_empty());
+    }
+
+    #[test]
+    fn a_wait_is_told_unless_the_attempt_before_failed_so() {
+        let mut state = State::default();
+        let mut told = |kind| {
+            push(&mut state, LINK, 0, kind);
+            state.events.drain(..).count() == 1
+        };
+        let waiting = |cause| ConnectionEventKind::Waiting { cause };
+        assert!(told(waiting(Cause::SaysNothing)));
+        assert!(told(failed(Cause::SaysNothing)));
+        assert!(!told(waiting(Cause::SaysNothing)));
+        assert!(!told(failed(Cause::SaysNothing)));
+        assert!(told(waiting(Cause::NoAnswer)));
+    }
+
+    #[test]
+    fn peers_that_come_and_go_are_left_out_when_nobody_reads() {
+        let mut state = State::default();
+        push(&mut state, LINK, 0, ConnectionEventKind::Bound);
+        for uid in 0..10_000 {
+            push(&mut state, Subject::Peer(0, uid), 0, accepted(uid));
+            push(&mut state, Subject::Peer(0, uid), 0, disconnected(uid));
+        }
+        let left: Vec<_> = state.events.drain(..).collect();
+        assert!(matches!(left[0].1.kind, ConnectionEventKind::Bound), "endpoints stay");
+        assert_eq!(state.missed + left.len() as u64, 20_001);
+        // A peer whose beginning is told has its end told, or is still there.
+        for pair in left[1..].chunks(2) {
+            assert_eq!(pair[0].0, pair[1].0);
+        }
+    }
+
+    #[test]
+    fn the_newest_event_of_each_endpoint_stays() {
+        let mut state = State::default();
+        const ENDPOINTS: u64 = 100;
+        let mut last = HashMap::new();
+        for round in 0..10_000 {
+            let link = round % ENDPOINTS;
+            let kind = match round / ENDPOINTS % 2 {
+                0 => ConnectionEventKind::Connected { peer: peer(round) },
+                _ => failed(Cause::Closed),
+            };
+            push(&mut state, Subject::Link(0, link), round as usize, kind);
+            last.insert(link, round as usize);
+            push(&mut state, Subject::Peer(0, round), 0, accepted(round));
+        }
+        for (link, round) in last {
+            let of_it = state.events.iter().rfind(|(subject, _)| *subject == Subject::Link(0, link));
+            assert_eq!(of_it.unwrap().1.endpoint, Endpoint::Inproc(round.to_string()));
+        }
+    }
+
+    #[test]
+    fn more_endpoints_than_events_may_wait_are_bounded_too() {
+        let mut state = State::default();
+        for link in 0..5000 {
+            push(&mut state, Subject::Link(0, link), 0, ConnectionEventKind::Connecting);
+            push(&mut state, Subject::Link(0, link), 0, ConnectionEventKind::Stopped);
+        }
+        assert_eq!((state.events.len(), state.missed), (EVENTS_MAX, 10_000 - EVENTS_MAX as u64));
     }
 }

@@ -22,9 +22,10 @@ pub(crate) mod send;
 pub(crate) mod watches;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oncue_core::command::SUBSCRIBE_OVERHEAD_BYTES;
 use oncue_core::connection::SocketType;
@@ -122,6 +123,8 @@ pub(crate) enum Note {
     State { hub: Arc<Hub>, value: Msg },
     /// The user has closed the socket.
     Close(Arc<Hub>),
+    /// Answer: somebody asks whether this shard makes turns.
+    Probe(Sender<()>),
     /// The closed socket lingers no longer than this from now on.
     Linger { hub: Arc<Hub>, time: Duration },
     /// Look whether to end.
@@ -300,6 +303,16 @@ impl Hub {
     /// Leaves a note for every shard.
     pub(crate) fn mail_all(&self, note: impl Fn() -> Note) {
         self.ports.iter().for_each(|port| port.mail(note()));
+    }
+
+    /// Whether every shard begins a turn within this time.
+    pub(crate) fn responds_within(&self, time: Duration) -> bool {
+        let (sender, answers) = channel();
+        self.mail_all(|| Note::Probe(sender.clone()));
+        // A shard that has ended drops its note; when there is no sender left, no answer comes.
+        drop(sender);
+        let start = Instant::now();
+        self.ports.iter().all(|_| answers.recv_timeout(time.saturating_sub(start.elapsed())).is_ok())
     }
 
     pub(crate) fn port(&self, shard: u16) -> Arc<dyn Port> {

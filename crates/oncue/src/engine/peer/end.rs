@@ -43,14 +43,20 @@ impl End {
         End::Refused(Cause::RefusedByPeer(text), error)
     }
 
+    /// Whether the peer has closed or reset the connection.
+    pub(crate) fn is_by_peer(&self) -> bool {
+        match self {
+            End::Closed => true,
+            End::Failed(error) => Cause::of_stream(error) == Cause::Reset,
+            _ => false,
+        }
+    }
+
     /// The cause of the end, and the error in full. `handshake` is that of the peer, while it lasts.
     pub(crate) fn explain(&self, stage: Stage<'_>) -> (Cause, Error) {
         match (self, stage) {
             (End::Refused(cause, error), _) => (cause.clone(), error.clone()),
-            (End::Closed, Stage::Handshake(handshake)) => closed_in(handshake),
-            (End::Failed(error), Stage::Handshake(handshake)) if Cause::of_stream(error) == Cause::Reset => {
-                closed_in(handshake)
-            }
+            (_, Stage::Handshake(handshake)) if self.is_by_peer() => closed_in(handshake),
             (End::Failed(error), Stage::Connecting) => {
                 (Cause::of_connect(error), Error::io("the connection was not made", copy(error)))
             }

@@ -26,7 +26,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use oncue_core::command::{self, ONCUE_PROPERTY};
-use oncue_core::connection::{Handshake, HandshakeConfig, PeerInfo, SocketType};
+use oncue_core::connection::{Handshake, HandshakeConfig, HandshakeError, PeerInfo, SocketType};
 use oncue_core::frame::{Scanner, Version};
 use oncue_core::ledger::PeerId;
 
@@ -47,6 +47,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::events;
 use crate::net::Stream;
+use crate::peer_address::PeerAddress;
 use crate::permission::PeerKey;
 use crate::sync::read_lock;
 
@@ -103,6 +104,8 @@ pub(crate) struct Peer<S> {
     pub(crate) since: Option<Duration>,
     /// A byte of it has arrived.
     has_spoken: bool,
+    /// It is to tell its socket type before this side does: the peer before it left when it had read ours.
+    pub(crate) ready_last: bool,
     /// While it is being connected: whether a timer is set that tries another address.
     pub(crate) next_address_set: bool,
 }
@@ -185,6 +188,7 @@ impl<S: Stream> Peer<S> {
             turned_away: None,
             since: None,
             has_spoken: false,
+            ready_last: false,
             next_address_set: false,
         }
     }
@@ -194,6 +198,7 @@ impl<S: Stream> Peer<S> {
         let options = &self.hub.options;
         self.out.stream.set_buffers(options.send_buffer, options.recv_buffer);
         let mut config = HandshakeConfig::new(self.hub.socket_type);
+        config.ready_last = self.ready_last;
         let (name, value) = ONCUE_PROPERTY;
         config.properties.push((name.to_owned(), value.to_owned()));
         let mut handshake = Handshake::new(config);
@@ -211,7 +216,7 @@ impl<S: Stream> Peer<S> {
                 self.hub.members.refused(*address, cause.clone(), error.clone());
                 events::peer_refused(socket, self.uid, address, error);
             }
-            (End::Closed, Phase::Handshake(handshake)) => {
+            (end, Phase::Handshake(handshake)) if end.is_by_peer() => {
                 events::peer_lost(socket, self.uid, address, &handshake.closed_by_peer());
             }
             (_, Phase::Traffic(_) | Phase::Handshake(_)) => events::peer_lost(socket, self.uid, address, end),
@@ -228,6 +233,21 @@ impl<S: Stream> Peer<S> {
         })
     }
 
+    /// The peer has kept this side's READY waiting for long enough.
+    pub(crate) fn send_ready(&mut self) -> Result<(), End> {
+        let Phase::Handshake(handshake) = &mut self.phase else { return Ok(()) };
+        self.out.control(|out| handshake.send_ready(out));
+        self.out.flush()
+    }
+
+    /// Whether the peer left when it had read our socket type, and before it told its own.
+    pub(crate) fn left_unnamed(&self, end: &End) -> bool {
+        let Phase::Handshake(handshake) = &self.phase else { return false };
+        end.is_by_peer()
+            && !self.ready_last
+            && matches!(handshake.closed_by_peer(), HandshakeError::ClosedInHandshake { .. })
+    }
+
     /// The peer, once its handshake is done.
     pub(crate) fn connected(&self, shard: u16, slot: usize) -> Option<ConnectedPeer> {
         let Phase::Traffic(traffic) = &self.phase else { return None };
@@ -241,12 +261,21 @@ impl<S: Stream> Peer<S> {
             return End::turned_away(reason.clone());
         }
         let time = self.hub.options.handshake_timeout;
-        let (cause, what) = match &self.phase {
-            Phase::Connecting => (Cause::NoAnswer, "there was no answer"),
-            _ if self.has_spoken => (Cause::HandshakeTimeout, "the peer did not finish the handshake"),
-            _ => (Cause::SaysNothing, "the peer accepted the connection and said nothing"),
-        };
+        let (cause, what) = self.waits_for();
         End::Refused(cause, Error::peer(format!("{what} in {time:?} (handshake_timeout)")))
+    }
+
+    /// What this side waits for until the handshake is done: the cause if it does not come, and a clause that says so.
+    pub(crate) fn waits_for(&self) -> (Cause, &'static str) {
+        match &self.phase {
+            _ if self.has_spoken => (Cause::HandshakeTimeout, "the peer did not finish the handshake"),
+            Phase::Connecting => (Cause::NoAnswer, "there was no answer"),
+            // A pipe is there before the name is bound.
+            _ if self.out.stream.address() == PeerAddress::Inproc => {
+                (Cause::NoAnswer, "no socket of this engine was bound to the name")
+            }
+            _ => (Cause::SaysNothing, "the peer accepted the connection and said nothing"),
+        }
     }
 
     /// Sends last values that wait, as far as there is room.

@@ -31,7 +31,7 @@ impl<N: Net> Shard<N> {
         let (dialer, link) = (peer.dialer.take(), peer.link);
         let outcome = match peer.phase {
             Phase::Connecting => Outcome::Nothing,
-            _ => Outcome::Connection { since: peer.since },
+            _ => Outcome::Connection { since: peer.since, unnamed: peer.left_unnamed(&end) },
         };
         if let End::Refused(_, reason) = &end {
             if let Phase::Traffic(traffic) = &peer.phase

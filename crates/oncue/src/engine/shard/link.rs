@@ -12,8 +12,9 @@ use crate::sync::lock;
 pub(crate) enum Outcome {
     /// No connection was made.
     Nothing,
-    /// A connection was made, and is over. `since`: when its handshake was done, if it was.
-    Connection { since: Option<Duration> },
+    /// A connection was made, and is over. `since`: when its handshake was done, if it was. `unnamed`: the peer left in the
+    /// handshake when it had read our socket type, and before it told its own.
+    Connection { since: Option<Duration>, unnamed: bool },
 }
 
 /// One endpoint that a socket is bound or connected to.
@@ -34,6 +35,9 @@ pub(crate) enum Kind<L> {
         /// Which of its host's addresses is tried first, counted from the first one: one further after each connection
         /// that did not last. Another program may be there.
         turn: u32,
+        /// A peer has left unnamed: the next one is to tell its socket type before we do
+        /// ([`HandshakeConfig::ready_last`](oncue_core::connection::HandshakeConfig::ready_last)), until one is connected.
+        ready_last: bool,
     },
 }
 

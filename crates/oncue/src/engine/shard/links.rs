@@ -27,6 +27,8 @@ use crate::sync::lock;
 const LASTING: Duration = Duration::from_secs(1);
 /// How long the addresses that are being tried may take to answer before the next one is tried as well (RFC 8305).
 const NEXT_ADDRESS_TIME: Duration = Duration::from_millis(250);
+/// After how long an attempt that goes on is told.
+const WAITING_TIME: Duration = Duration::from_secs(3);
 /// How long a listener rests when the system has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How many streams a listener accepts in one turn.
@@ -71,7 +73,7 @@ impl<N: Net> Shard<N> {
         self.now = self.now.max(now);
         let uid = self.uid();
         self.serve(hub);
-        let kind = Kind::Dialer { failures: 0, turn: 0 };
+        let kind = Kind::Dialer { failures: 0, turn: 0, ready_last: false };
         let endpoint = Arc::new(to.clone());
         let link = Link { uid, hub: hub.clone(), asked: endpoint.clone(), resolved: endpoint, kind };
         let slot = self.links.insert(link);
@@ -166,13 +168,19 @@ impl<N: Net> Shard<N> {
     pub(crate) fn dial(&mut self, slot: usize) {
         let Some(link) = self.links.get(slot) else { return };
         let (hub, uid, endpoint) = (link.hub.clone(), link.uid, link.resolved.clone());
-        let Kind::Dialer { turn, .. } = link.kind else { return };
+        let Kind::Dialer { turn, ready_last, .. } = link.kind else { return };
         let peer_slot = self.peers.vacant_key();
         match self.net.connect(&endpoint, peer_token(peer_slot), turn) {
             Ok(stream) => {
                 let (peer_uid, time) = (self.uid(), hub.options.handshake_timeout);
-                self.peers.insert(Peer::new(peer_uid, hub, (uid, endpoint), Some(slot), stream));
+                let watched = hub.connections.are_watched();
+                let mut peer = Peer::new(peer_uid, hub, (uid, endpoint), Some(slot), stream);
+                peer.ready_last = ready_last;
+                self.peers.insert(peer);
                 self.set_timer(peer_slot, self.now.saturating_add(time), Check::Handshake);
+                if watched {
+                    self.set_timer(peer_slot, self.now + WAITING_TIME, Check::Waiting);
+                }
                 // Some streams are connected at once; the others are reported.
                 self.connecting(peer_slot);
             }
@@ -224,15 +232,17 @@ impl<N: Net> Shard<N> {
         let Some(slot) = slot else { return };
         let chance = self.chance();
         let Some(link) = self.links.get_mut(slot).filter(|link| link.uid == uid) else { return };
-        let Kind::Dialer { failures, turn } = &mut link.kind else { return };
+        let Kind::Dialer { failures, turn, ready_last } = &mut link.kind else { return };
         let options = &link.hub.options;
         match outcome {
             Outcome::Nothing => {}
-            Outcome::Connection { since: Some(since) } if self.now.saturating_sub(since) >= LASTING => {
+            Outcome::Connection { since: Some(since), .. } if self.now.saturating_sub(since) >= LASTING => {
                 (*failures, *turn) = (0, 0);
             }
             Outcome::Connection { .. } => *turn = turn.wrapping_add(1),
         }
+        let unnamed = matches!(outcome, Outcome::Connection { unnamed: true, .. });
+        *ready_last |= unnamed;
         let backoff = Backoff { min: options.reconnect_min, max: options.reconnect_max };
         // How long the connection lasted is judged above.
         let pause = backoff.pause(failures, Duration::ZERO);
@@ -240,7 +250,8 @@ impl<N: Net> Shard<N> {
         events::retry(link.hub.id, &link.asked, pause, why);
         let (hub, endpoint) = (link.hub.clone(), link.resolved.clone());
         self.timers.set(self.now.saturating_add(pause), Timer::Link { slot, uid });
-        if let Some(departure) = departure {
+        // After a peer that has left unnamed the next attempt says more.
+        if let Some(departure) = departure.filter(|_| !unnamed) {
             self.tell_link(&hub, uid, &endpoint, departure.of_dialer(pause));
         }
     }

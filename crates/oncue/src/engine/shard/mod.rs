@@ -49,6 +49,8 @@ use crate::sync::read_lock;
 
 /// How long a refused peer may take to read the reason.
 pub(crate) const REFUSAL_TIME: Duration = Duration::from_secs(1);
+/// How long a peer may take to tell its socket type where ours waits for it.
+const READY_TIME: Duration = Duration::from_secs(1);
 /// The shortest time between two checks of a begun message.
 const MESSAGE_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -269,6 +271,8 @@ impl<N: Net> Shard<N> {
                 Note::State { hub, value } => self.tell_state(&hub, &value),
                 Note::Ready(ready) => self.ready(ready),
                 Note::Close(hub) => self.close(&hub),
+                // An error means that it is not waited for any more.
+                Note::Probe(sender) => drop(sender.send(())),
                 Note::Linger { hub, time } => self.linger(&hub, time),
                 // The turn itself is what was wanted.
                 Note::Stop => {}
@@ -309,6 +313,9 @@ impl<N: Net> Shard<N> {
             Some(_) => REFUSAL_TIME,
         };
         let started = peer.start();
+        if peer.ready_last {
+            self.set_timer(slot, self.now + READY_TIME, Check::Ready);
+        }
         self.set_timer(slot, self.now.saturating_add(time), Check::Handshake);
         if let Err(end) = started {
             self.end(slot, end);
@@ -447,6 +454,11 @@ impl<N: Net> Shard<N> {
         let hub = peer.hub.clone();
         self.tell_begun(slot);
         let peer = &self.peers[slot];
+        if let Some(Link { kind: Kind::Dialer { ready_last, .. }, .. }) =
+            peer.dialer.and_then(|dialer| self.links.get_mut(dialer))
+        {
+            *ready_last = false;
+        }
         let joined = peer.joined;
         let served = self.hubs.get_mut(&hub.id).expect("a peer's socket is served");
         served.peers.push(slot);
@@ -479,6 +491,11 @@ impl<N: Net> Shard<N> {
                     (Check::Handshake, Phase::Connecting | Phase::Handshake(_)) => {
                         let late = self.peers[slot].too_late();
                         self.end(slot, late);
+                    }
+                    (Check::Waiting, Phase::Connecting | Phase::Handshake(_)) => self.tell_waiting(slot),
+                    (Check::Ready, Phase::Handshake(_)) => {
+                        let sent = self.peers[slot].send_ready();
+                        self.wrote(slot, sent);
                     }
                     (Check::Message, _) => self.check_partial(slot),
                     (Check::Look, Phase::Traffic(_)) => self.look(slot),
@@ -523,7 +540,8 @@ impl<N: Net> Shard<N> {
         let Shard { timers, peers, links, hubs, .. } = self;
         timers.sweep(|timer| match *timer {
             Timer::Peer { check, slot, uid } => {
-                let begins = matches!(check, Check::Handshake | Check::NextAddress);
+                let begins =
+                    matches!(check, Check::Handshake | Check::Waiting | Check::Ready | Check::NextAddress);
                 peers.get(slot).is_some_and(|peer| {
                     let begun = matches!(peer.phase, Phase::Traffic(_) | Phase::Draining);
                     peer.uid == uid && !(begins && begun)

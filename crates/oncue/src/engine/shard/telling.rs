@@ -69,6 +69,16 @@ impl<N: Net> Shard<N> {
         self.tell(&hub, subject, &endpoint, kind);
     }
 
+    /// Tells that a dialer's attempt has been going on for a while.
+    pub(crate) fn tell_waiting(&mut self, slot: usize) {
+        let peer = &self.peers[slot];
+        if peer.dialer.is_some() {
+            let (hub, uid, endpoint) = (peer.hub.clone(), peer.link, peer.endpoint.clone());
+            let (cause, _) = peer.waits_for();
+            self.tell_link(&hub, uid, &endpoint, ConnectionEventKind::Waiting { cause });
+        }
+    }
+
     /// Tells that a peer is turned away without a word.
     pub(crate) fn tell_turned_away(&mut self, hub: &Hub, endpoint: &Arc<Endpoint>, address: PeerAddress) {
         if hub.connections.are_watched() {

@@ -33,6 +33,10 @@ pub(crate) enum Timer {
 pub(crate) enum Check {
     /// Its handshake should be done.
     Handshake,
+    /// A watch of connections is to know that the handshake is not done yet.
+    Waiting,
+    /// It should have sent its READY, for which ours waits.
+    Ready,
     /// A message that it has begun should be complete.
     Message,
     /// It is to be pinged, or may have been silent for too long.

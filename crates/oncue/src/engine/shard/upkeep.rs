@@ -9,7 +9,7 @@ use oncue_core::frame::Version;
 
 use super::Shard;
 use super::timers::Check;
-use crate::engine::hub::announced::put_value;
+use crate::engine::hub::announced::{is_of_prefix, put_value};
 use crate::engine::hub::{Hub, Verdict};
 use crate::engine::peer::Phase;
 use crate::engine::peer::end::End;
@@ -141,13 +141,16 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    /// Tells a state to the peers that want its topic, behind the messages that were sent before it.
+    /// Tells a state to the peers that want its topic, or have subscribed to exactly its prefix, behind the messages that were
+    /// sent before it.
     pub(crate) fn tell_state(&mut self, hub: &Arc<Hub>, value: &Msg) {
         self.send_at_once(hub);
         let slots: Vec<_> = {
             let ledger = hub.demand.read();
             let audiences = self.fanout.audiences(&ledger, value.topic());
             let peers = audiences.iter().flat_map(|&audience| ledger.peers(audience));
+            let exact = is_of_prefix(value);
+            let peers = peers.filter(|&&peer| !exact || ledger.contains(peer, value.topic()));
             peers.map(|&peer| ledger.token(peer) as usize).collect()
         };
         let mut out = Vec::new();

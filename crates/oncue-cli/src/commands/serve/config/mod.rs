@@ -9,7 +9,7 @@ use toml::de::DeTable;
 
 use self::keys::{ROUTE, RULE, TOP};
 pub(crate) use self::model::{
-    Catalogue, Config, FilePath, Program, Restart, Route, Running, Runs, Source, Watched,
+    Catalogue, Config, FilePath, Framing, Program, Restart, Route, Running, Runs, Source, Watched,
 };
 pub(crate) use self::page::help;
 pub(crate) use self::reader::Problem;

@@ -40,6 +40,12 @@ pub(crate) struct Route {
     pub(crate) keep_last: Option<LastLimits>,
     /// None: that of the socket.
     pub(crate) on_full: Option<OnFull>,
+    /// How long a value is good enough.
+    pub(crate) fresh_for: Option<Duration>,
+    /// Whether a topic rests after a value until that is too old.
+    pub(crate) once: bool,
+    /// The frames of a message.
+    pub(crate) frames: Vec<String>,
     pub(crate) catalogue: Catalogue,
     pub(crate) source: Source,
 }
@@ -73,6 +79,8 @@ pub(crate) struct Runs {
     pub(crate) every: Duration,
     pub(crate) timeout: Duration,
     pub(crate) output_bytes_max: usize,
+    /// Whether the newline at the end of a value is removed.
+    pub(crate) trim: bool,
 }
 
 /// A program that runs as long as it is needed.
@@ -80,7 +88,22 @@ pub(crate) struct Runs {
 pub(crate) struct Running {
     pub(crate) program: Program,
     pub(crate) restart: Restart,
+    pub(crate) framing: Framing,
+    /// The longest line, or the largest value with a length.
     pub(crate) line_bytes_max: usize,
+    /// How long a shared program runs while nothing is wanted.
+    pub(crate) idle: Duration,
+}
+
+/// How the output of a program is cut into values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// A value is a line.
+    Lines,
+    /// A value follows its length: 4 bytes, big-endian.
+    Length,
+    /// A JSON object is a line.
+    Json,
 }
 
 /// A file that is looked at periodically.
@@ -90,6 +113,8 @@ pub(crate) struct Watched {
     pub(crate) every: Duration,
     /// The longest line, or the largest content.
     pub(crate) bytes_max: usize,
+    /// Whether the newline at the end of a content is removed.
+    pub(crate) trim: bool,
 }
 
 /// A program, and how it runs.
@@ -101,6 +126,8 @@ pub(crate) struct Program {
     pub(crate) env: BTreeMap<String, String>,
     /// Whether the value of a parameter may begin an argument with a dash.
     pub(crate) allow_dash: bool,
+    /// The time between the end of its input and TERM, for a program that has an input.
+    pub(crate) stop_after: Duration,
     /// The time between TERM and KILL.
     pub(crate) kill_after: Duration,
     pub(crate) backoff: Backoff,

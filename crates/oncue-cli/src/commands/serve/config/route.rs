@@ -9,7 +9,7 @@ use oncue::demand::{Backoff, LastLimits, Pattern, Template};
 
 use super::guard;
 use super::keys::{CONTENT, FILE, LAST, LINES, LISTING, PROGRAM, Places, ROUTE, RUNS, SHARED, STREAM};
-use super::model::{Catalogue, FilePath, Program, Restart, Route, Running, Runs, Source, Watched};
+use super::model::{Catalogue, FilePath, Framing, Program, Restart, Route, Running, Runs, Source, Watched};
 use super::nearest::nearest;
 use super::reader::{At, Keys, texts};
 
@@ -26,15 +26,28 @@ pub(super) fn read(mut keys: Keys<'_, '_>, grace: Duration) -> Option<(usize, Ro
     let source = source(&mut keys, pattern.as_ref());
     let (grace, feeds_max) = (keys.take::<Option<_>>("grace").unwrap_or(grace), keys.take("feeds_max"));
     let (min_run, min_interval) = (keys.take("min_run"), keys.take("min_interval"));
-    let keep_last = keep_last(&mut keys);
+    let (fresh_for, once) = rests(&mut keys, source.as_ref());
+    let keep_last = keep_last(&mut keys, fresh_for.is_some() || once);
     let on_full = on_full(&mut keys);
+    let frames = texts(keys.take("frames"));
     let catalogue = catalogue(&mut keys, pattern.as_ref());
     keys.finish();
     let (pattern, source) = (pattern?, source?);
-    Some((
-        at,
-        Route { pattern, grace, min_run, min_interval, feeds_max, keep_last, on_full, catalogue, source },
-    ))
+    let route = Route {
+        pattern,
+        grace,
+        min_run,
+        min_interval,
+        feeds_max,
+        keep_last,
+        fresh_for,
+        once,
+        on_full,
+        frames,
+        catalogue,
+        source,
+    };
+    Some((at, route))
 }
 
 /// The kind of a route; several kinds if its keys do not determine one.
@@ -95,6 +108,8 @@ fn runs(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Runs {
         every: keys.take("every"),
         timeout: keys.take("timeout"),
         output_bytes_max: keys.take("output_bytes_max"),
+        // The list of a catalogue has lines.
+        trim: keys.places & LISTING != 0 || keys.take("trim"),
     }
 }
 
@@ -106,13 +121,35 @@ fn running(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Running {
             "never" => Restart::Never,
             _ => Restart::Failure,
         },
+        framing: match keys.take::<String>("framing").as_str() {
+            "length" => Framing::Length,
+            "json" => Framing::Json,
+            _ => Framing::Lines,
+        },
+        idle: if keys.places & SHARED != 0 { keys.take("idle") } else { Duration::ZERO },
         line_bytes_max: keys.take("line_bytes_max"),
     }
 }
 
 fn watched(keys: &mut Keys<'_, '_>, bytes_max: &str, pattern: Option<&Pattern>) -> Option<Watched> {
     let (every, bytes_max) = (keys.take("every"), keys.take(bytes_max));
-    Some(Watched { path: file_path(keys, pattern)?, every, bytes_max })
+    let trim = keys.places & CONTENT != 0 && keys.take("trim");
+    Some(Watched { path: file_path(keys, pattern)?, every, bytes_max, trim })
+}
+
+/// How long a value is good enough, and whether a topic rests after it.
+fn rests(keys: &mut Keys<'_, '_>, source: Option<&Source>) -> (Option<Duration>, bool) {
+    if keys.places & (RUNS | STREAM) == 0 {
+        return (None, false);
+    }
+    let at = keys.at("once");
+    let (fresh_for, once) = (keys.take("fresh_for"), keys.take("once"));
+    if once && matches!(source, Some(Source::Stream(Running { restart: Restart::Always, .. }))) {
+        let why =
+            "it contradicts restart = \"always\": a program that has ended rests; leave one of them out";
+        keys.refuse(at, "once", why);
+    }
+    (fresh_for, once)
 }
 
 /// What gives way where a queue is full, if the table says so.
@@ -125,9 +162,17 @@ pub(super) fn on_full(keys: &mut Keys<'_, '_>) -> Option<OnFull> {
     })
 }
 
-fn keep_last(keys: &mut Keys<'_, '_>) -> Option<LastLimits> {
+/// The limits of last values. `implied`: another key keeps them anyway.
+fn keep_last(keys: &mut Keys<'_, '_>, implied: bool) -> Option<LastLimits> {
+    let (at, given) = (keys.at("keep_last"), keys.has("keep_last"));
     let Some(mut limits) = keys.inner("keep_last", LAST) else {
-        return keys.take::<bool>("keep_last").then(LastLimits::default);
+        let keeps = keys.take::<bool>("keep_last");
+        if implied && given && !keeps {
+            let why =
+                "it contradicts `fresh_for` and `once`, which keep the last value; leave one of them out";
+            keys.refuse(at, "keep_last", why);
+        }
+        return keeps.then(LastLimits::default);
     };
     let last = LastLimits {
         age_max: limits.take("age_max"),
@@ -165,6 +210,7 @@ fn program(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Program {
         command: command(keys, pattern),
         cwd: keys.take::<Option<String>>("cwd").map(PathBuf::from),
         env: env(keys),
+        stop_after: if keys.places & SHARED != 0 { keys.take("stop_after") } else { Duration::ZERO },
         kill_after: keys.take("kill_after"),
         allow_dash: is_producer && keys.take("allow_dash"),
         backoff: if is_producer {

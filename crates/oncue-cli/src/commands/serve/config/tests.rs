@@ -85,6 +85,13 @@ fn a_config_of_every_kind_of_route() {
         file = "/run/state"
         mode = "content"
         every = "1s"
+        frames = ["{topic} {value}"]
+        [[route]]
+        topic = "sql"
+        command = ["query"]
+        every = "5s"
+        fresh_for = "30s"
+        once = true
         "#,
     );
     assert_eq!(config.bind, ["tcp://127.0.0.1:8888", "ipc://@oncue"]);
@@ -103,7 +110,7 @@ fn a_config_of_every_kind_of_route() {
     let [allow, deny] = &config.rules[..] else { panic!("{config:?}") };
     assert!(allow.allows && allow.prefixes == ["host/", "clock"] && allow.from.len() == 1);
     assert!(!deny.allows && deny.prefixes == [""] && deny.status.as_deref() == Some("nothing for you"));
-    let [runs, shared, stream, log, state] = &config.routes[..] else { panic!("{config:?}") };
+    let [runs, shared, stream, log, state, sql] = &config.routes[..] else { panic!("{config:?}") };
     assert_eq!((runs.grace, shared.grace), (Duration::ZERO, Duration::from_secs(2)));
     assert_eq!(shared.catalogue, Catalogue::Topics(vec!["prices/AAPL".into(), "prices/MSFT".into()]));
     assert_eq!((runs.feeds_max, shared.feeds_max, stream.feeds_max), (Some(1000), None, Some(9)));
@@ -119,7 +126,7 @@ fn a_config_of_every_kind_of_route() {
     assert_eq!(program.env.get("PYTHONUNBUFFERED").map(String::as_str), Some("1"));
     assert_eq!(program.cwd.as_deref(), Some(Path::new("/tmp")));
     assert_eq!((*restart, program.backoff.max), (Restart::Failure, Duration::from_secs(30)));
-    let Source::Stream(Running { program, restart, line_bytes_max }) = &stream.source else {
+    let Source::Stream(Running { program, restart, line_bytes_max, .. }) = &stream.source else {
         panic!("{stream:?}")
     };
     assert!(program.allow_dash && program.kill_after == Duration::from_secs(5));
@@ -128,6 +135,12 @@ fn a_config_of_every_kind_of_route() {
     assert_eq!((runs.keep_last, log.keep_last), (None, Some(LastLimits::default())));
     assert!(
         state.keep_last.is_some_and(|last| last.outlive && last.age_max == Some(Duration::from_secs(60)))
+    );
+    assert_eq!((sql.fresh_for, sql.once), (Some(Duration::from_secs(30)), true));
+    assert_eq!((runs.fresh_for, runs.once), (None, false));
+    assert_eq!(
+        (&runs.frames[..], &state.frames[..]),
+        (&["{topic}".into(), "{value}".into()][..], &["{topic} {value}".into()][..])
     );
     let Source::Lines(Watched { path, .. }) = &log.source else { panic!("{log:?}") };
     assert_eq!(
@@ -303,6 +316,11 @@ fn values_of_the_wrong_kind_or_size_are_refused() {
             "unknown key `age` in `keep_last` of route 1 (`x`); did you mean `age_max`?",
         ),
         ("every = '1s'\ncatalogue = ['y']", "`y` is not a topic of the route"),
+        ("every = '1s'\nkeep_last = false\nfresh_for = '1s'", "`keep_last` of route 1 (`x`): it contradicts"),
+        ("mode = 'stream'\nonce = true\nrestart = 'always'", "contradicts restart = \"always\""),
+        ("mode = 'shared'\nfresh_for = '1s'", "`fresh_for` is not allowed in route 1"),
+        ("every = '1s'\nonce = 1", "expected true or false"),
+        ("every = '1s'\nframes = 'x'", "expected a list of strings"),
     ];
     for (keys, expected) in cases {
         let found = route_problems(&format!("topic = 'x'\ncommand = ['x']\n{keys}"));
@@ -314,6 +332,43 @@ fn values_of_the_wrong_kind_or_size_are_refused() {
             .any(|found| found.ends_with("`route` of the config: expected tables, found 1"))
     );
     assert!(route_problems("topic = 'a}'\nfile = 'x'")[0].contains("`topic` of route 1"));
+}
+
+#[test]
+fn what_a_program_writes_and_how_it_ends_can_be_chosen() {
+    let source = |keys: &str| {
+        config(&format!("{BIND}[[route]]\ntopic = 'x'\ncommand = ['p']\n{keys}")).routes.remove(0).source
+    };
+    for (framing, expected) in
+        [("", Framing::Lines), ("framing = 'length'", Framing::Length), ("framing = 'json'", Framing::Json)]
+    {
+        let Source::Stream(stream) = source(&format!("mode = 'stream'\n{framing}")) else {
+            panic!("{framing}")
+        };
+        assert_eq!(stream.framing, expected);
+    }
+    let Source::Shared(shared) = source("mode = 'shared'") else { panic!("it is shared") };
+    assert_eq!((shared.idle, shared.program.stop_after), (Duration::ZERO, Duration::from_secs(1)));
+    let Source::Shared(shared) = source("mode = 'shared'\nidle = '1m'\nstop_after = '0s'") else {
+        panic!("it is shared")
+    };
+    assert_eq!((shared.idle, shared.program.stop_after), (Duration::from_secs(60), Duration::ZERO));
+    for (keys, trims) in [("", true), ("trim = false", false)] {
+        let Source::Runs(runs) = source(&format!("every = '1s'\n{keys}")) else { panic!("{keys}") };
+        assert_eq!(runs.trim, trims);
+    }
+    for (keys, expected) in [
+        (
+            "every = '1s'\nframing = 'json'",
+            "`framing` is not allowed in route 1 (`x`): it goes with mode = \"stream\" or",
+        ),
+        ("mode = 'stream'\nidle = '1s'", "it goes with mode = \"shared\""),
+        ("mode = 'stream'\ntrim = false", "it goes with `command` without `mode` or mode = \"content\""),
+        ("mode = 'stream'\nframing = 'xml'", "expected \"lines\" or \"length\" or \"json\", found 'xml'"),
+    ] {
+        let found = route_problems(&format!("topic = 'x'\ncommand = ['p']\n{keys}"));
+        assert!(found.len() == 1 && found[0].contains(expected), "{found:?}");
+    }
 }
 
 #[test]

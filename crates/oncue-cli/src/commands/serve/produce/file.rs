@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use oncue::demand::{Feed, Produced, Stopped, Ticks};
 
+use super::frames::too_long;
 use super::invocation::Wanted;
 use super::open::Named;
-use super::runs::without_end;
-use super::stream::too_long;
+use super::runs::trimmed;
 use super::{Place, count};
 use crate::commands::serve::config::Watched;
 use crate::lines::{Line, Lines};
@@ -26,7 +26,7 @@ pub(crate) fn produce(watched: &Watched, reader: &mut dyn Reader, place: &Place,
     let mut value = |line: Line<'_>| match line {
         Line::Whole(line) => feed.publish(line),
         Line::Beginning(line) => {
-            too_long(place, feed.topic(), line.len());
+            place.skipped(feed.topic(), &too_long(line.len()));
             Ok(())
         }
     };
@@ -139,6 +139,7 @@ fn id(metadata: &Metadata) -> (u64, u64) {
 /// The content of a file.
 pub(crate) struct Content {
     bytes_max: usize,
+    trim: bool,
     last: Option<Vec<u8>>,
     stamp: Option<Stamp>,
 }
@@ -153,8 +154,8 @@ struct Stamp {
 }
 
 impl Content {
-    pub(crate) fn new(bytes_max: usize) -> Content {
-        Content { bytes_max, last: None, stamp: None }
+    pub(crate) fn new(bytes_max: usize, trim: bool) -> Content {
+        Content { bytes_max, trim, last: None, stamp: None }
     }
 }
 
@@ -173,7 +174,7 @@ impl Reader for Content {
         }
         let mut content = Vec::new();
         file.take(self.bytes_max as u64 + 2).read_to_end(&mut content)?;
-        if without_end(&content).len() > self.bytes_max {
+        if trimmed(&content, self.trim).len() > self.bytes_max {
             return Err(Trouble::File(format!(
                 "it is larger than {} bytes; see `output_bytes_max`",
                 self.bytes_max
@@ -185,7 +186,7 @@ impl Reader for Content {
                 > Some(SAME_TIMES_MAX);
         self.stamp = tells.then_some(stamp);
         if self.last.as_ref() != Some(&content) {
-            value(Line::Whole(without_end(&content)))?;
+            value(Line::Whole(trimmed(&content, self.trim)))?;
             self.last = Some(content);
         }
         Ok(())

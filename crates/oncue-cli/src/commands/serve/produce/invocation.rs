@@ -1,12 +1,16 @@
 //! The arguments and the environment of a program for one topic. A peer chooses the topic: which of its bytes may reach a
 //! program, and how, is decided here.
 
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::Command;
 
 use crate::commands::serve::config::Program;
 use crate::commands::serve::program::launch::Launcher;
+
+/// The variable that makes Python write its output at once.
+const UNBUFFERED: &str = "PYTHONUNBUFFERED";
 
 /// A topic, and the values of the parameters by name.
 #[derive(Debug, Default)]
@@ -51,6 +55,10 @@ pub(crate) fn topicless_command(launcher: &Launcher, program: &Program) -> Comma
 
 fn prepared(launcher: &Launcher, program: &Program, words: &[OsString]) -> Command {
     let mut command = launcher.command(words);
+    // A Python that writes to a pipe would keep its output back until it has several KiB.
+    if env::var_os(UNBUFFERED).is_none() {
+        command.env(UNBUFFERED, "1");
+    }
     command.envs(&program.env);
     if let Some(cwd) = &program.cwd {
         command.current_dir(cwd);
@@ -94,6 +102,7 @@ mod tests {
             cwd: None,
             env,
             allow_dash,
+            stop_after: Duration::ZERO,
             kill_after: Duration::ZERO,
             backoff: Backoff { min: Duration::ZERO, max: Duration::ZERO },
         }
@@ -137,5 +146,20 @@ mod tests {
         assert_eq!(of("ONCUE_TOPIC"), Some(OsStr::from_bytes(b"proc/\xff")));
         assert_eq!(of("ONCUE_PARAM_PID"), Some(OsStr::from_bytes(b"\xff")));
         assert_eq!(of("OURS"), Some(OsStr::new("1")));
+    }
+
+    #[test]
+    fn python_writes_at_once_unless_its_buffer_was_chosen() {
+        let unbuffered = |program: &Program| {
+            let command = topicless_command(&Launcher::direct(), program);
+            let value = command.get_envs().find(|(name, _)| *name == UNBUFFERED);
+            value.and_then(|(_, value)| value).map(OsStr::to_owned)
+        };
+        let mut program = program(&["python3"], false);
+        if env::var_os(UNBUFFERED).is_none() {
+            assert_eq!(unbuffered(&program), Some("1".into()));
+        }
+        program.env.insert(UNBUFFERED.to_owned(), String::new());
+        assert_eq!(unbuffered(&program), Some("".into()));
     }
 }

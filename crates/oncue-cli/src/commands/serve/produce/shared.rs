@@ -1,9 +1,10 @@
-//! One program for all topics of a route. It reads lines `+topic` and `-topic`, which say what is wanted, and writes lines
-//! `topic<TAB>value`. It runs while any topic of the route is wanted.
+//! One program for all topics of a route. It reads what is wanted: lines `+topic` and `-topic`, or JSON objects; and writes
+//! values with their topics. It runs while any topic of the route is wanted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::poll_fn;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
@@ -11,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use oncue::demand::{Change, Feed};
 
-use super::stream::too_long;
-use super::{Place, count, invocation};
-use crate::commands::serve::config::{Restart, Running};
+use super::burst::Burst;
+use super::frames::{Frames, Item, Said};
+use super::{Place, Run, count, invocation, remark};
+use crate::commands::serve::config::{Framing, Restart, Running};
 use crate::commands::serve::program::process::{End, Work};
 use crate::fail::Fail;
-use crate::lines::{Line, Lines, split_at_tab};
 use crate::wait::{spawn, wait_until};
 
 /// How many bytes are prepared for the standard input of the program.
@@ -45,6 +46,8 @@ struct State {
     last_news: u64,
     /// How many topics have a feed.
     wanted: usize,
+    /// Since when none has one; None while some have, and at the start.
+    unwanted_since: Option<Instant>,
     closed: bool,
     waker: Option<Waker>,
 }
@@ -80,13 +83,17 @@ impl Topics {
         }
         let after = known.feed.is_some();
         state.wanted = state.wanted + usize::from(after) - usize::from(before);
+        state.look_at_the_clock();
         state.note(topic);
         state.wake();
     }
 
+    /// From now on nothing is wanted of the program.
     fn close(&self) {
         let mut state = self.state();
         state.closed = true;
+        let names: Vec<_> = state.topics.keys().cloned().collect();
+        names.into_iter().for_each(|name| state.note(name));
         state.wake();
     }
 
@@ -118,10 +125,24 @@ impl State {
         }
     }
 
+    /// Notes when it began that nothing is wanted.
+    fn look_at_the_clock(&mut self) {
+        match self.wanted {
+            0 => drop(self.unwanted_since.get_or_insert_with(Instant::now)),
+            _ => self.unwanted_since = None,
+        }
+    }
+
+    /// When a program ends that runs this long without demand; None while something is wanted.
+    fn ends_at(&self, idle: Duration) -> Option<Instant> {
+        self.unwanted_since.and_then(|since| since.checked_add(idle))
+    }
+
     /// A topic may have changed: the program must be told, unless it was told so before.
     fn note(&mut self, name: Arc<[u8]>) {
         let Some(topic) = self.topics.get_mut(&name) else { return };
-        match (topic.feed.is_some() == topic.told, topic.news) {
+        let wanted = topic.feed.is_some() && !self.closed;
+        match (wanted == topic.told, topic.news) {
             (true, Some(number)) => {
                 topic.news = None;
                 self.news.remove(&number);
@@ -153,33 +174,49 @@ impl State {
     fn take_feeds(&mut self) -> Vec<Feed> {
         self.news.clear();
         self.wanted = 0;
+        self.look_at_the_clock();
         self.topics.drain().filter_map(|(_, topic)| topic.feed).collect()
     }
 
-    /// Prepares lines about the topics of which the program must be told, as far as there is room.
-    fn tell(&mut self, input: &mut Vec<u8>) {
+    /// Prepares lines about the topics of which the program must be told, as far as there is room. If they are the `last`, the
+    /// program is told nothing new: what is wanted now is for the next one.
+    fn tell(&mut self, input: &mut Vec<u8>, framing: Framing, last: bool) {
         while input.len() < INPUT_BYTES
             && let Some((_, name)) = self.news.pop_first()
         {
             let Some(topic) = self.topics.get_mut(&name) else { continue };
             topic.news = None;
-            topic.told = topic.feed.is_some();
-            input.push(if topic.told { b'+' } else { b'-' });
-            input.extend_from_slice(&name);
-            input.push(b'\n');
-            if !topic.told {
+            let wanted = topic.feed.is_some() && !self.closed;
+            if wanted && last {
+                continue;
+            }
+            topic.told = wanted;
+            match framing {
+                Framing::Json => {
+                    // It was checked that the topic is text.
+                    let text = serde_json::Value::from(String::from_utf8_lossy(&name));
+                    let key = if wanted { "wanted" } else { "unwanted" };
+                    input.extend_from_slice(format!("{{\"{key}\":{text}}}\n").as_bytes());
+                }
+                Framing::Lines | Framing::Length => {
+                    input.push(if wanted { b'+' } else { b'-' });
+                    input.extend_from_slice(&name);
+                    input.push(b'\n');
+                }
+            }
+            if topic.feed.is_none() {
                 self.topics.remove(&name);
             }
         }
     }
 }
 
-/// Why a topic cannot be written as a line; None if it can.
-pub(crate) fn not_a_line(topic: &[u8]) -> Option<&'static str> {
+/// Why a program cannot be told a topic; None if it can.
+pub(crate) fn cannot_be_told(topic: &[u8], framing: Framing) -> Option<&'static str> {
     match str::from_utf8(topic) {
-        Err(_) => Some("it is not UTF-8, and the program reads lines of text"),
-        Ok(text) if text.chars().any(char::is_control) => {
-            Some("it has a control character, and the program reads lines of text")
+        Err(_) => Some("it is not UTF-8, and the program reads text"),
+        Ok(text) if framing != Framing::Json && text.chars().any(char::is_control) => {
+            Some("it has a control character, and the program reads lines; see framing = \"json\"")
         }
         Ok(_) => None,
     }
@@ -195,19 +232,39 @@ impl Shared {
     }
 
     fn keep(&self, topics: &Topics) {
+        let Shared { place, name, running } = self;
+        let (program, idle) = (&running.program, running.idle);
         let mut failures = 0;
-        let unwanted = || poll_fn(|context| topics.poll(context, |state| state.closed || state.wanted == 0));
         while topics.wait_for(|state| state.wanted > 0, None) {
+            let until = |condition: fn(&State, Duration) -> bool| {
+                poll_fn(move |context| topics.poll(context, |state| state.closed || condition(state, idle)))
+            };
+            let Some(permit) = place.permit(until(|state, _| state.wanted == 0)) else { continue };
             topics.state().begin();
-            let Shared { place, name, running } = self;
-            let mut command = invocation::topicless_command(&place.tools.launcher, &running.program);
-            let lines = Lines::new(running.line_bytes_max);
-            let mut values = Values { shared: self, topics, lines, input: Vec::new() };
-            let program = &running.program;
-            let (end, took) = place.run(program, &mut command, &mut values, name, None, unwanted);
+            let mut command = invocation::topicless_command(&place.tools.launcher, program);
+            let frames = Frames::new(running.framing, running.line_bytes_max, true);
+            let mut values =
+                Values { shared: self, topics, frames, burst: Burst::default(), input: Vec::new() };
+            let unneeded = until(|state, idle| state.ends_at(idle).is_some_and(|at| at <= Instant::now()));
+            let run = Run { program, name, timeout: None };
+            let (end, took) = place.run_now(&permit, run, &mut command, &mut values, unneeded);
+            // Others may run programs during a pause.
+            drop(permit);
             // The waker of the program that has ended.
             topics.state().waker = None;
             self.end(end, took, &mut failures, topics);
+        }
+    }
+
+    /// Ends a feed that the program cannot produce now.
+    fn fail(&self, feed: &Feed, why: &str) {
+        let why = format!("says: {}", remark(why));
+        if self.running.restart == Restart::Never {
+            count(&self.place.tools.counts.failures);
+            self.place.log.about(feed.topic(), &format!("the program {why}"));
+            feed.finish();
+        } else {
+            feed.fail(why);
         }
     }
 
@@ -250,6 +307,11 @@ impl Keeper {
     pub(crate) fn topics(&self) -> Topics {
         self.topics.clone()
     }
+
+    /// Tells the program to end, without waiting for its end.
+    pub(crate) fn close(&self) {
+        self.topics.close();
+    }
 }
 
 /// Ends the program, and waits until it has ended.
@@ -263,46 +325,96 @@ impl Drop for Keeper {
     }
 }
 
-/// Publishes the lines of the program, and prepares its input.
+/// Publishes the values of the program, and prepares its input.
 struct Values<'s> {
     shared: &'s Shared,
     topics: &'s Topics,
-    lines: Lines,
+    frames: Frames,
+    burst: Burst,
     input: Vec<u8>,
 }
 
-fn publish(shared: &Shared, topics: &Topics, line: Line<'_>) -> Result<(), String> {
-    let counts = &shared.place.tools.counts;
-    match line {
-        Line::Beginning(line) => too_long(&shared.place, &shared.name, line.len()),
-        Line::Whole(line) => match split_at_tab(line) {
-            Some((topic, value)) => {
-                let feed = topics.state().topics.get(topic).and_then(|topic| topic.feed.clone());
-                if feed.is_none_or(|feed| feed.publish(value).is_err()) {
-                    count(&counts.unwanted);
+/// The topics, locked once for all values of a read.
+struct Held<'t> {
+    topics: &'t Topics,
+    state: Option<MutexGuard<'t, State>>,
+    /// The feed of the value before: the next one is often of the same topic.
+    last: Option<Feed>,
+}
+
+impl Held<'_> {
+    fn feed(&mut self, topic: &[u8]) -> Option<&Feed> {
+        if self.last.as_ref().is_none_or(|last| last.topic() != topic) {
+            let state = self.state.get_or_insert_with(|| self.topics.state());
+            self.last = state.topics.get(topic).and_then(|known| known.feed.clone());
+        }
+        self.last.as_ref()
+    }
+
+    /// The same for a call that may take time: it is made without the lock.
+    fn feed_alone(&mut self, topic: &[u8]) -> Option<Feed> {
+        let feed = self.feed(topic).cloned();
+        (self.state, self.last) = (None, None);
+        feed
+    }
+}
+
+impl Values<'_> {
+    fn take(
+        &mut self,
+        cut: impl FnOnce(&mut Frames, &mut dyn FnMut(Item<'_>)) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let Values { shared, topics, frames, burst, .. } = self;
+        let (mut held, mut unwanted) = (Held { topics, state: None, last: None }, 0);
+        let taken = cut(frames, &mut |item| match item {
+            Item::Skipped(what) => shared.place.skipped(&shared.name, &what),
+            Item::Said(None, _) => shared.place.skipped(&shared.name, "a JSON object without `topic`"),
+            Item::Said(Some(topic), Said::Value(value)) if Burst::is_alone(&value) => {
+                match held.feed_alone(&topic) {
+                    Some(feed) => burst.add(&feed, &value),
+                    None => unwanted += 1,
                 }
             }
-            None => {
-                count(&counts.skipped);
-                shared.place.log.about(&shared.name, "skipped a line without a tab between topic and value");
+            Item::Said(Some(topic), Said::Value(value)) => match held.feed(&topic) {
+                Some(feed) => burst.add(feed, &value),
+                None => unwanted += 1,
+            },
+            Item::Said(Some(topic), said) => {
+                let Some(feed) = held.feed_alone(&topic) else { return };
+                unwanted += burst.flush();
+                match said {
+                    Said::Error(why) => shared.fail(&feed, &why),
+                    Said::Value(_) | Said::End => feed.finish(),
+                }
             }
-        },
+        });
+        drop(held);
+        unwanted += burst.flush();
+        shared.place.tools.counts.unwanted.fetch_add(unwanted, Ordering::Relaxed);
+        taken
     }
-    Ok(())
 }
 
 impl Work for Values<'_> {
     fn take_output(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.lines.take(bytes, |line| publish(self.shared, self.topics, line))
+        self.take(|frames, sink| frames.take(bytes, sink))
     }
 
     fn finish(&mut self) -> Result<(), String> {
-        self.lines.finish(|line| publish(self.shared, self.topics, line))
+        self.take(Frames::finish)
     }
 
-    fn input(&mut self) -> Option<&mut Vec<u8>> {
-        self.topics.state().tell(&mut self.input);
+    fn input(&mut self, last: bool) -> Option<&mut Vec<u8>> {
+        self.topics.state().tell(&mut self.input, self.shared.running.framing, last);
         Some(&mut self.input)
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.topics.state().wanted > 0
+    }
+
+    fn ends_at(&self) -> Option<Instant> {
+        self.topics.state().ends_at(self.shared.running.idle)
     }
 }
 
@@ -311,12 +423,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_topic_that_is_not_a_line_of_text_is_refused() {
-        for bad in [&b"a\n-b"[..], b"a\tb", b"\xff", b"a\r", b"\0", "\u{85}".as_bytes()] {
-            assert!(not_a_line(bad).is_some(), "{}", bad.escape_ascii());
+    fn a_topic_that_the_program_cannot_read_is_refused() {
+        for bad in [&b"a\n-b"[..], b"a\tb", b"a\r", b"\0", "\u{85}".as_bytes()] {
+            for framing in [Framing::Lines, Framing::Length] {
+                assert!(cannot_be_told(bad, framing).is_some(), "{}", bad.escape_ascii());
+            }
+            assert_eq!(cannot_be_told(bad, Framing::Json), None);
         }
+        assert!(cannot_be_told(b"\xff", Framing::Json).is_some());
         for good in ["", "prices/ä", "a b", "{\"x\":1}"] {
-            assert_eq!(not_a_line(good.as_bytes()), None);
+            assert_eq!(cannot_be_told(good.as_bytes(), Framing::Lines), None);
         }
     }
 }

@@ -1,19 +1,21 @@
-//! One program for each topic; its lines are the values.
+//! One program for each topic; what it writes are the values.
 
 use oncue::demand::{Feed, Produced};
 
+use super::burst::Burst;
+use super::frames::{Frames, Item, Said};
 use super::invocation::{self, Wanted};
-use super::{Place, count};
+use super::{Place, remark};
 use crate::commands::serve::config::{Restart, Running};
 use crate::commands::serve::program::process::{End, Work};
-use crate::lines::{Line, Lines};
 
 /// Produces one topic until it is not wanted any more, or its program has ended.
 pub(crate) fn produce(running: &Running, place: &Place, feed: &Feed) -> Produced {
-    let Running { program, restart, line_bytes_max } = running;
+    let Running { program, restart, framing, line_bytes_max, .. } = running;
     let command = invocation::command(&place.tools.launcher, program, &Wanted::of(feed));
     let Some((mut command, _producing)) = place.begin(feed, command) else { return Ok(()) };
-    let mut values = Values { feed, place, lines: Lines::new(*line_bytes_max) };
+    let frames = Frames::new(*framing, *line_bytes_max, false);
+    let mut values = Values { feed, place, frames, burst: Burst::default() };
     let stopped = || feed.stopped();
     let (end, _) = place.run(program, &mut command, &mut values, feed.topic(), None, stopped);
     match (end, restart) {
@@ -24,34 +26,49 @@ pub(crate) fn produce(running: &Running, place: &Place, feed: &Feed) -> Produced
     }
 }
 
-/// Publishes the lines of one program.
+/// Publishes the values of one program.
 struct Values<'s> {
     feed: &'s Feed,
     place: &'s Place,
-    lines: Lines,
+    frames: Frames,
+    burst: Burst,
 }
 
-fn publish(feed: &Feed, place: &Place, line: Line<'_>) -> Result<(), String> {
-    match line {
+impl Values<'_> {
+    fn take(
+        &mut self,
+        cut: impl FnOnce(&mut Frames, &mut dyn FnMut(Item<'_>)) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let Values { feed, place, frames, burst } = self;
+        let mut outcome = Ok(());
+        let taken = cut(frames, &mut |item| match item {
+            Item::Skipped(what) => place.skipped(feed.topic(), &what),
+            Item::Said(Some(topic), _) if *topic != *feed.topic() => {
+                place.skipped(feed.topic(), "a value of another topic");
+            }
+            Item::Said(_, Said::Value(value)) => burst.add(feed, &value),
+            Item::Said(_, Said::End) => {
+                burst.flush();
+                feed.finish();
+            }
+            Item::Said(_, Said::Error(why)) => outcome = Err(format!("says: {}", remark(&why))),
+        });
         // A stopped feed counts late values itself, and its program is being ended.
-        Line::Whole(line) => drop(feed.publish(line)),
-        Line::Beginning(line) => too_long(place, feed.topic(), line.len()),
+        burst.flush();
+        outcome.and(taken)
     }
-    Ok(())
-}
-
-/// Logs that a line was skipped because it is longer than this.
-pub(super) fn too_long(place: &Place, name: &[u8], bytes_max: usize) {
-    count(&place.tools.counts.skipped);
-    place.log.about(name, &format!("skipped a line longer than {bytes_max} bytes; see `line_bytes_max`"));
 }
 
 impl Work for Values<'_> {
     fn take_output(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.lines.take(bytes, |line| publish(self.feed, self.place, line))
+        self.take(|frames, sink| frames.take(bytes, sink))
     }
 
     fn finish(&mut self) -> Result<(), String> {
-        self.lines.finish(|line| publish(self.feed, self.place, line))
+        self.take(Frames::finish)
+    }
+
+    fn is_awaited(&self) -> bool {
+        true
     }
 }

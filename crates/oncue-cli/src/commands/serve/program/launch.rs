@@ -13,6 +13,10 @@ use super::guardian::{Entry, Guardian, Ledger, UNGUARDED};
 use super::journal::Journal;
 use crate::output;
 
+/// The variables by which a supervisor such as systemd tells `oncue` where it listens, how often it wants a sign of life in
+/// microseconds, and from which process. Programs do not get them: it would take what they say for `oncue`'s.
+pub(crate) const SUPERVISOR: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+
 /// Starts programs.
 pub(crate) struct Launcher {
     ledger: Arc<Ledger>,
@@ -70,6 +74,9 @@ impl Launcher {
         let mut command = Command::new(program);
         command.args(arguments).process_group(0);
         self.ledger.mark(&mut command);
+        for variable in SUPERVISOR {
+            command.env_remove(variable);
+        }
         command
     }
 

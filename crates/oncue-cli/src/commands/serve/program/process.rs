@@ -26,6 +26,12 @@ const READ_BYTES: usize = 64 << 10;
 /// left the process group and still writes.
 const LAST_WORDS_BYTES_MAX: usize = 4 << 20;
 
+/// Output that comes in small pieces, one soon after the other, gathers in the pipe for this long: it is read, and its values
+/// are sent, together.
+const GATHER: Duration = Duration::from_micros(200);
+/// A larger piece is not small, in bytes.
+const GATHER_BYTES_MAX: usize = READ_BYTES / 4;
+
 /// What becomes of the output of a program, and what it reads.
 pub(crate) trait Work {
     /// Takes output of the program.
@@ -43,10 +49,43 @@ pub(crate) trait Work {
     }
 
     /// The bytes that are ready for the standard input of the program; those that were written are removed from the front.
-    /// None if the standard input is empty.
-    fn input(&mut self) -> Option<&mut Vec<u8>> {
+    /// None if the standard input is empty. After the `last` ones it ends, which tells the program to end.
+    fn input(&mut self, last: bool) -> Option<&mut Vec<u8>> {
+        let _ = last;
         None
     }
+
+    /// Whether the program should write something now.
+    fn is_awaited(&self) -> bool {
+        false
+    }
+
+    /// When the program is not needed any more, unless that changes; None if that does not depend on the time.
+    fn ends_at(&self) -> Option<Instant> {
+        None
+    }
+}
+
+/// When a program is told to end, and what it may take for it.
+pub(crate) struct Limits {
+    /// When it has run too long.
+    pub(crate) deadline: Option<Instant>,
+    /// The time between the end of its input and TERM, if it has an input.
+    pub(crate) stop_after: Duration,
+    /// The time between TERM and KILL.
+    pub(crate) kill_after: Duration,
+    /// After this time without any output there is a remark.
+    pub(crate) silence_max: Duration,
+}
+
+/// How remarks about a program are made.
+#[derive(Clone, Copy)]
+pub(crate) struct About<'a> {
+    pub(crate) log: &'a Log,
+    /// What remarks are about: a topic, a route or a catalogue.
+    pub(crate) name: &'a [u8],
+    /// The program and its arguments.
+    pub(crate) command: &'a str,
 }
 
 /// How a program ended.
@@ -70,12 +109,50 @@ struct Process<'a> {
     ended: OwnedFd,
     bell: Arc<Bell>,
     input: Option<ChildStdin>,
+    /// Whether the input does not take more bytes now.
+    input_full: bool,
     output: Option<ChildStdout>,
     errors: Option<ChildStderr>,
     remarks: Lines,
-    log: &'a Log,
-    name: &'a [u8],
+    about: About<'a>,
+    phase: Phase,
     waited_for: bool,
+}
+
+/// How far the end of a program is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Needed,
+    /// Its input ends, or has ended.
+    Closing,
+    /// It got TERM.
+    Terminated,
+    /// It got KILL.
+    Killed,
+}
+
+/// What a wait has found.
+struct Found {
+    has_ended: bool,
+    output: bool,
+    errors: bool,
+}
+
+/// Decides when output is read.
+#[derive(Default)]
+struct Pace {
+    /// When the last output was read.
+    last: Option<Instant>,
+    /// Whether output that comes now is left in the pipe for a moment.
+    gathers: bool,
+}
+
+/// Decides when there is a remark on a program that writes nothing.
+struct Silence {
+    max: Duration,
+    /// Whether it has written something, or there was a remark.
+    over: bool,
+    since: Option<Instant>,
 }
 
 /// A waker for a thread that polls files: waking makes an eventfd readable.
@@ -84,23 +161,22 @@ struct Bell(OwnedFd);
 /// Done when a program is not needed any more.
 type Stopped<'s> = dyn Future<Output = ()> + Unpin + 's;
 
-/// Runs a program until it and its whole process group have ended. It is told to end when `stopped` is done, and at the
-/// deadline.
+/// Runs a program until it and its whole process group have ended. It is told to end when `stopped` is done: by the end of its
+/// input if it has one, then by TERM, then by KILL. At the deadline it gets TERM.
 pub(crate) fn run(
     launcher: &Launcher,
     command: &mut Command,
     work: &mut dyn Work,
     stopped: &mut Stopped<'_>,
-    deadline: Option<Instant>,
-    kill_after: Duration,
-    (log, name): (&Log, &[u8]),
+    limits: &Limits,
+    about: About<'_>,
 ) -> End {
-    let takes_input = work.input().is_some();
-    let mut process = match Process::start(launcher, command, takes_input, log, name) {
+    let takes_input = work.input(false).is_some();
+    let mut process = match Process::start(launcher, command, takes_input, about) {
         Ok(process) => process,
         Err(why) => return End::Failed(format!("cannot be started: {why}")),
     };
-    match process.attend(work, stopped, deadline, kill_after) {
+    match process.attend(work, stopped, limits) {
         Ok(end) => end,
         Err(error) => End::Failed(format!("cannot be run: {error}")),
     }
@@ -111,8 +187,7 @@ impl<'a> Process<'a> {
         launcher: &Launcher,
         command: &mut Command,
         takes_input: bool,
-        log: &'a Log,
-        name: &'a [u8],
+        about: About<'a>,
     ) -> Result<Process<'a>, String> {
         let system = |error: Errno| error.to_string();
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(system)?;
@@ -137,11 +212,12 @@ impl<'a> Process<'a> {
             ended,
             bell,
             input,
+            input_full: false,
             output,
             errors,
             remarks,
-            log,
-            name,
+            about,
+            phase: Phase::Needed,
             waited_for: false,
         };
         let [input, output, errors] = [
@@ -155,44 +231,57 @@ impl<'a> Process<'a> {
         Ok(process)
     }
 
-    fn attend(
-        &mut self,
-        work: &mut dyn Work,
-        stopped: &mut Stopped<'_>,
-        deadline: Option<Instant>,
-        kill_after: Duration,
-    ) -> io::Result<End> {
+    fn attend(&mut self, work: &mut dyn Work, stopped: &mut Stopped<'_>, limits: &Limits) -> io::Result<End> {
         let waker = Waker::from(self.bell.clone());
         let mut context = Context::from_waker(&waker);
-        // Why it was told to end, if it was, and when it is killed.
+        // Why it was told to end, if it was, and when the next phase of its end is due.
         let mut told = None;
-        let mut due = deadline;
+        let mut due = limits.deadline;
+        let mut pace = Pace::default();
+        let mut silence = Silence { max: limits.silence_max, over: false, since: None };
         let mut buffer = vec![0; READ_BYTES];
         loop {
-            let overdue = due.is_some_and(|due| due <= Instant::now());
-            if told.is_none() {
-                if Pin::new(&mut *stopped).poll(&mut context).is_ready() {
-                    told = Some(End::Stopped);
-                } else if overdue {
+            let now = Instant::now();
+            if self.phase == Phase::Needed && Pin::new(&mut *stopped).poll(&mut context).is_ready() {
+                told = Some(End::Stopped);
+                due = self.close(limits, now);
+            }
+            if due.is_some_and(|due| due <= now) {
+                if told.is_none() {
                     told = Some(End::Failed("took too long; see `timeout`".to_owned()));
                 }
-                if told.is_some() {
-                    due = self.tell(kill_after);
+                due = self.advance(limits, now);
+            }
+            let awaited = !silence.over && self.phase == Phase::Needed && work.is_awaited();
+            let quiet = silence.ends_at(awaited, now).filter(|quiet| {
+                let over = *quiet <= now;
+                if over {
+                    silence.over = true;
+                    self.remark_on_silence();
                 }
-            } else if overdue {
-                self.signal(Signal::KILL);
-                due = None;
-            }
+                !over
+            });
             self.write_input(work);
-            let has_ended = self.wait(work, due)?;
-            if let Err(why) = self.read_output(work, &mut buffer)
-                && told.is_none()
-            {
-                told = Some(End::Failed(why));
-                due = self.tell(kill_after);
+            let again = if self.phase == Phase::Needed { work.ends_at() } else { None };
+            let gather = pace.gathers.then(|| now + GATHER);
+            let until = [due, again, quiet, gather].into_iter().flatten().min();
+            let found = self.wait(until, pace.gathers)?;
+            if found.output || pace.gathers {
+                let read = self.read_output(work, &mut buffer);
+                silence.over |= matches!(read, Ok(Some(_)));
+                match read {
+                    Ok(read) => pace.note(read, Instant::now()),
+                    Err(why) if told.is_none() => {
+                        told = Some(End::Failed(why));
+                        due = self.terminate(limits, now);
+                    }
+                    Err(_) => {}
+                }
             }
-            self.read_errors(&mut buffer);
-            if has_ended {
+            if found.errors {
+                self.read_errors(&mut buffer);
+            }
+            if found.has_ended {
                 let status = self.finish(work, &mut buffer)?;
                 if let Err(why) = work.finish() {
                     told.get_or_insert(End::Failed(why));
@@ -202,12 +291,33 @@ impl<'a> Process<'a> {
         }
     }
 
-    /// Tells the whole group to end. Returns when it is killed.
-    fn tell(&mut self, kill_after: Duration) -> Option<Instant> {
+    /// Begins the end of the program, with the end of its input if it has one. Returns when the next phase is due.
+    fn close(&mut self, limits: &Limits, now: Instant) -> Option<Instant> {
+        if self.input.is_none() {
+            return self.terminate(limits, now);
+        }
+        self.phase = Phase::Closing;
+        Some(now.checked_add(limits.stop_after).unwrap_or(now))
+    }
+
+    /// The phase has taken its time. Returns when the next one is due.
+    fn advance(&mut self, limits: &Limits, now: Instant) -> Option<Instant> {
+        match self.phase {
+            Phase::Needed | Phase::Closing => self.terminate(limits, now),
+            Phase::Terminated | Phase::Killed => {
+                self.phase = Phase::Killed;
+                self.signal(Signal::KILL);
+                None
+            }
+        }
+    }
+
+    /// Sends TERM to the whole group. Returns when it is killed.
+    fn terminate(&mut self, limits: &Limits, now: Instant) -> Option<Instant> {
+        self.phase = Phase::Terminated;
         self.input = None;
         self.signal(Signal::TERM);
-        let now = Instant::now();
-        Some(now.checked_add(kill_after).unwrap_or(now))
+        Some(now.checked_add(limits.kill_after).unwrap_or(now))
     }
 
     fn signal(&self, signal: Signal) {
@@ -215,67 +325,85 @@ impl<'a> Process<'a> {
         let _ = kill_process_group(self.group, signal);
     }
 
-    /// Waits until there is something to do, at most until `until`. Returns whether the program has ended.
-    fn wait(&mut self, work: &mut dyn Work, until: Option<Instant>) -> io::Result<bool> {
-        let mut files = vec![
+    /// Waits until there is something to do, at most until `until`; for output only if it is not left in the pipe.
+    fn wait(&self, until: Option<Instant>, leaves_output: bool) -> io::Result<Found> {
+        let absent = || PollFd::from_borrowed_fd(self.bell.0.as_fd(), PollFlags::empty());
+        let output = self.output.as_ref().filter(|_| !leaves_output);
+        let input = self.input.as_ref().filter(|_| self.input_full);
+        let mut files = [
             PollFd::new(&self.ended, PollFlags::IN),
             PollFd::from_borrowed_fd(self.bell.0.as_fd(), PollFlags::IN),
+            output.map_or_else(absent, |output| PollFd::new(output, PollFlags::IN)),
+            self.errors.as_ref().map_or_else(absent, |errors| PollFd::new(errors, PollFlags::IN)),
+            input.map_or_else(absent, |input| PollFd::new(input, PollFlags::OUT)),
         ];
-        files.extend(self.output.iter().map(|output| PollFd::new(output, PollFlags::IN)));
-        files.extend(self.errors.iter().map(|errors| PollFd::new(errors, PollFlags::IN)));
-        if work.input().is_some_and(|input| !input.is_empty()) {
-            files.extend(self.input.iter().map(|input| PollFd::new(input, PollFlags::OUT)));
-        }
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let left = left.map(|left| Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 3600, tv_nsec: 0 }));
         match poll(&mut files, left.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let has_ended = files.first().is_some_and(|ended| !ended.revents().is_empty());
-        self.bell.silence();
-        Ok(has_ended)
+        let [has_ended, rang, output, errors, _] = files.map(|file| !file.revents().is_empty());
+        if rang {
+            self.bell.silence();
+        }
+        Ok(Found { has_ended, output, errors })
     }
 
+    /// Writes what the program is to read, as far as it reads; the last of it ends its input.
     fn write_input(&mut self, work: &mut dyn Work) {
-        while let Some(pending) = work.input()
-            && !pending.is_empty()
-        {
+        let last = self.phase != Phase::Needed;
+        self.input_full = false;
+        while let Some(pending) = work.input(last) {
             let Some(input) = &mut self.input else { return pending.clear() };
+            if pending.is_empty() {
+                self.input = self.input.take().filter(|_| !last);
+                return;
+            }
             match input.write(pending) {
                 Ok(written) => drop(pending.drain(..written)),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.input_full = true;
+                    return;
+                }
                 // It has closed its input. Whether that is a failure, its exit status tells.
                 Err(_) => self.input = None,
             }
         }
     }
 
-    fn read_output(&mut self, work: &mut dyn Work, buffer: &mut [u8]) -> Result<bool, String> {
-        let Some(read) = read(&mut self.output, buffer) else { return Ok(false) };
-        work.take_output(read).map(|()| true)
+    /// Reads output once. Returns the number of bytes; None if there are none.
+    fn read_output(&mut self, work: &mut dyn Work, buffer: &mut [u8]) -> Result<Option<usize>, String> {
+        let Some(read) = read(&mut self.output, buffer) else { return Ok(None) };
+        work.take_output(read).map(|()| Some(read.len()))
     }
 
     fn read_errors(&mut self, buffer: &mut [u8]) -> bool {
         let Some(read) = read(&mut self.errors, buffer) else { return false };
-        let (log, name) = (self.log, self.name);
-        self.remarks.take(read, |line| remark(log, name, line)).is_ok()
+        let about = self.about;
+        self.remarks.take(read, |line| remark(about, line)).is_ok()
+    }
+
+    fn remark_on_silence(&self) {
+        let About { log, name, command } = self.about;
+        let text = format!("`{command}` runs and has written nothing yet: does it flush its output?");
+        log.about(name, &text);
     }
 
     /// Kills what is left of the group of a program that has ended, reads the rest of its output, and reaps it.
     fn finish(&mut self, work: &mut dyn Work, buffer: &mut [u8]) -> io::Result<ExitStatus> {
         self.signal(Signal::KILL);
         let mut left = LAST_WORDS_BYTES_MAX / READ_BYTES;
-        while left > 0 && matches!(self.read_output(work, buffer), Ok(true)) {
+        while left > 0 && matches!(self.read_output(work, buffer), Ok(Some(_))) {
             left -= 1;
         }
         let mut left = LAST_WORDS_BYTES_MAX / READ_BYTES;
         while left > 0 && self.read_errors(buffer) {
             left -= 1;
         }
-        let (log, name) = (self.log, self.name);
-        let _ = self.remarks.finish(|line| remark(log, name, line));
+        let about = self.about;
+        let _ = self.remarks.finish(|line| remark(about, line));
         self.waited_for = true;
         self.entry = None;
         self.child.wait()
@@ -309,8 +437,8 @@ fn read<'b>(stream: &mut Option<impl Read>, buffer: &'b mut [u8]) -> Option<&'b 
     }
 }
 
-fn remark(log: &Log, name: &[u8], line: Line<'_>) -> Result<(), Infallible> {
-    log.said(name, line);
+fn remark(about: About<'_>, line: Line<'_>) -> Result<(), Infallible> {
+    about.log.said(about.name, line);
     Ok(())
 }
 
@@ -319,6 +447,26 @@ fn judge(status: ExitStatus) -> End {
         (true, _) => End::Done,
         (false, Some(signal)) => End::Failed(format!("ended by signal {signal}")),
         (false, None) => End::Failed(format!("ended with status {}", status.code().unwrap_or_default())),
+    }
+}
+
+impl Pace {
+    /// Output was read: this number of bytes, or none.
+    fn note(&mut self, bytes: Option<usize>, now: Instant) {
+        let soon = |last: Instant| now.saturating_duration_since(last) < 2 * GATHER;
+        self.gathers = bytes.is_some_and(|bytes| bytes <= GATHER_BYTES_MAX) && self.last.is_some_and(soon);
+        self.last = bytes.map(|_| now);
+    }
+}
+
+impl Silence {
+    /// When there is to be a remark: a program that is awaited has then been silent for long enough.
+    fn ends_at(&mut self, awaited: bool, now: Instant) -> Option<Instant> {
+        if !awaited {
+            self.since = None;
+            return None;
+        }
+        self.since.get_or_insert(now).checked_add(self.max)
     }
 }
 

@@ -5,8 +5,8 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
-use super::super::super::{End, FeedState, RouteId};
-use super::super::naive::naive_match;
+use super::super::super::{End, FeedState, RouteId, Unserved};
+use super::super::naive::{NaiveRoute, naive_begin, naive_match};
 use super::{History, Model, Topic, bits};
 
 impl History {
@@ -168,6 +168,31 @@ impl History {
             self.forget(i);
         }
         self.fill();
+    }
+
+    /// Determines which wanted prefixes are unserved, and expects what has changed to be told.
+    pub(super) fn look_for_unserved(&mut self) {
+        for bit in 0..self.pool.len() {
+            let prefix = &self.pool[bit];
+            let lists = |route: &NaiveRoute| {
+                let literal = !route.parts.contains(&b'?');
+                literal && route.parts.starts_with(prefix)
+                    || route.catalogue.iter().any(|t| t.starts_with(prefix))
+            };
+            let is_a_topic = |route: &NaiveRoute| naive_match(&route.parts, prefix);
+            let served = self.wanted() & 1 << bit == 0
+                || prefix.is_empty()
+                || self.topics.iter().any(|t| t.topic == *prefix && t.state.is_some())
+                || self.routes.values().any(|route| lists(route) || is_a_topic(route));
+            let begins = |id: &&RouteId| naive_begin(&self.routes[id].parts, prefix);
+            let why = (!served).then(|| {
+                let route = self.routes.keys().find(begins);
+                route.map_or(Unserved::NoRoute, |id| Unserved::NoCatalogue(*id))
+            });
+            if core::mem::replace(&mut self.unserved[bit], why) != why {
+                self.expected.push(format!("{} unserved: {why:?}", self.pool[bit].escape_ascii()));
+            }
+        }
     }
 
     pub(super) fn live_of(&self, route: Option<RouteId>) -> usize {

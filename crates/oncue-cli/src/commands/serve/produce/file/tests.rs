@@ -110,7 +110,7 @@ fn a_file_that_comes_later_is_read_from_its_start() {
 #[test]
 fn the_content_is_a_value_when_it_changes() {
     let place = Place::new();
-    let content = &mut Content::new(10);
+    let content = &mut Content::new(10, true);
     assert!(place.look(content).is_err());
     fs::write(place.file(), "one\n").expect("a file");
     assert_eq!(place.look(content), lines(["one"]));
@@ -131,7 +131,7 @@ fn the_content_is_a_value_when_it_changes() {
 #[test]
 fn an_old_file_is_read_again_only_when_its_timestamps_change() {
     let place = Place::new();
-    let content = &mut Content::new(100);
+    let content = &mut Content::new(100, true);
     let old = SystemTime::now() - 10 * SAME_TIMES_MAX;
     let age = |text: &str, time| {
         fs::write(place.file(), text).expect("a file");

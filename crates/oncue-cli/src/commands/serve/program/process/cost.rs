@@ -7,10 +7,9 @@ use std::future::pending;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{End, Work, run};
+use super::{About, End, Limits, Work, run};
 use crate::commands::serve::program::journal::{Journal, Log};
 use crate::commands::serve::program::launch::Launcher;
-use crate::signals::Stop;
 
 const PAIRS: usize = 200;
 const RATIO_MAX: f64 = 1.3;
@@ -60,8 +59,7 @@ impl Cost {
 /// The costs of a bare run and of one of the server, by turns.
 fn measured(words: &[&str]) -> (Cost, Cost) {
     let launcher = Launcher::direct();
-    let (journal, writer) = Journal::start(&Stop::default()).expect("a thread");
-    let log = Log::new(&journal);
+    let log = Log::new(&Journal);
     let program: Vec<OsString> = words.iter().map(Into::into).collect();
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..PAIRS {
@@ -72,12 +70,13 @@ fn measured(words: &[&str]) -> (Cost, Cost) {
         }));
         ours.push(Cost::of(|| {
             let (mut output, mut command) = (Output::default(), launcher.command(&program));
-            let (mut stopped, long) = (pending(), Duration::from_secs(60));
-            let end = run(&launcher, &mut command, &mut output, &mut stopped, None, long, (&log, b"cost"));
+            let long = Duration::from_secs(60);
+            let limits = Limits { deadline: None, stop_after: long, kill_after: long, silence_max: long };
+            let about = About { log: &log, name: b"cost", command: words[0] };
+            let end = run(&launcher, &mut command, &mut output, &mut pending(), &limits, about);
             assert_eq!(end, End::Done);
         }));
     }
-    writer.finish();
     (Cost::median(&mut bare), Cost::median(&mut ours))
 }
 

@@ -10,7 +10,6 @@ use std::task::Poll;
 use super::*;
 use crate::commands::serve::program::journal::Journal;
 use crate::commands::serve::program::launch::Launcher;
-use crate::signals::Stop;
 
 const SOON: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(20);
@@ -23,6 +22,10 @@ struct Collect {
     stops: Rc<Cell<bool>>,
     bytes_max: Option<usize>,
     input: Option<Vec<u8>>,
+    /// What follows the input when the program is not needed any more.
+    last_input: Vec<u8>,
+    awaited: bool,
+    ends_at: Option<Instant>,
     tell: Option<Sender<String>>,
 }
 
@@ -41,24 +44,37 @@ impl Work for Collect {
         }
     }
 
-    fn input(&mut self) -> Option<&mut Vec<u8>> {
+    fn input(&mut self, last: bool) -> Option<&mut Vec<u8>> {
+        if last && let Some(input) = &mut self.input {
+            input.append(&mut self.last_input);
+        }
         self.input.as_mut()
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.awaited
+    }
+
+    fn ends_at(&self) -> Option<Instant> {
+        self.ends_at
     }
 }
 
 fn run_script(script: &str, work: &mut Collect, timeout: Option<Duration>, kill_after: Duration) -> End {
-    let stop = Stop::default();
-    let (journal, writer) = Journal::start(&stop).expect("a thread");
-    let log = Log::new(&journal);
+    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    run_within(script, work, &Limits { deadline, stop_after: LONG, kill_after, silence_max: LONG })
+}
+
+fn run_within(script: &str, work: &mut Collect, limits: &Limits) -> End {
+    let log = Log::new(&Journal);
     let words: Vec<OsString> = ["sh", "-c", script].map(OsString::from).to_vec();
     let launcher = Launcher::direct();
     let mut command = launcher.command(&words);
-    let deadline = timeout.map(|timeout| Instant::now() + timeout);
-    let stops = work.stops.clone();
-    let mut stopped = poll_fn(|_| if stops.get() { Poll::Ready(()) } else { Poll::Pending });
-    let end = run(&launcher, &mut command, work, &mut stopped, deadline, kill_after, (&log, b"test"));
-    writer.finish();
-    end
+    let (stops, ends_at) = (work.stops.clone(), work.ends_at);
+    let over = move || stops.get() || ends_at.is_some_and(|at| at <= Instant::now());
+    let mut stopped = poll_fn(|_| if over() { Poll::Ready(()) } else { Poll::Pending });
+    let about = About { log: &log, name: b"test", command: "sh" };
+    run(&launcher, &mut command, work, &mut stopped, limits, about)
 }
 
 fn failed(end: &End, with: &str) {
@@ -118,6 +134,70 @@ fn a_program_that_ignores_term_is_killed() {
     );
     assert_eq!((end, &work.output[..]), (End::Stopped, &b"up\nbye\n"[..]));
     assert!(started.elapsed() < LONG, "it ended on TERM");
+}
+
+#[test]
+fn the_end_of_its_input_tells_a_program_to_end() {
+    let script = "trap 'echo term' TERM; while read x; do echo got $x; done; echo eof";
+    let mut work = Collect {
+        input: Some(b"+a\n".to_vec()),
+        last_input: b"-a\n".to_vec(),
+        until: Some(b"got +a"),
+        ..Collect::default()
+    };
+    assert_eq!(run_script(script, &mut work, None, LONG), End::Stopped);
+    assert_eq!(String::from_utf8_lossy(&work.output), "got +a\ngot -a\neof\n");
+}
+
+#[test]
+fn a_program_that_does_not_end_with_its_input_gets_term_and_then_kill() {
+    // It does not read what it is told either, and the pipe is full.
+    let script = "trap 'echo term' TERM; echo up; while :; do sleep 0.01; done";
+    let input = Some(b"x".repeat(1 << 20));
+    let mut work = Collect { input, until: Some(b"up"), ..Collect::default() };
+    let limits = Limits { deadline: None, stop_after: SOON, kill_after: SOON, silence_max: LONG };
+    let started = Instant::now();
+    assert_eq!(run_within(script, &mut work, &limits), End::Stopped);
+    assert_eq!(String::from_utf8_lossy(&work.output), "up\nterm\n");
+    assert!(started.elapsed() >= 2 * SOON, "it had both times");
+    // A deadline is TERM at once: the program has failed.
+    let mut work = Collect { input: Some(Vec::new()), ..Collect::default() };
+    failed(&run_script("sleep 60", &mut work, Some(SOON), LONG), "too long");
+}
+
+#[test]
+fn a_program_ends_when_its_time_has_come_though_nothing_wakes() {
+    let mut work = Collect { ends_at: Some(Instant::now() + SOON), ..Collect::default() };
+    let started = Instant::now();
+    assert_eq!(run_script("sleep 60", &mut work, None, LONG), End::Stopped);
+    assert!((SOON..LONG).contains(&started.elapsed()), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_program_is_silent_only_while_it_is_awaited() {
+    let start = Instant::now();
+    let mut silence = Silence { max: SOON, over: false, since: None };
+    assert_eq!(silence.ends_at(true, start), Some(start + SOON));
+    assert_eq!(silence.ends_at(true, start + SOON / 2), Some(start + SOON));
+    assert_eq!(silence.ends_at(false, start + SOON / 2), None);
+    assert_eq!(silence.ends_at(true, start + SOON), Some(start + 2 * SOON), "it begins anew");
+}
+
+#[test]
+fn output_gathers_while_it_comes_in_small_pieces() {
+    let start = Instant::now();
+    let mut pace = Pace::default();
+    let mut gathers = |bytes: Option<usize>, after: u32| {
+        pace.note(bytes, start + GATHER * after);
+        pace.gathers
+    };
+    assert!(!gathers(Some(10), 0), "the first piece");
+    assert!(gathers(Some(10), 1));
+    assert!(!gathers(Some(READ_BYTES), 2), "a full buffer");
+    assert!(gathers(Some(10), 3));
+    assert!(!gathers(None, 4), "nothing has come");
+    assert!(!gathers(Some(10), 5));
+    assert!(!gathers(Some(10), 8), "a pause");
 }
 
 #[test]
