@@ -52,9 +52,9 @@ impl FeedRoute {
         }
     }
 
-    /// Whether a value is only sent, at once and as a message of topic and value.
+    /// Whether a value is only sent, and at once.
     pub(super) fn only_sends(&self) -> bool {
-        self.spacing.is_none() && self.keep.is_none() && self.layout.is_none()
+        self.spacing.is_none() && self.keep.is_none()
     }
 
     /// Nobody wants the topic any more: its last value is forgotten, unless it outlives its feed.
