@@ -52,8 +52,8 @@ pub(crate) fn endpoint(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// The bytes of a topic: as typed, except that `\xNN` is the byte with that hexadecimal number. So whatever
-/// `oncue sub` prints in its text format can be typed in again.
+/// The bytes of a topic: as typed, except that `\xNN` is the byte with that hexadecimal number, and `\\` one backslash. So
+/// whatever `oncue sub` prints in its text format can be typed in again.
 pub(crate) fn topic(text: &OsStr) -> Vec<u8> {
     let mut rest = text.as_encoded_bytes();
     let mut bytes = Vec::with_capacity(rest.len());
@@ -65,8 +65,11 @@ pub(crate) fn topic(text: &OsStr) -> Vec<u8> {
     bytes
 }
 
-/// Reads `\xNN` at the start.
+/// Reads `\xNN` or `\\` at the start.
 fn escaped(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    if let Some(after) = bytes.strip_prefix(br"\\") {
+        return Some((b'\\', after));
+    }
     let (digits, after) = bytes.strip_prefix(b"\\x")?.split_at_checked(2)?;
     let [high, low] = digits else { return None };
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
@@ -192,6 +195,7 @@ mod tests {
         assert_eq!(topic("prices/ä"), "prices/ä".as_bytes());
         assert_eq!(topic(r"\x00\xfFz"), b"\x00\xffz");
         assert_eq!(topic(r"\x5cx41"), br"\x41");
+        assert_eq!((topic(r"\\x41"), topic(r"\\\x41")), (br"\x41".to_vec(), br"\A".to_vec()));
         for literal in ["", r"\", r"\x", r"\x4", r"\xg1", r"\n", r"C:\path"] {
             assert_eq!(topic(literal), literal.as_bytes());
         }

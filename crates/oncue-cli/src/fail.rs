@@ -1,5 +1,7 @@
 //! Why a subcommand failed.
 
+use std::ffi::c_int;
+
 use oncue::ErrorKind;
 
 /// Why a subcommand failed: the text for standard error.
@@ -11,8 +13,8 @@ pub(crate) enum Fail {
     Runtime(String),
     /// `--timeout` has passed.
     Timeout(String),
-    /// Nobody reads standard output any more: the subcommand ends, and that is a success.
-    OutputClosed,
+    /// This signal has come before the work was done.
+    Signal(c_int),
 }
 
 impl From<oncue::Error> for Fail {

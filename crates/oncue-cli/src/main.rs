@@ -2,22 +2,26 @@
 
 mod args;
 mod commands;
+mod connections;
 mod fail;
+mod json;
 mod lines;
 mod output;
 mod publisher;
 mod signals;
+mod stdio;
 mod ticks;
 mod wait;
 
 use std::process::ExitCode;
 
 use clap::Command;
+use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::commands::{SUBCOMMANDS, become_guardian};
+use crate::commands::{SUBCOMMANDS, Subcommand, become_guardian};
 use crate::fail::Fail;
-use crate::output::say;
-use crate::signals::Stop;
+use crate::signals::{STATUS_SIGNAL, Stop};
+use crate::stdio::say;
 
 /// Exit status when `--timeout` has passed.
 const STATUS_TIMEOUT: u8 = 3;
@@ -32,21 +36,37 @@ fn main() -> ExitCode {
     }
     let matches = cli().get_matches();
     let Some((name, args)) = matches.subcommand() else { return ExitCode::from(STATUS_USAGE) };
-    let ran = Stop::on_signals().and_then(|stop| {
-        let (_, run) = SUBCOMMANDS
-            .iter()
-            .find(|(command, _)| command().get_name() == name)
-            .expect("clap knows only these subcommands");
-        run(args, &stop)
-    });
-    let (status, why) = match ran {
-        Ok(()) | Err(Fail::OutputClosed) => return ExitCode::SUCCESS,
-        Err(Fail::Usage(why)) => (STATUS_USAGE, why),
-        Err(Fail::Runtime(why)) => (STATUS_FAILURE, why),
-        Err(Fail::Timeout(why)) => (STATUS_TIMEOUT, why),
-    };
-    say(name, &why);
+    let known = SUBCOMMANDS.iter().find(|subcommand| subcommand.name == name);
+    let subcommand = known.expect("clap knows only these subcommands");
+    let stop = Stop::default();
+    let ran = start(subcommand, &stop).and_then(|()| (subcommand.run)(args, &stop));
+    let mut status = 0;
+    for failure in [ran, stdio::finish(&stop)].into_iter().filter_map(Result::err) {
+        let (failed, why) = judge(failure);
+        status = if status == 0 { failed } else { status };
+        why.into_iter().for_each(|why| say(name, &why));
+    }
+    stdio::finish_errors();
     ExitCode::from(status)
+}
+
+/// Starts what every subcommand needs.
+fn start(subcommand: &Subcommand, stop: &Stop) -> Result<(), Fail> {
+    stop.on([SIGINT, SIGTERM])?;
+    if subcommand.ends_on_hangup {
+        stop.on_hangup()?;
+    }
+    stdio::start(subcommand.name, subcommand.reader, stop)
+}
+
+/// The exit status for a failure, and what is said about it.
+fn judge(failure: Fail) -> (u8, Option<String>) {
+    match failure {
+        Fail::Usage(why) => (STATUS_USAGE, Some(why)),
+        Fail::Runtime(why) => (STATUS_FAILURE, Some(why)),
+        Fail::Timeout(why) => (STATUS_TIMEOUT, Some(why)),
+        Fail::Signal(signal) => (u8::try_from(STATUS_SIGNAL + signal).unwrap_or(STATUS_FAILURE), None),
+    }
 }
 
 fn cli() -> Command {
@@ -59,7 +79,7 @@ fn cli() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .after_help(format!("{endpoints}\n\nExample:\n  oncue demo"))
-        .subcommands(SUBCOMMANDS.map(|(command, _)| command()))
+        .subcommands(SUBCOMMANDS.map(|subcommand| (subcommand.command)()))
 }
 
 #[cfg(test)]
@@ -73,9 +93,10 @@ mod tests {
 
     #[test]
     fn every_subcommand_explains_itself_with_an_example() {
-        for (command, _) in SUBCOMMANDS {
-            let mut command = command();
+        for subcommand in SUBCOMMANDS {
+            let mut command = (subcommand.command)();
             let name = command.get_name().to_owned();
+            assert_eq!(name, subcommand.name);
             let help = command.render_help().to_string();
             let example = help.split("Example").nth(1).expect("an example in the help");
             assert!(example.contains(&format!("oncue {name} ")), "{help}");

@@ -1,20 +1,18 @@
-//! What the commands with a publishing socket share: their options, how the socket is opened, and the lines about peers
-//! that are turned away.
+//! What the commands with a publishing socket share: their options, and how the socket is opened and closed.
 
-use std::future::pending;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{Arg, ArgMatches, arg, value_parser};
 use oncue::{Engine, Options, XPub};
 
-use crate::args;
 use crate::fail::Fail;
-use crate::output::say;
-use crate::signals::{Stop, Waited};
-use crate::wait::spawn;
+use crate::output::counted;
+use crate::signals::Stop;
+use crate::stdio::say;
+use crate::{args, connections};
 
-/// The least time between two lines about peers that were turned away. The next line counts those in between.
-const LINE_PERIOD: Duration = Duration::from_secs(60);
+/// How long a closed socket goes on sending what is queued, unless the command line says something else.
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 /// The options of a command with a publishing socket.
 pub(crate) fn options() -> Vec<Arg> {
@@ -33,43 +31,45 @@ pub(crate) fn options() -> Vec<Arg> {
 
 /// A publishing socket with the options of the command line. It has no endpoint yet, so that a watch misses nothing.
 pub(crate) fn socket(args: &ArgMatches, set: impl FnOnce(Options) -> Options) -> Result<XPub, Fail> {
-    let mut options = set(args::socket_options(args)?.discard_messages(true));
+    let mut options = args::socket_options(args)?.linger(LINGER).discard_messages(true);
     if let Some(peers) = args.get_one("peers-max") {
         options = options.peers_max(*peers);
     }
     if let Some(peers) = args.get_one("peers-per-address-max") {
         options = options.peers_per_address_max(*peers);
     }
-    Ok(XPub::new(&Engine::start()?, options)?)
+    Ok(XPub::new(&Engine::start()?, set(options))?)
 }
 
 /// Binds the socket to ENDPOINT, or connects it with `--connect`, and says so.
 pub(crate) fn open(socket: &XPub, name: &'static str, args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     oncue::raise_descriptor_limit();
-    say_turned_away(socket, stop, |text| say(name, &text))?;
+    connections::follow(socket, name, stop)?;
     let endpoint: String = args::given(args, "endpoint");
     if args.get_flag("connect") {
-        say(name, &format!("connected to {}", socket.connect(&endpoint)?));
+        socket.connect(&endpoint)?;
     } else {
         say(name, &format!("bound to {}", socket.bind(&endpoint)?));
     }
     Ok(())
 }
 
-/// Says with `say` how many peers were turned away, on a thread of its own, until the end.
-pub(crate) fn say_turned_away(
-    socket: &XPub,
-    stop: &Stop,
-    say: impl Fn(String) + Send + 'static,
-) -> Result<(), Fail> {
-    let (socket, stop) = (socket.clone(), stop.clone());
-    spawn("turned-away", move || {
-        while let Waited::Ready(Ok(turned_away)) = stop.wait(socket.turned_away(), None) {
-            say(turned_away.to_string());
-            if stop.wait(pending::<()>(), Some(Instant::now() + LINE_PERIOD)) == Waited::Stopped {
-                return;
-            }
-        }
-    })
-    .map(drop)
+/// Closes the socket, which goes on sending what is queued for as long as `linger` allows and no second signal comes.
+/// Returns how many messages were not delivered.
+pub(crate) fn close(socket: &XPub, linger: Duration, stop: &Stop) -> u64 {
+    stop.allow(linger);
+    let closed = stop.wait_to_end(socket.close());
+    closed.unwrap_or_else(|| socket.close_within(Duration::ZERO).wait()).undelivered
+}
+
+/// The same for a subcommand without an end of its own: it says how many messages were not delivered.
+pub(crate) fn close_and_say(socket: &XPub, name: &str, stop: &Stop) {
+    let undelivered = close(socket, LINGER, stop);
+    if undelivered > 0 {
+        say(name, &not_delivered(undelivered));
+    }
+}
+
+pub(crate) fn not_delivered(messages: u64) -> String {
+    format!("{} not delivered", counted(messages, "message"))
 }

@@ -6,23 +6,54 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::thread::Thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::SIGHUP;
 use signal_hook::iterator::Signals;
 
 use crate::fail::Fail;
-use crate::wait::{spawn, wait_until};
+use crate::wait::{spawn, wait, wait_until};
+
+/// The exit status after a signal, less its number: the shell's.
+pub(crate) const STATUS_SIGNAL: c_int = 128;
+/// How long a subcommand may take to end after a signal, beside its linger and other times that it has asked for. A
+/// look-up of a host name, for example, cannot be interrupted.
+const END_MAX: Duration = Duration::from_secs(1);
 
 /// Whether the subcommand is to end. All clones share one state.
 #[derive(Clone, Default)]
 pub(crate) struct Stop(Arc<Mutex<State>>);
 
+/// What is done when the process ends at once.
+type Farewell = Box<dyn Fn() + Send>;
+
 #[derive(Default)]
 struct State {
-    stopped: bool,
+    cause: Option<Cause>,
+    /// The first signal.
+    signal: Option<c_int>,
+    /// When the last signal came.
+    since: Option<Instant>,
+    /// Whether a signal has come since there was a cause: nothing is waited for any more.
+    hurried: bool,
+    /// How long the end may take beside [`END_MAX`].
+    patience: Duration,
     /// The threads that have waited, to be woken at the end.
     waiting: Vec<Thread>,
+    farewells: Vec<Farewell>,
+}
+
+/// Why the subcommand is to end: the first cause counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// This signal has come.
+    Signal(c_int),
+    /// Nobody reads standard output any more.
+    OutputClosed,
+    /// Standard output cannot be written.
+    OutputFailed,
+    /// The work is done.
+    Done,
 }
 
 /// How a wait ended.
@@ -37,29 +68,115 @@ pub(crate) enum Waited<T> {
 }
 
 impl Stop {
-    /// A stop on SIGINT and SIGTERM. A second signal ends the process at once, even while the last messages are being
-    /// sent.
-    pub(crate) fn on_signals() -> Result<Stop, Fail> {
-        let stop = Stop::default();
-        let ours = stop.clone();
-        on_signals([SIGINT, SIGTERM], move |_| {
-            if ours.is_stopped() {
-                std::process::exit(0);
-            }
-            ours.stop();
-        })?;
-        Ok(stop)
+    /// Ends on these signals. After a second signal nothing is waited for; a third one ends the process at once.
+    pub(crate) fn on(&self, signals: impl IntoIterator<Item = c_int>) -> Result<(), Fail> {
+        let ours = self.clone();
+        on_signals(signals, move |signal| ours.signalled(signal))
+    }
+
+    /// Ends on SIGHUP too, unless it is to be ignored, as `nohup` asks for.
+    pub(crate) fn on_hangup(&self) -> Result<(), Fail> {
+        if is_ignored(SIGHUP) { Ok(()) } else { self.on([SIGHUP]) }
     }
 
     /// Ends every wait, now and from now on.
-    pub(crate) fn stop(&self) {
+    pub(crate) fn stop(&self, cause: Cause) {
         let mut state = self.state();
-        state.stopped = true;
-        state.waiting.drain(..).for_each(|thread| thread.unpark());
+        state.cause.get_or_insert(cause);
+        state.wake();
+    }
+
+    /// Why the subcommand is to end, if it is.
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        self.state().cause
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
-        self.state().stopped
+        self.cause().is_some()
+    }
+
+    /// The first signal, if one has come.
+    pub(crate) fn signal(&self) -> Option<c_int> {
+        self.state().signal
+    }
+
+    /// The result of a subcommand that ends before its work is done.
+    pub(crate) fn unfinished(&self) -> Result<(), Fail> {
+        match self.cause() {
+            Some(Cause::Signal(signal)) => Err(Fail::Signal(signal)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The end after a signal may take this long in addition.
+    pub(crate) fn allow(&self, time: Duration) {
+        let mut state = self.state();
+        state.patience = state.patience.saturating_add(time);
+    }
+
+    /// Even where the process ends at once, `farewell` is called before.
+    pub(crate) fn at_exit(&self, farewell: impl Fn() + Send + 'static) {
+        self.state().farewells.push(Box::new(farewell));
+    }
+
+    /// Ends the process at once, with the status of a shell for a program that a signal has ended.
+    fn exit(&self, signal: c_int) -> ! {
+        let farewells = std::mem::take(&mut self.state().farewells);
+        farewells.iter().for_each(|farewell| farewell());
+        std::process::exit(STATUS_SIGNAL + signal)
+    }
+
+    fn signalled(&self, signal: c_int) {
+        let mut state = self.state();
+        let first = state.signal.is_none();
+        state.signal.get_or_insert(signal);
+        if state.cause.is_none() {
+            state.cause = Some(Cause::Signal(signal));
+        } else if state.hurried {
+            drop(state);
+            self.exit(signal);
+        } else {
+            state.hurried = true;
+            state.patience = Duration::ZERO;
+        }
+        state.since = Some(Instant::now());
+        state.wake();
+        drop(state);
+        if first {
+            let ours = self.clone();
+            // Without this thread the end may take longer.
+            let _ = spawn("end", move || ours.end_in_time(signal));
+        }
+    }
+
+    /// Ends the process when its time is over.
+    fn end_in_time(&self, signal: c_int) {
+        loop {
+            let left = {
+                let state = self.state();
+                let end =
+                    state.since.and_then(|since| since.checked_add(END_MAX.saturating_add(state.patience)));
+                // Beyond the end of time: it is looked at again.
+                end.map_or(END_MAX, |end| end.saturating_duration_since(Instant::now()))
+            };
+            if left.is_zero() {
+                self.exit(signal);
+            }
+            std::thread::sleep(left.min(END_MAX));
+        }
+    }
+
+    /// Waits for an operation that closes the socket, unless a second signal comes first. No farewell is left to do.
+    pub(crate) fn wait_to_end<F: Future>(&self, operation: F) -> Option<F::Output> {
+        let mut operation = pin!(operation);
+        let output = wait(poll_fn(|context| {
+            let hurried = self.enlist().hurried;
+            if hurried { Poll::Ready(None) } else { operation.as_mut().poll(context).map(Some) }
+        }));
+        // They would keep the engine, which waits for peers to take what was written.
+        let farewells = std::mem::take(&mut self.state().farewells);
+        drop(farewells);
+        output
     }
 
     /// Waits for `operation` until `deadline`, or until the end. Both are checked before the operation is polled: a
@@ -67,7 +184,7 @@ impl Stop {
     pub(crate) fn wait<F: Future>(&self, operation: F, deadline: Option<Instant>) -> Waited<F::Output> {
         let mut operation = pin!(operation);
         let step = poll_fn(|context| {
-            if !self.enlist() {
+            if self.enlist().cause.is_some() {
                 return Poll::Ready(Waited::Stopped);
             }
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
@@ -78,19 +195,33 @@ impl Stop {
         wait_until(step, deadline).unwrap_or(Waited::TimedOut)
     }
 
-    /// Registers this thread to be woken at the end; false if it has come.
-    fn enlist(&self) -> bool {
+    /// Registers this thread to be woken at the end.
+    fn enlist(&self) -> MutexGuard<'_, State> {
         let mut state = self.state();
         let this = std::thread::current();
         if !state.waiting.iter().any(|thread| thread.id() == this.id()) {
             state.waiting.push(this);
         }
-        !state.stopped
+        state
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl State {
+    fn wake(&mut self) {
+        self.waiting.drain(..).for_each(|thread| thread.unpark());
+    }
+}
+
+/// Whether the system ignores a signal for this process.
+fn is_ignored(signal: c_int) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    ignored & (1 << (signal - 1)) != 0
 }
 
 /// Calls `handle` for each of these signals, on a thread of its own.
@@ -107,7 +238,6 @@ pub(crate) fn on_signals(
 mod tests {
     use super::*;
     use std::future::{pending, ready};
-    use std::time::Duration;
 
     #[test]
     fn what_is_ready_is_returned() {
@@ -131,7 +261,7 @@ mod tests {
                 std::thread::spawn(move || stop.wait(pending::<()>(), None))
             })
             .collect();
-        stop.stop();
+        stop.stop(Cause::Done);
         for wait in waits {
             assert_eq!(wait.join().expect("the wait does not panic"), Waited::Stopped);
         }

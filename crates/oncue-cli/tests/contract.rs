@@ -4,9 +4,10 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use oncue::{Engine, Options, Sub, XPub, XPubEvent};
+use oncue::{Engine, Options, State, Sub, XPub, XPubEvent};
+use oncue_interop::directory::Directory;
 use oncue_interop::program::Program;
-use oncue_interop::raw::{Raw, Version};
+use oncue_interop::raw::{Raw, Version, message};
 use oncue_interop::{PATIENCE, until};
 
 const ANY_PORT: &str = "tcp://127.0.0.1:0";
@@ -130,6 +131,7 @@ fn an_endpoint_that_is_taken_is_status_1() {
 fn sub_says_where_it_is_connected_and_ends_after_the_count() {
     let (socket, endpoint) = publisher();
     let mut sub = oncue(&["sub", &endpoint, "--topic", "a", "--topic", "b", "--count", "3"]);
+    assert_eq!(sub.error_line(), format!("oncue sub: connecting to {endpoint}"));
     assert_eq!(sub.error_line(), format!("oncue sub: connected to {endpoint}"));
     wanted(&socket, 2);
     for frames in [["a", "1"], ["c", "unwanted"], ["b", "2"], ["a", "\u{7}"], ["a", "too late"]] {
@@ -165,6 +167,78 @@ fn sub_takes_topics_of_any_bytes() {
     socket.send("--count").expect("a publisher sends");
     assert_eq!(sub.line(), "--count");
     assert_eq!(sub.end().code, Some(0));
+}
+
+#[test]
+fn sub_prints_different_bytes_differently() {
+    let (socket, endpoint) = publisher();
+    let mut sub = oncue(&["sub", &endpoint, "--topic", "a", "--count", "3"]);
+    wanted(&socket, 1);
+    for topic in [&b"a\n"[..], br"a\x0a", br"a\\x0a"] {
+        socket.send(topic).expect("a publisher sends");
+    }
+    let printed = [sub.line(), sub.line(), sub.line()];
+    assert_eq!(printed, [r"a\x0a", r"a\\x0a", r"a\\\\x0a"]);
+    assert_eq!(sub.end().code, Some(0));
+    // What is printed subscribes to just that.
+    for (text, topic) in printed.iter().zip([&b"a\n"[..], br"a\x0a", br"a\\x0a"]) {
+        let _sub = oncue(&["sub", &endpoint, "--topic", text]);
+        let event = socket.event().wait_timeout(PATIENCE).expect("an event in time").expect("an event");
+        if let XPubEvent::Unwanted(_) = event {
+            let event = socket.event().wait_timeout(PATIENCE).expect("an event in time").expect("an event");
+            assert_eq!(event, XPubEvent::Wanted(topic.to_vec().into()), "{text}");
+        } else {
+            assert_eq!(event, XPubEvent::Wanted(topic.to_vec().into()), "{text}");
+        }
+    }
+}
+
+#[test]
+fn sub_ends_when_all_its_topics_are_closed() {
+    let (socket, endpoint) = publisher();
+    let mut sub = oncue(&["sub", &endpoint, "--topic", "a", "--topic", "b", "--until-closed"]);
+    wanted(&socket, 2);
+    let tell = |topic: &str, state| socket.set_state(topic, state, "").expect("a state");
+    tell("a", State::Closed);
+    tell("other", State::Closed);
+    tell("a", State::Active);
+    tell("b", State::Closed);
+    socket.send(["a", "1"]).expect("a publisher sends");
+    assert_eq!(sub.line(), "a\t1");
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(!sub.has_ended());
+    tell("a", State::Closed);
+    assert_eq!(sub.end().code, Some(0));
+}
+
+#[test]
+fn sub_latest_prints_the_newest_of_each_topic_to_a_slow_reader() {
+    const MESSAGES: usize = 200_000;
+    let engine = Engine::start().expect("an engine");
+    // No bound, so that the publisher drops nothing.
+    let socket =
+        XPub::new(&engine, Options::new().send_hwm(0).outbox_bytes_max(1 << 30)).expect("a publisher");
+    let endpoint = socket.bind(ANY_PORT).expect("a free port").to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oncue"));
+    command.args(["sub", &endpoint, "--latest"]).stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().expect("the command");
+    wanted(&socket, 1);
+    for number in 0..MESSAGES {
+        socket.send([format!("t{}", number % 2), format!("{number:0100}")]).expect("a publisher sends");
+    }
+    until("all is delivered", || socket.stats().delivered == MESSAGES as u64);
+    // Now the reader begins.
+    let mut output = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
+    let (mut lines, mut last) = (0, [0, 0]);
+    while last != [MESSAGES - 2, MESSAGES - 1] {
+        let mut line = String::new();
+        assert!(std::io::BufRead::read_line(&mut output, &mut line).expect("a line") > 0, "{last:?}");
+        let (topic, number) = line.trim().split_once('\t').expect("a topic and a number");
+        last[usize::from(topic == "t1")] = number.parse().expect("a number");
+        lines += 1;
+    }
+    assert!(lines < MESSAGES / 2, "{lines} lines");
+    child.kill().and_then(|()| child.wait()).expect("our own program");
 }
 
 #[test]
@@ -226,34 +300,38 @@ fn a_steady_stream_does_not_put_off_the_end() {
 }
 
 #[test]
-fn signals_end_every_subcommand_with_0() {
+fn a_signal_ends_with_0_what_has_no_end_of_its_own_and_with_128_and_more_what_has() {
     let (_socket, endpoint) = publisher();
-    let cases: [&[&str]; 5] = [
-        &["sub", &endpoint],
-        &["pub", ANY_PORT],
-        &["demand", ANY_PORT],
-        &["serve", "--bind", ANY_PORT, "--every", "10ms"],
-        &["demo", "--bind", ANY_PORT, "--every", "10ms", "--forever"],
+    let cases: [(&[&str], bool); 9] = [
+        (&["sub", &endpoint], false),
+        (&["demand", ANY_PORT], false),
+        (&["serve", "--bind", ANY_PORT, "--every", "10ms"], false),
+        (&["demo", "--bind", ANY_PORT, "--every", "10ms", "--forever"], false),
+        (&["sub", &endpoint, "--count", "1"], true),
+        (&["sub", &endpoint, "--timeout", "1h"], true),
+        (&["sub", &endpoint, "--topic", "a", "--until-closed"], true),
+        (&["pub", ANY_PORT], true),
+        (&["demo", "--bind", ANY_PORT, "--every", "1h"], true),
     ];
-    for words in cases {
-        for signal in ["INT", "TERM"] {
+    for (words, has_an_end) in cases {
+        for (signal, number) in [("INT", 2), ("TERM", 15)] {
             let mut program = oncue(words);
             program.endpoint();
             program.signal(signal);
             let end = program.end();
-            assert_eq!(end.code, Some(0), "{words:?} {signal}: {end:?}");
+            let expected = if has_an_end { 128 + number } else { 0 };
+            assert_eq!(end.code, Some(expected), "{words:?} {signal}: {end:?}");
         }
     }
 }
 
 #[test]
-fn a_closed_pipe_ends_every_subcommand_quietly() {
+fn a_closed_pipe_quietly_ends_what_works_for_its_reader() {
     let (socket, endpoint) = publisher();
-    let cases: [&[&str]; 5] = [
+    let cases: [&[&str]; 4] = [
         &["sub", &endpoint],
         &["pub", ANY_PORT],
         &["demand", ANY_PORT, "--json"],
-        &["serve", "--bind", ANY_PORT, "--every", "10ms"],
         &["demo", "--bind", ANY_PORT, "--every", "10ms", "--forever"],
     ];
     for words in cases {
@@ -270,7 +348,8 @@ fn a_closed_pipe_ends_every_subcommand_quietly() {
         });
         let end = program.end();
         assert_eq!(end.code, Some(0), "{words:?}: {end:?}");
-        assert!(end.errors.is_empty(), "{words:?}: {end:?}");
+        let quiet = end.errors.iter().all(|line| line.starts_with("oncue sub: connected to "));
+        assert!(quiet, "{words:?}: {end:?}");
     }
 }
 
@@ -290,7 +369,7 @@ fn pub_publishes_lines_as_two_frames_and_prints_demand() {
     drop(subscriber);
     assert_eq!(program.line(), "-b\\x09\\xff");
     program.signal("TERM");
-    assert_eq!(program.end().code, Some(0));
+    assert_eq!(program.end().code, Some(143));
 }
 
 #[test]
@@ -317,6 +396,90 @@ fn pub_single_publishes_the_line_as_it_is() {
     program.write(b"a\t1\nanything\n");
     assert_eq!(received(&subscriber), [b"a\t1"]);
     assert_eq!(received(&subscriber), [b"anything"]);
+}
+
+#[test]
+fn pub_takes_what_sub_prints_as_json_with_any_frames_and_bytes() {
+    let mut program = oncue(&["pub", ANY_PORT, "--format", "json"]);
+    let mut sub = oncue(&["sub", &program.endpoint(), "--format", "json", "--count", "2"]);
+    assert_eq!(program.line(), "+");
+    let all = r#"{"topic":"a","frames":["a","1","","two"]}"#;
+    let bytes = "{\"topic\":\"b\",\"frames\":[\"b\",\"\\u0000\u{fffd}\"],\"frames_base64\":[null,\"AP8=\"]}";
+    program.write(format!("{all}\nnot json\n{bytes}\n").as_bytes());
+    assert_eq!((sub.line(), sub.line()), (all.to_owned(), bytes.to_owned()));
+    assert_eq!(sub.end().code, Some(0));
+    let line = program.error_line();
+    assert!(line.starts_with("oncue pub: line 2 is not JSON: ") && line.ends_with(": skipped"), "{line}");
+}
+
+#[test]
+fn pub_sends_one_message_to_the_first_subscriber() {
+    let mut program =
+        oncue(&["pub", ANY_PORT, "--wait-subscriber", "20s", "-t", r"a\x01", "-m", "hello", "-m", "-x"]);
+    let subscriber = subscriber(&program.endpoint(), &["a"]);
+    assert_eq!(received(&subscriber), [&b"a\x01"[..], b"hello", b"-x"]);
+    let end = program.end();
+    assert_eq!((end.code, &end.output[..]), (Some(0), &["+a".to_owned()][..]));
+    assert_eq!(end.errors, ["oncue pub: 1 message published"]);
+}
+
+#[test]
+fn pub_ends_with_3_when_no_subscriber_comes() {
+    let end = oncue(&["pub", ANY_PORT, "--wait-subscriber", "200ms", "-t", "a"]).end();
+    assert_eq!(end.code, Some(3), "{end:?}");
+    assert!(end.errors.iter().any(|line| line.contains("no subscriber came")), "{end:?}");
+}
+
+#[test]
+fn pub_says_how_many_lines_nobody_took() {
+    let mut program = oncue(&["pub", ANY_PORT]);
+    let subscriber = subscriber(&program.endpoint(), &["a"]);
+    assert_eq!(program.line(), "+a");
+    program.write(b"a\t1\nb\t1\nc\t1\na\t2\n");
+    program.end_input();
+    assert_eq!(
+        (received(&subscriber), received(&subscriber)),
+        (vec![b"a".to_vec(), b"1".to_vec()], vec![b"a".to_vec(), b"2".to_vec()])
+    );
+    let end = program.end();
+    let said = "oncue pub: 4 lines published; nobody subscribed to 2 of them (see --wait-subscriber)";
+    assert_eq!((end.code, end.errors), (Some(0), vec![said.to_owned()]));
+}
+
+#[test]
+fn pub_drops_for_a_slow_subscriber_unless_it_must_not_and_counts_after_the_linger() {
+    const LINES: usize = 3000;
+    for (words, complete) in [(&["--hwm", "10"][..], false), (&["--hwm", "10", "--no-drop"], true)] {
+        let mut program =
+            oncue(&[&["pub", ANY_PORT, "--linger", if complete { "20s" } else { "0s" }], words].concat());
+        let endpoint = program.endpoint();
+        let mut raw = Raw::connect(&endpoint);
+        raw.greet(Version::V3_1, "SUB", "XPUB");
+        raw.subscribe(Version::V3_1, b"a");
+        assert_eq!(program.line(), "+a");
+        let input: Vec<u8> =
+            (0..LINES).flat_map(|number| format!("a\t{number:04000}\n").into_bytes()).collect();
+        let writer = std::thread::spawn(move || {
+            program.write(&input);
+            program.end_input();
+            program.end()
+        });
+        // A subscriber that is slow, or reads nothing.
+        std::thread::sleep(Duration::from_millis(300));
+        if complete {
+            raw.read(LINES * message(&[b"a", &[b'0'; 4000]]).len());
+            // It reads the end of the connection, and ends it too.
+            raw.expect_end();
+            drop(raw);
+        } else {
+            // It stays until the publisher has ended.
+            std::mem::forget(raw);
+        }
+        let end = writer.join().expect("it ends");
+        let said = end.errors.first().expect("a summary").clone();
+        assert!(said.contains("3000 lines published"), "{end:?}");
+        assert_eq!(complete, !said.contains("slow subscribers missed"), "{end:?}");
+    }
 }
 
 #[test]
@@ -349,6 +512,7 @@ fn pub_and_demand_connect_to_subscribers_that_bind() {
         socket.subscribe("a").expect("a subscription");
         let endpoint = socket.bind(ANY_PORT).expect("a free port").to_string();
         let mut program = oncue(&[name, &endpoint, "--connect"]);
+        assert_eq!(program.error_line(), format!("oncue {name}: connecting to {endpoint}"));
         assert_eq!(program.error_line(), format!("oncue {name}: connected to {endpoint}"));
         assert_eq!(program.line(), expected);
     }
@@ -474,13 +638,90 @@ fn a_second_signal_ends_what_lingers() {
     for _ in 0..32 {
         program.write(&line);
     }
-    program.end_input();
+    // The first signal ends the input, the second one the linger.
     program.signal("INT");
-    until("the signals are heard", || {
-        program.signal("INT");
-        program.has_ended()
-    });
-    assert_eq!(program.end().code, Some(0));
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!program.has_ended());
+    program.signal("INT");
+    let end = program.end();
+    assert_eq!(end.code, Some(1), "{end:?}");
+    let said = end.errors.last().expect("a line");
+    assert!(said.starts_with("oncue pub: ") && said.ends_with(" messages not delivered"), "{end:?}");
+}
+
+#[test]
+fn three_signals_end_it_at_once_and_leave_no_file() {
+    let directory = Directory::new();
+    let path = directory.path("socket");
+    let endpoint = format!("ipc://{}", path.display());
+    for words in [
+        &["pub", &endpoint, "--linger", "1h"][..],
+        &["demand", &endpoint],
+        &["serve", "--bind", &endpoint, "--every", "1ms"],
+        &["demo", "--bind", &endpoint, "--every", "1ms", "--forever"],
+    ] {
+        for signal in ["INT", "TERM"] {
+            let mut program = oncue(words);
+            until("it is bound", || path.exists());
+            // Each may end it before the next one comes.
+            until("it ends", || {
+                program.signal(signal);
+                program.has_ended()
+            });
+            let code = program.end().code;
+            assert!([Some(0), Some(130), Some(143)].contains(&code), "{words:?} {signal}: {code:?}");
+            assert!(!path.exists(), "{words:?} {signal}: its file is left");
+        }
+    }
+}
+
+#[test]
+fn a_closed_terminal_ends_what_does_not_read_its_config_again() {
+    let (_socket, endpoint) = publisher();
+    for (words, code) in [
+        (&["sub", &endpoint][..], 0),
+        (&["pub", ANY_PORT], 129),
+        (&["demand", ANY_PORT], 0),
+        (&["serve", "--bind", ANY_PORT, "--every", "10ms"], 0),
+    ] {
+        // The tests may run where it is ignored.
+        let mut command = Command::new("env");
+        let mut program =
+            Program::start(command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_oncue")]).args(words));
+        program.endpoint();
+        program.signal("HUP");
+        assert_eq!(program.end().code, Some(code), "{words:?}");
+    }
+    let mut command = Command::new("env");
+    let words = ["--ignore-signal=HUP", env!("CARGO_BIN_EXE_oncue"), "demand", ANY_PORT];
+    let mut nohup = Program::start(command.args(words));
+    nohup.endpoint();
+    nohup.signal("HUP");
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(!nohup.has_ended(), "nohup");
+}
+
+#[test]
+fn pub_says_how_many_messages_its_linger_did_not_deliver() {
+    let mut program = oncue(&["pub", ANY_PORT, "--linger", "200ms"]);
+    // A peer that never reads.
+    let mut raw = Raw::connect(&program.endpoint());
+    raw.greet(Version::V3_1, "SUB", "XPUB");
+    raw.subscribe(Version::V3_1, b"a");
+    assert_eq!(program.line(), "+a");
+    let line = [&b"a\t"[..], &vec![b'x'; 1 << 20], b"\n"].concat();
+    for _ in 0..16 {
+        program.write(&line);
+    }
+    program.end_input();
+    let end = program.end();
+    let [published, undelivered] = &end.errors[..] else { panic!("{end:?}") };
+    assert_eq!((end.code, published.as_str()), (Some(1), "oncue pub: 16 lines published"));
+    let number =
+        undelivered.strip_prefix("oncue pub: ").and_then(|rest| rest.strip_suffix(" messages not delivered"));
+    let number: u32 = number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{end:?}"));
+    assert!((1..=16).contains(&number), "{end:?}");
+    drop(raw);
 }
 
 #[test]

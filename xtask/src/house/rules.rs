@@ -102,7 +102,9 @@ pub(super) const FOLDERS: &[Folder] = &[
         package: "oncue-cli",
         module: &[],
         floors: &[
-            floor("shared", &["args", "fail", "lines", "output", "publisher", "signals", "ticks", "wait"]),
+            floor("text", &["args", "fail", "json", "lines", "output"]),
+            floor("process", &["signals", "stdio", "wait"]),
+            floor("sockets", &["connections", "publisher", "ticks"]),
             floor("commands", &["commands"]),
             floor("main", &[OWN]),
         ],

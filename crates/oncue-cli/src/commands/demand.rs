@@ -5,13 +5,14 @@ use oncue::DemandEvent;
 
 use crate::fail::Fail;
 use crate::signals::{Stop, Waited};
-use crate::{output, publisher};
+use crate::{json, output, publisher, stdio};
 
 pub(crate) fn command() -> Command {
     Command::new("demand")
         .about("Print which prefixes have a subscriber, as that changes")
         .after_help(
-            "Prints `+ PREFIX` when a prefix gets its first subscriber and `- PREFIX` when it loses its last one, or\n\
+            "It is a publisher that sends nothing: it binds ENDPOINT, or connects to it, and shows what its subscribers want.\n\
+             Prints `+ PREFIX` when a prefix gets its first subscriber and `- PREFIX` when it loses its last one, or\n\
              with --json {\"event\":\"wanted\",\"prefix\":\"a\",\"peers\":1} and {\"event\":\"unwanted\",…,\"peers\":0}.\n\
              Bytes that are not printable UTF-8 are written as \\xNN; with --json, prefix_base64 holds the bytes.\n\n\
              Example:\n  oncue demand tcp://127.0.0.1:8888 --json",
@@ -21,7 +22,7 @@ pub(crate) fn command() -> Command {
 }
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
-    let json = args.get_flag("json");
+    let in_json = args.get_flag("json");
     let socket = publisher::socket(args, |options| options)?;
     let watch = socket.demand();
     publisher::open(&socket, "demand", args, stop)?;
@@ -30,12 +31,12 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
             DemandEvent::Wanted(prefix) => (true, prefix),
             DemandEvent::Unwanted(prefix) => (false, prefix),
         };
-        let mut line = match json {
-            true => output::demand_json(wanted, &prefix),
+        let line = match in_json {
+            true => json::demand(wanted, &prefix),
             false => output::change(if wanted { "+ " } else { "- " }, &prefix),
         };
-        output::line(&mut line)?;
+        stdio::print(line, stop, None);
     }
-    socket.close().wait();
+    publisher::close_and_say(&socket, "demand", stop);
     Ok(())
 }

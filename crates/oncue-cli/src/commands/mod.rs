@@ -4,6 +4,7 @@ use clap::{ArgMatches, Command};
 
 use crate::fail::Fail;
 use crate::signals::Stop;
+use crate::stdio::Reader;
 
 mod demand;
 mod demo;
@@ -13,13 +14,22 @@ mod sub;
 
 pub(crate) use self::serve::become_guardian;
 
-type Run = fn(&ArgMatches, &Stop) -> Result<(), Fail>;
+/// A subcommand.
+pub(crate) struct Subcommand {
+    pub(crate) name: &'static str,
+    /// Describes it for clap.
+    pub(crate) command: fn() -> Command,
+    pub(crate) run: fn(&ArgMatches, &Stop) -> Result<(), Fail>,
+    pub(crate) reader: Reader,
+    /// Whether SIGHUP ends it, as when its terminal is closed.
+    pub(crate) ends_on_hangup: bool,
+}
 
-/// For each subcommand its description for clap, and the function that runs it.
-pub(crate) const SUBCOMMANDS: [(fn() -> Command, Run); 5] = [
-    (demo::command, demo::run),
-    (sub::command, sub::run),
-    (pub_::command, pub_::run),
-    (demand::command, demand::run),
-    (serve::command, serve::run),
+#[rustfmt::skip]
+pub(crate) const SUBCOMMANDS: [Subcommand; 5] = [
+    Subcommand { name: "demo", command: demo::command, run: demo::run, reader: Reader::Wanted, ends_on_hangup: true },
+    Subcommand { name: "sub", command: sub::command, run: sub::run, reader: Reader::Everything, ends_on_hangup: true },
+    Subcommand { name: "pub", command: pub_::command, run: pub_::run, reader: Reader::Wanted, ends_on_hangup: true },
+    Subcommand { name: "demand", command: demand::command, run: demand::run, reader: Reader::Everything, ends_on_hangup: true },
+    Subcommand { name: "serve", command: serve::command, run: serve::run, reader: Reader::Optional, ends_on_hangup: false },
 ];

@@ -1,19 +1,22 @@
-//! `oncue pub`: publishes lines of standard input, and prints demand to standard output.
+//! `oncue pub`: publishes lines of standard input, or one message, and prints demand to standard output.
 
+use std::ffi::OsString;
 use std::io::{ErrorKind, Read, stdin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use clap::{ArgMatches, Command, arg};
-use oncue::{DemandEvent, XPub};
+use clap::{ArgAction, ArgMatches, Command, arg, value_parser};
+use oncue::{DemandEvent, DemandWatch, OnFull, XPub};
 
 use crate::fail::Fail;
 use crate::lines::{Line, Lines, split_at_tab};
-use crate::output::{self, counted, say};
-use crate::signals::{Stop, Waited};
+use crate::output::{self, counted};
+use crate::signals::{Cause, Stop, Waited};
+use crate::stdio::{self, say};
 use crate::wait::spawn;
-use crate::{args, publisher};
+use crate::{args, json, publisher};
 
 /// The longest line that is published, in bytes.
 const LINE_BYTES_MAX: usize = 64 << 20;
@@ -25,14 +28,48 @@ pub(crate) fn command() -> Command {
         .about("Publish lines of standard input, and print what is wanted")
         .after_help(
             "Each line `TOPIC<TAB>PAYLOAD` is published as two frames. Lines may hold any bytes. A line without a tab is\n\
-             reported and skipped. Prints `+TOPIC` when a topic gets its first subscriber and `-TOPIC` when it loses its\n\
-             last one; bytes that are not printable UTF-8 are written as \\xNN. So a program in any language that reads\n\
-             these lines can produce on demand.\n\n\
-             Example: one value, for everybody who subscribes within two seconds\n  \
-             (sleep 2; printf 'a\\t1\\n') | oncue pub tcp://127.0.0.1:8888",
+             reported and skipped. With --format json a line is {\"frames\":[\"a\",\"1\"]}, with any number of frames; bytes\n\
+             that are not text are in frames_base64, as oncue sub --format json prints them.\n\n\
+             Prints `+TOPIC` when a topic gets its first subscriber and `-TOPIC` when it loses its last one; bytes that are\n\
+             not printable UTF-8 are written as \\xNN, and a backslash as \\\\. So a program in any language that reads these\n\
+             lines can produce on demand.\n\n\
+             A message that nobody subscribes to is dropped, and counted at the end; see --wait-subscriber. A subscriber that\n\
+             is too slow misses messages; see --no-drop.\n\n\
+             Exit status: 0 at the end of the input, 1 if messages were not delivered within --linger, 3 if no subscriber came\n\
+             within --wait-subscriber, 130 or 143 when SIGINT or SIGTERM came before the end of the input.\n\n\
+             Examples: one value, for everybody who subscribes within two seconds; one message, for the first subscriber\n  \
+             (sleep 2; printf 'a\\t1\\n') | oncue pub tcp://127.0.0.1:8888\n  \
+             oncue pub tcp://127.0.0.1:8888 --wait-subscriber 1m -t a -m hello",
         )
         .args(publisher::options())
-        .arg(arg!(--single "Publish each line as it is, as one frame"))
+        .arg(arg!(--single "Publish each line as it is, as one frame").conflicts_with("format"))
+        .arg(
+            arg!(--format <FORMAT> "What a line is: TOPIC<TAB>PAYLOAD, or JSON as oncue sub --format json prints it")
+                .default_value("text")
+                .value_parser(["text", "json"]),
+        )
+        .arg(
+            arg!(-t --topic <T> "Publish one message with this topic, where \\xNN is one byte, instead of standard input")
+                .allow_hyphen_values(true)
+                .value_parser(value_parser!(OsString))
+                .conflicts_with("single"),
+        )
+        .arg(
+            arg!(-m --message <M> ... "The frame after the topic; several for several frames")
+                .action(ArgAction::Append)
+                .allow_hyphen_values(true)
+                .value_parser(value_parser!(OsString))
+                .requires("topic"),
+        )
+        .arg(
+            arg!(--"wait-subscriber" <DUR> "Wait for the first subscriber before anything is published; end with status 3 if none comes")
+                .value_parser(args::duration),
+        )
+        .arg(arg!(--"no-drop" "Read no further while the queue of a subscriber is full, instead of dropping what it misses"))
+        .arg(
+            arg!(--hwm <N> "The most messages queued for one subscriber; 0 for no bound [default: 1000]")
+                .value_parser(value_parser!(u32)),
+        )
         .arg(
             arg!(--linger <DUR> "How long to go on sending, at the end of the input, what subscribers have not taken yet")
                 .default_value("5s")
@@ -41,56 +78,109 @@ pub(crate) fn command() -> Command {
 }
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
-    let socket = publisher::socket(args, |options| options.linger(args::given(args, "linger")))?;
+    let linger = args::given(args, "linger");
+    let socket = publisher::socket(args, |mut options| {
+        if args.get_flag("no-drop") {
+            options = options.on_full(OnFull::Refuse);
+        }
+        if let Some(messages) = args.get_one("hwm") {
+            options = options.send_hwm(*messages);
+        }
+        options.linger(linger)
+    })?;
     let watch = socket.demand();
     publisher::open(&socket, "pub", args, stop)?;
-    let input = Arc::new(Input::new(socket.clone(), args.get_flag("single")));
+    let input = Arc::new(Input::new(socket.clone(), args));
+    if let Some(time) = args.get_one("wait-subscriber") {
+        wait_for_subscriber(&watch, *time, stop)?;
+    }
     let reader = Input::start(&input, stop)?;
     while let Waited::Ready(event) = stop.wait(watch.next(), None) {
-        print(&event?)?;
+        print(&event?, stop);
     }
     // After a signal the reader may still be blocked on a line: it is not waited for.
-    if input.ended.load(Ordering::Acquire) {
-        reader.join().expect("the reader of standard input does not panic")?;
-    }
+    let read = match stop.cause() {
+        Some(Cause::Done) => reader.join().expect("the reader of standard input does not panic"),
+        _ => stop.unfinished(),
+    };
     while let Some(event) = watch.try_next()? {
-        print(&event)?;
+        print(&event, stop);
     }
-    socket.close().wait();
+    let undelivered = publisher::close(&socket, linger, stop);
+    if stop.cause() == Some(Cause::OutputClosed) {
+        return Ok(());
+    }
     input.report();
+    match undelivered {
+        0 => read,
+        _ => Err(Fail::Runtime(publisher::not_delivered(undelivered))),
+    }
+}
+
+/// Waits until there is a subscriber, as long as `time`.
+fn wait_for_subscriber(watch: &DemandWatch, time: Duration, stop: &Stop) -> Result<(), Fail> {
+    match stop.wait(watch.next(), Some(Instant::now() + time)) {
+        Waited::Ready(event) => print(&event?, stop),
+        Waited::TimedOut => return Err(Fail::Timeout(format!("{time:?} passed, and no subscriber came"))),
+        Waited::Stopped => {}
+    }
     Ok(())
 }
 
-fn print(event: &DemandEvent) -> Result<(), Fail> {
+fn print(event: &DemandEvent, stop: &Stop) {
     let (sign, prefix) = match event {
         DemandEvent::Wanted(prefix) => ("+", prefix),
         DemandEvent::Unwanted(prefix) => ("-", prefix),
     };
-    output::line(&mut output::change(sign, prefix))
+    stdio::print(output::change(sign, prefix), stop, None);
 }
 
-/// Standard input, whose lines are published on a thread of their own, because reading blocks.
+/// What a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A topic, a tab, and a payload.
+    Tab,
+    /// A message of one frame.
+    Single,
+    /// A message in JSON.
+    Json,
+}
+
+/// What is published: standard input, whose lines are read on a thread of their own, because reading blocks; or one message.
 struct Input {
     socket: XPub,
-    single: bool,
+    form: Form,
+    /// The frames of the one message.
+    message: Option<Vec<Vec<u8>>>,
     published: AtomicU64,
+    /// Of them, those that nobody subscribed to.
+    untaken: AtomicU64,
     skipped: AtomicU64,
-    /// Whether the reader has ended, with or without an error.
-    ended: AtomicBool,
 }
 
 impl Input {
-    fn new(socket: XPub, single: bool) -> Input {
-        Input { socket, single, published: 0.into(), skipped: 0.into(), ended: false.into() }
+    fn new(socket: XPub, args: &ArgMatches) -> Input {
+        let words =
+            |name| args.get_many::<OsString>(name).into_iter().flatten().map(|word| args::topic(word));
+        let message = args.contains_id("topic").then(|| words("topic").chain(words("message")).collect());
+        let (published, untaken, skipped) = (0.into(), 0.into(), 0.into());
+        let form = match (args.get_flag("single"), args::given::<String>(args, "format").as_str()) {
+            (true, _) => Form::Single,
+            (false, "json") => Form::Json,
+            _ => Form::Tab,
+        };
+        Input { socket, form, message, published, untaken, skipped }
     }
 
     /// Starts the reader; the end of the input ends the program.
     fn start(input: &Arc<Input>, stop: &Stop) -> Result<JoinHandle<Result<(), Fail>>, Fail> {
         let (input, stop) = (Arc::clone(input), stop.clone());
         spawn("stdin", move || {
-            let outcome = input.publish_lines(&stop);
-            input.ended.store(true, Ordering::Release);
-            stop.stop();
+            let outcome = match &input.message {
+                Some(message) => input.publish(&message.iter().map(Vec::as_slice).collect::<Vec<_>>(), &stop),
+                None => input.publish_lines(&stop),
+            };
+            stop.stop(Cause::Done);
             outcome
         })
     }
@@ -114,7 +204,13 @@ impl Input {
 
     fn publish_line(&self, line: Line<'_>, number: u64, stop: &Stop) -> Result<(), Fail> {
         let why = match line {
-            Line::Whole(line) if self.single => return self.publish(&[line], stop),
+            Line::Whole(line) if self.form == Form::Single => return self.publish(&[line], stop),
+            Line::Whole(line) if self.form == Form::Json => match json::read_message(line) {
+                Ok(frames) => {
+                    return self.publish(&frames.iter().map(Vec::as_slice).collect::<Vec<_>>(), stop);
+                }
+                Err(why) => why,
+            },
             Line::Whole(line) => match split_at_tab(line) {
                 Some((topic, payload)) => return self.publish(&[topic, payload], stop),
                 None => "has no tab between topic and payload".to_owned(),
@@ -128,24 +224,35 @@ impl Input {
 
     /// Publishes one message. It waits for the socket, so that the input is read no faster, but for no subscriber.
     fn publish(&self, frames: &[&[u8]], stop: &Stop) -> Result<(), Fail> {
+        let wanted = self.socket.wanted(frames.first().copied().unwrap_or_default());
         if let Waited::Ready(sent) = stop.wait(self.socket.send_wait(frames), None) {
             sent?;
             self.published.fetch_add(1, Ordering::Relaxed);
+            self.untaken.fetch_add(u64::from(!wanted), Ordering::Relaxed);
         }
         Ok(())
     }
 
-    /// Says how many lines were published, skipped and missed.
+    /// Says what became of the input.
     fn report(&self) {
-        let published = self.published.load(Ordering::Relaxed);
-        let skipped = self.skipped.load(Ordering::Relaxed);
+        let [published, untaken, skipped] =
+            [&self.published, &self.untaken, &self.skipped].map(|count| count.load(Ordering::Relaxed));
         let missed = self.socket.stats().missed;
-        let mut text = format!("{} published", counted(published, "line"));
+        let mut text = format!(
+            "{} published",
+            counted(published, if self.message.is_some() { "message" } else { "line" })
+        );
         if skipped > 0 {
             text.push_str(&format!(", {skipped} skipped"));
         }
+        if untaken > 0 {
+            text.push_str(&format!("; nobody subscribed to {untaken} of them (see --wait-subscriber)"));
+        }
         if missed > 0 {
-            text.push_str(&format!("; slow subscribers missed {}", counted(missed, "message")));
+            text.push_str(&format!(
+                "; slow subscribers missed {} (see --no-drop)",
+                counted(missed, "message")
+            ));
         }
         say("pub", &text);
     }

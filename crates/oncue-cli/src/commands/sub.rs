@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, ArgMatches, Command, arg, value_parser};
-use oncue::{Engine, Msg, Prefix, State, Sub, TopicState};
+use oncue::{Engine, Keep, Msg, Prefix, State, Sub, TopicState};
 
-use crate::args;
 use crate::fail::Fail;
-use crate::output::{self, Format, say};
+use crate::output::{self, Format};
 use crate::signals::{Stop, Waited};
+use crate::stdio::{self, say};
+use crate::{args, connections};
 
 /// The memory for topics in trouble, which are remembered to say when the trouble is over.
 const TROUBLES_BYTES_MAX: usize = 1 << 20;
@@ -25,14 +26,16 @@ pub(crate) fn command() -> Command {
     Command::new("sub")
         .about("Subscribe, and print each message as one line")
         .after_help(
-            "Formats:\n  text  frames joined by a tab; bytes that are not printable UTF-8 as \\xNN\n  \
+            "Formats:\n  text  frames joined by a tab; bytes that are not printable UTF-8 as \\xNN, a backslash as \\\\\n  \
              json  {\"topic\":\"a\",\"frames\":[\"a\",\"1\"]}; the frames include the topic. If a frame is not UTF-8,\n        \
              topic_base64 and frames_base64 (null for the other frames) hold its bytes\n  \
              raw   frames joined by a tab, as they are\n\n\
              Some publishers, such as oncue serve, send the states of topics. They are printed on standard error: a topic\n\
              is stale while its producer restarts, closed when no value follows, rejected when you may not have it,\n\
              unserved when the publisher has no such topic.\n\n\
-             Exit status: 0 after N messages or a signal, 3 if --timeout passes first.\n\n\
+             Exit status: 0 after N messages or when all topics are closed; 3 if --timeout passes first; 1 if standard output\n\
+             cannot be written, or a topic of --until-closed is rejected. A signal ends it with 0, or before --count, --timeout\n\
+             or --until-closed is met with 128 and the number of the signal, such as 130 for Ctrl-C.\n\n\
              Example: the next five values of a and b, for at most ten seconds\n  \
              oncue sub tcp://127.0.0.1:8888 --topic a --topic b --count 5 --timeout 10s",
         )
@@ -48,6 +51,11 @@ pub(crate) fn command() -> Command {
         .arg(arg!(--bind "Bind each ENDPOINT instead of connecting to it"))
         .arg(arg!(-n --count <N> "End after N messages").value_parser(value_parser!(u64).range(1..)))
         .arg(
+            arg!(--"until-closed" "End when all topics of --topic are closed: nothing follows on them")
+                .requires("topic"),
+        )
+        .arg(arg!(--latest "Print only the newest message of each topic while messages come faster than they are read"))
+        .arg(
             arg!(--timeout <DUR> "End with status 3 after this time, such as 500ms or 2s")
                 .value_parser(args::duration),
         )
@@ -61,32 +69,90 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let timeout = args.get_one::<Duration>("timeout").copied();
-    let started = Instant::now();
+    let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let format = args::given(args, "format");
     let engine = Engine::start()?;
-    let socket = open(args, &engine)?;
+    let topics = topics(args);
+    let socket = open(args, &topics, &engine, stop)?;
     let count = args.get_one::<u64>("count").copied();
-    let deadline = timeout.map(|timeout| started + timeout);
+    let mut closing = args.get_flag("until-closed").then(|| Closing::new(topics));
+    let endless = count.is_none() && timeout.is_none() && closing.is_none();
+    let latest = args.get_flag("latest");
     let mut received = 0;
     let mut troubles = Troubles::default();
-    while count.is_none_or(|count| received < count) {
-        match stop.wait(next(&socket), deadline) {
-            Waited::Ready(Heard::Message(message)) => output::message(&message?, format)?,
+    while count.is_none_or(|count| received < count) && !closing.as_ref().is_some_and(Closing::is_done) {
+        let waited = match stop.wait(next(&socket), deadline) {
+            Waited::Ready(Heard::Message(message)) => {
+                received += 1;
+                match stdio::print(output::message(&message?, format), stop, deadline) {
+                    // What waits to be printed becomes old.
+                    Waited::Ready(()) if latest => stdio::written(stop, deadline),
+                    waited => waited,
+                }
+            }
             Waited::Ready(Heard::State(state)) => {
-                troubles.tell(&state?);
+                let state = state?;
+                troubles.tell(&state);
+                closing.as_mut().map_or(Ok(()), |closing| closing.follow(&state))?;
                 continue;
             }
-            Waited::Stopped => break,
+            Waited::Stopped => Waited::Stopped,
+            Waited::TimedOut => Waited::TimedOut,
+        };
+        match waited {
+            Waited::Ready(()) => {}
+            Waited::Stopped if endless => break,
+            Waited::Stopped => return stop.unfinished(),
             Waited::TimedOut => {
                 let time = timeout.unwrap_or_default();
                 let of = count.map_or_else(String::new, |count| format!(" of {count}"));
                 return Err(Fail::Timeout(format!("{time:?} passed with {received}{of} messages")));
             }
         }
-        received += 1;
     }
-    socket.close().wait();
+    stop.wait_to_end(socket.close());
     Ok(())
+}
+
+/// The topics that the command line subscribes to.
+fn topics(args: &ArgMatches) -> Vec<Vec<u8>> {
+    let topics = args.get_many::<OsString>("topic");
+    topics.map_or(vec![Vec::new()], |topics| topics.map(|topic| args::topic(topic)).collect())
+}
+
+/// Which of some topics are closed.
+struct Closing {
+    topics: BTreeSet<Vec<u8>>,
+    closed: BTreeSet<Vec<u8>>,
+}
+
+impl Closing {
+    fn new(topics: Vec<Vec<u8>>) -> Closing {
+        Closing { topics: topics.into_iter().collect(), closed: BTreeSet::new() }
+    }
+
+    /// Takes the state of any topic.
+    ///
+    /// # Errors
+    /// When one of the topics is rejected: it will not be closed.
+    fn follow(&mut self, state: &TopicState) -> Result<(), Fail> {
+        let Some(topic) = self.topics.get(&state.topic[..]) else { return Ok(()) };
+        match state.state {
+            State::Closed => drop(self.closed.insert(topic.clone())),
+            State::Rejected => {
+                return Err(Fail::Runtime(format!(
+                    "{} will not be closed: it is rejected",
+                    output::escaped(topic)
+                )));
+            }
+            _ => drop(self.closed.remove(topic)),
+        }
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.closed.len() == self.topics.len()
+    }
 }
 
 /// What a subscriber receives.
@@ -150,17 +216,18 @@ impl Troubles {
     }
 }
 
-fn open(args: &ArgMatches, engine: &Engine) -> Result<Sub, Fail> {
-    let socket = Sub::new(engine, args::socket_options(args)?)?;
-    let topics = args.get_many::<OsString>("topic");
-    for topic in topics.map_or(vec![Vec::new()], |topics| topics.map(|topic| args::topic(topic)).collect()) {
+fn open(args: &ArgMatches, topics: &[Vec<u8>], engine: &Engine, stop: &Stop) -> Result<Sub, Fail> {
+    let keep = if args.get_flag("latest") { Keep::Latest } else { Keep::All };
+    let socket = Sub::new(engine, args::socket_options(args)?.keep(keep))?;
+    for topic in topics {
         socket.subscribe(topic)?;
     }
+    connections::follow(&socket, "sub", stop)?;
     for endpoint in args.get_many::<String>("endpoint").unwrap_or_default() {
         if args.get_flag("bind") {
             say("sub", &format!("bound to {}", socket.bind(endpoint)?));
         } else {
-            say("sub", &format!("connected to {}", socket.connect(endpoint)?));
+            socket.connect(endpoint)?;
         }
     }
     Ok(socket)

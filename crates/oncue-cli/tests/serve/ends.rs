@@ -177,20 +177,6 @@ fn the_programs_of_an_unwanted_topic_end() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_the_command() {
-    let directory = Directory::new();
-    let mut server = directory.serve("[[route]]\ntopic = 'a'\ncommand = ['true']\nevery = '10ms'\n");
-    server.program.close_output();
-    let subscriber = server.subscriber(&[]);
-    until("it ends", || {
-        subscriber.0.subscribe("a").expect("a subscription");
-        subscriber.0.unsubscribe("a").expect("the end of a subscription");
-        server.program.has_ended()
-    });
-    assert_eq!(server.program.end().code, Some(0));
-}
-
-#[test]
 fn a_reader_that_reads_nothing_does_not_delay_the_end() {
     let directory = Directory::new();
     let path = directory.config(

@@ -58,7 +58,8 @@ fn sub_prints_the_states_of_topics() {
          [[route]]\ntopic = 'b'\nmode = 'stream'\ncommand = ['echo', 'all']\n",
     );
     let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "a", "--topic", "secret"]);
-    assert!(sub.error_line().contains("connected"));
+    assert!(sub.error_line().contains("connecting to"));
+    assert!(sub.error_line().contains("connected to"));
     let mut said = [sub.error_line(), sub.error_line(), sub.error_line()];
     said.sort();
     assert_eq!(
@@ -73,7 +74,8 @@ fn sub_prints_the_states_of_topics() {
     let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "b", "--count", "1"]);
     assert_eq!(sub.line(), "b\tall");
     let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "b"]);
-    assert!(sub.error_line().contains("connected"));
+    assert!(sub.error_line().contains("connecting to"));
+    assert!(sub.error_line().contains("connected to"));
     assert_eq!(sub.error_line(), "oncue sub: b is closed: its producer has ended");
 }
 
@@ -209,8 +211,8 @@ fn a_topic_that_no_route_serves_is_said() {
     let directory = Directory::new();
     let mut server = directory.serve("[[route]]\ntopic = 'proc/{pid}'\ncommand = ['true']\nevery = '1h'\n");
     let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "clokc", "--topic", "proc/"]);
-    assert!(sub.error_line().contains("connect"));
-    let mut said = [sub.error_line(), sub.error_line()];
+    let mut said: Vec<_> = (0..4).map(|_| sub.error_line()).collect();
+    said.retain(|line| !line.contains("connect"));
     said.sort();
     let why =
         "topics of `proc/{pid}` begin with it; subscribe to whole topics, or give the route a catalogue";

@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use clap::{ArgMatches, Command, arg};
 use oncue::{Engine, Error, Options, Prefix, Sub, XPub};
 
-use crate::args;
 use crate::fail::Fail;
-use crate::output::say;
-use crate::signals::{Stop, Waited};
+use crate::publisher::LINGER;
+use crate::signals::{Cause, Stop, Waited};
+use crate::stdio::say;
 use crate::ticks::{Next, Ticks};
+use crate::{args, connections, publisher};
 use story::{Actor, S1, S2, Story};
 
 /// The subscribers. They join one after the other: at the first tick there is none, at the third only s1.
@@ -57,14 +58,16 @@ pub(crate) fn command() -> Command {
 }
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
+    let forever = args.get_flag("forever");
     let engine = Engine::start()?;
     let options = args::socket_options(args)?;
-    let socket = XPub::new(&engine, options.clone().discard_messages(true))?;
+    let socket = XPub::new(&engine, options.clone().linger(LINGER).discard_messages(true))?;
+    connections::remove_files(&socket, stop);
     let bind: String = args::given(args, "bind");
     let endpoint = socket.bind(&bind).map_err(refused)?.to_string();
     say("demo", &format!("bound to {endpoint}"));
     let endpoint = reachable(&endpoint);
-    let story = Story::begin(&endpoint)?;
+    let story = Story::begin(&endpoint);
     let show =
         Show { engine, options, endpoint, stop, story, left: AtomicUsize::new(0), failure: Mutex::new(None) };
     let ticks = std::thread::scope(|scope| {
@@ -72,16 +75,17 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
             let show = &show;
             scope.spawn(move || show.subscribe(part));
         };
-        let published = show.publish(&socket, args::given(args, "every"), args.get_flag("forever"), join);
+        let published = show.publish(&socket, args::given(args, "every"), forever, join);
         // The subscribers end with the publisher.
-        stop.stop();
+        stop.stop(Cause::Done);
         published
     })?;
     if let Some(failure) = show.failure.into_inner().unwrap_or_default() {
         return Err(failure);
     }
-    socket.close().wait();
-    show.story.end(ticks)
+    publisher::close_and_say(&socket, "demo", stop);
+    show.story.end(ticks);
+    if forever { Ok(()) } else { stop.unfinished() }
 }
 
 /// What the publisher and the subscribers share.
@@ -117,8 +121,8 @@ impl Show<'_> {
                 all_left_at = Some(Instant::now());
             }
             match next {
-                Next::Wanted(prefix) => self.story.wanted(&prefix)?,
-                Next::Unwanted(prefix) => self.story.unwanted(&prefix)?,
+                Next::Wanted(prefix) => self.story.wanted(&prefix),
+                Next::Unwanted(prefix) => self.story.unwanted(&prefix),
                 Next::Tick(number) if all_left_at.is_none() => {
                     self.tick(socket, ticks.wanted(), number)?;
                     ticked = number;
@@ -136,7 +140,7 @@ impl Show<'_> {
 
     /// One tick. It is printed before the messages are sent: a subscriber may print what it received at once.
     fn tick(&self, socket: &XPub, wanted: &BTreeSet<Prefix>, number: u64) -> Result<(), Fail> {
-        self.story.tick(number, wanted)?;
+        self.story.tick(number, wanted);
         for prefix in wanted {
             // The frame begins with the prefix, so that it matches the subscription, whatever the bytes are.
             let frame = [&prefix[..], b" ", number.to_string().as_bytes()].concat();
@@ -149,7 +153,7 @@ impl Show<'_> {
     fn subscribe(&self, part: &Part) {
         if let Err(failure) = self.take_messages(part) {
             self.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(failure);
-            self.stop.stop();
+            self.stop.stop(Cause::Done);
         }
     }
 
@@ -158,17 +162,17 @@ impl Show<'_> {
         for topic in part.topics {
             socket.subscribe(topic)?;
         }
-        self.story.joins(part.actor, &part.topics)?;
+        self.story.joins(part.actor, &part.topics);
         socket.connect(&self.endpoint)?;
         for count in 1..=part.messages {
             match self.stop.wait(socket.recv(), None) {
                 Waited::Ready(message) => {
-                    self.story.receives(part.actor, message?.topic(), count, part.messages)?
+                    self.story.receives(part.actor, message?.topic(), count, part.messages);
                 }
                 Waited::Stopped | Waited::TimedOut => return Ok(()),
             }
         }
-        self.story.leaves(part.actor, part.messages)?;
+        self.story.leaves(part.actor, part.messages);
         // Before the socket is closed: the publisher must know it when the topics become unwanted.
         self.left.fetch_add(1, Ordering::Release);
         socket.close().wait();

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use oncue::Prefix;
 
-use crate::fail::Fail;
-use crate::output::{counted, escaped, line};
+use crate::output::{counted, escaped};
+use crate::stdio;
 
 /// How many topics one line names.
 const TOPICS_SHOWN_MAX: usize = 8;
@@ -54,7 +54,7 @@ struct Produced {
 
 impl Story {
     /// Begins, and prints how to join at `endpoint`.
-    pub(super) fn begin(endpoint: &str) -> Result<Story, Fail> {
+    pub(super) fn begin(endpoint: &str) -> Story {
         let coloured =
             stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let story = Story {
@@ -65,13 +65,13 @@ impl Story {
             idle: AtomicBool::new(false),
         };
         let program = std::env::args().next().unwrap_or_else(|| "oncue".to_owned());
-        story.plain("A publisher that produces only what somebody subscribes to, and two subscribers that come and go.")?;
-        story.plain(&format!("Join in from another terminal: {program} sub {endpoint} --topic zebra"))?;
-        story.plain("")?;
-        Ok(story)
+        story.plain("A publisher that produces only what somebody subscribes to, and two subscribers that come and go.");
+        story.plain(&format!("Join in from another terminal: {program} sub {endpoint} --topic zebra"));
+        story.plain("");
+        story
     }
 
-    pub(super) fn wanted(&self, prefix: &[u8]) -> Result<(), Fail> {
+    pub(super) fn wanted(&self, prefix: &[u8]) {
         let mut produced = self.produced();
         let bytes = produced.each_bytes + prefix.len();
         if produced.each.len() < TOPICS_COUNTED_MAX
@@ -85,16 +85,16 @@ impl Story {
         self.tell(DEMAND, &format!("+ {} (somebody wants it)", named(prefix)))
     }
 
-    pub(super) fn unwanted(&self, prefix: &[u8]) -> Result<(), Fail> {
+    pub(super) fn unwanted(&self, prefix: &[u8]) {
         self.tell(DEMAND, &format!("- {} (nobody wants it any more)", named(prefix)))
     }
 
     /// A tick; called before its values are sent.
-    pub(super) fn tick(&self, number: u64, wanted: &BTreeSet<Prefix>) -> Result<(), Fail> {
+    pub(super) fn tick(&self, number: u64, wanted: &BTreeSet<Prefix>) {
         let was_idle = self.idle.swap(wanted.is_empty(), Ordering::Relaxed);
         if wanted.is_empty() {
             if was_idle {
-                return Ok(());
+                return;
             }
             return self
                 .tell(PUBLISHER, &format!("tick {number}: nobody wants anything, nothing is produced"));
@@ -111,11 +111,11 @@ impl Story {
         self.tell(PUBLISHER, &format!("tick {number}: sends {frames}"))
     }
 
-    pub(super) fn joins(&self, actor: Actor, topics: &[&str]) -> Result<(), Fail> {
+    pub(super) fn joins(&self, actor: Actor, topics: &[&str]) {
         self.tell(actor, &format!("connects, and subscribes to {}", topics.join(" and ")))
     }
 
-    pub(super) fn receives(&self, actor: Actor, frame: &[u8], count: u64, of: u64) -> Result<(), Fail> {
+    pub(super) fn receives(&self, actor: Actor, frame: &[u8], count: u64, of: u64) {
         let slot = usize::from(actor == S2);
         if let Some(received) = self.received.get(slot) {
             received.fetch_add(1, Ordering::Relaxed);
@@ -123,12 +123,12 @@ impl Story {
         self.tell(actor, &format!("receives \"{}\" ({count} of {of})", escaped(frame)))
     }
 
-    pub(super) fn leaves(&self, actor: Actor, messages: u64) -> Result<(), Fail> {
+    pub(super) fn leaves(&self, actor: Actor, messages: u64) {
         self.tell(actor, &format!("leaves after {}", counted(messages, "message")))
     }
 
     /// The summary after `ticks` ticks.
-    pub(super) fn end(&self, ticks: u64) -> Result<(), Fail> {
+    pub(super) fn end(&self, ticks: u64) {
         let produced = self.produced();
         let topics = produced.each.len() as u64;
         let on_demand = produced.values;
@@ -139,17 +139,17 @@ impl Story {
         let [s1, s2] = &self.received;
         let (s1, s2) = (s1.load(Ordering::Relaxed), s2.load(Ordering::Relaxed));
         let seconds = self.started.elapsed().as_secs_f64();
-        self.plain("")?;
-        self.plain(&format!("Summary of {ticks} ticks in {seconds:.1} s"))?;
-        self.plain(&format!("  produced on demand     {on_demand:>4} values: {each}"))?;
+        self.plain("");
+        self.plain(&format!("Summary of {ticks} ticks in {seconds:.1} s"));
+        self.plain(&format!("  produced on demand     {on_demand:>4} values: {each}"));
         self.plain(&format!(
             "  without demand         {without:>4} values: each topic that was ever wanted ({topics}) at every tick ({ticks})"
-        ))?;
-        self.plain(&format!("  saved                  {saved:>4} values, {percent}%"))?;
+        ));
+        self.plain(&format!("  saved                  {saved:>4} values, {percent}%"));
         self.plain(&format!("  received               {:>4} by s1 and s2: s1 {s1}, s2 {s2}", s1 + s2))
     }
 
-    fn tell(&self, actor: Actor, what: &str) -> Result<(), Fail> {
+    fn tell(&self, actor: Actor, what: &str) {
         let seconds = self.started.elapsed().as_secs_f64();
         let Actor { name, colour } = actor;
         let text = if self.coloured {
@@ -160,8 +160,8 @@ impl Story {
         self.plain(&text)
     }
 
-    fn plain(&self, text: &str) -> Result<(), Fail> {
-        line(&mut text.as_bytes().to_vec())
+    fn plain(&self, text: &str) {
+        stdio::line(text.as_bytes().to_vec());
     }
 
     fn produced(&self) -> MutexGuard<'_, Produced> {

@@ -6,23 +6,26 @@ use clap::ArgMatches;
 use oncue::{Engine, XPub};
 
 use crate::fail::Fail;
-use crate::output::{self, say};
+use crate::output;
+use crate::publisher::LINGER;
 use crate::signals::Stop;
+use crate::stdio::{self, say};
 use crate::ticks::{Next, Ticks};
-use crate::{args, publisher};
+use crate::{args, connections, publisher};
 
 pub(super) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
+    stop.on_hangup()?;
     let engine = Engine::start()?;
-    let socket = XPub::new(&engine, args::socket_options(args)?.discard_messages(true))?;
+    let socket = XPub::new(&engine, args::socket_options(args)?.linger(LINGER).discard_messages(true))?;
     oncue::raise_descriptor_limit();
-    publisher::say_turned_away(&socket, stop, |text| say("serve", &text))?;
+    connections::follow(&socket, "serve", stop)?;
     let bind: String = args::given(args, "bind");
     say("serve", &format!("bound to {}", socket.bind(&bind)?));
     let mut ticks = Ticks::new(&socket, stop, args::given::<Duration>(args, "every"));
     loop {
         match ticks.next()? {
-            Next::Wanted(prefix) => output::line(&mut output::change("+ ", &prefix))?,
-            Next::Unwanted(prefix) => output::line(&mut output::change("- ", &prefix))?,
+            Next::Wanted(prefix) => stdio::line(output::change("+ ", &prefix)),
+            Next::Unwanted(prefix) => stdio::line(output::change("- ", &prefix)),
             Next::Tick(number) => {
                 let number = number.to_string();
                 for topic in ticks.wanted() {
@@ -32,6 +35,6 @@ pub(super) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
             Next::Stopped => break,
         }
     }
-    socket.close().wait();
+    publisher::close_and_say(&socket, "serve", stop);
     Ok(())
 }

@@ -24,10 +24,12 @@ use super::report::{report, sum_up};
 use super::routes::{self, Keepers};
 use super::rules::Rules;
 use super::unserved::Unserved;
+use crate::connections;
 use crate::fail::Fail;
-use crate::output::{self, counted, say};
-use crate::publisher;
+use crate::output::counted;
+use crate::publisher::{self, LINGER};
 use crate::signals::{Stop, Waited};
+use crate::stdio::{self, say};
 
 /// The descriptors that a program takes while it runs: three pipes, its pidfd, and an eventfd. Those of all programs are
 /// reserved: subscribers do not get them.
@@ -40,58 +42,53 @@ pub(super) fn check(path: &Path) -> Result<(), Fail> {
         say("serve", &missing);
     }
     let routes = counted(config.routes.len() as u64, "route");
-    output::line(&mut format!("{}: ok, {routes}", path.display()).into_bytes())
+    stdio::line(format!("{}: ok, {routes}", path.display()).into_bytes());
+    Ok(())
 }
 
 /// Serves until the end.
 pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
     let asked = Asked::on_signals()?;
     let config = read(path)?;
-    let (journal, writer) = Journal::start(stop)?;
     let supervisor = Supervisor::of_environment().unwrap_or_else(|why| {
-        journal.remark(format!("the supervisor is told nothing: {why}"));
+        say("serve", &format!("the supervisor is told nothing: {why}"));
         Supervisor::none()
     });
-    let launcher = Launcher::new(&journal);
+    let launcher = Launcher::new(&Journal);
     let launcher = launcher.map_err(|error| Fail::Runtime(format!("no program can be started: {error}")))?;
     let tools = Arc::new(Tools {
         launcher,
         permits: Permits::new(config.processes_max),
-        journal,
+        journal: Journal,
         counts: Counts::default(),
         end: Permits::new(0),
     });
-    let served = Server::start(config, tools).and_then(|mut server| {
-        let journal = server.tools.journal.clone();
-        publisher::say_turned_away(server.on_demand.xpub(), stop, move |text| journal.remark(text))?;
-        supervisor.ready(&server.status());
-        // Twice as often as the supervisor wants it.
-        let beat = supervisor.watchdog().map(|time| time / 2);
-        let mut next_beat = beat.map(|_| Instant::now());
-        loop {
-            match stop.wait(asked.next(), next_beat) {
-                Waited::Ready(Ask::Reload) => {
-                    supervisor.reloading();
-                    let failed = server.reload(path).err();
-                    supervisor.ready(&failed.unwrap_or_else(|| server.status()));
-                }
-                Waited::Ready(Ask::Report) => report(&server.on_demand, &server.tools),
-                Waited::TimedOut => {
-                    // This thread is alive. It speaks for the others only if they are.
-                    if beat.is_some_and(|beat| server.on_demand.responds_within(beat / 2)) {
-                        supervisor.alive();
-                    }
-                    next_beat = beat.map(|beat| Instant::now() + beat);
-                }
-                Waited::Stopped => break,
+    let mut server = Server::start(config, tools, stop)?;
+    supervisor.ready(&server.status());
+    // Twice as often as the supervisor wants it.
+    let beat = supervisor.watchdog().map(|time| time / 2);
+    let mut next_beat = beat.map(|_| Instant::now());
+    loop {
+        match stop.wait(asked.next(), next_beat) {
+            Waited::Ready(Ask::Reload) => {
+                supervisor.reloading();
+                let failed = server.reload(path).err();
+                supervisor.ready(&failed.unwrap_or_else(|| server.status()));
             }
+            Waited::Ready(Ask::Report) => report(&server.on_demand, &server.tools),
+            Waited::TimedOut => {
+                // This thread is alive. It speaks for the others only if they are.
+                if beat.is_some_and(|beat| server.on_demand.responds_within(beat / 2)) {
+                    supervisor.alive();
+                }
+                next_beat = beat.map(|beat| Instant::now() + beat);
+            }
+            Waited::Stopped => break,
         }
-        supervisor.stopping();
-        server.end();
-        Ok(())
-    });
-    writer.finish();
-    served
+    }
+    supervisor.stopping();
+    server.end(stop);
+    Ok(())
 }
 
 /// A config at work.
@@ -114,16 +111,18 @@ enum Way {
 }
 
 impl Server {
-    fn start(config: Config, tools: Arc<Tools>) -> Result<Server, Fail> {
+    fn start(config: Config, tools: Arc<Tools>, stop: &Stop) -> Result<Server, Fail> {
         let reserved = config.processes_max.saturating_mul(PROGRAM_DESCRIPTORS);
         let reserved = u32::try_from(reserved).unwrap_or(u32::MAX);
         let engine = Engine::with(EngineOptions::new().descriptors_reserved(reserved))?;
         let rules = Rules::default();
         rules.set(&config.rules);
         let (deciding, mut places) = (rules.clone(), Places::new());
-        let options = config.options.clone().admission(move |request| deciding.decide(request));
+        let options =
+            config.options.clone().linger(LINGER).admission(move |request| deciding.decide(request));
         let socket = XPub::new(&engine, options)?;
-        open(&socket, &mut places, &config, &tools.journal)?;
+        connections::follow(&socket, "serve", stop)?;
+        open(&socket, &mut places, &config)?;
         for missing in missing_programs(&config) {
             tools.journal.remark(missing);
         }
@@ -148,11 +147,11 @@ impl Server {
                 return Ok(());
             }
             Err(Fail::Usage(why) | Fail::Runtime(why) | Fail::Timeout(why)) => why,
-            Err(Fail::OutputClosed) => return Ok(()),
+            Err(Fail::Signal(_)) => return Ok(()),
         };
         let status = format!("the config was not replaced: {}", why.lines().next().unwrap_or_default());
         self.tools.journal.remark(why);
-        self.tools.journal.remark("the config was not replaced; the one before stays in force".to_owned());
+        self.tools.journal.remark("the config was not replaced; the one before stays in force");
         Err(status)
     }
 
@@ -196,7 +195,7 @@ impl Server {
 
     /// Opens the endpoints of a config that are not open yet, and puts its routes in the place of those that run.
     fn reroute(&mut self, config: &Config) -> Result<Reloaded, Fail> {
-        open(self.on_demand.xpub(), &mut self.places, config, &self.tools.journal)?;
+        open(self.on_demand.xpub(), &mut self.places, config)?;
         let builder = routes::add(self.on_demand.builder(), config, &self.tools, &mut self.keepers)?;
         Ok(self.on_demand.reload(builder)?)
     }
@@ -213,11 +212,13 @@ impl Server {
         }
     }
 
-    fn end(mut self) {
+    fn end(mut self, stop: &Stop) {
+        let end = |program: &Program| program.stop_after.saturating_add(program.kill_after);
+        stop.allow(self.config.routes.iter().flat_map(programs).map(end).max().unwrap_or_default());
         self.tools.end.set(1);
         self.on_demand.stop();
         routes::retain(&mut self.keepers, |_| false);
-        self.on_demand.xpub().close().wait();
+        publisher::close_and_say(self.on_demand.xpub(), "serve", stop);
         sum_up(&self.on_demand, &self.tools);
     }
 }
@@ -239,17 +240,19 @@ impl Way {
     }
 }
 
-/// Opens the endpoints of a config that are not open yet, and logs them.
-fn open(socket: &XPub, places: &mut Places, config: &Config, journal: &Journal) -> oncue::Result<()> {
+/// Opens the endpoints of a config that are not open yet.
+fn open(socket: &XPub, places: &mut Places, config: &Config) -> oncue::Result<()> {
     for way in [Way::Bound, Way::Connected] {
         for text in way.texts(config) {
             let Entry::Vacant(place) = places.entry((way, text.clone())) else { continue };
-            let (name, endpoint) = match way {
-                Way::Bound => ("bound", socket.bind(text)?),
-                Way::Connected => ("connected", socket.connect(text)?),
-            };
-            journal.remark(format!("{name} to {endpoint}"));
-            place.insert(endpoint);
+            place.insert(match way {
+                Way::Bound => {
+                    let endpoint = socket.bind(text)?;
+                    say("serve", &format!("bound to {endpoint}"));
+                    endpoint
+                }
+                Way::Connected => socket.connect(text)?,
+            });
         }
     }
     Ok(())

@@ -63,7 +63,7 @@ fn send(open: &mut [Open<'_>], values: &[(&Feed, &[u8])]) -> usize {
             continue;
         }
         for (_, value) in run {
-            match batch.push((feed.topic(), *value)) {
+            match of.outlet.add_to(&mut batch, &feed.subject(), value, of.values) {
                 Ok(()) => of.values += 1,
                 Err(_) => feed.count(|counters| &counters.refused, 1),
             }
@@ -72,7 +72,12 @@ fn send(open: &mut [Open<'_>], values: &[(&Feed, &[u8])]) -> usize {
     let Some(socket) = open.iter().find_map(|open| open.outlet.socket()) else { return unsent };
     let batched = batch.len();
     match Put::from(socket.send_many(&mut batch)) {
-        Put::Sent => open.iter().for_each(|open| open.feed.sent(&open.outlet, open.values)),
+        Put::Sent => {
+            for of in open {
+                of.outlet.count(&of.feed.subject(), of.values);
+                of.feed.sent(&of.outlet, of.values);
+            }
+        }
         Put::Closed => unsent += batched,
         _ => open.iter().for_each(|open| open.feed.count(|counters| &counters.refused, open.values)),
     }

@@ -1,24 +1,13 @@
-//! What `oncue serve` prints: on standard output which topics are produced, on standard error what goes wrong. A thread of
-//! its own writes, so that no producer waits for a reader. Lines that it cannot keep up with are dropped and counted.
+//! What `oncue serve` prints: on standard output which topics are produced, on standard error what goes wrong. No producer
+//! waits for a reader.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::fail::Fail;
 use crate::lines::Line;
-use crate::output::{self, counted, say};
-use crate::signals::Stop;
-use crate::wait::spawn;
+use crate::output::{self, counted};
+use crate::stdio::{self, say};
 
-/// How many lines may wait to be written.
-const LINES_WAITING_MAX: usize = 4096;
-/// How many bytes they may have together: peers choose the topics in them.
-const LINES_WAITING_BYTES_MAX: usize = 4 << 20;
-/// How long the end waits for the last lines to be written.
-const FINISH_MAX: Duration = Duration::from_secs(2);
 /// The longest line of a program's standard error, in bytes.
 pub(crate) const REMARK_BYTES_MAX: usize = 2000;
 /// Token bucket: how many remarks a route may make at once.
@@ -26,37 +15,9 @@ const REMARKS_BURST: u32 = 100;
 /// Token bucket: the time in which a route earns another remark.
 const REMARK_PERIOD: Duration = Duration::from_millis(50);
 
-/// The queue of lines to be written. All clones share it.
-#[derive(Clone)]
-pub(crate) struct Journal {
-    lines: SyncSender<Entry>,
-    /// The bytes of the lines in the queue.
-    waiting: Arc<AtomicUsize>,
-    dropped: Arc<AtomicU64>,
-}
-
-/// The thread that writes.
-pub(crate) struct Writer {
-    journal: Journal,
-    thread: JoinHandle<()>,
-}
-
-enum Entry {
-    Output(Vec<u8>),
-    Remark(String),
-    /// Nothing follows.
-    End,
-}
-
-impl Entry {
-    fn bytes(&self) -> usize {
-        match self {
-            Entry::Output(line) => line.len(),
-            Entry::Remark(text) => text.len(),
-            Entry::End => 0,
-        }
-    }
-}
+/// Where the lines of a server go.
+#[derive(Debug, Clone)]
+pub(crate) struct Journal;
 
 /// The remarks of one route. Peers choose its topics, so their rate is bounded.
 pub(crate) struct Log {
@@ -71,73 +32,18 @@ struct Limiter {
 }
 
 impl Journal {
-    /// Starts the thread that writes. When nobody reads standard output any more, it ends the program.
-    pub(crate) fn start(stop: &Stop) -> Result<(Journal, Writer), Fail> {
-        let (lines, received) = sync_channel(LINES_WAITING_MAX);
-        let journal = Journal { lines, waiting: Arc::default(), dropped: Arc::default() };
-        let (stop, dropped) = (stop.clone(), journal.dropped.clone());
-        let waiting = journal.waiting.clone();
-        let thread = spawn("journal", move || write(&received, &waiting, &dropped, &stop))?;
-        Ok((journal.clone(), Writer { journal, thread }))
-    }
-
     /// A topic begins to be produced.
     pub(crate) fn started(&self, topic: &[u8]) {
-        self.put(Entry::Output(output::change("+ ", topic)));
+        stdio::line(output::change("+ ", topic));
     }
 
     /// A topic is not produced any more.
     pub(crate) fn ended(&self, topic: &[u8]) {
-        self.put(Entry::Output(output::change("- ", topic)));
+        stdio::line(output::change("- ", topic));
     }
 
-    pub(crate) fn remark(&self, text: impl Into<String>) {
-        self.put(Entry::Remark(text.into()));
-    }
-
-    fn put(&self, line: Entry) {
-        let bytes = line.bytes();
-        let fits = self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes <= LINES_WAITING_BYTES_MAX;
-        if !fits || self.lines.try_send(line).is_err() {
-            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Writer {
-    /// Waits until all lines are written, for a bounded time: maybe nobody reads them.
-    pub(crate) fn finish(self) {
-        let deadline = Instant::now() + FINISH_MAX;
-        let soon = || {
-            std::thread::sleep(Duration::from_millis(2));
-            Instant::now() < deadline
-        };
-        while self.journal.lines.try_send(Entry::End).is_err() && soon() {}
-        while !self.thread.is_finished() && soon() {}
-    }
-}
-
-fn write(lines: &Receiver<Entry>, waiting: &AtomicUsize, dropped: &AtomicU64, stop: &Stop) {
-    let mut closed = false;
-    for line in lines {
-        waiting.fetch_sub(line.bytes(), Ordering::Relaxed);
-        match line {
-            Entry::Remark(text) => say("serve", &text),
-            Entry::Output(mut line) if !closed => {
-                if output::line(&mut line).is_err() {
-                    closed = true;
-                    stop.stop();
-                }
-            }
-            Entry::Output(_) => {}
-            Entry::End => return,
-        }
-        let dropped = dropped.swap(0, Ordering::Relaxed);
-        if dropped > 0 {
-            let lines = counted(dropped, "line");
-            say("serve", &format!("{lines} dropped here: lines come faster than they are read"));
-        }
+    pub(crate) fn remark(&self, text: impl AsRef<str>) {
+        say("serve", text.as_ref());
     }
 }
 

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use super::{About, End, Limits, Work, run};
 use crate::commands::serve::program::journal::{Journal, Log};
 use crate::commands::serve::program::launch::Launcher;
-use crate::signals::Stop;
 
 const PAIRS: usize = 200;
 const RATIO_MAX: f64 = 1.3;
@@ -60,8 +59,7 @@ impl Cost {
 /// The costs of a bare run and of one of the server, by turns.
 fn measured(words: &[&str]) -> (Cost, Cost) {
     let launcher = Launcher::direct();
-    let (journal, writer) = Journal::start(&Stop::default()).expect("a thread");
-    let log = Log::new(&journal);
+    let log = Log::new(&Journal);
     let program: Vec<OsString> = words.iter().map(Into::into).collect();
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..PAIRS {
@@ -79,7 +77,6 @@ fn measured(words: &[&str]) -> (Cost, Cost) {
             assert_eq!(end, End::Done);
         }));
     }
-    writer.finish();
     (Cost::median(&mut bare), Cost::median(&mut ours))
 }
 

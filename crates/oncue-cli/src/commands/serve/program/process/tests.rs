@@ -10,7 +10,6 @@ use std::task::Poll;
 use super::*;
 use crate::commands::serve::program::journal::Journal;
 use crate::commands::serve::program::launch::Launcher;
-use crate::signals::Stop;
 
 const SOON: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(20);
@@ -67,9 +66,7 @@ fn run_script(script: &str, work: &mut Collect, timeout: Option<Duration>, kill_
 }
 
 fn run_within(script: &str, work: &mut Collect, limits: &Limits) -> End {
-    let stop = Stop::default();
-    let (journal, writer) = Journal::start(&stop).expect("a thread");
-    let log = Log::new(&journal);
+    let log = Log::new(&Journal);
     let words: Vec<OsString> = ["sh", "-c", script].map(OsString::from).to_vec();
     let launcher = Launcher::direct();
     let mut command = launcher.command(&words);
@@ -77,9 +74,7 @@ fn run_within(script: &str, work: &mut Collect, limits: &Limits) -> End {
     let over = move || stops.get() || ends_at.is_some_and(|at| at <= Instant::now());
     let mut stopped = poll_fn(|_| if over() { Poll::Ready(()) } else { Poll::Pending });
     let about = About { log: &log, name: b"test", command: "sh" };
-    let end = run(&launcher, &mut command, work, &mut stopped, limits, about);
-    writer.finish();
-    end
+    run(&launcher, &mut command, work, &mut stopped, limits, about)
 }
 
 fn failed(end: &End, with: &str) {
