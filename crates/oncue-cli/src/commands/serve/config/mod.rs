@@ -9,12 +9,11 @@ use toml::de::DeTable;
 
 use self::keys::{ROUTE, RULE, TOP};
 pub(crate) use self::model::{
-    Catalogue, Config, FilePath, Framing, Need, Needed, Program, Restart, Route, Running, Runs, Source,
-    Watched,
+    Catalogue, Config, FilePath, Framing, Program, Restart, Route, Running, Runs, Source, Watched,
 };
 pub(crate) use self::page::help;
-pub(crate) use self::reader::Problem;
 use self::reader::{At, Keys, Problems, texts};
+pub(crate) use self::reader::{Need, Needed, Problem};
 use crate::args;
 
 mod guard;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use oncue::demand::{Backoff, LastLimits, Pattern, Template};
 use oncue::{OnFull, Options};
 
+use super::reader::Need;
 use super::rule::Rule;
 
 /// What to serve.
@@ -28,28 +29,6 @@ pub(crate) struct Config {
     pub(crate) places: Vec<usize>,
     /// What must exist when the routes are at work. It is not a part of them: a route stays the same when it is moved.
     pub(crate) needs: Vec<Need>,
-}
-
-/// Something that must exist when it is used.
-#[derive(Debug, Clone)]
-pub(crate) struct Need {
-    /// Where the config names it, in bytes from the start of the text.
-    pub(crate) at: usize,
-    /// The same for people: file, line and column. Empty for a config that was not read from a file.
-    pub(crate) place: String,
-    /// The key that names it, and of which table.
-    pub(crate) named: String,
-    pub(crate) needed: Needed,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) enum Needed {
-    Directory(PathBuf),
-    /// A program, searched for in these directories (as in the variable PATH, by default that of `oncue`) if it has no `/`.
-    Program {
-        path: PathBuf,
-        directories: Option<String>,
-    },
 }
 
 /// Topics, and where their values come from.

@@ -5,14 +5,13 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, Kind, Places, Without};
-use super::model::{Need, Needed};
 use super::nearest::nearest;
 use crate::args;
 
@@ -24,6 +23,28 @@ const SHOWN_MAX: usize = 40;
 pub(crate) struct Problem {
     pub(crate) at: usize,
     pub(crate) text: String,
+}
+
+/// Something that must exist when it is used.
+#[derive(Debug, Clone)]
+pub(crate) struct Need {
+    /// Where the config names it, in bytes from the start of the text.
+    pub(crate) at: usize,
+    /// The same for people: file, line and column. Empty for a config that was not read from a file.
+    pub(crate) place: String,
+    /// The key that names it, and of which table.
+    pub(crate) named: String,
+    pub(crate) needed: Needed,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Needed {
+    Directory(PathBuf),
+    /// A program, searched for in these directories (as in the variable PATH, by default that of `oncue`) if it has no `/`.
+    Program {
+        path: PathBuf,
+        directories: Option<String>,
+    },
 }
 
 /// All problems of a text, so that one reading shows every mistake.

@@ -11,11 +11,10 @@ use oncue::demand::{Backoff, LastLimits, Pattern, Template};
 use super::guard;
 use super::keys::{CONTENT, FILE, LAST, LINES, LISTING, PROGRAM, Places, ROUTE, RUNS, SHARED, STREAM};
 use super::model::{
-    Catalogue, FilePath, Framing, Needed, Program, Restart, Route, Running, Runs, Source, Watched, located,
-    within,
+    Catalogue, FilePath, Framing, Program, Restart, Route, Running, Runs, Source, Watched, located, within,
 };
 use super::nearest::nearest;
-use super::reader::{At, Keys, texts};
+use super::reader::{At, Keys, Needed, texts};
 
 /// Reads a route, and where its topic stands. `grace` is that of the config. The route counts only if there is no problem
 /// in the end.
