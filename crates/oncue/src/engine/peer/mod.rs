@@ -31,6 +31,7 @@ use oncue_core::frame::{Scanner, Version};
 use oncue_core::ledger::PeerId;
 
 use self::end::{End, Progress, Stage};
+use self::intake::PASS_WORK;
 use self::outgoing::Outgoing;
 use self::owed::{Owed, Payee};
 use self::partial::Partial;
@@ -86,6 +87,8 @@ pub(crate) struct Peer<S> {
     owed: Owed,
     /// Since when its queue has been full.
     pub(crate) full_since: Option<Duration>,
+    /// Messages that give way to none leave no room in it.
+    lacks_room: bool,
     /// Whether a timer is set that evicts it.
     pub(crate) evict_set: bool,
     /// It is among the peers that the shard writes more to in its next turn.
@@ -177,6 +180,7 @@ impl<S: Stream> Peer<S> {
             pending: Pending::default(),
             owed: Owed::default(),
             full_since: None,
+            lacks_room: false,
             evict_set: false,
             writes_on: false,
             reads_on: false,
@@ -275,9 +279,21 @@ impl<S: Stream> Peer<S> {
         }
     }
 
-    /// Sends last values that wait, as far as there is room.
-    pub(crate) fn pay(&mut self, now: Duration) -> Result<(), End> {
-        self.payee(now).map_or(Ok(()), |(owed, mut payee)| owed.pay(&mut payee))
+    /// Sends last values that wait, as far as there is room, up to a share. Returns the work.
+    pub(crate) fn pay(&mut self, now: Duration) -> Result<u32, End> {
+        let Some((owed, mut payee)) = self.payee(now) else { return Ok(0) };
+        owed.pay(&mut payee)?;
+        Ok(owed.take_passes().saturating_mul(PASS_WORK))
+    }
+
+    /// Whether last values wait to be sent.
+    pub(crate) fn owes(&self) -> bool {
+        !self.owed.is_empty()
+    }
+
+    /// Whether more can be written to it now: what is queued, or last values.
+    pub(crate) fn has_more(&self) -> bool {
+        self.out.queue().has_more() || self.owes() && self.out.queue().takes_messages()
     }
 
     /// Messages are about to be offered: the values of their topics that wait are older.
@@ -500,7 +516,10 @@ impl<S: Stream> Peer<S> {
         let full = self.out.is_full(was);
         if full != was {
             self.full_since = full.then_some(now);
-            self.hub.gauge.set(*id, full, wakes);
+        }
+        let lacks_room = self.out.lacks_room(self.lacks_room);
+        if lacks_room != std::mem::replace(&mut self.lacks_room, lacks_room) {
+            self.hub.gauge.set(*id, lacks_room, wakes);
         }
         if let Some(topics) = self.out.changed_topics() {
             self.hub.gauge.hold(*id, topics, wakes);
