@@ -30,7 +30,7 @@ pub(super) fn read(mut keys: Keys<'_, '_>, grace: Duration) -> Option<(usize, Ro
     let (grace, feeds_max) = (keys.take::<Option<_>>("grace").unwrap_or(grace), keys.take("feeds_max"));
     let (min_run, min_interval) = (keys.take("min_run"), keys.take("min_interval"));
     let (fresh_for, once) = rests(&mut keys, source.as_ref());
-    let keep_last = keep_last(&mut keys, fresh_for.is_some() || once);
+    let keep_last = keep_last(&mut keys, fresh_for.is_some(), once);
     let on_full = on_full(&mut keys);
     let frames = texts(keys.take("frames"));
     let catalogue = catalogue(&mut keys, pattern.as_ref());
@@ -165,23 +165,28 @@ pub(super) fn on_full(keys: &mut Keys<'_, '_>) -> Option<OnFull> {
     })
 }
 
-/// The limits of last values. `implied`: another key keeps them anyway.
-fn keep_last(keys: &mut Keys<'_, '_>, implied: bool) -> Option<LastLimits> {
+/// The limits of last values. `fresh`, `once`: these keys keep them anyway, the first beyond the last subscriber.
+fn keep_last(keys: &mut Keys<'_, '_>, fresh: bool, once: bool) -> Option<LastLimits> {
     let (at, given) = (keys.at("keep_last"), keys.has("keep_last"));
     let Some(mut limits) = keys.inner("keep_last", LAST) else {
         let keeps = keys.take::<bool>("keep_last");
-        if implied && given && !keeps {
+        if (fresh || once) && given && !keeps {
             let why =
                 "it contradicts `fresh_for` and `once`, which keep the last value; leave one of them out";
             keys.refuse(at, "keep_last", why);
         }
         return keeps.then(LastLimits::default);
     };
+    let outlive_at = limits.has("outlive").then(|| limits.at("outlive"));
     let last = LastLimits {
         age_max: limits.take("age_max"),
         bytes_max: limits.take("bytes_max"),
         outlive: limits.take("outlive"),
     };
+    if let Some(at) = outlive_at.filter(|_| fresh && !last.outlive) {
+        let why = "it contradicts `fresh_for`, which keeps a value that nobody wants; leave it out";
+        limits.refuse(at, "outlive", why);
+    }
     limits.finish();
     Some(last)
 }

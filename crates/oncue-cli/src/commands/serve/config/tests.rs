@@ -317,6 +317,7 @@ fn values_of_the_wrong_kind_or_size_are_refused() {
         ),
         ("every = '1s'\ncatalogue = ['y']", "`y` is not a topic of the route"),
         ("every = '1s'\nkeep_last = false\nfresh_for = '1s'", "`keep_last` of route 1 (`x`): it contradicts"),
+        ("every = '1s'\nkeep_last = { outlive = false }\nfresh_for = '1s'", "it contradicts `fresh_for`"),
         ("mode = 'stream'\nonce = true\nrestart = 'always'", "contradicts restart = \"always\""),
         ("mode = 'shared'\nfresh_for = '1s'", "`fresh_for` is not allowed in route 1"),
         ("every = '1s'\nonce = 1", "expected true or false"),
