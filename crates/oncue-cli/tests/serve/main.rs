@@ -13,6 +13,7 @@ mod shared;
 mod strangers;
 mod subscribers;
 mod supervisor;
+mod surroundings;
 mod values;
 
 use std::fs;
