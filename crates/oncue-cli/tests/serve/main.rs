@@ -13,6 +13,7 @@ mod shared;
 mod strangers;
 mod subscribers;
 mod supervisor;
+mod values;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use oncue_interop::program::Program;
 use oncue_interop::until;
 
-use crate::{Directory, Server};
+use crate::{BIND, Directory, Server};
 
 const A_WHILE: Duration = Duration::from_millis(200);
 
@@ -277,4 +277,32 @@ fn lines_of_standard_error_are_bounded_in_length_and_number() {
         lines += 1;
     }
     assert!((50..1000).contains(&lines), "{lines}");
+}
+
+#[test]
+fn a_route_with_many_topics_does_not_starve_another() {
+    let directory = Directory::new();
+    let path = directory.write(
+        "oncue.toml",
+        &format!(
+            "{BIND}processes_max = 2\n\
+             [[route]]\ntopic = 'many/{{x:int}}'\ncommand = ['sh', '-c', 'sleep 0.03; echo $0', '{{x}}']\nevery = '1ms'\n\
+             [[route]]\ntopic = 'one'\ncommand = ['echo', 'here']\nevery = '1ms'\n"
+        ),
+    );
+    let mut server = directory.serve_file(&path);
+    let topics: Vec<_> = (0..300).map(|number| format!("many/{number}")).collect();
+    let topics: Vec<_> = topics.iter().map(String::as_str).collect();
+    let subscriber = server.subscriber(&topics);
+    // All of them wait for a permit before the other route does.
+    for _ in 0..300 {
+        assert!(server.program.line().starts_with("+ many/"));
+    }
+    subscriber.0.subscribe("one").expect("a subscription");
+    assert_eq!(server.program.line(), "+ one");
+    // What came before it was wanted.
+    while subscriber.0.try_recv().expect("a socket").is_some() {}
+    let values = std::iter::repeat_with(|| subscriber.next().0);
+    let before = values.take_while(|topic| topic != "one").count();
+    assert!(before < 20, "{before} values of the other route came first");
 }

@@ -23,7 +23,7 @@ impl<F> Socket<Publisher, F> {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_last(&self, message: impl Frames) -> Result<()> {
-        self.0.hub.send_last(&message, None)
+        self.0.hub.send_last(None, &message, None)
     }
 
     /// As [`send_last`](Self::send_last); the value is kept for `age` at most.
@@ -31,7 +31,7 @@ impl<F> Socket<Publisher, F> {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_last_for(&self, message: impl Frames, age: Duration) -> Result<()> {
-        self.0.hub.send_last(&message, Some(age))
+        self.0.hub.send_last(None, &message, Some(age))
     }
 
     /// Keeps a message as the last value of its topic for later subscribers, without sending it. It waits for nothing:
@@ -40,7 +40,7 @@ impl<F> Socket<Publisher, F> {
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed).
     pub fn keep_last(&self, message: impl Frames) -> Result<()> {
-        self.0.hub.keep_last(&message, None)
+        self.0.hub.keep_last(None, &message, None)
     }
 
     /// As [`keep_last`](Self::keep_last), for `age` at most.
@@ -48,7 +48,45 @@ impl<F> Socket<Publisher, F> {
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed).
     pub fn keep_last_for(&self, message: impl Frames, age: Duration) -> Result<()> {
-        self.0.hub.keep_last(&message, Some(age))
+        self.0.hub.keep_last(None, &message, Some(age))
+    }
+
+    /// Sends a message whose first frame only begins with its topic, such as `weather 21`, and keeps a copy of it as the last
+    /// value of that topic, for `age` at most: as [`send_last_for`](Self::send_last_for), which takes the whole first
+    /// frame for the topic.
+    ///
+    /// ```
+    /// # use oncue::{Engine, Options, Pub};
+    /// let publisher = Pub::new(&Engine::start()?, Options::new())?;
+    /// publisher.send_last_as("weather", "weather 21", None)?;
+    /// publisher.send_last_as("weather", "weather 22", None)?;
+    /// assert_eq!(publisher.last("weather").unwrap().topic(), b"weather 22");
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and [`Misuse`](crate::ErrorKind::Misuse) if the message does not begin with the topic.
+    pub fn send_last_as(
+        &self,
+        topic: impl AsRef<[u8]>,
+        message: impl Frames,
+        age: Option<Duration>,
+    ) -> Result<()> {
+        self.0.hub.send_last(Some(topic.as_ref()), &message, age)
+    }
+
+    /// Keeps a message as [`send_last_as`](Self::send_last_as) does, without sending it.
+    ///
+    /// # Errors
+    /// [`Closed`](crate::ErrorKind::Closed), and [`Misuse`](crate::ErrorKind::Misuse) if the message does not begin with the
+    /// topic.
+    pub fn keep_last_as(
+        &self,
+        topic: impl AsRef<[u8]>,
+        message: impl Frames,
+        age: Option<Duration>,
+    ) -> Result<()> {
+        self.0.hub.keep_last(Some(topic.as_ref()), &message, age)
     }
 
     /// Stops keeping the last value of a topic. Returns whether there was one.

@@ -79,8 +79,9 @@ A route names topics and says where their values come from. Nothing runs for a t
   topic = \"log/{name:word}\"
   file = \"logs/{name}.log\"
 
-A message has two frames, the topic and the value. Programs run without a shell. Relative paths begin in the directory
-where oncue was started. Prints `+ TOPIC` when a topic begins to be produced and `- TOPIC` when that ends.
+A message has two frames, the topic and the value; with `framing` a value holds any bytes. Programs run without a shell.
+Relative paths begin in the directory where oncue was started. Prints `+ TOPIC` when a topic begins to be produced and
+`- TOPIC` when that ends.
 
 On SIGHUP the config is read again; what has not changed is not disturbed. On SIGUSR1 the counts of each route are printed.
 

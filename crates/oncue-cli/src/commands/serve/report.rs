@@ -22,7 +22,7 @@ pub(super) fn report(on_demand: &OnDemand, tools: &Tools) {
             counted(done.produced, "value"),
             counted(done.started, "feed")
         );
-        let counts: [Count; 8] = [
+        let counts: [Count; 9] = [
             (route.now.waiting as u64, "topic", " waiting for room"),
             (route.now.failing as u64, "topic", " waiting for the next start"),
             (done.offered, "message", " offered"),
@@ -30,6 +30,7 @@ pub(super) fn report(on_demand: &OnDemand, tools: &Tools) {
             (done.superseded, "value", " replaced by newer ones"),
             (done.ticks_skipped, "run", " skipped because the one before had not ended"),
             (done.ticks_congested, "run", FULL),
+            (done.ticks_fresh, "run", FRESH),
             (route.avoided, "value", " not produced because nobody wanted the topic"),
         ];
         add(&mut text, &counts);
@@ -51,10 +52,11 @@ pub(super) fn sum_up(on_demand: &OnDemand, tools: &Tools) {
     let done = stats.done;
     let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let mut text = format!("{} sent by {}", counted(done.produced, "value"), counted(done.started, "feed"));
-    let counts: [Count; 9] = [
+    let counts: [Count; 10] = [
         (get(&counts.programs), "program", " run"),
         (get(&counts.failures), "failure", ""),
         (done.ticks_congested, "run", FULL),
+        (done.ticks_fresh, "run", FRESH),
         (get(&counts.refused), "topic", " refused"),
         (stats.unserved_total, "topic", " wanted that no route serves"),
         (get(&counts.unwanted), "value", " of topics that nobody wanted"),
@@ -67,6 +69,7 @@ pub(super) fn sum_up(on_demand: &OnDemand, tools: &Tools) {
 }
 
 const FULL: &str = " skipped because all subscribers were full";
+const FRESH: &str = " saved because the value was fresh";
 
 /// Adds the counts that are not 0.
 fn add(text: &mut String, counts: &[Count]) {

@@ -44,7 +44,7 @@ pub(super) fn check(config: &Config) -> Result<(), Problem> {
     let first = |routes: usize| {
         let builder = bounded(OnDemand::routes(), config);
         let routes = config.routes.iter().take(routes);
-        routes.fold(builder, |builder, route| planned(builder, route).manual(|_| ())).check()
+        routes.fold(builder, |builder, route| planned(builder, route).thread(|_| Ok(()))).check()
     };
     let (mut right, mut wrong) = (0, config.routes.len());
     let Err(mut error) = first(wrong) else { return Ok(()) };
@@ -84,6 +84,10 @@ fn planned(builder: Builder, route: &Route) -> RouteBuilder {
     if let Some(limits) = route.keep_last {
         planned = planned.keep_last_with(limits);
     }
+    if let Some(time) = route.fresh_for {
+        planned = planned.fresh_for(time);
+    }
+    planned = planned.once(route.once).frames(&route.frames);
     if let Catalogue::Topics(topics) = &route.catalogue {
         planned = planned.catalogue(topics);
     }
@@ -167,6 +171,19 @@ mod tests {
     fn check_text(text: &str) -> Result<(), (usize, String)> {
         let config = Config::parse(text).expect("a config");
         check(&config).map_err(|Problem { at, text: why }| (text[..at].matches('\n').count() + 1, why))
+    }
+
+    #[test]
+    fn keys_that_contradict_each_other_are_refused() {
+        let check = |keys: &str| {
+            let route = format!("[[route]]\ntopic = 'x'\ncommand = ['x']\nevery = '1s'\n{keys}\n");
+            check_text(&format!("bind = 'tcp://127.0.0.1:0'\n{route}")).map_err(|(_, why)| why)
+        };
+        let why = check("fresh_for = '2s'\nkeep_last = { age_max = '1s' }").expect_err("too short");
+        assert!(why.contains("`age_max` at least as long as `fresh_for`"), "{why}");
+        let why = check("frames = ['{value}']").expect_err("no topic");
+        assert!(why.contains("the route `x`") && why.contains("begin with `{topic}`"), "{why}");
+        assert_eq!(check("fresh_for = '2s'\nonce = true\nframes = ['{topic}', '{count}']"), Ok(()));
     }
 
     #[test]

@@ -92,6 +92,9 @@ pub struct Done {
     pub ticks_skipped: u64,
     /// Ticks left out: all subscribers of the topic are full, see [`Room`](crate::Room).
     pub ticks_congested: u64,
+    /// Ticks left out: the topic had a fresh value, see [`RouteBuilder::fresh_for`](crate::demand::RouteBuilder::fresh_for). A
+    /// thread that is not started yet for that reason counts once.
+    pub ticks_fresh: u64,
     /// The time spent in the functions of periodic routes and batches, and what other producers report by
     /// [`Feed::spent`](crate::demand::Feed::spent). The time of a batch counts for its route, not for a topic.
     pub producing: Duration,
@@ -109,6 +112,7 @@ pub(crate) struct Counters {
     pub(crate) lists_failed: AtomicU64,
     pub(crate) ticks_skipped: AtomicU64,
     pub(crate) ticks_congested: AtomicU64,
+    pub(crate) ticks_fresh: AtomicU64,
     pub(crate) producing_nanos: AtomicU64,
     pub(crate) first_values: AtomicU64,
     pub(crate) first_value_nanos: AtomicU64,
@@ -143,6 +147,7 @@ impl Counters {
             failed: get(&self.failed),
             ticks_skipped: get(&self.ticks_skipped),
             ticks_congested: get(&self.ticks_congested),
+            ticks_fresh: get(&self.ticks_fresh),
             producing: Duration::from_nanos(get(&self.producing_nanos)),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::error::Result;
+use crate::msg::Frames;
 use crate::socket::XPub;
 use crate::sync::lock;
 
@@ -38,39 +39,77 @@ pub struct LastLimits {
 
 pub(crate) struct Keep {
     limits: LastLimits,
+    /// How long a value is fresh.
+    fresh: Option<Duration>,
     book: Mutex<Book>,
+}
+
+/// A value that is fresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fresh {
+    /// When it was sent.
+    pub(crate) at: Duration,
+    /// Until when it is fresh.
+    pub(crate) until: Duration,
 }
 
 /// Which values are kept, where that must be known.
 #[derive(Default)]
 struct Book {
-    /// By topic: the turn, and the bytes.
-    entries: HashMap<Arc<[u8]>, (u64, u64)>,
+    entries: HashMap<Arc<[u8]>, Entry>,
     /// By turn: the values that are longest without a newer one first.
     turns: BTreeMap<u64, Arc<[u8]>>,
     bytes: u64,
     last_turn: u64,
 }
 
+struct Entry {
+    turn: u64,
+    bytes: u64,
+    /// When the value was sent.
+    at: Duration,
+}
+
+impl Fresh {
+    /// What is fresh for `time` from `at` on, if it is still so now.
+    pub(crate) fn new(at: Duration, time: Duration, now: Duration) -> Option<Fresh> {
+        let until = at.saturating_add(time);
+        (until > now).then_some(Fresh { at, until })
+    }
+}
+
 impl Keep {
-    pub(crate) fn new(limits: LastLimits) -> Keep {
-        Keep { limits, book: Mutex::default() }
+    pub(crate) fn new(limits: LastLimits, fresh: Option<Duration>) -> Keep {
+        Keep { limits, fresh, book: Mutex::default() }
     }
 
-    /// Sends a value and keeps it.
-    pub(super) fn send(&self, socket: &XPub, topic: &Arc<[u8]>, value: &[u8]) -> Result<()> {
-        let bytes_max = self.limits.bytes_max.or(self.limits.outlive.then_some(OUTLIVING_BYTES_MAX));
-        let Some(bytes_max) = bytes_max else { return self.send_last(socket, topic, value) };
-        let bytes = topic.len() as u64 + value.len() as u64 + ENTRY_BYTES;
+    /// How long a value is fresh, if the route says that.
+    pub(super) fn fresh_for(&self) -> Option<Duration> {
+        self.fresh
+    }
+
+    /// Sends a message of a topic and keeps it.
+    pub(super) fn send(
+        &self,
+        socket: &XPub,
+        topic: &Arc<[u8]>,
+        message: &(impl Frames + ?Sized),
+        now: impl Fn() -> Duration,
+    ) -> Result<()> {
+        let outlives = self.limits.outlive || self.fresh.is_some();
+        let bytes_max = self.limits.bytes_max.or(outlives.then_some(OUTLIVING_BYTES_MAX));
+        let Some(bytes_max) = bytes_max else { return self.send_last(socket, topic, message) };
+        let mut bytes = ENTRY_BYTES;
+        message.visit(&mut |frame, _| bytes += frame.len() as u64);
         // Locked meanwhile: the socket has what is in the book, unless it has dropped it for its own bound.
         let mut book = lock(&self.book);
         book.remove(topic);
         if bytes > bytes_max {
             socket.forget_last(topic);
-            return socket.send((&**topic, value));
+            return socket.send(message);
         }
-        self.send_last(socket, topic, value)?;
-        book.insert(topic.clone(), bytes);
+        self.send_last(socket, topic, message)?;
+        book.insert(topic.clone(), bytes, now());
         while book.bytes > bytes_max
             && let Some((_, oldest)) = book.turns.first_key_value()
         {
@@ -81,18 +120,32 @@ impl Keep {
         Ok(())
     }
 
-    fn send_last(&self, socket: &XPub, topic: &[u8], value: &[u8]) -> Result<()> {
-        match self.limits.age_max {
-            None => socket.send_last((topic, value)),
-            Some(age) => socket.send_last_for((topic, value), age),
-        }
+    fn send_last(&self, socket: &XPub, topic: &[u8], message: &(impl Frames + ?Sized)) -> Result<()> {
+        socket.send_last_as(topic, message, self.limits.age_max)
     }
 
-    pub(super) fn leave(&self, socket: &XPub, topic: &[u8]) {
-        if !self.limits.outlive {
-            lock(&self.book).remove(topic);
-            socket.forget_last(topic);
+    /// The value of a topic, if it is kept and still fresh.
+    pub(super) fn fresh(&self, socket: &XPub, topic: &[u8], now: Duration) -> Option<Fresh> {
+        let time = self.fresh?;
+        let at = lock(&self.book).entries.get(topic)?.at;
+        // The socket may have dropped it for its own bound.
+        Fresh::new(at, time, now).filter(|_| socket.last(topic).is_some())
+    }
+
+    /// Nobody wants the topic any more: its value is kept only as long as it outlives its feed, or is fresh.
+    pub(super) fn leave(&self, socket: &XPub, topic: &[u8], now: Duration) {
+        if self.limits.outlive {
+            return;
         }
+        if let Some(Fresh { until, .. }) = self.fresh(socket, topic, now)
+            && let Some(value) = socket.last(topic)
+        {
+            // A closed socket keeps nothing.
+            let _ = socket.keep_last_as(topic, value, Some(until.saturating_sub(now)));
+            return;
+        }
+        lock(&self.book).remove(topic);
+        socket.forget_last(topic);
     }
 
     /// The route has been removed.
@@ -104,15 +157,15 @@ impl Keep {
 }
 
 impl Book {
-    fn insert(&mut self, topic: Arc<[u8]>, bytes: u64) {
+    fn insert(&mut self, topic: Arc<[u8]>, bytes: u64, at: Duration) {
         self.last_turn += 1;
         self.bytes += bytes;
         self.turns.insert(self.last_turn, topic.clone());
-        self.entries.insert(topic, (self.last_turn, bytes));
+        self.entries.insert(topic, Entry { turn: self.last_turn, bytes, at });
     }
 
     fn remove(&mut self, topic: &[u8]) {
-        if let Some((turn, bytes)) = self.entries.remove(topic) {
+        if let Some(Entry { turn, bytes, .. }) = self.entries.remove(topic) {
             self.turns.remove(&turn);
             self.bytes -= bytes;
         }

@@ -17,10 +17,12 @@ pub(crate) use self::counts::{Counters, add, get};
 pub use self::counts::{Done, FeedCounts, OnDemandStats, RouteStats, TopicStats};
 pub(crate) use self::desk::{Desk, Note};
 pub use self::failure::{Failure, Produced, Stopped};
-pub(crate) use self::keep::Keep;
 pub use self::keep::LastLimits;
-use self::outlet::{Outlet, Put};
+pub(crate) use self::keep::{Fresh, Keep};
+use self::outlet::{Outlet, Put, Subject};
 pub(crate) use self::route::FeedRoute;
+pub(crate) use self::value::Layout;
+use self::value::Value;
 use crate::Room;
 use crate::events;
 use crate::op::{Op, Waiters};
@@ -30,10 +32,12 @@ use crate::sync::lock;
 mod counts;
 mod desk;
 mod failure;
+mod fresh;
 mod keep;
 mod outlet;
 mod route;
 mod together;
+mod value;
 
 /// One running production: one topic, one generation. Cheap to clone; all clones are the same feed, and may be used
 /// on any thread.
@@ -55,6 +59,8 @@ struct Inner {
     /// Whether the outlet has a socket, to be read without a lock.
     active: AtomicBool,
     failed: AtomicBool,
+    /// Whether the runner was told that the topic has a fresh value although the feed has published none.
+    said_fresh: AtomicBool,
     waiters: Waiters,
     counters: Counters,
 }
@@ -80,11 +86,13 @@ impl Feed {
             let text = String::from_utf8_lossy(&of.topic[value.clone()]).into_owned();
             (value, text)
         });
+        let count = of.route.layout.as_ref().map_or(0, |layout| layout.recall(&of.topic));
         let feed = Feed(Arc::new(Inner {
             lossy: lossy.collect(),
-            outlet: Mutex::new(Outlet::new(socket)),
+            outlet: Mutex::new(Outlet::new(socket, count)),
             active: AtomicBool::new(true),
             failed: AtomicBool::new(false),
+            said_fresh: AtomicBool::new(false),
             waiters: Waiters::default(),
             counters: Counters::default(),
             of,
@@ -131,7 +139,8 @@ impl Feed {
         self.0.of.generation
     }
 
-    /// Sends a message of two frames, the topic and this payload. Never waits: a subscriber whose queue is full
+    /// Sends a message of two frames, the topic and this payload, or of the frames that the route
+    /// [says](crate::demand::RouteBuilder::frames). Never waits: a subscriber whose queue is full
     /// misses it, or the socket's [`OnFull`](crate::OnFull) decides; a value that the socket refuses is counted
     /// ([`refused`](crate::demand::Done::refused)) and is not an error. A value that comes sooner than the route's
     /// [`max_rate`](crate::demand::RouteBuilder::max_rate) allows is held and sent when its time has come, unless a newer
@@ -142,7 +151,29 @@ impl Feed {
     pub fn publish(&self, payload: impl AsRef<[u8]>) -> Result<(), Stopped> {
         // The payload's own code runs while nothing is locked.
         let payload = payload.as_ref();
-        self.publish_into(lock(&self.0.outlet), payload)
+        self.publish_into(lock(&self.0.outlet), Value::One(payload))
+    }
+
+    /// Sends a message of the topic and these frames, whatever frames the route says. Otherwise as
+    /// [`publish`](Feed::publish).
+    ///
+    /// ```
+    /// # use {oncue::OnDemand, std::time::SystemTime};
+    /// let od = OnDemand::bind("tcp://127.0.0.1:0")?
+    ///     .route("camera/{n}")
+    ///     .thread(|feed| {
+    ///         let time = format!("{:?}", SystemTime::now());
+    ///         feed.publish_frames(&[b"image/jpeg", time.as_bytes(), &[0xff, 0xd8]])?;
+    ///         Ok(feed.wait_stopped())
+    ///     })
+    ///     .start()?;
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`publish`](Feed::publish).
+    pub fn publish_frames(&self, frames: &[&[u8]]) -> Result<(), Stopped> {
+        self.publish_into(lock(&self.0.outlet), Value::Frames(frames))
     }
 
     /// Publishes a value unless the feed has published more than this number of values.
@@ -150,13 +181,13 @@ impl Feed {
         let outlet = lock(&self.0.outlet);
         if self.published() == values {
             // A feed that has stopped meanwhile counts the value.
-            let _ = self.publish_into(outlet, payload);
+            let _ = self.publish_into(outlet, Value::One(payload));
         }
     }
 
-    fn publish_into(&self, mut outlet: MutexGuard<'_, Outlet>, payload: &[u8]) -> Result<(), Stopped> {
-        let Activation { route, topic, desk, .. } = &self.0.of;
-        match outlet.put(route, topic, payload, || desk.now()) {
+    fn publish_into(&self, mut outlet: MutexGuard<'_, Outlet>, value: Value<'_>) -> Result<(), Stopped> {
+        let desk = &self.0.of.desk;
+        match outlet.put(&self.subject(), value, || desk.now()) {
             Put::Sent => self.sent(&outlet, 1),
             Put::Held { until } => {
                 drop(outlet);
@@ -176,9 +207,9 @@ impl Feed {
 
     /// Sends the value that was held back.
     pub(crate) fn release(&self) {
-        let Activation { route, topic, desk, .. } = &self.0.of;
+        let desk = &self.0.of.desk;
         let mut outlet = lock(&self.0.outlet);
-        match outlet.release(route, topic, desk.now()) {
+        match outlet.release(&self.subject(), || desk.now()) {
             Some(Put::Sent) => self.sent(&outlet, 1),
             Some(Put::Refused) => self.count(|counters| &counters.refused, 1),
             _ => {}
@@ -187,7 +218,12 @@ impl Feed {
 
     /// Nobody wants the topic any more: its last value is forgotten, unless it outlives the feed.
     pub(crate) fn leave_last(&self, socket: &XPub) {
-        self.0.of.route.leave_last(socket, self.topic());
+        self.0.of.route.leave_last(socket, self.topic(), self.0.of.desk.now());
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        let Activation { route, topic, params, .. } = &self.0.of;
+        Subject { route, topic, params }
     }
 
     /// How many values were sent.
@@ -301,9 +337,12 @@ impl Feed {
 
     /// When this returns, nothing of the feed is sent any more: a value that was being published has been handed over.
     pub(crate) fn stop(&self) {
-        let socket = lock(&self.0.outlet).close();
+        let closed = lock(&self.0.outlet).close();
         self.0.active.store(false, Ordering::SeqCst);
-        drop(socket);
+        if let (Some((_, count)), Some(layout)) = (&closed, &self.0.of.route.layout) {
+            layout.remember(&self.0.of.topic, *count);
+        }
+        drop(closed);
         self.0.waiters.wake();
     }
 

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use oncue_pattern::Params;
+
 use super::route::FeedRoute;
+use super::value::{Held, Value};
 use crate::error::{ErrorKind, Result};
 use crate::socket::XPub;
 
@@ -13,7 +16,18 @@ pub(super) struct Outlet {
     /// When the next value may be sent, if the route spaces them.
     next: Duration,
     /// The latest of the values that came before then.
-    held: Option<Vec<u8>>,
+    held: Option<Held>,
+    /// How many messages the topic has had, if the route counts them.
+    count: u64,
+    /// When the last value was sent, if the route rests after one.
+    last: Option<Duration>,
+}
+
+/// The topic that values are of.
+pub(super) struct Subject<'a> {
+    pub(super) route: &'a FeedRoute,
+    pub(super) topic: &'a Arc<[u8]>,
+    pub(super) params: &'a Params,
 }
 
 /// What became of a value.
@@ -34,49 +48,71 @@ pub(super) enum Put {
 }
 
 impl Outlet {
-    pub(super) fn new(socket: XPub) -> Outlet {
-        Outlet { socket: Some(socket), next: Duration::ZERO, held: None }
+    /// `count`: how many messages the topic has had.
+    pub(super) fn new(socket: XPub, count: u64) -> Outlet {
+        Outlet { socket: Some(socket), next: Duration::ZERO, held: None, count, last: None }
     }
 
     pub(super) fn socket(&self) -> Option<&XPub> {
         self.socket.as_ref()
     }
 
-    /// Sends a value of a topic of this route, or holds it until its time has come.
-    pub(super) fn put(
-        &mut self,
-        route: &FeedRoute,
-        topic: &Arc<[u8]>,
-        value: &[u8],
-        now: impl FnOnce() -> Duration,
-    ) -> Put {
-        let Some(socket) = &self.socket else { return Put::Late };
-        let Some(spacing) = route.spacing else { return route.send(socket, topic, value).into() };
+    /// When the last value was sent, if the route rests after one.
+    pub(super) fn last(&self) -> Option<Duration> {
+        self.last
+    }
+
+    /// Sends a value, or holds it until its time has come.
+    pub(super) fn put(&mut self, of: &Subject<'_>, value: Value<'_>, now: impl Fn() -> Duration) -> Put {
+        if self.socket.is_none() {
+            return Put::Late;
+        }
+        let Some(spacing) = of.route.spacing else { return self.send(of, value, now) };
         if let Some(held) = &mut self.held {
-            held.clear();
-            held.extend_from_slice(value);
+            held.replace(value);
             return Put::Superseded;
         }
-        let now = now();
-        if self.next > now {
-            self.held = Some(value.to_vec());
+        let at = now();
+        if self.next > at {
+            self.held = Some(Held::new(value));
             return Put::Held { until: self.next };
         }
-        self.next = now.saturating_add(spacing);
-        route.send(socket, topic, value).into()
+        self.next = at.saturating_add(spacing);
+        self.send(of, value, now)
     }
 
     /// Sends the value that is held, if any.
-    pub(super) fn release(&mut self, route: &FeedRoute, topic: &Arc<[u8]>, now: Duration) -> Option<Put> {
-        let (socket, value) = (self.socket.as_ref()?, self.held.take()?);
-        self.next = now.saturating_add(route.spacing?);
-        Some(route.send(socket, topic, &value).into())
+    pub(super) fn release(&mut self, of: &Subject<'_>, now: impl Fn() -> Duration) -> Option<Put> {
+        let held = self.held.take()?;
+        self.next = now().saturating_add(of.route.spacing?);
+        Some(held.with(|value| self.send(of, value, now)))
     }
 
-    /// Nothing is sent any more. Returns the socket, to be dropped outside of locks.
-    pub(super) fn close(&mut self) -> Option<XPub> {
+    fn send(&mut self, of: &Subject<'_>, value: Value<'_>, now: impl Fn() -> Duration) -> Put {
+        let Some(socket) = &self.socket else { return Put::Late };
+        let sent = match (value, &of.route.layout) {
+            (Value::One(value), None) => of.route.send(socket, of.topic, &(&**of.topic, value), &now),
+            (Value::One(value), Some(layout)) => {
+                let frames = layout.fill(of.topic, of.params, value, self.count + 1);
+                let sent = of.route.send(socket, of.topic, &frames[..], &now);
+                self.count += u64::from(sent.is_ok());
+                sent
+            }
+            (Value::Frames(frames), _) => {
+                let frames = [&[&**of.topic], frames].concat();
+                of.route.send(socket, of.topic, &frames[..], &now)
+            }
+        };
+        if of.route.once && sent.is_ok() {
+            self.last = Some(now());
+        }
+        sent.into()
+    }
+
+    /// Nothing is sent any more. Returns the socket, to be dropped outside of locks, and how many messages the topic has had.
+    pub(super) fn close(&mut self) -> Option<(XPub, u64)> {
         self.held = None;
-        self.socket.take()
+        self.socket.take().map(|socket| (socket, self.count))
     }
 }
 

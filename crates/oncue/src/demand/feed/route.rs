@@ -5,33 +5,48 @@ use std::time::Duration;
 
 use super::counts::Counters;
 use super::keep::Keep;
+use super::value::Layout;
 use crate::error::Result;
+use crate::msg::Frames;
 use crate::socket::XPub;
 
 /// The half of a route that its feeds use. The other half, which decides when they run, is the runner's.
+#[derive(Default)]
 pub(crate) struct FeedRoute {
     /// The least time between two values of a topic.
     pub(crate) spacing: Option<Duration>,
     pub(crate) keep: Option<Keep>,
+    /// The frames of its messages; topic and value by default.
+    pub(crate) layout: Option<Layout>,
+    /// Whether a feed rests after a value until that is too old.
+    pub(crate) once: bool,
+    /// Whether its producers have a clock of their own, of which the route knows the period.
+    pub(crate) paced: bool,
     pub(crate) counters: Counters,
 }
 
 impl FeedRoute {
-    /// Sends a value, and keeps it if the route does that.
-    pub(super) fn send(&self, socket: &XPub, topic: &Arc<[u8]>, value: &[u8]) -> Result<()> {
+    /// Sends a message of a topic, and keeps it if the route does that.
+    pub(super) fn send(
+        &self,
+        socket: &XPub,
+        topic: &Arc<[u8]>,
+        message: &(impl Frames + ?Sized),
+        now: impl Fn() -> Duration,
+    ) -> Result<()> {
         match &self.keep {
-            Some(keep) => keep.send(socket, topic, value),
-            None => socket.send((&**topic, value)),
+            Some(keep) => keep.send(socket, topic, message, now),
+            None => socket.send(message),
         }
     }
 
     /// Whether a value is only sent, at once and as a message of topic and value.
     pub(super) fn only_sends(&self) -> bool {
-        self.spacing.is_none() && self.keep.is_none()
+        self.spacing.is_none() && self.keep.is_none() && self.layout.is_none()
     }
 
     /// Nobody wants the topic any more: its last value is forgotten, unless it outlives its feed.
-    pub(crate) fn leave_last(&self, socket: &XPub, topic: &[u8]) {
-        self.keep.iter().for_each(|keep| keep.leave(socket, topic));
+    pub(crate) fn leave_last(&self, socket: &XPub, topic: &[u8], now: Duration) {
+        self.keep.iter().for_each(|keep| keep.leave(socket, topic, now));
     }
 }

@@ -57,7 +57,7 @@ pub(crate) struct BatchRun {
 struct Set {
     feeds: BTreeMap<Arc<[u8]>, Feed>,
     /// Those of them for which no call has been made.
-    fresh: BTreeMap<Arc<[u8]>, Feed>,
+    new: BTreeMap<Arc<[u8]>, Feed>,
     /// A call for all is to be made.
     due: bool,
     /// From being queued until a worker has finished.
@@ -76,7 +76,7 @@ impl BatchRun {
     pub(crate) fn start(self: &Arc<Self>, feed: &Feed, now: Duration, workers: &Workers) -> Option<Duration> {
         let mut set = lock(&self.set);
         set.feeds.insert(feed.shared_topic(), feed.clone());
-        set.fresh.insert(feed.shared_topic(), feed.clone());
+        set.new.insert(feed.shared_topic(), feed.clone());
         if !std::mem::replace(&mut set.busy, true) {
             workers.queue(vec![self.clone()]);
         }
@@ -91,7 +91,7 @@ impl BatchRun {
         feed.stop();
         let mut set = lock(&self.set);
         set.feeds.remove(feed.topic());
-        set.fresh.remove(feed.topic());
+        set.new.remove(feed.topic());
         let last = set.feeds.is_empty();
         set.ticking &= !last;
         if set.busy {
@@ -112,10 +112,13 @@ impl BatchRun {
     /// The feeds of the next call; none if there is no call to be made.
     fn next(&self) -> Vec<Feed> {
         let mut set = lock(&self.set);
-        let fresh = std::mem::take(&mut set.fresh);
+        let new = std::mem::take(&mut set.new);
         let next: Vec<Feed> = match std::mem::take(&mut set.due) {
-            true => set.feeds.values().filter(|feed| !feed.skip_for_congestion()).cloned().collect(),
-            false => fresh.into_values().collect(),
+            true => {
+                let due = |feed: &&Feed| !feed.skip_for_freshness() && !feed.skip_for_congestion();
+                set.feeds.values().filter(due).cloned().collect()
+            }
+            false => new.into_values().filter(|feed| !feed.skip_for_freshness()).collect(),
         };
         set.busy = !next.is_empty();
         next

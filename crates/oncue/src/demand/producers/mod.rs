@@ -55,6 +55,11 @@ pub(crate) enum Producer {
 }
 
 impl Producer {
+    /// Whether its feeds can rest after one value until that is too old.
+    pub(crate) fn may_rest(&self) -> bool {
+        matches!(self, Producer::Every { .. } | Producer::Batch(_) | Producer::Thread(_))
+    }
+
     /// The time between two values of a topic, where the route has one.
     pub(crate) fn period(&self) -> Option<Duration> {
         match self {

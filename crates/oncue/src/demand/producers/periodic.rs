@@ -1,12 +1,13 @@
 //! Periodic production of one feed: at once, and then at whole periods after the runner's origin, without drift. A tick is
-//! skipped and counted if the value before is still being produced, or if it passed unseen. A feed is never queued twice.
+//! skipped and counted if the value before is still being produced or is fresh, or if it passed unseen. A feed is never
+//! queued twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::TickFn;
-use super::ticks::{Tick, aligned_tick};
+use super::ticks::{Tick, aligned_tick, tick_while_fresh};
 use super::workers::{Job, Jobs};
 use crate::demand::feed::{Failure, Feed};
 
@@ -40,12 +41,22 @@ impl Tick for Periodic {
         let (next, passed) = aligned_tick(at, self.period, now);
         let busy = self.busy.swap(true, Ordering::SeqCst);
         self.feed.skip_ticks(passed + u64::from(busy));
-        if !busy && self.feed.skip_for_congestion() {
-            self.busy.store(false, Ordering::SeqCst);
-        } else if !busy {
-            jobs.push(self);
+        if busy {
+            return Some(next);
         }
-        Some(next)
+        let fresh = self.feed.fresh();
+        if fresh.is_none() && !self.feed.skip_for_congestion() {
+            let again = self.feed.rests_for().map_or(next, |time| next.min(now.saturating_add(time)));
+            jobs.push(self);
+            return Some(again);
+        }
+        self.busy.store(false, Ordering::SeqCst);
+        let again = tick_while_fresh(next, self.period, fresh, &self.feed);
+        if fresh.is_some() {
+            // A tick that comes a little later is not left out.
+            self.feed.skip_fresh(u64::from(again >= next));
+        }
+        Some(again)
     }
 }
 

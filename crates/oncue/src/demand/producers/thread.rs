@@ -28,9 +28,21 @@ pub(crate) fn start_thread(feed: Feed, produce: ThreadFn) -> io::Result<JoinHand
     thread::Builder::new().name("oncue-feed".to_owned()).spawn(move || {
         feed.desk().adopt_thread();
         let end = EndOnDrop(feed.clone());
-        feed.judge(Failure::catch(|| produce(feed.clone())));
+        // The topic may have a value that is fresh. A producer with a clock of its own looks at each of its ticks.
+        let rests = !feed.has_pace() && feed.skip_for_freshness();
+        if !rests || feed.wait_while_fresh().is_ok() {
+            while produce_once(&feed, &produce) && feed.wait_while_fresh().is_ok() {}
+        }
         drop(end);
     })
+}
+
+/// Runs a producer until it returns. Returns whether its feed rests from then on until the value is too old.
+fn produce_once(feed: &Feed, produce: &ThreadFn) -> bool {
+    let outcome = Failure::catch(|| produce(feed.clone()));
+    let returned = matches!(outcome, Ok(Ok(())));
+    feed.judge(outcome);
+    returned && feed.is_once() && feed.fresh().is_some()
 }
 
 /// Hands a producer to an executor. Once the feed has stopped, the future is polled one last time, so that it may see

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::workers::Jobs;
-use crate::demand::feed::{Feed, Stopped};
+use crate::demand::feed::{Feed, Fresh, Stopped};
 
 /// What is done at a time, once or periodically.
 pub(crate) trait Tick: Send + Sync {
@@ -55,16 +55,41 @@ impl Ticks<'_> {
     }
 
     /// Blocks this thread until the next tick. Those that have passed since the last one are left out and counted
-    /// ([`Done::ticks_skipped`](crate::demand::Done::ticks_skipped)).
+    /// ([`Done::ticks_skipped`](crate::demand::Done::ticks_skipped)). While the topic has a fresh value
+    /// ([`Feed::skip_for_freshness`] at a tick), a tick comes at the moment at which it is too old, and with
+    /// [`once`](crate::demand::RouteBuilder::once) none before.
     ///
     /// # Errors
     /// [`Stopped`] as soon as the feed is not active.
     pub fn wait(&mut self) -> Result<(), Stopped> {
         let now = self.feed.desk().now();
         let (next, passed) = next_tick(self.due, self.period, now);
-        self.due = next;
         self.feed.skip_ticks(passed);
-        self.feed.sleep(next.saturating_sub(now))
+        let fresh = self.feed.fresh();
+        self.due = tick_while_fresh(next, self.period, fresh, self.feed);
+        match fresh {
+            Some(Fresh { until: Duration::MAX, .. }) => self.feed.wait_while_fresh(),
+            _ => self.feed.sleep(self.due.saturating_sub(now)),
+        }
+    }
+}
+
+/// The tick to come instead of `next`, where the value of a feed is fresh: `next`, which will be left out, or the moment at
+/// which the value is too old if that is less than a period later; but not sooner than a period after the value was sent, as
+/// if this feed had sent it. A feed that rests after one value has no tick before that moment.
+pub(crate) fn tick_while_fresh(
+    next: Duration,
+    period: Duration,
+    fresh: Option<Fresh>,
+    feed: &Feed,
+) -> Duration {
+    match fresh {
+        None => next,
+        Some(Fresh { until, .. }) if feed.is_once() => until,
+        Some(Fresh { at, until }) => {
+            let old = until.max(at.saturating_add(period));
+            if old < next.saturating_add(period) { old } else { next }
+        }
     }
 }
 

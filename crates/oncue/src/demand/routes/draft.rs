@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use oncue_core::backoff::Backoff;
 use oncue_core::feeds::{Limits, Route};
-use oncue_pattern::{Pattern, PatternError, PrefixMeaning};
+use oncue_pattern::{Pattern, PatternError, PrefixMeaning, Template};
 
-use crate::demand::feed::{Counters, FeedRoute, Keep, LastLimits};
+use crate::demand::feed::{Counters, FeedRoute, Keep, LastLimits, Layout};
 use crate::demand::producers::{FillFn, Lister, Producer};
 use crate::demand::runner::{AdmitFn, Guard, Listed, Planned, RouteRun};
 use crate::error::{Error, Result};
@@ -35,6 +35,10 @@ pub(crate) struct Draft {
     pub(crate) spacing: Duration,
     pub(crate) pace: Option<Duration>,
     pub(crate) keep: Option<LastLimits>,
+    pub(crate) fresh: Option<Duration>,
+    pub(crate) once: bool,
+    /// The frames of its messages, as they were written.
+    pub(crate) frames: Option<Vec<String>>,
     pub(crate) fill: Option<FillFn>,
     pub(crate) admit: Option<AdmitFn>,
     pub(crate) lister: Option<Lister>,
@@ -52,6 +56,9 @@ impl Draft {
             spacing: Duration::ZERO,
             pace: None,
             keep: None,
+            fresh: None,
+            once: false,
+            frames: None,
             fill: None,
             admit: None,
             lister: None,
@@ -75,6 +82,7 @@ impl Draft {
         }
         let Route { pattern, backoff, .. } = &self.route;
         let status = defaults.status_prefix.as_deref();
+        let age_max = self.keep.and_then(|keep| keep.age_max);
         let wrong = if self.admit.is_some() && !guarded {
             "asks who may subscribe, but the socket was made elsewhere; make it by `OnDemand::new`, or give it the rule \
              by `Options::admission`"
@@ -88,19 +96,71 @@ impl Draft {
             "is produced every 0 s; give it a period above zero"
         } else if self.lister.as_ref().is_some_and(|lister| lister.period.is_zero()) {
             "is listed every 0 s; give it a period above zero"
+        } else if self.fresh == Some(Duration::ZERO) {
+            "has values that are fresh for 0 s; give `fresh_for` a time above zero"
+        } else if age_max.zip(self.fresh).is_some_and(|(age_max, fresh)| age_max < fresh) {
+            "keeps values for a shorter time than they are fresh for; make `age_max` at least as long as `fresh_for`, or \
+             leave it out"
+        } else if self.once && !producer.may_rest() {
+            "is produced once, but by a task or by hand, which publishes as often as it does; produce it by `every`, \
+             `batch` or `thread`"
         } else if backoff.is_some_and(|backoff| backoff.min.is_zero() || backoff.min > backoff.max) {
             "has a backoff that begins with 0 s or ends before it begins; give it both in order"
         } else {
+            self.frames()?;
             return Ok(Route { grace: self.grace.unwrap_or(defaults.grace), ..self.route.clone() });
         };
         Err(Error::misuse(format!("the route `{pattern}` {wrong}")))
+    }
+
+    /// The limits of the values that are kept, if they are.
+    fn limits(&self) -> Option<LastLimits> {
+        let implied = self.once || self.fresh.is_some();
+        self.keep.or(implied.then(LastLimits::default))
+    }
+
+    /// The frames of its messages, where they are not topic and value.
+    fn frames(&self) -> Result<Option<Vec<Template>>> {
+        let Some(texts) = &self.frames else { return Ok(None) };
+        let pattern = &self.route.pattern;
+        let wrong = |why: String| Error::misuse(format!("the route `{pattern}` {why}"));
+        if let Some(name) = Layout::NAMES.into_iter().find(|name| pattern.names().any(|known| known == *name))
+        {
+            let why = format!("has a parameter `{{{name}}}`, which is something else in frames; rename it");
+            return Err(wrong(why));
+        }
+        let mut frames = Vec::with_capacity(texts.len());
+        for text in texts {
+            let frame = Template::parse(text)
+                .map_err(|error| wrong(format!("has a wrong frame: {error}")).because(error))?;
+            if let Some(name) = frame
+                .names()
+                .find(|name| !Layout::NAMES.contains(name) && pattern.names().all(|known| known != *name))
+            {
+                return Err(wrong(format!(
+                    "has the frame `{text}`, but there is no parameter `{{{name}}}`; write a parameter of the topic, \
+                     {{topic}}, {{value}} or {{count}}"
+                )));
+            }
+            frames.push(frame);
+        }
+        if !texts.first().is_some_and(|first| first.starts_with("{topic}")) {
+            let why = "has a first frame that does not begin with `{topic}`, so that no subscriber would get the messages; \
+                       begin it so";
+            return Err(wrong(why.to_owned()));
+        }
+        let plain = texts.iter().map(String::as_str).eq(["{topic}", "{value}"]);
+        Ok((!plain).then_some(frames))
     }
 
     pub(crate) fn plan(self, producer: Producer, defaults: &Defaults, guarded: bool) -> Result<Planned> {
         let route = self.checked(&producer, defaults, guarded)?;
         let feeds = FeedRoute {
             spacing: (!self.spacing.is_zero()).then_some(self.spacing),
-            keep: self.keep.map(Keep::new),
+            layout: self.frames()?.map(Layout::new),
+            keep: self.limits().map(|limits| Keep::new(limits, self.fresh)),
+            once: self.once,
+            paced: self.pace.is_some(),
             counters: Counters::default(),
         };
         let run = RouteRun {

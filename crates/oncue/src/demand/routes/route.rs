@@ -134,6 +134,91 @@ impl RouteBuilder {
         self
     }
 
+    /// How long a value of a topic is good enough: while one that was sent is younger, no other is produced, for expensive
+    /// values that may be somewhat old. It implies [`keep_last`](RouteBuilder::keep_last): a subscriber that comes gets the
+    /// kept value. The value is kept for this time even if its feed has stopped, so that a subscriber that comes back gets it
+    /// and nothing is produced; [`LastLimits::outlive`] keeps it for longer. Values are forgotten when their route is
+    /// removed or replaced. Age counts from the moment at which a value was sent; above zero.
+    ///
+    /// - [`every`](RouteBuilder::every): a tick is left out and counted
+    ///   ([`Done::ticks_fresh`](crate::demand::Done::ticks_fresh)); the next value is produced when the one before is too
+    ///   old, but not sooner than a period after it.
+    /// - [`batch`](RouteBuilder::batch): the feed is left out of the call.
+    /// - [`thread`](RouteBuilder::thread): it is not started before the value is too old. What it publishes from then on is up
+    ///   to it, see [`Feed::fresh_for`]. One with a [`pace`](RouteBuilder::pace) is started at once, and asks
+    ///   [`Feed::skip_for_freshness`] at each of its ticks.
+    /// - [`task`](RouteBuilder::task) and [`manual`](RouteBuilder::manual) ask [`Feed::fresh_for`] by themselves.
+    ///
+    /// ```
+    /// # use {oncue::OnDemand, std::time::Duration};
+    /// # fn query(_: &str) -> String { String::new() }
+    /// let od = OnDemand::bind("tcp://127.0.0.1:0")?
+    ///     .route("sql/{table}")
+    ///     .fresh_for(Duration::from_secs(30))
+    ///     .every(Duration::from_secs(5), |feed| query(feed.param("table"))) // at most every 30 s, whoever comes and goes
+    ///     .start()?;
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    pub fn fresh_for(mut self, time: Duration) -> RouteBuilder {
+        self.draft.fresh = Some(time);
+        self
+    }
+
+    /// Whether a feed produces one value, keeps it, and rests until the value is too old and the topic is wanted. How old is
+    /// too old says [`fresh_for`](RouteBuilder::fresh_for); without it a value is good until its feed stops, which is after
+    /// the last subscriber has gone and the grace has passed. False by default.
+    ///
+    /// It implies [`keep_last`](RouteBuilder::keep_last), so that later subscribers get the value. With
+    /// [`every`](RouteBuilder::every) and [`batch`](RouteBuilder::batch) the period only says when the function is called
+    /// again that had no value (`Ok(None)`). A [`thread`](RouteBuilder::thread) that returns after it has published is called
+    /// again when its last value is too old, on the same thread and for the same feed; without `once` it would have ended its
+    /// feed. A failure ends the feed as always, and it starts again after the [`backoff`](RouteBuilder::backoff). Tasks and
+    /// manual routes publish whenever they like, and are refused.
+    ///
+    /// ```
+    /// # use {oncue::OnDemand, std::time::Duration};
+    /// # fn render(_: &str) -> Vec<u8> { Vec::new() }
+    /// let od = OnDemand::bind("tcp://127.0.0.1:0")?
+    ///     .route("map/{name}")
+    ///     .once(true)
+    ///     .thread(|feed| Ok(feed.publish(render(feed.param("name")))?))
+    ///     .start()?;
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    pub fn once(mut self, once: bool) -> RouteBuilder {
+        self.draft.once = once;
+        self
+    }
+
+    /// The frames of each message: texts with parameters, `["{topic}", "{value}"]` by default. `{topic}` is the topic,
+    /// `{value}` what the producer publishes, `{count}` the number of the message among those of its topic, as 8 bytes, the
+    /// lowest first; any other name is a parameter of the route. `{{` and `}}` are braces. The first frame must begin with
+    /// `{topic}`, by which subscribers get it.
+    ///
+    /// The count begins at 1 and goes on when a feed of the topic ends and another one starts, until the route is removed
+    /// or replaced. Beside those of running feeds, the counts of 65,536 topics are remembered; of more, the topics whose feed
+    /// has ended longest ago begin at 1 again. A message that the socket refused is not counted.
+    /// [`Feed::publish_frames`] has its own frames, and does not count either.
+    ///
+    /// ```
+    /// # use oncue::{Engine, OnDemand, Options, Sub};
+    /// let od = OnDemand::bind("tcp://127.0.0.1:0")?
+    ///     .route("weather/{place}")
+    ///     .frames(["{topic} {value}"])
+    ///     .thread(|feed| Ok(feed.publish("21 degrees")?))
+    ///     .start()?;
+    /// let sub = Sub::new(&Engine::start()?, Options::new())?;
+    /// sub.connect(&od.endpoint().unwrap().to_string())?;
+    /// sub.subscribe("weather/rome")?;
+    /// let message = sub.recv().wait()?;
+    /// assert_eq!((message.len(), message.topic()), (1, &b"weather/rome 21 degrees"[..]));
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    pub fn frames<T: Into<String>>(mut self, frames: impl IntoIterator<Item = T>) -> RouteBuilder {
+        self.draft.frames = Some(frames.into_iter().map(Into::into).collect());
+        self
+    }
+
     /// A value for a topic that has none: when a feed starts, and, with [`keep_last`](RouteBuilder::keep_last), when a peer
     /// subscribes to exactly a topic whose last value has become too old or has made room for others. The function is
     /// called once, however many have subscribed, on the threads of [`Builder::workers`]. What it returns is published, to

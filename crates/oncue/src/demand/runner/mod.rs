@@ -332,7 +332,9 @@ impl Runner {
     fn tell_state(&self, topic: &[u8], state: FeedState, route: Option<&RouteRun>) {
         self.states.tell(topic, state);
         match route {
-            Some(route) if state == FeedState::Idle => route.feeds.leave_last(&self.socket, topic),
+            Some(route) if state == FeedState::Idle => {
+                route.feeds.leave_last(&self.socket, topic, self.shared.desk.now());
+            }
             Some(_) => {}
             // A feed may have published after its route was removed.
             None => drop(self.socket.forget_last(topic)),

@@ -144,7 +144,8 @@ impl RouteRun {
         let Some(period) = self.pace else { return 0 };
         let periods = lock(&self.listed).sum(now) / period.as_nanos().max(1);
         let done = self.feeds.counters.done();
-        let had = done.produced.saturating_add(done.ticks_skipped).saturating_add(done.ticks_congested);
+        let had = [done.produced, done.ticks_skipped, done.ticks_congested, done.ticks_fresh];
+        let had = had.into_iter().fold(0, u64::saturating_add);
         u64::try_from(periods).unwrap_or(u64::MAX).saturating_sub(had)
     }
 

@@ -77,7 +77,7 @@ mod tests {
     use oncue_pattern::Pattern;
 
     use super::*;
-    use crate::demand::feed::{Activation, Counters, Desk, Feed, FeedRoute, get};
+    use crate::demand::feed::{Activation, Desk, Feed, FeedRoute, get};
     use crate::demand::producers::{BatchRun, Held, Periodic};
     use crate::{Engine, Options, XPub};
 
@@ -93,7 +93,7 @@ mod tests {
         };
         let desk = Arc::new(Desk::new(Arc::new(|| Duration::ZERO)));
         let workers = Workers::new(0, desk.clone());
-        let feeds = Arc::new(FeedRoute { spacing: None, keep: None, counters: Counters::default() });
+        let feeds = Arc::new(FeedRoute::default());
         let of = Activation { id, generation, topic, params, since, route: feeds, desk, on_failure: None };
         (Feed::new(of, socket), route, workers)
     }

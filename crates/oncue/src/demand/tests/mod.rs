@@ -4,8 +4,8 @@ use std::error::Error as _;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use super::*;
 use crate::error::ErrorKind;
@@ -18,6 +18,8 @@ mod admission;
 mod batches;
 mod changes;
 mod failures;
+mod frames;
+mod fresh;
 mod last;
 mod leftovers;
 mod producers;

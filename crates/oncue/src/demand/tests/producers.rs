@@ -272,6 +272,22 @@ fn values_that_are_published_together_keep_their_order_and_are_counted() {
 }
 
 #[test]
+fn values_published_together_in_opposite_orders_wait_for_nothing() {
+    const ROUNDS: u64 = 2000;
+    let (builder, changes) = manual(OnDemand::bind(ENDPOINT).unwrap().route("manual/{x}"));
+    let od = builder.start().unwrap();
+    let _sub = subscriber(&od, &["manual/1", "manual/2"]);
+    let (one, two) = (started(&changes), started(&changes));
+    let threads = [[one.clone(), two.clone()], [two, one]].map(|[first, second]| {
+        thread::spawn(move || {
+            (0..ROUNDS).map(|_| Feed::publish_all(&[(&first, b"a"), (&second, b"b")])).sum::<usize>()
+        })
+    });
+    assert_eq!(threads.map(|thread| thread.join().unwrap()), [0, 0]);
+    assert_eq!(od.stats().done.produced, 4 * ROUNDS);
+}
+
+#[test]
 fn values_of_a_route_that_keeps_or_spaces_them_are_published_one_by_one() {
     let (builder, changes) =
         manual(OnDemand::bind(ENDPOINT).unwrap().route("kept/{x}").keep_last().max_rate(ms(5)));

@@ -58,11 +58,17 @@ pub(crate) struct Keeping {
     /// In a buffer of its own.
     pub(crate) value: Msg,
     pub(crate) expires: Option<Duration>,
+    /// The topic that it is kept under, where that is only the beginning of its first frame.
+    pub(crate) key: Option<Arc<[u8]>>,
     /// Only for peers that want exactly its topic, not for all that want a beginning of it.
     pub(crate) exact: bool,
 }
 
 impl Keeping {
+    fn topic(&self) -> &[u8] {
+        self.key.as_deref().unwrap_or(self.value.topic())
+    }
+
     fn is_over(&self, now: Duration) -> bool {
         self.expires.is_some_and(|at| at <= now)
     }
@@ -212,7 +218,7 @@ impl Store {
     pub(crate) fn keep(&mut self, of: Keeping, number: Option<Number>) {
         let cost = cost(&of.value);
         if cost > self.bytes_max {
-            self.remove(of.value.topic());
+            self.remove(of.topic());
             self.dropped += 1;
             return;
         }
@@ -220,11 +226,11 @@ impl Store {
         self.next_stamp += 1;
         self.bytes += cost;
         let kept = Kept { of, number, stamp };
-        if let Some(old) = self.topics.get_mut(kept.of.value.topic()) {
+        if let Some(old) = self.topics.get_mut(kept.of.topic()) {
             self.bytes -= self::cost(&old.of.value);
             *old = kept;
         } else {
-            let topic: Arc<[u8]> = kept.of.value.topic().into();
+            let topic = kept.of.key.clone().unwrap_or_else(|| kept.of.value.topic().into());
             self.order.push(Reverse((stamp, topic.clone())));
             self.topics.insert(topic, kept);
         }

@@ -123,9 +123,14 @@ impl Hub {
     }
 
     /// Queues a message for the peers that want it now, and keeps it for later subscribers, for `age` at most. If the
-    /// outbox has no room, it is not kept either.
-    pub(crate) fn send_last(self: &Arc<Self>, frames: &impl Frames, age: Option<Duration>) -> Result<()> {
-        let last = self.keeping(frames, age)?;
+    /// outbox has no room, it is not kept either. `topic`: what it is kept under, if that is not its first frame.
+    pub(crate) fn send_last(
+        self: &Arc<Self>,
+        topic: Option<&[u8]>,
+        frames: &impl Frames,
+        age: Option<Duration>,
+    ) -> Result<()> {
+        let last = self.keeping(topic, frames, age)?;
         match self.push_and_keep(&last, true) {
             Pushed::Idle { shard } if self.send_now(shard, &last.value, Some(&last)) => Ok(()),
             Pushed::Idle { .. } => self.pushed(self.push_and_keep(&last, false), self.no_room()),
@@ -154,16 +159,28 @@ impl Hub {
     }
 
     /// Keeps a message for those that subscribe from now on.
-    pub(crate) fn keep_last(&self, frames: &impl Frames, age: Option<Duration>) -> Result<()> {
-        let last = self.keeping(frames, age)?;
+    pub(crate) fn keep_last(
+        &self,
+        topic: Option<&[u8]>,
+        frames: &impl Frames,
+        age: Option<Duration>,
+    ) -> Result<()> {
+        let last = self.keeping(topic, frames, age)?;
         self.last.open().keep(last, None);
         Ok(())
     }
 
-    fn keeping(&self, frames: &impl Frames, age: Option<Duration>) -> Result<Keeping> {
+    fn keeping(&self, topic: Option<&[u8]>, frames: &impl Frames, age: Option<Duration>) -> Result<Keeping> {
         self.check_open()?;
         let expires = age.and_then(|age| self.now().checked_add(age));
-        Ok(Keeping { value: stand_alone(frames)?, expires, exact: false })
+        let value = stand_alone(frames)?;
+        let key = topic.filter(|topic| *topic != value.topic());
+        if key.is_some_and(|key| !value.topic().starts_with(key)) {
+            return Err(Error::misuse(
+                "the message does not begin with the topic; begin its first frame with it",
+            ));
+        }
+        Ok(Keeping { value, expires, key: key.map(Arc::from), exact: false })
     }
 
     /// Tells all peers that want the topic and understand states, and later subscribers. What is about a prefix reaches only
@@ -179,7 +196,10 @@ impl Hub {
         let value = Msg::from_frames([topic, &[state.number()], text.text().as_bytes()]);
         // All shards get the states in the order in which they are kept.
         let mut store = self.states.published.open();
-        store.keep(Keeping { value: value.clone(), expires: None, exact: state.is_of_prefix() }, None);
+        store.keep(
+            Keeping { value: value.clone(), expires: None, key: None, exact: state.is_of_prefix() },
+            None,
+        );
         self.mail_all(|| Note::State { hub: self.clone(), value: value.clone() });
         Ok(())
     }

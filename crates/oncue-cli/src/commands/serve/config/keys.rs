@@ -159,6 +159,12 @@ pub(super) const KEYS: &[Key] = &[
         "the most topics of the route produced at the same time"),
     key("keep_last", ROUTE, FlagOrTable, Is("false"),
         "whether a new subscriber gets the last value of a topic at once; a table keeps it within limits"),
+    key("fresh_for", RUNS | STREAM, Period, Said("no time"),
+        "no program runs while the last value is younger than this; it is kept that long, wanted or not"),
+    key("once", RUNS | STREAM, Flag, Is("false"),
+        "whether a topic has one value and then rests: until it is older than `fresh_for`, without it until nobody wants it"),
+    key("frames", ROUTE, Texts, Is("[\"{topic}\", \"{value}\"]"),
+        "the frames of a message; `{count}` is its number, as 8 bytes, the lowest first; parameters may stand there too"),
     key("catalogue", ROUTE, TextsOrTable, Is("[]"),
         "the topics that a subscription to the beginning of a topic starts; a table names a program that lists them"),
 

@@ -38,6 +38,12 @@ pub(crate) struct Route {
     /// None: only the bound of all routes together applies.
     pub(crate) feeds_max: Option<usize>,
     pub(crate) keep_last: Option<LastLimits>,
+    /// How long a value is good enough.
+    pub(crate) fresh_for: Option<Duration>,
+    /// Whether a topic rests after a value until that is too old.
+    pub(crate) once: bool,
+    /// The frames of a message.
+    pub(crate) frames: Vec<String>,
     pub(crate) catalogue: Catalogue,
     pub(crate) source: Source,
 }

@@ -25,11 +25,26 @@ pub(super) fn read(mut keys: Keys<'_, '_>, grace: Duration) -> Option<(usize, Ro
     let source = source(&mut keys, pattern.as_ref());
     let (grace, feeds_max) = (keys.take::<Option<_>>("grace").unwrap_or(grace), keys.take("feeds_max"));
     let (min_run, min_interval) = (keys.take("min_run"), keys.take("min_interval"));
-    let keep_last = keep_last(&mut keys);
+    let (fresh_for, once) = rests(&mut keys, source.as_ref());
+    let keep_last = keep_last(&mut keys, fresh_for.is_some() || once);
+    let frames = texts(keys.take("frames"));
     let catalogue = catalogue(&mut keys, pattern.as_ref());
     keys.finish();
     let (pattern, source) = (pattern?, source?);
-    Some((at, Route { pattern, grace, min_run, min_interval, feeds_max, keep_last, catalogue, source }))
+    let route = Route {
+        pattern,
+        grace,
+        min_run,
+        min_interval,
+        feeds_max,
+        keep_last,
+        fresh_for,
+        once,
+        frames,
+        catalogue,
+        source,
+    };
+    Some((at, route))
 }
 
 /// The kind of a route; several kinds if its keys do not determine one.
@@ -119,9 +134,32 @@ fn watched(keys: &mut Keys<'_, '_>, bytes_max: &str, pattern: Option<&Pattern>) 
     Some(Watched { path: file_path(keys, pattern)?, every, bytes_max, trim })
 }
 
-fn keep_last(keys: &mut Keys<'_, '_>) -> Option<LastLimits> {
+/// How long a value is good enough, and whether a topic rests after it.
+fn rests(keys: &mut Keys<'_, '_>, source: Option<&Source>) -> (Option<Duration>, bool) {
+    if keys.places & (RUNS | STREAM) == 0 {
+        return (None, false);
+    }
+    let at = keys.at("once");
+    let (fresh_for, once) = (keys.take("fresh_for"), keys.take("once"));
+    if once && matches!(source, Some(Source::Stream(Running { restart: Restart::Always, .. }))) {
+        let why =
+            "it contradicts restart = \"always\": a program that has ended rests; leave one of them out";
+        keys.refuse(at, "once", why);
+    }
+    (fresh_for, once)
+}
+
+/// The limits of last values. `implied`: another key keeps them anyway.
+fn keep_last(keys: &mut Keys<'_, '_>, implied: bool) -> Option<LastLimits> {
+    let (at, given) = (keys.at("keep_last"), keys.has("keep_last"));
     let Some(mut limits) = keys.inner("keep_last", LAST) else {
-        return keys.take::<bool>("keep_last").then(LastLimits::default);
+        let keeps = keys.take::<bool>("keep_last");
+        if implied && given && !keeps {
+            let why =
+                "it contradicts `fresh_for` and `once`, which keep the last value; leave one of them out";
+            keys.refuse(at, "keep_last", why);
+        }
+        return keeps.then(LastLimits::default);
     };
     let last = LastLimits {
         age_max: limits.take("age_max"),

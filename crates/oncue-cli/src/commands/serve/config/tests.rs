@@ -82,6 +82,13 @@ fn a_config_of_every_kind_of_route() {
         file = "/run/state"
         mode = "content"
         every = "1s"
+        frames = ["{topic} {value}"]
+        [[route]]
+        topic = "sql"
+        command = ["query"]
+        every = "5s"
+        fresh_for = "30s"
+        once = true
         "#,
     );
     assert_eq!(config.bind, ["tcp://127.0.0.1:8888", "ipc://@oncue"]);
@@ -99,7 +106,7 @@ fn a_config_of_every_kind_of_route() {
     let [allow, deny] = &config.rules[..] else { panic!("{config:?}") };
     assert!(allow.allows && allow.prefixes == ["host/", "clock"] && allow.from.len() == 1);
     assert!(!deny.allows && deny.prefixes == [""] && deny.status.as_deref() == Some("nothing for you"));
-    let [runs, shared, stream, log, state] = &config.routes[..] else { panic!("{config:?}") };
+    let [runs, shared, stream, log, state, sql] = &config.routes[..] else { panic!("{config:?}") };
     assert_eq!((runs.grace, shared.grace), (Duration::ZERO, Duration::from_secs(2)));
     assert_eq!(shared.catalogue, Catalogue::Topics(vec!["prices/AAPL".into(), "prices/MSFT".into()]));
     assert_eq!((runs.feeds_max, shared.feeds_max, stream.feeds_max), (Some(1000), None, Some(9)));
@@ -123,6 +130,12 @@ fn a_config_of_every_kind_of_route() {
     assert_eq!((runs.keep_last, log.keep_last), (None, Some(LastLimits::default())));
     assert!(
         state.keep_last.is_some_and(|last| last.outlive && last.age_max == Some(Duration::from_secs(60)))
+    );
+    assert_eq!((sql.fresh_for, sql.once), (Some(Duration::from_secs(30)), true));
+    assert_eq!((runs.fresh_for, runs.once), (None, false));
+    assert_eq!(
+        (&runs.frames[..], &state.frames[..]),
+        (&["{topic}".into(), "{value}".into()][..], &["{topic} {value}".into()][..])
     );
     let Source::Lines(Watched { path, .. }) = &log.source else { panic!("{log:?}") };
     assert_eq!(
@@ -294,6 +307,11 @@ fn values_of_the_wrong_kind_or_size_are_refused() {
             "unknown key `age` in `keep_last` of route 1 (`x`); did you mean `age_max`?",
         ),
         ("every = '1s'\ncatalogue = ['y']", "`y` is not a topic of the route"),
+        ("every = '1s'\nkeep_last = false\nfresh_for = '1s'", "`keep_last` of route 1 (`x`): it contradicts"),
+        ("mode = 'stream'\nonce = true\nrestart = 'always'", "contradicts restart = \"always\""),
+        ("mode = 'shared'\nfresh_for = '1s'", "`fresh_for` is not allowed in route 1"),
+        ("every = '1s'\nonce = 1", "expected true or false"),
+        ("every = '1s'\nframes = 'x'", "expected a list of strings"),
     ];
     for (keys, expected) in cases {
         let found = route_problems(&format!("topic = 'x'\ncommand = ['x']\n{keys}"));

@@ -32,7 +32,7 @@ impl Lister {
     }
 
     fn run(&self, name: &[u8]) -> Option<Vec<Vec<u8>>> {
-        let Place { tools, log } = &self.place;
+        let Place { tools, log, .. } = &self.place;
         let (program, timeout) = (&self.listing.program, Some(self.listing.timeout));
         let mut command = invocation::topicless_command(&tools.launcher, program);
         let mut output = Output::new(&self.listing);

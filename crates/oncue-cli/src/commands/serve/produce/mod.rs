@@ -10,7 +10,7 @@ use oncue::demand::Feed;
 use super::config::Program;
 use super::program::journal::{Journal, Log, REMARK_BYTES_MAX};
 use super::program::launch::Launcher;
-use super::program::permits::{Permit, Permits};
+use super::program::permits::{Line, Permit, Permits};
 use super::program::process::{self, About, End, Limits, Work};
 use crate::output;
 use crate::wait::wait;
@@ -43,6 +43,8 @@ pub(crate) struct Tools {
 pub(crate) struct Place {
     pub(crate) tools: Arc<Tools>,
     pub(crate) log: Arc<Log>,
+    /// Where its programs wait for permits.
+    line: Line,
 }
 
 /// Counts since the start.
@@ -70,7 +72,7 @@ fn remark(text: &str) -> String {
 
 impl Place {
     pub(crate) fn new(tools: &Arc<Tools>) -> Place {
-        Place { tools: tools.clone(), log: Arc::new(Log::new(&tools.journal)) }
+        Place { tools: tools.clone(), log: Arc::new(Log::new(&tools.journal)), line: tools.permits.line() }
     }
 
     /// Waits for a permit, and runs a program to its end. Returns also how long it ran. `stopped` makes futures that are done
@@ -92,7 +94,7 @@ impl Place {
 
     /// Waits for a permit to run a program; None if `stopped` is done first.
     fn permit(&self, stopped: impl Future<Output = ()> + Unpin) -> Option<Permit> {
-        wait(self.tools.permits.take(stopped))
+        wait(self.tools.permits.take(self.line, stopped))
     }
 
     /// Runs a program to its end, as [`run`](Place::run) does once it has a permit.

@@ -13,8 +13,8 @@ pub(crate) fn produce(runs: &Runs, place: &Place, feed: &Feed) -> Produced {
     let Some((mut command, _producing)) = place.begin(feed, command) else { return Ok(()) };
     let mut ticks = Ticks::new(feed, runs.every);
     loop {
-        // Every subscriber would miss the value.
-        if !feed.skip_for_congestion() {
+        // The value before is good enough, or every subscriber would miss this one.
+        if !feed.skip_for_freshness() && !feed.skip_for_congestion() {
             let mut output = Output::new(runs);
             let (program, timeout) = (&runs.program, Some(runs.timeout));
             let stopped = || feed.stopped();
