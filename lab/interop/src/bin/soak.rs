@@ -24,7 +24,7 @@ const VALUES: u64 = 5;
 const BYTES_MORE_MAX: u64 = 8 << 20;
 /// How long it may take until everything rests: programs get a second each time before they are killed.
 const REST_MAX: Duration = Duration::from_secs(15);
-const ECHO: &str = "while read x; do case $x in +*) echo \"${x#+}\tvalue\";; esac; done";
+const ECHO: &str = "while read x; do case $x in +*) echo \"${{x#+}}\tvalue\";; esac; done";
 
 /// A route: its pattern with `{n}` for a number, and its other keys.
 const ROUTES: [(&str, &str); 20] = [
@@ -57,7 +57,7 @@ const ROUTES: [(&str, &str); 20] = [
     ),
     (
         "json/{n}",
-        "command = ['sh', '-c', 'while sleep 0.05; do echo \"{\\\"value\\\":1}\"; done']\nmode = 'stream'\nframing = 'json'",
+        "command = ['sh', '-c', 'while sleep 0.05; do echo \"{{\\\"value\\\":1}}\"; done']\nmode = 'stream'\nframing = 'json'",
     ),
     ("ends/{n}", "command = ['echo', 'all']\nmode = 'stream'"),
     ("shared/{n}", "command = ['sh', '-c', ECHO]\nmode = 'shared'"),
@@ -71,7 +71,7 @@ const ROUTES: [(&str, &str); 20] = [
         "command = ['sh', '-c', 'trap \"\" TERM; while :; do sleep 0.05; done']\nmode = 'shared'\nstop_after = '50ms'\nkill_after = '50ms'",
     ),
     ("lines/{n}", "file = 'lines-{n}'\nevery = '20ms'"),
-    ("content/{n}", "file = 'content-{n}'\nmode = 'content'\nevery = '20ms'\non_full = 'latest'"),
+    ("content/{n}", "file = 'content-{n}'\nmode = 'content'\nevery = '20ms'"),
 ];
 /// The routes whose topics end by themselves: nothing is produced for them, although they are wanted.
 const END: [&str; 1] = ["ends/"];
