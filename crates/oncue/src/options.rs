@@ -50,6 +50,21 @@ macro_rules! options {
 }
 
 /// What happens to a message that a subscriber's queue has no room for.
+///
+/// Usually all messages of a socket have one policy ([`Options::on_full`]). They may have several, by
+/// [`Pub::send_on_full`](crate::Pub::send_on_full) and [`RouteBuilder::on_full`](crate::demand::RouteBuilder::on_full). Then the
+/// policy of a message decides about this message, and never about others:
+///
+/// - A message under [`DropOldest`](OnFull::DropOldest) or [`Latest`](OnFull::Latest) may give way when it is queued,
+///   to any message that does not fit: the oldest of them go first. One under [`DropNewest`](OnFull::DropNewest) or
+///   [`Disconnect`](OnFull::Disconnect) stays until it is written.
+/// - A message fits if those that stay leave room for it below the marks. Otherwise it is missed, and under `Disconnect` the
+///   subscriber is disconnected. So the pictures of a camera under `Latest` never push out an order under
+///   `DropNewest`, and an order is missed only if other orders fill the queue.
+/// - Under `Latest` a message replaces the one of its topic that is queued under `Latest`, if there is room for the new one.
+/// - A subscriber is full ([`Room::Congested`](crate::Room::Congested)) when messages that stay reach a mark; for
+///   [`Options::evict_after`], when all messages do.
+/// - Kept values for later subscribers have the policy of the socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFull {

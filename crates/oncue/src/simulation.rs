@@ -143,6 +143,9 @@ struct History {
     publishers: Vec<Publisher>,
     readers: Vec<Reader>,
     policy: OnFull,
+    /// The policies of messages by the first letter of their topics, where they have one of their own.
+    mixed: Option<[OnFull; 3]>,
+    marks: (usize, usize),
     next_number: u64,
     publishers_bind: bool,
 }
@@ -152,13 +155,17 @@ impl History {
         let sim = Sim::new(seed);
         let publishers_bind = sim.below(2) == 0;
         let policy = [OnFull::DropNewest, OnFull::Refuse, OnFull::DropOldest, OnFull::Latest][sim.below(4)];
+        let own = || [OnFull::DropNewest, OnFull::DropOldest, OnFull::Latest][sim.below(3)];
+        let mixed = (policy != OnFull::Refuse && sim.below(2) == 0).then(|| [own(), own(), own()]);
+        let marks = ([1, 5, 1000][sim.below(3)], [200, 5000, 64 << 20][sim.below(3)]);
         let options = Options::new()
-            .send_hwm([1, 5, 1000][sim.below(3)])
+            .send_hwm(marks.0 as u32)
             .recv_hwm([1, 5, 1000][sim.below(3)])
             .on_full(policy)
-            .queue_bytes_max([200, 5000, 64 << 20][sim.below(3)]);
+            .queue_bytes_max(marks.1 as u64);
+        let (publishers, readers, next_number) = (vec![], vec![], 0);
         let mut history =
-            History { sim, publishers: vec![], readers: vec![], policy, next_number: 0, publishers_bind };
+            History { sim, publishers, readers, policy, mixed, marks, next_number, publishers_bind };
         let (publishers, readers) = (1 + history.sim.below(2), 1 + history.sim.below(4));
         for p in 0..publishers {
             let shards = 1 + history.sim.below(2);
@@ -241,7 +248,12 @@ impl History {
         let topic = self.sim.pick(&TOPICS);
         let padding = self.sim.below(3) * self.sim.below(400);
         let number = self.next_number;
-        match self.publishers[p].socket.send(message(p, number, topic, padding)) {
+        let (socket, message) = (&self.publishers[p].socket, message(p, number, topic, padding));
+        let sent = match self.own_policy(topic) {
+            Some(policy) => socket.send_on_full(message, policy),
+            None => socket.send(message),
+        };
+        match sent {
             Ok(()) => self.next_number += 1,
             Err(e) => {
                 assert!(self.policy == OnFull::Refuse && e.kind() == ErrorKind::Full, "{e}");
@@ -249,6 +261,40 @@ impl History {
             }
         }
         Some((number, topic))
+    }
+
+    /// The policy of messages of this topic, if they have one of their own: topics that begin with other letters than
+    /// these have that of the socket.
+    fn own_policy(&self, topic: &str) -> Option<OnFull> {
+        let [a, b, c] = self.mixed?;
+        match topic.bytes().next()? {
+            b'a' => Some(a),
+            b'b' => Some(b),
+            b'c' => Some(c),
+            _ => None,
+        }
+    }
+
+    /// What a reader gets of messages of several policies: a message that does not give way is missed only if others of its
+    /// kind fill the queue, and the newest message of a topic under `Latest` only if there are more than the marks allow.
+    fn check_policies(&self, want: &[Received], got: &[Received]) {
+        if self.mixed.is_none() {
+            return;
+        }
+        let policy = |topic: &str| self.own_policy(topic).unwrap_or(self.policy);
+        // Besides its payload a message has four headers, a topic and two numbers. One more may be partly written.
+        let bytes_max = 2 * 400 + 100;
+        let fits = |messages: usize| messages < self.marks.0 && messages * bytes_max < self.marks.1;
+        let firm = want.iter().filter(|(.., topic)| policy(topic) == OnFull::DropNewest).count();
+        for (at, message) in want.iter().enumerate() {
+            let topic = &message.2;
+            let due = match policy(topic) {
+                OnFull::DropNewest => fits(firm),
+                OnFull::Latest => fits(want.len()) && want[at + 1..].iter().all(|(.., later)| later != topic),
+                _ => fits(want.len()),
+            };
+            assert!(!due || got.contains(message), "{message:?} gave way to others: {want:?}");
+        }
     }
 
     /// Time passes, and everything that arrived is taken; afterwards demand must be exactly what the readers want.
@@ -310,7 +356,8 @@ impl History {
                     got.iter().all(|m| known.contains(m)),
                     "publisher {p}: something came that is not wanted"
                 );
-                if matches!(self.policy, OnFull::DropOldest | OnFull::Latest) {
+                self.check_policies(&want, &got);
+                if self.mixed.is_none() && matches!(self.policy, OnFull::DropOldest | OnFull::Latest) {
                     assert_eq!(got.last(), want.last(), "publisher {p}: the newest message always comes");
                 }
                 missed += want.len() - got.len();

@@ -416,3 +416,18 @@ fn no_waiting_receiver_is_forgotten() {
         waiting.into_iter().for_each(|thread| thread.join().unwrap());
     }
 }
+
+#[test]
+fn a_policy_that_makes_the_sender_wait_holds_for_a_whole_socket() {
+    let engine = Engine::start().unwrap();
+    let one = Pub::new(&engine, Options::new()).unwrap();
+    let refused = one.send_on_full("x", OnFull::Refuse).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Misuse);
+    for policy in [OnFull::DropNewest, OnFull::DropOldest, OnFull::Latest, OnFull::Disconnect] {
+        one.send_on_full("x", policy).unwrap();
+        one.send_last_on_full("x", "x", None, policy).unwrap();
+    }
+    let waits = Pub::new(&engine, Options::new().on_full(OnFull::Refuse)).unwrap();
+    waits.send_on_full("x", OnFull::Refuse).unwrap();
+    assert_eq!(waits.send_on_full("x", OnFull::Latest).unwrap_err().kind(), ErrorKind::Misuse);
+}

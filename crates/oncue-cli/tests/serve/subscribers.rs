@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use oncue::{Engine, Options, Sub};
 use oncue_interop::raw::{Raw, Version};
 use oncue_interop::until;
 
-use crate::{BIND, Directory};
+use crate::{BIND, Directory, Subscriber};
 
 const A_WHILE: Duration = Duration::from_millis(200);
 
@@ -26,6 +27,52 @@ fn a_later_subscriber_gets_the_last_value_at_once() {
     let last = server.subscriber(&["outlives"]).value();
     until("the feed ends", || server.program.line() == "- outlives");
     assert_eq!(server.subscriber(&["outlives"]).value(), last);
+}
+
+#[test]
+fn a_slow_subscriber_gets_the_newest_pictures_and_every_order() {
+    let directory = Directory::new();
+    // The pictures, and the orders that come when the subscriber is behind with them, are more than its queue holds.
+    let (pictures, orders) = (150, 300);
+    let picture = format!(
+        "pad=$(head -c 100000 /dev/zero | tr \\\\0 x); for i in $(seq {pictures}); do echo $i $pad; done; touch done-$1; sleep 60"
+    );
+    let order = format!(
+        "while [ ! -e done-a ] || [ ! -e done-b ]; do sleep 0.01; done; seq {orders}; touch done; sleep 60"
+    );
+    let path = directory.write(
+        "oncue.toml",
+        &format!(
+            "{BIND}send_hwm = 310\n[[route]]\ntopic = 'picture/{{name}}'\nmode = 'stream'\non_full = 'latest'\n\
+             command = ['sh', '-c', '{picture}', 'sh', '{{name}}']\n\
+             [[route]]\ntopic = 'order'\nmode = 'stream'\non_full = 'drop-newest'\ncommand = ['sh', '-c', '{order}']\n"
+        ),
+    );
+    let server = directory.serve_file(&path);
+    let engine = Engine::start().expect("an engine");
+    let slow = Sub::new(&engine, Options::new().recv_hwm(1).recv_buffer(64 << 10)).expect("a subscriber");
+    for topic in ["picture/a", "picture/b", "order"] {
+        slow.subscribe(topic).expect("a subscription");
+    }
+    slow.connect(&server.endpoint).expect("an endpoint to connect to");
+    until("all is produced", || directory.path("done").exists());
+    // It reads again, and gets what waits for it.
+    let slow = Subscriber(slow);
+    let (mut shown, mut newest, mut got) = (0, ["0".to_owned(), "0".to_owned()], Vec::new());
+    let last = pictures.to_string();
+    while got.len() < orders || newest != [last.clone(), last.clone()] {
+        let (topic, value) = slow.next();
+        match topic.as_str() {
+            "order" => got.push(value),
+            topic => {
+                let number = value.split(' ').next().unwrap_or_default();
+                newest[usize::from(topic == "picture/b")] = number.to_owned();
+                shown += 1;
+            }
+        }
+    }
+    assert_eq!(got, (1..=orders).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert!(shown < 2 * pictures, "newer pictures take the place of older ones");
 }
 
 #[test]

@@ -51,3 +51,24 @@ impl Drop for ConnectionEvents {
         self.socket.hub.connections.unwatch(&self.watch);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Engine, Options, Sub};
+
+    #[test]
+    fn events_are_made_only_while_somebody_watches() {
+        let subscriber = Sub::new(&Engine::start().unwrap(), Options::new()).unwrap();
+        let connections = &subscriber.0.hub.connections;
+        assert!(!connections.are_watched());
+        let (first, second) = (subscriber.events(), subscriber.events());
+        drop(first);
+        assert!(connections.are_watched());
+        drop(second);
+        assert!(!connections.are_watched());
+        for _ in 0..1000 {
+            drop(subscriber.events());
+        }
+        assert!(!connections.are_watched());
+    }
+}

@@ -11,6 +11,7 @@ use crate::engine::{NoRoom, Room, Verdict};
 use crate::error::Result;
 use crate::msg::{Frames, Msg};
 use crate::op::Op;
+use crate::options::OnFull;
 use crate::permission::{PeerKey, Reason};
 
 /// What an [`XPub`] reports.
@@ -47,7 +48,7 @@ impl<F> Socket<Publisher, F> {
         &'a self,
         message: M,
     ) -> Op<impl Future<Output = Result<()>> + Send + Unpin + 'a> {
-        self.0.send_when_room(move |hub| hub.push(&message, NoRoom::Refuse))
+        self.0.send_when_room(move |hub| hub.push(&message, NoRoom::Refuse, None))
     }
 
     /// Sends the messages of a batch as [`send`](Self::send) would one after the other, and leaves the batch
@@ -57,7 +58,33 @@ impl<F> Socket<Publisher, F> {
     /// As [`send`](Self::send). The batch is then unchanged; wait for room with
     /// [`send_many_wait`](Self::send_many_wait).
     pub fn send_many(&self, batch: &mut Batch) -> Result<()> {
-        self.0.hub.send_many(batch, self.0.hub.no_room())
+        self.0.hub.send_many(batch, self.0.hub.no_room(), None)
+    }
+
+    /// Whether [`send_on_full`](Self::send_on_full) takes this policy.
+    pub(crate) fn check_policy(&self, on_full: OnFull) -> Result<()> {
+        self.0.hub.check_policy(on_full)
+    }
+
+    /// As [`send`](Self::send), with a policy of its own for this message, instead of
+    /// [`Options::on_full`](crate::Options::on_full); [`OnFull`] says what becomes of messages of several policies
+    /// in one queue.
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::ErrorKind::Misuse) for [`OnFull::Refuse`] unless it is the policy of the socket, and for every other
+    /// policy if it is; [`Full`](crate::ErrorKind::Full) only in that case; [`Closed`](crate::ErrorKind::Closed).
+    pub fn send_on_full(&self, message: impl Frames, on_full: OnFull) -> Result<()> {
+        let hub = &self.0.hub;
+        hub.push(&message, hub.no_room(), hub.own_policy(on_full)?)
+    }
+
+    /// As [`send_many`](Self::send_many), with a policy of their own for these messages, as [`send_on_full`](Self::send_on_full).
+    ///
+    /// # Errors
+    /// As [`send_on_full`](Self::send_on_full). The batch is then unchanged.
+    pub fn send_many_on_full(&self, batch: &mut Batch, on_full: OnFull) -> Result<()> {
+        let hub = &self.0.hub;
+        hub.send_many(batch, hub.no_room(), hub.own_policy(on_full)?)
     }
 
     /// Sends the messages of a batch, and waits for room where [`send_many`](Self::send_many) would drop or
@@ -69,7 +96,7 @@ impl<F> Socket<Publisher, F> {
         &'a self,
         batch: &'a mut Batch,
     ) -> Op<impl Future<Output = Result<()>> + Send + Unpin + 'a> {
-        self.0.send_when_room(|hub| hub.send_many(batch, NoRoom::Refuse))
+        self.0.send_when_room(|hub| hub.send_many(batch, NoRoom::Refuse, None))
     }
 
     /// Runs `produce` and sends its result as the second frame after `topic`, but only if the topic is wanted now.

@@ -6,6 +6,7 @@ use super::handle::Socket;
 use super::kind::Publisher;
 use crate::error::Result;
 use crate::msg::{Frames, Msg};
+use crate::options::OnFull;
 
 /// Last values. A peer that subscribes gets the kept message of each topic that it did not want before: this peer alone, at
 /// once, and before what is sent of that topic afterwards, so that nothing is lost or duplicated in between. Values that its
@@ -23,7 +24,7 @@ impl<F> Socket<Publisher, F> {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_last(&self, message: impl Frames) -> Result<()> {
-        self.0.hub.send_last(None, &message, None)
+        self.0.hub.send_last(None, &message, None, None)
     }
 
     /// As [`send_last`](Self::send_last); the value is kept for `age` at most.
@@ -31,7 +32,7 @@ impl<F> Socket<Publisher, F> {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_last_for(&self, message: impl Frames, age: Duration) -> Result<()> {
-        self.0.hub.send_last(None, &message, Some(age))
+        self.0.hub.send_last(None, &message, Some(age), None)
     }
 
     /// Keeps a message as the last value of its topic for later subscribers, without sending it. It waits for nothing:
@@ -72,7 +73,23 @@ impl<F> Socket<Publisher, F> {
         message: impl Frames,
         age: Option<Duration>,
     ) -> Result<()> {
-        self.0.hub.send_last(Some(topic.as_ref()), &message, age)
+        self.0.hub.send_last(Some(topic.as_ref()), &message, age, None)
+    }
+
+    /// As [`send_last_as`](Self::send_last_as), with a policy of its own for this message, as
+    /// [`send_on_full`](Self::send_on_full). A later subscriber gets the kept value under the policy of the socket.
+    ///
+    /// # Errors
+    /// As [`send_last_as`](Self::send_last_as) and [`send_on_full`](Self::send_on_full).
+    pub fn send_last_on_full(
+        &self,
+        topic: impl AsRef<[u8]>,
+        message: impl Frames,
+        age: Option<Duration>,
+        on_full: OnFull,
+    ) -> Result<()> {
+        let hub = &self.0.hub;
+        hub.send_last(Some(topic.as_ref()), &message, age, hub.own_policy(on_full)?)
     }
 
     /// Keeps a message as [`send_last_as`](Self::send_last_as) does, without sending it.

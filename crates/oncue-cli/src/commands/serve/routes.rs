@@ -84,6 +84,9 @@ fn planned(builder: Builder, route: &Route) -> RouteBuilder {
     if let Some(limits) = route.keep_last {
         planned = planned.keep_last_with(limits);
     }
+    if let Some(policy) = route.on_full {
+        planned = planned.on_full(policy);
+    }
     if let Some(time) = route.fresh_for {
         planned = planned.fresh_for(time);
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::msg::Frames;
+use crate::options::OnFull;
 use crate::socket::XPub;
 use crate::sync::lock;
 
@@ -94,11 +95,12 @@ impl Keep {
         socket: &XPub,
         topic: &Arc<[u8]>,
         message: &(impl Frames + ?Sized),
+        on_full: Option<OnFull>,
         now: impl Fn() -> Duration,
     ) -> Result<()> {
         let outlives = self.limits.outlive || self.fresh.is_some();
         let bytes_max = self.limits.bytes_max.or(outlives.then_some(OUTLIVING_BYTES_MAX));
-        let Some(bytes_max) = bytes_max else { return self.send_last(socket, topic, message) };
+        let Some(bytes_max) = bytes_max else { return self.send_last(socket, topic, message, on_full) };
         let mut bytes = ENTRY_BYTES;
         message.visit(&mut |frame, _| bytes += frame.len() as u64);
         // Locked meanwhile: the socket has what is in the book, unless it has dropped it for its own bound.
@@ -106,9 +108,9 @@ impl Keep {
         book.remove(topic);
         if bytes > bytes_max {
             socket.forget_last(topic);
-            return socket.send(message);
+            return send(socket, message, on_full);
         }
-        self.send_last(socket, topic, message)?;
+        self.send_last(socket, topic, message, on_full)?;
         book.insert(topic.clone(), bytes, now());
         while book.bytes > bytes_max
             && let Some((_, oldest)) = book.turns.first_key_value()
@@ -120,8 +122,17 @@ impl Keep {
         Ok(())
     }
 
-    fn send_last(&self, socket: &XPub, topic: &[u8], message: &(impl Frames + ?Sized)) -> Result<()> {
-        socket.send_last_as(topic, message, self.limits.age_max)
+    fn send_last(
+        &self,
+        socket: &XPub,
+        topic: &[u8],
+        message: &(impl Frames + ?Sized),
+        on_full: Option<OnFull>,
+    ) -> Result<()> {
+        match on_full {
+            Some(on_full) => socket.send_last_on_full(topic, message, self.limits.age_max, on_full),
+            None => socket.send_last_as(topic, message, self.limits.age_max),
+        }
     }
 
     /// The value of a topic, if it is kept and still fresh.
@@ -169,5 +180,13 @@ impl Book {
             self.turns.remove(&turn);
             self.bytes -= bytes;
         }
+    }
+}
+
+/// Sends a message without keeping it.
+pub(super) fn send(socket: &XPub, message: &(impl Frames + ?Sized), on_full: Option<OnFull>) -> Result<()> {
+    match on_full {
+        Some(on_full) => socket.send_on_full(message, on_full),
+        None => socket.send(message),
     }
 }

@@ -7,6 +7,7 @@ use oncue_pattern::Params;
 
 use super::route::FeedRoute;
 use super::value::{Held, Value};
+use crate::batch::Batch;
 use crate::error::{ErrorKind, Result};
 use crate::socket::XPub;
 
@@ -107,6 +108,25 @@ impl Outlet {
             self.last = Some(now());
         }
         sent.into()
+    }
+
+    /// Adds the message of a value to a batch, which holds the messages of this number of values before it.
+    pub(super) fn add_to(
+        &self,
+        batch: &mut Batch,
+        of: &Subject<'_>,
+        value: &[u8],
+        before: u64,
+    ) -> Result<()> {
+        match &of.route.layout {
+            None => batch.push((&**of.topic, value)),
+            Some(layout) => batch.push(&layout.fill(of.topic, of.params, value, self.count + before + 1)[..]),
+        }
+    }
+
+    /// Counts the messages of a batch that was sent.
+    pub(super) fn count(&mut self, of: &Subject<'_>, messages: u64) {
+        self.count += if of.route.layout.is_some() { messages } else { 0 };
     }
 
     /// Nothing is sent any more. Returns the socket, to be dropped outside of locks, and how many messages the topic has had.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::counts::Counters;
-use super::keep::Keep;
+use super::keep::{self, Keep};
 use super::value::Layout;
+use crate::batch::Batch;
 use crate::error::Result;
 use crate::msg::Frames;
+use crate::options::OnFull;
 use crate::socket::XPub;
 
 /// The half of a route that its feeds use. The other half, which decides when they run, is the runner's.
@@ -16,6 +18,8 @@ pub(crate) struct FeedRoute {
     /// The least time between two values of a topic.
     pub(crate) spacing: Option<Duration>,
     pub(crate) keep: Option<Keep>,
+    /// What gives way where a value has no room; `None`: as the socket says.
+    pub(crate) on_full: Option<OnFull>,
     /// The frames of its messages; topic and value by default.
     pub(crate) layout: Option<Layout>,
     /// Whether a feed rests after a value until that is too old.
@@ -35,14 +39,22 @@ impl FeedRoute {
         now: impl Fn() -> Duration,
     ) -> Result<()> {
         match &self.keep {
-            Some(keep) => keep.send(socket, topic, message, now),
-            None => socket.send(message),
+            Some(keep) => keep.send(socket, topic, message, self.on_full, now),
+            None => keep::send(socket, message, self.on_full),
         }
     }
 
-    /// Whether a value is only sent, at once and as a message of topic and value.
+    /// Sends values of routes of this policy as [`send`](Self::send) does, if they are only sent.
+    pub(super) fn send_many(&self, socket: &XPub, batch: &mut Batch) -> Result<()> {
+        match self.on_full {
+            Some(on_full) => socket.send_many_on_full(batch, on_full),
+            None => socket.send_many(batch),
+        }
+    }
+
+    /// Whether a value is only sent, and at once.
     pub(super) fn only_sends(&self) -> bool {
-        self.spacing.is_none() && self.keep.is_none() && self.layout.is_none()
+        self.spacing.is_none() && self.keep.is_none()
     }
 
     /// Nobody wants the topic any more: its last value is forgotten, unless it outlives its feed.

@@ -19,8 +19,8 @@ struct Open<'f> {
 
 impl Feed {
     /// Publishes values of several feeds in this order, each as [`publish`](Feed::publish) would. For a producer that gets
-    /// many values at once, such as the lines of a program, this is several times as fast. A route that spaces or keeps its
-    /// values gets them one by one.
+    /// many values at once, such as the lines of a program, this is several times as fast. Where a route spaces or keeps its
+    /// values, and where two routes have different policies, they are published one by one.
     ///
     /// Returns how many were not sent, because their feeds had stopped.
     ///
@@ -33,7 +33,11 @@ impl Feed {
     pub fn publish_all(values: &[(&Feed, &[u8])]) -> usize {
         let Some((first, _)) = values.first() else { return 0 };
         let desk = &first.0.of.desk;
-        let together = |feed: &Feed| feed.0.of.route.only_sends() && Arc::ptr_eq(desk, &feed.0.of.desk);
+        let on_full = first.0.of.route.on_full;
+        let together = |feed: &Feed| {
+            let route = &feed.0.of.route;
+            route.only_sends() && route.on_full == on_full && Arc::ptr_eq(desk, &feed.0.of.desk)
+        };
         if values.len() == 1 || !values.iter().all(|(feed, _)| together(feed)) {
             return values.iter().filter(|(feed, value)| feed.publish(value).is_err()).count();
         }
@@ -63,16 +67,22 @@ fn send(open: &mut [Open<'_>], values: &[(&Feed, &[u8])]) -> usize {
             continue;
         }
         for (_, value) in run {
-            match batch.push((feed.topic(), *value)) {
+            match of.outlet.add_to(&mut batch, &feed.subject(), value, of.values) {
                 Ok(()) => of.values += 1,
                 Err(_) => feed.count(|counters| &counters.refused, 1),
             }
         }
     }
-    let Some(socket) = open.iter().find_map(|open| open.outlet.socket()) else { return unsent };
+    let active = open.iter().find_map(|open| Some((&open.feed.0.of.route, open.outlet.socket()?)));
+    let Some((route, socket)) = active else { return unsent };
     let batched = batch.len();
-    match Put::from(socket.send_many(&mut batch)) {
-        Put::Sent => open.iter().for_each(|open| open.feed.sent(&open.outlet, open.values)),
+    match Put::from(route.send_many(socket, &mut batch)) {
+        Put::Sent => {
+            for of in open {
+                of.outlet.count(&of.feed.subject(), of.values);
+                of.feed.sent(&of.outlet, of.values);
+            }
+        }
         Put::Closed => unsent += batched,
         _ => open.iter().for_each(|open| open.feed.count(|counters| &counters.refused, open.values)),
     }

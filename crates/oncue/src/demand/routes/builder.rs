@@ -148,7 +148,9 @@ impl OnDemand {
     fn replace(&self, mut routes: Builder) -> Result<Reloaded> {
         routes.defaults.status_prefix.clone_from(&self.defaults.status_prefix);
         let limits = routes.defaults.limits;
+        let fit = routes.routes.iter().try_for_each(|(draft, _)| draft.fits(&self.socket));
         let planned = routes.plan(self.rules.is_some())?;
+        fit?;
         self.shared.start_workers(&planned)?;
         // Held until the locks are released, as the routes that go are: what users' functions own may call back when it is
         // dropped.
@@ -339,6 +341,9 @@ impl Builder {
         let check = |(draft, producer): &(Draft, Producer)| draft.checked(producer, &self.defaults, guarded);
         let routes = self.routes.iter().map(check);
         let routes: Vec<Route> = routes.collect::<Result<_>>()?;
+        if let Some(socket) = &self.socket {
+            self.routes.iter().try_for_each(|(draft, _)| draft.fits(socket))?;
+        }
         Feeds::new(routes, self.defaults.limits).map(drop).map_err(refused)
     }
 

@@ -11,6 +11,8 @@ use crate::demand::feed::{Counters, FeedRoute, Keep, LastLimits, Layout};
 use crate::demand::producers::{FillFn, Lister, Producer};
 use crate::demand::runner::{AdmitFn, Guard, Listed, Planned, RouteRun};
 use crate::error::{Error, Result};
+use crate::options::OnFull;
+use crate::socket::XPub;
 
 /// The pauses before a feed that failed starts again, unless its route says otherwise.
 const BACKOFF: Backoff = Backoff { min: Duration::from_millis(100), max: Duration::from_secs(30) };
@@ -35,6 +37,7 @@ pub(crate) struct Draft {
     pub(crate) spacing: Duration,
     pub(crate) pace: Option<Duration>,
     pub(crate) keep: Option<LastLimits>,
+    pub(crate) on_full: Option<OnFull>,
     pub(crate) fresh: Option<Duration>,
     pub(crate) once: bool,
     /// The frames of its messages, as they were written.
@@ -56,6 +59,7 @@ impl Draft {
             spacing: Duration::ZERO,
             pace: None,
             keep: None,
+            on_full: None,
             fresh: None,
             once: false,
             frames: None,
@@ -70,6 +74,17 @@ impl Draft {
     pub(crate) fn guard(&self) -> Option<Guard> {
         let admit = self.admit.clone()?;
         Some(Guard { pattern: self.route.pattern.clone(), admit: Some(admit), fills: false })
+    }
+
+    /// Whether the socket can send the values of the route.
+    ///
+    /// # Errors
+    /// What contradicts the options of the socket.
+    pub(crate) fn fits(&self, socket: &XPub) -> Result<()> {
+        let Some(on_full) = self.on_full else { return Ok(()) };
+        let pattern = &self.route.pattern;
+        let refused = |error: Error| Error::misuse(format!("the route `{pattern}`: {error}"));
+        socket.check_policy(on_full).map_err(refused)
     }
 
     /// The route as the state machine knows it. `guarded`: the socket asks the rules of routes.
@@ -90,6 +105,8 @@ impl Draft {
             "asks who may subscribe, but some may have done so already; bind after it"
         } else if status.is_some_and(|status| pattern.prefix(status) != PrefixMeaning::None) {
             "has topics that begin with the status prefix; choose another prefix"
+        } else if self.on_full == Some(OnFull::Refuse) {
+            "has the policy `OnFull::Refuse`, but its producer does not wait for room; choose another"
         } else if self.pace.is_some_and(|pace| pace.is_zero()) {
             "has a pace of 0 s; give it one above zero"
         } else if producer.period() == Some(Duration::ZERO) {
@@ -157,6 +174,7 @@ impl Draft {
         let route = self.checked(&producer, defaults, guarded)?;
         let feeds = FeedRoute {
             spacing: (!self.spacing.is_zero()).then_some(self.spacing),
+            on_full: self.on_full,
             layout: self.frames()?.map(Layout::new),
             keep: self.limits().map(|limits| Keep::new(limits, self.fresh)),
             once: self.once,

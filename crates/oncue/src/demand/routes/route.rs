@@ -12,6 +12,7 @@ use super::builder::Builder;
 use super::draft::Draft;
 use crate::demand::feed::{Feed, LastLimits, Produced};
 use crate::demand::producers::{BatchRun, Change, FeedSet, IntoValue, Lister, Producer, Task};
+use crate::options::OnFull;
 use crate::permission::{Admission, SubscribeRequest};
 
 /// A route that has no producer yet. It goes back to its [`Builder`] with one.
@@ -90,6 +91,28 @@ impl RouteBuilder {
     /// come, unless a newer one takes its place, which is counted. Zero by default, which is no bound.
     pub fn max_rate(mut self, spacing: Duration) -> RouteBuilder {
         self.draft.spacing = spacing;
+        self
+    }
+
+    /// What gives way where a subscriber's queue has no room for a value of this route, instead of the socket's
+    /// [`Options::on_full`](crate::Options::on_full). [`OnFull`] says what becomes of the values of routes with different
+    /// policies in one queue: with [`Latest`](OnFull::Latest) or [`DropOldest`](OnFull::DropOldest) here, the values of a
+    /// camera make room for those of other routes, and never take theirs. [`OnFull::Refuse`] is refused, since
+    /// producers do not wait, and so is any policy on a socket that has it.
+    ///
+    /// ```
+    /// # use {oncue::{OnDemand, OnFull}, std::time::Duration};
+    /// let od = OnDemand::bind("tcp://127.0.0.1:0")?
+    ///     .route("camera/{name}")
+    ///     .on_full(OnFull::Latest)
+    ///     .every(Duration::from_millis(40), |feed| format!("a picture of {}", feed.param("name")))
+    ///     .route("orders")
+    ///     .every(Duration::from_secs(1), |_| "an order")
+    ///     .start()?;
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    pub fn on_full(mut self, policy: OnFull) -> RouteBuilder {
+        self.draft.on_full = Some(policy);
         self
     }
 

@@ -145,3 +145,19 @@ fn wrong_frames_are_refused_with_the_remedy() {
         assert!(why.contains("the route `t") && why.contains(part), "{part}: {why}");
     }
 }
+
+#[test]
+fn values_published_together_have_the_frames_and_counts_of_their_route() {
+    let builder = OnDemand::bind(ENDPOINT).unwrap().route("t/{x}").frames(["{topic} {value}", "{count}"]);
+    let (builder, changes) = manual(builder);
+    let od = builder.start().unwrap();
+    let sub = subscriber(&od, &["t/1", "t/2"]);
+    let (a, b) = (started(&changes), started(&changes));
+    let topics = [a.topic(), b.topic()].map(|topic| topic.escape_ascii().to_string());
+    a.publish("0").unwrap();
+    assert_eq!(Feed::publish_all(&[(&a, b"1"), (&b, b"2"), (&a, b"3"), (&a, b"4")]), 0);
+    b.publish("5").unwrap();
+    for (topic, value, count) in [(0, 0, 1), (0, 1, 2), (1, 2, 1), (0, 3, 3), (0, 4, 4), (1, 5, 2)] {
+        assert_eq!(frames(&sub), [format!("{} {value}", topics[topic]), number(count)]);
+    }
+}

@@ -421,12 +421,17 @@ fn mistakes_are_named_at_the_start() {
         (refused(builder().route("b").backoff(ms(2), ms(1)).every(ms(1), |_| "")), "`b`"),
         (refused(builder().route("b").catalogue_with(ms(0), Vec::new).every(ms(1), |_| "")), "`b`"),
         (refused(builder().route("a/{x}").catalogue(["b"]).every(ms(1), |_| "")), "`a/{x}`"),
+        (refused(builder().route("b").on_full(crate::OnFull::Refuse).every(ms(1), |_| "")), "`b`"),
         (refused(every(builder(), "a").feeds_max(0)), "feeds_max"),
         (refused(every(builder().catalogue_topics_max(1), "a").route("b").every(ms(1), |_| "")), "1 topics"),
     ];
     for (text, part) in cases {
         assert!(text.contains(part), "{text}");
     }
+    let refuses = Options::new().on_full(crate::OnFull::Refuse);
+    let waits = OnDemand::new(&Engine::start().unwrap(), refuses).unwrap();
+    let refused = waits.route("b").on_full(crate::OnFull::Latest).every(ms(1), |_| "").start().unwrap_err();
+    assert!(refused.to_string().contains("the route `b`: OnFull::Latest is refused"), "{refused}");
     let error = every(builder(), "prices/{}").start().unwrap_err();
     assert!(error.source().is_some_and(|cause| cause.is::<oncue_pattern::PatternError>()));
     assert_eq!(OnDemand::bind("nowhere").unwrap_err().kind(), ErrorKind::Misuse);

@@ -186,19 +186,32 @@ fn the_topic_with_the_most_subscribers_has_the_next_room() {
 
 #[test]
 fn for_a_slow_viewer_as_many_values_are_made_as_it_takes() {
+    as_many_are_made_as_are_taken(OnFull::Latest, OnFull::Latest);
+}
+
+#[test]
+fn a_route_of_latest_values_makes_as_many_as_are_taken_whatever_the_others_do() {
+    as_many_are_made_as_are_taken(OnFull::DropNewest, OnFull::DropNewest);
+    as_many_are_made_as_are_taken(OnFull::Latest, OnFull::DropOldest);
+}
+
+/// The camera has the policy `Latest`, on a socket of this policy, beside a route of this one.
+fn as_many_are_made_as_are_taken(socket: OnFull, other: OnFull) {
     let calls = Arc::new(AtomicUsize::new(0));
     let count = calls.clone();
-    let options = Options::new().on_full(OnFull::Latest).send_buffer(16 << 10);
+    let options = Options::new().on_full(socket).send_buffer(16 << 10);
     let od = OnDemand::new(&Engine::start().unwrap(), options)
         .unwrap()
         .bind(ENDPOINT)
         .unwrap()
         .route("camera")
+        .on_full(OnFull::Latest)
         .every(ms(2), move |_| {
             count.fetch_add(1, SeqCst);
             large()
         })
         .route("rare")
+        .on_full(other)
         .every(ms(50), |_| "small")
         .start()
         .unwrap();

@@ -7,7 +7,7 @@ use std::task::Waker;
 
 use oncue_core::ledger::PeerId;
 
-use crate::engine::wire::backlog::Topics;
+use crate::engine::wire::topics::Topics;
 use crate::op::Waiters;
 use crate::sync::lock;
 

@@ -50,7 +50,7 @@ use crate::error::{Error, Result};
 use crate::msg::{MESSAGE_BYTES_MAX, Msg};
 use crate::net::Ready;
 use crate::op::{Place, Waiters, wake_all};
-use crate::options::{Keep, Options};
+use crate::options::{Keep, OnFull, Options};
 use crate::permission::{PeerKey, Reason};
 use crate::stats::{Closed, SocketStats};
 use crate::sync::{Clock, lock, write_lock};
@@ -93,6 +93,8 @@ pub(crate) struct Hub {
     /// By shard: the version of our subscriptions that all its peers know.
     told: Vec<AtomicU64>,
     clock: Clock,
+    /// Some messages have a policy of their own.
+    mixed: AtomicBool,
     closed: AtomicBool,
     /// How many messages were undelivered when the socket was closed.
     undelivered_before: AtomicU64,
@@ -222,6 +224,7 @@ impl Hub {
             connections: Connections::default(),
             doors: Mutex::new(Vec::new()),
             clock,
+            mixed: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             undelivered_before: AtomicU64::new(0),
             done: Waiters::default(),
@@ -254,6 +257,37 @@ impl Hub {
         let bytes_max = bytes_max.unwrap_or(UPSTREAM_MESSAGE_BYTES_MAX);
         new(bytes_max.max(prefix + PREFIX_MESSAGE_OVERHEAD_BYTES))
             .with_command_bytes_max(prefix + SUBSCRIBE_OVERHEAD_BYTES as u64)
+    }
+
+    /// Whether some messages have had a policy of their own.
+    pub(crate) fn is_mixed(&self) -> bool {
+        self.mixed.load(Ordering::Relaxed)
+    }
+
+    /// Whether a message may have this policy.
+    pub(crate) fn check_policy(&self, on_full: OnFull) -> Result<()> {
+        let refuses = [on_full, self.options.on_full].map(|policy| policy == OnFull::Refuse);
+        match refuses {
+            [false, false] | [true, true] => Ok(()),
+            [true, false] => Err(Error::misuse(
+                "OnFull::Refuse is a policy of a whole socket, not of a message; set it by Options::on_full",
+            )),
+            [false, true] => Err(Error::misuse(format!(
+                "OnFull::{on_full:?} is refused: under the socket's OnFull::Refuse no message is ever dropped; \
+                 choose another policy for the socket"
+            ))),
+        }
+    }
+
+    /// What distinguishes a message with this policy: nothing if the policy is that of the socket.
+    pub(crate) fn own_policy(&self, on_full: OnFull) -> Result<Option<OnFull>> {
+        self.check_policy(on_full)?;
+        if on_full == self.options.on_full {
+            return Ok(None);
+        }
+        // Before any peer gets such a message: the lock of the outbox, or of the shard, comes in between.
+        self.mixed.store(true, Ordering::Relaxed);
+        Ok(Some(on_full))
     }
 
     /// The high-water marks of a peer's queue.

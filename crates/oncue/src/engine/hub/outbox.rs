@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::batch::Batch;
 use crate::engine::wire::chunk::{CHUNK_BYTES, Chunk, Spares};
 use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg, put_whole};
+use crate::options::OnFull;
 use crate::sync::{QuickGuard, QuickLock};
 
 /// From this size on, a message that exists in wire encoding is shared instead of copied.
@@ -32,6 +33,8 @@ pub(crate) struct Bound {
 struct State {
     bytes: Vec<u8>,
     ends: Vec<u32>,
+    /// The policy of the messages in the open chunk, if they have one of their own.
+    on_full: Option<OnFull>,
     /// Closed chunks that a shard has still to take; the first one has number `base`.
     closed: VecDeque<Arc<Chunk>>,
     base: u64,
@@ -110,20 +113,30 @@ impl Outbox {
 
     /// Encodes a message behind those that wait. If none waits and `may_idle`, returns [`Pushed::Idle`] instead.
     #[inline]
-    pub(crate) fn push(&self, frames: &(impl Frames + ?Sized), may_idle: bool) -> Pushed {
+    pub(crate) fn push(
+        &self,
+        frames: &(impl Frames + ?Sized),
+        may_idle: bool,
+        on_full: Option<OnFull>,
+    ) -> Pushed {
         match self.enter(may_idle) {
-            Ok(mut state) => state.encode(frames),
+            Ok(mut state) => state.encode(frames, on_full),
             Err(pushed) => pushed,
         }
     }
 
     /// As [`push`](Self::push), with the message's number if it is queued.
-    pub(crate) fn push_numbered(&self, message: &Msg, may_idle: bool) -> (Pushed, Option<Number>) {
+    pub(crate) fn push_numbered(
+        &self,
+        message: &Msg,
+        may_idle: bool,
+        on_full: Option<OnFull>,
+    ) -> (Pushed, Option<Number>) {
         let mut state = match self.enter(may_idle) {
             Ok(state) => state,
             Err(pushed) => return (pushed, None),
         };
-        let pushed = state.encode(message);
+        let pushed = state.encode(message, on_full);
         let number = matches!(pushed, Pushed::Queued { .. }).then(|| state.newest());
         (pushed, number)
     }
@@ -166,7 +179,7 @@ impl Outbox {
     }
 
     /// Queues a batch behind what waits, and leaves an empty one. Refused, the batch stays as it is.
-    pub(crate) fn push_many(&self, batch: &mut Batch) -> Pushed {
+    pub(crate) fn push_many(&self, batch: &mut Batch, on_full: Option<OnFull>) -> Pushed {
         if batch.is_empty() {
             return Pushed::Queued { tell: 0 };
         }
@@ -184,7 +197,7 @@ impl Outbox {
         let bytes = std::mem::replace(&mut batch.bytes, bytes);
         let ends = std::mem::replace(&mut batch.ends, ends);
         let messages = ends.len() as u64;
-        let chunk = Chunk::of_spares(bytes, ends, &state.spares);
+        let chunk = Chunk::of_spares(bytes, ends, &state.spares).with_policy(on_full);
         state.push_closed(chunk);
         state.rouse_for_closed();
         state.let_in(messages)
@@ -271,12 +284,16 @@ impl State {
 
     /// Lets a message in.
     #[inline]
-    fn encode(&mut self, frames: &(impl Frames + ?Sized)) -> Pushed {
+    fn encode(&mut self, frames: &(impl Frames + ?Sized), on_full: Option<OnFull>) -> Pushed {
+        if self.on_full != on_full {
+            self.close();
+            self.on_full = on_full;
+        }
         match frames.shared() {
             Some(message) if message.wire().len() > MESSAGE_BYTES_MAX => return Pushed::TooLarge,
             Some(message) if message.wire().len() >= SHARE_BYTES_MIN => {
                 self.close();
-                self.push_closed(Chunk::shared(message.clone()));
+                self.push_closed(Chunk::shared(message.clone()).with_policy(on_full));
                 self.rouse_for_closed();
             }
             _ => {
@@ -323,7 +340,7 @@ impl State {
             self.spares.take().unwrap_or_else(|| if full { like_this() } else { <_>::default() });
         let bytes = std::mem::replace(&mut self.bytes, bytes);
         let ends = std::mem::replace(&mut self.ends, ends);
-        let chunk = Chunk::of_spares(bytes, ends, &self.spares);
+        let chunk = Chunk::of_spares(bytes, ends, &self.spares).with_policy(self.on_full);
         self.push_closed(chunk);
     }
 
@@ -413,12 +430,12 @@ mod tests {
     #[test]
     fn every_shard_takes_what_came_after_it_joined() {
         let outbox = Outbox::new(Bound { bytes_max: 1 << 20, messages_min: 0, bytes_most: 1 << 20 });
-        assert!(matches!(outbox.push("nobody", false), Pushed::Nobody));
+        assert!(matches!(outbox.push("nobody", false, None), Pushed::Nobody));
         outbox.join(0);
-        assert!(matches!(outbox.push("one", false), Pushed::Queued { tell: 1 }));
+        assert!(matches!(outbox.push("one", false, None), Pushed::Queued { tell: 1 }));
         outbox.join(3);
-        assert!(matches!(outbox.push("two", false), Pushed::Queued { tell: 8 }));
-        assert!(matches!(outbox.push("three", false), Pushed::Queued { tell: 0 }));
+        assert!(matches!(outbox.push("two", false, None), Pushed::Queued { tell: 8 }));
+        assert!(matches!(outbox.push("three", false, None), Pushed::Queued { tell: 0 }));
         assert_eq!(texts(take(&outbox, 0)), ["one", "two", "three"]);
         assert_eq!(texts(take(&outbox, 3)), ["two", "three"]);
         assert_eq!(texts(take(&outbox, 3)), Vec::<String>::new());
@@ -426,33 +443,47 @@ mod tests {
     }
 
     #[test]
+    fn messages_of_one_policy_share_a_chunk() {
+        let outbox = Outbox::new(Bound { bytes_max: 1 << 20, messages_min: 0, bytes_most: 1 << 20 });
+        outbox.join(0);
+        let latest = Some(OnFull::Latest);
+        for (message, on_full) in [("a", None), ("b", None), ("c", latest), ("d", latest), ("e", None)] {
+            outbox.push(message, false, on_full);
+        }
+        let taken = take(&outbox, 0);
+        let policies: Vec<_> = taken.chunks.iter().map(|chunk| (chunk.len(), chunk.on_full())).collect();
+        assert_eq!(policies, [(2, None), (2, latest), (1, None)]);
+        assert_eq!(texts(taken), ["a", "b", "c", "d", "e"]);
+    }
+
+    #[test]
     fn full_until_the_slowest_shard_has_taken() {
         let outbox = Outbox::new(Bound { bytes_max: 4, messages_min: 2, bytes_most: 100 });
         outbox.join(0);
         outbox.join(1);
-        assert!(matches!(outbox.push("1234567", false), Pushed::Queued { .. }));
+        assert!(matches!(outbox.push("1234567", false, None), Pushed::Queued { .. }));
         assert!(
-            matches!(outbox.push("x", false), Pushed::Queued { .. }),
+            matches!(outbox.push("x", false, None), Pushed::Queued { .. }),
             "a burst of few messages is let in"
         );
-        assert!(matches!(outbox.push("x", false), Pushed::Full));
+        assert!(matches!(outbox.push("x", false, None), Pushed::Full));
         assert!(!take(&outbox, 0).room);
-        assert!(matches!(outbox.push("x", false), Pushed::Full));
+        assert!(matches!(outbox.push("x", false, None), Pushed::Full));
         assert!(take(&outbox, 1).room);
-        assert!(matches!(outbox.push("x", false), Pushed::Queued { .. }));
+        assert!(matches!(outbox.push("x", false, None), Pushed::Queued { .. }));
     }
 
     #[test]
     fn who_took_something_comes_again_untold_until_there_is_nothing() {
         let outbox = Outbox::new(Bound { bytes_max: 1 << 20, messages_min: 0, bytes_most: 1 << 20 });
         outbox.join(0);
-        assert_eq!(tells(outbox.push("one", false)), 1);
+        assert_eq!(tells(outbox.push("one", false, None)), 1);
         assert_eq!(texts(take(&outbox, 0)), ["one"]);
-        assert_eq!(tells(outbox.push("two", true)), 0);
+        assert_eq!(tells(outbox.push("two", true, None)), 0);
         assert_eq!(texts(take(&outbox, 0)), ["two"]);
         assert!(texts(take(&outbox, 0)).is_empty());
-        assert!(matches!(outbox.push("three", true), Pushed::Idle { shard: 0 }));
-        assert_eq!(tells(outbox.push("three", false)), 1);
+        assert!(matches!(outbox.push("three", true, None), Pushed::Idle { shard: 0 }));
+        assert_eq!(tells(outbox.push("three", false, None)), 1);
     }
 
     #[test]
@@ -462,16 +493,16 @@ mod tests {
         for (bytes_max, enough) in [(1 << 20, 8), (1 << 16, 4)] {
             let outbox = Outbox::new(Bound { bytes_max, messages_min: 0, bytes_most: 1 << 20 });
             outbox.join(0);
-            assert_eq!(tells(outbox.push("one", false)), 1);
+            assert_eq!(tells(outbox.push("one", false, None)), 1);
             assert_eq!(texts(take(&outbox, 0)), ["one"]);
             assert!(outbox.take(0, true).is_none());
-            let told: Vec<_> = (0..enough).map(|_| tells(outbox.push(&message, true))).collect();
+            let told: Vec<_> = (0..enough).map(|_| tells(outbox.push(&message, true, None))).collect();
             assert_eq!(told, [vec![0; enough - 1], vec![1]].concat());
             assert_eq!(texts(take(&outbox, 0)).len(), enough);
             assert!(outbox.take(0, true).is_none());
             let mut batch = Batch::new();
             (0..enough).for_each(|_| batch.push(&message).unwrap());
-            assert_eq!(tells(outbox.push_many(&mut batch)), 1);
+            assert_eq!(tells(outbox.push_many(&mut batch, None)), 1);
             assert!(outbox.take(0, true).is_some());
         }
     }

@@ -31,24 +31,35 @@ impl Hub {
     /// Queues a message for the peers that want it.
     #[inline]
     pub(crate) fn send(self: &Arc<Self>, frames: &(impl Frames + ?Sized)) -> Result<()> {
-        self.push(frames, self.no_room())
+        self.push(frames, self.no_room(), None)
     }
 
+    /// As [`send`](Self::send), with a policy of its own, if it has one.
     #[inline]
-    pub(crate) fn push(self: &Arc<Self>, frames: &(impl Frames + ?Sized), no_room: NoRoom) -> Result<()> {
+    pub(crate) fn push(
+        self: &Arc<Self>,
+        frames: &(impl Frames + ?Sized),
+        no_room: NoRoom,
+        on_full: Option<OnFull>,
+    ) -> Result<()> {
         if frames.copied_bytes() >= COPIED_BYTES_MAX {
-            return self.push_copied(frames, no_room);
+            return self.push_copied(frames, no_room, on_full);
         }
-        match self.outbox.push(frames, true) {
-            Pushed::Idle { shard } if self.send_now(shard, frames, None) => Ok(()),
-            Pushed::Idle { .. } => self.pushed(self.outbox.push(frames, false), no_room),
+        match self.outbox.push(frames, true, on_full) {
+            Pushed::Idle { shard } if self.send_now(shard, frames, None, on_full) => Ok(()),
+            Pushed::Idle { .. } => self.pushed(self.outbox.push(frames, false, on_full), no_room),
             pushed => self.pushed(pushed, no_room),
         }
     }
 
     /// Encodes a large message before any lock is taken, so that no other thread waits for the copy.
     #[cold]
-    fn push_copied(self: &Arc<Self>, frames: &(impl Frames + ?Sized), no_room: NoRoom) -> Result<()> {
+    fn push_copied(
+        self: &Arc<Self>,
+        frames: &(impl Frames + ?Sized),
+        no_room: NoRoom,
+        on_full: Option<OnFull>,
+    ) -> Result<()> {
         if let Some(pushed) = self.outbox.refusal() {
             return self.pushed(pushed, no_room);
         }
@@ -60,12 +71,17 @@ impl Hub {
         if wire.len() > MESSAGE_BYTES_MAX {
             return self.pushed(Pushed::TooLarge, no_room);
         }
-        self.push(&Msg::from_wire(wire), no_room)
+        self.push(&Msg::from_wire(wire), no_room, on_full)
     }
 
     /// Queues a batch and leaves an empty one.
-    pub(crate) fn send_many(self: &Arc<Self>, batch: &mut Batch, no_room: NoRoom) -> Result<()> {
-        match self.outbox.push_many(batch) {
+    pub(crate) fn send_many(
+        self: &Arc<Self>,
+        batch: &mut Batch,
+        no_room: NoRoom,
+        on_full: Option<OnFull>,
+    ) -> Result<()> {
+        match self.outbox.push_many(batch, on_full) {
             Pushed::Full if no_room == NoRoom::Drop => {
                 self.counters.outbox_full.fetch_add(batch.len() as u64, Ordering::Relaxed);
                 batch.clear();
@@ -86,9 +102,10 @@ impl Hub {
         shard: u16,
         frames: &(impl Frames + ?Sized),
         last: Option<&Keeping>,
+        on_full: Option<OnFull>,
     ) -> bool {
-        let sent =
-            Direct::with(frames, |message| self.ports[usize::from(shard)].send_now(self, message, last));
+        let send = |message: &Direct<'_>| self.ports[usize::from(shard)].send_now(self, message, last);
+        let sent = Direct::with(frames, on_full, send);
         if sent {
             self.outbox.count_direct();
         }
@@ -129,18 +146,19 @@ impl Hub {
         topic: Option<&[u8]>,
         frames: &impl Frames,
         age: Option<Duration>,
+        on_full: Option<OnFull>,
     ) -> Result<()> {
         let last = self.keeping(topic, frames, age)?;
-        match self.push_and_keep(&last, true) {
-            Pushed::Idle { shard } if self.send_now(shard, &last.value, Some(&last)) => Ok(()),
-            Pushed::Idle { .. } => self.pushed(self.push_and_keep(&last, false), self.no_room()),
+        match self.push_and_keep(&last, true, on_full) {
+            Pushed::Idle { shard } if self.send_now(shard, &last.value, Some(&last), on_full) => Ok(()),
+            Pushed::Idle { .. } => self.pushed(self.push_and_keep(&last, false, on_full), self.no_room()),
             pushed => self.pushed(pushed, self.no_room()),
         }
     }
 
-    fn push_and_keep(&self, keeping: &Keeping, may_idle: bool) -> Pushed {
+    fn push_and_keep(&self, keeping: &Keeping, may_idle: bool, on_full: Option<OnFull>) -> Pushed {
         let mut store = self.last.open();
-        let (pushed, number) = self.outbox.push_numbered(&keeping.value, may_idle);
+        let (pushed, number) = self.outbox.push_numbered(&keeping.value, may_idle, on_full);
         if matches!(pushed, Pushed::Queued { .. } | Pushed::Nobody) {
             store.keep(keeping.clone(), number);
         }

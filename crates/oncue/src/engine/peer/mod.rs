@@ -86,6 +86,8 @@ pub(crate) struct Peer<S> {
     owed: Owed,
     /// Since when its queue has been full.
     pub(crate) full_since: Option<Duration>,
+    /// Messages that give way to none leave no room in it.
+    lacks_room: bool,
     /// Whether a timer is set that evicts it.
     pub(crate) evict_set: bool,
     /// It is among the peers that the shard writes more to in its next turn.
@@ -177,6 +179,7 @@ impl<S: Stream> Peer<S> {
             pending: Pending::default(),
             owed: Owed::default(),
             full_since: None,
+            lacks_room: false,
             evict_set: false,
             writes_on: false,
             reads_on: false,
@@ -500,7 +503,10 @@ impl<S: Stream> Peer<S> {
         let full = self.out.is_full(was);
         if full != was {
             self.full_since = full.then_some(now);
-            self.hub.gauge.set(*id, full, wakes);
+        }
+        let lacks_room = self.out.lacks_room(self.lacks_room);
+        if lacks_room != std::mem::replace(&mut self.lacks_room, lacks_room) {
+            self.hub.gauge.set(*id, lacks_room, wakes);
         }
         if let Some(topics) = self.out.changed_topics() {
             self.hub.gauge.hold(*id, topics, wakes);

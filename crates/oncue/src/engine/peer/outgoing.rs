@@ -12,9 +12,10 @@ use std::sync::atomic::Ordering;
 use crate::engine::hub::Hub;
 use crate::engine::hub::kept::{PORTION, Portion};
 use crate::engine::peer::end::End;
-use crate::engine::wire::backlog::{ByTopic, Mark, Topics, Yields};
+use crate::engine::wire::backlog::{Mark, Yields};
 use crate::engine::wire::chunk::Run;
 use crate::engine::wire::queue::{Offered, WriteQueue};
+use crate::engine::wire::topics::{ByTopic, Topics};
 use crate::net::Stream;
 use crate::options::OnFull;
 
@@ -49,12 +50,19 @@ impl<S: Stream> Outgoing<S> {
 
     /// Whether everything that is offered is missed until the stream takes bytes again.
     pub(crate) fn is_stuck(&self) -> bool {
-        self.hub.options.on_full == OnFull::DropNewest && self.queue.is_stuck(self.hub.mark())
+        self.hub.options.on_full == OnFull::DropNewest
+            && !self.hub.is_mixed()
+            && self.queue.is_stuck(self.hub.mark())
     }
 
     /// Whether the queue is full; `was`: whether it was full at the last call.
     pub(crate) fn is_full(&self, was: bool) -> bool {
         self.queue.backlog.is_full(self.hub.mark(), was)
+    }
+
+    /// Whether messages that give way to none leave no room: the same, where all messages have one policy.
+    pub(crate) fn lacks_room(&self, was: bool) -> bool {
+        self.queue.backlog.lacks_room(self.hub.mark(), was)
     }
 
     /// Under [`OnFull::Latest`], the topics of queued messages, if they have changed since the last call.
@@ -108,6 +116,14 @@ impl<S: Stream> Outgoing<S> {
         self.queue.answer(bytes)
     }
 
+    /// Messages may have policies of their own from now on, if the socket has sent such a message.
+    #[inline]
+    fn mix(&mut self) {
+        if self.hub.is_mixed() {
+            self.queue.backlog.mix(self.hub.options.on_full);
+        }
+    }
+
     /// Sends runs as far as there is room.
     pub(crate) fn offer(&mut self, runs: &[Run]) -> Result<Offered, End> {
         let mark = match self.hub.options.on_full {
@@ -116,7 +132,11 @@ impl<S: Stream> Outgoing<S> {
             _ => self.hub.mark(),
         };
         let offered = self.offer_up_to(runs, mark)?;
-        match offered.missed > 0 && self.hub.options.on_full == OnFull::Disconnect {
+        let too_slow = match self.queue.backlog.is_mixed() {
+            false => offered.missed > 0 && self.hub.options.on_full == OnFull::Disconnect,
+            true => self.queue.backlog.take_too_slow(),
+        };
+        match too_slow {
             true => Err(End::too_slow()),
             false => Ok(offered),
         }
@@ -137,12 +157,16 @@ impl<S: Stream> Outgoing<S> {
             // The sender cannot be made to wait here, so only the mark in bytes applies.
             mark.messages = u64::MAX;
         }
-        self.offer_up_to(runs, mark).map(|offered| offered.missed)
+        let offered = self.offer_up_to(runs, mark)?;
+        // A last value that is missed is no reason to disconnect the peer.
+        self.queue.backlog.take_too_slow();
+        Ok(offered.missed)
     }
 
     fn offer_up_to(&mut self, runs: &[Run], mark: Mark) -> Result<Offered, End> {
         #[cfg(test)]
         count_offered(&self.hub, runs.iter().map(Run::messages).sum());
+        self.mix();
         let offered = self.queue.offer(&mut self.stream, runs, mark);
         if offered.missed > 0 {
             self.hub.counters.missed.fetch_add(offered.missed, Ordering::Relaxed);
@@ -158,6 +182,7 @@ impl<S: Stream> Outgoing<S> {
     ) -> Result<(), End> {
         #[cfg(test)]
         count_offered(&self.hub, 1);
+        self.mix();
         let written = self.queue.write_now(&mut self.stream, slices, rest);
         self.wrote(written)
     }

@@ -95,7 +95,7 @@ impl Owed {
                 false => to.out.offer_values(&gather.finish(), all)?,
             };
             // A message that a newer one of its topic has replaced is missed as well, and says nothing about room.
-            full |= missed > 0 && to.out.is_full(false);
+            full |= missed > 0 && to.out.lacks_room(false);
             to.out.hub.last.offered.fetch_add(messages.saturating_sub(missed), Ordering::Relaxed);
             if done {
                 self.turn();

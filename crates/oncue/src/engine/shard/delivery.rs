@@ -112,7 +112,7 @@ impl<N: Net> Shard<N> {
     /// Writes the runs of a routed batch to the peers of each audience that came before chunk `number`. Returns
     /// whether a peer that reads has missed messages.
     fn deliver(&mut self, hub: &Arc<Hub>, number: u64) -> bool {
-        let (mut hurried, now) = (false, self.now);
+        let (mut hurried, now, mixed) = (false, self.now, hub.is_mixed());
         let parcels: Vec<_> = {
             let ledger = hub.demand.read();
             let slots = |audience| ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
@@ -122,7 +122,7 @@ impl<N: Net> Shard<N> {
             let messages: u64 = runs.iter().map(Run::messages).sum();
             let mut missed = 0;
             for slot in slots {
-                if self.stuck.get(slot) == Some(&true) {
+                if self.stuck.get(slot) == Some(&true) && !mixed {
                     missed += messages;
                     continue;
                 }

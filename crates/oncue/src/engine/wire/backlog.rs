@@ -2,16 +2,15 @@
 //! the previous message of the same topic. A message that is partly written never gives way, and counts towards no
 //! mark here.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::chunk::Run;
-use crate::sync::lock;
+use super::mixed::Mixed;
+use super::topics::{ByTopic, Topics};
 
 /// A backlog is compacted when its dropped runs outnumber its live ones by this.
 const HOLES_SPARE: usize = 64;
-/// The capacity that an empty list of topics keeps at most.
-const TOPICS_KEPT_MAX: usize = 64;
 
 /// The high-water marks of a peer's queue.
 #[derive(Clone, Copy)]
@@ -36,7 +35,7 @@ pub(crate) struct Backlog {
     pub(crate) control_bytes: u64,
     /// Something was missed since the last time that no message waited: the rest of a large message may be below the
     /// mark while no other such message fits.
-    crowded: bool,
+    pub(super) crowded: bool,
 }
 
 /// What gives way when a queue is full.
@@ -49,71 +48,17 @@ pub(crate) enum Yields {
     Oldest,
     /// The previous message of the same topic; if the marks are reached even so, the oldest. Each run is one message.
     SameTopic(ByTopic),
+    /// Each message has a policy of its own.
+    Mixed(Box<Mixed>),
 }
 
-/// The bookkeeping of a queue that holds one message of each topic, besides partly written ones.
-pub(crate) struct ByTopic {
-    pub(crate) topics: Arc<Topics>,
-    /// The position of the first run. Positions count from the beginning of the queue.
-    first: u64,
-    /// Dropped runs that still lie in the queue, empty. The first run is never one.
-    holes: usize,
-    hole: Run,
-    /// Whether the set of topics has changed since the last [`changed_topics`](Backlog::changed_topics).
-    changed: bool,
-}
-
-/// The topics of queued messages, partly written ones too, with the position of the newest message of each.
-#[derive(Default)]
-pub(crate) struct Topics(Mutex<HashMap<Vec<u8>, u64>>);
-
-impl Topics {
-    pub(crate) fn contain(&self, topic: &[u8]) -> bool {
-        lock(&self.0).contains_key(topic)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        lock(&self.0).is_empty()
-    }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        lock(&self.0).len()
-    }
-
-    /// Returns the position of the previous message.
-    fn put(&self, topic: &[u8], place: u64) -> Option<u64> {
-        let mut topics = lock(&self.0);
-        match topics.get_mut(topic) {
-            Some(known) => Some(std::mem::replace(known, place)),
-            None => topics.insert(topic.to_vec(), place),
-        }
-    }
-
-    /// The message at this position has left. Returns whether it was its topic's newest.
-    fn remove(&self, topic: &[u8], place: u64) -> bool {
-        let mut topics = lock(&self.0);
-        let newest = topics.get(topic) == Some(&place);
-        if newest {
-            topics.remove(topic);
-            if topics.is_empty() && topics.capacity() > TOPICS_KEPT_MAX {
-                *topics = HashMap::new();
-            }
-        }
-        newest
-    }
-}
-
-impl ByTopic {
-    pub(crate) fn new() -> ByTopic {
-        let hole = Run::control(Vec::new());
-        ByTopic { topics: Arc::default(), first: 0, holes: 0, hole, changed: false }
-    }
-
-    /// The message at this position has left.
-    fn gone(&mut self, run: &Run, place: u64) {
-        if let Some(topic) = run.last_topic() {
-            self.changed |= self.topics.remove(topic, place);
+impl Yields {
+    /// The positions of runs, where they are known.
+    fn places(&mut self) -> Option<&mut ByTopic> {
+        match self {
+            Yields::Newest | Yields::Oldest => None,
+            Yields::SameTopic(places) => Some(places),
+            Yields::Mixed(mixed) => Some(&mut mixed.places),
         }
     }
 }
@@ -147,8 +92,10 @@ impl Backlog {
 
     /// Queues a run as far as the mark allows. Returns how many of its messages were missed.
     pub(super) fn push(&mut self, mut run: Run, mark: Mark) -> u64 {
-        if !self.yields_newest() {
-            return self.append(run);
+        match &self.yields {
+            Yields::Newest => {}
+            Yields::Mixed(_) => return self.admit(run, mark),
+            Yields::Oldest | Yields::SameTopic(_) => return self.append(run),
         }
         let bytes_room = if self.messages == 0 {
             // A message larger than the mark still passes alone.
@@ -171,12 +118,18 @@ impl Backlog {
         while n > 0 {
             let run = self.runs.front_mut().expect("no more is written than was queued");
             let step = n.min(run.bytes_left());
-            match run.messages() {
+            let messages = run.messages();
+            match messages {
                 0 => self.control_bytes -= step,
                 _ => self.bytes -= step,
             }
             let done = run.advance(step);
             self.messages -= done;
+            if let Yields::Mixed(mixed) = &mut self.yields
+                && messages > 0
+            {
+                mixed.wrote(run, step, done, self.messages);
+            }
             self.crowded &= self.messages > 0;
             written += done;
             n -= step;
@@ -189,7 +142,7 @@ impl Backlog {
 
     /// The topics of what is queued, if they have changed since the last call.
     pub(crate) fn changed_topics(&mut self) -> Option<&Arc<Topics>> {
-        let Yields::SameTopic(latest) = &mut self.yields else { return None };
+        let latest = self.yields.places()?;
         std::mem::take(&mut latest.changed).then_some(&latest.topics)
     }
 
@@ -281,7 +234,7 @@ impl Backlog {
     /// Removes the first run.
     pub(crate) fn pop_front(&mut self) {
         let run = self.runs.pop_front();
-        if let (Yields::SameTopic(latest), Some(run)) = (&mut self.yields, run) {
+        if let (Some(latest), Some(run)) = (self.yields.places(), run) {
             latest.gone(&run, latest.first);
             latest.first += 1;
             self.tidy();
@@ -289,23 +242,28 @@ impl Backlog {
     }
 
     /// Removes a run that is not partly written.
-    fn give_up(&mut self, at: usize) {
-        let Yields::SameTopic(latest) = &mut self.yields else {
+    pub(super) fn give_up(&mut self, at: usize) {
+        // Whether a message that is written now has a place among the topics.
+        let has_place = match &self.yields {
+            Yields::Mixed(mixed) => mixed.is_latest(&self.runs[0]),
+            _ => true,
+        };
+        let Some(latest) = self.yields.places() else {
             self.runs.remove(at);
             return;
         };
         let run = std::mem::replace(&mut self.runs[at], latest.hole.clone());
-        latest.gone(&run, latest.first + at as u64);
+        let newest = latest.gone(&run, latest.first + at as u64);
         latest.holes += 1;
         // The previous message of its topic may be partly written; it is the topic's newest again.
-        if self.runs[0].is_begun() && self.runs[0].topic() == run.topic() {
+        if newest && has_place && self.runs[0].is_begun() && self.runs[0].topic() == run.topic() {
             latest.topics.put(run.topic(), latest.first);
         }
     }
 
     /// Removes dropped runs: those at the front, and all of them if they are many.
     pub(crate) fn tidy(&mut self) {
-        let Yields::SameTopic(latest) = &mut self.yields else { return };
+        let Some(latest) = self.yields.places() else { return };
         while self.runs.front().is_some_and(|run| run.bytes_left() == 0) {
             self.runs.pop_front();
             latest.first += 1;
@@ -314,11 +272,20 @@ impl Backlog {
         if latest.holes > self.runs.len() - latest.holes + HOLES_SPARE {
             self.runs.retain(|run| run.bytes_left() > 0);
             latest.holes = 0;
-            let places = latest.first..;
-            for (run, place) in self.runs.iter().zip(places).filter(|(run, _)| run.messages() > 0) {
-                // The newest message of a topic comes last.
-                latest.topics.put(run.topic(), place);
+            // The newest message of a topic comes last.
+            match &mut self.yields {
+                Yields::Newest | Yields::Oldest => {}
+                Yields::SameTopic(latest) => {
+                    for (place, run) in (latest.first..).zip(&self.runs).filter(|(_, run)| run.messages() > 0)
+                    {
+                        latest.topics.put(run.topic(), place);
+                    }
+                }
+                Yields::Mixed(mixed) => mixed.renumber(&self.runs),
             }
+        }
+        if let Yields::Mixed(mixed) = &mut self.yields {
+            mixed.forget_left();
         }
     }
 }

@@ -6,6 +6,7 @@ use oncue_core::frame;
 
 use crate::buffer::Stock;
 use crate::msg::Msg;
+use crate::options::OnFull;
 
 /// A chunk is closed at this size: large enough for a write, small enough to stay in a processor's cache.
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
@@ -18,6 +19,8 @@ pub(crate) const REFERENCE_PART: usize = 8;
 pub(crate) struct Chunk {
     bytes: Bytes,
     ends: Vec<u32>,
+    /// What gives way when there is no room for its messages; `None`: as their socket says.
+    on_full: Option<OnFull>,
     /// Where its buffers return when the last reference is gone.
     home: Option<Spares>,
 }
@@ -34,7 +37,7 @@ impl Chunk {
     /// `ends` ascend, and the last one is the length of `bytes`.
     pub(crate) fn new(bytes: Vec<u8>, ends: Vec<u32>) -> Chunk {
         debug_assert_eq!(ends.last().copied().unwrap_or(bytes.len() as u32) as usize, bytes.len());
-        Chunk { bytes: Bytes::Own(bytes), ends, home: None }
+        Chunk { bytes: Bytes::Own(bytes), ends, on_full: None, home: None }
     }
 
     /// As [`new`](Self::new), of buffers that return to `home`.
@@ -47,7 +50,18 @@ impl Chunk {
     /// One message, shared instead of copied.
     pub(crate) fn shared(message: Msg) -> Chunk {
         let end = message.wire().len() as u32;
-        Chunk { bytes: Bytes::Shared(message), ends: vec![end], home: None }
+        Chunk { bytes: Bytes::Shared(message), ends: vec![end], on_full: None, home: None }
+    }
+
+    /// Its messages have a policy of their own, if any.
+    pub(crate) fn with_policy(mut self, on_full: Option<OnFull>) -> Chunk {
+        self.on_full = on_full;
+        self
+    }
+
+    /// The policy of its messages, if they have one of their own.
+    pub(crate) fn on_full(&self) -> Option<OnFull> {
+        self.on_full
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -145,6 +159,18 @@ impl Run {
         }
     }
 
+    /// The policy of its messages, if they have one of their own.
+    pub(crate) fn on_full(&self) -> Option<OnFull> {
+        self.chunk.on_full
+    }
+
+    /// The same messages in a chunk of their own, with a policy of their own.
+    #[cfg(test)]
+    pub(crate) fn with_policy(&self, on_full: Option<OnFull>) -> Run {
+        let chunk = Chunk::new(self.chunk.bytes().to_vec(), self.chunk.ends.clone()).with_policy(on_full);
+        Run { chunk: Arc::new(chunk), ..self.clone() }
+    }
+
     /// Whether its first message is partly written.
     pub(crate) fn is_begun(&self) -> bool {
         self.first < self.last && self.at != self.chunk.start(self.first)
@@ -196,7 +222,7 @@ impl Run {
             return;
         }
         let ends = self.chunk.ends[self.first as usize..self.last as usize].iter().map(|end| end - self.at);
-        let chunk = Chunk::new(self.bytes().to_vec(), ends.collect());
+        let chunk = Chunk::new(self.bytes().to_vec(), ends.collect()).with_policy(self.on_full());
         *self = Run::new(Arc::new(chunk), 0, self.last - self.first);
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::chunk::{Chunk, REFERENCE_PART, Run};
 use crate::msg::Msg;
+use crate::options::OnFull;
 
 /// From this size on, a message in a buffer of its own is referenced.
 const REFERENCE_BYTES_MIN: usize = 4 << 10;
@@ -17,6 +18,8 @@ pub(crate) struct Gather {
     /// Copies of short runs, behind `runs`.
     copied: Vec<u8>,
     ends: Vec<u32>,
+    /// The policy of the copied messages, if they have one of their own.
+    on_full: Option<OnFull>,
 }
 
 impl Gather {
@@ -25,6 +28,10 @@ impl Gather {
         let (start, end) = (chunk.start(messages.start), chunk.start(messages.end));
         if (end - start) as usize * REFERENCE_PART >= chunk.bytes().len() {
             return self.reference(Run::new(chunk.clone(), messages.start, messages.end));
+        }
+        if chunk.on_full() != self.on_full {
+            self.seal();
+            self.on_full = chunk.on_full();
         }
         let base = self.copied.len() as u32;
         self.copied.extend_from_slice(&chunk.bytes()[start as usize..end as usize]);
@@ -55,7 +62,8 @@ impl Gather {
         if self.ends.is_empty() {
             return;
         }
-        let chunk = Chunk::new(std::mem::take(&mut self.copied), std::mem::take(&mut self.ends));
+        let (copied, ends) = (std::mem::take(&mut self.copied), std::mem::take(&mut self.ends));
+        let chunk = Chunk::new(copied, ends).with_policy(self.on_full);
         let last = chunk.len();
         self.runs.push(Run::new(Arc::new(chunk), 0, last));
     }

@@ -1,7 +1,10 @@
 //! Floor 1: bytes on their way to a peer. Nothing here knows a socket, a peer or a shard.
 
+mod admit;
 pub(crate) mod backlog;
 pub(crate) mod chunk;
 pub(crate) mod gather;
+mod mixed;
 pub(crate) mod queue;
 pub(crate) mod slices;
+pub(crate) mod topics;

@@ -124,6 +124,11 @@ impl WriteQueue {
                 offered.missed += self.backlog.push(run, mark);
             }
         }
+        if self.backlog.is_mixed() {
+            offered.missed += rest.map(|run| self.backlog.push(run.clone(), mark)).sum::<u64>();
+            self.backlog.admitted(known);
+            return offered;
+        }
         if !self.backlog.yields_newest() {
             offered.missed += rest.map(|run| self.backlog.append(run.clone())).sum::<u64>();
             offered.missed += self.backlog.make_room(known, mark);

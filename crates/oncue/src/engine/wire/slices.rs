@@ -7,6 +7,7 @@ use oncue_core::frame::{self, HeaderBytes};
 
 use super::chunk::Chunk;
 use crate::msg::{Frames, Msg};
+use crate::options::OnFull;
 
 /// A message of more frames is encoded first.
 const FRAMES_MAX: usize = 4;
@@ -18,15 +19,21 @@ pub(crate) struct Direct<'a> {
     pub(crate) bytes: usize,
     /// The message itself if it exists in wire encoding: what a stream does not take is referenced instead of copied.
     shared: Option<&'a Msg>,
+    /// Its policy, if it has one of its own.
+    on_full: Option<OnFull>,
 }
 
 impl Direct<'_> {
     /// Takes a message apart without copying the bodies.
-    pub(crate) fn with<R>(message: &(impl Frames + ?Sized), f: impl FnOnce(&Direct<'_>) -> R) -> R {
+    pub(crate) fn with<R>(
+        message: &(impl Frames + ?Sized),
+        on_full: Option<OnFull>,
+        f: impl FnOnce(&Direct<'_>) -> R,
+    ) -> R {
         if let Some(shared) = message.shared() {
             let (topic, wire) = (shared.topic(), shared.wire());
             let slices = &[IoSlice::new(wire)];
-            return f(&Direct { topic, slices, bytes: wire.len(), shared: Some(shared) });
+            return f(&Direct { topic, slices, bytes: wire.len(), shared: Some(shared), on_full });
         }
         let mut bodies: [&[u8]; FRAMES_MAX] = [&[]; FRAMES_MAX];
         let mut headers = [HeaderBytes::default(); FRAMES_MAX];
@@ -42,7 +49,7 @@ impl Direct<'_> {
             let mut wire = Vec::new();
             message.put(&mut wire);
             let slices = &[IoSlice::new(&wire)];
-            return f(&Direct { topic: bodies[0], slices, bytes: wire.len(), shared: None });
+            return f(&Direct { topic: bodies[0], slices, bytes: wire.len(), shared: None, on_full });
         }
         let mut slices = [IoSlice::new(&[]); 2 * FRAMES_MAX];
         for (i, (header, body)) in headers.iter().zip(bodies).take(count).enumerate() {
@@ -51,19 +58,19 @@ impl Direct<'_> {
         }
         let slices = &slices[..2 * count];
         let bytes = slices.iter().map(|slice| slice.len()).sum();
-        f(&Direct { topic: bodies[0], slices, bytes, shared: None })
+        f(&Direct { topic: bodies[0], slices, bytes, shared: None, on_full })
     }
 
     /// Encodes the whole message, to be queued. Copies less than [`COPIED_BYTES_MAX`](crate::msg::COPIED_BYTES_MAX): a
     /// larger message is shared by now.
     pub(crate) fn encode(&self) -> Arc<Chunk> {
         if let Some(shared) = self.shared {
-            return Arc::new(Chunk::shared(shared.clone()));
+            return Arc::new(Chunk::shared(shared.clone()).with_policy(self.on_full));
         }
         let mut wire = Vec::with_capacity(self.bytes);
         self.slices.iter().for_each(|slice| wire.extend_from_slice(slice));
         let end = wire.len() as u32;
-        Arc::new(Chunk::new(wire, vec![end]))
+        Arc::new(Chunk::new(wire, vec![end]).with_policy(self.on_full))
     }
 }
 
@@ -91,19 +98,19 @@ mod tests {
         let mut wire = Vec::new();
         let message = ["topic".to_owned(), "x".repeat(300)];
         message.put(&mut wire);
-        Direct::with(&message, |direct| {
+        Direct::with(&message, None, |direct| {
             assert_eq!((direct.topic, direct.bytes), (&b"topic"[..], wire.len()));
             assert_eq!(direct.encode().bytes(), wire);
         });
         let many = ["a", "b", "c", "d", "e"];
-        Direct::with(&many, |direct| assert_eq!((direct.topic, direct.bytes), (&b"a"[..], 15)));
+        Direct::with(&many, None, |direct| assert_eq!((direct.topic, direct.bytes), (&b"a"[..], 15)));
     }
 
     #[test]
     fn what_is_left_of_a_shared_message_is_referenced() {
         for frames in [2, 9] {
             let message = Msg::from_frames(vec!["topic"; frames]);
-            Direct::with(&message, |direct| {
+            Direct::with(&message, None, |direct| {
                 assert_eq!((direct.topic, direct.bytes), (&b"topic"[..], message.wire().len()));
                 assert_eq!(direct.encode().bytes().as_ptr(), message.wire().as_ptr());
             });
@@ -114,6 +121,6 @@ mod tests {
     fn the_size_of_a_message_is_known_beyond_four_gigabytes() {
         // Zeros that are never written take no memory.
         let zeros = vec![0; 2 << 30];
-        Direct::with(&Thrice(&zeros), |direct| assert_eq!(direct.bytes, 3 * (zeros.len() + 9)));
+        Direct::with(&Thrice(&zeros), None, |direct| assert_eq!(direct.bytes, 3 * (zeros.len() + 9)));
     }
 }

@@ -51,6 +51,9 @@ const COUNT_MAX: u64 = 1 << 24;
 /// The longest line, output or queue that a config may allow: 1 GiB.
 const BYTES_MAX: u64 = 1 << 30;
 
+/// The policies for full queues.
+const POLICIES: &[&str] = &["drop-newest", "drop-oldest", "latest", "disconnect"];
+
 /// What a key may be.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
@@ -132,6 +135,8 @@ pub(super) const KEYS: &[Key] = &[
         "messages queued for one subscriber, which misses further ones; 0 means no bound, as in ZeroMQ"),
     key("queue_bytes_max", TOP, Bytes(BYTES_MAX), Is("67_108_864"),
         "bytes queued for one subscriber, which misses further messages"),
+    key("on_full", TOP, Choice(POLICIES), Is("\"drop-newest\""),
+        "what a subscriber misses whose queue is full: the new message; the oldest; all but the newest of each topic; all"),
     key("evict_after", TOP, Period, Said("never"),
         "disconnects a subscriber whose queue has been full for this long"),
     key("heartbeat", TOP, PeriodOrOff, Said("`\"5s\"`, or a third of `heartbeat_timeout` if that is shorter"),
@@ -159,6 +164,8 @@ pub(super) const KEYS: &[Key] = &[
         "the most topics of the route produced at the same time"),
     key("keep_last", ROUTE, FlagOrTable, Is("false"),
         "whether a new subscriber gets the last value of a topic at once; a table keeps it within limits"),
+    key("on_full", ROUTE, Choice(POLICIES), Said("that of the config"),
+        "as outside of routes; messages that are \"drop-oldest\" or \"latest\" make room for those of other routes"),
     key("fresh_for", RUNS | STREAM, Period, Said("no time"),
         "no program runs while the last value is younger than this; it is kept that long, wanted or not"),
     key("once", RUNS | STREAM, Flag, Is("false"),

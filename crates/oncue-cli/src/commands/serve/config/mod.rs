@@ -118,7 +118,8 @@ fn options(keys: &mut Keys<'_, '_>) -> Options {
         .peers_per_address_max(keys.take::<Option<u32>>("peers_per_address_max").unwrap_or(u32::MAX))
         .prefixes_max(keys.take("prefixes_max"))
         .last_values_bytes_max(keys.take("last_values_bytes_max"))
-        .discard_messages(true);
+        .discard_messages(true)
+        .on_full(route::on_full(keys).unwrap_or_default());
     match keys.take("evict_after") {
         Some(time) => options.evict_after(time),
         None => options,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use oncue::Options;
 use oncue::demand::{Backoff, LastLimits, Pattern, Template};
+use oncue::{OnFull, Options};
 
 use super::rule::Rule;
 
@@ -38,6 +38,8 @@ pub(crate) struct Route {
     /// None: only the bound of all routes together applies.
     pub(crate) feeds_max: Option<usize>,
     pub(crate) keep_last: Option<LastLimits>,
+    /// None: that of the socket.
+    pub(crate) on_full: Option<OnFull>,
     /// How long a value is good enough.
     pub(crate) fresh_for: Option<Duration>,
     /// Whether a topic rests after a value until that is too old.

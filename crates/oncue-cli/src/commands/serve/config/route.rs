@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use oncue::OnFull;
 use oncue::demand::{Backoff, LastLimits, Pattern, Template};
 
 use super::guard;
@@ -27,6 +28,7 @@ pub(super) fn read(mut keys: Keys<'_, '_>, grace: Duration) -> Option<(usize, Ro
     let (min_run, min_interval) = (keys.take("min_run"), keys.take("min_interval"));
     let (fresh_for, once) = rests(&mut keys, source.as_ref());
     let keep_last = keep_last(&mut keys, fresh_for.is_some() || once);
+    let on_full = on_full(&mut keys);
     let frames = texts(keys.take("frames"));
     let catalogue = catalogue(&mut keys, pattern.as_ref());
     keys.finish();
@@ -40,6 +42,7 @@ pub(super) fn read(mut keys: Keys<'_, '_>, grace: Duration) -> Option<(usize, Ro
         keep_last,
         fresh_for,
         once,
+        on_full,
         frames,
         catalogue,
         source,
@@ -147,6 +150,16 @@ fn rests(keys: &mut Keys<'_, '_>, source: Option<&Source>) -> (Option<Duration>,
         keys.refuse(at, "once", why);
     }
     (fresh_for, once)
+}
+
+/// What gives way where a queue is full, if the table says so.
+pub(super) fn on_full(keys: &mut Keys<'_, '_>) -> Option<OnFull> {
+    Some(match keys.take::<Option<String>>("on_full")?.as_str() {
+        "drop-oldest" => OnFull::DropOldest,
+        "latest" => OnFull::Latest,
+        "disconnect" => OnFull::Disconnect,
+        _ => OnFull::DropNewest,
+    })
 }
 
 /// The limits of last values. `implied`: another key keeps them anyway.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use oncue::OnFull;
 use oncue::demand::LastLimits;
 
 use super::*;
@@ -36,6 +37,7 @@ fn a_config_of_every_kind_of_route() {
         feeds_max = 100
         processes_max = 8
         send_hwm = 10
+        on_full = "drop-oldest"
         evict_after = "30s"
         heartbeat = "2s"
         heartbeat_timeout = "4s"
@@ -71,6 +73,7 @@ fn a_config_of_every_kind_of_route() {
         min_run = "1s"
         min_interval = "50ms"
         feeds_max = 9
+        on_full = "latest"
         [[route]]
         topic = "log/{name}"
         file = "logs/{name}.log"
@@ -98,6 +101,7 @@ fn a_config_of_every_kind_of_route() {
     );
     let expected = Options::new()
         .send_hwm(10)
+        .on_full(OnFull::DropOldest)
         .evict_after(Duration::from_secs(30))
         .heartbeat(Duration::from_secs(2), Duration::from_secs(4))
         .discard_messages(true);
@@ -111,6 +115,7 @@ fn a_config_of_every_kind_of_route() {
     assert_eq!(shared.catalogue, Catalogue::Topics(vec!["prices/AAPL".into(), "prices/MSFT".into()]));
     assert_eq!((runs.feeds_max, shared.feeds_max, stream.feeds_max), (Some(1000), None, Some(9)));
     assert_eq!((stream.min_run, stream.min_interval), (Duration::from_secs(1), Duration::from_millis(50)));
+    assert_eq!((runs.on_full, stream.on_full), (None, Some(OnFull::Latest)));
     let Catalogue::Listing(listing) = &log.catalogue else { panic!("{log:?}") };
     assert_eq!((listing.every, listing.program.command.len()), (Duration::from_secs(60), 2));
     let Source::Runs(Runs { program, every, timeout, .. }) = &runs.source else { panic!("{runs:?}") };
@@ -301,6 +306,10 @@ fn values_of_the_wrong_kind_or_size_are_refused() {
             "unknown key `allow_dash`",
         ),
         ("every = '1s'\nfeeds_max = 0", "found 0"),
+        (
+            "every = '1s'\non_full = 'refuse'",
+            "`on_full` of route 1 (`x`): expected \"drop-newest\" or \"drop-oldest\" or \"latest\" or \"disconnect\"",
+        ),
         ("every = '1s'\nkeep_last = 1", "expected true, false, or a table, found 1"),
         (
             "every = '1s'\nkeep_last = { age = '1s' }",

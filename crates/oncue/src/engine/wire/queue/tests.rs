@@ -1,12 +1,14 @@
 //! The queue of one peer against a naive model, from seeds, with a stream that takes random amounts.
 
+mod mixed;
+
 use std::sync::Arc;
 
 use oncue_core::frame;
 
 use super::*;
-use crate::engine::wire::backlog::ByTopic;
 use crate::engine::wire::chunk::Chunk;
+use crate::engine::wire::topics::ByTopic;
 use crate::peer_address::PeerAddress;
 use oncue_testing::{Rng, for_seeds};
 
