@@ -48,22 +48,31 @@ fn the_python_subscriber_gets_what_nobody_has_produced_before() {
     });
 }
 
-/// `oncue serve` with an example, in the directory that its paths are relative to.
-fn serve(example: &str) -> (Program, String) {
-    let config = moved(example, "tcp://127.0.0.1:0");
+/// `oncue serve` with an example, in a copy of its directory, which must live as long.
+fn serve(example: &str) -> (Program, String, Directory) {
+    let directory = Directory::new();
+    // Beside the programs that it names; the command runs elsewhere.
+    for entry in std::fs::read_dir(root().join("examples")).expect("the examples").flatten() {
+        let name = entry.file_name().into_string().expect("text");
+        if name.ends_with(".py") {
+            directory.write(&name, &text(&format!("examples/{name}")));
+        }
+    }
+    let config = text(&format!("examples/{example}"));
+    assert!(config.contains(ENDPOINT), "{example} names {ENDPOINT}");
+    let config = directory.write(example, &config.replace(ENDPOINT, "tcp://127.0.0.1:0"));
     let config = config.to_str().expect("a path that is text");
     // The model need not take long here.
     let mut command = oncue(&["serve", config]);
-    let mut server = Program::start(command.env("LOAD_SECONDS", "0.3").current_dir(root()));
+    let mut server = Program::start(command.env("LOAD_SECONDS", "0.3").current_dir("/"));
     let endpoint = server.endpoint();
-    std::fs::remove_file(config).expect("the copy is still there");
-    (server, endpoint)
+    (server, endpoint, directory)
 }
 
 #[test]
 fn a_python_program_has_its_memory_measured_without_code() {
     within_a_minute(|| {
-        let (mut server, endpoint) = serve("host.toml");
+        let (mut server, endpoint, _directory) = serve("host.toml");
         let script = moved("memory.py", &endpoint);
         let ended = Program::start(&mut python(script.to_str().expect("a path that is text"))).end();
         std::fs::remove_file(script).expect("the copy is still there");
@@ -86,7 +95,7 @@ fn a_python_program_has_its_memory_measured_without_code() {
 #[test]
 fn a_foreign_subscriber_is_served_by_one_program_for_all_topics() {
     within_a_minute(|| {
-        let (mut server, endpoint) = serve("prices.toml");
+        let (mut server, endpoint, _directory) = serve("prices.toml");
         let mut peer = Foreign::new("SUB");
         peer.connect(&endpoint);
         peer.subscribe(b"prices/TSLA");
@@ -114,7 +123,7 @@ fn printed(script: &str, words: &[&str], endpoint: &str) -> (Vec<String>, Direct
 #[test]
 fn a_slow_query_is_answered() {
     within_a_minute(|| {
-        let (_server, endpoint) = serve("sql.toml");
+        let (_server, endpoint, _directory) = serve("sql.toml");
         let (lines, _) = printed("sql_subscriber.py", &["books"], &endpoint);
         assert_eq!(lines, ["DE 4000032", "FR 4083333", "IT 4166634", "PL 4250034"]);
     });
@@ -123,7 +132,7 @@ fn a_slow_query_is_answered() {
 #[test]
 fn a_model_stays_loaded_between_two_questions() {
     within_a_minute(|| {
-        let (_server, endpoint) = serve("resident.toml");
+        let (_server, endpoint, _directory) = serve("resident.toml");
         let ask = |question| printed("resident_subscriber.py", &[question], &endpoint).0;
         let (first, second) = (ask("the-answer"), ask("what-else"));
         assert!(first[0] == "the answer?" && second[0] == "what else?", "{first:?} {second:?}");
@@ -134,7 +143,7 @@ fn a_model_stays_loaded_between_two_questions() {
 #[test]
 fn pictures_of_a_camera_arrive_whole() {
     within_a_minute(|| {
-        let (_server, endpoint) = serve("camera.toml");
+        let (_server, endpoint, _directory) = serve("camera.toml");
         let (lines, directory) = printed("camera_subscriber.py", &[], &endpoint);
         assert_eq!(lines, ["camera/1 200000"; 3]);
         let picture = std::fs::read(directory.path("picture-3.jpg")).expect("a picture");

@@ -118,7 +118,10 @@ pub(super) const FOLDERS: &[Folder] = &[
             floor("produce", &["produce"]),
             floor(
                 "server",
-                &["asked", "count", "notify", "report", "routes", "rules", "server", "unserved", OWN],
+                &[
+                    "asked", "count", "missing", "notify", "report", "routes", "rules", "server", "unserved",
+                    OWN,
+                ],
             ),
         ],
     },

@@ -12,12 +12,19 @@ fn serve(directory: &Directory, name: &str) -> Server {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let text = fs::read_to_string(root.join("examples").join(name)).expect("the example");
     assert!(text.contains("tcp://127.0.0.1:8888"), "{text}");
+    // Beside the programs that it names; the command runs elsewhere.
+    for entry in fs::read_dir(root.join("examples")).expect("the examples").flatten() {
+        let name = entry.file_name().into_string().expect("text");
+        if name.ends_with(".py") {
+            directory.write(&name, &fs::read_to_string(entry.path()).expect("a program"));
+        }
+    }
     let path = directory
         .write(name, &text.replacen("bind = \"tcp://127.0.0.1:8888\"", "bind = \"tcp://127.0.0.1:0\"", 1));
     let mut command = Command::new(env!("CARGO_BIN_EXE_oncue"));
     // The model need not take long here.
     command.env("LOAD_SECONDS", "0.3");
-    let mut program = Program::start(command.arg("serve").arg(path).current_dir(root));
+    let mut program = Program::start(command.arg("serve").arg(path).current_dir("/"));
     let endpoint = program.endpoint();
     Server { program, endpoint }
 }

@@ -208,3 +208,34 @@ fn the_newest_value_and_then_every_later_one() {
 fn values_follow_those_that_have_replaced_others() {
     run(293);
 }
+
+/// Each turn does a bounded amount of work, which the simulation checks, however fast a reader takes its values.
+#[test]
+fn a_fast_reader_of_many_values_gets_them_a_share_at_a_time() {
+    const VALUES: usize = 200_000;
+    let mut sim = Sim::new(1);
+    lock(&sim.world).generous = true;
+    let socket = XPub::on(sim.node(1), None, Options::new().send_hwm(0)).unwrap();
+    socket.bind("inproc://p").unwrap();
+    for n in 0..VALUES {
+        socket.keep_last((format!("kept/{n:06}"), "value")).unwrap();
+    }
+    let reader = |sim: &mut Sim| {
+        let sub = Sub::on(sim.node(1), None, Options::new().recv_hwm(0)).unwrap();
+        while sub.connect("inproc://p").is_err() {}
+        sub
+    };
+    let (greedy, other) = (reader(&mut sim), reader(&mut sim));
+    other.subscribe("live").unwrap();
+    sim.run(CALM);
+    greedy.subscribe("kept/").unwrap();
+    sim.run(CALM);
+    socket.send(("live", "now")).unwrap();
+    sim.run(CALM);
+    assert_eq!(other.try_recv().unwrap().unwrap().frame(1), Some(&b"now"[..]));
+    for n in 0..VALUES {
+        let message = greedy.try_recv().unwrap().expect("all values come");
+        assert_eq!(message.topic(), format!("kept/{n:06}").as_bytes());
+    }
+    assert!(greedy.try_recv().unwrap().is_none());
+}

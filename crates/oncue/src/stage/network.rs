@@ -21,6 +21,8 @@ pub(crate) struct World {
     random: u64,
     /// The longest delay of a piece of data, in microseconds.
     pub(crate) delay_us_max: u64,
+    /// A connection takes whatever is written to it.
+    pub(crate) generous: bool,
     lines: BTreeMap<usize, Line>,
     next_line: usize,
     listeners: BTreeMap<String, Listener>,
@@ -91,6 +93,7 @@ impl World {
             now: Duration::ZERO,
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
             delay_us_max: 3000,
+            generous: false,
             lines: BTreeMap::new(),
             next_line: 0,
             listeners: BTreeMap::new(),
@@ -206,7 +209,7 @@ impl World {
     fn add_line(&mut self, near: End, name: &str) -> usize {
         let mut lanes = [Lane::default(), Lane::default()];
         for lane in &mut lanes {
-            lane.capacity = 16 << self.below(13);
+            lane.capacity = if self.generous { usize::MAX } else { 16 << self.below(13) };
         }
         lanes[0].flying.push_back((Duration::ZERO, name.as_bytes().to_vec()));
         let line = self.next_line;
@@ -403,7 +406,7 @@ impl Stream for SimStream {
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut world = lock(&self.world);
-        let cut = 1 + world.below(20_000) as usize;
+        let cut = if world.generous { usize::MAX } else { 1 + world.below(20_000) as usize };
         let line = world.lines.get_mut(&self.line).expect("a line lives as long as its streams");
         if line.state == State::Broken || line.ends[1 - self.side].gone && !line.cut {
             return Err(io::ErrorKind::BrokenPipe.into());

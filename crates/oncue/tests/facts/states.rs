@@ -63,6 +63,30 @@ fn states_reach_peers_that_understand_them_and_want_the_topic() {
 }
 
 #[test]
+fn what_is_about_a_prefix_reaches_those_that_have_subscribed_to_exactly_this_one() {
+    both_sides(|side| {
+        let (x, door) = xpub(side);
+        let mut peer = understanding(&door);
+        peer.send([subscribe(""), subscribe("t"), subscribe("t/")].concat());
+        let events = [event(&x), event(&x), event(&x)];
+        assert_eq!(events, ["+", "+t", "+t/"]);
+        let door = Door::new(&x, side);
+        let mut other = understanding(&door);
+        other.send([subscribe(""), subscribe("t/x")].concat());
+        assert_eq!(event(&x), "+t/x");
+        x.set_state("t/", State::Unserved, "no route").unwrap();
+        x.set_state("t/y", State::Active, "").unwrap();
+        peer.expect([news(1, 5, "t/", "no route"), news(1, 1, "t/y", "")].concat());
+        other.expect(news(1, 1, "t/y", ""));
+        // Also for one that wanted its topics before, by another prefix.
+        other.send([subscribe("t"), subscribe("t/")].concat());
+        other.expect(news(1, 5, "t/", "no route"));
+        other.barrier();
+        assert!(x.clear_state("t/"));
+    });
+}
+
+#[test]
 fn our_subscribers_hear_them() {
     let (x, door) = xpub(Side::Binding);
     x.set_state("a", State::Active, "from the start").unwrap();

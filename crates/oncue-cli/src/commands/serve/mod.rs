@@ -3,6 +3,7 @@
 mod asked;
 mod config;
 mod count;
+mod missing;
 mod notify;
 mod produce;
 mod program;
@@ -32,7 +33,7 @@ pub(crate) fn command() -> Command {
                 .required_unless_present_any(["bind", "every"])
                 .value_parser(value_parser!(PathBuf)),
         )
-        .arg(arg!(--check "Check CONFIG, print its mistakes, and end").requires("config"))
+        .arg(arg!(--check "Check CONFIG, print its mistakes and what it names and is missing, and end").requires("config"))
         .arg(
             arg!(--bind <ENDPOINT> "Without CONFIG: where to wait for subscribers; they get a counter on every topic that they want")
                 .conflicts_with("config")
@@ -80,8 +81,8 @@ A route names topics and says where their values come from. Nothing runs for a t
   file = \"logs/{name}.log\"
 
 A message has two frames, the topic and the value; with `framing` a value holds any bytes. Programs run without a shell.
-Relative paths begin in the directory where oncue was started. Prints `+ TOPIC` when a topic begins to be produced and
-`- TOPIC` when that ends.
+They run in the directory of CONFIG unless they have `cwd`, and relative paths begin there. Prints `+ TOPIC` when a topic
+begins to be produced and `- TOPIC` when that ends.
 
 On SIGHUP the config is read again; what has not changed is not disturbed. On SIGUSR1 the counts of each route are printed.
 
@@ -100,7 +101,8 @@ mod tests {
             .filter_map(|line| line.strip_prefix("  "))
             .flat_map(|line| [line, "\n"])
             .collect();
-        let config = Config::parse(&text).unwrap_or_else(|problems| panic!("{problems:?} in {text}"));
+        let config = Config::parse(&text, std::path::Path::new("/"))
+            .unwrap_or_else(|problems| panic!("{problems:?} in {text}"));
         assert_eq!(config.routes.len(), 4);
     }
 }

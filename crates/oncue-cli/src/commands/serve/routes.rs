@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     fn check_text(text: &str) -> Result<(), (usize, String)> {
-        let config = Config::parse(text).expect("a config");
+        let config = Config::parse(text, std::path::Path::new("/")).expect("a config");
         check(&config).map_err(|Problem { at, text: why }| (text[..at].matches('\n').count() + 1, why))
     }
 

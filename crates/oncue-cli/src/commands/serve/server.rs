@@ -2,9 +2,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::env;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,6 +12,7 @@ use oncue::{Endpoint, Engine, EngineOptions, OnDemand, XPub};
 use super::asked::{Ask, Asked};
 use super::config::rule::Rule;
 use super::config::{Catalogue, Config, Program, Route, Source};
+use super::missing::missing;
 use super::notify::Supervisor;
 use super::produce::shared::Logged;
 use super::produce::{Counts, Tools, count};
@@ -35,11 +34,12 @@ use crate::stdio::{self, say};
 /// reserved: subscribers do not get them.
 const PROGRAM_DESCRIPTORS: usize = 5;
 
-/// Checks a config, and prints the number of its routes.
+/// Checks a config, and whether what it needs is there. Prints the number of its routes.
 pub(super) fn check(path: &Path) -> Result<(), Fail> {
     let config = read(path)?;
-    for missing in missing_programs(&config) {
-        say("serve", &missing);
+    let missing = missing(&config);
+    if !missing.is_empty() {
+        return Err(Fail::Runtime(missing.join("\noncue serve: ")));
     }
     let routes = counted(config.routes.len() as u64, "route");
     stdio::line(format!("{}: ok, {routes}", path.display()).into_bytes());
@@ -123,7 +123,7 @@ impl Server {
         let socket = XPub::new(&engine, options)?;
         connections::follow(&socket, "serve", stop)?;
         open(&socket, &mut places, &config)?;
-        for missing in missing_programs(&config) {
+        for missing in missing(&config) {
             tools.journal.remark(missing);
         }
         let mut keepers = Keepers::new();
@@ -178,7 +178,7 @@ impl Server {
         let keys: BTreeSet<_> = in_force.routes.iter().map(routes::key).collect();
         routes::retain(&mut self.keepers, |key| keys.contains(key));
         let reloaded = reloaded?;
-        for missing in missing_programs(&config) {
+        for missing in missing(&config) {
             self.tools.journal.remark(missing);
         }
         let at_start = |config: &Config| format!("{:?} {:?}", config.options, config.status_prefix);
@@ -279,23 +279,7 @@ fn read(path: &Path) -> Result<Config, Fail> {
     Config::read(path, routes::check).map_err(|problems| Fail::Usage(problems.join("\noncue serve: ")))
 }
 
-/// Remarks on programs and directories that do not exist now; they may exist later.
-fn missing_programs(config: &Config) -> Vec<String> {
-    let mut missing = Vec::new();
-    for route in &config.routes {
-        for program in programs(route) {
-            let name = program.command.first().map(ToString::to_string).unwrap_or_default();
-            if let Some(cwd) = program.cwd.as_ref().filter(|cwd| !cwd.is_dir()) {
-                missing.push(format!("`{}`: there is no directory `{}` now", route.pattern, cwd.display()));
-            } else if !exists(&name, program) {
-                let text = format!("`{}`: there is no program `{name}` now; is it installed?", route.pattern);
-                missing.push(text);
-            }
-        }
-    }
-    missing
-}
-
+/// The programs of a route.
 fn programs(route: &Route) -> impl Iterator<Item = &Program> {
     let produces = match &route.source {
         Source::Runs(runs) => Some(&runs.program),
@@ -307,15 +291,4 @@ fn programs(route: &Route) -> impl Iterator<Item = &Program> {
         Catalogue::Topics(_) => None,
     };
     produces.into_iter().chain(lists)
-}
-
-fn exists(name: &str, program: &Program) -> bool {
-    let runs = |path: PathBuf| {
-        path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-    };
-    if name.contains('/') {
-        return runs(program.cwd.clone().unwrap_or_default().join(name));
-    }
-    let path = program.env.get("PATH").map(Into::into).or_else(|| env::var_os("PATH"));
-    env::split_paths(&path.unwrap_or_default()).any(|directory| runs(directory.join(name)))
 }

@@ -51,7 +51,7 @@ impl Tick for Periodic {
             return Some(again);
         }
         self.busy.store(false, Ordering::SeqCst);
-        let again = tick_while_fresh(next, self.period, fresh, &self.feed);
+        let again = tick_while_fresh(next, self.period, fresh, self.feed.is_once());
         if fresh.is_some() {
             // A tick that comes a little later is not left out.
             self.feed.skip_fresh(u64::from(again >= next));

@@ -66,7 +66,7 @@ impl Ticks<'_> {
         let (next, passed) = next_tick(self.due, self.period, now);
         self.feed.skip_ticks(passed);
         let fresh = self.feed.fresh();
-        self.due = tick_while_fresh(next, self.period, fresh, self.feed);
+        self.due = tick_while_fresh(next, self.period, fresh, self.feed.is_once());
         match fresh {
             Some(Fresh { until: Duration::MAX, .. }) => self.feed.wait_while_fresh(),
             _ => self.feed.sleep(self.due.saturating_sub(now)),
@@ -81,11 +81,11 @@ pub(crate) fn tick_while_fresh(
     next: Duration,
     period: Duration,
     fresh: Option<Fresh>,
-    feed: &Feed,
+    rests: bool,
 ) -> Duration {
     match fresh {
         None => next,
-        Some(Fresh { until, .. }) if feed.is_once() => until,
+        Some(Fresh { until, .. }) if rests => until,
         Some(Fresh { at, until }) => {
             let old = until.max(at.saturating_add(period));
             if old < next.saturating_add(period) { old } else { next }
@@ -133,6 +133,23 @@ mod tests {
         assert_eq!(next_tick(ms(105), ms(10), ms(100)), (ms(115), 0), "time that goes back");
         let (next, passed) = next_tick(ms(0), Duration::from_nanos(1), Duration::from_secs(100));
         assert!(next > Duration::from_secs(100) && passed == 100_000_000_000);
+    }
+
+    #[test]
+    fn while_a_value_is_fresh_no_tick_comes_sooner_than_it_is_too_old() {
+        let s = Duration::from_secs;
+        let next = |next: u64, period: u64, sent: u64, time: u64| {
+            let fresh = Fresh::new(s(sent), s(time), s(sent));
+            tick_while_fresh(s(next), s(period), fresh, false)
+        };
+        assert_eq!(next(10, 5, 1, 30), s(10), "to be left out as well");
+        assert_eq!(next(30, 5, 1, 30), s(31), "a little later");
+        assert_eq!(next(60, 30, 1, 30), s(31), "and not a whole period later");
+        assert_eq!(next(3600, 3600, 1, 30), s(3601), "a period after the value");
+        assert_eq!(next(7200, 3600, 1, 30), s(3601), "as if the feed that has just begun had sent it");
+        assert_eq!(tick_while_fresh(s(9), s(5), None, true), s(9));
+        let fresh = Fresh::new(s(1), Duration::MAX, s(2));
+        assert_eq!(tick_while_fresh(s(9), s(5), fresh, true), Duration::MAX, "it rests");
     }
 
     #[test]

@@ -77,12 +77,17 @@ mod tests {
     use oncue_pattern::Pattern;
 
     use super::*;
-    use crate::demand::feed::{Activation, Desk, Feed, FeedRoute, get};
+    use crate::demand::feed::{Activation, Desk, Feed, FeedRoute, Keep, LastLimits, get};
     use crate::demand::producers::{BatchRun, Held, Periodic};
+    use crate::sync::{Clock, lock};
     use crate::{Engine, Options, XPub};
 
     /// A feed of a route that runs nowhere, the route, and workers without threads.
     fn feed() -> (Feed, RouteId, Arc<Workers>) {
+        feed_of(FeedRoute::default(), Arc::new(|| Duration::ZERO))
+    }
+
+    fn feed_of(feeds: FeedRoute, clock: Clock) -> (Feed, RouteId, Arc<Workers>) {
         let socket = XPub::new(&Engine::start().unwrap(), Options::new()).unwrap();
         let routes = vec![Route::new(Pattern::parse("clock").unwrap())];
         let mut machine = Feeds::new(routes, Limits::default()).unwrap();
@@ -91,10 +96,19 @@ mod tests {
         else {
             panic!()
         };
-        let desk = Arc::new(Desk::new(Arc::new(|| Duration::ZERO)));
+        let desk = Arc::new(Desk::new(clock));
         let workers = Workers::new(0, desk.clone());
-        let feeds = Arc::new(FeedRoute::default());
-        let of = Activation { id, generation, topic, params, since, route: feeds, desk, on_failure: None };
+        let route_of_feeds = Arc::new(feeds);
+        let of = Activation {
+            id,
+            generation,
+            topic,
+            params,
+            since,
+            route: route_of_feeds,
+            desk,
+            on_failure: None,
+        };
         (Feed::new(of, socket), route, workers)
     }
 
@@ -121,6 +135,42 @@ mod tests {
         feed.stop();
         schedule.run(ms(1050), &workers);
         assert_eq!((schedule.next(), workers.take().len()), (None, 0));
+    }
+
+    #[test]
+    fn ticks_are_left_out_while_a_value_is_fresh_whichever_feed_sent_it() {
+        let ms = Duration::from_millis;
+        let time = Arc::new(std::sync::Mutex::new(Duration::ZERO));
+        let now = time.clone();
+        let keep = Some(Keep::new(LastLimits::default(), Some(ms(30_000))));
+        let (feed, _, workers) =
+            feed_of(FeedRoute { keep, ..FeedRoute::default() }, Arc::new(move || *lock(&now)));
+        let left_out = || get(&feed.desk().counters.ticks_fresh);
+        let mut schedule = Schedule::default();
+        let produce = Arc::new(|feed: &Feed| Ok(feed.publish("value")?));
+        let periodic = Periodic::new(feed.clone(), ms(5000), produce.clone());
+        schedule.add(Key::Tick(feed.generation()), ms(1000), periodic);
+        let mut runs = Vec::new();
+        while runs.len() < 4 {
+            let at = schedule.next().unwrap();
+            *lock(&time) = at;
+            schedule.run(at, &workers);
+            for job in workers.take() {
+                runs.push(at);
+                // A run takes 100 ms.
+                *lock(&time) = at + ms(100);
+                job.run();
+            }
+        }
+        assert_eq!(runs, [1000, 31_100, 61_200, 91_300].map(ms));
+        // At 5 s (the first), 10, ..., 25 s: the one at 30 s comes a little later.
+        assert_eq!(left_out(), 15);
+        // Another feed of the topic begins.
+        let again = Periodic::new(feed.clone(), ms(3_600_000), produce);
+        schedule.add(Key::Tick(feed.generation()), ms(95_000), again);
+        *lock(&time) = ms(95_000);
+        schedule.run(ms(95_000), &workers);
+        assert_eq!((schedule.next(), workers.take().len()), (Some(ms(3_600_000 + 91_400)), 0));
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(crate) struct Intake<'a, S> {
 /// The work of a subscription, of the bytes of its prefix, and of searching one portion of the last values.
 const SUBSCRIPTION_WORK: u32 = 8;
 const PREFIX_BYTES_PER_WORK: usize = 64;
-const PASS_WORK: u32 = 5000;
+pub(super) const PASS_WORK: u32 = 5000;
 /// How many entries of the ledger, or events of watches, are moved for one unit of work.
 const MOVED_PER_WORK: u64 = 2;
 
@@ -149,7 +149,7 @@ impl<'a, S: Stream> Intake<'a, S> {
         change: impl FnOnce(&mut Owed, &mut Payee<'_, S>) -> Result<(), End>,
     ) -> Result<(), End> {
         let changed = change(self.owed, &mut Payee { peer: self.peer, out: self.out, now: self.now });
-        let passes = std::mem::take(&mut self.owed.passes);
+        let passes = self.owed.take_passes();
         *self.work = self.work.saturating_add(passes.saturating_mul(PASS_WORK));
         changed
     }

@@ -31,6 +31,7 @@ use oncue_core::frame::{Scanner, Version};
 use oncue_core::ledger::PeerId;
 
 use self::end::{End, Progress, Stage};
+use self::intake::PASS_WORK;
 use self::outgoing::Outgoing;
 use self::owed::{Owed, Payee};
 use self::partial::Partial;
@@ -278,9 +279,21 @@ impl<S: Stream> Peer<S> {
         }
     }
 
-    /// Sends last values that wait, as far as there is room.
-    pub(crate) fn pay(&mut self, now: Duration) -> Result<(), End> {
-        self.payee(now).map_or(Ok(()), |(owed, mut payee)| owed.pay(&mut payee))
+    /// Sends last values that wait, as far as there is room, up to a share. Returns the work.
+    pub(crate) fn pay(&mut self, now: Duration) -> Result<u32, End> {
+        let Some((owed, mut payee)) = self.payee(now) else { return Ok(0) };
+        owed.pay(&mut payee)?;
+        Ok(owed.take_passes().saturating_mul(PASS_WORK))
+    }
+
+    /// Whether last values wait to be sent.
+    pub(crate) fn owes(&self) -> bool {
+        !self.owed.is_empty()
+    }
+
+    /// Whether more can be written to it now: what is queued, or last values.
+    pub(crate) fn has_more(&self) -> bool {
+        self.out.queue().has_more() || self.owes() && self.out.queue().takes_messages()
     }
 
     /// Messages are about to be offered: the values of their topics that wait are older.

@@ -18,6 +18,8 @@ use crate::net::Stream;
 const PREFIXES_MAX: usize = 4096;
 /// How many bytes of topics may pass a peer while values wait for it. Beyond it the values do not wait for room.
 const PASSED_BYTES_MAX: usize = 1 << 20;
+/// How often the store is searched for one peer in one turn. A fast reader must not keep a shard from its other peers.
+const PASSES_PER_TURN: u32 = 4;
 /// The cost of such a topic besides its length, in bytes.
 const PASSED_OVERHEAD_BYTES: usize = 64;
 
@@ -33,7 +35,7 @@ pub(crate) struct Owed {
     passed: BTreeSet<Vec<u8>>,
     passed_bytes: usize,
     /// How often the store was searched, until it is counted.
-    pub(crate) passes: u32,
+    passes: u32,
 }
 
 /// The receiver of the values.
@@ -61,9 +63,14 @@ impl Owed {
         Ok(())
     }
 
-    /// Sends what there is room for.
+    /// Sends what there is room for, up to a share; the rest follows in the next turn.
     pub(crate) fn pay<S: Stream>(&mut self, to: &mut Payee<'_, S>) -> Result<(), End> {
         self.send(to, false)
+    }
+
+    /// How often the store was searched since the last call.
+    pub(crate) fn take_passes(&mut self) -> u32 {
+        std::mem::take(&mut self.passes)
     }
 
     /// Sends what fits below the marks; the rest is missed.
@@ -72,8 +79,8 @@ impl Owed {
     }
 
     fn send<S: Stream>(&mut self, to: &mut Payee<'_, S>, all: bool) -> Result<(), End> {
-        let mut full = false;
-        while !self.is_empty() {
+        let (mut full, until) = (false, self.passes.saturating_add(PASSES_PER_TURN));
+        while !self.is_empty() && (all || self.passes < until) {
             let Some(portion) = (if all { Some(PORTION) } else { to.out.room_for_values() }) else { break };
             let (mut gather, mut messages) = (Gather::default(), 0);
             self.passes = self.passes.saturating_add(1);

@@ -129,7 +129,7 @@ impl<N: Net> Shard<N> {
         let Some(served) = self.hubs.get(&hub.id).filter(|served| served.closing) else { return };
         if served.batch.is_empty() {
             for slot in served.peers.clone() {
-                if self.peers[slot].out.queue().is_empty() {
+                if self.peers[slot].out.queue().is_empty() && !self.peers[slot].owes() {
                     self.retire(slot);
                     self.drain(slot);
                 }

@@ -332,14 +332,15 @@ impl<N: Net> Shard<N> {
         }
         peer.out.unblock();
         self.set_stuck(slot, false);
-        self.write_on(slot);
+        self.write_on(slot, self.work < TURN_WORK_MAX);
     }
 
-    /// Writes what is queued for a peer.
-    fn write_on(&mut self, slot: usize) {
+    /// Writes what is queued for a peer, and last values that wait, if it `pays` them now.
+    fn write_on(&mut self, slot: usize, pays: bool) {
         let (now, peer) = (self.now, &mut self.peers[slot]);
-        if let Err(end) = peer.out.flush().and_then(|()| peer.pay(now)) {
-            return self.end(slot, end);
+        match peer.out.flush().and_then(|()| if pays { peer.pay(now) } else { Ok(0) }) {
+            Ok(work) => self.work = self.work.saturating_add(work),
+            Err(end) => return self.end(slot, end),
         }
         let hub = peer.hub.clone();
         self.written(slot);
@@ -366,7 +367,7 @@ impl<N: Net> Shard<N> {
     /// Something was queued for a peer or written to it.
     pub(crate) fn written(&mut self, slot: usize) {
         if let Some(peer) = self.peers.get_mut(slot)
-            && peer.out.queue().has_more()
+            && peer.has_more()
             && !std::mem::replace(&mut peer.writes_on, true)
         {
             self.unwritten.push_back((slot, peer.uid));
@@ -376,11 +377,12 @@ impl<N: Net> Shard<N> {
 
     /// Writes more to some of the peers whose share was used up.
     fn write_unwritten(&mut self) {
-        for _ in 0..self.unwritten.len().min(UNWRITTEN_PER_TURN) {
+        for nth in 0..self.unwritten.len().min(UNWRITTEN_PER_TURN) {
             let Some((slot, uid)) = self.unwritten.pop_front() else { return };
             if let Some(peer) = self.peer(slot, uid) {
                 peer.writes_on = false;
-                self.write_on(slot);
+                // However much is read, one peer is paid.
+                self.write_on(slot, nth == 0 || self.work < TURN_WORK_MAX);
             }
         }
     }

@@ -64,7 +64,7 @@ impl<N: Net> Shard<N> {
             for &peer in ledger.peers(audience) {
                 let slot = ledger.token(peer) as usize;
                 let peer = &self.peers[slot];
-                if !peer.out.queue().is_empty() || !matches!(peer.phase, Phase::Traffic(_)) {
+                if !peer.out.queue().is_empty() || peer.owes() || !matches!(peer.phase, Phase::Traffic(_)) {
                     return None;
                 }
                 *slots.get_mut(count)? = slot;

@@ -201,7 +201,7 @@ pub(super) const KEYS: &[Key] = &[
         "how the output is cut into values: see below"),
     key("allow_dash", PROGRAM, Flag, Is("false"),
         "whether the value of a parameter may begin an argument with a dash"),
-    key("cwd", PROGRAM | LISTING, Text, Said("that of `oncue`"),
+    key("cwd", PROGRAM | LISTING, Text, Said("that of the config"),
         "the directory where the program runs"),
     key("env", PROGRAM | LISTING, Variables, Is("{}"),
         "variables added to the environment of `oncue`"),

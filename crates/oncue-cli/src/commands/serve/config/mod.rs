@@ -2,7 +2,7 @@
 //! and starts nothing.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, absolute};
 
 use oncue::Options;
 use toml::de::DeTable;
@@ -12,8 +12,8 @@ pub(crate) use self::model::{
     Catalogue, Config, FilePath, Framing, Program, Restart, Route, Running, Runs, Source, Watched,
 };
 pub(crate) use self::page::help;
-pub(crate) use self::reader::Problem;
 use self::reader::{At, Keys, Problems, texts};
+pub(crate) use self::reader::{Need, Needed, Problem};
 use crate::args;
 
 mod guard;
@@ -37,22 +37,31 @@ impl Config {
         let shown = path.display();
         let text =
             fs::read_to_string(path).map_err(|error| vec![format!("{shown} cannot be read: {error}")])?;
-        let config = Config::parse(&text).and_then(|config| match check(&config) {
+        let whole = absolute(path).map_err(|error| vec![format!("{shown} has no directory: {error}")])?;
+        let directory = whole.parent().unwrap_or(Path::new("/"));
+        let config = Config::parse(&text, directory).and_then(|config| match check(&config) {
             Ok(()) => Ok(config),
             Err(problem) => Err(vec![problem]),
         });
-        config.map_err(|problems| {
-            let place = |problem: Problem| {
-                let (line, column) = line_and_column(&text, problem.at);
-                format!("{shown}:{line}:{column}: {}", problem.text)
-            };
-            problems.into_iter().map(place).collect()
-        })
+        let place = |at| {
+            let (line, column) = line_and_column(&text, at);
+            format!("{shown}:{line}:{column}")
+        };
+        match config {
+            Ok(mut config) => {
+                config.needs.iter_mut().for_each(|need| need.place = place(need.at));
+                Ok(config)
+            }
+            Err(problems) => {
+                let said = |problem: Problem| format!("{}: {}", place(problem.at), problem.text);
+                Err(problems.into_iter().map(said).collect())
+            }
+        }
     }
 
-    /// Reads and checks the text of a config. The problems are in the order of the text.
-    pub(crate) fn parse(text: &str) -> Result<Config, Vec<Problem>> {
-        let problems = Problems::new(text);
+    /// Reads and checks the text of a config in this directory. The problems are in the order of the text.
+    pub(crate) fn parse(text: &str, directory: &Path) -> Result<Config, Vec<Problem>> {
+        let problems = Problems::new(text, directory);
         let (table, errors) = DeTable::parse_recoverable(text);
         let config =
             errors.is_empty().then(|| read(Keys::new("the config", 0, table.into_inner(), TOP, &problems)));
@@ -88,6 +97,7 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
         rules: keys.tables("rule", RULE).into_iter().filter_map(rule::read).collect(),
         routes,
         places,
+        needs: keys.problems.needs(),
     };
     keys.finish();
     config

@@ -1,12 +1,14 @@
 //! What a config says, after it has been read and checked.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use oncue::demand::{Backoff, LastLimits, Pattern, Template};
 use oncue::{OnFull, Options};
 
+use super::reader::Need;
 use super::rule::Rule;
 
 /// What to serve.
@@ -25,6 +27,8 @@ pub(crate) struct Config {
     pub(crate) routes: Vec<Route>,
     /// Where the topic of each route stands, in bytes from the start of the text.
     pub(crate) places: Vec<usize>,
+    /// What must exist when the routes are at work. It is not a part of them: a route stays the same when it is moved.
+    pub(crate) needs: Vec<Need>,
 }
 
 /// Topics, and where their values come from.
@@ -122,7 +126,10 @@ pub(crate) struct Watched {
 pub(crate) struct Program {
     /// The program, which has no parameters, and its arguments.
     pub(crate) command: Vec<Template>,
-    pub(crate) cwd: Option<PathBuf>,
+    /// The directory of the config, where a relative path to the program begins.
+    pub(crate) directory: PathBuf,
+    /// Where the program runs.
+    pub(crate) cwd: PathBuf,
     pub(crate) env: BTreeMap<String, String>,
     /// Whether the value of a parameter may begin an argument with a dash.
     pub(crate) allow_dash: bool,
@@ -131,6 +138,22 @@ pub(crate) struct Program {
     /// The time between TERM and KILL.
     pub(crate) kill_after: Duration,
     pub(crate) backoff: Backoff,
+}
+
+impl Program {
+    /// The path of the program, if it is one; its name if it is searched for.
+    pub(crate) fn located(&self, name: &OsStr) -> PathBuf {
+        located(&self.directory, name)
+    }
+}
+
+pub(super) fn located(directory: &Path, name: &OsStr) -> PathBuf {
+    if name.as_encoded_bytes().contains(&b'/') { within(directory, name) } else { name.into() }
+}
+
+/// A path that begins in a directory, unless it is absolute; without `.` in it.
+pub(super) fn within(directory: &Path, path: impl AsRef<Path>) -> PathBuf {
+    directory.join(path).components().collect()
 }
 
 /// After which ends a program is started again, while a topic of it is wanted.

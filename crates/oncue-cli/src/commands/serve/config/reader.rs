@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -24,9 +25,34 @@ pub(crate) struct Problem {
     pub(crate) text: String,
 }
 
+/// Something that must exist when it is used.
+#[derive(Debug, Clone)]
+pub(crate) struct Need {
+    /// Where the config names it, in bytes from the start of the text.
+    pub(crate) at: usize,
+    /// The same for people: file, line and column. Empty for a config that was not read from a file.
+    pub(crate) place: String,
+    /// The key that names it, and of which table.
+    pub(crate) named: String,
+    pub(crate) needed: Needed,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Needed {
+    Directory(PathBuf),
+    /// A program, searched for in these directories (as in the variable PATH, by default that of `oncue`) if it has no `/`.
+    Program {
+        path: PathBuf,
+        directories: Option<String>,
+    },
+}
+
 /// All problems of a text, so that one reading shows every mistake.
 pub(super) struct Problems<'i> {
     text: &'i str,
+    /// Where relative paths begin: the directory of the config.
+    pub(super) directory: &'i Path,
+    needs: RefCell<Vec<Need>>,
     found: RefCell<Vec<Problem>>,
 }
 
@@ -56,8 +82,20 @@ pub(super) trait Field<'i>: Sized {
 }
 
 impl<'i> Problems<'i> {
-    pub(super) fn new(text: &'i str) -> Problems<'i> {
-        Problems { text, found: RefCell::default() }
+    pub(super) fn new(text: &'i str, directory: &'i Path) -> Problems<'i> {
+        Problems { text, directory, needs: RefCell::default(), found: RefCell::default() }
+    }
+
+    /// The value at this place, of a key that is named so, needs this.
+    pub(super) fn need(&self, at: usize, named: String, needed: Needed) {
+        self.needs.borrow_mut().push(Need { at, place: String::new(), named, needed });
+    }
+
+    /// What the config needs, in the order of the text.
+    pub(super) fn needs(&self) -> Vec<Need> {
+        let mut needs = self.needs.take();
+        needs.sort_by_key(|need| need.at);
+        needs
     }
 
     pub(super) fn add(&self, at: usize, text: impl Into<String>) {
@@ -153,6 +191,11 @@ impl<'i, 'p> Keys<'i, 'p> {
     /// Adds a problem with the value of a key.
     pub(super) fn refuse(&self, at: usize, key: &str, why: impl Display) {
         self.problems.add(at, format!("`{key}` of {}: {why}", self.name));
+    }
+
+    /// Notes that the value of a key at this place needs something.
+    pub(super) fn need(&self, at: usize, key: &str, needed: Needed) {
+        self.problems.need(at, format!("`{key}` of {}", self.name), needed);
     }
 
     /// Adds a problem with the table.

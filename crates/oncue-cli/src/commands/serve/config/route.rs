@@ -1,7 +1,8 @@
 //! Reads a route: which of the five kinds it is, and its keys.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
 use oncue::OnFull;
@@ -9,9 +10,11 @@ use oncue::demand::{Backoff, LastLimits, Pattern, Template};
 
 use super::guard;
 use super::keys::{CONTENT, FILE, LAST, LINES, LISTING, PROGRAM, Places, ROUTE, RUNS, SHARED, STREAM};
-use super::model::{Catalogue, FilePath, Framing, Program, Restart, Route, Running, Runs, Source, Watched};
+use super::model::{
+    Catalogue, FilePath, Framing, Program, Restart, Route, Running, Runs, Source, Watched, located, within,
+};
 use super::nearest::nearest;
-use super::reader::{At, Keys, texts};
+use super::reader::{At, Keys, Needed, texts};
 
 /// Reads a route, and where its topic stands. `grace` is that of the config. The route counts only if there is no problem
 /// in the end.
@@ -27,7 +30,7 @@ pub(super) fn read(mut keys: Keys<'_, '_>, grace: Duration) -> Option<(usize, Ro
     let (grace, feeds_max) = (keys.take::<Option<_>>("grace").unwrap_or(grace), keys.take("feeds_max"));
     let (min_run, min_interval) = (keys.take("min_run"), keys.take("min_interval"));
     let (fresh_for, once) = rests(&mut keys, source.as_ref());
-    let keep_last = keep_last(&mut keys, fresh_for.is_some() || once);
+    let keep_last = keep_last(&mut keys, fresh_for.is_some(), once);
     let on_full = on_full(&mut keys);
     let frames = texts(keys.take("frames"));
     let catalogue = catalogue(&mut keys, pattern.as_ref());
@@ -162,23 +165,28 @@ pub(super) fn on_full(keys: &mut Keys<'_, '_>) -> Option<OnFull> {
     })
 }
 
-/// The limits of last values. `implied`: another key keeps them anyway.
-fn keep_last(keys: &mut Keys<'_, '_>, implied: bool) -> Option<LastLimits> {
+/// The limits of last values. `fresh`, `once`: these keys keep them anyway, the first beyond the last subscriber.
+fn keep_last(keys: &mut Keys<'_, '_>, fresh: bool, once: bool) -> Option<LastLimits> {
     let (at, given) = (keys.at("keep_last"), keys.has("keep_last"));
     let Some(mut limits) = keys.inner("keep_last", LAST) else {
         let keeps = keys.take::<bool>("keep_last");
-        if implied && given && !keeps {
+        if (fresh || once) && given && !keeps {
             let why =
                 "it contradicts `fresh_for` and `once`, which keep the last value; leave one of them out";
             keys.refuse(at, "keep_last", why);
         }
         return keeps.then(LastLimits::default);
     };
+    let outlive_at = limits.has("outlive").then(|| limits.at("outlive"));
     let last = LastLimits {
         age_max: limits.take("age_max"),
         bytes_max: limits.take("bytes_max"),
         outlive: limits.take("outlive"),
     };
+    if let Some(at) = outlive_at.filter(|_| fresh && !last.outlive) {
+        let why = "it contradicts `fresh_for`, which keeps a value that nobody wants; leave it out";
+        limits.refuse(at, "outlive", why);
+    }
     limits.finish();
     Some(last)
 }
@@ -206,10 +214,18 @@ fn program(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Program {
         keys.problems.add(keys.at, format!("{}: {why}", keys.name));
     }
     let is_producer = keys.places & PROGRAM != 0;
+    let (env, at) = (env(keys), keys.at("cwd"));
+    let directory = keys.problems.directory;
+    let cwd = keys.take::<Option<String>>("cwd").map_or(directory.to_owned(), |given| {
+        let cwd = within(directory, given);
+        keys.need(at, "cwd", Needed::Directory(cwd.clone()));
+        cwd
+    });
     Program {
-        command: command(keys, pattern),
-        cwd: keys.take::<Option<String>>("cwd").map(PathBuf::from),
-        env: env(keys),
+        command: command(keys, pattern, env.get("PATH")),
+        directory: directory.to_owned(),
+        cwd,
+        env,
         stop_after: if keys.places & SHARED != 0 { keys.take("stop_after") } else { Duration::ZERO },
         kill_after: keys.take("kill_after"),
         allow_dash: is_producer && keys.take("allow_dash"),
@@ -221,8 +237,8 @@ fn program(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Program {
     }
 }
 
-/// The program and its arguments.
-fn command(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Vec<Template> {
+/// The program and its arguments. `path` is the program's own variable PATH.
+fn command(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>, path: Option<&String>) -> Vec<Template> {
     let at = keys.at("command");
     let Some(words) = keys.take::<Option<Vec<At>>>("command") else { return Vec::new() };
     if words.is_empty() {
@@ -250,6 +266,11 @@ fn command(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Vec<Template> 
         for (index, why) in guard::scripts(&command) {
             keys.refuse(words.get(index).map_or(at, |word| word.at), "command", why);
         }
+    }
+    if let (Some(program), Some(word)) = (command.first(), words.first()) {
+        let name = OsString::from_vec(program.fill(|_| &[]));
+        let path = (located(keys.problems.directory, &name), path.cloned());
+        keys.need(word.at, "command", Needed::Program { path: path.0, directories: path.1 });
     }
     command
 }
@@ -293,7 +314,7 @@ fn file_path(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Option<FileP
     }
     let (directory, rest) = match whole.head().rfind('/') {
         Some(at) => file.text.split_at(at + 1),
-        None => ("./", file.text.as_str()),
+        None => ("", file.text.as_str()),
     };
     // `split_at` would be wrong where braces are doubled in the text.
     if directory.contains(['{', '}']) {
@@ -305,7 +326,9 @@ fn file_path(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Option<FileP
     if rest.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return refuse("after the first parameter, no part of the path may be empty, `.` or `..`; remove it");
     }
-    Some(FilePath { directory: PathBuf::from(directory), path: Template::parse(rest).ok()? })
+    let directory = within(keys.problems.directory, directory);
+    keys.need(file.at, "file", Needed::Directory(directory.clone()));
+    Some(FilePath { directory, path: Template::parse(rest).ok()? })
 }
 
 /// Reads a text with parameters, all of which the topic must have.

@@ -10,12 +10,12 @@ use super::*;
 const BIND: &str = "bind = \"tcp://127.0.0.1:0\"\n";
 
 fn config(text: &str) -> Config {
-    Config::parse(text).unwrap_or_else(|problems| panic!("{problems:?} in {text}"))
+    Config::parse(text, Path::new("/etc/oncue")).unwrap_or_else(|problems| panic!("{problems:?} in {text}"))
 }
 
 /// The problems of a text, each as `line:column: what`.
 fn problems(text: &str) -> Vec<String> {
-    let problems = Config::parse(text).expect_err(text);
+    let problems = Config::parse(text, Path::new("/etc/oncue")).expect_err(text);
     let place = |problem: &Problem| {
         let (line, column) = line_and_column(text, problem.at);
         format!("{line}:{column}: {}", problem.text)
@@ -124,7 +124,7 @@ fn a_config_of_every_kind_of_route() {
     assert_eq!((*every, *timeout), (Duration::from_millis(500), Duration::from_secs(5)));
     let Source::Shared(Running { program, restart, .. }) = &shared.source else { panic!("{shared:?}") };
     assert_eq!(program.env.get("PYTHONUNBUFFERED").map(String::as_str), Some("1"));
-    assert_eq!(program.cwd.as_deref(), Some(Path::new("/tmp")));
+    assert_eq!(program.cwd, Path::new("/tmp"));
     assert_eq!((*restart, program.backoff.max), (Restart::Failure, Duration::from_secs(30)));
     let Source::Stream(Running { program, restart, line_bytes_max, .. }) = &stream.source else {
         panic!("{stream:?}")
@@ -145,7 +145,7 @@ fn a_config_of_every_kind_of_route() {
     let Source::Lines(Watched { path, .. }) = &log.source else { panic!("{log:?}") };
     assert_eq!(
         (path.directory.as_path(), path.path.to_string()),
-        (Path::new("logs/"), "{name}.log".to_owned())
+        (Path::new("/etc/oncue/logs"), "{name}.log".to_owned())
     );
     let Source::Content(Watched { path, every, .. }) = &state.source else { panic!("{state:?}") };
     assert_eq!((path.directory.as_path(), path.path.to_string()), (Path::new("/run/"), "state".to_owned()));
@@ -317,6 +317,7 @@ fn values_of_the_wrong_kind_or_size_are_refused() {
         ),
         ("every = '1s'\ncatalogue = ['y']", "`y` is not a topic of the route"),
         ("every = '1s'\nkeep_last = false\nfresh_for = '1s'", "`keep_last` of route 1 (`x`): it contradicts"),
+        ("every = '1s'\nkeep_last = { outlive = false }\nfresh_for = '1s'", "it contradicts `fresh_for`"),
         ("mode = 'stream'\nonce = true\nrestart = 'always'", "contradicts restart = \"always\""),
         ("mode = 'shared'\nfresh_for = '1s'", "`fresh_for` is not allowed in route 1"),
         ("every = '1s'\nonce = 1", "expected true or false"),
@@ -395,11 +396,11 @@ fn the_path_of_a_file_stays_below_what_comes_before_the_first_parameter() {
         };
         (path.directory.display().to_string(), path.path.to_string())
     };
-    assert_eq!(path("{a}"), ("./".into(), "{a}".into()));
-    assert_eq!(path("x{a}"), ("./".into(), "x{a}".into()));
-    assert_eq!(path("/var/log/{a}/{b}.log"), ("/var/log/".into(), "{a}/{b}.log".into()));
-    assert_eq!(path("../x/y-{a}"), ("../x/".into(), "y-{a}".into()));
-    assert_eq!(path("/etc/motd"), ("/etc/".into(), "motd".into()));
+    assert_eq!(path("{a}"), ("/etc/oncue".into(), "{a}".into()));
+    assert_eq!(path("x{a}"), ("/etc/oncue".into(), "x{a}".into()));
+    assert_eq!(path("/var/log/{a}/{b}.log"), ("/var/log".into(), "{a}/{b}.log".into()));
+    assert_eq!(path("../x/y-{a}"), ("/etc/oncue/../x".into(), "y-{a}".into()));
+    assert_eq!(path("/etc/motd"), ("/etc".into(), "motd".into()));
     for bad in ["logs/{a}/../{b}", "logs/{a}/", "logs/{a}//x", "logs/", "l{{ogs/{a}", "{a}/./x", "{c}"] {
         let found = route_problems(&format!("topic = '{{a}}/{{b}}'\nfile = '{bad}'"));
         assert!(found.len() == 1 && found[0].starts_with("4:8: `file` of route 1"), "{bad}: {found:?}");
@@ -464,7 +465,7 @@ fn every_broken_text_is_refused_with_a_place() {
             drop(text.splice(at..end, piece));
         }
         let text: String = text.into_iter().collect();
-        for problem in Config::parse(&text).err().unwrap_or_default() {
+        for problem in Config::parse(&text, Path::new("/etc/oncue")).err().unwrap_or_default() {
             assert!(problem.at <= text.len() && !problem.text.is_empty(), "{problem:?} in {text}");
             line_and_column(&text, problem.at);
         }

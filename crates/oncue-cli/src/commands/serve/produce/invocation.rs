@@ -54,15 +54,17 @@ pub(crate) fn topicless_command(launcher: &Launcher, program: &Program) -> Comma
 }
 
 fn prepared(launcher: &Launcher, program: &Program, words: &[OsString]) -> Command {
-    let mut command = launcher.command(words);
+    let mut words = words.to_vec();
+    if let Some(name) = words.first_mut() {
+        *name = program.located(name).into();
+    }
+    let mut command = launcher.command(&words);
     // A Python that writes to a pipe would keep its output back until it has several KiB.
     if env::var_os(UNBUFFERED).is_none() {
         command.env(UNBUFFERED, "1");
     }
     command.envs(&program.env);
-    if let Some(cwd) = &program.cwd {
-        command.current_dir(cwd);
-    }
+    command.current_dir(&program.cwd);
     command
 }
 
@@ -99,7 +101,8 @@ mod tests {
         let env = BTreeMap::from([("OURS".to_owned(), "1".to_owned())]);
         Program {
             command,
-            cwd: None,
+            directory: "/".into(),
+            cwd: "/".into(),
             env,
             allow_dash,
             stop_after: Duration::ZERO,
