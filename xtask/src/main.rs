@@ -8,7 +8,7 @@ mod house;
 mod interop;
 mod leftovers;
 mod python;
-mod shared;
+mod serve;
 mod sim;
 mod step;
 mod test;
@@ -36,6 +36,7 @@ Chores:
   leftovers [--rounds N]          Check for leaks: a table of scenes, each with N rounds
                                   [--soak MINUTES: instead serve an example and observe its process]
   shared                          What a value of a shared program costs `oncue serve`, and its rate beside a PUB of pyzmq
+  soak [MINUTES]                  Whether a server of 20 routes wears out under subscribers that come and go [default: 20]
   bench [--quick] [--only W1,..]  The laboratory: this library and its rivals, measured side by side  [--case TEXT]
                                   [--impl NAME,..] [--reps N] [--seconds S] [--save | --no-save]
 
@@ -72,7 +73,8 @@ fn main() -> ExitCode {
         "house" => house::run(&args),
         "bench" => bench::run(&args),
         "leftovers" => leftovers::run(&args),
-        "shared" => shared::run(&args),
+        "shared" => serve::shared(&args),
+        "soak" => serve::soak(&args),
         other => Err(Trouble::Usage(format!("`{other}` is not a chore"))),
     };
     match outcome {

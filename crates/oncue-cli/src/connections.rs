@@ -85,6 +85,7 @@ fn about(event: &ConnectionEvent) -> Option<String> {
     let endpoint = &event.endpoint;
     Some(match &event.kind {
         ConnectionEventKind::Connecting => format!("connecting to {endpoint}"),
+        ConnectionEventKind::Waiting { cause } => format!("waiting for {endpoint}: {cause}"),
         ConnectionEventKind::Connected { .. } => format!("connected to {endpoint}"),
         ConnectionEventKind::Lost { cause, .. } => format!("lost {endpoint} ({cause}), trying again"),
         ConnectionEventKind::Failed { cause, .. } => format!("refused by {endpoint}: {cause}"),
