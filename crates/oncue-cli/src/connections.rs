@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use oncue::{Cause, ConnectionEvent, ConnectionEventKind, ConnectionEvents, Socket, TurnedAway};
+use oncue::{Cause, ConnectionEvent, ConnectionEventKind, ConnectionEvents, Endpoint, Socket, TurnedAway};
 
 use crate::fail::Fail;
 use crate::output::counted;
@@ -47,6 +47,13 @@ pub(crate) fn remove_files<S: 'static, F: 'static>(socket: &Socket<S, F>, stop: 
     stop.at_exit(move || drop(socket.close()));
 }
 
+/// Connects a socket, and says so before anything else can be said about the endpoint.
+pub(crate) fn connect<S, F>(socket: &Socket<S, F>, name: &str, text: &str) -> oncue::Result<Endpoint> {
+    let endpoint: Endpoint = text.parse()?;
+    say(name, &format!("connecting to {endpoint}"));
+    socket.connect(text)
+}
+
 enum News {
     Event(ConnectionEvent),
     TurnedAway(TurnedAway),
@@ -80,11 +87,10 @@ fn next<S, F>(
     }
 }
 
-/// What is said about an endpoint of ours.
+/// What is said about an endpoint of ours. [`connect`] has said that the socket begins to connect.
 fn about(event: &ConnectionEvent) -> Option<String> {
     let endpoint = &event.endpoint;
     Some(match &event.kind {
-        ConnectionEventKind::Connecting => format!("connecting to {endpoint}"),
         ConnectionEventKind::Waiting { cause } => format!("waiting for {endpoint}: {cause}"),
         ConnectionEventKind::Connected { .. } => format!("connected to {endpoint}"),
         ConnectionEventKind::Lost { cause, .. } => format!("lost {endpoint} ({cause}), trying again"),

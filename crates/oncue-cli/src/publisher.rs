@@ -47,7 +47,7 @@ pub(crate) fn open(socket: &XPub, name: &'static str, args: &ArgMatches, stop: &
     connections::follow(socket, name, stop)?;
     let endpoint: String = args::given(args, "endpoint");
     if args.get_flag("connect") {
-        socket.connect(&endpoint)?;
+        connections::connect(socket, name, &endpoint)?;
     } else {
         say(name, &format!("bound to {}", socket.bind(&endpoint)?));
     }

@@ -227,7 +227,7 @@ fn open(args: &ArgMatches, topics: &[Vec<u8>], engine: &Engine, stop: &Stop) -> 
         if args.get_flag("bind") {
             say("sub", &format!("bound to {}", socket.bind(endpoint)?));
         } else {
-            socket.connect(endpoint)?;
+            connections::connect(&socket, "sub", endpoint)?;
         }
     }
     Ok(socket)

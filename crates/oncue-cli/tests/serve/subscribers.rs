@@ -105,9 +105,8 @@ fn sub_prints_the_states_of_topics() {
          [[route]]\ntopic = 'b'\nmode = 'stream'\ncommand = ['echo', 'all']\n",
     );
     let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "a", "--topic", "secret"]);
-    assert!(sub.error_line().contains("connecting to"));
-    assert!(sub.error_line().contains("connected to"));
-    let mut said = [sub.error_line(), sub.error_line(), sub.error_line()];
+    let mut said: Vec<_> = (0..5).map(|_| sub.error_line()).collect();
+    said.retain(|line| !line.contains("connect"));
     said.sort();
     assert_eq!(
         said,
@@ -121,9 +120,8 @@ fn sub_prints_the_states_of_topics() {
     let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "b", "--count", "1"]);
     assert_eq!(sub.line(), "b\tall");
     let mut sub = directory.oncue(&["sub", &server.endpoint, "--topic", "b"]);
-    assert!(sub.error_line().contains("connecting to"));
-    assert!(sub.error_line().contains("connected to"));
-    assert_eq!(sub.error_line(), "oncue sub: b is closed: its producer has ended");
+    let said: Vec<_> = (0..3).map(|_| sub.error_line()).collect();
+    assert!(said.contains(&"oncue sub: b is closed: its producer has ended".to_owned()), "{said:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use oncue::OnDemand;
 
 use super::produce::Tools;
+use super::program::journal::remark;
 use crate::output::counted;
 
 /// A count: the number, what is counted, and what else is said of it.
@@ -41,7 +42,7 @@ pub(super) fn report(on_demand: &OnDemand, tools: &Tools) {
         if let Some(mean) = feeds.and_then(|feeds| route.first_value_time.checked_div(feeds)) {
             text.push_str(&format!(", the first of each after {mean:.1?} on average"));
         }
-        tools.journal.remark(text);
+        remark(text);
     }
     sum_up(on_demand, tools);
 }
@@ -65,7 +66,7 @@ pub(super) fn sum_up(on_demand: &OnDemand, tools: &Tools) {
         (socket.missed, "message", " missed by subscribers that were full"),
     ];
     add(&mut text, &counts);
-    tools.journal.remark(text);
+    remark(text);
 }
 
 const FULL: &str = " skipped because all subscribers were full";

@@ -12,6 +12,7 @@ use super::produce::file::{self, Content, Tail};
 use super::produce::listing::Lister;
 use super::produce::shared::{Keeper, Shared, Topics, cannot_be_told};
 use super::produce::{Place, Tools, runs, stream};
+use super::program::journal::{ended, started};
 use crate::fail::Fail;
 
 /// The shared programs by the keys of their routes. A program ends when its keeper is dropped.
@@ -161,8 +162,8 @@ fn tell(place: &Place, topics: &Topics, framing: Framing, change: Change) {
             return;
         }
         (Change::Stopped(_), Some(_)) => return,
-        (Change::Started(_), None) => place.tools.journal.started(feed.topic()),
-        (Change::Stopped(_), None) => place.tools.journal.ended(feed.topic()),
+        (Change::Started(_), None) => started(feed.topic()),
+        (Change::Stopped(_), None) => ended(feed.topic()),
     }
     topics.change(change);
 }

@@ -16,7 +16,7 @@ use super::missing::missing;
 use super::notify::Supervisor;
 use super::produce::shared::Logged;
 use super::produce::{Counts, Tools, count};
-use super::program::journal::{Journal, Log};
+use super::program::journal::{Log, remark};
 use super::program::launch::Launcher;
 use super::program::permits::Permits;
 use super::report::{report, sum_up};
@@ -54,12 +54,11 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
         say("serve", &format!("the supervisor is told nothing: {why}"));
         Supervisor::none()
     });
-    let launcher = Launcher::new(&Journal);
+    let launcher = Launcher::new();
     let launcher = launcher.map_err(|error| Fail::Runtime(format!("no program can be started: {error}")))?;
     let tools = Arc::new(Tools {
         launcher,
         permits: Permits::new(config.processes_max),
-        journal: Journal,
         counts: Counts::default(),
         end: Permits::new(0),
     });
@@ -124,7 +123,7 @@ impl Server {
         connections::follow(&socket, "serve", stop)?;
         open(&socket, &mut places, &config)?;
         for missing in missing(&config) {
-            tools.journal.remark(missing);
+            remark(missing);
         }
         let mut keepers = Keepers::new();
         let builder = reporting(OnDemand::on(socket), &tools);
@@ -143,15 +142,15 @@ impl Server {
                     "config read again: {} kept, {added} added, {removed} removed",
                     counted(kept as u64, "route")
                 );
-                self.tools.journal.remark(text);
+                remark(text);
                 return Ok(());
             }
             Err(Fail::Usage(why) | Fail::Runtime(why) | Fail::Timeout(why)) => why,
             Err(Fail::Signal(_)) => return Ok(()),
         };
         let status = format!("the config was not replaced: {}", why.lines().next().unwrap_or_default());
-        self.tools.journal.remark(why);
-        self.tools.journal.remark("the config was not replaced; the one before stays in force");
+        remark(why);
+        remark("the config was not replaced; the one before stays in force");
         Err(status)
     }
 
@@ -179,13 +178,13 @@ impl Server {
         routes::retain(&mut self.keepers, |key| keys.contains(key));
         let reloaded = reloaded?;
         for missing in missing(&config) {
-            self.tools.journal.remark(missing);
+            remark(missing);
         }
         let at_start = |config: &Config| format!("{:?} {:?}", config.options, config.status_prefix);
         if at_start(&self.config) != at_start(&config) {
             let text = "keys that have changed among status_prefix and those after it in `oncue serve --help` take effect \
                         when oncue is started again";
-            self.tools.journal.remark(text);
+            remark(text);
         }
         self.enforce(&config.rules);
         self.tools.permits.set(config.processes_max);
@@ -251,7 +250,7 @@ fn open(socket: &XPub, places: &mut Places, config: &Config) -> oncue::Result<()
                     say("serve", &format!("bound to {endpoint}"));
                     endpoint
                 }
-                Way::Connected => socket.connect(text)?,
+                Way::Connected => connections::connect(socket, "serve", text)?,
             });
         }
     }
@@ -260,8 +259,8 @@ fn open(socket: &XPub, places: &mut Places, config: &Config) -> oncue::Result<()
 
 /// Logs failures of producers, and topics that no route serves; their subscribers are told as well.
 fn reporting(builder: Builder, tools: &Arc<Tools>) -> Builder {
-    let (log, tools) = (Log::new(&tools.journal), tools.clone());
-    let unserved = Unserved::new(&tools.journal);
+    let (log, tools) = (Log::new(), tools.clone());
+    let unserved = Unserved::new();
     let builder = builder.tell_unserved(true).on_unserved(move |topic, why| unserved.remark(topic, why));
     builder.on_failure(move |feed, failure| {
         let why = match failure {

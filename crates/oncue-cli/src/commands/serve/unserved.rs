@@ -4,14 +4,13 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::program::journal::Journal;
+use super::program::journal::remark;
 use crate::output::{counted, escaped};
 
 /// The time between two remarks.
 const PERIOD: Duration = Duration::from_secs(60);
 
 pub(super) struct Unserved {
-    journal: Journal,
     pace: Mutex<Pace>,
 }
 
@@ -23,8 +22,8 @@ struct Pace {
 }
 
 impl Unserved {
-    pub(super) fn new(journal: &Journal) -> Unserved {
-        Unserved { journal: journal.clone(), pace: Mutex::default() }
+    pub(super) fn new() -> Unserved {
+        Unserved { pace: Mutex::default() }
     }
 
     /// Remarks that a topic is wanted and not served, for this reason.
@@ -35,7 +34,7 @@ impl Unserved {
         if others > 0 {
             text.push_str(&format!("; so it was of {} since the last such remark", counted(others, "other")));
         }
-        self.journal.remark(text);
+        remark(text);
     }
 }
 

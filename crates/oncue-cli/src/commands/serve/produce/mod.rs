@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use oncue::demand::Feed;
 
 use super::config::Program;
-use super::program::journal::{Journal, Log, REMARK_BYTES_MAX};
+use super::program::journal::{Log, REMARK_BYTES_MAX, ended, started};
 use super::program::launch::Launcher;
 use super::program::permits::{Line, Permit, Permits};
 use super::program::process::{self, About, End, Limits, Work};
@@ -32,7 +32,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct Tools {
     pub(crate) launcher: Launcher,
     pub(crate) permits: Permits,
-    pub(crate) journal: Journal,
     pub(crate) counts: Counts,
     /// Has no permit until the server is about to end.
     pub(crate) end: Permits,
@@ -72,7 +71,7 @@ fn remark(text: &str) -> String {
 
 impl Place {
     pub(crate) fn new(tools: &Arc<Tools>) -> Place {
-        Place { tools: tools.clone(), log: Arc::new(Log::new(&tools.journal)), line: tools.permits.line() }
+        Place { tools: tools.clone(), log: Arc::new(Log::new()), line: tools.permits.line() }
     }
 
     /// Waits for a permit, and runs a program to its end. Returns also how long it ran. `stopped` makes futures that are done
@@ -135,8 +134,8 @@ impl Place {
         made: Result<T, String>,
     ) -> Option<(T, Producing<'p>)> {
         let made = made.map_err(|why| self.refuse(feed.topic(), &why)).ok()?;
-        self.tools.journal.started(feed.topic());
-        Some((made, Producing { journal: &self.tools.journal, topic: feed.topic() }))
+        started(feed.topic());
+        Some((made, Producing { topic: feed.topic() }))
     }
 
     /// Logs that a topic is not produced.
@@ -156,12 +155,11 @@ struct Run<'r> {
 
 /// A topic that is being produced: its beginning and its end are printed.
 pub(crate) struct Producing<'p> {
-    journal: &'p Journal,
     topic: &'p [u8],
 }
 
 impl Drop for Producing<'_> {
     fn drop(&mut self) {
-        self.journal.ended(self.topic);
+        ended(self.topic);
     }
 }

@@ -26,7 +26,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, kill_process_group, setsid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
-use super::journal::Journal;
+use super::journal::remark;
 use crate::wait::spawn;
 
 /// The first argument of an `oncue` that is a guardian.
@@ -144,18 +144,17 @@ impl Guardian {
     ///
     /// # Errors
     /// Why there is none.
-    pub(crate) fn start(ledger: &Arc<Ledger>, journal: &Journal) -> Result<Guardian, String> {
+    pub(crate) fn start(ledger: &Arc<Ledger>) -> Result<Guardian, String> {
         let shared = Arc::new(Shared::default());
         let mut child = shared.launch(ledger).map_err(|error| error.to_string())?;
-        let (ours, ledger, journal) = (shared.clone(), ledger.clone(), journal.clone());
+        let (ours, ledger) = (shared.clone(), ledger.clone());
         let watched = spawn("guardian", move || {
             while let Some(how) = ours.end_of(&mut child) {
-                journal
-                    .remark(format!("the guardian has ended ({how}); until there is another, {UNGUARDED}"));
+                remark(format!("the guardian has ended ({how}); until there is another, {UNGUARDED}"));
                 while !ours.pause() {
                     if let Ok(next) = ours.launch(&ledger) {
                         child = next;
-                        journal.remark("there is another guardian");
+                        remark("there is another guardian");
                         break;
                     }
                 }

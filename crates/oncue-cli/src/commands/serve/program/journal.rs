@@ -15,13 +15,8 @@ const REMARKS_BURST: u32 = 100;
 /// Token bucket: the time in which a route earns another remark.
 const REMARK_PERIOD: Duration = Duration::from_millis(50);
 
-/// Where the lines of a server go.
-#[derive(Debug, Clone)]
-pub(crate) struct Journal;
-
 /// The remarks of one route. Peers choose its topics, so their rate is bounded.
 pub(crate) struct Log {
-    journal: Journal,
     limiter: Mutex<Limiter>,
 }
 
@@ -31,26 +26,25 @@ struct Limiter {
     dropped: u64,
 }
 
-impl Journal {
-    /// A topic begins to be produced.
-    pub(crate) fn started(&self, topic: &[u8]) {
-        stdio::line(output::change("+ ", topic));
-    }
+/// A topic begins to be produced.
+pub(crate) fn started(topic: &[u8]) {
+    stdio::line(output::change("+ ", topic));
+}
 
-    /// A topic is not produced any more.
-    pub(crate) fn ended(&self, topic: &[u8]) {
-        stdio::line(output::change("- ", topic));
-    }
+/// A topic is not produced any more.
+pub(crate) fn ended(topic: &[u8]) {
+    stdio::line(output::change("- ", topic));
+}
 
-    pub(crate) fn remark(&self, text: impl AsRef<str>) {
-        say("serve", text.as_ref());
-    }
+/// A line of the log.
+pub(crate) fn remark(text: impl AsRef<str>) {
+    say("serve", text.as_ref());
 }
 
 impl Log {
-    pub(crate) fn new(journal: &Journal) -> Log {
+    pub(crate) fn new() -> Log {
         let limiter = Limiter { tokens: REMARKS_BURST, since: Instant::now(), dropped: 0 };
-        Log { journal: journal.clone(), limiter: Mutex::new(limiter) }
+        Log { limiter: Mutex::new(limiter) }
     }
 
     /// Logs a remark about a topic, or about a route or catalogue of this name.
@@ -63,9 +57,9 @@ impl Log {
         let name = output::escaped(name);
         if dropped > 0 {
             let remarks = counted(dropped, "remark");
-            self.journal.remark(format!("{name}: {remarks} dropped before this one"));
+            remark(format!("{name}: {remarks} dropped before this one"));
         }
-        self.journal.remark(format!("{name}: {text}"));
+        remark(format!("{name}: {text}"));
     }
 
     /// Logs a line of a program's standard error.

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 use super::guardian::{Entry, Guardian, Ledger, UNGUARDED};
-use super::journal::Journal;
+use super::journal::remark;
 use crate::output;
 
 /// The variables by which a supervisor such as systemd tells `oncue` where it listens, how often it wants a sign of life in
@@ -54,10 +54,10 @@ impl Launcher {
     ///
     /// # Errors
     /// When the system has no memory or no descriptor left.
-    pub(crate) fn new(journal: &Journal) -> io::Result<Launcher> {
+    pub(crate) fn new() -> io::Result<Launcher> {
         let ledger = Ledger::new()?;
-        let guardian = Guardian::start(&ledger, journal)
-            .map_err(|why| journal.remark(format!("there is no guardian: {why}; {UNGUARDED}")));
+        let guardian = Guardian::start(&ledger)
+            .map_err(|why| remark(format!("there is no guardian: {why}; {UNGUARDED}")));
         Ok(Launcher { ledger, files: Files::raise(), _guardian: guardian.ok() })
     }
 

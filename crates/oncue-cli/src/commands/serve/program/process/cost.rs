@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{About, End, Limits, Work, run};
-use crate::commands::serve::program::journal::{Journal, Log};
+use crate::commands::serve::program::journal::Log;
 use crate::commands::serve::program::launch::Launcher;
 
 const PAIRS: usize = 200;
@@ -59,7 +59,7 @@ impl Cost {
 /// The costs of a bare run and of one of the server, by turns.
 fn measured(words: &[&str]) -> (Cost, Cost) {
     let launcher = Launcher::direct();
-    let log = Log::new(&Journal);
+    let log = Log::new();
     let program: Vec<OsString> = words.iter().map(Into::into).collect();
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..PAIRS {

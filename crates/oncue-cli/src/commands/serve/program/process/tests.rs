@@ -8,7 +8,6 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::Poll;
 
 use super::*;
-use crate::commands::serve::program::journal::Journal;
 use crate::commands::serve::program::launch::Launcher;
 
 const SOON: Duration = Duration::from_millis(200);
@@ -66,7 +65,7 @@ fn run_script(script: &str, work: &mut Collect, timeout: Option<Duration>, kill_
 }
 
 fn run_within(script: &str, work: &mut Collect, limits: &Limits) -> End {
-    let log = Log::new(&Journal);
+    let log = Log::new();
     let words: Vec<OsString> = ["sh", "-c", script].map(OsString::from).to_vec();
     let launcher = Launcher::direct();
     let mut command = launcher.command(&words);
