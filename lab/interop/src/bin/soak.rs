@@ -71,7 +71,7 @@ const ROUTES: [(&str, &str); 20] = [
         "command = ['sh', '-c', 'trap \"\" TERM; while :; do sleep 0.05; done']\nmode = 'shared'\nstop_after = '50ms'\nkill_after = '50ms'",
     ),
     ("lines/{n}", "file = 'lines-{n}'\nevery = '20ms'"),
-    ("content/{n}", "file = 'content-{n}'\nmode = 'content'\nevery = '20ms'"),
+    ("content/{n}", "file = 'content-{n}'\nmode = 'content'\nevery = '20ms'\non_full = 'latest'"),
 ];
 /// The routes whose topics end by themselves: nothing is produced for them, although they are wanted.
 const END: [&str; 1] = ["ends/"];
