@@ -277,3 +277,50 @@ fn serve_produces_and_reloads_whatever_becomes_of_its_output() {
         cell.expect_value(&socket, "more", |_| ());
     });
 }
+
+#[test]
+fn serve_says_what_is_missing_in_its_log_as_soon_as_it_can() {
+    let directory = Directory::new();
+    let text = "x".repeat(100);
+    let script = format!("for i in $(seq 80); do echo {text} >&2; done; exec sleep 60");
+    let config = format!(
+        "bind = '{}'\n[[route]]\ntopic = 'talks/{{n}}'\nmode = 'stream'\ncommand = ['sh', '-c', '{script}']\n\
+         [[route]]\ntopic = 'value'\ncommand = ['echo', '1']\nevery = '20ms'\n",
+        at(&directory)
+    );
+    let path = directory.write("oncue.toml", &config);
+    let log = directory.write("log", "");
+    let errors = File::options().append(true).open(&log).expect("a log");
+    // A file that may not grow fails as one on a full disk, and its limit can be raised.
+    let mut command = Command::new("env");
+    command.args(["--ignore-signal=XFSZ", env!("CARGO_BIN_EXE_oncue"), "serve"]).arg(path);
+    let mut child = command.stdout(Stdio::null()).stderr(errors).spawn().expect("the command");
+    until("it is bound", || directory.path("socket").exists());
+    let limit = |bytes| {
+        let pid = rustix::process::Pid::from_child(&child);
+        let limit = rustix::process::Rlimit { current: bytes, maximum: None };
+        rustix::process::prlimit(Some(pid), rustix::process::Resource::Fsize, limit).expect("a limit");
+    };
+    limit(Some(4096));
+    let engine = Engine::start().expect("an engine");
+    let socket = Sub::new(&engine, Options::new()).expect("a subscriber");
+    socket.connect(&at(&directory)).expect("an endpoint");
+    socket.subscribe("talks/1").expect("a subscription");
+    let size = || std::fs::metadata(&log).expect("a log").len();
+    until("the disk is full", || size() == 4096);
+    socket.subscribe("value").expect("a subscription");
+    let value = socket.recv().wait_timeout(PATIENCE).expect("it produces").expect("a value");
+    assert_eq!(value.topic(), b"value");
+    limit(None);
+    socket.subscribe("talks/2").expect("a subscription");
+    let mut said = String::new();
+    until("it says what is missing", || {
+        said = std::fs::read_to_string(&log).expect("a log");
+        said.lines().any(|line| line.contains(" of standard error left out until now: File too large"))
+    });
+    let whole = |line: &str| {
+        line.starts_with("oncue") && (line.len() < 100 || line.ends_with(&text) || line.contains(": "))
+    };
+    assert!(said.lines().all(whole), "{said}");
+    child.kill().and_then(|()| child.wait()).expect("our own program");
+}
