@@ -101,6 +101,7 @@ fn a_socket_of_another_type() {
 fn a_publisher_says_which_strangers_it_refused_and_counts_those_after() {
     let mut program = oncue(&["demand", "tcp://127.0.0.1:0"]);
     let endpoint = program.endpoint();
+    assert!(program.error_line().contains("a publisher that sends nothing"));
     for _ in 0..10 {
         let mut raw = Raw::connect(&endpoint);
         raw.write(b"GET / HTTP/1.1\r\n\r\n");

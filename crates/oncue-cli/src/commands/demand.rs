@@ -5,6 +5,7 @@ use oncue::DemandEvent;
 
 use crate::fail::Fail;
 use crate::signals::{Stop, Waited};
+use crate::stdio::say;
 use crate::{json, output, publisher, stdio};
 
 pub(crate) fn command() -> Command {
@@ -26,6 +27,7 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let socket = publisher::socket(args, |options| options)?;
     let watch = socket.demand();
     publisher::open(&socket, "demand", args, stop)?;
+    say("demand", "this is a publisher that sends nothing: it shows what its subscribers want");
     while let Waited::Ready(event) = stop.wait(watch.next(), None) {
         let (wanted, prefix) = match event? {
             DemandEvent::Wanted(prefix) => (true, prefix),
