@@ -16,6 +16,8 @@ use crate::sync::lock;
 
 /// The most work of a turn: its bound, the share of the peer that reached it, and the small cost of each of many.
 const WORK_MAX: u32 = TURN_WORK_MAX + 2 * PEER_WORK_MAX;
+/// The most turns until all shards have nothing to do that nothing will report.
+const TURNS_MAX: u32 = 1_000_000;
 
 /// The nodes and their network.
 pub(crate) struct Sim {
@@ -120,7 +122,7 @@ impl Sim {
 
     /// Turns every shard that has something to do, in random order.
     fn turn_all(&mut self) {
-        loop {
+        for _ in 0..TURNS_MAX {
             let (place, ready, now) = {
                 let mut world = lock(&self.world);
                 let due: BTreeSet<Place> = world.reports.keys().chain(&world.rung).copied().collect();
@@ -134,6 +136,7 @@ impl Sim {
             };
             self.turn(place, &ready, now);
         }
+        panic!("a shard makes turns for ever, and there is nothing to do");
     }
 
     fn turn(&mut self, place: Place, ready: &[Ready], now: Duration) {

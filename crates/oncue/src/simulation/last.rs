@@ -1,6 +1,13 @@
 //! Last values: a peer that newly wants a kept topic gets its newest value and then every later one, each once.
 
+use std::io::IoSlice;
+
+use oncue_core::command;
+use oncue_core::frame::Version;
+
 use super::*;
+use crate::net::Stream;
+use crate::stage::network::SimStream;
 
 /// Values of these topics are kept. Some start with others, and several prefixes match some.
 const KEPT: [&str; 7] = ["a", "ab", "abc", "abd", "b", "ba", "c"];
@@ -238,4 +245,28 @@ fn a_fast_reader_of_many_values_gets_them_a_share_at_a_time() {
         assert_eq!(message.topic(), format!("kept/{n:06}").as_bytes());
     }
     assert!(greedy.try_recv().unwrap().is_none());
+}
+
+/// Nothing is owed to a peer that is refused: its shard does not look for a chance to send it, turn after turn.
+#[test]
+fn a_peer_that_breaks_the_protocol_while_values_wait_for_it_costs_no_turns() {
+    let mut sim = Sim::new(1);
+    lock(&sim.world).generous = true;
+    let socket = XPub::on(sim.node(1), None, Options::new()).unwrap();
+    socket.bind("inproc://p").unwrap();
+    for n in 0..50_000 {
+        socket.keep_last((format!("kept/{n:06}"), "value")).unwrap();
+    }
+    let mut said = [&[0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 1][..], b"NULL", &[0; 48]].concat();
+    said.extend_from_slice(b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB");
+    command::put_subscribe(&mut said, Version::V3_1, b"kept/");
+    // A frame with flags that do not exist.
+    said.extend_from_slice(&[0xff; 9]);
+    let mut stream = SimStream::call(&sim.world, "inproc://p");
+    sim.run(Duration::from_millis(10));
+    assert_eq!(stream.write(&[IoSlice::new(&said)]).unwrap(), said.len());
+    sim.run(CALM);
+    let stats = socket.stats();
+    assert_eq!((stats.peers, stats.peers_refused), (0, 1));
+    assert!(stats.last_values_offered > 0, "some were sent before");
 }

@@ -23,6 +23,9 @@ pub(crate) struct World {
     pub(crate) delay_us_max: u64,
     /// A connection takes whatever is written to it.
     pub(crate) generous: bool,
+    /// As soon as a side is told that it may write, a random connection breaks.
+    #[cfg(test)]
+    pub(crate) fuse: bool,
     lines: BTreeMap<usize, Line>,
     next_line: usize,
     listeners: BTreeMap<String, Listener>,
@@ -94,6 +97,8 @@ impl World {
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
             delay_us_max: 3000,
             generous: false,
+            #[cfg(test)]
+            fuse: false,
             lines: BTreeMap::new(),
             next_line: 0,
             listeners: BTreeMap::new(),
@@ -135,6 +140,10 @@ impl World {
                 Event::Call(line) => self.call(line),
                 Event::Arrive(line, side) => self.arrive(line, side),
                 Event::Room(line, side) => self.report(line, side, false, true),
+            }
+            #[cfg(test)]
+            if matches!(event, Event::Room(..)) && std::mem::take(&mut self.fuse) {
+                self.break_one();
             }
         }
     }

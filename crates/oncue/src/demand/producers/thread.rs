@@ -39,10 +39,12 @@ pub(crate) fn start_thread(feed: Feed, produce: ThreadFn) -> io::Result<JoinHand
 
 /// Runs a producer until it returns. Returns whether its feed rests from then on until the value is too old.
 fn produce_once(feed: &Feed, produce: &ThreadFn) -> bool {
+    let before = feed.published();
     let outcome = Failure::catch(|| produce(feed.clone()));
     let returned = matches!(outcome, Ok(Ok(())));
     feed.judge(outcome);
-    returned && feed.is_once() && feed.fresh().is_some()
+    // The value may be too old by now.
+    returned && feed.is_once() && feed.published() > before
 }
 
 /// Hands a producer to an executor. Once the feed has stopped, the future is polled one last time, so that it may see

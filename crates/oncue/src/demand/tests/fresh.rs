@@ -56,7 +56,8 @@ fn a_subscriber_that_comes_back_gets_the_fresh_value_and_nothing_is_produced() {
     }
     assert_eq!([&calls, &batched, &threads].map(|calls| calls.load(SeqCst)), [1, 1, 1]);
     let stats = od.route_stats();
-    assert!(stats[0].done.ticks_fresh >= 3 && stats[1].done.ticks_fresh >= 3);
+    // One in each later round; those of the first round may be of the first route alone.
+    assert!(stats[0].done.ticks_fresh >= 3 && stats[1].done.ticks_fresh >= 2);
     assert_eq!((stats[2].done.ticks_fresh, stats[2].done.started), (2, 3));
 }
 
@@ -209,6 +210,30 @@ fn once_with_a_time_is_again_when_the_value_is_too_old() {
         assert!(times().windows(2).all(|pair| pair[1] - pair[0] >= fresh));
     }
     assert_eq!(od.stats().done.started, 2, "by the same feeds");
+}
+
+#[test]
+fn a_thread_that_returns_when_its_value_is_too_old_is_called_again() {
+    let od = OnDemand::bind(ENDPOINT)
+        .unwrap()
+        .route("t")
+        .once(true)
+        .fresh_for(ms(5))
+        .thread({
+            let (_, calls) = counter();
+            move |feed| {
+                feed.publish(calls.fetch_add(1, SeqCst).to_string())?;
+                thread::sleep(ms(20));
+                Ok(())
+            }
+        })
+        .start()
+        .unwrap();
+    let sub = subscriber(&od, &["t"]);
+    for call in 0..3 {
+        assert_eq!(text(&sub), format!("t {call}"));
+    }
+    assert_eq!(od.stats().done.started, 1, "the same feed");
 }
 
 #[test]

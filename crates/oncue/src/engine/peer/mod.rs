@@ -381,6 +381,7 @@ impl<S: Stream> Peer<S> {
     pub(crate) fn drain(&mut self) {
         self.dialer = None;
         self.out.give_up();
+        self.owed = Owed::default();
         self.out.stream.shutdown_write();
         self.phase = Phase::Draining;
         self.partial = Partial::default();

@@ -70,11 +70,13 @@ impl<N: Net> Shard<N> {
                 };
                 self.fanout.route(&ledger, &batch[..end], from, room)
             };
+            // A peer that is lost in the delivery finds the rest of the batch here: what is left waits for the others.
+            let served = self.hubs.get_mut(&hub.id).expect("looked up above");
+            (served.batch, served.place) = (batch, place);
             let hurried = self.deliver(hub, number);
             // All peers may have left meanwhile; then nothing waits for one.
             let Some(served) = self.hubs.get_mut(&hub.id).filter(|s| !s.peers.is_empty()) else { return };
             stuck = (place == from).then_some(place);
-            (served.batch, served.place) = (batch, place);
             // A peer that reads and yet misses messages must be served in smaller steps: it has room again before all
             // is routed.
             served.stride = if hurried { 1 } else { served.stride.saturating_mul(2) };
