@@ -29,6 +29,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     duration.ok_or_else(|| format!("`{text}` is longer than a year"))
 }
 
+/// A duration as it is written, with a unit.
+pub(crate) fn shown(time: Duration) -> String {
+    if time.is_zero() { "0s".to_owned() } else { format!("{time:?}") }
+}
+
 /// Reads a duration of at least 1 ms: the period of anything that is repeated.
 pub(crate) fn period(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;

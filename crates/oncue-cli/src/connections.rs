@@ -1,5 +1,6 @@
 //! What commands say about their connections: on a thread of its own, once per change.
 
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -13,6 +14,8 @@ use crate::signals::{Stop, Waited};
 use crate::stdio::say;
 use crate::wait::spawn;
 
+/// How long a connection lasts before it is said.
+const SETTLED: Duration = Duration::from_millis(50);
 /// The least time between two lines about peers that came and were turned away or refused: anybody may come at any rate.
 /// The next line counts those in between.
 const LINE_PERIOD: Duration = Duration::from_secs(60);
@@ -27,14 +30,19 @@ pub(crate) fn follow<S: 'static, F: 'static>(
     remove_files(socket, stop);
     let (socket, events, stop) = (socket.clone(), socket.events(), stop.clone());
     spawn("connections", move || {
-        let mut strangers = Strangers::default();
-        // The end of the socket is the end of its news.
-        while let Some(news) = next(&socket, &events, &strangers, &stop) {
-            let line = match news {
-                News::Event(event) => about(&event).or_else(|| strangers.refused(&event)),
-                News::TurnedAway(turned_away) => Some(strangers.say(turned_away.to_string())),
+        let (mut strangers, mut endpoints) = (Strangers::default(), Endpoints::default());
+        loop {
+            let lines = match next(&socket, &events, &strangers, endpoints.due(), &stop) {
+                Next::Event(event) => match strangers.refused(&event) {
+                    Some(line) => vec![line],
+                    None => endpoints.take(&event),
+                },
+                Next::TurnedAway(turned_away) => vec![strangers.say(turned_away.to_string())],
+                Next::Due => endpoints.settled(Instant::now()),
+                // The end of the socket is the end of its news.
+                Next::End => return,
             };
-            line.into_iter().for_each(|line| say(name, &line));
+            lines.iter().for_each(|line| say(name, line));
         }
     })
     .map(drop)
@@ -54,51 +62,103 @@ pub(crate) fn connect<S, F>(socket: &Socket<S, F>, name: &str, text: &str) -> on
     socket.connect(text)
 }
 
-enum News {
+enum Next {
     Event(ConnectionEvent),
     TurnedAway(TurnedAway),
+    /// The time has come.
+    Due,
+    End,
 }
 
-/// The next news; None at the end.
+/// What happens next; at the latest at `due`.
 fn next<S, F>(
     socket: &Socket<S, F>,
     events: &ConnectionEvents,
     strangers: &Strangers,
+    due: Option<Instant>,
     stop: &Stop,
-) -> Option<News> {
-    loop {
-        let (mut event, mut turned_away) = (events.next(), pin!(socket.turned_away()));
-        // Those that are turned away are not asked about before a line may be said about them.
-        let quiet = strangers.quiet_until.filter(|until| *until > Instant::now());
-        let either = poll_fn(|context| {
-            if let Poll::Ready(event) = Pin::new(&mut event).poll(context) {
-                return Poll::Ready(event.map(News::Event));
-            }
-            match quiet {
-                Some(_) => Poll::Pending,
-                None => turned_away.as_mut().poll(context).map(|news| news.map(News::TurnedAway)),
-            }
-        });
-        match stop.wait(either, quiet) {
-            Waited::Ready(news) => return news.ok(),
-            Waited::TimedOut => {}
-            Waited::Stopped => return None,
+) -> Next {
+    let (mut event, mut turned_away) = (events.next(), pin!(socket.turned_away()));
+    // Those that are turned away are not asked about before a line may be said about them.
+    let quiet = strangers.quiet_until.filter(|until| *until > Instant::now());
+    let either = poll_fn(|context| {
+        if let Poll::Ready(event) = Pin::new(&mut event).poll(context) {
+            return Poll::Ready(event.map(Next::Event));
         }
+        match quiet {
+            Some(_) => Poll::Pending,
+            None => turned_away.as_mut().poll(context).map(|news| news.map(Next::TurnedAway)),
+        }
+    });
+    match stop.wait(either, due.into_iter().chain(quiet).min()) {
+        Waited::Ready(news) => news.unwrap_or(Next::End),
+        Waited::TimedOut => Next::Due,
+        Waited::Stopped => Next::End,
     }
 }
 
-/// What is said about an endpoint of ours. [`connect`] has said that the socket begins to connect.
-fn about(event: &ConnectionEvent) -> Option<String> {
-    let endpoint = &event.endpoint;
-    Some(match &event.kind {
-        ConnectionEventKind::Waiting { cause } => format!("waiting for {endpoint}: {cause}"),
-        ConnectionEventKind::Connected { .. } => format!("connected to {endpoint}"),
-        ConnectionEventKind::Lost { cause, .. } => format!("lost {endpoint} ({cause}), trying again"),
-        ConnectionEventKind::Failed { cause, .. } => format!("refused by {endpoint}: {cause}"),
-        ConnectionEventKind::Stopped => format!("disconnected from {endpoint}"),
-        ConnectionEventKind::Unbound => format!("no longer bound to {endpoint}"),
-        _ => return None,
-    })
+/// The endpoints of ours, of which [`connect`] has said that the socket begins to connect.
+#[derive(Default)]
+struct Endpoints {
+    /// Those that are connected, and when that is said: a publisher without room refuses a subscriber just after the
+    /// handshake, again and again.
+    connected: Vec<(Endpoint, Instant)>,
+    /// Why each refused us, since it was connected.
+    refused: HashMap<Endpoint, String>,
+}
+
+impl Endpoints {
+    fn due(&self) -> Option<Instant> {
+        self.connected.iter().map(|(_, due)| *due).min()
+    }
+
+    /// What is said about an event.
+    fn take(&mut self, event: &ConnectionEvent) -> Vec<String> {
+        let endpoint = &event.endpoint;
+        match &event.kind {
+            ConnectionEventKind::Waiting { cause } => vec![format!("waiting for {endpoint}: {cause}")],
+            ConnectionEventKind::Connected { .. } => {
+                self.connected.push((endpoint.clone(), Instant::now() + SETTLED));
+                Vec::new()
+            }
+            ConnectionEventKind::Lost { cause, .. } => {
+                let at = self.connected.iter().position(|(connected, _)| connected == endpoint);
+                if at.map(|at| self.connected.swap_remove(at)).is_none() {
+                    vec![lost(endpoint, cause)]
+                } else if cause.is_refusal() {
+                    self.refuse(endpoint, cause).into_iter().collect()
+                } else {
+                    vec![self.connected_to(endpoint), lost(endpoint, cause)]
+                }
+            }
+            ConnectionEventKind::Failed { cause, .. } => self.refuse(endpoint, cause).into_iter().collect(),
+            ConnectionEventKind::Stopped => vec![format!("disconnected from {endpoint}")],
+            ConnectionEventKind::Unbound => vec![format!("no longer bound to {endpoint}")],
+            _ => Vec::new(),
+        }
+    }
+
+    /// What is said about endpoints that have stayed connected.
+    fn settled(&mut self, now: Instant) -> Vec<String> {
+        let settled: Vec<_> = self.connected.extract_if(.., |(_, due)| *due <= now).collect();
+        settled.iter().map(|(endpoint, _)| self.connected_to(endpoint)).collect()
+    }
+
+    fn connected_to(&mut self, endpoint: &Endpoint) -> String {
+        self.refused.remove(endpoint);
+        format!("connected to {endpoint}")
+    }
+
+    /// Nothing if that was said before.
+    fn refuse(&mut self, endpoint: &Endpoint, cause: &Cause) -> Option<String> {
+        let line = format!("refused by {endpoint}: {cause}");
+        let before = self.refused.insert(endpoint.clone(), line.clone());
+        (before.as_ref() != Some(&line)).then_some(line)
+    }
+}
+
+fn lost(endpoint: &Endpoint, cause: &Cause) -> String {
+    format!("lost {endpoint} ({cause}), trying again")
 }
 
 /// Peers that came and were not let in.

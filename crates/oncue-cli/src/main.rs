@@ -40,8 +40,10 @@ fn main() -> ExitCode {
     let subcommand = known.expect("clap knows only these subcommands");
     let stop = Stop::default();
     let ran = start(subcommand, &stop).and_then(|()| (subcommand.run)(args, &stop));
+    stop.bid_farewell();
+    let printed = stdio::finish(&stop, matches!(ran, Err(Fail::Timeout(_))));
     let mut status = 0;
-    for failure in [ran, stdio::finish(&stop)].into_iter().filter_map(Result::err) {
+    for failure in [ran, printed].into_iter().filter_map(Result::err) {
         let (failed, why) = judge(failure);
         status = if status == 0 { failed } else { status };
         why.into_iter().for_each(|why| say(name, &why));

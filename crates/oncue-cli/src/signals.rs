@@ -114,15 +114,20 @@ impl Stop {
         state.patience = state.patience.saturating_add(time);
     }
 
-    /// Even where the process ends at once, `farewell` is called before.
+    /// However the subcommand ends, without closing its socket or even at once, `farewell` is called before.
     pub(crate) fn at_exit(&self, farewell: impl Fn() + Send + 'static) {
         self.state().farewells.push(Box::new(farewell));
     }
 
-    /// Ends the process at once, with the status of a shell for a program that a signal has ended.
-    fn exit(&self, signal: c_int) -> ! {
+    /// Does what [`at_exit`](Stop::at_exit) asked for.
+    pub(crate) fn bid_farewell(&self) {
         let farewells = std::mem::take(&mut self.state().farewells);
         farewells.iter().for_each(|farewell| farewell());
+    }
+
+    /// Ends the process at once, with the status of a shell for a program that a signal has ended.
+    fn exit(&self, signal: c_int) -> ! {
+        self.bid_farewell();
         std::process::exit(STATUS_SIGNAL + signal)
     }
 

@@ -3,7 +3,7 @@
 //! and the count is said where that is possible.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::{Errno, write};
+use rustix::fs::{FileType, fstat};
+use rustix::io::{Errno, ioctl_fionread, write};
 
 use crate::fail::Fail;
 use crate::output::counted;
@@ -31,6 +32,10 @@ const NOT_READ: &str = "they come faster than they are read";
 const STUCK_AFTER: Duration = Duration::from_millis(250);
 /// How long the end waits for lines to be written at most, after a signal.
 const FINISH_MAX: Duration = Duration::from_secs(1);
+
+/// How long a pipe is not looked at whose reader is slow, at first and at most.
+const PIPE_LOOK_MIN: Duration = Duration::from_micros(50);
+const PIPE_LOOK_MAX: Duration = Duration::from_millis(5);
 
 static OUTPUT: Stream = Stream::new(File::Output);
 static ERRORS: Stream = Stream::new(File::Errors);
@@ -119,14 +124,14 @@ pub(crate) fn print(mut line: Vec<u8>, stop: &Stop, deadline: Option<Instant>) -
     stop.wait(poll_fn(|context| OUTPUT.poll_put(&mut line, context)), deadline)
 }
 
-/// Waits until everything is written: for as long as that takes, if the subcommand works for the reader and no signal has
-/// come; otherwise for a bounded time.
+/// Waits until everything is written: for as long as that takes, if the subcommand works for the reader, its time is not
+/// over and no signal has come; otherwise for a bounded time.
 ///
 /// # Errors
 /// How many lines could not be written, if the subcommand works for the reader.
-pub(crate) fn finish(stop: &Stop) -> Result<(), Fail> {
+pub(crate) fn finish(stop: &Stop, time_over: bool) -> Result<(), Fail> {
     let reader = COMMAND.get().map_or(Reader::Optional, |(_, reader)| *reader);
-    let patient = || reader != Reader::Optional && stop.signal().is_none();
+    let patient = || reader != Reader::Optional && !time_over && stop.signal().is_none();
     let waiting = OUTPUT.finish(patient);
     let state = OUTPUT.state();
     let (failed, missing, why) = (state.failed, waiting + state.left_out, state.why.clone());
@@ -152,9 +157,26 @@ pub(crate) fn finish_errors() {
     ERRORS.finish(|| false);
 }
 
-/// Waits until everything is written that was added to standard output, until the deadline or the end.
-pub(crate) fn written(stop: &Stop, deadline: Option<Instant>) -> Waited<()> {
-    stop.wait(poll_fn(|context| OUTPUT.poll_written(context)), deadline)
+/// Waits until everything is written that was added to standard output, and read if it is a pipe, until the deadline or
+/// the end.
+pub(crate) fn taken(stop: &Stop, deadline: Option<Instant>) -> Waited<()> {
+    match stop.wait(poll_fn(|context| OUTPUT.poll_written(context)), deadline) {
+        Waited::Ready(()) => {}
+        waited => return waited,
+    }
+    let mut pause = PIPE_LOOK_MIN;
+    // Nothing tells that a pipe was read to its end. Other files say that nothing is in them, or have no answer.
+    while fstat(io::stdout()).is_ok_and(|file| FileType::from_raw_mode(file.st_mode) == FileType::Fifo)
+        && ioctl_fionread(io::stdout()).is_ok_and(|bytes| bytes > 0)
+    {
+        let next = Instant::now() + pause;
+        match stop.wait(pending::<()>(), Some(deadline.map_or(next, |deadline| deadline.min(next)))) {
+            Waited::TimedOut if deadline.is_none_or(|deadline| deadline > Instant::now()) => {}
+            waited => return waited,
+        }
+        pause = PIPE_LOOK_MAX.min(pause * 2);
+    }
+    Waited::Ready(())
 }
 
 /// Says something about standard output.
@@ -279,7 +301,11 @@ impl Stream {
             match bytes.get(written..) {
                 None | Some([]) => break None,
                 Some(rest) => match write_now(file, rest) {
-                    Ok(count) => written += count,
+                    Ok(count) => {
+                        written += count;
+                        // The next write may be stuck for as long as nobody reads.
+                        self.state().writing = ends.len() - ends.partition_point(|end| *end <= written);
+                    }
                     Err(error) => break Some(error),
                 },
             }

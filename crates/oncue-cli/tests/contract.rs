@@ -425,6 +425,18 @@ fn pub_sends_one_message_to_the_first_subscriber() {
 }
 
 #[test]
+fn pub_waits_for_a_subscriber_of_its_message() {
+    let mut program = oncue(&["pub", ANY_PORT, "--wait-subscriber", "20s", "-t", "a", "-m", "hello"]);
+    let subscriber = subscriber(&program.endpoint(), &["b"]);
+    assert_eq!(program.line(), "+b");
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(!program.has_ended());
+    subscriber.subscribe("a").expect("a subscription");
+    assert_eq!(received(&subscriber), [&b"a"[..], b"hello"]);
+    assert_eq!(program.end().code, Some(0));
+}
+
+#[test]
 fn pub_ends_with_3_when_no_subscriber_comes() {
     let end = oncue(&["pub", ANY_PORT, "--wait-subscriber", "200ms", "-t", "a"]).end();
     assert_eq!(end.code, Some(3), "{end:?}");
@@ -682,6 +694,82 @@ fn three_signals_end_it_at_once_and_leave_no_file() {
             assert!(!path.exists(), "{words:?} {signal}: its file is left");
         }
     }
+}
+
+#[test]
+fn no_file_stays_however_it_ends() {
+    let directory = Directory::new();
+    let path = directory.path("socket");
+    let endpoint = format!("ipc://{}", path.display());
+    let nowhere = format!("ipc://{}", directory.path("none/socket").display());
+    let config = directory.write(
+        "oncue.toml",
+        &format!("bind = ['{endpoint}', '{nowhere}']\n[[route]]\ntopic = 'a'\nfile = 'a'\n"),
+    );
+    let cases: [(&[&str], Option<&str>, i32); 6] = [
+        (&["sub", "--bind", &endpoint, "--timeout", "200ms"], None, 3),
+        (&["sub", "--bind", &endpoint, "--count", "1"], Some("TERM"), 143),
+        (&["sub", "--bind", &endpoint, &nowhere], None, 1),
+        (&["pub", &endpoint, "--wait-subscriber", "200ms"], None, 3),
+        (&["pub", &endpoint, "--wait-subscriber", "1h"], Some("INT"), 130),
+        (&["serve", config.to_str().expect("text")], None, 1),
+    ];
+    for (words, signal, code) in cases {
+        let mut program = oncue(words);
+        if let Some(signal) = signal {
+            program.endpoint();
+            program.signal(signal);
+        }
+        let end = program.end();
+        assert_eq!(end.code, Some(code), "{words:?}: {end:?}");
+        assert!(!path.exists(), "{words:?}: its file is left");
+    }
+}
+
+#[test]
+fn pub_reads_a_pipe_that_does_not_block() {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    rustix::io::ioctl_fionbio(&reader, true).expect("a pipe");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oncue"));
+    let command = command.args(["pub", ANY_PORT]).stdin(reader).stderr(std::process::Stdio::piped());
+    let child = command.spawn().expect("the command");
+    std::thread::sleep(Duration::from_millis(300));
+    std::io::Write::write_all(&mut writer, b"a\t1\n").expect("it reads");
+    drop(writer);
+    let end = child.wait_with_output().expect("its end");
+    let said = String::from_utf8_lossy(&end.stderr);
+    assert!(end.status.success() && said.contains("1 line published"), "{said}");
+}
+
+#[test]
+fn sub_ends_in_time_although_nobody_reads_it_and_counts_what_was_not_written() {
+    let (socket, endpoint) = publisher();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    rustix::pipe::fcntl_setpipe_size(&writer, 4096).expect("a small pipe");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oncue"));
+    command.args(["sub", &endpoint, "--timeout", "1s"]).stdout(writer).stderr(std::process::Stdio::piped());
+    let child = command.spawn().expect("the command");
+    // It holds the other end of the pipe.
+    drop(command);
+    wanted(&socket, 1);
+    let started = Instant::now();
+    // At once, so that they are written together: a pipe takes a part of them.
+    let mut batch = oncue::Batch::new();
+    for number in 0..100 {
+        batch.push(format!("{number:0200}")).expect("a message");
+    }
+    socket.send_many(&mut batch).expect("a publisher sends");
+    let end = child.wait_with_output().expect("its end");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!(end.status.code(), Some(3));
+    let mut written = Vec::new();
+    std::io::Read::read_to_end(&mut { reader }, &mut written).expect("what was written");
+    let lines = written.iter().filter(|byte| **byte == b'\n').count();
+    let said = String::from_utf8_lossy(&end.stderr);
+    assert!(
+        said.contains(&format!("{} lines of standard output not written", 100 - lines)),
+        "{lines}: {said}"
+    );
 }
 
 #[test]

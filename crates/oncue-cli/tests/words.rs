@@ -114,3 +114,19 @@ fn a_publisher_says_which_strangers_it_refused_and_counts_those_after() {
     );
     assert_eq!(program.error_line_within(Duration::from_millis(300)), None, "one line a minute");
 }
+
+#[test]
+fn a_publisher_that_has_no_room() {
+    let options = Options::new().peers_max(1);
+    let socket = XPub::new(&Engine::start().expect("an engine"), options).expect("a publisher");
+    let endpoint = socket.bind("tcp://127.0.0.1:0").expect("a free port").to_string();
+    let mut first = sub(&endpoint);
+    assert_eq!(first.error_line(), format!("oncue sub: connected to {endpoint}"));
+    let mut second = sub(&endpoint);
+    let line = second.error_line();
+    assert!(line.starts_with(&format!("oncue sub: refused by {endpoint}: ")), "{line}");
+    assert!(line.contains("(peers_max)"), "{line}");
+    assert_eq!(second.error_line_within(Duration::from_secs(1)), None, "it is said once");
+    first.signal("TERM");
+    assert_eq!(second.error_line(), format!("oncue sub: connected to {endpoint}"));
+}

@@ -84,10 +84,11 @@ pub enum ConnectionEventKind {
     /// The socket begins to connect. Later attempts, after [`Failed`](Self::Failed) or [`Lost`](Self::Lost), are not told.
     Connecting,
     /// The attempt to connect has had no answer, or no end of its handshake, for 3 s, and goes on. Not told if the attempt
-    /// before failed for this cause.
+    /// before failed for this cause, or if this was told since the endpoint was connected last.
     Waiting {
-        /// Why it will have failed if nothing more comes: [`NoAnswer`](Cause::NoAnswer),
-        /// [`SaysNothing`](Cause::SaysNothing) or [`HandshakeTimeout`](Cause::HandshakeTimeout).
+        /// Why it will have failed if nothing more comes: [`ResolverUnavailable`](Cause::ResolverUnavailable),
+        /// [`NoAnswer`](Cause::NoAnswer), [`SaysNothing`](Cause::SaysNothing) or
+        /// [`HandshakeTimeout`](Cause::HandshakeTimeout).
         cause: Cause,
     },
     /// The handshake with the peer at the endpoint is done.

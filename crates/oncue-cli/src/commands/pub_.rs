@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::{ArgAction, ArgMatches, Command, arg, value_parser};
 use oncue::{DemandEvent, DemandWatch, OnFull, XPub};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::fail::Fail;
 use crate::lines::{Line, Lines, split_at_tab};
@@ -20,6 +21,8 @@ use crate::{args, json, publisher};
 
 /// The longest line that is published, in bytes.
 const LINE_BYTES_MAX: usize = 64 << 20;
+/// The same for a line of JSON, which holds bytes that are not text twice, and in more characters.
+const JSON_BYTES_MAX: usize = 5 * LINE_BYTES_MAX;
 /// How many bytes are read at once.
 const READ_BYTES: usize = 64 << 10;
 
@@ -27,8 +30,8 @@ pub(crate) fn command() -> Command {
     Command::new("pub")
         .about("Publish lines of standard input, and print what is wanted")
         .after_help(
-            "Each line `TOPIC<TAB>PAYLOAD` is published as two frames. Lines may hold any bytes. A line without a tab is\n\
-             reported and skipped. With --format json a line is {\"frames\":[\"a\",\"1\"]}, with any number of frames; bytes\n\
+            "Each line `TOPIC<TAB>PAYLOAD` is published as two frames. Lines may hold any bytes. A line without a tab, or\n\
+             of more than 64 MiB (JSON: 320), is reported and skipped. With --format json a line is {\"frames\":[\"a\",\"1\"]}, with any number of frames; bytes\n\
              that are not text are in frames_base64, as oncue sub --format json prints them.\n\n\
              Prints `+TOPIC` when a topic gets its first subscriber and `-TOPIC` when it loses its last one; bytes that are\n\
              not printable UTF-8 are written as \\xNN, and a backslash as \\\\. So a program in any language that reads these\n\
@@ -55,7 +58,7 @@ pub(crate) fn command() -> Command {
                 .conflicts_with("single"),
         )
         .arg(
-            arg!(-m --message <M> ... "The frame after the topic; several for several frames")
+            arg!(-m --message <M> ... "The frame after the topic, where \\xNN is one byte; several for several frames")
                 .action(ArgAction::Append)
                 .allow_hyphen_values(true)
                 .value_parser(value_parser!(OsString))
@@ -65,9 +68,9 @@ pub(crate) fn command() -> Command {
             arg!(--"wait-subscriber" <DUR> "Wait for the first subscriber before anything is published; end with status 3 if none comes")
                 .value_parser(args::duration),
         )
-        .arg(arg!(--"no-drop" "Read no further while the queue of a subscriber is full, instead of dropping what it misses"))
+        .arg(arg!(--"no-drop" "Read no further while the queue of a subscriber is full, instead of dropping what it misses; some 100 kB are read ahead"))
         .arg(
-            arg!(--hwm <N> "The most messages queued for one subscriber; 0 for no bound [default: 1000]")
+            arg!(--hwm <N> "The most messages queued for one subscriber, beside 64 MiB; 0: these alone [default: 1000]")
                 .value_parser(value_parser!(u32)),
         )
         .arg(
@@ -86,13 +89,17 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
         if let Some(messages) = args.get_one("hwm") {
             options = options.send_hwm(*messages);
         }
+        if args.get_flag("no-drop") || args.contains_id("hwm") {
+            // What waits before it is queued for subscribers is not bounded by the mark.
+            options = options.outbox_bytes_max(READ_BYTES as u64);
+        }
         options.linger(linger)
     })?;
     let watch = socket.demand();
     publisher::open(&socket, "pub", args, stop)?;
     let input = Arc::new(Input::new(socket.clone(), args));
     if let Some(time) = args.get_one("wait-subscriber") {
-        wait_for_subscriber(&watch, *time, stop)?;
+        input.wait_for_subscriber(&watch, *time, stop)?;
     }
     let reader = Input::start(&input, stop)?;
     while let Waited::Ready(event) = stop.wait(watch.next(), None) {
@@ -117,16 +124,6 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     }
 }
 
-/// Waits until there is a subscriber, as long as `time`.
-fn wait_for_subscriber(watch: &DemandWatch, time: Duration, stop: &Stop) -> Result<(), Fail> {
-    match stop.wait(watch.next(), Some(Instant::now() + time)) {
-        Waited::Ready(event) => print(&event?, stop),
-        Waited::TimedOut => return Err(Fail::Timeout(format!("{time:?} passed, and no subscriber came"))),
-        Waited::Stopped => {}
-    }
-    Ok(())
-}
-
 fn print(event: &DemandEvent, stop: &Stop) {
     let (sign, prefix) = match event {
         DemandEvent::Wanted(prefix) => ("+", prefix),
@@ -144,6 +141,12 @@ enum Form {
     Single,
     /// A message in JSON.
     Json,
+}
+
+impl Form {
+    fn bytes_max(self) -> usize {
+        if self == Form::Json { JSON_BYTES_MAX } else { LINE_BYTES_MAX }
+    }
 }
 
 /// What is published: standard input, whose lines are read on a thread of their own, because reading blocks; or one message.
@@ -172,6 +175,27 @@ impl Input {
         Input { socket, form, message, published, untaken, skipped }
     }
 
+    /// Waits until there is a subscriber, of the topic of the one message if there is one, as long as `time`.
+    fn wait_for_subscriber(&self, watch: &DemandWatch, time: Duration, stop: &Stop) -> Result<(), Fail> {
+        let deadline = Instant::now() + time;
+        let topic = self.message.as_ref().and_then(|message| message.first());
+        loop {
+            match stop.wait(watch.next(), Some(deadline)) {
+                Waited::Ready(event) => print(&event?, stop),
+                Waited::TimedOut => {
+                    return Err(Fail::Timeout(format!(
+                        "{} passed, and no subscriber came",
+                        args::shown(time)
+                    )));
+                }
+                Waited::Stopped => return Ok(()),
+            }
+            if topic.is_none_or(|topic| self.socket.wanted(topic)) {
+                return Ok(());
+            }
+        }
+    }
+
     /// Starts the reader; the end of the input ends the program.
     fn start(input: &Arc<Input>, stop: &Stop) -> Result<JoinHandle<Result<(), Fail>>, Fail> {
         let (input, stop) = (Arc::clone(input), stop.clone());
@@ -187,7 +211,7 @@ impl Input {
 
     fn publish_lines(&self, stop: &Stop) -> Result<(), Fail> {
         let (mut input, mut buffer) = (stdin().lock(), vec![0; READ_BYTES]);
-        let (mut lines, mut number) = (Lines::new(LINE_BYTES_MAX), 0_u64);
+        let (mut lines, mut number) = (Lines::new(self.form.bytes_max()), 0_u64);
         let mut publish = |line: Line<'_>| {
             number += 1;
             self.publish_line(line, number, stop)
@@ -197,6 +221,10 @@ impl Input {
                 Ok(0) => return lines.finish(publish),
                 Ok(read) => lines.take(buffer.get(..read).unwrap_or_default(), &mut publish)?,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Another program has made it so, such as the parent that shares it.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let _ = poll(&mut [PollFd::new(&input, PollFlags::IN)], None);
+                }
                 Err(error) => return Err(Fail::Runtime(format!("standard input cannot be read: {error}"))),
             }
         }
@@ -215,7 +243,7 @@ impl Input {
                 Some((topic, payload)) => return self.publish(&[topic, payload], stop),
                 None => "has no tab between topic and payload".to_owned(),
             },
-            Line::Beginning(_) => format!("is longer than {} MiB", LINE_BYTES_MAX >> 20),
+            Line::Beginning(_) => format!("is longer than {} MiB", self.form.bytes_max() >> 20),
         };
         self.skipped.fetch_add(1, Ordering::Relaxed);
         say("pub", &format!("line {number} {why}: skipped"));

@@ -86,7 +86,7 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
                 received += 1;
                 match stdio::print(output::message(&message?, format), stop, deadline) {
                     // What waits to be printed becomes old.
-                    Waited::Ready(()) if latest => stdio::written(stop, deadline),
+                    Waited::Ready(()) if latest => stdio::taken(stop, deadline),
                     waited => waited,
                 }
             }
@@ -104,9 +104,9 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
             Waited::Stopped if endless => break,
             Waited::Stopped => return stop.unfinished(),
             Waited::TimedOut => {
-                let time = timeout.unwrap_or_default();
+                let time = args::shown(timeout.unwrap_or_default());
                 let of = count.map_or_else(String::new, |count| format!(" of {count}"));
-                return Err(Fail::Timeout(format!("{time:?} passed with {received}{of} messages")));
+                return Err(Fail::Timeout(format!("{time} passed with {received}{of} messages")));
             }
         }
     }

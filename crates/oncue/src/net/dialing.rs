@@ -73,6 +73,11 @@ impl Dialing {
         Ok(None)
     }
 
+    /// Whether the addresses are not there yet.
+    pub(super) fn is_resolving(&self) -> bool {
+        self.answer.is_some()
+    }
+
     /// Whether there are addresses that are not tried yet.
     pub(super) fn has_more(&self) -> bool {
         !self.left.is_empty()

@@ -24,6 +24,10 @@ pub(crate) trait Stream: Send {
     fn has_alternatives(&self) -> bool {
         false
     }
+    /// Whether the name of the host is being looked up: nothing was tried yet.
+    fn is_resolving(&self) -> bool {
+        false
+    }
     /// Tries the next address, in parallel with those that have not answered yet.
     fn try_next(&mut self) {}
     /// Appends to `buffer` within its spare capacity, which must not be 0. A result of 0 is the end of the stream.

@@ -249,6 +249,10 @@ impl Stream for OsStream {
         matches!(self, OsStream::Dialing(dialing) if dialing.has_more())
     }
 
+    fn is_resolving(&self) -> bool {
+        matches!(self, OsStream::Dialing(dialing) if dialing.is_resolving())
+    }
+
     fn try_next(&mut self) {
         if let OsStream::Dialing(dialing) = self {
             dialing.try_next();

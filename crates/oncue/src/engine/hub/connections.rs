@@ -37,8 +37,8 @@ pub(crate) struct ConnectionWatch {
 #[derive(Default)]
 struct State {
     events: VecDeque<(Subject, ConnectionEvent)>,
-    /// The cause of each dialer's last failure, until it is connected: the same one is told once.
-    failing: HashMap<Subject, Cause>,
+    /// By dialer, until it is connected: the same cause is told once.
+    failing: HashMap<Subject, Told>,
     missed: u64,
 }
 
@@ -88,17 +88,37 @@ impl ConnectionWatch {
     }
 }
 
+/// The causes that were told of an endpoint since it was connected last.
+#[derive(Default)]
+struct Told {
+    failed: Option<Cause>,
+    waited: Option<Cause>,
+}
+
+impl Told {
+    /// Whether this cause of a failure, or of a wait, is no news.
+    fn has(&self, cause: &Cause, waiting: bool) -> bool {
+        let waited = self.waited.iter().filter(|_| waiting);
+        self.failed.iter().chain(waited).any(|before| cause.repeats(before))
+    }
+}
+
 impl State {
     fn push(&mut self, subject: Subject, event: &ConnectionEvent) {
-        let repeats = |cause: &Cause| self.failing.get(&subject).is_some_and(|before| cause.repeats(before));
         match &event.kind {
-            ConnectionEventKind::Failed { cause, .. } | ConnectionEventKind::Waiting { cause }
-                if repeats(cause) =>
-            {
-                return;
-            }
             ConnectionEventKind::Failed { cause, .. } => {
-                self.failing.insert(subject, cause.clone());
+                let told = self.failing.entry(subject).or_default();
+                if told.has(cause, false) {
+                    return;
+                }
+                told.failed = Some(cause.clone());
+            }
+            ConnectionEventKind::Waiting { cause } => {
+                let told = self.failing.entry(subject).or_default();
+                if told.has(cause, true) {
+                    return;
+                }
+                told.waited = Some(cause.clone());
             }
             ConnectionEventKind::Connected { .. } | ConnectionEventKind::Stopped => {
                 self.failing.remove(&subject);
@@ -203,6 +223,11 @@ mod tests {
         assert!(told(failed(Cause::SaysNothing)));
         assert!(!told(waiting(Cause::SaysNothing)));
         assert!(!told(failed(Cause::SaysNothing)));
+        assert!(told(waiting(Cause::NoAnswer)));
+        // The next attempts wait for one thing and fail of another.
+        assert!(!told(failed(Cause::SaysNothing)));
+        assert!(!told(waiting(Cause::NoAnswer)));
+        assert!(told(ConnectionEventKind::Connected { peer: peer(1) }));
         assert!(told(waiting(Cause::NoAnswer)));
     }
 
