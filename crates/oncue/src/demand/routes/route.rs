@@ -219,8 +219,8 @@ impl RouteBuilder {
     /// `{topic}`, by which subscribers get it.
     ///
     /// The count begins at 1 and goes on when a feed of the topic ends and another one starts, until the route is removed
-    /// or replaced. Beside those of running feeds, the counts of 65,536 topics are remembered; of more, the topics whose feed
-    /// has ended longest ago begin at 1 again. A message that the socket refused is not counted.
+    /// or replaced. Beside those of running feeds, the counts of 65,536 topics with together 16 MiB are remembered; of more,
+    /// the topics whose feed has ended longest ago begin at 1 again. A message that the socket refused is not counted.
     /// [`Feed::publish_frames`] has its own frames, and does not count either.
     ///
     /// ```
