@@ -62,6 +62,10 @@ impl<F> Socket<Publisher, F> {
     }
 
     /// Whether [`send_on_full`](Self::send_on_full) takes this policy.
+    pub(crate) fn policy(&self) -> OnFull {
+        self.0.hub.options.on_full
+    }
+
     pub(crate) fn check_policy(&self, on_full: OnFull) -> Result<()> {
         self.0.hub.check_policy(on_full)
     }

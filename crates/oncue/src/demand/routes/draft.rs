@@ -14,6 +14,9 @@ use crate::error::{Error, Result};
 use crate::options::OnFull;
 use crate::socket::XPub;
 
+const HIDDEN_TOPIC: &str = "has more than the topic in the first frame, by which `OnFull::Latest` tells topics apart; begin \
+                            `frames` with \"{topic}\", or choose another policy";
+
 /// The pauses before a feed that failed starts again, unless its route says otherwise.
 const BACKOFF: Backoff = Backoff { min: Duration::from_millis(100), max: Duration::from_secs(30) };
 
@@ -81,10 +84,18 @@ impl Draft {
     /// # Errors
     /// What contradicts the options of the socket.
     pub(crate) fn fits(&self, socket: &XPub) -> Result<()> {
-        let Some(on_full) = self.on_full else { return Ok(()) };
         let pattern = &self.route.pattern;
+        if self.on_full.unwrap_or(socket.policy()) == OnFull::Latest && self.hides_topic() {
+            return Err(Error::misuse(format!("the route `{pattern}` {HIDDEN_TOPIC}")));
+        }
+        let Some(on_full) = self.on_full else { return Ok(()) };
         let refused = |error: Error| Error::misuse(format!("the route `{pattern}`: {error}"));
         socket.check_policy(on_full).map_err(refused)
+    }
+
+    /// Whether the first frame of its messages is more than the topic.
+    fn hides_topic(&self) -> bool {
+        self.frames.as_ref().is_some_and(|frames| frames.first().is_some_and(|first| first != "{topic}"))
     }
 
     /// The route as the state machine knows it. `guarded`: the socket asks the rules of routes.
@@ -107,6 +118,8 @@ impl Draft {
             "has topics that begin with the status prefix; choose another prefix"
         } else if self.on_full == Some(OnFull::Refuse) {
             "has the policy `OnFull::Refuse`, but its producer does not wait for room; choose another"
+        } else if self.on_full == Some(OnFull::Latest) && self.hides_topic() {
+            HIDDEN_TOPIC
         } else if self.pace.is_some_and(|pace| pace.is_zero()) {
             "has a pace of 0 s; give it one above zero"
         } else if producer.period() == Some(Duration::ZERO) {

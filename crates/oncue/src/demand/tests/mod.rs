@@ -432,6 +432,18 @@ fn mistakes_are_named_at_the_start() {
     let waits = OnDemand::new(&Engine::start().unwrap(), refuses).unwrap();
     let refused = waits.route("b").on_full(crate::OnFull::Latest).every(ms(1), |_| "").start().unwrap_err();
     assert!(refused.to_string().contains("the route `b`: OnFull::Latest is refused"), "{refused}");
+    let one_frame = |routes: Builder| routes.route("c").frames(["{topic} {value}"]);
+    let refused = one_frame(OnDemand::routes()).on_full(crate::OnFull::Latest).every(ms(1), |_| "").check();
+    assert!(
+        refused.unwrap_err().to_string().contains("the route `c` has more than the topic in the first frame")
+    );
+    let latest = Options::new().on_full(crate::OnFull::Latest);
+    let latest = OnDemand::new(&Engine::start().unwrap(), latest).unwrap();
+    let refused = one_frame(latest).every(ms(1), |_| "").bind(ENDPOINT).unwrap().start().unwrap_err();
+    assert!(
+        refused.to_string().contains("the route `c` has more than the topic in the first frame"),
+        "{refused}"
+    );
     let error = every(builder(), "prices/{}").start().unwrap_err();
     assert!(error.source().is_some_and(|cause| cause.is::<oncue_pattern::PatternError>()));
     assert_eq!(OnDemand::bind("nowhere").unwrap_err().kind(), ErrorKind::Misuse);

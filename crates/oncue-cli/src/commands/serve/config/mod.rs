@@ -76,7 +76,9 @@ impl Config {
 
 /// Reads a whole config. It counts only if there is no problem in the end.
 fn read(mut keys: Keys<'_, '_>) -> Config {
-    if !keys.has("bind") && !keys.has("connect") {
+    let found = keys.problems.count();
+    let (bind, connect) = (endpoints(&mut keys, "bind"), endpoints(&mut keys, "connect"));
+    if bind.is_empty() && connect.is_empty() && keys.problems.count() == found {
         let remedy = "write where to wait for subscribers, as in bind = \"tcp://127.0.0.1:8888\"";
         keys.problems.add(0, format!("nobody can subscribe; {remedy}"));
     }
@@ -87,8 +89,8 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
     let routes = keys.tables("route", ROUTE).into_iter().filter_map(|table| route::read(table, grace));
     let (places, routes) = routes.unzip();
     let config = Config {
-        bind: endpoints(&mut keys, "bind"),
-        connect: endpoints(&mut keys, "connect"),
+        bind,
+        connect,
         feeds_max: keys.take("feeds_max"),
         catalogue_topics_max: keys.take("catalogue_topics_max"),
         processes_max: keys.take("processes_max"),

@@ -29,6 +29,16 @@ fn route_problems(route: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_config_without_an_endpoint_is_refused() {
+    for none in ["", "bind = []\n", "bind = []\nconnect = []\n"] {
+        let problems = problems(&format!("{none}[[route]]\ntopic = 'a'\nfile = 'a'\n"));
+        assert!(problems.len() == 1 && problems[0].contains("nobody can subscribe"), "{problems:?}");
+    }
+    let problems = problems("bind = 1\n[[route]]\ntopic = 'a'\nfile = 'a'\n");
+    assert!(problems.len() == 1 && problems[0].contains("`bind`"), "{problems:?}");
+}
+
+#[test]
 fn a_config_of_every_kind_of_route() {
     let config = config(
         r#"
