@@ -28,6 +28,8 @@ const BYTES_MAX: usize = 4 << 20;
 const WRITE_BYTES: usize = 64 << 10;
 /// Why lines are left out while there is no room for them.
 const NOT_READ: &str = "they come faster than they are read";
+/// How many bytes a pipe takes in one piece, or not at all: Linux's `PIPE_BUF`.
+const PIPE_BYTES: usize = 4096;
 /// How long the end waits for lines to be written while none is.
 const STUCK_AFTER: Duration = Duration::from_millis(250);
 /// How long the end waits for lines to be written at most, after a signal.
@@ -166,9 +168,7 @@ pub(crate) fn taken(stop: &Stop, deadline: Option<Instant>) -> Waited<()> {
     }
     let mut pause = PIPE_LOOK_MIN;
     // Nothing tells that a pipe was read to its end. Other files say that nothing is in them, or have no answer.
-    while fstat(io::stdout()).is_ok_and(|file| FileType::from_raw_mode(file.st_mode) == FileType::Fifo)
-        && ioctl_fionread(io::stdout()).is_ok_and(|bytes| bytes > 0)
-    {
+    while is_pipe(io::stdout().as_fd()) && ioctl_fionread(io::stdout()).is_ok_and(|bytes| bytes > 0) {
         let next = Instant::now() + pause;
         match stop.wait(pending::<()>(), Some(deadline.map_or(next, |deadline| deadline.min(next)))) {
             Waited::TimedOut if deadline.is_none_or(|deadline| deadline > Instant::now()) => {}
@@ -296,11 +296,13 @@ impl Stream {
             bytes.extend_from_slice(line);
             ends.push(bytes.len());
         }
+        // A pipe takes this much in one piece or not at all: how many lines it has is known when it takes no more.
+        let at_once = if is_pipe(file) { PIPE_BYTES } else { usize::MAX };
         let mut written = 0;
         let failed = loop {
             match bytes.get(written..) {
                 None | Some([]) => break None,
-                Some(rest) => match write_now(file, rest) {
+                Some(rest) => match write_now(file, rest.get(..at_once).unwrap_or(rest)) {
                     Ok(count) => {
                         written += count;
                         // The next write may be stuck for as long as nobody reads.
@@ -430,6 +432,10 @@ impl State {
         let lines = counted(std::mem::take(&mut self.left_out), "line");
         Some(format!("{lines} of {} left out until now: {}", file.name(), self.why))
     }
+}
+
+fn is_pipe(file: BorrowedFd<'_>) -> bool {
+    fstat(file).is_ok_and(|file| FileType::from_raw_mode(file.st_mode) == FileType::Fifo)
 }
 
 /// Writes some bytes; waits if a file that does not block has no room.
