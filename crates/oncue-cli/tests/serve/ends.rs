@@ -155,6 +155,15 @@ fn the_guardian_is_replaced_when_it_is_killed_and_ends_with_the_command() {
         assert!(Command::new("kill").args([signal, process]).status().expect("kill").success());
     };
     let first = the_guardian(id);
+    // It may have just begun.
+    until("it has chosen what signals do", || {
+        let status = std::fs::read_to_string(format!("/proc/{first}/status")).expect("a process");
+        let masks =
+            status.lines().filter_map(|line| line.strip_prefix("SigIgn:").or(line.strip_prefix("SigCgt:")));
+        let masks = masks.map(|mask| u64::from_str_radix(mask.trim(), 16).expect("a mask"));
+        // INT, TERM, HUP and QUIT.
+        masks.fold(0, |all, mask| all | mask) & 0x4007 == 0x4007
+    });
     // As a terminal and a supervisor do it.
     for signal in ["-INT", "-TERM", "-HUP", "-QUIT"] {
         kill(signal, &first);
