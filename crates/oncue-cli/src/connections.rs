@@ -10,15 +10,13 @@ use oncue::{Cause, ConnectionEvent, ConnectionEventKind, ConnectionEvents, Endpo
 
 use crate::fail::Fail;
 use crate::output::counted;
+use crate::pace::Pace;
 use crate::signals::{Stop, Waited};
 use crate::stdio::say;
 use crate::wait::spawn;
 
 /// How long a connection lasts before it is said.
 const SETTLED: Duration = Duration::from_millis(50);
-/// The least time between two lines about peers that came and were turned away or refused: anybody may come at any rate.
-/// The next line counts those in between.
-const LINE_PERIOD: Duration = Duration::from_secs(60);
 
 /// Says what happens to the connections of a socket until the end, and removes what it leaves in the file system even if
 /// the process ends at once. Call it before the socket is bound or connected.
@@ -37,7 +35,7 @@ pub(crate) fn follow<S: 'static, F: 'static>(
                     Some(line) => vec![line],
                     None => endpoints.take(&event),
                 },
-                Next::TurnedAway(turned_away) => vec![strangers.say(turned_away.to_string())],
+                Next::TurnedAway(turned_away) => strangers.say(turned_away.to_string()).into_iter().collect(),
                 Next::Due => endpoints.settled(Instant::now()),
                 // The end of the socket is the end of its news.
                 Next::End => return,
@@ -80,7 +78,7 @@ fn next<S, F>(
 ) -> Next {
     let (mut event, mut turned_away) = (events.next(), pin!(socket.turned_away()));
     // Those that are turned away are not asked about before a line may be said about them.
-    let quiet = strangers.quiet_until.filter(|until| *until > Instant::now());
+    let quiet = strangers.0.quiet_until(Instant::now());
     let either = poll_fn(|context| {
         if let Poll::Ready(event) = Pin::new(&mut event).poll(context) {
             return Poll::Ready(event.map(Next::Event));
@@ -161,14 +159,9 @@ fn lost(endpoint: &Endpoint, cause: &Cause) -> String {
     format!("lost {endpoint} ({cause}), trying again")
 }
 
-/// Peers that came and were not let in.
+/// Peers that came and were not let in: anybody may come at any rate.
 #[derive(Default)]
-struct Strangers {
-    /// When the next line may be said about them.
-    quiet_until: Option<Instant>,
-    /// How many were refused since the last line.
-    untold: u64,
-}
+struct Strangers(Pace);
 
 impl Strangers {
     /// What is said about a peer that was refused; those that are turned away are told of otherwise.
@@ -177,19 +170,15 @@ impl Strangers {
         if !cause.is_refusal() || *cause == Cause::TurnedAway {
             return None;
         }
-        if self.quiet_until.is_some_and(|until| until > Instant::now()) {
-            self.untold += 1;
-            return None;
-        }
-        Some(self.say(format!("refused {address}: {cause}")))
+        self.say(format!("refused {address}: {cause}"))
     }
 
-    fn say(&mut self, mut line: String) -> String {
-        self.quiet_until = Some(Instant::now() + LINE_PERIOD);
-        let untold = std::mem::take(&mut self.untold);
+    /// The line, if one may be said now.
+    fn say(&mut self, mut line: String) -> Option<String> {
+        let untold = self.0.admit(Instant::now())?;
         if untold > 0 {
             line.push_str(&format!("; {} refused before", counted(untold, "peer")));
         }
-        line
+        Some(line)
     }
 }

@@ -7,6 +7,7 @@ mod fail;
 mod json;
 mod lines;
 mod output;
+mod pace;
 mod publisher;
 mod signals;
 mod stdio;

@@ -102,7 +102,7 @@ pub(super) const FOLDERS: &[Folder] = &[
         package: "oncue-cli",
         module: &[],
         floors: &[
-            floor("text", &["args", "fail", "json", "lines", "output"]),
+            floor("text", &["args", "fail", "json", "lines", "output", "pace"]),
             floor("process", &["signals", "stdio", "wait"]),
             floor("sockets", &["connections", "publisher", "ticks"]),
             floor("commands", &["commands"]),

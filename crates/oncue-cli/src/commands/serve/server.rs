@@ -28,7 +28,7 @@ use crate::fail::Fail;
 use crate::output::counted;
 use crate::publisher::{self, LINGER};
 use crate::signals::{Stop, Waited};
-use crate::stdio::{self, say};
+use crate::stdio;
 
 /// The descriptors that a program takes while it runs: three pipes, its pidfd, and an eventfd. Those of all programs are
 /// reserved: subscribers do not get them.
@@ -51,7 +51,7 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
     let asked = Asked::on_signals()?;
     let config = read(path)?;
     let supervisor = Supervisor::of_environment().unwrap_or_else(|why| {
-        say("serve", &format!("the supervisor is told nothing: {why}"));
+        remark(format!("the supervisor is told nothing: {why}"));
         Supervisor::none()
     });
     let launcher = Launcher::new();
@@ -247,7 +247,7 @@ fn open(socket: &XPub, places: &mut Places, config: &Config) -> oncue::Result<()
             place.insert(match way {
                 Way::Bound => {
                     let endpoint = socket.bind(text)?;
-                    say("serve", &format!("bound to {endpoint}"));
+                    remark(format!("bound to {endpoint}"));
                     endpoint
                 }
                 Way::Connected => connections::connect(socket, "serve", text)?,

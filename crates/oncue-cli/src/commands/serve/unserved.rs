@@ -2,23 +2,14 @@
 //! one a minute, which counts the others.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::program::journal::remark;
 use crate::output::{counted, escaped};
-
-/// The time between two remarks.
-const PERIOD: Duration = Duration::from_secs(60);
+use crate::pace::Pace;
 
 pub(super) struct Unserved {
     pace: Mutex<Pace>,
-}
-
-#[derive(Default)]
-struct Pace {
-    last: Option<Instant>,
-    /// How many were not remarked on since.
-    others: u64,
 }
 
 impl Unserved {
@@ -35,32 +26,5 @@ impl Unserved {
             text.push_str(&format!("; so it was of {} since the last such remark", counted(others, "other")));
         }
         remark(text);
-    }
-}
-
-impl Pace {
-    /// How many were held back before this one; None if this one is held back.
-    fn admit(&mut self, now: Instant) -> Option<u64> {
-        if self.last.is_some_and(|last| now.saturating_duration_since(last) < PERIOD) {
-            self.others += 1;
-            return None;
-        }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.others))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn there_is_one_remark_a_minute_which_counts_the_others() {
-        let (start, mut pace) = (Instant::now(), Pace::default());
-        assert_eq!(pace.admit(start), Some(0));
-        assert_eq!([pace.admit(start), pace.admit(start + PERIOD / 2)], [None, None]);
-        assert_eq!(pace.admit(start + PERIOD), Some(2));
-        assert_eq!(pace.admit(start + PERIOD), None);
-        assert_eq!(pace.admit(start + 3 * PERIOD), Some(1));
     }
 }
