@@ -6,6 +6,7 @@
 pub mod allocation;
 pub mod directory;
 pub mod foreign;
+pub mod forked;
 pub mod leftovers;
 pub mod peers;
 pub mod program;

@@ -1,5 +1,5 @@
-//! A simulated network in virtual time: bytes arrive late and in pieces, buffers are small, connections break, all
-//! decided by a seed. It does not know what the bytes mean.
+//! A simulated network in virtual time: bytes arrive late and in pieces, buffers are small, connections break, shards get
+//! no turn for a while, descriptors run out, all decided by a seed. It does not know what the bytes mean.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
@@ -36,6 +36,12 @@ pub(crate) struct World {
     pub(crate) rung: BTreeSet<Place>,
     /// The nodes without power: nothing happens there.
     pub(crate) dark: BTreeSet<usize>,
+    /// The shards that get no turn before a time: the system gives their threads no processor.
+    pub(crate) stalled: BTreeMap<Place, Duration>,
+    /// Until then no node has a descriptor left for a connection that it would accept.
+    pub(crate) scarce_until: Duration,
+    /// What has happened so far: connection attempts, arrivals and room on the network, and what else the stage counts.
+    pub(crate) events_seen: u64,
 }
 
 struct Listener {
@@ -107,6 +113,9 @@ impl World {
             reports: BTreeMap::new(),
             rung: BTreeSet::new(),
             dark: BTreeSet::new(),
+            stalled: BTreeMap::new(),
+            scarce_until: Duration::ZERO,
+            events_seen: 0,
         }))
     }
 
@@ -136,6 +145,7 @@ impl World {
                 return;
             }
             self.events.pop();
+            self.events_seen += 1;
             match event {
                 Event::Call(line) => self.call(line),
                 Event::Arrive(line, side) => self.arrive(line, side),
@@ -182,6 +192,12 @@ impl World {
         self.reports.retain(|place, _| place.0 != node);
         self.rung.retain(|place| place.0 != node);
         self.dark.insert(node);
+    }
+
+    /// The shards that have something to do and are given a turn.
+    pub(crate) fn due(&self) -> BTreeSet<Place> {
+        let stalls = |place: &Place| self.stalled.get(place).is_some_and(|until| *until > self.now);
+        self.reports.keys().chain(&self.rung).filter(|place| !stalls(place)).copied().collect()
     }
 
     /// A shard is to be turned.
@@ -326,6 +342,10 @@ impl Net for SimNet {
 
     fn accept(&mut self, listener: &mut SimListener) -> io::Result<SimStream> {
         let mut world = lock(&self.world);
+        if world.now < world.scarce_until {
+            // The system's own code for that; the kind of it has no name in std.
+            return Err(io::Error::other("too many open files"));
+        }
         let listener =
             world.listeners.get_mut(&listener.name).expect("a listener listens until it is let go of");
         let line = listener.backlog.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
