@@ -265,6 +265,7 @@ impl Driver<OsNet> {
 
 impl<N: Net> Control for Driver<N> {
     fn hub(&self, socket_type: SocketType, options: Options) -> Result<Arc<Hub>> {
+        options.check()?;
         let id = self.next_hub.fetch_add(1, Ordering::Relaxed);
         let ports = self.stations.iter().map(|s| s.clone() as Arc<dyn Port>).collect();
         let hub = Hub::new(id, socket_type, options, ports, self.seed, self.clock.clone());

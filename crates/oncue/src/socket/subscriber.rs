@@ -11,7 +11,7 @@ use crate::engine::{Note, TopicState};
 use crate::error::{Error, Result};
 use crate::msg::{Frames, Msg};
 use crate::op::Op;
-use crate::sync::write_lock;
+use crate::sync::{read_lock, write_lock};
 
 /// Subscribing and receiving.
 impl<F> Socket<Subscriber, F> {
@@ -56,6 +56,11 @@ impl<F> Socket<Subscriber, F> {
             self.0.tell(true);
         }
         Ok(done != Unsubscribed::Unknown)
+    }
+
+    /// How many distinct prefixes this socket has subscribed to (libzmq: `ZMQ_TOPICS_COUNT`).
+    pub fn prefix_count(&self) -> usize {
+        read_lock(&self.0.hub.subscriptions).len()
     }
 
     /// The next message.

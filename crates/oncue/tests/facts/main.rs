@@ -23,3 +23,4 @@ mod subscriptions;
 mod times;
 mod traffic;
 mod viewers;
+mod xpub;

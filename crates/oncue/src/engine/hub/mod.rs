@@ -395,6 +395,7 @@ impl Hub {
             &self.members.waiters,
             &self.gauge.waiters,
             &self.states.waiters,
+            &self.demand.growth,
         ] {
             waiters.take(&mut wakes);
         }
