@@ -11,6 +11,7 @@ mod demand;
 mod handshake;
 mod last;
 mod loss;
+mod options;
 mod promises;
 mod raw;
 mod received;
