@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
-use oncue_core::command::PREFIX_BYTES_MAX;
+use oncue_core::command::{ONCUE_PROPERTY, PREFIX_BYTES_MAX, is_property_name};
 use oncue_core::ledger::Quota;
 
+use crate::error::{Error, Result};
+use crate::msg::{Frames, Msg};
 use crate::permission::{Admission, Gate, SubscribeRequest};
 
 /// Declares a type of options. Each line after the fields that need code of their own is one option: its documentation, the
@@ -133,6 +135,10 @@ const HEARTBEAT_DEFAULT: Heartbeat =
 /// The lower bound of interval and timeout.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(1);
 
+/// The most properties of a READY that are set, and that are kept of a peer, and the most bytes of their names and values.
+pub(crate) const METADATA_PROPERTIES_MAX: usize = 32;
+pub(crate) const METADATA_BYTES_MAX: usize = 4 << 10;
+
 options! {
     /// The options of a socket. Each method states its default.
     ///
@@ -146,6 +152,8 @@ options! {
         reconnect_min: Duration = Duration::from_millis(100),
         reconnect_max: Duration = Duration::from_secs(5),
         heartbeat: Option<Heartbeat> = None,
+        welcome: Option<Msg> = None,
+        metadata: Vec<(String, Vec<u8>)> = Vec::new(),
     }
 
     /// The high-water mark of each peer's queue: the most messages queued for a peer that does not take them, beyond what
@@ -193,6 +201,12 @@ options! {
     /// never calls [`XPub::event`](crate::XPub::event). Default `false`; the sockets that [`OnDemand`](crate::OnDemand)
     /// makes always discard.
     discard_messages(discard: bool): bool = false => discard;
+
+    /// Looks for subscriptions in a message of a subscriber only if its first frame is one (libzmq:
+    /// `ZMQ_ONLY_FIRST_SUBSCRIBE`): all frames of any other message are the user's, also those that begin with 0 or 1.
+    /// Default `false`: each frame of a message may be a subscription, as RFC 29 has it. PUB and XPUB; commands (ZMTP 3.1)
+    /// are not messages.
+    only_first_subscribe(only: bool): bool = false => only;
 
     /// The largest message accepted from a peer, in bytes with its frame headers; a peer that announces a larger one
     /// is disconnected (libzmq: `ZMQ_MAXMSGSIZE`). Default 1 GiB for SUB and XSUB, and 128 KiB for PUB and XPUB, to which
@@ -293,6 +307,67 @@ impl Options {
     ) -> Options {
         self.admission = Some(Gate::new(decide));
         self
+    }
+
+    /// A message for each peer of a PUB or XPUB, written when its handshake is done, before anything else (libzmq:
+    /// `ZMQ_XPUB_WELCOME_MSG`). None by default. A SUB shows it to its user only if it has subscribed to the message's topic
+    /// before it connected; an XSUB shows it always. It counts towards no mark, and in no statistics.
+    ///
+    /// ```
+    /// use oncue::Options;
+    /// let options = Options::new().welcome(("welcome", "version 3"));
+    /// ```
+    pub fn welcome(mut self, message: impl Frames) -> Options {
+        let mut wire = Vec::new();
+        message.put(&mut wire);
+        self.welcome = Some(Msg::from_wire(wire));
+        self
+    }
+
+    /// Adds a property to the READY of this socket, for its peers to read (libzmq: `ZMQ_METADATA`; RFC 37, "Connection
+    /// Metadata"). Peers below ZMTP 3.0 get none. Checked when the socket is made
+    /// ([`Misuse`](crate::ErrorKind::Misuse)): the name begins with `X-` (not `X-Oncue`, which is this library's own), has
+    /// letters, digits, `-`, `_`, `.` and `+`, at most 255 in all, and comes once; there are at most 32 properties, of 4 KiB
+    /// with their names. None by default.
+    ///
+    /// ```
+    /// use oncue::Options;
+    /// let options = Options::new().metadata("X-Host", "sensor-17");
+    /// ```
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Options {
+        self.metadata.push((name.into(), value.into()));
+        self
+    }
+
+    /// What is wrong with these options, if anything is.
+    pub(crate) fn check(&self) -> Result<()> {
+        for (i, (name, _)) in self.metadata.iter().enumerate() {
+            let wrong = |why: &str| Err(Error::misuse(format!("the metadata property {name:?} {why}")));
+            if !name.starts_with("X-") {
+                return wrong("does not begin with X-; choose a name that does");
+            }
+            if name
+                .get(..ONCUE_PROPERTY.0.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(ONCUE_PROPERTY.0))
+            {
+                return wrong("begins with X-Oncue, which the library uses itself; choose another name");
+            }
+            if !is_property_name(name.as_bytes()) {
+                return wrong("is not 3 to 255 letters, digits, '-', '_', '.' or '+'; choose a name that is");
+            }
+            if self.metadata[..i].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+                return wrong("is there twice (case does not matter); set it once");
+            }
+        }
+        let bytes: usize = self.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if self.metadata.len() > METADATA_PROPERTIES_MAX || bytes > METADATA_BYTES_MAX {
+            return Err(Error::misuse(format!(
+                "there are {} metadata properties of {bytes} bytes; {METADATA_PROPERTIES_MAX} properties of \
+                 {METADATA_BYTES_MAX} bytes are the most",
+                self.metadata.len()
+            )));
+        }
+        Ok(())
     }
 
     /// The backoff before a connection is tried again: the pause doubles with each failure from `min` to `max`, less a

@@ -45,6 +45,7 @@ pub(crate) use hub::{Note, Port};
 use shard::Shard;
 use shard::mailbox::Mailbox;
 use station::{Station, unlock};
+pub(crate) use wire::load::Load;
 #[cfg(any(test, fuzzing))]
 pub(crate) use {peer::PEER_WORK_MAX, shard::TURN_WORK_MAX, shard::holding::Holding};
 
@@ -337,6 +338,7 @@ impl Driver<OsNet> {
 impl<N: Net> Control for Driver<N> {
     fn hub(&self, socket_type: SocketType, options: Options) -> Result<Arc<Hub>> {
         self.check_alive()?;
+        options.check()?;
         let id = self.next_hub.fetch_add(1, Ordering::Relaxed);
         let ports = self.stations.iter().map(|s| s.clone() as Arc<dyn Port>).collect();
         let hub = Hub::new(id, socket_type, options, ports, self.seed, self.clock.clone());

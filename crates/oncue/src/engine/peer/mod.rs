@@ -202,6 +202,7 @@ impl<S: Stream> Peer<S> {
         config.ready_last = self.ready_last;
         let (name, value) = ONCUE_PROPERTY;
         config.properties.push((name.to_owned(), value.to_owned()));
+        config.properties.extend(options.metadata.iter().cloned());
         let mut handshake = Handshake::new(config);
         self.out.control(|out| handshake.start(out));
         self.phase = Phase::Handshake(Box::new(handshake));
@@ -465,6 +466,9 @@ impl<S: Stream> Peer<S> {
             return Err(End::turned_away(reason));
         }
         let hub = self.hub.clone();
+        if let Some(welcome) = hub.options.welcome.as_ref().filter(|_| hub.socket_type.publishes()) {
+            self.out.control(|out| out.extend_from_slice(welcome.wire()));
+        }
         let ledger = hub.sends().then(|| {
             self.joined = hub.outbox.join(cx.shard);
             let mut edit = hub.demand.edit();
