@@ -37,6 +37,8 @@ Chores:
                                   [--soak MINUTES: instead serve an example and observe its process]
   shared                          What a value of a shared program costs `oncue serve`, and its rate beside a PUB of pyzmq
   soak [MINUTES]                  Whether a server of 20 routes wears out under subscribers that come and go [default: 20]
+  storm [MINUTES]                 Whether 10,000 subscribers a minute that come and go leave anything in a publisher
+                                  process [default: 5]
   bench [--quick] [--only W1,..]  The laboratory: this library and its rivals, measured side by side  [--case TEXT]
                                   [--impl NAME,..] [--reps N] [--seconds S] [--save | --no-save]
 
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         "leftovers" => leftovers::run(&args),
         "shared" => serve::shared(&args),
         "soak" => serve::soak(&args),
+        "storm" => serve::storm(&args),
         other => Err(Trouble::Usage(format!("`{other}` is not a chore"))),
     };
     match outcome {

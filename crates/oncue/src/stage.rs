@@ -5,6 +5,8 @@ pub(crate) mod network;
 pub mod stranger;
 
 use std::collections::BTreeMap;
+#[cfg(test)]
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,6 +21,16 @@ const WORK_MAX: u32 = TURN_WORK_MAX + 2 * PEER_WORK_MAX;
 /// The most turns until all shards have nothing to do that nothing will report.
 const TURNS_MAX: u32 = 1_000_000;
 
+/// What has happened in all simulations of this process that are over.
+#[cfg(test)]
+static EVENTS: AtomicU64 = AtomicU64::new(0);
+
+/// See [`Sim::events`].
+#[cfg(test)]
+pub(crate) fn events_of_all() -> u64 {
+    EVENTS.load(Ordering::Relaxed)
+}
+
 /// The nodes and their network.
 pub(crate) struct Sim {
     pub(crate) world: Arc<Mutex<World>>,
@@ -26,6 +38,15 @@ pub(crate) struct Sim {
     deadlines: BTreeMap<Place, Duration>,
     /// The most that any shard has held so far, and the most work of any turn.
     pub(crate) most: Holding,
+}
+
+/// An event: something on the network (an attempt to connect, an arrival, room), a report to a shard, a turn of a shard, a
+/// timer that is due, or an action of the user.
+#[cfg(test)]
+impl Drop for Sim {
+    fn drop(&mut self) {
+        EVENTS.fetch_add(lock(&self.world).events_seen, Ordering::Relaxed);
+    }
 }
 
 struct Node {
@@ -112,10 +133,10 @@ impl Sim {
         world.advance(then);
     }
 
-    /// What has happened so far: on the network, turns of shards, timers that were due, and what the user has done.
+    /// The user does something: counted as an event.
     #[cfg(test)]
-    pub(crate) fn events(&self) -> u64 {
-        lock(&self.world).events_seen
+    pub(crate) fn acts(&self) {
+        lock(&self.world).events_seen += 1;
     }
 
     /// Lets `time` pass.

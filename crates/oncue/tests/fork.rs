@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use oncue::demand::Feed;
-use oncue::{Engine, ErrorKind, OnDemand, Options, Pub, Result, Sub, XPub, XPubEvent, XSub};
+use oncue::{Engine, ErrorKind, OnDemand, Options, Proxy, Pub, Result, Sub, XPub, XPubEvent, XSub};
 use oncue_interop::forked::in_a_fork;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -132,7 +132,10 @@ fn a_child_drops_what_it_has_of_its_parent_and_makes_its_own() {
     let beats_at = beating.bind("tcp://127.0.0.1:*").unwrap().to_string();
     let over = AtomicBool::new(false);
     let watches = (publisher.demand(), publisher.events());
-    let mut held = Some((publisher, subscriber, od, viewer, watches));
+    let (frontend, backend) =
+        (XSub::new(&Engine::start().unwrap(), Options::new()).unwrap(), publisher.clone());
+    let proxy = Proxy::new(&frontend, &backend).unwrap();
+    let mut held = Some((publisher, subscriber, od, viewer, watches, (proxy, frontend, backend)));
     thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
@@ -158,12 +161,12 @@ fn a_child_drops_what_it_has_of_its_parent_and_makes_its_own() {
         }
         over.store(true, Ordering::Relaxed);
     });
-    let (publisher, subscriber, od, viewer, _watches) = held.take().unwrap();
+    let (publisher, subscriber, od, viewer, _watches, proxy) = held.take().unwrap();
     assert_eq!(publisher.stats().peers, 1);
     while subscriber.try_recv().unwrap().is_some() {}
     nth(&publisher, &subscriber, 7);
     viewer.recv().wait_timeout(SOON).expect("a value in time").unwrap();
-    drop(od);
+    drop((od, proxy));
     publisher.close().wait_timeout(SOON).expect("it closes");
     assert!(!file.exists());
 }

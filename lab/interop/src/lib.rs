@@ -11,6 +11,7 @@ pub mod leftovers;
 pub mod peers;
 pub mod program;
 pub mod raw;
+pub mod storm;
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};

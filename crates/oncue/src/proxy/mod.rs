@@ -15,6 +15,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::home::Home;
 use crate::op::{Op, Waiters};
 use crate::socket::{Inner, Socket, kind};
 use pump::{Ends, Pump, Waits};
@@ -67,6 +68,7 @@ pub struct Proxy {
     task: Arc<Task>,
     control: Arc<Control>,
     counters: Arc<Counters>,
+    home: Home,
 }
 
 /// What the owner of a proxy tells its task, and the other way round.
@@ -160,7 +162,7 @@ impl Proxy {
             Ends { frontend, backend, capture, keep_last, demand, connections, counters: counters.clone() };
         let task = Task::new(forward(ends, grace, control.clone()));
         task.run();
-        Ok(Proxy { task, control, counters })
+        Ok(Proxy { task, control, counters, home: Home::default() })
     }
 
     /// No messages pass from now on, in either direction; demand and states still do. What publishers send meanwhile
@@ -193,6 +195,10 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        if self.home.is_left() {
+            // A fork: the proxy goes on in the other process.
+            return;
+        }
         self.control.stopped.store(true, Ordering::SeqCst);
         self.task.run();
     }

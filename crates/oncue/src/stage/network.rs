@@ -55,6 +55,8 @@ struct Line {
     ends: [End; 2],
     lanes: [Lane; 2],
     state: State,
+    /// Side 1 waits in a backlog, or is a stream: it will be closed there.
+    met: bool,
     /// Nothing passes any more, and neither side learns of it.
     cut: bool,
 }
@@ -239,8 +241,8 @@ impl World {
         lanes[0].flying.push_back((Duration::ZERO, name.as_bytes().to_vec()));
         let line = self.next_line;
         self.next_line += 1;
-        self.lines
-            .insert(line, Line { ends: [near, End::default()], lanes, state: State::Calling, cut: false });
+        let (ends, state) = ([near, End::default()], State::Calling);
+        self.lines.insert(line, Line { ends, lanes, state, met: false, cut: false });
         self.soon(Event::Call(line));
         line
     }
@@ -255,7 +257,7 @@ impl World {
         self.reports.entry(at).or_default().push(Ready { token, readable: true, ..Ready::default() });
         let l = self.lines.get_mut(&line).expect("looked up above");
         l.lanes[0].flying.clear();
-        l.state = State::Open;
+        (l.state, l.met) = (State::Open, true);
         self.report(line, 0, false, true);
     }
 
@@ -385,7 +387,9 @@ impl Drop for SimListener {
         let listener = world.listeners.remove(&self.name).expect("as in accept");
         for line in listener.backlog {
             world.break_line(line);
-            if world.lines.get(&line).is_some_and(|l| l.ends[0].gone) {
+            let l = world.lines.get_mut(&line).expect("a line in a backlog stays");
+            l.met = false;
+            if l.ends[0].gone {
                 world.lines.remove(&line);
             }
         }
@@ -476,8 +480,7 @@ impl Drop for SimStream {
         let mut world = lock(&self.world);
         let line = world.lines.get_mut(&self.line).expect("a line lives as long as its streams");
         line.ends[self.side].gone = true;
-        let far = &line.ends[1 - self.side];
-        if far.gone || far.place.is_none() && line.state != State::Open {
+        if line.ends[1 - self.side].gone || self.side == 0 && !line.met {
             world.lines.remove(&self.line);
         } else {
             // The other side's writes fail from now on.
