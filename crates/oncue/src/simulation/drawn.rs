@@ -41,9 +41,10 @@ impl Draw {
         if !self.heartbeats {
             return options.heartbeat_off();
         }
-        let interval = millis([2000, 5000, 10_000][sim.below(3)]);
-        options = options.heartbeat(interval, interval * (2 + sim.below(2) as u32));
-        if sim.below(2) == 0 { options.heartbeat_ttl(interval * 3) } else { options }
+        // Rare, since most of the time passes in the calm; a line that is cut is noticed within it.
+        let interval = Duration::from_secs([30, 40][sim.below(2)]);
+        options = options.heartbeat(interval, interval * 2);
+        if sim.below(2) == 0 { options.heartbeat_ttl(interval * 2) } else { options }
     }
 
     pub(super) fn publisher(&self, sim: &Sim, options: &Options) -> Options {
