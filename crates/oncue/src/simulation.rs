@@ -30,6 +30,7 @@ const CALM: Duration = Duration::from_secs(120);
 /// After how many rounds in a row without a received message everything has arrived: a reader that discards messages of
 /// which it has unsubscribed receives nothing, but makes room for the next message.
 const QUIET_ROUNDS: u32 = 32;
+const QUIET: Duration = Duration::from_secs(1);
 
 /// A publisher, and the demand that was reported to it.
 struct Publisher {
@@ -424,8 +425,9 @@ impl History {
 
     /// Lets everything happen that is on its way. Returns what each reader received, if any received something.
     fn settle(&mut self) -> Option<Vec<Vec<Received>>> {
-        (0..QUIET_ROUNDS).find_map(|_| {
-            self.sim.run(CALM);
+        (0..QUIET_ROUNDS).find_map(|round| {
+            // Once long enough for a peer that has vanished; then for what readers have made room for.
+            self.sim.run(if round == 0 { CALM } else { QUIET });
             let got: Vec<Vec<_>> = self.readers.iter_mut().map(Reader::read).collect();
             got.iter().any(|got| !got.is_empty()).then_some(got)
         })
