@@ -326,6 +326,7 @@ impl History {
 
     /// Time passes, and everything that arrived is taken; afterwards demand must be exactly what the readers want.
     fn calm(&mut self) {
+        self.sim.run(CALM);
         // A reader that does not read blocks its publishers: both must recover in the end.
         while self.settle().is_some() {}
         let wanted: BTreeSet<_> =
@@ -425,9 +426,8 @@ impl History {
 
     /// Lets everything happen that is on its way. Returns what each reader received, if any received something.
     fn settle(&mut self) -> Option<Vec<Vec<Received>>> {
-        (0..QUIET_ROUNDS).find_map(|round| {
-            // Once long enough for a peer that has vanished; then for what readers have made room for.
-            self.sim.run(if round == 0 { CALM } else { QUIET });
+        (0..QUIET_ROUNDS).find_map(|_| {
+            self.sim.run(QUIET);
             let got: Vec<Vec<_>> = self.readers.iter_mut().map(Reader::read).collect();
             got.iter().any(|got| !got.is_empty()).then_some(got)
         })
