@@ -31,8 +31,8 @@ impl Draw {
             .message_bytes_max([2000, 1 << 20][sim.below(2)])
             .listen_backlog(1);
         options = match sim.below(3) {
-            0 => options.reconnect(millis(1), millis(10)),
-            1 => options.reconnect(millis(50), millis(50)),
+            0 => options.reconnect(millis(1), millis(1000)),
+            1 => options.reconnect(millis(500), millis(500)),
             _ => options,
         };
         if sim.below(3) == 0 {
