@@ -326,9 +326,12 @@ impl History {
 
     /// Time passes, and everything that arrived is taken; afterwards demand must be exactly what the readers want.
     fn calm(&mut self) {
-        self.sim.run(CALM);
-        // A reader that does not read blocks its publishers: both must recover in the end.
-        while self.settle().is_some() {}
+        // A reader that does not read blocks its publishers: both must recover in the end. It does not hear that its line
+        // is cut either, until it reads again: then it takes as long as for the others.
+        for _ in 0..2 {
+            self.sim.run(CALM);
+            while self.settle().is_some() {}
+        }
         let wanted: BTreeSet<_> =
             self.readers.iter().flat_map(|r| r.counts.keys()).map(|p| Prefix::from(p.as_bytes())).collect();
         for (p, publisher) in self.publishers.iter_mut().enumerate() {
