@@ -286,10 +286,11 @@ impl<N: Net> Control for Driver<N> {
         self.check_alive()?;
         hub.check_open()?;
         at.check_bind()?;
+        hub.options.net.check_endpoint(at)?;
         let failed = |e| Error::io(format!("cannot bind {at}"), e);
         // A name may have addresses of other machines as well.
         let mut refused = failed(io::ErrorKind::AddrNotAvailable.into());
-        for place in N::places(at).map_err(failed)? {
+        for place in N::places(at, &hub.options.net).map_err(failed)? {
             match self.with_shard(self.next_shard(), |shard| shard.bind(hub, at, &place)) {
                 Err(e) if e.io_kind() == Some(io::ErrorKind::AddrNotAvailable) => refused = e,
                 decided => return decided,
@@ -303,6 +304,7 @@ impl<N: Net> Control for Driver<N> {
         self.check_alive()?;
         hub.check_open()?;
         to.check_connect()?;
+        hub.options.net.check_endpoint(to)?;
         // A second connection to one publisher would only double what comes (and what a PUB sends).
         let once = matches!(hub.socket_type, SocketType::Sub | SocketType::Pub);
         let _alone = once.then(|| lock(&hub.linking));

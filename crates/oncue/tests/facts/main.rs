@@ -12,6 +12,7 @@ mod handshake;
 mod last;
 mod loss;
 mod options;
+mod options_net;
 mod promises;
 mod raw;
 mod received;
