@@ -37,6 +37,7 @@ mod op;
 mod options;
 mod peer_address;
 mod permission;
+pub mod proxy;
 #[cfg(test)]
 mod simulation;
 mod socket;
@@ -63,6 +64,7 @@ pub use op::{Op, wakers_panicked};
 pub use options::{EngineOptions, IpVersions, Keep, OnFull, Options};
 pub use peer_address::PeerAddress;
 pub use permission::{Admission, PeerKey, REASON_BYTES_MAX, Reason, SubscribeRequest};
+pub use proxy::Proxy;
 pub use socket::{ConnectionEvents, DemandEvent, DemandWatch, Pub, Socket, Sub, XPub, XPubEvent, XSub, kind};
 pub use stats::{Closed, RefusedPeer, SocketStats, TurnedAway};
 

@@ -42,6 +42,7 @@ pub(crate) use hub::{Note, Port};
 use shard::Shard;
 use shard::mailbox::Mailbox;
 use station::{Station, unlock};
+pub(crate) use wire::load::Load;
 #[cfg(any(test, fuzzing))]
 pub(crate) use {peer::PEER_WORK_MAX, shard::TURN_WORK_MAX, shard::holding::Holding};
 

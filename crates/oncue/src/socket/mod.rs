@@ -11,5 +11,6 @@ mod watch;
 
 pub use connections::ConnectionEvents;
 pub use handle::{Pub, Socket, Sub, XPub, XSub};
+pub(crate) use inner::Inner;
 pub use publisher::XPubEvent;
 pub use watch::{DemandEvent, DemandWatch};

@@ -271,6 +271,7 @@ impl<N: Net> Shard<N> {
                 Note::State { hub, value } => self.tell_state(&hub, &value),
                 Note::Ready(ready) => self.ready(ready),
                 Note::Close(hub) => self.close(&hub),
+                Note::Alarm { hub, at } => self.timers.set(at, Timer::Alarm { hub: hub.id }),
                 // An error means that it is not waited for any more.
                 Note::Probe(sender) => drop(sender.send(())),
                 Note::Linger { hub, time } => self.linger(&hub, time),
@@ -513,6 +514,11 @@ impl<N: Net> Shard<N> {
                 None => {}
             },
             Timer::Linger { hub } => self.give_up(hub),
+            Timer::Alarm { hub } => {
+                if let Some(served) = self.hubs.get(&hub) {
+                    served.hub.alarms.take(&mut self.wakes);
+                }
+            }
             Timer::Rested { hub } => {
                 if let Some(hub) = self.hubs.get(&hub).map(|served| served.hub.clone()) {
                     self.send_and_drain(&hub);
@@ -552,7 +558,7 @@ impl<N: Net> Shard<N> {
                 peer.uid == uid && matters
             }),
             Timer::Link { slot, uid } => links.get(slot).is_some_and(|link| link.uid == uid),
-            Timer::Linger { hub } | Timer::Rested { hub } => hubs.contains_key(&hub),
+            Timer::Linger { hub } | Timer::Rested { hub } | Timer::Alarm { hub } => hubs.contains_key(&hub),
         });
     }
 }

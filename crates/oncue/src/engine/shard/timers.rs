@@ -22,6 +22,10 @@ pub(crate) enum Timer {
     Linger {
         hub: u64,
     },
+    /// The time that somebody waits for has come.
+    Alarm {
+        hub: u64,
+    },
     /// Messages of a socket have gathered for long enough.
     Rested {
         hub: u64,
