@@ -2,6 +2,7 @@
 //! [`Duration::MAX`] is a time that never comes.
 
 mod net;
+mod system;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -48,7 +48,7 @@ fn methods() -> BTreeSet<String> {
     let source = text("crates/oncue/src/options/mod.rs");
     let own = source.split_once("    Options {").expect("the options of a socket").1;
     let own = own.split_once("    EngineOptions {").expect("those of an engine come after them").0;
-    let net = text("crates/oncue/src/options/net.rs");
+    let net = text("crates/oncue/src/options/system.rs");
     let net = net.split_once("impl Options {").expect("the options of the system's sockets").1;
     let name = |line: &str| -> Option<String> {
         let line = line.strip_prefix("    ")?;
