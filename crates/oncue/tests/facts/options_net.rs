@@ -360,7 +360,8 @@ fn a_socket_stops_after_what_it_was_told_to() {
         until("connected", || s.stats().peers == 1);
         peer.reset();
     };
-    let cases: [(&str, &dyn Fn(&Sub), ReconnectStop, &[&str]); 4] = [
+    type Case<'a> = (&'a str, &'a dyn Fn(&Sub), ReconnectStop, &'a [&'static str]);
+    let cases: [Case<'_>; 4] = [
         ("refused", &refused, ReconnectStop::CONNECTION_REFUSED, &["connecting", "failed"]),
         ("missing", &missing, ReconnectStop::CONNECTION_REFUSED, &["connecting", "failed"]),
         ("handshake", &silent, ReconnectStop::HANDSHAKE_FAILED, &["connecting", "failed"]),
