@@ -6,11 +6,12 @@ use oncue_core::subscriptions::Unsubscribed;
 use super::handle::{Socket, XSub};
 use super::inner::Inner;
 use super::kind::Subscriber;
+use super::subscribed::Subscribed;
 use crate::batch::Received;
 use crate::engine::{Note, TopicState};
 use crate::error::{Error, Result};
 use crate::msg::{Frames, Msg};
-use crate::op::Op;
+use crate::op::{Op, wake_all};
 use crate::sync::write_lock;
 
 /// Subscribing and receiving.
@@ -19,11 +20,29 @@ impl<F> Socket<Subscriber, F> {
     /// is connected later, and again after each reconnect. Subscriptions are counted: as many
     /// [`unsubscribe`](Self::unsubscribe) calls end it.
     ///
+    /// The call does all of this, and waits for nothing. What it returns can be dropped, or waited for: until the publishers
+    /// have the subscription in force, so that nobody has to sleep before the first message.
+    ///
+    /// ```
+    /// use oncue::{Engine, Options, Pub, Sub};
+    ///
+    /// let engine = Engine::start()?;
+    /// let publisher = Pub::new(&engine, Options::new())?;
+    /// let endpoint = publisher.bind("tcp://127.0.0.1:*")?;
+    /// let subscriber = Sub::new(&engine, Options::new())?;
+    /// subscriber.connect(&endpoint.to_string())?;
+    /// let confirmed = subscriber.subscribe("prices")?.at_least(1).wait()?;
+    /// assert_eq!(confirmed.in_force, 1);
+    /// publisher.send("prices")?;
+    /// assert_eq!(subscriber.recv().wait()?.topic(), b"prices");
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Misuse`](crate::ErrorKind::Misuse) when the prefix is longer than
     /// [`prefix_length_max`](crate::Options::prefix_length_max);
     /// [`Closed`](crate::ErrorKind::Closed).
-    pub fn subscribe(&self, prefix: impl AsRef<[u8]>) -> Result<()> {
+    pub fn subscribe(&self, prefix: impl AsRef<[u8]>) -> Result<Subscribed<'_>> {
         let (prefix, hub) = (prefix.as_ref(), &self.0.hub);
         hub.check_open()?;
         let (length, max) = (prefix.len(), hub.options.prefix_length_max);
@@ -36,7 +55,7 @@ impl<F> Socket<Subscriber, F> {
         let changed =
             changed.map_err(|full| Error::misuse(format!("cannot subscribe: {full}")).because(full))?;
         self.0.tell(changed);
-        Ok(())
+        Ok(Subscribed::new(&self.0, prefix))
     }
 
     /// Takes one [`subscribe`](Self::subscribe) back. Returns whether there was one. After the last one of a prefix, a
@@ -54,6 +73,9 @@ impl<F> Socket<Subscriber, F> {
                 hub.inbound.unsubscribed();
             }
             self.0.tell(true);
+            let mut wakes = Vec::new();
+            hub.confirmations.cancelled(prefix.as_ref(), &mut wakes);
+            wake_all(wakes);
         }
         Ok(done != Unsubscribed::Unknown)
     }
