@@ -84,6 +84,11 @@ pub(crate) fn demand(wanted: bool, prefix: &[u8]) -> Vec<u8> {
     line
 }
 
+/// An object of these fields.
+pub(crate) fn object(fields: &[(&str, Value)]) -> Value {
+    fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+}
+
 fn list(frames: &[&[u8]], line: &mut Vec<u8>, write: impl Fn(&[u8], &mut Vec<u8>)) {
     line.push(b'[');
     for (at, frame) in frames.iter().enumerate() {

@@ -14,30 +14,40 @@ use crate::{args, connections};
 /// How long a closed socket goes on sending what is queued, unless the command line says something else.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
-/// The options of a command with a publishing socket.
-pub(crate) fn options() -> Vec<Arg> {
+/// The options that bound the peers of a command.
+pub(crate) fn bounds() -> [Arg; 2] {
     let bounds = [
         arg!(--"peers-max" <N> "The most subscribers at the same time; others get an error [default: 65536]"),
         arg!(--"peers-per-address-max" <N> "The most subscribers of one address (IPv6: of one /64 network) [default: no bound]"),
     ];
+    bounds.map(|bound| bound.value_parser(value_parser!(u32).range(1..)))
+}
+
+/// The options of a command with a publishing socket.
+pub(crate) fn options() -> Vec<Arg> {
     let mut options = vec![
         args::endpoint_argument().help("Where to wait for subscribers"),
         arg!(--connect "Connect to ENDPOINT instead of binding it"),
     ];
-    options.extend(bounds.map(|bound| bound.value_parser(value_parser!(u32).range(1..))));
+    options.extend(bounds());
     options.extend(args::heartbeat_options());
     options
 }
 
-/// A publishing socket with the options of the command line. It has no endpoint yet, so that a watch misses nothing.
-pub(crate) fn socket(args: &ArgMatches, set: impl FnOnce(Options) -> Options) -> Result<XPub, Fail> {
-    let mut options = args::socket_options(args)?.linger(LINGER).discard_messages(true);
+/// Sets the bounds of the command line.
+pub(crate) fn set_bounds(mut options: Options, args: &ArgMatches) -> Options {
     if let Some(peers) = args.get_one("peers-max") {
         options = options.peers_max(*peers);
     }
     if let Some(peers) = args.get_one("peers-per-address-max") {
         options = options.peers_per_address_max(*peers);
     }
+    options
+}
+
+/// A publishing socket with the options of the command line. It has no endpoint yet, so that a watch misses nothing.
+pub(crate) fn socket(args: &ArgMatches, set: impl FnOnce(Options) -> Options) -> Result<XPub, Fail> {
+    let options = set_bounds(args::socket_options(args)?, args).linger(LINGER).discard_messages(true);
     Ok(XPub::new(&Engine::start()?, set(options))?)
 }
 

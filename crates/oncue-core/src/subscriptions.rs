@@ -117,7 +117,12 @@ impl Subscriptions {
 
     /// Whether the empty prefix is in the set, so that every topic matches.
     pub fn everything(&self) -> bool {
-        self.counts.find(b"").is_some()
+        self.contains(b"")
+    }
+
+    /// Whether exactly this prefix is in the set.
+    pub fn contains(&self, prefix: &[u8]) -> bool {
+        self.counts.find(prefix).is_some()
     }
 
     /// How many distinct prefixes the set has.

@@ -82,21 +82,48 @@ impl std::fmt::Debug for Batch {
 /// fastest.
 pub struct Received {
     buffer: Buffer,
+    spans: Spans,
+}
+
+/// Where messages start and end.
+#[derive(Clone)]
+pub(crate) struct Spans {
     first: Option<(u32, u32)>,
     rest: std::vec::IntoIter<(u32, u32)>,
 }
 
+impl Iterator for Spans {
+    type Item = (u32, u32);
+
+    #[inline]
+    fn next(&mut self) -> Option<(u32, u32)> {
+        self.first.take().or_else(|| self.rest.next())
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::from(self.first.is_some()) + self.rest.len();
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Spans {}
+
 impl Received {
     /// Each span of the buffer must hold exactly one complete message.
     pub(crate) fn new(buffer: Buffer, first: (u32, u32), rest: std::vec::IntoIter<(u32, u32)>) -> Received {
-        Received { buffer, first: Some(first), rest }
+        Received { buffer, spans: Spans { first: Some(first), rest } }
+    }
+
+    /// The buffer, and where the messages that have not been taken yet start and end in it.
+    pub(crate) fn into_spans(self) -> (Buffer, Spans) {
+        (self.buffer, self.spans)
     }
 
     /// The messages that have not been taken yet.
     pub fn iter(&self) -> impl Iterator<Item = MsgRef<'_>> {
         let wire: &[u8] = &self.buffer;
         let message = move |&(start, end): &(u32, u32)| MsgRef::new(&wire[start as usize..end as usize]);
-        self.first.iter().chain(self.rest.as_slice()).map(message)
+        self.spans.first.iter().chain(self.spans.rest.as_slice()).map(message)
     }
 }
 
@@ -105,13 +132,12 @@ impl Iterator for Received {
 
     #[inline]
     fn next(&mut self) -> Option<Msg> {
-        let (start, end) = self.first.take().or_else(|| self.rest.next())?;
+        let (start, end) = self.spans.next()?;
         Some(Msg::within(self.buffer.clone(), start, end))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = usize::from(self.first.is_some()) + self.rest.len();
-        (left, Some(left))
+        self.spans.size_hint()
     }
 }
 

@@ -37,6 +37,7 @@ mod op;
 mod options;
 mod peer_address;
 mod permission;
+pub mod proxy;
 #[cfg(test)]
 mod simulation;
 mod socket;
@@ -60,9 +61,10 @@ pub use oncue_core::edges::Prefix;
 pub use oncue_core::frame::{ProtocolError, Seen};
 pub use oncue_core::greeting::MechanismName;
 pub use op::{Op, wakers_panicked};
-pub use options::{EngineOptions, Keep, OnFull, Options};
+pub use options::{EngineOptions, IpVersions, Keep, OnFull, Options};
 pub use peer_address::PeerAddress;
 pub use permission::{Admission, PeerKey, REASON_BYTES_MAX, Reason, SubscribeRequest};
+pub use proxy::Proxy;
 pub use socket::{
     Confirming, ConnectionEvents, DemandEvent, DemandWatch, Pub, Socket, Sub, Subscribed, XPub, XPubEvent,
     XSub, kind,

@@ -75,6 +75,8 @@ pub(super) const FOLDERS: &[Folder] = &[
             floor("socket", &["socket"]),
             // Uses the sockets like any user.
             Floor { name: "demand", rooms: &["demand"], hidden: &["net", "engine"] },
+            // From the boxes of one socket to those of another.
+            Floor { name: "proxy", rooms: &["proxy"], hidden: &["net", "demand"] },
         ],
     },
     Folder {
@@ -96,6 +98,15 @@ pub(super) const FOLDERS: &[Folder] = &[
             floor("producers", &["producers"]),
             floor("runner", &["runner"]),
             floor("routes", &["routes", OWN]),
+        ],
+    },
+    Folder {
+        package: "oncue",
+        module: &["proxy"],
+        floors: &[
+            floor("parts", &["demand", "stats", "task"]),
+            floor("pump", &["pump"]),
+            floor("proxy", &[OWN]),
         ],
     },
     Folder {

@@ -32,6 +32,12 @@ impl Borrow<[u8]> for Prefix {
     }
 }
 
+impl From<&str> for Prefix {
+    fn from(prefix: &str) -> Prefix {
+        Prefix::from(prefix.as_bytes())
+    }
+}
+
 impl From<&[u8]> for Prefix {
     fn from(bytes: &[u8]) -> Prefix {
         Prefix(bytes.into())

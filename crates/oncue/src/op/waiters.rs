@@ -123,6 +123,14 @@ impl Wait<'_> {
         }
     }
 
+    /// Registers a waker, unless it is registered still: for an owner that always has the same one.
+    pub(crate) fn arm(&mut self, waker: &Waker) {
+        let is_armed = |ticket: Ticket| lock(&self.waiters.0).round == ticket.round;
+        if !self.ticket.is_some_and(is_armed) {
+            self.waiters.register(&mut self.ticket, waker);
+        }
+    }
+
     #[inline(always)]
     fn leave(&mut self) {
         if let Some(ticket) = self.ticket.take() {

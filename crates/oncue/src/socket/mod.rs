@@ -12,6 +12,7 @@ mod watch;
 
 pub use connections::ConnectionEvents;
 pub use handle::{Pub, Socket, Sub, XPub, XSub};
+pub(crate) use inner::Inner;
 pub use publisher::XPubEvent;
 pub use subscribed::{Confirming, Subscribed};
 pub use watch::{DemandEvent, DemandWatch};

@@ -134,6 +134,43 @@ impl<F> Socket<Publisher, F> {
         self.0.hub.subscribers(topic.as_ref())
     }
 
+    /// How many distinct prefixes are wanted now (libzmq: `ZMQ_TOPICS_COUNT`): those whose first subscriber was told, and
+    /// whose last one was not told gone yet.
+    pub fn prefix_count(&self) -> usize {
+        self.0.hub.demand.read().len()
+    }
+
+    /// Done when at least `peers` peers would get a message of this topic, as [`subscribers`](Self::subscribers) counts them:
+    /// each has a subscription in force whose prefix the topic starts with, and counts once however many of those it has.
+    /// Now, or as soon as it is so. Returns how many there are. A peer whose queue is full counts; one that is only connected
+    /// does not, nor one whose subscription is deferred.
+    ///
+    /// ```
+    /// # use oncue::{Engine, Options, Pub, Sub};
+    /// # let engine = Engine::start()?;
+    /// let publisher = Pub::new(&engine, Options::new())?;
+    /// let subscriber = Sub::new(&engine, Options::new())?;
+    /// subscriber.subscribe("prices/")?;
+    /// subscriber.connect(&publisher.bind("tcp://127.0.0.1:*")?.to_string())?;
+    /// // Instead of a sleep: what is sent from now on arrives.
+    /// assert_eq!(publisher.wait_for_subscribers("prices/AAPL", 1).wait()?, 1);
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Closed`](crate::ErrorKind::Closed).
+    pub fn wait_for_subscribers(
+        &self,
+        topic: impl AsRef<[u8]>,
+        peers: usize,
+    ) -> Op<impl Future<Output = Result<usize>> + Send + Unpin + '_> {
+        let (hub, topic) = (&self.0.hub, topic.as_ref().to_vec());
+        self.0.wait_for(&hub.demand.growth, move || {
+            let now = hub.subscribers(&topic);
+            (now >= peers).then_some(now)
+        })
+    }
+
     /// Whether a message of this topic would find room now. Costs as much as [`wanted`](Self::wanted) while no peer is
     /// full.
     pub fn room(&self, topic: impl AsRef<[u8]>) -> Room {

@@ -2,17 +2,19 @@
 
 use oncue_core::connection::SocketType;
 use oncue_core::subscriptions::Unsubscribed;
+use oncue_core::topic::index::IndexFull;
 
 use super::handle::{Socket, XSub};
 use super::inner::Inner;
 use super::kind::Subscriber;
 use super::subscribed::Subscribed;
 use crate::batch::Received;
+use crate::engine::hub::Hub;
 use crate::engine::{Note, TopicState};
 use crate::error::{Error, Result};
 use crate::msg::{Frames, Msg};
 use crate::op::{Op, wake_all};
-use crate::sync::write_lock;
+use crate::sync::{read_lock, write_lock};
 
 /// Subscribing and receiving.
 impl<F> Socket<Subscriber, F> {
@@ -45,15 +47,8 @@ impl<F> Socket<Subscriber, F> {
     pub fn subscribe(&self, prefix: impl AsRef<[u8]>) -> Result<Subscribed<'_>> {
         let (prefix, hub) = (prefix.as_ref(), &self.0.hub);
         hub.check_open()?;
-        let (length, max) = (prefix.len(), hub.options.prefix_length_max);
-        if length > max {
-            return Err(Error::misuse(format!(
-                "cannot subscribe: the prefix is {length} bytes long; {max} is the most (prefix_length_max)"
-            )));
-        }
-        let changed = write_lock(&hub.subscriptions).subscribe(prefix);
-        let changed =
-            changed.map_err(|full| Error::misuse(format!("cannot subscribe: {full}")).because(full))?;
+        check_prefix(hub, prefix)?;
+        let changed = write_lock(&hub.subscriptions).subscribe(prefix).map_err(full)?;
         self.0.tell(changed);
         Ok(Subscribed::new(&self.0, prefix))
     }
@@ -78,6 +73,11 @@ impl<F> Socket<Subscriber, F> {
             wake_all(wakes);
         }
         Ok(done != Unsubscribed::Unknown)
+    }
+
+    /// How many distinct prefixes this socket has subscribed to (libzmq: `ZMQ_TOPICS_COUNT`).
+    pub fn prefix_count(&self) -> usize {
+        read_lock(&self.0.hub.subscriptions).len()
     }
 
     /// The next message.
@@ -123,6 +123,21 @@ impl<F> Socket<Subscriber, F> {
     }
 }
 
+/// Whether a prefix is short enough.
+fn check_prefix(hub: &Hub, prefix: &[u8]) -> Result<()> {
+    let (length, max) = (prefix.len(), hub.options.prefix_length_max);
+    match length <= max {
+        true => Ok(()),
+        false => Err(Error::misuse(format!(
+            "cannot subscribe: the prefix is {length} bytes long; {max} is the most (prefix_length_max)"
+        ))),
+    }
+}
+
+fn full(full: IndexFull) -> Error {
+    Error::misuse(format!("cannot subscribe: {full}")).because(full)
+}
+
 /// What only an XSUB can do.
 impl XSub {
     /// Sends a message to all publishers it is connected with. Never waits. An XPUB hands it to its user, a PUB drops it.
@@ -145,6 +160,38 @@ impl XSub {
 }
 
 impl Inner {
+    /// Subscribes to prefixes and unsubscribes from others, and tells the publishers once. `refused` gets the prefixes that
+    /// cannot be subscribed to, each with the reason.
+    pub(crate) fn change_subscriptions<'a>(
+        &self,
+        changes: impl IntoIterator<Item = (&'a [u8], bool)>,
+        mut refused: impl FnMut(&[u8], String),
+    ) {
+        let (hub, mut changed, mut gone, mut wakes) = (&self.hub, false, false, Vec::new());
+        let mut subscriptions = write_lock(&hub.subscriptions);
+        for (prefix, subscribe) in changes {
+            match subscribe {
+                true => match check_prefix(hub, prefix)
+                    .and_then(|()| subscriptions.subscribe(prefix).map_err(full))
+                {
+                    Ok(new) => changed |= new,
+                    Err(why) => refused(prefix, why.to_string()),
+                },
+                false if subscriptions.unsubscribe(prefix) == Unsubscribed::Gone => {
+                    gone = true;
+                    hub.confirmations.cancelled(prefix, &mut wakes);
+                }
+                false => {}
+            }
+        }
+        drop(subscriptions);
+        if gone && hub.socket_type == SocketType::Sub {
+            hub.inbound.unsubscribed();
+        }
+        self.tell(changed || gone);
+        wake_all(wakes);
+    }
+
     /// Has every shard tell its publishers what has changed.
     fn tell(&self, changed: bool) {
         if changed {

@@ -203,6 +203,11 @@ impl Raw {
         std::mem::take(&mut self.buffer)
     }
 
+    /// Where this side of the connection is.
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.stream.local_addr().unwrap()
+    }
+
     /// From now on the system buffers little of what is not read.
     pub(crate) fn hold_little(&self, bytes: usize) {
         SockRef::from(&self.stream).set_recv_buffer_size(bytes).unwrap();

@@ -95,8 +95,12 @@ impl TopicState {
 
 /// Whether a kept state is about a prefix, and only for peers that have subscribed to exactly this one.
 pub(crate) fn is_of_prefix(value: &Msg) -> bool {
-    let number = value.frame(1).and_then(|number| number.first()).copied();
-    number.and_then(State::from_number).is_some_and(State::is_of_prefix)
+    state_of(value).is_some_and(State::is_of_prefix)
+}
+
+/// What a kept state says.
+pub(crate) fn state_of(value: &Msg) -> Option<State> {
+    State::from_number(*value.frame(1)?.first()?)
 }
 
 /// Encodes a kept state as a command.

@@ -20,8 +20,8 @@ use crate::sync::lock;
 pub struct Confirmed {
     /// They have it in force: what they send from now on reaches this socket.
     pub in_force: usize,
-    /// They have read it, and cannot say more: publishers of ZMTP 3.1 that are not of this library. libzmq puts a
-    /// subscription into force when its user calls the socket next.
+    /// They have read it, and cannot say more: publishers of ZMTP 3.1 that are not of this library. libzmq takes it at one of
+    /// its user's next calls of the socket, mostly within a millisecond: a message sent at once may not arrive.
     pub received: usize,
     /// They do not have it in force: they rejected or revoked it.
     pub refused: usize,

@@ -20,12 +20,17 @@ pub(crate) struct Demand {
     watches: Mutex<Watches>,
     /// Keys the hashes of the watches.
     seed: u64,
+    /// Operations that wait for more subscriptions.
+    pub(crate) growth: Waiters,
 }
 
 /// The ledger, locked for changes. Each edge goes to all watches before the lock is released.
 pub(crate) struct Edit<'a> {
     ledger: RwLockWriteGuard<'a, Ledger>,
     watches: MutexGuard<'a, Watches>,
+    growth: &'a Waiters,
+    /// Whether a peer has got a prefix.
+    has_grown: bool,
     /// To be woken: the readers of watches.
     wakes: Vec<Waker>,
     /// How many events were moved to make room for others.
@@ -35,7 +40,8 @@ pub(crate) struct Edit<'a> {
 impl Demand {
     /// Nothing is wanted yet. `seed` keys its hashes.
     pub(crate) fn new(seed: u64, quota: Quota) -> Demand {
-        Demand { ledger: RwLock::new(Ledger::new(seed, quota)), watches: Mutex::default(), seed }
+        let ledger = RwLock::new(Ledger::new(seed, quota));
+        Demand { ledger, watches: Mutex::default(), seed, growth: Waiters::default() }
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Ledger> {
@@ -44,7 +50,8 @@ impl Demand {
 
     pub(crate) fn edit(&self) -> Edit<'_> {
         let ledger = write_lock(&self.ledger);
-        Edit { ledger, watches: lock(&self.watches), wakes: Vec::new(), moved: 0 }
+        let (watches, growth) = (lock(&self.watches), &self.growth);
+        Edit { ledger, watches, growth, has_grown: false, wakes: Vec::new(), moved: 0 }
     }
 
     /// A snapshot of what is wanted, and a queue of all changes after it until [`unwatch`](Self::unwatch).
@@ -80,6 +87,9 @@ impl Edit<'_> {
     /// Releases the lock; the wakers of watches are appended to `wakes`.
     pub(crate) fn finish(self, wakes: &mut Vec<Waker>) {
         wakes.extend(self.wakes);
+        if self.has_grown {
+            self.growth.take(wakes);
+        }
     }
 
     pub(crate) fn attach(&mut self, shard: u16, slot: usize) -> PeerId {
@@ -92,6 +102,7 @@ impl Edit<'_> {
         if change == Change::Wanted {
             self.tell(prefix, true);
         }
+        self.has_grown |= change != Change::None;
         Ok(change != Change::None)
     }
 

@@ -144,6 +144,31 @@ impl LastValues {
         lock(&self.store).remove(topic)
     }
 
+    /// Forgets what is kept under a prefix and is not to stay, by its topic and its value: a portion of it, after the
+    /// topic `after`. Returns where to go on; `None` when all is done.
+    pub(crate) fn retain_under(
+        &self,
+        prefix: &[u8],
+        after: Option<Arc<[u8]>>,
+        mut stays: impl FnMut(&[u8], &Keeping) -> bool,
+    ) -> Option<Arc<[u8]>> {
+        let mut store = lock(&self.store);
+        let from = after.as_deref().map_or(Bound::Included(prefix), Bound::Excluded);
+        let under = store.topics.range::<[u8], _>((from, Bound::Unbounded));
+        let under = under.take_while(|(topic, _)| topic.starts_with(prefix));
+        let (mut searched, mut last, mut gone) = (0, None, Vec::new());
+        for (topic, kept) in under.take(PASS_TOPICS_MAX as usize) {
+            searched += 1;
+            last = Some(topic);
+            if !stays(topic, &kept.of) {
+                gone.push(topic.clone());
+            }
+        }
+        let last = last.filter(|_| searched == PASS_TOPICS_MAX).cloned();
+        gone.iter().for_each(|topic| _ = store.remove(topic));
+        last
+    }
+
     /// The store, for changes.
     pub(crate) fn open(&self) -> MutexGuard<'_, Store> {
         // Before the change: a shard that finds it unset has asked before anything was kept.

@@ -105,6 +105,8 @@ pub(crate) struct Hub {
     /// Shards that still serve the closed socket.
     open_shards: AtomicUsize,
     pub(crate) done: Waiters,
+    /// Operations that wait for a time: woken when an alarm is due.
+    pub(crate) alarms: Waiters,
 }
 
 /// What a shard can be told.
@@ -129,6 +131,8 @@ pub(crate) enum Note {
     State { hub: Arc<Hub>, value: Msg },
     /// The user has closed the socket.
     Close(Arc<Hub>),
+    /// The socket's alarm is due at this time.
+    Alarm { hub: Arc<Hub>, at: Duration },
     /// Answer: somebody asks whether this shard makes turns.
     Probe(Sender<()>),
     /// The closed socket lingers no longer than this from now on.
@@ -235,6 +239,7 @@ impl Hub {
             closed: AtomicBool::new(false),
             undelivered_before: AtomicU64::new(0),
             done: Waiters::default(),
+            alarms: Waiters::default(),
             options,
         })
     }
@@ -310,6 +315,11 @@ impl Hub {
     /// Leaves a note for every shard.
     pub(crate) fn mail_all(&self, note: impl Fn() -> Note) {
         self.ports.iter().for_each(|port| port.mail(note()));
+    }
+
+    /// Has [`alarms`](Self::alarms) woken at this time, if a shard serves the socket.
+    pub(crate) fn set_alarm(self: &Arc<Self>, at: Duration) {
+        self.mail_all(|| Note::Alarm { hub: self.clone(), at });
     }
 
     /// Whether every shard begins a turn within this time.
@@ -402,6 +412,7 @@ impl Hub {
             &self.members.waiters,
             &self.gauge.waiters,
             &self.states.waiters,
+            &self.demand.growth,
         ] {
             waiters.take(&mut wakes);
         }

@@ -203,6 +203,21 @@ impl Outbox {
         state.let_in(messages)
     }
 
+    /// Queues chunks that another socket has received, all or none, behind what waits: large ones by reference. `queued`
+    /// gets the number of the first message of each.
+    pub(crate) fn push_chunks(&self, chunks: &[Arc<Chunk>], mut queued: impl FnMut(Number)) -> Pushed {
+        let mut state = match self.enter(false) {
+            Ok(state) => state,
+            Err(pushed) => return pushed,
+        };
+        let mut messages = 0;
+        for chunk in chunks {
+            messages += u64::from(chunk.len());
+            queued(state.append(chunk));
+        }
+        state.let_in(messages)
+    }
+
     /// `shard` has a new peer and takes what is pushed from now on. Returns the number of the first chunk that is for
     /// the peer: it gets nothing that was pushed before it came.
     pub(crate) fn join(&self, shard: u16) -> u64 {
@@ -314,6 +329,30 @@ impl State {
         self.let_in(1)
     }
 
+    /// Adds the messages of a chunk. Returns the number of the first one.
+    fn append(&mut self, chunk: &Arc<Chunk>) -> Number {
+        if self.on_full != chunk.on_full() {
+            self.close();
+            self.on_full = chunk.on_full();
+        }
+        if chunk.message_bytes() >= SHARE_BYTES_MIN as u64 {
+            self.close();
+            let number = self.base + self.closed.len() as u64;
+            self.push_closed(chunk.clone());
+            self.rouse_for_closed();
+            return (number, 0);
+        }
+        let first = (self.base + self.closed.len() as u64, self.ends.len() as u32);
+        let shift = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(chunk.messages());
+        self.ends.extend(chunk.ends().map(|end| shift + end));
+        if self.bytes.len() >= self.close_at {
+            self.close();
+            self.rouse();
+        }
+        first
+    }
+
     #[inline(always)]
     fn let_in(&mut self, messages: u64) -> Pushed {
         self.pushed += messages;
@@ -344,10 +383,11 @@ impl State {
         self.push_closed(chunk);
     }
 
-    fn push_closed(&mut self, chunk: Chunk) {
-        self.closed_bytes += chunk.bytes().len() as u64;
+    fn push_closed(&mut self, chunk: impl Into<Arc<Chunk>>) {
+        let chunk = chunk.into();
+        self.closed_bytes += chunk.message_bytes();
         self.closed_messages += u64::from(chunk.len());
-        self.closed.push_back(Arc::new(chunk));
+        self.closed.push_back(chunk);
     }
 
     /// Drops the chunks that every shard has taken.
@@ -356,7 +396,7 @@ impl State {
         let until = self.readers.iter().map(|r| r.next).min().unwrap_or(end);
         while self.base < until {
             let chunk = self.closed.pop_front().expect("chunks are numbered from base");
-            self.closed_bytes -= chunk.bytes().len() as u64;
+            self.closed_bytes -= chunk.message_bytes();
             self.closed_messages -= u64::from(chunk.len());
             self.base += 1;
         }

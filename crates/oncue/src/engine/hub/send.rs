@@ -1,15 +1,19 @@
 //! What the user of a publisher does: messages are queued, kept for later subscribers, or written on this thread.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use oncue_core::command::{STATE_TOPIC_BYTES_MAX, State};
+use oncue_core::frame;
 
 use super::kept::{Keeping, stand_alone};
-use super::outbox::Pushed;
+use super::outbox::{Number, Pushed};
 use super::{Hub, Note};
 use crate::batch::Batch;
+use crate::engine::wire::chunk::Chunk;
+use crate::engine::wire::load::Load;
 use crate::engine::wire::slices::Direct;
 use crate::error::{Error, Result};
 use crate::msg::{COPIED_BYTES_MAX, Frames, MESSAGE_BYTES_MAX, Msg};
@@ -89,6 +93,45 @@ impl Hub {
             }
             pushed => self.pushed(pushed, NoRoom::Refuse),
         }
+    }
+
+    /// Queues messages that another socket has received, all or none. If there is no room, they are
+    /// [`Full`](crate::ErrorKind::Full) whatever the socket's policy is.
+    pub(crate) fn forward(self: &Arc<Self>, load: &Load) -> Result<()> {
+        match &load.single {
+            Some(message) => self.push(message, NoRoom::Refuse, None),
+            None => self.pushed(self.outbox.push_chunks(&load.chunks, |_| {}), NoRoom::Refuse),
+        }
+    }
+
+    /// As [`forward`](Self::forward), and keeps the newest message of each topic for later subscribers.
+    pub(crate) fn forward_and_keep(self: &Arc<Self>, load: &Load) -> Result<()> {
+        if let Some(pushed @ Pushed::Full) = self.outbox.refusal() {
+            return self.pushed(pushed, NoRoom::Refuse);
+        }
+        // The newest message of each topic, by its chunk and its place there.
+        let mut newest = HashMap::new();
+        for (nth, chunk) in load.chunks.iter().enumerate() {
+            (0..chunk.len()).for_each(|i| _ = newest.insert(frame::topic(chunk.message(i)), (nth, i)));
+        }
+        let keep = |chunk: &Chunk, i| Keeping {
+            value: Msg::from_wire(chunk.message(i).to_vec()),
+            expires: None,
+            key: None,
+            exact: false,
+        };
+        let kept: Vec<_> =
+            newest.into_values().map(|(nth, i)| (nth, i, keep(&load.chunks[nth], i))).collect();
+        let mut numbers: Vec<Number> = Vec::with_capacity(load.chunks.len());
+        let mut store = self.last.open();
+        let pushed = self.outbox.push_chunks(&load.chunks, |number| numbers.push(number));
+        if matches!(pushed, Pushed::Queued { .. } | Pushed::Nobody) {
+            for (nth, i, keeping) in kept {
+                store.keep(keeping, numbers.get(nth).map(|(chunk, first)| (*chunk, first + i)));
+            }
+        }
+        drop(store);
+        self.pushed(pushed, NoRoom::Refuse)
     }
 
     /// What the socket's policy does when the outbox has no room.

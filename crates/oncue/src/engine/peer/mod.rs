@@ -205,11 +205,11 @@ impl<S: Stream> Peer<S> {
     /// The stream is there: sends the greeting.
     pub(crate) fn start(&mut self) -> Result<(), End> {
         let options = &self.hub.options;
-        self.out.stream.set_buffers(options.send_buffer, options.recv_buffer);
         let mut config = HandshakeConfig::new(self.hub.socket_type);
         config.ready_last = self.ready_last;
         let (name, value) = ONCUE_PROPERTY;
         config.properties.push((name.to_owned(), value.to_owned()));
+        config.properties.extend(options.metadata.iter().cloned());
         let mut handshake = Handshake::new(config);
         self.out.control(|out| handshake.start(out));
         self.phase = Phase::Handshake(Box::new(handshake));
@@ -269,9 +269,13 @@ impl<S: Stream> Peer<S> {
         if let Some(reason) = &self.turned_away {
             return End::turned_away(reason.clone());
         }
-        let time = self.hub.options.handshake_timeout;
+        let options = &self.hub.options;
+        let (time, option) = match (&self.phase, options.connect_timeout) {
+            (Phase::Connecting, Some(time)) => (time, "connect_timeout"),
+            _ => (options.handshake_timeout, "handshake_timeout"),
+        };
         let (cause, what) = self.waits_for();
-        End::Refused(cause, Error::peer(format!("{what} in {time:?} (handshake_timeout)")))
+        End::Refused(cause, Error::peer(format!("{what} in {time:?} ({option})")))
     }
 
     /// What this side waits for until the handshake is done: the cause if it does not come, and a clause that says so.
@@ -481,6 +485,9 @@ impl<S: Stream> Peer<S> {
             return Err(End::turned_away(reason));
         }
         let hub = self.hub.clone();
+        if let Some(welcome) = hub.options.welcome.as_ref().filter(|_| hub.socket_type.publishes()) {
+            self.out.control(|out| out.extend_from_slice(welcome.wire()));
+        }
         let ledger = hub.sends().then(|| {
             self.joined = hub.outbox.join(cx.shard);
             let mut edit = hub.demand.edit();

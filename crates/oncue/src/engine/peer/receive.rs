@@ -287,17 +287,20 @@ impl Upstream {
         to_user: bool,
         intake: &mut Intake<'_, S>,
     ) -> Result<bool, End> {
+        let is_data = |body: &[u8]| Subscription::from_message_frame(body).is_none();
+        let all_data = intake.hub.options.only_first_subscribe && is_data(frame::topic(wire));
+        // The work counts also where no frame is looked at.
         for body in frame::frames(wire).skip(*from) {
             if *intake.work >= PEER_WORK_MAX {
                 return Ok(false);
             }
             *intake.work += 1;
-            if let Some(subscription) = Subscription::from_message_frame(body) {
+            if let Some(subscription) = Subscription::from_message_frame(body).filter(|_| !all_data) {
                 intake.take(subscription)?;
             }
             *from += 1;
         }
-        let is_users = |body: &&[u8]| to_user && Subscription::from_message_frame(body).is_none();
+        let is_users = |body: &&[u8]| to_user && (all_data || is_data(body));
         let rest: Vec<_> = frame::frames(wire).filter(is_users).collect();
         if !rest.is_empty() {
             let start = self.wire.len() as u32;

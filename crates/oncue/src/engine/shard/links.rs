@@ -48,7 +48,7 @@ impl<N: Net> Shard<N> {
         let entry = self.links.vacant_key();
         let (listener, resolved) = self
             .net
-            .listen(at, link_token(entry), hub.options.listen_backlog)
+            .listen(at, link_token(entry), &hub.options.net)
             .map_err(|e| Error::io(format!("cannot bind {asked}{}", remedy(&e)), e))?;
         let door = Arc::new(Door(Mutex::new(Some(listener))));
         hub.listens(door.clone())?;
@@ -112,7 +112,7 @@ impl<N: Net> Shard<N> {
             let (hub, uid, endpoint) = (link.hub.clone(), link.uid, link.resolved.clone());
             let Kind::Listener(door) = &link.kind else { return };
             let accepted = match &mut *lock(&door.0) {
-                Some(listener) => self.net.accept(listener),
+                Some(listener) => self.net.accept(listener, &hub.options.net),
                 // The socket is closed; the note that says so is on its way.
                 None => return,
             };
@@ -170,14 +170,14 @@ impl<N: Net> Shard<N> {
         let (hub, uid, endpoint) = (link.hub.clone(), link.uid, link.resolved.clone());
         let Kind::Dialer { turn, ready_last, .. } = link.kind else { return };
         let peer_slot = self.peers.vacant_key();
-        match self.net.connect(&endpoint, peer_token(peer_slot), turn) {
+        match self.net.connect(&endpoint, peer_token(peer_slot), turn, &hub.options.net) {
             Ok(stream) => {
-                let (peer_uid, time) = (self.uid(), hub.options.handshake_timeout);
+                let (peer_uid, time) = (self.uid(), hub.options.connect_time());
                 let watched = hub.connections.are_watched();
                 let mut peer = Peer::new(peer_uid, hub, (uid, endpoint), Some(slot), stream);
                 peer.ready_last = ready_last;
                 self.peers.insert(peer);
-                self.set_timer(peer_slot, self.now.saturating_add(time), Check::Handshake);
+                self.set_timer(peer_slot, self.now.saturating_add(time), Check::Connect);
                 if watched {
                     self.set_timer(peer_slot, self.now + WAITING_TIME, Check::Waiting);
                 }

@@ -275,6 +275,7 @@ impl<N: Net> Shard<N> {
                 Note::State { hub, value } => self.tell_state(&hub, &value),
                 Note::Ready(ready) => self.ready(ready),
                 Note::Close(hub) => self.close(&hub),
+                Note::Alarm { hub, at } => self.timers.set(at, Timer::Alarm { hub: hub.id }),
                 // An error means that it is not waited for any more.
                 Note::Probe(sender) => drop(sender.send(())),
                 Note::Linger { hub, time } => self.linger(&hub, time),
@@ -495,7 +496,7 @@ impl<N: Net> Shard<N> {
             Timer::Peer { check, slot, uid } => {
                 let Some(peer) = self.peer(slot, uid) else { return };
                 match (check, &peer.phase) {
-                    (Check::Handshake, Phase::Connecting | Phase::Handshake(_)) => {
+                    (Check::Connect, Phase::Connecting) | (Check::Handshake, Phase::Handshake(_)) => {
                         let late = self.peers[slot].too_late();
                         self.end(slot, late);
                     }
@@ -518,6 +519,11 @@ impl<N: Net> Shard<N> {
                 None => {}
             },
             Timer::Linger { hub } => self.give_up(hub),
+            Timer::Alarm { hub } => {
+                if let Some(served) = self.hubs.get(&hub) {
+                    served.hub.alarms.take(&mut self.wakes);
+                }
+            }
             Timer::Rested { hub } => {
                 if let Some(hub) = self.hubs.get(&hub).map(|served| served.hub.clone()) {
                     self.send_and_drain(&hub);
@@ -546,16 +552,18 @@ impl<N: Net> Shard<N> {
     fn sweep_timers(&mut self) {
         let Shard { timers, peers, links, hubs, .. } = self;
         timers.sweep(|timer| match *timer {
-            Timer::Peer { check, slot, uid } => {
-                let begins =
-                    matches!(check, Check::Handshake | Check::Waiting | Check::Ready | Check::NextAddress);
-                peers.get(slot).is_some_and(|peer| {
-                    let begun = matches!(peer.phase, Phase::Traffic(_) | Phase::Draining);
-                    peer.uid == uid && !(begins && begun)
-                })
-            }
+            Timer::Peer { check, slot, uid } => peers.get(slot).is_some_and(|peer| {
+                let matters = match check {
+                    Check::Connect | Check::NextAddress => matches!(peer.phase, Phase::Connecting),
+                    Check::Handshake | Check::Waiting | Check::Ready => {
+                        !matches!(peer.phase, Phase::Traffic(_) | Phase::Draining)
+                    }
+                    Check::Message | Check::Look | Check::Evict | Check::Drain => true,
+                };
+                peer.uid == uid && matters
+            }),
             Timer::Link { slot, uid } => links.get(slot).is_some_and(|link| link.uid == uid),
-            Timer::Linger { hub } | Timer::Rested { hub } => hubs.contains_key(&hub),
+            Timer::Linger { hub } | Timer::Rested { hub } | Timer::Alarm { hub } => hubs.contains_key(&hub),
         });
     }
 }

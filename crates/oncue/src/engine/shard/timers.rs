@@ -22,6 +22,10 @@ pub(crate) enum Timer {
     Linger {
         hub: u64,
     },
+    /// The time that somebody waits for has come.
+    Alarm {
+        hub: u64,
+    },
     /// Messages of a socket have gathered for long enough.
     Rested {
         hub: u64,
@@ -31,6 +35,8 @@ pub(crate) enum Timer {
 /// What to check of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Check {
+    /// While it is being connected: the connection should be there.
+    Connect,
     /// Its handshake should be done.
     Handshake,
     /// A watch of connections is to know that the handshake is not done yet.

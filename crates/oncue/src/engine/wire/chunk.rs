@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oncue_core::frame;
 
-use crate::buffer::Stock;
+use crate::buffer::{Buffer, Stock};
 use crate::msg::Msg;
 use crate::options::OnFull;
 
@@ -18,6 +18,8 @@ pub(crate) const REFERENCE_PART: usize = 8;
 /// bytes: a greeting, commands.
 pub(crate) struct Chunk {
     bytes: Bytes,
+    /// Where its first message starts.
+    start: u32,
     ends: Vec<u32>,
     /// What gives way when there is no room for its messages; `None`: as their socket says.
     on_full: Option<OnFull>,
@@ -31,13 +33,14 @@ pub(crate) type Spares = Stock<(Vec<u8>, Vec<u32>)>;
 enum Bytes {
     Own(Vec<u8>),
     Shared(Msg),
+    Received(Buffer),
 }
 
 impl Chunk {
     /// `ends` ascend, and the last one is the length of `bytes`.
     pub(crate) fn new(bytes: Vec<u8>, ends: Vec<u32>) -> Chunk {
         debug_assert_eq!(ends.last().copied().unwrap_or(bytes.len() as u32) as usize, bytes.len());
-        Chunk { bytes: Bytes::Own(bytes), ends, on_full: None, home: None }
+        Chunk { bytes: Bytes::Own(bytes), start: 0, ends, on_full: None, home: None }
     }
 
     /// As [`new`](Self::new), of buffers that return to `home`.
@@ -50,7 +53,13 @@ impl Chunk {
     /// One message, shared instead of copied.
     pub(crate) fn shared(message: Msg) -> Chunk {
         let end = message.wire().len() as u32;
-        Chunk { bytes: Bytes::Shared(message), ends: vec![end], on_full: None, home: None }
+        Chunk { bytes: Bytes::Shared(message), start: 0, ends: vec![end], on_full: None, home: None }
+    }
+
+    /// Messages as they were received: the first one begins at `start`, and each ends where the next one begins.
+    pub(crate) fn received(buffer: Buffer, start: u32, ends: Vec<u32>) -> Chunk {
+        debug_assert!(ends.is_sorted() && ends.last().is_some_and(|end| *end as usize <= buffer.len()));
+        Chunk { bytes: Bytes::Received(buffer), start, ends, on_full: None, home: None }
     }
 
     /// Its messages have a policy of their own, if any.
@@ -68,7 +77,23 @@ impl Chunk {
         match &self.bytes {
             Bytes::Own(bytes) => bytes,
             Bytes::Shared(message) => message.wire(),
+            Bytes::Received(buffer) => buffer,
         }
+    }
+
+    /// How many bytes its messages have.
+    pub(crate) fn message_bytes(&self) -> u64 {
+        u64::from(self.start(self.len()) - self.start)
+    }
+
+    /// The bytes of its messages.
+    pub(crate) fn messages(&self) -> &[u8] {
+        &self.bytes()[self.start as usize..self.start(self.len()) as usize]
+    }
+
+    /// Where its messages end, from the start of the first one.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = u32> {
+        self.ends.iter().map(|end| end - self.start)
     }
 
     /// How many messages it holds.
@@ -79,7 +104,7 @@ impl Chunk {
     /// Where message `index` starts; for `len()` the end of the chunk.
     pub(crate) fn start(&self, index: u32) -> u32 {
         match index {
-            0 => 0,
+            0 => self.start,
             i => self.ends[i as usize - 1],
         }
     }
@@ -98,7 +123,7 @@ impl Chunk {
         let end = u64::from(self.start(first)).saturating_add(bytes);
         match bytes {
             0 => 0,
-            _ if end > self.bytes().len() as u64 => u64::from(self.len() - first),
+            _ if end > u64::from(self.start(self.len())) => u64::from(self.len() - first),
             _ => u64::from(self.message_at(first, end as u32 - 1) + 1 - first),
         }
     }

@@ -4,6 +4,7 @@ mod admit;
 pub(crate) mod backlog;
 pub(crate) mod chunk;
 pub(crate) mod gather;
+pub(crate) mod load;
 mod mixed;
 pub(crate) mod queue;
 pub(crate) mod slices;

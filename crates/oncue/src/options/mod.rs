@@ -1,11 +1,19 @@
 //! The options of engines and sockets: plain data, checked where they are used. Every option that takes a time takes any:
 //! [`Duration::MAX`] is a time that never comes.
 
+mod net;
+mod system;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use oncue_core::command::PREFIX_BYTES_MAX;
+use oncue_core::command::{ONCUE_PROPERTY, PREFIX_BYTES_MAX, is_property_name};
 use oncue_core::ledger::Quota;
 
+pub use self::net::IpVersions;
+pub(crate) use self::net::NetOptions;
+use crate::error::{Error, Result};
+use crate::msg::{Frames, Msg};
 use crate::permission::{Admission, Gate, SubscribeRequest};
 
 /// Declares a type of options. Each line after the fields that need code of their own is one option: its documentation, the
@@ -133,6 +141,10 @@ const HEARTBEAT_DEFAULT: Heartbeat =
 /// The lower bound of interval and timeout.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(1);
 
+/// The most properties of a READY that are set, and that are kept of a peer, and the most bytes of their names and values.
+pub(crate) const METADATA_PROPERTIES_MAX: usize = 32;
+pub(crate) const METADATA_BYTES_MAX: usize = 4 << 10;
+
 options! {
     /// The options of a socket. Each method states its default.
     ///
@@ -146,6 +158,9 @@ options! {
         reconnect_min: Duration = Duration::from_millis(100),
         reconnect_max: Duration = Duration::from_secs(5),
         heartbeat: Option<Heartbeat> = None,
+        welcome: Option<Msg> = None,
+        metadata: Vec<(String, Vec<u8>)> = Vec::new(),
+        net: Arc<NetOptions> = Arc::default(),
     }
 
     /// The high-water mark of each peer's queue: the most messages queued for a peer that does not take them, beyond what
@@ -163,16 +178,6 @@ options! {
     /// The bound in bytes that applies in addition to both high-water marks, per peer and direction. Default 64 MiB. A
     /// single message larger than this still passes when the queue is empty.
     queue_bytes_max(bytes: u64): u64 = 64 << 20 => bytes.max(1);
-
-    /// Approximately how many bytes of a connection the system buffers that the other side has not taken (libzmq:
-    /// `ZMQ_SNDBUF`, the system's `SO_SNDBUF`). What is buffered there is older than what could be written instead: a small
-    /// buffer keeps a slow peer's messages recent, and reduces the throughput to a distant peer. The system has bounds of
-    /// its own, and doubles the number for its own bookkeeping. TCP and Unix sockets; by default the system decides.
-    send_buffer(bytes: u32): Option<u32> = None => Some(bytes);
-
-    /// Approximately how many bytes of a connection the system buffers that have arrived and are not read yet (libzmq:
-    /// `ZMQ_RCVBUF`, the system's `SO_RCVBUF`); see [`send_buffer`](Options::send_buffer). By default the system decides.
-    recv_buffer(bytes: u32): Option<u32> = None => Some(bytes);
 
     /// How many bytes may wait between `send` and the I/O threads. Default 4 MiB. [`send_hwm`](Options::send_hwm) messages
     /// may always wait, even if they are larger, up to [`queue_bytes_max`](Options::queue_bytes_max). A `send` beyond the
@@ -193,6 +198,12 @@ options! {
     /// never calls [`XPub::event`](crate::XPub::event). Default `false`; the sockets that [`OnDemand`](crate::OnDemand)
     /// makes always discard.
     discard_messages(discard: bool): bool = false => discard;
+
+    /// Looks for subscriptions in a message of a subscriber only if its first frame is one (libzmq:
+    /// `ZMQ_ONLY_FIRST_SUBSCRIBE`): all frames of any other message are the user's, also those that begin with 0 or 1.
+    /// Default `false`: each frame of a message may be a subscription, as RFC 29 has it. PUB and XPUB; commands (ZMTP 3.1)
+    /// are not messages.
+    only_first_subscribe(only: bool): bool = false => only;
 
     /// The largest message accepted from a peer, in bytes with its frame headers; a peer that announces a larger one
     /// is disconnected (libzmq: `ZMQ_MAXMSGSIZE`). Default 1 GiB for SUB and XSUB, and 128 KiB for PUB and XPUB, to which
@@ -244,9 +255,10 @@ options! {
     /// and with [`Duration::MAX`] the socket goes on as long as its peers are connected.
     linger(time: Duration): Duration = Duration::from_secs(1) => time;
 
-    /// How many connections may wait at each endpoint to be accepted (libzmq: `ZMQ_BACKLOG`). Default 4096; the system
-    /// caps it (`net.core.somaxconn`). Takes effect with the next `bind`. `inproc` has no such bound.
-    listen_backlog(connections: u32): u32 = 4096 => connections;
+    /// How long making a connection may take: the look-up of the name, all addresses of the host, the way through a proxy
+    /// (libzmq: `ZMQ_CONNECT_TIMEOUT`). The handshake has [a time of its own](Options::handshake_timeout). TCP; Unix sockets
+    /// connect at once. Default: as `handshake_timeout`; zero means no limit but the system's, about 2 minutes on Linux.
+    connect_timeout(time: Duration): Option<Duration> = None => Some(time);
 
     /// How long a peer may take from the first byte to the end of its handshake (libzmq: `ZMQ_HANDSHAKE_IVL`). Default 30 s;
     /// zero means no limit, as in libzmq, and lets unauthenticated peers hold a connection for ever.
@@ -292,6 +304,68 @@ impl Options {
         self
     }
 
+    /// A message for each peer of a PUB or XPUB, written when its handshake is done, before anything else (libzmq:
+    /// `ZMQ_XPUB_WELCOME_MSG`). None by default. A SUB shows it to its user only if it has subscribed to the message's topic
+    /// before it connected; an XSUB shows it always. It counts towards no mark, and in no statistics.
+    ///
+    /// ```
+    /// use oncue::Options;
+    /// let options = Options::new().welcome(("welcome", "version 3"));
+    /// ```
+    pub fn welcome(mut self, message: impl Frames) -> Options {
+        let mut wire = Vec::new();
+        message.put(&mut wire);
+        self.welcome = Some(Msg::from_wire(wire));
+        self
+    }
+
+    /// Adds a property to the READY of this socket, for its peers to read (libzmq: `ZMQ_METADATA`; RFC 37, "Connection
+    /// Metadata"). Peers below ZMTP 3.0 get none. Checked when the socket is made
+    /// ([`Misuse`](crate::ErrorKind::Misuse)): the name begins with `X-` (not `X-Oncue`, which is this library's own), has
+    /// letters, digits, `-`, `_`, `.` and `+`, at most 255 in all, and comes once; there are at most 32 properties, of 4 KiB
+    /// with their names. None by default.
+    ///
+    /// ```
+    /// use oncue::Options;
+    /// let options = Options::new().metadata("X-Host", "sensor-17");
+    /// ```
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Options {
+        self.metadata.push((name.into(), value.into()));
+        self
+    }
+
+    /// What is wrong with these options, if anything is.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.net.check()?;
+        for (i, (name, _)) in self.metadata.iter().enumerate() {
+            let wrong = |why: &str| Err(Error::misuse(format!("the metadata property {name:?} {why}")));
+            if !name.starts_with("X-") {
+                return wrong("does not begin with X-; choose a name that does");
+            }
+            if name
+                .get(..ONCUE_PROPERTY.0.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(ONCUE_PROPERTY.0))
+            {
+                return wrong("begins with X-Oncue, which the library uses itself; choose another name");
+            }
+            if !is_property_name(name.as_bytes()) {
+                return wrong("is not 3 to 255 letters, digits, '-', '_', '.' or '+'; choose a name that is");
+            }
+            if self.metadata[..i].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+                return wrong("is there twice (case does not matter); set it once");
+            }
+        }
+        let bytes: usize = self.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if self.metadata.len() > METADATA_PROPERTIES_MAX || bytes > METADATA_BYTES_MAX {
+            return Err(Error::misuse(format!(
+                "there are {} metadata properties of {bytes} bytes; {METADATA_PROPERTIES_MAX} properties of \
+                 {METADATA_BYTES_MAX} bytes are the most",
+                self.metadata.len()
+            )));
+        }
+        Ok(())
+    }
+
     /// The backoff before a connection is tried again: the pause doubles with each failure from `min` to `max`, less a
     /// random part of up to half. Default 100 ms to 5 s (libzmq: `ZMQ_RECONNECT_IVL` and `ZMQ_RECONNECT_IVL_MAX`).
     ///
@@ -332,6 +406,12 @@ impl Options {
     pub(crate) fn heartbeat_by_default(mut self) -> Options {
         self.heartbeat.get_or_insert(HEARTBEAT_DEFAULT);
         self
+    }
+
+    /// How long making a connection may take.
+    pub(crate) fn connect_time(&self) -> Duration {
+        self.connect_timeout
+            .map_or(self.handshake_timeout, |time| if time.is_zero() { Duration::MAX } else { time })
     }
 
     /// How the peers are monitored, if they are.

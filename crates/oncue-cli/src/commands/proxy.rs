@@ -1,0 +1,199 @@
+//! `oncue proxy` and `oncue relay`: forward between publishers and subscribers.
+
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, arg, value_parser};
+use oncue::proxy::{Passed, ProxyOptions, ProxyStats};
+use oncue::{Engine, Options, Proxy, Pub, Socket, XPub, XSub};
+use signal_hook::consts::SIGUSR1;
+
+use crate::fail::Fail;
+use crate::output::counted;
+use crate::signals::{self, Stop};
+use crate::stdio::say;
+use crate::{args, connections, json, publisher, stdio};
+
+/// The pauses before a lost neighbour is tried again: a proxy that restarts is found within this time, whatever it was
+/// away for.
+const RECONNECT: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(400)];
+
+pub(crate) fn command() -> Command {
+    forwarder("proxy").about("Forward between publishers and subscribers; publishers see the true demand").after_help(
+        "The frontend is an XSUB, towards publishers; the backend is an XPUB, towards subscribers. The frontend subscribes to\n\
+         exactly what the subscribers of the backend want at each moment, so the publishers are told the truth even behind a\n\
+         chain of proxies of which some are killed or stopped. Messages, states of topics, and messages of subscribers pass.\n\
+         A capture socket gets all messages that pass; what it alone would get is not asked for.\n\
+         At the end, and on SIGUSR1, prints what has passed, with --json as one line on standard output.\n\n\
+         Example: publishers and subscribers connect to it\n  \
+         oncue proxy --frontend-bind tcp://*:5559 --backend-bind tcp://*:5560",
+    )
+}
+
+pub(crate) fn relay() -> Command {
+    let own = [
+        arg!(--"keep-last" "Keep the last value of each topic that is wanted: a late joiner gets it at once, from the relay"),
+        arg!(--grace <DUR> "Keep a topic for this long after its last subscriber has left [default: 0s]")
+            .value_parser(args::duration),
+    ];
+    forwarder("relay").args(own).about("As proxy, and keep last values and topics for those that come late or back").after_help(
+        "A topic that one subscriber wants is kept up to date by the publishers, so with --keep-last the relay gives its last value\n\
+         to a later subscriber without asking them. With --grace a topic of which the last subscriber has left stays wanted for a\n\
+         while: a subscriber that comes back finds it going on. When no publisher is connected, values are forgotten.\n\n\
+         Example:\n  \
+         oncue relay --frontend-connect tcp://127.0.0.1:8888 --backend-bind tcp://*:9999 --keep-last --grace 10s",
+    )
+}
+
+/// The command with the options that both have.
+fn forwarder(name: &'static str) -> Command {
+    let endpoints = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .value_name("ENDPOINT")
+            .num_args(1..)
+            .action(ArgAction::Append)
+            .value_parser(args::endpoint)
+            .help(help)
+    };
+    let group =
+        |name, members: [&'static str; 2]| ArgGroup::new(name).args(members).multiple(true).required(true);
+    Command::new(name)
+        .args([
+            endpoints("frontend-connect", "Where publishers are"),
+            endpoints("frontend-bind", "Where to wait for publishers"),
+            endpoints("backend-bind", "Where to wait for subscribers"),
+            endpoints("backend-connect", "Where subscribers are"),
+            endpoints("capture-bind", "Where to give every message that passes, in both directions, to subscribers"),
+        ])
+        .group(group("frontend", ["frontend-connect", "frontend-bind"]))
+        .group(group("backend", ["backend-bind", "backend-connect"]))
+        .arg(arg!(--json "At the end, print what has passed as one line of JSON"))
+        .args(publisher::bounds())
+        .arg(
+            arg!(--"send-hwm" <N> "The most messages that wait for a slow subscriber; it misses others, 0 for no bound [default: 1000]")
+                .value_parser(value_parser!(u32)),
+        )
+        .args(args::heartbeat_options())
+}
+
+pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
+    let name = if args.try_contains_id("keep-last").is_ok() { "relay" } else { "proxy" };
+    oncue::raise_descriptor_limit();
+    let engine = Engine::start()?;
+    let options = options(args)?;
+    let frontend = XSub::new(&engine, options.clone())?;
+    let backend = XPub::new(&engine, options.clone())?;
+    let capture = match args.contains_id("capture-bind") {
+        true => Some(Pub::new(&engine, options)?),
+        false => None,
+    };
+    let mut how = ProxyOptions::new();
+    if let Some(capture) = &capture {
+        how = how.capture(capture);
+    }
+    if name == "relay" {
+        let grace = args.get_one("grace").copied().unwrap_or_default();
+        how = how.grace(grace).keep_last(args.get_flag("keep-last"));
+    }
+    // Before the first peer comes: it would be told nothing for a moment.
+    let proxy = std::sync::Arc::new(Proxy::with(&frontend, &backend, how)?);
+    if let Some(capture) = &capture {
+        open(capture, name, "capture", args, stop)?;
+    }
+    open(&frontend, name, "frontend", args, stop)?;
+    open(&backend, name, "backend", args, stop)?;
+    let counting = proxy.clone();
+    signals::on_signals([SIGUSR1], move |_| say(name, &summary(&counting.stats())))?;
+    stop.wait(proxy.ended(), None);
+    let stats = proxy.stats();
+    stop.wait_to_end(frontend.close());
+    publisher::close_and_say(&backend, name, stop);
+    match args.get_flag("json") {
+        true => stdio::line(in_json(&stats)),
+        false => say(name, &summary(&stats)),
+    }
+    Ok(())
+}
+
+fn options(args: &ArgMatches) -> Result<Options, Fail> {
+    let [min, max] = RECONNECT;
+    let mut options = publisher::set_bounds(args::socket_options(args)?, args)
+        .linger(publisher::LINGER)
+        .reconnect(min, max);
+    if let Some(messages) = args.get_one("send-hwm") {
+        options = options.send_hwm(*messages);
+    }
+    Ok(options)
+}
+
+/// Binds and connects one socket, and says where.
+fn open<S: 'static, F: 'static>(
+    socket: &Socket<S, F>,
+    name: &'static str,
+    side: &str,
+    args: &ArgMatches,
+    stop: &Stop,
+) -> Result<(), Fail> {
+    connections::follow(socket, name, stop)?;
+    let of = |what| args.try_get_many::<String>(&format!("{side}-{what}")).ok().flatten().unwrap_or_default();
+    for endpoint in of("bind") {
+        say(name, &format!("{side} bound to {}", socket.bind(endpoint)?));
+    }
+    for endpoint in of("connect") {
+        connections::connect(socket, name, endpoint)?;
+    }
+    Ok(())
+}
+
+/// What has passed, for people.
+fn summary(stats: &ProxyStats) -> String {
+    let ProxyStats { down, up, subscribed, unsubscribed, .. } = stats;
+    let mut parts = vec![format!(
+        "{} ({}) to subscribers",
+        counted(down.messages, "message"),
+        counted(down.bytes, "byte")
+    )];
+    if up.messages > 0 {
+        parts.push(format!("{} to publishers", counted(up.messages, "message")));
+    }
+    parts.push(format!(
+        "{} and {} to publishers",
+        counted(*subscribed, "subscription"),
+        counted(*unsubscribed, "cancellation")
+    ));
+    let rest = [
+        (stats.states, "state of a topic", "states of topics"),
+        (stats.prefixes_refused, "prefix refused", "prefixes refused"),
+        (stats.up_dropped, "message of subscribers dropped", "messages of subscribers dropped"),
+        (stats.capture_missed, "message missed by the capture", "messages missed by the capture"),
+    ];
+    for (number, one, many) in rest {
+        if number > 0 {
+            parts.push(format!("{number} {}", if number == 1 { one } else { many }));
+        }
+    }
+    format!("passed {}", parts.join(", "))
+}
+
+/// The same for programs: every count under its name in [`ProxyStats`].
+fn in_json(stats: &ProxyStats) -> Vec<u8> {
+    let passed = |Passed { messages, bytes, batches, .. }: Passed| {
+        json::object(
+            &[("messages", messages), ("bytes", bytes), ("batches", batches)]
+                .map(|(name, count)| (name, count.into())),
+        )
+    };
+    let line = json::object(&[
+        ("down", passed(stats.down)),
+        ("up", passed(stats.up)),
+        ("up_dropped", stats.up_dropped.into()),
+        ("capture_missed", stats.capture_missed.into()),
+        ("waits", stats.waits.into()),
+        ("subscribed", stats.subscribed.into()),
+        ("unsubscribed", stats.unsubscribed.into()),
+        ("prefixes_refused", stats.prefixes_refused.into()),
+        ("prefixes_in_grace", stats.prefixes_in_grace.into()),
+        ("states", stats.states.into()),
+    ]);
+    line.to_string().into_bytes()
+}

@@ -1,0 +1,93 @@
+//! Messages on their way from one socket to another: what one read brought, referenced where it was received.
+
+use std::sync::Arc;
+
+use super::chunk::Chunk;
+use crate::batch::Received;
+use crate::msg::Msg;
+
+/// Messages that one socket has received and another one is to send.
+pub(crate) struct Load {
+    pub(crate) chunks: Vec<Arc<Chunk>>,
+    /// The message, if it is one.
+    pub(crate) single: Option<Msg>,
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+}
+
+impl From<Received> for Load {
+    fn from(received: Received) -> Load {
+        let (buffer, spans) = received.into_spans();
+        let (mut chunks, mut ends) = (Vec::new(), Vec::with_capacity(spans.len()));
+        let (mut start, mut messages, mut bytes) = (None, 0, 0);
+        let single = match (spans.len(), spans.clone().next()) {
+            (1, Some((start, end))) => Some(Msg::within(buffer.clone(), start, end)),
+            _ => None,
+        };
+        for (from, to) in spans {
+            // Between two messages there may be a command, or one that this socket does not want.
+            if ends.last().is_some_and(|last| *last != from) {
+                let start = start.replace(from).unwrap_or(from);
+                chunks.push(Arc::new(Chunk::received(buffer.clone(), start, std::mem::take(&mut ends))));
+            }
+            start.get_or_insert(from);
+            ends.push(to);
+            messages += 1;
+            bytes += u64::from(to - from);
+        }
+        if let Some(start) = start {
+            chunks.push(Arc::new(Chunk::received(buffer, start, ends)));
+        }
+        Load { chunks, single, messages, bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oncue_core::frame;
+
+    use super::*;
+    use crate::buffer::Buffer;
+
+    fn received(topics: &[&str]) -> (Buffer, Vec<(u32, u32)>) {
+        let (mut wire, mut spans) = (Vec::new(), Vec::new());
+        for topic in topics {
+            let start = wire.len() as u32;
+            frame::put_message(&mut wire, [topic.as_bytes(), b"body"]);
+            spans.push((start, wire.len() as u32));
+        }
+        (wire.into(), spans)
+    }
+
+    fn load(buffer: &Buffer, spans: &[(u32, u32)]) -> Load {
+        let rest: Vec<_> = spans[1..].into();
+        Load::from(Received::new(buffer.clone(), spans[0], rest.into_iter()))
+    }
+
+    fn topics(load: &Load) -> Vec<String> {
+        let of = |chunk: &Chunk| {
+            let topic = |i| String::from_utf8(frame::topic(chunk.message(i)).to_vec()).unwrap();
+            (0..chunk.len()).map(topic).collect::<Vec<_>>()
+        };
+        load.chunks.iter().flat_map(|chunk| of(chunk)).collect()
+    }
+
+    #[test]
+    fn messages_are_referenced_where_they_were_received_and_gaps_part_them() {
+        let (buffer, spans) = received(&["a", "bb", "ccc", "dddd", "e"]);
+        let all = load(&buffer, &spans);
+        assert_eq!((all.messages, all.bytes, all.chunks.len()), (5, buffer.len() as u64, 1));
+        assert_eq!(all.chunks[0].bytes().as_ptr(), buffer.as_ptr());
+        assert!(all.single.is_none());
+        let parts = load(&buffer, &[spans[1], spans[2], spans[4]]);
+        assert_eq!((parts.messages, parts.chunks.len()), (3, 2));
+        assert_eq!(topics(&parts), ["bb", "ccc", "e"]);
+        assert_eq!(parts.chunks.iter().map(|chunk| chunk.message_bytes()).sum::<u64>(), parts.bytes);
+        assert_eq!(parts.chunks[0].messages(), &buffer[spans[1].0 as usize..spans[2].1 as usize]);
+        let ends: Vec<_> = parts.chunks[0].ends().collect();
+        assert_eq!(ends, [spans[1].1 - spans[1].0, spans[2].1 - spans[1].0]);
+        let one = load(&buffer, &spans[3..4]);
+        assert_eq!(one.single.as_ref().map(Msg::topic), Some(&b"dddd"[..]));
+        assert_eq!(topics(&one), ["dddd"]);
+    }
+}

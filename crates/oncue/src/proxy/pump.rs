@@ -1,0 +1,308 @@
+//! What a proxy does each time that it is woken: demand goes from the backend to the frontend, then messages, and then
+//! the states of topics, from the frontend to the backend; messages of subscribers go the other way.
+//!
+//! It runs on I/O threads, between two turns, so each run is bounded: messages by the room in the outboxes, which the
+//! shards make in their turns, and changes of demand and states by a number. What is left is done in another run, after
+//! a turn.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Waker;
+use std::time::Duration;
+
+use oncue_core::command::State;
+use oncue_core::edges::Prefix;
+
+use super::demand::Grace;
+use super::stats::Counters;
+use crate::engine::Load;
+use crate::engine::TopicState;
+use crate::engine::hub::Hub;
+use crate::engine::hub::announced::state_of;
+use crate::engine::hub::connections::ConnectionWatch;
+use crate::engine::hub::kept::LastValues;
+use crate::engine::hub::watches::Watch;
+use crate::error::ErrorKind;
+use crate::op::Wait;
+use crate::permission::Reason;
+use crate::socket::Inner;
+use crate::sync::read_lock;
+
+/// How many changes of demand, or states of topics, are passed on in one run.
+const CHANGES_PER_RUN: usize = 4096;
+/// How many received batches are passed on in one run.
+const LOADS_PER_RUN: usize = 64;
+
+/// What a proxy stands between.
+pub(super) struct Ends {
+    pub(super) frontend: Arc<Inner>,
+    pub(super) backend: Arc<Inner>,
+    pub(super) capture: Option<Arc<Inner>>,
+    pub(super) keep_last: bool,
+    /// The changes of demand at the backend.
+    pub(super) demand: Arc<Watch>,
+    /// The connections of the frontend.
+    pub(super) connections: Arc<ConnectionWatch>,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.backend.hub.demand.unwatch(&self.demand);
+        self.frontend.hub.connections.unwatch(&self.connections);
+    }
+}
+
+/// Everything that a proxy waits for.
+pub(super) struct Waits<'a>([Wait<'a>; 8]);
+
+impl<'a> Waits<'a> {
+    pub(super) fn of(ends: &'a Ends) -> Waits<'a> {
+        let (front, back) = (&ends.frontend.hub, &ends.backend.hub);
+        Waits([
+            front.inbound.waiters.wait(),
+            front.states.waiters.wait(),
+            front.room.wait(),
+            front.alarms.wait(),
+            back.inbound.waiters.wait(),
+            back.room.wait(),
+            ends.demand.waiters.wait(),
+            ends.connections.waiters.wait(),
+        ])
+    }
+
+    pub(super) fn arm(&mut self, waker: &Waker) {
+        self.0.iter_mut().for_each(|wait| wait.arm(waker));
+    }
+}
+
+/// What is on its way through a proxy.
+pub(super) struct Pump<'a> {
+    ends: &'a Ends,
+    grace: Grace,
+    /// The alarm that is set.
+    alarm: Option<Duration>,
+    /// Messages that found no room: towards subscribers, and towards publishers.
+    down: Option<Load>,
+    up: Option<Load>,
+}
+
+impl<'a> Pump<'a> {
+    pub(super) fn new(ends: &'a Ends, grace: Duration) -> Pump<'a> {
+        Pump { ends, grace: Grace::new(grace), alarm: None, down: None, up: None }
+    }
+
+    /// Passes on what there is, up to a share. Returns false when a socket is closed and nothing is left to pass on.
+    pub(super) fn run(&mut self, paused: bool) -> bool {
+        let mut more = self.pass_demand();
+        if !paused {
+            more |= self.pass_down() | self.pass_up();
+        }
+        more |= self.pass_states();
+        self.check_publishers();
+        if more {
+            // After a turn, so that no other socket of the shard waits for this proxy.
+            self.ends.frontend.hub.set_alarm(Duration::ZERO);
+        }
+        let (front, back) = (&self.ends.frontend.hub, &self.ends.backend.hub);
+        !(back.is_closed() || front.is_closed() && !more && (paused || self.down.is_none()))
+    }
+
+    /// Tells the frontend's publishers what the backend's subscribers want, and what they do not want any more.
+    fn pass_demand(&mut self) -> bool {
+        let now = self.ends.frontend.hub.now();
+        let mut changes = Vec::new();
+        let mut more = true;
+        for _ in 0..CHANGES_PER_RUN {
+            let Some((prefix, wanted)) = self.ends.demand.pop() else {
+                more = false;
+                break;
+            };
+            match wanted {
+                true if self.grace.is_back(&prefix) => {}
+                false if !self.grace.leaves(&prefix, now) => {}
+                _ => changes.push((prefix, wanted)),
+            }
+        }
+        while changes.len() < CHANGES_PER_RUN
+            && let Some(prefix) = self.grace.over(now)
+        {
+            changes.push((prefix, false));
+        }
+        self.change(&changes);
+        let next = self.grace.next_end();
+        if next.is_some() && next != self.alarm {
+            self.alarm = next;
+            self.ends.frontend.hub.set_alarm(next.unwrap_or_default());
+        }
+        self.ends.counters.grace.store(self.grace.len() as u64, Relaxed);
+        more || next.is_some_and(|end| end <= now)
+    }
+
+    fn change(&self, changes: &[(Prefix, bool)]) {
+        if changes.is_empty() {
+            return;
+        }
+        let Ends { frontend, backend, counters, .. } = self.ends;
+        let each = || changes.iter().map(|(prefix, wanted)| (&prefix[..], *wanted));
+        frontend.change_subscriptions(each(), |prefix, why| {
+            counters.prefixes_refused.fetch_add(1, Relaxed);
+            // It cannot be told if the prefix is too long for that.
+            let _ = backend.hub.set_state(prefix, State::Rejected, &Reason::new(why));
+        });
+        for (prefix, wanted) in each() {
+            match wanted {
+                true => counters.subscribed.fetch_add(1, Relaxed),
+                false => counters.unsubscribed.fetch_add(1, Relaxed),
+            };
+            if !wanted {
+                self.forget(prefix);
+            }
+        }
+    }
+
+    /// Forgets values and states that nobody upstream keeps up to date from now on.
+    fn forget(&self, prefix: &[u8]) {
+        let (front, back) = (&self.ends.frontend.hub, &self.ends.backend.hub);
+        let forget = |kept: &LastValues| {
+            if !kept.is_used() {
+                return;
+            }
+            let mut at = None;
+            loop {
+                let subscriptions = read_lock(&front.subscriptions);
+                at = kept.retain_under(prefix, at, |topic, of| match of.exact {
+                    true => subscriptions.contains(topic),
+                    false => subscriptions.matches(topic),
+                });
+                if at.is_none() {
+                    return;
+                }
+            }
+        };
+        forget(&back.last);
+        forget(&back.states.published);
+    }
+
+    /// Messages of publishers, to the subscribers that want them.
+    fn pass_down(&mut self) -> bool {
+        let Ends { frontend, backend, capture, keep_last, counters, .. } = self.ends;
+        for _ in 0..LOADS_PER_RUN {
+            let next = || frontend.hub.inbound.pop_many().map(Load::from);
+            let Some(load) = self.down.take().or_else(next) else { return false };
+            let sent = match keep_last {
+                true => backend.hub.forward_and_keep(&load),
+                false => backend.hub.forward(&load),
+            };
+            if sent.is_err_and(|e| e.kind() == ErrorKind::Full) {
+                counters.waits.fetch_add(1, Relaxed);
+                self.down = Some(load);
+                return false;
+            }
+            counters.down.count(&load);
+            capture.iter().for_each(|capture| self.capture(&capture.hub, &load));
+        }
+        true
+    }
+
+    /// Messages of subscribers, to all publishers. A SUB cannot send them.
+    fn pass_up(&mut self) -> bool {
+        let Ends { frontend, backend, capture, counters, .. } = self.ends;
+        for _ in 0..LOADS_PER_RUN {
+            let next = || backend.hub.inbound.pop_many().map(Load::from);
+            let Some(load) = self.up.take().or_else(next) else { return false };
+            if !frontend.hub.sends() {
+                counters.up_dropped.fetch_add(load.messages, Relaxed);
+                continue;
+            }
+            if frontend.hub.forward(&load).is_err_and(|e| e.kind() == ErrorKind::Full) {
+                self.up = Some(load);
+                return false;
+            }
+            counters.up.count(&load);
+            capture.iter().for_each(|capture| self.capture(&capture.hub, &load));
+        }
+        true
+    }
+
+    fn capture(&self, capture: &Arc<Hub>, load: &Load) {
+        if capture.forward(load).is_err() {
+            self.ends.counters.capture_missed.fetch_add(load.messages, Relaxed);
+        }
+    }
+
+    /// What publishers say about topics.
+    fn pass_states(&mut self) -> bool {
+        let Ends { frontend, backend, counters, .. } = self.ends;
+        for _ in 0..CHANGES_PER_RUN {
+            let Some(TopicState { topic, state, text }) = frontend.hub.states.pop() else { return false };
+            let subscriptions = read_lock(&frontend.hub.subscriptions);
+            let wanted = match state.is_of_prefix() {
+                true => subscriptions.contains(&topic),
+                false => subscriptions.matches(&topic),
+            };
+            drop(subscriptions);
+            // Said before the last subscriber left: it would be kept, and nobody would correct it.
+            if wanted && backend.hub.set_state(&topic, state, &Reason::new(text)).is_ok() {
+                counters.states.fetch_add(1, Relaxed);
+            }
+        }
+        true
+    }
+
+    /// Once no publisher is left, what was said to be active is stale, and kept values are forgotten: nobody vouches for
+    /// them.
+    fn check_publishers(&self) {
+        let Ends { frontend, backend, connections, .. } = self.ends;
+        let mut any = false;
+        while connections.pop().is_some() {
+            any = true;
+        }
+        if !any || frontend.hub.counters.peers.load(Relaxed) > 0 {
+            return;
+        }
+        let (values, states) = (&backend.hub.last, &backend.hub.states.published);
+        let mut at = None;
+        while values.is_used() {
+            at = values.retain_under(b"", at, |_, _| false);
+            if at.is_none() {
+                break;
+            }
+        }
+        while states.is_used() {
+            let mut active = Vec::new();
+            at = states.retain_under(b"", at, |topic, of| {
+                if state_of(&of.value) == Some(State::Active) {
+                    active.push(topic.to_vec());
+                }
+                true
+            });
+            for topic in active {
+                // Its length was checked when it was kept.
+                let _ =
+                    backend.hub.set_state(&topic, State::Stale, &Reason::new("no publisher is connected"));
+            }
+            if at.is_none() {
+                break;
+            }
+        }
+    }
+
+    /// The proxy ends: the frontend is not subscribed any more to what the proxy has subscribed to.
+    pub(super) fn end(&mut self) {
+        let backend = &self.ends.backend.hub;
+        let mut prefixes: Vec<_> = self.grace.clear().collect();
+        let mut changes = Vec::new();
+        {
+            // No change while this is locked: with those that wait, what was told is what is wanted.
+            let ledger = backend.demand.read();
+            while let Some((prefix, wanted)) = self.ends.demand.pop() {
+                changes.push((prefix, wanted));
+            }
+            prefixes.extend(ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)));
+        }
+        self.change(&changes);
+        let all: Vec<_> = prefixes.into_iter().map(|prefix| (prefix, false)).collect();
+        self.change(&all);
+    }
+}

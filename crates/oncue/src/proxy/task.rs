@@ -1,0 +1,104 @@
+//! A future that runs where it is woken: on the I/O thread whose turn has brought something, or on the thread of a user
+//! who has changed something. It needs no thread of its own, and no hop between threads.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
+
+use crate::sync::lock;
+
+/// It does not run; it runs; it runs and is to run again.
+const IDLE: u8 = 0;
+const RUNNING: u8 = 1;
+const AGAIN: u8 = 2;
+
+/// A future, until it is done.
+pub(super) struct Task {
+    future: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
+    state: AtomicU8,
+}
+
+impl Task {
+    pub(super) fn new(future: impl Future<Output = ()> + Send + 'static) -> Arc<Task> {
+        Arc::new(Task { future: Mutex::new(Some(Box::pin(future))), state: AtomicU8::new(IDLE) })
+    }
+
+    /// Runs the future until it waits. If it runs already, on this thread or on another, it will run once more there.
+    pub(super) fn run(self: &Arc<Self>) {
+        if self.state.swap(AGAIN, Ordering::SeqCst) != IDLE {
+            return;
+        }
+        let waker = Waker::from(self.clone());
+        loop {
+            self.state.store(RUNNING, Ordering::SeqCst);
+            let polled = catch_unwind(AssertUnwindSafe(|| self.poll(&mut Context::from_waker(&waker))));
+            if let Err(panic) = polled {
+                drop(lock(&self.future).take());
+                self.state.store(IDLE, Ordering::SeqCst);
+                resume_unwind(panic);
+            }
+            if self.state.compare_exchange(RUNNING, IDLE, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+                return;
+            }
+        }
+    }
+
+    fn poll(&self, context: &mut Context<'_>) {
+        let mut future = lock(&self.future);
+        if future.as_mut().is_some_and(|future| future.as_mut().poll(context).is_ready()) {
+            *future = None;
+        }
+    }
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {
+        self.run();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.run();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Poll;
+
+    use super::*;
+
+    #[test]
+    fn it_runs_where_it_is_woken_and_once_more_if_it_is_woken_meanwhile() {
+        let polls = Arc::<AtomicUsize>::default();
+        let count = polls.clone();
+        let task = Task::new(poll_fn(move |context| {
+            // Woken while it runs, twice: one more round.
+            if count.fetch_add(1, Ordering::SeqCst) == 0 {
+                context.waker().wake_by_ref();
+                context.waker().wake_by_ref();
+            }
+            if count.load(Ordering::SeqCst) < 4 { Poll::Pending } else { Poll::Ready(()) }
+        }));
+        task.run();
+        assert_eq!(polls.load(Ordering::SeqCst), 2);
+        std::thread::scope(|scope| _ = scope.spawn(|| Waker::from(task.clone()).wake()));
+        assert_eq!(polls.load(Ordering::SeqCst), 3);
+        task.run();
+        task.run();
+        assert_eq!(polls.load(Ordering::SeqCst), 4, "what is done does not run");
+        assert_eq!(Arc::strong_count(&polls), 1, "and is dropped");
+    }
+
+    #[test]
+    fn a_panic_ends_it() {
+        let task = Task::new(poll_fn(|_| panic!("a mistake")));
+        assert!(catch_unwind(AssertUnwindSafe(|| task.run())).is_err());
+        task.run();
+        assert!(lock(&task.future).is_none());
+    }
+}
