@@ -61,7 +61,7 @@ pub use oncue_core::edges::Prefix;
 pub use oncue_core::frame::{ProtocolError, Seen};
 pub use oncue_core::greeting::MechanismName;
 pub use op::{Op, wakers_panicked};
-pub use options::{EngineOptions, IpVersions, Keep, OnFull, Options};
+pub use options::{EngineOptions, IpVersions, Keep, OnFull, Options, ReconnectStop};
 pub use peer_address::PeerAddress;
 pub use permission::{Admission, PeerKey, REASON_BYTES_MAX, Reason, SubscribeRequest};
 pub use proxy::Proxy;

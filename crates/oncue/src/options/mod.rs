@@ -2,6 +2,7 @@
 //! [`Duration::MAX`] is a time that never comes.
 
 mod net;
+mod stop;
 mod system;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use oncue_core::ledger::Quota;
 
 pub use self::net::IpVersions;
 pub(crate) use self::net::NetOptions;
+pub use self::stop::ReconnectStop;
 use crate::error::{Error, Result};
 use crate::msg::{Frames, Msg};
 use crate::permission::{Admission, Gate, SubscribeRequest};
@@ -254,6 +256,13 @@ options! {
     /// How long a closed socket goes on sending what is queued (libzmq: `ZMQ_LINGER`). Default 1 s; zero drops it at once,
     /// and with [`Duration::MAX`] the socket goes on as long as its peers are connected.
     linger(time: Duration): Duration = Duration::from_secs(1) => time;
+
+    /// After what the socket tries no more to connect to an endpoint (libzmq: `ZMQ_RECONNECT_STOP`). Default
+    /// [`ReconnectStop::NEVER`]. [`Failed`](crate::ConnectionEventKind::Failed) or
+    /// [`Lost`](crate::ConnectionEventKind::Lost) then has no time of a retry, and
+    /// [`Stopped`](crate::ConnectionEventKind::Stopped) follows. After that [`connect`](crate::Sub::connect) may be called
+    /// again.
+    reconnect_stop(conditions: ReconnectStop): ReconnectStop = ReconnectStop::NEVER => conditions;
 
     /// How long making a connection may take: the look-up of the name, all addresses of the host, the way through a proxy
     /// (libzmq: `ZMQ_CONNECT_TIMEOUT`). The handshake has [a time of its own](Options::handshake_timeout). TCP; Unix sockets

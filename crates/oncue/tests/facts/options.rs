@@ -130,10 +130,6 @@ fn each_option_of_libzmq_is_on_the_page_of_options() {
     };
     let to_come: BTreeSet<_> = TO_COME.split_whitespace().collect();
     for option in OF_LIBZMQ.split_whitespace() {
-        assert_eq!(
-            is_named(option),
-            !to_come.contains(option),
-            "ZMQ_{option} is on the page, or else in TO_COME"
-        );
+        assert!(is_named(option) || to_come.contains(option), "docs/OPTIONS.md does not have ZMQ_{option}");
     }
 }

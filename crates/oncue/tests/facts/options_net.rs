@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use oncue::{
     Admission, Cause, ConnectionEventKind as Kind, ConnectionEvents, Endpoint, ErrorKind, IpVersions,
-    Options, Pub, Sub, XPub,
+    Options, Pub, ReconnectStop, Sub, XPub,
 };
 use oncue_interop::directory::Directory;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
@@ -37,6 +37,14 @@ fn between(local: &SockAddr, peer: Option<&SockAddr>) -> System {
             return socket;
         }
         assert!(Instant::now() < until, "no socket is at {local:?} towards {peer:?}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let until = Instant::now() + SOON;
+    while !is_so() {
+        assert!(Instant::now() < until, "not in time: {what}");
         thread::sleep(Duration::from_millis(2));
     }
 }
@@ -90,9 +98,7 @@ fn the_system_buffers_as_much_as_it_was_told_to() {
     let endpoint = publisher.bind(&format!("ipc://{}", path.display())).unwrap().to_string();
     let subscriber = Sub::new(&engine, own()).unwrap();
     subscriber.connect(&endpoint).unwrap();
-    while publisher.stats().peers == 0 {
-        thread::sleep(Duration::from_millis(2));
-    }
+    until("connected", || publisher.stats().peers == 1);
     let at = SockAddr::unix(&path).unwrap();
     let nameless = System::pair(Domain::UNIX, socket2::Type::STREAM, None).unwrap().0.local_addr().unwrap();
     for socket in [between(&at, Some(&nameless)), between(&nameless, Some(&at))] {
@@ -309,4 +315,106 @@ fn a_connection_is_made_in_time_or_not_at_all() {
     let kinds: Vec<_> =
         (0..2).map(|_| events.next().wait_timeout(SOON).expect("an event in time").unwrap().kind).collect();
     assert!(matches!(kinds[..], [Kind::Connecting, Kind::Connected { .. }]), "{kinds:?}");
+}
+
+/// What a socket with this option tells of its connection until it stops, or until it tries again.
+fn until_it_stops(options: Options, connect: impl Fn(&Sub)) -> Vec<&'static str> {
+    let s = Sub::new(&engine(), options).unwrap();
+    let events = s.events();
+    connect(&s);
+    let mut told = Vec::new();
+    loop {
+        let event = events.next().wait_timeout(SOON).expect("an event in time").unwrap();
+        let (what, tries_again) = match event.kind {
+            Kind::Connecting => ("connecting", None),
+            Kind::Connected { .. } => ("connected", None),
+            Kind::Failed { retry_after, .. } => ("failed", Some(retry_after.is_some())),
+            Kind::Lost { retry_after, .. } => ("lost", Some(retry_after.is_some())),
+            Kind::Stopped => ("stopped", None),
+            other => panic!("{other:?}"),
+        };
+        told.push(what);
+        match tries_again {
+            _ if what == "stopped" => return told,
+            Some(true) => return told,
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_socket_stops_after_what_it_was_told_to() {
+    let nobody = TcpListener::bind(SocketAddr::from(V4)).unwrap().local_addr().unwrap();
+    let refused = |s: &Sub| drop(s.connect(&format!("tcp://{nobody}")).unwrap());
+    let missing = |s: &Sub| drop(s.connect("ipc:///no/such/oncue").unwrap());
+    let silent = |s: &Sub| {
+        let listener = TcpListener::bind(SocketAddr::from(V4)).unwrap();
+        s.connect(&format!("tcp://{}", listener.local_addr().unwrap())).unwrap();
+        drop(listener.accept().unwrap());
+        // It is taken for a peer that left because of our socket type otherwise: the next attempt would tell more.
+        drop(listener);
+    };
+    let lost = |s: &Sub| {
+        let door = Door::new(s, Side::Connecting);
+        let peer = door.peer(Zmtp::V3_1);
+        until("connected", || s.stats().peers == 1);
+        peer.reset();
+    };
+    type Case<'a> = (&'a str, &'a dyn Fn(&Sub), ReconnectStop, &'a [&'static str]);
+    let cases: [Case<'_>; 4] = [
+        ("refused", &refused, ReconnectStop::CONNECTION_REFUSED, &["connecting", "failed"]),
+        ("missing", &missing, ReconnectStop::CONNECTION_REFUSED, &["connecting", "failed"]),
+        ("handshake", &silent, ReconnectStop::HANDSHAKE_FAILED, &["connecting", "failed"]),
+        ("lost", &lost, ReconnectStop::DISCONNECTED, &["connecting", "connected", "lost"]),
+    ];
+    let conditions =
+        [ReconnectStop::CONNECTION_REFUSED, ReconnectStop::HANDSHAKE_FAILED, ReconnectStop::DISCONNECTED];
+    for (name, connect, condition, told) in cases {
+        let stopped = [told, &["stopped"][..]].concat();
+        assert_eq!(until_it_stops(options().reconnect_stop(condition), connect), stopped, "{name}");
+        assert_eq!(
+            until_it_stops(options().reconnect_stop(ReconnectStop::ALWAYS), connect),
+            stopped,
+            "{name}"
+        );
+        let others = conditions.into_iter().filter(|other| *other != condition);
+        let others = others.fold(ReconnectStop::NEVER, |all, other| all | other);
+        assert_eq!(
+            until_it_stops(options().reconnect_stop(others), connect),
+            told,
+            "{name} is no reason to stop after {others:?}"
+        );
+    }
+    let (_listener, at, _full) = self::silent();
+    for (stop, told) in [
+        (ReconnectStop::ALWAYS, &["connecting", "failed", "stopped"][..]),
+        (conditions[0] | conditions[1] | conditions[2], &["connecting", "failed"]),
+    ] {
+        let unanswered = |s: &Sub| drop(s.connect(&format!("tcp://{at}")).unwrap());
+        assert_eq!(
+            until_it_stops(
+                options().connect_timeout(Duration::from_millis(50)).reconnect_stop(stop),
+                unanswered
+            ),
+            told
+        );
+    }
+}
+
+#[test]
+fn a_socket_that_has_stopped_may_connect_again() {
+    let engine = engine();
+    let s = Sub::new(&engine, options().reconnect_stop(ReconnectStop::ALWAYS)).unwrap();
+    let events = s.events();
+    let at = TcpListener::bind(SocketAddr::from(V4)).unwrap().local_addr().unwrap();
+    s.connect(&format!("tcp://{at}")).unwrap();
+    while !matches!(events.next().wait_timeout(SOON).expect("an event in time").unwrap().kind, Kind::Stopped)
+    {
+    }
+    let gone = s.disconnect(&format!("tcp://{at}")).unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::Misuse);
+    let publisher = Pub::new(&engine, options()).unwrap();
+    publisher.bind(&format!("tcp://{at}")).unwrap();
+    s.connect(&format!("tcp://{at}")).unwrap();
+    until("connected", || s.stats().peers == 1);
 }

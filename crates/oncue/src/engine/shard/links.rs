@@ -220,7 +220,7 @@ impl<N: Net> Shard<N> {
         self.connecting(slot);
     }
 
-    /// A dialer's connection is over, or failed: dials again after a backoff, less a jitter of up to half, so that many
+    /// A dialer's connection is over, or failed. Unless that is a reason to stop, dials again after a backoff, less a jitter of up to half, so that many
     /// peers that lost the same publisher do not come back at once.
     pub(crate) fn redial(
         &mut self,
@@ -232,6 +232,14 @@ impl<N: Net> Shard<N> {
         let Some(slot) = slot else { return };
         let chance = self.chance();
         let Some(link) = self.links.get_mut(slot).filter(|link| link.uid == uid) else { return };
+        if outcome.is_last(link.hub.options.reconnect_stop, why) {
+            let Link { hub, asked, resolved, .. } = self.links.remove(slot);
+            events::stopped(hub.id, &asked, why);
+            if let Some(departure) = departure {
+                self.tell_link(&hub, uid, &resolved, departure.of_dialer(None));
+            }
+            return self.tell_link(&hub, uid, &resolved, ConnectionEventKind::Stopped);
+        }
         let Kind::Dialer { failures, turn, ready_last } = &mut link.kind else { return };
         let options = &link.hub.options;
         match outcome {
@@ -252,7 +260,7 @@ impl<N: Net> Shard<N> {
         self.timers.set(self.now.saturating_add(pause), Timer::Link { slot, uid });
         // After a peer that has left unnamed the next attempt says more.
         if let Some(departure) = departure.filter(|_| !unnamed) {
-            self.tell_link(&hub, uid, &endpoint, departure.of_dialer(pause));
+            self.tell_link(&hub, uid, &endpoint, departure.of_dialer(Some(pause)));
         }
     }
 
