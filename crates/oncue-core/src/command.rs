@@ -5,16 +5,16 @@ use alloc::vec::Vec;
 
 use crate::frame::{COMMAND_BYTES_MAX, ProtocolError, Version, put_header};
 
+mod extension;
 mod metadata;
-mod oncue;
 mod standing;
 mod state;
 #[cfg(test)]
 mod tests;
 mod wire;
 
+pub use extension::{ONCUE_COMMAND, ONCUE_LEVEL_STANDING, ONCUE_PROPERTY, oncue_level};
 pub use metadata::{Metadata, PROPERTIES_MAX, PROPERTY_NAME_BYTES_MAX, is_property_name};
-pub use oncue::{ONCUE_COMMAND, ONCUE_LEVEL_STANDING, ONCUE_PROPERTY, oncue_level};
 pub use standing::{Answer, QUESTION_PREFIX_BYTES_MAX, Question, Standing, put_answer, put_question};
 pub use state::{STATE_TEXT_BYTES_MAX, STATE_TOPIC_BYTES_MAX, State, StateNews, put_state};
 use wire::{put_command, split_short};
@@ -103,9 +103,9 @@ impl<'a> Command<'a> {
 fn parse_oncue(data: &[u8]) -> Option<Command<'_>> {
     let (&kind, data) = data.split_first()?;
     match kind {
-        oncue::KIND_STATE => state::parse(data).map(Command::State),
-        oncue::KIND_QUESTION => standing::parse_question(data).map(Command::Question),
-        oncue::KIND_ANSWER => standing::parse_answer(data).map(Command::Answer),
+        extension::KIND_STATE => state::parse(data).map(Command::State),
+        extension::KIND_QUESTION => standing::parse_question(data).map(Command::Question),
+        extension::KIND_ANSWER => standing::parse_answer(data).map(Command::Answer),
         _ => None,
     }
 }

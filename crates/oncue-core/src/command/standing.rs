@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::oncue::{KIND_ANSWER, KIND_QUESTION, ONCUE_COMMAND};
+use super::extension::{KIND_ANSWER, KIND_QUESTION, ONCUE_COMMAND};
 use super::wire::put_command;
 
 /// The longest prefix that can be asked about, in bytes.

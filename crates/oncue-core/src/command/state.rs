@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::oncue::{KIND_STATE, ONCUE_COMMAND};
+use super::extension::{KIND_STATE, ONCUE_COMMAND};
 use super::wire::put_command;
 
 /// The longest text of a state, in bytes.

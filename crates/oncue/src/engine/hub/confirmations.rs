@@ -10,7 +10,6 @@ use oncue_core::command::Standing;
 use oncue_core::edges::Prefix;
 use slab::Slab;
 
-use super::{Hub, Note};
 use crate::permission::PeerKey;
 use crate::sync::lock;
 
@@ -91,6 +90,24 @@ impl Confirmations {
         self.any.load(Ordering::Acquire)
     }
 
+    /// Begins to wait until publishers have a subscription in force. Each of this number of shards is about to ask. Returns
+    /// its key for [`close`](Self::close), too.
+    pub(crate) fn begin(
+        &self,
+        prefix: Prefix,
+        publishers_min: usize,
+        shards: usize,
+    ) -> (usize, Arc<Confirmation>) {
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let tally = Tally { shards, said: HashMap::new(), cancelled: false, waker: None };
+        let confirmation =
+            Arc::new(Confirmation { number, prefix, publishers_min, tally: Mutex::new(tally) });
+        let mut open = lock(&self.open);
+        let key = open.insert(confirmation.clone());
+        self.any.store(true, Ordering::Release);
+        (key, confirmation)
+    }
+
     /// Those that are waited for.
     pub(crate) fn open(&self) -> Vec<Arc<Confirmation>> {
         match self.are_open() {
@@ -125,27 +142,6 @@ impl Confirmations {
         drop(open);
         // A waker is the user's code.
         drop(closed);
-    }
-}
-
-impl Hub {
-    /// Begins to wait until publishers have a subscription in force: those that are connected, and any others until there
-    /// are at least `publishers_min`. Returns its key for [`Confirmations::close`], too.
-    pub(crate) fn confirm(
-        self: &Arc<Self>,
-        prefix: Prefix,
-        publishers_min: usize,
-    ) -> (usize, Arc<Confirmation>) {
-        let number = self.confirmations.number.fetch_add(1, Ordering::Relaxed);
-        let tally = Tally { shards: self.ports.len(), said: HashMap::new(), cancelled: false, waker: None };
-        let confirmation =
-            Arc::new(Confirmation { number, prefix, publishers_min, tally: Mutex::new(tally) });
-        let mut open = lock(&self.confirmations.open);
-        let key = open.insert(confirmation.clone());
-        self.confirmations.any.store(true, Ordering::Release);
-        drop(open);
-        self.mail_all(|| Note::Confirm { hub: self.clone(), confirmation: confirmation.clone() });
-        (key, confirmation)
     }
 }
 

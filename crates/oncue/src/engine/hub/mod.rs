@@ -312,6 +312,18 @@ impl Hub {
         (self.clock)()
     }
 
+    /// Begins to wait until publishers have a subscription in force: those that are connected, and any others until there
+    /// are at least `publishers_min`. Returns its key for [`Confirmations::close`], too.
+    pub(crate) fn confirm(
+        self: &Arc<Self>,
+        prefix: Prefix,
+        publishers_min: usize,
+    ) -> (usize, Arc<Confirmation>) {
+        let (key, confirmation) = self.confirmations.begin(prefix, publishers_min, self.ports.len());
+        self.mail_all(|| Note::Confirm { hub: self.clone(), confirmation: confirmation.clone() });
+        (key, confirmation)
+    }
+
     /// Leaves a note for every shard.
     pub(crate) fn mail_all(&self, note: impl Fn() -> Note) {
         self.ports.iter().for_each(|port| port.mail(note()));
