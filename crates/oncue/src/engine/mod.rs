@@ -37,6 +37,8 @@ use crate::permission::check_not_deciding;
 use crate::sync::{Clock, lock};
 use hub::Hub;
 pub use hub::announced::TopicState;
+pub(crate) use hub::confirmations::Confirmation;
+pub use hub::confirmations::Confirmed;
 pub use hub::fullness::Room;
 pub(crate) use hub::{Note, Port};
 use shard::Shard;
@@ -287,10 +289,11 @@ impl<N: Net> Control for Driver<N> {
         self.check_alive()?;
         hub.check_open()?;
         at.check_bind()?;
+        hub.options.net.check_endpoint(at)?;
         let failed = |e| Error::io(format!("cannot bind {at}"), e);
         // A name may have addresses of other machines as well.
         let mut refused = failed(io::ErrorKind::AddrNotAvailable.into());
-        for place in N::places(at).map_err(failed)? {
+        for place in N::places(at, &hub.options.net).map_err(failed)? {
             match self.with_shard(self.next_shard(), |shard| shard.bind(hub, at, &place)) {
                 Err(e) if e.io_kind() == Some(io::ErrorKind::AddrNotAvailable) => refused = e,
                 decided => return decided,
@@ -304,6 +307,7 @@ impl<N: Net> Control for Driver<N> {
         self.check_alive()?;
         hub.check_open()?;
         to.check_connect()?;
+        hub.options.net.check_endpoint(to)?;
         // A second connection to one publisher would only double what comes (and what a PUB sends).
         let once = matches!(hub.socket_type, SocketType::Sub | SocketType::Pub);
         let _alone = once.then(|| lock(&hub.linking));

@@ -6,19 +6,17 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use socket2::{SockAddr, Socket, Type};
+use socket2::{SockAddr, Socket};
 
-/// A stream socket of the address's family that never blocks.
-pub(super) fn open(addr: &SockAddr) -> io::Result<Socket> {
-    Socket::new(addr.domain(), Type::STREAM.nonblocking().cloexec(), None)
-}
+use super::tuning::{open, open_tcp};
+use crate::options::NetOptions;
 
-/// Listens at a TCP address. `backlog` connections may wait to be accepted; the system caps it.
-pub(super) fn tcp(addr: SocketAddr, backlog: u32) -> io::Result<Socket> {
-    let addr = addr.into();
-    let socket = open(&addr)?;
+/// Listens at a TCP address.
+pub(super) fn tcp(addr: SocketAddr, options: &NetOptions) -> io::Result<Socket> {
+    let socket = open_tcp(&addr, options)?;
     socket.set_reuse_address(true)?;
-    listening(socket, &addr, backlog)
+    socket.bind(&addr.into())?;
+    listening(socket, options)
 }
 
 /// The address of a name in Linux's abstract namespace.
@@ -27,14 +25,16 @@ pub(super) fn abstract_addr(name: &str) -> io::Result<SockAddr> {
 }
 
 /// Listens at an address of a Unix socket.
-pub(super) fn unix(addr: &SockAddr, backlog: u32) -> io::Result<Socket> {
-    listening(open(addr)?, addr, backlog)
+pub(super) fn unix(addr: &SockAddr, options: &NetOptions) -> io::Result<Socket> {
+    let socket = open(addr)?;
+    socket.bind(addr)?;
+    listening(socket, options)
 }
 
 /// Listens at a path. A file left behind by a process that no longer listens is replaced.
-pub(super) fn path(path: &Path, backlog: u32) -> io::Result<(SocketFile, Socket)> {
+pub(super) fn path(path: &Path, options: &NetOptions) -> io::Result<(SocketFile, Socket)> {
     remove_stale(path)?;
-    let socket = unix(&SockAddr::unix(path)?, backlog)?;
+    let socket = unix(&SockAddr::unix(path)?, options)?;
     Ok((SocketFile::bound(path)?, socket))
 }
 
@@ -45,9 +45,9 @@ pub(super) fn fresh_path() -> PathBuf {
     std::env::temp_dir().join(format!("oncue-{}-{n}.sock", std::process::id()))
 }
 
-fn listening(socket: Socket, addr: &SockAddr, backlog: u32) -> io::Result<Socket> {
-    socket.bind(addr)?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+fn listening(socket: Socket, options: &NetOptions) -> io::Result<Socket> {
+    // The system caps it.
+    socket.listen(i32::try_from(options.listen_backlog).unwrap_or(i32::MAX))?;
     Ok(socket)
 }
 
@@ -119,32 +119,23 @@ mod tests {
     #[test]
     fn a_socket_file_is_removed_only_by_the_socket_that_made_it() {
         let at = fresh_path();
-        let (file, listener) = path(&at, 1).unwrap();
+        let (file, listener) = path(&at, &NetOptions::default()).unwrap();
         drop(file);
         assert!(!at.exists());
         drop(listener);
 
-        let (file, first) = path(&at, 1).unwrap();
+        let (file, first) = path(&at, &NetOptions::default()).unwrap();
         std::fs::remove_file(&at).unwrap();
         let taken_over = Other::bind(&at).unwrap();
         drop((file, first));
         assert!(at.exists(), "the file of the socket that has taken over the path stays");
-        let blocked = path(&at, 1).err().expect("a socket listens there");
+        let blocked = path(&at, &NetOptions::default()).err().expect("a socket listens there");
         assert_eq!(blocked.kind(), io::ErrorKind::AddrInUse);
 
         drop(taken_over);
-        let (file, _listener) = path(&at, 1).expect("what a dead process left is replaced");
+        let (file, _listener) =
+            path(&at, &NetOptions::default()).expect("what a dead process left is replaced");
         drop(file);
         assert!(!at.exists());
-    }
-
-    #[test]
-    fn the_backlog_is_as_asked_for() {
-        let listener = tcp("127.0.0.1:0".parse().unwrap(), 1).unwrap();
-        let to = listener.local_addr().unwrap().as_socket().unwrap();
-        let connect = || std::net::TcpStream::connect_timeout(&to, std::time::Duration::from_millis(200));
-        // The system queues one more than it was asked to.
-        let waiting: Vec<_> = (0..2).map(|_| connect().unwrap()).collect();
-        assert!(connect().is_err(), "{} wait", waiting.len());
     }
 }
