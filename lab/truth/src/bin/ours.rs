@@ -87,7 +87,7 @@ fn obey(engine: &Engine, socket: &mut One, order: &str) -> Result<String, String
             return Ok(wanted.join(" "));
         }
         ("subscribe_many", One::Subscriber(socket)) => {
-            (0..number(1)).try_for_each(|at| socket.subscribe(topic(at))).map_err(text)?;
+            (0..number(1)).try_for_each(|at| socket.subscribe(topic(at)).map(|_| ())).map_err(text)?;
         }
         ("unsubscribe_many", One::Subscriber(socket)) => {
             (0..number(1)).try_for_each(|at| socket.unsubscribe(topic(at)).map(|_| ())).map_err(text)?;
