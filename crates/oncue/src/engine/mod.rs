@@ -38,6 +38,8 @@ use crate::permission::check_not_deciding;
 use crate::sync::{Clock, lock};
 use hub::Hub;
 pub use hub::announced::TopicState;
+pub(crate) use hub::confirmations::Confirmation;
+pub use hub::confirmations::Confirmed;
 pub use hub::fullness::Room;
 pub(crate) use hub::{Note, Port};
 use shard::Shard;

@@ -6,6 +6,7 @@ mod admission;
 mod alive;
 mod begun;
 mod bursts;
+mod confirmed;
 mod connections;
 mod demand;
 mod handshake;

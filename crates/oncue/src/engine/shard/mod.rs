@@ -258,6 +258,10 @@ impl<N: Net> Shard<N> {
             match note {
                 Note::Outbox(hub) => self.send_and_drain(&hub),
                 Note::Subscriptions(hub) => self.tell_subscriptions(&hub),
+                Note::Confirm { hub, confirmation } => {
+                    self.tell_subscriptions(&hub);
+                    self.ask_publishers(&hub, &confirmation);
+                }
                 Note::Resume { slot, uid } => {
                     let now = self.now;
                     if let Some(peer) = self.peer(slot, uid) {
@@ -468,6 +472,7 @@ impl<N: Net> Shard<N> {
         hub.has_peers(self.index, true);
         served.newest = joined;
         self.begin_watch(slot);
+        self.ask_late_publisher(slot, &hub);
     }
 
     /// A batch that waits for room may go on: a full peer has left, or wants something else now.
