@@ -35,7 +35,9 @@ pub struct ConnectionEvent {
 ///         ConnectionEventKind::Connecting => format!("connecting to {endpoint}"),
 ///         ConnectionEventKind::Waiting { cause } => format!("waiting for {endpoint}: {cause}"),
 ///         ConnectionEventKind::Connected { .. } => format!("connected to {endpoint}"),
-///         ConnectionEventKind::Lost { cause, .. } => format!("lost {endpoint} ({cause}), trying again"),
+///         ConnectionEventKind::Lost { cause, retry_after: Some(_), .. } => {
+///             format!("lost {endpoint} ({cause}), trying again")
+///         }
 ///         ConnectionEventKind::Failed { cause, .. } if cause.is_refusal() => {
 ///             format!("refused by {endpoint}: {cause}")
 ///         }
@@ -97,7 +99,7 @@ pub enum ConnectionEventKind {
         peer: ConnectedPeer,
     },
     /// No connection was made, or it ended before the end of its handshake. The socket tries again, and again after that;
-    /// attempts that fail for the same cause are not told.
+    /// attempts that fail for the same cause are not told, unless one is the last.
     Failed {
         /// Where the other side is, if the stream was there.
         address: Option<PeerAddress>,
@@ -105,10 +107,11 @@ pub enum ConnectionEventKind {
         cause: Cause,
         /// The same in full, with its sources.
         error: Error,
-        /// When the socket tries again, from now. The pause after that is longer.
-        retry_after: Duration,
+        /// When the socket tries again, from now. The pause after that is longer. `None`: it tries no more
+        /// ([`reconnect_stop`](crate::Options::reconnect_stop)), and [`Stopped`](Self::Stopped) follows.
+        retry_after: Option<Duration>,
     },
-    /// The connection has ended after its handshake. The socket tries again.
+    /// The connection has ended after its handshake.
     Lost {
         /// The peer, as in its [`Connected`](Self::Connected).
         peer: ConnectedPeer,
@@ -116,10 +119,12 @@ pub enum ConnectionEventKind {
         cause: Cause,
         /// The same in full, with its sources.
         error: Error,
-        /// When the socket tries again, from now.
-        retry_after: Duration,
+        /// When the socket tries again, from now. `None`: it tries no more
+        /// ([`reconnect_stop`](crate::Options::reconnect_stop)), and [`Stopped`](Self::Stopped) follows.
+        retry_after: Option<Duration>,
     },
-    /// The socket tries no more, and its connection is gone if it had one: [`disconnect`](crate::Pub::disconnect) was called.
+    /// The socket tries no more, and its connection is gone if it had one: [`disconnect`](crate::Pub::disconnect) was called,
+    /// or a condition of [`reconnect_stop`](crate::Options::reconnect_stop) was met, which the event before tells.
     Stopped,
 }
 
@@ -232,6 +237,11 @@ impl Cause {
             | Cause::ClosedHere
             | Cause::System(_) => false,
         }
+    }
+
+    /// Whether nothing listens there, as the system or a proxy says.
+    pub(crate) fn is_nothing_there(&self) -> bool {
+        matches!(self, Cause::ConnectionRefused | Cause::NoSuchFile)
     }
 
     /// Whether a failed attempt with this cause after one with the `other` is no news.

@@ -3,6 +3,7 @@
 
 mod admission;
 mod closing;
+mod confirmed;
 mod half_open;
 mod last;
 mod leaving;

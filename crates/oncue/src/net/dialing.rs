@@ -9,10 +9,11 @@ use rustix::io::Errno;
 use socket2::Socket;
 
 use super::address;
-use super::listen::open;
 use super::poller::Poller;
 use super::resolver::Answer;
+use super::tuning::open_tcp;
 use crate::endpoint::Source;
+use crate::options::NetOptions;
 
 /// A connection that is not made yet. Its addresses are tried in order: the next one when one has failed, or in parallel
 /// with those being tried when [`try_next`](Dialing::try_next) is called.
@@ -20,6 +21,7 @@ pub(crate) struct Dialing {
     poller: Arc<Poller>,
     token: usize,
     source: Option<Source>,
+    options: Arc<NetOptions>,
     /// The addresses, until they are there.
     answer: Option<Answer>,
     /// By how many places the list of addresses is rotated.
@@ -39,9 +41,10 @@ impl Dialing {
         source: Option<Source>,
         answer: Answer,
         turn: u32,
+        options: Arc<NetOptions>,
     ) -> Dialing {
         let (left, trying) = Default::default();
-        Dialing { poller, token, source, answer: Some(answer), turn, left, trying, failure: None }
+        Dialing { poller, token, source, options, answer: Some(answer), turn, left, trying, failure: None }
     }
 
     /// Checks for progress. Returns the connection once there is one, and an error when all addresses have failed.
@@ -49,7 +52,7 @@ impl Dialing {
         if let Some(answer) = &self.answer {
             let Some(found) = answer.take() else { return Ok(None) };
             self.answer = None;
-            self.left = found?.into();
+            self.left = address::allowed(found?, &"the host", self.options.ip_versions)?.into();
             let places = self.turn as usize % self.left.len().max(1);
             self.left.rotate_left(places);
         }
@@ -94,8 +97,7 @@ impl Dialing {
 
     /// Begins to connect.
     fn begin(&self, to: &SocketAddr) -> io::Result<Socket> {
-        let to_addr = (*to).into();
-        let socket = open(&to_addr)?;
+        let socket = open_tcp(to, &self.options)?;
         if let Some(source) = &self.source {
             if source.port != 0 {
                 // Otherwise the port could not be used for a minute after each connection (TIME_WAIT).
@@ -103,7 +105,7 @@ impl Dialing {
             }
             socket.bind(&address::to_connect_from(source, to)?.into())?;
         }
-        match socket.connect(&to_addr) {
+        match socket.connect(&(*to).into()) {
             Err(e) if Errno::from_io_error(&e) != Some(Errno::INPROGRESS) => return Err(e),
             _ => self.poller.register_both(&socket, self.token)?,
         }
@@ -139,7 +141,7 @@ mod tests {
 
     fn dial(addrs: Vec<SocketAddr>, turn: u32) -> io::Result<SocketAddr> {
         let poller = Arc::new(Poller::new().unwrap());
-        let mut dialing = Dialing::new(poller.clone(), 1, None, Answer::known(addrs), turn);
+        let mut dialing = Dialing::new(poller.clone(), 1, None, Answer::known(addrs), turn, Arc::default());
         let mut report = Report::default();
         for _ in 0..100 {
             if let Some((_, address)) = dialing.step()? {
@@ -180,14 +182,16 @@ mod tests {
 
     #[test]
     fn an_address_that_does_not_answer_is_overtaken() {
+        let full = NetOptions { listen_backlog: 0, ..NetOptions::default() };
         // Its accept queue is full, so that the system answers no connection attempt.
-        let silent = super::super::listen::tcp("127.0.0.1:0".parse().unwrap(), 0).unwrap();
+        let silent = super::super::listen::tcp("127.0.0.1:0".parse().unwrap(), &full).unwrap();
         let at = silent.local_addr().unwrap().as_socket().unwrap();
         let _full: Vec<_> =
             (0..2).map(|_| std::net::TcpStream::connect_timeout(&at, Duration::from_millis(100))).collect();
         let (_listener, there) = listener();
         let poller = Arc::new(Poller::new().unwrap());
-        let mut dialing = Dialing::new(poller.clone(), 1, None, Answer::known(vec![at, there]), 0);
+        let mut dialing =
+            Dialing::new(poller.clone(), 1, None, Answer::known(vec![at, there]), 0, Arc::default());
         assert!(dialing.step().unwrap().is_none() && dialing.has_more());
         dialing.try_next();
         assert!(!dialing.has_more());

@@ -278,6 +278,10 @@ impl<N: Net> Shard<N> {
             match note {
                 Note::Outbox(hub) => self.send_and_drain(&hub),
                 Note::Subscriptions(hub) => self.tell_subscriptions(&hub),
+                Note::Confirm { hub, confirmation } => {
+                    self.tell_subscriptions(&hub);
+                    self.ask_publishers(&hub, &confirmation);
+                }
                 Note::Resume { slot, uid } => {
                     let now = self.now;
                     if let Some(peer) = self.peer(slot, uid) {
@@ -488,6 +492,7 @@ impl<N: Net> Shard<N> {
         hub.has_peers(self.index, true);
         served.newest = joined;
         self.begin_watch(slot);
+        self.ask_late_publisher(slot, &hub);
     }
 
     /// A batch that waits for room may go on: a full peer has left, or wants something else now.
@@ -511,7 +516,7 @@ impl<N: Net> Shard<N> {
             Timer::Peer { check, slot, uid } => {
                 let Some(peer) = self.peer(slot, uid) else { return };
                 match (check, &peer.phase) {
-                    (Check::Handshake, Phase::Connecting | Phase::Handshake(_)) => {
+                    (Check::Connect, Phase::Connecting) | (Check::Handshake, Phase::Handshake(_)) => {
                         let late = self.peers[slot].too_late();
                         self.end(slot, late);
                     }
@@ -567,14 +572,16 @@ impl<N: Net> Shard<N> {
     fn sweep_timers(&mut self) {
         let Shard { timers, peers, links, hubs, .. } = self;
         timers.sweep(|timer| match *timer {
-            Timer::Peer { check, slot, uid } => {
-                let begins =
-                    matches!(check, Check::Handshake | Check::Waiting | Check::Ready | Check::NextAddress);
-                peers.get(slot).is_some_and(|peer| {
-                    let begun = matches!(peer.phase, Phase::Traffic(_) | Phase::Draining);
-                    peer.uid == uid && !(begins && begun)
-                })
-            }
+            Timer::Peer { check, slot, uid } => peers.get(slot).is_some_and(|peer| {
+                let matters = match check {
+                    Check::Connect | Check::NextAddress => matches!(peer.phase, Phase::Connecting),
+                    Check::Handshake | Check::Waiting | Check::Ready => {
+                        !matches!(peer.phase, Phase::Traffic(_) | Phase::Draining)
+                    }
+                    Check::Message | Check::Look | Check::Evict | Check::Drain => true,
+                };
+                peer.uid == uid && matters
+            }),
             Timer::Link { slot, uid } => links.get(slot).is_some_and(|link| link.uid == uid),
             Timer::Linger { hub } | Timer::Rested { hub } | Timer::Alarm { hub } => hubs.contains_key(&hub),
         });
