@@ -119,14 +119,15 @@ impl Endpoints {
                 self.connected.push((endpoint.clone(), Instant::now() + SETTLED));
                 Vec::new()
             }
-            ConnectionEventKind::Lost { cause, .. } => {
+            ConnectionEventKind::Lost { cause, retry_after, .. } => {
+                let lost = lost(endpoint, cause, retry_after.is_some());
                 let at = self.connected.iter().position(|(connected, _)| connected == endpoint);
                 if at.map(|at| self.connected.swap_remove(at)).is_none() {
-                    vec![lost(endpoint, cause)]
+                    vec![lost]
                 } else if cause.is_refusal() {
                     self.refuse(endpoint, cause).into_iter().collect()
                 } else {
-                    vec![self.connected_to(endpoint), lost(endpoint, cause)]
+                    vec![self.connected_to(endpoint), lost]
                 }
             }
             ConnectionEventKind::Failed { cause, .. } => self.refuse(endpoint, cause).into_iter().collect(),
@@ -155,8 +156,8 @@ impl Endpoints {
     }
 }
 
-fn lost(endpoint: &Endpoint, cause: &Cause) -> String {
-    format!("lost {endpoint} ({cause}), trying again")
+fn lost(endpoint: &Endpoint, cause: &Cause, tries_again: bool) -> String {
+    format!("lost {endpoint} ({cause}){}", if tries_again { ", trying again" } else { "" })
 }
 
 /// Peers that came and were not let in: anybody may come at any rate.

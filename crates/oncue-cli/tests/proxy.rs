@@ -115,7 +115,7 @@ impl Chain {
 
     fn subscriber(&self, topics: impl Iterator<Item = String>) -> Sub {
         let socket = Sub::new(&self.engine, options()).expect("a subscriber");
-        topics.for_each(|topic| socket.subscribe(topic).expect("a subscription"));
+        topics.for_each(|topic| drop(socket.subscribe(topic).expect("a subscription")));
         socket
     }
 

@@ -5,16 +5,18 @@ use alloc::vec::Vec;
 
 use crate::frame::{COMMAND_BYTES_MAX, ProtocolError, Version, put_header};
 
+mod extension;
 mod metadata;
+mod standing;
 mod state;
 #[cfg(test)]
 mod tests;
 mod wire;
 
+pub use extension::{ONCUE_COMMAND, ONCUE_LEVEL_STANDING, ONCUE_PROPERTY, oncue_level};
 pub use metadata::{Metadata, PROPERTIES_MAX, PROPERTY_NAME_BYTES_MAX, is_property_name};
-pub use state::{
-    ONCUE_PROPERTY, STATE_COMMAND, STATE_TEXT_BYTES_MAX, STATE_TOPIC_BYTES_MAX, State, StateNews, put_state,
-};
+pub use standing::{Answer, QUESTION_PREFIX_BYTES_MAX, Question, Standing, put_answer, put_question};
+pub use state::{STATE_TEXT_BYTES_MAX, STATE_TOPIC_BYTES_MAX, State, StateNews, put_state};
 use wire::{put_command, split_short};
 
 /// The longest context that a PING may carry and a PONG returns, in bytes.
@@ -57,6 +59,10 @@ pub enum Command<'a> {
     },
     /// The state of a topic: an extension of Oncue, see docs/WIRE.md.
     State(StateNews<'a>),
+    /// A question about a subscription: an extension of Oncue.
+    Question(Question<'a>),
+    /// Its answer.
+    Answer(Answer),
     /// Any other command; to be ignored once the handshake is over.
     Unknown {
         /// 1 to 255 bytes.
@@ -87,9 +93,20 @@ impl<'a> Command<'a> {
                 Command::Ping { ttl_ds: u16::from_be_bytes(*ttl_ds), context: cut_context(context) }
             }
             b"PONG" => Command::Pong { context: cut_context(data) },
-            b"ONCUE" => state::parse(data).map_or(Command::Unknown { name }, Command::State),
+            b"ONCUE" => parse_oncue(data).unwrap_or(Command::Unknown { name }),
             name => Command::Unknown { name },
         })
+    }
+}
+
+/// Parses the data of an [`ONCUE_COMMAND`]; `None` for the kinds of later versions and for malformed data.
+fn parse_oncue(data: &[u8]) -> Option<Command<'_>> {
+    let (&kind, data) = data.split_first()?;
+    match kind {
+        extension::KIND_STATE => state::parse(data).map(Command::State),
+        extension::KIND_QUESTION => standing::parse_question(data).map(Command::Question),
+        extension::KIND_ANSWER => standing::parse_answer(data).map(Command::Answer),
+        _ => None,
     }
 }
 

@@ -27,6 +27,11 @@ pub(crate) fn retry(socket: u64, endpoint: &Endpoint, pause: Duration, reason: &
     debug!(target: "oncue::socket", socket, %endpoint, ?pause, %reason, "retry");
 }
 
+/// A connection was not made, or is over, and is not dialled again: a condition of `reconnect_stop` is met.
+pub(crate) fn stopped(socket: u64, endpoint: &Endpoint, reason: &dyn Display) {
+    info!(target: "oncue::socket", socket, %endpoint, %reason, "stopped");
+}
+
 /// A peer's handshake is done.
 pub(crate) fn peer_joined(socket: u64, peer: u64, address: &PeerAddress) {
     debug!(target: "oncue::peer", socket, peer, %address, "joined");

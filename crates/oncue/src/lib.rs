@@ -49,11 +49,11 @@ mod stats;
 mod sync;
 
 pub use batch::{Batch, Received};
-pub use connection::{Cause, ConnectedPeer, ConnectionEvent, ConnectionEventKind};
+pub use connection::{Cause, ConnectedPeer, ConnectionEvent, ConnectionEventKind, ProxyFailure};
 pub use demand::OnDemand;
 pub use descriptors::raise_descriptor_limit;
 pub use endpoint::{Endpoint, Host, IPC_PATH_BYTES_MAX, Source};
-pub use engine::{Engine, Room, TopicState};
+pub use engine::{Confirmed, Engine, Room, TopicState};
 pub use error::{Error, ErrorKind, Result};
 pub use msg::{Frames, Msg, MsgRef};
 pub use oncue_core::command::State;
@@ -62,11 +62,14 @@ pub use oncue_core::edges::Prefix;
 pub use oncue_core::frame::{ProtocolError, Seen};
 pub use oncue_core::greeting::MechanismName;
 pub use op::{Op, wakers_panicked};
-pub use options::{EngineOptions, Keep, OnFull, Options};
+pub use options::{EngineOptions, IpVersions, Keep, OnFull, Options, ReconnectStop, SocksProxy};
 pub use peer_address::PeerAddress;
 pub use permission::{Admission, PeerKey, REASON_BYTES_MAX, Reason, SubscribeRequest};
 pub use proxy::Proxy;
-pub use socket::{ConnectionEvents, DemandEvent, DemandWatch, Pub, Socket, Sub, XPub, XPubEvent, XSub, kind};
+pub use socket::{
+    Confirming, ConnectionEvents, DemandEvent, DemandWatch, Pub, Socket, Sub, Subscribed, XPub, XPubEvent,
+    XSub, kind,
+};
 pub use stats::{Closed, RefusedPeer, SocketStats, TurnedAway};
 
 /// The examples of the README compile.

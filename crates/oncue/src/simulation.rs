@@ -3,6 +3,7 @@
 
 mod admission;
 mod closing;
+mod confirmed;
 mod drawn;
 mod half_open;
 mod last;

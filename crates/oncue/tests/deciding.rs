@@ -172,7 +172,7 @@ fn what_would_have_its_io_thread_wait_for_itself_is_refused_and_all_else_works()
                     sub.recv().wait_timeout(Duration::from_millis(2)).map(|_| ErrorKind::Misuse),
                 ),
                 ("a socket", kind(Sub::new(&theirs, Options::new()).map(drop))),
-                ("subscribe", kind(sub.subscribe("x"))),
+                ("subscribe", kind(sub.subscribe("x").map(drop))),
                 ("send", kind(x.send("x"))),
                 ("demand", (!x.demand().snapshot().is_empty()).then_some(ErrorKind::Misuse)),
                 ("stats", (x.stats().peers != 1).then_some(ErrorKind::Misuse)),

@@ -72,7 +72,7 @@ impl Gate {
         assert!(polled.is_pending(), "an unexpected edge: {polled:?}");
         self.wanted = !self.wanted;
         match self.wanted {
-            true => self.key.subscribe(PREFIX).expect("a subscription"),
+            true => drop(self.key.subscribe(PREFIX).expect("a subscription")),
             false => assert!(self.key.unsubscribe(PREFIX).expect("the socket is open")),
         }
         held.wait_for(State::Held);

@@ -1,21 +1,15 @@
-//! A command of Oncue beside those of RFC 37: the state of a topic, for peers that sent `X-Oncue` in their READY.
+//! A notice of Oncue: the state of a topic.
 
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::extension::{KIND_STATE, ONCUE_COMMAND};
 use super::wire::put_command;
 
-/// The READY property by which a peer says that it understands [`STATE_COMMAND`]s, and its value.
-pub const ONCUE_PROPERTY: (&str, &[u8]) = ("X-Oncue", b"1");
-/// The name of the command. RFC 37 allows letters only.
-pub const STATE_COMMAND: &str = "ONCUE";
 /// The longest text of a state, in bytes.
 pub const STATE_TEXT_BYTES_MAX: usize = 255;
 /// The longest topic whose state can be sent, in bytes.
 pub const STATE_TOPIC_BYTES_MAX: usize = 60_000;
-
-/// The first byte of the data: the kind of news. Other values are reserved.
-const KIND_STATE: u8 = 1;
 
 /// What a publisher announces about a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,16 +75,16 @@ pub struct StateNews<'a> {
     pub text: &'a [u8],
 }
 
-/// Parses the data of a [`STATE_COMMAND`]; `None` for the kinds of later versions and for malformed data.
+/// Parses what follows the kind; `None` for malformed data.
 pub(super) fn parse(data: &[u8]) -> Option<StateNews<'_>> {
-    let [KIND_STATE, state, high, low, rest @ ..] = data else { return None };
+    let [state, high, low, rest @ ..] = data else { return None };
     let len = usize::from(u16::from_be_bytes([*high, *low]));
     let (topic, text) = rest.split_at_checked(len).filter(|_| len <= STATE_TOPIC_BYTES_MAX)?;
     let text = text.get(..STATE_TEXT_BYTES_MAX).unwrap_or(text);
     Some(StateNews { state: State::from_number(*state)?, topic, text })
 }
 
-/// Appends a [`STATE_COMMAND`].
+/// Appends an [`ONCUE_COMMAND`] that tells a state.
 ///
 /// # Panics
 /// When the topic is longer than [`STATE_TOPIC_BYTES_MAX`] or the text than [`STATE_TEXT_BYTES_MAX`].
@@ -99,5 +93,5 @@ pub fn put_state(out: &mut Vec<u8>, news: &StateNews<'_>) {
     assert!(news.text.len() <= STATE_TEXT_BYTES_MAX, "the text of a state is too long");
     let [high, low] = (news.topic.len() as u16).to_be_bytes();
     let head = [KIND_STATE, news.state.number(), high, low];
-    put_command(out, STATE_COMMAND, &[&head, news.topic, news.text]);
+    put_command(out, ONCUE_COMMAND, &[&head, news.topic, news.text]);
 }

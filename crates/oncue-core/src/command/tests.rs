@@ -72,7 +72,7 @@ fn the_state_of_a_topic() {
     let long = [&b"\x05ONCUE\x01\x01\x00\x01t"[..], &[b'x'; 300]].concat();
     let cut = StateNews { state: State::Active, topic: b"t", text: &[b'x'; 255] };
     assert_eq!(Command::parse(&long), Ok(Command::State(cut)));
-    for data in [&b""[..], b"\x01\x01\x00", b"\x01\x01\x00\x02t", b"\x01\x06\x00\x00", b"\x02\x01\x00\x00"] {
+    for data in [&b""[..], b"\x01\x01\x00", b"\x01\x01\x00\x02t", b"\x01\x06\x00\x00", b"\xff\x01\x00\x00"] {
         let body = [b"\x05ONCUE", data].concat();
         assert_eq!(Command::parse(&body), Ok(Command::Unknown { name: b"ONCUE" }));
     }
@@ -177,4 +177,41 @@ fn random_bodies_do_no_harm() {
             _ => {}
         }
     });
+}
+
+#[test]
+fn the_standing_of_a_subscription() {
+    let question = Question { number: 0x102, prefix: b"prices/" };
+    let wire = put(|out| put_question(out, &question));
+    assert_eq!(wire, b"\x04\x16\x05ONCUE\x02\0\0\0\0\0\0\x01\x02prices/");
+    assert_eq!(Command::parse(&wire[2..]), Ok(Command::Question(question)));
+    for (standing, number) in [(Standing::InForce, 1), (Standing::Deferred, 2), (Standing::Absent, 3)] {
+        let answer = Answer { number: 0x102, standing };
+        let wire = put(|out| put_answer(out, answer));
+        assert_eq!(wire, [&b"\x04\x10\x05ONCUE\x03\0\0\0\0\0\0\x01\x02"[..], &[number]].concat());
+        assert_eq!(Command::parse(&wire[2..]), Ok(Command::Answer(answer)));
+        // Later versions may say more.
+        let longer = [&wire[2..], b"more"].concat();
+        assert_eq!(Command::parse(&longer), Ok(Command::Answer(answer)));
+    }
+    let long = Question { number: u64::MAX, prefix: &[b'x'; QUESTION_PREFIX_BYTES_MAX] };
+    let wire = put(|out| put_question(out, &long));
+    assert_eq!(Command::parse(&wire[9..]), Ok(Command::Question(long)));
+    let too_long = [&wire[9..], b"x"].concat();
+    for body in [
+        &too_long[..],
+        b"\x05ONCUE\x02\0\0\0",
+        b"\x05ONCUE\x03\0\0\0\0\0\0\0\0",
+        b"\x05ONCUE\x03\0\0\0\0\0\0\0\0\x09",
+    ] {
+        assert_eq!(Command::parse(body), Ok(Command::Unknown { name: b"ONCUE" }));
+    }
+}
+
+#[test]
+fn a_level_that_is_not_a_number_is_the_first() {
+    let level = |value: &str| oncue_level(value.as_bytes());
+    assert_eq!([level("1"), level("2"), level("17")], [1, 2, 17]);
+    assert_eq!([level(""), level("0"), level("two"), level("-1"), level("99999999999")], [1; 5]);
+    assert_eq!(oncue_level(b"\xff"), 1);
 }

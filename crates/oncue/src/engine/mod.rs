@@ -10,6 +10,7 @@ mod wire;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -40,6 +41,8 @@ use crate::stats::Closed;
 use crate::sync::{Clock, lock};
 use hub::Hub;
 pub use hub::announced::TopicState;
+pub(crate) use hub::confirmations::Confirmation;
+pub use hub::confirmations::Confirmed;
 pub use hub::fullness::Room;
 pub(crate) use hub::{Note, Port};
 use shard::Shard;
@@ -180,6 +183,7 @@ pub(crate) trait Control: Send + Sync {
     /// The shared part of a new socket.
     fn hub(&self, socket_type: SocketType, options: Options) -> Result<Arc<Hub>>;
     fn bind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<Endpoint>;
+    fn bind_fd(&self, hub: &Arc<Hub>, passed: OwnedFd) -> Result<Endpoint>;
     fn connect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()>;
     fn unbind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<()>;
     fn disconnect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()>;
@@ -359,10 +363,11 @@ impl<N: Net> Control for Driver<N> {
         self.check_alive()?;
         hub.check_open()?;
         at.check_bind()?;
+        hub.options.net.check_bind(at)?;
         let failed = |e| Error::io(format!("cannot bind {at}"), e);
         // A name may have addresses of other machines as well.
         let mut refused = failed(io::ErrorKind::AddrNotAvailable.into());
-        for place in N::places(at).map_err(failed)? {
+        for place in N::places(at, &hub.options.net).map_err(failed)? {
             match self.with_shard(self.next_shard(), |shard| shard.bind(hub, at, &place)) {
                 Err(e) if e.io_kind() == Some(io::ErrorKind::AddrNotAvailable) => refused = e,
                 decided => return decided,
@@ -371,11 +376,19 @@ impl<N: Net> Control for Driver<N> {
         Err(refused)
     }
 
+    fn bind_fd(&self, hub: &Arc<Hub>, passed: OwnedFd) -> Result<Endpoint> {
+        check_not_deciding("bind a passed descriptor")?;
+        self.check_alive()?;
+        hub.check_open()?;
+        self.with_shard(self.next_shard(), |shard| shard.bind_fd(hub, passed))
+    }
+
     fn connect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()> {
         check_not_deciding(format_args!("connect to {to}"))?;
         self.check_alive()?;
         hub.check_open()?;
         to.check_connect()?;
+        hub.options.net.check_connect(to)?;
         // A second connection to one publisher would only double what comes (and what a PUB sends).
         let once = matches!(hub.socket_type, SocketType::Sub | SocketType::Pub);
         let _alone = once.then(|| lock(&hub.linking));

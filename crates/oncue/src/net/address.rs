@@ -1,7 +1,7 @@
 //! Resolves the host of a TCP endpoint: names, the interfaces of this machine, and the scope of an IPv6 address.
 
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::{fmt, io};
 
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 use nix::errno::Errno;
@@ -12,15 +12,24 @@ use nix::sys::socket::SockaddrStorage;
 use crate::connection::Unresolved;
 use crate::endpoint::{Endpoint, Host, Source};
 use crate::error::Error;
+use crate::options::IpVersions;
 
 /// The endpoints that a host to be bound resolves to, the preferred one first. May wait for a name to be looked up.
-pub(super) fn to_bind(at: &Endpoint) -> io::Result<Vec<Endpoint>> {
-    let Endpoint::Tcp { host: Host::Name(name), port, .. } = at else { return Ok(vec![at.clone()]) };
+pub(super) fn to_bind(at: &Endpoint, versions: IpVersions) -> io::Result<Vec<Endpoint>> {
+    let (name, port) = match at {
+        Endpoint::Tcp { host: Host::Any, port, .. } if versions == IpVersions::V6 => {
+            return Ok(vec![Endpoint::from_tcp((Ipv6Addr::UNSPECIFIED, *port).into())]);
+        }
+        Endpoint::Tcp { host: Host::Name(name), port, .. } => (name, port),
+        _ => return Ok(vec![at.clone()]),
+    };
     let tcp = |host| Endpoint::Tcp { host, port: *port, source: None };
     if name == "localhost" {
-        return Ok(vec![tcp(Host::Ip(Ipv4Addr::LOCALHOST.into()))]);
+        let of_it = allowed(of_localhost(*port), name, versions)?;
+        return Ok(of_it.into_iter().take(1).map(Endpoint::from_tcp).collect());
     }
     if let Some(addrs) = of_interface(name)? {
+        let addrs = allowed(addrs, name, versions)?;
         let host = |addr: SocketAddr| match addr.ip() {
             IpAddr::V6(ip) if is_link_local(&addr) => Host::Scoped(ip, name.clone()),
             ip => Host::Ip(ip),
@@ -31,11 +40,25 @@ pub(super) fn to_bind(at: &Endpoint) -> io::Result<Vec<Endpoint>> {
         };
     }
     match look_up(name, *port) {
-        Ok(addrs) => Ok(addrs.into_iter().map(|addr| tcp(Host::Ip(addr.ip()))).collect()),
+        Ok(addrs) => Ok(allowed(addrs, name, versions)?.into_iter().map(Endpoint::from_tcp).collect()),
         Err(e) => {
             let why = format!("{name:?} is not an interface of this machine, and as a name");
             Err(not_here(Error::io(why, e)))
         }
+    }
+}
+
+/// Those of a host's addresses that may be used. It is an error if there are others alone.
+pub(super) fn allowed(
+    mut addrs: Vec<SocketAddr>,
+    host: &dyn fmt::Display,
+    versions: IpVersions,
+) -> io::Result<Vec<SocketAddr>> {
+    let none = addrs.is_empty();
+    addrs.retain(|addr| versions.allow(addr.ip()));
+    match addrs.is_empty() && !none {
+        true => Err(not_here(format!("{host} has no {} address (ip_versions)", versions.name()))),
+        false => Ok(addrs),
     }
 }
 

@@ -8,11 +8,17 @@ pub(crate) mod os;
 pub(crate) mod poller;
 mod probes;
 pub(crate) mod resolver;
+mod socks;
+mod tuning;
 
 use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::connection::Cause;
 use crate::endpoint::Endpoint;
+use crate::options::NetOptions;
 use crate::peer_address::PeerAddress;
 
 /// A byte stream to one peer. Every call returns at once, with [`io::ErrorKind::WouldBlock`] if it would have to wait;
@@ -24,9 +30,9 @@ pub(crate) trait Stream: Send {
     fn has_alternatives(&self) -> bool {
         false
     }
-    /// Whether the name of the host is being looked up: nothing was tried yet.
-    fn is_resolving(&self) -> bool {
-        false
+    /// Why an outgoing connection is not made if nothing more comes.
+    fn awaits(&self) -> Cause {
+        Cause::NoAnswer
     }
     /// Tries the next address, in parallel with those that have not answered yet.
     fn try_next(&mut self) {}
@@ -45,8 +51,6 @@ pub(crate) trait Stream: Send {
     /// Has the stream fail when the other side's system has answered nothing for `timeout`; it is probed after it has been
     /// idle for `idle`. Nothing happens if the system cannot do that.
     fn probe(&mut self, _idle: Duration, _timeout: Duration) {}
-    /// Sets how many bytes the system may buffer in each direction. `None`: the system decides.
-    fn set_buffers(&mut self, _send: Option<u32>, _recv: Option<u32>) {}
     /// Where the other side is. It has no meaning before the connection is made.
     fn address(&self) -> PeerAddress;
 }
@@ -59,17 +63,31 @@ pub(crate) trait Net: Send + 'static {
     type Listener: Send + 'static;
 
     /// What a host to be bound resolves to, the preferred endpoint first. May wait for a name to be looked up.
-    fn places(at: &Endpoint) -> io::Result<Vec<Endpoint>> {
+    fn places(at: &Endpoint, _options: &NetOptions) -> io::Result<Vec<Endpoint>> {
         Ok(vec![at.clone()])
     }
-    /// Listens. Also returns the endpoint with its wildcards resolved. `backlog` connections may wait to be accepted.
-    fn listen(&mut self, at: &Endpoint, token: usize, backlog: u32)
-    -> io::Result<(Self::Listener, Endpoint)>;
+    /// Listens. Also returns the endpoint with its wildcards resolved.
+    fn listen(
+        &mut self,
+        at: &Endpoint,
+        token: usize,
+        options: &NetOptions,
+    ) -> io::Result<(Self::Listener, Endpoint)>;
+    /// Listens with a socket that was passed to this process and listens already. Also returns its endpoint.
+    fn listen_on(&mut self, _passed: OwnedFd, _token: usize) -> io::Result<(Self::Listener, Endpoint)> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Accepts the next stream, which is not registered yet.
-    fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<Self::Stream>;
+    fn accept(&mut self, listener: &mut Self::Listener, options: &NetOptions) -> io::Result<Self::Stream>;
     /// Begins to connect. Readiness to write is reported for `token` when [`connected`](Stream::connected) should be asked
     /// again. The first of a host's addresses to be tried is `turn` places after the first in its list.
-    fn connect(&mut self, to: &Endpoint, token: usize, turn: u32) -> io::Result<Self::Stream>;
+    fn connect(
+        &mut self,
+        to: &Endpoint,
+        token: usize,
+        turn: u32,
+        options: &Arc<NetOptions>,
+    ) -> io::Result<Self::Stream>;
     /// Registers an accepted stream.
     fn adopt(&mut self, stream: &mut Self::Stream, token: usize) -> io::Result<()>;
     /// Closes a stream.

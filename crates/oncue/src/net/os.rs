@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,9 +17,12 @@ use super::inproc::{Backlog, Names, Pipe};
 use super::listen::{self, SocketFile};
 use super::poller::Poller;
 use super::resolver::{Answer, Resolver};
-use super::{Net, Notify, Stream, address, probes};
+use super::socks::Script;
+use super::{Net, Notify, Stream, address, probes, tuning};
+use crate::connection::Cause;
 use crate::descriptors;
 use crate::endpoint::{Endpoint, Host};
+use crate::options::NetOptions;
 use crate::peer_address::PeerAddress;
 use crate::sync::lock;
 
@@ -87,10 +90,10 @@ impl OsNet {
         }
     }
 
-    fn source(&self, at: &Endpoint, token: usize, backlog: u32) -> io::Result<(Source, Endpoint)> {
+    fn source(&self, at: &Endpoint, token: usize, options: &NetOptions) -> io::Result<(Source, Endpoint)> {
         let (source, resolved) = match at {
             Endpoint::Tcp { host, port, .. } => {
-                let socket = listen::tcp(address::of_host(host, *port)?, backlog)?;
+                let socket = listen::tcp(address::of_host(host, *port)?, options)?;
                 let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
                 let resolved = match host {
                     Host::Scoped(..) => {
@@ -102,21 +105,25 @@ impl OsNet {
             }
             Endpoint::Ipc(path) => {
                 let path = if path == Path::new("*") { listen::fresh_path() } else { path.clone() };
-                let (file, socket) = listen::path(&path, backlog)?;
+                let (file, socket) = listen::path(&path, options)?;
                 (Source::Unix { _file: Some(file), socket }, Endpoint::Ipc(path))
             }
             Endpoint::Abstract(name) => {
-                let socket = listen::unix(&listen::abstract_addr(name)?, backlog)?;
+                let socket = listen::unix(&listen::abstract_addr(name)?, options)?;
                 (Source::Unix { _file: None, socket }, at.clone())
             }
             Endpoint::Inproc(name) => {
                 (Source::Name(lock(&self.names).bind(name, &self.notify, token)?), at.clone())
             }
         };
+        Ok((source, resolved))
+    }
+
+    fn listener(&self, source: Source, token: usize) -> io::Result<OsListener> {
         if let Source::Tcp(socket) | Source::Unix { socket, .. } = &source {
             self.poller.register_readable(socket, token)?;
         }
-        Ok((source, resolved))
+        Ok(OsListener { source, poller: self.poller.clone(), names: self.names.clone() })
     }
 }
 
@@ -124,42 +131,73 @@ impl Net for OsNet {
     type Stream = OsStream;
     type Listener = OsListener;
 
-    fn places(at: &Endpoint) -> io::Result<Vec<Endpoint>> {
-        address::to_bind(at)
+    fn places(at: &Endpoint, options: &NetOptions) -> io::Result<Vec<Endpoint>> {
+        address::to_bind(at, options.ip_versions)
     }
 
-    fn listen(&mut self, at: &Endpoint, token: usize, backlog: u32) -> io::Result<(OsListener, Endpoint)> {
-        let (source, resolved) = self.source(at, token, backlog)?;
-        let (poller, names) = (self.poller.clone(), self.names.clone());
-        Ok((OsListener { source, poller, names }, resolved))
+    fn listen(
+        &mut self,
+        at: &Endpoint,
+        token: usize,
+        options: &NetOptions,
+    ) -> io::Result<(OsListener, Endpoint)> {
+        let (source, resolved) = self.source(at, token, options)?;
+        Ok((self.listener(source, token)?, resolved))
     }
 
-    fn accept(&mut self, listener: &mut OsListener) -> io::Result<OsStream> {
+    fn listen_on(&mut self, passed: OwnedFd, token: usize) -> io::Result<(OsListener, Endpoint)> {
+        let (socket, endpoint) = listen::passed(passed)?;
+        let source = match endpoint {
+            Endpoint::Tcp { .. } => Source::Tcp(socket),
+            // The maker of the file removes it.
+            _ => Source::Unix { _file: None, socket },
+        };
+        Ok((self.listener(source, token)?, endpoint))
+    }
+
+    fn accept(&mut self, listener: &mut OsListener, options: &NetOptions) -> io::Result<OsStream> {
         match &listener.source {
             Source::Tcp(listener) => {
                 let socket = self.accept_socket(listener)?;
                 // A peer that has gone already has no address.
                 let address = socket.peer_addr().ok().and_then(|address| address.as_socket());
-                Ok(OsStream::tcp(socket, address.ok_or(io::ErrorKind::ConnectionAborted)?))
+                let address = address.ok_or(io::ErrorKind::ConnectionAborted)?;
+                // What the system refuses it has refused to the listener, or the peer has gone.
+                let _ = tuning::tune_tcp(&socket, address.is_ipv6(), options);
+                Ok(OsStream::tcp(socket, address))
             }
-            Source::Unix { socket, .. } => OsStream::unix(self.accept_socket(socket)?),
+            Source::Unix { socket, .. } => {
+                let socket = self.accept_socket(socket)?;
+                tuning::set_buffers(&socket, options);
+                OsStream::unix(socket)
+            }
             Source::Name(backlog) => Ok(OsStream::Pipe(lock(backlog).accept()?)),
         }
     }
 
-    fn connect(&mut self, to: &Endpoint, token: usize, turn: u32) -> io::Result<OsStream> {
+    fn connect(
+        &mut self,
+        to: &Endpoint,
+        token: usize,
+        turn: u32,
+        options: &Arc<NetOptions>,
+    ) -> io::Result<OsStream> {
         let mut stream = match to {
             Endpoint::Tcp { host, port, source } => {
+                let proxy = options.socks_proxy.as_ref();
+                let script = proxy.map(|proxy| Script::new(proxy, host, *port)).transpose()?;
+                let (host, port) = proxy.map_or((host, *port), |proxy| (&proxy.host, proxy.port));
                 let answer = match host {
-                    Host::Name(name) if name == "localhost" => Answer::known(address::of_localhost(*port)),
-                    Host::Name(name) => self.resolver.ask(name, *port, token, self.notify.clone())?,
-                    host => Answer::known(vec![address::of_host(host, *port)?]),
+                    Host::Name(name) if name == "localhost" => Answer::known(address::of_localhost(port)),
+                    Host::Name(name) => self.resolver.ask(name, port, token, self.notify.clone())?,
+                    host => Answer::known(vec![address::of_host(host, port)?]),
                 };
-                let poller = self.poller.clone();
-                OsStream::Dialing(Box::new(Dialing::new(poller, token, source.clone(), answer, turn)))
+                let (poller, options) = (self.poller.clone(), options.clone());
+                let dialing = Dialing::new(poller, token, source.clone(), answer, turn, script, options);
+                OsStream::Dialing(Box::new(dialing))
             }
-            Endpoint::Ipc(path) => OsStream::connect_unix(&SockAddr::unix(path)?)?,
-            Endpoint::Abstract(name) => OsStream::connect_unix(&listen::abstract_addr(name)?)?,
+            Endpoint::Ipc(path) => OsStream::connect_unix(&SockAddr::unix(path)?, options)?,
+            Endpoint::Abstract(name) => OsStream::connect_unix(&listen::abstract_addr(name)?, options)?,
             Endpoint::Inproc(name) => OsStream::Pipe(Names::connect(&self.names, name)),
         };
         self.adopt(&mut stream, token)?;
@@ -209,8 +247,9 @@ impl OsStream {
     }
 
     /// Connects a Unix socket. The system does so at once or not at all.
-    fn connect_unix(addr: &SockAddr) -> io::Result<OsStream> {
-        let socket = listen::open(addr)?;
+    fn connect_unix(addr: &SockAddr, options: &NetOptions) -> io::Result<OsStream> {
+        let socket = tuning::open(addr)?;
+        tuning::set_buffers(&socket, options);
         socket.connect(addr)?;
         OsStream::unix(socket)
     }
@@ -249,8 +288,11 @@ impl Stream for OsStream {
         matches!(self, OsStream::Dialing(dialing) if dialing.has_more())
     }
 
-    fn is_resolving(&self) -> bool {
-        matches!(self, OsStream::Dialing(dialing) if dialing.is_resolving())
+    fn awaits(&self) -> Cause {
+        match self {
+            OsStream::Dialing(dialing) => dialing.awaits(),
+            _ => Cause::NoAnswer,
+        }
     }
 
     fn try_next(&mut self) {
@@ -297,17 +339,6 @@ impl Stream for OsStream {
         }
     }
 
-    fn set_buffers(&mut self, send: Option<u32>, recv: Option<u32>) {
-        let Some(socket) = self.socket() else { return };
-        // The system clamps any number to its bounds.
-        if let Some(bytes) = send {
-            let _ = socket.set_send_buffer_size(bytes as usize);
-        }
-        if let Some(bytes) = recv {
-            let _ = socket.set_recv_buffer_size(bytes as usize);
-        }
-    }
-
     fn trust(&mut self) {
         if let OsStream::Tcp(socket, _) = self {
             // 0: the system's default.
@@ -331,36 +362,13 @@ mod tests {
     fn a_peer_that_has_gone_before_it_is_accepted_does_not_look_like_a_failure_of_the_system() {
         let poller = Arc::new(Poller::new().unwrap());
         let mut net = OsNet::new(poller, Arc::default(), Resolver::system(), 0, Arc::new(Nobody));
-        let (mut listener, at) = net.listen(&"tcp://127.0.0.1:0".parse().unwrap(), 0, 8).unwrap();
+        let options = NetOptions::default();
+        let (mut listener, at) = net.listen(&"tcp://127.0.0.1:0".parse().unwrap(), 0, &options).unwrap();
         let Endpoint::Tcp { port, .. } = at else { panic!("{at}") };
         let peer = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
         socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
         drop(peer);
-        let accepted = net.accept(&mut listener);
+        let accepted = net.accept(&mut listener, &options);
         assert_eq!(accepted.err().map(|error| error.kind()), Some(io::ErrorKind::ConnectionAborted));
-    }
-
-    #[test]
-    fn the_system_holds_what_it_was_told_to() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let tcp = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let unix = std::os::unix::net::UnixStream::pair().unwrap().0;
-        let address = tcp.peer_addr().unwrap();
-        let mut streams = [OsStream::tcp(tcp.into(), address), OsStream::unix(unix.into()).unwrap()];
-        for stream in &mut streams {
-            let sizes = |stream: &OsStream| {
-                let socket = stream.socket().unwrap();
-                (socket.send_buffer_size().unwrap(), socket.recv_buffer_size().unwrap())
-            };
-            let before = sizes(stream);
-            stream.set_buffers(None, None);
-            assert_eq!(sizes(stream), before);
-            stream.set_buffers(Some(20_000), Some(30_000));
-            // The system doubles them for its bookkeeping.
-            assert_eq!(sizes(stream), (40_000, 60_000));
-            stream.set_buffers(Some(0), Some(u32::MAX));
-            let (least, most) = sizes(stream);
-            assert!((1..20_000).contains(&least) && most >= 60_000, "{least} {most}");
-        }
     }
 }

@@ -7,14 +7,31 @@ use std::time::Duration;
 use socket2::{Socket, TcpKeepalive};
 
 /// Has the system fail the connection when the other side has answered nothing for `timeout`; it is probed after `idle`.
+/// What the user has set for keepalive stays if it fails the connection at least as soon, and likewise the time for an
+/// acknowledgement.
 pub(super) fn set(socket: &Socket, idle: Duration, timeout: Duration) -> io::Result<()> {
     let probes = Probes::within(idle, timeout);
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(probes.idle_secs))
-        .with_interval(Duration::from_secs(probes.interval_secs))
-        .with_retries(probes.count);
-    socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_tcp_user_timeout(Some(Duration::from_secs(probes.total_secs())))
+    let total = Duration::from_secs(probes.total_secs());
+    if !fails_within(socket, total)? {
+        let keepalive = TcpKeepalive::new()
+            .with_time(Duration::from_secs(probes.idle_secs))
+            .with_interval(Duration::from_secs(probes.interval_secs))
+            .with_retries(probes.count);
+        socket.set_tcp_keepalive(&keepalive)?;
+    }
+    match socket.tcp_user_timeout()? {
+        Some(time) if time <= total => Ok(()),
+        _ => socket.set_tcp_user_timeout(Some(total)),
+    }
+}
+
+/// Whether keepalive is on and fails an idle connection in this time.
+fn fails_within(socket: &Socket, time: Duration) -> io::Result<bool> {
+    if !socket.keepalive()? {
+        return Ok(false);
+    }
+    let probed = socket.tcp_keepalive_interval()? * socket.tcp_keepalive_retries()?;
+    Ok(socket.tcp_keepalive_time()? + probed <= time)
 }
 
 /// When the system probes an idle peer, in whole seconds. Data that is not acknowledged, or that the peer has no room for,
@@ -84,5 +101,27 @@ mod tests {
         assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(2));
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), 5);
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(15)));
+    }
+
+    #[test]
+    fn the_stricter_of_heartbeats_and_keepalive_counts() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let probed = |idle: u64, interval: u64, count: u32, user_timeout: u64| {
+            let socket = Socket::from(std::net::TcpStream::connect(at).unwrap());
+            let secs = Duration::from_secs;
+            let own =
+                TcpKeepalive::new().with_time(secs(idle)).with_interval(secs(interval)).with_retries(count);
+            socket.set_tcp_keepalive(&own).unwrap();
+            socket.set_tcp_user_timeout(Some(secs(user_timeout))).unwrap();
+            set(&socket, secs(5), secs(15)).unwrap();
+            let time = socket.tcp_keepalive_time().unwrap().as_secs();
+            let interval = socket.tcp_keepalive_interval().unwrap().as_secs();
+            let timeout = socket.tcp_user_timeout().unwrap().unwrap().as_secs();
+            (time, interval, socket.tcp_keepalive_retries().unwrap(), timeout)
+        };
+        assert_eq!(probed(3, 1, 2, 4), (3, 1, 2, 4), "what fails sooner stays");
+        assert_eq!(probed(60, 10, 3, 90), (5, 2, 5, 15), "what fails later does not");
+        assert_eq!(probed(60, 10, 3, 4), (5, 2, 5, 4), "each on its own");
     }
 }

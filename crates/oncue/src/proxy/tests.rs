@@ -32,7 +32,7 @@ impl Scene {
 
     fn subscriber(&self, prefixes: &[&str]) -> Sub {
         let subscriber = Sub::new(&self.engine, Options::new()).unwrap();
-        prefixes.iter().for_each(|prefix| subscriber.subscribe(prefix).unwrap());
+        prefixes.iter().for_each(|prefix| drop(subscriber.subscribe(prefix).unwrap()));
         subscriber.connect(&self.downstream).unwrap();
         subscriber
     }
@@ -267,7 +267,7 @@ fn many_prefixes_pass_in_shares_and_go_with_their_peer() {
     let watch = scene.publisher.demand();
     let subscriber = scene.subscriber(&[]);
     const PREFIXES: usize = 50_000;
-    (0..PREFIXES).for_each(|n| subscriber.subscribe(format!("topic/{n}")).unwrap());
+    (0..PREFIXES).for_each(|n| drop(subscriber.subscribe(format!("topic/{n}")).unwrap()));
     for _ in 0..PREFIXES {
         watch.next().wait_timeout(LONG).expect("all are told").unwrap();
     }

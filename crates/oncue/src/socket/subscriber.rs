@@ -7,12 +7,13 @@ use oncue_core::topic::index::IndexFull;
 use super::handle::{Socket, XSub};
 use super::inner::Inner;
 use super::kind::Subscriber;
+use super::subscribed::Subscribed;
 use crate::batch::Received;
 use crate::engine::hub::Hub;
 use crate::engine::{Note, TopicState};
 use crate::error::{Error, Result};
 use crate::msg::{Frames, Msg};
-use crate::op::Op;
+use crate::op::{Op, wake_all};
 use crate::sync::{read_lock, write_lock};
 
 /// Subscribing and receiving.
@@ -21,17 +22,35 @@ impl<F> Socket<Subscriber, F> {
     /// is connected later, and again after each reconnect. Subscriptions are counted: as many
     /// [`unsubscribe`](Self::unsubscribe) calls end it.
     ///
+    /// The call does all of this, and waits for nothing. What it returns can be dropped, or waited for: until the publishers
+    /// have the subscription in force, so that nobody has to sleep before the first message.
+    ///
+    /// ```
+    /// use oncue::{Engine, Options, Pub, Sub};
+    ///
+    /// let engine = Engine::start()?;
+    /// let publisher = Pub::new(&engine, Options::new())?;
+    /// let endpoint = publisher.bind("tcp://127.0.0.1:*")?;
+    /// let subscriber = Sub::new(&engine, Options::new())?;
+    /// subscriber.connect(&endpoint.to_string())?;
+    /// let confirmed = subscriber.subscribe("prices")?.at_least(1).wait()?;
+    /// assert_eq!(confirmed.in_force, 1);
+    /// publisher.send("prices")?;
+    /// assert_eq!(subscriber.recv().wait()?.topic(), b"prices");
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Misuse`](crate::ErrorKind::Misuse) when the prefix is longer than
     /// [`prefix_length_max`](crate::Options::prefix_length_max);
     /// [`Closed`](crate::ErrorKind::Closed).
-    pub fn subscribe(&self, prefix: impl AsRef<[u8]>) -> Result<()> {
+    pub fn subscribe(&self, prefix: impl AsRef<[u8]>) -> Result<Subscribed<'_>> {
         let (prefix, hub) = (prefix.as_ref(), &self.0.hub);
         hub.check_open()?;
         check_prefix(hub, prefix)?;
         let changed = write_lock(&hub.subscriptions).subscribe(prefix).map_err(full)?;
         self.0.tell(changed);
-        Ok(())
+        Ok(Subscribed::new(&self.0, prefix))
     }
 
     /// Takes one [`subscribe`](Self::subscribe) back. Returns whether there was one. After the last one of a prefix, a
@@ -49,6 +68,9 @@ impl<F> Socket<Subscriber, F> {
                 hub.inbound.unsubscribed();
             }
             self.0.tell(true);
+            let mut wakes = Vec::new();
+            hub.confirmations.cancelled(prefix.as_ref(), &mut wakes);
+            wake_all(wakes);
         }
         Ok(done != Unsubscribed::Unknown)
     }
@@ -145,7 +167,7 @@ impl Inner {
         changes: impl IntoIterator<Item = (&'a [u8], bool)>,
         mut refused: impl FnMut(&[u8], String),
     ) {
-        let (hub, mut changed, mut gone) = (&self.hub, false, false);
+        let (hub, mut changed, mut gone, mut wakes) = (&self.hub, false, false, Vec::new());
         let mut subscriptions = write_lock(&hub.subscriptions);
         for (prefix, subscribe) in changes {
             match subscribe {
@@ -155,7 +177,11 @@ impl Inner {
                     Ok(new) => changed |= new,
                     Err(why) => refused(prefix, why.to_string()),
                 },
-                false => gone |= subscriptions.unsubscribe(prefix) == Unsubscribed::Gone,
+                false if subscriptions.unsubscribe(prefix) == Unsubscribed::Gone => {
+                    gone = true;
+                    hub.confirmations.cancelled(prefix, &mut wakes);
+                }
+                false => {}
             }
         }
         drop(subscriptions);
@@ -163,6 +189,7 @@ impl Inner {
             hub.inbound.unsubscribed();
         }
         self.tell(changed || gone);
+        wake_all(wakes);
     }
 
     /// Has every shard tell its publishers what has changed.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::endpoint::Endpoint;
 use crate::net::{Net, Ready, Stream};
+use crate::options::NetOptions;
 use crate::peer_address::PeerAddress;
 use crate::sync::lock;
 
@@ -332,7 +333,12 @@ impl Net for SimNet {
     type Stream = SimStream;
     type Listener = SimListener;
 
-    fn listen(&mut self, at: &Endpoint, token: usize, _backlog: u32) -> io::Result<(SimListener, Endpoint)> {
+    fn listen(
+        &mut self,
+        at: &Endpoint,
+        token: usize,
+        _options: &NetOptions,
+    ) -> io::Result<(SimListener, Endpoint)> {
         let mut world = lock(&self.world);
         let name = at.to_string();
         if world.listeners.contains_key(&name) {
@@ -342,7 +348,7 @@ impl Net for SimNet {
         Ok((SimListener { world: self.world.clone(), at: self.place, name }, at.clone()))
     }
 
-    fn accept(&mut self, listener: &mut SimListener) -> io::Result<SimStream> {
+    fn accept(&mut self, listener: &mut SimListener, _options: &NetOptions) -> io::Result<SimStream> {
         let mut world = lock(&self.world);
         if world.now < world.scarce_until {
             // The system's own code for that; the kind of it has no name in std.
@@ -354,7 +360,13 @@ impl Net for SimNet {
         Ok(SimStream { world: self.world.clone(), line, side: 1 })
     }
 
-    fn connect(&mut self, to: &Endpoint, token: usize, _turn: u32) -> io::Result<SimStream> {
+    fn connect(
+        &mut self,
+        to: &Endpoint,
+        token: usize,
+        _turn: u32,
+        _options: &Arc<NetOptions>,
+    ) -> io::Result<SimStream> {
         let mut world = lock(&self.world);
         if world.below(10) == 0 {
             return Err(io::ErrorKind::ConnectionRefused.into());

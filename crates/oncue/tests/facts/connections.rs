@@ -95,7 +95,7 @@ fn a_failure_is_told_once_until_it_changes() {
     drop(publisher);
     let lost = next(&events);
     assert!(
-        matches!(&lost.kind, Kind::Lost { retry_after, .. } if *retry_after > Duration::ZERO),
+        matches!(&lost.kind, Kind::Lost { retry_after: Some(after), .. } if *after > Duration::ZERO),
         "{lost:?}"
     );
     assert_eq!(say(&next(&events)), "failed: connection refused");

@@ -18,7 +18,7 @@ fn a_3_1_peer_is_greeted_and_understood() {
         peer.expect([0; 31]);
         peer.send(b"\x01NULL\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
         peer.send([0; 31]);
-        peer.expect(b"\x04\x27\x05READY\x0bSocket-Type\0\0\0\x04XPUB\x07X-Oncue\0\0\0\x011");
+        peer.expect(b"\x04\x27\x05READY\x0bSocket-Type\0\0\0\x04XPUB\x07X-Oncue\0\0\0\x012");
         peer.send(b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB");
         peer.send(b"\x04\x0b\x09SUBSCRIBEA");
         assert_eq!(event(&x), "+A");
@@ -38,7 +38,7 @@ fn a_3_0_peer_is_greeted_and_understood() {
         peer.send([0; 31]);
         peer.expect(b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01NULL\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
         peer.expect([0; 31]);
-        peer.expect(b"\x04\x27\x05READY\x0bSocket-Type\0\0\0\x04XPUB\x07X-Oncue\0\0\0\x011");
+        peer.expect(b"\x04\x27\x05READY\x0bSocket-Type\0\0\0\x04XPUB\x07X-Oncue\0\0\0\x012");
         peer.send(b"\x04\x26\x05READY\x0bSocket-Type\0\0\0\x03SUB\x08Identity\0\0\0\0");
         peer.send(b"\0\x02\x01A");
         assert_eq!(event(&x), "+A");

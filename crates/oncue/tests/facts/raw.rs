@@ -90,8 +90,13 @@ pub(crate) fn ready(socket_type: &str) -> Vec<u8> {
     ready_with(socket_type, b"")
 }
 
-/// As our sockets send it, and other peers that understand the states of topics.
+/// As our sockets send it.
 pub(crate) fn oncue_ready(socket_type: &str) -> Vec<u8> {
+    ready_with(socket_type, b"\x07X-Oncue\0\0\0\x012")
+}
+
+/// As the sockets of version 0.1.0 sent it: such a peer understands only the states of topics.
+pub(crate) fn oncue_1_ready(socket_type: &str) -> Vec<u8> {
     ready_with(socket_type, b"\x07X-Oncue\0\0\0\x011")
 }
 
@@ -196,6 +201,11 @@ impl Raw {
             }
         }
         std::mem::take(&mut self.buffer)
+    }
+
+    /// Where this side of the connection is.
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.stream.local_addr().unwrap()
     }
 
     /// From now on the system buffers little of what is not read.

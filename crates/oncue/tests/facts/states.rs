@@ -12,7 +12,7 @@ fn news(kind: u8, state: u8, topic: &str, text: &str) -> Vec<u8> {
 /// A subscriber that understands states.
 fn understanding(door: &Door) -> Raw {
     let mut raw = door.stranger();
-    raw.send([&GREETING_3_1[..], &oncue_ready("SUB")].concat());
+    raw.send([&GREETING_3_1[..], &oncue_1_ready("SUB")].concat());
     raw.welcome(Zmtp::V3_1, "XPUB");
     raw
 }

@@ -78,6 +78,17 @@ fn a_handshake_may_take_any_time_and_zero_is_no_limit() {
 }
 
 #[test]
+fn a_connection_may_take_any_time() {
+    exchange(Options::connect_timeout, |time| time != SHORTEST);
+}
+
+#[test]
+fn what_the_system_is_told_takes_any_time() {
+    exchange(|options, time| options.tcp_keepalive_idle(time).tcp_keepalive_interval(time), |_| true);
+    exchange(Options::tcp_user_timeout, |time| time != SHORTEST);
+}
+
+#[test]
 fn a_message_that_is_begun_may_take_any_time() {
     exchange(Options::message_timeout, |_| true);
 }

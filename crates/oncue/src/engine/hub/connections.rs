@@ -106,9 +106,9 @@ impl Told {
 impl State {
     fn push(&mut self, subject: Subject, event: &ConnectionEvent) {
         match &event.kind {
-            ConnectionEventKind::Failed { cause, .. } => {
+            ConnectionEventKind::Failed { cause, retry_after, .. } => {
                 let told = self.failing.entry(subject).or_default();
-                if told.has(cause, false) {
+                if told.has(cause, false) && retry_after.is_some() {
                     return;
                 }
                 told.failed = Some(cause.clone());
@@ -182,7 +182,7 @@ mod tests {
     }
 
     fn failed(cause: Cause) -> ConnectionEventKind {
-        let (address, error, retry_after) = (None, Error::peer("it failed"), Duration::ZERO);
+        let (address, error, retry_after) = (None, Error::peer("it failed"), Some(Duration::ZERO));
         ConnectionEventKind::Failed { address, cause, error, retry_after }
     }
 

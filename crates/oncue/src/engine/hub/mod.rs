@@ -11,6 +11,7 @@
 //! `is_done`. `fail` is the way when the engine dies: all of that at once, without the shards.
 
 pub(crate) mod announced;
+pub(crate) mod confirmations;
 pub(crate) mod connections;
 pub(crate) mod demand;
 pub(crate) mod fullness;
@@ -34,6 +35,7 @@ use oncue_core::frame::{Scanner, Version};
 use oncue_core::subscriptions::Subscriptions;
 
 use self::announced::States;
+use self::confirmations::{Confirmation, Confirmations};
 use self::connections::Connections;
 use self::demand::Demand;
 use self::fullness::{Gauge, Room};
@@ -69,6 +71,8 @@ pub(crate) struct Hub {
     pub(crate) options: Options,
     /// What a SUB or XSUB subscribes to.
     pub(crate) subscriptions: Arc<RwLock<Subscriptions>>,
+    /// Which publishers have them in force, while somebody waits for that.
+    pub(crate) confirmations: Confirmations,
     pub(crate) outbox: Outbox,
     pub(crate) last: LastValues,
     pub(crate) gauge: Gauge,
@@ -113,6 +117,8 @@ pub(crate) enum Note {
     Outbox(Arc<Hub>),
     /// The socket's own subscriptions have changed.
     Subscriptions(Arc<Hub>),
+    /// Ask the publishers whether they have a subscription in force.
+    Confirm { hub: Arc<Hub>, confirmation: Arc<Confirmation> },
     /// The user has made room: reading a paused peer goes on.
     Resume { slot: usize, uid: u64 },
     /// A stream that the system does not watch is ready.
@@ -212,6 +218,7 @@ impl Hub {
             id,
             socket_type,
             subscriptions,
+            confirmations: Confirmations::default(),
             outbox: Outbox::new(bound),
             gauge: Gauge::default(),
             states: States::new(),
@@ -306,6 +313,18 @@ impl Hub {
     /// The time since the engine's origin.
     pub(crate) fn now(&self) -> Duration {
         (self.clock)()
+    }
+
+    /// Begins to wait until publishers have a subscription in force: those that are connected, and any others until there
+    /// are at least `publishers_min`. Returns its key for [`Confirmations::close`], too.
+    pub(crate) fn confirm(
+        self: &Arc<Self>,
+        prefix: Prefix,
+        publishers_min: usize,
+    ) -> (usize, Arc<Confirmation>) {
+        let (key, confirmation) = self.confirmations.begin(prefix, publishers_min, self.ports.len());
+        self.mail_all(|| Note::Confirm { hub: self.clone(), confirmation: confirmation.clone() });
+        (key, confirmation)
     }
 
     /// Leaves a note for every shard.
@@ -431,6 +450,7 @@ impl Hub {
         }
         self.demand.wake_watches(&mut wakes);
         self.connections.wake(&mut wakes);
+        self.confirmations.wake(&mut wakes);
         wake_all(wakes);
         true
     }

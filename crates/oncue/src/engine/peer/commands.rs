@@ -1,7 +1,7 @@
 //! Commands during traffic, and what each leads to. Which peer sent them, and what a subscription does, is not known
 //! here.
 
-use oncue_core::command::{self, Command, StateNews, Subscription};
+use oncue_core::command::{self, Answer, Command, Question, StateNews, Subscription};
 
 use crate::engine::peer::end::End;
 
@@ -14,37 +14,60 @@ pub(crate) struct Answers {
     pub(crate) ttl_ds: Option<u16>,
 }
 
+/// What a subscriber wants.
+pub(crate) enum Wish<'a> {
+    Subscription(Subscription<'a>),
+    /// To know what has become of a subscription.
+    Question(Question<'a>),
+}
+
+/// What a publisher says.
+pub(crate) enum Heard<'a> {
+    State(StateNews<'a>),
+    /// About a subscription.
+    Answer(Answer),
+    /// It has read what was sent before the PING with this context.
+    Pong(&'a [u8]),
+}
+
 /// Takes a command. The answer to it, if any, goes to `answers`.
 pub(crate) fn take_command(
     body: &[u8],
     answers: &mut Answers,
-    mut subscription: impl FnMut(Subscription<'_>) -> Result<(), End>,
+    mut wish: impl FnMut(Wish<'_>) -> Result<(), End>,
 ) -> Result<(), End> {
     match Command::parse(body)? {
-        Command::Subscribe(prefix) => subscription(Subscription::Subscribe(prefix)),
-        Command::Cancel(prefix) => subscription(Subscription::Cancel(prefix)),
+        Command::Subscribe(prefix) => wish(Wish::Subscription(Subscription::Subscribe(prefix))),
+        Command::Cancel(prefix) => wish(Wish::Subscription(Subscription::Cancel(prefix))),
+        Command::Question(question) => wish(Wish::Question(question)),
         Command::Ping { ttl_ds, context } => {
             answers.ttl_ds = Some(ttl_ds);
             command::put_pong(&mut answers.control, context);
             Ok(())
         }
         Command::Error { reason } => Err(End::by_peer(reason)),
-        Command::Pong { .. } | Command::Ready { .. } | Command::State(_) | Command::Unknown { .. } => Ok(()),
+        Command::Pong { .. }
+        | Command::Ready { .. }
+        | Command::State(_)
+        | Command::Answer(_)
+        | Command::Unknown { .. } => Ok(()),
     }
 }
 
-/// Takes a publisher's command; an empty body is none. A publisher subscribes to nothing: only PING and the states of
-/// topics matter.
+/// Takes a publisher's command; an empty body is none. A publisher subscribes to nothing.
 pub(crate) fn take_publishers(
     body: &[u8],
     answers: &mut Answers,
-    mut hear: impl FnMut(&StateNews<'_>),
+    mut hear: impl FnMut(Heard<'_>),
 ) -> Result<(), End> {
     if body.is_empty() {
         return Ok(());
     }
-    if let Ok(Command::State(news)) = Command::parse(body) {
-        hear(&news);
+    match Command::parse(body) {
+        Ok(Command::State(news)) => hear(Heard::State(news)),
+        Ok(Command::Answer(answer)) => hear(Heard::Answer(answer)),
+        Ok(Command::Pong { context }) => hear(Heard::Pong(context)),
+        _ => {}
     }
     take_command(body, answers, |_| Ok(()))
 }

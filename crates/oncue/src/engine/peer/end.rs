@@ -52,6 +52,11 @@ impl End {
         }
     }
 
+    /// Whether no connection was made because nothing listens there.
+    pub(crate) fn is_nothing_there(&self) -> bool {
+        matches!(self, End::Failed(error) if Cause::of_connect(error).is_nothing_there())
+    }
+
     /// The cause of the end, and the error in full. `handshake` is that of the peer, while it lasts.
     pub(crate) fn explain(&self, stage: Stage<'_>) -> (Cause, Error) {
         match (self, stage) {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use oncue_core::command::{STATE_TOPIC_BYTES_MAX, State, StateNews, Subscription, put_state};
+use oncue_core::command::{STATE_TOPIC_BYTES_MAX, Standing, State, StateNews, Subscription, put_state};
 use oncue_core::ledger::PeerId;
 
 use super::end::End;
@@ -62,6 +62,17 @@ impl<'a, S: Stream> Intake<'a, S> {
         match subscription {
             Subscription::Subscribe(prefix) => self.subscribe(prefix),
             Subscription::Cancel(prefix) => self.cancel(prefix),
+        }
+    }
+
+    /// What has become of a subscription.
+    pub(crate) fn standing(&mut self, prefix: &[u8]) -> Standing {
+        *self.work += SUBSCRIPTION_WORK + (prefix.len() / PREFIX_BYTES_PER_WORK) as u32;
+        let peer = self.peer;
+        match self.edit().contains(peer, prefix) {
+            true => Standing::InForce,
+            false if self.pending.contains(prefix) => Standing::Deferred,
+            false => Standing::Absent,
         }
     }
 

@@ -9,6 +9,7 @@
 //! `pay`, `overtake` as the stream takes bytes - `say_end`, once, when a call has returned an `End`. After that the
 //! shard takes it out of the socket; a peer never ends itself.
 
+mod asking;
 pub(crate) mod commands;
 pub(crate) mod end;
 pub(crate) mod intake;
@@ -25,11 +26,12 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use oncue_core::command::{self, ONCUE_PROPERTY};
+use oncue_core::command::{self, ONCUE_PROPERTY, Standing, oncue_level};
 use oncue_core::connection::{Handshake, HandshakeConfig, HandshakeError, PeerInfo, SocketType};
 use oncue_core::frame::{Scanner, Version};
 use oncue_core::ledger::PeerId;
 
+use self::asking::{Asking, Later};
 use self::end::{End, Progress, Stage};
 use self::intake::PASS_WORK;
 use self::outgoing::Outgoing;
@@ -37,6 +39,7 @@ use self::owed::{Owed, Payee};
 use self::partial::Partial;
 use self::permission::Pending;
 use self::pulse::Pulse;
+use super::hub::confirmations::Confirmation;
 use super::hub::inbox::flow::{Flow, Source};
 use super::hub::members::Seat;
 use super::hub::outbox::Number;
@@ -83,6 +86,8 @@ pub(crate) struct Peer<S> {
     pub(crate) pulse: Pulse,
     /// Prefixes that are deferred.
     pending: Pending,
+    /// Questions about those.
+    later: Later,
     /// Last values that wait for room.
     owed: Owed,
     /// Since when its queue has been full.
@@ -131,6 +136,8 @@ pub(crate) struct Traffic {
     flow: Option<Arc<Flow>>,
     /// The version of our subscriptions that it knows, if it is told.
     subscriptions: Option<u64>,
+    /// What it is asked about them, if it is told.
+    asking: Option<Box<Asking>>,
     /// Reading waits until the user has made room.
     paused: bool,
     /// How many messages the last read brought: a guess for the next one.
@@ -178,6 +185,7 @@ impl<S: Stream> Peer<S> {
             ended: false,
             pulse: Pulse::default(),
             pending: Pending::default(),
+            later: Later::default(),
             owed: Owed::default(),
             full_since: None,
             lacks_room: false,
@@ -197,7 +205,6 @@ impl<S: Stream> Peer<S> {
     /// The stream is there: sends the greeting.
     pub(crate) fn start(&mut self) -> Result<(), End> {
         let options = &self.hub.options;
-        self.out.stream.set_buffers(options.send_buffer, options.recv_buffer);
         let mut config = HandshakeConfig::new(self.hub.socket_type);
         config.ready_last = self.ready_last;
         let (name, value) = ONCUE_PROPERTY;
@@ -262,19 +269,26 @@ impl<S: Stream> Peer<S> {
         if let Some(reason) = &self.turned_away {
             return End::turned_away(reason.clone());
         }
-        let time = self.hub.options.handshake_timeout;
+        let options = &self.hub.options;
+        let (time, option) = match (&self.phase, options.connect_timeout) {
+            (Phase::Connecting, Some(time)) => (time, "connect_timeout"),
+            _ => (options.handshake_timeout, "handshake_timeout"),
+        };
         let (cause, what) = self.waits_for();
-        End::Refused(cause, Error::peer(format!("{what} in {time:?} (handshake_timeout)")))
+        End::Refused(cause, Error::peer(format!("{what} in {time:?} ({option})")))
     }
 
     /// What this side waits for until the handshake is done: the cause if it does not come, and a clause that says so.
     pub(crate) fn waits_for(&self) -> (Cause, &'static str) {
         match &self.phase {
             _ if self.has_spoken => (Cause::HandshakeTimeout, "the peer did not finish the handshake"),
-            Phase::Connecting if self.out.stream.is_resolving() => {
-                (Cause::ResolverUnavailable, "the name of the host was not looked up in time")
-            }
-            Phase::Connecting => (Cause::NoAnswer, "there was no answer"),
+            Phase::Connecting => match self.out.stream.awaits() {
+                Cause::ResolverUnavailable => {
+                    (Cause::ResolverUnavailable, "the name of the host was not looked up")
+                }
+                cause @ Cause::Proxy(_) => (cause, "the proxy made no connection"),
+                cause => (cause, "there was no answer"),
+            },
             // A pipe is there before the name is bound.
             _ if self.out.stream.address() == PeerAddress::Inproc => {
                 (Cause::NoAnswer, "no socket of this engine was bound to the name")
@@ -328,6 +342,14 @@ impl<S: Stream> Peer<S> {
             })
         });
         drop(ours);
+        self.out.flush()
+    }
+
+    /// Asks whether it has a subscription in force, which it has been told.
+    pub(crate) fn ask(&mut self, confirmation: &Arc<Confirmation>) -> Result<(), End> {
+        if let Phase::Traffic(Traffic { asking: Some(asking), .. }) = &mut self.phase {
+            self.out.control(|out| asking.ask(confirmation, out));
+        }
         self.out.flush()
     }
 
@@ -495,8 +517,14 @@ impl<S: Stream> Peer<S> {
         });
         let scanner = hub.scanner(info.version);
         let version = info.version;
-        let understands =
-            version.has_commands() && info.properties.get(ONCUE_PROPERTY.0.as_bytes()).is_some();
+        let property = info.properties.get(ONCUE_PROPERTY.0.as_bytes()).filter(|_| version.has_commands());
+        let level = property.map(oncue_level);
+        let understands = level.is_some();
+        let asking = subscriptions.map(|_| {
+            let publisher = PeerKey { shard: cx.shard, slot: cx.slot, uid: self.uid };
+            let ttl_ds = hub.options.pace().map_or(0, |pace| pace.ttl_ds);
+            Box::new(Asking::new(publisher, version, level, ttl_ds))
+        });
         if understands {
             self.pulse.understands();
         }
@@ -507,6 +535,7 @@ impl<S: Stream> Peer<S> {
             ledger,
             flow,
             subscriptions,
+            asking,
             paused: false,
             expected: 0,
             understands,
@@ -547,7 +576,13 @@ impl<S: Stream> Peer<S> {
     ) -> Result<(), End> {
         let Some((mut intake, _)) = self.intake(cx) else { return Ok(()) };
         let decided = intake.decided(prefix, verdict);
+        let standing = intake.standing(prefix);
         decided.and(intake.finish())?;
+        if standing != Standing::Deferred {
+            let mut answers = Vec::new();
+            self.later.decided(prefix, standing, &mut answers);
+            self.out.answer_questions(answers);
+        }
         self.out.flush()
     }
 }

@@ -14,7 +14,7 @@ use crate::engine::hub::kept::{PORTION, Portion};
 use crate::engine::peer::end::End;
 use crate::engine::wire::backlog::{Mark, Yields};
 use crate::engine::wire::chunk::Run;
-use crate::engine::wire::queue::{Offered, WriteQueue};
+use crate::engine::wire::queue::{ANSWERS_BYTES_MAX, Offered, WriteQueue};
 use crate::engine::wire::topics::{ByTopic, Topics};
 use crate::net::Stream;
 use crate::options::OnFull;
@@ -113,7 +113,13 @@ impl<S: Stream> Outgoing<S> {
 
     /// Queues control bytes, unless the peer evidently does not read. Returns whether they are queued.
     pub(crate) fn answer(&mut self, bytes: Vec<u8>) -> bool {
-        self.queue.answer(bytes)
+        self.queue.answer(bytes, ANSWERS_BYTES_MAX)
+    }
+
+    /// As [`answer`](Self::answer), for answers about subscriptions. They do not give way to others: the peer waits for
+    /// them, and asks only so much at a time.
+    pub(crate) fn answer_questions(&mut self, bytes: Vec<u8>) {
+        self.queue.answer(bytes, 2 * ANSWERS_BYTES_MAX);
     }
 
     /// Messages may have policies of their own from now on, if the socket has sent such a message.

@@ -8,7 +8,7 @@ use oncue_core::command::Subscription;
 use oncue_core::connection::SocketType;
 use oncue_core::frame::{self, Scan, Scanner, Stop};
 
-use super::commands::{Answers, take_command, take_publishers};
+use super::commands::{Answers, Heard, Wish, take_command, take_publishers};
 use super::end::End;
 use super::intake::Intake;
 use super::{Context, PEER_WORK_MAX, Peer, Phase, Traffic};
@@ -44,10 +44,13 @@ impl<S: Stream> Peer<S> {
         start: usize,
         cx: &mut Context<'_>,
     ) -> Result<(), End> {
-        let Phase::Traffic(Traffic { scanner, flow: Some(_), paused, expected, .. }) = &mut self.phase else {
+        let Phase::Traffic(Traffic {
+            scanner, flow: Some(_), paused, expected, asking: Some(asking), ..
+        }) = &mut self.phase
+        else {
             return Ok(());
         };
-        let (mut consumed, mut answers) = (start, Answers::default());
+        let (mut consumed, mut answers, mut asks) = (start, Answers::default(), Vec::new());
         let mut spans = Vec::with_capacity(*expected);
         let (mut messages, mut inside) = (0, 0..0);
         let mut needs = None;
@@ -94,10 +97,14 @@ impl<S: Stream> Peer<S> {
                     }
                     Scan::CommandInside { body } => inside = consumed + body.start..consumed + body.end,
                 }
-                let taken = take_publishers(&buffer[std::mem::take(&mut inside)], &mut answers, |news| {
-                    if !filter || subscriptions.matches(news.topic) {
-                        self.hub.states.hear(news, cx.wakes);
+                let body = &buffer[std::mem::take(&mut inside)];
+                let taken = take_publishers(body, &mut answers, |heard| match heard {
+                    Heard::State(news) if !filter || subscriptions.matches(news.topic) => {
+                        self.hub.states.hear(&news, cx.wakes);
                     }
+                    Heard::State(_) => {}
+                    Heard::Answer(answer) => asking.answer(answer, &mut asks, cx.wakes),
+                    Heard::Pong(context) => asking.pong(context, &mut asks, cx.wakes),
                 });
                 if let Err(end) = taken {
                     break Err(end);
@@ -111,6 +118,7 @@ impl<S: Stream> Peer<S> {
         self.partial.needs(needs);
         // Complete messages count, even if what follows them is wrong.
         self.hand_over(buffer, consumed, spans, version, cx);
+        self.out.control(|out| out.append(&mut asks));
         let flushed = self.answer(answers, cx.now);
         result.and(flushed)
     }
@@ -185,8 +193,17 @@ impl<S: Stream> Peer<S> {
             Phase::Traffic(traffic) => traffic.begun.take(),
             _ => None,
         };
+        let mut later = std::mem::take(&mut self.later);
         let Some((mut intake, scanner)) = self.intake(cx) else { return Ok(0) };
         let (mut consumed, mut answers, mut upstream) = (0, Answers::default(), Upstream::default());
+        let mut standings = Vec::new();
+        let mut grant = |wish: Wish<'_>, intake: &mut Intake<'_, S>| match wish {
+            Wish::Subscription(subscription) => intake.take(subscription),
+            Wish::Question(question) => {
+                later.answer(&question, intake.standing(question.prefix), &mut standings);
+                Ok(())
+            }
+        };
         let result = loop {
             if let Some((wire, from)) = &mut begun {
                 match upstream.take_message(wire, from, to_user, &mut intake) {
@@ -217,9 +234,11 @@ impl<S: Stream> Peer<S> {
                 }
                 Scan::Command { len, body } => {
                     consumed += len;
-                    take_command(&rest[body], &mut answers, |s| intake.take(s))
+                    take_command(&rest[body], &mut answers, |wish| grant(wish, &mut intake))
                 }
-                Scan::CommandInside { body } => take_command(&rest[body], &mut answers, |s| intake.take(s)),
+                Scan::CommandInside { body } => {
+                    take_command(&rest[body], &mut answers, |wish| grant(wish, &mut intake))
+                }
             };
             if let Err(end) = step {
                 break Err(end);
@@ -228,6 +247,8 @@ impl<S: Stream> Peer<S> {
         let left = *intake.work >= PEER_WORK_MAX;
         let result = result.and(intake.finish());
         self.left = left && result.is_ok();
+        self.later = later;
+        self.out.answer_questions(standings);
         if let Phase::Traffic(traffic) = &mut self.phase {
             traffic.begun = begun;
         }

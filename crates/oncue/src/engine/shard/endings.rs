@@ -14,6 +14,7 @@ use crate::engine::shard::link::Outcome;
 use crate::engine::shard::timers::{Check, Timer};
 use crate::engine::shard::{REFUSAL_TIME, Shard};
 use crate::net::Net;
+use crate::permission::PeerKey;
 
 /// The work of taking a peer out of its socket, with as many prefixes as are released at once.
 const RETIRE_WORK: u32 = 1000;
@@ -62,12 +63,13 @@ impl<N: Net> Shard<N> {
     pub(crate) fn retire(&mut self, slot: usize) {
         self.set_stuck(slot, false);
         let Some(peer) = self.peers.get(slot) else { return };
-        let hub = peer.hub.clone();
+        let (hub, key) = (peer.hub.clone(), PeerKey { shard: self.index, slot, uid: peer.uid });
         if self.hubs.get(&hub.id).is_some_and(|served| served.peers == [slot]) {
             self.abandon(&hub);
         }
         let Phase::Traffic(traffic) = &mut self.peers[slot].phase else { return };
         let ledger = traffic.ledger.take();
+        hub.confirmations.left(key, &mut self.wakes);
         let Some(served) = self.hubs.get_mut(&hub.id) else { return };
         let known = served.peers.len();
         served.peers.retain(|&s| s != slot);

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::endpoint::Endpoint;
 use crate::engine::hub::{Hub, Shut};
+use crate::engine::peer::end::End;
+use crate::options::ReconnectStop;
 use crate::sync::lock;
 
 /// The outcome of a dialer's attempt.
@@ -48,6 +50,21 @@ impl<L: Send> Shut for Door<L> {
     fn shut(&self) {
         let listener = lock(&self.0).take();
         drop(listener);
+    }
+}
+
+impl Outcome {
+    /// Whether an attempt that has ended so is the last one of a socket that stops after these conditions.
+    pub(crate) fn is_last(self, conditions: ReconnectStop, why: &End) -> bool {
+        if conditions == ReconnectStop::NEVER {
+            return false;
+        }
+        conditions.contains(match self {
+            Outcome::Nothing if why.is_nothing_there() => ReconnectStop::CONNECTION_REFUSED,
+            Outcome::Nothing => ReconnectStop::ALWAYS,
+            Outcome::Connection { since: None, .. } => ReconnectStop::HANDSHAKE_FAILED,
+            Outcome::Connection { since: Some(_), .. } => ReconnectStop::DISCONNECTED,
+        })
     }
 }
 

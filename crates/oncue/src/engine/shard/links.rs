@@ -1,6 +1,7 @@
 //! How a shard gets its peers: it listens and accepts, dials and redials.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -45,11 +46,32 @@ impl<N: Net> Shard<N> {
     /// resolved.
     pub(crate) fn bind(&mut self, hub: &Arc<Hub>, asked: &Endpoint, at: &Endpoint) -> Result<Endpoint> {
         self.check_open(hub)?;
-        let entry = self.links.vacant_key();
-        let (listener, resolved) = self
-            .net
-            .listen(at, link_token(entry), hub.options.listen_backlog)
-            .map_err(|e| Error::io(format!("cannot bind {asked}{}", remedy(&e)), e))?;
+        let token = link_token(self.links.vacant_key());
+        let listened = self.net.listen(at, token, &hub.options.net);
+        let (listener, resolved) =
+            listened.map_err(|e| Error::io(format!("cannot bind {asked}{}", remedy(&e)), e))?;
+        self.listens(hub, asked, listener, resolved)
+    }
+
+    /// Listens for a socket with one of the system's that was passed to this process. Returns its endpoint.
+    pub(crate) fn bind_fd(&mut self, hub: &Arc<Hub>, passed: OwnedFd) -> Result<Endpoint> {
+        self.check_open(hub)?;
+        let token = link_token(self.links.vacant_key());
+        let (listener, endpoint) = self.net.listen_on(passed, token).map_err(|e| match e.kind() {
+            io::ErrorKind::InvalidInput => Error::misuse(format!("cannot bind a passed descriptor: {e}")),
+            _ => Error::io("cannot bind a passed descriptor", e),
+        })?;
+        self.listens(hub, &endpoint.clone(), listener, endpoint)
+    }
+
+    /// A listener is there, with the token of the next link.
+    fn listens(
+        &mut self,
+        hub: &Arc<Hub>,
+        asked: &Endpoint,
+        listener: N::Listener,
+        resolved: Endpoint,
+    ) -> Result<Endpoint> {
         let door = Arc::new(Door(Mutex::new(Some(listener))));
         hub.listens(door.clone())?;
         let uid = self.uid();
@@ -112,7 +134,7 @@ impl<N: Net> Shard<N> {
             let (hub, uid, endpoint) = (link.hub.clone(), link.uid, link.resolved.clone());
             let Kind::Listener(door) = &link.kind else { return };
             let accepted = match &mut *lock(&door.0) {
-                Some(listener) => self.net.accept(listener),
+                Some(listener) => self.net.accept(listener, &hub.options.net),
                 // The socket is closed; the note that says so is on its way.
                 None => return,
             };
@@ -170,14 +192,14 @@ impl<N: Net> Shard<N> {
         let (hub, uid, endpoint) = (link.hub.clone(), link.uid, link.resolved.clone());
         let Kind::Dialer { turn, ready_last, .. } = link.kind else { return };
         let peer_slot = self.peers.vacant_key();
-        match self.net.connect(&endpoint, peer_token(peer_slot), turn) {
+        match self.net.connect(&endpoint, peer_token(peer_slot), turn, &hub.options.net) {
             Ok(stream) => {
-                let (peer_uid, time) = (self.uid(), hub.options.handshake_timeout);
+                let (peer_uid, time) = (self.uid(), hub.options.connect_time());
                 let watched = hub.connections.are_watched();
                 let mut peer = Peer::new(peer_uid, hub, (uid, endpoint), Some(slot), stream);
                 peer.ready_last = ready_last;
                 self.peers.insert(peer);
-                self.set_timer(peer_slot, self.now.saturating_add(time), Check::Handshake);
+                self.set_timer(peer_slot, self.now.saturating_add(time), Check::Connect);
                 if watched {
                     self.set_timer(peer_slot, self.now + WAITING_TIME, Check::Waiting);
                 }
@@ -220,7 +242,7 @@ impl<N: Net> Shard<N> {
         self.connecting(slot);
     }
 
-    /// A dialer's connection is over, or failed: dials again after a backoff, less a jitter of up to half, so that many
+    /// A dialer's connection is over, or failed. Unless that is a reason to stop, dials again after a backoff, less a jitter of up to half, so that many
     /// peers that lost the same publisher do not come back at once.
     pub(crate) fn redial(
         &mut self,
@@ -232,6 +254,14 @@ impl<N: Net> Shard<N> {
         let Some(slot) = slot else { return };
         let chance = self.chance();
         let Some(link) = self.links.get_mut(slot).filter(|link| link.uid == uid) else { return };
+        if outcome.is_last(link.hub.options.reconnect_stop, why) {
+            let Link { hub, asked, resolved, .. } = self.links.remove(slot);
+            events::stopped(hub.id, &asked, why);
+            if let Some(departure) = departure {
+                self.tell_link(&hub, uid, &resolved, departure.of_dialer(None));
+            }
+            return self.tell_link(&hub, uid, &resolved, ConnectionEventKind::Stopped);
+        }
         let Kind::Dialer { failures, turn, ready_last } = &mut link.kind else { return };
         let options = &link.hub.options;
         match outcome {
@@ -252,7 +282,7 @@ impl<N: Net> Shard<N> {
         self.timers.set(self.now.saturating_add(pause), Timer::Link { slot, uid });
         // After a peer that has left unnamed the next attempt says more.
         if let Some(departure) = departure.filter(|_| !unnamed) {
-            self.tell_link(&hub, uid, &endpoint, departure.of_dialer(pause));
+            self.tell_link(&hub, uid, &endpoint, departure.of_dialer(Some(pause)));
         }
     }
 

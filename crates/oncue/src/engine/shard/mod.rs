@@ -27,6 +27,7 @@ pub(crate) mod timers;
 mod upkeep;
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -69,7 +70,7 @@ pub(crate) struct Shard<N: Net> {
     pub(crate) mailboxes: Vec<Arc<Mailbox<N::Stream>>>,
     pub(crate) peers: Slab<Peer<N::Stream>>,
     pub(crate) links: Slab<Link<N::Listener>>,
-    pub(crate) hubs: HashMap<u64, Served>,
+    pub(crate) hubs: HashMap<u64, Served, BuildHasherDefault<IdHasher>>,
     pub(crate) timers: Timers,
     pub(crate) now: Duration,
     /// For jitter.
@@ -94,6 +95,25 @@ pub(crate) struct Shard<N: Net> {
     pub(crate) planned: Option<Duration>,
     /// Its thread has ended.
     pub(crate) ended: bool,
+}
+
+/// Hashes the ids of sockets, which the engine counts: no peer chooses them, and each turn looks several up.
+#[derive(Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        // Fibonacci hashing: neighbours get distant hashes. The map uses the highest bits too.
+        self.0 = (self.0.rotate_left(5) ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// What a shard holds of a socket that it serves.
@@ -165,7 +185,7 @@ impl<N: Net> Shard<N> {
             mailboxes,
             peers: Slab::new(),
             links: Slab::new(),
-            hubs: HashMap::new(),
+            hubs: HashMap::default(),
             timers: Timers::default(),
             now: Duration::ZERO,
             random: seed | 1,
@@ -258,6 +278,10 @@ impl<N: Net> Shard<N> {
             match note {
                 Note::Outbox(hub) => self.send_and_drain(&hub),
                 Note::Subscriptions(hub) => self.tell_subscriptions(&hub),
+                Note::Confirm { hub, confirmation } => {
+                    self.tell_subscriptions(&hub);
+                    self.ask_publishers(&hub, &confirmation);
+                }
                 Note::Resume { slot, uid } => {
                     let now = self.now;
                     if let Some(peer) = self.peer(slot, uid) {
@@ -468,6 +492,7 @@ impl<N: Net> Shard<N> {
         hub.has_peers(self.index, true);
         served.newest = joined;
         self.begin_watch(slot);
+        self.ask_late_publisher(slot, &hub);
     }
 
     /// A batch that waits for room may go on: a full peer has left, or wants something else now.
@@ -491,7 +516,7 @@ impl<N: Net> Shard<N> {
             Timer::Peer { check, slot, uid } => {
                 let Some(peer) = self.peer(slot, uid) else { return };
                 match (check, &peer.phase) {
-                    (Check::Handshake, Phase::Connecting | Phase::Handshake(_)) => {
+                    (Check::Connect, Phase::Connecting) | (Check::Handshake, Phase::Handshake(_)) => {
                         let late = self.peers[slot].too_late();
                         self.end(slot, late);
                     }
@@ -547,14 +572,16 @@ impl<N: Net> Shard<N> {
     fn sweep_timers(&mut self) {
         let Shard { timers, peers, links, hubs, .. } = self;
         timers.sweep(|timer| match *timer {
-            Timer::Peer { check, slot, uid } => {
-                let begins =
-                    matches!(check, Check::Handshake | Check::Waiting | Check::Ready | Check::NextAddress);
-                peers.get(slot).is_some_and(|peer| {
-                    let begun = matches!(peer.phase, Phase::Traffic(_) | Phase::Draining);
-                    peer.uid == uid && !(begins && begun)
-                })
-            }
+            Timer::Peer { check, slot, uid } => peers.get(slot).is_some_and(|peer| {
+                let matters = match check {
+                    Check::Connect | Check::NextAddress => matches!(peer.phase, Phase::Connecting),
+                    Check::Handshake | Check::Waiting | Check::Ready => {
+                        !matches!(peer.phase, Phase::Traffic(_) | Phase::Draining)
+                    }
+                    Check::Message | Check::Look | Check::Evict | Check::Drain => true,
+                };
+                peer.uid == uid && matters
+            }),
             Timer::Link { slot, uid } => links.get(slot).is_some_and(|link| link.uid == uid),
             Timer::Linger { hub } | Timer::Rested { hub } | Timer::Alarm { hub } => hubs.contains_key(&hub),
         });

@@ -25,8 +25,8 @@ pub(crate) struct Departure {
 }
 
 impl Departure {
-    /// The event for a dialer that tries again after a pause.
-    pub(crate) fn of_dialer(self, retry_after: Duration) -> ConnectionEventKind {
+    /// The event for a dialer, which tries again after a pause if there is one.
+    pub(crate) fn of_dialer(self, retry_after: Option<Duration>) -> ConnectionEventKind {
         let Departure { address, peer, cause, error } = self;
         match peer {
             Some(peer) => ConnectionEventKind::Lost { peer, cause, error, retry_after },

@@ -35,6 +35,8 @@ pub(crate) enum Timer {
 /// What to check of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Check {
+    /// While it is being connected: the connection should be there.
+    Connect,
     /// Its handshake should be done.
     Handshake,
     /// A watch of connections is to know that the handshake is not done yet.

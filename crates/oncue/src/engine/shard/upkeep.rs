@@ -10,6 +10,7 @@ use oncue_core::frame::Version;
 use super::Shard;
 use super::timers::Check;
 use crate::engine::hub::announced::{is_of_prefix, put_value};
+use crate::engine::hub::confirmations::Confirmation;
 use crate::engine::hub::{Hub, Verdict};
 use crate::engine::peer::Phase;
 use crate::engine::peer::end::End;
@@ -116,6 +117,27 @@ impl<N: Net> Shard<N> {
         }
         peer.hub.counters.peers_evicted.fetch_add(1, Ordering::Relaxed);
         self.end(slot, End::too_slow());
+    }
+
+    /// Asks all publishers of a socket whether they have a subscription in force, which they have been told.
+    pub(crate) fn ask_publishers(&mut self, hub: &Arc<Hub>, confirmation: &Arc<Confirmation>) {
+        for slot in self.slots_of(hub) {
+            if let Some(peer) = self.peers.get_mut(slot) {
+                let asked = peer.ask(confirmation);
+                self.wrote(slot, asked);
+            }
+        }
+        confirmation.shard_asked(&mut self.wakes);
+    }
+
+    /// Asks a publisher that has just connected what is asked for more publishers than there were.
+    pub(crate) fn ask_late_publisher(&mut self, slot: usize, hub: &Hub) {
+        for confirmation in hub.confirmations.open().iter().filter(|open| open.wants_more()) {
+            let Some(peer) = self.peers.get_mut(slot) else { return };
+            // The subscription may be newer than what it was told in its handshake.
+            let asked = peer.tell_subscriptions().and_then(|()| peer.ask(confirmation));
+            self.wrote(slot, asked);
+        }
     }
 
     /// A decision about one peer of a socket, if the peer is still there.

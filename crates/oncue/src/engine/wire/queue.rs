@@ -14,7 +14,7 @@ const SLICES_MAX: usize = 64;
 /// More than the systems of both sides can hold unread, while ours is told to hold little.
 const UNREAD_BYTES_MAX: u64 = 1 << 20;
 /// A peer that leaves this many control bytes unread gets no more answers.
-const ANSWERS_BYTES_MAX: u64 = 64 << 10;
+pub(crate) const ANSWERS_BYTES_MAX: u64 = 64 << 10;
 
 /// A run of this size is written in pieces, one a turn, so that other peers are served between them. A batch of
 /// smaller messages does not reach it.
@@ -84,10 +84,10 @@ impl WriteQueue {
         reads
     }
 
-    /// Queues answers to the peer, unless so many wait that it evidently does not read: a peer that only asks must not
-    /// fill our memory. It loses nothing, since it asks whether we are alive. Returns whether they are queued.
-    pub(crate) fn answer(&mut self, bytes: Vec<u8>) -> bool {
-        let takes = self.backlog.control_bytes < ANSWERS_BYTES_MAX;
+    /// Queues answers to the peer, unless `bytes_max` wait, so that it evidently does not read: a peer that only asks must
+    /// not fill our memory. It loses nothing, since it asks whether we are alive. Returns whether they are queued.
+    pub(crate) fn answer(&mut self, bytes: Vec<u8>, bytes_max: u64) -> bool {
+        let takes = self.backlog.control_bytes < bytes_max;
         if takes {
             self.backlog.control(bytes);
         }

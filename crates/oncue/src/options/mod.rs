@@ -1,11 +1,21 @@
 //! The options of engines and sockets: plain data, checked where they are used. Every option that takes a time takes any:
 //! [`Duration::MAX`] is a time that never comes.
 
+mod net;
+mod socks;
+mod stop;
+mod system;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use oncue_core::command::{ONCUE_PROPERTY, PREFIX_BYTES_MAX, is_property_name};
 use oncue_core::ledger::Quota;
 
+pub use self::net::IpVersions;
+pub(crate) use self::net::NetOptions;
+pub use self::socks::SocksProxy;
+pub use self::stop::ReconnectStop;
 use crate::error::{Error, Result};
 use crate::msg::{Frames, Msg};
 use crate::permission::{Admission, Gate, SubscribeRequest};
@@ -154,6 +164,7 @@ options! {
         heartbeat: Option<Heartbeat> = None,
         welcome: Option<Msg> = None,
         metadata: Vec<(String, Vec<u8>)> = Vec::new(),
+        net: Arc<NetOptions> = Arc::default(),
     }
 
     /// The high-water mark of each peer's queue: the most messages queued for a peer that does not take them, beyond what
@@ -171,16 +182,6 @@ options! {
     /// The bound in bytes that applies in addition to both high-water marks, per peer and direction. Default 64 MiB. A
     /// single message larger than this still passes when the queue is empty.
     queue_bytes_max(bytes: u64): u64 = 64 << 20 => bytes.max(1);
-
-    /// Approximately how many bytes of a connection the system buffers that the other side has not taken (libzmq:
-    /// `ZMQ_SNDBUF`, the system's `SO_SNDBUF`). What is buffered there is older than what could be written instead: a small
-    /// buffer keeps a slow peer's messages recent, and reduces the throughput to a distant peer. The system has bounds of
-    /// its own, and doubles the number for its own bookkeeping. TCP and Unix sockets; by default the system decides.
-    send_buffer(bytes: u32): Option<u32> = None => Some(bytes);
-
-    /// Approximately how many bytes of a connection the system buffers that have arrived and are not read yet (libzmq:
-    /// `ZMQ_RCVBUF`, the system's `SO_RCVBUF`); see [`send_buffer`](Options::send_buffer). By default the system decides.
-    recv_buffer(bytes: u32): Option<u32> = None => Some(bytes);
 
     /// How many bytes may wait between `send` and the I/O threads. Default 4 MiB. [`send_hwm`](Options::send_hwm) messages
     /// may always wait, even if they are larger, up to [`queue_bytes_max`](Options::queue_bytes_max). A `send` beyond the
@@ -261,9 +262,17 @@ options! {
     /// [`Engine::close`](crate::Engine::close). A process that ends without either loses what is queued.
     linger(time: Duration): Duration = Duration::from_secs(1) => time;
 
-    /// How many connections may wait at each endpoint to be accepted (libzmq: `ZMQ_BACKLOG`). Default 4096; the system
-    /// caps it (`net.core.somaxconn`). Takes effect with the next `bind`. `inproc` has no such bound.
-    listen_backlog(connections: u32): u32 = 4096 => connections;
+    /// After what the socket tries no more to connect to an endpoint (libzmq: `ZMQ_RECONNECT_STOP`). Default
+    /// [`ReconnectStop::NEVER`]. [`Failed`](crate::ConnectionEventKind::Failed) or
+    /// [`Lost`](crate::ConnectionEventKind::Lost) then has no time of a retry, and
+    /// [`Stopped`](crate::ConnectionEventKind::Stopped) follows. After that [`connect`](crate::Sub::connect) may be called
+    /// again.
+    reconnect_stop(conditions: ReconnectStop): ReconnectStop = ReconnectStop::NEVER => conditions;
+
+    /// How long making a connection may take: the look-up of the name, all addresses of the host, the way through a proxy
+    /// (libzmq: `ZMQ_CONNECT_TIMEOUT`). The handshake has [a time of its own](Options::handshake_timeout). TCP; Unix sockets
+    /// connect at once. Default: as `handshake_timeout`; zero means no limit but the system's, about 2 minutes on Linux.
+    connect_timeout(time: Duration): Option<Duration> = None => Some(time);
 
     /// How long a peer may take from the first byte to the end of its handshake (libzmq: `ZMQ_HANDSHAKE_IVL`). Default 30 s;
     /// zero means no limit, as in libzmq, and lets unauthenticated peers hold a connection for ever.
@@ -341,6 +350,7 @@ impl Options {
 
     /// What is wrong with these options, if anything is.
     pub(crate) fn check(&self) -> Result<()> {
+        self.net.check()?;
         for (i, (name, _)) in self.metadata.iter().enumerate() {
             let wrong = |why: &str| Err(Error::misuse(format!("the metadata property {name:?} {why}")));
             if !name.starts_with("X-") {
@@ -410,6 +420,12 @@ impl Options {
     pub(crate) fn heartbeat_by_default(mut self) -> Options {
         self.heartbeat.get_or_insert(HEARTBEAT_DEFAULT);
         self
+    }
+
+    /// How long making a connection may take.
+    pub(crate) fn connect_time(&self) -> Duration {
+        self.connect_timeout
+            .map_or(self.handshake_timeout, |time| if time.is_zero() { Duration::MAX } else { time })
     }
 
     /// How the peers are monitored, if they are.
