@@ -14,6 +14,7 @@ mod last;
 mod loss;
 mod options;
 mod options_net;
+mod options_socks;
 mod promises;
 mod raw;
 mod received;
