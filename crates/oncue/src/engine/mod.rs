@@ -10,6 +10,7 @@ mod wire;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -137,6 +138,7 @@ pub(crate) trait Control: Send + Sync {
     /// The shared part of a new socket.
     fn hub(&self, socket_type: SocketType, options: Options) -> Result<Arc<Hub>>;
     fn bind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<Endpoint>;
+    fn bind_fd(&self, hub: &Arc<Hub>, passed: OwnedFd) -> Result<Endpoint>;
     fn connect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()>;
     fn unbind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<()>;
     fn disconnect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()>;
@@ -300,6 +302,13 @@ impl<N: Net> Control for Driver<N> {
             }
         }
         Err(refused)
+    }
+
+    fn bind_fd(&self, hub: &Arc<Hub>, passed: OwnedFd) -> Result<Endpoint> {
+        check_not_deciding("bind a passed descriptor")?;
+        self.check_alive()?;
+        hub.check_open()?;
+        self.with_shard(self.next_shard(), |shard| shard.bind_fd(hub, passed))
     }
 
     fn connect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()> {

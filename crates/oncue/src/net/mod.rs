@@ -11,6 +11,7 @@ pub(crate) mod resolver;
 mod tuning;
 
 use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +71,10 @@ pub(crate) trait Net: Send + 'static {
         token: usize,
         options: &NetOptions,
     ) -> io::Result<(Self::Listener, Endpoint)>;
+    /// Listens with a socket that was passed to this process and listens already. Also returns its endpoint.
+    fn listen_on(&mut self, _passed: OwnedFd, _token: usize) -> io::Result<(Self::Listener, Endpoint)> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Accepts the next stream, which is not registered yet.
     fn accept(&mut self, listener: &mut Self::Listener, options: &NetOptions) -> io::Result<Self::Stream>;
     /// Begins to connect. Readiness to write is reported for `token` when [`connected`](Stream::connected) should be asked

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -114,10 +114,14 @@ impl OsNet {
                 (Source::Name(lock(&self.names).bind(name, &self.notify, token)?), at.clone())
             }
         };
+        Ok((source, resolved))
+    }
+
+    fn listener(&self, source: Source, token: usize) -> io::Result<OsListener> {
         if let Source::Tcp(socket) | Source::Unix { socket, .. } = &source {
             self.poller.register_readable(socket, token)?;
         }
-        Ok((source, resolved))
+        Ok(OsListener { source, poller: self.poller.clone(), names: self.names.clone() })
     }
 }
 
@@ -136,8 +140,17 @@ impl Net for OsNet {
         options: &NetOptions,
     ) -> io::Result<(OsListener, Endpoint)> {
         let (source, resolved) = self.source(at, token, options)?;
-        let (poller, names) = (self.poller.clone(), self.names.clone());
-        Ok((OsListener { source, poller, names }, resolved))
+        Ok((self.listener(source, token)?, resolved))
+    }
+
+    fn listen_on(&mut self, passed: OwnedFd, token: usize) -> io::Result<(OsListener, Endpoint)> {
+        let (socket, endpoint) = listen::passed(passed)?;
+        let source = match endpoint {
+            Endpoint::Tcp { .. } => Source::Tcp(socket),
+            // The maker of the file removes it.
+            _ => Source::Unix { _file: None, socket },
+        };
+        Ok((self.listener(source, token)?, endpoint))
     }
 
     fn accept(&mut self, listener: &mut OsListener, options: &NetOptions) -> io::Result<OsStream> {

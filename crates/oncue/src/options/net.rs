@@ -55,6 +55,9 @@ pub(crate) struct NetOptions {
     pub(crate) type_of_service: Option<u8>,
     pub(crate) priority: Option<u32>,
     pub(crate) device: Option<String>,
+    pub(crate) ipc_mode: Option<u32>,
+    pub(crate) ipc_user: Option<u32>,
+    pub(crate) ipc_group: Option<u32>,
 }
 
 /// Keepalive, in values that the system accepts.
@@ -86,6 +89,9 @@ impl Default for NetOptions {
             type_of_service: None,
             priority: None,
             device: None,
+            ipc_mode: None,
+            ipc_user: None,
+            ipc_group: None,
         }
     }
 }
@@ -100,6 +106,15 @@ impl NetOptions {
                     "{device:?} is not the name of a device; write one such as eth0, of 1 to {DEVICE_BYTES_MAX} bytes"
                 )));
             }
+        }
+        if let Some(mode) = self.ipc_mode.filter(|mode| mode & !0o777 != 0) {
+            return Err(Error::misuse(format!(
+                "{mode:#o} is not a mode of an ipc file; write one from 0o000 to 0o777, such as 0o660"
+            )));
+        }
+        // The system takes this number for "as it is".
+        if [self.ipc_user, self.ipc_group].contains(&Some(u32::MAX)) {
+            return Err(Error::misuse(format!("{} is not the number of a user or a group", u32::MAX)));
         }
         Ok(())
     }

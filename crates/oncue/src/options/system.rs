@@ -113,6 +113,29 @@ impl Options {
         self.net().device = Some(name.into());
         self
     }
+
+    /// The permissions of the file of an `ipc` endpoint, such as `0o660`: a process that may write to it may connect (unix(7)). They
+    /// are in force before the first peer can connect; the umask does not change them. By default the umask decides. Checked
+    /// when the socket is made ([`Misuse`](crate::ErrorKind::Misuse)): from `0o000` to `0o777`. Names beginning with `@` have
+    /// no file: every user of this machine may connect there.
+    pub fn ipc_mode(mut self, mode: u32) -> Options {
+        self.net().ipc_mode = Some(mode);
+        self
+    }
+
+    /// The user to whom the file of an `ipc` endpoint belongs, by number; see [`ipc_mode`](Options::ipc_mode). Only root may
+    /// choose another than its own, which is the default.
+    pub fn ipc_user(mut self, uid: u32) -> Options {
+        self.net().ipc_user = Some(uid);
+        self
+    }
+
+    /// The group to which the file of an `ipc` endpoint belongs, by number; see [`ipc_mode`](Options::ipc_mode). Only root may
+    /// choose one of which the process is not a member. By default the system decides.
+    pub fn ipc_group(mut self, gid: u32) -> Options {
+        self.net().ipc_group = Some(gid);
+        self
+    }
 }
 
 /// Whole seconds that the system accepts.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::op::{Op, Waiters};
 use crate::socket::{Inner, Socket, kind};
-use pump::{Ends, Pump, Waits};
+use pump::{Due, EVERYTHING, Ends, Pump, Sources};
 use stats::Counters;
 pub use stats::{Passed, ProxyStats};
 use task::Task;
@@ -67,6 +67,7 @@ pub struct Proxy {
     task: Arc<Task>,
     control: Arc<Control>,
     counters: Arc<Counters>,
+    due: Due,
 }
 
 /// What the owner of a proxy tells its task, and the other way round.
@@ -153,14 +154,14 @@ impl Proxy {
         if capture.as_ref().is_some_and(|capture| Arc::ptr_eq(&capture.hub, &backend.hub)) {
             return Err(Error::misuse("the capture socket is the backend; make a socket of its own for it"));
         }
-        let (control, counters) = (Arc::<Control>::default(), Arc::<Counters>::default());
+        let (control, counters, due) = <(Arc<Control>, Arc<Counters>, Due)>::default();
         let demand = backend.hub.demand.queue(Arc::default());
         let connections = frontend.hub.connections.watch();
         let ends =
             Ends { frontend, backend, capture, keep_last, demand, connections, counters: counters.clone() };
-        let task = Task::new(forward(ends, grace, control.clone()));
+        let task = Task::new(forward(ends, grace, control.clone(), due.clone()));
         task.run();
-        Ok(Proxy { task, control, counters })
+        Ok(Proxy { task, control, counters, due })
     }
 
     /// No messages pass from now on, in either direction; demand and states still do. What publishers send meanwhile
@@ -172,6 +173,7 @@ impl Proxy {
     /// Messages pass again, beginning with those that wait.
     pub fn resume(&self) {
         self.control.paused.store(false, Ordering::SeqCst);
+        self.due.fetch_or(EVERYTHING, Ordering::SeqCst);
         self.task.run();
     }
 
@@ -214,15 +216,15 @@ impl Drop for End {
     }
 }
 
-async fn forward(ends: Ends, grace: Duration, control: Arc<Control>) {
+async fn forward(ends: Ends, grace: Duration, control: Arc<Control>, due: Due) {
     let _end = End(control.clone());
-    let mut waits = Waits::of(&ends);
+    let mut sources = None;
     let mut pump = Pump::new(&ends, grace);
     poll_fn(|context| {
-        // First of all: what comes from here on is a reason to run again.
-        waits.arm(context.waker());
-        let goes_on =
-            !control.stopped.load(Ordering::SeqCst) && pump.run(control.paused.load(Ordering::SeqCst));
+        let sources = sources.get_or_insert_with(|| Sources::of(&ends, &due, context.waker()));
+        let bits = sources.take(&due);
+        let paused = control.paused.load(Ordering::SeqCst);
+        let goes_on = !control.stopped.load(Ordering::SeqCst) && pump.run(bits, paused, &due);
         if goes_on { Poll::Pending } else { Poll::Ready(()) }
     })
     .await;
