@@ -48,7 +48,7 @@ mod stats;
 mod sync;
 
 pub use batch::{Batch, Received};
-pub use connection::{Cause, ConnectedPeer, ConnectionEvent, ConnectionEventKind};
+pub use connection::{Cause, ConnectedPeer, ConnectionEvent, ConnectionEventKind, ProxyFailure};
 pub use demand::OnDemand;
 pub use descriptors::raise_descriptor_limit;
 pub use endpoint::{Endpoint, Host, IPC_PATH_BYTES_MAX, Source};
@@ -61,7 +61,7 @@ pub use oncue_core::edges::Prefix;
 pub use oncue_core::frame::{ProtocolError, Seen};
 pub use oncue_core::greeting::MechanismName;
 pub use op::{Op, wakers_panicked};
-pub use options::{EngineOptions, IpVersions, Keep, OnFull, Options, ReconnectStop};
+pub use options::{EngineOptions, IpVersions, Keep, OnFull, Options, ReconnectStop, SocksProxy};
 pub use peer_address::PeerAddress;
 pub use permission::{Admission, PeerKey, REASON_BYTES_MAX, Reason, SubscribeRequest};
 pub use proxy::Proxy;

@@ -291,7 +291,7 @@ impl<N: Net> Control for Driver<N> {
         self.check_alive()?;
         hub.check_open()?;
         at.check_bind()?;
-        hub.options.net.check_endpoint(at)?;
+        hub.options.net.check_bind(at)?;
         let failed = |e| Error::io(format!("cannot bind {at}"), e);
         // A name may have addresses of other machines as well.
         let mut refused = failed(io::ErrorKind::AddrNotAvailable.into());
@@ -316,7 +316,7 @@ impl<N: Net> Control for Driver<N> {
         self.check_alive()?;
         hub.check_open()?;
         to.check_connect()?;
-        hub.options.net.check_endpoint(to)?;
+        hub.options.net.check_connect(to)?;
         // A second connection to one publisher would only double what comes (and what a PUB sends).
         let once = matches!(hub.socket_type, SocketType::Sub | SocketType::Pub);
         let _alone = once.then(|| lock(&hub.linking));

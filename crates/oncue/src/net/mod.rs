@@ -8,6 +8,7 @@ pub(crate) mod os;
 pub(crate) mod poller;
 mod probes;
 pub(crate) mod resolver;
+mod socks;
 mod tuning;
 
 use std::io::{self, IoSlice};
@@ -15,6 +16,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::connection::Cause;
 use crate::endpoint::Endpoint;
 use crate::options::NetOptions;
 use crate::peer_address::PeerAddress;
@@ -28,9 +30,9 @@ pub(crate) trait Stream: Send {
     fn has_alternatives(&self) -> bool {
         false
     }
-    /// Whether the name of the host is being looked up: nothing was tried yet.
-    fn is_resolving(&self) -> bool {
-        false
+    /// Why an outgoing connection is not made if nothing more comes.
+    fn awaits(&self) -> Cause {
+        Cause::NoAnswer
     }
     /// Tries the next address, in parallel with those that have not answered yet.
     fn try_next(&mut self) {}

@@ -2,6 +2,7 @@
 //! [`Duration::MAX`] is a time that never comes.
 
 mod net;
+mod socks;
 mod stop;
 mod system;
 
@@ -13,6 +14,7 @@ use oncue_core::ledger::Quota;
 
 pub use self::net::IpVersions;
 pub(crate) use self::net::NetOptions;
+pub use self::socks::SocksProxy;
 pub use self::stop::ReconnectStop;
 use crate::error::{Error, Result};
 use crate::msg::{Frames, Msg};

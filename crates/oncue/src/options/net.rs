@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::socks::SocksProxy;
 use crate::endpoint::{Endpoint, Host};
 use crate::error::{Error, Result};
 
@@ -58,6 +59,7 @@ pub(crate) struct NetOptions {
     pub(crate) ipc_mode: Option<u32>,
     pub(crate) ipc_user: Option<u32>,
     pub(crate) ipc_group: Option<u32>,
+    pub(crate) socks_proxy: Option<SocksProxy>,
 }
 
 /// Keepalive, in values that the system accepts.
@@ -92,6 +94,7 @@ impl Default for NetOptions {
             ipc_mode: None,
             ipc_user: None,
             ipc_group: None,
+            socks_proxy: None,
         }
     }
 }
@@ -119,8 +122,19 @@ impl NetOptions {
         Ok(())
     }
 
-    /// Whether these options allow an endpoint.
-    pub(crate) fn check_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
+    /// Whether these options allow to connect to an endpoint.
+    pub(crate) fn check_connect(&self, to: &Endpoint) -> Result<()> {
+        match (&self.socks_proxy, to) {
+            (Some(proxy), Endpoint::Tcp { host: Host::Scoped(..), .. }) => Err(Error::misuse(format!(
+                "cannot connect to {to}: its address is valid on this machine alone, and not for the proxy {proxy}"
+            ))),
+            (Some(_), Endpoint::Tcp { .. }) => Ok(()),
+            _ => self.check_bind(to),
+        }
+    }
+
+    /// Whether these options allow to bind to an endpoint.
+    pub(crate) fn check_bind(&self, endpoint: &Endpoint) -> Result<()> {
         let Endpoint::Tcp { host, .. } = endpoint else { return Ok(()) };
         let ip = match host {
             Host::Ip(ip) => *ip,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Options;
 use super::net::{IpVersions, NetOptions};
+use super::socks::SocksProxy;
 
 /// The longest idle time and interval of keepalive that Linux accepts, in seconds.
 const KEEPALIVE_SECS_MAX: u64 = 32_767;
@@ -134,6 +135,15 @@ impl Options {
     /// choose one of which the process is not a member. By default the system decides.
     pub fn ipc_group(mut self, gid: u32) -> Options {
         self.net().ipc_group = Some(gid);
+        self
+    }
+
+    /// Connects to TCP endpoints through a SOCKS5 proxy (libzmq: `ZMQ_SOCKS_PROXY`, `ZMQ_SOCKS_USERNAME` and
+    /// `ZMQ_SOCKS_PASSWORD`). The proxy looks up the names of hosts. A source in the endpoint, and what is set for the
+    /// system's sockets, hold for the connection to the proxy, and the address of the peer is that of the proxy. Why a proxy
+    /// makes no connection is told as [`Cause::Proxy`](crate::Cause::Proxy). By default connections are direct.
+    pub fn socks_proxy(mut self, proxy: SocksProxy) -> Options {
+        self.net().socks_proxy = Some(proxy);
         self
     }
 }

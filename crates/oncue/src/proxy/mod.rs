@@ -2,6 +2,7 @@
 
 mod demand;
 mod pump;
+mod questions;
 mod stats;
 mod task;
 #[cfg(test)]
@@ -37,6 +38,8 @@ use task::Task;
 ///   [`on_full`](crate::Options::on_full).
 /// - **States** of topics ([`State`](crate::State)) are passed on too, and kept at the backend for later subscribers as
 ///   long as the topic is wanted. When no publisher is connected any more, active topics become stale.
+/// - **Confirmed subscriptions** ([`Sub::subscribe`](crate::Sub::subscribe)): a subscriber that waits is answered when the
+///   publishers of the frontend have answered the same, so the answer comes from the first publisher of a chain.
 /// - **Messages of subscribers** to their publishers (an XSUB's to an XPUB) are passed on if the backend is an XPUB and the
 ///   frontend an XSUB.
 ///
@@ -224,7 +227,8 @@ async fn forward(ends: Ends, grace: Duration, control: Arc<Control>, due: Due) {
         let sources = sources.get_or_insert_with(|| Sources::of(&ends, &due, context.waker()));
         let bits = sources.take(&due);
         let paused = control.paused.load(Ordering::SeqCst);
-        let goes_on = !control.stopped.load(Ordering::SeqCst) && pump.run(bits, paused, &due);
+        let goes_on =
+            !control.stopped.load(Ordering::SeqCst) && pump.run(bits, paused, &due, sources.answers());
         if goes_on { Poll::Pending } else { Poll::Ready(()) }
     })
     .await;

@@ -15,6 +15,7 @@ mod last;
 mod loss;
 mod options;
 mod options_net;
+mod options_socks;
 mod promises;
 mod raw;
 mod received;

@@ -19,6 +19,7 @@ pub(crate) mod inbox;
 pub(crate) mod kept;
 pub(crate) mod members;
 pub(crate) mod outbox;
+pub(crate) mod questions;
 pub(crate) mod send;
 pub(crate) mod watches;
 
@@ -45,6 +46,7 @@ use self::inbox::latest::LatestBound;
 use self::kept::{Keeping, LastValues};
 use self::members::Members;
 use self::outbox::{Bound, Outbox};
+use self::questions::Questions;
 use self::watches::Watch;
 use super::wire::backlog::Mark;
 use super::wire::slices::Direct;
@@ -107,6 +109,7 @@ pub(crate) struct Hub {
     pub(crate) done: Waiters,
     /// Operations that wait for a time: woken when an alarm is due.
     pub(crate) alarms: Waiters,
+    pub(crate) questions: Questions,
 }
 
 /// What a shard can be told.
@@ -163,6 +166,8 @@ pub(crate) enum Verdict {
     Reject(Reason),
     /// What is in force ends; what was deferred is forgotten.
     Revoke(Reason),
+    /// A question about what is in force here is answered: whether it is in force at a proxy's publishers, too.
+    Upstream { in_force: bool },
 }
 
 /// A listener, as its socket sees it.
@@ -240,6 +245,7 @@ impl Hub {
             undelivered_before: AtomicU64::new(0),
             done: Waiters::default(),
             alarms: Waiters::default(),
+            questions: Questions::default(),
             options,
         })
     }
