@@ -185,7 +185,7 @@ fn marks_hold_on_inproc_too() {
         || received < p.stats().delivered
     {
         match s.recv().wait_timeout(SOON) {
-            Some(message) => _ = message.map(|_| received += 1).unwrap(),
+            Some(message) => message.map(|_| received += 1).unwrap(),
             None => panic!("{received} received, {:?}", p.stats()),
         }
     }
