@@ -16,6 +16,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::home::Home;
 use crate::op::{Op, Waiters};
 use crate::socket::{Inner, Socket, kind};
 use pump::{Due, EVERYTHING, Ends, Pump, Sources};
@@ -70,6 +71,7 @@ pub struct Proxy {
     task: Arc<Task>,
     control: Arc<Control>,
     counters: Arc<Counters>,
+    home: Home,
     due: Due,
 }
 
@@ -164,7 +166,7 @@ impl Proxy {
             Ends { frontend, backend, capture, keep_last, demand, connections, counters: counters.clone() };
         let task = Task::new(forward(ends, grace, control.clone(), due.clone()));
         task.run();
-        Ok(Proxy { task, control, counters, due })
+        Ok(Proxy { task, control, counters, due, home: Home::default() })
     }
 
     /// No messages pass from now on, in either direction; demand and states still do. What publishers send meanwhile
@@ -198,6 +200,10 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        if self.home.is_left() {
+            // A fork: the proxy goes on in the other process.
+            return;
+        }
         self.control.stopped.store(true, Ordering::SeqCst);
         self.task.run();
     }

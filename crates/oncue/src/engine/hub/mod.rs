@@ -51,6 +51,7 @@ use self::watches::Watch;
 use super::wire::backlog::Mark;
 use super::wire::slices::Direct;
 use crate::error::{Error, Result};
+use crate::home::Home;
 use crate::msg::{MESSAGE_BYTES_MAX, Msg};
 use crate::net::Ready;
 use crate::op::{Place, Waiters, wake_all};
@@ -99,6 +100,7 @@ pub(crate) struct Hub {
     /// By shard: the version of our subscriptions that all its peers know.
     told: Vec<AtomicU64>,
     clock: Clock,
+    home: Home,
     /// Some messages have a policy of their own.
     mixed: AtomicBool,
     closed: AtomicBool,
@@ -240,6 +242,7 @@ impl Hub {
             connections: Connections::default(),
             doors: Mutex::new(Vec::new()),
             clock,
+            home: Home::default(),
             mixed: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             undelivered_before: AtomicU64::new(0),
@@ -384,7 +387,24 @@ impl Hub {
     }
 
     pub(crate) fn check_open(&self) -> Result<()> {
-        if self.is_closed() { Err(Error::closed()) } else { Ok(()) }
+        if self.is_closed() || self.home.is_left() { Err(self.why_closed()) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn why_closed(&self) -> Error {
+        if self.is_forked() { Error::forked() } else { Error::closed() }
+    }
+
+    /// Whether this process is a fork of the one that made the socket. Then the socket is dead here, without a word to the
+    /// other process, and without a lock: a thread that is not here may hold it.
+    pub(crate) fn is_forked(&self) -> bool {
+        let forked = self.home.is_left();
+        if forked {
+            self.outbox.deactivate();
+            self.open_shards.store(0, Ordering::Release);
+            self.closed.store(true, Ordering::Release);
+        }
+        forked
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -393,7 +413,7 @@ impl Hub {
 
     /// Closes the socket. Returns whether this call did it.
     pub(crate) fn close(self: &Arc<Self>) -> bool {
-        let first = self.shut();
+        let first = !self.is_forked() && self.shut();
         if first {
             self.mail_all(|| Note::Close(self.clone()));
         }
