@@ -38,6 +38,8 @@ Chores:
                                   [--soak MINUTES: instead serve an example and observe its process]
   shared                          What a value of a shared program costs `oncue serve`, and its rate beside a PUB of pyzmq
   soak [MINUTES]                  Whether a server of 20 routes wears out under subscribers that come and go [default: 20]
+  storm [MINUTES]                 Whether 10,000 subscribers a minute that come and go leave anything in a publisher
+                                  process [default: 5]
   truth [--only TEXT] [--save]    What each implementation tells its user, against what is true: the same wire histories for
                                   libzmq, omq-tokio, zeromq, JeroMQ (needs a JDK) and ours; --save writes docs/TRUTH.md
                                   [--commands: the peers speak ZMTP 3.1]
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         "leftovers" => leftovers::run(&args),
         "shared" => serve::shared(&args),
         "soak" => serve::soak(&args),
+        "storm" => serve::storm(&args),
         "truth" => truth::run(&args),
         other => Err(Trouble::Usage(format!("`{other}` is not a chore"))),
     };

@@ -31,6 +31,7 @@ mod endpoint;
 mod engine;
 mod error;
 mod events;
+mod home;
 mod msg;
 mod net;
 mod op;

@@ -61,6 +61,7 @@ pub(super) const FOLDERS: &[Folder] = &[
                     "endpoint",
                     "error",
                     "events",
+                    "home",
                     "msg",
                     "op",
                     "options",
@@ -104,7 +105,7 @@ pub(super) const FOLDERS: &[Folder] = &[
         package: "oncue",
         module: &["proxy"],
         floors: &[
-            floor("parts", &["demand", "stats", "task"]),
+            floor("parts", &["demand", "questions", "stats", "task"]),
             floor("pump", &["pump"]),
             floor("proxy", &[OWN]),
         ],

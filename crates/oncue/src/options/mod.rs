@@ -256,7 +256,10 @@ options! {
     evict_after(time: Duration): Option<Duration> = None => Some(time);
 
     /// How long a closed socket goes on sending what is queued (libzmq: `ZMQ_LINGER`). Default 1 s; zero drops it at once,
-    /// and with [`Duration::MAX`] the socket goes on as long as its peers are connected.
+    /// and with [`Duration::MAX`] the socket goes on as long as its peers are connected. The time runs from
+    /// [`close`](crate::Pub::close) or the drop of the last handle. The I/O threads send meanwhile; the drop of the last
+    /// handle of an [`Engine`](crate::Engine) and its sockets waits for them, and so does
+    /// [`Engine::close`](crate::Engine::close). A process that ends without either loses what is queued.
     linger(time: Duration): Duration = Duration::from_secs(1) => time;
 
     /// After what the socket tries no more to connect to an endpoint (libzmq: `ZMQ_RECONNECT_STOP`). Default

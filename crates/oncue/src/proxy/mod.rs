@@ -2,6 +2,7 @@
 
 mod demand;
 mod pump;
+mod questions;
 mod stats;
 mod task;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::home::Home;
 use crate::op::{Op, Waiters};
 use crate::socket::{Inner, Socket, kind};
 use pump::{Due, EVERYTHING, Ends, Pump, Sources};
@@ -37,6 +39,8 @@ use task::Task;
 ///   [`on_full`](crate::Options::on_full).
 /// - **States** of topics ([`State`](crate::State)) are passed on too, and kept at the backend for later subscribers as
 ///   long as the topic is wanted. When no publisher is connected any more, active topics become stale.
+/// - **Confirmed subscriptions** ([`Sub::subscribe`](crate::Sub::subscribe)): a subscriber that waits is answered when the
+///   publishers of the frontend have answered the same, so the answer comes from the first publisher of a chain.
 /// - **Messages of subscribers** to their publishers (an XSUB's to an XPUB) are passed on if the backend is an XPUB and the
 ///   frontend an XSUB.
 ///
@@ -67,6 +71,7 @@ pub struct Proxy {
     task: Arc<Task>,
     control: Arc<Control>,
     counters: Arc<Counters>,
+    home: Home,
     due: Due,
 }
 
@@ -101,8 +106,9 @@ impl ProxyOptions {
         self
     }
 
-    /// How long a prefix stays subscribed to after its last subscriber has left, so that one who comes back soon finds its
-    /// values going on. Default zero.
+    /// How long a prefix stays subscribed to after its last subscriber has left, so that a subscriber that comes back
+    /// soon finds its values going on. At most 65,536 prefixes and 16 MiB of them are in their grace; beyond that the oldest grace ends early.
+    /// Default zero.
     pub fn grace(mut self, time: Duration) -> ProxyOptions {
         self.grace = time;
         self
@@ -161,7 +167,7 @@ impl Proxy {
             Ends { frontend, backend, capture, keep_last, demand, connections, counters: counters.clone() };
         let task = Task::new(forward(ends, grace, control.clone(), due.clone()));
         task.run();
-        Ok(Proxy { task, control, counters, due })
+        Ok(Proxy { task, control, counters, due, home: Home::default() })
     }
 
     /// No messages pass from now on, in either direction; demand and states still do. What publishers send meanwhile
@@ -195,6 +201,10 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        if self.home.is_left() {
+            // A fork: the proxy goes on in the other process.
+            return;
+        }
         self.control.stopped.store(true, Ordering::SeqCst);
         self.task.run();
     }
@@ -224,7 +234,8 @@ async fn forward(ends: Ends, grace: Duration, control: Arc<Control>, due: Due) {
         let sources = sources.get_or_insert_with(|| Sources::of(&ends, &due, context.waker()));
         let bits = sources.take(&due);
         let paused = control.paused.load(Ordering::SeqCst);
-        let goes_on = !control.stopped.load(Ordering::SeqCst) && pump.run(bits, paused, &due);
+        let goes_on =
+            !control.stopped.load(Ordering::SeqCst) && pump.run(bits, paused, &due, sources.answers());
         if goes_on { Poll::Pending } else { Poll::Ready(()) }
     })
     .await;

@@ -15,6 +15,7 @@ use oncue_core::command::State;
 use oncue_core::edges::Prefix;
 
 use super::demand::Grace;
+use super::questions::Questions;
 use super::stats::Counters;
 use crate::engine::Load;
 use crate::engine::TopicState;
@@ -60,7 +61,8 @@ const UP: u32 = 2;
 const STATES: u32 = 4;
 const DEMAND: u32 = 8;
 const PUBLISHERS: u32 = 16;
-pub(super) const EVERYTHING: u32 = DOWN | UP | STATES | DEMAND | PUBLISHERS;
+const QUESTIONS: u32 = 32;
+pub(super) const EVERYTHING: u32 = DOWN | UP | STATES | DEMAND | PUBLISHERS | QUESTIONS;
 
 /// What there may be to do, by everything that wakes the proxy and by its owner.
 pub(super) type Due = Arc<AtomicU32>;
@@ -90,7 +92,7 @@ impl Wake for Bell {
 }
 
 /// Everything that a proxy waits for. A run looks only at what has rung, since most runs are for one message.
-pub(super) struct Sources<'a>([Source<'a>; 8]);
+pub(super) struct Sources<'a>([Source<'a>; 9]);
 
 impl<'a> Sources<'a> {
     /// The sources of a task.
@@ -106,6 +108,7 @@ impl<'a> Sources<'a> {
             (ends.demand.waiters.wait(), DEMAND),
             (front.alarms.wait(), DEMAND),
             (ends.connections.waiters.wait(), PUBLISHERS),
+            (back.questions.waiters.wait(), QUESTIONS),
         ];
         Sources(sources.map(|(wait, work)| {
             let bit = 1 << next;
@@ -124,6 +127,11 @@ impl<'a> Sources<'a> {
         }
         bits
     }
+
+    /// What rings when publishers have answered.
+    pub(super) fn answers(&self) -> &Waker {
+        &self.0[self.0.len() - 1].bell
+    }
 }
 
 /// What is on its way through a proxy.
@@ -135,16 +143,18 @@ pub(super) struct Pump<'a> {
     /// Messages that found no room: towards subscribers, and towards publishers.
     down: Option<Load>,
     up: Option<Load>,
+    questions: Questions<'a>,
 }
 
 impl<'a> Pump<'a> {
     pub(super) fn new(ends: &'a Ends, grace: Duration) -> Pump<'a> {
-        Pump { ends, grace: Grace::new(grace), alarm: None, down: None, up: None }
+        let questions = Questions::new(&ends.frontend.hub, &ends.backend.hub);
+        Pump { ends, grace: Grace::new(grace), alarm: None, down: None, up: None, questions }
     }
 
     /// Does what is due, up to a share; what is left is due again. Returns false when a socket is closed and nothing is
     /// left to pass on.
-    pub(super) fn run(&mut self, bits: u32, paused: bool, due: &Due) -> bool {
+    pub(super) fn run(&mut self, bits: u32, paused: bool, due: &Due, answers: &Waker) -> bool {
         let is_due = |work: u32| bits & work != 0;
         let mut left = 0;
         if is_due(DEMAND) && self.pass_demand() {
@@ -158,6 +168,13 @@ impl<'a> Pump<'a> {
         }
         if is_due(STATES) && self.pass_states() {
             left |= STATES;
+        }
+        if is_due(QUESTIONS) {
+            // Behind the subscriptions that they are about.
+            match left & DEMAND {
+                0 => self.questions.pass(answers),
+                _ => left |= QUESTIONS,
+            }
         }
         if is_due(PUBLISHERS) {
             self.check_publishers();

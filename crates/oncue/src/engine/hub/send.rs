@@ -174,10 +174,7 @@ impl Hub {
     pub(crate) fn pushed(self: &Arc<Self>, pushed: Pushed, no_room: NoRoom) -> Result<()> {
         match pushed {
             Pushed::Queued { tell: 0 } => Ok(()),
-            Pushed::Queued { tell } => {
-                self.tell(tell);
-                Ok(())
-            }
+            Pushed::Queued { tell } => self.tell(tell),
             Pushed::Nobody | Pushed::Idle { .. } => self.check_open(),
             Pushed::Full if no_room == NoRoom::Refuse => Err(Error::full()),
             Pushed::Full => {
@@ -189,12 +186,16 @@ impl Hub {
     }
 
     #[cold]
-    fn tell(self: &Arc<Self>, mut shards: u64) {
+    fn tell(self: &Arc<Self>, mut shards: u64) -> Result<()> {
+        if self.is_forked() {
+            return self.check_open();
+        }
         while shards != 0 {
             let shard = shards.trailing_zeros() as usize;
             self.ports[shard].mail(Note::Outbox(self.clone()));
             shards &= shards - 1;
         }
+        Ok(())
     }
 
     /// Queues a message for the peers that want it now, and keeps it for later subscribers, for `age` at most. If the

@@ -575,8 +575,9 @@ impl<S: Stream> Peer<S> {
         cx: &mut Context<'_>,
     ) -> Result<(), End> {
         let Some((mut intake, _)) = self.intake(cx) else { return Ok(()) };
+        let refused_upstream = matches!(verdict, Verdict::Upstream { in_force: false });
         let decided = intake.decided(prefix, verdict);
-        let standing = intake.standing(prefix);
+        let standing = if refused_upstream { Standing::Absent } else { intake.standing(prefix) };
         decided.and(intake.finish())?;
         if standing != Standing::Deferred {
             let mut answers = Vec::new();
