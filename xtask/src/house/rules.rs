@@ -131,8 +131,8 @@ pub(super) const FOLDERS: &[Folder] = &[
             floor(
                 "server",
                 &[
-                    "asked", "count", "missing", "notify", "report", "routes", "rules", "server", "unserved",
-                    OWN,
+                    "asked", "count", "missing", "notify", "passed", "report", "routes", "rules", "server",
+                    "unserved", OWN,
                 ],
             ),
         ],

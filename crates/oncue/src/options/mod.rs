@@ -348,8 +348,11 @@ impl Options {
         self
     }
 
-    /// What is wrong with these options, if anything is.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Checks these options, as each socket does when it is made.
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::ErrorKind::Misuse), naming the option that cannot be right on any machine.
+    pub fn check(&self) -> Result<()> {
         self.net.check()?;
         for (i, (name, _)) in self.metadata.iter().enumerate() {
             let wrong = |why: &str| Err(Error::misuse(format!("the metadata property {name:?} {why}")));

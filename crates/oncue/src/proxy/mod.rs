@@ -106,8 +106,9 @@ impl ProxyOptions {
         self
     }
 
-    /// How long a prefix stays subscribed to after its last subscriber has left, so that one who comes back soon finds its
-    /// values going on. Default zero.
+    /// How long a prefix stays subscribed to after its last subscriber has left, so that a subscriber that comes back
+    /// soon finds its values going on. At most 65,536 prefixes and 16 MiB of them are in their grace; beyond that the oldest grace ends early.
+    /// Default zero.
     pub fn grace(mut self, time: Duration) -> ProxyOptions {
         self.grace = time;
         self

@@ -7,6 +7,7 @@ mod alive;
 mod begun;
 mod bursts;
 mod confirmed;
+mod conformance;
 mod connections;
 mod demand;
 mod handshake;

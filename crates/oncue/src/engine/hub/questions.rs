@@ -12,7 +12,10 @@ use crate::op::Waiters;
 use crate::permission::PeerKey;
 use crate::sync::lock;
 
-/// The questions of one socket. They are bounded: a peer has at most 1,024 that are answered later.
+/// How many questions wait at most. Peers that ask and leave, again and again, could fill the memory otherwise.
+const WAITING_MAX: usize = 65_536;
+
+/// The questions of one socket.
 #[derive(Default)]
 pub(crate) struct Questions {
     relayed: AtomicBool,
@@ -26,8 +29,9 @@ impl Questions {
         self.relayed.store(relayed, Ordering::SeqCst);
     }
 
+    /// Whether a question is asked upstream: if too many wait, it is answered here.
     pub(crate) fn are_relayed(&self) -> bool {
-        self.relayed.load(Ordering::SeqCst)
+        self.relayed.load(Ordering::SeqCst) && lock(&self.queue).len() < WAITING_MAX
     }
 
     pub(crate) fn push(&self, peer: PeerKey, prefix: &[u8], wakes: &mut Vec<Waker>) {
