@@ -230,10 +230,10 @@ impl Chain {
             self.kill(node);
             // Nothing that its owner does reaches another process any more.
             self.hops[at] = None;
-            return match self.sim.below(2) {
-                0 => self.make(at),
-                _ => {}
-            };
+            if self.sim.below(2) == 0 {
+                self.make(at);
+            }
+            return;
         }
         let outage = OUTAGE_MAX / (1 + self.sim.below(1000) as u32);
         (0..shards).for_each(|shard| self.sim.stall((node, shard), outage));
