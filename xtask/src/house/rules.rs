@@ -66,6 +66,7 @@ pub(super) const FOLDERS: &[Folder] = &[
                     "op",
                     "options",
                     "peer_address",
+                    "peers",
                     "permission",
                     "stats",
                     "sync",

@@ -34,11 +34,11 @@ impl<N: Net> Shard<N> {
             Phase::Connecting => Outcome::Nothing,
             _ => Outcome::Connection { since: peer.since, unnamed: peer.left_unnamed(&end) },
         };
-        if let End::Refused(_, reason) = &end {
+        if let Some(word) = end.last_word() {
             if let Phase::Traffic(traffic) = &peer.phase
                 && traffic.version.has_commands()
             {
-                peer.out.control(|out| command::put_error(out, &reason.to_string()));
+                peer.out.control(|out| command::put_error(out, &word));
             }
             if !matches!(peer.phase, Phase::Draining) && peer.out.flush().is_ok() {
                 self.set_timer(slot, self.now + REFUSAL_TIME, Check::Drain);
