@@ -86,6 +86,8 @@ struct Reader {
     counts: BTreeMap<&'static str, u32>,
     /// The last number received from each publisher.
     last: BTreeMap<usize, u64>,
+    /// How many messages it was told it missed.
+    missed: u64,
 }
 
 impl Reader {
@@ -118,13 +120,25 @@ impl Reader {
     /// Takes what arrived: (publisher, number, topic). The numbers of one publisher must increase.
     fn read(&mut self) -> Vec<Received> {
         let mut got = Vec::new();
-        while let Some(m) = self.handle().0.hub.inbound.pop() {
+        let handle = self.handle();
+        while let Some(m) = handle.0.hub.inbound.pop() {
+            self.listen();
             let (publisher, number, topic) = parse(&m);
             let last = self.last.insert(publisher, number);
             assert!(last.is_none_or(|last| last < number), "{number} after {last:?}: out of order or twice");
             got.push((publisher, number, topic));
         }
+        self.listen();
         got
+    }
+
+    /// Takes what was missed.
+    fn listen(&mut self) {
+        while let Some(missed) = self.handle().0.hub.inbound.pop_missed() {
+            assert!(missed.messages > 0 || missed.reconnected, "{missed}");
+            assert_eq!(missed.unseen, 0, "so little never fills the outbox");
+            self.missed += missed.messages;
+        }
     }
 }
 
@@ -192,7 +206,7 @@ impl History {
         } else {
             Subscriber::Sub(Sub::on(control, None, options).unwrap())
         };
-        let reader = Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new() };
+        let reader = Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new(), missed: 0 };
         if !self.publishers_bind {
             reader.handle().bind(&format!("inproc://r{r}")).unwrap();
         }
@@ -326,6 +340,7 @@ impl History {
         let before: Vec<_> = self.publishers.iter().map(|p| p.socket.stats()).collect();
         let mut sent = vec![Vec::new(); self.publishers.len()];
         let mut got = vec![Vec::new(); self.readers.len()];
+        let told: Vec<_> = self.readers.iter().map(|reader| reader.missed).collect();
         for _ in 0..messages {
             let p = self.sim.below(self.publishers.len());
             if let Some(message) = self.publish(p) {
@@ -342,6 +357,15 @@ impl History {
         }
         while let Some(more) = self.settle() {
             got.iter_mut().zip(more).for_each(|(got, more)| got.extend(more));
+        }
+        for ((reader, got), told) in self.readers.iter().zip(&got).zip(told) {
+            let wanted = sent.iter().flatten().filter(|(_, topic)| reader.wants(topic.as_bytes())).count();
+            let told = reader.missed - told;
+            assert_eq!(
+                got.len() as u64 + told,
+                wanted as u64,
+                "what came, and {told} that were said to be missed"
+            );
         }
         for (p, sent) in sent.iter().enumerate() {
             let mut missed = 0;

@@ -61,6 +61,7 @@ pub(super) const FOLDERS: &[Folder] = &[
                     "endpoint",
                     "error",
                     "events",
+                    "missed",
                     "msg",
                     "op",
                     "options",

@@ -12,6 +12,7 @@ mod demand;
 mod handshake;
 mod last;
 mod loss;
+mod missed;
 mod options;
 mod options_net;
 mod promises;

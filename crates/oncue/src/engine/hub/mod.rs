@@ -19,6 +19,7 @@ pub(crate) mod inbox;
 pub(crate) mod kept;
 pub(crate) mod members;
 pub(crate) mod outbox;
+pub(crate) mod publishers;
 pub(crate) mod send;
 pub(crate) mod watches;
 
@@ -45,6 +46,7 @@ use self::inbox::latest::LatestBound;
 use self::kept::{Keeping, LastValues};
 use self::members::Members;
 use self::outbox::{Bound, Outbox};
+use self::publishers::Publishers;
 use self::watches::Watch;
 use super::wire::backlog::Mark;
 use super::wire::slices::Direct;
@@ -72,6 +74,8 @@ pub(crate) struct Hub {
     pub(crate) subscriptions: Arc<RwLock<Subscriptions>>,
     /// Which publishers have them in force, while somebody waits for that.
     pub(crate) confirmations: Confirmations,
+    /// What came from each publisher.
+    pub(crate) publishers: Publishers,
     pub(crate) outbox: Outbox,
     pub(crate) last: LastValues,
     pub(crate) gauge: Gauge,
@@ -217,6 +221,7 @@ impl Hub {
             socket_type,
             subscriptions,
             confirmations: Confirmations::default(),
+            publishers: Publishers::default(),
             outbox: Outbox::new(bound),
             gauge: Gauge::default(),
             states: States::new(),
