@@ -171,7 +171,7 @@ fn sub_ends_with_3_when_the_time_is_over() {
 fn sub_tells_at_the_end_what_came_from_each_publisher() {
     for format in ["text", "json"] {
         let (socket, endpoint) = publisher();
-        let mut sub = oncue(&["sub", &endpoint, "--stats", "--count", "2", "--format", format]);
+        let sub = oncue(&["sub", &endpoint, "--stats", "--count", "2", "--format", format]);
         wanted(&socket, 1);
         socket.send(["a", "1"]).expect("a publisher sends");
         socket.send(["a", "2"]).expect("a publisher sends");

@@ -15,6 +15,7 @@ mod loss;
 mod missed;
 mod options;
 mod options_net;
+mod options_sub;
 mod promises;
 mod raw;
 mod received;

@@ -241,6 +241,19 @@ impl Inbound {
         state.missed.pop_front()
     }
 
+    /// How many topics may wait from now on, where only their newest messages do.
+    pub(crate) fn set_topics_max(&self, topics: u64) {
+        let mut dropped = 0;
+        if let Some(latest) = &mut self.state.lock().latest {
+            latest.bound.topics_max = topics;
+            while latest.is_over() {
+                latest.pop();
+                dropped += 1;
+            }
+        }
+        self.dropped.fetch_add(dropped, Ordering::Relaxed);
+    }
+
     /// Takes in what was missed, where messages have no order.
     pub(crate) fn miss(&self, missed: Missed, wakes: &mut Vec<Waker>) {
         self.state.lock().note(missed);

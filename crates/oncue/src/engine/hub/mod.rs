@@ -54,7 +54,7 @@ use crate::error::{Error, Result};
 use crate::msg::{MESSAGE_BYTES_MAX, Msg};
 use crate::net::Ready;
 use crate::op::{Place, Waiters, wake_all};
-use crate::options::{Keep, OnFull, Options};
+use crate::options::{Keep, OnFull, Options, messages_max};
 use crate::permission::{PeerKey, Reason};
 use crate::stats::{Closed, SocketStats};
 use crate::sync::{Clock, lock, write_lock};
@@ -104,6 +104,9 @@ pub(crate) struct Hub {
     /// Some messages have a policy of their own.
     mixed: AtomicBool,
     closed: AtomicBool,
+    /// The marks in messages, which may change.
+    send_messages_max: AtomicU64,
+    pub(crate) recv_messages_max: Arc<AtomicU64>,
     /// How many messages were undelivered when the socket was closed.
     undelivered_before: AtomicU64,
     /// Shards that still serve the closed socket.
@@ -133,6 +136,8 @@ pub(crate) enum Note {
     Release(Arc<Hub>),
     /// The user has set the state of a topic.
     State { hub: Arc<Hub>, value: Msg },
+    /// The user has changed the marks.
+    Marks(Arc<Hub>),
     /// The user has closed the socket.
     Close(Arc<Hub>),
     /// The socket's alarm is due at this time.
@@ -242,6 +247,8 @@ impl Hub {
             clock,
             mixed: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            send_messages_max: AtomicU64::new(options.send_messages_max()),
+            recv_messages_max: Arc::new(AtomicU64::new(options.recv_messages_max())),
             undelivered_before: AtomicU64::new(0),
             done: Waiters::default(),
             alarms: Waiters::default(),
@@ -309,7 +316,20 @@ impl Hub {
 
     /// The high-water marks of a peer's queue.
     pub(crate) fn mark(&self) -> Mark {
-        Mark { messages: self.options.send_messages_max(), bytes: self.options.queue_bytes_max }
+        let messages = self.send_messages_max.load(Ordering::Relaxed);
+        Mark { messages, bytes: self.options.queue_bytes_max }
+    }
+
+    /// Changes the marks in messages, where they are given.
+    pub(crate) fn set_marks(self: &Arc<Self>, send: Option<u32>, recv: Option<u32>) {
+        if let Some(send) = send {
+            self.send_messages_max.store(messages_max(send), Ordering::Relaxed);
+        }
+        if let Some(recv) = recv {
+            self.recv_messages_max.store(messages_max(recv), Ordering::SeqCst);
+            self.inbound.set_topics_max(messages_max(recv));
+        }
+        self.mail_all(|| Note::Marks(self.clone()));
     }
 
     /// The time since the engine's origin.

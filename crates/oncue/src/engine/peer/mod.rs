@@ -362,6 +362,13 @@ impl<S: Stream> Peer<S> {
         }
     }
 
+    /// The marks have changed: reading goes on if there is room now.
+    pub(crate) fn marks_changed(&self) {
+        if let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase {
+            flow.resume_if_room();
+        }
+    }
+
     /// Reading goes on.
     pub(crate) fn resume(&mut self, now: Duration) {
         if let Phase::Traffic(traffic) = &mut self.phase {
@@ -513,7 +520,7 @@ impl<S: Stream> Peer<S> {
             peer
         });
         let flow = hub.takes_messages().then(|| {
-            let max = (hub.options.recv_messages_max(), hub.options.queue_bytes_max);
+            let max = (hub.recv_messages_max.clone(), hub.options.queue_bytes_max);
             let source = Source { shard: cx.shard, link: self.link };
             Arc::new(Flow::new(max, source, hub.port(cx.shard), cx.slot, self.uid))
         });

@@ -281,6 +281,7 @@ impl<N: Net> Shard<N> {
                 Note::Release(hub) => self.release(&hub),
                 Note::State { hub, value } => self.tell_state(&hub, &value),
                 Note::Ready(ready) => self.ready(ready),
+                Note::Marks(hub) => self.marks_changed(&hub),
                 Note::Close(hub) => self.close(&hub),
                 Note::Alarm { hub, at } => self.timers.set(at, Timer::Alarm { hub: hub.id }),
                 // An error means that it is not waited for any more.
