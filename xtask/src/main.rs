@@ -12,6 +12,7 @@ mod serve;
 mod sim;
 mod step;
 mod test;
+mod truth;
 mod workspace;
 
 use std::process::ExitCode;
@@ -37,6 +38,11 @@ Chores:
                                   [--soak MINUTES: instead serve an example and observe its process]
   shared                          What a value of a shared program costs `oncue serve`, and its rate beside a PUB of pyzmq
   soak [MINUTES]                  Whether a server of 20 routes wears out under subscribers that come and go [default: 20]
+  storm [MINUTES]                 Whether 10,000 subscribers a minute that come and go leave anything in a publisher
+                                  process [default: 5]
+  truth [--only TEXT] [--save]    What each implementation tells its user, against what is true: the same wire histories for
+                                  libzmq, omq-tokio, zeromq, JeroMQ (needs a JDK) and ours; --save writes docs/TRUTH.md
+                                  [--commands: the peers speak ZMTP 3.1]
   bench [--quick] [--only W1,..]  The laboratory: this library and its rivals, measured side by side  [--case TEXT]
                                   [--impl NAME,..] [--reps N] [--seconds S] [--save | --no-save]
 
@@ -75,6 +81,8 @@ fn main() -> ExitCode {
         "leftovers" => leftovers::run(&args),
         "shared" => serve::shared(&args),
         "soak" => serve::soak(&args),
+        "storm" => serve::storm(&args),
+        "truth" => truth::run(&args),
         other => Err(Trouble::Usage(format!("`{other}` is not a chore"))),
     };
     match outcome {

@@ -88,7 +88,6 @@ pub struct Received {
 }
 
 /// Where messages start and end.
-#[derive(Clone)]
 pub(crate) struct Spans {
     first: Option<(u32, u32)>,
     rest: std::vec::IntoIter<(u32, u32)>,

@@ -157,7 +157,9 @@ pub enum Cause {
     PermissionDenied,
     /// The network or the host cannot be reached.
     Unreachable,
-    /// There was no answer in time: the system gave up, or [`handshake_timeout`](crate::Options::handshake_timeout) passed. Or
+    /// The proxy has made no connection ([`socks_proxy`](crate::Options::socks_proxy)).
+    Proxy(ProxyFailure),
+    /// There was no answer in time: the system gave up, or [`connect_timeout`](crate::Options::connect_timeout) passed. Or
     /// no socket of the engine has bound the name of an `inproc` endpoint in that time.
     NoAnswer,
     /// The connection was made, and not one byte came within [`handshake_timeout`](crate::Options::handshake_timeout).
@@ -221,6 +223,7 @@ impl Cause {
             | Cause::Protocol(_)
             | Cause::BoundExceeded
             | Cause::TurnedAway => true,
+            Cause::Proxy(failure) => failure.is_refusal(),
             Cause::NameUnknown
             | Cause::ResolverUnavailable
             | Cause::ConnectionRefused
@@ -241,7 +244,10 @@ impl Cause {
 
     /// Whether nothing listens there, as the system or a proxy says.
     pub(crate) fn is_nothing_there(&self) -> bool {
-        matches!(self, Cause::ConnectionRefused | Cause::NoSuchFile)
+        matches!(
+            self,
+            Cause::ConnectionRefused | Cause::NoSuchFile | Cause::Proxy(ProxyFailure::ConnectionRefused)
+        )
     }
 
     /// Whether a failed attempt with this cause after one with the `other` is no news.
@@ -254,6 +260,9 @@ impl Cause {
     pub(crate) fn of_connect(error: &io::Error) -> Cause {
         if let Some(unresolved) = error.get_ref().and_then(|inner| inner.downcast_ref::<Unresolved>()) {
             return if unresolved.unknown { Cause::NameUnknown } else { Cause::ResolverUnavailable };
+        }
+        if let Some(via) = error.get_ref().and_then(|inner| inner.downcast_ref::<ViaProxy>()) {
+            return Cause::Proxy(via.failure.clone());
         }
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Cause::ConnectionRefused,
@@ -310,6 +319,125 @@ impl From<&ProtocolError> for Cause {
     }
 }
 
+/// Why a SOCKS5 proxy has made no connection: the codes of RFC 1928 and 1929, and what may go wrong before one comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProxyFailure {
+    /// There is no connection to the proxy itself.
+    NotReached(Box<Cause>),
+    /// It said nothing within [`connect_timeout`](crate::Options::connect_timeout).
+    NoAnswer,
+    /// It closed the connection before it had answered.
+    Closed,
+    /// It does not speak SOCKS5.
+    NotSocks5,
+    /// It accepts no way to log in that this side has: without one, or with
+    /// [`credentials`](crate::SocksProxy::credentials).
+    NoCommonLogin,
+    /// It refuses the user name or the password.
+    LoginRefused,
+    /// 1: it has failed.
+    General,
+    /// 2: its rules do not allow the connection.
+    NotAllowed,
+    /// 3: it cannot reach the network.
+    NetworkUnreachable,
+    /// 4: it cannot reach the host, or does not know its name.
+    HostUnreachable,
+    /// 5: nothing listens there.
+    ConnectionRefused,
+    /// 6: the time to live has expired; many proxies mean that the host did not answer in time.
+    TtlExpired,
+    /// 7: it does not make connections.
+    CommandNotSupported,
+    /// 8: it does not know addresses of this type: IPv4, IPv6 or names.
+    AddressNotSupported,
+    /// Another code.
+    Code(u8),
+}
+
+impl ProxyFailure {
+    /// What a code of an answer means; `None` for success.
+    pub(crate) fn of_code(code: u8) -> Option<ProxyFailure> {
+        Some(match code {
+            0 => return None,
+            1 => ProxyFailure::General,
+            2 => ProxyFailure::NotAllowed,
+            3 => ProxyFailure::NetworkUnreachable,
+            4 => ProxyFailure::HostUnreachable,
+            5 => ProxyFailure::ConnectionRefused,
+            6 => ProxyFailure::TtlExpired,
+            7 => ProxyFailure::CommandNotSupported,
+            8 => ProxyFailure::AddressNotSupported,
+            code => ProxyFailure::Code(code),
+        })
+    }
+
+    /// The connection to the proxy has failed.
+    pub(crate) fn of_stream(error: &io::Error) -> ProxyFailure {
+        match Cause::of_stream(error) {
+            Cause::Reset => ProxyFailure::Closed,
+            cause => ProxyFailure::NotReached(Box::new(cause)),
+        }
+    }
+
+    fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            ProxyFailure::NotSocks5
+                | ProxyFailure::NoCommonLogin
+                | ProxyFailure::LoginRefused
+                | ProxyFailure::NotAllowed
+                | ProxyFailure::CommandNotSupported
+                | ProxyFailure::AddressNotSupported
+        )
+    }
+}
+
+/// As it follows "the proxy".
+impl fmt::Display for ProxyFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ProxyFailure::NotReached(cause) => return write!(f, "cannot be reached: {cause}"),
+            ProxyFailure::NoAnswer => "does not answer",
+            ProxyFailure::Closed => "closed the connection",
+            ProxyFailure::NotSocks5 => "does not speak SOCKS5",
+            ProxyFailure::NoCommonLogin => "accepts no way to log in that this side has",
+            ProxyFailure::LoginRefused => "refuses the user name or the password",
+            ProxyFailure::General => "has failed",
+            ProxyFailure::NotAllowed => "does not allow it",
+            ProxyFailure::NetworkUnreachable => "cannot reach the network",
+            ProxyFailure::HostUnreachable => "cannot reach the host",
+            ProxyFailure::ConnectionRefused => "says: connection refused",
+            ProxyFailure::TtlExpired => "says: time to live expired",
+            ProxyFailure::CommandNotSupported => "makes no connections",
+            ProxyFailure::AddressNotSupported => "does not support this type of address",
+            ProxyFailure::Code(code) => return write!(f, "has failed with the code {code}"),
+        })
+    }
+}
+
+/// A connection that a proxy has not made, inside of an [`io::Error`].
+#[derive(Debug)]
+pub(crate) struct ViaProxy {
+    proxy: String,
+    failure: ProxyFailure,
+}
+
+impl ViaProxy {
+    pub(crate) fn error(proxy: &str, failure: ProxyFailure) -> io::Error {
+        io::Error::other(ViaProxy { proxy: proxy.to_owned(), failure })
+    }
+}
+
+impl fmt::Display for ViaProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the proxy {} {}", self.proxy, self.failure)
+    }
+}
+
+impl std::error::Error for ViaProxy {}
+
 /// A name that was not resolved, inside of an [`io::Error`].
 #[derive(Debug)]
 pub(crate) struct Unresolved {
@@ -355,6 +483,7 @@ impl fmt::Display for Cause {
             Cause::NoSuchFile => "no such file",
             Cause::PermissionDenied => "permission denied",
             Cause::Unreachable => "it cannot be reached",
+            Cause::Proxy(failure) => return write!(f, "the proxy {failure}"),
             Cause::NoAnswer => "it does not answer",
             Cause::SaysNothing => "it accepted the connection and says nothing",
             Cause::HandshakeTimeout => "it did not finish the handshake",

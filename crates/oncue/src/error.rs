@@ -79,6 +79,17 @@ impl Error {
         Error::new(ErrorKind::Full, text)
     }
 
+    /// The socket or engine belongs to the process of which this one is a fork.
+    pub(crate) fn forked() -> Error {
+        let text = "this process is a fork of the one that made the socket, and has none of its I/O threads: make an \
+                    Engine and its sockets after the fork";
+        Error::new(ErrorKind::Misuse, text)
+    }
+
+    pub(crate) fn engine_closed() -> Error {
+        Error::new(ErrorKind::Closed, "the engine is closed: make another one for new sockets")
+    }
+
     pub(crate) fn closed() -> Error {
         Error::new(ErrorKind::Closed, "the socket is closed")
     }

@@ -4,21 +4,24 @@
 mod admission;
 mod closing;
 mod confirmed;
+mod drawn;
 mod half_open;
 mod last;
 mod leaving;
 mod strangers;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use self::drawn::Draw;
 use crate::engine::Control;
 use crate::socket::{Socket, kind};
-use crate::stage::Sim;
+use crate::stage::{Sim, events_of_all};
 use crate::sync::lock;
 use crate::{
-    DemandEvent, DemandWatch, ErrorKind, Msg, OnFull, Options, Prefix, Room, Sub, XPub, XPubEvent, XSub,
+    DemandEvent, DemandWatch, ErrorKind, Keep, Msg, OnFull, Options, Prefix, Room, Sub, XPub, XPubEvent, XSub,
 };
 
 const PREFIXES: [&str; 9] = ["", "a", "ab", "abc", "b", "ba", "c", "ca", "d"];
@@ -28,6 +31,7 @@ const CALM: Duration = Duration::from_secs(120);
 /// After how many rounds in a row without a received message everything has arrived: a reader that discards messages of
 /// which it has unsubscribed receives nothing, but makes room for the next message.
 const QUIET_ROUNDS: u32 = 32;
+const QUIET: Duration = Duration::from_secs(1);
 
 /// A publisher, and the demand that was reported to it.
 struct Publisher {
@@ -84,8 +88,8 @@ enum Subscriber {
 struct Reader {
     socket: Subscriber,
     counts: BTreeMap<&'static str, u32>,
-    /// The last number received from each publisher.
-    last: BTreeMap<usize, u64>,
+    /// The last number received from each publisher; where only the newest message of a topic waits, of each topic.
+    last: BTreeMap<(usize, Option<String>), u64>,
     /// How many messages it was told it missed.
     missed: u64,
 }
@@ -97,6 +101,17 @@ impl Reader {
             Subscriber::Sub(socket) => socket.0.clone(),
             Subscriber::XSub(socket) => socket.0.clone(),
         })
+    }
+
+    /// Only the newest message of each topic waits for the user.
+    fn keeps_latest(&self) -> bool {
+        self.handle().0.hub.options.keep == Keep::Latest
+    }
+
+    /// How many messages have arrived and are not received: replaced by newer ones, or without room.
+    fn dropped(&self) -> u64 {
+        let stats = self.handle().stats();
+        stats.received_replaced + stats.received_missed
     }
 
     fn wants(&self, topic: &[u8]) -> bool {
@@ -119,12 +134,16 @@ impl Reader {
 
     /// Takes what arrived: (publisher, number, topic). The numbers of one publisher must increase.
     fn read(&mut self) -> Vec<Received> {
+        let latest = self.keeps_latest();
         let mut got = Vec::new();
         let handle = self.handle();
         while let Some(m) = handle.0.hub.inbound.pop() {
             self.listen();
+            if m.topic() == b"welcome" {
+                continue;
+            }
             let (publisher, number, topic) = parse(&m);
-            let last = self.last.insert(publisher, number);
+            let last = self.last.insert((publisher, latest.then(|| topic.clone())), number);
             assert!(last.is_none_or(|last| last < number), "{number} after {last:?}: out of order or twice");
             got.push((publisher, number, topic));
         }
@@ -155,6 +174,7 @@ fn parse(m: &Msg) -> (usize, u64, String) {
 /// One history.
 struct History {
     sim: Sim,
+    draw: Draw,
     publishers: Vec<Publisher>,
     readers: Vec<Reader>,
     policy: OnFull,
@@ -169,7 +189,10 @@ impl History {
     fn new(seed: u64) -> History {
         let sim = Sim::new(seed);
         let publishers_bind = sim.below(2) == 0;
-        let policy = [OnFull::DropNewest, OnFull::Refuse, OnFull::DropOldest, OnFull::Latest][sim.below(4)];
+        let policies =
+            [OnFull::DropNewest, OnFull::Refuse, OnFull::DropOldest, OnFull::Latest, OnFull::Disconnect];
+        let policy = policies[sim.below(policies.len())];
+        let draw = Draw::new(&sim, policy);
         let own = || [OnFull::DropNewest, OnFull::DropOldest, OnFull::Latest][sim.below(3)];
         let mixed = (policy != OnFull::Refuse && sim.below(2) == 0).then(|| [own(), own(), own()]);
         let marks = ([1, 5, 1000][sim.below(3)], [200, 5000, 64 << 20][sim.below(3)]);
@@ -180,12 +203,12 @@ impl History {
             .queue_bytes_max(marks.1 as u64);
         let (publishers, readers, next_number) = (vec![], vec![], 0);
         let mut history =
-            History { sim, publishers, readers, policy, mixed, marks, next_number, publishers_bind };
+            History { sim, draw, publishers, readers, policy, mixed, marks, next_number, publishers_bind };
         let (publishers, readers) = (1 + history.sim.below(2), 1 + history.sim.below(4));
         for p in 0..publishers {
             let shards = 1 + history.sim.below(2);
             let control = history.sim.node(shards);
-            let publisher = Publisher::new(control, options.clone());
+            let publisher = Publisher::new(control, history.draw.publisher(&history.sim, &options));
             if publishers_bind {
                 publisher.socket.bind(&format!("inproc://p{p}")).unwrap();
             }
@@ -194,7 +217,8 @@ impl History {
         for r in 0..readers {
             let shards = 1 + history.sim.below(2);
             let control = history.sim.node(shards);
-            history.add_reader(r, control, options.clone());
+            let options = history.draw.subscriber(&history.sim, &options);
+            history.add_reader(r, control, options);
         }
         history
     }
@@ -222,10 +246,13 @@ impl History {
     /// Anything may happen, at any time.
     fn chaos(&mut self, steps: usize) {
         for _ in 0..steps {
-            match self.sim.below(12) {
+            self.sim.acts();
+            match self.sim.below(14) {
                 0..4 => self.publish_one(),
                 4..8 => self.change_one(),
                 8 => lock(&self.sim.world).break_one(),
+                12 => fault(&mut self.sim),
+                13 if self.draw.heartbeats => lock(&self.sim.world).cut_one(),
                 9 => self.readers.iter_mut().for_each(|reader| drop(reader.read())),
                 10 => self.publishers.iter_mut().for_each(Publisher::watch_anew),
                 _ => self.talk_back(),
@@ -293,7 +320,7 @@ impl History {
     /// What a reader gets of messages of several policies: a message that does not give way is missed only if others of its
     /// kind fill the queue, and the newest message of a topic under `Latest` only if there are more than the marks allow.
     fn check_policies(&self, want: &[Received], got: &[Received]) {
-        if self.mixed.is_none() {
+        if self.mixed.is_none() || self.draw.disconnects {
             return;
         }
         let policy = |topic: &str| self.own_policy(topic).unwrap_or(self.policy);
@@ -314,8 +341,12 @@ impl History {
 
     /// Time passes, and everything that arrived is taken; afterwards demand must be exactly what the readers want.
     fn calm(&mut self) {
-        // A reader that does not read blocks its publishers: both must recover in the end.
-        while self.settle().is_some() {}
+        // A reader that does not read blocks its publishers: both must recover in the end. It does not hear that its line
+        // is cut either, until it reads again: then it takes as long as for the others.
+        for _ in 0..2 {
+            self.sim.run(CALM);
+            while self.settle().is_some() {}
+        }
         let wanted: BTreeSet<_> =
             self.readers.iter().flat_map(|r| r.counts.keys()).map(|p| Prefix::from(p.as_bytes())).collect();
         for (p, publisher) in self.publishers.iter_mut().enumerate() {
@@ -338,10 +369,12 @@ impl History {
     /// While demand is settled and nothing breaks, every message arrives where it is wanted, in order, or is counted.
     fn measure(&mut self, messages: usize) {
         let before: Vec<_> = self.publishers.iter().map(|p| p.socket.stats()).collect();
+        let dropped_before: u64 = self.readers.iter().map(Reader::dropped).sum();
         let mut sent = vec![Vec::new(); self.publishers.len()];
         let mut got = vec![Vec::new(); self.readers.len()];
-        let told: Vec<_> = self.readers.iter().map(|reader| reader.missed).collect();
+        let told: Vec<_> = self.readers.iter().map(|reader| (reader.missed, reader.dropped())).collect();
         for _ in 0..messages {
+            self.sim.acts();
             let p = self.sim.below(self.publishers.len());
             if let Some(message) = self.publish(p) {
                 sent[p].push(message);
@@ -358,15 +391,16 @@ impl History {
         while let Some(more) = self.settle() {
             got.iter_mut().zip(more).for_each(|(got, more)| got.extend(more));
         }
-        for ((reader, got), told) in self.readers.iter().zip(&got).zip(told) {
+        for ((reader, got), (told, dropped)) in self.readers.iter().zip(&got).zip(told) {
             let wanted = sent.iter().flatten().filter(|(_, topic)| reader.wants(topic.as_bytes())).count();
-            let told = reader.missed - told;
-            assert_eq!(
-                got.len() as u64 + told,
-                wanted as u64,
-                "what came, and {told} that were said to be missed"
+            let (told, dropped) = (reader.missed - told, reader.dropped() - dropped);
+            assert!(
+                self.draw.disconnects || got.len() as u64 + told + dropped == wanted as u64,
+                "{} came, {told} were said to be missed, and {dropped} were dropped here, of {wanted}",
+                got.len()
             );
         }
+        let (mut missed_in_all, mut counted_in_all) = (0, 0);
         for (p, sent) in sent.iter().enumerate() {
             let mut missed = 0;
             for (reader, got) in self.readers.iter().zip(&got) {
@@ -381,26 +415,47 @@ impl History {
                     got.iter().all(|m| known.contains(m)),
                     "publisher {p}: something came that is not wanted"
                 );
-                self.check_policies(&want, &got);
-                if self.mixed.is_none() && matches!(self.policy, OnFull::DropOldest | OnFull::Latest) {
-                    assert_eq!(got.last(), want.last(), "publisher {p}: the newest message always comes");
+                if !reader.keeps_latest() {
+                    self.check_policies(&want, &got);
+                }
+                if self.mixed.is_none()
+                    && matches!(self.policy, OnFull::DropOldest | OnFull::Latest)
+                    && !self.draw.disconnects
+                    // Another publisher's message may have replaced it.
+                    && (!reader.keeps_latest() || self.publishers.len() == 1)
+                {
+                    assert_eq!(
+                        got.iter().max(),
+                        want.last(),
+                        "publisher {p}: the newest message always comes"
+                    );
                 }
                 missed += want.len() - got.len();
             }
             let (old, new) = (&before[p], self.publishers[p].socket.stats());
             assert_eq!(new.outbox_full, old.outbox_full, "publisher {p}: so little never fills the inbox");
-            assert_eq!(new.missed - old.missed, missed as u64, "publisher {p}: counted gaps");
+            missed_in_all += missed as u64;
+            counted_in_all += new.missed - old.missed;
+            let all_counted = !self.draw.disconnects && !self.readers.iter().any(Reader::keeps_latest);
             assert!(
-                missed == 0 || self.policy != OnFull::Refuse,
+                !all_counted || new.missed - old.missed == missed as u64,
+                "publisher {p}: counted gaps: {missed}, {old:?}, {new:?}"
+            );
+            assert!(
+                missed == 0 || !all_counted || self.policy != OnFull::Refuse,
                 "publisher {p}: nothing is missed under Refuse"
             );
+        }
+        let dropped = self.readers.iter().map(Reader::dropped).sum::<u64>() - dropped_before;
+        if !self.draw.disconnects {
+            assert_eq!(missed_in_all, counted_in_all + dropped, "missed, or replaced at a reader");
         }
     }
 
     /// Lets everything happen that is on its way. Returns what each reader received, if any received something.
     fn settle(&mut self) -> Option<Vec<Vec<Received>>> {
         (0..QUIET_ROUNDS).find_map(|_| {
-            self.sim.run(CALM);
+            self.sim.run(QUIET);
             let got: Vec<Vec<_>> = self.readers.iter_mut().map(Reader::read).collect();
             got.iter().any(|got| !got.is_empty()).then_some(got)
         })
@@ -447,6 +502,22 @@ fn run(seed: u64) {
     history.part();
 }
 
+/// Something that the system does to a process.
+fn fault(sim: &mut Sim) {
+    let time = Duration::from_micros(sim.below(2_000_000) as u64);
+    match sim.below(4) {
+        0 | 1 => {
+            let place = sim.any_place();
+            sim.stall(place, time);
+        }
+        2 => {
+            let mut world = lock(&sim.world);
+            world.scarce_until = world.now + time;
+        }
+        _ => sim.jump(10 * time),
+    }
+}
+
 /// `ONCUE_SIM_SEED=N` replays one seed, `ONCUE_SIM_SEEDS=N` runs the first N; 200 otherwise.
 fn for_each_seed(run: impl Fn(u64) + std::panic::RefUnwindSafe) {
     let number = |name| std::env::var(name).ok().map(|n| n.parse::<u64>().expect("a number"));
@@ -454,10 +525,15 @@ fn for_each_seed(run: impl Fn(u64) + std::panic::RefUnwindSafe) {
         Some(seed) => seed..seed + 1,
         None => 0..number("ONCUE_SIM_SEEDS").unwrap_or(200),
     };
+    let (all, before) = (seeds.clone(), events_of_all());
     for seed in seeds {
         let result = std::panic::catch_unwind(|| run(seed));
         assert!(result.is_ok(), "seed {seed} failed; replay it with: cargo xtask sim --seed {seed}");
     }
+    let events = events_of_all() - before;
+    // Past the capture of the test's output. Other simulations of this process may run at the same time.
+    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    let _ = writeln!(std::io::stderr(), "{name}: seeds {all:?}, {events} events");
 }
 
 #[test]

@@ -4,7 +4,9 @@
 pub(crate) mod network;
 pub mod stranger;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+#[cfg(test)]
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,6 +21,16 @@ const WORK_MAX: u32 = TURN_WORK_MAX + 2 * PEER_WORK_MAX;
 /// The most turns until all shards have nothing to do that nothing will report.
 const TURNS_MAX: u32 = 1_000_000;
 
+/// What has happened in all simulations of this process that are over.
+#[cfg(test)]
+static EVENTS: AtomicU64 = AtomicU64::new(0);
+
+/// See [`Sim::events`].
+#[cfg(test)]
+pub(crate) fn events_of_all() -> u64 {
+    EVENTS.load(Ordering::Relaxed)
+}
+
 /// The nodes and their network.
 pub(crate) struct Sim {
     pub(crate) world: Arc<Mutex<World>>,
@@ -26,6 +38,15 @@ pub(crate) struct Sim {
     deadlines: BTreeMap<Place, Duration>,
     /// The most that any shard has held so far, and the most work of any turn.
     pub(crate) most: Holding,
+}
+
+/// An event: something on the network (an attempt to connect, an arrival, room), a report to a shard, a turn of a shard, a
+/// timer that is due, or an action of the user.
+#[cfg(test)]
+impl Drop for Sim {
+    fn drop(&mut self) {
+        EVENTS.fetch_add(lock(&self.world).events_seen, Ordering::Relaxed);
+    }
 }
 
 struct Node {
@@ -89,6 +110,35 @@ impl Sim {
         self.deadlines.retain(|place, _| place.0 != node);
     }
 
+    /// A shard gets no turn for `time`, whatever comes for it.
+    #[cfg(test)]
+    pub(crate) fn stall(&mut self, place: Place, time: Duration) {
+        let mut world = lock(&self.world);
+        let until = world.now + time;
+        world.stalled.insert(place, until);
+    }
+
+    /// A random shard of a random node.
+    #[cfg(test)]
+    pub(crate) fn any_place(&self) -> Place {
+        let node = self.below(self.nodes.len());
+        (node, self.below(self.nodes[node].mailboxes.len()))
+    }
+
+    /// The clock jumps forward, and nothing has happened meanwhile that a shard could have seen, as when the machine slept.
+    #[cfg(test)]
+    pub(crate) fn jump(&mut self, time: Duration) {
+        let mut world = lock(&self.world);
+        let then = world.now + time;
+        world.advance(then);
+    }
+
+    /// The user does something: counted as an event.
+    #[cfg(test)]
+    pub(crate) fn acts(&self) {
+        lock(&self.world).events_seen += 1;
+    }
+
     /// Lets `time` pass.
     pub(crate) fn run(&mut self, time: Duration) {
         self.run_until_quiet(time);
@@ -100,24 +150,34 @@ impl Sim {
         let end = lock(&self.world).now + time;
         loop {
             self.turn_all();
-            let event = lock(&self.world).next_event();
-            let next = event.into_iter().chain(self.deadlines.values().copied()).min();
+            let next = self.next();
             let now = match next {
                 Some(at) if at <= end => at.max(lock(&self.world).now),
                 _ => end,
             };
-            lock(&self.world).advance(now);
-            let idle = { lock(&self.world).reports.is_empty() };
+            let mut world = lock(&self.world);
+            world.advance(now);
+            world.stalled.retain(|_, until| *until > now);
             let due: Vec<_> = self.deadlines.iter().filter(|(_, at)| **at <= now).map(|(p, _)| *p).collect();
-            lock(&self.world).rung.extend(&due);
-            if now == end
-                && idle
-                && due.is_empty()
-                && lock(&self.world).next_event().is_none_or(|at| at > end)
-            {
+            for place in due {
+                // A timer that is due counts as an event, once.
+                self.deadlines.remove(&place);
+                world.rung.insert(place);
+                world.events_seen += 1;
+            }
+            let idle = world.due().is_empty();
+            drop(world);
+            if now == end && idle && self.next().is_none_or(|at| at > end) {
                 return;
             }
         }
+    }
+
+    /// When something happens next by itself: on the network, by a timer, or a stalled shard goes on.
+    fn next(&self) -> Option<Duration> {
+        let world = lock(&self.world);
+        let stalled = world.stalled.values().copied().filter(|until| *until > world.now);
+        world.next_event().into_iter().chain(self.deadlines.values().copied()).chain(stalled).min()
     }
 
     /// Turns every shard that has something to do, in random order.
@@ -125,14 +185,16 @@ impl Sim {
         for _ in 0..TURNS_MAX {
             let (place, ready, now) = {
                 let mut world = lock(&self.world);
-                let due: BTreeSet<Place> = world.reports.keys().chain(&world.rung).copied().collect();
+                let due = world.due();
                 if due.is_empty() {
                     return;
                 }
                 let nth = world.below(due.len() as u64) as usize;
                 let place = *due.iter().nth(nth).expect("below the length");
                 world.rung.remove(&place);
-                (place, world.reports.remove(&place).unwrap_or_default(), world.now)
+                let ready = world.reports.remove(&place).unwrap_or_default();
+                world.events_seen += 1 + ready.len() as u64;
+                (place, ready, world.now)
             };
             self.turn(place, &ready, now);
         }

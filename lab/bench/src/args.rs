@@ -9,7 +9,7 @@ use crate::Outcome;
 pub struct Args(BTreeMap<String, String>);
 
 /// Options that take no value.
-const FLAGS: [&str; 4] = ["quick", "drop", "save", "no-save"];
+const FLAGS: [&str; 5] = ["quick", "drop", "save", "no-save", "proxied"];
 
 impl Args {
     /// Reads the words after the role.

@@ -1,5 +1,5 @@
 //! The laboratory: one binary that is the runner (`run`) and each process that the runner starts (`pub`, `sub`, `drain`,
-//! `raw-writer`, `ping`, `pong`, `catalogue`, `churn`). This file only selects the role.
+//! `raw-writer`, `ping`, `pong`, `catalogue`, `churn`, `proxy`, `trip`). This file only selects the role.
 
 mod args;
 mod control;
@@ -25,6 +25,8 @@ fn main() -> ExitCode {
         "ping" => roles::ping(&args),
         "pong" => roles::pong(&args),
         "catalogue" => roles::produce_catalogue(&args),
+        "proxy" => roles::forward(&args),
+        "trip" => raw::trip::run(&args),
         "drain" => raw::drain::run(&args),
         "churn" => raw::churn::run(&args),
         "raw-writer" => raw::writer::run(&args),

@@ -51,7 +51,7 @@ impl Holdings {
         Holdings { descriptors, threads: number("Threads:"), bytes: number("VmRSS:") * 1024 }
     }
 
-    fn is_within(self, other: Holdings, bytes_more_max: u64) -> bool {
+    pub(crate) fn is_within(self, other: Holdings, bytes_more_max: u64) -> bool {
         self.descriptors <= other.descriptors
             && self.threads <= other.threads
             && self.bytes <= other.bytes.saturating_add(bytes_more_max)
@@ -95,7 +95,7 @@ pub fn check(
 }
 
 /// The resources once they no longer change; otherwise later releases would hide a leak.
-fn at_rest(look: &impl Fn() -> Holdings) -> Holdings {
+pub(crate) fn at_rest(look: &impl Fn() -> Holdings) -> Holdings {
     let deadline = Instant::now() + SETTLE_TIME_MAX;
     let (mut last, mut equal) = (look(), 0);
     while equal < EQUAL_LOOKS && Instant::now() < deadline {

@@ -6,10 +6,12 @@
 pub mod allocation;
 pub mod directory;
 pub mod foreign;
+pub mod forked;
 pub mod leftovers;
 pub mod peers;
 pub mod program;
 pub mod raw;
+pub mod storm;
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};

@@ -4,6 +4,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use nix::libc::linger;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::Linger;
+
 use crate::PATIENCE;
 
 /// The version that the raw peer speaks.
@@ -43,6 +47,12 @@ impl Raw {
         stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
         stream.set_nodelay(true).expect("no delay");
         Raw { stream }
+    }
+
+    /// Ends the connection by a reset.
+    pub fn reset(self) {
+        let linger = linger { l_onoff: 1, l_linger: 0 };
+        setsockopt(&self.stream, Linger, &linger).expect("an open socket");
     }
 
     /// Writes bytes.

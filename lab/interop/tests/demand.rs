@@ -190,7 +190,7 @@ fn our_burst_of_subscriptions_arrives_whole_and_again_after_a_restart() {
         let mut peer = Foreign::new("XPUB");
         let endpoint = peer.bind(THEIR_TCP);
         socket.connect(&endpoint).expect("our SUB connects");
-        subscribe_burst(|topic| socket.subscribe(topic).expect("our SUB subscribes"));
+        subscribe_burst(|topic| drop(socket.subscribe(topic).expect("our SUB subscribes")));
         peer.expect_burst(BURST);
         peer.kill();
         let mut peer = Foreign::new("XPUB");
@@ -204,7 +204,7 @@ fn our_burst_made_before_any_connection_arrives_whole() {
     within_a_minute(|| {
         let engine = Engine::start().expect("an engine");
         let socket = XSub::new(&engine, quick()).expect("our XSUB");
-        subscribe_burst(|topic| socket.subscribe(topic).expect("our XSUB subscribes"));
+        subscribe_burst(|topic| drop(socket.subscribe(topic).expect("our XSUB subscribes")));
         let endpoint = socket.bind(TCP).expect("our XSUB binds").to_string();
         let mut peer = Foreign::new("XPUB");
         peer.connect(&endpoint);

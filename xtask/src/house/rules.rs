@@ -61,6 +61,7 @@ pub(super) const FOLDERS: &[Folder] = &[
                     "endpoint",
                     "error",
                     "events",
+                    "home",
                     "missed",
                     "msg",
                     "op",
@@ -105,7 +106,7 @@ pub(super) const FOLDERS: &[Folder] = &[
         package: "oncue",
         module: &["proxy"],
         floors: &[
-            floor("parts", &["demand", "stats", "task"]),
+            floor("parts", &["demand", "questions", "stats", "task"]),
             floor("pump", &["pump"]),
             floor("proxy", &[OWN]),
         ],
@@ -131,8 +132,8 @@ pub(super) const FOLDERS: &[Folder] = &[
             floor(
                 "server",
                 &[
-                    "asked", "count", "missing", "notify", "report", "routes", "rules", "server", "unserved",
-                    OWN,
+                    "asked", "count", "missing", "notify", "passed", "report", "routes", "rules", "server",
+                    "unserved", OWN,
                 ],
             ),
         ],

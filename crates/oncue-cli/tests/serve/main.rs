@@ -1,6 +1,7 @@
 //! `oncue serve` with a config: the real command, real programs and files. The other side is a subscriber of `oncue`, or a
 //! plain TCP connection.
 
+mod activation;
 mod config;
 mod ends;
 mod examples;

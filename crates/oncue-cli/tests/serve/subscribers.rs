@@ -1,5 +1,7 @@
 //! What subscribers get besides live values, and what they may subscribe to.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use oncue::{Engine, Options, Sub};
@@ -269,4 +271,16 @@ fn a_topic_that_no_route_serves_is_said() {
     );
     server.program.signal("USR1");
     server.error_with("2 topics wanted that no route serves");
+}
+
+#[test]
+fn the_file_of_an_endpoint_has_the_permissions_of_the_config() {
+    let directory = Directory::new();
+    let path = directory.path("socket");
+    let route = "[[route]]\ntopic = 'a'\ncommand = ['echo', 'x']\nevery = '10ms'\n";
+    let bind =
+        format!("bind = 'ipc://{}'\nipc_mode = 0o613\ntcp_keepalive_idle = '30s'\n{route}", path.display());
+    let server = directory.serve_file(&directory.write("oncue.toml", &bind));
+    assert_eq!(fs::metadata(&path).expect("the file").permissions().mode() & 0o777, 0o613);
+    assert_eq!(server.subscriber(&["a"]).value(), "x");
 }

@@ -168,9 +168,14 @@ fn systemd_understands_the_unit() {
     }
     let directory = Directory::new();
     let path = directory.write("oncue.service", &unit);
-    let verified =
-        Command::new("systemd-analyze").arg("verify").arg(&path).output().expect("systemd-analyze");
+    let socket = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/oncue.socket");
+    let socket = directory.write("oncue.socket", &fs::read_to_string(socket).expect("the unit"));
+    let verified = Command::new("systemd-analyze")
+        .arg("verify")
+        .args([&path, &socket])
+        .output()
+        .expect("systemd-analyze");
     let said = String::from_utf8_lossy(&verified.stderr).into_owned();
-    let about_it: Vec<_> = said.lines().filter(|line| line.contains("oncue.service")).collect();
+    let about_it: Vec<_> = said.lines().filter(|line| line.contains("oncue.s")).collect();
     assert!(verified.status.success() && about_it.is_empty(), "{said}");
 }

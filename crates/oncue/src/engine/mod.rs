@@ -10,9 +10,10 @@ mod wire;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 #[cfg(any(test, fuzzing))]
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub(crate) use hub::send::NoRoom;
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
+use crate::home::Home;
 #[cfg(any(test, fuzzing))]
 use crate::net::Ready;
 use crate::net::inproc::Names;
@@ -32,8 +34,10 @@ use crate::net::os::OsNet;
 use crate::net::poller::Poller;
 use crate::net::resolver::Resolver;
 use crate::net::{Net, Notify};
+use crate::op::Op;
 use crate::options::{EngineOptions, Options};
 use crate::permission::check_not_deciding;
+use crate::stats::Closed;
 use crate::sync::{Clock, lock};
 use hub::Hub;
 pub use hub::announced::TopicState;
@@ -49,7 +53,17 @@ pub(crate) use wire::load::Load;
 pub(crate) use {peer::PEER_WORK_MAX, shard::TURN_WORK_MAX, shard::holding::Holding};
 
 /// The I/O threads that sockets live on. One is enough for most programs; `inproc://` names are known within one
-/// engine. Cheap to clone. The threads end when the last clone and the last socket are gone, after lingering.
+/// engine. Cheap to clone.
+///
+/// **The end.** The threads end when the last clone and the last socket are gone, after the sockets' linger. The drop of the
+/// last one waits for that, as libzmq's `zmq_ctx_term` does, so that nothing is lost if the process ends right after it. What
+/// is never dropped is not waited for: a handle in a `static`, a task that is leaked, and everything at
+/// [`std::process::exit`]. Such a program calls [`close`](Engine::close) before it ends.
+///
+/// **A fork** (without exec) has the sockets of its parent, and no I/O thread. There each operation that needs one fails
+/// with [`Misuse`](crate::ErrorKind::Misuse), and a drop does nothing; the connections stay those of the parent. Make an
+/// engine of its own in the child. The child holds copies of the parent's descriptors until it ends or calls exec, so that a
+/// peer does not notice the death of the parent before that.
 ///
 /// ```
 /// use oncue::{Engine, EngineOptions, Options, Pub};
@@ -110,6 +124,34 @@ impl Engine {
         Ok(Engine(Arc::new(running)))
     }
 
+    /// Closes all sockets of this engine, whoever holds them, as [`Pub::close`](crate::Pub::close) does; no new one can be
+    /// made. The operation is done when each has sent everything or its [linger](Options::linger) has passed, also those
+    /// that were closed or dropped before; it tells how many messages were not delivered since they were closed.
+    ///
+    /// ```
+    /// # use oncue::{Engine, Options, Pub};
+    /// use std::sync::OnceLock;
+    ///
+    /// static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ///
+    /// let engine = ENGINE.get_or_init(|| Engine::start().unwrap());
+    /// let publisher = Pub::new(engine, Options::new())?;
+    /// let closed = engine.close().wait();
+    /// assert_eq!(closed.undelivered, 0);
+    /// assert!(publisher.send("late").is_err());
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    pub fn close(&self) -> Op<impl Future<Output = Closed> + Send + Unpin + use<>> {
+        let hubs = self.0.driver.close();
+        Op(Box::pin(async move {
+            let mut undelivered = 0;
+            for hub in hubs {
+                undelivered += hub.done.until(|| hub.closed()).await.undelivered;
+            }
+            Closed { undelivered }
+        }))
+    }
+
     pub(crate) fn control(&self) -> Arc<dyn Control> {
         self.0.driver.clone()
     }
@@ -117,9 +159,13 @@ impl Engine {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        let threads = std::mem::take(self.threads.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if self.driver.home.is_left() {
+            // They are threads of another process: neither to be waited for nor to be released.
+            return std::mem::forget(threads);
+        }
         self.driver.stopping.store(true, Ordering::SeqCst);
         self.driver.ring_all();
-        let threads = std::mem::take(&mut *lock(&self.threads));
         // The last handle may be dropped on an I/O thread, which can wait neither for its own end nor for that of a
         // thread that may wait for one of its peers. Then each ends by itself.
         if threads.iter().any(|thread| thread.thread().id() == thread::current().id()) {
@@ -137,6 +183,7 @@ pub(crate) trait Control: Send + Sync {
     /// The shared part of a new socket.
     fn hub(&self, socket_type: SocketType, options: Options) -> Result<Arc<Hub>>;
     fn bind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<Endpoint>;
+    fn bind_fd(&self, hub: &Arc<Hub>, passed: OwnedFd) -> Result<Endpoint>;
     fn connect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()>;
     fn unbind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<()>;
     fn disconnect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()>;
@@ -153,6 +200,9 @@ pub(crate) struct Driver<N: Net> {
     stopping: AtomicBool,
     /// A thread has panicked: nothing is served any more.
     dead: AtomicBool,
+    /// The user has closed all sockets.
+    closed: AtomicBool,
+    home: Home,
 }
 
 impl<N: Net> Driver<N> {
@@ -177,6 +227,8 @@ impl<N: Net> Driver<N> {
             clock,
             stopping: AtomicBool::new(false),
             dead: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            home: Home::default(),
         }
     }
 
@@ -228,10 +280,25 @@ impl<N: Net> Driver<N> {
         self.ring_all();
     }
 
+    /// Closes all sockets, and lets no new one be made. Returns those that were not forgotten yet.
+    fn close(&self) -> Vec<Arc<Hub>> {
+        if self.home.is_left() {
+            return Vec::new();
+        }
+        let hubs: Vec<_> = {
+            let hubs = lock(&self.hubs);
+            self.closed.store(true, Ordering::SeqCst);
+            hubs.iter().filter_map(Weak::upgrade).collect()
+        };
+        hubs.iter().for_each(|hub| _ = hub.close());
+        hubs
+    }
+
     /// Ends a link in the shard that has it.
     fn unlink(&self, hub: &Hub, endpoint: &Endpoint, listener: bool) -> Result<()> {
         let (what, linked) = if listener { ("unbind", "bound") } else { ("disconnect", "connected") };
         check_not_deciding(format_args!("{what} {endpoint}"))?;
+        self.check_alive()?;
         let end = |shard: &mut Shard<N>| shard.unlink(hub, endpoint, listener);
         match (0..self.stations.len()).any(|i| self.with_shard(i, end)) {
             true => Ok(()),
@@ -242,6 +309,12 @@ impl<N: Net> Driver<N> {
     }
 
     fn check_alive(&self) -> Result<()> {
+        if self.home.is_left() {
+            return Err(Error::forked());
+        }
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(Error::engine_closed());
+        }
         if self.dead.load(Ordering::SeqCst) { Err(Error::closed()) } else { Ok(()) }
     }
 
@@ -268,6 +341,7 @@ impl Driver<OsNet> {
 
 impl<N: Net> Control for Driver<N> {
     fn hub(&self, socket_type: SocketType, options: Options) -> Result<Arc<Hub>> {
+        self.check_alive()?;
         options.check()?;
         let id = self.next_hub.fetch_add(1, Ordering::Relaxed);
         let ports = self.stations.iter().map(|s| s.clone() as Arc<dyn Port>).collect();
@@ -289,7 +363,7 @@ impl<N: Net> Control for Driver<N> {
         self.check_alive()?;
         hub.check_open()?;
         at.check_bind()?;
-        hub.options.net.check_endpoint(at)?;
+        hub.options.net.check_bind(at)?;
         let failed = |e| Error::io(format!("cannot bind {at}"), e);
         // A name may have addresses of other machines as well.
         let mut refused = failed(io::ErrorKind::AddrNotAvailable.into());
@@ -302,12 +376,19 @@ impl<N: Net> Control for Driver<N> {
         Err(refused)
     }
 
+    fn bind_fd(&self, hub: &Arc<Hub>, passed: OwnedFd) -> Result<Endpoint> {
+        check_not_deciding("bind a passed descriptor")?;
+        self.check_alive()?;
+        hub.check_open()?;
+        self.with_shard(self.next_shard(), |shard| shard.bind_fd(hub, passed))
+    }
+
     fn connect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()> {
         check_not_deciding(format_args!("connect to {to}"))?;
         self.check_alive()?;
         hub.check_open()?;
         to.check_connect()?;
-        hub.options.net.check_endpoint(to)?;
+        hub.options.net.check_connect(to)?;
         // A second connection to one publisher would only double what comes (and what a PUB sends).
         let once = matches!(hub.socket_type, SocketType::Sub | SocketType::Pub);
         let _alone = once.then(|| lock(&hub.linking));

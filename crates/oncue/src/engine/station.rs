@@ -167,6 +167,10 @@ impl<N: Net> Port for Station<N> {
     }
 
     fn send_now(&self, hub: &Arc<Hub>, message: &Direct<'_>, last: Option<&Keeping>) -> bool {
+        if self.mailbox.is_forked() {
+            // Its streams are those of the other process.
+            return false;
+        }
         let Ok(mut shard) = self.shard.try_lock() else { return false };
         let sent = shard.send_now(hub, message, last, (self.clock)());
         // A peer was lost, or more has to be written to one: the I/O thread does that.

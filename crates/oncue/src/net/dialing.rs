@@ -11,7 +11,9 @@ use socket2::Socket;
 use super::address;
 use super::poller::Poller;
 use super::resolver::Answer;
+use super::socks::{Conversation, Script};
 use super::tuning::open_tcp;
+use crate::connection::{Cause, ProxyFailure};
 use crate::endpoint::Source;
 use crate::options::NetOptions;
 
@@ -30,25 +32,52 @@ pub(crate) struct Dialing {
     trying: Vec<Socket>,
     /// The error of the last address that failed.
     failure: Option<io::Error>,
+    /// What is said to the proxy to which the addresses belong, and the conversation once the proxy is there.
+    script: Option<Script>,
+    conversation: Option<Conversation>,
 }
 
 impl Dialing {
     /// A connection to the addresses of `answer`; readiness is reported with `token`. The first address to be tried is
-    /// `turn` places after the first in the list.
+    /// `turn` places after the first in the list. With a `script` they are those of a proxy.
     pub(super) fn new(
         poller: Arc<Poller>,
         token: usize,
         source: Option<Source>,
         answer: Answer,
         turn: u32,
+        script: Option<Script>,
         options: Arc<NetOptions>,
     ) -> Dialing {
-        let (left, trying) = Default::default();
-        Dialing { poller, token, source, options, answer: Some(answer), turn, left, trying, failure: None }
+        let (answer, left, trying) = (Some(answer), VecDeque::new(), Vec::new());
+        let (failure, conversation) = (None, None);
+        Dialing { poller, token, source, options, answer, turn, left, trying, failure, script, conversation }
     }
 
     /// Checks for progress. Returns the connection once there is one, and an error when all addresses have failed.
     pub(super) fn step(&mut self) -> io::Result<Option<(Socket, SocketAddr)>> {
+        if self.conversation.is_none() {
+            let reached = self.reach().map_err(|e| match &self.script {
+                Some(script) => script.failed(ProxyFailure::NotReached(Box::new(Cause::of_connect(&e)))),
+                None => e,
+            })?;
+            let Some((socket, address)) = reached else { return Ok(None) };
+            let Some(script) = &self.script else { return Ok(Some((socket, address))) };
+            self.left.clear();
+            self.trying.drain(..).for_each(|other| self.poller.deregister(other));
+            self.conversation = Some(Conversation::new(socket, address, script));
+        }
+        let (Some(script), Some(conversation)) = (&self.script, &mut self.conversation) else {
+            return Ok(None);
+        };
+        match conversation.step(script)? {
+            true => Ok(self.conversation.take().map(|done| (done.socket, done.address))),
+            false => Ok(None),
+        }
+    }
+
+    /// As [`step`](Self::step), up to the proxy if there is one.
+    fn reach(&mut self) -> io::Result<Option<(Socket, SocketAddr)>> {
         if let Some(answer) = &self.answer {
             let Some(found) = answer.take() else { return Ok(None) };
             self.answer = None;
@@ -76,9 +105,17 @@ impl Dialing {
         Ok(None)
     }
 
-    /// Whether the addresses are not there yet.
-    pub(super) fn is_resolving(&self) -> bool {
-        self.answer.is_some()
+    /// Why there is no connection if nothing more comes.
+    pub(super) fn awaits(&self) -> Cause {
+        let awaits = match self.answer {
+            Some(_) => Cause::ResolverUnavailable,
+            None => Cause::NoAnswer,
+        };
+        match (&self.script, &self.conversation) {
+            (None, _) => awaits,
+            (Some(_), None) => Cause::Proxy(ProxyFailure::NotReached(Box::new(awaits))),
+            (Some(_), Some(_)) => Cause::Proxy(ProxyFailure::NoAnswer),
+        }
     }
 
     /// Whether there are addresses that are not tried yet.
@@ -115,7 +152,8 @@ impl Dialing {
 
 impl Drop for Dialing {
     fn drop(&mut self) {
-        self.trying.iter().for_each(|stream| self.poller.deregister(stream));
+        let sockets = self.trying.iter().chain(self.conversation.as_ref().map(|talk| &talk.socket));
+        sockets.for_each(|socket| self.poller.deregister(socket));
     }
 }
 
@@ -141,7 +179,8 @@ mod tests {
 
     fn dial(addrs: Vec<SocketAddr>, turn: u32) -> io::Result<SocketAddr> {
         let poller = Arc::new(Poller::new().unwrap());
-        let mut dialing = Dialing::new(poller.clone(), 1, None, Answer::known(addrs), turn, Arc::default());
+        let mut dialing =
+            Dialing::new(poller.clone(), 1, None, Answer::known(addrs), turn, None, Arc::default());
         let mut report = Report::default();
         for _ in 0..100 {
             if let Some((_, address)) = dialing.step()? {
@@ -191,7 +230,7 @@ mod tests {
         let (_listener, there) = listener();
         let poller = Arc::new(Poller::new().unwrap());
         let mut dialing =
-            Dialing::new(poller.clone(), 1, None, Answer::known(vec![at, there]), 0, Arc::default());
+            Dialing::new(poller.clone(), 1, None, Answer::known(vec![at, there]), 0, None, Arc::default());
         assert!(dialing.step().unwrap().is_none() && dialing.has_more());
         dialing.try_next();
         assert!(!dialing.has_more());

@@ -1,14 +1,18 @@
 //! Listening sockets of the system: TCP, and Unix sockets with their files.
 
+use std::fs::{File, Permissions};
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use socket2::{SockAddr, Socket};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
+use socket2::{SockAddr, Socket, Type};
 
 use super::tuning::{open, open_tcp};
+use crate::endpoint::Endpoint;
 use crate::options::NetOptions;
 
 /// Listens at a TCP address.
@@ -34,8 +38,36 @@ pub(super) fn unix(addr: &SockAddr, options: &NetOptions) -> io::Result<Socket> 
 /// Listens at a path. A file left behind by a process that no longer listens is replaced.
 pub(super) fn path(path: &Path, options: &NetOptions) -> io::Result<(SocketFile, Socket)> {
     remove_stale(path)?;
-    let socket = unix(&SockAddr::unix(path)?, options)?;
-    Ok((SocketFile::bound(path)?, socket))
+    let addr = SockAddr::unix(path)?;
+    let socket = open(&addr)?;
+    socket.bind(&addr)?;
+    let (file, opened) = SocketFile::bound(path)?;
+    // Before the socket listens no peer can connect.
+    permit(&opened, path, options)?;
+    Ok((file, listening(socket, options)?))
+}
+
+/// A socket that was passed to this process, if it listens, and its endpoint.
+pub(super) fn passed(passed: OwnedFd) -> io::Result<(Socket, Endpoint)> {
+    let wrong = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, why);
+    let socket = Socket::from(passed);
+    let kind = socket.r#type().map_err(|_| wrong("it is not a socket"))?;
+    if kind != Type::STREAM || !socket.is_listener()? {
+        return Err(wrong("it does not listen; pass a stream socket after bind and listen"));
+    }
+    let local = socket.local_addr()?;
+    let endpoint = if let Some(addr) = local.as_socket() {
+        Endpoint::from_tcp(addr)
+    } else if let Some(path) = local.as_pathname() {
+        Endpoint::Ipc(path.to_owned())
+    } else if let Some(name) = local.as_abstract_namespace() {
+        Endpoint::Abstract(String::from_utf8_lossy(name).into_owned())
+    } else {
+        return Err(wrong("it is neither a TCP nor a Unix socket"));
+    };
+    socket.set_nonblocking(true)?;
+    socket.set_cloexec(true)?;
+    Ok((socket, endpoint))
 }
 
 /// A path for `ipc://*`, unused by this process.
@@ -51,6 +83,39 @@ fn listening(socket: Socket, options: &NetOptions) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// Gives a socket's file the owner and the mode that were asked for.
+fn permit(file: &File, path: &Path, options: &NetOptions) -> io::Result<()> {
+    let NetOptions { ipc_mode: mode, ipc_user: user, ipc_group: group, .. } = *options;
+    let said = |what: String, remedy: &str, e: io::Error| {
+        io::Error::new(e.kind(), format!("{} cannot have {what}: {e}{remedy}", path.display()))
+    };
+    if user.is_some() || group.is_some() {
+        let (uid, gid) = (user.map(Uid::from_raw), group.map(Gid::from_raw));
+        rustix::fs::chownat(file, "", uid, gid, AtFlags::EMPTY_PATH).map_err(|e| {
+            let named = [("user", user, "ipc_user"), ("group", group, "ipc_group")];
+            let named =
+                named.into_iter().filter_map(|(what, id, name)| Some(format!("the {what} {} ({name})", id?)));
+            let remedy = "; only root may choose another user, or a group of which it is not a member";
+            said(named.collect::<Vec<_>>().join(" and "), remedy, e.into())
+        })?;
+    }
+    if let Some(mode) = mode {
+        // chmod(2) takes no descriptor of a file that is not open for reading or writing, but its name.
+        let this = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let failed = |e| said(format!("the mode {mode:#o} (ipc_mode)"), "", e);
+        std::fs::set_permissions(this, Permissions::from_mode(mode)).map_err(failed)?;
+    }
+    let meta = file.metadata()?;
+    let is_so = |wanted: Option<u32>, is: u32| wanted.is_none_or(|wanted| wanted == is);
+    match is_so(mode, meta.mode() & 0o7777) && is_so(user, meta.uid()) && is_so(group, meta.gid()) {
+        true => Ok(()),
+        false => {
+            let why = format!("the file system of {} has no modes or owners of its own", path.display());
+            Err(io::Error::new(io::ErrorKind::Unsupported, why))
+        }
+    }
+}
+
 /// The file of a Unix socket that is bound here. Dropping this removes the file, unless another process has replaced it. A
 /// file that replaces it between the check and the removal is lost: the system has no conditional removal. It must be
 /// dropped while the socket is open: until then no other file can have its inode.
@@ -62,10 +127,20 @@ pub(super) struct SocketFile {
 }
 
 impl SocketFile {
-    fn bound(path: &Path) -> io::Result<SocketFile> {
+    /// The file at this path, where a socket of this process was just bound, and the file itself: it stays that whatever
+    /// replaces it at its path.
+    fn bound(path: &Path) -> io::Result<(SocketFile, File)> {
         let path = std::path::absolute(path)?;
-        let meta = std::fs::symlink_metadata(&path)?;
-        Ok(SocketFile { path, device: meta.dev(), inode: meta.ino() })
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(&path, flags, Mode::empty())?);
+        let meta = file.metadata()?;
+        if !meta.file_type().is_socket() {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "another file has replaced that of the socket",
+            ));
+        }
+        Ok((SocketFile { path, device: meta.dev(), inode: meta.ino() }, file))
     }
 }
 

@@ -8,12 +8,15 @@ pub(crate) mod os;
 pub(crate) mod poller;
 mod probes;
 pub(crate) mod resolver;
+mod socks;
 mod tuning;
 
 use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::connection::Cause;
 use crate::endpoint::Endpoint;
 use crate::options::NetOptions;
 use crate::peer_address::PeerAddress;
@@ -27,9 +30,9 @@ pub(crate) trait Stream: Send {
     fn has_alternatives(&self) -> bool {
         false
     }
-    /// Whether the name of the host is being looked up: nothing was tried yet.
-    fn is_resolving(&self) -> bool {
-        false
+    /// Why an outgoing connection is not made if nothing more comes.
+    fn awaits(&self) -> Cause {
+        Cause::NoAnswer
     }
     /// Tries the next address, in parallel with those that have not answered yet.
     fn try_next(&mut self) {}
@@ -70,6 +73,10 @@ pub(crate) trait Net: Send + 'static {
         token: usize,
         options: &NetOptions,
     ) -> io::Result<(Self::Listener, Endpoint)>;
+    /// Listens with a socket that was passed to this process and listens already. Also returns its endpoint.
+    fn listen_on(&mut self, _passed: OwnedFd, _token: usize) -> io::Result<(Self::Listener, Endpoint)> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Accepts the next stream, which is not registered yet.
     fn accept(&mut self, listener: &mut Self::Listener, options: &NetOptions) -> io::Result<Self::Stream>;
     /// Begins to connect. Readiness to write is reported for `token` when [`connected`](Stream::connected) should be asked

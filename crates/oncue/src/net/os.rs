@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +17,9 @@ use super::inproc::{Backlog, Names, Pipe};
 use super::listen::{self, SocketFile};
 use super::poller::Poller;
 use super::resolver::{Answer, Resolver};
+use super::socks::Script;
 use super::{Net, Notify, Stream, address, probes, tuning};
+use crate::connection::Cause;
 use crate::descriptors;
 use crate::endpoint::{Endpoint, Host};
 use crate::options::NetOptions;
@@ -114,10 +116,14 @@ impl OsNet {
                 (Source::Name(lock(&self.names).bind(name, &self.notify, token)?), at.clone())
             }
         };
+        Ok((source, resolved))
+    }
+
+    fn listener(&self, source: Source, token: usize) -> io::Result<OsListener> {
         if let Source::Tcp(socket) | Source::Unix { socket, .. } = &source {
             self.poller.register_readable(socket, token)?;
         }
-        Ok((source, resolved))
+        Ok(OsListener { source, poller: self.poller.clone(), names: self.names.clone() })
     }
 }
 
@@ -136,8 +142,17 @@ impl Net for OsNet {
         options: &NetOptions,
     ) -> io::Result<(OsListener, Endpoint)> {
         let (source, resolved) = self.source(at, token, options)?;
-        let (poller, names) = (self.poller.clone(), self.names.clone());
-        Ok((OsListener { source, poller, names }, resolved))
+        Ok((self.listener(source, token)?, resolved))
+    }
+
+    fn listen_on(&mut self, passed: OwnedFd, token: usize) -> io::Result<(OsListener, Endpoint)> {
+        let (socket, endpoint) = listen::passed(passed)?;
+        let source = match endpoint {
+            Endpoint::Tcp { .. } => Source::Tcp(socket),
+            // The maker of the file removes it.
+            _ => Source::Unix { _file: None, socket },
+        };
+        Ok((self.listener(source, token)?, endpoint))
     }
 
     fn accept(&mut self, listener: &mut OsListener, options: &NetOptions) -> io::Result<OsStream> {
@@ -169,13 +184,16 @@ impl Net for OsNet {
     ) -> io::Result<OsStream> {
         let mut stream = match to {
             Endpoint::Tcp { host, port, source } => {
+                let proxy = options.socks_proxy.as_ref();
+                let script = proxy.map(|proxy| Script::new(proxy, host, *port)).transpose()?;
+                let (host, port) = proxy.map_or((host, *port), |proxy| (&proxy.host, proxy.port));
                 let answer = match host {
-                    Host::Name(name) if name == "localhost" => Answer::known(address::of_localhost(*port)),
-                    Host::Name(name) => self.resolver.ask(name, *port, token, self.notify.clone())?,
-                    host => Answer::known(vec![address::of_host(host, *port)?]),
+                    Host::Name(name) if name == "localhost" => Answer::known(address::of_localhost(port)),
+                    Host::Name(name) => self.resolver.ask(name, port, token, self.notify.clone())?,
+                    host => Answer::known(vec![address::of_host(host, port)?]),
                 };
                 let (poller, options) = (self.poller.clone(), options.clone());
-                let dialing = Dialing::new(poller, token, source.clone(), answer, turn, options);
+                let dialing = Dialing::new(poller, token, source.clone(), answer, turn, script, options);
                 OsStream::Dialing(Box::new(dialing))
             }
             Endpoint::Ipc(path) => OsStream::connect_unix(&SockAddr::unix(path)?, options)?,
@@ -270,8 +288,11 @@ impl Stream for OsStream {
         matches!(self, OsStream::Dialing(dialing) if dialing.has_more())
     }
 
-    fn is_resolving(&self) -> bool {
-        matches!(self, OsStream::Dialing(dialing) if dialing.is_resolving())
+    fn awaits(&self) -> Cause {
+        match self {
+            OsStream::Dialing(dialing) => dialing.awaits(),
+            _ => Cause::NoAnswer,
+        }
     }
 
     fn try_next(&mut self) {

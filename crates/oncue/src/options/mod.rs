@@ -2,6 +2,7 @@
 //! [`Duration::MAX`] is a time that never comes.
 
 mod net;
+mod socks;
 mod stop;
 mod system;
 
@@ -13,6 +14,7 @@ use oncue_core::ledger::Quota;
 
 pub use self::net::IpVersions;
 pub(crate) use self::net::NetOptions;
+pub use self::socks::SocksProxy;
 pub use self::stop::ReconnectStop;
 use crate::error::{Error, Result};
 use crate::msg::{Frames, Msg};
@@ -253,7 +255,10 @@ options! {
     evict_after(time: Duration): Option<Duration> = None => Some(time);
 
     /// How long a closed socket goes on sending what is queued (libzmq: `ZMQ_LINGER`). Default 1 s; zero drops it at once,
-    /// and with [`Duration::MAX`] the socket goes on as long as its peers are connected.
+    /// and with [`Duration::MAX`] the socket goes on as long as its peers are connected. The time runs from
+    /// [`close`](crate::Pub::close) or the drop of the last handle. The I/O threads send meanwhile; the drop of the last
+    /// handle of an [`Engine`](crate::Engine) and its sockets waits for them, and so does
+    /// [`Engine::close`](crate::Engine::close). A process that ends without either loses what is queued.
     linger(time: Duration): Duration = Duration::from_secs(1) => time;
 
     /// After what the socket tries no more to connect to an endpoint (libzmq: `ZMQ_RECONNECT_STOP`). Default
@@ -342,8 +347,11 @@ impl Options {
         self
     }
 
-    /// What is wrong with these options, if anything is.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Checks these options, as each socket does when it is made.
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::ErrorKind::Misuse), naming the option that cannot be right on any machine.
+    pub fn check(&self) -> Result<()> {
         self.net.check()?;
         for (i, (name, _)) in self.metadata.iter().enumerate() {
             let wrong = |why: &str| Err(Error::misuse(format!("the metadata property {name:?} {why}")));

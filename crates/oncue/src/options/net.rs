@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::socks::SocksProxy;
 use crate::endpoint::{Endpoint, Host};
 use crate::error::{Error, Result};
 
@@ -55,6 +56,10 @@ pub(crate) struct NetOptions {
     pub(crate) type_of_service: Option<u8>,
     pub(crate) priority: Option<u32>,
     pub(crate) device: Option<String>,
+    pub(crate) ipc_mode: Option<u32>,
+    pub(crate) ipc_user: Option<u32>,
+    pub(crate) ipc_group: Option<u32>,
+    pub(crate) socks_proxy: Option<SocksProxy>,
 }
 
 /// Keepalive, in values that the system accepts.
@@ -86,6 +91,10 @@ impl Default for NetOptions {
             type_of_service: None,
             priority: None,
             device: None,
+            ipc_mode: None,
+            ipc_user: None,
+            ipc_group: None,
+            socks_proxy: None,
         }
     }
 }
@@ -101,11 +110,31 @@ impl NetOptions {
                 )));
             }
         }
+        if let Some(mode) = self.ipc_mode.filter(|mode| mode & !0o777 != 0) {
+            return Err(Error::misuse(format!(
+                "{mode:#o} is not a mode of an ipc file; write one from 0o000 to 0o777, such as 0o660"
+            )));
+        }
+        // The system takes this number for "as it is".
+        if [self.ipc_user, self.ipc_group].contains(&Some(u32::MAX)) {
+            return Err(Error::misuse(format!("{} is not the number of a user or a group", u32::MAX)));
+        }
         Ok(())
     }
 
-    /// Whether these options allow an endpoint.
-    pub(crate) fn check_endpoint(&self, endpoint: &Endpoint) -> Result<()> {
+    /// Whether these options allow to connect to an endpoint.
+    pub(crate) fn check_connect(&self, to: &Endpoint) -> Result<()> {
+        match (&self.socks_proxy, to) {
+            (Some(proxy), Endpoint::Tcp { host: Host::Scoped(..), .. }) => Err(Error::misuse(format!(
+                "cannot connect to {to}: its address is valid on this machine alone, and not for the proxy {proxy}"
+            ))),
+            (Some(_), Endpoint::Tcp { .. }) => Ok(()),
+            _ => self.check_bind(to),
+        }
+    }
+
+    /// Whether these options allow to bind to an endpoint.
+    pub(crate) fn check_bind(&self, endpoint: &Endpoint) -> Result<()> {
         let Endpoint::Tcp { host, .. } = endpoint else { return Ok(()) };
         let ip = match host {
             Host::Ip(ip) => *ip,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Options;
 use super::net::{IpVersions, NetOptions};
+use super::socks::SocksProxy;
 
 /// The longest idle time and interval of keepalive that Linux accepts, in seconds.
 const KEEPALIVE_SECS_MAX: u64 = 32_767;
@@ -111,6 +112,38 @@ impl Options {
     /// connect. Linux before 5.7 wants `CAP_NET_RAW`. TCP; any device by default.
     pub fn bind_to_device(mut self, name: impl Into<String>) -> Options {
         self.net().device = Some(name.into());
+        self
+    }
+
+    /// The permissions of the file of an `ipc` endpoint, such as `0o660`: a process that may write to it may connect (unix(7)). They
+    /// are in force before the first peer can connect; the umask does not change them. By default the umask decides. Checked
+    /// when the socket is made ([`Misuse`](crate::ErrorKind::Misuse)): from `0o000` to `0o777`. Names beginning with `@` have
+    /// no file: every user of this machine may connect there.
+    pub fn ipc_mode(mut self, mode: u32) -> Options {
+        self.net().ipc_mode = Some(mode);
+        self
+    }
+
+    /// The user to whom the file of an `ipc` endpoint belongs, by number; see [`ipc_mode`](Options::ipc_mode). Only root may
+    /// choose another than its own, which is the default.
+    pub fn ipc_user(mut self, uid: u32) -> Options {
+        self.net().ipc_user = Some(uid);
+        self
+    }
+
+    /// The group to which the file of an `ipc` endpoint belongs, by number; see [`ipc_mode`](Options::ipc_mode). Only root may
+    /// choose one of which the process is not a member. By default the system decides.
+    pub fn ipc_group(mut self, gid: u32) -> Options {
+        self.net().ipc_group = Some(gid);
+        self
+    }
+
+    /// Connects to TCP endpoints through a SOCKS5 proxy (libzmq: `ZMQ_SOCKS_PROXY`, `ZMQ_SOCKS_USERNAME` and
+    /// `ZMQ_SOCKS_PASSWORD`). The proxy looks up the names of hosts. A source in the endpoint, and what is set for the
+    /// system's sockets, hold for the connection to the proxy, and the address of the peer is that of the proxy. Why a proxy
+    /// makes no connection is told as [`Cause::Proxy`](crate::Cause::Proxy). By default connections are direct.
+    pub fn socks_proxy(mut self, proxy: SocksProxy) -> Options {
+        self.net().socks_proxy = Some(proxy);
         self
     }
 }

@@ -5,24 +5,33 @@ use std::time::Duration;
 
 use oncue_core::edges::Prefix;
 
+/// How many prefixes, and how many bytes of them, may be in their grace; beyond it the oldest grace ends at once. Subscribers
+/// that come and go with ever new prefixes could fill the memory otherwise.
+const PREFIXES_MAX: usize = 65_536;
+const BYTES_MAX: usize = 16 << 20;
+
 /// Prefixes whose demand has ended at the backend, and that stay subscribed to for a grace.
 pub(super) struct Grace {
     time: Duration,
-    /// Which prefixes, and the number of the entry below that ends each.
-    leaving: HashMap<Prefix, u64>,
-    /// In the order of their ends, with numbers that ascend. Entries of prefixes that are wanted again stay to their end.
-    ends: VecDeque<(Duration, u64, Prefix)>,
-    next: u64,
+    /// Which prefixes, and when each ends. `None`: it is wanted again, and its entry below is still there.
+    leaving: HashMap<Prefix, Option<Duration>>,
+    /// One entry for each of these prefixes, in the order of the ends that they had when they were put here.
+    ends: VecDeque<(Duration, Prefix)>,
+    bytes: usize,
+    /// How many are not wanted again.
+    left: usize,
 }
 
 impl Grace {
     pub(super) fn new(time: Duration) -> Grace {
-        Grace { time, leaving: HashMap::new(), ends: VecDeque::new(), next: 0 }
+        Grace { time, leaving: HashMap::new(), ends: VecDeque::new(), bytes: 0, left: 0 }
     }
 
     /// A prefix is wanted. Returns whether it is subscribed to already.
     pub(super) fn is_back(&mut self, prefix: &Prefix) -> bool {
-        self.leaving.remove(prefix).is_some()
+        let was_left = self.leaving.get_mut(prefix).and_then(Option::take).is_some();
+        self.left -= usize::from(was_left);
+        was_left
     }
 
     /// A prefix is not wanted any more. Returns whether it is to be unsubscribed from at once.
@@ -30,40 +39,53 @@ impl Grace {
         if self.time.is_zero() {
             return true;
         }
-        if let Some(end) = now.checked_add(self.time) {
-            self.ends.push_back((end, self.next, prefix.clone()));
+        let end = now.saturating_add(self.time);
+        if self.leaving.insert(prefix.clone(), Some(end)).is_none() {
+            self.bytes += prefix.len();
+            self.ends.push_back((end, prefix.clone()));
         }
-        self.leaving.insert(prefix.clone(), self.next);
-        self.next += 1;
+        self.left += 1;
         false
     }
 
-    /// When the next grace ends, at the latest.
+    /// When the next grace ends, if it does, at the latest.
     pub(super) fn next_end(&self) -> Option<Duration> {
-        self.ends.front().map(|(end, ..)| *end)
+        self.ends.front().map(|(end, _)| *end).filter(|end| *end < Duration::MAX)
     }
 
     /// A prefix whose grace is over.
     pub(super) fn over(&mut self, now: Duration) -> Option<Prefix> {
-        while self.next_end().is_some_and(|end| end <= now) {
-            let (_, number, prefix) = self.ends.pop_front()?;
-            if self.leaving.get(&prefix) == Some(&number) {
-                self.leaving.remove(&prefix);
-                return Some(prefix);
+        loop {
+            let too_many = self.ends.len() > PREFIXES_MAX || self.bytes > BYTES_MAX;
+            if !too_many && self.next_end().is_none_or(|end| end > now) {
+                return None;
+            }
+            let (_, prefix) = self.ends.pop_front()?;
+            match self.leaving.get(&prefix).copied().flatten() {
+                // It was wanted meanwhile, and left again.
+                Some(end) if end > now && !too_many => self.ends.push_back((end, prefix)),
+                left => {
+                    self.leaving.remove(&prefix);
+                    self.bytes -= prefix.len();
+                    if left.is_some() {
+                        self.left -= 1;
+                        return Some(prefix);
+                    }
+                }
             }
         }
-        None
     }
 
     /// Ends all graces.
     pub(super) fn clear(&mut self) -> impl Iterator<Item = Prefix> {
         self.ends.clear();
-        self.leaving.drain().map(|(prefix, _)| prefix)
+        (self.bytes, self.left) = (0, 0);
+        self.leaving.drain().filter(|(_, end)| end.is_some()).map(|(prefix, _)| prefix)
     }
 
     /// How many prefixes are in their grace.
     pub(super) fn len(&self) -> usize {
-        self.leaving.len()
+        self.left
     }
 }
 
@@ -94,6 +116,28 @@ mod tests {
         assert_eq!(grace.over(14 * SECOND), None);
         assert_eq!(grace.over(15 * SECOND), Some(a));
         assert_eq!((grace.next_end(), grace.len()), (None, 0));
+    }
+
+    #[test]
+    fn however_often_prefixes_come_and_go_few_are_kept() {
+        let mut grace = Grace::new(10 * SECOND);
+        let a = Prefix::from("a");
+        for _ in 0..1000 {
+            assert!(!grace.leaves(&a, SECOND));
+            assert!(grace.is_back(&a));
+        }
+        assert_eq!((grace.ends.len(), grace.leaving.len(), grace.len()), (1, 1, 0));
+        assert_eq!(grace.over(11 * SECOND), None);
+        assert_eq!((grace.ends.len(), grace.leaving.len(), grace.bytes), (0, 0, 0));
+        for n in 0..PREFIXES_MAX + 2 {
+            assert!(!grace.leaves(&Prefix::from(&*n.to_string()), SECOND));
+        }
+        assert_eq!(grace.over(SECOND), Some(Prefix::from("0")));
+        assert_eq!(grace.over(SECOND), Some(Prefix::from("1")));
+        assert_eq!(grace.over(SECOND), None);
+        let long = Prefix::from(vec![0; BYTES_MAX]);
+        assert!(!grace.leaves(&long, SECOND));
+        assert_eq!(grace.over(SECOND), Some(Prefix::from("2")));
     }
 
     #[test]

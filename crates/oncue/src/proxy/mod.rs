@@ -2,6 +2,7 @@
 
 mod demand;
 mod pump;
+mod questions;
 mod stats;
 mod task;
 #[cfg(test)]
@@ -15,9 +16,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::home::Home;
 use crate::op::{Op, Waiters};
 use crate::socket::{Inner, Socket, kind};
-use pump::{Ends, Pump, Waits};
+use pump::{Due, EVERYTHING, Ends, Pump, Sources};
 use stats::Counters;
 pub use stats::{Passed, ProxyStats};
 use task::Task;
@@ -37,6 +39,8 @@ use task::Task;
 ///   [`on_full`](crate::Options::on_full).
 /// - **States** of topics ([`State`](crate::State)) are passed on too, and kept at the backend for later subscribers as
 ///   long as the topic is wanted. When no publisher is connected any more, active topics become stale.
+/// - **Confirmed subscriptions** ([`Sub::subscribe`](crate::Sub::subscribe)): a subscriber that waits is answered when the
+///   publishers of the frontend have answered the same, so the answer comes from the first publisher of a chain.
 /// - **Messages of subscribers** to their publishers (an XSUB's to an XPUB) are passed on if the backend is an XPUB and the
 ///   frontend an XSUB.
 ///
@@ -67,6 +71,8 @@ pub struct Proxy {
     task: Arc<Task>,
     control: Arc<Control>,
     counters: Arc<Counters>,
+    home: Home,
+    due: Due,
 }
 
 /// What the owner of a proxy tells its task, and the other way round.
@@ -100,8 +106,9 @@ impl ProxyOptions {
         self
     }
 
-    /// How long a prefix stays subscribed to after its last subscriber has left, so that one who comes back soon finds its
-    /// values going on. Default zero.
+    /// How long a prefix stays subscribed to after its last subscriber has left, so that a subscriber that comes back
+    /// soon finds its values going on. At most 65,536 prefixes and 16 MiB of them are in their grace; beyond that the oldest grace ends early.
+    /// Default zero.
     pub fn grace(mut self, time: Duration) -> ProxyOptions {
         self.grace = time;
         self
@@ -153,14 +160,14 @@ impl Proxy {
         if capture.as_ref().is_some_and(|capture| Arc::ptr_eq(&capture.hub, &backend.hub)) {
             return Err(Error::misuse("the capture socket is the backend; make a socket of its own for it"));
         }
-        let (control, counters) = (Arc::<Control>::default(), Arc::<Counters>::default());
+        let (control, counters, due) = <(Arc<Control>, Arc<Counters>, Due)>::default();
         let demand = backend.hub.demand.queue(Arc::default());
         let connections = frontend.hub.connections.watch();
         let ends =
             Ends { frontend, backend, capture, keep_last, demand, connections, counters: counters.clone() };
-        let task = Task::new(forward(ends, grace, control.clone()));
+        let task = Task::new(forward(ends, grace, control.clone(), due.clone()));
         task.run();
-        Ok(Proxy { task, control, counters })
+        Ok(Proxy { task, control, counters, due, home: Home::default() })
     }
 
     /// No messages pass from now on, in either direction; demand and states still do. What publishers send meanwhile
@@ -172,6 +179,7 @@ impl Proxy {
     /// Messages pass again, beginning with those that wait.
     pub fn resume(&self) {
         self.control.paused.store(false, Ordering::SeqCst);
+        self.due.fetch_or(EVERYTHING, Ordering::SeqCst);
         self.task.run();
     }
 
@@ -193,6 +201,10 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        if self.home.is_left() {
+            // A fork: the proxy goes on in the other process.
+            return;
+        }
         self.control.stopped.store(true, Ordering::SeqCst);
         self.task.run();
     }
@@ -214,15 +226,16 @@ impl Drop for End {
     }
 }
 
-async fn forward(ends: Ends, grace: Duration, control: Arc<Control>) {
+async fn forward(ends: Ends, grace: Duration, control: Arc<Control>, due: Due) {
     let _end = End(control.clone());
-    let mut waits = Waits::of(&ends);
+    let mut sources = None;
     let mut pump = Pump::new(&ends, grace);
     poll_fn(|context| {
-        // First of all: what comes from here on is a reason to run again.
-        waits.arm(context.waker());
+        let sources = sources.get_or_insert_with(|| Sources::of(&ends, &due, context.waker()));
+        let bits = sources.take(&due);
+        let paused = control.paused.load(Ordering::SeqCst);
         let goes_on =
-            !control.stopped.load(Ordering::SeqCst) && pump.run(control.paused.load(Ordering::SeqCst));
+            !control.stopped.load(Ordering::SeqCst) && pump.run(bits, paused, &due, sources.answers());
         if goes_on { Poll::Pending } else { Poll::Ready(()) }
     })
     .await;

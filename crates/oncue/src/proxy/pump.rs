@@ -6,14 +6,16 @@
 //! a turn.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::task::Waker;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use oncue_core::command::State;
 use oncue_core::edges::Prefix;
 
 use super::demand::Grace;
+use super::questions::Questions;
 use super::stats::Counters;
 use crate::engine::Load;
 use crate::engine::TopicState;
@@ -53,26 +55,82 @@ impl Drop for Ends {
     }
 }
 
-/// Everything that a proxy waits for.
-pub(super) struct Waits<'a>([Wait<'a>; 8]);
+/// What there may be to do.
+const DOWN: u32 = 1;
+const UP: u32 = 2;
+const STATES: u32 = 4;
+const DEMAND: u32 = 8;
+const PUBLISHERS: u32 = 16;
+const QUESTIONS: u32 = 32;
+pub(super) const EVERYTHING: u32 = DOWN | UP | STATES | DEMAND | PUBLISHERS | QUESTIONS;
 
-impl<'a> Waits<'a> {
-    pub(super) fn of(ends: &'a Ends) -> Waits<'a> {
+/// What there may be to do, by everything that wakes the proxy and by its owner.
+pub(super) type Due = Arc<AtomicU32>;
+
+/// Something that the proxy waits for: its waker says which work it brings.
+struct Source<'a> {
+    wait: Wait<'a>,
+    bell: Waker,
+    /// A bit of its own beside its work, to know that its waker was used.
+    bit: u32,
+}
+
+/// The bits of sources are above those of work.
+const SOURCES_SHIFT: u32 = 16;
+
+struct Bell {
+    due: Due,
+    bits: u32,
+    task: Waker,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.due.fetch_or(self.bits, SeqCst);
+        self.task.wake_by_ref();
+    }
+}
+
+/// Everything that a proxy waits for. A run looks only at what has rung, since most runs are for one message.
+pub(super) struct Sources<'a>([Source<'a>; 9]);
+
+impl<'a> Sources<'a> {
+    /// The sources of a task.
+    pub(super) fn of(ends: &'a Ends, due: &Due, task: &Waker) -> Sources<'a> {
         let (front, back) = (&ends.frontend.hub, &ends.backend.hub);
-        Waits([
-            front.inbound.waiters.wait(),
-            front.states.waiters.wait(),
-            front.room.wait(),
-            front.alarms.wait(),
-            back.inbound.waiters.wait(),
-            back.room.wait(),
-            ends.demand.waiters.wait(),
-            ends.connections.waiters.wait(),
-        ])
+        let mut next = SOURCES_SHIFT;
+        let sources = [
+            (front.inbound.waiters.wait(), DOWN),
+            (back.room.wait(), DOWN),
+            (back.inbound.waiters.wait(), UP),
+            (front.room.wait(), UP),
+            (front.states.waiters.wait(), STATES),
+            (ends.demand.waiters.wait(), DEMAND),
+            (front.alarms.wait(), DEMAND),
+            (ends.connections.waiters.wait(), PUBLISHERS),
+            (back.questions.waiters.wait(), QUESTIONS),
+        ];
+        Sources(sources.map(|(wait, work)| {
+            let bit = 1 << next;
+            next += 1;
+            due.fetch_or(bit | work, SeqCst);
+            let bell = Bell { due: due.clone(), bits: bit | work, task: task.clone() };
+            Source { wait, bell: Waker::from(Arc::new(bell)), bit }
+        }))
     }
 
-    pub(super) fn arm(&mut self, waker: &Waker) {
-        self.0.iter_mut().for_each(|wait| wait.arm(waker));
+    /// Takes what is due, and waits again for what has rung. What comes from here on is a reason to run again.
+    pub(super) fn take(&mut self, due: &Due) -> u32 {
+        let bits = due.swap(0, SeqCst);
+        for source in self.0.iter_mut().filter(|source| bits & source.bit != 0) {
+            source.wait.arm(&source.bell);
+        }
+        bits
+    }
+
+    /// What rings when publishers have answered.
+    pub(super) fn answers(&self) -> &Waker {
+        &self.0[self.0.len() - 1].bell
     }
 }
 
@@ -85,27 +143,49 @@ pub(super) struct Pump<'a> {
     /// Messages that found no room: towards subscribers, and towards publishers.
     down: Option<Load>,
     up: Option<Load>,
+    questions: Questions<'a>,
 }
 
 impl<'a> Pump<'a> {
     pub(super) fn new(ends: &'a Ends, grace: Duration) -> Pump<'a> {
-        Pump { ends, grace: Grace::new(grace), alarm: None, down: None, up: None }
+        let questions = Questions::new(&ends.frontend.hub, &ends.backend.hub);
+        Pump { ends, grace: Grace::new(grace), alarm: None, down: None, up: None, questions }
     }
 
-    /// Passes on what there is, up to a share. Returns false when a socket is closed and nothing is left to pass on.
-    pub(super) fn run(&mut self, paused: bool) -> bool {
-        let mut more = self.pass_demand();
-        if !paused {
-            more |= self.pass_down() | self.pass_up();
+    /// Does what is due, up to a share; what is left is due again. Returns false when a socket is closed and nothing is
+    /// left to pass on.
+    pub(super) fn run(&mut self, bits: u32, paused: bool, due: &Due, answers: &Waker) -> bool {
+        let is_due = |work: u32| bits & work != 0;
+        let mut left = 0;
+        if is_due(DEMAND) && self.pass_demand() {
+            left |= DEMAND;
         }
-        more |= self.pass_states();
-        self.check_publishers();
-        if more {
+        if !paused && is_due(DOWN) && self.pass_down() {
+            left |= DOWN;
+        }
+        if !paused && is_due(UP) && self.pass_up() {
+            left |= UP;
+        }
+        if is_due(STATES) && self.pass_states() {
+            left |= STATES;
+        }
+        if is_due(QUESTIONS) {
+            // Behind the subscriptions that they are about.
+            match left & DEMAND {
+                0 => self.questions.pass(answers),
+                _ => left |= QUESTIONS,
+            }
+        }
+        if is_due(PUBLISHERS) {
+            self.check_publishers();
+        }
+        if left != 0 {
+            due.fetch_or(left, SeqCst);
             // After a turn, so that no other socket of the shard waits for this proxy.
             self.ends.frontend.hub.set_alarm(Duration::ZERO);
         }
         let (front, back) = (&self.ends.frontend.hub, &self.ends.backend.hub);
-        !(back.is_closed() || front.is_closed() && !more && (paused || self.down.is_none()))
+        !(back.is_closed() || front.is_closed() && left == 0 && (paused || self.down.is_none()))
     }
 
     /// Tells the frontend's publishers what the backend's subscribers want, and what they do not want any more.
@@ -192,7 +272,7 @@ impl<'a> Pump<'a> {
             let Some(load) = self.down.take().or_else(next) else { return false };
             let sent = match keep_last {
                 true => backend.hub.forward_and_keep(&load),
-                false => backend.hub.forward(&load),
+                false => backend.hub.forward(&load, frontend.hub.inbound.is_empty()),
             };
             if sent.is_err_and(|e| e.kind() == ErrorKind::Full) {
                 counters.waits.fetch_add(1, Relaxed);
@@ -215,7 +295,7 @@ impl<'a> Pump<'a> {
                 counters.up_dropped.fetch_add(load.messages, Relaxed);
                 continue;
             }
-            if frontend.hub.forward(&load).is_err_and(|e| e.kind() == ErrorKind::Full) {
+            if frontend.hub.forward(&load, false).is_err_and(|e| e.kind() == ErrorKind::Full) {
                 self.up = Some(load);
                 return false;
             }
@@ -226,7 +306,7 @@ impl<'a> Pump<'a> {
     }
 
     fn capture(&self, capture: &Arc<Hub>, load: &Load) {
-        if capture.forward(load).is_err() {
+        if capture.forward(load, false).is_err() {
             self.ends.counters.capture_missed.fetch_add(load.messages, Relaxed);
         }
     }

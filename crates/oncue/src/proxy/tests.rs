@@ -278,3 +278,38 @@ fn many_prefixes_pass_in_shares_and_go_with_their_peer() {
     }
     assert!(!scene.publisher.wanted("topic/49999/x"));
 }
+
+#[test]
+fn a_subscription_is_confirmed_when_the_publishers_behind_two_proxies_have_it() {
+    let engine = Engine::start().unwrap();
+    let publisher = XPub::new(
+        &engine,
+        Options::new().admission(|request| match request.prefix {
+            b"no" => crate::Admission::Reject("not here".into()),
+            _ => crate::Admission::Accept,
+        }),
+    )
+    .unwrap();
+    publisher.bind("inproc://0").unwrap();
+    let proxies: Vec<_> = (0..2)
+        .map(|n| {
+            let (frontend, backend) =
+                (XSub::new(&engine, Options::new()).unwrap(), XPub::new(&engine, Options::new()).unwrap());
+            frontend.connect(&format!("inproc://{n}")).unwrap();
+            backend.bind(&format!("inproc://{}", n + 1)).unwrap();
+            (Proxy::new(&frontend, &backend).unwrap(), backend)
+        })
+        .collect();
+    let subscriber = Sub::new(&engine, Options::new()).unwrap();
+    subscriber.connect("inproc://2").unwrap();
+    until("it is connected", || proxies[1].1.stats().peers == 1);
+    for n in 0..100 {
+        let prefix = format!("a{n}");
+        let confirmed = subscriber.subscribe(&prefix).unwrap().wait_timeout(LONG).unwrap();
+        assert_eq!((confirmed.in_force, confirmed.publishers()), (1, 1), "{confirmed:?}");
+        assert!(publisher.wanted(&prefix), "{prefix} is in force at the publisher");
+    }
+    let refused = subscriber.subscribe("no").unwrap().wait_timeout(LONG).unwrap();
+    assert_eq!((refused.refused, refused.publishers()), (1, 1), "{refused:?}");
+    drop(proxies);
+}

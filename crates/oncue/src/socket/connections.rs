@@ -48,7 +48,9 @@ impl ConnectionEvents {
 
 impl Drop for ConnectionEvents {
     fn drop(&mut self) {
-        self.socket.hub.connections.unwatch(&self.watch);
+        if !self.socket.hub.is_forked() {
+            self.socket.hub.connections.unwatch(&self.watch);
+        }
     }
 }
 

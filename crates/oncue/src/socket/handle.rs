@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,6 +98,26 @@ impl<S, F> Socket<S, F> {
     /// [`Io`](crate::ErrorKind::Io) when the system refuses.
     pub fn bind(&self, endpoint: &str) -> Result<Endpoint> {
         self.0.control.bind(&self.0.hub, &endpoint.parse()?)
+    }
+
+    /// Listens with a socket that was passed to this process and listens already, in addition to any others, such as one of
+    /// systemd's socket activation: a TCP or a Unix socket, after `bind` and `listen` (libzmq: `ZMQ_USE_FD`). Returns its
+    /// endpoint, for [`unbind`](Self::unbind), which closes the descriptor and leaves a file alone: its maker removes it.
+    /// What [`Options`] says about accepted sockets applies; the listener itself stays as it is, but never blocks from now on.
+    ///
+    /// ```
+    /// # use oncue::{Engine, Options, Pub};
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let publisher = Pub::new(&Engine::start()?, Options::new())?;
+    /// let endpoint = publisher.bind_fd(listener)?;
+    /// assert!(endpoint.to_string().starts_with("tcp://127.0.0.1:"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::ErrorKind::Misuse) for a descriptor of anything else.
+    pub fn bind_fd(&self, listener: impl Into<OwnedFd>) -> Result<Endpoint> {
+        self.0.control.bind_fd(&self.0.hub, listener.into())
     }
 
     /// Connects to an endpoint, in addition to any others: now or as soon as a peer listens there, and again whenever the

@@ -23,7 +23,8 @@ use crate::op::{Op, sleep_at};
 /// [`wait_timeout`](Subscribed::wait_timeout). Answers come behind the messages that were sent before them: receive
 /// messages meanwhile if many are on their way ([`Options::recv_hwm`](crate::Options::recv_hwm)).
 ///
-/// How a publisher confirms depends on what it is: one of this library says so; another of ZMTP 3.1 answers a PING behind the
+/// How a publisher confirms depends on what it is: one of this library says so, and a [`Proxy`](crate::Proxy) when its own
+/// publishers have; another of ZMTP 3.1 answers a PING behind the
 /// subscription, so that it has read it; one below 3.1 cannot say anything.
 pub struct Subscribed<'a> {
     socket: &'a Arc<Inner>,

@@ -65,7 +65,9 @@ impl DemandWatch {
 
 impl Drop for DemandWatch {
     fn drop(&mut self) {
-        self.socket.hub.demand.unwatch(&self.watch);
+        if !self.socket.hub.is_forked() {
+            self.socket.hub.demand.unwatch(&self.watch);
+        }
     }
 }
 

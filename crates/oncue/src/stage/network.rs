@@ -1,5 +1,5 @@
-//! A simulated network in virtual time: bytes arrive late and in pieces, buffers are small, connections break, all
-//! decided by a seed. It does not know what the bytes mean.
+//! A simulated network in virtual time: bytes arrive late and in pieces, buffers are small, connections break, shards get
+//! no turn for a while, descriptors run out, all decided by a seed. It does not know what the bytes mean.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
@@ -37,6 +37,12 @@ pub(crate) struct World {
     pub(crate) rung: BTreeSet<Place>,
     /// The nodes without power: nothing happens there.
     pub(crate) dark: BTreeSet<usize>,
+    /// The shards that get no turn before a time: the system gives their threads no processor.
+    pub(crate) stalled: BTreeMap<Place, Duration>,
+    /// Until then no node has a descriptor left for a connection that it would accept.
+    pub(crate) scarce_until: Duration,
+    /// What has happened so far: connection attempts, arrivals and room on the network, and what else the stage counts.
+    pub(crate) events_seen: u64,
 }
 
 struct Listener {
@@ -50,6 +56,8 @@ struct Line {
     ends: [End; 2],
     lanes: [Lane; 2],
     state: State,
+    /// Side 1 waits in a backlog, or is a stream: it will be closed there.
+    met: bool,
     /// Nothing passes any more, and neither side learns of it.
     cut: bool,
 }
@@ -108,6 +116,9 @@ impl World {
             reports: BTreeMap::new(),
             rung: BTreeSet::new(),
             dark: BTreeSet::new(),
+            stalled: BTreeMap::new(),
+            scarce_until: Duration::ZERO,
+            events_seen: 0,
         }))
     }
 
@@ -137,6 +148,7 @@ impl World {
                 return;
             }
             self.events.pop();
+            self.events_seen += 1;
             match event {
                 Event::Call(line) => self.call(line),
                 Event::Arrive(line, side) => self.arrive(line, side),
@@ -185,6 +197,12 @@ impl World {
         self.dark.insert(node);
     }
 
+    /// The shards that have something to do and are given a turn.
+    pub(crate) fn due(&self) -> BTreeSet<Place> {
+        let stalls = |place: &Place| self.stalled.get(place).is_some_and(|until| *until > self.now);
+        self.reports.keys().chain(&self.rung).filter(|place| !stalls(place)).copied().collect()
+    }
+
     /// A shard is to be turned.
     pub(crate) fn ring(&mut self, place: Place) {
         if !self.dark.contains(&place.0) {
@@ -224,8 +242,8 @@ impl World {
         lanes[0].flying.push_back((Duration::ZERO, name.as_bytes().to_vec()));
         let line = self.next_line;
         self.next_line += 1;
-        self.lines
-            .insert(line, Line { ends: [near, End::default()], lanes, state: State::Calling, cut: false });
+        let (ends, state) = ([near, End::default()], State::Calling);
+        self.lines.insert(line, Line { ends, lanes, state, met: false, cut: false });
         self.soon(Event::Call(line));
         line
     }
@@ -240,7 +258,7 @@ impl World {
         self.reports.entry(at).or_default().push(Ready { token, readable: true, ..Ready::default() });
         let l = self.lines.get_mut(&line).expect("looked up above");
         l.lanes[0].flying.clear();
-        l.state = State::Open;
+        (l.state, l.met) = (State::Open, true);
         self.report(line, 0, false, true);
     }
 
@@ -332,6 +350,10 @@ impl Net for SimNet {
 
     fn accept(&mut self, listener: &mut SimListener, _options: &NetOptions) -> io::Result<SimStream> {
         let mut world = lock(&self.world);
+        if world.now < world.scarce_until {
+            // The system's own code for that; the kind of it has no name in std.
+            return Err(io::Error::other("too many open files"));
+        }
         let listener =
             world.listeners.get_mut(&listener.name).expect("a listener listens until it is let go of");
         let line = listener.backlog.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
@@ -377,7 +399,9 @@ impl Drop for SimListener {
         let listener = world.listeners.remove(&self.name).expect("as in accept");
         for line in listener.backlog {
             world.break_line(line);
-            if world.lines.get(&line).is_some_and(|l| l.ends[0].gone) {
+            let l = world.lines.get_mut(&line).expect("a line in a backlog stays");
+            l.met = false;
+            if l.ends[0].gone {
                 world.lines.remove(&line);
             }
         }
@@ -468,8 +492,7 @@ impl Drop for SimStream {
         let mut world = lock(&self.world);
         let line = world.lines.get_mut(&self.line).expect("a line lives as long as its streams");
         line.ends[self.side].gone = true;
-        let far = &line.ends[1 - self.side];
-        if far.gone || far.place.is_none() && line.state != State::Open {
+        if line.ends[1 - self.side].gone || self.side == 0 && !line.met {
             world.lines.remove(&self.line);
         } else {
             // The other side's writes fail from now on.

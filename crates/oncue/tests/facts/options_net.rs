@@ -2,8 +2,13 @@
 
 use std::fs;
 use std::io::Read;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::channel;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::mpsc::{TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +17,7 @@ use oncue::{
     Options, Pub, ReconnectStop, Sub, XPub,
 };
 use oncue_interop::directory::Directory;
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::{Domain, SockAddr, Socket as System};
 
@@ -417,4 +423,140 @@ fn a_socket_that_has_stopped_may_connect_again() {
     publisher.bind(&format!("tcp://{at}")).unwrap();
     s.connect(&format!("tcp://{at}")).unwrap();
     until("connected", || s.stats().peers == 1);
+}
+
+/// The last three digits of the mode of a file, its user and its group.
+fn permissions(path: &Path) -> (u32, u32, u32) {
+    let meta = fs::metadata(path).unwrap();
+    (meta.mode() & 0o777, meta.uid(), meta.gid())
+}
+
+#[test]
+fn the_file_of_an_endpoint_has_its_mode_before_a_peer_can_connect() {
+    let (engine, directory) = (engine(), Directory::new());
+    let path = directory.path("x");
+    let endpoint = format!("ipc://{}", path.display());
+    let (stop, is_over) = channel::<()>();
+    let stranger = thread::spawn({
+        let path = path.clone();
+        move || {
+            let mut seen = 0;
+            while is_over.try_recv() == Err(TryRecvError::Empty) {
+                // One file, whatever is at its path by now.
+                let Ok(file) = rustix::fs::open(&path, OFlags::PATH, Mode::empty()) else { continue };
+                let file = fs::File::from(file);
+                if UnixStream::connect(format!("/proc/self/fd/{}", file.as_raw_fd())).is_ok() {
+                    seen += 1;
+                    let mode = file.metadata().unwrap().mode() & 0o777;
+                    assert_eq!(mode, 0o613, "a stranger was connected");
+                }
+            }
+            seen
+        }
+    });
+    // A mode that no umask makes of 0o777.
+    let publisher = Pub::new(&engine, options().ipc_mode(0o613)).unwrap();
+    for _ in 0..200 {
+        publisher.bind(&endpoint).unwrap();
+        assert_eq!(permissions(&path).0, 0o613);
+        thread::sleep(Duration::from_micros(200));
+        publisher.unbind(&endpoint).unwrap();
+    }
+    drop(stop);
+    assert!(stranger.join().unwrap() > 0, "it was tried");
+    let refused = Pub::new(&engine, options().ipc_mode(0o1777)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Misuse);
+    assert!(refused.to_string().contains("0o1777"), "{refused}");
+}
+
+#[test]
+fn the_file_of_an_endpoint_belongs_to_whom_it_was_given() {
+    let (engine, directory) = (engine(), Directory::new());
+    let path = directory.path("x");
+    let endpoint = format!("ipc://{}", path.display());
+    let (_, user, group) = permissions(directory.path("").as_path());
+    let is_root = user == 0;
+    let (user, group) = if is_root { (12_345, 23_456) } else { (user, group) };
+    let publisher = Pub::new(&engine, options().ipc_user(user).ipc_group(group).ipc_mode(0o640)).unwrap();
+    publisher.bind(&endpoint).unwrap();
+    assert_eq!(permissions(&path), (0o640, user, group));
+    publisher.unbind(&endpoint).unwrap();
+    assert!(!path.exists());
+    if !is_root {
+        let other = Pub::new(&engine, options().ipc_user(12_345)).unwrap();
+        let refused = other.bind(&endpoint).unwrap_err().to_string();
+        assert!(refused.contains("the user 12345 (ipc_user)"), "{refused}");
+        assert!(!path.exists(), "nothing is left of it");
+    }
+    let refused = Pub::new(&engine, options().ipc_group(u32::MAX)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Misuse);
+}
+
+/// A subscriber reaches a publisher at an endpoint.
+fn reaches(publisher: &XPub, endpoint: &Endpoint) {
+    let subscriber = Sub::new(&engine(), options()).unwrap();
+    subscriber.connect(&endpoint.to_string()).unwrap();
+    subscriber.subscribe("a").unwrap();
+    assert_eq!(event(publisher), "+a");
+    subscriber.close().wait();
+    assert_eq!(event(publisher), "-a");
+}
+
+#[test]
+fn a_passed_socket_is_listened_at() {
+    let directory = Directory::new();
+    let path = directory.path("passed");
+    let x = XPub::new(&engine(), options().socket_priority(3)).unwrap();
+    let tcp = TcpListener::bind(SocketAddr::from(V4)).unwrap();
+    let at = tcp.local_addr().unwrap();
+    // A peer that came before.
+    let early = TcpStream::connect(at).unwrap();
+    let endpoint = x.bind_fd(tcp).unwrap();
+    assert_eq!(endpoint.to_string(), format!("tcp://{at}"));
+    reaches(&x, &endpoint);
+    let accepted = between(&at.into(), Some(&early.local_addr().unwrap().into()));
+    assert_eq!(accepted.priority().unwrap(), 3, "what the options say of accepted sockets");
+    x.unbind(&endpoint.to_string()).unwrap();
+    TcpListener::bind(at).expect("the descriptor is closed");
+
+    let unix = UnixListener::bind(&path).unwrap();
+    let endpoint = x.bind_fd(unix.try_clone().unwrap()).unwrap();
+    assert_eq!(endpoint, Endpoint::Ipc(path.clone()));
+    reaches(&x, &endpoint);
+    x.unbind(&endpoint.to_string()).unwrap();
+    assert!(path.exists(), "the file stays: it is not ours");
+    let endpoint = x.bind_fd(unix).unwrap();
+    reaches(&x, &endpoint);
+    x.close().wait();
+    assert!(path.exists(), "the file stays: it is not ours");
+
+    let x = XPub::new(&engine(), options()).unwrap();
+    let name = format!("oncue-passed-{}", std::process::id());
+    let at = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+    let endpoint = x.bind_fd(UnixListener::bind_addr(&at).unwrap()).unwrap();
+    assert_eq!(endpoint, Endpoint::Abstract(name));
+    reaches(&x, &endpoint);
+}
+
+#[test]
+fn what_does_not_listen_is_refused() {
+    let x = XPub::new(&engine(), options()).unwrap();
+    let listener = TcpListener::bind(SocketAddr::from(V4)).unwrap();
+    let connected = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let bound = System::new(Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    bound.bind(&SocketAddr::from(V4).into()).unwrap();
+    let file = fs::File::open("/dev/null").unwrap();
+    let cases: [(OwnedFd, &str); 4] = [
+        (connected.into(), "it does not listen"),
+        (bound.into(), "it does not listen"),
+        (UdpSocket::bind(SocketAddr::from(V4)).unwrap().into(), "it does not listen"),
+        (file.into(), "it is not a socket"),
+    ];
+    for (fd, why) in cases {
+        let refused = x.bind_fd(fd).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Misuse);
+        assert!(refused.to_string().contains(why), "{refused}");
+    }
+    x.close().wait();
+    assert_eq!(x.bind_fd(listener).unwrap_err().kind(), ErrorKind::Closed);
 }

@@ -11,7 +11,7 @@ use crate::frame::Shape;
 /// With the default of 1000 a NODROP publisher stops and starts; its guide recommends a higher mark for throughput.
 pub(super) const HIGH_WATER_MARK: i32 = 100_000;
 
-fn context(setup: Setup) -> Outcome<Context> {
+pub(super) fn context(setup: Setup) -> Outcome<Context> {
     let context = Context::new();
     context.set_io_threads(i32::try_from(setup.threads)?)?;
     Ok(context)

@@ -5,6 +5,7 @@ mod classic;
 mod libzmq;
 mod omq;
 mod oncue;
+pub mod proxy;
 mod rzmq;
 mod zeromq;
 

@@ -2,7 +2,9 @@
 //! subscriber so that only one of the two is measured. `wire` is the only module that knows ZMTP.
 
 pub mod churn;
+pub mod copier;
 pub mod drain;
+pub mod trip;
 pub mod writer;
 
 mod wire;

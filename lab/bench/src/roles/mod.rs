@@ -2,11 +2,13 @@
 //! does with its driver.
 
 mod demand;
+mod proxy;
 mod publisher;
 mod roundtrip;
 mod subscriber;
 
 pub use self::demand::produce_catalogue;
+pub use self::proxy::forward;
 
 use std::future::Future;
 use std::pin::pin;

@@ -27,6 +27,10 @@ pub enum Aim {
     SlowPeers,
     /// The cost of producing only wanted values.
     OnDemand,
+    /// The rate through a proxy.
+    ProxyRate,
+    /// The time that a proxy adds to the way of a message.
+    ProxyTrip,
 }
 
 impl Aim {
@@ -42,7 +46,7 @@ const CHANGES: u64 = 1000;
 /// One measured case.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// `W1` to `W7`, and `W10`.
+    /// `W1` to `W8`, and `W10`.
     pub workload: &'static str,
     /// Its name within the workload.
     pub name: String,
@@ -82,6 +86,9 @@ pub const IMPLEMENTATIONS: [&str; 12] = [
 /// notifications of an XPUB (named just `libzmq` for the rival), and publishers that produce everything.
 const OF_A_CATALOGUE: [&str; 6] = ["oncue", "oncue-batch", "oncue-loop", "oncue-all", "libzmq", "libzmq-all"];
 
+/// The implementations whose proxy is measured; the raw one copies bytes.
+const OF_A_PROXY: [&str; 4] = ["oncue", "libzmq", "omq", "raw"];
+
 impl Case {
     fn new(workload: &'static str, name: String, size: usize) -> Case {
         Case {
@@ -106,6 +113,7 @@ impl Case {
     /// Whether an implementation takes part.
     pub fn is_for(&self, implementation: &str) -> bool {
         match implementation {
+            _ if self.workload == "W8" => OF_A_PROXY.contains(&implementation),
             _ if self.aim == Aim::OnDemand => OF_A_CATALOGUE.contains(&implementation),
             "oncue-batch" | "oncue-loop" | "oncue-all" | "libzmq-all" => false,
             "oncue-many" => self.aim == Aim::Rate && matches!(self.workload, "W1" | "W3"),
@@ -155,6 +163,13 @@ pub fn all(quick: bool) -> Vec<Case> {
     }
     cases.push(Case { aim: Aim::RoundTrip, ..Case::new("W4", "64 B".to_owned(), 64) });
     cases.extend(of_scale(quick));
+    let sizes: &[usize] = if quick { &[16] } else { &[16, 64, 256, 1024] };
+    for (peers, size) in [1, 100].into_iter().flat_map(|peers| sizes.iter().map(move |&size| (peers, size))) {
+        let case = Case::new("W8", format!("{size} B through a proxy to {peers}"), size).into_drain(peers);
+        cases.push(Case { publisher: Side::Raw, aim: Aim::ProxyRate, ..case });
+    }
+    let trip = Case::new("W8", "64 B, the way through a proxy".to_owned(), 64);
+    cases.push(Case { publisher: Side::Raw, subscriber: Side::Raw, aim: Aim::ProxyTrip, ..trip });
     cases
 }
 

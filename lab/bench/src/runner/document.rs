@@ -22,7 +22,7 @@ const DRAWN: [&str; 6] = [
 pub fn write(machine: &Machine, rows: &[Row]) -> Outcome {
     let lines = lines(&rows.iter().collect::<Vec<_>>());
     let mut part = format!("{}\n\n{}\n", machine.sentence(), render(rows));
-    for workload in ["W1", "W2", "W3", "W4", "W5", "W6", "W7", "W10"] {
+    for workload in ["W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W10"] {
         let drawn: Vec<&Line> = lines
             .iter()
             .filter(|line| line.label.split(' ').next() == Some(workload) && DRAWN.contains(&line.figure))

@@ -121,7 +121,7 @@ fn choose(args: &Args, quick: bool) -> Outcome<Vec<Row>> {
 fn keep_best(rows: &mut Vec<Row>) {
     let worth = |row: &Row| match (row.runs.first(), row.case.aim) {
         (None, _) => f64::NEG_INFINITY,
-        (Some(figures), Aim::RoundTrip) => -figures["us p50"],
+        (Some(figures), Aim::RoundTrip | Aim::ProxyTrip) => -figures["us p50"],
         (Some(figures), _) => figures["per second"],
     };
     let mut kept: Vec<Row> = Vec::new();

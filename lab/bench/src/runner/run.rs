@@ -39,6 +39,8 @@ pub fn run(case: &Case, player: &Player, times: Times) -> Outcome<Figures> {
     let before = Noise::look()?;
     let mut figures = match case.aim {
         Aim::RoundTrip => round_trips(case, player, times),
+        Aim::ProxyRate => through_proxy(case, player, times),
+        Aim::ProxyTrip => trips(case, player, times),
         Aim::OnDemand => on_demand(case, player, times),
         _ => stream(case, player, times),
     }?;
@@ -109,7 +111,7 @@ fn stream(case: &Case, player: &Player, Times { seconds, limit }: Times) -> Outc
         Aim::SlowPeers => {
             figures.insert("MiB of the publisher", resident_bytes(publisher.id())? / f64::from(1 << 20));
         }
-        Aim::Rate | Aim::RoundTrip | Aim::OnDemand => {}
+        Aim::Rate | Aim::RoundTrip | Aim::OnDemand | Aim::ProxyRate | Aim::ProxyTrip => {}
     }
     publisher.end();
     let sent = publisher.done(Duration::from_secs(3)).ok();
@@ -156,6 +158,58 @@ fn rates(case: &Case, received: &Report, sent: Option<&Report>, figures: &mut Fi
         figures.insert("unaccounted", (sent.messages * case.deliveries()) as f64 - deliveries);
     }
     Ok(())
+}
+
+fn through_proxy(case: &Case, player: &Player, Times { seconds, limit }: Times) -> Outcome<Figures> {
+    let options = options(case, player, seconds);
+    let with = |more: &[&str]| -> Vec<String> {
+        options.iter().cloned().chain(more.iter().map(|word| (*word).to_owned())).collect()
+    };
+    // The last value of an option counts: the writer has one connection, to the proxy.
+    let mut publisher = Process::start("raw-writer", &with(&["--proxied", "--peers", "1"]))?;
+    let upstream = publisher.bound()?;
+    let mut proxy = Process::start("proxy", &options)?;
+    proxy.say(&format!("port {upstream}"))?;
+    let port = proxy.bound()?.to_string();
+    let mut subscriber = Process::start("drain", &with(&["--port", &port]))?;
+    subscriber.connected(limit)?;
+    publisher.say("probe")?;
+    subscriber.ready(limit)?;
+    std::thread::sleep(Duration::from_millis(20));
+    let before = cpu_seconds(proxy.id())?;
+    publisher.say("go")?;
+    let received = subscriber.done(limit)?;
+    let busy = cpu_seconds(proxy.id())? - before;
+    subscriber.end();
+    publisher.end();
+    let sent = publisher.done(Duration::from_secs(3)).ok();
+    let mut figures = Figures::new();
+    rates(case, &received, sent.as_ref(), &mut figures)?;
+    figures.insert("proxy ns each", busy * 1e9 / received.messages as f64);
+    Ok(figures)
+}
+
+fn trips(case: &Case, player: &Player, Times { seconds, limit }: Times) -> Outcome<Figures> {
+    let mut options = options(case, player, seconds);
+    options.extend(["--count".to_owned(), ((20_000.0 * seconds) as u64).to_string()]);
+    let mut trip = Process::start("trip", &options)?;
+    let upstream = trip.bound()?;
+    let mut proxy = Process::start("proxy", &options)?;
+    proxy.say(&format!("port {upstream}"))?;
+    let port = proxy.bound()?;
+    trip.say(&format!("port {port}"))?;
+    let alone = trip.ready(limit)? * 1e6;
+    trip.say("go")?;
+    let watch = Placement::watch(trip.id(), proxy.id());
+    let micros = trip.done(limit)?.micros;
+    let together = watch.share_together();
+    let mut figures = Figures::from([
+        ("us p50", at(&micros, 0.5)),
+        ("us added p50", at(&micros, 0.5) - alone),
+        ("us added p99", at(&micros, 0.99) - alone),
+    ]);
+    figures.extend(together.map(|share| ("% on one processor", share * 100.0)));
+    Ok(figures)
 }
 
 fn round_trips(case: &Case, player: &Player, Times { seconds, limit }: Times) -> Outcome<Figures> {

@@ -7,11 +7,14 @@ use super::cases::{Aim, IMPLEMENTATIONS};
 use super::{Row, same_case};
 
 /// The figures of the table, and whether more is better.
-const FIGURES: [(&str, bool); 18] = [
+const FIGURES: [(&str, bool); 21] = [
     ("per second", true),
     ("publisher ns each", false),
     ("subscriber ns each", false),
+    ("proxy ns each", false),
     ("us p50", false),
+    ("us added p50", false),
+    ("us added p99", false),
     ("us p99", false),
     ("us p99.9", false),
     (PLACEMENT, false),

@@ -5,6 +5,7 @@ mod config;
 mod count;
 mod missing;
 mod notify;
+mod passed;
 mod produce;
 mod program;
 mod report;

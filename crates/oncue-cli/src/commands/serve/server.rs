@@ -11,9 +11,10 @@ use oncue::{Endpoint, Engine, EngineOptions, OnDemand, XPub};
 
 use super::asked::{Ask, Asked};
 use super::config::rule::Rule;
-use super::config::{Catalogue, Config, Program, Route, Source};
+use super::config::{Catalogue, Config, PASSED, Program, Route, Source};
 use super::missing::missing;
 use super::notify::Supervisor;
+use super::passed::Passed;
 use super::produce::shared::Logged;
 use super::produce::{Counts, Tools, count};
 use super::program::journal::{Log, remark};
@@ -48,6 +49,8 @@ pub(super) fn check(path: &Path) -> Result<(), Fail> {
 
 /// Serves until the end.
 pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
+    let passed = Passed::of_environment()
+        .map_err(|why| Fail::Runtime(format!("the passed sockets cannot be used: {why}")))?;
     let asked = Asked::on_signals()?;
     let config = read(path)?;
     let supervisor = Supervisor::of_environment().unwrap_or_else(|why| {
@@ -62,7 +65,7 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
         counts: Counts::default(),
         end: Permits::new(0),
     });
-    let mut server = Server::start(config, tools, stop)?;
+    let mut server = Server::start(config, passed, tools, stop)?;
     supervisor.ready(&server.status());
     // Twice as often as the supervisor wants it.
     let beat = supervisor.watchdog().map(|time| time / 2);
@@ -97,11 +100,12 @@ struct Server {
     tools: Arc<Tools>,
     on_demand: OnDemand,
     keepers: Keepers,
+    passed: Passed,
     places: Places,
 }
 
-/// The endpoints that are open: as the config has them, and as the system resolved them.
-type Places = BTreeMap<(Way, String), Endpoint>;
+/// The endpoints that are open: as the config has them, and as the system resolved them; several for passed sockets.
+type Places = BTreeMap<(Way, String), Vec<Endpoint>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Way {
@@ -110,7 +114,7 @@ enum Way {
 }
 
 impl Server {
-    fn start(config: Config, tools: Arc<Tools>, stop: &Stop) -> Result<Server, Fail> {
+    fn start(config: Config, passed: Passed, tools: Arc<Tools>, stop: &Stop) -> Result<Server, Fail> {
         let reserved = config.processes_max.saturating_mul(PROGRAM_DESCRIPTORS);
         let reserved = u32::try_from(reserved).unwrap_or(u32::MAX);
         let engine = Engine::with(EngineOptions::new().descriptors_reserved(reserved))?;
@@ -121,14 +125,14 @@ impl Server {
             config.options.clone().linger(LINGER).admission(move |request| deciding.decide(request));
         let socket = XPub::new(&engine, options)?;
         connections::follow(&socket, "serve", stop)?;
-        open(&socket, &mut places, &config)?;
-        for missing in missing(&config) {
+        open(&socket, &mut places, &config, &passed)?;
+        for missing in passed.unused(&config.bind).into_iter().chain(missing(&config)) {
             remark(missing);
         }
         let mut keepers = Keepers::new();
         let builder = reporting(OnDemand::on(socket), &tools);
         let on_demand = routes::add(builder, &config, &tools, &mut keepers)?.start()?;
-        Ok(Server { config, rules, tools, on_demand, keepers, places })
+        Ok(Server { config, rules, tools, on_demand, keepers, passed, places })
     }
 
     /// Reads the config again. What has not changed in it is not disturbed; if anything is wrong, nothing is.
@@ -157,7 +161,7 @@ impl Server {
     /// What it serves, in a line for people.
     fn status(&self) -> String {
         let routes = counted(self.config.routes.len() as u64, "route");
-        let places: Vec<_> = self.places.values().map(ToString::to_string).collect();
+        let places: Vec<_> = self.places.values().flatten().map(ToString::to_string).collect();
         format!("serving {routes} at {}", places.join(", "))
     }
 
@@ -166,9 +170,9 @@ impl Server {
         // Endpoints and shared programs that the config in force does not name end here.
         let in_force = if reloaded.is_ok() { &config } else { &self.config };
         let socket = self.on_demand.xpub();
-        self.places.retain(|(way, text), endpoint| {
+        self.places.retain(|(way, text), endpoints| {
             let stays = way.texts(in_force).contains(text);
-            if !stays {
+            for endpoint in endpoints.iter().filter(|_| !stays) {
                 // An error means that it is closed already.
                 let _ = way.close(socket, endpoint);
             }
@@ -194,7 +198,7 @@ impl Server {
 
     /// Opens the endpoints of a config that are not open yet, and puts its routes in the place of those that run.
     fn reroute(&mut self, config: &Config) -> Result<Reloaded, Fail> {
-        open(self.on_demand.xpub(), &mut self.places, config)?;
+        open(self.on_demand.xpub(), &mut self.places, config, &self.passed)?;
         let builder = routes::add(self.on_demand.builder(), config, &self.tools, &mut self.keepers)?;
         Ok(self.on_demand.reload(builder)?)
     }
@@ -240,21 +244,30 @@ impl Way {
 }
 
 /// Opens the endpoints of a config that are not open yet.
-fn open(socket: &XPub, places: &mut Places, config: &Config) -> oncue::Result<()> {
+fn open(socket: &XPub, places: &mut Places, config: &Config, passed: &Passed) -> Result<(), Fail> {
     for way in [Way::Bound, Way::Connected] {
         for text in way.texts(config) {
             let Entry::Vacant(place) = places.entry((way, text.clone())) else { continue };
             place.insert(match way {
-                Way::Bound => {
-                    let endpoint = socket.bind(text)?;
-                    remark(format!("bound to {endpoint}"));
-                    endpoint
-                }
-                Way::Connected => connections::connect(socket, "serve", text)?,
+                Way::Bound => bind(socket, text, passed)?,
+                Way::Connected => vec![connections::connect(socket, "serve", text)?],
             });
         }
     }
     Ok(())
+}
+
+/// Binds an endpoint, or the sockets that were passed and are meant by it.
+fn bind(socket: &XPub, text: &str, passed: &Passed) -> Result<Vec<Endpoint>, Fail> {
+    let endpoints = match text.starts_with(PASSED) {
+        false => vec![socket.bind(text)?],
+        true => {
+            let sockets = passed.get(text).map_err(Fail::Runtime)?;
+            sockets.into_iter().map(|fd| socket.bind_fd(fd)).collect::<oncue::Result<_>>()?
+        }
+    };
+    endpoints.iter().for_each(|endpoint| remark(format!("bound to {endpoint}")));
+    Ok(endpoints)
 }
 
 /// Logs failures of producers, and topics that no route serves; their subscribers are told as well.

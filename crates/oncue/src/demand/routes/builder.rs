@@ -19,6 +19,7 @@ use crate::demand::producers::Producer;
 use crate::demand::runner::{Planned, Reloaded, Reports, Runner, Shared, States, refused};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
+use crate::home::Home;
 use crate::options::Options;
 use crate::permission::check_not_deciding;
 use crate::socket::XPub;
@@ -370,6 +371,7 @@ impl Builder {
             rules: self.rules.clone(),
             shared,
             runner: Mutex::default(),
+            home: Home::default(),
         };
         od.replace(self)?;
         let runner = runner.start().map_err(|error| Error::io("no thread for the routes", error))?;

@@ -11,6 +11,7 @@ use super::rules::Rules;
 use crate::demand::feed::{Note, OnDemandStats, RouteStats, TopicStats};
 use crate::demand::runner::Shared;
 use crate::endpoint::Endpoint;
+use crate::home::Home;
 use crate::permission::{Reason, is_deciding};
 use crate::socket::XPub;
 use crate::sync::lock;
@@ -52,6 +53,7 @@ pub struct OnDemand {
     pub(crate) rules: Option<Arc<Rules>>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) runner: Mutex<Option<JoinHandle<()>>>,
+    pub(crate) home: Home,
 }
 
 impl OnDemand {
@@ -108,6 +110,10 @@ impl OnDemand {
     /// Dropping the handle does the same. On a thread of a producer, and inside a function that decides about subscriptions,
     /// it does not wait.
     pub fn stop(&self) {
+        if self.home.is_left() {
+            // The runner is a thread of another process: neither to be waited for nor to be released.
+            return lock(&self.runner).take().map_or((), std::mem::forget);
+        }
         self.shared.desk.tell(Note::Stop);
         if self.shared.desk.on_own_thread() || is_deciding() {
             return;

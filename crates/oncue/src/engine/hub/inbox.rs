@@ -114,6 +114,11 @@ impl Inbound {
         self.bytes.load(Ordering::SeqCst) >= self.bytes_max
     }
 
+    /// Whether nothing waits, but for what is being handed out.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.load(Ordering::SeqCst) == 0
+    }
+
     /// Whether the shard must stop reading a peer: its own mark or the socket's bound is reached. If so, reading goes
     /// on when the user has taken enough.
     pub(crate) fn pause(&self, flow: &Arc<Flow>) -> bool {

@@ -20,6 +20,7 @@ pub(crate) mod kept;
 pub(crate) mod members;
 pub(crate) mod outbox;
 pub(crate) mod publishers;
+pub(crate) mod questions;
 pub(crate) mod send;
 pub(crate) mod watches;
 
@@ -47,10 +48,12 @@ use self::kept::{Keeping, LastValues};
 use self::members::Members;
 use self::outbox::{Bound, Outbox};
 use self::publishers::Publishers;
+use self::questions::Questions;
 use self::watches::Watch;
 use super::wire::backlog::Mark;
 use super::wire::slices::Direct;
 use crate::error::{Error, Result};
+use crate::home::Home;
 use crate::msg::{MESSAGE_BYTES_MAX, Msg};
 use crate::net::Ready;
 use crate::op::{Place, Waiters, wake_all};
@@ -101,6 +104,7 @@ pub(crate) struct Hub {
     /// By shard: the version of our subscriptions that all its peers know.
     told: Vec<AtomicU64>,
     clock: Clock,
+    home: Home,
     /// Some messages have a policy of their own.
     mixed: AtomicBool,
     closed: AtomicBool,
@@ -114,6 +118,7 @@ pub(crate) struct Hub {
     pub(crate) done: Waiters,
     /// Operations that wait for a time: woken when an alarm is due.
     pub(crate) alarms: Waiters,
+    pub(crate) questions: Questions,
 }
 
 /// What a shard can be told.
@@ -172,6 +177,8 @@ pub(crate) enum Verdict {
     Reject(Reason),
     /// What is in force ends; what was deferred is forgotten.
     Revoke(Reason),
+    /// A question about what is in force here is answered: whether it is in force at a proxy's publishers, too.
+    Upstream { in_force: bool },
 }
 
 /// A listener, as its socket sees it.
@@ -245,6 +252,7 @@ impl Hub {
             connections: Connections::default(),
             doors: Mutex::new(Vec::new()),
             clock,
+            home: Home::default(),
             mixed: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             send_messages_max: AtomicU64::new(options.send_messages_max()),
@@ -252,6 +260,7 @@ impl Hub {
             undelivered_before: AtomicU64::new(0),
             done: Waiters::default(),
             alarms: Waiters::default(),
+            questions: Questions::default(),
             options,
         })
     }
@@ -403,7 +412,24 @@ impl Hub {
     }
 
     pub(crate) fn check_open(&self) -> Result<()> {
-        if self.is_closed() { Err(Error::closed()) } else { Ok(()) }
+        if self.is_closed() || self.home.is_left() { Err(self.why_closed()) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn why_closed(&self) -> Error {
+        if self.is_forked() { Error::forked() } else { Error::closed() }
+    }
+
+    /// Whether this process is a fork of the one that made the socket. Then the socket is dead here, without a word to the
+    /// other process, and without a lock: a thread that is not here may hold it.
+    pub(crate) fn is_forked(&self) -> bool {
+        let forked = self.home.is_left();
+        if forked {
+            self.outbox.deactivate();
+            self.open_shards.store(0, Ordering::Release);
+            self.closed.store(true, Ordering::Release);
+        }
+        forked
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -412,7 +438,7 @@ impl Hub {
 
     /// Closes the socket. Returns whether this call did it.
     pub(crate) fn close(self: &Arc<Self>) -> bool {
-        let first = self.shut();
+        let first = !self.is_forked() && self.shut();
         if first {
             self.mail_all(|| Note::Close(self.clone()));
         }

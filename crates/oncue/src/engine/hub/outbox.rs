@@ -103,6 +103,11 @@ impl Outbox {
     /// From now on nothing is let in.
     pub(crate) fn shut(&self) {
         self.state.lock().closed_for_good = true;
+        self.deactivate();
+    }
+
+    /// Lets nothing in, for a process in which another thread may hold the lock for ever.
+    pub(crate) fn deactivate(&self) {
         self.active.store(false, Ordering::Release);
     }
 

@@ -12,7 +12,6 @@ use super::kept::{Keeping, stand_alone};
 use super::outbox::{Number, Pushed};
 use super::{Hub, Note};
 use crate::batch::Batch;
-use crate::engine::wire::chunk::Chunk;
 use crate::engine::wire::load::Load;
 use crate::engine::wire::slices::Direct;
 use crate::error::{Error, Result};
@@ -96,9 +95,14 @@ impl Hub {
     }
 
     /// Queues messages that another socket has received, all or none. If there is no room, they are
-    /// [`Full`](crate::ErrorKind::Full) whatever the socket's policy is.
-    pub(crate) fn forward(self: &Arc<Self>, load: &Load) -> Result<()> {
+    /// [`Full`](crate::ErrorKind::Full) whatever the socket's policy is. `alone`: no others are about to follow.
+    pub(crate) fn forward(self: &Arc<Self>, load: &Load, alone: bool) -> Result<()> {
         match &load.single {
+            Some(message) if alone => match self.outbox.push(message, true, None) {
+                Pushed::Idle { shard } if self.send_alone(shard, message) => Ok(()),
+                Pushed::Idle { .. } => self.pushed(self.outbox.push(message, false, None), NoRoom::Refuse),
+                pushed => self.pushed(pushed, NoRoom::Refuse),
+            },
             Some(message) => self.push(message, NoRoom::Refuse, None),
             None => self.pushed(self.outbox.push_chunks(&load.chunks, |_| {}), NoRoom::Refuse),
         }
@@ -109,19 +113,20 @@ impl Hub {
         if let Some(pushed @ Pushed::Full) = self.outbox.refusal() {
             return self.pushed(pushed, NoRoom::Refuse);
         }
+        let keep = |wire: &[u8]| {
+            let value = Msg::from_wire(wire.to_vec());
+            Keeping { value, expires: None, key: None, exact: false }
+        };
+        if let Some(message) = &load.single {
+            return self.pushed(self.push_and_keep(&keep(message.wire()), false, None), NoRoom::Refuse);
+        }
         // The newest message of each topic, by its chunk and its place there.
         let mut newest = HashMap::new();
         for (nth, chunk) in load.chunks.iter().enumerate() {
             (0..chunk.len()).for_each(|i| _ = newest.insert(frame::topic(chunk.message(i)), (nth, i)));
         }
-        let keep = |chunk: &Chunk, i| Keeping {
-            value: Msg::from_wire(chunk.message(i).to_vec()),
-            expires: None,
-            key: None,
-            exact: false,
-        };
-        let kept: Vec<_> =
-            newest.into_values().map(|(nth, i)| (nth, i, keep(&load.chunks[nth], i))).collect();
+        let kept = newest.into_values().map(|(nth, i)| (nth, i, keep(load.chunks[nth].message(i))));
+        let kept: Vec<_> = kept.collect();
         let mut numbers: Vec<Number> = Vec::with_capacity(load.chunks.len());
         let mut store = self.last.open();
         let pushed = self.outbox.push_chunks(&load.chunks, |number| numbers.push(number));
@@ -155,14 +160,21 @@ impl Hub {
         sent
     }
 
+    /// Sends a message on this thread if that can be done at once, however soon it follows another one.
+    fn send_alone(self: &Arc<Self>, shard: u16, message: &Msg) -> bool {
+        let send = |message: &Direct<'_>| self.ports[usize::from(shard)].send_now(self, message, None);
+        let sent = Direct::alone(message, send);
+        if sent {
+            self.outbox.count_direct();
+        }
+        sent
+    }
+
     #[inline]
     pub(crate) fn pushed(self: &Arc<Self>, pushed: Pushed, no_room: NoRoom) -> Result<()> {
         match pushed {
             Pushed::Queued { tell: 0 } => Ok(()),
-            Pushed::Queued { tell } => {
-                self.tell(tell);
-                Ok(())
-            }
+            Pushed::Queued { tell } => self.tell(tell),
             Pushed::Nobody | Pushed::Idle { .. } => self.check_open(),
             Pushed::Full if no_room == NoRoom::Refuse => Err(Error::full()),
             Pushed::Full => {
@@ -174,12 +186,16 @@ impl Hub {
     }
 
     #[cold]
-    fn tell(self: &Arc<Self>, mut shards: u64) {
+    fn tell(self: &Arc<Self>, mut shards: u64) -> Result<()> {
+        if self.is_forked() {
+            return self.check_open();
+        }
         while shards != 0 {
             let shard = shards.trailing_zeros() as usize;
             self.ports[shard].mail(Note::Outbox(self.clone()));
             shards &= shards - 1;
         }
+        Ok(())
     }
 
     /// Queues a message for the peers that want it now, and keeps it for later subscribers, for `age` at most. If the

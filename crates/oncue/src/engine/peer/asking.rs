@@ -146,13 +146,17 @@ pub(crate) struct Later {
 }
 
 impl Later {
-    /// Answers a question. One about a deferred prefix is answered once more, if few wait for that.
-    pub(crate) fn answer(&mut self, question: &Question<'_>, standing: Standing, out: &mut Vec<u8>) {
+    /// Answers a question. One about a deferred prefix is answered once more, if few wait for that. Returns whether it is
+    /// the first about this prefix that is.
+    pub(crate) fn answer(&mut self, question: &Question<'_>, standing: Standing, out: &mut Vec<u8>) -> bool {
         put_answer(out, Answer { number: question.number, standing });
-        if standing == Standing::Deferred && self.count < LATER_MAX {
-            self.count += 1;
-            self.numbers.entry(question.prefix.to_vec()).or_default().push(question.number);
+        if standing != Standing::Deferred || self.count >= LATER_MAX {
+            return false;
         }
+        self.count += 1;
+        let numbers = self.numbers.entry(question.prefix.to_vec()).or_default();
+        numbers.push(question.number);
+        numbers.len() == 1
     }
 
     /// A prefix is decided.

@@ -219,7 +219,7 @@ impl<'a, S: Stream> Intake<'a, S> {
                     self.refused(prefix, &status);
                 }
             }
-            Verdict::Admit | Verdict::Reject(_) => {}
+            Verdict::Admit | Verdict::Reject(_) | Verdict::Upstream { .. } => {}
         }
         Ok(())
     }

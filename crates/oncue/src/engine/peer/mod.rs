@@ -287,10 +287,13 @@ impl<S: Stream> Peer<S> {
     pub(crate) fn waits_for(&self) -> (Cause, &'static str) {
         match &self.phase {
             _ if self.has_spoken => (Cause::HandshakeTimeout, "the peer did not finish the handshake"),
-            Phase::Connecting if self.out.stream.is_resolving() => {
-                (Cause::ResolverUnavailable, "the name of the host was not looked up in time")
-            }
-            Phase::Connecting => (Cause::NoAnswer, "there was no answer"),
+            Phase::Connecting => match self.out.stream.awaits() {
+                Cause::ResolverUnavailable => {
+                    (Cause::ResolverUnavailable, "the name of the host was not looked up")
+                }
+                cause @ Cause::Proxy(_) => (cause, "the proxy made no connection"),
+                cause => (cause, "there was no answer"),
+            },
             // A pipe is there before the name is bound.
             _ if self.out.stream.address() == PeerAddress::Inproc => {
                 (Cause::NoAnswer, "no socket of this engine was bound to the name")
@@ -609,8 +612,9 @@ impl<S: Stream> Peer<S> {
         cx: &mut Context<'_>,
     ) -> Result<(), End> {
         let Some((mut intake, _)) = self.intake(cx) else { return Ok(()) };
+        let refused_upstream = matches!(verdict, Verdict::Upstream { in_force: false });
         let decided = intake.decided(prefix, verdict);
-        let standing = intake.standing(prefix);
+        let standing = if refused_upstream { Standing::Absent } else { intake.standing(prefix) };
         decided.and(intake.finish())?;
         if standing != Standing::Deferred {
             let mut answers = Vec::new();

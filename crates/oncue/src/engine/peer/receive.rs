@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use oncue_core::command::Subscription;
+use oncue_core::command::{Standing, Subscription};
 use oncue_core::connection::SocketType;
 use oncue_core::frame::{self, Scan, Scanner, Stop};
 
@@ -238,7 +238,13 @@ impl<S: Stream> Peer<S> {
         let mut grant = |wish: Wish<'_>, intake: &mut Intake<'_, S>| match wish {
             Wish::Subscription(subscription) => intake.take(subscription),
             Wish::Question(question) => {
-                later.answer(&question, intake.standing(question.prefix), &mut standings);
+                let standing = intake.standing(question.prefix);
+                let relayed = standing == Standing::InForce && intake.hub.questions.are_relayed();
+                // A proxy's publishers are asked first.
+                let standing = if relayed { Standing::Deferred } else { standing };
+                if later.answer(&question, standing, &mut standings) && relayed {
+                    intake.hub.questions.push(intake.key, question.prefix, intake.wakes);
+                }
                 Ok(())
             }
         };

@@ -1,6 +1,7 @@
 //! How a shard gets its peers: it listens and accepts, dials and redials.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -45,11 +46,32 @@ impl<N: Net> Shard<N> {
     /// resolved.
     pub(crate) fn bind(&mut self, hub: &Arc<Hub>, asked: &Endpoint, at: &Endpoint) -> Result<Endpoint> {
         self.check_open(hub)?;
-        let entry = self.links.vacant_key();
-        let (listener, resolved) = self
-            .net
-            .listen(at, link_token(entry), &hub.options.net)
-            .map_err(|e| Error::io(format!("cannot bind {asked}{}", remedy(&e)), e))?;
+        let token = link_token(self.links.vacant_key());
+        let listened = self.net.listen(at, token, &hub.options.net);
+        let (listener, resolved) =
+            listened.map_err(|e| Error::io(format!("cannot bind {asked}{}", remedy(&e)), e))?;
+        self.listens(hub, asked, listener, resolved)
+    }
+
+    /// Listens for a socket with one of the system's that was passed to this process. Returns its endpoint.
+    pub(crate) fn bind_fd(&mut self, hub: &Arc<Hub>, passed: OwnedFd) -> Result<Endpoint> {
+        self.check_open(hub)?;
+        let token = link_token(self.links.vacant_key());
+        let (listener, endpoint) = self.net.listen_on(passed, token).map_err(|e| match e.kind() {
+            io::ErrorKind::InvalidInput => Error::misuse(format!("cannot bind a passed descriptor: {e}")),
+            _ => Error::io("cannot bind a passed descriptor", e),
+        })?;
+        self.listens(hub, &endpoint.clone(), listener, endpoint)
+    }
+
+    /// A listener is there, with the token of the next link.
+    fn listens(
+        &mut self,
+        hub: &Arc<Hub>,
+        asked: &Endpoint,
+        listener: N::Listener,
+        resolved: Endpoint,
+    ) -> Result<Endpoint> {
         let door = Arc::new(Door(Mutex::new(Some(listener))));
         hub.listens(door.clone())?;
         let uid = self.uid();

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use crate::endpoint::Endpoint;
 use crate::engine::hub::members::Seat;
 use crate::engine::hub::{Hub, Note};
+use crate::home::Home;
 use crate::net::{Notify, Ready};
 use crate::sync::lock;
 
@@ -14,6 +15,7 @@ pub(crate) struct Mailbox<S> {
     state: Mutex<State<S>>,
     asleep: AtomicBool,
     ring: Box<dyn Fn() + Send + Sync>,
+    home: Home,
 }
 
 struct State<S> {
@@ -44,7 +46,8 @@ impl<S: Send> Mailbox<S> {
     /// `ring` wakes the shard's thread.
     pub(crate) fn new(ring: impl Fn() + Send + Sync + 'static) -> Mailbox<S> {
         let state = State { letters: Vec::new(), closed: false };
-        Mailbox { state: Mutex::new(state), asleep: AtomicBool::new(false), ring: Box::new(ring) }
+        let asleep = AtomicBool::new(false);
+        Mailbox { state: Mutex::new(state), asleep, ring: Box::new(ring), home: Home::default() }
     }
 
     /// Leaves a note. A note for a shard that has ended is dropped.
@@ -52,8 +55,12 @@ impl<S: Send> Mailbox<S> {
         self.put(Letter::Note(note));
     }
 
-    /// Leaves a letter. A letter for a shard that has ended is dropped, and a stream in it is closed.
+    /// Leaves a letter. A letter for a shard that has ended is dropped, and a stream in it is closed; so is a letter of a
+    /// fork, where the shard has no thread.
     pub(crate) fn put(&self, letter: Letter<S>) {
+        if self.is_forked() {
+            return;
+        }
         let mut state = lock(&self.state);
         if !state.closed {
             state.letters.push(letter);
@@ -95,9 +102,14 @@ impl<S: Send> Mailbox<S> {
 
     /// Wakes the shard if it sleeps.
     pub(crate) fn ring(&self) {
-        if self.asleep.swap(false, Ordering::SeqCst) {
+        if self.asleep.swap(false, Ordering::SeqCst) && !self.is_forked() {
             (self.ring)();
         }
+    }
+
+    /// Whether this process is a fork of the one that has the shard's thread.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.home.is_left()
     }
 }
 

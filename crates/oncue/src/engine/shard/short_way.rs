@@ -32,7 +32,7 @@ impl<N: Net> Shard<N> {
     ) -> bool {
         let Some(served) = self.hubs.get_mut(&hub.id) else { return false };
         let early = served.direct_at.replace(now).is_some_and(|at| now < at + PAUSE_MIN);
-        let small = message.bytes < LARGE_BYTES_MIN;
+        let small = message.bytes < LARGE_BYTES_MIN && !message.alone;
         // A message that is too large is refused where messages are queued.
         let too_large = message.bytes > MESSAGE_BYTES_MAX;
         if served.closing || !served.batch.is_empty() || early && small || too_large {

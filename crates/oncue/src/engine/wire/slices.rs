@@ -21,6 +21,15 @@ pub(crate) struct Direct<'a> {
     shared: Option<&'a Msg>,
     /// Its policy, if it has one of its own.
     on_full: Option<OnFull>,
+    /// Nothing follows it, as far as its sender knows: it is not to wait for others.
+    pub(crate) alone: bool,
+}
+
+impl<'a> Direct<'a> {
+    /// A message in wire encoding behind which nothing waits.
+    pub(crate) fn alone<R>(message: &Msg, f: impl FnOnce(&Direct<'_>) -> R) -> R {
+        Direct::with(message, None, |direct| f(&Direct { alone: true, ..*direct }))
+    }
 }
 
 impl Direct<'_> {
@@ -33,7 +42,14 @@ impl Direct<'_> {
         if let Some(shared) = message.shared() {
             let (topic, wire) = (shared.topic(), shared.wire());
             let slices = &[IoSlice::new(wire)];
-            return f(&Direct { topic, slices, bytes: wire.len(), shared: Some(shared), on_full });
+            return f(&Direct {
+                topic,
+                slices,
+                bytes: wire.len(),
+                shared: Some(shared),
+                on_full,
+                alone: false,
+            });
         }
         let mut bodies: [&[u8]; FRAMES_MAX] = [&[]; FRAMES_MAX];
         let mut headers = [HeaderBytes::default(); FRAMES_MAX];
@@ -49,7 +65,14 @@ impl Direct<'_> {
             let mut wire = Vec::new();
             message.put(&mut wire);
             let slices = &[IoSlice::new(&wire)];
-            return f(&Direct { topic: bodies[0], slices, bytes: wire.len(), shared: None, on_full });
+            return f(&Direct {
+                topic: bodies[0],
+                slices,
+                bytes: wire.len(),
+                shared: None,
+                on_full,
+                alone: false,
+            });
         }
         let mut slices = [IoSlice::new(&[]); 2 * FRAMES_MAX];
         for (i, (header, body)) in headers.iter().zip(bodies).take(count).enumerate() {
@@ -58,7 +81,7 @@ impl Direct<'_> {
         }
         let slices = &slices[..2 * count];
         let bytes = slices.iter().map(|slice| slice.len()).sum();
-        f(&Direct { topic: bodies[0], slices, bytes, shared: None, on_full })
+        f(&Direct { topic: bodies[0], slices, bytes, shared: None, on_full, alone: false })
     }
 
     /// Encodes the whole message, to be queued. Copies less than [`COPIED_BYTES_MAX`](crate::msg::COPIED_BYTES_MAX): a

@@ -48,6 +48,8 @@ const NAMES: [(Places, &str); 9] = [
 
 /// The most feeds, processes, topics, messages or peers that a config may allow.
 const COUNT_MAX: u64 = 1 << 24;
+/// The largest number of a user or a group.
+const ID_MAX: u64 = u32::MAX as u64 - 1;
 /// The longest line, output or queue that a config may allow: 1 GiB.
 const BYTES_MAX: u64 = 1 << 30;
 
@@ -72,6 +74,8 @@ pub(super) enum Kind {
     Count(u64, u64),
     /// A number of bytes from 1 to this one.
     Bytes(u64),
+    /// The permissions of a file.
+    Mode,
     /// A table of texts.
     Variables,
     /// A list of texts, or a table.
@@ -105,7 +109,7 @@ pub(super) struct Key {
 }
 
 use Kind::{
-    Bytes, Choice, Count, Flag, FlagOrTable, Period, PeriodOrOff, Tables, Text, TextOrTexts, Texts,
+    Bytes, Choice, Count, Flag, FlagOrTable, Mode, Period, PeriodOrOff, Tables, Text, TextOrTexts, Texts,
     TextsOrTable, Time, Variables,
 };
 use Without::{Is, Required, Said};
@@ -114,7 +118,7 @@ use Without::{Is, Required, Said};
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
     key("bind", TOP, TextOrTexts, Said("see `connect`"),
-        "the endpoints where subscribers connect, such as \"tcp://127.0.0.1:8888\""),
+        "the endpoints where subscribers connect, such as \"tcp://127.0.0.1:8888\"; \"fd://NAME\" is a socket that was passed"),
     key("connect", TOP, TextOrTexts, Said("see `bind`"),
         "the endpoints of subscribers that bind; `bind` or `connect` is required"),
     key("grace", TOP, Time, Is("\"0s\""),
@@ -151,6 +155,44 @@ pub(super) const KEYS: &[Key] = &[
         "the most subscriptions of one subscriber"),
     key("last_values_bytes_max", TOP, Bytes(1 << 40), Is("67_108_864"),
         "the most bytes of all last values together, see `keep_last`"),
+    key("ipc_mode", TOP, Mode, Said("by the umask"),
+        "the permissions of the files of `ipc` endpoints, such as 0o660; a process that may write to the file may subscribe"),
+    key("ipc_user", TOP, Count(0, ID_MAX), Said("its own"),
+        "the number of the user to whom these files belong"),
+    key("ipc_group", TOP, Count(0, ID_MAX), Said("its own"),
+        "the number of the group to which these files belong"),
+    key("ip_versions", TOP, Choice(&["both", "4", "6"]), Is("\"both\""),
+        "the versions of IP that are used; with \"6\" `*` is every IPv6 address, and `[::]` accepts no IPv4"),
+    key("bind_to_device", TOP, Text, Said("any"),
+        "the network device that is used alone, such as \"eth0\""),
+    key("type_of_service", TOP, Count(0, 255), Said("the system's"),
+        "the class of the traffic in IP headers, such as 0xB8 for expedited forwarding"),
+    key("socket_priority", TOP, Count(0, ID_MAX), Said("that of the class"),
+        "the priority in the queues of this machine; one above 6 needs CAP_NET_ADMIN"),
+    key("listen_backlog", TOP, Count(0, COUNT_MAX), Is("4096"),
+        "the most connections that wait at each endpoint to be accepted; the system caps it"),
+    key("handshake_timeout", TOP, Time, Is("\"30s\""),
+        "how long a subscriber may take for its handshake; zero means no limit"),
+    key("connect_timeout", TOP, Time, Said("that of the handshake"),
+        "how long making a connection by `connect` may take; zero means no limit"),
+    key("send_buffer", TOP, Bytes(BYTES_MAX), Said("the system's"),
+        "about how many bytes the system buffers for one subscriber"),
+    key("tcp_keepalive", TOP, Flag, Said("the system's"),
+        "whether the system probes idle TCP connections; also if one of the next three is set"),
+    key("tcp_keepalive_idle", TOP, Period, Said("the system's"),
+        "the time without traffic before the first probe, in whole seconds"),
+    key("tcp_keepalive_interval", TOP, Period, Said("the system's"),
+        "the time between two probes, in whole seconds"),
+    key("tcp_keepalive_count", TOP, Count(1, 127), Said("the system's"),
+        "after how many probes without an answer a connection ends"),
+    key("tcp_user_timeout", TOP, Period, Said("the system's"),
+        "after how long without an acknowledgement a TCP connection ends"),
+    key("socks_proxy", TOP, Text, Said("none"),
+        "the SOCKS5 proxy for `connect`, as \"HOST:PORT\"; it looks up the names of hosts"),
+    key("socks_username", TOP, Text, Said("none"),
+        "the user name for the proxy, if it asks for one"),
+    key("socks_password", TOP, Text, Said("none"),
+        "the password for the proxy"),
 
     key("topic", ROUTE, Text, Required("\"prices/{symbol}\""),
         "the topics of the route; `{name}`, `{name:int}`, `{name:word}` and `{name:/regex/}` are parameters"),
@@ -279,6 +321,7 @@ impl Kind {
         match self {
             Count(min, max) => (min, max),
             Bytes(max) => (1, max),
+            Mode => (0, 0o777),
             _ => (0, u64::MAX),
         }
     }
@@ -302,6 +345,7 @@ impl fmt::Display for Kind {
                 let (min, max) = self.range();
                 return write!(f, "a number from {min} to {max}");
             }
+            Mode => "a number from 0o000 to 0o777",
             Variables => "a table of strings such as { LANG = \"C\" }",
             TextsOrTable => "a list of strings, or a table",
             FlagOrTable => "true, false, or a table",

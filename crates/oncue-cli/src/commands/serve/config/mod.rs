@@ -3,13 +3,14 @@
 
 use std::fs;
 use std::path::{Path, absolute};
+use std::time::Duration;
 
-use oncue::Options;
+use oncue::{IpVersions, Options, SocksProxy};
 use toml::de::DeTable;
 
 use self::keys::{ROUTE, RULE, TOP};
 pub(crate) use self::model::{
-    Catalogue, Config, FilePath, Framing, Program, Restart, Route, Running, Runs, Source, Watched,
+    Catalogue, Config, FilePath, Framing, PASSED, Program, Restart, Route, Running, Runs, Source, Watched,
 };
 pub(crate) use self::page::help;
 use self::reader::{At, Keys, Problems, texts};
@@ -77,7 +78,11 @@ impl Config {
 /// Reads a whole config. It counts only if there is no problem in the end.
 fn read(mut keys: Keys<'_, '_>) -> Config {
     let found = keys.problems.count();
-    let (bind, connect) = (endpoints(&mut keys, "bind"), endpoints(&mut keys, "connect"));
+    let bind = endpoints(&mut keys, "bind", |text| match text.starts_with(PASSED) {
+        true => Ok(text.to_owned()),
+        false => args::endpoint(text),
+    });
+    let connect = endpoints(&mut keys, "connect", args::endpoint);
     if bind.is_empty() && connect.is_empty() && keys.problems.count() == found {
         let remedy = "write where to wait for subscribers, as in bind = \"tcp://127.0.0.1:8888\"";
         keys.problems.add(0, format!("nobody can subscribe; {remedy}"));
@@ -105,10 +110,14 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
     config
 }
 
-fn endpoints(keys: &mut Keys<'_, '_>, key: &str) -> Vec<String> {
+fn endpoints(
+    keys: &mut Keys<'_, '_>,
+    key: &str,
+    check: impl Fn(&str) -> Result<String, String>,
+) -> Vec<String> {
     let found: Vec<At> = keys.take(key);
     for endpoint in &found {
-        if let Err(why) = args::endpoint(&endpoint.text) {
+        if let Err(why) = check(&endpoint.text) {
             keys.refuse(endpoint.at, key, why);
         }
     }
@@ -132,9 +141,87 @@ fn options(keys: &mut Keys<'_, '_>) -> Options {
         .last_values_bytes_max(keys.take("last_values_bytes_max"))
         .discard_messages(true)
         .on_full(route::on_full(keys).unwrap_or_default());
-    match keys.take("evict_after") {
+    let options = match keys.take("evict_after") {
         Some(time) => options.evict_after(time),
         None => options,
+    };
+    let options = system_options(keys, options);
+    socks_proxy(keys, options)
+}
+
+/// The options of the system's sockets.
+fn system_options(keys: &mut Keys<'_, '_>, options: Options) -> Options {
+    let device = keys.at("bind_to_device");
+    let mut options = options
+        .handshake_timeout(keys.take("handshake_timeout"))
+        .listen_backlog(keys.take("listen_backlog"))
+        .ip_versions(match keys.take::<String>("ip_versions").as_str() {
+            "4" => IpVersions::V4,
+            "6" => IpVersions::V6,
+            _ => IpVersions::Both,
+        });
+    // Those without a default of their own.
+    let mut set = |options: &mut Options, name, with: fn(Options, u32) -> Options| {
+        if let Some(number) = keys.take(name) {
+            *options = with(std::mem::take(options), number);
+        }
+    };
+    set(&mut options, "ipc_mode", Options::ipc_mode);
+    set(&mut options, "ipc_user", Options::ipc_user);
+    set(&mut options, "ipc_group", Options::ipc_group);
+    set(&mut options, "type_of_service", |options, byte| {
+        options.type_of_service(u8::try_from(byte).expect("a byte, as the table of keys says"))
+    });
+    set(&mut options, "socket_priority", Options::socket_priority);
+    set(&mut options, "send_buffer", Options::send_buffer);
+    set(&mut options, "tcp_keepalive_count", Options::tcp_keepalive_count);
+    let mut set = |options: &mut Options, name, with: fn(Options, Duration) -> Options| {
+        if let Some(time) = keys.take(name) {
+            *options = with(std::mem::take(options), time);
+        }
+    };
+    set(&mut options, "connect_timeout", Options::connect_timeout);
+    set(&mut options, "tcp_keepalive_idle", Options::tcp_keepalive_idle);
+    set(&mut options, "tcp_keepalive_interval", Options::tcp_keepalive_interval);
+    set(&mut options, "tcp_user_timeout", Options::tcp_user_timeout);
+    if let Some(on) = keys.take("tcp_keepalive") {
+        options = options.tcp_keepalive(on);
+    }
+    if let Some(name) = keys.take::<Option<String>>("bind_to_device") {
+        options = options.bind_to_device(name);
+        if let Err(why) = options.check() {
+            keys.refuse(device, "bind_to_device", why);
+        }
+    }
+    options
+}
+
+fn socks_proxy(keys: &mut Keys<'_, '_>, options: Options) -> Options {
+    let at = keys.at("socks_proxy");
+    let login_at =
+        if keys.has("socks_username") { keys.at("socks_username") } else { keys.at("socks_password") };
+    let address: Option<String> = keys.take("socks_proxy");
+    let login: [Option<String>; 2] = [keys.take("socks_username"), keys.take("socks_password")];
+    let Some(address) = address else {
+        if login.iter().any(Option::is_some) {
+            keys.refuse(login_at, "socks_username", "there is no `socks_proxy`; add one, or leave it out");
+        }
+        return options;
+    };
+    let proxy = SocksProxy::new(&address).map_err(|why| (at, "socks_proxy", why.to_string()));
+    let proxy = proxy.and_then(|proxy| match login {
+        [None, None] => Ok(proxy),
+        [None, Some(_)] => Err((login_at, "socks_password", "there is no `socks_username`".to_owned())),
+        [Some(username), password] => proxy
+            .credentials(&username, &password.unwrap_or_default())
+            .map_err(|why| (login_at, "socks_username", why.to_string())),
+    });
+    match proxy {
+        Ok(proxy) => options.socks_proxy(proxy),
+        Err((at, key, why)) => {
+            keys.refuse(at, key, why);
+            options
+        }
     }
 }
 

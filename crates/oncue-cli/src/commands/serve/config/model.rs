@@ -11,6 +11,9 @@ use oncue::{OnFull, Options};
 use super::reader::Need;
 use super::rule::Rule;
 
+/// How `bind` names sockets that were passed to this process: this and a name, or this alone for all of them.
+pub(crate) const PASSED: &str = "fd://";
+
 /// What to serve.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {

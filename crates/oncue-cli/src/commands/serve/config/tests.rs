@@ -481,3 +481,72 @@ fn every_broken_text_is_refused_with_a_place() {
         }
     }
 }
+
+/// A config with these lines outside of its route.
+fn with_lines(lines: &str) -> String {
+    format!("{BIND}{lines}\n[[route]]\ntopic = 'a'\nfile = 'a'\n")
+}
+
+#[test]
+fn the_options_of_the_systems_sockets_are_those_of_the_library() {
+    let options = |lines: &str| format!("{:?}", config(&with_lines(lines)).options);
+    let plain = options("");
+    for lines in [
+        "ipc_mode = 0o660",
+        "ipc_user = 0",
+        "ipc_group = 4294967294",
+        "ip_versions = '6'",
+        "ip_versions = '4'",
+        "bind_to_device = 'eth0'",
+        "type_of_service = 0xB8",
+        "socket_priority = 6",
+        "listen_backlog = 10",
+        "handshake_timeout = '5s'",
+        "connect_timeout = '5s'",
+        "send_buffer = 65536",
+        "tcp_keepalive = true",
+        "tcp_keepalive_idle = '1m'",
+        "tcp_keepalive_interval = '10s'",
+        "tcp_keepalive_count = 3",
+        "tcp_user_timeout = '30s'",
+        "socks_proxy = 'proxy:1080'",
+    ] {
+        assert_ne!(options(lines), plain, "{lines}");
+    }
+    let all = options("ipc_mode = 0o640\nip_versions = '4'\ntcp_keepalive_count = 3\nconnect_timeout = '7s'");
+    for part in ["ipc_mode: Some(416)", "ip_versions: V4", "count: Some(3)", "connect_timeout: Some(7s)"] {
+        assert!(all.contains(part), "{part} in {all}");
+    }
+    let login = "socks_proxy = 'proxy:1080'\nsocks_username = 'me'\nsocks_password = 'pa55word'";
+    let options = options(login);
+    assert!(options.contains("username: \"me\"") && !options.contains("pa55word"), "{options}");
+}
+
+#[test]
+fn options_of_the_systems_sockets_that_cannot_be_right_are_refused_at_their_place() {
+    for (lines, at, part) in [
+        ("ipc_mode = 660", "2:12", "expected a number from 0o000 to 0o777, found 660"),
+        ("ipc_mode = '0660'", "2:12", "0o777"),
+        ("ipc_user = 4294967295", "2:12", "from 0 to 4294967294"),
+        ("bind_to_device = 'a/b'", "2:18", "\"a/b\" is not the name of a device"),
+        ("type_of_service = 256", "2:19", "from 0 to 255"),
+        ("ip_versions = 'six'", "2:15", "\"4\""),
+        ("socks_proxy = 'proxy'", "2:15", "port is missing"),
+        ("socks_username = 'me'", "2:18", "there is no `socks_proxy`"),
+        ("socks_password = 'secret'", "2:18", "there is no `socks_proxy`"),
+        ("socks_proxy = 'a:1'\nsocks_password = 'secret'", "3:18", "there is no `socks_username`"),
+        ("socks_proxy = 'a:1'\nsocks_username = ''", "3:18", "1 to 255"),
+    ] {
+        let problems = problems(&with_lines(lines));
+        assert!(problems.len() == 1 && problems[0].starts_with(&format!("{at}: ")), "{lines}: {problems:?}");
+        assert!(problems[0].contains(part) && !problems[0].contains("secret"), "{problems:?}");
+    }
+}
+
+#[test]
+fn passed_sockets_may_be_bound_and_not_connected_to() {
+    let bound = config("bind = ['fd://', 'fd://web']\n[[route]]\ntopic = 'a'\nfile = 'a'\n");
+    assert_eq!(bound.bind, ["fd://", "fd://web"]);
+    let problems = problems("connect = 'fd://web'\n[[route]]\ntopic = 'a'\nfile = 'a'\n");
+    assert!(problems.len() == 1 && problems[0].contains("\"fd\" is not known"), "{problems:?}");
+}

@@ -17,6 +17,9 @@ use crate::output;
 /// microseconds, and from which process. Programs do not get them: it would take what they say for `oncue`'s.
 pub(crate) const SUPERVISOR: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
+/// Those by which it tells how many sockets it has passed, to which process, and their names.
+pub(crate) const ACTIVATION: [&str; 3] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
+
 /// Starts programs.
 pub(crate) struct Launcher {
     ledger: Arc<Ledger>,
@@ -74,7 +77,7 @@ impl Launcher {
         let mut command = Command::new(program);
         command.args(arguments).process_group(0);
         self.ledger.mark(&mut command);
-        for variable in SUPERVISOR {
+        for variable in SUPERVISOR.into_iter().chain(ACTIVATION).chain(["LISTEN_PIDFDID"]) {
             command.env_remove(variable);
         }
         command
