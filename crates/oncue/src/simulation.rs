@@ -2,6 +2,7 @@
 //! `cargo xtask sim --seed N`.
 
 mod admission;
+mod chain;
 mod closing;
 mod confirmed;
 mod drawn;

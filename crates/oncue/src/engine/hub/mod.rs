@@ -358,6 +358,15 @@ impl Hub {
         (key, confirmation)
     }
 
+    /// A publisher has left. Another one, or itself by a new connection, may have come beside it and not been asked, since
+    /// there were enough.
+    pub(crate) fn publisher_left(self: &Arc<Self>, publisher: PeerKey, wakes: &mut Vec<Waker>) {
+        for confirmation in self.confirmations.left(publisher, wakes) {
+            confirmation.asks_again(self.ports.len());
+            self.mail_all(|| Note::Confirm { hub: self.clone(), confirmation: confirmation.clone() });
+        }
+    }
+
     /// Leaves a note for every shard.
     pub(crate) fn mail_all(&self, note: impl Fn() -> Note) {
         self.ports.iter().for_each(|port| port.mail(note()));

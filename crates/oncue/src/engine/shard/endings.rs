@@ -70,7 +70,7 @@ impl<N: Net> Shard<N> {
         }
         let Phase::Traffic(traffic) = &mut self.peers[slot].phase else { return };
         let ledger = traffic.ledger.take();
-        hub.confirmations.left(key, &mut self.wakes);
+        hub.publisher_left(key, &mut self.wakes);
         let Some(served) = self.hubs.get_mut(&hub.id) else { return };
         let known = served.peers.len();
         served.peers.retain(|&s| s != slot);
