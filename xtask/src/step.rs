@@ -12,16 +12,19 @@ pub(crate) struct Tally {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
     pub(crate) skipped: u64,
+    /// The events of simulations.
+    pub(crate) events: u64,
 }
 
 impl Tally {
-    pub(crate) const ONE_PASSED: Tally = Tally { passed: 1, failed: 0, skipped: 0 };
-    pub(crate) const ONE_FAILED: Tally = Tally { passed: 0, failed: 1, skipped: 0 };
+    pub(crate) const ONE_PASSED: Tally = Tally { passed: 1, failed: 0, skipped: 0, events: 0 };
+    pub(crate) const ONE_FAILED: Tally = Tally { passed: 0, failed: 1, skipped: 0, events: 0 };
 
     pub(crate) fn add(&mut self, other: Tally) {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+        self.events += other.events;
     }
 
     /// Prints the closing line.
@@ -32,7 +35,7 @@ impl Tally {
 
     /// The closing line, in a form that CI can parse.
     fn closing_line(self) -> String {
-        let Tally { passed, failed, skipped } = self;
+        let Tally { passed, failed, skipped, .. } = self;
         match skipped {
             0 => format!("{passed} passed, {failed} failed"),
             _ => format!("{passed} passed, {failed} failed, {skipped} skipped"),
@@ -94,6 +97,10 @@ fn execute(mut command: Command, counts: Counts) -> std::io::Result<Ran> {
             if let Some(result) = test_result(&line) {
                 ran.tally.add(result);
             }
+            if let Some((simulation, events)) = simulated(&line) {
+                println!("   {simulation}");
+                ran.tally.events += events;
+            }
         }
         ran.log.push_str(&line);
         ran.log.push('\n');
@@ -134,7 +141,15 @@ fn test_result(line: &str) -> Option<Tally> {
         let mut parts = counts.split("; ").filter_map(|part| part.split_once(' '));
         parts.find(|(_, label)| *label == word).and_then(|(number, _)| number.parse().ok())
     };
-    Some(Tally { passed: count_of("passed")?, failed: count_of("failed")?, skipped: count_of("ignored")? })
+    let (passed, failed) = (count_of("passed")?, count_of("failed")?);
+    Some(Tally { passed, failed, skipped: count_of("ignored")?, events: 0 })
+}
+
+/// Parses `simulation::seeds: seeds 0..200, 1234567 events`, which may follow other words. Returns it, and the events.
+fn simulated(line: &str) -> Option<(&str, u64)> {
+    let (_, simulation) = line.split_once("simulation::")?;
+    let (_, events) = simulation.split_once(": seeds ")?.1.split_once(", ")?;
+    Some((simulation, events.strip_suffix(" events")?.parse().ok()?))
 }
 
 /// The command as it would be typed.
@@ -160,7 +175,7 @@ mod tests {
     #[test]
     fn a_result_line_of_the_test_runner_is_read() {
         let line = "test result: FAILED. 5 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s";
-        assert_eq!(test_result(line), Some(Tally { passed: 5, failed: 2, skipped: 1 }));
+        assert_eq!(test_result(line), Some(Tally { passed: 5, failed: 2, skipped: 1, events: 0 }));
         assert_eq!(test_result("test ledger::tests::an_edge ... ok"), None);
     }
 
@@ -178,9 +193,9 @@ mod tests {
 
     #[test]
     fn the_closing_line_names_skipped_tests_only_if_there_are_any() {
-        assert_eq!(Tally { passed: 7, failed: 1, skipped: 0 }.closing_line(), "7 passed, 1 failed");
+        assert_eq!(Tally { passed: 7, failed: 1, ..Tally::default() }.closing_line(), "7 passed, 1 failed");
         assert_eq!(
-            Tally { passed: 7, failed: 0, skipped: 2 }.closing_line(),
+            Tally { passed: 7, skipped: 2, ..Tally::default() }.closing_line(),
             "7 passed, 0 failed, 2 skipped"
         );
     }
@@ -191,8 +206,12 @@ mod tests {
         command.args([
             "-c",
             "echo 'test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured'; \
+             echo 'test x ... simulation::x::y: seeds 0..9, 12 events'; \
              echo 'test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured' >&2",
         ]);
-        assert_eq!(run("sample", command, Counts::TestResults), Tally { passed: 5, failed: 0, skipped: 0 });
+        assert_eq!(
+            run("sample", command, Counts::TestResults),
+            Tally { passed: 5, events: 12, ..Tally::default() }
+        );
     }
 }

@@ -6,6 +6,9 @@ use crate::step::{self, Counts, Tally, seconds};
 use crate::workspace::cargo;
 use crate::{Trouble, costs, deny, interop, nothing_left};
 
+/// The least events in the simulations of one run.
+const SIMULATED_EVENTS_MIN: u64 = 10_000_000;
+
 pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     nothing_left(args)?;
     let start = Instant::now();
@@ -22,6 +25,13 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     tally.add(step::run("tests", cargo(&["test", "--workspace", "--no-fail-fast"]), Counts::TestResults));
     tally.add(interop::steps(None));
     tally.add(costs::steps());
+    println!("== simulated: {} events", tally.events);
+    if tally.events < SIMULATED_EVENTS_MIN {
+        println!(
+            "== simulated: FAILED, {SIMULATED_EVENTS_MIN} are the least; give the simulations more seeds"
+        );
+        tally.add(Tally::ONE_FAILED);
+    }
     println!("== all in {}", seconds(start.elapsed()));
     tally.finish()
 }

@@ -139,6 +139,13 @@ impl Sim {
         lock(&self.world).events_seen += 1;
     }
 
+    /// The process of a node is killed: the system resets its connections.
+    #[cfg(test)]
+    pub(crate) fn kill(&mut self, node: usize) {
+        lock(&self.world).kill(node);
+        self.deadlines.retain(|place, _| place.0 != node);
+    }
+
     /// Lets `time` pass.
     pub(crate) fn run(&mut self, time: Duration) {
         self.run_until_quiet(time);

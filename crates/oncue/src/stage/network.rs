@@ -191,6 +191,23 @@ impl World {
         let there = |end: &End| end.place.is_some_and(|place| place.0 == node);
         let lines = self.lines.values_mut().filter(|line| line.ends.iter().any(there));
         lines.for_each(|line| line.cut = true);
+        self.go_dark(node);
+    }
+
+    /// Breaks all connections of a node. It no longer listens, and does nothing.
+    #[cfg(test)]
+    pub(crate) fn kill(&mut self, node: usize) {
+        let there = |end: &End| end.place.is_some_and(|place| place.0 == node);
+        let lines = self.lines.iter().filter(|(_, line)| line.ends.iter().any(there) && !line.cut);
+        let mut lines: Vec<_> = lines.map(|(id, _)| *id).collect();
+        let listeners = self.listeners.values().filter(|listener| listener.at.0 == node);
+        lines.extend(listeners.flat_map(|listener| listener.backlog.iter().copied()));
+        self.go_dark(node);
+        lines.into_iter().for_each(|line| self.break_line(line));
+    }
+
+    #[cfg(test)]
+    fn go_dark(&mut self, node: usize) {
         self.listeners.retain(|_, listener| listener.at.0 != node);
         self.reports.retain(|place, _| place.0 != node);
         self.rung.retain(|place| place.0 != node);
@@ -249,7 +266,9 @@ impl World {
     }
 
     fn call(&mut self, line: usize) {
-        let Some(l) = self.lines.get(&line).filter(|l| !l.cut) else { return };
+        // The caller may have been killed meanwhile.
+        let calls = |l: &&Line| l.state == State::Calling && !l.cut;
+        let Some(l) = self.lines.get(&line).filter(calls) else { return };
         let name = l.lanes[0].flying.front().map(|(_, name)| String::from_utf8_lossy(name).into_owned());
         let name = name.expect("a call carries the name it calls");
         let Some(listener) = self.listeners.get_mut(&name) else { return self.break_line(line) };

@@ -2,6 +2,7 @@
 //! bytes of this process must be what they were before. With `--nocapture` each test prints a table.
 
 mod engines;
+mod proxies;
 #[path = "../facts/raw.rs"]
 #[allow(dead_code, reason = "shared with the facts, which use all of it")]
 mod raw;

@@ -70,7 +70,7 @@ pub(crate) struct Confirmation {
     /// The number of the question to the publishers.
     pub(crate) number: u64,
     pub(crate) prefix: Prefix,
-    /// It waits until at least this number of publishers were asked.
+    /// It waits until at least this number of publishers were asked, and asks those that connect meanwhile.
     publishers_min: usize,
     tally: Mutex<Tally>,
 }
@@ -116,9 +116,11 @@ impl Confirmations {
         }
     }
 
-    /// A publisher has left: it counts no more.
-    pub(crate) fn left(&self, publisher: PeerKey, wakes: &mut Vec<Waker>) {
-        self.open().iter().for_each(|confirmation| confirmation.left(publisher, wakes));
+    /// A publisher has left: it counts no more. Returns those that wait for more publishers now.
+    pub(crate) fn left(&self, publisher: PeerKey, wakes: &mut Vec<Waker>) -> Vec<Arc<Confirmation>> {
+        let mut open = self.open();
+        open.retain(|confirmation| confirmation.left(publisher, wakes) && confirmation.wants_more());
+        open
     }
 
     /// This socket has cancelled a subscription.
@@ -148,7 +150,17 @@ impl Confirmations {
 impl Confirmation {
     /// A publisher is about to be asked, or cannot be asked. Returns false if it was asked before.
     pub(crate) fn asked(&self, publisher: PeerKey, said: Said) -> bool {
-        lock(&self.tally).said.insert(publisher, said).is_none()
+        let mut tally = lock(&self.tally);
+        let new = !tally.said.contains_key(&publisher);
+        if new {
+            tally.said.insert(publisher, said);
+        }
+        new
+    }
+
+    /// This number of shards is about to ask once more.
+    pub(crate) fn asks_again(&self, shards: usize) {
+        lock(&self.tally).shards += shards;
     }
 
     /// A publisher has answered.
@@ -161,8 +173,11 @@ impl Confirmation {
         });
     }
 
-    fn left(&self, publisher: PeerKey, wakes: &mut Vec<Waker>) {
-        self.change(wakes, |tally| _ = tally.said.remove(&publisher));
+    /// Returns whether the publisher had been asked.
+    fn left(&self, publisher: PeerKey, wakes: &mut Vec<Waker>) -> bool {
+        let mut asked = false;
+        self.change(wakes, |tally| asked = tally.said.remove(&publisher).is_some());
+        asked
     }
 
     /// A shard has asked all of its publishers.
@@ -170,9 +185,9 @@ impl Confirmation {
         self.change(wakes, |tally| tally.shards -= 1);
     }
 
-    /// Whether publishers that connect from now on are asked too.
+    /// Whether publishers that connect from now on are asked too. All of them: of those that were asked, some may leave.
     pub(crate) fn wants_more(&self) -> bool {
-        lock(&self.tally).said.len() < self.publishers_min
+        self.publishers_min > 0
     }
 
     fn change(&self, wakes: &mut Vec<Waker>, change: impl FnOnce(&mut Tally)) {

@@ -64,12 +64,13 @@ impl<N: Net> Shard<N> {
         self.set_stuck(slot, false);
         let Some(peer) = self.peers.get(slot) else { return };
         let (hub, key) = (peer.hub.clone(), PeerKey { shard: self.index, slot, uid: peer.uid });
+        peer.leave_publisher();
         if self.hubs.get(&hub.id).is_some_and(|served| served.peers == [slot]) {
             self.abandon(&hub);
         }
         let Phase::Traffic(traffic) = &mut self.peers[slot].phase else { return };
         let ledger = traffic.ledger.take();
-        hub.confirmations.left(key, &mut self.wakes);
+        hub.publisher_left(key, &mut self.wakes);
         let Some(served) = self.hubs.get_mut(&hub.id) else { return };
         let known = served.peers.len();
         served.peers.retain(|&s| s != slot);
