@@ -91,7 +91,7 @@ impl<S, F> Socket<S, F> {
     /// Listens at an endpoint, in addition to any others: `tcp://HOST:PORT`, `ipc://PATH`, `ipc://@NAME` or
     /// `inproc://NAME`. `*` as host means every IPv4 address; `*` or 0 as port lets the system choose. A host may also be
     /// an interface (`eth0`; its first IPv4 address, or else IPv6) or a name of this machine, whose look-up may take
-    /// seconds. Returns the endpoint with its wildcards resolved.
+    /// seconds: up to [`connect_timeout`](crate::Options::connect_timeout), unless the socket is closed meanwhile. Returns the endpoint with its wildcards resolved.
     ///
     /// # Errors
     /// [`Misuse`](crate::ErrorKind::Misuse) for a bad endpoint, naming the part;
@@ -190,6 +190,13 @@ impl<S, F> Socket<S, F> {
     pub fn turned_away(&self) -> Op<impl Future<Output = Result<TurnedAway>> + Send + Unpin + '_> {
         let members = &self.0.hub.members;
         self.0.wait_for(&members.waiters, || members.take_news())
+    }
+
+    /// Changes [`Options::recv_hwm`](crate::Options::recv_hwm) while the socket runs, at once and for all peers (libzmq's
+    /// `ZMQ_RCVHWM` acts on later connections only). 0 means no bound. A peer that is not read because of a lower mark is read
+    /// again. What waits beyond a lower mark stays, except with [`Keep::Latest`](crate::Keep::Latest).
+    pub fn set_recv_hwm(&self, messages: u32) {
+        self.0.hub.set_marks(None, Some(messages));
     }
 
     /// What happens to the connections of this socket from now on: a stream of connects, losses and refusals, each with its

@@ -103,6 +103,18 @@ impl<N: Net> Shard<N> {
         }
     }
 
+    /// The marks of a socket have changed: each of its peers has room, or lacks it, as they say now.
+    pub(crate) fn marks_changed(&mut self, hub: &Arc<Hub>) {
+        for slot in self.slots_of(hub) {
+            if let Some(peer) = self.peers.get(slot) {
+                peer.marks_changed();
+            }
+            self.set_stuck(slot, false);
+            self.written(slot);
+        }
+        self.retry_batch(hub);
+    }
+
     /// Evicts a peer that has been full for too long.
     pub(crate) fn evict(&mut self, slot: usize) {
         let peer = &mut self.peers[slot];
@@ -158,7 +170,7 @@ impl<N: Net> Shard<N> {
     /// Appends how the peers of a socket stand.
     pub(crate) fn statuses(&self, hub: &Hub, found: &mut Vec<PeerStatus>) {
         let (ledger, now) = (hub.demand.read(), hub.now());
-        let stuck = |slot: usize| self.stuck.get(slot).copied().flatten().unwrap_or(0);
+        let stuck = |slot: usize| self.stuck.get(slot).map_or(0, |stuck| stuck.saturating_sub(1));
         let slots = self.slots_of(hub).into_iter();
         found.extend(slots.filter_map(|slot| self.peers[slot].status(&ledger, stuck(slot), now)));
     }
