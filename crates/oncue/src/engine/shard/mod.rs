@@ -265,7 +265,7 @@ impl<N: Net> Shard<N> {
             taken: Duration::ZERO,
             thick: false,
             done: false,
-            dropped: hub.counters.outbox_full.load(Ordering::Relaxed),
+            dropped: hub.unseen(),
             unseen: 0,
             direct_at: None,
         });
