@@ -9,6 +9,7 @@ mod drawn;
 mod half_open;
 mod last;
 mod leaving;
+mod stopping;
 mod strangers;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -35,6 +35,9 @@ impl Draw {
             1 => options.reconnect(millis(500), millis(500)),
             _ => options,
         };
+        if sim.below(2) == 0 {
+            options = options.connect_timeout(millis([50, 10_000][sim.below(2)]));
+        }
         if sim.below(3) == 0 {
             options = options.metadata("X-Simulated", "yes");
         }
