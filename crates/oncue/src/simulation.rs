@@ -509,7 +509,7 @@ fn for_each_seed(run: impl Fn(u64) + std::panic::RefUnwindSafe) {
         assert!(result.is_ok(), "seed {seed} failed; replay it with: cargo xtask sim --seed {seed}");
     }
     let events = events_of_all() - before;
-    // Past the capture of the test's output. Other simulations of this process may run at the same time.
+    // Past the capture of the test's output.
     let name = std::thread::current().name().unwrap_or_default().to_owned();
     let _ = writeln!(std::io::stderr(), "{name}: seeds {all:?}, {events} events");
 }
