@@ -7,14 +7,16 @@ use crate::frame::{COMMAND_BYTES_MAX, ProtocolError, Version, put_header};
 
 mod extension;
 mod metadata;
+mod missed;
 mod standing;
 mod state;
 #[cfg(test)]
 mod tests;
 mod wire;
 
-pub use extension::{ONCUE_COMMAND, ONCUE_LEVEL_STANDING, ONCUE_PROPERTY, oncue_level};
+pub use extension::{ONCUE_COMMAND, ONCUE_LEVEL_2, ONCUE_PROPERTY, oncue_level};
 pub use metadata::{Metadata, PROPERTIES_MAX, PROPERTY_NAME_BYTES_MAX, is_property_name};
+pub use missed::{MISSED_TOPICS_BYTES_MAX, MissedNews, MissedTopics, put_missed};
 pub use standing::{Answer, QUESTION_PREFIX_BYTES_MAX, Question, Standing, put_answer, put_question};
 pub use state::{STATE_TEXT_BYTES_MAX, STATE_TOPIC_BYTES_MAX, State, StateNews, put_state};
 use wire::{put_command, split_short};
@@ -63,6 +65,8 @@ pub enum Command<'a> {
     Question(Question<'a>),
     /// Its answer.
     Answer(Answer),
+    /// The peer did not get messages that were sent here: an extension of Oncue.
+    Missed(MissedNews<'a>),
     /// Any other command; to be ignored once the handshake is over.
     Unknown {
         /// 1 to 255 bytes.
@@ -106,6 +110,7 @@ fn parse_oncue(data: &[u8]) -> Option<Command<'_>> {
         extension::KIND_STATE => state::parse(data).map(Command::State),
         extension::KIND_QUESTION => standing::parse_question(data).map(Command::Question),
         extension::KIND_ANSWER => standing::parse_answer(data).map(Command::Answer),
+        extension::KIND_MISSED => missed::parse(data).map(Command::Missed),
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::buffer::Buffer;
 use crate::error::{Error, Result};
+use crate::missed::Missed;
 use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg, MsgRef, put_whole};
 
 /// Messages to be sent together by [`Pub::send_many`](crate::Pub::send_many). They are encoded as they are added.
@@ -83,6 +84,7 @@ impl std::fmt::Debug for Batch {
 pub struct Received {
     buffer: Buffer,
     spans: Spans,
+    missed: Option<Box<Missed>>,
 }
 
 /// Where messages start and end.
@@ -110,7 +112,19 @@ impl ExactSizeIterator for Spans {}
 impl Received {
     /// Each span of the buffer must hold exactly one complete message.
     pub(crate) fn new(buffer: Buffer, first: (u32, u32), rest: std::vec::IntoIter<(u32, u32)>) -> Received {
-        Received { buffer, spans: Spans { first: Some(first), rest } }
+        Received { buffer, spans: Spans { first: Some(first), rest }, missed: None }
+    }
+
+    /// The same, behind messages that were missed.
+    pub(crate) fn behind(mut self, missed: Option<Box<Missed>>) -> Received {
+        self.missed = missed;
+        self
+    }
+
+    /// What was missed of their publisher before the first of them, if that is known: publishers of this library tell it. All
+    /// of these messages are of one publisher, and nothing was missed between them.
+    pub fn missed(&self) -> Option<&Missed> {
+        self.missed.as_deref()
     }
 
     /// The buffer, and where the messages that have not been taken yet start and end in it.

@@ -92,6 +92,8 @@ struct Reader {
     counts: BTreeMap<&'static str, u32>,
     /// The last number received from each publisher; where only the newest message of a topic waits, of each topic.
     last: BTreeMap<(usize, Option<String>), u64>,
+    /// How many messages it was told it missed.
+    missed: u64,
 }
 
 impl Reader {
@@ -136,7 +138,9 @@ impl Reader {
     fn read(&mut self) -> Vec<Received> {
         let latest = self.keeps_latest();
         let mut got = Vec::new();
-        while let Some(m) = self.handle().0.hub.inbound.pop() {
+        let handle = self.handle();
+        while let Some(m) = handle.0.hub.inbound.pop() {
+            self.listen();
             if m.topic() == b"welcome" {
                 continue;
             }
@@ -145,7 +149,17 @@ impl Reader {
             assert!(last.is_none_or(|last| last < number), "{number} after {last:?}: out of order or twice");
             got.push((publisher, number, topic));
         }
+        self.listen();
         got
+    }
+
+    /// Takes what was missed.
+    fn listen(&mut self) {
+        while let Some(missed) = self.handle().0.hub.inbound.pop_missed() {
+            assert!(missed.messages > 0 || missed.reconnected, "{missed}");
+            assert_eq!(missed.unseen, 0, "so little never fills the outbox");
+            self.missed += missed.messages;
+        }
     }
 }
 
@@ -218,7 +232,7 @@ impl History {
         } else {
             Subscriber::Sub(Sub::on(control, None, options).unwrap())
         };
-        let reader = Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new() };
+        let reader = Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new(), missed: 0 };
         if !self.publishers_bind {
             reader.handle().bind(&format!("inproc://r{r}")).unwrap();
         }
@@ -360,6 +374,7 @@ impl History {
         let dropped_before: u64 = self.readers.iter().map(Reader::dropped).sum();
         let mut sent = vec![Vec::new(); self.publishers.len()];
         let mut got = vec![Vec::new(); self.readers.len()];
+        let told: Vec<_> = self.readers.iter().map(|reader| (reader.missed, reader.dropped())).collect();
         for _ in 0..messages {
             self.sim.acts();
             let p = self.sim.below(self.publishers.len());
@@ -377,6 +392,15 @@ impl History {
         }
         while let Some(more) = self.settle() {
             got.iter_mut().zip(more).for_each(|(got, more)| got.extend(more));
+        }
+        for ((reader, got), (told, dropped)) in self.readers.iter().zip(&got).zip(told) {
+            let wanted = sent.iter().flatten().filter(|(_, topic)| reader.wants(topic.as_bytes())).count();
+            let (told, dropped) = (reader.missed - told, reader.dropped() - dropped);
+            assert!(
+                self.draw.disconnects || got.len() as u64 + told + dropped == wanted as u64,
+                "{} came, {told} were said to be missed, and {dropped} were dropped here, of {wanted}",
+                got.len()
+            );
         }
         let (mut missed_in_all, mut counted_in_all) = (0, 0);
         for (p, sent) in sent.iter().enumerate() {

@@ -62,6 +62,7 @@ pub(super) const FOLDERS: &[Folder] = &[
                     "error",
                     "events",
                     "home",
+                    "missed",
                     "msg",
                     "op",
                     "options",

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, ArgMatches, Command, arg, value_parser};
-use oncue::{Engine, Keep, Msg, Prefix, State, Sub, TopicState};
+use oncue::{Engine, Keep, Msg, Prefix, PublisherStats, State, Sub, TopicState};
+use serde_json::Value;
 
 use crate::fail::Fail;
-use crate::output::{self, Format};
+use crate::output::{self, Format, counted};
 use crate::signals::{Stop, Waited};
 use crate::stdio::{self, say};
-use crate::{args, connections};
+use crate::{args, connections, json};
 
 /// The memory for topics in trouble, which are remembered to say when the trouble is over.
 const TROUBLES_BYTES_MAX: usize = 1 << 20;
@@ -33,6 +34,9 @@ pub(crate) fn command() -> Command {
              Some publishers, such as oncue serve, send the states of topics. They are printed on standard error: a topic\n\
              is stale while its producer restarts, closed when no value follows, rejected when you may not have it,\n\
              unserved when the publisher has no such topic.\n\n\
+             With --stats: publishers of this library tell how many messages they dropped for this subscriber (missed), and\n\
+             how many before they knew who wants them, so that some of these may be missed too (unseen). A gap is a connection\n\
+             that was lost and made again.\n\n\
              Exit status: 0 after N messages or when all topics are closed; 3 if --timeout passes first; 1 if standard output\n\
              cannot be written, or a topic of --until-closed is rejected. A signal ends it with 0, or before --count, --timeout\n\
              or --until-closed is met with 128 and the number of the signal, such as 130 for Ctrl-C.\n\n\
@@ -55,6 +59,7 @@ pub(crate) fn command() -> Command {
                 .requires("topic"),
         )
         .arg(arg!(--latest "Print only the newest message of each topic while messages come faster than they are read"))
+        .arg(arg!(--stats "At the end, say what came from each publisher and what was missed; with --format json as lines of JSON"))
         .arg(
             arg!(--timeout <DUR> "End with status 3 after this time, such as 500ms or 2s")
                 .value_parser(args::duration),
@@ -74,6 +79,29 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let engine = Engine::start()?;
     let topics = topics(args);
     let socket = open(args, &topics, &engine, stop)?;
+    let received = receive(args, (&socket, topics), format, (timeout, deadline), stop);
+    if args.get_flag("stats") {
+        for publisher in socket.publishers() {
+            match format {
+                Format::Json => stdio::line(in_json(&publisher)),
+                Format::Text | Format::Raw => say("sub", &in_words(&publisher)),
+            }
+        }
+    }
+    if received? {
+        stop.wait_to_end(socket.close());
+    }
+    Ok(())
+}
+
+/// Receives and prints until the end. Returns whether that was in order.
+fn receive(
+    args: &ArgMatches,
+    (socket, topics): (&Sub, Vec<Vec<u8>>),
+    format: Format,
+    (timeout, deadline): (Option<Duration>, Option<Instant>),
+    stop: &Stop,
+) -> Result<bool, Fail> {
     let count = args.get_one::<u64>("count").copied();
     let mut closing = args.get_flag("until-closed").then(|| Closing::new(topics));
     let endless = count.is_none() && timeout.is_none() && closing.is_none();
@@ -81,7 +109,7 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let mut received = 0;
     let mut troubles = Troubles::default();
     while count.is_none_or(|count| received < count) && !closing.as_ref().is_some_and(Closing::is_done) {
-        let waited = match stop.wait(next(&socket), deadline) {
+        let waited = match stop.wait(next(socket), deadline) {
             Waited::Ready(Heard::Message(message)) => {
                 received += 1;
                 match stdio::print(output::message(&message?, format), stop, deadline) {
@@ -102,7 +130,7 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
         match waited {
             Waited::Ready(()) => {}
             Waited::Stopped if endless => break,
-            Waited::Stopped => return stop.unfinished(),
+            Waited::Stopped => return stop.unfinished().map(|()| false),
             Waited::TimedOut => {
                 let time = args::shown(timeout.unwrap_or_default());
                 let of = count.map_or_else(String::new, |count| format!(" of {count}"));
@@ -110,8 +138,40 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
             }
         }
     }
-    stop.wait_to_end(socket.close());
-    Ok(())
+    Ok(true)
+}
+
+fn in_json(publisher: &PublisherStats) -> Vec<u8> {
+    let PublisherStats { connected, connections, received, bytes, missed, unseen, gaps, .. } = *publisher;
+    let address = publisher.address.map_or(Value::Null, |address| address.to_string().into());
+    let fields = [
+        ("endpoint", publisher.endpoint.to_string().into()),
+        ("address", address),
+        ("connected", connected.into()),
+        ("connections", connections.into()),
+        ("received", received.into()),
+        ("bytes", bytes.into()),
+        ("missed", missed.into()),
+        ("unseen", unseen.into()),
+        ("gaps", gaps.into()),
+    ];
+    json::object(&fields).to_string().into_bytes()
+}
+
+fn in_words(publisher: &PublisherStats) -> String {
+    let PublisherStats { endpoint, received, bytes, missed, unseen, gaps, .. } = publisher;
+    let mut text = format!(
+        "{endpoint}: {}, {}, {missed} missed",
+        counted(*received, "message"),
+        counted(*bytes, "byte")
+    );
+    if *unseen > 0 {
+        text.push_str(&format!(", perhaps up to {unseen} more"));
+    }
+    if *gaps > 0 {
+        text.push_str(&format!(", {}", counted(*gaps, "gap")));
+    }
+    text
 }
 
 /// The topics that the command line subscribes to.

@@ -166,3 +166,26 @@ fn sub_ends_with_3_when_the_time_is_over() {
     assert!(started.elapsed() >= Duration::from_millis(700));
     assert!(end.errors.iter().any(|line| line.contains("1 of 2")), "{end:?}");
 }
+
+#[test]
+fn sub_tells_at_the_end_what_came_from_each_publisher() {
+    for format in ["text", "json"] {
+        let (socket, endpoint) = publisher();
+        let sub = oncue(&["sub", &endpoint, "--stats", "--count", "2", "--format", format]);
+        wanted(&socket, 1);
+        socket.send(["a", "1"]).expect("a publisher sends");
+        socket.send(["a", "2"]).expect("a publisher sends");
+        let end = sub.end();
+        assert_eq!(end.code, Some(0));
+        let (words, json) = (end.errors.last().expect("a line"), end.output.last().expect("a line"));
+        match format {
+            "json" => {
+                let stats: serde_json::Value = serde_json::from_str(json).expect("JSON");
+                assert_eq!(stats["endpoint"], endpoint.as_str());
+                assert_eq!((&stats["received"], &stats["missed"]), (&2.into(), &0.into()));
+                assert_eq!(end.output.len(), 3);
+            }
+            _ => assert_eq!(*words, format!("oncue sub: {endpoint}: 2 messages, 12 bytes, 0 missed")),
+        }
+    }
+}

@@ -3,8 +3,8 @@
 /// The READY property by which a peer says that it understands [`ONCUE_COMMAND`]s, and its value: the level, see
 /// [`oncue_level`].
 pub const ONCUE_PROPERTY: (&str, &[u8]) = ("X-Oncue", b"2");
-/// From this level on a peer understands questions about subscriptions, and answers them.
-pub const ONCUE_LEVEL_STANDING: u32 = 2;
+/// From this level on a peer understands questions about subscriptions and answers them, and hears what it has missed.
+pub const ONCUE_LEVEL_2: u32 = 2;
 /// The name of the command. RFC 37 allows letters only.
 pub const ONCUE_COMMAND: &str = "ONCUE";
 
@@ -12,6 +12,7 @@ pub const ONCUE_COMMAND: &str = "ONCUE";
 pub(super) const KIND_STATE: u8 = 1;
 pub(super) const KIND_QUESTION: u8 = 2;
 pub(super) const KIND_ANSWER: u8 = 3;
+pub(super) const KIND_MISSED: u8 = 4;
 
 /// What a peer with this value of [`ONCUE_PROPERTY`] understands: level 1 knows the states of topics, each further level all
 /// of the levels below too. A value that is not a decimal number counts as 1.

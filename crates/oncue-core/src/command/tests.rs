@@ -215,3 +215,28 @@ fn a_level_that_is_not_a_number_is_the_first() {
     assert_eq!([level(""), level("0"), level("two"), level("-1"), level("99999999999")], [1; 5]);
     assert_eq!(oncue_level(b"\xff"), 1);
 }
+
+#[test]
+fn what_a_peer_has_missed() {
+    let topics = [(&b"a"[..], 2), (b"", 1)];
+    let wire = put(|out| put_missed(out, 0x103, 5, topics));
+    let topics_wire = b"\0\0\0\x02\0\x01a\0\0\0\x01\0\0";
+    let numbers = b"\x04\0\0\0\0\0\0\x01\x03\0\0\0\0\0\0\0\x05";
+    assert_eq!(wire, [&b"\x04\x24\x05ONCUE"[..], numbers, topics_wire].concat());
+    let Ok(Command::Missed(news)) = Command::parse(&wire[2..]) else { panic!("a notice") };
+    assert_eq!((news.messages, news.unseen), (0x103, 5));
+    assert_eq!(news.topics.collect::<Vec<_>>(), topics);
+    // A topic that is cut off is none.
+    let Ok(Command::Missed(news)) = Command::parse(&wire[2..wire.len() - 1]) else { panic!("a notice") };
+    assert_eq!(news.topics.collect::<Vec<_>>(), topics[..1]);
+    // Topics that do not fit are left out.
+    let (long, longer) = ([b'x'; 1000], [b'y'; 2000]);
+    let wire =
+        put(|out| put_missed(out, 9, 0, [(&longer[..], 1), (&long[..], 3), (&long[..], 4), (b"b", 1)]));
+    let Ok(Command::Missed(news)) = Command::parse(&wire[9..]) else { panic!("a notice") };
+    assert_eq!(news.topics.collect::<Vec<_>>(), [(&long[..], 3), (b"b", 1)]);
+    for short in [&b""[..], &numbers[1..16]] {
+        let body = [b"\x05ONCUE\x04", short].concat();
+        assert_eq!(Command::parse(&body), Ok(Command::Unknown { name: b"ONCUE" }));
+    }
+}

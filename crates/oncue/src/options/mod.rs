@@ -116,8 +116,7 @@ pub enum Keep {
     /// publishers; beyond that the topics that have waited longest are dropped, which is counted too
     /// ([`received_missed`](crate::SocketStats::received_missed)).
     ///
-    /// This differs from libzmq's `ZMQ_CONFLATE`, which keeps one message over all topics and breaks those of several
-    /// frames.
+    /// This differs from libzmq's `ZMQ_CONFLATE`, which keeps one message over all topics: see [`Options::conflate`].
     Latest,
 }
 
@@ -195,7 +194,7 @@ options! {
     received_bytes_max(bytes: u64): Option<u64> = None => Some(bytes.max(1));
 
     /// Which of the received messages wait for the user of a SUB or XSUB. Default [`Keep::All`]. (libzmq's `ZMQ_CONFLATE`
-    /// is something else; see [`Keep::Latest`].)
+    /// is [`conflate`](Options::conflate).)
     keep(what: Keep): Keep = Keep::All => what;
 
     /// Discards the messages of an XPUB's subscribers that are not subscriptions, as a PUB always does: for a program that
@@ -448,6 +447,17 @@ impl Options {
         Quota { prefixes_max: self.prefixes_max, prefix_bytes_max: self.prefix_bytes_max }
     }
 
+    /// Keeps only the newest message, over all topics and whole with all of its frames (libzmq: `ZMQ_CONFLATE`, which is meant
+    /// for messages of one frame and breaks others): sets [`send_hwm`](Options::send_hwm) and
+    /// [`recv_hwm`](Options::recv_hwm) to 1, [`on_full`](Options::on_full) to [`OnFull::DropOldest`] and
+    /// [`keep`](Options::keep) to [`Keep::Latest`]. A subscriber receives the newest message that has arrived; a
+    /// publisher's queue holds the newest for each subscriber, besides one that is partly written. Subscriptions are not
+    /// affected. For the newest message of each topic, which is what most programs want, use [`Keep::Latest`] and
+    /// [`OnFull::Latest`] alone. Off by default.
+    pub fn conflate(self) -> Options {
+        self.send_hwm(1).recv_hwm(1).on_full(OnFull::DropOldest).keep(Keep::Latest)
+    }
+
     /// The high-water mark of a peer's queue.
     pub(crate) fn send_messages_max(&self) -> u64 {
         messages_max(self.send_hwm)
@@ -460,7 +470,7 @@ impl Options {
 }
 
 /// 0 means no bound, as in libzmq.
-fn messages_max(mark: u32) -> u64 {
+pub(crate) fn messages_max(mark: u32) -> u64 {
     if mark == 0 { u64::MAX } else { u64::from(mark) }
 }
 

@@ -52,7 +52,7 @@ impl Guarded {
             let socket = XSub::on(control, None, Options::new()).unwrap();
             socket.connect("inproc://p").unwrap();
             let socket = Subscriber::XSub(socket);
-            readers.push(Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new() });
+            readers.push(Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new(), missed: 0 });
         }
         Guarded { sim, publisher, deferred, readers, next_number: 0 }
     }

@@ -163,7 +163,7 @@ impl Chain {
             0 => Subscriber::XSub(XSub::on(control, None, self.options.clone()).unwrap()),
             _ => Subscriber::Sub(Sub::on(control, None, self.options.clone()).unwrap()),
         };
-        let mut reader = Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new() };
+        let mut reader = Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new(), missed: 0 };
         // Mostly at the end of the chain.
         let ends = [self.plans.len(), self.plans.len(), self.sim.below(self.plans.len() + 1)];
         let level = ends[self.sim.below(3)];

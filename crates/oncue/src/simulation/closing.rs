@@ -29,7 +29,7 @@ impl Ending {
         for _ in 0..1 + ending.sim.below(readers_max) {
             let control = ending.sim.node(1);
             let socket = Subscriber::Sub(Sub::on(control, None, options.clone()).unwrap());
-            let mut reader = Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new() };
+            let mut reader = Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new(), missed: 0 };
             reader.handle().connect("inproc://p").unwrap();
             for _ in 0..1 + ending.sim.below(3) {
                 reader.subscribe(ending.sim.pick(&PREFIXES));

@@ -176,7 +176,7 @@ fn reader(sim: &mut Sim, options: &Options) -> (usize, Reader) {
     let socket = Sub::on(sim.node(1), None, options.clone()).unwrap();
     socket.connect("inproc://p").unwrap();
     let socket = Subscriber::Sub(socket);
-    (sim.newest_node(), Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new() })
+    (sim.newest_node(), Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new(), missed: 0 })
 }
 
 fn run(seed: u64) {

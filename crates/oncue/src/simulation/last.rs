@@ -58,7 +58,7 @@ impl Kept {
             0 => Subscriber::XSub(XSub::on(control, None, self.options.clone()).unwrap()),
             _ => Subscriber::Sub(Sub::on(control, None, self.options.clone()).unwrap()),
         };
-        let reader = Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new() };
+        let reader = Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new(), missed: 0 };
         reader.handle().connect("inproc://p").unwrap();
         self.readers.push((reader, BTreeMap::new()));
     }

@@ -192,6 +192,13 @@ impl<S, F> Socket<S, F> {
         self.0.wait_for(&members.waiters, || members.take_news())
     }
 
+    /// Changes [`Options::recv_hwm`](crate::Options::recv_hwm) while the socket runs, at once and for all peers (libzmq's
+    /// `ZMQ_RCVHWM` acts on later connections only). 0 means no bound. A peer that is not read because of a lower mark is read
+    /// again. What waits beyond a lower mark stays, except with [`Keep::Latest`](crate::Keep::Latest).
+    pub fn set_recv_hwm(&self, messages: u32) {
+        self.0.hub.set_marks(None, Some(messages));
+    }
+
     /// What happens to the connections of this socket from now on: a stream of connects, losses and refusals, each with its
     /// endpoint and its cause. Every call makes a stream of its own, which gets all events. Call it before
     /// [`bind`](Self::bind) and [`connect`](Self::connect) to see their first events too.

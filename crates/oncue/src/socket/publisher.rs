@@ -38,6 +38,20 @@ impl<F> Socket<Publisher, F> {
         self.0.hub.send(&message)
     }
 
+    /// Changes [`Options::send_hwm`](crate::Options::send_hwm) while the socket runs, at once and for all peers (libzmq's
+    /// `ZMQ_SNDHWM` acts on later connections only). 0 means no bound. Messages that are queued beyond a lower mark stay. How
+    /// many messages may wait between `send` and the I/O threads is still as the options said.
+    ///
+    /// ```
+    /// # use oncue::{Engine, Options, Pub};
+    /// let publisher = Pub::new(&Engine::start()?, Options::new().send_hwm(10))?;
+    /// publisher.set_send_hwm(10_000);
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    pub fn set_send_hwm(&self, messages: u32) {
+        self.0.hub.set_marks(Some(messages), None);
+    }
+
     /// Sends a message, and waits for room where [`send`](Self::send) would drop or refuse it because this socket has no
     /// room: whatever the policy, this socket never drops it. If a subscriber's own queue is full,
     /// [`Options::on_full`](crate::Options::on_full) decides as ever.

@@ -37,7 +37,7 @@ impl<'a> Subscribed<'a> {
         Subscribed { socket, prefix: Prefix::from(prefix), publishers_min: 0 }
     }
 
-    /// Waits for at least this number of publishers, also for those that are not connected yet. Default 0: while none is
+    /// Waits for at least this number of publishers, also for those that connect meanwhile. Default 0: while none is
     /// connected, there is nothing to wait for.
     pub fn at_least(mut self, publishers: usize) -> Subscribed<'a> {
         self.publishers_min = publishers;

@@ -12,6 +12,7 @@ use crate::batch::Received;
 use crate::engine::hub::Hub;
 use crate::engine::{Note, TopicState};
 use crate::error::{Error, Result};
+use crate::missed::{Missed, PublisherStats};
 use crate::msg::{Frames, Msg};
 use crate::op::{Op, wake_all};
 use crate::sync::{read_lock, write_lock};
@@ -102,6 +103,36 @@ impl<F> Socket<Subscriber, F> {
     /// As [`recv`](Self::recv).
     pub fn recv_many(&self) -> Op<impl Future<Output = Result<Received>> + Send + Unpin + '_> {
         self.0.wait_for(&self.0.hub.inbound.waiters, || self.0.hub.inbound.pop_many())
+    }
+
+    /// What was missed before the messages that were received so far and after those before, as soon as there is something:
+    /// publishers of this library tell what they dropped for this socket. After [`recv`](Self::recv) has returned a message,
+    /// what was missed before it is there, and nothing that was missed later of the same publisher. At most 1,000 of these
+    /// wait to be taken; [`publishers`](Self::publishers) has the sums. [`Received::missed`] tells the same for messages that
+    /// are received together. With [`Keep::Latest`](crate::Keep::Latest) it has no order with messages.
+    ///
+    /// A publisher of another kind tells nothing. That a connection was lost and made again is told for each publisher that
+    /// this socket connects to ([`Missed::reconnected`]).
+    ///
+    /// # Errors
+    /// [`Closed`](crate::ErrorKind::Closed) once the socket is closed and all of it is taken.
+    pub fn missed(&self) -> Op<impl Future<Output = Result<Missed>> + Send + Unpin + '_> {
+        self.0.wait_for(&self.0.hub.inbound.waiters, || self.0.hub.inbound.pop_missed())
+    }
+
+    /// As [`missed`](Self::missed), if there is something now.
+    ///
+    /// # Errors
+    /// As [`missed`](Self::missed).
+    pub fn try_missed(&self) -> Result<Option<Missed>> {
+        self.0.try_now(|| self.0.hub.inbound.pop_missed())
+    }
+
+    /// What came from each publisher, and what it says was missed: one entry for each endpoint that this socket is or was
+    /// connected to, over all its connections, and for each connection that came by an endpoint that it is bound to. Beyond
+    /// 1,024 entries those of publishers that are gone are summed up by endpoint.
+    pub fn publishers(&self) -> Vec<PublisherStats> {
+        self.0.hub.publishers.stats()
     }
 
     /// The next state of a topic that a publisher has sent, or its rejection of a subscription. Only publishers of this

@@ -70,7 +70,7 @@ pub(crate) struct Confirmation {
     /// The number of the question to the publishers.
     pub(crate) number: u64,
     pub(crate) prefix: Prefix,
-    /// It waits until at least this number of publishers were asked.
+    /// It waits until at least this number of publishers were asked, and asks those that connect meanwhile.
     publishers_min: usize,
     tally: Mutex<Tally>,
 }
@@ -185,9 +185,9 @@ impl Confirmation {
         self.change(wakes, |tally| tally.shards -= 1);
     }
 
-    /// Whether publishers that connect from now on are asked too.
+    /// Whether publishers that connect from now on are asked too. All of them: of those that were asked, some may leave.
     pub(crate) fn wants_more(&self) -> bool {
-        lock(&self.tally).said.len() < self.publishers_min
+        self.publishers_min > 0
     }
 
     fn change(&self, wakes: &mut Vec<Waker>, change: impl FnOnce(&mut Tally)) {

@@ -10,15 +10,19 @@ use oncue_core::subscriptions::Subscriptions;
 
 use crate::batch::Received;
 use crate::buffer::Buffer;
+use crate::missed::Missed;
 use crate::msg::Msg;
 use crate::op::Waiters;
-use crate::sync::{QuickLock, read_lock};
+use crate::sync::{QuickGuard, QuickLock, read_lock};
 
 pub(crate) mod flow;
 pub(crate) mod latest;
 
 use flow::{Flow, Source};
 use latest::{Latest, LatestBound, MESSAGES_AT_A_TIME, topic};
+
+/// How many gaps wait for the user. Beyond it the oldest are dropped, or the newest of one publisher added up.
+const MISSED_MAX: usize = 1000;
 
 /// Messages that one read of one peer brought: where each starts and ends in the shared bytes.
 pub(crate) struct Arrival {
@@ -27,12 +31,30 @@ pub(crate) struct Arrival {
     pub(crate) flow: Arc<Flow>,
     /// The version of the subscriptions that the messages were filtered by.
     pub(crate) version: u64,
+    /// What was missed before them. There may be no messages.
+    pub(crate) gap: Option<Box<Gap>>,
+}
+
+/// Messages of a publisher that were missed, before those of an arrival.
+#[derive(Clone)]
+pub(crate) struct Gap {
+    pub(crate) missed: Missed,
+    /// An arrival without messages before has told it.
+    pub(crate) told: bool,
 }
 
 impl Arrival {
     /// The memory that it takes.
     fn cost(&self) -> u64 {
-        (size_of::<Arrival>() + self.bytes.memory() + self.spans.capacity() * size_of::<(u32, u32)>()) as u64
+        let gap = self.gap.as_ref().map_or(0, |_| size_of::<Gap>());
+        let spans = self.spans.capacity() * size_of::<(u32, u32)>();
+        (size_of::<Arrival>() + self.bytes.memory() + spans + gap) as u64
+    }
+
+    /// How many messages it counts as: one if it only tells a gap that the publisher has told.
+    fn messages(&self) -> u64 {
+        let told = self.gap.as_ref().is_some_and(|gap| !gap.missed.reconnected);
+        (self.spans.len() as u64).max(u64::from(told))
     }
 }
 
@@ -52,6 +74,9 @@ pub(crate) struct Inbound {
     pub(crate) keeps_latest: bool,
 }
 
+/// The first message of an arrival, and what was missed before it.
+type Next = ((u32, u32), Option<Box<Missed>>);
+
 struct State {
     queue: VecDeque<Arrival>,
     /// The arrival that is being handed out. Its room is already released.
@@ -60,6 +85,8 @@ struct State {
     source: Option<Source>,
     /// Arrivals of an earlier version may hold topics that were unsubscribed since.
     stale_before: u64,
+    /// What was missed before the messages that were handed out, and the user has not taken.
+    missed: VecDeque<Missed>,
     /// Peers that are not read because the socket's bound is reached.
     paused: Vec<Arc<Flow>>,
     /// In place of the queue under [`Keep::Latest`](crate::Keep::Latest).
@@ -73,10 +100,10 @@ impl Inbound {
         bytes_max: u64,
         latest: Option<LatestBound>,
     ) -> Inbound {
-        let (queue, bytes, source, stale_before, paused) = Default::default();
+        let (queue, bytes, source, stale_before, missed, paused) = Default::default();
         let (keeps_latest, latest) = (latest.is_some(), latest.map(Latest::new));
         let spans = Vec::new().into_iter();
-        let state = State { queue, bytes, spans, source, stale_before, paused, latest };
+        let state = State { queue, bytes, spans, source, stale_before, missed, paused, latest };
         let (waiters, bytes, replaced, dropped) = Default::default();
         let state = QuickLock::new(state);
         Inbound { state, waiters, subscriptions, bytes, bytes_max, replaced, dropped, keeps_latest }
@@ -115,7 +142,7 @@ impl Inbound {
     /// Queues an arrival. The wakers of waiting operations are appended to `wakes`.
     pub(crate) fn push(&self, arrival: Arrival, wakes: &mut Vec<Waker>) {
         let flow = &arrival.flow;
-        flow.messages.fetch_add(arrival.spans.len() as u64, Ordering::SeqCst);
+        flow.messages.fetch_add(arrival.messages(), Ordering::SeqCst);
         flow.bytes.fetch_add(arrival.bytes.len() as u64, Ordering::SeqCst);
         let cost = arrival.cost();
         let mut state = self.state.lock();
@@ -161,31 +188,91 @@ impl Inbound {
         let mut state = self.state.lock();
         let span = match state.spans.next() {
             Some(span) => span,
-            None => self.next_arrival(&mut state, false)?,
+            None => return self.pop_next(state),
         };
         let bytes = state.bytes.clone().expect("spans come with bytes");
         Some(Msg::within(bytes, span.0, span.1))
     }
 
+    /// The first message of the next arrival.
+    #[cold]
+    fn pop_next(&self, mut state: QuickGuard<'_, State>) -> Option<Msg> {
+        let known = state.missed.len();
+        let span = self.next_arrival(&mut state, false).map(|(span, _)| span);
+        let message = span.map(|span| {
+            let bytes = state.bytes.clone().expect("spans come with bytes");
+            Msg::within(bytes, span.0, span.1)
+        });
+        self.unlock(state, known);
+        message
+    }
+
+    /// Wakes those who wait for what was missed, if there is more than `known` now.
+    fn unlock(&self, state: QuickGuard<'_, State>, known: usize) {
+        let more = state.missed.len() > known;
+        drop(state);
+        if more {
+            self.waiters.wake();
+        }
+    }
+
     /// The rest of the arrival that is being handed out, or the next one.
     pub(crate) fn pop_many(&self) -> Option<Received> {
         let mut state = self.state.lock();
-        let first = match state.spans.next() {
-            Some(span) => span,
-            None => self.next_arrival(&mut state, true)?,
+        let known = state.missed.len();
+        let (first, missed) = match state.spans.next() {
+            Some(span) => (Some(span), None),
+            None => self.next_arrival(&mut state, true).unzip(),
         };
-        let buffer = state.bytes.take().expect("spans come with bytes");
-        Some(Received::new(buffer, first, std::mem::take(&mut state.spans)))
+        let received = first.map(|first| {
+            let buffer = state.bytes.take().expect("spans come with bytes");
+            Received::new(buffer, first, std::mem::take(&mut state.spans)).behind(missed.flatten())
+        });
+        self.unlock(state, known);
+        received
+    }
+
+    /// What was missed before the messages that were handed out, or before nothing if none waits.
+    pub(crate) fn pop_missed(&self) -> Option<Missed> {
+        let mut state = self.state.lock();
+        while state.missed.is_empty() && state.spans.len() == 0 {
+            if !state.queue.front().is_some_and(|arrival| arrival.spans.is_empty()) {
+                break;
+            }
+            let Some(arrival) = state.queue.pop_front() else { break };
+            self.release(&mut state, &arrival);
+            state.tell(arrival.gap);
+        }
+        state.missed.pop_front()
+    }
+
+    /// How many topics may wait from now on, where only their newest messages do.
+    pub(crate) fn set_topics_max(&self, topics: u64) {
+        let mut dropped = 0;
+        if let Some(latest) = &mut self.state.lock().latest {
+            latest.bound.topics_max = topics;
+            while latest.is_over() {
+                latest.pop();
+                dropped += 1;
+            }
+        }
+        self.dropped.fetch_add(dropped, Ordering::Relaxed);
+    }
+
+    /// Takes in what was missed, where messages have no order.
+    pub(crate) fn miss(&self, missed: Missed, wakes: &mut Vec<Waker>) {
+        self.state.lock().note(missed);
+        self.waiters.take(wakes);
     }
 
     /// Goes on to the next arrival.
     #[cold]
-    fn next_arrival(&self, state: &mut State, many: bool) -> Option<(u32, u32)> {
+    fn next_arrival(&self, state: &mut State, many: bool) -> Option<Next> {
         if let Some(latest) = &mut state.latest {
             let taken = latest.take(many);
             (state.bytes, state.spans) =
                 taken.map_or_else(Default::default, |(bytes, spans)| (Some(bytes), spans.into_iter()));
-            return state.spans.next();
+            return state.spans.next().map(|span| (span, None));
         }
         loop {
             let Some(mut arrival) = state.queue.pop_front() else {
@@ -200,15 +287,16 @@ impl Inbound {
             state.source = Some(arrival.flow.source);
             state.bytes = Some(arrival.bytes);
             state.spans = arrival.spans.into_iter();
+            let missed = state.tell(arrival.gap);
             if let Some(span) = state.spans.next() {
-                return Some(span);
+                return Some((span, missed));
             }
         }
     }
 
     /// Releases the room of an arrival.
     fn release(&self, state: &mut State, arrival: &Arrival) {
-        arrival.flow.release(arrival.spans.len() as u64, arrival.bytes.len() as u64);
+        arrival.flow.release(arrival.messages(), arrival.bytes.len() as u64);
         let left = self.bytes.fetch_sub(arrival.cost(), Ordering::SeqCst) - arrival.cost();
         // Only once there is much room: otherwise each message taken would let every peer read a little.
         if left <= self.bytes_max / 2 {
@@ -248,5 +336,26 @@ impl Inbound {
                 state.queue.push_back(arrival);
             }
         }
+    }
+}
+
+impl State {
+    /// Tells the user of a gap, unless that was done.
+    fn tell(&mut self, gap: Option<Box<Gap>>) -> Option<Box<Missed>> {
+        let Gap { missed, told } = *gap?;
+        if !told {
+            self.note(missed.clone());
+        }
+        Some(Box::new(missed))
+    }
+
+    fn note(&mut self, missed: Missed) {
+        let full = self.missed.len() >= MISSED_MAX;
+        match self.missed.back_mut() {
+            Some(known) if full && known.publisher == missed.publisher => return known.merge(missed),
+            _ if full => _ = self.missed.pop_front(),
+            _ => {}
+        }
+        self.missed.push_back(missed);
     }
 }

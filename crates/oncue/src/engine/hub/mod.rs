@@ -19,6 +19,7 @@ pub(crate) mod inbox;
 pub(crate) mod kept;
 pub(crate) mod members;
 pub(crate) mod outbox;
+pub(crate) mod publishers;
 pub(crate) mod questions;
 pub(crate) mod send;
 pub(crate) mod watches;
@@ -46,6 +47,7 @@ use self::inbox::latest::LatestBound;
 use self::kept::{Keeping, LastValues};
 use self::members::Members;
 use self::outbox::{Bound, Outbox};
+use self::publishers::Publishers;
 use self::questions::Questions;
 use self::watches::Watch;
 use super::wire::backlog::Mark;
@@ -55,7 +57,7 @@ use crate::home::Home;
 use crate::msg::{MESSAGE_BYTES_MAX, Msg};
 use crate::net::Ready;
 use crate::op::{Place, Waiters, wake_all};
-use crate::options::{Keep, OnFull, Options};
+use crate::options::{Keep, OnFull, Options, messages_max};
 use crate::permission::{PeerKey, Reason};
 use crate::stats::{Closed, SocketStats};
 use crate::sync::{Clock, lock, write_lock};
@@ -75,6 +77,8 @@ pub(crate) struct Hub {
     pub(crate) subscriptions: Arc<RwLock<Subscriptions>>,
     /// Which publishers have them in force, while somebody waits for that.
     pub(crate) confirmations: Confirmations,
+    /// What came from each publisher.
+    pub(crate) publishers: Publishers,
     pub(crate) outbox: Outbox,
     pub(crate) last: LastValues,
     pub(crate) gauge: Gauge,
@@ -104,6 +108,9 @@ pub(crate) struct Hub {
     /// Some messages have a policy of their own.
     mixed: AtomicBool,
     closed: AtomicBool,
+    /// The marks in messages, which may change.
+    send_messages_max: AtomicU64,
+    pub(crate) recv_messages_max: Arc<AtomicU64>,
     /// How many messages were undelivered when the socket was closed.
     undelivered_before: AtomicU64,
     /// Shards that still serve the closed socket.
@@ -134,6 +141,8 @@ pub(crate) enum Note {
     Release(Arc<Hub>),
     /// The user has set the state of a topic.
     State { hub: Arc<Hub>, value: Msg },
+    /// The user has changed the marks.
+    Marks(Arc<Hub>),
     /// The user has closed the socket.
     Close(Arc<Hub>),
     /// The socket's alarm is due at this time.
@@ -224,6 +233,7 @@ impl Hub {
             socket_type,
             subscriptions,
             confirmations: Confirmations::default(),
+            publishers: Publishers::default(),
             outbox: Outbox::new(bound),
             gauge: Gauge::default(),
             states: States::new(),
@@ -245,6 +255,8 @@ impl Hub {
             home: Home::default(),
             mixed: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            send_messages_max: AtomicU64::new(options.send_messages_max()),
+            recv_messages_max: Arc::new(AtomicU64::new(options.recv_messages_max())),
             undelivered_before: AtomicU64::new(0),
             done: Waiters::default(),
             alarms: Waiters::default(),
@@ -313,7 +325,20 @@ impl Hub {
 
     /// The high-water marks of a peer's queue.
     pub(crate) fn mark(&self) -> Mark {
-        Mark { messages: self.options.send_messages_max(), bytes: self.options.queue_bytes_max }
+        let messages = self.send_messages_max.load(Ordering::Relaxed);
+        Mark { messages, bytes: self.options.queue_bytes_max }
+    }
+
+    /// Changes the marks in messages, where they are given.
+    pub(crate) fn set_marks(self: &Arc<Self>, send: Option<u32>, recv: Option<u32>) {
+        if let Some(send) = send {
+            self.send_messages_max.store(messages_max(send), Ordering::Relaxed);
+        }
+        if let Some(recv) = recv {
+            self.recv_messages_max.store(messages_max(recv), Ordering::SeqCst);
+            self.inbound.set_topics_max(messages_max(recv));
+        }
+        self.mail_all(|| Note::Marks(self.clone()));
     }
 
     /// The time since the engine's origin.

@@ -6,8 +6,8 @@ use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 use oncue_core::command::{
-    Answer, ONCUE_LEVEL_STANDING, PING_CONTEXT_BYTES_MAX, QUESTION_PREFIX_BYTES_MAX, Question, Standing,
-    put_answer, put_ping, put_question,
+    Answer, ONCUE_LEVEL_2, PING_CONTEXT_BYTES_MAX, QUESTION_PREFIX_BYTES_MAX, Question, Standing, put_answer,
+    put_ping, put_question,
 };
 use oncue_core::frame::Version;
 
@@ -53,7 +53,7 @@ impl Asking {
     /// For a publisher of this version and level; `None`: it does not have our property.
     pub(crate) fn new(publisher: PeerKey, version: Version, level: Option<u32>, ttl_ds: u16) -> Asking {
         let way = match level {
-            Some(ONCUE_LEVEL_STANDING..) => Way::Question,
+            Some(ONCUE_LEVEL_2..) => Way::Question,
             _ if version >= Version::V3_1 => Way::Ping,
             _ => Way::None,
         };

@@ -1,7 +1,7 @@
 //! Commands during traffic, and what each leads to. Which peer sent them, and what a subscription does, is not known
 //! here.
 
-use oncue_core::command::{self, Answer, Command, Question, StateNews, Subscription};
+use oncue_core::command::{self, Answer, Command, MissedNews, Question, StateNews, Subscription};
 
 use crate::engine::peer::end::End;
 
@@ -28,6 +28,8 @@ pub(crate) enum Heard<'a> {
     Answer(Answer),
     /// It has read what was sent before the PING with this context.
     Pong(&'a [u8]),
+    /// Messages are missing here.
+    Missed(MissedNews<'a>),
 }
 
 /// Takes a command. The answer to it, if any, goes to `answers`.
@@ -50,6 +52,7 @@ pub(crate) fn take_command(
         | Command::Ready { .. }
         | Command::State(_)
         | Command::Answer(_)
+        | Command::Missed(_)
         | Command::Unknown { .. } => Ok(()),
     }
 }
@@ -67,6 +70,7 @@ pub(crate) fn take_publishers(
         Ok(Command::State(news)) => hear(Heard::State(news)),
         Ok(Command::Answer(answer)) => hear(Heard::Answer(answer)),
         Ok(Command::Pong { context }) => hear(Heard::Pong(context)),
+        Ok(Command::Missed(news)) => hear(Heard::Missed(news)),
         _ => {}
     }
     take_command(body, answers, |_| Ok(()))

@@ -17,6 +17,7 @@ pub(crate) mod outgoing;
 pub(crate) mod owed;
 mod partial;
 pub(crate) mod permission;
+mod publisher;
 pub(crate) mod pulse;
 mod receive;
 
@@ -26,7 +27,7 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use oncue_core::command::{self, ONCUE_PROPERTY, Standing, oncue_level};
+use oncue_core::command::{self, ONCUE_LEVEL_2, ONCUE_PROPERTY, Standing, oncue_level};
 use oncue_core::connection::{Handshake, HandshakeConfig, HandshakeError, PeerInfo, SocketType};
 use oncue_core::frame::{Scanner, Version};
 use oncue_core::ledger::PeerId;
@@ -38,11 +39,13 @@ use self::outgoing::Outgoing;
 use self::owed::{Owed, Payee};
 use self::partial::Partial;
 use self::permission::Pending;
+use self::publisher::Publisher;
 use self::pulse::Pulse;
 use super::hub::confirmations::Confirmation;
 use super::hub::inbox::flow::{Flow, Source};
 use super::hub::members::Seat;
 use super::hub::outbox::Number;
+use super::hub::publishers::Owner;
 use super::hub::{Hub, Verdict};
 use super::wire::chunk::Run;
 use crate::buffer::Pool;
@@ -138,6 +141,8 @@ pub(crate) struct Traffic {
     subscriptions: Option<u64>,
     /// What it is asked about them, if it is told.
     asking: Option<Box<Asking>>,
+    /// What came from it, if it is a publisher.
+    publisher: Option<Box<Publisher>>,
     /// Reading waits until the user has made room.
     paused: bool,
     /// How many messages the last read brought: a guess for the next one.
@@ -353,6 +358,20 @@ impl<S: Stream> Peer<S> {
         self.out.flush()
     }
 
+    /// A publisher leaves.
+    pub(crate) fn leave_publisher(&self) {
+        if let Phase::Traffic(Traffic { publisher: Some(publisher), .. }) = &self.phase {
+            publisher.leave(!read_lock(&self.hub.subscriptions).is_empty());
+        }
+    }
+
+    /// The marks have changed: reading goes on if there is room now.
+    pub(crate) fn marks_changed(&self) {
+        if let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase {
+            flow.resume_if_room();
+        }
+    }
+
     /// Reading goes on.
     pub(crate) fn resume(&mut self, now: Duration) {
         if let Phase::Traffic(traffic) = &mut self.phase {
@@ -504,7 +523,7 @@ impl<S: Stream> Peer<S> {
             peer
         });
         let flow = hub.takes_messages().then(|| {
-            let max = (hub.options.recv_messages_max(), hub.options.queue_bytes_max);
+            let max = (hub.recv_messages_max.clone(), hub.options.queue_bytes_max);
             let source = Source { shard: cx.shard, link: self.link };
             Arc::new(Flow::new(max, source, hub.port(cx.shard), cx.slot, self.uid))
         });
@@ -528,6 +547,20 @@ impl<S: Stream> Peer<S> {
         if understands {
             self.pulse.understands();
         }
+        let mut lost = false;
+        let publisher = subscriptions.map(|_| {
+            // A dialer has one account for all its connections.
+            let owner = Owner { shard: cx.shard, uid: self.dialer.map_or(self.uid, |_| self.link) };
+            let (key, address) =
+                (PeerKey { shard: cx.shard, slot: cx.slot, uid: self.uid }, self.out.stream.address());
+            let account;
+            (account, lost) = hub.publishers.enter(owner, &self.endpoint, address);
+            let peer = ConnectedPeer { key, address, socket_type: info.socket_type };
+            Box::new(Publisher::new(account, self.endpoint.clone(), peer))
+        });
+        if ledger.is_some() && level >= Some(ONCUE_LEVEL_2) && hub.socket_type.publishes() {
+            self.out.tell_gaps();
+        }
         self.phase = Phase::Traffic(Traffic {
             version,
             socket_type: info.socket_type,
@@ -536,6 +569,7 @@ impl<S: Stream> Peer<S> {
             flow,
             subscriptions,
             asking,
+            publisher,
             paused: false,
             expected: 0,
             understands,
@@ -543,6 +577,9 @@ impl<S: Stream> Peer<S> {
         });
         hub.counters.peers.fetch_add(1, Ordering::Relaxed);
         events::peer_joined(hub.id, self.uid, &self.out.stream.address());
+        if lost {
+            self.tell_reconnected(cx.wakes);
+        }
         self.out.flush()
     }
 

@@ -122,6 +122,17 @@ impl<S: Stream> Outgoing<S> {
         self.queue.answer(bytes, 2 * ANSWERS_BYTES_MAX);
     }
 
+    /// The peer is told what it misses.
+    pub(crate) fn tell_gaps(&mut self) {
+        self.queue.backlog.tell_gaps();
+    }
+
+    /// The peer has missed messages that were not offered to it, and others that were dropped before it was known who wants
+    /// them.
+    pub(crate) fn miss_unoffered(&mut self, messages: u64, unseen: u64) {
+        self.queue.backlog.miss_unoffered(messages, unseen);
+    }
+
     /// Messages may have policies of their own from now on, if the socket has sent such a message.
     #[inline]
     fn mix(&mut self) {

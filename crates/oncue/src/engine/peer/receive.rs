@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Waker;
 use std::time::Duration;
 
 use oncue_core::command::{Standing, Subscription};
@@ -11,6 +12,7 @@ use oncue_core::frame::{self, Scan, Scanner, Stop};
 use super::commands::{Answers, Heard, Wish, take_command, take_publishers};
 use super::end::End;
 use super::intake::Intake;
+use super::publisher::Brought;
 use super::{Context, PEER_WORK_MAX, Peer, Phase, Traffic};
 use crate::buffer::{Buffer, READ_BYTES};
 use crate::engine::hub::Hub;
@@ -45,11 +47,18 @@ impl<S: Stream> Peer<S> {
         cx: &mut Context<'_>,
     ) -> Result<(), End> {
         let Phase::Traffic(Traffic {
-            scanner, flow: Some(_), paused, expected, asking: Some(asking), ..
+            scanner,
+            flow: Some(_),
+            paused,
+            expected,
+            asking: Some(asking),
+            publisher: Some(publisher),
+            ..
         }) = &mut self.phase
         else {
             return Ok(());
         };
+        let mut gaps = Vec::new();
         let (mut consumed, mut answers, mut asks) = (start, Answers::default(), Vec::new());
         let mut spans = Vec::with_capacity(*expected);
         let (mut messages, mut inside) = (0, 0..0);
@@ -57,8 +66,7 @@ impl<S: Stream> Peer<S> {
         let (result, version) = {
             let subscriptions = read_lock(&self.hub.subscriptions);
             let filter = self.hub.socket_type == SocketType::Sub && !subscriptions.everything();
-            let mut keep = |buffer: &[u8], start: usize, end: usize| {
-                messages += 1;
+            let keep = |spans: &mut Vec<(u32, u32)>, buffer: &[u8], start: usize, end: usize| {
                 if !filter || subscriptions.matches(frame::topic(&buffer[start..end])) {
                     spans.push((start as u32, end as u32));
                 }
@@ -66,7 +74,8 @@ impl<S: Stream> Peer<S> {
             let result = loop {
                 let base = consumed;
                 let batch = scanner.scan_messages(&buffer[base..], usize::MAX, |start, end| {
-                    keep(&buffer, base + start, base + end);
+                    messages += 1;
+                    keep(&mut spans, &buffer, base + start, base + end);
                 });
                 consumed += batch.consumed;
                 match batch.stop {
@@ -88,7 +97,8 @@ impl<S: Stream> Peer<S> {
                         break Ok(());
                     }
                     Scan::Message { len, wire_len } => {
-                        keep(&buffer, consumed, consumed + len);
+                        messages += 1;
+                        keep(&mut spans, &buffer, consumed, consumed + len);
                         consumed += wire_len;
                     }
                     Scan::Command { len, body } => {
@@ -105,6 +115,7 @@ impl<S: Stream> Peer<S> {
                     Heard::State(_) => {}
                     Heard::Answer(answer) => asking.answer(answer, &mut asks, cx.wakes),
                     Heard::Pong(context) => asking.pong(context, &mut asks, cx.wakes),
+                    Heard::Missed(news) => gaps.push((spans.len(), publisher.missed(&news))),
                 });
                 if let Err(end) = taken {
                     break Err(end);
@@ -113,28 +124,36 @@ impl<S: Stream> Peer<S> {
             (result, subscriptions.version())
         };
         self.hub.counters.received.fetch_add(messages, Ordering::Relaxed);
+        publisher.count(messages, consumed - start);
         *paused = false;
         *expected = spans.len();
         self.partial.needs(needs);
         // Complete messages count, even if what follows them is wrong.
-        self.hand_over(buffer, consumed, spans, version, cx);
+        self.hand_over(buffer, consumed, Brought { spans, gaps }, version, cx);
         self.out.control(|out| out.append(&mut asks));
         let flushed = self.answer(answers, cx.now);
         result.and(flushed)
     }
 
-    /// Hands the messages at `spans` to the user and keeps what follows the first `consumed` bytes.
+    /// Hands messages to the user, with what was missed before some of them, and keeps what follows the first `consumed`
+    /// bytes.
     fn hand_over(
         &mut self,
         mut buffer: Vec<u8>,
         consumed: usize,
-        spans: Vec<(u32, u32)>,
+        brought: Brought,
         version: u64,
         cx: &mut Context<'_>,
     ) {
-        let Phase::Traffic(Traffic { flow: Some(flow), paused, .. }) = &mut self.phase else { return };
+        let Phase::Traffic(Traffic { flow: Some(flow), paused, publisher: Some(publisher), .. }) =
+            &mut self.phase
+        else {
+            return;
+        };
         let inbound = &self.hub.inbound;
-        if spans.is_empty() || inbound.keeps_latest {
+        if brought.spans.is_empty() && brought.gaps.is_empty() || inbound.keeps_latest {
+            let Brought { spans, gaps } = brought;
+            gaps.into_iter().for_each(|(_, missed)| inbound.miss(missed, cx.wakes));
             if !spans.is_empty() {
                 inbound.put_latest(&buffer, &spans, (flow.source, version), cx.wakes);
             }
@@ -153,9 +172,28 @@ impl<S: Stream> Peer<S> {
                 }
             };
             self.partial.keep_rest(rest, consumed, cx.now);
-            inbound.push(Arrival { bytes, spans, flow: flow.clone(), version }, cx.wakes);
+            for (spans, gap) in publisher.split(brought) {
+                let bytes = if spans.is_empty() { Buffer::from(Vec::new()) } else { bytes.clone() };
+                inbound.push(Arrival { bytes, spans, flow: flow.clone(), version, gap }, cx.wakes);
+            }
         }
         *paused = inbound.pause(flow);
+    }
+
+    /// The connection was lost while this socket was subscribed, and is made again.
+    pub(crate) fn tell_reconnected(&mut self, wakes: &mut Vec<Waker>) {
+        let Phase::Traffic(Traffic { flow: Some(flow), publisher: Some(publisher), .. }) = &mut self.phase
+        else {
+            return;
+        };
+        let (missed, inbound) = (publisher.reconnected(), &self.hub.inbound);
+        if inbound.keeps_latest {
+            return inbound.miss(missed, wakes);
+        }
+        for (spans, gap) in publisher.split(Brought { spans: Vec::new(), gaps: vec![(0, missed)] }) {
+            let bytes = Buffer::from(Vec::new());
+            inbound.push(Arrival { bytes, spans, flow: flow.clone(), version: 0, gap }, wakes);
+        }
     }
 
     /// The intake for a subscriber's subscriptions, and the scanner of its bytes.
@@ -331,6 +369,6 @@ impl Upstream {
         self.wire.truncate(end as usize);
         self.wire.shrink_to_fit();
         let (bytes, spans) = (Buffer::from(self.wire), self.spans);
-        hub.inbound.push(Arrival { bytes, spans, flow: flow.clone(), version: 0 }, cx.wakes);
+        hub.inbound.push(Arrival { bytes, spans, flow: flow.clone(), version: 0, gap: None }, cx.wakes);
     }
 }

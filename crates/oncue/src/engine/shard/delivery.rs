@@ -1,6 +1,7 @@
 //! From a socket's outbox to its peers: a shard takes what was pushed, matches it, and offers each peer its runs.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use oncue_core::ledger::AudienceId;
@@ -100,6 +101,14 @@ impl<N: Net> Shard<N> {
             self.timers.set(self.now + REST_TIME, Timer::Rested { hub: hub.id });
             return false;
         };
+        // What was dropped since the last call lies behind what is taken now: the outbox was full of it.
+        let dropped = hub.counters.outbox_full.load(Ordering::Relaxed);
+        let unseen = std::mem::replace(&mut served.unseen, dropped - served.dropped);
+        served.dropped = dropped;
+        if unseen > 0 {
+            self.tell_unseen(hub, unseen);
+        }
+        let served = self.hubs.get_mut(&hub.id).expect("who sends serves the socket");
         let messages: u32 = chunks.iter().map(|chunk| chunk.len()).sum();
         let now = hub.now();
         let time = now.saturating_sub(std::mem::replace(&mut served.taken, now));
@@ -109,6 +118,17 @@ impl<N: Net> Shard<N> {
             hub.room.take(&mut self.wakes);
         }
         messages > 0
+    }
+
+    /// Tells all peers that messages were dropped before it was known who wants them.
+    #[cold]
+    fn tell_unseen(&mut self, hub: &Arc<Hub>, unseen: u64) {
+        for slot in self.slots_of(hub) {
+            if let Some(peer) = self.peers.get_mut(slot) {
+                peer.out.miss_unoffered(0, unseen);
+                self.written(slot);
+            }
+        }
     }
 
     /// Writes the runs of a routed batch to the peers of each audience that came before chunk `number`. Returns
@@ -124,7 +144,10 @@ impl<N: Net> Shard<N> {
             let messages: u64 = runs.iter().map(Run::messages).sum();
             let mut missed = 0;
             for slot in slots {
-                if self.stuck.get(slot) == Some(&true) && !mixed {
+                if let Some(stuck) = self.stuck.get_mut(slot).filter(|stuck| **stuck > 0)
+                    && !mixed
+                {
+                    *stuck += messages;
                     missed += messages;
                     continue;
                 }
@@ -137,8 +160,8 @@ impl<N: Net> Shard<N> {
                     Ok(offered) => {
                         hurried |= offered.written > 0 && offered.missed > 0;
                         let stuck = offered.missed > 0 && peer.out.is_stuck();
-                        self.written(slot);
                         self.set_stuck(slot, stuck);
+                        self.written(slot);
                     }
                     Err(end) => self.end(slot, end),
                 }
@@ -183,12 +206,22 @@ impl<N: Net> Shard<N> {
         count_abandoned(hub, undelivered);
     }
 
+    /// Whether a peer is blocked and full. When it is no more, it is told what it has missed since.
     pub(crate) fn set_stuck(&mut self, slot: usize, stuck: bool) {
         if stuck && self.stuck.len() <= slot {
-            self.stuck.resize(slot + 1, false);
+            self.stuck.resize(slot + 1, 0);
         }
-        if let Some(known) = self.stuck.get_mut(slot) {
-            *known = stuck;
+        match self.stuck.get_mut(slot) {
+            Some(known) if stuck => *known = (*known).max(1),
+            Some(known) => {
+                let missed = std::mem::take(known).saturating_sub(1);
+                if missed > 0
+                    && let Some(peer) = self.peers.get_mut(slot)
+                {
+                    peer.out.miss_unoffered(missed, 0);
+                }
+            }
+            None => {}
         }
     }
 }

@@ -65,6 +65,7 @@ impl<N: Net> Shard<N> {
         self.set_stuck(slot, false);
         let Some(peer) = self.peers.get(slot) else { return };
         let (hub, key) = (peer.hub.clone(), PeerKey { shard: self.index, slot, uid: peer.uid });
+        peer.leave_publisher();
         if self.hubs.get(&hub.id).is_some_and(|served| served.peers == [slot]) {
             self.abandon(&hub);
         }

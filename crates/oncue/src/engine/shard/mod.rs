@@ -29,6 +29,7 @@ mod upkeep;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -88,9 +89,9 @@ pub(crate) struct Shard<N: Net> {
     letters: Vec<Letter<N::Stream>>,
     /// To be called when the shard is unlocked.
     pub(crate) wakes: Vec<Waker>,
-    /// Per slot: the peer is blocked and full, so every message to it is missed. Ten thousand such peers must not cost
-    /// a look at each.
-    pub(crate) stuck: Vec<bool>,
+    /// Per slot: the peer is blocked and full, so every message to it is missed; 1 and the number of those since, or 0. Ten
+    /// thousand such peers must not cost a look at each.
+    pub(crate) stuck: Vec<u64>,
     /// How long its thread sleeps, if nothing happens.
     pub(crate) planned: Option<Duration>,
     /// Its thread has ended.
@@ -138,6 +139,10 @@ pub(crate) struct Served {
     pub(crate) thick: bool,
     /// Everything that was queued is written, and the hub knows.
     pub(crate) done: bool,
+    /// How many messages the full outbox had dropped when a batch was taken last, and how many of these the peers have still
+    /// to be told of.
+    pub(crate) dropped: u64,
+    pub(crate) unseen: u64,
     /// When a message was last sent by the user's own thread, or could have been.
     pub(crate) direct_at: Option<Duration>,
 }
@@ -260,6 +265,8 @@ impl<N: Net> Shard<N> {
             taken: Duration::ZERO,
             thick: false,
             done: false,
+            dropped: hub.counters.outbox_full.load(Ordering::Relaxed),
+            unseen: 0,
             direct_at: None,
         });
     }
@@ -294,6 +301,7 @@ impl<N: Net> Shard<N> {
                 Note::Release(hub) => self.release(&hub),
                 Note::State { hub, value } => self.tell_state(&hub, &value),
                 Note::Ready(ready) => self.ready(ready),
+                Note::Marks(hub) => self.marks_changed(&hub),
                 Note::Close(hub) => self.close(&hub),
                 Note::Alarm { hub, at } => self.timers.set(at, Timer::Alarm { hub: hub.id }),
                 // An error means that it is not waited for any more.

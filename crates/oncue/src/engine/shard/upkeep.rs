@@ -102,6 +102,18 @@ impl<N: Net> Shard<N> {
         }
     }
 
+    /// The marks of a socket have changed: each of its peers has room, or lacks it, as they say now.
+    pub(crate) fn marks_changed(&mut self, hub: &Arc<Hub>) {
+        for slot in self.slots_of(hub) {
+            if let Some(peer) = self.peers.get(slot) {
+                peer.marks_changed();
+            }
+            self.set_stuck(slot, false);
+            self.written(slot);
+        }
+        self.retry_batch(hub);
+    }
+
     /// Evicts a peer that has been full for too long.
     pub(crate) fn evict(&mut self, slot: usize) {
         let peer = &mut self.peers[slot];

@@ -111,12 +111,16 @@ impl Backlog {
             mixed.crowded |= missed > 0;
             mixed.too_slow |= missed > 0 && disconnects;
         }
+        let cut = self.to_be_told(&run, missed);
         if run.bytes_left() == 0 {
+            self.miss_cut_off(cut, missed);
             return missed;
         }
+        self.tell_behind();
         self.messages += run.messages();
         self.bytes += run.bytes_left();
         self.runs.push_back(run);
+        self.miss_cut_off(cut, missed);
         missed + self.make_way(mark, None)
     }
 
@@ -126,8 +130,10 @@ impl Backlog {
         let fits = messages < mark.messages && message.bytes_left() <= mark.bytes.saturating_sub(bytes);
         if !(fits || messages == 0 || message.is_begun()) {
             self.crowded = true;
+            self.miss_newest(&message);
             return 1;
         }
+        self.tell_behind();
         let Yields::Mixed(mixed) = &mut self.yields else { return 0 };
         let place = mixed.places.first + self.runs.len() as u64;
         let mut before = None;
@@ -172,7 +178,7 @@ impl Backlog {
     /// Removes a message that may give way.
     fn give_up_soft(&mut self, at: usize) {
         let (bytes, messages) = (self.runs[at].bytes_left(), self.runs[at].messages());
-        self.give_up(at);
+        self.miss_at(at);
         if let Yields::Mixed(mixed) = &mut self.yields {
             mixed.soft_messages -= messages;
             mixed.soft_bytes -= bytes;

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::chunk::Run;
+use super::gaps::Gaps;
 use super::mixed::Mixed;
 use super::topics::{ByTopic, Topics};
 
@@ -36,6 +37,10 @@ pub(crate) struct Backlog {
     /// Something was missed since the last time that no message waited: the rest of a large message may be below the
     /// mark while no other such message fits.
     pub(super) crowded: bool,
+    /// The peer is told what it misses.
+    tells_gaps: bool,
+    /// What it has not been told of that.
+    pub(super) gaps: Option<Box<Gaps>>,
 }
 
 /// What gives way when a queue is full.
@@ -66,6 +71,86 @@ impl Yields {
 impl Backlog {
     pub(crate) fn new(yields: Yields) -> Backlog {
         Backlog { yields, ..Backlog::default() }
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.gaps.is_none()
+    }
+
+    /// From now on the peer is told what it misses.
+    pub(crate) fn tell_gaps(&mut self) {
+        self.tells_gaps = true;
+    }
+
+    /// A whole run does not fit.
+    #[inline]
+    pub(super) fn miss_newest(&mut self, run: &Run) {
+        if self.tells_gaps {
+            self.gaps.get_or_insert_default().behind.miss(run.topics(), run.messages());
+        }
+    }
+
+    /// Messages do not fit that were cut off of this run, which is queued.
+    pub(super) fn miss_cut_off(&mut self, run: Option<Run>, messages: u64) {
+        if let Some(run) = run {
+            self.gaps.get_or_insert_default().behind.miss(run.topics_cut_off(messages), messages);
+        }
+    }
+
+    /// The run for [`miss_cut_off`](Self::miss_cut_off), if that is told.
+    #[inline]
+    pub(super) fn to_be_told(&self, run: &Run, missed: u64) -> Option<Run> {
+        (missed > 0 && self.tells_gaps).then(|| run.clone())
+    }
+
+    /// A whole run gave way while it waited.
+    #[inline]
+    fn miss_waiting(&mut self, run: &Run) {
+        if self.tells_gaps {
+            self.gaps.get_or_insert_default().before.miss(run.topics(), run.messages());
+        }
+    }
+
+    /// Messages that were not offered, and messages that were dropped before it was known who wants them.
+    pub(crate) fn miss_unoffered(&mut self, messages: u64, unseen: u64) {
+        if self.tells_gaps && messages + unseen > 0 {
+            self.gaps.get_or_insert_default().behind.count(messages, unseen);
+        }
+    }
+
+    /// Queues the notice of what did not fit, before a message that does, or when all else is written.
+    #[inline]
+    pub(super) fn tell_behind(&mut self) {
+        if let Some(gaps) = &mut self.gaps
+            && !gaps.behind.is_empty()
+        {
+            let notice = gaps.behind.take();
+            if gaps.before.is_empty() {
+                self.gaps = None;
+            }
+            self.control_bytes += notice.bytes_left();
+            self.runs.push_back(notice);
+        }
+    }
+
+    /// Whether a notice is due before the first message that is not partly written.
+    pub(super) fn tells_before(&self) -> bool {
+        self.gaps.as_ref().is_some_and(|gaps| !gaps.before.is_empty())
+    }
+
+    /// Queues that notice in front; nothing may be partly written.
+    pub(super) fn tell_before(&mut self) {
+        let Some(gaps) = &mut self.gaps else { return };
+        let notice = gaps.before.take();
+        if gaps.behind.is_empty() {
+            self.gaps = None;
+        }
+        self.control_bytes += notice.bytes_left();
+        self.runs.push_front(notice);
+        if let Some(places) = self.yields.places() {
+            places.first -= 1;
+        }
     }
 
     /// How many messages fit below the mark.
@@ -105,11 +190,14 @@ impl Backlog {
         };
         let missed = run.truncate(self.room(mark), bytes_room);
         self.crowded |= missed > 0;
+        let cut = self.to_be_told(&run, missed);
         if run.bytes_left() > 0 {
+            self.tell_behind();
             self.messages += run.messages();
             self.bytes += run.bytes_left();
             self.runs.push_back(run);
         }
+        self.miss_cut_off(cut, missed);
         missed
     }
 
@@ -156,6 +244,7 @@ impl Backlog {
         if run.bytes_left() == 0 {
             return 0;
         }
+        self.tell_behind();
         self.messages += run.messages();
         self.bytes += run.bytes_left();
         let Yields::SameTopic(latest) = &mut self.yields else {
@@ -176,6 +265,9 @@ impl Backlog {
                 self.messages -= 1;
                 self.bytes -= gone.bytes_left();
                 missed += 1;
+                if self.tells_gaps {
+                    self.gaps.get_or_insert_default().before.miss(gone.topics(), 1);
+                }
             }
         }
         missed
@@ -228,6 +320,7 @@ impl Backlog {
             self.messages -= gone.messages();
             self.bytes -= gone.bytes_left();
             dropped += gone.messages();
+            self.miss_waiting(&gone);
         }
     }
 
@@ -241,8 +334,17 @@ impl Backlog {
         }
     }
 
+    /// Removes a run that is not partly written, and whose messages count as missed.
+    pub(super) fn miss_at(&mut self, at: usize) {
+        if self.tells_gaps {
+            let run = self.runs[at].clone();
+            self.miss_waiting(&run);
+        }
+        self.give_up(at);
+    }
+
     /// Removes a run that is not partly written.
-    pub(super) fn give_up(&mut self, at: usize) {
+    fn give_up(&mut self, at: usize) {
         // Whether a message that is written now has a place among the topics.
         let has_place = match &self.yields {
             Yields::Mixed(mixed) => mixed.is_latest(&self.runs[0]),

@@ -201,6 +201,11 @@ impl Run {
         self.first < self.last && self.at != self.chunk.start(self.first)
     }
 
+    /// Whether what it has is partly written, messages or not.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.at != self.chunk.start(self.first)
+    }
+
     /// The topic of the first message that is not completely written.
     pub(crate) fn topic(&self) -> &[u8] {
         frame::topic(self.chunk.message(self.first))
@@ -214,6 +219,11 @@ impl Run {
     /// The topics of its messages.
     pub(crate) fn topics(&self) -> impl Iterator<Item = &[u8]> {
         (self.first..self.last).map(|message| frame::topic(self.chunk.message(message)))
+    }
+
+    /// The topics of the messages that were cut off by [`truncate`](Self::truncate).
+    pub(crate) fn topics_cut_off(&self, messages: u64) -> impl Iterator<Item = &[u8]> {
+        (self.last..self.last + messages as u32).map(|message| frame::topic(self.chunk.message(message)))
     }
 
     /// How many of its messages it takes to reach `bytes`; all if they have fewer.

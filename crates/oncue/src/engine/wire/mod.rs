@@ -3,6 +3,7 @@
 mod admit;
 pub(crate) mod backlog;
 pub(crate) mod chunk;
+pub(crate) mod gaps;
 pub(crate) mod gather;
 pub(crate) mod load;
 mod mixed;

@@ -42,7 +42,7 @@ impl WriteQueue {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.backlog.runs.is_empty()
+        self.backlog.is_empty()
     }
 
     /// Whether the stream takes more, and no message waits.
@@ -52,7 +52,7 @@ impl WriteQueue {
 
     /// Whether the stream may take more of what is queued; that is written in the next turn.
     pub(crate) fn has_more(&self) -> bool {
-        !self.backlog.runs.is_empty() && !self.blocked
+        !self.backlog.is_empty() && !self.blocked
     }
 
     /// Whether nothing can be queued or written until the stream takes bytes again.
@@ -99,7 +99,7 @@ impl WriteQueue {
     pub(crate) fn offer(&mut self, stream: &mut impl Stream, runs: &[Run], mark: Mark) -> Offered {
         let mut offered = Offered { written: self.flush(stream), missed: 0 };
         let (known, mut rest) = (self.backlog.runs.len(), runs.iter());
-        if self.backlog.runs.is_empty() && !self.blocked {
+        if self.backlog.is_empty() && !self.blocked {
             let (mut next, mut head, mut large) = (0, None, false);
             while next < runs.len() && !self.blocked && !large {
                 let first: &Run = head.as_ref().unwrap_or(&runs[next]);
@@ -137,7 +137,10 @@ impl WriteQueue {
         for run in rest {
             // A full queue is the common case of many slow peers: it must not cost a reference count.
             offered.missed += match self.backlog.room(mark) {
-                0 => run.messages(),
+                0 => {
+                    self.backlog.miss_newest(run);
+                    run.messages()
+                }
                 _ => self.backlog.push(run.clone(), mark),
             };
         }
@@ -173,7 +176,11 @@ impl WriteQueue {
     /// completely written.
     pub(crate) fn flush(&mut self, stream: &mut impl Stream) -> u64 {
         let (mut written, mut share) = (0, FLUSH_BYTES_MAX);
-        while !self.backlog.runs.is_empty() && !self.blocked && share > 0 {
+        while !self.backlog.is_empty() && !self.blocked && share > 0 {
+            if self.backlog.gaps.is_some() && !self.place_notice() {
+                written += self.flush_cut(stream, &mut share);
+                continue;
+            }
             let runs = std::mem::take(&mut self.backlog.runs);
             let left = runs.iter().filter(|run| run.bytes_left() > 0).take(SLICES_MAX);
             let result = self.write(stream, left, share);
@@ -183,6 +190,34 @@ impl WriteQueue {
             share -= n;
         }
         written
+    }
+
+    /// Queues a notice of what was missed, if its place has come. False: what is partly written is to be written before it.
+    #[cold]
+    fn place_notice(&mut self) -> bool {
+        if self.backlog.tells_before() {
+            if self.backlog.runs.front().is_some_and(Run::is_cut) {
+                return false;
+            }
+            self.backlog.tell_before();
+        }
+        if self.backlog.runs.is_empty() {
+            self.backlog.tell_behind();
+        }
+        true
+    }
+
+    /// Writes the rest of what is partly written, and no more.
+    #[cold]
+    fn flush_cut(&mut self, stream: &mut impl Stream, share: &mut u64) -> u64 {
+        let Some(first) = self.backlog.runs.front() else { return 0 };
+        let mut first = first.clone();
+        if first.messages() > 1 {
+            first = first.split_first();
+        }
+        let Some(n) = self.write(stream, std::iter::once(&first), *share) else { return 0 };
+        *share -= n;
+        self.backlog.advance(n)
     }
 
     /// One gathered write of up to `share` bytes, and of at most one piece of a large run. `None`: the stream takes

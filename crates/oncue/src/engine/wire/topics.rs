@@ -9,6 +9,9 @@ use crate::sync::lock;
 /// The capacity that an empty list of topics keeps at most.
 const TOPICS_KEPT_MAX: usize = 64;
 
+/// The first position. Runs may be put in front, so it is not 0.
+const FIRST: u64 = 1 << 48;
+
 /// The bookkeeping of a queue that holds one message of each topic, besides partly written ones.
 pub(crate) struct ByTopic {
     pub(crate) topics: Arc<Topics>,
@@ -65,7 +68,7 @@ impl Topics {
 impl ByTopic {
     pub(crate) fn new() -> ByTopic {
         let hole = Run::control(Vec::new());
-        ByTopic { topics: Arc::default(), first: 0, holes: 0, hole, changed: false }
+        ByTopic { topics: Arc::default(), first: FIRST, holes: 0, hole, changed: false }
     }
 
     /// The message at this position has left. Returns whether it was its topic's newest.

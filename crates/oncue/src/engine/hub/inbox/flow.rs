@@ -22,7 +22,8 @@ pub(crate) struct Flow {
     pub(super) messages: AtomicU64,
     pub(super) bytes: AtomicU64,
     paused: AtomicBool,
-    messages_max: u64,
+    /// That of the socket, which may change.
+    messages_max: Arc<AtomicU64>,
     bytes_max: u64,
     pub(crate) source: Source,
     reader: Arc<dyn Resume>,
@@ -32,7 +33,7 @@ pub(crate) struct Flow {
 
 impl Flow {
     pub(crate) fn new(
-        (messages_max, bytes_max): (u64, u64),
+        (messages_max, bytes_max): (Arc<AtomicU64>, u64),
         source: Source,
         reader: Arc<dyn Resume>,
         slot: usize,
@@ -45,7 +46,10 @@ impl Flow {
     /// How many messages there is room for; 0 if there is no room in bytes.
     pub(crate) fn room(&self) -> u64 {
         match self.bytes.load(Ordering::SeqCst) < self.bytes_max {
-            true => self.messages_max.saturating_sub(self.messages.load(Ordering::SeqCst)),
+            true => {
+                let max = self.messages_max.load(Ordering::SeqCst);
+                max.saturating_sub(self.messages.load(Ordering::SeqCst))
+            }
             false => 0,
         }
     }
@@ -64,6 +68,11 @@ impl Flow {
     pub(super) fn release(&self, messages: u64, bytes: u64) {
         self.messages.fetch_sub(messages, Ordering::SeqCst);
         self.bytes.fetch_sub(bytes, Ordering::SeqCst);
+        self.resume_if_room();
+    }
+
+    /// There may be room: the user has taken something, or the mark has changed.
+    pub(crate) fn resume_if_room(&self) {
         if self.room() > 0 && self.paused.swap(false, Ordering::SeqCst) {
             self.resume();
         }

@@ -26,7 +26,7 @@ pub(crate) struct Latest {
     by_topic: HashMap<Box<[u8]>, u64>,
     next: u64,
     bytes: u64,
-    bound: LatestBound,
+    pub(super) bound: LatestBound,
 }
 
 pub(super) struct Entry {

@@ -1,5 +1,6 @@
 //! The queue of one peer against a naive model, from seeds, with a stream that takes random amounts.
 
+mod gaps;
 mod mixed;
 
 use std::sync::Arc;
