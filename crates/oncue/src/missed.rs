@@ -9,7 +9,7 @@ use crate::endpoint::Endpoint;
 use crate::peer_address::PeerAddress;
 
 /// How many topics are named at most.
-const TOPICS_MAX: usize = 64;
+pub(crate) const TOPICS_MAX: usize = 64;
 
 /// Messages that a publisher sent and that this socket did not get, at one place among those that it got
 /// ([`Received::missed`](crate::Received::missed), [`Sub::missed`](crate::Sub::missed)).

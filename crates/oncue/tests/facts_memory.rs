@@ -8,7 +8,7 @@ mod raw;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use oncue::{Admission, OnFull, Prefix, State, XPub, XPubEvent};
+use oncue::{Admission, OnFull, Prefix, State, Sub, XPub, XPubEvent};
 use raw::*;
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -208,4 +208,45 @@ fn messages_that_are_begun_hold_no_more_than_a_small_bound_each() {
         std::thread::yield_now();
     }
     drop(peers);
+}
+
+#[test]
+fn gaps_that_a_publisher_tells_and_nobody_takes_are_bounded_and_none_is_lost() {
+    const NOTICES: u64 = 20_000;
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let s = Sub::new(&engine(), options().recv_hwm(100)).unwrap();
+    s.subscribe("").unwrap();
+    let door = Door::new(&s, Side::Binding);
+    let mut publisher = door.stranger();
+    publisher.send([&GREETING_3_1[..], &oncue_ready("PUB")].concat());
+    publisher.welcome(Zmtp::V3_1, "SUB");
+    publisher.expect(subscribe(""));
+    // One message was missed, of a topic that is one of many.
+    let topics: Vec<_> = (0..140u8).flat_map(|topic| [0, 0, 0, 1, 0, 1, topic]).collect();
+    let notice = command("ONCUE", [&[4], &1u64.to_be_bytes()[..], &[0; 8], &topics].concat());
+    let baseline = resident_bytes();
+    std::thread::scope(|scope| {
+        let flood = scope.spawn(move || {
+            (0..NOTICES).for_each(|_| publisher.send([&notice[..], &message(&["m"])].concat()));
+            publisher
+        });
+        // It is paused before its end: what waits has reached the mark.
+        let mut before = u64::MAX;
+        while before != s.stats().received || before == 0 {
+            before = s.stats().received;
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        assert!(before < NOTICES && !flood.is_finished(), "{before} were read");
+        let grown = resident_bytes().saturating_sub(baseline);
+        assert!(grown < 32 << 20, "{grown} bytes more");
+        let mut told = 0;
+        for _ in 0..NOTICES {
+            assert!(s.recv().wait_timeout(SOON).is_some());
+            while let Some(missed) = s.try_missed().unwrap() {
+                told += missed.messages;
+            }
+        }
+        assert_eq!(told, NOTICES);
+        flood.join().unwrap();
+    });
 }

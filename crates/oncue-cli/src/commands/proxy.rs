@@ -162,6 +162,7 @@ fn summary(stats: &ProxyStats) -> String {
         counted(*unsubscribed, "cancellation")
     ));
     let rest = [
+        (stats.missed, "message dropped by publishers", "messages dropped by publishers"),
         (stats.states, "state of a topic", "states of topics"),
         (stats.prefixes_refused, "prefix refused", "prefixes refused"),
         (stats.up_dropped, "message of subscribers dropped", "messages of subscribers dropped"),
@@ -188,6 +189,7 @@ fn in_json(stats: &ProxyStats) -> Vec<u8> {
         ("up", passed(stats.up)),
         ("up_dropped", stats.up_dropped.into()),
         ("capture_missed", stats.capture_missed.into()),
+        ("missed", stats.missed.into()),
         ("waits", stats.waits.into()),
         ("subscribed", stats.subscribed.into()),
         ("unsubscribed", stats.unsubscribed.into()),

@@ -365,9 +365,22 @@ impl<N: Net> Control for Driver<N> {
         at.check_bind()?;
         hub.options.net.check_bind(at)?;
         let failed = |e| Error::io(format!("cannot bind {at}"), e);
+        let (begun, time) = (Instant::now(), hub.options.connect_time());
+        let patience = || match hub.check_open() {
+            Err(_) => Err(io::ErrorKind::Interrupted.into()),
+            Ok(()) if begun.elapsed() >= time => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("its name was not looked up in {time:?}"),
+            )),
+            Ok(()) => Ok(()),
+        };
+        let names = lock(&self.stations[0].shard).net.names();
+        let places = N::places(&names, at, &hub.options.net, &patience);
+        // What ends the look-up is the better reason.
+        hub.check_open()?;
         // A name may have addresses of other machines as well.
         let mut refused = failed(io::ErrorKind::AddrNotAvailable.into());
-        for place in N::places(at, &hub.options.net).map_err(failed)? {
+        for place in places.map_err(failed)? {
             match self.with_shard(self.next_shard(), |shard| shard.bind(hub, at, &place)) {
                 Err(e) if e.io_kind() == Some(io::ErrorKind::AddrNotAvailable) => refused = e,
                 decided => return decided,

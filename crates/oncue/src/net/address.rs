@@ -14,8 +14,12 @@ use crate::endpoint::{Endpoint, Host, Source};
 use crate::error::Error;
 use crate::options::IpVersions;
 
-/// The endpoints that a host to be bound resolves to, the preferred one first. May wait for a name to be looked up.
-pub(super) fn to_bind(at: &Endpoint, versions: IpVersions) -> io::Result<Vec<Endpoint>> {
+/// The endpoints that a host to be bound resolves to, the preferred one first. A name is looked up by `look_up`.
+pub(super) fn to_bind(
+    at: &Endpoint,
+    versions: IpVersions,
+    look_up: impl FnOnce(&str, u16) -> io::Result<Vec<SocketAddr>>,
+) -> io::Result<Vec<Endpoint>> {
     let (name, port) = match at {
         Endpoint::Tcp { host: Host::Any, port, .. } if versions == IpVersions::V6 => {
             return Ok(vec![Endpoint::from_tcp((Ipv6Addr::UNSPECIFIED, *port).into())]);

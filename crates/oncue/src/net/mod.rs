@@ -62,8 +62,17 @@ pub(crate) trait Net: Send + 'static {
     /// What [`listen`](Net::listen) returns. It listens until it is dropped, which any thread may do.
     type Listener: Send + 'static;
 
-    /// What a host to be bound resolves to, the preferred endpoint first. May wait for a name to be looked up.
-    fn places(at: &Endpoint, _options: &NetOptions) -> io::Result<Vec<Endpoint>> {
+    /// Looks up names, for a caller that may wait.
+    type Names: Clone + Send;
+
+    fn names(&self) -> Self::Names;
+    /// What a host to be bound resolves to, the preferred endpoint first. A look-up that `patience` gives up is an error.
+    fn places(
+        _names: &Self::Names,
+        at: &Endpoint,
+        _options: &NetOptions,
+        _patience: &dyn Fn() -> io::Result<()>,
+    ) -> io::Result<Vec<Endpoint>> {
         Ok(vec![at.clone()])
     }
     /// Listens. Also returns the endpoint with its wildcards resolved.

@@ -130,9 +130,19 @@ impl OsNet {
 impl Net for OsNet {
     type Stream = OsStream;
     type Listener = OsListener;
+    type Names = Resolver;
 
-    fn places(at: &Endpoint, options: &NetOptions) -> io::Result<Vec<Endpoint>> {
-        address::to_bind(at, options.ip_versions)
+    fn names(&self) -> Resolver {
+        self.resolver.clone()
+    }
+
+    fn places(
+        names: &Resolver,
+        at: &Endpoint,
+        options: &NetOptions,
+        patience: &dyn Fn() -> io::Result<()>,
+    ) -> io::Result<Vec<Endpoint>> {
+        address::to_bind(at, options.ip_versions, |name, port| names.wait(name, port, patience))
     }
 
     fn listen(

@@ -4,13 +4,17 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, Weak};
-use std::thread;
+use std::thread::{self, Thread};
+use std::time::Duration;
 
 use super::{Notify, Ready, address};
 use crate::sync::lock;
 
 /// How many names are looked up at a time. Further ones wait.
 const LOOKUPS_MAX: usize = 16;
+
+/// How often a thread that waits for a look-up checks whether it is still to wait.
+const PATIENCE_INTERVAL: Duration = Duration::from_millis(20);
 
 type Found = io::Result<Vec<SocketAddr>>;
 type Slot = Mutex<Option<Found>>;
@@ -34,6 +38,15 @@ struct Question {
     answer: Weak<Slot>,
     notify: Arc<dyn Notify>,
     token: usize,
+}
+
+/// Wakes the thread that waits for a look-up.
+struct Unpark(Thread);
+
+impl Notify for Unpark {
+    fn notify(&self, _ready: Ready) {
+        self.0.unpark();
+    }
 }
 
 /// The result of a look-up, now or later. Dropping it cancels a look-up that has not begun.
@@ -89,6 +102,18 @@ impl Resolver {
         Ok(Answer(slot))
     }
 
+    /// Looks up a name, and waits for it as long as `patience` does not end it.
+    pub(super) fn wait(&self, name: &str, port: u16, patience: &dyn Fn() -> io::Result<()>) -> Found {
+        let answer = self.ask(name, port, 0, Arc::new(Unpark(thread::current())))?;
+        loop {
+            if let Some(found) = answer.take() {
+                return found;
+            }
+            patience()?;
+            thread::park_timeout(PATIENCE_INTERVAL);
+        }
+    }
+
     fn work(&self) {
         while let Some(question) = self.next() {
             let Question { name, port, answer, notify, token } = question;
@@ -116,7 +141,7 @@ impl Resolver {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
 
@@ -158,5 +183,21 @@ mod tests {
         assert!(answers.iter().all(|answer| answer.take().is_some_and(|found| found.is_ok())));
         assert!(MOST.load(Ordering::SeqCst) <= LOOKUPS_MAX);
         assert!(ALL.load(Ordering::SeqCst) <= 50 + LOOKUPS_MAX, "those that had begun");
+    }
+
+    #[test]
+    fn a_thread_waits_for_a_look_up_until_it_is_told_to_give_up() {
+        let at_once = Resolver::new(|_, port| Ok(address::of_localhost(port)));
+        assert_eq!(at_once.wait("name", 7, &|| Ok(())).unwrap()[0].port(), 7);
+        let never = Resolver::new(|_, _| {
+            loop {
+                thread::park();
+            }
+        });
+        let begun = Instant::now();
+        let until = begun + Duration::from_millis(100);
+        let patience = || if Instant::now() < until { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) };
+        assert_eq!(never.wait("name", 7, &patience).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(begun.elapsed() < Duration::from_secs(10));
     }
 }

@@ -269,7 +269,7 @@ options! {
     reconnect_stop(conditions: ReconnectStop): ReconnectStop = ReconnectStop::NEVER => conditions;
 
     /// How long making a connection may take: the look-up of the name, all addresses of the host, the way through a proxy
-    /// (libzmq: `ZMQ_CONNECT_TIMEOUT`). The handshake has [a time of its own](Options::handshake_timeout). TCP; Unix sockets
+    /// (libzmq: `ZMQ_CONNECT_TIMEOUT`); also how long `bind` waits for the look-up of a name. The handshake has [a time of its own](Options::handshake_timeout). TCP; Unix sockets
     /// connect at once. Default: as `handshake_timeout`; zero means no limit but the system's, about 2 minutes on Linux.
     connect_timeout(time: Duration): Option<Duration> = None => Some(time);
 

@@ -41,6 +41,8 @@ use task::Task;
 ///   long as the topic is wanted. When no publisher is connected any more, active topics become stale.
 /// - **Confirmed subscriptions** ([`Sub::subscribe`](crate::Sub::subscribe)): a subscriber that waits is answered when the
 ///   publishers of the frontend have answered the same, so the answer comes from the first publisher of a chain.
+/// - **What a publisher has dropped** for the frontend is told to the backend's subscribers ([`Missed`](crate::Missed)), among the
+///   messages that follow.
 /// - **Messages of subscribers** to their publishers (an XSUB's to an XPUB) are passed on if the backend is an XPUB and the
 ///   frontend an XSUB.
 ///

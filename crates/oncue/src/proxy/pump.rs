@@ -269,7 +269,9 @@ impl<'a> Pump<'a> {
         let Ends { frontend, backend, capture, keep_last, counters, .. } = self.ends;
         for _ in 0..LOADS_PER_RUN {
             let next = || frontend.hub.inbound.pop_many().map(Load::from);
-            let Some(load) = self.down.take().or_else(next) else { return false };
+            let load = self.down.take().or_else(next);
+            self.pass_missed();
+            let Some(load) = load else { return false };
             let sent = match keep_last {
                 true => backend.hub.forward_and_keep(&load),
                 false => backend.hub.forward(&load, frontend.hub.inbound.is_empty()),
@@ -283,6 +285,16 @@ impl<'a> Pump<'a> {
             capture.iter().for_each(|capture| self.capture(&capture.hub, &load));
         }
         true
+    }
+
+    /// What publishers have dropped for the frontend: it is told to the backend's subscribers among the messages that follow.
+    fn pass_missed(&self) {
+        let Ends { frontend, backend, counters, .. } = self.ends;
+        while let Some(missed) = frontend.hub.inbound.pop_missed() {
+            let messages = missed.messages.saturating_add(missed.unseen);
+            counters.missed.fetch_add(messages, Relaxed);
+            backend.hub.counters.missed_upstream.fetch_add(messages, Relaxed);
+        }
     }
 
     /// Messages of subscribers, to all publishers. A SUB cannot send them.

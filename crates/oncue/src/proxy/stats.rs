@@ -17,6 +17,9 @@ pub struct ProxyStats {
     pub up_dropped: u64,
     /// Messages that the capture socket had no room for.
     pub capture_missed: u64,
+    /// Messages that publishers of this library have dropped for the frontend. The backend's subscribers are told, as
+    /// [`unseen`](crate::Missed::unseen): it is not known who of them wanted them.
+    pub missed: u64,
     /// How often messages waited because the backend had no room.
     pub waits: u64,
     /// Subscriptions that were passed on to publishers.
@@ -50,6 +53,7 @@ pub(super) struct Counters {
     pub(super) up: Counter,
     pub(super) up_dropped: AtomicU64,
     pub(super) capture_missed: AtomicU64,
+    pub(super) missed: AtomicU64,
     pub(super) waits: AtomicU64,
     pub(super) subscribed: AtomicU64,
     pub(super) unsubscribed: AtomicU64,
@@ -87,6 +91,7 @@ impl Counters {
             up: self.up.read(),
             up_dropped: get(&self.up_dropped),
             capture_missed: get(&self.capture_missed),
+            missed: get(&self.missed),
             waits: get(&self.waits),
             subscribed: get(&self.subscribed),
             unsubscribed: get(&self.unsubscribed),

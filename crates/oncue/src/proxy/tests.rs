@@ -313,3 +313,41 @@ fn a_subscription_is_confirmed_when_the_publishers_behind_two_proxies_have_it() 
     assert_eq!((refused.refused, refused.publishers()), (1, 1), "{refused:?}");
     drop(proxies);
 }
+
+#[test]
+fn what_a_publisher_has_dropped_is_told_behind_the_proxy() {
+    let engine = Engine::start().unwrap();
+    let few = || Options::new().send_hwm(10).recv_hwm(10).send_buffer(4096).recv_buffer(4096);
+    let publisher = XPub::new(&engine, few()).unwrap();
+    let frontend = XSub::new(&engine, few()).unwrap();
+    let backend = XPub::new(&engine, Options::new()).unwrap();
+    frontend.connect(&publisher.bind("tcp://127.0.0.1:*").unwrap().to_string()).unwrap();
+    let downstream = backend.bind("tcp://127.0.0.1:*").unwrap().to_string();
+    let proxy = Proxy::new(&frontend, &backend).unwrap();
+    let subscriber = Sub::new(&engine, Options::new()).unwrap();
+    subscriber.subscribe("").unwrap();
+    subscriber.connect(&downstream).unwrap();
+    assert_eq!(publisher.event().wait_timeout(LONG).unwrap().unwrap(), wanted(""));
+    proxy.pause();
+    let mut sent = 0;
+    while publisher.stats().missed < 100 {
+        publisher.send(vec![7; 10_000]).unwrap();
+        sent += 1;
+    }
+    proxy.resume();
+    let (mut received, mut told) = (0, 0);
+    let start = Instant::now();
+    while received + told < sent {
+        assert!(start.elapsed() < LONG, "{received} received and {told} told of {sent}");
+        // What is told comes with what follows.
+        publisher.send("more").unwrap();
+        sent += 1;
+        while let Some(received_many) = subscriber.recv_many().wait_timeout(Duration::from_millis(20)) {
+            let many = received_many.unwrap();
+            told += many.missed().map_or(0, |missed| missed.unseen);
+            received += many.len() as u64;
+        }
+    }
+    assert_eq!(received + told, sent);
+    assert_eq!(proxy.stats().missed, told);
+}

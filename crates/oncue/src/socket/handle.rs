@@ -91,7 +91,7 @@ impl<S, F> Socket<S, F> {
     /// Listens at an endpoint, in addition to any others: `tcp://HOST:PORT`, `ipc://PATH`, `ipc://@NAME` or
     /// `inproc://NAME`. `*` as host means every IPv4 address; `*` or 0 as port lets the system choose. A host may also be
     /// an interface (`eth0`; its first IPv4 address, or else IPv6) or a name of this machine, whose look-up may take
-    /// seconds. Returns the endpoint with its wildcards resolved.
+    /// seconds: up to [`connect_timeout`](crate::Options::connect_timeout), unless the socket is closed meanwhile. Returns the endpoint with its wildcards resolved.
     ///
     /// # Errors
     /// [`Misuse`](crate::ErrorKind::Misuse) for a bad endpoint, naming the part;

@@ -38,7 +38,7 @@ impl<F> Socket<Publisher, F> {
         self.0.hub.send(&message)
     }
 
-    /// Changes [`Options::send_hwm`](crate::Options::send_hwm) while the socket runs, at once and for all peers (libzmq's
+    /// Changes [`Options::send_hwm`](crate::Options::send_hwm) while the socket runs, for all peers and from the next turn of the I/O threads on (libzmq's
     /// `ZMQ_SNDHWM` acts on later connections only). 0 means no bound. Messages that are queued beyond a lower mark stay. How
     /// many messages may wait between `send` and the I/O threads is still as the options said.
     ///

@@ -351,6 +351,9 @@ pub(crate) struct SimStream {
 impl Net for SimNet {
     type Stream = SimStream;
     type Listener = SimListener;
+    type Names = ();
+
+    fn names(&self) {}
 
     fn listen(
         &mut self,

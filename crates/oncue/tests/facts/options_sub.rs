@@ -32,12 +32,17 @@ fn a_send_mark_changes_at_once_for_peers_that_are_connected() {
                 thread::yield_now();
             }
         };
+        let set = |mark| {
+            x.set_send_hwm(mark);
+            // The I/O thread knows it.
+            assert!(x.responds_within(SOON));
+        };
         send(0..4, 3);
-        x.set_send_hwm(5);
+        set(5);
         send(4..8, 4);
-        x.set_send_hwm(1);
+        set(1);
         send(8..10, 6);
-        x.set_send_hwm(0);
+        set(0);
         send(10..2000, 6);
         peer.expect(message(&[&b"large"[..], &large()]));
         for n in [0].into_iter().chain(4..7).chain(10..2000) {

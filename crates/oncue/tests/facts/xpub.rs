@@ -109,7 +109,7 @@ fn peers_can_read_our_metadata() {
             let mut peer = door.stranger();
             peer.send(version.hello("SUB"));
             peer.expect(GREETING_3_1);
-            let properties = b"\x0bSocket-Type\0\0\0\x04XPUB\x07X-Oncue\0\0\0\x011\x06X-Host\0\0\0\x09sensor-17\x07X-Empty\0\0\0\0";
+            let properties = b"\x0bSocket-Type\0\0\0\x04XPUB\x07X-Oncue\0\0\0\x012\x06X-Host\0\0\0\x09sensor-17\x07X-Empty\0\0\0\0";
             peer.expect(command("READY", properties));
         }
         // There is no place for properties below 3.0.

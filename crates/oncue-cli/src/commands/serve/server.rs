@@ -4,7 +4,8 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use oncue::demand::{Builder, Failure, Reloaded};
 use oncue::{Endpoint, Engine, EngineOptions, OnDemand, XPub};
@@ -30,10 +31,14 @@ use crate::output::counted;
 use crate::publisher::{self, LINGER};
 use crate::signals::{Stop, Waited};
 use crate::stdio;
+use crate::wait::spawn;
 
 /// The descriptors that a program takes while it runs: three pipes, its pidfd, and an eventfd. Those of all programs are
 /// reserved: subscribers do not get them.
 const PROGRAM_DESCRIPTORS: usize = 5;
+
+/// How often a thread that waits for a `bind` checks whether the server is to end.
+const BIND_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Checks a config, and whether what it needs is there. Prints the number of its routes.
 pub(super) fn check(path: &Path) -> Result<(), Fail> {
@@ -53,10 +58,10 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
         .map_err(|why| Fail::Runtime(format!("the passed sockets cannot be used: {why}")))?;
     let asked = Asked::on_signals()?;
     let config = read(path)?;
-    let supervisor = Supervisor::of_environment().unwrap_or_else(|why| {
+    let supervisor = Arc::new(Supervisor::of_environment().unwrap_or_else(|why| {
         remark(format!("the supervisor is told nothing: {why}"));
         Supervisor::none()
-    });
+    }));
     let launcher = Launcher::new();
     let launcher = launcher.map_err(|error| Fail::Runtime(format!("no program can be started: {error}")))?;
     let tools = Arc::new(Tools {
@@ -65,10 +70,11 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
         counts: Counts::default(),
         end: Permits::new(0),
     });
-    let mut server = Server::start(config, passed, tools, stop)?;
-    supervisor.ready(&server.status());
     // Twice as often as the supervisor wants it.
     let beat = supervisor.watchdog().map(|time| time / 2);
+    let binder = Binder { passed, stop: stop.clone(), supervisor: supervisor.clone() };
+    let mut server = Server::start(config, binder, tools, stop)?;
+    supervisor.ready(&server.status());
     let mut next_beat = beat.map(|_| Instant::now());
     loop {
         match stop.wait(asked.next(), next_beat) {
@@ -100,8 +106,15 @@ struct Server {
     tools: Arc<Tools>,
     on_demand: OnDemand,
     keepers: Keepers,
-    passed: Passed,
+    binder: Binder,
     places: Places,
+}
+
+/// Binds endpoints.
+struct Binder {
+    passed: Passed,
+    stop: Stop,
+    supervisor: Arc<Supervisor>,
 }
 
 /// The endpoints that are open: as the config has them, and as the system resolved them; several for passed sockets.
@@ -114,7 +127,7 @@ enum Way {
 }
 
 impl Server {
-    fn start(config: Config, passed: Passed, tools: Arc<Tools>, stop: &Stop) -> Result<Server, Fail> {
+    fn start(config: Config, binder: Binder, tools: Arc<Tools>, stop: &Stop) -> Result<Server, Fail> {
         let reserved = config.processes_max.saturating_mul(PROGRAM_DESCRIPTORS);
         let reserved = u32::try_from(reserved).unwrap_or(u32::MAX);
         let engine = Engine::with(EngineOptions::new().descriptors_reserved(reserved))?;
@@ -125,14 +138,14 @@ impl Server {
             config.options.clone().linger(LINGER).admission(move |request| deciding.decide(request));
         let socket = XPub::new(&engine, options)?;
         connections::follow(&socket, "serve", stop)?;
-        open(&socket, &mut places, &config, &passed)?;
-        for missing in passed.unused(&config.bind).into_iter().chain(missing(&config)) {
+        open(&socket, &mut places, &config, &binder)?;
+        for missing in binder.passed.unused(&config.bind).into_iter().chain(missing(&config)) {
             remark(missing);
         }
         let mut keepers = Keepers::default();
         let builder = reporting(OnDemand::on(socket), &tools);
         let on_demand = routes::add(builder, &config, &tools, &mut keepers)?.start()?;
-        Ok(Server { config, rules, tools, on_demand, keepers, passed, places })
+        Ok(Server { config, rules, tools, on_demand, keepers, binder, places })
     }
 
     /// Reads the config again. What has not changed in it is not disturbed; if anything is wrong, nothing is.
@@ -198,7 +211,7 @@ impl Server {
 
     /// Opens the endpoints of a config that are not open yet, and puts its routes in the place of those that run.
     fn reroute(&mut self, config: &Config) -> Result<Reloaded, Fail> {
-        open(self.on_demand.xpub(), &mut self.places, config, &self.passed)?;
+        open(self.on_demand.xpub(), &mut self.places, config, &self.binder)?;
         let builder = routes::add(self.on_demand.builder(), config, &self.tools, &mut self.keepers)?;
         Ok(self.on_demand.reload(builder)?)
     }
@@ -244,12 +257,12 @@ impl Way {
 }
 
 /// Opens the endpoints of a config that are not open yet.
-fn open(socket: &XPub, places: &mut Places, config: &Config, passed: &Passed) -> Result<(), Fail> {
+fn open(socket: &XPub, places: &mut Places, config: &Config, binder: &Binder) -> Result<(), Fail> {
     for way in [Way::Bound, Way::Connected] {
         for text in way.texts(config) {
             let Entry::Vacant(place) = places.entry((way, text.clone())) else { continue };
             place.insert(match way {
-                Way::Bound => bind(socket, text, passed)?,
+                Way::Bound => binder.bind(socket, text)?,
                 Way::Connected => vec![connections::connect(socket, "serve", text)?],
             });
         }
@@ -257,17 +270,47 @@ fn open(socket: &XPub, places: &mut Places, config: &Config, passed: &Passed) ->
     Ok(())
 }
 
-/// Binds an endpoint, or the sockets that were passed and are meant by it.
-fn bind(socket: &XPub, text: &str, passed: &Passed) -> Result<Vec<Endpoint>, Fail> {
-    let endpoints = match text.starts_with(PASSED) {
-        false => vec![socket.bind(text)?],
-        true => {
-            let sockets = passed.get(text).map_err(Fail::Runtime)?;
-            sockets.into_iter().map(|fd| socket.bind_fd(fd)).collect::<oncue::Result<_>>()?
+impl Binder {
+    /// Binds an endpoint, or the sockets that were passed and are meant by it.
+    fn bind(&self, socket: &XPub, text: &str) -> Result<Vec<Endpoint>, Fail> {
+        let endpoints = match text.starts_with(PASSED) {
+            false => vec![self.bind_endpoint(socket, text)?],
+            true => {
+                let sockets = self.passed.get(text).map_err(Fail::Runtime)?;
+                sockets.into_iter().map(|fd| socket.bind_fd(fd)).collect::<oncue::Result<_>>()?
+            }
+        };
+        endpoints.iter().for_each(|endpoint| remark(format!("bound to {endpoint}")));
+        Ok(endpoints)
+    }
+
+    /// Binds an endpoint on a thread of its own: the look-up of a host name may take long, and this thread is to end when the
+    /// server does, and to give signs of life.
+    fn bind_endpoint(&self, socket: &XPub, text: &str) -> Result<Endpoint, Fail> {
+        let (tell, told) = mpsc::channel();
+        let (binding, endpoint) = (socket.clone(), text.to_owned());
+        // An error means that the server ends.
+        spawn("bind", move || drop(tell.send(binding.bind(&endpoint))))?;
+        let beat = self.supervisor.watchdog().map(|time| time / 2);
+        let mut beaten = Instant::now();
+        loop {
+            match told.recv_timeout(BIND_LOOK_INTERVAL) {
+                Ok(bound) => return Ok(bound?),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Fail::Runtime(format!("cannot bind {text}: its thread has ended")));
+                }
+            }
+            if self.stop.is_stopped() {
+                self.stop.unfinished()?;
+                return Err(Fail::Runtime(format!("{text} was not bound: the server ends")));
+            }
+            if beat.is_some_and(|beat| beaten.elapsed() >= beat) {
+                self.supervisor.alive();
+                beaten = Instant::now();
+            }
         }
-    };
-    endpoints.iter().for_each(|endpoint| remark(format!("bound to {endpoint}")));
-    Ok(endpoints)
+    }
 }
 
 /// Logs failures of producers, and topics that no route serves; their subscribers are told as well.

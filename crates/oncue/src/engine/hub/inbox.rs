@@ -186,23 +186,20 @@ impl Inbound {
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<Msg> {
         let mut state = self.state.lock();
-        let span = match state.spans.next() {
-            Some(span) => span,
-            None => return self.pop_next(state),
+        let (bytes, span) = match state.spans.next() {
+            Some(span) => (state.bytes.clone().expect("spans come with bytes"), span),
+            None => self.pop_next(state)?,
         };
-        let bytes = state.bytes.clone().expect("spans come with bytes");
         Some(Msg::within(bytes, span.0, span.1))
     }
 
     /// The first message of the next arrival.
     #[cold]
-    fn pop_next(&self, mut state: QuickGuard<'_, State>) -> Option<Msg> {
+    #[inline(never)]
+    fn pop_next(&self, mut state: QuickGuard<'_, State>) -> Option<(Buffer, (u32, u32))> {
         let known = state.missed.len();
-        let span = self.next_arrival(&mut state, false).map(|(span, _)| span);
-        let message = span.map(|span| {
-            let bytes = state.bytes.clone().expect("spans come with bytes");
-            Msg::within(bytes, span.0, span.1)
-        });
+        let next = self.next_arrival(&mut state, false);
+        let message = next.map(|(span, _)| (state.bytes.clone().expect("spans come with bytes"), span));
         self.unlock(state, known);
         message
     }

@@ -192,6 +192,8 @@ pub(crate) trait Shut: Send + Sync {
 pub(crate) struct Counters {
     pub(crate) peers: AtomicU64,
     pub(crate) outbox_full: AtomicU64,
+    /// What the publishers of a proxy have dropped before it came to this socket.
+    pub(crate) missed_upstream: AtomicU64,
     pub(crate) delivered: AtomicU64,
     pub(crate) missed: AtomicU64,
     pub(crate) undelivered: AtomicU64,
@@ -365,6 +367,12 @@ impl Hub {
             confirmation.asks_again(self.ports.len());
             self.mail_all(|| Note::Confirm { hub: self.clone(), confirmation: confirmation.clone() });
         }
+    }
+
+    /// How many messages never came to the peers' queues, by whoever dropped them.
+    pub(crate) fn unseen(&self) -> u64 {
+        let Counters { outbox_full, missed_upstream, .. } = &self.counters;
+        outbox_full.load(Ordering::Relaxed) + missed_upstream.load(Ordering::Relaxed)
     }
 
     /// Leaves a note for every shard.

@@ -10,7 +10,7 @@ use crate::connection::ConnectedPeer;
 use crate::endpoint::Endpoint;
 use crate::engine::hub::inbox::Gap;
 use crate::engine::hub::publishers::Account;
-use crate::missed::Missed;
+use crate::missed::{Missed, TOPICS_MAX};
 
 /// The messages of one read, in parts that each have one gap at most, before their first message.
 type Parts = Vec<(Vec<(u32, u32)>, Option<Box<Gap>>)>;
@@ -49,7 +49,11 @@ impl Publisher {
     pub(crate) fn missed(&self, news: &MissedNews<'_>) -> Missed {
         self.account.missed.fetch_add(news.messages, Ordering::Relaxed);
         self.account.unseen.fetch_add(news.unseen, Ordering::Relaxed);
-        let topics = news.topics.map(|(topic, count)| (Prefix::from(topic), u64::from(count))).collect();
+        let topics = news
+            .topics
+            .take(TOPICS_MAX)
+            .map(|(topic, count)| (Prefix::from(topic), u64::from(count)))
+            .collect();
         Missed { messages: news.messages, unseen: news.unseen, topics, ..self.nothing() }
     }
 

@@ -1,7 +1,6 @@
 //! From a socket's outbox to its peers: a shard takes what was pushed, matches it, and offers each peer its runs.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use oncue_core::ledger::AudienceId;
@@ -102,7 +101,7 @@ impl<N: Net> Shard<N> {
             return false;
         };
         // What was dropped since the last call lies behind what is taken now: the outbox was full of it.
-        let dropped = hub.counters.outbox_full.load(Ordering::Relaxed);
+        let dropped = hub.unseen();
         let unseen = std::mem::replace(&mut served.unseen, dropped - served.dropped);
         served.dropped = dropped;
         if unseen > 0 {

@@ -29,7 +29,6 @@ mod upkeep;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -265,7 +264,7 @@ impl<N: Net> Shard<N> {
             taken: Duration::ZERO,
             thick: false,
             done: false,
-            dropped: hub.counters.outbox_full.load(Ordering::Relaxed),
+            dropped: hub.unseen(),
             unseen: 0,
             direct_at: None,
         });
