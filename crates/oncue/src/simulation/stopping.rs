@@ -36,7 +36,8 @@ impl Stopping {
             let events = socket.events();
             socket.connect("inproc://p").unwrap();
             let socket = Subscriber::Sub(socket);
-            readers.push((Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new() }, events));
+            readers
+                .push((Reader { socket, counts: BTreeMap::new(), last: BTreeMap::new(), missed: 0 }, events));
         }
         let stopped = vec![false; readers.len()];
         Stopping { sim, publisher, readers, stopped }
