@@ -21,6 +21,7 @@ fn main() -> oncue::Result<()> {
                 XPubEvent::Wanted(prefix) => drop(wanted.insert(prefix)),
                 XPubEvent::Unwanted(prefix) => drop(wanted.remove(&prefix)),
                 XPubEvent::Message(message) => eprintln!("a subscriber says {message:?}"),
+                _ => {}
             }
         }
         for topic in &wanted {

@@ -1,6 +1,7 @@
 //! Threads: how one is started, and blocked on a future.
 
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{Builder, JoinHandle, Thread};
@@ -52,10 +53,39 @@ pub(crate) fn wait_until<F: Future>(future: F, deadline: Option<Instant>) -> Opt
     })
 }
 
+/// Which of two futures was done first, and what it yields.
+pub(crate) enum First<A, B> {
+    This(A),
+    That(B),
+}
+
+/// Waits for the first of two futures; this one, if both are done.
+pub(crate) async fn first<A: Future + Unpin, B: Future + Unpin>(
+    mut this: A,
+    mut that: B,
+) -> First<A::Output, B::Output> {
+    poll_fn(|context| match Pin::new(&mut this).poll(context) {
+        Poll::Ready(output) => Poll::Ready(First::This(output)),
+        Poll::Pending => Pin::new(&mut that).poll(context).map(First::That),
+    })
+    .await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::future::{poll_fn, ready};
+    use std::future::{pending, ready};
+
+    #[test]
+    fn the_first_of_two_futures_is_enough() {
+        let of = |first| match first {
+            First::This(n) => n,
+            First::That(n) => n,
+        };
+        assert_eq!(of(wait(first(ready(1), ready(2)))), 1);
+        assert_eq!(of(wait(first(pending(), ready(2)))), 2);
+        assert_eq!(of(wait(first(ready(1), pending()))), 1);
+    }
 
     #[test]
     fn a_future_is_waited_for_as_often_as_it_takes() {

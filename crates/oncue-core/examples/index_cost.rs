@@ -107,7 +107,7 @@ fn ledger_of_one_peer(prefixes: &[[u8; 20]], rng: &mut Rng) {
     });
     println!("  cancel, again {each:7.1} ns");
     let mut unwanted = 0;
-    let each = time(1, |_| ledger.detach(peer, |_| unwanted += 1));
+    let each = time(1, |_| _ = ledger.detach(peer, 0, |_| unwanted += 1));
     println!("  detach        {:7.1} ms", each / 1e6);
     assert_eq!(unwanted, MILLION);
 }

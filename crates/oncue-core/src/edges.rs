@@ -1,10 +1,10 @@
-//! The demand events that one watcher has not read yet, in bounded memory. How it waits for them is not known here.
+//! The events that one watcher has not read yet, in bounded memory: of demand, or of each peer. How it waits for them is not known here.
 mod edge;
 mod queue;
 #[cfg(test)]
 mod tests;
 
-pub use edge::{Edge, Prefix};
+pub use edge::{Edge, Prefix, Subject};
 use queue::{NONE, Queue};
 
 use crate::topic::index::{PrefixHash, Tables};
@@ -27,9 +27,11 @@ const BYTES_PER_NET_STEP: usize = 64;
 ///
 /// Each operation is short, however many edges are pending: they are netted in small steps as others arrive, and until that
 /// is done a few more than the limit are pending.
-pub struct Edges {
+///
+/// With a [`Subject`] the same holds for each (subject, prefix). Repeated edges are kept only while all are kept exactly.
+pub struct Edges<S = ()> {
     hash: PrefixHash,
-    queue: Queue,
+    queue: Queue<S>,
     /// The sum of the lengths of the pending prefixes.
     bytes: usize,
     netting: Option<Netting>,
@@ -54,40 +56,54 @@ struct Exact {
     net_steps: usize,
 }
 
-impl Edges {
+impl<S: Subject> Edges<S> {
     /// No pending edges. `seed` keys a hash: it should be random and secret.
-    pub fn new(seed: u64) -> Edges {
+    pub fn new(seed: u64) -> Edges<S> {
         let exact =
             Exact { edges_max: EDGES_EXACT_MAX, bytes_max: EDGES_EXACT_BYTES_MAX, net_steps: NET_STEPS };
         let hash = PrefixHash::new(seed);
         Edges { hash, queue: Queue::new(), bytes: 0, netting: None, round: 0, exact }
     }
 
-    /// Appends an edge. The edges of one prefix must alternate.
+    /// Appends an edge. The edges of one prefix and subject must alternate.
     ///
     /// # Panics
     /// When they do not, and it is noticed.
-    pub fn push(&mut self, prefix: Prefix, wanted: bool) {
-        let full = self.queue.len() >= self.exact.edges_max || self.bytes >= self.exact.bytes_max;
-        if full && self.netting.is_none() {
+    pub fn push(&mut self, subject: S, prefix: Prefix, wanted: bool) {
+        if self.is_full() && self.netting.is_none() {
             self.begin_netting();
         }
         let steps = self.exact.net_steps + prefix.len() / BYTES_PER_NET_STEP;
-        self.bytes += prefix.len();
-        let at = self.queue.push(Edge { prefix, wanted });
-        if let Some(netting) = &mut self.netting {
-            if netting.next == NONE {
-                netting.next = at;
-            }
-            let _ = (0..steps).all(|_| self.net_one());
-        }
+        self.append(Edge { subject, prefix, wanted, repeated: false });
+        let _ = (0..steps).all(|_| self.net_one());
         if self.is_empty() {
             self.netting = None;
         }
     }
 
+    /// Appends a repeated edge: the subject has asked again for what it has. Dropped unless all edges are kept exactly.
+    pub fn repeat(&mut self, subject: S, prefix: Prefix) {
+        if !self.is_full() && self.netting.is_none() {
+            self.append(Edge { subject, prefix, wanted: true, repeated: true });
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.queue.len() >= self.exact.edges_max || self.bytes >= self.exact.bytes_max
+    }
+
+    fn append(&mut self, edge: Edge<S>) {
+        self.bytes += edge.prefix.len();
+        let at = self.queue.push(edge);
+        if let Some(netting) = &mut self.netting
+            && netting.next == NONE
+        {
+            netting.next = at;
+        }
+    }
+
     /// Removes and returns the oldest pending edge.
-    pub fn pop(&mut self) -> Option<Edge> {
+    pub fn pop(&mut self) -> Option<Edge<S>> {
         let at = self.queue.oldest();
         if at == NONE {
             return None;
@@ -133,8 +149,13 @@ impl Edges {
         }
         *next = queue.newer(at);
         let edge = &queue.slot(at).edge;
-        let hash = hash.hash(&edge.prefix);
-        if let Some(partner) = table.find(hash, |other| queue.slot(other).edge.prefix == edge.prefix) {
+        if edge.repeated {
+            self.remove(at);
+            return true;
+        }
+        let hash = hash.hash_of_pair(edge.subject.number(), &edge.prefix);
+        let same = |other: &Edge<S>| other.subject == edge.subject && other.prefix == edge.prefix;
+        if let Some(partner) = table.find(hash, |other| same(&queue.slot(other).edge)) {
             let known = &queue.slot(partner).edge;
             assert_ne!(known.wanted, edge.wanted, "the edges of {} alternate", edge.prefix);
             // In this order, no removal gives one the number of the other.
@@ -150,7 +171,7 @@ impl Edges {
     }
 
     /// Removes an edge from the queue, and from the table if it is there.
-    fn remove(&mut self, at: u32) -> Edge {
+    fn remove(&mut self, at: u32) -> Edge<S> {
         let Edges { queue, netting, round, .. } = self;
         if let Some(Netting { table, next }) = netting {
             let (slot, last) = (queue.slot(at), queue.last());

@@ -40,6 +40,15 @@ pub enum Version {
 }
 
 impl Version {
+    /// Major and minor number.
+    pub fn numbers(self) -> (u8, u8) {
+        match self {
+            Version::V2_0 => (2, 0),
+            Version::V3_0 => (3, 0),
+            Version::V3_1 => (3, 1),
+        }
+    }
+
     /// Whether frames with the [`COMMAND`] flag exist in this version.
     pub fn has_commands(self) -> bool {
         self >= Version::V3_0

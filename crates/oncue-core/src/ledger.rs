@@ -76,6 +76,26 @@ pub enum Change {
     Unwanted,
 }
 
+/// A pair that has ended because its peer has left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ended<'a> {
+    /// The caller's name for the departure, see [`Ledger::detach`].
+    pub mark: u64,
+    /// The prefix.
+    pub prefix: &'a [u8],
+    /// Whether it was the last pair of its prefix: a demand event.
+    pub unwanted: bool,
+}
+
+/// Who holds a prefix.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Holder {
+    /// An attached peer.
+    Peer(PeerId),
+    /// A peer that has left with this mark; what it held is still to be released.
+    Left(u64),
+}
+
 /// The set of (peer, prefix) pairs in force.
 ///
 /// To pass a [`PeerId`] that is not attached, or an [`AudienceId`] that is no longer valid, is an error of the caller: methods
@@ -114,6 +134,8 @@ struct Leaving {
     audience: u32,
     /// The next position in its list to examine, or the next number of the index.
     next: u32,
+    /// The caller's name for the departure.
+    mark: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -220,10 +242,11 @@ impl Ledger {
     }
 
     /// Ends all pairs of `peer` and removes it: it belongs to no audience from now on. If it had few prefixes
-    /// ([`DETACH_PREFIXES_MAX`]), calls `on_unwanted` with each that has no other peer. Otherwise
-    /// [`release`](Self::release) does, and until then no peer wants them.
-    pub fn detach(&mut self, peer: PeerId, mut on_unwanted: impl FnMut(&[u8])) {
+    /// ([`DETACH_PREFIXES_MAX`]), calls `on_ended` with each. Otherwise [`release`](Self::release) does, and until then no
+    /// peer wants them. `mark` is the caller's own name for the departure. Returns whether there is something to release.
+    pub fn detach(&mut self, peer: PeerId, mark: u64, mut on_ended: impl FnMut(Ended<'_>)) -> bool {
         let audience = self.peer(peer).audience;
+        let mut releases = false;
         if audience != NONE {
             let own = &self.audiences[audience as usize];
             let alone = own.peers.len() == 1;
@@ -235,16 +258,23 @@ impl Ledger {
                 self.unsettle(audience);
                 self.peers[peer.index()].audience = NONE;
                 self.audiences[audience as usize].peers = Vec::new();
-                let mut leaving = Leaving { audience, next: 0 };
+                let mut leaving = Leaving { audience, next: 0, mark };
                 match small {
-                    true => self.release_some(&mut leaving, usize::MAX, &mut on_unwanted),
+                    true => self.release_some(&mut leaving, usize::MAX, &mut on_ended),
                     false => self.leaving.push_back(leaving),
                 }
+                releases = !small;
             } else {
+                // A shared audience is settled: its list is exact, and short.
+                for &id in &own.prefixes {
+                    let prefix = self.index.prefix(id).expect("a shared audience has an exact list");
+                    on_ended(Ended { mark, prefix, unwanted: false });
+                }
                 self.leave(peer);
             }
         }
         self.peers.remove(peer.index());
+        releases
     }
 
     /// Moves `peer` to the audience of its shard that has the same prefixes, if there is one and they are at most
@@ -357,6 +387,23 @@ impl Ledger {
     /// All prefixes in force, and how many peers have each, in no particular order. Prefixes to be released have 0 peers.
     pub fn prefixes(&self) -> impl Iterator<Item = (&[u8], u32)> {
         self.index.iter().map(|(_, prefix, holders)| (prefix, self.count_peers(holders)))
+    }
+
+    /// Calls `found` with each pair in force and each that is still to be released, in no particular order.
+    pub fn for_each_pair(&self, mut found: impl FnMut(Holder, &[u8])) {
+        let mut left: Vec<_> = self.leaving.iter().map(|leaving| (leaving.audience, leaving.mark)).collect();
+        left.sort_unstable();
+        for (_, prefix, holders) in self.index.iter() {
+            for &audience in self.crowds.of(holders) {
+                let peers = &self.audiences[audience as usize].peers;
+                peers.iter().for_each(|&peer| found(Holder::Peer(peer), prefix));
+                if peers.is_empty() {
+                    let at = left.binary_search_by_key(&audience, |&(audience, _)| audience);
+                    let (_, mark) = left[at.expect("an audience without peers is leaving")];
+                    found(Holder::Left(mark), prefix);
+                }
+            }
+        }
     }
 
     /// How many distinct prefixes are in force or to be released.

@@ -38,6 +38,7 @@ mod net;
 mod op;
 mod options;
 mod peer_address;
+mod peers;
 mod permission;
 pub mod proxy;
 #[cfg(test)]
@@ -64,13 +65,14 @@ pub use oncue_core::edges::Prefix;
 pub use oncue_core::frame::{ProtocolError, Seen};
 pub use oncue_core::greeting::MechanismName;
 pub use op::{Op, wakers_panicked};
-pub use options::{EngineOptions, IpVersions, Keep, OnFull, Options, ReconnectStop, SocksProxy};
+pub use options::{EngineOptions, IpVersions, Keep, OnFull, Options, ReconnectStop, SocksProxy, Verbose};
 pub use peer_address::PeerAddress;
+pub use peers::{PeerMetadata, PeerProfile, PeerStatus};
 pub use permission::{Admission, PeerKey, REASON_BYTES_MAX, Reason, SubscribeRequest};
 pub use proxy::Proxy;
 pub use socket::{
-    Confirming, ConnectionEvents, DemandEvent, DemandWatch, Pub, Socket, Sub, Subscribed, XPub, XPubEvent,
-    XSub, kind,
+    Confirming, ConnectionEvents, DemandEvent, DemandWatch, Pub, Socket, Sub, Subscribed, SubscriptionEvent,
+    SubscriptionWatch, XPub, XPubEvent, XSub, kind,
 };
 pub use stats::{Closed, RefusedPeer, SocketStats, TurnedAway};
 

@@ -20,10 +20,12 @@ use std::time::Duration;
 use self::drawn::Draw;
 use crate::engine::Control;
 use crate::socket::{Socket, kind};
+use crate::stage::pairs::{PairWatch, Pairs};
 use crate::stage::{Sim, events_of_all};
 use crate::sync::lock;
 use crate::{
-    DemandEvent, DemandWatch, ErrorKind, Keep, Msg, OnFull, Options, Prefix, Room, Sub, XPub, XPubEvent, XSub,
+    DemandEvent, DemandWatch, ErrorKind, Keep, Msg, OnFull, Options, Prefix, Room, Sub, SubscriptionEvent,
+    Verbose, XPub, XPubEvent, XSub,
 };
 
 const PREFIXES: [&str; 9] = ["", "a", "ab", "abc", "b", "ba", "c", "ca", "d"];
@@ -42,13 +44,22 @@ struct Publisher {
     told: BTreeSet<Prefix>,
     watch: DemandWatch,
     watched: BTreeSet<Prefix>,
+    /// What its events and its watch tell of each peer.
+    told_pairs: Pairs,
+    pairs: PairWatch,
+}
+
+/// How verbose the publishers of a history are.
+fn verbosity(seed: u64) -> Verbose {
+    [Verbose::Off, Verbose::Subscribes, Verbose::All][(seed % 3) as usize]
 }
 
 impl Publisher {
     fn new(control: Arc<dyn Control>, options: Options) -> Publisher {
         let socket = XPub::on(control, None, options).unwrap();
-        let watch = socket.demand();
-        Publisher { socket, told: BTreeSet::new(), watched: BTreeSet::new(), watch }
+        let (watch, pairs) = (socket.demand(), PairWatch::new(&socket));
+        let (told, watched, told_pairs) = Default::default();
+        Publisher { socket, told, watched, watch, told_pairs, pairs }
     }
 
     /// Takes what was reported. An event must not contradict the earlier ones.
@@ -58,8 +69,10 @@ impl Publisher {
                 XPubEvent::Wanted(p) => assert!(self.told.insert(p.clone()), "{p} was wanted already"),
                 XPubEvent::Unwanted(p) => assert!(self.told.remove(&p), "{p} was not wanted"),
                 XPubEvent::Message(m) => assert_eq!(m.topic(), b"up"),
+                XPubEvent::Subscription(event) => self.hear(&event),
             }
         }
+        self.pairs.listen();
         while let Ok(Some(event)) = self.watch.try_next() {
             match event {
                 DemandEvent::Wanted(p) => assert!(self.watched.insert(p.clone()), "{p} was wanted already"),
@@ -68,9 +81,39 @@ impl Publisher {
         }
     }
 
+    /// An event of one peer, which stands for changes of demand where the socket is verbose.
+    fn hear(&mut self, event: &SubscriptionEvent) {
+        match event {
+            SubscriptionEvent::Subscribed { prefix, .. } => _ = self.told.insert(prefix.clone()),
+            SubscriptionEvent::Repeated { prefix, .. } => assert!(self.told.contains(prefix)),
+            _ => {}
+        }
+        if self.socket.0.hub.options.verbose == Verbose::All {
+            self.told_pairs.take(event);
+            let prefix = event.prefix();
+            if !self.told_pairs.held.iter().any(|(_, held)| held == prefix) {
+                self.told.remove(prefix);
+            }
+        }
+    }
+
+    /// What it is told, in all ways, is what is wanted: so many pairs.
+    fn check(&self, wanted: &BTreeSet<Prefix>, pairs: usize) {
+        assert_eq!(self.told, *wanted, "what its events tell");
+        assert_eq!(self.watched, *wanted, "what its watch tells");
+        assert_eq!(self.socket.prefix_count(), wanted.len());
+        let held = &self.pairs.pairs;
+        assert!(held.peers().keys().eq(wanted), "what its watch tells of each peer: {:?}", held.held);
+        assert_eq!(held.held.len(), pairs, "{:?}", held.held);
+        if self.socket.0.hub.options.verbose == Verbose::All {
+            assert_eq!(self.told_pairs.held, held.held, "what its events tell of each peer");
+        }
+    }
+
     /// Begins a new watch: its snapshot must be the state of the old one.
     fn watch_anew(&mut self) {
         self.listen();
+        self.pairs.anew(&self.socket);
         self.watch = self.socket.demand();
         let snapshot: BTreeSet<_> = self.watch.snapshot().iter().cloned().collect();
         assert_eq!(snapshot, self.watched, "a new watch starts where an old one has got to");
@@ -202,6 +245,7 @@ impl History {
             .send_hwm(marks.0 as u32)
             .recv_hwm([1, 5, 1000][sim.below(3)])
             .on_full(policy)
+            .verbose(verbosity(seed))
             .queue_bytes_max(marks.1 as u64);
         let (publishers, readers, next_number) = (vec![], vec![], 0);
         let mut history =
@@ -355,8 +399,7 @@ impl History {
             publisher.listen();
             let stats = publisher.socket.stats();
             assert_eq!(stats.peers, self.readers.len() as u64, "publisher {p}: peers");
-            assert_eq!(publisher.told, wanted, "publisher {p}: what its events tell");
-            assert_eq!(publisher.watched, wanted, "publisher {p}: what its watch tells");
+            publisher.check(&wanted, self.readers.iter().map(|r| r.counts.len()).sum());
             for topic in TOPICS {
                 let any = self.readers.iter().any(|reader| reader.wants(topic.as_bytes()));
                 assert_eq!(publisher.socket.wanted(topic), any, "publisher {p}: {topic:?}");
@@ -473,7 +516,7 @@ impl History {
             }
         }
         self.calm_after_leaving();
-        let watches: Vec<_> = self.publishers.drain(..).map(|p| p.watch).collect();
+        let watches: Vec<_> = self.publishers.drain(..).map(|p| (p.watch, p.pairs)).collect();
         drop(watches);
         self.sim.run(CALM);
         assert_eq!(
@@ -489,7 +532,7 @@ impl History {
             self.readers.iter().flat_map(|r| r.counts.keys()).map(|p| Prefix::from(p.as_bytes())).collect();
         for publisher in &mut self.publishers {
             publisher.listen();
-            assert_eq!(publisher.told, wanted);
+            publisher.check(&wanted, self.readers.iter().map(|r| r.counts.len()).sum());
         }
     }
 }

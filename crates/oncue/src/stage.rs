@@ -2,6 +2,7 @@
 //! nothing here is in a published build.
 
 pub(crate) mod network;
+pub(crate) mod pairs;
 pub mod stranger;
 
 #[cfg(test)]

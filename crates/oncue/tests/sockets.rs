@@ -22,7 +22,7 @@ fn wanted(x: &XPub) -> String {
     match event(x) {
         XPubEvent::Wanted(p) => format!("+{p}"),
         XPubEvent::Unwanted(p) => format!("-{p}"),
-        XPubEvent::Message(m) => format!("{m:?}"),
+        other => format!("{other:?}"),
     }
 }
 

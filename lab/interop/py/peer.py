@@ -38,6 +38,12 @@ class Peer:
     def set(self, option, value):
         self.socket.setsockopt(getattr(zmq, option), int(value))
 
+    def set_bytes(self, option, value):
+        self.socket.setsockopt(getattr(zmq, option), unhex(value))
+
+    def get(self, option):
+        return self.socket.getsockopt(getattr(zmq, option))
+
     def bind(self, endpoint):
         self.socket.bind(endpoint)
         return self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
@@ -79,6 +85,22 @@ class Peer:
 
     def send(self, *frames):
         self.socket.send_multipart([unhex(frame) for frame in frames])
+
+    def flood(self, topic, size, most):
+        """Sends messages of this size until one is refused, and returns how many were sent."""
+        message = [unhex(topic), b"p" * int(size)]
+        for number in range(int(most)):
+            try:
+                self.socket.send_multipart(message, flags=zmq.NOBLOCK)
+            except zmq.Again:
+                return number
+        raise ValueError("nothing was refused")
+
+    def recv_property(self, name, milliseconds):
+        """The property of the sender of the next message."""
+        if not self.socket.poll(int(milliseconds)):
+            raise TimeoutError("no message")
+        return self.socket.recv_multipart(copy=False)[0].get(name)
 
     def recv(self, milliseconds):
         if not self.socket.poll(int(milliseconds)):

@@ -50,6 +50,26 @@ impl Foreign {
         self
     }
 
+    /// Sets a socket option of bytes, as [`set`](Foreign::set).
+    pub fn set_bytes(&mut self, option: &str, value: &[u8]) {
+        self.done(&format!("set_bytes {option} {}", hex(value)));
+    }
+
+    /// Reads a numeric socket option.
+    pub fn get(&mut self, option: &str) -> i64 {
+        self.ask(&format!("get {option}")).parse().expect("a number")
+    }
+
+    /// Sends messages of this size until one is refused. Returns how many were sent.
+    pub fn flood(&mut self, topic: &[u8], size: usize, most: usize) -> usize {
+        self.ask(&format!("flood {} {size} {most}", hex(topic))).parse().expect("a number")
+    }
+
+    /// Receives a message, and returns what its sender said of itself under this name in its handshake.
+    pub fn recv_property(&mut self, name: &str) -> String {
+        self.ask(&format!("recv_property {name} {}", PATIENCE.as_millis()))
+    }
+
     /// Binds, and returns the resolved endpoint.
     pub fn bind(&mut self, endpoint: &str) -> String {
         self.ask(&format!("bind {endpoint}"))

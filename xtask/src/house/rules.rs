@@ -67,6 +67,7 @@ pub(super) const FOLDERS: &[Folder] = &[
                     "op",
                     "options",
                     "peer_address",
+                    "peers",
                     "permission",
                     "stats",
                     "sync",

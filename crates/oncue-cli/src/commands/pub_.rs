@@ -1,14 +1,16 @@
 //! `oncue pub`: publishes lines of standard input, or one message, and prints demand to standard output.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Read, stdin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use clap::{ArgAction, ArgMatches, Command, arg, value_parser};
-use oncue::{DemandEvent, DemandWatch, OnFull, XPub};
+use oncue::{DemandEvent, DemandWatch, OnFull, SubscriptionEvent, XPub};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::fail::Fail;
@@ -16,7 +18,7 @@ use crate::lines::{Line, Lines, split_at_tab};
 use crate::output::{self, counted};
 use crate::signals::{Cause, Stop, Waited};
 use crate::stdio::{self, say};
-use crate::wait::spawn;
+use crate::wait::{First, first, spawn};
 use crate::{args, json, publisher};
 
 /// The longest line that is published, in bytes.
@@ -68,6 +70,10 @@ pub(crate) fn command() -> Command {
             arg!(--"wait-subscriber" <DUR> "Wait for the first subscriber before anything is published; end with status 3 if none comes")
                 .value_parser(args::duration),
         )
+        .arg(
+            arg!(--"wait-subscribers" <N> "Wait for N subscribers before anything is published: with --topic for N that get the message, for at most --wait-subscriber if that is given")
+                .value_parser(value_parser!(u32).range(1..)),
+        )
         .arg(arg!(--"no-drop" "Read no further while the queue of a subscriber is full, instead of dropping what it misses; some 100 kB are read ahead"))
         .arg(
             arg!(--hwm <N> "The most messages queued for one subscriber, beside 64 MiB; 0: these alone [default: 1000]")
@@ -98,8 +104,9 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let watch = socket.demand();
     publisher::open(&socket, "pub", args, stop)?;
     let input = Arc::new(Input::new(socket.clone(), args));
-    if let Some(time) = args.get_one("wait-subscriber") {
-        input.wait_for_subscriber(&watch, *time, stop)?;
+    let (time, subscribers) = (args.get_one("wait-subscriber"), args.get_one("wait-subscribers"));
+    if time.is_some() || subscribers.is_some() {
+        input.wait_for_subscribers(&watch, subscribers.copied().unwrap_or(1), time.copied(), stop)?;
     }
     let reader = Input::start(&input, stop)?;
     while let Waited::Ready(event) = stop.wait(watch.next(), None) {
@@ -130,6 +137,29 @@ fn print(event: &DemandEvent, stop: &Stop) {
         DemandEvent::Unwanted(prefix) => ("-", prefix),
     };
     stdio::print(output::change(sign, prefix), stop, None);
+}
+
+/// Done when `count` peers have a subscription each, whatever it is.
+async fn any_subscribers(socket: &XPub, count: usize) -> oncue::Result<()> {
+    let watch = socket.subscriptions();
+    let mut held = HashMap::<_, u32>::new();
+    watch.snapshot().iter().for_each(|(peer, _)| *held.entry(peer.key).or_default() += 1);
+    while held.len() < count {
+        let event = watch.next().await?;
+        let key = event.peer().key;
+        match event {
+            SubscriptionEvent::Subscribed { .. } => *held.entry(key).or_default() += 1,
+            SubscriptionEvent::Unsubscribed { .. } => {
+                if let Some(prefixes) = held.get_mut(&key) {
+                    *prefixes -= 1;
+                }
+                held.retain(|_, prefixes| *prefixes > 0);
+            }
+            // It has no rules of admission.
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// What a line is.
@@ -175,23 +205,36 @@ impl Input {
         Input { socket, form, message, published, untaken, skipped }
     }
 
-    /// Waits until there is a subscriber, of the topic of the one message if there is one, as long as `time`.
-    fn wait_for_subscriber(&self, watch: &DemandWatch, time: Duration, stop: &Stop) -> Result<(), Fail> {
-        let deadline = Instant::now() + time;
+    /// Waits until there are `count` subscribers, of the topic of the one message if there is one, as long as `time`.
+    fn wait_for_subscribers(
+        &self,
+        watch: &DemandWatch,
+        count: u32,
+        time: Option<Duration>,
+        stop: &Stop,
+    ) -> Result<(), Fail> {
+        let deadline = time.and_then(|time| Instant::now().checked_add(time));
         let topic = self.message.as_ref().and_then(|message| message.first());
-        loop {
-            match stop.wait(watch.next(), Some(deadline)) {
-                Waited::Ready(event) => print(&event?, stop),
-                Waited::TimedOut => {
-                    return Err(Fail::Timeout(format!(
-                        "{} passed, and no subscriber came",
-                        args::shown(time)
-                    )));
-                }
-                Waited::Stopped => return Ok(()),
+        let mut enough = pin!(async {
+            match topic {
+                Some(topic) => self.socket.wait_for_subscribers(topic, count as usize).await.map(drop),
+                None => any_subscribers(&self.socket, count as usize).await,
             }
-            if topic.is_none_or(|topic| self.socket.wanted(topic)) {
-                return Ok(());
+        });
+        loop {
+            let next = first(watch.next(), enough.as_mut());
+            match stop.wait(next, deadline) {
+                Waited::Ready(First::This(event)) => print(&event?, stop),
+                Waited::Ready(First::That(done)) => return Ok(done?),
+                Waited::Stopped => return Ok(()),
+                Waited::TimedOut => {
+                    let who = match count {
+                        1 => "no subscriber came".to_owned(),
+                        _ => format!("fewer than {count} subscribers came"),
+                    };
+                    let time = args::shown(time.unwrap_or_default());
+                    return Err(Fail::Timeout(format!("{time} passed, and {who}")));
+                }
             }
         }
     }

@@ -98,6 +98,52 @@ fn pub_ends_with_3_when_no_subscriber_comes() {
 }
 
 #[test]
+fn pub_waits_for_as_many_subscribers_as_it_is_told() {
+    let mut program = oncue(&[
+        "pub",
+        ANY_PORT,
+        "--wait-subscriber",
+        "20s",
+        "--wait-subscribers",
+        "2",
+        "-t",
+        "ab",
+        "-m",
+        "hello",
+    ]);
+    let endpoint = program.endpoint();
+    let (first, other) = (subscriber(&endpoint, &["a", "ab"]), subscriber(&endpoint, &["b"]));
+    let mut lines = [program.line(), program.line(), program.line()];
+    lines.sort();
+    assert_eq!(lines, ["+a", "+ab", "+b"]);
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(!program.has_ended(), "one of both would not get it");
+    let second = subscriber(&endpoint, &[""]);
+    assert_eq!(received(&first), [&b"ab"[..], b"hello"]);
+    assert_eq!(received(&second), [&b"ab"[..], b"hello"]);
+    assert_eq!(program.end().code, Some(0));
+    drop(other);
+    // Of lines the topics are not known before: any subscription counts, and there is no time limit of its own.
+    let mut program = oncue(&["pub", ANY_PORT, "--wait-subscribers", "2"]);
+    program.write(b"a\t1\nb\t1\n");
+    program.end_input();
+    let endpoint = program.endpoint();
+    let first = subscriber(&endpoint, &["a", "c"]);
+    assert!(program.line().starts_with('+') && program.line().starts_with('+'));
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(!program.has_ended());
+    let second = subscriber(&endpoint, &["b"]);
+    assert_eq!(
+        (received(&first), received(&second)),
+        (vec![b"a".to_vec(), b"1".to_vec()], vec![b"b".to_vec(), b"1".to_vec()])
+    );
+    assert_eq!(program.end().code, Some(0));
+    let end = oncue(&["pub", ANY_PORT, "--wait-subscriber", "100ms", "--wait-subscribers", "3"]).end();
+    assert_eq!(end.code, Some(3), "{end:?}");
+    assert!(end.errors.iter().any(|line| line.contains("fewer than 3 subscribers came")), "{end:?}");
+}
+
+#[test]
 fn pub_says_how_many_lines_nobody_took() {
     let mut program = oncue(&["pub", ANY_PORT]);
     let subscriber = subscriber(&program.endpoint(), &["a"]);

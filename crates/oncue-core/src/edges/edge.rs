@@ -81,11 +81,27 @@ fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8], special: &[char]) -> fmt::Re
     Ok(())
 }
 
-/// A demand event: a prefix got its first peer, or lost its last one.
+/// What an edge is about besides its prefix: nothing for a demand event, a peer for an event of one peer.
+pub trait Subject: PartialEq {
+    /// Equal subjects have equal numbers, and only they.
+    fn number(&self) -> u64;
+}
+
+impl Subject for () {
+    fn number(&self) -> u64 {
+        0
+    }
+}
+
+/// A demand event: a prefix got its first peer, or lost its last one. With a subject: the subject got the prefix, or lost it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Edge {
+pub struct Edge<S = ()> {
+    /// What it is about besides the prefix.
+    pub subject: S,
     /// The prefix.
     pub prefix: Prefix,
     /// Whether the prefix is wanted from now on.
     pub wanted: bool,
+    /// Nothing has changed: the subject asked once more for what it has.
+    pub repeated: bool,
 }

@@ -12,16 +12,16 @@ pub(super) const NONE: u32 = u32::MAX;
 
 /// Edges in the order of arrival: a doubly linked list whose slots are numbered without gaps. When an edge is removed, the
 /// slot with the highest number takes its number.
-pub(super) struct Queue {
+pub(super) struct Queue<S> {
     /// Each has [`SEGMENT`] slots, except for the last one that has any, and perhaps an empty one after it.
-    segments: Vec<Vec<Slot>>,
+    segments: Vec<Vec<Slot<S>>>,
     len: usize,
     oldest: u32,
     newest: u32,
 }
 
-pub(super) struct Slot {
-    pub(super) edge: Edge,
+pub(super) struct Slot<S> {
+    pub(super) edge: Edge<S>,
     /// For the owner, initially 0: the hash of the prefix, and a mark.
     pub(super) hash: u64,
     pub(super) mark: u32,
@@ -30,8 +30,8 @@ pub(super) struct Slot {
     newer: u32,
 }
 
-impl Queue {
-    pub(super) fn new() -> Queue {
+impl<S> Queue<S> {
+    pub(super) fn new() -> Queue<S> {
         Queue { segments: Vec::new(), len: 0, oldest: NONE, newest: NONE }
     }
 
@@ -60,16 +60,16 @@ impl Queue {
         self.len as u32 - 1
     }
 
-    pub(super) fn slot(&self, at: u32) -> &Slot {
+    pub(super) fn slot(&self, at: u32) -> &Slot<S> {
         &self.segments[at as usize / SEGMENT][at as usize % SEGMENT]
     }
 
-    pub(super) fn slot_mut(&mut self, at: u32) -> &mut Slot {
+    pub(super) fn slot_mut(&mut self, at: u32) -> &mut Slot<S> {
         &mut self.segments[at as usize / SEGMENT][at as usize % SEGMENT]
     }
 
     /// Appends an edge and returns its number, the highest.
-    pub(super) fn push(&mut self, edge: Edge) -> u32 {
+    pub(super) fn push(&mut self, edge: Edge<S>) -> u32 {
         let at = u32::try_from(self.len).ok().filter(|&at| at != NONE).expect("fewer than 2^32 edges");
         if self.len == self.segments.len() * SEGMENT {
             self.segments.push(Vec::new());
@@ -83,7 +83,7 @@ impl Queue {
     }
 
     /// Removes an edge. The slot with the highest number gets this number.
-    pub(super) fn remove(&mut self, at: u32) -> Edge {
+    pub(super) fn remove(&mut self, at: u32) -> Edge<S> {
         let Slot { older, newer, .. } = *self.slot(at);
         self.link(older, newer);
         let segment = self.last() as usize / SEGMENT;

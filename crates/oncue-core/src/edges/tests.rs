@@ -4,14 +4,15 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use super::*;
 use oncue_testing::for_seeds;
 
-impl Edges {
+impl<S: Subject + Clone> Edges<S> {
     /// The pending edges, the oldest first.
-    fn pending(&self) -> Vec<Edge> {
+    fn pending(&self) -> Vec<Edge<S>> {
         let mut at = self.queue.oldest();
         let next = || {
             let slot = (at != NONE).then(|| self.queue.slot(at))?;
@@ -46,11 +47,11 @@ impl Watched {
         if wanted {
             self.wanted.insert(number);
         }
-        self.edges.push(prefix(number), wanted);
+        self.edges.push((), prefix(number), wanted);
     }
 
     fn read(&mut self) -> bool {
-        let Some(Edge { prefix, wanted }) = self.edges.pop() else { return false };
+        let Some(Edge { prefix, wanted, .. }) = self.edges.pop() else { return false };
         let alternates = if wanted { self.told.insert(prefix) } else { self.told.remove(&prefix) };
         assert!(alternates, "the watcher hears only of changes");
         true
@@ -103,6 +104,73 @@ fn each_prefix_is_netted_out() {
     });
 }
 
+impl Subject for u8 {
+    fn number(&self) -> u64 {
+        u64::from(*self)
+    }
+}
+
+#[test]
+fn with_subjects_each_pair_is_kept_true() {
+    // Over all seeds: how many repeated edges were read, and how often edges were being netted.
+    let (read_repeated, netted) = (Cell::new(0), Cell::new(0));
+    for_seeds(200, |rng| {
+        let mut edges = Edges::<u8>::new(rng.next());
+        edges.exact.edges_max = 5 + rng.below(20);
+        let (mut held, mut told) = (BTreeSet::new(), BTreeSet::new());
+        let read = |edges: &mut Edges<u8>, told: &mut BTreeSet<(u8, Prefix)>| {
+            let Some(Edge { subject, prefix, wanted, repeated }) = edges.pop() else { return false };
+            let pair = (subject, prefix);
+            match (repeated, wanted) {
+                (true, wanted) => {
+                    assert!(wanted && told.contains(&pair), "repeated while it was held");
+                    read_repeated.set(read_repeated.get() + 1);
+                }
+                (false, true) => assert!(told.insert(pair)),
+                (false, false) => assert!(told.remove(&pair)),
+            }
+            true
+        };
+        for _ in 0..400 {
+            edges.exact.net_steps = 2 + rng.below(3);
+            let pair = (rng.below(4) as u8, prefix(rng.below(5)));
+            if rng.below(4) == 0 && held.contains(&pair) {
+                edges.repeat(pair.0, pair.1);
+            } else {
+                let wanted = !held.remove(&pair);
+                if wanted {
+                    held.insert(pair.clone());
+                }
+                edges.push(pair.0, pair.1, wanted);
+            }
+            netted.set(netted.get() + u32::from(edges.netting.is_some()));
+            let reads = if rng.below(40) == 0 { 40 } else { rng.below(2) };
+            for _ in 0..reads {
+                read(&mut edges, &mut told);
+            }
+        }
+        while read(&mut edges, &mut told) {}
+        assert_eq!(told, held);
+    });
+    assert!(netted.get() > 1000 && read_repeated.get() > 1000);
+}
+
+#[test]
+fn repeated_edges_are_dropped_beyond_the_bound() {
+    let mut edges = Edges::<u8>::new(1);
+    edges.push(1, prefix(0), true);
+    for _ in 0..2 * EDGES_EXACT_MAX {
+        edges.repeat(1, prefix(0));
+    }
+    assert_eq!(edges.len(), EDGES_EXACT_MAX);
+    // Netting drops those that are queued, too.
+    for n in 0..EDGES_EXACT_MAX {
+        edges.push(2, prefix(n), true);
+    }
+    assert!(edges.pending().iter().all(|edge| !edge.repeated));
+    assert_eq!(edges.len(), 1 + EDGES_EXACT_MAX);
+}
+
 #[test]
 fn nothing_is_netted_out_below_the_bound() {
     let mut watched = Watched::new(1);
@@ -111,7 +179,8 @@ fn nothing_is_netted_out_below_the_bound() {
     }
     assert_eq!(watched.edges.len(), EDGES_EXACT_MAX);
     for n in 0..EDGES_EXACT_MAX {
-        assert_eq!(watched.edges.pop(), Some(Edge { prefix: prefix(n % 2), wanted: n / 2 % 2 == 0 }));
+        let edge = watched.edges.pop().unwrap();
+        assert_eq!((edge.prefix, edge.wanted), (prefix(n % 2), n / 2 % 2 == 0));
     }
     assert_eq!(watched.edges.pop(), None);
 }
@@ -142,12 +211,12 @@ fn an_unread_queue_is_bounded_in_bytes() {
     let bytes = |edges: &Edges| edges.pending().iter().map(|edge| edge.prefix.len()).sum::<usize>();
     for round in 0..3 {
         for number in 0..20 {
-            edges.push(long(number), true);
+            edges.push((), long(number), true);
         }
         // The prefixes in force cannot be dropped.
         assert!(bytes(&edges) <= 6 * EDGES_EXACT_BYTES_MAX, "in round {round}");
         for number in 0..20 {
-            edges.push(long(number), false);
+            edges.push((), long(number), false);
         }
         assert!(bytes(&edges) <= EDGES_EXACT_BYTES_MAX, "in round {round}");
         assert_eq!(bytes(&edges), edges.bytes);
@@ -161,10 +230,10 @@ fn what_is_left_of_many_edges_takes_little_room() {
     let mut edges = Edges::new(1);
     for wanted in [true, false] {
         for number in 0..3 * EDGES_EXACT_MAX {
-            edges.push(prefix(number), wanted);
+            edges.push((), prefix(number), wanted);
         }
     }
-    edges.push(prefix(0), true);
+    edges.push((), prefix(0), true);
     assert!(edges.len() <= EDGES_EXACT_MAX + 1 && edges.queue.capacity() <= 4 * EDGES_EXACT_MAX);
 }
 
@@ -183,9 +252,9 @@ fn no_edge_takes_long_however_many_are_pending() {
             let fastest = steps.next().expect("as many steps each time");
             *fastest = begun.elapsed().min(*fastest);
         };
-        (0..EDGES).for_each(|n| timed(&mut |edges| edges.push(prefix(n), true)));
+        (0..EDGES).for_each(|n| timed(&mut |edges| edges.push((), prefix(n), true)));
         // Half of them are netted, and the others are read.
-        (0..EDGES / 2).for_each(|n| timed(&mut |edges| edges.push(prefix(n * 2), false)));
+        (0..EDGES / 2).for_each(|n| timed(&mut |edges| edges.push((), prefix(n * 2), false)));
         (0..EDGES / 2).for_each(|_| timed(&mut |edges| assert!(edges.pop().is_some())));
         assert!(edges.is_empty());
         if fastest.iter().all(|&time| time < SLOWEST) {
@@ -199,8 +268,8 @@ fn no_edge_takes_long_however_many_are_pending() {
 #[should_panic(expected = "the edges of a\\x00 alternate")]
 fn edges_that_do_not_alternate_are_a_broken_invariant() {
     let mut edges = Edges::new(1);
-    edges.push(Prefix::from(&b"a\0"[..]), true);
-    edges.push(Prefix::from(&b"a\0"[..]), true);
+    edges.push((), Prefix::from(&b"a\0"[..]), true);
+    edges.push((), Prefix::from(&b"a\0"[..]), true);
     edges.begin_netting();
     while edges.net_one() {}
 }

@@ -1,7 +1,7 @@
 //! How the prefixes of peers that have left are released, in slices.
 use alloc::vec::Vec;
 
-use super::{Leaving, Ledger};
+use super::{Ended, Leaving, Ledger};
 use crate::topic::index::EntryId;
 
 /// How many prefixes are prefetched together.
@@ -12,11 +12,11 @@ const LOOKS_PER_RELEASE: usize = 16;
 const BYTES_PER_RELEASE: usize = 1024;
 
 impl Ledger {
-    /// Releases about `prefixes_max` prefixes of peers that have left, in the order in which they left. Calls `on_unwanted`
-    /// with each that has no other peer. Returns whether there are more.
-    pub fn release(&mut self, prefixes_max: usize, mut on_unwanted: impl FnMut(&[u8])) -> bool {
+    /// Releases about `prefixes_max` prefixes of peers that have left, in the order in which they left. Calls `on_ended`
+    /// with each. Returns whether there are more.
+    pub fn release(&mut self, prefixes_max: usize, mut on_ended: impl FnMut(Ended<'_>)) -> bool {
         if let Some(mut leaving) = self.leaving.pop_front() {
-            self.release_some(&mut leaving, prefixes_max, &mut on_unwanted);
+            self.release_some(&mut leaving, prefixes_max, &mut on_ended);
             if self.audiences[leaving.audience as usize].held > 0 {
                 self.leaving.push_front(leaving);
             }
@@ -29,14 +29,19 @@ impl Ledger {
         !self.leaving.is_empty()
     }
 
+    /// The mark of the peer whose prefixes are released next.
+    pub fn releases_next(&self) -> Option<u64> {
+        self.leaving.front().map(|leaving| leaving.mark)
+    }
+
     /// Releases about `prefixes_max` short prefixes, or fewer long ones; the audience ends with the last one.
     pub(super) fn release_some(
         &mut self,
         leaving: &mut Leaving,
         prefixes_max: usize,
-        on_unwanted: &mut impl FnMut(&[u8]),
+        on_ended: &mut impl FnMut(Ended<'_>),
     ) {
-        let audience = leaving.audience;
+        let Leaving { audience, mark, .. } = *leaving;
         let mut looks = prefixes_max.saturating_mul(LOOKS_PER_RELEASE);
         let mut batch: Vec<EntryId> = Vec::with_capacity(BATCH);
         while looks > 0 && self.audiences[audience as usize].held > 0 {
@@ -57,8 +62,13 @@ impl Ledger {
                 // A list may contain it twice.
                 if self.holds(audience, id) {
                     self.audiences[audience as usize].held -= 1;
-                    if !self.release_one(audience, id) {
-                        on_unwanted(self.index.prefix(id).expect("held until now"));
+                    let unwanted = !self.release_one(audience, id);
+                    on_ended(Ended {
+                        mark,
+                        prefix: self.index.prefix(id).expect("held until now"),
+                        unwanted,
+                    });
+                    if unwanted {
                         self.index.remove_id(id);
                     }
                 }

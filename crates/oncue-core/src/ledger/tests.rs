@@ -53,6 +53,17 @@ struct Checked {
     told: Set,
     /// The prefixes of peers that have left, since all were released.
     left: Set,
+    /// What each peer that has left holds until it is released, by the mark of its departure.
+    leaving: BTreeMap<u64, Set>,
+    departures: u64,
+}
+
+/// A pair has ended as its peer has left.
+fn ended(told: &mut Set, leaving: &mut BTreeMap<u64, Set>, ended: Ended<'_>) {
+    assert!(leaving.get_mut(&ended.mark).unwrap().remove(ended.prefix), "each pair ends once");
+    if ended.unwanted {
+        assert!(told.remove(ended.prefix), "each prefix ends once");
+    }
 }
 
 impl Checked {
@@ -62,6 +73,8 @@ impl Checked {
             peers: BTreeMap::new(),
             told: Set::new(),
             left: Set::new(),
+            leaving: BTreeMap::new(),
+            departures: 0,
         }
     }
 
@@ -134,9 +147,14 @@ impl Checked {
         let naive = self.peers.remove(&peer).unwrap();
         let small = naive.set.len() <= DETACH_PREFIXES_MAX / 2;
         let releasing = self.ledger.is_releasing();
-        self.left.extend(naive.set);
-        let told = &mut self.told;
-        self.ledger.detach(peer, |prefix| assert!(told.remove(prefix), "each prefix ends once"));
+        self.left.extend(naive.set.clone());
+        self.departures += 1;
+        let mark = self.departures;
+        let Checked { ledger, told, leaving, .. } = self;
+        leaving.insert(mark, naive.set);
+        let releases = ledger.detach(peer, mark, |pair| ended(told, leaving, pair));
+        assert_eq!(releases, !leaving[&mark].is_empty(), "all of it, or nothing yet");
+        leaving.retain(|_, set| !set.is_empty());
         assert!(
             !small || releasing || !self.ledger.is_releasing(),
             "the prefixes of a small peer are released at once"
@@ -145,9 +163,10 @@ impl Checked {
 
     fn release(&mut self, prefixes_max: usize) {
         let before = self.told.len();
-        let told = &mut self.told;
-        let more =
-            self.ledger.release(prefixes_max, |prefix| assert!(told.remove(prefix), "each prefix ends once"));
+        let Checked { ledger, told, leaving, .. } = self;
+        assert_eq!(ledger.releases_next(), leaving.keys().next().copied(), "in the order of the departures");
+        let more = ledger.release(prefixes_max, |pair| ended(told, leaving, pair));
+        leaving.retain(|_, set| !set.is_empty());
         assert!(before - self.told.len() <= prefixes_max + 32, "a slice has about this size");
         assert_eq!(more, self.ledger.is_releasing());
         if !more {
@@ -157,6 +176,7 @@ impl Checked {
 
     /// Releases all prefixes of peers that have left. The ledger must then equal what the peers want.
     fn check_all(&mut self) {
+        self.check_pairs();
         while self.ledger.is_releasing() {
             self.release(3);
         }
@@ -176,6 +196,16 @@ impl Checked {
             assert_eq!(peers, self.ledger.peers_of(prefix));
         }
         self.check_audiences();
+    }
+
+    /// The pairs in force, and those that are still to be released.
+    fn check_pairs(&self) {
+        let mut pairs = BTreeSet::new();
+        self.ledger.for_each_pair(|holder, prefix| assert!(pairs.insert((holder, prefix.to_vec()))));
+        let held = self.peers.iter().map(|(&peer, naive)| (Holder::Peer(peer), &naive.set));
+        let left = self.leaving.iter().map(|(&mark, set)| (Holder::Left(mark), set));
+        let naive = held.chain(left).flat_map(|(holder, set)| set.iter().map(move |p| (holder, p.clone())));
+        assert!(pairs == naive.collect());
     }
 
     fn check_audiences(&self) {
@@ -408,7 +438,7 @@ fn quotas_are_per_peer_and_count_what_is_in_force() {
 fn a_detached_peer_is_a_broken_invariant() {
     let mut ledger = ledger();
     let peer = ledger.attach(0, 0);
-    ledger.detach(peer, |_| ());
+    ledger.detach(peer, 0, |_| ());
     ledger.cancel(peer, b"a");
 }
 
@@ -422,7 +452,7 @@ fn long_prefixes_are_released_a_few_at_a_time() {
         ledger.subscribe(peer, &prefix).unwrap();
     }
     let mut told = 0;
-    ledger.detach(peer, |_| told += 1);
+    assert!(ledger.detach(peer, 0, |_| told += 1));
     assert_eq!(told, 0, "six megabytes are not released at once");
     let (mut slices, mut more) = (0, true);
     while more {

@@ -36,6 +36,7 @@ use crate::net::resolver::Resolver;
 use crate::net::{Net, Notify};
 use crate::op::Op;
 use crate::options::{EngineOptions, Options};
+use crate::peers::PeerStatus;
 use crate::permission::check_not_deciding;
 use crate::stats::Closed;
 use crate::sync::{Clock, lock};
@@ -187,6 +188,8 @@ pub(crate) trait Control: Send + Sync {
     fn connect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()>;
     fn unbind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<()>;
     fn disconnect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()>;
+    /// The peers whose handshake is done.
+    fn peers(&self, hub: &Arc<Hub>) -> Result<Vec<PeerStatus>>;
 }
 
 /// The shards of an engine, over some network.
@@ -418,5 +421,13 @@ impl<N: Net> Control for Driver<N> {
 
     fn disconnect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()> {
         self.unlink(hub, to, false)
+    }
+
+    fn peers(&self, hub: &Arc<Hub>) -> Result<Vec<PeerStatus>> {
+        check_not_deciding("list the peers")?;
+        let mut peers = Vec::new();
+        // One shard after the other: each is held for as long as it takes to look at its peers.
+        self.stations.iter().for_each(|station| lock(&station.shard).statuses(hub, &mut peers));
+        Ok(peers)
     }
 }

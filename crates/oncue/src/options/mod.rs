@@ -101,6 +101,27 @@ pub enum OnFull {
     Latest,
 }
 
+/// What an XPUB's user is told of subscriptions, by [`XPub::event`](crate::XPub::event).
+///
+/// A peer's subscriptions are a set: a SUBSCRIBE of what the peer has changes nothing, and is told as
+/// [`Repeated`](crate::SubscriptionEvent::Repeated) where repeated ones are told at all. A CANCEL of what the peer does not
+/// have is never told: libzmq's VERBOSER passes it on, so that its user counts wrongly. The end of a connection ends what the
+/// peer had, and is told like as many CANCELs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verbose {
+    /// The first subscriber of a prefix, and the end of the last one: [`Wanted`](crate::XPubEvent::Wanted) and
+    /// [`Unwanted`](crate::XPubEvent::Unwanted).
+    #[default]
+    Off,
+    /// Each SUBSCRIBE of each peer, also a repeated one, and the end of the last subscriber: `Subscribed`, `Repeated` and
+    /// [`Unwanted`](crate::XPubEvent::Unwanted) (libzmq: `ZMQ_XPUB_VERBOSE`).
+    Subscribes,
+    /// Each SUBSCRIBE of each peer, also a repeated one, and each end of a subscription of a peer: `Subscribed`, `Repeated`
+    /// and `Unsubscribed` (libzmq: `ZMQ_XPUB_VERBOSER`).
+    All,
+}
+
 /// Which of the received messages wait for the user of a SUB or XSUB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -201,6 +222,22 @@ options! {
     /// never calls [`XPub::event`](crate::XPub::event). Default `false`; the sockets that [`OnDemand`](crate::OnDemand)
     /// makes always discard.
     discard_messages(discard: bool): bool = false => discard;
+
+    /// What [`XPub::event`](crate::XPub::event) tells of subscriptions (libzmq: `ZMQ_XPUB_VERBOSE`, `ZMQ_XPUB_VERBOSER`).
+    /// Default [`Verbose::Off`]: what is wanted, over all peers. Whatever it is, [`XPub::demand`](crate::XPub::demand) and
+    /// [`XPub::subscriptions`](crate::XPub::subscriptions) tell what they always tell.
+    verbose(what: Verbose): Verbose = Verbose::Off => what;
+
+    /// Leaves each subscription to the user of an XPUB (libzmq: `ZMQ_XPUB_MANUAL`): what a peer asks for is deferred, as by
+    /// [`Admission::Defer`](crate::Admission::Defer), and [`XPub::event`](crate::XPub::event) tells it as
+    /// [`Requested`](crate::SubscriptionEvent::Requested), with the peer. The user answers with
+    /// [`admit`](crate::XPub::admit), [`reject`](crate::XPub::reject), or
+    /// [`subscribe_for`](crate::XPub::subscribe_for) for another prefix than the one asked for; libzmq's way is
+    /// `setsockopt(ZMQ_SUBSCRIBE)`, for the peer whose notification was read last. A request that is not decided stays open
+    /// until the peer cancels it or leaves ([`Withdrawn`](crate::SubscriptionEvent::Withdrawn)), and counts towards its
+    /// quota. Default `false`. With a function of [`admission`](Options::admission), only what that defers is left to the
+    /// user.
+    manual(manual: bool): bool = false => manual;
 
     /// Looks for subscriptions in a message of a subscriber only if its first frame is one (libzmq:
     /// `ZMQ_ONLY_FIRST_SUBSCRIBE`): all frames of any other message are the user's, also those that begin with 0 or 1.
@@ -345,6 +382,17 @@ impl Options {
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Options {
         self.metadata.push((name.into(), value.into()));
         self
+    }
+
+    /// Whether a socket with these options may have this prefix.
+    pub(crate) fn check_prefix(&self, prefix: &[u8]) -> Result<()> {
+        let (length, max) = (prefix.len(), self.prefix_length_max);
+        if length <= max {
+            return Ok(());
+        }
+        Err(Error::misuse(format!(
+            "cannot subscribe: the prefix is {length} bytes long; {max} is the most (prefix_length_max)"
+        )))
     }
 
     /// Checks these options, as each socket does when it is made.

@@ -12,7 +12,7 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use oncue_core::command::State;
-use oncue_core::edges::Prefix;
+use oncue_core::edges::{Edge, Prefix};
 
 use super::demand::Grace;
 use super::questions::Questions;
@@ -194,7 +194,7 @@ impl<'a> Pump<'a> {
         let mut changes = Vec::new();
         let mut more = true;
         for _ in 0..CHANGES_PER_RUN {
-            let Some((prefix, wanted)) = self.ends.demand.pop() else {
+            let Some(Edge { prefix, wanted, .. }) = self.ends.demand.pop() else {
                 more = false;
                 break;
             };
@@ -388,7 +388,7 @@ impl<'a> Pump<'a> {
         {
             // No change while this is locked: with those that wait, what was told is what is wanted.
             let ledger = backend.demand.read();
-            while let Some((prefix, wanted)) = self.ends.demand.pop() {
+            while let Some(Edge { prefix, wanted, .. }) = self.ends.demand.pop() {
                 changes.push((prefix, wanted));
             }
             prefixes.extend(ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)));

@@ -5,8 +5,9 @@ use oncue_core::edges::Prefix;
 
 use super::handle::{Socket, XPub};
 use super::kind::Publisher;
-use super::watch::DemandWatch;
+use super::watch::{DemandWatch, SubscriptionEvent, SubscriptionWatch};
 use crate::batch::Batch;
+use crate::engine::hub::reports::Report;
 use crate::engine::{NoRoom, Room, Verdict};
 use crate::error::Result;
 use crate::msg::{Frames, Msg};
@@ -16,7 +17,11 @@ use crate::permission::{PeerKey, Reason};
 
 /// What an [`XPub`] reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum XPubEvent {
+    /// What one peer has done about one prefix: only with [`Options::verbose`](crate::Options::verbose) or
+    /// [`Options::manual`](crate::Options::manual).
+    Subscription(SubscriptionEvent),
     /// A prefix has its first subscriber. Its subscription is in force: what is sent from now on reaches it.
     Wanted(Prefix),
     /// The last subscriber of a prefix has cancelled it or is gone.
@@ -229,6 +234,64 @@ impl<F> Socket<Publisher, F> {
     }
 }
 
+/// One peer alone.
+impl<F> Socket<Publisher, F> {
+    /// Sends a message to one peer, behind the messages that were sent before, as to answer a new subscriber alone with the
+    /// last value (libzmq: `ZMQ_XPUB_MANUAL_LAST_VALUE`, for the peer whose notification was read last). It reaches the peer
+    /// only if the peer is subscribed to its topic by then; otherwise, and if the peer is gone, it is dropped and nothing is
+    /// counted. In all else it is a message like others, and messages that are sent later come later.
+    ///
+    /// ```
+    /// use oncue::{Engine, Options, Sub, SubscriptionEvent, XPub};
+    ///
+    /// let engine = Engine::start()?;
+    /// let publisher = XPub::new(&engine, Options::new())?;
+    /// let subscriptions = publisher.subscriptions();
+    /// let subscriber = Sub::new(&engine, Options::new())?;
+    /// subscriber.subscribe("weather")?;
+    /// subscriber.connect(&publisher.bind("tcp://127.0.0.1:*")?.to_string())?;
+    ///
+    /// let SubscriptionEvent::Subscribed { peer, .. } = subscriptions.next().wait()? else { panic!() };
+    /// publisher.send_to(peer.key, ("weather", "rain since 9 o'clock"))?;
+    /// assert_eq!(subscriber.recv().wait()?.frame(1), Some(&b"rain since 9 o'clock"[..]));
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_to(&self, peer: PeerKey, message: impl Frames) -> Result<()> {
+        self.0.hub.send_to(peer, &message)
+    }
+}
+
+/// Subscriptions that the owner of the socket makes for its peers: what libzmq's `ZMQ_XPUB_MANUAL` does with
+/// `setsockopt(ZMQ_SUBSCRIBE)` for the peer whose notification was read last. They reach the peer's I/O thread in the order of
+/// these calls and of `admit` and its like; if the peer has gone meanwhile, nothing happens.
+impl<F> Socket<Publisher, F> {
+    /// Puts a prefix in force for one peer, whether it has asked for it or not. If it has, this is
+    /// [`admit`](Self::admit); if it asked for another one, that request stays open ([`reject`](Self::reject) closes it).
+    /// The peer can cancel the prefix like one of its own. A SUB drops what it has not subscribed to itself.
+    ///
+    /// What would exceed the peer's quota ([`Options::prefixes_max`](crate::Options::prefixes_max) and its like) is not put
+    /// in force, and counts as [`subscriptions_rejected`](crate::SocketStats::subscriptions_rejected).
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::ErrorKind::Misuse) when the prefix is longer than
+    /// [`prefix_length_max`](crate::Options::prefix_length_max).
+    pub fn subscribe_for(&self, peer: PeerKey, prefix: impl AsRef<[u8]>) -> Result<()> {
+        let (prefix, hub) = (prefix.as_ref(), &self.0.hub);
+        hub.options.check_prefix(prefix)?;
+        hub.decide(peer, prefix, Verdict::Grant);
+        Ok(())
+    }
+
+    /// Ends a subscription of one peer that is in force, as if the peer had cancelled it: unlike
+    /// [`revoke`](Self::revoke) it says nothing to the peer, and leaves its open requests alone.
+    pub fn unsubscribe_for(&self, peer: PeerKey, prefix: impl AsRef<[u8]>) {
+        self.0.hub.decide(peer, prefix.as_ref(), Verdict::Withdraw);
+    }
+}
+
 /// States of topics. They reach the subscribers that understand them: those of this library, and any other that sends
 /// `X-Oncue` in its handshake. No other peer gets them.
 impl<F> Socket<Publisher, F> {
@@ -277,11 +340,33 @@ impl XPub {
         DemandWatch::new(&self.0)
     }
 
+    /// A snapshot of what each peer has now, and a stream of the changes after it: who has subscribed to what.
+    ///
+    /// ```
+    /// use oncue::{Engine, Options, Sub, SubscriptionEvent, XPub};
+    ///
+    /// let engine = Engine::start()?;
+    /// let publisher = XPub::new(&engine, Options::new())?;
+    /// let subscriptions = publisher.subscriptions();
+    /// let subscriber = Sub::new(&engine, Options::new().metadata("X-Host", "desk-3"))?;
+    /// subscriber.subscribe("prices/")?;
+    /// subscriber.connect(&publisher.bind("tcp://127.0.0.1:*")?.to_string())?;
+    ///
+    /// let SubscriptionEvent::Subscribed { peer, prefix } = subscriptions.next().wait()? else { panic!() };
+    /// assert_eq!(&prefix[..], b"prices/");
+    /// assert_eq!(peer.metadata.get("X-Host"), Some(&b"desk-3"[..]));
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    pub fn subscriptions(&self) -> SubscriptionWatch {
+        SubscriptionWatch::new(&self.0)
+    }
+
     fn pop(&self) -> Option<XPubEvent> {
         let hub = &self.0.hub;
-        match hub.pop_edge() {
-            Some((prefix, true)) => Some(XPubEvent::Wanted(prefix)),
-            Some((prefix, false)) => Some(XPubEvent::Unwanted(prefix)),
+        match hub.pop_report() {
+            Some(Report::Wanted(prefix)) => Some(XPubEvent::Wanted(prefix)),
+            Some(Report::Unwanted(prefix)) => Some(XPubEvent::Unwanted(prefix)),
+            Some(Report::Peer(edge)) => Some(XPubEvent::Subscription(SubscriptionEvent::of(edge))),
             None => hub.inbound.pop().map(XPubEvent::Message),
         }
     }

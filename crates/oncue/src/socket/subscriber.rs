@@ -9,7 +9,6 @@ use super::inner::Inner;
 use super::kind::Subscriber;
 use super::subscribed::Subscribed;
 use crate::batch::Received;
-use crate::engine::hub::Hub;
 use crate::engine::{Note, TopicState};
 use crate::error::{Error, Result};
 use crate::missed::{Missed, PublisherStats};
@@ -48,7 +47,7 @@ impl<F> Socket<Subscriber, F> {
     pub fn subscribe(&self, prefix: impl AsRef<[u8]>) -> Result<Subscribed<'_>> {
         let (prefix, hub) = (prefix.as_ref(), &self.0.hub);
         hub.check_open()?;
-        check_prefix(hub, prefix)?;
+        hub.options.check_prefix(prefix)?;
         let changed = write_lock(&hub.subscriptions).subscribe(prefix).map_err(full)?;
         self.0.tell(changed);
         Ok(Subscribed::new(&self.0, prefix))
@@ -154,17 +153,6 @@ impl<F> Socket<Subscriber, F> {
     }
 }
 
-/// Whether a prefix is short enough.
-fn check_prefix(hub: &Hub, prefix: &[u8]) -> Result<()> {
-    let (length, max) = (prefix.len(), hub.options.prefix_length_max);
-    match length <= max {
-        true => Ok(()),
-        false => Err(Error::misuse(format!(
-            "cannot subscribe: the prefix is {length} bytes long; {max} is the most (prefix_length_max)"
-        ))),
-    }
-}
-
 fn full(full: IndexFull) -> Error {
     Error::misuse(format!("cannot subscribe: {full}")).because(full)
 }
@@ -202,7 +190,9 @@ impl Inner {
         let mut subscriptions = write_lock(&hub.subscriptions);
         for (prefix, subscribe) in changes {
             match subscribe {
-                true => match check_prefix(hub, prefix)
+                true => match hub
+                    .options
+                    .check_prefix(prefix)
                     .and_then(|()| subscriptions.subscribe(prefix).map_err(full))
                 {
                     Ok(new) => changed |= new,

@@ -15,6 +15,7 @@ use crate::engine::hub::Hub;
 use crate::net::Stream;
 use crate::options::{OnFull, Options};
 use crate::socket::{DemandEvent, DemandWatch, XPub, XPubEvent};
+use crate::stage::pairs::PairWatch;
 use crate::{Msg, Prefix};
 
 const NAME: &str = "inproc://p";
@@ -202,6 +203,8 @@ struct Scene {
     /// Demand according to the socket's events, and according to its watch.
     told: BTreeSet<Prefix>,
     watched: BTreeSet<Prefix>,
+    /// What is told of each peer.
+    pairs: PairWatch,
     strangers: Vec<Stranger>,
 }
 
@@ -218,9 +221,9 @@ impl Scene {
             .on_full(OnFull::DropNewest);
         let socket = XPub::on(control, None, options).expect("a simulated engine");
         socket.bind(NAME).expect("nobody else is bound");
-        let watch = socket.demand();
+        let (watch, pairs) = (socket.demand(), PairWatch::new(&socket));
         let (told, watched) = Default::default();
-        Scene { sim, socket, watch, told, watched, strangers: Vec::new() }
+        Scene { sim, socket, watch, told, watched, pairs, strangers: Vec::new() }
     }
 
     /// One step of the script.
@@ -300,8 +303,10 @@ impl Scene {
                     assert!(m.frames().all(is_users), "{m:?}");
                     messages += 1;
                 }
+                XPubEvent::Subscription(event) => panic!("it is not verbose: {event:?}"),
             }
         }
+        self.pairs.listen();
         assert!(messages <= HWM as usize * 300, "{messages} messages waited");
         while let Ok(Some(event)) = self.watch.try_next() {
             match event {
@@ -314,6 +319,7 @@ impl Scene {
     /// Begins a new watch: its snapshot must be the state of the old one.
     fn watch_anew(&mut self) {
         self.listen();
+        self.pairs.anew(&self.socket);
         self.watch = self.socket.demand();
         let snapshot: BTreeSet<_> = self.watch.snapshot().iter().cloned().collect();
         assert_eq!(snapshot, self.watched, "a new watch starts where an old one has got to");
@@ -346,6 +352,7 @@ impl Scene {
         let in_force: BTreeMap<_, _> = ledger.prefixes().map(|(p, peers)| (Prefix::from(p), peers)).collect();
         assert!(self.told.iter().eq(in_force.keys()), "the events and the ledger agree");
         assert!(self.told == self.watched, "the watch tells the same");
+        assert!(self.pairs.pairs.peers() == in_force, "so does what is told of each peer");
         let differs = |a: &BTreeMap<Prefix, u32>, b: &BTreeMap<Prefix, u32>| {
             let found = a.iter().filter(|(prefix, peers)| b.get(*prefix) != Some(peers));
             found.map(|(prefix, peers)| (prefix.clone(), *peers)).take(5).collect::<Vec<_>>()
@@ -364,8 +371,9 @@ impl Scene {
         assert!(held.is_empty() && held.pairs() == 0);
         drop(held);
         // A shard drops a closed socket; nothing of one scene may be left in the next.
-        let Scene { mut sim, socket, watch, .. } = self;
-        drop((socket, watch));
+        let Scene { mut sim, socket, watch, pairs, .. } = self;
+        assert!(pairs.pairs.held.is_empty());
+        drop((socket, watch, pairs));
         sim.run(Duration::from_secs(1));
     }
 }

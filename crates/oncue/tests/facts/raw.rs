@@ -5,7 +5,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use oncue::{Endpoint, Engine, EngineOptions, Msg, Options, Pub, Sub, XPub, XPubEvent, XSub};
+use oncue::{
+    Endpoint, Engine, EngineOptions, Msg, Options, Pub, Sub, SubscriptionEvent, XPub, XPubEvent, XSub,
+};
 use socket2::SockRef;
 
 /// The time limit of each wait.
@@ -383,7 +385,22 @@ fn show(event: XPubEvent) -> String {
         XPubEvent::Wanted(prefix) => format!("+{prefix}"),
         XPubEvent::Unwanted(prefix) => format!("-{prefix}"),
         XPubEvent::Message(m) => texts(&m).join("|"),
+        XPubEvent::Subscription(event) => show_subscription(&event),
+        _ => unreachable!("there are no other events"),
     }
+}
+
+/// `s prefix` (subscribed), `u prefix` (unsubscribed), `r prefix` (repeated), `? prefix` (requested), `! prefix` (withdrawn).
+pub(crate) fn show_subscription(event: &SubscriptionEvent) -> String {
+    let sign = match event {
+        SubscriptionEvent::Subscribed { .. } => 's',
+        SubscriptionEvent::Unsubscribed { .. } => 'u',
+        SubscriptionEvent::Repeated { .. } => 'r',
+        SubscriptionEvent::Requested { .. } => '?',
+        SubscriptionEvent::Withdrawn { .. } => '!',
+        _ => unreachable!("there are no other events"),
+    };
+    format!("{sign} {}", event.prefix())
 }
 
 pub(crate) fn texts(m: &Msg) -> Vec<String> {

@@ -50,7 +50,7 @@ impl Classic for OncueClassic {
             match event {
                 XPubEvent::Wanted(topic) => hear(true, &topic),
                 XPubEvent::Unwanted(topic) => hear(false, &topic),
-                XPubEvent::Message(_) => {}
+                _ => {}
             }
         }
         Ok(())

@@ -114,6 +114,7 @@ fn told(event: &XPubEvent) -> String {
             let words: Vec<String> = message.frames().map(hex).collect();
             format!("message {}", words.join(" "))
         }
+        other => unreachable!("it is not verbose: {other:?}"),
     }
 }
 

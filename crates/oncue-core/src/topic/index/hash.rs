@@ -24,6 +24,11 @@ impl PrefixHash {
         self.walk(prefix).at(prefix.len())
     }
 
+    /// The hash of `prefix` together with a number.
+    pub(crate) fn hash_of_pair(&self, number: u64, prefix: &[u8]) -> u64 {
+        fold(self.hash(prefix) ^ number, self.block)
+    }
+
     /// Starts a walk that computes the hashes of prefixes of `topic`.
     #[inline]
     pub(super) fn walk<'a>(&'a self, topic: &'a [u8]) -> Walk<'a> {

@@ -1,13 +1,17 @@
-//! The demand of one socket: the ledger behind its lock, and the watches of it.
+//! The demand of one socket: the ledger behind its lock, and with it what else is about the peers that want something:
+//! their profiles, their open requests, and the watches of all this.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::task::Waker;
 
 use oncue_core::edges::Prefix;
-use oncue_core::ledger::{Change, Ledger, PeerId, Quota, QuotaExceeded};
+use oncue_core::ledger::{Change, Ended, Holder, Ledger, PeerId, Quota, QuotaExceeded};
 
-use super::watches::{Watch, Watches};
+use super::requests::{Asker, Requests};
+use super::watches::{Holding, PeerWatch, Watch, Watches};
 use crate::op::Waiters;
+use crate::peers::PeerProfile;
 use crate::sync::{lock, read_lock, write_lock};
 
 /// How many prefixes of departed peers are released under one lock: a fraction of a millisecond.
@@ -17,17 +21,34 @@ const RELEASE_PREFIXES_MAX: usize = 1024;
 pub(crate) struct Demand {
     ledger: RwLock<Ledger>,
     /// Locked after the ledger: a watch begins under the read lock of the ledger.
-    watches: Mutex<Watches>,
+    beside: Mutex<Beside>,
     /// Keys the hashes of the watches.
     seed: u64,
     /// Operations that wait for more subscriptions.
     pub(crate) growth: Waiters,
 }
 
+/// What changes together with the ledger, and is not needed to match messages.
+#[derive(Default)]
+struct Beside {
+    watches: Watches,
+    requests: Requests,
+    profiles: Profiles,
+}
+
+/// The peers of the ledger.
+#[derive(Default)]
+struct Profiles {
+    /// By the number of the peer.
+    attached: Vec<Option<Arc<PeerProfile>>>,
+    /// Peers that have left, and whose prefixes are still to be released, by their own number.
+    left: HashMap<u64, Arc<PeerProfile>>,
+}
+
 /// The ledger, locked for changes. Each edge goes to all watches before the lock is released.
 pub(crate) struct Edit<'a> {
     ledger: RwLockWriteGuard<'a, Ledger>,
-    watches: MutexGuard<'a, Watches>,
+    beside: MutexGuard<'a, Beside>,
     growth: &'a Waiters,
     /// Whether a peer has got a prefix.
     has_grown: bool,
@@ -37,11 +58,14 @@ pub(crate) struct Edit<'a> {
     moved: u64,
 }
 
+/// What is in force when a watch of each peer begins.
+pub(crate) type Pairs = Vec<(Arc<PeerProfile>, Prefix)>;
+
 impl Demand {
     /// Nothing is wanted yet. `seed` keys its hashes.
     pub(crate) fn new(seed: u64, quota: Quota) -> Demand {
         let ledger = RwLock::new(Ledger::new(seed, quota));
-        Demand { ledger, watches: Mutex::default(), seed, growth: Waiters::default() }
+        Demand { ledger, beside: Mutex::default(), seed, growth: Waiters::default() }
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Ledger> {
@@ -50,36 +74,118 @@ impl Demand {
 
     pub(crate) fn edit(&self) -> Edit<'_> {
         let ledger = write_lock(&self.ledger);
-        let (watches, growth) = (lock(&self.watches), &self.growth);
-        Edit { ledger, watches, growth, has_grown: false, wakes: Vec::new(), moved: 0 }
+        let (beside, growth) = (lock(&self.beside), &self.growth);
+        Edit { ledger, beside, growth, has_grown: false, wakes: Vec::new(), moved: 0 }
     }
 
     /// A snapshot of what is wanted, and a queue of all changes after it until [`unwatch`](Self::unwatch).
     pub(crate) fn watch(&self, waiters: Arc<Waiters>) -> (Vec<Prefix>, Arc<Watch>) {
         let ledger = self.read();
-        let watch = lock(&self.watches).begin(self.seed, waiters);
+        let watch = lock(&self.beside).watches.begin(self.seed, waiters);
         (ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)).collect(), watch)
     }
 
     /// A queue that begins with what is wanted now.
     pub(crate) fn queue(&self, waiters: Arc<Waiters>) -> Arc<Watch> {
         let ledger = self.read();
-        let watch = lock(&self.watches).begin(self.seed, waiters);
-        watch.start(ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)));
+        let watch = lock(&self.beside).watches.begin(self.seed, waiters);
+        watch.start(ledger.prefixes().map(|(prefix, _)| ((), Prefix::from(prefix))));
+        watch
+    }
+
+    /// What each peer has now, and a queue of all changes after it. It begins with the requests that are open now.
+    pub(crate) fn watch_peers(&self, waiters: Arc<Waiters>) -> (Pairs, Arc<PeerWatch>) {
+        let ledger = self.read();
+        let mut beside = lock(&self.beside);
+        let watch = beside.watches.begin_of_peers(self.seed, waiters, false);
+        watch.start(beside.open_requests().into_iter());
+        (beside.profiles.pairs(&ledger), watch)
+    }
+
+    /// A queue that begins with what each peer has now, and with the requests that are open. `repeats`: whether it also gets
+    /// what changes nothing.
+    pub(crate) fn queue_peers(&self, waiters: Arc<Waiters>, repeats: bool) -> Arc<PeerWatch> {
+        let ledger = self.read();
+        let mut beside = lock(&self.beside);
+        let watch = beside.watches.begin_of_peers(self.seed, waiters, repeats);
+        let pairs = beside.profiles.pairs(&ledger).into_iter();
+        watch.start(pairs.map(|(peer, prefix)| (Holding { peer, asks: false, decided: false }, prefix)));
+        watch.start(beside.open_requests().into_iter());
         watch
     }
 
     pub(crate) fn unwatch(&self, watch: &Watch) {
-        lock(&self.watches).end(watch);
+        lock(&self.beside).watches.end(watch);
+    }
+
+    pub(crate) fn unwatch_peers(&self, watch: &PeerWatch) {
+        lock(&self.beside).watches.end_of_peers(watch);
     }
 
     pub(crate) fn wake_watches(&self, wakes: &mut Vec<Waker>) {
-        lock(&self.watches).iter().for_each(|watch| watch.waiters.take(wakes));
+        lock(&self.beside).watches.wake(wakes);
+    }
+
+    /// Whether a peer has asked for a prefix, and this is not decided yet.
+    pub(crate) fn is_asked(&self, peer: PeerId, prefix: &[u8]) -> bool {
+        lock(&self.beside).requests.contains(peer, prefix)
+    }
+
+    /// How many prefixes a peer has asked for that are not decided yet.
+    pub(crate) fn asked(&self, peer: PeerId) -> u64 {
+        lock(&self.beside).requests.of(peer).0
     }
 
     #[cfg(test)]
     pub(crate) fn watches(&self) -> usize {
-        lock(&self.watches).iter().count()
+        lock(&self.beside).watches.count()
+    }
+}
+
+impl Beside {
+    /// The open requests, as a watch gets them.
+    fn open_requests(&self) -> Vec<(Holding, Prefix)> {
+        let mut found = Vec::new();
+        self.requests.for_each(|asker, prefix| {
+            let peer = match asker {
+                Asker::Peer(peer) => self.profiles.of(peer),
+                Asker::Left(profile) => profile,
+            };
+            found.push((Holding { peer: peer.clone(), asks: true, decided: false }, Prefix::from(prefix)));
+        });
+        found
+    }
+
+    fn tell(&self, peer: &Arc<PeerProfile>, prefix: &[u8], wanted: bool, wakes: &mut Vec<Waker>) -> u64 {
+        if !self.watches.watch_peers() {
+            return 0;
+        }
+        let holding = Holding { peer: peer.clone(), asks: false, decided: false };
+        self.watches.tell_of_peer(&holding, prefix, wanted, wakes)
+    }
+}
+
+impl Profiles {
+    fn of(&self, peer: PeerId) -> &Arc<PeerProfile> {
+        self.attached[peer.index()].as_ref().expect("an attached peer")
+    }
+
+    /// All pairs in force, and those that are still to be released.
+    fn pairs(&self, ledger: &Ledger) -> Pairs {
+        let mut pairs = Pairs::new();
+        ledger.for_each_pair(|holder, prefix| {
+            let profile = match holder {
+                Holder::Peer(peer) => self.of(peer),
+                Holder::Left(mark) => &self.left[&mark],
+            };
+            // The pairs of one prefix come one after the other, and share it.
+            let prefix = match pairs.last() {
+                Some((_, last)) if last[..] == *prefix => last.clone(),
+                _ => Prefix::from(prefix),
+            };
+            pairs.push((profile.clone(), prefix));
+        });
+        pairs
     }
 }
 
@@ -92,28 +198,78 @@ impl Edit<'_> {
         }
     }
 
-    pub(crate) fn attach(&mut self, shard: u16, slot: usize) -> PeerId {
-        self.ledger.attach(shard, slot as u64)
+    pub(crate) fn attach(&mut self, profile: &Arc<PeerProfile>) -> PeerId {
+        let peer = self.ledger.attach(profile.key.shard, profile.key.slot as u64);
+        let attached = &mut self.beside.profiles.attached;
+        attached.resize_with(attached.len().max(peer.index() + 1), || None);
+        attached[peer.index()] = Some(profile.clone());
+        peer
     }
 
     /// Returns whether it is new.
     pub(crate) fn subscribe(&mut self, peer: PeerId, prefix: &[u8]) -> Result<bool, QuotaExceeded> {
         let change = self.ledger.subscribe(peer, prefix)?;
+        if change == Change::None {
+            return Ok(false);
+        }
         if change == Change::Wanted {
             self.tell(prefix, true);
         }
-        self.has_grown |= change != Change::None;
-        Ok(change != Change::None)
+        self.tell_of_peer(peer, prefix, true);
+        self.has_grown = true;
+        Ok(true)
+    }
+
+    /// A peer has subscribed to what it has.
+    pub(crate) fn repeat(&mut self, peer: PeerId, prefix: &[u8]) {
+        self.beside.watches.repeat(self.beside.profiles.of(peer), prefix, &mut self.wakes);
     }
 
     pub(crate) fn contains(&self, peer: PeerId, prefix: &[u8]) -> bool {
         self.ledger.contains(peer, prefix)
     }
 
+    /// How many prefixes a peer has and has asked for, and how many bytes they have in all.
+    pub(crate) fn held(&self, peer: PeerId) -> (u64, u64) {
+        let ((held, bytes), (asked, asked_bytes)) = (self.ledger.held(peer), self.beside.requests.of(peer));
+        (u64::from(held) + asked, bytes + asked_bytes)
+    }
+
     pub(crate) fn cancel(&mut self, peer: PeerId, prefix: &[u8]) {
-        if self.ledger.cancel(peer, prefix) == Change::Unwanted {
+        let change = self.ledger.cancel(peer, prefix);
+        if change == Change::None {
+            return;
+        }
+        self.tell_of_peer(peer, prefix, false);
+        if change == Change::Unwanted {
             self.tell(prefix, false);
         }
+    }
+
+    /// Whether a peer has asked for a prefix, and this is not decided yet.
+    pub(crate) fn is_asked(&self, peer: PeerId, prefix: &[u8]) -> bool {
+        self.beside.requests.contains(peer, prefix)
+    }
+
+    /// A peer asks for a prefix, and this is to be decided later. It must not have asked for it already.
+    pub(crate) fn ask(&mut self, peer: PeerId, prefix: &[u8]) {
+        self.beside.requests.insert(peer, prefix);
+        self.tell_request(peer, prefix, true, false);
+    }
+
+    /// A request is closed: it was decided, or the peer has withdrawn it. Returns whether there was one.
+    pub(crate) fn close_request(&mut self, peer: PeerId, prefix: &[u8], decided: bool) -> bool {
+        let known = self.beside.requests.remove(peer, prefix);
+        if known {
+            self.tell_request(peer, prefix, false, decided);
+        }
+        known
+    }
+
+    fn tell_request(&mut self, peer: PeerId, prefix: &[u8], wanted: bool, decided: bool) {
+        let Edit { beside, wakes, moved, .. } = self;
+        let holding = Holding { peer: beside.profiles.of(peer).clone(), asks: true, decided };
+        *moved += beside.watches.tell_of_peer(&holding, prefix, wanted, wakes);
     }
 
     pub(crate) fn settle(&mut self, peer: PeerId) {
@@ -122,23 +278,62 @@ impl Edit<'_> {
 
     /// Takes a peer out of the ledger. Returns whether a part of what it held is still to be released.
     pub(crate) fn detach(&mut self, peer: PeerId) -> bool {
-        let Edit { ledger, watches, wakes, .. } = self;
-        ledger.detach(peer, |prefix| _ = watches.tell(prefix, false, wakes));
-        ledger.is_releasing()
+        let Edit { ledger, beside, wakes, .. } = self;
+        let profile = beside.profiles.attached[peer.index()].take().expect("an attached peer");
+        let Beside { watches, requests, .. } = &mut **beside;
+        let request = Holding { peer: profile.clone(), asks: true, decided: false };
+        requests.leave(peer, &profile, |prefix| _ = watches.tell_of_peer(&request, prefix, false, wakes));
+        let number = profile.number();
+        let left = ledger.detach(peer, number, |ended| beside.ended(&profile, ended, wakes));
+        if left {
+            beside.profiles.left.insert(number, profile);
+        }
+        self.is_releasing()
     }
 
-    /// Releases a part of what departed peers held. Returns whether there is more.
+    /// Releases a part of what departed peers held and had asked for. Returns whether there is more.
     pub(crate) fn release(&mut self) -> bool {
-        let Edit { ledger, watches, wakes, .. } = self;
-        ledger.release(RELEASE_PREFIXES_MAX, |prefix| _ = watches.tell(prefix, false, wakes))
+        let Edit { ledger, beside, wakes, .. } = self;
+        if let Some(mark) = ledger.releases_next() {
+            let profile = beside.profiles.left[&mark].clone();
+            ledger.release(RELEASE_PREFIXES_MAX, |ended| beside.ended(&profile, ended, wakes));
+            if ledger.releases_next() != Some(mark) {
+                beside.profiles.left.remove(&mark);
+            }
+        }
+        let Beside { watches, requests, .. } = &mut **beside;
+        requests.release(RELEASE_PREFIXES_MAX, |peer, prefix| {
+            let request = Holding { peer: peer.clone(), asks: true, decided: false };
+            watches.tell_of_peer(&request, prefix, false, wakes);
+        });
+        self.is_releasing()
+    }
+
+    fn is_releasing(&self) -> bool {
+        self.ledger.is_releasing() || self.beside.requests.is_releasing()
     }
 
     fn tell(&mut self, prefix: &[u8], wanted: bool) {
-        self.moved += self.watches.tell(prefix, wanted, &mut self.wakes);
+        self.moved += self.beside.watches.tell(prefix, wanted, &mut self.wakes);
+    }
+
+    fn tell_of_peer(&mut self, peer: PeerId, prefix: &[u8], wanted: bool) {
+        let Edit { beside, wakes, moved, .. } = self;
+        *moved += beside.tell(beside.profiles.of(peer), prefix, wanted, wakes);
     }
 
     /// How many entries were moved to make room, since the last call.
     pub(crate) fn take_moved(&mut self) -> u64 {
         std::mem::take(&mut self.moved) + self.ledger.take_moved()
+    }
+}
+
+impl Beside {
+    /// A pair has ended because its peer has left.
+    fn ended(&self, profile: &Arc<PeerProfile>, ended: Ended<'_>, wakes: &mut Vec<Waker>) {
+        self.tell(profile, ended.prefix, false, wakes);
+        if ended.unwanted {
+            self.watches.tell(ended.prefix, false, wakes);
+        }
     }
 }

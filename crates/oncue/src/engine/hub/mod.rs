@@ -21,6 +21,8 @@ pub(crate) mod members;
 pub(crate) mod outbox;
 pub(crate) mod publishers;
 pub(crate) mod questions;
+pub(crate) mod reports;
+pub(crate) mod requests;
 pub(crate) mod send;
 pub(crate) mod watches;
 
@@ -49,7 +51,7 @@ use self::members::Members;
 use self::outbox::{Bound, Outbox};
 use self::publishers::Publishers;
 use self::questions::Questions;
-use self::watches::Watch;
+use self::reports::{Report, Reports};
 use super::wire::backlog::Mark;
 use super::wire::slices::Direct;
 use crate::error::{Error, Result};
@@ -90,7 +92,7 @@ pub(crate) struct Hub {
     pub(crate) demand: Demand,
     /// The demand events that the XPUB's user has not taken, from the first call for one. Its waiters are those of the
     /// inbox.
-    edges: OnceLock<Arc<Watch>>,
+    reports: OnceLock<Reports>,
     ports: Vec<Arc<dyn Port>>,
     /// Held from the check whether the socket is connected to an endpoint until it is connected.
     pub(crate) linking: Mutex<()>,
@@ -135,6 +137,8 @@ pub(crate) enum Note {
     Ready(Ready),
     /// The user has decided about a prefix that a peer has or has asked for.
     Verdict { hub: Arc<Hub>, peer: PeerKey, prefix: Vec<u8>, verdict: Verdict },
+    /// The user disconnects a peer.
+    Dismiss { hub: Arc<Hub>, peer: PeerKey, reason: Option<Reason> },
     /// No peer may have this prefix any more.
     RevokeAll { hub: Arc<Hub>, prefix: Vec<u8>, status: Reason },
     /// Peers that have left had more prefixes than are released at once.
@@ -177,6 +181,10 @@ pub(crate) enum Verdict {
     Reject(Reason),
     /// What is in force ends; what was deferred is forgotten.
     Revoke(Reason),
+    /// The prefix comes into force, whether it was asked for or not.
+    Grant,
+    /// What is in force ends, without a word.
+    Withdraw,
     /// A question about what is in force here is answered: whether it is in force at a proxy's publishers, too.
     Upstream { in_force: bool },
 }
@@ -244,7 +252,7 @@ impl Hub {
             counters: Counters::default(),
             room: Waiters::default(),
             demand: Demand::new(seed, options.quota()),
-            edges: OnceLock::new(),
+            reports: OnceLock::new(),
             open_shards: AtomicUsize::new(ports.len()),
             shards: AtomicU64::new(0),
             told: ports.iter().map(|_| AtomicU64::new(0)).collect(),
@@ -422,10 +430,11 @@ impl Hub {
         write_lock(&self.subscriptions).trim(all);
     }
 
-    /// The next demand event of the XPUB's user: a prefix, and whether it is wanted now. The first call begins a queue
-    /// with what is wanted then; all changes follow.
-    pub(crate) fn pop_edge(&self) -> Option<(Prefix, bool)> {
-        self.edges.get_or_init(|| self.demand.queue(self.inbound.waiters.clone())).pop()
+    /// The next event of the XPUB's user about what is wanted. The first call begins a queue with what is wanted then; all
+    /// changes follow.
+    pub(crate) fn pop_report(&self) -> Option<Report> {
+        let begin = || Reports::begin(&self.demand, &self.options, self.inbound.waiters.clone());
+        self.reports.get_or_init(begin).pop()
     }
 
     pub(crate) fn check_open(&self) -> Result<()> {
@@ -595,6 +604,13 @@ impl Hub {
     pub(crate) fn decide(self: &Arc<Self>, peer: PeerKey, prefix: &[u8], verdict: Verdict) {
         if let Some(port) = self.ports.get(usize::from(peer.shard)) {
             port.mail(Note::Verdict { hub: self.clone(), peer, prefix: prefix.to_vec(), verdict });
+        }
+    }
+
+    /// Disconnects a peer.
+    pub(crate) fn dismiss(self: &Arc<Self>, peer: PeerKey, reason: Option<Reason>) {
+        if let Some(port) = self.ports.get(usize::from(peer.shard)) {
+            port.mail(Note::Dismiss { hub: self.clone(), peer, reason });
         }
     }
 

@@ -8,6 +8,7 @@ use crate::batch::Batch;
 use crate::engine::wire::chunk::{CHUNK_BYTES, Chunk, Spares};
 use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg, put_whole};
 use crate::options::OnFull;
+use crate::permission::PeerKey;
 use crate::sync::{QuickGuard, QuickLock};
 
 /// From this size on, a message that exists in wire encoding is shared instead of copied.
@@ -144,6 +145,18 @@ impl Outbox {
         let pushed = state.encode(message, on_full);
         let number = matches!(pushed, Pushed::Queued { .. }).then(|| state.newest());
         (pushed, number)
+    }
+
+    /// Queues a message for one peer behind those that wait.
+    pub(crate) fn push_to(&self, peer: PeerKey, message: Msg) -> Pushed {
+        let mut state = match self.enter(false) {
+            Ok(state) => state,
+            Err(pushed) => return pushed,
+        };
+        state.close();
+        state.push_closed(Chunk::shared(message).for_peer(peer));
+        state.rouse_for_closed();
+        state.let_in(1)
     }
 
     /// The state, if some shard takes messages and there is room; otherwise what happens to a message. Inlined by

@@ -17,7 +17,7 @@ use crate::engine::wire::slices::Direct;
 use crate::error::{Error, Result};
 use crate::msg::{COPIED_BYTES_MAX, Frames, MESSAGE_BYTES_MAX, Msg};
 use crate::options::OnFull;
-use crate::permission::Reason;
+use crate::permission::{PeerKey, Reason};
 
 /// The headers of a few frames, in bytes.
 const HEADERS_BYTES: usize = 64;
@@ -258,6 +258,13 @@ impl Hub {
             ));
         }
         Ok(Keeping { value, expires, key: key.map(Arc::from), exact: false })
+    }
+
+    /// Queues a message for one peer.
+    pub(crate) fn send_to(self: &Arc<Self>, peer: PeerKey, frames: &impl Frames) -> Result<()> {
+        self.check_open()?;
+        let pushed = self.outbox.push_to(peer, stand_alone(frames)?);
+        self.pushed(pushed, self.no_room())
     }
 
     /// Tells all peers that want the topic and understand states, and later subscribers. What is about a prefix reaches only

@@ -1,68 +1,167 @@
-//! The watches of one socket's demand, each with a queue of its own.
+//! The watches of one socket's demand, each with a queue of its own: of the changes of demand, or of those of each peer.
 
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
-use oncue_core::edges::{Edges, Prefix};
+use oncue_core::edges::{Edge, Edges, Prefix, Subject};
 
 use crate::op::Waiters;
+use crate::peers::PeerProfile;
 use crate::sync::lock;
 
-/// A queue of demand events for one reader.
-pub(crate) struct Watch {
-    edges: Mutex<Edges>,
+/// A queue of events for one reader.
+pub(crate) struct Watch<S = ()> {
+    edges: Mutex<Edges<S>>,
     pub(crate) waiters: Arc<Waiters>,
+    /// It also gets what changes nothing: that a peer asks again for what it has.
+    repeats: bool,
+}
+
+/// A queue of the events of each peer.
+pub(crate) type PeerWatch = Watch<Holding>;
+
+/// Which peer, and whether the event is about its subscriptions or about its requests.
+#[derive(Clone)]
+pub(crate) struct Holding {
+    pub(crate) peer: Arc<PeerProfile>,
+    /// It has asked for the prefix, and this is not decided. Otherwise it has it.
+    pub(crate) asks: bool,
+    /// The request is closed because it was decided, and not because the peer has withdrawn it.
+    pub(crate) decided: bool,
+}
+
+impl PartialEq for Holding {
+    fn eq(&self, other: &Holding) -> bool {
+        self.number() == other.number()
+    }
+}
+
+impl Subject for Holding {
+    fn number(&self) -> u64 {
+        self.peer.number() << 1 | u64::from(self.asks)
+    }
 }
 
 /// The watches of one socket. Each stays until it is ended.
 #[derive(Default)]
 pub(crate) struct Watches {
-    all: Vec<Arc<Watch>>,
+    demand: Vec<Arc<Watch>>,
+    peers: Vec<Arc<PeerWatch>>,
 }
 
-impl Watch {
-    /// The next event: a prefix, and whether it is wanted now.
-    pub(crate) fn pop(&self) -> Option<(Prefix, bool)> {
-        lock(&self.edges).pop().map(|edge| (edge.prefix, edge.wanted))
+impl<S: Subject> Watch<S> {
+    fn new(seed: u64, waiters: Arc<Waiters>, repeats: bool) -> Arc<Watch<S>> {
+        Arc::new(Watch { edges: Mutex::new(Edges::new(seed)), waiters, repeats })
     }
 
-    /// Queues what is wanted when the watch begins.
-    pub(crate) fn start(&self, wanted: impl Iterator<Item = Prefix>) {
+    /// The next event.
+    pub(crate) fn pop(&self) -> Option<Edge<S>> {
+        lock(&self.edges).pop()
+    }
+
+    /// Queues what there is when the watch begins.
+    pub(crate) fn start(&self, held: impl Iterator<Item = (S, Prefix)>) {
         let mut edges = lock(&self.edges);
-        wanted.for_each(|prefix| edges.push(prefix, true));
+        held.for_each(|(subject, prefix)| edges.push(subject, prefix, true));
+    }
+
+    /// Queues an event. Returns how many events were moved to make room for it.
+    fn tell(&self, subject: S, prefix: Prefix, wanted: bool, wakes: &mut Vec<Waker>) -> u64 {
+        let mut edges = lock(&self.edges);
+        edges.push(subject, prefix, wanted);
+        let moved = edges.take_moved();
+        drop(edges);
+        self.waiters.take(wakes);
+        moved
+    }
+}
+
+impl PeerWatch {
+    /// The next event that the reader is to see: not that a request is closed which the user has decided.
+    pub(crate) fn pop_undecided(&self) -> Option<Edge<Holding>> {
+        loop {
+            let edge = self.pop()?;
+            if !edge.subject.decided {
+                return Some(edge);
+            }
+        }
     }
 }
 
 impl Watches {
-    /// Begins a watch; `waiters` wait for its events. `seed` keys its hashes.
+    /// Begins a watch of demand; `waiters` wait for its events. `seed` keys its hashes.
     pub(crate) fn begin(&mut self, seed: u64, waiters: Arc<Waiters>) -> Arc<Watch> {
-        let watch = Arc::new(Watch { edges: Mutex::new(Edges::new(seed)), waiters });
-        self.all.push(watch.clone());
+        let watch = Watch::new(seed, waiters, false);
+        self.demand.push(watch.clone());
+        watch
+    }
+
+    /// Begins a watch of each peer.
+    pub(crate) fn begin_of_peers(
+        &mut self,
+        seed: u64,
+        waiters: Arc<Waiters>,
+        repeats: bool,
+    ) -> Arc<PeerWatch> {
+        let watch = Watch::new(seed, waiters, repeats);
+        self.peers.push(watch.clone());
         watch
     }
 
     pub(crate) fn end(&mut self, watch: &Watch) {
-        self.all.retain(|other| !std::ptr::eq(&**other, watch));
+        self.demand.retain(|other| !std::ptr::eq(&**other, watch));
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Watch>> {
-        self.all.iter()
+    pub(crate) fn end_of_peers(&mut self, watch: &PeerWatch) {
+        self.peers.retain(|other| !std::ptr::eq(&**other, watch));
     }
 
-    /// Queues an event in all watches. Returns how many events were moved to make room for it.
+    pub(crate) fn wake(&self, wakes: &mut Vec<Waker>) {
+        self.demand.iter().for_each(|watch| watch.waiters.take(wakes));
+        self.peers.iter().for_each(|watch| watch.waiters.take(wakes));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.demand.len() + self.peers.len()
+    }
+
+    /// Whether somebody watches each peer.
+    pub(crate) fn watch_peers(&self) -> bool {
+        !self.peers.is_empty()
+    }
+
+    /// Queues a change of demand. Returns how many events were moved to make room for it.
     pub(crate) fn tell(&self, prefix: &[u8], wanted: bool, wakes: &mut Vec<Waker>) -> u64 {
-        if self.all.is_empty() {
+        if self.demand.is_empty() {
             return 0;
         }
         let prefix = Prefix::from(prefix);
-        let mut moved = 0;
-        for watch in self.iter() {
-            let mut edges = lock(&watch.edges);
-            edges.push(prefix.clone(), wanted);
-            moved += edges.take_moved();
-            drop(edges);
+        self.demand.iter().map(|watch| watch.tell((), prefix.clone(), wanted, wakes)).sum()
+    }
+
+    /// Queues a change of one peer. Returns how many events were moved to make room for it.
+    pub(crate) fn tell_of_peer(
+        &self,
+        holding: &Holding,
+        prefix: &[u8],
+        wanted: bool,
+        wakes: &mut Vec<Waker>,
+    ) -> u64 {
+        if self.peers.is_empty() {
+            return 0;
+        }
+        let prefix = Prefix::from(prefix);
+        let tell = |watch: &Arc<PeerWatch>| watch.tell(holding.clone(), prefix.clone(), wanted, wakes);
+        self.peers.iter().map(tell).sum()
+    }
+
+    /// A peer has asked again for what it has.
+    pub(crate) fn repeat(&self, peer: &Arc<PeerProfile>, prefix: &[u8], wakes: &mut Vec<Waker>) {
+        for watch in self.peers.iter().filter(|watch| watch.repeats) {
+            let holding = Holding { peer: peer.clone(), asks: false, decided: false };
+            lock(&watch.edges).repeat(holding, Prefix::from(prefix));
             watch.waiters.take(wakes);
         }
-        moved
     }
 }

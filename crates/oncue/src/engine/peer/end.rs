@@ -9,6 +9,7 @@ use oncue_core::ledger::QuotaExceeded;
 
 use crate::connection::Cause;
 use crate::error::Error;
+use crate::permission::Reason;
 
 /// Why a connection ends.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) enum End {
     Silent,
     /// This side needs it no more: it was disconnected, drained, or its socket is closed.
     Done,
+    /// The user has disconnected the peer. The reason, if there is one, goes to the peer as well.
+    Dismissed(Option<Reason>),
     /// The peer broke the protocol or a bound, or refuses us. The text of the error goes to the peer as well.
     Refused(Cause, Error),
 }
@@ -41,6 +44,15 @@ impl End {
         let text = reason.escape_ascii().to_string();
         let error = Error::peer(format!("the peer ended the connection: {text}"));
         End::Refused(Cause::RefusedByPeer(text), error)
+    }
+
+    /// What is said to the peer, if anything is.
+    pub(crate) fn last_word(&self) -> Option<String> {
+        match self {
+            End::Refused(_, error) => Some(error.to_string()),
+            End::Dismissed(reason) => reason.as_ref().map(|reason| reason.text().to_owned()),
+            _ => None,
+        }
     }
 
     /// Whether the peer has closed or reset the connection.
@@ -71,6 +83,7 @@ impl End {
             (End::Closed, _) => (Cause::Closed, Error::peer(self.to_string())),
             (End::Silent, _) => (Cause::Silent, Error::peer(self.to_string())),
             (End::Done, _) => (Cause::ClosedHere, Error::closed()),
+            (End::Dismissed(_), _) => (Cause::ClosedHere, Error::peer(self.to_string())),
         }
     }
 
@@ -136,6 +149,8 @@ impl fmt::Display for End {
             End::Failed(error) => error.fmt(f),
             End::Silent => f.write_str("the peer was silent for too long"),
             End::Done => f.write_str("this side closed the connection"),
+            End::Dismissed(None) => f.write_str("this side disconnected the peer"),
+            End::Dismissed(Some(reason)) => write!(f, "this side disconnected the peer: {reason}"),
             End::Refused(_, error) => error.fmt(f),
         }
     }

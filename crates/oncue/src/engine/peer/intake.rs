@@ -12,13 +12,13 @@ use oncue_core::ledger::PeerId;
 use super::end::End;
 use super::outgoing::Outgoing;
 use super::owed::{Owed, Payee};
-use super::permission::Pending;
 use crate::engine::hub::announced::put_value;
 use crate::engine::hub::demand::Edit;
 use crate::engine::hub::kept::{Asking, Cursor, Fresh, PORTION};
 use crate::engine::hub::outbox::Number;
 use crate::engine::hub::{Hub, Verdict};
 use crate::net::Stream;
+use crate::options::Options;
 use crate::permission::{Admission, PeerKey, Reason, SubscribeRequest};
 
 /// How often, within one read, last values are sent between a subscription and its cancellation. A peer that
@@ -32,7 +32,6 @@ pub(crate) struct Intake<'a, S> {
     pub(crate) key: PeerKey,
     /// Whether the peer understands states of topics.
     pub(crate) understands: bool,
-    pub(crate) pending: &'a mut Pending,
     /// Last values that wait for room.
     pub(crate) owed: &'a mut Owed,
     pub(crate) out: &'a mut Outgoing<S>,
@@ -69,9 +68,10 @@ impl<'a, S: Stream> Intake<'a, S> {
     pub(crate) fn standing(&mut self, prefix: &[u8]) -> Standing {
         *self.work += SUBSCRIPTION_WORK + (prefix.len() / PREFIX_BYTES_PER_WORK) as u32;
         let peer = self.peer;
-        match self.edit().contains(peer, prefix) {
+        let edit = self.edit();
+        match edit.contains(peer, prefix) {
             true => Standing::InForce,
-            false if self.pending.contains(prefix) => Standing::Deferred,
+            false if edit.is_asked(peer, prefix) => Standing::Deferred,
             false => Standing::Absent,
         }
     }
@@ -81,11 +81,15 @@ impl<'a, S: Stream> Intake<'a, S> {
         if prefix.len() > max {
             return Err(End::refused(format!("a prefix may have at most {max} bytes (prefix_length_max)")));
         }
-        if self.may(prefix)? { self.admit(prefix) } else { Ok(()) }
+        if self.may(prefix)? && !self.admit(prefix)? {
+            let peer = self.peer;
+            self.edit().repeat(peer, prefix);
+        }
+        Ok(())
     }
 
-    /// Puts a prefix into force.
-    pub(crate) fn admit(&mut self, prefix: &[u8]) -> Result<(), End> {
+    /// Puts a prefix into force. Returns whether it is new.
+    pub(crate) fn admit(&mut self, prefix: &[u8]) -> Result<bool, End> {
         let peer = self.peer;
         let edit = self.edit();
         let new = edit.subscribe(peer, prefix)?;
@@ -93,12 +97,18 @@ impl<'a, S: Stream> Intake<'a, S> {
         if new && (self.unrouted.is_some() || self.tells_states()) {
             self.fresh.push(prefix.to_vec());
         }
-        Ok(())
+        Ok(new)
     }
 
     pub(crate) fn cancel(&mut self, prefix: &[u8]) -> Result<(), End> {
         let peer = self.peer;
-        self.pending.remove(prefix);
+        self.edit().close_request(peer, prefix, false);
+        self.end(prefix)
+    }
+
+    /// Ends a subscription that is in force.
+    fn end(&mut self, prefix: &[u8]) -> Result<(), End> {
+        let peer = self.peer;
         let answers = !self.fresh.is_empty() || !self.owed.is_empty();
         if answers && self.edit().contains(peer, prefix) {
             if self.fresh.is_empty() {
@@ -175,50 +185,66 @@ impl<'a, S: Stream> Intake<'a, S> {
 
     /// Asks whether the peer may have a prefix. A prefix that it has, or has asked for already, is not asked again.
     pub(crate) fn may(&mut self, prefix: &[u8]) -> Result<bool, End> {
-        let Some(gate) = &self.hub.options.admission else { return Ok(true) };
+        let Options { admission, manual, .. } = &self.hub.options;
+        if admission.is_none() && !manual {
+            return Ok(true);
+        }
         // The user's function may read the ledger.
         self.release();
-        if self.pending.contains(prefix) || self.hub.demand.read().contains(self.peer, prefix) {
+        let (hub, peer) = (self.hub, self.peer);
+        if hub.demand.read().contains(peer, prefix) {
+            self.edit().repeat(peer, prefix);
+            return Ok(false);
+        }
+        if hub.demand.is_asked(peer, prefix) {
             return Ok(false);
         }
         let address = self.out.stream.address();
-        let counts = &self.hub.counters;
-        match gate.ask(&SubscribeRequest { peer: self.key, address, prefix }) {
+        let request = SubscribeRequest { peer: self.key, address, prefix };
+        match admission.as_ref().map_or(Admission::Defer, |gate| gate.ask(&request)) {
             Admission::Accept => return Ok(true),
             Admission::Reject(status) => {
-                counts.rejected.fetch_add(1, Ordering::Relaxed);
+                hub.counters.rejected.fetch_add(1, Ordering::Relaxed);
                 self.refused(prefix, &status);
             }
             Admission::Defer => {
                 // Deferred prefixes and those in force together keep to the peer's quota.
-                let (held, bytes) = self.hub.demand.read().held(self.peer);
-                let (asked, asked_bytes) = self.pending.asked();
-                let quota = self.hub.options.quota();
-                quota.check(u64::from(held) + asked, bytes + asked_bytes, prefix.len())?;
-                counts.deferred.fetch_add(1, Ordering::Relaxed);
-                self.pending.insert(prefix);
+                let (held, bytes) = self.edit().held(peer);
+                hub.options.quota().check(held, bytes, prefix.len())?;
+                hub.counters.deferred.fetch_add(1, Ordering::Relaxed);
+                self.edit().ask(peer, prefix);
             }
         }
         Ok(false)
     }
 
     pub(crate) fn decided(&mut self, prefix: &[u8], verdict: Verdict) -> Result<(), End> {
-        let deferred = self.pending.remove(prefix);
-        let counts = &self.hub.counters;
+        let (hub, peer) = (self.hub, self.peer);
+        let closes = !matches!(verdict, Verdict::Withdraw);
+        let deferred = closes && self.edit().close_request(peer, prefix, true);
+        let counts = &hub.counters;
         match verdict {
-            Verdict::Admit if deferred => self.admit(prefix)?,
+            Verdict::Admit if deferred => _ = self.admit(prefix)?,
             Verdict::Reject(status) if deferred => {
                 counts.rejected.fetch_add(1, Ordering::Relaxed);
                 self.refused(prefix, &status);
             }
             Verdict::Revoke(status) => {
-                let held = self.hub.demand.read().contains(self.peer, prefix);
-                if held || deferred {
+                if self.edit().contains(peer, prefix) || deferred {
                     counts.revoked.fetch_add(1, Ordering::Relaxed);
-                    self.cancel(prefix)?;
+                    self.end(prefix)?;
                     self.refused(prefix, &status);
                 }
             }
+            Verdict::Grant => {
+                // The peer has not asked for it: that it would exceed the quota is no reason to end the connection.
+                let (held, bytes) = self.edit().held(peer);
+                match hub.options.quota().check(held, bytes, prefix.len()) {
+                    Ok(()) => _ = self.admit(prefix)?,
+                    Err(_) => _ = counts.rejected.fetch_add(1, Ordering::Relaxed),
+                }
+            }
+            Verdict::Withdraw => self.end(prefix)?,
             Verdict::Admit | Verdict::Reject(_) | Verdict::Upstream { .. } => {}
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Floor 3: one connection, from its first byte to its last. It knows its socket (the hub), and no shard.
 //!
 //! A peer holds its phase, its way out (`Outgoing`: stream and queue), what it has begun to send (`Partial`), its sign
-//! of life (`Pulse`), and what it is owed (`Pending` subscriptions, `Owed` last values). It has no lock: the shard
+//! of life (`Pulse`), and the last values that it is owed (`Owed`). It has no lock: the shard
 //! that owns it calls it, under the shard's lock, and lends it a `Context`. What it needs of the socket it takes from
 //! the hub, lock by lock, and holds none while it writes.
 //!
@@ -16,7 +16,6 @@ pub(crate) mod intake;
 pub(crate) mod outgoing;
 pub(crate) mod owed;
 mod partial;
-pub(crate) mod permission;
 mod publisher;
 pub(crate) mod pulse;
 mod receive;
@@ -28,9 +27,9 @@ use std::task::Waker;
 use std::time::Duration;
 
 use oncue_core::command::{self, ONCUE_LEVEL_2, ONCUE_PROPERTY, Standing, oncue_level};
-use oncue_core::connection::{Handshake, HandshakeConfig, HandshakeError, PeerInfo, SocketType};
+use oncue_core::connection::{Handshake, HandshakeConfig, HandshakeError, PeerInfo};
 use oncue_core::frame::{Scanner, Version};
-use oncue_core::ledger::PeerId;
+use oncue_core::ledger::{Ledger, PeerId};
 
 use self::asking::{Asking, Later};
 use self::end::{End, Progress, Stage};
@@ -38,7 +37,6 @@ use self::intake::PASS_WORK;
 use self::outgoing::Outgoing;
 use self::owed::{Owed, Payee};
 use self::partial::Partial;
-use self::permission::Pending;
 use self::publisher::Publisher;
 use self::pulse::Pulse;
 use super::hub::confirmations::Confirmation;
@@ -55,6 +53,7 @@ use crate::error::Error;
 use crate::events;
 use crate::net::Stream;
 use crate::peer_address::PeerAddress;
+use crate::peers::{PeerMetadata, PeerProfile, PeerStatus};
 use crate::permission::PeerKey;
 use crate::sync::read_lock;
 
@@ -87,9 +86,7 @@ pub(crate) struct Peer<S> {
     /// The stream has ended behind what is there: it is read to its end, since nothing more will be reported.
     pub(crate) ended: bool,
     pub(crate) pulse: Pulse,
-    /// Prefixes that are deferred.
-    pending: Pending,
-    /// Questions about those.
+    /// Questions about subscriptions that are deferred.
     later: Later,
     /// Last values that wait for room.
     owed: Owed,
@@ -109,6 +106,8 @@ pub(crate) struct Peer<S> {
     pub(crate) seat: Option<Seat>,
     /// Why it is turned away: it is told when its handshake is done.
     pub(crate) turned_away: Option<String>,
+    /// How many of its messages were received.
+    received: u64,
     /// When its handshake was done.
     pub(crate) since: Option<Duration>,
     /// A byte of it has arrived.
@@ -131,7 +130,7 @@ pub(crate) enum Phase {
 /// The state of a connection after its handshake.
 pub(crate) struct Traffic {
     pub(crate) version: Version,
-    socket_type: SocketType,
+    pub(crate) profile: Arc<PeerProfile>,
     scanner: Scanner,
     /// Its entry in the ledger, if messages go out to it.
     pub(crate) ledger: Option<PeerId>,
@@ -189,7 +188,6 @@ impl<S: Stream> Peer<S> {
             joined: 0,
             ended: false,
             pulse: Pulse::default(),
-            pending: Pending::default(),
             later: Later::default(),
             owed: Owed::default(),
             full_since: None,
@@ -200,6 +198,7 @@ impl<S: Stream> Peer<S> {
             left: false,
             seat: None,
             turned_away: None,
+            received: 0,
             since: None,
             has_spoken: false,
             ready_last: false,
@@ -263,10 +262,32 @@ impl<S: Stream> Peer<S> {
     }
 
     /// The peer, once its handshake is done.
-    pub(crate) fn connected(&self, shard: u16, slot: usize) -> Option<ConnectedPeer> {
+    pub(crate) fn connected(&self) -> Option<ConnectedPeer> {
         let Phase::Traffic(traffic) = &self.phase else { return None };
-        let key = PeerKey { shard, slot, uid: self.uid };
-        Some(ConnectedPeer { key, address: self.out.stream.address(), socket_type: traffic.socket_type })
+        let PeerProfile { key, address, socket_type, .. } = *traffic.profile;
+        Some(ConnectedPeer { key, address, socket_type })
+    }
+
+    /// How the peer stands, once its handshake is done. `missed`: what it has missed beside what it was offered.
+    pub(crate) fn status(&self, ledger: &Ledger, missed: u64, now: Duration) -> Option<PeerStatus> {
+        let Phase::Traffic(Traffic { profile, ledger: id, .. }) = &self.phase else { return None };
+        // The peers of an XSUB hold a prefix too, which nobody has subscribed to.
+        let id = id.filter(|_| self.hub.socket_type.publishes());
+        let (prefixes, prefix_bytes) = id.map_or((0, 0), |id| ledger.held(id));
+        let backlog = &self.out.queue().backlog;
+        Some(PeerStatus {
+            profile: profile.clone(),
+            prefixes,
+            prefix_bytes,
+            requests: id.map_or(0, |id| self.hub.demand.asked(id)),
+            queued: backlog.messages,
+            queued_bytes: backlog.bytes,
+            delivered: self.out.delivered,
+            missed: self.out.missed + missed,
+            received: self.received,
+            connected_for: now.saturating_sub(self.since.unwrap_or(now)),
+            silent_for: now.saturating_sub(self.pulse.heard()),
+        })
     }
 
     /// The handshake was not done in time.
@@ -510,10 +531,18 @@ impl<S: Stream> Peer<S> {
         if let Some(welcome) = hub.options.welcome.as_ref().filter(|_| hub.socket_type.publishes()) {
             self.out.control(|out| out.extend_from_slice(welcome.wire()));
         }
+        let profile = Arc::new(PeerProfile {
+            key: PeerKey { shard: cx.shard, slot: cx.slot, uid: self.uid },
+            address: self.out.stream.address(),
+            socket_type: info.socket_type,
+            zmtp: info.version.numbers(),
+            endpoint: (*self.endpoint).clone(),
+            metadata: PeerMetadata::of(&info.properties),
+        });
         let ledger = hub.sends().then(|| {
             self.joined = hub.outbox.join(cx.shard);
             let mut edit = hub.demand.edit();
-            let peer = edit.attach(cx.shard, cx.slot);
+            let peer = edit.attach(&profile);
             if !hub.socket_type.publishes() {
                 // The messages of an XSUB go to all its peers.
                 edit.subscribe(peer, b"").expect("a quota has room for the empty prefix");
@@ -563,7 +592,7 @@ impl<S: Stream> Peer<S> {
         }
         self.phase = Phase::Traffic(Traffic {
             version,
-            socket_type: info.socket_type,
+            profile,
             scanner,
             ledger,
             flow,

@@ -24,6 +24,10 @@ pub(crate) struct Outgoing<S> {
     pub(crate) stream: S,
     queue: WriteQueue,
     pub(crate) hub: Arc<Hub>,
+    /// How many messages were completely written, and missed. What this peer missed as it was blocked and full is added by
+    /// its shard.
+    pub(crate) delivered: u64,
+    pub(crate) missed: u64,
 }
 
 impl<S: Stream> Outgoing<S> {
@@ -33,7 +37,7 @@ impl<S: Stream> Outgoing<S> {
             OnFull::DropOldest => Yields::Oldest,
             OnFull::Latest => Yields::SameTopic(ByTopic::new()),
         };
-        Outgoing { stream, queue: WriteQueue::new(yields), hub }
+        Outgoing { stream, queue: WriteQueue::new(yields), hub, delivered: 0, missed: 0 }
     }
 
     /// What waits, for a look.
@@ -87,6 +91,7 @@ impl<S: Stream> Outgoing<S> {
     #[inline]
     fn wrote(&mut self, messages: u64) -> Result<(), End> {
         self.hub.counters.delivered.fetch_add(messages, Ordering::Relaxed);
+        self.delivered += messages;
         self.queue.failure().map_or(Ok(()), |error| Err(End::Failed(error)))
     }
 
@@ -131,6 +136,7 @@ impl<S: Stream> Outgoing<S> {
     /// them.
     pub(crate) fn miss_unoffered(&mut self, messages: u64, unseen: u64) {
         self.queue.backlog.miss_unoffered(messages, unseen);
+        self.missed += messages;
     }
 
     /// Messages may have policies of their own from now on, if the socket has sent such a message.
@@ -187,6 +193,7 @@ impl<S: Stream> Outgoing<S> {
         let offered = self.queue.offer(&mut self.stream, runs, mark);
         if offered.missed > 0 {
             self.hub.counters.missed.fetch_add(offered.missed, Ordering::Relaxed);
+            self.missed += offered.missed;
         }
         self.wrote(offered.written).map(|()| offered)
     }

@@ -97,6 +97,7 @@ impl Owed {
             let missed = match full {
                 true => {
                     count_missed(hub, messages);
+                    to.out.missed += messages;
                     messages
                 }
                 false => to.out.offer_values(&gather.finish(), all)?,

@@ -57,6 +57,11 @@ impl Pulse {
         self.asked = None;
     }
 
+    /// When the last sign of life came.
+    pub(crate) fn heard(&self) -> Duration {
+        self.heard
+    }
+
     /// A PING came. A TTL of 0 revokes the previous one.
     pub(crate) fn hear_ping(&mut self, ttl_ds: u16, now: Duration) {
         self.ttl = (ttl_ds > 0).then(|| Duration::from_millis(u64::from(ttl_ds) * 100));

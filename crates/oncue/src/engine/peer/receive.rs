@@ -124,6 +124,7 @@ impl<S: Stream> Peer<S> {
             (result, subscriptions.version())
         };
         self.hub.counters.received.fetch_add(messages, Ordering::Relaxed);
+        self.received += messages;
         publisher.count(messages, consumed - start);
         *paused = false;
         *expected = spans.len();
@@ -201,7 +202,7 @@ impl<S: Stream> Peer<S> {
         &'a mut self,
         cx: &'a mut Context<'_>,
     ) -> Option<(Intake<'a, S>, &'a mut Scanner)> {
-        let Peer { phase, out, hub, joined, pending, owed, .. } = self;
+        let Peer { phase, out, hub, joined, owed, .. } = self;
         let Phase::Traffic(Traffic { scanner, ledger: Some(peer), understands, .. }) = phase else {
             return None;
         };
@@ -211,7 +212,6 @@ impl<S: Stream> Peer<S> {
             key: PeerKey { shard: cx.shard, slot: cx.slot, uid: self.uid },
             understands: *understands,
             out,
-            pending,
             owed,
             wakes: cx.wakes,
             now: cx.now,
@@ -297,7 +297,7 @@ impl<S: Stream> Peer<S> {
             traffic.begun = begun;
         }
         if let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase {
-            upstream.hand_over(&self.hub, flow, cx);
+            self.received += upstream.hand_over(&self.hub, flow, cx);
         }
         let flushed = self.answer(answers, cx.now);
         result.and(flushed).map(|()| consumed)
@@ -355,8 +355,8 @@ impl Upstream {
     }
 
     /// Hands the messages to the XPUB's user, which may not read them: beyond the peer's mark or the socket's bound
-    /// they are dropped.
-    pub(crate) fn hand_over(mut self, hub: &Hub, flow: &Arc<Flow>, cx: &mut Context<'_>) {
+    /// they are dropped. Returns how many it gets.
+    pub(crate) fn hand_over(mut self, hub: &Hub, flow: &Arc<Flow>, cx: &mut Context<'_>) -> u64 {
         let room = if hub.inbound.is_full() { 0 } else { flow.room() };
         let taken = self.spans.len().min(usize::try_from(room).unwrap_or(usize::MAX));
         let missed = (self.spans.len() - taken) as u64;
@@ -364,11 +364,12 @@ impl Upstream {
             hub.counters.received_missed.fetch_add(missed, Ordering::Relaxed);
         }
         self.spans.truncate(taken);
-        let Some(&(_, end)) = self.spans.last() else { return };
+        let Some(&(_, end)) = self.spans.last() else { return 0 };
         hub.counters.received.fetch_add(taken as u64, Ordering::Relaxed);
         self.wire.truncate(end as usize);
         self.wire.shrink_to_fit();
         let (bytes, spans) = (Buffer::from(self.wire), self.spans);
         hub.inbound.push(Arrival { bytes, spans, flow: flow.clone(), version: 0, gap: None }, cx.wakes);
+        taken as u64
     }
 }

@@ -3,19 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use oncue_core::frame;
 use oncue_core::ledger::AudienceId;
 
 use crate::engine::hub::Hub;
 use crate::engine::hub::Note;
 use crate::engine::hub::outbox::Taken;
-use crate::engine::peer::Phase;
 use crate::engine::peer::outgoing::{count_abandoned, count_missed};
+use crate::engine::peer::{Phase, Traffic};
 use crate::engine::shard::Shard;
 use crate::engine::shard::fanout::Place;
 use crate::engine::shard::timers::Timer;
-use crate::engine::wire::chunk::Run;
+use crate::engine::wire::chunk::{Chunk, Run};
 use crate::net::Net;
 use crate::options::OnFull;
+use crate::permission::PeerKey;
 
 /// How many batches of one socket are sent in one turn.
 const BATCHES_PER_TURN: usize = 8;
@@ -46,13 +48,20 @@ impl<N: Net> Shard<N> {
         let refuse = hub.options.on_full == OnFull::Refuse;
         let mut stuck = None;
         for _ in 0..BATCHES_PER_TURN {
-            let served = self.hubs.get_mut(&hub.id).expect("looked up above");
+            // All peers may have left meanwhile.
+            let Some(served) = self.hubs.get_mut(&hub.id).filter(|s| !s.peers.is_empty()) else { return };
             if served.place.chunk >= served.batch.len() && !self.take_batch(hub) {
                 return;
             }
             let served = self.hubs.get_mut(&hub.id).expect("looked up above");
             if stuck == Some(served.place) {
                 return;
+            }
+            if served.batch[served.place.chunk].to().is_some() {
+                match self.send_directed(hub) {
+                    true => continue,
+                    false => return,
+                }
             }
             let (number, end) = served.stretch(&self.peers);
             let (batch, from) = (std::mem::take(&mut served.batch), served.place);
@@ -86,6 +95,43 @@ impl<N: Net> Shard<N> {
         }
         // Other sockets and peers come first; the rest is sent in the next turn.
         self.mailbox.mail(Note::Outbox(hub.clone()));
+    }
+
+    /// Sends the next chunks of a batch, as long as each is for one peer. Returns whether it came to their end; otherwise
+    /// one waits for room ([`OnFull::Refuse`]).
+    fn send_directed(&mut self, hub: &Arc<Hub>) -> bool {
+        loop {
+            let Some(served) = self.hubs.get(&hub.id) else { return true };
+            let Place { chunk: at, .. } = served.place;
+            let Some(chunk) = served.batch.get(at) else { return true };
+            let Some(key) = chunk.to() else { return true };
+            if let Some(slot) = self.recipient(hub, key, chunk) {
+                let (runs, now) = ([Run::new(chunk.clone(), 0, chunk.len())], self.now);
+                let peer = &mut self.peers[slot];
+                if hub.options.on_full == OnFull::Refuse && peer.out.room_to_offer() == 0 {
+                    return false;
+                }
+                match peer.overtake(&runs, now).and_then(|()| peer.out.offer(&runs)) {
+                    Ok(_) => self.written(slot),
+                    Err(end) => self.end(slot, end),
+                }
+            }
+            // A peer that is lost may have been the last one, and the batch with it.
+            let Some(served) = self.hubs.get_mut(&hub.id) else { return true };
+            if served.place.chunk == at && at < served.batch.len() {
+                served.place = Place { chunk: at + 1, ..Place::default() };
+            }
+        }
+    }
+
+    /// The slot of the one peer that a chunk is for, if the peer is here and wants its topic.
+    fn recipient(&self, hub: &Hub, key: PeerKey, chunk: &Chunk) -> Option<usize> {
+        let here = key.shard == self.index;
+        let peer = self.peers.get(key.slot).filter(|peer| here && peer.uid == key.uid)?;
+        let Phase::Traffic(Traffic { ledger: Some(id), .. }) = peer.phase else { return None };
+        let mut wanted = false;
+        hub.demand.read().for_each_prefix_of(id, frame::topic(chunk.message(0)), |_| wanted = true);
+        wanted.then_some(key.slot)
     }
 
     /// Takes what the outbox holds. Returns false if that is nothing, or so little that the shard rests for a moment:
@@ -186,11 +232,19 @@ impl<N: Net> Shard<N> {
 
     /// Counts what is left of a batch as undelivered.
     fn count_batch(&mut self, hub: &Arc<Hub>) {
-        let Some(served) = self.hubs.get_mut(&hub.id) else { return };
-        let ledger = hub.demand.read();
-        self.fanout.bytes_max = u64::MAX;
         let mut undelivered = 0;
-        while served.place.chunk < served.batch.len() {
+        while let Some(served) = self.hubs.get(&hub.id)
+            && let Some(chunk) = served.batch.get(served.place.chunk)
+        {
+            if let Some(key) = chunk.to() {
+                undelivered += u64::from(self.recipient(hub, key, chunk).is_some());
+                let served = self.hubs.get_mut(&hub.id).expect("looked up above");
+                served.place = Place { chunk: served.place.chunk + 1, ..Place::default() };
+                continue;
+            }
+            let ledger = hub.demand.read();
+            self.fanout.bytes_max = u64::MAX;
+            let served = self.hubs.get_mut(&hub.id).expect("looked up above");
             let (number, end) = served.stretch(&self.peers);
             served.place = self.fanout.route(&ledger, &served.batch[..end], served.place, |_| u64::MAX);
             for (audience, runs) in self.fanout.drain() {
@@ -200,8 +254,10 @@ impl<N: Net> Shard<N> {
                 undelivered += peers.count() as u64 * runs.iter().map(Run::messages).sum::<u64>();
             }
         }
-        served.batch.clear();
-        served.place = Place::default();
+        if let Some(served) = self.hubs.get_mut(&hub.id) {
+            served.batch.clear();
+            served.place = Place::default();
+        }
         count_abandoned(hub, undelivered);
     }
 

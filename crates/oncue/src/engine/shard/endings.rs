@@ -34,11 +34,11 @@ impl<N: Net> Shard<N> {
             Phase::Connecting => Outcome::Nothing,
             _ => Outcome::Connection { since: peer.since, unnamed: peer.left_unnamed(&end) },
         };
-        if let End::Refused(_, reason) = &end {
+        if let Some(word) = end.last_word() {
             if let Phase::Traffic(traffic) = &peer.phase
                 && traffic.version.has_commands()
             {
-                peer.out.control(|out| command::put_error(out, &reason.to_string()));
+                peer.out.control(|out| command::put_error(out, &word));
             }
             // A connection that was not made has nobody who could read a reason: it is released at once.
             if !matches!(peer.phase, Phase::Draining | Phase::Connecting) && peer.out.flush().is_ok() {

@@ -158,7 +158,7 @@ impl Served {
     }
 
     /// The number of the chunk that is sent next, and up to which chunk of the batch the peers are the same: peers that
-    /// came amid the batch get nothing that was sent before.
+    /// came amid the batch get nothing that was sent before, and a chunk may be for one peer alone.
     fn stretch<S>(&self, peers: &Slab<Peer<S>>) -> (u64, usize) {
         let number = self.first + self.place.chunk as u64;
         let mut end = self.batch.len();
@@ -166,6 +166,8 @@ impl Served {
             let joined = self.peers.iter().map(|&slot| peers[slot].joined).filter(|&joined| joined > number);
             end = joined.min().map_or(end, |joined| end.min((joined - self.first) as usize));
         }
+        let directed = self.batch[self.place.chunk..end].iter().position(|chunk| chunk.to().is_some());
+        end = directed.map_or(end, |ahead| self.place.chunk + ahead);
         (number, end)
     }
 }
@@ -296,6 +298,7 @@ impl<N: Net> Shard<N> {
                     }
                 }
                 Note::Verdict { hub, peer, prefix, verdict } => self.decided(&hub, peer, &prefix, verdict),
+                Note::Dismiss { hub, peer, reason } => self.dismiss(&hub, peer, reason),
                 Note::RevokeAll { hub, prefix, status } => self.revoke_all(&hub, &prefix, &status),
                 Note::Release(hub) => self.release(&hub),
                 Note::State { hub, value } => self.tell_state(&hub, &value),

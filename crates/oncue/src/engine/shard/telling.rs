@@ -58,7 +58,7 @@ impl<N: Net> Shard<N> {
         if !hub.connections.are_watched() {
             return;
         }
-        let Some(connected) = peer.connected(self.index, slot) else { return };
+        let Some(connected) = peer.connected() else { return };
         let endpoint = peer.endpoint.clone();
         let (subject, kind) = match peer.dialer {
             Some(_) => {
@@ -98,7 +98,7 @@ impl<N: Net> Shard<N> {
             return None;
         }
         let (cause, error) = peer.explain(end);
-        let connected = peer.connected(self.index, slot);
+        let connected = peer.connected();
         let address = (!matches!(peer.phase, Phase::Connecting)).then(|| peer.out.stream.address());
         let departure = Departure { address, peer: connected, cause, error };
         if peer.dialer.is_some() {

@@ -17,6 +17,7 @@ use crate::engine::peer::end::End;
 use crate::engine::peer::pulse::Beat;
 use crate::msg::Msg;
 use crate::net::{Net, Stream};
+use crate::peers::PeerStatus;
 use crate::permission::{PeerKey, Reason};
 
 impl<N: Net> Shard<N> {
@@ -164,6 +165,21 @@ impl<N: Net> Shard<N> {
         }
         self.written(slot);
         self.retry_batch(hub);
+    }
+
+    /// Appends how the peers of a socket stand.
+    pub(crate) fn statuses(&self, hub: &Hub, found: &mut Vec<PeerStatus>) {
+        let (ledger, now) = (hub.demand.read(), hub.now());
+        let stuck = |slot: usize| self.stuck.get(slot).map_or(0, |stuck| stuck.saturating_sub(1));
+        let slots = self.slots_of(hub).into_iter();
+        found.extend(slots.filter_map(|slot| self.peers[slot].status(&ledger, stuck(slot), now)));
+    }
+
+    /// The user disconnects a peer, if it is still there.
+    pub(crate) fn dismiss(&mut self, hub: &Hub, key: PeerKey, reason: Option<Reason>) {
+        if self.peer(key.slot, key.uid).is_some_and(|peer| peer.hub.id == hub.id) {
+            self.end(key.slot, End::Dismissed(reason));
+        }
     }
 
     pub(crate) fn revoke_all(&mut self, hub: &Arc<Hub>, prefix: &[u8], status: &Reason) {

@@ -31,7 +31,7 @@ pub(crate) struct Backlog {
     /// What gives way when it is full.
     pub(super) yields: Yields,
     pub(crate) messages: u64,
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// Bytes that are not messages.
     pub(crate) control_bytes: u64,
     /// Something was missed since the last time that no message waited: the rest of a large message may be below the

@@ -7,6 +7,7 @@ use oncue_core::frame;
 use crate::buffer::{Buffer, Stock};
 use crate::msg::Msg;
 use crate::options::OnFull;
+use crate::permission::PeerKey;
 
 /// A chunk is closed at this size: large enough for a write, small enough to stay in a processor's cache.
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
@@ -23,6 +24,8 @@ pub(crate) struct Chunk {
     ends: Vec<u32>,
     /// What gives way when there is no room for its messages; `None`: as their socket says.
     on_full: Option<OnFull>,
+    /// The only peer that its messages are for, if they are for one.
+    to: Option<PeerKey>,
     /// Where its buffers return when the last reference is gone.
     home: Option<Spares>,
 }
@@ -40,7 +43,7 @@ impl Chunk {
     /// `ends` ascend, and the last one is the length of `bytes`.
     pub(crate) fn new(bytes: Vec<u8>, ends: Vec<u32>) -> Chunk {
         debug_assert_eq!(ends.last().copied().unwrap_or(bytes.len() as u32) as usize, bytes.len());
-        Chunk { bytes: Bytes::Own(bytes), start: 0, ends, on_full: None, home: None }
+        Chunk { bytes: Bytes::Own(bytes), start: 0, ends, on_full: None, to: None, home: None }
     }
 
     /// As [`new`](Self::new), of buffers that return to `home`.
@@ -53,19 +56,37 @@ impl Chunk {
     /// One message, shared instead of copied.
     pub(crate) fn shared(message: Msg) -> Chunk {
         let end = message.wire().len() as u32;
-        Chunk { bytes: Bytes::Shared(message), start: 0, ends: vec![end], on_full: None, home: None }
+        Chunk {
+            bytes: Bytes::Shared(message),
+            start: 0,
+            ends: vec![end],
+            on_full: None,
+            to: None,
+            home: None,
+        }
     }
 
     /// Messages as they were received: the first one begins at `start`, and each ends where the next one begins.
     pub(crate) fn received(buffer: Buffer, start: u32, ends: Vec<u32>) -> Chunk {
         debug_assert!(ends.is_sorted() && ends.last().is_some_and(|end| *end as usize <= buffer.len()));
-        Chunk { bytes: Bytes::Received(buffer), start, ends, on_full: None, home: None }
+        Chunk { bytes: Bytes::Received(buffer), start, ends, on_full: None, to: None, home: None }
     }
 
     /// Its messages have a policy of their own, if any.
     pub(crate) fn with_policy(mut self, on_full: Option<OnFull>) -> Chunk {
         self.on_full = on_full;
         self
+    }
+
+    /// Its messages are for one peer.
+    pub(crate) fn for_peer(mut self, peer: PeerKey) -> Chunk {
+        self.to = Some(peer);
+        self
+    }
+
+    /// The only peer that its messages are for, if they are for one.
+    pub(crate) fn to(&self) -> Option<PeerKey> {
+        self.to
     }
 
     /// The policy of its messages, if they have one of their own.
