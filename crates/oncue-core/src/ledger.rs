@@ -327,10 +327,10 @@ impl Ledger {
     /// Calls `found` for each audience that wants `topic`: once for each prefix of the topic that the audience holds. With
     /// inverted matching, once for each audience that holds none.
     #[inline]
-    pub fn for_each_audience(&self, topic: &[u8], mut found: impl FnMut(AudienceId)) {
+    pub fn for_each_audience(&self, topic: &[u8], found: impl FnMut(AudienceId)) {
         match self.inverted {
             false => self.for_each_holder(topic, found),
-            true => self.others(topic).into_iter().for_each(|audience| found(audience)),
+            true => self.others(topic).into_iter().for_each(found),
         }
     }
 
