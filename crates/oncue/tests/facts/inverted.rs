@@ -75,7 +75,7 @@ fn what_needs_prefixes_that_say_what_is_wanted_refuses_it() {
         x.keep_last("a").unwrap_err(),
         x.set_state("a", State::Active, "").unwrap_err(),
         Proxy::with(&s, &x, ProxyOptions::new()).unwrap_err(),
-        OnDemand::on(x).start().err().expect("it is refused"),
+        OnDemand::on(x).start().expect_err("it is refused"),
     ];
     for refusal in refusals {
         assert_eq!(refusal.kind(), ErrorKind::Misuse);
