@@ -5,9 +5,9 @@ pub(crate) mod network;
 pub(crate) mod pairs;
 pub mod stranger;
 
-use std::collections::BTreeMap;
 #[cfg(test)]
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,14 +22,17 @@ const WORK_MAX: u32 = TURN_WORK_MAX + 2 * PEER_WORK_MAX;
 /// The most turns until all shards have nothing to do that nothing will report.
 const TURNS_MAX: u32 = 1_000_000;
 
-/// What has happened in all simulations of this process that are over.
 #[cfg(test)]
-static EVENTS: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    /// What has happened in all simulations of this thread that are over.
+    static EVENTS: Cell<u64> = const { Cell::new(0) };
+}
 
-/// See [`Sim::events`].
+/// How many events there were in all simulations of this thread that are over: things on the network (an attempt to connect,
+/// an arrival, room), reports to a shard, turns of a shard, timers that are due, and actions of the user.
 #[cfg(test)]
 pub(crate) fn events_of_all() -> u64 {
-    EVENTS.load(Ordering::Relaxed)
+    EVENTS.get()
 }
 
 /// The nodes and their network.
@@ -41,12 +44,10 @@ pub(crate) struct Sim {
     pub(crate) most: Holding,
 }
 
-/// An event: something on the network (an attempt to connect, an arrival, room), a report to a shard, a turn of a shard, a
-/// timer that is due, or an action of the user.
 #[cfg(test)]
 impl Drop for Sim {
     fn drop(&mut self) {
-        EVENTS.fetch_add(lock(&self.world).events_seen, Ordering::Relaxed);
+        EVENTS.set(EVENTS.get() + lock(&self.world).events_seen);
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oncue_interop::PATIENCE;
 use oncue_interop::program::Program;
@@ -105,6 +105,39 @@ fn signs_of_life_come_only_while_the_server_runs() {
     assert_eq!(supervisor.next_within(SILENCE), None);
     program.signal("CONT");
     assert_eq!(supervisor.next(), "WATCHDOG=1");
+}
+
+/// A program that ignores TERM and the end of its input is killed after 2 s; the watchdog is fed meanwhile.
+#[test]
+fn a_program_that_takes_its_time_to_end_holds_up_no_sign_of_life() {
+    let supervisor = Supervisor::new();
+    let program = supervisor.start(&supervisor.socket_name(), &[("WATCHDOG_USEC", "200000")]);
+    let ready = supervisor.next();
+    let endpoint = ready.rsplit(' ').next().expect("an endpoint").to_owned();
+    let deaf = "[[route]]\ntopic = 'deaf/{x:word}'\nmode = 'shared'\nstop_after = '1s'\nkill_after = '1s'\n\
+                command = ['sh', '-c', 'trap \"\" TERM; read x; printf \"deaf/x\tup\\n\"; while :; do sleep 0.05; done']\n";
+    let reload = |program: &Program, config: &str| {
+        supervisor.directory.config(config);
+        program.signal("HUP");
+        while !supervisor.next().starts_with("RELOADING=1") {}
+        let start = Instant::now();
+        while !supervisor.next().starts_with("READY=1") {}
+        start.elapsed()
+    };
+    reload(&program, &format!("{ROUTE}{deaf}"));
+    let server = Server { program, endpoint };
+    assert_eq!(server.subscriber(&["deaf/x"]).value(), "up");
+    let took = reload(&server.program, ROUTE);
+    assert!(took < Duration::from_secs(1), "the reload takes {took:?}");
+    let end = Instant::now() + Duration::from_secs(2);
+    let mut last = Instant::now();
+    while Instant::now() < end {
+        assert_eq!(supervisor.next(), "WATCHDOG=1");
+        assert!(last.elapsed() < SILENCE, "{:?} of silence", last.elapsed());
+        last = Instant::now();
+    }
+    server.program.signal("TERM");
+    assert_eq!(server.program.end().code, Some(0));
 }
 
 #[test]

@@ -35,6 +35,9 @@ impl Draw {
             1 => options.reconnect(millis(500), millis(500)),
             _ => options,
         };
+        if sim.below(2) == 0 {
+            options = options.connect_timeout(millis([50, 10_000][sim.below(2)]));
+        }
         if sim.below(3) == 0 {
             options = options.metadata("X-Simulated", "yes");
         }
@@ -42,7 +45,7 @@ impl Draw {
             return options.heartbeat_off();
         }
         // Rare, since most of the time passes in the calm; a line that is cut is noticed within it.
-        let interval = Duration::from_secs([30, 40][sim.below(2)]);
+        let interval = Duration::from_secs([20, 30][sim.below(2)]);
         options = options.heartbeat(interval, interval * 2);
         if sim.below(2) == 0 { options.heartbeat_ttl(interval * 2) } else { options }
     }

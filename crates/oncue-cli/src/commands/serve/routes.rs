@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use oncue::OnDemand;
@@ -15,8 +16,15 @@ use super::produce::{Place, Tools, runs, stream};
 use super::program::journal::{ended, started};
 use crate::fail::Fail;
 
-/// The shared programs by the keys of their routes. A program ends when its keeper is dropped.
-pub(super) type Keepers = BTreeMap<String, Keeper>;
+/// The shared programs of a server. A program ends when its keeper is dropped.
+#[derive(Default)]
+pub(super) struct Keepers {
+    /// By the keys of their routes.
+    running: BTreeMap<String, Keeper>,
+    /// Those that wait for programs of routes that have gone. A program may take its time to end: the main thread has the
+    /// supervisor's watchdog to feed meanwhile.
+    ending: Vec<JoinHandle<()>>,
+}
 
 /// Adds the routes of a config, and starts keepers for shared programs that have none.
 ///
@@ -117,10 +125,30 @@ fn listed(planned: RouteBuilder, route: &Route, place: &Place) -> RouteBuilder {
     planned.catalogue_with(every, move || lister.list())
 }
 
-/// Ends the shared programs of other keys than these, all at the same time.
-pub(super) fn retain(keepers: &mut Keepers, stays: impl Fn(&String) -> bool) {
-    keepers.iter().filter(|(key, _)| !stays(key)).for_each(|(_, keeper)| keeper.close());
-    keepers.retain(|key, _| stays(key));
+impl Keepers {
+    /// Ends the shared programs of other keys than these, all at the same time, and does not wait for them.
+    pub(super) fn retain(&mut self, stays: impl Fn(&String) -> bool) {
+        let (stay, end): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.running).into_iter().partition(|(key, _)| stays(key));
+        self.running = stay;
+        self.ending.retain(|thread| !thread.is_finished());
+        if end.is_empty() {
+            return;
+        }
+        end.values().for_each(Keeper::close);
+        let waiting = thread::Builder::new().name("oncue-ending".into()).spawn(move || drop(end));
+        // Without a thread they were waited for here.
+        self.ending.extend(waiting);
+    }
+
+    /// Ends all, and waits until they have ended.
+    pub(super) fn end(&mut self) {
+        self.retain(|_| false);
+        for thread in self.ending.drain(..) {
+            // After a panic, which has been printed, its programs have ended too.
+            let _ = thread.join();
+        }
+    }
 }
 
 fn produced(
@@ -135,12 +163,12 @@ fn produced(
         Source::Stream(running) => planned.thread(move |feed| stream::produce(&running, &place, &feed)),
         Source::Shared(running) => {
             let framing = running.framing;
-            if !keepers.contains_key(key) {
+            if !keepers.running.contains_key(key) {
                 let name = route.pattern.to_string().into_bytes();
                 let shared = Shared { place: place.clone(), name, running };
-                keepers.insert(key.to_owned(), shared.start()?);
+                keepers.running.insert(key.to_owned(), shared.start()?);
             }
-            let topics = keepers.get(key).map(Keeper::topics).unwrap_or_default();
+            let topics = keepers.running.get(key).map(Keeper::topics).unwrap_or_default();
             planned.manual(move |change| tell(&place, &topics, framing, change))
         }
         Source::Lines(file) => {

@@ -142,7 +142,7 @@ impl Server {
         for missing in binder.passed.unused(&config.bind).into_iter().chain(missing(&config)) {
             remark(missing);
         }
-        let mut keepers = Keepers::new();
+        let mut keepers = Keepers::default();
         let builder = reporting(OnDemand::on(socket), &tools);
         let on_demand = routes::add(builder, &config, &tools, &mut keepers)?.start()?;
         Ok(Server { config, rules, tools, on_demand, keepers, binder, places })
@@ -192,7 +192,7 @@ impl Server {
             stays
         });
         let keys: BTreeSet<_> = in_force.routes.iter().map(routes::key).collect();
-        routes::retain(&mut self.keepers, |key| keys.contains(key));
+        self.keepers.retain(|key| keys.contains(key));
         let reloaded = reloaded?;
         for missing in missing(&config) {
             remark(missing);
@@ -233,7 +233,7 @@ impl Server {
         stop.allow(self.config.routes.iter().flat_map(programs).map(end).max().unwrap_or_default());
         self.tools.end.set(1);
         self.on_demand.stop();
-        routes::retain(&mut self.keepers, |_| false);
+        self.keepers.end();
         publisher::close_and_say(self.on_demand.xpub(), "serve", stop);
         sum_up(&self.on_demand, &self.tools);
     }

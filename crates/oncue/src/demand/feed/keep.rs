@@ -105,12 +105,14 @@ impl Keep {
         message.visit(&mut |frame, _| bytes += frame.len() as u64);
         // Locked meanwhile: the socket has what is in the book, unless it has dropped it for its own bound.
         let mut book = lock(&self.book);
-        book.remove(topic);
         if bytes > bytes_max {
+            book.remove(topic);
             socket.forget_last(topic);
             return send(socket, message, on_full);
         }
+        // If the socket refuses, it keeps the value that it has, and so does the book.
         self.send_last(socket, topic, message, on_full)?;
+        book.remove(topic);
         book.insert(topic.clone(), bytes, now());
         while book.bytes > bytes_max
             && let Some((_, oldest)) = book.turns.first_key_value()

@@ -233,7 +233,12 @@ impl Hub {
             messages_min: options.send_messages_max(),
             bytes_most: options.queue_bytes_max.max(options.outbox_bytes_max),
         };
-        let subscriptions = Arc::new(RwLock::new(Subscriptions::new(seed)));
+        let inverted = options.invert_matching;
+        let subscriptions = match inverted && socket_type == SocketType::Sub {
+            true => Subscriptions::new(seed).inverted(),
+            false => Subscriptions::new(seed),
+        };
+        let subscriptions = Arc::new(RwLock::new(subscriptions));
         let bytes_max = options.received_bytes_max.unwrap_or(options.queue_bytes_max);
         let latest = (options.keep == Keep::Latest && !socket_type.publishes())
             .then(|| LatestBound { topics_max: options.recv_messages_max(), bytes_max });
@@ -251,7 +256,7 @@ impl Hub {
             inbound,
             counters: Counters::default(),
             room: Waiters::default(),
-            demand: Demand::new(seed, options.quota()),
+            demand: Demand::new(seed, options.quota(), inverted && socket_type.publishes()),
             reports: OnceLock::new(),
             open_shards: AtomicUsize::new(ports.len()),
             shards: AtomicU64::new(0),
