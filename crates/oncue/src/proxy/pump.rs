@@ -293,7 +293,9 @@ impl<'a> Pump<'a> {
         while let Some(missed) = frontend.hub.inbound.pop_missed() {
             let messages = missed.messages.saturating_add(missed.unseen);
             counters.missed.fetch_add(messages, Relaxed);
-            backend.hub.counters.missed_upstream.fetch_add(messages, Relaxed);
+            if messages > 0 {
+                backend.hub.miss_upstream(messages);
+            }
         }
     }
 

@@ -382,10 +382,10 @@ impl Hub {
         }
     }
 
-    /// How many messages never came to the peers' queues, by whoever dropped them.
-    pub(crate) fn unseen(&self) -> u64 {
-        let Counters { outbox_full, missed_upstream, .. } = &self.counters;
-        outbox_full.load(Ordering::Relaxed) + missed_upstream.load(Ordering::Relaxed)
+    /// The publishers of a proxy have dropped messages before those that come next: the peers are told, whatever follows.
+    pub(crate) fn miss_upstream(self: &Arc<Self>, messages: u64) {
+        self.counters.missed_upstream.fetch_add(messages, Ordering::Relaxed);
+        self.mail_all(|| Note::Outbox(self.clone()));
     }
 
     /// Leaves a note for every shard.
