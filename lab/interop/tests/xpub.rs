@@ -91,11 +91,14 @@ fn shown(frames: &[Vec<u8>]) -> String {
     }
 }
 
+/// Makes a peer of the publisher, of this version.
+type NewPeer = Box<dyn Fn(Version) -> Raw>;
+
 /// Runs a history for both implementations: with these options of theirs, and with these of ours.
 fn on_both(
     theirs: &'static [(&'static str, i64)],
     ours: fn() -> Options,
-    history: fn(&mut Publisher, Box<dyn Fn(Version) -> Raw>),
+    history: fn(&mut Publisher, NewPeer),
 ) {
     within_a_minute(move || {
         let mut foreign = Foreign::new("XPUB");
@@ -103,7 +106,7 @@ fn on_both(
             foreign = foreign.set(option, *value);
         }
         let endpoint = foreign.bind("tcp://127.0.0.1:*");
-        let peer = |endpoint: String| -> Box<dyn Fn(Version) -> Raw> {
+        let peer = |endpoint: String| -> NewPeer {
             Box::new(move |version| {
                 let mut raw = Raw::connect(&endpoint);
                 raw.greet(version, "SUB", "XPUB");
