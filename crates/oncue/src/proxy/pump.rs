@@ -157,7 +157,9 @@ impl<'a> Pump<'a> {
     pub(super) fn run(&mut self, bits: u32, paused: bool, due: &Due, answers: &Waker) -> bool {
         let is_due = |work: u32| bits & work != 0;
         let mut left = 0;
-        if is_due(DEMAND) && self.pass_demand() {
+        // A question is about a subscription that is in the watch's queue by now, but its wakers, of another shard or of the
+        // same one, may be woken later.
+        if is_due(DEMAND | QUESTIONS) && self.pass_demand() {
             left |= DEMAND;
         }
         if !paused && is_due(DOWN) && self.pass_down() {
