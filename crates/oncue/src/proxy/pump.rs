@@ -275,7 +275,11 @@ impl<'a> Pump<'a> {
             self.pass_missed();
             let Some(load) = load else { return false };
             let sent = match keep_last {
-                true => backend.hub.forward_and_keep(&load),
+                // What is not wanted any more may still come: it would be kept, and nobody would bring a newer one.
+                true => {
+                    let subscriptions = read_lock(&frontend.hub.subscriptions);
+                    backend.hub.forward_and_keep(&load, |topic| subscriptions.matches(topic))
+                }
                 false => backend.hub.forward(&load, frontend.hub.inbound.is_empty()),
             };
             if sent.is_err_and(|e| e.kind() == ErrorKind::Full) {
@@ -294,8 +298,11 @@ impl<'a> Pump<'a> {
         let Ends { frontend, backend, counters, .. } = self.ends;
         while let Some(missed) = frontend.hub.inbound.pop_missed() {
             let messages = missed.messages.saturating_add(missed.unseen);
-            counters.missed.fetch_add(messages, Relaxed);
-            backend.hub.counters.missed_upstream.fetch_add(messages, Relaxed);
+            // The numbers are those of strangers.
+            for count in [&counters.missed, &backend.hub.counters.missed_upstream] {
+                let add = |count: u64| Some(count.saturating_add(messages));
+                let _ = count.fetch_update(Relaxed, Relaxed, add);
+            }
         }
     }
 

@@ -380,7 +380,7 @@ impl Hub {
     /// How many messages never came to the peers' queues, by whoever dropped them.
     pub(crate) fn unseen(&self) -> u64 {
         let Counters { outbox_full, missed_upstream, .. } = &self.counters;
-        outbox_full.load(Ordering::Relaxed) + missed_upstream.load(Ordering::Relaxed)
+        outbox_full.load(Ordering::Relaxed).saturating_add(missed_upstream.load(Ordering::Relaxed))
     }
 
     /// Leaves a note for every shard.
