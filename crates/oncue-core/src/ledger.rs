@@ -113,6 +113,8 @@ pub struct Ledger {
     /// Audiences without peers whose prefixes are being released.
     leaving: VecDeque<Leaving>,
     pairs: u64,
+    /// Topics go to the audiences that hold none of their prefixes. Then each peer has an audience, with or without prefixes.
+    inverted: bool,
 }
 
 struct Audience {
@@ -142,7 +144,7 @@ struct Leaving {
 struct Peer {
     token: u64,
     shard: u16,
-    /// `NONE` while the peer has no prefixes.
+    /// `NONE` while the peer has no prefixes, unless matching is inverted.
     audience: u32,
     /// The position in the audience's `peers`.
     place: u32,
@@ -164,13 +166,26 @@ impl Ledger {
             settled: HashTable::new(),
             leaving: VecDeque::new(),
             pairs: 0,
+            inverted: false,
         }
+    }
+
+    /// The same with inverted matching: a peer wants each topic that starts with none of its prefixes. Edges are those of
+    /// prefixes nevertheless. To be called before the first [`attach`](Self::attach).
+    pub fn inverted(mut self) -> Ledger {
+        self.inverted = true;
+        self
     }
 
     /// Adds a peer of `shard` without any prefix. `token` is the caller's own name for it.
     pub fn attach(&mut self, shard: u16, token: u64) -> PeerId {
         let id = self.peers.insert(Peer { token, shard, audience: NONE, place: 0 });
-        PeerId(u32::try_from(id).expect("fewer than 2^32 peers"))
+        let peer = PeerId(u32::try_from(id).expect("fewer than 2^32 peers"));
+        if self.inverted {
+            self.join_new(peer);
+            self.settle(peer);
+        }
+        peer
     }
 
     /// The caller's name for the peer, see [`Self::attach`].
@@ -309,9 +324,28 @@ impl Ledger {
         }
     }
 
-    /// Calls `found` for each audience that wants `topic`: once for each prefix of the topic that the audience holds.
+    /// Calls `found` for each audience that wants `topic`: once for each prefix of the topic that the audience holds. With
+    /// inverted matching, once for each audience that holds none.
     #[inline]
-    pub fn for_each_audience(&self, topic: &[u8], mut found: impl FnMut(AudienceId)) {
+    pub fn for_each_audience(&self, topic: &[u8], found: impl FnMut(AudienceId)) {
+        match self.inverted {
+            false => self.for_each_holder(topic, found),
+            true => self.others(topic).into_iter().for_each(found),
+        }
+    }
+
+    /// The audiences with peers that hold no prefix of `topic`.
+    #[cold]
+    fn others(&self, topic: &[u8]) -> Vec<AudienceId> {
+        let mut holders = Vec::new();
+        self.for_each_holder(topic, |audience| holders.push(audience));
+        holders.sort_unstable();
+        let all = (0..self.audiences_end()).map(AudienceId);
+        all.filter(|&id| !self.peers(id).is_empty() && holders.binary_search(&id).is_err()).collect()
+    }
+
+    #[inline]
+    fn for_each_holder(&self, topic: &[u8], mut found: impl FnMut(AudienceId)) {
         self.index.for_each_match(topic, |_, holders| {
             for &audience in self.crowds.of(holders) {
                 found(AudienceId(audience));
@@ -321,7 +355,10 @@ impl Ledger {
 
     /// Whether any peer wants `topic`, or wanted it and is not completely released.
     pub fn wanted(&self, topic: &[u8]) -> bool {
-        self.index.matches_any(topic)
+        match self.inverted {
+            false => self.index.matches_any(topic),
+            true => !self.others(topic).is_empty(),
+        }
     }
 
     /// How many bytes of a topic decide who wants it: topics with the same first bytes have the same audiences.
@@ -349,7 +386,7 @@ impl Ledger {
         self.audiences[audience.index()].shard
     }
 
-    /// The audience of `peer`; `None` while it has no prefixes. Any change of the ledger may change it.
+    /// The audience of `peer`; `None` while it has no prefixes, unless matching is inverted. Any change of the ledger may change it.
     pub fn audience_of(&self, peer: PeerId) -> Option<AudienceId> {
         let audience = self.peer(peer).audience;
         (audience != NONE).then_some(AudienceId(audience))
@@ -537,7 +574,7 @@ impl Ledger {
     /// Removes `peer` from its audience if it has no prefixes.
     fn leave_if_bare(&mut self, peer: PeerId) {
         let audience = self.peer(peer).audience;
-        if self.audiences[audience as usize].held == 0 {
+        if self.audiences[audience as usize].held == 0 && !self.inverted {
             self.leave(peer);
         }
     }

@@ -20,6 +20,8 @@ pub struct Subscriptions {
     log: VecDeque<Change>,
     /// The version before the first change in the log.
     trimmed: u64,
+    /// What matches is not wanted, and all else is.
+    inverted: bool,
 }
 
 struct Change {
@@ -41,7 +43,13 @@ pub enum Unsubscribed {
 impl Subscriptions {
     /// An empty set at version 0. `seed` keys the hash of the index.
     pub fn new(seed: u64) -> Subscriptions {
-        Subscriptions { counts: PrefixMap::new(seed), log: VecDeque::new(), trimmed: 0 }
+        Subscriptions { counts: PrefixMap::new(seed), log: VecDeque::new(), trimmed: 0, inverted: false }
+    }
+
+    /// The same with inverted matching: what matches no prefix is wanted.
+    pub fn inverted(mut self) -> Subscriptions {
+        self.inverted = true;
+        self
     }
 
     /// Adds one subscription to `prefix`. Returns whether the set has changed.
@@ -115,9 +123,14 @@ impl Subscriptions {
         self.counts.matches_any(topic)
     }
 
-    /// Whether the empty prefix is in the set, so that every topic matches.
+    /// Whether messages of `topic` are wanted: it matches, or with inverted matching it does not.
+    pub fn wants(&self, topic: &[u8]) -> bool {
+        self.matches(topic) != self.inverted
+    }
+
+    /// Whether every topic is wanted because the empty prefix is in the set.
     pub fn everything(&self) -> bool {
-        self.contains(b"")
+        !self.inverted && self.contains(b"")
     }
 
     /// Whether exactly this prefix is in the set.

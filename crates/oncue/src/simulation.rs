@@ -297,6 +297,7 @@ impl History {
                 0..4 => self.publish_one(),
                 4..8 => self.change_one(),
                 8 => lock(&self.sim.world).break_one(),
+                12 if self.sim.below(2) == 0 => self.change_marks(),
                 12 => fault(&mut self.sim),
                 13 if self.draw.heartbeats => lock(&self.sim.world).cut_one(),
                 9 => self.readers.iter_mut().for_each(|reader| drop(reader.read())),
@@ -314,6 +315,16 @@ impl History {
         match self.sim.below(2) {
             0 => self.readers[r].subscribe(prefix),
             _ => self.readers[r].unsubscribe(prefix),
+        }
+    }
+
+    /// The marks of a socket change while it runs.
+    fn change_marks(&mut self) {
+        let marks = [1, 5, 1000][self.sim.below(3)];
+        let (p, r) = (self.sim.below(self.publishers.len()), self.sim.below(self.readers.len()));
+        match self.sim.below(2) {
+            0 => self.publishers[p].socket.set_send_hwm(marks),
+            _ => self.readers[r].handle().set_recv_hwm(marks),
         }
     }
 
@@ -387,6 +398,9 @@ impl History {
 
     /// Time passes, and everything that arrived is taken; afterwards demand must be exactly what the readers want.
     fn calm(&mut self) {
+        for publisher in &self.publishers {
+            publisher.socket.set_send_hwm(self.marks.0 as u32);
+        }
         // A reader that does not read blocks its publishers: both must recover in the end. It does not hear that its line
         // is cut either, until it reads again: then it takes as long as for the others.
         for _ in 0..2 {

@@ -68,8 +68,9 @@ fn ended(told: &mut Set, leaving: &mut BTreeMap<u64, Set>, ended: Ended<'_>) {
 
 impl Checked {
     fn new(seed: u64) -> Checked {
+        let ledger = Ledger::new(seed, AMPLE);
         Checked {
-            ledger: Ledger::new(seed, AMPLE),
+            ledger: if seed.is_multiple_of(3) { ledger.inverted() } else { ledger },
             peers: BTreeMap::new(),
             told: Set::new(),
             left: Set::new(),
@@ -219,7 +220,7 @@ impl Checked {
             let bytes = set.iter().map(|prefix| prefix.len() as u64).sum();
             assert_eq!(self.ledger.held(peer), (set.len() as u32, bytes));
             let audience = self.ledger.audience_of(peer);
-            assert_eq!(audience.is_none(), naive.set.is_empty());
+            assert_eq!(audience.is_none(), naive.set.is_empty() && !self.ledger.inverted);
             let Some(audience) = audience else { continue };
             assert!(audience.index() < self.ledger.audiences_end() as usize);
             assert_eq!(self.ledger.shard_of(audience), naive.shard);
@@ -250,13 +251,19 @@ impl Checked {
         let mut peers: Vec<_> =
             audiences.iter().flat_map(|&audience| self.ledger.peers(audience)).copied().collect();
         peers.sort();
-        let wants = |naive: &Naive| naive.set.iter().any(|prefix| topic.starts_with(prefix));
+        let inverted = self.ledger.inverted;
+        let matches = |naive: &Naive| naive.set.iter().any(|prefix| topic.starts_with(prefix));
+        let wants = |naive: &Naive| matches(naive) != inverted;
         let naive: Vec<_> =
             self.peers.iter().filter(|(_, naive)| wants(naive)).map(|(&peer, _)| peer).collect();
         assert_eq!(peers, naive);
-        let left = self.ledger.is_releasing() && self.left.iter().any(|prefix| topic.starts_with(prefix));
-        assert!(self.ledger.wanted(topic) != naive.is_empty() || left);
-        assert_eq!(self.ledger.wanted(topic), self.told.iter().any(|prefix| topic.starts_with(prefix)));
+        if inverted {
+            assert_eq!(self.ledger.wanted(topic), !naive.is_empty());
+        } else {
+            let left = self.left.iter().any(|prefix| topic.starts_with(prefix));
+            assert!(self.ledger.wanted(topic) != naive.is_empty() || self.ledger.is_releasing() && left);
+            assert_eq!(self.ledger.wanted(topic), self.told.iter().any(|prefix| topic.starts_with(prefix)));
+        }
         for (&peer, naive) in &self.peers {
             let mut found = Vec::new();
             self.ledger.for_each_prefix_of(peer, topic, |prefix| found.push(prefix.to_vec()));

@@ -245,6 +245,15 @@ options! {
     /// are not messages.
     only_first_subscribe(only: bool): bool = false => only;
 
+    /// Inverts what subscriptions mean for messages (libzmq: `ZMQ_INVERT_MATCHING`). A PUB or XPUB sends a message to the peers
+    /// that have *no* prefix of its topic, so a peer without subscriptions gets everything; a SUB keeps the messages that
+    /// match *none* of its subscriptions. Both sides must set it; an XSUB need not, since it does not look at topics. Demand
+    /// is told as always, prefix by prefix: here it says what is not to be sent. `wanted`, `subscribers`, `room` and
+    /// `wait_for_subscribers` are about messages, and so inverted. Such a publisher has no last values and no states, and
+    /// no use for [`OnDemand`](crate::OnDemand) or [`Proxy`](crate::Proxy): these refuse it. Finding the peers of a message
+    /// takes time in proportion to the different sets of prefixes. Default `false`.
+    invert_matching(invert: bool): bool = false => invert;
+
     /// The largest message accepted from a peer, in bytes with its frame headers; a peer that announces a larger one
     /// is disconnected (libzmq: `ZMQ_MAXMSGSIZE`). Default 1 GiB for SUB and XSUB, and 128 KiB for PUB and XPUB, to which
     /// subscribers send little. A PUB or XPUB accepts the longest prefix
@@ -385,6 +394,17 @@ impl Options {
     }
 
     /// Whether a socket with these options may have this prefix.
+    /// Refuses what needs to know the topics that a peer wants by their prefixes.
+    pub(crate) fn check_matching(&self, what: &str) -> Result<()> {
+        match self.invert_matching {
+            false => Ok(()),
+            true => Err(Error::misuse(format!(
+                "{what} cannot be used with inverted matching (invert_matching): prefixes say there what is not wanted; \
+                 leave that option out"
+            ))),
+        }
+    }
+
     pub(crate) fn check_prefix(&self, prefix: &[u8]) -> Result<()> {
         let (length, max) = (prefix.len(), self.prefix_length_max);
         if length <= max {

@@ -149,7 +149,8 @@ impl Proxy {
     /// Begins to forward.
     ///
     /// # Errors
-    /// [`Misuse`](crate::ErrorKind::Misuse) when the capture socket is the backend; else as [`new`](Proxy::new).
+    /// [`Misuse`](crate::ErrorKind::Misuse) when the capture socket is the backend, or one of the two has
+    /// [`invert_matching`](crate::Options::invert_matching); else as [`new`](Proxy::new).
     pub fn with<F, B>(
         frontend: &Socket<kind::Subscriber, F>,
         backend: &Socket<kind::Publisher, B>,
@@ -159,6 +160,8 @@ impl Proxy {
         let (frontend, backend) = (frontend.0.clone(), backend.0.clone());
         frontend.hub.check_open()?;
         backend.hub.check_open()?;
+        frontend.hub.options.check_matching("a socket of a proxy")?;
+        backend.hub.options.check_matching("a socket of a proxy")?;
         if capture.as_ref().is_some_and(|capture| Arc::ptr_eq(&capture.hub, &backend.hub)) {
             return Err(Error::misuse("the capture socket is the backend; make a socket of its own for it"));
         }

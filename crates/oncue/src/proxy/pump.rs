@@ -19,11 +19,11 @@ use super::questions::Questions;
 use super::stats::Counters;
 use crate::engine::Load;
 use crate::engine::TopicState;
-use crate::engine::hub::Hub;
 use crate::engine::hub::announced::state_of;
 use crate::engine::hub::connections::ConnectionWatch;
 use crate::engine::hub::kept::LastValues;
 use crate::engine::hub::watches::Watch;
+use crate::engine::hub::{Hub, add_saturating};
 use crate::error::ErrorKind;
 use crate::op::Wait;
 use crate::permission::Reason;
@@ -298,10 +298,9 @@ impl<'a> Pump<'a> {
         let Ends { frontend, backend, counters, .. } = self.ends;
         while let Some(missed) = frontend.hub.inbound.pop_missed() {
             let messages = missed.messages.saturating_add(missed.unseen);
-            // The numbers are those of strangers.
-            for count in [&counters.missed, &backend.hub.counters.missed_upstream] {
-                let add = |count: u64| Some(count.saturating_add(messages));
-                let _ = count.fetch_update(Relaxed, Relaxed, add);
+            add_saturating(&counters.missed, messages);
+            if messages > 0 {
+                backend.hub.miss_upstream(messages);
             }
         }
     }

@@ -338,7 +338,7 @@ fn what_a_publisher_has_dropped_is_told_behind_the_proxy() {
     let (mut received, mut told) = (0, 0);
     let start = Instant::now();
     while received + told < sent {
-        assert!(start.elapsed() < LONG, "{received} received and {told} told of {sent}");
+        assert!(start.elapsed() < LONG, "{received} received and {told} told of {sent}; {:?}", proxy.stats());
         // What is told comes with what follows.
         publisher.send("more").unwrap();
         sent += 1;

@@ -45,7 +45,7 @@ impl Draw {
             return options.heartbeat_off();
         }
         // Rare, since most of the time passes in the calm; a line that is cut is noticed within it.
-        let interval = Duration::from_secs([30, 40][sim.below(2)]);
+        let interval = Duration::from_secs([20, 30][sim.below(2)]);
         options = options.heartbeat(interval, interval * 2);
         if sim.below(2) == 0 { options.heartbeat_ttl(interval * 2) } else { options }
     }

@@ -32,6 +32,11 @@ pub enum XPubEvent {
 
 /// Sending.
 impl<F> Socket<Publisher, F> {
+    /// Refuses what needs to know the topics that are wanted by their prefixes.
+    pub(crate) fn check_matching(&self, what: &str) -> Result<()> {
+        self.0.hub.options.check_matching(what)
+    }
+
     /// Sends a message to all peers that want its topic. Never waits. A subscriber whose queue is full misses it
     /// (see [`Options::on_full`](crate::Options::on_full)); while no peer is connected, the message is dropped.
     /// Messages that follow one another within two microseconds may gather for fifty before they are written.

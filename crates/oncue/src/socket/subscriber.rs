@@ -49,6 +49,10 @@ impl<F> Socket<Subscriber, F> {
         hub.check_open()?;
         hub.options.check_prefix(prefix)?;
         let changed = write_lock(&hub.subscriptions).subscribe(prefix).map_err(full)?;
+        if changed && hub.options.invert_matching && hub.socket_type == SocketType::Sub {
+            // What waits is not wanted any more.
+            hub.inbound.unsubscribed();
+        }
         self.0.tell(changed);
         Ok(Subscribed::new(&self.0, prefix))
     }

@@ -343,6 +343,7 @@ impl Builder {
         let routes = self.routes.iter().map(check);
         let routes: Vec<Route> = routes.collect::<Result<_>>()?;
         if let Some(socket) = &self.socket {
+            socket.check_matching("on-demand production")?;
             self.routes.iter().try_for_each(|(draft, _)| draft.fits(socket))?;
         }
         Feeds::new(routes, self.defaults.limits).map(drop).map_err(refused)
@@ -357,6 +358,7 @@ impl Builder {
         let Some(socket) = self.socket.clone() else {
             return Err(Error::misuse("these routes have no socket; bind them, or give them to `reload`"));
         };
+        socket.check_matching("on-demand production")?;
         let origin = Instant::now();
         let desk = Arc::new(Desk::new(Arc::new(move || origin.elapsed())));
         self.rules.iter().for_each(|rules| rules.tell(desk.clone()));

@@ -62,10 +62,11 @@ pub(crate) struct Edit<'a> {
 pub(crate) type Pairs = Vec<(Arc<PeerProfile>, Prefix)>;
 
 impl Demand {
-    /// Nothing is wanted yet. `seed` keys its hashes.
-    pub(crate) fn new(seed: u64, quota: Quota) -> Demand {
-        let ledger = RwLock::new(Ledger::new(seed, quota));
-        Demand { ledger, beside: Mutex::default(), seed, growth: Waiters::default() }
+    /// Nothing is wanted yet, or with inverted matching everything. `seed` keys its hashes.
+    pub(crate) fn new(seed: u64, quota: Quota, inverted: bool) -> Demand {
+        let ledger = Ledger::new(seed, quota);
+        let ledger = if inverted { ledger.inverted() } else { ledger };
+        Demand { ledger: RwLock::new(ledger), beside: Mutex::default(), seed, growth: Waiters::default() }
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Ledger> {

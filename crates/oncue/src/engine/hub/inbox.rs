@@ -167,7 +167,7 @@ impl Inbound {
             let stale = version < state.stale_before;
             let Some(latest) = &mut state.latest else { return };
             for &(start, end) in spans {
-                if stale && !read_lock(&self.subscriptions).matches(topic(bytes, (start, end))) {
+                if stale && !read_lock(&self.subscriptions).wants(topic(bytes, (start, end))) {
                     continue;
                 }
                 replaced += u64::from(latest.put(&bytes[start as usize..end as usize], source));
@@ -279,7 +279,7 @@ impl Inbound {
             self.release(state, &arrival);
             if arrival.version < state.stale_before {
                 let subscriptions = read_lock(&self.subscriptions);
-                arrival.spans.retain(|&span| subscriptions.matches(topic(&arrival.bytes, span)));
+                arrival.spans.retain(|&span| subscriptions.wants(topic(&arrival.bytes, span)));
             }
             state.source = Some(arrival.flow.source);
             state.bytes = Some(arrival.bytes);
@@ -309,10 +309,10 @@ impl Inbound {
         state.stale_before = subscriptions.version();
         let State { bytes, spans, latest, .. } = &mut *state;
         if let Some(latest) = latest {
-            latest.retain(|topic, _| subscriptions.matches(topic));
+            latest.retain(|topic, _| subscriptions.wants(topic));
         }
         if let Some(bytes) = bytes {
-            let wanted = |&span: &(u32, u32)| subscriptions.matches(topic(bytes, span));
+            let wanted = |&span: &(u32, u32)| subscriptions.wants(topic(bytes, span));
             *spans = std::mem::take(spans).filter(wanted).collect::<Vec<_>>().into_iter();
         }
     }

@@ -218,6 +218,13 @@ pub(crate) struct Counters {
     pub(crate) states_missed: AtomicU64,
 }
 
+/// Adds to a count what a stranger says: it stays at the end of the range.
+pub(crate) fn add_saturating(count: &AtomicU64, more: u64) {
+    let add = |count: u64| Some(count.saturating_add(more));
+    // It always has a next value.
+    let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+}
+
 impl Hub {
     /// A socket that the shards behind `ports` serve. `seed` keys its hashes.
     pub(crate) fn new(
@@ -233,7 +240,12 @@ impl Hub {
             messages_min: options.send_messages_max(),
             bytes_most: options.queue_bytes_max.max(options.outbox_bytes_max),
         };
-        let subscriptions = Arc::new(RwLock::new(Subscriptions::new(seed)));
+        let inverted = options.invert_matching;
+        let subscriptions = match inverted && socket_type == SocketType::Sub {
+            true => Subscriptions::new(seed).inverted(),
+            false => Subscriptions::new(seed),
+        };
+        let subscriptions = Arc::new(RwLock::new(subscriptions));
         let bytes_max = options.received_bytes_max.unwrap_or(options.queue_bytes_max);
         let latest = (options.keep == Keep::Latest && !socket_type.publishes())
             .then(|| LatestBound { topics_max: options.recv_messages_max(), bytes_max });
@@ -251,7 +263,7 @@ impl Hub {
             inbound,
             counters: Counters::default(),
             room: Waiters::default(),
-            demand: Demand::new(seed, options.quota()),
+            demand: Demand::new(seed, options.quota(), inverted && socket_type.publishes()),
             reports: OnceLock::new(),
             open_shards: AtomicUsize::new(ports.len()),
             shards: AtomicU64::new(0),
@@ -377,10 +389,10 @@ impl Hub {
         }
     }
 
-    /// How many messages never came to the peers' queues, by whoever dropped them.
-    pub(crate) fn unseen(&self) -> u64 {
-        let Counters { outbox_full, missed_upstream, .. } = &self.counters;
-        outbox_full.load(Ordering::Relaxed).saturating_add(missed_upstream.load(Ordering::Relaxed))
+    /// The publishers of a proxy have dropped messages before those that come next: the peers are told, whatever follows.
+    pub(crate) fn miss_upstream(self: &Arc<Self>, messages: u64) {
+        add_saturating(&self.counters.missed_upstream, messages);
+        self.mail_all(|| Note::Outbox(self.clone()));
     }
 
     /// Leaves a note for every shard.

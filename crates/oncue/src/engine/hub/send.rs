@@ -257,6 +257,7 @@ impl Hub {
 
     fn keeping(&self, topic: Option<&[u8]>, frames: &impl Frames, age: Option<Duration>) -> Result<Keeping> {
         self.check_open()?;
+        self.options.check_matching("a last value")?;
         let expires = age.and_then(|age| self.now().checked_add(age));
         let value = stand_alone(frames)?;
         let key = topic.filter(|topic| *topic != value.topic());
@@ -279,6 +280,7 @@ impl Hub {
     /// those that have subscribed to exactly this one.
     pub(crate) fn set_state(self: &Arc<Self>, topic: &[u8], state: State, text: &Reason) -> Result<()> {
         self.check_open()?;
+        self.options.check_matching("a state of a topic")?;
         if topic.len() > STATE_TOPIC_BYTES_MAX {
             let len = topic.len();
             return Err(Error::misuse(format!(

@@ -67,7 +67,7 @@ impl<S: Stream> Peer<S> {
             let subscriptions = read_lock(&self.hub.subscriptions);
             let filter = self.hub.socket_type == SocketType::Sub && !subscriptions.everything();
             let keep = |spans: &mut Vec<(u32, u32)>, buffer: &[u8], start: usize, end: usize| {
-                if !filter || subscriptions.matches(frame::topic(&buffer[start..end])) {
+                if !filter || subscriptions.wants(frame::topic(&buffer[start..end])) {
                     spans.push((start as u32, end as u32));
                 }
             };
@@ -109,7 +109,7 @@ impl<S: Stream> Peer<S> {
                 }
                 let body = &buffer[std::mem::take(&mut inside)];
                 let taken = take_publishers(body, &mut answers, |heard| match heard {
-                    Heard::State(news) if !filter || subscriptions.matches(news.topic) => {
+                    Heard::State(news) if !filter || subscriptions.wants(news.topic) => {
                         self.hub.states.hear(&news, cx.wakes);
                     }
                     Heard::State(_) => {}

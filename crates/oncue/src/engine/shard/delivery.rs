@@ -1,6 +1,7 @@
 //! From a socket's outbox to its peers: a shard takes what was pushed, matches it, and offers each peer its runs.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use oncue_core::frame;
@@ -147,8 +148,12 @@ impl<N: Net> Shard<N> {
             return false;
         };
         // What was dropped since the last call lies behind what is taken now: the outbox was full of it.
-        let dropped = hub.unseen();
+        let dropped = hub.counters.outbox_full.load(Ordering::Relaxed);
         let unseen = std::mem::replace(&mut served.unseen, dropped - served.dropped);
+        // What a proxy's publishers have dropped lies before it.
+        let upstream = hub.counters.missed_upstream.load(Ordering::Relaxed);
+        let told = std::mem::replace(&mut served.missed_upstream, upstream);
+        let unseen = unseen.saturating_add(upstream - told);
         served.dropped = dropped;
         if unseen > 0 {
             self.tell_unseen(hub, unseen);

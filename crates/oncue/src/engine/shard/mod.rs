@@ -29,6 +29,7 @@ mod upkeep;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -142,6 +143,8 @@ pub(crate) struct Served {
     /// to be told of.
     pub(crate) dropped: u64,
     pub(crate) unseen: u64,
+    /// What a proxy's publishers had dropped by then.
+    pub(crate) missed_upstream: u64,
     /// When a message was last sent by the user's own thread, or could have been.
     pub(crate) direct_at: Option<Duration>,
 }
@@ -266,7 +269,8 @@ impl<N: Net> Shard<N> {
             taken: Duration::ZERO,
             thick: false,
             done: false,
-            dropped: hub.unseen(),
+            dropped: hub.counters.outbox_full.load(Ordering::Relaxed),
+            missed_upstream: hub.counters.missed_upstream.load(Ordering::Relaxed),
             unseen: 0,
             direct_at: None,
         });
