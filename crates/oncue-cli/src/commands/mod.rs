@@ -33,6 +33,6 @@ pub(crate) const SUBCOMMANDS: [Subcommand; 7] = [
     Subcommand { name: "pub", command: pub_::command, run: pub_::run, reader: Reader::Wanted, ends_on_hangup: true },
     Subcommand { name: "demand", command: demand::command, run: demand::run, reader: Reader::Everything, ends_on_hangup: true },
     Subcommand { name: "proxy", command: proxy::command, run: proxy::run, reader: Reader::Optional, ends_on_hangup: true },
-    Subcommand { name: "relay", command: proxy::relay, run: proxy::run, reader: Reader::Optional, ends_on_hangup: true },
+    Subcommand { name: "relay", command: proxy::relay, run: proxy::run_relay, reader: Reader::Optional, ends_on_hangup: true },
     Subcommand { name: "serve", command: serve::command, run: serve::run, reader: Reader::Optional, ends_on_hangup: false },
 ];

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::parser::ValuesRef;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, arg, value_parser};
 use oncue::proxy::{Passed, ProxyOptions, ProxyStats};
 use oncue::{Engine, Options, Proxy, Pub, Socket, XPub, XSub};
@@ -77,7 +78,16 @@ fn forwarder(name: &'static str) -> Command {
 }
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
-    let name = if args.try_contains_id("keep-last").is_ok() { "relay" } else { "proxy" };
+    forward("proxy", ProxyOptions::new(), args, stop)
+}
+
+pub(crate) fn run_relay(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
+    let grace = args.get_one("grace").copied().unwrap_or_default();
+    let how = ProxyOptions::new().grace(grace).keep_last(args.get_flag("keep-last"));
+    forward("relay", how, args, stop)
+}
+
+fn forward(name: &'static str, mut how: ProxyOptions, args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     oncue::raise_descriptor_limit();
     let engine = Engine::start()?;
     let options = options(args)?;
@@ -87,27 +97,25 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
         true => Some(Pub::new(&engine, options)?),
         false => None,
     };
-    let mut how = ProxyOptions::new();
     if let Some(capture) = &capture {
         how = how.capture(capture);
     }
-    if name == "relay" {
-        let grace = args.get_one("grace").copied().unwrap_or_default();
-        how = how.grace(grace).keep_last(args.get_flag("keep-last"));
-    }
     // Before the first peer comes: it would be told nothing for a moment.
     let proxy = std::sync::Arc::new(Proxy::with(&frontend, &backend, how)?);
-    if let Some(capture) = &capture {
-        open(capture, name, "capture", args, stop)?;
-    }
-    open(&frontend, name, "frontend", args, stop)?;
-    open(&backend, name, "backend", args, stop)?;
+    // Before it says where it is: a script may send the signal as soon as it knows.
     let counting = proxy.clone();
     signals::on_signals([SIGUSR1], move |_| say(name, &summary(&counting.stats())))?;
+    let endpoints = |id| args.get_many::<String>(id).unwrap_or_default();
+    if let Some(capture) = &capture {
+        open(capture, name, "capture", [endpoints("capture-bind"), Default::default()], stop)?;
+    }
+    let at = [endpoints("frontend-bind"), endpoints("frontend-connect")];
+    open(&frontend, name, "frontend", at, stop)?;
+    open(&backend, name, "backend", [endpoints("backend-bind"), endpoints("backend-connect")], stop)?;
     stop.wait(proxy.ended(), None);
-    let stats = proxy.stats();
     stop.wait_to_end(frontend.close());
     publisher::close_and_say(&backend, name, stop);
+    let stats = proxy.stats();
     match args.get_flag("json") {
         true => stdio::line(in_json(&stats)),
         false => say(name, &summary(&stats)),
@@ -131,15 +139,14 @@ fn open<S: 'static, F: 'static>(
     socket: &Socket<S, F>,
     name: &'static str,
     side: &str,
-    args: &ArgMatches,
+    [binds, connects]: [ValuesRef<'_, String>; 2],
     stop: &Stop,
 ) -> Result<(), Fail> {
     connections::follow(socket, name, stop)?;
-    let of = |what| args.try_get_many::<String>(&format!("{side}-{what}")).ok().flatten().unwrap_or_default();
-    for endpoint in of("bind") {
+    for endpoint in binds {
         say(name, &format!("{side} bound to {}", socket.bind(endpoint)?));
     }
-    for endpoint in of("connect") {
+    for endpoint in connects {
         connections::connect(socket, name, endpoint)?;
     }
     Ok(())

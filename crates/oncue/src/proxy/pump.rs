@@ -19,11 +19,11 @@ use super::questions::Questions;
 use super::stats::Counters;
 use crate::engine::Load;
 use crate::engine::TopicState;
-use crate::engine::hub::Hub;
 use crate::engine::hub::announced::state_of;
 use crate::engine::hub::connections::ConnectionWatch;
 use crate::engine::hub::kept::LastValues;
 use crate::engine::hub::watches::Watch;
+use crate::engine::hub::{Hub, add_saturating};
 use crate::error::ErrorKind;
 use crate::op::Wait;
 use crate::permission::Reason;
@@ -157,7 +157,9 @@ impl<'a> Pump<'a> {
     pub(super) fn run(&mut self, bits: u32, paused: bool, due: &Due, answers: &Waker) -> bool {
         let is_due = |work: u32| bits & work != 0;
         let mut left = 0;
-        if is_due(DEMAND) && self.pass_demand() {
+        // A question is about a subscription that is in the watch's queue by now, but its wakers, of another shard or of the
+        // same one, may be woken later.
+        if is_due(DEMAND | QUESTIONS) && self.pass_demand() {
             left |= DEMAND;
         }
         if !paused && is_due(DOWN) && self.pass_down() {
@@ -273,7 +275,11 @@ impl<'a> Pump<'a> {
             self.pass_missed();
             let Some(load) = load else { return false };
             let sent = match keep_last {
-                true => backend.hub.forward_and_keep(&load),
+                // What is not wanted any more may still come: it would be kept, and nobody would bring a newer one.
+                true => {
+                    let subscriptions = read_lock(&frontend.hub.subscriptions);
+                    backend.hub.forward_and_keep(&load, |topic| subscriptions.matches(topic))
+                }
                 false => backend.hub.forward(&load, frontend.hub.inbound.is_empty()),
             };
             if sent.is_err_and(|e| e.kind() == ErrorKind::Full) {
@@ -292,7 +298,7 @@ impl<'a> Pump<'a> {
         let Ends { frontend, backend, counters, .. } = self.ends;
         while let Some(missed) = frontend.hub.inbound.pop_missed() {
             let messages = missed.messages.saturating_add(missed.unseen);
-            counters.missed.fetch_add(messages, Relaxed);
+            add_saturating(&counters.missed, messages);
             if messages > 0 {
                 backend.hub.miss_upstream(messages);
             }

@@ -30,7 +30,7 @@ struct Asked {
 impl<'a> Questions<'a> {
     /// From now on the backend's questions come here.
     pub(super) fn new(frontend: &'a Arc<Hub>, backend: &'a Arc<Hub>) -> Questions<'a> {
-        backend.questions.relay(true);
+        backend.questions.relay();
         Questions { frontend, backend, asked: Vec::new() }
     }
 
@@ -61,12 +61,12 @@ impl<'a> Questions<'a> {
 impl Drop for Questions<'_> {
     fn drop(&mut self) {
         let Questions { frontend, backend, asked } = self;
-        backend.questions.relay(false);
+        let last = backend.questions.end_relay();
         for Asked { key, peer, prefix, .. } in asked.drain(..) {
             frontend.confirmations.close(key);
             backend.decide(peer, &prefix, Verdict::Upstream { in_force: true });
         }
-        while let Some((peer, prefix)) = backend.questions.pop() {
+        while last && let Some((peer, prefix)) = backend.questions.pop() {
             backend.decide(peer, &prefix, Verdict::Upstream { in_force: true });
         }
     }

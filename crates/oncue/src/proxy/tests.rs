@@ -351,3 +351,30 @@ fn what_a_publisher_has_dropped_is_told_behind_the_proxy() {
     assert_eq!(received + told, sent);
     assert_eq!(proxy.stats().missed, told);
 }
+
+#[test]
+fn what_comes_unwanted_is_not_kept_by_a_relay() {
+    let engine = Engine::start().unwrap();
+    let (frontend, backend) =
+        (XSub::new(&engine, Options::new()).unwrap(), XPub::new(&engine, Options::new()).unwrap());
+    let publisher = XPub::new(&engine, Options::new()).unwrap();
+    frontend.connect(&publisher.bind("tcp://127.0.0.1:*").unwrap().to_string()).unwrap();
+    let downstream = backend.bind("tcp://127.0.0.1:*").unwrap().to_string();
+    let proxy = Proxy::with(&frontend, &backend, ProxyOptions::new().keep_last(true)).unwrap();
+    let subscriber = Sub::new(&engine, Options::new()).unwrap();
+    subscriber.subscribe("a").unwrap();
+    subscriber.subscribe("end").unwrap();
+    subscriber.connect(&downstream).unwrap();
+    until("the publisher is told", || publisher.wanted("a") && publisher.wanted("end"));
+    // They are on their way, alone or in a batch, when the last subscriber cancels.
+    proxy.pause();
+    for topics in [&["a1"][..], &["a2", "a3", "end"]] {
+        topics.iter().for_each(|topic| publisher.send(*topic).unwrap());
+        until("they arrive", || frontend.stats().received == publisher.stats().sent);
+    }
+    subscriber.unsubscribe("a").unwrap();
+    until("the publisher is told", || !publisher.wanted("a"));
+    proxy.resume();
+    assert_eq!(recv(&subscriber).topic(), b"end");
+    assert_eq!(backend.stats().last_values, 1, "only what is wanted is kept");
+}

@@ -218,6 +218,13 @@ pub(crate) struct Counters {
     pub(crate) states_missed: AtomicU64,
 }
 
+/// Adds to a count what a stranger says: it stays at the end of the range.
+pub(crate) fn add_saturating(count: &AtomicU64, more: u64) {
+    let add = |count: u64| Some(count.saturating_add(more));
+    // It always has a next value.
+    let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+}
+
 impl Hub {
     /// A socket that the shards behind `ports` serve. `seed` keys its hashes.
     pub(crate) fn new(
@@ -384,7 +391,7 @@ impl Hub {
 
     /// The publishers of a proxy have dropped messages before those that come next: the peers are told, whatever follows.
     pub(crate) fn miss_upstream(self: &Arc<Self>, messages: u64) {
-        self.counters.missed_upstream.fetch_add(messages, Ordering::Relaxed);
+        add_saturating(&self.counters.missed_upstream, messages);
         self.mail_all(|| Note::Outbox(self.clone()));
     }
 

@@ -108,8 +108,12 @@ impl Hub {
         }
     }
 
-    /// As [`forward`](Self::forward), and keeps the newest message of each topic for later subscribers.
-    pub(crate) fn forward_and_keep(self: &Arc<Self>, load: &Load) -> Result<()> {
+    /// As [`forward`](Self::forward), and keeps the newest message of each topic that is `wanted` for later subscribers.
+    pub(crate) fn forward_and_keep(
+        self: &Arc<Self>,
+        load: &Load,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<()> {
         if let Some(pushed @ Pushed::Full) = self.outbox.refusal() {
             return self.pushed(pushed, NoRoom::Refuse);
         }
@@ -118,6 +122,9 @@ impl Hub {
             Keeping { value, expires: None, key: None, exact: false }
         };
         if let Some(message) = &load.single {
+            if !wanted(message.topic()) {
+                return self.forward(load, false);
+            }
             return self.pushed(self.push_and_keep(&keep(message.wire()), false, None), NoRoom::Refuse);
         }
         // The newest message of each topic, by its chunk and its place there.
@@ -125,6 +132,7 @@ impl Hub {
         for (nth, chunk) in load.chunks.iter().enumerate() {
             (0..chunk.len()).for_each(|i| _ = newest.insert(frame::topic(chunk.message(i)), (nth, i)));
         }
+        newest.retain(|topic, _| wanted(topic));
         let kept = newest.into_values().map(|(nth, i)| (nth, i, keep(load.chunks[nth].message(i))));
         let kept: Vec<_> = kept.collect();
         let mut numbers: Vec<Number> = Vec::with_capacity(load.chunks.len());

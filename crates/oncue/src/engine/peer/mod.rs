@@ -19,6 +19,7 @@ mod partial;
 mod publisher;
 pub(crate) mod pulse;
 mod receive;
+mod untold;
 
 use std::io;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ use self::owed::{Owed, Payee};
 use self::partial::Partial;
 use self::publisher::Publisher;
 use self::pulse::Pulse;
+use self::untold::{TOLD_BYTES_MAX, Untold};
 use super::hub::confirmations::Confirmation;
 use super::hub::inbox::flow::{Flow, Source};
 use super::hub::members::Seat;
@@ -90,6 +92,8 @@ pub(crate) struct Peer<S> {
     later: Later,
     /// Last values that wait for room.
     owed: Owed,
+    /// Changes of our subscriptions that wait until it reads.
+    untold: Untold,
     /// Since when its queue has been full.
     pub(crate) full_since: Option<Duration>,
     /// Messages that give way to none leave no room in it.
@@ -190,6 +194,7 @@ impl<S: Stream> Peer<S> {
             pulse: Pulse::default(),
             later: Later::default(),
             owed: Owed::default(),
+            untold: Untold::default(),
             full_since: None,
             lacks_room: false,
             evict_set: false,
@@ -335,9 +340,12 @@ impl<S: Stream> Peer<S> {
         !self.owed.is_empty()
     }
 
-    /// Whether more can be written to it now: what is queued, or last values.
+    /// Whether more can be written to it now: what is queued, changes of our subscriptions, or last values.
     pub(crate) fn has_more(&self) -> bool {
-        self.out.queue().has_more() || self.owes() && self.out.queue().takes_messages()
+        let queue = self.out.queue();
+        queue.has_more()
+            || self.owes() && queue.takes_messages()
+            || !self.untold.is_empty() && !queue.is_blocked()
     }
 
     /// Messages are about to be offered: the values of their topics that wait are older.
@@ -360,21 +368,45 @@ impl<S: Stream> Peer<S> {
         let Phase::Traffic(Traffic { version, subscriptions: Some(known), .. }) = &mut self.phase else {
             return Ok(());
         };
-        let (version, ours) = (*version, read_lock(&self.hub.subscriptions));
+        let (version, ours, untold) = (*version, read_lock(&self.hub.subscriptions), &mut self.untold);
+        let room = self.out.control_room(TOLD_BYTES_MAX);
         *known = self.out.control(|out| {
-            ours.changes_since(*known, |subscribe, prefix| match subscribe {
-                true => command::put_subscribe(out, version, prefix),
-                false => command::put_cancel(out, version, prefix),
+            ours.changes_since(*known, |subscribe, prefix| match untold.is_empty() && out.len() < room {
+                true => put_change(out, version, subscribe, prefix),
+                false => untold.change(subscribe, prefix),
             })
         });
         drop(ours);
         self.out.flush()
     }
 
+    /// Tells the peer changes of our subscriptions that waited, as far as there is room.
+    pub(crate) fn tell_untold(&mut self) {
+        let Phase::Traffic(Traffic { version, .. }) = &self.phase else { return };
+        let (version, untold) = (*version, &mut self.untold);
+        let room = self.out.control_room(TOLD_BYTES_MAX);
+        if room == 0 || untold.is_empty() {
+            return;
+        }
+        self.out.control(|out| {
+            while out.len() < room
+                && let Some((subscribe, prefix)) = untold.pop()
+            {
+                put_change(out, version, subscribe, &prefix);
+            }
+        });
+    }
+
     /// Asks whether it has a subscription in force, which it has been told.
     pub(crate) fn ask(&mut self, confirmation: &Arc<Confirmation>) -> Result<(), End> {
-        if let Phase::Traffic(Traffic { asking: Some(asking), .. }) = &mut self.phase {
-            self.out.control(|out| asking.ask(confirmation, out));
+        if let Phase::Traffic(Traffic { version, asking: Some(asking), .. }) = &mut self.phase {
+            let untold = self.untold.take(&confirmation.prefix);
+            self.out.control(|out| {
+                if let Some(subscribe) = untold {
+                    put_change(out, *version, subscribe, &confirmation.prefix);
+                }
+                asking.ask(confirmation, out);
+            });
         }
         self.out.flush()
     }
@@ -651,5 +683,12 @@ impl<S: Stream> Peer<S> {
             self.out.answer_questions(answers);
         }
         self.out.flush()
+    }
+}
+
+fn put_change(out: &mut Vec<u8>, version: Version, subscribe: bool, prefix: &[u8]) {
+    match subscribe {
+        true => command::put_subscribe(out, version, prefix),
+        false => command::put_cancel(out, version, prefix),
     }
 }

@@ -109,6 +109,11 @@ impl<S: Stream> Outgoing<S> {
         result
     }
 
+    /// How many bytes of control frames may be queued until `bytes_max` wait.
+    pub(crate) fn control_room(&self, bytes_max: u64) -> usize {
+        bytes_max.saturating_sub(self.queue.backlog.control_bytes) as usize
+    }
+
     /// As [`answer`](Self::answer), for states of topics: those that are not queued count as missed.
     pub(crate) fn tell_states(&mut self, bytes: Vec<u8>, states: u64) {
         if !self.answer(bytes) {

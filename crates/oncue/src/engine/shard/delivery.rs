@@ -152,7 +152,8 @@ impl<N: Net> Shard<N> {
         let unseen = std::mem::replace(&mut served.unseen, dropped - served.dropped);
         // What a proxy's publishers have dropped lies before it.
         let upstream = hub.counters.missed_upstream.load(Ordering::Relaxed);
-        let unseen = unseen + upstream - std::mem::replace(&mut served.missed_upstream, upstream);
+        let told = std::mem::replace(&mut served.missed_upstream, upstream);
+        let unseen = unseen.saturating_add(upstream - told);
         served.dropped = dropped;
         if unseen > 0 {
             self.tell_unseen(hub, unseen);

@@ -377,6 +377,7 @@ impl<N: Net> Shard<N> {
     /// Writes what is queued for a peer, and last values that wait, if it `pays` them now.
     fn write_on(&mut self, slot: usize, pays: bool) {
         let (now, peer) = (self.now, &mut self.peers[slot]);
+        peer.tell_untold();
         match peer.out.flush().and_then(|()| if pays { peer.pay(now) } else { Ok(0) }) {
             Ok(work) => self.work = self.work.saturating_add(work),
             Err(end) => return self.end(slot, end),
