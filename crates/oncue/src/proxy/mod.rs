@@ -170,7 +170,12 @@ impl Proxy {
         let connections = frontend.hub.connections.watch();
         let ends =
             Ends { frontend, backend, capture, keep_last, demand, connections, counters: counters.clone() };
-        let task = Task::new(forward(ends, grace, control.clone(), due.clone()));
+        let hubs = [ends.frontend.hub.clone(), ends.backend.hub.clone()];
+        let later = move || {
+            hubs.iter().for_each(|hub| hub.set_alarm(Duration::ZERO));
+            hubs.iter().all(|hub| !hub.is_closed())
+        };
+        let task = Task::new(forward(ends, grace, control.clone(), due.clone()), later);
         task.run();
         Ok(Proxy { task, control, counters, due, home: Home::default() })
     }

@@ -92,7 +92,7 @@ impl Wake for Bell {
 }
 
 /// Everything that a proxy waits for. A run looks only at what has rung, since most runs are for one message.
-pub(super) struct Sources<'a>([Source<'a>; 9]);
+pub(super) struct Sources<'a>([Source<'a>; 10]);
 
 impl<'a> Sources<'a> {
     /// The sources of a task.
@@ -107,6 +107,7 @@ impl<'a> Sources<'a> {
             (front.states.waiters.wait(), STATES),
             (ends.demand.waiters.wait(), DEMAND),
             (front.alarms.wait(), DEMAND),
+            (back.alarms.wait(), DEMAND),
             (ends.connections.waiters.wait(), PUBLISHERS),
             (back.questions.waiters.wait(), QUESTIONS),
         ];
@@ -184,7 +185,8 @@ impl<'a> Pump<'a> {
         if left != 0 {
             due.fetch_or(left, SeqCst);
             // After a turn, so that no other socket of the shard waits for this proxy.
-            self.ends.frontend.hub.set_alarm(Duration::ZERO);
+            let Ends { frontend, backend, .. } = self.ends;
+            [frontend, backend].iter().for_each(|end| end.hub.set_alarm(Duration::ZERO));
         }
         let (front, back) = (&self.ends.frontend.hub, &self.ends.backend.hub);
         !(back.is_closed() || front.is_closed() && left == 0 && (paused || self.down.is_none()))

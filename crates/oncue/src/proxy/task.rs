@@ -15,24 +15,35 @@ const IDLE: u8 = 0;
 const RUNNING: u8 = 1;
 const AGAIN: u8 = 2;
 
+/// How often the future is polled in a row. Other threads may wake it again and again while it runs on an I/O thread, which
+/// has connections to serve.
+const ROUNDS_MAX: u32 = 16;
+
 /// A future, until it is done.
 pub(super) struct Task {
     future: Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>,
     state: AtomicU8,
+    /// Has the task woken after the next turn of an I/O thread; false if that cannot be relied on.
+    later: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Task {
-    pub(super) fn new(future: impl Future<Output = ()> + Send + 'static) -> Arc<Task> {
-        Arc::new(Task { future: Mutex::new(Some(Box::pin(future))), state: AtomicU8::new(IDLE) })
+    pub(super) fn new(
+        future: impl Future<Output = ()> + Send + 'static,
+        later: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Arc<Task> {
+        let (future, later) = (Mutex::new(Some(Box::pin(future) as _)), Box::new(later));
+        Arc::new(Task { future, state: AtomicU8::new(IDLE), later })
     }
 
-    /// Runs the future until it waits. If it runs already, on this thread or on another, it will run once more there.
+    /// Runs the future until it waits, or has been woken too often for this thread. If it runs already, on this thread or on
+    /// another, it will run once more there.
     pub(super) fn run(self: &Arc<Self>) {
         if self.state.swap(AGAIN, Ordering::SeqCst) != IDLE {
             return;
         }
         let waker = Waker::from(self.clone());
-        loop {
+        for round in 1.. {
             self.state.store(RUNNING, Ordering::SeqCst);
             let polled = catch_unwind(AssertUnwindSafe(|| self.poll(&mut Context::from_waker(&waker))));
             if let Err(panic) = polled {
@@ -42,6 +53,13 @@ impl Task {
             }
             if self.state.compare_exchange(RUNNING, IDLE, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
                 return;
+            }
+            if round >= ROUNDS_MAX {
+                // In this order: a wake-up that comes in between runs it where it comes from.
+                self.state.store(IDLE, Ordering::SeqCst);
+                if (self.later)() || self.state.swap(AGAIN, Ordering::SeqCst) != IDLE {
+                    return;
+                }
             }
         }
     }
@@ -76,14 +94,17 @@ mod tests {
     fn it_runs_where_it_is_woken_and_once_more_if_it_is_woken_meanwhile() {
         let polls = Arc::<AtomicUsize>::default();
         let count = polls.clone();
-        let task = Task::new(poll_fn(move |context| {
-            // Woken while it runs, twice: one more round.
-            if count.fetch_add(1, Ordering::SeqCst) == 0 {
-                context.waker().wake_by_ref();
-                context.waker().wake_by_ref();
-            }
-            if count.load(Ordering::SeqCst) < 4 { Poll::Pending } else { Poll::Ready(()) }
-        }));
+        let task = Task::new(
+            poll_fn(move |context| {
+                // Woken while it runs, twice: one more round.
+                if count.fetch_add(1, Ordering::SeqCst) == 0 {
+                    context.waker().wake_by_ref();
+                    context.waker().wake_by_ref();
+                }
+                if count.load(Ordering::SeqCst) < 4 { Poll::Pending } else { Poll::Ready(()) }
+            }),
+            || true,
+        );
         task.run();
         assert_eq!(polls.load(Ordering::SeqCst), 2);
         std::thread::scope(|scope| _ = scope.spawn(|| Waker::from(task.clone()).wake()));
@@ -95,8 +116,32 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_that_is_needed_elsewhere_leaves_it() {
+        for relied_on in [true, false] {
+            let (polls, put_off) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
+            let (count, later) = (polls.clone(), put_off.clone());
+            let task = Task::new(
+                poll_fn(move |context| {
+                    context.waker().wake_by_ref();
+                    if count.fetch_add(1, Ordering::SeqCst) < 100 { Poll::Pending } else { Poll::Ready(()) }
+                }),
+                move || {
+                    later.fetch_add(1, Ordering::SeqCst);
+                    relied_on
+                },
+            );
+            task.run();
+            let expected = if relied_on { (16, 1) } else { (101, 86) };
+            assert_eq!((polls.load(Ordering::SeqCst), put_off.load(Ordering::SeqCst)), expected);
+            // Later.
+            (0..10).for_each(|_| task.run());
+            assert_eq!(polls.load(Ordering::SeqCst), 101);
+        }
+    }
+
+    #[test]
     fn a_panic_ends_it() {
-        let task = Task::new(poll_fn(|_| panic!("a mistake")));
+        let task = Task::new(poll_fn(|_| panic!("a mistake")), || true);
         assert!(catch_unwind(AssertUnwindSafe(|| task.run())).is_err());
         task.run();
         assert!(lock(&task.future).is_none());

@@ -378,3 +378,31 @@ fn what_comes_unwanted_is_not_kept_by_a_relay() {
     assert_eq!(recv(&subscriber).topic(), b"end");
     assert_eq!(backend.stats().last_values, 1, "only what is wanted is kept");
 }
+
+#[test]
+fn a_quiet_subscriber_is_served_beside_a_flood() {
+    let scene = Scene::new();
+    let proxy = Proxy::new(&scene.frontend, &scene.backend).unwrap();
+    let flooded = scene.subscriber(&["a"]);
+    assert_eq!(scene.told(), wanted("a"));
+    let quiet = scene.subscriber(&["z"]);
+    assert_eq!(scene.told(), wanted("z"));
+    let sending = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while sending.load(Ordering::SeqCst) {
+                let _ = scene.publisher.send_wait("a1").wait_timeout(LONG);
+            }
+        });
+        scope.spawn(|| {
+            while sending.load(Ordering::SeqCst) {
+                let _ = flooded.recv_many().wait_timeout(Duration::from_millis(10));
+            }
+        });
+        let confirmed: Vec<_> =
+            (0..20).map(|n| quiet.subscribe(format!("n{n}")).unwrap().wait_timeout(LONG).unwrap()).collect();
+        sending.store(false, Ordering::SeqCst);
+        assert!(confirmed.iter().all(|confirmed| confirmed.in_force == 1), "{confirmed:?}");
+    });
+    assert!(proxy.stats().down.messages > 1000);
+}
