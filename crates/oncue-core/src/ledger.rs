@@ -336,6 +336,7 @@ impl Ledger {
 
     /// The audiences with peers that hold no prefix of `topic`.
     #[cold]
+    #[inline(never)]
     fn others(&self, topic: &[u8]) -> Vec<AudienceId> {
         let mut holders = Vec::new();
         self.for_each_holder(topic, |audience| holders.push(audience));
@@ -355,10 +356,10 @@ impl Ledger {
 
     /// Whether any peer wants `topic`, or wanted it and is not completely released.
     pub fn wanted(&self, topic: &[u8]) -> bool {
-        match self.inverted {
-            false => self.index.matches_any(topic),
-            true => !self.others(topic).is_empty(),
+        if self.inverted {
+            return !self.others(topic).is_empty();
         }
+        self.index.matches_any(topic)
     }
 
     /// How many bytes of a topic decide who wants it: topics with the same first bytes have the same audiences.

@@ -45,11 +45,15 @@ impl Sockets {
     fn start(&self, bind: &str, variables: &str) -> Program {
         let config = self.config(bind);
         let (tcp, unix) = (self.tcp.as_raw_fd(), self.unix.as_raw_fd());
-        // The shell puts them in their places, and becomes the server.
-        let places = format!("exec 8<&{tcp} 9<&{unix} && exec 3<&8 4<&9 8<&- 9<&-");
-        let script =
-            format!("{places}; export {variables}; exec {} serve {config}", env!("CARGO_BIN_EXE_oncue"));
-        Program::start(Command::new("sh").args(["-c", &script]).current_dir(self.directory.path("")))
+        // The shell puts them in their places, and becomes the server. Not sh: its descriptors have one digit.
+        let places = format!("exec 250<&{tcp} 251<&{unix} && exec 3<&250 4<&251");
+        // Other tests of this process have descriptors that are passed on too.
+        let others = "for f in /proc/self/fd/*; do n=${f##*/}; [ $n -le 4 ] || eval \"exec $n>&-\"; done";
+        let script = format!(
+            "{places}; {others}; export {variables}; exec {} serve {config}",
+            env!("CARGO_BIN_EXE_oncue")
+        );
+        Program::start(Command::new("bash").args(["-c", &script]).current_dir(self.directory.path("")))
     }
 }
 
