@@ -355,6 +355,7 @@ impl Ledger {
     }
 
     /// Whether any peer wants `topic`, or wanted it and is not completely released.
+    #[inline]
     pub fn wanted(&self, topic: &[u8]) -> bool {
         if self.inverted {
             return !self.others(topic).is_empty();
