@@ -2,6 +2,7 @@
 //! locks guard is consistent between any two calls.
 
 use std::hint::spin_loop;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 use std::time::Duration;
@@ -21,6 +22,13 @@ pub(crate) fn read_lock<T: ?Sized>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 
 pub(crate) fn write_lock<T: ?Sized>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Adds to a count what a stranger says: it stays at the end of the range.
+pub(crate) fn add_saturating(count: &AtomicU64, more: u64) {
+    let add = |count: u64| Some(count.saturating_add(more));
+    // It always has a next value.
+    let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
 }
 
 /// A spin lock, for critical sections of nanoseconds that are entered for each message. Unlocking a `Mutex` has to check for

@@ -19,16 +19,16 @@ use super::questions::Questions;
 use super::stats::Counters;
 use crate::engine::Load;
 use crate::engine::TopicState;
+use crate::engine::hub::Hub;
 use crate::engine::hub::announced::state_of;
 use crate::engine::hub::connections::ConnectionWatch;
 use crate::engine::hub::kept::LastValues;
 use crate::engine::hub::watches::Watch;
-use crate::engine::hub::{Hub, add_saturating};
 use crate::error::ErrorKind;
 use crate::op::Wait;
 use crate::permission::Reason;
 use crate::socket::Inner;
-use crate::sync::read_lock;
+use crate::sync::{add_saturating, read_lock};
 
 /// How many changes of demand, or states of topics, are passed on in one run.
 const CHANGES_PER_RUN: usize = 4096;

@@ -62,7 +62,7 @@ use crate::op::{Place, Waiters, wake_all};
 use crate::options::{Keep, OnFull, Options, messages_max};
 use crate::permission::{PeerKey, Reason};
 use crate::stats::{Closed, SocketStats};
-use crate::sync::{Clock, lock, write_lock};
+use crate::sync::{Clock, add_saturating, lock, write_lock};
 
 /// The largest message of a publisher, and of a subscriber, in bytes on the wire, unless an option says otherwise.
 const MESSAGE_BYTES_MAX_DEFAULT: u64 = 1 << 30;
@@ -216,13 +216,6 @@ pub(crate) struct Counters {
     pub(crate) deferred: AtomicU64,
     pub(crate) revoked: AtomicU64,
     pub(crate) states_missed: AtomicU64,
-}
-
-/// Adds to a count what a stranger says: it stays at the end of the range.
-pub(crate) fn add_saturating(count: &AtomicU64, more: u64) {
-    let add = |count: u64| Some(count.saturating_add(more));
-    // It always has a next value.
-    let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
 }
 
 impl Hub {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use crate::endpoint::Endpoint;
 use crate::missed::PublisherStats;
 use crate::peer_address::PeerAddress;
-use crate::sync::lock;
+use crate::sync::{add_saturating, lock};
 
 /// How many accounts are kept apart. Beyond it those of publishers that are gone are summed up by endpoint.
 const ACCOUNTS_MAX: usize = 1024;
@@ -83,7 +83,7 @@ fn sum_up(accounts: &mut Vec<Arc<Account>>) {
     match accounts.iter().find(is_sum) {
         Some(sum) => {
             for (counter, more) in sum.counters().into_iter().zip(gone.counters()) {
-                counter.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);
+                add_saturating(counter, more.load(Ordering::Relaxed));
             }
         }
         None => {
@@ -181,5 +181,18 @@ mod tests {
         }
         let stats = publishers.stats();
         assert_eq!((stats.len(), stats[0].connections, stats[0].gaps), (1, 4, 1));
+    }
+
+    #[test]
+    fn sums_of_what_publishers_say_stay_at_the_end_of_the_range() {
+        let publishers = Publishers::default();
+        let endpoint = Arc::new("inproc://a".parse().unwrap());
+        for uid in 0..ACCOUNTS_MAX as u64 + 3 {
+            let (account, _) = publishers.enter(Owner { shard: 0, uid }, &endpoint, PeerAddress::Inproc);
+            add_saturating(&account.missed, u64::MAX);
+            add_saturating(&account.missed, 1);
+            account.leave(false);
+        }
+        assert!(publishers.stats().iter().all(|stats| stats.missed == u64::MAX));
     }
 }

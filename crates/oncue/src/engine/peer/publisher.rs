@@ -11,6 +11,7 @@ use crate::endpoint::Endpoint;
 use crate::engine::hub::inbox::Gap;
 use crate::engine::hub::publishers::Account;
 use crate::missed::{Missed, TOPICS_MAX};
+use crate::sync::add_saturating;
 
 /// The messages of one read, in parts that each have one gap at most, before their first message.
 type Parts = Vec<(Vec<(u32, u32)>, Option<Box<Gap>>)>;
@@ -47,8 +48,8 @@ impl Publisher {
 
     /// The publisher says that messages were missed.
     pub(crate) fn missed(&self, news: &MissedNews<'_>) -> Missed {
-        self.account.missed.fetch_add(news.messages, Ordering::Relaxed);
-        self.account.unseen.fetch_add(news.unseen, Ordering::Relaxed);
+        add_saturating(&self.account.missed, news.messages);
+        add_saturating(&self.account.unseen, news.unseen);
         let topics = news
             .topics
             .take(TOPICS_MAX)

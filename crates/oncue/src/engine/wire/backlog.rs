@@ -114,7 +114,7 @@ impl Backlog {
 
     /// Messages that were not offered, and messages that were dropped before it was known who wants them.
     pub(crate) fn miss_unoffered(&mut self, messages: u64, unseen: u64) {
-        if self.tells_gaps && messages + unseen > 0 {
+        if self.tells_gaps && (messages > 0 || unseen > 0) {
             self.gaps.get_or_insert_default().behind.count(messages, unseen);
         }
     }

@@ -37,7 +37,7 @@ impl Gap {
 
     /// This number of messages is missed, with these topics.
     pub(super) fn miss<'a>(&mut self, topics: impl Iterator<Item = &'a [u8]>, count: u64) {
-        self.messages += count;
+        self.messages = self.messages.saturating_add(count);
         for topic in topics.take(LOOKS_MAX - self.looks) {
             self.looks += 1;
             let known = self.topics.iter().position(|(known, _)| **known == *topic);
@@ -51,10 +51,11 @@ impl Gap {
         }
     }
 
-    /// Messages were missed that were not looked at, and others of which it is not known who wanted them.
+    /// Messages were missed that were not looked at, and others of which it is not known who wanted them. A proxy's publishers
+    /// say any number of these.
     pub(super) fn count(&mut self, messages: u64, unseen: u64) {
-        self.messages += messages;
-        self.unseen += unseen;
+        self.messages = self.messages.saturating_add(messages);
+        self.unseen = self.unseen.saturating_add(unseen);
     }
 
     /// The notice of it. Then nothing is left to be told.
@@ -63,5 +64,20 @@ impl Gap {
         let mut notice = Vec::new();
         put_missed(&mut notice, messages, unseen, topics.iter().map(|(topic, count)| (&topic[..], *count)));
         Run::control(notice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_number_may_be_missed_again() {
+        let mut gap = Gap::default();
+        for (messages, unseen) in [(1, u64::MAX), (u64::MAX, 7)] {
+            gap.count(messages, unseen);
+        }
+        gap.miss([&b"a"[..]].into_iter(), 1);
+        assert_eq!((gap.messages, gap.unseen), (u64::MAX, u64::MAX));
     }
 }
