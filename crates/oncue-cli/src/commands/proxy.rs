@@ -1,5 +1,6 @@
 //! `oncue proxy` and `oncue relay`: forward between publishers and subscribers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::parser::ValuesRef;
@@ -101,7 +102,7 @@ fn forward(name: &'static str, mut how: ProxyOptions, args: &ArgMatches, stop: &
         how = how.capture(capture);
     }
     // Before the first peer comes: it would be told nothing for a moment.
-    let proxy = std::sync::Arc::new(Proxy::with(&frontend, &backend, how)?);
+    let proxy = Arc::new(Proxy::with(&frontend, &backend, how)?);
     // Before it says where it is: a script may send the signal as soon as it knows.
     let counting = proxy.clone();
     signals::on_signals([SIGUSR1], move |_| say(name, &summary(&counting.stats())))?;

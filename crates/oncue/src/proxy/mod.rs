@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::op::{Op, Waiters};
 use crate::socket::{Inner, Socket, kind};
-use pump::{Due, EVERYTHING, Ends, Pump, Sources};
+use pump::{Due, EVERYTHING, Ends, Pump, Sources, wake_after_turn};
 use stats::Counters;
 pub use stats::{Passed, ProxyStats};
 use task::Task;
@@ -172,7 +172,7 @@ impl Proxy {
             Ends { frontend, backend, capture, keep_last, demand, connections, counters: counters.clone() };
         let hubs = [ends.frontend.hub.clone(), ends.backend.hub.clone()];
         let later = move || {
-            hubs.iter().for_each(|hub| hub.set_alarm(Duration::ZERO));
+            wake_after_turn(hubs.each_ref());
             hubs.iter().all(|hub| !hub.is_closed())
         };
         let task = Task::new(forward(ends, grace, control.clone(), due.clone()), later);

@@ -35,6 +35,11 @@ const CHANGES_PER_RUN: usize = 4096;
 /// How many received batches are passed on in one run.
 const LOADS_PER_RUN: usize = 64;
 
+/// Has a proxy between these woken after the next turn of a shard that serves one of them.
+pub(super) fn wake_after_turn(hubs: [&Arc<Hub>; 2]) {
+    hubs.iter().for_each(|hub| hub.set_alarm(Duration::ZERO));
+}
+
 /// What a proxy stands between.
 pub(super) struct Ends {
     pub(super) frontend: Arc<Inner>,
@@ -186,7 +191,7 @@ impl<'a> Pump<'a> {
             due.fetch_or(left, SeqCst);
             // After a turn, so that no other socket of the shard waits for this proxy.
             let Ends { frontend, backend, .. } = self.ends;
-            [frontend, backend].iter().for_each(|end| end.hub.set_alarm(Duration::ZERO));
+            wake_after_turn([&frontend.hub, &backend.hub]);
         }
         let (front, back) = (&self.ends.frontend.hub, &self.ends.backend.hub);
         !(back.is_closed() || front.is_closed() && left == 0 && (paused || self.down.is_none()))
@@ -248,22 +253,8 @@ impl<'a> Pump<'a> {
     /// Forgets values and states that nobody upstream keeps up to date from now on.
     fn forget(&self, prefix: &[u8]) {
         let (front, back) = (&self.ends.frontend.hub, &self.ends.backend.hub);
-        let forget = |kept: &LastValues| {
-            if !kept.is_used() {
-                return;
-            }
-            let mut at = None;
-            loop {
-                let subscriptions = read_lock(&front.subscriptions);
-                at = kept.retain_under(prefix, at, |topic, of| match of.exact {
-                    true => subscriptions.contains(topic),
-                    false => subscriptions.matches(topic),
-                });
-                if at.is_none() {
-                    return;
-                }
-            }
-        };
+        let forget =
+            |kept: &LastValues| kept.retain_under(prefix, |topic, of| is_kept_up(front, topic, of.exact));
         forget(&back.last);
         forget(&back.states.published);
     }
@@ -278,10 +269,7 @@ impl<'a> Pump<'a> {
             let Some(load) = load else { return false };
             let sent = match keep_last {
                 // What is not wanted any more may still come: it would be kept, and nobody would bring a newer one.
-                true => {
-                    let subscriptions = read_lock(&frontend.hub.subscriptions);
-                    backend.hub.forward_and_keep(&load, |topic| subscriptions.matches(topic))
-                }
+                true => backend.hub.forward_and_keep(&load, |topic| is_kept_up(&frontend.hub, topic, false)),
                 false => backend.hub.forward(&load, frontend.hub.inbound.is_empty()),
             };
             if sent.is_err_and(|e| e.kind() == ErrorKind::Full) {
@@ -338,12 +326,7 @@ impl<'a> Pump<'a> {
         let Ends { frontend, backend, counters, .. } = self.ends;
         for _ in 0..CHANGES_PER_RUN {
             let Some(TopicState { topic, state, text }) = frontend.hub.states.pop() else { return false };
-            let subscriptions = read_lock(&frontend.hub.subscriptions);
-            let wanted = match state.is_of_prefix() {
-                true => subscriptions.contains(&topic),
-                false => subscriptions.matches(&topic),
-            };
-            drop(subscriptions);
+            let wanted = is_kept_up(&frontend.hub, &topic, state.is_of_prefix());
             // Said before the last subscriber left: it would be kept, and nobody would correct it.
             if wanted && backend.hub.set_state(&topic, state, &Reason::new(text)).is_ok() {
                 counters.states.fetch_add(1, Relaxed);
@@ -363,30 +346,17 @@ impl<'a> Pump<'a> {
         if !any || frontend.hub.counters.peers.load(Relaxed) > 0 {
             return;
         }
-        let (values, states) = (&backend.hub.last, &backend.hub.states.published);
-        let mut at = None;
-        while values.is_used() {
-            at = values.retain_under(b"", at, |_, _| false);
-            if at.is_none() {
-                break;
+        backend.hub.last.retain_under(b"", |_, _| false);
+        let mut active = Vec::new();
+        backend.hub.states.published.retain_under(b"", |topic, of| {
+            if state_of(&of.value) == Some(State::Active) {
+                active.push(topic.to_vec());
             }
-        }
-        while states.is_used() {
-            let mut active = Vec::new();
-            at = states.retain_under(b"", at, |topic, of| {
-                if state_of(&of.value) == Some(State::Active) {
-                    active.push(topic.to_vec());
-                }
-                true
-            });
-            for topic in active {
-                // Its length was checked when it was kept.
-                let _ =
-                    backend.hub.set_state(&topic, State::Stale, &Reason::new("no publisher is connected"));
-            }
-            if at.is_none() {
-                break;
-            }
+            true
+        });
+        for topic in active {
+            // Its length was checked when it was kept.
+            let _ = backend.hub.set_state(&topic, State::Stale, &Reason::new("no publisher is connected"));
         }
     }
 
@@ -394,17 +364,20 @@ impl<'a> Pump<'a> {
     pub(super) fn end(&mut self) {
         let backend = &self.ends.backend.hub;
         let mut prefixes: Vec<_> = self.grace.clear().collect();
-        let mut changes = Vec::new();
-        {
+        let changes: Vec<_> = {
             // No change while this is locked: with those that wait, what was told is what is wanted.
             let ledger = backend.demand.read();
-            while let Some(Edge { prefix, wanted, .. }) = self.ends.demand.pop() {
-                changes.push((prefix, wanted));
-            }
             prefixes.extend(ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)));
-        }
+            std::iter::from_fn(|| self.ends.demand.pop()).map(|edge| (edge.prefix, edge.wanted)).collect()
+        };
         self.change(&changes);
         let all: Vec<_> = prefixes.into_iter().map(|prefix| (prefix, false)).collect();
         self.change(&all);
     }
+}
+
+/// Whether publishers go on to say what is so about a topic, or about exactly this prefix.
+fn is_kept_up(frontend: &Hub, topic: &[u8], exact: bool) -> bool {
+    let subscriptions = read_lock(&frontend.subscriptions);
+    if exact { subscriptions.contains(topic) } else { subscriptions.matches(topic) }
 }

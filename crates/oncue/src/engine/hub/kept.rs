@@ -144,9 +144,18 @@ impl LastValues {
         lock(&self.store).remove(topic)
     }
 
-    /// Forgets what is kept under a prefix and is not to stay, by its topic and its value: a portion of it, after the
-    /// topic `after`. Returns where to go on; `None` when all is done.
-    pub(crate) fn retain_under(
+    /// Forgets what is kept under a prefix and is not to stay, by its topic and its value. Others may use the store after each
+    /// portion.
+    pub(crate) fn retain_under(&self, prefix: &[u8], mut stays: impl FnMut(&[u8], &Keeping) -> bool) {
+        let (mut after, mut more) = (None, self.is_used());
+        while more {
+            after = self.retain_portion(prefix, after, &mut stays);
+            more = after.is_some();
+        }
+    }
+
+    /// The same for a portion, after the topic `after`. Returns where to go on; `None` when all is done.
+    fn retain_portion(
         &self,
         prefix: &[u8],
         after: Option<Arc<[u8]>>,

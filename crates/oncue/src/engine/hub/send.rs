@@ -45,11 +45,23 @@ impl Hub {
         no_room: NoRoom,
         on_full: Option<OnFull>,
     ) -> Result<()> {
+        self.push_alone(frames, no_room, on_full, false)
+    }
+
+    /// As [`push`](Self::push). `alone`: no others are about to follow, so that it does not wait for them.
+    #[inline]
+    fn push_alone(
+        self: &Arc<Self>,
+        frames: &(impl Frames + ?Sized),
+        no_room: NoRoom,
+        on_full: Option<OnFull>,
+        alone: bool,
+    ) -> Result<()> {
         if frames.copied_bytes() >= COPIED_BYTES_MAX {
             return self.push_copied(frames, no_room, on_full);
         }
         match self.outbox.push(frames, true, on_full) {
-            Pushed::Idle { shard } if self.send_now(shard, frames, None, on_full) => Ok(()),
+            Pushed::Idle { shard } if self.send_now(shard, frames, None, on_full, alone) => Ok(()),
             Pushed::Idle { .. } => self.pushed(self.outbox.push(frames, false, on_full), no_room),
             pushed => self.pushed(pushed, no_room),
         }
@@ -98,12 +110,7 @@ impl Hub {
     /// [`Full`](crate::ErrorKind::Full) whatever the socket's policy is. `alone`: no others are about to follow.
     pub(crate) fn forward(self: &Arc<Self>, load: &Load, alone: bool) -> Result<()> {
         match &load.single {
-            Some(message) if alone => match self.outbox.push(message, true, None) {
-                Pushed::Idle { shard } if self.send_alone(shard, message) => Ok(()),
-                Pushed::Idle { .. } => self.pushed(self.outbox.push(message, false, None), NoRoom::Refuse),
-                pushed => self.pushed(pushed, NoRoom::Refuse),
-            },
-            Some(message) => self.push(message, NoRoom::Refuse, None),
+            Some(message) => self.push_alone(message, NoRoom::Refuse, None, alone),
             None => self.pushed(self.outbox.push_chunks(&load.chunks, |_| {}), NoRoom::Refuse),
         }
     }
@@ -153,25 +160,17 @@ impl Hub {
     }
 
     /// Sends a message on this thread if that can be done at once.
-    pub(crate) fn send_now(
+    fn send_now(
         self: &Arc<Self>,
         shard: u16,
         frames: &(impl Frames + ?Sized),
         last: Option<&Keeping>,
         on_full: Option<OnFull>,
+        alone: bool,
     ) -> bool {
-        let send = |message: &Direct<'_>| self.ports[usize::from(shard)].send_now(self, message, last);
+        let port = &self.ports[usize::from(shard)];
+        let send = |message: &Direct<'_>| port.send_now(self, &message.with_alone(alone), last);
         let sent = Direct::with(frames, on_full, send);
-        if sent {
-            self.outbox.count_direct();
-        }
-        sent
-    }
-
-    /// Sends a message on this thread if that can be done at once, however soon it follows another one.
-    fn send_alone(self: &Arc<Self>, shard: u16, message: &Msg) -> bool {
-        let send = |message: &Direct<'_>| self.ports[usize::from(shard)].send_now(self, message, None);
-        let sent = Direct::alone(message, send);
         if sent {
             self.outbox.count_direct();
         }
@@ -217,7 +216,9 @@ impl Hub {
     ) -> Result<()> {
         let last = self.keeping(topic, frames, age)?;
         match self.push_and_keep(&last, true, on_full) {
-            Pushed::Idle { shard } if self.send_now(shard, &last.value, Some(&last), on_full) => Ok(()),
+            Pushed::Idle { shard } if self.send_now(shard, &last.value, Some(&last), on_full, false) => {
+                Ok(())
+            }
             Pushed::Idle { .. } => self.pushed(self.push_and_keep(&last, false, on_full), self.no_room()),
             pushed => self.pushed(pushed, self.no_room()),
         }

@@ -26,9 +26,9 @@ pub(crate) struct Direct<'a> {
 }
 
 impl<'a> Direct<'a> {
-    /// A message in wire encoding behind which nothing waits.
-    pub(crate) fn alone<R>(message: &Msg, f: impl FnOnce(&Direct<'_>) -> R) -> R {
-        Direct::with(message, None, |direct| f(&Direct { alone: true, ..*direct }))
+    /// The same message, behind which nothing waits if `alone`.
+    pub(crate) fn with_alone(&self, alone: bool) -> Direct<'a> {
+        Direct { alone, ..*self }
     }
 }
 
