@@ -7,6 +7,7 @@ use std::time::Duration;
 use oncue_core::command::{Metadata, ONCUE_PROPERTY};
 use oncue_core::connection::SocketType;
 
+use crate::connection::ConnectedPeer;
 use crate::endpoint::Endpoint;
 use crate::options::{METADATA_BYTES_MAX, METADATA_PROPERTIES_MAX};
 use crate::peer_address::PeerAddress;
@@ -32,6 +33,12 @@ pub struct PeerProfile {
 }
 
 impl PeerProfile {
+    /// The peer, as connection events have it.
+    pub(crate) fn connected(&self) -> ConnectedPeer {
+        let PeerProfile { key, address, socket_type, .. } = *self;
+        ConnectedPeer { key, address, socket_type }
+    }
+
     /// A number that no other peer of the engine has or had.
     pub(crate) fn number(&self) -> u64 {
         self.key.uid << 6 | u64::from(self.key.shard)

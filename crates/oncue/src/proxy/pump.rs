@@ -237,7 +237,7 @@ impl<'a> Pump<'a> {
         frontend.change_subscriptions(each(), |prefix, why| {
             counters.prefixes_refused.fetch_add(1, Relaxed);
             // It cannot be told if the prefix is too long for that.
-            let _ = backend.hub.set_state(prefix, State::Rejected, &Reason::new(why));
+            let _ = backend.hub.set_state(prefix, State::Rejected, &Reason::new(why.to_string()));
         });
         for (prefix, wanted) in each() {
             match wanted {

@@ -47,13 +47,11 @@ impl<F> Socket<Subscriber, F> {
     pub fn subscribe(&self, prefix: impl AsRef<[u8]>) -> Result<Subscribed<'_>> {
         let (prefix, hub) = (prefix.as_ref(), &self.0.hub);
         hub.check_open()?;
-        hub.options.check_prefix(prefix)?;
-        let changed = write_lock(&hub.subscriptions).subscribe(prefix).map_err(full)?;
-        if changed && hub.options.invert_matching && hub.socket_type == SocketType::Sub {
-            // What waits is not wanted any more.
-            hub.inbound.unsubscribed();
+        let mut refusal = None;
+        self.0.change_subscriptions([(prefix, true)], |_, why| refusal = Some(why));
+        if let Some(why) = refusal {
+            return Err(why);
         }
-        self.0.tell(changed);
         Ok(Subscribed::new(&self.0, prefix))
     }
 
@@ -64,19 +62,9 @@ impl<F> Socket<Subscriber, F> {
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed).
     pub fn unsubscribe(&self, prefix: impl AsRef<[u8]>) -> Result<bool> {
-        let hub = &self.0.hub;
-        hub.check_open()?;
-        let done = write_lock(&hub.subscriptions).unsubscribe(prefix.as_ref());
-        if done == Unsubscribed::Gone {
-            if hub.socket_type == SocketType::Sub {
-                hub.inbound.unsubscribed();
-            }
-            self.0.tell(true);
-            let mut wakes = Vec::new();
-            hub.confirmations.cancelled(prefix.as_ref(), &mut wakes);
-            wake_all(wakes);
-        }
-        Ok(done != Unsubscribed::Unknown)
+        self.0.hub.check_open()?;
+        let ended = self.0.change_subscriptions([(prefix.as_ref(), false)], |_, _| {});
+        Ok(ended > 0)
     }
 
     /// How many distinct prefixes this socket has subscribed to (libzmq: `ZMQ_TOPICS_COUNT`).
@@ -184,37 +172,41 @@ impl XSub {
 
 impl Inner {
     /// Subscribes to prefixes and unsubscribes from others, and tells the publishers once. `refused` gets the prefixes that
-    /// cannot be subscribed to, each with the reason.
+    /// cannot be subscribed to, each with the reason. Returns how many subscriptions were taken back: some may not have been
+    /// made.
     pub(crate) fn change_subscriptions<'a>(
         &self,
         changes: impl IntoIterator<Item = (&'a [u8], bool)>,
-        mut refused: impl FnMut(&[u8], String),
-    ) {
-        let (hub, mut changed, mut gone, mut wakes) = (&self.hub, false, false, Vec::new());
+        mut refused: impl FnMut(&[u8], Error),
+    ) -> usize {
+        let (hub, mut wakes) = (&self.hub, Vec::new());
+        let (mut come, mut gone, mut taken_back) = (false, false, 0);
         let mut subscriptions = write_lock(&hub.subscriptions);
         for (prefix, subscribe) in changes {
-            match subscribe {
-                true => match hub
-                    .options
-                    .check_prefix(prefix)
-                    .and_then(|()| subscriptions.subscribe(prefix).map_err(full))
-                {
-                    Ok(new) => changed |= new,
-                    Err(why) => refused(prefix, why.to_string()),
-                },
-                false if subscriptions.unsubscribe(prefix) == Unsubscribed::Gone => {
-                    gone = true;
-                    hub.confirmations.cancelled(prefix, &mut wakes);
+            if subscribe {
+                let checked = hub.options.check_prefix(prefix);
+                match checked.and_then(|()| subscriptions.subscribe(prefix).map_err(full)) {
+                    Ok(new) => come |= new,
+                    Err(why) => refused(prefix, why),
                 }
-                false => {}
+                continue;
+            }
+            let done = subscriptions.unsubscribe(prefix);
+            taken_back += usize::from(done != Unsubscribed::Unknown);
+            if done == Unsubscribed::Gone {
+                gone = true;
+                hub.confirmations.cancelled(prefix, &mut wakes);
             }
         }
         drop(subscriptions);
-        if gone && hub.socket_type == SocketType::Sub {
+        // What waits may not be wanted any more.
+        let narrowed = if hub.options.invert_matching { come } else { gone };
+        if narrowed && hub.socket_type == SocketType::Sub {
             hub.inbound.unsubscribed();
         }
-        self.tell(changed || gone);
+        self.tell(come || gone);
         wake_all(wakes);
+        taken_back
     }
 
     /// Has every shard tell its publishers what has changed.

@@ -269,8 +269,7 @@ impl<S: Stream> Peer<S> {
     /// The peer, once its handshake is done.
     pub(crate) fn connected(&self) -> Option<ConnectedPeer> {
         let Phase::Traffic(traffic) = &self.phase else { return None };
-        let PeerProfile { key, address, socket_type, .. } = *traffic.profile;
-        Some(ConnectedPeer { key, address, socket_type })
+        Some(traffic.profile.connected())
     }
 
     /// How the peer stands, once its handshake is done. `missed`: what it has missed beside what it was offered.
@@ -601,9 +600,8 @@ impl<S: Stream> Peer<S> {
         let level = property.map(oncue_level);
         let understands = level.is_some();
         let asking = subscriptions.map(|_| {
-            let publisher = PeerKey { shard: cx.shard, slot: cx.slot, uid: self.uid };
             let ttl_ds = hub.options.pace().map_or(0, |pace| pace.ttl_ds);
-            Box::new(Asking::new(publisher, version, level, ttl_ds))
+            Box::new(Asking::new(profile.key, version, level, ttl_ds))
         });
         if understands {
             self.pulse.understands();
@@ -612,12 +610,9 @@ impl<S: Stream> Peer<S> {
         let publisher = subscriptions.map(|_| {
             // A dialer has one account for all its connections.
             let owner = Owner { shard: cx.shard, uid: self.dialer.map_or(self.uid, |_| self.link) };
-            let (key, address) =
-                (PeerKey { shard: cx.shard, slot: cx.slot, uid: self.uid }, self.out.stream.address());
             let account;
-            (account, lost) = hub.publishers.enter(owner, &self.endpoint, address);
-            let peer = ConnectedPeer { key, address, socket_type: info.socket_type };
-            Box::new(Publisher::new(account, self.endpoint.clone(), peer))
+            (account, lost) = hub.publishers.enter(owner, &self.endpoint, profile.address);
+            Box::new(Publisher::new(account, self.endpoint.clone(), profile.connected()))
         });
         if ledger.is_some() && level >= Some(ONCUE_LEVEL_2) && hub.socket_type.publishes() {
             self.out.tell_gaps();
