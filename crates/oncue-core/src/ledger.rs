@@ -87,7 +87,7 @@ pub struct Ended<'a> {
     pub unwanted: bool,
 }
 
-/// Who holds a prefix.
+/// The holder of a prefix.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Holder {
     /// An attached peer.

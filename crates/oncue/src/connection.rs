@@ -323,7 +323,7 @@ impl From<&ProtocolError> for Cause {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProxyFailure {
-    /// There is no connection to the proxy itself.
+    /// The proxy itself was not reached.
     NotReached(Box<Cause>),
     /// It said nothing within [`connect_timeout`](crate::Options::connect_timeout).
     NoAnswer,

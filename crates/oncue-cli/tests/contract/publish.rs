@@ -123,7 +123,7 @@ fn pub_waits_for_as_many_subscribers_as_it_is_told() {
     assert_eq!(received(&second), [&b"ab"[..], b"hello"]);
     assert_eq!(program.end().code, Some(0));
     drop(other);
-    // Of lines the topics are not known before: any subscription counts, and there is no time limit of its own.
+    // The topics of lines are not known before they are read: any subscription counts, and nothing limits the time.
     let mut program = oncue(&["pub", ANY_PORT, "--wait-subscribers", "2"]);
     program.write(b"a\t1\nb\t1\n");
     program.end_input();

@@ -105,7 +105,7 @@ impl Dialing {
         Ok(None)
     }
 
-    /// Why there is no connection if nothing more comes.
+    /// The cause of the failure, if nothing more comes.
     pub(super) fn awaits(&self) -> Cause {
         let awaits = match self.answer {
             Some(_) => Cause::ResolverUnavailable,

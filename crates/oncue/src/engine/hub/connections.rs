@@ -96,7 +96,7 @@ struct Told {
 }
 
 impl Told {
-    /// Whether this cause of a failure, or of a wait, is no news.
+    /// Whether this cause of a failure, or of a wait, was told already.
     fn has(&self, cause: &Cause, waiting: bool) -> bool {
         let waited = self.waited.iter().filter(|_| waiting);
         self.failed.iter().chain(waited).any(|before| cause.repeats(before))

@@ -237,7 +237,7 @@ impl<'a, S: Stream> Intake<'a, S> {
                 }
             }
             Verdict::Grant => {
-                // The peer has not asked for it: that it would exceed the quota is no reason to end the connection.
+                // The peer has not asked for it, so the connection stays if it would exceed the quota.
                 let (held, bytes) = self.edit().held(peer);
                 match hub.options.quota().check(held, bytes, prefix.len()) {
                     Ok(()) => _ = self.admit(prefix)?,

@@ -266,7 +266,7 @@ impl<N: Net> Shard<N> {
         count_abandoned(hub, undelivered);
     }
 
-    /// Whether a peer is blocked and full. When it is no more, it is told what it has missed since.
+    /// Notes whether a peer is blocked and full. A peer that stops to be so is told what it has missed meanwhile.
     pub(crate) fn set_stuck(&mut self, slot: usize, stuck: bool) {
         if stuck && self.stuck.len() <= slot {
             self.stuck.resize(slot + 1, 0);

@@ -40,7 +40,7 @@ impl<N: Net> Shard<N> {
             {
                 peer.out.control(|out| command::put_error(out, &word));
             }
-            // A connection that was not made has nobody who could read a reason: it is released at once.
+            // No peer can read a reason on a connection that was not made: it is released at once.
             if !matches!(peer.phase, Phase::Draining | Phase::Connecting) && peer.out.flush().is_ok() {
                 self.set_timer(slot, self.now + REFUSAL_TIME, Check::Drain);
                 self.drain(slot);
