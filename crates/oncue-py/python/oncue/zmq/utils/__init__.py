@@ -1,0 +1,1 @@
+"""Utilities that pyzmq has beside its sockets."""
