@@ -19,6 +19,7 @@ pub(super) const PACKAGES: &[(&str, &[&str])] = &[
     ("oncue", &["oncue-core", "oncue-pattern"]),
     // Only the public interface of the library.
     ("oncue-cli", &["oncue"]),
+    ("oncue-py", &["oncue"]),
 ];
 
 /// A folder whose modules form floors.

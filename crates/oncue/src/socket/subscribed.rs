@@ -58,11 +58,14 @@ impl<'a> Subscribed<'a> {
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed).
     pub fn wait_timeout(self, timeout: Duration) -> Result<Confirmed> {
-        let mut confirming = self.into_future();
-        match Op(&mut confirming).wait_timeout(timeout) {
-            Some(confirmed) => confirmed,
-            None => Ok(confirming.0.so_far()),
-        }
+        let mut confirming = self.confirming();
+        confirming.wait_for(timeout).unwrap_or_else(|| Ok(confirming.so_far()))
+    }
+
+    /// The operation that waits, to be waited for in parts.
+    pub fn confirming(self) -> Confirming<'a> {
+        let Subscribed { socket, prefix, publishers_min } = self;
+        Confirming { socket, prefix, publishers_min, open: None }
     }
 }
 
@@ -71,8 +74,7 @@ impl<'a> IntoFuture for Subscribed<'a> {
     type IntoFuture = Op<Confirming<'a>>;
 
     fn into_future(self) -> Op<Confirming<'a>> {
-        let Subscribed { socket, prefix, publishers_min } = self;
-        Op(Confirming { socket, prefix, publishers_min, open: None })
+        Op(self.confirming())
     }
 }
 
@@ -91,7 +93,16 @@ pub struct Confirming<'a> {
 }
 
 impl Confirming<'_> {
-    fn so_far(&self) -> Confirmed {
+    /// Waits on this thread for at most this time. None: not all publishers have answered, and waiting may go on.
+    ///
+    /// # Errors
+    /// [`Closed`](crate::ErrorKind::Closed).
+    pub fn wait_for(&mut self, time: Duration) -> Option<Result<Confirmed>> {
+        Op(self).wait_timeout(time)
+    }
+
+    /// What was said so far.
+    pub fn so_far(&self) -> Confirmed {
         self.open.as_ref().map_or_else(Confirmed::default, |(_, confirmation)| confirmation.so_far())
     }
 }

@@ -1,0 +1,46 @@
+"""Builds the package with maturin, and puts the command `oncue` into it.
+
+maturin packs either an extension or a command. The extension is built by it; the command is built here before, and
+handed over as a script of the wheel, so that `pip install` puts both in place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import maturin
+from maturin import get_requires_for_build_wheel
+
+__all__ = ["build_wheel", "get_requires_for_build_wheel", "prepare_metadata_for_build_wheel"]
+
+ROOT = Path(__file__).resolve().parents[3]
+SCRIPTS = ROOT / "crates" / "oncue-py" / "oncue.data" / "scripts"
+
+
+def build_command() -> None:
+    """Builds the command, and puts it where maturin looks for scripts."""
+    cargo = os.environ.get("CARGO", "cargo")
+    words = [cargo, "build", "--release", "--package", "oncue-cli", "--message-format", "json-render-diagnostics"]
+    built = subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    messages = [json.loads(line) for line in built.stdout.splitlines() if line.startswith("{")]
+    programs = [message["executable"] for message in messages if message.get("executable")]
+    shutil.copy2(programs[-1], SCRIPTS / "oncue")
+    subprocess.run(["strip", SCRIPTS / "oncue"], check=False)
+
+
+def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):  # type: ignore[no-untyped-def]
+    """PEP 517."""
+    # maturin wants the directory to exist already here.
+    SCRIPTS.mkdir(parents=True, exist_ok=True)
+    return maturin.prepare_metadata_for_build_wheel(metadata_directory, config_settings)
+
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):  # type: ignore[no-untyped-def]
+    """PEP 517."""
+    SCRIPTS.mkdir(parents=True, exist_ok=True)
+    build_command()
+    return maturin.build_wheel(wheel_directory, config_settings, metadata_directory)

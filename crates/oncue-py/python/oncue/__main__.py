@@ -1,0 +1,23 @@
+"""``python -m oncue``: the command ``oncue`` of this package."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import files
+
+
+def command() -> str:
+    """The path of the command that was installed with this package."""
+    for file in files("oncue") or ():
+        if file.name == "oncue" and file.parent.name == "bin":
+            return str(file.locate())
+    raise FileNotFoundError("the command oncue was not installed with this package; install it with pip")
+
+
+def main() -> None:
+    os.execv(command(), ["oncue", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""Plain data: what sockets and the on-demand layer tell. All times are seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._oncue import PeerKey
+
+
+@dataclass(frozen=True, slots=True)
+class SocketStats:
+    """Counts of what a socket has done, and of what is now (``peers``, ``peers_full``, ``last_values``)."""
+
+    peers: int
+    sent: int
+    outbox_full: int
+    delivered: int
+    missed: int
+    undelivered: int
+    received: int
+    received_missed: int
+    received_replaced: int
+    peers_lost: int
+    peers_refused: int
+    peers_turned_away: int
+    accepts_paused: int
+    subscriptions_rejected: int
+    subscriptions_deferred: int
+    subscriptions_revoked: int
+    states_missed: int
+    peers_full: int
+    peers_evicted: int
+    last_values: int
+    last_values_bytes: int
+    last_values_dropped: int
+    last_values_offered: int
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """What does not change of a peer: its key, address, type of socket, version of ZMTP, the endpoint, its READY metadata."""
+
+    key: PeerKey
+    address: str
+    socket_type: str
+    zmtp: tuple[int, int]
+    endpoint: str
+    metadata: dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """A peer, and what it wants, has queued, got and missed."""
+
+    peer: Peer
+    prefixes: int
+    prefix_bytes: int
+    requests: int
+    queued: int
+    queued_bytes: int
+    delivered: int
+    missed: int
+    received: int
+    connected_for: float
+    silent_for: float
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedPeer:
+    """A peer that was refused, and why."""
+
+    address: str
+    cause: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What publishers have said about a subscription: how many have it in force, and how many say something else."""
+
+    in_force: int
+    received: int
+    refused: int
+    unknown: int
+    deferred: int
+    unanswered: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether each publisher has said what it can say."""
+        return self.deferred == 0 and self.unanswered == 0
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """What a publisher says about a topic, or about a prefix that this socket has subscribed to."""
+
+    topic: bytes
+    state: str
+    text: str
+    is_of_prefix: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What a publisher dropped for this socket, or that a connection was lost and made again."""
+
+    endpoint: str
+    address: str
+    messages: int
+    unseen: int
+    reconnected: bool
+    topics: dict[bytes, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherStats:
+    """What came from one publisher, and what it says was missed."""
+
+    endpoint: str
+    address: str | None
+    connected: bool
+    connections: int
+    received: int
+    bytes: int
+    missed: int
+    unseen: int
+    gaps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A prefix has its first subscriber. The subscription is in force: what is sent from now on arrives."""
+
+    prefix: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unwanted:
+    """The last subscriber of a prefix has cancelled it, or is gone."""
+
+    prefix: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """A peer has subscribed to a prefix."""
+
+    peer: Peer
+    prefix: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribed:
+    """A peer's subscription to a prefix has ended."""
+
+    peer: Peer
+    prefix: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A peer has subscribed to what it has."""
+
+    peer: Peer
+    prefix: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """A peer asks for a prefix, and the socket's user decides: ``admit``, ``reject`` or ``subscribe_for``."""
+
+    peer: Peer
+    prefix: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A peer has cancelled what it asked for, or is gone."""
+
+    peer: Peer
+    prefix: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionEvent:
+    """What happened to a connection.
+
+    ``kind`` is one of "bound", "unbound", "accepting_paused", "accepted", "refused", "disconnected", "connecting", "waiting",
+    "connected", "failed", "lost", "stopped". ``cause`` is the cause in a few words, ``text`` the whole error. After
+    "failed" and "lost" the socket tries again in ``retry_after`` seconds, if that is not None.
+    """
+
+    endpoint: str
+    kind: str
+    peer: PeerKey | None
+    address: str | None
+    cause: str | None
+    text: str | None
+    retry_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Messages, bytes and batches that a proxy has passed one way."""
+
+    messages: int
+    bytes: int
+    batches: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyStats:
+    """What a proxy has done: ``down`` to subscribers, ``up`` to publishers."""
+
+    down: Passed
+    up: Passed
+    up_dropped: int
+    capture_missed: int
+    missed: int
+    waits: int
+    subscribed: int
+    unsubscribed: int
+    prefixes_refused: int
+    prefixes_in_grace: int
+    states: int

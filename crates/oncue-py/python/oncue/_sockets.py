@@ -1,0 +1,153 @@
+"""The sockets, with what can be awaited.
+
+A task that waits for a message waits for the descriptor of the socket, which the I/O thread makes readable without the
+interpreter. So any event loop that has ``add_reader`` will do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary
+
+from . import _oncue
+from ._errors import ClosedError, TimeoutError
+
+Frames = tuple[bytes, ...]
+
+_Item_co = TypeVar("_Item_co", covariant=True)
+_Waiting = dict[int, set["asyncio.Future[None]"]]
+
+#: After this number of messages that were there already, a task that receives lets other tasks run.
+_READY_MAX = 64
+#: The tasks that wait, by loop and descriptor. An event loop knows one waiter for a descriptor; these are any number.
+_waiting_of: WeakKeyDictionary[asyncio.AbstractEventLoop, _Waiting] = WeakKeyDictionary()
+
+
+class _Events(Protocol[_Item_co]):
+    def fileno(self) -> int: ...
+
+    def try_next(self) -> _Item_co | None: ...
+
+
+def _wake(waiting: _Waiting, fd: int) -> None:
+    for future in waiting.get(fd, ()):
+        if not future.done():
+            future.set_result(None)
+
+
+def _expire(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_exception(TimeoutError("nothing came in time"))
+
+
+async def _readable(fd: int, timeout: float | None) -> None:
+    loop = asyncio.get_running_loop()
+    waiting = _waiting_of.setdefault(loop, {})
+    future: asyncio.Future[None] = loop.create_future()
+    futures = waiting.setdefault(fd, set())
+    if not futures:
+        loop.add_reader(fd, _wake, waiting, fd)
+    futures.add(future)
+    timer = None if timeout is None else loop.call_later(timeout, _expire, future)
+    try:
+        await future
+    finally:
+        if timer is not None:
+            timer.cancel()
+        futures.discard(future)
+        if not futures and waiting.get(fd) is futures:
+            del waiting[fd]
+            loop.remove_reader(fd)
+
+
+async def each(events: _Events[_Item_co]) -> AsyncIterator[_Item_co]:
+    """The events of a stream, until its socket is closed."""
+    while True:
+        try:
+            event = events.try_next()
+        except ClosedError:
+            return
+        if event is None:
+            await _readable(events.fileno(), None)
+        else:
+            yield event
+
+
+class _Closing:
+    """``async with``: closes, and waits in another thread until what is queued is sent."""
+
+    async def __aenter__(self) -> Any:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        close = self.close  # type: ignore[attr-defined]
+        await asyncio.to_thread(close)
+
+
+class Pub(_oncue.Pub, _Closing):
+    __doc__ = _oncue.Pub.__doc__
+
+
+class XPub(_oncue.XPub, _Closing):
+    __doc__ = _oncue.XPub.__doc__
+
+    async def aevent(self, timeout: float | None = None) -> Any:
+        """As ``event``, awaited."""
+        while True:
+            event = self.try_event()
+            if event is not None:
+                return event
+            await _readable(self.fileno(), timeout)
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        while True:
+            try:
+                yield await self.aevent()
+            except ClosedError:
+                return
+
+
+class _Receiving(_Closing):
+    _ready = 0
+
+    async def arecv(self, timeout: float | None = None) -> Frames:
+        """As ``recv``, awaited. A task that is cancelled meanwhile loses nothing."""
+        self._ready += 1
+        if self._ready >= _READY_MAX:
+            self._ready = 0
+            # Before a message is taken, so that a cancellation here loses none.
+            await asyncio.sleep(0)
+        while True:
+            message = self.try_recv()  # type: ignore[attr-defined]
+            if message is not None:
+                return message  # type: ignore[no-any-return]
+            self._ready = 0
+            await _readable(self.fileno(), timeout)  # type: ignore[attr-defined]
+
+    async def arecv_many(self, timeout: float | None = None) -> list[Frames]:
+        """As ``recv_many``, awaited."""
+        while True:
+            try:
+                return self.recv_many(0)  # type: ignore[attr-defined,no-any-return]
+            except TimeoutError:
+                await _readable(self.fileno(), timeout)  # type: ignore[attr-defined]
+
+    async def __aiter__(self) -> AsyncIterator[Frames]:
+        while True:
+            try:
+                yield await self.arecv()
+            except ClosedError:
+                return
+
+
+class Sub(_oncue.Sub, _Receiving):
+    __doc__ = _oncue.Sub.__doc__
+
+
+class XSub(_oncue.XSub, _Receiving):
+    __doc__ = _oncue.XSub.__doc__

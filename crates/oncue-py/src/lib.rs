@@ -1,0 +1,48 @@
+//! The native part of the Python package `oncue`: the sockets and the on-demand layer of the library, for CPython.
+//! Everything here is on the library's public interface; what is only Python's (dataclasses, decorators, async methods)
+//! stands in `python/oncue`.
+
+mod engine;
+mod errors;
+mod ffi;
+mod frames;
+mod inlet;
+mod options;
+mod proxy;
+mod publisher;
+mod records;
+mod socket;
+mod subscriber;
+mod wait;
+mod watches;
+
+use pyo3::types::{PyModule, PyModuleMethods as _};
+use pyo3::{Bound, PyResult, Python, pyfunction, pymodule, wrap_pyfunction};
+
+/// Called at the exit of the interpreter.
+#[pyfunction]
+fn at_exit(py: Python<'_>) -> PyResult<()> {
+    engine::at_exit(py)
+}
+
+/// The native part of `oncue`.
+#[pymodule(gil_used = false)]
+fn _oncue(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<engine::Engine>()?;
+    module.add_class::<socket::Socket>()?;
+    module.add_class::<publisher::Publisher>()?;
+    module.add_class::<publisher::PyPub>()?;
+    module.add_class::<publisher::PyXPub>()?;
+    module.add_class::<subscriber::Subscriber>()?;
+    module.add_class::<subscriber::PySub>()?;
+    module.add_class::<subscriber::PyXSub>()?;
+    module.add_class::<watches::ConnectionEvents>()?;
+    module.add_class::<watches::DemandWatch>()?;
+    module.add_class::<watches::SubscriptionWatch>()?;
+    module.add_class::<records::PeerKey>()?;
+    module.add_class::<proxy::Proxy>()?;
+    module.add("Buffer", ffi::buffer_type(module.py())?)?;
+    module.add_function(wrap_pyfunction!(at_exit, module)?)?;
+    Ok(())
+}

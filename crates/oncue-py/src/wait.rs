@@ -1,0 +1,57 @@
+//! Waiting with the interpreter detached: other threads of Python run meanwhile, and signals are handled.
+
+use std::time::{Duration, Instant};
+
+use pyo3::exceptions::PyValueError;
+use pyo3::{PyResult, Python};
+
+use crate::errors::timed_out;
+
+/// How often the main thread looks for signals while it waits. A system call that waits would be interrupted by the signal;
+/// an operation of the library is not. Other threads get no signals, and wait without looks.
+const LOOK_INTERVAL: Duration = Duration::from_millis(25);
+
+/// A time in seconds, as Python gives it.
+pub(crate) fn duration(name: &str, seconds: f64) -> PyResult<Duration> {
+    if seconds.is_nan() || seconds < 0.0 {
+        return Err(PyValueError::new_err(format!(
+            "{name} must be a time in seconds from 0 on, not {seconds}"
+        )));
+    }
+    Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}
+
+/// A time limit in seconds: none means no limit.
+pub(crate) fn limit(seconds: Option<f64>) -> PyResult<Option<Duration>> {
+    seconds.map(|seconds| duration("timeout", seconds)).transpose()
+}
+
+/// Waits until `attempt` returns something. It waits itself for at most the time that it is given, and is called again until
+/// `limit` has passed.
+///
+/// # Errors
+/// `oncue.TimeoutError`, or what a handler of a signal raises, such as `KeyboardInterrupt`.
+pub(crate) fn until<T: Send>(
+    py: Python<'_>,
+    limit: Option<Duration>,
+    attempt: impl Fn(Duration) -> Option<T> + Sync,
+) -> PyResult<T> {
+    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+    let main = is_main_thread();
+    loop {
+        let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
+        let slice = if main { left.min(LOOK_INTERVAL) } else { left };
+        if let Some(value) = py.detach(|| attempt(slice)) {
+            return Ok(value);
+        }
+        py.check_signals()?;
+        if slice == left {
+            return Err(timed_out());
+        }
+    }
+}
+
+/// Whether this thread handles signals in Python.
+pub(crate) fn is_main_thread() -> bool {
+    rustix::thread::gettid() == rustix::process::getpid()
+}
