@@ -18,7 +18,7 @@ class AttributeSetter:
     _option_names: frozenset[str] = frozenset()
 
     def __setattr__(self, key: str, value: Any) -> None:
-        if any(key in owner.__dict__ for owner in type(self).__mro__):
+        if any(_declares(owner, key) for owner in type(self).__mro__):
             object.__setattr__(self, key, value)
             return
         option = getattr(constants, key.upper(), None) if not key.startswith("_") else None
@@ -54,6 +54,10 @@ class AttributeSetter:
     def set(self, opt: int, value: Any) -> None:
         """Sets an option."""
         raise NotImplementedError
+
+
+def _declares(owner: type, key: str) -> bool:
+    return key in owner.__dict__ or key in getattr(owner, "__annotations__", ())
 
 
 __all__ = ["AttributeSetter"]

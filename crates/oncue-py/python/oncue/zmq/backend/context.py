@@ -1,0 +1,125 @@
+"""What a context is behind its object: the engine, the options, and which sockets are open."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from ... import _oncue
+from ..constants import ContextOption, Errno
+from ..error import ContextTerminated, ZMQError
+from .errors import engine_errors
+from .registry import Registry
+
+if TYPE_CHECKING:
+    from .socket import SocketHandle
+
+# The engine's limit. A context may be asked for more, or for none, as in libzmq.
+_IO_THREADS_MAX = 64
+
+_READ_ONLY = {ContextOption.SOCKET_LIMIT: 65535, ContextOption.MSG_T_SIZE: 64}
+_DEFAULTS = {
+    ContextOption.IO_THREADS: 1,
+    ContextOption.MAX_SOCKETS: 1023,
+    ContextOption.MAX_MSGSZ: (1 << 31) - 1,
+    ContextOption.THREAD_SCHED_POLICY: -1,
+    ContextOption.THREAD_AFFINITY_CPU_ADD: -1,
+    ContextOption.THREAD_AFFINITY_CPU_REMOVE: -1,
+    ContextOption.THREAD_NAME_PREFIX: 0,
+}
+_READABLE = frozenset(
+    {ContextOption.IO_THREADS, ContextOption.MAX_SOCKETS, ContextOption.MAX_MSGSZ, *_READ_ONLY}
+)
+
+
+class ContextHandle:
+    """One context. ``Context`` objects that are shadows of each other share one."""
+
+    contexts: Registry[ContextHandle] = Registry()
+
+    def __init__(self, io_threads: int = 1) -> None:
+        self.address = self.contexts.add(self)
+        self.pid = os.getpid()
+        # Whether term was called, and whether it is done.
+        self.terminating = False
+        self.terminated = False
+        self.sockets: set[SocketHandle] = set()
+        self._options = dict(_DEFAULTS)
+        self._changed = threading.Condition()
+        self._engine: _oncue.Engine | None = None
+        self.set(ContextOption.IO_THREADS, io_threads)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it was made before this process was forked: the engine's threads are not here."""
+        return self.pid != os.getpid()
+
+    def set(self, option: int, value: int) -> None:
+        """Sets an option. Those about threads are kept, and have no effect but ``IO_THREADS``."""
+        if not isinstance(value, int):
+            raise TypeError(f"expected int, got: {value!r}")
+        if option not in _DEFAULTS or value < (1 if option == ContextOption.MAX_SOCKETS else 0):
+            raise ZMQError(Errno.EINVAL)
+        self._options[ContextOption(option)] = value
+
+    def get(self, option: int) -> int:
+        """The value of an option."""
+        if self.terminated:
+            raise RuntimeError("Context has been destroyed")
+        if option not in _READABLE:
+            raise ZMQError(Errno.EINVAL)
+        known = ContextOption(option)
+        return _READ_ONLY.get(known, self._options.get(known, 0))
+
+    def engine(self) -> _oncue.Engine:
+        """The engine, which starts with the first socket that needs it."""
+        with self._changed:
+            if self._engine is None:
+                threads = min(max(self._options[ContextOption.IO_THREADS], 1), _IO_THREADS_MAX)
+                with engine_errors():
+                    self._engine = _oncue.Engine(threads)
+            return self._engine
+
+    def opened(self, socket: SocketHandle) -> None:
+        """A socket was made. Raises ``ZMQError`` when the context is being terminated, or has too many sockets."""
+        with self._changed:
+            if self.terminating:
+                raise ContextTerminated()
+            if len(self.sockets) >= self._options[ContextOption.MAX_SOCKETS]:
+                raise ZMQError(errno.EMFILE, "the context has as many sockets as its option MAX_SOCKETS allows")
+            self.sockets.add(socket)
+
+    def closed(self, socket: SocketHandle) -> None:
+        """A socket was closed."""
+        with self._changed:
+            self.sockets.discard(socket)
+            self._changed.notify_all()
+
+    def term(self, wait: bool = True) -> None:
+        """Makes every operation of its sockets fail, waits until all are closed, and until what they have queued is sent or
+        their linger has passed. Without ``wait`` it does not wait for what is queued."""
+        if self.is_foreign:
+            self.terminated = True
+            return
+        with self._changed:
+            self.terminating = True
+            sockets = list(self.sockets)
+            engine = self._engine
+        for socket in sockets:
+            socket.interrupt()
+        with self._changed:
+            while self.sockets:
+                self._changed.wait()
+        if engine is not None:
+            self._close(engine, wait)
+        self.terminated = True
+
+    @staticmethod
+    def _close(engine: _oncue.Engine, wait: bool) -> None:
+        try:
+            engine.close(None if wait else 0.0)
+        except TimeoutError:
+            # The engine goes on without us.
+            pass
