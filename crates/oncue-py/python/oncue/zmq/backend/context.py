@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ... import _oncue
@@ -46,6 +47,8 @@ class ContextHandle:
         self.terminating = False
         self.terminated = False
         self.sockets: set[SocketHandle] = set()
+        # Which addresses an authenticator accepts.
+        self.permits: Callable[[str], bool] | None = None
         self._options = dict(_DEFAULTS)
         self._changed = threading.Condition()
         self._engine: _oncue.Engine | None = None

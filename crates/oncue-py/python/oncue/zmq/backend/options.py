@@ -78,10 +78,11 @@ _SECURITY: dict[SocketOption, Rule] = {
     SocketOption.CURVE_PUBLICKEY: Rule(None, _any, live=True),
     SocketOption.CURVE_SECRETKEY: Rule(None, _any, live=True),
     SocketOption.CURVE_SERVERKEY: Rule(None, _any, live=True),
-    SocketOption.ZAP_DOMAIN: Rule(b"", _bytes_within(1, 255)),
 }
 
 _KEPT: dict[SocketOption, Rule] = {
+    # Other types cannot look at a peer's address before they exchange anything with it.
+    SocketOption.ZAP_DOMAIN: Rule(b"", _bytes_within(1, 255), types=frozenset({SocketType.PUB})),
     SocketOption.LINGER: Rule(-1, _at_least(-1), live=True),
     SocketOption.RCVTIMEO: Rule(-1, _at_least(-1), live=True),
     SocketOption.SNDTIMEO: Rule(-1, _at_least(-1), live=True),
@@ -179,7 +180,7 @@ def refuse_security(option: SocketOption, value: Value) -> None:
     if option in _SECURITY and value not in (0, b""):
         raise ZMQError(
             Errno.EINVAL,
-            f"{option.name}: Oncue has the security mechanism NULL only; use pyzmq for PLAIN and CURVE, and for ZAP",
+            f"{option.name}: Oncue has the security mechanism NULL only; use pyzmq for PLAIN and CURVE",
         )
 
 

@@ -20,6 +20,7 @@ from . import address as addresses
 from .context import ContextHandle
 from .descriptor import Descriptor
 from .errors import engine_error, engine_errors
+from .guard import guarded
 from .monitor import Monitor
 from .options import (
     PUBLISHERS,
@@ -166,7 +167,10 @@ class SocketHandle:
     def _make(self) -> None:
         options = engine_options(self.type, self.values)
         with engine_errors():
-            made = _MADE_OF[self.type](engine=self.context.engine(), **options)
+            if self.values.get(SocketOption.ZAP_DOMAIN):
+                made: Any = guarded(self.context, options)
+            else:
+                made = _MADE_OF[self.type](engine=self.context.engine(), **options)
             for prefix in self._subscriptions:
                 made.subscribe(prefix)
         self._subscriptions.clear()
