@@ -26,13 +26,15 @@ use crate::sync::read_lock;
 const HAND_OVER_BYTES_MIN: usize = READ_BYTES / 4;
 
 impl<S: Stream> Peer<S> {
-    /// Whether the peer must not be read now.
-    pub(crate) fn pauses(&mut self) -> bool {
+    /// Whether the peer must not be read now. One that was silent for too long is read once although what others sent fills
+    /// the socket: else nobody would ever find that it has gone, since a peer that is not read counts as alive.
+    pub(crate) fn pauses(&mut self, now: Duration) -> bool {
         let Phase::Traffic(traffic) = &mut self.phase else { return matches!(self.phase, Phase::Connecting) };
         if let Some(flow) = &traffic.flow
             && !traffic.paused
             && self.hub.inbound.is_full()
             && !self.hub.socket_type.publishes()
+            && !self.pulse.is_dead(now)
         {
             traffic.paused = self.hub.inbound.pause(flow);
         }
