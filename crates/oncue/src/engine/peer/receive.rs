@@ -241,11 +241,16 @@ impl<S: Stream> Peer<S> {
             Wish::Subscription(subscription) => intake.take(subscription),
             Wish::Question(question) => {
                 let standing = intake.standing(question.prefix);
-                let relayed = standing == Standing::InForce && intake.hub.questions.are_relayed();
-                // A proxy's publishers are asked first.
-                let standing = if relayed { Standing::Deferred } else { standing };
-                if later.answer(&question, standing, &mut standings) && relayed {
-                    intake.hub.questions.push(intake.key, question.prefix, intake.wakes);
+                // A proxy's publishers are asked first, if the answer can be given later.
+                let questions = &intake.hub.questions;
+                let relayed = standing == Standing::InForce && later.has_room() && questions.are_relayed();
+                let at_once = if relayed { Standing::Deferred } else { standing };
+                if later.answer(&question, at_once, &mut standings)
+                    && relayed
+                    && !questions.push(intake.key, question.prefix, intake.wakes)
+                {
+                    // The proxy has ended just now.
+                    later.decided(question.prefix, standing, &mut standings);
                 }
                 Ok(())
             }
