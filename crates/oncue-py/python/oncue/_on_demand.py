@@ -319,7 +319,7 @@ class OnDemand:
 
     def xpub(self) -> XPub:
         """The socket: for more endpoints, other messages, its own counts."""
-        return self._at_work().socket()
+        return XPub(socket=self._at_work().socket())
 
     def stats(self) -> OnDemandStats:
         """Counts of all routes."""

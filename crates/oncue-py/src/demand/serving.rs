@@ -124,9 +124,9 @@ impl Serving {
     }
 
     /// Ends the subscriptions of all peers to exactly this prefix.
-    #[pyo3(signature = (prefix, reason = String::new()))]
-    fn revoke(&self, prefix: &pyo3::Bound<'_, PyAny>, reason: String) -> PyResult<()> {
-        self.on_demand()?.revoke(topic(prefix)?.bytes(), reason);
+    #[pyo3(signature = (prefix, reason = ""))]
+    fn revoke(&self, prefix: &pyo3::Bound<'_, PyAny>, reason: &str) -> PyResult<()> {
+        self.on_demand()?.revoke(topic(prefix)?.bytes(), reason.to_owned());
         Ok(())
     }
 
