@@ -9,10 +9,12 @@ use std::{io, ptr, slice};
 
 use oncue::Msg;
 use pyo3::ffi::{
-    Py_DECREF, Py_INCREF, Py_None, Py_TPFLAGS_BASETYPE, Py_TPFLAGS_DEFAULT, Py_TYPE, Py_sq_length,
-    Py_ssize_t, Py_tp_dealloc, Py_tp_free, Py_tp_getset, Py_tp_new, PyErr_SetString, PyExc_BufferError,
-    PyGetSetDef, PyObject, PyObject_Free, PyTuple_GetItem, PyTuple_Size, PyType_FromSpec,
-    PyType_GenericAlloc, PyType_GetSlot, PyType_Slot, PyType_Spec, PyTypeObject,
+    Py_DECREF, Py_INCREF, Py_IsInitialized, Py_None, Py_TPFLAGS_BASETYPE, Py_TPFLAGS_DEFAULT, Py_TYPE,
+    Py_sq_length, Py_ssize_t, Py_tp_dealloc, Py_tp_free, Py_tp_getset, Py_tp_new, PyErr_SetString,
+    PyEval_SaveThread, PyExc_BufferError, PyGILState_Ensure, PyGILState_GetThisThreadState,
+    PyGILState_Release, PyGILState_STATE, PyGetSetDef, PyObject, PyObject_Free, PyTuple_GetItem,
+    PyTuple_Size, PyType_FromSpec, PyType_GenericAlloc, PyType_GetSlot, PyType_Slot, PyType_Spec,
+    PyTypeObject,
 };
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
@@ -272,6 +274,56 @@ unsafe extern "C" fn buffer_owner(buffer: *mut PyObject, _: *mut c_void) -> *mut
         let owner = if owner.is_null() { Py_None() } else { owner };
         Py_INCREF(owner);
         owner
+    }
+}
+
+/// Attaches this thread to the interpreter for a call. A thread of the library keeps its state of the interpreter until it
+/// ends: making one for each call would take longer than many a call.
+pub(crate) fn attach<R>(call: impl FnOnce(Python<'_>) -> R) -> R {
+    thread_local! {
+        static RESIDENCE: Residence = Residence::begin();
+    }
+    RESIDENCE.with(|_| ());
+    Python::attach(call)
+}
+
+/// A thread's state of the interpreter that outlives a call.
+struct Residence {
+    /// None where the thread has a state anyway: it belongs to Python, or is attached already.
+    held: Option<PyGILState_STATE>,
+}
+
+impl Residence {
+    fn begin() -> Residence {
+        // SAFETY: the interpreter runs while the library has work for it, which `atexit` ends before. The state is detached
+        // at once, so that the thread holds no lock.
+        unsafe {
+            if !PyGILState_GetThisThreadState().is_null() {
+                return Residence { held: None };
+            }
+            let held = PyGILState_Ensure();
+            PyEval_SaveThread();
+            Residence { held: Some(held) }
+        }
+    }
+}
+
+impl Drop for Residence {
+    fn drop(&mut self) {
+        let Some(unattached) = self.held.take() else { return };
+        // An interpreter that ends frees the states of all threads, and takes no thread in any more.
+        if Python::try_attach(|_| ()).is_none() {
+            return;
+        }
+        // SAFETY: attached by the first call; the second takes the count of that back and stays attached, the third takes
+        // that of the beginning back, which frees the state.
+        unsafe {
+            if Py_IsInitialized() != 0 {
+                PyGILState_Ensure();
+                PyGILState_Release(PyGILState_STATE::PyGILState_LOCKED);
+                PyGILState_Release(unattached);
+            }
+        }
     }
 }
 

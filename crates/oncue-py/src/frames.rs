@@ -12,7 +12,7 @@ use crate::errors::type_name;
 use crate::ffi::{Export, view};
 
 /// From this size on, the interpreter is detached while a message is sent: copying takes longer than detaching.
-const DETACH_BYTES_MIN: usize = 16 << 10;
+pub(crate) const DETACH_BYTES_MIN: usize = 16 << 10;
 /// As many frames are looked at without an allocation.
 const FRAMES_FEW: usize = 4;
 

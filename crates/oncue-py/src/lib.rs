@@ -2,6 +2,7 @@
 //! Everything here is on the library's public interface; what is only Python's (dataclasses, decorators, async methods)
 //! stands in `python/oncue`.
 
+mod demand;
 mod engine;
 mod errors;
 mod ffi;
@@ -16,6 +17,7 @@ mod subscriber;
 mod wait;
 mod watches;
 
+use oncue::demand::Pattern;
 use pyo3::types::{PyModule, PyModuleMethods as _};
 use pyo3::{Bound, PyResult, Python, pyfunction, pymodule, wrap_pyfunction};
 
@@ -23,6 +25,13 @@ use pyo3::{Bound, PyResult, Python, pyfunction, pymodule, wrap_pyfunction};
 #[pyfunction]
 fn at_exit(py: Python<'_>) -> PyResult<()> {
     engine::at_exit(py)
+}
+
+/// The names of the parameters of a pattern, such as `prices/{symbol}`.
+#[pyfunction]
+fn pattern_names(pattern: &str) -> PyResult<Vec<String>> {
+    let pattern = Pattern::parse(pattern).map_err(|error| errors::misuse(error.to_string()))?;
+    Ok(pattern.names().map(str::to_owned).collect())
 }
 
 /// The native part of `oncue`.
@@ -42,7 +51,12 @@ fn _oncue(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<watches::SubscriptionWatch>()?;
     module.add_class::<records::PeerKey>()?;
     module.add_class::<proxy::Proxy>()?;
+    module.add_class::<demand::routes::Routes>()?;
+    module.add_class::<demand::routes::Changes>()?;
+    module.add_class::<demand::serving::Serving>()?;
+    module.add_class::<demand::feed::PyFeed>()?;
     module.add("Buffer", ffi::buffer_type(module.py())?)?;
     module.add_function(wrap_pyfunction!(at_exit, module)?)?;
+    module.add_function(wrap_pyfunction!(pattern_names, module)?)?;
     Ok(())
 }

@@ -2,11 +2,11 @@
 
 use oncue::{Batch, Pub, Room, State, XPub};
 use pyo3::exceptions::PyValueError;
-use pyo3::types::{PyAnyMethods as _, PyDict, PyList, PyListMethods as _, PyTuple};
+use pyo3::types::{PyAnyMethods as _, PyDict, PyDictMethods as _, PyList, PyListMethods as _, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyClassInitializer, PyResult, pyclass, pymethods};
 
 use crate::engine::{Engine, engine};
-use crate::errors::OrRaise as _;
+use crate::errors::{OrRaise as _, misuse};
 use crate::frames::{Body, body, is_one, received, with_frames};
 use crate::options::{on_full, options};
 use crate::records::PeerKey;
@@ -60,13 +60,21 @@ impl PyPub {
 
 #[pymethods]
 impl PyXPub {
+    /// With `socket`, another handle to that one.
     #[new]
-    #[pyo3(signature = (*, engine = None, **options))]
+    #[pyo3(signature = (*, engine = None, socket = None, **options))]
     #[allow(clippy::new_ret_no_self, reason = "with its bases")]
     fn new(
         engine: Option<&Bound<'_, Engine>>,
+        socket: Option<&Bound<'_, PyXPub>>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<PyClassInitializer<PyXPub>> {
+        if let Some(socket) = socket {
+            if engine.is_some() || options.is_some_and(|options| !options.is_empty()) {
+                return Err(misuse("a socket that exists has its options and its engine"));
+            }
+            return Ok(xpub(socket.get().0.clone()));
+        }
         let socket = XPub::new(&the_engine(engine)?, self::options(options)?).or_raise()?;
         Ok(xpub(socket))
     }
@@ -276,26 +284,26 @@ impl Publisher {
     }
 
     /// Refuses a deferred subscription.
-    #[pyo3(signature = (peer, prefix, reason = String::new()))]
-    fn reject(&self, peer: &PeerKey, prefix: &Bound<'_, PyAny>, reason: String) -> PyResult<()> {
+    #[pyo3(signature = (peer, prefix, reason = ""))]
+    fn reject(&self, peer: &PeerKey, prefix: &Bound<'_, PyAny>, reason: &str) -> PyResult<()> {
         let bytes = topic(prefix)?;
-        either!(self, socket => socket.reject(peer.0, bytes.bytes(), reason));
+        either!(self, socket => socket.reject(peer.0, bytes.bytes(), reason.to_owned()));
         Ok(())
     }
 
     /// Ends a subscription of one peer.
-    #[pyo3(signature = (peer, prefix, reason = String::new()))]
-    fn revoke(&self, peer: &PeerKey, prefix: &Bound<'_, PyAny>, reason: String) -> PyResult<()> {
+    #[pyo3(signature = (peer, prefix, reason = ""))]
+    fn revoke(&self, peer: &PeerKey, prefix: &Bound<'_, PyAny>, reason: &str) -> PyResult<()> {
         let bytes = topic(prefix)?;
-        either!(self, socket => socket.revoke(peer.0, bytes.bytes(), reason));
+        either!(self, socket => socket.revoke(peer.0, bytes.bytes(), reason.to_owned()));
         Ok(())
     }
 
     /// Ends the subscriptions of all peers to exactly this prefix.
-    #[pyo3(signature = (prefix, reason = String::new()))]
-    fn revoke_all(&self, prefix: &Bound<'_, PyAny>, reason: String) -> PyResult<()> {
+    #[pyo3(signature = (prefix, reason = ""))]
+    fn revoke_all(&self, prefix: &Bound<'_, PyAny>, reason: &str) -> PyResult<()> {
         let bytes = topic(prefix)?;
-        either!(self, socket => socket.revoke_all(bytes.bytes(), reason));
+        either!(self, socket => socket.revoke_all(bytes.bytes(), reason.to_owned()));
         Ok(())
     }
 
@@ -314,8 +322,8 @@ impl Publisher {
 
     /// Tells all peers that want a topic, and understand it, the state of the topic: "active", "stale" or "closed"; or of a
     /// prefix: "rejected" or "unserved". Later subscribers are told too.
-    #[pyo3(signature = (topic, state, text = String::new()))]
-    fn set_state(&self, topic: &Bound<'_, PyAny>, state: &str, text: String) -> PyResult<()> {
+    #[pyo3(signature = (topic, state, text = ""))]
+    fn set_state(&self, topic: &Bound<'_, PyAny>, state: &str, text: &str) -> PyResult<()> {
         let states = [State::Active, State::Stale, State::Rejected, State::Closed, State::Unserved];
         let known = states.into_iter().find(|known| known.to_string() == state);
         let known = known.ok_or_else(|| {
@@ -323,7 +331,7 @@ impl Publisher {
             PyValueError::new_err(format!("state must be {}, not {state:?}", names.join(" or ")))
         })?;
         let bytes = self::topic(topic)?;
-        either!(self, socket => socket.set_state(bytes.bytes(), known, text)).or_raise()
+        either!(self, socket => socket.set_state(bytes.bytes(), known, text.to_owned())).or_raise()
     }
 
     /// Stops keeping the state of a topic for later subscribers. Returns whether there was one.

@@ -9,6 +9,10 @@ from __future__ import annotations
 import atexit as _atexit
 
 from . import _oncue
+
+# Called last, after all routes have stopped: the functions that are registered later are called before.
+_atexit.register(_oncue.at_exit)
+
 from ._errors import (
     ClosedError,
     Error,
@@ -19,11 +23,15 @@ from ._errors import (
     Stopped,
     TimeoutError,
 )
-from ._oncue import ConnectionEvents, DemandWatch, Engine, PeerKey, Proxy, Socket, SubscriptionWatch
+from ._on_demand import DEFER, OnDemand
+from ._oncue import ConnectionEvents, DemandWatch, Engine, Feed, PeerKey, Proxy, Socket, SubscriptionWatch
 from ._records import (
     Confirmed,
     ConnectionEvent,
+    Done,
+    FeedCounts,
     Missed,
+    OnDemandStats,
     Passed,
     Peer,
     PeerStatus,
@@ -32,9 +40,12 @@ from ._records import (
     RefusedPeer,
     Repeated,
     Requested,
+    RouteStats,
     SocketStats,
     Subscribed,
+    SubscribeRequest,
     TopicState,
+    TopicStats,
     Unsubscribed,
     Unwanted,
     Wanted,
@@ -45,5 +56,3 @@ from ._sockets import Pub, Sub, XPub, XSub
 __version__ = _oncue.__version__
 
 __all__ = [name for name in dir() if not name.startswith("_") and name != "annotations"]
-
-_atexit.register(_oncue.at_exit)

@@ -224,3 +224,80 @@ class ProxyStats:
     prefixes_refused: int
     prefixes_in_grace: int
     states: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedCounts:
+    """How many topics are in each state now."""
+
+    wanted: int
+    running: int
+    in_grace: int
+    stopping: int
+    waiting: int
+    failing: int
+    listed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What feeds have done since the start."""
+
+    started: int
+    produced: int
+    offered: int
+    late: int
+    refused: int
+    superseded: int
+    failed: int
+    ticks_skipped: int
+    ticks_congested: int
+    ticks_fresh: int
+    producing: float
+
+
+@dataclass(frozen=True, slots=True)
+class OnDemandStats:
+    """Counts of all routes: ``now``, and since the start."""
+
+    now: FeedCounts
+    done: Done
+    stopped: int
+    ended: int
+    revived: int
+    unserved: int
+    unserved_total: int
+    lists_failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteStats:
+    """Counts of one route. ``avoided``: values that were not produced since nobody wanted them."""
+
+    pattern: str
+    now: FeedCounts
+    done: Done
+    avoided: int
+    first_values: int
+    first_value_time: float
+    first_value_time_longest: float
+
+
+@dataclass(frozen=True, slots=True)
+class TopicStats:
+    """Counts of one feed that runs."""
+
+    topic: bytes
+    generation: int
+    subscribers: int
+    done: Done
+    first_value_time: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeRequest:
+    """A peer's request for a prefix that it does not have."""
+
+    peer: PeerKey
+    address: str
+    prefix: bytes

@@ -50,6 +50,8 @@ use shard::Shard;
 use shard::mailbox::Mailbox;
 use station::{Station, unlock};
 pub(crate) use wire::load::Load;
+#[cfg(test)]
+pub(crate) use wire::slices::Direct;
 #[cfg(any(test, fuzzing))]
 pub(crate) use {peer::PEER_WORK_MAX, shard::TURN_WORK_MAX, shard::holding::Holding};
 

@@ -195,7 +195,9 @@ impl Proxy {
 
     /// Ends the forwarding at once: the frontend is no longer subscribed to what the proxy has subscribed to. Messages that
     /// have been received and are not passed on stay with the sockets, but for a batch that waits for room, which is
-    /// dropped. The sockets stay open. Dropping the proxy stops it too.
+    /// dropped. The sockets stay open. A subscriber that waits for a confirmation is answered for the backend alone. On return
+    /// nothing runs any more: a new proxy may stand between the same sockets. (Only a waker that a proxy has called, and that stops
+    /// one while another thread runs it, does not wait for that.) Dropping the proxy stops it too.
     pub fn stop(self) {}
 
     /// Waits until the proxy ends by itself: one of its sockets was closed.
@@ -216,7 +218,7 @@ impl Drop for Proxy {
             return;
         }
         self.control.stopped.store(true, Ordering::SeqCst);
-        self.task.run();
+        self.task.end();
     }
 }
 

@@ -51,8 +51,10 @@ impl<'a> Questions<'a> {
             && let Some((peer, prefix)) = backend.questions.pop()
         {
             let (key, confirmation) = frontend.confirm(prefix.clone(), 0);
-            // It is never answered before a shard has asked, which rings.
-            let _ = confirmation.poll(bell);
+            if confirmation.poll(bell).is_some() {
+                // The shards of other threads were faster, and there was no bell that they could have rung.
+                bell.wake_by_ref();
+            }
             asked.push(Asked { key, confirmation, peer, prefix });
         }
     }
@@ -61,6 +63,7 @@ impl<'a> Questions<'a> {
 impl Drop for Questions<'_> {
     fn drop(&mut self) {
         let Questions { frontend, backend, asked } = self;
+        // From then on none comes.
         let last = backend.questions.end_relay();
         for Asked { key, peer, prefix, .. } in asked.drain(..) {
             frontend.confirmations.close(key);
@@ -69,5 +72,87 @@ impl Drop for Questions<'_> {
         while last && let Some((peer, prefix)) = backend.questions.pop() {
             backend.decide(peer, &prefix, Verdict::Upstream { in_force: true });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
+    use std::time::Duration;
+
+    use oncue_core::connection::SocketType;
+
+    use super::*;
+    use crate::Options;
+    use crate::engine::hub::inbox::flow::Resume;
+    use crate::engine::hub::kept::Keeping;
+    use crate::engine::{Direct, Note, Port};
+    use crate::op::{Place, wake_all};
+    use crate::sync::lock;
+
+    /// A shard without publishers, on a thread that is always faster than the one that leaves it a note.
+    #[derive(Default)]
+    struct Fast {
+        decided: Mutex<Vec<(PeerKey, Vec<u8>)>>,
+    }
+
+    impl Resume for Fast {
+        fn resume(&self, _slot: usize, _uid: u64) {}
+    }
+
+    impl Port for Fast {
+        fn mail(&self, note: Note) {
+            match note {
+                Note::Confirm { confirmation, .. } => {
+                    let mut wakes = Vec::new();
+                    confirmation.shard_asked(&mut wakes);
+                    wake_all(wakes);
+                }
+                Note::Verdict { peer, prefix, .. } => lock(&self.decided).push((peer, prefix)),
+                _ => {}
+            }
+        }
+
+        fn send_now(&self, _hub: &Arc<Hub>, _message: &Direct<'_>, _last: Option<&Keeping>) -> bool {
+            false
+        }
+
+        fn place(self: Arc<Self>) -> Option<Arc<dyn Place>> {
+            None
+        }
+    }
+
+    #[derive(Default)]
+    struct Rings(AtomicBool);
+
+    impl Wake for Rings {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_question_is_answered_though_its_answer_is_there_before_anything_waits_for_it() {
+        let shard = Arc::<Fast>::default();
+        let hub = |socket_type| {
+            let ports: Vec<Arc<dyn Port>> = vec![shard.clone()];
+            Hub::new(0, socket_type, Options::new(), ports, 1, Arc::new(|| Duration::ZERO))
+        };
+        let (frontend, backend) = (hub(SocketType::XSub), hub(SocketType::XPub));
+        let mut questions = Questions::new(&frontend, &backend);
+        let peer = PeerKey { shard: 0, slot: 0, uid: 7 };
+        assert!(backend.questions.push(peer, b"a", &mut Vec::new()));
+        let rings = Arc::<Rings>::default();
+        let bell = Waker::from(rings.clone());
+        questions.pass(&bell);
+        while rings.0.swap(false, Ordering::SeqCst) {
+            questions.pass(&bell);
+        }
+        assert_eq!(*lock(&shard.decided), [(peer, b"a".to_vec())]);
+        drop(questions);
+        assert!(!backend.questions.push(peer, b"b", &mut Vec::new()), "nobody would ask it");
+        assert_eq!(lock(&shard.decided).len(), 1);
     }
 }

@@ -1,3 +1,5 @@
+use std::pin::Pin;
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -404,4 +406,31 @@ fn a_quiet_subscriber_is_served_beside_a_flood() {
         sending.store(false, Ordering::SeqCst);
         assert!(confirmed.iter().all(|confirmed| confirmed.in_force == 1), "{confirmed:?}");
     });
+}
+
+#[test]
+fn a_question_that_cannot_be_answered_later_is_answered_at_once() {
+    const QUESTIONS: usize = 1100;
+    const LATER_MAX: usize = 1024;
+    let engine = Engine::start().unwrap();
+    let publisher = XPub::new(&engine, Options::new()).unwrap();
+    publisher.bind("inproc://0").unwrap();
+    // In place of a proxy whose publishers do not answer.
+    publisher.0.hub.questions.relay();
+    let subscriber = Sub::new(&engine, Options::new()).unwrap();
+    subscriber.connect("inproc://0").unwrap();
+    until("it is connected", || publisher.stats().peers == 1);
+    let subscribe = |n: usize| subscriber.subscribe(format!("{n}")).unwrap().into_future();
+    let mut waits: Vec<_> = (0..QUESTIONS).map(subscribe).collect();
+    let start = Instant::now();
+    loop {
+        let mut context = Context::from_waker(Waker::noop());
+        let polled = waits.iter_mut().map(|wait| Pin::new(wait).poll(&mut context).is_ready());
+        let answered = polled.filter(|is_ready| *is_ready).count();
+        if answered == QUESTIONS - LATER_MAX {
+            return;
+        }
+        assert!(start.elapsed() < LONG, "{answered} are answered");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }

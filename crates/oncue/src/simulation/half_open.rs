@@ -198,3 +198,31 @@ fn a_peer_that_vanishes_is_given_up_in_time_and_no_other() {
         }
     });
 }
+
+/// A reader of two publishers does not receive. One of them fills its socket just before the other, which has vanished, is
+/// given up: that is not put off until the reader receives.
+#[test]
+fn a_publisher_that_vanishes_beside_a_flood_is_given_up_in_time() {
+    const TIMEOUT: Duration = Duration::from_secs(10);
+    let mut sim = Sim::new(1);
+    let options = Options::new().heartbeat(TIMEOUT / 2, TIMEOUT).received_bytes_max(1000);
+    let publishers = ["inproc://gone", "inproc://flood"].map(|at| {
+        let socket = XPub::on(sim.node(1), None, options.clone()).unwrap();
+        socket.bind(at).unwrap();
+        (sim.newest_node(), socket)
+    });
+    let reader = Sub::on(sim.node(1), None, options).unwrap();
+    reader.subscribe("").unwrap();
+    reader.connect("inproc://gone").unwrap();
+    reader.connect("inproc://flood").unwrap();
+    sim.run(SECOND);
+    assert_eq!(reader.stats().peers, 2);
+    let (gone, flood) = (publishers[0].0, &publishers[1].1);
+    sim.power_off(gone);
+    sim.run(TIMEOUT / 2);
+    flood.send(vec![b'x'; 2000]).unwrap();
+    sim.run(TIMEOUT / 2 + TIMEOUT / 2 + SLACK);
+    assert_eq!(reader.stats().peers_lost, 1, "it is given up");
+    assert_eq!(reader.stats().peers, 1, "and the one that lives is not");
+    assert_eq!(reader.try_recv().unwrap().expect("what it sent is there").topic().len(), 2000);
+}

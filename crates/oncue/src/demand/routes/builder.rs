@@ -35,6 +35,7 @@ pub struct Builder {
     routes: Vec<(Draft, Producer)>,
     defaults: Defaults,
     workers: usize,
+    patience: Duration,
     reports: Reports,
     tells_unserved: Option<bool>,
 }
@@ -95,6 +96,7 @@ impl OnDemand {
             routes: Vec::new(),
             defaults: Defaults::default(),
             workers,
+            patience: Duration::ZERO,
             reports: Reports::default(),
             tells_unserved: None,
         }
@@ -270,6 +272,15 @@ impl Builder {
         self
     }
 
+    /// How long what is due may wait before another [worker](Builder::workers) is woken for it. Zero by default: at once. For
+    /// producers that share a lock, such as that of an interpreter, where more threads only get in each other's way: with a
+    /// millisecond, quick functions run one after the other on one thread, and one that blocks holds up the others for no
+    /// longer than that. Threads are then started as they are needed, and [`workers`](Builder::workers) may be a large number.
+    pub fn worker_patience(mut self, time: Duration) -> Builder {
+        self.patience = time;
+        self
+    }
+
     /// A function that is called when a producer fails, panics or gets no thread, on the thread on which that happened. It
     /// should return at once. Without it failures are only counted.
     pub fn on_failure(mut self, report: impl Fn(&Feed, &Failure) + Send + Sync + 'static) -> Builder {
@@ -362,7 +373,7 @@ impl Builder {
         let origin = Instant::now();
         let desk = Arc::new(Desk::new(Arc::new(move || origin.elapsed())));
         self.rules.iter().for_each(|rules| rules.tell(desk.clone()));
-        let shared = Arc::new(Shared::new(desk, self.workers, self.reports.clone()));
+        let shared = Arc::new(Shared::new(desk, self.workers, self.patience, self.reports.clone()));
         let tells_unserved = self.tells_unserved.unwrap_or(self.rules.is_some());
         let states = States::new(socket.clone(), self.defaults.status_prefix.clone(), tells_unserved);
         let runner = Runner::new(socket.clone(), shared.clone(), states);

@@ -97,7 +97,7 @@ mod tests {
             panic!()
         };
         let desk = Arc::new(Desk::new(clock));
-        let workers = Workers::new(0, desk.clone());
+        let workers = Workers::new(0, Duration::ZERO, desk.clone());
         let route_of_feeds = Arc::new(feeds);
         let of = Activation {
             id,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use oncue_core::feeds::Limits;
 use oncue_pattern::Pattern;
@@ -37,9 +38,9 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(desk: Arc<Desk>, workers: usize, reports: Reports) -> Shared {
+    pub(crate) fn new(desk: Arc<Desk>, workers: usize, patience: Duration, reports: Reports) -> Shared {
         Shared {
-            workers: Workers::new(workers, desk.clone()),
+            workers: Workers::new(workers, patience, desk.clone()),
             desk,
             reports,
             plan: Mutex::default(),

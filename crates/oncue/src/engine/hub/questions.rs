@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use oncue_core::edges::Prefix;
@@ -20,14 +19,14 @@ const WAITING_BYTES_MAX: usize = 16 << 20;
 /// The questions of one socket.
 #[derive(Default)]
 pub(crate) struct Questions {
-    /// How many proxies ask: one that begins may do so before the one that it replaces has ended.
-    relays: AtomicUsize,
     waiting: Mutex<Waiting>,
     pub(crate) waiters: Waiters,
 }
 
 #[derive(Default)]
 struct Waiting {
+    /// How many proxies ask: one that begins may do so before the one that it replaces has ended.
+    relays: usize,
     queue: VecDeque<(PeerKey, Prefix)>,
     bytes: usize,
 }
@@ -35,24 +34,32 @@ struct Waiting {
 impl Questions {
     /// Questions are asked upstream from now on.
     pub(crate) fn relay(&self) {
-        self.relays.fetch_add(1, Ordering::SeqCst);
+        lock(&self.waiting).relays += 1;
     }
 
-    /// One that asked them ends. Returns whether it was the last one.
+    /// One that asked them ends. Returns whether it was the last one: then none is left here from now on.
     pub(crate) fn end_relay(&self) -> bool {
-        self.relays.fetch_sub(1, Ordering::SeqCst) == 1
+        let mut waiting = lock(&self.waiting);
+        waiting.relays -= 1;
+        waiting.relays == 0
     }
 
     /// Whether a question is asked upstream: if too many wait, it is answered here.
     pub(crate) fn are_relayed(&self) -> bool {
-        self.relays.load(Ordering::SeqCst) > 0 && !lock(&self.waiting).is_full()
+        lock(&self.waiting).takes()
     }
 
-    pub(crate) fn push(&self, peer: PeerKey, prefix: &[u8], wakes: &mut Vec<Waker>) {
+    /// Leaves a question to the proxies. Returns false if it is to be answered here: the last one may have ended since
+    /// [`are_relayed`](Self::are_relayed), and nobody would take it.
+    pub(crate) fn push(&self, peer: PeerKey, prefix: &[u8], wakes: &mut Vec<Waker>) -> bool {
         let mut waiting = lock(&self.waiting);
+        if !waiting.takes() {
+            return false;
+        }
         waiting.bytes += prefix.len();
         waiting.queue.push_back((peer, prefix.into()));
         self.waiters.take(wakes);
+        true
     }
 
     pub(crate) fn pop(&self) -> Option<(PeerKey, Prefix)> {
@@ -64,8 +71,8 @@ impl Questions {
 }
 
 impl Waiting {
-    fn is_full(&self) -> bool {
-        self.queue.len() >= WAITING_MAX || self.bytes >= WAITING_BYTES_MAX
+    fn takes(&self) -> bool {
+        self.relays > 0 && self.queue.len() < WAITING_MAX && self.bytes < WAITING_BYTES_MAX
     }
 }
 
@@ -82,7 +89,7 @@ mod tests {
             questions.relay();
             let mut asked = 0;
             while questions.are_relayed() {
-                questions.push(peer, &vec![b'x'; bytes], &mut Vec::new());
+                assert!(questions.push(peer, &vec![b'x'; bytes], &mut Vec::new()));
                 asked += 1;
             }
             assert_eq!(asked, WAITING_MAX.min(WAITING_BYTES_MAX.div_ceil(bytes)));
@@ -99,8 +106,11 @@ mod tests {
         questions.relay();
         questions.relay();
         assert!(!questions.end_relay());
-        assert!(questions.are_relayed());
+        let peer = PeerKey { shard: 0, slot: 0, uid: 0 };
+        assert!(questions.push(peer, b"a", &mut Vec::new()));
         assert!(questions.end_relay());
-        assert!(!questions.are_relayed());
+        assert!(!questions.push(peer, b"b", &mut Vec::new()), "nobody would take it");
+        assert_eq!(questions.pop(), Some((peer, Prefix::from("a"))));
+        assert_eq!(questions.pop(), None);
     }
 }

@@ -146,11 +146,16 @@ pub(crate) struct Later {
 }
 
 impl Later {
+    /// Whether one more question can be answered later.
+    pub(crate) fn has_room(&self) -> bool {
+        self.count < LATER_MAX
+    }
+
     /// Answers a question. One about a deferred prefix is answered once more, if few wait for that. Returns whether it is
     /// the first about this prefix that is.
     pub(crate) fn answer(&mut self, question: &Question<'_>, standing: Standing, out: &mut Vec<u8>) -> bool {
         put_answer(out, Answer { number: question.number, standing });
-        if standing != Standing::Deferred || self.count >= LATER_MAX {
+        if standing != Standing::Deferred || !self.has_room() {
             return false;
         }
         self.count += 1;

@@ -487,7 +487,7 @@ impl<S: Stream> Peer<S> {
     /// Reads what is there, up to a fair share.
     pub(crate) fn read(&mut self, cx: &mut Context<'_>) -> Result<Progress, End> {
         for _ in 0..READS_PER_TURN {
-            if self.pauses() {
+            if self.pauses(cx.now) {
                 return Ok(Progress::Idle);
             }
             if std::mem::take(&mut self.left) {

@@ -90,7 +90,7 @@ impl Pulse {
 
     /// What to do now.
     pub(crate) fn beat(&mut self, now: Duration) -> Beat {
-        if self.dead_at().is_some_and(|at| at <= now) {
+        if self.is_dead(now) {
             return Beat::Dead;
         }
         if let (Some(at), Some(pace)) = (self.ping_at, self.pace)
@@ -107,6 +107,11 @@ impl Pulse {
             return Beat::Assure;
         }
         Beat::Nothing
+    }
+
+    /// Whether it was silent for too long.
+    pub(crate) fn is_dead(&self, now: Duration) -> bool {
+        self.dead_at().is_some_and(|at| at <= now)
     }
 
     /// When to set a timer for the next check, unless one is set.

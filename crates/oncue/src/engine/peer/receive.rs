@@ -26,13 +26,15 @@ use crate::sync::read_lock;
 const HAND_OVER_BYTES_MIN: usize = READ_BYTES / 4;
 
 impl<S: Stream> Peer<S> {
-    /// Whether the peer must not be read now.
-    pub(crate) fn pauses(&mut self) -> bool {
+    /// Whether the peer must not be read now. One that was silent for too long is read once although what others sent fills
+    /// the socket: else nobody would ever find that it has gone, since a peer that is not read counts as alive.
+    pub(crate) fn pauses(&mut self, now: Duration) -> bool {
         let Phase::Traffic(traffic) = &mut self.phase else { return matches!(self.phase, Phase::Connecting) };
         if let Some(flow) = &traffic.flow
             && !traffic.paused
             && self.hub.inbound.is_full()
             && !self.hub.socket_type.publishes()
+            && !self.pulse.is_dead(now)
         {
             traffic.paused = self.hub.inbound.pause(flow);
         }
@@ -239,11 +241,16 @@ impl<S: Stream> Peer<S> {
             Wish::Subscription(subscription) => intake.take(subscription),
             Wish::Question(question) => {
                 let standing = intake.standing(question.prefix);
-                let relayed = standing == Standing::InForce && intake.hub.questions.are_relayed();
-                // A proxy's publishers are asked first.
-                let standing = if relayed { Standing::Deferred } else { standing };
-                if later.answer(&question, standing, &mut standings) && relayed {
-                    intake.hub.questions.push(intake.key, question.prefix, intake.wakes);
+                // A proxy's publishers are asked first, if the answer can be given later.
+                let questions = &intake.hub.questions;
+                let relayed = standing == Standing::InForce && later.has_room() && questions.are_relayed();
+                let at_once = if relayed { Standing::Deferred } else { standing };
+                if later.answer(&question, at_once, &mut standings)
+                    && relayed
+                    && !questions.push(intake.key, question.prefix, intake.wakes)
+                {
+                    // The proxy has ended just now.
+                    later.decided(question.prefix, standing, &mut standings);
                 }
                 Ok(())
             }
