@@ -7,6 +7,7 @@ import weakref
 from threading import Event
 from typing import Any
 
+from ..._oncue import Buffer
 from ..constants import Errno, MessageOption
 from ..error import ZMQError
 from ..utils.garbage import gc
@@ -30,73 +31,63 @@ class _Hold:
         gc.release(self._key)
 
 
-class Frame(AttributeSetter):
-    """The bytes of one frame. It shows them by the buffer protocol, read-only."""
+class Frame(Buffer, AttributeSetter):
+    """The bytes of one frame. It shows them by the buffer protocol: of a received frame read-only."""
 
     more: bool = False
     tracker: MessageTracker | None = None
     tracker_event: Event | None = None
-    _view: memoryview = memoryview(b"")
     _bytes: builtins.bytes | None = None
     _buffer: weakref.ref[memoryview] | None = None
     _hold: _Hold | None = None
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         data: Any = None,
         track: bool = False,
         copy: bool | None = None,
         copy_threshold: int | None = None,
-    ) -> None:
-        if data is None:
-            return
+    ) -> Frame:
+        """Shows the memory of an object, or a copy of it: by default a copy of what is smaller than ``copy_threshold``."""
         if isinstance(data, str):
             raise TypeError("Str objects not allowed. Only: bytes, buffer interfaces.")
-        view = memoryview(data)
-        if not view.contiguous:
-            raise BufferError("the buffer is not contiguous")
+        if data is None:
+            return super().__new__(cls)
+        frame = super().__new__(cls, data)
         if copy is None:
-            copy = view.nbytes < (COPY_THRESHOLD if copy_threshold is None else copy_threshold)
+            copy = len(frame) < (COPY_THRESHOLD if copy_threshold is None else copy_threshold)
         if copy:
-            data = view.tobytes("A")
-            view = memoryview(data)
+            frame = super().__new__(cls, memoryview(frame).tobytes())
             if track:
-                self.tracker = MessageTracker()
-        else:
-            if track:
-                self.tracker_event = Event()
-                self.tracker = MessageTracker(self.tracker_event)
-            self._hold = _Hold(data, self.tracker_event)
-        self._view = view
+                frame.tracker = MessageTracker()
+            return frame
+        if track:
+            frame.tracker_event = Event()
+            frame.tracker = MessageTracker(frame.tracker_event)
+        frame._hold = _Hold(data, frame.tracker_event)
+        return frame
 
     @classmethod
-    def _received(cls, view: memoryview, more: bool, track: bool) -> Frame:
+    def _received(cls, part: builtins.bytes | memoryview, more: bool, track: bool) -> Frame:
         """A frame of a message that has come."""
-        frame = cls()
-        frame._view = view
-        frame.more = more
+        frame: Frame = super().__new__(cls, part)
+        if more:
+            frame.more = True
         if track:
             frame.tracker = MessageTracker()
         return frame
 
-    def __buffer__(self, flags: int) -> memoryview:
-        return memoryview(self._view)
-
     def __copy__(self) -> Frame:
-        twin = type(self)()
-        twin._view = memoryview(self._view.obj)
+        twin: Frame = super().__new__(type(self), self.obj)
         twin.more = self.more
         twin.tracker, twin.tracker_event, twin._hold = self.tracker, self.tracker_event, self._hold
         return twin
-
-    def __len__(self) -> int:
-        return self._view.nbytes
 
     @property
     def bytes(self) -> builtins.bytes:
         """The bytes, copied once."""
         if self._bytes is None:
-            self._bytes = self._view.tobytes("A")
+            self._bytes = memoryview(self).tobytes()
         return self._bytes
 
     def __bytes__(self) -> builtins.bytes:
@@ -107,7 +98,7 @@ class Frame(AttributeSetter):
         """The bytes as a memoryview, without a copy. It keeps the frame alive."""
         known = self._buffer() if self._buffer is not None else None
         if known is None:
-            known = memoryview(self)  # type: ignore[arg-type]
+            known = memoryview(self)
             self._buffer = weakref.ref(known)
         return known
 

@@ -286,9 +286,9 @@ class Socket(AttributeSetter, Generic[SendReturn]):
         if type(data) is not bytes:
             data = _sendable(data, copy, track)
         if flags & Flag.SNDMORE:
-            self._handle.send_part(bytes(_body(data)))
+            self._handle.send_part(bytes(data))
         else:
-            self._handle.send((_body(data),), flags)
+            self._handle.send((data,), flags)
         if copy:
             return None
         return _tracker(data, track, self.copy_threshold)
@@ -310,9 +310,9 @@ class Socket(AttributeSetter, Generic[SendReturn]):
         last = parts[-1]
         if flags & Flag.SNDMORE:
             for part in parts:
-                self._handle.send_part(bytes(_body(part)))
+                self._handle.send_part(bytes(part))
         else:
-            self._handle.send(tuple(map(_body, parts)), flags)
+            self._handle.send(tuple(parts), flags)
         if copy:
             return None
         return _tracker(last, track, self.copy_threshold)
@@ -348,7 +348,7 @@ class Socket(AttributeSetter, Generic[SendReturn]):
         part = handle.part(flags, copy)
         if copy:
             return part if type(part) is bytes else bytes(part)
-        return Frame._received(memoryview(part), bool(handle.rest), track)
+        return Frame._received(part, bool(handle.rest), track)
 
     def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
         """All frames of the next message, or the rest of the current one."""
@@ -356,7 +356,7 @@ class Socket(AttributeSetter, Generic[SendReturn]):
         if copy:
             return [part if type(part) is bytes else bytes(part) for part in parts]
         last = len(parts) - 1
-        return [Frame._received(memoryview(part), index < last, track) for index, part in enumerate(parts)]
+        return [Frame._received(part, index < last, track) for index, part in enumerate(parts)]
 
     def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> Any:
         """The next frame into a buffer, cut to ``nbytes`` or to what fits. Returns the frame's full size."""
@@ -465,10 +465,6 @@ def _sendable(data: Any, copy: bool, track: bool) -> Any:
             raise ValueError("ndarray is not contiguous")
         raise BufferError("the buffer is not contiguous")
     return data
-
-
-def _body(data: Any) -> Any:
-    return data._view if isinstance(data, Frame) else data
 
 
 def _tracker(data: Any, track: bool, threshold: int) -> MessageTracker | None:
