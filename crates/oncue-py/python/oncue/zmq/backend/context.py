@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import ctypes
 import errno
 import os
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ... import _oncue
+from ... import _errors, _oncue
 from ..constants import ContextOption, Errno
 from ..error import ContextTerminated, ZMQError
 from .errors import engine_errors
@@ -100,29 +102,55 @@ class ContextHandle:
             self.sockets.discard(socket)
             self._changed.notify_all()
 
-    def term(self, wait: bool = True) -> None:
+    def term(self) -> None:
         """Makes every operation of its sockets fail, waits until all are closed, and until what they have queued is sent or
-        their linger has passed. Without ``wait`` it does not wait for what is queued."""
-        if self.is_foreign:
-            self.terminated = True
-            return
-        with self._changed:
-            self.terminating = True
-            sockets = list(self.sockets)
-            engine = self._engine
-        for socket in sockets:
-            socket.interrupt()
+        their linger has passed."""
+        engine = self._end()
         with self._changed:
             while self.sockets:
                 self._changed.wait()
         if engine is not None:
-            self._close(engine, wait)
+            engine.close()
         self.terminated = True
 
-    @staticmethod
-    def _close(engine: _oncue.Engine, wait: bool) -> None:
+    def abandon(self) -> None:
+        """Ends it without a wait: nobody has a ``Context`` of it any more. What is queued is sent in the background."""
+        engine = self._end()
+        for socket in list(self.sockets):
+            socket.close()
+        self.terminated = True
+        if engine is None:
+            return
         try:
-            engine.close(None if wait else 0.0)
-        except TimeoutError:
-            # The engine goes on without us.
-            pass
+            engine.close(0)
+        except _errors.TimeoutError:
+            # Dropping an engine waits for what its sockets have queued, so the thread holds it until that is sent.
+            threading.Thread(target=engine.close, name="oncue.zmq.linger", daemon=True).start()
+
+    def _end(self) -> _oncue.Engine | None:
+        """Begins to end: every operation fails from now on. Returns the engine that is to be closed."""
+        if self.is_foreign:
+            # The engine's threads, and what is queued, are those of the process from before the fork.
+            self.sockets.clear()
+            return None
+        with self._changed:
+            self.terminating = True
+            sockets = list(self.sockets)
+        for socket in sockets:
+            socket.interrupt()
+        return self._engine
+
+    def outlive_the_interpreter(self) -> None:
+        """Keeps the engine from being dropped at the exit of the interpreter, which would wait for what is queued.
+
+        What is queued then is lost, as with pyzmq: a program that wants it sent calls ``term``.
+        """
+        if self._engine is not None:
+            # No reference of Python's own outlives the interpreter's last steps.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._engine))
+
+
+@atexit.register
+def _at_exit() -> None:
+    for context in ContextHandle.contexts.all():
+        context.outlive_the_interpreter()

@@ -24,6 +24,10 @@ class Registry(Generic[T]):
         self._named[address] = thing
         return address
 
+    def all(self) -> list[T]:
+        """All things that exist."""
+        return list(self._named.values())
+
     def find(self, address: int) -> T | None:
         """What has this address."""
         return self._named.get(address)

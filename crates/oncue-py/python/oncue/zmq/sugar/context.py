@@ -77,10 +77,7 @@ class Context(AttributeSetter, Generic[SocketT]):
             return
         if len(self._sockets):
             warnings.warn(f"Unclosed context {self}", ResourceWarning, stacklevel=2, source=self)
-        # Nothing waits here: what collects garbage may be any thread.
-        for socket in list(handle.sockets):
-            socket.close(0)
-        handle.term(wait=False)
+        handle.abandon()
 
     def __enter__(self: Self_) -> Self_:
         return self

@@ -111,7 +111,7 @@ class Socket(AttributeSetter, Generic[SendReturn]):
 
     def __del__(self, _is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         handle = self.__dict__.get("_handle")
-        if handle is None or self._shadow or handle.closed or _is_finalizing():
+        if handle is None or self._shadow or handle.closed or handle.context.is_foreign or _is_finalizing():
             return
         warnings.warn(f"Unclosed socket {self}", ResourceWarning, stacklevel=2, source=self)
         self.close()
