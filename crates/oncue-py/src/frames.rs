@@ -78,31 +78,36 @@ pub(crate) fn with_frames<R: Send>(
     frames: &Bound<'_, PyTuple>,
     send: impl FnOnce(&[&[u8]]) -> R + Send,
 ) -> PyResult<R> {
+    let py = frames.py();
+    borrowed(frames, |frames| {
+        if frames.iter().map(|frame| frame.len()).sum::<usize>() < DETACH_BYTES_MIN {
+            return Ok(send(frames));
+        }
+        Ok(py.detach(|| send(frames)))
+    })
+}
+
+/// Calls `f` with the frames of a message, as Python holds them.
+pub(crate) fn borrowed<R>(
+    frames: &Bound<'_, PyTuple>,
+    f: impl FnOnce(&[&[u8]]) -> PyResult<R>,
+) -> PyResult<R> {
     let count = frames.len();
     if count == 1 {
         let frame = frames.get_borrowed_item(0)?;
-        let body = body(&frame)?;
-        return Ok(detached(frames.py(), &[body.bytes()], send));
+        return f(&[body(&frame)?.bytes()]);
     }
     if count == 0 {
         return Err(PyTypeError::new_err("a message has at least one frame: send(topic, payload)"));
     }
-    let frames_held: Vec<_> = frames.iter().collect();
-    let bodies = frames_held.iter().map(body).collect::<PyResult<Vec<_>>>()?;
+    let held: Vec<_> = frames.iter().collect();
+    let bodies = held.iter().map(body).collect::<PyResult<Vec<_>>>()?;
     if count <= FRAMES_FEW {
         let mut few: [&[u8]; FRAMES_FEW] = [&[]; FRAMES_FEW];
         bodies.iter().zip(&mut few).for_each(|(body, slot)| *slot = body.bytes());
-        return Ok(detached(frames.py(), &few[..count], send));
+        return f(&few[..count]);
     }
-    let all: Vec<&[u8]> = bodies.iter().map(Body::bytes).collect();
-    Ok(detached(frames.py(), &all, send))
-}
-
-fn detached<R: Send>(py: Python<'_>, frames: &[&[u8]], send: impl FnOnce(&[&[u8]]) -> R + Send) -> R {
-    if frames.iter().map(|frame| frame.len()).sum::<usize>() < DETACH_BYTES_MIN {
-        return send(frames);
-    }
-    py.detach(|| send(frames))
+    f(&bodies.iter().map(Body::bytes).collect::<Vec<_>>())
 }
 
 /// A received message as a tuple of its frames: `bytes`, or without a copy read-only memoryviews, which keep the buffer

@@ -7,7 +7,7 @@ use pyo3::{Bound, Py, PyAny, PyClassInitializer, PyResult, pyclass, pymethods};
 
 use crate::engine::{Engine, engine};
 use crate::errors::{OrRaise as _, misuse};
-use crate::frames::{Body, body, is_one, received, with_frames};
+use crate::frames::{Body, body, borrowed, is_one, received, with_frames};
 use crate::options::{on_full, options};
 use crate::records::PeerKey;
 use crate::socket::{Any, Socket};
@@ -181,14 +181,12 @@ impl Publisher {
     /// Sends a message, and waits for room where `send` would drop or refuse it because this socket has no room.
     #[pyo3(signature = (*frames, timeout = None))]
     fn send_wait(&self, frames: &Bound<'_, PyTuple>, timeout: Option<f64>) -> PyResult<()> {
-        let time = limit(timeout)?;
-        let message = with_frames(frames, |frames| oncue::Msg::from_frames(frames))?;
-        until(
-            frames.py(),
-            time,
-            |time| either!(self, socket => socket.send_wait(&message).wait_timeout(time)),
-        )?
-        .or_raise()
+        let (py, time) = (frames.py(), limit(timeout)?);
+        borrowed(frames, |frames| {
+            let sent =
+                until(py, time, |time| either!(self, socket => socket.send_wait(frames).wait_timeout(time)))?;
+            sent.or_raise()
+        })
     }
 
     /// Sends many messages at once, each one frame or a tuple of frames: the fastest way to send.

@@ -7,6 +7,9 @@ use crate::sync::QuickLock;
 /// The size of the buffers that shards read into.
 pub(crate) const READ_BYTES: usize = 256 << 10;
 
+/// Larger buffers than this are not reused.
+const LARGE_BYTES_MAX: usize = 8 << 20;
+
 /// The most that a stock keeps.
 const KEPT_BYTES_MAX: usize = 16 << 20;
 const KEPT_MAX: usize = 4096;
@@ -109,21 +112,33 @@ struct Filled {
     home: Option<Pool>,
 }
 
-/// The spare read buffers of one shard: taken, filled, handed to the user with what they hold, and returned when the last
-/// message in them is dropped, on any thread.
+/// The spare buffers of one shard, or of what a socket's users send: taken, filled, shared with what they hold, and returned
+/// when the last message in them is dropped, on any thread.
 #[derive(Clone, Default)]
-pub(crate) struct Pool(Stock<Vec<u8>>);
+pub(crate) struct Pool {
+    /// Of the size that is read into.
+    read: Stock<Vec<u8>>,
+    /// Larger ones, for one large message each.
+    large: Stock<Vec<u8>>,
+}
 
 impl Pool {
     /// An empty buffer with room for [`READ_BYTES`].
     pub(crate) fn get(&self) -> Vec<u8> {
-        self.0.take().unwrap_or_else(|| Vec::with_capacity(READ_BYTES))
+        self.read.take().unwrap_or_else(|| Vec::with_capacity(READ_BYTES))
     }
 
-    /// Takes a buffer back; one of another size is freed.
+    /// An empty buffer with room for at least this many bytes, if a spare one has it. One that is too small is freed.
+    pub(crate) fn get_large(&self, bytes: usize) -> Option<Vec<u8>> {
+        self.large.take().filter(|buffer| buffer.capacity() >= bytes)
+    }
+
+    /// Takes a buffer back; one that is smaller than those that are read into, or very large, is freed.
     pub(crate) fn put(&self, buffer: Vec<u8>) {
-        if buffer.capacity() == READ_BYTES {
-            self.0.put(buffer);
+        match buffer.capacity() {
+            READ_BYTES => self.read.put(buffer),
+            capacity if (READ_BYTES..=LARGE_BYTES_MAX).contains(&capacity) => self.large.put(buffer),
+            _ => {}
         }
     }
 
@@ -176,12 +191,19 @@ mod tests {
         let all = pool.share(bytes);
         let part = all.clone();
         drop(all);
-        assert!(pool.0.0.lock().items.is_empty() && part[..] == b"hello"[..]);
+        assert!(pool.read.0.lock().items.is_empty() && part[..] == b"hello"[..]);
         drop(part);
         let again = pool.get();
         assert_eq!((again.as_ptr(), again.len(), again.capacity()), (address, 0, READ_BYTES));
         pool.put(Vec::with_capacity(7));
-        assert!(pool.0.0.lock().items.is_empty());
+        pool.put(Vec::with_capacity(LARGE_BYTES_MAX + 1));
+        assert!(pool.get_large(1).is_none());
+        pool.put(Vec::with_capacity(LARGE_BYTES_MAX));
+        assert!(pool.get_large(LARGE_BYTES_MAX).is_some_and(|buffer| buffer.is_empty()));
+        pool.put(Vec::with_capacity(READ_BYTES + 1));
+        assert!(pool.get_large(READ_BYTES + 2).is_none(), "too small");
+        assert!(pool.get_large(1).is_none(), "and freed");
+        assert!(pool.read.0.lock().items.is_empty());
     }
 
     #[test]

@@ -366,3 +366,42 @@ fn a_producer_that_returns_is_not_started_again_at_once() {
     thread::sleep(ms(20));
     assert_eq!((runs.load(SeqCst), od.stats().done.failed, od.stats().now.running), (1, 0, 0));
 }
+
+#[test]
+fn with_patience_quick_functions_share_a_thread_and_one_that_blocks_holds_up_itself_alone() {
+    let threads = Arc::new(Mutex::new(std::collections::HashSet::new()));
+    let (seen, blocked) = (threads.clone(), Arc::new(AtomicUsize::new(0)));
+    let count = blocked.clone();
+    let od = OnDemand::bind(ENDPOINT)
+        .unwrap()
+        .workers(100)
+        .worker_patience(ms(5))
+        .route("quick/{n:int}")
+        .every(ms(5), move |_| {
+            lock(&seen).insert(thread::current().id());
+            "quick"
+        })
+        .route("blocks/{n:int}")
+        .every(ms(5), move |feed| {
+            count.fetch_add(1, SeqCst);
+            feed.wait_stopped();
+            "late"
+        })
+        .start()
+        .unwrap();
+    let topics: Vec<String> = (0..50).map(|n| format!("quick/{n}")).collect();
+    let sub = subscriber(&od, &topics.iter().map(String::as_str).collect::<Vec<_>>());
+    for _ in 0..500 {
+        receive(&sub);
+    }
+    assert!(lock(&threads).len() <= 10, "{} threads for functions that take no time", lock(&threads).len());
+    for n in 0..20 {
+        sub.subscribe(format!("blocks/{n}")).unwrap();
+    }
+    eventually("twenty block at once", || blocked.load(SeqCst) == 20);
+    while sub.try_recv().unwrap().is_some() {}
+    for _ in 0..500 {
+        receive(&sub);
+    }
+    assert_eq!(blocked.load(SeqCst), 20);
+}

@@ -54,6 +54,7 @@ use self::questions::Questions;
 use self::reports::{Report, Reports};
 use super::wire::backlog::Mark;
 use super::wire::slices::Direct;
+use crate::buffer::Pool;
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::msg::{MESSAGE_BYTES_MAX, Msg};
@@ -82,6 +83,8 @@ pub(crate) struct Hub {
     /// What came from each publisher.
     pub(crate) publishers: Publishers,
     pub(crate) outbox: Outbox,
+    /// Where large messages are copied to.
+    pub(crate) copies: Pool,
     pub(crate) last: LastValues,
     pub(crate) gauge: Gauge,
     pub(crate) states: States,
@@ -250,6 +253,7 @@ impl Hub {
             confirmations: Confirmations::default(),
             publishers: Publishers::default(),
             outbox: Outbox::new(bound),
+            copies: Pool::default(),
             gauge: Gauge::default(),
             states: States::new(),
             last: LastValues::new(options.last_values_bytes_max),

@@ -191,6 +191,14 @@ impl Outbox {
         !state.closed_for_good && state.idle() == Some(shard)
     }
 
+    /// The one shard that takes messages, if it has taken all.
+    pub(crate) fn idle(&self) -> Option<u16> {
+        match self.enter(true) {
+            Err(Pushed::Idle { shard }) => Some(shard),
+            _ => None,
+        }
+    }
+
     /// The number of the next chunk that `shard` takes, if it takes messages.
     pub(crate) fn next(&self, shard: u16) -> Option<u64> {
         self.state.lock().readers.iter().find(|r| r.shard == shard).map(|r| r.next)

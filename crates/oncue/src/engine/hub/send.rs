@@ -19,6 +19,9 @@ use crate::msg::{COPIED_BYTES_MAX, Frames, MESSAGE_BYTES_MAX, Msg};
 use crate::options::OnFull;
 use crate::permission::{PeerKey, Reason};
 
+/// A larger message is not written by the sender's thread straight from the user's memory: what the stream does not take is
+/// copied under the shard's lock.
+const DIRECT_BYTES_MAX: usize = 8 << 20;
 /// The headers of a few frames, in bytes.
 const HEADERS_BYTES: usize = 64;
 /// What happens to a message when the outbox has no room.
@@ -58,7 +61,7 @@ impl Hub {
         alone: bool,
     ) -> Result<()> {
         if frames.copied_bytes() >= COPIED_BYTES_MAX {
-            return self.push_copied(frames, no_room, on_full);
+            return self.push_large(frames, no_room, on_full);
         }
         match self.outbox.push(frames, true, on_full) {
             Pushed::Idle { shard } if self.send_now(shard, frames, None, on_full, alone) => Ok(()),
@@ -67,9 +70,10 @@ impl Hub {
         }
     }
 
-    /// Encodes a large message before any lock is taken, so that no other thread waits for the copy.
+    /// Writes a large message at once, if nothing is queued; otherwise encodes it before any lock is taken, so that no other
+    /// thread waits for the copy.
     #[cold]
-    fn push_copied(
+    fn push_large(
         self: &Arc<Self>,
         frames: &(impl Frames + ?Sized),
         no_room: NoRoom,
@@ -78,15 +82,24 @@ impl Hub {
         if let Some(pushed) = self.outbox.refusal() {
             return self.pushed(pushed, no_room);
         }
-        if frames.copied_bytes() > MESSAGE_BYTES_MAX {
+        let bytes = frames.copied_bytes();
+        if bytes > MESSAGE_BYTES_MAX {
             return self.pushed(Pushed::TooLarge, no_room);
         }
-        let mut wire = Vec::with_capacity(frames.copied_bytes() + HEADERS_BYTES);
+        if bytes <= DIRECT_BYTES_MAX
+            && let Some(shard) = self.outbox.idle()
+            && self.send_now(shard, frames, None, on_full, true)
+        {
+            return Ok(());
+        }
+        let room = bytes + HEADERS_BYTES;
+        let mut wire = self.copies.get_large(room).unwrap_or_else(|| Vec::with_capacity(room));
         frames.put(&mut wire);
         if wire.len() > MESSAGE_BYTES_MAX {
             return self.pushed(Pushed::TooLarge, no_room);
         }
-        self.push(&Msg::from_wire(wire), no_room, on_full)
+        let end = wire.len() as u32;
+        self.push(&Msg::within(self.copies.share(wire), 0, end), no_room, on_full)
     }
 
     /// Queues a batch and leaves an empty one.

@@ -23,10 +23,18 @@ impl Partial {
     /// A buffer that holds what is there and has room to read into.
     pub(crate) fn take(&mut self, pool: &Pool) -> Vec<u8> {
         if self.bytes.len() >= READ_BYTES / 2 {
-            // A large item grows in place, by as much as has arrived already, and not beyond what was announced.
+            // A large item grows in place, by as much as has arrived already, and not beyond what was announced: so it has its
+            // buffer for itself, and nothing of the next item is moved.
             let mut buffer = std::mem::take(&mut self.bytes);
+            let larger = self.need_min.filter(|&need| need > buffer.capacity());
+            if let Some(mut large) = larger.and_then(|need| pool.get_large(need)) {
+                // Memory that is there already, and whose pages are: no more is taken for what was only announced.
+                large.extend_from_slice(&buffer);
+                pool.put(buffer);
+                return large;
+            }
             let missing = self.need_min.map_or(usize::MAX, |need| need.saturating_sub(buffer.len()));
-            buffer.reserve_exact(buffer.len().min(missing).max(READ_BYTES));
+            buffer.reserve_exact(buffer.len().max(READ_BYTES).min(missing.max(1)));
             return buffer;
         }
         let mut buffer = pool.get();
