@@ -10,6 +10,7 @@ import weakref
 from asyncio import AbstractEventLoop, Future
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .constants import DONTWAIT, POLLIN, POLLOUT, Errno
@@ -20,6 +21,9 @@ from .sugar.socket import Socket as SyncSocket
 
 # How long a send that finds no room waits before it tries again (only with XPUB_NODROP), in seconds.
 _SEND_RETRY = 0.002
+
+# As a number: operations on members of an enumeration take longer than a send.
+_DONTWAIT = int(DONTWAIT)
 
 Callback = Callable[[], None]
 
@@ -200,9 +204,8 @@ class AsyncSocket(SyncSocket[Any]):
     # ------------------------------------------------------------------ receiving
 
     def _receive(self, receive: Callable[..., Any], flags: int, **kwargs: Any) -> Future[Any]:
-        return self._operation(
-            lambda: receive(flags=flags | DONTWAIT, **kwargs), self._handle.recv_limit, not flags & DONTWAIT
-        )
+        now = int(flags) | _DONTWAIT
+        return self._operation(lambda: receive(flags=now, **kwargs), self._handle.recv_limit, now != flags)
 
     def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
         """The next frame."""
@@ -214,11 +217,7 @@ class AsyncSocket(SyncSocket[Any]):
 
     def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> Any:
         """The next frame into a buffer."""
-        return self._operation(
-            lambda: self._shadow_sock.recv_into(buffer, nbytes=nbytes, flags=flags | DONTWAIT),
-            self._handle.recv_limit,
-            not flags & DONTWAIT,
-        )
+        return self._receive(partial(self._shadow_sock.recv_into, buffer), flags, nbytes=nbytes)
 
     def _deserialize(self, recvd: Any, load: Callable[[Any], Any]) -> Any:
         future: Future[Any] = recvd.get_loop().create_future()
@@ -267,28 +266,41 @@ class AsyncSocket(SyncSocket[Any]):
 
     # ------------------------------------------------------------------ sending
 
-    def _send(self, send: Callable[[int], Any], flags: int) -> Future[Any]:
+    def _send(self, send: Callable[..., Any], data: Any, flags: int, copy: bool, track: bool) -> Future[Any]:
         self._handle.check()
         loop = self._get_loop()
         future: Future[Any] = loop.create_future()
-        limit = self._handle.send_limit
+        now = int(flags) | _DONTWAIT
+        try:
+            future.set_result(send(data, now, copy=copy, track=track))
+        except Again as error:
+            if now == flags:
+                future.set_exception(error)
+            else:
+                self._send_later(partial(send, data, now, copy=copy, track=track), future)
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def _send_later(self, send: Callable[[], Any], future: Future[Any]) -> None:
+        """Tries again until there is room, or the time limit of sending has passed."""
+        loop, limit = future.get_loop(), self._handle.send_limit
         deadline = None if limit is None else loop.time() + limit
 
         def attempt() -> None:
             if future.done():
                 return
             try:
-                future.set_result(send(flags | DONTWAIT))
+                future.set_result(send())
             except Again as error:
-                if flags & DONTWAIT or (deadline is not None and loop.time() >= deadline):
+                if deadline is not None and loop.time() >= deadline:
                     future.set_exception(error)
                 else:
                     loop.call_later(_SEND_RETRY, attempt)
             except Exception as error:
                 future.set_exception(error)
 
-        attempt()
-        return future
+        loop.call_later(_SEND_RETRY, attempt)
 
     def send(
         self,
@@ -300,13 +312,13 @@ class AsyncSocket(SyncSocket[Any]):
         group: str | None = None,
     ) -> Any:
         """Sends a frame."""
-        return self._send(lambda now: self._shadow_sock.send(data, now, copy=copy, track=track), flags)
+        return self._send(self._shadow_sock.send, data, flags, copy, track)
 
     def send_multipart(
         self, msg_parts: Any, flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any
     ) -> Any:
         """Sends a message of several frames."""
-        return self._send(lambda now: self._shadow_sock.send_multipart(msg_parts, now, copy=copy, track=track), flags)
+        return self._send(self._shadow_sock.send_multipart, msg_parts, flags, copy, track)
 
 
 class AsyncPoller(SyncPoller):

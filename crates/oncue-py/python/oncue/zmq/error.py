@@ -74,7 +74,7 @@ class Again(ZMQError):
         super().__init__(Errno.EAGAIN, msg)
 
 
-class InterruptedSystemCall(ZMQError, InterruptedError):
+class InterruptedSystemCall(ZMQError, InterruptedError):  # type: ignore[misc]
     """A signal interrupted the operation. Oncue repeats such operations itself and does not raise this."""
 
     def __init__(self, errno: int | None = None, msg: str | None = None) -> None:

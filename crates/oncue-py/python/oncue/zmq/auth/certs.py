@@ -44,7 +44,8 @@ def load_certificate(filename: str | os.PathLike[str]) -> tuple[bytes, bytes | N
     path = Path(filename)
     if not path.exists():
         raise OSError(f"Invalid certificate file: {filename}")
-    keys = dict(match.groups() for line in path.read_bytes().splitlines() if (match := _KEY.match(line)))
+    found = (_KEY.match(line) for line in path.read_bytes().splitlines())
+    keys: dict[bytes, bytes] = {match[1]: match[2] for match in found if match is not None}
     if b"public-key" not in keys:
         raise ValueError(f"No public key found in {filename}")
     return keys[b"public-key"], keys.get(b"secret-key")

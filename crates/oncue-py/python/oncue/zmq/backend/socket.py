@@ -59,6 +59,9 @@ _MADE_OF = {
 
 _SUBSCRIBE, _UNSUBSCRIBE = 1, 0
 
+# As a number: operations on members of an enumeration take longer than a send.
+_DONTWAIT = int(Flag.DONTWAIT)
+
 
 def socket_type(number: int) -> SocketType:
     """The type of this number, if Oncue has it."""
@@ -257,7 +260,7 @@ class SocketHandle:
         try:
             made.send(*frames)
         except _errors.FullError:
-            if flags & Flag.DONTWAIT or self.send_limit == 0:
+            if int(flags) & _DONTWAIT or self.send_limit == 0:
                 raise Again() from None
             self._send_wait(frames)
         except _errors.ClosedError:
@@ -301,7 +304,7 @@ class SocketHandle:
             raise ZMQError(Errno.ENOTSUP)
         inlet = self._inlet
         try:
-            if flags & Flag.DONTWAIT or self.recv_limit == 0:
+            if (flags and int(flags) & _DONTWAIT) or self.recv_limit == 0:
                 found = None if inlet is None else inlet.try_recv(copy)
                 if found is None:
                     raise Again()
@@ -323,11 +326,14 @@ class SocketHandle:
                 self._descriptor.set(False)
             return part
         message = self.message(flags, copy)
-        if len(message) > 1:
-            self.rest.extend(message[1:])
-            if self._descriptor is not None:
-                self._descriptor.set(True)
+        self.keep(message)
         return message[0]
+
+    def keep(self, message: tuple[Part, ...]) -> None:
+        """Keeps the frames of a message behind the first one."""
+        self.rest.extend(message[1:])
+        if self.rest and self._descriptor is not None:
+            self._descriptor.set(True)
 
     def parts_left(self, flags: int, copy: bool) -> list[Part]:
         """The frames of the next message, or what is left of the current one."""

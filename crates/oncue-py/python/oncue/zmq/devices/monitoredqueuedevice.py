@@ -24,7 +24,8 @@ class MonitoredQueue(Proxy):
 
     def run_device(self) -> None:
         """Makes the sockets, and runs."""
-        monitored_queue(*self._setup_sockets(), *self._prefixes)
+        front, back, capture = self._setup_sockets()
+        monitored_queue(front, back, capture, *self._prefixes)
 
 
 class ThreadMonitoredQueue(MonitoredQueue, ThreadDevice):

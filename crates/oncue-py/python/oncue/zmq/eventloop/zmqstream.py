@@ -212,7 +212,7 @@ class ZMQStream:
             fd, self._fd = self._fd, None
             self.io_loop.remove_handler(fd)
 
-    def _readable(self, *_: Any) -> None:
+    def _readable(self, *events: Any) -> None:
         for _ in range(_MESSAGES_AT_ONCE):
             if self.socket.closed:
                 if self._fd is not None:

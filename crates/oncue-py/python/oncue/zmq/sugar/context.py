@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 from weakref import WeakSet
 
 from ..backend.context import ContextHandle
@@ -19,6 +19,7 @@ from .socket import Socket
 
 Self_ = TypeVar("Self_", bound="Context[Any]")
 SocketT = TypeVar("SocketT", bound="Socket[Any]")
+OtherT = TypeVar("OtherT")
 
 
 class Context(AttributeSetter, Generic[SocketT]):
@@ -35,6 +36,12 @@ class Context(AttributeSetter, Generic[SocketT]):
     _socket_class: type[Socket[Any]] = Socket
     _repr_cls = "zmq.Context"
     _option_names = frozenset((*ContextOption.__members__, *SocketOption.__members__))
+
+    @overload
+    def __init__(self: SyncContext, io_threads: int | Context[Any] = 1, shadow: Context[Any] | int = 0) -> None: ...
+
+    @overload
+    def __init__(self, io_threads: int | Context[Any] = 1, shadow: Context[Any] | int = 0) -> None: ...
 
     def __init__(self, io_threads: int | Context[Any] = 1, shadow: Context[Any] | int = 0) -> None:
         self.sockopts = {}
@@ -141,9 +148,13 @@ class Context(AttributeSetter, Generic[SocketT]):
     def _rm_socket(self, socket: Socket[Any]) -> None:
         self._sockets.discard(socket)
 
-    def socket(
-        self, socket_type: int, socket_class: Callable[..., Any] | None = None, **kwargs: Any
-    ) -> Any:
+    @overload
+    def socket(self, socket_type: int, socket_class: Callable[..., OtherT], **kwargs: Any) -> OtherT: ...
+
+    @overload
+    def socket(self, socket_type: int, socket_class: None = None, **kwargs: Any) -> SocketT: ...
+
+    def socket(self, socket_type: int, socket_class: Callable[..., Any] | None = None, **kwargs: Any) -> Any:
         """Makes a socket, with the options that were set at this context. Keywords go to its class."""
         if self._handle.terminated:
             raise ZMQError(Errno.EFAULT if self._shadow else Errno.ENOTSUP)

@@ -60,7 +60,7 @@ def select(
     ready = dict(zmq_poll(list(wanted.items()), -1 if timeout is None else timeout * 1000))
 
     def of(things: list[Any], flag: int) -> list[Any]:
-        return [thing for thing in things if ready.get(thing, ready.get(_number(thing), 0)) & flag]
+        return [thing for thing in things if (ready.get(thing) or ready.get(_number(thing)) or 0) & flag]
 
     return of(rlist, POLLIN), of(wlist, POLLOUT), of(xlist, POLLERR)
 

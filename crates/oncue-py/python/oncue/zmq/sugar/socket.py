@@ -31,6 +31,9 @@ SendReturn = TypeVar("SendReturn")
 
 DEFAULT_PROTOCOL = pickle.DEFAULT_PROTOCOL
 
+# As a number: operations on members of an enumeration take longer than a send.
+_SNDMORE = int(Flag.SNDMORE)
+
 # pyzmq's defaults of bind_to_random_port: with them the system chooses the port.
 _PORTS = (49152, 65536)
 
@@ -285,7 +288,7 @@ class Socket(AttributeSetter, Generic[SendReturn]):
         """
         if type(data) is not bytes:
             data = _sendable(data, copy, track)
-        if flags & Flag.SNDMORE:
+        if flags and int(flags) & _SNDMORE:
             self._handle.send_part(bytes(data))
         else:
             self._handle.send((data,), flags)
@@ -297,25 +300,23 @@ class Socket(AttributeSetter, Generic[SendReturn]):
         self, msg_parts: Sequence[Any], flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any
     ) -> Any:
         """Sends a message of several frames. All are checked before anything is sent."""
-        for index, part in enumerate(_listed(msg_parts)):
-            try:
-                _sendable(part, copy, False)
-            except (TypeError, ValueError, BufferError) as error:
-                if isinstance(error, TypeError):
+        parts = _listed(msg_parts)
+        for index, part in enumerate(parts):
+            if type(part) is not bytes:
+                try:
+                    _sendable(part, copy, track)
+                except TypeError:
                     shown = repr(part)
                     shown = shown if len(shown) <= 50 else f"{shown[:50]}..."
                     raise TypeError(f"Frame {index} ({shown}) does not support the buffer interface.") from None
-                raise
-        parts = [_sendable(part, copy, track) for part in msg_parts]
-        last = parts[-1]
-        if flags & Flag.SNDMORE:
+        if flags and int(flags) & _SNDMORE:
             for part in parts:
                 self._handle.send_part(bytes(part))
         else:
             self._handle.send(tuple(parts), flags)
         if copy:
             return None
-        return _tracker(last, track, self.copy_threshold)
+        return _tracker(parts[-1], track, self.copy_threshold)
 
     def send_string(self, u: str, flags: int = 0, copy: bool = True, encoding: str = "utf-8", **kwargs: Any) -> Any:
         """Sends text as a frame."""
@@ -345,7 +346,13 @@ class Socket(AttributeSetter, Generic[SendReturn]):
     def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
         """The next frame: bytes, or with ``copy=False`` a ``Frame``."""
         handle = self._handle
-        part = handle.part(flags, copy)
+        if handle.rest:
+            part = handle.part(flags, copy)
+        else:
+            message = handle.message(flags, copy)
+            part = message[0]
+            if len(message) > 1:
+                handle.keep(message)
         if copy:
             return part if type(part) is bytes else bytes(part)
         return Frame._received(part, bool(handle.rest), track)
@@ -439,7 +446,7 @@ def _shown(addr: str | bytes) -> str:
 
 
 def _listed(msg_parts: Any) -> Sequence[Any]:
-    if not isinstance(msg_parts, Sequence):
+    if type(msg_parts) not in (list, tuple) and not isinstance(msg_parts, Sequence):
         raise TypeError(f"a message must be a sequence of frames, not {type(msg_parts).__name__}")
     if not msg_parts:
         raise IndexError("a message has at least one frame")
