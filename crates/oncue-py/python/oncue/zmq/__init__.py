@@ -6,7 +6,7 @@ both can be used and polled together. docs/PYZMQ.md says what differs.
 
 from __future__ import annotations
 
-from . import backend, constants, error, sugar, utils
+from . import backend, constants, error, sugar, utils  # noqa: F401
 from .backend import curve_keypair, curve_public, strerror, zmq_poll
 from .backend.address import IPC_PATH_MAX_LEN
 from .constants import *  # noqa: F403
@@ -22,18 +22,6 @@ from .error import (
     ZMQVersionError,
 )
 from .sugar import *  # noqa: F403
-from .sugar import (
-    _FINISHED_TRACKER,
-    COPY_THRESHOLD,
-    Context,
-    Frame,
-    Message,
-    MessageTracker,
-    Poller,
-    Socket,
-    __revision__,
-    __version__,
-)
 
 # libzmq's draft interface.
 DRAFT_API = False

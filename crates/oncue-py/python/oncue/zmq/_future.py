@@ -9,15 +9,19 @@ import asyncio
 import weakref
 from asyncio import AbstractEventLoop, Future
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .constants import DONTWAIT, POLLIN, POLLOUT, Errno
 from .error import Again, ZMQError
 from .sugar.context import Context as SyncContext
 from .sugar.poll import Poller as SyncPoller
+from .sugar.socket import DEFAULT_PROTOCOL
 from .sugar.socket import Socket as SyncSocket
+from .sugar.tracker import MessageTracker
+
+T = TypeVar("T")
 
 # How long a send that finds no room waits before it tries again (only with XPUB_NODROP), in seconds.
 _SEND_RETRY = 0.002
@@ -88,10 +92,10 @@ class _Waiting:
         self.timer: asyncio.TimerHandle | None = None
 
 
-class AsyncSocket(SyncSocket[Any]):
+class AsyncSocket(SyncSocket):
     """A socket whose ``send*``, ``recv*`` and ``poll`` return futures."""
 
-    _shadow_sock: SyncSocket[Any]
+    _shadow_sock: SyncSocket
     _recv_futures: deque[_Waiting]
     _watched: tuple[AbstractEventLoop, int] | None = None
     _repr_cls = "zmq.asyncio.Socket"
@@ -104,11 +108,35 @@ class AsyncSocket(SyncSocket[Any]):
     def _get_loop(self) -> AbstractEventLoop:
         return current_loop()
 
+    if TYPE_CHECKING:
+        # These are made of the methods below, so that their results are futures, too.
+        def recv_string(self, flags: int = 0, encoding: str = "utf-8") -> Future[str]: ...  # type: ignore[override]
+        def recv_json(self, flags: int = 0, **kwargs: Any) -> Future[Any]: ...
+        def recv_pyobj(self, flags: int = 0) -> Future[Any]: ...
+        def recv_serialized(  # type: ignore[override]
+            self, deserialize: Callable[[list[Any]], T], flags: int = 0, copy: bool = True
+        ) -> Future[T]: ...
+        def send_string(  # type: ignore[override]
+            self, u: str, flags: int = 0, copy: bool = True, encoding: str = "utf-8", **kwargs: Any
+        ) -> Future[MessageTracker | None]: ...
+        def send_json(  # type: ignore[override]
+            self, obj: Any, flags: int = 0, **kwargs: Any
+        ) -> Future[MessageTracker | None]: ...
+        def send_pyobj(  # type: ignore[override]
+            self, obj: Any, flags: int = 0, protocol: int = DEFAULT_PROTOCOL, **kwargs: Any
+        ) -> Future[MessageTracker | None]: ...
+        def send_serialized(  # type: ignore[override]
+            self,
+            msg: T,
+            serialize: Callable[[T], Sequence[Any]],
+            flags: int = 0,
+            copy: bool = True,
+            **kwargs: Any,
+        ) -> Future[MessageTracker | None]: ...
+
     # ------------------------------------------------------------------ waiting
 
-    def _operation(
-        self, attempt: Callable[[], Any], limit: float | None, wait: bool, is_poll: bool = False
-    ) -> Future[Any]:
+    def _operation(self, attempt: Callable[[], Any], limit: float | None, wait: bool, is_poll: bool = False) -> Future[Any]:
         """The future of an operation on what has been received."""
         self._handle.check()
         loop = self._get_loop()
@@ -207,15 +235,21 @@ class AsyncSocket(SyncSocket[Any]):
         now = int(flags) | _DONTWAIT
         return self._operation(lambda: receive(flags=now, **kwargs), self._handle.recv_limit, now != flags)
 
-    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+    def recv(  # type: ignore[override]
+        self, flags: int = 0, copy: bool = True, track: bool = False
+    ) -> Future[Any]:
         """The next frame."""
         return self._receive(self._shadow_sock.recv, flags, copy=copy, track=track)
 
-    def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+    def recv_multipart(  # type: ignore[override]
+        self, flags: int = 0, copy: bool = True, track: bool = False
+    ) -> Future[Any]:
         """All frames of the next message."""
         return self._receive(self._shadow_sock.recv_multipart, flags, copy=copy, track=track)
 
-    def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> Any:
+    def recv_into(  # type: ignore[override]
+        self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0
+    ) -> Future[int]:
         """The next frame into a buffer."""
         return self._receive(partial(self._shadow_sock.recv_into, buffer), flags, nbytes=nbytes)
 
@@ -246,7 +280,9 @@ class AsyncSocket(SyncSocket[Any]):
             future.add_done_callback(cancelled)
         return future
 
-    def poll(self, timeout: float | None = None, flags: int = POLLIN) -> Any:
+    def poll(  # type: ignore[override]
+        self, timeout: float | None = None, flags: int = POLLIN
+    ) -> Future[int]:
         """Waits for at most ``timeout`` milliseconds. The result is what can be done, or 0."""
 
         def look() -> int:
@@ -302,7 +338,7 @@ class AsyncSocket(SyncSocket[Any]):
 
         loop.call_later(_SEND_RETRY, attempt)
 
-    def send(
+    def send(  # type: ignore[override]
         self,
         data: Any,
         flags: int = 0,
@@ -310,13 +346,13 @@ class AsyncSocket(SyncSocket[Any]):
         track: bool = False,
         routing_id: int | None = None,
         group: str | None = None,
-    ) -> Any:
+    ) -> Future[MessageTracker | None]:
         """Sends a frame."""
         return self._send(self._shadow_sock.send, data, flags, copy, track)
 
-    def send_multipart(
+    def send_multipart(  # type: ignore[override]
         self, msg_parts: Any, flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any
-    ) -> Any:
+    ) -> Future[MessageTracker | None]:
         """Sends a message of several frames."""
         return self._send(self._shadow_sock.send_multipart, msg_parts, flags, copy, track)
 
@@ -327,7 +363,7 @@ class AsyncPoller(SyncPoller):
     def _get_loop(self) -> AbstractEventLoop:
         return current_loop()
 
-    def poll(self, timeout: float | None = None) -> Any:
+    def poll(self, timeout: float | None = None) -> Future[list[tuple[Any, int]]]:  # type: ignore[override]
         """Waits for at most ``timeout`` milliseconds. The result is what is ready, and for what."""
         loop = self._get_loop()
         future: Future[Any] = loop.create_future()
@@ -369,10 +405,18 @@ def _descriptors(thing: Any, events: int) -> list[tuple[int, int]]:
     return [(fd, event) for event in (POLLIN, POLLOUT) if events & event]
 
 
-class AsyncContext(SyncContext[Any]):
+class AsyncContext(SyncContext):
     """A context whose sockets are asynchronous."""
 
     _socket_class = AsyncSocket
     # Not shared with the context of synchronous sockets.
     _instance: Any = None
     _repr_cls = "zmq.asyncio.Context"
+
+    if TYPE_CHECKING:
+
+        @overload
+        def socket(self, socket_type: int, socket_class: Callable[..., T], **kwargs: Any) -> T: ...
+        @overload
+        def socket(self, socket_type: int, socket_class: None = None, **kwargs: Any) -> AsyncSocket: ...
+        def socket(self, socket_type: int, socket_class: Callable[..., Any] | None = None, **kwargs: Any) -> Any: ...

@@ -22,10 +22,8 @@ class _OptType(Enum):
     fd = "fd"
 
 
-
 class Errno(IntEnum):
     """Error numbers: those of the system, and the four of ZeroMQ itself."""
-
 
     EAGAIN = _errno.EAGAIN
     EFAULT = _errno.EFAULT
@@ -57,7 +55,6 @@ class Errno(IntEnum):
 class ContextOption(IntEnum):
     """Options of a context."""
 
-
     IO_THREADS = 1
     MAX_SOCKETS = 2
     SOCKET_LIMIT = 3
@@ -72,7 +69,6 @@ class ContextOption(IntEnum):
 
 class SocketType(IntEnum):
     """Types of sockets. Oncue makes PUB, SUB, XPUB and XSUB; the others exist so that a program can name them."""
-
 
     PAIR = 0
     PUB = 1
@@ -102,7 +98,6 @@ class SocketType(IntEnum):
 class SocketOption(IntEnum):
     """Options of a socket, each with the type of its value (``_opt_type``)."""
 
-
     _opt_type: _OptType
 
     def __new__(cls, value: int, opt_type: _OptType = _OptType.int) -> SocketOption:
@@ -111,7 +106,6 @@ class SocketOption(IntEnum):
         member._value_ = value
         member._opt_type = opt_type
         return member
-
 
     HWM = 1
     AFFINITY = 4, _OptType.int64
@@ -237,7 +231,6 @@ class SocketOption(IntEnum):
 class MessageOption(IntEnum):
     """Properties of a frame."""
 
-
     MORE = 1
     SHARED = 3
     SRCFD = 2
@@ -245,7 +238,6 @@ class MessageOption(IntEnum):
 
 class Flag(IntFlag):
     """Flags of send and recv."""
-
 
     DONTWAIT = 1
     SNDMORE = 2
@@ -255,14 +247,12 @@ class Flag(IntFlag):
 class RouterNotify(IntEnum):
     """What a ROUTER notifies of."""
 
-
     CONNECT = 1
     DISCONNECT = 2
 
 
 class NormMode(IntEnum):
     """Modes of the NORM transport."""
-
 
     FIXED = 0
     CC = 1
@@ -274,7 +264,6 @@ class NormMode(IntEnum):
 class SecurityMechanism(IntEnum):
     """Security mechanisms."""
 
-
     NULL = 0
     PLAIN = 1
     CURVE = 2
@@ -284,7 +273,6 @@ class SecurityMechanism(IntEnum):
 class ReconnectStop(IntEnum):
     """After what a socket stops to reconnect."""
 
-
     CONN_REFUSED = 1
     HANDSHAKE_FAILED = 2
     AFTER_DISCONNECT = 4
@@ -292,7 +280,6 @@ class ReconnectStop(IntEnum):
 
 class Event(IntFlag):
     """Events of a monitor, and the details of a failed handshake."""
-
 
     PROTOCOL_ERROR_WS_UNSPECIFIED = 0x30000000
     PROTOCOL_ERROR_ZMTP_UNSPECIFIED = 0x10000000
@@ -330,15 +317,14 @@ class Event(IntFlag):
     HANDSHAKE_SUCCEEDED = 1 << 12
     HANDSHAKE_FAILED_PROTOCOL = 1 << 13
     HANDSHAKE_FAILED_AUTH = 1 << 14
-    ALL_V1 = 0xffff
+    ALL_V1 = 0xFFFF
     ALL = ALL_V1
     PIPES_STATS = 1 << 16
-    ALL_V2 = 0x1ffff
+    ALL_V2 = 0x1FFFF
 
 
 class PollEvent(IntFlag):
     """What to poll for."""
-
 
     POLLIN = 1
     POLLOUT = 2
@@ -349,11 +335,9 @@ class PollEvent(IntFlag):
 class DeviceType(IntEnum):
     """Types of devices."""
 
-
     STREAMER = 1
     FORWARDER = 2
     QUEUE = 3
-
 
 
 # Errno

@@ -11,9 +11,7 @@ from .base import Authenticator
 class AsyncioAuthenticator(Authenticator):
     """Decides on the threads of the sockets: it needs no task of a loop."""
 
-    def __init__(
-        self, context: Context[Any] | None = None, loop: Any = None, encoding: str = "utf-8", log: Any = None
-    ) -> None:
+    def __init__(self, context: Context | None = None, loop: Any = None, encoding: str = "utf-8", log: Any = None) -> None:
         super().__init__(context, encoding, log)
 
 

@@ -19,11 +19,11 @@ class Authenticator:
     Between ``start`` and ``stop`` it holds for all sockets of its context. Without a rule everybody is accepted.
     """
 
-    context: Context[Any]
+    context: Context
     encoding: str
     log: Any
 
-    def __init__(self, context: Context[Any] | None = None, encoding: str = "utf-8", log: Any = None) -> None:
+    def __init__(self, context: Context | None = None, encoding: str = "utf-8", log: Any = None) -> None:
         self.context = context or Context.instance()
         self.encoding = encoding
         self.log = log or logging.getLogger("zmq.auth")

@@ -19,7 +19,7 @@ class IOLoopAuthenticator(AsyncioAuthenticator):
     """As ``AsyncioAuthenticator``."""
 
     def __init__(
-        self, context: Context[Any] | None = None, encoding: str = "utf-8", log: Any = None, io_loop: Any = None
+        self, context: Context | None = None, encoding: str = "utf-8", log: Any = None, io_loop: Any = None
     ) -> None:
         if io_loop is not None:
             warnings.warn("the argument io_loop is not needed", DeprecationWarning, stacklevel=2)

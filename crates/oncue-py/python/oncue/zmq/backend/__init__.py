@@ -1,4 +1,4 @@
-"""What stands between pyzmq's names and the engine: one handle per context and socket, and the functions without an object."""
+"""What stands between pyzmq's names and the engine: handles of contexts and sockets, and functions without an object."""
 
 from __future__ import annotations
 

@@ -32,9 +32,7 @@ _DEFAULTS = {
     ContextOption.THREAD_AFFINITY_CPU_REMOVE: -1,
     ContextOption.THREAD_NAME_PREFIX: 0,
 }
-_READABLE = frozenset(
-    {ContextOption.IO_THREADS, ContextOption.MAX_SOCKETS, ContextOption.MAX_MSGSZ, *_READ_ONLY}
-)
+_READABLE = frozenset({ContextOption.IO_THREADS, ContextOption.MAX_SOCKETS, ContextOption.MAX_MSGSZ, *_READ_ONLY})
 
 
 class ContextHandle:
@@ -103,8 +101,10 @@ class ContextHandle:
             self._changed.notify_all()
 
     def term(self) -> None:
-        """Makes every operation of its sockets fail, waits until all are closed, and until what they have queued is sent or
-        their linger has passed."""
+        """Makes every operation of its sockets fail, and waits until all are closed.
+
+        Then it waits until what they have queued is sent, or their linger has passed.
+        """
         engine = self._end()
         with self._changed:
             while self.sockets:

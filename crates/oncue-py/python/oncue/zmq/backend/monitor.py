@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 
 from ... import _errors
 from ..._oncue import ConnectionEvents
@@ -141,10 +142,8 @@ class Monitor:
 
     def _signal(self) -> None:
         """Makes the descriptor say whether something is ready."""
-        try:
+        with suppress(BlockingIOError):
             os.eventfd_read(self._own)
-        except BlockingIOError:
-            pass
         if self._ready or self._closed:
             os.eventfd_write(self._own, 1)
 

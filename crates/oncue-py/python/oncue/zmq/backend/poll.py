@@ -54,7 +54,7 @@ def zmq_poll(sockets: Iterable[tuple[Any, int]], timeout: float | None = -1) -> 
     limit = None if timeout is None or timeout < 0 else timeout / 1000
     deadline = None if limit is None else time.monotonic() + limit
     handles = [_handle(thing) for thing, _ in wanted]
-    foreign = [None if handle is not None else _Foreign(thing) for handle, (thing, _) in zip(handles, wanted)]
+    foreign = [None if handle is not None else _Foreign(thing) for handle, (thing, _) in zip(handles, wanted, strict=True)]
     if not wanted:
         time.sleep(limit or 0)
         return []

@@ -18,15 +18,19 @@ _LOOK_INTERVAL = 0.05
 def _of(name: str, socket: Any) -> SocketHandle:
     handle = getattr(socket, "_handle", None)
     if not isinstance(handle, SocketHandle):
-        raise TypeError(f"Argument {name!r} has incorrect type (expected a socket of oncue.zmq, got {type(socket).__name__})")
+        raise TypeError(
+            f"Argument {name!r} has incorrect type (expected a socket of oncue.zmq, got {type(socket).__name__})"
+        )
     handle.check()
     return handle
 
 
 def proxy(frontend: Any, backend: Any, capture: Any = None) -> None:
-    """Forwards messages from the publishers of one socket to the subscribers of the other, and subscriptions back, until the
-    context is terminated or one of the sockets is closed. One socket is a SUB or XSUB, the other a PUB or XPUB, in any
-    order; a PUB or XPUB as ``capture`` gets a copy of each message."""
+    """Forwards messages from the publishers of one socket to the subscribers of the other, and subscriptions back.
+
+    It ends when the context is terminated or one of the sockets is closed. One socket is a SUB or XSUB, the other a PUB or
+    XPUB, in any order; a PUB or XPUB as ``capture`` gets a copy of each message.
+    """
     handles = [_of("frontend", frontend), _of("backend", backend)]
     subscribers = [handle for handle in handles if handle.type in SUBSCRIBERS]
     publishers = [handle for handle in handles if handle.type in PUBLISHERS]

@@ -22,7 +22,7 @@ class _Side:
         self.connects: list[str] = []
         self.options: list[tuple[int, Any]] = []
 
-    def make(self, context: Context[Any]) -> Any:
+    def make(self, context: Context) -> Any:
         """Makes the socket."""
         if self.type is None:
             raise TypeError("the device was made without the types of its sockets")
@@ -45,9 +45,7 @@ class Device:
     # Makes the context of the sockets.
     context_factory: Callable[[], Any] = Context.instance
 
-    def __init__(
-        self, device_type: int = DeviceType.QUEUE, in_type: int | None = None, out_type: int | None = None
-    ) -> None:
+    def __init__(self, device_type: int = DeviceType.QUEUE, in_type: int | None = None, out_type: int | None = None) -> None:
         self.device_type = device_type
         self.daemon = True
         self.done = False

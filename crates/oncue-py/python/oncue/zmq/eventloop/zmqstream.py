@@ -26,10 +26,10 @@ _MESSAGES_AT_ONCE = 100
 class ZMQStream:
     """Calls back when messages arrive, and when messages are sent. Everything happens on the thread of its loop."""
 
-    socket: Socket[Any]
+    socket: Socket
     io_loop: IOLoop
 
-    def __init__(self, socket: Socket[Any], io_loop: IOLoop | None = None) -> None:
+    def __init__(self, socket: Socket, io_loop: IOLoop | None = None) -> None:
         if isinstance(socket, AsyncSocket):
             warnings.warn(
                 f"ZMQStream only supports the base zmq.Socket class; using zmq.Socket(shadow={socket!r})",
@@ -147,9 +147,7 @@ class ZMQStream:
 
     send_unicode = send_string
 
-    def send_json(
-        self, obj: Any, flags: int = 0, callback: Callable[[Any, Any], Any] | None = None, **kwargs: Any
-    ) -> None:
+    def send_json(self, obj: Any, flags: int = 0, callback: Callable[[Any, Any], Any] | None = None, **kwargs: Any) -> None:
         """Sends an object as JSON."""
         self.send(jsonapi.dumps(obj), flags=flags, callback=callback, **kwargs)
 

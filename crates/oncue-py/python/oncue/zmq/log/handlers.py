@@ -20,9 +20,7 @@ class PUBHandler(logging.Handler):
     socket: Any
     ctx: Any
 
-    def __init__(
-        self, interface_or_socket: str | Socket[Any], context: Context[Any] | None = None, root_topic: str = ""
-    ) -> None:
+    def __init__(self, interface_or_socket: str | Socket, context: Context | None = None, root_topic: str = "") -> None:
         super().__init__()
         self.root_topic = root_topic
         self.formatters = {
@@ -49,11 +47,11 @@ class PUBHandler(logging.Handler):
     def root_topic(self, value: str | bytes) -> None:
         self.setRootTopic(value)
 
-    def setRootTopic(self, root_topic: str | bytes) -> None:  # noqa: N802
+    def setRootTopic(self, root_topic: str | bytes) -> None:
         """Sets what all topics begin with."""
         self._root_topic = root_topic.decode("utf8") if isinstance(root_topic, bytes) else root_topic
 
-    def setFormatter(self, fmt: logging.Formatter | None, level: int = logging.NOTSET) -> None:  # noqa: N802
+    def setFormatter(self, fmt: logging.Formatter | None, level: int = logging.NOTSET) -> None:
         """Sets the formatter of one level, or of all."""
         if fmt is None:
             raise ValueError("a formatter is needed")

@@ -6,8 +6,10 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Lock
-from typing import Any, Generic, TypeVar, overload
+from types import GenericAlias
+from typing import Any, TypeVar, overload
 from weakref import WeakSet
 
 from ..backend.context import ContextHandle
@@ -17,12 +19,11 @@ from ..utils.interop import cast_int_addr
 from .attrsettr import AttributeSetter
 from .socket import Socket
 
-Self_ = TypeVar("Self_", bound="Context[Any]")
-SocketT = TypeVar("SocketT", bound="Socket[Any]")
+Self_ = TypeVar("Self_", bound="Context")
 OtherT = TypeVar("OtherT")
 
 
-class Context(AttributeSetter, Generic[SocketT]):
+class Context(AttributeSetter):
     """What sockets belong to: the threads of the engine, and the options that new sockets get."""
 
     sockopts: dict[int, Any]
@@ -32,18 +33,12 @@ class Context(AttributeSetter, Generic[SocketT]):
     _shadow: bool = False
     _shadow_obj: Any = None
     _handle: ContextHandle
-    _sockets: WeakSet[Socket[Any]]
-    _socket_class: type[Socket[Any]] = Socket
+    _sockets: WeakSet[Socket]
+    _socket_class: type[Socket] = Socket
     _repr_cls = "zmq.Context"
     _option_names = frozenset((*ContextOption.__members__, *SocketOption.__members__))
 
-    @overload
-    def __init__(self: SyncContext, io_threads: int | Context[Any] = 1, shadow: Context[Any] | int = 0) -> None: ...
-
-    @overload
-    def __init__(self, io_threads: int | Context[Any] = 1, shadow: Context[Any] | int = 0) -> None: ...
-
-    def __init__(self, io_threads: int | Context[Any] = 1, shadow: Context[Any] | int = 0) -> None:
+    def __init__(self, io_threads: int | Context = 1, shadow: Context | int = 0) -> None:
         self.sockopts = {}
         self._sockets = WeakSet()
         if isinstance(io_threads, Context):
@@ -58,10 +53,13 @@ class Context(AttributeSetter, Generic[SocketT]):
         else:
             self._handle = ContextHandle(io_threads)
 
+    # pyzmq's annotations name the type of the sockets.
+    __class_getitem__: Any = classmethod(GenericAlias)
+
     # ------------------------------------------------------------------ identity and life
 
     @classmethod
-    def shadow(cls: type[Self_], address: int | Context[Any]) -> Self_:
+    def shadow(cls: type[Self_], address: int | Context) -> Self_:
         """A second object for a context, given as an object or as its address (``underlying``)."""
         return cls(shadow=address)
 
@@ -126,8 +124,10 @@ class Context(AttributeSetter, Generic[SocketT]):
         return current  # type: ignore[no-any-return]
 
     def term(self) -> None:
-        """Ends the context: waits until its sockets are closed, and until what they have queued is sent, within their
-        linger. Meanwhile every operation of its sockets raises ``ContextTerminated``."""
+        """Ends the context: waits until its sockets are closed, and until what they have queued is sent.
+
+        Every operation of its sockets raises ``ContextTerminated`` meanwhile. What is queued is sent within their linger.
+        """
         self._handle.term()
 
     def destroy(self, linger: int | None = None) -> None:
@@ -142,17 +142,17 @@ class Context(AttributeSetter, Generic[SocketT]):
 
     # ------------------------------------------------------------------ sockets
 
-    def _add_socket(self, socket: Socket[Any]) -> None:
+    def _add_socket(self, socket: Socket) -> None:
         self._sockets.add(socket)
 
-    def _rm_socket(self, socket: Socket[Any]) -> None:
+    def _rm_socket(self, socket: Socket) -> None:
         self._sockets.discard(socket)
 
     @overload
     def socket(self, socket_type: int, socket_class: Callable[..., OtherT], **kwargs: Any) -> OtherT: ...
 
     @overload
-    def socket(self, socket_type: int, socket_class: None = None, **kwargs: Any) -> SocketT: ...
+    def socket(self, socket_type: int, socket_class: None = None, **kwargs: Any) -> Socket: ...
 
     def socket(self, socket_type: int, socket_class: Callable[..., Any] | None = None, **kwargs: Any) -> Any:
         """Makes a socket, with the options that were set at this context. Keywords go to its class."""
@@ -164,11 +164,9 @@ class Context(AttributeSetter, Generic[SocketT]):
         except ContextTerminated as error:
             raise ZMQError(error.errno) from None
         for option, value in self.sockopts.items():
-            try:
+            # It may be an option of other types of sockets only.
+            with suppress(ZMQError):
                 socket.setsockopt(option, value)
-            except ZMQError:
-                # Of other types of sockets only.
-                pass
         self._add_socket(socket)
         return socket
 
@@ -206,6 +204,6 @@ class Context(AttributeSetter, Generic[SocketT]):
         return self.sockopts[opt]
 
 
-SyncContext = Context[Socket[Any]]
+SyncContext = Context
 
 __all__ = ["Context", "SyncContext"]

@@ -104,10 +104,9 @@ class Frame(Buffer, AttributeSetter):
 
     def __str__(self) -> str:
         size = len(self)
-        if size <= _SHOWN_BYTES:
-            shown = repr(self.bytes)
-        else:
-            shown = f"{self.bytes[:_SHOWN_HEAD]!r}...{_rounded(size)}"
+        shown = repr(self.bytes[:_SHOWN_HEAD] if size > _SHOWN_BYTES else self.bytes)
+        if size > _SHOWN_BYTES:
+            shown += f"...{_rounded(size)}"
         more = " more" if self.more else ""
         return f"<zmq.{type(self).__name__}({shown}){more}>"
 

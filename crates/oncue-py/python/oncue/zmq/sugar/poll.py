@@ -51,7 +51,7 @@ class Poller:
 def select(
     rlist: list[Any], wlist: list[Any], xlist: list[Any], timeout: float | None = None
 ) -> tuple[list[Any], list[Any], list[Any]]:
-    """As ``select.select``, for sockets too: what is ready to receive, to send, and has failed, within ``timeout`` seconds."""
+    """As ``select.select``, for sockets too: what can receive, can send, and has failed, within ``timeout`` seconds."""
     lists = ((rlist, POLLIN), (wlist, POLLOUT), (xlist, POLLERR))
     wanted: dict[Any, int] = {}
     for things, flag in lists:

@@ -8,9 +8,10 @@ import random
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
-from ..backend.socket import MonitorHandle, Part, SocketHandle
+from ..backend.socket import MonitorHandle, SocketHandle
 from ..constants import Errno, Event, Flag, PollEvent, SocketOption, SocketType
 from ..error import ZMQBindError, ZMQError
 from ..utils import jsonapi
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
     from .context import Context
 
 T = TypeVar("T")
-Self_ = TypeVar("Self_", bound="Socket[Any]")
-# What send returns: None or a tracker, or a future of it.
-SendReturn = TypeVar("SendReturn")
+Self_ = TypeVar("Self_", bound="Socket")
 
 DEFAULT_PROTOCOL = pickle.DEFAULT_PROTOCOL
 
@@ -58,12 +57,12 @@ class _Attached(Generic[T]):
         return f"<SocketContext({self.kind}={self.addr!r})>"
 
 
-class Socket(AttributeSetter, Generic[SendReturn]):
+class Socket(AttributeSetter):
     """A PUB, SUB, XPUB or XSUB socket, with pyzmq's methods. Options are attributes, too."""
 
     copy_threshold: int = frames.COPY_THRESHOLD
     _handle: SocketHandle
-    _context: Context[Any] | None = None
+    _context: Context | None = None
     _shadow: bool = False
     _shadow_obj: Any = None
     _monitor_socket: Any = None
@@ -74,10 +73,10 @@ class Socket(AttributeSetter, Generic[SendReturn]):
 
     def __init__(
         self,
-        ctx_or_socket: Context[Any] | Socket[Any] | None = None,
+        ctx_or_socket: Context | Socket | None = None,
         socket_type: int = -1,
         *,
-        shadow: Socket[Any] | int = 0,
+        shadow: Socket | int = 0,
         copy_threshold: int | None = None,
     ) -> None:
         if copy_threshold is not None:
@@ -97,10 +96,13 @@ class Socket(AttributeSetter, Generic[SendReturn]):
             ctx_or_socket._add_socket(self)
         self._type_name = self._handle.type.name
 
+    # pyzmq's annotations name what send returns.
+    __class_getitem__: Any = classmethod(GenericAlias)
+
     # ------------------------------------------------------------------ identity and life
 
     @classmethod
-    def shadow(cls: type[Self_], address: int | Socket[Any]) -> Self_:
+    def shadow(cls: type[Self_], address: int | Socket) -> Self_:
         """A second object for a socket, given as an object or as its address (``underlying``)."""
         return cls(shadow=address)
 
@@ -135,7 +137,7 @@ class Socket(AttributeSetter, Generic[SendReturn]):
         return self._handle.address
 
     @property
-    def context(self) -> Context[Any]:
+    def context(self) -> Context:
         """The context of the socket."""
         if self._context is None:
             from .context import Context
@@ -263,13 +265,13 @@ class Socket(AttributeSetter, Generic[SendReturn]):
         """The descriptor (option ``FD``): readable while there is something to receive."""
         return self._handle.descriptor()
 
-    def poll(self, timeout: float | None = None, flags: int = PollEvent.POLLIN) -> Any:
+    def poll(self, timeout: float | None = None, flags: int = PollEvent.POLLIN) -> int:
         """Waits for at most ``timeout`` milliseconds. Returns what can be done, or 0."""
         if self.closed:
             raise ZMQError(Errno.ENOTSUP)
         poller = self._poller_class()
         poller.register(self, flags)
-        return dict(poller.poll(timeout)).get(self, 0)
+        return int(dict(poller.poll(timeout)).get(self, 0))
 
     # ------------------------------------------------------------------ sending
 
@@ -281,7 +283,7 @@ class Socket(AttributeSetter, Generic[SendReturn]):
         track: bool = False,
         routing_id: int | None = None,
         group: str | None = None,
-    ) -> Any:
+    ) -> MessageTracker | None:
         """Sends a frame: bytes, a contiguous buffer or a ``Frame``. With ``SNDMORE`` more frames of the message follow.
 
         The engine has copied the data when this returns; a tracker is done at once, but for that of a tracked ``Frame``.
@@ -298,7 +300,7 @@ class Socket(AttributeSetter, Generic[SendReturn]):
 
     def send_multipart(
         self, msg_parts: Sequence[Any], flags: int = 0, copy: bool = True, track: bool = False, **kwargs: Any
-    ) -> Any:
+    ) -> MessageTracker | None:
         """Sends a message of several frames. All are checked before anything is sent."""
         parts = _listed(msg_parts)
         for index, part in enumerate(parts):
@@ -318,7 +320,9 @@ class Socket(AttributeSetter, Generic[SendReturn]):
             return None
         return _tracker(parts[-1], track, self.copy_threshold)
 
-    def send_string(self, u: str, flags: int = 0, copy: bool = True, encoding: str = "utf-8", **kwargs: Any) -> Any:
+    def send_string(
+        self, u: str, flags: int = 0, copy: bool = True, encoding: str = "utf-8", **kwargs: Any
+    ) -> MessageTracker | None:
         """Sends text as a frame."""
         if not isinstance(u, str):
             raise TypeError("str objects only")
@@ -326,24 +330,36 @@ class Socket(AttributeSetter, Generic[SendReturn]):
 
     send_unicode = send_string
 
-    def send_pyobj(self, obj: Any, flags: int = 0, protocol: int = DEFAULT_PROTOCOL, **kwargs: Any) -> Any:
+    def send_pyobj(self, obj: Any, flags: int = 0, protocol: int = DEFAULT_PROTOCOL, **kwargs: Any) -> MessageTracker | None:
         """Sends any object, pickled."""
         return self.send(pickle.dumps(obj, protocol), flags=flags, **kwargs)
 
-    def send_json(self, obj: Any, flags: int = 0, **kwargs: Any) -> Any:
+    def send_json(self, obj: Any, flags: int = 0, **kwargs: Any) -> MessageTracker | None:
         """Sends an object as JSON. Other keywords are those of ``json.dumps``."""
         send_kwargs = {key: kwargs.pop(key) for key in ("routing_id", "group") if key in kwargs}
         return self.send(jsonapi.dumps(obj, **kwargs), flags=flags, **send_kwargs)
 
     def send_serialized(
         self, msg: T, serialize: Callable[[T], Sequence[Any]], flags: int = 0, copy: bool = True, **kwargs: Any
-    ) -> Any:
+    ) -> MessageTracker | None:
         """Sends the frames that ``serialize`` makes of a message."""
         return self.send_multipart(serialize(msg), flags=flags, copy=copy, **kwargs)
 
     # ------------------------------------------------------------------ receiving
 
-    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+    @overload
+    def recv(self, flags: int = 0, copy: Literal[True] = True, track: bool = False) -> bytes: ...
+
+    @overload
+    def recv(self, flags: int = 0, *, copy: Literal[False], track: bool = False) -> Frame: ...
+
+    @overload
+    def recv(self, flags: int, copy: Literal[False], track: bool = False) -> Frame: ...
+
+    @overload
+    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> bytes | Frame: ...
+
+    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> bytes | Frame:
         """The next frame: bytes, or with ``copy=False`` a ``Frame``."""
         handle = self._handle
         if handle.rest:
@@ -357,7 +373,19 @@ class Socket(AttributeSetter, Generic[SendReturn]):
             return part if type(part) is bytes else bytes(part)
         return Frame._received(part, bool(handle.rest), track)
 
-    def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+    @overload
+    def recv_multipart(self, flags: int = 0, copy: Literal[True] = True, track: bool = False) -> list[bytes]: ...
+
+    @overload
+    def recv_multipart(self, flags: int = 0, *, copy: Literal[False], track: bool = False) -> list[Frame]: ...
+
+    @overload
+    def recv_multipart(self, flags: int, copy: Literal[False], track: bool = False) -> list[Frame]: ...
+
+    @overload
+    def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> list[bytes] | list[Frame]: ...
+
+    def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> list[bytes] | list[Frame]:
         """All frames of the next message, or the rest of the current one."""
         parts = self._handle.parts_left(flags, copy)
         if copy:
@@ -365,7 +393,7 @@ class Socket(AttributeSetter, Generic[SendReturn]):
         last = len(parts) - 1
         return [Frame._received(part, index < last, track) for index, part in enumerate(parts)]
 
-    def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> Any:
+    def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> int:
         """The next frame into a buffer, cut to ``nbytes`` or to what fits. Returns the frame's full size."""
         target = _writable(buffer, nbytes)
         part = self._handle.part(flags, False)
@@ -377,9 +405,10 @@ class Socket(AttributeSetter, Generic[SendReturn]):
         """What ``load`` makes of what was received. Asynchronous sockets make a future of it."""
         return load(recvd)
 
-    def recv_string(self, flags: int = 0, encoding: str = "utf-8") -> Any:
+    def recv_string(self, flags: int = 0, encoding: str = "utf-8") -> str:
         """The next frame as text."""
-        return self._deserialize(self.recv(flags=flags), lambda received: received.decode(encoding))
+        text: str = self._deserialize(self.recv(flags=flags), lambda received: received.decode(encoding))
+        return text
 
     recv_unicode = recv_string
 
@@ -391,24 +420,26 @@ class Socket(AttributeSetter, Generic[SendReturn]):
         """The next frame, read as JSON. Other keywords are those of ``json.loads``."""
         return self._deserialize(self.recv(flags), lambda received: jsonapi.loads(received, **kwargs))
 
-    def recv_serialized(self, deserialize: Callable[[list[Any]], Any], flags: int = 0, copy: bool = True) -> Any:
+    def recv_serialized(self, deserialize: Callable[[list[Any]], T], flags: int = 0, copy: bool = True) -> T:
         """What ``deserialize`` makes of the frames of the next message."""
-        return self._deserialize(self.recv_multipart(flags=flags, copy=copy), deserialize)
+        made: T = self._deserialize(self.recv_multipart(flags=flags, copy=copy), deserialize)
+        return made
 
     # ------------------------------------------------------------------ monitors
 
-    def get_monitor_socket(self, events: int | None = None, addr: str | None = None) -> Any:
+    def get_monitor_socket(self: Self_, events: int | None = None, addr: str | None = None) -> Self_:
         """A socket from which the events of this one's connections are received: ``zmq.utils.monitor`` reads them.
 
         It gives the same socket until ``disable_monitor``.
         """
         if self._monitor_socket is not None and not self._monitor_socket.closed:
-            return self._monitor_socket
+            known: Self_ = self._monitor_socket
+            return known
         monitor = self._handle.start_monitor(int(Event.ALL) if events is None else events)
         handle = MonitorHandle(self._handle.context, monitor)
-        self._monitor_socket = self.__class__(shadow=handle.address)
-        self._monitor_socket._context = self._context
-        return self._monitor_socket
+        made = self._monitor_socket = self.__class__(shadow=handle.address)
+        made._context = self._context
+        return made
 
     def monitor(self, addr: str | bytes | None, events: int = Event.ALL) -> None:
         """With ``None``, ends the monitor. Oncue has no PAIR socket that could read from an address of a monitor."""
@@ -445,7 +476,7 @@ def _shown(addr: str | bytes) -> str:
     return addr.decode() if isinstance(addr, bytes) else addr
 
 
-def _listed(msg_parts: Any) -> Sequence[Any]:
+def _listed(msg_parts: Sequence[Any]) -> Sequence[Any]:
     if type(msg_parts) not in (list, tuple) and not isinstance(msg_parts, Sequence):
         raise TypeError(f"a message must be a sequence of frames, not {type(msg_parts).__name__}")
     if not msg_parts:
@@ -493,6 +524,6 @@ def _writable(buffer: Any, nbytes: int) -> memoryview:
     return view[: nbytes or view.nbytes]
 
 
-SyncSocket = Socket[MessageTracker | None]
+SyncSocket = Socket
 
 __all__ = ["DEFAULT_PROTOCOL", "Socket", "SyncSocket"]

@@ -30,8 +30,10 @@ async def _parsed(received: Awaitable[list[bytes]]) -> _MonitorMessage:
 
 
 def recv_monitor_message(socket: Any, flags: int = 0) -> Any:
-    """The next event of a monitor's socket, as a dict of event, value and endpoint. Of an asynchronous socket an awaitable
-    of it."""
+    """The next event of a monitor's socket, as a dict of event, value and endpoint.
+
+    Of an asynchronous socket an awaitable of it.
+    """
     from .._future import AsyncSocket
 
     if isinstance(socket, AsyncSocket):
