@@ -286,17 +286,17 @@ class AsyncSocket(SyncSocket):
         """Waits for at most ``timeout`` milliseconds. The result is what can be done, or 0."""
 
         def look() -> int:
-            ready = self._handle.events() & flags
+            ready = self._handle.events() & int(flags)
             if not ready:
                 raise Again()
-            return int(ready)
+            return ready
 
         if self.closed:
             raise ZMQError(Errno.ENOTSUP)
         limit = None if timeout is None or timeout < 0 else timeout / 1000
         if limit == 0:
             future: Future[Any] = self._get_loop().create_future()
-            future.set_result(self._handle.events() & flags)
+            future.set_result(self._handle.events() & int(flags))
             return future
         return self._operation(look, limit, True, is_poll=True)
 

@@ -31,11 +31,10 @@ class ZMQError(ZMQBaseError):
     strerror: str
 
     def __init__(self, errno: int | None = None, msg: str | None = None) -> None:
-        super().__init__(*(() if errno is None else (errno,)))
         if errno is None:
             self.strerror = msg if msg is not None else "Unknown error"
             return
-        self.errno = errno
+        self.errno = int(errno)
         self.strerror = msg if msg is not None else strerror(errno)
 
     def __str__(self) -> str:
@@ -65,6 +64,7 @@ class ContextTerminated(ZMQError):
 
     def __init__(self, errno: int | None = None, msg: str | None = None) -> None:
         super().__init__(Errno.ETERM, msg)
+        self.errno = Errno.ETERM
 
 
 class Again(ZMQError):
@@ -72,6 +72,7 @@ class Again(ZMQError):
 
     def __init__(self, errno: int | None = None, msg: str | None = None) -> None:
         super().__init__(Errno.EAGAIN, msg)
+        self.errno = Errno.EAGAIN
 
 
 class InterruptedSystemCall(ZMQError, InterruptedError):  # type: ignore[misc]

@@ -22,17 +22,19 @@ if TYPE_CHECKING:
 # The engine's limit. A context may be asked for more, or for none, as in libzmq.
 _IO_THREADS_MAX = 64
 
-_READ_ONLY = {ContextOption.SOCKET_LIMIT: 65535, ContextOption.MSG_T_SIZE: 64}
+_READ_ONLY = {ContextOption.MSG_T_SIZE: 64}
 _DEFAULTS = {
     ContextOption.IO_THREADS: 1,
     ContextOption.MAX_SOCKETS: 1023,
     ContextOption.MAX_MSGSZ: (1 << 31) - 1,
+    # By its other name THREAD_PRIORITY it can be set.
+    ContextOption.SOCKET_LIMIT: 65535,
     ContextOption.THREAD_SCHED_POLICY: -1,
     ContextOption.THREAD_AFFINITY_CPU_ADD: -1,
     ContextOption.THREAD_AFFINITY_CPU_REMOVE: -1,
     ContextOption.THREAD_NAME_PREFIX: 0,
 }
-_READABLE = frozenset({ContextOption.IO_THREADS, ContextOption.MAX_SOCKETS, ContextOption.MAX_MSGSZ, *_READ_ONLY})
+_WRITE_ONLY = frozenset({ContextOption.THREAD_AFFINITY_CPU_ADD, ContextOption.THREAD_AFFINITY_CPU_REMOVE})
 
 
 class ContextHandle:
@@ -71,10 +73,10 @@ class ContextHandle:
         """The value of an option."""
         if self.terminated:
             raise RuntimeError("Context has been destroyed")
-        if option not in _READABLE:
+        known = {**self._options, **_READ_ONLY}
+        if option not in known or option in _WRITE_ONLY:
             raise ZMQError(Errno.EINVAL)
-        known = ContextOption(option)
-        return _READ_ONLY.get(known, self._options.get(known, 0))
+        return known[ContextOption(option)]
 
     def engine(self) -> _oncue.Engine:
         """The engine, which starts with the first socket that needs it."""

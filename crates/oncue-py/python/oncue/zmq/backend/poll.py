@@ -88,12 +88,12 @@ def _look(
     for index, (_, events) in enumerate(wanted):
         handle, other = handles[index], foreign[index]
         if handle is not None:
-            now = handle.events() & events
+            now = handle.events() & int(events)
             if events & PollEvent.POLLIN and handle.receives:
                 waits[handle.wait_fd()] = select.POLLIN
         else:
             assert other is not None
-            now = other.zmq_events() & events if other.zmq_events is not None else 0
+            now = other.zmq_events() & int(events) if other.zmq_events is not None else 0
             mask = select.POLLIN if other.zmq_events is not None else _to_system(events)
             waits[other.fd] = waits.get(other.fd, 0) | mask
         if now:
@@ -110,7 +110,7 @@ def _to_system(events: int) -> int:
 
 def _from_system(found: int, events: int) -> int:
     now = int(sum(flag for flag, system in _TO_SYSTEM if found & system and events & flag))
-    return now | (PollEvent.POLLERR if found & _FAILED else 0)
+    return now | int(PollEvent.POLLERR if found & _FAILED else 0)
 
 
 __all__ = ["zmq_poll"]

@@ -59,8 +59,9 @@ _MADE_OF = {
 
 _SUBSCRIBE, _UNSUBSCRIBE = 1, 0
 
-# As a number: operations on members of an enumeration take longer than a send.
+# As numbers: operations on members of an enumeration take longer than a send.
 _DONTWAIT = int(Flag.DONTWAIT)
+_POLLIN, _POLLOUT = int(PollEvent.POLLIN), int(PollEvent.POLLOUT)
 
 
 def socket_type(number: int) -> SocketType:
@@ -351,9 +352,9 @@ class SocketHandle:
     def events(self) -> int:
         """What can be done now without a wait."""
         self.check()
-        ready = int(PollEvent.POLLOUT) if self.sends else 0
+        ready = _POLLOUT if self.sends else 0
         if self.rest or (self._inlet is not None and self.receives and self._inlet.poll(0)):
-            ready |= PollEvent.POLLIN
+            ready |= _POLLIN
         return ready
 
     def wait_fd(self) -> int:
