@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 
 import oncue
 
+DATABASE = f"{tempfile.gettempdir()}/oncue-example.db"
 on = oncue.OnDemand("tcp://127.0.0.1:8888", grace=2)
 
 
 @on.every("sql/{table:word}", seconds=5, keep_last=True, fresh_for=30)
 def rows(table: str) -> str:
     """How many rows a table has. `word` lets nothing through that could be more than a name."""
-    with sqlite3.connect("example.db") as db:
+    with sqlite3.connect(DATABASE) as db:
         (count,) = db.execute(f"SELECT count(*) FROM {table}").fetchone()
     return f"{count} rows"
 
@@ -55,6 +57,6 @@ def quotes(topics: list[oncue.Feed]) -> dict[bytes, str]:
 
 
 if __name__ == "__main__":
-    with sqlite3.connect("example.db") as db:
+    with sqlite3.connect(DATABASE) as db:
         db.execute("CREATE TABLE IF NOT EXISTS users (name TEXT)")
     on.run()
