@@ -140,7 +140,7 @@ def publisher(impl: str, drops: bool) -> tuple[Any, str]:
 
 
 def pyomq() -> Any:
-    import pyomq
+    import pyomq  # type: ignore[import-not-found,unused-ignore]
 
     return pyomq
 

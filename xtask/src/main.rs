@@ -7,6 +7,7 @@ mod fuzz;
 mod house;
 mod interop;
 mod leftovers;
+mod package;
 mod python;
 mod serve;
 mod sim;
@@ -28,6 +29,8 @@ Chores:
   house [--at DIR]                Which module imports from which, import circles, violations of the rules, and lines
                                   per package; --at shows another checkout
   interop [FILTER]                Only the tests against foreign peers (needs python3; creates target/venv)
+  package                         Only the Python package: builds the wheel, and runs its tests, pyzmq's tests and mypy
+                                  (needs python3; creates target/python-*)  [--bench: W12 instead, with its options]
   costs [--update]                Instructions and allocations per message (needs valgrind), compared with the table in
                                   docs/benchmarks/costs.txt; --update writes the measured values into it
   deny                            Check licences, duplicates, sources and advisories of the dependencies against
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         "house" => house::run(&args),
         "bench" => bench::run(&args),
         "leftovers" => leftovers::run(&args),
+        "package" => package::run(&args),
         "shared" => serve::shared(&args),
         "soak" => serve::soak(&args),
         "storm" => serve::storm(&args),

@@ -117,7 +117,7 @@ pub(crate) fn system_python() -> Result<PathBuf, String> {
     Err("there is no Python 3.8 or newer on the PATH; install one".to_owned())
 }
 
-fn succeed(command: &mut Command) -> Result<(), String> {
+pub(crate) fn succeed(command: &mut Command) -> Result<(), String> {
     let output = command.output().map_err(|why| why.to_string())?;
     if output.status.success() {
         return Ok(());

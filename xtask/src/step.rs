@@ -50,6 +50,8 @@ pub(crate) enum Counts {
     AsOne,
     /// The command prints `test result:` lines, which are summed.
     TestResults,
+    /// The command ends with a line as of pytest, `3 failed, 40 passed, 1 skipped in 2.1s`.
+    Pytest,
 }
 
 /// Runs one step, shows the command and the time, and shows the whole output if it fails.
@@ -92,6 +94,12 @@ fn execute(mut command: Command, counts: Counts) -> std::io::Result<Ran> {
     let mut ran = Ran { log: String::new(), success: false, tally: Tally::default() };
     for line in BufReader::new(reader).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).into_owned();
+        if counts == Counts::Pytest
+            && let Some(result) = pytest_result(&line)
+        {
+            println!("   {}", line.trim());
+            ran.tally = result;
+        }
         if counts == Counts::TestResults {
             show_progress(&line);
             if let Some(result) = test_result(&line) {
@@ -115,7 +123,7 @@ fn judge(counts: Counts, success: bool, tally: Tally) -> Tally {
     match counts {
         Counts::AsOne if success => Tally::ONE_PASSED,
         Counts::AsOne => Tally::ONE_FAILED,
-        Counts::TestResults => {
+        Counts::TestResults | Counts::Pytest => {
             let silent = success && tally.passed == 0;
             let died = !success && tally.failed == 0;
             let extra = u64::from(silent || died);
@@ -143,6 +151,25 @@ fn test_result(line: &str) -> Option<Tally> {
     };
     let (passed, failed) = (count_of("passed")?, count_of("failed")?);
     Some(Tally { passed, failed, skipped: count_of("ignored")?, events: 0 })
+}
+
+/// Parses `3 failed, 40 passed, 1 skipped in 2.1s`, in any order. An error of a test is a failure.
+fn pytest_result(line: &str) -> Option<Tally> {
+    let line = line.trim().trim_matches('=').trim();
+    let line = line.split_once(" in ").map_or(line, |(counts, _)| counts);
+    let mut tally = Tally::default();
+    for part in line.split(", ") {
+        let (number, what) = part.split_once(' ')?;
+        let number: u64 = number.parse().ok()?;
+        match what {
+            "passed" | "xfailed" => tally.passed += number,
+            "failed" | "error" | "errors" | "xpassed" => tally.failed += number,
+            "skipped" => tally.skipped += number,
+            "warning" | "warnings" | "deselected" => {}
+            _ => return None,
+        }
+    }
+    Some(tally)
 }
 
 /// Parses `simulation::seeds: seeds 0..200, 1234567 events`, which may follow other words. Returns it, and the events.
@@ -177,6 +204,16 @@ mod tests {
         let line = "test result: FAILED. 5 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.01s";
         assert_eq!(test_result(line), Some(Tally { passed: 5, failed: 2, skipped: 1, events: 0 }));
         assert_eq!(test_result("test ledger::tests::an_edge ... ok"), None);
+    }
+
+    #[test]
+    fn a_result_line_of_pytest_is_read() {
+        let line = "3 failed, 40 passed, 1 skipped, 2 warnings in 2.10s";
+        assert_eq!(pytest_result(line), Some(Tally { passed: 40, failed: 3, skipped: 1, events: 0 }));
+        let line = "===== 7 passed, 1 error in 0.1s =====";
+        assert_eq!(pytest_result(line), Some(Tally { passed: 7, failed: 1, ..Tally::default() }));
+        assert_eq!(pytest_result("238 passed, 0 failed"), Some(Tally { passed: 238, ..Tally::default() }));
+        assert_eq!(pytest_result("test_sockets.py ...... [ 12%]"), None);
     }
 
     #[test]

@@ -8,11 +8,11 @@ use pyo3::{PyResult, Python, pyclass, pymethods};
 use rustix::process::{Pid, getpid};
 
 use crate::errors::OrRaise as _;
-use crate::wait::{duration, until};
+use crate::wait::{Detached, duration, until};
 
 /// I/O threads that serve sockets. Sockets that are made without an engine share one, with one I/O thread.
 #[pyclass(frozen, module = "oncue")]
-pub(crate) struct Engine(oncue::Engine);
+pub(crate) struct Engine(Detached<oncue::Engine>);
 
 #[pymethods]
 impl Engine {
@@ -25,7 +25,7 @@ impl Engine {
     #[pyo3(signature = (io_threads = 1, descriptors_reserved = 32))]
     fn new(io_threads: usize, descriptors_reserved: u32) -> PyResult<Engine> {
         let options = EngineOptions::new().io_threads(io_threads).descriptors_reserved(descriptors_reserved);
-        oncue::Engine::with(options).or_raise().map(Engine)
+        oncue::Engine::with(options).or_raise().map(|engine| Engine(Detached::new(engine)))
     }
 
     /// Closes all sockets of the engine, and waits until what they have queued is sent or their linger has passed, but for at
@@ -43,7 +43,7 @@ static OF_PROCESS: Mutex<Option<(Pid, oncue::Engine)>> = Mutex::new(None);
 /// This engine, or that of the process.
 pub(crate) fn engine(given: Option<&Engine>) -> PyResult<oncue::Engine> {
     if let Some(Engine(engine)) = given {
-        return Ok(engine.clone());
+        return Ok((**engine).clone());
     }
     let mut of_process = OF_PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((pid, engine)) = &*of_process
@@ -65,10 +65,8 @@ pub(crate) fn at_exit(py: Python<'_>) -> PyResult<()> {
         std::mem::forget(engine);
         return Ok(());
     }
-    until(py, None, |time| match engine.close().wait_timeout(time) {
-        Some(_) => Some(()),
-        None => None,
-    })
+    let engine = Detached::new(engine);
+    until(py, None, |time| engine.close().wait_timeout(time)).map(drop)
 }
 
 /// How long closing may take, as an option in seconds: none leaves it to the socket's linger.

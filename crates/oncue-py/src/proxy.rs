@@ -9,14 +9,14 @@ use crate::errors::OrRaise as _;
 use crate::publisher::{Publisher, Sending};
 use crate::records::{copied, record};
 use crate::subscriber::{Receiving, Subscriber};
-use crate::wait::{duration, limit};
+use crate::wait::{Detached, duration, limit};
 
 /// Forwards messages from the publishers of `frontend` (a SUB or XSUB) to the subscribers of `backend` (a PUB or XPUB), and
 /// what these want to those. It runs on the I/O threads until `stop`, or until one of the sockets is closed. `capture`, a PUB
 /// or XPUB, gets a copy of all messages. With `grace`, a prefix stays subscribed to for that time after its last subscriber has
 /// gone; with `keep_last`, a later subscriber of a topic that another one wants gets its last value.
 #[pyclass(frozen, module = "oncue")]
-pub(crate) struct Proxy(Mutex<Option<oncue::Proxy>>);
+pub(crate) struct Proxy(Detached<Mutex<Option<oncue::Proxy>>>);
 
 impl Proxy {
     fn lock(&self) -> MutexGuard<'_, Option<oncue::Proxy>> {
@@ -36,19 +36,19 @@ impl Proxy {
         keep_last: bool,
     ) -> PyResult<Proxy> {
         let mut options = ProxyOptions::new().grace(duration("grace", grace)?).keep_last(keep_last);
-        options = match capture.map(|capture| &capture.get().0) {
+        options = match capture.map(|capture| &*capture.get().0) {
             None => options,
             Some(Sending::Plain(socket)) => options.capture(socket),
             Some(Sending::Extended(socket)) => options.capture(socket),
         };
         use {Receiving as In, Sending as Out};
-        let proxy = match (&frontend.get().0, &backend.get().0) {
+        let proxy = match (&*frontend.get().0, &*backend.get().0) {
             (In::Plain(front), Out::Plain(back)) => oncue::Proxy::with(front, back, options),
             (In::Plain(front), Out::Extended(back)) => oncue::Proxy::with(front, back, options),
             (In::Extended(front), Out::Plain(back)) => oncue::Proxy::with(front, back, options),
             (In::Extended(front), Out::Extended(back)) => oncue::Proxy::with(front, back, options),
         };
-        Ok(Proxy(Mutex::new(Some(proxy.or_raise()?))))
+        Ok(Proxy(Detached::new(Mutex::new(Some(proxy.or_raise()?)))))
     }
 
     /// Forwards no messages until `resume`; demand is still passed on.

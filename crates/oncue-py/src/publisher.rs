@@ -11,7 +11,7 @@ use crate::frames::{Body, body, borrowed, is_one, received, with_frames};
 use crate::options::{on_full, options};
 use crate::records::PeerKey;
 use crate::socket::{Any, Socket};
-use crate::wait::{duration, limit, until};
+use crate::wait::{Detached, duration, limit, until};
 use crate::watches::{DemandWatch, SubscriptionWatch};
 
 /// A socket that sends.
@@ -24,7 +24,7 @@ pub(crate) enum Sending {
 /// Does the same with either type.
 macro_rules! either {
     ($sending:expr, $socket:ident => $do:expr) => {
-        match &$sending.0 {
+        match &*$sending.0 {
             Sending::Plain($socket) => $do,
             Sending::Extended($socket) => $do,
         }
@@ -33,7 +33,7 @@ macro_rules! either {
 
 /// What PUB and XPUB can do: each subscriber gets the messages whose first frame starts with one of its prefixes.
 #[pyclass(frozen, subclass, extends = Socket, module = "oncue")]
-pub(crate) struct Publisher(pub(crate) Sending);
+pub(crate) struct Publisher(pub(crate) Detached<Sending>);
 
 /// A publisher.
 #[pyclass(frozen, subclass, extends = Publisher, name = "Pub", module = "oncue._oncue")]
@@ -41,7 +41,7 @@ pub(crate) struct PyPub;
 
 /// A publisher that sees what its subscribers want, and what they send.
 #[pyclass(frozen, subclass, extends = Publisher, name = "XPub", module = "oncue._oncue")]
-pub(crate) struct PyXPub(pub(crate) XPub);
+pub(crate) struct PyXPub(pub(crate) Detached<XPub>);
 
 #[pymethods]
 impl PyPub {
@@ -54,7 +54,7 @@ impl PyPub {
     ) -> PyResult<PyClassInitializer<PyPub>> {
         let socket = Pub::new(&the_engine(engine)?, self::options(options)?).or_raise()?;
         let bases = PyClassInitializer::from(Socket::new(Any::Pub(socket.clone())));
-        Ok(bases.add_subclass(Publisher(Sending::Plain(socket))).add_subclass(PyPub))
+        Ok(bases.add_subclass(Publisher(Detached::new(Sending::Plain(socket)))).add_subclass(PyPub))
     }
 }
 
@@ -73,7 +73,7 @@ impl PyXPub {
             if engine.is_some() || options.is_some_and(|options| !options.is_empty()) {
                 return Err(misuse("a socket that exists has its options and its engine"));
             }
-            return Ok(xpub(socket.get().0.clone()));
+            return Ok(xpub((*socket.get().0).clone()));
         }
         let socket = XPub::new(&the_engine(engine)?, self::options(options)?).or_raise()?;
         Ok(xpub(socket))
@@ -132,7 +132,9 @@ impl PyXPub {
 /// An XPUB for Python.
 pub(crate) fn xpub(socket: XPub) -> PyClassInitializer<PyXPub> {
     let bases = PyClassInitializer::from(Socket::new(Any::XPub(socket.clone())));
-    bases.add_subclass(Publisher(Sending::Extended(socket.clone()))).add_subclass(PyXPub(socket))
+    bases
+        .add_subclass(Publisher(Detached::new(Sending::Extended(socket.clone()))))
+        .add_subclass(PyXPub(Detached::new(socket)))
 }
 
 pub(crate) fn the_engine(given: Option<&Bound<'_, Engine>>) -> PyResult<oncue::Engine> {

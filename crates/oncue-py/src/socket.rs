@@ -13,7 +13,7 @@ use crate::ffi::duplicate;
 use crate::frames::received;
 use crate::inlet::{Inlet, Next, Source};
 use crate::records::{demand, refused, socket_stats, subscription};
-use crate::wait::{limit, until};
+use crate::wait::{Detached, limit, until};
 use crate::watches::ConnectionEvents;
 
 /// A socket of any type. Clones are the same socket.
@@ -111,13 +111,13 @@ impl Source for Any {
 /// What all sockets can do: bind, connect, close, and tell about their connections.
 #[pyclass(frozen, subclass, module = "oncue")]
 pub(crate) struct Socket {
-    pub(crate) inlet: Inlet<Any>,
+    pub(crate) inlet: Detached<Inlet<Any>>,
     closed: AtomicBool,
 }
 
 impl Socket {
     pub(crate) fn new(any: Any) -> Socket {
-        Socket { inlet: Inlet::new(any), closed: AtomicBool::new(false) }
+        Socket { inlet: Detached::new(Inlet::new(any)), closed: AtomicBool::new(false) }
     }
 
     pub(crate) fn any(&self) -> &Any {

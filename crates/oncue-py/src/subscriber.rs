@@ -14,7 +14,7 @@ use crate::options::options;
 use crate::publisher::{the_engine, topic};
 use crate::records::{confirmed, missed, publisher, topic_state};
 use crate::socket::{Any, Item, Socket};
-use crate::wait::{limit, until};
+use crate::wait::{Detached, limit, until};
 
 /// A socket that subscribes.
 #[derive(Clone)]
@@ -26,7 +26,7 @@ pub(crate) enum Receiving {
 /// Does the same with either type.
 macro_rules! either {
     ($receiving:expr, $socket:ident => $do:expr) => {
-        match &$receiving.0 {
+        match &*$receiving.0 {
             Receiving::Plain($socket) => $do,
             Receiving::Extended($socket) => $do,
         }
@@ -35,7 +35,7 @@ macro_rules! either {
 
 /// What SUB and XSUB can do: they get the messages whose first frame starts with one of their prefixes.
 #[pyclass(frozen, subclass, extends = Socket, module = "oncue")]
-pub(crate) struct Subscriber(pub(crate) Receiving);
+pub(crate) struct Subscriber(pub(crate) Detached<Receiving>);
 
 /// A subscriber.
 #[pyclass(frozen, subclass, extends = Subscriber, name = "Sub", module = "oncue._oncue")]
@@ -43,7 +43,7 @@ pub(crate) struct PySub;
 
 /// A subscriber that can also send messages to its publishers, and that does not filter again what they send.
 #[pyclass(frozen, subclass, extends = Subscriber, name = "XSub", module = "oncue._oncue")]
-pub(crate) struct PyXSub(XSub);
+pub(crate) struct PyXSub(Detached<XSub>);
 
 #[pymethods]
 impl PySub {
@@ -56,7 +56,7 @@ impl PySub {
     ) -> PyResult<PyClassInitializer<PySub>> {
         let socket = Sub::new(&the_engine(engine)?, self::options(options)?).or_raise()?;
         let bases = PyClassInitializer::from(Socket::new(Any::Sub(socket.clone())));
-        Ok(bases.add_subclass(Subscriber(Receiving::Plain(socket))).add_subclass(PySub))
+        Ok(bases.add_subclass(Subscriber(Detached::new(Receiving::Plain(socket)))).add_subclass(PySub))
     }
 }
 
@@ -71,8 +71,8 @@ impl PyXSub {
     ) -> PyResult<PyClassInitializer<PyXSub>> {
         let socket = XSub::new(&the_engine(engine)?, self::options(options)?).or_raise()?;
         let bases = PyClassInitializer::from(Socket::new(Any::XSub(socket.clone())));
-        let bases = bases.add_subclass(Subscriber(Receiving::Extended(socket.clone())));
-        Ok(bases.add_subclass(PyXSub(socket)))
+        let bases = bases.add_subclass(Subscriber(Detached::new(Receiving::Extended(socket.clone()))));
+        Ok(bases.add_subclass(PyXSub(Detached::new(socket))))
     }
 
     /// Sends a message to all publishers it is connected with. Never waits. No frame may begin with the byte 0 or 1, which

@@ -1,5 +1,6 @@
 //! Waiting with the interpreter detached: other threads of Python run meanwhile, and signals are handled.
 
+use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyValueError;
@@ -48,6 +49,36 @@ pub(crate) fn until<T: Send>(
         if slice == left {
             return Err(timed_out());
         }
+    }
+}
+
+/// What is dropped with the interpreter detached: a last handle closes a socket or an engine, which may wait for threads that
+/// need the interpreter to go on.
+pub(crate) struct Detached<T: Send>(Option<T>);
+
+impl<T: Send> Detached<T> {
+    pub(crate) fn new(value: T) -> Detached<T> {
+        Detached(Some(value))
+    }
+}
+
+impl<T: Send> Deref for Detached<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl<T: Send> Drop for Detached<T> {
+    fn drop(&mut self) {
+        let mut value = self.0.take();
+        // Without an interpreter nothing waits for it; then it is dropped here.
+        let _ = Python::try_attach(|py| {
+            let value = value.take();
+            py.detach(|| drop(value));
+        });
     }
 }
 

@@ -11,7 +11,7 @@ use pyo3::{Bound, Py, PyAny, PyRef, PyResult, Python, pyclass, pymethods};
 use crate::errors::OrRaise as _;
 use crate::inlet::{Inlet, Next, Source};
 use crate::records::{connection, demand, held, subscription};
-use crate::wait::limit;
+use crate::wait::{Detached, limit};
 
 /// A watch as a source, and as a class that is an iterator. `$show` makes an item one for Python.
 macro_rules! watch {
@@ -35,11 +35,11 @@ macro_rules! watch {
 
         $(#[$doc])*
         #[pyclass(frozen, module = "oncue")]
-        pub(crate) struct $class(Inlet<Arc<oncue::$class>>);
+        pub(crate) struct $class(Detached<Inlet<Arc<oncue::$class>>>);
 
         impl $class {
             pub(crate) fn new(watch: oncue::$class) -> $class {
-                $class(Inlet::new(Arc::new(watch)))
+                $class(Detached::new(Inlet::new(Arc::new(watch))))
             }
         }
 

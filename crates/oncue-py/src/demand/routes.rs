@@ -344,7 +344,7 @@ impl Routes {
     ) -> PyResult<Serving> {
         let builder = self.take()?;
         let builder = match socket {
-            Some(socket) => builder.on(socket.get().0.clone()).or_raise()?,
+            Some(socket) => builder.on((*socket.get().0).clone()).or_raise()?,
             None => {
                 let engine = self::engine(engine.map(Bound::get))?;
                 builder.with_engine(&engine, self::options(options)?).or_raise()?
