@@ -638,6 +638,26 @@ def test_asyncio_ends_with_the_context() -> None:
     assert asyncio.run(run()) == zmq.ETERM
 
 
+LEFT = """
+import asyncio
+import oncue.zmq as zmq
+import oncue.zmq.asyncio
+sub = zmq.asyncio.Context.instance().socket(zmq.SUB)
+sub.bind_to_random_port("tcp://127.0.0.1")
+async def receive():
+    await sub.recv()
+try:
+    asyncio.run(asyncio.wait_for(receive(), 0.2))
+except asyncio.TimeoutError:
+    pass
+"""
+
+
+def test_a_process_ends_with_a_socket_of_a_loop_that_is_gone() -> None:
+    ended = subprocess.run([sys.executable, "-c", LEFT], capture_output=True, timeout=20, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 # ---------------------------------------------------------------------- monitors, proxies, rules by address
 
 

@@ -7,7 +7,8 @@
 The interpreter needs oncue, pytest, pytest-asyncio, tornado and numpy; ``--real`` needs pyzmq. The source distribution is
 fetched by pip once, and kept in the folder. Each module runs in a process of its own; where one hangs or crashes, its tests
 run in a process each. docs/PYZMQ.md lists the tests that do not pass, with the reason: a test that fails and is not listed
-there, a listed test that passes, and too few that pass are errors.
+there, a listed test that passes, and too few that pass are errors. The tests wait for fixed times here and there, so one
+that fails and is not listed is tried a second time, by itself.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ import time
 from pathlib import Path
 
 PYZMQ = "27.3.0"
-PROMISED = 250
+# What docs/PYZMQ.md promises to pass at least.
+PROMISED = 236
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[3]
@@ -97,13 +99,15 @@ def run_tests(tests: Path, ids: list[str], substitute: bool, real: bool, seconds
         return outcomes
 
 
-def run_module(tests: Path, ids: list[str], substitute: bool, real: bool) -> dict[str, tuple[str, str]]:
-    """Runs the tests of one module, in a process each if they do not all end in one."""
+def run_module(
+    tests: Path, ids: list[str], listed: set[str], substitute: bool, real: bool
+) -> dict[str, tuple[str, str]]:
+    """Runs the tests of one module in a process, and those that did not pass and are not listed in a process each."""
     outcomes = run_tests(tests, ids, substitute, real, MODULE_SECONDS + 2 * len(ids))
     for name in ids:
-        if outcomes.get(name, ("unfinished", ""))[0] == "unfinished":
+        if outcomes.get(name, ("unfinished", ""))[0] != "passed" and name not in listed:
             outcomes[name] = run_tests(tests, [name], substitute, real, TEST_SECONDS).get(name, ("failed", "not found"))
-    return {name: outcomes[name] for name in ids}
+    return {name: outcomes.get(name, ("failed", "it did not run")) for name in ids}
 
 
 def main() -> int:
@@ -118,6 +122,7 @@ def main() -> int:
     tests = sources(arguments.cache)
     groups: dict[str, list[str]] = json.loads((HERE / "groups.json").read_text("utf8"))
     outcomes: dict[str, tuple[str, str]] = {}
+    listed = set() if arguments.real else refusals()
     print(f"{'group':14} {'module':22} {'passed':>6} {'failed':>6}")
     for group, all_ids in groups.items():
         modules: dict[str, list[str]] = {}
@@ -125,23 +130,27 @@ def main() -> int:
             if arguments.k in name:
                 modules.setdefault(name.partition("::")[0], []).append(name)
         for module, ids in modules.items():
-            found = run_module(tests, ids, group == "substituted", arguments.real)
+            found = run_module(tests, ids, listed, group == "substituted", arguments.real)
             passed = sum(outcome == "passed" for outcome, _ in found.values())
             print(f"{group:14} {module:22} {passed:6} {len(ids) - passed:6}", flush=True)
             outcomes.update(found)
     failed = {name: why for name, why in outcomes.items() if why[0] != "passed"}
-    listed = set() if arguments.real else refusals() & set(outcomes)
+    listed &= set(outcomes)
     for name, (outcome, text) in failed.items():
         if arguments.v or name not in listed:
             print(f"\n{outcome}{'' if name in listed else ', and not listed'}: {name}\n{text}")
     for name in sorted(listed - set(failed)):
         print(f"passed, and listed as failing: {name}")
     for name in failed:
-        print(f"FAILED {name}")
+        print(f"{'does not pass, as listed' if name in listed else 'FAILED'}: {name}")
     passed = len(outcomes) - len(failed)
-    print(f"{time.monotonic() - started:.0f} s")
-    print(f"{passed} passed, {len(failed)} failed")
     enough = bool(arguments.k) or passed >= PROMISED
+    if not enough:
+        print(f"fewer than {PROMISED} pass, which docs/PYZMQ.md promises")
+    # Those that are listed are no failures of this run.
+    unlisted = len(set(failed) - listed)
+    took = time.monotonic() - started
+    print(f"{passed} passed, {unlisted} failed, {len(failed) - unlisted} skipped in {took:.0f}s")
     return int(set(failed) != listed or not enough)
 
 
