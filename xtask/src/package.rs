@@ -43,7 +43,7 @@ pub(crate) fn steps() -> Tally {
         Some(wheel) => wheel,
         None => return tally,
     };
-    for python in interpreters(&first) {
+    for python in chosen(&first) {
         let is_first = python.program == first;
         let environment = match environment(&python, &wheel, is_first) {
             Ok(environment) => environment,
@@ -66,6 +66,23 @@ pub(crate) fn steps() -> Tally {
 struct Interpreter {
     program: PathBuf,
     version: String,
+}
+
+impl Interpreter {
+    /// 11 of `3.11`.
+    fn minor(&self) -> u32 {
+        self.version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or_default()
+    }
+}
+
+/// This one, and the oldest and the newest of the others: the wheel is the same for all.
+fn chosen(first: &Path) -> Vec<Interpreter> {
+    let mut all = interpreters(first);
+    let mut others = all.split_off(1);
+    others.sort_by_key(Interpreter::minor);
+    let newest = (others.len() > 1).then(|| others.pop()).flatten();
+    all.extend(others.into_iter().take(1).chain(newest));
+    all
 }
 
 /// This one, and the others from 3.10 on that are here: on the PATH, or of pyenv. One of each version.
