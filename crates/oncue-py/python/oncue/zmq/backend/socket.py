@@ -131,8 +131,10 @@ class SocketHandle:
 
     def interrupt(self) -> None:
         """The context is being terminated: every wait ends, and what is queued is sent within the linger."""
-        if self._engine_socket is not None:
-            self._engine_socket.close(self._linger(), wait=False)
+        # Whoever makes the engine's socket meanwhile is waited for; it is not made later.
+        with self._making:
+            if self._engine_socket is not None:
+                self._engine_socket.close(self._linger(), wait=False)
         if self.monitor is not None:
             self.monitor.close()
 
@@ -377,19 +379,22 @@ class SocketHandle:
 
     def subscribe(self, prefix: bytes) -> None:
         """Subscribes, or in manual mode of an XPUB puts a prefix in force for the peer that has asked last."""
-        if self._engine_socket is None:
-            self._subscriptions.append(prefix)
-            return
+        with self._making:
+            if self._engine_socket is None:
+                self._subscriptions.append(prefix)
+                return
         with engine_errors():
             self._engine_socket.subscribe(prefix)
 
     def unsubscribe(self, prefix: bytes) -> None:
         """Takes one ``subscribe`` back."""
-        if self._engine_socket is not None:
-            with engine_errors():
-                self._engine_socket.unsubscribe(prefix)
-        elif prefix in self._subscriptions:
-            self._subscriptions.remove(prefix)
+        with self._making:
+            if self._engine_socket is None:
+                if prefix in self._subscriptions:
+                    self._subscriptions.remove(prefix)
+                return
+        with engine_errors():
+            self._engine_socket.unsubscribe(prefix)
 
     def _decide(self, option: SocketOption, prefix: bytes) -> None:
         """``SUBSCRIBE`` and ``UNSUBSCRIBE`` of an XPUB in manual mode."""
@@ -478,10 +483,12 @@ class SocketHandle:
         """Begins to tell of the connections."""
         self.check()
         self.stop_monitor()
-        self.monitor = Monitor(events)
-        if self._engine_socket is not None:
-            self.monitor.begin(self._engine_socket.events())
-        return self.monitor
+        monitor = Monitor(events)
+        with self._making:
+            self.monitor = monitor
+            if self._engine_socket is not None:
+                monitor.begin(self._engine_socket.events())
+        return monitor
 
     def stop_monitor(self) -> None:
         """Ends what ``start_monitor`` began."""
