@@ -5,6 +5,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::types::{PyAnyMethods as _, PyDict, PyList, PyListMethods as _, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyClassInitializer, PyResult, pyclass, pymethods};
 
+use crate::demand::serving::Serving;
 use crate::engine::{Engine, engine};
 use crate::errors::OrRaise as _;
 use crate::frames::{Body, body, is_one, received, with_frames};
@@ -61,12 +62,17 @@ impl PyPub {
 #[pymethods]
 impl PyXPub {
     #[new]
-    #[pyo3(signature = (*, engine = None, **options))]
+    #[pyo3(signature = (*, engine = None, of = None, **options))]
     #[allow(clippy::new_ret_no_self, reason = "with its bases")]
     fn new(
         engine: Option<&Bound<'_, Engine>>,
+        of: Option<&Bound<'_, Serving>>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<PyClassInitializer<PyXPub>> {
+        if let Some(serving) = of {
+            // The socket of routes at work, as an object of the class that Python's user knows.
+            return Ok(xpub(serving.get().on_demand()?.xpub().clone()));
+        }
         let socket = XPub::new(&the_engine(engine)?, self::options(options)?).or_raise()?;
         Ok(xpub(socket))
     }

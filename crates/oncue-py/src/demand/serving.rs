@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oncue::OnDemand;
 use oncue::demand::{Done, FeedCounts};
 use pyo3::types::PyBytes;
-use pyo3::{Py, PyAny, PyClassInitializer, PyResult, Python, pyclass, pymethods};
+use pyo3::{Py, PyAny, PyResult, Python, pyclass, pymethods};
 
 use crate::errors::misuse;
 use crate::ffi::attach;
-use crate::publisher::{PyXPub, topic, xpub};
+use crate::publisher::topic;
 use crate::records::{copied, record};
 use crate::wait::duration;
 
@@ -67,12 +67,6 @@ impl Serving {
     #[getter]
     fn endpoints(&self) -> PyResult<Vec<String>> {
         Ok(self.on_demand()?.endpoints().iter().map(ToString::to_string).collect())
-    }
-
-    /// The socket.
-    fn socket(&self, py: Python<'_>) -> PyResult<Py<PyXPub>> {
-        let socket: PyClassInitializer<PyXPub> = xpub(self.on_demand()?.xpub().clone());
-        Py::new(py, socket)
     }
 
     /// Counts of all: an `OnDemandStats`.
