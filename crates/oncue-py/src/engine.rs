@@ -7,12 +7,28 @@ use oncue::{EngineOptions, ErrorKind};
 use pyo3::{PyResult, Python, pyclass, pymethods};
 use rustix::process::{Pid, getpid};
 
-use crate::errors::OrRaise as _;
+use crate::errors::{OrRaise as _, misuse};
+use crate::ffi::attach;
 use crate::wait::{duration, until};
 
 /// I/O threads that serve sockets. Sockets that are made without an engine share one, with one I/O thread.
 #[pyclass(frozen, module = "oncue")]
-pub(crate) struct Engine(oncue::Engine);
+pub(crate) struct Engine(Option<oncue::Engine>);
+
+impl Engine {
+    fn engine(&self) -> PyResult<&oncue::Engine> {
+        // There until the drop.
+        self.0.as_ref().ok_or_else(|| misuse("the engine is gone"))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let engine = self.0.take();
+        // It waits for its threads, and these may need the interpreter to end.
+        attach(|py| py.detach(|| drop(engine)));
+    }
+}
 
 #[pymethods]
 impl Engine {
@@ -25,7 +41,7 @@ impl Engine {
     #[pyo3(signature = (io_threads = 1, descriptors_reserved = 32))]
     fn new(io_threads: usize, descriptors_reserved: u32) -> PyResult<Engine> {
         let options = EngineOptions::new().io_threads(io_threads).descriptors_reserved(descriptors_reserved);
-        oncue::Engine::with(options).or_raise().map(Engine)
+        oncue::Engine::with(options).or_raise().map(|engine| Engine(Some(engine)))
     }
 
     /// Closes all sockets of the engine, and waits until what they have queued is sent or their linger has passed, but for at
@@ -33,7 +49,8 @@ impl Engine {
     #[pyo3(signature = (timeout = None))]
     fn close(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<u64> {
         let limit = crate::wait::limit(timeout)?;
-        until(py, limit, |time| self.0.close().wait_timeout(time)).map(|closed| closed.undelivered)
+        let engine = self.engine()?;
+        until(py, limit, |time| engine.close().wait_timeout(time)).map(|closed| closed.undelivered)
     }
 }
 
@@ -42,8 +59,8 @@ static OF_PROCESS: Mutex<Option<(Pid, oncue::Engine)>> = Mutex::new(None);
 
 /// This engine, or that of the process.
 pub(crate) fn engine(given: Option<&Engine>) -> PyResult<oncue::Engine> {
-    if let Some(Engine(engine)) = given {
-        return Ok(engine.clone());
+    if let Some(given) = given {
+        return given.engine().cloned();
     }
     let mut of_process = OF_PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((pid, engine)) = &*of_process
@@ -65,10 +82,13 @@ pub(crate) fn at_exit(py: Python<'_>) -> PyResult<()> {
         std::mem::forget(engine);
         return Ok(());
     }
-    until(py, None, |time| match engine.close().wait_timeout(time) {
+    let closed = until(py, None, |time| match engine.close().wait_timeout(time) {
         Some(_) => Some(()),
         None => None,
-    })
+    });
+    // It waits for its threads, and these may need the interpreter to end.
+    py.detach(|| drop(engine));
+    closed
 }
 
 /// How long closing may take, as an option in seconds: none leaves it to the socket's linger.

@@ -148,6 +148,14 @@ def on():
 
 
 @pytest.fixture
+def unraisable(monkeypatch):
+    """The texts of the exceptions that nobody could catch."""
+    texts = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: texts.append(str(told.exc_value)))
+    return texts
+
+
+@pytest.fixture
 def logged(caplog):
     """The texts that the package has logged."""
     caplog.set_level(logging.INFO, "oncue")

@@ -65,6 +65,8 @@ class OnDemand:
         on_unserved: Callable[[bytes, str], object] = _log.unserved,
         **options: Any,
     ) -> None:
+        for name, told in (("on_failure", on_failure), ("on_list_failure", on_list_failure), ("on_unserved", on_unserved)):
+            _check_callable(name, told)
         connect = [connect] if isinstance(connect, str) else list(connect)
         if socket is not None and (engine is not None or options):
             raise MisuseError("a socket that exists has its options and its engine; give these to oncue.XPub")
@@ -107,11 +109,12 @@ class OnDemand:
         ``settings`` of all routes: ``grace``, ``min_run``, ``feeds_max``, ``backoff`` (two times, or ``None`` for no restart),
         ``min_interval`` (the shortest time between two values), ``on_full``, ``pace``, ``keep_last``, ``keep_last_age``,
         ``keep_last_bytes``, ``keep_last_outlive``, ``fresh_for``, ``once``, ``frames``, ``fill`` (a function that has a value for a
-        new subscriber), ``admit`` (a function that decides about a ``SubscribeRequest``), ``catalogue`` (topics, or the values of
+        topic that has none: when its feed starts, or its last value is too old), ``admit`` (a function that decides about a ``SubscribeRequest``), ``catalogue`` (topics, or the values of
         the parameters; or a function that lists them, each ``catalogue_seconds``).
         """
 
         def add(function: _F) -> _F:
+            _check_callable("a route", function)
             if is_generator(function):
                 raise MisuseError(f"{function!r} is a generator, and every needs a function that returns a value; use stream")
             call, names = self._adapted(function, pattern, settings)
@@ -130,6 +133,7 @@ class OnDemand:
         """
 
         def add(function: _F) -> _F:
+            _check_callable("a route", function)
             call, names = self._adapted(function, pattern, settings)
             if is_async(function):
                 self._add_task(pattern, settings, call, names)
@@ -147,6 +151,7 @@ class OnDemand:
         """
 
         def add(function: _F) -> _F:
+            _check_callable("a route", function)
             if is_generator(function) and is_async(function):
                 raise MisuseError(f"{function!r} is an async generator; batch needs a coroutine that returns {{topic: value}}")
             call = self._awaited(function) if is_async(function) else function
@@ -186,6 +191,8 @@ class OnDemand:
         self._add(pattern, settings, lambda routes, given: routes.manual(pattern, given, tasks.now.changes))
 
     def _add(self, pattern: str, settings: dict[str, Any], add: Callable[[_oncue.Routes, dict[str, Any]], None]) -> None:
+        if "admit" in settings:
+            _check_callable("admit", settings["admit"])
         # Another key than that of a route of the same pattern before, which it replaces.
         given = {"key": str(next(_keys)), **settings}
         with self._lock:
@@ -383,6 +390,11 @@ class OnDemand:
 
 
 _keys = itertools.count()
+
+
+def _check_callable(what: str, value: object) -> None:
+    if not callable(value):
+        raise TypeError(f"{what} needs a function, not {value!r}")
 
 
 class _Run:

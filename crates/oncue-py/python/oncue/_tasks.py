@@ -43,6 +43,8 @@ class Started:
         self.changes = Changes()
         self._produce_of = produce
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        #: The generations whose tasks were cancelled.
+        self._ended: set[int] = set()
         self._of_topic: dict[bytes, asyncio.Task[None]] = {}
         self._lock = threading.Lock()
         self._pending: set[concurrent.futures.Future[Any]] = set()
@@ -86,11 +88,19 @@ class Started:
                 task = loop.create_task(self._produce(route, feed, before), name=f"oncue {feed!r}")
                 self._tasks[feed.generation] = self._of_topic[feed.topic] = task
                 task.add_done_callback(lambda task, feed=feed: self._forget(task, feed))  # type: ignore[misc]
-            elif feed.generation in self._tasks:
-                self._tasks[feed.generation].cancel()
+            else:
+                self._end(feed.generation)
+
+    def _end(self, generation: int) -> None:
+        """Cancels a task once: a second time would interrupt what it does in its `finally`."""
+        task = self._tasks.get(generation)
+        if task is not None and generation not in self._ended:
+            self._ended.add(generation)
+            task.cancel()
 
     def _forget(self, task: asyncio.Task[None], feed: Feed) -> None:
         self._tasks.pop(feed.generation, None)
+        self._ended.discard(feed.generation)
         if self._of_topic.get(feed.topic) is task:
             del self._of_topic[feed.topic]
         # A task that is cancelled before it runs for the first time has told nothing.
@@ -170,8 +180,8 @@ class Started:
         loop.remove_reader(self.changes.fileno())
         self._take(loop)
         tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
+        for generation in list(self._tasks):
+            self._end(generation)
         if tasks:
             await asyncio.wait(tasks)
 
