@@ -249,19 +249,21 @@ class OnDemand:
             tasks = self._tasks.renew()
             routes = self._built()
             self._stopped.clear()
-            tasks.start(loop)
             try:
+                # First of all, so that the exit of the interpreter stops what an interrupted start leaves.
+                _running.add(self)
+                tasks.start(loop)
                 serving = routes.start(*self._open)
                 owns_socket = self._open[2] is None
                 self._run = self._last = _Run(serving, tasks, owns_socket, self._stopped)
             except BaseException:
+                _running.discard(self)
                 tasks.cancel()
                 if tasks.is_here():
                     tasks.end_later()
                 else:
                     tasks.end()
                 raise
-            _running.add(self)
 
     def _stop_replaced(self) -> None:
         """Stops what an earlier run of the same cell of a notebook has started at these endpoints, and the notebook still
@@ -279,19 +281,16 @@ class OnDemand:
         event loop of its coroutines it cannot wait for these: they are cancelled, and end when the loop goes on. There
         ``async with`` or ``serve`` wait.
         """
-        run, last = self._taken()
+        run = self._taken()
         if run is not None:
             run.stop()
-        elif last is not None:
-            # Another thread stops it.
-            last.wait()
 
-    def _taken(self) -> tuple[_Run | None, _Run | None]:
-        """The start that is to be stopped; and the last one, which may have been stopped already."""
+    def _taken(self) -> _Run | None:
+        """The last start, which is to be stopped, or may have been already."""
         with self._lock:
-            run, self._run = self._run, None
+            self._run = None
             _running.discard(self)
-            return run, self._last
+            return self._last
 
     def __del__(self) -> None:
         if getattr(self, "_run", None) is not None:
@@ -336,11 +335,10 @@ class OnDemand:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        run, last = self._taken()
+        run = self._taken()
         if run is not None:
             run.begin_to_stop(here=False)
-        if last is not None:
-            await _until_ended(last.ended)
+            await _until_ended(run.ended)
 
     # What is known of them.
 
@@ -406,9 +404,13 @@ class _Run:
         self._owns_socket = owns_socket
         self._stopped = stopped
         self.ended = _Stopped()
+        self._lock = threading.Lock()
+        self._begun = False
 
     def begin_to_stop(self, here: bool) -> None:
-        """Called once. ``here``: this thread is that of the event loop, and will not let it go on meanwhile."""
+        """Begins, unless it has begun. ``here``: this thread is that of the event loop, and will not let it go on meanwhile."""
+        if self._begun:
+            return
         self._tasks.cancel()
         _ending.add(self)
         try:
@@ -417,18 +419,16 @@ class _Run:
         except RuntimeError:
             # The interpreter ends, and starts no threads any more.
             self._end(here)
+        self._begun = True
         if here:
             self._tasks.end_later()
 
     def stop(self) -> None:
-        """Called once. Waits until all has ended, where that is possible."""
-        self.begin_to_stop(self._tasks.is_here())
-        if not _oncue.is_inside():
-            self._wait()
-
-    def wait(self) -> None:
-        """Waits until it has ended, unless it cannot end before this returns."""
-        if not _oncue.is_inside() and not self._tasks.is_here():
+        """Waits until all has ended, where that is possible."""
+        begun, here = self._begun, self._tasks.is_here()
+        self.begin_to_stop(here)
+        # On the loop, it cannot end what another thread has begun to stop, and which waits for the loop.
+        if not _oncue.is_inside() and not (here and begun):
             self._wait()
 
     def _wait(self) -> None:
@@ -440,17 +440,21 @@ class _Run:
             raise
 
     def _end(self, here: bool) -> None:
-        try:
-            socket = XPub(of=self.serving) if self._owns_socket else None
-            self.serving.stop()
-            if not here:
-                self._tasks.end()
-            if socket is not None:
-                socket.close(wait=not _oncue.is_inside())
-        finally:
-            _ending.discard(self)
-            self.ended.set()
-            self._stopped.set()
+        # Twice, if Ctrl-C came when it had just begun.
+        with self._lock:
+            if self.ended.is_set():
+                return
+            try:
+                socket = XPub(of=self.serving) if self._owns_socket else None
+                self.serving.stop()
+                if not here:
+                    self._tasks.end()
+                if socket is not None:
+                    socket.close(wait=not _oncue.is_inside())
+            finally:
+                _ending.discard(self)
+                self.ended.set()
+                self._stopped.set()
 
 
 async def _until_ended(ended: _Stopped) -> None:
@@ -493,6 +497,9 @@ class _Stopped:
     def clear(self) -> None:
         self._event.clear()
 
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
     def set(self) -> None:
         self._event.set()
         for future in list(self._awaiting):
@@ -525,7 +532,7 @@ def _stop_all() -> None:
     for on in list(_running):
         on.stop()
     for run in list(_ending):
-        run.wait()
+        run.stop()
 
 
 def _forked() -> None:

@@ -54,32 +54,43 @@ class Started:
         #: The same, for ever.
         self._home: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        #: Whether the thread has made its loop, or failed to.
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
         #: What ends the tasks, so that it is not collected before it has.
         self._last: asyncio.Task[None] | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """On this loop, which runs in this thread; or on one of our own."""
-        if loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._run, args=(self._loop,), name="oncue-tasks", daemon=True)
-            self._loop.call_soon(self._watch)
-            self._thread.start()
-        else:
-            self._loop = loop
-            self._watch()
-        self._home = self._loop
+        if loop is not None:
+            self._watch(loop)
+            return
+        self._thread = threading.Thread(target=self._run, name="oncue-tasks", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            raise self._failure
 
-    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
+    def _run(self) -> None:
+        # Made here, where no signal interrupts it.
+        try:
+            loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(loop)
+            self._watch(loop)
+        except BaseException as error:
+            self._failure = error
+            return
+        finally:
+            self._ready.set()
         try:
             loop.run_forever()
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             loop.close()
 
-    def _watch(self) -> None:
-        assert self._loop is not None
-        self._loop.add_reader(self.changes.fileno(), self._take, self._loop)
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.add_reader(self.changes.fileno(), self._take, loop)
+        self._loop = self._home = loop
 
     def _take(self, loop: asyncio.AbstractEventLoop) -> None:
         for started, route, feed in self.changes.take():
@@ -192,13 +203,16 @@ class Started:
     def end_later(self) -> None:
         """On the loop: cancels all tasks, which end when it goes on."""
         loop, self._loop = self._loop, None
-        assert loop is not None
+        if loop is None:
+            return
         self._last = loop.create_task(self._finish(loop))
         if self._thread is not None:
             self._last.add_done_callback(lambda task: loop.stop())
 
     def end(self) -> None:
         """Ends all tasks, from a thread that is not that of the loop."""
+        if self._thread is not None and self._thread.ident is not None:
+            self._ready.wait()
         loop, thread = self._loop, self._thread
         self._loop = self._thread = None
         if loop is None or loop.is_closed():
@@ -209,7 +223,7 @@ class Started:
             return
         finished = asyncio.run_coroutine_threadsafe(self._finish(loop), loop)
         while not concurrent.futures.wait([finished], _LOOP_LOOK).done:
-            if not loop.is_running():
+            if not (loop.is_running() if thread is None else thread.is_alive()):
                 # It has ended meanwhile, and its tasks with it.
                 return
         if thread is not None:
