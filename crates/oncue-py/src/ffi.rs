@@ -2,22 +2,24 @@
 //! the layout of `Py_buffer` have been the same since 3.0. All `unsafe` code of the package stands here.
 #![allow(unsafe_code, reason = "the buffer protocol, and descriptors, which are numbers in Python")]
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::{io, ptr, slice};
 
 use oncue::Msg;
+use pyo3::exceptions::PyTypeError;
 use pyo3::ffi::{
-    Py_DECREF, Py_INCREF, Py_IsInitialized, Py_None, Py_TPFLAGS_BASETYPE, Py_TPFLAGS_DEFAULT, Py_TYPE,
-    Py_sq_length, Py_ssize_t, Py_tp_dealloc, Py_tp_free, Py_tp_getset, Py_tp_new, PyErr_SetString,
-    PyEval_SaveThread, PyExc_BufferError, PyGILState_Ensure, PyGILState_GetThisThreadState,
-    PyGILState_Release, PyGILState_STATE, PyGetSetDef, PyObject, PyObject_Free, PyTuple_GetItem,
-    PyTuple_Size, PyType_FromSpec, PyType_GenericAlloc, PyType_GetSlot, PyType_Slot, PyType_Spec,
-    PyTypeObject,
+    Py_DECREF, Py_INCREF, Py_IsInitialized, Py_None, Py_TPFLAGS_BASETYPE, Py_TPFLAGS_DEFAULT,
+    Py_TPFLAGS_DISALLOW_INSTANTIATION, Py_TYPE, Py_sq_length, Py_ssize_t, Py_tp_dealloc, Py_tp_free,
+    Py_tp_getset, Py_tp_new, PyErr_SetString, PyEval_SaveThread, PyExc_BufferError, PyGILState_Ensure,
+    PyGILState_GetThisThreadState, PyGILState_Release, PyGILState_STATE, PyGetSetDef, PyObject,
+    PyObject_Free, PyTuple_GetItem, PyTuple_Size, PyType_FromSpec, PyType_GenericAlloc, PyType_GetSlot,
+    PyType_Slot, PyType_Spec, PyTypeObject,
 };
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyType;
+use pyo3::types::{PyIterator, PyTuple, PyType};
 use pyo3::{Bound, Py, PyAny, PyErr, PyResult, Python};
 
 /// `PyBUF_FULL_RO`: any layout, read-only or not.
@@ -39,6 +41,11 @@ struct View {
     strides: *mut Py_ssize_t,
     suboffsets: *mut Py_ssize_t,
     internal: *mut c_void,
+}
+
+unsafe extern "C-unwind" {
+    fn PyObject_Call(call: *mut PyObject, arguments: *mut PyObject, named: *mut PyObject) -> *mut PyObject;
+    fn PyIter_Next(iterator: *mut PyObject) -> *mut PyObject;
 }
 
 unsafe extern "C" {
@@ -77,10 +84,23 @@ impl Export {
         }
         // SAFETY: filled in, and in any case zeroed, which is a valid view.
         let export = Export(unsafe { view.assume_init() });
+        if export.shows_objects() {
+            return Err(PyTypeError::new_err("the buffer holds references to objects, not their values"));
+        }
         // In C's order or in Fortran's: either is sent as it stands in memory.
         // SAFETY: the view is filled in.
         let contiguous = unsafe { PyBuffer_IsContiguous(&raw const *export.0, b'A' as c_char) } == 1;
         Ok(contiguous.then_some(export))
+    }
+
+    /// Whether the memory holds pointers to objects, as the format `O` says. Names of fields stand between colons.
+    fn shows_objects(&self) -> bool {
+        if self.0.format.is_null() {
+            return false;
+        }
+        // SAFETY: a format is text that ends with a zero, and lives as long as the export.
+        let format = unsafe { CStr::from_ptr(self.0.format) }.to_bytes();
+        format.split(|byte| *byte == b':').step_by(2).any(|codes| codes.contains(&b'O'))
     }
 
     /// The bytes. If the owner's user writes to them at the same time, a mixture is read.
@@ -140,7 +160,8 @@ fn frame_type(py: Python<'_>) -> PyResult<Py<PyType>> {
         name: name.as_ptr(),
         basicsize: c_int::try_from(size_of::<Frame>()).expect("a frame is small"),
         itemsize: 0,
-        flags: Py_TPFLAGS_DEFAULT as c_uint,
+        // One that is made in another way would have no message.
+        flags: (Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION) as c_uint,
         slots: slots.as_mut_ptr(),
     };
     // SAFETY: spec and slots are valid for the call, which copies them.
@@ -284,7 +305,74 @@ pub(crate) fn attach<R>(call: impl FnOnce(Python<'_>) -> R) -> R {
         static RESIDENCE: Residence = Residence::begin();
     }
     RESIDENCE.with(|_| ());
+    let _inside = Inside::enter();
     Python::attach(call)
+}
+
+thread_local! {
+    /// How many calls of the library into Python this thread is in.
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// This thread is in a call of the library into Python.
+struct Inside;
+
+impl Inside {
+    fn enter() -> Inside {
+        CALLS.set(CALLS.get() + 1);
+        Inside
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        CALLS.set(CALLS.get() - 1);
+    }
+}
+
+/// Whether this thread runs a function that the library has called, such as a producer.
+pub(crate) fn is_inside() -> bool {
+    CALLS.get() > 0
+}
+
+/// Before 3.14, an interpreter that ends makes a thread exit that wants to run Python again, and unwinds its stack for it. A
+/// function that was given up, as by a second Ctrl-C, may meet that. What Rust would release on the way needs the
+/// interpreter, so the thread hangs instead, as it does from 3.14 on, until the process ends.
+struct HangUnwound;
+
+impl Drop for HangUnwound {
+    fn drop(&mut self) {
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// Calls a function of the user's, on a thread of the library.
+pub(crate) fn call<'py>(
+    function: &Bound<'py, PyAny>,
+    arguments: &Bound<'py, PyTuple>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let guard = HangUnwound;
+    // SAFETY: the pointers are valid, and this thread is attached. The result is a reference of our own, or null.
+    let result = unsafe { PyObject_Call(function.as_ptr(), arguments.as_ptr(), ptr::null_mut()) };
+    std::mem::forget(guard);
+    // SAFETY: as above.
+    unsafe { Bound::from_owned_ptr_or_err(function.py(), result) }
+}
+
+/// The next value of an iterator of the user's, on a thread of the library.
+pub(crate) fn next<'py>(iterator: &Bound<'py, PyIterator>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let guard = HangUnwound;
+    // SAFETY: it is an iterator, and this thread is attached. The result is a reference of our own, or null.
+    let result = unsafe { PyIter_Next(iterator.as_ptr()) };
+    std::mem::forget(guard);
+    // SAFETY: as above.
+    let value = unsafe { Bound::from_owned_ptr_or_opt(iterator.py(), result) };
+    match (value, PyErr::take(iterator.py())) {
+        (_, Some(error)) => Err(error),
+        (value, None) => Ok(value),
+    }
 }
 
 /// A thread's state of the interpreter that outlives a call.

@@ -27,6 +27,12 @@ fn at_exit(py: Python<'_>) -> PyResult<()> {
     engine::at_exit(py)
 }
 
+/// Whether this thread runs a function that the library has called, such as a producer: it cannot wait for the end of that.
+#[pyfunction]
+fn is_inside() -> bool {
+    ffi::is_inside()
+}
+
 /// The names of the parameters of a pattern, such as `prices/{symbol}`.
 #[pyfunction]
 fn pattern_names(pattern: &str) -> PyResult<Vec<String>> {
@@ -57,6 +63,7 @@ fn _oncue(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<demand::feed::PyFeed>()?;
     module.add("Buffer", ffi::buffer_type(module.py())?)?;
     module.add_function(wrap_pyfunction!(at_exit, module)?)?;
+    module.add_function(wrap_pyfunction!(is_inside, module)?)?;
     module.add_function(wrap_pyfunction!(pattern_names, module)?)?;
     Ok(())
 }

@@ -2,11 +2,12 @@
 
 use oncue::{Batch, Pub, Room, State, XPub};
 use pyo3::exceptions::PyValueError;
-use pyo3::types::{PyAnyMethods as _, PyDict, PyDictMethods as _, PyList, PyListMethods as _, PyTuple};
+use pyo3::types::{PyAnyMethods as _, PyDict, PyList, PyListMethods as _, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyClassInitializer, PyResult, pyclass, pymethods};
 
+use crate::demand::serving::Serving;
 use crate::engine::{Engine, engine};
-use crate::errors::{OrRaise as _, misuse};
+use crate::errors::OrRaise as _;
 use crate::frames::{Body, body, borrowed, is_one, received, with_frames};
 use crate::options::{on_full, options};
 use crate::records::PeerKey;
@@ -60,20 +61,17 @@ impl PyPub {
 
 #[pymethods]
 impl PyXPub {
-    /// With `socket`, another handle to that one.
+    /// With `of`, the socket of routes at work.
     #[new]
-    #[pyo3(signature = (*, engine = None, socket = None, **options))]
+    #[pyo3(signature = (*, engine = None, of = None, **options))]
     #[allow(clippy::new_ret_no_self, reason = "with its bases")]
     fn new(
         engine: Option<&Bound<'_, Engine>>,
-        socket: Option<&Bound<'_, PyXPub>>,
+        of: Option<&Bound<'_, Serving>>,
         options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<PyClassInitializer<PyXPub>> {
-        if let Some(socket) = socket {
-            if engine.is_some() || options.is_some_and(|options| !options.is_empty()) {
-                return Err(misuse("a socket that exists has its options and its engine"));
-            }
-            return Ok(xpub((*socket.get().0).clone()));
+        if let Some(serving) = of {
+            return Ok(xpub(serving.get().on_demand()?.xpub().clone()));
         }
         let socket = XPub::new(&the_engine(engine)?, self::options(options)?).or_raise()?;
         Ok(xpub(socket))

@@ -16,6 +16,9 @@ use crate::records::{confirmed, missed, publisher, topic_state};
 use crate::socket::{Any, Item, Socket};
 use crate::wait::{Detached, limit, until};
 
+/// How many messages are taken at most at a time from a socket that is polled: a publisher may be as fast as we are.
+const MANY_MAX: usize = 1024;
+
 /// A socket that subscribes.
 #[derive(Clone)]
 pub(crate) enum Receiving {
@@ -158,7 +161,9 @@ impl Subscriber {
         let (py, socket, time) = (slf.py(), slf.as_super().get(), limit(timeout)?);
         if socket.inlet.is_armed() {
             let list = PyList::new(py, [socket.inlet.take(py, time)?.frames(py, copy)?])?;
-            while let Some(item) = socket.inlet.try_take().or_raise()? {
+            while list.len() < MANY_MAX
+                && let Some(item) = socket.inlet.try_take().or_raise()?
+            {
                 list.append(item.frames(py, copy)?)?;
             }
             return Ok(list);

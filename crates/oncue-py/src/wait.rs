@@ -1,16 +1,36 @@
 //! Waiting with the interpreter detached: other threads of Python run meanwhile, and signals are handled.
 
+use std::cell::Cell;
 use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::{PyResult, Python};
 
-use crate::errors::timed_out;
+use crate::errors::{misuse, timed_out};
 
 /// How often the main thread looks for signals while it waits. A system call that waits would be interrupted by the signal;
 /// an operation of the library is not. Other threads get no signals, and wait without looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(25);
+
+thread_local! {
+    static DECIDING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While this lives, this thread decides about a subscription, on an I/O thread: it cannot wait for what that does.
+pub(crate) struct Deciding(bool);
+
+impl Deciding {
+    pub(crate) fn begin() -> Deciding {
+        Deciding(DECIDING.replace(true))
+    }
+}
+
+impl Drop for Deciding {
+    fn drop(&mut self) {
+        DECIDING.set(self.0);
+    }
+}
 
 /// A time in seconds, as Python gives it.
 pub(crate) fn duration(name: &str, seconds: f64) -> PyResult<Duration> {
@@ -31,7 +51,8 @@ pub(crate) fn limit(seconds: Option<f64>) -> PyResult<Option<Duration>> {
 /// `limit` has passed.
 ///
 /// # Errors
-/// `oncue.TimeoutError`, or what a handler of a signal raises, such as `KeyboardInterrupt`.
+/// `oncue.TimeoutError`, or what a handler of a signal raises, such as `KeyboardInterrupt`. `oncue.MisuseError` in a function
+/// that decides about subscriptions, without a limit.
 pub(crate) fn until<T: Send>(
     py: Python<'_>,
     limit: Option<Duration>,
@@ -39,6 +60,12 @@ pub(crate) fn until<T: Send>(
 ) -> PyResult<T> {
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     let main = is_main_thread();
+    if deadline.is_none() && DECIDING.get() {
+        return Err(misuse(
+            "a function that decides about subscriptions cannot wait without a limit, since its I/O thread waits with it; do it \
+             on another thread, and let the function return",
+        ));
+    }
     loop {
         let left = deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
         let slice = if main { left.min(LOOK_INTERVAL) } else { left };

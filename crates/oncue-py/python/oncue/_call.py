@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -56,5 +57,17 @@ def _wrong(function: Function, argument: str, pattern: str, names: list[str]) ->
 
 def is_async(function: Function) -> bool:
     """Whether calling it makes a coroutine or an async generator."""
-    target = function if inspect.isroutine(function) else getattr(function, "__call__", function)
+    target = _called(function)
     return inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target)
+
+
+def is_generator(function: Function) -> bool:
+    """Whether calling it makes a generator, of either kind."""
+    target = _called(function)
+    return inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target)
+
+
+def _called(function: Function) -> Function:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function if inspect.isroutine(function) else getattr(function, "__call__", function)

@@ -32,6 +32,11 @@ def admit_failed(prefix: str, why: BaseException) -> None:
     log.error("no decision about the subscription to %s, so it is refused", prefix, exc_info=why)
 
 
+def replaced(what: str) -> None:
+    """A cell of a notebook was run again."""
+    log.info("%s is replaced by what the notebook starts now", what)
+
+
 def unserved(topic: bytes, reason: str) -> None:
     """Somebody wants what no route produces."""
     log.info("%s is wanted and not served: %s", _name(topic), reason)

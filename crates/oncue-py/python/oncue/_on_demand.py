@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import atexit
 import itertools
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -13,12 +15,12 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from . import _log, _oncue
-from ._call import adapted, is_async
+from ._call import adapted, is_async, is_generator
 from ._errors import MisuseError
 from ._oncue import Engine, Feed
 from ._records import OnDemandStats, RouteStats, TopicStats
 from ._sockets import XPub
-from ._tasks import Tasks
+from ._tasks import Started, Tasks
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _Add = Callable[[_oncue.Routes], None]
@@ -26,7 +28,12 @@ _Add = Callable[[_oncue.Routes], None]
 #: The answer of a function given as ``admit`` that decides later, by ``XPub.admit`` or ``XPub.reject``.
 DEFER = ...
 
+#: Those that have started and were not stopped.
 _running: WeakSet[OnDemand] = WeakSet()
+#: The starts whose stop has begun, and has not ended.
+_ending: set[_Run] = set()
+#: In a fork: what runs in the process before.
+_left: list[_Run | None] = []
 
 
 class OnDemand:
@@ -58,6 +65,8 @@ class OnDemand:
         on_unserved: Callable[[bytes, str], object] = _log.unserved,
         **options: Any,
     ) -> None:
+        for name, told in (("on_failure", on_failure), ("on_list_failure", on_list_failure), ("on_unserved", on_unserved)):
+            _check_callable(name, told)
         connect = [connect] if isinstance(connect, str) else list(connect)
         if socket is not None and (engine is not None or options):
             raise MisuseError("a socket that exists has its options and its engine; give these to oncue.XPub")
@@ -77,10 +86,16 @@ class OnDemand:
         }
         self._settings = {name: value for name, value in settings.items() if value is not None}
         self._routes: dict[str, _Add] = {}
-        self._serving: _oncue.Serving | None = None
         self._tasks = Tasks()
+        #: From a start until its stop begins.
+        self._run: _Run | None = None
+        #: The last start, until it has ended.
+        self._last: _Run | None = None
         self._stopped = _Stopped()
         self._lock = threading.RLock()
+        #: The variables of the notebook or prompt in which it is made; none in a module, which has a file.
+        space = sys._getframe(1).f_globals
+        self._space = None if "__file__" in space else id(space)
 
     # Routes.
 
@@ -94,11 +109,14 @@ class OnDemand:
         ``settings`` of all routes: ``grace``, ``min_run``, ``feeds_max``, ``backoff`` (two times, or ``None`` for no restart),
         ``min_interval`` (the shortest time between two values), ``on_full``, ``pace``, ``keep_last``, ``keep_last_age``,
         ``keep_last_bytes``, ``keep_last_outlive``, ``fresh_for``, ``once``, ``frames``, ``fill`` (a function that has a value for a
-        new subscriber), ``admit`` (a function that decides about a ``SubscribeRequest``), ``catalogue`` (topics, or the values of
+        topic that has none: when its feed starts, or its last value is too old), ``admit`` (a function that decides about a ``SubscribeRequest``), ``catalogue`` (topics, or the values of
         the parameters; or a function that lists them, each ``catalogue_seconds``).
         """
 
         def add(function: _F) -> _F:
+            _check_callable("a route", function)
+            if is_generator(function):
+                raise MisuseError(f"{function!r} is a generator, and every needs a function that returns a value; use stream")
             call, names = self._adapted(function, pattern, settings)
             if is_async(function):
                 call = self._awaited(call)
@@ -115,6 +133,7 @@ class OnDemand:
         """
 
         def add(function: _F) -> _F:
+            _check_callable("a route", function)
             call, names = self._adapted(function, pattern, settings)
             if is_async(function):
                 self._add_task(pattern, settings, call, names)
@@ -132,18 +151,25 @@ class OnDemand:
         """
 
         def add(function: _F) -> _F:
+            _check_callable("a route", function)
+            if is_generator(function) and is_async(function):
+                raise MisuseError(f"{function!r} is an async generator; batch needs a coroutine that returns {{topic: value}}")
             call = self._awaited(function) if is_async(function) else function
+            self._adapted_fill(pattern, settings)
             self._add(pattern, settings, lambda routes, given: routes.batch(pattern, given, seconds, call))
             return function
 
         return add
 
     def _adapted(self, function: Callable[..., Any], pattern: str, settings: dict[str, Any]) -> Any:
-        names = _oncue.pattern_names(pattern)
+        self._adapted_fill(pattern, settings)
+        return adapted(function, pattern, _oncue.pattern_names(pattern))
+
+    def _adapted_fill(self, pattern: str, settings: dict[str, Any]) -> None:
         fill = settings.get("fill")
         if callable(fill):
-            settings["fill"] = adapted(fill, pattern, names)
-        return adapted(function, pattern, names)
+            call, names = adapted(fill, pattern, _oncue.pattern_names(pattern))
+            settings["fill"] = (self._awaited(call) if is_async(fill) else call, names)
 
     def _awaited(self, call: Callable[..., Any]) -> Callable[..., Any]:
         # The tasks, not this: routes must not keep it alive.
@@ -162,9 +188,11 @@ class OnDemand:
             return call(*(feed if name == "feed" and name not in values else values[name] for name in names))
 
         tasks.produce[pattern] = produce
-        self._add(pattern, settings, lambda routes, given: routes.manual(pattern, given, tasks.changes))
+        self._add(pattern, settings, lambda routes, given: routes.manual(pattern, given, tasks.now.changes))
 
     def _add(self, pattern: str, settings: dict[str, Any], add: Callable[[_oncue.Routes, dict[str, Any]], None]) -> None:
+        if "admit" in settings:
+            _check_callable("admit", settings["admit"])
         # Another key than that of a route of the same pattern before, which it replaces.
         given = {"key": str(next(_keys)), **settings}
         with self._lock:
@@ -172,8 +200,8 @@ class OnDemand:
             self._routes[pattern] = lambda routes: add(routes, given)
             try:
                 routes = self._built()
-                if self._serving is not None:
-                    routes.reload(self._serving)
+                if self._run is not None:
+                    routes.reload(self._run.serving)
             except BaseException:
                 if before is None:
                     del self._routes[pattern]
@@ -193,8 +221,8 @@ class OnDemand:
         with self._lock:
             removed = self._routes.pop(pattern)
             try:
-                if self._serving is not None:
-                    self._built().reload(self._serving)
+                if self._run is not None:
+                    self._built().reload(self._run.serving)
             except BaseException:
                 self._routes[pattern] = removed
                 raise
@@ -215,48 +243,57 @@ class OnDemand:
 
     def _start(self, loop: asyncio.AbstractEventLoop | None) -> None:
         with self._lock:
-            if self._serving is not None:
+            if self._run is not None:
                 raise MisuseError("these routes run already")
+            self._stop_replaced()
+            tasks = self._tasks.renew()
             routes = self._built()
             self._stopped.clear()
-            self._tasks.start(loop)
             try:
-                self._serving = routes.start(*self._open)
+                # First of all, so that the exit of the interpreter stops what an interrupted start leaves.
+                _running.add(self)
+                tasks.start(loop)
+                serving = routes.start(*self._open)
+                owns_socket = self._open[2] is None
+                self._run = self._last = _Run(serving, tasks, owns_socket, self._stopped)
             except BaseException:
-                self._end_tasks()
+                _running.discard(self)
+                tasks.cancel()
+                if tasks.is_here():
+                    tasks.end_later()
+                else:
+                    tasks.end()
                 raise
-            _running.add(self)
+
+    def _stop_replaced(self) -> None:
+        """Stops what an earlier run of the same cell of a notebook has started at these endpoints, and the notebook still
+        holds, for example as the cell's output."""
+        mine = {endpoint for endpoint in self._open[0] if not endpoint.endswith((":0", ":*"))}
+        for other in list(_running):
+            if self._space is not None and self._space == other._space and not mine.isdisjoint(other._open[0]):
+                _log.replaced(repr(other))
+                other.stop()
 
     def stop(self) -> None:
         """Stops all producers, waits until they have ended, and closes the socket, unless it was made elsewhere.
 
-        On the event loop of its coroutines it cannot wait for these: they are cancelled, and end when the loop goes on. There
+        In a producer or another function that the routes call, it does not wait: the stop goes on in a thread of its own. On the
+        event loop of its coroutines it cannot wait for these: they are cancelled, and end when the loop goes on. There
         ``async with`` or ``serve`` wait.
         """
-        with self._lock:
-            serving, self._serving = self._serving, None
-        if serving is None:
-            return
-        self._tasks.cancel()
-        socket = None if self._open[2] is not None else serving.socket()
-        try:
-            # In another thread, so that Ctrl-C is seen while a producer takes its time to end.
-            _in_thread(serving.stop)
-            self._end_tasks()
-            if socket is not None:
-                socket.close()
-        finally:
-            _running.discard(self)
-            self._stopped.set()
+        run = self._taken()
+        if run is not None:
+            run.stop()
 
-    def _end_tasks(self) -> None:
-        if self._tasks.is_here():
-            self._tasks.end_later()
-        else:
-            _in_thread(self._tasks.end)
+    def _taken(self) -> _Run | None:
+        """The last start, which is to be stopped, or may have been already."""
+        with self._lock:
+            self._run = None
+            _running.discard(self)
+            return self._last
 
     def __del__(self) -> None:
-        if getattr(self, "_serving", None) is not None:
+        if getattr(self, "_run", None) is not None:
             self.stop()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -266,7 +303,7 @@ class OnDemand:
     def run(self) -> None:
         """Starts, and produces until Ctrl-C or SIGTERM; then stops, and returns."""
         self._start(None)
-        restore = _on_terminate(self._stopped.set)
+        restore = _on_terminate()
         try:
             self._stopped.wait()
         except KeyboardInterrupt:
@@ -298,12 +335,10 @@ class OnDemand:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        stopping = asyncio.ensure_future(asyncio.to_thread(self.stop))
-        try:
-            await asyncio.shield(stopping)
-        except asyncio.CancelledError:
-            await stopping
-            raise
+        run = self._taken()
+        if run is not None:
+            run.begin_to_stop(here=False)
+            await _until_ended(run.ended)
 
     # What is known of them.
 
@@ -315,11 +350,12 @@ class OnDemand:
     @property
     def endpoints(self) -> list[str]:
         """The endpoints, as the system resolved them."""
-        return [] if self._serving is None else self._serving.endpoints
+        run = self._run
+        return [] if run is None else run.serving.endpoints
 
     def xpub(self) -> XPub:
         """The socket: for more endpoints, other messages, its own counts."""
-        return XPub(socket=self._at_work().socket())
+        return XPub(of=self._at_work())
 
     def stats(self) -> OnDemandStats:
         """Counts of all routes."""
@@ -342,10 +378,10 @@ class OnDemand:
         return self._at_work().responds_within(seconds)
 
     def _at_work(self) -> _oncue.Serving:
-        serving = self._serving
-        if serving is None:
+        run = self._run
+        if run is None:
             raise MisuseError("the routes do not run; start them")
-        return serving
+        return run.serving
 
     def __repr__(self) -> str:
         return f"<OnDemand {' '.join(self._routes)} at {' '.join(self.endpoints) or 'no endpoint yet'}>"
@@ -354,27 +390,91 @@ class OnDemand:
 _keys = itertools.count()
 
 
-def _in_thread(call: Callable[[], None]) -> None:
-    failure: list[BaseException] = []
+def _check_callable(what: str, value: object) -> None:
+    if not callable(value):
+        raise TypeError(f"{what} needs a function, not {value!r}")
 
-    def run() -> None:
+
+class _Run:
+    """One start of routes. It does not know the ``OnDemand``, which may be collected while this ends."""
+
+    def __init__(self, serving: _oncue.Serving, tasks: Started, owns_socket: bool, stopped: _Stopped) -> None:
+        self.serving = serving
+        self._tasks = tasks
+        self._owns_socket = owns_socket
+        self._stopped = stopped
+        self.ended = _Stopped()
+        self._lock = threading.Lock()
+        self._begun = False
+
+    def begin_to_stop(self, here: bool) -> None:
+        """Begins, unless it has begun. ``here``: this thread is that of the event loop, and will not let it go on meanwhile."""
+        if self._begun:
+            return
+        self._tasks.cancel()
+        _ending.add(self)
         try:
-            call()
-        except BaseException as error:
-            failure.append(error)
+            # In another thread, so that Ctrl-C is seen while a producer takes its time to end.
+            threading.Thread(target=self._end, args=(here,), name="oncue-stop", daemon=True).start()
+        except RuntimeError:
+            # The interpreter ends, and starts no threads any more.
+            self._end(here)
+        self._begun = True
+        if here:
+            self._tasks.end_later()
 
-    thread = threading.Thread(target=run, name="oncue-stop", daemon=True)
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
+    def stop(self) -> None:
+        """Waits until all has ended, where that is possible."""
+        begun, here = self._begun, self._tasks.is_here()
+        self.begin_to_stop(here)
+        # On the loop, it cannot end what another thread has begun to stop, and which waits for the loop.
+        if not _oncue.is_inside() and not (here and begun):
+            self._wait()
+
+    def _wait(self) -> None:
+        try:
+            self.ended.wait()
+        except BaseException:
+            # A second Ctrl-C: the exit of the interpreter does not wait either.
+            _ending.discard(self)
+            raise
+
+    def _end(self, here: bool) -> None:
+        # Twice, if Ctrl-C came when it had just begun.
+        with self._lock:
+            if self.ended.is_set():
+                return
+            try:
+                socket = XPub(of=self.serving) if self._owns_socket else None
+                self.serving.stop()
+                if not here:
+                    self._tasks.end()
+                if socket is not None:
+                    socket.close(wait=not _oncue.is_inside())
+            finally:
+                _ending.discard(self)
+                self.ended.set()
+                self._stopped.set()
 
 
-def _on_terminate(stop: Callable[[], None]) -> Callable[[], None]:
-    """Has SIGTERM call this, unless the program has a handler of its own. Returns what undoes that."""
+async def _until_ended(ended: _Stopped) -> None:
+    """Waits also when this is cancelled, once."""
+    try:
+        await ended.awaited()
+    except asyncio.CancelledError:
+        await ended.awaited()
+        raise
+
+
+def _on_terminate() -> Callable[[], None]:
+    """Has SIGTERM do what Ctrl-C does, unless the program has a handler of its own. Returns what undoes that."""
 
     def nothing() -> None:
         pass
+
+    def interrupt(number: int, frame: object) -> None:
+        # An event cannot be set here: this thread may be in the middle of waiting for it.
+        raise KeyboardInterrupt
 
     def restore() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -383,7 +483,7 @@ def _on_terminate(stop: Callable[[], None]) -> Callable[[], None]:
         return nothing
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         return nothing
-    signal.signal(signal.SIGTERM, lambda number, frame: stop())
+    signal.signal(signal.SIGTERM, interrupt)
     return restore
 
 
@@ -397,10 +497,17 @@ class _Stopped:
     def clear(self) -> None:
         self._event.clear()
 
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
     def set(self) -> None:
         self._event.set()
         for future in list(self._awaiting):
-            future.get_loop().call_soon_threadsafe(_done, future)
+            try:
+                future.get_loop().call_soon_threadsafe(_done, future)
+            except RuntimeError:
+                # The loop was closed while it waited.
+                pass
 
     def wait(self, timeout: float | None = None) -> bool:
         return self._event.wait(timeout)
@@ -424,3 +531,21 @@ def _done(future: asyncio.Future[None]) -> None:
 def _stop_all() -> None:
     for on in list(_running):
         on.stop()
+    for run in list(_ending):
+        run.stop()
+
+
+def _forked() -> None:
+    """In a fork there are none of the threads: nothing runs there, and nothing can be waited for."""
+    _ending.clear()
+    for on in list(_running):
+        on._lock = threading.RLock()
+        # Not to be released here: its threads and its event loop belong to the other process.
+        _left.append(on._run)
+        on._run = on._last = None
+        on._stopped = _Stopped()
+        on._tasks.renew()
+    _running.clear()
+
+
+os.register_at_fork(after_in_child=_forked)

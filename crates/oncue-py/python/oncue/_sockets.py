@@ -7,6 +7,7 @@ interpreter. So any event loop that has ``add_reader`` will do.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
@@ -43,7 +44,16 @@ def _expire(future: asyncio.Future[None]) -> None:
         future.set_exception(TimeoutError("nothing came in time"))
 
 
-async def _readable(fd: int, timeout: float | None) -> None:
+def _deadline(timeout: float | None) -> float | None:
+    """When a time limit in seconds has passed, by the clock of the loop; none without a limit."""
+    if timeout is None or timeout == math.inf:
+        return None
+    if not timeout >= 0:
+        raise ValueError(f"timeout must be a time in seconds from 0 on, not {timeout}")
+    return asyncio.get_running_loop().time() + timeout
+
+
+async def _readable(fd: int, deadline: float | None) -> None:
     loop = asyncio.get_running_loop()
     waiting = _waiting_of.setdefault(loop, {})
     future: asyncio.Future[None] = loop.create_future()
@@ -51,7 +61,7 @@ async def _readable(fd: int, timeout: float | None) -> None:
     if not futures:
         loop.add_reader(fd, _wake, waiting, fd)
     futures.add(future)
-    timer = None if timeout is None else loop.call_later(timeout, _expire, future)
+    timer = None if deadline is None else loop.call_at(deadline, _expire, future)
     try:
         await future
     finally:
@@ -60,7 +70,8 @@ async def _readable(fd: int, timeout: float | None) -> None:
         futures.discard(future)
         if not futures and waiting.get(fd) is futures:
             del waiting[fd]
-            loop.remove_reader(fd)
+            if not loop.is_closed():
+                loop.remove_reader(fd)
 
 
 async def each(events: _Events[_Item_co]) -> AsyncIterator[_Item_co]:
@@ -98,11 +109,12 @@ class XPub(_oncue.XPub, _Closing):
 
     async def aevent(self, timeout: float | None = None) -> Any:
         """As ``event``, awaited."""
+        deadline = _deadline(timeout)
         while True:
             event = self.try_event()
             if event is not None:
                 return event
-            await _readable(self.fileno(), timeout)
+            await _readable(self.fileno(), deadline)
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         while True:
@@ -117,6 +129,7 @@ class _Receiving(_Closing):
 
     async def arecv(self, timeout: float | None = None) -> Frames:
         """As ``recv``, awaited. A task that is cancelled meanwhile loses nothing."""
+        deadline = None if timeout is None else _deadline(timeout)
         self._ready += 1
         if self._ready >= _READY_MAX:
             self._ready = 0
@@ -127,15 +140,16 @@ class _Receiving(_Closing):
             if message is not None:
                 return message  # type: ignore[no-any-return]
             self._ready = 0
-            await _readable(self.fileno(), timeout)  # type: ignore[attr-defined]
+            await _readable(self.fileno(), deadline)  # type: ignore[attr-defined]
 
     async def arecv_many(self, timeout: float | None = None) -> list[Frames]:
         """As ``recv_many``, awaited."""
+        deadline = _deadline(timeout)
         while True:
             try:
                 return self.recv_many(0)  # type: ignore[attr-defined,no-any-return]
             except TimeoutError:
-                await _readable(self.fileno(), timeout)  # type: ignore[attr-defined]
+                await _readable(self.fileno(), deadline)  # type: ignore[attr-defined]
 
     async def __aiter__(self) -> AsyncIterator[Frames]:
         while True:

@@ -7,13 +7,13 @@ use oncue::Room;
 use oncue::demand::{Feed, FeedSet, Pattern, Produced, Stopped};
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::types::{
-    PyAnyMethods as _, PyBytes, PyDict, PyDictMethods as _, PyList, PyTuple, PyTupleMethods as _,
+    PyAnyMethods as _, PyBytes, PyDict, PyDictMethods as _, PyIterator, PyList, PyTuple, PyTupleMethods as _,
 };
 use pyo3::{Bound, IntoPyObjectExt as _, Py, PyAny, PyErr, PyResult, Python};
 
 use super::feed::{PyFeed, Raised, ints_of, parameter, publish};
 use crate::errors::{is_stopped, type_name};
-use crate::ffi::attach;
+use crate::ffi::{self, attach};
 use crate::frames::{body, is_one};
 
 /// A function of Python that produces, and how it wants to be called.
@@ -55,11 +55,8 @@ impl Function {
             Argument::Parameter { name, is_int } => parameter(py, feed.param_bytes(name), *is_int),
         };
         let call = self.call.bind(py);
-        match &self.arguments[..] {
-            [] => call.call0(),
-            [one] => call.call1((value(one)?,)),
-            many => call.call1(PyTuple::new(py, many.iter().map(value).collect::<PyResult<Vec<_>>>()?)?),
-        }
+        let values = self.arguments.iter().map(value).collect::<PyResult<Vec<_>>>()?;
+        ffi::call(call, &PyTuple::new(py, values)?)
     }
 
     /// One value of a periodic route.
@@ -115,7 +112,7 @@ impl Function {
                     .unwrap_or_default(),
             );
             let outcome = made
-                .and_then(|feeds| self.call.bind(py).call1((feeds,)))
+                .and_then(|feeds| ffi::call(self.call.bind(py), &PyTuple::new(py, [feeds])?))
                 .and_then(|values| batch(set, &values));
             if let Err(error) = outcome
                 && let Err(error) = failed(py, error)
@@ -156,21 +153,20 @@ fn stream(feed: &Feed, made: &Bound<'_, PyAny>) -> PyResult<()> {
             type_name(made)
         )));
     };
-    let passed = pass_on(feed, values);
+    let passed = pass_on(feed, &values);
     // The generator's `finally` runs here, in the thread that ran the rest of it.
     let closed = match made.getattr("close") {
-        Ok(close) => close.call0().map(drop),
+        Ok(close) => ffi::call(&close, &PyTuple::empty(made.py())).map(drop),
         Err(error) if error.is_instance_of::<PyAttributeError>(made.py()) => Ok(()),
         Err(error) => Err(error),
     };
     passed.and(closed)
 }
 
-fn pass_on<'py>(feed: &Feed, mut values: impl Iterator<Item = PyResult<Bound<'py, PyAny>>>) -> PyResult<()> {
+fn pass_on(feed: &Feed, values: &Bound<'_, PyIterator>) -> PyResult<()> {
     while feed.is_active() {
         let start = Instant::now();
-        let Some(value) = values.next() else { return Ok(()) };
-        let value = value?;
+        let Some(value) = ffi::next(values)? else { return Ok(()) };
         feed.spent(start.elapsed());
         if publish(feed, &value)?.is_err() {
             return Ok(());
@@ -196,8 +192,8 @@ fn batch(set: &FeedSet<'_>, values: &Bound<'_, PyAny>) -> PyResult<()> {
             type_name(values)
         )));
     }
-    for item in values.try_iter()? {
-        let item = item?;
+    let values = values.try_iter()?;
+    while let Some(item) = ffi::next(&values)? {
         if let Ok(dict) = item.cast::<PyDict>() {
             dict.iter().try_for_each(|(topic, value)| one_of_batch(set, &topic, &value))?;
         } else if let Ok(pair) = item.cast::<PyTuple>()

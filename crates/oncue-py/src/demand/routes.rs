@@ -8,7 +8,7 @@ use std::time::Duration;
 use oncue::demand::{Builder, Change, Feed, LastLimits, Pattern, RouteBuilder};
 use oncue::{Admission, OnDemand, SubscribeRequest};
 use pyo3::exceptions::PyTypeError;
-use pyo3::types::{PyAnyMethods as _, PyBytes, PyDict, PyDictMethods as _};
+use pyo3::types::{PyAnyMethods as _, PyBytes, PyDict, PyDictMethods as _, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, pyclass, pymethods};
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -17,12 +17,12 @@ use super::produce::Function;
 use super::serving::Serving;
 use crate::engine::engine;
 use crate::errors::{OrRaise as _, misuse, system};
-use crate::ffi::attach;
+use crate::ffi::{self, attach};
 use crate::frames::body;
 use crate::options::{on_full, options};
 use crate::publisher::PyXPub;
 use crate::records::{PeerKey, record};
-use crate::wait::duration;
+use crate::wait::{Deciding, duration};
 
 /// How many threads produce for periodic routes and batches, at most: as many functions may block at a time.
 const WORKERS_MAX: usize = 256;
@@ -171,7 +171,8 @@ impl Settings {
             self.set(move |route| {
                 route.catalogue_with(period, move || {
                     let listed = attach(|py| {
-                        let listed = list.bind(py).call0().and_then(|listed| topics(&pattern, &listed));
+                        let listed = ffi::call(list.bind(py), &PyTuple::empty(py));
+                        let listed = listed.and_then(|listed| topics(&pattern, &listed));
                         listed.map_err(|error| {
                             // The library takes a panic for the failure of a list; its text is reported.
                             let raised = Raised::new(py, error);
@@ -200,6 +201,7 @@ fn log(py: Python<'_>, what: &str, of: &str, raised: &Raised) {
 }
 
 fn admit(decide: &Py<PyAny>, request: &SubscribeRequest<'_>) -> Admission {
+    let _deciding = Deciding::begin();
     attach(|py| {
         let ask = || {
             let asked = record!(py, "SubscribeRequest", {
@@ -207,7 +209,7 @@ fn admit(decide: &Py<PyAny>, request: &SubscribeRequest<'_>) -> Admission {
                 address: request.address.to_string(),
                 prefix: PyBytes::new(py, request.prefix),
             })?;
-            let answer = decide.bind(py).call1((asked,))?;
+            let answer = ffi::call(decide.bind(py), &PyTuple::new(py, [asked])?)?;
             if let Ok(accepted) = answer.extract::<bool>() {
                 return Ok(if accepted {
                     Admission::Accept

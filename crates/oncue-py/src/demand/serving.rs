@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oncue::OnDemand;
 use oncue::demand::{Done, FeedCounts};
 use pyo3::types::PyBytes;
-use pyo3::{Py, PyAny, PyClassInitializer, PyResult, Python, pyclass, pymethods};
+use pyo3::{Py, PyAny, PyResult, Python, pyclass, pymethods};
 
 use crate::errors::misuse;
 use crate::ffi::attach;
-use crate::publisher::{PyXPub, topic, xpub};
+use crate::frames::body;
 use crate::records::{copied, record};
 use crate::wait::duration;
 
@@ -69,12 +69,6 @@ impl Serving {
         Ok(self.on_demand()?.endpoints().iter().map(ToString::to_string).collect())
     }
 
-    /// The socket.
-    fn socket(&self, py: Python<'_>) -> PyResult<Py<PyXPub>> {
-        let socket: PyClassInitializer<PyXPub> = xpub(self.on_demand()?.xpub().clone());
-        Py::new(py, socket)
-    }
-
     /// Counts of all: an `OnDemandStats`.
     fn stats(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let od = self.on_demand()?;
@@ -126,7 +120,7 @@ impl Serving {
     /// Ends the subscriptions of all peers to exactly this prefix.
     #[pyo3(signature = (prefix, reason = ""))]
     fn revoke(&self, prefix: &pyo3::Bound<'_, PyAny>, reason: &str) -> PyResult<()> {
-        self.on_demand()?.revoke(topic(prefix)?.bytes(), reason.to_owned());
+        self.on_demand()?.revoke(body(prefix)?.bytes(), reason.to_owned());
         Ok(())
     }
 
