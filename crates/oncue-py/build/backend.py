@@ -15,7 +15,13 @@ from pathlib import Path
 import maturin
 from maturin import get_requires_for_build_wheel
 
-__all__ = ["build_wheel", "get_requires_for_build_wheel", "prepare_metadata_for_build_wheel"]
+__all__ = [
+    "UnsupportedOperation",
+    "build_sdist",
+    "build_wheel",
+    "get_requires_for_build_wheel",
+    "prepare_metadata_for_build_wheel",
+]
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPTS = ROOT / "crates" / "oncue-py" / "oncue.data" / "scripts"
@@ -44,3 +50,12 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     SCRIPTS.mkdir(parents=True, exist_ok=True)
     build_command()
     return maturin.build_wheel(wheel_directory, config_settings, metadata_directory)
+
+
+class UnsupportedOperation(Exception):
+    """What this backend does not do (PEP 517)."""
+
+
+def build_sdist(sdist_directory, config_settings=None):  # type: ignore[no-untyped-def]
+    """PEP 517: there is none yet."""
+    raise UnsupportedOperation("there is no source distribution of oncue; install it from a checkout, by pip install .")
