@@ -9,8 +9,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const SLACK: Duration = Duration::from_millis(100);
 /// How long a handshake may take, as in the options below.
 const HANDSHAKE: Duration = SECOND;
-/// How long it takes to connect again, although each tenth attempt is refused.
-const REDIALED: Duration = SECOND;
+/// How long it takes to connect again, although each tenth attempt is refused: one attempt may have reached the machine that
+/// has vanished, and fails when its handshake takes too long.
+const REDIALED: Duration = Duration::from_secs(2);
 
 /// Which side monitors the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
