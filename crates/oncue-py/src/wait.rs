@@ -101,11 +101,14 @@ impl<T: Send> Deref for Detached<T> {
 impl<T: Send> Drop for Detached<T> {
     fn drop(&mut self) {
         let mut value = self.0.take();
-        // Without an interpreter nothing waits for it; then it is dropped here.
-        let _ = Python::try_attach(|py| {
+        let dropped = Python::try_attach(|py| {
             let value = value.take();
             py.detach(|| drop(value));
         });
+        if dropped.is_none() {
+            // The interpreter ends, and the process with it: nothing is to be waited for any more.
+            std::mem::forget(value);
+        }
     }
 }
 
