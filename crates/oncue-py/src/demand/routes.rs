@@ -373,13 +373,13 @@ impl Routes {
 fn failed(report: &Py<PyAny>, feed: &Feed, failure: &oncue::demand::Failure) {
     use oncue::demand::Failure;
     tell(report, |py| {
-        let raised = match failure {
-            Failure::Error(error) => error.downcast_ref::<Raised>(),
-            _ => None,
-        };
-        let why = match raised {
-            Some(raised) => raised.exception.clone_ref(py).into_any(),
-            None => pyo3::types::PyString::new(py, &failure.to_string()).into_any().unbind(),
+        let text = |text: &str| pyo3::types::PyString::new(py, text).into_any().unbind();
+        let why = match failure {
+            Failure::Error(error) => match error.downcast_ref::<Raised>() {
+                Some(raised) => raised.exception.clone_ref(py).into_any(),
+                None => text(&error.to_string()),
+            },
+            _ => text(&failure.to_string()),
         };
         Ok((PyBytes::new(py, feed.topic()).unbind(), feed.generation(), why))
     });
