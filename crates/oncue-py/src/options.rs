@@ -180,7 +180,8 @@ fn welcome(options: Options, value: &Bound<'_, PyAny>) -> PyResult<Options> {
 
 fn metadata(mut options: Options, name: &str, value: &Bound<'_, PyAny>) -> PyResult<Options> {
     let given: Bound<'_, PyDict> = extract(name, value)?;
-    for (name, value) in given.iter() {
+    // Of a copy: a value may change the dict when it is asked for its bytes.
+    for (name, value) in given.copy()?.iter() {
         options = options.metadata(name.extract::<String>()?, body(&value)?.bytes().to_vec());
     }
     Ok(options)

@@ -656,4 +656,6 @@ on.stop()
 print(interrupts > 0)
 """.replace("import random\n", "import random\nsignal.signal(signal.SIGALRM, signal.default_int_handler)\n")
     )
-    assert running.ended().well() == ["True"]
+    ended = running.ended()
+    # Python itself may be interrupted where nobody can catch it.
+    assert (ended.code, ended.out) == (0, "True\n"), ended.err

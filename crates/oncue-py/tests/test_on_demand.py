@@ -645,7 +645,7 @@ def test_a_catalogue_is_a_function_that_is_called_again(on, sub):
     until(lambda: subscriber.recv(LIMIT)[1] == b"B")
 
 
-def test_a_catalogue_that_raises_is_logged_and_listed_again(on, sub, logged):
+def test_a_catalogue_that_raises_is_logged_once_with_its_traceback_and_listed_again(on, sub, caplog):
     listed = iter([LookupError("down"), ["A"], 5])
 
     def catalogue():
@@ -657,8 +657,21 @@ def test_a_catalogue_that_raises_is_logged_and_listed_again(on, sub, logged):
     on.every("p/{s}", seconds=60, catalogue=catalogue, catalogue_seconds=0.02)(lambda s: s)
     on.start()
     assert sub(on.endpoint, "p/").recv(LIMIT)[1] == b"A"
-    until(lambda: sum("catalogue of p/{s}" in text for text in logged()) >= 2)
-    assert on.stats().lists_failed >= 1
+    until(lambda: on.stats().lists_failed == 2)
+    records = [record for record in caplog.records if record.name == "oncue"]
+    assert [str(record.exc_info[1]) for record in records] == ["down", "'int' object is not iterable"]
+    assert all("catalogue of p/{s} could not be listed" in record.getMessage() for record in records)
+
+
+def test_a_function_of_ones_own_is_told_of_the_exception_of_a_catalogue(sub, logged):
+    told = []
+    on = oncue.OnDemand("tcp://127.0.0.1:0", on_list_failure=lambda *given: told.append(given))
+    on.every("p/{s}", seconds=60, catalogue=lambda: 1 / 0)(lambda s: s)
+    with on:
+        sub(on.endpoint, "p/")
+        pattern, why = until(lambda: told)[0]
+    assert pattern == "p/{s}" and isinstance(why, ZeroDivisionError) and why.__traceback__
+    assert not any("catalogue of" in text for text in logged())
 
 
 @pytest.mark.parametrize("wrong", [[("A", "B")], [{"t": "A"}], [{}], ["a\nb/c"]], ids=repr)

@@ -61,7 +61,7 @@ class OnDemand:
         status_prefix: str | bytes | None = None,
         tell_unserved: bool | None = None,
         on_failure: Callable[[bytes, int, BaseException | str], object] = _log.failed,
-        on_list_failure: Callable[[str, str], object] = _log.list_failed,
+        on_list_failure: Callable[[str, BaseException | str], object] = _log.list_failed,
         on_unserved: Callable[[bytes, str], object] = _log.unserved,
         **options: Any,
     ) -> None:

@@ -27,6 +27,34 @@ _READY_MAX = 64
 _waiting_of: WeakKeyDictionary[asyncio.AbstractEventLoop, _Waiting] = WeakKeyDictionary()
 
 
+OPTIONS = """
+Options, as keyword arguments; all times are seconds, and ``None`` is a time that never comes.
+
+Queues, for each peer: ``send_hwm`` (1000 messages), ``recv_hwm`` (1000), ``queue_bytes_max`` (64 MiB); for the socket:
+``outbox_bytes_max`` (4 MiB between ``send`` and the I/O threads), ``received_bytes_max``. ``on_full``: "drop_newest" (the default),
+"drop_oldest", "latest", "refuse" or "disconnect". ``evict_after``: disconnects a peer that has been full for so long. ``keep``:
+"all" or "latest", which of the received messages wait. ``conflate``: keeps the newest message alone. ``linger`` (1): how long a
+closed socket goes on sending. ``last_values_bytes_max`` (64 MiB).
+
+Connections: ``reconnect`` (0.1, 5): the shortest and the longest pause. ``reconnect_stop``: one or more of "connection_refused",
+"handshake_failed", "disconnected", "always". ``connect_timeout``, ``handshake_timeout`` (30), ``message_timeout`` (30).
+``heartbeat``: (interval, timeout), or ``None`` for none. ``heartbeat_ttl``. ``metadata``: a dict, told to peers. ``socks_proxy``:
+"HOST:PORT", or that with user and password.
+
+XPUB and PUB: ``verbose`` ("off", "subscribes", "all"), ``manual``, ``welcome`` (a message for each new peer), ``discard_messages``,
+``only_first_subscribe``, ``invert_matching``.
+
+Bounds for peers: ``peers_max``, ``peers_per_address_max``, ``message_bytes_max``, ``prefix_length_max``, ``prefixes_max``,
+``prefix_bytes_max``.
+
+The system: ``send_buffer``, ``recv_buffer``, ``listen_backlog``, ``ip_versions`` ("both", "4", "6"), ``tcp_keepalive``,
+``tcp_keepalive_idle``, ``tcp_keepalive_interval``, ``tcp_keepalive_count``, ``tcp_user_timeout``, ``type_of_service``,
+``socket_priority``, ``bind_to_device``, ``ipc_mode``, ``ipc_user``, ``ipc_group``.
+
+``engine``: an ``Engine``; without it the sockets of the process share one.
+"""
+
+
 class _Events(Protocol[_Item_co]):
     def fileno(self) -> int: ...
 
@@ -101,11 +129,11 @@ class _Closing:
 
 
 class Pub(_oncue.Pub, _Closing):
-    __doc__ = _oncue.Pub.__doc__
+    __doc__ = f"{_oncue.Pub.__doc__}\n{OPTIONS}"
 
 
 class XPub(_oncue.XPub, _Closing):
-    __doc__ = _oncue.XPub.__doc__
+    __doc__ = f"{_oncue.XPub.__doc__}\n{OPTIONS}"
 
     async def aevent(self, timeout: float | None = None) -> Any:
         """As ``event``, awaited."""
@@ -160,8 +188,8 @@ class _Receiving(_Closing):
 
 
 class Sub(_oncue.Sub, _Receiving):
-    __doc__ = _oncue.Sub.__doc__
+    __doc__ = f"{_oncue.Sub.__doc__}\n{OPTIONS}"
 
 
 class XSub(_oncue.XSub, _Receiving):
-    __doc__ = _oncue.XSub.__doc__
+    __doc__ = f"{_oncue.XSub.__doc__}\n{OPTIONS}"

@@ -19,6 +19,16 @@ _READY_MAX = 64
 _LOOP_LOOK = 0.2
 
 
+class _Task(asyncio.Task):  # type: ignore[type-arg]
+    """A task that knows whether somebody has cancelled it, which may also be the end of its loop."""
+
+    was_cancelled = False
+
+    def cancel(self, *arguments: Any, **named: Any) -> bool:
+        self.was_cancelled = True
+        return super().cancel(*arguments, **named)
+
+
 class Tasks:
     """The routes that are coroutines, and their tasks from a start until its stop."""
 
@@ -42,9 +52,7 @@ class Started:
     def __init__(self, produce: dict[str, Produce]) -> None:
         self.changes = Changes()
         self._produce_of = produce
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        #: The generations whose tasks were cancelled.
-        self._ended: set[int] = set()
+        self._tasks: dict[int, _Task] = {}
         self._of_topic: dict[bytes, asyncio.Task[None]] = {}
         self._lock = threading.Lock()
         self._pending: set[concurrent.futures.Future[Any]] = set()
@@ -96,22 +104,20 @@ class Started:
         for started, route, feed in self.changes.take():
             if started:
                 before = self._of_topic.get(feed.topic)
-                task = loop.create_task(self._produce(route, feed, before), name=f"oncue {feed!r}")
+                task = _Task(self._produce(route, feed, before), loop=loop, name=f"oncue {feed!r}")
                 self._tasks[feed.generation] = self._of_topic[feed.topic] = task
                 task.add_done_callback(lambda task, feed=feed: self._forget(task, feed))  # type: ignore[misc]
             else:
                 self._end(feed.generation)
 
     def _end(self, generation: int) -> None:
-        """Cancels a task once: a second time would interrupt what it does in its `finally`."""
+        """Cancels a task, unless it was: a second time would interrupt what it does in its `finally`."""
         task = self._tasks.get(generation)
-        if task is not None and generation not in self._ended:
-            self._ended.add(generation)
+        if task is not None and not task.was_cancelled:
             task.cancel()
 
     def _forget(self, task: asyncio.Task[None], feed: Feed) -> None:
         self._tasks.pop(feed.generation, None)
-        self._ended.discard(feed.generation)
         if self._of_topic.get(feed.topic) is task:
             del self._of_topic[feed.topic]
         # A task that is cancelled before it runs for the first time has told nothing.

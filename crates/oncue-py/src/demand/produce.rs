@@ -184,7 +184,7 @@ fn batch(set: &FeedSet<'_>, values: &Bound<'_, PyAny>) -> PyResult<()> {
         return Ok(());
     }
     if let Ok(dict) = values.cast::<PyDict>() {
-        return dict.iter().try_for_each(|(topic, value)| one_of_batch(set, &topic, &value));
+        return of_dict(set, dict);
     }
     if is_one(values) && values.try_iter().is_err() {
         return Err(PyTypeError::new_err(format!(
@@ -195,7 +195,7 @@ fn batch(set: &FeedSet<'_>, values: &Bound<'_, PyAny>) -> PyResult<()> {
     let values = values.try_iter()?;
     while let Some(item) = ffi::next(&values)? {
         if let Ok(dict) = item.cast::<PyDict>() {
-            dict.iter().try_for_each(|(topic, value)| one_of_batch(set, &topic, &value))?;
+            of_dict(set, dict)?;
         } else if let Ok(pair) = item.cast::<PyTuple>()
             && pair.len() == 2
         {
@@ -208,6 +208,11 @@ fn batch(set: &FeedSet<'_>, values: &Bound<'_, PyAny>) -> PyResult<()> {
         }
     }
     Ok(())
+}
+
+fn of_dict(set: &FeedSet<'_>, values: &Bound<'_, PyDict>) -> PyResult<()> {
+    // Of a copy: other threads, and what a value calls, may change the dict meanwhile.
+    values.copy()?.iter().try_for_each(|(topic, value)| one_of_batch(set, &topic, &value))
 }
 
 fn one_of_batch(set: &FeedSet<'_>, topic: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {

@@ -1,6 +1,6 @@
 //! Routes being put together, one call a route.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -174,10 +174,8 @@ impl Settings {
                         let listed = ffi::call(list.bind(py), &PyTuple::empty(py));
                         let listed = listed.and_then(|listed| topics(&pattern, &listed));
                         listed.map_err(|error| {
-                            // The library takes a panic for the failure of a list; its text is reported.
-                            let raised = Raised::new(py, error);
-                            log(py, "list_failed", &pattern.to_string(), &raised);
-                            raised.to_string()
+                            // The library takes a panic for the failure of a list, and reports its text.
+                            LISTS_FAILED.keep(Raised::new(py, error))
                         })
                     });
                     listed.unwrap_or_else(|text| std::panic::resume_unwind(Box::new(text)))
@@ -236,7 +234,7 @@ fn admit(decide: &Py<PyAny>, request: &SubscribeRequest<'_>) -> Admission {
 #[pymethods]
 impl Routes {
     /// `settings`: grace, feeds_max, catalogue_topics_max, status_prefix, workers, tell_unserved; and functions: failed(topic,
-    /// generation, exception or text), list_failed(pattern, text), unserved(topic, reason).
+    /// generation, exception or text), list_failed(pattern, exception or text), unserved(topic, reason).
     #[new]
     #[pyo3(signature = (**settings))]
     fn new(settings: Option<&Bound<'_, PyDict>>) -> PyResult<Routes> {
@@ -257,7 +255,7 @@ impl Routes {
                 "list_failed" => {
                     let report = value.unbind();
                     builder.on_list_failure(move |pattern, failure| {
-                        tell(&report, |_| Ok((pattern.to_string(), failure.to_string())));
+                        tell(&report, |py| Ok((pattern.to_string(), list_failed(py, failure))));
                     })
                 }
                 "unserved" => {
@@ -373,16 +371,56 @@ impl Routes {
 fn failed(report: &Py<PyAny>, feed: &Feed, failure: &oncue::demand::Failure) {
     use oncue::demand::Failure;
     tell(report, |py| {
-        let raised = match failure {
-            Failure::Error(error) => error.downcast_ref::<Raised>(),
-            _ => None,
-        };
-        let why = match raised {
-            Some(raised) => raised.exception.clone_ref(py).into_any(),
-            None => pyo3::types::PyString::new(py, &failure.to_string()).into_any().unbind(),
+        let text = |text: &str| pyo3::types::PyString::new(py, text).into_any().unbind();
+        let why = match failure {
+            Failure::Error(error) => match error.downcast_ref::<Raised>() {
+                Some(raised) => raised.exception.clone_ref(py).into_any(),
+                None => text(&error.to_string()),
+            },
+            _ => text(&failure.to_string()),
         };
         Ok((PyBytes::new(py, feed.topic()).unbind(), feed.generation(), why))
     });
+}
+
+/// Exceptions of catalogues, on their way to the function that is told of them: by the texts of the panics that carry them.
+struct ListsFailed(Mutex<BTreeMap<u64, Raised>>);
+
+static LISTS_FAILED: ListsFailed = ListsFailed(Mutex::new(BTreeMap::new()));
+/// How many are kept at most: of routes that were stopped meanwhile, nobody is told.
+const LISTS_FAILED_MAX: usize = 64;
+
+impl ListsFailed {
+    /// Returns the text.
+    fn keep(&self, raised: Raised) -> String {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = kept.last_key_value().map_or(0, |(last, _)| last + 1);
+        kept.insert(number, raised);
+        let oldest = if kept.len() > LISTS_FAILED_MAX { kept.pop_first() } else { None };
+        // What is released may call back.
+        drop((kept, oldest));
+        number.to_string()
+    }
+
+    fn take(&self, text: &str) -> Option<Raised> {
+        let number = text.parse().ok()?;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&number)
+    }
+}
+
+/// Why a catalogue was not listed: the exception, or a text.
+fn list_failed(py: Python<'_>, failure: &oncue::demand::Failure) -> Py<PyAny> {
+    use oncue::demand::Failure;
+    let raised = match failure {
+        Failure::Panic(text) => LISTS_FAILED.take(text),
+        _ => None,
+    };
+    let text = match (raised, failure) {
+        (Some(raised), _) => return raised.exception.into_any(),
+        (None, Failure::Error(error)) => error.to_string(),
+        (None, _) => failure.to_string(),
+    };
+    pyo3::types::PyString::new(py, &text).into_any().unbind()
 }
 
 /// Calls a function of the user's; what it raises is written where exceptions go that nobody can catch.
