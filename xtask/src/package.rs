@@ -21,7 +21,14 @@ const NEEDS: &[&str] = &[
 /// What checks the types.
 const TYPES: &str = "mypy>=1.19,<3";
 /// The tests of one interpreter; the others run those of these files.
-const FEW: &[&str] = &["test_sockets.py", "test_on_demand.py", "test_asyncio.py"];
+const FEW: &[&str] = &[
+    "test_sockets.py",
+    "test_on_demand.py",
+    "test_asyncio.py",
+    "test_async_routes.py",
+    "test_values.py",
+    "test_zmq.py",
+];
 
 pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     let mut args = args.to_vec();

@@ -1,14 +1,14 @@
 //! Routes being put together, one call a route.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use oncue::demand::{Builder, Change, Feed, LastLimits, Pattern, RouteBuilder};
+use oncue::demand::{Builder, Change, Failure, Feed, LastLimits, Pattern, RouteBuilder};
 use oncue::{Admission, OnDemand, SubscribeRequest};
 use pyo3::exceptions::PyTypeError;
-use pyo3::types::{PyAnyMethods as _, PyBytes, PyDict, PyDictMethods as _, PyTuple};
+use pyo3::types::{PyAnyMethods as _, PyBytes, PyDict, PyDictMethods as _, PyString, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, pyclass, pymethods};
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -169,16 +169,12 @@ impl Settings {
         if listed.is_callable() {
             let (list, pattern) = (listed.clone().unbind(), pattern.clone());
             self.set(move |route| {
-                route.catalogue_with(period, move || {
-                    let listed = attach(|py| {
+                route.try_catalogue_with(period, move || {
+                    attach(|py| {
                         let listed = ffi::call(list.bind(py), &PyTuple::empty(py));
                         let listed = listed.and_then(|listed| topics(&pattern, &listed));
-                        listed.map_err(|error| {
-                            // The library takes a panic for the failure of a list, and reports its text.
-                            LISTS_FAILED.keep(Raised::new(py, error))
-                        })
-                    });
-                    listed.unwrap_or_else(|text| std::panic::resume_unwind(Box::new(text)))
+                        listed.map_err(|error| Raised::new(py, error).into())
+                    })
                 })
             });
         } else {
@@ -255,7 +251,7 @@ impl Routes {
                 "list_failed" => {
                     let report = value.unbind();
                     builder.on_list_failure(move |pattern, failure| {
-                        tell(&report, |py| Ok((pattern.to_string(), list_failed(py, failure))));
+                        tell(&report, |py| Ok((pattern.to_string(), why(py, failure))));
                     })
                 }
                 "unserved" => {
@@ -368,59 +364,20 @@ impl Routes {
     }
 }
 
-fn failed(report: &Py<PyAny>, feed: &Feed, failure: &oncue::demand::Failure) {
-    use oncue::demand::Failure;
-    tell(report, |py| {
-        let text = |text: &str| pyo3::types::PyString::new(py, text).into_any().unbind();
-        let why = match failure {
-            Failure::Error(error) => match error.downcast_ref::<Raised>() {
-                Some(raised) => raised.exception.clone_ref(py).into_any(),
-                None => text(&error.to_string()),
-            },
-            _ => text(&failure.to_string()),
-        };
-        Ok((PyBytes::new(py, feed.topic()).unbind(), feed.generation(), why))
-    });
+fn failed(report: &Py<PyAny>, feed: &Feed, failure: &Failure) {
+    tell(report, |py| Ok((PyBytes::new(py, feed.topic()).unbind(), feed.generation(), why(py, failure))));
 }
 
-/// Exceptions of catalogues, on their way to the function that is told of them: by the texts of the panics that carry them.
-struct ListsFailed(Mutex<BTreeMap<u64, Raised>>);
-
-static LISTS_FAILED: ListsFailed = ListsFailed(Mutex::new(BTreeMap::new()));
-/// How many are kept at most: of routes that were stopped meanwhile, nobody is told.
-const LISTS_FAILED_MAX: usize = 64;
-
-impl ListsFailed {
-    /// Returns the text.
-    fn keep(&self, raised: Raised) -> String {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = kept.last_key_value().map_or(0, |(last, _)| last + 1);
-        kept.insert(number, raised);
-        let oldest = if kept.len() > LISTS_FAILED_MAX { kept.pop_first() } else { None };
-        // What is released may call back.
-        drop((kept, oldest));
-        number.to_string()
-    }
-
-    fn take(&self, text: &str) -> Option<Raised> {
-        let number = text.parse().ok()?;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&number)
-    }
-}
-
-/// Why a catalogue was not listed: the exception, or a text.
-fn list_failed(py: Python<'_>, failure: &oncue::demand::Failure) -> Py<PyAny> {
-    use oncue::demand::Failure;
-    let raised = match failure {
-        Failure::Panic(text) => LISTS_FAILED.take(text),
-        _ => None,
+/// Why something failed: the exception, or a text.
+fn why(py: Python<'_>, failure: &Failure) -> Py<PyAny> {
+    let text = match failure {
+        Failure::Error(error) => match error.downcast_ref::<Raised>() {
+            Some(raised) => return raised.exception.clone_ref(py).into_any(),
+            None => error.to_string(),
+        },
+        _ => failure.to_string(),
     };
-    let text = match (raised, failure) {
-        (Some(raised), _) => return raised.exception.into_any(),
-        (None, Failure::Error(error)) => error.to_string(),
-        (None, _) => failure.to_string(),
-    };
-    pyo3::types::PyString::new(py, &text).into_any().unbind()
+    PyString::new(py, &text).into_any().unbind()
 }
 
 /// Calls a function of the user's; what it raises is written where exceptions go that nobody can catch.

@@ -10,11 +10,15 @@ use super::ticks::Tick;
 use super::workers::{Job, Jobs};
 use crate::demand::feed::{Desk, Failure, Note};
 
+/// What lists topics, or says why it cannot.
+pub(crate) type ListFn =
+    Arc<dyn Fn() -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>> + Send + Sync>;
+
 /// What lists the topics of a route, and how often.
 #[derive(Clone)]
 pub(crate) struct Lister {
     pub(crate) period: Duration,
-    pub(crate) list: Arc<dyn Fn() -> Vec<Vec<u8>> + Send + Sync>,
+    pub(crate) list: ListFn,
     /// Topics that are listed whatever the function returns.
     pub(crate) always: Vec<Vec<u8>>,
 }
@@ -37,6 +41,7 @@ impl Tick for Listing {
 impl Job for Listing {
     fn run(&self) {
         let listed = Failure::catch(|| (self.lister.list)());
+        let listed = listed.and_then(|listed| listed.map_err(Failure::Error));
         let topics = listed.map(|listed| self.lister.always.iter().cloned().chain(listed).collect());
         self.desk.tell(Note::Listed { route: self.route, due: self.due, topics });
     }

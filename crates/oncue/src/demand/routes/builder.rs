@@ -288,7 +288,7 @@ impl Builder {
         self
     }
 
-    /// A function that is called when a catalogue function panics, or lists a topic that is not of its route or too many
+    /// A function that is called when a catalogue function fails or panics, or lists a topic that is not of its route or too many
     /// topics; the list before stays. It runs on the thread that serves all routes, and must return at once. Without it such
     /// failures are only counted.
     pub fn on_list_failure(mut self, report: impl Fn(&Pattern, &Failure) + Send + Sync + 'static) -> Builder {

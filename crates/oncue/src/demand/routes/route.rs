@@ -318,9 +318,32 @@ impl RouteBuilder {
     /// # Ok::<(), oncue::Error>(())
     /// ```
     pub fn catalogue_with(
-        mut self,
+        self,
         period: Duration,
         list: impl Fn() -> Vec<Vec<u8>> + Send + Sync + 'static,
+    ) -> RouteBuilder {
+        self.try_catalogue_with(period, move || Ok(list()))
+    }
+
+    /// As [`catalogue_with`](RouteBuilder::catalogue_with), of a function that may fail: the list before stays, and
+    /// [`Builder::on_list_failure`] is told the error.
+    ///
+    /// ```
+    /// # use {oncue::OnDemand, std::time::Duration};
+    /// let od = OnDemand::bind("tcp://127.0.0.1:0")?
+    ///     .route("file/{name}")
+    ///     .try_catalogue_with(Duration::from_secs(60), || {
+    ///         let topic = |entry: std::fs::DirEntry| format!("file/{}", entry.file_name().display()).into_bytes();
+    ///         std::fs::read_dir("/tmp")?.map(|entry| Ok(topic(entry?))).collect()
+    ///     })
+    ///     .every(Duration::from_secs(1), |feed| format!("the size of {}", feed.param("name")))
+    ///     .start()?;
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    pub fn try_catalogue_with(
+        mut self,
+        period: Duration,
+        list: impl Fn() -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>> + Send + Sync + 'static,
     ) -> RouteBuilder {
         self.draft.lister = Some(Lister { period, list: Arc::new(list), always: Vec::new() });
         self
