@@ -69,7 +69,16 @@ class Program:
         here = str(Path(__file__).parent)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([path, here]), "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-W", "ignore:This process:DeprecationWarning", "-c", textwrap.dedent(text), *map(str, arguments)],
+            [
+                sys.executable,
+                "-X",
+                "faulthandler",
+                "-W",
+                "ignore:This process:DeprecationWarning",
+                "-c",
+                textwrap.dedent(text),
+                *map(str, arguments),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

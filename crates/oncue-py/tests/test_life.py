@@ -139,7 +139,9 @@ def test_stop_waits_until_each_producer_has_cleaned_up(on, sub):
     assert sorted(cleaned) == sorted(str(n) for n in range(10))
 
 
-@pytest.mark.parametrize("place", ["every", "stream", "batch", "catalogue", "admit", "on_failure", "on_unserved", "fill", "finally"])
+@pytest.mark.parametrize(
+    "place", ["every", "stream", "batch", "catalogue", "admit", "on_failure", "on_unserved", "fill", "finally"]
+)
 def test_any_function_that_the_routes_call_may_stop_them(sub, place):
     stops = []
 
@@ -602,10 +604,9 @@ def test_sockets_in_a_fork_fail_and_do_not_hang(program):
 
 
 def test_multiprocessing_with_either_method_works_beside_running_routes(program):
-    assert (
-        program(
-            PRELUDE
-            + """
+    assert program(
+        PRELUDE
+        + """
 import multiprocessing
 
 on.start()
@@ -619,11 +620,7 @@ for method in ("fork", "spawn", "forkserver"):
     assert process.exitcode == 0
 sub.recv(LIMIT)
 """
-        )
-        .ended()
-        .well()
-        == ["fork", "spawn", "forkserver", "ended 1"]
-    )
+    ).ended().well() == ["fork", "spawn", "forkserver", "ended 1"]
 
 
 def test_keyboard_interrupts_at_any_moment_of_a_start_and_stop_leave_it_usable(program):

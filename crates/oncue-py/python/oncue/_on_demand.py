@@ -109,7 +109,8 @@ class OnDemand:
         ``settings`` of all routes: ``grace``, ``min_run``, ``feeds_max``, ``backoff`` (two times, or ``None`` for no restart),
         ``min_interval`` (the shortest time between two values), ``on_full``, ``pace``, ``keep_last``, ``keep_last_age``,
         ``keep_last_bytes``, ``keep_last_outlive``, ``fresh_for``, ``once``, ``frames``, ``fill`` (a function that has a value for a
-        topic that has none: when its feed starts, or its last value is too old), ``admit`` (a function that decides about a ``SubscribeRequest``), ``catalogue`` (topics, or the values of
+        topic that has none: when its feed starts, or its last value is too old), ``admit`` (a function that decides about a
+        ``SubscribeRequest``), ``catalogue`` (topics, or the values of
         the parameters; or a function that lists them, each ``catalogue_seconds``).
         """
 
