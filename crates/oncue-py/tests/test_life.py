@@ -687,7 +687,8 @@ for turn in range(60):
         on.start()
         on.stop()
         time.sleep(0.004)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError):
+        # The second of a condition of Python's own that was interrupted.
         interrupts += 1
     finally:
         while True:
@@ -695,7 +696,7 @@ for turn in range(60):
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 on.stop()
                 break
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, RuntimeError):
                 pass
 on.start()
 subscribed("e").recv(LIMIT)
