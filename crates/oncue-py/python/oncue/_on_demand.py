@@ -497,17 +497,21 @@ def _on_terminate() -> Callable[[], None]:
 
 
 class _Ended:
-    """Set when a start of routes has ended: to be waited for, or awaited."""
+    """Set when a start of routes has ended: to be waited for, or awaited.
+
+    Ctrl-C may come at any moment of a wait. An event of ``threading`` would then keep its lock, and could not be set any more;
+    here each waiter has a lock of its own.
+    """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._set = False
+        self._waiting: list[threading.Lock] = []
         self._awaiting: set[asyncio.Future[None]] = set()
 
-    def is_set(self) -> bool:
-        return self._event.is_set()
-
     def set(self) -> None:
-        self._event.set()
+        self._set = True
+        for lock in list(self._waiting):
+            lock.release()
         for future in list(self._awaiting):
             try:
                 future.get_loop().call_soon_threadsafe(_done, future)
@@ -515,14 +519,26 @@ class _Ended:
                 # The loop was closed while it waited.
                 pass
 
+    def is_set(self) -> bool:
+        return self._set
+
     def wait(self, timeout: float | None = None) -> bool:
-        return self._event.wait(timeout)
+        lock = threading.Lock()
+        lock.acquire()
+        self._waiting.append(lock)
+        try:
+            # Looked at after it can be woken, so that it is not missed.
+            if not self._set:
+                lock.acquire(timeout=-1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX))
+        finally:
+            self._waiting.remove(lock)
+        return self._set
 
     async def awaited(self) -> None:
         future = asyncio.get_running_loop().create_future()
         self._awaiting.add(future)
         try:
-            if not self._event.is_set():
+            if not self._set:
                 await future
         finally:
             self._awaiting.discard(future)
