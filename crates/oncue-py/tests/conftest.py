@@ -17,7 +17,7 @@ import pytest
 import oncue
 
 #: The most that anything may take, in seconds. It is not reached when all is well.
-LIMIT = 20.0
+LIMIT = float(__import__("os").environ.get("ONCUE_TEST_LIMIT", "20"))
 #: After this time a test hangs: the stacks of all threads are written, and the run ends.
 HANGS = 40.0
 
@@ -69,7 +69,16 @@ class Program:
         here = str(Path(__file__).parent)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([path, here]), "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-W", "ignore:This process:DeprecationWarning", "-c", textwrap.dedent(text), *map(str, arguments)],
+            [
+                sys.executable,
+                "-X",
+                "faulthandler",
+                "-W",
+                "ignore:This process:DeprecationWarning",
+                "-c",
+                textwrap.dedent(text),
+                *map(str, arguments),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -176,7 +176,8 @@ def test_an_async_generator_that_ends_finishes_its_topic(on, sub):
 
 
 def test_a_producer_that_never_awaits_lets_the_loop_go_on(on, sub):
-    @on.stream("busy")
+    # Nothing makes it wait for its subscribers.
+    @on.stream("busy", min_interval=60)
     async def busy():
         while True:
             yield "x"
@@ -270,6 +271,34 @@ def test_a_task_that_somebody_else_cancels_finishes_its_topic(on, sub):
             (task,) = [task for task in asyncio.all_tasks() if task.get_name().startswith("oncue")]
             task.cancel()
             await holds(lambda: on.stats().now.running == 0)
+
+    run(main())
+
+
+def test_a_task_that_is_cancelled_before_it_has_begun_finishes_its_topic(on, sub):
+    began = []
+
+    @on.stream("s")
+    async def s():
+        began.append(1)
+        yield "x"
+
+    async def main():
+        def cancel_all():
+            # Each time before the loop comes to the first step of a new task.
+            nonlocal cancelled
+            for task in asyncio.all_tasks():
+                if task.get_name().startswith("oncue"):
+                    cancelled += task.cancel()
+            asyncio.get_running_loop().call_soon(cancel_all)
+
+        cancelled = 0
+        async with on:
+            cancel_all()
+            sub(on.endpoint, "s")
+            await holds(lambda: cancelled)
+            await holds(lambda: on.stats().now.running == 0)
+            assert began == []
 
     run(main())
 

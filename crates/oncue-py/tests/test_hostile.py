@@ -38,10 +38,9 @@ VALUES = [
 
 
 def test_no_call_of_a_socket_with_any_arguments_panics_or_crashes(program):
-    lines = (
-        program(
-            ROUTES
-            + """
+    ended = program(
+        ROUTES
+        + """
 seed = random.Random(7)
 sockets = [oncue.Pub(), oncue.Sub(), oncue.XPub(), oncue.XSub(), oncue.XPub(manual=True, verbose="all")]
 sockets[1].connect(sockets[0].bind("inproc://one"))
@@ -86,11 +85,10 @@ for kind in (oncue.Pub, oncue.Sub, oncue.XPub, oncue.XSub, oncue.Engine, oncue.P
             calls += 1
 print(calls > 5000)
 """
-        )
-        .ended()
-        .well()
-    )
-    assert lines == ["True"]
+    ).ended()
+    # Numpy may warn of what the test does to it.
+    assert (ended.code, ended.out) == (0, "True\n"), ended.err
+    assert "panicked" not in ended.err
 
 
 def test_no_declaration_with_any_arguments_panics_or_crashes(program):
@@ -464,5 +462,3 @@ def test_seconds_of_all_kinds_of_numbers_are_taken(on, sub):
         on.every(f"a{n}", seconds=seconds, grace=seconds)(lambda: "x")
     on.start()
     assert sub(on.endpoint, "a3").recv(LIMIT) == (b"a3", b"x")
-
-

@@ -159,6 +159,17 @@ def test_an_iterator_of_any_kind_is_a_stream(on, sub):
     assert values(sub(on.endpoint, "list"), 2) == [b"a", b"b"]
 
 
+@pytest.mark.parametrize("value", ["text", b"bytes", {"a": 1}, bytearray(3), 5], ids=repr)
+def test_one_value_is_no_stream_of_its_parts(sub, value):
+    failures = []
+    on = oncue.OnDemand("tcp://127.0.0.1:0", on_failure=lambda *told: failures.append(told[2]))
+    on.stream("s", backoff=None)(lambda: value)
+    with on:
+        sub(on.endpoint, "s")
+        why = until(lambda: failures)[0]
+    assert isinstance(why, TypeError) and "a stream is a generator" in str(why)
+
+
 def test_nothing_is_produced_for_nobody_and_none_is_no_value(on, sub):
     given = iter([None, None, "third"])
     on.every("n", seconds=0.01)(lambda: next(given, None))

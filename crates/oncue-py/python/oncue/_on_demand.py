@@ -23,6 +23,7 @@ from ._sockets import XPub
 from ._tasks import Started, Tasks
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+_T = TypeVar("_T")
 _Add = Callable[[_oncue.Routes], None]
 
 #: The answer of a function given as ``admit`` that decides later, by ``XPub.admit`` or ``XPub.reject``.
@@ -91,7 +92,6 @@ class OnDemand:
         self._run: _Run | None = None
         #: The last start, until it has ended.
         self._last: _Run | None = None
-        self._stopped = _Stopped()
         self._lock = threading.RLock()
         #: The variables of the notebook or prompt in which it is made; none in a module, which has a file.
         space = sys._getframe(1).f_globals
@@ -109,7 +109,8 @@ class OnDemand:
         ``settings`` of all routes: ``grace``, ``min_run``, ``feeds_max``, ``backoff`` (two times, or ``None`` for no restart),
         ``min_interval`` (the shortest time between two values), ``on_full``, ``pace``, ``keep_last``, ``keep_last_age``,
         ``keep_last_bytes``, ``keep_last_outlive``, ``fresh_for``, ``once``, ``frames``, ``fill`` (a function that has a value for a
-        topic that has none: when its feed starts, or its last value is too old), ``admit`` (a function that decides about a ``SubscribeRequest``), ``catalogue`` (topics, or the values of
+        topic that has none: when its feed starts, or its last value is too old), ``admit`` (a function that decides about a
+        ``SubscribeRequest``), ``catalogue`` (topics, or the values of
         the parameters; or a function that lists them, each ``catalogue_seconds``).
         """
 
@@ -241,21 +242,25 @@ class OnDemand:
         self._start(loop)
         return self
 
-    def _start(self, loop: asyncio.AbstractEventLoop | None) -> None:
+    def _start(self, loop: asyncio.AbstractEventLoop | None) -> _Run:
+        # Without the lock: what ends may wait for it.
+        if self._run is None:
+            if self._last is not None:
+                self._last.wait()
+            self._stop_replaced()
         with self._lock:
             if self._run is not None:
                 raise MisuseError("these routes run already")
-            self._stop_replaced()
             tasks = self._tasks.renew()
             routes = self._built()
-            self._stopped.clear()
             try:
                 # First of all, so that the exit of the interpreter stops what an interrupted start leaves.
                 _running.add(self)
                 tasks.start(loop)
                 serving = routes.start(*self._open)
                 owns_socket = self._open[2] is None
-                self._run = self._last = _Run(serving, tasks, owns_socket, self._stopped)
+                run = self._run = self._last = _Run(serving, tasks, owns_socket)
+                return run
             except BaseException:
                 _running.discard(self)
                 tasks.cancel()
@@ -269,7 +274,7 @@ class OnDemand:
         """Stops what an earlier run of the same cell of a notebook has started at these endpoints, and the notebook still
         holds, for example as the cell's output."""
         mine = {endpoint for endpoint in self._open[0] if not endpoint.endswith((":0", ":*"))}
-        for other in list(_running):
+        for other in _listed(_running):
             if self._space is not None and self._space == other._space and not mine.isdisjoint(other._open[0]):
                 _log.replaced(repr(other))
                 other.stop()
@@ -298,14 +303,15 @@ class OnDemand:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until the routes are stopped, for at most ``timeout`` seconds. Returns whether they are."""
-        return self._stopped.wait(timeout)
+        last = self._last
+        return last is None or last.ended.wait(timeout)
 
     def run(self) -> None:
         """Starts, and produces until Ctrl-C or SIGTERM; then stops, and returns."""
-        self._start(None)
+        run = self._start(None)
         restore = _on_terminate()
         try:
-            self._stopped.wait()
+            run.ended.wait()
         except KeyboardInterrupt:
             pass
         finally:
@@ -314,9 +320,9 @@ class OnDemand:
 
     async def serve(self) -> None:
         """Starts, and produces until it is cancelled; then stops. Coroutines run on the running loop."""
-        await self.__aenter__()
+        run = self._start(asyncio.get_running_loop())
         try:
-            await self._stopped.awaited()
+            await run.ended.awaited()
         finally:
             await self.__aexit__(None, None, None)
 
@@ -398,12 +404,11 @@ def _check_callable(what: str, value: object) -> None:
 class _Run:
     """One start of routes. It does not know the ``OnDemand``, which may be collected while this ends."""
 
-    def __init__(self, serving: _oncue.Serving, tasks: Started, owns_socket: bool, stopped: _Stopped) -> None:
+    def __init__(self, serving: _oncue.Serving, tasks: Started, owns_socket: bool) -> None:
         self.serving = serving
         self._tasks = tasks
         self._owns_socket = owns_socket
-        self._stopped = stopped
-        self.ended = _Stopped()
+        self.ended = _Ended()
         self._lock = threading.Lock()
         self._begun = False
 
@@ -422,6 +427,11 @@ class _Run:
         self._begun = True
         if here:
             self._tasks.end_later()
+
+    def wait(self) -> None:
+        """Waits until a stop that has begun is done, unless it cannot be before this returns."""
+        if not _oncue.is_inside() and not self._tasks.is_here():
+            self._wait()
 
     def stop(self) -> None:
         """Waits until all has ended, where that is possible."""
@@ -454,10 +464,9 @@ class _Run:
             finally:
                 _ending.discard(self)
                 self.ended.set()
-                self._stopped.set()
 
 
-async def _until_ended(ended: _Stopped) -> None:
+async def _until_ended(ended: _Ended) -> None:
     """Waits also when this is cancelled, once."""
     try:
         await ended.awaited()
@@ -487,21 +496,22 @@ def _on_terminate() -> Callable[[], None]:
     return restore
 
 
-class _Stopped:
-    """Set when the routes are to stop, or have: to be waited for, or awaited."""
+class _Ended:
+    """Set when a start of routes has ended: to be waited for, or awaited.
+
+    Ctrl-C may come at any moment of a wait. An event of ``threading`` would then keep its lock, and could not be set any more;
+    here each waiter has a lock of its own.
+    """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._set = False
+        self._waiting: list[threading.Lock] = []
         self._awaiting: set[asyncio.Future[None]] = set()
 
-    def clear(self) -> None:
-        self._event.clear()
-
-    def is_set(self) -> bool:
-        return self._event.is_set()
-
     def set(self) -> None:
-        self._event.set()
+        self._set = True
+        for lock in list(self._waiting):
+            lock.release()
         for future in list(self._awaiting):
             try:
                 future.get_loop().call_soon_threadsafe(_done, future)
@@ -509,14 +519,26 @@ class _Stopped:
                 # The loop was closed while it waited.
                 pass
 
+    def is_set(self) -> bool:
+        return self._set
+
     def wait(self, timeout: float | None = None) -> bool:
-        return self._event.wait(timeout)
+        lock = threading.Lock()
+        lock.acquire()
+        self._waiting.append(lock)
+        try:
+            # Looked at after it can be woken, so that it is not missed.
+            if not self._set:
+                lock.acquire(timeout=-1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX))
+        finally:
+            self._waiting.remove(lock)
+        return self._set
 
     async def awaited(self) -> None:
         future = asyncio.get_running_loop().create_future()
         self._awaiting.add(future)
         try:
-            if not self._event.is_set():
+            if not self._set:
                 await future
         finally:
             self._awaiting.discard(future)
@@ -527,23 +549,31 @@ def _done(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
+def _listed(things: Iterable[_T]) -> list[_T]:
+    while True:
+        try:
+            return list(things)
+        except RuntimeError:
+            # Another thread has changed it meanwhile.
+            continue
+
+
 @atexit.register
 def _stop_all() -> None:
-    for on in list(_running):
+    for on in _listed(_running):
         on.stop()
-    for run in list(_ending):
+    for run in _listed(_ending):
         run.stop()
 
 
 def _forked() -> None:
     """In a fork there are none of the threads: nothing runs there, and nothing can be waited for."""
     _ending.clear()
-    for on in list(_running):
+    for on in _listed(_running):
         on._lock = threading.RLock()
         # Not to be released here: its threads and its event loop belong to the other process.
         _left.append(on._run)
         on._run = on._last = None
-        on._stopped = _Stopped()
         on._tasks.renew()
     _running.clear()
 

@@ -7,13 +7,14 @@ use oncue::Room;
 use oncue::demand::{Feed, FeedSet, Pattern, Produced, Stopped};
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::types::{
-    PyAnyMethods as _, PyBytes, PyDict, PyDictMethods as _, PyIterator, PyList, PyTuple, PyTupleMethods as _,
+    PyAnyMethods as _, PyBytes, PyDict, PyDictMethods as _, PyIterator, PyList, PyString, PyTuple,
+    PyTupleMethods as _,
 };
 use pyo3::{Bound, IntoPyObjectExt as _, Py, PyAny, PyErr, PyResult, Python};
 
 use super::feed::{PyFeed, Raised, ints_of, parameter, publish};
 use crate::errors::{is_stopped, type_name};
-use crate::ffi::{self, attach};
+use crate::ffi::{self, Export, attach};
 use crate::frames::{body, is_one};
 
 /// A function of Python that produces, and how it wants to be called.
@@ -147,11 +148,16 @@ fn stream(feed: &Feed, made: &Bound<'_, PyAny>) -> PyResult<()> {
     if made.is_none() {
         return Ok(());
     }
-    let Ok(values) = made.try_iter() else {
-        return Err(PyTypeError::new_err(format!(
-            "a stream is a generator, or a function that publishes by its argument `feed`; this one returned {}",
-            type_name(made)
-        )));
+    // One value is no stream of its characters or bytes.
+    let is_value = made.is_instance_of::<PyString>() || made.is_instance_of::<PyDict>();
+    let values = match made.try_iter() {
+        Ok(values) if !is_value && Export::of(made).is_err() => values,
+        _ => {
+            return Err(PyTypeError::new_err(format!(
+                "a stream is a generator, or a function that publishes by its argument `feed`; this one returned {}",
+                type_name(made)
+            )));
+        }
     };
     let passed = pass_on(feed, &values);
     // The generator's `finally` runs here, in the thread that ran the rest of it.
