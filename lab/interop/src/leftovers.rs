@@ -69,7 +69,7 @@ impl fmt::Display for Holdings {
 }
 
 /// Runs a scene for a few rounds, then a series of `rounds`. The check fails if the process holds more afterwards than before,
-/// for bytes by more than `bytes_more_max`, in each of [`SERIES`] series. The environment variable `ONCUE_LEFTOVERS_ROUNDS`
+/// for bytes by more than `bytes_more_max`, in each of three series. The environment variable `ONCUE_LEFTOVERS_ROUNDS`
 /// overrides the number of rounds. Prints a line of the table for each series: the scene, the rounds, and descriptors, threads
 /// and bytes before and after.
 ///
