@@ -188,9 +188,10 @@ fn the_shell_producer_reads_the_load_while_somebody_looks() {
 #[test]
 fn the_readme_shows_the_examples_as_they_are() {
     let readme = text("README.md");
-    let script = text("examples/subscriber.py");
-    let code = script.split_once("\n\n").expect("a first line with a description").1;
-    assert!(readme.contains(code.trim_end()), "README.md differs from examples/subscriber.py");
+    let guide = text("docs/PYTHON.md");
+    let five = readme.split_once("```python\n").expect("a producer").1.split_once("```").expect("its end").0;
+    let five = five.split_once("def usage").expect("the function that makes the value").1;
+    assert!(guide.contains(five.trim_end()), "docs/PYTHON.md differs from README.md");
     let script = text("examples/memory.py");
     let code = script.split_once("import zmq\n\n").expect("imports, then the code").1;
     assert!(readme.contains(code.trim_end()), "README.md differs from examples/memory.py");
