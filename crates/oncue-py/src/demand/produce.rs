@@ -188,7 +188,8 @@ fn batch(set: &FeedSet<'_>, values: &Bound<'_, PyAny>) -> PyResult<()> {
         return Ok(());
     }
     if let Ok(dict) = values.cast::<PyDict>() {
-        return dict.iter().try_for_each(|(topic, value)| one_of_batch(set, &topic, &value));
+        // A copy: other threads may change it meanwhile.
+        return dict.copy()?.iter().try_for_each(|(topic, value)| one_of_batch(set, &topic, &value));
     }
     if is_one(values) && values.try_iter().is_err() {
         return Err(PyTypeError::new_err(format!(
@@ -199,7 +200,7 @@ fn batch(set: &FeedSet<'_>, values: &Bound<'_, PyAny>) -> PyResult<()> {
     for item in values.try_iter()? {
         let item = item?;
         if let Ok(dict) = item.cast::<PyDict>() {
-            dict.iter().try_for_each(|(topic, value)| one_of_batch(set, &topic, &value))?;
+            dict.copy()?.iter().try_for_each(|(topic, value)| one_of_batch(set, &topic, &value))?;
         } else if let Ok(pair) = item.cast::<PyTuple>()
             && pair.len() == 2
         {
