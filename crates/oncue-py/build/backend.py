@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import sysconfig
 from pathlib import Path
 
 import maturin
@@ -25,6 +26,11 @@ __all__ = [
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPTS = ROOT / "crates" / "oncue-py" / "oncue.data" / "scripts"
+
+# A free-threaded interpreter has no stable interface, for which the extension is built by default.
+if sysconfig.get_config_var("Py_GIL_DISABLED"):
+    given = os.environ.get("MATURIN_PEP517_ARGS", "")
+    os.environ["MATURIN_PEP517_ARGS"] = f"--no-default-features {given}".rstrip()
 
 
 def build_command() -> None:

@@ -130,6 +130,12 @@ struct Frame {
     index: usize,
 }
 
+// Without the interpreter's lock, any number of threads read it at once.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<Msg>();
+};
+
 /// A memoryview of one frame, read-only. It keeps the buffer alive in which the message arrived.
 pub(crate) fn view<'py>(py: Python<'py>, message: &Msg, index: usize) -> PyResult<Bound<'py, PyAny>> {
     static TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();

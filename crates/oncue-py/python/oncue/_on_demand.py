@@ -390,7 +390,7 @@ class OnDemand:
         return run.serving
 
     def __repr__(self) -> str:
-        return f"<OnDemand {' '.join(self._routes)} at {' '.join(self.endpoints) or 'no endpoint yet'}>"
+        return f"<OnDemand {' '.join(list(self._routes))} at {' '.join(self.endpoints) or 'no endpoint yet'}>"
 
 
 _keys = itertools.count()
