@@ -33,6 +33,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[3]
 DOC = ROOT / "docs" / "PYZMQ.md"
 
+#: Listed, and not even tried: it makes a message of more than 2 GiB, and its failure takes 10 GB of memory.
+NOT_RUN = {"test_socket.py::TestSocket::test_large_send"}
+
 MODULE_SECONDS = 20
 TEST_SECONDS = 25
 _ROW = re.compile(r"^\|\s*`(test_\w+\.py::[^`]+)`")
@@ -103,7 +106,8 @@ def run_module(
     tests: Path, ids: list[str], listed: set[str], substitute: bool, real: bool
 ) -> dict[str, tuple[str, str]]:
     """Runs the tests of one module in a process, and those that did not pass and are not listed in a process each."""
-    outcomes = run_tests(tests, ids, substitute, real, MODULE_SECONDS + 2 * len(ids))
+    tried = [name for name in ids if real or name not in NOT_RUN]
+    outcomes = run_tests(tests, tried, substitute, real, MODULE_SECONDS + 2 * len(ids))
     for name in ids:
         if outcomes.get(name, ("unfinished", ""))[0] != "passed" and name not in listed:
             outcomes[name] = run_tests(tests, [name], substitute, real, TEST_SECONDS).get(name, ("failed", "not found"))
