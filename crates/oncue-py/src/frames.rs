@@ -20,6 +20,8 @@ const FRAMES_FEW: usize = 4;
 pub(crate) enum Body<'a> {
     /// Of a `bytes` or a `str`, which cannot change.
     Fixed(&'a [u8]),
+    /// Of a `str` that holds bytes which are not UTF-8, as parameters of topics may.
+    Encoded(Vec<u8>),
     /// An export of any other object, which holds its memory in place.
     Exported(Export),
 }
@@ -29,6 +31,7 @@ impl Body<'_> {
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Body::Fixed(bytes) => bytes,
+            Body::Encoded(bytes) => bytes,
             Body::Exported(export) => export.bytes(),
         }
     }
@@ -41,9 +44,19 @@ pub(crate) fn body<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Body<'a>> {
         return Ok(Body::Fixed(bytes.as_bytes()));
     }
     if let Ok(text) = value.cast::<PyString>() {
-        return Ok(Body::Fixed(text.to_str()?.as_bytes()));
+        return match text.to_str() {
+            Ok(text) => Ok(Body::Fixed(text.as_bytes())),
+            Err(_) => encoded(value),
+        };
     }
     exported(value).map(Body::Exported)
+}
+
+/// Bytes that are not UTF-8 stand in a `str` as surrogates; other surrogates are an error.
+#[cold]
+fn encoded<'a>(text: &Bound<'_, PyAny>) -> PyResult<Body<'a>> {
+    let bytes = text.call_method1("encode", ("utf-8", "surrogateescape"))?;
+    Ok(Body::Encoded(bytes.cast::<PyBytes>()?.as_bytes().to_vec()))
 }
 
 #[cold]

@@ -187,3 +187,21 @@ def test_the_memory_of_a_value_is_free_once_it_is_published(on, sub):
     subscriber = sub(on.endpoint, "v")
     assert len(subscriber.recv(LIMIT)[1]) == 100_000
     assert subscriber.recv(LIMIT)[1] == b"free"
+
+
+def test_a_parameter_that_is_not_utf_8_can_be_a_value_again():
+    on = oncue.OnDemand("tcp://127.0.0.1:0")
+
+    @on.every("echo/{x}", seconds=60)
+    def echo(x):
+        return f"it is {x}"
+
+    with on, oncue.Sub() as sub:
+        sub.connect(on.endpoint)
+        sub.subscribe(b"echo/\xff\xc3")
+        assert sub.recv(timeout=10) == (b"echo/\xff\xc3", b"it is \xff\xc3")
+
+
+def test_other_surrogates_are_an_error():
+    with oncue.Pub() as pub, pytest.raises(UnicodeEncodeError):
+        pub.send("\ud800")
