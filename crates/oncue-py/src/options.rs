@@ -31,7 +31,10 @@ pub(crate) fn on_full(value: &Bound<'_, PyAny>) -> PyResult<OnFull> {
     one_of("on_full", value, &words)
 }
 
-fn extract<'py, T: for<'a> FromPyObject<'a, 'py>>(name: &str, value: &Bound<'py, PyAny>) -> PyResult<T> {
+pub(crate) fn extract<'py, T: for<'a> FromPyObject<'a, 'py>>(
+    name: &str,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<T> {
     value.extract::<T>().map_err(|error| {
         let error: PyErr = error.into();
         let text = format!(
@@ -47,12 +50,15 @@ fn extract<'py, T: for<'a> FromPyObject<'a, 'py>>(name: &str, value: &Bound<'py,
 }
 
 /// A time in seconds; `None` is a time that never comes.
-fn time(name: &str, value: &Bound<'_, PyAny>) -> PyResult<std::time::Duration> {
+pub(crate) fn time(name: &str, value: &Bound<'_, PyAny>) -> PyResult<std::time::Duration> {
     let seconds: Option<f64> = extract(name, value)?;
     seconds.map_or(Ok(std::time::Duration::MAX), |seconds| duration(name, seconds))
 }
 
-fn two_times(name: &str, value: &Bound<'_, PyAny>) -> PyResult<(std::time::Duration, std::time::Duration)> {
+pub(crate) fn two_times(
+    name: &str,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<(std::time::Duration, std::time::Duration)> {
     let pair = value.cast::<PyTuple>().ok().filter(|pair| pair.len() == 2);
     let pair =
         pair.ok_or_else(|| PyTypeError::new_err(format!("{name} must be two times in seconds: (min, max)")))?;

@@ -462,3 +462,16 @@ def test_seconds_of_all_kinds_of_numbers_are_taken(on, sub):
         on.every(f"a{n}", seconds=seconds, grace=seconds)(lambda: "x")
     on.start()
     assert sub(on.endpoint, "a3").recv(LIMIT) == (b"a3", b"x")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("grace", "2", "grace='2'"),
+        ("backoff", 3, "backoff must be two times"),
+        ("catalogue", "q/x", "a list of topics"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_named(setting, value, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        oncue.OnDemand("tcp://127.0.0.1:0").every("q/{a}", seconds=1, **{setting: value})(lambda a: a)

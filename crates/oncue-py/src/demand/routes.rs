@@ -19,7 +19,7 @@ use crate::engine::engine;
 use crate::errors::{OrRaise as _, misuse, system};
 use crate::ffi::{self, attach};
 use crate::frames::body;
-use crate::options::{on_full, options};
+use crate::options::{self, on_full};
 use crate::publisher::PyXPub;
 use crate::records::{PeerKey, record};
 use crate::wait::{Deciding, duration};
@@ -84,7 +84,7 @@ impl Settings {
         let mut period = Duration::from_secs(60);
         for (name, value) in given.iter() {
             let name: String = name.extract()?;
-            let time = || duration(&name, value.extract()?);
+            let time = || options::time(&name, &value);
             match name.as_str() {
                 "catalogue_seconds" => period = time()?,
                 "keep_last" => keep_last = value.extract()?,
@@ -96,7 +96,7 @@ impl Settings {
         }
         for (name, value) in given.iter() {
             let name: String = name.extract()?;
-            let time = || duration(&name, value.extract()?);
+            let time = || options::time(&name, &value);
             match name.as_str() {
                 "key" => settings.set({
                     let key: String = value.extract()?;
@@ -116,8 +116,7 @@ impl Settings {
                 }),
                 "backoff" if value.is_none() => settings.set(RouteBuilder::no_restart),
                 "backoff" => settings.set({
-                    let (min, max): (f64, f64) = value.extract()?;
-                    let (min, max) = (duration("backoff", min)?, duration("backoff", max)?);
+                    let (min, max) = options::two_times(&name, &value)?;
                     move |route| route.backoff(min, max)
                 }),
                 "min_interval" => settings.set({
@@ -166,6 +165,11 @@ impl Settings {
     }
 
     fn catalogue(&mut self, pattern: &Pattern, listed: &Bound<'_, PyAny>, period: Duration) -> PyResult<()> {
+        if listed.is_instance_of::<PyString>() || listed.is_instance_of::<PyBytes>() {
+            return Err(PyTypeError::new_err(
+                "catalogue must be a list of topics, or a function that lists them; write [topic]",
+            ));
+        }
         if listed.is_callable() {
             let (list, pattern) = (listed.clone().unbind(), pattern.clone());
             self.set(move |route| {
@@ -343,7 +347,7 @@ impl Routes {
             Some(socket) => builder.on((*socket.get().0).clone()).or_raise()?,
             None => {
                 let engine = self::engine(engine.map(Bound::get))?;
-                builder.with_engine(&engine, self::options(options)?).or_raise()?
+                builder.with_engine(&engine, options::options(options)?).or_raise()?
             }
         };
         let open = || {
