@@ -53,15 +53,25 @@ struct Armed<T> {
 }
 
 /// An eventfd.
-struct Signal(OwnedFd);
+pub(crate) struct Signal(OwnedFd);
 
 impl Signal {
-    fn set(&self) {
+    /// `what` has none, where the system has no descriptor left.
+    pub(crate) fn new(what: &str) -> PyResult<Signal> {
+        let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        fd.map(Signal).map_err(|error| system(&format!("no descriptor for {what}"), error))
+    }
+
+    pub(crate) fn fileno(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    pub(crate) fn set(&self) {
         // Fails only if it is set already, as often as a counter can count.
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 
-    fn clear(&self) {
+    pub(crate) fn clear(&self) {
         // Fails only if it is not set.
         let _ = rustix::io::read(&self.0, &mut [0; 8]);
     }
@@ -131,12 +141,11 @@ impl<S: Source> Inlet<S> {
     pub(crate) fn fileno(&self) -> PyResult<RawFd> {
         let mut guard = self.lock();
         if let Some(armed) = &*guard {
-            return Ok(armed.signal.0.as_raw_fd());
+            return Ok(armed.signal.fileno());
         }
-        let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
-        let fd = fd.map_err(|error| system("no descriptor for the socket", error))?;
-        let number = fd.as_raw_fd();
-        let mut armed = Armed { signal: Arc::new(Signal(fd)), found: None, next: self.source.next() };
+        let signal = Signal::new("the socket")?;
+        let number = signal.fileno();
+        let mut armed = Armed { signal: Arc::new(signal), found: None, next: self.source.next() };
         armed.find(&self.source);
         *guard = Some(armed);
         self.armed.store(true, Ordering::SeqCst);

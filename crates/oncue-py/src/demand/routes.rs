@@ -1,7 +1,7 @@
 //! Routes being put together, one call a route.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use oncue::{Admission, OnDemand, SubscribeRequest};
 use pyo3::exceptions::PyTypeError;
 use pyo3::types::{PyAnyMethods as _, PyBytes, PyDict, PyDictMethods as _, PyString, PyTuple};
 use pyo3::{Bound, Py, PyAny, PyResult, Python, pyclass, pymethods};
-use rustix::event::{EventfdFlags, eventfd};
 
 use super::feed::{PyFeed, Raised, topics};
 use super::produce::Function;
 use super::serving::Serving;
 use crate::engine::engine;
-use crate::errors::{OrRaise as _, misuse, system};
+use crate::errors::{OrRaise as _, misuse};
 use crate::ffi::{self, attach};
 use crate::frames::body;
+use crate::inlet::Signal;
 use crate::options::{self, on_full};
 use crate::publisher::PyXPub;
 use crate::records::{PeerKey, record};
@@ -411,15 +411,14 @@ pub(crate) struct Changes(Arc<Queue>);
 
 struct Queue {
     told: Mutex<VecDeque<Told>>,
-    signal: OwnedFd,
+    signal: Signal,
 }
 
 impl Queue {
     /// On the thread that serves all routes, without the interpreter.
     fn push(&self, told: Told) {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).push_back(told);
-        // Fails only if it is set already, as often as a counter can count.
-        let _ = rustix::io::write(&self.signal, &1u64.to_ne_bytes());
+        self.signal.set();
     }
 }
 
@@ -427,20 +426,19 @@ impl Queue {
 impl Changes {
     #[new]
     fn new() -> PyResult<Changes> {
-        let signal = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
-        let signal = signal.map_err(|error| system("no descriptor for the changes", error))?;
+        let signal = Signal::new("the changes")?;
         Ok(Changes(Arc::new(Queue { told: Mutex::default(), signal })))
     }
 
     /// A descriptor that is readable while there are changes.
     fn fileno(&self) -> RawFd {
-        self.0.signal.as_raw_fd()
+        self.0.signal.fileno()
     }
 
     /// All changes, in order: whether the feed has started, its route, and the feed.
     fn take(&self) -> Vec<(bool, String, PyFeed)> {
-        // Cleared before the queue is emptied, so that what comes after is told. Fails only if it is not set.
-        let _ = rustix::io::read(&self.0.signal, &mut [0; 8]);
+        // Cleared before the queue is emptied, so that what comes after is told.
+        self.0.signal.clear();
         let told = std::mem::take(&mut *self.0.told.lock().unwrap_or_else(PoisonError::into_inner));
         let change = |told: Told| (told.started, told.route.to_string(), PyFeed::new(told.feed, told.ints));
         told.into_iter().map(change).collect()
