@@ -139,11 +139,6 @@ pub(crate) fn the_engine(given: Option<&Bound<'_, Engine>>) -> PyResult<oncue::E
     engine(given.map(Bound::get))
 }
 
-/// The bytes of a topic or prefix.
-pub(crate) fn topic<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Body<'a>> {
-    body(value)
-}
-
 /// Adds messages to a batch: each is one frame, or a tuple or list of frames.
 pub(crate) fn fill(batch: &mut Batch, messages: &Bound<'_, PyAny>) -> PyResult<()> {
     if let Ok(list) = messages.cast::<PyList>() {
@@ -219,14 +214,14 @@ impl Publisher {
 
     /// The last value that is kept of a topic, as frames.
     fn last(&self, topic: &Bound<'_, PyAny>) -> PyResult<Option<Py<PyTuple>>> {
-        let bytes = self::topic(topic)?;
+        let bytes = body(topic)?;
         let last = either!(self, socket => socket.last(bytes.bytes()));
         last.map(|last| received(topic.py(), &last, true)).transpose()
     }
 
     /// Stops keeping the last value of a topic. Returns whether there was one.
     fn forget_last(&self, topic: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let bytes = self::topic(topic)?;
+        let bytes = body(topic)?;
         Ok(either!(self, socket => socket.forget_last(bytes.bytes())))
     }
 
@@ -238,13 +233,13 @@ impl Publisher {
 
     /// Whether a message of this topic would reach a peer now.
     fn wanted(&self, topic: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let bytes = self::topic(topic)?;
+        let bytes = body(topic)?;
         Ok(either!(self, socket => socket.wanted(bytes.bytes())))
     }
 
     /// How many peers want this topic now.
     fn subscribers(&self, topic: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let bytes = self::topic(topic)?;
+        let bytes = body(topic)?;
         Ok(either!(self, socket => socket.subscribers(bytes.bytes())))
     }
 
@@ -261,7 +256,7 @@ impl Publisher {
         peers: usize,
         timeout: Option<f64>,
     ) -> PyResult<usize> {
-        let held = self::topic(topic)?;
+        let held = body(topic)?;
         let bytes = held.bytes();
         let wait =
             |time| either!(self, socket => socket.wait_for_subscribers(bytes, peers).wait_timeout(time));
@@ -270,13 +265,13 @@ impl Publisher {
 
     /// Whether a message of this topic would find room now: "nobody", "open" or "congested".
     fn room(&self, topic: &Bound<'_, PyAny>) -> PyResult<&'static str> {
-        let bytes = self::topic(topic)?;
+        let bytes = body(topic)?;
         Ok(room_name(either!(self, socket => socket.room(bytes.bytes()))))
     }
 
     /// Puts a deferred subscription in force.
     fn admit(&self, peer: &PeerKey, prefix: &Bound<'_, PyAny>) -> PyResult<()> {
-        let bytes = topic(prefix)?;
+        let bytes = body(prefix)?;
         either!(self, socket => socket.admit(peer.0, bytes.bytes()));
         Ok(())
     }
@@ -284,7 +279,7 @@ impl Publisher {
     /// Refuses a deferred subscription.
     #[pyo3(signature = (peer, prefix, reason = ""))]
     fn reject(&self, peer: &PeerKey, prefix: &Bound<'_, PyAny>, reason: &str) -> PyResult<()> {
-        let bytes = topic(prefix)?;
+        let bytes = body(prefix)?;
         either!(self, socket => socket.reject(peer.0, bytes.bytes(), reason.to_owned()));
         Ok(())
     }
@@ -292,7 +287,7 @@ impl Publisher {
     /// Ends a subscription of one peer.
     #[pyo3(signature = (peer, prefix, reason = ""))]
     fn revoke(&self, peer: &PeerKey, prefix: &Bound<'_, PyAny>, reason: &str) -> PyResult<()> {
-        let bytes = topic(prefix)?;
+        let bytes = body(prefix)?;
         either!(self, socket => socket.revoke(peer.0, bytes.bytes(), reason.to_owned()));
         Ok(())
     }
@@ -300,20 +295,20 @@ impl Publisher {
     /// Ends the subscriptions of all peers to exactly this prefix.
     #[pyo3(signature = (prefix, reason = ""))]
     fn revoke_all(&self, prefix: &Bound<'_, PyAny>, reason: &str) -> PyResult<()> {
-        let bytes = topic(prefix)?;
+        let bytes = body(prefix)?;
         either!(self, socket => socket.revoke_all(bytes.bytes(), reason.to_owned()));
         Ok(())
     }
 
     /// Puts a prefix in force for one peer, whether it has asked for it or not.
     fn subscribe_for(&self, peer: &PeerKey, prefix: &Bound<'_, PyAny>) -> PyResult<()> {
-        let bytes = topic(prefix)?;
+        let bytes = body(prefix)?;
         either!(self, socket => socket.subscribe_for(peer.0, bytes.bytes())).or_raise()
     }
 
     /// Ends a subscription of one peer, as if the peer had cancelled it.
     fn unsubscribe_for(&self, peer: &PeerKey, prefix: &Bound<'_, PyAny>) -> PyResult<()> {
-        let bytes = topic(prefix)?;
+        let bytes = body(prefix)?;
         either!(self, socket => socket.unsubscribe_for(peer.0, bytes.bytes()));
         Ok(())
     }
@@ -328,13 +323,13 @@ impl Publisher {
             let names: Vec<_> = states.iter().map(|state| format!("{:?}", state.to_string())).collect();
             PyValueError::new_err(format!("state must be {}, not {state:?}", names.join(" or ")))
         })?;
-        let bytes = self::topic(topic)?;
+        let bytes = body(topic)?;
         either!(self, socket => socket.set_state(bytes.bytes(), known, text.to_owned())).or_raise()
     }
 
     /// Stops keeping the state of a topic for later subscribers. Returns whether there was one.
     fn clear_state(&self, topic: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let bytes = self::topic(topic)?;
+        let bytes = body(topic)?;
         Ok(either!(self, socket => socket.clear_state(bytes.bytes())))
     }
 

@@ -9,9 +9,9 @@ use pyo3::{Bound, Py, PyAny, PyClassInitializer, PyResult, Python, pyclass, pyme
 
 use crate::engine::Engine;
 use crate::errors::OrRaise as _;
-use crate::frames::{copied_of, received, with_frames};
+use crate::frames::{body, copied_of, received, with_frames};
 use crate::options::options;
-use crate::publisher::{the_engine, topic};
+use crate::publisher::the_engine;
 use crate::records::{confirmed, missed, publisher, topic_state};
 use crate::socket::{Any, Item, Socket};
 use crate::wait::{Detached, limit, until};
@@ -95,7 +95,7 @@ impl Subscriber {
     /// Subscribes to all topics that start with this prefix; `""` means all topics. Subscriptions are counted: as many
     /// `unsubscribe` calls end it.
     fn subscribe(&self, prefix: &Bound<'_, PyAny>) -> PyResult<()> {
-        let bytes = topic(prefix)?;
+        let bytes = body(prefix)?;
         either!(self, socket => socket.subscribe(bytes.bytes()).map(drop)).or_raise()
     }
 
@@ -109,7 +109,7 @@ impl Subscriber {
         publishers: usize,
         timeout: Option<f64>,
     ) -> PyResult<Py<PyAny>> {
-        let (py, time, held) = (prefix.py(), limit(timeout)?, topic(prefix)?);
+        let (py, time, held) = (prefix.py(), limit(timeout)?, body(prefix)?);
         let bytes = held.bytes();
         let said = either!(self, socket => {
             let asked = Mutex::new(socket.subscribe(bytes).or_raise()?.at_least(publishers).confirming());
@@ -124,7 +124,7 @@ impl Subscriber {
 
     /// Takes one `subscribe` back. Returns whether there was one.
     fn unsubscribe(&self, prefix: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let bytes = topic(prefix)?;
+        let bytes = body(prefix)?;
         either!(self, socket => socket.unsubscribe(bytes.bytes())).or_raise()
     }
 

@@ -8,18 +8,17 @@ use pyo3::types::PyBytes;
 use pyo3::{Py, PyAny, PyResult, Python, pyclass, pymethods};
 
 use crate::errors::misuse;
-use crate::ffi::attach;
 use crate::frames::body;
 use crate::records::{copied, record};
-use crate::wait::duration;
+use crate::wait::{Detached, duration};
 
 /// Routes at work: values are produced while this lives, and somebody wants them.
 #[pyclass(frozen, module = "oncue._oncue")]
-pub(crate) struct Serving(Mutex<Option<Arc<OnDemand>>>);
+pub(crate) struct Serving(Detached<Mutex<Option<Arc<OnDemand>>>>);
 
 impl Serving {
     pub(crate) fn new(od: OnDemand) -> Serving {
-        Serving(Mutex::new(Some(Arc::new(od))))
+        Serving(Detached::new(Mutex::new(Some(Arc::new(od)))))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<OnDemand>>> {
@@ -28,16 +27,6 @@ impl Serving {
 
     pub(crate) fn on_demand(&self) -> PyResult<Arc<OnDemand>> {
         self.lock().clone().ok_or_else(|| misuse("the routes were stopped; start them again"))
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let od = self.lock().take();
-        if od.is_some() {
-            // Its threads need the interpreter to end.
-            attach(|py| py.detach(|| drop(od)));
-        }
     }
 }
 
