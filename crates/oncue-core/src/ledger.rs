@@ -328,37 +328,59 @@ impl Ledger {
     /// inverted matching, once for each audience that holds none.
     #[inline]
     pub fn for_each_audience(&self, topic: &[u8], found: impl FnMut(AudienceId)) {
-        match self.inverted {
-            false => self.for_each_holder(topic, found),
-            true => self.others(topic).into_iter().for_each(found),
+        let mut entries = Vec::new();
+        if self.inverted {
+            self.match_entries(topic, &mut entries);
+            return self.others(&entries).into_iter().for_each(found);
+        }
+        let mut found = found;
+        self.index.for_each_match(topic, |_, holders| self.each_holder(holders, &mut found));
+    }
+
+    /// Puts the entries of the prefixes of `topic` into `entries`, which decide who wants it: topics with the same entries
+    /// have the same audiences.
+    #[inline]
+    pub fn match_entries(&self, topic: &[u8], entries: &mut Vec<EntryId>) {
+        entries.clear();
+        self.index.for_each_match(topic, |id, _| entries.push(id));
+    }
+
+    /// As [`for_each_audience`](Self::for_each_audience), for a topic with these entries.
+    #[inline]
+    pub fn for_each_audience_of(&self, entries: &[EntryId], mut found: impl FnMut(AudienceId)) {
+        if self.inverted {
+            return self.others(entries).into_iter().for_each(found);
+        }
+        for holders in entries.iter().filter_map(|&id| self.index.value(id)) {
+            self.each_holder(holders, &mut found);
         }
     }
 
-    /// The audiences with peers that hold no prefix of `topic`.
+    #[inline]
+    fn each_holder(&self, holders: &Holders, found: &mut impl FnMut(AudienceId)) {
+        self.crowds.of(holders).iter().for_each(|&audience| found(AudienceId(audience)));
+    }
+
+    /// The audiences with peers that hold none of these entries.
     #[cold]
     #[inline(never)]
-    fn others(&self, topic: &[u8]) -> Vec<AudienceId> {
+    fn others(&self, entries: &[EntryId]) -> Vec<AudienceId> {
         let mut holders = Vec::new();
-        self.for_each_holder(topic, |audience| holders.push(audience));
+        for of_one in entries.iter().filter_map(|&id| self.index.value(id)) {
+            self.each_holder(of_one, &mut |audience| holders.push(audience));
+        }
         holders.sort_unstable();
         let all = (0..self.audiences_end()).map(AudienceId);
         all.filter(|&id| !self.peers(id).is_empty() && holders.binary_search(&id).is_err()).collect()
-    }
-
-    #[inline]
-    fn for_each_holder(&self, topic: &[u8], mut found: impl FnMut(AudienceId)) {
-        self.index.for_each_match(topic, |_, holders| {
-            for &audience in self.crowds.of(holders) {
-                found(AudienceId(audience));
-            }
-        });
     }
 
     /// Whether any peer wants `topic`, or wanted it and is not completely released.
     #[inline]
     pub fn wanted(&self, topic: &[u8]) -> bool {
         if self.inverted {
-            return !self.others(topic).is_empty();
+            let mut entries = Vec::new();
+            self.match_entries(topic, &mut entries);
+            return !self.others(&entries).is_empty();
         }
         self.index.matches_any(topic)
     }

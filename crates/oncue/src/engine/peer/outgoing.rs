@@ -23,6 +23,8 @@ use crate::options::OnFull;
 pub(crate) struct Outgoing<S> {
     pub(crate) stream: S,
     queue: WriteQueue,
+    /// Under [`OnFull::Refuse`]: there was no room at the last look.
+    choked: bool,
     pub(crate) hub: Arc<Hub>,
     /// How many messages were completely written, and missed. What this peer missed as it was blocked and full is added by
     /// its shard.
@@ -37,7 +39,7 @@ impl<S: Stream> Outgoing<S> {
             OnFull::DropOldest => Yields::Oldest,
             OnFull::Latest => Yields::SameTopic(ByTopic::new()),
         };
-        Outgoing { stream, queue: WriteQueue::new(yields), hub, delivered: 0, missed: 0 }
+        Outgoing { stream, queue: WriteQueue::new(yields), choked: false, hub, delivered: 0, missed: 0 }
     }
 
     /// What waits, for a look.
@@ -46,10 +48,16 @@ impl<S: Stream> Outgoing<S> {
     }
 
     /// How many messages may be offered under [`OnFull::Refuse`]: any number while none waits, then as many as fit
-    /// below the mark.
-    pub(crate) fn room_to_offer(&self) -> u64 {
-        let backlog = &self.queue.backlog;
-        if backlog.messages == 0 { u64::MAX } else { backlog.room(self.hub.mark()) }
+    /// below the mark. Hysteresis: at the mark there is no room until the queue is half empty, so that a fast sender fills it
+    /// with many messages at a time.
+    pub(crate) fn room_to_offer(&mut self) -> u64 {
+        let (backlog, mark) = (&self.queue.backlog, self.hub.mark());
+        self.choked = backlog.messages > 0 && backlog.is_full(mark, self.choked);
+        match backlog.messages {
+            0 => u64::MAX,
+            _ if self.choked => 0,
+            _ => backlog.room(mark),
+        }
     }
 
     /// Whether everything that is offered is missed until the stream takes bytes again.

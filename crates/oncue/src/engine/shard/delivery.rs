@@ -25,6 +25,8 @@ const BATCHES_PER_TURN: usize = 8;
 /// Under [`OnFull::Refuse`] a peer with an empty queue is given this much at a time: enough for a good write, and at
 /// most this much beyond its mark.
 const PASS_BYTES: u64 = 256 << 10;
+/// Ends the slots of one audience.
+const END: usize = usize::MAX;
 /// Write coalescing begins when at least this many messages came with less than this time for each.
 const THICK_MESSAGES_MIN: u32 = 4;
 const THICK_INTERVAL: Duration = Duration::from_micros(2);
@@ -46,18 +48,29 @@ impl<N: Net> Shard<N> {
         if served.peers.is_empty() {
             return;
         }
+        if let Some((slot, uid)) = served.blocker
+            && let Some(peer) = self.peers.get_mut(slot)
+            && peer.uid == uid
+            && peer.out.room_to_offer() == 0
+        {
+            return;
+        }
         let refuse = hub.options.on_full == OnFull::Refuse;
-        let mut stuck = None;
         for _ in 0..BATCHES_PER_TURN {
             // All peers may have left meanwhile.
             let Some(served) = self.hubs.get_mut(&hub.id).filter(|s| !s.peers.is_empty()) else { return };
-            if served.place.chunk >= served.batch.len() && !self.take_batch(hub) {
-                return;
+            served.blocker = None;
+            if served.place.chunk >= served.batch.len() {
+                let waiting = self.wakes.len();
+                if !self.take_batch(hub) {
+                    return;
+                }
+                if self.wakes.len() > waiting {
+                    // Senders fill the outbox again while this batch is written: they are woken between two turns.
+                    break;
+                }
             }
             let served = self.hubs.get_mut(&hub.id).expect("looked up above");
-            if stuck == Some(served.place) {
-                return;
-            }
             if served.batch[served.place.chunk].to().is_some() {
                 match self.send_directed(hub) {
                     true => continue,
@@ -65,28 +78,39 @@ impl<N: Net> Shard<N> {
                 }
             }
             let (number, end) = served.stretch(&self.peers);
-            let (batch, from) = (std::mem::take(&mut served.batch), served.place);
+            let (batch, from) = (served.batch.clone(), served.place);
             let end = end.min(from.chunk.saturating_add(served.stride));
             self.fanout.bytes_max = if refuse { PASS_BYTES } else { u64::MAX };
+            let mut blocker = None;
             let place = {
                 let ledger = hub.demand.read();
-                let peers = &self.peers;
+                let peers = &mut self.peers;
                 let room = |audience: AudienceId| match refuse {
                     false => u64::MAX,
                     true => {
-                        let slots = ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
-                        slots.map(|slot| peers[slot].out.room_to_offer()).min().unwrap_or(u64::MAX)
+                        let mut room = u64::MAX;
+                        for slot in ledger.peers(audience).iter().map(|&peer| ledger.token(peer) as usize) {
+                            room = room.min(peers[slot].out.room_to_offer());
+                            if room == 0 {
+                                blocker = Some((slot, peers[slot].uid));
+                                break;
+                            }
+                        }
+                        room
                     }
                 };
                 self.fanout.route(&ledger, &batch[..end], from, room)
             };
-            // A peer that is lost in the delivery finds the rest of the batch here: what is left waits for the others.
             let served = self.hubs.get_mut(&hub.id).expect("looked up above");
-            (served.batch, served.place) = (batch, place);
-            let hurried = self.deliver(hub, number);
+            served.place = place;
+            if place == from {
+                served.blocker = blocker;
+                return;
+            }
+            // A peer that is lost in the delivery finds the rest of the batch there: what is left waits for the others.
+            let hurried = self.deliver(hub, &batch, number);
             // All peers may have left meanwhile; then nothing waits for one.
             let Some(served) = self.hubs.get_mut(&hub.id).filter(|s| !s.peers.is_empty()) else { return };
-            stuck = (place == from).then_some(place);
             // A peer that reads and yet misses messages must be served in smaller steps: it has room again before all
             // is routed.
             served.stride = if hurried { 1 } else { served.stride.saturating_mul(2) };
@@ -140,8 +164,7 @@ impl<N: Net> Shard<N> {
     fn take_batch(&mut self, hub: &Arc<Hub>) -> bool {
         let served = self.hubs.get_mut(&hub.id).expect("who sends serves the socket");
         // The buffers of what was sent may be filled again before more is taken.
-        served.batch.clear();
-        served.place = Place::default();
+        served.forget_batch();
         let may_rest = std::mem::take(&mut served.thick);
         let Some(Taken { first, chunks, room }) = hub.outbox.take(self.index, may_rest) else {
             self.timers.set(self.now + REST_TIME, Timer::Rested { hub: hub.id });
@@ -163,7 +186,7 @@ impl<N: Net> Shard<N> {
         let now = hub.now();
         let time = now.saturating_sub(std::mem::replace(&mut served.taken, now));
         served.thick = messages >= THICK_MESSAGES_MIN && time < THICK_INTERVAL * messages;
-        (served.batch, served.first) = (chunks, first);
+        (served.batch, served.first) = (Arc::new(chunks), first);
         if room {
             hub.room.take(&mut self.wakes);
         }
@@ -181,32 +204,39 @@ impl<N: Net> Shard<N> {
         }
     }
 
-    /// Writes the runs of a routed batch to the peers of each audience that came before chunk `number`. Returns
+    /// Writes what was routed of a batch to the peers of each audience that came before chunk `number`. Returns
     /// whether a peer that reads has missed messages.
-    fn deliver(&mut self, hub: &Arc<Hub>, number: u64) -> bool {
+    fn deliver(&mut self, hub: &Arc<Hub>, batch: &[Arc<Chunk>], number: u64) -> bool {
         let (mut hurried, now, mixed) = (false, self.now, hub.is_mixed());
-        let parcels: Vec<_> = {
+        // A peer may be lost in here, and change the ledger, or make a pass of its own.
+        let (routed, mut gather) = (self.fanout.take(), std::mem::take(&mut self.gather));
+        let mut recipients = std::mem::take(&mut self.recipients);
+        {
             let ledger = hub.demand.read();
-            let slots = |audience| ledger.peers(audience).iter().map(|&p| ledger.token(p) as usize);
-            self.fanout.drain().map(|(audience, runs)| (slots(audience).collect::<Vec<_>>(), runs)).collect()
-        };
-        for (slots, runs) in parcels {
-            let messages: u64 = runs.iter().map(Run::messages).sum();
+            for &audience in routed.touched() {
+                recipients.extend(ledger.peers(audience).iter().map(|&peer| ledger.token(peer) as usize));
+                recipients.push(END);
+            }
+        }
+        let of_each = recipients.split(|&slot| slot == END);
+        for (&audience, slots) in routed.touched().iter().zip(of_each) {
+            let mut runs = None;
             let mut missed = 0;
-            for slot in slots {
+            for &slot in slots {
                 if let Some(stuck) = self.stuck.get_mut(slot).filter(|stuck| **stuck > 0)
                     && !mixed
                 {
-                    *stuck += messages;
-                    missed += messages;
+                    *stuck += routed.messages(audience);
+                    missed += routed.messages(audience);
                     continue;
                 }
-                // A peer may be lost while the parcels are handed out, and with it others of its dialer.
+                // A peer may have been lost with another one of its dialer.
                 let Some(peer) = self.peers.get_mut(slot) else { continue };
                 if !matches!(peer.phase, Phase::Traffic(_)) || peer.joined > number {
                     continue;
                 }
-                match peer.overtake(&runs, now).and_then(|()| peer.out.offer(&runs)) {
+                let runs = runs.get_or_insert_with(|| routed.runs(audience, batch, &mut gather));
+                match peer.overtake(runs, now).and_then(|()| peer.out.offer(runs)) {
                     Ok(offered) => {
                         hurried |= offered.written > 0 && offered.missed > 0;
                         let stuck = offered.missed > 0 && peer.out.is_stuck();
@@ -216,10 +246,16 @@ impl<N: Net> Shard<N> {
                     Err(end) => self.end(slot, end),
                 }
             }
+            if let Some(runs) = runs {
+                gather.recycle(runs);
+            }
             if missed > 0 {
                 count_missed(hub, missed);
             }
         }
+        recipients.clear();
+        (self.gather, self.recipients) = (gather, recipients);
+        self.fanout.put_back(routed);
         hurried
     }
 
@@ -252,16 +288,17 @@ impl<N: Net> Shard<N> {
             let served = self.hubs.get_mut(&hub.id).expect("looked up above");
             let (number, end) = served.stretch(&self.peers);
             served.place = self.fanout.route(&ledger, &served.batch[..end], served.place, |_| u64::MAX);
-            for (audience, runs) in self.fanout.drain() {
+            let routed = self.fanout.take();
+            for &audience in routed.touched() {
                 let peers = ledger.peers(audience).iter().map(|&p| &self.peers[ledger.token(p) as usize]);
                 let peers =
                     peers.filter(|peer| matches!(peer.phase, Phase::Traffic(_)) && peer.joined <= number);
-                undelivered += peers.count() as u64 * runs.iter().map(Run::messages).sum::<u64>();
+                undelivered += peers.count() as u64 * routed.messages(audience);
             }
+            self.fanout.put_back(routed);
         }
         if let Some(served) = self.hubs.get_mut(&hub.id) {
-            served.batch.clear();
-            served.place = Place::default();
+            served.forget_batch();
         }
         count_abandoned(hub, undelivered);
     }

@@ -46,6 +46,7 @@ use crate::engine::shard::link::{Kind, Link};
 use crate::engine::shard::mailbox::{Letter, Mailbox};
 use crate::engine::shard::timers::{Check, Timer, Timers};
 use crate::engine::wire::chunk::Chunk;
+use crate::engine::wire::gather::Gather;
 use crate::net::{Net, Ready};
 use crate::sync::read_lock;
 
@@ -85,6 +86,9 @@ pub(crate) struct Shard<N: Net> {
     /// Peers whose streams may take more and whose share was used up, each once.
     pub(crate) unwritten: VecDeque<(usize, u64)>,
     pub(crate) fanout: Fanout,
+    pub(crate) gather: Gather,
+    /// The slots of the peers that are written to in one pass, while it lasts.
+    pub(crate) recipients: Vec<usize>,
     pool: Pool,
     letters: Vec<Letter<N::Stream>>,
     /// To be called when the shard is unlocked.
@@ -123,8 +127,10 @@ pub(crate) struct Served {
     /// Slots of the peers whose handshake is done.
     pub(crate) peers: Vec<usize>,
     /// The chunks of the batch, and how far they are sent.
-    pub(crate) batch: Vec<Arc<Chunk>>,
+    pub(crate) batch: Arc<Vec<Arc<Chunk>>>,
     pub(crate) place: Place,
+    /// The peer that the message at `place` waits for, by slot and uid, if that is known ([`OnFull::Refuse`](crate::OnFull)).
+    pub(crate) blocker: Option<(usize, u64)>,
     /// The number of the batch's first chunk.
     pub(crate) first: u64,
     /// How many chunks are sent before the network is polled again.
@@ -150,6 +156,11 @@ pub(crate) struct Served {
 }
 
 impl Served {
+    /// Nothing of the batch is left to send.
+    fn forget_batch(&mut self) {
+        (self.batch, self.place, self.blocker) = (Arc::default(), Place::default(), None);
+    }
+
     /// The number of the first message that shard `index` has not sent yet. What it takes from now on has a higher
     /// one.
     fn unrouted(&self, index: u16) -> Number {
@@ -204,6 +215,8 @@ impl<N: Net> Shard<N> {
             work: 0,
             unwritten: VecDeque::new(),
             fanout: Fanout::new(index),
+            gather: Gather::default(),
+            recipients: Vec::new(),
             pool: Pool::default(),
             letters: Vec::new(),
             wakes: Vec::new(),
@@ -259,8 +272,9 @@ impl<N: Net> Shard<N> {
         self.hubs.entry(hub.id).or_insert_with(|| Served {
             hub: hub.clone(),
             peers: Vec::new(),
-            batch: Vec::new(),
+            batch: Arc::default(),
             place: Place::default(),
+            blocker: None,
             first: 0,
             stride: usize::MAX,
             newest: 0,
@@ -511,8 +525,9 @@ impl<N: Net> Shard<N> {
     }
 
     /// A batch that waits for room may go on: a full peer has left, or wants something else now.
-    pub(crate) fn retry_batch(&self, hub: &Arc<Hub>) {
-        if self.hubs.get(&hub.id).is_some_and(|served| !served.batch.is_empty()) {
+    pub(crate) fn retry_batch(&mut self, hub: &Arc<Hub>) {
+        if let Some(served) = self.hubs.get_mut(&hub.id).filter(|served| !served.batch.is_empty()) {
+            served.blocker = None;
             self.mailbox.mail(Note::Outbox(hub.clone()));
         }
     }

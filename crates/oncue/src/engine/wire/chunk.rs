@@ -150,6 +150,18 @@ impl Chunk {
     }
 }
 
+impl Chunk {
+    /// Its buffers, if it has some that do not return elsewhere.
+    fn into_buffers(mut self) -> Option<(Vec<u8>, Vec<u32>)> {
+        match &mut self.bytes {
+            Bytes::Own(bytes) if self.home.is_none() => {
+                Some((std::mem::take(bytes), std::mem::take(&mut self.ends)))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Drop for Chunk {
     fn drop(&mut self) {
         if let (Some(home), Bytes::Own(bytes)) = (self.home.take(), &mut self.bytes) {
@@ -175,6 +187,11 @@ impl Run {
     pub(crate) fn new(chunk: Arc<Chunk>, first: u32, last: u32) -> Run {
         let (at, end) = (chunk.start(first), chunk.start(last));
         Run { chunk, first, last, at, end }
+    }
+
+    /// The buffers of its chunk, if they are its own and nothing else refers to them.
+    pub(crate) fn into_buffers(self) -> Option<(Vec<u8>, Vec<u32>)> {
+        Arc::into_inner(self.chunk)?.into_buffers()
     }
 
     /// Bytes that are not a message.

@@ -7,6 +7,7 @@ pub(crate) mod gaps;
 pub(crate) mod gather;
 pub(crate) mod load;
 mod mixed;
+pub(crate) mod pieces;
 pub(crate) mod queue;
 pub(crate) mod slices;
 pub(crate) mod topics;
