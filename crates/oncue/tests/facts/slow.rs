@@ -138,3 +138,37 @@ fn a_peer_that_is_too_slow_is_told_why_it_is_disconnected() {
         assert_eq!(x.stats().peers_refused, 1);
     });
 }
+
+#[test]
+fn what_waits_for_a_full_peer_goes_on_when_the_peer_wants_it_no_more() {
+    both_sides(|side| {
+        for way in ["cancels", "leaves", "is disconnected", "may have more"] {
+            let options = options().on_full(OnFull::Refuse).send_hwm(5).send_buffer(8 << 10).linger(SOON);
+            let x = XPub::new(&engine(), options.outbox_bytes_max(64 << 10)).unwrap();
+            let door = Door::new(&x, side);
+            let mut full = door.peer(Zmtp::V3_1);
+            full.send(subscribe("t"));
+            assert_eq!(event(&x), "+t");
+            let (mut other, _door) = another(&x, side, Zmtp::V3_1);
+            other.send(subscribe("o"));
+            assert_eq!(event(&x), "+o");
+            let mut sent = 0;
+            while x.send_wait(&numbered(sent)[..]).wait_timeout(SOON / 100).is_some() {
+                sent += 1;
+            }
+            assert!(x.send("other").is_err(), "it waits behind what is for the full peer");
+            match way {
+                "cancels" => full.send(cancel("t")),
+                "leaves" => drop(full),
+                "is disconnected" => {
+                    let peers = x.peers().unwrap();
+                    let key = peers.iter().find(|peer| peer.queued > 0).unwrap();
+                    x.disconnect_peer(key.profile.key, None);
+                }
+                _ => x.set_send_hwm(1000),
+            }
+            x.send_wait("other").wait_timeout(SOON).expect("room").unwrap();
+            assert_eq!(other.message(), [b"other"], "the full peer {way}");
+        }
+    });
+}

@@ -29,6 +29,8 @@ pub(crate) struct Fanout {
     next_entries: Vec<EntryId>,
     /// An audience with this many bytes of one pass gets no more of it.
     pub(crate) bytes_max: u64,
+    /// A pass ends when this many blocks of pieces are in use, unless one message alone needs more.
+    blocks_max: usize,
     routed: Routed,
 }
 
@@ -72,7 +74,7 @@ pub(crate) struct Place {
 
 impl Fanout {
     pub(crate) fn new(shard: u16) -> Fanout {
-        Fanout { shard, bytes_max: u64::MAX, ..Fanout::default() }
+        Fanout { shard, bytes_max: u64::MAX, blocks_max: BLOCKS_MAX, ..Fanout::default() }
     }
 
     /// Matches the messages from `place` on, up to the first one that an audience has no `room` for (asked once per
@@ -192,10 +194,10 @@ impl Fanout {
         start: u32,
         room: &mut impl FnMut(AudienceId) -> u64,
     ) -> u32 {
-        let Fanout { hits, routed, bytes_max, shard, .. } = self;
+        let Fanout { hits, routed, bytes_max, blocks_max, shard, .. } = self;
         let Routed { pass, parcels, touched, pieces, .. } = routed;
         // Each audience takes one block at most.
-        if pieces.blocks() > 0 && pieces.blocks() + hits.len() > BLOCKS_MAX {
+        if pieces.blocks() > 0 && pieces.blocks() + hits.len() > *blocks_max {
             return messages.start;
         }
         let size = |last| u64::from(chunk.start(last) - chunk.start(messages.start));

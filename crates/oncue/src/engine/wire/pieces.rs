@@ -5,7 +5,7 @@
 
 /// How many pieces one block has: it fills two cache lines.
 const BLOCK_PIECES: usize = 15;
-/// How many blocks may be in use before a pass ends, unless one message alone needs more: 8 MiB.
+/// How many blocks one pass uses at most, unless one message alone needs more: 8 MiB.
 pub(crate) const BLOCKS_MAX: usize = 64 << 10;
 const NONE: u32 = u32::MAX;
 

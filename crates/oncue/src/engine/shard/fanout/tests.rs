@@ -276,3 +276,66 @@ fn an_audience_gets_no_more_of_a_batch_than_the_limit_and_the_message_that_reach
     }
     assert_eq!(passes, [4, 2]);
 }
+
+#[test]
+fn a_pass_ends_when_its_memory_is_used_up_and_the_next_goes_on() {
+    // Every other message goes to all, so that no two are one piece.
+    let mut ledger = Ledger::new(1, Quota { prefixes_max: 10, prefix_bytes_max: 100 });
+    for token in 0..50 {
+        let peer = ledger.attach(0, token);
+        ledger.subscribe(peer, b"a").unwrap();
+        ledger.subscribe(peer, &[b'c', token as u8]).unwrap();
+    }
+    let wire = b"\0\x01a\0\x01b".repeat(500);
+    let chunks = [Arc::new(Chunk::new(wire, (1..=1000).map(|i| 3 * i).collect()))];
+    for (blocks_max, most) in [(10, 1), (49, 1), (50, 15), (120, 30), (100_000, 500)] {
+        let mut fanout = Fanout::new(0);
+        fanout.blocks_max = blocks_max;
+        let (mut place, mut all) = (Place::default(), 0);
+        while place.chunk < 1 {
+            place = fanout.route(&ledger, &chunks, place, |_| u64::MAX);
+            let drained = drain(&mut fanout, &chunks);
+            if drained.is_empty() {
+                assert_eq!(place.chunk, 1, "only what nobody wants was left");
+                break;
+            }
+            assert_eq!(drained.len(), 50);
+            let messages = drained[0].1.iter().map(Run::messages).sum::<u64>();
+            assert!((1..=most).contains(&messages), "{messages} of {most} with {blocks_max} blocks");
+            assert!(drained.iter().all(|(_, runs)| runs.iter().map(Run::messages).sum::<u64>() == messages));
+            all += messages;
+        }
+        assert_eq!(all, 500);
+    }
+}
+
+#[test]
+fn gathered_copies_use_buffers_again_that_no_peer_keeps() {
+    let chunk = Arc::new(Chunk::new(b"\0\x01a".repeat(1000), (1..=1000).map(|i| 3 * i).collect()));
+    let mut gather = Gather::default();
+    let mut runs = |messages: u32| {
+        gather.expect(3 * u64::from(messages), messages.into());
+        gather.add(&chunk, 0..messages);
+        let runs = gather.finish();
+        let at = runs[0].bytes().as_ptr();
+        (runs[0].clone(), at, gather.recycle(runs))
+    };
+    let (kept, at, ()) = runs(100);
+    let (_, other, ()) = runs(100);
+    assert_ne!(at, other, "the first one is still queued");
+    assert_eq!(kept.bytes(), b"\0\x01a".repeat(100));
+    drop(kept);
+    let mut gather = Gather::default();
+    let mut place = |messages: u32| {
+        gather.expect(3 * u64::from(messages), messages.into());
+        gather.add(&chunk, 0..messages);
+        let runs = gather.finish();
+        let at = runs[0].bytes().as_ptr();
+        gather.recycle(runs);
+        at
+    };
+    let first = place(120);
+    assert_eq!(place(110), first, "the buffer is used again");
+    // A peer that is slow would keep all of it for a few bytes.
+    assert_ne!(place(2), first);
+}
