@@ -207,10 +207,10 @@ impl Ledger {
         let audience = self.make_own(peer);
         let (id, change) = match known {
             Some(id) => {
-                self.crowds.add(self.index.value_mut(id).expect("found above"), audience);
+                self.crowds.add(self.index.value_mut(id).expect("found above"), AudienceId(audience));
                 (id, Change::Added)
             }
-            None => match self.index.get_or_insert_with(prefix, || Holders::one(audience)) {
+            None => match self.index.get_or_insert_with(prefix, || Holders::one(AudienceId(audience))) {
                 Ok((id, _)) => (id, Change::Wanted),
                 Err(full) => {
                     self.leave_if_bare(peer);
@@ -345,20 +345,21 @@ impl Ledger {
         self.index.for_each_match(topic, |id, _| entries.push(id));
     }
 
-    /// As [`for_each_audience`](Self::for_each_audience), for a topic with these entries.
-    #[inline]
-    pub fn for_each_audience_of(&self, entries: &[EntryId], mut found: impl FnMut(AudienceId)) {
+    /// Puts the audiences that want a topic with these entries into `audiences`: each once for each entry that it holds.
+    /// With inverted matching those that hold none, each once.
+    pub fn audiences_of(&self, entries: &[EntryId], audiences: &mut Vec<AudienceId>) {
+        audiences.clear();
         if self.inverted {
-            return self.others(entries).into_iter().for_each(found);
+            return audiences.extend(self.others(entries));
         }
         for holders in entries.iter().filter_map(|&id| self.index.value(id)) {
-            self.each_holder(holders, &mut found);
+            audiences.extend_from_slice(self.crowds.of(holders));
         }
     }
 
     #[inline]
     fn each_holder(&self, holders: &Holders, found: &mut impl FnMut(AudienceId)) {
-        self.crowds.of(holders).iter().for_each(|&audience| found(AudienceId(audience)));
+        self.crowds.of(holders).iter().copied().for_each(found);
     }
 
     /// The audiences with peers that hold none of these entries.
@@ -377,12 +378,15 @@ impl Ledger {
     /// Whether any peer wants `topic`, or wanted it and is not completely released.
     #[inline]
     pub fn wanted(&self, topic: &[u8]) -> bool {
-        if self.inverted {
-            let mut entries = Vec::new();
-            self.match_entries(topic, &mut entries);
-            return !self.others(&entries).is_empty();
-        }
-        self.index.matches_any(topic)
+        if self.inverted { self.wanted_inverted(topic) } else { self.index.matches_any(topic) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wanted_inverted(&self, topic: &[u8]) -> bool {
+        let mut entries = Vec::new();
+        self.match_entries(topic, &mut entries);
+        !self.others(&entries).is_empty()
     }
 
     /// How many bytes of a topic decide who wants it: topics with the same first bytes have the same audiences.
@@ -439,7 +443,7 @@ impl Ledger {
             return;
         }
         self.index.for_each_match(topic, |id, &holders| {
-            if self.crowds.contains(holders, audience) {
+            if self.crowds.contains(holders, AudienceId(audience)) {
                 found(self.index.prefix(id).expect("an entry that was just found"));
             }
         });
@@ -456,10 +460,10 @@ impl Ledger {
         left.sort_unstable();
         for (_, prefix, holders) in self.index.iter() {
             for &audience in self.crowds.of(holders) {
-                let peers = &self.audiences[audience as usize].peers;
+                let peers = &self.audiences[audience.index()].peers;
                 peers.iter().for_each(|&peer| found(Holder::Peer(peer), prefix));
                 if peers.is_empty() {
-                    let at = left.binary_search_by_key(&audience, |&(audience, _)| audience);
+                    let at = left.binary_search_by_key(&audience.0, |&(audience, _)| audience);
                     let (_, mark) = left[at.expect("an audience without peers is leaving")];
                     found(Holder::Left(mark), prefix);
                 }
@@ -503,7 +507,7 @@ impl Ledger {
 
     /// Whether `audience` holds the prefix; `NONE` holds nothing.
     fn holds(&self, audience: u32, id: EntryId) -> bool {
-        self.index.value(id).is_some_and(|&holders| self.crowds.contains(holders, audience))
+        self.index.value(id).is_some_and(|&holders| self.crowds.contains(holders, AudienceId(audience)))
     }
 
     fn held_by(&self, audience: u32) -> (u32, u64) {
@@ -511,7 +515,7 @@ impl Ledger {
     }
 
     fn count_peers(&self, holders: &Holders) -> u32 {
-        let peers = |&audience: &u32| self.audiences[audience as usize].peers.len() as u32;
+        let peers = |audience: &AudienceId| self.audiences[audience.index()].peers.len() as u32;
         self.crowds.of(holders).iter().map(peers).sum()
     }
 
@@ -522,7 +526,7 @@ impl Ledger {
 
     /// Removes `audience` from the holders of `id`. False if there are no holders left: the entry must be removed then.
     fn release_one(&mut self, audience: u32, id: EntryId) -> bool {
-        self.crowds.remove(self.index.value_mut(id).expect("a prefix that is held"), audience)
+        self.crowds.remove(self.index.value_mut(id).expect("a prefix that is held"), AudienceId(audience))
     }
 
     /// The unsettled audience of `peer` alone, copied from the shared one if necessary.
@@ -540,7 +544,8 @@ impl Ledger {
         self.leave(peer);
         let own = self.join_new(peer);
         for &id in &prefixes {
-            self.crowds.add(self.index.value_mut(id).expect("a shared audience has an exact list"), own);
+            self.crowds
+                .add(self.index.value_mut(id).expect("a shared audience has an exact list"), AudienceId(own));
         }
         let audience = &mut self.audiences[own as usize];
         (audience.held, audience.held_bytes, audience.prefixes) = (held, held_bytes, prefixes);

@@ -2,17 +2,19 @@
 use alloc::vec::Vec;
 use core::slice;
 
+use super::AudienceId;
+
 /// The audiences that hold one prefix, at least one: the audience itself, or with the bit `CROWD` the position of a list in
 /// [`Crowds`]. Most prefixes of a large ledger have one holder, which needs no list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Holders(u32);
+pub(super) struct Holders(AudienceId);
 
 const CROWD: u32 = 1 << 31;
 
 impl Holders {
-    pub(super) fn one(audience: u32) -> Holders {
+    pub(super) fn one(audience: AudienceId) -> Holders {
         // A peer takes tens of bytes, so memory is exhausted long before the numbers are.
-        assert!(audience < CROWD, "fewer than 2^31 audiences");
+        assert!(audience.0 < CROWD, "fewer than 2^31 audiences");
         Holders(audience)
     }
 }
@@ -21,23 +23,23 @@ impl Holders {
 #[derive(Default)]
 pub(super) struct Crowds {
     /// Ascending, for binary search.
-    lists: Vec<Vec<u32>>,
+    lists: Vec<Vec<AudienceId>>,
     free: Vec<u32>,
 }
 
 impl Crowds {
     #[inline]
-    pub(super) fn of<'a>(&'a self, holders: &'a Holders) -> &'a [u32] {
-        if holders.0 & CROWD == 0 { slice::from_ref(&holders.0) } else { &self.lists[crowd(*holders)] }
+    pub(super) fn of<'a>(&'a self, holders: &'a Holders) -> &'a [AudienceId] {
+        if holders.0.0 & CROWD == 0 { slice::from_ref(&holders.0) } else { &self.lists[crowd(*holders)] }
     }
 
-    pub(super) fn contains(&self, holders: Holders, audience: u32) -> bool {
+    pub(super) fn contains(&self, holders: Holders, audience: AudienceId) -> bool {
         self.of(&holders).binary_search(&audience).is_ok()
     }
 
     /// Adds `audience`, which must not be among the holders.
-    pub(super) fn add(&mut self, holders: &mut Holders, audience: u32) {
-        if holders.0 & CROWD == 0 {
+    pub(super) fn add(&mut self, holders: &mut Holders, audience: AudienceId) {
+        if holders.0.0 & CROWD == 0 {
             let pair = [holders.0.min(audience), holders.0.max(audience)];
             *holders = self.new_crowd(pair);
             return;
@@ -50,8 +52,8 @@ impl Crowds {
     /// Removes `audience`, which must be among the holders. Returns false if it was the last one: the prefix has no holders
     /// then, and `holders` must be dropped.
     #[must_use]
-    pub(super) fn remove(&mut self, holders: &mut Holders, audience: u32) -> bool {
-        if holders.0 & CROWD == 0 {
+    pub(super) fn remove(&mut self, holders: &mut Holders, audience: AudienceId) -> bool {
+        if holders.0.0 & CROWD == 0 {
             assert_eq!(holders.0, audience, "the only holder");
             return false;
         }
@@ -68,11 +70,11 @@ impl Crowds {
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
-        let lists: usize = self.lists.iter().map(|list| list.capacity() * size_of::<u32>()).sum();
-        lists + self.lists.capacity() * size_of::<Vec<u32>>() + self.free.capacity() * size_of::<u32>()
+        let lists: usize = self.lists.iter().map(|list| list.capacity() * size_of::<AudienceId>()).sum();
+        lists + self.lists.capacity() * size_of::<Vec<AudienceId>>() + self.free.capacity() * size_of::<u32>()
     }
 
-    fn new_crowd(&mut self, pair: [u32; 2]) -> Holders {
+    fn new_crowd(&mut self, pair: [AudienceId; 2]) -> Holders {
         let id = match self.free.pop() {
             Some(id) => {
                 self.lists[id as usize] = pair.to_vec();
@@ -83,10 +85,10 @@ impl Crowds {
                 self.lists.len() as u32 - 1
             }
         };
-        Holders(id | CROWD)
+        Holders(AudienceId(id | CROWD))
     }
 }
 
 fn crowd(holders: Holders) -> usize {
-    (holders.0 & !CROWD) as usize
+    (holders.0.0 & !CROWD) as usize
 }

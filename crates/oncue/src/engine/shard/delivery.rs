@@ -80,26 +80,25 @@ impl<N: Net> Shard<N> {
             let (number, end) = served.stretch(&self.peers);
             let (batch, from) = (served.batch.clone(), served.place);
             let end = end.min(from.chunk.saturating_add(served.stride));
-            self.fanout.bytes_max = if refuse { PASS_BYTES } else { u64::MAX };
             let mut blocker = None;
             let place = {
                 let ledger = hub.demand.read();
                 let peers = &mut self.peers;
-                let room = |audience: AudienceId| match refuse {
-                    false => u64::MAX,
-                    true => {
-                        let mut room = u64::MAX;
-                        for slot in ledger.peers(audience).iter().map(|&peer| ledger.token(peer) as usize) {
-                            room = room.min(peers[slot].out.room_to_offer());
-                            if room == 0 {
-                                blocker = Some((slot, peers[slot].uid));
-                                break;
-                            }
+                let room = |audience: AudienceId| {
+                    let mut room = u64::MAX;
+                    for slot in ledger.peers(audience).iter().map(|&peer| ledger.token(peer) as usize) {
+                        room = room.min(peers[slot].out.room_to_offer());
+                        if room == 0 {
+                            blocker = Some((slot, peers[slot].uid));
+                            break;
                         }
-                        room
                     }
+                    room
                 };
-                self.fanout.route(&ledger, &batch[..end], from, room)
+                match refuse {
+                    true => self.fanout.route_limited(&ledger, &batch[..end], from, PASS_BYTES, room),
+                    false => self.fanout.route(&ledger, &batch[..end], from),
+                }
             };
             let served = self.hubs.get_mut(&hub.id).expect("looked up above");
             served.place = place;
@@ -284,10 +283,9 @@ impl<N: Net> Shard<N> {
                 continue;
             }
             let ledger = hub.demand.read();
-            self.fanout.bytes_max = u64::MAX;
             let served = self.hubs.get_mut(&hub.id).expect("looked up above");
             let (number, end) = served.stretch(&self.peers);
-            served.place = self.fanout.route(&ledger, &served.batch[..end], served.place, |_| u64::MAX);
+            served.place = self.fanout.route(&ledger, &served.batch[..end], served.place);
             let routed = self.fanout.take();
             for &audience in routed.touched() {
                 let peers = ledger.peers(audience).iter().map(|&p| &self.peers[ledger.token(p) as usize]);

@@ -27,8 +27,9 @@ pub(crate) struct Fanout {
     /// The entries of the ledger that decide them, and those of the next message that has others.
     entries: Vec<EntryId>,
     next_entries: Vec<EntryId>,
-    /// An audience with this many bytes of one pass gets no more of it.
-    pub(crate) bytes_max: u64,
+    /// Audiences have room for so much; with this many bytes of one pass an audience gets no more of it.
+    limited: bool,
+    bytes_max: u64,
     /// A pass ends when this many blocks of pieces are in use, unless one message alone needs more.
     blocks_max: usize,
     routed: Routed,
@@ -49,20 +50,28 @@ pub(crate) struct Routed {
     starts: Vec<u32>,
 }
 
-/// What one pass holds for one audience.
+/// What one pass holds for one audience: a cache line.
 #[derive(Default)]
+#[repr(align(64))]
 struct Parcel {
     /// The pass that it belongs to; older ones are empty.
     pass: u64,
-    /// Its peers belong to another shard.
-    foreign: bool,
-    /// The number of the message behind its last one.
-    until: u32,
+    /// Closed if its peers belong to another shard.
     list: List,
-    /// How many messages may be added in all, and those that are, with their bytes.
+    /// How many messages there may be, and how many bytes until there is another message.
     room: u64,
+    bytes_room: u64,
+    /// What there is.
     messages: u64,
     bytes: u64,
+}
+
+impl Parcel {
+    /// It belongs to this pass from now on.
+    fn open(&mut self, pass: u64, ours: bool, room: u64, bytes_room: u64) {
+        let list = if ours { List::EMPTY } else { List::CLOSED };
+        *self = Parcel { pass, list, room, bytes_room, ..Parcel::default() };
+    }
 }
 
 /// A position among the messages of a batch: the next one to match.
@@ -74,13 +83,31 @@ pub(crate) struct Place {
 
 impl Fanout {
     pub(crate) fn new(shard: u16) -> Fanout {
-        Fanout { shard, bytes_max: u64::MAX, blocks_max: BLOCKS_MAX, ..Fanout::default() }
+        Fanout { shard, blocks_max: BLOCKS_MAX, ..Fanout::default() }
     }
 
-    /// Matches the messages from `place` on, up to the first one that an audience has no `room` for (asked once per
-    /// audience), or that there is no memory for in this pass. Returns that message's place; `chunks.len()` when all are
-    /// matched.
-    pub(crate) fn route(
+    /// Matches the messages from `place` on, up to the first one that there is no memory for in this pass. Returns that
+    /// message's place; `chunks.len()` when all are matched.
+    pub(crate) fn route(&mut self, ledger: &Ledger, chunks: &[Arc<Chunk>], place: Place) -> Place {
+        self.limited = false;
+        self.route_all(ledger, chunks, place, |_| u64::MAX)
+    }
+
+    /// As [`route`](Self::route), up to the first message that an audience has no `room` for, which is asked once per
+    /// audience. An audience with `bytes_max` or more gets no more of this pass.
+    pub(crate) fn route_limited(
+        &mut self,
+        ledger: &Ledger,
+        chunks: &[Arc<Chunk>],
+        place: Place,
+        bytes_max: u64,
+        room: impl FnMut(AudienceId) -> u64,
+    ) -> Place {
+        (self.limited, self.bytes_max) = (true, bytes_max);
+        self.route_all(ledger, chunks, place, room)
+    }
+
+    fn route_all(
         &mut self,
         ledger: &Ledger,
         chunks: &[Arc<Chunk>],
@@ -88,17 +115,17 @@ impl Fanout {
         mut room: impl FnMut(AudienceId) -> u64,
     ) -> Place {
         self.routed.begin(place.chunk, ledger.audiences_end() as usize);
-        let mut start = 0u32;
+        let mut start = 1u32;
         while place.chunk < chunks.len() {
             let chunk = &chunks[place.chunk];
-            let Some(end) = start.checked_add(chunk.len()) else { break };
+            let Some(next) = chunk.len().checked_add(1).and_then(|len| start.checked_add(len)) else { break };
             self.routed.starts.push(start);
             place.message = self.route_chunk(ledger, chunk, place.message, start, &mut room);
             if place.message < chunk.len() {
                 break;
             }
             place = Place { chunk: place.chunk + 1, message: 0 };
-            start = end;
+            start = next;
         }
         place
     }
@@ -129,7 +156,7 @@ impl Fanout {
         let mut known = head(first);
         warm(first);
         ledger.match_entries(known, &mut self.entries);
-        self.find(ledger);
+        ledger.audiences_of(&self.entries, &mut self.hits);
         while first < chunk.len() {
             let mut last = first + 1;
             let mut others = false;
@@ -156,17 +183,10 @@ impl Fanout {
             }
             if others {
                 std::mem::swap(&mut self.entries, &mut self.next_entries);
-                self.find(ledger);
+                ledger.audiences_of(&self.entries, &mut self.hits);
             }
         }
         first
-    }
-
-    /// Finds the audiences of what matches these entries.
-    fn find(&mut self, ledger: &Ledger) {
-        let Fanout { hits, entries, .. } = self;
-        hits.clear();
-        ledger.for_each_audience_of(entries, |audience| hits.push(audience));
     }
 
     /// The audiences of a topic that this shard serves, each once.
@@ -194,53 +214,73 @@ impl Fanout {
         start: u32,
         room: &mut impl FnMut(AudienceId) -> u64,
     ) -> u32 {
-        let Fanout { hits, routed, bytes_max, blocks_max, shard, .. } = self;
-        let Routed { pass, parcels, touched, pieces, .. } = routed;
         // Each audience takes one block at most.
-        if pieces.blocks() > 0 && pieces.blocks() + hits.len() > *blocks_max {
+        let blocks = self.routed.pieces.blocks();
+        if blocks > 0 && blocks + self.hits.len() > self.blocks_max {
             return messages.start;
         }
-        let size = |last| u64::from(chunk.start(last) - chunk.start(messages.start));
-        let (mut count, mut bytes) = (u64::from(messages.end - messages.start), size(messages.end));
+        let last = match self.limited {
+            true => messages.start + self.room_for(ledger, chunk, &messages, room) as u32,
+            false => messages.end,
+        };
+        if last == messages.start {
+            return last;
+        }
+        let (at, end) = (chunk.start(messages.start), chunk.start(last));
+        let piece = Piece::new(start + messages.start..start + last, at..end);
+        let (count, bytes) = (u64::from(last - messages.start), u64::from(end - at));
+        let Fanout { hits, routed, shard, .. } = self;
+        let Routed { pass, parcels, touched, pieces, .. } = routed;
         for &id in &*hits {
             let parcel = &mut parcels[id.index()];
             if parcel.pass != *pass {
-                let foreign = ledger.shard_of(id) != *shard;
-                let room = if foreign { u64::MAX } else { room(id) };
-                *parcel = Parcel { pass: *pass, foreign, room, ..Parcel::default() };
-                if !foreign {
+                let ours = ledger.shard_of(id) == *shard;
+                parcel.open(*pass, ours, u64::MAX, u64::MAX);
+                if ours {
                     touched.push(id);
                 }
             }
-            if parcel.foreign {
-                continue;
-            }
-            count = count.min(parcel.room - parcel.messages);
-            // The message that reaches the limit is the last one.
-            let left = bytes_max.saturating_sub(parcel.bytes);
-            if bytes >= left {
-                count = count.min(chunk.reaching(messages.start, left));
-            }
-        }
-        let last = messages.start + count as u32;
-        if last < messages.end {
-            bytes = size(last);
-        }
-        if count > 0 {
-            let piece = Piece { first: start + messages.start, last: start + last };
-            for &id in &*hits {
-                let parcel = &mut parcels[id.index()];
-                // An audience comes once for each of its prefixes that match.
-                if parcel.foreign || parcel.until == piece.last {
-                    continue;
-                }
-                parcel.until = piece.last;
+            // An audience comes once for each of its prefixes that match.
+            if pieces.add(&mut parcel.list, piece) {
                 parcel.messages += count;
                 parcel.bytes += bytes;
-                pieces.add(&mut parcel.list, piece);
             }
         }
         last
+    }
+
+    /// How many of these messages all audiences that were found have room for.
+    fn room_for(
+        &mut self,
+        ledger: &Ledger,
+        chunk: &Chunk,
+        messages: &Range<u32>,
+        room: &mut impl FnMut(AudienceId) -> u64,
+    ) -> u64 {
+        let mut count = u64::from(messages.end - messages.start);
+        let bytes = u64::from(chunk.start(messages.end) - chunk.start(messages.start));
+        let Fanout { hits, routed, bytes_max, shard, .. } = self;
+        let Routed { pass, parcels, touched, .. } = routed;
+        for &id in &*hits {
+            let parcel = &mut parcels[id.index()];
+            if parcel.pass != *pass {
+                let ours = ledger.shard_of(id) == *shard;
+                match ours {
+                    true => parcel.open(*pass, ours, room(id), *bytes_max),
+                    false => parcel.open(*pass, ours, u64::MAX, u64::MAX),
+                }
+                if ours {
+                    touched.push(id);
+                }
+            }
+            let (room, bytes_room) =
+                (parcel.room - parcel.messages, parcel.bytes_room.saturating_sub(parcel.bytes));
+            if count > room || bytes > bytes_room {
+                // The message that reaches the limit in bytes is the last one.
+                count = count.min(room).min(chunk.reaching(messages.start, bytes_room));
+            }
+        }
+        count
     }
 
     /// What the last pass has routed. To be given [`back`](Self::put_back), since its memory is used again.
@@ -283,18 +323,7 @@ impl Routed {
     pub(crate) fn runs(&self, audience: AudienceId, chunks: &[Arc<Chunk>], gather: &mut Gather) -> Vec<Run> {
         let parcel = &self.parcels[audience.index()];
         gather.expect(parcel.bytes, parcel.messages);
-        let mut at = 0;
-        for mut piece in self.pieces.of(parcel.list) {
-            while piece.first < piece.last {
-                while self.starts.get(at + 1).is_some_and(|&next| next <= piece.first) {
-                    at += 1;
-                }
-                let (chunk, start) = (&chunks[self.first_chunk + at], self.starts[at]);
-                let last = piece.last.min(start + chunk.len());
-                gather.add(chunk, piece.first - start..last - start);
-                piece.first = last;
-            }
-        }
+        gather.add(&chunks[self.first_chunk..], &self.starts, self.pieces.of(parcel.list));
         gather.finish()
     }
 }

@@ -1,9 +1,9 @@
 //! From messages to runs: one rule for which are referenced and which are copied.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::chunk::{Chunk, REFERENCE_PART, Run};
+use super::pieces::Piece;
 use crate::msg::Msg;
 use crate::options::OnFull;
 
@@ -37,25 +37,49 @@ impl Gather {
         (self.bytes, self.messages) = (bytes as usize, messages as usize);
     }
 
-    /// Adds consecutive messages of a chunk.
-    #[inline]
-    pub(crate) fn add(&mut self, chunk: &Arc<Chunk>, messages: Range<u32>) {
-        let (start, end) = (chunk.start(messages.start), chunk.start(messages.end));
-        if (end - start) as usize * REFERENCE_PART >= chunk.bytes().len() {
-            return self.reference(Run::new(chunk.clone(), messages.start, messages.end));
-        }
-        if chunk.on_full() != self.on_full {
-            self.seal();
-            self.on_full = chunk.on_full();
-        }
-        if self.ends.is_empty() {
-            self.begin();
-        }
-        let base = self.copied.len() as u32;
-        self.copied.extend_from_slice(&chunk.bytes()[start as usize..end as usize]);
-        match messages.len() {
-            1 => self.ends.push(self.copied.len() as u32),
-            _ => self.ends.extend((messages.start + 1..=messages.end).map(|i| base + chunk.start(i) - start)),
+    /// Adds pieces of `chunks`, in order; `starts` has the number of the first message of each chunk.
+    pub(crate) fn add<'a>(
+        &mut self,
+        chunks: &[Arc<Chunk>],
+        starts: &[u32],
+        pieces: impl Iterator<Item = &'a [Piece]>,
+    ) {
+        let Some(mut chunk) = chunks.first() else { return };
+        let (mut nth, mut start, mut next, mut bytes, mut long) = (0, 0, 0, &[][..], 0);
+        for mut block in pieces {
+            while let Some(piece) = block.first() {
+                if piece.first() >= next {
+                    nth += starts[nth + 1..].iter().take_while(|&&start| start <= piece.first()).count();
+                    (chunk, start) = (&chunks[nth], starts[nth]);
+                    next = starts.get(nth + 1).copied().unwrap_or(u32::MAX);
+                    bytes = chunk.bytes();
+                    long = bytes.len().div_ceil(REFERENCE_PART);
+                    if chunk.on_full() != self.on_full {
+                        self.seal();
+                        self.on_full = chunk.on_full();
+                    }
+                }
+                let messages = piece.first() - start..piece.last() - start;
+                let part = &bytes[piece.bytes()];
+                if part.len() >= long {
+                    self.reference(Run::new(chunk.clone(), messages.start, messages.end));
+                    block = &block[1..];
+                    continue;
+                }
+                if self.ends.is_empty() {
+                    self.begin();
+                }
+                if messages.len() > 1 {
+                    let shift = (self.copied.len() as u32).wrapping_sub(piece.bytes().start as u32);
+                    self.copied.extend_from_slice(part);
+                    let ends = messages.start + 1..=messages.end;
+                    self.ends.extend(ends.map(|message| chunk.start(message).wrapping_add(shift)));
+                    block = &block[1..];
+                    continue;
+                }
+                // The usual case, so all of the kind that follow one another.
+                block = copy_single(block, next, bytes, long, &mut self.copied, &mut self.ends);
+            }
         }
     }
 
@@ -121,6 +145,30 @@ impl Gather {
         let last = chunk.len();
         self.runs.push(Run::new(Arc::new(chunk), 0, last));
     }
+}
+
+/// Copies the pieces at the front that are single messages below number `next`, and shorter than `long`. Returns the others.
+/// A function of its own, so that what the loop needs stays in registers.
+fn copy_single<'a>(
+    pieces: &'a [Piece],
+    next: u32,
+    bytes: &[u8],
+    long: usize,
+    copied: &mut Vec<u8>,
+    ends: &mut Vec<u32>,
+) -> &'a [Piece] {
+    for (nth, piece) in pieces.iter().enumerate() {
+        if piece.last() >= next || piece.last() > piece.first() + 1 {
+            return &pieces[nth..];
+        }
+        let part = &bytes[piece.bytes()];
+        if part.len() >= long {
+            return &pieces[nth..];
+        }
+        copied.extend_from_slice(part);
+        ends.push(copied.len() as u32);
+    }
+    &[]
 }
 
 /// Whether a buffer of this capacity is too large for so much content.

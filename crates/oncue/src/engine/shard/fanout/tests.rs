@@ -115,11 +115,14 @@ fn check_route(
 ) -> Place {
     let shard = fanout.shard;
     let mut rooms: BTreeMap<AudienceId, u64> = BTreeMap::new();
-    let stop = fanout.route(&model.ledger, chunks, from, |audience| {
-        let room = if scarce { rng.below(30) } else { u64::MAX };
-        assert!(rooms.insert(audience, room).is_none(), "asked once");
-        room
-    });
+    let stop = match scarce {
+        false => fanout.route(&model.ledger, chunks, from),
+        true => fanout.route_limited(&model.ledger, chunks, from, u64::MAX, |audience| {
+            let room = rng.below(30);
+            assert!(rooms.insert(audience, room).is_none(), "asked once");
+            room
+        }),
+    };
     let all = places(chunks);
     let at = |place: Place| all.iter().position(|(p, _)| *p == place);
     let end = Place { chunk: chunks.len(), message: 0 };
@@ -217,7 +220,7 @@ fn a_broadcast_is_one_run_by_reference() {
         .map(|n| Arc::new(Chunk::new(b"\0\x01a".repeat(n), (1..=n as u32).map(|i| 3 * i).collect())))
         .collect();
     let mut fanout = Fanout::new(0);
-    fanout.route(&ledger, &chunks, Place::default(), |_| u64::MAX);
+    fanout.route(&ledger, &chunks, Place::default());
     let parcels = drain(&mut fanout, &chunks);
     assert_eq!(parcels.len(), 1, "equal peers are one audience");
     let runs = &parcels[0].1;
@@ -239,7 +242,7 @@ fn long_stretches_are_referenced_and_short_ones_gathered() {
     let wire = topics.iter().flat_map(|&topic| [0, 1, topic]).collect();
     let chunk = Arc::new(Chunk::new(wire, (1..=16).map(|i| 3 * i).collect()));
     let mut fanout = Fanout::new(0);
-    fanout.route(&ledger, std::slice::from_ref(&chunk), Place::default(), |_| u64::MAX);
+    fanout.route(&ledger, std::slice::from_ref(&chunk), Place::default());
     let parcels: BTreeMap<_, _> = drain(&mut fanout, std::slice::from_ref(&chunk)).into_iter().collect();
     let shape = |audience| -> Vec<(u64, bool)> {
         let within = |run: &Run| chunk.bytes().as_ptr_range().contains(&run.bytes().as_ptr());
@@ -265,11 +268,10 @@ fn an_audience_gets_no_more_of_a_batch_than_the_limit_and_the_message_that_reach
     let chunks = [Arc::new(Chunk::new(bytes, ends))];
     let mut fanout = Fanout::new(0);
     // Each message is 4 bytes on the wire: two of them reach the limit, so the third one for b stops the batch.
-    fanout.bytes_max = 5;
     let mut place = Place::default();
     let mut passes = Vec::new();
     while place.chunk < 1 {
-        place = fanout.route(&ledger, &chunks, place, |_| u64::MAX);
+        place = fanout.route_limited(&ledger, &chunks, place, 5, |_| u64::MAX);
         passes.push(
             drain(&mut fanout, &chunks).iter().flat_map(|(_, runs)| runs).map(Run::messages).sum::<u64>(),
         );
@@ -293,7 +295,7 @@ fn a_pass_ends_when_its_memory_is_used_up_and_the_next_goes_on() {
         fanout.blocks_max = blocks_max;
         let (mut place, mut all) = (Place::default(), 0);
         while place.chunk < 1 {
-            place = fanout.route(&ledger, &chunks, place, |_| u64::MAX);
+            place = fanout.route(&ledger, &chunks, place);
             let drained = drain(&mut fanout, &chunks);
             if drained.is_empty() {
                 assert_eq!(place.chunk, 1, "only what nobody wants was left");
@@ -312,10 +314,11 @@ fn a_pass_ends_when_its_memory_is_used_up_and_the_next_goes_on() {
 #[test]
 fn gathered_copies_use_buffers_again_that_no_peer_keeps() {
     let chunk = Arc::new(Chunk::new(b"\0\x01a".repeat(1000), (1..=1000).map(|i| 3 * i).collect()));
+    let piece = |messages| Piece::new(1..messages + 1, 0..3 * messages);
     let mut gather = Gather::default();
     let mut runs = |messages: u32| {
         gather.expect(3 * u64::from(messages), messages.into());
-        gather.add(&chunk, 0..messages);
+        gather.add(std::slice::from_ref(&chunk), &[1], std::iter::once(&[piece(messages)][..]));
         let runs = gather.finish();
         let at = runs[0].bytes().as_ptr();
         (runs[0].clone(), at, gather.recycle(runs))
@@ -328,7 +331,7 @@ fn gathered_copies_use_buffers_again_that_no_peer_keeps() {
     let mut gather = Gather::default();
     let mut place = |messages: u32| {
         gather.expect(3 * u64::from(messages), messages.into());
-        gather.add(&chunk, 0..messages);
+        gather.add(std::slice::from_ref(&chunk), &[1], std::iter::once(&[piece(messages)][..]));
         let runs = gather.finish();
         let at = runs[0].bytes().as_ptr();
         gather.recycle(runs);
