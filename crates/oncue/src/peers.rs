@@ -27,7 +27,7 @@ pub struct PeerProfile {
     pub zmtp: (u8, u8),
     /// The endpoint by which it came: the one that this socket is connected to, as the user wrote it, or is bound to, with
     /// its wildcards resolved.
-    pub endpoint: Endpoint,
+    pub endpoint: Arc<Endpoint>,
     /// What it said of itself in its READY.
     pub metadata: PeerMetadata,
 }

@@ -2,6 +2,7 @@
 //! locks guard is consistent between any two calls.
 
 use std::hint::spin_loop;
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
@@ -101,5 +102,35 @@ mod tests {
             }
         });
         assert_eq!(*lock.lock(), (80_000, 80_000));
+    }
+}
+
+/// A time or a span, or none: an `Option<Duration>` in half of the memory, exact to the nanosecond. What is longer than 584
+/// years counts as that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moment(Option<NonZeroU64>);
+
+impl Moment {
+    pub(crate) const NONE: Moment = Moment(None);
+
+    pub(crate) fn get(self) -> Option<Duration> {
+        self.0.map(|nanos| Duration::from_nanos(nanos.get() - 1))
+    }
+
+    pub(crate) fn is_some(self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl From<Duration> for Moment {
+    fn from(time: Duration) -> Moment {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Moment(NonZeroU64::new(nanos.saturating_add(1)))
+    }
+}
+
+impl From<Option<Duration>> for Moment {
+    fn from(time: Option<Duration>) -> Moment {
+        time.map_or(Moment::NONE, Moment::from)
     }
 }

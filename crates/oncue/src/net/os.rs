@@ -46,7 +46,7 @@ pub(crate) struct OsNet {
 pub(crate) enum OsStream {
     Tcp(Socket, SocketAddr),
     Unix(Socket, PeerAddress),
-    Pipe(Pipe),
+    Pipe(Box<Pipe>),
     Dialing(Box<Dialing>),
 }
 
@@ -181,7 +181,7 @@ impl Net for OsNet {
                 tuning::set_buffers(&socket, options);
                 OsStream::unix(socket)
             }
-            Source::Name(backlog) => Ok(OsStream::Pipe(lock(backlog).accept()?)),
+            Source::Name(backlog) => Ok(OsStream::Pipe(Box::new(lock(backlog).accept()?))),
         }
     }
 
@@ -208,7 +208,7 @@ impl Net for OsNet {
             }
             Endpoint::Ipc(path) => OsStream::connect_unix(&SockAddr::unix(path)?, options)?,
             Endpoint::Abstract(name) => OsStream::connect_unix(&listen::abstract_addr(name)?, options)?,
-            Endpoint::Inproc(name) => OsStream::Pipe(Names::connect(&self.names, name)),
+            Endpoint::Inproc(name) => OsStream::Pipe(Box::new(Names::connect(&self.names, name))),
         };
         self.adopt(&mut stream, token)?;
         Ok(stream)

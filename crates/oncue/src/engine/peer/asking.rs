@@ -146,6 +146,11 @@ pub(crate) struct Later {
 }
 
 impl Later {
+    /// Whether no question is to be answered later.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Whether one more question can be answered later.
     pub(crate) fn has_room(&self) -> bool {
         self.count < LATER_MAX

@@ -12,6 +12,7 @@ use oncue_core::ledger::PeerId;
 use super::end::End;
 use super::outgoing::Outgoing;
 use super::owed::{Owed, Payee};
+use super::rare::Rare;
 use crate::engine::hub::announced::put_value;
 use crate::engine::hub::demand::Edit;
 use crate::engine::hub::kept::{Asking, Cursor, Fresh, PORTION};
@@ -33,7 +34,7 @@ pub(crate) struct Intake<'a, S> {
     /// Whether the peer understands states of topics.
     pub(crate) understands: bool,
     /// Last values that wait for room.
-    pub(crate) owed: &'a mut Owed,
+    pub(crate) owed: &'a mut Rare<Owed>,
     pub(crate) out: &'a mut Outgoing<S>,
     pub(crate) wakes: &'a mut Vec<Waker>,
     pub(crate) now: Duration,
@@ -109,7 +110,7 @@ impl<'a, S: Stream> Intake<'a, S> {
     /// Ends a subscription that is in force.
     fn end(&mut self, prefix: &[u8]) -> Result<(), End> {
         let peer = self.peer;
-        let answers = !self.fresh.is_empty() || !self.owed.is_empty();
+        let answers = !self.fresh.is_empty() || self.owed.get().is_some_and(|owed| !owed.is_empty());
         if answers && self.edit().contains(peer, prefix) {
             if self.fresh.is_empty() {
                 self.release();
@@ -169,8 +170,10 @@ impl<'a, S: Stream> Intake<'a, S> {
         &mut self,
         change: impl FnOnce(&mut Owed, &mut Payee<'_, S>) -> Result<(), End>,
     ) -> Result<(), End> {
-        let changed = change(self.owed, &mut Payee { peer: self.peer, out: self.out, now: self.now });
-        let passes = self.owed.take_passes();
+        let owed = self.owed.open();
+        let changed = change(owed, &mut Payee { peer: self.peer, out: self.out, now: self.now });
+        let passes = owed.take_passes();
+        self.owed.drop_if(Owed::is_empty);
         *self.work = self.work.saturating_add(passes.saturating_mul(PASS_WORK));
         changed
     }

@@ -18,6 +18,7 @@ pub(crate) mod owed;
 mod partial;
 mod publisher;
 pub(crate) mod pulse;
+mod rare;
 mod receive;
 mod untold;
 
@@ -40,6 +41,7 @@ use self::owed::{Owed, Payee};
 use self::partial::Partial;
 use self::publisher::Publisher;
 use self::pulse::Pulse;
+use self::rare::Rare;
 use self::untold::{TOLD_BYTES_MAX, Untold};
 use super::hub::confirmations::Confirmation;
 use super::hub::inbox::flow::{Flow, Source};
@@ -57,7 +59,7 @@ use crate::net::Stream;
 use crate::peer_address::PeerAddress;
 use crate::peers::{PeerMetadata, PeerProfile, PeerStatus};
 use crate::permission::PeerKey;
-use crate::sync::read_lock;
+use crate::sync::{Moment, read_lock};
 
 /// How often one peer is read in one turn.
 const READS_PER_TURN: usize = 4;
@@ -89,13 +91,13 @@ pub(crate) struct Peer<S> {
     pub(crate) ended: bool,
     pub(crate) pulse: Pulse,
     /// Questions about subscriptions that are deferred.
-    later: Later,
+    later: Rare<Later>,
     /// Last values that wait for room.
-    owed: Owed,
+    owed: Rare<Owed>,
     /// Changes of our subscriptions that wait until it reads.
-    untold: Untold,
+    untold: Rare<Untold>,
     /// Since when its queue has been full.
-    pub(crate) full_since: Option<Duration>,
+    pub(crate) full_since: Moment,
     /// Messages that give way to none leave no room in it.
     lacks_room: bool,
     /// Whether a timer is set that evicts it.
@@ -113,7 +115,7 @@ pub(crate) struct Peer<S> {
     /// How many of its messages were received.
     received: u64,
     /// When its handshake was done.
-    pub(crate) since: Option<Duration>,
+    pub(crate) since: Moment,
     /// A byte of it has arrived.
     has_spoken: bool,
     /// It is to tell its socket type before this side does: the peer before it left when it had read ours.
@@ -153,7 +155,7 @@ pub(crate) struct Traffic {
     /// It understands states of topics.
     pub(crate) understands: bool,
     /// A message of a subscriber, and how many of its frames are taken in: the share of work was used up amid it.
-    begun: Option<(Vec<u8>, usize)>,
+    begun: Option<Box<(Vec<u8>, usize)>>,
 }
 
 /// What a peer is lent by its shard while it works.
@@ -192,10 +194,10 @@ impl<S: Stream> Peer<S> {
             joined: 0,
             ended: false,
             pulse: Pulse::default(),
-            later: Later::default(),
-            owed: Owed::default(),
-            untold: Untold::default(),
-            full_since: None,
+            later: Rare::default(),
+            owed: Rare::default(),
+            untold: Rare::default(),
+            full_since: Moment::NONE,
             lacks_room: false,
             evict_set: false,
             writes_on: false,
@@ -204,7 +206,7 @@ impl<S: Stream> Peer<S> {
             seat: None,
             turned_away: None,
             received: 0,
-            since: None,
+            since: Moment::NONE,
             has_spoken: false,
             ready_last: false,
             next_address_set: false,
@@ -289,7 +291,7 @@ impl<S: Stream> Peer<S> {
             delivered: self.out.delivered,
             missed: self.out.missed + missed,
             received: self.received,
-            connected_for: now.saturating_sub(self.since.unwrap_or(now)),
+            connected_for: now.saturating_sub(self.since.get().unwrap_or(now)),
             silent_for: now.saturating_sub(self.pulse.heard()),
         })
     }
@@ -331,12 +333,14 @@ impl<S: Stream> Peer<S> {
     pub(crate) fn pay(&mut self, now: Duration) -> Result<u32, End> {
         let Some((owed, mut payee)) = self.payee(now) else { return Ok(0) };
         owed.pay(&mut payee)?;
-        Ok(owed.take_passes().saturating_mul(PASS_WORK))
+        let passes = owed.take_passes();
+        self.owed.drop_if(Owed::is_empty);
+        Ok(passes.saturating_mul(PASS_WORK))
     }
 
     /// Whether last values wait to be sent.
     pub(crate) fn owes(&self) -> bool {
-        !self.owed.is_empty()
+        self.owed.get().is_some_and(|owed| !owed.is_empty())
     }
 
     /// Whether more can be written to it now: what is queued, changes of our subscriptions, or last values.
@@ -344,22 +348,23 @@ impl<S: Stream> Peer<S> {
         let queue = self.out.queue();
         queue.has_more()
             || self.owes() && queue.takes_messages()
-            || !self.untold.is_empty() && !queue.is_blocked()
+            || self.untold.get().is_some_and(|untold| !untold.is_empty()) && !queue.is_blocked()
     }
 
     /// Messages are about to be offered: the values of their topics that wait are older.
     pub(crate) fn overtake(&mut self, runs: &[Run], now: Duration) -> Result<(), End> {
-        self.payee(now).map_or(Ok(()), |(owed, mut payee)| owed.pass(runs, &mut payee))
+        let Some((owed, mut payee)) = self.payee(now) else { return Ok(()) };
+        owed.pass(runs, &mut payee)?;
+        self.owed.drop_if(Owed::is_empty);
+        Ok(())
     }
 
     /// The last values that wait, if there are any.
     #[inline]
     fn payee(&mut self, now: Duration) -> Option<(&mut Owed, Payee<'_, S>)> {
-        if self.owed.is_empty() {
-            return None;
-        }
+        let owed = self.owed.get_mut().filter(|owed| !owed.is_empty())?;
         let Phase::Traffic(Traffic { ledger: Some(peer), .. }) = self.phase else { return None };
-        Some((&mut self.owed, Payee { peer, out: &mut self.out, now }))
+        Some((owed, Payee { peer, out: &mut self.out, now }))
     }
 
     /// Tells the peer what has changed in our subscriptions since it was told last.
@@ -370,9 +375,11 @@ impl<S: Stream> Peer<S> {
         let (version, ours, untold) = (*version, read_lock(&self.hub.subscriptions), &mut self.untold);
         let room = self.out.control_room(TOLD_BYTES_MAX);
         *known = self.out.control(|out| {
-            ours.changes_since(*known, |subscribe, prefix| match untold.is_empty() && out.len() < room {
-                true => put_change(out, version, subscribe, prefix),
-                false => untold.change(subscribe, prefix),
+            ours.changes_since(*known, |subscribe, prefix| {
+                match untold.get().is_none_or(Untold::is_empty) && out.len() < room {
+                    true => put_change(out, version, subscribe, prefix),
+                    false => untold.open().change(subscribe, prefix),
+                }
             })
         });
         drop(ours);
@@ -382,9 +389,10 @@ impl<S: Stream> Peer<S> {
     /// Tells the peer changes of our subscriptions that waited, as far as there is room.
     pub(crate) fn tell_untold(&mut self) {
         let Phase::Traffic(Traffic { version, .. }) = &self.phase else { return };
-        let (version, untold) = (*version, &mut self.untold);
+        let version = *version;
+        let Some(untold) = self.untold.get_mut() else { return };
         let room = self.out.control_room(TOLD_BYTES_MAX);
-        if room == 0 || untold.is_empty() {
+        if room == 0 {
             return;
         }
         self.out.control(|out| {
@@ -394,12 +402,13 @@ impl<S: Stream> Peer<S> {
                 put_change(out, version, subscribe, &prefix);
             }
         });
+        self.untold.drop_if(Untold::is_empty);
     }
 
     /// Asks whether it has a subscription in force, which it has been told.
     pub(crate) fn ask(&mut self, confirmation: &Arc<Confirmation>) -> Result<(), End> {
         if let Phase::Traffic(Traffic { version, asking: Some(asking), .. }) = &mut self.phase {
-            let untold = self.untold.take(&confirmation.prefix);
+            let untold = self.untold.get_mut().and_then(|untold| untold.take(&confirmation.prefix));
             self.out.control(|out| {
                 if let Some(subscribe) = untold {
                     put_change(out, *version, subscribe, &confirmation.prefix);
@@ -467,7 +476,7 @@ impl<S: Stream> Peer<S> {
     #[cfg(any(test, fuzzing))]
     pub(crate) fn received_bytes(&self) -> usize {
         let begun = match &self.phase {
-            Phase::Traffic(traffic) => traffic.begun.as_ref().map_or(0, |(wire, _)| wire.capacity()),
+            Phase::Traffic(traffic) => traffic.begun.as_ref().map_or(0, |begun| begun.0.capacity()),
             _ => 0,
         };
         self.partial.capacity() + begun
@@ -478,7 +487,7 @@ impl<S: Stream> Peer<S> {
     pub(crate) fn drain(&mut self) {
         self.dialer = None;
         self.out.give_up();
-        self.owed = Owed::default();
+        self.owed = Rare::default();
         self.out.stream.shutdown_write();
         self.phase = Phase::Draining;
         self.partial = Partial::default();
@@ -567,7 +576,7 @@ impl<S: Stream> Peer<S> {
             address: self.out.stream.address(),
             socket_type: info.socket_type,
             zmtp: info.version.numbers(),
-            endpoint: (*self.endpoint).clone(),
+            endpoint: self.endpoint.clone(),
             metadata: PeerMetadata::of(&info.properties),
         });
         let ledger = hub.sends().then(|| {
@@ -645,7 +654,7 @@ impl<S: Stream> Peer<S> {
         let was = self.full_since.is_some();
         let full = self.out.is_full(was);
         if full != was {
-            self.full_since = full.then_some(now);
+            self.full_since = full.then_some(now).into();
         }
         let lacks_room = self.out.lacks_room(self.lacks_room);
         if lacks_room != std::mem::replace(&mut self.lacks_room, lacks_room) {
@@ -674,7 +683,10 @@ impl<S: Stream> Peer<S> {
         decided.and(intake.finish())?;
         if standing != Standing::Deferred {
             let mut answers = Vec::new();
-            self.later.decided(prefix, standing, &mut answers);
+            if let Some(later) = self.later.get_mut() {
+                later.decided(prefix, standing, &mut answers);
+            }
+            self.later.drop_if(Later::is_empty);
             self.out.answer_questions(answers);
         }
         self.out.flush()

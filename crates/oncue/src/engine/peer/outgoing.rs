@@ -37,7 +37,7 @@ impl<S: Stream> Outgoing<S> {
         let yields = match hub.options.on_full {
             OnFull::DropNewest | OnFull::Refuse | OnFull::Disconnect => Yields::Newest,
             OnFull::DropOldest => Yields::Oldest,
-            OnFull::Latest => Yields::SameTopic(ByTopic::new()),
+            OnFull::Latest => Yields::SameTopic(Box::new(ByTopic::new())),
         };
         Outgoing { stream, queue: WriteQueue::new(yields), choked: false, hub, delivered: 0, missed: 0 }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::buffer::{Pool, READ_BYTES};
+use crate::sync::Moment;
 
 /// The slowest rate at which a peer may send an item once its time is over, in bytes a second.
 const RATE_MIN: u64 = 4 << 10;
@@ -12,7 +13,7 @@ const RATE_MIN: u64 = 4 << 10;
 pub(crate) struct Partial {
     bytes: Vec<u8>,
     /// When its first byte arrived.
-    begun: Option<Duration>,
+    begun: Moment,
     /// How many bytes the item has at least, if that is known.
     need_min: Option<usize>,
     /// Whether a timer is set that checks it.
@@ -63,9 +64,9 @@ impl Partial {
 
     fn date(&mut self, consumed: usize, now: Duration) {
         self.begun = match (self.bytes.is_empty(), consumed) {
-            (true, _) => None,
-            (false, 0) => self.begun.or(Some(now)),
-            (false, _) => Some(now),
+            (true, _) => Moment::NONE,
+            (false, 0) if self.begun.is_some() => self.begun,
+            (false, _) => now.into(),
         };
     }
 
@@ -77,14 +78,14 @@ impl Partial {
     /// It was not read for a while; that is not held against the peer.
     pub(crate) fn resume(&mut self, now: Duration) {
         if self.begun.is_some() {
-            self.begun = Some(now);
+            self.begun = now.into();
         }
     }
 
     /// When it must be complete; `None` if there is nothing.
     pub(crate) fn due(&self, timeout: Duration) -> Option<Duration> {
         let earned = Duration::from_secs(self.bytes.len() as u64 / RATE_MIN);
-        self.begun?.checked_add(timeout)?.checked_add(earned)
+        self.begun.get()?.checked_add(timeout)?.checked_add(earned)
     }
 
     /// When to check it, unless a timer is set.

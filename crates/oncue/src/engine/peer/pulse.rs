@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::options::Pace;
+use crate::sync::Moment;
 
 /// How many timers one peer has at most. It needs a second one only if it asks for an earlier check than before; a
 /// peer that does so again and again is checked later than it asked for.
@@ -17,22 +18,24 @@ const ASSURANCES: RangeInclusive<Duration> = Duration::from_millis(50)..=Duratio
 #[derive(Debug, Default)]
 pub(crate) struct Pulse {
     /// When the last one came.
-    heard: Duration,
+    heard: Moment,
     /// How long it may be silent by its own word: the TTL of its last PING.
-    ttl: Option<Duration>,
+    ttl: Moment,
     /// When it is pinged next, if it is.
-    ping_at: Option<Duration>,
+    ping_at: Moment,
     /// When it was pinged first since it was last heard.
-    asked: Option<Duration>,
+    asked: Moment,
     /// How we watch it, if we do.
-    pace: Option<Pace>,
+    interval: Moment,
+    timeout: Moment,
+    ttl_ds: u16,
     /// When its last PING came, and the interval of its PINGs.
-    its_ping: Option<Duration>,
-    its_interval: Option<Duration>,
+    its_ping: Moment,
+    its_interval: Moment,
     /// When we owe it a sign of life, while we do not read it.
-    owed_at: Option<Duration>,
+    owed_at: Moment,
     /// The earliest of its timers, and how many are set.
-    look_at: Option<Duration>,
+    look_at: Moment,
     timers: u8,
 }
 
@@ -53,39 +56,40 @@ pub(crate) enum Beat {
 impl Pulse {
     /// A sign of life came.
     pub(crate) fn hear(&mut self, now: Duration) {
-        self.heard = now;
-        self.asked = None;
+        self.heard = now.into();
+        self.asked = Moment::NONE;
     }
 
     /// When the last sign of life came.
     pub(crate) fn heard(&self) -> Duration {
-        self.heard
+        self.heard.get().unwrap_or_default()
     }
 
     /// A PING came. A TTL of 0 revokes the previous one.
     pub(crate) fn hear_ping(&mut self, ttl_ds: u16, now: Duration) {
-        self.ttl = (ttl_ds > 0).then(|| Duration::from_millis(u64::from(ttl_ds) * 100));
-        let since = self.its_ping.map(|before| now.saturating_sub(before));
+        self.ttl = (ttl_ds > 0).then(|| Duration::from_millis(u64::from(ttl_ds) * 100)).into();
+        let since = self.its_ping.get().map(|before| now.saturating_sub(before));
         self.its_interval =
-            Some(since.unwrap_or(Duration::MAX).clamp(*ASSURANCES.start(), *ASSURANCES.end()));
-        self.its_ping = Some(now);
+            since.unwrap_or(Duration::MAX).clamp(*ASSURANCES.start(), *ASSURANCES.end()).into();
+        self.its_ping = now.into();
     }
 
     /// Begins to ping it, first at `at`.
     pub(crate) fn begin(&mut self, pace: Pace, at: Duration) {
-        self.pace = Some(pace);
-        self.ping_at = Some(at);
+        (self.interval, self.timeout, self.ttl_ds) = (pace.interval.into(), pace.timeout.into(), pace.ttl_ds);
+        self.ping_at = at.into();
     }
 
     /// From now on an unasked PONG does no harm.
     pub(crate) fn understands(&mut self) {
-        self.its_interval = Some(*ASSURANCES.end());
+        self.its_interval = (*ASSURANCES.end()).into();
     }
 
     /// Reading the peer pauses or goes on. While it pauses, its PINGs do not reach us, so it gets unasked PONGs.
     pub(crate) fn pause(&mut self, paused: bool, now: Duration) {
-        let interval = self.its_interval.filter(|_| paused);
-        self.owed_at = interval.map(|interval| self.owed_at.unwrap_or(now.saturating_add(interval)));
+        let interval = self.its_interval.get().filter(|_| paused);
+        let at = |interval| self.owed_at.get().unwrap_or(now.saturating_add(interval));
+        self.owed_at = interval.map(at).into();
     }
 
     /// What to do now.
@@ -93,17 +97,19 @@ impl Pulse {
         if self.is_dead(now) {
             return Beat::Dead;
         }
-        if let (Some(at), Some(pace)) = (self.ping_at, self.pace)
+        if let (Some(at), Some(interval)) = (self.ping_at.get(), self.interval.get())
             && at <= now
         {
-            self.ping_at = Some(now.saturating_add(pace.interval));
-            self.asked.get_or_insert(now);
-            return Beat::Ping { ttl_ds: pace.ttl_ds };
+            self.ping_at = now.saturating_add(interval).into();
+            if !self.asked.is_some() {
+                self.asked = now.into();
+            }
+            return Beat::Ping { ttl_ds: self.ttl_ds };
         }
-        if let (Some(at), Some(interval)) = (self.owed_at, self.its_interval)
+        if let (Some(at), Some(interval)) = (self.owed_at.get(), self.its_interval.get())
             && at <= now
         {
-            self.owed_at = Some(now.saturating_add(interval));
+            self.owed_at = now.saturating_add(interval).into();
             return Beat::Assure;
         }
         Beat::Nothing
@@ -116,11 +122,11 @@ impl Pulse {
 
     /// When to set a timer for the next check, unless one is set.
     pub(crate) fn set_timer(&mut self) -> Option<Duration> {
-        let at = [self.dead_at(), self.ping_at, self.owed_at].into_iter().flatten().min()?;
-        if self.look_at.is_some_and(|look| look <= at) || self.timers == TIMERS_MAX {
+        let at = [self.dead_at(), self.ping_at.get(), self.owed_at.get()].into_iter().flatten().min()?;
+        if self.look_at.get().is_some_and(|look| look <= at) || self.timers == TIMERS_MAX {
             return None;
         }
-        self.look_at = Some(at);
+        self.look_at = at.into();
         self.timers += 1;
         Some(at)
     }
@@ -128,19 +134,20 @@ impl Pulse {
     /// A timer fired. Returns whether it is the one that counts.
     pub(crate) fn timer_fired(&mut self, now: Duration) -> bool {
         self.timers = self.timers.saturating_sub(1);
-        let counts = self.look_at.is_none_or(|at| at <= now);
+        let counts = self.look_at.get().is_none_or(|at| at <= now);
         if counts {
-            self.look_at = None;
+            self.look_at = Moment::NONE;
         }
         counts
     }
 
     /// When it counts as dead if it stays silent. It must have had the time to answer: if we were late, it has more.
     fn dead_at(&self) -> Option<Duration> {
-        let by_its_word = self.ttl.map(|ttl| self.heard.saturating_add(ttl));
-        let by_ours = self.pace.zip(self.asked).map(|(pace, asked)| {
-            let answered = asked.saturating_add(pace.timeout.saturating_sub(pace.interval));
-            answered.max(self.heard.saturating_add(pace.timeout))
+        let by_its_word = self.ttl.get().map(|ttl| self.heard().saturating_add(ttl));
+        let pace = self.timeout.get().zip(self.interval.get());
+        let by_ours = pace.zip(self.asked.get()).map(|((timeout, interval), asked)| {
+            let answered = asked.saturating_add(timeout.saturating_sub(interval));
+            answered.max(self.heard().saturating_add(timeout))
         });
         by_its_word.into_iter().chain(by_ours).min()
     }
@@ -229,9 +236,9 @@ mod tests {
         });
         assert_eq!(set.count(), usize::from(TIMERS_MAX) - 1);
         // Replaced timers fire and do not count.
-        let earliest = pulse.look_at.unwrap();
+        let earliest = pulse.look_at.get().unwrap();
         assert!(pulse.timer_fired(earliest));
-        pulse.look_at = Some(secs(100));
+        pulse.look_at = secs(100).into();
         assert!(!pulse.timer_fired(secs(5)));
     }
 

@@ -13,6 +13,7 @@ use super::commands::{Answers, Heard, Wish, take_command, take_publishers};
 use super::end::End;
 use super::intake::Intake;
 use super::publisher::Brought;
+use super::rare::Rare;
 use super::{Context, PEER_WORK_MAX, Peer, Phase, Traffic};
 use crate::buffer::{Buffer, READ_BYTES};
 use crate::engine::hub::Hub;
@@ -233,7 +234,7 @@ impl<S: Stream> Peer<S> {
             Phase::Traffic(traffic) => traffic.begun.take(),
             _ => None,
         };
-        let mut later = std::mem::take(&mut self.later);
+        let mut later = self.later.take();
         let Some((mut intake, scanner)) = self.intake(cx) else { return Ok(0) };
         let (mut consumed, mut answers, mut upstream) = (0, Answers::default(), Upstream::default());
         let mut standings = Vec::new();
@@ -256,7 +257,7 @@ impl<S: Stream> Peer<S> {
             }
         };
         let result = loop {
-            if let Some((wire, from)) = &mut begun {
+            if let Some((wire, from)) = begun.as_deref_mut() {
                 match upstream.take_message(wire, from, to_user, &mut intake) {
                     Ok(true) => begun = None,
                     Ok(false) => break Ok(()),
@@ -279,7 +280,7 @@ impl<S: Stream> Peer<S> {
                     let taken = upstream.take_message(&rest[..len], &mut from, to_user, &mut intake);
                     taken.map(|all| {
                         if !all {
-                            begun = Some((rest[..len].to_vec(), from));
+                            begun = Some(Box::new((rest[..len].to_vec(), from)));
                         }
                     })
                 }
@@ -298,7 +299,7 @@ impl<S: Stream> Peer<S> {
         let left = *intake.work >= PEER_WORK_MAX;
         let result = result.and(intake.finish());
         self.left = left && result.is_ok();
-        self.later = later;
+        self.later = if later.is_empty() { Rare::default() } else { later.into() };
         self.out.answer_questions(standings);
         if let Phase::Traffic(traffic) = &mut self.phase {
             traffic.begun = begun;

@@ -32,7 +32,7 @@ impl<N: Net> Shard<N> {
         let (dialer, link) = (peer.dialer.take(), peer.link);
         let outcome = match peer.phase {
             Phase::Connecting => Outcome::Nothing,
-            _ => Outcome::Connection { since: peer.since, unnamed: peer.left_unnamed(&end) },
+            _ => Outcome::Connection { since: peer.since.get(), unnamed: peer.left_unnamed(&end) },
         };
         if let Some(word) = end.last_word() {
             if let Phase::Traffic(traffic) = &peer.phase

@@ -506,7 +506,7 @@ impl<N: Net> Shard<N> {
     /// A peer's handshake is done.
     fn begun(&mut self, slot: usize) {
         let peer = &mut self.peers[slot];
-        peer.since = Some(self.now);
+        peer.since = self.now.into();
         let hub = peer.hub.clone();
         self.tell_begun(slot);
         let peer = &self.peers[slot];

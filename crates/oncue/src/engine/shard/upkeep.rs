@@ -119,7 +119,7 @@ impl<N: Net> Shard<N> {
     pub(crate) fn evict(&mut self, slot: usize) {
         let peer = &mut self.peers[slot];
         peer.evict_set = false;
-        let (Some(since), Some(time)) = (peer.full_since, peer.hub.options.evict_after) else { return };
+        let (Some(since), Some(time)) = (peer.full_since.get(), peer.hub.options.evict_after) else { return };
         if !matches!(peer.phase, Phase::Traffic(_)) {
             return;
         }

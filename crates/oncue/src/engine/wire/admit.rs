@@ -17,7 +17,7 @@ impl Backlog {
             return;
         }
         let mut places = match std::mem::take(&mut self.yields) {
-            Yields::SameTopic(places) => places,
+            Yields::SameTopic(places) => *places,
             _ => ByTopic::new(),
         };
         places.holes = 0;

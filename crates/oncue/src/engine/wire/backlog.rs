@@ -52,7 +52,7 @@ pub(crate) enum Yields {
     /// The messages that have waited longest.
     Oldest,
     /// The previous message of the same topic; if the marks are reached even so, the oldest. Each run is one message.
-    SameTopic(ByTopic),
+    SameTopic(Box<ByTopic>),
     /// Each message has a policy of its own.
     Mixed(Box<Mixed>),
 }
@@ -224,6 +224,10 @@ impl Backlog {
             if run.bytes_left() == 0 {
                 self.pop_front();
             }
+        }
+        if self.runs.is_empty() {
+            // Most queues are empty most of the time, and one that was long once would keep its memory for ever.
+            self.runs = VecDeque::new();
         }
         written
     }

@@ -312,7 +312,7 @@ fn a_full_queue_keeps_the_newest_messages_whole_and_in_order() {
         let by_topic = seed % 2 == 0;
         let patient = seed % 4 < 2;
         let mut stream = Fickle { rng: Rng::new(!seed), taken: Vec::new(), full: false, patient };
-        let yields = if by_topic { Yields::SameTopic(ByTopic::new()) } else { Yields::Oldest };
+        let yields = if by_topic { Yields::SameTopic(Box::new(ByTopic::new())) } else { Yields::Oldest };
         let mut queue = WriteQueue::new(yields);
         let mut model = Newest { by_topic, items: Vec::new(), begun: 0, missed: 0, written: 0 };
         let (mut next, mut missed, mut written, mut seen) = (0, 0, 0, 0);

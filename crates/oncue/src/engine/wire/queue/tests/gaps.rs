@@ -65,7 +65,7 @@ fn what_a_peer_gets_and_what_it_is_told_it_missed_are_what_was_sent() {
         let yields = match kind {
             0 => Yields::Newest,
             1 => Yields::Oldest,
-            _ => Yields::SameTopic(ByTopic::new()),
+            _ => Yields::SameTopic(Box::new(ByTopic::new())),
         };
         let mut queue = WriteQueue::new(yields);
         queue.backlog.tell_gaps();

@@ -148,7 +148,7 @@ fn what_may_give_way_makes_room_for_what_does_not() {
         let own = POLICIES[rng.below(4) as usize];
         let yields = match own {
             OnFull::DropOldest => Yields::Oldest,
-            OnFull::Latest => Yields::SameTopic(ByTopic::new()),
+            OnFull::Latest => Yields::SameTopic(Box::new(ByTopic::new())),
             _ => Yields::Newest,
         };
         let mut stream =
