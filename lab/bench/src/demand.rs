@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::frame::mix;
 
-/// Topics in the catalogue, and how many of them are wanted at a time.
+/// Topics in the catalogue, and how many of them W10 wants at a time.
 pub const CATALOGUE: u64 = 100_000;
 pub const WANTED: usize = 1000;
 

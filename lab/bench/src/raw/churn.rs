@@ -1,4 +1,4 @@
-//! W10's subscriber: one connection that wants a thousand topics of a catalogue, and repeatedly cancels one and subscribes
+//! W10's subscriber: one connection that wants many topics of a catalogue, and repeatedly cancels one and subscribes
 //! to another. It checks each received value.
 
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ const STRIDE: u64 = 7919;
 /// A topic that has been wanted for longer than this without a value counts as forgotten.
 const PATIENCE: Duration = PERIOD.saturating_mul(2);
 
-/// Subscribes to `WANTED` topics at `--port`, and for `--seconds` from the runner's `go` on changes subscriptions one by
+/// Subscribes to `--wanted` topics at `--port`, and for `--seconds` from the runner's `go` on changes subscriptions one by
 /// one, `--changes` of them a second.
 pub fn run(args: &Args) -> Outcome {
     end_after(Duration::from_secs_f64(args.or("limit", 60.0)?));
@@ -34,10 +34,13 @@ pub fn run(args: &Args) -> Outcome {
     let mut churn = Churn::connect(port)?;
     tell(&Event::Connected);
     let start = Instant::now();
-    for _ in 0..WANTED {
+    for _ in 0..args.or("wanted", WANTED)? {
         churn.subscribe();
     }
+    // Many subscriptions do not fit into the kernel's buffers.
+    churn.stream.set_nonblocking(false)?;
     churn.flush()?;
+    churn.stream.set_nonblocking(true)?;
     while churn.without_value() > 0 {
         churn.read(Duration::from_millis(10))?;
     }
@@ -138,7 +141,7 @@ impl Churn {
         self.forgotten += u64::from(want.is_forgotten());
     }
 
-    /// Writes the pending bytes. They are few, so there is always room.
+    /// Writes the pending bytes. Those of changes are few, so there is always room.
     fn flush(&mut self) -> Outcome {
         self.stream.write_all(&self.out)?;
         self.out.clear();

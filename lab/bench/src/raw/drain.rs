@@ -18,6 +18,9 @@ use crate::measure::{Report, Stopwatch, end_after};
 
 const READ_BYTES: usize = 256 << 10;
 
+/// The connections that one address of this host makes: the system has 28,000 ports for them.
+const PORTS_OF_AN_ADDRESS: u64 = 20_000;
+
 /// How often the clock is checked while nothing arrives.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
@@ -40,7 +43,7 @@ pub fn run(args: &Args) -> Outcome {
         (args.need("port")?, args.or("peers", 1)?, args.or("idle", 0)?);
     let control = Control::listen();
     let idle = (0..idle).map(|_| connect_idle(port, &shape)).collect::<Outcome<Vec<_>>>()?;
-    let peers = (0..peers).map(|_| connect(port)).collect::<Outcome<Vec<_>>>()?;
+    let peers = (0..peers).map(|number| connect(port, number)).collect::<Outcome<Vec<_>>>()?;
     tell(&Event::Connected);
     let start = Instant::now();
     let peers =
@@ -58,9 +61,15 @@ pub fn run(args: &Args) -> Outcome {
     Ok(())
 }
 
-/// A connection, and whether its publisher understands SUBSCRIBE commands.
-fn connect(port: u16) -> Outcome<(TcpStream, bool)> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+/// Connection number `number`, and whether its publisher understands SUBSCRIBE commands.
+pub(super) fn connect(port: u16, number: u64) -> Outcome<(TcpStream, bool)> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    let host = u8::try_from(1 + number / PORTS_OF_AN_ADDRESS)?;
+    if host > 1 {
+        socket.bind(&SocketAddr::from(([127, 0, 0, host], 0)).into())?;
+    }
+    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+    let mut stream = TcpStream::from(socket);
     stream.set_nodelay(true)?;
     let commands = wire::shake_hands(&mut stream, "SUB")?;
     Ok((stream, commands))

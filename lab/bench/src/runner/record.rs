@@ -128,12 +128,12 @@ pub fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
 }
 
-/// Writes all rows of a run to a separate file.
-pub fn write(machine: &Machine, records: &[Record]) -> Outcome<PathBuf> {
+/// Writes all rows of a run to a separate file, whose name begins with `kind`.
+pub fn write(kind: &str, machine: &Machine, records: &[impl Serialize]) -> Outcome<PathBuf> {
     let folder = docs().join("benchmarks");
     std::fs::create_dir_all(&folder)?;
     let day = machine.date.split(' ').next().unwrap_or_default();
-    let path = folder.join(format!("{day}-{}.jsonl", machine.commit.trim_end_matches('+')));
+    let path = folder.join(format!("{kind}{day}-{}.jsonl", machine.commit.trim_end_matches('+')));
     let mut text = serde_json::to_string(machine)? + "\n";
     for record in records {
         text += &(serde_json::to_string(record)? + "\n");

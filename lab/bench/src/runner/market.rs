@@ -1,0 +1,92 @@
+//! W11: the highest rate at which every delivery arrives in time, and the latency at a given rate.
+
+use std::time::Duration;
+
+use super::cases::Case;
+use super::child::Process;
+use super::run::{Figures, Player, Times, options};
+use super::search::Search;
+use crate::Outcome;
+use crate::market;
+use crate::measure::{Latency, Report};
+
+/// Messages a second: where the search begins, and where it gives up.
+const GUESS: f64 = 8000.0;
+const RATE_MIN: f64 = 50.0;
+
+/// A rate is sustained if 99% of the deliveries take at most this share of the run: an overload of 5% exceeds it.
+const LATENCY_SHARE: f64 = 0.05;
+
+/// What happened at one rate.
+struct Trial {
+    received: Report,
+    sent: Report,
+    latency: Latency,
+    /// Deliveries to the subscribers with fixed topics that did not arrive.
+    lost: f64,
+}
+
+/// Searches the highest rate that is sustained, beginning with that of the case.
+pub fn sustained(case: &Case, player: &Player, times: Times) -> Outcome<Figures> {
+    let mut search = Search::begin(case.rate.unwrap_or(GUESS), RATE_MIN);
+    let mut best = None;
+    while let Some(rate) = search.next() {
+        let trial = at_rate(case, player, rate, times)?;
+        let limit = times.seconds * LATENCY_SHARE * 1e6;
+        let held = trial.as_ref().is_some_and(|trial| trial.lost == 0.0 && trial.latency.p99 <= limit);
+        search.tell(held);
+        if held {
+            best = trial;
+        }
+    }
+    let best = best.ok_or_else(|| format!("not even {RATE_MIN} messages a second arrive in time"))?;
+    let deliveries = best.received.messages as f64;
+    Ok(Figures::from([
+        ("per second", deliveries / best.received.seconds),
+        ("messages per second", best.sent.messages as f64 / best.sent.seconds),
+        ("publisher ns each", best.sent.cpu * 1e9 / deliveries),
+    ]))
+}
+
+/// Offers the rate of the case.
+pub fn offered(case: &Case, player: &Player, times: Times) -> Outcome<Figures> {
+    let rate = case.rate.ok_or("no rate is known: `sustained` of the same size must run before, or --offered be given")?;
+    let trial = at_rate(case, player, rate, times)?.ok_or("the run did not end in time")?;
+    let deliveries = trial.received.messages as f64;
+    Ok(Figures::from([
+        ("us p50", trial.latency.p50),
+        ("us p99", trial.latency.p99),
+        ("us p99.9", trial.latency.p999),
+        ("publisher ns each", trial.sent.cpu * 1e9 / deliveries),
+        ("offered per second", rate),
+        ("unaccounted", trial.lost),
+    ]))
+}
+
+/// One run at one rate; `None` if a process does not report in time. A run that does not even begin has failed.
+fn at_rate(
+    case: &Case,
+    player: &Player,
+    rate: f64,
+    Times { seconds, limit }: Times,
+) -> Outcome<Option<Trial>> {
+    let options = options(&Case { rate: Some(rate), ..case.clone() }, player, seconds);
+    let mut publisher = Process::start("pub", &options)?;
+    let port = publisher.bound()?.to_string();
+    let with_port: Vec<String> = options.into_iter().chain(["--port".to_owned(), port]).collect();
+    let mut subscribers = Process::start("market", &with_port)?;
+    subscribers.connected(limit)?;
+    publisher.say("probe")?;
+    subscribers.ready(limit)?;
+    // Wait until the work after the handshakes is done.
+    std::thread::sleep(Duration::from_millis(50));
+    publisher.say("go")?;
+    let Ok(received) = subscribers.done(limit) else { return Ok(None) };
+    publisher.end();
+    // A publisher that waits for room goes on when its subscribers have gone.
+    subscribers.end();
+    let Ok(sent) = publisher.done(Duration::from_secs(1)) else { return Ok(None) };
+    let Some(latency) = received.latency.filter(|_| received.messages > 0) else { return Ok(None) };
+    let lost = market::deliveries(sent.messages) as f64 - received.fixed as f64;
+    Ok(Some(Trial { received, sent, latency, lost }))
+}
