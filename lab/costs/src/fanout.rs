@@ -11,6 +11,7 @@ pub(crate) const MESSAGES_TO_TEN: usize = 2000;
 
 const PEERS_OF_THEIR_OWN: usize = 100;
 pub(crate) const MESSAGES_TO_ALL: usize = 200;
+pub(crate) const MESSAGES_TO_ONE: usize = 2000;
 
 const MARKET_TOPICS: usize = 1000;
 const MARKET_PEERS: usize = 50;
@@ -46,6 +47,12 @@ pub(crate) fn to_ten_of(subscribers: usize, step: impl Fn(usize) -> usize) -> Fa
 /// Each of 100 subscribers wants every message, and holds a prefix of its own beside.
 pub(crate) fn to_all_with_prefixes_of_their_own() -> FanOut {
     FanOut::new(vec![vec![topic(0)]; PEERS_OF_THEIR_OWN], vec![padded(0); MESSAGES_TO_ALL])
+}
+
+/// Each of 100 subscribers wants one topic that no other wants; the messages go to them in turn.
+pub(crate) fn to_one_of_many() -> FanOut {
+    let sets = (0..PEERS_OF_THEIR_OWN).map(|peer| vec![topic(peer)]).collect();
+    FanOut::new(sets, (0..MESSAGES_TO_ONE).map(|message| padded(message % PEERS_OF_THEIR_OWN)).collect())
 }
 
 /// A small market: 50 subscribers hold 50 of 1000 topics each. Messages and subscribers draw their topics by Zipf's law with
@@ -131,6 +138,7 @@ mod tests {
     fn a_message_has_the_deliveries_that_its_workload_names() {
         assert_eq!(to_ten_of(100, |prefix| 10 + prefix / 100).deliveries, 10.0);
         assert_eq!(to_ten_of(1000, |_| 97).deliveries, 10.0);
+        assert_eq!(to_one_of_many().deliveries, 1.0);
         assert_eq!(to_all_with_prefixes_of_their_own().deliveries, 100.0);
         let market = market();
         let sent: usize = market.bytes.iter().sum();

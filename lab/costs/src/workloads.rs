@@ -8,8 +8,8 @@ use oncue::{Batch, Engine, Options, Sub, XPub, XPubEvent};
 
 use crate::count::{Counts, during};
 use crate::fanout::{
-    FanOut, MARKET_MESSAGES, MESSAGES_TO_ALL, MESSAGES_TO_TEN, market, to_all_with_prefixes_of_their_own,
-    to_ten_of,
+    FanOut, MARKET_MESSAGES, MESSAGES_TO_ALL, MESSAGES_TO_ONE, MESSAGES_TO_TEN, market,
+    to_all_with_prefixes_of_their_own, to_one_of_many, to_ten_of,
 };
 use crate::gate::Gate;
 use crate::raw::{self, Peer};
@@ -60,6 +60,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("recv-many-16", RECEIVED, 10, 110, recv_many),
     fans("fan-out-10-of-100", MESSAGES_TO_TEN, 2, 18, || to_ten_of(100, |prefix| 10 + prefix / 100)),
     fans("fan-out-10-of-1000", MESSAGES_TO_TEN, 1, 5, || to_ten_of(1000, |_| 97)),
+    fans("fan-out-1-of-100", MESSAGES_TO_ONE, 2, 18, to_one_of_many),
     fans("fan-out-own-prefix-100", MESSAGES_TO_ALL, 2, 10, to_all_with_prefixes_of_their_own),
     fans("market-64", MARKET_MESSAGES, 2, 10, market),
     workload("send-unsubscribed", UNWANTED, ROUNDS_WARM, ROUNDS_WARM + 10, send_unsubscribed),

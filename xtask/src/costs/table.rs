@@ -88,8 +88,7 @@ impl fmt::Display for Table {
 
 impl Row {
     /// The heading for [`beside`](Row::beside).
-    pub(super) const HEADING: &str =
-        "                       instructions   (table)  allocations   (table)      bytes   (table)  tolerance";
+    pub(super) const HEADING: &str = "                       instructions   (table)  allocations   (table)      bytes   (table)  tolerance";
 
     /// The row of a measured cost, which must include instructions.
     pub(super) fn new(name: String, cost: &Cost, tolerance: Option<u32>, deliveries: f64) -> Row {

@@ -33,8 +33,8 @@ pub fn run(args: &Args) -> Outcome {
     let peers = (0..).zip(streams).map(|(number, (stream, commands))| Peer::begin(number, stream, commands));
     let peers = peers.collect::<Outcome<Vec<_>>>()?;
     let cut = Duration::from_secs_f64(args.or("cut", 30.0)?);
-    let report =
-        Market::new(shape, peers).run(cut, || tell(&Event::Ready { seconds: start.elapsed().as_secs_f64() }))?;
+    let report = Market::new(shape, peers)
+        .run(cut, || tell(&Event::Ready { seconds: start.elapsed().as_secs_f64() }))?;
     tell(&Event::Done(report));
     while !control.must_end() {
         std::thread::sleep(Duration::from_millis(2));
@@ -180,8 +180,7 @@ impl Market {
                 FIN => {
                     if !std::mem::replace(&mut peer.finished, true) {
                         self.unfinished -= 1;
-                        self.seconds =
-                            self.watch.as_ref().map_or(0.0, |watch| watch.elapsed().as_secs_f64());
+                        self.seconds = self.watch.as_ref().map_or(0.0, |watch| watch.elapsed().as_secs_f64());
                     }
                 }
                 due => {

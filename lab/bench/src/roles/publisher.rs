@@ -53,11 +53,7 @@ pub(super) async fn run<P: Publisher>(job: &Job) -> Outcome {
 }
 
 /// Returns how many messages were sent, and in how many seconds.
-async fn at_full_speed<P: Publisher>(
-    publisher: &mut P,
-    job: &Job,
-    watch: &Stopwatch,
-) -> Outcome<(u64, f64)> {
+async fn at_full_speed<P: Publisher>(publisher: &mut P, job: &Job, watch: &Stopwatch) -> Outcome<(u64, f64)> {
     let mut seq = 0;
     let mut seconds = 0.0;
     while watch.elapsed() < job.run {

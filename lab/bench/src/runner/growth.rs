@@ -251,7 +251,10 @@ impl Point {
     fn median(&self, figure: &str) -> Result<f64, String> {
         let mut values: Vec<f64> = self.runs.iter().filter_map(|run| run.get(figure).copied()).collect();
         values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().ok_or_else(|| format!("the publisher has not reported {figure}"))
+        values
+            .get(values.len() / 2)
+            .copied()
+            .ok_or_else(|| format!("the publisher has not reported {figure}"))
     }
 
     /// The height of the point, or why it has none. `without` is the same without any changes.
@@ -278,7 +281,9 @@ impl Point {
                 let without = without.median("CPU ms per second")?;
                 let added = self.median("CPU ms per second")? - without;
                 if added < without * ABOVE_NOISE {
-                    return Err(format!("{added:.2} ms in a second are lost in {without:.2} ms without changes"));
+                    return Err(format!(
+                        "{added:.2} ms in a second are lost in {without:.2} ms without changes"
+                    ));
                 }
                 Ok(added * 1e3 / self.x)
             }

@@ -29,9 +29,14 @@ struct Trial {
 /// Searches the highest rate that is sustained, beginning with that of the case.
 pub fn sustained(case: &Case, player: &Player, times: Times) -> Outcome<Figures> {
     let mut search = Search::begin(case.rate.unwrap_or(GUESS), RATE_MIN);
-    let mut best = None;
+    let (mut best, mut began) = (None, false);
     while let Some(rate) = search.next() {
-        let trial = at_rate(case, player, rate, times)?;
+        let trial = match at_rate(case, player, rate, times) {
+            // Some implementations do not begin every time; one that never does has failed.
+            Err(_) if began => None,
+            trial => trial?,
+        };
+        began = true;
         let limit = times.seconds * LATENCY_SHARE * 1e6;
         let held = trial.as_ref().is_some_and(|trial| trial.lost == 0.0 && trial.latency.p99 <= limit);
         search.tell(held);
@@ -50,7 +55,9 @@ pub fn sustained(case: &Case, player: &Player, times: Times) -> Outcome<Figures>
 
 /// Offers the rate of the case.
 pub fn offered(case: &Case, player: &Player, times: Times) -> Outcome<Figures> {
-    let rate = case.rate.ok_or("no rate is known: `sustained` of the same size must run before, or --offered be given")?;
+    let rate = case
+        .rate
+        .ok_or("no rate is known: `sustained` of the same size must run before, or --offered be given")?;
     let trial = at_rate(case, player, rate, times)?.ok_or("the run did not end in time")?;
     let deliveries = trial.received.messages as f64;
     Ok(Figures::from([
