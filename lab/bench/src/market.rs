@@ -158,6 +158,6 @@ mod tests {
     fn deliveries_are_those_of_the_holders_of_each_topic() {
         let sets: Vec<HashSet<u64>> = (0..FIXED).map(|peer| held(peer).0.into_iter().collect()).collect();
         let of = |seq| sets.iter().filter(|set| set.contains(&topic_of(seq))).count() as u64 + TO_EVERYTHING;
-        assert_eq!(deliveries(500), (0..500).map(of).sum());
+        assert_eq!(deliveries(500), (0..500).map(of).sum::<u64>());
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event as Ready, EventData, EventFlags};
 
-use super::drain::connect;
+use super::drain::{connect, encode};
 use super::wire;
 use crate::Outcome;
 use crate::args::Args;
@@ -30,7 +30,8 @@ pub fn run(args: &Args) -> Outcome {
     let streams = (0..PEERS).map(|number| connect(port, number)).collect::<Outcome<Vec<_>>>()?;
     tell(&Event::Connected);
     let start = Instant::now();
-    let peers = (0..).zip(streams).map(|(number, (stream, commands))| Peer::begin(number, stream, commands));
+    let peers =
+        (0..).zip(streams).map(|(number, (stream, commands))| Peer::begin(shape, number, stream, commands));
     let peers = peers.collect::<Outcome<Vec<_>>>()?;
     let cut = Duration::from_secs_f64(args.or("cut", 30.0)?);
     let report = Market::new(shape, peers)
@@ -59,12 +60,8 @@ struct Peer {
 }
 
 impl Peer {
-    fn begin(number: u64, mut stream: TcpStream, commands: bool) -> Outcome<Peer> {
-        let mut out = Vec::new();
-        for prefix in Topics::Market.prefixes(number) {
-            wire::put_subscribe(&prefix, commands, &mut out);
-        }
-        stream.write_all(&out)?;
+    fn begin(shape: Shape, number: u64, mut stream: TcpStream, commands: bool) -> Outcome<Peer> {
+        stream.write_all(&encode(&shape, number, commands))?;
         stream.set_nonblocking(true)?;
         let (held, draws) = market::held(number);
         Ok(Peer {

@@ -39,12 +39,13 @@ struct Job {
 impl Job {
     fn read(args: &Args) -> Outcome<Job> {
         end_after(Duration::from_secs_f64(args.or("limit", 60.0)?));
+        let shape = Shape { size: args.or("size", 64)?, topics: args.or("topics", Topics::None)? };
         let setup = Setup {
             threads: args.or("threads", 1)?,
             may_drop: args.has("drop"),
             many: implementation(args)?.ends_with("-many"),
+            prefixes: shape.topics.count(),
         };
-        let shape = Shape { size: args.or("size", 64)?, topics: args.or("topics", Topics::None)? };
         let run = Duration::from_secs_f64(args.or("seconds", 1.0)?);
         let (port, peers, fill) = (args.or("port", 0)?, args.or("peers", 1)?, args.or("fill", 0)?);
         let (idle, rate) = (args.or("idle", 0)?, args.find("rate")?);

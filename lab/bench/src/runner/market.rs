@@ -17,6 +17,10 @@ const RATE_MIN: f64 = 50.0;
 /// A rate is sustained if 99% of the deliveries take at most this share of the run: an overload of 5% exceeds it.
 const LATENCY_SHARE: f64 = 0.05;
 
+/// When a run of the search ends at the latest, in lengths of a run, and a run at a given rate, in seconds after its length.
+const CUT: f64 = 1.25;
+const PATIENCE: f64 = 2.0;
+
 /// What happened at one rate.
 struct Trial {
     received: Report,
@@ -28,10 +32,13 @@ struct Trial {
 
 /// Searches the highest rate that is sustained, beginning with that of the case.
 pub fn sustained(case: &Case, player: &Player, times: Times) -> Outcome<Figures> {
-    let mut search = Search::begin(case.rate.unwrap_or(GUESS), RATE_MIN);
+    let mut search = match case.rate {
+        Some(earlier) => Search::near(earlier, RATE_MIN),
+        None => Search::from(GUESS, RATE_MIN),
+    };
     let (mut best, mut began) = (None, false);
     while let Some(rate) = search.next() {
-        let trial = match at_rate(case, player, rate, times) {
+        let trial = match at_rate(case, player, rate, times.seconds * CUT, times) {
             // Some implementations do not begin every time; one that never does has failed.
             Err(_) if began => None,
             trial => trial?,
@@ -58,7 +65,8 @@ pub fn offered(case: &Case, player: &Player, times: Times) -> Outcome<Figures> {
     let rate = case
         .rate
         .ok_or("no rate is known: `sustained` of the same size must run before, or --offered be given")?;
-    let trial = at_rate(case, player, rate, times)?.ok_or("the run did not end in time")?;
+    let trial =
+        at_rate(case, player, rate, times.seconds + PATIENCE, times)?.ok_or("the run did not end in time")?;
     let deliveries = trial.received.messages as f64;
     Ok(Figures::from([
         ("us p50", trial.latency.p50),
@@ -70,14 +78,17 @@ pub fn offered(case: &Case, player: &Player, times: Times) -> Outcome<Figures> {
     ]))
 }
 
-/// One run at one rate; `None` if a process does not report in time. A run that does not even begin has failed.
+/// One run at one rate, which ends `cut` seconds after the first message whatever is on its way; `None` if a process does not
+/// report in time. A run that does not even begin has failed.
 fn at_rate(
     case: &Case,
     player: &Player,
     rate: f64,
+    cut: f64,
     Times { seconds, limit }: Times,
 ) -> Outcome<Option<Trial>> {
-    let options = options(&Case { rate: Some(rate), ..case.clone() }, player, seconds);
+    let mut options = options(&Case { rate: Some(rate), ..case.clone() }, player, seconds);
+    options.extend(["--cut".to_owned(), cut.to_string()]);
     let mut publisher = Process::start("pub", &options)?;
     let port = publisher.bound()?.to_string();
     let with_port: Vec<String> = options.into_iter().chain(["--port".to_owned(), port]).collect();
