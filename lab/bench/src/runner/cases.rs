@@ -1,7 +1,9 @@
 //! What is measured: each case of each workload, and the implementations that take part. `run` defines how a case is run.
 
+use std::time::Duration;
+
 use super::limits::peers_max;
-use crate::demand::{CATALOGUE, VALUE_BYTES, WANTED};
+use crate::demand::{CATALOGUE, PERIOD, VALUE_BYTES, WANTED};
 use crate::frame::{Keys, Topics};
 use crate::market;
 
@@ -73,6 +75,8 @@ pub struct Case {
     pub idle: u64,
     /// Whether a slow subscriber may miss messages.
     pub may_drop: bool,
+    /// The time between two values of a topic of the catalogue.
+    pub period: Duration,
     /// Topics of the catalogue that are wanted at a time.
     pub wanted: usize,
     /// Subscriptions and cancels per second.
@@ -117,6 +121,7 @@ impl Case {
             peers: 1,
             idle: 0,
             may_drop: false,
+            period: PERIOD,
             wanted: WANTED,
             changes: 0,
             rate: None,

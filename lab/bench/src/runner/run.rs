@@ -26,8 +26,9 @@ pub type Figures = BTreeMap<&'static str, f64>;
 /// Messages that fill the buffers and the queues of peers that never read, before the measurement.
 const FILL: u64 = 3000;
 
-/// The time that one connection may take, in addition to that of a run.
+/// The time that one connection, and one prefix, may take, in addition to the limit of a run.
 const TO_CONNECT: Duration = Duration::from_micros(200);
+const TO_SUBSCRIBE: Duration = Duration::from_micros(2);
 
 /// How long a run lasts, and how long it may be silent.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +100,7 @@ fn stream(case: &Case, player: &Player, Times { seconds, limit }: Times) -> Outc
     let mut subscriber = Process::start(role(case.subscriber, "sub", "drain"), &options)?;
     subscriber.connected(limit + TO_CONNECT * (case.peers + case.idle) as u32)?;
     publisher.say("probe")?;
-    let ready = subscriber.ready(limit)?;
+    let ready = subscriber.ready(limit + TO_SUBSCRIBE * case.topics.count() as u32)?;
     // Wait until the work after the handshakes is done before memory and time are measured.
     std::thread::sleep(Duration::from_millis(if case.aim == Aim::Rate { 20 } else { 200 }));
     let full = resident_bytes(publisher.id())?;
@@ -108,8 +109,10 @@ fn stream(case: &Case, player: &Player, Times { seconds, limit }: Times) -> Outc
         return Ok(Figures::from([("KiB per peer", per_peer)]));
     }
 
+    let before = cpu_seconds(publisher.id())?;
     publisher.say("go")?;
     let received = subscriber.done(limit)?;
+    let spent = cpu_seconds(publisher.id())? - before;
     let mut figures = Figures::new();
     match case.aim {
         _ if player.name == "raw" => {}
@@ -132,6 +135,10 @@ fn stream(case: &Case, player: &Player, Times { seconds, limit }: Times) -> Outc
     subscriber.end();
     let sent = publisher.done(Duration::from_secs(3)).ok();
     rates(case, &received, sent.as_ref(), &mut figures)?;
+    if sent.is_none() && case.publisher == Side::Measured {
+        // It is still busy with what nobody has received. The system's clock of a process is coarse, but known at any time.
+        figures.insert("publisher ns each", spent * 1e9 / received.messages as f64);
+    }
     Ok(figures)
 }
 
@@ -264,6 +271,7 @@ fn on_demand(case: &Case, player: &Player, Times { seconds, limit }: Times) -> O
     let mut add = |name: &str, value: String| options.extend([format!("--{name}"), value]);
     add("impl", player.name.to_owned());
     add("seconds", (seconds * LONGER).to_string());
+    add("period", case.period.as_millis().to_string());
     add("wanted", case.wanted.to_string());
     add("changes", case.changes.to_string());
     let mut publisher = Process::start("catalogue", &options)?;
