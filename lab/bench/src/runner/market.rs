@@ -21,6 +21,9 @@ const LATENCY_SHARE: f64 = 0.05;
 const CUT: f64 = 1.25;
 const PATIENCE: f64 = 2.0;
 
+/// What connections and subscriptions may take: a search has many runs.
+const TO_BEGIN: Duration = Duration::from_secs(5);
+
 /// What happened at one rate.
 struct Trial {
     received: Report,
@@ -93,9 +96,9 @@ fn at_rate(
     let port = publisher.bound()?.to_string();
     let with_port: Vec<String> = options.into_iter().chain(["--port".to_owned(), port]).collect();
     let mut subscribers = Process::start("market", &with_port)?;
-    subscribers.connected(limit)?;
+    subscribers.connected(limit.min(TO_BEGIN))?;
     publisher.say("probe")?;
-    subscribers.ready(limit)?;
+    subscribers.ready(limit.min(TO_BEGIN))?;
     // Wait until the work after the handshakes is done.
     std::thread::sleep(Duration::from_millis(50));
     publisher.say("go")?;

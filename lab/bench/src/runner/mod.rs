@@ -24,6 +24,7 @@ use self::record::{Machine, Record};
 use self::run::{Figures, Player, Times};
 use crate::Outcome;
 use crate::args::Args;
+use crate::frame::Topics;
 
 /// Figures of one case by one implementation at one setting, one per repetition.
 pub struct Row {
@@ -139,7 +140,7 @@ fn choose(args: &Args, quick: bool) -> Outcome<Vec<Row>> {
                 "rzmq" | "zeromq" if quick => &[2],
                 _ if quick => &[1],
                 // The results of these cases do not depend on the number of threads, and they take long.
-                "rzmq" | "zeromq" if case.aim.is_of_scale() => &[2],
+                "rzmq" | "zeromq" if case.aim.is_of_scale() || case.topics == Topics::Market => &[2],
                 _ if case.aim.is_of_scale() => &[1],
                 _ => &[1, 2],
             };
