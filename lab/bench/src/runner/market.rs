@@ -24,6 +24,9 @@ const PATIENCE: f64 = 2.0;
 /// What connections and subscriptions may take: a search has many runs.
 const TO_BEGIN: Duration = Duration::from_secs(5);
 
+/// How many runs of a search may fail to begin.
+const UNBEGUN_MAX: u32 = 3;
+
 /// What happened at one rate.
 struct Trial {
     received: Report,
@@ -39,11 +42,14 @@ pub fn sustained(case: &Case, player: &Player, times: Times) -> Outcome<Figures>
         Some(earlier) => Search::near(earlier, RATE_MIN),
         None => Search::from(GUESS, RATE_MIN),
     };
-    let (mut best, mut began) = (None, false);
+    let (mut best, mut began, mut unbegun) = (None, false, 0);
     while let Some(rate) = search.next() {
         let trial = match at_rate(case, player, rate, times.seconds * CUT, times) {
-            // Some implementations do not begin every time; one that never does has failed.
-            Err(_) if began => None,
+            // Some implementations do not begin every time; one that never or seldom does has failed.
+            Err(_) if began && unbegun < UNBEGUN_MAX => {
+                unbegun += 1;
+                None
+            }
             trial => trial?,
         };
         began = true;

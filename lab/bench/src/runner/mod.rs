@@ -37,6 +37,9 @@ pub struct Row {
 /// The least repetitions of W4 in a run without `--quick` and `--reps`: its times depend most on where the threads run.
 const ROUND_TRIPS: usize = 9;
 
+/// The most repetitions of W11 in such a run: each has a search of many runs.
+const MARKETS: usize = 3;
+
 /// Runs what the options choose: `--quick`, `--only W1,W3`, `--case TEXT`, `--impl oncue,libzmq`, `--reps N`,
 /// `--seconds S`, `--offered N` (messages a second in place of the best rival's highest rate in W11). A complete run rewrites docs/BENCHMARKS.md and adds a file under docs/benchmarks/; a partial run does so
 /// only with `--save`, and no run does so with `--no-save`. With `--growth` it measures how cost grows instead.
@@ -58,7 +61,9 @@ pub fn run(args: &Args) -> Outcome {
     let mut records = Vec::new();
     let start = Instant::now();
     let reps_of = |case: &Case| match case.aim {
-        Aim::RoundTrip if !quick && !args.has("reps") => reps.max(ROUND_TRIPS),
+        _ if quick || args.has("reps") => reps,
+        Aim::RoundTrip => reps.max(ROUND_TRIPS),
+        Aim::Sustained | Aim::Offered(_) => reps.min(MARKETS),
         _ => reps,
     };
     let most = rows.iter().map(|row| reps_of(&row.case)).max().unwrap_or(0);
