@@ -152,6 +152,7 @@ impl Market {
             messages: of(true) + of(false),
             fixed: of(true),
             seconds: self.seconds,
+            cpu: self.watch.as_ref().map_or(0.0, Stopwatch::cpu),
             latency: Some(Latency { p50: at(0.5), p99: at(0.99), p999: at(0.999) }),
             ..Report::default()
         })

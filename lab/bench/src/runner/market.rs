@@ -66,6 +66,7 @@ pub fn sustained(case: &Case, player: &Player, times: Times) -> Outcome<Figures>
         ("per second", deliveries / best.received.seconds),
         ("messages per second", best.sent.messages as f64 / best.sent.seconds),
         ("publisher ns each", best.sent.cpu * 1e9 / deliveries),
+        ("drain ns each", best.received.cpu * 1e9 / deliveries),
     ]))
 }
 
@@ -82,6 +83,7 @@ pub fn offered(case: &Case, player: &Player, times: Times) -> Outcome<Figures> {
         ("us p99", trial.latency.p99),
         ("us p99.9", trial.latency.p999),
         ("publisher ns each", trial.sent.cpu * 1e9 / deliveries),
+        ("drain ns each", trial.received.cpu * 1e9 / deliveries),
         ("offered per second", rate),
         ("unaccounted", trial.lost),
     ]))
