@@ -24,7 +24,7 @@ const DRAWN: [&str; 7] = [
 /// Writes the charts, and the table with links to them into the page.
 pub fn write(machine: &Machine, rows: &[Row]) -> Outcome {
     let lines = lines(&rows.iter().collect::<Vec<_>>());
-    let mut part = format!("{}\n\n{}\n", machine.sentence(), render(rows));
+    let mut part = format!("{}, minimum and maximum in brackets.\n\n{}\n", machine.sentence(), render(rows));
     for workload in ["W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W10", "W11"] {
         let drawn: Vec<&Line> = lines
             .iter()
@@ -41,7 +41,7 @@ pub fn write(machine: &Machine, rows: &[Row]) -> Outcome {
 
 /// Writes the charts of how cost grows, and links to them, with the points that are missing, into the page.
 pub fn write_growth(machine: &Machine, plots: &[Plot], missing: &[String]) -> Outcome {
-    let mut part = format!("{}\n\n", machine.sentence());
+    let mut part = format!("{}.\n\n", machine.sentence());
     for plot in plots {
         let name = format!("growth-{}.svg", plot.name);
         std::fs::write(docs().join("benchmarks").join(&name), plot.draw())?;

@@ -59,7 +59,7 @@ impl Plot {
                 "<path d=\"M{at:.1} {TOP}V{BOTTOM}\" stroke=\"#ddd\"/>\
                  <text x=\"{at:.0}\" y=\"{:.0}\" text-anchor=\"middle\">{}</text>",
                 BOTTOM + 18.0,
-                short(value).replace(".0 ", " ").replace(".00", ""),
+                power(value),
             );
         }
         for value in y.decades() {
@@ -70,7 +70,7 @@ impl Plot {
                  <text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{}</text>",
                 LEFT - 6.0,
                 at + 4.0,
-                short(value).replace(".0 ", " ").replace(".00", ""),
+                power(value),
             );
         }
         for (number, line) in self.lines.iter().enumerate() {
@@ -106,6 +106,15 @@ impl Plot {
         }
         out.push_str("</svg>\n");
         out
+    }
+}
+
+/// A power of ten, as text.
+fn power(value: f64) -> String {
+    match value {
+        big if big >= 1e6 => format!("{} M", big / 1e6),
+        big if big >= 1e4 => format!("{} k", big / 1e3),
+        _ => value.to_string(),
     }
 }
 

@@ -81,13 +81,12 @@ impl Machine {
         }
     }
 
-    /// The same as a sentence.
+    /// The same as a sentence, without its end.
     pub fn sentence(&self) -> String {
         let versions: Vec<String> =
             self.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
         format!(
-            "Commit {}, {} UTC; {} processors ({}), {} GiB, Linux {}; {}; {}; medians of {} runs of {} s, minimum and \
-             maximum in brackets.",
+            "Commit {}, {} UTC; {} processors ({}), {} GiB, Linux {}; {}; {}; medians of {} runs of {} s",
             self.commit,
             self.date,
             self.processors,
