@@ -4,9 +4,9 @@
 const CLOSE: f64 = 1.06;
 /// A rate counts as too high after this many failures: a failure may be due to other work on the machine.
 const FAILURES: u32 = 2;
-/// The largest step, and the first one from a guess that is a result of the same search.
+/// The largest step, and the first one from the result of an earlier search: its root is close.
 const STEP_MAX: f64 = 2.0;
-const STEP_NEAR: f64 = CLOSE * CLOSE;
+const STEP_NEAR: f64 = 1.12;
 
 /// The state of one search.
 pub struct Search {
