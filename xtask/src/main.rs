@@ -47,7 +47,8 @@ Chores:
                                   libzmq, omq-tokio, zeromq, JeroMQ (needs a JDK) and ours; --save writes docs/TRUTH.md
                                   [--commands: the peers speak ZMTP 3.1]
   bench [--quick] [--only W1,..]  The laboratory: this library and its rivals, measured side by side  [--case TEXT]
-                                  [--impl NAME,..] [--reps N] [--seconds S] [--save | --no-save]
+                                  [--impl NAME,..] [--reps N] [--seconds S] [--offered N] [--save | --no-save]
+                                  [--growth: instead, how cost grows with peers, prefixes, topics, feeds and changes]
 
 Options:
   -h, --help                      Show this help

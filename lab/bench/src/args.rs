@@ -9,7 +9,7 @@ use crate::Outcome;
 pub struct Args(BTreeMap<String, String>);
 
 /// Options that take no value.
-const FLAGS: [&str; 5] = ["quick", "drop", "save", "no-save", "proxied"];
+const FLAGS: [&str; 6] = ["quick", "growth", "drop", "save", "no-save", "proxied"];
 
 impl Args {
     /// Reads the words after the role.
@@ -41,7 +41,8 @@ impl Args {
         Ok(self.find(name)?.unwrap_or(default))
     }
 
-    fn find<T: FromStr>(&self, name: &str) -> Outcome<Option<T>> {
+    /// The value of an option, if it was given.
+    pub fn find<T: FromStr>(&self, name: &str) -> Outcome<Option<T>> {
         match self.0.get(name) {
             None => Ok(None),
             Some(text) => match text.parse() {

@@ -4,13 +4,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::Outcome;
+use crate::args::Args;
 use crate::frame::mix;
 
-/// Topics in the catalogue, and how many of them are wanted at a time.
+/// Topics in the catalogue, and how many of them W10 wants at a time.
 pub const CATALOGUE: u64 = 100_000;
 pub const WANTED: usize = 1000;
 
-/// The time between two values of a topic.
+/// The time between two values of a topic in W10.
 pub const PERIOD: Duration = Duration::from_millis(100);
 
 /// Size of a value: its number and the computed result.
@@ -34,6 +36,11 @@ pub fn topic(index: u64) -> Vec<u8> {
 pub fn index(topic: &[u8]) -> Option<u64> {
     let digits = std::str::from_utf8(topic.strip_prefix(BEGINNING.as_bytes())?).ok()?;
     digits.parse::<u64>().ok()?.checked_sub(FIRST).filter(|&index| index < CATALOGUE)
+}
+
+/// The time between two values of a topic in this run.
+pub fn period(args: &Args) -> Outcome<Duration> {
+    Ok(Duration::from_millis(args.or("period", PERIOD.as_millis() as u64)?))
 }
 
 /// Produces the next value of a topic: the work that on-demand production saves when nobody wants the topic.

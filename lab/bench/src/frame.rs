@@ -3,6 +3,8 @@
 
 use std::str::FromStr;
 
+use crate::market;
+
 /// The sequence number of messages sent before the run, which show that the subscriptions are in force.
 pub const PROBE: u64 = u64::MAX - 1;
 /// The sequence number of the messages that end a run.
@@ -27,6 +29,8 @@ pub enum Topics {
     Ring,
     /// As many topics of 20 bytes as there are prefixes, drawn at random; one connection wants them all.
     Random(Keys, u64),
+    /// The topics and the subscribers of W11. The sequence number of a message is the time when it was to be sent.
+    Market,
 }
 
 /// The form of a large number of prefixes. It decides what they cost a trie, which shares common beginnings.
@@ -48,6 +52,7 @@ impl FromStr for Topics {
             None if text == "fill" => Ok(Topics::Fill),
             None if text == "own" => Ok(Topics::Own),
             None if text == "ring" => Ok(Topics::Ring),
+            None if text == "market" => Ok(Topics::Market),
             Some((keys @ ("names" | "digests"), count)) => {
                 let keys = if keys == "names" { Keys::Names } else { Keys::Digests };
                 count.parse().map(|count| Topics::Random(keys, count)).map_err(|_| text.to_owned())
@@ -65,6 +70,7 @@ impl Topics {
             Topics::None => 0,
             Topics::All | Topics::Own | Topics::Fill => 4,
             Topics::Ring => 8,
+            Topics::Market => 12,
             Topics::Random(..) => 20,
         }
     }
@@ -74,13 +80,14 @@ impl Topics {
         match self {
             Topics::None | Topics::All | Topics::Own | Topics::Fill => 1,
             Topics::Ring => RING,
+            Topics::Market => market::TOPICS,
             Topics::Random(_, count) => count,
         }
     }
 
     /// Whether every connection wants every message.
     pub fn all_wanted(self) -> bool {
-        self != Topics::Ring
+        !matches!(self, Topics::Ring | Topics::Market)
     }
 
     /// The topics whose arrival shows that all subscriptions are in force, and that end a run.
@@ -88,6 +95,7 @@ impl Topics {
         match self {
             Topics::None | Topics::All | Topics::Own | Topics::Fill => 0..1,
             Topics::Ring => 0..RING,
+            Topics::Market => market::MARK..market::MARK + 1,
             Topics::Random(_, count) => count.saturating_sub(1)..count,
         }
     }
@@ -105,13 +113,13 @@ impl Topics {
                 out[4..7].copy_from_slice(&digits);
                 out[7] = b'/';
             }
+            Topics::Market => {
+                out.copy_from_slice(b"market/00000");
+                add_number(index, &mut out[7..]);
+            }
             Topics::Random(Keys::Names, _) => {
                 out.copy_from_slice(b"prices/0000000000000");
-                let mut rest = index;
-                for digit in out[7..].iter_mut().rev() {
-                    *digit += (rest % 10) as u8;
-                    rest /= 10;
-                }
+                add_number(index, &mut out[7..]);
             }
             Topics::Random(Keys::Digests, _) => {
                 let (a, b) = (mix(index), mix(index ^ (1 << 63)));
@@ -127,6 +135,7 @@ impl Topics {
         match self {
             Topics::None | Topics::All | Topics::Own | Topics::Fill => 0,
             Topics::Ring => seq % RING,
+            Topics::Market => market::topic_of(seq),
             Topics::Random(_, count) => mix(seq) % count,
         }
     }
@@ -142,8 +151,18 @@ impl Topics {
             Topics::None | Topics::All | Topics::Fill => vec![of(0)],
             Topics::Own => vec![of(0), format!("own/{connection}").into_bytes()],
             Topics::Ring => (0..WANTED_OF_RING).map(|i| of((connection + i * 97) % RING)).collect(),
+            Topics::Market if market::wants_everything(connection) => vec![Vec::new()],
+            Topics::Market => market::held(connection).0.into_iter().chain([market::MARK]).map(of).collect(),
             Topics::Random(_, count) => (0..count).map(of).collect(),
         }
+    }
+}
+
+/// Adds a number to digits that are all zero.
+fn add_number(mut number: u64, digits: &mut [u8]) {
+    for digit in digits.iter_mut().rev() {
+        *digit += (number % 10) as u8;
+        number /= 10;
     }
 }
 

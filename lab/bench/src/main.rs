@@ -1,11 +1,13 @@
 //! The laboratory: one binary that is the runner (`run`) and each process that the runner starts (`pub`, `sub`, `drain`,
-//! `raw-writer`, `ping`, `pong`, `catalogue`, `churn`, `proxy`, `trip`). This file only selects the role.
+//! `market`, `raw-writer`, `ping`, `pong`, `catalogue`, `churn`, `proxy`, `trip`). This file only selects the role.
 
 mod args;
 mod control;
 mod demand;
 mod drivers;
 mod frame;
+mod histogram;
+mod market;
 mod measure;
 mod raw;
 mod roles;
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         "proxy" => roles::forward(&args),
         "trip" => raw::trip::run(&args),
         "drain" => raw::drain::run(&args),
+        "market" => raw::market::run(&args),
         "churn" => raw::churn::run(&args),
         "raw-writer" => raw::writer::run(&args),
         other => Err(format!("`{other}` is not a role").into()),

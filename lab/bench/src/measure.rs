@@ -28,6 +28,26 @@ pub struct Report {
     /// Microseconds, sorted: the duration of each round trip, or from a subscription to its first value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub micros: Vec<f64>,
+    /// Messages received by the subscribers of W11 whose topics do not change.
+    #[serde(default)]
+    pub fixed: u64,
+    /// From the time when a message was to be sent until a subscriber had it; only W11 has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+}
+
+/// Quantiles in microseconds.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Latency {
+    pub p50: f64,
+    pub p99: f64,
+    pub p999: f64,
+}
+
+/// The time of the clock that all processes of the machine share, in nanoseconds.
+pub fn now_nanos() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 /// The processor time of this process so far, in seconds.

@@ -2,10 +2,11 @@
 //! costs` runs this program, under valgrind to count instructions, and compares.
 //!
 //! Without arguments it lists the workloads, one per line: name, messages per round, rounds of the short run and of the
-//! long one. With a name and a number of rounds it runs that workload and prints allocations and allocated bytes. The cost
+//! long one, deliveries of a message. With a name and a number of rounds it runs that workload and prints allocations and allocated bytes. The cost
 //! of a message is the difference between a long run and a short one, divided by the difference in messages.
 
 mod count;
+mod fanout;
 mod gate;
 mod raw;
 mod workloads;
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [name, rounds] = &args[..] else {
         for w in WORKLOADS {
-            println!("{} {} {} {}", w.name, w.messages, w.rounds_few, w.rounds_many);
+            println!("{} {} {} {} {}", w.name, w.messages, w.rounds_few, w.rounds_many, w.deliveries());
         }
         return ExitCode::SUCCESS;
     };
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
         eprintln!("oncue-costs: not finished within {PATIENCE:?}");
         std::process::exit(1);
     });
-    let counts = (workload.run)(rounds);
+    let counts = workload.run(rounds);
     println!("{} {}", counts.allocations, counts.bytes);
     ExitCode::SUCCESS
 }

@@ -7,6 +7,10 @@ use std::os::unix::net::UnixListener;
 use oncue::{Batch, Engine, Options, Sub, XPub, XPubEvent};
 
 use crate::count::{Counts, during};
+use crate::fanout::{
+    FanOut, MARKET_MESSAGES, MESSAGES_TO_ALL, MESSAGES_TO_ONE, MESSAGES_TO_TEN, market,
+    to_all_with_prefixes_of_their_own, to_one_of_many, to_ten_of,
+};
 use crate::gate::Gate;
 use crate::raw::{self, Peer};
 
@@ -18,7 +22,31 @@ pub(crate) struct Workload {
     /// Rounds of the short run; they include all one-time work.
     pub(crate) rounds_few: usize,
     pub(crate) rounds_many: usize,
-    pub(crate) run: fn(usize) -> Counts,
+    kind: Kind,
+}
+
+enum Kind {
+    /// Runs this number of rounds. A message has one receiver at most.
+    Plain(fn(usize) -> Counts),
+    FanOut(fn() -> FanOut),
+}
+
+impl Workload {
+    /// Runs this number of rounds.
+    pub(crate) fn run(&self, rounds: usize) -> Counts {
+        match self.kind {
+            Kind::Plain(run) => run(rounds),
+            Kind::FanOut(fan) => fan_out(rounds, &fan()),
+        }
+    }
+
+    /// Deliveries of one message, on average.
+    pub(crate) fn deliveries(&self) -> f64 {
+        match self.kind {
+            Kind::Plain(_) => 1.0,
+            Kind::FanOut(fan) => fan().deliveries,
+        }
+    }
 }
 
 /// In the order of the reference file.
@@ -30,7 +58,11 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("send-8192", 1, 100, 2100, send_large),
     workload("recv-16", RECEIVED, 10, 60, recv),
     workload("recv-many-16", RECEIVED, 10, 110, recv_many),
-    workload("fan-out-10-of-100", FAN_OUTS, 2, 18, fan_out),
+    fans("fan-out-10-of-100", MESSAGES_TO_TEN, 2, 18, || to_ten_of(100, |prefix| 10 + prefix / 100)),
+    fans("fan-out-10-of-1000", MESSAGES_TO_TEN, 1, 5, || to_ten_of(1000, |_| 97)),
+    fans("fan-out-1-of-100", MESSAGES_TO_ONE, 2, 18, to_one_of_many),
+    fans("fan-out-own-prefix-100", MESSAGES_TO_ALL, 2, 10, to_all_with_prefixes_of_their_own),
+    fans("market-64", MARKET_MESSAGES, 2, 10, market),
     workload("send-unsubscribed", UNWANTED, ROUNDS_WARM, ROUNDS_WARM + 10, send_unsubscribed),
     workload("send-with-unwanted", UNWANTED, 1, 11, send_with_unwanted),
 ];
@@ -41,10 +73,6 @@ const BATCH: usize = 500;
 const UNWANTED: usize = 10_000;
 /// Messages that one read brings; fewer than the default high-water mark.
 const RECEIVED: usize = 900;
-const FAN_OUTS: usize = 2000;
-const PREFIXES: usize = 1000;
-const SUBSCRIBERS: usize = 100;
-const HOLDERS: usize = 10;
 
 /// How many messages of `size` bytes a round has. The kernel's buffers must take them all, since with full buffers chance
 /// decides the number of writes; within that as many as possible, since holding the I/O thread costs a little too.
@@ -59,7 +87,17 @@ const fn workload(
     rounds_many: usize,
     run: fn(usize) -> Counts,
 ) -> Workload {
-    Workload { name, messages, rounds_few, rounds_many, run }
+    Workload { name, messages, rounds_few, rounds_many, kind: Kind::Plain(run) }
+}
+
+const fn fans(
+    name: &'static str,
+    messages: usize,
+    rounds_few: usize,
+    rounds_many: usize,
+    fan: fn() -> FanOut,
+) -> Workload {
+    Workload { name, messages, rounds_few, rounds_many, kind: Kind::FanOut(fan) }
 }
 
 /// A publisher, and raw subscribers whose subscriptions are in force.
@@ -201,43 +239,20 @@ fn recv_many(rounds: usize) -> Counts {
     })
 }
 
-/// Each topic is wanted by 10 of 100 subscribers, and no two subscribers have the same set.
-fn fan_out(rounds: usize) -> Counts {
-    let mut sets = vec![Vec::new(); SUBSCRIBERS];
-    for prefix in 0..PREFIXES {
-        for holder in holders(prefix) {
-            sets[holder].push(format!("prices/{prefix:04}/"));
-        }
-    }
-    for (subscriber, set) in sets.iter_mut().enumerate() {
-        // The same length as the others: each distinct length costs a probe.
-        set.push(format!("alone_/{subscriber:04}/"));
-    }
-    let mut stage = Stage::new(&sets);
-    let topics: Vec<String> = (0..PREFIXES).map(|prefix| format!("prices/{prefix:04}/bid")).collect();
-    let mut bytes = [0; SUBSCRIBERS];
-    for message in 0..FAN_OUTS {
-        let prefix = message % PREFIXES;
-        holders(prefix).for_each(|holder| bytes[holder] += raw::wire_bytes(topics[prefix].len()));
-    }
+fn fan_out(rounds: usize, fan: &FanOut) -> Counts {
+    let mut stage = Stage::new(&fan.sets);
     during(|| {
         for _ in 0..rounds {
             stage.at_once(|publisher| {
-                for message in 0..FAN_OUTS {
-                    publisher.send(&topics[message % PREFIXES]).expect("there is room");
+                for message in &fan.messages {
+                    publisher.send(message).expect("there is room");
                 }
             });
-            for (peer, bytes) in stage.peers.iter_mut().zip(bytes) {
-                peer.read(bytes);
+            for (peer, bytes) in stage.peers.iter_mut().zip(&fan.bytes) {
+                peer.read(*bytes);
             }
         }
     })
-}
-
-/// The ten subscribers of a prefix, spread so that neighbouring prefixes share few of them.
-fn holders(prefix: usize) -> impl Iterator<Item = usize> {
-    let step = SUBSCRIBERS / HOLDERS + prefix / SUBSCRIBERS;
-    (0..HOLDERS).map(move |holder| (prefix + holder * step) % SUBSCRIBERS)
 }
 
 /// The connected subscriber wants another topic; a last message that it wants shows that all were processed.

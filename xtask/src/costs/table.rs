@@ -26,6 +26,8 @@ pub(super) struct Row {
     bytes: f64,
     /// In percent of each value.
     pub(super) tolerance: u32,
+    /// Deliveries of one message. Beyond one, the row ends with it and with the instructions of each delivery.
+    deliveries: f64,
 }
 
 /// The measured cost of one message.
@@ -50,6 +52,7 @@ const HEADER: &str = "\
 # What one message costs on the hot paths, over the public API: instructions (callgrind), allocations, allocated bytes.
 # `cargo xtask costs` measures anew and fails where a value exceeds this one by more than the tolerance;
 # `cargo xtask costs --update` writes this file. The workloads are in lab/costs/src/workloads.rs.
+# Where a message goes to several peers, the row ends with its deliveries and with the instructions of each delivery.
 ";
 const WITH: &str = "# Measured with: ";
 const COLUMNS: &str = "name  instructions  allocations  bytes  tolerance";
@@ -66,11 +69,18 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{HEADER}{WITH}{}\n#\n", self.with)?;
-        let [name, instructions, allocations, bytes, tolerance] =
-            ["# name", "instructions", "allocations", "bytes", "tolerance"];
-        writeln!(f, "{name:<20} {instructions:>12} {allocations:>12} {bytes:>10} {tolerance:>10}")?;
-        for Row { name, instructions, allocations, bytes, tolerance } in &self.rows {
-            writeln!(f, "{name:<20} {instructions:>12.1} {allocations:>12.4} {bytes:>10.2} {tolerance:>9}%")?;
+        let [name, instructions, allocations, bytes, tolerance, deliveries, each] =
+            ["# name", "instructions", "allocations", "bytes", "tolerance", "deliveries", "each delivery"];
+        writeln!(
+            f,
+            "{name:<22} {instructions:>12} {allocations:>12} {bytes:>10} {tolerance:>10} {deliveries:>10} {each:>14}"
+        )?;
+        for Row { name, instructions, allocations, bytes, tolerance, deliveries } in &self.rows {
+            write!(f, "{name:<22} {instructions:>12.1} {allocations:>12.4} {bytes:>10.2} {tolerance:>9}%")?;
+            if *deliveries > 1.0 {
+                write!(f, " {deliveries:>10.2} {:>14.1}", instructions / deliveries)?;
+            }
+            writeln!(f)?;
         }
         Ok(())
     }
@@ -78,14 +88,14 @@ impl fmt::Display for Table {
 
 impl Row {
     /// The heading for [`beside`](Row::beside).
-    pub(super) const HEADING: &str =
-        "                     instructions   (table)  allocations   (table)      bytes   (table)  tolerance";
+    pub(super) const HEADING: &str = "                       instructions   (table)  allocations   (table)      bytes   (table)  tolerance";
 
     /// The row of a measured cost, which must include instructions.
-    pub(super) fn new(name: String, cost: &Cost, tolerance: Option<u32>) -> Row {
+    pub(super) fn new(name: String, cost: &Cost, tolerance: Option<u32>, deliveries: f64) -> Row {
         let Cost { instructions, allocations, bytes } = *cost;
         let instructions = instructions.expect("a table is written only if instructions were counted");
-        Row { name, instructions, allocations, bytes, tolerance: tolerance.unwrap_or(TOLERANCE_DEFAULT) }
+        let tolerance = tolerance.unwrap_or(TOLERANCE_DEFAULT);
+        Row { name, instructions, allocations, bytes, tolerance, deliveries }
     }
 
     fn parse(line: &str) -> Option<Row> {
@@ -94,7 +104,8 @@ impl Row {
         let mut number = || words.next()?.parse().ok();
         let (instructions, allocations, bytes) = (number()?, number()?, number()?);
         let tolerance = words.next()?.strip_suffix('%')?.parse().ok()?;
-        Some(Row { name, instructions, allocations, bytes, tolerance })
+        let deliveries = words.next().map_or(Ok(1.0), str::parse).ok()?;
+        Some(Row { name, instructions, allocations, bytes, tolerance, deliveries })
     }
 
     pub(super) fn judge(&self, cost: &Cost) -> Verdict {
@@ -115,16 +126,20 @@ impl Row {
 
     /// The measured values beside those of the table, as text.
     pub(super) fn beside(&self, cost: &Cost, verdict: Verdict) -> String {
-        let Row { name, instructions, allocations, bytes, tolerance } = self;
+        let Row { name, instructions, allocations, bytes, tolerance, deliveries } = self;
         let counted = cost.instructions.map_or_else(|| "-".to_owned(), |counted| format!("{counted:.1}"));
         let verdict = match verdict {
             Verdict::Holds => "",
             Verdict::Dearer => "  DEARER",
             Verdict::Cheaper => "  cheaper",
         };
+        let each = match cost.instructions {
+            Some(counted) if *deliveries > 1.0 => format!("  {:.1} each delivery", counted / deliveries),
+            _ => String::new(),
+        };
         format!(
-            "{name:<20} {counted:>12} {instructions:>9.1} {:>12.4} {allocations:>9.4} {:>10.2} {bytes:>9.2} \
-             {tolerance:>9}%{verdict}",
+            "{name:<22} {counted:>12} {instructions:>9.1} {:>12.4} {allocations:>9.4} {:>10.2} {bytes:>9.2} \
+             {tolerance:>9}%{verdict}{each}",
             cost.allocations, cost.bytes,
         )
     }
@@ -146,8 +161,13 @@ impl Cost {
 mod tests {
     use super::*;
 
+    fn row_of(deliveries: f64) -> Row {
+        let name = "send-16".to_owned();
+        Row { name, instructions: 100.0, allocations: 2.0, bytes: 64.0, tolerance: 10, deliveries }
+    }
+
     fn row() -> Row {
-        Row { name: "send-16".to_owned(), instructions: 100.0, allocations: 2.0, bytes: 64.0, tolerance: 10 }
+        row_of(1.0)
     }
 
     fn judged(instructions: Option<f64>, allocations: f64, bytes: f64) -> Verdict {
@@ -156,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_table_that_was_written_is_read_back() {
-        let table = Table { with: "rustc 1.88.0, x86_64".to_owned(), rows: vec![row()] };
+        let table = Table { with: "rustc 1.88.0, x86_64".to_owned(), rows: vec![row(), row_of(2.5)] };
         assert_eq!(Table::parse(&table.to_string()), Ok(table));
     }
 

@@ -28,6 +28,8 @@ pub struct Setup {
     pub may_drop: bool,
     /// Take all available messages at once.
     pub many: bool,
+    /// Prefixes of one peer.
+    pub prefixes: u64,
 }
 
 /// A publisher of one implementation.

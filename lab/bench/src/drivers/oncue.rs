@@ -1,4 +1,4 @@
-//! Oncue: default options, and `Refuse` so that nothing is dropped.
+//! Oncue: default options, and `Refuse` so that nothing is dropped. Only a peer with more prefixes than its quota gets another one.
 
 use std::time::Duration;
 
@@ -20,13 +20,20 @@ pub struct OncuePub {
     refused: u64,
 }
 
+/// How many prefixes a peer may have by default.
+const QUOTA: u64 = 4_000_000;
+
 /// A batch is sent when it has reached this size.
 const BATCH_BYTES: usize = 64 << 10;
 
 impl Publisher for OncuePub {
     async fn bind(setup: Setup) -> Outcome<(OncuePub, u16)> {
         let on_full = if setup.may_drop { OnFull::DropNewest } else { OnFull::Refuse };
-        let socket = Pub::new(&engine(setup)?, Options::new().on_full(on_full).linger(Duration::ZERO))?;
+        let mut options = Options::new().on_full(on_full).linger(Duration::ZERO);
+        if setup.prefixes > QUOTA {
+            options = options.prefixes_max(u32::MAX).prefix_bytes_max(u64::MAX);
+        }
+        let socket = Pub::new(&engine(setup)?, options)?;
         let port = port_of(&socket.bind("tcp://127.0.0.1:0")?.to_string())?;
         let batch = setup.many.then(Batch::new);
         Ok((OncuePub { socket, buffer: Vec::new(), batch, refused: 0 }, port))

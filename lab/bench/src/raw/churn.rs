@@ -1,4 +1,4 @@
-//! W10's subscriber: one connection that wants a thousand topics of a catalogue, and repeatedly cancels one and subscribes
+//! W10's subscriber: one connection that wants many topics of a catalogue, and repeatedly cancels one and subscribes
 //! to another. It checks each received value.
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use super::wire;
 use crate::Outcome;
 use crate::args::Args;
 use crate::control::{Control, Event, tell};
-use crate::demand::{CATALOGUE, PERIOD, WANTED, index, is_value, topic};
+use crate::demand::{CATALOGUE, WANTED, index, is_value, period, topic};
 use crate::frame::mix;
 use crate::measure::{Report, Stopwatch, end_after};
 
@@ -22,22 +22,25 @@ const READ_BYTES: usize = 64 << 10;
 /// topic repeats before all others were used.
 const STRIDE: u64 = 7919;
 
-/// A topic that has been wanted for longer than this without a value counts as forgotten.
-const PATIENCE: Duration = PERIOD.saturating_mul(2);
+/// A topic that has been wanted for longer than this number of periods without a value counts as forgotten.
+const PATIENCE: u32 = 2;
 
-/// Subscribes to `WANTED` topics at `--port`, and for `--seconds` from the runner's `go` on changes subscriptions one by
+/// Subscribes to `--wanted` topics at `--port`, and for `--seconds` from the runner's `go` on changes subscriptions one by
 /// one, `--changes` of them a second.
 pub fn run(args: &Args) -> Outcome {
     end_after(Duration::from_secs_f64(args.or("limit", 60.0)?));
     let (port, run) = (args.need("port")?, Duration::from_secs_f64(args.need("seconds")?));
     let control = Control::listen();
-    let mut churn = Churn::connect(port)?;
+    let mut churn = Churn::connect(port, period(args)? * PATIENCE)?;
     tell(&Event::Connected);
     let start = Instant::now();
-    for _ in 0..WANTED {
+    for _ in 0..args.or("wanted", WANTED)? {
         churn.subscribe();
     }
+    // Many subscriptions do not fit into the kernel's buffers.
+    churn.stream.set_nonblocking(false)?;
     churn.flush()?;
+    churn.stream.set_nonblocking(true)?;
     while churn.without_value() > 0 {
         churn.read(Duration::from_millis(10))?;
     }
@@ -72,13 +75,14 @@ struct Churn {
     /// How many subscriptions were made so far.
     come: u64,
     values: u64,
-    /// Topics that were wanted for longer than `PATIENCE` without a value.
+    /// Topics that were wanted for longer than `patience` without a value.
     forgotten: u64,
     micros: Vec<f64>,
+    patience: Duration,
 }
 
 impl Churn {
-    fn connect(port: u16) -> Outcome<Churn> {
+    fn connect(port: u16, patience: Duration) -> Outcome<Churn> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_nodelay(true)?;
         let commands = wire::shake_hands(&mut stream, "SUB")?;
@@ -95,6 +99,7 @@ impl Churn {
             values: 0,
             forgotten: 0,
             micros: Vec::new(),
+            patience,
         })
     }
 
@@ -115,7 +120,7 @@ impl Churn {
             self.read(next.saturating_sub(watch.elapsed()))?;
         }
         let (seconds, cpu) = (watch.elapsed().as_secs_f64(), watch.cpu());
-        let late = self.wanted.values().filter(|want| want.is_forgotten()).count() as u64;
+        let late = self.wanted.values().filter(|want| want.is_forgotten(self.patience)).count() as u64;
         let mut micros = std::mem::take(&mut self.micros);
         micros.sort_by(f64::total_cmp);
         let missing = self.forgotten + late;
@@ -135,10 +140,10 @@ impl Churn {
         let number = self.order.swap_remove(at as usize);
         wire::put_cancel(&topic(number), self.commands, &mut self.out);
         let want = self.wanted.remove(&number).expect("what is in order is wanted");
-        self.forgotten += u64::from(want.is_forgotten());
+        self.forgotten += u64::from(want.is_forgotten(self.patience));
     }
 
-    /// Writes the pending bytes. They are few, so there is always room.
+    /// Writes the pending bytes. Those of changes are few, so there is always room.
     fn flush(&mut self) -> Outcome {
         self.stream.write_all(&self.out)?;
         self.out.clear();
@@ -187,8 +192,8 @@ impl Churn {
 }
 
 impl Want {
-    fn is_forgotten(&self) -> bool {
-        !self.has_value && self.since.elapsed() > PATIENCE
+    fn is_forgotten(&self, patience: Duration) -> bool {
+        !self.has_value && self.since.elapsed() > patience
     }
 }
 

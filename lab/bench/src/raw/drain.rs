@@ -18,6 +18,9 @@ use crate::measure::{Report, Stopwatch, end_after};
 
 const READ_BYTES: usize = 256 << 10;
 
+/// The connections that one address of this host makes: the system has 28,000 ports for them.
+const PORTS_OF_AN_ADDRESS: u64 = 20_000;
+
 /// How often the clock is checked while nothing arrives.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
@@ -40,11 +43,12 @@ pub fn run(args: &Args) -> Outcome {
         (args.need("port")?, args.or("peers", 1)?, args.or("idle", 0)?);
     let control = Control::listen();
     let idle = (0..idle).map(|_| connect_idle(port, &shape)).collect::<Outcome<Vec<_>>>()?;
-    let peers = (0..peers).map(|_| connect(port)).collect::<Outcome<Vec<_>>>()?;
+    let peers = (0..peers).map(|number| connect(port, number)).collect::<Outcome<Vec<_>>>()?;
     tell(&Event::Connected);
+    let encoded = (0..).zip(&peers).map(|(number, (_, commands))| encode(&shape, number, *commands));
+    let encoded: Vec<Vec<u8>> = encoded.collect();
     let start = Instant::now();
-    let peers =
-        (0..).zip(peers).map(|(number, (stream, commands))| subscribe(stream, commands, &shape, number));
+    let peers = peers.into_iter().zip(encoded).map(|((stream, _), out)| subscribe(stream, &out));
     let peers = peers.collect::<Outcome<Vec<_>>>()?;
     let cut = Duration::from_secs_f64(args.or("cut", 30.0)?);
     let report = Drain::new(shape, peers, cut)?
@@ -58,20 +62,31 @@ pub fn run(args: &Args) -> Outcome {
     Ok(())
 }
 
-/// A connection, and whether its publisher understands SUBSCRIBE commands.
-fn connect(port: u16) -> Outcome<(TcpStream, bool)> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+/// Connection number `number`, and whether its publisher understands SUBSCRIBE commands.
+pub(super) fn connect(port: u16, number: u64) -> Outcome<(TcpStream, bool)> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    let host = u8::try_from(1 + number / PORTS_OF_AN_ADDRESS)?;
+    if host > 1 {
+        socket.bind(&SocketAddr::from(([127, 0, 0, host], 0)).into())?;
+    }
+    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+    let mut stream = TcpStream::from(socket);
     stream.set_nodelay(true)?;
     let commands = wire::shake_hands(&mut stream, "SUB")?;
     Ok((stream, commands))
 }
 
-fn subscribe(mut stream: TcpStream, commands: bool, shape: &Shape, number: u64) -> Outcome<Peer> {
+/// The subscriptions of connection number `number`.
+pub(super) fn encode(shape: &Shape, number: u64, commands: bool) -> Vec<u8> {
     let mut out = Vec::new();
     for prefix in shape.topics.prefixes(number) {
         wire::put_subscribe(&prefix, commands, &mut out);
     }
-    stream.write_all(&out)?;
+    out
+}
+
+fn subscribe(mut stream: TcpStream, subscriptions: &[u8]) -> Outcome<Peer> {
+    stream.write_all(subscriptions)?;
     stream.set_nonblocking(true)?;
     Ok(Peer { stream, partial: Vec::new(), next: 0, probed: false, finished: false })
 }
@@ -87,9 +102,8 @@ fn connect_idle(port: u16, shape: &Shape) -> Outcome<TcpStream> {
     let mut stream = TcpStream::from(socket);
     let commands = wire::shake_hands(&mut stream, "SUB")?;
     let fill = Shape { topics: Topics::Fill, ..*shape };
-    let stream = subscribe(stream, commands, &fill, 0)?.stream;
-    stream.set_nonblocking(false)?;
-    Ok(subscribe(stream, commands, shape, 0)?.stream)
+    let out = [encode(&fill, 0, commands), encode(shape, 0, commands)].concat();
+    Ok(subscribe(stream, &out)?.stream)
 }
 
 struct Drain {

@@ -4,6 +4,7 @@
 pub mod churn;
 pub mod copier;
 pub mod drain;
+pub mod market;
 pub mod trip;
 pub mod writer;
 

@@ -10,64 +10,76 @@ use super::implementation;
 use crate::Outcome;
 use crate::args::Args;
 use crate::control::{Control, Event, tell};
-use crate::demand::{BEGINNING, CATALOGUE, PERIOD, produce, topic};
+use crate::demand::{BEGINNING, CATALOGUE, period, produce, topic};
 use crate::drivers::{Classic, LibzmqClassic, OncueClassic, port_of};
 use crate::measure::{Report, Stopwatch, end_after};
 
 /// Produces the wanted topics of the catalogue, or all of them, once in each period.
 pub fn produce_catalogue(args: &Args) -> Outcome {
     end_after(Duration::from_secs_f64(args.or("limit", 60.0)?));
-    let (run, control) = (Duration::from_secs_f64(args.need("seconds")?), Control::listen());
+    let run = Run {
+        time: Duration::from_secs_f64(args.need("seconds")?),
+        period: period(args)?,
+        control: Control::listen(),
+    };
     match implementation(args)?.as_str() {
-        "oncue" => on_demand(false, run, &control),
-        "oncue-batch" => on_demand(true, run, &control),
-        "oncue-loop" => classic::<OncueClassic>(run, &control),
-        "oncue-all" => everything::<OncueClassic>(run, &control),
-        "libzmq" => classic::<LibzmqClassic>(run, &control),
-        "libzmq-all" => everything::<LibzmqClassic>(run, &control),
+        "oncue" => on_demand(false, &run),
+        "oncue-batch" => on_demand(true, &run),
+        "oncue-loop" => classic::<OncueClassic>(&run),
+        "oncue-all" => everything::<OncueClassic>(&run),
+        "libzmq" => classic::<LibzmqClassic>(&run),
+        "libzmq-all" => everything::<LibzmqClassic>(&run),
         other => Err(format!("`{other}` has no catalogue").into()),
     }
 }
 
+struct Run {
+    /// How long it is measured.
+    time: Duration,
+    /// The time between two values of a topic.
+    period: Duration,
+    control: Control,
+}
+
 /// A route with the whole catalogue: one call for each value, or one call for all values of a period.
-fn on_demand(batch: bool, run: Duration, control: &Control) -> Outcome {
+fn on_demand(batch: bool, run: &Run) -> Outcome {
     let builder = OnDemand::new(&Engine::start()?, Options::new().linger(Duration::ZERO))?;
     let builder = builder.feeds_max(CATALOGUE as usize).bind("tcp://127.0.0.1:0")?;
     let route = builder.route(&format!("{BEGINNING}{{n:int}}")).catalogue((0..CATALOGUE).map(topic));
     let routes = if batch {
-        route.batch(PERIOD, |wanted| {
+        route.batch(run.period, |wanted| {
             for feed in wanted {
                 // A failure means that the feed has stopped meanwhile: no value is needed.
                 let _ = feed.publish(produce(feed.topic()));
             }
         })
     } else {
-        route.every(PERIOD, |feed| produce(feed.topic()))
+        route.every(run.period, |feed| produce(feed.topic()))
     };
     let routes = routes.start()?;
     let endpoint = routes.endpoint().ok_or("the routes have no endpoint")?.to_string();
     tell(&Event::Bound { port: port_of(&endpoint)? });
-    while !control.may_go() {
+    while !run.control.may_go() {
         std::thread::sleep(Duration::from_millis(1));
     }
     let (watch, before) = (Stopwatch::start(), routes.stats().done);
-    std::thread::sleep(run);
+    std::thread::sleep(run.time);
     let (seconds, cpu, after) = (watch.elapsed().as_secs_f64(), watch.cpu(), routes.stats().done);
     let messages = after.produced - before.produced;
     let skipped = after.ticks_skipped + after.ticks_congested - before.ticks_skipped - before.ticks_congested;
     tell(&Event::Done(Report { messages, seconds, cpu, skipped, ..Report::default() }));
-    while !control.must_end() {
+    while !run.control.must_end() {
         std::thread::sleep(Duration::from_millis(2));
     }
     Ok(())
 }
 
 /// In each period: reads the notifications, updates the set of wanted topics, and produces a value for each.
-fn classic<S: Classic>(run: Duration, control: &Control) -> Outcome {
+fn classic<S: Classic>(run: &Run) -> Outcome {
     let (mut socket, port) = S::bind(true)?;
     tell(&Event::Bound { port });
     let mut wanted: HashSet<Vec<u8>> = HashSet::new();
-    in_each_period(run, control, || {
+    in_each_period(run, || {
         socket.drain(|comes, topic| {
             if comes {
                 wanted.insert(topic.to_vec());
@@ -83,11 +95,11 @@ fn classic<S: Classic>(run: Duration, control: &Control) -> Outcome {
 }
 
 /// Produces the whole catalogue in each period, regardless of demand.
-fn everything<S: Classic>(run: Duration, control: &Control) -> Outcome {
+fn everything<S: Classic>(run: &Run) -> Outcome {
     let (mut socket, port) = S::bind(false)?;
     tell(&Event::Bound { port });
     let topics: Vec<_> = (0..CATALOGUE).map(topic).collect();
-    in_each_period(run, control, || {
+    in_each_period(run, || {
         for topic in &topics {
             socket.send(topic, &produce(topic))?;
         }
@@ -97,20 +109,20 @@ fn everything<S: Classic>(run: Duration, control: &Control) -> Outcome {
 
 /// Calls `tick`, which returns how many values it has sent, at whole periods from now on, until the runner ends the run. A
 /// period that has passed before its tick could begin is skipped.
-fn in_each_period(run: Duration, control: &Control, mut tick: impl FnMut() -> Outcome<u64>) -> Outcome {
+fn in_each_period(run: &Run, mut tick: impl FnMut() -> Outcome<u64>) -> Outcome {
     let mut next = Instant::now();
     let mut measured: Option<Stopwatch> = None;
     let mut report = Some(Report::default());
-    while !control.must_end() {
+    while !run.control.must_end() {
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
-        if measured.is_none() && control.may_go() {
+        if measured.is_none() && run.control.may_go() {
             measured = Some(Stopwatch::start());
         }
         let sent = tick()?;
-        next += PERIOD;
+        next += run.period;
         let mut skipped = 0;
         while next <= Instant::now() {
-            next += PERIOD;
+            next += run.period;
             skipped += 1;
         }
         let (Some(watch), Some(so_far)) = (&measured, &mut report) else { continue };
@@ -118,7 +130,7 @@ fn in_each_period(run: Duration, control: &Control, mut tick: impl FnMut() -> Ou
         so_far.skipped += skipped;
         // Wait for the next tick.
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
-        if watch.elapsed() >= run {
+        if watch.elapsed() >= run.time {
             let (seconds, cpu) = (watch.elapsed().as_secs_f64(), watch.cpu());
             tell(&Event::Done(Report { seconds, cpu, ..report.take().unwrap_or_default() }));
         }

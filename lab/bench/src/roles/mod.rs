@@ -32,20 +32,24 @@ struct Job {
     peers: u64,
     idle: u64,
     fill: u64,
+    /// Messages a second; without it as many as possible.
+    rate: Option<f64>,
 }
 
 impl Job {
     fn read(args: &Args) -> Outcome<Job> {
         end_after(Duration::from_secs_f64(args.or("limit", 60.0)?));
+        let shape = Shape { size: args.or("size", 64)?, topics: args.or("topics", Topics::None)? };
         let setup = Setup {
             threads: args.or("threads", 1)?,
             may_drop: args.has("drop"),
             many: implementation(args)?.ends_with("-many"),
+            prefixes: shape.topics.count(),
         };
-        let shape = Shape { size: args.or("size", 64)?, topics: args.or("topics", Topics::None)? };
         let run = Duration::from_secs_f64(args.or("seconds", 1.0)?);
         let (port, peers, fill) = (args.or("port", 0)?, args.or("peers", 1)?, args.or("fill", 0)?);
-        Ok(Job { setup, shape, run, port, peers, idle: args.or("idle", 0)?, fill })
+        let (idle, rate) = (args.or("idle", 0)?, args.find("rate")?);
+        Ok(Job { setup, shape, run, port, peers, idle, fill, rate })
     }
 }
 

@@ -1,7 +1,11 @@
 //! What is measured: each case of each workload, and the implementations that take part. `run` defines how a case is run.
 
-use crate::demand::{CATALOGUE, VALUE_BYTES, WANTED};
+use std::time::Duration;
+
+use super::limits::peers_max;
+use crate::demand::{CATALOGUE, PERIOD, VALUE_BYTES, WANTED};
 use crate::frame::{Keys, Topics};
+use crate::market;
 
 /// Which program plays one side of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +27,12 @@ pub enum Aim {
     Prefixes,
     /// The cost of a large number of peers.
     Peers,
+    /// Only the memory of a large number of peers.
+    IdlePeers,
+    /// The highest rate that W11's subscribers get in time.
+    Sustained,
+    /// The latency at a share of the highest rate of the best rival, in percent.
+    Offered(u32),
     /// The effect of slow peers on the others.
     SlowPeers,
     /// The cost of producing only wanted values.
@@ -36,9 +46,12 @@ pub enum Aim {
 impl Aim {
     /// Whether the case needs a large number of prefixes, peers or topics.
     pub fn is_of_scale(self) -> bool {
-        matches!(self, Aim::Prefixes | Aim::Peers | Aim::SlowPeers | Aim::OnDemand)
+        matches!(self, Aim::Prefixes | Aim::Peers | Aim::IdlePeers | Aim::SlowPeers | Aim::OnDemand)
     }
 }
+
+/// Prefixes that all implementations get.
+const PREFIXES: u64 = 1_000_000;
 
 /// Subscriptions and cancels per second in the case with changing demand.
 const CHANGES: u64 = 1000;
@@ -46,7 +59,7 @@ const CHANGES: u64 = 1000;
 /// One measured case.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// `W1` to `W8`, and `W10`.
+    /// `W1` to `W8`, `W10` and `W11`.
     pub workload: &'static str,
     /// Its name within the workload.
     pub name: String,
@@ -62,8 +75,14 @@ pub struct Case {
     pub idle: u64,
     /// Whether a slow subscriber may miss messages.
     pub may_drop: bool,
+    /// The time between two values of a topic of the catalogue.
+    pub period: Duration,
+    /// Topics of the catalogue that are wanted at a time.
+    pub wanted: usize,
     /// Subscriptions and cancels per second.
     pub changes: u64,
+    /// Messages a second that are offered; without it as many as possible.
+    pub rate: Option<f64>,
 }
 
 /// All implementations, ours first and the limit of the machine last.
@@ -90,7 +109,7 @@ const OF_A_CATALOGUE: [&str; 6] = ["oncue", "oncue-batch", "oncue-loop", "oncue-
 const OF_A_PROXY: [&str; 4] = ["oncue", "libzmq", "omq", "raw"];
 
 impl Case {
-    fn new(workload: &'static str, name: String, size: usize) -> Case {
+    pub(super) fn new(workload: &'static str, name: String, size: usize) -> Case {
         Case {
             workload,
             name,
@@ -102,11 +121,14 @@ impl Case {
             peers: 1,
             idle: 0,
             may_drop: false,
+            period: PERIOD,
+            wanted: WANTED,
             changes: 0,
+            rate: None,
         }
     }
 
-    fn into_drain(self, peers: u64) -> Case {
+    pub(super) fn into_drain(self, peers: u64) -> Case {
         Case { subscriber: Side::Raw, peers, ..self }
     }
 
@@ -115,6 +137,8 @@ impl Case {
         match implementation {
             _ if self.workload == "W8" => OF_A_PROXY.contains(&implementation),
             _ if self.aim == Aim::OnDemand => OF_A_CATALOGUE.contains(&implementation),
+            // The rivals that take ten million prefixes at all need minutes and gigabytes for them.
+            _ if self.topics.count() > PREFIXES => implementation == "oncue",
             "oncue-batch" | "oncue-loop" | "oncue-all" | "libzmq-all" => false,
             "oncue-many" => self.aim == Aim::Rate && matches!(self.workload, "W1" | "W3"),
             // Rivals have batch calls only for subscribers.
@@ -123,7 +147,8 @@ impl Case {
             "raw" => match self.workload {
                 "W2" => self.topics == Topics::None,
                 "W3" => self.publisher == Side::Measured,
-                "W5" => false,
+                "W5" | "W11" => false,
+                "W6" => self.aim == Aim::Peers,
                 "W7" => self.idle == 0,
                 _ => true,
             },
@@ -163,6 +188,7 @@ pub fn all(quick: bool) -> Vec<Case> {
     }
     cases.push(Case { aim: Aim::RoundTrip, ..Case::new("W4", "64 B".to_owned(), 64) });
     cases.extend(of_scale(quick));
+    cases.extend(of_the_market(quick));
     let sizes: &[usize] = if quick { &[16] } else { &[16, 64, 256, 1024] };
     for (peers, size) in [1, 100].into_iter().flat_map(|peers| sizes.iter().map(move |&size| (peers, size))) {
         let case = Case::new("W8", format!("{size} B through a proxy to {peers}"), size).into_drain(peers);
@@ -173,24 +199,50 @@ pub fn all(quick: bool) -> Vec<Case> {
     cases
 }
 
+/// W11: first the highest rate, then the latency at shares of the best rival's.
+fn of_the_market(quick: bool) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for &size in if quick { &[64][..] } else { &[64, 256] } {
+        let market = |name| Case {
+            topics: Topics::Market,
+            aim: Aim::Sustained,
+            ..Case::new("W11", name, size).into_drain(market::PEERS)
+        };
+        cases.push(market(format!("{size} B, sustained")));
+        for percent in [25, 50, 75] {
+            let name = format!("{size} B at {percent}% of the best rival's rate");
+            cases.push(Case { aim: Aim::Offered(percent), ..market(name) });
+        }
+    }
+    cases
+}
+
 /// The cases with a large number of prefixes, peers or topics.
 fn of_scale(quick: bool) -> Vec<Case> {
-    let (prefixes, peers, slow) = if quick { (100_000, 1000, 1000) } else { (1_000_000, 5000, 10_000) };
-    let many = |keys, name| {
+    let (prefixes, peers, slow) = if quick { (100_000, 1000, 1000) } else { (PREFIXES, 5000, 10_000) };
+    let many = |prefixes, keys, name| {
         let case = Case::new("W5", format!("{prefixes} prefixes {name}"), 32).into_drain(1);
         Case { topics: Topics::Random(keys, prefixes), aim: Aim::Prefixes, ..case }
     };
     let wide = Case::new("W6", format!("{peers} peers"), 64).into_drain(peers);
+    let own = |peers| {
+        let case = Case::new("W6", format!("{peers} peers, each with a prefix of its own"), 64);
+        Case { topics: Topics::Own, aim: Aim::Peers, ..case.into_drain(peers) }
+    };
     let alone = Case::new("W7", "the reader alone".to_owned(), 64).into_drain(1);
     let alone = Case { topics: Topics::All, aim: Aim::SlowPeers, may_drop: true, ..alone };
     let beside = Case { name: format!("beside {slow} slow peers"), idle: slow, ..alone.clone() };
-    let mut cases = vec![many(Keys::Names, "that begin alike")];
+    let mut cases = vec![many(prefixes, Keys::Names, "that begin alike")];
     if !quick {
-        cases.push(many(Keys::Digests, "without order"));
+        cases.push(many(prefixes, Keys::Digests, "without order"));
+        cases.push(many(10 * prefixes, Keys::Names, "that begin alike"));
     }
-    let own = Case { name: format!("{peers} peers, each with a prefix of its own"), ..wide.clone() };
-    cases.push(Case { topics: Topics::All, aim: Aim::Peers, ..wide });
-    cases.push(Case { topics: Topics::Own, aim: Aim::Peers, ..own });
+    cases.extend([Case { topics: Topics::All, aim: Aim::Peers, ..wide }, own(1000)]);
+    if !quick {
+        let idle = peers_max();
+        let memory = Case::new("W6", format!("{idle} idle peers"), 64).into_drain(idle);
+        cases.extend([own(peers), Case { topics: Topics::All, aim: Aim::IdlePeers, ..memory }]);
+    }
     cases.extend([alone, beside]);
     for (changes, what) in
         [(0, "the same all the time".to_owned()), (CHANGES, format!("{CHANGES} changes a second"))]

@@ -5,10 +5,15 @@ mod cases;
 mod chart;
 mod child;
 mod document;
+mod growth;
+mod limits;
+mod market;
 mod noise;
 mod placement;
+mod plot;
 mod record;
 mod run;
+mod search;
 mod table;
 
 use std::io::{IsTerminal, Write};
@@ -19,6 +24,7 @@ use self::record::{Machine, Record};
 use self::run::{Figures, Player, Times};
 use crate::Outcome;
 use crate::args::Args;
+use crate::frame::Topics;
 
 /// Figures of one case by one implementation at one setting, one per repetition.
 pub struct Row {
@@ -28,12 +34,23 @@ pub struct Row {
     pub failed: Option<String>,
 }
 
+/// The least repetitions of W4 in a run without `--quick` and `--reps`: its times depend most on where the threads run.
+const ROUND_TRIPS: usize = 9;
+
+/// The most repetitions of W11 in such a run: each has a search of many runs.
+const MARKETS: usize = 3;
+
 /// Runs what the options choose: `--quick`, `--only W1,W3`, `--case TEXT`, `--impl oncue,libzmq`, `--reps N`,
-/// `--seconds S`. A complete run rewrites docs/BENCHMARKS.md and adds a file under docs/benchmarks/; a partial run does so
-/// only with `--save`, and no run does so with `--no-save`.
+/// `--seconds S`, `--offered N` (messages a second in place of the best rival's highest rate in W11). A complete run rewrites docs/BENCHMARKS.md and adds a file under docs/benchmarks/; a partial run does so
+/// only with `--save`, and no run does so with `--no-save`. With `--growth` it measures how cost grows instead.
 pub fn run(args: &Args) -> Outcome {
+    limits::raise()?;
+    if args.has("growth") {
+        return growth::run(args);
+    }
     let quick = args.has("quick");
     let reps: usize = args.or("reps", if quick { 1 } else { 5 })?;
+    let offered: Option<f64> = args.find("offered")?;
     let seconds: f64 = args.or("seconds", if quick { 0.4 } else { 1.0 })?;
     let limit = Duration::from_secs(if quick { 6 } else { 20 });
     let mut rows = choose(args, quick)?;
@@ -43,14 +60,27 @@ pub fn run(args: &Args) -> Outcome {
     let machine = Machine::look(reps, seconds);
     let mut records = Vec::new();
     let start = Instant::now();
-    for rep in 0..reps {
+    let reps_of = |case: &Case| match case.aim {
+        _ if quick || args.has("reps") => reps,
+        Aim::RoundTrip => reps.max(ROUND_TRIPS),
+        Aim::Sustained | Aim::Offered(_) => reps.min(MARKETS),
+        _ => reps,
+    };
+    let most = rows.iter().map(|row| reps_of(&row.case)).max().unwrap_or(0);
+    for rep in 0..most {
         let total = rows.len();
-        for (number, row) in rows.iter_mut().enumerate().filter(|(_, row)| row.failed.is_none()) {
+        for number in 0..total {
+            rows[number].case.rate = rate_of(&rows, number, offered);
+            let row = &mut rows[number];
+            if row.failed.is_some() || rep >= reps_of(&row.case) {
+                continue;
+            }
             let Player { name, threads } = row.player;
             progress(&format!(
-                "[{:>4.0} s] repetition {} of {reps}, {} of {total}: {} {}, {name} with {threads} I/O threads",
+                "[{:>4.0} s] repetition {} of {}, {} of {total}: {} {}, {name} with {threads} I/O threads",
                 start.elapsed().as_secs_f64(),
                 rep + 1,
+                reps_of(&row.case),
                 number + 1,
                 row.case.workload,
                 row.case.name,
@@ -68,11 +98,25 @@ pub fn run(args: &Args) -> Outcome {
     progress("");
     std::io::stdout().lock().write_all(table::render(&rows).as_bytes())?;
     if save {
-        let path = record::write(&machine, &records)?;
+        let path = record::write("", &machine, &records)?;
         document::write(&machine, &rows)?;
         eprintln!("The rows are in {}, the table and the charts in docs/BENCHMARKS.md.", path.display());
     }
     Ok(())
+}
+
+/// The rate at which a case of W11 runs: a search begins at its last result, the others take their share of the highest rate that
+/// a rival had in the first repetition. Without a rival, the best implementation counts.
+fn rate_of(rows: &[Row], number: usize, offered: Option<f64>) -> Option<f64> {
+    const FIGURE: &str = "messages per second";
+    let row = &rows[number];
+    let Aim::Offered(percent) = row.case.aim else { return row.runs.last()?.get(FIGURE).copied() };
+    let of_size = |other: &&Row| other.case.aim == Aim::Sustained && other.case.size == row.case.size;
+    let best = |rivals: bool| {
+        let rows = rows.iter().filter(of_size).filter(|other| !rivals || other.player.name != "oncue");
+        rows.filter_map(|other| other.runs.first()?.get(FIGURE).copied()).max_by(f64::total_cmp)
+    };
+    Some(offered.or_else(|| best(true)).or_else(|| best(false))? * f64::from(percent) / 100.0)
 }
 
 /// Shows the progress line.
@@ -101,7 +145,7 @@ fn choose(args: &Args, quick: bool) -> Outcome<Vec<Row>> {
                 "rzmq" | "zeromq" if quick => &[2],
                 _ if quick => &[1],
                 // The results of these cases do not depend on the number of threads, and they take long.
-                "rzmq" | "zeromq" if case.aim.is_of_scale() => &[2],
+                "rzmq" | "zeromq" if case.aim.is_of_scale() || case.topics == Topics::Market => &[2],
                 _ if case.aim.is_of_scale() => &[1],
                 _ => &[1, 2],
             };
@@ -122,6 +166,7 @@ fn keep_best(rows: &mut Vec<Row>) {
     let worth = |row: &Row| match (row.runs.first(), row.case.aim) {
         (None, _) => f64::NEG_INFINITY,
         (Some(figures), Aim::RoundTrip | Aim::ProxyTrip) => -figures["us p50"],
+        (Some(figures), Aim::Offered(_)) => -figures["us p99"],
         (Some(figures), _) => figures["per second"],
     };
     let mut kept: Vec<Row> = Vec::new();

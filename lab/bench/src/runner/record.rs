@@ -81,13 +81,12 @@ impl Machine {
         }
     }
 
-    /// The same as a sentence.
+    /// The same as a sentence, without its end.
     pub fn sentence(&self) -> String {
         let versions: Vec<String> =
             self.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
         format!(
-            "Commit {}, {} UTC; {} processors ({}), {} GiB, Linux {}; {}; {}; medians of {} runs of {} s, minimum and \
-             maximum in brackets.",
+            "Commit {}, {} UTC; {} processors ({}), {} GiB, Linux {}; {}; {}; medians of {} runs of {} s",
             self.commit,
             self.date,
             self.processors,
@@ -128,12 +127,12 @@ pub fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
 }
 
-/// Writes all rows of a run to a separate file.
-pub fn write(machine: &Machine, records: &[Record]) -> Outcome<PathBuf> {
+/// Writes all rows of a run to a separate file, whose name begins with `kind`.
+pub fn write(kind: &str, machine: &Machine, records: &[impl Serialize]) -> Outcome<PathBuf> {
     let folder = docs().join("benchmarks");
     std::fs::create_dir_all(&folder)?;
     let day = machine.date.split(' ').next().unwrap_or_default();
-    let path = folder.join(format!("{day}-{}.jsonl", machine.commit.trim_end_matches('+')));
+    let path = folder.join(format!("{kind}{day}-{}.jsonl", machine.commit.trim_end_matches('+')));
     let mut text = serde_json::to_string(machine)? + "\n";
     for record in records {
         text += &(serde_json::to_string(record)? + "\n");

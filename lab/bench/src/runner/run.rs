@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::cases::{Aim, Case, Side};
 use super::child::{Process, resident_bytes};
+use super::market;
 use super::noise::{Noise, cpu_seconds};
 use super::placement::Placement;
 use crate::Outcome;
@@ -25,6 +26,10 @@ pub type Figures = BTreeMap<&'static str, f64>;
 /// Messages that fill the buffers and the queues of peers that never read, before the measurement.
 const FILL: u64 = 3000;
 
+/// The time that one connection, and one prefix, may take, in addition to the limit of a run.
+const TO_CONNECT: Duration = Duration::from_micros(200);
+const TO_SUBSCRIBE: Duration = Duration::from_micros(2);
+
 /// How long a run lasts, and how long it may be silent.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
@@ -42,19 +47,22 @@ pub fn run(case: &Case, player: &Player, times: Times) -> Outcome<Figures> {
         Aim::ProxyRate => through_proxy(case, player, times),
         Aim::ProxyTrip => trips(case, player, times),
         Aim::OnDemand => on_demand(case, player, times),
+        Aim::Sustained => market::sustained(case, player, times),
+        Aim::Offered(_) => market::offered(case, player, times),
         _ => stream(case, player, times),
     }?;
     figures.insert("others %", Noise::look()?.since(&before));
     Ok(figures)
 }
 
-fn options(case: &Case, player: &Player, seconds: f64) -> Vec<String> {
+pub(super) fn options(case: &Case, player: &Player, seconds: f64) -> Vec<String> {
     let topics = match case.topics {
         Topics::None => "none".to_owned(),
         Topics::All => "all".to_owned(),
         Topics::Fill => "fill".to_owned(),
         Topics::Own => "own".to_owned(),
         Topics::Ring => "ring".to_owned(),
+        Topics::Market => "market".to_owned(),
         Topics::Random(Keys::Names, count) => format!("names:{count}"),
         Topics::Random(Keys::Digests, count) => format!("digests:{count}"),
     };
@@ -70,6 +78,9 @@ fn options(case: &Case, player: &Player, seconds: f64) -> Vec<String> {
     add("idle", case.idle.to_string());
     if case.idle > 0 {
         add("fill", FILL.to_string());
+    }
+    if let Some(rate) = case.rate {
+        options.extend(["--rate".to_owned(), rate.to_string()]);
     }
     if case.may_drop {
         options.push("--drop".to_owned());
@@ -87,15 +98,21 @@ fn stream(case: &Case, player: &Player, Times { seconds, limit }: Times) -> Outc
     let mut options = options;
     options.extend(["--port".to_owned(), port.to_string()]);
     let mut subscriber = Process::start(role(case.subscriber, "sub", "drain"), &options)?;
-    subscriber.connected(limit)?;
+    subscriber.connected(limit + TO_CONNECT * (case.peers + case.idle) as u32)?;
     publisher.say("probe")?;
-    let ready = subscriber.ready(limit)?;
+    let ready = subscriber.ready(limit + TO_SUBSCRIBE * case.topics.count() as u32)?;
     // Wait until the work after the handshakes is done before memory and time are measured.
     std::thread::sleep(Duration::from_millis(if case.aim == Aim::Rate { 20 } else { 200 }));
     let full = resident_bytes(publisher.id())?;
+    let per_peer = (full - empty) / case.peers as f64 / 1024.0;
+    if case.aim == Aim::IdlePeers {
+        return Ok(Figures::from([("KiB per peer", per_peer)]));
+    }
 
+    let before = cpu_seconds(publisher.id())?;
     publisher.say("go")?;
     let received = subscriber.done(limit)?;
+    let spent = cpu_seconds(publisher.id())? - before;
     let mut figures = Figures::new();
     match case.aim {
         _ if player.name == "raw" => {}
@@ -106,16 +123,23 @@ fn stream(case: &Case, player: &Player, Times { seconds, limit }: Times) -> Outc
             figures.insert("s until dropped", busy(publisher.id(), limit)?);
         }
         Aim::Peers => {
-            figures.insert("KiB per peer", (full - empty) / case.peers as f64 / 1024.0);
+            figures.insert("KiB per peer", per_peer);
         }
         Aim::SlowPeers => {
             figures.insert("MiB of the publisher", resident_bytes(publisher.id())? / f64::from(1 << 20));
         }
-        Aim::Rate | Aim::RoundTrip | Aim::OnDemand | Aim::ProxyRate | Aim::ProxyTrip => {}
+        _ => {}
     }
     publisher.end();
+    // A publisher that waits for room goes on, and reports, when its subscribers have gone.
+    subscriber.end();
     let sent = publisher.done(Duration::from_secs(3)).ok();
     rates(case, &received, sent.as_ref(), &mut figures)?;
+    let late = figures.get("unaccounted").is_none_or(|&late| late > 0.0) && !case.may_drop;
+    if late && case.publisher == Side::Measured && player.name != "raw" {
+        // Its own figure, if there is one, has what it did for messages that were not counted any more.
+        figures.insert("publisher ns each", spent * 1e9 / received.messages as f64);
+    }
     Ok(figures)
 }
 
@@ -240,7 +264,7 @@ fn round_trips(case: &Case, player: &Player, Times { seconds, limit }: Times) ->
 }
 
 /// The factor by which this run is longer than others: it consists of ticks, and of topics that come and go.
-const LONGER: f64 = 5.0;
+pub(super) const LONGER: f64 = 5.0;
 
 fn on_demand(case: &Case, player: &Player, Times { seconds, limit }: Times) -> Outcome<Figures> {
     let nanos = nanos_to_produce();
@@ -248,6 +272,8 @@ fn on_demand(case: &Case, player: &Player, Times { seconds, limit }: Times) -> O
     let mut add = |name: &str, value: String| options.extend([format!("--{name}"), value]);
     add("impl", player.name.to_owned());
     add("seconds", (seconds * LONGER).to_string());
+    add("period", case.period.as_millis().to_string());
+    add("wanted", case.wanted.to_string());
     add("changes", case.changes.to_string());
     let mut publisher = Process::start("catalogue", &options)?;
     let port = publisher.bound()?;
