@@ -357,7 +357,8 @@ impl Builder {
             socket.check_matching("on-demand production")?;
             self.routes.iter().try_for_each(|(draft, _)| draft.fits(socket))?;
         }
-        Feeds::new(routes, self.defaults.limits).map(drop).map_err(refused)
+        // What peers choose does not come here.
+        Feeds::new(0, routes, self.defaults.limits).map(drop).map_err(refused)
     }
 
     /// Begins to produce what is wanted, including what was wanted before.

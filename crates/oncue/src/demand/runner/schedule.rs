@@ -90,7 +90,7 @@ mod tests {
     fn feed_of(feeds: FeedRoute, clock: Clock) -> (Feed, RouteId, Arc<Workers>) {
         let socket = XPub::new(&Engine::start().unwrap(), Options::new()).unwrap();
         let routes = vec![Route::new(Pattern::parse("clock").unwrap())];
-        let mut machine = Feeds::new(routes, Limits::default()).unwrap();
+        let mut machine = Feeds::new(1, routes, Limits::default()).unwrap();
         machine.wanted(b"clock", Duration::ZERO);
         let Some(Decision::Start { feed: id, generation, topic, params, since, route }) = machine.poll()
         else {
