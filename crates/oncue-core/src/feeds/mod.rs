@@ -35,6 +35,7 @@ use self::unserved::Announced;
 use oncue_pattern::{Params, Pattern};
 use slab::Slab;
 
+mod catalogue;
 mod error;
 mod feed;
 mod machine;
@@ -156,7 +157,7 @@ pub struct FeedsStats {
 ///
 /// let grace = Duration::from_secs(2);
 /// let route = Route { grace, ..Route::new(Pattern::parse("prices/{symbol}").unwrap()) };
-/// let mut feeds = Feeds::new(vec![route], Limits::default()).unwrap();
+/// let mut feeds = Feeds::new(1, vec![route], Limits::default()).unwrap();
 ///
 /// feeds.wanted(b"prices/AAPL", Duration::from_secs(1));
 /// let Some(Decision::Start { feed, generation: 1, .. }) = feeds.poll() else { panic!() };
@@ -166,7 +167,6 @@ pub struct FeedsStats {
 /// assert_eq!(feeds.poll(), Some(Decision::Stop { feed, generation: 1, wanted: false }));
 /// feeds.ended(feed, 1, End::Finished, Duration::from_secs(8));
 /// ```
-#[derive(Default)]
 pub struct Feeds {
     routes: Routes,
     limits: Limits,
@@ -189,12 +189,32 @@ pub struct Feeds {
 }
 
 impl Feeds {
-    /// A machine without wanted prefixes. The routes are numbered in this order.
+    /// A machine without routes. `seed` keys its hashes: it should be random and secret, since peers choose the prefixes.
+    pub fn empty(seed: u64) -> Feeds {
+        Feeds {
+            routes: Routes::new(seed),
+            limits: Limits::default(),
+            now: Duration::ZERO,
+            prefixes: Prefixes::new(!seed),
+            feeds: Slab::new(),
+            by_topic: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            cooling: BTreeSet::new(),
+            queue: Queue::default(),
+            last_turn: 0,
+            last_generation: 0,
+            announced: Announced::default(),
+            decisions: VecDeque::new(),
+            stats: FeedsStats::default(),
+        }
+    }
+
+    /// A machine without wanted prefixes. The routes are numbered in this order. `seed` as for [`empty`](Feeds::empty).
     ///
     /// # Errors
     /// [`RoutesError`] when the routes conflict with each other or exceed the limits, with the patterns concerned.
-    pub fn new(routes: Vec<Route>, limits: Limits) -> Result<Feeds, RoutesError> {
-        let mut feeds = Feeds::default();
+    pub fn new(seed: u64, routes: Vec<Route>, limits: Limits) -> Result<Feeds, RoutesError> {
+        let mut feeds = Feeds::empty(seed);
         feeds.change_routes(&[], routes, limits, Duration::ZERO)?;
         Ok(feeds)
     }
@@ -206,7 +226,9 @@ impl Feeds {
             return;
         }
         // Kept even if no route matches it: a later route may.
-        for id in self.attached(prefix) {
+        let attached = self.attached(prefix);
+        let known = attached.first().is_some_and(|id| *self.feeds[id.0].topic == *prefix);
+        for id in attached {
             let feed = &mut self.feeds[id.0];
             feed.wants += 1;
             feed.starters += usize::from(feed.starts_by(prefix, &self.routes));
@@ -220,7 +242,8 @@ impl Feeds {
             }
         }
         for (topic, route) in self.routes.started_by(prefix) {
-            if !self.by_topic.contains_key(&topic) {
+            let is_new = if *topic == *prefix { !known } else { !self.by_topic.contains_key(&topic) };
+            if is_new {
                 self.open(topic, route);
             }
         }

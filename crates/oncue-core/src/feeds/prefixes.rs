@@ -1,38 +1,39 @@
 //! The set of wanted prefixes, and which of them a topic begins with.
 
-use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
-use core::ops::Bound;
+use crate::topic::index::PrefixMap;
 
-#[derive(Default)]
 pub(super) struct Prefixes {
     /// With each prefix, whether it is unserved.
-    set: BTreeMap<Box<[u8]>, bool>,
+    set: PrefixMap<bool>,
     unserved: usize,
 }
 
 impl Prefixes {
+    /// `seed` keys the hash.
+    pub(super) fn new(seed: u64) -> Prefixes {
+        Prefixes { set: PrefixMap::new(seed), unserved: 0 }
+    }
+
+    /// Returns whether it is new. A prefix for which the index has no room is not: the ledger, which has the same bound, does
+    /// not report one.
     pub(super) fn insert(&mut self, prefix: &[u8]) -> bool {
-        let new = !self.set.contains_key(prefix);
-        if new {
-            self.set.insert(prefix.into(), false);
-        }
-        new
+        self.set.get_or_insert_with(prefix, || false).is_ok_and(|(_, new)| new)
     }
 
     pub(super) fn remove(&mut self, prefix: &[u8]) -> bool {
-        let removed = self.set.remove(prefix);
+        let removed = self.set.find(prefix).and_then(|id| self.set.remove_id(id));
         self.unserved -= usize::from(removed == Some(true));
         removed.is_some()
     }
 
     pub(super) fn contains(&self, prefix: &[u8]) -> bool {
-        self.set.contains_key(prefix)
+        self.set.find(prefix).is_some()
     }
 
     /// Notes whether a prefix is unserved. Returns whether it has come to be.
     pub(super) fn set_unserved(&mut self, prefix: &[u8], unserved: bool) -> bool {
-        let Some(known) = self.set.get_mut(prefix) else { return false };
+        let id = self.set.find(prefix);
+        let Some(known) = id.and_then(|id| self.set.value_mut(id)) else { return false };
         let before = core::mem::replace(known, unserved);
         self.unserved = self.unserved + usize::from(unserved) - usize::from(before);
         unserved && !before
@@ -41,10 +42,13 @@ impl Prefixes {
     /// Notes of every prefix whether it is unserved. Returns how many have come to be.
     pub(super) fn set_all_unserved(&mut self, mut is_unserved: impl FnMut(&[u8]) -> bool) -> u64 {
         let (mut new, mut all) = (0, 0);
-        for (prefix, known) in &mut self.set {
-            let before = core::mem::replace(known, is_unserved(prefix));
-            new += u64::from(*known && !before);
-            all += usize::from(*known);
+        for id in 0..self.set.ids_end() {
+            let Some(id) = self.set.entry(id) else { continue };
+            let unserved = self.set.prefix(id).is_some_and(&mut is_unserved);
+            let Some(known) = self.set.value_mut(id) else { continue };
+            let before = core::mem::replace(known, unserved);
+            new += u64::from(unserved && !before);
+            all += usize::from(unserved);
         }
         self.unserved = all;
         new
@@ -60,27 +64,15 @@ impl Prefixes {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.set.keys().map(|prefix| &**prefix)
+        self.set.iter().map(|(_, prefix, _)| prefix)
     }
 
-    /// Visits the wanted prefixes that `topic` begins with. Takes one lookup for each of them, and one for each neighbour
-    /// that shares a shorter beginning with the topic: not one per byte of the topic, whose length a peer chooses.
+    /// Visits the wanted prefixes that `topic` begins with.
     pub(super) fn of_topic(&self, topic: &[u8], mut visit: impl FnMut(&[u8])) {
-        // All longer prefixes of the topic were visited, or are not in the set.
-        let mut rest = topic;
-        while let Some((nearest, _)) =
-            self.set.range::<[u8], _>((Bound::Unbounded, Bound::Included(rest))).next_back()
-        {
-            // The set contains nothing that sorts between `nearest` and `rest`, and a prefix of `rest` that is longer than
-            // what the two have in common would sort there.
-            let common = rest.iter().zip(&**nearest).take_while(|(a, b)| a == b).count();
-            if common < nearest.len() {
-                rest = &rest[..common];
-                continue;
+        self.set.for_each_match(topic, |id, _| {
+            if let Some(prefix) = self.set.prefix(id) {
+                visit(prefix);
             }
-            visit(nearest);
-            let Some(shorter) = common.checked_sub(1) else { break };
-            rest = &rest[..shorter];
-        }
+        });
     }
 }

@@ -3,9 +3,9 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Bound;
 use core::time::Duration;
 
+use super::catalogue::Catalogue;
 use super::error::RoutesError;
 use crate::backoff::Backoff;
 use oncue_pattern::{Pattern, PrefixMeaning};
@@ -64,15 +64,16 @@ pub enum Unserved {
     NoCatalogue(RouteId),
 }
 
-#[derive(Clone, Default)]
 pub(super) struct Routes {
     routes: BTreeMap<RouteId, Served>,
     /// Routes with parameters, the narrowest first: the first that matches a topic serves it.
     with_params: Vec<RouteId>,
     /// The topics that partial prefixes start.
-    catalogue: BTreeMap<Arc<[u8]>, Listing>,
+    catalogue: Catalogue<RouteId>,
     topics_max: usize,
     next_id: usize,
+    /// Keys the hash of the catalogue.
+    seed: u64,
 }
 
 #[derive(Clone)]
@@ -83,15 +84,19 @@ struct Served {
     listed: Arc<BTreeSet<Arc<[u8]>>>,
 }
 
-#[derive(Clone)]
-struct Listing {
-    /// The route that serves the topic, not always one that lists it.
-    owner: RouteId,
-    /// How many routes list it.
-    routes: usize,
-}
-
 impl Routes {
+    /// No routes. `seed` keys a hash.
+    pub(super) fn new(seed: u64) -> Routes {
+        Routes {
+            routes: BTreeMap::new(),
+            with_params: Vec::new(),
+            catalogue: Catalogue::new(seed),
+            topics_max: 0,
+            next_id: 0,
+            seed,
+        }
+    }
+
     /// These routes without `removed` and with `added`, and the ids of the new ones.
     pub(super) fn changed(
         &self,
@@ -99,7 +104,7 @@ impl Routes {
         added: Vec<Route>,
         topics_max: usize,
     ) -> Result<(Routes, Vec<RouteId>), RoutesError> {
-        let mut next = Routes { topics_max, next_id: self.next_id, ..Routes::default() };
+        let mut next = Routes { topics_max, next_id: self.next_id, ..Routes::new(self.seed) };
         let kept = self.routes.iter().filter(|(id, _)| !removed.contains(id));
         next.routes = kept.map(|(id, served)| (*id, served.clone())).collect();
         let mut ids = Vec::with_capacity(added.len());
@@ -151,6 +156,7 @@ impl Routes {
                 self.list(id, topic);
             }
         }
+        self.catalogue.link_all();
         self.check_length(self.catalogue.len())
     }
 
@@ -164,7 +170,7 @@ impl Routes {
     fn list(&mut self, route: RouteId, topic: &Arc<[u8]>) {
         let narrowest = self.pattern(route).as_literal().is_some();
         let owner = if narrowest { route } else { self.route_of(topic).unwrap_or(route) };
-        self.catalogue.entry(topic.clone()).or_insert(Listing { owner, routes: 0 }).routes += 1;
+        self.catalogue.add(topic, owner);
     }
 
     /// Replaces the catalogue of a route. Returns the topics added and removed, each once; none for an unknown route.
@@ -178,19 +184,12 @@ impl Routes {
         let new = listed(&served.route.pattern, topics)?;
         let gone: Vec<_> = old.difference(&new).cloned().collect();
         let come: Vec<_> = new.difference(&old).cloned().collect();
-        let last = gone.iter().filter(|topic| self.catalogue[*topic].routes == 1).count();
-        let first = come.iter().filter(|topic| !self.catalogue.contains_key(*topic)).count();
+        let last = gone.iter().filter(|topic| self.catalogue.routes_of(topic) == 1).count();
+        let first = come.iter().filter(|topic| !self.catalogue.contains(topic)).count();
         self.check_length(self.catalogue.len() - last + first)?;
-        for topic in &gone {
-            let listing = self.catalogue.get_mut(topic).expect("what a route lists is in the catalogue");
-            listing.routes -= 1;
-            if listing.routes == 0 {
-                self.catalogue.remove(topic);
-            }
-        }
-        for topic in &come {
-            self.list(route, topic);
-        }
+        gone.iter().for_each(|topic| self.catalogue.remove(topic));
+        come.iter().for_each(|topic| self.list(route, topic));
+        gone.iter().chain(&come).for_each(|topic| self.catalogue.link(topic));
         self.routes.get_mut(&route).expect("it was there").listed = Arc::new(new);
         Ok(gone.into_iter().chain(come).collect())
     }
@@ -223,7 +222,7 @@ impl Routes {
 
     /// Why a prefix starts no topic, if it starts none.
     pub(super) fn unserved(&self, prefix: &[u8]) -> Option<Unserved> {
-        if self.listed(prefix).next().is_some() {
+        if self.catalogue.beginning_with(prefix).next().is_some() {
             return None;
         }
         let mut first: Option<RouteId> = None;
@@ -239,12 +238,12 @@ impl Routes {
 
     /// Whether a partial prefix of the topic starts it.
     pub(super) fn catalogued(&self, topic: &[u8]) -> bool {
-        self.catalogue.contains_key(topic)
+        self.catalogue.contains(topic)
     }
 
     /// All topics that partial prefixes start.
     pub(super) fn catalogue(&self) -> impl Iterator<Item = &Arc<[u8]>> {
-        self.catalogue.keys()
+        self.catalogue.iter()
     }
 
     /// Whether `prefix` starts `topic`, which begins with it and which this route serves.
@@ -256,24 +255,18 @@ impl Routes {
     pub(super) fn started_by(&self, prefix: &[u8]) -> Vec<(Arc<[u8]>, RouteId)> {
         let exact = self.route_of(prefix).map(|route| (prefix.into(), route));
         // If a prefix is a whole topic of a route, it starts only that topic, and nothing of the catalogue.
-        let longer = self.listed(prefix).filter(|(topic, listing)| {
-            topic.len() > prefix.len() && !self.pattern(listing.owner).matches(prefix)
-        });
-        let longer = longer.map(|(topic, listing)| (topic.clone(), listing.owner));
+        let longer = self
+            .catalogue
+            .beginning_with(prefix)
+            .filter(|(topic, owner)| topic.len() > prefix.len() && !self.pattern(*owner).matches(prefix));
+        let longer = longer.map(|(topic, owner)| (topic.clone(), owner));
         exact.into_iter().chain(longer).collect()
     }
 
     /// The route that serves a topic.
     pub(super) fn route_of(&self, topic: &[u8]) -> Option<RouteId> {
         let matches = |id: &RouteId| self.pattern(*id).matches(topic);
-        let listed = self.catalogue.get(topic).map(|listing| listing.owner);
-        listed.or_else(|| self.with_params.iter().copied().find(matches))
-    }
-
-    fn listed(&self, prefix: &[u8]) -> impl Iterator<Item = (&Arc<[u8]>, &Listing)> {
-        self.catalogue
-            .range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded))
-            .take_while(move |(topic, _)| topic.starts_with(prefix))
+        self.catalogue.owner(topic).or_else(|| self.with_params.iter().copied().find(matches))
     }
 }
 

@@ -201,6 +201,16 @@ impl<F> Socket<Publisher, F> {
         self.0.hub.room_for(topic.as_ref())
     }
 
+    /// Whether [`room`](Self::room) says [`Room::Congested`](crate::Room::Congested).
+    pub(crate) fn is_congested(&self, topic: &[u8]) -> bool {
+        self.0.hub.is_congested(topic)
+    }
+
+    /// A number that changes whenever [`subscribers`](Self::subscribers) of some topic may have changed.
+    pub(crate) fn demand_version(&self) -> u64 {
+        self.0.hub.demand.version()
+    }
+
     /// Done when the room for some topic may have changed since this call: a peer has become full or is full no longer,
     /// or a peer has come, gone or changed its subscriptions while any was full. Call it before
     /// [`room`](Self::room), so that no change falls in between.
@@ -342,7 +352,12 @@ impl XPub {
 
     /// A snapshot of what is wanted now, and a stream of the changes after it.
     pub fn demand(&self) -> DemandWatch {
-        DemandWatch::new(&self.0)
+        DemandWatch::new(&self.0, false)
+    }
+
+    /// As [`demand`](Self::demand), for a reader that need not be woken at once when something is not wanted any more.
+    pub(crate) fn demand_patiently(&self) -> DemandWatch {
+        DemandWatch::new(&self.0, true)
     }
 
     /// A snapshot of what each peer has now, and a stream of the changes after it: who has subscribed to what.

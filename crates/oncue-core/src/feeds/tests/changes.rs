@@ -61,7 +61,7 @@ fn who_leaves_and_comes_back_does_not_shorten_the_pause() {
 #[test]
 fn failures_that_nobody_wants_are_remembered_up_to_a_bound() {
     let limits = Limits { feeds_max: 2, ..Limits::default() };
-    let mut feeds = Feeds::new(vec![failing("{x}", 100, 100)], limits).unwrap();
+    let mut feeds = Feeds::new(1, vec![failing("{x}", 100, 100)], limits).unwrap();
     for (i, topic) in [b"a", b"b", b"c"].into_iter().enumerate() {
         feeds.wanted(topic, ms(i as u64));
         let (feed, generation) = started(&mut feeds);
@@ -74,7 +74,8 @@ fn failures_that_nobody_wants_are_remembered_up_to_a_bound() {
     }
     assert_eq!(decided(&mut feeds), ["+a#4"], "the oldest is forgotten");
     // Feeds that fail and lose their only subscriber at the same moment exceed the limit at once.
-    let mut feeds = Feeds::new(vec![failing("{x}", 100, 100), failing("p/{x}", 100, 100)], limits).unwrap();
+    let mut feeds =
+        Feeds::new(1, vec![failing("{x}", 100, 100), failing("p/{x}", 100, 100)], limits).unwrap();
     for topic in [&b"p/1"[..], b"p/2", b"p/3", b"p/4"] {
         feeds.wanted(topic, ms(0));
         let (feed, generation) = started(&mut feeds);
@@ -119,7 +120,7 @@ fn what_is_said_of_a_topic() {
 fn each_route_has_its_own_room() {
     let limits = Limits { feeds_max: 3, ..Limits::default() };
     let narrow = Route { feeds_max: 1, ..route("a/{x}") };
-    let mut feeds = Feeds::new(vec![narrow, route("b/{x}")], limits).unwrap();
+    let mut feeds = Feeds::new(1, vec![narrow, route("b/{x}")], limits).unwrap();
     for topic in ["a/1", "a/2", "b/1", "b/2", "b/3"] {
         feeds.wanted(topic.as_bytes(), ms(0));
     }
@@ -138,7 +139,7 @@ fn each_route_has_its_own_room() {
 #[test]
 fn those_with_the_most_subscribers_are_served_first_and_then_the_oldest() {
     let limits = Limits { feeds_max: 1, ..Limits::default() };
-    let mut feeds = Feeds::new(vec![route("{x}")], limits).unwrap();
+    let mut feeds = Feeds::new(1, vec![route("{x}")], limits).unwrap();
     for topic in [b"a", b"b", b"c", b"d", b"e"] {
         feeds.wanted(topic, ms(0));
     }
@@ -198,7 +199,7 @@ fn a_new_list_starts_what_has_come_and_leaves_what_runs() {
 fn lists_together_are_bounded() {
     let limits = Limits { catalogue_topics_max: 3, ..Limits::default() };
     let routes = vec![with("a/{x}", 0, &["a/1"]), with("{y}/{x}", 0, &["a/1", "b/1"])];
-    let mut feeds = Feeds::new(routes, limits).unwrap();
+    let mut feeds = Feeds::new(1, routes, limits).unwrap();
     let ids: Vec<_> = feeds.routes().map(|(id, _)| id).collect();
     let topics = |range: core::ops::Range<u32>| range.map(|i| format!("a/{i}").into_bytes()).collect();
     feeds.relist(ids[0], topics(1..3), ms(0)).unwrap();
@@ -281,7 +282,7 @@ fn a_prefix_that_ends_inside_a_parameter() {
 fn many_that_wait_are_served_one_by_one() {
     const TOPICS: u32 = 100_000;
     let limits = Limits { feeds_max: 10, ..Limits::default() };
-    let mut feeds = Feeds::new(vec![route("t/{i}")], limits).unwrap();
+    let mut feeds = Feeds::new(1, vec![route("t/{i}")], limits).unwrap();
     for i in 0..TOPICS {
         feeds.wanted(format!("t/{i}").as_bytes(), ms(0));
     }

@@ -30,7 +30,7 @@ fn with(text: &str, grace: u64, catalogue: &[&str]) -> Route {
 }
 
 fn machine(routes: Vec<Route>) -> Feeds {
-    Feeds::new(routes, Limits::default()).unwrap()
+    Feeds::new(1, routes, Limits::default()).unwrap()
 }
 
 /// The decisions as text: `+topic#generation`, `-#generation`, `topic=state`.
@@ -177,7 +177,7 @@ fn a_feed_that_ended_waits_for_new_demand() {
 #[test]
 fn beyond_feeds_max_topics_wait_their_turn() {
     let limits = Limits { feeds_max: 2, ..Limits::default() };
-    let mut feeds = Feeds::new(vec![route("{x}")], limits).unwrap();
+    let mut feeds = Feeds::new(1, vec![route("{x}")], limits).unwrap();
     for topic in [b"a", b"b", b"c", b"d", b"e"] {
         feeds.wanted(topic, ms(0));
     }
@@ -211,7 +211,7 @@ fn the_narrowest_route_serves_a_topic() {
 
 #[test]
 fn contradictions_are_refused_with_the_patterns_named() {
-    let refused = |routes: Vec<Route>, limits: Limits| match Feeds::new(routes, limits) {
+    let refused = |routes: Vec<Route>, limits: Limits| match Feeds::new(1, routes, limits) {
         Ok(_) => panic!("accepted"),
         Err(error) => error,
     };
@@ -247,6 +247,7 @@ fn many_feeds_under_churn() {
     const FEEDS: u32 = 100_000;
     let catalogue = (0..FEEDS).map(|i| format!("t/{i:06}").into_bytes()).collect();
     let mut feeds = Feeds::new(
+        1,
         vec![Route { catalogue, grace: ms(5), ..route("t/{i}") }],
         Limits { feeds_max: 200_000, ..Limits::default() },
     )

@@ -95,7 +95,11 @@ impl History {
             let feeds_max = if random.one_in(3) { 1 + random.below(4) } else { 1000 };
             let limits = Limits { feeds_max, ..Limits::default() };
             // Conflicting routes are tested elsewhere.
-            let Ok(feeds) = Feeds::new(routes.iter().map(real_route).collect(), limits) else { continue };
+            let Ok(feeds) =
+                Feeds::new(random.below(usize::MAX) as u64, routes.iter().map(real_route).collect(), limits)
+            else {
+                continue;
+            };
             let ids = feeds.routes().map(|(id, _)| id).collect::<Vec<_>>();
             let pool = strings(b"ab/", 3);
             let mut history = History {

@@ -35,6 +35,7 @@ mod failure;
 mod fresh;
 mod keep;
 mod outlet;
+mod quickness;
 mod route;
 mod together;
 mod value;
@@ -188,7 +189,7 @@ impl Feed {
     fn publish_into(&self, mut outlet: MutexGuard<'_, Outlet>, value: Value<'_>) -> Result<(), Stopped> {
         let desk = &self.0.of.desk;
         match outlet.put(&self.subject(), value, || desk.now()) {
-            Put::Sent => self.sent(&outlet, 1),
+            Put::Sent => self.sent(&mut outlet, 1),
             Put::Held { until } => {
                 drop(outlet);
                 desk.tell(Note::Hold { generation: self.generation(), until });
@@ -210,7 +211,7 @@ impl Feed {
         let desk = &self.0.of.desk;
         let mut outlet = lock(&self.0.outlet);
         match outlet.release(&self.subject(), || desk.now()) {
-            Some(Put::Sent) => self.sent(&outlet, 1),
+            Some(Put::Sent) => self.sent(&mut outlet, 1),
             Some(Put::Refused) => self.count(|counters| &counters.refused, 1),
             _ => {}
         }
@@ -236,14 +237,14 @@ impl Feed {
     }
 
     /// Counts values that were sent.
-    fn sent(&self, outlet: &Outlet, values: u64) {
+    fn sent(&self, outlet: &mut Outlet, values: u64) {
         if values == 0 {
             return;
         }
         let Activation { id, generation, since, route, desk, .. } = &self.0.of;
         self.count(|counters| &counters.produced, values);
-        let subscribers = outlet.socket().map_or(0, |socket| socket.subscribers(self.topic()));
-        self.count(|counters| &counters.offered, values.saturating_mul(subscribers as u64));
+        let subscribers = outlet.subscribers(self.topic());
+        self.count(|counters| &counters.offered, values.saturating_mul(subscribers));
         // The outlet is locked, so one value is the first.
         if !self.has_published() {
             let after = desk.now().saturating_sub(*since);
@@ -304,7 +305,7 @@ impl Feed {
     /// Whether a value should not be produced now, since all subscribers of the topic are full. It is then counted as a
     /// tick left out: for producers that have a clock of their own.
     pub fn skip_for_congestion(&self) -> bool {
-        let congested = self.room() == Room::Congested;
+        let congested = lock(&self.0.outlet).socket().is_some_and(|socket| socket.is_congested(self.topic()));
         self.count(|counters| &counters.ticks_congested, u64::from(congested));
         congested
     }
@@ -407,8 +408,21 @@ impl Feed {
         self.count(|counters| &counters.producing_nanos, nanos(time));
     }
 
+    /// Notes how long a call for this many feeds of the route took.
+    pub(crate) fn took(&self, time: Duration, feeds: u32) {
+        self.0.of.route.quickness.took(time / feeds.max(1));
+    }
+
+    /// Whether the function of the route is known to be quick.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.0.of.route.quickness.is_quick()
+    }
+
     /// Counts for the feed, its route, and all.
     pub(crate) fn count(&self, which: impl Fn(&Counters) -> &AtomicU64, n: u64) {
+        if n == 0 {
+            return;
+        }
         add(which(&self.0.counters), n);
         add(which(&self.0.of.route.counters), n);
         add(which(&self.0.of.desk.counters), n);

@@ -22,6 +22,8 @@ pub(super) struct Outlet {
     count: u64,
     /// When the last value was sent, if the route rests after one.
     last: Option<Duration>,
+    /// How many subscribers the topic had when they were counted last, and the version of demand then.
+    counted: Option<(u64, u64)>,
 }
 
 /// The topic that values are of.
@@ -51,11 +53,26 @@ pub(super) enum Put {
 impl Outlet {
     /// `count`: how many messages the topic has had.
     pub(super) fn new(socket: XPub, count: u64) -> Outlet {
-        Outlet { socket: Some(socket), next: Duration::ZERO, held: None, count, last: None }
+        Outlet { socket: Some(socket), next: Duration::ZERO, held: None, count, last: None, counted: None }
     }
 
     pub(super) fn socket(&self) -> Option<&XPub> {
         self.socket.as_ref()
+    }
+
+    /// How many subscribers the topic has. They are counted again only if demand has changed.
+    pub(super) fn subscribers(&mut self, topic: &[u8]) -> u64 {
+        let Some(socket) = &self.socket else { return 0 };
+        // Before they are counted.
+        let version = socket.demand_version();
+        match self.counted {
+            Some((subscribers, at)) if at == version => subscribers,
+            _ => {
+                let subscribers = socket.subscribers(topic) as u64;
+                self.counted = Some((subscribers, version));
+                subscribers
+            }
+        }
     }
 
     /// When the last value was sent, if the route rests after one.

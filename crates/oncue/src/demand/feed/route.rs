@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::counts::Counters;
 use super::keep::{self, Keep};
+use super::quickness::Quickness;
 use super::value::Layout;
 use crate::batch::Batch;
 use crate::error::Result;
@@ -27,6 +28,8 @@ pub(crate) struct FeedRoute {
     /// Whether its producers have a clock of their own, of which the route knows the period.
     pub(crate) paced: bool,
     pub(crate) counters: Counters,
+    /// How long a call of its function takes for one feed, on average over the last calls.
+    pub(crate) quickness: Quickness,
 }
 
 impl FeedRoute {

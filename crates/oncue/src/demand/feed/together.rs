@@ -80,7 +80,7 @@ fn send(open: &mut [Open<'_>], values: &[(&Feed, &[u8])]) -> usize {
         Put::Sent => {
             for of in open {
                 of.outlet.count(&of.feed.subject(), of.values);
-                of.feed.sent(&of.outlet, of.values);
+                of.feed.sent(&mut of.outlet, of.values);
             }
         }
         Put::Closed => unsent += batched,

@@ -8,9 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::ticks::{Tick, next_tick};
-use super::workers::{Job, Jobs, Workers};
+use super::workers::{Job, Jobs};
 use crate::demand::feed::{Failure, Feed};
 use crate::sync::lock;
+
+/// A call for this number of feeds may be quick.
+const QUICK_FEEDS_MAX: usize = 16;
 
 /// The feeds that one call is to produce, ordered by topic: a slice of [`Feed`]s, and a way to the feed of a topic.
 pub struct FeedSet<'a>(&'a [Feed]);
@@ -73,12 +76,12 @@ impl BatchRun {
     }
 
     /// A feed has started. Returns when the route's next tick is, if it is not ticking yet.
-    pub(crate) fn start(self: &Arc<Self>, feed: &Feed, now: Duration, workers: &Workers) -> Option<Duration> {
+    pub(crate) fn start(self: &Arc<Self>, feed: &Feed, now: Duration, jobs: &mut Jobs) -> Option<Duration> {
         let mut set = lock(&self.set);
         set.feeds.insert(feed.shared_topic(), feed.clone());
         set.new.insert(feed.shared_topic(), feed.clone());
         if !std::mem::replace(&mut set.busy, true) {
-            workers.queue(vec![self.clone()]);
+            jobs.push(self.clone());
         }
         // Ticks are whole periods after the runner's origin, so that those of several routes meet.
         let first = next_tick(Duration::ZERO, self.period, now).0;
@@ -128,7 +131,9 @@ impl BatchRun {
         let start = Instant::now();
         let outcome = Failure::catch(|| (self.produce)(&FeedSet(feeds)));
         let Some(first) = feeds.first() else { return };
-        first.count_call(start.elapsed());
+        let time = start.elapsed();
+        first.took(time, u32::try_from(feeds.len()).unwrap_or(u32::MAX));
+        first.count_call(time);
         if let Err(failure) = outcome {
             // One panic is one failure, and it ends all feeds that the call was about.
             first.fail_with(&failure);
@@ -161,6 +166,13 @@ impl Tick for BatchRun {
 }
 
 impl Job for BatchRun {
+    /// A call for all that is wanted is not.
+    fn is_quick(&self) -> bool {
+        let set = lock(&self.set);
+        let mut feeds = set.new.values();
+        !set.due && set.new.len() <= QUICK_FEEDS_MAX && feeds.next().is_none_or(Feed::is_quick)
+    }
+
     fn run(&self) {
         loop {
             let feeds = self.next();

@@ -13,7 +13,7 @@ pub(crate) use self::periodic::Periodic;
 pub use self::ticks::Ticks;
 pub(crate) use self::ticks::{Held, Tick, next_tick};
 pub use self::value::{Fallible, IntoValue, Plain};
-pub(crate) use self::workers::Workers;
+pub(crate) use self::workers::{Job, Jobs, Workers};
 use crate::demand::feed::{Feed, Produced};
 
 mod batch;

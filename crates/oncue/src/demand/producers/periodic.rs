@@ -61,11 +61,17 @@ impl Tick for Periodic {
 }
 
 impl Job for Periodic {
+    fn is_quick(&self) -> bool {
+        self.feed.is_quick()
+    }
+
     fn run(&self) {
         let start = Instant::now();
         let outcome =
             Failure::catch(|| if self.feed.is_active() { (self.produce)(&self.feed) } else { Ok(()) });
-        self.feed.spent(start.elapsed());
+        let time = start.elapsed();
+        self.feed.took(time, 1);
+        self.feed.spent(time);
         let failed = !matches!(outcome, Ok(Ok(())));
         self.feed.judge(outcome);
         self.busy.store(false, Ordering::SeqCst);

@@ -97,8 +97,7 @@ pub(crate) fn tick_while_fresh(
 /// after the runner's origin, so that those of many feeds meet and one waking serves them all. The first tick may be due at
 /// any time; the second comes half a period later at the earliest.
 pub(crate) fn aligned_tick(due: Duration, period: Duration, now: Duration) -> (Duration, u64) {
-    let beyond = due.as_nanos() % period.as_nanos().max(1);
-    let beyond = Duration::from_nanos(u64::try_from(beyond).unwrap_or(u64::MAX));
+    let beyond = beyond_whole(due, period);
     let mut next = due.saturating_sub(beyond).saturating_add(period);
     if next.saturating_sub(due) < period / 2 {
         next = next.saturating_add(period);
@@ -108,6 +107,16 @@ pub(crate) fn aligned_tick(due: Duration, period: Duration, now: Duration) -> (D
     }
     let (next, passed) = next_tick(next, period, now);
     (next, passed.saturating_add(1))
+}
+
+/// The time since the last whole period after the runner's origin.
+fn beyond_whole(at: Duration, period: Duration) -> Duration {
+    let beyond = match (u64::try_from(at.as_nanos()), u64::try_from(period.as_nanos())) {
+        // 584 years: a division of 128 bits takes several times as long, and each tick makes one.
+        (Ok(at), Ok(period)) => at % period.max(1),
+        _ => u64::try_from(at.as_nanos() % period.as_nanos().max(1)).unwrap_or(u64::MAX),
+    };
+    Duration::from_nanos(beyond)
 }
 
 /// The first tick after `now`, and how many passed unseen between the one that is due and that.

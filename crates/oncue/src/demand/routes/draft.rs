@@ -7,7 +7,7 @@ use oncue_core::backoff::Backoff;
 use oncue_core::feeds::{Limits, Route};
 use oncue_pattern::{Pattern, PatternError, PrefixMeaning, Template};
 
-use crate::demand::feed::{Counters, FeedRoute, Keep, LastLimits, Layout};
+use crate::demand::feed::{FeedRoute, Keep, LastLimits, Layout};
 use crate::demand::producers::{FillFn, Lister, Producer};
 use crate::demand::runner::{AdmitFn, Guard, Listed, Planned, RouteRun};
 use crate::error::{Error, Result};
@@ -192,7 +192,7 @@ impl Draft {
             keep: self.limits().map(|limits| Keep::new(limits, self.fresh)),
             once: self.once,
             paced: self.pace.is_some(),
-            counters: Counters::default(),
+            ..FeedRoute::default()
         };
         let run = RouteRun {
             pattern: route.pattern.clone(),

@@ -51,7 +51,7 @@ impl Live {
                 Hold::Periodic(periodic)
             }
             Producer::Batch(batch) => {
-                if let Some(tick) = batch.start(&feed, now, &shared.workers) {
+                if let Some(tick) = batch.start(&feed, now, schedule.soon()) {
                     schedule.add(Key::Batch(id), tick, batch.clone());
                 }
                 Hold::Batch(batch.clone(), id)

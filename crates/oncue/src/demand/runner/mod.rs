@@ -1,6 +1,7 @@
 //! The runner: the thread that carries demand to the state machine, and the machine's decisions to the producers. It waits
 //! for three things at once: changes of demand, notes, and the next deadline. Values do not pass through it, but for those
-//! that were held back.
+//! that were held back, and for the first values of topics whose functions are quick: the runner's thread calls these
+//! itself, and leaves the runner at the [`Helm`] meanwhile, where a second thread takes it if a call lasts.
 //!
 //! # What it holds
 //! - Alone: the watch of the socket's demand; the [`Schedule`] (ticks, lists, values held back); the feeds that run, each
@@ -12,8 +13,8 @@
 //! - Leave a [`Note`] at the desk: any thread, at any time. Notes and counts are the only way from a feed to the runner.
 //! - Read counts and replace the routes, which changes the plan and then leaves a note: any thread but an I/O thread that
 //!   decides about a subscription. Decisions of the machine are carried out by the runner alone.
-//! - Queue jobs: the runner alone. Workers are joined by the runner alone, and it by
-//!   [`OnDemand::stop`](crate::OnDemand::stop), never on a thread of its own ([`Desk::on_own_thread`]).
+//! - Queue jobs: the runner alone. Workers are joined by the runner alone; its first thread joins the second one, and is joined
+//!   by [`OnDemand::stop`](crate::OnDemand::stop), never on a thread of its own ([`Desk::on_own_thread`]).
 //!
 //! # The order of locks
 //! A thread that holds a lock takes only locks further to the right:
@@ -25,7 +26,7 @@
 //! feeds                                              nothing else is locked meanwhile
 //! ```
 //!
-//! *rules* is the lock in `routes/rules.rs`, *plan* and *feeds* are in `shared.rs`, *batch* is the set of feeds of a batch
+//! The helm's lock is taken alone. *rules* is the lock in `routes/rules.rs`, *plan* and *feeds* are in `shared.rs`, *batch* is the set of feeds of a batch
 //! route, *outlet* is of one feed, *kept values* of one route, *letterbox* is in the desk. Several outlets are locked together
 //! only by `Feed::publish_all`, in the order of generations.
 //!
@@ -36,7 +37,7 @@
 //! - Dropping what a user's function owns, which may call back: routes, feeds and jobs are moved out and dropped afterwards.
 //! - Joining a thread, and waking a task that waits for a feed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -49,13 +50,14 @@ use oncue_core::feeds::{Decision, End, FeedId, FeedState, Feeds, RouteId, Unserv
 
 pub(crate) use self::announce::States;
 use self::announce::why_unserved;
+use self::helm::Helm;
 use self::live::{FINISHED, Live};
 pub use self::plan::Reloaded;
 pub(crate) use self::plan::{AdmitFn, Guard, Listed, Planned, Replaced, RouteRun, refused};
 use self::schedule::{Key, Schedule};
 pub(crate) use self::shared::{Reports, Shared};
 use crate::demand::feed::{Activation, Failure, Feed, Note, add};
-use crate::demand::producers::{Held, Listing, next_tick};
+use crate::demand::producers::{Held, Job, Listing, next_tick};
 use crate::error::Error;
 use crate::events;
 use crate::op::Op;
@@ -63,6 +65,7 @@ use crate::socket::{DemandEvent, DemandWatch, XPub};
 use crate::sync::lock;
 
 mod announce;
+mod helm;
 mod live;
 mod plan;
 mod schedule;
@@ -82,6 +85,28 @@ pub(crate) struct Runner {
     schedule: Schedule,
     /// The feeds started whose end has not been reported, by generation.
     live: HashMap<u64, Live>,
+    /// Quick jobs that are due, for this thread.
+    calls: VecDeque<Arc<dyn Job>>,
+    helm: Arc<Helm<Box<Runner>>>,
+}
+
+/// Runs the runner, or looks out while another thread does, until its end.
+fn steer(mut runner: Option<Box<Runner>>, helm: &Helm<Box<Runner>>) {
+    // Also if the runner panics.
+    struct End<'a>(&'a Helm<Box<Runner>>);
+
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.finish();
+        }
+    }
+
+    while let Some(runner) = runner.take().or_else(|| helm.look_out()) {
+        let end = End(helm);
+        if !runner.run() {
+            std::mem::forget(end);
+        }
+    }
 }
 
 enum Turn {
@@ -92,38 +117,84 @@ enum Turn {
 
 impl Runner {
     pub(crate) fn new(socket: XPub, shared: Arc<Shared>, states: States) -> Runner {
-        let (watch, schedule, live) = (socket.demand(), Schedule::default(), HashMap::new());
-        Runner { watch, socket, shared, states, schedule, live }
+        let (watch, schedule, live) = (socket.demand_patiently(), Schedule::default(), HashMap::new());
+        let (calls, helm) = (VecDeque::new(), Arc::new(Helm::new()));
+        Runner { watch, socket, shared, states, schedule, live, calls, helm }
     }
 
-    /// Runs on a thread of its own until the routes are stopped, or their socket is closed.
-    pub(crate) fn start(self) -> io::Result<JoinHandle<()>> {
-        thread::Builder::new().name("oncue-demand".to_owned()).spawn(move || self.run())
+    /// Runs on a thread of its own until the routes are stopped, or their socket is closed. When that thread ends, so has the
+    /// lookout.
+    pub(crate) fn start(mut self) -> io::Result<JoinHandle<()>> {
+        let (helm, desk) = (self.helm.clone(), self.shared.desk.clone());
+        let first = move || {
+            desk.adopt_thread();
+            self.begin_with_snapshot();
+            steer(Some(Box::new(self)), &helm);
+            if let Some(lookout) = helm.take_thread() {
+                lookout.join().expect("the lookout does not panic");
+            }
+        };
+        thread::Builder::new().name("oncue-demand".to_owned()).spawn(first)
     }
 
-    fn run(mut self) {
-        self.shared.desk.adopt_thread();
+    fn begin_with_snapshot(&mut self) {
         let snapshot = self.watch.snapshot().iter().filter(|prefix| !self.states.covers(prefix));
         for prefix in snapshot.cloned().collect::<Vec<_>>() {
             let now = self.shared.desk.now();
             self.machine(|machine| machine.wanted(&prefix, now));
             self.carry_out();
         }
+    }
+
+    /// Runs until the routes are stopped, or their socket is closed, or until a function has been called for so long that
+    /// another thread goes on. Returns whether they have ended.
+    fn run(mut self: Box<Self>) -> bool {
+        let helm = self.helm.clone();
         loop {
+            while let Some(job) = self.calls.pop_front() {
+                match helm.leave(self) {
+                    Ok(call) => {
+                        job.run();
+                        // It may own what calls back.
+                        drop(job);
+                        match helm.come_back(call) {
+                            Some(runner) => self = runner,
+                            None => return false,
+                        }
+                    }
+                    Err(runner) => {
+                        self = runner;
+                        let calls = std::iter::once(job).chain(self.calls.drain(..)).collect();
+                        self.shared.workers.queue(calls);
+                        self.call_lookout();
+                    }
+                }
+            }
             let goes_on = match self.wait() {
                 Turn::Demand(event) => self.take_demand(event),
                 Turn::Notes(notes) => notes.into_iter().all(|note| self.handle(note)),
                 Turn::Time => true,
             };
             if !goes_on {
-                return;
+                return true;
             }
             let now = self.shared.desk.now();
             self.count_waiting();
             self.machine(|machine| machine.tick(now));
             self.carry_out();
-            self.schedule.run(now, &self.shared.workers);
+            self.calls.extend(self.schedule.run(now, &self.shared.workers));
         }
+    }
+
+    fn call_lookout(&self) {
+        self.helm.start(|| {
+            let (helm, desk) = (self.helm.clone(), self.shared.desk.clone());
+            let lookout = move || {
+                desk.adopt_thread();
+                steer(None, &helm);
+            };
+            thread::Builder::new().name("oncue-demand-2".to_owned()).spawn(lookout)
+        });
     }
 
     fn wait(&self) -> Turn {

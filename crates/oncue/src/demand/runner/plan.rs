@@ -16,7 +16,6 @@ use crate::sync::lock;
 /// A route's own rule about who may subscribe.
 pub(crate) type AdmitFn = Arc<dyn Fn(&SubscribeRequest<'_>) -> Admission + Send + Sync>;
 
-#[derive(Default)]
 pub(crate) struct Plan {
     pub(crate) machine: Feeds,
     pub(crate) routes: BTreeMap<RouteId, Arc<RouteRun>>,
@@ -82,6 +81,11 @@ pub(crate) struct Replaced {
 }
 
 impl Plan {
+    /// No routes. `seed` keys hashes of what peers choose.
+    pub(crate) fn new(seed: u64) -> Plan {
+        Plan { machine: Feeds::empty(seed), routes: BTreeMap::new() }
+    }
+
     /// Puts these routes in the place of those there are. A route of the same pattern and key stays as it is.
     pub(crate) fn replace(
         &mut self,

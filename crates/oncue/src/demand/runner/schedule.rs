@@ -1,23 +1,36 @@
 //! What is due, and when: ticks, lists, values that are held back. Times are since the runner's origin.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use oncue_core::feeds::RouteId;
 
-use crate::demand::producers::{Tick, Workers};
+use crate::demand::producers::{Jobs, Tick, Workers};
+
+/// How many quick jobs the runner does itself: others wait for it meanwhile.
+const CALLS_MAX: usize = 16;
 
 #[derive(Default)]
 pub(crate) struct Schedule {
-    /// What is due at one time, in the order in which it was added.
-    due: BTreeMap<Place, (Key, Arc<dyn Tick>)>,
+    /// What is due at one time, in no particular order: the ticks of a thousand feeds are mostly due together.
+    due: BTreeMap<Duration, Vec<Due>>,
+    /// What is to be done with what is due next.
+    soon: Jobs,
     /// Where each thing is: what is over leaves at once, for peers can start and stop feeds at will.
-    places: HashMap<Key, Place>,
-    last: u64,
+    places: HashMap<Key, Place, BuildHasherDefault<KeyHasher>>,
 }
 
-type Place = (Duration, u64);
+/// What is due, and under which key.
+type Due = (Key, Arc<dyn Tick>);
+
+/// When something is due, and its place among what is due then.
+#[derive(Clone, Copy)]
+struct Place {
+    at: Duration,
+    index: usize,
+}
 
 /// What is due at one time at the most: of a feed by its generation, or of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,19 +41,56 @@ pub(crate) enum Key {
     List(RouteId),
 }
 
+/// Hashes keys, which are numbers that the runner counts: no peer chooses them.
+#[derive(Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        // Fibonacci hashing: neighbours get distant hashes. The map uses the highest bits too.
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.write_u64(word as u64);
+    }
+
+    fn write_isize(&mut self, word: isize) {
+        self.write_u64(word as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 impl Schedule {
     /// Does this then, and at no other time.
     pub(crate) fn add(&mut self, key: Key, at: Duration, due: Arc<dyn Tick>) {
         self.forget(key);
-        self.last += 1;
-        self.places.insert(key, (at, self.last));
-        self.due.insert((at, self.last), (key, due));
+        self.put(key, at, due);
+    }
+
+    /// Adds what is not there.
+    fn put(&mut self, key: Key, at: Duration, due: Arc<dyn Tick>) {
+        let together = self.due.entry(at).or_default();
+        self.places.insert(key, Place { at, index: together.len() });
+        together.push((key, due));
     }
 
     /// Does not do this any more.
     pub(crate) fn forget(&mut self, key: Key) {
-        if let Some(place) = self.places.remove(&key) {
-            self.due.remove(&place);
+        let Some(Place { at, index }) = self.places.remove(&key) else { return };
+        let Some(together) = self.due.get_mut(&at) else { return };
+        together.swap_remove(index);
+        match together.get(index) {
+            Some((moved, _)) => _ = self.places.insert(*moved, Place { at, index }),
+            None if together.is_empty() => drop(self.due.remove(&at)),
+            None => {}
         }
     }
 
@@ -52,27 +102,44 @@ impl Schedule {
 
     /// When the next thing is due.
     pub(crate) fn next(&self) -> Option<Duration> {
-        self.due.first_key_value().map(|((at, _), _)| *at)
+        self.due.first_key_value().map(|(at, _)| *at)
     }
 
-    /// Does what is due by now, or queues it, and adds what is to come after it.
-    pub(crate) fn run(&mut self, now: Duration, workers: &Workers) {
-        let mut jobs = Vec::new();
+    /// What is done at the next [`run`](Self::run), whatever the time is then.
+    pub(crate) fn soon(&mut self) -> &mut Jobs {
+        &mut self.soon
+    }
+
+    /// Does what is due by now, or queues it, and adds what is to come after it. Returns a few quick jobs that are not worth
+    /// another thread.
+    pub(crate) fn run(&mut self, now: Duration, workers: &Workers) -> Jobs {
+        let mut jobs = std::mem::take(&mut self.soon);
         while let Some(first) = self.due.first_entry()
-            && first.key().0 <= now
+            && *first.key() <= now
         {
-            let ((at, _), (key, due)) = first.remove_entry();
-            self.places.remove(&key);
-            if let Some(next) = due.clone().tick(at, now, &mut jobs) {
-                self.add(key, next, due);
+            let (at, together) = first.remove_entry();
+            for (key, due) in together {
+                match due.clone().tick(at, now, &mut jobs) {
+                    // Its place changes at once, not after a search for the old one.
+                    Some(next) => self.put(key, next, due),
+                    None => _ = self.places.remove(&key),
+                }
             }
         }
-        workers.queue(jobs);
+        let (quick, others): (Jobs, Jobs) = jobs.into_iter().partition(|job| job.is_quick());
+        workers.queue(others);
+        if quick.len() > CALLS_MAX {
+            workers.sweep(quick);
+            return Jobs::new();
+        }
+        quick
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use oncue_core::feeds::{Decision, Feeds, Limits, Route};
     use oncue_pattern::Pattern;
 
@@ -90,7 +157,7 @@ mod tests {
     fn feed_of(feeds: FeedRoute, clock: Clock) -> (Feed, RouteId, Arc<Workers>) {
         let socket = XPub::new(&Engine::start().unwrap(), Options::new()).unwrap();
         let routes = vec![Route::new(Pattern::parse("clock").unwrap())];
-        let mut machine = Feeds::new(routes, Limits::default()).unwrap();
+        let mut machine = Feeds::new(1, routes, Limits::default()).unwrap();
         machine.wanted(b"clock", Duration::ZERO);
         let Some(Decision::Start { feed: id, generation, topic, params, since, route }) = machine.poll()
         else {
@@ -112,6 +179,12 @@ mod tests {
         (Feed::new(of, socket), route, workers)
     }
 
+    /// What is due by then, whoever is to do it.
+    fn due(schedule: &mut Schedule, now: Duration, workers: &Workers) -> Jobs {
+        let quick = schedule.run(now, workers);
+        quick.into_iter().chain(workers.take()).collect()
+    }
+
     #[test]
     fn a_busy_feed_is_queued_once_and_what_it_missed_is_counted() {
         let ms = Duration::from_millis;
@@ -121,20 +194,19 @@ mod tests {
         let periodic = Periodic::new(feed.clone(), ms(10), Arc::new(|_| Ok(())));
         schedule.add(tick, ms(1003), periodic);
         assert_eq!(schedule.next(), Some(ms(1003)), "the first tick is at once");
-        schedule.run(ms(1003), &workers);
-        schedule.run(ms(1009), &workers);
+        let queued = due(&mut schedule, ms(1003), &workers);
+        assert_eq!(due(&mut schedule, ms(1009), &workers).len(), 0);
         assert_eq!((schedule.next(), skipped()), (Some(ms(1010)), 0));
-        schedule.run(ms(1011), &workers);
+        assert_eq!(due(&mut schedule, ms(1011), &workers).len(), 0);
         assert_eq!((schedule.next(), skipped()), (Some(ms(1020)), 1));
-        let queued = workers.take();
         assert_eq!(queued.len(), 1);
         queued[0].run();
-        schedule.run(ms(1044), &workers);
+        let again = due(&mut schedule, ms(1044), &workers);
         assert_eq!((schedule.next(), skipped()), (Some(ms(1050)), 3), "two passed unseen");
-        assert_eq!(workers.take().len(), 1);
+        assert_eq!(again.len(), 1);
         feed.stop();
-        schedule.run(ms(1050), &workers);
-        assert_eq!((schedule.next(), workers.take().len()), (None, 0));
+        let none = due(&mut schedule, ms(1050), &workers);
+        assert_eq!((schedule.next(), none.len()), (None, 0));
     }
 
     #[test]
@@ -154,8 +226,7 @@ mod tests {
         while runs.len() < 4 {
             let at = schedule.next().unwrap();
             *lock(&time) = at;
-            schedule.run(at, &workers);
-            for job in workers.take() {
+            for job in due(&mut schedule, at, &workers) {
                 runs.push(at);
                 // A run takes 100 ms.
                 *lock(&time) = at + ms(100);
@@ -169,8 +240,42 @@ mod tests {
         let again = Periodic::new(feed.clone(), ms(3_600_000), produce);
         schedule.add(Key::Tick(feed.generation()), ms(95_000), again);
         *lock(&time) = ms(95_000);
-        schedule.run(ms(95_000), &workers);
-        assert_eq!((schedule.next(), workers.take().len()), (Some(ms(3_600_000 + 91_400)), 0));
+        let none = due(&mut schedule, ms(95_000), &workers);
+        assert_eq!((schedule.next(), none.len()), (Some(ms(3_600_000 + 91_400)), 0));
+    }
+
+    #[test]
+    fn a_few_quick_jobs_are_returned_and_many_are_one_sweep_for_the_workers() {
+        let (ms, hour) = (Duration::from_millis(1), Duration::from_secs(3600));
+        let (feed, _, workers) = feed();
+        let mut schedule = Schedule::default();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let add = |schedule: &mut Schedule, n: u64| {
+            let count = runs.clone();
+            let produce = Arc::new(move |_: &Feed| {
+                count.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            });
+            schedule.add(Key::Tick(n), ms, Periodic::new(feed.clone(), hour, produce));
+        };
+        add(&mut schedule, 0);
+        assert_eq!(schedule.run(ms, &workers).len(), 0, "it is not known to be quick");
+        workers.take().iter().for_each(|job| job.run());
+        feed.took(Duration::ZERO, 1);
+        (1..=CALLS_MAX as u64).for_each(|n| add(&mut schedule, n));
+        let quick = schedule.run(ms, &workers);
+        assert_eq!((quick.len(), workers.take().len()), (CALLS_MAX, 0));
+        quick.iter().for_each(|job| job.run());
+        (20..=20 + CALLS_MAX as u64).for_each(|n| add(&mut schedule, n));
+        assert_eq!(schedule.run(ms, &workers).len(), 0);
+        let sweep = workers.take();
+        assert_eq!(sweep.len(), 1, "there is no thread more that could join in");
+        sweep[0].run();
+        assert_eq!(runs.load(Ordering::SeqCst), 1 + CALLS_MAX + CALLS_MAX + 1);
+        let batch: Arc<BatchRun> = Arc::new(BatchRun::new(hour, |_| ()));
+        schedule.soon().push(batch);
+        assert_eq!(schedule.run(ms, &workers).len(), 1, "of the next run, whatever is due");
+        assert_eq!(schedule.run(ms, &workers).len(), 0, "once");
     }
 
     #[test]
@@ -180,6 +285,7 @@ mod tests {
         let (tick, value, batch) =
             (Key::Tick(feed.generation()), Key::Value(feed.generation()), Key::Batch(route));
         let mut schedule = Schedule::default();
+        let entries = |schedule: &Schedule| schedule.due.values().map(Vec::len).sum::<usize>();
         let batches = Arc::new(BatchRun::new(hour, |_| ()));
         for at in [hour, 2 * hour] {
             let periodic = Periodic::new(feed.clone(), hour, Arc::new(|_| Ok(())));
@@ -187,14 +293,14 @@ mod tests {
             schedule.add(value, at, Arc::new(Held(feed.clone())));
             schedule.add(batch, at, batches.clone());
         }
-        assert_eq!((schedule.due.len(), schedule.places.len()), (3, 3));
+        assert_eq!((entries(&schedule), schedule.places.len()), (3, 3));
         assert_eq!(schedule.next(), Some(2 * hour));
         schedule.forget(Key::Tick(feed.generation() + 1));
         schedule.forget(Key::List(route));
-        assert_eq!(schedule.due.len(), 3, "another one");
+        assert_eq!(entries(&schedule), 3, "another one");
         schedule.forget(tick);
         schedule.forget(value);
-        assert_eq!(schedule.due.len(), 1);
+        assert_eq!(entries(&schedule), 1);
         schedule.forget(batch);
         assert_eq!((schedule.next(), schedule.places.len()), (None, 0));
         schedule.add(value, hour, Arc::new(Held(feed)));

@@ -1,6 +1,7 @@
 //! What the handle and the runner share: the plan, the feeds that run, and the workers.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ impl Shared {
             workers: Workers::new(workers, patience, desk.clone()),
             desk,
             reports,
-            plan: Mutex::default(),
+            plan: Mutex::new(Plan::new(RandomState::new().build_hasher().finish())),
             feeds: Mutex::default(),
         }
     }

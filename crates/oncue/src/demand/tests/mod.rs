@@ -23,6 +23,7 @@ mod fresh;
 mod last;
 mod leftovers;
 mod producers;
+mod quick;
 mod room;
 mod savings;
 mod states;

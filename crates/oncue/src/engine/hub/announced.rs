@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
 use oncue_core::command::{STATE_TEXT_BYTES_MAX, State, StateNews, put_state};
@@ -46,7 +46,12 @@ pub(crate) struct States {
     heard: Mutex<Heard>,
     pub(crate) waiters: Waiters,
     pub(crate) heard_missed: AtomicU64,
+    /// How many peers understand states.
+    listeners: Arc<AtomicUsize>,
 }
+
+/// A peer that understands states, while it is connected.
+pub(crate) struct Listener(Arc<AtomicUsize>);
 
 #[derive(Default)]
 struct Heard {
@@ -56,8 +61,19 @@ struct Heard {
 
 impl States {
     pub(crate) fn new() -> States {
-        let (heard, waiters, heard_missed) = Default::default();
-        States { published: LastValues::new(PUBLISHED_BYTES_MAX), heard, waiters, heard_missed }
+        let (heard, waiters, heard_missed, listeners) = Default::default();
+        States { published: LastValues::new(PUBLISHED_BYTES_MAX), heard, waiters, heard_missed, listeners }
+    }
+
+    /// Counts a peer that understands states, before it may subscribe.
+    pub(crate) fn listener(&self) -> Listener {
+        self.listeners.fetch_add(1, Ordering::SeqCst);
+        Listener(self.listeners.clone())
+    }
+
+    /// Whether a peer may have to be told a state that is kept already. One that comes later finds it there when it subscribes.
+    pub(crate) fn have_listeners(&self) -> bool {
+        self.listeners.load(Ordering::SeqCst) > 0
     }
 
     /// Takes in what a publisher says.
@@ -76,6 +92,12 @@ impl States {
 
     pub(crate) fn pop(&self) -> Option<TopicState> {
         lock(&self.heard).pop()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -111,4 +133,20 @@ pub(crate) fn put_value(out: &mut Vec<u8>, value: &Msg) {
     };
     let state = State::from_number(number).expect("as it was kept");
     put_state(out, &StateNews { state, topic, text: &text[..text.len().min(STATE_TEXT_BYTES_MAX)] });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_listeners_while_a_peer_is_there_that_understands_states() {
+        let states = States::new();
+        assert!(!states.have_listeners());
+        let (one, two) = (states.listener(), states.listener());
+        drop(one);
+        assert!(states.have_listeners());
+        drop(two);
+        assert!(!states.have_listeners());
+    }
 }

@@ -2,6 +2,7 @@
 //! their profiles, their open requests, and the watches of all this.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::task::Waker;
 
@@ -26,6 +27,10 @@ pub(crate) struct Demand {
     seed: u64,
     /// Operations that wait for more subscriptions.
     pub(crate) growth: Waiters,
+    /// A timer is set that wakes patient readers.
+    reminded: AtomicBool,
+    /// How often the ledger was locked for changes.
+    version: AtomicU64,
 }
 
 /// What changes together with the ledger, and is not needed to match messages.
@@ -50,8 +55,11 @@ pub(crate) struct Edit<'a> {
     ledger: RwLockWriteGuard<'a, Ledger>,
     beside: MutexGuard<'a, Beside>,
     growth: &'a Waiters,
+    reminded: &'a AtomicBool,
     /// Whether a peer has got a prefix.
     has_grown: bool,
+    /// Whether something is not wanted any more.
+    has_shrunk: bool,
     /// To be woken: the readers of watches.
     wakes: Vec<Waker>,
     /// How many events were moved to make room for others.
@@ -66,7 +74,8 @@ impl Demand {
     pub(crate) fn new(seed: u64, quota: Quota, inverted: bool) -> Demand {
         let ledger = Ledger::new(seed, quota);
         let ledger = if inverted { ledger.inverted() } else { ledger };
-        Demand { ledger: RwLock::new(ledger), beside: Mutex::default(), seed, growth: Waiters::default() }
+        let (beside, growth, reminded, version) = Default::default();
+        Demand { ledger: RwLock::new(ledger), beside, seed, growth, reminded, version }
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Ledger> {
@@ -75,21 +84,44 @@ impl Demand {
 
     pub(crate) fn edit(&self) -> Edit<'_> {
         let ledger = write_lock(&self.ledger);
-        let (beside, growth) = (lock(&self.beside), &self.growth);
-        Edit { ledger, beside, growth, has_grown: false, wakes: Vec::new(), moved: 0 }
+        // Before anything changes: what is read from now on is of this version or a later one.
+        self.version.fetch_add(1, Ordering::SeqCst);
+        let (beside, growth, reminded) = (lock(&self.beside), &self.growth, &self.reminded);
+        Edit {
+            ledger,
+            beside,
+            growth,
+            reminded,
+            has_grown: false,
+            has_shrunk: false,
+            wakes: Vec::new(),
+            moved: 0,
+        }
     }
 
-    /// A snapshot of what is wanted, and a queue of all changes after it until [`unwatch`](Self::unwatch).
-    pub(crate) fn watch(&self, waiters: Arc<Waiters>) -> (Vec<Prefix>, Arc<Watch>) {
+    /// A number that grows whenever the ledger may change. What is read after it was asked for holds for as long as it stays.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::SeqCst)
+    }
+
+    /// Wakes patient readers of watches, for which a timer was set.
+    pub(crate) fn remind(&self, wakes: &mut Vec<Waker>) {
+        self.reminded.store(false, Ordering::SeqCst);
+        lock(&self.beside).watches.wake_patient(wakes);
+    }
+
+    /// A snapshot of what is wanted, and a queue of all changes after it until [`unwatch`](Self::unwatch). A `patient` reader
+    /// hears of the end of demand with the next demand, or soon after.
+    pub(crate) fn watch(&self, waiters: Arc<Waiters>, patient: bool) -> (Vec<Prefix>, Arc<Watch>) {
         let ledger = self.read();
-        let watch = lock(&self.beside).watches.begin(self.seed, waiters);
+        let watch = lock(&self.beside).watches.begin(self.seed, waiters, patient);
         (ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)).collect(), watch)
     }
 
     /// A queue that begins with what is wanted now.
     pub(crate) fn queue(&self, waiters: Arc<Waiters>) -> Arc<Watch> {
         let ledger = self.read();
-        let watch = lock(&self.beside).watches.begin(self.seed, waiters);
+        let watch = lock(&self.beside).watches.begin(self.seed, waiters, false);
         watch.start(ledger.prefixes().map(|(prefix, _)| ((), Prefix::from(prefix))));
         watch
     }
@@ -192,11 +224,21 @@ impl Profiles {
 
 impl Edit<'_> {
     /// Releases the lock; the wakers of watches are appended to `wakes`.
-    pub(crate) fn finish(self, wakes: &mut Vec<Waker>) {
+    pub(crate) fn finish(mut self, wakes: &mut Vec<Waker>) {
+        if self.has_shrunk {
+            self.beside.watches.wake_patient(&mut self.wakes);
+        }
+        self.finish_patiently(wakes);
+    }
+
+    /// The same, but for readers of watches that are patient. Returns whether they have to be [reminded](Demand::remind) by a
+    /// timer, which is not set yet.
+    pub(crate) fn finish_patiently(self, wakes: &mut Vec<Waker>) -> bool {
         wakes.extend(self.wakes);
         if self.has_grown {
             self.growth.take(wakes);
         }
+        self.has_shrunk && self.beside.watches.are_behind() && !self.reminded.swap(true, Ordering::SeqCst)
     }
 
     pub(crate) fn attach(&mut self, profile: &Arc<PeerProfile>) -> PeerId {
@@ -243,6 +285,7 @@ impl Edit<'_> {
         }
         self.tell_of_peer(peer, prefix, false);
         if change == Change::Unwanted {
+            self.has_shrunk = true;
             self.tell(prefix, false);
         }
     }
@@ -279,6 +322,7 @@ impl Edit<'_> {
 
     /// Takes a peer out of the ledger. Returns whether a part of what it held is still to be released.
     pub(crate) fn detach(&mut self, peer: PeerId) -> bool {
+        self.has_shrunk = true;
         let Edit { ledger, beside, wakes, .. } = self;
         let profile = beside.profiles.attached[peer.index()].take().expect("an attached peer");
         let Beside { watches, requests, .. } = &mut **beside;
@@ -294,6 +338,7 @@ impl Edit<'_> {
 
     /// Releases a part of what departed peers held and had asked for. Returns whether there is more.
     pub(crate) fn release(&mut self) -> bool {
+        self.has_shrunk = true;
         let Edit { ledger, beside, wakes, .. } = self;
         if let Some(mark) = ledger.releases_next() {
             let profile = beside.profiles.left[&mark].clone();

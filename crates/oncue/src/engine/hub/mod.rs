@@ -599,14 +599,24 @@ impl Hub {
         room
     }
 
+    /// Whether each peer that wants a topic lacks room for it, and one does. Cheap while no peer is full.
+    pub(crate) fn is_congested(&self, topic: &[u8]) -> bool {
+        !self.gauge.is_open() && self.room_for(topic) == Room::Congested
+    }
+
     /// How many peers want a topic.
     pub(crate) fn subscribers(&self, topic: &[u8]) -> usize {
         let ledger = self.demand.read();
-        let mut audiences = Vec::new();
-        ledger.for_each_audience(topic, |audience| audiences.push(audience));
-        audiences.sort_unstable();
-        audiences.dedup();
-        audiences.into_iter().map(|audience| ledger.peers(audience).len()).sum()
+        // A vector for the others alone: mostly all prefixes of a topic are of one audience, and this is asked for each value.
+        let (mut first, mut others) = (None, Vec::new());
+        ledger.for_each_audience(topic, |audience| {
+            if *first.get_or_insert(audience) != audience {
+                others.push(audience);
+            }
+        });
+        others.sort_unstable();
+        others.dedup();
+        first.into_iter().chain(others).map(|audience| ledger.peers(audience).len()).sum()
     }
 
     /// Leaves a decision for the peer's shard.

@@ -308,7 +308,10 @@ impl Hub {
             Keeping { value: value.clone(), expires: None, key: None, exact: state.is_of_prefix() },
             None,
         );
-        self.mail_all(|| Note::State { hub: self.clone(), value: value.clone() });
+        // A shard that is rung wakes its thread.
+        if self.states.have_listeners() {
+            self.mail_all(|| Note::State { hub: self.clone(), value: value.clone() });
+        }
         Ok(())
     }
 }

@@ -43,6 +43,7 @@ use self::publisher::Publisher;
 use self::pulse::Pulse;
 use self::rare::Rare;
 use self::untold::{TOLD_BYTES_MAX, Untold};
+use super::hub::announced::Listener;
 use super::hub::confirmations::Confirmation;
 use super::hub::inbox::flow::{Flow, Source};
 use super::hub::members::Seat;
@@ -154,6 +155,7 @@ pub(crate) struct Traffic {
     expected: usize,
     /// It understands states of topics.
     pub(crate) understands: bool,
+    _listener: Option<Listener>,
     /// A message of a subscriber, and how many of its frames are taken in: the share of work was used up amid it.
     begun: Option<Box<(Vec<u8>, usize)>>,
 }
@@ -638,6 +640,7 @@ impl<S: Stream> Peer<S> {
             paused: false,
             expected: 0,
             understands,
+            _listener: understands.then(|| hub.states.listener()),
             begun: None,
         });
         hub.counters.peers.fetch_add(1, Ordering::Relaxed);
