@@ -12,6 +12,7 @@
 //!
 //! Each operation is short, however many prefixes a peer has: the prefixes of a peer that left are released in slices.
 mod holders;
+mod ids;
 mod quota;
 mod release;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use core::mem;
 
 use hashbrown::HashTable;
 use holders::{Crowds, Holders};
+pub use ids::{AudienceId, PeerId};
 pub use quota::{Quota, QuotaExceeded};
 use slab::Slab;
 
@@ -38,28 +40,6 @@ const LISTED_PREFIXES_MAX: usize = if cfg!(test) { 200 } else { 32 << 10 };
 pub const DETACH_PREFIXES_MAX: usize = if cfg!(test) { 20 } else { 1024 };
 /// The limit in bytes beside [`DETACH_PREFIXES_MAX`].
 pub const DETACH_PREFIX_BYTES_MAX: u64 = 1 << 20;
-
-/// A peer of the ledger: a small number, valid from `attach` to `detach`, then reused.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct PeerId(u32);
-
-impl PeerId {
-    /// The number itself, for dense tables.
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// An audience: a small number, valid while the audience has peers, then reused.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct AudienceId(u32);
-
-impl AudienceId {
-    /// The number itself, below [`Ledger::audiences_end`], for dense tables.
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
 
 /// The effect of a subscription or a cancel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,7 +2,7 @@
 use alloc::vec::Vec;
 use core::slice;
 
-use super::AudienceId;
+use super::ids::AudienceId;
 
 /// The audiences that hold one prefix, at least one: the audience itself, or with the bit `CROWD` the position of a list in
 /// [`Crowds`]. Most prefixes of a large ledger have one holder, which needs no list.
