@@ -78,33 +78,6 @@ impl<T> QuickLock<T> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn threads_exclude_each_other_and_none_waits_for_ever() {
-        let lock = QuickLock::new((0u64, 0u64));
-        thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for round in 0..20_000 {
-                        let mut guard = lock.lock();
-                        guard.0 += 1;
-                        if round % 5_000 == 0 {
-                            // Long enough for the others to sleep.
-                            thread::sleep(2 * NAP);
-                        }
-                        guard.1 += 1;
-                        assert_eq!(guard.0, guard.1);
-                    }
-                });
-            }
-        });
-        assert_eq!(*lock.lock(), (80_000, 80_000));
-    }
-}
-
 /// A time or a span, or none: an `Option<Duration>` in half of the memory, exact to the nanosecond. What is longer than 584
 /// years counts as that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,5 +105,32 @@ impl From<Duration> for Moment {
 impl From<Option<Duration>> for Moment {
     fn from(time: Option<Duration>) -> Moment {
         time.map_or(Moment::NONE, Moment::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_exclude_each_other_and_none_waits_for_ever() {
+        let lock = QuickLock::new((0u64, 0u64));
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for round in 0..20_000 {
+                        let mut guard = lock.lock();
+                        guard.0 += 1;
+                        if round % 5_000 == 0 {
+                            // Long enough for the others to sleep.
+                            thread::sleep(2 * NAP);
+                        }
+                        guard.1 += 1;
+                        assert_eq!(guard.0, guard.1);
+                    }
+                });
+            }
+        });
+        assert_eq!(*lock.lock(), (80_000, 80_000));
     }
 }
