@@ -178,7 +178,10 @@ impl<'a> Pump<'a> {
             left |= STATES;
         }
         if is_due(QUESTIONS) {
-            // Behind the subscriptions that they are about.
+            // Behind the subscriptions that they are about, also those that have come since this run began.
+            if self.pass_demand() {
+                left |= DEMAND;
+            }
             match left & DEMAND {
                 0 => self.questions.pass(answers),
                 _ => left |= QUESTIONS,

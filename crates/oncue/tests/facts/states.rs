@@ -213,3 +213,30 @@ fn a_state_arrives_after_messages_that_are_coalesced() {
         peer.expect([b"\0\x01t".repeat(count), news(1, 2, "t", &round.to_string())].concat());
     }
 }
+
+#[test]
+fn a_state_comes_behind_earlier_messages_while_senders_wait_for_room() {
+    for _ in 0..20 {
+        let x = XPub::new(&engine(), options().outbox_bytes_max(1000).send_hwm(10).linger(SOON)).unwrap();
+        let door = Door::new(&x, Side::Binding);
+        let mut peer = understanding(&door);
+        peer.send(subscribe("t"));
+        assert_eq!(event(&x), "+t");
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..2000 {
+                        x.send_wait("other").wait_timeout(SOON).expect("room").unwrap();
+                    }
+                });
+            }
+            for i in 0..100 {
+                let text = i.to_string();
+                x.send_wait(("t", &text)).wait_timeout(SOON).expect("room").unwrap();
+                x.set_state("t", State::Active, text.clone()).unwrap();
+                // Never more than the peer has read: nothing is missed.
+                peer.expect([message(&["t", &text]), news(1, 1, "t", &text)].concat());
+            }
+        });
+    }
+}

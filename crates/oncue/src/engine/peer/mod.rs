@@ -429,7 +429,8 @@ impl<S: Stream> Peer<S> {
     }
 
     /// The marks have changed: reading goes on if there is room now.
-    pub(crate) fn marks_changed(&self) {
+    pub(crate) fn marks_changed(&mut self) {
+        self.out.marks_changed();
         if let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase {
             flow.resume_if_room();
         }

@@ -60,6 +60,11 @@ impl<S: Stream> Outgoing<S> {
         }
     }
 
+    /// The marks have changed: whether there is room depends on the new ones alone.
+    pub(crate) fn marks_changed(&mut self) {
+        self.choked = false;
+    }
+
     /// Whether everything that is offered is missed until the stream takes bytes again.
     pub(crate) fn is_stuck(&self) -> bool {
         self.hub.options.on_full == OnFull::DropNewest

@@ -34,16 +34,21 @@ const THICK_INTERVAL: Duration = Duration::from_micros(2);
 const REST_TIME: Duration = Duration::from_micros(50);
 
 impl<N: Net> Shard<N> {
-    /// As [`send`](Self::send), without write coalescing.
+    /// As [`send`](Self::send), without write coalescing, and before waiting senders are woken: what follows comes behind it.
     pub(crate) fn send_at_once(&mut self, hub: &Arc<Hub>) {
         if let Some(served) = self.hubs.get_mut(&hub.id) {
             served.thick = false;
         }
-        self.send(hub);
+        self.send_batches(hub, false);
     }
 
     /// Sends what the socket's outbox holds, as far as no peer has to wait for room.
     pub(crate) fn send(&mut self, hub: &Arc<Hub>) {
+        self.send_batches(hub, true);
+    }
+
+    /// As [`send`](Self::send). `wakes_first`: if senders wait, they are woken before what was taken is written.
+    fn send_batches(&mut self, hub: &Arc<Hub>, wakes_first: bool) {
         let Some(served) = self.hubs.get_mut(&hub.id) else { return };
         if served.peers.is_empty() {
             return;
@@ -65,7 +70,7 @@ impl<N: Net> Shard<N> {
                 if !self.take_batch(hub) {
                     return;
                 }
-                if self.wakes.len() > waiting {
+                if wakes_first && self.wakes.len() > waiting {
                     // Senders fill the outbox again while this batch is written: they are woken between two turns.
                     break;
                 }

@@ -106,7 +106,7 @@ impl<N: Net> Shard<N> {
     /// The marks of a socket have changed: each of its peers has room, or lacks it, as they say now.
     pub(crate) fn marks_changed(&mut self, hub: &Arc<Hub>) {
         for slot in self.slots_of(hub) {
-            if let Some(peer) = self.peers.get(slot) {
+            if let Some(peer) = self.peers.get_mut(slot) {
                 peer.marks_changed();
             }
             self.set_stuck(slot, false);

@@ -191,6 +191,10 @@ impl Backlog {
         let missed = run.truncate(self.room(mark), bytes_room);
         self.crowded |= missed > 0;
         let cut = self.to_be_told(&run, missed);
+        if missed > 0 {
+            // What is left may be a small part of what was gathered for the peer.
+            run.stand_alone();
+        }
         if run.bytes_left() > 0 {
             self.tell_behind();
             self.messages += run.messages();

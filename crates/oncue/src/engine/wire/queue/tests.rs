@@ -428,3 +428,28 @@ fn a_large_message_is_written_a_share_at_a_time() {
         assert_eq!(stream.taken, LEN + if offered { 200 } else { 100 });
     }
 }
+
+#[test]
+fn what_is_left_below_the_mark_does_not_keep_what_was_missed() {
+    // A slow peer gets ten thousand messages at a time, of which ten fit.
+    let mut stream = Fickle { rng: Rng::new(1), taken: Vec::new(), full: false, patient: true };
+    let mut queue = WriteQueue::new(Yields::Newest);
+    let mark = Mark { messages: 10, bytes: u64::MAX };
+    while !queue.blocked {
+        let wire = frame_of(b"filler");
+        let len = wire.len() as u32;
+        queue.offer(&mut stream, &[Run::new(Arc::new(Chunk::new(wire, vec![len])), 0, 1)], mark);
+    }
+    let one = frame_of(b"0123456789");
+    let ends = (1..=10_000).map(|n| n * one.len() as u32).collect();
+    let chunk = Arc::new(Chunk::new(one.repeat(10_000), ends));
+    let offered = queue.offer(&mut stream, &[Run::new(chunk.clone(), 0, 10_000)], mark);
+    assert!((9_990..10_000).contains(&offered.missed), "{} are missed", offered.missed);
+    assert_eq!(Arc::strong_count(&chunk), 1, "the queue has copied what it keeps");
+}
+
+fn frame_of(topic: &[u8]) -> Vec<u8> {
+    let mut wire = Vec::new();
+    frame::put_frame(&mut wire, topic, false);
+    wire
+}
