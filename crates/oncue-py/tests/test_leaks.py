@@ -111,7 +111,8 @@ def test_ten_thousand_feeds_of_generators_and_functions(nothing_left):
         assert on.stats().done.failed == 0
     del on, s, e, subscriber
     gc.collect()
-    assert alive(Value, oncue.Feed) <= before
+    # A thread or a task may hold the last one for a moment more.
+    until(lambda: gc.collect() >= 0 and alive(Value, oncue.Feed) <= before)
 
 
 def test_ten_thousand_feeds_of_coroutines(nothing_left):
@@ -138,7 +139,8 @@ def test_ten_thousand_feeds_of_coroutines(nothing_left):
         assert on.stats().done.started == MANY
     del on, s, subscriber
     gc.collect()
-    assert alive(oncue.Feed, oncue._tasks.Started) <= before
+    # A thread or a task may hold the last one for a moment more.
+    until(lambda: gc.collect() >= 0 and alive(oncue.Feed, oncue._tasks.Started) <= before)
 
 
 def test_ten_thousand_exceptions(nothing_left):
