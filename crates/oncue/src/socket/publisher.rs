@@ -356,6 +356,7 @@ impl XPub {
     }
 
     /// As [`demand`](Self::demand), for a reader that need not be woken at once when something is not wanted any more.
+    #[cfg(test)]
     pub(crate) fn demand_patiently(&self) -> DemandWatch {
         DemandWatch::new(&self.0, true)
     }

@@ -117,7 +117,7 @@ enum Turn {
 
 impl Runner {
     pub(crate) fn new(socket: XPub, shared: Arc<Shared>, states: States) -> Runner {
-        let (watch, schedule, live) = (socket.demand_patiently(), Schedule::default(), HashMap::new());
+        let (watch, schedule, live) = (socket.demand(), Schedule::default(), HashMap::new());
         let (calls, helm) = (VecDeque::new(), Arc::new(Helm::new()));
         Runner { watch, socket, shared, states, schedule, live, calls, helm }
     }

@@ -2,7 +2,7 @@
 //! their profiles, their open requests, and the watches of all this.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::task::Waker;
 
@@ -27,8 +27,6 @@ pub(crate) struct Demand {
     seed: u64,
     /// Operations that wait for more subscriptions.
     pub(crate) growth: Waiters,
-    /// A timer is set that wakes patient readers.
-    reminded: AtomicBool,
     /// How often the ledger was locked for changes.
     version: AtomicU64,
 }
@@ -55,7 +53,6 @@ pub(crate) struct Edit<'a> {
     ledger: RwLockWriteGuard<'a, Ledger>,
     beside: MutexGuard<'a, Beside>,
     growth: &'a Waiters,
-    reminded: &'a AtomicBool,
     /// Whether a peer has got a prefix.
     has_grown: bool,
     /// Whether something is not wanted any more.
@@ -74,8 +71,8 @@ impl Demand {
     pub(crate) fn new(seed: u64, quota: Quota, inverted: bool) -> Demand {
         let ledger = Ledger::new(seed, quota);
         let ledger = if inverted { ledger.inverted() } else { ledger };
-        let (beside, growth, reminded, version) = Default::default();
-        Demand { ledger: RwLock::new(ledger), beside, seed, growth, reminded, version }
+        let (beside, growth, version) = Default::default();
+        Demand { ledger: RwLock::new(ledger), beside, seed, growth, version }
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Ledger> {
@@ -86,17 +83,8 @@ impl Demand {
         let ledger = write_lock(&self.ledger);
         // Before anything changes: what is read from now on is of this version or a later one.
         self.version.fetch_add(1, Ordering::SeqCst);
-        let (beside, growth, reminded) = (lock(&self.beside), &self.growth, &self.reminded);
-        Edit {
-            ledger,
-            beside,
-            growth,
-            reminded,
-            has_grown: false,
-            has_shrunk: false,
-            wakes: Vec::new(),
-            moved: 0,
-        }
+        let (beside, growth) = (lock(&self.beside), &self.growth);
+        Edit { ledger, beside, growth, has_grown: false, has_shrunk: false, wakes: Vec::new(), moved: 0 }
     }
 
     /// A number that grows whenever the ledger may change. What is read after it was asked for holds for as long as it stays.
@@ -106,7 +94,6 @@ impl Demand {
 
     /// Wakes patient readers of watches, for which a timer was set.
     pub(crate) fn remind(&self, wakes: &mut Vec<Waker>) {
-        self.reminded.store(false, Ordering::SeqCst);
         lock(&self.beside).watches.wake_patient(wakes);
     }
 
@@ -228,17 +215,21 @@ impl Edit<'_> {
         if self.has_shrunk {
             self.beside.watches.wake_patient(&mut self.wakes);
         }
-        self.finish_patiently(wakes);
+        self.tell_others(wakes);
+    }
+
+    fn tell_others(&mut self, wakes: &mut Vec<Waker>) {
+        wakes.append(&mut self.wakes);
+        if self.has_grown {
+            self.growth.take(wakes);
+        }
     }
 
     /// The same, but for readers of watches that are patient. Returns whether they have to be [reminded](Demand::remind) by a
     /// timer, which is not set yet.
-    pub(crate) fn finish_patiently(self, wakes: &mut Vec<Waker>) -> bool {
-        wakes.extend(self.wakes);
-        if self.has_grown {
-            self.growth.take(wakes);
-        }
-        self.has_shrunk && self.beside.watches.are_behind() && !self.reminded.swap(true, Ordering::SeqCst)
+    pub(crate) fn finish_patiently(mut self, wakes: &mut Vec<Waker>) -> bool {
+        self.tell_others(wakes);
+        self.has_shrunk && self.beside.watches.are_behind()
     }
 
     pub(crate) fn attach(&mut self, profile: &Arc<PeerProfile>) -> PeerId {
