@@ -352,13 +352,7 @@ impl XPub {
 
     /// A snapshot of what is wanted now, and a stream of the changes after it.
     pub fn demand(&self) -> DemandWatch {
-        DemandWatch::new(&self.0, false)
-    }
-
-    /// As [`demand`](Self::demand), for a reader that need not be woken at once when something is not wanted any more.
-    #[cfg(test)]
-    pub(crate) fn demand_patiently(&self) -> DemandWatch {
-        DemandWatch::new(&self.0, true)
+        DemandWatch::new(&self.0)
     }
 
     /// A snapshot of what each peer has now, and a stream of the changes after it: who has subscribed to what.

@@ -30,10 +30,8 @@ pub struct DemandWatch {
 }
 
 impl DemandWatch {
-    /// `patient`: its reader is woken for new demand at once, and for the end of demand with the next new one, or within some
-    /// milliseconds.
-    pub(super) fn new(socket: &Arc<Inner>, patient: bool) -> DemandWatch {
-        let (snapshot, watch) = socket.hub.demand.watch(Arc::default(), patient);
+    pub(super) fn new(socket: &Arc<Inner>) -> DemandWatch {
+        let (snapshot, watch) = socket.hub.demand.watch(Arc::default());
         DemandWatch { socket: socket.clone(), snapshot, watch }
     }
 
@@ -210,8 +208,7 @@ mod tests {
     use std::sync::mpsc::channel;
     use std::time::Duration;
 
-    use super::DemandEvent;
-    use crate::{Engine, Options, Sub, XPub};
+    use crate::{Engine, Options, XPub};
 
     #[test]
     fn a_watch_is_gone_when_it_is_dropped() {
@@ -227,38 +224,6 @@ mod tests {
         drop(watch);
         drop(of_peers);
         assert_eq!(x.0.hub.demand.watches(), 0);
-    }
-
-    #[test]
-    fn a_patient_reader_is_woken_for_demand_at_once_and_for_its_end_soon() {
-        let x = XPub::new(&Engine::start().unwrap(), Options::new()).unwrap();
-        let endpoint = x.bind("tcp://127.0.0.1:0").unwrap().to_string();
-        let watch = x.demand_patiently();
-        let sub = Sub::new(&Engine::start().unwrap(), Options::new()).unwrap();
-        sub.connect(&endpoint).unwrap();
-        let next = || watch.next().wait_timeout(Duration::from_secs(20)).expect("it is woken").unwrap();
-        let (wanted, unwanted) =
-            (|p: &str| DemandEvent::Wanted(p.into()), |p: &str| DemandEvent::Unwanted(p.into()));
-        for _ in 0..20 {
-            sub.subscribe("a").unwrap();
-            assert_eq!(next(), wanted("a"));
-            // Nothing else happens: a timer wakes it, each time anew.
-            sub.unsubscribe("a").unwrap();
-            assert_eq!(next(), unwanted("a"));
-            // In their order, with one wake-up or more.
-            sub.subscribe("a").unwrap();
-            assert_eq!(next(), wanted("a"));
-            sub.unsubscribe("a").unwrap();
-            sub.subscribe("b").unwrap();
-            assert_eq!(next(), unwanted("a"));
-            assert_eq!(next(), wanted("b"));
-            sub.unsubscribe("b").unwrap();
-            assert_eq!(next(), unwanted("b"));
-        }
-        sub.subscribe("a").unwrap();
-        assert_eq!(next(), wanted("a"));
-        drop(sub);
-        assert_eq!(next(), unwanted("a"), "its peer is gone");
     }
 
     #[test]

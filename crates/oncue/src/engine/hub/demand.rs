@@ -55,8 +55,6 @@ pub(crate) struct Edit<'a> {
     growth: &'a Waiters,
     /// Whether a peer has got a prefix.
     has_grown: bool,
-    /// Whether something is not wanted any more.
-    has_shrunk: bool,
     /// To be woken: the readers of watches.
     wakes: Vec<Waker>,
     /// How many events were moved to make room for others.
@@ -84,7 +82,7 @@ impl Demand {
         // Before anything changes: what is read from now on is of this version or a later one.
         self.version.fetch_add(1, Ordering::SeqCst);
         let (beside, growth) = (lock(&self.beside), &self.growth);
-        Edit { ledger, beside, growth, has_grown: false, has_shrunk: false, wakes: Vec::new(), moved: 0 }
+        Edit { ledger, beside, growth, has_grown: false, wakes: Vec::new(), moved: 0 }
     }
 
     /// A number that grows whenever the ledger may change. What is read after it was asked for holds for as long as it stays.
@@ -92,23 +90,17 @@ impl Demand {
         self.version.load(Ordering::SeqCst)
     }
 
-    /// Wakes patient readers of watches, for which a timer was set.
-    pub(crate) fn remind(&self, wakes: &mut Vec<Waker>) {
-        lock(&self.beside).watches.wake_patient(wakes);
-    }
-
-    /// A snapshot of what is wanted, and a queue of all changes after it until [`unwatch`](Self::unwatch). A `patient` reader
-    /// hears of the end of demand with the next demand, or soon after.
-    pub(crate) fn watch(&self, waiters: Arc<Waiters>, patient: bool) -> (Vec<Prefix>, Arc<Watch>) {
+    /// A snapshot of what is wanted, and a queue of all changes after it until [`unwatch`](Self::unwatch).
+    pub(crate) fn watch(&self, waiters: Arc<Waiters>) -> (Vec<Prefix>, Arc<Watch>) {
         let ledger = self.read();
-        let watch = lock(&self.beside).watches.begin(self.seed, waiters, patient);
+        let watch = lock(&self.beside).watches.begin(self.seed, waiters);
         (ledger.prefixes().map(|(prefix, _)| Prefix::from(prefix)).collect(), watch)
     }
 
     /// A queue that begins with what is wanted now.
     pub(crate) fn queue(&self, waiters: Arc<Waiters>) -> Arc<Watch> {
         let ledger = self.read();
-        let watch = lock(&self.beside).watches.begin(self.seed, waiters, false);
+        let watch = lock(&self.beside).watches.begin(self.seed, waiters);
         watch.start(ledger.prefixes().map(|(prefix, _)| ((), Prefix::from(prefix))));
         watch
     }
@@ -211,25 +203,11 @@ impl Profiles {
 
 impl Edit<'_> {
     /// Releases the lock; the wakers of watches are appended to `wakes`.
-    pub(crate) fn finish(mut self, wakes: &mut Vec<Waker>) {
-        if self.has_shrunk {
-            self.beside.watches.wake_patient(&mut self.wakes);
-        }
-        self.tell_others(wakes);
-    }
-
-    fn tell_others(&mut self, wakes: &mut Vec<Waker>) {
-        wakes.append(&mut self.wakes);
+    pub(crate) fn finish(self, wakes: &mut Vec<Waker>) {
+        wakes.extend(self.wakes);
         if self.has_grown {
             self.growth.take(wakes);
         }
-    }
-
-    /// The same, but for readers of watches that are patient. Returns whether they have to be [reminded](Demand::remind) by a
-    /// timer, which is not set yet.
-    pub(crate) fn finish_patiently(mut self, wakes: &mut Vec<Waker>) -> bool {
-        self.tell_others(wakes);
-        self.has_shrunk && self.beside.watches.are_behind()
     }
 
     pub(crate) fn attach(&mut self, profile: &Arc<PeerProfile>) -> PeerId {
@@ -276,7 +254,6 @@ impl Edit<'_> {
         }
         self.tell_of_peer(peer, prefix, false);
         if change == Change::Unwanted {
-            self.has_shrunk = true;
             self.tell(prefix, false);
         }
     }
@@ -313,7 +290,6 @@ impl Edit<'_> {
 
     /// Takes a peer out of the ledger. Returns whether a part of what it held is still to be released.
     pub(crate) fn detach(&mut self, peer: PeerId) -> bool {
-        self.has_shrunk = true;
         let Edit { ledger, beside, wakes, .. } = self;
         let profile = beside.profiles.attached[peer.index()].take().expect("an attached peer");
         let Beside { watches, requests, .. } = &mut **beside;
@@ -329,7 +305,6 @@ impl Edit<'_> {
 
     /// Releases a part of what departed peers held and had asked for. Returns whether there is more.
     pub(crate) fn release(&mut self) -> bool {
-        self.has_shrunk = true;
         let Edit { ledger, beside, wakes, .. } = self;
         if let Some(mark) = ledger.releases_next() {
             let profile = beside.profiles.left[&mark].clone();

@@ -15,8 +15,6 @@ pub(crate) struct Watch<S = ()> {
     pub(crate) waiters: Arc<Waiters>,
     /// It also gets what changes nothing: that a peer asks again for what it has.
     repeats: bool,
-    /// Its reader need not hear at once that something is not wanted any more.
-    patient: bool,
 }
 
 /// A queue of the events of each peer.
@@ -52,8 +50,8 @@ pub(crate) struct Watches {
 }
 
 impl<S: Subject> Watch<S> {
-    fn new(seed: u64, waiters: Arc<Waiters>, repeats: bool, patient: bool) -> Arc<Watch<S>> {
-        Arc::new(Watch { edges: Mutex::new(Edges::new(seed)), waiters, repeats, patient })
+    fn new(seed: u64, waiters: Arc<Waiters>, repeats: bool) -> Arc<Watch<S>> {
+        Arc::new(Watch { edges: Mutex::new(Edges::new(seed)), waiters, repeats })
     }
 
     /// The next event.
@@ -73,9 +71,7 @@ impl<S: Subject> Watch<S> {
         edges.push(subject, prefix, wanted);
         let moved = edges.take_moved();
         drop(edges);
-        if wanted || !self.patient {
-            self.waiters.take(wakes);
-        }
+        self.waiters.take(wakes);
         moved
     }
 }
@@ -93,10 +89,9 @@ impl PeerWatch {
 }
 
 impl Watches {
-    /// Begins a watch of demand; `waiters` wait for its events, and are not woken for the end of demand alone if they are
-    /// `patient`. `seed` keys its hashes.
-    pub(crate) fn begin(&mut self, seed: u64, waiters: Arc<Waiters>, patient: bool) -> Arc<Watch> {
-        let watch = Watch::new(seed, waiters, false, patient);
+    /// Begins a watch of demand; `waiters` wait for its events. `seed` keys its hashes.
+    pub(crate) fn begin(&mut self, seed: u64, waiters: Arc<Waiters>) -> Arc<Watch> {
+        let watch = Watch::new(seed, waiters, false);
         self.demand.push(watch.clone());
         watch
     }
@@ -108,7 +103,7 @@ impl Watches {
         waiters: Arc<Waiters>,
         repeats: bool,
     ) -> Arc<PeerWatch> {
-        let watch = Watch::new(seed, waiters, repeats, false);
+        let watch = Watch::new(seed, waiters, repeats);
         self.peers.push(watch.clone());
         watch
     }
@@ -119,17 +114,6 @@ impl Watches {
 
     pub(crate) fn end_of_peers(&mut self, watch: &PeerWatch) {
         self.peers.retain(|other| !std::ptr::eq(&**other, watch));
-    }
-
-    /// Wakes the patient readers that have something to read.
-    pub(crate) fn wake_patient(&self, wakes: &mut Vec<Waker>) {
-        let behind = self.demand.iter().filter(|watch| watch.patient && !lock(&watch.edges).is_empty());
-        behind.for_each(|watch| watch.waiters.take(wakes));
-    }
-
-    /// Whether a patient reader has something to read.
-    pub(crate) fn are_behind(&self) -> bool {
-        self.demand.iter().any(|watch| watch.patient && !lock(&watch.edges).is_empty())
     }
 
     pub(crate) fn wake(&self, wakes: &mut Vec<Waker>) {

@@ -17,7 +17,7 @@ use crate::engine::hub::announced::put_value;
 use crate::engine::hub::demand::Edit;
 use crate::engine::hub::kept::{Asking, Cursor, Fresh, PORTION};
 use crate::engine::hub::outbox::Number;
-use crate::engine::hub::{Hub, Note, Verdict};
+use crate::engine::hub::{Hub, Verdict};
 use crate::net::Stream;
 use crate::options::Options;
 use crate::permission::{Admission, PeerKey, Reason, SubscribeRequest};
@@ -25,10 +25,6 @@ use crate::permission::{Admission, PeerKey, Reason, SubscribeRequest};
 /// How often, within one read, last values are sent between a subscription and its cancellation. A peer that
 /// alternates more often gets the values of what it wants in the end; what it cancels at once costs nothing.
 const TURNS_MAX: u32 = 8;
-
-/// How long a patient reader of a watch may not hear that something is not wanted any more. A peer that cancels often subscribes
-/// to something else right after: then one wake-up serves both.
-const UNWANTED_TIME: Duration = Duration::from_millis(5);
 
 /// The subscriptions of one read of one peer, while they are taken in.
 pub(crate) struct Intake<'a, S> {
@@ -185,10 +181,7 @@ impl<'a, S: Stream> Intake<'a, S> {
     /// Releases the lock of the ledger.
     pub(crate) fn release(&mut self) {
         if let Some(edit) = self.edit.take() {
-            if edit.finish_patiently(self.wakes) {
-                let at = self.now.saturating_add(UNWANTED_TIME);
-                self.hub.port(self.key.shard).mail(Note::Alarm { hub: self.hub.clone(), at });
-            }
+            edit.finish(self.wakes);
             self.hub.gauge.demand_changed(self.wakes);
         }
     }

@@ -572,7 +572,6 @@ impl<N: Net> Shard<N> {
             Timer::Alarm { hub } => {
                 if let Some(served) = self.hubs.get(&hub) {
                     served.hub.alarms.take(&mut self.wakes);
-                    served.hub.demand.remind(&mut self.wakes);
                 }
             }
             Timer::Rested { hub } => {
