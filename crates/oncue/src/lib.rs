@@ -31,6 +31,7 @@ mod endpoint;
 mod engine;
 mod error;
 mod events;
+mod hashing;
 mod home;
 mod missed;
 mod msg;

@@ -62,6 +62,7 @@ pub(super) const FOLDERS: &[Folder] = &[
                     "endpoint",
                     "error",
                     "events",
+                    "hashing",
                     "home",
                     "missed",
                     "msg",

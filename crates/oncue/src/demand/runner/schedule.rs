@@ -1,13 +1,13 @@
 //! What is due, and when: ticks, lists, values that are held back. Times are since the runner's origin.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use oncue_core::feeds::RouteId;
 
 use crate::demand::producers::{Jobs, Tick, Workers};
+use crate::hashing::BuildCountedHasher;
 
 /// How many quick jobs the runner does itself: others wait for it meanwhile.
 const CALLS_MAX: usize = 16;
@@ -19,7 +19,7 @@ pub(crate) struct Schedule {
     /// What is to be done with what is due next.
     soon: Jobs,
     /// Where each thing is: what is over leaves at once, for peers can start and stop feeds at will.
-    places: HashMap<Key, Place, BuildHasherDefault<KeyHasher>>,
+    places: HashMap<Key, Place, BuildCountedHasher>,
 }
 
 /// What is due, and under which key.
@@ -39,33 +39,6 @@ pub(crate) enum Key {
     Value(u64),
     Batch(RouteId),
     List(RouteId),
-}
-
-/// Hashes keys, which are numbers that the runner counts: no peer chooses them.
-#[derive(Default)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        // Fibonacci hashing: neighbours get distant hashes. The map uses the highest bits too.
-        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn write_usize(&mut self, word: usize) {
-        self.write_u64(word as u64);
-    }
-
-    fn write_isize(&mut self, word: isize) {
-        self.write_u64(word as u64);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 impl Schedule {
@@ -269,7 +242,7 @@ mod tests {
         (20..=20 + CALLS_MAX as u64).for_each(|n| add(&mut schedule, n));
         assert_eq!(schedule.run(ms, &workers).len(), 0);
         let sweep = workers.take();
-        assert_eq!(sweep.len(), 1, "there is no thread more that could join in");
+        assert_eq!(sweep.len(), 1, "the workers have no second thread that could join");
         sweep[0].run();
         assert_eq!(runs.load(Ordering::SeqCst), 1 + CALLS_MAX + CALLS_MAX + 1);
         let batch: Arc<BatchRun> = Arc::new(BatchRun::new(hour, |_| ()));

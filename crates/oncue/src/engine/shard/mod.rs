@@ -27,7 +27,6 @@ pub(crate) mod timers;
 mod upkeep;
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
@@ -47,6 +46,7 @@ use crate::engine::shard::mailbox::{Letter, Mailbox};
 use crate::engine::shard::timers::{Check, Timer, Timers};
 use crate::engine::wire::chunk::Chunk;
 use crate::engine::wire::gather::Gather;
+use crate::hashing::BuildCountedHasher;
 use crate::net::{Net, Ready};
 use crate::sync::read_lock;
 
@@ -72,7 +72,7 @@ pub(crate) struct Shard<N: Net> {
     pub(crate) mailboxes: Vec<Arc<Mailbox<N::Stream>>>,
     pub(crate) peers: Slab<Peer<N::Stream>>,
     pub(crate) links: Slab<Link<N::Listener>>,
-    pub(crate) hubs: HashMap<u64, Served, BuildHasherDefault<IdHasher>>,
+    pub(crate) hubs: HashMap<u64, Served, BuildCountedHasher>,
     pub(crate) timers: Timers,
     pub(crate) now: Duration,
     /// For jitter.
@@ -100,25 +100,6 @@ pub(crate) struct Shard<N: Net> {
     pub(crate) planned: Option<Duration>,
     /// Its thread has ended.
     pub(crate) ended: bool,
-}
-
-/// Hashes the ids of sockets, which the engine counts: no peer chooses them, and each turn looks several up.
-#[derive(Default)]
-pub(crate) struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        // Fibonacci hashing: neighbours get distant hashes. The map uses the highest bits too.
-        self.0 = (self.0.rotate_left(5) ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 /// What a shard holds of a socket that it serves.
