@@ -1,7 +1,7 @@
 //! The raw drain: any number of subscribers without a library, on one thread. It counts messages by their bytes, and checks
 //! the sequence numbers of only the first and the last message of each read, so that it costs almost nothing.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -165,12 +165,7 @@ impl Drain {
         let peer = &mut self.peers[number];
         let carried = peer.partial.len();
         self.buffer[..carried].copy_from_slice(&peer.partial);
-        let read = match peer.stream.read(&mut self.buffer[carried..carried + READ_BYTES]) {
-            Ok(0) => return Err("the publisher has closed a connection".into()),
-            Ok(read) => read,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
+        let read = wire::read_some(&mut peer.stream, &mut self.buffer[carried..carried + READ_BYTES])?;
         let filled = carried + read;
         let whole = filled - filled % self.step;
         peer.partial.clear();

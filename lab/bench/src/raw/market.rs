@@ -1,7 +1,7 @@
 //! W11's subscribers: many connections without a library, on one thread. Each message carries the time when it was to be sent;
 //! the time of a delivery is when the read that brought it has returned. Some of the subscribers change their topics.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -163,12 +163,7 @@ impl Market {
         let peer = &mut self.peers[number];
         let carried = peer.partial.len();
         self.buffer[..carried].copy_from_slice(&peer.partial);
-        let read = match peer.stream.read(&mut self.buffer[carried..carried + READ_BYTES]) {
-            Ok(0) => return Err("the publisher has closed a connection".into()),
-            Ok(read) => read,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
+        let read = wire::read_some(&mut peer.stream, &mut self.buffer[carried..carried + READ_BYTES])?;
         let (now, at) = (now_nanos(), self.header.len());
         let mut messages = self.buffer[..carried + read].chunks_exact(at + self.shape.size);
         for message in &mut messages {

@@ -1,8 +1,10 @@
 //! The part of ZMTP 3.1 (RFC 37) that two programs need that trust each other: greeting, READY, SUBSCRIBE, frame headers.
-//! Everything here blocks, and panics on unexpected input; it never talks to an untrusted peer.
+//! All but `read_some` blocks, and panics on unexpected input; nothing here talks to an untrusted peer.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+
+use crate::Outcome;
 
 /// Bytes of a greeting.
 const GREETING_BYTES: usize = 64;
@@ -33,6 +35,15 @@ pub fn shake_hands(stream: &mut TcpStream, socket_type: &str) -> io::Result<bool
     let (_, body) = read_frame(stream)?;
     assert!(body.starts_with(b"\x05READY"), "the peer answered {}", body.escape_ascii());
     Ok(theirs[10] > 3 || (theirs[10] == 3 && theirs[11] >= 1))
+}
+
+/// Reads once what a publisher's connection has: 0 bytes if that is nothing now.
+pub fn read_some(stream: &mut TcpStream, buffer: &mut [u8]) -> Outcome<usize> {
+    match stream.read(buffer) {
+        Ok(0) => Err("the publisher has closed a connection".into()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        read => Ok(read?),
+    }
 }
 
 /// Reads one frame: whether it is a command, and its body.

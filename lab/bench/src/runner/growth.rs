@@ -281,7 +281,7 @@ impl Point {
                 Ok(self.median("CPU ms per second")? * 1e6 / produced)
             }
             Chart::Changes => {
-                let without = without.ok_or("there is no run without changes")?;
+                let without = without.ok_or("the run without changes failed")?;
                 let without = without.median("CPU ms per second")?;
                 let added = self.median("CPU ms per second")? - without;
                 if added < without * ABOVE_NOISE {
