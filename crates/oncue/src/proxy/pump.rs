@@ -163,9 +163,7 @@ impl<'a> Pump<'a> {
     pub(super) fn run(&mut self, bits: u32, paused: bool, due: &Due, answers: &Waker) -> bool {
         let is_due = |work: u32| bits & work != 0;
         let mut left = 0;
-        // A question is about a subscription that is in the watch's queue by now, but its wakers, of another shard or of the
-        // same one, may be woken later.
-        if is_due(DEMAND | QUESTIONS) && self.pass_demand() {
+        if is_due(DEMAND) && self.pass_demand() {
             left |= DEMAND;
         }
         if !paused && is_due(DOWN) && self.pass_down() {
@@ -178,7 +176,7 @@ impl<'a> Pump<'a> {
             left |= STATES;
         }
         if is_due(QUESTIONS) {
-            // Behind the subscriptions that they are about, also those that have come since this run began.
+            // Behind the subscriptions that they are about: each is in the watch's queue by now, but what wakes for it may be due later.
             if self.pass_demand() {
                 left |= DEMAND;
             }
