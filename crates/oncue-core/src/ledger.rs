@@ -307,14 +307,13 @@ impl Ledger {
     /// Calls `found` for each audience that wants `topic`: once for each prefix of the topic that the audience holds. With
     /// inverted matching, once for each audience that holds none.
     #[inline]
-    pub fn for_each_audience(&self, topic: &[u8], found: impl FnMut(AudienceId)) {
-        let mut entries = Vec::new();
+    pub fn for_each_audience(&self, topic: &[u8], mut found: impl FnMut(AudienceId)) {
         if self.inverted {
-            self.match_entries(topic, &mut entries);
-            return self.others(&entries).into_iter().for_each(found);
+            return self.others_of(topic).into_iter().for_each(found);
         }
-        let mut found = found;
-        self.index.for_each_match(topic, |_, holders| self.each_holder(holders, &mut found));
+        self.index.for_each_match(topic, |_, holders| {
+            self.crowds.of(holders).iter().copied().for_each(&mut found);
+        });
     }
 
     /// Puts the entries of the prefixes of `topic` into `entries`, which decide who wants it: topics with the same entries
@@ -337,9 +336,13 @@ impl Ledger {
         }
     }
 
-    #[inline]
-    fn each_holder(&self, holders: &Holders, found: &mut impl FnMut(AudienceId)) {
-        self.crowds.of(holders).iter().copied().for_each(found);
+    /// The audiences with peers that hold no prefix of `topic`.
+    #[cold]
+    #[inline(never)]
+    fn others_of(&self, topic: &[u8]) -> Vec<AudienceId> {
+        let mut entries = Vec::new();
+        self.match_entries(topic, &mut entries);
+        self.others(&entries)
     }
 
     /// The audiences with peers that hold none of these entries.
@@ -348,7 +351,7 @@ impl Ledger {
     fn others(&self, entries: &[EntryId]) -> Vec<AudienceId> {
         let mut holders = Vec::new();
         for of_one in entries.iter().filter_map(|&id| self.index.value(id)) {
-            self.each_holder(of_one, &mut |audience| holders.push(audience));
+            holders.extend_from_slice(self.crowds.of(of_one));
         }
         holders.sort_unstable();
         let all = (0..self.audiences_end()).map(AudienceId);
@@ -358,15 +361,7 @@ impl Ledger {
     /// Whether any peer wants `topic`, or wanted it and is not completely released.
     #[inline]
     pub fn wanted(&self, topic: &[u8]) -> bool {
-        if self.inverted { self.wanted_inverted(topic) } else { self.index.matches_any(topic) }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn wanted_inverted(&self, topic: &[u8]) -> bool {
-        let mut entries = Vec::new();
-        self.match_entries(topic, &mut entries);
-        !self.others(&entries).is_empty()
+        if self.inverted { !self.others_of(topic).is_empty() } else { self.index.matches_any(topic) }
     }
 
     /// How many bytes of a topic decide who wants it: topics with the same first bytes have the same audiences.

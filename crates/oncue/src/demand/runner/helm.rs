@@ -2,8 +2,8 @@
 //! call to another thread would cost several times what the call takes.
 //!
 //! A second thread, the lookout, looks from time to time while there are calls. If one lasts, the lookout goes on with what
-//! was left, and the thread that comes back from the call is the lookout from then on. So a function that was quick and
-//! blocks one day holds up nothing else for longer than [`CALL_TIME_MAX`] and [`LOOK_TIME`]. While there is no lookout, nothing can be left.
+//! was left, and the thread that comes back from the call is the lookout from then on. So a quick function that suddenly blocks
+//! delays others by [`CALL_TIME_MAX`] and [`LOOK_TIME`] at most. Without a lookout, [`leave`](Helm::leave) fails.
 
 use std::io;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -61,7 +61,7 @@ impl<T> Helm<T> {
     /// Leaves this for the time of a call.
     ///
     /// # Errors
-    /// There is no lookout: it is returned.
+    /// Returns `what` if there is no lookout.
     pub(crate) fn leave(&self, what: T) -> Result<Call, T> {
         let mut state = lock(&self.state);
         let lookout = std::mem::replace(&mut state.lookout, Lookout::Looks);

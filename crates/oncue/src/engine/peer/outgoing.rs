@@ -48,8 +48,8 @@ impl<S: Stream> Outgoing<S> {
     }
 
     /// How many messages may be offered under [`OnFull::Refuse`]: any number while none waits, then as many as fit
-    /// below the mark. Hysteresis: at the mark there is no room until the queue is half empty, so that a fast sender fills it
-    /// with many messages at a time.
+    /// below the mark. Hysteresis: a queue that reached its mark has no room until it is half empty, so that each pass brings many
+    /// messages.
     pub(crate) fn room_to_offer(&mut self) -> u64 {
         let (backlog, mark) = (&self.queue.backlog, self.hub.mark());
         self.choked = backlog.messages > 0 && backlog.is_full(mark, self.choked);

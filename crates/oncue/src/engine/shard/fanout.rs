@@ -27,7 +27,7 @@ pub(crate) struct Fanout {
     /// The entries of the ledger that decide them, and those of the next message that has others.
     entries: Vec<EntryId>,
     next_entries: Vec<EntryId>,
-    /// Audiences have room for so much; with this many bytes of one pass an audience gets no more of it.
+    /// Whether the room of audiences is limited: in messages, as the caller says, and to this number of bytes in one pass.
     limited: bool,
     bytes_max: u64,
     /// A pass ends when this many blocks of pieces are in use, unless one message alone needs more.
@@ -67,9 +67,10 @@ struct Parcel {
 }
 
 impl Parcel {
-    /// It belongs to this pass from now on.
-    fn open(&mut self, pass: u64, ours: bool, room: u64, bytes_room: u64) {
-        let list = if ours { List::EMPTY } else { List::CLOSED };
+    /// It belongs to this pass from now on, with this room in messages and bytes. `None`: its peers belong to another shard.
+    fn open(&mut self, pass: u64, rooms: Option<(u64, u64)>) {
+        let list = if rooms.is_some() { List::EMPTY } else { List::CLOSED };
+        let (room, bytes_room) = rooms.unwrap_or((u64::MAX, u64::MAX));
         *self = Parcel { pass, list, room, bytes_room, ..Parcel::default() };
     }
 }
@@ -86,15 +87,15 @@ impl Fanout {
         Fanout { shard, blocks_max: BLOCKS_MAX, ..Fanout::default() }
     }
 
-    /// Matches the messages from `place` on, up to the first one that there is no memory for in this pass. Returns that
-    /// message's place; `chunks.len()` when all are matched.
+    /// Matches the messages from `place` on, until the memory of a pass is used up. Returns the place of the first message
+    /// that is not matched; `chunks.len()` when all are.
     pub(crate) fn route(&mut self, ledger: &Ledger, chunks: &[Arc<Chunk>], place: Place) -> Place {
         self.limited = false;
         self.route_all(ledger, chunks, place, |_| u64::MAX)
     }
 
     /// As [`route`](Self::route), up to the first message that an audience has no `room` for, which is asked once per
-    /// audience. An audience with `bytes_max` or more gets no more of this pass.
+    /// audience. The pass adds no message for an audience that already has `bytes_max`.
     pub(crate) fn route_limited(
         &mut self,
         ledger: &Ledger,
@@ -235,10 +236,8 @@ impl Fanout {
             let parcel = &mut parcels[id.index()];
             if parcel.pass != *pass {
                 let ours = ledger.shard_of(id) == *shard;
-                parcel.open(*pass, ours, u64::MAX, u64::MAX);
-                if ours {
-                    touched.push(id);
-                }
+                parcel.open(*pass, ours.then_some((u64::MAX, u64::MAX)));
+                touched.extend(ours.then_some(id));
             }
             // An audience comes once for each of its prefixes that match.
             if pieces.add(&mut parcel.list, piece) {
@@ -265,13 +264,8 @@ impl Fanout {
             let parcel = &mut parcels[id.index()];
             if parcel.pass != *pass {
                 let ours = ledger.shard_of(id) == *shard;
-                match ours {
-                    true => parcel.open(*pass, ours, room(id), *bytes_max),
-                    false => parcel.open(*pass, ours, u64::MAX, u64::MAX),
-                }
-                if ours {
-                    touched.push(id);
-                }
+                parcel.open(*pass, ours.then(|| (room(id), *bytes_max)));
+                touched.extend(ours.then_some(id));
             }
             let (room, bytes_room) =
                 (parcel.room - parcel.messages, parcel.bytes_room.saturating_sub(parcel.bytes));

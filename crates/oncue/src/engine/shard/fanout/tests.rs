@@ -314,26 +314,22 @@ fn a_pass_ends_when_its_memory_is_used_up_and_the_next_goes_on() {
 #[test]
 fn gathered_copies_use_buffers_again_that_no_peer_keeps() {
     let chunk = Arc::new(Chunk::new(b"\0\x01a".repeat(1000), (1..=1000).map(|i| 3 * i).collect()));
-    let piece = |messages| Piece::new(1..messages + 1, 0..3 * messages);
-    let mut gather = Gather::default();
-    let mut runs = |messages: u32| {
+    let offer = |gather: &mut Gather, messages: u32| {
+        let piece = Piece::new(1..messages + 1, 0..3 * messages);
         gather.expect(3 * u64::from(messages), messages.into());
-        gather.add(std::slice::from_ref(&chunk), &[1], std::iter::once(&[piece(messages)][..]));
-        let runs = gather.finish();
-        let at = runs[0].bytes().as_ptr();
-        (runs[0].clone(), at, gather.recycle(runs))
+        gather.add(std::slice::from_ref(&chunk), &[1], std::iter::once(&[piece][..]));
+        gather.finish()
     };
-    let (kept, at, ()) = runs(100);
-    let (_, other, ()) = runs(100);
-    assert_ne!(at, other, "the first one is still queued");
-    assert_eq!(kept.bytes(), b"\0\x01a".repeat(100));
-    drop(kept);
+    let at = |runs: &[Run]| runs[0].bytes().as_ptr();
+    let mut gather = Gather::default();
+    let kept = offer(&mut gather, 100);
+    gather.recycle(kept.clone());
+    assert_ne!(at(&kept), at(&offer(&mut gather, 100)), "the first one is still queued");
+    assert_eq!(kept[0].bytes(), b"\0\x01a".repeat(100));
     let mut gather = Gather::default();
     let mut place = |messages: u32| {
-        gather.expect(3 * u64::from(messages), messages.into());
-        gather.add(std::slice::from_ref(&chunk), &[1], std::iter::once(&[piece(messages)][..]));
-        let runs = gather.finish();
-        let at = runs[0].bytes().as_ptr();
+        let runs = offer(&mut gather, messages);
+        let at = at(&runs);
         gather.recycle(runs);
         at
     };
