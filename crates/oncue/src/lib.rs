@@ -22,9 +22,11 @@
 //! ```
 #![deny(missing_docs)]
 
+mod authentication;
 mod batch;
 mod buffer;
 mod connection;
+pub mod curve;
 pub mod demand;
 mod descriptors;
 mod endpoint;
@@ -50,7 +52,9 @@ mod socket;
 pub mod stage;
 mod stats;
 mod sync;
+mod user;
 
+pub use authentication::{AllowAny, Authenticator, Case};
 pub use batch::{Batch, Received};
 pub use connection::{Cause, ConnectedPeer, ConnectionEvent, ConnectionEventKind, ProxyFailure};
 pub use demand::OnDemand;
@@ -65,6 +69,7 @@ pub use oncue_core::connection::{PeerType, SocketType};
 pub use oncue_core::edges::Prefix;
 pub use oncue_core::frame::{ProtocolError, Seen};
 pub use oncue_core::greeting::MechanismName;
+pub use oncue_core::mechanism::Credentials;
 pub use op::{Op, wakers_panicked};
 pub use options::{EngineOptions, IpVersions, Keep, OnFull, Options, ReconnectStop, SocksProxy, Verbose};
 pub use peer_address::PeerAddress;
@@ -76,6 +81,7 @@ pub use socket::{
     SubscriptionWatch, XPub, XPubEvent, XSub, kind,
 };
 pub use stats::{Closed, RefusedPeer, SocketStats, TurnedAway};
+pub use user::User;
 
 /// The examples of the README compile.
 #[cfg(doctest)]

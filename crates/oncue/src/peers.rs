@@ -12,6 +12,7 @@ use crate::endpoint::Endpoint;
 use crate::options::{METADATA_BYTES_MAX, METADATA_PROPERTIES_MAX};
 use crate::peer_address::PeerAddress;
 use crate::permission::PeerKey;
+use crate::user::User;
 
 /// A peer whose handshake is done: what does not change while it is connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct PeerProfile {
     /// The endpoint by which it came: the one that this socket is connected to, as the user wrote it, or is bound to, with
     /// its wildcards resolved.
     pub endpoint: Arc<Endpoint>,
+    /// Who it is, if this side is a server that authenticates its clients ([`Authenticator`](crate::Authenticator)).
+    pub user: Option<Arc<User>>,
     /// What it said of itself in its READY.
     pub metadata: PeerMetadata,
 }

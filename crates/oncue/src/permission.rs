@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::peer_address::PeerAddress;
+use crate::user::User;
 
 /// The longest text of a [`Reason`], in bytes.
 pub const REASON_BYTES_MAX: usize = 255;
@@ -34,6 +35,8 @@ pub struct SubscribeRequest<'a> {
     pub peer: PeerKey,
     /// Where it is.
     pub address: PeerAddress,
+    /// Who it is, if the socket authenticates its clients ([`Authenticator`](crate::Authenticator)).
+    pub user: Option<&'a User>,
     /// What it asks for.
     pub prefix: &'a [u8],
 }
@@ -99,6 +102,14 @@ pub(crate) fn is_deciding() -> bool {
     DECIDING.get()
 }
 
+/// Calls a function that decides while this thread holds a shard's lock.
+pub(crate) fn deciding<T>(decide: impl FnOnce() -> T) -> T {
+    let within = DECIDING.replace(true);
+    let answer = decide();
+    DECIDING.set(within);
+    answer
+}
+
 /// In a function that decides, refuses operations that wait for an I/O thread or for the routes.
 pub(crate) fn check_not_deciding(what: impl fmt::Display) -> Result<()> {
     if !is_deciding() {
@@ -121,9 +132,7 @@ impl Gate {
 
     /// A function that panics rejects, and does not end the I/O thread.
     pub(crate) fn ask(&self, request: &SubscribeRequest<'_>) -> Admission {
-        let within = DECIDING.replace(true);
-        let answer = catch_unwind(AssertUnwindSafe(|| (self.0)(request)));
-        DECIDING.set(within);
+        let answer = deciding(|| catch_unwind(AssertUnwindSafe(|| (self.0)(request))));
         answer.unwrap_or_else(|_| Admission::Reject(Reason::new("the publisher could not decide")))
     }
 }
@@ -149,7 +158,7 @@ mod tests {
     #[test]
     fn a_function_that_panics_rejects() {
         let peer = PeerKey { shard: 0, slot: 0, uid: 1 };
-        let request = SubscribeRequest { peer, address: PeerAddress::Inproc, prefix: b"p" };
+        let request = SubscribeRequest { peer, address: PeerAddress::Inproc, user: None, prefix: b"p" };
         assert_eq!(Gate::new(|_| Admission::Accept).ask(&request), Admission::Accept);
         assert!(matches!(Gate::new(|_| panic!("a mistake")).ask(&request), Admission::Reject(_)));
     }

@@ -55,9 +55,11 @@ pub(super) const FOLDERS: &[Folder] = &[
             floor(
                 "data",
                 &[
+                    "authentication",
                     "batch",
                     "buffer",
                     "connection",
+                    "curve",
                     "descriptors",
                     "endpoint",
                     "error",
@@ -73,6 +75,7 @@ pub(super) const FOLDERS: &[Folder] = &[
                     "permission",
                     "stats",
                     "sync",
+                    "user",
                 ],
             ),
             floor("net", &["net"]),

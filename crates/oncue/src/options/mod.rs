@@ -1,7 +1,9 @@
 //! The options of engines and sockets: plain data, checked where they are used. Every option that takes a time takes any:
 //! [`Duration::MAX`] is a time that never comes.
 
+mod mechanisms;
 mod net;
+mod security;
 mod socks;
 mod stop;
 mod system;
@@ -14,6 +16,7 @@ use oncue_core::ledger::Quota;
 
 pub use self::net::IpVersions;
 pub(crate) use self::net::NetOptions;
+pub(crate) use self::security::SecurityOptions;
 pub use self::socks::SocksProxy;
 pub use self::stop::ReconnectStop;
 use crate::error::{Error, Result};
@@ -185,6 +188,7 @@ options! {
         welcome: Option<Msg> = None,
         metadata: Vec<(String, Vec<u8>)> = Vec::new(),
         net: Arc<NetOptions> = Arc::default(),
+        security: SecurityOptions = SecurityOptions::default(),
     }
 
     /// The high-water mark of each peer's queue: the most messages queued for a peer that does not take them, beyond what
@@ -421,6 +425,7 @@ impl Options {
     /// [`Misuse`](crate::ErrorKind::Misuse), naming the option that cannot be right on any machine.
     pub fn check(&self) -> Result<()> {
         self.net.check()?;
+        self.security.check()?;
         for (i, (name, _)) in self.metadata.iter().enumerate() {
             let wrong = |why: &str| Err(Error::misuse(format!("the metadata property {name:?} {why}")));
             if !name.starts_with("X-") {

@@ -21,6 +21,7 @@ use crate::engine::hub::{Hub, Verdict};
 use crate::net::Stream;
 use crate::options::Options;
 use crate::permission::{Admission, PeerKey, Reason, SubscribeRequest};
+use crate::user::User;
 
 /// How often, within one read, last values are sent between a subscription and its cancellation. A peer that
 /// alternates more often gets the values of what it wants in the end; what it cancels at once costs nothing.
@@ -31,6 +32,7 @@ pub(crate) struct Intake<'a, S> {
     pub(crate) hub: &'a Arc<Hub>,
     pub(crate) peer: PeerId,
     pub(crate) key: PeerKey,
+    pub(crate) user: Option<&'a User>,
     /// Whether the peer understands states of topics.
     pub(crate) understands: bool,
     /// Last values that wait for room.
@@ -203,7 +205,7 @@ impl<'a, S: Stream> Intake<'a, S> {
             return Ok(false);
         }
         let address = self.out.stream.address();
-        let request = SubscribeRequest { peer: self.key, address, prefix };
+        let request = SubscribeRequest { peer: self.key, address, user: self.user, prefix };
         match admission.as_ref().map_or(Admission::Defer, |gate| gate.ask(&request)) {
             Admission::Accept => return Ok(true),
             Admission::Reject(status) => {

@@ -30,7 +30,9 @@ impl<S: Stream> Peer<S> {
     /// Whether the peer must not be read now. One that was silent for too long is read once although what others sent fills
     /// the socket: else nobody would ever find that it has gone, since a peer that is not read counts as alive.
     pub(crate) fn pauses(&mut self, now: Duration) -> bool {
-        let Phase::Traffic(traffic) = &mut self.phase else { return matches!(self.phase, Phase::Connecting) };
+        let Phase::Traffic(traffic) = &mut self.phase else {
+            return matches!(self.phase, Phase::Connecting) || self.is_asked_about();
+        };
         if let Some(flow) = &traffic.flow
             && !traffic.paused
             && self.hub.inbound.is_full()
@@ -206,13 +208,14 @@ impl<S: Stream> Peer<S> {
         cx: &'a mut Context<'_>,
     ) -> Option<(Intake<'a, S>, &'a mut Scanner)> {
         let Peer { phase, out, hub, joined, owed, .. } = self;
-        let Phase::Traffic(Traffic { scanner, ledger: Some(peer), understands, .. }) = phase else {
+        let Phase::Traffic(Traffic { scanner, ledger: Some(peer), understands, profile, .. }) = phase else {
             return None;
         };
         let intake = Intake {
             hub,
             peer: *peer,
             key: PeerKey { shard: cx.shard, slot: cx.slot, uid: self.uid },
+            user: profile.user.as_deref(),
             understands: *understands,
             out,
             owed,
