@@ -11,7 +11,8 @@ use super::config::Program;
 use super::program::journal::{Log, REMARK_BYTES_MAX, ended, started};
 use super::program::launch::Launcher;
 use super::program::permits::{Line, Permit, Permits};
-use super::program::process::{self, About, End, Limits, Work};
+use super::program::process::{self, About, Limits, Work};
+use super::program::verdict::End;
 use crate::output;
 use crate::wait::wait;
 

@@ -6,3 +6,4 @@ pub(crate) mod journal;
 pub(crate) mod launch;
 pub(crate) mod permits;
 pub(crate) mod process;
+pub(crate) mod verdict;

@@ -4,7 +4,6 @@
 use std::convert::Infallible;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
 use std::pin::Pin;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use super::guardian::Entry;
 use super::journal::{Log, REMARK_BYTES_MAX};
 use super::launch::{Launched, Launcher};
+use super::verdict::{End, judge};
 use crate::lines::{Line, Lines};
 
 /// How many bytes are read at once.
@@ -86,17 +86,6 @@ pub(crate) struct About<'a> {
     pub(crate) name: &'a [u8],
     /// The program and its arguments.
     pub(crate) command: &'a str,
-}
-
-/// How a program ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It was told to end, because it is not needed any more.
-    Stopped,
-    /// It ended by itself, with success.
-    Done,
-    /// It failed, or was told to end, for this reason.
-    Failed(String),
 }
 
 /// A program that runs.
@@ -440,14 +429,6 @@ fn read<'b>(stream: &mut Option<impl Read>, buffer: &'b mut [u8]) -> Option<&'b 
 fn remark(about: About<'_>, line: Line<'_>) -> Result<(), Infallible> {
     about.log.said(about.name, line);
     Ok(())
-}
-
-fn judge(status: ExitStatus) -> End {
-    match (status.success(), status.signal()) {
-        (true, _) => End::Done,
-        (false, Some(signal)) => End::Failed(format!("ended by signal {signal}")),
-        (false, None) => End::Failed(format!("ended with status {}", status.code().unwrap_or_default())),
-    }
 }
 
 impl Pace {
