@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::pin::Pin;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -16,8 +16,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::guardian::Entry;
 use super::journal::{Log, REMARK_BYTES_MAX};
-use super::launch::{Launched, Launcher};
-use super::verdict::{End, judge};
+use super::launch::{Launched, Launcher, Prepared};
+use super::verdict::{End, Verdict};
 use crate::lines::{Line, Lines};
 
 /// How many bytes are read at once.
@@ -103,6 +103,7 @@ struct Process<'a> {
     output: Option<ChildStdout>,
     errors: Option<ChildStderr>,
     remarks: Lines,
+    verdict: Verdict,
     about: About<'a>,
     phase: Phase,
     waited_for: bool,
@@ -154,14 +155,14 @@ type Stopped<'s> = dyn Future<Output = ()> + Unpin + 's;
 /// input if it has one, then by TERM, then by KILL. At the deadline it gets TERM.
 pub(crate) fn run(
     launcher: &Launcher,
-    command: &mut Command,
+    prepared: &mut Prepared,
     work: &mut dyn Work,
     stopped: &mut Stopped<'_>,
     limits: &Limits,
     about: About<'_>,
 ) -> End {
     let takes_input = work.input(false).is_some();
-    let mut process = match Process::start(launcher, command, takes_input, about) {
+    let mut process = match Process::start(launcher, prepared, takes_input, about) {
         Ok(process) => process,
         Err(why) => return End::Failed(format!("cannot be started: {why}")),
     };
@@ -174,7 +175,7 @@ pub(crate) fn run(
 impl<'a> Process<'a> {
     fn start(
         launcher: &Launcher,
-        command: &mut Command,
+        prepared: &mut Prepared,
         takes_input: bool,
         about: About<'a>,
     ) -> Result<Process<'a>, String> {
@@ -182,9 +183,10 @@ impl<'a> Process<'a> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(system)?;
         let number = bell.as_raw_fd();
         let bell = Arc::new(Bell(bell));
+        let command = &mut prepared.command;
         command.stdin(if takes_input { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let Launched { mut child, entry } = launcher.start(command, number)?;
+        let Launched { mut child, entry } = launcher.start(prepared, number)?;
         let group = Pid::from_child(&child);
         let ended = pidfd_open(group, PidfdFlags::empty());
         let ended = ended.map_err(|error| {
@@ -193,7 +195,7 @@ impl<'a> Process<'a> {
             system(error)
         })?;
         let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let remarks = Lines::new(REMARK_BYTES_MAX);
+        let (remarks, verdict) = (Lines::new(REMARK_BYTES_MAX), Verdict::of(&prepared.confinement));
         let process = Process {
             child,
             entry: Some(entry),
@@ -205,6 +207,7 @@ impl<'a> Process<'a> {
             output,
             errors,
             remarks,
+            verdict,
             about,
             phase: Phase::Needed,
             waited_for: false,
@@ -275,7 +278,7 @@ impl<'a> Process<'a> {
                 if let Err(why) = work.finish() {
                     told.get_or_insert(End::Failed(why));
                 }
-                return Ok(told.unwrap_or_else(|| judge(status)));
+                return Ok(told.unwrap_or_else(|| self.verdict.judge(status)));
             }
         }
     }
@@ -370,8 +373,8 @@ impl<'a> Process<'a> {
 
     fn read_errors(&mut self, buffer: &mut [u8]) -> bool {
         let Some(read) = read(&mut self.errors, buffer) else { return false };
-        let about = self.about;
-        self.remarks.take(read, |line| remark(about, line)).is_ok()
+        let (about, verdict) = (self.about, &mut self.verdict);
+        self.remarks.take(read, |line| remark(about, verdict, line)).is_ok()
     }
 
     fn remark_on_silence(&self) {
@@ -391,8 +394,9 @@ impl<'a> Process<'a> {
         while left > 0 && self.read_errors(buffer) {
             left -= 1;
         }
-        let about = self.about;
-        let _ = self.remarks.finish(|line| remark(about, line));
+        let (about, verdict) = (self.about, &mut self.verdict);
+        let _ = self.remarks.finish(|line| remark(about, verdict, line));
+        self.verdict.look_at(self.group);
         self.waited_for = true;
         self.entry = None;
         self.child.wait()
@@ -426,8 +430,10 @@ fn read<'b>(stream: &mut Option<impl Read>, buffer: &'b mut [u8]) -> Option<&'b 
     }
 }
 
-fn remark(about: About<'_>, line: Line<'_>) -> Result<(), Infallible> {
-    about.log.said(about.name, line);
+fn remark(about: About<'_>, verdict: &mut Verdict, line: Line<'_>) -> Result<(), Infallible> {
+    if !verdict.takes(&line) {
+        about.log.said(about.name, line);
+    }
     Ok(())
 }
 
