@@ -20,6 +20,12 @@ pub trait Authenticator: Send + Sync + 'static {
     /// Takes a client's case. It is answered by [`Case::accept`] or [`Case::refuse`], at once or later, on any thread; a case
     /// that is dropped is refused. A panic refuses too.
     fn authenticate(&self, case: Case);
+
+    /// Whether a user that was let in would be let in again: [`XPub::reconsider`](crate::XPub::reconsider) ends the connections
+    /// of those for which this is false. It may be called on any thread, and must return at once.
+    fn still_knows(&self, _user: &User) -> bool {
+        true
+    }
 }
 
 /// One client that waits to be let in.
@@ -115,6 +121,10 @@ impl Doorkeeper {
     pub(crate) fn ask(&self, case: Case) {
         // The case is answered by its drop, and the authenticator is not used in the middle of its own panic.
         let _ = deciding(|| catch_unwind(AssertUnwindSafe(|| self.0.authenticate(case))));
+    }
+
+    pub(crate) fn still_knows(&self, user: &User) -> bool {
+        self.0.still_knows(user)
     }
 }
 

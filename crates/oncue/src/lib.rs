@@ -23,6 +23,7 @@
 #![deny(missing_docs)]
 
 mod authentication;
+pub mod authenticators;
 mod batch;
 mod buffer;
 mod connection;

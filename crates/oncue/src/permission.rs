@@ -39,6 +39,9 @@ pub struct SubscribeRequest<'a> {
     pub user: Option<&'a User>,
     /// What it asks for.
     pub prefix: &'a [u8],
+    /// The subscription is in force, and is asked about once more ([`XPub::reconsider`](crate::XPub::reconsider)):
+    /// [`Reject`](Admission::Reject) ends it, any other answer changes nothing.
+    pub in_force: bool,
 }
 
 /// The answer to a [`SubscribeRequest`].
@@ -158,7 +161,13 @@ mod tests {
     #[test]
     fn a_function_that_panics_rejects() {
         let peer = PeerKey { shard: 0, slot: 0, uid: 1 };
-        let request = SubscribeRequest { peer, address: PeerAddress::Inproc, user: None, prefix: b"p" };
+        let request = SubscribeRequest {
+            peer,
+            address: PeerAddress::Inproc,
+            user: None,
+            prefix: b"p",
+            in_force: false,
+        };
         assert_eq!(Gate::new(|_| Admission::Accept).ask(&request), Admission::Accept);
         assert!(matches!(Gate::new(|_| panic!("a mistake")).ask(&request), Admission::Reject(_)));
     }

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use oncue::curve::{self, KeyPair, PublicKey};
+use oncue::authenticators::KeyDirectory;
+use oncue::curve::{self, Certificate, KeyPair, PublicKey};
 use oncue::{
     Admission, AllowAny, Case, Cause, ConnectionEventKind as Kind, ConnectionEvents, Credentials, Engine,
-    Keep, Options, Sub, User, XPub, XPubEvent, XSub,
+    Keep, OnDemand, Options, Sub, User, XPub, XPubEvent, XSub,
 };
+use oncue_interop::directory::Directory;
 use oncue_interop::{PATIENCE, until, within_a_minute};
 
 fn quick() -> Options {
@@ -330,5 +332,75 @@ fn inproc_stays_in_the_process_and_needs_no_keys() {
         subscriber.connect("inproc://here").unwrap();
         publisher.event().wait_timeout(PATIENCE).expect("demand").unwrap();
         assert!(publisher.peers().unwrap()[0].profile.user.is_none());
+    });
+}
+
+#[test]
+fn what_is_no_longer_allowed_ends_within_a_second_a_running_feed_included() {
+    within_a_minute(|| {
+        let engine = Engine::start().unwrap();
+        let place = Directory::new();
+        let (server, ann, bob) = (curve::generate(), curve::generate(), curve::generate());
+        let key = *server.public();
+        for (name, keys) in [("ann", &ann), ("bob", &bob)] {
+            let certificate = Certificate { public: *keys.public(), secret: None, metadata: Vec::new() };
+            std::fs::write(place.path(format!("{name}.key")), certificate.write("a test", false).as_bytes())
+                .unwrap();
+        }
+        let clients = KeyDirectory::open(place.path("")).unwrap();
+        // Who may have what, by user.
+        let allowed: Arc<Mutex<Vec<(&str, &str)>>> =
+            Arc::new(Mutex::new(vec![("ann", "a/"), ("ann", "b/"), ("bob", "b/")]));
+        let now = allowed.clone();
+        let options = quick().curve_server(server, clients.clone()).admission(move |request| {
+            let user = request.user.map_or("", |user| &user.id);
+            let may =
+                |(id, prefix): &(&str, &str)| *id == user && request.prefix.starts_with(prefix.as_bytes());
+            match now.lock().unwrap().iter().any(may) {
+                true => Admission::Accept,
+                false => Admission::Reject("not yours".into()),
+            }
+        });
+        let publisher = XPub::new(&engine, options).unwrap();
+        let at = publisher.bind("tcp://127.0.0.1:0").unwrap().to_string();
+        let on_demand = OnDemand::on(publisher.clone())
+            .route("{kind}/{name}")
+            .every(Duration::from_millis(5), |_| "value")
+            .start()
+            .unwrap();
+        let subscribe = |keys: KeyPair, topics: &[&str]| {
+            let subscriber = Sub::new(&engine, quick().curve_client(keys, key)).unwrap();
+            for topic in topics {
+                subscriber.subscribe(topic).unwrap();
+            }
+            subscriber.connect(&at).unwrap();
+            subscriber
+        };
+        let of_ann = subscribe(ann, &["a/1", "b/1"]);
+        let _of_bob = subscribe(bob, &["a/2", "b/2"]);
+        let running = || on_demand.stats().now.running;
+        until("three feeds run, bob's a/2 does not", || running() == 3);
+        of_ann.recv().wait_timeout(PATIENCE).expect("a value").unwrap();
+
+        // A permission is withdrawn.
+        allowed.lock().unwrap().retain(|pair| *pair != ("ann", "a/"));
+        let begun = std::time::Instant::now();
+        publisher.reconsider();
+        until("its feed ends", || running() == 2);
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!(!publisher.wanted("a/1") && publisher.wanted("b/1"));
+
+        // A certificate is removed.
+        let again = publisher.clone();
+        clients.on_change(move |_| again.reconsider());
+        let begun = std::time::Instant::now();
+        std::fs::remove_file(place.path("bob.key")).unwrap();
+        until("bob's feed ends", || running() == 1);
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        until("bob is gone", || publisher.peers().unwrap().len() == 1);
+        until("bob is refused", || {
+            publisher.refused().iter().any(|refused| refused.cause == Cause::NotLetIn)
+        });
+        assert!(publisher.wanted("b/1"), "ann stays");
     });
 }

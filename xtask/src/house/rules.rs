@@ -79,6 +79,8 @@ pub(super) const FOLDERS: &[Folder] = &[
                 ],
             ),
             floor("net", &["net"]),
+            // Uses what is public.
+            Floor { name: "authenticators", rooms: &["authenticators"], hidden: &["net"] },
             floor("engine", &["engine"]),
             floor("socket", &["socket"]),
             // Uses the sockets like any user.

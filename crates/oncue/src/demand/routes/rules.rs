@@ -28,7 +28,7 @@ impl Rules {
                 None | Some(Admission::Accept) => rules.ask(request),
                 Some(answer) => answer,
             };
-            if answer == Admission::Accept {
+            if answer == Admission::Accept && !request.in_force {
                 rules.admitted(request.prefix);
             }
             answer

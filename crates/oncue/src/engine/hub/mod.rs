@@ -21,6 +21,7 @@ pub(crate) mod members;
 pub(crate) mod outbox;
 pub(crate) mod publishers;
 pub(crate) mod questions;
+mod reconsidered;
 pub(crate) mod reports;
 pub(crate) mod requests;
 pub(crate) mod send;

@@ -205,7 +205,7 @@ impl<'a, S: Stream> Intake<'a, S> {
             return Ok(false);
         }
         let address = self.out.stream.address();
-        let request = SubscribeRequest { peer: self.key, address, user: self.user, prefix };
+        let request = SubscribeRequest { peer: self.key, address, user: self.user, prefix, in_force: false };
         match admission.as_ref().map_or(Admission::Defer, |gate| gate.ask(&request)) {
             Admission::Accept => return Ok(true),
             Admission::Reject(status) => {
