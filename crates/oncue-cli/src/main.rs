@@ -9,6 +9,7 @@ mod lines;
 mod output;
 mod pace;
 mod publisher;
+mod security;
 mod signals;
 mod stdio;
 mod ticks;

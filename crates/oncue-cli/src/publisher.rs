@@ -7,9 +7,10 @@ use oncue::{Engine, Options, XPub};
 
 use crate::fail::Fail;
 use crate::output::counted;
+use crate::security::Security;
 use crate::signals::Stop;
 use crate::stdio::say;
-use crate::{args, connections};
+use crate::{args, connections, security};
 
 /// How long a closed socket goes on sending what is queued, unless the command line says something else.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
@@ -31,6 +32,7 @@ pub(crate) fn options() -> Vec<Arg> {
     ];
     options.extend(bounds());
     options.extend(args::heartbeat_options());
+    options.extend(security::options());
     options
 }
 
@@ -46,9 +48,16 @@ pub(crate) fn set_bounds(mut options: Options, args: &ArgMatches) -> Options {
 }
 
 /// A publishing socket with the options of the command line. It has no endpoint yet, so that a watch misses nothing.
-pub(crate) fn socket(args: &ArgMatches, set: impl FnOnce(Options) -> Options) -> Result<XPub, Fail> {
+pub(crate) fn socket(
+    name: &'static str,
+    args: &ArgMatches,
+    set: impl FnOnce(Options) -> Options,
+) -> Result<XPub, Fail> {
     let options = set_bounds(args::socket_options(args)?, args).linger(LINGER).discard_messages(true);
-    Ok(XPub::new(&Engine::start()?, set(options))?)
+    let security = Security::of(args)?;
+    let socket = XPub::new(&Engine::start()?, security.set(set(options))?)?;
+    security.follow(&socket, name);
+    Ok(socket)
 }
 
 /// Binds the socket to ENDPOINT, or connects it with `--connect`, and says so.

@@ -125,7 +125,7 @@ pub(super) const FOLDERS: &[Folder] = &[
         floors: &[
             floor("text", &["args", "fail", "json", "lines", "output", "pace"]),
             floor("process", &["signals", "stdio", "wait"]),
-            floor("sockets", &["connections", "publisher", "ticks"]),
+            floor("sockets", &["connections", "publisher", "security", "ticks"]),
             floor("commands", &["commands"]),
             floor("main", &[OWN]),
         ],

@@ -24,7 +24,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let in_json = args.get_flag("json");
-    let socket = publisher::socket(args, |options| options)?;
+    let socket = publisher::socket("demand", args, |options| options)?;
     let watch = socket.demand();
     publisher::open(&socket, "demand", args, stop)?;
     say("demand", "this is a publisher that sends nothing: it shows what its subscribers want");

@@ -8,6 +8,8 @@ use crate::stdio::Reader;
 
 mod demand;
 mod demo;
+mod keygen;
+mod passwd;
 mod proxy;
 mod pub_;
 mod serve;
@@ -27,12 +29,14 @@ pub(crate) struct Subcommand {
 }
 
 #[rustfmt::skip]
-pub(crate) const SUBCOMMANDS: [Subcommand; 7] = [
+pub(crate) const SUBCOMMANDS: [Subcommand; 9] = [
     Subcommand { name: "demo", command: demo::command, run: demo::run, reader: Reader::Wanted, ends_on_hangup: true },
     Subcommand { name: "sub", command: sub::command, run: sub::run, reader: Reader::Everything, ends_on_hangup: true },
     Subcommand { name: "pub", command: pub_::command, run: pub_::run, reader: Reader::Wanted, ends_on_hangup: true },
     Subcommand { name: "demand", command: demand::command, run: demand::run, reader: Reader::Everything, ends_on_hangup: true },
     Subcommand { name: "proxy", command: proxy::command, run: proxy::run, reader: Reader::Optional, ends_on_hangup: true },
     Subcommand { name: "relay", command: proxy::relay, run: proxy::run_relay, reader: Reader::Optional, ends_on_hangup: true },
+    Subcommand { name: "keygen", command: keygen::command, run: keygen::run, reader: Reader::Wanted, ends_on_hangup: true },
+    Subcommand { name: "passwd", command: passwd::command, run: passwd::run, reader: Reader::Wanted, ends_on_hangup: true },
     Subcommand { name: "serve", command: serve::command, run: serve::run, reader: Reader::Optional, ends_on_hangup: false },
 ];

@@ -11,9 +11,10 @@ use signal_hook::consts::SIGUSR1;
 
 use crate::fail::Fail;
 use crate::output::counted;
+use crate::security::Security;
 use crate::signals::{self, Stop};
 use crate::stdio::say;
-use crate::{args, connections, json, publisher, stdio};
+use crate::{args, connections, json, publisher, security, stdio};
 
 /// The pauses before a lost neighbour is tried again: a proxy that restarts is found within this time, whatever it was
 /// away for.
@@ -25,6 +26,8 @@ pub(crate) fn command() -> Command {
          exactly what the subscribers of the backend want at each moment, so the publishers are told the truth even behind a\n\
          chain of proxies of which some are killed or stopped. Messages, states of topics, and messages of subscribers pass.\n\
          A capture socket gets all messages that pass; what it alone would get is not asked for.\n\
+         With --curve-server the frontend is the client of encrypted publishers, with --curve-clients the backend (and the capture)\n\
+         is the server of subscribers, both with --curve-key.\n\
          At the end, and on SIGUSR1, prints what has passed, with --json as one line on standard output.\n\n\
          Example: publishers and subscribers connect to it\n  \
          oncue proxy --frontend-bind tcp://*:5559 --backend-bind tcp://*:5560",
@@ -76,6 +79,7 @@ fn forwarder(name: &'static str) -> Command {
                 .value_parser(value_parser!(u32)),
         )
         .args(args::heartbeat_options())
+        .args(security::options())
 }
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
@@ -92,8 +96,11 @@ fn forward(name: &'static str, mut how: ProxyOptions, args: &ArgMatches, stop: &
     oncue::raise_descriptor_limit();
     let engine = Engine::start()?;
     let options = options(args)?;
-    let frontend = XSub::new(&engine, options.clone())?;
+    let security = Security::of(args)?;
+    let frontend = XSub::new(&engine, security.set_client(options.clone()))?;
+    let options = security.set_server(options);
     let backend = XPub::new(&engine, options.clone())?;
+    security.follow(&backend, name);
     let capture = match args.contains_id("capture-bind") {
         true => Some(Pub::new(&engine, options)?),
         false => None,

@@ -88,7 +88,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let linger = args::given(args, "linger");
-    let socket = publisher::socket(args, |mut options| {
+    let socket = publisher::socket("pub", args, |mut options| {
         if args.get_flag("no-drop") {
             options = options.on_full(OnFull::Refuse);
         }

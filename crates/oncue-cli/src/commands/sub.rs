@@ -14,9 +14,10 @@ use serde_json::Value;
 
 use crate::fail::Fail;
 use crate::output::{self, Format, counted};
+use crate::security::Security;
 use crate::signals::{Stop, Waited};
 use crate::stdio::{self, say};
-use crate::{args, connections, json};
+use crate::{args, connections, json, security};
 
 /// The memory for topics in trouble, which are remembered to say when the trouble is over.
 const TROUBLES_BYTES_MAX: usize = 1 << 20;
@@ -70,6 +71,7 @@ pub(crate) fn command() -> Command {
                 .value_parser(PossibleValuesParser::new(["text", "json", "raw"]).map(Format::named)),
         )
         .args(args::heartbeat_options())
+        .args(security::options())
 }
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
@@ -278,7 +280,7 @@ impl Troubles {
 
 fn open(args: &ArgMatches, topics: &[Vec<u8>], engine: &Engine, stop: &Stop) -> Result<Sub, Fail> {
     let keep = if args.get_flag("latest") { Keep::Latest } else { Keep::All };
-    let socket = Sub::new(engine, args::socket_options(args)?.keep(keep))?;
+    let socket = Sub::new(engine, Security::of(args)?.set(args::socket_options(args)?.keep(keep))?)?;
     for topic in topics {
         socket.subscribe(topic)?;
     }

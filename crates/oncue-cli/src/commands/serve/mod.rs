@@ -20,9 +20,9 @@ use clap::{ArgMatches, Command, arg, value_parser};
 
 pub(crate) use self::program::confine::become_program;
 pub(crate) use self::program::guardian::become_guardian;
-use crate::args;
 use crate::fail::Fail;
 use crate::signals::Stop;
+use crate::{args, security};
 
 pub(crate) fn command() -> Command {
     Command::new("serve")
@@ -48,7 +48,7 @@ pub(crate) fn command() -> Command {
                 .required_unless_present("config")
                 .help("Without CONFIG: the time between two ticks of the counter"),
         )
-        .args(args::heartbeat_options().map(|arg| {
+        .args(args::heartbeat_options().into_iter().chain(security::options()).map(|arg| {
             let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
             arg.conflicts_with("config").help(format!("Without CONFIG (which has keys for it): {help}"))
         }))

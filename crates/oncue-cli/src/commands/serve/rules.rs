@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use oncue::{Admission, Reason, SubscribeRequest};
+use oncue::{Admission, SubscribeRequest};
 
-use super::config::rule::{Rule, decide, denied_to_all};
+use super::config::rule::{Rule, Subscriber, decide};
 
 /// The rules in force. All clones share them.
 #[derive(Debug, Clone, Default)]
@@ -15,13 +15,9 @@ impl Rules {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = rules.to_vec();
     }
 
-    /// The reason for which the rules deny this prefix to everybody, if they do.
-    pub(crate) fn denied_to_all(&self, prefix: &[u8]) -> Option<Reason> {
-        denied_to_all(&self.0.read().unwrap_or_else(PoisonError::into_inner), prefix)
-    }
-
     pub(crate) fn decide(&self, request: &SubscribeRequest<'_>) -> Admission {
         let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        decide(&rules, request.address.into(), request.prefix)
+        let subscriber = Subscriber { place: request.address.into(), user: request.user };
+        decide(&rules, subscriber, request.prefix)
     }
 }

@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use oncue::demand::{Builder, Failure, Reloaded};
-use oncue::{Endpoint, Engine, EngineOptions, OnDemand, XPub};
+use oncue::{Endpoint, Engine, EngineOptions, Host, OnDemand, XPub};
 
 use super::asked::{Ask, Asked};
 use super::config::rule::Rule;
@@ -136,11 +136,16 @@ impl Server {
         let (deciding, mut places) = (rules.clone(), Places::new());
         let options =
             config.options.clone().linger(LINGER).admission(move |request| deciding.decide(request));
-        let socket = XPub::new(&engine, options)?;
+        let security = config.security.read()?;
+        let socket = XPub::new(&engine, security.set(options)?)?;
+        security.follow(&socket, "serve");
         connections::follow(&socket, "serve", stop)?;
         open(&socket, &mut places, &config, &binder)?;
         for missing in binder.passed.unused(&config.bind).into_iter().chain(missing(&config)) {
             remark(missing);
+        }
+        if let Some(line) = is_open_to_strangers(&config, &places) {
+            remark(line);
         }
         let mut keepers = Keepers::default();
         let builder = reporting(OnDemand::on(socket), &tools);
@@ -197,7 +202,9 @@ impl Server {
         for missing in missing(&config) {
             remark(missing);
         }
-        let at_start = |config: &Config| format!("{:?} {:?}", config.options, config.status_prefix);
+        let at_start = |config: &Config| {
+            format!("{:?} {:?} {:?}", config.options, config.status_prefix, config.security)
+        };
         if at_start(&self.config) != at_start(&config) {
             let text = "keys that have changed among status_prefix and those after it in `oncue serve --help` take effect \
                         when oncue is started again";
@@ -216,16 +223,10 @@ impl Server {
         Ok(self.on_demand.reload(builder)?)
     }
 
-    /// Puts rules in force, and revokes subscriptions that they deny to everybody. A subscription that they deny only to
-    /// some stays until its subscriber subscribes again.
+    /// Puts rules in force, and ends the subscriptions that they deny.
     fn enforce(&self, rules: &[Rule]) {
         self.rules.set(rules);
-        let socket = self.on_demand.xpub();
-        for prefix in socket.demand().snapshot() {
-            if let Some(reason) = self.rules.denied_to_all(prefix) {
-                socket.revoke_all(prefix, reason);
-            }
-        }
+        self.on_demand.xpub().reconsider();
     }
 
     fn end(mut self, stop: &Stop) {
@@ -254,6 +255,25 @@ impl Way {
             Way::Connected => socket.disconnect(&endpoint.to_string()),
         }
     }
+}
+
+/// What to say if everybody who can reach this machine may subscribe to everything.
+fn is_open_to_strangers(config: &Config, places: &Places) -> Option<String> {
+    if !config.rules.is_empty() || !config.security.is_empty() {
+        return None;
+    }
+    let is_local = |host: &Host| match host {
+        Host::Ip(ip) => ip.is_loopback(),
+        Host::Name(name) => name == "localhost",
+        _ => false,
+    };
+    let mut bound =
+        places.iter().filter(|((way, _), _)| *way == Way::Bound).flat_map(|(_, endpoints)| endpoints);
+    let open = bound.find(|at| matches!(at, Endpoint::Tcp { host, .. } if !is_local(host)))?;
+    Some(format!(
+        "everybody who can reach {open} may subscribe to everything, and can be read on the way: add [curve] (see `oncue keygen \
+         --help`) or a [[rule]] to the config, or bind 127.0.0.1"
+    ))
 }
 
 /// Opens the endpoints of a config that are not open yet.

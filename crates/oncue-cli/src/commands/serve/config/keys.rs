@@ -24,6 +24,10 @@ pub(super) const LISTING: Places = 1 << 6;
 pub(super) const LAST: Places = 1 << 7;
 pub(super) const ALLOW: Places = 1 << 8;
 pub(super) const DENY: Places = 1 << 9;
+/// The table `curve`.
+pub(super) const CURVE: Places = 1 << 10;
+/// The table `plain`.
+pub(super) const PLAIN: Places = 1 << 11;
 
 pub(super) const PROGRAM: Places = RUNS | STREAM | SHARED;
 pub(super) const FILE: Places = LINES | CONTENT;
@@ -31,7 +35,7 @@ pub(super) const ROUTE: Places = PROGRAM | FILE;
 pub(super) const RULE: Places = ALLOW | DENY;
 
 /// The tables of a config, each with the places that it may be.
-const TABLES: [Places; 5] = [TOP, ROUTE, LISTING, LAST, RULE];
+const TABLES: [Places; 7] = [TOP, ROUTE, LISTING, LAST, RULE, CURVE, PLAIN];
 
 /// Sets of places as messages call them, larger ones first.
 const NAMES: [(Places, &str); 9] = [
@@ -90,6 +94,8 @@ pub(super) enum Kind {
     TextsOrTable,
     /// True, false, or a table.
     FlagOrTable,
+    /// A table.
+    Table,
     /// Any number of tables.
     Tables,
 }
@@ -117,7 +123,7 @@ pub(super) struct Key {
 }
 
 use Kind::{
-    Bytes, Choice, Count, Flag, FlagOrTable, Mode, Period, PeriodOrOff, Seconds, Size, Tables, Text,
+    Bytes, Choice, Count, Flag, FlagOrTable, Mode, Period, PeriodOrOff, Seconds, Size, Table, Tables, Text,
     TextOrTexts, Texts, TextsOrTable, Time, Variables,
 };
 use Without::{Is, Required, Said};
@@ -141,6 +147,10 @@ pub(super) const KEYS: &[Key] = &[
         "a route; each begins with [[route]]"),
     key("rule", TOP, Tables, Said("everything is allowed"),
         "a rule about who may subscribe to what; each begins with [[rule]]"),
+    key("curve", TOP, Table, Said("no encryption"),
+        "encrypts all connections with CURVE; begins with [curve]"),
+    key("plain", TOP, Table, Said("nobody is asked"),
+        "asks subscribers for user and password (PLAIN), without encryption; begins with [plain]"),
     key("status_prefix", TOP, Text, Said("not published"),
         "publishes the state of each topic (`active`, `stale`, `closed`, `unserved`) on this prefix followed by the topic"),
     key("send_hwm", TOP, Count(0, COUNT_MAX), Is("1000"),
@@ -299,7 +309,15 @@ pub(super) const KEYS: &[Key] = &[
     key("deny", DENY, TextOrTexts, Said("see `allow`"),
         "the prefixes of the topics that the rule denies; `allow` or `deny` is required"),
     key("from", RULE, TextOrTexts, Is("[]"),
-        "the subscribers to which the rule applies, such as \"10.0.0.0/8\", \"::1\" or \"ipc\"; by default to all"),
+        "the subscribers to which the rule applies, such as \"10.0.0.0/8\", \"::1\", \"ipc\", \"user:ann\" or \"key:…\" (a public key); by default to all"),
+    key("secret_key_file", CURVE, Text, Said("with `server` alone: a new key"),
+        "this side's certificate with the secret key, as `oncue keygen` writes it"),
+    key("clients", CURVE, Text, Said("see `server`"),
+        "as the server: the directory of the public certificates (NAME.key) of those who are let in, which is read again when it changes; or \"any\""),
+    key("server", CURVE, Text, Said("see `clients`"),
+        "as the client, where subscribers are the servers: the public key to trust, or a file with it"),
+    key("users", PLAIN, Text, Required("\"users\""),
+        "a file with a line NAME:HASH for each user, as `oncue passwd` writes it; it is read again when it changes"),
     key("status", DENY, Text, Said("that the publisher does not allow it"),
         "the reason that a denied subscriber is told, if it understands it, as `oncue sub` does"),
 ];
@@ -379,6 +397,7 @@ impl fmt::Display for Kind {
             Variables => "a table of strings such as { LANG = \"C\" }",
             TextsOrTable => "a list of strings, or a table",
             FlagOrTable => "true, false, or a table",
+            Table => "a table",
             Tables => "tables",
         })
     }

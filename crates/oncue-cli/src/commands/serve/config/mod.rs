@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, absolute};
 use std::time::Duration;
 
+use oncue::curve::PublicKey;
 use oncue::{IpVersions, Options, SocksProxy};
 use toml::de::DeTable;
 
-use self::keys::{ROUTE, RULE, TOP};
+use self::keys::{CURVE, PLAIN, ROUTE, RULE, TOP};
 pub(crate) use self::model::{
     Catalogue, Config, Confinement, FilePath, Framing, PASSED, Program, Restart, Route, Running, Runs,
     Source, Watched,
@@ -18,6 +19,7 @@ use self::reader::{At, Keys, Problems, texts};
 pub(crate) use self::reader::{Need, Needed, Problem};
 pub(crate) use self::user::User;
 use crate::args;
+use crate::security::Places;
 
 mod guard;
 mod keys;
@@ -103,6 +105,7 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
         catalogue_topics_max: keys.take("catalogue_topics_max"),
         processes_max: keys.take("processes_max"),
         status_prefix: keys.take("status_prefix"),
+        security: security(&mut keys),
         options: options(&mut keys),
         rules: keys.tables("rule", RULE).into_iter().filter_map(rule::read).collect(),
         routes,
@@ -150,6 +153,58 @@ fn options(keys: &mut Keys<'_, '_>) -> Options {
     };
     let options = system_options(keys, options);
     socks_proxy(keys, options)
+}
+
+/// The tables `curve` and `plain`.
+fn security(keys: &mut Keys<'_, '_>) -> Places {
+    let directory = keys.problems.directory;
+    let within = |path: String| directory.join(path);
+    let mut places = Places::default();
+    if let Some(mut curve) = table(keys, "curve", CURVE) {
+        let at = curve.at;
+        places.key = curve.take::<Option<String>>("secret_key_file").map(within);
+        let clients: Option<String> = curve.take("clients");
+        places.clients = clients.map(|clients| match &clients[..] {
+            "any" => clients,
+            path => directory.join(path).to_string_lossy().into_owned(),
+        });
+        let server: Option<String> = curve.take("server");
+        places.server = server.map(|server| match server.parse::<PublicKey>() {
+            Ok(_) => server,
+            Err(_) => directory.join(server).to_string_lossy().into_owned(),
+        });
+        let names = ["`secret_key_file`", "`server`", "`clients`"];
+        let fault = places.fault(names).or_else(|| match (&places.clients, &places.server) {
+            (Some(_), Some(_)) => {
+                Some("`clients` makes it a server, `server` a client; leave one out".to_owned())
+            }
+            (None, None) => Some(
+                "it has neither `clients` nor `server`; add clients = \"any\", or a directory".to_owned(),
+            ),
+            _ => None,
+        });
+        if let Some(fault) = fault {
+            curve.problems.add(at, format!("[curve]: {fault}"));
+        }
+        curve.finish();
+    }
+    if let Some(mut plain) = table(keys, "plain", PLAIN) {
+        if places != Places::default() {
+            plain.problems.add(plain.at, "[curve] and [plain] exclude each other; leave one out");
+        }
+        places.users = Some(within(plain.take("users")));
+        plain.finish();
+    }
+    places
+}
+
+/// Takes a table that the key must be, if it is there.
+fn table<'i, 'p>(keys: &mut Keys<'i, 'p>, key: &str, places: keys::Places) -> Option<Keys<'i, 'p>> {
+    let table = keys.inner(key, places);
+    if table.is_none() && keys.has(key) {
+        keys.refuse(keys.at(key), key, format_args!("it is not a table; begin it with [{key}]"));
+    }
+    table
 }
 
 /// The options of the system's sockets.

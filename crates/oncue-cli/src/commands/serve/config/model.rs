@@ -12,6 +12,7 @@ use oncue::{OnFull, Options};
 use super::reader::Need;
 use super::rule::Rule;
 use super::user::User;
+use crate::security::Places;
 
 /// How `bind` names sockets that were passed to this process: this and a name, or this alone for all of them.
 pub(crate) const PASSED: &str = "fd://";
@@ -28,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) status_prefix: Option<String>,
     /// The options of the socket, which cannot change while it is open.
     pub(crate) options: Options,
+    /// Where its keys are, and those of its subscribers.
+    pub(crate) security: Places,
     pub(crate) rules: Vec<Rule>,
     pub(crate) routes: Vec<Route>,
     /// Where the topic of each route stands, in bytes from the start of the text.

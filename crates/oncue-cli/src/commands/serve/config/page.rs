@@ -1,11 +1,12 @@
 //! Prints the table of keys: as the help of `oncue serve`, and as the tables of docs/SERVE.md.
 
 use super::keys::{
-    FILE, KEYS, Key, Kind, LAST, LISTING, PROGRAM, Places, ROUTE, RULE, SHARED, TOP, Without, named,
+    CURVE, FILE, KEYS, Key, Kind, LAST, LISTING, PLAIN, PROGRAM, Places, ROUTE, RULE, SHARED, TOP, Without,
+    named,
 };
 
 /// The kinds of tables and of routes. A key is shown in each that may have it.
-const SECTIONS: [(&str, Places); 7] = [
+const SECTIONS: [(&str, Places); 9] = [
     ("Outside of routes", TOP),
     ("Each [[route]]", ROUTE),
     ("`keep_last = { ... }`", LAST),
@@ -13,6 +14,8 @@ const SECTIONS: [(&str, Places); 7] = [
     ("A route with `command`", PROGRAM),
     ("A route with `file`", FILE),
     ("Each [[rule]]", RULE),
+    ("[curve]", CURVE),
+    ("[plain]", PLAIN),
 ];
 /// A key that all these routes may have is shown once, among those of all routes.
 const COMMON: Places = ROUTE & !SHARED;

@@ -4,7 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use oncue::{Admission, PeerAddress, Reason};
+use oncue::curve::PublicKey;
+use oncue::{Admission, PeerAddress, Reason, User};
 
 use super::keys::{ALLOW, DENY, RULE};
 use super::reader::{At, Keys, texts};
@@ -21,13 +22,24 @@ pub(crate) struct Rule {
     pub(crate) status: Option<String>,
 }
 
-/// Where a subscriber is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// To whom a rule applies.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
+    /// A user that was let in, by its id.
+    User(String),
+    /// A client with this public key.
+    Key(PublicKey),
     /// On this machine, by a Unix socket.
     Ipc,
     /// At an address with the same first bits as this one; the number of bits.
     Net(IpAddr, u8),
+}
+
+/// A subscriber: where it is, and who.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subscriber<'a> {
+    pub(crate) place: Place,
+    pub(crate) user: Option<&'a User>,
 }
 
 /// A subscriber's address, as far as rules know it.
@@ -84,21 +96,8 @@ pub(super) fn read(mut keys: Keys<'_, '_>) -> Option<Rule> {
     rule
 }
 
-/// The reason for which the rules deny this prefix to every subscriber; None if they allow it to some.
-pub(crate) fn denied_to_all(rules: &[Rule], prefix: &[u8]) -> Option<Reason> {
-    for rule in rules.iter().filter(|rule| rule.touches(prefix)) {
-        match (rule.allows, rule.from.is_empty()) {
-            (true, _) => return None,
-            (false, true) => return Some(rule.status()),
-            // It denies the prefix to some; a later rule decides for the others.
-            (false, false) => {}
-        }
-    }
-    None
-}
-
-pub(crate) fn decide(rules: &[Rule], place: Place, prefix: &[u8]) -> Admission {
-    match rules.iter().find(|rule| rule.applies(place, prefix)) {
+pub(crate) fn decide(rules: &[Rule], subscriber: Subscriber<'_>, prefix: &[u8]) -> Admission {
+    match rules.iter().find(|rule| rule.applies(subscriber, prefix)) {
         Some(rule) if !rule.allows => Admission::Reject(rule.status()),
         _ => Admission::Accept,
     }
@@ -106,10 +105,10 @@ pub(crate) fn decide(rules: &[Rule], place: Place, prefix: &[u8]) -> Admission {
 
 impl Rule {
     /// A denying rule applies to every subscriber that no rule can name; an allowing rule with `from` to none of them.
-    fn applies(&self, place: Place, prefix: &[u8]) -> bool {
-        let is_from = || match place {
-            Place::Other => !self.allows,
-            place => self.from.iter().any(|from| from.has(place)),
+    fn applies(&self, subscriber: Subscriber<'_>, prefix: &[u8]) -> bool {
+        let is_from = || match subscriber {
+            Subscriber { place: Place::Other, user: None } => !self.allows,
+            subscriber => self.from.iter().any(|from| from.has(subscriber)),
         };
         self.touches(prefix) && (self.from.is_empty() || is_from())
     }
@@ -130,8 +129,10 @@ impl Rule {
 }
 
 impl Origin {
-    fn has(&self, place: Place) -> bool {
-        match (self, place) {
+    fn has(&self, subscriber: Subscriber<'_>) -> bool {
+        match (self, subscriber.place) {
+            (Origin::User(id), _) => subscriber.user.is_some_and(|user| user.id == *id),
+            (Origin::Key(key), _) => subscriber.user.is_some_and(|user| user.key == Some(*key)),
             (Origin::Ipc, Place::Ipc) => true,
             (Origin::Net(net, bits), Place::Ip(ip)) => same_bits(*net, ip, *bits),
             _ => false,
@@ -151,14 +152,24 @@ fn same_bits(one: IpAddr, other: IpAddr, bits: u8) -> bool {
 impl FromStr for Origin {
     type Err = String;
 
-    /// Reads `ipc`, `192.168.1.7`, `10.0.0.0/8` or `fe80::/10`.
+    /// Reads `ipc`, `192.168.1.7`, `10.0.0.0/8`, `fe80::/10`, `user:ann` or `key:` and a public key.
     fn from_str(text: &str) -> Result<Origin, String> {
+        if let Some(id) = text.strip_prefix("user:") {
+            return match id {
+                "" => Err("`user:` names nobody; write user:NAME".to_owned()),
+                id => Ok(Origin::User(id.to_owned())),
+            };
+        }
+        if let Some(key) = text.strip_prefix("key:") {
+            let key = key.parse().map_err(|error| format!("`{text}` has no public key: {error}"))?;
+            return Ok(Origin::Key(key));
+        }
         if text == "ipc" {
             return Ok(Origin::Ipc);
         }
         let wrong = |why: &dyn fmt::Display| {
             format!(
-                "`{text}` is not an address: {why}; write ipc, an address such as 192.168.1.7, or 10.0.0.0/8"
+                "`{text}` is not an address: {why}; write ipc, an address such as 192.168.1.7, 10.0.0.0/8, user:NAME, or key:KEY"
             )
         };
         let (address, bits) =
@@ -183,6 +194,10 @@ mod tests {
         Rule { allows, prefixes, from, status: Some("no".to_owned()) }
     }
 
+    fn at(text: &str) -> Subscriber<'static> {
+        Subscriber { place: place(text), user: None }
+    }
+
     fn place(text: &str) -> Place {
         let ipc = PeerAddress::Ipc { uid: 1000, pid: None };
         let address =
@@ -191,7 +206,7 @@ mod tests {
     }
 
     fn allowed(rules: &[Rule], address: &str, prefix: &str) -> bool {
-        decide(rules, place(address), prefix.as_bytes()) == Admission::Accept
+        decide(rules, at(address), prefix.as_bytes()) == Admission::Accept
     }
 
     #[test]
@@ -202,7 +217,8 @@ mod tests {
             rule(false, &["b/"], &["10.0.0.0/8"]),
             rule(true, &["c/"], &[]),
         ];
-        for other in [Place::Other, PeerAddress::Inproc.into()] {
+        for place in [Place::Other, PeerAddress::Inproc.into()] {
+            let other = Subscriber { place, user: None };
             let allowed = |prefix: &str| decide(&rules, other, prefix.as_bytes()) == Admission::Accept;
             assert!(!allowed("a/x") && !allowed("b/x") && !allowed(""), "{other:?}");
             assert!(allowed("c/x") && allowed("d"), "{other:?}");
@@ -236,20 +252,31 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_denied_to_everybody_are_known() {
+    fn users_and_keys_are_named() {
+        let (ann, key) = (User::new("ann"), oncue::curve::generate());
+        let mut bob = User::new("bob");
+        bob.key = Some(*key.public());
         let rules = [
-            rule(false, &["a/"], &["10.0.0.0/8"]),
-            rule(true, &["a/b", "c/"], &["ipc"]),
-            rule(false, &["a/", "c/d"], &[]),
+            rule(true, &["a/"], &["user:ann"]),
+            rule(true, &["b/"], &[&format!("key:{}", key.public())]),
+            rule(false, &["a/", "b/"], &[]),
         ];
-        let denied = |prefix: &str| denied_to_all(&rules, prefix.as_bytes()).is_some();
-        assert!(denied("a/x") && denied("a/") && denied("") && denied("c"));
-        assert!(!denied("a/b") && !denied("c/d") && !denied("x"));
+        let allowed = |user: Option<&User>, prefix: &str| {
+            [Place::Ipc, Place::Other].map(|place| {
+                decide(&rules, Subscriber { place, user }, prefix.as_bytes()) == Admission::Accept
+            })
+        };
+        assert_eq!((allowed(Some(&ann), "a/x"), allowed(Some(&ann), "b/x")), ([true; 2], [false; 2]));
+        assert_eq!((allowed(Some(&bob), "a/x"), allowed(Some(&bob), "b/x")), ([false; 2], [true; 2]));
+        assert_eq!((allowed(None, "a/x"), allowed(None, "b/x")), ([false; 2], [false; 2]));
+        for bad in ["user:", "key:", "key:short"] {
+            assert!(bad.parse::<Origin>().is_err(), "{bad}");
+        }
     }
 
     #[test]
     fn addresses_are_compared_by_their_bits() {
-        let has = |from: &str, address: &str| from.parse::<Origin>().expect("an address").has(place(address));
+        let has = |from: &str, address: &str| from.parse::<Origin>().expect("an address").has(at(address));
         assert!(has("192.168.1.7", "tcp://192.168.1.7:1") && !has("192.168.1.7", "tcp://192.168.1.8:1"));
         assert!(
             has("192.168.0.0/23", "tcp://192.168.1.255:1") && !has("192.168.0.0/23", "tcp://192.168.2.0:1")
