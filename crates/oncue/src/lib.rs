@@ -22,7 +22,9 @@
 //! ```
 #![deny(missing_docs)]
 
+mod account;
 mod batch;
+mod bucket;
 mod buffer;
 mod connection;
 pub mod demand;
@@ -75,7 +77,7 @@ pub use socket::{
     Confirming, ConnectionEvents, DemandEvent, DemandWatch, Pub, Socket, Sub, Subscribed, SubscriptionEvent,
     SubscriptionWatch, XPub, XPubEvent, XSub, kind,
 };
-pub use stats::{Closed, RefusedPeer, SocketStats, TurnedAway};
+pub use stats::{Closed, QuotaStats, RefusedPeer, SocketStats, TurnedAway};
 
 /// The examples of the README compile.
 #[cfg(doctest)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use oncue_core::command::{Metadata, ONCUE_PROPERTY};
 use oncue_core::connection::SocketType;
 
+use crate::account::{Account, User};
 use crate::connection::ConnectedPeer;
 use crate::endpoint::Endpoint;
 use crate::options::{METADATA_BYTES_MAX, METADATA_PROPERTIES_MAX};
@@ -30,9 +31,21 @@ pub struct PeerProfile {
     pub endpoint: Arc<Endpoint>,
     /// What it said of itself in its READY.
     pub metadata: PeerMetadata,
+    /// The user that its handshake has proven.
+    pub(crate) user: Option<Arc<User>>,
 }
 
 impl PeerProfile {
+    /// The user that its handshake has proven; None under NULL, which proves nothing.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref().map(User::name)
+    }
+
+    /// For whom counts what it uses; None if it has no bound.
+    pub(crate) fn account(&self) -> Option<Account> {
+        Account::of(self.user.clone(), &self.address)
+    }
+
     /// The peer, as connection events have it.
     pub(crate) fn connected(&self) -> ConnectedPeer {
         let PeerProfile { key, address, socket_type, .. } = *self;

@@ -34,8 +34,12 @@ pub struct SubscribeRequest<'a> {
     pub peer: PeerKey,
     /// Where it is.
     pub address: PeerAddress,
+    /// The user that its handshake has proven, as [`PeerProfile::user`](crate::PeerProfile::user) has it.
+    pub user: Option<&'a str>,
     /// What it asks for.
     pub prefix: &'a [u8],
+    /// Nobody has this prefix yet.
+    pub(crate) is_first: bool,
 }
 
 /// The answer to a [`SubscribeRequest`].
@@ -149,7 +153,8 @@ mod tests {
     #[test]
     fn a_function_that_panics_rejects() {
         let peer = PeerKey { shard: 0, slot: 0, uid: 1 };
-        let request = SubscribeRequest { peer, address: PeerAddress::Inproc, prefix: b"p" };
+        let request =
+            SubscribeRequest { peer, address: PeerAddress::Inproc, user: None, prefix: b"p", is_first: true };
         assert_eq!(Gate::new(|_| Admission::Accept).ask(&request), Admission::Accept);
         assert!(matches!(Gate::new(|_| panic!("a mistake")).ask(&request), Admission::Reject(_)));
     }

@@ -55,7 +55,9 @@ pub(super) const FOLDERS: &[Folder] = &[
             floor(
                 "data",
                 &[
+                    "account",
                     "batch",
+                    "bucket",
                     "buffer",
                     "connection",
                     "descriptors",

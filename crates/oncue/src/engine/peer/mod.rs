@@ -10,6 +10,7 @@
 //! shard takes it out of the socket; a peer never ends itself.
 
 mod asking;
+mod changes;
 pub(crate) mod commands;
 pub(crate) mod end;
 pub(crate) mod intake;
@@ -34,6 +35,7 @@ use oncue_core::frame::{Scanner, Version};
 use oncue_core::ledger::{Ledger, PeerId};
 
 use self::asking::{Asking, Later};
+use self::changes::Left;
 use self::end::{End, Progress, Stage};
 use self::intake::PASS_WORK;
 use self::outgoing::Outgoing;
@@ -46,11 +48,13 @@ use self::untold::{TOLD_BYTES_MAX, Untold};
 use super::hub::announced::Listener;
 use super::hub::confirmations::Confirmation;
 use super::hub::inbox::flow::{Flow, Source};
+use super::hub::limits::Limit;
 use super::hub::members::Seat;
 use super::hub::outbox::Number;
 use super::hub::publishers::Owner;
 use super::hub::{Hub, Verdict};
 use super::wire::chunk::Run;
+use crate::bucket::Bucket;
 use crate::buffer::Pool;
 use crate::connection::{Cause, ConnectedPeer};
 use crate::endpoint::Endpoint;
@@ -107,8 +111,10 @@ pub(crate) struct Peer<S> {
     pub(crate) writes_on: bool,
     /// It is among the peers that the shard will read.
     pub(crate) reads_on: bool,
-    /// `partial` holds complete items: the peer's share of work was used up.
-    left: bool,
+    /// Whether `partial` holds complete items, and why.
+    left: Left,
+    /// The changes of its subscriptions that it may still make.
+    changes: Bucket,
     /// Its place among the members, if it came by a listener.
     pub(crate) seat: Option<Seat>,
     /// Why it is turned away: it is told when its handshake is done.
@@ -171,6 +177,8 @@ pub(crate) struct Context<'a> {
     pub(crate) wakes: &'a mut Vec<Waker>,
     /// The work done for the peer, in the units of the shard's turn.
     pub(crate) work: u32,
+    /// Until when the peer is not read, since it has changed its subscriptions too fast.
+    pub(crate) rests_until: Option<Duration>,
 }
 
 impl<S: Stream> Peer<S> {
@@ -204,7 +212,8 @@ impl<S: Stream> Peer<S> {
             evict_set: false,
             writes_on: false,
             reads_on: false,
-            left: false,
+            left: Left::default(),
+            changes: Bucket::default(),
             seat: None,
             turned_away: None,
             received: 0,
@@ -233,9 +242,18 @@ impl<S: Stream> Peer<S> {
     pub(crate) fn say_end(&self, end: &End) {
         let (socket, address) = (self.hub.id, &self.out.stream.address());
         match (end, &self.phase) {
-            (End::Refused(cause, error), _) => {
+            (End::Exceeded(Limit::Handshakes, error), _) => {
+                // The user is told of these together: a flood is not worth a line each.
                 self.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
-                self.hub.members.refused(*address, cause.clone(), error.clone());
+                self.hub.counters.met.count(Limit::Handshakes);
+                events::peer_lost(socket, self.uid, address, error);
+            }
+            (End::Refused(_, error) | End::Exceeded(_, error), _) => {
+                if let End::Exceeded(limit, _) = end {
+                    self.hub.counters.met.count(*limit);
+                }
+                self.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
+                self.hub.members.refused(*address, end.explain(Stage::Traffic).0, error.clone());
                 events::peer_refused(socket, self.uid, address, error);
             }
             (end, Phase::Handshake(handshake)) if end.is_by_peer() => {
@@ -447,7 +465,7 @@ impl<S: Stream> Peer<S> {
 
     /// Whether reading is paused.
     pub(crate) fn is_paused(&self) -> bool {
-        matches!(&self.phase, Phase::Traffic(traffic) if traffic.paused)
+        self.is_resting() || matches!(&self.phase, Phase::Traffic(traffic) if traffic.paused)
     }
 
     /// When to check that a begun message is complete, unless a timer is set for it.
@@ -461,13 +479,13 @@ impl<S: Stream> Peer<S> {
     /// That timer has fired. A message that takes too long ends the connection.
     pub(crate) fn check_partial(&mut self, now: Duration) -> Result<(), End> {
         self.partial.unwatch();
-        let Phase::Traffic(traffic) = &self.phase else { return Ok(()) };
+        let (Phase::Traffic(_), paused) = (&self.phase, self.is_paused()) else { return Ok(()) };
         let timeout = self.hub.options.message_timeout;
-        if traffic.paused {
+        if paused {
             // The peer cannot help it that nothing is read.
             self.partial.resume(now);
         }
-        match self.partial.due(timeout).is_some_and(|due| due <= now) && !traffic.paused {
+        match self.partial.due(timeout).is_some_and(|due| due <= now) && !paused {
             true => Err(End::refused(format!(
                 "a message was begun and not finished in {timeout:?} (message_timeout)"
             ))),
@@ -502,10 +520,10 @@ impl<S: Stream> Peer<S> {
             if self.pauses(cx.now) {
                 return Ok(Progress::Idle);
             }
-            if std::mem::take(&mut self.left) {
+            if std::mem::take(&mut self.left) != Left::Nothing {
                 let buffer = self.partial.take(cx.pool);
                 self.process(buffer, cx)?;
-                if self.left {
+                if self.left != Left::Nothing {
                     return Ok(Progress::More);
                 }
             }
@@ -525,7 +543,7 @@ impl<S: Stream> Peer<S> {
             self.pulse.hear(cx.now);
             cx.work += READ_WORK + (n / BYTES_PER_WORK) as u32;
             self.process(buffer, cx)?;
-            if self.left || cx.work >= PEER_WORK_MAX {
+            if self.left != Left::Nothing || cx.work >= PEER_WORK_MAX {
                 return Ok(Progress::More);
             }
             // A short read has emptied the stream; the network reports when more arrives.
@@ -581,6 +599,7 @@ impl<S: Stream> Peer<S> {
             zmtp: info.version.numbers(),
             endpoint: self.endpoint.clone(),
             metadata: PeerMetadata::of(&info.properties),
+            user: None,
         });
         let ledger = hub.sends().then(|| {
             self.joined = hub.outbox.join(cx.shard);

@@ -9,12 +9,13 @@ use oncue_core::command::{Standing, Subscription};
 use oncue_core::connection::SocketType;
 use oncue_core::frame::{self, Scan, Scanner, Stop};
 
+use super::changes::Left;
 use super::commands::{Answers, Heard, Wish, take_command, take_publishers};
 use super::end::End;
 use super::intake::Intake;
 use super::publisher::Brought;
 use super::rare::Rare;
-use super::{Context, PEER_WORK_MAX, Peer, Phase, Traffic};
+use super::{Context, Peer, Phase, Traffic};
 use crate::buffer::{Buffer, READ_BYTES};
 use crate::engine::hub::Hub;
 use crate::engine::hub::inbox::Arrival;
@@ -30,6 +31,9 @@ impl<S: Stream> Peer<S> {
     /// Whether the peer must not be read now. One that was silent for too long is read once although what others sent fills
     /// the socket: else nobody would ever find that it has gone, since a peer that is not read counts as alive.
     pub(crate) fn pauses(&mut self, now: Duration) -> bool {
+        if self.is_resting() {
+            return true;
+        }
         let Phase::Traffic(traffic) = &mut self.phase else { return matches!(self.phase, Phase::Connecting) };
         if let Some(flow) = &traffic.flow
             && !traffic.paused
@@ -205,14 +209,16 @@ impl<S: Stream> Peer<S> {
         &'a mut self,
         cx: &'a mut Context<'_>,
     ) -> Option<(Intake<'a, S>, &'a mut Scanner)> {
-        let Peer { phase, out, hub, joined, owed, .. } = self;
-        let Phase::Traffic(Traffic { scanner, ledger: Some(peer), understands, .. }) = phase else {
+        let rate = self.change_rate();
+        let Peer { phase, out, hub, joined, owed, changes, .. } = self;
+        let Phase::Traffic(Traffic { scanner, profile, ledger: Some(peer), understands, .. }) = phase else {
             return None;
         };
         let intake = Intake {
             hub,
             peer: *peer,
             key: PeerKey { shard: cx.shard, slot: cx.slot, uid: self.uid },
+            profile,
             understands: *understands,
             out,
             owed,
@@ -223,6 +229,8 @@ impl<S: Stream> Peer<S> {
             fresh: Vec::new(),
             turns: 0,
             work: &mut cx.work,
+            changes,
+            rate,
         };
         Some((intake, scanner))
     }
@@ -264,7 +272,7 @@ impl<S: Stream> Peer<S> {
                     Err(end) => break Err(end),
                 }
             }
-            if *intake.work >= PEER_WORK_MAX {
+            if intake.has_done_enough() {
                 break Ok(());
             }
             let rest = &mut buffer[consumed..];
@@ -296,9 +304,14 @@ impl<S: Stream> Peer<S> {
                 break Err(end);
             }
         };
-        let left = *intake.work >= PEER_WORK_MAX;
+        let (left, rests) = (intake.has_done_enough(), intake.rests());
         let result = result.and(intake.finish());
-        self.left = left && result.is_ok();
+        if left && result.is_ok() {
+            self.left = Left::Items;
+        }
+        if rests && result.is_ok() {
+            self.rest(cx);
+        }
         self.later = if later.is_empty() { Rare::default() } else { later.into() };
         self.out.answer_questions(standings);
         if let Phase::Traffic(traffic) = &mut self.phase {
@@ -343,7 +356,7 @@ impl Upstream {
         let all_data = intake.hub.options.only_first_subscribe && is_data(frame::topic(wire));
         // The work counts also where no frame is looked at.
         for body in frame::frames(wire).skip(*from) {
-            if *intake.work >= PEER_WORK_MAX {
+            if intake.has_done_enough() {
                 return Ok(false);
             }
             *intake.work += 1;
