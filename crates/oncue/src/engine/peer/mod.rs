@@ -10,13 +10,13 @@
 //! shard takes it out of the socket; a peer never ends itself.
 
 mod asking;
-mod changes;
 pub(crate) mod commands;
 pub(crate) mod end;
 pub(crate) mod intake;
 pub(crate) mod outgoing;
 pub(crate) mod owed;
 mod partial;
+mod pauses;
 mod publisher;
 pub(crate) mod pulse;
 mod rare;
@@ -35,12 +35,12 @@ use oncue_core::frame::{Scanner, Version};
 use oncue_core::ledger::{Ledger, PeerId};
 
 use self::asking::{Asking, Later};
-use self::changes::Left;
 use self::end::{End, Progress, Stage};
 use self::intake::PASS_WORK;
 use self::outgoing::Outgoing;
 use self::owed::{Owed, Payee};
 use self::partial::Partial;
+use self::pauses::Left;
 use self::publisher::Publisher;
 use self::pulse::Pulse;
 use self::rare::Rare;
@@ -451,45 +451,6 @@ impl<S: Stream> Peer<S> {
         self.out.marks_changed();
         if let Phase::Traffic(Traffic { flow: Some(flow), .. }) = &self.phase {
             flow.resume_if_room();
-        }
-    }
-
-    /// Reading goes on.
-    pub(crate) fn resume(&mut self, now: Duration) {
-        if let Phase::Traffic(traffic) = &mut self.phase {
-            traffic.paused = false;
-            self.partial.resume(now);
-            self.pulse.hear(now);
-        }
-    }
-
-    /// Whether reading is paused.
-    pub(crate) fn is_paused(&self) -> bool {
-        self.is_resting() || matches!(&self.phase, Phase::Traffic(traffic) if traffic.paused)
-    }
-
-    /// When to check that a begun message is complete, unless a timer is set for it.
-    pub(crate) fn watch_partial(&mut self) -> Option<Duration> {
-        match self.phase {
-            Phase::Traffic(_) => self.partial.watch(self.hub.options.message_timeout),
-            _ => None,
-        }
-    }
-
-    /// That timer has fired. A message that takes too long ends the connection.
-    pub(crate) fn check_partial(&mut self, now: Duration) -> Result<(), End> {
-        self.partial.unwatch();
-        let (Phase::Traffic(_), paused) = (&self.phase, self.is_paused()) else { return Ok(()) };
-        let timeout = self.hub.options.message_timeout;
-        if paused {
-            // The peer cannot help it that nothing is read.
-            self.partial.resume(now);
-        }
-        match self.partial.due(timeout).is_some_and(|due| due <= now) && !paused {
-            true => Err(End::refused(format!(
-                "a message was begun and not finished in {timeout:?} (message_timeout)"
-            ))),
-            false => Ok(()),
         }
     }
 

@@ -9,10 +9,10 @@ use oncue_core::command::{Standing, Subscription};
 use oncue_core::connection::SocketType;
 use oncue_core::frame::{self, Scan, Scanner, Stop};
 
-use super::changes::Left;
 use super::commands::{Answers, Heard, Wish, take_command, take_publishers};
 use super::end::End;
 use super::intake::Intake;
+use super::pauses::Left;
 use super::publisher::Brought;
 use super::rare::Rare;
 use super::{Context, Peer, Phase, Traffic};
@@ -28,24 +28,6 @@ use crate::sync::read_lock;
 const HAND_OVER_BYTES_MIN: usize = READ_BYTES / 4;
 
 impl<S: Stream> Peer<S> {
-    /// Whether the peer must not be read now. One that was silent for too long is read once although what others sent fills
-    /// the socket: else nobody would ever find that it has gone, since a peer that is not read counts as alive.
-    pub(crate) fn pauses(&mut self, now: Duration) -> bool {
-        if self.is_resting() {
-            return true;
-        }
-        let Phase::Traffic(traffic) = &mut self.phase else { return matches!(self.phase, Phase::Connecting) };
-        if let Some(flow) = &traffic.flow
-            && !traffic.paused
-            && self.hub.inbound.is_full()
-            && !self.hub.socket_type.publishes()
-            && !self.pulse.is_dead(now)
-        {
-            traffic.paused = self.hub.inbound.pause(flow);
-        }
-        traffic.paused
-    }
-
     /// Hands the messages of a publisher to the user; the buffer goes with them.
     pub(crate) fn process_messages(
         &mut self,
