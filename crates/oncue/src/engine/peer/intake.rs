@@ -9,7 +9,6 @@ use std::time::Duration;
 use oncue_core::command::{STATE_TOPIC_BYTES_MAX, Standing, State, StateNews, Subscription, put_state};
 use oncue_core::ledger::PeerId;
 
-use super::PEER_WORK_MAX;
 use super::end::End;
 use super::outgoing::Outgoing;
 use super::owed::{Owed, Payee};
@@ -57,6 +56,8 @@ pub(crate) struct Intake<'a, S> {
     pub(crate) rate: Rate,
 }
 
+/// A peer that has caused this much work waits for its next turn.
+pub(crate) const PEER_WORK_MAX: u32 = 20_000;
 /// The work of a subscription, of the bytes of its prefix, and of searching one portion of the last values.
 const SUBSCRIPTION_WORK: u32 = 8;
 const PREFIX_BYTES_PER_WORK: usize = 64;

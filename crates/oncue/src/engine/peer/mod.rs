@@ -36,11 +36,10 @@ use oncue_core::ledger::{Ledger, PeerId};
 
 use self::asking::{Asking, Later};
 use self::end::{End, Progress, Stage};
-use self::intake::PASS_WORK;
+use self::intake::{PASS_WORK, PEER_WORK_MAX};
 use self::outgoing::Outgoing;
 use self::owed::{Owed, Payee};
-use self::partial::Partial;
-use self::pauses::Left;
+use self::partial::{Left, Partial};
 use self::publisher::Publisher;
 use self::pulse::Pulse;
 use self::rare::Rare;
@@ -72,8 +71,6 @@ const READS_PER_TURN: usize = 4;
 /// The work of one read, and the bytes that cost one unit more, in the units of the shard's turn.
 const READ_WORK: u32 = 30;
 const BYTES_PER_WORK: usize = 256;
-/// A peer that has caused this much work waits for its next turn.
-pub(crate) const PEER_WORK_MAX: u32 = 20_000;
 
 /// One connection of one socket.
 pub(crate) struct Peer<S> {

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::end::End;
+use super::partial::Left;
 use super::{Context, Peer, Phase};
 use crate::bucket::Rate;
 use crate::engine::hub::limits::Limit;
@@ -13,17 +14,6 @@ use crate::net::Stream;
 
 /// How many rests a second a peer makes that changes its subscriptions too fast all the time: few timers, and short pauses.
 const RESTS_PER_SECOND: u32 = 20;
-
-/// What of the received bytes is left for later although it is complete.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Left {
-    #[default]
-    Nothing,
-    /// The peer's share of work was used up.
-    Items,
-    /// It is not read for a while, since it has changed its subscriptions too fast.
-    Resting,
-}
 
 impl<S: Stream> Peer<S> {
     /// Whether the peer must not be read now. One that was silent for too long is read once although what others sent fills

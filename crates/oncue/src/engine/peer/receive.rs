@@ -12,7 +12,7 @@ use oncue_core::frame::{self, Scan, Scanner, Stop};
 use super::commands::{Answers, Heard, Wish, take_command, take_publishers};
 use super::end::End;
 use super::intake::Intake;
-use super::pauses::Left;
+use super::partial::Left;
 use super::publisher::Brought;
 use super::rare::Rare;
 use super::{Context, Peer, Phase, Traffic};
