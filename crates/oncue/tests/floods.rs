@@ -91,6 +91,15 @@ impl Strangers {
     }
 }
 
+/// Ends the threads of a flood.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// A flood, and what is measured beside it.
 struct Flood<'a> {
     quota: &'a str,
@@ -156,6 +165,8 @@ impl Flood<'_> {
                 }
                 strangers.made
             });
+            // The others end too if something here panics.
+            let _end = End(&over);
             let rate = |flooded: bool| {
                 floods.store(flooded, Relaxed);
                 thread::sleep(SETTLED);
