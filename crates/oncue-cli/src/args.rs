@@ -10,6 +10,8 @@ use crate::fail::Fail;
 
 /// Units of a duration, each with its length in seconds.
 const UNITS: [(&str, f64); 4] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+/// Units of a number of bytes.
+const BYTE_UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 /// The longest duration: a year.
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The shortest period of anything that is repeated.
@@ -17,16 +19,33 @@ const PERIOD_MIN: Duration = Duration::from_millis(1);
 /// The default time between two PINGs.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// Reads `500ms`, `2s`, `1.5m` or `1h`.
+/// Reads `500ms`, `2s`, `1.5m` or `1 h`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
+    let (number, unit) = measure(text);
     let (_, seconds) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(|| {
         format!("`{text}` is not a duration: write a number and ms, s, m or h, such as 500ms")
     })?;
     let number: f64 = number.parse().map_err(|error| format!("`{number}` is not a number: {error}"))?;
     let duration = Duration::try_from_secs_f64(number * seconds).ok().filter(|time| *time <= DURATION_MAX);
     duration.ok_or_else(|| format!("`{text}` is longer than a year"))
+}
+
+/// Reads `64KiB`, `256 MiB` or `1.5 GiB`.
+pub(crate) fn bytes(text: &str) -> Option<u64> {
+    let (number, unit) = measure(text);
+    let (_, unit) = BYTE_UNITS.iter().find(|(name, _)| *name == unit)?;
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    let whole = whole.parse::<u64>().ok()?.checked_mul(*unit)?;
+    // With 6 digits the product fits.
+    let tens = 10_u64.checked_pow(u32::try_from(part.len()).ok().filter(|digits| *digits <= 6)?)?;
+    whole.checked_add(part.parse::<u64>().ok()? * unit / tens)
+}
+
+/// A number and its unit, between which a space may stand.
+fn measure(text: &str) -> (&str, &str) {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    (number, unit.strip_prefix(' ').unwrap_or(unit))
 }
 
 /// A duration as it is written, with a unit.
@@ -151,8 +170,37 @@ mod tests {
         assert_eq!(duration("2s"), Ok(Duration::from_secs(2)));
         assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
-        for bad in ["", "5", "s", "-1s", "1.2.3s", "5d", "1 s", "9999h", "nans", "infs", "1e3s"] {
+        assert_eq!(duration("10 s"), Ok(Duration::from_secs(10)));
+        for bad in [
+            "", "5", "s", "-1s", "1.2.3s", "5d", "1  s", "1\ts", " 1s", "1 ", " s", "9999h", "nans", "infs",
+            "1e3s",
+        ] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_need_a_unit() {
+        assert_eq!(bytes("256 MiB"), Some(256 << 20));
+        assert_eq!(bytes("64KiB"), Some(64 << 10));
+        assert_eq!(bytes("1.5 GiB"), Some(3 << 29));
+        assert_eq!(bytes("0.25 TiB"), Some(1 << 38));
+        assert_eq!(bytes("16777215.999999 TiB"), Some(u64::MAX - 1_099_511), "the largest one");
+        for bad in [
+            "",
+            "5",
+            "MiB",
+            "-1 MiB",
+            "1.2.3 MiB",
+            "1.MiB",
+            ".5 MiB",
+            "1  MiB",
+            "1 MB",
+            "1 mib",
+            "16777216 TiB",
+            "1.0000001 MiB",
+        ] {
+            assert_eq!(bytes(bad), None, "{bad}");
         }
     }
 

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use clap::Command;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::commands::{SUBCOMMANDS, Subcommand, become_guardian};
+use crate::commands::{SUBCOMMANDS, Subcommand, become_guardian, become_program};
 use crate::fail::Fail;
 use crate::signals::{STATUS_SIGNAL, Stop};
 use crate::stdio::say;
@@ -32,7 +32,7 @@ const STATUS_USAGE: u8 = 2;
 const STATUS_FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
-    if let Some(status) = become_guardian() {
+    if let Some(status) = become_guardian().or_else(become_program) {
         return status;
     }
     let matches = cli().get_matches();

@@ -19,7 +19,7 @@ pub use metadata::{Metadata, PROPERTIES_MAX, PROPERTY_NAME_BYTES_MAX, is_propert
 pub use missed::{MISSED_TOPICS_BYTES_MAX, MissedNews, MissedTopics, put_missed};
 pub use standing::{Answer, QUESTION_PREFIX_BYTES_MAX, Question, Standing, put_answer, put_question};
 pub use state::{STATE_TEXT_BYTES_MAX, STATE_TOPIC_BYTES_MAX, State, StateNews, put_state};
-use wire::{put_command, split_short};
+pub(crate) use wire::{put_command, split_short};
 
 /// The longest context that a PING may carry and a PONG returns, in bytes.
 pub const PING_CONTEXT_BYTES_MAX: usize = 16;
@@ -75,14 +75,17 @@ pub enum Command<'a> {
 }
 
 impl<'a> Command<'a> {
+    /// Splits a command frame's body into name and data; `None` if the name is malformed.
+    pub(crate) fn split(body: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        split_short(body).filter(|(name, _)| !name.is_empty())
+    }
+
     /// Parses a command frame's body.
     ///
     /// # Errors
     /// [`ProtocolError::CommandMalformed`], with the command's name.
     pub fn parse(body: &'a [u8]) -> Result<Command<'a>, ProtocolError> {
-        let (name, data) = split_short(body)
-            .filter(|(name, _)| !name.is_empty())
-            .ok_or(ProtocolError::CommandMalformed(""))?;
+        let (name, data) = Command::split(body).ok_or(ProtocolError::CommandMalformed(""))?;
         Ok(match name {
             b"READY" => Command::Ready { metadata: data },
             b"ERROR" => {

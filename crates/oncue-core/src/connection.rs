@@ -9,7 +9,8 @@ use crate::frame::{
     COMMAND_BYTES_MAX, Header, ProtocolError, Version, check_command, parse_header, put_frame,
 };
 use crate::greeting::{self, FIRST_PART_LEN, REST_LEN, Revision};
-use crate::mechanism::{self, Mechanism};
+use crate::mechanism::curve::Session;
+use crate::mechanism::{Credentials, Mechanism, Security, Step as Event};
 
 mod error;
 mod socket_type;
@@ -32,11 +33,11 @@ const IDENTITY: &[u8] = b"Identity";
 pub struct HandshakeConfig {
     /// The type of this side's socket.
     pub socket_type: SocketType,
-    /// Whether this side is the server of the security handshake. Without effect under NULL, which has no roles.
-    pub as_server: bool,
-    /// Send READY only after the peer's, or when [`Handshake::send_ready`] is called. libzmq closes without a word when it
-    /// reads an incompatible socket type, which it mostly does before it has sent its own: so it tells that first. Costs a
-    /// round trip.
+    /// The security mechanism, and this side's role in it.
+    pub security: Security,
+    /// Under NULL: send READY only after the peer's, or when [`Handshake::send_ready`] is called. libzmq closes without a word
+    /// when it reads an incompatible socket type, which it mostly does before it has sent its own: so it tells that first.
+    /// Costs a round trip.
     pub ready_last: bool,
     /// Sent to the peer unless empty; at most [`IDENTITY_BYTES_MAX`] bytes.
     pub identity: Vec<u8>,
@@ -47,8 +48,8 @@ pub struct HandshakeConfig {
 impl HandshakeConfig {
     /// A configuration with only a socket type.
     pub fn new(socket_type: SocketType) -> HandshakeConfig {
-        let (identity, properties) = Default::default();
-        HandshakeConfig { socket_type, as_server: false, ready_last: false, identity, properties }
+        let (security, identity, properties) = Default::default();
+        HandshakeConfig { socket_type, security, ready_last: false, identity, properties }
     }
 
     /// Checks the conditions of [`Handshake::new`].
@@ -115,12 +116,43 @@ pub struct PeerInfo {
 }
 
 /// The result of [`Handshake::receive`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Progress {
     /// Bytes of the input that were consumed; the caller drops them.
     pub consumed: usize,
-    /// The peer, once the handshake is over: the bytes after `consumed` are traffic.
-    pub done: Option<PeerInfo>,
+    /// What has come about.
+    pub news: News,
+}
+
+/// How far a handshake has come.
+#[derive(Debug)]
+pub enum News {
+    /// It needs more of the peer's bytes.
+    NeedsMore,
+    /// Somebody must decide about the peer by these: [`Handshake::accept`] or [`Handshake::refuse`] comes next, and nothing
+    /// is consumed until then.
+    Asks(Credentials),
+    /// It is over: the bytes after those that are consumed are traffic.
+    Done(Established),
+}
+
+impl News {
+    /// The peer, if the handshake is over.
+    pub fn peer(self) -> Option<PeerInfo> {
+        match self {
+            News::Done(established) => Some(established.peer),
+            News::NeedsMore | News::Asks(_) => None,
+        }
+    }
+}
+
+/// The result of a handshake.
+#[derive(Debug)]
+pub struct Established {
+    /// The peer.
+    pub peer: PeerInfo,
+    /// What encrypts the traffic, under CURVE. What this side had to send until now goes out as it is.
+    pub session: Option<Session>,
 }
 
 /// The state machine of one handshake.
@@ -132,6 +164,8 @@ pub struct Handshake {
     config: HandshakeConfig,
     mechanism: Mechanism,
     state: State,
+    /// The greeting looks like that of libzmq 4.2 or later.
+    is_libzmq: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -142,6 +176,8 @@ enum State {
     Rest { major: u8 },
     /// Awaiting commands. `begun`: the mechanism's first bytes are sent.
     Mechanism { version: Version, begun: bool },
+    /// Somebody decides about the peer.
+    Decision { version: Version },
     /// Awaiting the socket type of a 2.0 greeting.
     SocketType2,
     /// Awaiting the identity frame of a 2.0 peer.
@@ -155,11 +191,12 @@ enum Step {
     NeedMore,
     /// This many bytes were consumed, and the state has changed.
     Took(usize),
-    Done(usize, PeerInfo),
+    Asks(usize, Credentials),
+    Done(usize, Established),
 }
 
 impl Handshake {
-    /// A handshake with the NULL mechanism.
+    /// A handshake with the mechanism of the configuration.
     ///
     /// # Panics
     /// When [`HandshakeConfig::check`] finds a fault.
@@ -167,8 +204,8 @@ impl Handshake {
         if let Err(fault) = config.check() {
             panic!("a handshake's configuration is wrong: {fault}");
         }
-        let mechanism = Mechanism::null(config.metadata());
-        Handshake { config, mechanism, state: State::FirstPart }
+        let mechanism = Mechanism::new(&config.security, config.metadata());
+        Handshake { config, mechanism, state: State::FirstPart, is_libzmq: false }
     }
 
     /// Appends the bytes to send without waiting for the peer. Must be called once, first.
@@ -188,11 +225,14 @@ impl Handshake {
         let mut consumed = 0;
         loop {
             match self.step(&input[consumed..], out) {
-                Ok(Step::NeedMore) => return Ok(Progress { consumed, done: None }),
+                Ok(Step::NeedMore) => return Ok(Progress { consumed, news: News::NeedsMore }),
                 Ok(Step::Took(len)) => consumed += len,
-                Ok(Step::Done(len, peer)) => {
+                Ok(Step::Asks(len, credentials)) => {
+                    return Ok(Progress { consumed: consumed + len, news: News::Asks(credentials) });
+                }
+                Ok(Step::Done(len, established)) => {
                     self.state = State::Over;
-                    return Ok(Progress { consumed: consumed + len, done: Some(peer) });
+                    return Ok(Progress { consumed: consumed + len, news: News::Done(established) });
                 }
                 Err(fault) => {
                     self.state = State::Over;
@@ -206,17 +246,50 @@ impl Handshake {
     pub fn closed_by_peer(&self) -> HandshakeError {
         match self.state {
             State::FirstPart | State::Rest { .. } => HandshakeError::ClosedInGreeting,
+            State::Mechanism { .. } if !self.mechanism.name().is_null() => HandshakeError::ClosedBySecurity {
+                ours: self.mechanism.name(),
+                server: self.mechanism.is_server(),
+            },
             _ => HandshakeError::ClosedInHandshake { ours: self.config.socket_type },
         }
     }
 
     /// Sends READY without waiting for the peer's any longer ([`HandshakeConfig::ready_last`]).
-    pub fn send_ready(&mut self, out: &mut Vec<u8>) {
+    ///
+    /// # Errors
+    /// The keys are useless.
+    pub fn send_ready(&mut self, out: &mut Vec<u8>) -> Result<(), HandshakeError> {
         self.config.ready_last = false;
         if let State::Mechanism { begun, .. } = &mut self.state
             && !core::mem::replace(begun, true)
         {
-            self.mechanism.start(out);
+            self.mechanism.start(out)?;
+        }
+        Ok(())
+    }
+
+    /// The peer of [`News::Asks`] is accepted: appends the answer. Call [`receive`](Self::receive) next, unless the handshake is
+    /// over with this. Nothing happens if nobody was asked.
+    ///
+    /// # Errors
+    /// As [`receive`](Self::receive).
+    pub fn accept(&mut self, out: &mut Vec<u8>) -> Result<Option<Established>, HandshakeError> {
+        let State::Decision { version } = self.state else { return Ok(None) };
+        let event = self.mechanism.accept(out);
+        let established = self.established(version, event, out);
+        self.state = match &established {
+            Ok(None) => State::Mechanism { version, begun: true },
+            _ => State::Over,
+        };
+        established
+    }
+
+    /// The peer of [`News::Asks`] is refused: appends the answer, with a status code of ZAP (RFC 27): `300`, `400` or `500`.
+    /// The connection must be closed after it is sent.
+    pub fn refuse(&mut self, status: &str, out: &mut Vec<u8>) {
+        if let State::Decision { .. } = self.state {
+            self.state = State::Over;
+            self.mechanism.refuse(status, self.is_libzmq, out);
         }
     }
 
@@ -227,7 +300,7 @@ impl Handshake {
             State::Mechanism { version, begun } => self.command(version, begun, input, out),
             State::SocketType2 => self.socket_type_2(input),
             State::Identity2 { socket_type } => identity_2(socket_type, input),
-            State::Over => Ok(Step::NeedMore),
+            State::Decision { .. } | State::Over => Ok(Step::NeedMore),
         }
     }
 
@@ -235,11 +308,14 @@ impl Handshake {
         match greeting::parse_first_part(input)? {
             None => return Ok(Step::NeedMore),
             Some(Revision::Three { major }) => {
-                let as_server = self.config.as_server && self.mechanism.has_roles();
-                greeting::put_rest(out, self.mechanism.name(), as_server);
+                greeting::put_rest(out, self.mechanism.name(), self.mechanism.is_server());
+                self.is_libzmq = greeting::is_padded_as_by_libzmq(input);
                 self.state = State::Rest { major };
             }
             Some(Revision::Two) => {
+                if !self.mechanism.name().is_null() {
+                    return Err(HandshakeError::TooOldForSecurity { ours: self.mechanism.name() });
+                }
                 out.push(self.config.socket_type.byte_2_0());
                 put_frame(out, &self.config.identity, false);
                 self.state = State::SocketType2;
@@ -253,9 +329,15 @@ impl Handshake {
         if rest.mechanism != self.mechanism.name() {
             return Err(HandshakeError::Mechanism { peer: rest.mechanism, ours: self.mechanism.name() });
         }
-        let begun = !self.config.ready_last;
+        // libzmq never sets the bit, so only its presence means something. A NULL peer may not have it (RFC 23), which
+        // harms nobody.
+        if rest.as_server && self.mechanism.is_server() {
+            return Err(ProtocolError::SameRole { servers: true }.into());
+        }
+        self.is_libzmq &= rest.version == Version::V3_1;
+        let begun = !self.config.ready_last || !self.mechanism.name().is_null();
         if begun {
-            self.mechanism.start(out);
+            self.mechanism.start(out)?;
         }
         self.state = State::Mechanism { version: rest.version, begun };
         Ok(Step::Took(REST_LEN))
@@ -275,23 +357,47 @@ impl Handshake {
         check_command(&header, COMMAND_BYTES_MAX)?;
         let Some((body, len)) = whole_body(&header, input) else { return Ok(Step::NeedMore) };
         match self.mechanism.receive(body, out)? {
-            mechanism::Step::Continue => Ok(Step::Took(len)),
-            mechanism::Step::Refused(reason) => Err(HandshakeError::Refused(reason)),
-            mechanism::Step::Done(metadata) => {
-                let peer = self.peer_info(version, metadata, out)?;
-                if !begun {
-                    self.mechanism.start(out);
-                }
-                Ok(Step::Done(len, peer))
+            Event::Refused(reason) => Err(HandshakeError::Refused(reason)),
+            Event::Authenticate(credentials) => {
+                self.state = State::Decision { version };
+                Ok(Step::Asks(len, credentials))
             }
+            event => match self.established(version, event, out)? {
+                None => Ok(Step::Took(len)),
+                Some(established) => {
+                    if !begun {
+                        self.mechanism.start(out)?;
+                    }
+                    Ok(Step::Done(len, established))
+                }
+            },
         }
     }
 
-    /// Checks the properties of a 3.x peer, and appends an ERROR for it when the socket types are incompatible.
+    /// The peer, if this ends the handshake.
+    fn established(
+        &self,
+        version: Version,
+        event: Event,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Established>, HandshakeError> {
+        let (metadata, session) = match event {
+            Event::Done(metadata) => (metadata, None),
+            Event::Sealed(metadata, session) => (metadata, Some(session)),
+            Event::Continue | Event::Authenticate(_) | Event::Refused(_) => return Ok(None),
+        };
+        let sealed = session.is_some();
+        let peer = self.peer_info(version, metadata, sealed, out)?;
+        Ok(Some(Established { peer, session }))
+    }
+
+    /// Checks the properties of a 3.x peer, and appends an ERROR for it when the socket types are incompatible. Where the
+    /// traffic is `sealed`, a word in clear would come too late.
     fn peer_info(
         &self,
         version: Version,
         mut properties: Metadata,
+        sealed: bool,
         out: &mut Vec<u8>,
     ) -> Result<PeerInfo, HandshakeError> {
         let ours = self.config.socket_type;
@@ -301,7 +407,9 @@ impl Handshake {
                 Some(theirs) => theirs,
                 None => {
                     let fault = HandshakeError::SocketType { peer: PeerType::named(&name), ours };
-                    put_error(out, &fault.reason_for_peer());
+                    if !sealed {
+                        put_error(out, &fault.reason_for_peer());
+                    }
                     return Err(fault);
                 }
             },
@@ -337,7 +445,7 @@ fn identity_2(socket_type: SocketType, input: &[u8]) -> Result<Step, HandshakeEr
     let Some((identity, len)) = whole_body(&header, input) else { return Ok(Step::NeedMore) };
     let version = Version::V2_0;
     let peer = PeerInfo { version, socket_type, identity: identity.to_vec(), properties: Metadata::new() };
-    Ok(Step::Done(len, peer))
+    Ok(Step::Done(len, Established { peer, session: None }))
 }
 
 /// The body of the frame that `input` begins with, and the frame's length; `None` while it is incomplete.

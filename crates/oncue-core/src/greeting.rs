@@ -123,6 +123,11 @@ pub fn parse_first_part(buf: &[u8]) -> Result<Option<Revision>, ProtocolError> {
     }
 }
 
+/// Whether the padding of a signature is the one that libzmq sends.
+pub(crate) fn is_padded_as_by_libzmq(first_part: &[u8]) -> bool {
+    first_part.starts_with(&SIGNATURE)
+}
+
 /// Parses the [`REST_LEN`] bytes that follow the first part in a 3.x greeting; `None` while they are incomplete. Versions
 /// above 3.1 are treated as 3.1 (RFC 37). The filler is ignored.
 pub fn parse_rest(major: u8, buf: &[u8]) -> Option<Rest> {

@@ -1,9 +1,9 @@
 //! For whom counts what a peer uses: plain data.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 
 use crate::peer_address::PeerAddress;
+use crate::user::User;
 
 /// Where a peer comes from, as far as the system vouches for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,34 +36,19 @@ impl Origin {
     }
 }
 
-/// A user that has proven who it is: its name. (Shared by a pointer of 8 bytes: every peer has one.)
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(crate) struct User(Box<str>);
-
-impl User {
-    pub(crate) fn name(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for User {
-    fn from(name: &str) -> User {
-        User(name.into())
-    }
-}
-
 /// For whom counts what a peer uses: the user that its handshake has proven, or where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Account {
-    User(Arc<User>),
+    /// By its id.
+    User(Box<str>),
     Origin(Origin),
 }
 
 impl Account {
     /// None for a peer of the same engine without a user: it has no bound.
-    pub(crate) fn of(user: Option<Arc<User>>, address: &PeerAddress) -> Option<Account> {
+    pub(crate) fn of(user: Option<&User>, address: &PeerAddress) -> Option<Account> {
         match user {
-            Some(user) => Some(Account::User(user)),
+            Some(user) => Some(Account::User(user.id.as_str().into())),
             None => Origin::of(address).map(Account::Origin),
         }
     }
@@ -84,8 +69,8 @@ mod tests {
         assert_eq!(ipc(7), Account::of(None, &PeerAddress::Ipc { uid: 7, pid: None }));
         assert_ne!(ipc(7), ipc(8));
         assert_eq!(Account::of(None, &PeerAddress::Inproc), None);
-        let anna = |address| Account::of(Some(Arc::new("anna".into())), &address);
+        let anna = |address| Account::of(Some(&User::new("anna")), &address);
         assert_eq!(anna(at("1.2.3.4:5")), anna(PeerAddress::Inproc));
-        assert_ne!(anna(at("1.2.3.4:5")), Account::of(Some(Arc::new("berta".into())), &at("1.2.3.4:5")));
+        assert_ne!(anna(at("1.2.3.4:5")), Account::of(Some(&User::new("berta")), &at("1.2.3.4:5")));
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use oncue_core::connection::{HandshakeError, PeerType, SocketType};
 use oncue_core::frame::{ProtocolError, Seen};
 use oncue_core::greeting::MechanismName;
+use oncue_core::mechanism::curve::CurveError;
 
 use crate::endpoint::Endpoint;
 use crate::error::Error;
@@ -195,6 +196,8 @@ pub enum Cause {
     Protocol(ProtocolError),
     /// It exceeded a bound of this side, an option that the error names.
     BoundExceeded,
+    /// This side's [`Authenticator`](crate::Authenticator) did not let it in.
+    NotLetIn,
     /// It was one peer too many ([`peers_max`](crate::Options::peers_max) and its like).
     TurnedAway,
     /// It closed the connection.
@@ -222,6 +225,7 @@ impl Cause {
             | Cause::RefusedByPeer(_)
             | Cause::Protocol(_)
             | Cause::BoundExceeded
+            | Cause::NotLetIn
             | Cause::TurnedAway => true,
             Cause::Proxy(failure) => failure.is_refusal(),
             Cause::NameUnknown
@@ -297,6 +301,10 @@ impl From<&HandshakeError> for Cause {
         match error {
             HandshakeError::Protocol(error) => Cause::from(error),
             HandshakeError::Mechanism { peer, ours } => Cause::Mechanism { peer: *peer, ours: *ours },
+            // A peer of that age has no other mechanism.
+            HandshakeError::TooOldForSecurity { ours } => {
+                Cause::Mechanism { peer: MechanismName::new("NULL"), ours: *ours }
+            }
             HandshakeError::SocketType { peer, ours } => Cause::SocketType { peer: *peer, ours: *ours },
             HandshakeError::Refused(reason) => Cause::RefusedByPeer(reason.escape_ascii().to_string()),
             HandshakeError::ClosedInGreeting => Cause::ClosedInGreeting,
@@ -511,8 +519,18 @@ impl fmt::Display for Cause {
                 };
                 return write!(f, "it says \"{text}\"{meaning}");
             }
+            Cause::Protocol(ProtocolError::Curve(CurveError::Box("HELLO"))) => {
+                "it has another server key than this one"
+            }
+            Cause::Protocol(ProtocolError::SameRole { servers: true }) => {
+                "it is a server as well; one must be the client"
+            }
+            Cause::Protocol(ProtocolError::SameRole { .. }) => {
+                "it is a client as well; one must be the server"
+            }
             Cause::Protocol(_) => "it broke the protocol",
             Cause::BoundExceeded => "it exceeded a bound",
+            Cause::NotLetIn => "it was not let in",
             Cause::TurnedAway => "too many peers",
             Cause::Closed => "it closed the connection",
             Cause::Reset => "the connection was reset",

@@ -23,10 +23,13 @@
 #![deny(missing_docs)]
 
 mod account;
+mod authentication;
+pub mod authenticators;
 mod batch;
 mod bucket;
 mod buffer;
 mod connection;
+pub mod curve;
 pub mod demand;
 mod descriptors;
 mod endpoint;
@@ -52,7 +55,9 @@ mod socket;
 pub mod stage;
 mod stats;
 mod sync;
+mod user;
 
+pub use authentication::{AllowAny, Authenticator, Case};
 pub use batch::{Batch, Received};
 pub use connection::{Cause, ConnectedPeer, ConnectionEvent, ConnectionEventKind, ProxyFailure};
 pub use demand::OnDemand;
@@ -67,6 +72,7 @@ pub use oncue_core::connection::{PeerType, SocketType};
 pub use oncue_core::edges::Prefix;
 pub use oncue_core::frame::{ProtocolError, Seen};
 pub use oncue_core::greeting::MechanismName;
+pub use oncue_core::mechanism::Credentials;
 pub use op::{Op, wakers_panicked};
 pub use options::{EngineOptions, IpVersions, Keep, OnFull, Options, ReconnectStop, SocksProxy, Verbose};
 pub use peer_address::PeerAddress;
@@ -78,6 +84,7 @@ pub use socket::{
     SubscriptionWatch, XPub, XPubEvent, XSub, kind,
 };
 pub use stats::{Closed, QuotaStats, RefusedPeer, SocketStats, TurnedAway};
+pub use user::User;
 
 /// The examples of the README compile.
 #[cfg(doctest)]

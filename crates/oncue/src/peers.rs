@@ -7,12 +7,13 @@ use std::time::Duration;
 use oncue_core::command::{Metadata, ONCUE_PROPERTY};
 use oncue_core::connection::SocketType;
 
-use crate::account::{Account, User};
+use crate::account::Account;
 use crate::connection::ConnectedPeer;
 use crate::endpoint::Endpoint;
 use crate::options::{METADATA_BYTES_MAX, METADATA_PROPERTIES_MAX};
 use crate::peer_address::PeerAddress;
 use crate::permission::PeerKey;
+use crate::user::User;
 
 /// A peer whose handshake is done: what does not change while it is connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,21 +30,16 @@ pub struct PeerProfile {
     /// The endpoint by which it came: the one that this socket is connected to, as the user wrote it, or is bound to, with
     /// its wildcards resolved.
     pub endpoint: Arc<Endpoint>,
+    /// Who it is, if this side is a server that authenticates its clients ([`Authenticator`](crate::Authenticator)).
+    pub user: Option<Arc<User>>,
     /// What it said of itself in its READY.
     pub metadata: PeerMetadata,
-    /// The user that its handshake has proven.
-    pub(crate) user: Option<Arc<User>>,
 }
 
 impl PeerProfile {
-    /// The user that its handshake has proven; None under NULL, which proves nothing.
-    pub fn user(&self) -> Option<&str> {
-        self.user.as_deref().map(User::name)
-    }
-
     /// For whom counts what it uses; None if it has no bound.
     pub(crate) fn account(&self) -> Option<Account> {
-        Account::of(self.user.clone(), &self.address)
+        Account::of(self.user.as_deref(), &self.address)
     }
 
     /// The peer, as connection events have it.

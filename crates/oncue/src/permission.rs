@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::peer_address::PeerAddress;
+use crate::user::User;
 
 /// The longest text of a [`Reason`], in bytes.
 pub const REASON_BYTES_MAX: usize = 255;
@@ -34,10 +35,13 @@ pub struct SubscribeRequest<'a> {
     pub peer: PeerKey,
     /// Where it is.
     pub address: PeerAddress,
-    /// The user that its handshake has proven, as [`PeerProfile::user`](crate::PeerProfile::user) has it.
-    pub user: Option<&'a str>,
+    /// Who it is, if the socket authenticates its clients ([`Authenticator`](crate::Authenticator)).
+    pub user: Option<&'a User>,
     /// What it asks for.
     pub prefix: &'a [u8],
+    /// The subscription is in force, and is asked about once more ([`XPub::reconsider`](crate::XPub::reconsider)):
+    /// [`Reject`](Admission::Reject) ends it, any other answer changes nothing.
+    pub in_force: bool,
     /// Nobody has this prefix yet.
     pub(crate) is_first: bool,
 }
@@ -103,6 +107,14 @@ pub(crate) fn is_deciding() -> bool {
     DECIDING.get()
 }
 
+/// Calls a function that decides while this thread holds a shard's lock.
+pub(crate) fn deciding<T>(decide: impl FnOnce() -> T) -> T {
+    let within = DECIDING.replace(true);
+    let answer = decide();
+    DECIDING.set(within);
+    answer
+}
+
 /// In a function that decides, refuses operations that wait for an I/O thread or for the routes.
 pub(crate) fn check_not_deciding(what: impl fmt::Display) -> Result<()> {
     if !is_deciding() {
@@ -125,9 +137,7 @@ impl Gate {
 
     /// A function that panics rejects, and does not end the I/O thread.
     pub(crate) fn ask(&self, request: &SubscribeRequest<'_>) -> Admission {
-        let within = DECIDING.replace(true);
-        let answer = catch_unwind(AssertUnwindSafe(|| (self.0)(request)));
-        DECIDING.set(within);
+        let answer = deciding(|| catch_unwind(AssertUnwindSafe(|| (self.0)(request))));
         answer.unwrap_or_else(|_| Admission::Reject(Reason::new("the publisher could not decide")))
     }
 }
@@ -153,8 +163,14 @@ mod tests {
     #[test]
     fn a_function_that_panics_rejects() {
         let peer = PeerKey { shard: 0, slot: 0, uid: 1 };
-        let request =
-            SubscribeRequest { peer, address: PeerAddress::Inproc, user: None, prefix: b"p", is_first: true };
+        let request = SubscribeRequest {
+            peer,
+            address: PeerAddress::Inproc,
+            user: None,
+            prefix: b"p",
+            in_force: false,
+            is_first: true,
+        };
         assert_eq!(Gate::new(|_| Admission::Accept).ask(&request), Admission::Accept);
         assert!(matches!(Gate::new(|_| panic!("a mistake")).ask(&request), Admission::Reject(_)));
     }

@@ -56,10 +56,12 @@ pub(super) const FOLDERS: &[Folder] = &[
                 "data",
                 &[
                     "account",
+                    "authentication",
                     "batch",
                     "bucket",
                     "buffer",
                     "connection",
+                    "curve",
                     "descriptors",
                     "endpoint",
                     "error",
@@ -75,9 +77,12 @@ pub(super) const FOLDERS: &[Folder] = &[
                     "permission",
                     "stats",
                     "sync",
+                    "user",
                 ],
             ),
             floor("net", &["net"]),
+            // Uses what is public.
+            Floor { name: "authenticators", rooms: &["authenticators"], hidden: &["net"] },
             floor("engine", &["engine"]),
             floor("socket", &["socket"]),
             // Uses the sockets like any user.

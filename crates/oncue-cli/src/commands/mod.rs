@@ -13,7 +13,7 @@ mod pub_;
 mod serve;
 mod sub;
 
-pub(crate) use self::serve::become_guardian;
+pub(crate) use self::serve::{become_guardian, become_program};
 
 /// A subcommand.
 pub(crate) struct Subcommand {

@@ -128,8 +128,10 @@ fn programs_end_when_the_command_is_killed_while_it_starts_them() {
     let directory = Directory::new();
     for round in 0..15 {
         let mark = mark(&format!("starting-{round}-"));
+        // With a launcher, and without.
+        let limit = if round % 2 == 0 { "files_max = 64\n" } else { "" };
         let server = directory.serve(&format!(
-            "[[route]]\ntopic = 't/{{x:int}}'\ncommand = ['sh', '-c', 'sh -c \"sleep 60; :\" $0 & wait', '{mark}']\nmode = 'stream'\n",
+            "[[route]]\ntopic = 't/{{x:int}}'\ncommand = ['sh', '-c', 'sh -c \"sleep 60; :\" $0 & wait', '{mark}']\nmode = 'stream'\n{limit}",
         ));
         let topics: Vec<_> = (0..40).map(|number| format!("t/{number}")).collect();
         let topics: Vec<_> = topics.iter().map(String::as_str).collect();

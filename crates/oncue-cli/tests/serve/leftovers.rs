@@ -61,3 +61,15 @@ fn a_shared_program_that_starts_again_leaves_nothing_behind() {
          command = ['sh', '-c', 'printf x >> runs']\n",
     );
 }
+
+#[test]
+fn a_run_within_limits_and_one_that_may_gain_privileges_leave_nothing_behind() {
+    for keys in ["cpu_max = '1m'\nfiles_max = 64\nmemory_max = '1 GiB'", "new_privileges = true"] {
+        descriptors_stay(
+            "r",
+            &format!(
+                "[[route]]\ntopic = 'r'\ncommand = ['sh', '-c', 'printf x >> runs']\nevery = '5ms'\n{keys}\n"
+            ),
+        );
+    }
+}

@@ -3,6 +3,7 @@
 
 mod activation;
 mod config;
+mod confinement;
 mod ends;
 mod examples;
 mod files;

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::frame::{COMMAND, put_header};
 
 /// Appends a command frame: a name of less than 256 bytes, and its data in parts.
-pub(super) fn put_command(out: &mut Vec<u8>, name: &str, data: &[&[u8]]) {
+pub(crate) fn put_command(out: &mut Vec<u8>, name: &str, data: &[&[u8]]) {
     let data_len: usize = data.iter().map(|part| part.len()).sum();
     put_header(out, COMMAND, (1 + name.len() + data_len) as u64);
     out.push(name.len() as u8);
@@ -16,7 +16,7 @@ pub(super) fn put_command(out: &mut Vec<u8>, name: &str, data: &[&[u8]]) {
 }
 
 /// Splits off a string with a length byte in front: (string, rest). `None` when it is incomplete.
-pub(super) fn split_short(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn split_short(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&len, rest) = bytes.split_first()?;
     rest.split_at_checked(usize::from(len))
 }

@@ -43,6 +43,11 @@ pub enum HandshakeError {
         /// This side's.
         ours: MechanismName,
     },
+    /// The peer speaks ZMTP 2.0, which has no security.
+    TooOldForSecurity {
+        /// This side's mechanism.
+        ours: MechanismName,
+    },
     /// The peer's socket type is incompatible with this side's.
     SocketType {
         /// The peer's.
@@ -54,6 +59,13 @@ pub enum HandshakeError {
     Refused(Vec<u8>),
     /// The peer closed the connection before its greeting was complete.
     ClosedInGreeting,
+    /// The peer closed the connection during a security handshake. This is how libzmq rejects keys that do not fit.
+    ClosedBySecurity {
+        /// This side's mechanism.
+        ours: MechanismName,
+        /// Whether this side is the server.
+        server: bool,
+    },
     /// The peer closed the connection after the greetings, when it knew this side's socket type. This is how libzmq rejects
     /// an incompatible socket type, since it sends no ERROR.
     ClosedInHandshake {
@@ -132,6 +144,10 @@ impl fmt::Display for HandshakeError {
                     "the peer requires the security mechanism \"{peer}\", this side \"{ours}\"; both must use the same"
                 )
             }
+            Self::TooOldForSecurity { ours } => write!(
+                f,
+                "the peer speaks ZMTP 2.0, which has no security; this side requires the security mechanism \"{ours}\""
+            ),
             Self::SocketType { peer, ours } => {
                 let fitting = if ours.publishes() { "SUB and XSUB" } else { "PUB and XPUB" };
                 write!(f, "the peer's socket type is {peer}; ours is {ours}, which talks to {fitting} only")
@@ -145,6 +161,14 @@ impl fmt::Display for HandshakeError {
                 f,
                 "the peer closed the connection during the handshake; perhaps its socket does not talk to {ours}"
             ),
+            Self::ClosedBySecurity { ours, server: false } => write!(
+                f,
+                "the peer closed the connection during the {ours} handshake; perhaps this side has another server key \
+                 than the peer's, or the peer does not let this side in"
+            ),
+            Self::ClosedBySecurity { ours, server: true } => {
+                write!(f, "the peer closed the connection during the {ours} handshake")
+            }
             Self::Refused(reason) => {
                 write!(f, "the peer refused the connection: \"{}\"", reason.escape_ascii())
             }

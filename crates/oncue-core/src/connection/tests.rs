@@ -37,8 +37,9 @@ fn feed(socket_type: SocketType, bytes: &[u8]) -> (Vec<u8>, Outcome) {
     for (i, byte) in bytes.iter().enumerate() {
         pending.push(*byte);
         match handshake.receive(&pending, &mut out) {
-            Ok(Progress { consumed, done: None }) => drop(pending.drain(..consumed)),
-            Ok(Progress { consumed, done: Some(peer) }) => {
+            Ok(Progress { consumed, news: News::NeedsMore }) => drop(pending.drain(..consumed)),
+            Ok(Progress { consumed, news }) => {
+                let peer = news.peer().expect("NULL asks nobody");
                 pending.drain(..consumed);
                 pending.extend_from_slice(&bytes[i + 1..]);
                 return (out, Ok((peer, pending)));
@@ -81,7 +82,7 @@ fn version_3_1_with_2_0() {
     assert_eq!(out, b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01\x00\x00");
     let (socket_type, properties) = (SocketType::Sub, Metadata::new());
     let peer = PeerInfo { version: Version::V2_0, socket_type, identity: b"abc".to_vec(), properties };
-    assert_eq!(progress, Progress { consumed: bytes.len() - 4, done: Some(peer.clone()) });
+    assert_eq!((progress.consumed, progress.news.peer()), (bytes.len() - 4, Some(peer.clone())));
     let (out_again, done) = feed(SocketType::XPub, bytes);
     assert_eq!(out_again, out);
     assert_eq!(done, Ok((peer, b"\x00\x02\x01A".to_vec())));
@@ -124,9 +125,10 @@ impl Side {
         self.pending.extend(bytes);
         let progress = self.handshake.receive(&self.pending, &mut self.out)?;
         self.pending.drain(..progress.consumed);
-        if progress.done.is_some() {
+        let peer = progress.news.peer();
+        if peer.is_some() {
             assert!(self.peer.is_none());
-            self.peer = progress.done;
+            self.peer = peer;
             self.out.extend_from_slice(b"traffic");
         }
         Ok(())
@@ -292,9 +294,9 @@ fn a_peer_that_leaves_early_is_told_apart_by_how_far_it_got() {
 fn nothing_is_taken_once_it_is_over() {
     let (mut handshake, mut out) = handshake(SocketType::XPub);
     let bytes = [&greeting_3(1, "NULL")[..], READY_SUB].concat();
-    assert!(handshake.receive(&bytes, &mut out).unwrap().done.is_some());
+    assert!(handshake.receive(&bytes, &mut out).unwrap().news.peer().is_some());
     let sent = out.len();
-    assert_eq!(handshake.receive(&bytes, &mut out), Ok(Progress { consumed: 0, done: None }));
+    assert_eq!(takes(&mut handshake, &bytes), 0);
     assert_eq!(out.len(), sent);
 }
 
@@ -314,7 +316,7 @@ fn noise_costs_no_more_than_a_connection() {
         while !bytes.is_empty() {
             pending.extend(bytes.drain(..1 + rng.below(bytes.len())));
             match handshake.receive(&pending, &mut out) {
-                Ok(Progress { done: None, consumed }) => drop(pending.drain(..consumed)),
+                Ok(Progress { news: News::NeedsMore, consumed }) => drop(pending.drain(..consumed)),
                 _ => break,
             }
             assert!(pending.len() <= HANDSHAKE_UNCONSUMED_BYTES_MAX);
@@ -328,10 +330,10 @@ fn what_a_handshake_leaves_to_its_caller_is_bounded() {
     let (mut handshake, mut out) = handshake(SocketType::XPub);
     let mut pending = [&greeting_3(1, "NULL")[..], b"\x06\0\0\0\0\0\x01\0\0\x05READY"].concat();
     pending.resize(64 + HANDSHAKE_UNCONSUMED_BYTES_MAX - 1, 0);
-    assert_eq!(handshake.receive(&pending, &mut out), Ok(Progress { consumed: 64, done: None }));
+    assert_eq!(takes(&mut handshake, &pending), 64);
     pending.drain(..64);
     pending.push(0);
-    assert_eq!(handshake.receive(&pending, &mut out), Err(ProtocolError::MetadataMalformed.into()));
+    assert_eq!(handshake.receive(&pending, &mut out).unwrap_err(), ProtocolError::MetadataMalformed.into());
 }
 
 #[test]
@@ -404,23 +406,23 @@ fn ready_comes_last_if_it_is_to() {
     handshake.receive(&greeting_3(1, "NULL"), &mut out).unwrap();
     assert_eq!(out, greeting_3(1, "NULL"));
     let progress = handshake.receive(READY_XPUB, &mut out).unwrap();
-    assert_eq!(progress.done.map(|peer| peer.socket_type), Some(SocketType::XPub));
+    assert_eq!(progress.news.peer().map(|peer| peer.socket_type), Some(SocketType::XPub));
     assert_eq!(out, ready_sub);
-    handshake.send_ready(&mut out);
+    handshake.send_ready(&mut out).unwrap();
     assert_eq!(out, ready_sub, "once");
 
     // A peer that waits too.
     let (mut handshake, mut out) = ready_last();
     handshake.receive(&greeting_3(1, "NULL"), &mut out).unwrap();
-    handshake.send_ready(&mut out);
-    handshake.send_ready(&mut out);
+    handshake.send_ready(&mut out).unwrap();
+    handshake.send_ready(&mut out).unwrap();
     assert_eq!(out, ready_sub);
-    assert!(handshake.receive(READY_XPUB, &mut out).unwrap().done.is_some());
+    assert!(handshake.receive(READY_XPUB, &mut out).unwrap().news.peer().is_some());
     assert_eq!(out, ready_sub);
 
     // A slow peer: the wait is over before its greeting has come.
     let (mut handshake, mut out) = ready_last();
-    handshake.send_ready(&mut out);
+    handshake.send_ready(&mut out).unwrap();
     handshake.receive(&greeting_3(1, "NULL"), &mut out).unwrap();
     assert_eq!(out, ready_sub);
 }
@@ -434,4 +436,11 @@ fn a_peer_that_does_not_fit_gets_an_error_and_no_ready_if_that_comes_last() {
     let mut expected = greeting_3(1, "NULL");
     put_error(&mut expected, &fault.reason_for_peer());
     assert_eq!(out, expected);
+}
+
+/// How many bytes a handshake takes that is not over with them.
+fn takes(handshake: &mut Handshake, bytes: &[u8]) -> usize {
+    let progress = handshake.receive(bytes, &mut Vec::new()).unwrap();
+    assert!(matches!(progress.news, News::NeedsMore));
+    progress.consumed
 }

@@ -3,6 +3,8 @@
 use core::error::Error;
 use core::fmt;
 
+use crate::mechanism::curve::error::CurveError;
+
 /// The peer violated the protocol; the connection must be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -52,6 +54,13 @@ pub enum ProtocolError {
     IdentityTooLong,
     /// A frame that the handshake does not expect, such as a message before READY.
     UnexpectedInHandshake,
+    /// Both sides are servers of the security handshake, or both are clients.
+    SameRole {
+        /// What both are.
+        servers: bool,
+    },
+    /// The peer failed at CURVE.
+    Curve(CurveError),
 }
 
 /// What the first bytes of a connection that is not ZMTP look like.
@@ -148,8 +157,19 @@ impl fmt::Display for ProtocolError {
             Self::UnexpectedInHandshake => {
                 f.write_str("the peer sent a frame that has no place in the handshake")
             }
+            Self::SameRole { servers } => {
+                let (both, other) = if *servers { ("servers", "client") } else { ("clients", "server") };
+                write!(f, "both sides are {both} of the security handshake; one must be the {other}")
+            }
+            Self::Curve(fault) => fault.fmt(f),
         }
     }
 }
 
 impl Error for ProtocolError {}
+
+impl From<CurveError> for ProtocolError {
+    fn from(fault: CurveError) -> ProtocolError {
+        ProtocolError::Curve(fault)
+    }
+}

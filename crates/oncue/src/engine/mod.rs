@@ -351,7 +351,7 @@ impl<N: Net> Control for Driver<N> {
         let id = self.next_hub.fetch_add(1, Ordering::Relaxed);
         let ports = self.stations.iter().map(|s| s.clone() as Arc<dyn Port>).collect();
         let hub = Hub::new(id, socket_type, options, ports, self.seed, self.clock.clone());
-        if hub.options.admission.is_some() {
+        if hub.options.asks_the_user() {
             // Before it has a peer that could ask.
             self.stations.iter().for_each(|station| station.keep_guests_out());
         }

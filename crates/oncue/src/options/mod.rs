@@ -1,7 +1,9 @@
 //! The options of engines and sockets: plain data, checked where they are used. Every option that takes a time takes any:
 //! [`Duration::MAX`] is a time that never comes.
 
+mod mechanisms;
 mod net;
+mod security;
 mod socks;
 mod stop;
 mod system;
@@ -14,6 +16,7 @@ use oncue_core::ledger::Quota;
 
 pub use self::net::IpVersions;
 pub(crate) use self::net::NetOptions;
+pub(crate) use self::security::SecurityOptions;
 pub use self::socks::SocksProxy;
 pub use self::stop::ReconnectStop;
 use crate::bucket::Rate;
@@ -193,6 +196,7 @@ options! {
         welcome: Option<Msg> = None,
         metadata: Vec<(String, Vec<u8>)> = Vec::new(),
         net: Arc<NetOptions> = Arc::default(),
+        security: SecurityOptions = SecurityOptions::default(),
     }
 
     /// The high-water mark of each peer's queue: the most messages queued for a peer that does not take them, beyond what
@@ -304,7 +308,7 @@ options! {
     prefix_bytes_max(bytes: u64): u64 = 256 << 20 => bytes;
 
     /// As [`prefixes_max`](Options::prefixes_max), over all connections of one user: what one that has left still holds counts
-    /// until it is released. The user is that of the handshake ([`PeerProfile::user`](crate::PeerProfile::user)). A peer that
+    /// until it is released. The user is that of the handshake ([`PeerProfile`](crate::PeerProfile), by its id). A peer that
     /// has none counts by its address, as for [`peers_per_address_max`](Options::peers_per_address_max); one of `ipc` by the user of its
     /// process; one of `inproc` has no bound. Default 16,000,000: many users may share one address.
     prefixes_per_user_max(prefixes: u32): u32 = 16_000_000 => prefixes;
@@ -452,6 +456,7 @@ impl Options {
     /// [`Misuse`](crate::ErrorKind::Misuse), naming the option that cannot be right on any machine.
     pub fn check(&self) -> Result<()> {
         self.net.check()?;
+        self.security.check()?;
         for (i, (name, _)) in self.metadata.iter().enumerate() {
             let wrong = |why: &str| Err(Error::misuse(format!("the metadata property {name:?} {why}")));
             if !name.starts_with("X-") {

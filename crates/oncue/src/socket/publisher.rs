@@ -243,6 +243,35 @@ impl<F> Socket<Publisher, F> {
         self.0.hub.decide(peer, prefix.as_ref(), Verdict::Revoke(status.into()));
     }
 
+    /// Asks once more about everything that is in force, since what is allowed has changed: ends the subscriptions that
+    /// [`Options::admission`](crate::Options::admission), or the rule of a route, rejects now (with
+    /// [`in_force`](crate::SubscribeRequest::in_force)), as [`revoke`](Self::revoke) does, and the connections of users that the
+    /// [`Authenticator`](crate::Authenticator) does not know any more. The demand, and what is produced for it, ends with
+    /// them, within milliseconds. The functions are called on this thread; requests that are not decided yet are not asked
+    /// about. Costs memory for a list of all subscriptions.
+    ///
+    /// ```
+    /// use std::sync::{Arc, RwLock};
+    /// use oncue::{Admission, Engine, Options, XPub};
+    /// # fn main() -> oncue::Result<()> {
+    /// let open = Arc::new(RwLock::new("public/"));
+    /// let now = open.clone();
+    /// let options = Options::new().admission(move |request| {
+    ///     match request.prefix.starts_with(now.read().unwrap().as_bytes()) {
+    ///         true => Admission::Accept,
+    ///         false => Admission::Reject("not open".into()),
+    ///     }
+    /// });
+    /// let publisher = XPub::new(&Engine::start()?, options)?;
+    /// *open.write().unwrap() = "public/weather/";
+    /// publisher.reconsider();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reconsider(&self) {
+        self.0.hub.reconsider();
+    }
+
     /// Ends the subscriptions of all peers to exactly this prefix, as [`revoke`](Self::revoke) does.
     pub fn revoke_all(&self, prefix: impl AsRef<[u8]>, status: impl Into<Reason>) {
         self.0.hub.revoke_all(prefix.as_ref(), &status.into());

@@ -123,7 +123,7 @@ impl Meaning {
         let mut out = Vec::new();
         handshake.start(&mut out);
         let progress = handshake.receive(said, &mut out).ok();
-        let Some((consumed, info)) = progress.and_then(|p| Some((p.consumed, p.done?))) else {
+        let Some((consumed, info)) = progress.and_then(|p| Some((p.consumed, p.news.peer()?))) else {
             return Meaning::default();
         };
         let prefix_max = hub.options.prefix_length_max;

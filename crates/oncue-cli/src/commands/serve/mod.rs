@@ -18,6 +18,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Command, arg, value_parser};
 
+pub(crate) use self::program::confine::become_program;
 pub(crate) use self::program::guardian::become_guardian;
 use crate::args;
 use crate::fail::Fail;

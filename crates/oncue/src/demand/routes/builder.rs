@@ -263,7 +263,7 @@ impl Builder {
     /// reason. A subscription to what is wanted already is never held, and starts that one user has to wait for are made at once
     /// for another one that subscribes.
     ///
-    /// The user is that of the handshake ([`PeerProfile::user`](crate::PeerProfile::user)), and without one the address, as for
+    /// The user is that of the handshake ([`PeerProfile`](crate::PeerProfile), by its id), and without one the address, as for
     /// [`Options::prefixes_per_user_max`]. At least 1. Default 600,000. On a socket that was made
     /// elsewhere ([`on`](OnDemand::on)) nothing is held, and a subscription that a rule has deferred is not counted.
     pub fn starts_per_minute_max(mut self, starts: u32) -> Builder {

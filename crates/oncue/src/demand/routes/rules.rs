@@ -30,7 +30,7 @@ impl Rules {
                 None | Some(Admission::Accept) => rules.ask(request),
                 Some(answer) => answer,
             };
-            if answer != Admission::Accept {
+            if answer != Admission::Accept || request.in_force {
                 return answer;
             }
             let answer = rules.starts.get().map_or(answer, |starts| starts.ask(request));

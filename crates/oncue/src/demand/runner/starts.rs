@@ -89,8 +89,7 @@ impl Starts {
         if !request.is_first {
             return Admission::Accept;
         }
-        let Some(account) = Account::of(request.user.map(|user| Arc::new(user.into())), &request.address)
-        else {
+        let Some(account) = Account::of(request.user, &request.address) else {
             return Admission::Accept;
         };
         let now = self.desk.now();
@@ -182,6 +181,7 @@ mod tests {
     use super::*;
     use crate::peer_address::PeerAddress;
     use crate::sync::Clock;
+    use crate::user::User;
 
     struct Stage {
         starts: Starts,
@@ -206,8 +206,9 @@ mod tests {
             let request = SubscribeRequest {
                 peer: PeerKey { shard: 0, slot: 0, uid: 1 },
                 address: PeerAddress::Inproc,
-                user: Some(user),
+                user: Some(&User::new(user)),
                 prefix,
+                in_force: false,
                 is_first: true,
             };
             self.starts.ask(&request)

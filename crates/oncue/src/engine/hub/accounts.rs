@@ -146,6 +146,7 @@ mod tests {
     use crate::peer_address::PeerAddress;
     use crate::peers::PeerMetadata;
     use crate::permission::PeerKey;
+    use crate::user::User;
 
     fn profile(uid: u64, user: Option<&str>, address: PeerAddress) -> Arc<PeerProfile> {
         Arc::new(PeerProfile {
@@ -155,7 +156,7 @@ mod tests {
             zmtp: (3, 1),
             endpoint: Arc::new("tcp://127.0.0.1:1".parse().unwrap()),
             metadata: PeerMetadata::default(),
-            user: user.map(|user| Arc::new(user.into())),
+            user: user.map(|user| Arc::new(User::new(user))),
         })
     }
 

@@ -130,6 +130,19 @@ impl Demand {
         watch
     }
 
+    /// What each peer has now.
+    pub(crate) fn in_force(&self) -> Pairs {
+        let ledger = self.read();
+        lock(&self.beside).profiles.pairs(&ledger)
+    }
+
+    /// The peers that may have prefixes.
+    pub(crate) fn peers(&self) -> Vec<Arc<PeerProfile>> {
+        // Nothing is attached or detached meanwhile.
+        let _ledger = self.read();
+        lock(&self.beside).profiles.attached.iter().flatten().cloned().collect()
+    }
+
     pub(crate) fn unwatch(&self, watch: &Watch) {
         lock(&self.beside).watches.end(watch);
     }

@@ -24,6 +24,7 @@ pub(crate) mod members;
 pub(crate) mod outbox;
 pub(crate) mod publishers;
 pub(crate) mod questions;
+mod reconsidered;
 pub(crate) mod reports;
 pub(crate) mod requests;
 pub(crate) mod send;
@@ -38,7 +39,7 @@ use std::time::{Duration, Instant};
 use oncue_core::command::SUBSCRIBE_OVERHEAD_BYTES;
 use oncue_core::connection::SocketType;
 use oncue_core::edges::Prefix;
-use oncue_core::frame::{Scanner, Version};
+use oncue_core::frame::{COMMAND_BYTES_MAX, Scanner, Version};
 use oncue_core::subscriptions::Subscriptions;
 
 use self::announced::States;
@@ -68,6 +69,7 @@ use crate::options::{Keep, OnFull, Options, messages_max};
 use crate::permission::{PeerKey, Reason};
 use crate::stats::{Closed, SocketStats};
 use crate::sync::{Clock, add_saturating, lock, write_lock};
+use crate::user::User;
 
 /// The largest message of a publisher, and of a subscriber, in bytes on the wire, unless an option says otherwise.
 const MESSAGE_BYTES_MAX_DEFAULT: u64 = 1 << 30;
@@ -142,6 +144,8 @@ pub(crate) enum Note {
     Resume { slot: usize, uid: u64 },
     /// A stream that the system does not watch is ready.
     Ready(Ready),
+    /// The authenticator has decided about a peer.
+    Authenticated { slot: usize, uid: u64, answer: std::result::Result<User, Reason> },
     /// The user has decided about a prefix that a peer has or has asked for.
     Verdict { hub: Arc<Hub>, peer: PeerKey, prefix: Vec<u8>, verdict: Verdict },
     /// The user disconnects a peer.
@@ -307,6 +311,14 @@ impl Hub {
             SocketType::XPub => !self.options.discard_messages,
             _ => true,
         }
+    }
+
+    /// The longest frame of a peer, in bytes: of a message, or a command.
+    pub(crate) fn frame_bytes_max(&self) -> u64 {
+        let default =
+            if self.socket_type.publishes() { UPSTREAM_MESSAGE_BYTES_MAX } else { MESSAGE_BYTES_MAX_DEFAULT };
+        let message = self.options.message_bytes_max.unwrap_or(default).min(MESSAGE_BYTES_MAX as u64);
+        message.max(COMMAND_BYTES_MAX)
     }
 
     /// The scanner for a peer's bytes, within the bounds of this socket.

@@ -44,6 +44,11 @@ impl End {
         End::Refused(Cause::TurnedAway, Error::peer(text))
     }
 
+    /// The authenticator does not let the peer in; `text` says why.
+    pub(crate) fn not_let_in(text: &Reason) -> End {
+        End::Refused(Cause::NotLetIn, Error::peer(format!("the client was not let in: {text}")))
+    }
+
     /// The peer has sent an ERROR command during traffic.
     pub(crate) fn by_peer(reason: &[u8]) -> End {
         let text = reason.escape_ascii().to_string();
@@ -123,7 +128,9 @@ fn copy(error: &io::Error) -> io::Error {
 
 impl From<io::Error> for End {
     fn from(error: io::Error) -> End {
-        End::Failed(error)
+        // A link tells the peer's faults like this.
+        let fault = error.get_ref().and_then(|inner| inner.downcast_ref::<ProtocolError>());
+        fault.copied().map_or_else(|| End::Failed(error), End::from)
     }
 }
 

@@ -23,8 +23,8 @@ use crate::engine::hub::{Hub, Verdict};
 use crate::error::Error;
 use crate::net::Stream;
 use crate::options::Options;
-use crate::peers::PeerProfile;
 use crate::permission::{Admission, PeerKey, Reason, SubscribeRequest};
+use crate::user::User;
 
 /// How often, within one read, last values are sent between a subscription and its cancellation. A peer that
 /// alternates more often gets the values of what it wants in the end; what it cancels at once costs nothing.
@@ -35,7 +35,7 @@ pub(crate) struct Intake<'a, S> {
     pub(crate) hub: &'a Arc<Hub>,
     pub(crate) peer: PeerId,
     pub(crate) key: PeerKey,
-    pub(crate) profile: &'a PeerProfile,
+    pub(crate) user: Option<&'a User>,
     /// Whether the peer understands states of topics.
     pub(crate) understands: bool,
     /// Last values that wait for room.
@@ -229,8 +229,8 @@ impl<'a, S: Stream> Intake<'a, S> {
             return Ok(false);
         }
         let address = self.out.stream.address();
-        let user = self.profile.user();
-        let request = SubscribeRequest { peer: self.key, address, user, prefix, is_first };
+        let user = self.user;
+        let request = SubscribeRequest { peer: self.key, address, user, prefix, in_force: false, is_first };
         match admission.as_ref().map_or(Admission::Defer, |gate| gate.ask(&request)) {
             Admission::Accept => return Ok(true),
             Admission::Reject(status) => {

@@ -10,8 +10,10 @@
 //! shard takes it out of the socket; a peer never ends itself.
 
 mod asking;
+mod beginning;
 pub(crate) mod commands;
 pub(crate) mod end;
+mod handshake;
 pub(crate) mod intake;
 pub(crate) mod outgoing;
 pub(crate) mod owed;
@@ -29,12 +31,12 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
-use oncue_core::command::{self, ONCUE_LEVEL_2, ONCUE_PROPERTY, Standing, oncue_level};
-use oncue_core::connection::{Handshake, HandshakeConfig, HandshakeError, PeerInfo};
+use oncue_core::command::{self, Standing};
 use oncue_core::frame::{Scanner, Version};
 use oncue_core::ledger::{Ledger, PeerId};
 
 use self::asking::{Asking, Later};
+use self::beginning::Beginning;
 use self::end::{End, Progress, Stage};
 use self::intake::{PASS_WORK, PEER_WORK_MAX};
 use self::outgoing::Outgoing;
@@ -46,11 +48,10 @@ use self::rare::Rare;
 use self::untold::{TOLD_BYTES_MAX, Untold};
 use super::hub::announced::Listener;
 use super::hub::confirmations::Confirmation;
-use super::hub::inbox::flow::{Flow, Source};
+use super::hub::inbox::flow::Flow;
 use super::hub::limits::Limit;
 use super::hub::members::Seat;
 use super::hub::outbox::Number;
-use super::hub::publishers::Owner;
 use super::hub::{Hub, Verdict};
 use super::wire::chunk::Run;
 use crate::bucket::Bucket;
@@ -60,9 +61,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::events;
 use crate::net::Stream;
-use crate::peer_address::PeerAddress;
-use crate::peers::{PeerMetadata, PeerProfile, PeerStatus};
-use crate::permission::PeerKey;
+use crate::peers::{PeerProfile, PeerStatus};
 use crate::sync::{Moment, read_lock};
 
 /// How often one peer is read in one turn.
@@ -131,7 +130,7 @@ pub(crate) struct Peer<S> {
 pub(crate) enum Phase {
     /// The stream is being connected.
     Connecting,
-    Handshake(Box<Handshake>),
+    Handshake(Box<Beginning>),
     Traffic(Traffic),
     /// Everything is written and the writing side is shut down; what arrives is dropped.
     Draining,
@@ -221,20 +220,6 @@ impl<S: Stream> Peer<S> {
         }
     }
 
-    /// The stream is there: sends the greeting.
-    pub(crate) fn start(&mut self) -> Result<(), End> {
-        let options = &self.hub.options;
-        let mut config = HandshakeConfig::new(self.hub.socket_type);
-        config.ready_last = self.ready_last;
-        let (name, value) = ONCUE_PROPERTY;
-        config.properties.push((name.to_owned(), value.to_owned()));
-        config.properties.extend(options.metadata.iter().cloned());
-        let mut handshake = Handshake::new(config);
-        self.out.control(|out| handshake.start(out));
-        self.phase = Phase::Handshake(Box::new(handshake));
-        self.out.flush()
-    }
-
     /// Tells the operator why the connection ends, and counts it.
     pub(crate) fn say_end(&self, end: &End) {
         let (socket, address) = (self.hub.id, &self.out.stream.address());
@@ -253,8 +238,8 @@ impl<S: Stream> Peer<S> {
                 self.hub.members.refused(*address, end.explain(Stage::Traffic).0, error.clone());
                 events::peer_refused(socket, self.uid, address, error);
             }
-            (end, Phase::Handshake(handshake)) if end.is_by_peer() => {
-                events::peer_lost(socket, self.uid, address, &handshake.closed_by_peer());
+            (end, Phase::Handshake(beginning)) if end.is_by_peer() => {
+                events::peer_lost(socket, self.uid, address, &beginning.handshake.closed_by_peer());
             }
             (_, Phase::Traffic(_) | Phase::Handshake(_)) => events::peer_lost(socket, self.uid, address, end),
             (_, Phase::Connecting | Phase::Draining) => {}
@@ -265,24 +250,9 @@ impl<S: Stream> Peer<S> {
     pub(crate) fn explain(&self, end: &End) -> (Cause, Error) {
         end.explain(match &self.phase {
             Phase::Connecting => Stage::Connecting,
-            Phase::Handshake(handshake) => Stage::Handshake(handshake),
+            Phase::Handshake(beginning) => Stage::Handshake(&beginning.handshake),
             Phase::Traffic(_) | Phase::Draining => Stage::Traffic,
         })
-    }
-
-    /// The peer has kept this side's READY waiting for long enough.
-    pub(crate) fn send_ready(&mut self) -> Result<(), End> {
-        let Phase::Handshake(handshake) = &mut self.phase else { return Ok(()) };
-        self.out.control(|out| handshake.send_ready(out));
-        self.out.flush()
-    }
-
-    /// Whether the peer left when it had read our socket type, and before it told its own.
-    pub(crate) fn left_unnamed(&self, end: &End) -> bool {
-        let Phase::Handshake(handshake) = &self.phase else { return false };
-        end.is_by_peer()
-            && !self.ready_last
-            && matches!(handshake.closed_by_peer(), HandshakeError::ClosedInHandshake { .. })
     }
 
     /// The peer, once its handshake is done.
@@ -311,39 +281,6 @@ impl<S: Stream> Peer<S> {
             connected_for: now.saturating_sub(self.since.get().unwrap_or(now)),
             silent_for: now.saturating_sub(self.pulse.heard()),
         })
-    }
-
-    /// The handshake was not done in time.
-    pub(crate) fn too_late(&self) -> End {
-        if let Some(reason) = &self.turned_away {
-            return End::turned_away(reason.clone());
-        }
-        let options = &self.hub.options;
-        let (time, option) = match (&self.phase, options.connect_timeout) {
-            (Phase::Connecting, Some(time)) => (time, "connect_timeout"),
-            _ => (options.handshake_timeout, "handshake_timeout"),
-        };
-        let (cause, what) = self.waits_for();
-        End::Refused(cause, Error::peer(format!("{what} in {time:?} ({option})")))
-    }
-
-    /// What this side waits for until the handshake is done: the cause if it does not come, and a clause that says so.
-    pub(crate) fn waits_for(&self) -> (Cause, &'static str) {
-        match &self.phase {
-            _ if self.has_spoken => (Cause::HandshakeTimeout, "the peer did not finish the handshake"),
-            Phase::Connecting => match self.out.stream.awaits() {
-                Cause::ResolverUnavailable => {
-                    (Cause::ResolverUnavailable, "the name of the host was not looked up")
-                }
-                cause @ Cause::Proxy(_) => (cause, "the proxy made no connection"),
-                cause => (cause, "there was no answer"),
-            },
-            // A pipe is there before the name is bound.
-            _ if self.out.stream.address() == PeerAddress::Inproc => {
-                (Cause::NoAnswer, "no socket of this engine was bound to the name")
-            }
-            _ => (Cause::SaysNothing, "the peer accepted the connection and said nothing"),
-        }
     }
 
     /// Sends last values that wait, as far as there is room, up to a share. Returns the work.
@@ -474,6 +411,7 @@ impl<S: Stream> Peer<S> {
 
     /// Reads what is there, up to a fair share.
     pub(crate) fn read(&mut self, cx: &mut Context<'_>) -> Result<Progress, End> {
+        self.carry_out(cx)?;
         for _ in 0..READS_PER_TURN {
             if self.pauses(cx.now) {
                 return Ok(Progress::Idle);
@@ -492,20 +430,26 @@ impl<S: Stream> Peer<S> {
                 Ok(n) => Ok(Some(n)),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Some(spare)),
-                Err(e) => Err(End::Failed(e)),
+                Err(e) => Err(End::from(e)),
             };
             let Some(n) = read? else {
+                if self.out.stream.take_sign_of_life() {
+                    self.pulse.hear(cx.now);
+                }
                 self.partial.keep(buffer, 0, cx.now, cx.pool);
+                self.partial.lies_on(self.out.stream.held_bytes(), cx.now);
                 return Ok(Progress::Idle);
             };
             self.pulse.hear(cx.now);
             cx.work += READ_WORK + (n / BYTES_PER_WORK) as u32;
+            self.partial.lies_on(0, cx.now);
             self.process(buffer, cx)?;
+            self.partial.lies_on(self.out.stream.held_bytes(), cx.now);
             if self.left != Left::Nothing || cx.work >= PEER_WORK_MAX {
                 return Ok(Progress::More);
             }
             // A short read has emptied the stream; the network reports when more arrives.
-            if n < spare && !self.ended {
+            if n < spare && !self.ended && !self.out.stream.holds_more() {
                 return Ok(Progress::Idle);
             }
         }
@@ -513,19 +457,8 @@ impl<S: Stream> Peer<S> {
     }
 
     fn process(&mut self, mut buffer: Vec<u8>, cx: &mut Context<'_>) -> Result<(), End> {
-        let mut consumed = 0;
-        if let Phase::Handshake(handshake) = &mut self.phase {
-            self.has_spoken = true;
-            let progress = self.out.control(|out| handshake.receive(&buffer, out));
-            let flushed = self.out.flush();
-            // A peer that is refused may have closed already; why it is refused says more than that.
-            let progress = progress?;
-            flushed?;
-            consumed = progress.consumed;
-            if let Some(info) = progress.done {
-                self.begin(info, cx)?;
-            }
-        }
+        let mut consumed;
+        (buffer, consumed) = self.shake(buffer, cx)?;
         match &self.phase {
             Phase::Traffic(_) if self.hub.socket_type.publishes() => {
                 consumed += self.process_demand(&mut buffer[consumed..], cx)?;
@@ -536,97 +469,6 @@ impl<S: Stream> Peer<S> {
         }
         self.partial.keep(buffer, consumed, cx.now, cx.pool);
         Ok(())
-    }
-
-    /// The handshake is done: the peer becomes a peer of its socket.
-    fn begin(&mut self, info: PeerInfo, cx: &mut Context<'_>) -> Result<(), End> {
-        if let Some(reason) = self.turned_away.take() {
-            if info.version.has_commands() {
-                self.out.control(|out| command::put_error(out, &reason));
-            }
-            return Err(End::turned_away(reason));
-        }
-        let hub = self.hub.clone();
-        if let Some(welcome) = hub.options.welcome.as_ref().filter(|_| hub.socket_type.publishes()) {
-            self.out.control(|out| out.extend_from_slice(welcome.wire()));
-        }
-        let profile = Arc::new(PeerProfile {
-            key: PeerKey { shard: cx.shard, slot: cx.slot, uid: self.uid },
-            address: self.out.stream.address(),
-            socket_type: info.socket_type,
-            zmtp: info.version.numbers(),
-            endpoint: self.endpoint.clone(),
-            metadata: PeerMetadata::of(&info.properties),
-            user: None,
-        });
-        let ledger = hub.sends().then(|| {
-            self.joined = hub.outbox.join(cx.shard);
-            let mut edit = hub.demand.edit();
-            let peer = edit.attach(&profile);
-            if !hub.socket_type.publishes() {
-                // The messages of an XSUB go to all its peers.
-                edit.subscribe(peer, b"").expect("a quota has room for the empty prefix");
-                edit.settle(peer);
-            }
-            edit.finish(cx.wakes);
-            peer
-        });
-        let flow = hub.takes_messages().then(|| {
-            let max = (hub.recv_messages_max.clone(), hub.options.queue_bytes_max);
-            let source = Source { shard: cx.shard, link: self.link };
-            Arc::new(Flow::new(max, source, hub.port(cx.shard), cx.slot, self.uid))
-        });
-        let subscriptions = (!hub.socket_type.publishes()).then(|| {
-            let subscriptions = read_lock(&hub.subscriptions);
-            let put = |out: &mut _| {
-                subscriptions.snapshot(|prefix| command::put_subscribe(out, info.version, prefix))
-            };
-            self.out.control(put)
-        });
-        let scanner = hub.scanner(info.version);
-        let version = info.version;
-        let property = info.properties.get(ONCUE_PROPERTY.0.as_bytes()).filter(|_| version.has_commands());
-        let level = property.map(oncue_level);
-        let understands = level.is_some();
-        let asking = subscriptions.map(|_| {
-            let ttl_ds = hub.options.pace().map_or(0, |pace| pace.ttl_ds);
-            Box::new(Asking::new(profile.key, version, level, ttl_ds))
-        });
-        if understands {
-            self.pulse.understands();
-        }
-        let mut lost = false;
-        let publisher = subscriptions.map(|_| {
-            // A dialer has one account for all its connections.
-            let owner = Owner { shard: cx.shard, uid: self.dialer.map_or(self.uid, |_| self.link) };
-            let account;
-            (account, lost) = hub.publishers.enter(owner, &self.endpoint, profile.address);
-            Box::new(Publisher::new(account, self.endpoint.clone(), profile.connected()))
-        });
-        if ledger.is_some() && level >= Some(ONCUE_LEVEL_2) && hub.socket_type.publishes() {
-            self.out.tell_gaps();
-        }
-        self.phase = Phase::Traffic(Traffic {
-            version,
-            profile,
-            scanner,
-            ledger,
-            flow,
-            subscriptions,
-            asking,
-            publisher,
-            paused: false,
-            expected: 0,
-            understands,
-            _listener: understands.then(|| hub.states.listener()),
-            begun: None,
-        });
-        hub.counters.peers.fetch_add(1, Ordering::Relaxed);
-        events::peer_joined(hub.id, self.uid, &self.out.stream.address());
-        if lost {
-            self.tell_reconnected(cx.wakes);
-        }
-        self.out.flush()
     }
 
     /// Tells the hub whether this peer is full. Returns whether it has become full.

@@ -9,11 +9,14 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use oncue_core::mechanism::curve::Session;
+
 use crate::engine::hub::Hub;
 use crate::engine::hub::kept::{PORTION, Portion};
 use crate::engine::peer::end::End;
 use crate::engine::wire::backlog::{Mark, Yields};
 use crate::engine::wire::chunk::Run;
+use crate::engine::wire::link::Link;
 use crate::engine::wire::queue::{ANSWERS_BYTES_MAX, Offered, WriteQueue};
 use crate::engine::wire::topics::{ByTopic, Topics};
 use crate::net::Stream;
@@ -21,7 +24,7 @@ use crate::options::OnFull;
 
 /// The way out to one peer.
 pub(crate) struct Outgoing<S> {
-    pub(crate) stream: S,
+    pub(crate) stream: Link<S>,
     queue: WriteQueue,
     /// Under [`OnFull::Refuse`]: there was no room at the last look.
     choked: bool,
@@ -39,7 +42,20 @@ impl<S: Stream> Outgoing<S> {
             OnFull::DropOldest => Yields::Oldest,
             OnFull::Latest => Yields::SameTopic(Box::new(ByTopic::new())),
         };
-        Outgoing { stream, queue: WriteQueue::new(yields), choked: false, hub, delivered: 0, missed: 0 }
+        Outgoing {
+            stream: Link::new(stream),
+            queue: WriteQueue::new(yields),
+            choked: false,
+            hub,
+            delivered: 0,
+            missed: 0,
+        }
+    }
+
+    /// The handshake has made keys: from now on everything is sealed, but for what is queued already.
+    pub(crate) fn put_on(&mut self, session: Session) {
+        let clear = self.queue.backlog.control_bytes;
+        self.stream.put_on(session, clear, self.hub.frame_bytes_max());
     }
 
     /// What waits, for a look.

@@ -27,6 +27,8 @@ pub(crate) struct Partial {
     begun: Moment,
     /// How many bytes the item has at least, if that is known.
     need_min: Option<usize>,
+    /// How many bytes of it are sealed, and kept elsewhere.
+    sealed: usize,
     /// Whether a timer is set that checks it.
     watched: bool,
 }
@@ -75,10 +77,19 @@ impl Partial {
 
     fn date(&mut self, consumed: usize, now: Duration) {
         self.begun = match (self.bytes.is_empty(), consumed) {
+            (true, 0) if self.sealed > 0 => self.begun,
             (true, _) => Moment::NONE,
             (false, 0) if self.begun.is_some() => self.begun,
             (false, _) => now.into(),
         };
+    }
+
+    /// Below what is kept here, this many bytes of a sealed frame wait.
+    pub(crate) fn lies_on(&mut self, sealed: usize, now: Duration) {
+        self.sealed = sealed;
+        if sealed > 0 && !self.begun.is_some() {
+            self.begun = now.into();
+        }
     }
 
     /// The scanner has told how many bytes the item has at least.
@@ -95,7 +106,7 @@ impl Partial {
 
     /// When it must be complete; `None` if there is nothing.
     pub(crate) fn due(&self, timeout: Duration) -> Option<Duration> {
-        let earned = Duration::from_secs(self.bytes.len() as u64 / RATE_MIN);
+        let earned = Duration::from_secs((self.bytes.len() + self.sealed) as u64 / RATE_MIN);
         self.begun.get()?.checked_add(timeout)?.checked_add(earned)
     }
 

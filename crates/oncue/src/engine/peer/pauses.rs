@@ -22,7 +22,9 @@ impl<S: Stream> Peer<S> {
         if self.is_resting() {
             return true;
         }
-        let Phase::Traffic(traffic) = &mut self.phase else { return matches!(self.phase, Phase::Connecting) };
+        let Phase::Traffic(traffic) = &mut self.phase else {
+            return matches!(self.phase, Phase::Connecting) || self.is_asked_about();
+        };
         if let Some(flow) = &traffic.flow
             && !traffic.paused
             && self.hub.inbound.is_full()

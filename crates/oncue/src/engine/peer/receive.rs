@@ -193,14 +193,14 @@ impl<S: Stream> Peer<S> {
     ) -> Option<(Intake<'a, S>, &'a mut Scanner)> {
         let rate = self.change_rate();
         let Peer { phase, out, hub, joined, owed, changes, .. } = self;
-        let Phase::Traffic(Traffic { scanner, profile, ledger: Some(peer), understands, .. }) = phase else {
+        let Phase::Traffic(Traffic { scanner, ledger: Some(peer), understands, profile, .. }) = phase else {
             return None;
         };
         let intake = Intake {
             hub,
             peer: *peer,
             key: PeerKey { shard: cx.shard, slot: cx.slot, uid: self.uid },
-            profile,
+            user: profile.user.as_deref(),
             understands: *understands,
             out,
             owed,

@@ -52,7 +52,7 @@ impl<N: Net> Shard<N> {
         let mut peer = self.peers.remove(slot);
         peer.out.give_up();
         let hub = peer.hub.clone();
-        self.net.release(peer.out.stream);
+        self.net.release(peer.out.stream.into_stream());
         self.redial(dialer, link, (outcome, departure), &end);
         self.drain_if_closing(&hub);
     }

@@ -230,7 +230,7 @@ impl<N: Net> Shard<N> {
         std::mem::take(&mut self.links).into_iter().for_each(|(_, link)| link.shut());
         for (_, mut peer) in std::mem::take(&mut self.peers) {
             peer.out.give_up();
-            self.net.release(peer.out.stream);
+            self.net.release(peer.out.stream.into_stream());
         }
         self.hubs.clear();
         self.timers = Timers::default();
@@ -297,6 +297,7 @@ impl<N: Net> Shard<N> {
                         self.read_soon(slot);
                     }
                 }
+                Note::Authenticated { slot, uid, answer } => self.authenticated(slot, uid, answer),
                 Note::Verdict { hub, peer, prefix, verdict } => self.decided(&hub, peer, &prefix, verdict),
                 Note::Dismiss { hub, peer, reason } => self.dismiss(&hub, peer, reason),
                 Note::GiveWay { hub, peer } => self.give_way(&hub, peer),

@@ -19,6 +19,7 @@ use crate::msg::Msg;
 use crate::net::{Net, Stream};
 use crate::peers::PeerStatus;
 use crate::permission::{PeerKey, Reason};
+use crate::user::User;
 
 impl<N: Net> Shard<N> {
     /// A peer's handshake is done: from now on its silence is noticed, if the socket's options say so.
@@ -165,6 +166,14 @@ impl<N: Net> Shard<N> {
         }
         self.written(slot);
         self.retry_batch(hub);
+    }
+
+    /// The authenticator has decided about a peer, if it is still there.
+    pub(crate) fn authenticated(&mut self, slot: usize, uid: u64, answer: Result<User, Reason>) {
+        if let Some(peer) = self.peer(slot, uid) {
+            peer.authenticated(answer);
+            self.read_soon(slot);
+        }
     }
 
     /// Appends how the peers of a socket stand.

@@ -3,8 +3,10 @@
 mod admit;
 pub(crate) mod backlog;
 pub(crate) mod chunk;
+mod coat;
 pub(crate) mod gaps;
 pub(crate) mod gather;
+pub(crate) mod link;
 pub(crate) mod load;
 mod mixed;
 pub(crate) mod pieces;

@@ -52,6 +52,10 @@ const COUNT_MAX: u64 = 1 << 24;
 const ID_MAX: u64 = u32::MAX as u64 - 1;
 /// The longest line, output or queue that a config may allow: 1 GiB.
 const BYTES_MAX: u64 = 1 << 30;
+/// The least and the most memory that a program may be bound to. With less than a MiB nothing can be executed.
+const MEMORY: (u64, u64) = (1 << 20, 1 << 40);
+/// The fewest files that a program may be bound to: standard input, output and error, and one to load its libraries.
+const FILES_MIN: u64 = 4;
 
 /// The policies for full queues.
 const POLICIES: &[&str] = &["drop-newest", "drop-oldest", "latest", "disconnect"];
@@ -69,11 +73,15 @@ pub(super) enum Kind {
     Period,
     /// A period, or "off".
     PeriodOrOff,
+    /// A duration of whole seconds, 1 s at least.
+    Seconds,
     Flag,
     /// A number from the first to the second.
     Count(u64, u64),
     /// A number of bytes from 1 to this one.
     Bytes(u64),
+    /// A number of bytes from the first to the second, also with a unit.
+    Size(u64, u64),
     /// The permissions of a file.
     Mode,
     /// A table of texts.
@@ -109,8 +117,8 @@ pub(super) struct Key {
 }
 
 use Kind::{
-    Bytes, Choice, Count, Flag, FlagOrTable, Mode, Period, PeriodOrOff, Tables, Text, TextOrTexts, Texts,
-    TextsOrTable, Time, Variables,
+    Bytes, Choice, Count, Flag, FlagOrTable, Mode, Period, PeriodOrOff, Seconds, Size, Tables, Text,
+    TextOrTexts, Texts, TextsOrTable, Time, Variables,
 };
 use Without::{Is, Required, Said};
 
@@ -263,6 +271,20 @@ pub(super) const KEYS: &[Key] = &[
         "the directory where the program runs"),
     key("env", PROGRAM | LISTING, Variables, Is("{}"),
         "variables added to the environment of `oncue`"),
+    key("clean_environment", PROGRAM | LISTING, Flag, Is("false"),
+        "whether the program gets only PATH, HOME, LANG and TZ of the environment of `oncue`, beside `env` and what `oncue` sets"),
+    key("user", PROGRAM, Text, Said("that of `oncue`"),
+        "the user as whom the program runs: \"NAME\", \"NAME:GROUP\", or their numbers; needs an `oncue` that runs as root"),
+    key("user", LISTING, Text, Said("that of the route's program"),
+        "the user as whom the program runs: \"NAME\", \"NAME:GROUP\", or their numbers; needs an `oncue` that runs as root"),
+    key("memory_max", PROGRAM | LISTING, Size(MEMORY.0, MEMORY.1), Said("no bound"),
+        "the most address space (RLIMIT_AS) of each process of the program"),
+    key("cpu_max", PROGRAM | LISTING, Seconds, Said("no bound"),
+        "the most processor time (RLIMIT_CPU) of each process of the program; one with more gets XCPU, and KILL a second later"),
+    key("files_max", PROGRAM | LISTING, Count(FILES_MIN, COUNT_MAX), Said("that of `oncue` at its start"),
+        "the most files (RLIMIT_NOFILE) that each process of the program has open"),
+    key("new_privileges", PROGRAM | LISTING, Flag, Is("false"),
+        "whether the program may gain privileges by what it executes, as sudo needs it"),
     key("feeds_max", SHARED, Count(1, COUNT_MAX), Said("no bound"),
         "the most topics of the route produced at the same time"),
 
@@ -335,7 +357,7 @@ impl Kind {
     /// The smallest and the largest number.
     pub(super) fn range(self) -> (u64, u64) {
         match self {
-            Count(min, max) => (min, max),
+            Count(min, max) | Size(min, max) => (min, max),
             Bytes(max) => (1, max),
             Mode => (0, 0o777),
             _ => (0, u64::MAX),
@@ -356,10 +378,18 @@ impl fmt::Display for Kind {
             Time => "a duration such as \"500ms\", up to a year",
             Period => "a duration from \"1ms\" to a year",
             PeriodOrOff => "a duration from \"1ms\" to a year, or \"off\"",
+            Seconds => "a duration of whole seconds, from \"1s\" to a year",
             Flag => "true or false",
             Count(..) | Bytes(_) => {
                 let (min, max) = self.range();
                 return write!(f, "a number from {min} to {max}");
+            }
+            Size(min, max) => {
+                let (min, max) = (min >> 20, max >> 40);
+                return write!(
+                    f,
+                    "a size such as \"256 MiB\", or a number of bytes; from {min} MiB to {max} TiB"
+                );
             }
             Mode => "a number from 0o000 to 0o777",
             Variables => "a table of strings such as { LANG = \"C\" }",

@@ -1,5 +1,5 @@
 //! The config of `oncue serve`: its keys, their types, and the messages about mistakes. It opens only the file of the config,
-//! and starts nothing.
+//! and those of the system's users if it names one, and starts nothing.
 
 use std::fs;
 use std::path::{Path, absolute};
@@ -10,11 +10,13 @@ use toml::de::DeTable;
 
 use self::keys::{ROUTE, RULE, TOP};
 pub(crate) use self::model::{
-    Catalogue, Config, FilePath, Framing, PASSED, Program, Restart, Route, Running, Runs, Source, Watched,
+    Catalogue, Config, Confinement, FilePath, Framing, PASSED, Program, Restart, Route, Running, Runs,
+    Source, Watched,
 };
 pub(crate) use self::page::help;
 use self::reader::{At, Keys, Problems, texts};
 pub(crate) use self::reader::{Need, Needed, Problem};
+pub(crate) use self::user::User;
 use crate::args;
 
 mod guard;
@@ -27,6 +29,7 @@ mod route;
 pub(crate) mod rule;
 #[cfg(test)]
 mod tests;
+mod user;
 
 impl Config {
     /// Reads and checks the config of this file, its routes by `check`. The errors are lines for people, each with file, line

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use oncue::demand::{Backoff, LastLimits, Pattern, Template};
@@ -10,6 +11,7 @@ use oncue::{OnFull, Options};
 
 use super::reader::Need;
 use super::rule::Rule;
+use super::user::User;
 
 /// How `bind` names sockets that were passed to this process: this and a name, or this alone for all of them.
 pub(crate) const PASSED: &str = "fd://";
@@ -80,6 +82,18 @@ pub(crate) enum Source {
     Content(Watched),
 }
 
+impl Source {
+    /// As whom its program runs, if the config says so.
+    pub(super) fn user(&self) -> Option<&User> {
+        let program = match self {
+            Source::Runs(runs) => &runs.program,
+            Source::Stream(running) | Source::Shared(running) => &running.program,
+            Source::Lines(_) | Source::Content(_) => return None,
+        };
+        program.confinement.user.as_ref()
+    }
+}
+
 /// A program that runs periodically: its output is a value, or its lines are the topics of a catalogue.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Runs {
@@ -142,6 +156,24 @@ pub(crate) struct Program {
     /// The time between TERM and KILL.
     pub(crate) kill_after: Duration,
     pub(crate) backoff: Backoff,
+    pub(crate) confinement: Arc<Confinement>,
+}
+
+/// What a program may not do, and may not take.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Confinement {
+    /// As whom it runs; None for the user of `oncue`.
+    pub(crate) user: Option<User>,
+    /// In bytes of address space, for each of its processes, as are the next two.
+    pub(crate) memory_max: Option<u64>,
+    /// In processor time, of whole seconds.
+    pub(crate) cpu_max: Option<Duration>,
+    /// Open files.
+    pub(crate) files_max: Option<u64>,
+    /// Whether it may gain privileges by what it executes.
+    pub(crate) new_privileges: bool,
+    /// Whether it gets only a few variables of the environment of `oncue`.
+    pub(crate) clean_environment: bool,
 }
 
 impl Program {

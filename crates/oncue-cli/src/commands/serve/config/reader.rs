@@ -269,15 +269,19 @@ impl Field<'_> for Duration {
             Kind::PeriodOrOff => args::heartbeat,
             _ => args::period,
         };
-        read(text).ok()
+        let whole = |time: &Duration| *time >= Duration::from_secs(1) && time.subsec_nanos() == 0;
+        read(text).ok().filter(|time| !matches!(kind, Kind::Seconds) || whole(time))
     }
 }
 
 impl Field<'_> for u64 {
     fn read(value: Spanned<DeValue<'_>>, kind: Kind) -> Option<Self> {
-        let digits = value.get_ref().as_integer()?;
         let (min, max) = kind.range();
-        let number = u64::from_str_radix(digits.as_str(), digits.radix()).ok();
+        let number = match (value.get_ref().as_integer(), value.get_ref().as_str(), kind) {
+            (Some(digits), ..) => u64::from_str_radix(digits.as_str(), digits.radix()).ok(),
+            (None, Some(text), Kind::Size(..)) => args::bytes(text),
+            _ => None,
+        };
         number.filter(|number| (min..=max).contains(number))
     }
 }

@@ -11,10 +11,12 @@ use oncue::demand::{Backoff, LastLimits, Pattern, Template};
 use super::guard;
 use super::keys::{CONTENT, FILE, LAST, LINES, LISTING, PROGRAM, Places, ROUTE, RUNS, SHARED, STREAM};
 use super::model::{
-    Catalogue, FilePath, Framing, Program, Restart, Route, Running, Runs, Source, Watched, located, within,
+    Catalogue, Confinement, FilePath, Framing, Program, Restart, Route, Running, Runs, Source, Watched,
+    located, within,
 };
 use super::nearest::nearest;
 use super::reader::{At, Keys, Needed, texts};
+use super::user::User;
 
 /// Reads a route, and where its topic stands. `grace` is that of the config. The route counts only if there is no problem
 /// in the end.
@@ -33,7 +35,7 @@ pub(super) fn read(mut keys: Keys<'_, '_>, grace: Duration) -> Option<(usize, Ro
     let keep_last = keep_last(&mut keys, fresh_for.is_some(), once);
     let on_full = on_full(&mut keys);
     let frames = texts(keys.take("frames"));
-    let catalogue = catalogue(&mut keys, pattern.as_ref());
+    let catalogue = catalogue(&mut keys, pattern.as_ref(), source.as_ref().and_then(Source::user));
     keys.finish();
     let (pattern, source) = (pattern?, source?);
     let route = Route {
@@ -87,14 +89,14 @@ fn source(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Option<Source> 
         keys.take::<String>("mode");
     }
     match places {
-        RUNS => Some(Source::Runs(runs(keys, pattern))),
+        RUNS => Some(Source::Runs(runs(keys, pattern, None))),
         STREAM => Some(Source::Stream(running(keys, pattern))),
         SHARED => Some(Source::Shared(running(keys, pattern))),
         LINES => Some(Source::Lines(watched(keys, "line_bytes_max", pattern)?)),
         CONTENT => Some(Source::Content(watched(keys, "output_bytes_max", pattern)?)),
         // Its keys are checked all the same.
         PROGRAM => {
-            program(keys, pattern);
+            program(keys, pattern, None);
             None
         }
         FILE => {
@@ -105,9 +107,10 @@ fn source(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Option<Source> 
     }
 }
 
-fn runs(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Runs {
+/// `user`: as whom the program runs unless its table says so.
+fn runs(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>, user: Option<&User>) -> Runs {
     Runs {
-        program: program(keys, pattern),
+        program: program(keys, pattern, user),
         every: keys.take("every"),
         timeout: keys.take("timeout"),
         output_bytes_max: keys.take("output_bytes_max"),
@@ -118,7 +121,7 @@ fn runs(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Runs {
 
 fn running(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Running {
     Running {
-        program: program(keys, pattern),
+        program: program(keys, pattern, None),
         restart: match keys.take::<String>("restart").as_str() {
             "always" => Restart::Always,
             "never" => Restart::Never,
@@ -191,10 +194,11 @@ fn keep_last(keys: &mut Keys<'_, '_>, fresh: bool, once: bool) -> Option<LastLim
     Some(last)
 }
 
-fn catalogue(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Catalogue {
+/// `user`: as whom the program of the route runs.
+fn catalogue(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>, user: Option<&User>) -> Catalogue {
     if let Some(mut listing) = keys.inner("catalogue", LISTING) {
         // The program runs for the route, not for a topic: it has no parameters.
-        let runs = runs(&mut listing, Some(&Pattern::literal("")));
+        let runs = runs(&mut listing, Some(&Pattern::literal("")), user);
         listing.finish();
         return Catalogue::Listing(runs);
     }
@@ -209,7 +213,7 @@ fn catalogue(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Catalogue {
 }
 
 /// The keys about a program. The program of a catalogue has fewer.
-fn program(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Program {
+fn program(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>, user: Option<&User>) -> Program {
     if let Some(why) = pattern.and_then(|pattern| guard::same_variable(pattern.names())) {
         keys.problems.add(keys.at, format!("{}: {why}", keys.name));
     }
@@ -234,6 +238,22 @@ fn program(keys: &mut Keys<'_, '_>, pattern: Option<&Pattern>) -> Program {
         } else {
             Backoff { min: Duration::ZERO, max: Duration::ZERO }
         },
+        confinement: confinement(keys, user).into(),
+    }
+}
+
+/// What the program may not do, and may not take. `user`: as whom it runs unless its table says so.
+fn confinement(keys: &mut Keys<'_, '_>, user: Option<&User>) -> Confinement {
+    let at = keys.at("user");
+    let given = keys.take::<Option<String>>("user").map(|text| User::named(&text));
+    let user = given.map_or(user.cloned(), |user| user.map_err(|why| keys.refuse(at, "user", why)).ok());
+    Confinement {
+        user,
+        memory_max: keys.take("memory_max"),
+        cpu_max: keys.take("cpu_max"),
+        files_max: keys.take("files_max"),
+        new_privileges: keys.take("new_privileges"),
+        clean_environment: keys.take("clean_environment"),
     }
 }
 

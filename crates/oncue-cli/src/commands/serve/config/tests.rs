@@ -223,14 +223,14 @@ fn heartbeats_are_on_unless_they_are_off() {
 fn every_mistake_is_shown_at_once_each_at_its_place() {
     let found = problems(
         "bind = \"localhost:80\"\ngrase = \"2s\"\n\n[[route]]\ntopic = \"prices/{symbol}\"\ncommand = [\"cat\", \"{symbl}\"]\n\
-         evry = \"1s\"\nevery = \"1 s\"\n[[route]]\ntopic = \"b\"\ncommand = \"cat b\"\nmode = \"stream\"\n",
+         evry = \"1s\"\nevery = \"1 sec\"\n[[route]]\ntopic = \"b\"\ncommand = \"cat b\"\nmode = \"stream\"\n",
     );
     let expected = [
         "1:8: `bind` of the config: ",
         "2:1: unknown key `grase` in the config; did you mean `grace`?",
         "6:19: `command` of route 1 (`prices/{symbol}`): the topic has no parameter `{symbl}`; did you mean `{symbol}`?",
         "7:1: unknown key `evry` in route 1 (`prices/{symbol}`); did you mean `every`?",
-        "8:9: `every` of route 1 (`prices/{symbol}`): expected a duration from \"1ms\" to a year, found \"1 s\"",
+        "8:9: `every` of route 1 (`prices/{symbol}`): expected a duration from \"1ms\" to a year, found \"1 sec\"",
         "11:11: `command` of route 2 (`b`): expected a list of strings such as [\"a\", \"b\"], found \"cat b\"",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
@@ -564,4 +564,71 @@ fn passed_sockets_may_be_bound_and_not_connected_to() {
     assert_eq!(bound.bind, ["fd://", "fd://web"]);
     let problems = problems("connect = 'fd://web'\n[[route]]\ntopic = 'a'\nfile = 'a'\n");
     assert!(problems.len() == 1 && problems[0].contains("\"fd\" is not known"), "{problems:?}");
+}
+
+#[test]
+fn what_a_program_may_take_has_units() {
+    let confinement = |keys: &str| {
+        let route = format!("[[route]]\ntopic = 'a'\ncommand = ['x']\nevery = '1s'\n{keys}\n");
+        let config = config(&format!("{BIND}{route}"));
+        let Source::Runs(runs) = &config.routes[0].source else { panic!("{config:?}") };
+        runs.program.confinement.clone()
+    };
+    assert_eq!(*confinement(""), Confinement::default());
+    for (text, bytes) in [
+        ("\"256 MiB\"", 256 << 20),
+        ("\"1024KiB\"", 1 << 20),
+        ("\"1.5 GiB\"", 3 << 29),
+        ("\"1 TiB\"", 1 << 40),
+        ("1_048_576", 1 << 20),
+    ] {
+        assert_eq!(confinement(&format!("memory_max = {text}")).memory_max, Some(bytes), "{text}");
+    }
+    for text in ["10s", "10 s"] {
+        let cpu_max = confinement(&format!("cpu_max = \"{text}\"")).cpu_max;
+        assert_eq!(cpu_max, Some(Duration::from_secs(10)), "{text}");
+    }
+    let all = confinement("files_max = 4\nnew_privileges = true\nclean_environment = true");
+    assert_eq!(all.files_max, Some(4));
+    assert!(all.new_privileges && all.clean_environment);
+}
+
+#[test]
+fn a_bound_of_a_program_that_means_nothing_is_refused() {
+    let problem = |keys: &str| {
+        let found = route_problems(&format!("topic = 'a'\ncommand = ['x']\nevery = '1s'\n{keys}\n"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.into_iter().next().unwrap_or_default()
+    };
+    for value in [
+        "'256 MB'",
+        "'256'",
+        "'1023 KiB'",
+        "'2 TiB'",
+        "'x MiB'",
+        "'1. MiB'",
+        "'-1 MiB'",
+        "1000",
+        "true",
+        "'99999999999999 TiB'",
+    ] {
+        let why = problem(&format!("memory_max = {value}"));
+        let expected = "`memory_max` of route 1 (`a`): expected a size such as \"256 MiB\", or a number of bytes; \
+                        from 1 MiB to 1 TiB, found";
+        assert!(why.contains(expected), "{why}");
+    }
+    for value in ["'1.5s'", "'0s'", "'500ms'", "10", "'400000h'"] {
+        let why = problem(&format!("cpu_max = {value}"));
+        let expected =
+            "`cpu_max` of route 1 (`a`): expected a duration of whole seconds, from \"1s\" to a year, found";
+        assert!(why.contains(expected), "{why}");
+    }
+    assert!(problem("files_max = 3").contains("expected a number from 4 to 16777216, found 3"));
+    assert!(problem("user = 1000").contains("`user` of route 1 (`a`): expected a string"));
+    assert!(problem("user = 'no-such-user'").contains("there is no user `no-such-user` in /etc/passwd"));
+    let file = route_problems("topic = 'a'\nfile = 'x'\ncpu_max = '1s'\n");
+    assert!(
+        file[0].contains("`cpu_max` is not allowed in route 1 (`a`): it goes with `command`"),
+        "{file:?}"
+    );
 }

@@ -4,10 +4,9 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::process::Command;
 
 use crate::commands::serve::config::Program;
-use crate::commands::serve::program::launch::Launcher;
+use crate::commands::serve::program::launch::{Launcher, Prepared};
 
 /// The variable that makes Python write its output at once.
 const UNBUFFERED: &str = "PYTHONUNBUFFERED";
@@ -38,34 +37,36 @@ pub(crate) fn command(
     launcher: &Launcher,
     program: &Program,
     wanted: &Wanted<'_>,
-) -> Result<Command, String> {
-    let mut command = prepared(launcher, program, &words(program, wanted)?);
-    command.env("ONCUE_TOPIC", OsStr::from_bytes(wanted.topic));
+) -> Result<Prepared, String> {
+    let mut prepared = prepared(launcher, program, &words(program, wanted)?);
+    prepared.env("ONCUE_TOPIC", OsStr::from_bytes(wanted.topic));
     for (name, value) in &wanted.params {
-        command.env(format!("ONCUE_PARAM_{}", name.to_ascii_uppercase()), OsStr::from_bytes(value));
+        prepared.env(format!("ONCUE_PARAM_{}", name.to_ascii_uppercase()), OsStr::from_bytes(value));
     }
-    Ok(command)
+    Ok(prepared)
 }
 
 /// The command of a program that does not run for one topic.
-pub(crate) fn topicless_command(launcher: &Launcher, program: &Program) -> Command {
+pub(crate) fn topicless_command(launcher: &Launcher, program: &Program) -> Prepared {
     let words: Vec<_> = program.command.iter().map(|word| OsString::from_vec(word.fill(|_| &[]))).collect();
     prepared(launcher, program, &words)
 }
 
-fn prepared(launcher: &Launcher, program: &Program, words: &[OsString]) -> Command {
+fn prepared(launcher: &Launcher, program: &Program, words: &[OsString]) -> Prepared {
     let mut words = words.to_vec();
     if let Some(name) = words.first_mut() {
         *name = program.located(name).into();
     }
-    let mut command = launcher.command(&words);
+    let mut prepared = launcher.prepare(&words, &program.confinement);
     // A Python that writes to a pipe would keep its output back until it has several KiB.
-    if env::var_os(UNBUFFERED).is_none() {
-        command.env(UNBUFFERED, "1");
+    if env::var_os(UNBUFFERED).is_none() || program.confinement.clean_environment {
+        prepared.env(UNBUFFERED, "1");
     }
-    command.envs(&program.env);
-    command.current_dir(&program.cwd);
-    command
+    for (name, value) in &program.env {
+        prepared.env(name, value);
+    }
+    prepared.current_dir(&program.cwd);
+    prepared
 }
 
 fn words(program: &Program, wanted: &Wanted<'_>) -> Result<Vec<OsString>, String> {
@@ -89,6 +90,7 @@ fn words(program: &Program, wanted: &Wanted<'_>) -> Result<Vec<OsString>, String
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use oncue::demand::Backoff;
@@ -108,6 +110,7 @@ mod tests {
             stop_after: Duration::ZERO,
             kill_after: Duration::ZERO,
             backoff: Backoff { min: Duration::ZERO, max: Duration::ZERO },
+            confinement: Arc::default(),
         }
     }
 
@@ -144,8 +147,7 @@ mod tests {
     fn the_environment_names_the_topic_and_its_parameters() {
         let wanted = Wanted { topic: b"proc/\xff", params: vec![("pid", b"\xff")] };
         let command = command(&Launcher::direct(), &program(&["p"], false), &wanted).expect("a command");
-        let env: BTreeMap<_, _> = command.get_envs().collect();
-        let of = |name: &str| env.get(OsStr::new(name)).copied().flatten();
+        let of = |name: &str| command.variable(name);
         assert_eq!(of("ONCUE_TOPIC"), Some(OsStr::from_bytes(b"proc/\xff")));
         assert_eq!(of("ONCUE_PARAM_PID"), Some(OsStr::from_bytes(b"\xff")));
         assert_eq!(of("OURS"), Some(OsStr::new("1")));
@@ -155,8 +157,7 @@ mod tests {
     fn python_writes_at_once_unless_its_buffer_was_chosen() {
         let unbuffered = |program: &Program| {
             let command = topicless_command(&Launcher::direct(), program);
-            let value = command.get_envs().find(|(name, _)| *name == UNBUFFERED);
-            value.and_then(|(_, value)| value).map(OsStr::to_owned)
+            command.variable(UNBUFFERED).map(OsStr::to_owned)
         };
         let mut program = program(&["python3"], false);
         if env::var_os(UNBUFFERED).is_none() {

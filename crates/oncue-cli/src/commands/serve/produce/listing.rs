@@ -7,7 +7,7 @@ use oncue::demand::Pattern;
 use super::runs::Output;
 use super::{Place, count, invocation};
 use crate::commands::serve::config::Runs;
-use crate::commands::serve::program::process::End;
+use crate::commands::serve::program::verdict::End;
 use crate::output::counted;
 
 /// Lists the topics of a route.

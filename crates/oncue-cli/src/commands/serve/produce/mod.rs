@@ -1,6 +1,5 @@
 //! The producers of the five kinds of routes, and of catalogues. Each runs on a thread of its feed or of its route.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -9,9 +8,10 @@ use oncue::demand::Feed;
 
 use super::config::Program;
 use super::program::journal::{Log, REMARK_BYTES_MAX, ended, started};
-use super::program::launch::Launcher;
+use super::program::launch::{Launcher, Prepared};
 use super::program::permits::{Line, Permit, Permits};
-use super::program::process::{self, About, End, Limits, Work};
+use super::program::process::{self, About, Limits, Work};
+use super::program::verdict::End;
 use crate::output;
 use crate::wait::wait;
 
@@ -79,14 +79,14 @@ impl Place {
     pub(crate) fn run<S: Future<Output = ()> + Unpin>(
         &self,
         program: &Program,
-        command: &mut Command,
+        prepared: &mut Prepared,
         work: &mut dyn Work,
         name: &[u8],
         timeout: Option<Duration>,
         stopped: impl Fn() -> S,
     ) -> (End, Duration) {
         match self.permit(stopped()) {
-            Some(permit) => self.run_now(&permit, Run { program, name, timeout }, command, work, stopped()),
+            Some(permit) => self.run_now(&permit, Run { program, name, timeout }, prepared, work, stopped()),
             None => (End::Stopped, Duration::ZERO),
         }
     }
@@ -101,7 +101,7 @@ impl Place {
         &self,
         _: &Permit,
         run: Run<'_>,
-        command: &mut Command,
+        prepared: &mut Prepared,
         work: &mut dyn Work,
         mut stopped: impl Future<Output = ()> + Unpin,
     ) -> (End, Duration) {
@@ -117,7 +117,7 @@ impl Place {
         };
         let about = About { log: &self.log, name: run.name, command: &words.join(" ") };
         let launcher = &self.tools.launcher;
-        let end = process::run(launcher, command, work, &mut stopped, &limits, about);
+        let end = process::run(launcher, prepared, work, &mut stopped, &limits, about);
         (end, start.elapsed())
     }
 

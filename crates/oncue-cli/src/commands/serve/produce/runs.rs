@@ -5,7 +5,8 @@ use oncue::demand::{Feed, Produced, Ticks};
 use super::Place;
 use super::invocation::{self, Wanted};
 use crate::commands::serve::config::Runs;
-use crate::commands::serve::program::process::{End, Work};
+use crate::commands::serve::program::process::Work;
+use crate::commands::serve::program::verdict::End;
 
 /// Produces one topic until it is not wanted any more.
 pub(crate) fn produce(runs: &Runs, place: &Place, feed: &Feed) -> Produced {

@@ -16,7 +16,8 @@ use super::burst::Burst;
 use super::frames::{Frames, Item, Said};
 use super::{Place, Run, count, invocation, remark};
 use crate::commands::serve::config::{Framing, Restart, Running};
-use crate::commands::serve::program::process::{End, Work};
+use crate::commands::serve::program::process::Work;
+use crate::commands::serve::program::verdict::End;
 use crate::fail::Fail;
 use crate::wait::{spawn, wait_until};
 

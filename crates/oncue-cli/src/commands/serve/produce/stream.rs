@@ -7,7 +7,8 @@ use super::frames::{Frames, Item, Said};
 use super::invocation::{self, Wanted};
 use super::{Place, remark};
 use crate::commands::serve::config::{Restart, Running};
-use crate::commands::serve::program::process::{End, Work};
+use crate::commands::serve::program::process::Work;
+use crate::commands::serve::program::verdict::End;
 
 /// Produces one topic until it is not wanted any more, or its program has ended.
 pub(crate) fn produce(running: &Running, place: &Place, feed: &Feed) -> Produced {

@@ -1,17 +1,19 @@
 //! How a program is started: without a shell, in a process group of its own, and so that it does not outlive `oncue`.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
+use super::confine::{self, why_not};
 use super::guardian::{Entry, Guardian, Ledger, UNGUARDED};
 use super::journal::remark;
-use crate::output;
+use super::starter::Starter;
+use crate::commands::serve::config::Confinement;
 
 /// The variables by which a supervisor such as systemd tells `oncue` where it listens, how often it wants a sign of life in
 /// microseconds, and from which process. Programs do not get them: it would take what they say for `oncue`'s.
@@ -24,8 +26,15 @@ pub(crate) const ACTIVATION: [&str; 3] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FD
 pub(crate) struct Launcher {
     ledger: Arc<Ledger>,
     files: Files,
+    starter: Starter,
     /// Kills the programs of the ledger if `oncue` dies. It ends when this is dropped.
     _guardian: Option<Guardian>,
+}
+
+/// A program that can be started, any number of times.
+pub(crate) struct Prepared {
+    pub(super) command: Command,
+    pub(super) confinement: Arc<Confinement>,
 }
 
 /// A program that was started. Its entry must live until its group has been killed.
@@ -51,67 +60,75 @@ struct Limits {
     raised: Rlimit,
 }
 
+impl Prepared {
+    /// Sets a variable of its environment.
+    pub(crate) fn env(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) {
+        self.command.env(confine::variable(&self.confinement, name), value);
+    }
+
+    /// Sets where it runs.
+    pub(crate) fn current_dir(&mut self, directory: &Path) {
+        self.command.current_dir(directory);
+    }
+
+    /// The value of a variable that was set.
+    #[cfg(test)]
+    pub(crate) fn variable(&self, name: &str) -> Option<&OsStr> {
+        let name = confine::variable(&self.confinement, name);
+        self.command.get_envs().find(|(known, _)| *known == name)?.1
+    }
+}
+
 impl Launcher {
     /// Programs end with `oncue`, by a guardian; if there is none, that is logged. Raises the limit of open files of `oncue`,
-    /// which needs five for each program; programs get the limit of before.
+    /// which needs five for each program; programs get the limit of before. Must be called on a thread that has started no
+    /// program.
     ///
     /// # Errors
-    /// When the system has no memory or no descriptor left.
+    /// When the system has no memory, no descriptor or no thread left.
     pub(crate) fn new() -> io::Result<Launcher> {
         let ledger = Ledger::new()?;
         let guardian = Guardian::start(&ledger)
             .map_err(|why| remark(format!("there is no guardian: {why}; {UNGUARDED}")));
-        Ok(Launcher { ledger, files: Files::raise(), _guardian: guardian.ok() })
+        Ok(Launcher { ledger, files: Files::raise(), starter: Starter::new()?, _guardian: guardian.ok() })
     }
 
     /// For tests, whose own program is not `oncue`: programs may outlive them.
     #[cfg(test)]
     pub(crate) fn direct() -> Launcher {
-        Launcher { ledger: Ledger::new().expect("memory"), files: Files::raise(), _guardian: None }
+        let (ledger, starter) = (Ledger::new().expect("memory"), Starter::new().expect("a thread"));
+        Launcher { ledger, files: Files::raise(), starter, _guardian: None }
     }
 
     /// A program with its arguments.
-    pub(crate) fn command(&self, words: &[OsString]) -> Command {
+    pub(crate) fn prepare(&self, words: &[OsString], confinement: &Arc<Confinement>) -> Prepared {
         let (program, arguments) =
             words.split_first().map_or((OsStr::new(""), words), |(program, rest)| (program, rest));
-        let mut command = Command::new(program);
-        command.args(arguments).process_group(0);
+        let mut command = confine::command(program, arguments, confinement);
+        command.process_group(0);
         self.ledger.mark(&mut command);
         for variable in SUPERVISOR.into_iter().chain(ACTIVATION).chain(["LISTEN_PIDFDID"]) {
             command.env_remove(variable);
         }
-        command
+        Prepared { command, confinement: confinement.clone() }
     }
 
     /// Starts a program. `number` is that of a descriptor that was opened just before: as many are in use.
     ///
     /// # Errors
     /// Why it cannot be started, and the remedy.
-    pub(crate) fn start(&self, command: &mut Command, number: i32) -> Result<Launched, String> {
+    pub(crate) fn start(&self, prepared: &mut Prepared, number: i32) -> Result<Launched, String> {
+        let Prepared { command, confinement } = prepared;
         let entry = self.ledger.starting();
         let started = entry.and_then(|entry| {
-            let child = self.files.start(command, number)?;
+            let mut spawn = || self.starter.spawn(command, confinement.new_privileges);
+            // The launcher sets a limit of its own.
+            let child =
+                if confinement.files_max.is_some() { spawn() } else { self.files.start(spawn, number) }?;
             entry.started(Pid::from_child(&child));
             Ok(Launched { child, entry })
         });
         started.map_err(|error| why_not(command, &error))
-    }
-}
-
-/// Why a command could not be started.
-fn why_not(command: &Command, error: &io::Error) -> String {
-    let program = output::escaped(command.get_program().as_encoded_bytes());
-    let code = error.raw_os_error().map(Errno::from_raw_os_error);
-    match (command.get_current_dir(), error.kind(), code) {
-        (Some(cwd), ErrorKind::NotFound, _) if !cwd.is_dir() => {
-            format!("there is no directory `{}`", output::escaped(cwd.as_os_str().as_encoded_bytes()))
-        }
-        (_, ErrorKind::NotFound, _) => format!("there is no program `{program}`; is it installed?"),
-        (_, ErrorKind::PermissionDenied, _) => format!("`{program}`: {error}; is it executable?"),
-        (_, _, Some(Errno::NOEXEC)) => {
-            format!("`{program}` is not a program; a script begins with a line such as #!/bin/sh")
-        }
-        _ => format!("`{program}`: {error}"),
     }
 }
 
@@ -124,8 +141,8 @@ impl Files {
         Files { limits, starting: Mutex::default() }
     }
 
-    fn start(&self, command: &mut Command, number: i32) -> io::Result<Child> {
-        let Some(Limits { given, raised }) = &self.limits else { return command.spawn() };
+    fn start(&self, spawn: impl FnOnce() -> io::Result<Child>, number: i32) -> io::Result<Child> {
+        let Some(Limits { given, raised }) = &self.limits else { return spawn() };
         let used = u64::try_from(number).unwrap_or_default();
         if given.current.is_none_or(|given| used < given / 2) {
             let change = |starting: fn(u32) -> u32, from: u32, limit: &Rlimit| {
@@ -137,11 +154,11 @@ impl Files {
                 *now = starting(*now);
             };
             change(|starting| starting + 1, 0, given);
-            let started = command.spawn();
+            let started = spawn();
             change(|starting| starting - 1, 1, raised);
             return started;
         }
-        let child = command.spawn()?;
+        let child = spawn()?;
         // An error means that it has ended, or has more rights than `oncue`.
         let _ = prlimit(Some(Pid::from_child(&child)), Resource::Nofile, *given);
         Ok(child)

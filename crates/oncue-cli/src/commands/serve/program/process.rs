@@ -4,9 +4,8 @@
 use std::convert::Infallible;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::process::ExitStatusExt;
 use std::pin::Pin;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -17,7 +16,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::guardian::Entry;
 use super::journal::{Log, REMARK_BYTES_MAX};
-use super::launch::{Launched, Launcher};
+use super::launch::{Launched, Launcher, Prepared};
+use super::verdict::{End, Verdict};
 use crate::lines::{Line, Lines};
 
 /// How many bytes are read at once.
@@ -88,17 +88,6 @@ pub(crate) struct About<'a> {
     pub(crate) command: &'a str,
 }
 
-/// How a program ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It was told to end, because it is not needed any more.
-    Stopped,
-    /// It ended by itself, with success.
-    Done,
-    /// It failed, or was told to end, for this reason.
-    Failed(String),
-}
-
 /// A program that runs.
 struct Process<'a> {
     child: Child,
@@ -114,6 +103,7 @@ struct Process<'a> {
     output: Option<ChildStdout>,
     errors: Option<ChildStderr>,
     remarks: Lines,
+    verdict: Verdict,
     about: About<'a>,
     phase: Phase,
     waited_for: bool,
@@ -165,14 +155,14 @@ type Stopped<'s> = dyn Future<Output = ()> + Unpin + 's;
 /// input if it has one, then by TERM, then by KILL. At the deadline it gets TERM.
 pub(crate) fn run(
     launcher: &Launcher,
-    command: &mut Command,
+    prepared: &mut Prepared,
     work: &mut dyn Work,
     stopped: &mut Stopped<'_>,
     limits: &Limits,
     about: About<'_>,
 ) -> End {
     let takes_input = work.input(false).is_some();
-    let mut process = match Process::start(launcher, command, takes_input, about) {
+    let mut process = match Process::start(launcher, prepared, takes_input, about) {
         Ok(process) => process,
         Err(why) => return End::Failed(format!("cannot be started: {why}")),
     };
@@ -185,7 +175,7 @@ pub(crate) fn run(
 impl<'a> Process<'a> {
     fn start(
         launcher: &Launcher,
-        command: &mut Command,
+        prepared: &mut Prepared,
         takes_input: bool,
         about: About<'a>,
     ) -> Result<Process<'a>, String> {
@@ -193,9 +183,10 @@ impl<'a> Process<'a> {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(system)?;
         let number = bell.as_raw_fd();
         let bell = Arc::new(Bell(bell));
+        let command = &mut prepared.command;
         command.stdin(if takes_input { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let Launched { mut child, entry } = launcher.start(command, number)?;
+        let Launched { mut child, entry } = launcher.start(prepared, number)?;
         let group = Pid::from_child(&child);
         let ended = pidfd_open(group, PidfdFlags::empty());
         let ended = ended.map_err(|error| {
@@ -204,7 +195,7 @@ impl<'a> Process<'a> {
             system(error)
         })?;
         let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let remarks = Lines::new(REMARK_BYTES_MAX);
+        let (remarks, verdict) = (Lines::new(REMARK_BYTES_MAX), Verdict::of(&prepared.confinement));
         let process = Process {
             child,
             entry: Some(entry),
@@ -216,6 +207,7 @@ impl<'a> Process<'a> {
             output,
             errors,
             remarks,
+            verdict,
             about,
             phase: Phase::Needed,
             waited_for: false,
@@ -286,7 +278,7 @@ impl<'a> Process<'a> {
                 if let Err(why) = work.finish() {
                     told.get_or_insert(End::Failed(why));
                 }
-                return Ok(told.unwrap_or_else(|| judge(status)));
+                return Ok(told.unwrap_or_else(|| self.verdict.judge(status)));
             }
         }
     }
@@ -381,8 +373,8 @@ impl<'a> Process<'a> {
 
     fn read_errors(&mut self, buffer: &mut [u8]) -> bool {
         let Some(read) = read(&mut self.errors, buffer) else { return false };
-        let about = self.about;
-        self.remarks.take(read, |line| remark(about, line)).is_ok()
+        let (about, verdict) = (self.about, &mut self.verdict);
+        self.remarks.take(read, |line| remark(about, verdict, line)).is_ok()
     }
 
     fn remark_on_silence(&self) {
@@ -402,8 +394,9 @@ impl<'a> Process<'a> {
         while left > 0 && self.read_errors(buffer) {
             left -= 1;
         }
-        let about = self.about;
-        let _ = self.remarks.finish(|line| remark(about, line));
+        let (about, verdict) = (self.about, &mut self.verdict);
+        let _ = self.remarks.finish(|line| remark(about, verdict, line));
+        self.verdict.look_at(self.group);
         self.waited_for = true;
         self.entry = None;
         self.child.wait()
@@ -437,17 +430,11 @@ fn read<'b>(stream: &mut Option<impl Read>, buffer: &'b mut [u8]) -> Option<&'b 
     }
 }
 
-fn remark(about: About<'_>, line: Line<'_>) -> Result<(), Infallible> {
-    about.log.said(about.name, line);
-    Ok(())
-}
-
-fn judge(status: ExitStatus) -> End {
-    match (status.success(), status.signal()) {
-        (true, _) => End::Done,
-        (false, Some(signal)) => End::Failed(format!("ended by signal {signal}")),
-        (false, None) => End::Failed(format!("ended with status {}", status.code().unwrap_or_default())),
+fn remark(about: About<'_>, verdict: &mut Verdict, line: Line<'_>) -> Result<(), Infallible> {
+    if !verdict.takes(&line) {
+        about.log.said(about.name, line);
     }
+    Ok(())
 }
 
 impl Pace {

@@ -5,9 +5,11 @@ use std::ffi::OsString;
 use std::fs;
 use std::future::pending;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{About, End, Limits, Work, run};
+use crate::commands::serve::config::Confinement;
 use crate::commands::serve::program::journal::Log;
 use crate::commands::serve::program::launch::Launcher;
 
@@ -69,11 +71,12 @@ fn measured(words: &[&str]) -> (Cost, Cost) {
             assert!(command.output().expect("the program").status.success());
         }));
         ours.push(Cost::of(|| {
-            let (mut output, mut command) = (Output::default(), launcher.command(&program));
+            let mut output = Output::default();
+            let mut prepared = launcher.prepare(&program, &Arc::new(Confinement::default()));
             let long = Duration::from_secs(60);
             let limits = Limits { deadline: None, stop_after: long, kill_after: long, silence_max: long };
             let about = About { log: &log, name: b"cost", command: words[0] };
-            let end = run(&launcher, &mut command, &mut output, &mut pending(), &limits, about);
+            let end = run(&launcher, &mut prepared, &mut output, &mut pending(), &limits, about);
             assert_eq!(end, End::Done);
         }));
     }

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::Poll;
 
 use super::*;
+use crate::commands::serve::config::Confinement;
 use crate::commands::serve::program::launch::Launcher;
 
 const SOON: Duration = Duration::from_millis(200);
@@ -68,12 +69,12 @@ fn run_within(script: &str, work: &mut Collect, limits: &Limits) -> End {
     let log = Log::new();
     let words: Vec<OsString> = ["sh", "-c", script].map(OsString::from).to_vec();
     let launcher = Launcher::direct();
-    let mut command = launcher.command(&words);
+    let mut prepared = launcher.prepare(&words, &Arc::new(Confinement::default()));
     let (stops, ends_at) = (work.stops.clone(), work.ends_at);
     let over = move || stops.get() || ends_at.is_some_and(|at| at <= Instant::now());
     let mut stopped = poll_fn(|_| if over() { Poll::Ready(()) } else { Poll::Pending });
     let about = About { log: &log, name: b"test", command: "sh" };
-    run(&launcher, &mut command, work, &mut stopped, limits, about)
+    run(&launcher, &mut prepared, work, &mut stopped, limits, about)
 }
 
 fn failed(end: &End, with: &str) {

@@ -1,0 +1,23 @@
+//! Which mechanism a side uses, with its keys.
+
+use alloc::sync::Arc;
+
+use super::curve::{ClientKeys, KeyPair, Random};
+use super::plain::Login;
+
+/// The mechanism of one side, and its role. Both sides of a connection must use the same one, one as the server and one as
+/// the client.
+#[derive(Clone, Debug, Default)]
+pub enum Security {
+    /// None (RFC 37).
+    #[default]
+    Null,
+    /// PLAIN (RFC 24), as the client.
+    PlainClient(Login),
+    /// PLAIN, as the server.
+    PlainServer,
+    /// CURVE (RFC 25 and 26), as the client.
+    CurveClient(Arc<ClientKeys>, Random),
+    /// CURVE, as the server.
+    CurveServer(Arc<KeyPair>, Random),
+}

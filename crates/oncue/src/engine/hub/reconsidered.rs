@@ -1,0 +1,38 @@
+//! Permissions that have changed: everything that is in force is asked about once more.
+
+use std::sync::Arc;
+
+use super::{Hub, Verdict};
+use crate::permission::{Admission, Reason, SubscribeRequest};
+
+impl Hub {
+    /// Asks about each subscription in force, on this thread and under no lock, and ends those that are not allowed any more.
+    /// First ends the connections of the users among `peers` that are not known any more.
+    pub(crate) fn reconsider(self: &Arc<Self>) {
+        let pairs = self.demand.in_force();
+        if let Some(doorkeeper) = &self.options.security.doorkeeper {
+            for profile in self.demand.peers() {
+                if profile.user.as_ref().is_some_and(|user| !doorkeeper.still_knows(user)) {
+                    self.dismiss(
+                        profile.key,
+                        Some(Reason::from("this side does not let the user in any more")),
+                    );
+                }
+            }
+        }
+        let Some(gate) = &self.options.admission else { return };
+        for (profile, prefix) in pairs {
+            let request = SubscribeRequest {
+                peer: profile.key,
+                address: profile.address,
+                user: profile.user.as_deref(),
+                prefix: &prefix,
+                in_force: true,
+                is_first: false,
+            };
+            if let Admission::Reject(reason) = gate.ask(&request) {
+                self.decide(profile.key, &prefix, Verdict::Revoke(reason));
+            }
+        }
+    }
+}
