@@ -446,6 +446,11 @@ impl Ledger {
         }
     }
 
+    /// Whether some peer has exactly this prefix, or it is to be released.
+    pub fn has(&self, prefix: &[u8]) -> bool {
+        self.index.find(prefix).is_some()
+    }
+
     /// How many distinct prefixes are in force or to be released.
     pub fn len(&self) -> usize {
         self.index.len()

@@ -42,6 +42,11 @@ pub(crate) fn peer_refused(socket: u64, peer: u64, address: &PeerAddress, reason
     warn!(target: "oncue::peer", socket, peer, %address, %reason, "refused");
 }
 
+/// A peer is not read for a while: it changes its subscriptions too fast.
+pub(crate) fn peer_rests(socket: u64, peer: u64, address: &PeerAddress, max: u32) {
+    debug!(target: "oncue::peer", socket, peer, %address, changes_per_second_max = max, "rests");
+}
+
 /// The connection of a peer has ended or failed.
 pub(crate) fn peer_lost(socket: u64, peer: u64, address: &PeerAddress, reason: &dyn Display) {
     debug!(target: "oncue::peer", socket, peer, %address, %reason, "lost");
@@ -50,6 +55,12 @@ pub(crate) fn peer_lost(socket: u64, peer: u64, address: &PeerAddress, reason: &
 /// A feed has started: its topic is wanted.
 pub(crate) fn feed_started(topic: &[u8], generation: u64) {
     debug!(target: "oncue::feed", topic = %topic.escape_ascii(), generation, "started");
+}
+
+/// A subscription is held or rejected: its user would start too many feeds.
+pub(crate) fn start_held(address: &PeerAddress, prefix: &[u8], max: u32) {
+    let prefix = prefix.escape_ascii();
+    debug!(target: "oncue::feed", %address, %prefix, starts_per_minute_max = max, "start held");
 }
 
 /// The producer of a feed has returned.

@@ -22,9 +22,11 @@
 //! ```
 #![deny(missing_docs)]
 
+mod account;
 mod authentication;
 pub mod authenticators;
 mod batch;
+mod bucket;
 mod buffer;
 mod connection;
 pub mod curve;
@@ -81,7 +83,7 @@ pub use socket::{
     Confirming, ConnectionEvents, DemandEvent, DemandWatch, Pub, Socket, Sub, Subscribed, SubscriptionEvent,
     SubscriptionWatch, XPub, XPubEvent, XSub, kind,
 };
-pub use stats::{Closed, RefusedPeer, SocketStats, TurnedAway};
+pub use stats::{Closed, QuotaStats, RefusedPeer, SocketStats, TurnedAway};
 pub use user::User;
 
 /// The examples of the README compile.

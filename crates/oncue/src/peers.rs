@@ -7,6 +7,7 @@ use std::time::Duration;
 use oncue_core::command::{Metadata, ONCUE_PROPERTY};
 use oncue_core::connection::SocketType;
 
+use crate::account::Account;
 use crate::connection::ConnectedPeer;
 use crate::endpoint::Endpoint;
 use crate::options::{METADATA_BYTES_MAX, METADATA_PROPERTIES_MAX};
@@ -36,6 +37,11 @@ pub struct PeerProfile {
 }
 
 impl PeerProfile {
+    /// For whom counts what it uses; None if it has no bound.
+    pub(crate) fn account(&self) -> Option<Account> {
+        Account::of(self.user.as_deref(), &self.address)
+    }
+
     /// The peer, as connection events have it.
     pub(crate) fn connected(&self) -> ConnectedPeer {
         let PeerProfile { key, address, socket_type, .. } = *self;

@@ -42,6 +42,8 @@ pub struct SubscribeRequest<'a> {
     /// The subscription is in force, and is asked about once more ([`XPub::reconsider`](crate::XPub::reconsider)):
     /// [`Reject`](Admission::Reject) ends it, any other answer changes nothing.
     pub in_force: bool,
+    /// Nobody has this prefix yet.
+    pub(crate) is_first: bool,
 }
 
 /// The answer to a [`SubscribeRequest`].
@@ -167,6 +169,7 @@ mod tests {
             user: None,
             prefix: b"p",
             in_force: false,
+            is_first: true,
         };
         assert_eq!(Gate::new(|_| Admission::Accept).ask(&request), Admission::Accept);
         assert!(matches!(Gate::new(|_| panic!("a mistake")).ask(&request), Admission::Reject(_)));

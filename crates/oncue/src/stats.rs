@@ -44,6 +44,8 @@ pub struct SocketStats {
     /// Peers beyond [`Options::peers_max`](crate::Options::peers_max) or
     /// [`Options::peers_per_address_max`](crate::Options::peers_per_address_max); they are among the refused, too.
     pub peers_turned_away: u64,
+    /// How often each quota was met.
+    pub quotas: QuotaStats,
     /// How often a listener has paused for 100 ms because the system, or this process, had too few descriptors left
     /// ([`EngineOptions::descriptors_reserved`](crate::EngineOptions::descriptors_reserved)).
     pub accepts_paused: u64,
@@ -72,6 +74,33 @@ pub struct SocketStats {
     pub last_values_offered: u64,
 }
 
+/// How often each quota of a socket was met. A field has the name of its option, see [`Options`](crate::Options). But for the
+/// last one, each counts connections that ended for it, or did not begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QuotaStats {
+    /// Peers that were turned away.
+    pub peers_max: u64,
+    /// Peers that were turned away.
+    pub peers_per_address_max: u64,
+    /// Peers whose handshake gave way to a later one.
+    pub handshakes_max: u64,
+    /// Peers that announced a larger message, or a larger command.
+    pub message_bytes_max: u64,
+    /// Peers that subscribed to a longer prefix.
+    pub prefix_length_max: u64,
+    /// Peers that subscribed to more prefixes.
+    pub prefixes_max: u64,
+    /// Peers that subscribed to more bytes of prefixes.
+    pub prefix_bytes_max: u64,
+    /// Peers whose user would have had more prefixes.
+    pub prefixes_per_user_max: u64,
+    /// Peers whose user would have had more bytes of prefixes.
+    pub prefix_bytes_per_user_max: u64,
+    /// How often a peer was not read for a while, since it changed its subscriptions too fast.
+    pub changes_per_second_max: u64,
+}
+
 /// How a socket was closed ([`Pub::close`](crate::Pub::close)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -90,6 +119,8 @@ pub struct TurnedAway {
     pub peers_max: u64,
     /// Peers beyond [`Options::peers_per_address_max`](crate::Options::peers_per_address_max).
     pub peers_per_address_max: u64,
+    /// Peers whose handshake gave way to a later one ([`Options::handshakes_max`](crate::Options::handshakes_max)).
+    pub handshakes_max: u64,
     /// How often a listener has paused for 100 ms because too few descriptors were left.
     pub descriptors: u64,
     /// Where the last of those peers was.
@@ -108,6 +139,11 @@ impl fmt::Display for TurnedAway {
                 1 => parts.push(format!("1 peer beyond {bound}")),
                 peers => parts.push(format!("{peers} peers beyond {bound}")),
             }
+        }
+        match self.handshakes_max {
+            0 => {}
+            1 => parts.push("1 handshake beyond handshakes_max".to_owned()),
+            handshakes => parts.push(format!("{handshakes} handshakes beyond handshakes_max")),
         }
         if self.descriptors > 0 {
             parts.push("all that came while too few descriptors were left (see ulimit -n)".to_owned());

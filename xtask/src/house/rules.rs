@@ -55,8 +55,10 @@ pub(super) const FOLDERS: &[Folder] = &[
             floor(
                 "data",
                 &[
+                    "account",
                     "authentication",
                     "batch",
+                    "bucket",
                     "buffer",
                     "connection",
                     "curve",

@@ -55,10 +55,14 @@ class _Options(TypedDict, total=False):
     message_bytes_max: int
     peers_max: int
     peers_per_address_max: int
+    handshakes_max: int
     message_timeout: float | None
     prefix_length_max: int
     prefixes_max: int
     prefix_bytes_max: int
+    prefixes_per_user_max: int
+    prefix_bytes_per_user_max: int
+    changes_per_second_max: int
     last_values_bytes_max: int
     on_full: _OnFull
     evict_after: float | None

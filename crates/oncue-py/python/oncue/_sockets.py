@@ -44,8 +44,9 @@ Connections: ``reconnect`` (0.1, 5): the shortest and the longest pause. ``recon
 XPUB and PUB: ``verbose`` ("off", "subscribes", "all"), ``manual``, ``welcome`` (a message for each new peer), ``discard_messages``,
 ``only_first_subscribe``, ``invert_matching``.
 
-Bounds for peers: ``peers_max``, ``peers_per_address_max``, ``message_bytes_max``, ``prefix_length_max``, ``prefixes_max``,
-``prefix_bytes_max``.
+Bounds for peers: ``peers_max``, ``peers_per_address_max``, ``handshakes_max``, ``message_bytes_max``, ``prefix_length_max``,
+``prefixes_max``, ``prefix_bytes_max``, ``changes_per_second_max``; for all peers of a user: ``prefixes_per_user_max``,
+``prefix_bytes_per_user_max``.
 
 The system: ``send_buffer``, ``recv_buffer``, ``listen_backlog``, ``ip_versions`` ("both", "4", "6"), ``tcp_keepalive``,
 ``tcp_keepalive_idle``, ``tcp_keepalive_interval``, ``tcp_keepalive_count``, ``tcp_user_timeout``, ``type_of_service``,

@@ -53,7 +53,7 @@ pub(crate) use wire::load::Load;
 #[cfg(test)]
 pub(crate) use wire::slices::Direct;
 #[cfg(any(test, fuzzing))]
-pub(crate) use {peer::PEER_WORK_MAX, shard::TURN_WORK_MAX, shard::holding::Holding};
+pub(crate) use {peer::intake::PEER_WORK_MAX, shard::TURN_WORK_MAX, shard::holding::Holding};
 
 /// The I/O threads that sockets live on. One is enough for most programs; `inproc://` names are known within one
 /// engine. Cheap to clone.

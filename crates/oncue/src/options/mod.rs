@@ -19,6 +19,7 @@ pub(crate) use self::net::NetOptions;
 pub(crate) use self::security::SecurityOptions;
 pub use self::socks::SocksProxy;
 pub use self::stop::ReconnectStop;
+use crate::bucket::Rate;
 use crate::error::{Error, Result};
 use crate::msg::{Frames, Msg};
 use crate::permission::{Admission, Gate, SubscribeRequest};
@@ -162,6 +163,13 @@ pub(crate) struct Pace {
     pub(crate) ttl_ds: u16,
 }
 
+/// What all connections of one user may have in force together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UserQuota {
+    pub(crate) prefixes_max: u32,
+    pub(crate) prefix_bytes_max: u64,
+}
+
 /// The heartbeats of the on-demand layer, unless the user has set others.
 const HEARTBEAT_DEFAULT: Heartbeat =
     Heartbeat::On { interval: Duration::from_secs(5), timeout: Duration::from_secs(15) };
@@ -274,6 +282,13 @@ options! {
     /// No bound by default: many users may share one address, behind a proxy or a NAT.
     peers_per_address_max(peers: u32): u32 = u32::MAX => peers;
 
+    /// The most handshakes that may be in flight at a time on connections that the listeners of this socket have accepted.
+    /// Beyond it the oldest one gives way, of the address that has the most: its connection is closed. (An address is as for
+    /// [`peers_per_address_max`](Options::peers_per_address_max); of `ipc` peers the user counts; `inproc` peers have no bound.) So
+    /// a stranger that opens connections and says nothing locks out nobody, since a normal peer needs a few round trips. At
+    /// least 1. Default 8,192: as many are in flight while 80,000 peers a second come over round trips of 100 ms.
+    handshakes_max(handshakes: u32): u32 = 8192 => handshakes.max(1);
+
     /// How long a message or command of a peer may take from its first byte to its last, in addition to a second for each
     /// 4 KiB of it that have arrived: a large message may take its time on a slow connection, but one that stalls does not
     /// hold memory for ever. A slower peer is disconnected. Time in which this side does not read, because the user has not
@@ -291,6 +306,22 @@ options! {
 
     /// The most bytes that the prefixes of one peer may add up to. Default 256 MiB.
     prefix_bytes_max(bytes: u64): u64 = 256 << 20 => bytes;
+
+    /// As [`prefixes_max`](Options::prefixes_max), over all connections of one user: what one that has left still holds counts
+    /// until it is released. The user is that of the handshake ([`PeerProfile`](crate::PeerProfile), by its id). A peer that
+    /// has none counts by its address, as for [`peers_per_address_max`](Options::peers_per_address_max); one of `ipc` by the user of its
+    /// process; one of `inproc` has no bound. Default 16,000,000: many users may share one address.
+    prefixes_per_user_max(prefixes: u32): u32 = 16_000_000 => prefixes;
+
+    /// As [`prefix_bytes_max`](Options::prefix_bytes_max), over all connections of one user. Default 1 GiB.
+    prefix_bytes_per_user_max(bytes: u64): u64 = 1 << 30 => bytes;
+
+    /// How many subscriptions and cancellations of one peer a PUB or XPUB takes in a second, in the long run. A peer that has not
+    /// used its share may make up for it: [`prefixes_max`](Options::prefixes_max) changes at once (or those of a second, if that is
+    /// more), so that it can subscribe to all that it may have when it connects. A peer that is faster is not read for a while, in pauses of about
+    /// 50 ms: it waits, loses nothing, and no other peer is touched. At least 1. Default 100,000: that takes about 3 % of a
+    /// core, and is ten times what a proxy needs for 10,000 subscribers that come and go in a minute with 100 prefixes each.
+    changes_per_second_max(changes: u32): u32 = 100_000 => changes.max(1);
 
     /// How many bytes the last values that a PUB or XPUB keeps for new subscribers may take (see
     /// [`Pub::send_last`](crate::Pub::send_last)): their topics and messages, and 256 bytes each. Beyond it the values
@@ -518,6 +549,25 @@ impl Options {
     /// What one peer may want.
     pub(crate) fn quota(&self) -> Quota {
         Quota { prefixes_max: self.prefixes_max, prefix_bytes_max: self.prefix_bytes_max }
+    }
+
+    /// How fast one peer may change its subscriptions.
+    pub(crate) fn change_rate(&self) -> Rate {
+        let per_second = self.changes_per_second_max;
+        Rate::new(per_second, Duration::from_secs(1), per_second.max(self.prefixes_max))
+    }
+
+    /// What one peer and one user may want, of a socket that publishes or not.
+    pub(crate) fn quotas(&self, publishes: bool) -> (Quota, UserQuota) {
+        let of_user = match publishes {
+            true => UserQuota {
+                prefixes_max: self.prefixes_per_user_max,
+                prefix_bytes_max: self.prefix_bytes_per_user_max,
+            },
+            // What the peers of an XSUB have in force is not theirs.
+            false => UserQuota { prefixes_max: u32::MAX, prefix_bytes_max: u64::MAX },
+        };
+        (self.quota(), of_user)
     }
 
     /// Keeps only the newest message, over all topics and whole with all of its frames (libzmq: `ZMQ_CONFLATE`, which is meant

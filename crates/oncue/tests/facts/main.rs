@@ -20,6 +20,7 @@ mod options_net;
 mod options_socks;
 mod options_sub;
 mod promises;
+mod quotas;
 mod raw;
 mod received;
 mod room;

@@ -32,6 +32,7 @@ impl Publisher for OncuePub {
         let mut options = Options::new().on_full(on_full).linger(Duration::ZERO);
         if setup.prefixes > QUOTA {
             options = options.prefixes_max(u32::MAX).prefix_bytes_max(u64::MAX);
+            options = options.prefixes_per_user_max(u32::MAX).prefix_bytes_per_user_max(u64::MAX);
         }
         let socket = Pub::new(&engine(setup)?, options)?;
         let port = port_of(&socket.bind("tcp://127.0.0.1:0")?.to_string())?;

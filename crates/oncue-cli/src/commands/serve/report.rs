@@ -53,7 +53,7 @@ pub(super) fn sum_up(on_demand: &OnDemand, tools: &Tools) {
     let done = stats.done;
     let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let mut text = format!("{} sent by {}", counted(done.produced, "value"), counted(done.started, "feed"));
-    let counts: [Count; 10] = [
+    let counts: [Count; 12] = [
         (get(&counts.programs), "program", " run"),
         (get(&counts.failures), "failure", ""),
         (done.ticks_congested, "run", FULL),
@@ -62,6 +62,8 @@ pub(super) fn sum_up(on_demand: &OnDemand, tools: &Tools) {
         (stats.unserved_total, "topic", " wanted that no route serves"),
         (get(&counts.unwanted), "value", " of topics that nobody wanted"),
         (get(&counts.skipped), "line", " skipped"),
+        (stats.starts_deferred, "start", " held (starts_per_minute_max)"),
+        (stats.starts_rejected, "start", " refused (starts_per_minute_max)"),
         (socket.delivered, "message", " delivered"),
         (socket.missed, "message", " missed by subscribers that were full"),
     ];

@@ -77,6 +77,7 @@ pub(super) fn key(route: &Route) -> String {
 /// Sets what the config says outside of routes.
 fn bounded(mut builder: Builder, config: &Config) -> Builder {
     builder = builder.feeds_max(config.feeds_max).catalogue_topics_max(config.catalogue_topics_max);
+    builder = builder.starts_per_minute_max(config.starts_per_minute_max);
     match &config.status_prefix {
         Some(prefix) => builder.status_prefix(prefix),
         None => builder,

@@ -26,6 +26,11 @@ pub struct OnDemandStats {
     pub unserved_total: u64,
     /// Calls of catalogue functions that panicked, or listed a topic that is not of their route.
     pub lists_failed: u64,
+    /// Subscriptions that were held since a user would have started too many feeds
+    /// ([`Builder::starts_per_minute_max`](crate::demand::Builder::starts_per_minute_max)). They count as deferred, too.
+    pub starts_deferred: u64,
+    /// Subscriptions that were rejected for that reason.
+    pub starts_rejected: u64,
 }
 
 /// Counts of one route: of the present, and since it was added. How many values found a subscriber's queue full is counted
@@ -117,6 +122,8 @@ pub(crate) struct Counters {
     pub(crate) first_values: AtomicU64,
     pub(crate) first_value_nanos: AtomicU64,
     pub(crate) first_value_nanos_most: AtomicU64,
+    pub(crate) starts_deferred: AtomicU64,
+    pub(crate) starts_rejected: AtomicU64,
 }
 
 pub(crate) fn add(counter: &AtomicU64, n: u64) {
@@ -168,6 +175,8 @@ impl Counters {
             unserved: machine.unserved,
             unserved_total: machine.unserved_total,
             lists_failed: get(&self.lists_failed),
+            starts_deferred: get(&self.starts_deferred),
+            starts_rejected: get(&self.starts_rejected),
         }
     }
 }

@@ -34,6 +34,8 @@ pub(crate) enum Note {
     Listed { route: RouteId, due: Duration, topics: Result<Vec<Vec<u8>>, Failure> },
     /// Routes were added and removed.
     Routes { added: Vec<RouteId>, removed: Vec<RouteId> },
+    /// A subscription is held, and is due before anything else that is held.
+    Held,
     /// Answer: somebody asks whether the runner makes turns.
     Probe(Sender<()>),
     /// Stop every feed and return.

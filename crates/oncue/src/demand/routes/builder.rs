@@ -16,7 +16,9 @@ use super::rules::Rules;
 use crate::Engine;
 use crate::demand::feed::{Desk, Failure, Feed, Note};
 use crate::demand::producers::Producer;
-use crate::demand::runner::{Planned, Reloaded, Reports, Runner, Shared, States, refused};
+use crate::demand::runner::{
+    Planned, Reloaded, Reports, Runner, STARTS_PER_MINUTE_MAX, Shared, States, refused,
+};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::home::Home;
@@ -150,7 +152,7 @@ impl OnDemand {
 
     fn replace(&self, mut routes: Builder) -> Result<Reloaded> {
         routes.defaults.status_prefix.clone_from(&self.defaults.status_prefix);
-        let limits = routes.defaults.limits;
+        let (limits, starts) = (routes.defaults.limits, routes.defaults.starts_per_minute_max);
         let fit = routes.routes.iter().try_for_each(|(draft, _)| draft.fits(&self.socket));
         let planned = routes.plan(self.rules.is_some())?;
         fit?;
@@ -165,6 +167,7 @@ impl OnDemand {
         };
         let keeps = replaced.gone.iter().filter_map(|route| route.feeds.keep.as_ref());
         keeps.for_each(|keep| keep.forget_all(&self.socket));
+        self.shared.starts.set_max(starts.unwrap_or(STARTS_PER_MINUTE_MAX));
         self.shared.desk.tell(Note::Routes { added: replaced.added, removed: replaced.removed });
         drop(runs);
         Ok(replaced.done)
@@ -250,6 +253,21 @@ impl Builder {
     /// The most topics in all catalogues together; 1,048,576 by default.
     pub fn catalogue_topics_max(mut self, topics: usize) -> Builder {
         self.defaults.limits.catalogue_topics_max = topics;
+        self
+    }
+
+    /// The most feeds that one user starts in a minute, in the long run; as many may start at once. What counts is the first
+    /// subscription to a prefix, whatever starts by it. A subscription beyond that is held, as by
+    /// [`Admission::Defer`](crate::Admission::Defer), and takes effect when the user may start one more. If that would take longer than 10
+    /// minutes, or if too many are held (8 MiB of a user, 64 MiB of all), it is rejected, with the name of this bound as the
+    /// reason. A subscription to what is wanted already is never held, and starts that one user has to wait for are made at once
+    /// for another one that subscribes.
+    ///
+    /// The user is that of the handshake ([`PeerProfile`](crate::PeerProfile), by its id), and without one the address, as for
+    /// [`Options::prefixes_per_user_max`]. At least 1. Default 600,000. On a socket that was made
+    /// elsewhere ([`on`](OnDemand::on)) nothing is held, and a subscription that a rule has deferred is not counted.
+    pub fn starts_per_minute_max(mut self, starts: u32) -> Builder {
+        self.defaults.starts_per_minute_max = Some(starts);
         self
     }
 
@@ -375,8 +393,8 @@ impl Builder {
         socket.check_matching("on-demand production")?;
         let origin = Instant::now();
         let desk = Arc::new(Desk::new(Arc::new(move || origin.elapsed())));
-        self.rules.iter().for_each(|rules| rules.tell(desk.clone()));
-        let shared = Arc::new(Shared::new(desk, self.workers, self.patience, self.reports.clone()));
+        let shared = Arc::new(Shared::new(desk.clone(), self.workers, self.patience, self.reports.clone()));
+        self.rules.iter().for_each(|rules| rules.tell(desk.clone(), shared.starts.clone()));
         let tells_unserved = self.tells_unserved.unwrap_or(self.rules.is_some());
         let states = States::new(socket.clone(), self.defaults.status_prefix.clone(), tells_unserved);
         let runner = Runner::new(socket.clone(), shared.clone(), states);

@@ -27,6 +27,8 @@ pub(crate) struct Defaults {
     pub(crate) limits: Limits,
     /// Where states of topics are published.
     pub(crate) status_prefix: Option<Arc<[u8]>>,
+    /// How many feeds a user may start in a minute, if that was set.
+    pub(crate) starts_per_minute_max: Option<u32>,
 }
 
 /// The settings of a route.

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 use oncue_pattern::PrefixMeaning;
 
 use crate::demand::feed::Desk;
-use crate::demand::runner::{Guard, Replaced};
+use crate::demand::runner::{Guard, Replaced, Starts};
 use crate::error::Result;
 use crate::options::Options;
 use crate::permission::{Admission, SubscribeRequest};
@@ -17,6 +17,8 @@ pub(crate) struct Rules {
     guards: RwLock<Vec<Guard>>,
     /// Is told of subscriptions to topics whose value may be missing, once routes run.
     desk: OnceLock<Arc<Desk>>,
+    /// How many feeds each user may start, once routes run.
+    starts: OnceLock<Arc<Starts>>,
 }
 
 impl Rules {
@@ -28,7 +30,11 @@ impl Rules {
                 None | Some(Admission::Accept) => rules.ask(request),
                 Some(answer) => answer,
             };
-            if answer == Admission::Accept && !request.in_force {
+            if answer != Admission::Accept || request.in_force {
+                return answer;
+            }
+            let answer = rules.starts.get().map_or(answer, |starts| starts.ask(request));
+            if !matches!(answer, Admission::Reject(_)) {
                 rules.admitted(request.prefix);
             }
             answer
@@ -58,10 +64,10 @@ impl Rules {
         }
     }
 
-    /// From now on this desk is told of subscriptions.
-    pub(crate) fn tell(&self, desk: Arc<Desk>) {
+    /// From now on this desk is told of subscriptions, and they keep to these bounds.
+    pub(crate) fn tell(&self, desk: Arc<Desk>, starts: Arc<Starts>) {
         // Routes start once.
-        let _ = self.desk.set(desk);
+        let _ = (self.desk.set(desk), self.starts.set(starts));
     }
 
     pub(crate) fn add(&self, guard: Guard) {

@@ -56,6 +56,7 @@ pub use self::plan::Reloaded;
 pub(crate) use self::plan::{AdmitFn, Guard, Listed, Planned, Replaced, RouteRun, refused};
 use self::schedule::{Key, Schedule};
 pub(crate) use self::shared::{Reports, Shared};
+pub(crate) use self::starts::{STARTS_PER_MINUTE_MAX, Starts};
 use crate::demand::feed::{Activation, Failure, Feed, Note, add};
 use crate::demand::producers::{Held, Job, Listing, next_tick};
 use crate::error::Error;
@@ -70,6 +71,7 @@ mod live;
 mod plan;
 mod schedule;
 mod shared;
+mod starts;
 
 /// How many changes of demand are taken in one turn, so that deadlines and notes get their turn.
 const EVENTS_PER_TURN_MAX: usize = 256;
@@ -180,6 +182,7 @@ impl Runner {
             }
             let now = self.shared.desk.now();
             self.count_waiting();
+            self.admit_held(now);
             self.machine(|machine| machine.tick(now));
             self.carry_out();
             self.calls.extend(self.schedule.run(now, &self.shared.workers));
@@ -206,7 +209,7 @@ impl Runner {
             Pin::new(&mut event).poll(context).map(Turn::Demand)
         });
         let machine = self.machine(|machine| machine.next_deadline());
-        match machine.into_iter().chain(self.schedule.next()).min() {
+        match machine.into_iter().chain(self.schedule.next()).chain(self.shared.starts.next()).min() {
             None => Op(turn).wait(),
             Some(deadline) => {
                 let time = deadline.saturating_sub(self.shared.desk.now());
@@ -279,6 +282,8 @@ impl Runner {
                 removed.into_iter().for_each(|route| self.schedule.forget(Key::List(route)));
                 added.into_iter().for_each(|route| self.list(route, None, now));
             }
+            // The turn itself is what was wanted.
+            Note::Held => {}
             // An error means that it is not waited for any more.
             Note::Probe(sender) => drop(sender.send(())),
             Note::Stop => return false,
@@ -389,6 +394,13 @@ impl Runner {
     fn ended(&self, id: FeedId, generation: u64, end: End) {
         let now = self.shared.desk.now();
         self.machine(|machine| machine.ended(id, generation, end, now));
+    }
+
+    /// Admits subscriptions that were held until their peers' users may start more.
+    fn admit_held(&self, now: Duration) {
+        for (peer, prefix) in self.shared.starts.due(now) {
+            self.socket.admit(peer, &prefix);
+        }
     }
 
     /// Of the topics that wait for room, those with the most subscribers start first.

@@ -9,6 +9,7 @@ use oncue_core::feeds::Limits;
 use oncue_pattern::Pattern;
 
 use super::plan::{Plan, Planned, Replaced};
+use super::starts::Starts;
 use crate::demand::feed::{Desk, Failure, Feed, OnDemandStats, OnFailure, RouteStats, TopicStats};
 use crate::demand::producers::Workers;
 use crate::error::{Error, Result};
@@ -30,6 +31,7 @@ pub(crate) struct Reports {
 
 pub(crate) struct Shared {
     pub(crate) desk: Arc<Desk>,
+    pub(crate) starts: Arc<Starts>,
     pub(crate) reports: Reports,
     /// Never locked while a producer's function is called.
     pub(crate) plan: Mutex<Plan>,
@@ -42,6 +44,7 @@ impl Shared {
     pub(crate) fn new(desk: Arc<Desk>, workers: usize, patience: Duration, reports: Reports) -> Shared {
         Shared {
             workers: Workers::new(workers, patience, desk.clone()),
+            starts: Arc::new(Starts::new(desk.clone())),
             desk,
             reports,
             plan: Mutex::new(Plan::new(RandomState::new().build_hasher().finish())),

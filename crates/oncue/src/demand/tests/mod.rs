@@ -26,6 +26,7 @@ mod producers;
 mod quick;
 mod room;
 mod savings;
+mod starts;
 mod states;
 mod unbound;
 mod values;

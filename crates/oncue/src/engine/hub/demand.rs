@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuar
 use std::task::Waker;
 
 use oncue_core::edges::Prefix;
-use oncue_core::ledger::{Change, Ended, Holder, Ledger, PeerId, Quota, QuotaExceeded};
+use oncue_core::ledger::{Change, Ended, Holder, Ledger, PeerId, Quota};
 
+use super::accounts::{Accounts, Exceeded, Number};
 use super::requests::{Asker, Requests};
 use super::watches::{Holding, PeerWatch, Watch, Watches};
 use crate::op::Waiters;
+use crate::options::UserQuota;
 use crate::peers::PeerProfile;
 use crate::sync::{lock, read_lock, write_lock};
 
@@ -32,11 +34,11 @@ pub(crate) struct Demand {
 }
 
 /// What changes together with the ledger, and is not needed to match messages.
-#[derive(Default)]
 struct Beside {
     watches: Watches,
     requests: Requests,
     profiles: Profiles,
+    accounts: Accounts,
 }
 
 /// The peers of the ledger.
@@ -66,10 +68,12 @@ pub(crate) type Pairs = Vec<(Arc<PeerProfile>, Prefix)>;
 
 impl Demand {
     /// Nothing is wanted yet, or with inverted matching everything. `seed` keys its hashes.
-    pub(crate) fn new(seed: u64, quota: Quota, inverted: bool) -> Demand {
-        let ledger = Ledger::new(seed, quota);
+    pub(crate) fn new(seed: u64, (of_peer, of_user): (Quota, UserQuota), inverted: bool) -> Demand {
+        let ledger = Ledger::new(seed, of_peer);
         let ledger = if inverted { ledger.inverted() } else { ledger };
-        let (beside, growth, version) = Default::default();
+        let (watches, requests, profiles) = Default::default();
+        let beside = Mutex::new(Beside { watches, requests, profiles, accounts: Accounts::new(of_user) });
+        let (growth, version) = Default::default();
         Demand { ledger: RwLock::new(ledger), beside, seed, growth, version }
     }
 
@@ -228,15 +232,21 @@ impl Edit<'_> {
         let attached = &mut self.beside.profiles.attached;
         attached.resize_with(attached.len().max(peer.index() + 1), || None);
         attached[peer.index()] = Some(profile.clone());
+        self.beside.accounts.enter(peer, profile);
         peer
     }
 
     /// Returns whether it is new.
-    pub(crate) fn subscribe(&mut self, peer: PeerId, prefix: &[u8]) -> Result<bool, QuotaExceeded> {
+    pub(crate) fn subscribe(&mut self, peer: PeerId, prefix: &[u8]) -> Result<bool, Exceeded> {
+        if let Err(exceeded) = self.beside.accounts.check(peer, prefix.len()) {
+            // What is in force already takes no more.
+            return if self.ledger.contains(peer, prefix) { Ok(false) } else { Err(exceeded) };
+        }
         let change = self.ledger.subscribe(peer, prefix)?;
         if change == Change::None {
             return Ok(false);
         }
+        self.beside.accounts.take(peer, prefix.len());
         if change == Change::Wanted {
             self.tell(prefix, true);
         }
@@ -254,10 +264,12 @@ impl Edit<'_> {
         self.ledger.contains(peer, prefix)
     }
 
-    /// How many prefixes a peer has and has asked for, and how many bytes they have in all.
-    pub(crate) fn held(&self, peer: PeerId) -> (u64, u64) {
+    /// Checks whether a peer may have, or ask for, one more prefix of this length: what it has and what it has asked for
+    /// together keep to its quota, and to that of its user.
+    pub(crate) fn check(&self, peer: PeerId, len: usize, quota: Quota) -> Result<(), Exceeded> {
         let ((held, bytes), (asked, asked_bytes)) = (self.ledger.held(peer), self.beside.requests.of(peer));
-        (u64::from(held) + asked, bytes + asked_bytes)
+        quota.check(u64::from(held) + asked, bytes + asked_bytes, len)?;
+        self.beside.accounts.check(peer, len)
     }
 
     pub(crate) fn cancel(&mut self, peer: PeerId, prefix: &[u8]) {
@@ -265,6 +277,7 @@ impl Edit<'_> {
         if change == Change::None {
             return;
         }
+        self.give_back(peer, prefix);
         self.tell_of_peer(peer, prefix, false);
         if change == Change::Unwanted {
             self.tell(prefix, false);
@@ -279,6 +292,7 @@ impl Edit<'_> {
     /// A peer asks for a prefix, and this is to be decided later. It must not have asked for it already.
     pub(crate) fn ask(&mut self, peer: PeerId, prefix: &[u8]) {
         self.beside.requests.insert(peer, prefix);
+        self.beside.accounts.take(peer, prefix.len());
         self.tell_request(peer, prefix, true, false);
     }
 
@@ -286,9 +300,16 @@ impl Edit<'_> {
     pub(crate) fn close_request(&mut self, peer: PeerId, prefix: &[u8], decided: bool) -> bool {
         let known = self.beside.requests.remove(peer, prefix);
         if known {
+            self.give_back(peer, prefix);
             self.tell_request(peer, prefix, false, decided);
         }
         known
+    }
+
+    /// The account of a peer has one prefix fewer.
+    fn give_back(&mut self, peer: PeerId, prefix: &[u8]) {
+        let accounts = &mut self.beside.accounts;
+        accounts.give_back(accounts.of(peer), prefix.len());
     }
 
     fn tell_request(&mut self, peer: PeerId, prefix: &[u8], wanted: bool, decided: bool) {
@@ -305,14 +326,19 @@ impl Edit<'_> {
     pub(crate) fn detach(&mut self, peer: PeerId) -> bool {
         let Edit { ledger, beside, wakes, .. } = self;
         let profile = beside.profiles.attached[peer.index()].take().expect("an attached peer");
-        let Beside { watches, requests, .. } = &mut **beside;
+        let account = beside.accounts.of(peer);
+        let Beside { watches, requests, accounts, .. } = &mut **beside;
         let request = Holding { peer: profile.clone(), asks: true, decided: false };
-        requests.leave(peer, &profile, |prefix| _ = watches.tell_of_peer(&request, prefix, false, wakes));
+        requests.leave(peer, &profile, |prefix| {
+            accounts.give_back(account, prefix.len());
+            watches.tell_of_peer(&request, prefix, false, wakes);
+        });
         let number = profile.number();
-        let left = ledger.detach(peer, number, |ended| beside.ended(&profile, ended, wakes));
+        let left = ledger.detach(peer, number, |ended| beside.ended((&profile, account), ended, wakes));
         if left {
             beside.profiles.left.insert(number, profile);
         }
+        beside.accounts.leave(peer);
         self.is_releasing()
     }
 
@@ -321,17 +347,27 @@ impl Edit<'_> {
         let Edit { ledger, beside, wakes, .. } = self;
         if let Some(mark) = ledger.releases_next() {
             let profile = beside.profiles.left[&mark].clone();
-            ledger.release(RELEASE_PREFIXES_MAX, |ended| beside.ended(&profile, ended, wakes));
+            let account = beside.accounts.of_left(&profile);
+            ledger.release(RELEASE_PREFIXES_MAX, |ended| beside.ended((&profile, account), ended, wakes));
+            beside.accounts.close_if_unused(account);
             if ledger.releases_next() != Some(mark) {
                 beside.profiles.left.remove(&mark);
             }
         }
-        let Beside { watches, requests, .. } = &mut **beside;
+        let Beside { watches, requests, accounts, .. } = &mut **beside;
         requests.release(RELEASE_PREFIXES_MAX, |peer, prefix| {
+            let account = accounts.of_left(peer);
+            accounts.give_back(account, prefix.len());
+            accounts.close_if_unused(account);
             let request = Holding { peer: peer.clone(), asks: true, decided: false };
             watches.tell_of_peer(&request, prefix, false, wakes);
         });
         self.is_releasing()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn has_no_accounts(&self) -> bool {
+        self.beside.accounts.is_empty()
     }
 
     fn is_releasing(&self) -> bool {
@@ -355,7 +391,13 @@ impl Edit<'_> {
 
 impl Beside {
     /// A pair has ended because its peer has left.
-    fn ended(&self, profile: &Arc<PeerProfile>, ended: Ended<'_>, wakes: &mut Vec<Waker>) {
+    fn ended(
+        &mut self,
+        (profile, account): (&Arc<PeerProfile>, Number),
+        ended: Ended<'_>,
+        wakes: &mut Vec<Waker>,
+    ) {
+        self.accounts.give_back(account, ended.prefix.len());
         self.tell(profile, ended.prefix, false, wakes);
         if ended.unwanted {
             self.watches.tell(ended.prefix, false, wakes);

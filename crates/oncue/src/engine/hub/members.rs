@@ -1,16 +1,18 @@
-//! The peers of a socket: how many may come by its listeners, in all and from one address; which were turned away or
-//! refused.
+//! The peers of a socket: how many may come by its listeners, in all and from one address, and how many of them may be in
+//! their handshake; which were turned away or refused.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
+use super::handshakes::{Handshakes, Turn};
+use crate::account::Origin;
 use crate::connection::Cause;
 use crate::error::Error;
 use crate::op::Waiters;
 use crate::options::Options;
 use crate::peer_address::PeerAddress;
+use crate::permission::PeerKey;
 use crate::stats::{RefusedPeer, TurnedAway};
 use crate::sync::lock;
 
@@ -25,6 +27,7 @@ const REFUSED_MAX: usize = 16;
 pub(crate) struct Members {
     peers_max: u32,
     peers_per_address_max: u32,
+    handshakes_max: u32,
     state: Mutex<State>,
     /// Operations that wait for news of peers that were turned away.
     pub(crate) waiters: Waiters,
@@ -35,6 +38,7 @@ struct State {
     peers: u32,
     /// Counted only if there is a bound.
     by_origin: HashMap<Origin, u32>,
+    handshakes: Handshakes,
     told: u32,
     turned_away: TurnedAway,
     /// The peers that were refused last, the oldest first.
@@ -43,29 +47,12 @@ struct State {
     news: TurnedAway,
 }
 
-/// What counts as one address. The owner of one IPv6 address has all of its /64 network.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Origin {
-    V4(Ipv4Addr),
-    V6([u8; 8]),
-}
-
-impl Origin {
-    fn of(address: &PeerAddress) -> Option<Origin> {
-        Some(match address.ip()? {
-            IpAddr::V4(ip) => Origin::V4(ip),
-            IpAddr::V6(ip) => {
-                let [a, b, c, d, e, f, g, h, ..] = ip.octets();
-                Origin::V6([a, b, c, d, e, f, g, h])
-            }
-        })
-    }
-}
-
 /// A peer's place among the members, until it is dropped.
 pub(crate) struct Seat {
     members: Arc<Members>,
     kind: Kind,
+    /// Its handshake, while that is in flight; 0 for none.
+    handshake: Turn,
 }
 
 enum Kind {
@@ -82,6 +69,7 @@ impl Members {
         Arc::new(Members {
             peers_max: options.peers_max,
             peers_per_address_max: options.peers_per_address_max,
+            handshakes_max: options.handshakes_max,
             state: Mutex::default(),
             waiters: Waiters::default(),
         })
@@ -90,9 +78,9 @@ impl Members {
     /// A peer comes.
     pub(crate) fn enter(self: &Arc<Self>, address: &PeerAddress, wakes: &mut Vec<Waker>) -> Entry {
         let mut state = lock(&self.state);
-        let bounded = self.peers_per_address_max < u32::MAX;
-        let origin = Origin::of(address).filter(|_| bounded);
-        let of_origin = origin.and_then(|origin| state.by_origin.get(&origin)).copied().unwrap_or(0);
+        let origin = Origin::of(address);
+        let counted = origin.filter(|origin| self.counts(*origin));
+        let of_origin = counted.and_then(|origin| state.by_origin.get(&origin)).copied().unwrap_or(0);
         let refusal = if state.peers >= self.peers_max {
             state.count(|count| count.peers_max += 1);
             format!("there are {} peers already (peers_max)", self.peers_max)
@@ -102,10 +90,10 @@ impl Members {
             format!("there are {most} peers of this address already (peers_per_address_max)")
         } else {
             state.peers += 1;
-            if let Some(origin) = origin {
+            if let Some(origin) = counted {
                 state.by_origin.insert(origin, of_origin + 1);
             }
-            return Some((Seat { members: self.clone(), kind: Kind::Peer(origin) }, None));
+            return Some((self.seat(Kind::Peer(origin)), None));
         };
         state.count(|count| count.last = Some(*address));
         self.waiters.take(wakes);
@@ -113,7 +101,24 @@ impl Members {
             return None;
         }
         state.told += 1;
-        Some((Seat { members: self.clone(), kind: Kind::Told }, Some(refusal)))
+        Some((self.seat(Kind::Told), Some(refusal)))
+    }
+
+    fn seat(self: &Arc<Self>, kind: Kind) -> Seat {
+        Seat { members: self.clone(), kind, handshake: 0 }
+    }
+
+    /// Whether the peers of an origin are counted.
+    fn counts(&self, origin: Origin) -> bool {
+        self.peers_per_address_max < u32::MAX && origin.is_address()
+    }
+
+    /// The handshake that gives way since too many are in flight.
+    fn give_way(&self, state: &mut State, wakes: &mut Vec<Waker>) -> Option<PeerKey> {
+        let peer = state.handshakes.give_way(self.handshakes_max)?;
+        state.count(|count| count.handshakes_max += 1);
+        self.waiters.take(wakes);
+        Some(peer)
     }
 
     /// A listener rests since the system has no descriptor left.
@@ -155,14 +160,33 @@ impl State {
     }
 }
 
+impl Seat {
+    /// The handshake of `peer`, which has this seat, begins. Returns the peer whose handshake gives way to it, if one does.
+    pub(crate) fn begins(&mut self, peer: PeerKey, wakes: &mut Vec<Waker>) -> Option<PeerKey> {
+        let Kind::Peer(Some(origin)) = self.kind else { return None };
+        let mut state = lock(&self.members.state);
+        self.handshake = state.handshakes.begin(origin, peer);
+        self.members.give_way(&mut state, wakes)
+    }
+
+    /// Its handshake is done, or over.
+    pub(crate) fn shaken(&mut self) {
+        if let (Kind::Peer(Some(origin)), 1..) = (&self.kind, self.handshake) {
+            lock(&self.members.state).handshakes.end(*origin, self.handshake);
+            self.handshake = 0;
+        }
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
+        self.shaken();
         let mut state = lock(&self.members.state);
         match self.kind {
             Kind::Told => state.told -= 1,
             Kind::Peer(origin) => {
                 state.peers -= 1;
-                let Some(origin) = origin else { return };
+                let Some(origin) = origin.filter(|origin| self.members.counts(*origin)) else { return };
                 let left = state.by_origin.get_mut(&origin).expect("one that sits is counted");
                 *left -= 1;
                 if *left == 0 {
@@ -227,6 +251,32 @@ mod tests {
         assert_eq!(local.len(), 5, "those of this machine are known by no address");
         drop(local);
         assert_eq!(lock(&members.state).by_origin.len(), 3);
+    }
+
+    #[test]
+    fn a_handshake_in_flight_gives_way_to_a_later_one_and_one_that_is_done_to_none() {
+        let members = Members::new(&Options::new().handshakes_max(2));
+        let key = |uid| PeerKey { shard: 0, slot: 0, uid };
+        let begin = |uid, address: &PeerAddress| {
+            let mut seat = seat(enter(&members, address)).unwrap();
+            let gives_way = seat.begins(key(uid), &mut Vec::new());
+            (seat, gives_way)
+        };
+        let (mut done, none) = begin(1, &at("1.2.3.4:5"));
+        assert_eq!(none, None);
+        done.shaken();
+        let (_idle, none) = begin(2, &at("1.2.3.4:5"));
+        assert_eq!(none, None);
+        let (other, none) = begin(3, &IPC);
+        assert_eq!(none, None);
+        let (_inproc, none) = begin(4, &PeerAddress::Inproc);
+        assert_eq!(none, None, "this process itself is not counted");
+        let (_more, first) = begin(5, &at("1.2.3.4:6"));
+        assert_eq!(first, Some(key(2)));
+        drop(other);
+        let (_last, none) = begin(6, &at("1.2.3.4:6"));
+        assert_eq!(none, None);
+        assert_eq!(members.take_news().unwrap().handshakes_max, 1);
     }
 
     #[test]

@@ -10,13 +10,16 @@
 //! on this thread, outbox shut, users woken, `Note::Close` to each shard) - each shard drains and calls `shard_done` -
 //! `is_done`. `fail` is the way when the engine dies: all of that at once, without the shards.
 
+pub(crate) mod accounts;
 pub(crate) mod announced;
 pub(crate) mod confirmations;
 pub(crate) mod connections;
 pub(crate) mod demand;
 pub(crate) mod fullness;
+pub(crate) mod handshakes;
 pub(crate) mod inbox;
 pub(crate) mod kept;
+pub(crate) mod limits;
 pub(crate) mod members;
 pub(crate) mod outbox;
 pub(crate) mod publishers;
@@ -48,6 +51,7 @@ use self::inbox::Inbound;
 use self::inbox::flow::Resume;
 use self::inbox::latest::LatestBound;
 use self::kept::{Keeping, LastValues};
+use self::limits::Met;
 use self::members::Members;
 use self::outbox::{Bound, Outbox};
 use self::publishers::Publishers;
@@ -146,6 +150,8 @@ pub(crate) enum Note {
     Verdict { hub: Arc<Hub>, peer: PeerKey, prefix: Vec<u8>, verdict: Verdict },
     /// The user disconnects a peer.
     Dismiss { hub: Arc<Hub>, peer: PeerKey, reason: Option<Reason> },
+    /// A handshake gives way to others.
+    GiveWay { hub: Arc<Hub>, peer: PeerKey },
     /// No peer may have this prefix any more.
     RevokeAll { hub: Arc<Hub>, prefix: Vec<u8>, status: Reason },
     /// Peers that have left had more prefixes than are released at once.
@@ -223,6 +229,7 @@ pub(crate) struct Counters {
     pub(crate) deferred: AtomicU64,
     pub(crate) revoked: AtomicU64,
     pub(crate) states_missed: AtomicU64,
+    pub(crate) met: Met,
 }
 
 impl Hub {
@@ -264,7 +271,11 @@ impl Hub {
             inbound,
             counters: Counters::default(),
             room: Waiters::default(),
-            demand: Demand::new(seed, options.quota(), inverted && socket_type.publishes()),
+            demand: Demand::new(
+                seed,
+                options.quotas(socket_type.publishes()),
+                inverted && socket_type.publishes(),
+            ),
             reports: OnceLock::new(),
             open_shards: AtomicUsize::new(ports.len()),
             shards: AtomicU64::new(0),
@@ -579,6 +590,7 @@ impl Hub {
             peers_lost: get(&c.peers_lost),
             peers_refused: get(&c.peers_refused),
             peers_turned_away: turned_away.peers_max + turned_away.peers_per_address_max,
+            quotas: c.met.stats(turned_away.peers_max, turned_away.peers_per_address_max),
             accepts_paused: turned_away.descriptors,
             subscriptions_rejected: get(&c.rejected),
             subscriptions_deferred: get(&c.deferred),
@@ -642,6 +654,13 @@ impl Hub {
     pub(crate) fn dismiss(self: &Arc<Self>, peer: PeerKey, reason: Option<Reason>) {
         if let Some(port) = self.ports.get(usize::from(peer.shard)) {
             port.mail(Note::Dismiss { hub: self.clone(), peer, reason });
+        }
+    }
+
+    /// The handshake of a peer gives way.
+    pub(crate) fn give_way(self: &Arc<Self>, peer: PeerKey) {
+        if let Some(port) = self.ports.get(usize::from(peer.shard)) {
+            port.mail(Note::GiveWay { hub: self.clone(), peer });
         }
     }
 

@@ -28,6 +28,7 @@ impl Hub {
                 user: profile.user.as_deref(),
                 prefix: &prefix,
                 in_force: true,
+                is_first: false,
             };
             if let Admission::Reject(reason) = gate.ask(&request) {
                 self.decide(profile.key, &prefix, Verdict::Revoke(reason));

@@ -8,6 +8,8 @@ use oncue_core::frame::ProtocolError;
 use oncue_core::ledger::QuotaExceeded;
 
 use crate::connection::Cause;
+use crate::engine::hub::accounts::Exceeded;
+use crate::engine::hub::limits::Limit;
 use crate::error::Error;
 use crate::permission::Reason;
 
@@ -26,6 +28,9 @@ pub(crate) enum End {
     Dismissed(Option<Reason>),
     /// The peer broke the protocol or a bound, or refuses us. The text of the error goes to the peer as well.
     Refused(Cause, Error),
+    /// The peer met a limit. The text of the error, which names it, goes to the peer as well; but a handshake that gives way to
+    /// others ends without a word.
+    Exceeded(Limit, Error),
 }
 
 impl End {
@@ -54,7 +59,8 @@ impl End {
     /// What is said to the peer, if anything is.
     pub(crate) fn last_word(&self) -> Option<String> {
         match self {
-            End::Refused(_, error) => Some(error.to_string()),
+            End::Exceeded(Limit::Handshakes, _) => None,
+            End::Refused(_, error) | End::Exceeded(_, error) => Some(error.to_string()),
             End::Dismissed(reason) => reason.as_ref().map(|reason| reason.text().to_owned()),
             _ => None,
         }
@@ -78,6 +84,8 @@ impl End {
     pub(crate) fn explain(&self, stage: Stage<'_>) -> (Cause, Error) {
         match (self, stage) {
             (End::Refused(cause, error), _) => (cause.clone(), error.clone()),
+            (End::Exceeded(Limit::Handshakes, error), _) => (Cause::TurnedAway, error.clone()),
+            (End::Exceeded(_, error), _) => (Cause::BoundExceeded, error.clone()),
             (_, Stage::Handshake(handshake)) if self.is_by_peer() => closed_in(handshake),
             (End::Failed(error), Stage::Connecting) => {
                 (Cause::of_connect(error), Error::io("the connection was not made", copy(error)))
@@ -134,18 +142,53 @@ impl From<HandshakeError> for End {
 
 impl From<QuotaExceeded> for End {
     fn from(error: QuotaExceeded) -> End {
-        End::Refused(Cause::BoundExceeded, Error::peer(error.to_string()).because(error))
+        let limit = match error {
+            QuotaExceeded::Prefixes(_) => Some(Limit::Prefixes),
+            QuotaExceeded::PrefixBytes(_) => Some(Limit::PrefixBytes),
+            QuotaExceeded::Ledger(_) => None,
+        };
+        let error = Error::peer(error.to_string()).because(error);
+        match limit {
+            Some(limit) => End::Exceeded(limit, error),
+            None => End::Refused(Cause::BoundExceeded, error),
+        }
+    }
+}
+
+impl From<Exceeded> for End {
+    fn from(exceeded: Exceeded) -> End {
+        let (limit, text) = match exceeded {
+            Exceeded::Peer(error) => return End::from(error),
+            Exceeded::UserPrefixes(max) => (
+                Limit::PrefixesPerUser,
+                format!(
+                    "all peers of a user may subscribe to at most {max} prefixes (prefixes_per_user_max)"
+                ),
+            ),
+            Exceeded::UserBytes(max) => (
+                Limit::PrefixBytesPerUser,
+                format!(
+                    "the prefixes of all peers of a user may have at most {max} bytes in all (prefix_bytes_per_user_max)"
+                ),
+            ),
+        };
+        End::Exceeded(limit, Error::peer(text))
     }
 }
 
 impl From<ProtocolError> for End {
     fn from(error: ProtocolError) -> End {
-        let option = match error {
-            ProtocolError::MessageTooLong { .. } => " (message_bytes_max)",
-            ProtocolError::CommandTooLong { .. } => " (prefix_length_max)",
-            _ => "",
+        let exceeded = match error {
+            ProtocolError::MessageTooLong { .. } => Some((Limit::MessageBytes, "message_bytes_max")),
+            ProtocolError::CommandTooLong { .. } => Some((Limit::PrefixLength, "prefix_length_max")),
+            _ => None,
         };
-        End::Refused(Cause::from(&error), Error::peer(format!("{error}{option}")).because(error))
+        match exceeded {
+            Some((limit, option)) => {
+                End::Exceeded(limit, Error::peer(format!("{error} ({option})")).because(error))
+            }
+            None => End::Refused(Cause::from(&error), Error::peer(error.to_string()).because(error)),
+        }
     }
 }
 
@@ -158,7 +201,7 @@ impl fmt::Display for End {
             End::Done => f.write_str("this side closed the connection"),
             End::Dismissed(None) => f.write_str("this side disconnected the peer"),
             End::Dismissed(Some(reason)) => write!(f, "this side disconnected the peer: {reason}"),
-            End::Refused(_, error) => error.fmt(f),
+            End::Refused(_, error) | End::Exceeded(_, error) => error.fmt(f),
         }
     }
 }

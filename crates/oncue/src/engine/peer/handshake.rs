@@ -10,6 +10,7 @@ use oncue_core::mechanism::{Credentials, Security};
 use super::asking::Asking;
 use super::beginning::Beginning;
 use super::end::End;
+use super::partial::Left;
 use super::publisher::Publisher;
 use super::{Context, Peer, Phase, Traffic};
 use crate::authentication::Case;
@@ -177,7 +178,7 @@ impl<S: Stream> Peer<S> {
                 buffer.extend_from_slice(&opened);
             }
         }
-        self.left = !buffer.is_empty();
+        self.left = if buffer.is_empty() { Left::Nothing } else { Left::Items };
         self.partial.keep(buffer, 0, cx.now, cx.pool);
         Ok(())
     }

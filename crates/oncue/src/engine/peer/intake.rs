@@ -13,11 +13,14 @@ use super::end::End;
 use super::outgoing::Outgoing;
 use super::owed::{Owed, Payee};
 use super::rare::Rare;
+use crate::bucket::{Bucket, Rate};
 use crate::engine::hub::announced::put_value;
 use crate::engine::hub::demand::Edit;
 use crate::engine::hub::kept::{Asking, Cursor, Fresh, PORTION};
+use crate::engine::hub::limits::Limit;
 use crate::engine::hub::outbox::Number;
 use crate::engine::hub::{Hub, Verdict};
+use crate::error::Error;
 use crate::net::Stream;
 use crate::options::Options;
 use crate::permission::{Admission, PeerKey, Reason, SubscribeRequest};
@@ -48,8 +51,13 @@ pub(crate) struct Intake<'a, S> {
     pub(crate) turns: u32,
     /// The work done so far, in the units of the shard's turn.
     pub(crate) work: &'a mut u32,
+    /// The changes that the peer may still make, and how fast these grow.
+    pub(crate) changes: &'a mut Bucket,
+    pub(crate) rate: Rate,
 }
 
+/// A peer that has caused this much work waits for its next turn.
+pub(crate) const PEER_WORK_MAX: u32 = 20_000;
 /// The work of a subscription, of the bytes of its prefix, and of searching one portion of the last values.
 const SUBSCRIPTION_WORK: u32 = 8;
 const PREFIX_BYTES_PER_WORK: usize = 64;
@@ -61,10 +69,21 @@ impl<'a, S: Stream> Intake<'a, S> {
     pub(crate) fn take(&mut self, subscription: Subscription<'_>) -> Result<(), End> {
         let (Subscription::Subscribe(prefix) | Subscription::Cancel(prefix)) = subscription;
         *self.work += SUBSCRIPTION_WORK + (prefix.len() / PREFIX_BYTES_PER_WORK) as u32;
+        self.changes.take(self.rate, self.now);
         match subscription {
             Subscription::Subscribe(prefix) => self.subscribe(prefix),
             Subscription::Cancel(prefix) => self.cancel(prefix),
         }
+    }
+
+    /// Whether the peer waits for its next turn: its share of work is used up, or it rests.
+    pub(crate) fn has_done_enough(&self) -> bool {
+        *self.work >= PEER_WORK_MAX || self.rests()
+    }
+
+    /// Whether the peer has changed its subscriptions too fast.
+    pub(crate) fn rests(&self) -> bool {
+        self.changes.is_overdrawn(self.rate, self.now)
     }
 
     /// What has become of a subscription.
@@ -82,7 +101,8 @@ impl<'a, S: Stream> Intake<'a, S> {
     fn subscribe(&mut self, prefix: &[u8]) -> Result<(), End> {
         let max = self.hub.options.prefix_length_max;
         if prefix.len() > max {
-            return Err(End::refused(format!("a prefix may have at most {max} bytes (prefix_length_max)")));
+            let text = format!("a prefix may have at most {max} bytes (prefix_length_max)");
+            return Err(End::Exceeded(Limit::PrefixLength, Error::peer(text)));
         }
         if self.may(prefix)? && !self.admit(prefix)? {
             let peer = self.peer;
@@ -197,7 +217,11 @@ impl<'a, S: Stream> Intake<'a, S> {
         // The user's function may read the ledger.
         self.release();
         let (hub, peer) = (self.hub, self.peer);
-        if hub.demand.read().contains(peer, prefix) {
+        let (has, is_first) = {
+            let ledger = hub.demand.read();
+            (ledger.contains(peer, prefix), !ledger.has(prefix))
+        };
+        if has {
             self.edit().repeat(peer, prefix);
             return Ok(false);
         }
@@ -205,7 +229,8 @@ impl<'a, S: Stream> Intake<'a, S> {
             return Ok(false);
         }
         let address = self.out.stream.address();
-        let request = SubscribeRequest { peer: self.key, address, user: self.user, prefix, in_force: false };
+        let user = self.user;
+        let request = SubscribeRequest { peer: self.key, address, user, prefix, in_force: false, is_first };
         match admission.as_ref().map_or(Admission::Defer, |gate| gate.ask(&request)) {
             Admission::Accept => return Ok(true),
             Admission::Reject(status) => {
@@ -213,9 +238,7 @@ impl<'a, S: Stream> Intake<'a, S> {
                 self.refused(prefix, &status);
             }
             Admission::Defer => {
-                // Deferred prefixes and those in force together keep to the peer's quota.
-                let (held, bytes) = self.edit().held(peer);
-                hub.options.quota().check(held, bytes, prefix.len())?;
+                self.edit().check(peer, prefix.len(), hub.options.quota())?;
                 hub.counters.deferred.fetch_add(1, Ordering::Relaxed);
                 self.edit().ask(peer, prefix);
             }
@@ -243,8 +266,7 @@ impl<'a, S: Stream> Intake<'a, S> {
             }
             Verdict::Grant => {
                 // The peer has not asked for it, so the connection stays if it would exceed the quota.
-                let (held, bytes) = self.edit().held(peer);
-                match hub.options.quota().check(held, bytes, prefix.len()) {
+                match self.edit().check(peer, prefix.len(), hub.options.quota()) {
                     Ok(()) => _ = self.admit(prefix)?,
                     Err(_) => _ = counts.rejected.fetch_add(1, Ordering::Relaxed),
                 }

@@ -18,6 +18,7 @@ pub(crate) mod intake;
 pub(crate) mod outgoing;
 pub(crate) mod owed;
 mod partial;
+mod pauses;
 mod publisher;
 pub(crate) mod pulse;
 mod rare;
@@ -37,10 +38,10 @@ use oncue_core::ledger::{Ledger, PeerId};
 use self::asking::{Asking, Later};
 use self::beginning::Beginning;
 use self::end::{End, Progress, Stage};
-use self::intake::PASS_WORK;
+use self::intake::{PASS_WORK, PEER_WORK_MAX};
 use self::outgoing::Outgoing;
 use self::owed::{Owed, Payee};
-use self::partial::Partial;
+use self::partial::{Left, Partial};
 use self::publisher::Publisher;
 use self::pulse::Pulse;
 use self::rare::Rare;
@@ -48,10 +49,12 @@ use self::untold::{TOLD_BYTES_MAX, Untold};
 use super::hub::announced::Listener;
 use super::hub::confirmations::Confirmation;
 use super::hub::inbox::flow::Flow;
+use super::hub::limits::Limit;
 use super::hub::members::Seat;
 use super::hub::outbox::Number;
 use super::hub::{Hub, Verdict};
 use super::wire::chunk::Run;
+use crate::bucket::Bucket;
 use crate::buffer::Pool;
 use crate::connection::{Cause, ConnectedPeer};
 use crate::endpoint::Endpoint;
@@ -67,8 +70,6 @@ const READS_PER_TURN: usize = 4;
 /// The work of one read, and the bytes that cost one unit more, in the units of the shard's turn.
 const READ_WORK: u32 = 30;
 const BYTES_PER_WORK: usize = 256;
-/// A peer that has caused this much work waits for its next turn.
-pub(crate) const PEER_WORK_MAX: u32 = 20_000;
 
 /// One connection of one socket.
 pub(crate) struct Peer<S> {
@@ -106,8 +107,10 @@ pub(crate) struct Peer<S> {
     pub(crate) writes_on: bool,
     /// It is among the peers that the shard will read.
     pub(crate) reads_on: bool,
-    /// `partial` holds complete items: the peer's share of work was used up.
-    left: bool,
+    /// Whether `partial` holds complete items, and why.
+    left: Left,
+    /// The changes of its subscriptions that it may still make.
+    changes: Bucket,
     /// Its place among the members, if it came by a listener.
     pub(crate) seat: Option<Seat>,
     /// Why it is turned away: it is told when its handshake is done.
@@ -170,6 +173,8 @@ pub(crate) struct Context<'a> {
     pub(crate) wakes: &'a mut Vec<Waker>,
     /// The work done for the peer, in the units of the shard's turn.
     pub(crate) work: u32,
+    /// Until when the peer is not read, since it has changed its subscriptions too fast.
+    pub(crate) rests_until: Option<Duration>,
 }
 
 impl<S: Stream> Peer<S> {
@@ -203,7 +208,8 @@ impl<S: Stream> Peer<S> {
             evict_set: false,
             writes_on: false,
             reads_on: false,
-            left: false,
+            left: Left::default(),
+            changes: Bucket::default(),
             seat: None,
             turned_away: None,
             received: 0,
@@ -218,9 +224,18 @@ impl<S: Stream> Peer<S> {
     pub(crate) fn say_end(&self, end: &End) {
         let (socket, address) = (self.hub.id, &self.out.stream.address());
         match (end, &self.phase) {
-            (End::Refused(cause, error), _) => {
+            (End::Exceeded(Limit::Handshakes, error), _) => {
+                // The user is told of these together: a flood is not worth a line each.
                 self.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
-                self.hub.members.refused(*address, cause.clone(), error.clone());
+                self.hub.counters.met.count(Limit::Handshakes);
+                events::peer_lost(socket, self.uid, address, error);
+            }
+            (End::Refused(_, error) | End::Exceeded(_, error), _) => {
+                if let End::Exceeded(limit, _) = end {
+                    self.hub.counters.met.count(*limit);
+                }
+                self.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
+                self.hub.members.refused(*address, end.explain(Stage::Traffic).0, error.clone());
                 events::peer_refused(socket, self.uid, address, error);
             }
             (end, Phase::Handshake(beginning)) if end.is_by_peer() => {
@@ -373,45 +388,6 @@ impl<S: Stream> Peer<S> {
         }
     }
 
-    /// Reading goes on.
-    pub(crate) fn resume(&mut self, now: Duration) {
-        if let Phase::Traffic(traffic) = &mut self.phase {
-            traffic.paused = false;
-            self.partial.resume(now);
-            self.pulse.hear(now);
-        }
-    }
-
-    /// Whether reading is paused.
-    pub(crate) fn is_paused(&self) -> bool {
-        matches!(&self.phase, Phase::Traffic(traffic) if traffic.paused)
-    }
-
-    /// When to check that a begun message is complete, unless a timer is set for it.
-    pub(crate) fn watch_partial(&mut self) -> Option<Duration> {
-        match self.phase {
-            Phase::Traffic(_) => self.partial.watch(self.hub.options.message_timeout),
-            _ => None,
-        }
-    }
-
-    /// That timer has fired. A message that takes too long ends the connection.
-    pub(crate) fn check_partial(&mut self, now: Duration) -> Result<(), End> {
-        self.partial.unwatch();
-        let Phase::Traffic(traffic) = &self.phase else { return Ok(()) };
-        let timeout = self.hub.options.message_timeout;
-        if traffic.paused {
-            // The peer cannot help it that nothing is read.
-            self.partial.resume(now);
-        }
-        match self.partial.due(timeout).is_some_and(|due| due <= now) && !traffic.paused {
-            true => Err(End::refused(format!(
-                "a message was begun and not finished in {timeout:?} (message_timeout)"
-            ))),
-            false => Ok(()),
-        }
-    }
-
     /// The memory of what it has sent that is not processed yet.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn received_bytes(&self) -> usize {
@@ -440,10 +416,10 @@ impl<S: Stream> Peer<S> {
             if self.pauses(cx.now) {
                 return Ok(Progress::Idle);
             }
-            if std::mem::take(&mut self.left) {
+            if std::mem::take(&mut self.left) != Left::Nothing {
                 let buffer = self.partial.take(cx.pool);
                 self.process(buffer, cx)?;
-                if self.left {
+                if self.left != Left::Nothing {
                     return Ok(Progress::More);
                 }
             }
@@ -469,7 +445,7 @@ impl<S: Stream> Peer<S> {
             self.partial.lies_on(0, cx.now);
             self.process(buffer, cx)?;
             self.partial.lies_on(self.out.stream.held_bytes(), cx.now);
-            if self.left || cx.work >= PEER_WORK_MAX {
+            if self.left != Left::Nothing || cx.work >= PEER_WORK_MAX {
                 return Ok(Progress::More);
             }
             // A short read has emptied the stream; the network reports when more arrives.

@@ -8,6 +8,17 @@ use crate::sync::Moment;
 /// The slowest rate at which a peer may send an item once its time is over, in bytes a second.
 const RATE_MIN: u64 = 4 << 10;
 
+/// What of the received bytes is left for later although it is complete.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Left {
+    #[default]
+    Nothing,
+    /// The peer's share of work was used up.
+    Items,
+    /// It is not read for a while, since it has changed its subscriptions too fast.
+    Resting,
+}
+
 /// The beginning of an item.
 #[derive(Default)]
 pub(crate) struct Partial {

@@ -12,9 +12,10 @@ use oncue_core::frame::{self, Scan, Scanner, Stop};
 use super::commands::{Answers, Heard, Wish, take_command, take_publishers};
 use super::end::End;
 use super::intake::Intake;
+use super::partial::Left;
 use super::publisher::Brought;
 use super::rare::Rare;
-use super::{Context, PEER_WORK_MAX, Peer, Phase, Traffic};
+use super::{Context, Peer, Phase, Traffic};
 use crate::buffer::{Buffer, READ_BYTES};
 use crate::engine::hub::Hub;
 use crate::engine::hub::inbox::Arrival;
@@ -27,23 +28,6 @@ use crate::sync::read_lock;
 const HAND_OVER_BYTES_MIN: usize = READ_BYTES / 4;
 
 impl<S: Stream> Peer<S> {
-    /// Whether the peer must not be read now. One that was silent for too long is read once although what others sent fills
-    /// the socket: else nobody would ever find that it has gone, since a peer that is not read counts as alive.
-    pub(crate) fn pauses(&mut self, now: Duration) -> bool {
-        let Phase::Traffic(traffic) = &mut self.phase else {
-            return matches!(self.phase, Phase::Connecting) || self.is_asked_about();
-        };
-        if let Some(flow) = &traffic.flow
-            && !traffic.paused
-            && self.hub.inbound.is_full()
-            && !self.hub.socket_type.publishes()
-            && !self.pulse.is_dead(now)
-        {
-            traffic.paused = self.hub.inbound.pause(flow);
-        }
-        traffic.paused
-    }
-
     /// Hands the messages of a publisher to the user; the buffer goes with them.
     pub(crate) fn process_messages(
         &mut self,
@@ -207,7 +191,8 @@ impl<S: Stream> Peer<S> {
         &'a mut self,
         cx: &'a mut Context<'_>,
     ) -> Option<(Intake<'a, S>, &'a mut Scanner)> {
-        let Peer { phase, out, hub, joined, owed, .. } = self;
+        let rate = self.change_rate();
+        let Peer { phase, out, hub, joined, owed, changes, .. } = self;
         let Phase::Traffic(Traffic { scanner, ledger: Some(peer), understands, profile, .. }) = phase else {
             return None;
         };
@@ -226,6 +211,8 @@ impl<S: Stream> Peer<S> {
             fresh: Vec::new(),
             turns: 0,
             work: &mut cx.work,
+            changes,
+            rate,
         };
         Some((intake, scanner))
     }
@@ -267,7 +254,7 @@ impl<S: Stream> Peer<S> {
                     Err(end) => break Err(end),
                 }
             }
-            if *intake.work >= PEER_WORK_MAX {
+            if intake.has_done_enough() {
                 break Ok(());
             }
             let rest = &mut buffer[consumed..];
@@ -299,9 +286,14 @@ impl<S: Stream> Peer<S> {
                 break Err(end);
             }
         };
-        let left = *intake.work >= PEER_WORK_MAX;
+        let (left, rests) = (intake.has_done_enough(), intake.rests());
         let result = result.and(intake.finish());
-        self.left = left && result.is_ok();
+        if left && result.is_ok() {
+            self.left = Left::Items;
+        }
+        if rests && result.is_ok() {
+            self.rest(cx);
+        }
         self.later = if later.is_empty() { Rare::default() } else { later.into() };
         self.out.answer_questions(standings);
         if let Phase::Traffic(traffic) = &mut self.phase {
@@ -346,7 +338,7 @@ impl Upstream {
         let all_data = intake.hub.options.only_first_subscribe && is_data(frame::topic(wire));
         // The work counts also where no frame is looked at.
         for body in frame::frames(wire).skip(*from) {
-            if *intake.work >= PEER_WORK_MAX {
+            if intake.has_done_enough() {
                 return Ok(false);
             }
             *intake.work += 1;

@@ -8,11 +8,13 @@ use oncue_core::command;
 
 use crate::engine::hub::Hub;
 use crate::engine::hub::Note;
+use crate::engine::hub::limits::Limit;
 use crate::engine::peer::end::End;
 use crate::engine::peer::{Peer, Phase};
 use crate::engine::shard::link::Outcome;
 use crate::engine::shard::timers::{Check, Timer};
 use crate::engine::shard::{REFUSAL_TIME, Shard};
+use crate::error::Error;
 use crate::net::Net;
 use crate::permission::PeerKey;
 
@@ -97,6 +99,17 @@ impl<N: Net> Shard<N> {
             }
         }
         self.retry_batch(&hub);
+    }
+
+    /// The handshake of a peer of a socket gives way to others, unless it is done by now.
+    pub(crate) fn give_way(&mut self, hub: &Hub, key: PeerKey) {
+        let max = hub.options.handshakes_max;
+        if self.peer(key.slot, key.uid).is_some_and(|peer| matches!(peer.phase, Phase::Handshake(_))) {
+            let text = format!(
+                "its handshake was the oldest of those from its address when {max} others were in flight (handshakes_max)"
+            );
+            self.end(key.slot, End::Exceeded(Limit::Handshakes, Error::peer(text)));
+        }
     }
 
     /// Releases one more part of what departed peers left behind; other work is done in between.

@@ -22,6 +22,7 @@ use crate::engine::peer::end::{End, Stage};
 use crate::error::{Error, Result};
 use crate::events;
 use crate::net::{Net, Ready, Stream};
+use crate::permission::PeerKey;
 use crate::sync::lock;
 
 /// A connection that lasted this long from the end of its handshake is not a failed attempt.
@@ -173,7 +174,7 @@ impl<N: Net> Shard<N> {
 
     /// Takes an accepted stream.
     pub(crate) fn adopt(&mut self, accepted: Accepted<N::Stream>) {
-        let Accepted { hub, mut stream, listener, endpoint, seat, turned_away } = accepted;
+        let Accepted { hub, mut stream, listener, endpoint, mut seat, turned_away } = accepted;
         let slot = self.peers.vacant_key();
         if hub.is_closed() || self.net.adopt(&mut stream, peer_token(slot)).is_err() {
             return self.net.release(stream);
@@ -181,9 +182,20 @@ impl<N: Net> Shard<N> {
         self.serve(&hub);
         let uid = self.uid();
         let mut peer = Peer::new(uid, hub, (listener, endpoint), None, stream);
+        let key = PeerKey { shard: self.index, slot, uid };
+        let gives_way = match turned_away {
+            None => seat.begins(key, &mut self.wakes),
+            Some(_) => None,
+        };
         (peer.seat, peer.turned_away) = (Some(seat), turned_away);
+        let hub = peer.hub.clone();
         self.peers.insert(peer);
         self.start(slot);
+        match gives_way {
+            Some(key) if key.shard == self.index => self.give_way(&hub, key),
+            Some(key) => hub.give_way(key),
+            None => {}
+        }
     }
 
     /// Tries to connect.

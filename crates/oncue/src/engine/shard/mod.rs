@@ -37,6 +37,7 @@ use slab::Slab;
 use crate::buffer::Pool;
 use crate::engine::hub::Hub;
 use crate::engine::hub::Note;
+use crate::engine::hub::members::Seat;
 use crate::engine::hub::outbox::Number;
 use crate::engine::peer::end::{End, Progress};
 use crate::engine::peer::{Context, Peer, Phase};
@@ -299,6 +300,7 @@ impl<N: Net> Shard<N> {
                 Note::Authenticated { slot, uid, answer } => self.authenticated(slot, uid, answer),
                 Note::Verdict { hub, peer, prefix, verdict } => self.decided(&hub, peer, &prefix, verdict),
                 Note::Dismiss { hub, peer, reason } => self.dismiss(&hub, peer, reason),
+                Note::GiveWay { hub, peer } => self.give_way(&hub, peer),
                 Note::RevokeAll { hub, prefix, status } => self.revoke_all(&hub, &prefix, &status),
                 Note::Release(hub) => self.release(&hub),
                 Note::State { hub, value } => self.tell_state(&hub, &value),
@@ -449,11 +451,14 @@ impl<N: Net> Shard<N> {
         let Some((peer, mut cx)) = self.with_context(slot) else { return };
         let before = matches!(peer.phase, Phase::Traffic(_));
         let progress = peer.read(&mut cx);
-        let work = cx.work;
+        let (work, rests_until) = (cx.work, cx.rests_until);
         let begun = !before && matches!(peer.phase, Phase::Traffic(_));
         self.work = self.work.saturating_add(work);
         if begun {
             self.begun(slot);
+        }
+        if let Some(at) = rests_until {
+            self.set_timer(slot, at, Check::Changes);
         }
         self.set_look(slot);
         if let Some(peer) = self.peers.get_mut(slot) {
@@ -477,7 +482,10 @@ impl<N: Net> Shard<N> {
         let peer = peers.get_mut(slot)?;
         let served = hubs.get(&peer.hub.id).filter(|served| served.hub.last.is_used());
         let unrouted = served.map(|served| served.unrouted(*index));
-        Some((peer, Context { shard: *index, slot, now: *now, unrouted, pool, wakes, work: 0 }))
+        Some((
+            peer,
+            Context { shard: *index, slot, now: *now, unrouted, pool, wakes, work: 0, rests_until: None },
+        ))
     }
 
     /// The slots of a socket's peers.
@@ -489,6 +497,7 @@ impl<N: Net> Shard<N> {
     fn begun(&mut self, slot: usize) {
         let peer = &mut self.peers[slot];
         peer.since = self.now.into();
+        peer.seat.iter_mut().for_each(Seat::shaken);
         let hub = peer.hub.clone();
         self.tell_begun(slot);
         let peer = &self.peers[slot];
@@ -541,6 +550,10 @@ impl<N: Net> Shard<N> {
                     (Check::Look, Phase::Traffic(_)) => self.look(slot),
                     (Check::Drain, Phase::Draining) => self.end(slot, End::Done),
                     (Check::Evict, _) => self.evict(slot),
+                    (Check::Changes, _) => {
+                        self.peers[slot].rested(self.now);
+                        self.read_soon(slot);
+                    }
                     (Check::NextAddress, Phase::Connecting) => self.next_address(slot),
                     _ => {}
                 }
@@ -590,6 +603,7 @@ impl<N: Net> Shard<N> {
                     Check::Handshake | Check::Waiting | Check::Ready => {
                         !matches!(peer.phase, Phase::Traffic(_) | Phase::Draining)
                     }
+                    Check::Changes => peer.is_resting(),
                     Check::Message | Check::Look | Check::Evict | Check::Drain => true,
                 };
                 peer.uid == uid && matters

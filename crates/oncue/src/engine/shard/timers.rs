@@ -49,6 +49,8 @@ pub(crate) enum Check {
     Look,
     /// It may have been full for too long.
     Evict,
+    /// It may change its subscriptions again.
+    Changes,
     /// It is drained and should be gone.
     Drain,
     /// While it is being connected: another address is to be tried as well.

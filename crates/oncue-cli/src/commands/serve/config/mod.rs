@@ -102,6 +102,7 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
         bind,
         connect,
         feeds_max: keys.take("feeds_max"),
+        starts_per_minute_max: keys.take("starts_per_minute_max"),
         catalogue_topics_max: keys.take("catalogue_topics_max"),
         processes_max: keys.take("processes_max"),
         status_prefix: keys.take("status_prefix"),
@@ -143,10 +144,20 @@ fn options(keys: &mut Keys<'_, '_>) -> Options {
         .queue_bytes_max(keys.take("queue_bytes_max"))
         .peers_max(keys.take("peers_max"))
         .peers_per_address_max(keys.take::<Option<u32>>("peers_per_address_max").unwrap_or(u32::MAX))
+        .handshakes_max(keys.take("handshakes_max"))
+        .prefix_length_max(keys.take("prefix_length_max"))
         .prefixes_max(keys.take("prefixes_max"))
+        .prefix_bytes_max(keys.take("prefix_bytes_max"))
+        .prefixes_per_user_max(keys.take("prefixes_per_user_max"))
+        .prefix_bytes_per_user_max(keys.take("prefix_bytes_per_user_max"))
+        .changes_per_second_max(keys.take("changes_per_second_max"))
         .last_values_bytes_max(keys.take("last_values_bytes_max"))
         .discard_messages(true)
         .on_full(route::on_full(keys).unwrap_or_default());
+    let options = match keys.take("message_bytes_max") {
+        Some(bytes) => options.message_bytes_max(bytes),
+        None => options,
+    };
     let options = match keys.take("evict_after") {
         Some(time) => options.evict_after(time),
         None => options,

@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) bind: Vec<String>,
     pub(crate) connect: Vec<String>,
     pub(crate) feeds_max: usize,
+    pub(crate) starts_per_minute_max: u32,
     pub(crate) catalogue_topics_max: usize,
     pub(crate) processes_max: usize,
     /// The prefix of the topics on which the states of topics are published.

@@ -176,6 +176,21 @@ fn heartbeat(interval: Option<Duration>, timeout: Option<Duration>) -> String {
 }
 
 #[test]
+fn the_quotas_of_the_config_are_those_of_the_library() {
+    let route = "[[route]]\ntopic = 'x'\ncommand = ['x']\nmode = 'stream'";
+    let keys = "peers_max = 1\npeers_per_address_max = 2\nhandshakes_max = 3\nmessage_bytes_max = 4\n\
+                prefix_length_max = 5\nprefixes_max = 6\nprefix_bytes_max = 7\nprefixes_per_user_max = 8\n\
+                prefix_bytes_per_user_max = 9\nchanges_per_second_max = 10\nstarts_per_minute_max = 11\n";
+    let config = config(&format!("{BIND}heartbeat = 'off'\n{keys}{route}"));
+    let options = Options::new().heartbeat_off().discard_messages(true);
+    let options = options.peers_max(1).peers_per_address_max(2).handshakes_max(3).message_bytes_max(4);
+    let options = options.prefix_length_max(5).prefixes_max(6).prefix_bytes_max(7);
+    let options = options.prefixes_per_user_max(8).prefix_bytes_per_user_max(9).changes_per_second_max(10);
+    assert_eq!(format!("{:?}", config.options), format!("{options:?}"));
+    assert_eq!(config.starts_per_minute_max, 11);
+}
+
+#[test]
 fn heartbeats_are_on_unless_they_are_off() {
     let route = "[[route]]\ntopic = 'x'\ncommand = ['x']\nmode = 'stream'";
     let of = |keys: &str| format!("{:?}", config(&format!("{BIND}{keys}\n{route}")).options);
