@@ -11,6 +11,7 @@ use oncue_pattern::Pattern;
 
 use crate::endpoint::Endpoint;
 use crate::peer_address::PeerAddress;
+use crate::user::User;
 
 /// A socket listens.
 pub(crate) fn bound(socket: u64, endpoint: &Endpoint) {
@@ -33,8 +34,9 @@ pub(crate) fn stopped(socket: u64, endpoint: &Endpoint, reason: &dyn Display) {
 }
 
 /// A peer's handshake is done.
-pub(crate) fn peer_joined(socket: u64, peer: u64, address: &PeerAddress) {
-    debug!(target: "oncue::peer", socket, peer, %address, "joined");
+pub(crate) fn peer_joined(socket: u64, peer: u64, address: &PeerAddress, user: Option<&User>) {
+    let user = user.map_or("", |user| &user.id);
+    debug!(target: "oncue::peer", socket, peer, %address, user, "joined");
 }
 
 /// A peer was refused: it broke the protocol or a bound, or it refused us.

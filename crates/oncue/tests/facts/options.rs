@@ -50,6 +50,8 @@ fn methods() -> BTreeSet<String> {
     let own = own.split_once("    EngineOptions {").expect("those of an engine come after them").0;
     let net = text("crates/oncue/src/options/system.rs");
     let net = net.split_once("impl Options {").expect("the options of the system's sockets").1;
+    let security = text("crates/oncue/src/options/mechanisms.rs");
+    let security = security.split_once("impl Options {").expect("the security mechanisms").1;
     let name = |line: &str| -> Option<String> {
         let line = line.strip_prefix("    ")?;
         // One that only reads.
@@ -61,7 +63,7 @@ fn methods() -> BTreeSet<String> {
         };
         is_name(name).then(|| name.to_owned())
     };
-    own.lines().chain(net.lines()).filter_map(name).collect()
+    own.lines().chain(net.lines()).chain(security.lines()).filter_map(name).collect()
 }
 
 #[test]

@@ -259,6 +259,7 @@ impl<S: Stream> Peer<S> {
         if ledger.is_some() && level >= Some(ONCUE_LEVEL_2) && hub.socket_type.publishes() {
             self.out.tell_gaps();
         }
+        events::peer_joined(hub.id, self.uid, &profile.address, profile.user.as_deref());
         self.phase = Phase::Traffic(Traffic {
             version,
             profile,
@@ -275,7 +276,6 @@ impl<S: Stream> Peer<S> {
             begun: None,
         });
         hub.counters.peers.fetch_add(1, Ordering::Relaxed);
-        events::peer_joined(hub.id, self.uid, &self.out.stream.address());
         if lost {
             self.tell_reconnected(cx.wakes);
         }

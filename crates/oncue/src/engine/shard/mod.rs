@@ -138,6 +138,14 @@ pub(crate) struct Served {
 }
 
 impl Served {
+    /// Whether messages were dropped of which the peers are not told yet: the next batch tells them.
+    fn has_untold(&self) -> bool {
+        let counters = &self.hub.counters;
+        self.unseen > 0
+            || self.dropped != counters.outbox_full.load(Ordering::Relaxed)
+            || self.missed_upstream != counters.missed_upstream.load(Ordering::Relaxed)
+    }
+
     /// Nothing of the batch is left to send.
     fn forget_batch(&mut self) {
         (self.batch, self.place, self.blocker) = (Arc::default(), Place::default(), None);

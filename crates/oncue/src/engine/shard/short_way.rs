@@ -38,6 +38,10 @@ impl<N: Net> Shard<N> {
         if served.closing || !served.batch.is_empty() || early && small || too_large {
             return false;
         }
+        // Peers are told what was dropped before it, and only a batch does that.
+        if served.has_untold() {
+            return false;
+        }
         self.now = self.now.max(now);
         let mut slots = [0; PEERS_MAX];
         let Some(count) = self.ready_for(hub, message.topic, &mut slots) else { return false };
