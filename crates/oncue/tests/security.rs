@@ -404,3 +404,27 @@ fn what_is_no_longer_allowed_ends_within_a_second_a_running_feed_included() {
         assert!(publisher.wanted("b/1"), "ann stays");
     });
 }
+
+#[test]
+fn an_authenticator_that_never_decides_is_named_when_the_handshake_has_no_more_time() {
+    within_a_minute(|| {
+        let engine = Engine::start().unwrap();
+        let kept: Arc<Mutex<Vec<Case>>> = Arc::default();
+        let cases = kept.clone();
+        let server = curve::generate();
+        let key = *server.public();
+        let options = quick().handshake_timeout(Duration::from_millis(200));
+        let decide = move |case: Case| cases.lock().unwrap().push(case);
+        let publisher = XPub::new(&engine, options.curve_server(server, decide)).unwrap();
+        let at = publisher.bind("tcp://127.0.0.1:0").unwrap().to_string();
+        let subscriber = Sub::new(&engine, quick().curve_client(curve::generate(), key)).unwrap();
+        subscriber.connect(&at).unwrap();
+        until("it ends", || !publisher.refused().is_empty());
+        let refused = &publisher.refused()[0];
+        assert_eq!(refused.cause, Cause::NotLetIn);
+        assert!(refused.error.to_string().contains("did not decide"), "{}", refused.error);
+        // An answer that comes too late changes nothing.
+        kept.lock().unwrap().drain(..).for_each(|case| case.accept(User::new("late")));
+        assert!(publisher.peers().unwrap().is_empty());
+    });
+}

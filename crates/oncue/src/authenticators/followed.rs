@@ -55,10 +55,16 @@ impl Followed {
     ) -> Result<()> {
         let (followed, owner): (_, Weak<T>) = (self.clone(), Arc::downgrade(owner));
         let run = move || {
+            let mut known_problems = Vec::new();
             while !followed.wait() {
                 let Some(owner) = owner.upgrade() else { return };
-                let changed = look(&owner);
+                let mut changed = look(&owner);
                 drop(owner);
+                // A problem is told once, as long as it stays the same.
+                match changed.problems == known_problems {
+                    true => changed.problems.clear(),
+                    false => known_problems.clone_from(&changed.problems),
+                }
                 if !changed.is_empty() {
                     let told: Vec<_> = lock(&followed.told).clone();
                     told.iter().for_each(|tell| tell(&changed));

@@ -86,6 +86,8 @@ struct Known {
     /// By path: what the file looked like, and whom it lets in.
     files: BTreeMap<PathBuf, (Look, PublicKey)>,
     users: HashMap<PublicKey, User>,
+    /// What could not be read, and has been told.
+    broken: BTreeMap<PathBuf, Look>,
 }
 
 /// What tells whether a file has changed.
@@ -176,7 +178,7 @@ impl Directory {
         {
             return Ok(changed);
         }
-        let (mut files, mut users) = (BTreeMap::new(), HashMap::new());
+        let (mut files, mut users, mut broken) = (BTreeMap::new(), HashMap::new(), BTreeMap::new());
         for (path, look) in found {
             let before = known.files.get(&path);
             let user = match before.filter(|(known, _)| *known == look) {
@@ -184,7 +186,10 @@ impl Directory {
                 None => match read(&path) {
                     Ok(user) => Some(user),
                     Err(why) => {
-                        changed.problems.push(format!("{}: {why}", path.display()));
+                        if known.broken.get(&path) != Some(&look) {
+                            changed.problems.push(format!("{}: {why}", path.display()));
+                        }
+                        broken.insert(path.clone(), look);
                         before.and_then(|(_, key)| Some((*key, known.users.get(key)?.clone())))
                     }
                 },
@@ -202,7 +207,7 @@ impl Directory {
         };
         (changed.added, changed.removed) = (ids(&users, &known.users), ids(&known.users, &users));
         drop(known);
-        *write_lock(&self.known) = Known { files, users };
+        *write_lock(&self.known) = Known { files, users, broken };
         Ok(changed)
     }
 }
@@ -263,7 +268,15 @@ mod tests {
         write(&place, "bob.key", bob.public());
         until("bob is known", || keys.len() == 2);
         fs::write(place.path("bob.key"), "half").unwrap();
-        until("a problem is told", || changes.lock().unwrap().iter().any(|c| !c.problems.is_empty()));
+        let problems = || changes.lock().unwrap().iter().filter(|c| !c.problems.is_empty()).count();
+        fs::write(place.path("new.key"), "half").unwrap();
+        until("the problems are told", || {
+            changes.lock().unwrap().iter().any(|c| c.problems.iter().any(|p| p.contains("new.key")))
+        });
+        let told = problems();
+        std::thread::sleep(std::time::Duration::from_millis(1000));
+        assert_eq!(problems(), told, "a problem is told once");
+        fs::remove_file(place.path("new.key")).unwrap();
         assert_eq!(keys.len(), 2);
         let known = User { key: Some(*bob.public()), ..User::new("bob").with("role", "bob.key") };
         assert!(keys.still_knows(&known));

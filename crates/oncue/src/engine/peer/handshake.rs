@@ -82,6 +82,9 @@ impl<S: Stream> Peer<S> {
     /// What this side waits for until the handshake is done: the cause if it does not come, and a clause that says so.
     pub(crate) fn waits_for(&self) -> (Cause, &'static str) {
         match &self.phase {
+            _ if self.is_asked_about() => {
+                (Cause::NotLetIn, "the authenticator did not decide about the client")
+            }
             _ if self.has_spoken => (Cause::HandshakeTimeout, "the peer did not finish the handshake"),
             Phase::Connecting => match self.out.stream.awaits() {
                 Cause::ResolverUnavailable => {
