@@ -7,6 +7,7 @@ mod demand;
 mod drivers;
 mod frame;
 mod histogram;
+mod keys;
 mod market;
 mod measure;
 mod raw;

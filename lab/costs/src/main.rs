@@ -9,6 +9,7 @@ mod count;
 mod fanout;
 mod gate;
 mod raw;
+mod sealed;
 mod workloads;
 
 use std::process::ExitCode;

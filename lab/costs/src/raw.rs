@@ -6,7 +6,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
 /// Greeting of a 3.1 peer with the NULL mechanism (RFC 37).
-const GREETING: &[u8; 64] = b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01NULL\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+pub(crate) const GREETING: &[u8; 64] =
+    b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01NULL\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
     \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
 /// A peer whose handshake is done.
@@ -36,10 +37,23 @@ pub(crate) const fn wire_bytes(len: usize) -> usize {
 }
 
 impl Peer {
-    /// Connects to [`path`] as a subscriber that holds these prefixes.
+    /// Connects to [`path`].
+    pub(crate) fn connect() -> Peer {
+        Peer::over(UnixStream::connect(path()).expect("a listener at the path"))
+    }
+
+    /// Accepts a connection.
+    pub(crate) fn accept(listener: &UnixListener) -> Peer {
+        Peer::over(listener.accept().expect("a subscriber comes").0)
+    }
+
+    fn over(stream: UnixStream) -> Peer {
+        Peer { stream, buffer: vec![0; 64 << 10] }
+    }
+
+    /// Connects as a subscriber that holds these prefixes.
     pub(crate) fn subscriber<T: AsRef<[u8]>>(prefixes: &[T]) -> Peer {
-        let stream = UnixStream::connect(path()).expect("a listener at the path");
-        let mut peer = Peer { stream, buffer: vec![0; 64 << 10] };
+        let mut peer = Peer::connect();
         let mut hello = hello("SUB");
         for prefix in prefixes {
             hello.extend(command("SUBSCRIBE", prefix.as_ref()));
@@ -51,8 +65,7 @@ impl Peer {
 
     /// Accepts a subscriber as its publisher.
     pub(crate) fn publisher(listener: &UnixListener) -> Peer {
-        let (stream, _) = listener.accept().expect("a subscriber comes");
-        let mut peer = Peer { stream, buffer: vec![0; 64 << 10] };
+        let mut peer = Peer::accept(listener);
         peer.write(&hello("PUB"));
         peer.read_hello();
         peer
@@ -75,9 +88,22 @@ impl Peer {
     /// Reads the greeting and READY.
     fn read_hello(&mut self) {
         self.read(GREETING.len());
+        self.read_command();
+    }
+
+    /// Reads a command, and returns its body.
+    pub(crate) fn read_command(&mut self) -> Vec<u8> {
         let mut header = [0; 2];
-        self.stream.read_exact(&mut header).expect("the peer says READY");
-        self.read(usize::from(header[1]));
+        self.stream.read_exact(&mut header).expect("the peer sends a command");
+        let mut len = usize::from(header[1]);
+        if header[0] & 2 != 0 {
+            let mut rest = [0; 7];
+            self.stream.read_exact(&mut rest).expect("the header is complete");
+            len = usize::from(u16::from_be_bytes([rest[5], rest[6]]));
+        }
+        let mut body = vec![0; len];
+        self.stream.read_exact(&mut body).expect("the command is complete");
+        body
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hint::black_box;
 use std::os::unix::net::UnixListener;
 
-use oncue::{Batch, Engine, Options, Sub, XPub, XPubEvent};
+use oncue::{AllowAny, Batch, Engine, Options, Sub, XPub, XPubEvent};
 
 use crate::count::{Counts, during};
 use crate::fanout::{
@@ -13,6 +13,7 @@ use crate::fanout::{
 };
 use crate::gate::Gate;
 use crate::raw::{self, Peer};
+use crate::sealed;
 
 /// One workload.
 pub(crate) struct Workload {
@@ -63,6 +64,14 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     fans("fan-out-1-of-100", MESSAGES_TO_ONE, 2, 18, to_one_of_many),
     fans("fan-out-own-prefix-100", MESSAGES_TO_ALL, 2, 10, to_all_with_prefixes_of_their_own),
     fans("market-64", MARKET_MESSAGES, 2, 10, market),
+    workload("send-sealed-64", sealed_sends(64), ROUNDS_WARM, ROUNDS_WARM + 10, |rounds| {
+        send_sealed(rounds, 64)
+    }),
+    workload("send-sealed-1024", sealed_sends(1024), ROUNDS_WARM, ROUNDS_WARM + 20, |rounds| {
+        send_sealed(rounds, 1024)
+    }),
+    workload("recv-sealed-64", SEALED, 10, 30, |rounds| recv_sealed(rounds, 64)),
+    workload("recv-sealed-1024", SEALED, 10, 30, |rounds| recv_sealed(rounds, 1024)),
     workload("send-unsubscribed", UNWANTED, ROUNDS_WARM, ROUNDS_WARM + 10, send_unsubscribed),
     workload("send-with-unwanted", UNWANTED, 1, 11, send_with_unwanted),
 ];
@@ -73,6 +82,14 @@ const BATCH: usize = 500;
 const UNWANTED: usize = 10_000;
 /// Messages that one read brings; fewer than the default high-water mark.
 const RECEIVED: usize = 900;
+
+/// Sealed messages of a round; the kernel's buffers take them all.
+const SEALED: usize = 100;
+
+/// As [`sends`], for sealed messages.
+const fn sealed_sends(size: usize) -> usize {
+    150_000 / sealed::sealed_bytes(size)
+}
 
 /// How many messages of `size` bytes a round has. The kernel's buffers must take them all, since with full buffers chance
 /// decides the number of writes; within that as many as possible, since holding the I/O thread costs a little too.
@@ -114,14 +131,18 @@ const OPENING: &str = "~";
 impl Stage {
     /// One subscriber for each set of prefixes; the last prefix of each set must be in no other set.
     fn new(sets: &[Vec<String>]) -> Stage {
+        Stage::with(options(), sets, || sets.iter().map(|set| Peer::subscriber(set)).collect())
+    }
+
+    /// The same, with the peers that `connect` makes.
+    fn with(options: Options, sets: &[Vec<String>], connect: impl FnOnce() -> Vec<Peer>) -> Stage {
         let engine = Engine::start().expect("an engine");
-        let options = Options::new().send_hwm(1 << 20).outbox_bytes_max(64 << 20);
         let publisher = XPub::new(&engine, options).expect("a socket");
         publisher.bind(&raw::endpoint()).expect("a path of its own");
         let mut awaited: HashSet<&str> =
             sets.iter().filter_map(|set| set.last()).map(String::as_str).collect();
         assert_eq!(awaited.len(), sets.len(), "the last prefixes are distinct");
-        let peers = sets.iter().map(|set| Peer::subscriber(set)).collect();
+        let peers = connect();
         while !awaited.is_empty() {
             if let XPubEvent::Wanted(prefix) = publisher.event().wait().expect("subscriptions come") {
                 awaited.retain(|last| last.as_bytes() != &prefix[..]);
@@ -141,6 +162,10 @@ impl Stage {
     }
 }
 
+fn options() -> Options {
+    Options::new().send_hwm(1 << 20).outbox_bytes_max(64 << 20)
+}
+
 fn set(prefix: &str) -> Vec<String> {
     vec![prefix.to_owned()]
 }
@@ -156,6 +181,23 @@ fn send(rounds: usize, size: usize) -> Counts {
                 }
             });
             stage.peers[0].read(raw::wire_bytes(OPENING.len()) + sends(size) * raw::wire_bytes(size));
+        }
+    })
+}
+
+fn send_sealed(rounds: usize, size: usize) -> Counts {
+    let options = options().curve_server(sealed::server(), AllowAny);
+    let mut stage = Stage::with(options, &[set("")], || vec![sealed::subscriber()]);
+    let payload = vec![b'x'; size];
+    let bytes = sealed::sealed_bytes(OPENING.len()) + sealed_sends(size) * sealed::sealed_bytes(size);
+    during(|| {
+        for _ in 0..rounds {
+            stage.at_once(|publisher| {
+                for _ in 0..sealed_sends(size) {
+                    publisher.send(&payload[..]).expect("there is room");
+                }
+            });
+            stage.peers[0].read(bytes);
         }
     })
 }
@@ -197,14 +239,42 @@ fn send_large(rounds: usize) -> Counts {
 
 /// A subscriber to everything, and its raw publisher.
 fn subscriber() -> (Sub, Peer) {
-    let engine = Engine::start().expect("an engine");
-    let listener = UnixListener::bind(raw::path()).expect("a path of its own");
-    let subscriber = Sub::new(&engine, Options::new()).expect("a socket");
-    subscriber.subscribe("").expect("a subscription");
-    subscriber.connect(&raw::endpoint()).expect("an endpoint");
+    let (subscriber, listener) = connecting(Options::new());
     let peer = Peer::publisher(&listener);
     std::fs::remove_file(raw::path()).expect("it was made above");
     (subscriber, peer)
+}
+
+fn connecting(options: Options) -> (Sub, UnixListener) {
+    let engine = Engine::start().expect("an engine");
+    let listener = UnixListener::bind(raw::path()).expect("a path of its own");
+    let subscriber = Sub::new(&engine, options).expect("a socket");
+    subscriber.subscribe("").expect("a subscription");
+    subscriber.connect(&raw::endpoint()).expect("an endpoint");
+    (subscriber, listener)
+}
+
+/// What the raw publisher needs to seal the messages is in it.
+fn recv_sealed(rounds: usize, size: usize) -> Counts {
+    let options = Options::new().curve_client(sealed::client(), *sealed::server().public());
+    let (subscriber, listener) = connecting(options);
+    let (mut peer, mut sealer) = sealed::publisher(Peer::accept(&listener));
+    std::fs::remove_file(raw::path()).expect("it was made above");
+    let payload = vec![b'x'; size];
+    let mut block = Vec::new();
+    during(|| {
+        for _ in 0..rounds {
+            block.clear();
+            for _ in 0..SEALED {
+                sealed::put_sealed(&mut sealer, &payload, false, &mut block);
+            }
+            peer.write(&block);
+            for _ in 0..SEALED {
+                let message = subscriber.recv().wait().expect("a message comes");
+                black_box(message.topic().len());
+            }
+        }
+    })
 }
 
 fn recv(rounds: usize) -> Counts {

@@ -7,6 +7,7 @@ use zmq::{Context, Message, Socket, SocketType};
 use super::{Publisher, Setup, Subscriber, endpoint, port_of};
 use crate::Outcome;
 use crate::frame::Shape;
+use crate::keys;
 
 /// With the default of 1000 a NODROP publisher stops and starts; its guide recommends a higher mark for throughput.
 pub(super) const HIGH_WATER_MARK: i32 = 100_000;
@@ -43,6 +44,10 @@ impl Publisher for LibzmqPub {
             socket.set_sndhwm(HIGH_WATER_MARK)?;
             drop_nothing(&mut socket)?;
         }
+        if setup.curve {
+            socket.set_curve_server(true)?;
+            socket.set_curve_secretkey(keys::server().secret().bytes())?;
+        }
         socket.bind("tcp://127.0.0.1:*")?;
         let last = socket.get_last_endpoint()?.map_err(|_| "libzmq's endpoint is not text")?;
         let port = port_of(&last)?;
@@ -67,6 +72,12 @@ impl Subscriber for LibzmqSub {
         socket.set_rcvhwm(HIGH_WATER_MARK)?;
         for prefix in prefixes {
             socket.set_subscribe(prefix)?;
+        }
+        if setup.curve {
+            let own = keys::client();
+            socket.set_curve_serverkey(keys::server().public().bytes())?;
+            socket.set_curve_publickey(own.public().bytes())?;
+            socket.set_curve_secretkey(own.secret().bytes())?;
         }
         socket.connect(&endpoint(port))?;
         Ok(LibzmqSub { socket, message: Message::new() })

@@ -30,6 +30,8 @@ pub struct Setup {
     pub many: bool,
     /// Prefixes of one peer.
     pub prefixes: u64,
+    /// Whether connections are encrypted, with the publisher as the server.
+    pub curve: bool,
 }
 
 /// A publisher of one implementation.

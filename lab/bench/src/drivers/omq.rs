@@ -2,14 +2,25 @@
 //! queue is full; `xpub_nodrop`; `try_recv`, and `recv` if no message is there.
 
 use omq_tokio::blocking::Socket;
-use omq_tokio::{Context, ContextConfig, Message, Options, SocketType, TrySendError};
+use omq_tokio::{
+    Context, ContextConfig, CurveKeypair, CurvePublicKey, CurveSecretKey, Message, Options, SocketType,
+    TrySendError,
+};
 
 use super::{Publisher, Setup, Subscriber, endpoint, port_of};
 use crate::Outcome;
 use crate::frame::Shape;
+use crate::keys;
 
 fn context(setup: Setup) -> Context {
     Context::with_config(ContextConfig { io_threads: setup.threads })
+}
+
+fn keypair(keys: &oncue::curve::KeyPair) -> CurveKeypair {
+    CurveKeypair {
+        public: CurvePublicKey::from_bytes(*keys.public().bytes()),
+        secret: CurveSecretKey::from_bytes(*keys.secret().bytes()),
+    }
 }
 
 pub struct OmqPub {
@@ -22,7 +33,10 @@ pub struct OmqPub {
 impl Publisher for OmqPub {
     async fn bind(setup: Setup) -> Outcome<(OmqPub, u16)> {
         let context = context(setup);
-        let options = Options { xpub_nodrop: !setup.may_drop, ..Options::default() };
+        let mut options = Options { xpub_nodrop: !setup.may_drop, ..Options::default() };
+        if setup.curve {
+            options = options.curve_server(keypair(&keys::server()));
+        }
         let socket = context.blocking_socket(SocketType::Pub, options);
         let bound = socket.bind("tcp://127.0.0.1:0")?;
         let port = port_of(&bound.to_string())?;
@@ -61,7 +75,12 @@ pub struct OmqSub {
 impl Subscriber for OmqSub {
     async fn connect(setup: Setup, port: u16, prefixes: &[Vec<u8>]) -> Outcome<OmqSub> {
         let context = context(setup);
-        let socket = context.blocking_socket(SocketType::Sub, Options::default());
+        let mut options = Options::default();
+        if setup.curve {
+            let server = CurvePublicKey::from_bytes(*keys::server().public().bytes());
+            options = options.curve_client(keypair(&keys::client()), server);
+        }
+        let socket = context.blocking_socket(SocketType::Sub, options);
         socket.connect(&*endpoint(port))?;
         for prefix in prefixes {
             socket.subscribe(prefix.clone())?;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use oncue::{Batch, Engine, EngineOptions, ErrorKind, OnFull, Options, Pub, Sub};
+use oncue::{AllowAny, Batch, Engine, EngineOptions, ErrorKind, OnFull, Options, Pub, Sub};
 
 use super::{Publisher, Setup, Subscriber, endpoint, port_of};
 use crate::Outcome;
 use crate::frame::{FIN, PROBE, Shape};
+use crate::keys;
 
 fn engine(setup: Setup) -> Outcome<Engine> {
     Ok(Engine::with(EngineOptions::new().io_threads(setup.threads))?)
@@ -33,6 +34,9 @@ impl Publisher for OncuePub {
         if setup.prefixes > QUOTA {
             options = options.prefixes_max(u32::MAX).prefix_bytes_max(u64::MAX);
             options = options.prefixes_per_user_max(u32::MAX).prefix_bytes_per_user_max(u64::MAX);
+        }
+        if setup.curve {
+            options = options.curve_server(keys::server(), AllowAny);
         }
         let socket = Pub::new(&engine(setup)?, options)?;
         let port = port_of(&socket.bind("tcp://127.0.0.1:0")?.to_string())?;
@@ -75,7 +79,11 @@ pub struct OncueSub {
 
 impl Subscriber for OncueSub {
     async fn connect(setup: Setup, port: u16, prefixes: &[Vec<u8>]) -> Outcome<OncueSub> {
-        let socket = Sub::new(&engine(setup)?, Options::new())?;
+        let mut options = Options::new();
+        if setup.curve {
+            options = options.curve_client(keys::client(), *keys::server().public());
+        }
+        let socket = Sub::new(&engine(setup)?, options)?;
         for prefix in prefixes {
             socket.subscribe(prefix)?;
         }

@@ -1,14 +1,17 @@
 //! The raw drain: any number of subscribers without a library, on one thread. It counts messages by their bytes, and checks
-//! the sequence numbers of only the first and the last message of each read, so that it costs almost nothing.
+//! the sequence numbers of only the first and the last message of each read, so that it costs almost nothing. Of encrypted
+//! messages (`--curve`) it deciphers only the beginning of these, and checks no tag: the publisher alone is measured.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use oncue_core::mechanism::curve::MESSAGE_OVERHEAD_BYTES;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event as Ready, EventData, EventFlags};
 use socket2::{Domain, Socket, Type};
 
+use super::sealed::{self, Sealed};
 use super::wire;
 use crate::Outcome;
 use crate::args::Args;
@@ -27,6 +30,8 @@ const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// One subscriber.
 struct Peer {
     stream: TcpStream,
+    /// If it is encrypted.
+    sealed: Option<Sealed>,
     /// The beginning of an incomplete message.
     partial: Vec<u8>,
     next: u64,
@@ -43,12 +48,16 @@ pub fn run(args: &Args) -> Outcome {
         (args.need("port")?, args.or("peers", 1)?, args.or("idle", 0)?);
     let control = Control::listen();
     let idle = (0..idle).map(|_| connect_idle(port, &shape)).collect::<Outcome<Vec<_>>>()?;
-    let peers = (0..peers).map(|number| connect(port, number)).collect::<Outcome<Vec<_>>>()?;
+    let curve = args.has("curve");
+    let peers = (0..peers)
+        .map(|number| if curve { connect_sealed(port) } else { connect(port, number).map(in_clear) })
+        .collect::<Outcome<Vec<_>>>()?;
     tell(&Event::Connected);
-    let encoded = (0..).zip(&peers).map(|(number, (_, commands))| encode(&shape, number, *commands));
+    let encoded = (0..).zip(&peers).map(|(number, (_, commands, _))| encode(&shape, number, *commands));
     let encoded: Vec<Vec<u8>> = encoded.collect();
     let start = Instant::now();
-    let peers = peers.into_iter().zip(encoded).map(|((stream, _), out)| subscribe(stream, &out));
+    let peers =
+        peers.into_iter().zip(encoded).map(|((stream, _, sealed), out)| subscribe(stream, sealed, &out));
     let peers = peers.collect::<Outcome<Vec<_>>>()?;
     let cut = Duration::from_secs_f64(args.or("cut", 30.0)?);
     let report = Drain::new(shape, peers, cut)?
@@ -76,6 +85,18 @@ pub(super) fn connect(port: u16, number: u64) -> Outcome<(TcpStream, bool)> {
     Ok((stream, commands))
 }
 
+fn in_clear((stream, commands): (TcpStream, bool)) -> (TcpStream, bool, Option<Sealed>) {
+    (stream, commands, None)
+}
+
+/// An encrypted connection, and whether its publisher understands SUBSCRIBE commands.
+fn connect_sealed(port: u16) -> Outcome<(TcpStream, bool, Option<Sealed>)> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_nodelay(true)?;
+    let (sealed, commands) = sealed::shake_hands(&mut stream, "SUB")?;
+    Ok((stream, commands, Some(sealed)))
+}
+
 /// The subscriptions of connection number `number`.
 pub(super) fn encode(shape: &Shape, number: u64, commands: bool) -> Vec<u8> {
     let mut out = Vec::new();
@@ -85,10 +106,13 @@ pub(super) fn encode(shape: &Shape, number: u64, commands: bool) -> Vec<u8> {
     out
 }
 
-fn subscribe(mut stream: TcpStream, subscriptions: &[u8]) -> Outcome<Peer> {
-    stream.write_all(subscriptions)?;
+fn subscribe(mut stream: TcpStream, mut sealed: Option<Sealed>, subscriptions: &[u8]) -> Outcome<Peer> {
+    match &mut sealed {
+        None => stream.write_all(subscriptions)?,
+        Some(sealed) => stream.write_all(&sealed.seal_short(subscriptions))?,
+    }
     stream.set_nonblocking(true)?;
-    Ok(Peer { stream, partial: Vec::new(), next: 0, probed: false, finished: false })
+    Ok(Peer { stream, sealed, partial: Vec::new(), next: 0, probed: false, finished: false })
 }
 
 /// A subscriber that never reads, with the smallest buffer that the system allows: ten thousand of them are to test the
@@ -103,7 +127,7 @@ fn connect_idle(port: u16, shape: &Shape) -> Outcome<TcpStream> {
     let commands = wire::shake_hands(&mut stream, "SUB")?;
     let fill = Shape { topics: Topics::Fill, ..*shape };
     let out = [encode(&fill, 0, commands), encode(shape, 0, commands)].concat();
-    Ok(subscribe(stream, &out)?.stream)
+    Ok(subscribe(stream, None, &out)?.stream)
 }
 
 struct Drain {
@@ -122,7 +146,9 @@ struct Drain {
 
 impl Drain {
     fn new(shape: Shape, peers: Vec<Peer>, cut: Duration) -> Outcome<Drain> {
-        let step = wire::header_bytes(shape.size) + shape.size;
+        let is_sealed = peers.iter().any(|peer| peer.sealed.is_some());
+        let body = shape.size + if is_sealed { MESSAGE_OVERHEAD_BYTES } else { 0 };
+        let step = wire::header_bytes(body) + body;
         let (unprobed, unfinished) = (peers.len(), peers.len());
         let buffer = vec![0; READ_BYTES + step];
         let report = Report::default();
@@ -179,11 +205,13 @@ impl Drain {
     /// Counts the whole messages at the front of the buffer.
     fn count(&mut self, number: usize, whole: usize) -> Outcome {
         let (peer, messages) = (&mut self.peers[number], &self.buffer[..whole]);
+        let (sealed, shape) = (&peer.sealed, &self.shape);
         let seq_of = |message: &[u8]| {
-            let body = &message[wire::header_bytes(self.shape.size)..];
-            self.shape
-                .seq(body)
-                .ok_or_else(|| format!("a message does not belong to this run: {}", message.escape_ascii()))
+            let seq = match sealed {
+                None => shape.seq(&message[wire::header_bytes(shape.size)..]),
+                Some(sealed) => sealed.seq(message),
+            };
+            seq.ok_or_else(|| format!("a message does not belong to this run: {}", message.escape_ascii()))
         };
         let first = seq_of(&messages[..self.step])?;
         let last = seq_of(&messages[whole - self.step..])?;

@@ -8,4 +8,5 @@ pub mod market;
 pub mod trip;
 pub mod writer;
 
+mod sealed;
 mod wire;

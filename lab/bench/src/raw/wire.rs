@@ -15,17 +15,7 @@ pub const MORE: u8 = 1;
 
 /// Does the handshake as a peer of this socket type. Returns whether the other side understands SUBSCRIBE commands.
 pub fn shake_hands(stream: &mut TcpStream, socket_type: &str) -> io::Result<bool> {
-    let mut greeting = [0; GREETING_BYTES];
-    greeting[0] = 0xff;
-    greeting[8] = 1;
-    greeting[9] = 0x7f;
-    greeting[10] = 3;
-    greeting[11] = 1;
-    greeting[12..16].copy_from_slice(b"NULL");
-    stream.write_all(&greeting)?;
-    let mut theirs = [0; GREETING_BYTES];
-    stream.read_exact(&mut theirs)?;
-
+    let commands = greet(stream, b"NULL")?;
     let mut ready = b"\x05READY\x0bSocket-Type\0\0\0".to_vec();
     ready.push(u8::try_from(socket_type.len()).expect("a type's name is short"));
     ready.extend_from_slice(socket_type.as_bytes());
@@ -34,6 +24,21 @@ pub fn shake_hands(stream: &mut TcpStream, socket_type: &str) -> io::Result<bool
     stream.write_all(&out)?;
     let (_, body) = read_frame(stream)?;
     assert!(body.starts_with(b"\x05READY"), "the peer answered {}", body.escape_ascii());
+    Ok(commands)
+}
+
+/// Exchanges greetings. Returns whether the other side understands SUBSCRIBE commands.
+pub fn greet(stream: &mut TcpStream, mechanism: &[u8]) -> io::Result<bool> {
+    let mut greeting = [0; GREETING_BYTES];
+    greeting[0] = 0xff;
+    greeting[8] = 1;
+    greeting[9] = 0x7f;
+    greeting[10] = 3;
+    greeting[11] = 1;
+    greeting[12..12 + mechanism.len()].copy_from_slice(mechanism);
+    stream.write_all(&greeting)?;
+    let mut theirs = [0; GREETING_BYTES];
+    stream.read_exact(&mut theirs)?;
     Ok(theirs[10] > 3 || (theirs[10] == 3 && theirs[11] >= 1))
 }
 

@@ -59,7 +59,7 @@ const CHANGES: u64 = 1000;
 /// One measured case.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// `W1` to `W8`, `W10` and `W11`.
+    /// `W1` to `W11`.
     pub workload: &'static str,
     /// Its name within the workload.
     pub name: String,
@@ -83,6 +83,8 @@ pub struct Case {
     pub changes: u64,
     /// Messages a second that are offered; without it as many as possible.
     pub rate: Option<f64>,
+    /// Whether connections are encrypted.
+    pub curve: bool,
 }
 
 /// All implementations, ours first and the limit of the machine last.
@@ -108,6 +110,9 @@ const OF_A_CATALOGUE: [&str; 6] = ["oncue", "oncue-batch", "oncue-loop", "oncue-
 /// The implementations whose proxy is measured; the raw one copies bytes.
 const OF_A_PROXY: [&str; 4] = ["oncue", "libzmq", "omq", "raw"];
 
+/// The implementations that can encrypt.
+const WITH_CURVE: [&str; 3] = ["oncue", "libzmq", "omq"];
+
 impl Case {
     pub(super) fn new(workload: &'static str, name: String, size: usize) -> Case {
         Case {
@@ -125,6 +130,7 @@ impl Case {
             wanted: WANTED,
             changes: 0,
             rate: None,
+            curve: false,
         }
     }
 
@@ -136,6 +142,7 @@ impl Case {
     pub fn is_for(&self, implementation: &str) -> bool {
         match implementation {
             _ if self.workload == "W8" => OF_A_PROXY.contains(&implementation),
+            _ if self.workload == "W9" => WITH_CURVE.contains(&implementation),
             _ if self.aim == Aim::OnDemand => OF_A_CATALOGUE.contains(&implementation),
             // The rivals that take ten million prefixes at all need minutes and gigabytes for them.
             _ if self.topics.count() > PREFIXES => implementation == "oncue",
@@ -196,6 +203,23 @@ pub fn all(quick: bool) -> Vec<Case> {
     }
     let trip = Case::new("W8", "64 B, the way through a proxy".to_owned(), 64);
     cases.push(Case { publisher: Side::Raw, subscriber: Side::Raw, aim: Aim::ProxyTrip, ..trip });
+    cases.extend(encrypted(quick));
+    cases
+}
+
+/// W9: each case with CURVE, and in clear, so that the price of encryption can be read.
+fn encrypted(quick: bool) -> Vec<Case> {
+    let sizes: &[usize] = if quick { &[64] } else { &[64, 1024, 16384] };
+    let mut cases = Vec::new();
+    for (peers, &size) in [1, 100].into_iter().flat_map(|peers| sizes.iter().map(move |size| (peers, size))) {
+        for (curve, how) in [(true, "CURVE"), (false, "in clear")] {
+            let case = match peers {
+                1 => Case::new("W9", format!("{size} B, {how}"), size),
+                _ => Case::new("W9", format!("{size} B x {peers}, {how}"), size).into_drain(peers),
+            };
+            cases.push(Case { curve, ..case });
+        }
+    }
     cases
 }
 

@@ -85,6 +85,9 @@ pub(super) fn options(case: &Case, player: &Player, seconds: f64) -> Vec<String>
     if case.may_drop {
         options.push("--drop".to_owned());
     }
+    if case.curve {
+        options.push("--curve".to_owned());
+    }
     options
 }
 

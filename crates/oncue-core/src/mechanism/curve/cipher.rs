@@ -15,6 +15,10 @@ use zeroize::Zeroizing;
 use super::keys::{KEY_BYTES, PublicKey, SecretKey};
 use super::len::TAG;
 
+/// How many bytes of room [`SharedKey::seal`] needs in front of what it encrypts: the key of the tag is the first half of the
+/// key stream's first block.
+pub(super) const PADDING: usize = KEY_BYTES;
+
 /// A key that two sides share. It is zeroed when it is dropped, and never printed.
 #[derive(Clone)]
 pub(super) struct SharedKey(Zeroizing<[u8; KEY_BYTES]>);
@@ -49,42 +53,45 @@ impl SharedKey {
         SharedKey(Zeroizing::new(hsalsa::<U10>(&(*self.0).into(), &(*prefix).into()).into()))
     }
 
-    /// Encrypts `body` in place, under a key that is [derived](Self::derive), and returns the tag.
+    /// Encrypts in place what is behind the first [`PADDING`] bytes, under a key that is [derived](Self::derive), and returns
+    /// the tag. The padding makes whole blocks of the key stream fall on `padded` (NaCl's own interface has it too); what is in
+    /// it is lost.
     #[inline]
-    pub(super) fn seal(&self, counter: &[u8; 8], body: &mut [u8]) -> [u8; TAG] {
-        let (mut stream, one_time) = self.stream(counter);
-        stream.apply_keystream(body);
-        tag(&one_time, body)
+    pub(super) fn seal(&self, counter: &[u8; 8], padded: &mut [u8]) -> [u8; TAG] {
+        let (padding, _) = padded.split_first_chunk_mut::<PADDING>().expect("there is padding");
+        *padding = [0; PADDING];
+        Salsa20::new(&(*self.0).into(), &(*counter).into()).apply_keystream(padded);
+        let (one_time, body) = padded.split_first_chunk_mut::<PADDING>().expect("as before");
+        let tag = tag(one_time, body);
+        *one_time = [0; PADDING];
+        tag
     }
 
     /// Decrypts `body` in place if the tag is right. Nothing is changed if it is not.
     #[inline]
     #[must_use]
     pub(super) fn open(&self, counter: &[u8; 8], of_peer: &[u8; TAG], body: &mut [u8]) -> bool {
-        let (mut stream, one_time) = self.stream(counter);
-        let genuine = bool::from(tag(&one_time, body).ct_eq(of_peer));
-        if genuine {
-            stream.apply_keystream(body);
-        }
-        genuine
-    }
-
-    /// The key stream behind its first 32 bytes, and those: the key of the tag.
-    #[inline]
-    fn stream(&self, counter: &[u8; 8]) -> (Salsa20, Zeroizing<[u8; KEY_BYTES]>) {
         let mut stream = Salsa20::new(&(*self.0).into(), &(*counter).into());
-        let mut one_time = Zeroizing::new([0; KEY_BYTES]);
-        stream.apply_keystream(&mut *one_time);
-        (stream, one_time)
+        // The key of the tag, and what deciphers the first bytes of the body. Not zeroed: it was good for this body alone.
+        let mut block = [0; 2 * PADDING];
+        stream.apply_keystream(&mut block);
+        let (one_time, beginning) = block.split_first_chunk::<PADDING>().expect("the block is longer");
+        if !bool::from(tag(one_time, body).ct_eq(of_peer)) {
+            return false;
+        }
+        let (start, rest) = body.split_at_mut(body.len().min(PADDING));
+        start.iter_mut().zip(beginning).for_each(|(byte, key)| *byte ^= key);
+        stream.apply_keystream(rest);
+        true
     }
 
     /// Appends a box: the tag, and the encrypted `plain`.
     pub(super) fn put_box(&self, prefix: &[u8; 16], counter: &[u8; 8], plain: &[u8], out: &mut Vec<u8>) {
         let start = out.len();
-        out.extend_from_slice(&[0; TAG]);
+        out.extend_from_slice(&[0; PADDING]);
         out.extend_from_slice(plain);
-        let tag = self.derive(prefix).seal(counter, &mut out[start + TAG..]);
-        out[start..start + TAG].copy_from_slice(&tag);
+        let tag = self.derive(prefix).seal(counter, &mut out[start..]);
+        out.splice(start..start + PADDING, tag);
     }
 
     /// What a box holds; `None` if it was not made with this key and nonce.

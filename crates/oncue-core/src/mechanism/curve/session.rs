@@ -2,7 +2,7 @@
 //! `\x07MESSAGE`, a counter of 8 bytes, and a box that holds a flags byte and the frame's body.
 
 use super::CurveError;
-use super::cipher::SharedKey;
+use super::cipher::{PADDING, SharedKey};
 use super::len::TAG;
 
 /// How many bytes the body of a MESSAGE has beyond the body of the frame that it holds.
@@ -12,6 +12,7 @@ const NAME: &[u8; 8] = b"\x07MESSAGE";
 const COUNTER_AT: usize = NAME.len();
 const TAG_AT: usize = COUNTER_AT + 8;
 const FLAGS_AT: usize = TAG_AT + TAG;
+const _: () = assert!(FLAGS_AT == PADDING);
 
 /// The flags inside the box. A command is 2 here, and 4 outside.
 const MORE_INSIDE: u8 = 0x01;
@@ -60,10 +61,11 @@ impl Sealer {
     pub fn seal(&mut self, body: &mut [u8], more: bool, command: bool) {
         self.last = self.last.checked_add(1).expect("a connection has fewer than 2^64 frames");
         let counter = self.last.to_be_bytes();
+        body[FLAGS_AT] = (u8::from(more) * MORE_INSIDE) | (u8::from(command) * COMMAND_INSIDE);
+        // What goes in front of the flags has as many bytes as the padding.
+        let tag = self.key.seal(&counter, body);
         body[..COUNTER_AT].copy_from_slice(NAME);
         body[COUNTER_AT..TAG_AT].copy_from_slice(&counter);
-        body[FLAGS_AT] = (u8::from(more) * MORE_INSIDE) | (u8::from(command) * COMMAND_INSIDE);
-        let tag = self.key.seal(&counter, &mut body[FLAGS_AT..]);
         body[TAG_AT..FLAGS_AT].copy_from_slice(&tag);
     }
 
