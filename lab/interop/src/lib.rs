@@ -5,6 +5,7 @@
 
 pub mod allocation;
 pub mod directory;
+pub mod exchange;
 pub mod foreign;
 pub mod forked;
 pub mod leftovers;
