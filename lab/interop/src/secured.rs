@@ -91,8 +91,9 @@ impl Secrets {
         let (tcp, ipc) = ("tcp://127.0.0.1:0", ipc());
         for (endpoint, binds) in [(tcp, Binds::Publisher), (tcp, Binds::Subscriber), (&ipc[..], server)] {
             let mut other = self.theirs(we, Foreign::of(library, theirs));
-            // Large messages once.
-            let check = if (endpoint, binds) == (tcp, server) { check } else { check_briefly };
+            // Large messages once. A publisher of pyomq 0.27.3 drops some of those that are sent in a burst.
+            let drops = library == Library::Pyomq && !we_publish;
+            let check = if (endpoint, binds) == (tcp, server) && !drops { check } else { check_briefly };
             match we_publish {
                 true => check(&mut *publisher(ours, &engine, self.ours(we)), &mut other, binds, endpoint),
                 false => check(&mut other, &mut *subscriber(ours, &engine, self.ours(we)), binds, endpoint),
