@@ -240,6 +240,26 @@ fn a_socket_of_another_mechanism_that_connects_is_named() {
 }
 
 #[test]
+fn a_socket_whose_mechanism_is_put_right_is_connected() {
+    within_a_minute(|| {
+        // libzmq tries no second time after such a failure.
+        let secrets = Secrets::curve();
+        let subscriber = Sub::new(&Engine::start().unwrap(), secrets.ours(We::Call)).unwrap();
+        let events = subscriber.events();
+        let mut peer = Foreign::new("PUB");
+        let endpoint = peer.bind(TCP);
+        subscriber.connect(&endpoint).unwrap();
+        assert_eq!(failure(&events).0.to_string(), "it has no CURVE");
+        peer.kill();
+        let mut peer = secrets.theirs(We::Call, Foreign::new("PUB"));
+        peer.bind(&endpoint);
+        until("it is connected", || {
+            matches!(events.try_next().unwrap().map(|event| event.kind), Some(Kind::Connected { .. }))
+        });
+    });
+}
+
+#[test]
 fn two_servers_wait_for_each_other_until_our_deadline() {
     within_a_minute(|| {
         let engine = Engine::start().unwrap();

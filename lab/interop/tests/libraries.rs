@@ -127,6 +127,23 @@ fn a_client_of_zeromq_js_is_told_that_it_is_not_let_in() {
     });
 }
 
+#[test]
+fn a_second_server_of_pyomq_is_named_at_once() {
+    if !Library::Pyomq.is_here() {
+        return;
+    }
+    within_a_minute(|| {
+        // Its greeting says that it is one, as ours does.
+        let secrets = Secrets::curve();
+        let options = secrets.ours(We::Serve).handshake_timeout(Duration::from_secs(600));
+        let publisher = XPub::new(&Engine::start().unwrap(), options).unwrap();
+        let events = publisher.events();
+        let mut peer = secrets.theirs(We::Call, Foreign::of(Library::Pyomq, "SUB"));
+        peer.connect(&publisher.bind("tcp://127.0.0.1:0").unwrap().to_string());
+        assert_eq!(cause(&events).to_string(), "it is a server as well; one must be the client");
+    });
+}
+
 /// A server of theirs that does not let us in is named.
 fn refuses(library: Library) {
     if !library.is_here() {

@@ -621,6 +621,58 @@ fn a_changed_welcome_or_ready_is_refused() {
     });
 }
 
+#[test]
+fn a_server_that_closes_at_any_step_leaves_a_hint() {
+    within_a_minute(|| {
+        let hint =
+            "perhaps this side has another server key than the peer's, the peer does not let this side in";
+        for step in 0..3 {
+            let ours = Client::new();
+            let mut raw = ours.accept();
+            let mut mechanism = ours.mechanism();
+            greet(&mut raw, 1, false, false);
+            if step > 0 {
+                let (_, hello) = raw.read_frame();
+                if step > 1 {
+                    raw.write(&answer(&mut mechanism, &hello));
+                    raw.read_frame();
+                }
+            }
+            drop(raw);
+            loop {
+                if let Kind::Failed { cause, error, .. } = next(&ours.events) {
+                    assert_eq!(cause, Cause::ClosedInHandshake, "step {step}");
+                    assert!(error.to_string().contains(hint), "step {step}: {error}");
+                    break;
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_limit_on_messages_counts_what_is_inside_and_leaves_the_handshake_alone() {
+    within_a_minute(|| {
+        // A message counts with the header that it would have in clear. libzmq counts the sealed frame, and cuts the
+        // handshake with it.
+        let ours = Client::with(|options| options.message_bytes_max(100));
+        ours.socket.subscribe("").unwrap();
+        let mut peer = Sealed::server(ours.accept(), 1, false, ours.mechanism());
+        peer.expect(ORDER, b"\x09SUBSCRIBE");
+        peer.send(&[b'a'; 98]);
+        let message = ours.socket.recv().wait_timeout(PATIENCE).expect("a message in time").unwrap();
+        assert_eq!(message.topic(), [b'a'; 98]);
+        peer.send(&[b'a'; 99]);
+        assert_eq!(ours.cause(), Cause::BoundExceeded);
+        peer.raw.expect_end();
+        // Nobody waits for what is announced beyond the limit.
+        let mut peer = Sealed::server(ours.accept(), 1, false, ours.mechanism());
+        peer.raw.write(&[&[LONG][..], &(1_u64 << 62).to_be_bytes(), b"\x07MESSAGE"].concat());
+        assert_eq!(ours.cause(), Cause::BoundExceeded);
+        peer.raw.expect_end();
+    });
+}
+
 /// A deadline that leaves a loaded machine enough time for the steps before.
 const DEADLINE: Duration = Duration::from_millis(700);
 
