@@ -39,11 +39,15 @@ function z85(bytes) {
   return text
 }
 
-/** Answers the requests of ZAP (RFC 27) by `users`. */
+/** Answers the requests of ZAP (RFC 27) by `users`, from its return on: without a handler libzmq refuses, and may not try again. */
 async function authenticate() {
   if (handler) return
   handler = new zmq.Reply()
   await handler.bind("inproc://zeromq.zap.01")
+  serve()
+}
+
+async function serve() {
   for await (const [version, id, , , , mechanism, ...credentials] of handler) {
     const good = users(mechanism.toString(), credentials)
     await handler.send([version, id, good ? "200" : "400", good ? "OK" : "no", "", ""])
@@ -82,11 +86,11 @@ const orders = {
   let_in_plain: (user, password) => {
     users = (mechanism, [name, word]) =>
       mechanism === "PLAIN" && name.equals(unhex(user)) && word.equals(unhex(password))
-    authenticate()
+    return authenticate()
   },
   let_in_curve: (...keys) => {
     users = (mechanism, [key]) => mechanism === "CURVE" && keys.includes(hexed(Buffer.from(z85(key))))
-    authenticate()
+    return authenticate()
   },
   observe: async () => {
     const observed = socket.events
