@@ -1,5 +1,5 @@
 //! CURVE with libzmq, in both roles and in both directions: every pair of socket types, and each way in which the two may not
-//! come together. The bytes are in sealed.rs.
+//! come together. The bytes are in sealed/.
 
 use std::time::{Duration, Instant};
 
