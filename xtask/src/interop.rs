@@ -1,8 +1,9 @@
-//! `cargo xtask interop`: the tests of lab/interop against libzmq through pyzmq, and against raw sockets.
+//! `cargo xtask interop`: the tests of lab/interop against libzmq through pyzmq, against pyomq and zeromq.js, and against raw
+//! sockets.
 
 use crate::step::{self, Counts, Tally};
 use crate::workspace::{cargo, target};
-use crate::{Trouble, nothing_left, python};
+use crate::{Trouble, libraries, nothing_left, python};
 
 /// The tests of lab/interop need a Python with pyzmq. They are behind this feature, so that a plain `cargo test` does not
 /// run them.
@@ -37,5 +38,18 @@ pub(crate) fn steps(filter: Option<&str>) -> Tally {
     if let Some(packages) = &python.packages {
         tests.env("PYTHONPATH", packages);
     }
-    step::run("interop", tests, Counts::TestResults)
+    let mut tally = Tally::default();
+    let others = [
+        ("ONCUE_PYOMQ", "pyomq", libraries::pyomq()),
+        ("ONCUE_ZEROMQ_JS", "zeromq.js", libraries::zeromq_js()),
+    ];
+    for (variable, name, found) in others {
+        if let Err(why) = &found {
+            println!("== interop: SKIPPED {name}: {why}");
+            tally.skipped += 1;
+        }
+        tests.env(variable, found.unwrap_or_default());
+    }
+    tally.add(step::run("interop", tests, Counts::TestResults));
+    tally
 }

@@ -7,6 +7,7 @@ mod fuzz;
 mod house;
 mod interop;
 mod leftovers;
+mod libraries;
 mod package;
 mod python;
 mod serve;

@@ -70,14 +70,14 @@ pub(crate) fn steps() -> Tally {
 }
 
 /// An interpreter, and its version as `3.11`.
-struct Interpreter {
-    program: PathBuf,
+pub(crate) struct Interpreter {
+    pub(crate) program: PathBuf,
     version: String,
 }
 
 impl Interpreter {
     /// 11 of `3.11`.
-    fn minor(&self) -> u32 {
+    pub(crate) fn minor(&self) -> u32 {
         self.version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or_default()
     }
 }
@@ -93,7 +93,7 @@ fn chosen(first: &Path) -> Vec<Interpreter> {
 }
 
 /// This one, and the others from 3.10 on that are here: on the PATH, or of pyenv. One of each version.
-fn interpreters(first: &Path) -> Vec<Interpreter> {
+pub(crate) fn interpreters(first: &Path) -> Vec<Interpreter> {
     let mut found: Vec<Interpreter> = Vec::new();
     let names = (10..=15).map(|minor| PathBuf::from(format!("python3.{minor}")));
     let home = std::env::var_os("PYENV_ROOT").map(PathBuf::from);

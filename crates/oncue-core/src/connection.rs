@@ -164,7 +164,7 @@ pub struct Handshake {
     config: HandshakeConfig,
     mechanism: Mechanism,
     state: State,
-    /// The greeting looks like that of libzmq 4.2 or later.
+    /// The greeting looks like that of libzmq 4.3.3 or later. 4.3.0 to 4.3.2 cannot be told from 4.0 to 4.2.
     is_libzmq: bool,
 }
 

@@ -1,8 +1,11 @@
-//! A libzmq socket in a Python process, driven by lines. The other half is py/peer.py.
+//! A socket of another library in a process of its own, driven by lines. The other half is py/peer.py, or js/peer.js.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use oncue::curve::{KeyPair, PublicKey};
 
 use crate::PATIENCE;
 use crate::program::Program;
@@ -31,17 +34,157 @@ pub fn oncue(args: &[&str]) -> Command {
     command
 }
 
-/// A socket of libzmq. Dropping it ends its process as a crash would.
+/// Another library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Library {
+    /// libzmq, in Python.
+    Pyzmq,
+    /// omq, in Python.
+    Pyomq,
+    /// libzmq, in Node.js.
+    ZeromqJs,
+}
+
+impl Library {
+    /// What runs a socket of it; `None` if it could not be installed here.
+    fn command(self) -> Option<Command> {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        match self {
+            Library::Pyzmq => Some(python("peer.py")),
+            Library::Pyomq => {
+                let mut command = Command::new(installed("ONCUE_PYOMQ")?);
+                command.env_remove("PYTHONPATH").arg(here.join("py").join("peer.py")).arg("pyomq");
+                Some(command)
+            }
+            Library::ZeromqJs => {
+                let mut command = Command::new("node");
+                command.arg(here.join("js").join("peer.js")).arg(installed("ONCUE_ZEROMQ_JS")?);
+                Some(command)
+            }
+        }
+    }
+
+    /// Whether it is installed. Says so if it is not: then a test of it returns at once.
+    pub fn is_here(self) -> bool {
+        let is_here = self.command().is_some();
+        if !is_here {
+            eprintln!("SKIPPED: {self:?} could not be installed");
+        }
+        is_here
+    }
+}
+
+/// The value of a variable that `cargo xtask interop` always sets, and leaves empty if something could not be installed.
+fn installed(variable: &str) -> Option<OsString> {
+    let Some(value) = std::env::var_os(variable) else {
+        panic!(
+            "{variable} is not set: these tests are run by `cargo xtask interop`, which installs the library"
+        )
+    };
+    (!value.is_empty()).then_some(value)
+}
+
+/// A socket of another library. Dropping it ends its process as a crash would.
 pub struct Foreign {
     program: Program,
 }
 
 impl Foreign {
-    /// A socket of this type, such as `PUB`.
+    /// A socket of libzmq of this type, such as `PUB`.
     pub fn new(kind: &str) -> Foreign {
-        let mut foreign = Foreign { program: Program::start(&mut python("peer.py")) };
+        Foreign::of(Library::Pyzmq, kind)
+    }
+
+    /// A socket of a library that [is here](Library::is_here).
+    pub fn of(library: Library, kind: &str) -> Foreign {
+        let mut command = library.command().expect("the library is installed");
+        let mut foreign = Foreign { program: Program::start(&mut command) };
         foreign.done(&format!("new {kind}"));
         foreign
+    }
+
+    /// Makes it a server of CURVE. libzmq lets every client in until [`let_in_curve`](Self::let_in_curve) is called.
+    pub fn curve_server(mut self, keys: &KeyPair) -> Foreign {
+        self.set_bytes("CURVE_SECRETKEY", keys.secret().to_z85().as_bytes());
+        self.set_bytes("CURVE_PUBLICKEY", keys.public().to_string().as_bytes());
+        self.set("CURVE_SERVER", 1)
+    }
+
+    /// Makes it a client of CURVE.
+    pub fn curve_client(mut self, keys: &KeyPair, server: &PublicKey) -> Foreign {
+        self.set_bytes("CURVE_SECRETKEY", keys.secret().to_z85().as_bytes());
+        self.set_bytes("CURVE_PUBLICKEY", keys.public().to_string().as_bytes());
+        self.set_bytes("CURVE_SERVERKEY", server.to_string().as_bytes());
+        self
+    }
+
+    /// Makes it a client of PLAIN.
+    pub fn plain_client(mut self, user: &str, password: &str) -> Foreign {
+        self.set_bytes("PLAIN_USERNAME", user.as_bytes());
+        self.set_bytes("PLAIN_PASSWORD", password.as_bytes());
+        self
+    }
+
+    /// Makes it a server of PLAIN that lets in one user.
+    pub fn plain_server(mut self, user: &str, password: &str) -> Foreign {
+        self.done(&format!("let_in_plain {} {}", hex(user.as_bytes()), hex(password.as_bytes())));
+        self.set("PLAIN_SERVER", 1)
+    }
+
+    /// As a server of CURVE, lets in only the clients with these keys.
+    pub fn let_in_curve(&mut self, keys: &[&PublicKey]) {
+        let keys: Vec<String> = keys.iter().map(|key| hex(key.to_string().as_bytes())).collect();
+        self.done(&format!("let_in_curve {}", keys.join(" ")));
+    }
+
+    /// Keeps connection events from now on.
+    pub fn observe(&mut self) {
+        self.done("observe");
+    }
+
+    /// The next connection event, if one comes in time: its name and its value.
+    pub fn event_within(&mut self, time: Duration) -> Option<String> {
+        Some(self.ask(&format!("event {}", time.as_millis()))).filter(|event| event != "none")
+    }
+
+    /// Waits for a connection event that begins like this, and returns those up to it.
+    pub fn expect_event(&mut self, start: &str) -> Vec<String> {
+        let (deadline, mut events) = (Instant::now() + PATIENCE, Vec::new());
+        while Instant::now() < deadline {
+            if let Some(event) = self.event_within(Duration::from_millis(500)) {
+                let found = event.starts_with(start);
+                events.push(event);
+                if found {
+                    return events;
+                }
+            }
+        }
+        panic!("no event {start} in {PATIENCE:?}, but {events:?}")
+    }
+
+    /// Makes a certificate by this library. Returns the paths of its public and its secret file.
+    pub fn create_certificate(&mut self, directory: &Path, name: &str) -> (String, String) {
+        let paths = self.ask(&format!("create_certificate {} {name}", directory.display()));
+        let (public, secret) = paths.split_once(' ').expect("two paths");
+        (public.to_owned(), secret.to_owned())
+    }
+
+    /// Reads a certificate by this library. Returns the public and the secret key, which may be empty.
+    pub fn load_certificate(&mut self, path: &Path) -> (String, String) {
+        let keys = self.ask(&format!("load_certificate {}", path.display()));
+        let (public, secret) = keys.split_once(' ').expect("two keys");
+        let text = |key| String::from_utf8(unhex(key)).expect("Z85 is text");
+        (text(public), text(secret))
+    }
+
+    /// Stops its process, whose connections stay as they are.
+    pub fn stop(&self) {
+        self.program.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        self.program.signal("CONT");
     }
 
     /// Sets a numeric socket option, by libzmq's name without `ZMQ_`.

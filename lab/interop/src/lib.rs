@@ -1,16 +1,20 @@
-//! Drives the other side of a test: a program through its lines, libzmq through a Python program, ZMTP through literal bytes.
+//! Drives the other side of a test: a program through its lines, other libraries through a program of each language, ZMTP
+//! through literal bytes.
 //!
 //! A failure here panics with what was expected and what was received instead: this package is only for tests. Every wait
 //! is bounded by [`PATIENCE`].
 
 pub mod allocation;
 pub mod directory;
+pub mod exchange;
 pub mod foreign;
 pub mod forked;
 pub mod leftovers;
 pub mod peers;
 pub mod program;
 pub mod raw;
+pub mod sealed;
+pub mod secured;
 pub mod storm;
 
 use std::sync::mpsc::{RecvTimeoutError, channel};

@@ -69,6 +69,16 @@ impl Raw {
         bytes
     }
 
+    /// Reads a whole frame: its flags and its body.
+    pub fn read_frame(&mut self) -> (u8, Vec<u8>) {
+        let flags = self.read(1)[0];
+        let length = match flags & 0x02 {
+            0 => u64::from(self.read(1)[0]),
+            _ => u64::from_be_bytes(self.read(8).try_into().expect("eight bytes")),
+        };
+        (flags, self.read(usize::try_from(length).expect("a frame that fits in memory")))
+    }
+
     /// Reads and checks exactly these bytes.
     pub fn expect(&mut self, what: &str, bytes: &[u8]) {
         let got = self.read(bytes.len());
@@ -161,12 +171,7 @@ impl Raw {
 
 /// Version, mechanism NULL, not the server, filler.
 fn rest_of_greeting(minor: u8) -> Vec<u8> {
-    let mut bytes = vec![3, minor];
-    bytes.extend_from_slice(b"NULL");
-    bytes.resize(2 + 20, 0);
-    bytes.push(0);
-    bytes.resize(2 + 20 + 1 + 31, 0);
-    bytes
+    greeting(minor, "NULL", false).split_off(SIGNATURE.len())
 }
 
 /// The command READY with the socket's type.
@@ -196,8 +201,19 @@ pub fn message(frames: &[&[u8]]) -> Vec<u8> {
     frames.iter().enumerate().flat_map(|(at, body)| frame(u8::from(at < last), body)).collect()
 }
 
+/// A greeting of ZMTP 3.x with this mechanism.
+pub fn greeting(minor: u8, mechanism: &str, as_server: bool) -> Vec<u8> {
+    let mut bytes = SIGNATURE.to_vec();
+    bytes.extend_from_slice(&[3, minor]);
+    bytes.extend_from_slice(mechanism.as_bytes());
+    bytes.resize(12 + 20, 0);
+    bytes.push(u8::from(as_server));
+    bytes.resize(64, 0);
+    bytes
+}
+
 /// A frame: short up to 255 bytes, long above.
-fn frame(flags: u8, body: &[u8]) -> Vec<u8> {
+pub fn frame(flags: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = match u8::try_from(body.len()) {
         Ok(length) => vec![flags, length],
         Err(_) => [&[flags | 0x02][..], &(body.len() as u64).to_be_bytes()].concat(),

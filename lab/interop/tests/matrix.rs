@@ -1,95 +1,14 @@
 //! Every pair of socket types against libzmq, with either side binding: exactly the messages of the subscribed topics arrive,
 //! byte for byte and in order.
 
-use std::sync::LazyLock;
-use std::time::Duration;
-
 use oncue::{Engine, Options, Pub, Sub, XPub, XSub};
+use oncue_interop::exchange::check;
 use oncue_interop::foreign::Foreign;
-use oncue_interop::peers::{Binds, Frames, Publishes, Subscribes, join, settle};
-use oncue_interop::{PATIENCE, within_a_minute};
+use oncue_interop::peers::Binds;
+use oncue_interop::within_a_minute;
 
 const TCP: &str = "tcp://127.0.0.1:*";
 const TCP_V6: &str = "tcp://[::1]:*";
-
-/// A topic that needs a long frame.
-fn long_topic() -> Vec<u8> {
-    (0..300_u32).map(|at| (at % 251) as u8).collect()
-}
-
-/// A payload of 1 MiB without short repetitions.
-fn large() -> Vec<u8> {
-    (0..1_u32 << 18).flat_map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes()).collect()
-}
-
-/// Messages of every shape, in the order of sending.
-static MESSAGES: LazyLock<Vec<Frames>> = LazyLock::new(messages);
-
-fn messages() -> Vec<Frames> {
-    let large = large();
-    let frames = |frames: &[&[u8]]| frames.iter().map(|frame| frame.to_vec()).collect::<Frames>();
-    vec![
-        frames(&[b"alpha"]),
-        frames(&[b"beta"]),
-        frames(&[b"alpha", b"second frame"]),
-        frames(&[b"alph"]),
-        frames(&[b"alphabet", b"", b"third", b""]),
-        frames(&[b""]),
-        frames(&[b"", b"to subscribers of everything"]),
-        frames(&[&long_topic()]),
-        frames(&[&long_topic(), b"under a long topic"]),
-        frames(&[&long_topic()[..299]]),
-        frames(&[b"alpha", &large]),
-        frames(&[&[b"alpha ", &large[..]].concat()]),
-        frames(&[b"beta", &large]),
-        frames(&[b"alpha", &[7; 255], &[8; 256], &[9; 254]]),
-        frames(&[b"\x00alpha"]),
-        frames(&[b"\x01alpha", b"\x00\xff"]),
-        frames(&[b"alpha \xff\x00", b"\x01"]),
-        frames(&[b"alpha: the last one"]),
-    ]
-}
-
-/// Publishes all messages, and expects exactly those that match one of the prefixes.
-fn exchange(publisher: &mut dyn Publishes, subscriber: &mut dyn Subscribes, prefixes: &[&[u8]]) {
-    for message in MESSAGES.iter() {
-        publisher.publish(message);
-    }
-    let wanted = |message: &&Frames| prefixes.iter().any(|prefix| message[0].starts_with(prefix));
-    for (at, expected) in MESSAGES.iter().filter(wanted).enumerate() {
-        let got = subscriber.receive(PATIENCE);
-        let same = got.as_ref() == Some(expected);
-        assert!(same, "message {at}: {} instead of {}", shown(got.as_ref()), shown(Some(expected)));
-    }
-    let more = subscriber.receive(Duration::from_millis(20));
-    assert!(more.is_none(), "an unexpected message: {}", shown(more.as_ref()));
-}
-
-/// A message, shortened for a failure message.
-fn shown(message: Option<&Frames>) -> String {
-    let Some(frames) = message else { return "nothing".to_owned() };
-    let frame =
-        |frame: &Vec<u8>| format!("{}…({} bytes)", frame[..frame.len().min(16)].escape_ascii(), frame.len());
-    frames.iter().map(frame).collect::<Vec<_>>().join(" | ")
-}
-
-/// Tests one pair through several changes of subscriptions.
-fn check(publisher: &mut dyn Publishes, subscriber: &mut dyn Subscribes, binds: Binds, endpoint: &str) {
-    let long = long_topic();
-    subscriber.subscribe(b"alpha");
-    subscriber.subscribe(&long);
-    join(publisher, subscriber, binds, endpoint);
-    settle(publisher, subscriber, b"alpha", &long, true);
-    exchange(publisher, subscriber, &[b"alpha", &long]);
-    subscriber.subscribe(b"");
-    settle(publisher, subscriber, b"alpha", b"beta", true);
-    exchange(publisher, subscriber, &[b""]);
-    subscriber.unsubscribe(b"");
-    settle(publisher, subscriber, b"alpha", b"beta", false);
-    subscriber.unsubscribe(&long);
-    settle(publisher, subscriber, b"alpha", &long, false);
-    exchange(publisher, subscriber, &[b"alpha"]);
-}
 
 /// Our publisher with their subscriber, and our subscriber with their publisher.
 macro_rules! pair {

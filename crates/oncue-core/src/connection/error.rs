@@ -9,6 +9,7 @@ use core::fmt;
 use super::SocketType;
 use crate::frame::ProtocolError;
 use crate::greeting::MechanismName;
+use crate::mechanism::curve;
 
 /// All other socket types, with their numbers in a 2.0 greeting if they have one (RFC 15 and 37).
 const OTHER_TYPES: [(&str, Option<u8>); 16] = [
@@ -161,11 +162,17 @@ impl fmt::Display for HandshakeError {
                 f,
                 "the peer closed the connection during the handshake; perhaps its socket does not talk to {ours}"
             ),
-            Self::ClosedBySecurity { ours, server: false } => write!(
-                f,
-                "the peer closed the connection during the {ours} handshake; perhaps this side has another server key \
-                 than the peer's, or the peer does not let this side in"
-            ),
+            Self::ClosedBySecurity { ours, server: false } => {
+                let key = match *ours == curve::NAME {
+                    true => "this side has another server key than the peer's, ",
+                    false => "",
+                };
+                write!(
+                    f,
+                    "the peer closed the connection during the {ours} handshake; perhaps {key}the peer does not let \
+                     this side in, or it is a client as well"
+                )
+            }
             Self::ClosedBySecurity { ours, server: true } => {
                 write!(f, "the peer closed the connection during the {ours} handshake")
             }

@@ -1,0 +1,54 @@
+//! Other libraries with which the tests of lab/interop exchange messages, beside pyzmq. Each is installed once, into a directory
+//! of the target directory. A machine that cannot install one runs the other tests.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::package::{Interpreter, interpreters};
+use crate::python::{install, succeed, system_python};
+use crate::workspace::target;
+
+const PYOMQ: &str = "0.27.3";
+/// The oldest Python that it is for: 3.12.
+const PYOMQ_PYTHON_MINOR: u32 = 12;
+/// Contains libzmq 4.3.5.
+const ZEROMQ_JS: &str = "6.8.0";
+
+/// A Python that can `import pyomq`. The error says what is missing.
+pub(crate) fn pyomq() -> Result<PathBuf, String> {
+    let home = target().join(format!("pyomq-{PYOMQ}"));
+    let own = home.join("bin").join("python");
+    let works = || succeed(Command::new(&own).args(["-c", "import pyomq"]));
+    if works().is_ok() {
+        return Ok(own);
+    }
+    let all = interpreters(&system_python()?);
+    let newest = all.into_iter().max_by_key(Interpreter::minor);
+    let newest = newest.filter(|python| python.minor() >= PYOMQ_PYTHON_MINOR);
+    let newest = newest.ok_or(format!("it needs Python 3.{PYOMQ_PYTHON_MINOR} or newer"))?;
+    println!("== pyomq: creating {}", home.display());
+    let _ = std::fs::remove_dir_all(&home);
+    succeed(Command::new(&newest.program).args(["-m", "venv"]).arg(&home))?;
+    install(&own, None, &format!("pyomq=={PYOMQ}"))?;
+    works()?;
+    Ok(own)
+}
+
+/// The directory of the package zeromq of npm. The error says what is missing.
+pub(crate) fn zeromq_js() -> Result<PathBuf, String> {
+    let home = target().join(format!("zeromq-js-{ZEROMQ_JS}"));
+    let package = home.join("node_modules").join("zeromq");
+    let works = || succeed(Command::new("node").args(["-e", "require(process.argv[1])"]).arg(&package));
+    if works().is_ok() {
+        return Ok(package);
+    }
+    println!("== zeromq.js: creating {}", home.display());
+    let _ = std::fs::remove_dir_all(&home);
+    std::fs::create_dir_all(&home).map_err(|why| why.to_string())?;
+    let mut npm = Command::new("npm");
+    // It carries what was built for this system: no script needs to run.
+    npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]).arg(&home);
+    succeed(npm.arg(format!("zeromq@{ZEROMQ_JS}")))?;
+    works()?;
+    Ok(package)
+}
