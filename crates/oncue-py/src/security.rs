@@ -201,7 +201,7 @@ fn clients(given: &Bound<'_, PyAny>, on_change: Option<Py<PyAny>>) -> PyResult<S
     })?;
     let directory = given.py().detach(|| KeyDirectory::open(path)).or_raise()?;
     if let Some(call) = on_change {
-        directory.on_change(move |changed| tell(&call, |py| Ok((users_changed(py, changed)?,))));
+        directory.on_change(telling(call));
     }
     Ok(Shared::new(directory))
 }
@@ -219,7 +219,7 @@ fn users(given: &Bound<'_, PyAny>, on_change: Option<Py<PyAny>>) -> PyResult<Sha
     })?;
     let passwords = given.py().detach(|| Passwords::open(path)).or_raise()?;
     if let Some(call) = on_change {
-        passwords.on_change(move |changed| tell(&call, |py| Ok((users_changed(py, changed)?,))));
+        passwords.on_change(telling(call));
     }
     Ok(Shared::new(passwords))
 }
@@ -233,6 +233,16 @@ fn unchanging(on_change: Option<&Py<PyAny>>) -> PyResult<()> {
     match on_change {
         None => Ok(()),
         Some(_) => Err(misuse("on_change is for what is read from files; leave it out")),
+    }
+}
+
+/// Calls a function of the user's after each change.
+fn telling(call: Py<PyAny>) -> impl Fn(&Changed) + Send + Sync {
+    move |changed| {
+        // At the end of the interpreter nobody is told any more.
+        if Python::try_attach(|_| ()).is_some() {
+            tell(&call, |py| Ok((users_changed(py, changed)?,)));
+        }
     }
 }
 

@@ -6,6 +6,7 @@ from threading import Thread
 from typing import Any
 
 from ... import _errors, _oncue
+from ..._log import clients_failed
 from ..._records import Requested
 from .context import ContextHandle
 
@@ -25,11 +26,21 @@ def _decide(made: _oncue.XPub, context: ContextHandle, domain: bytes) -> None:
             return
         if not isinstance(event, Requested):
             continue
-        authenticator = context.authenticator
-        if authenticator is None or authenticator.answer(domain, host(event.peer.address), "NULL", []) is not None:
+        if _is_let_in(context, domain, event.peer.address):
             made.admit(event.peer.key, event.prefix)
         else:
             made.reject(event.peer.key, event.prefix, "this address is not accepted")
+
+
+def _is_let_in(context: ContextHandle, domain: bytes, address: str) -> bool:
+    authenticator = context.authenticator
+    if authenticator is None:
+        return True
+    try:
+        return authenticator.answer(domain, host(address), "NULL", []) is not None
+    except Exception as error:
+        clients_failed(address, error)
+        return False
 
 
 def host(address: str) -> str:
