@@ -158,6 +158,24 @@ class TestCurve:
             assert sub.recv(LIMIT) == (b"t", b"1")
             assert not asked[0].in_force and asked[0].user == oncue.User("ann", ann.public)
 
+    def test_reconsider_asks_admit_again_and_ends_what_it_refuses(self):
+        is_open, asked = True, []
+
+        def admit(request):
+            asked.append(request.in_force)
+            return is_open or "closed now"
+
+        on = oncue.OnDemand("tcp://127.0.0.1:0")
+        on.every("t", seconds=1, admit=admit)(lambda: b"1")
+        with on, oncue.Sub() as sub:
+            sub.connect(on.endpoint)
+            sub.subscribe("t")
+            assert sub.recv(LIMIT) == (b"t", b"1")
+            is_open = False
+            on.xpub().reconsider()
+            until(lambda: on.xpub().subscribers("t") == 0)
+        assert asked == [False, True]
+
     def test_pyzmq_as_the_client(self, keys):
         zmq = pytest.importorskip("zmq")
         server, ann = keys
