@@ -28,6 +28,8 @@ const FEW: &[&str] = &[
     "test_async_routes.py",
     "test_values.py",
     "test_zmq.py",
+    "test_security.py",
+    "test_zmq_security.py",
 ];
 
 pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {

@@ -67,7 +67,7 @@ fn keys_are_written_once_and_the_secret_is_for_its_owner() {
     assert!(text("ann.key_secret").contains("secret-key"));
     let before = text("ann.key_secret");
     let (status, _, err) = run(&["keygen", "--name", "ann", "--dir", &at(&place, "")], "");
-    assert!(status == Some(2) && err.contains("exists; choose another --name"), "{err}");
+    assert!(status == Some(2) && err.contains("exists; choose another name"), "{err}");
     assert_eq!(text("ann.key_secret"), before);
     let (status, _, err) = run(&["keygen", "--name", "a/b"], "");
     assert!(status == Some(2) && err.contains("cannot be the name of a file"), "{err}");

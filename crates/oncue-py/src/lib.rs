@@ -2,18 +2,23 @@
 //! Everything here is on the library's public interface; what is only Python's (dataclasses, decorators, async methods)
 //! stands in `python/oncue`.
 
+mod asked;
+mod calls;
 mod demand;
 mod engine;
 mod errors;
 mod ffi;
 mod frames;
 mod inlet;
+mod keys;
 mod options;
 mod proxy;
 mod publisher;
 mod records;
+mod security;
 mod socket;
 mod subscriber;
+mod user;
 mod wait;
 mod watches;
 
@@ -57,11 +62,20 @@ fn _oncue(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<watches::SubscriptionWatch>()?;
     module.add_class::<records::PeerKey>()?;
     module.add_class::<proxy::Proxy>()?;
+    module.add_class::<keys::KeyPair>()?;
+    module.add_class::<keys::Certificate>()?;
+    module.add_class::<security::Security>()?;
+    module.add_class::<security::CurveServer>()?;
+    module.add_class::<security::CurveClient>()?;
+    module.add_class::<security::PlainServer>()?;
+    module.add_class::<security::PlainClient>()?;
     module.add_class::<demand::routes::Routes>()?;
     module.add_class::<demand::routes::Changes>()?;
     module.add_class::<demand::serving::Serving>()?;
     module.add_class::<demand::feed::PyFeed>()?;
     module.add("Buffer", ffi::buffer_type(module.py())?)?;
+    module.add_function(wrap_pyfunction!(keys::generate, module)?)?;
+    module.add_function(wrap_pyfunction!(keys::hash_password, module)?)?;
     module.add_function(wrap_pyfunction!(at_exit, module)?)?;
     module.add_function(wrap_pyfunction!(is_inside, module)?)?;
     module.add_function(wrap_pyfunction!(pattern_names, module)?)?;

@@ -5,8 +5,9 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::types::{PyAnyMethods as _, PyDict, PyDictMethods as _, PyTuple, PyTupleMethods as _};
 use pyo3::{Bound, FromPyObject, PyAny, PyErr, PyResult};
 
-use crate::errors::OrRaise as _;
+use crate::errors::{OrRaise as _, type_name};
 use crate::frames::{body, is_one};
+use crate::security::Security;
 use crate::wait::duration;
 
 /// One of the words that an option may be.
@@ -134,6 +135,8 @@ fn set(options: Options, name: &str, value: &Bound<'_, PyAny>) -> PyResult<Optio
         }
         "welcome" => welcome(options, value)?,
         "metadata" => metadata(options, name, value)?,
+        "security" if value.is_none() => options,
+        "security" => security(value)?.get().apply(options),
         "send_buffer" => is!(send_buffer),
         "recv_buffer" => is!(recv_buffer),
         "listen_backlog" => is!(listen_backlog),
@@ -158,6 +161,16 @@ fn set(options: Options, name: &str, value: &Bound<'_, PyAny>) -> PyResult<Optio
                 "there is no option {name:?}; help(oncue.Pub) lists the options"
             )));
         }
+    })
+}
+
+/// Not by `extract`, whose error would show the value.
+fn security<'a, 'py>(value: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, Security>> {
+    value.cast::<Security>().map_err(|_| {
+        PyTypeError::new_err(format!(
+            "security must be an oncue.CurveServer, CurveClient, PlainServer or PlainClient, not {}",
+            type_name(value)
+        ))
     })
 }
 

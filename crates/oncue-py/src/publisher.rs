@@ -3,7 +3,7 @@
 use oncue::{Batch, Pub, Room, State, XPub};
 use pyo3::exceptions::PyValueError;
 use pyo3::types::{PyAnyMethods as _, PyDict, PyList, PyListMethods as _, PyTuple};
-use pyo3::{Bound, Py, PyAny, PyClassInitializer, PyResult, pyclass, pymethods};
+use pyo3::{Bound, Py, PyAny, PyClassInitializer, PyResult, Python, pyclass, pymethods};
 
 use crate::demand::serving::Serving;
 use crate::engine::{Engine, engine};
@@ -331,6 +331,12 @@ impl Publisher {
     fn clear_state(&self, topic: &Bound<'_, PyAny>) -> PyResult<bool> {
         let bytes = body(topic)?;
         Ok(either!(self, socket => socket.clear_state(bytes.bytes())))
+    }
+
+    /// Asks again about all that is in force: peers whose user is not let in any more are disconnected, and subscriptions that
+    /// `admit` would refuse now end.
+    fn reconsider(&self, py: Python<'_>) {
+        py.detach(|| either!(self, socket => socket.reconsider()));
     }
 
     /// Changes the option `send_hwm` while the socket runs.

@@ -81,6 +81,7 @@ pub(crate) fn profile(py: Python<'_>, profile: &PeerProfile) -> PyResult<Py<PyAn
         zmtp: profile.zmtp,
         endpoint: profile.endpoint.to_string(),
         metadata: metadata,
+        user: crate::user::shown(py, profile.user.as_deref())?,
     })
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit as _atexit
 
-from . import _oncue
+from . import _oncue, curve  # noqa: F401
 
 # Called last, after all routes have stopped: the functions that are registered later are called before.
 _atexit.register(_oncue.at_exit)
@@ -24,8 +24,24 @@ from ._errors import (
     TimeoutError,
 )
 from ._on_demand import DEFER, OnDemand
-from ._oncue import ConnectionEvents, DemandWatch, Engine, Feed, PeerKey, Proxy, Socket, SubscriptionWatch
+from ._oncue import (
+    ConnectionEvents,
+    CurveClient,
+    CurveServer,
+    DemandWatch,
+    Engine,
+    Feed,
+    PeerKey,
+    PlainClient,
+    PlainServer,
+    Proxy,
+    Security,
+    Socket,
+    SubscriptionWatch,
+    hash_password,
+)
 from ._records import (
+    ClientRequest,
     Confirmed,
     ConnectionEvent,
     Done,
@@ -48,6 +64,8 @@ from ._records import (
     TopicStats,
     Unsubscribed,
     Unwanted,
+    User,
+    UsersChanged,
     Wanted,
     Withdrawn,
 )
@@ -56,10 +74,13 @@ from ._sockets import Pub, Sub, XPub, XSub
 __version__ = _oncue.__version__
 
 __all__ = [
+    "ClientRequest",
     "ClosedError",
     "Confirmed",
     "ConnectionEvent",
     "ConnectionEvents",
+    "CurveClient",
+    "CurveServer",
     "DEFER",
     "DemandWatch",
     "Done",
@@ -78,6 +99,8 @@ __all__ = [
     "PeerError",
     "PeerKey",
     "PeerStatus",
+    "PlainClient",
+    "PlainServer",
     "Proxy",
     "ProxyStats",
     "Pub",
@@ -86,6 +109,7 @@ __all__ = [
     "Repeated",
     "Requested",
     "RouteStats",
+    "Security",
     "Socket",
     "SocketStats",
     "Stopped",
@@ -98,8 +122,11 @@ __all__ = [
     "TopicStats",
     "Unsubscribed",
     "Unwanted",
+    "User",
+    "UsersChanged",
     "Wanted",
     "Withdrawn",
     "XPub",
     "XSub",
+    "hash_password",
 ]

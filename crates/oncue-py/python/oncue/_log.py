@@ -40,3 +40,8 @@ def replaced(what: str) -> None:
 def unserved(topic: bytes, reason: str) -> None:
     """Somebody wants what no route produces."""
     log.info("%s is wanted and not served: %s", _name(topic), reason)
+
+
+def clients_failed(address: str, why: BaseException) -> None:
+    """A function that decides about clients raised. The client is refused."""
+    log.error("no decision about the client at %s, so it is refused", address, exc_info=why)

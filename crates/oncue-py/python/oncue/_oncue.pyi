@@ -1,5 +1,6 @@
 """The native part of the package. What it has for users, ``oncue`` shows."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, final, overload
 
@@ -7,6 +8,7 @@ from typing_extensions import Buffer as _Readable
 from typing_extensions import Self, TypedDict, Unpack, disjoint_base
 
 from ._records import (
+    ClientRequest,
     Confirmed,
     ConnectionEvent,
     Missed,
@@ -24,6 +26,8 @@ from ._records import (
     TopicStats,
     Unsubscribed,
     Unwanted,
+    User,
+    UsersChanged,
     Wanted,
     Withdrawn,
 )
@@ -76,6 +80,7 @@ class _Options(TypedDict, total=False):
     conflate: bool
     welcome: _Frame | Sequence[_Frame]
     metadata: dict[str, str | bytes]
+    security: Security | None
     send_buffer: int
     recv_buffer: int
     listen_backlog: int
@@ -92,6 +97,69 @@ class _Options(TypedDict, total=False):
     ipc_user: int
     ipc_group: int
     socks_proxy: str | tuple[str, str, str]
+
+_Path = str | os.PathLike[str]
+_Key = str | bytes | KeyPair | Certificate | os.PathLike[str]
+_Decide = Callable[[ClientRequest], bool | str | User]
+
+@final
+class KeyPair:
+    """A secret key and its public key."""
+
+    def __new__(cls, secret: str | bytes, public: _Key | None = None) -> Self: ...
+    @property
+    def public(self) -> str: ...
+    @property
+    def secret(self) -> str: ...
+
+@final
+class Certificate:
+    """A public key, perhaps its secret key, and properties."""
+
+    def __new__(cls, key: _Key, metadata: dict[str, str] | None = None) -> Self: ...
+    @staticmethod
+    def read(path: _Path) -> Certificate: ...
+    def save(self, directory: _Path, name: str) -> list[str]: ...
+    @property
+    def public(self) -> str: ...
+    @property
+    def keys(self) -> KeyPair | None: ...
+    @property
+    def metadata(self) -> dict[str, str]: ...
+
+@disjoint_base
+class Security:
+    """How a socket's connections are secured."""
+
+@final
+class CurveServer(Security):
+    """CURVE as the server."""
+
+    def __new__(
+        cls,
+        keys: KeyPair | Certificate | _Path,
+        *,
+        clients: _Path | dict[str, str | User] | dict[bytes, str | User] | _Decide,
+        on_change: Callable[[UsersChanged], object] | None = None,
+    ) -> Self: ...
+
+@final
+class CurveClient(Security):
+    """CURVE as the client."""
+
+    def __new__(cls, keys: KeyPair | Certificate | _Path, server: _Key) -> Self: ...
+
+@final
+class PlainServer(Security):
+    """PLAIN as the server."""
+
+    def __new__(cls, *, users: _Path | _Decide, on_change: Callable[[UsersChanged], object] | None = None) -> Self: ...
+
+@final
+class PlainClient(Security):
+    """PLAIN as the client."""
+
+    def __new__(cls, user: _Frame, password: _Frame) -> Self: ...
 
 @final
 class Engine:
@@ -152,6 +220,7 @@ class Publisher(Socket):
     def unsubscribe_for(self, peer: PeerKey, prefix: _Frame) -> None: ...
     def set_state(self, topic: _Frame, state: _State, text: str = "") -> None: ...
     def clear_state(self, topic: _Frame) -> bool: ...
+    def reconsider(self) -> None: ...
     def set_send_hwm(self, messages: int) -> None: ...
 
 class Pub(Publisher):
@@ -363,6 +432,8 @@ class Serving:
     def responds_within(self, seconds: float) -> bool: ...
     def stop(self) -> None: ...
 
+def generate() -> KeyPair: ...
+def hash_password(password: _Frame) -> str: ...
 def at_exit() -> None: ...
 def is_inside() -> bool: ...
 def pattern_names(pattern: str) -> list[str]: ...

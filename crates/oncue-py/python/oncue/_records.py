@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ._oncue import PeerKey
 
@@ -37,8 +37,48 @@ class SocketStats:
 
 
 @dataclass(frozen=True, slots=True)
+class User:
+    """A client that was let in: its name or the text of its key, its public key under CURVE, and what is known of it besides."""
+
+    id: str
+    key: str | None = None
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRequest:
+    """A client that waits to be let in.
+
+    ``mechanism`` is "CURVE", with the ``key`` of which it has proved that it has the secret one, or "PLAIN", with the ``user`` and the
+    ``password`` that it says.
+    """
+
+    address: str
+    mechanism: str
+    key: str | None = None
+    user: str | None = None
+    password: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UsersChanged:
+    """What has changed in a folder of certificates or a file of passwords.
+
+    ``added`` are users that are new, or whose key or password is; ``removed`` are those that are gone, or whose former one is.
+    ``problems``: what could not be read; what was known of it before stays in force.
+    """
+
+    added: list[str]
+    removed: list[str]
+    problems: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Peer:
-    """What does not change of a peer: its key, address, type of socket, version of ZMTP, the endpoint, its READY metadata."""
+    """What does not change of a peer.
+
+    Its key, address, type of socket, version of ZMTP, the endpoint, its READY metadata, and who it is if clients must say so.
+    """
 
     key: PeerKey
     address: str
@@ -46,6 +86,7 @@ class Peer:
     zmtp: tuple[int, int]
     endpoint: str
     metadata: dict[str, bytes]
+    user: User | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,8 +337,13 @@ class TopicStats:
 
 @dataclass(frozen=True, slots=True)
 class SubscribeRequest:
-    """A peer's request for a prefix that it does not have."""
+    """A peer's request for a prefix that it does not have; with ``in_force`` one that it has, and that is asked about again.
+
+    ``user`` is who it is, if clients must say so.
+    """
 
     peer: PeerKey
     address: str
     prefix: bytes
+    user: User | None = None
+    in_force: bool = False

@@ -14,6 +14,7 @@ use pyo3::{Bound, Py, PyAny, PyResult, Python, pyclass, pymethods};
 use super::feed::{PyFeed, Raised, topics};
 use super::produce::Function;
 use super::serving::Serving;
+use crate::calls::{log, tell};
 use crate::engine::engine;
 use crate::errors::{OrRaise as _, misuse};
 use crate::ffi::{self, attach};
@@ -22,6 +23,7 @@ use crate::inlet::Signal;
 use crate::options::{self, on_full};
 use crate::publisher::PyXPub;
 use crate::records::{PeerKey, record};
+use crate::user::shown;
 use crate::wait::{Deciding, duration};
 
 /// How many threads produce for periodic routes and batches, at most: as many functions may block at a time.
@@ -189,15 +191,6 @@ impl Settings {
     }
 }
 
-/// Has `oncue._log` write an exception with its traceback.
-fn log(py: Python<'_>, what: &str, of: &str, raised: &Raised) {
-    let module = pyo3::types::PyModule::import(py, "oncue._log");
-    let logged = module.and_then(|module| module.getattr(what)?.call1((of, &raised.exception)));
-    if let Err(error) = logged {
-        error.write_unraisable(py, None);
-    }
-}
-
 fn admit(decide: &Py<PyAny>, request: &SubscribeRequest<'_>) -> Admission {
     let _deciding = Deciding::begin();
     attach(|py| {
@@ -206,6 +199,8 @@ fn admit(decide: &Py<PyAny>, request: &SubscribeRequest<'_>) -> Admission {
                 peer: PeerKey(request.peer),
                 address: request.address.to_string(),
                 prefix: PyBytes::new(py, request.prefix),
+                user: shown(py, request.user)?,
+                in_force: request.in_force,
             })?;
             let answer = ffi::call(decide.bind(py), &PyTuple::new(py, [asked])?)?;
             if let Ok(accepted) = answer.extract::<bool>() {
@@ -224,8 +219,7 @@ fn admit(decide: &Py<PyAny>, request: &SubscribeRequest<'_>) -> Admission {
             }
         };
         ask().unwrap_or_else(|error: pyo3::PyErr| {
-            let raised = Raised::new(py, error);
-            log(py, "admit_failed", &request.prefix.escape_ascii().to_string(), &raised);
+            log(py, "admit_failed", &request.prefix.escape_ascii().to_string(), &error.into_value(py));
             Admission::Reject("the publisher could not decide".into())
         })
     })
@@ -382,19 +376,6 @@ fn why(py: Python<'_>, failure: &Failure) -> Py<PyAny> {
         _ => failure.to_string(),
     };
     PyString::new(py, &text).into_any().unbind()
-}
-
-/// Calls a function of the user's; what it raises is written where exceptions go that nobody can catch.
-fn tell<A: for<'py> pyo3::call::PyCallArgs<'py>>(
-    call: &Py<PyAny>,
-    arguments: impl FnOnce(Python<'_>) -> PyResult<A>,
-) {
-    attach(|py| {
-        let called = arguments(py).and_then(|arguments| call.bind(py).call1(arguments));
-        if let Err(error) = called {
-            error.write_unraisable(py, Some(call.bind(py)));
-        }
-    });
 }
 
 /// A change of a feed, for whoever produces it.

@@ -13,7 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         # As pyzmq's tool is called; under our own name Python shows the module's.
         prog=f"python3 -m {'zmq' if __package__ == 'zmq' else 'oncue.zmq'}.curve_keygen",
-        description="Makes a pair of CURVE keys in Z85. Oncue's sockets do not speak CURVE; other programs do.",
+        description="Makes a pair of CURVE keys in Z85.",
     )
     parser.add_argument("--json", action="store_true", help="print the keys as JSON")
     parser.add_argument("--secret", help="the secret key of which the public key is wanted")

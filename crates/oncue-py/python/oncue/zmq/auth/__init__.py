@@ -1,6 +1,6 @@
-"""Who may connect: rules by address for PUB sockets, and files of CURVE certificates.
+"""Who may connect: by address, by password (PLAIN) and by key (CURVE); and files of CURVE certificates.
 
-Oncue has the security mechanism NULL only, so there is nothing to decide by password or key.
+An authenticator is attached to a context, whose sockets ask it. No message of ZAP is sent.
 """
 
 from __future__ import annotations

@@ -7,8 +7,7 @@ import ctypes
 import errno
 import os
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ... import _errors, _oncue
 from ..constants import ContextOption, Errno
@@ -37,6 +36,13 @@ _DEFAULTS = {
 _WRITE_ONLY = frozenset({ContextOption.THREAD_AFFINITY_CPU_ADD, ContextOption.THREAD_AFFINITY_CPU_REMOVE})
 
 
+class Decides(Protocol):
+    """An authenticator of zmq.auth."""
+
+    def answer(self, domain: bytes, address: str, mechanism: str, credentials: list[bytes]) -> str | None:
+        """Who a peer is that is let in; None: it is refused. It may take its time."""
+
+
 class ContextHandle:
     """One context. ``Context`` objects that are shadows of each other share one."""
 
@@ -49,8 +55,8 @@ class ContextHandle:
         self.terminating = False
         self.terminated = False
         self.sockets: set[SocketHandle] = set()
-        # Which addresses an authenticator accepts.
-        self.permits: Callable[[str], bool] | None = None
+        # Who decides about the peers of sockets with PLAIN or CURVE, or with ZAP_DOMAIN.
+        self.authenticator: Decides | None = None
         self._options = dict(_DEFAULTS)
         self._changed = threading.Condition()
         self._engine: _oncue.Engine | None = None

@@ -152,7 +152,19 @@ class Monitor:
         os.close(self._own)
 
 
+# The engine's words for a client that was refused: by this side, and by the server with ZAP's status 400.
+_NOT_LET_IN = "it was not let in"
+_REFUSED_BY_PEER = 'it says "400"'
+_REFUSED_STATUS = 400
+
+
 def _as_libzmq(event: ConnectionEvent) -> Iterator[tuple[Event, int]]:
+    cause = event.cause or ""
+    is_not_let_in = event.kind == "refused" and cause == _NOT_LET_IN
+    if is_not_let_in or (event.kind == "failed" and cause.startswith(_REFUSED_BY_PEER)):
+        yield Event.HANDSHAKE_FAILED_AUTH, _REFUSED_STATUS
+    if is_not_let_in:
+        return
     for kind in _EVENTS.get(event.kind, ()):
         if kind is not Event.CONNECT_RETRIED:
             # libzmq's value is a descriptor or an error number; the engine tells neither.

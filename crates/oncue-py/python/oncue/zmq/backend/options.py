@@ -12,6 +12,7 @@ from typing import Any
 
 from ..constants import Errno, ReconnectStop, SecurityMechanism, SocketOption, SocketType, _OptType
 from ..error import ZMQError
+from .curve import is_key
 
 Value = int | bytes
 
@@ -65,24 +66,23 @@ _WITHOUT_EFFECT: dict[SocketOption, Rule] = {
     SocketOption.MULTICAST_LOOP: Rule(1, _any, live=True),
     SocketOption.IMMEDIATE: Rule(0, _flag, live=True),
     SocketOption.LOOPBACK_FASTPATH: Rule(0, _any, live=True),
-    SocketOption.ZAP_ENFORCE_DOMAIN: Rule(0, _any, live=True),
 }
 
-# Security: Oncue has the mechanism NULL only.
+# Those that choose a mechanism: the last one that is set decides. What follows from them stands in security.py.
 _SECURITY: dict[SocketOption, Rule] = {
     SocketOption.MECHANISM: Rule(int(SecurityMechanism.NULL), None),
-    SocketOption.PLAIN_SERVER: Rule(0, _flag, live=True),
-    SocketOption.PLAIN_USERNAME: Rule(b"", _any, live=True),
-    SocketOption.PLAIN_PASSWORD: Rule(b"", _any, live=True),
-    SocketOption.CURVE_SERVER: Rule(0, _flag, live=True),
-    SocketOption.CURVE_PUBLICKEY: Rule(None, _any, live=True),
-    SocketOption.CURVE_SECRETKEY: Rule(None, _any, live=True),
-    SocketOption.CURVE_SERVERKEY: Rule(None, _any, live=True),
+    SocketOption.PLAIN_SERVER: Rule(0, _flag),
+    SocketOption.PLAIN_USERNAME: Rule(b"", _bytes_within(1, 255)),
+    SocketOption.PLAIN_PASSWORD: Rule(b"", _bytes_within(1, 255)),
+    SocketOption.CURVE_SERVER: Rule(0, _flag),
+    SocketOption.CURVE_PUBLICKEY: Rule(None, is_key),
+    SocketOption.CURVE_SECRETKEY: Rule(None, is_key),
+    SocketOption.CURVE_SERVERKEY: Rule(None, is_key),
+    SocketOption.ZAP_DOMAIN: Rule(b"", _bytes_within(1, 255)),
+    SocketOption.ZAP_ENFORCE_DOMAIN: Rule(0, _any),
 }
 
 _KEPT: dict[SocketOption, Rule] = {
-    # Other types cannot look at a peer's address before they exchange anything with it.
-    SocketOption.ZAP_DOMAIN: Rule(b"", _bytes_within(1, 255), types=frozenset({SocketType.PUB})),
     SocketOption.LINGER: Rule(-1, _at_least(-1), live=True),
     SocketOption.RCVTIMEO: Rule(-1, _at_least(-1), live=True),
     SocketOption.SNDTIMEO: Rule(-1, _at_least(-1), live=True),
@@ -173,15 +173,6 @@ def checked(option: int, value: Any) -> Value:
     if not -limit - 1 <= value <= limit:
         raise OverflowError(f"{value} does not fit the option's type")
     return int(value)
-
-
-def refuse_security(option: SocketOption, value: Value) -> None:
-    """Raises ``ZMQError`` if this option would turn on a mechanism that Oncue does not have."""
-    if option in _SECURITY and value not in (0, b""):
-        raise ZMQError(
-            Errno.EINVAL,
-            f"{option.name}: Oncue has the security mechanism NULL only; use pyzmq for PLAIN and CURVE",
-        )
 
 
 def _milliseconds(value: int) -> float:

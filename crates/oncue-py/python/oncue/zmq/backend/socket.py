@@ -30,9 +30,9 @@ from .options import (
     defaults,
     engine_options,
     known,
-    refuse_security,
 )
 from .registry import Registry
+from .security import Choice
 
 # A frame of a received message.
 Part = bytes | memoryview
@@ -100,6 +100,7 @@ class SocketHandle:
         self.rest: deque[Part] = deque()
         self.parts: list[bytes] = []
         self.values: dict[SocketOption, Value] = defaults(self.type)
+        self.security = Choice()
         # The limits of a wait in seconds.
         self.recv_limit: float | None = None
         self.send_limit: float | None = None
@@ -172,9 +173,12 @@ class SocketHandle:
 
     def _make(self) -> None:
         options = engine_options(self.type, self.values)
+        security = self.security.made(self.type, self.context, self.values)
+        options["security"] = security
+        domain = self.values.get(SocketOption.ZAP_DOMAIN)
         with engine_errors():
-            if self.values.get(SocketOption.ZAP_DOMAIN):
-                made: Any = guarded(self.context, options)
+            if security is None and isinstance(domain, bytes) and domain:
+                made: Any = guarded(self.context, domain, options)
             else:
                 made = _MADE_OF[self.type](engine=self.context.engine(), **options)
             for prefix in self._subscriptions:
@@ -426,12 +430,14 @@ class SocketHandle:
         rule = RULES[found]
         if rule.allows is None or not rule.allows(value) or (rule.types is not None and self.type not in rule.types):
             raise ZMQError(Errno.EINVAL)
-        refuse_security(found, value)
-        if self._engine_socket is not None and not rule.live and value != self.values.get(found, rule.default):
+        security = self.security.after(found, value)
+        is_new = value != self.values.get(found, rule.default) or security != self.security
+        if self._engine_socket is not None and not rule.live and is_new:
             raise ZMQError(
                 Errno.EINVAL, f"{found.name} must be set before the socket first binds, connects or waits for a message"
             )
         self.values[found] = value
+        self.security = security
         self._apply(found, value)
 
     def _set_subscription(self, option: SocketOption, value: Any) -> None:
@@ -475,7 +481,8 @@ class SocketHandle:
         if found is SocketOption.TOPICS_COUNT:
             made = self._engine_socket
             return len(set(self._subscriptions)) if made is None else int(made.prefix_count())
-        return self.values.get(found, rule.default)
+        decided = self.security.value(found)
+        return self.values.get(found, rule.default) if decided is None else decided
 
     # ------------------------------------------------------------------ monitors
 

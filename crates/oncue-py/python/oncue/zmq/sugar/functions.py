@@ -9,11 +9,11 @@ from ..backend.proxy import proxy, proxy_steerable
 from ..constants import DeviceType
 
 # What Oncue has of what libzmq can be asked for.
-_CAPABILITIES = frozenset({"ipc"})
+_CAPABILITIES = frozenset({"curve", "ipc"})
 
 
 def has(capability: str) -> bool:
-    """Whether there is a capability, by libzmq's name for it: "ipc", and none of "curve", "gssapi", "pgm", ..."""
+    """Whether there is a capability, by libzmq's name for it: "curve" and "ipc", and none of "gssapi", "pgm", ..."""
     return capability in _CAPABILITIES
 
 
