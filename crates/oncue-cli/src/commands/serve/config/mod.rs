@@ -17,6 +17,7 @@ pub(crate) use self::model::{
 pub(crate) use self::page::help;
 use self::reader::{At, Keys, Problems, texts};
 pub(crate) use self::reader::{Need, Needed, Problem};
+use self::rule::Origin;
 pub(crate) use self::user::User;
 use crate::args;
 use crate::security::Places;
@@ -98,6 +99,21 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
     let grace = keys.take("grace");
     let routes = keys.tables("route", ROUTE).into_iter().filter_map(|table| route::read(table, grace));
     let (places, routes) = routes.unzip();
+    let security = security(&mut keys);
+    let rules_at = keys.at("rule");
+    let rules: Vec<_> = keys.tables("rule", RULE).into_iter().filter_map(rule::read).collect();
+    for from in rules.iter().flat_map(|rule| &rule.from) {
+        let why = match from {
+            Origin::User(_) if security.is_empty() => {
+                "names a user, and nobody is asked who it is; add [curve] or [plain]"
+            }
+            Origin::Key(_) if security.key.is_none() => {
+                "names a key, and nobody is asked for one; add [curve]"
+            }
+            _ => continue,
+        };
+        keys.problems.add(rules_at, format!("a rule {why}"));
+    }
     let config = Config {
         bind,
         connect,
@@ -106,9 +122,9 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
         catalogue_topics_max: keys.take("catalogue_topics_max"),
         processes_max: keys.take("processes_max"),
         status_prefix: keys.take("status_prefix"),
-        security: security(&mut keys),
+        security,
         options: options(&mut keys),
-        rules: keys.tables("rule", RULE).into_iter().filter_map(rule::read).collect(),
+        rules,
         routes,
         places,
         needs: keys.problems.needs(),

@@ -632,3 +632,21 @@ fn a_bound_of_a_program_that_means_nothing_is_refused() {
         "{file:?}"
     );
 }
+
+#[test]
+fn a_rule_that_can_never_apply_is_a_mistake() {
+    let with = |rule: &str, more: &str| {
+        let text = format!(
+            "bind = 'tcp://127.0.0.1:1'\n{more}\n[[rule]]\ndeny = ''\nfrom = '{rule}'\n[[route]]\ntopic = 'a'\nfile = 'a'\n"
+        );
+        Config::parse(&text, Path::new("/")).err().map(|problems| problems[0].text.clone())
+    };
+    let key = format!("key:{}", oncue::curve::generate().public());
+    let curve = "[curve]\nsecret_key_file = 'k'\nclients = 'any'";
+    assert!(with("user:ann", "").is_some_and(|text| text.contains("add [curve] or [plain]")));
+    assert!(with(&key, "[plain]\nusers = 'u'").is_some_and(|text| text.contains("add [curve]")));
+    assert_eq!(
+        (with("user:ann", curve), with(&key, curve), with("user:ann", "[plain]\nusers = 'u'")),
+        (None, None, None)
+    );
+}
