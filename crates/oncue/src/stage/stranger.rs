@@ -90,6 +90,8 @@ struct Stranger {
     /// The handshake under CURVE, until it is done. Otherwise a handshake is the beginning of what is said.
     beginning: Option<Box<Beginning>>,
     is_sealed: bool,
+    /// How much of what is said may be written: under CURVE whole frames alone, as a socket has no others in its queue.
+    ready: usize,
     /// Everything that it sends, in clear, and how much of it the network has taken.
     said: Vec<u8>,
     sent: usize,
@@ -103,14 +105,18 @@ impl Stranger {
         if self.beginning.is_some() {
             return self.begin();
         }
+        self.ready = match self.is_sealed {
+            true => self.ready + whole_frames(&self.said[self.ready..]),
+            false => self.said.len(),
+        };
         let Some(stream) = &mut self.stream else { return };
         match stream.connected() {
             Ok(true) => {}
             Ok(false) => return,
             Err(_) => return self.stream = None,
         }
-        while self.sent < self.said.len() {
-            match stream.write(&[IoSlice::new(&self.said[self.sent..])]) {
+        while self.sent < self.ready {
+            match stream.write(&[IoSlice::new(&self.said[self.sent..self.ready])]) {
                 Ok(n) => self.sent += n,
                 Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => break,
                 Err(_) => return self.stream = None,
@@ -428,7 +434,16 @@ impl Scene {
         }
         let stream = Some(Link::new(SimStream::call(&self.sim.world, NAME)));
         let is_sealed = beginning.is_some();
-        self.strangers.push(Stranger { stream, version, beginning, is_sealed, said, sent: 0, deaf: false });
+        self.strangers.push(Stranger {
+            stream,
+            version,
+            beginning,
+            is_sealed,
+            ready: 0,
+            said,
+            sent: 0,
+            deaf: false,
+        });
     }
 
     fn run(&mut self, time: Duration) {
@@ -480,9 +495,8 @@ impl Scene {
     fn calm(&mut self) {
         for _ in 0..200 {
             self.run(Duration::from_millis(5));
-            let moving = |s: &Stranger| {
-                s.stream.is_some() && (s.sent < s.said.len() || s.beginning.is_some() && !s.deaf)
-            };
+            let moving =
+                |s: &Stranger| s.stream.is_some() && (s.sent < s.ready || s.beginning.is_some() && !s.deaf);
             if !self.strangers.iter().any(moving) && lock(&self.cases).is_empty() {
                 break;
             }
