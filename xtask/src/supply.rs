@@ -78,7 +78,7 @@ pub(crate) fn sbom(args: &[String]) -> Result<(), Trouble> {
     let program = tool("cargo-cyclonedx", Origin::Cargo).map_err(Trouble::Cannot)?;
     let mut command = Command::new(program);
     command.current_dir(root()).args(["cyclonedx", "--manifest-path", "crates/oncue-cli/Cargo.toml"]);
-    command.args(["--format", "json", "--spec-version", "1.5", "--describe", "crate"]);
+    command.args(["--format", "json", "--spec-version", "1.5", "--no-build-deps"]);
     command.args(["--target", "x86_64-unknown-linux-gnu", "--override-filename", "oncue.cdx"]);
     succeed("cargo-cyclonedx", &mut command)?;
     // It writes one file beside each manifest of the workspace.
