@@ -41,7 +41,8 @@ Chores:
   sim [--seed N | --seeds N]      Replay one simulated seed, or run N of them  [--release]
   fuzz [TARGET] [--seconds N]     Fuzz one target, or each in turn, for N seconds (default 60); installs cargo-fuzz
                                   into target/tools if it is missing
-  miri                            The tests of oncue-pattern and oncue-core under Miri (needs a nightly toolchain with it)
+  miri [FILTER]                   The tests of oncue-pattern and oncue-core under Miri, which takes long (needs a nightly
+                                  toolchain with it)
   reproduce                       Two clean release builds of the command, in two directories, are the same
   sbom                            What the command is made of: target/oncue.cdx.json, in CycloneDX (installs
                                   cargo-cyclonedx into target/tools if it is missing)
