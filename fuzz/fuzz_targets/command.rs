@@ -3,8 +3,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use oncue_core::command::{
-    Command, ERROR_REASON_BYTES_MAX, Metadata, PING_CONTEXT_BYTES_MAX, PROPERTIES_MAX, Subscription,
-    put_cancel, put_ping, put_pong, put_state, put_subscribe,
+    Command, ERROR_REASON_BYTES_MAX, MISSED_TOPICS_BYTES_MAX, Metadata, PING_CONTEXT_BYTES_MAX,
+    PROPERTIES_MAX, Subscription, put_answer, put_cancel, put_ping, put_pong, put_question, put_state,
+    put_subscribe,
 };
 use oncue_core::frame::{Version, parse_header};
 
@@ -54,6 +55,18 @@ fuzz_target!(|body: &[u8]| {
         Ok(Command::State(news)) => {
             put_state(&mut wire, &news);
             assert!(body.starts_with(body_of(&wire)));
+        }
+        Ok(Command::Question(question)) => {
+            put_question(&mut wire, &question);
+            assert_eq!(body_of(&wire), body);
+        }
+        Ok(Command::Answer(answer)) => {
+            put_answer(&mut wire, answer);
+            assert_eq!(Command::parse(body_of(&wire)), Ok(Command::Answer(answer)));
+        }
+        Ok(Command::Missed(news)) => {
+            let topics: usize = news.topics.map(|(topic, _)| topic.len()).sum();
+            assert!(topics <= MISSED_TOPICS_BYTES_MAX);
         }
         Ok(Command::Unknown { name }) => assert!(!name.is_empty()),
         Err(fault) => assert!(!fault.to_string().is_empty()),

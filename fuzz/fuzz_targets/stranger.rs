@@ -1,4 +1,4 @@
-//! Untrusted peers of a publisher on the simulated network, driven by the script: subscriptions in all forms, user messages,
+//! Untrusted peers of a publisher on the simulated network, under each mechanism, driven by the script: subscriptions in all forms, user messages,
 //! long prefixes, garbage, disconnects. Demand is what their bytes say, and nothing grows beyond its bound.
 #![no_main]
 

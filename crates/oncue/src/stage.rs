@@ -1,8 +1,12 @@
 //! The production shards on the simulated network, and peers that send them any bytes. Tests and the fuzz targets use it;
 //! nothing here is in a published build.
 
+pub mod coat;
+#[cfg(fuzzing)]
+pub mod files;
 pub(crate) mod network;
 pub(crate) mod pairs;
+pub mod script;
 pub mod stranger;
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ pub(super) struct File {
     pub(super) name: String,
     /// The module that the file is; empty for the root.
     pub(super) module: Path,
+    pub(super) is_unsafe: bool,
 }
 
 /// One item that a file uses of another.
@@ -98,7 +99,7 @@ impl Package {
         let is_face = matches!(&*name, "lib.rs" | "main.rs") || name.ends_with("/mod.rs");
         let folder = if is_face { file.with_file_name("") } else { file.with_extension("") };
         let id = self.files.len();
-        self.files.push(File { name, module: module.clone() });
+        self.files.push(File { name, module: module.clone(), is_unsafe: source.is_unsafe });
         for inner in source.modules {
             let path = [&module[..], &inner.name].concat();
             let folder = inner.name.iter().fold(folder.clone(), |folder, name| folder.join(name));

@@ -3,6 +3,7 @@
 //! - Packages depend only on lower ones, and so do the floors of a folder that has a table.
 //! - Imports name the items (no glob imports).
 //! - A file has `impl` blocks only for types that its own folder defines.
+//! - No file has `unsafe` code, but for those of a table.
 //! - No import circle has more than two files, and each circle of two has a stated reason.
 //!
 //! Test code is ignored: a test may import anything.
@@ -155,6 +156,9 @@ pub(super) type Pair = (&'static str, [&'static str; 2], &'static str);
 
 const PAIRS: &[Pair] = &[];
 
+/// The files that have `unsafe` code: package, file.
+const UNSAFE: &[(&str, &str)] = &[("oncue-py", "ffi.rs")];
+
 /// All violations of the rules in a package.
 pub(super) fn breaches(package: &Package, dependencies: &[String]) -> Vec<String> {
     let uses = package.uses();
@@ -165,6 +169,7 @@ pub(super) fn breaches(package: &Package, dependencies: &[String]) -> Vec<String
         format!("{}: `use {}::*` hides what is imported", package.files[file].name, path.join("::"))
     }));
     found.extend(foreign_impls(package));
+    found.extend(unsafe_files(package));
     found.extend(wrong_circles(package, &uses, PAIRS));
     found
 }
@@ -241,6 +246,17 @@ fn foreign_impls(package: &Package) -> Vec<String> {
     });
     let foreign = impls.filter(|(file, home, _)| !share_a_folder(file, home));
     foreign.map(|(file, home, item)| format!("{file}: an `impl` for {item}, which is of {home}")).collect()
+}
+
+/// Files with `unsafe` code that the table does not have, and files of the table without any.
+fn unsafe_files(package: &Package) -> Vec<String> {
+    let listed = |file: &File| UNSAFE.contains(&(&package.name, &file.name));
+    let wrong = package.files.iter().filter(|file| file.is_unsafe != listed(file));
+    let said = |file: &File| match file.is_unsafe {
+        true => format!("{}: it has `unsafe` code", file.name),
+        false => format!("{}: it has no `unsafe` code: remove it from the table", file.name),
+    };
+    wrong.map(said).collect()
 }
 
 /// A file belongs to its directory. A file `x.rs` belongs to the folder `x` beside it too.

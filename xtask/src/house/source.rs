@@ -17,6 +17,8 @@ pub(super) struct Source {
     /// The module of the file, and its inline modules.
     pub(super) modules: Vec<Module>,
     pub(super) lines: Lines,
+    /// Whether the word `unsafe` is in its code, tests included.
+    pub(super) is_unsafe: bool,
 }
 
 /// One module without its test code.
@@ -49,8 +51,18 @@ impl Source {
         let file = syn::parse_file(text)?;
         let mut reader = Reader { modules: vec![Module::default()], current: 0, test_lines: BTreeSet::new() };
         reader.visit_file(&file);
-        Ok(Source { modules: reader.modules, lines: Lines::count(text, &reader.test_lines) })
+        let (lines, is_unsafe) =
+            (Lines::count(text, &reader.test_lines), says_unsafe(file.into_token_stream()));
+        Ok(Source { modules: reader.modules, lines, is_unsafe })
     }
+}
+
+fn says_unsafe(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(word) => word == "unsafe",
+        TokenTree::Group(group) => says_unsafe(group.stream()),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
 }
 
 impl Module {

@@ -155,3 +155,15 @@ fn lines_of_tests_comments_and_blanks_are_told_apart() {
     assert_eq!(lines.product, Count { total: 8, code: 3 });
     assert_eq!(lines.test, Count { total: 5, code: 5 });
 }
+
+#[test]
+fn unsafe_code_is_only_in_the_files_of_the_table() {
+    assert_eq!(
+        check("msg.rs", "pub struct Msg; fn f() { unsafe { g() } }"),
+        ["msg.rs: it has `unsafe` code"]
+    );
+    assert_eq!(check("msg.rs", "pub struct Msg; #[allow(unsafe_code)] const T: &str = \"unsafe\";"), [""; 0]);
+    let found =
+        breaches(&Package::of("oncue-py", &[("lib.rs", "mod ffi;"), ("ffi.rs", "")]), &["oncue".to_owned()]);
+    assert!(found.iter().any(|found| found.contains("ffi.rs: it has no `unsafe` code")), "{found:?}");
+}

@@ -7,6 +7,8 @@ mod passwords;
 
 pub use self::followed::Changed;
 pub use self::keys::{KeyDirectory, StaticKeys};
+#[cfg(fuzzing)]
+pub(crate) use self::passwords::users_of;
 pub use self::passwords::{Passwords, hash_password};
 
 /// What is read of one file at most, in bytes.

@@ -26,6 +26,8 @@ use crate::user::User;
 const WAITING_MAX: usize = 64;
 /// The most memory that the hash of a password may ask for, in KiB.
 const MEMORY_KIB_MAX: u32 = 1 << 20;
+/// The most work: memory times passes, in KiB. That is some seconds, in which nobody else's password is checked.
+const WORK_KIB_MAX: u64 = 4 << 20;
 
 /// Lets in the clients that say the password of one of the users in a file (PLAIN). Each line is
 /// `NAME:HASH`, the hash as [`hash_password`] and `oncue passwd` write it (PHC string format, Argon2); an empty line and one
@@ -68,7 +70,7 @@ impl Passwords {
         let text = read_text(&shared.path)
             .map_err(|error| Error::io(format!("the file of passwords {name} cannot be read"), error))?;
         *write_lock(&shared.seen) = shared.status();
-        let users = parse(&text).map_err(|why| Error::misuse(format!("{name}: {why}")))?;
+        let users = users_of(&text).map_err(|why| Error::misuse(format!("{name}: {why}")))?;
         *write_lock(&shared.users) = users;
         let worker = thread::Builder::new().name("oncue passwords".to_owned());
         worker
@@ -123,7 +125,7 @@ impl Shared {
             ..Changed::default()
         };
         let users =
-            match read_text(&self.path).map_err(|error| error.to_string()).and_then(|text| parse(&text)) {
+            match read_text(&self.path).map_err(|error| error.to_string()).and_then(|text| users_of(&text)) {
                 Ok(users) => users,
                 Err(why) => return problem(why),
             };
@@ -148,7 +150,7 @@ impl Drop for Shared {
 }
 
 /// The users of a file, and the hashes of their passwords.
-fn parse(text: &str) -> std::result::Result<HashMap<String, Arc<str>>, String> {
+pub(crate) fn users_of(text: &str) -> std::result::Result<HashMap<String, Arc<str>>, String> {
     let mut users = HashMap::new();
     for (at, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -162,10 +164,18 @@ fn parse(text: &str) -> std::result::Result<HashMap<String, Arc<str>>, String> {
         let parsed = PasswordHash::new(hash).map_err(|error| {
             wrong(&format!("the hash cannot be read: {error}; make one with `oncue passwd`"))
         })?;
-        let params =
-            Params::try_from(&parsed).map_err(|error| wrong(&format!("not a hash of Argon2: {error}")))?;
+        // What is not checked here would refuse its user for ever, without a word.
+        let params = Algorithm::try_from(parsed.algorithm.as_str())
+            .and_then(|_| Params::try_from(&parsed))
+            .map_err(|error| wrong(&format!("not a hash of Argon2: {error}")))?;
+        if parsed.salt.is_none() || parsed.hash.is_none() {
+            return Err(wrong("the hash is not complete; make one with `oncue passwd`"));
+        }
         if params.m_cost() > MEMORY_KIB_MAX {
             return Err(wrong("the hash asks for more than 1 GiB of memory"));
+        }
+        if u64::from(params.m_cost()) * u64::from(params.t_cost()) > WORK_KIB_MAX {
+            return Err(wrong("the hash asks for more passes than 4 over 1 GiB of memory"));
         }
         users.insert(name.to_owned(), hash.into());
     }
@@ -244,6 +254,17 @@ mod tests {
             .unwrap();
         let error = Passwords::open(&file).map(drop).unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains("1 GiB"), "{error}");
+        fs::write(&file, "bobby:$argon2id$v=19$m=19456,t=9999999,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA\n")
+            .unwrap();
+        let error = Passwords::open(&file).map(drop).unwrap_err().to_string();
+        assert!(error.contains("line 1") && error.contains("passes"), "{error}");
+        for (hash, why) in
+            [("$scrypt$ln=16$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA", "Argon2"), ("$argon2id", "complete")]
+        {
+            fs::write(&file, format!("bobby:{hash}\n")).unwrap();
+            let error = Passwords::open(&file).map(drop).unwrap_err().to_string();
+            assert!(error.contains("line 1") && error.contains(why), "{error}");
+        }
         assert!(passwords.still_knows(&User::new("bobby")), "what was read before stays");
     }
 }

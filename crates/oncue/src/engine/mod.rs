@@ -49,6 +49,8 @@ pub(crate) use hub::{Note, Port};
 use shard::Shard;
 use shard::mailbox::Mailbox;
 use station::{Station, unlock};
+#[cfg(any(test, fuzzing))]
+pub(crate) use wire::link::Link;
 pub(crate) use wire::load::Load;
 #[cfg(test)]
 pub(crate) use wire::slices::Direct;

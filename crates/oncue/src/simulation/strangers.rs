@@ -1,7 +1,7 @@
 //! The scenes of misbehaving peers, from seeds.
 
 use super::*;
-use crate::stage::stranger;
+use crate::stage::{coat, stranger};
 
 /// A script as the fuzzer would write one.
 fn script(seed: u64) -> Vec<u8> {
@@ -21,5 +21,10 @@ fn demand_is_what_strangers_say_and_nothing_grows_beyond_its_bound() {
 
 #[test]
 fn whatever_bytes_one_peer_sends_the_others_are_served() {
-    for_each_seed(|seed| stranger::bytes_of_one_peer(&script(seed), seed % 2 == 0));
+    for_each_seed(|seed| stranger::bytes_of_one_peer(&script(seed), seed % 2 == 0, (seed / 2 % 3) as u8));
+}
+
+#[test]
+fn what_comes_out_of_a_coat_went_in_whoever_changes_bytes_on_the_way() {
+    for_each_seed(|seed| coat::scene(&script(seed)));
 }

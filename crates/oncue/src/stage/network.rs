@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::io::{self, IoSlice};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub(crate) struct World {
     pub(crate) delay_us_max: u64,
     /// A connection takes whatever is written to it.
     pub(crate) generous: bool,
+    /// Peers have addresses of other machines. Otherwise they are those of one process, which is asked nothing.
+    pub(crate) is_foreign: bool,
     /// As soon as a side is told that it may write, a random connection breaks.
     #[cfg(test)]
     pub(crate) fuse: bool,
@@ -106,6 +109,7 @@ impl World {
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
             delay_us_max: 3000,
             generous: false,
+            is_foreign: false,
             #[cfg(test)]
             fuse: false,
             lines: BTreeMap::new(),
@@ -432,7 +436,10 @@ impl Drop for SimListener {
 
 impl Stream for SimStream {
     fn address(&self) -> PeerAddress {
-        PeerAddress::Inproc
+        match lock(&self.world).is_foreign {
+            true => PeerAddress::Tcp((Ipv4Addr::new(192, 0, 2, 1), 1).into()),
+            false => PeerAddress::Inproc,
+        }
     }
 
     fn connected(&mut self) -> io::Result<bool> {

@@ -3,19 +3,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IoSlice;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oncue_core::command::{self, Command, Subscription};
-use oncue_core::connection::{Handshake, HandshakeConfig, SocketType};
-use oncue_core::frame::{self, Scan, Version};
+use oncue_core::connection::{Handshake, HandshakeConfig, News, SocketType};
+use oncue_core::frame::{self, Scan, Version, parse_header};
+use oncue_core::mechanism::curve::{ClientKeys, PublicKey};
+use oncue_core::mechanism::{Credentials, Security};
 
 use super::Sim;
 use super::network::SimStream;
+use super::script::Script;
+use crate::authentication::Case;
+use crate::curve::{self, random};
+use crate::engine::Link;
 use crate::engine::hub::Hub;
 use crate::net::Stream;
 use crate::options::{OnFull, Options};
 use crate::socket::{DemandEvent, DemandWatch, XPub, XPubEvent};
 use crate::stage::pairs::PairWatch;
+use crate::sync::lock;
+use crate::user::User;
 use crate::{Msg, Prefix};
 
 const NAME: &str = "inproc://p";
@@ -32,43 +41,58 @@ const RECEIVED_BYTES_MAX: usize = 3 * (64 << 10) + (1 << 20);
 /// The most output to one peer that may wait: answers up to their bound, those to one read, and a handshake.
 const CONTROL_BYTES_MAX: u64 = (64 << 10) + (512 << 10);
 
-/// The bytes that decide what happens. After their end every decision is 0.
-struct Script<'a>(&'a [u8]);
-
-impl<'a> Script<'a> {
-    fn byte(&mut self) -> u8 {
-        let Some((&first, rest)) = self.0.split_first() else { return 0 };
-        self.0 = rest;
-        first
+/// A prefix: mostly one of few, so that several peers want the same; sometimes a long one.
+fn prefix(script: &mut Script<'_>) -> Vec<u8> {
+    const SHORT: [&[u8]; 8] = [b"", b"a", b"ab", b"abc", b"b", b"\0", b"\x01a", b"\xff\xff"];
+    const LONG: [usize; 6] = [254, 255, 256, 1000, 20_000, 65_000];
+    match script.byte() {
+        long @ 200.. => vec![long; LONG[usize::from(long) % LONG.len()]],
+        short => SHORT[usize::from(short) % SHORT.len()].to_vec(),
     }
+}
 
-    fn below(&mut self, end: usize) -> usize {
-        usize::from(self.byte()) % end
-    }
+/// The mechanism of the publisher. Strangers mostly speak the same.
+#[derive(Clone)]
+enum Guard {
+    Null,
+    Plain,
+    /// With the publisher's key.
+    Curve(PublicKey),
+}
 
-    fn bytes(&mut self, count: usize) -> &'a [u8] {
-        let (bytes, rest) = self.0.split_at(count.min(self.0.len()));
-        self.0 = rest;
-        bytes
-    }
+/// The PLAIN user that is not let in.
+const REFUSED: &[u8] = b"no";
 
-    /// A prefix: mostly one of few, so that several peers want the same; sometimes a long one.
-    fn prefix(&mut self) -> Vec<u8> {
-        const SHORT: [&[u8]; 8] = [b"", b"a", b"ab", b"abc", b"b", b"\0", b"\x01a", b"\xff\xff"];
-        const LONG: [usize; 6] = [254, 255, 256, 1000, 20_000, 65_000];
-        match self.byte() {
-            long @ 200.. => vec![long; LONG[usize::from(long) % LONG.len()]],
-            short => SHORT[usize::from(short) % SHORT.len()].to_vec(),
-        }
+fn is_refused(credentials: &Credentials) -> bool {
+    matches!(credentials, Credentials::Plain { user, .. } if user == REFUSED)
+}
+
+fn answer(case: Case) {
+    match is_refused(&case.credentials) {
+        true => case.refuse("not this one"),
+        false => case.accept(User::new("somebody")),
     }
+}
+
+/// The handshake of a CURVE client, whose traffic begins after it.
+struct Beginning {
+    handshake: Handshake,
+    out: Vec<u8>,
+    sent: usize,
+    heard: Vec<u8>,
 }
 
 /// One connection to the publisher.
 struct Stranger {
     /// `None` once either side has closed it.
-    stream: Option<SimStream>,
+    stream: Option<Link<SimStream>>,
     version: Version,
-    /// Everything that it sends, and how much of it the network has taken.
+    /// The handshake under CURVE, until it is done. Otherwise a handshake is the beginning of what is said.
+    beginning: Option<Box<Beginning>>,
+    is_sealed: bool,
+    /// How much of what is said may be written: under CURVE whole frames alone, as a socket has no others in its queue.
+    ready: usize,
+    /// Everything that it sends, in clear, and how much of it the network has taken.
     said: Vec<u8>,
     sent: usize,
     /// It reads nothing.
@@ -78,14 +102,21 @@ struct Stranger {
 impl Stranger {
     /// Passes what was said to the network, and reads.
     fn move_on(&mut self) {
+        if self.beginning.is_some() {
+            return self.begin();
+        }
+        self.ready = match self.is_sealed {
+            true => self.ready + whole_frames(&self.said[self.ready..]),
+            false => self.said.len(),
+        };
         let Some(stream) = &mut self.stream else { return };
         match stream.connected() {
             Ok(true) => {}
             Ok(false) => return,
             Err(_) => return self.stream = None,
         }
-        while self.sent < self.said.len() {
-            match stream.write(&[IoSlice::new(&self.said[self.sent..])]) {
+        while self.sent < self.ready {
+            match stream.write(&[IoSlice::new(&self.said[self.sent..self.ready])]) {
                 Ok(n) => self.sent += n,
                 Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => break,
                 Err(_) => return self.stream = None,
@@ -93,6 +124,54 @@ impl Stranger {
         }
         let mut heard = Vec::with_capacity(64 << 10);
         while !self.deaf && heard.len() < heard.capacity() && stream.read(&mut heard).is_ok_and(|n| n > 0) {}
+    }
+
+    /// Goes on with the handshake of CURVE.
+    fn begin(&mut self) {
+        let (Some(stream), Some(beginning)) = (&mut self.stream, &mut self.beginning) else { return };
+        match stream.connected() {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(_) => return self.stream = None,
+        }
+        let Beginning { handshake, out, sent, heard } = &mut **beginning;
+        let mut room = Vec::with_capacity(1 << 10);
+        while !self.deaf && stream.read(&mut room).is_ok_and(|n| n > 0) {
+            heard.append(&mut room);
+        }
+        let news = match handshake.receive(heard, out) {
+            Ok(progress) => {
+                heard.drain(..progress.consumed);
+                progress.news
+            }
+            Err(_) => return self.stream = None,
+        };
+        while *sent < out.len() {
+            match stream.write(&[IoSlice::new(&out[*sent..])]) {
+                Ok(n) => *sent += n,
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(_) => return self.stream = None,
+            }
+        }
+        if let News::Done(established) = news {
+            let session = established.session.expect("the keys of CURVE");
+            stream.put_on(session, 0, MESSAGE_BYTES_MAX);
+            if stream.opened(heard).is_err() {
+                self.stream = None;
+            }
+            self.beginning = None;
+        }
+    }
+
+    /// What its bytes mean by now.
+    fn meaning(&self, hub: &Hub, guard: &Guard) -> Meaning {
+        let said = &self.said[..self.sent];
+        match (&self.beginning, self.is_sealed) {
+            (Some(_), _) => Meaning::default(),
+            // Only whole frames are sealed.
+            (None, true) => Meaning::of_traffic(self.version, &said[..whole_frames(said)], hub),
+            (None, false) => Meaning::of(said, hub, guard),
+        }
     }
 
     fn say(&mut self, subscription: Subscription<'_>, as_message: bool) {
@@ -118,17 +197,37 @@ struct Meaning {
 }
 
 impl Meaning {
-    fn of(said: &[u8], hub: &Hub) -> Meaning {
-        let mut handshake = Handshake::new(HandshakeConfig::new(SocketType::XPub));
-        let mut out = Vec::new();
-        handshake.start(&mut out);
-        let progress = handshake.receive(said, &mut out).ok();
-        let Some((consumed, info)) = progress.and_then(|p| Some((p.consumed, p.news.peer()?))) else {
-            return Meaning::default();
+    fn of(said: &[u8], hub: &Hub, guard: &Guard) -> Meaning {
+        let security = match guard {
+            Guard::Null => Security::Null,
+            Guard::Plain => Security::PlainServer,
+            // Nobody that sends literal bytes has a key.
+            Guard::Curve(_) => return Meaning::default(),
         };
+        let config = HandshakeConfig { security, ..HandshakeConfig::new(SocketType::XPub) };
+        let (mut handshake, mut out, mut consumed) = (Handshake::new(config), Vec::new(), 0);
+        handshake.start(&mut out);
+        loop {
+            let Ok(progress) = handshake.receive(&said[consumed..], &mut out) else {
+                return Meaning::default();
+            };
+            consumed += progress.consumed;
+            match progress.news {
+                News::Asks(credentials) if !is_refused(&credentials) => {
+                    handshake.accept(&mut out).expect("PLAIN goes on");
+                }
+                News::Done(established) => {
+                    return Meaning::of_traffic(established.peer.version, &said[consumed..], hub);
+                }
+                News::Asks(_) | News::NeedsMore => return Meaning::default(),
+            }
+        }
+    }
+
+    fn of_traffic(version: Version, traffic: &[u8], hub: &Hub) -> Meaning {
         let prefix_max = hub.options.prefix_length_max;
         let mut meaning = Meaning { wants: Some(BTreeSet::new()), prefix_max, ..Meaning::default() };
-        let (mut scanner, mut rest) = (hub.scanner(info.version), said[consumed..].to_vec());
+        let (mut scanner, mut rest) = (hub.scanner(version), traffic.to_vec());
         let mut at = 0;
         let broken = loop {
             match scanner.next(&mut rest[at..]) {
@@ -196,8 +295,22 @@ impl Meaning {
     }
 }
 
+/// How many of these bytes are whole frames.
+fn whole_frames(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Ok(Some(header)) = parse_header(&bytes[at..])
+        && header.frame_len() <= (bytes.len() - at) as u64
+    {
+        at += header.frame_len() as usize;
+    }
+    at
+}
+
 struct Scene {
     sim: Sim,
+    guard: Guard,
+    /// Who waits for an answer, if answers are not given at once.
+    cases: Arc<Mutex<Vec<Case>>>,
     socket: XPub,
     watch: DemandWatch,
     /// Demand according to the socket's events, and according to its watch.
@@ -219,11 +332,26 @@ impl Scene {
             .send_hwm(HWM)
             .recv_hwm(HWM)
             .on_full(OnFull::DropNewest);
+        let cases: Arc<Mutex<Vec<Case>>> = Arc::default();
+        let (later, waiting) = (script.flag(), cases.clone());
+        let ask = move |case: Case| match later {
+            true => lock(&waiting).push(case),
+            false => answer(case),
+        };
+        let (guard, options) = match script.below(3) {
+            0 => (Guard::Null, options),
+            1 => (Guard::Plain, options.plain_server(ask)),
+            _ => {
+                let keys = curve::generate();
+                (Guard::Curve(*keys.public()), options.curve_server(keys, ask))
+            }
+        };
+        lock(&sim.world).is_foreign = !matches!(guard, Guard::Null);
         let socket = XPub::on(control, None, options).expect("a simulated engine");
         socket.bind(NAME).expect("nobody else is bound");
         let (watch, pairs) = (socket.demand(), PairWatch::new(&socket));
         let (told, watched) = Default::default();
-        Scene { sim, socket, watch, told, watched, pairs, strangers: Vec::new() }
+        Scene { sim, guard, cases, socket, watch, told, watched, pairs, strangers: Vec::new() }
     }
 
     /// One step of the script.
@@ -235,8 +363,8 @@ impl Scene {
         let which = script.below(self.strangers.len());
         let stranger = &mut self.strangers[which];
         match action % 16 {
-            1..4 => stranger.say(Subscription::Subscribe(&script.prefix()), action & 16 != 0),
-            4 | 5 => stranger.say(Subscription::Cancel(&script.prefix()), action & 16 != 0),
+            1..4 => stranger.say(Subscription::Subscribe(&prefix(script)), action & 16 != 0),
+            4 | 5 => stranger.say(Subscription::Cancel(&prefix(script)), action & 16 != 0),
             6 => mixed_message(script, &mut stranger.said),
             7 | 8 => many(script, stranger),
             9 => command::put_ping(&mut stranger.said, u16::from(script.byte() == 7), script.bytes(3)),
@@ -248,12 +376,12 @@ impl Scene {
             12 if script.below(2) == 0 => stranger.stream = None,
             12 => {
                 if let Some(stream) = stranger.stream.take() {
-                    stream.reset();
+                    stream.into_stream().reset();
                 }
             }
             13 => {
                 for _ in 0..1 + script.below(40) {
-                    self.socket.send((script.prefix(), "payload")).expect("an open socket");
+                    self.socket.send((prefix(script), "payload")).expect("an open socket");
                 }
             }
             14 => self.watch_anew(),
@@ -271,19 +399,57 @@ impl Scene {
         let choice = script.below(8);
         let mut said = Vec::new();
         let versions = [(Version::V3_1, 1), (Version::V3_0, 0)];
-        let (version, minor) = versions[choice % 2];
-        if choice < 7 {
+        let (mut version, minor) = versions[choice % 2];
+        let mut greet = |mechanism: &[u8]| {
             said.extend_from_slice(&[0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, minor]);
-            said.extend_from_slice(b"NULL");
-            said.extend_from_slice(&[0; 48]);
-            said.extend_from_slice(b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB");
+            said.extend_from_slice(mechanism);
+            said.resize(64, 0);
+        };
+        let mut beginning = None;
+        match &self.guard {
+            _ if choice == 7 => {}
+            Guard::Null => {
+                greet(b"NULL");
+                said.extend_from_slice(b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB");
+            }
+            Guard::Plain => {
+                greet(b"PLAIN");
+                let user: &[u8] = if choice == 6 { REFUSED } else { b"me" };
+                // With an empty password.
+                said.extend_from_slice(&[4, 8 + user.len() as u8]);
+                said.extend_from_slice(b"\x05HELLO\x02");
+                said.extend_from_slice(user);
+                said.push(0);
+                said.extend_from_slice(b"\x04\x1c\x08INITIATE\x0bSocket-Type\0\0\0\x03SUB");
+            }
+            Guard::Curve(server) => {
+                let keys = Arc::new(ClientKeys { own: curve::generate(), server: *server });
+                let security = Security::CurveClient(keys, random);
+                let config = HandshakeConfig { security, ..HandshakeConfig::new(SocketType::Sub) };
+                let (mut handshake, mut out) = (Handshake::new(config), Vec::new());
+                handshake.start(&mut out);
+                beginning = Some(Box::new(Beginning { handshake, out, sent: 0, heard: Vec::new() }));
+                version = Version::V3_1;
+            }
         }
-        let stream = Some(SimStream::call(&self.sim.world, NAME));
-        self.strangers.push(Stranger { stream, version, said, sent: 0, deaf: false });
+        let stream = Some(Link::new(SimStream::call(&self.sim.world, NAME)));
+        let is_sealed = beginning.is_some();
+        self.strangers.push(Stranger {
+            stream,
+            version,
+            beginning,
+            is_sealed,
+            ready: 0,
+            said,
+            sent: 0,
+            deaf: false,
+        });
     }
 
     fn run(&mut self, time: Duration) {
         self.strangers.iter_mut().for_each(Stranger::move_on);
+        let cases = std::mem::take(&mut *lock(&self.cases));
+        cases.into_iter().for_each(answer);
         self.sim.run(time);
         let held = &self.sim.most;
         assert!(held.received_bytes <= RECEIVED_BYTES_MAX, "{held:?}");
@@ -329,17 +495,21 @@ impl Scene {
     fn calm(&mut self) {
         for _ in 0..200 {
             self.run(Duration::from_millis(5));
-            let moving = |s: &Stranger| s.stream.is_some() && s.sent < s.said.len();
-            if !self.strangers.iter().any(moving) {
+            let moving =
+                |s: &Stranger| s.stream.is_some() && (s.sent < s.ready || s.beginning.is_some() && !s.deaf);
+            if !self.strangers.iter().any(moving) && lock(&self.cases).is_empty() {
                 break;
             }
         }
-        // What the network has taken by now arrives.
-        self.sim.run(Duration::from_millis(300));
+        // What the network has taken by now arrives, and whoever waits for an answer gets it.
+        for _ in 0..4 {
+            self.run(Duration::ZERO);
+            self.sim.run(Duration::from_millis(300));
+        }
         self.listen();
         let hub = &self.socket.0.hub;
         let there = self.strangers.iter().filter(|s| s.stream.is_some());
-        let meanings = there.map(|s| Meaning::of(&s.said[..s.sent], hub));
+        let meanings = there.map(|s| s.meaning(hub, &self.guard));
         let mut wanted: BTreeMap<Prefix, u32> = BTreeMap::new();
         let mut mortal = false;
         for meaning in meanings {
@@ -382,8 +552,8 @@ impl Scene {
 fn mixed_message(script: &mut Script<'_>, said: &mut Vec<u8>) {
     let count = 1 + script.below(6);
     let frames = (0..count).map(|_| match script.byte() % 4 {
-        0 => [&[1], &script.prefix()[..]].concat(),
-        1 => [&[0], &script.prefix()[..]].concat(),
+        0 => [&[1], &prefix(script)[..]].concat(),
+        1 => [&[0], &prefix(script)[..]].concat(),
         _ => script.bytes(2).to_vec(),
     });
     let frames: Vec<_> = frames.collect();
@@ -427,9 +597,10 @@ pub fn scene(script: &[u8]) {
     scene.part();
 }
 
-/// Sends bytes to a socket over one connection, after its handshake or, if `raw`, instead of it.
-pub fn bytes_of_one_peer(bytes: &[u8], raw: bool) {
-    let mut scene = Scene::new(&mut Script(&[]));
+/// Sends bytes to a socket over one connection, after its handshake or, if `raw`, instead of it. `mechanism`: 0 for NULL, 1 for
+/// PLAIN, 2 for CURVE.
+pub fn bytes_of_one_peer(bytes: &[u8], raw: bool, mechanism: u8) {
+    let mut scene = Scene::new(&mut Script(&[0, 0, 0, mechanism]));
     scene.enter(&mut Script(&[if raw { 7 } else { 0 }]));
     scene.strangers[0].said.extend_from_slice(bytes);
     scene.calm();

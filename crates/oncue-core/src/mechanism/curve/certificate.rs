@@ -87,7 +87,8 @@ impl Certificate {
     }
 
     /// The text of the file with the public key alone, for others; and of the file with the secret key, for the owner.
-    /// `comment` stands in the first line. Control characters and quotes in properties are left out.
+    /// `comment` stands in the first line. Control characters and quotes in properties are left out, and what would make
+    /// another line of a name: `=`, and `#` and white space at its ends.
     pub fn write(&self, comment: &str, with_secret: bool) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::new());
         let clean =
@@ -100,7 +101,9 @@ impl Certificate {
             }
             writeln!(text, "metadata")?;
             for (name, value) in &self.metadata {
-                writeln!(text, "    {} = \"{}\"", clean(name), clean(value))?;
+                let name = clean(name).replace('=', "");
+                let name = name.trim_matches(|c: char| c == '#' || c.is_whitespace());
+                writeln!(text, "    {name} = \"{}\"", clean(value))?;
             }
             writeln!(text, "curve\n    {PUBLIC} = \"{}\"", self.public)?;
             match &self.secret {

@@ -331,6 +331,20 @@ fn certificates_are_read_as_other_programs_write_them() {
 }
 
 #[test]
+fn a_property_is_written_so_that_it_is_read_again_whatever_its_name_is() {
+    let pair = KeyPair::generate(random);
+    let names = ["# a", "a = b", " c\u{1} ", "curve", "=", "\"#d", ""];
+    let metadata = names.map(|name| (String::from(name), String::from("v = #1")));
+    let ours = Certificate { public: *pair.public(), secret: None, metadata: metadata.into() };
+    let again = Certificate::parse(&ours.write("a test", false)).unwrap();
+    let found: Vec<_> = again.metadata.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+    let expected = ["a", "a  b", "c", "curve", "", "d", ""].map(|name| (name, "v = #1"));
+    assert_eq!(found, expected);
+    let stable = Certificate::parse(&again.write("", false)).unwrap();
+    assert_eq!(stable.metadata, again.metadata);
+}
+
+#[test]
 fn what_is_wrong_with_a_certificate_is_named() {
     let (one, other) = (KeyPair::generate(random), KeyPair::generate(random));
     let parse = |text: &str| Certificate::parse(text).unwrap_err().to_string();

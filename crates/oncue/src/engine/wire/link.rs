@@ -53,7 +53,7 @@ impl<S: Stream> Link<S> {
         self.coat.as_mut().is_some_and(|coat| coat.take_sign_of_life())
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn stream_for_tests(&mut self) -> &mut S {
         &mut self.stream
     }

@@ -2,90 +2,18 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::sync::Arc;
 
-use oncue_core::command::Metadata;
 use oncue_core::frame::ProtocolError;
 use oncue_core::frame::{self, MORE, put_header};
-use oncue_core::mechanism::curve::{ClientKeys, CurveError, Session};
-use oncue_core::mechanism::{Mechanism, Security, Step};
+use oncue_core::mechanism::curve::{CurveError, Session};
 use oncue_testing::{Rng, for_seeds};
 
 use crate::buffer::READ_BYTES;
-use crate::curve::{self, random};
 use crate::engine::wire::link::Link;
 use crate::net::Stream;
-use crate::peer_address::PeerAddress;
+use crate::stage::coat::{Loop, sessions};
 
 const FRAME_MAX: u64 = 1 << 20;
-
-/// A stream to itself: what is written can be read. It takes and gives only so much.
-#[derive(Default)]
-struct Loop {
-    bytes: VecDeque<u8>,
-    takes: usize,
-    gives: usize,
-}
-
-impl Stream for Loop {
-    fn connected(&mut self) -> io::Result<bool> {
-        Ok(true)
-    }
-
-    fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        let spare = buffer.capacity() - buffer.len();
-        assert!(spare > 0, "there must be room to read");
-        let n = self.bytes.len().min(self.gives).min(spare);
-        if n == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        self.gives -= n;
-        buffer.extend(self.bytes.drain(..n));
-        Ok(n)
-    }
-
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let all = slices.iter().flat_map(|slice| slice.iter().copied());
-        let before = self.bytes.len();
-        self.bytes.extend(all.take(self.takes));
-        let n = self.bytes.len() - before;
-        self.takes -= n;
-        match n {
-            0 => Err(io::ErrorKind::WouldBlock.into()),
-            n => Ok(n),
-        }
-    }
-
-    fn shutdown_write(&mut self) {}
-
-    fn address(&self) -> PeerAddress {
-        PeerAddress::Inproc
-    }
-}
-
-/// The sessions of a client and a server.
-pub(super) fn sessions() -> (Session, Session) {
-    let (own, server) = (curve::generate(), curve::generate());
-    let keys = Arc::new(ClientKeys { own, server: *server.public() });
-    let mut client = Mechanism::new(&Security::CurveClient(keys, random), Metadata::new());
-    let mut server = Mechanism::new(&Security::CurveServer(Arc::new(server), random), Metadata::new());
-    let body = |wire: &[u8]| {
-        let header = frame::parse_header(wire).unwrap().unwrap();
-        wire[header.header_len..].to_vec()
-    };
-    let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
-    client.start(&mut to_server).unwrap();
-    server.receive(&body(&to_server), &mut to_client).unwrap();
-    to_server.clear();
-    client.receive(&body(&to_client), &mut to_server).unwrap();
-    to_client.clear();
-    assert!(matches!(server.receive(&body(&to_server), &mut to_client).unwrap(), Step::Authenticate(_)));
-    let Step::Sealed(_, of_server) = server.accept(&mut to_client) else { panic!("accepted") };
-    let Step::Sealed(_, of_client) = client.receive(&body(&to_client), &mut Vec::new()).unwrap() else {
-        panic!("ready")
-    };
-    (of_client, of_server)
-}
 
 /// A link that reads what it writes.
 fn looped() -> Link<Loop> {
