@@ -24,7 +24,8 @@ pub enum CurveError {
     Vouch,
     /// A public key that yields a known secret (a point of low order).
     WeakKey,
-    /// A nonce that is not larger than the one before it: a message was replayed or came out of order.
+    /// A nonce that is not larger than the one before it, or not the next one where that is asked for: a message was replayed,
+    /// came out of order, or is missing.
     Nonce,
     /// A frame in traffic that is not a MESSAGE.
     Clear,
@@ -48,7 +49,7 @@ impl fmt::Display for CurveError {
                 "the peer does not prove that it has the secret key of the public key that it claims (CURVE)",
             ),
             Self::WeakKey => f.write_str("the peer's public key is of low order (CURVE)"),
-            Self::Nonce => f.write_str("a message was replayed, or came out of order (CURVE)"),
+            Self::Nonce => f.write_str("a message was replayed, removed, or came out of order (CURVE)"),
             Self::Clear => f.write_str("the peer sent a frame that is not encrypted (CURVE)"),
         }
     }

@@ -37,6 +37,7 @@ pub struct Sealer {
 /// Decrypts what the peer sends.
 #[derive(Debug)]
 pub struct Opener {
+    gapless: bool,
     key: SharedKey,
     last: u64,
 }
@@ -46,7 +47,7 @@ impl Session {
     pub(super) fn new(sends: SharedKey, last_sent: u64, receives: SharedKey, last_received: u64) -> Session {
         Session {
             sealer: Sealer { key: sends, last: last_sent },
-            opener: Opener { key: receives, last: last_received },
+            opener: Opener { gapless: false, key: receives, last: last_received },
         }
     }
 }
@@ -77,11 +78,17 @@ impl Sealer {
 }
 
 impl Opener {
+    /// From now on each counter must be the next one, so that nobody on the way can remove a frame unnoticed. RFC 26 asks only
+    /// that counters increase; this library's never have gaps.
+    pub fn refuse_gaps(&mut self) {
+        self.gapless = true;
+    }
+
     /// Opens the body of one MESSAGE in place; what it holds begins at [`MESSAGE_OVERHEAD_BYTES`]. Returns the flags of the
     /// frame: more, command. Flags that RFC 26 does not name are ignored.
     ///
     /// # Errors
-    /// [`CurveError::Clear`] if it is not a MESSAGE, [`CurveError::Nonce`] if the counter is not larger than the last one,
+    /// [`CurveError::Clear`] if it is not a MESSAGE, [`CurveError::Nonce`] if the counter is not larger than the last one, or not the next (see [`refuse_gaps`](Self::refuse_gaps)),
     /// [`CurveError::Box`] if the frame was changed or made with another key. The connection must be closed.
     #[inline]
     pub fn open(&mut self, body: &mut [u8]) -> Result<(bool, bool), CurveError> {
@@ -96,7 +103,7 @@ impl Opener {
             return Err(CurveError::Clear);
         }
         let number = u64::from_be_bytes(*counter);
-        if number <= self.last {
+        if number <= self.last || self.gapless && number - self.last > 1 {
             return Err(CurveError::Nonce);
         }
         let tag: &[u8; TAG] = tag.try_into().expect("the rest of the head");

@@ -189,7 +189,10 @@ impl<S: Stream> Peer<S> {
     /// The handshake is done: the peer becomes a peer of its socket.
     fn begin(&mut self, established: Established, cx: &mut Context<'_>) -> Result<(), End> {
         let Established { peer: info, session } = established;
-        if let Some(session) = session {
+        if let Some(mut session) = session {
+            if info.properties.get(ONCUE_PROPERTY.0.as_bytes()).is_some() {
+                session.opener.refuse_gaps();
+            }
             self.out.put_on(session);
         }
         let user = match &mut self.phase {
