@@ -3,10 +3,8 @@
 //!
 //! `ONCUE_EVERY_BYTE=1` tries each byte; otherwise every 23rd, beside those at the borders of commands.
 
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -110,46 +108,6 @@ fn subscriber(at: &str, words: &[String]) -> Program {
     Program::start(command.args(["sub", at, "--topic", "t"]).args(words))
 }
 
-/// Passes connections on to `to` for as long as it lives. Of the first one only `most` bytes of the other side pass.
-fn relay_back(most: usize, to: String) -> (String, Receiver<usize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let at = format!("tcp://{}", listener.local_addr().expect("an address"));
-    let (tell, told) = channel();
-    thread::spawn(move || {
-        let mut left = Some(most);
-        for from in listener.incoming().flatten() {
-            let most = left.take().unwrap_or(usize::MAX);
-            let Ok(on) = TcpStream::connect(&to) else { continue };
-            let (mut from_peer, mut to_server) =
-                (from.try_clone().expect("a clone"), on.try_clone().expect("a clone"));
-            thread::spawn(move || {
-                // The end of either side ends it.
-                let _ = std::io::copy(&mut from_peer, &mut to_server);
-                let _ = to_server.shutdown(Shutdown::Both);
-            });
-            let tell = tell.clone();
-            thread::spawn(move || {
-                let (mut from, mut on) = (from, on);
-                let (mut passed, mut buffer) = (0, [0; 4096]);
-                while let Ok(n @ 1..) = on.read(&mut buffer) {
-                    let n = n.min(most - passed);
-                    if from.write_all(&buffer[..n]).is_err() {
-                        break;
-                    }
-                    passed += n;
-                    if passed == most {
-                        let _ = tell.send(passed);
-                        while let Ok(1..) = on.read(&mut buffer) {}
-                        break;
-                    }
-                }
-                let _ = from.shutdown(Shutdown::Both);
-            });
-        }
-    });
-    (at, told)
-}
-
 /// The open descriptors and the threads of this process.
 fn holdings() -> (u64, u64) {
     let Holdings { descriptors, threads, .. } = Holdings::of(std::process::id());
@@ -202,63 +160,5 @@ fn a_subscriber_that_fails_amid_its_handshake_is_no_demand_and_leaves_nothing() 
         let next = subscriber(&at, &words);
         until("the next one is demand", || publisher.wanted("t"));
         drop(next);
-    }
-}
-
-#[test]
-fn a_publisher_that_fails_amid_its_handshake_is_found_again_and_no_demand_is_lost() {
-    let place = Directory::new();
-    let (server, client) = (curve::generate(), curve::generate());
-    let write = |name: &str, keys: &KeyPair, secret: bool| {
-        let certificate =
-            Certificate { public: *keys.public(), secret: Some(keys.secret().clone()), metadata: Vec::new() };
-        place.write(name, certificate.write("a test", secret).as_str()).to_string_lossy().into_owned()
-    };
-    let secret = write("server.key_secret", &server, true);
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("its owner's file");
-    write("clients/ann.key", &client, false);
-    let clients = place.path("clients").to_string_lossy().into_owned();
-    let quick = || {
-        Options::new()
-            .handshake_timeout(HANDSHAKE_TIME)
-            .reconnect(Duration::from_millis(10), Duration::from_millis(50))
-            .heartbeat(Duration::from_millis(100), Duration::from_millis(400))
-    };
-    let secured = ["--curve-key", &secret, "--curve-clients", &clients];
-    let cases =
-        [("NULL", quick(), &[][..]), ("CURVE", quick().curve_client(client, *server.public()), &secured[..])];
-    for (name, options, words) in cases {
-        for most in [1, 11, 64, 70, 110, 200, 260, 300] {
-            for fault in [Fault::Killed, Fault::Stopped] {
-                let free =
-                    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-                let serve = || {
-                    let bind = format!("tcp://{free}");
-                    let mut command = Command::new(env!("CARGO_BIN_EXE_oncue"));
-                    let mut program = Program::start(
-                        command.args(["serve", "--bind", &bind, "--every", "10ms"]).args(words),
-                    );
-                    program.endpoint();
-                    program
-                };
-                let first = serve();
-                let (at, told) = relay_back(most, free.to_string());
-                let engine = Engine::start().expect("an engine");
-                let subscriber = oncue::Sub::new(&engine, options.clone()).expect("a subscriber");
-                subscriber.subscribe("t").expect("a subscription");
-                subscriber.connect(&at).expect("an endpoint");
-                told.recv_timeout(Duration::from_secs(20)).expect("bytes");
-                if fault == Fault::Stopped {
-                    first.signal("STOP");
-                    thread::sleep(HANDSHAKE_TIME * 2);
-                }
-                first.kill();
-                let second = serve();
-                let value = subscriber.recv().wait_timeout(Duration::from_secs(20));
-                let value = value.unwrap_or_else(|| panic!("{name}, {fault:?} after {most} bytes: no value"));
-                assert_eq!(value.expect("a value").topic(), b"t");
-                second.kill();
-            }
-        }
     }
 }

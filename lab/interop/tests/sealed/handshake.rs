@@ -416,7 +416,7 @@ fn a_client_about_whom_nobody_decides_is_let_go_at_the_deadline() {
         let (_, welcome) = raw.read_frame();
         raw.write(&answer(&mut mechanism, &welcome));
         let case = kept.recv_timeout(PATIENCE).expect("it is asked");
-        assert_eq!(ours.cause(), Cause::HandshakeTimeout);
+        assert_eq!(ours.cause(), Cause::NotLetIn);
         raw.expect_end();
         // Too late.
         case.accept(oncue::User::new("late"));
