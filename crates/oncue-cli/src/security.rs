@@ -200,10 +200,11 @@ fn certificate(path: &Path) -> Result<Certificate, String> {
 
 /// This side's keys.
 fn secret_key(path: &Path) -> Result<KeyPair, String> {
-    warn_of_readers(path);
-    certificate(path)?.pair().ok_or_else(|| {
+    let pair = certificate(path)?.pair().ok_or_else(|| {
         format!("{} has only the public key; give the file with the secret key, {0}_secret", path.display())
-    })
+    })?;
+    warn_of_readers(path);
+    Ok(pair)
 }
 
 /// A secret that others can read is none.
@@ -217,11 +218,15 @@ fn warn_of_readers(path: &Path) {
 
 /// The key of another side: as a text, or in a certificate.
 fn public_key(given: &str) -> Result<PublicKey, String> {
-    if let Ok(key) = given.parse() {
+    if let Ok(key) = given.trim().parse() {
         return Ok(key);
     }
     match Path::new(given).exists() {
-        true => Ok(certificate(Path::new(given))?.public),
+        // A file with the key alone is one, too.
+        true => match text(Path::new(given))?.trim().parse() {
+            Ok(key) => Ok(key),
+            Err(_) => Ok(certificate(Path::new(given))?.public),
+        },
         false => Err(format!(
             "`{given}` is not a key of 40 characters, and there is no such file; the server's public key is in its NAME.key"
         )),
@@ -230,11 +235,11 @@ fn public_key(given: &str) -> Result<PublicKey, String> {
 
 /// The user name and the password in a file.
 fn login(path: &Path) -> Result<(String, String), String> {
-    warn_of_readers(path);
     let text = text(path)?;
     let line = text.lines().next().unwrap_or_default();
     let (user, password) = line
         .split_once(':')
         .ok_or_else(|| format!("the first line of {} is not NAME:PASSWORD", path.display()))?;
+    warn_of_readers(path);
     Ok((user.to_owned(), password.to_owned()))
 }

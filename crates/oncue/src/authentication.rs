@@ -126,6 +126,11 @@ impl Doorkeeper {
     pub(crate) fn still_knows(&self, user: &User) -> bool {
         self.0.still_knows(user)
     }
+
+    /// The same on an I/O thread. A panic refuses.
+    pub(crate) fn knows(&self, user: &User) -> bool {
+        deciding(|| catch_unwind(AssertUnwindSafe(|| self.0.still_knows(user)))).unwrap_or(false)
+    }
 }
 
 impl fmt::Debug for Doorkeeper {

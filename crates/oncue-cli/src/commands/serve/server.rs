@@ -206,8 +206,8 @@ impl Server {
             format!("{:?} {:?} {:?}", config.options, config.status_prefix, config.security)
         };
         if at_start(&self.config) != at_start(&config) {
-            let text = "keys that have changed among status_prefix and those after it in `oncue serve --help` take effect \
-                        when oncue is started again";
+            let text = "keys that have changed among [curve], [plain], status_prefix and those after it in `oncue serve --help` take \
+                        effect when oncue is started again";
             remark(text);
         }
         self.enforce(&config.rules);

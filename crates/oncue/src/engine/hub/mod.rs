@@ -130,6 +130,8 @@ pub(crate) struct Hub {
     /// Operations that wait for a time: woken when an alarm is due.
     pub(crate) alarms: Waiters,
     pub(crate) questions: Questions,
+    /// How often all permissions were reconsidered.
+    reconsidered: AtomicU64,
 }
 
 /// What a shard can be told.
@@ -295,6 +297,7 @@ impl Hub {
             done: Waiters::default(),
             alarms: Waiters::default(),
             questions: Questions::default(),
+            reconsidered: AtomicU64::new(0),
             options,
         })
     }

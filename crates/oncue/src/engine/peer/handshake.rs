@@ -282,6 +282,13 @@ impl<S: Stream> Peer<S> {
         if lost {
             self.tell_reconnected(cx.wakes);
         }
+        // One that was removed since it was let in is not among those that a reconsideration finds.
+        let Phase::Traffic(Traffic { profile, .. }) = &self.phase else { return Ok(()) };
+        if let (Some(user), Some(doorkeeper)) = (&profile.user, &hub.options.security.doorkeeper)
+            && !doorkeeper.knows(user)
+        {
+            return Err(End::not_let_in(&Reason::from("this side does not let the user in any more")));
+        }
         self.out.flush()
     }
 }
