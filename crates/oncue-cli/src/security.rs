@@ -162,6 +162,11 @@ impl Security {
     /// Has clients end that are not let in any more, and says what has changed.
     pub(crate) fn follow(&self, socket: &XPub, name: &'static str) {
         let socket = socket.clone();
+        self.on_change(name, move || socket.reconsider());
+    }
+
+    /// As [`follow`](Self::follow): `reconsider` has clients end that are not let in any more.
+    pub(crate) fn on_change(&self, name: &'static str, reconsider: impl Fn() + Send + Sync + 'static) {
         let tell = move |changed: &Changed| {
             changed.problems.iter().for_each(|problem| say(name, problem));
             let list = |ids: &[String], what| match ids {
@@ -170,7 +175,7 @@ impl Security {
             };
             let parts = [list(&changed.added, "now let in:"), list(&changed.removed, "no longer let in:")];
             parts.iter().flatten().for_each(|part| say(name, part));
-            socket.reconsider();
+            reconsider();
         };
         if let Some(Clients::Known(keys)) = &self.clients {
             keys.on_change(tell);

@@ -104,7 +104,7 @@ impl Authenticator for Passwords {
         match self.0.checks.try_send(Check { case, hash, version }) {
             Ok(()) => {}
             Err(TrySendError::Full(check) | TrySendError::Disconnected(check)) => {
-                check.case.refuse("too many passwords are checked at the same time");
+                check.case.put_off("too many passwords are checked at the same time");
             }
         }
     }
