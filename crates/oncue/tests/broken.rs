@@ -69,11 +69,8 @@ fn what_was_allowed_while_permissions_changed_is_asked_about_again() {
         let barrier = Arc::new(Barrier::new(2));
         let (now, count, meets) = (allows.clone(), calls.clone(), barrier.clone());
         let options = Options::new().admission(move |_| {
-            let answer = if now.load(Ordering::SeqCst) {
-                Admission::Accept
-            } else {
-                Admission::Reject("no".into())
-            };
+            let answer =
+                if now.load(Ordering::SeqCst) { Admission::Accept } else { Admission::Reject("no".into()) };
             if count.fetch_add(1, Ordering::SeqCst) == 0 {
                 // The answer is made; now the permissions change.
                 meets.wait();
@@ -200,7 +197,8 @@ fn an_authenticator_may_use_its_socket() {
             let socket = own.lock().unwrap().clone().unwrap();
             let _ = (socket.peers(), socket.stats(), socket.wanted("x"), socket.send("x"), socket.refused());
             socket.reconsider();
-            let _ = (socket.bind("tcp://127.0.0.1:0"), socket.unbind("tcp://127.0.0.1:1"), socket.try_event());
+            let _ =
+                (socket.bind("tcp://127.0.0.1:0"), socket.unbind("tcp://127.0.0.1:1"), socket.try_event());
             case.accept(User::new("ann"));
         });
         let publisher = XPub::new(&engine, options).unwrap();
@@ -218,10 +216,11 @@ fn a_client_that_is_put_off_comes_again() {
     within_a_minute(|| {
         let engine = Engine::start().unwrap();
         let count = AtomicUsize::new(0);
-        let options = Options::new().plain_server(move |case: Case| match count.fetch_add(1, Ordering::SeqCst) {
-            0..3 => case.put_off("busy"),
-            _ => case.accept(User::new("ann")),
-        });
+        let options =
+            Options::new().plain_server(move |case: Case| match count.fetch_add(1, Ordering::SeqCst) {
+                0..3 => case.put_off("busy"),
+                _ => case.accept(User::new("ann")),
+            });
         let publisher = XPub::new(&engine, options).unwrap();
         let at = publisher.bind("tcp://127.0.0.1:0").unwrap().to_string();
         // Without a word: libzmq's clients never come again after an ERROR.

@@ -35,7 +35,8 @@ fn slow_readers_of_all_kinds_get_whole_messages_in_order() {
                 until("all are there", || {
                     publisher.peers().unwrap().iter().filter(|peer| peer.prefixes == 1).count() == 3
                 });
-                let sizes = [0_usize, 1, 254, 255, 256, 5000, 65_502, 65_503, 65_536, 70_000, 300_000, 5_000_000];
+                let sizes =
+                    [0_usize, 1, 254, 255, 256, 5000, 65_502, 65_503, 65_536, 70_000, 300_000, 5_000_000];
                 let all = 300_u32;
                 let sender = {
                     let publisher = publisher.clone();
@@ -64,7 +65,8 @@ fn slow_readers_of_all_kinds_get_whole_messages_in_order() {
                             let (mut last, mut count) = (None::<u32>, 0_u64);
                             let mut quiet = Instant::now();
                             while quiet.elapsed() < Duration::from_millis(2500) {
-                                let Some(message) = reader.recv().wait_timeout(Duration::from_millis(100)) else {
+                                let Some(message) = reader.recv().wait_timeout(Duration::from_millis(100))
+                                else {
                                     continue;
                                 };
                                 let message = message.unwrap();
@@ -72,7 +74,10 @@ fn slow_readers_of_all_kinds_get_whole_messages_in_order() {
                                 let frames: Vec<_> = message.frames().collect();
                                 assert_eq!(frames.len(), 4);
                                 let number = u32::from_be_bytes(frames[1].try_into().unwrap());
-                                assert!(last.is_none_or(|last| last < number), "{last:?} {number} {policy:?}");
+                                assert!(
+                                    last.is_none_or(|last| last < number),
+                                    "{last:?} {number} {policy:?}"
+                                );
                                 assert_eq!(frames[0], format!("t{}", number % 7).as_bytes());
                                 assert!(frames[2].is_empty() && frames[3].iter().all(|&b| b == number as u8));
                                 last = Some(number);
