@@ -162,6 +162,11 @@ impl Security {
     /// Has clients end that are not let in any more, and says what has changed.
     pub(crate) fn follow(&self, socket: &XPub, name: &'static str) {
         let socket = socket.clone();
+        self.on_change(name, move || socket.reconsider());
+    }
+
+    /// As [`follow`](Self::follow): `reconsider` has clients end that are not let in any more.
+    pub(crate) fn on_change(&self, name: &'static str, reconsider: impl Fn() + Send + Sync + 'static) {
         let tell = move |changed: &Changed| {
             changed.problems.iter().for_each(|problem| say(name, problem));
             let list = |ids: &[String], what| match ids {
@@ -170,7 +175,7 @@ impl Security {
             };
             let parts = [list(&changed.added, "now let in:"), list(&changed.removed, "no longer let in:")];
             parts.iter().flatten().for_each(|part| say(name, part));
-            socket.reconsider();
+            reconsider();
         };
         if let Some(Clients::Known(keys)) = &self.clients {
             keys.on_change(tell);
@@ -200,10 +205,11 @@ fn certificate(path: &Path) -> Result<Certificate, String> {
 
 /// This side's keys.
 fn secret_key(path: &Path) -> Result<KeyPair, String> {
-    warn_of_readers(path);
-    certificate(path)?.pair().ok_or_else(|| {
+    let pair = certificate(path)?.pair().ok_or_else(|| {
         format!("{} has only the public key; give the file with the secret key, {0}_secret", path.display())
-    })
+    })?;
+    warn_of_readers(path);
+    Ok(pair)
 }
 
 /// A secret that others can read is none.
@@ -217,11 +223,15 @@ fn warn_of_readers(path: &Path) {
 
 /// The key of another side: as a text, or in a certificate.
 fn public_key(given: &str) -> Result<PublicKey, String> {
-    if let Ok(key) = given.parse() {
+    if let Ok(key) = given.trim().parse() {
         return Ok(key);
     }
     match Path::new(given).exists() {
-        true => Ok(certificate(Path::new(given))?.public),
+        // A file with the key alone is one, too.
+        true => match text(Path::new(given))?.trim().parse() {
+            Ok(key) => Ok(key),
+            Err(_) => Ok(certificate(Path::new(given))?.public),
+        },
         false => Err(format!(
             "`{given}` is not a key of 40 characters, and there is no such file; the server's public key is in its NAME.key"
         )),
@@ -230,11 +240,11 @@ fn public_key(given: &str) -> Result<PublicKey, String> {
 
 /// The user name and the password in a file.
 fn login(path: &Path) -> Result<(String, String), String> {
-    warn_of_readers(path);
     let text = text(path)?;
     let line = text.lines().next().unwrap_or_default();
     let (user, password) = line
         .split_once(':')
         .ok_or_else(|| format!("the first line of {} is not NAME:PASSWORD", path.display()))?;
+    warn_of_readers(path);
     Ok((user.to_owned(), password.to_owned()))
 }

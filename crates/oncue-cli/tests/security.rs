@@ -205,6 +205,40 @@ fn a_proxy_is_a_client_of_publishers_and_a_server_of_subscribers() {
 }
 
 #[test]
+fn a_removed_client_is_gone_from_the_capture_of_a_proxy_too() {
+    within_a_minute(|| {
+        let (place, clients) = (Directory::new(), Directory::new());
+        let proxys_key = keygen(&place, "proxy");
+        keygen(&place, "bob");
+        fs::copy(place.path("bob.key"), clients.path("bob.key")).unwrap();
+        let mut publisher = oncue(&["serve", "--bind", "tcp://127.0.0.1:0", "--every", "20ms"]);
+        let first = bound(&mut publisher);
+        let (key, dir) = (at(&place, "proxy.key_secret"), at(&clients, ""));
+        let mut proxy = oncue(&[
+            "proxy",
+            "--frontend-connect",
+            &first,
+            "--backend-bind",
+            "tcp://127.0.0.1:0",
+            "--capture-bind",
+            "tcp://127.0.0.1:0",
+            "--curve-key",
+            &key,
+            "--curve-clients",
+            &dir,
+        ]);
+        let capture = bound(&mut proxy);
+        let bob = at(&place, "bob.key_secret");
+        let mut reader =
+            oncue(&["sub", &capture, "-t", "", "--curve-key", &bob, "--curve-server", &proxys_key]);
+        said(&mut reader, "connected to");
+        fs::remove_file(clients.path("bob.key")).unwrap();
+        said(&mut proxy, "no longer let in: bob");
+        said(&mut reader, "access denied");
+    });
+}
+
+#[test]
 fn users_say_a_password_whose_hash_is_in_a_file() {
     within_a_minute(|| {
         let place = Directory::new();

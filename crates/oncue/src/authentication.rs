@@ -38,13 +38,22 @@ pub struct Case {
 }
 
 /// Takes the answer to where it is waited for.
-type Answer = Box<dyn FnOnce(Result<User, Reason>) + Send>;
+type Answer = Box<dyn FnOnce(Result<User, Refusal>) + Send>;
+
+/// Why a client is not let in.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) reason: Reason,
+    /// It is told, and need not come again. Else the connection ends without a word, as RFC 27 has it for status 300: a client
+    /// of libzmq that is told never comes again.
+    pub(crate) for_good: bool,
+}
 
 impl Case {
     pub(crate) fn new(
         address: PeerAddress,
         credentials: Credentials,
-        answer: impl FnOnce(Result<User, Reason>) + Send + 'static,
+        answer: impl FnOnce(Result<User, Refusal>) + Send + 'static,
     ) -> Case {
         Case { address, credentials, answer: Some(Box::new(answer)) }
     }
@@ -60,10 +69,16 @@ impl Case {
     /// Refuses the client. It is told that it is refused, with status 400 of ZAP (RFC 27), and not why; the reason is in this
     /// side's events.
     pub fn refuse(mut self, reason: impl Into<Reason>) {
-        self.give(Err(reason.into()));
+        self.give(Err(Refusal { reason: reason.into(), for_good: true }));
     }
 
-    fn give(&mut self, answer: Result<User, Reason>) {
+    /// Nothing can be decided now: ends the connection without a word, so that the client comes again. (libzmq's clients never
+    /// come again when they are refused.)
+    pub fn put_off(mut self, reason: impl Into<Reason>) {
+        self.give(Err(Refusal { reason: reason.into(), for_good: false }));
+    }
+
+    fn give(&mut self, answer: Result<User, Refusal>) {
         if let Some(tell) = self.answer.take() {
             tell(answer);
         }
@@ -72,7 +87,7 @@ impl Case {
 
 impl Drop for Case {
     fn drop(&mut self) {
-        self.give(Err(Reason::new("nobody decided about it")));
+        self.give(Err(Refusal { reason: Reason::new("nobody decided about it"), for_good: true }));
     }
 }
 
@@ -125,6 +140,11 @@ impl Doorkeeper {
 
     pub(crate) fn still_knows(&self, user: &User) -> bool {
         self.0.still_knows(user)
+    }
+
+    /// The same on an I/O thread. A panic refuses.
+    pub(crate) fn knows(&self, user: &User) -> bool {
+        deciding(|| catch_unwind(AssertUnwindSafe(|| self.0.still_knows(user)))).unwrap_or(false)
     }
 }
 

@@ -12,12 +12,14 @@ pub struct User {
     pub key: Option<PublicKey>,
     /// What the authenticator knows of it besides, such as a role: names and values.
     pub attributes: Vec<(String, String)>,
+    /// How often its password has changed when it was let in.
+    pub(crate) version: u64,
 }
 
 impl User {
     /// A user without attributes.
     pub fn new(id: impl Into<String>) -> User {
-        User { id: id.into(), key: None, attributes: Vec::new() }
+        User { id: id.into(), key: None, attributes: Vec::new(), version: 0 }
     }
 
     /// Adds an attribute.

@@ -100,11 +100,15 @@ fn forward(name: &'static str, mut how: ProxyOptions, args: &ArgMatches, stop: &
     let frontend = XSub::new(&engine, security.set_client(options.clone()))?;
     let options = security.set_server(options);
     let backend = XPub::new(&engine, options.clone())?;
-    security.follow(&backend, name);
     let capture = match args.contains_id("capture-bind") {
         true => Some(Pub::new(&engine, options)?),
         false => None,
     };
+    let followed = (backend.clone(), capture.clone());
+    security.on_change(name, move || {
+        followed.0.reconsider();
+        followed.1.iter().for_each(Pub::reconsider);
+    });
     if let Some(capture) = &capture {
         how = how.capture(capture);
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::SystemTime;
@@ -84,7 +85,7 @@ struct Directory {
 #[derive(Default)]
 struct Known {
     /// By path: what the file looked like, and whom it lets in.
-    files: BTreeMap<PathBuf, (Look, PublicKey)>,
+    files: BTreeMap<PathBuf, (Look, (PublicKey, User))>,
     users: HashMap<PublicKey, User>,
     /// What could not be read, and has been told.
     broken: BTreeMap<PathBuf, Look>,
@@ -92,9 +93,23 @@ struct Known {
 
 /// What tells whether a file has changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Look {
+pub(super) struct Look {
     changed: Option<SystemTime>,
     bytes: u64,
+    /// Another file may have the same time and length: its number, and when its status changed.
+    file: (u64, u64),
+    status_changed: (i64, i64),
+}
+
+impl Look {
+    pub(super) fn of(status: &fs::Metadata) -> Look {
+        Look {
+            changed: status.modified().ok(),
+            bytes: status.len(),
+            file: (status.dev(), status.ino()),
+            status_changed: (status.ctime(), status.ctime_nsec()),
+        }
+    }
 }
 
 impl KeyDirectory {
@@ -160,7 +175,7 @@ impl Directory {
                 if let Ok(status) = fs::metadata(&path)
                     && status.is_file()
                 {
-                    found.insert(path, Look { changed: status.modified().ok(), bytes: status.len() });
+                    found.insert(path, Look::of(&status));
                 }
             }
         }
@@ -182,7 +197,7 @@ impl Directory {
         for (path, look) in found {
             let before = known.files.get(&path);
             let user = match before.filter(|(known, _)| *known == look) {
-                Some((_, key)) => known.users.get(key).map(|user| (*key, user.clone())),
+                Some((_, user)) => Some(user.clone()),
                 None => match read(&path) {
                     Ok(user) => Some(user),
                     Err(why) => {
@@ -190,13 +205,13 @@ impl Directory {
                             changed.problems.push(format!("{}: {why}", path.display()));
                         }
                         broken.insert(path.clone(), look);
-                        before.and_then(|(_, key)| Some((*key, known.users.get(key)?.clone())))
+                        before.map(|(_, user)| user.clone())
                     }
                 },
             };
             if let Some((key, user)) = user {
-                files.insert(path, (look, key));
-                users.entry(key).or_insert(user);
+                users.entry(key).or_insert_with(|| user.clone());
+                files.insert(path, (look, (key, user)));
             }
         }
         let ids = |some: &HashMap<PublicKey, User>, others: &HashMap<PublicKey, User>| {

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, RwLock};
 use std::thread;
-use std::time::SystemTime;
 
 use argon2::password_hash::phc::{PasswordHash, Salt};
 use argon2::password_hash::{CustomizedPasswordHasher, PasswordVerifier};
@@ -15,7 +14,7 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use oncue_core::mechanism::Credentials;
 
 use super::followed::{Changed, Followed};
-use super::keys::read_text;
+use super::keys::{Look, read_text};
 use crate::authentication::{Authenticator, Case};
 use crate::curve::random;
 use crate::error::{Error, Result};
@@ -40,7 +39,9 @@ pub struct Passwords(Arc<Shared>);
 struct Shared {
     path: PathBuf,
     users: RwLock<HashMap<String, Arc<str>>>,
-    seen: RwLock<Option<(SystemTime, u64)>>,
+    /// How often the password of a user has changed.
+    versions: RwLock<HashMap<String, u64>>,
+    seen: RwLock<Option<Look>>,
     followed: Arc<Followed>,
     checks: SyncSender<Check>,
 }
@@ -49,6 +50,8 @@ struct Shared {
 struct Check {
     case: Case,
     hash: Option<Arc<str>>,
+    /// That of the user when the hash was looked up.
+    version: u64,
 }
 
 impl Passwords {
@@ -62,6 +65,7 @@ impl Passwords {
         let shared = Arc::new(Shared {
             path: path.into(),
             users: RwLock::default(),
+            versions: RwLock::default(),
             seen: RwLock::default(),
             followed: Arc::default(),
             checks,
@@ -92,25 +96,33 @@ impl Authenticator for Passwords {
             return case.refuse("it has no password: this side knows clients by their passwords");
         };
         // A user that is not known takes the same time: who is known cannot be found out by it.
-        let hash =
-            std::str::from_utf8(user).ok().and_then(|user| read_lock(&self.0.users).get(user).cloned());
-        match self.0.checks.try_send(Check { case, hash }) {
+        let known = std::str::from_utf8(user).ok();
+        let (hash, version) = {
+            // The version changes under the lock of the users.
+            let users = read_lock(&self.0.users);
+            let hash = known.and_then(|user| users.get(user).cloned());
+            (hash, known.map_or(0, |user| self.0.version(user)))
+        };
+        match self.0.checks.try_send(Check { case, hash, version }) {
             Ok(()) => {}
             Err(TrySendError::Full(check) | TrySendError::Disconnected(check)) => {
-                check.case.refuse("too many passwords are checked at the same time");
+                check.case.put_off("too many passwords are checked at the same time");
             }
         }
     }
 
     fn still_knows(&self, user: &User) -> bool {
-        read_lock(&self.0.users).contains_key(&user.id)
+        read_lock(&self.0.users).contains_key(&user.id) && self.0.version(&user.id) == user.version
     }
 }
 
 impl Shared {
-    fn status(&self) -> Option<(SystemTime, u64)> {
-        let status = fs::metadata(&self.path).ok()?;
-        Some((status.modified().ok()?, status.len()))
+    fn version(&self, id: &str) -> u64 {
+        read_lock(&self.versions).get(id).copied().unwrap_or_default()
+    }
+
+    fn status(&self) -> Option<Look> {
+        fs::metadata(&self.path).ok().map(|status| Look::of(&status))
     }
 
     /// Reads the file if it has changed.
@@ -138,6 +150,9 @@ impl Shared {
         };
         let changed =
             Changed { added: ids(&users, &known), removed: ids(&known, &users), problems: Vec::new() };
+        // Before the new passwords are in force: who was let in by an old one has an older version.
+        let mut versions = write_lock(&self.versions);
+        changed.removed.iter().for_each(|id| *versions.entry(id.clone()).or_default() += 1);
         *known = users;
         changed
     }
@@ -186,14 +201,14 @@ pub(crate) fn users_of(text: &str) -> std::result::Result<HashMap<String, Arc<st
 fn check_all(waiting: &Receiver<Check>) {
     // For users that are not known.
     let decoy = hash_password(b"nobody knows this one");
-    while let Ok(Check { case, hash }) = waiting.recv() {
+    while let Ok(Check { case, hash, version }) = waiting.recv() {
         let Credentials::Plain { user, password } = &case.credentials else { continue };
         let known = hash.as_deref();
         let genuine = known.or(decoy.as_deref().ok()).is_some_and(|hash| verifies(hash, password));
         match genuine && known.is_some() {
             true => {
                 let id = String::from_utf8_lossy(user).into_owned();
-                case.accept(User::new(id));
+                case.accept(User { version, ..User::new(id) });
             }
             false => case.refuse("user name or password is wrong"),
         }

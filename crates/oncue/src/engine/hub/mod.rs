@@ -59,6 +59,7 @@ use self::questions::Questions;
 use self::reports::{Report, Reports};
 use super::wire::backlog::Mark;
 use super::wire::slices::Direct;
+use crate::authentication::Refusal;
 use crate::buffer::Pool;
 use crate::error::{Error, Result};
 use crate::home::Home;
@@ -130,6 +131,8 @@ pub(crate) struct Hub {
     /// Operations that wait for a time: woken when an alarm is due.
     pub(crate) alarms: Waiters,
     pub(crate) questions: Questions,
+    /// How often all permissions were reconsidered.
+    reconsidered: AtomicU64,
 }
 
 /// What a shard can be told.
@@ -145,7 +148,7 @@ pub(crate) enum Note {
     /// A stream that the system does not watch is ready.
     Ready(Ready),
     /// The authenticator has decided about a peer.
-    Authenticated { slot: usize, uid: u64, answer: std::result::Result<User, Reason> },
+    Authenticated { slot: usize, uid: u64, answer: std::result::Result<User, Refusal> },
     /// The user has decided about a prefix that a peer has or has asked for.
     Verdict { hub: Arc<Hub>, peer: PeerKey, prefix: Vec<u8>, verdict: Verdict },
     /// The user disconnects a peer.
@@ -295,6 +298,7 @@ impl Hub {
             done: Waiters::default(),
             alarms: Waiters::default(),
             questions: Questions::default(),
+            reconsidered: AtomicU64::new(0),
             options,
         })
     }
@@ -318,7 +322,12 @@ impl Hub {
         let default =
             if self.socket_type.publishes() { UPSTREAM_MESSAGE_BYTES_MAX } else { MESSAGE_BYTES_MAX_DEFAULT };
         let message = self.options.message_bytes_max.unwrap_or(default).min(MESSAGE_BYTES_MAX as u64);
-        message.max(COMMAND_BYTES_MAX)
+        // As the scanner has it: a publisher takes longer prefixes than messages.
+        let prefix = match self.socket_type.publishes() {
+            true => self.options.prefix_length_max as u64 + PREFIX_MESSAGE_OVERHEAD_BYTES,
+            false => 0,
+        };
+        message.max(prefix + SUBSCRIBE_OVERHEAD_BYTES as u64).max(COMMAND_BYTES_MAX)
     }
 
     /// The scanner for a peer's bytes, within the bounds of this socket.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oncue_core::connection::Handshake;
 
-use crate::permission::Reason;
+use crate::authentication::Refusal;
 use crate::user::User;
 
 /// A handshake that is not done.
@@ -13,7 +13,7 @@ pub(crate) struct Beginning {
     /// Somebody decides whether the client is let in. Nothing is read until then.
     pub(super) asked: bool,
     /// What was decided, until it is carried out.
-    pub(super) answer: Option<Result<User, Reason>>,
+    pub(super) answer: Option<Result<User, Refusal>>,
     /// Who it is, once it is let in.
     pub(super) user: Option<Arc<User>>,
 }

@@ -13,7 +13,7 @@ use super::end::End;
 use super::partial::Left;
 use super::publisher::Publisher;
 use super::{Context, Peer, Phase, Traffic};
-use crate::authentication::Case;
+use crate::authentication::{Case, Refusal};
 use crate::connection::Cause;
 use crate::engine::hub::Note;
 use crate::engine::hub::inbox::flow::{Flow, Source};
@@ -147,7 +147,7 @@ impl<S: Stream> Peer<S> {
     }
 
     /// The authenticator has decided. The next [`read`](Self::read) carries it out.
-    pub(crate) fn authenticated(&mut self, answer: Result<User, Reason>) {
+    pub(crate) fn authenticated(&mut self, answer: Result<User, Refusal>) {
         if let Phase::Handshake(beginning) = &mut self.phase
             && beginning.asked
         {
@@ -165,8 +165,10 @@ impl<S: Stream> Peer<S> {
                 beginning.user = Some(Arc::new(user));
                 self.out.control(|out| beginning.handshake.accept(out))?
             }
-            Err(reason) => {
-                self.out.control(|out| beginning.handshake.refuse(ACCESS_DENIED, out));
+            Err(Refusal { reason, for_good }) => {
+                if for_good {
+                    self.out.control(|out| beginning.handshake.refuse(ACCESS_DENIED, out));
+                }
                 return Err(End::not_let_in(&reason));
             }
         };
@@ -284,6 +286,13 @@ impl<S: Stream> Peer<S> {
         hub.counters.peers.fetch_add(1, Ordering::Relaxed);
         if lost {
             self.tell_reconnected(cx.wakes);
+        }
+        // One that was removed since it was let in is not among those that a reconsideration finds.
+        let Phase::Traffic(Traffic { profile, .. }) = &self.phase else { return Ok(()) };
+        if let (Some(user), Some(doorkeeper)) = (&profile.user, &hub.options.security.doorkeeper)
+            && !doorkeeper.knows(user)
+        {
+            return Err(End::not_let_in(&Reason::from("this side does not let the user in any more")));
         }
         self.out.flush()
     }

@@ -56,6 +56,9 @@ pub(crate) struct Intake<'a, S> {
     pub(crate) rate: Rate,
 }
 
+/// How often one subscription is asked about at most, if all permissions are reconsidered meanwhile.
+const ASKS_MAX: u32 = 100;
+
 /// A peer that has caused this much work waits for its next turn.
 pub(crate) const PEER_WORK_MAX: u32 = 20_000;
 /// The work of a subscription, of the bytes of its prefix, and of searching one portion of the last values.
@@ -231,7 +234,23 @@ impl<'a, S: Stream> Intake<'a, S> {
         let address = self.out.stream.address();
         let user = self.user;
         let request = SubscribeRequest { peer: self.key, address, user, prefix, in_force: false, is_first };
-        match admission.as_ref().map_or(Admission::Defer, |gate| gate.ask(&request)) {
+        let mut tries = 0;
+        let answer = loop {
+            let asked_at = hub.reconsiderations();
+            let answer = admission.as_ref().map_or(Admission::Defer, |gate| gate.ask(&request));
+            if answer != Admission::Accept {
+                break answer;
+            }
+            // Under the lock of the ledger, which stays locked until the prefix is in force: everything was asked about once
+            // more since, without this prefix, or will be with it.
+            self.edit();
+            if hub.reconsiderations() == asked_at || tries == ASKS_MAX {
+                break answer;
+            }
+            tries += 1;
+            self.release();
+        };
+        match answer {
             Admission::Accept => return Ok(true),
             Admission::Reject(status) => {
                 hub.counters.rejected.fetch_add(1, Ordering::Relaxed);

@@ -9,6 +9,7 @@ use oncue_core::frame::Version;
 
 use super::Shard;
 use super::timers::Check;
+use crate::authentication::Refusal;
 use crate::engine::hub::announced::{is_of_prefix, put_value};
 use crate::engine::hub::confirmations::Confirmation;
 use crate::engine::hub::{Hub, Verdict};
@@ -169,7 +170,7 @@ impl<N: Net> Shard<N> {
     }
 
     /// The authenticator has decided about a peer, if it is still there.
-    pub(crate) fn authenticated(&mut self, slot: usize, uid: u64, answer: Result<User, Reason>) {
+    pub(crate) fn authenticated(&mut self, slot: usize, uid: u64, answer: Result<User, Refusal>) {
         if let Some(peer) = self.peer(slot, uid) {
             peer.authenticated(answer);
             self.read_soon(slot);
