@@ -50,7 +50,9 @@ pub(crate) fn options() -> [Arg; 5] {
         arg!(--"curve-key" <FILE> "Encrypt with CURVE: this side's certificate with the secret key, as oncue keygen writes it")
             .value_parser(path()),
         arg!(--"curve-server" <KEY> "As the client: the public key of the server to trust, or a file with it; without --curve-key with a new key of this side's own")
-            .value_name("KEY|FILE"),
+            .value_name("KEY|FILE")
+            // A key may begin with a dash.
+            .allow_hyphen_values(true),
         arg!(--"curve-clients" <DIR> "As the server: let in the clients whose public certificates are in DIR, which is read again when it changes; or any")
             .value_name("DIR|any"),
         arg!(--"plain-login" <FILE> "As the client, without encryption: NAME:PASSWORD for a PLAIN server is in FILE")

@@ -147,6 +147,10 @@ fn options_that_do_not_fit_together_are_refused_with_the_remedy() {
     let key = keygen(&place, "a");
     let (secret, public) = (at(&place, "a.key_secret"), at(&place, "a.key"));
     let endpoint = "tcp://127.0.0.1:1";
+    // A key may begin with a dash.
+    let dashed = format!("-{}", "0".repeat(39));
+    let (status, _, err) = run(&["sub", endpoint, "--timeout", "1ms", "--curve-server", &dashed], "");
+    assert_eq!(status, Some(3), "{err}");
     let cases: [(&[&str], &str); 7] = [
         (&["--curve-clients", "any"], "oncue keygen --name server"),
         (&["--curve-key", &secret], "as the client give --curve-server"),

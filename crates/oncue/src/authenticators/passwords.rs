@@ -41,7 +41,9 @@ struct Shared {
     users: RwLock<HashMap<String, Arc<str>>>,
     /// How often the password of a user has changed.
     versions: RwLock<HashMap<String, u64>>,
+    /// What the file looked like when it was read, and at the last look.
     seen: RwLock<Option<Look>>,
+    last: RwLock<Option<Look>>,
     followed: Arc<Followed>,
     checks: SyncSender<Check>,
 }
@@ -67,6 +69,7 @@ impl Passwords {
             users: RwLock::default(),
             versions: RwLock::default(),
             seen: RwLock::default(),
+            last: RwLock::default(),
             followed: Arc::default(),
             checks,
         });
@@ -128,7 +131,9 @@ impl Shared {
     /// Reads the file if it has changed.
     fn look(&self) -> Changed {
         let status = self.status();
-        if status == *read_lock(&self.seen) {
+        // A file that is being written is not read: two looks must agree.
+        let settled = std::mem::replace(&mut *write_lock(&self.last), status) == status;
+        if status == *read_lock(&self.seen) || !settled {
             return Changed::default();
         }
         *write_lock(&self.seen) = status;

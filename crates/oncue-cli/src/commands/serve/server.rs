@@ -11,7 +11,7 @@ use oncue::demand::{Builder, Failure, Reloaded};
 use oncue::{Endpoint, Engine, EngineOptions, Host, OnDemand, XPub};
 
 use super::asked::{Ask, Asked};
-use super::config::rule::{Origin, Rule};
+use super::config::rule::Rule;
 use super::config::{Catalogue, Config, PASSED, Program, Route, Source};
 use super::missing::missing;
 use super::notify::Supervisor;
@@ -48,9 +48,6 @@ pub(super) fn check(path: &Path) -> Result<(), Fail> {
         return Err(Fail::Runtime(missing.join("\noncue serve: ")));
     }
     config.security.read()?;
-    if let Some(line) = knows_no_users(&config) {
-        remark(line);
-    }
     let routes = counted(config.routes.len() as u64, "route");
     stdio::line(format!("{}: ok, {routes}", path.display()).into_bytes());
     Ok(())
@@ -149,9 +146,6 @@ impl Server {
             remark(missing);
         }
         if let Some(line) = is_open_to_strangers(&config, &places) {
-            remark(line);
-        }
-        if let Some(line) = knows_no_users(&config) {
             remark(line);
         }
         let mut keepers = Keepers::default();
@@ -262,17 +256,6 @@ impl Way {
             Way::Connected => socket.disconnect(&endpoint.to_string()),
         }
     }
-}
-
-/// What to say if rules name users, and nobody is one.
-fn knows_no_users(config: &Config) -> Option<String> {
-    let named = config.rules.iter().any(|rule| rule.from.iter().any(Origin::is_user));
-    let known = config.security.clients.is_some() || config.security.users.is_some();
-    (named && !known).then(|| {
-        "a rule is about users (from = \"user:…\" or \"key:…\"), and applies to nobody: without `clients` in [curve], or [plain], \
-         this side knows no users"
-            .to_owned()
-    })
 }
 
 /// What to say if everybody who can reach this machine may subscribe to everything.

@@ -107,6 +107,12 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
             Origin::User(_) if security.is_empty() => {
                 "names a user, and nobody is asked who it is; add [curve] or [plain]"
             }
+            Origin::User(id)
+                if security.clients.as_deref() == Some("any") && id.parse::<PublicKey>().is_err() =>
+            {
+                "names a user, and with clients = \"any\" users have no names but the texts of their keys; write from = \"key:…\", or \
+                 name a directory"
+            }
             Origin::Key(_) if security.key.is_none() => {
                 "names a key, and nobody is asked for one; add [curve]"
             }

@@ -129,11 +129,6 @@ impl Rule {
 }
 
 impl Origin {
-    /// Whether it says who, not where.
-    pub(crate) fn is_user(&self) -> bool {
-        matches!(self, Origin::User(_) | Origin::Key(_))
-    }
-
     fn has(&self, subscriber: Subscriber<'_>) -> bool {
         match (self, subscriber.place) {
             (Origin::User(id), _) => subscriber.user.is_some_and(|user| user.id == *id),

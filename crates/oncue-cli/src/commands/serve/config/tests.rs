@@ -642,7 +642,9 @@ fn a_rule_that_can_never_apply_is_a_mistake() {
         Config::parse(&text, Path::new("/")).err().map(|problems| problems[0].text.clone())
     };
     let key = format!("key:{}", oncue::curve::generate().public());
-    let curve = "[curve]\nsecret_key_file = 'k'\nclients = 'any'";
+    let curve = "[curve]\nsecret_key_file = 'k'\nclients = 'd'";
+    let any = "[curve]\nsecret_key_file = 'k'\nclients = 'any'";
+    assert!(with("user:ann", any).is_some_and(|text| text.contains("write from = \"key:")));
     assert!(with("user:ann", "").is_some_and(|text| text.contains("add [curve] or [plain]")));
     assert!(with(&key, "[plain]\nusers = 'u'").is_some_and(|text| text.contains("add [curve]")));
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What an attack on the security found: races between decisions and their reconsideration.
+//! Who was let in or allowed something, and is not any more: also where that changes while it is decided, and where a file looks as before.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -9,7 +9,7 @@ use oncue_interop::{until, within_a_minute};
 fn slow_readers_of_all_kinds_get_whole_messages_in_order() {
     within_a_minute(|| {
         for policy in [OnFull::DropNewest, OnFull::DropOldest, OnFull::Latest] {
-            for buffer in [4096_u32] {
+            for buffer in [4096_u32, 65_536] {
                 let engine = Engine::start().unwrap();
                 let server = curve::generate();
                 let key = *server.public();
