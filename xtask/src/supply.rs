@@ -83,13 +83,18 @@ pub(crate) fn sbom(args: &[String]) -> Result<(), Trouble> {
     succeed("cargo-cyclonedx", &mut command)?;
     // It writes one file beside each manifest of the workspace.
     let wanted = target().join("oncue.cdx.json");
-    for package in std::fs::read_dir(root().join("crates")).into_iter().flatten().filter_map(Result::ok) {
+    let folders = ["crates", "lab", ""].map(|folder| root().join(folder));
+    let packages = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+    for package in packages.filter_map(Result::ok) {
         let written = package.path().join("oncue.cdx.json");
         if package.file_name() == "oncue-cli" {
             std::fs::copy(&written, &wanted)
                 .map_err(|why| Trouble::Cannot(format!("{}: {why}", written.display())))?;
         }
-        let _ = std::fs::remove_file(written);
+        // Most folders have none, and `target` has the one that is wanted.
+        if package.file_name() != "target" {
+            let _ = std::fs::remove_file(written);
+        }
     }
     println!("== sbom: {}", wanted.display());
     Ok(())
