@@ -11,6 +11,9 @@ use crate::peer_address::PeerAddress;
 use crate::permission::{Reason, deciding};
 use crate::user::User;
 
+/// What a client is told that was let in and would not be let in now.
+pub(crate) const NOT_LET_IN_ANY_MORE: &str = "this side does not let the user in any more";
+
 /// Decides which clients a server lets in.
 ///
 /// [`authenticate`](Self::authenticate) is called on an I/O thread, and must return soon: what takes time, such as the hash of a

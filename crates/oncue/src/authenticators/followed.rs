@@ -1,5 +1,7 @@
 //! Something in the file system that is looked at again and again, by a thread of its own, until its last handle is dropped.
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
@@ -23,6 +25,21 @@ pub struct Changed {
 }
 
 impl Changed {
+    /// What differs between what was known and what is known now, by the ids of the users.
+    pub(super) fn between<K: Eq + Hash, V: PartialEq>(
+        before: &HashMap<K, V>,
+        now: &HashMap<K, V>,
+        id: impl Fn(&K, &V) -> String,
+    ) -> Changed {
+        let only_in = |some: &HashMap<K, V>, others: &HashMap<K, V>| {
+            let only = some.iter().filter(|(key, value)| others.get(*key) != Some(*value));
+            let mut ids: Vec<_> = only.map(|(key, value)| id(key, value)).collect();
+            ids.sort_unstable();
+            ids
+        };
+        Changed { added: only_in(now, before), removed: only_in(before, now), problems: Vec::new() }
+    }
+
     fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty() && self.problems.is_empty()
     }

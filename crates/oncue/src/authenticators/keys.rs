@@ -214,13 +214,9 @@ impl Directory {
                 files.insert(path, (look, (key, user)));
             }
         }
-        let ids = |some: &HashMap<PublicKey, User>, others: &HashMap<PublicKey, User>| {
-            let new = some.iter().filter(|(key, user)| others.get(*key) != Some(*user));
-            let mut ids: Vec<_> = new.map(|(_, user)| user.id.clone()).collect();
-            ids.sort_unstable();
-            ids
-        };
-        (changed.added, changed.removed) = (ids(&users, &known.users), ids(&known.users, &users));
+        let problems = changed.problems;
+        changed = Changed::between(&known.users, &users, |_, user| user.id.clone());
+        changed.problems = problems;
         drop(known);
         *write_lock(&self.known) = Known { files, users, broken };
         Ok(changed)

@@ -41,11 +41,14 @@ struct Shared {
     users: RwLock<HashMap<String, Arc<str>>>,
     /// How often the password of a user has changed.
     versions: RwLock<HashMap<String, u64>>,
-    /// What the file looked like when it was read, and at the last look.
-    seen: RwLock<Option<Look>>,
-    last: RwLock<Option<Look>>,
     followed: Arc<Followed>,
     checks: SyncSender<Check>,
+}
+
+/// What the file looked like when it was read, and at the last look.
+struct Looks {
+    read: Option<Look>,
+    last: Option<Look>,
 }
 
 /// A client whose password is to be checked.
@@ -68,22 +71,21 @@ impl Passwords {
             path: path.into(),
             users: RwLock::default(),
             versions: RwLock::default(),
-            seen: RwLock::default(),
-            last: RwLock::default(),
             followed: Arc::default(),
             checks,
         });
         let name = shared.path.display().to_string();
+        // Before it is read: what is written meanwhile is a change.
+        let mut looks = Looks { read: shared.status(), last: None };
         let text = read_text(&shared.path)
             .map_err(|error| Error::io(format!("the file of passwords {name} cannot be read"), error))?;
-        *write_lock(&shared.seen) = shared.status();
         let users = users_of(&text).map_err(|why| Error::misuse(format!("{name}: {why}")))?;
         *write_lock(&shared.users) = users;
         let worker = thread::Builder::new().name("oncue passwords".to_owned());
         worker
             .spawn(move || check_all(&waiting))
             .map_err(|error| Error::io("a thread that checks passwords was not started", error))?;
-        shared.followed.follow(&shared, Shared::look)?;
+        shared.followed.follow(&shared, move |shared| shared.look(&mut looks))?;
         Ok(Passwords(shared))
     }
 
@@ -129,14 +131,14 @@ impl Shared {
     }
 
     /// Reads the file if it has changed.
-    fn look(&self) -> Changed {
+    fn look(&self, looks: &mut Looks) -> Changed {
         let status = self.status();
         // A file that is being written is not read: two looks must agree.
-        let settled = std::mem::replace(&mut *write_lock(&self.last), status) == status;
-        if status == *read_lock(&self.seen) || !settled {
+        let settled = std::mem::replace(&mut looks.last, status) == status;
+        if status == looks.read || !settled {
             return Changed::default();
         }
-        *write_lock(&self.seen) = status;
+        looks.read = status;
         let problem = |why: String| Changed {
             problems: vec![format!("{}: {why}", self.path.display())],
             ..Changed::default()
@@ -147,14 +149,7 @@ impl Shared {
                 Err(why) => return problem(why),
             };
         let mut known = write_lock(&self.users);
-        let ids = |some: &HashMap<String, Arc<str>>, others: &HashMap<String, Arc<str>>| {
-            let new = some.iter().filter(|(id, hash)| others.get(*id) != Some(*hash));
-            let mut ids: Vec<_> = new.map(|(id, _)| id.clone()).collect();
-            ids.sort_unstable();
-            ids
-        };
-        let changed =
-            Changed { added: ids(&users, &known), removed: ids(&known, &users), problems: Vec::new() };
+        let changed = Changed::between(&known, &users, |id, _| id.clone());
         // Before the new passwords are in force: who was let in by an old one has an older version.
         let mut versions = write_lock(&self.versions);
         changed.removed.iter().for_each(|id| *versions.entry(id.clone()).or_default() += 1);

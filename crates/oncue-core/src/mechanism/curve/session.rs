@@ -88,8 +88,8 @@ impl Opener {
     /// frame: more, command. Flags that RFC 26 does not name are ignored.
     ///
     /// # Errors
-    /// [`CurveError::Clear`] if it is not a MESSAGE, [`CurveError::Nonce`] if the counter is not larger than the last one, or not the next (see [`refuse_gaps`](Self::refuse_gaps)),
-    /// [`CurveError::Box`] if the frame was changed or made with another key. The connection must be closed.
+    /// [`CurveError::Clear`] if it is not a MESSAGE, [`CurveError::Nonce`] if the counter is not larger than the last one, or not
+    /// the next (see [`refuse_gaps`](Self::refuse_gaps)), [`CurveError::Box`] if the frame was changed or made with another key. The connection must be closed.
     #[inline]
     pub fn open(&mut self, body: &mut [u8]) -> Result<(bool, bool), CurveError> {
         let Some((head, sealed)) =

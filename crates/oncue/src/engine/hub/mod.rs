@@ -317,30 +317,30 @@ impl Hub {
         }
     }
 
+    /// The longest message and the longest command of a peer, in bytes. A publisher takes longer prefixes than messages.
+    fn received_bytes_bounds(&self) -> (u64, u64) {
+        let (default, least, command) = match self.socket_type.publishes() {
+            false => (MESSAGE_BYTES_MAX_DEFAULT, 0, COMMAND_BYTES_MAX),
+            true => {
+                let prefix = self.options.prefix_length_max as u64;
+                let command = prefix + SUBSCRIBE_OVERHEAD_BYTES as u64;
+                (UPSTREAM_MESSAGE_BYTES_MAX, prefix + PREFIX_MESSAGE_OVERHEAD_BYTES, command)
+            }
+        };
+        let message = self.options.message_bytes_max.unwrap_or(default).max(least);
+        (message.min(MESSAGE_BYTES_MAX as u64), command)
+    }
+
     /// The longest frame of a peer, in bytes: of a message, or a command.
     pub(crate) fn frame_bytes_max(&self) -> u64 {
-        let default =
-            if self.socket_type.publishes() { UPSTREAM_MESSAGE_BYTES_MAX } else { MESSAGE_BYTES_MAX_DEFAULT };
-        let message = self.options.message_bytes_max.unwrap_or(default).min(MESSAGE_BYTES_MAX as u64);
-        // As the scanner has it: a publisher takes longer prefixes than messages.
-        let prefix = match self.socket_type.publishes() {
-            true => self.options.prefix_length_max as u64 + PREFIX_MESSAGE_OVERHEAD_BYTES,
-            false => 0,
-        };
-        message.max(prefix + SUBSCRIBE_OVERHEAD_BYTES as u64).max(COMMAND_BYTES_MAX)
+        let (message, command) = self.received_bytes_bounds();
+        message.max(command).max(COMMAND_BYTES_MAX)
     }
 
     /// The scanner for a peer's bytes, within the bounds of this socket.
     pub(crate) fn scanner(&self, version: Version) -> Scanner {
-        let prefix = self.options.prefix_length_max as u64;
-        let bytes_max = self.options.message_bytes_max;
-        let new = |bytes_max: u64| Scanner::new(version, bytes_max.min(MESSAGE_BYTES_MAX as u64));
-        if !self.socket_type.publishes() {
-            return new(bytes_max.unwrap_or(MESSAGE_BYTES_MAX_DEFAULT));
-        }
-        let bytes_max = bytes_max.unwrap_or(UPSTREAM_MESSAGE_BYTES_MAX);
-        new(bytes_max.max(prefix + PREFIX_MESSAGE_OVERHEAD_BYTES))
-            .with_command_bytes_max(prefix + SUBSCRIBE_OVERHEAD_BYTES as u64)
+        let (message, command) = self.received_bytes_bounds();
+        Scanner::new(version, message).with_command_bytes_max(command)
     }
 
     /// Whether some messages have had a policy of their own.

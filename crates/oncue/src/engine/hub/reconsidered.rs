@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Hub, Verdict};
+use crate::authentication::NOT_LET_IN_ANY_MORE;
 use crate::permission::{Admission, Reason, SubscribeRequest};
 
 impl Hub {
@@ -21,10 +22,7 @@ impl Hub {
         if let Some(doorkeeper) = &self.options.security.doorkeeper {
             for profile in self.demand.peers() {
                 if profile.user.as_ref().is_some_and(|user| !doorkeeper.still_knows(user)) {
-                    self.dismiss(
-                        profile.key,
-                        Some(Reason::from("this side does not let the user in any more")),
-                    );
+                    self.dismiss(profile.key, Some(Reason::from(NOT_LET_IN_ANY_MORE)));
                 }
             }
         }

@@ -13,7 +13,7 @@ use super::end::End;
 use super::partial::Left;
 use super::publisher::Publisher;
 use super::{Context, Peer, Phase, Traffic};
-use crate::authentication::{Case, Refusal};
+use crate::authentication::{Case, NOT_LET_IN_ANY_MORE, Refusal};
 use crate::connection::Cause;
 use crate::engine::hub::Note;
 use crate::engine::hub::inbox::flow::{Flow, Source};
@@ -191,8 +191,11 @@ impl<S: Stream> Peer<S> {
     /// The handshake is done: the peer becomes a peer of its socket.
     fn begin(&mut self, established: Established, cx: &mut Context<'_>) -> Result<(), End> {
         let Established { peer: info, session } = established;
+        let version = info.version;
+        let property = info.properties.get(ONCUE_PROPERTY.0.as_bytes()).filter(|_| version.has_commands());
+        let level = property.map(oncue_level);
         if let Some(mut session) = session {
-            if info.properties.get(ONCUE_PROPERTY.0.as_bytes()).is_some() {
+            if level.is_some() {
                 session.opener.refuse_gaps();
             }
             self.out.put_on(session);
@@ -245,9 +248,6 @@ impl<S: Stream> Peer<S> {
             self.out.control(put)
         });
         let scanner = hub.scanner(info.version);
-        let version = info.version;
-        let property = info.properties.get(ONCUE_PROPERTY.0.as_bytes()).filter(|_| version.has_commands());
-        let level = property.map(oncue_level);
         let understands = level.is_some();
         let asking = subscriptions.map(|_| {
             let ttl_ds = hub.options.pace().map_or(0, |pace| pace.ttl_ds);
@@ -292,7 +292,7 @@ impl<S: Stream> Peer<S> {
         if let (Some(user), Some(doorkeeper)) = (&profile.user, &hub.options.security.doorkeeper)
             && !doorkeeper.knows(user)
         {
-            return Err(End::not_let_in(&Reason::from("this side does not let the user in any more")));
+            return Err(End::not_let_in(&Reason::from(NOT_LET_IN_ANY_MORE)));
         }
         self.out.flush()
     }

@@ -123,8 +123,7 @@ impl Opening {
                 break;
             }
             let body = from + header_len;
-            let flags = self.opener.open(&mut buffer[body..end]).map_err(fault)?;
-            let clear = HeaderBytes::new(flags_of(flags), (len - MESSAGE_OVERHEAD_BYTES) as u64);
+            let clear = open_body(&mut self.opener, &mut buffer[body..end])?;
             buffer[to..to + clear.len()].copy_from_slice(&clear);
             to += clear.len();
             buffer.copy_within(body + MESSAGE_OVERHEAD_BYTES..end, to);
@@ -188,8 +187,7 @@ impl Opening {
     fn open_waiting(&mut self) -> io::Result<()> {
         let Some(Frame { header_len, len }) = frame_at(&self.waiting, self.frame_max)? else { return Ok(()) };
         self.behind = self.waiting.split_off(header_len + len);
-        let flags = self.opener.open(&mut self.waiting[header_len..]).map_err(fault)?;
-        let clear = HeaderBytes::new(flags_of(flags), (len - MESSAGE_OVERHEAD_BYTES) as u64);
+        let clear = open_body(&mut self.opener, &mut self.waiting[header_len..])?;
         // The header in clear is put in front of the content, in what was the sealed frame's head.
         let content = header_len + MESSAGE_OVERHEAD_BYTES;
         let shown = content - clear.len();
@@ -231,8 +229,12 @@ fn frame_at(bytes: &[u8], frame_max: u64) -> io::Result<Option<Frame>> {
     Ok(Some(Frame { header_len: header.header_len, len }))
 }
 
-fn flags_of((more, command): (bool, bool)) -> u8 {
-    (u8::from(more) * MORE) | (u8::from(command) * COMMAND)
+/// Opens the body of a sealed frame in place. Returns the header in clear of what it holds.
+#[inline]
+fn open_body(opener: &mut Opener, body: &mut [u8]) -> io::Result<HeaderBytes> {
+    let (more, command) = opener.open(body).map_err(fault)?;
+    let flags = (u8::from(more) * MORE) | (u8::from(command) * COMMAND);
+    Ok(HeaderBytes::new(flags, (body.len() - MESSAGE_OVERHEAD_BYTES) as u64))
 }
 
 /// The peer's fault, as an error of the stream.
