@@ -3,10 +3,7 @@
 //!
 //! `ONCUE_EVERY_BYTE=1` tries each byte; otherwise every 23rd, beside those at the borders of commands.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Command;
-use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +13,7 @@ use oncue::{Engine, Options, User, XPub};
 use oncue_interop::directory::Directory;
 use oncue_interop::leftovers::Holdings;
 use oncue_interop::program::Program;
+use oncue_interop::relay::{Bounded, relay};
 use oncue_interop::until;
 
 const HANDSHAKE_TIME: Duration = Duration::from_millis(250);
@@ -67,42 +65,6 @@ fn cases(place: &Directory) -> Vec<Case> {
     ]
 }
 
-/// Accepts one connection, lets `most` bytes of it pass to `to`, and everything the other way. Tells how many bytes have
-/// passed once that is all, or the connection has ended.
-fn relay(most: usize, to: String) -> (String, Receiver<usize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let at = format!("tcp://{}", listener.local_addr().expect("an address"));
-    let (tell, told) = channel();
-    thread::spawn(move || {
-        let (mut from, _) = listener.accept().expect("a connection");
-        drop(listener);
-        let mut on = TcpStream::connect(to).expect("the publisher");
-        let (mut back, mut behind) = (on.try_clone().expect("a clone"), from.try_clone().expect("a clone"));
-        thread::spawn(move || {
-            // The end of either side ends it.
-            let _ = std::io::copy(&mut back, &mut behind);
-            let _ = behind.shutdown(Shutdown::Both);
-        });
-        let (mut passed, mut buffer) = (0, [0; 4096]);
-        while let Ok(n @ 1..) = from.read(&mut buffer) {
-            let n = n.min(most - passed);
-            if on.write_all(&buffer[..n]).is_err() {
-                break;
-            }
-            passed += n;
-            if passed == most {
-                let _ = tell.send(passed);
-                // What follows is lost; the end is not.
-                while let Ok(1..) = from.read(&mut buffer) {}
-                break;
-            }
-        }
-        let _ = tell.send(passed);
-        let _ = on.shutdown(Shutdown::Both);
-    });
-    (at, told)
-}
-
 fn subscriber(at: &str, words: &[String]) -> Program {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oncue"));
     Program::start(command.args(["sub", at, "--topic", "t"]).args(words))
@@ -124,7 +86,7 @@ fn a_subscriber_that_fails_amid_its_handshake_is_no_demand_and_leaves_nothing() 
         let at = publisher.bind("tcp://127.0.0.1:0").expect("a port").to_string();
         let address = at.trim_start_matches("tcp://").to_owned();
         // How many bytes it takes until the subscription is there.
-        let (through, told) = relay(usize::MAX, address.clone());
+        let (through, told) = relay(address.clone(), 1, Bounded::Near, usize::MAX);
         let whole = subscriber(&through, &words);
         until("it is demand", || publisher.wanted("t"));
         drop(whole);
@@ -135,7 +97,7 @@ fn a_subscriber_that_fails_amid_its_handshake_is_no_demand_and_leaves_nothing() 
         let borders = [1, 10, 11, 12, 63, 64, 65, 66, all - 1];
         for most in (1..all).filter(|most| most % every == 0 || borders.contains(most)) {
             for fault in [Fault::Killed, Fault::Stopped] {
-                let (through, told) = relay(most, address.clone());
+                let (through, told) = relay(address.clone(), 1, Bounded::Near, most);
                 let program = subscriber(&through, &words);
                 let passed = told.recv_timeout(Duration::from_secs(20)).expect("bytes");
                 match fault {

@@ -2,11 +2,9 @@
 //! produced. `faults.rs` has the other side.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +12,7 @@ use oncue::curve::{self, Certificate, KeyPair};
 use oncue::{Engine, Options};
 use oncue_interop::directory::Directory;
 use oncue_interop::program::Program;
+use oncue_interop::relay::{Bounded, relay};
 
 const HANDSHAKE_TIME: Duration = Duration::from_millis(250);
 
@@ -22,46 +21,6 @@ const HANDSHAKE_TIME: Duration = Duration::from_millis(250);
 enum Fault {
     Killed,
     Stopped,
-}
-
-/// Passes connections on to `to` for as long as it lives. Of the first one only `most` bytes of the other side pass.
-fn relay_back(most: usize, to: String) -> (String, Receiver<usize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let at = format!("tcp://{}", listener.local_addr().expect("an address"));
-    let (tell, told) = channel();
-    thread::spawn(move || {
-        let mut left = Some(most);
-        for from in listener.incoming().flatten() {
-            let most = left.take().unwrap_or(usize::MAX);
-            let Ok(on) = TcpStream::connect(&to) else { continue };
-            let (mut from_peer, mut to_server) =
-                (from.try_clone().expect("a clone"), on.try_clone().expect("a clone"));
-            thread::spawn(move || {
-                // The end of either side ends it.
-                let _ = std::io::copy(&mut from_peer, &mut to_server);
-                let _ = to_server.shutdown(Shutdown::Both);
-            });
-            let tell = tell.clone();
-            thread::spawn(move || {
-                let (mut from, mut on) = (from, on);
-                let (mut passed, mut buffer) = (0, [0; 4096]);
-                while let Ok(n @ 1..) = on.read(&mut buffer) {
-                    let n = n.min(most - passed);
-                    if from.write_all(&buffer[..n]).is_err() {
-                        break;
-                    }
-                    passed += n;
-                    if passed == most {
-                        let _ = tell.send(passed);
-                        while let Ok(1..) = on.read(&mut buffer) {}
-                        break;
-                    }
-                }
-                let _ = from.shutdown(Shutdown::Both);
-            });
-        }
-    });
-    (at, told)
 }
 
 #[test]
@@ -101,7 +60,7 @@ fn a_publisher_that_fails_amid_its_handshake_is_found_again_and_no_demand_is_los
                     program
                 };
                 let first = serve();
-                let (at, told) = relay_back(most, free.to_string());
+                let (at, told) = relay(free.to_string(), usize::MAX, Bounded::Far, most);
                 let engine = Engine::start().expect("an engine");
                 let subscriber = oncue::Sub::new(&engine, options.clone()).expect("a subscriber");
                 subscriber.subscribe("t").expect("a subscription");

@@ -55,6 +55,14 @@ fn bound(program: &mut Program) -> String {
     line.split("bound to ").nth(1).expect("an endpoint").trim().to_owned()
 }
 
+/// A publisher of counters on a free port, with these options, and its endpoint.
+fn counter(options: &[&str]) -> (Program, String) {
+    let mut publisher =
+        oncue(&[&["serve", "--bind", "tcp://127.0.0.1:0", "--every", "20ms"], options].concat());
+    let endpoint = bound(&mut publisher);
+    (publisher, endpoint)
+}
+
 #[test]
 fn keys_are_written_once_and_the_secret_is_for_its_owner() {
     let place = Directory::new();
@@ -81,18 +89,7 @@ fn a_known_subscriber_is_served_and_a_stranger_is_refused_and_both_are_told() {
         keygen(&clients, "ann");
         keygen(&place, "eve");
         let (server, dir) = (at(&place, "server.key_secret"), at(&clients, ""));
-        let mut publisher = oncue(&[
-            "serve",
-            "--bind",
-            "tcp://127.0.0.1:0",
-            "--every",
-            "20ms",
-            "--curve-key",
-            &server,
-            "--curve-clients",
-            &dir,
-        ]);
-        let endpoint = bound(&mut publisher);
+        let (mut publisher, endpoint) = counter(&["--curve-key", &server, "--curve-clients", &dir]);
         let (ann, server_file) = (at(&clients, "ann.key_secret"), at(&place, "server.key"));
         for server in [&server_key, &server_file] {
             let end = oncue(&[
@@ -177,18 +174,7 @@ fn a_proxy_is_a_client_of_publishers_and_a_server_of_subscribers() {
         let publishers_key = keygen(&place, "publisher");
         let proxys_key = keygen(&place, "proxy");
         let (publisher, proxy) = (at(&place, "publisher.key_secret"), at(&place, "proxy.key_secret"));
-        let mut publisher = oncue(&[
-            "serve",
-            "--bind",
-            "tcp://127.0.0.1:0",
-            "--every",
-            "20ms",
-            "--curve-key",
-            &publisher,
-            "--curve-clients",
-            "any",
-        ]);
-        let first = bound(&mut publisher);
+        let (_publisher, first) = counter(&["--curve-key", &publisher, "--curve-clients", "any"]);
         let mut proxy = oncue(&[
             "proxy",
             "--frontend-connect",
@@ -215,8 +201,7 @@ fn a_removed_client_is_gone_from_the_capture_of_a_proxy_too() {
         let proxys_key = keygen(&place, "proxy");
         keygen(&place, "bob");
         fs::copy(place.path("bob.key"), clients.path("bob.key")).unwrap();
-        let mut publisher = oncue(&["serve", "--bind", "tcp://127.0.0.1:0", "--every", "20ms"]);
-        let first = bound(&mut publisher);
+        let (_publisher, first) = counter(&[]);
         let (key, dir) = (at(&place, "proxy.key_secret"), at(&clients, ""));
         let mut proxy = oncue(&[
             "proxy",
@@ -256,9 +241,7 @@ fn users_say_a_password_whose_hash_is_in_a_file() {
         write("good", "ann:secret\n");
         write("bad", "ann:guess\n");
         let users = at(&place, "users");
-        let mut publisher =
-            oncue(&["serve", "--bind", "tcp://127.0.0.1:0", "--every", "20ms", "--plain-users", &users]);
-        let endpoint = bound(&mut publisher);
+        let (_publisher, endpoint) = counter(&["--plain-users", &users]);
         let end =
             oncue(&["sub", &endpoint, "-t", "a", "-n", "1", "--plain-login", &at(&place, "good")]).end();
         assert_eq!(end.code, Some(0), "{:?}", end.errors);

@@ -13,6 +13,7 @@ pub mod leftovers;
 pub mod peers;
 pub mod program;
 pub mod raw;
+pub mod relay;
 pub mod sealed;
 pub mod secured;
 pub mod storm;
