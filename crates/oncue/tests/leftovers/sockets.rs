@@ -7,7 +7,10 @@ use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use oncue::{Options, Pub, State, Sub, XPub, XSub};
+use oncue::authenticators::{KeyDirectory, Passwords, StaticKeys, hash_password};
+use oncue::curve::{self, KeyPair};
+use oncue::{Options, Pub, State, Sub, User, XPub, XSub};
+use oncue_interop::directory::Directory;
 
 use crate::raw::*;
 use crate::{fresh, scenes};
@@ -188,6 +191,48 @@ fn operations_that_are_given_up_leave_nothing() {
                 });
             }),
             ("watches of demand", &|| drop(publisher.demand())),
+        ],
+    );
+}
+
+#[test]
+fn secured_connections_and_authenticators_leave_nothing() {
+    let engine = engine();
+    let (server, known) = (curve::generate(), curve::generate());
+    let key = *server.public();
+    let clients = StaticKeys::new().with(*known.public(), User::new("known"));
+    let publisher = XPub::new(&engine, Options::new().curve_server(server, clients)).unwrap();
+    let endpoint = publisher.bind("tcp://127.0.0.1:0").unwrap().to_string();
+    let place = Directory::new();
+    let hash = hash_password(b"secret").unwrap();
+    let users = place.write("users", &format!("ann:{hash}\n"));
+    let client = |keys: &KeyPair| Sub::new(&engine, options().curve_client(keys.clone(), key)).unwrap();
+    scenes(
+        ROUNDS,
+        &[
+            ("an encrypted subscriber that takes a message", &|| {
+                let subscriber = client(&known);
+                subscriber.subscribe("x").unwrap();
+                subscriber.connect(&endpoint).unwrap();
+                assert_eq!(event(&publisher), "+x");
+                publisher.send(("x", [0; 1000])).unwrap();
+                subscriber.recv().wait_timeout(SOON).expect("a message in time").unwrap();
+                subscriber.close().wait();
+                assert_eq!(event(&publisher), "-x");
+            }),
+            ("a client that is not let in", &|| {
+                let stranger = client(&curve::generate());
+                let events = stranger.events();
+                stranger.connect(&endpoint).unwrap();
+                events.next().wait_timeout(SOON).expect("it connects").unwrap();
+                events.next().wait_timeout(SOON).expect("it is refused").unwrap();
+                stranger.close().wait();
+            }),
+            ("authenticators that look at files", &|| {
+                drop(KeyDirectory::open(place.path("")).unwrap());
+                drop(Passwords::open(&users).unwrap());
+            }),
+            ("permissions that are reconsidered", &|| publisher.reconsider()),
         ],
     );
 }
