@@ -13,6 +13,8 @@ use crate::workspace::{cargo, root, target};
 use crate::{Trouble, nothing_left, take_flag};
 use table::{Cost, Row, Table, Verdict};
 
+/// How often allocations are counted.
+const RUNS: usize = 7;
 const UPDATE: &str = "cargo xtask costs --update";
 
 pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
@@ -194,8 +196,18 @@ impl Workload {
         Ok(cost)
     }
 
-    /// Allocations and allocated bytes of a run.
+    /// Allocations and allocated bytes of a run: the medians of several runs, since a read that brings half of a round, as
+    /// chance will have it, takes buffers of its own.
     fn allocated(&self, rounds: u64) -> Result<(u64, u64), String> {
+        let runs: Vec<_> = (0..RUNS).map(|_| self.allocated_once(rounds)).collect::<Result<_, _>>()?;
+        let median = |mut column: Vec<u64>| {
+            column.sort_unstable();
+            column[RUNS / 2]
+        };
+        Ok((median(runs.iter().map(|run| run.0).collect()), median(runs.iter().map(|run| run.1).collect())))
+    }
+
+    fn allocated_once(&self, rounds: u64) -> Result<(u64, u64), String> {
         let out = output(Command::new(program()).args(self.args(rounds)))?.stdout;
         let numbers = out.trim().split_once(' ').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
         numbers.ok_or_else(|| format!("{}: no counts in `{out}`", self.name))

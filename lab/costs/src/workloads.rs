@@ -70,8 +70,8 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("send-sealed-1024", sealed_sends(1024), ROUNDS_WARM, ROUNDS_WARM + 20, |rounds| {
         send_sealed(rounds, 1024)
     }),
-    workload("recv-sealed-64", SEALED, 10, 30, |rounds| recv_sealed(rounds, 64)),
-    workload("recv-sealed-1024", SEALED, 10, 30, |rounds| recv_sealed(rounds, 1024)),
+    workload("recv-sealed-64", SEALED, 10, 110, |rounds| recv_sealed(rounds, 64)),
+    workload("recv-sealed-1024", SEALED, 10, 110, |rounds| recv_sealed(rounds, 1024)),
     workload("send-unsubscribed", UNWANTED, ROUNDS_WARM, ROUNDS_WARM + 10, send_unsubscribed),
     workload("send-with-unwanted", UNWANTED, 1, 11, send_with_unwanted),
 ];
