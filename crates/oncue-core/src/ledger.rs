@@ -28,6 +28,7 @@ pub use ids::{AudienceId, PeerId};
 pub use quota::{Quota, QuotaExceeded};
 use slab::Slab;
 
+use crate::topic::Hidden;
 use crate::topic::index::{EntryId, PrefixHash, PrefixMap, reserve_tight, shrink};
 
 /// An audience with more prefixes is never shared: comparing sets would cost more than matching it separately.
@@ -154,6 +155,12 @@ impl Ledger {
     /// prefixes nevertheless. To be called before the first [`attach`](Self::attach).
     pub fn inverted(mut self) -> Ledger {
         self.inverted = true;
+        self
+    }
+
+    /// The same with hidden topics. To be called before the first [`attach`](Self::attach).
+    pub fn hiding(mut self, hidden: Hidden) -> Ledger {
+        self.index = self.index.hiding(hidden);
         self
     }
 

@@ -13,11 +13,12 @@ use super::routes::{RouteId, Routes, Unserved};
 use super::{Decision, End, Feeds};
 
 impl Feeds {
-    /// The feeds whose topics begin with `prefix`.
+    /// The feeds whose topics begin with `prefix`, and that it reaches.
     pub(super) fn attached(&self, prefix: &[u8]) -> Vec<FeedId> {
         self.by_topic
             .range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded))
             .take_while(|(topic, _)| topic.starts_with(prefix))
+            .filter(|(topic, _)| !self.hidden.hides(topic, prefix))
             .map(|(_, id)| *id)
             .collect()
     }

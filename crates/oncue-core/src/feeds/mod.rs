@@ -32,6 +32,7 @@ use self::prefixes::Prefixes;
 use self::queue::Queue;
 use self::routes::Routes;
 use self::unserved::Announced;
+use crate::topic::Hidden;
 use oncue_pattern::{Params, Pattern};
 use slab::Slab;
 
@@ -173,6 +174,7 @@ pub struct Feeds {
     /// The latest time passed in: time never goes back here, whatever the caller's clock does.
     now: Duration,
     prefixes: Prefixes,
+    hidden: Hidden,
     feeds: Slab<Feed>,
     /// All feeds in all states. A topic that a prefix starts has exactly one.
     by_topic: BTreeMap<Arc<[u8]>, FeedId>,
@@ -196,6 +198,7 @@ impl Feeds {
             limits: Limits::default(),
             now: Duration::ZERO,
             prefixes: Prefixes::new(!seed),
+            hidden: Hidden::default(),
             feeds: Slab::new(),
             by_topic: BTreeMap::new(),
             deadlines: BTreeSet::new(),
@@ -207,6 +210,14 @@ impl Feeds {
             decisions: VecDeque::new(),
             stats: FeedsStats::default(),
         }
+    }
+
+    /// The same with hidden topics, which prefixes that do not reach them neither start nor want. To be called before the first
+    /// input.
+    pub fn hiding(mut self, hidden: Hidden) -> Feeds {
+        self.prefixes = self.prefixes.hiding(hidden.clone());
+        self.hidden = hidden;
+        self
     }
 
     /// A machine without wanted prefixes. The routes are numbered in this order. `seed` as for [`empty`](Feeds::empty).
@@ -241,7 +252,9 @@ impl Feeds {
                 _ => {}
             }
         }
-        for (topic, route) in self.routes.started_by(prefix) {
+        let mut started = self.routes.started_by(prefix);
+        started.retain(|(topic, _)| !self.hidden.hides(topic, prefix));
+        for (topic, route) in started {
             let is_new = if *topic == *prefix { !known } else { !self.by_topic.contains_key(&topic) };
             if is_new {
                 self.open(topic, route);

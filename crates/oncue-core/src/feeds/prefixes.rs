@@ -1,5 +1,6 @@
 //! The set of wanted prefixes, and which of them a topic begins with.
 
+use crate::topic::Hidden;
 use crate::topic::index::PrefixMap;
 
 pub(super) struct Prefixes {
@@ -18,6 +19,11 @@ impl Prefixes {
     /// not report one.
     pub(super) fn insert(&mut self, prefix: &[u8]) -> bool {
         self.set.get_or_insert_with(prefix, || false).is_ok_and(|(_, new)| new)
+    }
+
+    /// The same with hidden topics. To be called before the first prefix.
+    pub(super) fn hiding(self, hidden: Hidden) -> Prefixes {
+        Prefixes { set: self.set.hiding(hidden), ..self }
     }
 
     pub(super) fn remove(&mut self, prefix: &[u8]) -> bool {

@@ -24,6 +24,8 @@ pub(crate) use entries::{reserve_tight, shrink};
 pub(crate) use hash::PrefixHash;
 pub(crate) use tables::Tables;
 
+use super::Hidden;
+
 /// The number of an entry of a [`PrefixMap`]: small, stable while its prefix is in force, then reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct EntryId(u32);
@@ -47,6 +49,7 @@ pub struct PrefixMap<V> {
     empty: Option<EntryId>,
     /// The distinct lengths in force except 0, ascending.
     lengths: Vec<Length>,
+    hidden: Hidden,
 }
 
 struct Length {
@@ -68,7 +71,14 @@ impl<V: Copy> PrefixMap<V> {
             table: Tables::new(),
             empty: None,
             lengths: Vec::new(),
+            hidden: Hidden::default(),
         }
+    }
+
+    /// The same, with hidden topics. To be called while the map is empty.
+    pub fn hiding(mut self, hidden: Hidden) -> PrefixMap<V> {
+        self.hidden = hidden;
+        self
     }
 
     /// How many prefixes are in force.
@@ -81,9 +91,14 @@ impl<V: Copy> PrefixMap<V> {
         self.table.len() == 0
     }
 
-    /// How many bytes of a topic decide what it matches: the length of the longest prefix in force.
+    /// How many bytes of a topic decide what it matches: the length of the longest prefix in force, and at least the beginning
+    /// of hidden topics.
     pub fn longest(&self) -> usize {
-        self.lengths.last().map_or(0, |length| length.len as usize)
+        let longest = self.lengths.last().map_or(0, |length| length.len as usize);
+        match self.hidden.beginning() {
+            Some(beginning) if !self.is_empty() => longest.max(beginning.len()),
+            _ => longest,
+        }
     }
 
     /// The allocated memory, in bytes.
@@ -179,7 +194,7 @@ impl<V: Copy> PrefixMap<V> {
         ids.filter_map(|id| self.entries.get(id).map(|value| (EntryId(id), self.entries.prefix(id), value)))
     }
 
-    /// Calls `found` for each prefix in force that `topic` starts with, the shortest first.
+    /// Calls `found` for each prefix in force that `topic` starts with and that reaches it, the shortest first.
     #[inline]
     pub fn for_each_match(&self, topic: &[u8], mut found: impl FnMut(EntryId, &V)) {
         let _ = self.try_each_match(topic, |id| {
@@ -188,7 +203,7 @@ impl<V: Copy> PrefixMap<V> {
         });
     }
 
-    /// Whether `topic` starts with any prefix in force.
+    /// Whether `topic` starts with any prefix in force that reaches it.
     #[inline]
     pub fn matches_any(&self, topic: &[u8]) -> bool {
         self.try_each_match(topic, |_| ControlFlow::Break(())).is_break()
@@ -225,11 +240,14 @@ impl<V: Copy> PrefixMap<V> {
         topic: &[u8],
         mut found: impl FnMut(EntryId) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        if let Some(id) = self.empty {
+        let reach = self.hidden.reach(topic);
+        if let Some(id) = self.empty
+            && reach == 0
+        {
             found(id)?;
         }
         let mut walk = self.hash.walk(topic);
-        for length in &self.lengths {
+        for length in self.lengths.iter().skip_while(|length| (length.len as usize) < reach) {
             let Some(prefix) = topic.get(..length.len as usize) else { break };
             if let Some(id) = self.find_hashed(walk.at(prefix.len()), prefix) {
                 found(id)?;

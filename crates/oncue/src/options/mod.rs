@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use oncue_core::command::{ONCUE_PROPERTY, PREFIX_BYTES_MAX, is_property_name};
 use oncue_core::ledger::Quota;
+use oncue_core::topic::Hidden;
 
 pub use self::net::IpVersions;
 pub(crate) use self::net::NetOptions;
@@ -266,6 +267,13 @@ options! {
     /// takes time in proportion to the different sets of prefixes. Default `false`.
     invert_matching(invert: bool): bool = false => invert;
 
+    /// Topics that begin with this are hidden from shorter prefixes: a peer that subscribes to everything (the empty prefix) does
+    /// not get them; a peer that subscribes to this beginning, or to more of a topic, does. For topics that are about the
+    /// publisher itself, which would surprise a subscriber of everything. `wanted`, `subscribers`, last values and
+    /// [`OnDemand`](crate::OnDemand) go by it, too. PUB and XPUB, and not with
+    /// [`invert_matching`](Options::invert_matching). Empty, which hides nothing, by default.
+    hidden_topics(beginning: impl AsRef<[u8]>): Hidden = Hidden::default() => Hidden::beginning_with(beginning.as_ref());
+
     /// The largest message accepted from a peer, in bytes with its frame headers; a peer that announces a larger one
     /// is disconnected (libzmq: `ZMQ_MAXMSGSIZE`). Default 1 GiB for SUB and XSUB, and 128 KiB for PUB and XPUB, to which
     /// subscribers send little. A PUB or XPUB accepts the longest prefix
@@ -457,6 +465,9 @@ impl Options {
     pub fn check(&self) -> Result<()> {
         self.net.check()?;
         self.security.check()?;
+        if self.hidden_topics.beginning().is_some() {
+            self.check_matching("a beginning of hidden topics (hidden_topics)")?;
+        }
         for (i, (name, _)) in self.metadata.iter().enumerate() {
             let wrong = |why: &str| Err(Error::misuse(format!("the metadata property {name:?} {why}")));
             if !name.starts_with("X-") {

@@ -2,6 +2,7 @@
 
 use oncue_core::command::State;
 use oncue_core::edges::Prefix;
+use oncue_core::topic::Hidden;
 
 use super::handle::{Socket, XPub};
 use super::kind::Publisher;
@@ -32,6 +33,11 @@ pub enum XPubEvent {
 
 /// Sending.
 impl<F> Socket<Publisher, F> {
+    /// As [`Options::hidden_topics`](crate::Options::hidden_topics) has it.
+    pub(crate) fn hidden_topics(&self) -> Hidden {
+        self.0.hub.options.hidden_topics.clone()
+    }
+
     /// Refuses what needs to know the topics that are wanted by their prefixes.
     pub(crate) fn check_matching(&self, what: &str) -> Result<()> {
         self.0.hub.options.check_matching(what)

@@ -11,6 +11,7 @@ mod conformance;
 mod connections;
 mod demand;
 mod handshake;
+mod hidden;
 mod inverted;
 mod last;
 mod loss;

@@ -9,6 +9,7 @@ use core::time::Duration;
 use super::{
     Backoff, Decision, End, FeedId, FeedState, Feeds, FeedsStats, Limits, Route, RoutesError, Unserved,
 };
+use crate::topic::Hidden;
 use oncue_pattern::Pattern;
 
 mod changes;
@@ -268,4 +269,25 @@ fn many_feeds_under_churn() {
     feeds.unwanted(b"", ms(200_000));
     feeds.tick(ms(200_005));
     assert_eq!((decided(&mut feeds).len(), feeds.stats().now.stopping), (50_000, 50_000));
+}
+
+#[test]
+fn a_hidden_topic_is_started_and_wanted_by_its_beginning_and_not_by_everything() {
+    let mut feeds = Feeds::empty(1).hiding(Hidden::beginning_with(b"$o/"));
+    feeds.change_routes(&[], vec![route("$o/a"), route("b")], Limits::default(), ms(0)).unwrap();
+    for prefix in [&b""[..], b"$", b"$o"] {
+        feeds.wanted(prefix, ms(1));
+    }
+    let (b, _) = started(&mut feeds);
+    assert!(decided(&mut feeds).iter().all(|word| !word.starts_with('+')), "only b is reached by them");
+    feeds.wanted(b"$o/", ms(2));
+    assert!(decided(&mut feeds).contains(&"+$o/a#2".to_string()));
+    feeds.unwanted(b"$o/", ms(3));
+    assert!(decided(&mut feeds).contains(&"-#2".to_string()), "the others have not held it");
+    feeds.ended(b, 1, End::Finished, ms(4));
+    // Also when the route comes later than the prefixes.
+    let mut late = Feeds::empty(1).hiding(Hidden::beginning_with(b"$o/"));
+    late.wanted(b"", ms(1));
+    late.change_routes(&[], vec![route("$o/a"), route("b")], Limits::default(), ms(2)).unwrap();
+    assert_eq!(decided(&mut late).iter().filter(|word| word.starts_with('+')).count(), 1);
 }

@@ -326,3 +326,31 @@ fn crowded_tables_find_what_they_hold() {
         }
     });
 }
+
+#[test]
+fn short_prefixes_do_not_reach_hidden_topics() {
+    for_seeds(100, |rng| {
+        let beginning = rng.prefix(3);
+        let hidden = Hidden::beginning_with(&beginning);
+        let mut map = PrefixMap::new(rng.next()).hiding(hidden.clone());
+        let prefixes: BTreeSet<Vec<u8>> = (0..20).map(|_| rng.prefix(4)).collect();
+        prefixes.iter().for_each(|prefix| _ = map.insert(prefix, ()).unwrap());
+        for _ in 0..50 {
+            let topic = rng.prefix(9);
+            let mut found = Vec::new();
+            map.for_each_match(&topic, |id, ()| found.push(map.prefix(id).unwrap().to_vec()));
+            let reach = |prefix: &&Vec<u8>| {
+                topic.starts_with(prefix)
+                    && !(topic.starts_with(&beginning) && prefix.len() < beginning.len())
+            };
+            let expected: Vec<_> = prefixes.iter().filter(reach).cloned().collect();
+            assert_eq!(found, expected, "{topic:?}, hidden is {beginning:?}");
+            assert_eq!(map.matches_any(&topic), !expected.is_empty());
+            // Topics with the same first bytes match the same prefixes.
+            let mut of_head = Vec::new();
+            let head = &topic[..topic.len().min(map.longest())];
+            map.for_each_match(head, |id, ()| of_head.push(map.prefix(id).unwrap().to_vec()));
+            assert_eq!(of_head, expected);
+        }
+    });
+}

@@ -393,7 +393,8 @@ impl Builder {
         socket.check_matching("on-demand production")?;
         let origin = Instant::now();
         let desk = Arc::new(Desk::new(Arc::new(move || origin.elapsed())));
-        let shared = Arc::new(Shared::new(desk.clone(), self.workers, self.patience, self.reports.clone()));
+        let (reports, hidden) = (self.reports.clone(), socket.hidden_topics());
+        let shared = Arc::new(Shared::new(desk.clone(), self.workers, self.patience, reports, hidden));
         self.rules.iter().for_each(|rules| rules.tell(desk.clone(), shared.starts.clone()));
         let tells_unserved = self.tells_unserved.unwrap_or(self.rules.is_some());
         let states = States::new(socket.clone(), self.defaults.status_prefix.clone(), tells_unserved);

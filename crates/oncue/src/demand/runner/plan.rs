@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oncue_core::feeds::{FeedCounts, Feeds, Limits, Route, RouteId, RoutesError};
+use oncue_core::topic::Hidden;
 use oncue_pattern::Pattern;
 
 use crate::demand::feed::{FeedRoute, RouteStats, get};
@@ -82,8 +83,8 @@ pub(crate) struct Replaced {
 
 impl Plan {
     /// No routes. `seed` keys hashes of what peers choose.
-    pub(crate) fn new(seed: u64) -> Plan {
-        Plan { machine: Feeds::empty(seed), routes: BTreeMap::new() }
+    pub(crate) fn new(seed: u64, hidden: Hidden) -> Plan {
+        Plan { machine: Feeds::empty(seed).hiding(hidden), routes: BTreeMap::new() }
     }
 
     /// Puts these routes in the place of those there are. A route of the same pattern and key stays as it is.

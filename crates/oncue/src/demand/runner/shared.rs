@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oncue_core::feeds::Limits;
+use oncue_core::topic::Hidden;
 use oncue_pattern::Pattern;
 
 use super::plan::{Plan, Planned, Replaced};
@@ -41,13 +42,20 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(desk: Arc<Desk>, workers: usize, patience: Duration, reports: Reports) -> Shared {
+    pub(crate) fn new(
+        desk: Arc<Desk>,
+        workers: usize,
+        patience: Duration,
+        reports: Reports,
+        hidden: Hidden,
+    ) -> Shared {
+        let seed = RandomState::new().build_hasher().finish();
         Shared {
             workers: Workers::new(workers, patience, desk.clone()),
             starts: Arc::new(Starts::new(desk.clone())),
             desk,
             reports,
-            plan: Mutex::new(Plan::new(RandomState::new().build_hasher().finish())),
+            plan: Mutex::new(Plan::new(seed, hidden)),
             feeds: Mutex::default(),
         }
     }

@@ -8,6 +8,7 @@ use std::task::Waker;
 
 use oncue_core::edges::Prefix;
 use oncue_core::ledger::{Change, Ended, Holder, Ledger, PeerId, Quota};
+use oncue_core::topic::Hidden;
 
 use super::accounts::{Accounts, Exceeded, Number};
 use super::requests::{Asker, Requests};
@@ -68,8 +69,13 @@ pub(crate) type Pairs = Vec<(Arc<PeerProfile>, Prefix)>;
 
 impl Demand {
     /// Nothing is wanted yet, or with inverted matching everything. `seed` keys its hashes.
-    pub(crate) fn new(seed: u64, (of_peer, of_user): (Quota, UserQuota), inverted: bool) -> Demand {
-        let ledger = Ledger::new(seed, of_peer);
+    pub(crate) fn new(
+        seed: u64,
+        (of_peer, of_user): (Quota, UserQuota),
+        hidden: Hidden,
+        inverted: bool,
+    ) -> Demand {
+        let ledger = Ledger::new(seed, of_peer).hiding(hidden);
         let ledger = if inverted { ledger.inverted() } else { ledger };
         let (watches, requests, profiles) = Default::default();
         let beside = Mutex::new(Beside { watches, requests, profiles, accounts: Accounts::new(of_user) });

@@ -41,6 +41,7 @@ use oncue_core::connection::SocketType;
 use oncue_core::edges::Prefix;
 use oncue_core::frame::{COMMAND_BYTES_MAX, Scanner, Version};
 use oncue_core::subscriptions::Subscriptions;
+use oncue_core::topic::Hidden;
 
 use self::announced::States;
 use self::confirmations::{Confirmation, Confirmations};
@@ -277,6 +278,7 @@ impl Hub {
             demand: Demand::new(
                 seed,
                 options.quotas(socket_type.publishes()),
+                if socket_type.publishes() { options.hidden_topics.clone() } else { Hidden::default() },
                 inverted && socket_type.publishes(),
             ),
             reports: OnceLock::new(),
