@@ -24,6 +24,38 @@ pub enum FeedState {
     Closed,
 }
 
+/// What a machine does about a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// It is wanted, and there is no room for its feed yet ([`Limits`](super::Limits)).
+    Waiting,
+    /// Its feed runs and is wanted.
+    Running,
+    /// Its feed runs and is not wanted any more.
+    Grace,
+    /// Its feed was told to stop, and has not ended.
+    Stopping,
+    /// Its feed failed, and starts again after a pause if it is still wanted.
+    Failed,
+    /// Its feed has ended by itself, and the topic is still wanted.
+    Ended,
+}
+
+/// A topic at one moment ([`Feeds::topics`](super::Feeds::topics)).
+#[derive(Debug, Clone, Copy)]
+pub struct TopicView<'a> {
+    /// The topic.
+    pub topic: &'a Arc<[u8]>,
+    /// The route of its feed.
+    pub route: RouteId,
+    /// What is done about it.
+    pub phase: Phase,
+    /// The generation that has started and not ended.
+    pub generation: Option<u64>,
+    /// Failures in a row.
+    pub failures: u32,
+}
+
 pub(super) struct Feed {
     pub(super) topic: Arc<[u8]>,
     /// The route that serves the topic now; `None` once it was removed.
@@ -74,6 +106,19 @@ pub(super) struct Rank {
 }
 
 impl Feed {
+    pub(super) fn view(&self) -> TopicView<'_> {
+        let phase = match self.state {
+            State::Waiting { .. } => Phase::Waiting,
+            State::Running { .. } => Phase::Running,
+            State::Grace { .. } => Phase::Grace,
+            State::Stopping { .. } => Phase::Stopping,
+            State::Failed { .. } | State::Cooling { .. } => Phase::Failed,
+            State::Ended => Phase::Ended,
+        };
+        let Feed { topic, line, failures, .. } = self;
+        TopicView { topic, route: *line, phase, generation: self.state.live(), failures: *failures }
+    }
+
     /// Whether `prefix`, with which the topic begins, starts it.
     pub(super) fn starts_by(&self, prefix: &[u8], routes: &Routes) -> bool {
         self.route.is_some_and(|route| routes.starts_in(prefix, &self.topic, route, self.catalogued))

@@ -48,7 +48,7 @@ mod tests;
 mod unserved;
 
 pub use self::error::RoutesError;
-pub use self::feed::{FeedId, FeedState};
+pub use self::feed::{FeedId, FeedState, Phase, TopicView};
 pub use self::queue::FeedCounts;
 pub use self::routes::{Route, RouteId, Unserved};
 pub use crate::backoff::Backoff;
@@ -399,6 +399,16 @@ impl Feeds {
     /// The routes, in the order in which they were added.
     pub fn routes(&self) -> impl Iterator<Item = (RouteId, &Pattern)> {
         self.routes.ids().map(|id| (id, self.routes.pattern(id)))
+    }
+
+    /// The topics that are wanted and have a route, and those whose feed has not been forgotten, in their order.
+    pub fn topics(&self) -> impl Iterator<Item = TopicView<'_>> {
+        self.by_topic.values().map(|id| self.feeds[id.0].view())
+    }
+
+    /// The topics in the catalogue of a route, in their order, with that of a route without parameters.
+    pub fn listed_by(&self, route: RouteId) -> impl Iterator<Item = &Arc<[u8]>> {
+        self.routes.list_of(route)
     }
 
     /// Counts since the beginning, and of the present.

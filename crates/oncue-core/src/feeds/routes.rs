@@ -220,6 +220,11 @@ impl Routes {
         self.routes.get(&route).map_or(0, |served| served.listed.len())
     }
 
+    /// The topics in the catalogue of a route.
+    pub(super) fn list_of(&self, route: RouteId) -> impl Iterator<Item = &Arc<[u8]>> {
+        self.routes.get(&route).into_iter().flat_map(|served| served.listed.iter())
+    }
+
     /// Why a prefix starts no topic, if it starts none.
     pub(super) fn unserved(&self, prefix: &[u8]) -> Option<Unserved> {
         if self.catalogue.beginning_with(prefix).next().is_some() {

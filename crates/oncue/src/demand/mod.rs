@@ -27,8 +27,10 @@ mod tests;
 pub use oncue_core::backoff::Backoff;
 pub use oncue_pattern::{Pattern, PatternError, Template};
 
-pub use self::feed::{Done, FeedCounts, OnDemandStats, RouteStats, TopicStats};
+pub use self::feed::{
+    Catalogued, Done, FeedCounts, OnDemandStats, Phase, RouteStats, TopicReport, TopicStats,
+};
 pub use self::feed::{Failure, Feed, LastLimits, Produced, Stopped};
 pub use self::producers::{Change, Fallible, FeedSet, IntoValue, Plain, Task, Ticks};
-pub use self::routes::{Builder, OnDemand, RouteBuilder};
+pub use self::routes::{Builder, Meter, OnDemand, RouteBuilder};
 pub use self::runner::Reloaded;

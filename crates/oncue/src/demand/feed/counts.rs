@@ -1,10 +1,11 @@
 //! What production on demand has done and saved: plain data for users, and the counters it is made of.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-pub use oncue_core::feeds::FeedCounts;
 use oncue_core::feeds::FeedsStats;
+pub use oncue_core::feeds::{FeedCounts, Phase};
 
 /// Counts of an [`OnDemand`](crate::demand::OnDemand): of the present as far as its runner has come, and since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,6 +72,34 @@ pub struct TopicStats {
     pub done: Done,
     /// From the moment it was to start to its first value, if it has published one.
     pub first_value_time: Option<Duration>,
+}
+
+/// A topic that is wanted and has a route, or whose feed has not been forgotten ([`Meter::topics`](crate::demand::Meter::topics)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TopicReport {
+    /// The topic.
+    pub topic: Vec<u8>,
+    /// The pattern of the route that serves it.
+    pub route: Arc<str>,
+    /// What is done about it.
+    pub phase: Phase,
+    /// Failures in a row.
+    pub failures: u32,
+    /// What its feed has done, if one runs or has not ended yet.
+    pub feed: Option<TopicStats>,
+}
+
+/// The catalogue of a route ([`Meter::catalogues`](crate::demand::Meter::catalogues)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Catalogued {
+    /// The route's pattern, as text.
+    pub pattern: String,
+    /// The first topics, in their order.
+    pub topics: Vec<Arc<[u8]>>,
+    /// How many there are.
+    pub total: usize,
 }
 
 /// What feeds have done.

@@ -13,8 +13,10 @@ use oncue_core::feeds::FeedId;
 use oncue_pattern::Params;
 
 use self::counts::nanos;
+pub use self::counts::{
+    Catalogued, Done, FeedCounts, OnDemandStats, Phase, RouteStats, TopicReport, TopicStats,
+};
 pub(crate) use self::counts::{Counters, add, get};
-pub use self::counts::{Done, FeedCounts, OnDemandStats, RouteStats, TopicStats};
 pub(crate) use self::desk::{Desk, Note};
 pub use self::failure::{Failure, Produced, Stopped};
 pub use self::keep::LastLimits;

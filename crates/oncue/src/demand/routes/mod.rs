@@ -2,10 +2,12 @@
 
 mod builder;
 mod draft;
+mod meter;
 mod on_demand;
 mod route;
 mod rules;
 
 pub use self::builder::Builder;
+pub use self::meter::Meter;
 pub use self::on_demand::OnDemand;
 pub use self::route::RouteBuilder;

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::draft::Defaults;
+use super::meter::Meter;
 use super::rules::Rules;
 use crate::demand::feed::{Note, OnDemandStats, RouteStats, TopicStats};
 use crate::demand::runner::Shared;
@@ -85,6 +86,11 @@ impl OnDemand {
     /// Counts of each feed that has not ended, ordered by topic. The counts of its route include it, also after its end.
     pub fn topic_stats(&self) -> Vec<TopicStats> {
         self.shared.topic_stats()
+    }
+
+    /// Reads what this counts, for a producer that reports it, or a thread that serves it.
+    pub fn meter(&self) -> Meter {
+        Meter::new(&self.shared, self.socket.clone())
     }
 
     /// Ends the subscriptions of all peers to exactly this prefix. A peer that subscribes again is asked about again.

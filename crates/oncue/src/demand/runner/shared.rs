@@ -5,13 +5,15 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oncue_core::feeds::Limits;
+use oncue_core::feeds::{Limits, RouteId, TopicView};
 use oncue_core::topic::Hidden;
 use oncue_pattern::Pattern;
 
-use super::plan::{Plan, Planned, Replaced};
+use super::plan::{Plan, Planned, Replaced, RouteRun};
 use super::starts::Starts;
-use crate::demand::feed::{Desk, Failure, Feed, OnDemandStats, OnFailure, RouteStats, TopicStats};
+use crate::demand::feed::{
+    Catalogued, Desk, Failure, Feed, OnDemandStats, OnFailure, RouteStats, TopicReport, TopicStats,
+};
 use crate::demand::producers::Workers;
 use crate::error::{Error, Result};
 use crate::sync::lock;
@@ -82,6 +84,39 @@ impl Shared {
         let now = self.desk.now();
         let plan = lock(&self.plan);
         plan.routes.iter().map(|(id, route)| route.stats(plan.machine.route_counts(*id), now)).collect()
+    }
+
+    /// What is done about each topic, and what its feed has done.
+    pub(crate) fn topics(&self) -> Vec<TopicReport> {
+        let mut reports: Vec<_> = {
+            let plan = lock(&self.plan);
+            let names: BTreeMap<_, Arc<str>> =
+                plan.routes.iter().map(|(id, run)| (*id, run.pattern.to_string().into())).collect();
+            let named = |topic: TopicView<'_>| {
+                // The route of a feed that has not ended may have been removed.
+                let route = names.get(&topic.route).cloned().unwrap_or_default();
+                let TopicView { phase, failures, .. } = topic;
+                let report = TopicReport { topic: topic.topic.to_vec(), route, phase, failures, feed: None };
+                (topic.generation, report)
+            };
+            plan.machine.topics().map(named).collect()
+        };
+        let feeds = lock(&self.feeds).clone();
+        for (generation, report) in &mut reports {
+            report.feed = generation.and_then(|generation| feeds.get(&generation)).map(Feed::stats);
+        }
+        reports.into_iter().map(|(_, report)| report).collect()
+    }
+
+    /// The first `most` topics of each catalogue.
+    pub(crate) fn catalogues(&self, most: usize) -> Vec<Catalogued> {
+        let plan = lock(&self.plan);
+        let of = |(id, run): (&RouteId, &Arc<RouteRun>)| Catalogued {
+            pattern: run.pattern.to_string(),
+            topics: plan.machine.listed_by(*id).take(most).cloned().collect(),
+            total: plan.machine.route_counts(*id).listed,
+        };
+        plan.routes.iter().map(of).collect()
     }
 
     pub(crate) fn topic_stats(&self) -> Vec<TopicStats> {

@@ -22,6 +22,7 @@ mod frames;
 mod fresh;
 mod last;
 mod leftovers;
+mod meter;
 mod producers;
 mod quick;
 mod room;

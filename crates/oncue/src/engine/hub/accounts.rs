@@ -136,6 +136,7 @@ impl Accounts {
 
 #[cfg(test)]
 mod tests {
+    use oncue_core::topic::Hidden;
     use std::sync::Arc;
 
     use oncue_core::connection::SocketType;
@@ -166,7 +167,7 @@ mod tests {
 
     fn demand(prefixes_max: u32, prefix_bytes_max: u64) -> Demand {
         let of_peer = Quota { prefixes_max: 1 << 20, prefix_bytes_max: 1 << 30 };
-        Demand::new(1, (of_peer, UserQuota { prefixes_max, prefix_bytes_max }), false)
+        Demand::new(1, (of_peer, UserQuota { prefixes_max, prefix_bytes_max }), Hidden::default(), false)
     }
 
     #[test]
