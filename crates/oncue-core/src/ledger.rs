@@ -21,6 +21,7 @@ mod tests;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem;
+use core::ops::Range;
 
 use hashbrown::HashTable;
 use holders::{Crowds, Holders};
@@ -434,6 +435,28 @@ impl Ledger {
     /// All prefixes in force, and how many peers have each, in no particular order. Prefixes to be released have 0 peers.
     pub fn prefixes(&self) -> impl Iterator<Item = (&[u8], u32)> {
         self.index.iter().map(|(_, prefix, holders)| (prefix, self.count_peers(holders)))
+    }
+
+    /// A part of [`prefixes`](Self::prefixes): those with the numbers `numbers`, each with all its peers. Others change meanwhile if
+    /// the caller releases its lock between two parts; a prefix that is in force all the time is found once.
+    pub fn for_each_prefix_in(
+        &self,
+        numbers: Range<u32>,
+        mut found: impl FnMut(&[u8], &mut dyn Iterator<Item = PeerId>),
+    ) {
+        for id in numbers.start..numbers.end.min(self.numbers_end()) {
+            let Some(id) = self.index.entry(id) else { continue };
+            let (Some(prefix), Some(holders)) = (self.index.prefix(id), self.index.value(id)) else {
+                continue;
+            };
+            let audiences = self.crowds.of(holders).iter();
+            found(prefix, &mut audiences.flat_map(|id| self.audiences[id.index()].peers.iter().copied()));
+        }
+    }
+
+    /// The numbers of all prefixes are below this one.
+    pub fn numbers_end(&self) -> u32 {
+        self.index.ids_end()
     }
 
     /// Calls `found` with each pair in force and each that is still to be released, in no particular order.

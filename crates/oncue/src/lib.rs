@@ -76,7 +76,7 @@ pub use oncue_core::mechanism::Credentials;
 pub use op::{Op, wakers_panicked};
 pub use options::{EngineOptions, IpVersions, Keep, OnFull, Options, ReconnectStop, SocksProxy, Verbose};
 pub use peer_address::PeerAddress;
-pub use peers::{PeerMetadata, PeerProfile, PeerStatus};
+pub use peers::{PeerMetadata, PeerProfile, PeerStatus, WantedPrefix};
 pub use permission::{Admission, PeerKey, REASON_BYTES_MAX, Reason, SubscribeRequest};
 pub use proxy::Proxy;
 pub use socket::{

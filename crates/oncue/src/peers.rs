@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use oncue_core::command::{Metadata, ONCUE_PROPERTY};
 use oncue_core::connection::SocketType;
+use oncue_core::edges::Prefix;
 
 use crate::account::Account;
 use crate::connection::ConnectedPeer;
@@ -50,7 +51,7 @@ impl PeerProfile {
 
     /// A number that no other peer of the engine has or had.
     pub(crate) fn number(&self) -> u64 {
-        self.key.uid << 6 | u64::from(self.key.shard)
+        self.key.number()
     }
 }
 
@@ -121,6 +122,18 @@ pub struct PeerStatus {
     pub connected_for: Duration,
     /// How long ago it gave the last sign of life: sent something, or took what had waited for it to read.
     pub silent_for: Duration,
+}
+
+/// A prefix that peers want ([`XPub::wanted_prefixes`](crate::XPub::wanted_prefixes)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WantedPrefix {
+    /// The prefix.
+    pub prefix: Prefix,
+    /// How many peers want it.
+    pub subscribers: usize,
+    /// The first of them, in no particular order.
+    pub peers: Vec<PeerKey>,
 }
 
 #[cfg(test)]

@@ -21,6 +21,14 @@ pub struct PeerKey {
     pub(crate) uid: u64,
 }
 
+impl PeerKey {
+    /// A number that no other peer of the engine has or had, below 2^53 for the first 2^47 peers of each I/O thread: exact in
+    /// JSON.
+    pub fn number(&self) -> u64 {
+        self.uid << 6 | u64::from(self.shard)
+    }
+}
+
 impl fmt::Debug for PeerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PeerKey({}.{})", self.shard, self.uid)

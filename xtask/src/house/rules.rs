@@ -19,7 +19,8 @@ pub(super) const PACKAGES: &[(&str, &[&str])] = &[
     ("oncue-core", &["oncue-pattern"]),
     ("oncue", &["oncue-core", "oncue-pattern"]),
     // Only the public interface of the library.
-    ("oncue-cli", &["oncue"]),
+    ("oncue-observe", &["oncue"]),
+    ("oncue-cli", &["oncue", "oncue-observe"]),
     ("oncue-py", &["oncue"]),
 ];
 

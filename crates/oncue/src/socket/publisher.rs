@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::msg::{Frames, Msg};
 use crate::op::Op;
 use crate::options::OnFull;
+use crate::peers::WantedPrefix;
 use crate::permission::{PeerKey, Reason};
 
 /// What an [`XPub`] reports.
@@ -157,6 +158,27 @@ impl<F> Socket<Publisher, F> {
     /// Whether a message of this topic would reach a peer now.
     pub fn wanted(&self, topic: impl AsRef<[u8]>) -> bool {
         self.0.hub.demand.read().wanted(topic.as_ref())
+    }
+
+    /// The prefixes that peers want, in no particular order: at most `most` of them, each with at most `peers_most` of its peers.
+    /// Subscriptions change while they are read, so it is no snapshot: a prefix that is in force all the time is among them once, one
+    /// that comes or goes may be. [`demand`](Self::demand) and [`subscriptions`](Self::subscriptions) tell every change.
+    ///
+    /// ```
+    /// # use oncue::{Engine, Options, Sub, XPub};
+    /// # let engine = Engine::start()?;
+    /// let publisher = XPub::new(&engine, Options::new())?;
+    /// let subscriber = Sub::new(&engine, Options::new())?;
+    /// subscriber.subscribe("prices/")?;
+    /// subscriber.connect(&publisher.bind("tcp://127.0.0.1:*")?.to_string())?;
+    /// publisher.wait_for_subscribers("prices/", 1).wait()?;
+    /// let wanted = publisher.wanted_prefixes(100, 10);
+    /// assert_eq!((&wanted[0].prefix[..], wanted[0].subscribers), (&b"prices/"[..], 1));
+    /// assert_eq!(wanted[0].peers, [publisher.peers()?[0].profile.key]);
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    pub fn wanted_prefixes(&self, most: usize, peers_most: usize) -> Vec<WantedPrefix> {
+        self.0.hub.demand.prefixes(most, peers_most)
     }
 
     /// How many peers want this topic now.

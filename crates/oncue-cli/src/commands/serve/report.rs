@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use oncue::OnDemand;
+use oncue::demand::RouteStats;
+use oncue_observe::Observe;
 
 use super::produce::Tools;
 use super::program::journal::remark;
@@ -12,8 +14,8 @@ use crate::output::counted;
 type Count = (u64, &'static str, &'static str);
 
 /// A line for each route, and one for all.
-pub(super) fn report(on_demand: &OnDemand, tools: &Tools) {
-    for route in on_demand.route_stats() {
+pub(super) fn report(on_demand: &OnDemand, observe: Option<&Observe>, tools: &Tools) {
+    for route in routes(on_demand, observe) {
         let done = route.done;
         let mut text = format!(
             "route {}: {} wanted, {} produced now; since the start {} by {}",
@@ -44,13 +46,28 @@ pub(super) fn report(on_demand: &OnDemand, tools: &Tools) {
         }
         remark(text);
     }
-    sum_up(on_demand, tools);
+    sum_up(on_demand, observe, tools);
+}
+
+/// The routes of the config.
+fn routes(on_demand: &OnDemand, observe: Option<&Observe>) -> impl Iterator<Item = RouteStats> {
+    on_demand.route_stats().into_iter().filter(move |route| !is_own(route, observe))
+}
+
+/// Whether a route is about the server itself.
+fn is_own(route: &RouteStats, observe: Option<&Observe>) -> bool {
+    observe.is_some_and(|observe| observe.is_own(route.pattern.as_bytes()))
 }
 
 /// A line for all routes.
-pub(super) fn sum_up(on_demand: &OnDemand, tools: &Tools) {
+pub(super) fn sum_up(on_demand: &OnDemand, observe: Option<&Observe>, tools: &Tools) {
     let (stats, socket, counts) = (on_demand.stats(), on_demand.xpub().stats(), &tools.counts);
-    let done = stats.done;
+    let mut done = stats.done;
+    let routes = on_demand.route_stats();
+    for own in routes.iter().filter(|route| is_own(route, observe)) {
+        done.produced = done.produced.saturating_sub(own.done.produced);
+        done.started = done.started.saturating_sub(own.done.started);
+    }
     let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let mut text = format!("{} sent by {}", counted(done.produced, "value"), counted(done.started, "feed"));
     let counts: [Count; 12] = [

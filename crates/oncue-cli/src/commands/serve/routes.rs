@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use oncue::OnDemand;
 use oncue::demand::{Backoff, Builder, Change, RouteBuilder};
+use oncue_observe::Observe;
 
 use super::config::{Catalogue, Config, Framing, Problem, Restart, Route, Running, Source};
 use super::produce::file::{self, Content, Tail};
@@ -33,10 +34,11 @@ pub(super) struct Keepers {
 pub(super) fn add(
     mut builder: Builder,
     config: &Config,
+    observe: Option<&Observe>,
     tools: &Arc<Tools>,
     keepers: &mut Keepers,
 ) -> Result<Builder, Fail> {
-    builder = bounded(builder, config);
+    builder = observed(bounded(builder, config), observe);
     for route in &config.routes {
         let (place, key) = (Place::new(tools), key(route));
         let planned = listed(planned(builder, route).key(&key), route, &place);
@@ -51,7 +53,8 @@ pub(super) fn add(
 /// The library's, at the first route that is wrong or contradicts one before it.
 pub(super) fn check(config: &Config) -> Result<(), Problem> {
     let first = |routes: usize| {
-        let builder = bounded(OnDemand::routes(), config);
+        let observe = config.observe.as_ref().and_then(|prefix| Observe::new(prefix.clone()).ok());
+        let builder = observed(bounded(OnDemand::routes(), config), observe.as_ref());
         let routes = config.routes.iter().take(routes);
         routes.fold(builder, |builder, route| planned(builder, route).thread(|_| Ok(()))).check()
     };
@@ -80,6 +83,14 @@ fn bounded(mut builder: Builder, config: &Config) -> Builder {
     builder = builder.starts_per_minute_max(config.starts_per_minute_max);
     match &config.status_prefix {
         Some(prefix) => builder.status_prefix(prefix),
+        None => builder,
+    }
+}
+
+/// Adds the routes of the topics about the server itself.
+fn observed(builder: Builder, observe: Option<&Observe>) -> Builder {
+    match observe {
+        Some(observe) => observe.routes(builder),
         None => builder,
     }
 }

@@ -7,17 +7,25 @@ use oncue::{Admission, SubscribeRequest};
 use super::config::rule::{Rule, Subscriber, decide};
 
 /// The rules in force. All clones share them.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Rules(Arc<RwLock<Vec<Rule>>>);
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    rules: Arc<RwLock<Vec<Rule>>>,
+    /// What hidden topics begin with; empty if there are none.
+    hidden: Arc<[u8]>,
+}
 
 impl Rules {
+    pub(crate) fn new(hidden: &str) -> Rules {
+        Rules { rules: Arc::default(), hidden: hidden.as_bytes().into() }
+    }
+
     pub(crate) fn set(&self, rules: &[Rule]) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = rules.to_vec();
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules.to_vec();
     }
 
     pub(crate) fn decide(&self, request: &SubscribeRequest<'_>) -> Admission {
-        let rules = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         let subscriber = Subscriber { place: request.address.into(), user: request.user };
-        decide(&rules, subscriber, request.prefix)
+        decide(&rules, subscriber, request.prefix, &self.hidden)
     }
 }

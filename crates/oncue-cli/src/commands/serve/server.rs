@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use oncue::demand::{Builder, Failure, Reloaded};
 use oncue::{Endpoint, Engine, EngineOptions, Host, OnDemand, XPub};
+use oncue_observe::Observe;
 
 use super::asked::{Ask, Asked};
 use super::config::rule::Rule;
@@ -84,7 +85,7 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
                 let failed = server.reload(path).err();
                 supervisor.ready(&failed.unwrap_or_else(|| server.status()));
             }
-            Waited::Ready(Ask::Report) => report(&server.on_demand, &server.tools),
+            Waited::Ready(Ask::Report) => report(&server.on_demand, server.observe.as_ref(), &server.tools),
             Waited::TimedOut => {
                 // This thread is alive. It speaks for the others only if they are.
                 if beat.is_some_and(|beat| server.on_demand.responds_within(beat / 2)) {
@@ -104,6 +105,7 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
 struct Server {
     config: Config,
     rules: Rules,
+    observe: Option<Observe>,
     tools: Arc<Tools>,
     on_demand: OnDemand,
     keepers: Keepers,
@@ -132,11 +134,14 @@ impl Server {
         let reserved = config.processes_max.saturating_mul(PROGRAM_DESCRIPTORS);
         let reserved = u32::try_from(reserved).unwrap_or(u32::MAX);
         let engine = Engine::with(EngineOptions::new().descriptors_reserved(reserved))?;
-        let rules = Rules::default();
+        let observe = config.observe.clone().map(Observe::new).transpose();
+        let observe = observe.map_err(|why| Fail::Usage(why.to_string()))?;
+        let rules = Rules::new(config.observe.as_deref().unwrap_or_default());
         rules.set(&config.rules);
         let (deciding, mut places) = (rules.clone(), Places::new());
         let options =
             config.options.clone().linger(LINGER).admission(move |request| deciding.decide(request));
+        let options = observe.iter().fold(options, |options, observe| observe.hide(options));
         let security = config.security.read()?;
         let socket = XPub::new(&engine, security.set(options)?)?;
         security.follow(&socket, "serve");
@@ -149,9 +154,14 @@ impl Server {
             remark(line);
         }
         let mut keepers = Keepers::default();
-        let builder = reporting(OnDemand::on(socket), &tools);
-        let on_demand = routes::add(builder, &config, &tools, &mut keepers)?.start()?;
-        Ok(Server { config, rules, tools, on_demand, keepers, binder, places })
+        let builder = reporting(OnDemand::on(socket), &tools, observe.clone());
+        let on_demand = routes::add(builder, &config, observe.as_ref(), &tools, &mut keepers)?.start()?;
+        if let Some(observe) = &observe {
+            observe.begin(&on_demand);
+        }
+        let server = Server { config, rules, observe, tools, on_demand, keepers, binder, places };
+        server.tell_places();
+        Ok(server)
     }
 
     /// Reads the config again. What has not changed in it is not disturbed; if anything is wrong, nothing is.
@@ -161,6 +171,8 @@ impl Server {
     fn reload(&mut self, path: &Path) -> Result<(), String> {
         let why = match read(path).and_then(|config| self.replace(config)) {
             Ok(Reloaded { kept, added, removed, .. }) => {
+                // Those about the server itself are not in the config.
+                let kept = kept - self.observe.as_ref().map_or(0, |_| oncue_observe::TOPICS);
                 let text = format!(
                     "config read again: {} kept, {added} added, {removed} removed",
                     counted(kept as u64, "route")
@@ -175,6 +187,15 @@ impl Server {
         remark(why);
         remark("the config was not replaced; the one before stays in force");
         Err(status)
+    }
+
+    /// Tells the topics about the server where it is bound.
+    fn tell_places(&self) {
+        let bound = self.places.iter().filter(|((way, _), _)| *way == Way::Bound);
+        let texts = bound.flat_map(|(_, endpoints)| endpoints).map(ToString::to_string).collect();
+        if let Some(observe) = &self.observe {
+            observe.bound_to(texts);
+        }
     }
 
     /// What it serves, in a line for people.
@@ -197,6 +218,8 @@ impl Server {
             }
             stays
         });
+        self.tell_places();
+        let in_force = if reloaded.is_ok() { &config } else { &self.config };
         let keys: BTreeSet<_> = in_force.routes.iter().map(routes::key).collect();
         self.keepers.retain(|key| keys.contains(key));
         let reloaded = reloaded?;
@@ -204,7 +227,10 @@ impl Server {
             remark(missing);
         }
         let at_start = |config: &Config| {
-            format!("{:?} {:?} {:?}", config.options, config.status_prefix, config.security)
+            format!(
+                "{:?} {:?} {:?} {:?}",
+                config.options, config.status_prefix, config.observe, config.security
+            )
         };
         if at_start(&self.config) != at_start(&config) {
             let text = "keys that have changed among [curve], [plain], status_prefix and those after it in `oncue serve --help` take \
@@ -220,7 +246,13 @@ impl Server {
     /// Opens the endpoints of a config that are not open yet, and puts its routes in the place of those that run.
     fn reroute(&mut self, config: &Config) -> Result<Reloaded, Fail> {
         open(self.on_demand.xpub(), &mut self.places, config, &self.binder)?;
-        let builder = routes::add(self.on_demand.builder(), config, &self.tools, &mut self.keepers)?;
+        let builder = routes::add(
+            self.on_demand.builder(),
+            config,
+            self.observe.as_ref(),
+            &self.tools,
+            &mut self.keepers,
+        )?;
         Ok(self.on_demand.reload(builder)?)
     }
 
@@ -237,7 +269,7 @@ impl Server {
         self.on_demand.stop();
         self.keepers.end();
         publisher::close_and_say(self.on_demand.xpub(), "serve", stop);
-        sum_up(&self.on_demand, &self.tools);
+        sum_up(&self.on_demand, self.observe.as_ref(), &self.tools);
     }
 }
 
@@ -335,11 +367,14 @@ impl Binder {
 }
 
 /// Logs failures of producers, and topics that no route serves; their subscribers are told as well.
-fn reporting(builder: Builder, tools: &Arc<Tools>) -> Builder {
+fn reporting(builder: Builder, tools: &Arc<Tools>, observe: Option<Observe>) -> Builder {
     let (log, tools) = (Log::new(), tools.clone());
     let unserved = Unserved::new();
     let builder = builder.tell_unserved(true).on_unserved(move |topic, why| unserved.remark(topic, why));
     builder.on_failure(move |feed, failure| {
+        if let Some(observe) = &observe {
+            observe.failed(feed.topic(), &failure.to_string());
+        }
         let why = match failure {
             Failure::Error(error) if error.is::<Logged>() => return,
             Failure::Error(error) => format!("the program {error}"),

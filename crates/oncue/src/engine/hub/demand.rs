@@ -15,7 +15,7 @@ use super::requests::{Asker, Requests};
 use super::watches::{Holding, PeerWatch, Watch, Watches};
 use crate::op::Waiters;
 use crate::options::UserQuota;
-use crate::peers::PeerProfile;
+use crate::peers::{PeerProfile, WantedPrefix};
 use crate::sync::{lock, read_lock, write_lock};
 
 /// How many prefixes of departed peers are released under one lock: a fraction of a millisecond.
@@ -41,6 +41,9 @@ struct Beside {
     profiles: Profiles,
     accounts: Accounts,
 }
+
+/// How many numbers of prefixes are looked at while the ledger is locked.
+const PREFIXES_AT_A_TIME: u32 = 1024;
 
 /// The peers of the ledger.
 #[derive(Default)]
@@ -140,6 +143,33 @@ impl Demand {
     pub(crate) fn in_force(&self) -> Pairs {
         let ledger = self.read();
         lock(&self.beside).profiles.pairs(&ledger)
+    }
+
+    /// At most `most` of the prefixes in force, each with at most `peers_most` of its peers. The locks are released again and
+    /// again meanwhile.
+    pub(crate) fn prefixes(&self, most: usize, peers_most: usize) -> Vec<WantedPrefix> {
+        let (mut found, mut next) = (Vec::new(), 0);
+        while found.len() < most {
+            let ledger = self.read();
+            if next >= ledger.numbers_end() {
+                break;
+            }
+            let beside = lock(&self.beside);
+            let end = next.saturating_add(PREFIXES_AT_A_TIME);
+            ledger.for_each_prefix_in(next..end, |prefix, holders| {
+                let mut peers = Vec::new();
+                let keys =
+                    holders.map(|peer| beside.profiles.attached[peer.index()].as_ref().map(|of| of.key));
+                let subscribers =
+                    keys.inspect(|key| peers.extend(key.filter(|_| peers.len() < peers_most))).count();
+                // One without peers is to be released.
+                if subscribers > 0 && found.len() < most {
+                    found.push(WantedPrefix { prefix: Prefix::from(prefix), subscribers, peers });
+                }
+            });
+            next = end;
+        }
+        found
     }
 
     /// The peers that may have prefixes.

@@ -155,6 +155,8 @@ pub(super) const KEYS: &[Key] = &[
         "asks subscribers for user and password (PLAIN), without encryption; begins with [plain]"),
     key("status_prefix", TOP, Text, Said("not published"),
         "publishes the state of each topic (`active`, `stale`, `closed`, `unserved`) on this prefix followed by the topic"),
+    key("observe", TOP, Text, Is("\"$oncue/\""),
+        "the prefix of the topics that tell about the server itself (docs/OBSERVE.md), or \"off\"; they are outside of shorter prefixes"),
     key("send_hwm", TOP, Count(0, COUNT_MAX), Is("1000"),
         "messages queued for one subscriber, which misses further ones; 0 means no bound, as in ZeroMQ"),
     key("queue_bytes_max", TOP, Bytes(BYTES_MAX), Is("67_108_864"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use oncue::curve::PublicKey;
 use oncue::{IpVersions, Options, SocksProxy};
+use oncue_observe::Observe;
 use toml::de::DeTable;
 
 use self::keys::{CURVE, PLAIN, ROUTE, RULE, TOP};
@@ -128,6 +129,7 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
         catalogue_topics_max: keys.take("catalogue_topics_max"),
         processes_max: keys.take("processes_max"),
         status_prefix: keys.take("status_prefix"),
+        observe: observe(&mut keys),
         security,
         options: options(&mut keys),
         rules,
@@ -137,6 +139,17 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
     };
     keys.finish();
     config
+}
+
+fn observe(keys: &mut Keys<'_, '_>) -> Option<String> {
+    let prefix = keys.take::<String>("observe");
+    if prefix == "off" {
+        return None;
+    }
+    if let Err(why) = Observe::new(prefix.clone()) {
+        keys.refuse(keys.at("observe"), "observe", why.to_string());
+    }
+    Some(prefix)
 }
 
 fn endpoints(

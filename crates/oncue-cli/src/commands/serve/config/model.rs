@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) processes_max: usize,
     /// The prefix of the topics on which the states of topics are published.
     pub(crate) status_prefix: Option<String>,
+    /// The prefix of the topics about the server itself. None: there are none.
+    pub(crate) observe: Option<String>,
     /// The options of the socket, which cannot change while it is open.
     pub(crate) options: Options,
     /// Where its keys are, and those of its subscribers.

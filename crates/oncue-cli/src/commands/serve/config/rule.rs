@@ -96,8 +96,9 @@ pub(super) fn read(mut keys: Keys<'_, '_>) -> Option<Rule> {
     rule
 }
 
-pub(crate) fn decide(rules: &[Rule], subscriber: Subscriber<'_>, prefix: &[u8]) -> Admission {
-    match rules.iter().find(|rule| rule.applies(subscriber, prefix)) {
+/// Decides about a subscription. Topics that begin with `hidden` are out of reach of shorter prefixes.
+pub(crate) fn decide(rules: &[Rule], subscriber: Subscriber<'_>, prefix: &[u8], hidden: &[u8]) -> Admission {
+    match rules.iter().find(|rule| rule.applies(subscriber, prefix, hidden)) {
         Some(rule) if !rule.allows => Admission::Reject(rule.status()),
         _ => Admission::Accept,
     }
@@ -105,21 +106,23 @@ pub(crate) fn decide(rules: &[Rule], subscriber: Subscriber<'_>, prefix: &[u8]) 
 
 impl Rule {
     /// A denying rule applies to every subscriber that no rule can name; an allowing rule with `from` to none of them.
-    fn applies(&self, subscriber: Subscriber<'_>, prefix: &[u8]) -> bool {
+    fn applies(&self, subscriber: Subscriber<'_>, prefix: &[u8], hidden: &[u8]) -> bool {
         let is_from = || match subscriber {
             Subscriber { place: Place::Other, user: None } => !self.allows,
             subscriber => self.from.iter().any(|from| from.has(subscriber)),
         };
-        self.touches(prefix) && (self.from.is_empty() || is_from())
+        self.touches(prefix, hidden) && (self.from.is_empty() || is_from())
     }
 
     /// An allowing rule applies to prefixes within its own, a denying rule also to shorter ones: a subscription to `a`
-    /// matches the topics of `ab` too.
-    fn touches(&self, prefix: &[u8]) -> bool {
-        self.prefixes
-            .iter()
-            .map(String::as_bytes)
-            .any(|rule| prefix.starts_with(rule) || !self.allows && rule.starts_with(prefix))
+    /// matches the topics of `ab` too, unless these are hidden from it.
+    fn touches(&self, prefix: &[u8], hidden: &[u8]) -> bool {
+        let reaches = |rule: &[u8]| {
+            let out_of_reach = !hidden.is_empty() && rule.starts_with(hidden) && prefix.len() < hidden.len();
+            rule.starts_with(prefix) && !out_of_reach
+        };
+        let mut rules = self.prefixes.iter().map(String::as_bytes);
+        rules.any(|rule| prefix.starts_with(rule) || !self.allows && reaches(rule))
     }
 
     fn status(&self) -> Reason {
@@ -206,7 +209,7 @@ mod tests {
     }
 
     fn allowed(rules: &[Rule], address: &str, prefix: &str) -> bool {
-        decide(rules, at(address), prefix.as_bytes()) == Admission::Accept
+        decide(rules, at(address), prefix.as_bytes(), b"$o/") == Admission::Accept
     }
 
     #[test]
@@ -219,10 +222,20 @@ mod tests {
         ];
         for place in [Place::Other, PeerAddress::Inproc.into()] {
             let other = Subscriber { place, user: None };
-            let allowed = |prefix: &str| decide(&rules, other, prefix.as_bytes()) == Admission::Accept;
+            let allowed = |prefix: &str| decide(&rules, other, prefix.as_bytes(), b"") == Admission::Accept;
             assert!(!allowed("a/x") && !allowed("b/x") && !allowed(""), "{other:?}");
             assert!(allowed("c/x") && allowed("d"), "{other:?}");
         }
+    }
+
+    #[test]
+    fn a_denied_topic_that_is_hidden_does_not_deny_what_does_not_reach_it() {
+        let rules = [rule(true, &["$o/stats"], &[]), rule(false, &["$o/"], &[])];
+        for allowed_prefix in ["", "$", "$o", "$o/stats", "a"] {
+            assert!(allowed(&rules, "ipc", allowed_prefix), "{allowed_prefix}");
+        }
+        assert!(!allowed(&rules, "ipc", "$o/") && !allowed(&rules, "ipc", "$o/peers"));
+        assert!(!allowed(&[rule(false, &[""], &[])], "ipc", "$o/stats"));
     }
 
     #[test]
@@ -263,7 +276,7 @@ mod tests {
         ];
         let allowed = |user: Option<&User>, prefix: &str| {
             [Place::Ipc, Place::Other].map(|place| {
-                decide(&rules, Subscriber { place, user }, prefix.as_bytes()) == Admission::Accept
+                decide(&rules, Subscriber { place, user }, prefix.as_bytes(), b"") == Admission::Accept
             })
         };
         assert_eq!((allowed(Some(&ann), "a/x"), allowed(Some(&ann), "b/x")), ([true; 2], [false; 2]));
