@@ -12,7 +12,9 @@ mod publisher;
 mod security;
 mod signals;
 mod stdio;
+mod table;
 mod ticks;
+mod viewer;
 mod wait;
 
 use std::process::ExitCode;

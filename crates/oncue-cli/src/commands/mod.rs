@@ -12,6 +12,7 @@ mod keygen;
 mod passwd;
 mod proxy;
 mod pub_;
+mod routes;
 mod serve;
 mod sub;
 
@@ -29,11 +30,12 @@ pub(crate) struct Subcommand {
 }
 
 #[rustfmt::skip]
-pub(crate) const SUBCOMMANDS: [Subcommand; 9] = [
+pub(crate) const SUBCOMMANDS: [Subcommand; 10] = [
     Subcommand { name: "demo", command: demo::command, run: demo::run, reader: Reader::Wanted, ends_on_hangup: true },
     Subcommand { name: "sub", command: sub::command, run: sub::run, reader: Reader::Everything, ends_on_hangup: true },
     Subcommand { name: "pub", command: pub_::command, run: pub_::run, reader: Reader::Wanted, ends_on_hangup: true },
     Subcommand { name: "demand", command: demand::command, run: demand::run, reader: Reader::Everything, ends_on_hangup: true },
+    Subcommand { name: "routes", command: routes::command, run: routes::run, reader: Reader::Wanted, ends_on_hangup: true },
     Subcommand { name: "proxy", command: proxy::command, run: proxy::run, reader: Reader::Optional, ends_on_hangup: true },
     Subcommand { name: "relay", command: proxy::relay, run: proxy::run_relay, reader: Reader::Optional, ends_on_hangup: true },
     Subcommand { name: "keygen", command: keygen::command, run: keygen::run, reader: Reader::Wanted, ends_on_hangup: true },

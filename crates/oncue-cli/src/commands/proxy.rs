@@ -98,7 +98,8 @@ fn forward(name: &'static str, mut how: ProxyOptions, args: &ArgMatches, stop: &
     let options = options(args)?;
     let security = Security::of(args)?;
     let frontend = XSub::new(&engine, security.set_client(options.clone()))?;
-    let options = security.set_server(options);
+    // What servers behind it say about themselves reaches those that ask for it alone, as at the servers.
+    let options = security.set_server(options).hidden_topics(oncue_observe::PREFIX);
     let backend = XPub::new(&engine, options.clone())?;
     let capture = match args.contains_id("capture-bind") {
         true => Some(Pub::new(&engine, options)?),

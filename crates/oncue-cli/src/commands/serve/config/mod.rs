@@ -142,12 +142,13 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
 }
 
 fn observe(keys: &mut Keys<'_, '_>) -> Option<String> {
+    let at = keys.at("observe");
     let prefix = keys.take::<String>("observe");
     if prefix == "off" {
         return None;
     }
     if let Err(why) = Observe::new(prefix.clone()) {
-        keys.refuse(keys.at("observe"), "observe", why.to_string());
+        keys.refuse(at, "observe", why.to_string());
     }
     Some(prefix)
 }

@@ -1,0 +1,174 @@
+//! A viewer of a server: a subscriber to what the server says about itself (docs/OBSERVE.md).
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use clap::{Arg, ArgMatches, arg};
+use oncue::{
+    ConnectionEvent, ConnectionEventKind, ConnectionEvents, Engine, Msg, Options, State, Sub, TopicState,
+};
+use serde::de::DeserializeOwned;
+
+use crate::fail::Fail;
+use crate::output::escaped;
+use crate::security::Security;
+use crate::signals::{Stop, Waited};
+use crate::stdio::say;
+use crate::{args, connections, security};
+
+/// The options of a command that views a server.
+pub(crate) fn options() -> Vec<Arg> {
+    let mut options = vec![args::endpoint_argument().help("Where the server is")];
+    options.extend(own_options());
+    options.extend(security::options());
+    options
+}
+
+/// Those of them that others than viewers do not have.
+pub(crate) fn own_options() -> [Arg; 2] {
+    [
+        arg!(--observe <PREFIX> "The server's prefix for topics about itself, as its config says [default: $oncue/]"),
+        arg!(--timeout <DUR> "How long to wait for the server [default: 5s]").value_parser(args::duration),
+    ]
+}
+
+/// How long a server is waited for.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A subscriber to some of these topics.
+pub(crate) struct Viewer<'a> {
+    name: &'static str,
+    endpoint: String,
+    prefix: String,
+    timeout: Duration,
+    socket: Sub,
+    events: ConnectionEvents,
+    stop: &'a Stop,
+    /// Whether it was said that the connection is not made.
+    complained: bool,
+}
+
+/// What comes.
+enum News {
+    Message(oncue::Result<Msg>),
+    State(oncue::Result<TopicState>),
+    Connection(oncue::Result<ConnectionEvent>),
+}
+
+impl<'a> Viewer<'a> {
+    /// Subscribes to these topics of the server that the command line names.
+    pub(crate) fn open(
+        name: &'static str,
+        args: &ArgMatches,
+        topics: &[&str],
+        stop: &'a Stop,
+    ) -> Result<Viewer<'a>, Fail> {
+        let endpoint: String = args::given(args, "endpoint");
+        let prefix =
+            args.get_one::<String>("observe").map_or(oncue_observe::PREFIX, String::as_str).to_owned();
+        let socket = Sub::new(&Engine::start()?, Security::of(args)?.set(Options::new())?)?;
+        connections::remove_files(&socket, stop);
+        let events = socket.events();
+        for topic in topics {
+            socket.subscribe(format!("{prefix}{topic}"))?;
+        }
+        socket.connect(&endpoint)?;
+        let timeout = args.get_one("timeout").copied().unwrap_or(TIMEOUT);
+        Ok(Viewer { name, endpoint, prefix, timeout, socket, events, stop, complained: false })
+    }
+
+    /// The next value of any of the topics, by the name of the topic; None if a signal ends the command.
+    ///
+    /// # Errors
+    /// Nothing came in time, or the server refuses it.
+    pub(crate) fn next(&mut self) -> Result<Option<(String, Vec<u8>)>, Fail> {
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            match self.wait(deadline) {
+                Waited::Ready(News::Message(message)) => {
+                    let message = message?;
+                    let topic = String::from_utf8_lossy(message.topic()).into_owned();
+                    let name = topic.strip_prefix(&self.prefix).unwrap_or(&topic).to_owned();
+                    return Ok(Some((name, message.frame(1).unwrap_or_default().to_vec())));
+                }
+                Waited::Ready(News::State(state)) => self.check(&state?)?,
+                Waited::Ready(News::Connection(event)) => self.complain(&event?.kind),
+                Waited::Stopped => return Ok(None),
+                Waited::TimedOut => return Err(self.silence()),
+            }
+        }
+    }
+
+    fn wait(&self, deadline: Instant) -> Waited<News> {
+        let (mut message, mut state) = (self.socket.recv(), self.socket.state());
+        let mut event = self.events.next();
+        let news = poll_fn(|context| {
+            if let Poll::Ready(message) = Pin::new(&mut message).poll(context) {
+                return Poll::Ready(News::Message(message));
+            }
+            if let Poll::Ready(state) = Pin::new(&mut state).poll(context) {
+                return Poll::Ready(News::State(state));
+            }
+            Pin::new(&mut event).poll(context).map(News::Connection)
+        });
+        self.stop.wait(news, Some(deadline))
+    }
+
+    /// The next value of one topic, read as the schema says.
+    pub(crate) fn read<T: DeserializeOwned>(&mut self, topic: &str) -> Result<Option<T>, Fail> {
+        loop {
+            match self.next()? {
+                None => return Ok(None),
+                Some((name, value)) if name == topic => return self.parse(topic, &value).map(Some),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Reads a value.
+    pub(crate) fn parse<T: DeserializeOwned>(&self, topic: &str, value: &[u8]) -> Result<T, Fail> {
+        serde_json::from_slice(value).map_err(|why| {
+            let Viewer { endpoint, prefix, .. } = self;
+            Fail::Runtime(format!(
+                "{endpoint} sends on {prefix}{topic} what a server of this version does not say: {why}"
+            ))
+        })
+    }
+
+    /// Fails if a topic is refused.
+    fn check(&self, state: &TopicState) -> Result<(), Fail> {
+        let remedy = match state.state {
+            State::Rejected => "a [[rule]] of its config has to allow it",
+            State::Unserved => "its config has observe = \"off\", or another prefix (--observe)",
+            _ => return Ok(()),
+        };
+        let (topic, text) = (escaped(&state.topic), escaped(state.text.as_bytes()));
+        Err(Fail::Runtime(format!("{}: {topic} is {}: {text}; {remedy}", self.endpoint, state.state)))
+    }
+
+    /// Says once why there is no connection.
+    fn complain(&mut self, event: &ConnectionEventKind) {
+        let cause = match event {
+            ConnectionEventKind::Waiting { cause } | ConnectionEventKind::Failed { cause, .. } => cause,
+            ConnectionEventKind::Lost { cause, .. } => cause,
+            _ => return,
+        };
+        if !std::mem::replace(&mut self.complained, true) {
+            say(self.name, &format!("{}: {cause}; trying again", self.endpoint));
+        }
+    }
+
+    fn silence(&self) -> Fail {
+        let Viewer { endpoint, prefix, timeout, .. } = self;
+        let time = args::shown(*timeout);
+        Fail::Timeout(match self.complained {
+            true => format!("{endpoint} was not reached in {time}"),
+            false => format!(
+                "{endpoint} said nothing on {prefix} in {time}: it may be another publisher than oncue serve, or have another prefix \
+                 (--observe), or not let you see this"
+            ),
+        })
+    }
+}
