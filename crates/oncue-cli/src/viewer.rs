@@ -50,6 +50,19 @@ pub(crate) struct Viewer<'a> {
     complained: bool,
 }
 
+/// What a viewer hears.
+pub(crate) enum Heard {
+    /// A value: the name of its topic without the prefix, and the JSON.
+    Value(String, Vec<u8>),
+    Connected,
+    /// There is no connection, for this reason. It is tried again.
+    Lost(String),
+    /// The time is over.
+    Nothing,
+    /// A signal ends the command.
+    Stopped,
+}
+
 /// What comes.
 enum News {
     Message(oncue::Result<Msg>),
@@ -86,18 +99,47 @@ impl<'a> Viewer<'a> {
     pub(crate) fn next(&mut self) -> Result<Option<(String, Vec<u8>)>, Fail> {
         let deadline = Instant::now() + self.timeout;
         loop {
-            match self.wait(deadline) {
+            match self.hear(deadline)? {
+                Heard::Value(name, value) => return Ok(Some((name, value))),
+                Heard::Lost(why) => {
+                    if !std::mem::replace(&mut self.complained, true) {
+                        say(self.name, &format!("{}: {why}; trying again", self.endpoint));
+                    }
+                }
+                Heard::Connected => {}
+                Heard::Stopped => return Ok(None),
+                Heard::Nothing => return Err(self.silence()),
+            }
+        }
+    }
+
+    /// What comes next, until the deadline.
+    ///
+    /// # Errors
+    /// The server refuses a topic.
+    pub(crate) fn hear(&self, deadline: Instant) -> Result<Heard, Fail> {
+        loop {
+            return Ok(match self.wait(deadline) {
                 Waited::Ready(News::Message(message)) => {
                     let message = message?;
                     let topic = String::from_utf8_lossy(message.topic()).into_owned();
                     let name = topic.strip_prefix(&self.prefix).unwrap_or(&topic).to_owned();
-                    return Ok(Some((name, message.frame(1).unwrap_or_default().to_vec())));
+                    Heard::Value(name, message.frame(1).unwrap_or_default().to_vec())
                 }
-                Waited::Ready(News::State(state)) => self.check(&state?)?,
-                Waited::Ready(News::Connection(event)) => self.complain(&event?.kind),
-                Waited::Stopped => return Ok(None),
-                Waited::TimedOut => return Err(self.silence()),
-            }
+                Waited::Ready(News::State(state)) => {
+                    self.check(&state?)?;
+                    continue;
+                }
+                Waited::Ready(News::Connection(event)) => match event?.kind {
+                    ConnectionEventKind::Waiting { cause }
+                    | ConnectionEventKind::Failed { cause, .. }
+                    | ConnectionEventKind::Lost { cause, .. } => Heard::Lost(cause.to_string()),
+                    ConnectionEventKind::Connected { .. } => Heard::Connected,
+                    _ => continue,
+                },
+                Waited::Stopped => Heard::Stopped,
+                Waited::TimedOut => Heard::Nothing,
+            });
         }
     }
 
@@ -129,12 +171,21 @@ impl<'a> Viewer<'a> {
 
     /// Reads a value.
     pub(crate) fn parse<T: DeserializeOwned>(&self, topic: &str, value: &[u8]) -> Result<T, Fail> {
-        serde_json::from_slice(value).map_err(|why| {
-            let Viewer { endpoint, prefix, .. } = self;
-            Fail::Runtime(format!(
-                "{endpoint} sends on {prefix}{topic} what a server of this version does not say: {why}"
-            ))
-        })
+        serde_json::from_slice(value).map_err(|why| self.not_understood(topic, &why))
+    }
+
+    /// A value that is not as the schema says.
+    pub(crate) fn not_understood(&self, topic: &str, why: &serde_json::Error) -> Fail {
+        let Viewer { endpoint, prefix, .. } = self;
+        let text =
+            format!("{endpoint} sends on {prefix}{topic} what a server of this version does not say: {why}");
+        Fail::Runtime(text)
+    }
+
+    /// Where the server is.
+    #[cfg(feature = "top")]
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
     }
 
     /// Fails if a topic is refused.
@@ -146,18 +197,6 @@ impl<'a> Viewer<'a> {
         };
         let (topic, text) = (escaped(&state.topic), escaped(state.text.as_bytes()));
         Err(Fail::Runtime(format!("{}: {topic} is {}: {text}; {remedy}", self.endpoint, state.state)))
-    }
-
-    /// Says once why there is no connection.
-    fn complain(&mut self, event: &ConnectionEventKind) {
-        let cause = match event {
-            ConnectionEventKind::Waiting { cause } | ConnectionEventKind::Failed { cause, .. } => cause,
-            ConnectionEventKind::Lost { cause, .. } => cause,
-            _ => return,
-        };
-        if !std::mem::replace(&mut self.complained, true) {
-            say(self.name, &format!("{}: {cause}; trying again", self.endpoint));
-        }
     }
 
     fn silence(&self) -> Fail {

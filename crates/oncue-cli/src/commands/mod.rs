@@ -15,6 +15,7 @@ mod pub_;
 mod routes;
 mod serve;
 mod sub;
+mod top;
 
 pub(crate) use self::serve::{become_guardian, become_program};
 
@@ -30,12 +31,13 @@ pub(crate) struct Subcommand {
 }
 
 #[rustfmt::skip]
-pub(crate) const SUBCOMMANDS: [Subcommand; 10] = [
+pub(crate) const SUBCOMMANDS: [Subcommand; 11] = [
     Subcommand { name: "demo", command: demo::command, run: demo::run, reader: Reader::Wanted, ends_on_hangup: true },
     Subcommand { name: "sub", command: sub::command, run: sub::run, reader: Reader::Everything, ends_on_hangup: true },
     Subcommand { name: "pub", command: pub_::command, run: pub_::run, reader: Reader::Wanted, ends_on_hangup: true },
     Subcommand { name: "demand", command: demand::command, run: demand::run, reader: Reader::Everything, ends_on_hangup: true },
     Subcommand { name: "routes", command: routes::command, run: routes::run, reader: Reader::Wanted, ends_on_hangup: true },
+    Subcommand { name: "top", command: top::command, run: top::run, reader: Reader::Wanted, ends_on_hangup: true },
     Subcommand { name: "proxy", command: proxy::command, run: proxy::run, reader: Reader::Optional, ends_on_hangup: true },
     Subcommand { name: "relay", command: proxy::relay, run: proxy::run_relay, reader: Reader::Optional, ends_on_hangup: true },
     Subcommand { name: "keygen", command: keygen::command, run: keygen::run, reader: Reader::Wanted, ends_on_hangup: true },
