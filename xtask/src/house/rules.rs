@@ -127,9 +127,9 @@ pub(super) const FOLDERS: &[Folder] = &[
         package: "oncue-cli",
         module: &[],
         floors: &[
-            floor("text", &["args", "fail", "json", "lines", "output", "pace"]),
+            floor("text", &["args", "fail", "json", "lines", "output", "pace", "table"]),
             floor("process", &["signals", "stdio", "wait"]),
-            floor("sockets", &["connections", "publisher", "security", "ticks"]),
+            floor("sockets", &["connections", "publisher", "security", "ticks", "viewer"]),
             floor("commands", &["commands"]),
             floor("main", &[OWN]),
         ],

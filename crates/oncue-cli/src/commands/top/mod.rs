@@ -5,6 +5,8 @@ mod model;
 mod screen;
 mod sheet;
 #[cfg(feature = "top")]
+mod terminal;
+#[cfg(feature = "top")]
 mod view;
 
 use std::collections::BTreeMap;
@@ -53,7 +55,7 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
 
 #[cfg(feature = "top")]
 fn watch(viewer: Viewer<'_>, stop: &Stop) -> Result<(), Fail> {
-    screen::run(viewer, stop)
+    terminal::run(viewer, stop)
 }
 
 #[cfg(not(feature = "top"))]

@@ -1,22 +1,11 @@
-//! The screen of `oncue top`: what keys do, and when it is drawn. What it looks like is in `view`.
+//! What is on the screen of `oncue top`, and what keys do. What it looks like is in `view`.
 
-use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::model::{Model, Which};
 use super::sheet::{Line, Order};
-use super::view;
-use crate::fail::Fail;
-use crate::signals::{Cause, Stop};
-use crate::viewer::{Heard, Viewer};
-
-/// How long keys wait at most.
-const KEYS_PAUSE: Duration = Duration::from_millis(30);
-/// How many values are taken before the screen is drawn again.
-const VALUES_AT_A_TIME: usize = 64;
 
 /// What is on the screen.
 pub(super) struct Screen {
@@ -54,19 +43,6 @@ pub(super) enum Next {
     Quit,
 }
 
-/// Shows the server until `q`.
-pub(super) fn run(mut viewer: Viewer<'_>, stop: &Stop) -> Result<(), Fail> {
-    // Nothing is drawn before the server is there: an error is printed as usual.
-    let Some((name, value)) = viewer.next()? else { return Ok(()) };
-    let mut screen = Screen::new(viewer.endpoint());
-    screen.take(&viewer, &name, &value)?;
-    let mut terminal =
-        ratatui::try_init().map_err(|error| Fail::Runtime(format!("the terminal: {error}")))?;
-    let shown = screen.show(&mut terminal, &viewer, stop);
-    ratatui::restore();
-    shown
-}
-
 impl Screen {
     pub(super) fn new(endpoint: &str) -> Screen {
         Screen {
@@ -81,39 +57,6 @@ impl Screen {
             heard: None,
             page: 1,
         }
-    }
-
-    fn show(&mut self, terminal: &mut DefaultTerminal, viewer: &Viewer<'_>, stop: &Stop) -> Result<(), Fail> {
-        let broken = |error: io::Error| Fail::Runtime(format!("the terminal: {error}"));
-        loop {
-            terminal.draw(|frame| view::draw(self, frame)).map_err(broken)?;
-            while event::poll(Duration::ZERO).map_err(broken)? {
-                let Event::Key(key) = event::read().map_err(broken)? else { continue };
-                if key.kind != KeyEventKind::Release && self.press(key) == Next::Quit {
-                    stop.stop(Cause::Done);
-                    return Ok(());
-                }
-            }
-            // Keys and values come from different places: neither waits long for the other.
-            let until = Instant::now() + KEYS_PAUSE;
-            for _ in 0..VALUES_AT_A_TIME {
-                match viewer.hear(until)? {
-                    Heard::Value(name, value) => self.take(viewer, &name, &value)?,
-                    Heard::Lost(why) => self.lost = Some(why),
-                    Heard::Connected => self.lost = None,
-                    Heard::Nothing => break,
-                    Heard::Stopped => return Ok(()),
-                }
-            }
-        }
-    }
-
-    fn take(&mut self, viewer: &Viewer<'_>, name: &str, value: &[u8]) -> Result<(), Fail> {
-        (self.heard, self.lost) = (Some(Instant::now()), None);
-        if self.paused {
-            return Ok(());
-        }
-        self.model.take(name, value).map_err(|why| viewer.not_understood(name, &why))
     }
 
     fn at(&self) -> usize {
