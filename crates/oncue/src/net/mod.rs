@@ -10,6 +10,7 @@ mod probes;
 pub(crate) mod resolver;
 mod socks;
 mod tuning;
+pub(crate) mod web;
 
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
@@ -40,6 +41,16 @@ pub(crate) trait Stream: Send {
     fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize>;
     /// Writes the slices, or a first part of them. Returns how many bytes.
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Writes what the stream itself has to say, if anything is left of that: the network has reported room.
+    fn flush(&mut self) {}
+    /// Whether the last [`read`](Self::read) left something that the network will not report.
+    fn holds_more(&self) -> bool {
+        false
+    }
+    /// How many bytes of a frame that is not complete were read, and cannot be shown yet.
+    fn held_bytes(&self) -> usize {
+        0
+    }
     /// Closes the stream for writing.
     fn shutdown_write(&mut self);
     /// Lifts the bound on what the system buffers for this peer: it has been seen to read.

@@ -7,6 +7,7 @@ mod security;
 mod socks;
 mod stop;
 mod system;
+mod web;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +16,11 @@ use oncue_core::command::{ONCUE_PROPERTY, PREFIX_BYTES_MAX, is_property_name};
 use oncue_core::ledger::Quota;
 
 pub use self::net::IpVersions;
-pub(crate) use self::net::NetOptions;
+pub(crate) use self::net::{NetOptions, Party};
 pub(crate) use self::security::SecurityOptions;
 pub use self::socks::SocksProxy;
 pub use self::stop::ReconnectStop;
+pub use self::web::Web;
 use crate::bucket::Rate;
 use crate::error::{Error, Result};
 use crate::msg::{Frames, Msg};

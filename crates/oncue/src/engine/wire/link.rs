@@ -38,16 +38,6 @@ impl<S: Stream> Link<S> {
         }
     }
 
-    /// Whether the last call of [`read`](Stream::read) left something that the network will not report.
-    pub(crate) fn holds_more(&self) -> bool {
-        self.coat.as_ref().is_some_and(|coat| coat.holds_more())
-    }
-
-    /// How many bytes of a frame that is not complete were read, and cannot be shown yet.
-    pub(crate) fn held_bytes(&self) -> usize {
-        self.coat.as_ref().map_or(0, |coat| coat.held_bytes())
-    }
-
     /// Whether bytes have come since the last call that could not be shown yet.
     pub(crate) fn take_sign_of_life(&mut self) -> bool {
         self.coat.as_mut().is_some_and(|coat| coat.take_sign_of_life())
@@ -96,6 +86,19 @@ impl<S: Stream> Stream for Link<S> {
             None => self.stream.write(slices),
             Some(coat) => coat.write(&mut self.stream, slices),
         }
+    }
+
+    fn flush(&mut self) {
+        self.stream.flush();
+    }
+
+    #[inline]
+    fn holds_more(&self) -> bool {
+        self.coat.as_ref().is_some_and(|coat| coat.holds_more()) || self.stream.holds_more()
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.coat.as_ref().map_or(0, |coat| coat.held_bytes()) + self.stream.held_bytes()
     }
 
     fn shutdown_write(&mut self) {
