@@ -62,6 +62,14 @@ pub(crate) trait Stream: Send {
     /// Has the stream fail when the other side's system has answered nothing for `timeout`; it is probed after it has been
     /// idle for `idle`. Nothing happens if the system cannot do that.
     fn probe(&mut self, _idle: Duration, _timeout: Duration) {}
+    /// Whether the stream has pings of its own, so that peers below ZMTP 3.1 can be asked for a sign of life too.
+    fn has_pings(&self) -> bool {
+        false
+    }
+    /// Sends a ping of its own, if it has any. Returns whether the other side answers it, as far as is known.
+    fn ping(&mut self) -> bool {
+        false
+    }
     /// Where the other side is. It has no meaning before the connection is made.
     fn address(&self) -> PeerAddress;
 }

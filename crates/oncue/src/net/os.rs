@@ -435,6 +435,17 @@ impl Stream for OsStream {
         }
     }
 
+    fn has_pings(&self) -> bool {
+        matches!(self, OsStream::Web(web) if web.has_pings())
+    }
+
+    fn ping(&mut self) -> bool {
+        match self {
+            OsStream::Web(web) => web.ping(),
+            _ => false,
+        }
+    }
+
     fn trust(&mut self) {
         match self {
             // 0: the system's default.

@@ -2,7 +2,9 @@
 //! them, each with our side bound and with our side connecting.
 
 mod frames;
+mod heartbeats;
 mod ours;
 mod peer;
 mod refusals;
+mod sealed;
 mod translation;

@@ -117,6 +117,14 @@ impl<S: Stream> Stream for Link<S> {
         self.stream.probe(idle, timeout);
     }
 
+    fn has_pings(&self) -> bool {
+        self.stream.has_pings()
+    }
+
+    fn ping(&mut self) -> bool {
+        self.stream.ping()
+    }
+
     fn address(&self) -> PeerAddress {
         self.stream.address()
     }

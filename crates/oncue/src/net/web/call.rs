@@ -12,8 +12,9 @@ use crate::connection::{Cause, PeerFault};
 use crate::endpoint::Host;
 use crate::options::{Party, Web};
 
-/// The longest reason phrase of a refusal that is repeated, in bytes.
-const REASON_BYTES_MAX: usize = 100;
+/// How much of the text of a refusal is repeated, in characters.
+const REASON_CHARS_MAX: usize = 100;
+const TEXT_CHARS_MAX: usize = 300;
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -61,14 +62,19 @@ impl Call {
         out.extend_from_slice(head.as_bytes());
     }
 
-    /// What is spoken from now on.
-    pub(super) fn check(&self, answer: &Answer<'_>) -> Result<&'static Protocol, PeerFault> {
+    /// What is spoken from now on. `body`: what has come behind the head.
+    pub(super) fn check(&self, answer: &Answer<'_>, body: &[u8]) -> Result<&'static Protocol, PeerFault> {
         let Answer { status, reason, fields } = answer;
         if *status != 101 {
-            let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_BYTES_MAX).collect();
-            let said = format!("{status} {reason}");
-            let text =
-                format!("the server answered \"{said}\" to the request for a WebSocket at {}", self.path);
+            let said = format!("{status} {}", first_line(reason, REASON_CHARS_MAX));
+            let is_text = fields.get("Content-Type").is_some_and(|kind| kind.starts_with("text/plain"));
+            let body = if is_text { String::from_utf8_lossy(body) } else { "".into() };
+            let why = first_line(&body, TEXT_CHARS_MAX);
+            let why = if why.is_empty() { why } else { format!(": {why}") };
+            let text = format!(
+                "the server answered \"{said}\" to the request for a WebSocket at {}{why}",
+                self.path
+            );
             return Err(PeerFault { cause: Cause::RefusedByPeer(said), text });
         }
         let wrong = |what: &str| {
@@ -90,4 +96,10 @@ impl Call {
             None => wrong("selects none of the subprotocols that were offered (ZWS 2.0)"),
         }
     }
+}
+
+/// The first line of a text of the server's, without control characters, cut.
+fn first_line(text: &str, chars_max: usize) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    line.chars().filter(|c| !c.is_control()).take(chars_max).collect()
 }

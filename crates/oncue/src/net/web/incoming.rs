@@ -18,6 +18,7 @@ const START_BYTES_MAX: usize = HEADER_BYTES_MAX + 1;
 pub(super) struct Heard {
     /// The payload of the last ping that is not answered.
     pub(super) ping: Option<Vec<u8>>,
+    /// A pong has come: the peer answers pings.
     pub(super) pong: bool,
     /// The payload of a close frame. Nothing is read after it.
     pub(super) close: Option<Vec<u8>>,

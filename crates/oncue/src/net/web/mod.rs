@@ -176,7 +176,7 @@ impl<S: Stream> Web<S> {
             }
             Side::Client(call, _) => match head::answer(head) {
                 Ok(None) => return Ok(None),
-                Ok(Some((answer, len))) => (len, call.check(&answer)?, call.party.clone()),
+                Ok(Some((answer, len))) => (len, call.check(&answer, &head[len..])?, call.party.clone()),
                 Err(_) => return Err(not_http(head)),
             },
         };
@@ -371,6 +371,17 @@ impl<S: Stream> Stream for Web<S> {
 
     fn probe(&mut self, idle: Duration, timeout: Duration) {
         self.lower.probe(idle, timeout);
+    }
+
+    fn has_pings(&self) -> bool {
+        true
+    }
+
+    /// libzmq answers no ping under the bare protocol.
+    fn ping(&mut self) -> bool {
+        self.outgoing.ping();
+        self.flush();
+        !self.outgoing.is_bare() || self.incoming.heard.pong
     }
 
     fn address(&self) -> PeerAddress {

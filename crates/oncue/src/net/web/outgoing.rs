@@ -102,6 +102,15 @@ impl Outgoing {
         self.pong = Some(ping);
     }
 
+    /// Asks for a sign of life, between two frames.
+    pub(super) fn ping(&mut self) {
+        self.ping = true;
+    }
+
+    pub(super) fn is_bare(&self) -> bool {
+        self.is_bare
+    }
+
     /// The connection will end for this reason, unless one is known already.
     pub(super) fn ends(&mut self, code: u16, reason: &str) {
         if self.end.0 == NORMAL {
