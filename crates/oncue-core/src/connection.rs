@@ -246,10 +246,12 @@ impl Handshake {
     pub fn closed_by_peer(&self) -> HandshakeError {
         match self.state {
             State::FirstPart | State::Rest { .. } => HandshakeError::ClosedInGreeting,
-            State::Mechanism { .. } if !self.mechanism.name().is_null() => HandshakeError::ClosedBySecurity {
-                ours: self.mechanism.name(),
-                server: self.mechanism.is_server(),
-            },
+            State::Mechanism { .. } if !self.config.security.name().is_null() => {
+                HandshakeError::ClosedBySecurity {
+                    ours: self.config.security.name(),
+                    server: self.config.security.is_server(),
+                }
+            }
             _ => HandshakeError::ClosedInHandshake { ours: self.config.socket_type },
         }
     }
@@ -308,13 +310,13 @@ impl Handshake {
         match greeting::parse_first_part(input)? {
             None => return Ok(Step::NeedMore),
             Some(Revision::Three { major }) => {
-                greeting::put_rest(out, self.mechanism.name(), self.mechanism.is_server());
+                greeting::put_rest(out, self.config.security.name(), self.config.security.is_server());
                 self.is_libzmq = greeting::is_padded_as_by_libzmq(input);
                 self.state = State::Rest { major };
             }
             Some(Revision::Two) => {
-                if !self.mechanism.name().is_null() {
-                    return Err(HandshakeError::TooOldForSecurity { ours: self.mechanism.name() });
+                if !self.config.security.name().is_null() {
+                    return Err(HandshakeError::TooOldForSecurity { ours: self.config.security.name() });
                 }
                 out.push(self.config.socket_type.byte_2_0());
                 put_frame(out, &self.config.identity, false);
@@ -326,16 +328,19 @@ impl Handshake {
 
     fn rest(&mut self, major: u8, input: &[u8], out: &mut Vec<u8>) -> Result<Step, HandshakeError> {
         let Some(rest) = greeting::parse_rest(major, input) else { return Ok(Step::NeedMore) };
-        if rest.mechanism != self.mechanism.name() {
-            return Err(HandshakeError::Mechanism { peer: rest.mechanism, ours: self.mechanism.name() });
+        if rest.mechanism != self.config.security.name() {
+            return Err(HandshakeError::Mechanism {
+                peer: rest.mechanism,
+                ours: self.config.security.name(),
+            });
         }
         // libzmq never sets the bit, so only its presence means something. A NULL peer may not have it (RFC 23), which
         // harms nobody.
-        if rest.as_server && self.mechanism.is_server() {
+        if rest.as_server && self.config.security.is_server() {
             return Err(ProtocolError::SameRole { servers: true }.into());
         }
         self.is_libzmq &= rest.version == Version::V3_1;
-        let begun = !self.config.ready_last || !self.mechanism.name().is_null();
+        let begun = !self.config.ready_last || !self.config.security.name().is_null();
         if begun {
             self.mechanism.start(out)?;
         }

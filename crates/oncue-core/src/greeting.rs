@@ -87,7 +87,17 @@ pub fn put_first_part(out: &mut Vec<u8>) {
 
 /// Appends the rest of a 3.x greeting. `as_server` must be false under a mechanism without roles.
 pub fn put_rest(out: &mut Vec<u8>, mechanism: MechanismName, as_server: bool) {
-    out.push(MINOR);
+    put_rest_of(MINOR, out, mechanism, as_server);
+}
+
+/// Appends a whole greeting of ZMTP 3.0: what a transport that translates shows for a peer that sends none.
+pub fn put_3_0(out: &mut Vec<u8>, mechanism: MechanismName, as_server: bool) {
+    put_first_part(out);
+    put_rest_of(0, out, mechanism, as_server);
+}
+
+fn put_rest_of(minor: u8, out: &mut Vec<u8>, mechanism: MechanismName, as_server: bool) {
+    out.push(minor);
     out.extend_from_slice(&mechanism.0);
     out.push(u8::from(as_server));
     out.extend_from_slice(&[0; FILLER_LEN]);

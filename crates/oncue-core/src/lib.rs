@@ -18,3 +18,4 @@ pub mod ledger;
 pub mod mechanism;
 pub mod subscriptions;
 pub mod topic;
+pub mod websocket;

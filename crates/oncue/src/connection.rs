@@ -171,6 +171,8 @@ pub enum Cause {
     NotZeroMq(Seen),
     /// It speaks ZMTP 1.0, of 2009 to 2011; version 2.0 is the oldest that this side speaks.
     TooOld,
+    /// It sent an HTTP request to a `ws` endpoint that was not granted, and was answered with this status, such as 403.
+    Http(u16),
     /// Its socket is of a type that does not fit to this side's.
     SocketType {
         /// Its type.
@@ -190,7 +192,7 @@ pub enum Cause {
     /// It closed the connection after the greetings: so libzmq refuses a socket type that does not fit.
     ClosedInHandshake,
     /// It refused or ended the connection by an ERROR command, with this text: at most 255 bytes, those that are not
-    /// printable ASCII escaped (`\xff`).
+    /// printable ASCII escaped (`\xff`). Over WebSocket also by the status of its answer (`404 Not Found`) or by a close frame.
     RefusedByPeer(String),
     /// It broke the protocol.
     Protocol(ProtocolError),
@@ -219,6 +221,7 @@ impl Cause {
         match self {
             Cause::NotZeroMq(_)
             | Cause::TooOld
+            | Cause::Http(_)
             | Cause::SocketType { .. }
             | Cause::Mechanism { .. }
             | Cause::ClosedInHandshake
@@ -446,6 +449,27 @@ impl fmt::Display for ViaProxy {
 
 impl std::error::Error for ViaProxy {}
 
+/// What a peer has done wrong, or that it refuses this side, as a stream has found: inside of an [`io::Error`].
+#[derive(Clone, Debug)]
+pub(crate) struct PeerFault {
+    pub(crate) cause: Cause,
+    pub(crate) text: String,
+}
+
+impl From<PeerFault> for io::Error {
+    fn from(fault: PeerFault) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, fault)
+    }
+}
+
+impl fmt::Display for PeerFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for PeerFault {}
+
 /// A name that was not resolved, inside of an [`io::Error`].
 #[derive(Debug)]
 pub(crate) struct Unresolved {
@@ -496,6 +520,7 @@ impl fmt::Display for Cause {
             Cause::SaysNothing => "it accepted the connection and says nothing",
             Cause::HandshakeTimeout => "it did not finish the handshake",
             Cause::NotZeroMq(seen) => return write!(f, "it is not ZeroMQ: {seen}"),
+            Cause::Http(status) => return write!(f, "its HTTP request was answered with {status}"),
             Cause::TooOld => "it speaks ZMTP 1.0, which is too old",
             Cause::SocketType { peer: PeerType::Known(name), ours } => {
                 // As they are spelled out: "an ex-pub".

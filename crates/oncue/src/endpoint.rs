@@ -10,7 +10,11 @@ use crate::error::{Error, Result};
 /// Longest path of an `ipc://` endpoint, in bytes (the system's `sun_path`, less its terminator).
 pub const IPC_PATH_BYTES_MAX: usize = 107;
 
-/// Where a socket binds or connects: `tcp://host:port`, `ipc://path`, `ipc://@abstract` or `inproc://name`. When connecting,
+/// Longest path of a `ws://` endpoint, in bytes.
+const WS_PATH_BYTES_MAX: usize = 255;
+
+/// Where a socket binds or connects: `tcp://host:port`, `ws://host:port/path`, `ipc://path`, `ipc://@abstract` or
+/// `inproc://name`. When connecting,
 /// `tcp://source:port;host:port` sets the source.
 ///
 /// ```
@@ -32,6 +36,18 @@ pub enum Endpoint {
         /// Where to connect from. `None`: the system chooses. Only for connecting.
         source: Option<Source>,
     },
+    /// WebSocket (RFC 45) over TCP, written `ws://HOST:PORT/PATH`.
+    Ws {
+        /// `wss`: inside of TLS.
+        secure: bool,
+        /// The host, as of TCP.
+        host: Host,
+        /// 0 to 65535; 0 (or `*`) lets the system choose, when binding.
+        port: u16,
+        /// Begins with `/`, which it is by default; at most 255 bytes. libzmq sends only the last segment of a path when it
+        /// connects, so one segment is best.
+        path: String,
+    },
     /// A Unix socket at a path.
     Ipc(PathBuf),
     /// A Unix socket of Linux's abstract namespace, written `ipc://@name`.
@@ -40,7 +56,7 @@ pub enum Endpoint {
     Inproc(String),
 }
 
-/// The host of a TCP endpoint.
+/// The host of a TCP or WebSocket endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Host {
@@ -71,41 +87,75 @@ impl Endpoint {
         Endpoint::Tcp { host: Host::Ip(addr.ip()), port: addr.port(), source: None }
     }
 
+    /// The endpoint of a resolved TCP address, for what an endpoint of the same transport stands for.
+    pub(crate) fn at(&self, addr: SocketAddr) -> Endpoint {
+        self.with_host(Host::Ip(addr.ip()), addr.port())
+    }
+
+    /// The same at another host, if it has one, and without a source.
+    pub(crate) fn with_host(&self, host: Host, port: u16) -> Endpoint {
+        match self {
+            Endpoint::Ws { secure, path, .. } => {
+                Endpoint::Ws { secure: *secure, host, port, path: path.clone() }
+            }
+            _ => Endpoint::Tcp { host, port, source: None },
+        }
+    }
+
+    /// Host and port, of a transport that has them.
+    pub(crate) fn host(&self) -> Option<(&Host, u16)> {
+        match self {
+            Endpoint::Tcp { host, port, .. } | Endpoint::Ws { host, port, .. } => Some((host, *port)),
+            Endpoint::Ipc(_) | Endpoint::Abstract(_) | Endpoint::Inproc(_) => None,
+        }
+    }
+
     /// Checks that the endpoint can be bound.
     pub(crate) fn check_bind(&self) -> Result<()> {
         match self {
             Endpoint::Tcp { source: Some(_), .. } => Err(Error::misuse(format!(
                 "cannot bind {self}: a source address is only for connecting; leave out the part before ;"
             ))),
-            Endpoint::Tcp { host, .. } => self.check_scope(host, "bind"),
-            _ => Ok(()),
+            _ => self.check_secure().and_then(|()| self.check_scope("bind")),
         }
     }
 
     /// Checks that the endpoint can be connected to.
     pub(crate) fn check_connect(&self) -> Result<()> {
-        match self {
-            Endpoint::Tcp { port: 0, .. } => Err(Error::misuse(format!(
+        if let Endpoint::Ipc(path) = self
+            && path == Path::new("*")
+        {
+            return Err(Error::misuse(format!(
+                "cannot connect to {self}: * is only for binding; name a path"
+            )));
+        }
+        match self.host() {
+            Some((_, 0)) => Err(Error::misuse(format!(
                 "cannot connect to {self}: the port is 0; name the port of the peer"
             ))),
-            Endpoint::Tcp { host: Host::Any, .. } => {
+            Some((Host::Any, _)) => {
                 Err(Error::misuse(format!("cannot connect to {self}: * is only for binding; name a host")))
             }
-            Endpoint::Tcp { host: Host::Ip(ip), .. } if ip.is_unspecified() => {
+            Some((Host::Ip(ip), _)) if ip.is_unspecified() => {
                 Err(Error::misuse(format!("cannot connect to {self}: {ip} is only for binding; name a host")))
             }
-            Endpoint::Tcp { host, .. } => self.check_scope(host, "connect to"),
-            Endpoint::Ipc(path) if path == Path::new("*") => {
-                Err(Error::misuse(format!("cannot connect to {self}: * is only for binding; name a path")))
-            }
+            _ => self.check_secure().and_then(|()| self.check_scope("connect to")),
+        }
+    }
+
+    fn check_secure(&self) -> Result<()> {
+        match self {
+            Endpoint::Ws { secure: true, .. } => Err(Error::misuse(format!(
+                "cannot use {self}: TLS is not built in; use ws://, or a proxy that ends TLS in front of it"
+            ))),
             _ => Ok(()),
         }
     }
 
     /// A link-local address needs an interface: several may have the same one.
-    fn check_scope(&self, host: &Host, what: &str) -> Result<()> {
-        match host {
-            Host::Ip(IpAddr::V6(ip)) if ip.is_unicast_link_local() => Err(Error::misuse(format!(
+    fn check_scope(&self, what: &str) -> Result<()> {
+        match self.host() {
+            Some((Host::Ip(IpAddr::V6(ip)), _)) if ip.is_unicast_link_local() => Err(Error::misuse(format!(
                 "cannot {what} {self}: {ip} is valid on one interface only; name it, as in [{ip}%eth0]"
             ))),
             _ => Ok(()),
@@ -119,6 +169,9 @@ impl fmt::Display for Endpoint {
             Endpoint::Tcp { host, port, source: None } => write!(f, "tcp://{host}:{port}"),
             Endpoint::Tcp { host, port, source: Some(from) } => {
                 write!(f, "tcp://{}:{};{host}:{port}", from.host, from.port)
+            }
+            Endpoint::Ws { secure, host, port, path } => {
+                write!(f, "{}://{host}:{port}{path}", if *secure { "wss" } else { "ws" })
             }
             Endpoint::Ipc(path) => write!(f, "ipc://{}", path.display()),
             Endpoint::Abstract(name) => write!(f, "ipc://@{name}"),
@@ -145,15 +198,20 @@ impl FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Endpoint> {
         let bad = |why: &str| Error::misuse(format!("bad endpoint {text:?}: {why}"));
         let Some((transport, rest)) = text.split_once("://") else {
-            return Err(bad("no transport; write tcp://HOST:PORT, ipc://PATH or inproc://NAME"));
+            return Err(bad(
+                "no transport; write tcp://HOST:PORT, ws://HOST:PORT/PATH, ipc://PATH or inproc://NAME",
+            ));
         };
         match transport {
             "tcp" => tcp(rest).map_err(|why| bad(&why)),
+            "ws" | "wss" => ws(rest, transport == "wss").map_err(|why| bad(&why)),
             "ipc" => ipc(rest).map_err(|why| bad(&why)),
             "inproc" if rest.is_empty() => Err(bad("the name after inproc:// is missing")),
             "inproc" if rest.len() > 255 => Err(bad("the name after inproc:// is longer than 255 bytes")),
             "inproc" => Ok(Endpoint::Inproc(rest.to_owned())),
-            other => Err(bad(&format!("the transport {other:?} is not known; use tcp, ipc or inproc"))),
+            other => {
+                Err(bad(&format!("the transport {other:?} is not known; use tcp, ws, wss, ipc or inproc")))
+            }
         }
     }
 }
@@ -168,6 +226,24 @@ fn tcp(rest: &str) -> Result<Endpoint, String> {
     };
     let (host, port) = tcp_address(rest)?;
     Ok(Endpoint::Tcp { host, port, source })
+}
+
+fn ws(rest: &str, secure: bool) -> Result<Endpoint, String> {
+    let (address, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (host, port) = tcp_address(address)?;
+    if let Some(wrong) = path.bytes().find(|byte| !byte.is_ascii_graphic() || b"?#\"<>\\^`{|}".contains(byte))
+    {
+        let hint = match wrong {
+            b'?' | b'#' => "write the path alone (a token is set by Web::token)",
+            _ => "write such bytes as %XX",
+        };
+        return Err(format!("the path {path:?} holds \"{}\"; {hint}", wrong.escape_ascii()));
+    }
+    if path.len() > WS_PATH_BYTES_MAX {
+        return Err(format!("the path is {} bytes long; {WS_PATH_BYTES_MAX} are the most", path.len()));
+    }
+    let path = if path.is_empty() { "/" } else { path }.to_owned();
+    Ok(Endpoint::Ws { secure, host, port, path })
 }
 
 fn tcp_address(text: &str) -> Result<(Host, u16), String> {
@@ -248,12 +324,16 @@ mod tests {
             "tcp://10.0.0.2:0;host:5555",
             "tcp://[fe80::2%1]:7;[fe80::1%eth0]:5555",
             "tcp://*:7000;10.0.0.1:5555",
+            "ws://127.0.0.1:8080/",
+            "wss://[::1]:443/a/b%20c",
+            "ws://*:0/x",
             "ipc:///tmp/x",
             "ipc://@a b",
             "inproc://x",
         ] {
             assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
         }
+        assert_eq!("ws://host:80".parse::<Endpoint>().unwrap().to_string(), "ws://host:80/");
         assert_eq!("tcp://*:*".parse::<Endpoint>().unwrap().to_string(), "tcp://*:0");
     }
 
@@ -279,6 +359,10 @@ mod tests {
             ("tcp://[fe80::1%]:80", "after %"),
             ("tcp://[fe80::1%a/b]:80", "after %"),
             ("tcp://[fe8g::1%eth0]:80", "IPv6"),
+            ("ws://host/path", "port is missing"),
+            ("ws://a b:80/", "host name"),
+            ("ws://host:80/x?token=y", "Web::token"),
+            ("ws://host:80/a b", "%XX"),
             ("ipc://", "path"),
             ("ipc://@", "abstract name"),
             ("inproc://", "name"),
@@ -305,7 +389,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_connected_to_is_refused() {
-        for text in ["tcp://*:5", "tcp://0.0.0.0:5", "tcp://127.0.0.1:0", "tcp://[fe80::1]:5", "ipc://*"] {
+        for text in [
+            "tcp://*:5",
+            "tcp://0.0.0.0:5",
+            "tcp://127.0.0.1:0",
+            "tcp://[fe80::1]:5",
+            "ws://*:5",
+            "ws://host:0",
+            "ipc://*",
+        ] {
             assert!(text.parse::<Endpoint>().unwrap().check_connect().is_err(), "{text}");
         }
     }

@@ -74,7 +74,9 @@ pub use oncue_core::frame::{ProtocolError, Seen};
 pub use oncue_core::greeting::MechanismName;
 pub use oncue_core::mechanism::Credentials;
 pub use op::{Op, wakers_panicked};
-pub use options::{EngineOptions, IpVersions, Keep, OnFull, Options, ReconnectStop, SocksProxy, Verbose};
+pub use options::{
+    EngineOptions, IpVersions, Keep, OnFull, Options, ReconnectStop, SocksProxy, Verbose, Web,
+};
 pub use peer_address::PeerAddress;
 pub use peers::{PeerMetadata, PeerProfile, PeerStatus, WantedPrefix};
 pub use permission::{Admission, PeerKey, REASON_BYTES_MAX, Reason, SubscribeRequest};

@@ -23,6 +23,8 @@ use std::net::{IpAddr, SocketAddr};
 pub enum PeerAddress {
     /// TCP: the peer's IP address and port.
     Tcp(SocketAddr),
+    /// WebSocket over TCP: the peer's IP address and port.
+    Ws(SocketAddr),
     /// A Unix socket: a process of this machine, by the credentials that it had when it connected or, if this side has
     /// connected to it, when it began to listen (`SO_PEERCRED`, unix(7)).
     Ipc {
@@ -40,17 +42,18 @@ impl PeerAddress {
     /// The IP address, if there is one; an IPv4 address that is mapped into IPv6 (`::ffff:1.2.3.4`) as what it is.
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
-            PeerAddress::Tcp(address) => Some(address.ip().to_canonical()),
+            PeerAddress::Tcp(address) | PeerAddress::Ws(address) => Some(address.ip().to_canonical()),
             PeerAddress::Ipc { .. } | PeerAddress::Inproc => None,
         }
     }
 }
 
-/// As in `tcp://192.168.1.7:50000`, `ipc (uid 1000, pid 4711)` or `inproc`.
+/// As in `tcp://192.168.1.7:50000`, `ws://192.168.1.7:50000`, `ipc (uid 1000, pid 4711)` or `inproc`.
 impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PeerAddress::Tcp(address) => write!(f, "tcp://{address}"),
+            PeerAddress::Ws(address) => write!(f, "ws://{address}"),
             PeerAddress::Ipc { uid, pid: Some(pid) } => write!(f, "ipc (uid {uid}, pid {pid})"),
             PeerAddress::Ipc { uid, pid: None } => write!(f, "ipc (uid {uid})"),
             PeerAddress::Inproc => f.write_str("inproc"),

@@ -53,7 +53,11 @@ fn values_go_to_a_client_with_the_right_key_over_every_transport_and_in_both_dir
     within_a_minute(|| {
         let engine = Engine::start().unwrap();
         let path = std::env::temp_dir().join(format!("oncue-curve-{}", std::process::id()));
-        for at in ["tcp://127.0.0.1:0".to_owned(), format!("ipc://{}", path.display())] {
+        for at in [
+            "tcp://127.0.0.1:0".to_owned(),
+            format!("ipc://{}", path.display()),
+            "ws://127.0.0.1:0/x".to_owned(),
+        ] {
             for server_publishes in [true, false] {
                 for publisher_binds in [true, false] {
                     let (server, client, _) = pair();

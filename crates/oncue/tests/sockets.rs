@@ -43,7 +43,15 @@ fn everywhere(check: impl Fn(&XPub, &Sub)) {
     std::fs::create_dir_all(&dir).unwrap();
     let ipc = format!("ipc://{}/socket", dir.display());
     let abstract_name = format!("ipc://@{name}");
-    for endpoint in ["tcp://127.0.0.1:*", "tcp://[::1]:0", &ipc, &abstract_name, "ipc://*", "inproc://x"] {
+    for endpoint in [
+        "tcp://127.0.0.1:*",
+        "tcp://[::1]:0",
+        "ws://127.0.0.1:*/x",
+        &ipc,
+        &abstract_name,
+        "ipc://*",
+        "inproc://x",
+    ] {
         for publisher_binds in [true, false] {
             let engine = engine();
             let x = XPub::new(&engine, Options::new()).unwrap();

@@ -4,6 +4,7 @@ use core::error::Error;
 use core::fmt;
 
 use crate::mechanism::curve::error::CurveError;
+use crate::websocket::fault::Fault;
 
 /// The peer violated the protocol; the connection must be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub enum ProtocolError {
     },
     /// The peer failed at CURVE.
     Curve(CurveError),
+    /// The peer violated RFC 6455 (WebSocket) or RFC 45 (ZeroMQ over it).
+    WebSocket(Fault),
 }
 
 /// What the first bytes of a connection that is not ZMTP look like.
@@ -84,7 +87,7 @@ pub enum Seen {
 
 impl Seen {
     /// Guesses the protocol from `first`, the first bytes of a connection.
-    pub(crate) fn guess(first: &[u8]) -> Seen {
+    pub fn guess(first: &[u8]) -> Seen {
         const HTTP: [&[u8]; 11] = [
             b"GET ",
             b"HEAD ",
@@ -162,11 +165,18 @@ impl fmt::Display for ProtocolError {
                 write!(f, "both sides are {both} of the security handshake; one must be the {other}")
             }
             Self::Curve(fault) => fault.fmt(f),
+            Self::WebSocket(fault) => write!(f, "the peer violated the WebSocket protocol: {fault}"),
         }
     }
 }
 
 impl Error for ProtocolError {}
+
+impl From<Fault> for ProtocolError {
+    fn from(fault: Fault) -> ProtocolError {
+        ProtocolError::WebSocket(fault)
+    }
+}
 
 impl From<CurveError> for ProtocolError {
     fn from(fault: CurveError) -> ProtocolError {

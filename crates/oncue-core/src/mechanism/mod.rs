@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 
 use crate::command::Metadata;
 use crate::frame::ProtocolError;
-use crate::greeting::MechanismName;
 
 pub mod curve;
 pub mod null;
@@ -47,20 +46,6 @@ impl Mechanism {
                 Mechanism::CurveServer(curve::Server::new(keys.clone(), metadata, *random))
             }
         }
-    }
-
-    /// The name for the greeting.
-    pub fn name(&self) -> MechanismName {
-        match self {
-            Mechanism::Null(_) => null::NAME,
-            Mechanism::PlainClient(_) | Mechanism::PlainServer(_) => plain::NAME,
-            Mechanism::CurveClient(_) | Mechanism::CurveServer(_) => curve::NAME,
-        }
-    }
-
-    /// Whether this side is the server, for the greeting. NULL has no roles.
-    pub fn is_server(&self) -> bool {
-        matches!(self, Mechanism::PlainServer(_) | Mechanism::CurveServer(_))
     }
 
     /// Appends the bytes to send after the greetings.

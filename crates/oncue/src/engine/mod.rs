@@ -35,7 +35,7 @@ use crate::net::poller::Poller;
 use crate::net::resolver::Resolver;
 use crate::net::{Net, Notify};
 use crate::op::Op;
-use crate::options::{EngineOptions, Options};
+use crate::options::{EngineOptions, Options, Web};
 use crate::peers::PeerStatus;
 use crate::permission::check_not_deciding;
 use crate::stats::Closed;
@@ -187,7 +187,8 @@ impl Drop for Running {
 pub(crate) trait Control: Send + Sync {
     /// The shared part of a new socket.
     fn hub(&self, socket_type: SocketType, options: Options) -> Result<Arc<Hub>>;
-    fn bind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<Endpoint>;
+    /// `web`: settings of this endpoint's own.
+    fn bind(&self, hub: &Arc<Hub>, at: &Endpoint, web: Option<Web>) -> Result<Endpoint>;
     fn bind_fd(&self, hub: &Arc<Hub>, passed: OwnedFd) -> Result<Endpoint>;
     fn connect(&self, hub: &Arc<Hub>, to: &Endpoint) -> Result<()>;
     fn unbind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<()>;
@@ -365,12 +366,17 @@ impl<N: Net> Control for Driver<N> {
         Ok(hub)
     }
 
-    fn bind(&self, hub: &Arc<Hub>, at: &Endpoint) -> Result<Endpoint> {
+    fn bind(&self, hub: &Arc<Hub>, at: &Endpoint, web: Option<Web>) -> Result<Endpoint> {
         check_not_deciding(format_args!("bind to {at}"))?;
         self.check_alive()?;
         hub.check_open()?;
         at.check_bind()?;
-        hub.options.net.check_bind(at)?;
+        let mut options = hub.options.net.clone();
+        if let Some(web) = web {
+            web.check()?;
+            Arc::make_mut(&mut options).web = Arc::new(web);
+        }
+        options.check_bind(at)?;
         let failed = |e| Error::io(format!("cannot bind {at}"), e);
         let (begun, time) = (Instant::now(), hub.options.connect_time());
         let patience = || match hub.check_open() {
@@ -382,13 +388,13 @@ impl<N: Net> Control for Driver<N> {
             Ok(()) => Ok(()),
         };
         let names = lock(&self.stations[0].shard).net.names();
-        let places = N::places(&names, at, &hub.options.net, &patience);
+        let places = N::places(&names, at, &options, &patience);
         // What ends the look-up is the better reason.
         hub.check_open()?;
         // A name may have addresses of other machines as well.
         let mut refused = failed(io::ErrorKind::AddrNotAvailable.into());
         for place in places.map_err(failed)? {
-            match self.with_shard(self.next_shard(), |shard| shard.bind(hub, at, &place)) {
+            match self.with_shard(self.next_shard(), |shard| shard.bind(hub, at, &place, &options)) {
                 Err(e) if e.io_kind() == Some(io::ErrorKind::AddrNotAvailable) => refused = e,
                 decided => return decided,
             }

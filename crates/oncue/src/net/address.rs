@@ -20,17 +20,16 @@ pub(super) fn to_bind(
     versions: IpVersions,
     look_up: impl FnOnce(&str, u16) -> io::Result<Vec<SocketAddr>>,
 ) -> io::Result<Vec<Endpoint>> {
-    let (name, port) = match at {
-        Endpoint::Tcp { host: Host::Any, port, .. } if versions == IpVersions::V6 => {
-            return Ok(vec![Endpoint::from_tcp((Ipv6Addr::UNSPECIFIED, *port).into())]);
+    let (name, port) = match at.host() {
+        Some((Host::Any, port)) if versions == IpVersions::V6 => {
+            return Ok(vec![at.at((Ipv6Addr::UNSPECIFIED, port).into())]);
         }
-        Endpoint::Tcp { host: Host::Name(name), port, .. } => (name, port),
+        Some((Host::Name(name), port)) => (name, port),
         _ => return Ok(vec![at.clone()]),
     };
-    let tcp = |host| Endpoint::Tcp { host, port: *port, source: None };
     if name == "localhost" {
-        let of_it = allowed(of_localhost(*port), name, versions)?;
-        return Ok(of_it.into_iter().take(1).map(Endpoint::from_tcp).collect());
+        let of_it = allowed(of_localhost(port), name, versions)?;
+        return Ok(of_it.into_iter().take(1).map(|addr| at.at(addr)).collect());
     }
     if let Some(addrs) = of_interface(name)? {
         let addrs = allowed(addrs, name, versions)?;
@@ -40,11 +39,11 @@ pub(super) fn to_bind(
         };
         return match addrs.is_empty() {
             true => Err(not_here(format!("the interface {name:?} has no address"))),
-            false => Ok(addrs.into_iter().map(host).map(tcp).collect()),
+            false => Ok(addrs.into_iter().map(|addr| at.with_host(host(addr), port)).collect()),
         };
     }
-    match look_up(name, *port) {
-        Ok(addrs) => Ok(allowed(addrs, name, versions)?.into_iter().map(Endpoint::from_tcp).collect()),
+    match look_up(name, port) {
+        Ok(addrs) => Ok(allowed(addrs, name, versions)?.into_iter().map(|addr| at.at(addr)).collect()),
         Err(e) => {
             let why = format!("{name:?} is not an interface of this machine, and as a name");
             Err(not_here(Error::io(why, e)))

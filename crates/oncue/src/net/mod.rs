@@ -10,6 +10,7 @@ mod probes;
 pub(crate) mod resolver;
 mod socks;
 mod tuning;
+pub(crate) mod web;
 
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
@@ -40,6 +41,16 @@ pub(crate) trait Stream: Send {
     fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize>;
     /// Writes the slices, or a first part of them. Returns how many bytes.
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Writes what the stream itself has to say, if anything is left of that: the network has reported room.
+    fn flush(&mut self) {}
+    /// Whether the last [`read`](Self::read) left something that the network will not report.
+    fn holds_more(&self) -> bool {
+        false
+    }
+    /// How many bytes of a frame that is not complete were read, and cannot be shown yet.
+    fn held_bytes(&self) -> usize {
+        0
+    }
     /// Closes the stream for writing.
     fn shutdown_write(&mut self);
     /// Lifts the bound on what the system buffers for this peer: it has been seen to read.
@@ -51,6 +62,14 @@ pub(crate) trait Stream: Send {
     /// Has the stream fail when the other side's system has answered nothing for `timeout`; it is probed after it has been
     /// idle for `idle`. Nothing happens if the system cannot do that.
     fn probe(&mut self, _idle: Duration, _timeout: Duration) {}
+    /// Whether the stream has pings of its own, so that peers below ZMTP 3.1 can be asked for a sign of life too.
+    fn has_pings(&self) -> bool {
+        false
+    }
+    /// Sends a ping of its own, if it has any. Returns whether the other side answers it, as far as is known.
+    fn ping(&mut self) -> bool {
+        false
+    }
     /// Where the other side is. It has no meaning before the connection is made.
     fn address(&self) -> PeerAddress;
 }

@@ -18,10 +18,12 @@ use super::listen::{self, SocketFile};
 use super::poller::Poller;
 use super::resolver::{Answer, Resolver};
 use super::socks::Script;
+use super::web::{Call, Site, Web};
 use super::{Net, Notify, Stream, address, probes, tuning};
 use crate::connection::Cause;
+use crate::curve;
 use crate::descriptors;
-use crate::endpoint::{Endpoint, Host};
+use crate::endpoint::{self, Endpoint, Host};
 use crate::options::NetOptions;
 use crate::peer_address::PeerAddress;
 use crate::sync::lock;
@@ -48,6 +50,7 @@ pub(crate) enum OsStream {
     Unix(Socket, PeerAddress),
     Pipe(Box<Pipe>),
     Dialing(Box<Dialing>),
+    Web(Box<Web<OsStream>>),
 }
 
 /// A listener of any transport.
@@ -59,6 +62,7 @@ pub(crate) struct OsListener {
 
 enum Source {
     Tcp(Socket),
+    Web(Socket, Arc<Site>),
     /// The file is dropped, and so removed, before the socket is closed.
     Unix {
         _file: Option<SocketFile>,
@@ -90,18 +94,50 @@ impl OsNet {
         }
     }
 
+    fn accept_tcp(&self, listener: &Socket, options: &NetOptions) -> io::Result<OsStream> {
+        let socket = self.accept_socket(listener)?;
+        // A peer that has gone already has no address.
+        let address = socket.peer_addr().ok().and_then(|address| address.as_socket());
+        let address = address.ok_or(io::ErrorKind::ConnectionAborted)?;
+        // What the system refuses it has refused to the listener, or the peer has gone.
+        let _ = tuning::tune_tcp(&socket, address.is_ipv6(), options);
+        Ok(OsStream::tcp(socket, address))
+    }
+
+    /// Begins to connect to a host, through the proxy if there is one.
+    fn dial(
+        &self,
+        (host, port): (&Host, u16),
+        source: Option<endpoint::Source>,
+        token: usize,
+        turn: u32,
+        options: &Arc<NetOptions>,
+    ) -> io::Result<OsStream> {
+        let proxy = options.socks_proxy.as_ref();
+        let script = proxy.map(|proxy| Script::new(proxy, host, port)).transpose()?;
+        let (host, port) = proxy.map_or((host, port), |proxy| (&proxy.host, proxy.port));
+        let answer = match host {
+            Host::Name(name) if name == "localhost" => Answer::known(address::of_localhost(port)),
+            Host::Name(name) => self.resolver.ask(name, port, token, self.notify.clone())?,
+            host => Answer::known(vec![address::of_host(host, port)?]),
+        };
+        let (poller, options) = (self.poller.clone(), options.clone());
+        let dialing = Dialing::new(poller, token, source, answer, turn, script, options);
+        Ok(OsStream::Dialing(Box::new(dialing)))
+    }
+
     fn source(&self, at: &Endpoint, token: usize, options: &NetOptions) -> io::Result<(Source, Endpoint)> {
         let (source, resolved) = match at {
             Endpoint::Tcp { host, port, .. } => {
-                let socket = listen::tcp(address::of_host(host, *port)?, options)?;
-                let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-                let resolved = match host {
-                    Host::Scoped(..) => {
-                        Endpoint::Tcp { host: host.clone(), port: local.port(), source: None }
-                    }
-                    _ => Endpoint::from_tcp(local),
-                };
+                let (socket, resolved, _) = listen_tcp(at, host, *port, options)?;
                 (Source::Tcp(socket), resolved)
+            }
+            Endpoint::Ws { secure, host, port, path } => {
+                let (socket, resolved, local) = listen_tcp(at, host, *port, options)?;
+                let is_loopback = local.ip().to_canonical().is_loopback();
+                let (party, web) = (options.party.clone(), options.web.clone());
+                let site = Site::new(party, path, *secure, is_loopback, web);
+                (Source::Web(socket, Arc::new(site)), resolved)
             }
             Endpoint::Ipc(path) => {
                 let path = if path == Path::new("*") { listen::fresh_path() } else { path.clone() };
@@ -120,11 +156,27 @@ impl OsNet {
     }
 
     fn listener(&self, source: Source, token: usize) -> io::Result<OsListener> {
-        if let Source::Tcp(socket) | Source::Unix { socket, .. } = &source {
+        if let Source::Tcp(socket) | Source::Web(socket, _) | Source::Unix { socket, .. } = &source {
             self.poller.register_readable(socket, token)?;
         }
         Ok(OsListener { source, poller: self.poller.clone(), names: self.names.clone() })
     }
+}
+
+/// Listens at the address of a host, for an endpoint. Also returns the endpoint with its wildcards resolved.
+fn listen_tcp(
+    at: &Endpoint,
+    host: &Host,
+    port: u16,
+    options: &NetOptions,
+) -> io::Result<(Socket, Endpoint, SocketAddr)> {
+    let socket = listen::tcp(address::of_host(host, port)?, options)?;
+    let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let resolved = match host {
+        Host::Scoped(..) => at.with_host(host.clone(), local.port()),
+        _ => at.at(local),
+    };
+    Ok((socket, resolved, local))
 }
 
 impl Net for OsNet {
@@ -167,14 +219,10 @@ impl Net for OsNet {
 
     fn accept(&mut self, listener: &mut OsListener, options: &NetOptions) -> io::Result<OsStream> {
         match &listener.source {
-            Source::Tcp(listener) => {
-                let socket = self.accept_socket(listener)?;
-                // A peer that has gone already has no address.
-                let address = socket.peer_addr().ok().and_then(|address| address.as_socket());
-                let address = address.ok_or(io::ErrorKind::ConnectionAborted)?;
-                // What the system refuses it has refused to the listener, or the peer has gone.
-                let _ = tuning::tune_tcp(&socket, address.is_ipv6(), options);
-                Ok(OsStream::tcp(socket, address))
+            Source::Tcp(listener) => self.accept_tcp(listener, options),
+            Source::Web(listener, site) => {
+                let stream = self.accept_tcp(listener, options)?;
+                Ok(OsStream::Web(Box::new(Web::accepted(stream, site.clone()))))
             }
             Source::Unix { socket, .. } => {
                 let socket = self.accept_socket(socket)?;
@@ -194,17 +242,15 @@ impl Net for OsNet {
     ) -> io::Result<OsStream> {
         let mut stream = match to {
             Endpoint::Tcp { host, port, source } => {
-                let proxy = options.socks_proxy.as_ref();
-                let script = proxy.map(|proxy| Script::new(proxy, host, *port)).transpose()?;
-                let (host, port) = proxy.map_or((host, *port), |proxy| (&proxy.host, proxy.port));
-                let answer = match host {
-                    Host::Name(name) if name == "localhost" => Answer::known(address::of_localhost(port)),
-                    Host::Name(name) => self.resolver.ask(name, port, token, self.notify.clone())?,
-                    host => Answer::known(vec![address::of_host(host, port)?]),
-                };
-                let (poller, options) = (self.poller.clone(), options.clone());
-                let dialing = Dialing::new(poller, token, source.clone(), answer, turn, script, options);
-                OsStream::Dialing(Box::new(dialing))
+                self.dial((host, *port), source.clone(), token, turn, options)?
+            }
+            Endpoint::Ws { secure, host, port, path } => {
+                let mut key = [0; 16];
+                curve::random(&mut key);
+                let (party, web) = (options.party.clone(), options.web.clone());
+                let call = Call::new(party, (host, *port), (path, *secure), web, key);
+                let stream = self.dial((host, *port), None, token, turn, options)?;
+                OsStream::Web(Box::new(Web::calling(stream, call)))
             }
             Endpoint::Ipc(path) => OsStream::connect_unix(&SockAddr::unix(path)?, options)?,
             Endpoint::Abstract(name) => OsStream::connect_unix(&listen::abstract_addr(name)?, options)?,
@@ -222,6 +268,7 @@ impl Net for OsNet {
                 Ok(())
             }
             OsStream::Dialing(_) => Ok(()),
+            OsStream::Web(web) => self.adopt(&mut web.lower, token),
         }
     }
 
@@ -235,7 +282,9 @@ impl Net for OsNet {
 impl Drop for OsListener {
     fn drop(&mut self) {
         match &self.source {
-            Source::Tcp(socket) | Source::Unix { socket, .. } => self.poller.deregister(socket),
+            Source::Tcp(socket) | Source::Web(socket, _) | Source::Unix { socket, .. } => {
+                self.poller.deregister(socket)
+            }
             Source::Name(backlog) => lock(&self.names).unbind(backlog),
         }
     }
@@ -268,6 +317,7 @@ impl OsStream {
     fn socket(&self) -> Option<&Socket> {
         match self {
             OsStream::Tcp(socket, _) | OsStream::Unix(socket, _) => Some(socket),
+            OsStream::Web(web) => web.lower.socket(),
             OsStream::Pipe(_) | OsStream::Dialing(_) => None,
         }
     }
@@ -279,6 +329,7 @@ impl Stream for OsStream {
             OsStream::Tcp(_, address) => PeerAddress::Tcp(*address),
             OsStream::Unix(_, address) => *address,
             OsStream::Pipe(_) => PeerAddress::Inproc,
+            OsStream::Web(web) => web.address(),
             OsStream::Dialing(_) => PeerAddress::Tcp((Ipv4Addr::UNSPECIFIED, 0).into()),
         }
     }
@@ -291,23 +342,31 @@ impl Stream for OsStream {
                 *self = OsStream::tcp(socket, address);
                 Ok(true)
             }
+            OsStream::Web(web) => web.connected(),
         }
     }
 
     fn has_alternatives(&self) -> bool {
-        matches!(self, OsStream::Dialing(dialing) if dialing.has_more())
+        match self {
+            OsStream::Dialing(dialing) => dialing.has_more(),
+            OsStream::Web(web) => web.has_alternatives(),
+            _ => false,
+        }
     }
 
     fn awaits(&self) -> Cause {
         match self {
             OsStream::Dialing(dialing) => dialing.awaits(),
+            OsStream::Web(web) => web.awaits(),
             _ => Cause::NoAnswer,
         }
     }
 
     fn try_next(&mut self) {
-        if let OsStream::Dialing(dialing) = self {
-            dialing.try_next();
+        match self {
+            OsStream::Dialing(dialing) => dialing.try_next(),
+            OsStream::Web(web) => web.try_next(),
+            _ => {}
         }
     }
 
@@ -317,6 +376,7 @@ impl Stream for OsStream {
                 Ok(rustix::io::read(socket, spare_capacity(buffer))?)
             }
             OsStream::Pipe(pipe) => pipe.read(buffer),
+            OsStream::Web(web) => web.read(buffer),
             OsStream::Dialing(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
@@ -325,7 +385,26 @@ impl Stream for OsStream {
         match self {
             OsStream::Tcp(socket, _) | OsStream::Unix(socket, _) => Ok(rustix::io::writev(socket, slices)?),
             OsStream::Pipe(pipe) => pipe.write(slices),
+            OsStream::Web(web) => web.write(slices),
             OsStream::Dialing(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn flush(&mut self) {
+        if let OsStream::Web(web) = self {
+            web.flush();
+        }
+    }
+
+    #[inline]
+    fn holds_more(&self) -> bool {
+        matches!(self, OsStream::Web(web) if web.holds_more())
+    }
+
+    fn held_bytes(&self) -> usize {
+        match self {
+            OsStream::Web(web) => web.held_bytes(),
+            _ => 0,
         }
     }
 
@@ -334,25 +413,45 @@ impl Stream for OsStream {
             // It fails if the peer has closed the stream already: nothing is left to do then.
             OsStream::Tcp(socket, _) | OsStream::Unix(socket, _) => drop(socket.shutdown(Shutdown::Write)),
             OsStream::Pipe(pipe) => pipe.shutdown_write(),
+            OsStream::Web(web) => web.shutdown_write(),
             OsStream::Dialing(_) => {}
         }
     }
 
     fn may_fall_silent(&self) -> bool {
-        !matches!(self, OsStream::Pipe(_))
+        match self {
+            OsStream::Pipe(_) => false,
+            OsStream::Web(web) => web.may_fall_silent(),
+            _ => true,
+        }
     }
 
     fn probe(&mut self, idle: Duration, timeout: Duration) {
-        if let OsStream::Tcp(socket, _) = self {
+        match self {
             // A socket that refuses is used without probes.
-            let _ = probes::set(socket, idle, timeout);
+            OsStream::Tcp(socket, _) => drop(probes::set(socket, idle, timeout)),
+            OsStream::Web(web) => web.probe(idle, timeout),
+            _ => {}
+        }
+    }
+
+    fn has_pings(&self) -> bool {
+        matches!(self, OsStream::Web(web) if web.has_pings())
+    }
+
+    fn ping(&mut self) -> bool {
+        match self {
+            OsStream::Web(web) => web.ping(),
+            _ => false,
         }
     }
 
     fn trust(&mut self) {
-        if let OsStream::Tcp(socket, _) = self {
+        match self {
             // 0: the system's default.
-            let _ = socket.set_tcp_notsent_lowat(0);
+            OsStream::Tcp(socket, _) => drop(socket.set_tcp_notsent_lowat(0)),
+            OsStream::Web(web) => web.trust(),
+            _ => {}
         }
     }
 }

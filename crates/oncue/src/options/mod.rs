@@ -7,6 +7,7 @@ mod security;
 mod socks;
 mod stop;
 mod system;
+mod web;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +17,11 @@ use oncue_core::ledger::Quota;
 use oncue_core::topic::Hidden;
 
 pub use self::net::IpVersions;
-pub(crate) use self::net::NetOptions;
+pub(crate) use self::net::{NetOptions, Party};
 pub(crate) use self::security::SecurityOptions;
 pub use self::socks::SocksProxy;
 pub use self::stop::ReconnectStop;
+pub use self::web::Web;
 use crate::bucket::Rate;
 use crate::error::{Error, Result};
 use crate::msg::{Frames, Msg};
@@ -516,7 +518,8 @@ impl Options {
     /// disconnected even if its system still answers.
     ///
     /// Peers below ZMTP 3.1 do not know PING. On a TCP connection with such a peer the system probes instead (`SO_KEEPALIVE`
-    /// and `TCP_USER_TIMEOUT`, rounded up to seconds). Nothing is done on `inproc`, where a peer cannot vanish.
+    /// and `TCP_USER_TIMEOUT`, rounded up to seconds). Over WebSocket a WebSocket ping is sent in place of a PING, and the system
+    /// probes as well; a peer of the bare protocol (libzmq) that has never answered a ping is not disconnected for its silence. Nothing is done on `inproc`, where a peer cannot vanish.
     ///
     /// Off by default for PUB, SUB, XPUB and XSUB, as in libzmq; 5 s and 15 s by default for a socket that
     /// [`OnDemand`](crate::OnDemand) makes. libzmq: `ZMQ_HEARTBEAT_IVL` and `ZMQ_HEARTBEAT_TIMEOUT`, which is counted from

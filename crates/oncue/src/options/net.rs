@@ -1,9 +1,15 @@
 //! What is set for the system's sockets.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use oncue_core::connection::SocketType;
+use oncue_core::greeting::MechanismName;
+use oncue_core::mechanism::null;
+
 use super::socks::SocksProxy;
+use super::web::Web;
 use crate::endpoint::{Endpoint, Host};
 use crate::error::{Error, Result};
 
@@ -60,6 +66,33 @@ pub(crate) struct NetOptions {
     pub(crate) ipc_user: Option<u32>,
     pub(crate) ipc_group: Option<u32>,
     pub(crate) socks_proxy: Option<SocksProxy>,
+    pub(crate) web: Arc<Web>,
+    pub(crate) party: Party,
+}
+
+/// What a transport that translates ZMTP must know of the socket.
+#[derive(Clone, Debug)]
+pub(crate) struct Party {
+    pub(crate) socket_type: SocketType,
+    pub(crate) mechanism: MechanismName,
+    /// It is the server of the security handshake.
+    pub(crate) as_server: bool,
+    /// The longest frame of a peer, in bytes in clear.
+    pub(crate) frame_bytes_max: u64,
+}
+
+impl Party {
+    /// Whether the mechanism has a server and a client.
+    pub(crate) fn has_roles(&self) -> bool {
+        !self.mechanism.is_null()
+    }
+}
+
+impl Default for Party {
+    fn default() -> Party {
+        let (socket_type, mechanism) = (SocketType::Pub, null::NAME);
+        Party { socket_type, mechanism, as_server: false, frame_bytes_max: 0 }
+    }
 }
 
 /// Keepalive, in values that the system accepts.
@@ -95,6 +128,8 @@ impl Default for NetOptions {
             ipc_user: None,
             ipc_group: None,
             socks_proxy: None,
+            web: Arc::default(),
+            party: Party::default(),
         }
     }
 }
@@ -119,23 +154,23 @@ impl NetOptions {
         if [self.ipc_user, self.ipc_group].contains(&Some(u32::MAX)) {
             return Err(Error::misuse(format!("{} is not the number of a user or a group", u32::MAX)));
         }
-        Ok(())
+        self.web.check()
     }
 
     /// Whether these options allow to connect to an endpoint.
     pub(crate) fn check_connect(&self, to: &Endpoint) -> Result<()> {
-        match (&self.socks_proxy, to) {
-            (Some(proxy), Endpoint::Tcp { host: Host::Scoped(..), .. }) => Err(Error::misuse(format!(
+        match (&self.socks_proxy, to.host()) {
+            (Some(proxy), Some((Host::Scoped(..), _))) => Err(Error::misuse(format!(
                 "cannot connect to {to}: its address is valid on this machine alone, and not for the proxy {proxy}"
             ))),
-            (Some(_), Endpoint::Tcp { .. }) => Ok(()),
+            (Some(_), Some(_)) => Ok(()),
             _ => self.check_bind(to),
         }
     }
 
     /// Whether these options allow to bind to an endpoint.
     pub(crate) fn check_bind(&self, endpoint: &Endpoint) -> Result<()> {
-        let Endpoint::Tcp { host, .. } = endpoint else { return Ok(()) };
+        let Some((host, _)) = endpoint.host() else { return Ok(()) };
         let ip = match host {
             Host::Ip(ip) => *ip,
             Host::Scoped(ip, _) => (*ip).into(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Options;
 use super::net::{IpVersions, NetOptions};
 use super::socks::SocksProxy;
+use super::web::Web;
 
 /// The longest idle time and interval of keepalive that Linux accepts, in seconds.
 const KEEPALIVE_SECS_MAX: u64 = 32_767;
@@ -16,6 +17,12 @@ const KEEPALIVE_COUNT_MAX: u32 = 127;
 impl Options {
     fn net(&mut self) -> &mut NetOptions {
         Arc::make_mut(&mut self.net)
+    }
+
+    /// The settings of `ws://` endpoints: which pages of browsers may connect, and a token. Default [`Web::new`].
+    pub fn web(mut self, web: Web) -> Options {
+        self.net().web = Arc::new(web);
+        self
     }
 
     /// Approximately how many bytes of a connection the system buffers that the other side has not taken (libzmq:

@@ -13,9 +13,9 @@ use super::inner::Inner;
 use super::kind::{Extended, Plain, Publisher, Subscriber};
 use crate::endpoint::Endpoint;
 use crate::engine::{Control, Engine};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::op::Op;
-use crate::options::Options;
+use crate::options::{Options, Web};
 use crate::stats::{Closed, RefusedPeer, SocketStats, TurnedAway};
 
 /// A socket: [`Pub`], [`XPub`], [`Sub`] or [`XSub`], by its side and its form (see [`kind`](crate::kind)). Cheap to clone;
@@ -88,7 +88,7 @@ impl<S, F> Socket<S, F> {
         Socket(inner, PhantomData)
     }
 
-    /// Listens at an endpoint, in addition to any others: `tcp://HOST:PORT`, `ipc://PATH`, `ipc://@NAME` or
+    /// Listens at an endpoint, in addition to any others: `tcp://HOST:PORT`, `ws://HOST:PORT/PATH`, `ipc://PATH`, `ipc://@NAME` or
     /// `inproc://NAME`. `*` as host means every IPv4 address; `*` or 0 as port lets the system choose. A host may also be
     /// an interface (`eth0`; its first IPv4 address, or else IPv6) or a name of this machine, whose look-up may take
     /// seconds: up to [`connect_timeout`](crate::Options::connect_timeout), unless the socket is closed meanwhile. Returns the endpoint with its wildcards resolved.
@@ -97,7 +97,30 @@ impl<S, F> Socket<S, F> {
     /// [`Misuse`](crate::ErrorKind::Misuse) for a bad endpoint, naming the part;
     /// [`Io`](crate::ErrorKind::Io) when the system refuses.
     pub fn bind(&self, endpoint: &str) -> Result<Endpoint> {
-        self.0.control.bind(&self.0.hub, &endpoint.parse()?)
+        self.0.control.bind(&self.0.hub, &endpoint.parse()?, None)
+    }
+
+    /// As [`bind`](Self::bind) to a `ws://` endpoint, with settings of its own in place of [`Options::web`].
+    ///
+    /// ```
+    /// # use oncue::{Engine, Options, Pub, Web};
+    /// let publisher = Pub::new(&Engine::start()?, Options::new())?;
+    /// let endpoint = publisher.bind_web("ws://127.0.0.1:*/live", Web::new().origins(["https://example.org"]))?;
+    /// assert!(endpoint.to_string().ends_with("/live"));
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind); [`Misuse`](crate::ErrorKind::Misuse) also for an endpoint of another transport, and for wrong
+    /// settings.
+    pub fn bind_web(&self, endpoint: &str, web: Web) -> Result<Endpoint> {
+        let endpoint: Endpoint = endpoint.parse()?;
+        match endpoint {
+            Endpoint::Ws { .. } => self.0.control.bind(&self.0.hub, &endpoint, Some(web)),
+            other => Err(Error::misuse(format!(
+                "cannot bind {other} with Web settings; use a ws:// endpoint, or bind"
+            ))),
+        }
     }
 
     /// Listens with a socket that was passed to this process and listens already, in addition to any others, such as one of

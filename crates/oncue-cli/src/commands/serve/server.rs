@@ -302,7 +302,8 @@ fn is_open_to_strangers(config: &Config, places: &Places) -> Option<String> {
     };
     let mut bound =
         places.iter().filter(|((way, _), _)| *way == Way::Bound).flat_map(|(_, endpoints)| endpoints);
-    let open = bound.find(|at| matches!(at, Endpoint::Tcp { host, .. } if !is_local(host)))?;
+    let open = bound
+        .find(|at| matches!(at, Endpoint::Tcp { host, .. } | Endpoint::Ws { host, .. } if !is_local(host)))?;
     Some(format!(
         "everybody who can reach {open} may subscribe to everything, and can be read on the way: add [curve] (see `oncue keygen \
          --help`) or a [[rule]] to the config, or bind 127.0.0.1"

@@ -67,7 +67,7 @@ use crate::home::Home;
 use crate::msg::{MESSAGE_BYTES_MAX, Msg};
 use crate::net::Ready;
 use crate::op::{Place, Waiters, wake_all};
-use crate::options::{Keep, OnFull, Options, messages_max};
+use crate::options::{Keep, OnFull, Options, Party, messages_max};
 use crate::permission::{PeerKey, Reason};
 use crate::stats::{Closed, SocketStats};
 use crate::sync::{Clock, add_saturating, lock, write_lock};
@@ -241,11 +241,13 @@ impl Hub {
     pub(crate) fn new(
         id: u64,
         socket_type: SocketType,
-        options: Options,
+        mut options: Options,
         ports: Vec<Arc<dyn Port>>,
         seed: u64,
         clock: Clock,
     ) -> Arc<Hub> {
+        let party = party(&options, socket_type);
+        Arc::make_mut(&mut options.net).party = party;
         let bound = Bound {
             bytes_max: options.outbox_bytes_max,
             messages_min: options.send_messages_max(),
@@ -319,24 +321,14 @@ impl Hub {
         }
     }
 
-    /// The longest message and the longest command of a peer, in bytes. A publisher takes longer prefixes than messages.
+    /// The longest message and the longest command of a peer, in bytes.
     fn received_bytes_bounds(&self) -> (u64, u64) {
-        let (default, least, command) = match self.socket_type.publishes() {
-            false => (MESSAGE_BYTES_MAX_DEFAULT, 0, COMMAND_BYTES_MAX),
-            true => {
-                let prefix = self.options.prefix_length_max as u64;
-                let command = prefix + SUBSCRIBE_OVERHEAD_BYTES as u64;
-                (UPSTREAM_MESSAGE_BYTES_MAX, prefix + PREFIX_MESSAGE_OVERHEAD_BYTES, command)
-            }
-        };
-        let message = self.options.message_bytes_max.unwrap_or(default).max(least);
-        (message.min(MESSAGE_BYTES_MAX as u64), command)
+        received_bytes_bounds(&self.options, self.socket_type)
     }
 
     /// The longest frame of a peer, in bytes: of a message, or a command.
     pub(crate) fn frame_bytes_max(&self) -> u64 {
-        let (message, command) = self.received_bytes_bounds();
-        message.max(command).max(COMMAND_BYTES_MAX)
+        self.options.net.party.frame_bytes_max
     }
 
     /// The scanner for a peer's bytes, within the bounds of this socket.
@@ -682,5 +674,31 @@ impl Hub {
             prefix: prefix.to_vec(),
             status: status.clone(),
         });
+    }
+}
+
+/// The longest message and the longest command of a peer, in bytes. A publisher takes longer prefixes than messages.
+fn received_bytes_bounds(options: &Options, socket_type: SocketType) -> (u64, u64) {
+    let (default, least, command) = match socket_type.publishes() {
+        false => (MESSAGE_BYTES_MAX_DEFAULT, 0, COMMAND_BYTES_MAX),
+        true => {
+            let prefix = options.prefix_length_max as u64;
+            let command = prefix + SUBSCRIBE_OVERHEAD_BYTES as u64;
+            (UPSTREAM_MESSAGE_BYTES_MAX, prefix + PREFIX_MESSAGE_OVERHEAD_BYTES, command)
+        }
+    };
+    let message = options.message_bytes_max.unwrap_or(default).max(least);
+    (message.min(MESSAGE_BYTES_MAX as u64), command)
+}
+
+/// What a transport that translates must know of a socket.
+fn party(options: &Options, socket_type: SocketType) -> Party {
+    let (message, command) = received_bytes_bounds(options, socket_type);
+    let security = &options.security.mechanism;
+    Party {
+        socket_type,
+        mechanism: security.name(),
+        as_server: security.is_server(),
+        frame_bytes_max: message.max(command).max(COMMAND_BYTES_MAX),
     }
 }

@@ -7,7 +7,7 @@ use oncue_core::connection::{Handshake, HandshakeError};
 use oncue_core::frame::ProtocolError;
 use oncue_core::ledger::QuotaExceeded;
 
-use crate::connection::Cause;
+use crate::connection::{Cause, PeerFault};
 use crate::engine::hub::accounts::Exceeded;
 use crate::engine::hub::limits::Limit;
 use crate::error::Error;
@@ -130,7 +130,13 @@ impl From<io::Error> for End {
     fn from(error: io::Error) -> End {
         // A link tells the peer's faults like this.
         let fault = error.get_ref().and_then(|inner| inner.downcast_ref::<ProtocolError>());
-        fault.copied().map_or_else(|| End::Failed(error), End::from)
+        if let Some(fault) = fault {
+            return End::from(*fault);
+        }
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<PeerFault>()) {
+            Some(fault) => End::Refused(fault.cause.clone(), Error::peer(fault.text.clone())),
+            None => End::Failed(error),
+        }
     }
 }
 

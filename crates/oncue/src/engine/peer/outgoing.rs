@@ -105,6 +105,7 @@ impl<S: Stream> Outgoing<S> {
 
     /// The stream takes bytes again.
     pub(crate) fn unblock(&mut self) {
+        self.stream.flush();
         if self.queue.unblock() {
             self.stream.trust();
         }

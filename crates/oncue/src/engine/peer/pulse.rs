@@ -60,6 +60,11 @@ impl Pulse {
         self.asked = Moment::NONE;
     }
 
+    /// The peer was pinged, and may live without an answer.
+    pub(crate) fn excuse(&mut self) {
+        self.asked = Moment::NONE;
+    }
+
     /// When the last sign of life came.
     pub(crate) fn heard(&self) -> Duration {
         self.heard.get().unwrap_or_default()

@@ -22,6 +22,7 @@ use crate::engine::peer::end::{End, Stage};
 use crate::error::{Error, Result};
 use crate::events;
 use crate::net::{Net, Ready, Stream};
+use crate::options::NetOptions;
 use crate::permission::PeerKey;
 use crate::sync::lock;
 
@@ -45,10 +46,16 @@ impl<N: Net> Shard<N> {
 
     /// Listens for a socket at `at`, which the endpoint `asked` stands for. Returns the endpoint with its wildcards
     /// resolved.
-    pub(crate) fn bind(&mut self, hub: &Arc<Hub>, asked: &Endpoint, at: &Endpoint) -> Result<Endpoint> {
+    pub(crate) fn bind(
+        &mut self,
+        hub: &Arc<Hub>,
+        asked: &Endpoint,
+        at: &Endpoint,
+        options: &NetOptions,
+    ) -> Result<Endpoint> {
         self.check_open(hub)?;
         let token = link_token(self.links.vacant_key());
-        let listened = self.net.listen(at, token, &hub.options.net);
+        let listened = self.net.listen(at, token, options);
         let (listener, resolved) =
             listened.map_err(|e| Error::io(format!("cannot bind {asked}{}", remedy(&e)), e))?;
         self.listens(hub, asked, listener, resolved)

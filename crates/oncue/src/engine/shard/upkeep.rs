@@ -32,7 +32,10 @@ impl<N: Net> Shard<N> {
             return;
         }
         if traffic.version < Version::V3_1 {
-            return peer.out.stream.probe(pace.interval, pace.timeout);
+            peer.out.stream.probe(pace.interval, pace.timeout);
+            if !peer.out.stream.has_pings() {
+                return;
+            }
         }
         // Thousands of peers that came at once are not all pinged in one turn.
         let first = pace.interval.mul_f64(1.0 - chance / 2.0);
@@ -79,6 +82,12 @@ impl<N: Net> Shard<N> {
         let sent = match beat {
             // It would queue behind what the peer has not taken; taking that is a sign of life as well.
             _ if peer.out.queue().is_blocked() => Ok(()),
+            Beat::Ping { .. } if peer.out.stream.has_pings() => {
+                if !peer.out.stream.ping() {
+                    peer.pulse.excuse();
+                }
+                Ok(())
+            }
             Beat::Ping { ttl_ds } => {
                 peer.out.control(|out| command::put_ping(out, ttl_ds, b""));
                 peer.out.flush()

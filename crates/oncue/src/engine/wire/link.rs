@@ -38,16 +38,6 @@ impl<S: Stream> Link<S> {
         }
     }
 
-    /// Whether the last call of [`read`](Stream::read) left something that the network will not report.
-    pub(crate) fn holds_more(&self) -> bool {
-        self.coat.as_ref().is_some_and(|coat| coat.holds_more())
-    }
-
-    /// How many bytes of a frame that is not complete were read, and cannot be shown yet.
-    pub(crate) fn held_bytes(&self) -> usize {
-        self.coat.as_ref().map_or(0, |coat| coat.held_bytes())
-    }
-
     /// Whether bytes have come since the last call that could not be shown yet.
     pub(crate) fn take_sign_of_life(&mut self) -> bool {
         self.coat.as_mut().is_some_and(|coat| coat.take_sign_of_life())
@@ -98,6 +88,19 @@ impl<S: Stream> Stream for Link<S> {
         }
     }
 
+    fn flush(&mut self) {
+        self.stream.flush();
+    }
+
+    #[inline]
+    fn holds_more(&self) -> bool {
+        self.coat.as_ref().is_some_and(|coat| coat.holds_more()) || self.stream.holds_more()
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.coat.as_ref().map_or(0, |coat| coat.held_bytes()) + self.stream.held_bytes()
+    }
+
     fn shutdown_write(&mut self) {
         self.stream.shutdown_write();
     }
@@ -112,6 +115,14 @@ impl<S: Stream> Stream for Link<S> {
 
     fn probe(&mut self, idle: Duration, timeout: Duration) {
         self.stream.probe(idle, timeout);
+    }
+
+    fn has_pings(&self) -> bool {
+        self.stream.has_pings()
+    }
+
+    fn ping(&mut self) -> bool {
+        self.stream.ping()
     }
 
     fn address(&self) -> PeerAddress {

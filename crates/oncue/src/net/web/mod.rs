@@ -1,0 +1,393 @@
+//! ZeroMQ over WebSocket (ZWS 2.0, RFC 45): a stream that carries ZMTP over one that carries HTTP and WebSocket frames.
+//!
+//! Upward it shows a peer of ZMTP 3.0: a greeting, a handshake, frames. Downward it swallows our greeting and sends one binary
+//! message for each frame. So the engine and its coats know nothing of WebSocket. It sits on any other stream.
+//!
+//! `site` and `call` are the two sides of the upgrade, `head` and `key` what they are made of; `plain` answers requests that ask
+//! for no upgrade; `incoming` and `outgoing` translate frames (`input`, `masks`); `protocol` has the names of ZWS.
+
+mod call;
+mod head;
+mod incoming;
+mod input;
+mod key;
+mod masks;
+mod outgoing;
+mod plain;
+mod protocol;
+mod site;
+#[cfg(test)]
+mod tests;
+
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::Duration;
+
+use oncue_core::frame::{ProtocolError, Seen};
+use oncue_core::websocket::{Fault, parse_close};
+
+pub(crate) use self::call::Call;
+use self::head::{HEAD_BYTES_MAX, Malformed, Reply};
+use self::incoming::Incoming;
+use self::outgoing::Outgoing;
+use self::protocol::Protocol;
+pub(crate) use self::site::Site;
+use super::Stream;
+use crate::buffer::READ_BYTES;
+use crate::connection::{Cause, PeerFault};
+use crate::options::Party;
+use crate::peer_address::PeerAddress;
+
+/// A message may be longer than a frame in clear by this: it may be sealed.
+const SEAL_BYTES: u64 = 64;
+/// The codes of a close frame that say nothing but that the peer leaves.
+const LEAVES: [u16; 3] = [1000, 1001, 1005];
+/// The code for a message that is too long.
+const TOO_LONG: u16 = 1009;
+
+thread_local! {
+    /// What was read of a stream, before it is translated. One thread needs it once.
+    static RAW: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A stream that carries ZMTP, over one that carries WebSocket.
+pub(crate) struct Web<S> {
+    pub(crate) lower: S,
+    state: State,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    /// How the stream ends behind what was shown.
+    ending: Option<Ending>,
+    /// The last read may not have emptied the stream.
+    more: bool,
+}
+
+/// How far a connection has come.
+enum State {
+    Upgrading(Side, Vec<u8>),
+    Open,
+    /// It is ending: what still comes is not looked at.
+    Over,
+}
+
+enum Side {
+    Server(Arc<Site>),
+    Client(Box<Call>, /* whether the request is on its way */ bool),
+}
+
+enum Ending {
+    Closed,
+    Fault(io::Error),
+}
+
+impl<S: Stream> Web<S> {
+    /// The server's side of an accepted stream.
+    pub(crate) fn accepted(lower: S, site: Arc<Site>) -> Web<S> {
+        Web::new(lower, Side::Server(site), false)
+    }
+
+    /// The client's side of a stream that is being connected.
+    pub(crate) fn calling(lower: S, call: Call) -> Web<S> {
+        Web::new(lower, Side::Client(Box::new(call), false), true)
+    }
+
+    fn new(lower: S, side: Side, masks: bool) -> Web<S> {
+        Web {
+            lower,
+            state: State::Upgrading(side, Vec::new()),
+            incoming: Incoming::default(),
+            outgoing: Outgoing::new(masks),
+            ending: None,
+            more: false,
+        }
+    }
+
+    /// Takes what was read, and shows what it means.
+    fn take(&mut self, bytes: &[u8], buffer: &mut Vec<u8>) -> io::Result<()> {
+        match &mut self.state {
+            State::Upgrading(_, head) => {
+                // What does not fit is too long in any case, or comes behind the head.
+                let fits = bytes.len().min(HEAD_BYTES_MAX - head.len().min(HEAD_BYTES_MAX));
+                head.extend_from_slice(&bytes[..fits]);
+                let head = std::mem::take(head);
+                match self.upgrade(&head, buffer)? {
+                    None => {
+                        if let State::Upgrading(_, kept) = &mut self.state {
+                            *kept = head;
+                        }
+                        Ok(())
+                    }
+                    Some(len) => {
+                        self.take_frames(&head[len..], buffer)?;
+                        self.take_frames(&bytes[fits..], buffer)
+                    }
+                }
+            }
+            State::Open => self.take_frames(bytes, buffer),
+            State::Over => Ok(()),
+        }
+    }
+
+    fn take_frames(&mut self, bytes: &[u8], buffer: &mut Vec<u8>) -> io::Result<()> {
+        self.incoming.take(bytes, buffer).map_err(|fault| {
+            self.outgoing.ends(close_code(&fault), "");
+            io::Error::new(io::ErrorKind::InvalidData, fault)
+        })?;
+        if let Some(ping) = self.incoming.heard.ping.take() {
+            self.outgoing.answer(ping);
+        }
+        match self.incoming.heard.close.take() {
+            Some(payload) => Err(self.closed(&payload)),
+            None => Ok(()),
+        }
+    }
+
+    /// The peer has sent a close frame.
+    fn closed(&mut self, payload: &[u8]) -> io::Error {
+        match parse_close(payload) {
+            Ok(Some((code, reason))) if !LEAVES.contains(&code) => {
+                let said = if reason.is_empty() { format!("close code {code}") } else { reason.to_owned() };
+                let text = format!("the peer ended the WebSocket with the code {code}: {said}");
+                PeerFault { cause: Cause::RefusedByPeer(said), text }.into()
+            }
+            Ok(_) => io::ErrorKind::UnexpectedEof.into(),
+            Err(fault) => {
+                self.outgoing.ends(fault.close_code(), "");
+                io::Error::new(io::ErrorKind::InvalidData, ProtocolError::from(fault))
+            }
+        }
+    }
+
+    /// Goes on with the upgrade. Returns how long the head is, once it is complete.
+    fn upgrade(&mut self, head: &[u8], buffer: &mut Vec<u8>) -> io::Result<Option<usize>> {
+        let State::Upgrading(side, _) = &self.state else { return Ok(None) };
+        let (len, protocol, party) = match side {
+            Side::Server(site) => {
+                let site = site.clone();
+                let decided = match head::request(head) {
+                    Ok(None) => return Ok(None),
+                    Ok(Some((request, len))) => site.decide(&request).map(|upgrade| (len, upgrade)),
+                    Err(malformed) => Err(refusal(malformed)),
+                };
+                let (len, upgrade) = decided.map_err(|reply| self.refuse(&reply, head))?;
+                self.outgoing.put_head(|out| upgrade.put(out));
+                (len, upgrade.protocol, site.party.clone())
+            }
+            Side::Client(call, _) => match head::answer(head) {
+                Ok(None) => return Ok(None),
+                Ok(Some((answer, len))) => (len, call.check(&answer, &head[len..])?, call.party.clone()),
+                Err(_) => return Err(not_http(head)),
+            },
+        };
+        self.open(protocol, &party, buffer);
+        Ok(Some(len))
+    }
+
+    /// Both sides have agreed: from now on there are frames.
+    fn open(&mut self, protocol: &Protocol, party: &Party, buffer: &mut Vec<u8>) {
+        let is_client = matches!(self.state, State::Upgrading(Side::Client(..), _));
+        let ready = protocol.is_bare.then(|| protocol::ready(party));
+        self.incoming = Incoming::new(!is_client, party.frame_bytes_max.saturating_add(SEAL_BYTES), ready);
+        self.incoming.put(&protocol::greeting(party), buffer);
+        self.outgoing.speak(protocol.is_bare);
+        self.state = State::Open;
+    }
+
+    /// Answers a request otherwise than with an upgrade.
+    fn refuse(&mut self, reply: &Reply, head: &[u8]) -> io::Error {
+        self.outgoing.put_head(|out| reply.put(out));
+        self.outgoing.drop_the_rest();
+        let Reply { status, reason, text, .. } = reply;
+        let cause = match Seen::guess(head) {
+            Seen::Http => Cause::Http(*status),
+            seen => Cause::NotZeroMq(seen),
+        };
+        PeerFault { cause, text: format!("its request was answered with {status} {reason}: {text}") }.into()
+    }
+
+    /// Sends the request of a client, once.
+    fn call(&mut self) {
+        if let State::Upgrading(Side::Client(call, sent), _) = &mut self.state
+            && !std::mem::replace(sent, true)
+        {
+            self.outgoing.put_head(|out| call.put(out));
+            // What is left goes out when there is room; what has failed fails again when the stream is read.
+            let _ = self.outgoing.flush(&mut self.lower);
+        }
+    }
+
+    /// Ends as was noted.
+    fn end(&mut self, ending: Ending) -> io::Result<usize> {
+        self.state = State::Over;
+        match ending {
+            Ending::Closed => Ok(0),
+            Ending::Fault(error) => Err(error),
+        }
+    }
+}
+
+/// Why a head is refused.
+fn refusal(malformed: Malformed) -> Reply {
+    match malformed {
+        Malformed::TooLong => Reply::new(
+            431,
+            "Request Header Fields Too Large",
+            format!(
+                "the head of a request has at most {HEAD_BYTES_MAX} bytes and 64 fields; send fewer cookies"
+            ),
+        ),
+        Malformed::NotHttp => {
+            Reply::new(400, "Bad Request", "this is not HTTP/1.1; connect with ws:// and not with tcp://")
+        }
+    }
+}
+
+fn not_http(answer: &[u8]) -> io::Error {
+    let seen = Seen::guess(answer);
+    let text = format!("the answer to the request for a WebSocket is not HTTP/1.1: {seen}");
+    PeerFault { cause: Cause::NotZeroMq(seen), text }.into()
+}
+
+fn close_code(fault: &ProtocolError) -> u16 {
+    match fault {
+        ProtocolError::WebSocket(fault) => fault.close_code(),
+        ProtocolError::MessageTooLong { .. } => TOO_LONG,
+        _ => Fault::Length.close_code(),
+    }
+}
+
+/// Reads up to `room` bytes of a stream, at most [`READ_BYTES`], into the thread's memory. Returns where they begin.
+fn read_raw(stream: &mut impl Stream, raw: &mut Vec<u8>, room: usize) -> io::Result<usize> {
+    if raw.capacity() < READ_BYTES {
+        raw.reserve_exact(READ_BYTES - raw.len());
+    }
+    // The rest of the capacity is what may be read.
+    let start = raw.capacity() - room;
+    raw.truncate(start);
+    raw.resize(start, 0);
+    stream.read(raw)?;
+    Ok(start)
+}
+
+/// How much may be read so that what it means has room: a ZMTP header may be longer than that of a WebSocket frame, by 4 bytes
+/// in 260.
+fn room_for_raw(spare: usize) -> usize {
+    (spare - spare / 64).saturating_sub(128).clamp(1, READ_BYTES)
+}
+
+impl<S: Stream> Stream for Web<S> {
+    fn connected(&mut self) -> io::Result<bool> {
+        let connected = self.lower.connected()?;
+        if connected {
+            self.call();
+        }
+        Ok(connected)
+    }
+
+    fn has_alternatives(&self) -> bool {
+        self.lower.has_alternatives()
+    }
+
+    fn awaits(&self) -> Cause {
+        self.lower.awaits()
+    }
+
+    fn try_next(&mut self) {
+        self.lower.try_next();
+    }
+
+    /// One read of the stream. [`Interrupted`](io::ErrorKind::Interrupted) if there is nothing to show of it.
+    fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        if matches!(self.state, State::Over) {
+            return self.lower.read(buffer);
+        }
+        if self.incoming.has_more() {
+            return Ok(self.incoming.show(buffer));
+        }
+        if let Some(ending) = self.ending.take() {
+            return self.end(ending);
+        }
+        let (before, room) = (buffer.len(), room_for_raw(buffer.capacity() - buffer.len()));
+        let mut raw = RAW.take();
+        let result = read_raw(&mut self.lower, &mut raw, room).and_then(|start| {
+            let bytes = &raw[start..];
+            self.more = bytes.len() == room;
+            match bytes {
+                [] => Err(io::ErrorKind::UnexpectedEof.into()),
+                bytes => self.take(bytes, buffer),
+            }
+        });
+        RAW.set(raw);
+        // What is left goes out when there is room; what has failed fails again when the stream is read.
+        let _ = self.outgoing.flush(&mut self.lower);
+        let shown = buffer.len() - before;
+        match result {
+            Ok(()) if shown > 0 => Ok(shown),
+            Ok(()) => Err(io::ErrorKind::Interrupted.into()),
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Err(e),
+            Err(e) => {
+                let ending = match e.kind() {
+                    io::ErrorKind::UnexpectedEof => Ending::Closed,
+                    _ => Ending::Fault(e),
+                };
+                if shown == 0 && !self.incoming.has_more() {
+                    return self.end(ending);
+                }
+                self.ending = Some(ending);
+                if shown > 0 { Ok(shown) } else { Err(io::ErrorKind::Interrupted.into()) }
+            }
+        }
+    }
+
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.outgoing.write(&mut self.lower, slices)
+    }
+
+    fn flush(&mut self) {
+        let _ = self.outgoing.flush(&mut self.lower);
+    }
+
+    fn holds_more(&self) -> bool {
+        self.more || self.ending.is_some() || self.incoming.has_more() || self.lower.holds_more()
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.incoming.held_bytes()
+    }
+
+    fn shutdown_write(&mut self) {
+        self.state = State::Over;
+        self.outgoing.close(&mut self.lower);
+    }
+
+    fn trust(&mut self) {
+        self.lower.trust();
+    }
+
+    fn may_fall_silent(&self) -> bool {
+        self.lower.may_fall_silent()
+    }
+
+    fn probe(&mut self, idle: Duration, timeout: Duration) {
+        self.lower.probe(idle, timeout);
+    }
+
+    fn has_pings(&self) -> bool {
+        true
+    }
+
+    /// libzmq answers no ping under the bare protocol.
+    fn ping(&mut self) -> bool {
+        self.outgoing.ping();
+        self.flush();
+        !self.outgoing.is_bare() || self.incoming.heard.pong
+    }
+
+    fn address(&self) -> PeerAddress {
+        match self.lower.address() {
+            PeerAddress::Tcp(address) => PeerAddress::Ws(address),
+            other => other,
+        }
+    }
+}

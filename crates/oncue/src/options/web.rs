@@ -1,0 +1,93 @@
+//! What is set for the endpoints of WebSocket.
+
+use std::fmt;
+
+use crate::error::{Error, Result};
+
+/// The longest token, in bytes.
+const TOKEN_BYTES_MAX: usize = 512;
+
+/// The settings of `ws://` endpoints: which pages may connect, and who may connect at all. See [`Options::web`] and
+/// [`Socket::bind_web`](crate::Socket::bind_web). The token is never printed.
+///
+/// ```
+/// use oncue::{Options, Web};
+/// let web = Web::new().origins(["https://example.org"]).token("c2VjcmV0");
+/// assert!(!format!("{web:?}").contains("c2VjcmV0"));
+/// let options = Options::new().web(web);
+/// # let _ = options;
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Web {
+    origins: Vec<String>,
+    token: Option<String>,
+}
+
+impl Web {
+    /// The defaults: pages of the listener's own host and port may connect, and every program that is not a browser.
+    pub fn new() -> Web {
+        Web::default()
+    }
+
+    /// The origins whose pages may connect too, each as a browser sends it: `https://example.org`, or with a port that is not the
+    /// default, `http://localhost:8080`; `null` for pages without one. `*` lets every page in, whatever site it comes from.
+    /// Default: none.
+    ///
+    /// A request without an `Origin` header does not come from a page, and passes: origins protect users of browsers, and keep
+    /// nobody else out. If the listener's address is a loopback one, a page that is not listed must also have been loaded from a
+    /// loopback name or address (`localhost`, `127.0.0.1`), against DNS rebinding.
+    pub fn origins<O: Into<String>>(mut self, origins: impl IntoIterator<Item = O>) -> Web {
+        self.origins = origins.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// A secret that each request must carry, as `Authorization: Bearer TOKEN` or, from a browser, as `?token=TOKEN` in the URL.
+    /// Default: none is needed. On a socket that connects, the token is sent. 1 to 512 letters, digits, `-`, `.`, `_` and `~`.
+    /// Over `ws://` everybody on the way can read it.
+    pub fn token(mut self, token: impl Into<String>) -> Web {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Whether an origin is among those that are listed.
+    pub(crate) fn lists(&self, origin: &str) -> bool {
+        self.origins.iter().any(|listed| listed == "*" || listed.eq_ignore_ascii_case(origin))
+    }
+
+    pub(crate) fn token_bytes(&self) -> Option<&[u8]> {
+        self.token.as_ref().map(String::as_bytes)
+    }
+
+    /// What is wrong with these settings, if anything is.
+    pub(crate) fn check(&self) -> Result<()> {
+        let is_origin = |origin: &str| {
+            let parts = origin.split_once("://");
+            ["*", "null"].contains(&origin)
+                || parts.is_some_and(|(scheme, host)| {
+                    !scheme.is_empty() && !host.is_empty() && !host.contains('/')
+                })
+        };
+        if let Some(origin) = self.origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(Error::misuse(format!(
+                "{origin:?} is not an origin (Web::origins); write it as browsers do, without a path: https://example.org"
+            )));
+        }
+        let is_token = |token: &String| {
+            (1..=TOKEN_BYTES_MAX).contains(&token.len())
+                && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+        };
+        match self.token.as_ref().is_none_or(is_token) {
+            true => Ok(()),
+            false => Err(Error::misuse(format!(
+                "the token (Web::token) is not 1 to {TOKEN_BYTES_MAX} letters, digits, '-', '.', '_' and '~'; choose one that is"
+            ))),
+        }
+    }
+}
+
+impl fmt::Debug for Web {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = self.token.as_ref().map(|_| format_args!("..."));
+        f.debug_struct("Web").field("origins", &self.origins).field("token", &token).finish()
+    }
+}
