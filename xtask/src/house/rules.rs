@@ -127,7 +127,7 @@ pub(super) const FOLDERS: &[Folder] = &[
         package: "oncue-cli",
         module: &[],
         floors: &[
-            floor("text", &["args", "fail", "json", "lines", "output", "pace"]),
+            floor("text", &["args", "fail", "json", "lines", "output", "pace", "record"]),
             floor("process", &["signals", "stdio", "wait"]),
             floor("sockets", &["connections", "publisher", "security", "ticks"]),
             floor("commands", &["commands"]),
