@@ -21,6 +21,16 @@ pub(crate) struct Counts {
     routes: Mutex<BTreeMap<String, Arc<Failures>>>,
 }
 
+/// The counts of all routes, as they are at one time. The fields are those of [`Counts`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Totals {
+    pub(crate) programs: u64,
+    pub(crate) failures: u64,
+    pub(crate) refused: u64,
+    pub(crate) unwanted: u64,
+    pub(crate) skipped: u64,
+}
+
 /// The failures of one route.
 #[derive(Default)]
 pub(crate) struct Failures([AtomicU64; Reason::ALL.len()]);
@@ -33,6 +43,17 @@ impl Counts {
     /// The counters of the route with this pattern. A route that has changed goes on with those it had.
     pub(crate) fn of_route(&self, pattern: &str) -> Arc<Failures> {
         self.routes().entry(pattern.to_owned()).or_default().clone()
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Totals {
+            programs: get(&self.programs),
+            failures: get(&self.failures),
+            refused: get(&self.refused),
+            unwanted: get(&self.unwanted),
+            skipped: get(&self.skipped),
+        }
     }
 
     /// Forgets the counters of other routes than these.
@@ -52,9 +73,9 @@ impl Failures {
         }
     }
 
-    #[cfg(test)]
-    pub(crate) fn get(&self, reason: Reason) -> u64 {
-        self.0.get(reason as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    /// In the order of [`Reason::ALL`].
+    pub(crate) fn get(&self) -> [u64; Reason::ALL.len()] {
+        self.0.each_ref().map(|counter| counter.load(Ordering::Relaxed))
     }
 }
 
@@ -68,8 +89,9 @@ mod tests {
         counts.of_route("a").count(Reason::Exit);
         counts.of_route("a").count(Reason::Timeout);
         counts.of_route("b").count(Reason::Exit);
-        assert_eq!(counts.of_route("a").get(Reason::Exit), 1);
+        let exits = |route: &str| counts.of_route(route).get()[Reason::Exit as usize];
+        assert_eq!((exits("a"), exits("b")), (1, 1));
         counts.retain(|pattern| pattern == "b");
-        assert_eq!((counts.of_route("a").get(Reason::Exit), counts.of_route("b").get(Reason::Exit)), (0, 1));
+        assert_eq!((exits("a"), exits("b")), (0, 1));
     }
 }
