@@ -53,15 +53,22 @@ impl Server {
 }
 
 /// The type and the text of an answer to a reader that accepts these types: the value of the header `Accept`, empty if there is
-/// none.
-pub(super) fn page(accept: &str, meter: &Meter, counts: &Counts, server: &Server) -> (&'static str, String) {
+/// none. `is_own`: whether a route with this pattern is about the server itself; it is left out.
+pub(super) fn page(
+    accept: &str,
+    meter: &Meter,
+    counts: &Counts,
+    server: &Server,
+    is_own: impl Fn(&str) -> bool,
+) -> (&'static str, String) {
     let route = |stats: RouteStats| Route { failures: counts.of_route(&stats.pattern).get(), stats };
+    let routes = meter.route_stats().into_iter().filter(|route| !is_own(&route.pattern));
     let snapshot = Snapshot {
         server: *server,
         on_demand: meter.stats(),
         socket: meter.xpub().stats(),
         programs: counts.totals(),
-        routes: meter.route_stats().into_iter().map(route).collect(),
+        routes: routes.map(route).collect(),
     };
     let format = Format::accepted(accept);
     (format.content_type(), snapshot.write(format))

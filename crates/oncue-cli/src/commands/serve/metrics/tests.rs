@@ -18,7 +18,7 @@ const PROMETHEUS_ACCEPTS: &str = "application/openmetrics-text;version=1.0.0,app
                                   text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 
 fn page_of(on_demand: &OnDemand, accept: &str) -> String {
-    page(accept, &on_demand.meter(), &Counts::default(), &Server::starting()).1
+    page(accept, &on_demand.meter(), &Counts::default(), &Server::starting(), |pattern| pattern == "own").1
 }
 
 fn repository() -> &'static Path {
@@ -107,6 +107,8 @@ fn the_page_counts_what_is_served() {
                 _ => Ok(feed.wait_stopped()),
             }
         })
+        .route("own")
+        .manual(|_| ())
         .start()
         .expect("a server");
     let sub = Sub::new(&Engine::start().expect("an engine"), Options::new()).expect("a subscriber");
@@ -138,6 +140,7 @@ fn the_page_counts_what_is_served() {
         assert!(start.elapsed() < Duration::from_secs(20), "{text}");
         std::thread::sleep(Duration::from_millis(5));
     };
+    assert!(!text.contains("\"own\""), "{text}");
     // Each family has samples, and all are of it.
     let mut lines = text.lines();
     for family in FAMILIES {
