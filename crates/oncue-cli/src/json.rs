@@ -84,6 +84,19 @@ pub(crate) fn demand(wanted: bool, prefix: &[u8]) -> Vec<u8> {
     line
 }
 
+/// An object of texts: `{"name":"…"}`, and `"name_base64":"…"` beside each that is not UTF-8.
+pub(crate) fn texts<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
+    let mut line = b"{".to_vec();
+    for (at, (name, value)) in fields.enumerate() {
+        if at > 0 {
+            line.push(b',');
+        }
+        field(name, value, &mut line);
+    }
+    line.push(b'}');
+    line
+}
+
 /// An object of these fields.
 pub(crate) fn object(fields: &[(&str, Value)]) -> Value {
     fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()

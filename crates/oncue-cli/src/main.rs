@@ -9,6 +9,7 @@ mod lines;
 mod output;
 mod pace;
 mod publisher;
+mod record;
 mod security;
 mod signals;
 mod stdio;
@@ -25,7 +26,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::commands::{SUBCOMMANDS, Subcommand, become_guardian, become_program};
 use crate::fail::Fail;
 use crate::signals::{STATUS_SIGNAL, Stop};
-use crate::stdio::say;
+use crate::stdio::complain;
 
 /// Exit status when `--timeout` has passed.
 const STATUS_TIMEOUT: u8 = 3;
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
     for failure in [ran, printed].into_iter().filter_map(Result::err) {
         let (failed, why) = judge(failure);
         status = if status == 0 { failed } else { status };
-        why.into_iter().for_each(|why| say(name, &why));
+        why.into_iter().for_each(|why| complain(name, &why));
     }
     stdio::finish_errors();
     ExitCode::from(status)

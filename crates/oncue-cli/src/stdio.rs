@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, fstat};
@@ -17,6 +17,7 @@ use rustix::io::{Errno, ioctl_fionread, write};
 
 use crate::fail::Fail;
 use crate::output::counted;
+use crate::record::{Level, Record, Style};
 use crate::signals::{Cause, Stop, Waited};
 use crate::wait::spawn;
 
@@ -41,6 +42,8 @@ const PIPE_LOOK_MAX: Duration = Duration::from_millis(5);
 
 static OUTPUT: Stream = Stream::new(File::Output);
 static ERRORS: Stream = Stream::new(File::Errors);
+/// How records are written.
+static STYLE: Mutex<Style> = Mutex::new(Style::PLAIN);
 /// The subcommand, and what standard output is for it.
 static COMMAND: OnceLock<(&'static str, Reader)> = OnceLock::new();
 
@@ -109,9 +112,29 @@ pub(crate) fn start(name: &'static str, reader: Reader, stop: &Stop) -> Result<(
     Ok(())
 }
 
-/// Adds a line to standard error: `oncue NAME: TEXT`. Never waits.
+/// Adds a line to standard error: `oncue NAME: TEXT`, or as [`set_style`] says. Never waits.
 pub(crate) fn say(name: &str, text: &str) {
-    ERRORS.put(format!("oncue {name}: {text}\n").into_bytes());
+    record(name, &Record::new(Level::Info, text));
+}
+
+/// The same about a failure.
+pub(crate) fn complain(name: &str, text: &str) {
+    record(name, &Record::new(Level::Error, text));
+}
+
+/// Adds a record to standard error.
+pub(crate) fn record(name: &str, record: &Record<'_>) {
+    ERRORS.put(in_style(name, record));
+}
+
+/// From now on records are written like this.
+pub(crate) fn set_style(style: Style) {
+    *STYLE.lock().unwrap_or_else(PoisonError::into_inner) = style;
+}
+
+fn in_style(name: &str, record: &Record<'_>) -> Vec<u8> {
+    let style = *STYLE.lock().unwrap_or_else(PoisonError::into_inner);
+    record.line(name, style, SystemTime::now())
 }
 
 /// Adds a line to standard output. Never waits: a line without room is left out and counted.
@@ -257,7 +280,9 @@ impl Stream {
             match (report, self.file) {
                 (Some(report), File::Output) => tell(&report),
                 // It takes the place of the lines that are missing.
-                (Some(report), File::Errors) => lines.insert(0, format!("oncue: {report}\n").into_bytes()),
+                (Some(report), File::Errors) => {
+                    lines.insert(0, in_style("", &Record::new(Level::Warning, &report)))
+                }
                 (None, _) => {}
             }
             if !lines.is_empty() {

@@ -85,7 +85,7 @@ pub use socket::{
     Confirming, ConnectionEvents, DemandEvent, DemandWatch, Pub, Socket, Sub, Subscribed, SubscriptionEvent,
     SubscriptionWatch, XPub, XPubEvent, XSub, kind,
 };
-pub use stats::{Closed, QuotaStats, RefusedPeer, SocketStats, TurnedAway};
+pub use stats::{Closed, QuotaStats, RefusalStats, RefusedPeer, SocketStats, TurnedAway};
 pub use user::User;
 
 /// The examples of the README compile.

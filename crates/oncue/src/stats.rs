@@ -41,6 +41,8 @@ pub struct SocketStats {
     /// Connections that this side refused or gave up: a failed handshake, a broken protocol, a quota exceeded,
     /// a queue full under [`OnFull::Disconnect`](crate::OnFull::Disconnect).
     pub peers_refused: u64,
+    /// The same by their reasons.
+    pub refusals: RefusalStats,
     /// Peers beyond [`Options::peers_max`](crate::Options::peers_max) or
     /// [`Options::peers_per_address_max`](crate::Options::peers_per_address_max); they are among the refused, too.
     pub peers_turned_away: u64,
@@ -72,6 +74,39 @@ pub struct SocketStats {
     pub last_values_dropped: u64,
     /// Last values sent to new subscribers. They count as delivered, too.
     pub last_values_offered: u64,
+}
+
+/// Why connections were refused or given up; together these are [`SocketStats::peers_refused`]. See [`Cause`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RefusalStats {
+    /// They did not speak ZMTP, or a version that is too old, or broke the protocol.
+    pub protocol: u64,
+    /// Their sockets were of a type that does not fit.
+    pub socket_type: u64,
+    /// They used another security mechanism.
+    pub mechanism: u64,
+    /// The [`Authenticator`](crate::Authenticator) did not let them in.
+    pub not_let_in: u64,
+    /// They met a bound, or were too slow.
+    pub bound_exceeded: u64,
+    /// They were one too many: peers, peers of an address, or handshakes in flight.
+    pub turned_away: u64,
+    /// They did not finish their handshakes in time.
+    pub handshake_timeout: u64,
+    /// They refused this side.
+    pub by_peer: u64,
+    /// For any other reason.
+    pub other: u64,
+}
+
+impl RefusalStats {
+    pub(crate) fn sum(&self) -> u64 {
+        let RefusalStats { protocol, socket_type, mechanism, not_let_in, .. } = self;
+        let RefusalStats { bound_exceeded, turned_away, handshake_timeout, by_peer, other, .. } = self;
+        let before = protocol + socket_type + mechanism + not_let_in;
+        before + bound_exceeded + turned_away + handshake_timeout + by_peer + other
+    }
 }
 
 /// How often each quota of a socket was met. A field has the name of its option, see [`Options`](crate::Options). But for the

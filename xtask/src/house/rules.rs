@@ -127,7 +127,7 @@ pub(super) const FOLDERS: &[Folder] = &[
         package: "oncue-cli",
         module: &[],
         floors: &[
-            floor("text", &["args", "fail", "json", "lines", "output", "pace", "table"]),
+            floor("text", &["args", "fail", "json", "lines", "output", "pace", "record", "table"]),
             floor("process", &["signals", "stdio", "wait"]),
             floor("sockets", &["connections", "publisher", "security", "ticks", "viewer"]),
             floor("commands", &["commands"]),

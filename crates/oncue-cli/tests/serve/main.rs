@@ -9,6 +9,7 @@ mod examples;
 mod files;
 mod framing;
 mod leftovers;
+mod log;
 mod observe;
 mod programs;
 mod reload;

@@ -266,7 +266,7 @@ fn a_topic_that_no_route_serves_is_said() {
     let clokc = "oncue sub: clokc is unserved: no route serves this topic";
     assert_eq!(said, [clokc.to_owned(), format!("oncue sub: proc/ is unserved: {why}")]);
     assert!(
-        server.error_with("is wanted").contains("no route serves this topic"),
+        server.error_with("wanted and not served").contains("no route serves this topic"),
         "and the other is held back"
     );
     server.program.signal("USR1");

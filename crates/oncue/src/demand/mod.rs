@@ -28,7 +28,8 @@ pub use oncue_core::backoff::Backoff;
 pub use oncue_pattern::{Pattern, PatternError, Template};
 
 pub use self::feed::{
-    Catalogued, Done, FeedCounts, OnDemandStats, Phase, RouteStats, TopicReport, TopicStats,
+    Catalogued, Done, FailureCounts, FeedCounts, Histogram, OnDemandStats, Phase, RouteStats, TopicReport,
+    TopicStats,
 };
 pub use self::feed::{Failure, Feed, LastLimits, Produced, Stopped};
 pub use self::producers::{Change, Fallible, FeedSet, IntoValue, Plain, Task, Ticks};

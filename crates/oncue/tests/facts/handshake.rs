@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use oncue::{Pub, Sub, XPub, XSub};
+use oncue::{Pub, SocketStats, Sub, XPub, XSub};
 
 use super::raw::*;
 
@@ -118,30 +118,32 @@ fn meets<S: Socket>(socket: &S, side: Side, version: Zmtp, theirs: &str) {
 
 #[test]
 fn a_socket_type_that_does_not_fit_is_answered_with_error() {
-    fn refused<S: Socket>(socket: &S, side: Side, theirs: &str, peers_refused: impl Fn() -> u64) {
+    fn refused<S: Socket>(socket: &S, side: Side, theirs: &str, stats: impl Fn() -> SocketStats) {
         for version in [Zmtp::V3_1, Zmtp::V3_0] {
-            let before = peers_refused();
+            let before = stats();
             let mut peer = Door::new(socket, side).stranger();
             peer.send(version.hello(theirs));
             peer.welcome(version, S::TYPE);
             let reason = format!("Socket-Type:-{}-does-not-talk-to-{theirs}", S::TYPE);
             peer.expect(command("ERROR", [&[reason.len() as u8], reason.as_bytes()].concat()));
             assert_eq!(peer.ended(), b"");
-            assert!(peers_refused() > before);
+            let after = stats();
+            assert!(after.peers_refused > before.peers_refused);
+            assert!(after.refusals.socket_type > before.refusals.socket_type, "{after:?}");
         }
     }
     both_sides(|side| {
         let engine = engine();
         for theirs in ["PUB", "XPUB", "REQ", "DISH"] {
             let (x, p) = (XPub::new(&engine, options()).unwrap(), Pub::new(&engine, options()).unwrap());
-            refused(&x, side, theirs, || x.stats().peers_refused);
-            refused(&p, side, theirs, || p.stats().peers_refused);
+            refused(&x, side, theirs, || x.stats());
+            refused(&p, side, theirs, || p.stats());
             assert!(x.try_event().unwrap().is_none() && x.stats().peers == 0);
         }
         for theirs in ["SUB", "XSUB", "ROUTER"] {
             let (s, x) = (Sub::new(&engine, options()).unwrap(), XSub::new(&engine, options()).unwrap());
-            refused(&s, side, theirs, || s.stats().peers_refused);
-            refused(&x, side, theirs, || x.stats().peers_refused);
+            refused(&s, side, theirs, || s.stats());
+            refused(&x, side, theirs, || x.stats());
         }
     });
 }

@@ -57,7 +57,7 @@ fn each_quota_of_a_peer_is_named_and_counted() {
         peer.send(bytes);
         refused(&mut peer, name);
         assert_eq!(count(quotas(&x)), 1, "{name}");
-        assert_eq!(x.stats().peers_refused, 1);
+        assert_eq!((x.stats().peers_refused, x.stats().refusals.bound_exceeded), (1, 1));
         assert!(x.refused()[0].error.to_string().contains(name));
     }
 }
@@ -75,6 +75,7 @@ fn the_oldest_handshake_of_the_address_with_the_most_gives_way() {
     silent[0].ended();
     let news = x.turned_away().wait().unwrap();
     assert_eq!((news.handshakes_max, quotas(&x).handshakes_max, x.stats().peers_refused), (1, 1, 1));
+    assert_eq!(x.stats().refusals.turned_away, 1);
     assert_eq!(news.to_string(), "turned away: 1 handshake beyond handshakes_max");
     // One that is done and one that has gone make room.
     late.barrier();

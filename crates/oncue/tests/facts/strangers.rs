@@ -183,6 +183,7 @@ fn turned_away_beyond(options: oncue::Options, name: &str) {
         assert!(error.ends_with(format!("-({name})").as_bytes()), "{}", error.escape_ascii());
         assert_eq!(third.ended(), b"");
     }
+    assert_eq!((x.stats().refusals.turned_away, x.stats().peers_refused), (2, 2));
     let news = x.turned_away().wait().unwrap();
     let counts = [news.peers_max, news.peers_per_address_max];
     assert_eq!(counts, if name == "peers_max" { [2, 0] } else { [0, 2] });

@@ -3,6 +3,8 @@
 mod asked;
 mod config;
 mod count;
+#[cfg(test)]
+mod metrics;
 mod missing;
 mod notify;
 mod passed;

@@ -1,7 +1,5 @@
 //! What a server says about itself when it is asked, and at its end.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use oncue::OnDemand;
 use oncue::demand::RouteStats;
 use oncue_observe::Observe;
@@ -61,24 +59,23 @@ fn is_own(route: &RouteStats, observe: Option<&Observe>) -> bool {
 
 /// A line for all routes.
 pub(super) fn sum_up(on_demand: &OnDemand, observe: Option<&Observe>, tools: &Tools) {
-    let (stats, socket, counts) = (on_demand.stats(), on_demand.xpub().stats(), &tools.counts);
+    let (stats, socket, programs) = (on_demand.stats(), on_demand.xpub().stats(), tools.counts.totals());
     let mut done = stats.done;
     let routes = on_demand.route_stats();
     for own in routes.iter().filter(|route| is_own(route, observe)) {
         done.produced = done.produced.saturating_sub(own.done.produced);
         done.started = done.started.saturating_sub(own.done.started);
     }
-    let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let mut text = format!("{} sent by {}", counted(done.produced, "value"), counted(done.started, "feed"));
     let counts: [Count; 12] = [
-        (get(&counts.programs), "program", " run"),
-        (get(&counts.failures), "failure", ""),
+        (programs.programs, "program", " run"),
+        (programs.failures, "failure", ""),
         (done.ticks_congested, "run", FULL),
         (done.ticks_fresh, "run", FRESH),
-        (get(&counts.refused), "topic", " refused"),
+        (programs.refused, "topic", " refused"),
         (stats.unserved_total, "topic", " wanted that no route serves"),
-        (get(&counts.unwanted), "value", " of topics that nobody wanted"),
-        (get(&counts.skipped), "line", " skipped"),
+        (programs.unwanted, "value", " of topics that nobody wanted"),
+        (programs.skipped, "line", " skipped"),
         (stats.starts_deferred, "start", " held (starts_per_minute_max)"),
         (stats.starts_rejected, "start", " refused (starts_per_minute_max)"),
         (socket.delivered, "message", " delivered"),

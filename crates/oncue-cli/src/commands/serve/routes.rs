@@ -14,7 +14,6 @@ use super::produce::file::{self, Content, Tail};
 use super::produce::listing::Lister;
 use super::produce::shared::{Keeper, Shared, Topics, cannot_be_told};
 use super::produce::{Place, Tools, runs, stream};
-use super::program::journal::{ended, started};
 use crate::fail::Fail;
 
 /// The shared programs of a server. A program ends when its keeper is dropped.
@@ -40,7 +39,7 @@ pub(super) fn add(
 ) -> Result<Builder, Fail> {
     builder = observed(bounded(builder, config), observe);
     for route in &config.routes {
-        let (place, key) = (Place::new(tools), key(route));
+        let (place, key) = (Place::new(tools, route.pattern.to_string()), key(route));
         let planned = listed(planned(builder, route).key(&key), route, &place);
         builder = produced(planned, route, place, &key, keepers)?;
     }
@@ -176,8 +175,7 @@ fn produced(
         Source::Shared(running) => {
             let framing = running.framing;
             if !keepers.running.contains_key(key) {
-                let name = route.pattern.to_string().into_bytes();
-                let shared = Shared { place: place.clone(), name, running };
+                let shared = Shared { place: place.clone(), running };
                 keepers.running.insert(key.to_owned(), shared.start()?);
             }
             let topics = keepers.running.get(key).map(Keeper::topics).unwrap_or_default();
@@ -202,8 +200,8 @@ fn tell(place: &Place, topics: &Topics, framing: Framing, change: Change) {
             return;
         }
         (Change::Stopped(_), Some(_)) => return,
-        (Change::Started(_), None) => started(feed.topic()),
-        (Change::Stopped(_), None) => ended(feed.topic()),
+        (Change::Started(_), None) => place.log.started(feed.topic()),
+        (Change::Stopped(_), None) => place.log.ended(feed.topic()),
     }
     topics.change(change);
 }

@@ -17,9 +17,9 @@ use super::config::{Catalogue, Config, PASSED, Program, Route, Source};
 use super::missing::missing;
 use super::notify::Supervisor;
 use super::passed::Passed;
-use super::produce::shared::Logged;
-use super::produce::{Counts, Tools, count};
-use super::program::journal::{Log, remark};
+use super::produce::counts::{Counts, count};
+use super::produce::{Logged, Tools};
+use super::program::journal::{self, Log, complain, remark, warn};
 use super::program::launch::Launcher;
 use super::program::permits::Permits;
 use super::report::{report, sum_up};
@@ -30,6 +30,7 @@ use crate::connections;
 use crate::fail::Fail;
 use crate::output::counted;
 use crate::publisher::{self, LINGER};
+use crate::record::{Level, Record, Subject};
 use crate::signals::{Stop, Waited};
 use crate::stdio;
 use crate::wait::spawn;
@@ -46,7 +47,7 @@ pub(super) fn check(path: &Path) -> Result<(), Fail> {
     let config = read(path)?;
     let missing = missing(&config);
     if !missing.is_empty() {
-        return Err(Fail::Runtime(missing.join("\noncue serve: ")));
+        return Err(Fail::Runtime(missing.join("\n")));
     }
     config.security.read()?;
     let routes = counted(config.routes.len() as u64, "route");
@@ -60,6 +61,7 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
         .map_err(|why| Fail::Runtime(format!("the passed sockets cannot be used: {why}")))?;
     let asked = Asked::on_signals()?;
     let config = read(path)?;
+    journal::set_style(config.log.style, config.log.demand);
     let supervisor = Arc::new(Supervisor::of_environment().unwrap_or_else(|why| {
         remark(format!("the supervisor is told nothing: {why}"));
         Supervisor::none()
@@ -148,10 +150,10 @@ impl Server {
         connections::follow(&socket, "serve", stop)?;
         open(&socket, &mut places, &config, &binder)?;
         for missing in binder.passed.unused(&config.bind).into_iter().chain(missing(&config)) {
-            remark(missing);
+            warn(missing);
         }
         if let Some(line) = is_open_to_strangers(&config, &places) {
-            remark(line);
+            warn(line);
         }
         let mut keepers = Keepers::default();
         let builder = reporting(OnDemand::on(socket), &tools, observe.clone());
@@ -184,8 +186,8 @@ impl Server {
             Err(Fail::Signal(_)) => return Ok(()),
         };
         let status = format!("the config was not replaced: {}", why.lines().next().unwrap_or_default());
-        remark(why);
-        remark("the config was not replaced; the one before stays in force");
+        complain(why);
+        complain("the config was not replaced; the one before stays in force");
         Err(status)
     }
 
@@ -224,7 +226,7 @@ impl Server {
         self.keepers.retain(|key| keys.contains(key));
         let reloaded = reloaded?;
         for missing in missing(&config) {
-            remark(missing);
+            warn(missing);
         }
         let at_start = |config: &Config| {
             format!(
@@ -235,10 +237,13 @@ impl Server {
         if at_start(&self.config) != at_start(&config) {
             let text = "keys that have changed among [curve], [plain], status_prefix and those after it in `oncue serve --help` take \
                         effect when oncue is started again";
-            remark(text);
+            warn(text);
         }
         self.enforce(&config.rules);
         self.tools.permits.set(config.processes_max);
+        journal::set_style(config.log.style, config.log.demand);
+        let patterns: BTreeSet<_> = config.routes.iter().map(|route| route.pattern.to_string()).collect();
+        self.tools.counts.retain(|pattern| patterns.contains(pattern));
         self.config = config;
         Ok(reloaded)
     }
@@ -369,7 +374,7 @@ impl Binder {
 
 /// Logs failures of producers, and topics that no route serves; their subscribers are told as well.
 fn reporting(builder: Builder, tools: &Arc<Tools>, observe: Option<Observe>) -> Builder {
-    let (log, tools) = (Log::new(), tools.clone());
+    let (log, tools) = (Log::of(None), tools.clone());
     let unserved = Unserved::new();
     let builder = builder.tell_unserved(true).on_unserved(move |topic, why| unserved.remark(topic, why));
     builder.on_failure(move |feed, failure| {
@@ -378,17 +383,20 @@ fn reporting(builder: Builder, tools: &Arc<Tools>, observe: Option<Observe>) -> 
         }
         let why = match failure {
             Failure::Error(error) if error.is::<Logged>() => return,
-            Failure::Error(error) => format!("the program {error}"),
             other => other.to_string(),
         };
         count(&tools.counts.failures);
-        log.about(feed.topic(), &why);
+        log.add(Record {
+            event: Some("producer_failed"),
+            subject: Some(Subject::Topic(feed.topic())),
+            ..Record::new(Level::Error, &why)
+        });
     })
 }
 
 /// Reads and checks a config.
 fn read(path: &Path) -> Result<Config, Fail> {
-    Config::read(path, routes::check).map_err(|problems| Fail::Usage(problems.join("\noncue serve: ")))
+    Config::read(path, routes::check).map_err(|problems| Fail::Usage(problems.join("\n")))
 }
 
 /// The programs of a route.

@@ -1,11 +1,15 @@
 //! What production on demand has done and saved: plain data for users, and the counters it is made of.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use oncue_core::feeds::FeedsStats;
 pub use oncue_core::feeds::{FeedCounts, Phase};
+
+use super::counter::{add, get};
+use super::failure::Failure;
+use super::timings::Histogram;
 
 /// Counts of an [`OnDemand`](crate::demand::OnDemand): of the present as far as its runner has come, and since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,7 +51,7 @@ pub struct RouteStats {
     pub done: Done,
     /// For routes with a [`pace`](crate::demand::RouteBuilder::pace): values that were not produced since nobody wanted
     /// them, compared with a publisher that produces each topic of the catalogue in each period. Ticks left out for other
-    /// reasons are not among them. 0 if nothing is listed.
+    /// reasons are not among them. 0 if nothing is listed. It only grows.
     pub avoided: u64,
     /// Feeds that have published a value.
     pub first_values: u64,
@@ -56,6 +60,25 @@ pub struct RouteStats {
     pub first_value_time: Duration,
     /// The longest of these times.
     pub first_value_time_longest: Duration,
+    /// The distribution of these times.
+    pub first_value: Histogram,
+    /// How long producing took: the time of each call of the function of a periodic route or a batch, and each time that
+    /// other producers report by [`Feed::spent`](crate::demand::Feed::spent). Its sum is [`Done::producing`].
+    pub production: Histogram,
+    /// Why its producers failed.
+    pub failures: FailureCounts,
+}
+
+/// How many producers failed for each reason; together they are [`Done::failed`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FailureCounts {
+    /// They returned an error ([`Failure::Error`]).
+    pub error: u64,
+    /// They panicked ([`Failure::Panic`]).
+    pub panic: u64,
+    /// The system gave no thread for them ([`Failure::NoThread`]).
+    pub no_thread: u64,
 }
 
 /// What one running feed has done.
@@ -148,27 +171,33 @@ pub(crate) struct Counters {
     pub(crate) ticks_congested: AtomicU64,
     pub(crate) ticks_fresh: AtomicU64,
     pub(crate) producing_nanos: AtomicU64,
-    pub(crate) first_values: AtomicU64,
-    pub(crate) first_value_nanos: AtomicU64,
-    pub(crate) first_value_nanos_most: AtomicU64,
     pub(crate) starts_deferred: AtomicU64,
     pub(crate) starts_rejected: AtomicU64,
 }
 
-pub(crate) fn add(counter: &AtomicU64, n: u64) {
-    let before = counter.fetch_add(n, Ordering::Relaxed);
-    if before.checked_add(n).is_none() {
-        // A producer may say that it spent any time.
-        counter.store(u64::MAX, Ordering::Relaxed);
+/// The failures of one route, by their reasons.
+#[derive(Default)]
+pub(crate) struct Failures {
+    error: AtomicU64,
+    panic: AtomicU64,
+    no_thread: AtomicU64,
+}
+
+impl Failures {
+    pub(crate) fn count(&self, failure: &Failure) {
+        add(
+            match failure {
+                Failure::Error(_) => &self.error,
+                Failure::Panic(_) => &self.panic,
+                Failure::NoThread(_) => &self.no_thread,
+            },
+            1,
+        );
     }
-}
 
-pub(crate) fn get(counter: &AtomicU64) -> u64 {
-    counter.load(Ordering::Relaxed)
-}
-
-pub(crate) fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+    pub(crate) fn counts(&self) -> FailureCounts {
+        FailureCounts { error: get(&self.error), panic: get(&self.panic), no_thread: get(&self.no_thread) }
+    }
 }
 
 impl Counters {
@@ -186,12 +215,6 @@ impl Counters {
             ticks_fresh: get(&self.ticks_fresh),
             producing: Duration::from_nanos(get(&self.producing_nanos)),
         }
-    }
-
-    pub(crate) fn first_value(&self, after: Duration) {
-        add(&self.first_values, 1);
-        add(&self.first_value_nanos, nanos(after));
-        self.first_value_nanos_most.fetch_max(nanos(after), Ordering::Relaxed);
     }
 
     pub(crate) fn stats(&self, machine: &FeedsStats) -> OnDemandStats {

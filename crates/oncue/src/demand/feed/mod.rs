@@ -12,17 +12,19 @@ use std::{fmt, str};
 use oncue_core::feeds::FeedId;
 use oncue_pattern::Params;
 
-use self::counts::nanos;
+use self::counter::nanos;
+pub(crate) use self::counter::{add, get};
+pub(crate) use self::counts::Counters;
 pub use self::counts::{
-    Catalogued, Done, FeedCounts, OnDemandStats, Phase, RouteStats, TopicReport, TopicStats,
+    Catalogued, Done, FailureCounts, FeedCounts, OnDemandStats, Phase, RouteStats, TopicReport, TopicStats,
 };
-pub(crate) use self::counts::{Counters, add, get};
 pub(crate) use self::desk::{Desk, Note};
 pub use self::failure::{Failure, Produced, Stopped};
 pub use self::keep::LastLimits;
 pub(crate) use self::keep::{Fresh, Keep};
 use self::outlet::{Outlet, Put, Subject};
 pub(crate) use self::route::FeedRoute;
+pub use self::timings::Histogram;
 pub(crate) use self::value::Layout;
 use self::value::Value;
 use crate::Room;
@@ -31,6 +33,7 @@ use crate::op::{Op, Waiters};
 use crate::socket::XPub;
 use crate::sync::lock;
 
+mod counter;
 mod counts;
 mod desk;
 mod failure;
@@ -39,6 +42,7 @@ mod keep;
 mod outlet;
 mod quickness;
 mod route;
+mod timings;
 mod together;
 mod value;
 
@@ -66,6 +70,8 @@ struct Inner {
     said_fresh: AtomicBool,
     waiters: Waiters,
     counters: Counters,
+    /// How long its first value took, in nanoseconds, at least 1; 0 while there was none.
+    first_value_nanos: AtomicU64,
 }
 
 /// What a feed is made of.
@@ -98,6 +104,7 @@ impl Feed {
             said_fresh: AtomicBool::new(false),
             waiters: Waiters::default(),
             counters: Counters::default(),
+            first_value_nanos: AtomicU64::new(0),
             of,
         }));
         feed.count(|counters| &counters.started, 1);
@@ -235,7 +242,7 @@ impl Feed {
     }
 
     fn has_published(&self) -> bool {
-        get(&self.0.counters.first_values) > 0
+        get(&self.0.first_value_nanos) > 0
     }
 
     /// Counts values that were sent.
@@ -250,8 +257,8 @@ impl Feed {
         // The outlet is locked, so one value is the first.
         if !self.has_published() {
             let after = desk.now().saturating_sub(*since);
-            self.0.counters.first_value(after);
-            route.counters.first_value(after);
+            self.0.first_value_nanos.store(nanos(after).max(1), Ordering::Relaxed);
+            route.has_first_value(after);
             desk.tell(Note::Produced { id: *id, generation: *generation });
         }
     }
@@ -386,6 +393,7 @@ impl Feed {
     /// Counts and reports a failure that does not end the feed.
     pub(crate) fn report(&self, failure: &Failure) {
         self.count(|counters| &counters.failed, 1);
+        self.0.of.route.failures.count(failure);
         events::producer_failed(self.topic(), self.generation(), failure);
         if let Some(report) = &self.0.of.on_failure {
             // A report that panics cannot be reported; the count stands.
@@ -407,7 +415,9 @@ impl Feed {
     /// Counts time that went into producing, for producers whose time is not measured otherwise: see
     /// [`Done::producing`](crate::demand::Done::producing).
     pub fn spent(&self, time: Duration) {
-        self.count(|counters| &counters.producing_nanos, nanos(time));
+        add(&self.0.counters.producing_nanos, nanos(time));
+        add(&self.0.of.desk.counters.producing_nanos, nanos(time));
+        self.0.of.route.production.took(time);
     }
 
     /// Notes how long a call for this many feeds of the route took.
@@ -432,7 +442,7 @@ impl Feed {
 
     /// Counts the time of a call that produced this feed among others.
     pub(crate) fn count_call(&self, time: Duration) {
-        add(&self.0.of.route.counters.producing_nanos, nanos(time));
+        self.0.of.route.production.took(time);
     }
 
     pub(crate) fn stats(&self) -> TopicStats {
@@ -445,7 +455,7 @@ impl Feed {
             done: counters.done(),
             first_value_time: self
                 .has_published()
-                .then(|| Duration::from_nanos(get(&counters.first_value_nanos))),
+                .then(|| Duration::from_nanos(get(&self.0.first_value_nanos))),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::counts::nanos;
+use super::counter::nanos;
 
 /// Calls of a quick function take less than this on average. A wake-up takes less, but costs others their time too, and most of
 /// this is for writing the value to a peer. More in tests, which are built without optimization.

@@ -1,11 +1,14 @@
 //! What the feeds of one route have in common.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::counts::Counters;
+use super::counter::{get, nanos};
+use super::counts::{Counters, Failures, RouteStats};
 use super::keep::{self, Keep};
 use super::quickness::Quickness;
+use super::timings::Timings;
 use super::value::Layout;
 use crate::batch::Batch;
 use crate::error::Result;
@@ -28,11 +31,39 @@ pub(crate) struct FeedRoute {
     /// Whether its producers have a clock of their own, of which the route knows the period.
     pub(crate) paced: bool,
     pub(crate) counters: Counters,
+    /// The times to the first value, and the longest of them.
+    pub(crate) first_value: Timings,
+    pub(crate) first_value_nanos_most: AtomicU64,
+    pub(crate) production: Timings,
+    pub(crate) failures: Failures,
     /// How long a call of its function takes for one feed, on average over the last calls.
     pub(crate) quickness: Quickness,
 }
 
 impl FeedRoute {
+    /// A feed has published its first value, this long after it was to start.
+    pub(super) fn has_first_value(&self, after: Duration) {
+        self.first_value.took(after);
+        self.first_value_nanos_most.fetch_max(nanos(after), Ordering::Relaxed);
+    }
+
+    /// What its feeds have done. The rest is the runner's to say.
+    pub(crate) fn stats(&self) -> RouteStats {
+        let first_value = self.first_value.histogram();
+        let mut done = self.counters.done();
+        done.producing = self.production.sum();
+        RouteStats {
+            done,
+            first_values: first_value.count(),
+            first_value_time: first_value.sum(),
+            first_value_time_longest: Duration::from_nanos(get(&self.first_value_nanos_most)),
+            first_value,
+            production: self.production.histogram(),
+            failures: self.failures.counts(),
+            ..RouteStats::default()
+        }
+    }
+
     /// Sends a message of a topic, and keeps it if the route does that.
     pub(super) fn send(
         &self,

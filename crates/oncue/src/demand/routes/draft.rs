@@ -1,5 +1,6 @@
 //! A route as it was described, and whether it can be.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -206,6 +207,7 @@ impl Draft {
             admit: self.admit,
             feeds: Arc::new(feeds),
             listed: Mutex::new(Listed::default()),
+            avoided_most: AtomicU64::new(0),
         };
         Ok(Planned { route, run: Arc::new(run) })
     }

@@ -1,6 +1,7 @@
 //! The plan: the state machine and what runs for each of its routes; and how other routes take their place.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use oncue_core::feeds::{FeedCounts, Feeds, Limits, Route, RouteId, RoutesError};
 use oncue_core::topic::Hidden;
 use oncue_pattern::Pattern;
 
-use crate::demand::feed::{FeedRoute, RouteStats, get};
+use crate::demand::feed::{FeedRoute, RouteStats};
 use crate::demand::producers::{FillFn, Lister, Producer};
 use crate::error::{Error, Result};
 use crate::permission::{Admission, SubscribeRequest};
@@ -42,6 +43,8 @@ pub(crate) struct RouteRun {
     /// The part that its feeds use.
     pub(crate) feeds: Arc<FeedRoute>,
     pub(crate) listed: Mutex<Listed>,
+    /// The most values that were ever said to be avoided.
+    pub(crate) avoided_most: AtomicU64,
 }
 
 /// What a socket asks of one route when a peer subscribes.
@@ -151,20 +154,14 @@ impl RouteRun {
         let done = self.feeds.counters.done();
         let had = [done.produced, done.ticks_skipped, done.ticks_congested, done.ticks_fresh];
         let had = had.into_iter().fold(0, u64::saturating_add);
-        u64::try_from(periods).unwrap_or(u64::MAX).saturating_sub(had)
+        let avoided = u64::try_from(periods).unwrap_or(u64::MAX).saturating_sub(had);
+        // A first value comes before its period is over. What was reported is not taken back: readers take rates of it.
+        self.avoided_most.fetch_max(avoided, Ordering::Relaxed).max(avoided)
     }
 
     pub(crate) fn stats(&self, counts: FeedCounts, now: Duration) -> RouteStats {
-        let counters = &self.feeds.counters;
-        RouteStats {
-            pattern: self.pattern.to_string(),
-            now: counts,
-            done: counters.done(),
-            avoided: self.avoided(now),
-            first_values: get(&counters.first_values),
-            first_value_time: Duration::from_nanos(get(&counters.first_value_nanos)),
-            first_value_time_longest: Duration::from_nanos(get(&counters.first_value_nanos_most)),
-        }
+        let (pattern, avoided) = (self.pattern.to_string(), self.avoided(now));
+        RouteStats { pattern, now: counts, avoided, ..self.feeds.stats() }
     }
 }
 

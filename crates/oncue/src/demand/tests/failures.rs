@@ -32,6 +32,40 @@ fn a_thread_that_fails_starts_again_while_it_is_wanted() {
 }
 
 #[test]
+fn failures_are_counted_by_their_reasons() {
+    let od = OnDemand::bind(ENDPOINT)
+        .unwrap()
+        .route("f/{how:word}")
+        .backoff(PATIENCE, PATIENCE)
+        .thread(
+            |feed| if feed.param("how") == "panic" { panic!("on purpose") } else { Err("no luck".into()) },
+        )
+        .route("other")
+        .thread(|_| Ok(()))
+        .start()
+        .unwrap();
+    let _sub = subscriber(&od, &["f/panic", "f/a", "f/b", "other"]);
+    eventually("all have failed", || od.stats().now.failing == 3);
+    let stats = od.route_stats();
+    let of = |at: usize| (stats[at].failures.error, stats[at].failures.panic, stats[at].failures.no_thread);
+    assert_eq!((of(0), of(1), stats[0].done.failed), ((2, 1, 0), (0, 0, 0), 3));
+}
+
+#[test]
+fn what_was_avoided_only_grows() {
+    let topics: Vec<_> = (0..50).map(|i| format!("c/{i}")).collect();
+    let builder = OnDemand::bind(ENDPOINT).unwrap().route("c/{x}").catalogue(&topics);
+    let od = builder.every(ms(100), |_| "value").start().unwrap();
+    eventually("some are avoided", || od.route_stats()[0].avoided >= 50);
+    let before = od.route_stats()[0].avoided;
+    // Each of them has a value at once, between two ticks.
+    let sub = subscriber(&od, &["c/"]);
+    (0..50).for_each(|_| drop(text(&sub)));
+    eventually("all are counted", || od.stats().done.produced >= 50);
+    assert!(od.route_stats()[0].avoided >= before);
+}
+
+#[test]
 fn a_topic_whose_feed_failed_is_counted_while_it_waits() {
     let od = OnDemand::bind(ENDPOINT)
         .unwrap()

@@ -99,6 +99,11 @@ fn the_time_to_the_first_value_and_the_time_spent_are_measured() {
     assert_eq!(stats.first_values, 1);
     assert_eq!(stats.first_value_time, stats.first_value_time_longest);
     assert!(stats.first_value_time >= ms(30) && stats.done.producing >= ms(90), "{stats:?}");
+    assert_eq!((stats.first_value.count(), stats.first_value.sum()), (1, stats.first_value_time));
+    assert!(stats.production.count() >= 3, "{stats:?}");
+    assert_eq!(stats.production.sum(), stats.done.producing);
+    let quicker = stats.production.cumulative().find(|(bound, _)| *bound == Some(ms(25)));
+    assert_eq!(quicker, Some((Some(ms(25)), 0)), "each call takes 30 ms");
     let _quick = subscriber(&od, &["quick/1"]);
     eventually("it is counted for its own route", || od.route_stats()[1].done.produced > 3);
     assert_eq!(od.route_stats()[1].first_values, 1);
@@ -143,6 +148,7 @@ fn a_producer_with_a_clock_of_its_own_says_what_it_left_out() {
     thread::sleep(ms(100));
     let stats = &od.route_stats()[0];
     assert_eq!((stats.done.ticks_skipped, stats.done.ticks_congested, stats.done.producing), (4, 0, ms(30)));
+    assert_eq!(stats.production.cumulative().find(|(_, count)| *count > 0), Some((Some(ms(50)), 1)));
     let all = 3 * start.elapsed().as_millis() as u64 / 10;
     assert!(stats.avoided >= 30 - 5 && stats.avoided + 5 <= all, "{} of {all}", stats.avoided);
     let refused = OnDemand::bind(ENDPOINT).unwrap().route("m").pace(ms(0)).manual(|_| ()).start();

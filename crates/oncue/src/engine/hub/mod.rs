@@ -25,6 +25,7 @@ pub(crate) mod outbox;
 pub(crate) mod publishers;
 pub(crate) mod questions;
 mod reconsidered;
+pub(crate) mod refusals;
 pub(crate) mod reports;
 pub(crate) mod requests;
 pub(crate) mod send;
@@ -57,6 +58,7 @@ use self::members::Members;
 use self::outbox::{Bound, Outbox};
 use self::publishers::Publishers;
 use self::questions::Questions;
+use self::refusals::Refusals;
 use self::reports::{Report, Reports};
 use super::wire::backlog::Mark;
 use super::wire::slices::Direct;
@@ -227,7 +229,7 @@ pub(crate) struct Counters {
     pub(crate) received: AtomicU64,
     pub(crate) received_missed: AtomicU64,
     pub(crate) peers_lost: AtomicU64,
-    pub(crate) peers_refused: AtomicU64,
+    pub(crate) refusals: Refusals,
     pub(crate) peers_evicted: AtomicU64,
     pub(crate) rejected: AtomicU64,
     pub(crate) deferred: AtomicU64,
@@ -579,7 +581,7 @@ impl Hub {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let c = &self.counters;
         let turned_away = self.members.turned_away();
-        let store = self.last.look();
+        let (store, refusals) = (self.last.look(), c.refusals.stats());
         SocketStats {
             peers: get(&c.peers),
             sent: self.outbox.pushed(),
@@ -591,7 +593,8 @@ impl Hub {
             received_missed: get(&c.received_missed) + get(&self.inbound.dropped),
             received_replaced: get(&self.inbound.replaced),
             peers_lost: get(&c.peers_lost),
-            peers_refused: get(&c.peers_refused),
+            peers_refused: refusals.sum(),
+            refusals,
             peers_turned_away: turned_away.peers_max + turned_away.peers_per_address_max,
             quotas: c.met.stats(turned_away.peers_max, turned_away.peers_per_address_max),
             accepts_paused: turned_away.descriptors,

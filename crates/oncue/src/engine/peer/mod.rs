@@ -27,7 +27,6 @@ mod untold;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -226,7 +225,7 @@ impl<S: Stream> Peer<S> {
         match (end, &self.phase) {
             (End::Exceeded(Limit::Handshakes, error), _) => {
                 // The user is told of these together: a flood is not worth a line each.
-                self.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
+                self.hub.counters.refusals.count(&Cause::TurnedAway);
                 self.hub.counters.met.count(Limit::Handshakes);
                 events::peer_lost(socket, self.uid, address, error);
             }
@@ -234,8 +233,9 @@ impl<S: Stream> Peer<S> {
                 if let End::Exceeded(limit, _) = end {
                     self.hub.counters.met.count(*limit);
                 }
-                self.hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
-                self.hub.members.refused(*address, end.explain(Stage::Traffic).0, error.clone());
+                let cause = end.explain(Stage::Traffic).0;
+                self.hub.counters.refusals.count(&cause);
+                self.hub.members.refused(*address, cause, error.clone());
                 events::peer_refused(socket, self.uid, address, error);
             }
             (end, Phase::Handshake(beginning)) if end.is_by_peer() => {

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use super::mailbox::{Accepted, Letter};
 use super::telling::Departure;
 use super::timers::{Check, Timer};
 use super::{Shard, link_token, peer_token};
-use crate::connection::ConnectionEventKind;
+use crate::connection::{Cause, ConnectionEventKind};
 use crate::endpoint::Endpoint;
 use crate::engine::hub::inbox::flow::Source;
 use crate::engine::hub::{Hub, Note};
@@ -167,7 +166,7 @@ impl<N: Net> Shard<N> {
     /// Assigns a peer that came by listener `uid` to a shard, unless there are too many peers.
     fn accepted(&mut self, hub: &Arc<Hub>, stream: N::Stream, (listener, endpoint): (u64, Arc<Endpoint>)) {
         let Some((seat, turned_away)) = hub.members.enter(&stream.address(), &mut self.wakes) else {
-            hub.counters.peers_refused.fetch_add(1, Ordering::Relaxed);
+            hub.counters.refusals.count(&Cause::TurnedAway);
             return self.tell_turned_away(hub, &endpoint, stream.address());
         };
         let accepted = Accepted { hub: hub.clone(), stream, listener, endpoint, seat, turned_away };

@@ -28,6 +28,8 @@ pub(super) const DENY: Places = 1 << 9;
 pub(super) const CURVE: Places = 1 << 10;
 /// The table `plain`.
 pub(super) const PLAIN: Places = 1 << 11;
+/// The table `log`.
+pub(super) const LOG: Places = 1 << 12;
 
 pub(super) const PROGRAM: Places = RUNS | STREAM | SHARED;
 pub(super) const FILE: Places = LINES | CONTENT;
@@ -35,7 +37,7 @@ pub(super) const ROUTE: Places = PROGRAM | FILE;
 pub(super) const RULE: Places = ALLOW | DENY;
 
 /// The tables of a config, each with the places that it may be.
-const TABLES: [Places; 7] = [TOP, ROUTE, LISTING, LAST, RULE, CURVE, PLAIN];
+const TABLES: [Places; 8] = [TOP, ROUTE, LISTING, LAST, RULE, CURVE, PLAIN, LOG];
 
 /// Sets of places as messages call them, larger ones first.
 const NAMES: [(Places, &str); 9] = [
@@ -153,6 +155,8 @@ pub(super) const KEYS: &[Key] = &[
         "encrypts all connections with CURVE; begins with [curve]"),
     key("plain", TOP, Table, Said("nobody is asked"),
         "asks subscribers for user and password (PLAIN), without encryption; begins with [plain]"),
+    key("log", TOP, Table, Said("text"),
+        "how the lines on standard error are written: log = { format = \"json\", demand = false, time = true }"),
     key("status_prefix", TOP, Text, Said("not published"),
         "publishes the state of each topic (`active`, `stale`, `closed`, `unserved`) on this prefix followed by the topic"),
     key("observe", TOP, Text, Is("\"$oncue/\""),
@@ -336,6 +340,12 @@ pub(super) const KEYS: &[Key] = &[
         "as the client, where subscribers are the servers: the public key to trust, or a file with it"),
     key("users", PLAIN, Text, Required("\"users\""),
         "a file with a line NAME:HASH for each user, as `oncue passwd` writes it; it is read again when it changes"),
+    key("format", LOG, Choice(&["text", "json"]), Is("\"text\""),
+        "\"json\": each line is an object with `level`, `message`, and `time`, `event`, `topic`, `route`, `program`, `reason` where they apply"),
+    key("demand", LOG, Flag, Is("false"),
+        "whether the log has a line for each topic that begins and ends to be produced, as standard output has"),
+    key("time", LOG, Flag, Said("with \"json\" alone"),
+        "whether each line has the time, as in RFC 3339; systemd's journal has it anyway"),
     key("status", DENY, Text, Said("that the publisher does not allow it"),
         "the reason that a denied subscriber is told, if it understands it, as `oncue sub` does"),
 ];

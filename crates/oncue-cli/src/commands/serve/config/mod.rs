@@ -10,10 +10,10 @@ use oncue::{IpVersions, Options, SocksProxy};
 use oncue_observe::Observe;
 use toml::de::DeTable;
 
-use self::keys::{CURVE, PLAIN, ROUTE, RULE, TOP};
+use self::keys::{CURVE, LOG, PLAIN, ROUTE, RULE, TOP};
 pub(crate) use self::model::{
-    Catalogue, Config, Confinement, FilePath, Framing, PASSED, Program, Restart, Route, Running, Runs,
-    Source, Watched,
+    Catalogue, Config, Confinement, FilePath, Framing, Logging, PASSED, Program, Restart, Route, Running,
+    Runs, Source, Watched,
 };
 pub(crate) use self::page::help;
 use self::reader::{At, Keys, Problems, texts};
@@ -21,6 +21,7 @@ pub(crate) use self::reader::{Need, Needed, Problem};
 use self::rule::Origin;
 pub(crate) use self::user::User;
 use crate::args;
+use crate::record::Style;
 use crate::security::Places;
 
 mod guard;
@@ -130,6 +131,7 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
         processes_max: keys.take("processes_max"),
         status_prefix: keys.take("status_prefix"),
         observe: observe(&mut keys),
+        log: logging(&mut keys),
         security,
         options: options(&mut keys),
         rules,
@@ -200,6 +202,18 @@ fn options(keys: &mut Keys<'_, '_>) -> Options {
     };
     let options = system_options(keys, options);
     socks_proxy(keys, options)
+}
+
+/// The table `log`.
+fn logging(keys: &mut Keys<'_, '_>) -> Logging {
+    let mut plain = Logging { style: Style::PLAIN, demand: false };
+    if let Some(mut log) = table(keys, "log", LOG) {
+        let json = log.take::<String>("format") == "json";
+        let time = log.take::<Option<bool>>("time").unwrap_or(json);
+        plain = Logging { style: Style { json, time }, demand: log.take("demand") };
+        log.finish();
+    }
+    plain
 }
 
 /// The tables `curve` and `plain`.

@@ -12,6 +12,7 @@ use oncue::{OnFull, Options};
 use super::reader::Need;
 use super::rule::Rule;
 use super::user::User;
+use crate::record::Style;
 use crate::security::Places;
 
 /// How `bind` names sockets that were passed to this process: this and a name, or this alone for all of them.
@@ -32,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) observe: Option<String>,
     /// The options of the socket, which cannot change while it is open.
     pub(crate) options: Options,
+    pub(crate) log: Logging,
     /// Where its keys are, and those of its subscribers.
     pub(crate) security: Places,
     pub(crate) rules: Vec<Rule>,
@@ -40,6 +42,14 @@ pub(crate) struct Config {
     pub(crate) places: Vec<usize>,
     /// What must exist when the routes are at work. It is not a part of them: a route stays the same when it is moved.
     pub(crate) needs: Vec<Need>,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Logging {
+    pub(crate) style: Style,
+    /// Whether it tells which topics are produced.
+    pub(crate) demand: bool,
 }
 
 /// Topics, and where their values come from.
@@ -182,6 +192,12 @@ pub(crate) struct Confinement {
 }
 
 impl Program {
+    /// The program and its arguments, for people.
+    pub(crate) fn shown(&self) -> String {
+        let words: Vec<_> = self.command.iter().map(ToString::to_string).collect();
+        words.join(" ")
+    }
+
     /// The path of the program, if it is one; its name if it is searched for.
     pub(crate) fn located(&self, name: &OsStr) -> PathBuf {
         located(&self.directory, name)

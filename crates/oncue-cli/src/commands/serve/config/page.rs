@@ -1,12 +1,12 @@
 //! Prints the table of keys: as the help of `oncue serve`, and as the tables of docs/SERVE.md.
 
 use super::keys::{
-    CURVE, FILE, KEYS, Key, Kind, LAST, LISTING, PLAIN, PROGRAM, Places, ROUTE, RULE, SHARED, TOP, Without,
-    named,
+    CURVE, FILE, KEYS, Key, Kind, LAST, LISTING, LOG, PLAIN, PROGRAM, Places, ROUTE, RULE, SHARED, TOP,
+    Without, named,
 };
 
 /// The kinds of tables and of routes. A key is shown in each that may have it.
-const SECTIONS: [(&str, Places); 9] = [
+const SECTIONS: [(&str, Places); 10] = [
     ("Outside of routes", TOP),
     ("Each [[route]]", ROUTE),
     ("`keep_last = { ... }`", LAST),
@@ -16,6 +16,7 @@ const SECTIONS: [(&str, Places); 9] = [
     ("Each [[rule]]", RULE),
     ("[curve]", CURVE),
     ("[plain]", PLAIN),
+    ("`log = { ... }`", LOG),
 ];
 /// A key that all these routes may have is shown once, among those of all routes.
 const COMMON: Places = ROUTE & !SHARED;

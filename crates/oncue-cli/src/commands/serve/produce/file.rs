@@ -7,13 +7,15 @@ use std::time::{Duration, SystemTime};
 
 use oncue::demand::{Feed, Produced, Stopped, Ticks};
 
+use super::Place;
 use super::frames::too_long;
 use super::invocation::Wanted;
 use super::open::Named;
 use super::runs::trimmed;
-use super::{Place, count};
 use crate::commands::serve::config::Watched;
+use crate::commands::serve::program::verdict::{Failed, Reason};
 use crate::lines::{Line, Lines};
+use crate::record::Subject;
 
 const READ_BYTES: usize = 64 << 10;
 /// A file that was modified more recently than this may change again with the same timestamps.
@@ -23,10 +25,11 @@ const SAME_TIMES_MAX: Duration = Duration::from_secs(2);
 pub(crate) fn produce(watched: &Watched, reader: &mut dyn Reader, place: &Place, feed: &Feed) -> Produced {
     let named = Named::new(&watched.path, &Wanted::of(feed));
     let Some((named, _producing)) = place.begin(feed, named) else { return Ok(()) };
+    let subject = Subject::Topic(feed.topic());
     let mut value = |line: Line<'_>| match line {
         Line::Whole(line) => feed.publish(line),
         Line::Beginning(line) => {
-            place.skipped(feed.topic(), &too_long(line.len()));
+            place.skipped(subject, &too_long(line.len()));
             Ok(())
         }
     };
@@ -39,8 +42,8 @@ pub(crate) fn produce(watched: &Watched, reader: &mut dyn Reader, place: &Place,
             Err(Trouble::Stopped(stopped)) => return Err(stopped.into()),
             Err(Trouble::File(why)) if why == logged => {}
             Err(Trouble::File(why)) => {
-                count(&place.tools.counts.failures);
-                place.log.about(feed.topic(), &format!("the file cannot be read now: {why}"));
+                let failed = Failed::new(Reason::File, format!("cannot be read now: {why}"));
+                place.failed(subject, None, &failed);
                 logged = why;
             }
         }

@@ -5,10 +5,11 @@ use std::sync::{Mutex, PoisonError};
 use oncue::demand::Pattern;
 
 use super::runs::Output;
-use super::{Place, count, invocation};
+use super::{Place, invocation};
 use crate::commands::serve::config::Runs;
-use crate::commands::serve::program::verdict::End;
+use crate::commands::serve::program::verdict::{End, Failed};
 use crate::output::counted;
+use crate::record::Subject;
 
 /// Lists the topics of a route.
 pub(crate) struct Lister {
@@ -22,8 +23,7 @@ pub(crate) struct Lister {
 impl Lister {
     /// Runs the program. Returns the topics that it prints; if it fails, those of the last run that did not.
     pub(crate) fn list(&self) -> Vec<Vec<u8>> {
-        let name = format!("catalogue of {}", self.pattern);
-        let listed = self.run(name.as_bytes());
+        let listed = self.run();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(listed) = listed {
             *last = listed;
@@ -31,26 +31,27 @@ impl Lister {
         last.clone()
     }
 
-    fn run(&self, name: &[u8]) -> Option<Vec<Vec<u8>>> {
-        let Place { tools, log, .. } = &self.place;
+    fn run(&self) -> Option<Vec<Vec<u8>>> {
+        let tools = &self.place.tools;
         let (program, timeout) = (&self.listing.program, Some(self.listing.timeout));
         let mut command = invocation::topicless_command(&tools.launcher, program);
         let mut output = Output::new(&self.listing);
         let stopped = || tools.end.available();
-        let (end, _) = self.place.run(program, &mut command, &mut output, name, timeout, stopped);
+        let (end, _) =
+            self.place.run(program, &mut command, &mut output, Subject::Catalogue, timeout, stopped);
         match end {
-            End::Done => Some(self.topics(&output.bytes, name)),
+            End::Done => Some(self.topics(&output.bytes)),
             End::Stopped => None,
-            End::Failed(why) => {
-                count(&tools.counts.failures);
-                log.about(name, &format!("the program {why}; the list stays as it was"));
+            End::Failed(Failed { reason, why }) => {
+                let failed = Failed::new(reason, format!("{why}; the list stays as it was"));
+                self.place.failed(Subject::Catalogue, Some(program), &failed);
                 None
             }
         }
     }
 
     /// The lines that are topics of the route.
-    fn topics(&self, output: &[u8], name: &[u8]) -> Vec<Vec<u8>> {
+    fn topics(&self, output: &[u8]) -> Vec<Vec<u8>> {
         let mut foreign = 0;
         let lines = output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let ours = lines.filter(|line| {
@@ -61,7 +62,7 @@ impl Lister {
         let topics = ours.map(<[u8]>::to_vec).collect();
         if foreign > 0 {
             let lines = counted(foreign, "line");
-            self.place.log.about(name, &format!("skipped {lines} with no topic of the route"));
+            self.place.log.about(Subject::Catalogue, &format!("skipped {lines} with no topic of the route"));
         }
         topics
     }

@@ -7,24 +7,25 @@ use super::invocation::{self, Wanted};
 use crate::commands::serve::config::Runs;
 use crate::commands::serve::program::process::Work;
 use crate::commands::serve::program::verdict::End;
+use crate::record::Subject;
 
 /// Produces one topic until it is not wanted any more.
 pub(crate) fn produce(runs: &Runs, place: &Place, feed: &Feed) -> Produced {
     let command = invocation::command(&place.tools.launcher, &runs.program, &Wanted::of(feed));
     let Some((mut command, _producing)) = place.begin(feed, command) else { return Ok(()) };
-    let mut ticks = Ticks::new(feed, runs.every);
+    let (subject, mut ticks) = (Subject::Topic(feed.topic()), Ticks::new(feed, runs.every));
     loop {
         // The value before is good enough, or every subscriber would miss this one.
         if !feed.skip_for_freshness() && !feed.skip_for_congestion() {
             let mut output = Output::new(runs);
             let (program, timeout) = (&runs.program, Some(runs.timeout));
             let stopped = || feed.stopped();
-            let (end, took) = place.run(program, &mut command, &mut output, feed.topic(), timeout, stopped);
+            let (end, took) = place.run(program, &mut command, &mut output, subject, timeout, stopped);
             feed.spent(took);
             match end {
                 End::Stopped => return Ok(()),
                 End::Done => feed.publish(output.value())?,
-                End::Failed(why) => return Err(why.into()),
+                End::Failed(failed) => return Err(place.failed(subject, Some(program), &failed).into()),
             }
         }
         ticks.wait()?;

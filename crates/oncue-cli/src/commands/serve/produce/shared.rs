@@ -2,7 +2,6 @@
 //! values with their topics. It runs while any topic of the route is wanted.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::future::poll_fn;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,11 +13,12 @@ use oncue::demand::{Change, Feed};
 
 use super::burst::Burst;
 use super::frames::{Frames, Item, Said};
-use super::{Place, Run, count, invocation, remark};
+use super::{Place, Run, invocation, remark};
 use crate::commands::serve::config::{Framing, Restart, Running};
 use crate::commands::serve::program::process::Work;
-use crate::commands::serve::program::verdict::End;
+use crate::commands::serve::program::verdict::{End, Failed, Reason};
 use crate::fail::Fail;
+use crate::record::Subject;
 use crate::wait::{spawn, wait_until};
 
 /// How many bytes are prepared for the standard input of the program.
@@ -27,8 +27,6 @@ const INPUT_BYTES: usize = 64 << 10;
 /// A route that one program serves.
 pub(crate) struct Shared {
     pub(crate) place: Place,
-    /// How remarks name the program: the pattern of its route.
-    pub(crate) name: Vec<u8>,
     pub(crate) running: Running,
 }
 
@@ -233,7 +231,7 @@ impl Shared {
     }
 
     fn keep(&self, topics: &Topics) {
-        let Shared { place, name, running } = self;
+        let Shared { place, running } = self;
         let (program, idle) = (&running.program, running.idle);
         let mut failures = 0;
         while topics.wait_for(|state| state.wanted > 0, None) {
@@ -247,7 +245,7 @@ impl Shared {
             let mut values =
                 Values { shared: self, topics, frames, burst: Burst::default(), input: Vec::new() };
             let unneeded = until(|state, idle| state.ends_at(idle).is_some_and(|at| at <= Instant::now()));
-            let run = Run { program, name, timeout: None };
+            let run = Run { program, subject: Subject::Route, timeout: None };
             let (end, took) = place.run_now(&permit, run, &mut command, &mut values, unneeded);
             // Others may run programs during a pause.
             drop(permit);
@@ -259,31 +257,32 @@ impl Shared {
 
     /// Ends a feed that the program cannot produce now.
     fn fail(&self, feed: &Feed, why: &str) {
-        let why = format!("says: {}", remark(why));
+        if !feed.is_active() {
+            return;
+        }
+        let failed = Failed::new(Reason::Reported, format!("says: {}", remark(why)));
+        let failed = self.place.failed(Subject::Topic(feed.topic()), Some(&self.running.program), &failed);
         if self.running.restart == Restart::Never {
-            count(&self.place.tools.counts.failures);
-            self.place.log.about(feed.topic(), &format!("the program {why}"));
             feed.finish();
         } else {
-            feed.fail(why);
+            feed.fail(failed);
         }
     }
 
     /// Ends the feeds of a program that has ended; the library restarts them with their own backoff. The program has a
     /// backoff too, because subscribers can start further feeds at any time.
     fn end(&self, end: End, took: Duration, failures: &mut u32, topics: &Topics) {
-        let (why, failed) = match (end, self.running.restart) {
+        let (why, restarts) = match (end, self.running.restart) {
             (End::Stopped, _) => return,
-            (End::Done, restart) => ("ended".to_owned(), restart == Restart::Always),
-            (End::Failed(why), restart) => (why, restart != Restart::Never),
+            (End::Done, restart) => (Failed::new(Reason::Ended, "ended"), restart == Restart::Always),
+            (End::Failed(failed), restart) => (failed, restart != Restart::Never),
         };
-        count(&self.place.tools.counts.failures);
-        self.place.log.about(&self.name, &format!("the program {why}"));
+        let failed = self.place.failed(Subject::Route, Some(&self.running.program), &why);
         let pause = self.running.program.backoff.pause(failures, took);
         let feeds = topics.state().take_feeds();
         for feed in feeds {
-            if failed {
-                feed.fail(Logged);
+            if restarts {
+                feed.fail(failed.clone());
             } else {
                 feed.finish();
             }
@@ -291,18 +290,6 @@ impl Shared {
         topics.wait_for(|_| false, Some(Instant::now() + pause));
     }
 }
-
-/// The failure of a feed because its program has failed, which has been logged already.
-#[derive(Debug)]
-pub(crate) struct Logged;
-
-impl fmt::Display for Logged {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the shared program has ended")
-    }
-}
-
-impl std::error::Error for Logged {}
 
 impl Keeper {
     pub(crate) fn topics(&self) -> Topics {
@@ -368,8 +355,8 @@ impl Values<'_> {
         let Values { shared, topics, frames, burst, .. } = self;
         let (mut held, mut unwanted) = (Held { topics, state: None, last: None }, 0);
         let taken = cut(frames, &mut |item| match item {
-            Item::Skipped(what) => shared.place.skipped(&shared.name, &what),
-            Item::Said(None, _) => shared.place.skipped(&shared.name, "a JSON object without `topic`"),
+            Item::Skipped(what) => shared.place.skipped(Subject::Route, &what),
+            Item::Said(None, _) => shared.place.skipped(Subject::Route, "a JSON object without `topic`"),
             Item::Said(Some(topic), Said::Value(value)) if Burst::is_alone(&value) => {
                 match held.feed_alone(&topic) {
                     Some(feed) => burst.add(&feed, &value),

@@ -8,7 +8,8 @@ use super::invocation::{self, Wanted};
 use super::{Place, remark};
 use crate::commands::serve::config::{Restart, Running};
 use crate::commands::serve::program::process::Work;
-use crate::commands::serve::program::verdict::End;
+use crate::commands::serve::program::verdict::{End, Failed, Reason};
+use crate::record::Subject;
 
 /// Produces one topic until it is not wanted any more, or its program has ended.
 pub(crate) fn produce(running: &Running, place: &Place, feed: &Feed) -> Produced {
@@ -16,13 +17,18 @@ pub(crate) fn produce(running: &Running, place: &Place, feed: &Feed) -> Produced
     let command = invocation::command(&place.tools.launcher, program, &Wanted::of(feed));
     let Some((mut command, _producing)) = place.begin(feed, command) else { return Ok(()) };
     let frames = Frames::new(*framing, *line_bytes_max, false);
-    let mut values = Values { feed, place, frames, burst: Burst::default() };
-    let stopped = || feed.stopped();
-    let (end, _) = place.run(program, &mut command, &mut values, feed.topic(), None, stopped);
+    let mut values = Values { feed, place, frames, burst: Burst::default(), reported: false };
+    let (subject, stopped) = (Subject::Topic(feed.topic()), || feed.stopped());
+    let (end, _) = place.run(program, &mut command, &mut values, subject, None, stopped);
     match (end, restart) {
-        (End::Failed(why), _) => Err(why.into()),
+        (End::Failed(mut failed), _) => {
+            failed.reason = if values.reported { Reason::Reported } else { failed.reason };
+            Err(place.failed(subject, Some(program), &failed).into())
+        }
         // A program that is always restarted should not have ended.
-        (End::Done, Restart::Always) => Err("ended".into()),
+        (End::Done, Restart::Always) => {
+            Err(place.failed(subject, Some(program), &Failed::new(Reason::Ended, "ended")).into())
+        }
         (End::Done | End::Stopped, _) => Ok(()),
     }
 }
@@ -33,6 +39,8 @@ struct Values<'s> {
     place: &'s Place,
     frames: Frames,
     burst: Burst,
+    /// Whether the program has said itself that it has failed.
+    reported: bool,
 }
 
 impl Values<'_> {
@@ -40,19 +48,23 @@ impl Values<'_> {
         &mut self,
         cut: impl FnOnce(&mut Frames, &mut dyn FnMut(Item<'_>)) -> Result<(), String>,
     ) -> Result<(), String> {
-        let Values { feed, place, frames, burst } = self;
+        let Values { feed, place, frames, burst, reported } = self;
+        let subject = Subject::Topic(feed.topic());
         let mut outcome = Ok(());
         let taken = cut(frames, &mut |item| match item {
-            Item::Skipped(what) => place.skipped(feed.topic(), &what),
+            Item::Skipped(what) => place.skipped(subject, &what),
             Item::Said(Some(topic), _) if *topic != *feed.topic() => {
-                place.skipped(feed.topic(), "a value of another topic");
+                place.skipped(subject, "a value of another topic");
             }
             Item::Said(_, Said::Value(value)) => burst.add(feed, &value),
             Item::Said(_, Said::End) => {
                 burst.flush();
                 feed.finish();
             }
-            Item::Said(_, Said::Error(why)) => outcome = Err(format!("says: {}", remark(&why))),
+            Item::Said(_, Said::Error(why)) => {
+                *reported = true;
+                outcome = Err(format!("says: {}", remark(&why)));
+            }
         });
         // A stopped feed counts late values itself, and its program is being ended.
         burst.flush();

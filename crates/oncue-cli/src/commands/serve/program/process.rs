@@ -17,8 +17,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use super::guardian::Entry;
 use super::journal::{Log, REMARK_BYTES_MAX};
 use super::launch::{Launched, Launcher, Prepared};
-use super::verdict::{End, Verdict};
+use super::verdict::{End, Failed, Reason, Verdict};
 use crate::lines::{Line, Lines};
+use crate::record::{Level, Record, Subject};
 
 /// How many bytes are read at once.
 const READ_BYTES: usize = 64 << 10;
@@ -82,8 +83,8 @@ pub(crate) struct Limits {
 #[derive(Clone, Copy)]
 pub(crate) struct About<'a> {
     pub(crate) log: &'a Log,
-    /// What remarks are about: a topic, a route or a catalogue.
-    pub(crate) name: &'a [u8],
+    /// What remarks are about.
+    pub(crate) subject: Subject<'a>,
     /// The program and its arguments.
     pub(crate) command: &'a str,
 }
@@ -164,11 +165,11 @@ pub(crate) fn run(
     let takes_input = work.input(false).is_some();
     let mut process = match Process::start(launcher, prepared, takes_input, about) {
         Ok(process) => process,
-        Err(why) => return End::Failed(format!("cannot be started: {why}")),
+        Err(why) => return End::Failed(Failed::new(Reason::Start, format!("cannot be started: {why}"))),
     };
     match process.attend(work, stopped, limits) {
         Ok(end) => end,
-        Err(error) => End::Failed(format!("cannot be run: {error}")),
+        Err(error) => End::Failed(Failed::new(Reason::Start, format!("cannot be run: {error}"))),
     }
 }
 
@@ -240,7 +241,7 @@ impl<'a> Process<'a> {
             }
             if due.is_some_and(|due| due <= now) {
                 if told.is_none() {
-                    told = Some(End::Failed("took too long; see `timeout`".to_owned()));
+                    told = Some(End::Failed(Failed::new(Reason::Timeout, "took too long; see `timeout`")));
                 }
                 due = self.advance(limits, now);
             }
@@ -264,7 +265,7 @@ impl<'a> Process<'a> {
                 match read {
                     Ok(read) => pace.note(read, Instant::now()),
                     Err(why) if told.is_none() => {
-                        told = Some(End::Failed(why));
+                        told = Some(End::Failed(Failed::new(Reason::Output, why)));
                         due = self.terminate(limits, now);
                     }
                     Err(_) => {}
@@ -276,7 +277,7 @@ impl<'a> Process<'a> {
             if found.has_ended {
                 let status = self.finish(work, &mut buffer)?;
                 if let Err(why) = work.finish() {
-                    told.get_or_insert(End::Failed(why));
+                    told.get_or_insert(End::Failed(Failed::new(Reason::Output, why)));
                 }
                 return Ok(told.unwrap_or_else(|| self.verdict.judge(status)));
             }
@@ -378,9 +379,14 @@ impl<'a> Process<'a> {
     }
 
     fn remark_on_silence(&self) {
-        let About { log, name, command } = self.about;
+        let About { log, subject, command } = self.about;
         let text = format!("`{command}` runs and has written nothing yet: does it flush its output?");
-        log.about(name, &text);
+        log.add(Record {
+            event: Some("program_silent"),
+            subject: Some(subject),
+            program: Some(command),
+            ..Record::new(Level::Warning, &text)
+        });
     }
 
     /// Kills what is left of the group of a program that has ended, reads the rest of its output, and reaps it.
@@ -432,7 +438,7 @@ fn read<'b>(stream: &mut Option<impl Read>, buffer: &'b mut [u8]) -> Option<&'b 
 
 fn remark(about: About<'_>, verdict: &mut Verdict, line: Line<'_>) -> Result<(), Infallible> {
     if !verdict.takes(&line) {
-        about.log.said(about.name, line);
+        about.log.said(about.subject, about.command, line);
     }
     Ok(())
 }

@@ -24,7 +24,72 @@ pub(crate) enum End {
     /// It ended by itself, with success.
     Done,
     /// It failed, or was told to end, for this reason.
-    Failed(String),
+    Failed(Failed),
+}
+
+/// Why a program has failed: what it "does", such as "ended with status 1", and which kind of failure that is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failed {
+    pub(crate) reason: Reason,
+    pub(crate) why: String,
+}
+
+/// A kind of failures of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The program could not be started, or not be attended to.
+    Start,
+    /// It ended with a status other than 0.
+    Exit,
+    /// A signal ended it.
+    Signal,
+    /// It used more than it may.
+    Limit,
+    /// It ran for too long.
+    Timeout,
+    /// Its output was too large, or not as `framing` says.
+    Output,
+    /// It said itself that it has failed.
+    Reported,
+    /// It ended, and should go on.
+    Ended,
+    /// A file could not be read.
+    File,
+}
+
+impl Reason {
+    pub(crate) const ALL: [Reason; 9] = [
+        Reason::Start,
+        Reason::Exit,
+        Reason::Signal,
+        Reason::Limit,
+        Reason::Timeout,
+        Reason::Output,
+        Reason::Reported,
+        Reason::Ended,
+        Reason::File,
+    ];
+
+    /// Its name in the log and in metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Reason::Start => "start",
+            Reason::Exit => "exit",
+            Reason::Signal => "signal",
+            Reason::Limit => "limit",
+            Reason::Timeout => "timeout",
+            Reason::Output => "output",
+            Reason::Reported => "reported",
+            Reason::Ended => "ended",
+            Reason::File => "file",
+        }
+    }
+}
+
+impl Failed {
+    pub(crate) fn new(reason: Reason, why: impl Into<String>) -> Failed {
+        Failed { reason, why: why.into() }
+    }
 }
 
 /// What is known of a program for the judgement of its end.
@@ -68,25 +133,29 @@ impl Verdict {
     /// What its exit status means.
     pub(super) fn judge(&self, status: ExitStatus) -> End {
         if let Some(why) = self.refusal.as_ref().filter(|_| !status.success()) {
-            return End::Failed(format!("cannot be started: {why}"));
+            return End::Failed(Failed::new(Reason::Start, format!("cannot be started: {why}")));
         }
         let (signal, code) = (status.signal(), status.code().unwrap_or_default());
-        let how = match (status.success(), signal) {
+        let (reason, how) = match (status.success(), signal) {
             (true, _) => return End::Done,
-            (false, Some(signal)) => format!("ended by signal {signal}"),
-            (false, None) => format!("ended with status {code}"),
+            (false, Some(signal)) => (Reason::Signal, format!("ended by signal {signal}")),
+            (false, None) => (Reason::Exit, format!("ended with status {code}")),
         };
         // A shell passes on how its own program has ended.
         let signal = signal.or((code > SHELL_SIGNAL).then_some(code - SHELL_SIGNAL));
         let is = |known: Signal| signal == Some(known.as_raw());
         End::Failed(match self.cpu_max {
             Some(max) if is(Signal::XCPU) || (is(Signal::KILL) && self.used >= Some(max)) => {
-                format!("{how}: it used more than {} of processor time; see `cpu_max`", shown(max))
+                let max = shown(max);
+                Failed::new(
+                    Reason::Limit,
+                    format!("{how}: it used more than {max} of processor time; see `cpu_max`"),
+                )
             }
             _ if self.has_memory_max && (is(Signal::SEGV) || is(Signal::ABORT) || is(Signal::BUS)) => {
-                format!("{how}: perhaps it needs more memory; see `memory_max`")
+                Failed::new(reason, format!("{how}: perhaps it needs more memory; see `memory_max`"))
             }
-            _ => how,
+            _ => Failed::new(reason, how),
         })
     }
 }
@@ -112,7 +181,7 @@ mod tests {
     fn judged(confinement: &Confinement, used: Option<Duration>, status: i32) -> String {
         let verdict = Verdict { used, ..Verdict::of(confinement) };
         match verdict.judge(ExitStatus::from_raw(status)) {
-            End::Failed(why) => why,
+            End::Failed(failed) => failed.why,
             end => format!("{end:?}"),
         }
     }
@@ -146,6 +215,20 @@ mod tests {
     }
 
     #[test]
+    fn the_kind_of_a_failure_is_that_of_its_end() {
+        let cpu = Confinement { cpu_max: Some(SECOND), ..Confinement::default() };
+        for (status, expected) in [(1 << 8, Reason::Exit), (15, Reason::Signal), (24, Reason::Limit)] {
+            let end = Verdict::of(&cpu).judge(ExitStatus::from_raw(status));
+            assert!(matches!(&end, End::Failed(failed) if failed.reason == expected), "{end:?}");
+        }
+    }
+
+    #[test]
+    fn every_kind_has_its_own_counter() {
+        assert!(Reason::ALL.iter().enumerate().all(|(at, reason)| *reason as usize == at));
+    }
+
+    #[test]
     fn the_word_of_a_launcher_is_the_reason_and_is_not_logged() {
         let limited = Confinement { files_max: Some(64), ..Confinement::default() };
         let line = format!("{REFUSAL}no such thing");
@@ -154,7 +237,7 @@ mod tests {
         assert!(verdict.takes(&Line::Whole(line.as_bytes())));
         assert!(!verdict.takes(&Line::Whole(b"more")));
         let end = verdict.judge(ExitStatus::from_raw(127 << 8));
-        assert_eq!(end, End::Failed("cannot be started: no such thing".to_owned()));
+        assert_eq!(end, End::Failed(Failed::new(Reason::Start, "cannot be started: no such thing")));
         let mut others = Verdict::of(&Confinement::default());
         assert!(!others.takes(&Line::Whole(line.as_bytes())), "it has no launcher");
     }

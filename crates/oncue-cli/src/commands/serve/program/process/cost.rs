@@ -12,6 +12,7 @@ use super::{About, End, Limits, Work, run};
 use crate::commands::serve::config::Confinement;
 use crate::commands::serve::program::journal::Log;
 use crate::commands::serve::program::launch::Launcher;
+use crate::record::Subject;
 
 const PAIRS: usize = 200;
 const RATIO_MAX: f64 = 1.3;
@@ -61,7 +62,7 @@ impl Cost {
 /// The costs of a bare run and of one of the server, by turns.
 fn measured(words: &[&str]) -> (Cost, Cost) {
     let launcher = Launcher::direct();
-    let log = Log::new();
+    let log = Log::of(None);
     let program: Vec<OsString> = words.iter().map(Into::into).collect();
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..PAIRS {
@@ -75,7 +76,7 @@ fn measured(words: &[&str]) -> (Cost, Cost) {
             let mut prepared = launcher.prepare(&program, &Arc::new(Confinement::default()));
             let long = Duration::from_secs(60);
             let limits = Limits { deadline: None, stop_after: long, kill_after: long, silence_max: long };
-            let about = About { log: &log, name: b"cost", command: words[0] };
+            let about = About { log: &log, subject: Subject::Route, command: words[0] };
             let end = run(&launcher, &mut prepared, &mut output, &mut pending(), &limits, about);
             assert_eq!(end, End::Done);
         }));

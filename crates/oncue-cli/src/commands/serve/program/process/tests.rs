@@ -66,19 +66,19 @@ fn run_script(script: &str, work: &mut Collect, timeout: Option<Duration>, kill_
 }
 
 fn run_within(script: &str, work: &mut Collect, limits: &Limits) -> End {
-    let log = Log::new();
+    let log = Log::of(None);
     let words: Vec<OsString> = ["sh", "-c", script].map(OsString::from).to_vec();
     let launcher = Launcher::direct();
     let mut prepared = launcher.prepare(&words, &Arc::new(Confinement::default()));
     let (stops, ends_at) = (work.stops.clone(), work.ends_at);
     let over = move || stops.get() || ends_at.is_some_and(|at| at <= Instant::now());
     let mut stopped = poll_fn(|_| if over() { Poll::Ready(()) } else { Poll::Pending });
-    let about = About { log: &log, name: b"test", command: "sh" };
+    let about = About { log: &log, subject: Subject::Topic(b"test"), command: "sh" };
     run(&launcher, &mut prepared, work, &mut stopped, limits, about)
 }
 
 fn failed(end: &End, with: &str) {
-    assert!(matches!(end, End::Failed(why) if why.contains(with)), "{end:?}");
+    assert!(matches!(end, End::Failed(failed) if failed.why.contains(with)), "{end:?}");
 }
 
 /// Whether a process exists, or is a zombie.
