@@ -1,4 +1,5 @@
-//! `cargo xtask js`: the tests of the JavaScript client, by Node's own test runner.
+//! `cargo xtask js`: the tests of the JavaScript client and of the page, by Node's own test runner. Those of the page need a
+//! Chromium, and are skipped without one.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +12,8 @@ use crate::{Trouble, nothing_left};
 
 /// What only the tests use; the client depends on nothing.
 const PACKAGES: &[(&str, &str)] = &[("axe-core", "4.14.1"), ("jszmq", "0.1.2"), ("typescript", "5.9.3")];
+
+const FOLDERS: &[&str] = &["clients/js/test", "crates/oncue-cli/tests/page"];
 
 pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     nothing_left(args.get(1..).unwrap_or_default())?;
@@ -26,9 +29,10 @@ pub(crate) fn steps(filter: Option<&str>) -> Tally {
             return Tally { skipped: 1, ..Tally::default() };
         }
     };
-    let client = root().join("clients").join("js");
-    let tests = match test_files(&client.join("test")) {
-        Ok(tests) => tests,
+    let tests: std::io::Result<Vec<_>> =
+        FOLDERS.iter().map(|folder| test_files(&root().join(folder))).collect();
+    let tests = match tests {
+        Ok(tests) => tests.concat(),
         Err(why) => {
             println!("== js: FAILED, no tests: {why}");
             return Tally::ONE_FAILED;
@@ -40,14 +44,16 @@ pub(crate) fn steps(filter: Option<&str>) -> Tally {
     if let Some(filter) = filter {
         node.args(["--test-name-pattern", filter]);
     }
-    node.args(tests).current_dir(client).env("ONCUE_JS_MODULES", modules);
+    node.args(tests).current_dir(root()).env("ONCUE_JS_MODULES", modules);
     step::run("js", node, Counts::Tap)
 }
 
 fn test_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
     let mut files: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).collect();
-    files.retain(|file| file.to_string_lossy().ends_with(".test.js"));
+    let is_test =
+        |file: &PathBuf| [".test.js", ".test.mjs"].iter().any(|end| file.to_string_lossy().ends_with(end));
+    files.retain(is_test);
     files.sort();
     Ok(files)
 }

@@ -34,8 +34,8 @@ Chores:
   house [--at DIR]                Which module imports from which, import circles, violations of the rules, and lines
                                   per package; --at shows another checkout
   interop [FILTER]                Only the tests against foreign peers (needs python3; creates target/venv)
-  js [FILTER]                     Only the JavaScript client (needs node and npm; installs what its tests
-                                  use into target/js-*)
+  js [FILTER]                     Only the JavaScript client and the page (needs node, npm and for the page chromium;
+                                  installs what the tests use into target/js-*)
   package                         Only the Python package: builds the wheel, and runs its tests, pyzmq's tests and mypy
                                   (needs python3; creates target/python-*)  [--bench: W12 instead, with its options]
   costs [--update]                Instructions and allocations per message (needs valgrind), compared with the table in

@@ -37,8 +37,10 @@ export class Peer {
   #input = Buffer.alloc(0)
   #waiting = []
 
-  constructor(socket) {
+  /** `head`: that of the request, where somebody else has read it. */
+  constructor(socket, head = "") {
     this.socket = socket
+    this.head = head
     socket.on("data", (chunk) => this.#read(chunk))
     socket.on("error", () => {})
     socket.on("close", () => {
