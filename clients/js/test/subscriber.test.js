@@ -5,6 +5,7 @@ import { once } from "node:events"
 import { describe, test as anyTest } from "node:test"
 
 import { ConnectionError, NodeWebSocket, Subscriber } from "../node.js"
+import { Subscriber as Portable } from "../oncue.js"
 import { Server, bytes, frame, message } from "./server.js"
 
 const WEBSOCKETS = { "its own WebSocket": NodeWebSocket, "Node's WebSocket": globalThis.WebSocket }
@@ -290,6 +291,20 @@ for (const [name, WebSocket] of Object.entries(WEBSOCKETS)) {
     })
   })
 }
+
+describe("where there is no WebSocket", () => {
+  test("node.js brings its own, and oncue.js says so", async (context) => {
+    const { WebSocket } = globalThis
+    context.after(() => (globalThis.WebSocket = WebSocket))
+    globalThis.WebSocket = undefined
+    const server = await Server.start(context)
+    assert.throws(() => new Portable(server.url), { name: "TypeError", message: /import node\.js in place of oncue\.js/ })
+    const subscriber = new Subscriber(server.url, { topics: ["a"] })
+    context.after(() => subscriber.close())
+    const peer = await (await server.peer()).accept()
+    await peer.until(() => peer.wanted.has("a"))
+  })
+})
 
 describe("without a server", () => {
   const refused = (url, options, message) => assert.throws(() => new Subscriber(url, options), { message })

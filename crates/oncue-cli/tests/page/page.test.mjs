@@ -208,6 +208,21 @@ describe("the page", { skip }, () => {
     assert.deepEqual(mock.wanted, new Set())
   })
 
+  test("a page in the background wants nothing, until it is looked at again", async (context) => {
+    const { mock, page } = await opened(context)
+    await page.until(shows, ["clock", "nothing/", "prices/ACME", "prices/INIT"])
+    const turn = (state) => {
+      Object.defineProperty(document, "visibilityState", { value: state, configurable: true })
+      document.dispatchEvent(new Event("visibilitychange"))
+    }
+    await page.value(turn, "hidden")
+    while (mock.wanted.size > 0) await new Promise((resolve) => setTimeout(resolve, 50))
+    assert.equal(await page.value(status), "connected")
+    await page.value(turn, "visible")
+    while (mock.wanted.size < 4) await new Promise((resolve) => setTimeout(resolve, 10))
+    assert.equal(mock.peers.length, 1)
+  })
+
   test("nothing in a topic's name is taken for markup", async (context) => {
     const { mock, page } = await opened(context, { few: false })
     const nasty = "<img src=x onerror=alert(1)>\u202Etxt"
