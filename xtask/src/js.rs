@@ -39,8 +39,9 @@ pub(crate) fn steps(filter: Option<&str>) -> Tally {
         }
     };
     let mut node = Command::new("node");
-    // Node 20 has a WebSocket of its own behind this option; later versions accept it.
-    node.args(["--experimental-websocket", "--test", "--test-reporter", "tap"]);
+    // Node 20 has a WebSocket of its own behind the first option; later versions accept it. One file after the other, since one
+    // measures frames.
+    node.args(["--experimental-websocket", "--test", "--test-concurrency=1", "--test-reporter", "tap"]);
     if let Some(filter) = filter {
         node.args(["--test-name-pattern", filter]);
     }

@@ -14,6 +14,8 @@ class History {
   #next = 0
   #before
   rate = NaN
+  /** How many samples there have been: a line is drawn again only if there is another one. */
+  ticks = 0
 
   /** `count` at `time` seconds. A count that falls began anew. */
   take(count, time) {
@@ -43,6 +45,7 @@ class History {
   #put(rate) {
     this.#samples[this.#next] = rate
     this.#next = (this.#next + 1) % HISTORY
+    this.ticks += 1
   }
 }
 
@@ -92,6 +95,11 @@ class Table {
     const sign = descending ? -1 : 1
     return rows.sort((a, b) => sign * compared(a[sort], b[sort]))
   }
+}
+
+/** A row as it is told to the page: with the samples of its history. */
+function told({ history, ...row }) {
+  return history ? { ...row, samples: history.samples(), ticks: history.ticks } : row
 }
 
 /** What is unknown comes before all else. */
@@ -147,8 +155,7 @@ export class Model {
   /** The visible rows of a section. Rows of topics and routes have their histories. */
   window(section, query) {
     const found = this.tables[section].window(query)
-    const rows = found.rows.map(({ history, ...row }) => (history ? { ...row, samples: history.samples() } : row))
-    return { ...found, rows }
+    return { ...found, rows: found.rows.map(told) }
   }
 
   /** How many rows there are. */
@@ -160,19 +167,17 @@ export class Model {
   detail({ section, key }) {
     if (section === "topics") return this.#topic(key)
     const found = this.tables[section].find(key)
-    if (!found) return undefined
-    const { history, ...row } = found
-    return history ? { ...row, samples: history.samples() } : row
+    return found && told(found)
   }
 
   #topic(key) {
     const found = this.#topics.get(key)
     if (!found) return undefined
-    const { history, ...topic } = found
+    const topic = told(found)
     const prefixes = this.#prefixes.filter(({ prefix }) => topic.topic.startsWith(prefix))
     const peers = new Set(prefixes.flatMap(({ peers }) => peers))
     const wanted_by = [...peers].slice(0, PEERS_OF_A_TOPIC_MAX).map((id) => this.#addresses.get(id) ?? `peer ${id}`)
-    return { ...topic, samples: history.samples(), prefixes: prefixes.map(({ prefix }) => prefix), wanted_by, peers: peers.size }
+    return { ...topic, prefixes: prefixes.map(({ prefix }) => prefix), wanted_by, peers: peers.size }
   }
 
   #takeStats(stats) {
@@ -201,7 +206,7 @@ export class Model {
       history.take(topic.values, time)
       held.set(key, { ...topic, key, rate: history.rate, history })
     }
-    for (const unserved of without_topics(prefixes, topics)) {
+    for (const unserved of withoutTopics(prefixes, topics)) {
       held.set(unserved.key, { ...unserved, history: this.#topics.get(unserved.key)?.history ?? new History() })
     }
     this.#topics = held
@@ -224,9 +229,9 @@ export class Model {
 }
 
 /** Prefixes with which no topic begins: somebody wants them, and no route serves them. */
-function without_topics(prefixes, topics) {
+function withoutTopics(prefixes, topics) {
   const names = topics.map(({ topic }) => topic).sort()
-  const unserved = prefixes.filter(({ prefix }) => !names[first_from(names, prefix)]?.startsWith(prefix))
+  const unserved = prefixes.filter(({ prefix }) => !names[firstFrom(names, prefix)]?.startsWith(prefix))
   return unserved.map(({ prefix, prefix_base64, subscribers }) => ({
     key: `prefix:${prefix_base64 ?? prefix}`,
     topic: prefix,
@@ -238,7 +243,7 @@ function without_topics(prefixes, topics) {
 }
 
 /** Where the first of the sorted names stands that is not less than `name`. */
-function first_from(names, name) {
+function firstFrom(names, name) {
   let [low, high] = [0, names.length]
   while (low < high) {
     const middle = (low + high) >> 1

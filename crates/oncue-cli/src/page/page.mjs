@@ -6,11 +6,11 @@ const SILENT_MS = 4_000
 const HIDDEN_MS = 5_000
 const SECTIONS = ["topics", "routes", "peers", "events"]
 
-const by_id = (id) => document.getElementById(id)
+const byId = (id) => document.getElementById(id)
 const prefix = document.body.dataset.prefix
-const [status, status_text, about, search, pause] = ["status", "status-text", "about", "search", "pause"].map(by_id)
+const [status, statusText, about, search, pause] = ["status", "status-text", "about", "search", "pause"].map(byId)
 
-const code = new Blob([by_id("worker").textContent], { type: "text/javascript" })
+const code = new Blob([byId("worker").textContent], { type: "text/javascript" })
 const worker = new Worker(URL.createObjectURL(code), { type: "module" })
 
 let section = "topics"
@@ -19,15 +19,15 @@ let visible = true
 let paused = false
 /** The number of the last question, and of the last answer that was shown. */
 let asked = 0
-let shown_number = 0
+let shownNumber = 0
 let asking = false
 let connection = { name: "connecting" }
-let opened_at = 0
+let openedAt = 0
 let heard
 /** What the server has said last that is not of the schema. */
 let trouble
 
-const overview = new OverviewView(by_id("overview"))
+const overview = new OverviewView(byId("overview"))
 const detail = new DetailView(() => {
   selected = undefined
   look()
@@ -61,14 +61,14 @@ function ask() {
 function show({ number, windows, overview: values, counts, detail: found, heard: last }) {
   heard = last
   tell()
-  if (paused && number === shown_number) return
-  shown_number = number
-  if (values) show_overview(values, counts)
+  if (paused && number === shownNumber) return
+  shownNumber = number
+  if (values) showOverview(values, counts)
   for (const found of windows) tables[found.section].update(found)
   if (selected && heard) detail.update(found)
 }
 
-function show_overview(values, counts) {
+function showOverview(values, counts) {
   overview.update(values)
   const title = `${format.count(values.wanted)} wanted – Oncue`
   if (document.title !== title) document.title = title
@@ -83,22 +83,22 @@ function show_overview(values, counts) {
 function tell() {
   const [state, text] = told()
   status.dataset.state = state
-  write(status_text, text)
+  write(statusText, text)
 }
 
 function told() {
   if (connection.name === "connecting") return ["connecting", "connecting"]
   if (connection.name === "closed") return ["closed", `not connected: ${connection.reason}; trying again`]
   if (trouble) return ["silent", `connected; this page does not understand ${trouble}`]
-  const last = Math.max(heard ?? 0, opened_at)
+  const last = Math.max(heard ?? 0, openedAt)
   if (!visible || Date.now() - last < SILENT_MS) return ["open", "connected"]
-  if (heard > opened_at) return ["silent", `connected; no data since ${format.time(heard / 1000)}`]
+  if (heard > openedAt) return ["silent", `connected; no data since ${format.time(heard / 1000)}`]
   return ["silent", `connected; the server says nothing under ${prefix}: that is off there, or a rule denies it`]
 }
 
 function choose(name) {
   section = SECTIONS.includes(name) ? name : "topics"
-  for (const each of SECTIONS) by_id(each).hidden = each !== section
+  for (const each of SECTIONS) byId(each).hidden = each !== section
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.section === section) link.setAttribute("aria-current", "true")
     else link.removeAttribute("aria-current")
@@ -106,7 +106,7 @@ function choose(name) {
   look()
 }
 
-function set_paused(value) {
+function setPaused(value) {
   paused = value
   pause.setAttribute("aria-pressed", `${paused}`)
   look()
@@ -116,25 +116,25 @@ function set_paused(value) {
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("dialog")) return
   if (event.target === search) {
-    if (event.key === "Escape") clear_search()
+    if (event.key === "Escape") clearSearch()
     return
   }
   const at = Number(event.key)
   if (event.key === "/") search.focus()
-  else if (event.key === "p") set_paused(!paused)
+  else if (event.key === "p") setPaused(!paused)
   else if (SECTIONS[at - 1]) location.hash = SECTIONS[at - 1]
   else return
   event.preventDefault()
 }
 
-function clear_search() {
+function clearSearch() {
   search.value = ""
   search.blur()
   searched()
 }
 
 function searched() {
-  for (const table of Object.values(tables)) table.to_top()
+  for (const table of Object.values(tables)) table.toTop()
   look()
 }
 
@@ -156,7 +156,7 @@ worker.onmessage = ({ data }) => {
   else if (data.kind === "state") {
     connection = data.state
     if (connection.name === "open") {
-      opened_at = Date.now()
+      openedAt = Date.now()
       trouble = undefined
     }
     tell()
@@ -170,7 +170,7 @@ addEventListener("hashchange", () => choose(location.hash.slice(1)))
 addEventListener("keydown", pressed)
 document.addEventListener("visibilitychange", visibility)
 search.addEventListener("input", searched)
-pause.addEventListener("click", () => set_paused(!paused))
+pause.addEventListener("click", () => setPaused(!paused))
 setInterval(tell, 1_000)
 
 const url = new URL(location.href)

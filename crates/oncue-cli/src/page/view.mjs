@@ -3,7 +3,10 @@
 const ROW = 36
 /** Rows beside the visible ones, so that a short scroll needs no answer of the worker. */
 const OVERSCAN = 12
-const LINE = { width: 84, height: 24 }
+/** Rows come and go this many at a time: most frames of a scroll change nothing in the document. */
+const STEP = 16
+/** What a line is drawn in; it is stretched to its place. */
+const LINE = { width: 90, height: 24 }
 
 const count = new Intl.NumberFormat("en", { maximumFractionDigits: 0 })
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 })
@@ -13,7 +16,7 @@ const known = (value) => typeof value === "number" && Number.isFinite(value)
 
 const format = {
   count: (value) => (known(value) ? (value < 100_000 ? count : compact).format(value) : "–"),
-  rate: (value) => (known(value) ? (value < 100 ? precise : format_count).format(value) : "–"),
+  rate: (value) => (known(value) ? (value < 100 ? precise : formatCount).format(value) : "–"),
   seconds(value) {
     if (!known(value)) return "–"
     if (value < 1) return `${precise.format(value * 1000)} ms`
@@ -28,7 +31,7 @@ const format = {
   time: (value) => (known(value) ? new Date(value * 1000).toLocaleTimeString(undefined, { hour12: false }) : "–"),
   text: (value) => (value === undefined || value === null || value === "" ? "–" : `${value}`),
 }
-const format_count = { format: (value) => format.count(value) }
+const formatCount = { format: (value) => format.count(value) }
 
 /** The columns of each table. `wide` ones are left out on a phone; a `width` is in pixels, and one on a phone is `phone`. */
 const COLUMNS = {
@@ -97,31 +100,28 @@ function write(node, text) {
   if (node.textContent !== text) node.textContent = text
 }
 
-let colour
-const read_colour = () => (colour = getComputedStyle(document.documentElement).getPropertyValue("--accent"))
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", read_colour)
+/** A line, to be drawn: an SVG, which costs half of what a canvas costs when many come and go. */
+function line() {
+  const made = (name) => document.createElementNS("http://www.w3.org/2000/svg", name)
+  const svg = made("svg")
+  svg.setAttribute("viewBox", `0 0 ${LINE.width} ${LINE.height}`)
+  svg.setAttribute("preserveAspectRatio", "none")
+  svg.append(made("path"))
+  return svg
+}
 
 /** Draws values a second over the last minute, from 0 to their maximum. */
-function draw(canvas, samples, { width, height }) {
-  const scale = devicePixelRatio || 1
-  canvas.width = width * scale
-  canvas.height = height * scale
-  const pen = canvas.getContext("2d")
-  pen.scale(scale, scale)
-  pen.strokeStyle = colour ?? read_colour()
-  pen.lineWidth = 1.5
-  pen.lineJoin = "round"
+function draw(svg, samples) {
   const top = samples.reduce((top, sample) => (sample > top ? sample : top), 0)
-  const step = width / (samples.length - 1)
-  pen.beginPath()
+  const step = LINE.width / (samples.length - 1)
+  let path = ""
   samples.forEach((sample, at) => {
-    const y = top > 0 ? height - 2 - (sample / top) * (height - 4) : height - 2
-    const begins = at === 0 || Number.isNaN(samples[at - 1])
     if (Number.isNaN(sample)) return
-    if (begins) pen.moveTo(at * step, y)
-    else pen.lineTo(at * step, y)
+    const begins = at === 0 || Number.isNaN(samples[at - 1])
+    const y = top > 0 ? LINE.height - 2 - (sample / top) * (LINE.height - 4) : LINE.height - 2
+    path += `${begins ? "M" : "L"}${(at * step).toFixed(1)} ${y.toFixed(1)}`
   })
-  pen.stroke()
+  svg.firstChild.setAttribute("d", path)
 }
 
 /** A table in a region that scrolls. It has as many rows as are visible, and room for the others. */
@@ -138,6 +138,7 @@ class TableView {
   #rows = new Map()
   #order = {}
   #asked = { from: 0, to: 40 }
+  #height = 0
 
   /** `changed()` when other rows are needed, `opened(name, key)` when a row is chosen. */
   constructor(region, changed, opened) {
@@ -149,7 +150,10 @@ class TableView {
     this.#order = SORTS[this.#name] ?? {}
     this.#build()
     region.addEventListener("scroll", () => this.#scrolled(), { passive: true })
-    new ResizeObserver(() => this.#scrolled()).observe(region)
+    new ResizeObserver(([{ contentRect }]) => {
+      this.#height = contentRect.height
+      this.#scrolled()
+    }).observe(region)
   }
 
   query(search) {
@@ -162,12 +166,12 @@ class TableView {
     this.#top.style.height = `${from * ROW}px`
     this.#bottom.style.height = `${Math.max(0, matched - from - rows.length) * ROW}px`
     this.#place(rows, from)
-    if (typeof focused === "string") this.#keep_focus(focused)
+    if (typeof focused === "string") this.#keepFocus(focused)
     this.#empty.hidden = matched > 0
     write(this.#empty, total > 0 ? "Nothing matches the search." : EMPTY[this.#name])
   }
 
-  to_top() {
+  toTop() {
     this.#region.scrollTop = 0
   }
 
@@ -189,7 +193,7 @@ class TableView {
     const space = (cell) => element("tbody", { "aria-hidden": "true" }, element("tr", { class: "space" }, cell))
     this.#table.append(element("colgroup", {}, ...cols), element("thead", {}, head), space(this.#top), this.#body, space(this.#bottom))
     this.#region.append(this.#table, this.#empty)
-    this.#show_order()
+    this.#showOrder()
   }
 
   #heading({ field, label, format: kind, wide, fixed }) {
@@ -204,12 +208,12 @@ class TableView {
   #sort(field, number) {
     const same = this.#order.sort === field
     this.#order = { sort: field, descending: same ? !this.#order.descending : number }
-    this.#show_order()
-    this.to_top()
+    this.#showOrder()
+    this.toTop()
     this.#changed()
   }
 
-  #show_order() {
+  #showOrder() {
     for (const heading of this.#table.querySelectorAll("th[data-field]")) {
       const sorted = heading.dataset.field === this.#order.sort
       if (sorted) heading.setAttribute("aria-sort", this.#order.descending ? "descending" : "ascending")
@@ -218,8 +222,9 @@ class TableView {
   }
 
   #scrolled() {
-    const from = Math.max(0, Math.floor(this.#region.scrollTop / ROW) - OVERSCAN)
-    const to = from + Math.ceil(this.#region.clientHeight / ROW) + 2 * OVERSCAN
+    const first = Math.max(0, Math.floor(this.#region.scrollTop / ROW) - OVERSCAN)
+    const from = first - (first % STEP)
+    const to = from + STEP + Math.ceil(this.#height / ROW) + 2 * OVERSCAN
     if (from === this.#asked.from && to === this.#asked.to) return
     this.#asked = { from, to }
     this.#changed()
@@ -254,9 +259,10 @@ class TableView {
     const classes = [kind, mark, shown && shown !== "time" && "number", wide && "wide"].filter(Boolean).join(" ")
     const outer = element(kind === "name" ? "th" : "td", { class: classes || undefined, scope: kind === "name" ? "row" : undefined })
     if (kind === "line") {
-      const canvas = element("canvas", { "aria-hidden": "true" })
-      outer.append(canvas)
-      return { outer, inner: canvas }
+      const svg = line()
+      svg.setAttribute("aria-hidden", "true")
+      outer.append(svg)
+      return { outer, inner: svg }
     }
     if (kind !== "name") return { outer, inner: outer }
     const button = element("button", { type: "button" })
@@ -269,15 +275,20 @@ class TableView {
     row.element.classList.toggle("slow", data.missed > 0)
     this.#columns.forEach(({ field, kind, format: shown = "text" }, at) => {
       const { outer, inner } = row.cells[at]
-      if (kind === "line") return draw(inner, data.samples, LINE)
+      if (kind === "line") return this.#line(row, inner, data)
       write(inner, format[shown](data[field]))
       if (kind === "state") outer.dataset.state = data[field]
       if (shown === "text" && inner.textContent.length > 12) outer.title = inner.textContent
     })
   }
 
+  #line(row, svg, { samples, ticks }) {
+    if (row.ticks !== ticks) draw(svg, samples)
+    row.ticks = ticks
+  }
+
   /** A row that has moved has lost the focus; if it is gone, the region gets it. */
-  #keep_focus(key) {
+  #keepFocus(key) {
     const button = this.#rows.get(key)?.element.querySelector("button")
     if (button !== document.activeElement) (button ?? this.#region).focus({ preventScroll: true })
   }
@@ -318,11 +329,13 @@ class OverviewView {
 class DetailView {
   #dialog = document.getElementById("detail")
   #title = document.getElementById("detail-title")
-  #line = document.getElementById("detail-line")
+  #figure = document.getElementById("detail-line")
+  #line = line()
   #fields = document.getElementById("detail-fields")
   #values = new Map()
 
   constructor(closed) {
+    this.#figure.append(this.#line)
     this.#dialog.addEventListener("close", closed)
   }
 
@@ -330,7 +343,7 @@ class DetailView {
     this.#fields.replaceChildren()
     this.#values.clear()
     write(this.#title, title)
-    this.#line.hidden = true
+    this.#figure.hidden = true
     this.#dialog.showModal()
   }
 
@@ -338,9 +351,9 @@ class DetailView {
   update(detail) {
     this.#field("present", detail ? "yes" : "no longer; this is the last that was known")
     if (!detail) return
-    const { samples, key, ...fields } = detail
-    this.#line.hidden = !samples
-    if (samples) draw(this.#line, samples, { width: this.#line.clientWidth, height: 96 })
+    const { samples, ticks, key, ...fields } = detail
+    this.#figure.hidden = !samples
+    if (samples) draw(this.#line, samples)
     for (const [name, value] of Object.entries(fields)) this.#field(name, shown(name, value))
   }
 

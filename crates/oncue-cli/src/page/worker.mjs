@@ -25,7 +25,7 @@ function want(names) {
   wanted = names
 }
 
-function names_for({ visible, section, selected }) {
+function namesFor({ visible, section, selected }) {
   if (!visible) return new Set()
   const peers = section === "peers" || selected !== undefined
   return new Set(peers ? [...ALWAYS, "peers"] : ALWAYS)
@@ -40,7 +40,7 @@ function show() {
   postMessage({ kind: "show", number: look.number, overview: model.overview(), counts: model.counts(), windows, detail, heard })
 }
 
-function show_soon() {
+function showSoon() {
   timer ??= setTimeout(show, SHOW_MS)
 }
 
@@ -52,7 +52,7 @@ async function read() {
     } catch (error) {
       postMessage({ kind: "trouble", text: `${message.topic}: ${error.message}` })
     }
-    show_soon()
+    showSoon()
   }
 }
 
@@ -74,7 +74,7 @@ onmessage = ({ data }) => {
     begin(data.url)
   } else if (data.kind === "look") {
     look = data
-    want(names_for(data))
+    want(namesFor(data))
     show()
   }
 }

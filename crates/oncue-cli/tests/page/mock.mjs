@@ -10,7 +10,7 @@ import { Peer, message } from "../../../../clients/js/test/server.js"
 const SOURCES = new URL("../../src/page/", import.meta.url)
 const CLIENT = new URL("../../../../clients/js/oncue.js", import.meta.url)
 
-const hash_of = (text) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`
+const hashOf = (text) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`
 
 /** The page as the server sends it: each `{{name}}` is replaced by the file of that name. */
 export async function assembled(prefix = "$oncue/") {
@@ -26,7 +26,7 @@ export async function assembled(prefix = "$oncue/") {
 export function policy(html) {
   const style = /<style>([^]*?)<\/style>/.exec(html)[1]
   const script = /<script type="module">([^]*?)<\/script>/.exec(html)[1]
-  const sources = `script-src ${hash_of(script)}; style-src ${hash_of(style)}; img-src data:; worker-src blob:; connect-src 'self'`
+  const sources = `script-src ${hashOf(script)}; style-src ${hashOf(style)}; img-src data:; worker-src blob:; connect-src 'self'`
   return `default-src 'none'; ${sources}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
 }
 

@@ -4,13 +4,13 @@ import assert from "node:assert/strict"
 import { readFile } from "node:fs/promises"
 import { after, before, describe, test as anyTest } from "node:test"
 
-import { skip as no_modules, locate } from "../../../../clients/js/test/modules.js"
+import { skip as noModules, locate } from "../../../../clients/js/test/modules.js"
 import { Chromium, skip } from "./chromium.mjs"
 import { Mock } from "./mock.mjs"
 
 const test = (name, body) => anyTest(name, { timeout: 60_000 }, body)
 
-const shows = (names_shown) => JSON.stringify([...document.querySelectorAll("section:not([hidden]) .table:not(.short) tbody th")].map((cell) => cell.innerText)) === JSON.stringify(names_shown)
+const shows = (namesShown) => JSON.stringify([...document.querySelectorAll("section:not([hidden]) .table:not(.short) tbody th")].map((cell) => cell.innerText)) === JSON.stringify(namesShown)
 const tile = (name) => document.querySelector(`[data-tile="${name}"]`).innerText
 const status = () => document.getElementById("status").innerText
 
@@ -236,7 +236,7 @@ describe("the page", { skip }, () => {
     dark: { media: { "prefers-color-scheme": "dark" } },
     phone: { width: 360, height: 740, scale: 2 },
   })) {
-    anyTest(`axe finds nothing to complain about, ${name}`, { timeout: 60_000, skip: no_modules }, async (context) => {
+    anyTest(`axe finds nothing to complain about, ${name}`, { timeout: 60_000, skip: noModules }, async (context) => {
       const { mock, page } = await opened(context, { options })
       await page.until(shows, ["clock", "nothing/", "prices/ACME", "prices/INIT"])
       // Through the protocol, since the page's policy allows no other script.
