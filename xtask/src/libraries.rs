@@ -1,7 +1,7 @@
 //! Other libraries with which the tests of lab/interop exchange messages, beside pyzmq. Each is installed once, into a directory
 //! of the target directory. A machine that cannot install one runs the other tests.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::package::{Interpreter, interpreters};
@@ -43,12 +43,16 @@ pub(crate) fn zeromq_js() -> Result<PathBuf, String> {
         return Ok(package);
     }
     println!("== zeromq.js: creating {}", home.display());
-    let _ = std::fs::remove_dir_all(&home);
-    std::fs::create_dir_all(&home).map_err(|why| why.to_string())?;
-    let mut npm = Command::new("npm");
-    // It carries what was built for this system: no script needs to run.
-    npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]).arg(&home);
-    succeed(npm.arg(format!("zeromq@{ZEROMQ_JS}")))?;
+    npm_install(&home, &[("zeromq", ZEROMQ_JS)])?;
     works()?;
     Ok(package)
+}
+
+/// Installs packages of npm, by name and version, into a new directory `home`. No script of a package is run.
+pub(crate) fn npm_install(home: &Path, packages: &[(&str, &str)]) -> Result<(), String> {
+    let _ = std::fs::remove_dir_all(home);
+    std::fs::create_dir_all(home).map_err(|why| why.to_string())?;
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]).arg(home);
+    succeed(npm.args(packages.iter().map(|(name, version)| format!("{name}@{version}"))))
 }

@@ -6,6 +6,7 @@ mod deny;
 mod fuzz;
 mod house;
 mod interop;
+mod js;
 mod leftovers;
 mod libraries;
 mod miri;
@@ -33,6 +34,8 @@ Chores:
   house [--at DIR]                Which module imports from which, import circles, violations of the rules, and lines
                                   per package; --at shows another checkout
   interop [FILTER]                Only the tests against foreign peers (needs python3; creates target/venv)
+  js [FILTER]                     Only the JavaScript client and the page (needs node, npm and for the page chromium;
+                                  installs what the tests use into target/js-*)
   package                         Only the Python package: builds the wheel, and runs its tests, pyzmq's tests and mypy
                                   (needs python3; creates target/python-*)  [--bench: W12 instead, with its options]
   costs [--update]                Instructions and allocations per message (needs valgrind), compared with the table in
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         "costs" => costs::run(&args),
         "deny" => deny::run(&args),
         "interop" => interop::run(&args),
+        "js" => js::run(&args),
         "sim" => sim::run(&args),
         "fuzz" => fuzz::run(&args),
         "miri" => miri::run(&args),

@@ -52,6 +52,8 @@ pub(crate) enum Counts {
     TestResults,
     /// The command ends with a line as of pytest, `3 failed, 40 passed, 1 skipped in 2.1s`.
     Pytest,
+    /// The command ends with lines as of Node's test runner, `# pass 40`, `# fail 3`.
+    Tap,
 }
 
 /// Runs one step, shows the command and the time, and shows the whole output if it fails.
@@ -100,6 +102,11 @@ fn execute(mut command: Command, counts: Counts) -> std::io::Result<Ran> {
             println!("   {}", line.trim());
             ran.tally = result;
         }
+        if counts == Counts::Tap
+            && let Some(result) = tap_result(&line)
+        {
+            ran.tally.add(result);
+        }
         if counts == Counts::TestResults {
             show_progress(&line);
             if let Some(result) = test_result(&line) {
@@ -123,7 +130,7 @@ fn judge(counts: Counts, success: bool, tally: Tally) -> Tally {
     match counts {
         Counts::AsOne if success => Tally::ONE_PASSED,
         Counts::AsOne => Tally::ONE_FAILED,
-        Counts::TestResults | Counts::Pytest => {
+        Counts::TestResults | Counts::Pytest | Counts::Tap => {
             let silent = success && tally.passed == 0;
             let died = !success && tally.failed == 0;
             let extra = u64::from(silent || died);
@@ -151,6 +158,18 @@ fn test_result(line: &str) -> Option<Tally> {
     };
     let (passed, failed) = (count_of("passed")?, count_of("failed")?);
     Some(Tally { passed, failed, skipped: count_of("ignored")?, events: 0 })
+}
+
+/// Parses `# pass 40`. A test that was cancelled is a failure.
+fn tap_result(line: &str) -> Option<Tally> {
+    let (label, number) = line.strip_prefix("# ")?.split_once(' ')?;
+    let number = number.parse().ok()?;
+    match label {
+        "pass" => Some(Tally { passed: number, ..Tally::default() }),
+        "fail" | "cancelled" => Some(Tally { failed: number, ..Tally::default() }),
+        "skipped" => Some(Tally { skipped: number, ..Tally::default() }),
+        _ => None,
+    }
 }
 
 /// Parses `3 failed, 40 passed, 1 skipped in 2.1s`, in any order. An error of a test is a failure.
@@ -214,6 +233,14 @@ mod tests {
         assert_eq!(pytest_result(line), Some(Tally { passed: 7, failed: 1, ..Tally::default() }));
         assert_eq!(pytest_result("238 passed, 0 failed"), Some(Tally { passed: 238, ..Tally::default() }));
         assert_eq!(pytest_result("test_sockets.py ...... [ 12%]"), None);
+    }
+
+    #[test]
+    fn the_closing_lines_of_nodes_test_runner_are_read() {
+        let mut tally = Tally::default();
+        let lines = "# Subtest: 5 pass\n# tests 9\n# pass 5\n# fail 1\n# cancelled 2\n# skipped 1\n# todo 0";
+        lines.lines().filter_map(tap_result).for_each(|result| tally.add(result));
+        assert_eq!(tally, Tally { passed: 5, failed: 3, skipped: 1, events: 0 });
     }
 
     #[test]
