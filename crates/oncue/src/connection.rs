@@ -456,6 +456,24 @@ pub(crate) struct PeerFault {
     pub(crate) text: String,
 }
 
+/// The end of a connection of a client that wanted a page, and got it: inside of an [`io::Error`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Served;
+
+impl From<Served> for io::Error {
+    fn from(served: Served) -> io::Error {
+        io::Error::other(served)
+    }
+}
+
+impl fmt::Display for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the client has its page")
+    }
+}
+
+impl std::error::Error for Served {}
+
 impl From<PeerFault> for io::Error {
     fn from(fault: PeerFault) -> io::Error {
         io::Error::new(io::ErrorKind::InvalidData, fault)

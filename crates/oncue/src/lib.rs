@@ -75,7 +75,8 @@ pub use oncue_core::greeting::MechanismName;
 pub use oncue_core::mechanism::Credentials;
 pub use op::{Op, wakers_panicked};
 pub use options::{
-    EngineOptions, IpVersions, Keep, OnFull, Options, ReconnectStop, SocksProxy, Verbose, Web,
+    EngineOptions, IpVersions, Keep, OnFull, Options, Page, PageRequest, ReconnectStop, SocksProxy, Verbose,
+    Web,
 };
 pub use peer_address::PeerAddress;
 pub use peers::{PeerMetadata, PeerProfile, PeerStatus, WantedPrefix};

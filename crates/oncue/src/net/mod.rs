@@ -70,6 +70,14 @@ pub(crate) trait Stream: Send {
     fn ping(&mut self) -> bool {
         false
     }
+    /// Whether the other side is let in without the mechanism of the socket.
+    fn is_let_in(&self) -> bool {
+        false
+    }
+    /// Whether the other side wanted a page, and is no peer.
+    fn is_served(&self) -> bool {
+        false
+    }
     /// Where the other side is. It has no meaning before the connection is made.
     fn address(&self) -> PeerAddress;
 }

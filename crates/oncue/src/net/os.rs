@@ -268,7 +268,10 @@ impl Net for OsNet {
                 Ok(())
             }
             OsStream::Dialing(_) => Ok(()),
-            OsStream::Web(web) => self.adopt(&mut web.lower, token),
+            OsStream::Web(web) => {
+                web.known_as(self.notify.clone(), token);
+                self.adopt(&mut web.lower, token)
+            }
         }
     }
 
@@ -406,6 +409,14 @@ impl Stream for OsStream {
             OsStream::Web(web) => web.held_bytes(),
             _ => 0,
         }
+    }
+
+    fn is_let_in(&self) -> bool {
+        matches!(self, OsStream::Web(web) if web.is_let_in())
+    }
+
+    fn is_served(&self) -> bool {
+        matches!(self, OsStream::Web(web) if web.is_served())
     }
 
     fn shutdown_write(&mut self) {

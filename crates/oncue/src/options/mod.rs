@@ -3,6 +3,7 @@
 
 mod mechanisms;
 mod net;
+mod pages;
 mod security;
 mod socks;
 mod stop;
@@ -18,6 +19,8 @@ use oncue_core::topic::Hidden;
 
 pub use self::net::IpVersions;
 pub(crate) use self::net::{NetOptions, Party};
+pub(crate) use self::pages::Slot;
+pub use self::pages::{Page, PageRequest};
 pub(crate) use self::security::SecurityOptions;
 pub use self::socks::SocksProxy;
 pub use self::stop::ReconnectStop;

@@ -1,7 +1,9 @@
 //! What is set for the endpoints of WebSocket.
 
 use std::fmt;
+use std::sync::Arc;
 
+use super::pages::{PageRequest, Pages};
 use crate::error::{Error, Result};
 
 /// The longest token, in bytes.
@@ -21,6 +23,11 @@ const TOKEN_BYTES_MAX: usize = 512;
 pub struct Web {
     origins: Vec<String>,
     token: Option<String>,
+    pages: Option<Pages>,
+    /// Paths that stand for topics: the path, the topic, the type of its values.
+    aliases: Vec<[String; 3]>,
+    only_pages: bool,
+    trusted: bool,
 }
 
 impl Web {
@@ -47,6 +54,68 @@ impl Web {
     pub fn token(mut self, token: impl Into<String>) -> Web {
         self.token = Some(token.into());
         self
+    }
+
+    /// Answers GET requests that are neither for a WebSocket nor for a topic: the function gets each, and
+    /// [answers](PageRequest::answer) it at once or later, on any thread. It is called on an I/O thread: it must not block, and what
+    /// waits for the I/O threads must be done elsewhere. Default: such requests get 404.
+    ///
+    /// ```
+    /// use oncue::{Engine, Options, Page, Pub, Web};
+    /// let publisher = Pub::new(&Engine::start()?, Options::new())?;
+    /// let web = Web::new().pages(|request| match request.path() {
+    ///     "/" => request.answer(Page::new("text/html; charset=utf-8", "<h1>Prices</h1>")),
+    ///     _ => {} // 404
+    /// });
+    /// publisher.bind_web("ws://127.0.0.1:*", web)?;
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    pub fn pages(mut self, answer: impl Fn(PageRequest) + Send + Sync + 'static) -> Web {
+        self.pages = Some(Pages(Arc::new(answer)));
+        self
+    }
+
+    /// Lets `GET PATH` stand for `GET /last/TOPIC`, with this type of the value. Only on a socket that publishes.
+    pub fn alias(
+        mut self,
+        path: impl Into<String>,
+        topic: impl Into<String>,
+        content_type: impl Into<String>,
+    ) -> Web {
+        self.aliases.push([path.into(), topic.into(), content_type.into()]);
+        self
+    }
+
+    /// Whether there are only pages: no WebSocket, no `/sub/TOPIC` and no `/last/TOPIC`. Default `false`.
+    pub fn only_pages(mut self, only: bool) -> Web {
+        self.only_pages = only;
+        self
+    }
+
+    /// Whether peers that come by this endpoint are let in without the socket's mechanism: under CURVE and PLAIN too they are asked for
+    /// no key and no password, and have no user. For a page, which has neither. Whoever reaches the endpoint and has its
+    /// [`token`](Web::token) may then subscribe to all that rules do not keep for users. Default `false`.
+    pub fn trusted(mut self, trusted: bool) -> Web {
+        self.trusted = trusted;
+        self
+    }
+
+    pub(crate) fn page_function(&self) -> Option<&Pages> {
+        self.pages.as_ref()
+    }
+
+    pub(crate) fn has_only_pages(&self) -> bool {
+        self.only_pages
+    }
+
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.trusted
+    }
+
+    /// The topic for which a path stands, and the type of its values.
+    pub(crate) fn topic_at(&self, path: &str) -> Option<(&str, &str)> {
+        let alias = self.aliases.iter().find(|[from, ..]| from == path);
+        alias.map(|[_, topic, content_type]| (&topic[..], &content_type[..]))
     }
 
     /// Whether an origin is among those that are listed.
@@ -88,6 +157,8 @@ impl Web {
 impl fmt::Debug for Web {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let token = self.token.as_ref().map(|_| format_args!("..."));
-        f.debug_struct("Web").field("origins", &self.origins).field("token", &token).finish()
+        let mut f = f.debug_struct("Web");
+        f.field("origins", &self.origins).field("token", &token).field("aliases", &self.aliases);
+        f.field("only_pages", &self.only_pages).field("trusted", &self.trusted).finish_non_exhaustive()
     }
 }

@@ -3,6 +3,7 @@
 
 mod frames;
 mod heartbeats;
+mod http;
 mod ours;
 mod peer;
 mod refusals;

@@ -7,7 +7,7 @@ use oncue_core::connection::{Handshake, HandshakeError};
 use oncue_core::frame::ProtocolError;
 use oncue_core::ledger::QuotaExceeded;
 
-use crate::connection::{Cause, PeerFault};
+use crate::connection::{Cause, PeerFault, Served};
 use crate::engine::hub::accounts::Exceeded;
 use crate::engine::hub::limits::Limit;
 use crate::error::Error;
@@ -22,6 +22,8 @@ pub(crate) enum End {
     Failed(io::Error),
     /// The peer was silent for too long.
     Silent,
+    /// It wanted a page and got it: it was no peer.
+    Served,
     /// This side needs it no more: it was disconnected, drained, or its socket is closed.
     Done,
     /// The user has disconnected the peer. The reason, if there is one, goes to the peer as well.
@@ -95,6 +97,7 @@ impl End {
             }
             (End::Closed, _) => (Cause::Closed, Error::peer(self.to_string())),
             (End::Silent, _) => (Cause::Silent, Error::peer(self.to_string())),
+            (End::Served, _) => (Cause::Closed, Error::peer(self.to_string())),
             (End::Done, _) => (Cause::ClosedHere, Error::closed()),
             (End::Dismissed(_), _) => (Cause::ClosedHere, Error::peer(self.to_string())),
         }
@@ -132,6 +135,9 @@ impl From<io::Error> for End {
         let fault = error.get_ref().and_then(|inner| inner.downcast_ref::<ProtocolError>());
         if let Some(fault) = fault {
             return End::from(*fault);
+        }
+        if error.get_ref().is_some_and(|inner| inner.is::<Served>()) {
+            return End::Served;
         }
         match error.get_ref().and_then(|inner| inner.downcast_ref::<PeerFault>()) {
             Some(fault) => End::Refused(fault.cause.clone(), Error::peer(fault.text.clone())),
@@ -204,6 +210,7 @@ impl fmt::Display for End {
             End::Closed => f.write_str("the peer closed the connection"),
             End::Failed(error) => error.fmt(f),
             End::Silent => f.write_str("the peer was silent for too long"),
+            End::Served => f.write_str("the client has its page"),
             End::Done => f.write_str("this side closed the connection"),
             End::Dismissed(None) => f.write_str("this side disconnected the peer"),
             End::Dismissed(Some(reason)) => write!(f, "this side disconnected the peer: {reason}"),

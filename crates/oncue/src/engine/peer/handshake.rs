@@ -39,6 +39,7 @@ impl<S: Stream> Peer<S> {
         config.security = match self.out.stream.address() {
             // Both sides are in this process.
             PeerAddress::Inproc => Security::Null,
+            _ if self.out.stream.is_let_in() => Security::Null,
             _ => options.security.mechanism.clone(),
         };
         let (name, value) = ONCUE_PROPERTY;
@@ -67,6 +68,9 @@ impl<S: Stream> Peer<S> {
 
     /// The handshake was not done in time.
     pub(crate) fn too_late(&self) -> End {
+        if self.out.stream.is_served() {
+            return End::Served;
+        }
         if let Some(reason) = &self.turned_away {
             return End::turned_away(reason.clone());
         }

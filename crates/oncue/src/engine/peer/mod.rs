@@ -223,6 +223,7 @@ impl<S: Stream> Peer<S> {
     pub(crate) fn say_end(&self, end: &End) {
         let (socket, address) = (self.hub.id, &self.out.stream.address());
         match (end, &self.phase) {
+            (End::Served, _) => {}
             (End::Exceeded(Limit::Handshakes, error), _) => {
                 // The user is told of these together: a flood is not worth a line each.
                 self.hub.counters.refusals.count(&Cause::TurnedAway);

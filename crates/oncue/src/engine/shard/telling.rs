@@ -93,8 +93,8 @@ impl<N: Net> Shard<N> {
     /// is known when it tries again.
     pub(crate) fn departure(&mut self, slot: usize, end: &End) -> Option<Departure> {
         let peer = self.peers.get(slot).filter(|peer| peer.hub.connections.are_watched())?;
-        if matches!(peer.phase, Phase::Draining) {
-            // Its end was told when that began.
+        if matches!(peer.phase, Phase::Draining) || matches!(end, End::Served) {
+            // Its end was told when that began; or it was no peer.
             return None;
         }
         let (cause, error) = peer.explain(end);

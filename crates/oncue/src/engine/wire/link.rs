@@ -117,6 +117,14 @@ impl<S: Stream> Stream for Link<S> {
         self.stream.probe(idle, timeout);
     }
 
+    fn is_let_in(&self) -> bool {
+        self.stream.is_let_in()
+    }
+
+    fn is_served(&self) -> bool {
+        self.stream.is_served()
+    }
+
     fn has_pings(&self) -> bool {
         self.stream.has_pings()
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::options::Page;
+
 /// The longest head of a request or an answer, in bytes. libzmq takes 2 KiB, browsers send cookies.
 pub(super) const HEAD_BYTES_MAX: usize = 8 << 10;
 /// The most header fields of a head.
@@ -100,6 +102,50 @@ fn length(
         Ok(httparse::Status::Partial) if bytes.len() < HEAD_BYTES_MAX => Ok(None),
         Ok(_) | Err(httparse::Error::TooManyHeaders) => Err(Malformed::TooLong),
         Err(_) => Err(Malformed::NotHttp),
+    }
+}
+
+/// Appends a page as an answer, after which the connection is closed. Pages of `origin` may read it. Without `with_body` only its
+/// head is sent (HEAD).
+pub(super) fn put_page(out: &mut Vec<u8>, page: &Page, origin: Option<&str>, with_body: bool) {
+    let Page { status, content_type, fields, body, .. } = page;
+    let mut head = format!("HTTP/1.1 {status} {}\r\n", reason(*status));
+    let more = [
+        ("Content-Type", content_type.as_str()),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Connection", "close"),
+    ];
+    let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let allowed =
+        origin.into_iter().flat_map(|origin| [("Access-Control-Allow-Origin", origin), ("Vary", "Origin")]);
+    for (name, value) in more.into_iter().chain(fields).chain(allowed) {
+        // What a line break is followed by would be another field.
+        let line = |text: &str| text.split(['\r', '\n']).next().unwrap_or_default().to_owned();
+        let _ = write!(head, "{}: {}\r\n", line(name), line(value));
+    }
+    let _ = write!(head, "Content-Length: {}\r\n\r\n", body.len());
+    out.extend_from_slice(head.as_bytes());
+    if with_body {
+        out.extend_from_slice(body);
+    }
+}
+
+/// What a status means (RFC 9110, section 15).
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        204 => "No Content",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        503 => "Service Unavailable",
+        _ => "Status",
     }
 }
 

@@ -7,9 +7,11 @@
 //! for no upgrade; `incoming` and `outgoing` translate frames (`input`, `masks`); `protocol` has the names of ZWS.
 
 mod call;
+mod feed;
 mod head;
 mod incoming;
 mod input;
+mod json;
 mod key;
 mod masks;
 mod outgoing;
@@ -28,15 +30,17 @@ use oncue_core::frame::{ProtocolError, Seen};
 use oncue_core::websocket::{Fault, parse_close};
 
 pub(crate) use self::call::Call;
-use self::head::{HEAD_BYTES_MAX, Malformed, Reply};
+use self::feed::Feed;
+use self::head::{HEAD_BYTES_MAX, Malformed, Reply, Request};
 use self::incoming::Incoming;
 use self::outgoing::Outgoing;
 use self::protocol::Protocol;
+use self::site::Decision;
 pub(crate) use self::site::Site;
-use super::Stream;
+use super::{Notify, Ready, Stream};
 use crate::buffer::READ_BYTES;
-use crate::connection::{Cause, PeerFault};
-use crate::options::Party;
+use crate::connection::{Cause, PeerFault, Served};
+use crate::options::{Page, Party, Slot};
 use crate::peer_address::PeerAddress;
 
 /// A message may be longer than a frame in clear by this: it may be sealed.
@@ -61,12 +65,38 @@ pub(crate) struct Web<S> {
     ending: Option<Ending>,
     /// The last read may not have emptied the stream.
     more: bool,
+    /// A client of plain HTTP, which gets topics.
+    feed: Option<Box<Feed>>,
+    /// The peer is let in without the mechanism of the socket.
+    trusted: bool,
+    /// How the owner of the stream is told that there is something to do.
+    bell: Option<Bell>,
+}
+
+/// How the owner of a stream is told that it is to read it.
+#[derive(Clone)]
+struct Bell(Arc<dyn Notify>, usize);
+
+impl Bell {
+    fn ring(&self) {
+        self.0.notify(Ready { token: self.1, readable: true, ..Ready::default() });
+    }
 }
 
 /// How far a connection has come.
 enum State {
     Upgrading(Side, Vec<u8>),
     Open,
+    /// Plain HTTP: the client has nothing more to say.
+    Feeding,
+    /// A page is asked for; of a HEAD only the head is sent. The origin may read it.
+    Asked {
+        slot: Arc<Slot>,
+        with_body: bool,
+        origin: Option<String>,
+    },
+    /// The page is on its way; whether all of it is.
+    Answered(bool),
     /// It is ending: what still comes is not looked at.
     Over,
 }
@@ -84,7 +114,8 @@ enum Ending {
 impl<S: Stream> Web<S> {
     /// The server's side of an accepted stream.
     pub(crate) fn accepted(lower: S, site: Arc<Site>) -> Web<S> {
-        Web::new(lower, Side::Server(site), false)
+        let trusted = site.is_trusted();
+        Web { trusted, ..Web::new(lower, Side::Server(site), false) }
     }
 
     /// The client's side of a stream that is being connected.
@@ -100,7 +131,15 @@ impl<S: Stream> Web<S> {
             outgoing: Outgoing::new(masks),
             ending: None,
             more: false,
+            feed: None,
+            trusted: false,
+            bell: None,
         }
+    }
+
+    /// Says by which token the owner of this stream is told of it.
+    pub(crate) fn known_as(&mut self, notify: Arc<dyn Notify>, token: usize) {
+        self.bell = Some(Bell(notify, token));
     }
 
     /// Takes what was read, and shows what it means.
@@ -118,6 +157,8 @@ impl<S: Stream> Web<S> {
                         }
                         Ok(())
                     }
+                    // A request of plain HTTP has nothing behind it.
+                    Some(_) if !matches!(self.state, State::Open) => Ok(()),
                     Some(len) => {
                         self.take_frames(&head[len..], buffer)?;
                         self.take_frames(&bytes[fits..], buffer)
@@ -125,7 +166,7 @@ impl<S: Stream> Web<S> {
                 }
             }
             State::Open => self.take_frames(bytes, buffer),
-            State::Over => Ok(()),
+            State::Feeding | State::Asked { .. } | State::Answered(_) | State::Over => Ok(()),
         }
     }
 
@@ -167,12 +208,26 @@ impl<S: Stream> Web<S> {
                 let site = site.clone();
                 let decided = match head::request(head) {
                     Ok(None) => return Ok(None),
-                    Ok(Some((request, len))) => site.decide(&request).map(|upgrade| (len, upgrade)),
+                    Ok(Some((request, len))) => {
+                        site.decide(&request).map(|decision| (request, len, decision))
+                    }
                     Err(malformed) => Err(refusal(malformed)),
                 };
-                let (len, upgrade) = decided.map_err(|reply| self.refuse(&reply, head))?;
-                self.outgoing.put_head(|out| upgrade.put(out));
-                (len, upgrade.protocol, site.party.clone())
+                let (request, len, decision) = decided.map_err(|reply| self.refuse(&reply, head))?;
+                match decision {
+                    Decision::Upgrade(upgrade) => {
+                        self.outgoing.put_head(|out| upgrade.put(out));
+                        (len, upgrade.protocol, site.party.clone())
+                    }
+                    Decision::Feed(feed) => {
+                        self.begin_feed(feed, &site.party, buffer);
+                        return Ok(Some(len));
+                    }
+                    Decision::Page(page) => {
+                        self.ask(&site, &request, page);
+                        return Ok(Some(len));
+                    }
+                }
             }
             Side::Client(call, _) => match head::answer(head) {
                 Ok(None) => return Ok(None),
@@ -192,6 +247,77 @@ impl<S: Stream> Web<S> {
         self.incoming.put(&protocol::greeting(party), buffer);
         self.outgoing.speak(protocol.is_bare);
         self.state = State::Open;
+    }
+
+    /// The peer is a client of plain HTTP that wants topics.
+    fn begin_feed(&mut self, mut feed: Box<Feed>, party: &Party, buffer: &mut Vec<u8>) {
+        let mut shown = protocol::greeting(party);
+        feed.put_handshake(&mut shown);
+        feed.skip_greeting(self.outgoing.greeting_left());
+        self.incoming.put(&shown, buffer);
+        (self.feed, self.state) = (Some(feed), State::Feeding);
+    }
+
+    /// The peer wants a page.
+    fn ask(&mut self, site: &Site, request: &Request<'_>, page: Option<Page>) {
+        let (with_body, origin) = (request.method != "HEAD", feed::origin(&request.fields));
+        if let Some(page) = page {
+            return self.answer(&page, origin.as_deref(), with_body);
+        }
+        let bell = self.bell.clone();
+        let slot = site.ask(request, move || bell.iter().for_each(Bell::ring));
+        self.state = State::Asked { slot, with_body, origin };
+        self.answer_if_there();
+    }
+
+    fn answer_if_there(&mut self) {
+        let State::Asked { slot, with_body, origin } = &self.state else { return };
+        if let Some(page) = slot.take() {
+            let (origin, with_body) = (origin.clone(), *with_body);
+            self.answer(&page, origin.as_deref(), with_body);
+        }
+    }
+
+    fn answer(&mut self, page: &Page, origin: Option<&str>, with_body: bool) {
+        self.outgoing.put_head(|out| head::put_page(out, page, origin, with_body));
+        self.state = State::Answered(false);
+    }
+
+    /// When all of a page is on its way, the stream is closed for writing.
+    fn finish_page(&mut self) {
+        if matches!(self.state, State::Answered(false)) && !self.outgoing.has_pending() {
+            self.state = State::Answered(true);
+            self.lower.shutdown_write();
+        }
+    }
+
+    /// A client of plain HTTP got all that it gets.
+    fn finish_feed(&mut self) {
+        if let (Some(feed), Some(bell)) = (&self.feed, &self.bell)
+            && feed.is_finished()
+        {
+            bell.ring();
+        }
+    }
+
+    /// Reads what a client of plain HTTP sends behind its request, which is not looked at.
+    fn read_on(&mut self) -> io::Result<usize> {
+        if self.feed.as_ref().is_some_and(|feed| feed.is_finished()) {
+            return Ok(0);
+        }
+        self.answer_if_there();
+        self.flush();
+        let mut raw = RAW.take();
+        let read = read_raw(&mut self.lower, &mut raw, READ_BYTES).map(|start| raw.len() - start);
+        RAW.set(raw);
+        match read {
+            Ok(0) if self.feed.is_some() => Ok(0),
+            Ok(0) => Err(Served.into()),
+            Ok(_) => Err(io::ErrorKind::Interrupted.into()),
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Err(e),
+            Err(_) if matches!(self.state, State::Answered(_)) => Err(Served.into()),
+            Err(e) => Err(e),
+        }
     }
 
     /// Answers a request otherwise than with an upgrade.
@@ -305,6 +431,9 @@ impl<S: Stream> Stream for Web<S> {
         if self.incoming.has_more() {
             return Ok(self.incoming.show(buffer));
         }
+        if matches!(self.state, State::Feeding | State::Asked { .. } | State::Answered(_)) {
+            return self.read_on();
+        }
         if let Some(ending) = self.ending.take() {
             return self.end(ending);
         }
@@ -319,8 +448,7 @@ impl<S: Stream> Stream for Web<S> {
             }
         });
         RAW.set(raw);
-        // What is left goes out when there is room; what has failed fails again when the stream is read.
-        let _ = self.outgoing.flush(&mut self.lower);
+        self.flush();
         let shown = buffer.len() - before;
         match result {
             Ok(()) if shown > 0 => Ok(shown),
@@ -341,11 +469,20 @@ impl<S: Stream> Stream for Web<S> {
     }
 
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.outgoing.write(&mut self.lower, slices)
+        let Some(feed) = &mut self.feed else { return self.outgoing.write(&mut self.lower, slices) };
+        let written = feed.write(&mut self.lower, slices);
+        self.finish_feed();
+        written
     }
 
     fn flush(&mut self) {
-        let _ = self.outgoing.flush(&mut self.lower);
+        // What is left goes out when there is room; what has failed fails again when the stream is read.
+        let _ = match &mut self.feed {
+            Some(feed) => feed.flush(&mut self.lower),
+            None => self.outgoing.flush(&mut self.lower),
+        };
+        self.finish_page();
+        self.finish_feed();
     }
 
     fn holds_more(&self) -> bool {
@@ -358,7 +495,14 @@ impl<S: Stream> Stream for Web<S> {
 
     fn shutdown_write(&mut self) {
         self.state = State::Over;
-        self.outgoing.close(&mut self.lower);
+        match &mut self.feed {
+            Some(feed) => {
+                // A client that takes nothing more learns it by the end of the stream.
+                let _ = feed.flush(&mut self.lower);
+                self.lower.shutdown_write();
+            }
+            None => self.outgoing.close(&mut self.lower),
+        }
     }
 
     fn trust(&mut self) {
@@ -379,9 +523,22 @@ impl<S: Stream> Stream for Web<S> {
 
     /// libzmq answers no ping under the bare protocol.
     fn ping(&mut self) -> bool {
+        if let Some(feed) = &mut self.feed {
+            feed.ping();
+            self.flush();
+            return false;
+        }
         self.outgoing.ping();
         self.flush();
         !self.outgoing.is_bare() || self.incoming.heard.pong
+    }
+
+    fn is_let_in(&self) -> bool {
+        self.trusted
+    }
+
+    fn is_served(&self) -> bool {
+        matches!(self.state, State::Asked { .. } | State::Answered(_))
     }
 
     fn address(&self) -> PeerAddress {

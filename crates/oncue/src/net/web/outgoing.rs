@@ -97,6 +97,16 @@ impl Outgoing {
         put(&mut self.pending);
     }
 
+    /// How much of our greeting is still to come.
+    pub(super) fn greeting_left(&self) -> usize {
+        self.greeting_left
+    }
+
+    /// Whether something waits that goes out before anything else.
+    pub(super) fn has_pending(&self) -> bool {
+        self.written < self.pending.len()
+    }
+
     /// Answers a ping, between two frames. One that waits is replaced (RFC 6455, section 5.5.3).
     pub(super) fn answer(&mut self, ping: Vec<u8>) {
         self.pong = Some(ping);

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use oncue_core::mechanism::null;
 use subtle::ConstantTimeEq;
 
+use super::feed::Feed;
 use super::head::{Reply, Request};
 use super::key;
 use super::plain;
 use super::protocol::{Protocol, names, spoken};
-use crate::options::{Party, Web};
+use crate::options::{Page, PageRequest, Party, Slot, Web};
 
 /// The version of WebSocket (RFC 6455).
 pub(super) const VERSION: &str = "13";
@@ -31,6 +33,15 @@ pub(super) struct Upgrade {
     accept: String,
 }
 
+/// What is done about a request that has passed the checks.
+#[derive(Debug)]
+pub(super) enum Decision {
+    Upgrade(Upgrade),
+    Feed(Box<Feed>),
+    /// A page: this one, or one that is asked for.
+    Page(Option<Page>),
+}
+
 impl Upgrade {
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         // libzmq insists on the reason phrase.
@@ -44,18 +55,75 @@ impl Upgrade {
 }
 
 impl Site {
-    pub(crate) fn new(party: Party, path: &str, is_secure: bool, is_loopback: bool, web: Arc<Web>) -> Site {
+    pub(crate) fn new(
+        mut party: Party,
+        path: &str,
+        is_secure: bool,
+        is_loopback: bool,
+        web: Arc<Web>,
+    ) -> Site {
+        if web.is_trusted() {
+            (party.mechanism, party.as_server) = (null::NAME, false);
+        }
         Site { party, path: path.to_owned(), is_secure, is_loopback, web }
     }
 
     /// Grants a request, or answers it otherwise.
-    pub(super) fn decide(&self, request: &Request<'_>) -> Result<Upgrade, Reply> {
+    pub(super) fn decide(&self, request: &Request<'_>) -> Result<Decision, Reply> {
         let upgrades = request.fields.has("Upgrade", "websocket");
         self.check_origin(request, upgrades)?;
-        self.check_token(request)?;
-        if !upgrades {
-            return Err(plain::answer(request));
+        if request.method == "OPTIONS" && !upgrades {
+            return Ok(Decision::Page(Some(plain::preflight())));
         }
+        self.check_token(request)?;
+        match upgrades && !self.web.has_only_pages() {
+            true => self.checked(request).map(Decision::Upgrade),
+            false => self.plain(request),
+        }
+    }
+
+    /// A request for no WebSocket.
+    fn plain(&self, request: &Request<'_>) -> Result<Decision, Reply> {
+        if !["GET", "HEAD"].contains(&request.method) {
+            let reply = Reply::new(
+                405,
+                "Method Not Allowed",
+                format!("{} is not known here; use GET", request.method),
+            );
+            return Err(Reply { fields: "Allow: GET, HEAD\r\n", ..reply });
+        }
+        if self.party.socket_type.publishes()
+            && !self.web.has_only_pages()
+            && request.method == "GET"
+            && let Some(feed) = Feed::of(request, &self.web)
+        {
+            return match self.party.has_roles() {
+                true => Err(plain::lacks_keys(&self.party)),
+                false => feed.map(|feed| Decision::Feed(Box::new(feed))),
+            };
+        }
+        match self.web.page_function() {
+            Some(_) => Ok(Decision::Page(None)),
+            None => Err(plain::answer(request, &self.path, self.party.socket_type.publishes())),
+        }
+    }
+
+    /// Asks for a page.
+    pub(super) fn ask(&self, request: &Request<'_>, wake: impl Fn() + Send + Sync + 'static) -> Arc<Slot> {
+        let accept = request.fields.get("Accept").unwrap_or_default();
+        let (asked, slot) = PageRequest::new([request.path, request.query, accept], wake);
+        if let Some(pages) = self.web.page_function() {
+            (pages.0)(asked);
+        }
+        slot
+    }
+
+    /// Whether peers are let in without the mechanism of the socket.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.web.is_trusted()
+    }
+
+    fn checked(&self, request: &Request<'_>) -> Result<Upgrade, Reply> {
         if request.path != self.path {
             let text = format!("nothing is at {}; ZeroMQ is at {}", request.path, self.path);
             return Err(Reply::new(404, "Not Found", text));
