@@ -2,6 +2,7 @@
 //! sockets.
 
 use crate::step::{self, Counts, Tally};
+use crate::test::FULL;
 use crate::workspace::{cargo, target};
 use crate::{Trouble, libraries, nothing_left, python};
 
@@ -26,7 +27,8 @@ pub(crate) fn steps(filter: Option<&str>) -> Tally {
         }
     };
     println!("== interop: {} ({})", python.program.display(), python.versions);
-    let build = step::run("oncue", cargo(&["build", "--package", "oncue-cli"]), Counts::AsOne);
+    let build =
+        step::run("oncue", cargo(&["build", "--package", "oncue-cli", "--features", FULL]), Counts::AsOne);
     if build.failed > 0 {
         return build;
     }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::test::FULL;
 use crate::tools::{Origin, tool};
 use crate::workspace::{cargo, root, target};
 use crate::{Trouble, nothing_left};
@@ -63,8 +64,9 @@ fn build_in(place: &Path) -> Result<PathBuf, Trouble> {
     let as_of = said("git", Command::new("git").current_dir(root()).args(["log", "-1", "--format=%ct"]))?;
     let flags = [(place, SOURCES_AS), (&home, HOME_AS)]
         .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
-    let mut command = cargo(&["build", "--release", "--locked", "--package", "oncue-cli", "--target-dir"]);
-    command.arg(&out).current_dir(place);
+    let mut command =
+        cargo(&["build", "--release", "--locked", "--package", "oncue-cli", "--features", FULL]);
+    command.arg("--target-dir").arg(&out).current_dir(place);
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")).env("SOURCE_DATE_EPOCH", as_of);
     command.env_remove("CARGO_TARGET_DIR").env_remove("RUSTFLAGS");
     println!("== reproduce: builds in {}", place.display());
@@ -78,7 +80,7 @@ pub(crate) fn sbom(args: &[String]) -> Result<(), Trouble> {
     let program = tool("cargo-cyclonedx", Origin::Cargo).map_err(Trouble::Cannot)?;
     let mut command = Command::new(program);
     command.current_dir(root()).args(["cyclonedx", "--manifest-path", "crates/oncue-cli/Cargo.toml"]);
-    command.args(["--format", "json", "--spec-version", "1.5", "--no-build-deps"]);
+    command.args(["--format", "json", "--spec-version", "1.5", "--no-build-deps", "--features", "full"]);
     command.args(["--target", "x86_64-unknown-linux-gnu", "--override-filename", "oncue.cdx"]);
     succeed("cargo-cyclonedx", &mut command)?;
     // It writes one file beside each manifest of the workspace.

@@ -9,20 +9,27 @@ use crate::{Trouble, costs, deny, fuzz, interop, js, miri, nothing_left, package
 /// The least events in the simulations of one run.
 const SIMULATED_EVENTS_MIN: u64 = 10_000_000;
 
+/// The command with all that it has, as it is released: one build for all tests.
+pub(crate) const FULL: &str = "oncue-cli/full";
+
 pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     nothing_left(args)?;
     let start = Instant::now();
     let mut tally = Tally::default();
     tally.add(step::run("fmt", cargo(&["fmt", "--all", "--check"]), Counts::AsOne));
     // With the feature of the tests against foreign peers, so that they are linted too.
-    let clippy =
-        ["clippy", "--workspace", "--all-targets", "--features", interop::FEATURE, "--", "-D", "warnings"];
+    let features = format!("{FULL},{}", interop::FEATURE);
+    let clippy = ["clippy", "--workspace", "--all-targets", "--features", &features, "--", "-D", "warnings"];
     tally.add(step::run("clippy", cargo(&clippy), Counts::AsOne));
     let mut doc = cargo(&["doc", "--workspace", "--no-deps"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     tally.add(step::run("doc", doc, Counts::AsOne));
     tally.add(deny::steps());
-    tally.add(step::run("tests", cargo(&["test", "--workspace", "--no-fail-fast"]), Counts::TestResults));
+    tally.add(step::run(
+        "tests",
+        cargo(&["test", "--workspace", "--features", FULL, "--no-fail-fast"]),
+        Counts::TestResults,
+    ));
     tally.add(interop::steps(None));
     tally.add(js::steps(None));
     tally.add(package::steps());

@@ -16,6 +16,11 @@ const BYTE_UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB"
 const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The shortest period of anything that is repeated.
 const PERIOD_MIN: Duration = Duration::from_millis(1);
+/// The environment variable with the endpoint of a command that is given none.
+pub(crate) const ENDPOINT_VARIABLE: &str = "ONCUE_ENDPOINT";
+/// Under which headings the help shows the options that several commands have.
+pub(crate) const CONNECTIONS: &str = "Connections";
+pub(crate) const SECURITY: &str = "Security";
 /// The default time between two PINGs.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
@@ -105,9 +110,33 @@ pub(crate) fn given<T: Clone + Send + Sync + 'static>(args: &ArgMatches, name: &
     args.get_one::<T>(name).expect("clap checks that the value is there").clone()
 }
 
-/// The argument `ENDPOINT`.
-pub(crate) fn endpoint_argument() -> Arg {
-    arg!(<ENDPOINT>).id("endpoint").value_parser(endpoint)
+/// The argument `ENDPOINT`, in place of which [`ENDPOINT_VARIABLE`] may be set: [`endpoint_of`] reads both.
+pub(crate) fn endpoint_argument(help: &str) -> Arg {
+    arg!([ENDPOINT]).id("endpoint").value_parser(endpoint).help(format!("{help} [env: {ENDPOINT_VARIABLE}]"))
+}
+
+/// The endpoints of an argument, or else the one of the environment. Messages call the argument `name`.
+///
+/// # Errors
+/// When there is neither, or the one of the environment is not an endpoint.
+pub(crate) fn endpoints_of(args: &ArgMatches, id: &str, name: &str) -> Result<Vec<String>, Fail> {
+    let given = args.get_many::<String>(id).unwrap_or_default().cloned().collect::<Vec<_>>();
+    if !given.is_empty() {
+        return Ok(given);
+    }
+    let missing = || {
+        let example = "such as tcp://127.0.0.1:8888";
+        Fail::Usage(format!("there is no endpoint: give {name}, {example}, or set {ENDPOINT_VARIABLE}"))
+    };
+    let set = std::env::var_os(ENDPOINT_VARIABLE).filter(|text| !text.is_empty()).ok_or_else(missing)?;
+    let checked = endpoint(&set.to_string_lossy());
+    Ok(vec![checked.map_err(|why| Fail::Usage(format!("{ENDPOINT_VARIABLE} is not an endpoint: {why}")))?])
+}
+
+/// The same for an argument of one endpoint.
+pub(crate) fn endpoint_of(args: &ArgMatches, id: &str, name: &str) -> Result<String, Fail> {
+    let endpoints = endpoints_of(args, id, name)?;
+    Ok(endpoints.into_iter().next().expect("there is one, or an error"))
 }
 
 /// The option `--every DUR`.
@@ -122,6 +151,7 @@ pub(crate) fn heartbeat_options() -> [Arg; 2] {
         arg!(--"heartbeat-timeout" <DUR> "Disconnect a peer that has been silent for this long [default: three times --heartbeat]")
             .value_parser(period),
     ]
+    .map(|option| option.help_heading(CONNECTIONS))
 }
 
 /// The options of a socket with the heartbeat that the command line asks for.

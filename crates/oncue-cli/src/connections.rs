@@ -1,12 +1,15 @@
 //! What commands say about their connections: on a thread of its own, once per change.
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use oncue::{Cause, ConnectionEvent, ConnectionEventKind, ConnectionEvents, Endpoint, Socket, TurnedAway};
+use oncue::{
+    Cause, ConnectionEvent, ConnectionEventKind, ConnectionEvents, Endpoint, Error, Socket, TurnedAway,
+};
 
 use crate::fail::Fail;
 use crate::output::counted;
@@ -119,18 +122,20 @@ impl Endpoints {
                 self.connected.push((endpoint.clone(), Instant::now() + SETTLED));
                 Vec::new()
             }
-            ConnectionEventKind::Lost { cause, retry_after, .. } => {
+            ConnectionEventKind::Lost { cause, error, retry_after, .. } => {
                 let lost = lost(endpoint, cause, retry_after.is_some());
                 let at = self.connected.iter().position(|(connected, _)| connected == endpoint);
                 if at.map(|at| self.connected.swap_remove(at)).is_none() {
                     vec![lost]
                 } else if cause.is_refusal() {
-                    self.refuse(endpoint, cause).into_iter().collect()
+                    self.refuse(endpoint, cause, error).into_iter().collect()
                 } else {
                     vec![self.connected_to(endpoint), lost]
                 }
             }
-            ConnectionEventKind::Failed { cause, .. } => self.refuse(endpoint, cause).into_iter().collect(),
+            ConnectionEventKind::Failed { cause, error, .. } => {
+                self.refuse(endpoint, cause, error).into_iter().collect()
+            }
             ConnectionEventKind::Stopped => vec![format!("disconnected from {endpoint}")],
             ConnectionEventKind::Unbound => vec![format!("no longer bound to {endpoint}")],
             _ => Vec::new(),
@@ -149,10 +154,18 @@ impl Endpoints {
     }
 
     /// Nothing if that was said before.
-    fn refuse(&mut self, endpoint: &Endpoint, cause: &Cause) -> Option<String> {
-        let line = format!("refused by {endpoint}: {cause}");
+    fn refuse(&mut self, endpoint: &Endpoint, cause: &Cause, error: &Error) -> Option<String> {
+        let line = format!("refused by {endpoint}: {}", why(cause, error));
         let before = self.refused.insert(endpoint.clone(), line.clone());
         (before.as_ref() != Some(&line)).then_some(line)
+    }
+}
+
+/// What is said about a refusal: a peer that closes the connection does not say why, but the error names what may be wrong.
+pub(crate) fn why(cause: &Cause, error: &Error) -> String {
+    match (cause, error.source()) {
+        (Cause::ClosedInHandshake, Some(source)) => source.to_string(),
+        _ => cause.to_string(),
     }
 }
 

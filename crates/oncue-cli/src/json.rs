@@ -1,18 +1,22 @@
 //! Messages and demand in JSON, one object a line.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use serde_json::error::Category;
+use serde_json::value::RawValue;
 
-/// The keys of a message.
-const KEYS: [&str; 4] = ["topic", "topic_base64", "frames", "frames_base64"];
+/// The keys of a message. `time` and `delta` say when it came.
+const KEYS: [&str; 8] =
+    ["topic", "topic_base64", "frames", "frames_base64", "value", "value_base64", "time", "delta"];
 
 /// `{"topic":"…","frames":["…"]}`. JSON holds only text: if a frame is not UTF-8, its text has U+FFFD in place of the
 /// invalid bytes, and its bytes are added in base64: in `topic_base64`, and in `frames_base64`, which has null for the
-/// frames that are text.
-pub(crate) fn message(frames: &[&[u8]]) -> Vec<u8> {
-    let mut line = b"{".to_vec();
-    field("topic", frames.first().copied().unwrap_or_default(), &mut line);
+/// frames that are text. `time` is a field that comes first.
+pub(crate) fn message(frames: &[&[u8]], time: Option<&str>) -> Vec<u8> {
+    let mut line = begin(frames.first().copied().unwrap_or_default(), time);
     line.extend_from_slice(b",\"frames\":");
     list(frames, &mut line, text);
     if frames.iter().any(|frame| !is_text(frame)) {
@@ -26,13 +30,47 @@ pub(crate) fn message(frames: &[&[u8]]) -> Vec<u8> {
     line
 }
 
-/// Reads what [`message`] writes.
+/// `{"topic":"…","value":…}`: a value that is JSON as it is, without line breaks; another one as text, and if it is not
+/// UTF-8 in `value_base64` too.
+pub(crate) fn value(topic: &[u8], value: Option<&[u8]>, time: Option<&str>) -> Vec<u8> {
+    let mut line = begin(topic, time);
+    if let Some(value) = value {
+        line.push(b',');
+        match serde_json::from_slice::<&RawValue>(value) {
+            // Only blanks between tokens can be line breaks.
+            Ok(json) => {
+                line.extend_from_slice(b"\"value\":");
+                line.extend(json.get().bytes().map(|byte| if byte < b' ' { b' ' } else { byte }));
+            }
+            Err(_) => field("value", value, &mut line),
+        }
+    }
+    line.push(b'}');
+    line
+}
+
+/// A message up to its topic.
+fn begin(topic: &[u8], time: Option<&str>) -> Vec<u8> {
+    let mut line = b"{".to_vec();
+    if let Some(time) = time {
+        line.extend_from_slice(time.as_bytes());
+        line.push(b',');
+    }
+    field("topic", topic, &mut line);
+    line
+}
+
+/// Reads what [`message`] and [`value`] write. A value that is not a text is taken as it is written; when a message came is
+/// skipped.
 ///
 /// # Errors
 /// What is wrong, after "line 1".
 pub(crate) fn read_message(line: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-    let value: Value = serde_json::from_slice(line).map_err(|error| format!("is not JSON: {error}"))?;
-    let Value::Object(object) = &value else { return Err("is not a JSON object".to_owned()) };
+    let object: BTreeMap<String, &RawValue> =
+        serde_json::from_slice(line).map_err(|error| match error.classify() {
+            Category::Data => "is not a JSON object".to_owned(),
+            _ => format!("is not JSON: {error}"),
+        })?;
     if let Some(key) = object.keys().find(|key| !KEYS.contains(&key.as_str())) {
         return Err(format!(
             "has the key {}, which is none of {}",
@@ -40,9 +78,29 @@ pub(crate) fn read_message(line: &[u8]) -> Result<Vec<Vec<u8>>, String> {
             KEYS.join(", ")
         ));
     }
-    let array = |key: &str| match object.get(key) {
-        None => Ok(&[][..]),
-        Some(Value::Array(values)) => Ok(&values[..]),
+    let has = |keys: [&str; 2]| keys.iter().any(|key| object.contains_key(*key));
+    match (has(["frames", "frames_base64"]), has(["value", "value_base64"])) {
+        (true, true) => Err("has frames and a value: leave out one of them".to_owned()),
+        (false, true) => topic_and_value(&object),
+        (_, false) => all_frames(&object),
+    }
+}
+
+/// The topic, and the value.
+fn topic_and_value(object: &BTreeMap<String, &RawValue>) -> Result<Vec<Vec<u8>>, String> {
+    let get = |key| parsed(object, key);
+    let topic = frame(get("topic")?.as_ref(), get("topic_base64")?.as_ref(), 0)?;
+    let value = match (object.get("value"), get("value_base64")?) {
+        (Some(value), None) if !value.get().starts_with('"') => value.get().as_bytes().to_vec(),
+        (_, bytes) => frame(get("value")?.as_ref(), bytes.as_ref(), 1)?,
+    };
+    Ok(vec![topic, value])
+}
+
+fn all_frames(object: &BTreeMap<String, &RawValue>) -> Result<Vec<Vec<u8>>, String> {
+    let array = |key: &str| match parsed(object, key)? {
+        None => Ok(Vec::new()),
+        Some(Value::Array(values)) => Ok(values),
         Some(_) => Err(format!("has {key} that is not an array")),
     };
     let (texts, bytes) = (array("frames")?, array("frames_base64")?);
@@ -50,17 +108,19 @@ pub(crate) fn read_message(line: &[u8]) -> Result<Vec<Vec<u8>>, String> {
         (0..texts.len().max(bytes.len())).map(|at| frame(texts.get(at), bytes.get(at), at)).collect();
     let frames = frames?;
     let Some(first) = frames.first() else {
-        return Err("has no frames: the first of them is the topic".to_owned());
+        return Err("has neither frames, the first of which is the topic, nor a topic and a value".to_owned());
     };
-    if object.contains_key("topic") || object.contains_key("topic_base64") {
-        let topic = frame(object.get("topic"), object.get("topic_base64"), 0)?;
-        if topic != *first {
-            return Err(
-                "has a topic that is not the first of its frames: `frames` includes the topic".to_owned()
-            );
-        }
+    let (topic, base64) = (parsed(object, "topic")?, parsed(object, "topic_base64")?);
+    if (topic.is_some() || base64.is_some()) && frame(topic.as_ref(), base64.as_ref(), 0)? != *first {
+        return Err("has a topic that is not the first of its frames: `frames` includes the topic".to_owned());
     }
     Ok(frames)
+}
+
+/// What is under a key, if it is there.
+fn parsed(object: &BTreeMap<String, &RawValue>, key: &str) -> Result<Option<Value>, String> {
+    let parsed = object.get(key).map(|value| serde_json::from_str(value.get())).transpose();
+    parsed.map_err(|error| format!("has {key} that is not JSON: {error}"))
 }
 
 /// The bytes of a frame: those in base64, or else of the text.
@@ -142,7 +202,7 @@ mod tests {
     use super::*;
 
     fn json(frames: &[&[u8]]) -> String {
-        String::from_utf8(message(frames)).expect("JSON is UTF-8")
+        String::from_utf8(message(frames, None)).expect("JSON is UTF-8")
     }
 
     #[test]
@@ -171,10 +231,35 @@ mod tests {
     fn what_is_written_is_read_back() {
         let all: Vec<u8> = (0..=255).collect();
         for frames in [&[&b"a"[..]][..], &[b"a", b"1", b""], &[&all], &[b"a", &all, b"\n"], &[b""]] {
-            assert_eq!(read_message(&message(frames)).expect("it was written"), frames);
+            assert_eq!(read_message(&message(frames, None)).expect("it was written"), frames);
         }
         assert_eq!(read_message(br#"{"frames":["a","1"]}"#), Ok(vec![b"a".to_vec(), b"1".to_vec()]));
         assert_eq!(read_message(br#"{"frames_base64":["AP8="]}"#), Ok(vec![b"\x00\xff".to_vec()]));
+    }
+
+    #[test]
+    fn a_value_that_is_json_is_written_as_it_is() {
+        let line = |bytes: &[u8]| {
+            let line = value(b"a", Some(bytes), None);
+            String::from_utf8(line).expect("JSON is UTF-8").replace(r#"{"topic":"a","value":"#, "")
+        };
+        assert_eq!(line(br#"{"b":[1.10,1e400],"a":"\n"}"#), r#"{"b":[1.10,1e400],"a":"\n"}}"#);
+        assert_eq!(line(b"[1,\r\n 2]"), "[1,   2]}");
+        assert_eq!((line(b"12"), line(b"\"text\"")), ("12}".to_owned(), "\"text\"}".to_owned()));
+        assert_eq!((line(b"text"), line(b"")), ("\"text\"}".to_owned(), "\"\"}".to_owned()));
+        assert_eq!(line(b"1\xff"), "\"1\u{fffd}\",\"value_base64\":\"Mf8=\"}");
+        assert_eq!(value(b"a", None, Some("\"delta\":1")), br#"{"delta":1,"topic":"a"}"#);
+    }
+
+    #[test]
+    fn a_value_is_read_back_but_for_the_quotes_of_a_text() {
+        let all: Vec<u8> = (0..=255).collect();
+        for bytes in [&b"1.10"[..], b"text", b"", b"[1, {}]", b"null", &all, "\u{e4}".as_bytes()] {
+            let line = value(b"a\xff", Some(bytes), Some("\"time\":\"2026-01-01T00:00:00Z\""));
+            assert_eq!(read_message(&line), Ok(vec![b"a\xff".to_vec(), bytes.to_vec()]));
+        }
+        let line = value(b"a", Some(b"\"text\""), None);
+        assert_eq!(read_message(&line), Ok(vec![b"a".to_vec(), b"text".to_vec()]));
     }
 
     #[test]
@@ -182,9 +267,11 @@ mod tests {
         for (line, why) in [
             (&b"a\t1"[..], "not JSON"),
             (b"[]", "not a JSON object"),
-            (br#"{"frames":[]}"#, "no frames"),
-            (br#"{"topic":"a"}"#, "no frames"),
-            (br#"{"topic":"a","value":"1"}"#, "\"value\""),
+            (br#"{"frames":[]}"#, "neither frames"),
+            (br#"{"topic":"a"}"#, "neither frames"),
+            (br#"{"topic":"a","payload":"1"}"#, "\"payload\""),
+            (br#"{"value":1}"#, "frame 0"),
+            (br#"{"topic":"a","value":1,"frames":["a","1"]}"#, "leave out one"),
             (br#"{"topic":"a","frames":["1"]}"#, "includes the topic"),
             (br#"{"frames":"a"}"#, "not an array"),
             (br#"{"frames":["a",1]}"#, "frame 1 that is not a string"),

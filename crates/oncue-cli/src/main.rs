@@ -6,8 +6,10 @@ mod connections;
 mod fail;
 mod json;
 mod lines;
+mod nearest;
 mod output;
 mod pace;
+mod progress;
 mod publisher;
 mod record;
 mod security;
@@ -21,10 +23,12 @@ mod wait;
 use std::process::ExitCode;
 
 use clap::Command;
+use clap::error::{ContextKind, ContextValue};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::commands::{SUBCOMMANDS, Subcommand, become_guardian, become_program};
+use crate::commands::{Run, SUBCOMMANDS, Subcommand, become_guardian, become_program};
 use crate::fail::Fail;
+use crate::nearest::nearest;
 use crate::signals::{STATUS_SIGNAL, Stop};
 use crate::stdio::complain;
 
@@ -39,12 +43,16 @@ fn main() -> ExitCode {
     if let Some(status) = become_guardian().or_else(become_program) {
         return status;
     }
-    let matches = cli().get_matches();
+    let matches = cli().try_get_matches().unwrap_or_else(|error| suggesting(error).exit());
     let Some((name, args)) = matches.subcommand() else { return ExitCode::from(STATUS_USAGE) };
     let known = SUBCOMMANDS.iter().find(|subcommand| subcommand.name == name);
     let subcommand = known.expect("clap knows only these subcommands");
     let stop = Stop::default();
-    let ran = start(subcommand, &stop).and_then(|()| (subcommand.run)(args, &stop));
+    let ran = start(subcommand, &stop).and_then(|()| match subcommand.run {
+        Run::Work(run) => run(args, &stop),
+        #[cfg(feature = "manual")]
+        Run::Describe(run) => run(cli(), args, &stop),
+    });
     stop.bid_farewell();
     let printed = stdio::finish(&stop, matches!(ran, Err(Fail::Timeout(_))));
     let mut status = 0;
@@ -76,17 +84,31 @@ fn judge(failure: Fail) -> (u8, Option<String>) {
     }
 }
 
+/// An error that names the subcommand that may be meant. clap finds none for a short word with two letters exchanged.
+fn suggesting(mut error: clap::Error) -> clap::Error {
+    let known = SUBCOMMANDS.iter().map(|subcommand| subcommand.name);
+    if error.get(ContextKind::SuggestedSubcommand).is_none()
+        && let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand)
+        && let Some(name) = nearest(typed, known)
+    {
+        let suggested = ContextValue::Strings(vec![name.to_owned()]);
+        error.insert(ContextKind::SuggestedSubcommand, suggested);
+    }
+    error
+}
+
 fn cli() -> Command {
     let about = "Publish/subscribe on cue: a value is produced only while somebody subscribes to it.";
-    let endpoints = "Endpoints are tcp://HOST:PORT (bind tcp://*:0 for any free port), ipc://PATH and ipc://@NAME.\n\
-                     They speak ZeroMQ's protocol: the other side may be any ZeroMQ SUB, XSUB, PUB or XPUB.";
+    let endpoints = "Endpoints are tcp://HOST:PORT (bind tcp://*:0 for any free port), ipc://PATH and ipc://@NAME. \
+                     They speak ZeroMQ's protocol: the other side may be any ZeroMQ SUB, XSUB, PUB or XPUB.\n\nONCUE_ENDPOINT is the endpoint of sub, pub, demand, routes, top and serve --bind \
+                     if they are given none.";
     Command::new("oncue")
         .version(env!("CARGO_PKG_VERSION"))
         .about(about)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .after_help(format!("{endpoints}\n\nExample:\n  oncue demo"))
-        .subcommands(SUBCOMMANDS.map(|subcommand| (subcommand.command)()))
+        .subcommands(SUBCOMMANDS.iter().map(|subcommand| (subcommand.command)()))
 }
 
 #[cfg(test)]
@@ -96,6 +118,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         cli().debug_assert();
+    }
+
+    #[test]
+    fn the_help_fits_a_terminal_of_80_columns() {
+        for mut command in [cli()].into_iter().chain(SUBCOMMANDS.iter().map(|known| (known.command)())) {
+            command = command.term_width(80);
+            let help = command.render_long_help().to_string();
+            // A word is never cut, and clap does not wrap the usage.
+            let mut lines = help.lines().filter(|line| !line.starts_with("Usage:"));
+            let wide = lines.find(|line| line.chars().count() > 80 && line.trim().contains(' '));
+            assert_eq!(wide, None, "oncue {}", command.get_name());
+        }
     }
 
     #[test]

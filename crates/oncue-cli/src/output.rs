@@ -1,23 +1,35 @@
-//! How messages and demand are written: as text, as JSON, or as they are.
+//! How bytes and changes of demand are written for people.
 
-use oncue::Msg;
+use std::io::{IsTerminal, stdout};
 
-use crate::json;
-
-/// How `oncue sub` writes a message.
+/// When output is coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    Text,
-    Json,
-    Raw,
+pub(crate) enum Colour {
+    /// On a terminal that shows colours, unless `NO_COLOR` is set.
+    Auto,
+    Always,
+    Never,
 }
 
-impl Format {
-    pub(crate) fn named(name: String) -> Format {
+impl Colour {
+    pub(crate) fn named(name: String) -> Colour {
         match name.as_str() {
-            "json" => Format::Json,
-            "raw" => Format::Raw,
-            _ => Format::Text,
+            "always" => Colour::Always,
+            "never" => Colour::Never,
+            _ => Colour::Auto,
+        }
+    }
+
+    /// Whether standard output is coloured.
+    pub(crate) fn is_shown(self) -> bool {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        match self {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => {
+                let is_dumb = set("TERM").is_some_and(|terminal| terminal == "dumb");
+                stdout().is_terminal() && set("NO_COLOR").is_none() && !is_dumb
+            }
         }
     }
 }
@@ -25,31 +37,6 @@ impl Format {
 /// A number of things: `1 failure`, `2 failures`.
 pub(crate) fn counted(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
-/// A message as one line.
-pub(crate) fn message(message: &Msg, format: Format) -> Vec<u8> {
-    let mut text = Vec::new();
-    match format {
-        Format::Text => join(message.frames(), b'\t', &mut text, escape),
-        Format::Raw => join(message.frames(), b'\t', &mut text, |frame, into| into.extend_from_slice(frame)),
-        Format::Json => return json::message(&message.frames().collect::<Vec<_>>()),
-    }
-    text
-}
-
-fn join<'a>(
-    frames: impl Iterator<Item = &'a [u8]>,
-    separator: u8,
-    into: &mut Vec<u8>,
-    write: impl Fn(&[u8], &mut Vec<u8>),
-) {
-    for (at, frame) in frames.enumerate() {
-        if at > 0 {
-            into.push(separator);
-        }
-        write(frame, into);
-    }
 }
 
 /// Appends bytes for people: printable characters as they are, a backslash as two, every other byte as `\xNN`.
@@ -117,12 +104,5 @@ mod tests {
     fn what_is_printed_can_be_typed_in_again() {
         let all: Vec<u8> = (0..=255).collect();
         assert_eq!(crate::args::topic(escaped(&all).as_ref()), all);
-    }
-
-    #[test]
-    fn frames_are_joined_by_a_tab() {
-        let mut text = Vec::new();
-        join([&b"a"[..], b"", b"1\t2"].into_iter(), b'\t', &mut text, escape);
-        assert_eq!(text, b"a\t\t1\\x092");
     }
 }

@@ -7,6 +7,7 @@ use oncue::{Engine, Options, XPub};
 
 use crate::fail::Fail;
 use crate::output::counted;
+use crate::progress::Progress;
 use crate::security::Security;
 use crate::signals::Stop;
 use crate::stdio::say;
@@ -21,14 +22,14 @@ pub(crate) fn bounds() -> [Arg; 2] {
         arg!(--"peers-max" <N> "The most subscribers at the same time; others get an error [default: 65536]"),
         arg!(--"peers-per-address-max" <N> "The most subscribers of one address (IPv6: of one /64 network) [default: no bound]"),
     ];
-    bounds.map(|bound| bound.value_parser(value_parser!(u32).range(1..)))
+    bounds.map(|bound| bound.value_parser(value_parser!(u32).range(1..)).help_heading(args::CONNECTIONS))
 }
 
 /// The options of a command with a publishing socket.
 pub(crate) fn options() -> Vec<Arg> {
     let mut options = vec![
-        args::endpoint_argument().help("Where to wait for subscribers"),
-        arg!(--connect "Connect to ENDPOINT instead of binding it"),
+        args::endpoint_argument("Where to wait for subscribers"),
+        arg!(--connect "Connect to ENDPOINT instead of binding it").help_heading(args::CONNECTIONS),
     ];
     options.extend(bounds());
     options.extend(args::heartbeat_options());
@@ -64,7 +65,7 @@ pub(crate) fn socket(
 pub(crate) fn open(socket: &XPub, name: &'static str, args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     oncue::raise_descriptor_limit();
     connections::follow(socket, name, stop)?;
-    let endpoint: String = args::given(args, "endpoint");
+    let endpoint = args::endpoint_of(args, "endpoint", "ENDPOINT")?;
     if args.get_flag("connect") {
         connections::connect(socket, name, &endpoint)?;
     } else {
@@ -75,15 +76,19 @@ pub(crate) fn open(socket: &XPub, name: &'static str, args: &ArgMatches, stop: &
 
 /// Closes the socket, which goes on sending what is queued for as long as `linger` allows and no second signal comes.
 /// Returns how many messages were not delivered.
-pub(crate) fn close(socket: &XPub, linger: Duration, stop: &Stop) -> u64 {
+pub(crate) fn close(socket: &XPub, name: &str, linger: Duration, stop: &Stop) -> u64 {
     stop.allow(linger);
-    let closed = stop.wait_to_end(socket.close());
+    let tell = || {
+        let time = args::shown(linger);
+        say(name, &format!("subscribers have not taken everything yet; waiting for at most {time}"));
+    };
+    let closed = stop.wait_to_end_telling(socket.close(), Progress::new().due(), tell);
     closed.unwrap_or_else(|| socket.close_within(Duration::ZERO).wait()).undelivered
 }
 
 /// The same for a subcommand without an end of its own: it says how many messages were not delivered.
 pub(crate) fn close_and_say(socket: &XPub, name: &str, stop: &Stop) {
-    let undelivered = close(socket, LINGER, stop);
+    let undelivered = close(socket, name, LINGER, stop);
     if undelivered > 0 {
         say(name, &not_delivered(undelivered));
     }

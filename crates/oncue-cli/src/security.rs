@@ -8,6 +8,7 @@ use oncue::authenticators::{Changed, KeyDirectory, Passwords};
 use oncue::curve::{self, Certificate, KeyPair, PublicKey};
 use oncue::{AllowAny, Options, XPub};
 
+use crate::args::SECURITY;
 use crate::fail::Fail;
 use crate::stdio::say;
 
@@ -62,6 +63,7 @@ pub(crate) fn options() -> [Arg; 5] {
             .value_parser(path())
             .conflicts_with_all(["curve-key", "curve-clients"]),
     ]
+    .map(|option| option.help_heading(SECURITY))
 }
 
 impl Places {

@@ -171,17 +171,32 @@ impl Stop {
         }
     }
 
-    /// Waits for an operation that closes the socket, unless a second signal comes first. No farewell is left to do.
-    pub(crate) fn wait_to_end<F: Future>(&self, operation: F) -> Option<F::Output> {
+    /// Waits for an operation that closes the socket, unless a second signal comes first. No farewell is left to do. Calls
+    /// `tell` once if that takes until `due`.
+    pub(crate) fn wait_to_end_telling<F: Future>(
+        &self,
+        operation: F,
+        due: Instant,
+        tell: impl FnOnce(),
+    ) -> Option<F::Output> {
         let mut operation = pin!(operation);
-        let output = wait(poll_fn(|context| {
+        let mut step = poll_fn(|context| {
             let hurried = self.enlist().hurried;
             if hurried { Poll::Ready(None) } else { operation.as_mut().poll(context).map(Some) }
-        }));
+        });
+        let output = wait_until(&mut step, Some(due)).unwrap_or_else(|| {
+            tell();
+            wait(&mut step)
+        });
         // They would keep the engine, which waits for peers to take what was written.
         let farewells = std::mem::take(&mut self.state().farewells);
         drop(farewells);
         output
+    }
+
+    /// The same without a word.
+    pub(crate) fn wait_to_end<F: Future>(&self, operation: F) -> Option<F::Output> {
+        self.wait_to_end_telling(operation, Instant::now() + END_MAX, || ())
     }
 
     /// Waits for `operation` until `deadline`, or until the end. Both are checked before the operation is polled: a

@@ -20,7 +20,7 @@ use crate::{args, connections, security};
 
 /// The options of a command that views a server.
 pub(crate) fn options() -> Vec<Arg> {
-    let mut options = vec![args::endpoint_argument().help("Where the server is")];
+    let mut options = vec![args::endpoint_argument("Where the server is")];
     options.extend(own_options());
     options.extend(security::options());
     options
@@ -78,7 +78,7 @@ impl<'a> Viewer<'a> {
         topics: &[&str],
         stop: &'a Stop,
     ) -> Result<Viewer<'a>, Fail> {
-        let endpoint: String = args::given(args, "endpoint");
+        let endpoint = args::endpoint_of(args, "endpoint", "ENDPOINT")?;
         let prefix =
             args.get_one::<String>("observe").map_or(oncue_observe::PREFIX, String::as_str).to_owned();
         let socket = Sub::new(&Engine::start()?, Security::of(args)?.set(Options::new())?)?;
@@ -131,9 +131,11 @@ impl<'a> Viewer<'a> {
                     continue;
                 }
                 Waited::Ready(News::Connection(event)) => match event?.kind {
-                    ConnectionEventKind::Waiting { cause }
-                    | ConnectionEventKind::Failed { cause, .. }
-                    | ConnectionEventKind::Lost { cause, .. } => Heard::Lost(cause.to_string()),
+                    ConnectionEventKind::Waiting { cause } => Heard::Lost(cause.to_string()),
+                    ConnectionEventKind::Failed { cause, error, .. }
+                    | ConnectionEventKind::Lost { cause, error, .. } => {
+                        Heard::Lost(connections::why(&cause, &error))
+                    }
                     ConnectionEventKind::Connected { .. } => Heard::Connected,
                     _ => continue,
                 },

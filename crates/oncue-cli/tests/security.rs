@@ -118,6 +118,11 @@ fn a_known_subscriber_is_served_and_a_stranger_is_refused_and_both_are_told() {
             assert!(end.errors.join("\n").contains(cause), "{:?}", end.errors);
         }
         said(&mut publisher, "it was not let in");
+        // A server closes the connection without a word.
+        let other = keygen(&place, "other");
+        let end = oncue(&["sub", &endpoint, "--timeout", "1s", "--curve-server", &other]).end();
+        let refused = end.errors.iter().find(|line| line.contains("refused by")).expect("a refusal");
+        assert!(refused.contains("perhaps this side has another server key than the peer's"), "{refused}");
         // A new certificate counts at once.
         fs::copy(place.path("eve.key"), clients.path("eve.key")).unwrap();
         said(&mut publisher, "now let in: eve");

@@ -36,7 +36,8 @@ if sysconfig.get_config_var("Py_GIL_DISABLED"):
 def build_command() -> None:
     """Builds the command, and puts it where maturin looks for scripts."""
     cargo = os.environ.get("CARGO", "cargo")
-    words = [cargo, "build", "--release", "--package", "oncue-cli", "--message-format", "json-render-diagnostics"]
+    words = [cargo, "build", "--release", "--package", "oncue-cli", "--features", "full"]
+    words += ["--message-format", "json-render-diagnostics"]
     built = subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     messages = [json.loads(line) for line in built.stdout.splitlines() if line.startswith("{")]
     programs = [message["executable"] for message in messages if message.get("executable")]

@@ -127,8 +127,8 @@ pub(super) const FOLDERS: &[Folder] = &[
         package: "oncue-cli",
         module: &[],
         floors: &[
-            floor("text", &["args", "fail", "json", "lines", "output", "pace", "record", "table"]),
-            floor("process", &["signals", "stdio", "wait"]),
+            floor("text", &["args", "fail", "json", "lines", "nearest", "output", "pace", "record", "table"]),
+            floor("process", &["progress", "signals", "stdio", "wait"]),
             floor("sockets", &["connections", "publisher", "security", "ticks", "viewer"]),
             floor("commands", &["commands"]),
             floor("main", &[OWN]),

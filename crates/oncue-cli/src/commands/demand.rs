@@ -16,11 +16,11 @@ pub(crate) fn command() -> Command {
     Command::new("demand")
         .about("Print which prefixes have a subscriber, as that changes")
         .after_help(
-            "It is a publisher that sends nothing: it binds ENDPOINT, or connects to it, and shows what its subscribers want.\n\
-             Prints `+ PREFIX` when a prefix gets its first subscriber and `- PREFIX` when it loses its last one, or\n\
-             with --json {\"event\":\"wanted\",\"prefix\":\"a\",\"peers\":1} and {\"event\":\"unwanted\",…,\"peers\":0}.\n\
+            "It is a publisher that sends nothing: it binds ENDPOINT, or connects to it, and shows what its subscribers want. \
+             Prints `+ PREFIX` when a prefix gets its first subscriber and `- PREFIX` when it loses its last one, or \
+             with --json {\"event\":\"wanted\",\"prefix\":\"a\",\"peers\":1} and {\"event\":\"unwanted\",…,\"peers\":0}. \
              Bytes that are not printable UTF-8 are written as \\xNN; with --json, prefix_base64 holds the bytes.\n\n\
-             With --of it asks a server what is wanted there (docs/OBSERVE.md), and disturbs nothing: each prefix with its number of\n\
+             With --of it asks a server what is wanted there (docs/OBSERVE.md), and disturbs nothing: each prefix with its number of \
              subscribers, what is done about it (a state, or how many of its topics are produced), and where they are.\n\n\
              Examples:\n  oncue demand tcp://127.0.0.1:8888 --json\n  oncue demand --of tcp://127.0.0.1:8888",
         )

@@ -14,7 +14,7 @@ pub(crate) fn command() -> Command {
     Command::new("keygen")
         .about("Make a pair of keys for encrypted connections (CURVE)")
         .after_help(
-            "Writes DIR/NAME.key with the public key, which others may see, and DIR/NAME.key_secret with both keys, which only its\n\
+            "Writes DIR/NAME.key with the public key, which others may see, and DIR/NAME.key_secret with both keys, which only its \
              owner can read. pyzmq and czmq read these files too. Prints the public key. Nothing is overwritten.\n\n\
              Example: a server that lets in one client\n  \
              oncue keygen --name server; oncue keygen --name ann --dir clients; mv clients/ann.key_secret .\n  \

@@ -9,6 +9,8 @@ use crate::stdio::Reader;
 mod demand;
 mod demo;
 mod keygen;
+#[cfg(feature = "manual")]
+mod manual;
 mod passwd;
 mod proxy;
 mod pub_;
@@ -24,23 +26,35 @@ pub(crate) struct Subcommand {
     pub(crate) name: &'static str,
     /// Describes it for clap.
     pub(crate) command: fn() -> Command,
-    pub(crate) run: fn(&ArgMatches, &Stop) -> Result<(), Fail>,
+    pub(crate) run: Run,
     pub(crate) reader: Reader,
     /// Whether SIGHUP ends it, as when its terminal is closed.
     pub(crate) ends_on_hangup: bool,
 }
 
+/// What a subcommand does.
+pub(crate) enum Run {
+    Work(fn(&ArgMatches, &Stop) -> Result<(), Fail>),
+    /// Its subject is the whole command line.
+    #[cfg(feature = "manual")]
+    Describe(fn(Command, &ArgMatches, &Stop) -> Result<(), Fail>),
+}
+
 #[rustfmt::skip]
-pub(crate) const SUBCOMMANDS: [Subcommand; 11] = [
-    Subcommand { name: "demo", command: demo::command, run: demo::run, reader: Reader::Wanted, ends_on_hangup: true },
-    Subcommand { name: "sub", command: sub::command, run: sub::run, reader: Reader::Everything, ends_on_hangup: true },
-    Subcommand { name: "pub", command: pub_::command, run: pub_::run, reader: Reader::Wanted, ends_on_hangup: true },
-    Subcommand { name: "demand", command: demand::command, run: demand::run, reader: Reader::Everything, ends_on_hangup: true },
-    Subcommand { name: "routes", command: routes::command, run: routes::run, reader: Reader::Wanted, ends_on_hangup: true },
-    Subcommand { name: "top", command: top::command, run: top::run, reader: Reader::Wanted, ends_on_hangup: true },
-    Subcommand { name: "proxy", command: proxy::command, run: proxy::run, reader: Reader::Optional, ends_on_hangup: true },
-    Subcommand { name: "relay", command: proxy::relay, run: proxy::run_relay, reader: Reader::Optional, ends_on_hangup: true },
-    Subcommand { name: "keygen", command: keygen::command, run: keygen::run, reader: Reader::Wanted, ends_on_hangup: true },
-    Subcommand { name: "passwd", command: passwd::command, run: passwd::run, reader: Reader::Wanted, ends_on_hangup: true },
-    Subcommand { name: "serve", command: serve::command, run: serve::run, reader: Reader::Optional, ends_on_hangup: false },
+pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
+    Subcommand { name: "demo", command: demo::command, run: Run::Work(demo::run), reader: Reader::Wanted, ends_on_hangup: true },
+    Subcommand { name: "sub", command: sub::command, run: Run::Work(sub::run), reader: Reader::Everything, ends_on_hangup: true },
+    Subcommand { name: "pub", command: pub_::command, run: Run::Work(pub_::run), reader: Reader::Wanted, ends_on_hangup: true },
+    Subcommand { name: "demand", command: demand::command, run: Run::Work(demand::run), reader: Reader::Everything, ends_on_hangup: true },
+    Subcommand { name: "routes", command: routes::command, run: Run::Work(routes::run), reader: Reader::Wanted, ends_on_hangup: true },
+    Subcommand { name: "top", command: top::command, run: Run::Work(top::run), reader: Reader::Wanted, ends_on_hangup: true },
+    Subcommand { name: "proxy", command: proxy::command, run: Run::Work(proxy::run), reader: Reader::Optional, ends_on_hangup: true },
+    Subcommand { name: "relay", command: proxy::relay, run: Run::Work(proxy::run_relay), reader: Reader::Optional, ends_on_hangup: true },
+    Subcommand { name: "keygen", command: keygen::command, run: Run::Work(keygen::run), reader: Reader::Wanted, ends_on_hangup: true },
+    Subcommand { name: "passwd", command: passwd::command, run: Run::Work(passwd::run), reader: Reader::Wanted, ends_on_hangup: true },
+    Subcommand { name: "serve", command: serve::command, run: Run::Work(serve::run), reader: Reader::Optional, ends_on_hangup: false },
+    #[cfg(feature = "manual")]
+    Subcommand { name: "completions", command: manual::completions, run: Run::Describe(manual::run_completions), reader: Reader::Everything, ends_on_hangup: true },
+    #[cfg(feature = "manual")]
+    Subcommand { name: "man", command: manual::man, run: Run::Describe(manual::run_man), reader: Reader::Everything, ends_on_hangup: true },
 ];

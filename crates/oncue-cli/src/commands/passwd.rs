@@ -16,7 +16,7 @@ pub(crate) fn command() -> Command {
     Command::new("passwd")
         .about("Hash a password for a file of users (PLAIN)")
         .after_help(
-            "Reads the password from standard input, without the end of its line, and prints NAME:HASH: a line for the file of\n\
+            "Reads the password from standard input, without the end of its line, and prints NAME:HASH: a line for the file of \
              --plain-users, or of `users` in the section [plain] of a config. The hash is Argon2id with a random salt.\n\n\
              PLAIN encrypts nothing: everybody on the way can read the password. See oncue keygen.\n\n\
              Example:\n  oncue passwd ann <password.txt >>users",

@@ -22,12 +22,12 @@ const RECONNECT: [Duration; 2] = [Duration::from_millis(50), Duration::from_mill
 
 pub(crate) fn command() -> Command {
     forwarder("proxy").about("Forward between publishers and subscribers; publishers see the true demand").after_help(
-        "The frontend is an XSUB, towards publishers; the backend is an XPUB, towards subscribers. The frontend subscribes to\n\
-         exactly what the subscribers of the backend want at each moment, so the publishers are told the truth even behind a\n\
-         chain of proxies of which some are killed or stopped. Messages, states of topics, and messages of subscribers pass.\n\
-         A capture socket gets all messages that pass; what it alone would get is not asked for.\n\
-         With --curve-server the frontend is the client of encrypted publishers, with --curve-clients the backend (and the capture)\n\
-         is the server of subscribers, both with --curve-key.\n\
+        "The frontend is an XSUB, towards publishers; the backend is an XPUB, towards subscribers. The frontend subscribes to \
+         exactly what the subscribers of the backend want at each moment, so the publishers are told the truth even behind a \
+         chain of proxies of which some are killed or stopped. Messages, states of topics, and messages of subscribers pass. \
+         A capture socket gets all messages that pass; what it alone would get is not asked for. \
+         With --curve-server the frontend is the client of encrypted publishers, with --curve-clients the backend (and the capture) \
+         is the server of subscribers, both with --curve-key. \
          At the end, and on SIGUSR1, prints what has passed, with --json as one line on standard output.\n\n\
          Example: publishers and subscribers connect to it\n  \
          oncue proxy --frontend-bind tcp://*:5559 --backend-bind tcp://*:5560",
@@ -41,8 +41,8 @@ pub(crate) fn relay() -> Command {
             .value_parser(args::duration),
     ];
     forwarder("relay").args(own).about("As proxy, and keep last values and topics for those that come late or back").after_help(
-        "A topic that one subscriber wants is kept up to date by the publishers, so with --keep-last the relay gives its last value\n\
-         to a later subscriber without asking them. With --grace a topic of which the last subscriber has left stays wanted for a\n\
+        "A topic that one subscriber wants is kept up to date by the publishers, so with --keep-last the relay gives its last value \
+         to a later subscriber without asking them. With --grace a topic of which the last subscriber has left stays wanted for a \
          while: a subscriber that comes back finds it going on. When no publisher is connected, values are forgotten.\n\n\
          Example:\n  \
          oncue relay --frontend-connect tcp://127.0.0.1:8888 --backend-bind tcp://*:9999 --keep-last --grace 10s",

@@ -16,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use crate::fail::Fail;
 use crate::lines::{Line, Lines, split_at_tab};
 use crate::output::{self, counted};
+use crate::progress::Progress;
 use crate::signals::{Cause, Stop, Waited};
 use crate::stdio::{self, say};
 use crate::wait::{First, first, spawn};
@@ -32,15 +33,16 @@ pub(crate) fn command() -> Command {
     Command::new("pub")
         .about("Publish lines of standard input, and print what is wanted")
         .after_help(
-            "Each line `TOPIC<TAB>PAYLOAD` is published as two frames. Lines may hold any bytes. A line without a tab, or\n\
-             of more than 64 MiB (JSON: 320), is reported and skipped. With --format json a line is {\"frames\":[\"a\",\"1\"]}, with any number of frames; bytes\n\
-             that are not text are in frames_base64, as oncue sub --format json prints them.\n\n\
-             Prints `+TOPIC` when a topic gets its first subscriber and `-TOPIC` when it loses its last one; bytes that are\n\
-             not printable UTF-8 are written as \\xNN, and a backslash as \\\\. So a program in any language that reads these\n\
+            "Each line `TOPIC<TAB>PAYLOAD` is published as two frames. Lines may hold any bytes. A line without a tab, or \
+             of more than 64 MiB (JSON: 320), is reported and skipped. With --format json a line is {\"frames\":[\"a\",\"1\"]}, with any number of frames, or \
+             {\"topic\":\"a\",\"value\":1}; bytes that are not text are in frames_base64 or value_base64, as oncue sub --format json \
+             prints them.\n\n\
+             Prints `+TOPIC` when a topic gets its first subscriber and `-TOPIC` when it loses its last one; bytes that are \
+             not printable UTF-8 are written as \\xNN, and a backslash as \\\\. So a program in any language that reads these \
              lines can produce on demand.\n\n\
-             A message that nobody subscribes to is dropped, and counted at the end; see --wait-subscriber. A subscriber that\n\
+             A message that nobody subscribes to is dropped, and counted at the end; see --wait-subscriber. A subscriber that \
              is too slow misses messages; see --no-drop.\n\n\
-             Exit status: 0 at the end of the input, 1 if messages were not delivered within --linger, 3 if no subscriber came\n\
+             Exit status: 0 at the end of the input, 1 if messages were not delivered within --linger, 3 if no subscriber came \
              within --wait-subscriber, 130 or 143 when SIGINT or SIGTERM came before the end of the input.\n\n\
              Examples: one value, for everybody who subscribes within two seconds; one message, for the first subscriber\n  \
              (sleep 2; printf 'a\\t1\\n') | oncue pub tcp://127.0.0.1:8888\n  \
@@ -120,7 +122,7 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     while let Some(event) = watch.try_next()? {
         print(&event, stop);
     }
-    let undelivered = publisher::close(&socket, linger, stop);
+    let undelivered = publisher::close(&socket, "pub", linger, stop);
     if stop.cause() == Some(Cause::OutputClosed) {
         return Ok(());
     }
@@ -221,12 +223,18 @@ impl Input {
                 None => any_subscribers(&self.socket, count as usize).await,
             }
         });
+        let mut progress = Progress::new();
         loop {
             let next = first(watch.next(), enough.as_mut());
-            match stop.wait(next, deadline) {
+            match stop
+                .wait(next, Some(deadline.map_or(progress.due(), |deadline| deadline.min(progress.due()))))
+            {
                 Waited::Ready(First::This(event)) => print(&event?, stop),
                 Waited::Ready(First::That(done)) => return Ok(done?),
                 Waited::Stopped => return Ok(()),
+                Waited::TimedOut if deadline.is_none_or(|deadline| deadline > Instant::now()) => {
+                    self.tell_wait(&mut progress, count, time);
+                }
                 Waited::TimedOut => {
                     let who = match count {
                         1 => "no subscriber came".to_owned(),
@@ -237,6 +245,22 @@ impl Input {
                 }
             }
         }
+    }
+
+    /// Says what is waited for, and for how long.
+    fn tell_wait(&self, progress: &mut Progress, count: u32, time: Option<Duration>) {
+        let topic = self.message.as_ref().and_then(|message| message.first());
+        let of = topic.map_or_else(String::new, |topic| format!(" of \"{}\"", output::escaped(topic)));
+        let most = time.map_or_else(String::new, |time| format!(" of at most {}", args::shown(time)));
+        let connected = counted(self.socket.stats().peers, "peer");
+        say(
+            "pub",
+            &format!(
+                "waiting for {}{of}, {}{most}; {connected} connected",
+                counted(count.into(), "subscriber"),
+                progress.waited()
+            ),
+        );
     }
 
     /// Starts the reader; the end of the input ends the program.

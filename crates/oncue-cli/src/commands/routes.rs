@@ -18,10 +18,10 @@ pub(crate) fn command() -> Command {
     Command::new("routes")
         .about("Print the routes of a server: what each has, what is wanted of it, what it saved")
         .after_help(
-            "The server is an oncue serve, or a program that publishes the same topics about itself (docs/OBSERVE.md). Nothing of it is\n\
+            "The server is an oncue serve, or a program that publishes the same topics about itself (docs/OBSERVE.md). Nothing of it is \
              disturbed.\n\n\
-             WANTED are topics with a subscriber, RUNNING those that are produced, VALUES were sent since the start, SAVED were not\n\
-             produced since nobody wanted them (known where a route has a period and a catalogue), FIRST is the mean time from the\n\
+             WANTED are topics with a subscriber, RUNNING those that are produced, VALUES were sent since the start, SAVED were not \
+             produced since nobody wanted them (known where a route has a period and a catalogue), FIRST is the mean time from the \
              moment a topic was wanted to its first value, SPENT the time spent producing.\n\n\
              Example:\n  oncue routes tcp://127.0.0.1:8888",
         )

@@ -2,8 +2,13 @@
 //! implementations see lab/interop.
 
 mod ends;
+mod environment;
+#[cfg(feature = "manual")]
+mod manual;
+mod printed;
 mod publish;
 mod sub;
+mod terminal;
 
 use std::process::Command;
 use std::time::Duration;
@@ -64,9 +69,24 @@ fn help_is_a_success_and_shows_an_example() {
 
 #[test]
 fn bad_usage_is_status_2_with_the_reason_on_standard_error() {
-    let cases: [(&[&str], &str); 19] = [
+    let cases: [(&[&str], &str); 31] = [
         (&[], "Usage"),
         (&["nonsense"], "nonsense"),
+        (&["sbu", "tcp://h:1"], "a similar subcommand exists: 'sub'"),
+        (&["subscribe"], "a similar subcommand exists: 'sub'"),
+        (&["demnad"], "subcommands exist: 'demo', 'demand'"),
+        (&["srve"], "a similar subcommand exists: 'serve'"),
+        (&["sub", "tcp://h:1", "--print", "%q"], "`%q` is not a directive; there are %t"),
+        (&["sub", "tcp://h:1", "--print", "%t", "--value"], "cannot be used with"),
+        (
+            &["sub", "tcp://h:1", "--print", "%t", "--format", "json"],
+            "--print is not allowed with --format json",
+        ),
+        (&["sub", "tcp://h:1", "--value", "--frame", "2"], "cannot be used with"),
+        (&["sub", "tcp://h:1", "--dump", "d", "--time"], "cannot be used with"),
+        (&["sub", "tcp://h:1", "--stamp", "t"], "--stats"),
+        (&["sub", "tcp://h:1", "--time=local"], "delta"),
+        (&["sub", "tcp://h:1", "--color", "blue"], "never"),
         (&["sub"], "ENDPOINT"),
         (&["sub", "127.0.0.1:8888"], "transport"),
         (&["sub", "tcp://127.0.0.1"], "port"),

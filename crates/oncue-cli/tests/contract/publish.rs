@@ -217,6 +217,28 @@ fn pub_lingers_until_all_is_taken() {
 }
 
 #[test]
+fn pub_says_that_it_waits_if_that_takes_long() {
+    let mut waiting = oncue(&["pub", ANY_PORT, "--wait-subscriber", "1m"]);
+    let mut lingering = oncue(&["pub", ANY_PORT, "--linger", "1m"]);
+    // A peer that never reads.
+    let mut raw = Raw::connect(&lingering.endpoint());
+    raw.greet(Version::V3_1, "SUB", "XPUB");
+    raw.subscribe(Version::V3_1, b"a");
+    assert_eq!(lingering.line(), "+a");
+    lingering.write(&[b"a\t", &[b'x'; 16 << 20][..], b"\n"].concat());
+    lingering.end_input();
+    assert_eq!(
+        lingering.error_line(),
+        "oncue pub: subscribers have not taken everything yet; waiting for at most 60s"
+    );
+    waiting.endpoint();
+    assert_eq!(
+        waiting.error_line(),
+        "oncue pub: waiting for 1 subscriber, 3s of at most 60s; 0 peers connected"
+    );
+}
+
+#[test]
 fn pub_reads_a_pipe_that_does_not_block() {
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     rustix::io::ioctl_fionbio(&reader, true).expect("a pipe");

@@ -180,12 +180,21 @@ fn sub_tells_at_the_end_what_came_from_each_publisher() {
         let (words, json) = (end.errors.last().expect("a line"), end.output.last().expect("a line"));
         match format {
             "json" => {
+                let [.., all, _] = &end.output[..] else { panic!("{end:?}") };
+                let all: serde_json::Value = serde_json::from_str(all).expect("JSON");
+                assert_eq!((&all["messages"], &all["frame_bytes"]), (&2.into(), &4.into()));
+                assert!(all["messages_per_second"].as_f64().is_some_and(|rate| rate > 0.0), "{all}");
                 let stats: serde_json::Value = serde_json::from_str(json).expect("JSON");
                 assert_eq!(stats["endpoint"], endpoint.as_str());
                 assert_eq!((&stats["received"], &stats["missed"]), (&2.into(), &0.into()));
-                assert_eq!(end.output.len(), 3);
+                assert_eq!(end.output.len(), 4);
             }
-            _ => assert_eq!(*words, format!("oncue sub: {endpoint}: 2 messages, 12 bytes, 0 missed")),
+            _ => {
+                assert_eq!(*words, format!("oncue sub: {endpoint}: 2 messages, 12 bytes, 0 missed"));
+                let all = &end.errors[end.errors.len() - 2];
+                assert!(all.starts_with("oncue sub: 2 messages, 4 bytes in their frames in 0."), "{all}");
+                assert!(all.contains(" messages/s, ") && all.ends_with(" bytes/s"), "{all}");
+            }
         }
     }
 }

@@ -42,8 +42,8 @@ pub(crate) fn command() -> Command {
     Command::new("demo")
         .about("Watch a publisher produce only what somebody subscribes to")
         .after_help(
-            "At each tick the publisher sends one frame `TOPIC N` for each wanted topic; N is the number of the tick.\n\
-             Subscriber s1 takes a and b and leaves after 10 messages, s2 takes b and c and leaves after 20. Any\n\
+            "At each tick the publisher sends one frame `TOPIC N` for each wanted topic; N is the number of the tick. \
+             Subscriber s1 takes a and b and leaves after 10 messages, s2 takes b and c and leaves after 20. Any \
              other ZeroMQ subscriber may join meanwhile, with any topics.\n\n\
              Examples:\n  oncue demo\n  oncue demo --bind tcp://127.0.0.1:9999 --every 100ms --forever",
         )

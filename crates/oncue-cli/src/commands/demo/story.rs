@@ -1,14 +1,13 @@
 //! What the demo prints: a line for each event, and a summary. It counts, and decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{IsTerminal, stdout};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use oncue::Prefix;
 
-use crate::output::{counted, escaped};
+use crate::output::{Colour, counted, escaped};
 use crate::stdio;
 
 /// How many topics one line names.
@@ -55,11 +54,9 @@ struct Produced {
 impl Story {
     /// Begins, and prints how to join at `endpoint`.
     pub(super) fn begin(endpoint: &str) -> Story {
-        let coloured =
-            stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let story = Story {
             started: Instant::now(),
-            coloured,
+            coloured: Colour::Auto.is_shown(),
             produced: Mutex::default(),
             received: Default::default(),
             idle: AtomicBool::new(false),

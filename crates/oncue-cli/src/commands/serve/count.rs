@@ -16,6 +16,7 @@ use crate::{args, connections, publisher};
 
 pub(super) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     stop.on_hangup()?;
+    let bind = args::endpoint_of(args, "bind", "--bind ENDPOINT")?;
     let engine = Engine::start()?;
     let security = Security::of(args)?;
     let options = args::socket_options(args)?.linger(LINGER).discard_messages(true);
@@ -23,7 +24,6 @@ pub(super) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     security.follow(&socket, "serve");
     oncue::raise_descriptor_limit();
     connections::follow(&socket, "serve", stop)?;
-    let bind: String = args::given(args, "bind");
     say("serve", &format!("bound to {}", socket.bind(&bind)?));
     let mut ticks = Ticks::new(&socket, stop, args::given::<Duration>(args, "every"));
     loop {

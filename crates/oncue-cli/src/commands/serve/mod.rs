@@ -39,9 +39,8 @@ pub(crate) fn command() -> Command {
         )
         .arg(arg!(--check "Check CONFIG, print its mistakes and what it names and is missing, and end").requires("config"))
         .arg(
-            arg!(--bind <ENDPOINT> "Without CONFIG: where to wait for subscribers; they get a counter on every topic that they want")
+            arg!(--bind <ENDPOINT> "Without CONFIG: where to wait for subscribers; they get a counter on every topic that they want [env: ONCUE_ENDPOINT]")
                 .conflicts_with("config")
-                .required_unless_present("config")
                 .value_parser(args::endpoint),
         )
         .arg(
@@ -84,8 +83,8 @@ A route names topics and says where their values come from. Nothing runs for a t
   topic = \"log/{name:word}\"
   file = \"logs/{name}.log\"
 
-A message has two frames, the topic and the value; with `framing` a value holds any bytes. Programs run without a shell.
-They run in the directory of CONFIG unless they have `cwd`, and relative paths begin there. Prints `+ TOPIC` when a topic
+A message has two frames, the topic and the value; with `framing` a value holds any bytes. Programs run without a shell. \
+They run in the directory of CONFIG unless they have `cwd`, and relative paths begin there. Prints `+ TOPIC` when a topic \
 begins to be produced and `- TOPIC` when that ends.
 
 On SIGHUP the config is read again; what has not changed is not disturbed. On SIGUSR1 the counts of each route are printed.

@@ -31,9 +31,9 @@ pub(crate) fn command() -> Command {
     Command::new("top")
         .about("Watch a server: routes, topics and peers, what is produced and what is saved")
         .after_help(
-            "The server is an oncue serve, or a program that publishes the same topics about itself (docs/OBSERVE.md); it produces them only\n\
+            "The server is an oncue serve, or a program that publishes the same topics about itself (docs/OBSERVE.md); it produces them only \
              while somebody looks. Keys are shown at the bottom of the screen; ? explains them.\n\n\
-             If standard output is not a terminal, a line a second says how the server is. With --once all sheets are printed once, after\n\
+             If standard output is not a terminal, a line a second says how the server is. With --once all sheets are printed once, after \
              the second that rates take, and with --json each second is one line of JSON: {\"stats\":…,\"routes\":…,\"demand\":…,\"peers\":…}.\n\n\
              Examples:\n  oncue top tcp://127.0.0.1:8888\n  oncue top tcp://127.0.0.1:8888 --once",
         )

@@ -63,6 +63,7 @@ pub(super) enum Which {
 impl Which {
     pub(super) const ALL: [Which; 3] = [Which::Routes, Which::Topics, Which::Peers];
 
+    #[cfg(feature = "top")]
     pub(super) fn name(self) -> &'static str {
         match self {
             Which::Routes => "Routes",

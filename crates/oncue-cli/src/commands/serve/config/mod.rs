@@ -27,7 +27,6 @@ use crate::security::Places;
 mod guard;
 mod keys;
 mod model;
-mod nearest;
 mod page;
 mod reader;
 mod route;

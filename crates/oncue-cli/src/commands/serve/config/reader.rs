@@ -12,8 +12,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, Kind, Places, Without};
-use super::nearest::nearest;
 use crate::args;
+use crate::nearest::nearest;
 
 /// How much of a wrong value a message shows, in characters.
 const SHOWN_MAX: usize = 40;

@@ -14,9 +14,9 @@ use super::model::{
     Catalogue, Confinement, FilePath, Framing, Program, Restart, Route, Running, Runs, Source, Watched,
     located, within,
 };
-use super::nearest::nearest;
 use super::reader::{At, Keys, Needed, texts};
 use super::user::User;
+use crate::nearest::nearest;
 
 /// Reads a route, and where its topic stands. `grace` is that of the config. The route counts only if there is no problem
 /// in the end.

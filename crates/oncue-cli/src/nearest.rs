@@ -3,7 +3,7 @@
 use strsim::osa_distance;
 
 /// The known word that is nearest to a mistyped one, if one is near enough to be meant.
-pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let near = |candidate: &str| 1 + candidate.chars().count().max(word.chars().count()) / 3;
     // A beginning of a known word, or a known word with more behind it, is always near.
     let extends = |one: &str, other: &str| other.len() > 2 && one.starts_with(other);
