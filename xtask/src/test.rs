@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::step::{self, Counts, Tally, seconds};
 use crate::workspace::cargo;
-use crate::{Trouble, costs, deny, fuzz, interop, js, miri, nothing_left, package};
+use crate::{Trouble, costs, deny, fuzz, interop, js, miri, nothing_left, package, ship};
 
 /// The least events in the simulations of one run.
 const SIMULATED_EVENTS_MIN: u64 = 10_000_000;
@@ -26,6 +26,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     tally.add(interop::steps(None));
     tally.add(js::steps(None));
     tally.add(package::steps());
+    tally.add(ship::steps());
     tally.add(fuzz::steps());
     tally.add(miri::steps());
     tally.add(costs::steps());
