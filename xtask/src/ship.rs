@@ -37,7 +37,13 @@ pub(crate) fn steps() -> Tally {
         }
         tests.env(variable, found.unwrap_or_default());
     }
+    let mut before_prometheus = cargo(&["test", "--package", "oncue-cli", "--bin", "oncue", "scraped"]);
+    before_prometheus.args(["--", "--ignored"]);
+    for (variable, value) in tests.get_envs() {
+        before_prometheus.env(variable, value.unwrap_or_default());
+    }
     tally.add(step::run("ship", tests, Counts::TestResults));
+    tally.add(step::run("metrics", before_prometheus, Counts::TestResults));
     tally
 }
 
