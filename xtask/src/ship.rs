@@ -64,7 +64,9 @@ fn static_program(tally: &mut Tally) -> Result<PathBuf, String> {
             return Err(format!("rustup target add {triple} has failed"));
         }
     }
-    let build = ["build", "--release", "--locked", "--package", "oncue-cli", "--target", &triple];
+    // Releases have all that is heavy to build.
+    let build =
+        ["build", "--release", "--locked", "--package", "oncue-cli", "--all-features", "--target", &triple];
     let mut build = cargo(&build);
     // Line tables are five times as large as the code. Where a panic came from is told without them.
     build.env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo");
