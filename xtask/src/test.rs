@@ -14,10 +14,10 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     let start = Instant::now();
     let mut tally = Tally::default();
     tally.add(step::run("fmt", cargo(&["fmt", "--all", "--check"]), Counts::AsOne));
-    // With the feature of the tests against foreign peers, so that they are linted too.
-    let clippy =
-        ["clippy", "--workspace", "--all-targets", "--features", interop::FEATURE, "--", "-D", "warnings"];
-    tally.add(step::run("clippy", cargo(&clippy), Counts::AsOne));
+    // With the features of the tests against foreign peers and of what is shipped, so that they are linted too.
+    let mut clippy = cargo(&["clippy", "--workspace", "--all-targets", "--features", interop::FEATURE]);
+    clippy.args(["--features", ship::FEATURE, "--", "-D", "warnings"]);
+    tally.add(step::run("clippy", clippy, Counts::AsOne));
     let mut doc = cargo(&["doc", "--workspace", "--no-deps"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     tally.add(step::run("doc", doc, Counts::AsOne));
