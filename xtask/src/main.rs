@@ -13,6 +13,7 @@ mod miri;
 mod package;
 mod python;
 mod serve;
+mod ship;
 mod sim;
 mod step;
 mod supply;
@@ -47,6 +48,8 @@ Chores:
                                   into target/tools if it is missing
   miri [FILTER]                   The tests of oncue-pattern and oncue-core under Miri, which takes long (needs a nightly
                                   toolchain with it)
+  ship                            The command as it is shipped: a static program in an empty root, the Debian package, metrics
+                                  before a real Prometheus (installs cargo-deb and prometheus into target/tools)
   reproduce                       Two clean release builds of the command, in two directories, are the same
   sbom                            What the command is made of: target/oncue.cdx.json, in CycloneDX (installs
                                   cargo-cyclonedx into target/tools if it is missing)
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(&args),
         "leftovers" => leftovers::run(&args),
         "package" => package::run(&args),
+        "ship" => ship::run(&args),
         "shared" => serve::shared(&args),
         "soak" => serve::soak(&args),
         "storm" => serve::storm(&args),

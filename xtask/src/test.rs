@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::step::{self, Counts, Tally, seconds};
 use crate::workspace::cargo;
-use crate::{Trouble, costs, deny, fuzz, interop, js, miri, nothing_left, package};
+use crate::{Trouble, costs, deny, fuzz, interop, js, miri, nothing_left, package, ship};
 
 /// The least events in the simulations of one run.
 const SIMULATED_EVENTS_MIN: u64 = 10_000_000;
@@ -17,8 +17,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     let start = Instant::now();
     let mut tally = Tally::default();
     tally.add(step::run("fmt", cargo(&["fmt", "--all", "--check"]), Counts::AsOne));
-    // With the feature of the tests against foreign peers, so that they are linted too.
-    let features = format!("{FULL},{}", interop::FEATURE);
+    // With the features of the tests against foreign peers and of what is shipped, so that they are linted too.
+    let features = format!("{FULL},{},{}", interop::FEATURE, ship::FEATURE);
     let clippy = ["clippy", "--workspace", "--all-targets", "--features", &features, "--", "-D", "warnings"];
     tally.add(step::run("clippy", cargo(&clippy), Counts::AsOne));
     let mut doc = cargo(&["doc", "--workspace", "--no-deps"]);
@@ -33,6 +33,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     tally.add(interop::steps(None));
     tally.add(js::steps(None));
     tally.add(package::steps());
+    tally.add(ship::steps());
     tally.add(fuzz::steps());
     tally.add(miri::steps());
     tally.add(costs::steps());

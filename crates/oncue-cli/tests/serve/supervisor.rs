@@ -211,4 +211,9 @@ fn systemd_understands_the_unit() {
     let said = String::from_utf8_lossy(&verified.stderr).into_owned();
     let about_it: Vec<_> = said.lines().filter(|line| line.contains("oncue.s")).collect();
     assert!(verified.status.success() && about_it.is_empty(), "{said}");
+    // What the unit may do, from 0.0 (nothing) to 10.0 (everything): the threshold is in tenths.
+    let mut judge = Command::new("systemd-analyze");
+    judge.args(["security", "--offline=true", "--threshold=20"]).arg(&path);
+    let judged = judge.output().expect("systemd-analyze");
+    assert!(judged.status.success(), "{}", String::from_utf8_lossy(&judged.stdout));
 }

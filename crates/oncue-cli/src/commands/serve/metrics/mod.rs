@@ -8,11 +8,13 @@ use oncue::SocketStats;
 use oncue::demand::{Meter, OnDemandStats, RouteStats};
 
 use self::families::{FAMILIES, Read};
+use self::pages::Phase;
 use self::text::{Format, Text};
 use super::produce::counts::{Counts, Totals};
 use super::program::verdict::Reason;
 
 mod families;
+pub(super) mod pages;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -22,10 +24,20 @@ mod text;
 pub(super) struct Server {
     /// When it was started, in seconds since 1970.
     started: u64,
+    pub(super) phase: Phase,
     /// Whether the config that was read last is in force.
     pub(super) config_in_force: bool,
     /// How often a config has taken the place of the one before, and how often one was not accepted.
     pub(super) reloads: [u64; 2],
+}
+
+/// Where everything is counted that is reported.
+pub(super) struct Source<'s> {
+    pub(super) meter: &'s Meter,
+    pub(super) counts: &'s Counts,
+    pub(super) server: &'s Server,
+    /// Whether a route with this pattern is about the server itself; it is left out.
+    pub(super) is_own: &'s dyn Fn(&str) -> bool,
 }
 
 /// Everything that is reported, at one time.
@@ -48,30 +60,23 @@ impl Server {
     /// One that is starting now.
     pub(super) fn starting() -> Server {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        Server { started, config_in_force: true, reloads: [0; 2] }
+        Server { started, phase: Phase::Starting, config_in_force: true, reloads: [0; 2] }
     }
 }
 
-/// The type and the text of an answer to a reader that accepts these types: the value of the header `Accept`, empty if there is
-/// none. `is_own`: whether a route with this pattern is about the server itself; it is left out.
-pub(super) fn page(
-    accept: &str,
-    meter: &Meter,
-    counts: &Counts,
-    server: &Server,
-    is_own: impl Fn(&str) -> bool,
-) -> (&'static str, String) {
-    let route = |stats: RouteStats| Route { failures: counts.of_route(&stats.pattern).get(), stats };
-    let routes = meter.route_stats().into_iter().filter(|route| !is_own(&route.pattern));
-    let snapshot = Snapshot {
-        server: *server,
-        on_demand: meter.stats(),
-        socket: meter.xpub().stats(),
-        programs: counts.totals(),
-        routes: routes.map(route).collect(),
-    };
-    let format = Format::accepted(accept);
-    (format.content_type(), snapshot.write(format))
+impl Source<'_> {
+    fn snapshot(&self) -> Snapshot {
+        let Source { meter, counts, server, is_own } = *self;
+        let route = |stats: RouteStats| Route { failures: counts.of_route(&stats.pattern).get(), stats };
+        let routes = meter.route_stats().into_iter().filter(|route| !is_own(&route.pattern));
+        Snapshot {
+            server: *server,
+            on_demand: meter.stats(),
+            socket: meter.xpub().stats(),
+            programs: counts.totals(),
+            routes: routes.map(route).collect(),
+        }
+    }
 }
 
 impl Snapshot {

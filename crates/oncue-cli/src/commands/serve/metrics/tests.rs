@@ -8,17 +8,32 @@ use std::time::{Duration, Instant};
 
 use oncue::{Engine, OnDemand, Options, Sub};
 
+use super::pages::Answer;
 use super::text::Kind;
 use super::*;
 
+mod scraped;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Set to rewrite the table of docs/METRICS.md.
 const WRITE: &str = "ONCUE_WRITE_DOCS";
 /// What Prometheus 2 sends.
 const PROMETHEUS_ACCEPTS: &str = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
                                   text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
 
+/// The answer of a server with the routes of `on_demand`, of which one may be called `own`.
+fn answer_of(on_demand: &OnDemand, path: &str, accept: &str) -> Answer {
+    let source = Source {
+        meter: &on_demand.meter(),
+        counts: &Counts::default(),
+        server: &Server { phase: Phase::Serving, ..Server::starting() },
+        is_own: &|pattern| pattern == "own",
+    };
+    pages::answer(path, accept, &source, || on_demand.responds_within(PATIENCE))
+}
+
 fn page_of(on_demand: &OnDemand, accept: &str) -> String {
-    page(accept, &on_demand.meter(), &Counts::default(), &Server::starting(), |pattern| pattern == "own").1
+    answer_of(on_demand, "/metrics", accept).body
 }
 
 fn repository() -> &'static Path {
@@ -104,7 +119,10 @@ fn the_page_counts_what_is_served() {
             feed.publish("value")?;
             match calls.fetch_add(1, SeqCst) {
                 0 => panic!("on purpose"),
-                _ => Ok(feed.wait_stopped()),
+                _ => {
+                    feed.wait_stopped();
+                    Ok(())
+                }
             }
         })
         .route("own")
@@ -137,7 +155,7 @@ fn the_page_counts_what_is_served() {
         if expected.iter().all(|line| lines.contains(line.as_str())) {
             break text;
         }
-        assert!(start.elapsed() < Duration::from_secs(20), "{text}");
+        assert!(start.elapsed() < PATIENCE, "{text}");
         std::thread::sleep(Duration::from_millis(5));
     };
     assert!(!text.contains("\"own\""), "{text}");
@@ -158,6 +176,25 @@ fn the_page_counts_what_is_served() {
         open.ends_with("\n# EOF\n") && open.contains("# UNIT oncue_production_seconds seconds\n"),
         "{open}"
     );
+}
+
+#[test]
+fn a_server_is_ready_between_its_start_and_its_end_and_alive_while_its_threads_respond() {
+    let on_demand = OnDemand::bind("tcp://127.0.0.1:0").expect("a socket").route("a").manual(|_| ());
+    let on_demand = on_demand.start().expect("a server");
+    let meter = on_demand.meter();
+    let status = |path: &str, phase: Phase| {
+        let time = if phase == Phase::Stopping { Duration::from_millis(20) } else { PATIENCE };
+        let server = Server { phase, ..Server::starting() };
+        let source =
+            Source { meter: &meter, counts: &Counts::default(), server: &server, is_own: &|_| false };
+        pages::answer(path, "", &source, || on_demand.responds_within(time)).status
+    };
+    assert_eq!((status("/readyz", Phase::Starting), status("/healthz", Phase::Starting)), (503, 200));
+    assert_eq!((status("/readyz", Phase::Serving), status("/metrics", Phase::Serving)), (200, 200));
+    assert_eq!((status("/", Phase::Serving), status("/metrics/", Phase::Serving)), (404, 404));
+    on_demand.stop();
+    assert_eq!((status("/readyz", Phase::Stopping), status("/healthz", Phase::Stopping)), (503, 503));
 }
 
 #[test]
