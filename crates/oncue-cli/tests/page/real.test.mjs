@@ -20,7 +20,7 @@ const CONFIG = `
   command = ["false"]
   every = "100ms"`
 
-const names = () => [...document.querySelectorAll("#topics tbody th")].map((cell) => cell.innerText).join()
+const names = () => [...document.querySelectorAll("#section-topics tbody th")].map((cell) => cell.innerText).join()
 
 test("a topic comes with a subscriber and goes with it; a closed page leaves nothing", { timeout: 60_000, skip: skip || noProgram }, async (context) => {
   const server = await Program.serve(context, CONFIG).url()
@@ -32,19 +32,19 @@ test("a topic comes with a subscriber and goes with it; a closed page leaves not
   const subscriber = new Subscriber(server, { topics: ["word/hello", "nothing/"] })
   context.after(() => subscriber.close())
   await page.until(`(${names})() === "nothing/,word/hello"`)
-  await page.until(() => document.querySelector('#topics [data-state="running"]') && document.querySelector('#topics [data-state="no topic"]'))
-  await page.until(() => /M.*L/.test(document.querySelector("#topics tr[data-key='word/hello'] path").getAttribute("d")))
+  await page.until(() => document.querySelector('#section-topics [data-state="running"]') && document.querySelector('#section-topics [data-state="no topic"]'))
+  await page.until(() => /M.*L/.test(document.querySelector("#section-topics tr[data-key='word/hello'] path").getAttribute("d")))
   await page.until(() => Number(document.querySelector('[data-tile="Values/s"]').innerText) > 1)
   await page.until(() => document.querySelector('[data-tile="First value"]').innerText.endsWith("ms"))
 
   subscriber.subscribe("broken")
-  await page.until(() => document.querySelector('#topics [data-state="failed"]'))
+  await page.until(() => document.querySelector('#section-topics [data-state="failed"]'))
   await page.press("2")
-  await page.until(() => /broken/.test(document.querySelector("#routes tbody:not([aria-hidden])").innerText))
+  await page.until(() => /broken/.test(document.querySelector("#section-routes tbody:not([aria-hidden])").innerText))
   await page.press("3")
-  await page.until(() => document.querySelectorAll("#peers .table:not(.short) tr[data-key]").length === 2)
+  await page.until(() => document.querySelectorAll("#section-peers .table:not(.short) tr[data-key]").length === 2)
   await page.press("4")
-  await page.until(() => /failed/.test(document.querySelector("#events tbody:not([aria-hidden])").innerText))
+  await page.until(() => /failed/.test(document.querySelector("#section-events tbody:not([aria-hidden])").innerText))
 
   await subscriber.close()
   await page.press("1")
