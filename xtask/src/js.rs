@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::libraries::npm_install;
 use crate::python::succeed;
 use crate::step::{self, Counts, Tally};
-use crate::workspace::{root, target};
+use crate::workspace::{cargo, root, target};
 use crate::{Trouble, nothing_left};
 
 /// What only the tests use; the client depends on nothing.
@@ -38,6 +38,10 @@ pub(crate) fn steps(filter: Option<&str>) -> Tally {
             return Tally::ONE_FAILED;
         }
     };
+    let build = step::run("oncue", cargo(&["build", "--package", "oncue-cli"]), Counts::AsOne);
+    if build.failed > 0 {
+        return build;
+    }
     let mut node = Command::new("node");
     // Node 20 has a WebSocket of its own behind the first option; later versions accept it. One file after the other, since one
     // measures frames.
@@ -46,6 +50,7 @@ pub(crate) fn steps(filter: Option<&str>) -> Tally {
         node.args(["--test-name-pattern", filter]);
     }
     node.args(tests).current_dir(root()).env("ONCUE_JS_MODULES", modules);
+    node.env("ONCUE_BIN", target().join("debug").join("oncue"));
     step::run("js", node, Counts::Tap)
 }
 

@@ -27,9 +27,12 @@ async function bound(context, kind, { port = 0 } = {}) {
   return { socket, server, url, stop }
 }
 
-for (const WebSocket of [NodeWebSocket, globalThis.WebSocket].filter(Boolean)) {
+/** The package `ws` comes with jszmq. */
+const WEBSOCKETS = { "its own WebSocket": NodeWebSocket, "Node's WebSocket": globalThis.WebSocket, "that of ws": skip ? undefined : load("ws") }
+
+for (const [name, WebSocket] of Object.entries(WEBSOCKETS)) {
+  if (!WebSocket) continue
   const options = { skip, timeout: 10_000 }
-  const name = WebSocket === NodeWebSocket ? "its own WebSocket" : "Node's WebSocket"
 
   test(`an XPub of jszmq sees subscriptions and cancels, ${name}`, options, async (context) => {
     const { socket, url } = await bound(context, "XPub")

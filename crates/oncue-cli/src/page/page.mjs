@@ -98,7 +98,7 @@ function told() {
 
 function choose(name) {
   section = SECTIONS.includes(name) ? name : "topics"
-  for (const each of SECTIONS) byId(each).hidden = each !== section
+  for (const each of SECTIONS) byId(`section-${each}`).hidden = each !== section
   for (const link of document.querySelectorAll("nav a")) {
     if (link.dataset.section === section) link.setAttribute("aria-current", "true")
     else link.removeAttribute("aria-current")

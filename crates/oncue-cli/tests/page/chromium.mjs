@@ -44,8 +44,8 @@ export class Chromium {
     return browser
   }
 
-  /** A page of this size in CSS pixels. `media`: features such as `{ "prefers-color-scheme": "dark" }`. */
-  async page(url, { width = 1280, height = 800, scale = 1, media = {} } = {}) {
+  /** A page of this size in CSS pixels. `touch`: scroll bars as on a phone. `media`: features such as `{ "prefers-color-scheme": "dark" }`. */
+  async page(url, { width = 1280, height = 800, scale = 1, media = {}, touch = false } = {}) {
     const { targetId } = await this.call("Target.createTarget", { url: "about:blank" })
     const { sessionId } = await this.call("Target.attachToTarget", { targetId, flatten: true })
     const page = new Page(this, targetId, sessionId)
@@ -53,7 +53,7 @@ export class Chromium {
     await page.call("Runtime.enable")
     await page.call("Log.enable")
     await page.call("Page.enable")
-    await page.call("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: scale, mobile: false })
+    await page.call("Emulation.setDeviceMetricsOverride", { width, height, deviceScaleFactor: scale, mobile: touch })
     const features = Object.entries(media).map(([name, value]) => ({ name, value }))
     await page.call("Emulation.setEmulatedMedia", { features })
     const loaded = page.once("Page.loadEventFired")

@@ -74,10 +74,10 @@ describe("the page", { skip }, () => {
     const { mock, page } = await opened(context)
     mock.before = () => (mock.says.topics[1].values += 5)
     await page.until(shows, ["clock", "nothing/", "prices/ACME", "prices/INIT"])
-    const rate = () => Number([...document.querySelectorAll("#topics tbody tr")].find((row) => /ACME/.test(row.innerText))?.querySelectorAll("td")[3].innerText)
+    const rate = () => Number([...document.querySelectorAll("#section-topics tbody tr")].find((row) => /ACME/.test(row.innerText))?.querySelectorAll("td")[3].innerText)
     // 5 values each 100 ms; timers are late on a busy machine.
     await page.until(`(${rate})() > 20 && (${rate})() < 75`)
-    assert.match(await page.value(() => document.querySelector('#topics [data-state="no topic"]').closest("tr").innerText), /nothing\//)
+    assert.match(await page.value(() => document.querySelector('#section-topics [data-state="no topic"]').closest("tr").innerText), /nothing\//)
   })
 
   test("a search, by the key of a slash, finds by topic, route and state", async (context) => {
@@ -97,16 +97,16 @@ describe("the page", { skip }, () => {
   test("a heading sorts, says so, and the focus follows its row", async (context) => {
     const { mock, page } = await opened(context)
     await page.until(shows, ["clock", "nothing/", "prices/ACME", "prices/INIT"])
-    const sort = (label) => [...document.querySelectorAll("#topics thead button")].find((button) => button.innerText.startsWith(label)).click()
-    const order = () => [...document.querySelectorAll("#topics th[aria-sort]")].map((cell) => `${cell.innerText.trim()} ${cell.ariaSort}`)
+    const sort = (label) => [...document.querySelectorAll("#section-topics thead button")].find((button) => button.innerText.startsWith(label)).click()
+    const order = () => [...document.querySelectorAll("#section-topics th[aria-sort]")].map((cell) => `${cell.innerText.trim()} ${cell.ariaSort}`)
     assert.deepEqual(await page.value(order), ["Topic ascending"])
     await page.value(sort, "Values")
     await page.value(sort, "Subscribers")
-    await page.until(() => document.querySelector("#topics tbody th")?.innerText === "prices/ACME")
+    await page.until(() => document.querySelector("#section-topics tbody th")?.innerText === "prices/ACME")
     assert.deepEqual(await page.value(order), ["Subscribers descending"])
-    await page.value(() => document.querySelector("#topics tbody th button").focus())
+    await page.value(() => document.querySelector("#section-topics tbody th button").focus())
     mock.says.topics[0].subscribers = 9
-    await page.until(() => document.querySelector("#topics tbody th").innerText === "clock")
+    await page.until(() => document.querySelector("#section-topics tbody th").innerText === "clock")
     assert.equal(await page.value(() => document.activeElement.innerText), "prices/ACME")
     mock.says.topics.splice(1, 1)
     await page.until(() => document.activeElement.dataset.table === "topics")
@@ -116,7 +116,7 @@ describe("the page", { skip }, () => {
     const { mock, page } = await opened(context)
     mock.says.prefixes.push({ prefix: "prices/", subscribers: 1, peers: [2] })
     await page.until(shows, ["clock", "nothing/", "prices/ACME", "prices/INIT"])
-    await page.value(() => document.querySelectorAll("#topics tbody th button")[2].focus())
+    await page.value(() => document.querySelectorAll("#section-topics tbody th button")[2].focus())
     await page.press("Enter")
     const field = (name) => document.querySelector(`#detail-fields [data-field="${name}"]`)?.innerText
     await page.until((value) => document.querySelector('#detail-fields [data-field="wanted_by"]')?.innerText === value, "tcp://127.0.0.1:50001\ntcp://127.0.0.1:50002 (alice)")
@@ -137,7 +137,7 @@ describe("the page", { skip }, () => {
     assert.ok(!mock.wanted.has("$oncue/peers"))
     await page.press("3")
     await page.until(shows, ["tcp://127.0.0.1:50002", "tcp://127.0.0.1:50001"])
-    assert.equal(await page.value(() => document.querySelector("#peers tr.slow td.missed").innerText), "37")
+    assert.equal(await page.value(() => document.querySelector("#section-peers tr.slow td.missed").innerText), "37")
     assert.match(await page.value(() => document.querySelector('[data-table="refused"]').innerText), /looks like HTTP/)
     assert.equal(await page.value(() => document.querySelector("nav [aria-current]").innerText), "Peers 2")
   })
@@ -152,7 +152,7 @@ describe("the page", { skip }, () => {
       { event: "skipped", count: 12 },
     ]) mock.event(event)
     await page.until(shows, ["12 events", "tcp://10.0.0.9:1", "prices/ACME"])
-    assert.match(await page.value(() => document.querySelector("#events tbody:not([aria-hidden])").innerText), /it closed the connection/)
+    assert.match(await page.value(() => document.querySelector("#section-events tbody:not([aria-hidden])").innerText), /it closed the connection/)
   })
 
   test("a pause stops what moves, and not what is asked for", async (context) => {
@@ -248,12 +248,12 @@ describe("the page", { skip }, () => {
         await violations(page, `section ${key}`)
       }
       await page.press("1")
-      await page.value(() => document.querySelector("#topics tbody th button").click())
+      await page.value(() => document.querySelector("#section-topics tbody th button").click())
       await page.until(() => document.querySelector('[data-field="wanted_by"]'))
       await violations(page, "details")
       const wide = await page.value(() => document.documentElement.scrollWidth - innerWidth)
       assert.ok(wide <= 0, `the page is ${wide} pixels too wide`)
-      const name = await page.value(() => document.querySelector("#topics tbody th").clientWidth)
+      const name = await page.value(() => document.querySelector("#section-topics tbody th").clientWidth)
       assert.ok(name >= 90, `a topic's name has ${name} pixels`)
     })
   }
