@@ -9,6 +9,7 @@ mod lines;
 mod nearest;
 mod output;
 mod pace;
+mod page;
 mod progress;
 mod publisher;
 mod record;

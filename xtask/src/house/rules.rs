@@ -127,7 +127,10 @@ pub(super) const FOLDERS: &[Folder] = &[
         package: "oncue-cli",
         module: &[],
         floors: &[
-            floor("text", &["args", "fail", "json", "lines", "nearest", "output", "pace", "record", "table"]),
+            floor(
+                "text",
+                &["args", "fail", "json", "lines", "nearest", "output", "pace", "page", "record", "table"],
+            ),
             floor("process", &["progress", "signals", "stdio", "wait"]),
             floor("sockets", &["connections", "publisher", "security", "ticks", "viewer"]),
             floor("commands", &["commands"]),

@@ -19,6 +19,7 @@ mod subscribers;
 mod supervisor;
 mod surroundings;
 mod values;
+mod web;
 
 use std::fs;
 use std::path::{Path, PathBuf};

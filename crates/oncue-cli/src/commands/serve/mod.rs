@@ -3,7 +3,6 @@
 mod asked;
 mod config;
 mod count;
-#[cfg(test)]
 mod metrics;
 mod missing;
 mod notify;
@@ -15,6 +14,7 @@ mod routes;
 mod rules;
 mod server;
 mod unserved;
+mod web;
 
 use std::path::PathBuf;
 

@@ -14,6 +14,7 @@ use oncue_observe::Observe;
 use super::asked::{Ask, Asked};
 use super::config::rule::Rule;
 use super::config::{Catalogue, Config, PASSED, Program, Route, Source};
+use super::metrics::pages::Phase;
 use super::missing::missing;
 use super::notify::Supervisor;
 use super::passed::Passed;
@@ -26,6 +27,7 @@ use super::report::{report, sum_up};
 use super::routes::{self, Keepers};
 use super::rules::Rules;
 use super::unserved::Unserved;
+use super::web::{self, Pages};
 use crate::connections;
 use crate::fail::Fail;
 use crate::output::counted;
@@ -108,6 +110,7 @@ struct Server {
     config: Config,
     rules: Rules,
     observe: Option<Observe>,
+    pages: Pages,
     tools: Arc<Tools>,
     on_demand: OnDemand,
     keepers: Keepers,
@@ -144,10 +147,14 @@ impl Server {
         let options =
             config.options.clone().linger(LINGER).admission(move |request| deciding.decide(request));
         let options = observe.iter().fold(options, |options, observe| observe.hide(options));
+        let options = options.web(web::of_endpoints(&config));
         let security = config.security.read()?;
         let socket = XPub::new(&engine, security.set(options)?)?;
         security.follow(&socket, "serve");
         connections::follow(&socket, "serve", stop)?;
+        let pages = Pages::start(&config, &tools, observe.as_ref())?;
+        // Before the others: whether the server is ready can be asked from now on.
+        pages.open(&socket, &config)?;
         open(&socket, &mut places, &config, &binder)?;
         for missing in binder.passed.unused(&config.bind).into_iter().chain(missing(&config)) {
             warn(missing);
@@ -161,7 +168,9 @@ impl Server {
         if let Some(observe) = &observe {
             observe.begin(&on_demand);
         }
-        let server = Server { config, rules, observe, tools, on_demand, keepers, binder, places };
+        pages.begin(on_demand.meter());
+        pages.set_phase(Phase::Serving);
+        let server = Server { config, rules, observe, pages, tools, on_demand, keepers, binder, places };
         server.tell_places();
         Ok(server)
     }
@@ -180,6 +189,7 @@ impl Server {
                     counted(kept as u64, "route")
                 );
                 remark(text);
+                self.pages.reloaded(true);
                 return Ok(());
             }
             Err(Fail::Usage(why) | Fail::Runtime(why) | Fail::Timeout(why)) => why,
@@ -187,6 +197,7 @@ impl Server {
         };
         let status = format!("the config was not replaced: {}", why.lines().next().unwrap_or_default());
         complain(why);
+        self.pages.reloaded(false);
         complain("the config was not replaced; the one before stays in force");
         Err(status)
     }
@@ -231,7 +242,10 @@ impl Server {
         let at_start = |config: &Config| {
             format!(
                 "{:?} {:?} {:?} {:?}",
-                config.options, config.status_prefix, config.observe, config.security
+                config.options,
+                config.status_prefix,
+                config.observe,
+                (&config.http, &config.http_token, &config.origins, &config.metrics, &config.security)
             )
         };
         if at_start(&self.config) != at_start(&config) {
@@ -270,6 +284,7 @@ impl Server {
     fn end(mut self, stop: &Stop) {
         let end = |program: &Program| program.stop_after.saturating_add(program.kill_after);
         stop.allow(self.config.routes.iter().flat_map(programs).map(end).max().unwrap_or_default());
+        self.pages.set_phase(Phase::Stopping);
         self.tools.end.set(1);
         self.on_demand.stop();
         self.keepers.end();

@@ -1,9 +1,11 @@
 //! What routes at work count, to be read by whoever reports it.
 
 use std::fmt;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
-use crate::demand::feed::{Catalogued, OnDemandStats, RouteStats, TopicReport};
+use crate::demand::feed::{Catalogued, Note, OnDemandStats, RouteStats, TopicReport};
 use crate::demand::runner::Shared;
 use crate::socket::XPub;
 
@@ -54,6 +56,16 @@ impl Meter {
     /// The catalogue of each route, in the order in which routes were added: the first `most` topics of each.
     pub fn catalogues(&self, most: usize) -> Vec<Catalogued> {
         self.of(|shared| shared.catalogues(most))
+    }
+
+    /// As [`OnDemand::responds_within`](crate::OnDemand::responds_within).
+    pub fn responds_within(&self, time: Duration) -> bool {
+        let start = Instant::now();
+        let Some(shared) = self.shared.upgrade() else { return false };
+        let (sender, answer) = channel();
+        shared.desk.tell(Note::Probe(sender));
+        drop(shared);
+        answer.recv_timeout(time).is_ok() && self.socket.responds_within(time.saturating_sub(start.elapsed()))
     }
 
     fn of<T: Default>(&self, read: impl FnOnce(&Shared) -> T) -> T {

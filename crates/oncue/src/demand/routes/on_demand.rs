@@ -1,10 +1,9 @@
 //! The handle to routes at work.
 
 use std::fmt;
-use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::draft::Defaults;
 use super::meter::Meter;
@@ -104,10 +103,7 @@ impl OnDemand {
     /// until they have, at most for that long. For a watchdog: false if one of them hangs or has ended. A producer that
     /// hangs on a thread of its own does not count. Call it on none of these threads, nor on one that they wait for.
     pub fn responds_within(&self, time: Duration) -> bool {
-        let start = Instant::now();
-        let (sender, answer) = channel();
-        self.shared.desk.tell(Note::Probe(sender));
-        answer.recv_timeout(time).is_ok() && self.socket.responds_within(time.saturating_sub(start.elapsed()))
+        self.meter().responds_within(time)
     }
 
     /// Stops all feeds and waits until their threads have returned, however long a producer takes that ignores

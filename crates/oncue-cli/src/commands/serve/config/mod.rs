@@ -6,7 +6,7 @@ use std::path::{Path, absolute};
 use std::time::Duration;
 
 use oncue::curve::PublicKey;
-use oncue::{IpVersions, Options, SocksProxy};
+use oncue::{IpVersions, Options, SocksProxy, Web};
 use oncue_observe::Observe;
 use toml::de::DeTable;
 
@@ -121,6 +121,7 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
         };
         keys.problems.add(rules_at, format!("a rule {why}"));
     }
+    let http_at = keys.at("http");
     let config = Config {
         bind,
         connect,
@@ -130,6 +131,10 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
         processes_max: keys.take("processes_max"),
         status_prefix: keys.take("status_prefix"),
         observe: observe(&mut keys),
+        http: address(&mut keys, "http"),
+        http_token: keys.take("http_token"),
+        origins: texts(keys.take("origins")),
+        metrics: address(&mut keys, "metrics"),
         log: logging(&mut keys),
         security,
         options: options(&mut keys),
@@ -138,8 +143,41 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
         places,
         needs: keys.problems.needs(),
     };
+    check_page(&mut keys, &config, http_at);
     keys.finish();
     config
+}
+
+/// Takes a place for HTTP.
+fn address(keys: &mut Keys<'_, '_>, key: &str) -> Option<String> {
+    let at = keys.at(key);
+    let place = keys.take::<Option<String>>(key)?;
+    if let Err(why) = args::endpoint(&format!("ws://{place}/")) {
+        let why = why.replace(&format!("ws://{place}/"), &place);
+        keys.refuse(at, key, format!("{why}; write HOST:PORT, as in 127.0.0.1:9180"));
+    }
+    Some(place)
+}
+
+/// A page that others than this machine reach must not be for everybody.
+fn check_page(keys: &mut Keys<'_, '_>, config: &Config, at: usize) {
+    let Some(place) = &config.http else { return };
+    let host = place.rsplit_once(':').map_or(place.as_str(), |(host, _)| host);
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    let is_loopback = host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback());
+    if !is_loopback && config.http_token.is_none() {
+        let why = format!(
+            "{place} is not a loopback address; add http_token = \"...\", which the URL of the page must then have"
+        );
+        keys.refuse(at, "http", why);
+    }
+    let mut web = Web::new().origins(config.origins.clone());
+    if let Some(token) = &config.http_token {
+        web = web.token(token);
+    }
+    if let Err(why) = Options::new().web(web).check() {
+        keys.problems.add(at, why.to_string());
+    }
 }
 
 fn observe(keys: &mut Keys<'_, '_>) -> Option<String> {

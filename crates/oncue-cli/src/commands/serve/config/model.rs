@@ -31,6 +31,13 @@ pub(crate) struct Config {
     pub(crate) status_prefix: Option<String>,
     /// The prefix of the topics about the server itself. None: there are none.
     pub(crate) observe: Option<String>,
+    /// Where the page about the server is, and what its URL must have.
+    pub(crate) http: Option<String>,
+    pub(crate) http_token: Option<String>,
+    /// The origins of other pages that may subscribe.
+    pub(crate) origins: Vec<String>,
+    /// Where its metrics are.
+    pub(crate) metrics: Option<String>,
     /// The options of the socket, which cannot change while it is open.
     pub(crate) options: Options,
     pub(crate) log: Logging,

@@ -74,7 +74,6 @@ impl Failures {
     }
 
     /// In the order of [`Reason::ALL`].
-    #[cfg(test)]
     pub(crate) fn get(&self) -> [u64; Reason::ALL.len()] {
         self.0.each_ref().map(|counter| counter.load(Ordering::Relaxed))
     }
