@@ -9,6 +9,9 @@ mod lines;
 mod nearest;
 mod output;
 mod pace;
+// Nothing serves it yet.
+#[cfg(test)]
+mod page;
 mod progress;
 mod publisher;
 mod record;
