@@ -7,6 +7,7 @@ use std::process::Command;
 use crate::libraries::npm_install;
 use crate::python::succeed;
 use crate::step::{self, Counts, Tally};
+use crate::test::FULL;
 use crate::workspace::{cargo, root, target};
 use crate::{Trouble, nothing_left};
 
@@ -38,7 +39,8 @@ pub(crate) fn steps(filter: Option<&str>) -> Tally {
             return Tally::ONE_FAILED;
         }
     };
-    let build = step::run("oncue", cargo(&["build", "--package", "oncue-cli"]), Counts::AsOne);
+    let build =
+        step::run("oncue", cargo(&["build", "--package", "oncue-cli", "--features", FULL]), Counts::AsOne);
     if build.failed > 0 {
         return build;
     }

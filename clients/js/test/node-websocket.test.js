@@ -47,6 +47,11 @@ test("a subprotocol that was not offered, or none, is refused", async (context) 
   }
 })
 
+test("an extension that was not offered is refused", async (context) => {
+  const { events } = await played(context, (peer) => peer.accept({ fields: "Sec-WebSocket-Extensions: permessage-deflate\r\n" }))
+  assert.deepEqual(events, ["error: the server uses an extension that was not offered"])
+})
+
 test("an address where nothing listens is named", async (context) => {
   const { events } = await played(context, undefined, { url: "ws://127.0.0.1:1/" })
   assert.deepEqual(events, ["error: 127.0.0.1:1 refuses the connection: nothing listens there"])
@@ -71,6 +76,39 @@ test("pings are answered with their payload, and both kinds of messages are give
   assert.deepEqual({ code, reason }, { code: 4000, reason: "over" })
   assert.deepEqual(peer.frames[0], { opcode: 10, payload: Buffer.from("hello"), masked: true })
   assert.equal(peer.frames[1].opcode, 8)
+})
+
+test("a message in fragments without end is refused", async (context) => {
+  const first = frame("", { final: false })
+  const others = Buffer.concat(Array(65_536).fill(frame("", { opcode: 0, final: false })))
+  const { events } = await played(context, (peer) => peer.accept({ after: Buffer.concat([first, others]) }))
+  assert.deepEqual(events, ["open", "error: a message has more than 65536 fragments"])
+})
+
+test("pings of a server that does not read are not all answered", async (context) => {
+  const pings = 200_000
+  const { events, peer } = await played(context, async (peer, socket) => {
+    await peer.accept()
+    await peer.until(() => peer.head)
+    peer.socket.pause()
+    peer.send(Buffer.concat(Array(pings).fill(frame("x".repeat(125), { opcode: 9 }))), frame("the end"))
+    await new Promise((resolve) => (socket.onmessage = resolve))
+    peer.socket.resume()
+    socket.close()
+  })
+  assert.deepEqual(events, ["open"])
+  assert.ok(peer.frames.length < pings, `${peer.frames.length} answers`)
+})
+
+test("a server that does not answer a close is left after a second", async (context) => {
+  const { code, peer } = await played(context, async (peer, socket) => {
+    peer.answersClose = false
+    socket.onopen = () => socket.close()
+    await peer.accept()
+    await peer.end()
+  })
+  assert.equal(code, 1006)
+  assert.equal(peer.frames.at(-1).opcode, 8)
 })
 
 test("a text that is not UTF-8 ends the connection", async (context) => {

@@ -50,12 +50,12 @@ export class Peer {
   }
 
   /** Answers the upgrade rightly, and begins as a publisher does. */
-  async accept({ protocol = "ZWS2.0", after = ROUTING_ID } = {}) {
+  async accept({ protocol = "ZWS2.0", after = ROUTING_ID, fields = "" } = {}) {
     await this.until(() => this.head)
     const key = /sec-websocket-key: (.*)/i.exec(this.head)[1].trim()
     const accept = createHash("sha1").update(key + KEY_SUFFIX).digest("base64")
     const selected = protocol ? `Sec-WebSocket-Protocol: ${protocol}\r\n` : ""
-    const answer = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n${selected}\r\n`
+    const answer = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n${selected}${fields}\r\n`
     this.socket.write(Buffer.concat([Buffer.from(answer), after]))
     return this
   }

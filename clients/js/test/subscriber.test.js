@@ -1,7 +1,7 @@
 /** The subscriber against a scripted server, with each WebSocket that this Node has. */
 
 import assert from "node:assert/strict"
-import { once } from "node:events"
+import { getEventListeners, once } from "node:events"
 import { describe, test as anyTest } from "node:test"
 
 import { ConnectionError, NodeWebSocket, Subscriber } from "../node.js"
@@ -208,6 +208,41 @@ for (const [name, WebSocket] of Object.entries(WEBSOCKETS)) {
       const server = await Server.start(context, { port })
       const peer = await (await server.peer()).accept()
       await peer.until(() => peer.wanted.has("a"))
+    })
+
+    test("the pause before each attempt doubles up to its bound, with jitter, and begins anew after a second", async (context) => {
+      const server = await Server.start(context)
+      const options = { WebSocket, reconnectMinMs: 16, reconnectMaxMs: 100 }
+      const subscriber = new Subscriber(server.url, options)
+      context.after(() => subscriber.close())
+      const pauses = []
+      for (const longest of [16, 32, 64, 100, 100, 100]) {
+        ;(await server.peer()).cut()
+        const { retryMs } = await reached(subscriber, "closed")
+        assert.ok(retryMs >= longest / 2 && retryMs <= longest, `${retryMs} of ${longest}`)
+        pauses.push(longest - retryMs)
+        await reached(subscriber, "connecting")
+      }
+      assert.ok(pauses.some((jitter) => jitter > 0))
+      const peer = await (await server.peer()).accept()
+      await reached(subscriber, "open")
+      await new Promise((resolve) => setTimeout(resolve, 1_100))
+      peer.cut()
+      assert.ok((await reached(subscriber, "closed")).retryMs <= 16)
+    })
+
+    test("a closed subscriber does not dial again, and leaves nothing at its signal", async (context) => {
+      const server = await Server.start(context)
+      const { signal } = new AbortController()
+      const subscriber = new Subscriber(server.url, { WebSocket, signal, reconnectMinMs: 50 })
+      assert.equal(getEventListeners(signal, "abort").length, 1)
+      ;(await server.peer()).cut()
+      await reached(subscriber, "closed")
+      await subscriber.close()
+      assert.equal(getEventListeners(signal, "abort").length, 0)
+      await new Promise((resolve) => setTimeout(resolve, 150))
+      assert.equal(server.peers.length, 1)
+      assert.deepEqual(subscriber.state.reason, "closed by this side")
     })
 
     test("a server that is silent for too long is left", async (context) => {

@@ -147,8 +147,8 @@ pub(super) const FOLDERS: &[Folder] = &[
             floor(
                 "server",
                 &[
-                    "asked", "count", "missing", "notify", "passed", "report", "routes", "rules", "server",
-                    "unserved", OWN,
+                    "asked", "count", "metrics", "missing", "notify", "passed", "report", "routes", "rules",
+                    "server", "unserved", "web", OWN,
                 ],
             ),
         ],

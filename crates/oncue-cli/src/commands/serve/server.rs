@@ -14,7 +14,7 @@ use oncue_observe::Observe;
 use super::asked::{Ask, Asked};
 use super::config::rule::Rule;
 use super::config::{Catalogue, Config, PASSED, Program, Route, Source};
-use super::metrics::pages::Phase;
+use super::metrics::snapshot::Phase;
 use super::missing::missing;
 use super::notify::Supervisor;
 use super::passed::Passed;

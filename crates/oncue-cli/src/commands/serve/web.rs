@@ -9,12 +9,12 @@ use oncue::{Endpoint, Page, PageRequest, Web, XPub};
 use oncue_observe::{Observe, topic};
 
 use super::config::Config;
-use super::metrics::pages::{Phase, answer};
-use super::metrics::{Server, Source};
+use super::metrics::pages::answer;
+use super::metrics::snapshot::{Phase, Server, Source};
 use super::produce::Tools;
 use super::program::journal::remark;
 use crate::fail::Fail;
-use crate::page::WholePage;
+use crate::page::{self, Html};
 use crate::wait::spawn;
 
 /// How long the threads of the server have to respond.
@@ -37,7 +37,7 @@ enum Kind {
 
 /// What pages are made of.
 struct Known {
-    page: Option<WholePage>,
+    page: Option<Html>,
     meter: OnceLock<Meter>,
     tools: Arc<Tools>,
     observe: Option<Observe>,
@@ -50,7 +50,7 @@ impl Pages {
         tools: &Arc<Tools>,
         observe: Option<&Observe>,
     ) -> Result<Pages, Fail> {
-        let page = config.observe.as_deref().filter(|_| config.http.is_some()).map(WholePage::new);
+        let page = config.observe.as_deref().filter(|_| config.http.is_some()).map(page::html);
         let (meter, server) = (OnceLock::new(), Mutex::new(Server::starting()));
         let known = Known { page, meter, tools: tools.clone(), observe: observe.cloned(), server };
         let (known, (requests, asked)) = (Arc::new(known), channel());
@@ -115,7 +115,7 @@ impl Known {
     fn answer(&self, kind: Kind, request: PageRequest) {
         let page = match (kind, request.path(), &self.page) {
             (Kind::Page, "/", Some(page)) => {
-                let html = Page::new("text/html; charset=utf-8", page.html.clone());
+                let html = Page::new("text/html; charset=utf-8", page.text.clone());
                 html.field("Content-Security-Policy", &page.policy).field("Referrer-Policy", "no-referrer")
             }
             (Kind::Page, "/", None) => Page::text(

@@ -2,8 +2,8 @@
 
 use oncue::demand::{Histogram, RouteStats};
 
+use super::snapshot::{Route, Snapshot};
 use super::text::Kind;
-use super::{Route, Snapshot};
 use crate::commands::serve::program::verdict::Reason;
 
 /// Numbers, each with the value of a label.

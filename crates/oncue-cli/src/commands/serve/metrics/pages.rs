@@ -1,17 +1,8 @@
 //! The pages at the address of `metrics`: what is there, and whether the server is alive and ready.
 
-use super::{Source, text::Format};
-
-/// How far the server is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::commands::serve) enum Phase {
-    /// Not all endpoints are bound yet.
-    Starting,
-    /// All endpoints are bound, and a config is in force.
-    Serving,
-    /// It ends all programs.
-    Stopping,
-}
+use super::families::{FAMILIES, Read};
+use super::snapshot::{Phase, Snapshot, Source};
+use super::text::{Format, Text};
 
 /// The answer to a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,7 +24,7 @@ pub(in crate::commands::serve) fn answer(
     match path {
         "/metrics" => {
             let format = Format::accepted(accept);
-            let body = source.snapshot().write(format);
+            let body = write(&source.snapshot(), format);
             Answer { status: 200, content_type: format.content_type(), body }
         }
         "/healthz" if responds() => words(200, "alive"),
@@ -49,4 +40,39 @@ pub(in crate::commands::serve) fn answer(
 
 fn words(status: u16, text: &str) -> Answer {
     Answer { status, content_type: "text/plain; charset=utf-8", body: format!("{text}\n") }
+}
+
+/// All families, in this format.
+pub(super) fn write(snapshot: &Snapshot, format: Format) -> String {
+    let mut text = Text::new(format);
+    for family in FAMILIES {
+        text.begin(family.name, family.kind, family.unit, family.help);
+        let mut add = |labels: &[(&str, &str)], value: u64| text.sample(labels, value);
+        match family.read {
+            Read::One(read) => add(&[], read(snapshot)),
+            Read::By(label, read) => {
+                read(snapshot).into_iter().for_each(|(name, value)| add(&[(label, name)], value));
+            }
+            Read::Route(read) => {
+                snapshot
+                    .routes
+                    .iter()
+                    .for_each(|route| add(&[("route", &route.stats.pattern)], read(&route.stats)));
+            }
+            Read::RouteBy(label, read) => {
+                for route in &snapshot.routes {
+                    let labelled = read(route).into_iter();
+                    labelled.for_each(|(name, value)| {
+                        add(&[("route", &route.stats.pattern), (label, name)], value);
+                    });
+                }
+            }
+            Read::RouteTimes(read) => {
+                snapshot.routes.iter().for_each(|route| {
+                    text.histogram(&[("route", &route.stats.pattern)], read(&route.stats));
+                });
+            }
+        }
+    }
+    text.finish()
 }

@@ -6,11 +6,15 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use oncue::{Engine, OnDemand, Options, Sub};
+use oncue::demand::{OnDemandStats, RouteStats};
+use oncue::{Engine, OnDemand, Options, SocketStats, Sub};
 
-use super::pages::Answer;
-use super::text::Kind;
-use super::*;
+use super::families::{self, FAMILIES, Read};
+use super::pages::{self, Answer, write};
+use super::snapshot::{Phase, Route, Server, Snapshot, Source};
+use super::text::{Format, Kind};
+use crate::commands::serve::produce::counts::{Counts, Totals};
+use crate::commands::serve::program::verdict::Reason;
 
 mod scraped;
 
@@ -83,7 +87,7 @@ fn any_pattern_is_a_label() {
     for (format, family) in
         [(Format::Prometheus, "oncue_values_total"), (Format::OpenMetrics, "oncue_values")]
     {
-        let text = snapshot.write(format);
+        let text = write(&snapshot, format);
         let expected = format!(
             "# TYPE {family} counter\n# HELP {family} Values sent.\noncue_values_total{{route=\"a\\\\\\\"\\n\0ä\"}} 7\n\
              oncue_values_total{{route=\"a/{{x:/[\\\\\\\\\\\"\\n]+/}}\"}} 7\n"
