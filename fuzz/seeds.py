@@ -36,7 +36,24 @@ READY = command(b"READY", SUB)
 TRAFFIC = command(b"SUBSCRIBE", b"a") + message(b"\x01b") + message(b"topic", b"value") + command(b"CANCEL", b"a")
 PING = command(b"PING", b"\0\x0acontext")
 
+# A step of `web`: how much the stream gives and there is room for, what is done, and with what.
+WIDE = b"\x07\xcf\x0b\xb7"
+HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+
+
+def raw(data):
+    pieces = [data[at : at + 63] for at in range(0, len(data), 63)]
+    return b"".join(WIDE + b"\0" + bytes([len(piece)]) + piece for piece in pieces)
+
+
 SEEDS = {
+    "web": {
+        "head": b"\0\0" + raw(HEAD + b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: ZWS2.0\r\n\r\n"),
+        "plain": b"\0\0" + raw(b"GET /x?token=y HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n\r\n"),
+        "answer": b"\1\0" + raw(b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\n\r\nnot here\n"),
+        "bare": b"\0\1\0" + raw(b"\x82\x81\0\0\0\0\0\x82\x83\0\0\0\0\0\1a\x88\x80\0\0\0\0") + (WIDE + b"\4\0\0\5") * 4,
+        "null": b"\1\1\1" + raw(b"\x82\x07\2\5READY\x82\x05\1abcd\2\1\0\x80\1x\x89\2hi") + WIDE + b"\5" + (WIDE + b"\4\3\1\0") * 3,
+    },
     "handshake": {
         "null-3.1": b"\0" + greeting(b"NULL") + READY,
         "null-3.0": b"\x09" + greeting(b"NULL", 0) + command(b"READY", SUB + prop(b"Identity", b"id")),

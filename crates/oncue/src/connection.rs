@@ -173,6 +173,8 @@ pub enum Cause {
     TooOld,
     /// It sent an HTTP request to a `ws` endpoint that was not granted, and was answered with this status, such as 403.
     Http(u16),
+    /// TLS with it has failed, for this reason: its certificate is not trusted, or one side does not speak it.
+    Tls(String),
     /// Its socket is of a type that does not fit to this side's.
     SocketType {
         /// Its type.
@@ -222,6 +224,7 @@ impl Cause {
             Cause::NotZeroMq(_)
             | Cause::TooOld
             | Cause::Http(_)
+            | Cause::Tls(_)
             | Cause::SocketType { .. }
             | Cause::Mechanism { .. }
             | Cause::ClosedInHandshake
@@ -539,6 +542,7 @@ impl fmt::Display for Cause {
             Cause::HandshakeTimeout => "it did not finish the handshake",
             Cause::NotZeroMq(seen) => return write!(f, "it is not ZeroMQ: {seen}"),
             Cause::Http(status) => return write!(f, "its HTTP request was answered with {status}"),
+            Cause::Tls(why) => return write!(f, "TLS has failed: {why}"),
             Cause::TooOld => "it speaks ZMTP 1.0, which is too old",
             Cause::SocketType { peer: PeerType::Known(name), ours } => {
                 // As they are spelled out: "an ex-pub".

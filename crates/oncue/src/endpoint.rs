@@ -145,8 +145,8 @@ impl Endpoint {
 
     fn check_secure(&self) -> Result<()> {
         match self {
-            Endpoint::Ws { secure: true, .. } => Err(Error::misuse(format!(
-                "cannot use {self}: TLS is not built in; use ws://, or a proxy that ends TLS in front of it"
+            Endpoint::Ws { secure: true, .. } if cfg!(not(feature = "wss")) => Err(Error::misuse(format!(
+                "cannot use {self}: TLS is not built in; build with the feature `wss`, or use ws:// behind a proxy that ends TLS"
             ))),
             _ => Ok(()),
         }

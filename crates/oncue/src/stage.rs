@@ -8,6 +8,7 @@ pub(crate) mod network;
 pub(crate) mod pairs;
 pub mod script;
 pub mod stranger;
+pub mod web;
 
 #[cfg(test)]
 use std::cell::Cell;

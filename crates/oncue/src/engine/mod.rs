@@ -377,6 +377,8 @@ impl<N: Net> Control for Driver<N> {
             Arc::make_mut(&mut options).web = Arc::new(web);
         }
         options.check_bind(at)?;
+        #[cfg(feature = "wss")]
+        options.check_certificate(at)?;
         let failed = |e| Error::io(format!("cannot bind {at}"), e);
         let (begun, time) = (Instant::now(), hub.options.connect_time());
         let patience = || match hub.check_open() {

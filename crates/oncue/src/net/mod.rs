@@ -4,14 +4,21 @@ mod address;
 mod dialing;
 pub(crate) mod inproc;
 mod listen;
+#[cfg(not(feature = "wss"))]
+mod no_tls;
 pub(crate) mod os;
 pub(crate) mod poller;
 mod probes;
+mod raw;
 pub(crate) mod resolver;
 mod socks;
+#[cfg(feature = "wss")]
+mod tls;
 mod tuning;
 pub(crate) mod web;
 
+#[cfg(not(feature = "wss"))]
+use self::no_tls as tls;
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -80,6 +87,14 @@ pub(crate) trait Stream: Send {
     }
     /// Where the other side is. It has no meaning before the connection is made.
     fn address(&self) -> PeerAddress;
+}
+
+/// A stream that translates what another one carries.
+pub(crate) trait Layer<S>: Stream {
+    fn below(&self) -> &S;
+    fn below_mut(&mut self) -> &mut S;
+    /// Says by which token the owner of the stream is told of it.
+    fn known_as(&mut self, _notify: Arc<dyn Notify>, _token: usize) {}
 }
 
 /// Where streams come from.

@@ -18,8 +18,9 @@ use super::listen::{self, SocketFile};
 use super::poller::Poller;
 use super::resolver::{Answer, Resolver};
 use super::socks::Script;
+use super::tls::{Keys, Trust};
 use super::web::{Call, Site, Web};
-use super::{Net, Notify, Stream, address, probes, tuning};
+use super::{Layer, Net, Notify, Stream, address, probes, tuning};
 use crate::connection::Cause;
 use crate::curve;
 use crate::descriptors;
@@ -41,6 +42,7 @@ pub(crate) struct OsNet {
     resolver: Resolver,
     /// How many descriptors are kept back from peers.
     reserved: u32,
+    trust: Trust,
     notify: Arc<dyn Notify>,
 }
 
@@ -50,7 +52,8 @@ pub(crate) enum OsStream {
     Unix(Socket, PeerAddress),
     Pipe(Box<Pipe>),
     Dialing(Box<Dialing>),
-    Web(Box<Web<OsStream>>),
+    /// Another stream, translated.
+    Over(Box<dyn Layer<OsStream>>),
 }
 
 /// A listener of any transport.
@@ -62,7 +65,7 @@ pub(crate) struct OsListener {
 
 enum Source {
     Tcp(Socket),
-    Web(Socket, Arc<Site>),
+    Web(Socket, Arc<Site>, Option<Keys>),
     /// The file is dropped, and so removed, before the socket is closed.
     Unix {
         _file: Option<SocketFile>,
@@ -81,7 +84,7 @@ impl OsNet {
         reserved: u32,
         notify: Arc<dyn Notify>,
     ) -> OsNet {
-        OsNet { poller, names, resolver, reserved, notify }
+        OsNet { poller, names, resolver, reserved, trust: Trust::default(), notify }
     }
 
     /// Accepts a connection, unless the process cannot spare its descriptor.
@@ -137,7 +140,8 @@ impl OsNet {
                 let is_loopback = local.ip().to_canonical().is_loopback();
                 let (party, web) = (options.party.clone(), options.web.clone());
                 let site = Site::new(party, path, *secure, is_loopback, web);
-                (Source::Web(socket, Arc::new(site)), resolved)
+                let keys = secure.then(|| Keys::new(&options.web)).transpose()?;
+                (Source::Web(socket, Arc::new(site), keys), resolved)
             }
             Endpoint::Ipc(path) => {
                 let path = if path == Path::new("*") { listen::fresh_path() } else { path.clone() };
@@ -156,7 +160,7 @@ impl OsNet {
     }
 
     fn listener(&self, source: Source, token: usize) -> io::Result<OsListener> {
-        if let Source::Tcp(socket) | Source::Web(socket, _) | Source::Unix { socket, .. } = &source {
+        if let Source::Tcp(socket) | Source::Web(socket, ..) | Source::Unix { socket, .. } = &source {
             self.poller.register_readable(socket, token)?;
         }
         Ok(OsListener { source, poller: self.poller.clone(), names: self.names.clone() })
@@ -220,9 +224,12 @@ impl Net for OsNet {
     fn accept(&mut self, listener: &mut OsListener, options: &NetOptions) -> io::Result<OsStream> {
         match &listener.source {
             Source::Tcp(listener) => self.accept_tcp(listener, options),
-            Source::Web(listener, site) => {
-                let stream = self.accept_tcp(listener, options)?;
-                Ok(OsStream::Web(Box::new(Web::accepted(stream, site.clone()))))
+            Source::Web(listener, site, keys) => {
+                let mut stream = self.accept_tcp(listener, options)?;
+                if let Some(keys) = keys {
+                    stream = OsStream::Over(keys.accept(stream)?);
+                }
+                Ok(OsStream::Over(Box::new(Web::accepted(stream, site.clone()))))
             }
             Source::Unix { socket, .. } => {
                 let socket = self.accept_socket(socket)?;
@@ -249,8 +256,11 @@ impl Net for OsNet {
                 curve::random(&mut key);
                 let (party, web) = (options.party.clone(), options.web.clone());
                 let call = Call::new(party, (host, *port), (path, *secure), web, key);
-                let stream = self.dial((host, *port), None, token, turn, options)?;
-                OsStream::Web(Box::new(Web::calling(stream, call)))
+                let mut stream = self.dial((host, *port), None, token, turn, options)?;
+                if *secure {
+                    stream = OsStream::Over(self.trust.call(stream, &options.web, host)?);
+                }
+                OsStream::Over(Box::new(Web::calling(stream, call)))
             }
             Endpoint::Ipc(path) => OsStream::connect_unix(&SockAddr::unix(path)?, options)?,
             Endpoint::Abstract(name) => OsStream::connect_unix(&listen::abstract_addr(name)?, options)?,
@@ -268,9 +278,9 @@ impl Net for OsNet {
                 Ok(())
             }
             OsStream::Dialing(_) => Ok(()),
-            OsStream::Web(web) => {
-                web.known_as(self.notify.clone(), token);
-                self.adopt(&mut web.lower, token)
+            OsStream::Over(layer) => {
+                layer.known_as(self.notify.clone(), token);
+                self.adopt(layer.below_mut(), token)
             }
         }
     }
@@ -285,7 +295,7 @@ impl Net for OsNet {
 impl Drop for OsListener {
     fn drop(&mut self) {
         match &self.source {
-            Source::Tcp(socket) | Source::Web(socket, _) | Source::Unix { socket, .. } => {
+            Source::Tcp(socket) | Source::Web(socket, ..) | Source::Unix { socket, .. } => {
                 self.poller.deregister(socket)
             }
             Source::Name(backlog) => lock(&self.names).unbind(backlog),
@@ -320,7 +330,7 @@ impl OsStream {
     fn socket(&self) -> Option<&Socket> {
         match self {
             OsStream::Tcp(socket, _) | OsStream::Unix(socket, _) => Some(socket),
-            OsStream::Web(web) => web.lower.socket(),
+            OsStream::Over(layer) => layer.below().socket(),
             OsStream::Pipe(_) | OsStream::Dialing(_) => None,
         }
     }
@@ -332,7 +342,7 @@ impl Stream for OsStream {
             OsStream::Tcp(_, address) => PeerAddress::Tcp(*address),
             OsStream::Unix(_, address) => *address,
             OsStream::Pipe(_) => PeerAddress::Inproc,
-            OsStream::Web(web) => web.address(),
+            OsStream::Over(layer) => layer.address(),
             OsStream::Dialing(_) => PeerAddress::Tcp((Ipv4Addr::UNSPECIFIED, 0).into()),
         }
     }
@@ -345,14 +355,14 @@ impl Stream for OsStream {
                 *self = OsStream::tcp(socket, address);
                 Ok(true)
             }
-            OsStream::Web(web) => web.connected(),
+            OsStream::Over(layer) => layer.connected(),
         }
     }
 
     fn has_alternatives(&self) -> bool {
         match self {
             OsStream::Dialing(dialing) => dialing.has_more(),
-            OsStream::Web(web) => web.has_alternatives(),
+            OsStream::Over(layer) => layer.has_alternatives(),
             _ => false,
         }
     }
@@ -360,7 +370,7 @@ impl Stream for OsStream {
     fn awaits(&self) -> Cause {
         match self {
             OsStream::Dialing(dialing) => dialing.awaits(),
-            OsStream::Web(web) => web.awaits(),
+            OsStream::Over(layer) => layer.awaits(),
             _ => Cause::NoAnswer,
         }
     }
@@ -368,7 +378,7 @@ impl Stream for OsStream {
     fn try_next(&mut self) {
         match self {
             OsStream::Dialing(dialing) => dialing.try_next(),
-            OsStream::Web(web) => web.try_next(),
+            OsStream::Over(layer) => layer.try_next(),
             _ => {}
         }
     }
@@ -379,7 +389,7 @@ impl Stream for OsStream {
                 Ok(rustix::io::read(socket, spare_capacity(buffer))?)
             }
             OsStream::Pipe(pipe) => pipe.read(buffer),
-            OsStream::Web(web) => web.read(buffer),
+            OsStream::Over(layer) => layer.read(buffer),
             OsStream::Dialing(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
@@ -388,35 +398,35 @@ impl Stream for OsStream {
         match self {
             OsStream::Tcp(socket, _) | OsStream::Unix(socket, _) => Ok(rustix::io::writev(socket, slices)?),
             OsStream::Pipe(pipe) => pipe.write(slices),
-            OsStream::Web(web) => web.write(slices),
+            OsStream::Over(layer) => layer.write(slices),
             OsStream::Dialing(_) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
     fn flush(&mut self) {
-        if let OsStream::Web(web) = self {
-            web.flush();
+        if let OsStream::Over(layer) = self {
+            layer.flush();
         }
     }
 
     #[inline]
     fn holds_more(&self) -> bool {
-        matches!(self, OsStream::Web(web) if web.holds_more())
+        matches!(self, OsStream::Over(layer) if layer.holds_more())
     }
 
     fn held_bytes(&self) -> usize {
         match self {
-            OsStream::Web(web) => web.held_bytes(),
+            OsStream::Over(layer) => layer.held_bytes(),
             _ => 0,
         }
     }
 
     fn is_let_in(&self) -> bool {
-        matches!(self, OsStream::Web(web) if web.is_let_in())
+        matches!(self, OsStream::Over(layer) if layer.is_let_in())
     }
 
     fn is_served(&self) -> bool {
-        matches!(self, OsStream::Web(web) if web.is_served())
+        matches!(self, OsStream::Over(layer) if layer.is_served())
     }
 
     fn shutdown_write(&mut self) {
@@ -424,7 +434,7 @@ impl Stream for OsStream {
             // It fails if the peer has closed the stream already: nothing is left to do then.
             OsStream::Tcp(socket, _) | OsStream::Unix(socket, _) => drop(socket.shutdown(Shutdown::Write)),
             OsStream::Pipe(pipe) => pipe.shutdown_write(),
-            OsStream::Web(web) => web.shutdown_write(),
+            OsStream::Over(layer) => layer.shutdown_write(),
             OsStream::Dialing(_) => {}
         }
     }
@@ -432,7 +442,7 @@ impl Stream for OsStream {
     fn may_fall_silent(&self) -> bool {
         match self {
             OsStream::Pipe(_) => false,
-            OsStream::Web(web) => web.may_fall_silent(),
+            OsStream::Over(layer) => layer.may_fall_silent(),
             _ => true,
         }
     }
@@ -441,18 +451,18 @@ impl Stream for OsStream {
         match self {
             // A socket that refuses is used without probes.
             OsStream::Tcp(socket, _) => drop(probes::set(socket, idle, timeout)),
-            OsStream::Web(web) => web.probe(idle, timeout),
+            OsStream::Over(layer) => layer.probe(idle, timeout),
             _ => {}
         }
     }
 
     fn has_pings(&self) -> bool {
-        matches!(self, OsStream::Web(web) if web.has_pings())
+        matches!(self, OsStream::Over(layer) if layer.has_pings())
     }
 
     fn ping(&mut self) -> bool {
         match self {
-            OsStream::Web(web) => web.ping(),
+            OsStream::Over(layer) => layer.ping(),
             _ => false,
         }
     }
@@ -461,7 +471,7 @@ impl Stream for OsStream {
         match self {
             // 0: the system's default.
             OsStream::Tcp(socket, _) => drop(socket.set_tcp_notsent_lowat(0)),
-            OsStream::Web(web) => web.trust(),
+            OsStream::Over(layer) => layer.trust(),
             _ => {}
         }
     }

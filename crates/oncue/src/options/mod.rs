@@ -8,6 +8,8 @@ mod security;
 mod socks;
 mod stop;
 mod system;
+#[cfg(feature = "wss")]
+mod tls;
 mod web;
 
 use std::sync::Arc;

@@ -168,6 +168,15 @@ impl NetOptions {
         }
     }
 
+    /// Checks that there is a certificate, where an endpoint needs one.
+    #[cfg(feature = "wss")]
+    pub(crate) fn check_certificate(&self, at: &Endpoint) -> Result<()> {
+        match at {
+            Endpoint::Ws { secure: true, .. } => self.web.server_config().map(drop),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether these options allow to bind to an endpoint.
     pub(crate) fn check_bind(&self, endpoint: &Endpoint) -> Result<()> {
         let Some((host, _)) = endpoint.host() else { return Ok(()) };

@@ -4,13 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::pages::{PageRequest, Pages};
+#[cfg(feature = "wss")]
+use super::tls;
 use crate::error::{Error, Result};
 
 /// The longest token, in bytes.
 const TOKEN_BYTES_MAX: usize = 512;
 
 /// The settings of `ws://` endpoints: which pages may connect, and who may connect at all. See [`Options::web`] and
-/// [`Socket::bind_web`](crate::Socket::bind_web). The token is never printed.
+/// [`Socket::bind_web`](crate::Socket::bind_web). Token and key are never printed.
 ///
 /// ```
 /// use oncue::{Options, Web};
@@ -28,6 +30,10 @@ pub struct Web {
     aliases: Vec<[String; 3]>,
     only_pages: bool,
     trusted: bool,
+    #[cfg(feature = "wss")]
+    certificate: Option<(Vec<u8>, Vec<u8>)>,
+    #[cfg(feature = "wss")]
+    roots: Option<Vec<u8>>,
 }
 
 impl Web {
@@ -118,6 +124,49 @@ impl Web {
         alias.map(|[_, topic, content_type]| (&topic[..], &content_type[..]))
     }
 
+    /// The certificate of `wss://` listeners, with its chain, and its key: both as the text of PEM files (libzmq:
+    /// `ZMQ_WSS_CERT_PEM`, `ZMQ_WSS_KEY_PEM`). Checked when the socket is made or bound. None by default. Not on a socket that
+    /// only connects: clients are not asked for certificates.
+    #[cfg(feature = "wss")]
+    pub fn certificate(mut self, chain_pem: impl Into<Vec<u8>>, key_pem: impl Into<Vec<u8>>) -> Web {
+        self.certificate = Some((chain_pem.into(), key_pem.into()));
+        self
+    }
+
+    /// The certificates that a socket trusts when it connects to `wss://` endpoints, as the text of a PEM file: of authorities, or
+    /// of one server (libzmq: `ZMQ_WSS_TRUST_PEM`). Default: those that the system trusts, read at the first connection (libzmq:
+    /// `ZMQ_WSS_TRUST_SYSTEM`). That the certificate is one of the endpoint's host is always checked (libzmq: only with
+    /// `ZMQ_WSS_HOSTNAME`).
+    #[cfg(feature = "wss")]
+    pub fn roots(mut self, pem: impl Into<Vec<u8>>) -> Web {
+        self.roots = Some(pem.into());
+        self
+    }
+
+    /// What listeners with these settings need for TLS.
+    #[cfg(feature = "wss")]
+    pub(crate) fn server_config(&self) -> Result<Arc<rustls::ServerConfig>> {
+        tls::server(self.certificate.as_ref().map(|(chain, key)| (&chain[..], &key[..])))
+    }
+
+    /// What clients with these settings need for TLS.
+    #[cfg(feature = "wss")]
+    pub(crate) fn client_config(&self) -> Result<Arc<rustls::ClientConfig>> {
+        tls::client(self.roots.as_deref())
+    }
+
+    /// Reads what is set for TLS.
+    #[cfg(feature = "wss")]
+    fn check_tls(&self) -> Result<()> {
+        if self.certificate.is_some() {
+            self.server_config()?;
+        }
+        if self.roots.is_some() {
+            self.client_config()?;
+        }
+        Ok(())
+    }
+
     /// Whether an origin is among those that are listed.
     pub(crate) fn lists(&self, origin: &str) -> bool {
         self.origins.iter().any(|listed| listed == "*" || listed.eq_ignore_ascii_case(origin))
@@ -145,6 +194,8 @@ impl Web {
             (1..=TOKEN_BYTES_MAX).contains(&token.len())
                 && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
         };
+        #[cfg(feature = "wss")]
+        self.check_tls()?;
         match self.token.as_ref().is_none_or(is_token) {
             true => Ok(()),
             false => Err(Error::misuse(format!(

@@ -1,7 +1,7 @@
 //! The scenes of misbehaving peers, from seeds.
 
 use super::*;
-use crate::stage::{coat, stranger};
+use crate::stage::{coat, stranger, web};
 
 /// A script as the fuzzer would write one.
 fn script(seed: u64) -> Vec<u8> {
@@ -27,4 +27,9 @@ fn whatever_bytes_one_peer_sends_the_others_are_served() {
 #[test]
 fn what_comes_out_of_a_coat_went_in_whoever_changes_bytes_on_the_way() {
     for_each_seed(|seed| coat::scene(&script(seed)));
+}
+
+#[test]
+fn whatever_a_peer_of_websocket_sends_there_are_frames_on_both_sides() {
+    for_each_seed(|seed| web::scene(&script(seed)));
 }

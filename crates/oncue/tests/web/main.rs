@@ -8,4 +8,6 @@ mod ours;
 mod peer;
 mod refusals;
 mod sealed;
+#[cfg(feature = "wss")]
+mod tls;
 mod translation;

@@ -5,11 +5,15 @@
 
 use oncue_core::frame::{HeaderBytes, ProtocolError};
 use oncue_core::websocket::{
-    Fault, HEADER_BYTES_MAX, Header, Mask, Opcode, flags_from_zws, parse_header, put_masked,
+    CONTROL_BYTES_MAX, Fault, HEADER_BYTES_MAX, Header, Mask, Opcode, flags_from_zws, parse_header,
+    put_masked,
 };
 
 /// The longest routing id, in bytes.
 const ROUTING_ID_BYTES_MAX: usize = 255;
+/// The first byte of a whole binary message, and the bit of the second that says that it is masked.
+const WHOLE_BINARY: u8 = 0x82;
+const MASKED: u8 = 0x80;
 /// A header and the flags byte behind it.
 const START_BYTES_MAX: usize = HEADER_BYTES_MAX + 1;
 
@@ -95,7 +99,10 @@ impl Incoming {
     pub(super) fn take(&mut self, mut bytes: &[u8], buffer: &mut Vec<u8>) -> Result<(), ProtocolError> {
         while !bytes.is_empty() && self.heard.close.is_none() {
             match &mut self.body {
-                Body::None => bytes = self.begin(bytes, buffer)?,
+                Body::None => {
+                    bytes = self.take_short(bytes, buffer);
+                    bytes = self.begin(bytes, buffer)?;
+                }
                 Body::Pass { left, mask, phase } => {
                     let n = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                     put(&mut self.overflow, buffer, &bytes[..n], *mask, *phase);
@@ -108,6 +115,32 @@ impl Incoming {
             }
         }
         Ok(())
+    }
+
+    /// Takes whole short messages, as most are: their headers have two bytes on both sides. Returns what follows, or is otherwise.
+    #[inline]
+    fn take_short<'a>(&mut self, mut bytes: &'a [u8], buffer: &mut Vec<u8>) -> &'a [u8] {
+        let passes = self.start_len == 0 && self.fragments.is_none() && self.ready.is_none();
+        if !passes || self.has_more() {
+            return bytes;
+        }
+        let (masked, mask_len) = if self.masked { (MASKED, size_of::<Mask>()) } else { (0, 0) };
+        while let [WHOLE_BINARY, second, rest @ ..] = bytes {
+            let len = usize::from(second ^ masked);
+            let fits = (1..=CONTROL_BYTES_MAX).contains(&len) && rest.len() >= mask_len + len;
+            if !fits || buffer.capacity() - buffer.len() <= len {
+                break;
+            }
+            let (mask, rest) = rest.split_at(mask_len);
+            let mask: Mask = mask.first_chunk().copied().unwrap_or_default();
+            let (payload, after) = rest.split_at(len);
+            // What is wrong is named where frames of all kinds are read.
+            let Ok(flags) = flags_from_zws(payload[0] ^ mask[0]) else { break };
+            buffer.extend_from_slice(&[flags, (len - 1) as u8]);
+            put_masked(buffer, &payload[1..], mask, 1);
+            bytes = after;
+        }
+        bytes
     }
 
     /// Begins a frame, if its header and flags are there. Returns what follows.

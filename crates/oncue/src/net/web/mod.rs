@@ -37,7 +37,8 @@ use self::outgoing::Outgoing;
 use self::protocol::Protocol;
 use self::site::Decision;
 pub(crate) use self::site::Site;
-use super::{Notify, Ready, Stream};
+use super::raw::Raw;
+use super::{Layer, Notify, Ready, Stream};
 use crate::buffer::READ_BYTES;
 use crate::connection::{Cause, PeerFault, Served};
 use crate::options::{Page, Party, Slot};
@@ -57,7 +58,7 @@ thread_local! {
 
 /// A stream that carries ZMTP, over one that carries WebSocket.
 pub(crate) struct Web<S> {
-    pub(crate) lower: S,
+    lower: S,
     state: State,
     incoming: Incoming,
     outgoing: Outgoing,
@@ -135,11 +136,6 @@ impl<S: Stream> Web<S> {
             trusted: false,
             bell: None,
         }
-    }
-
-    /// Says by which token the owner of this stream is told of it.
-    pub(crate) fn known_as(&mut self, notify: Arc<dyn Notify>, token: usize) {
-        self.bell = Some(Bell(notify, token));
     }
 
     /// Takes what was read, and shows what it means.
@@ -307,10 +303,7 @@ impl<S: Stream> Web<S> {
         }
         self.answer_if_there();
         self.flush();
-        let mut raw = RAW.take();
-        let read = read_raw(&mut self.lower, &mut raw, READ_BYTES).map(|start| raw.len() - start);
-        RAW.set(raw);
-        match read {
+        match Raw::read(&RAW, &mut self.lower, READ_BYTES).map(|raw| raw.len()) {
             Ok(0) if self.feed.is_some() => Ok(0),
             Ok(0) => Err(Served.into()),
             Ok(_) => Err(io::ErrorKind::Interrupted.into()),
@@ -383,19 +376,6 @@ fn close_code(fault: &ProtocolError) -> u16 {
     }
 }
 
-/// Reads up to `room` bytes of a stream, at most [`READ_BYTES`], into the thread's memory. Returns where they begin.
-fn read_raw(stream: &mut impl Stream, raw: &mut Vec<u8>, room: usize) -> io::Result<usize> {
-    if raw.capacity() < READ_BYTES {
-        raw.reserve_exact(READ_BYTES - raw.len());
-    }
-    // The rest of the capacity is what may be read.
-    let start = raw.capacity() - room;
-    raw.truncate(start);
-    raw.resize(start, 0);
-    stream.read(raw)?;
-    Ok(start)
-}
-
 /// How much may be read so that what it means has room: a ZMTP header may be longer than that of a WebSocket frame, by 4 bytes
 /// in 260.
 fn room_for_raw(spare: usize) -> usize {
@@ -438,16 +418,13 @@ impl<S: Stream> Stream for Web<S> {
             return self.end(ending);
         }
         let (before, room) = (buffer.len(), room_for_raw(buffer.capacity() - buffer.len()));
-        let mut raw = RAW.take();
-        let result = read_raw(&mut self.lower, &mut raw, room).and_then(|start| {
-            let bytes = &raw[start..];
-            self.more = bytes.len() == room;
-            match bytes {
-                [] => Err(io::ErrorKind::UnexpectedEof.into()),
-                bytes => self.take(bytes, buffer),
+        let result = Raw::read(&RAW, &mut self.lower, room).and_then(|raw| {
+            self.more = raw.len() == room;
+            match raw.is_empty() {
+                true => Err(io::ErrorKind::UnexpectedEof.into()),
+                false => self.take(&raw, buffer),
             }
         });
-        RAW.set(raw);
         self.flush();
         let shown = buffer.len() - before;
         match result {
@@ -483,6 +460,7 @@ impl<S: Stream> Stream for Web<S> {
         };
         self.finish_page();
         self.finish_feed();
+        self.lower.flush();
     }
 
     fn holds_more(&self) -> bool {
@@ -546,5 +524,19 @@ impl<S: Stream> Stream for Web<S> {
             PeerAddress::Tcp(address) => PeerAddress::Ws(address),
             other => other,
         }
+    }
+}
+
+impl<S: Stream> Layer<S> for Web<S> {
+    fn below(&self) -> &S {
+        &self.lower
+    }
+
+    fn below_mut(&mut self) -> &mut S {
+        &mut self.lower
+    }
+
+    fn known_as(&mut self, notify: Arc<dyn Notify>, token: usize) {
+        self.bell = Some(Bell(notify, token));
     }
 }

@@ -17,8 +17,13 @@ use super::input::{Begun, Input};
 use super::masks;
 use crate::net::Stream;
 
-/// About how many bytes are put together for one write.
+/// About how many bytes are put together for one write; and at first, after a write that the stream took in part: what is put
+/// together in vain is put together again.
 const BATCH_BYTES: usize = 64 << 10;
+const BATCH_BYTES_MIN: usize = 4 << 10;
+/// The first byte of a whole binary message, and the longest body of a ZMTP frame whose message has a header of two bytes.
+const WHOLE_BINARY: u8 = 0x82;
+const SHORT_BODY_MAX: u8 = 124;
 /// A body of this size is written from where it is, unless it is masked.
 const LARGE_BYTES_MIN: usize = 8 << 10;
 /// Bytes of our greeting, which the peer does not get.
@@ -47,6 +52,8 @@ pub(super) struct Outgoing {
     /// What goes out before anything else: heads, control frames, the rest of a header.
     pending: Vec<u8>,
     written: usize,
+    /// How many bytes are put together for the next write.
+    batch_bytes: usize,
     /// The beginning of a header, and the body that is under way.
     begun: Begun,
     body: Body,
@@ -77,6 +84,7 @@ impl Outgoing {
             greeting_left: GREETING_BYTES,
             pending: Vec::new(),
             written: 0,
+            batch_bytes: BATCH_BYTES,
             begun: Begun::default(),
             body: Body::default(),
             command: None,
@@ -242,10 +250,12 @@ impl Outgoing {
             large => stream.write(&[IoSlice::new(batch), IoSlice::new(large)]),
         };
         if matches!(written, Ok(n) if n == batch.len() + large.len()) {
+            self.batch_bytes = (4 * self.batch_bytes).min(BATCH_BYTES);
             self.body.pass(large.len());
             input.skip(large.len());
             return Ok(());
         }
+        self.batch_bytes = BATCH_BYTES_MIN;
         (*input, self.body, self.begun) = before;
         let taken = self.retrace(batch, written?);
         input.skip_over(taken);
@@ -258,7 +268,7 @@ impl Outgoing {
         input: &mut Input<'a, '_>,
         batch: &mut Vec<u8>,
     ) -> Result<&'a [u8], ProtocolError> {
-        while batch.len() < BATCH_BYTES {
+        while batch.len() < self.batch_bytes {
             if self.body.left > 0 {
                 let rest = input.rest();
                 let mut n = usize::try_from(self.body.left).unwrap_or(usize::MAX).min(rest.len());
@@ -268,10 +278,13 @@ impl Outgoing {
                 if n == 0 {
                     break;
                 }
-                n = n.min(BATCH_BYTES);
+                n = n.min(self.batch_bytes);
                 put_masked(batch, &rest[..n], self.body.mask, self.body.phase);
                 self.body.pass(n);
                 input.skip(n);
+                continue;
+            }
+            if self.fill_short(input, batch) {
                 continue;
             }
             let Some((header, here)) = input.header(&self.begun)? else { break };
@@ -286,6 +299,25 @@ impl Outgoing {
             input.skip_over(here);
         }
         Ok(&[])
+    }
+
+    /// Puts whole short frames of messages together, as most are, while they are not masked. Returns whether there were any.
+    #[inline]
+    fn fill_short(&self, input: &mut Input<'_, '_>, batch: &mut Vec<u8>) -> bool {
+        if self.masks || self.begun.len > 0 {
+            return false;
+        }
+        let (rest, mut at) = (input.rest(), 0);
+        while batch.len() < self.batch_bytes
+            && let [flags @ (0 | frame::MORE), len @ ..=SHORT_BODY_MAX, body @ ..] = &rest[at..]
+            && let Some(body) = body.get(..usize::from(*len))
+        {
+            batch.extend_from_slice(&[WHOLE_BINARY, len + 1, flags_to_zws(*flags)]);
+            batch.extend_from_slice(body);
+            at += 2 + body.len();
+        }
+        input.skip(at);
+        at > 0
     }
 
     /// The stream took the first `n` bytes of a batch and of the large body behind it: notes what is under way, and keeps the

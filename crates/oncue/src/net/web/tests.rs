@@ -9,56 +9,14 @@ use oncue_core::websocket::{Opcode, put_control, put_masked};
 use oncue_testing::Rng;
 
 use super::*;
-
-/// A stream that takes up to `room` bytes and gives up to `share` at a time.
-#[derive(Default)]
-struct Scripted {
-    given: VecDeque<u8>,
-    share: usize,
-    taken: Vec<u8>,
-    room: usize,
-}
-
-impl Stream for Scripted {
-    fn connected(&mut self) -> io::Result<bool> {
-        Ok(true)
-    }
-
-    fn read(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        let n = self.share.min(self.given.len()).min(buffer.capacity() - buffer.len());
-        if n == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        buffer.extend(self.given.drain(..n));
-        Ok(n)
-    }
-
-    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let before = self.room;
-        for slice in slices {
-            let n = slice.len().min(self.room);
-            self.taken.extend_from_slice(&slice[..n]);
-            self.room -= n;
-        }
-        match before {
-            0 => Err(io::ErrorKind::WouldBlock.into()),
-            _ => Ok(before - self.room),
-        }
-    }
-
-    fn shutdown_write(&mut self) {}
-
-    fn address(&self) -> PeerAddress {
-        PeerAddress::Inproc
-    }
-}
+use crate::stage::web::Wire;
 
 fn party() -> Party {
     Party { socket_type: SocketType::XPub, mechanism: null::NAME, as_server: false, frame_bytes_max: 1 << 20 }
 }
 
 /// A stream whose upgrade is done, and whose greetings have passed.
-fn open(protocol: &Protocol, is_client: bool) -> Web<Scripted> {
+fn open(protocol: &Protocol, is_client: bool) -> Web<Wire> {
     let side = match is_client {
         true => {
             let host = crate::endpoint::Host::Name("h".into());
@@ -69,7 +27,7 @@ fn open(protocol: &Protocol, is_client: bool) -> Web<Scripted> {
         }
         false => Side::Server(Arc::new(Site::new(party(), "/", false, true, Arc::default()))),
     };
-    let mut web = Web::new(Scripted::default(), side, is_client);
+    let mut web = Web::new(Wire::default(), side, is_client);
     let mut greeting = Vec::with_capacity(64);
     web.open(protocol, &party(), &mut greeting);
     assert_eq!(greeting, protocol::greeting(&party()));
@@ -104,7 +62,7 @@ fn what_is_written_arrives_as_whole_frames_however_little_the_stream_takes() {
         let wire: Vec<u8> = frames.iter().flat_map(|(frame, _)| frame.clone()).collect();
         let mut at = 0;
         while at < wire.len() {
-            web.lower.room = length(&mut rng);
+            web.lower.takes = length(&mut rng);
             if rng.below(10) == 0 {
                 web.outgoing.answer(b"ping".to_vec());
             }
@@ -122,7 +80,7 @@ fn what_is_written_arrives_as_whole_frames_however_little_the_stream_takes() {
             }
             assert!(web.outgoing.held_bytes() <= 160, "seed {seed}");
         }
-        web.lower.room = usize::MAX;
+        web.lower.takes = usize::MAX;
         web.flush();
         let mut heard = Incoming::new(is_client, u64::MAX, None);
         let mut seen = Vec::new();
@@ -148,7 +106,7 @@ fn what_is_read_is_the_same_however_it_is_cut_and_whatever_room_there_is() {
             websocket_frame(&mut frame, opcode, payload, mask);
             bytes.extend(frame);
         };
-        put(0x82, b"\0id", &mut web.lower.given);
+        put(0x82, b"\0id", &mut web.lower.sent);
         let mut expected = protocol::ready(&party());
         for _ in 0..1 + rng.below(40) {
             let (zmtp, zws) = random_frame(&mut rng);
@@ -156,20 +114,20 @@ fn what_is_read_is_the_same_however_it_is_cut_and_whatever_room_there_is() {
             let middle = rng.below(zws.len() as u64 + 1) as usize;
             match rng.below(4) {
                 0 => {
-                    put(0x02, &zws[..middle], &mut web.lower.given);
-                    put(0x89, b"between", &mut web.lower.given);
-                    put(0x80, &zws[middle..], &mut web.lower.given);
+                    put(0x02, &zws[..middle], &mut web.lower.sent);
+                    put(0x89, b"between", &mut web.lower.sent);
+                    put(0x80, &zws[middle..], &mut web.lower.sent);
                 }
                 1 => {
-                    put(0x8a, b"", &mut web.lower.given);
-                    put(0x82, &zws, &mut web.lower.given);
+                    put(0x8a, b"", &mut web.lower.sent);
+                    put(0x82, &zws, &mut web.lower.sent);
                 }
-                _ => put(0x82, &zws, &mut web.lower.given),
+                _ => put(0x82, &zws, &mut web.lower.sent),
             }
         }
         let mut shown = Vec::new();
         loop {
-            web.lower.share = 1 + length(&mut rng);
+            web.lower.gives = 1 + length(&mut rng);
             let mut buffer = Vec::with_capacity(1 + length(&mut rng));
             let room = buffer.capacity();
             match web.read(&mut buffer) {
@@ -198,7 +156,7 @@ fn websocket_frame(out: &mut Vec<u8>, first: u8, payload: &[u8], mask: Option<[u
 fn a_bare_peer_gets_no_command_but_the_pong_that_it_asked_for() {
     let bare = Protocol { name: "", is_bare: true };
     let mut web = open(&bare, false);
-    web.lower.room = usize::MAX;
+    web.lower.takes = usize::MAX;
     let mut wire = protocol::ready(&party());
     oncue_core::command::put_ping(&mut wire, 0, b"");
     put_header(&mut wire, 0, 1);
