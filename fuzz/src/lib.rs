@@ -15,8 +15,20 @@ mod args;
 #[path = "../../crates/oncue-cli/src/fail.rs"]
 mod fail;
 #[allow(dead_code)]
+#[path = "../../crates/oncue-cli/src/json.rs"]
+mod json;
+#[allow(dead_code)]
 #[path = "../../crates/oncue-cli/src/lines.rs"]
 mod lines;
+#[allow(dead_code)]
+#[path = "../../crates/oncue-cli/src/nearest.rs"]
+mod nearest;
+#[allow(dead_code)]
+#[path = "../../crates/oncue-cli/src/output.rs"]
+mod output;
+#[allow(dead_code)]
+#[path = "../../crates/oncue-cli/src/record.rs"]
+mod record;
 #[allow(dead_code)]
 #[path = "../../crates/oncue-cli/src/security.rs"]
 mod security;

@@ -118,3 +118,36 @@ fn a_page_for_others_than_this_machine_needs_a_token() {
         assert!(get(&at, "/last/n/3").contains("401 Unauthorized"));
     });
 }
+
+#[cfg(feature = "wss")]
+#[test]
+fn a_certificate_makes_endpoints_and_the_page_safe_from_those_on_the_way() {
+    within_a_minute(|| {
+        let place = Directory::new();
+        let files = concat!(env!("CARGO_MANIFEST_DIR"), "/../oncue/tests/web/certificates");
+        let keys = format!(
+            "tls_certificate = \"{files}/certificate.pem\"\ntls_key = \"{files}/key.pem\"\nhttp = \"127.0.0.1:0\"\n"
+        );
+        let text = format!("bind = \"wss://127.0.0.1:0/live\"\n{keys}{ROUTE}");
+        let config = place.write("oncue.toml", &text);
+        let program = place.oncue(&["serve", config.to_str().expect("a path")]);
+        let mut server = Server { program, endpoint: String::new() };
+        assert!(server.error_with("page at ").contains("https://127.0.0.1:"));
+        let endpoint = server.error_with("bound to ").split("bound to ").nth(1).unwrap().trim().to_owned();
+        let sub = |roots: &str| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_oncue"));
+            command.args(["sub", &endpoint, "--topic", "n/4", "--count", "1", "--timeout", "3s"]);
+            let output = command.env("SSL_CERT_FILE", format!("{files}/{roots}")).output().expect("it runs");
+            (output.status.code(), output.stdout, String::from_utf8(output.stderr).expect("text"))
+        };
+        let (status, out, err) = sub("authority.pem");
+        assert_eq!((status, &out[..]), (Some(0), &b"n/4\t4\n"[..]), "{err}");
+        let (status, _, err) = sub("key.pem");
+        assert!(status == Some(3) && err.contains("certificate"), "{err}");
+        let half =
+            place.write("half.toml", &format!("bind = \"tcp://127.0.0.1:0\"\ntls_key = \"k\"\n{ROUTE}"));
+        let words = ["serve", half.to_str().expect("a path"), "--check"];
+        let output = Command::new(env!("CARGO_BIN_EXE_oncue")).args(words).output().expect("it runs");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("write both"));
+    });
+}

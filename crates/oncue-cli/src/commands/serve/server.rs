@@ -147,7 +147,7 @@ impl Server {
         let options =
             config.options.clone().linger(LINGER).admission(move |request| deciding.decide(request));
         let options = observe.iter().fold(options, |options, observe| observe.hide(options));
-        let options = options.web(web::of_endpoints(&config));
+        let options = options.web(web::of_endpoints(&config)?);
         let security = config.security.read()?;
         let socket = XPub::new(&engine, security.set(options)?)?;
         security.follow(&socket, "serve");
@@ -245,7 +245,14 @@ impl Server {
                 config.options,
                 config.status_prefix,
                 config.observe,
-                (&config.http, &config.http_token, &config.origins, &config.metrics, &config.security)
+                (
+                    &config.http,
+                    &config.http_token,
+                    &config.origins,
+                    &config.tls,
+                    &config.metrics,
+                    &config.security
+                )
             )
         };
         if at_start(&self.config) != at_start(&config) {

@@ -1,5 +1,7 @@
 //! What a server answers by HTTP: the page about itself, its metrics, whether it is alive and ready.
 
+use std::fs;
+use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -68,15 +70,15 @@ impl Pages {
     pub(super) fn open(&self, socket: &XPub, config: &Config) -> Result<(), Fail> {
         if let Some(at) = &config.metrics {
             let web = self.answering(Web::new().only_pages(true), Kind::Metrics);
-            bind(socket, at, web, "metrics at", "/metrics")?;
+            bind(socket, &format!("ws://{at}/"), web, "metrics at", "/metrics")?;
         }
         if let Some(at) = &config.http {
-            let mut web = self.answering(with_alias(Web::new(), config), Kind::Page).trusted(true);
-            web = web.origins(config.origins.clone());
+            let mut web = self.answering(of_endpoints(config)?, Kind::Page).trusted(true);
             if let Some(token) = &config.http_token {
                 web = web.token(token);
             }
-            bind(socket, at, web, "page at", "/")?;
+            let scheme = if config.tls.is_some() { "wss" } else { "ws" };
+            bind(socket, &format!("{scheme}://{at}/"), web, "page at", "/")?;
         }
         Ok(())
     }
@@ -142,8 +144,16 @@ impl Known {
 }
 
 /// The settings of the endpoints of `bind`: `GET /routes` is the routes.
-pub(super) fn of_endpoints(config: &Config) -> Web {
-    with_alias(Web::new().origins(config.origins.clone()), config)
+pub(super) fn of_endpoints(config: &Config) -> Result<Web, Fail> {
+    with_certificate(with_alias(Web::new().origins(config.origins.clone()), config), config)
+}
+
+fn with_certificate(web: Web, config: &Config) -> Result<Web, Fail> {
+    let Some(files) = &config.tls else { return Ok(web) };
+    let read = |file: &PathBuf| {
+        fs::read(file).map_err(|error| Fail::Runtime(format!("{} cannot be read: {error}", file.display())))
+    };
+    Ok(web.certificate(read(&files[0])?, read(&files[1])?))
 }
 
 fn with_alias(web: Web, config: &Config) -> Web {
@@ -153,10 +163,10 @@ fn with_alias(web: Web, config: &Config) -> Web {
     }
 }
 
-fn bind(socket: &XPub, at: &str, web: Web, what: &str, path: &str) -> Result<(), Fail> {
-    let endpoint = socket.bind_web(&format!("ws://{at}/"), web)?;
-    if let Endpoint::Ws { host, port, .. } = endpoint {
-        remark(format!("{what} http://{host}:{port}{path}"));
+fn bind(socket: &XPub, endpoint: &str, web: Web, what: &str, path: &str) -> Result<(), Fail> {
+    if let Endpoint::Ws { secure, host, port, .. } = socket.bind_web(endpoint, web)? {
+        let scheme = if secure { "https" } else { "http" };
+        remark(format!("{what} {scheme}://{host}:{port}{path}"));
     }
     Ok(())
 }

@@ -268,7 +268,9 @@ impl Feed {
         };
         match (news.state, self.is_open) {
             (State::Rejected, _) => self.fail(403, &why("this subscription is not allowed")),
-            (State::Unserved, false) => self.fail(404, &why("this topic is not served")),
+            (State::Unserved, false) if self.kind != Kind::Events => {
+                self.fail(404, &why("this topic is not served"))
+            }
             (State::Closed, false) if self.kind != Kind::Events => {
                 self.fail(404, &why("no value of this topic follows"))
             }

@@ -2,7 +2,7 @@
 //! and those of the system's users if it names one, and starts nothing.
 
 use std::fs;
-use std::path::{Path, absolute};
+use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;
 
 use oncue::curve::PublicKey;
@@ -134,6 +134,7 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
         http: address(&mut keys, "http"),
         http_token: keys.take("http_token"),
         origins: texts(keys.take("origins")),
+        tls: certificate(&mut keys),
         metrics: address(&mut keys, "metrics"),
         log: logging(&mut keys),
         security,
@@ -146,6 +147,21 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
     check_page(&mut keys, &config, http_at);
     keys.finish();
     config
+}
+
+/// Takes the files of the certificate and its key: both or none.
+fn certificate(keys: &mut Keys<'_, '_>) -> Option<[PathBuf; 2]> {
+    let at = keys.at("tls_certificate").max(keys.at("tls_key"));
+    let directory = keys.problems.directory.to_owned();
+    let [chain, key] = ["tls_certificate", "tls_key"].map(|key| keys.take::<Option<String>>(key));
+    match (chain, key) {
+        (Some(chain), Some(key)) => Some([chain, key].map(|file| directory.join(file))),
+        (None, None) => None,
+        _ => {
+            keys.problems.add(at, "tls_certificate and tls_key belong together; write both");
+            None
+        }
+    }
 }
 
 /// Takes a place for HTTP.

@@ -36,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) http_token: Option<String>,
     /// The origins of other pages that may subscribe.
     pub(crate) origins: Vec<String>,
+    /// The files of the certificate for TLS, and of its key.
+    pub(crate) tls: Option<[PathBuf; 2]>,
     /// Where its metrics are.
     pub(crate) metrics: Option<String>,
     /// The options of the socket, which cannot change while it is open.
