@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use oncue::{Options, PeerAddress, Pub, Sub, XPub, XPubEvent, XSub};
 
-use crate::peer::{BINARY, PONG, Raw, SOON, engine, event, publisher};
+use crate::peer::{BINARY, CLOSE, PONG, Raw, SOON, engine, event, publisher};
 
 /// READY as libzmq sends it, as a message of ZWS.
 fn ready(socket_type: &str) -> Vec<u8> {
@@ -164,6 +164,42 @@ fn a_publisher_is_heard_over_both_protocols_and_in_both_directions() {
         raw.next();
         hears_a_publisher(&subscriber, &mut raw);
     }
+}
+
+#[test]
+fn a_server_that_selects_null_and_speaks_the_bare_protocol_is_heard_as_jszmq_needs() {
+    let subscriber = Sub::new(&engine(), Options::new()).unwrap();
+    let (listener, port) = listener();
+    subscriber.connect(&format!("ws://127.0.0.1:{port}/a")).unwrap();
+    let (mut raw, _) = Raw::server(&listener, "ZWS2.0/NULL");
+    // It takes the first message for a routing id, whatever that is.
+    assert!(raw.next().starts_with(&ready("SUB")));
+    raw.message(b"\0an id");
+    hears_a_publisher(&subscriber, &mut raw);
+    // What it would give to its user is not sent.
+    raw.message(b"\x02\x04PING\0\x16c");
+    assert_eq!(raw.next(), b"\x02\x04PONGc");
+    subscriber.subscribe("later").unwrap();
+    assert_eq!(raw.next(), b"\0\x01later");
+}
+
+#[test]
+fn a_routing_id_in_place_of_a_command_is_refused_from_clients_and_under_other_mechanisms() {
+    let (publisher, port) = publisher(Options::new());
+    let (mut raw, _) = Raw::client(port, "ZWS2.0/NULL");
+    raw.message(b"\0an id");
+    raw.next();
+    assert_eq!(raw.frame().0, CLOSE);
+    assert!(publisher.peers().unwrap().is_empty());
+
+    let options = Options::new().plain_client("ann", "secret");
+    let subscriber = Sub::new(&engine(), options).unwrap();
+    let (listener, port) = listener();
+    subscriber.connect(&format!("ws://127.0.0.1:{port}/a")).unwrap();
+    let (mut raw, _) = Raw::server(&listener, "ZWS2.0/PLAIN");
+    raw.message(b"\0an id");
+    assert!(raw.next().starts_with(b"\x02\x05HELLO"));
+    assert_eq!(raw.frame().0, CLOSE);
 }
 
 #[test]

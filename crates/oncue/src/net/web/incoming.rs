@@ -3,7 +3,7 @@
 //! The body of a whole message passes through as it arrives. Only fragments and control frames are held until they are
 //! complete, and what the reader had no room for.
 
-use oncue_core::frame::{HeaderBytes, ProtocolError};
+use oncue_core::frame::{COMMAND, HeaderBytes, ProtocolError};
 use oncue_core::websocket::{
     CONTROL_BYTES_MAX, Fault, HEADER_BYTES_MAX, Header, Mask, Opcode, flags_from_zws, parse_header,
     put_masked,
@@ -26,6 +26,17 @@ pub(super) struct Heard {
     pub(super) pong: bool,
     /// The payload of a close frame. Nothing is read after it.
     pub(super) close: Option<Vec<u8>>,
+    /// A routing id has come: the peer speaks the bare protocol.
+    pub(super) routing_id: bool,
+}
+
+/// The first message, where that may be a routing id.
+#[derive(Debug)]
+pub(super) struct Opening {
+    /// What is shown for the routing id.
+    pub(super) ready: Vec<u8>,
+    /// A command may come instead, which is shown.
+    pub(super) or_command: bool,
 }
 
 /// The way in of one peer.
@@ -34,8 +45,8 @@ pub(super) struct Incoming {
     /// The peer is a client, which masks.
     masked: bool,
     frame_max: u64,
-    /// What is shown for the routing id, until that has come.
-    ready: Option<Vec<u8>>,
+    /// Until the first message has come.
+    opening: Option<Opening>,
     /// The beginning of a frame, up to its flags byte.
     start: [u8; START_BYTES_MAX],
     start_len: usize,
@@ -62,10 +73,10 @@ enum Body {
 }
 
 impl Incoming {
-    /// `masked`: whether the peer is a client. Frames with a body of more than `frame_max` bytes break the protocol. With a
-    /// `ready` the first message is a routing id, for which this is shown.
-    pub(super) fn new(masked: bool, frame_max: u64, ready: Option<Vec<u8>>) -> Incoming {
-        Incoming { masked, frame_max, ready, ..Incoming::default() }
+    /// `masked`: whether the peer is a client. Frames with a body of more than `frame_max` bytes break the protocol. With an
+    /// `opening` the first message is, or may be, a routing id.
+    pub(super) fn new(masked: bool, frame_max: u64, opening: Option<Opening>) -> Incoming {
+        Incoming { masked, frame_max, opening, ..Incoming::default() }
     }
 
     /// How many bytes of a message that is not complete are held.
@@ -120,7 +131,7 @@ impl Incoming {
     /// Takes whole short messages, as most are: their headers have two bytes on both sides. Returns what follows, or is otherwise.
     #[inline]
     fn take_short<'a>(&mut self, mut bytes: &'a [u8], buffer: &mut Vec<u8>) -> &'a [u8] {
-        let passes = self.start_len == 0 && self.fragments.is_none() && self.ready.is_none();
+        let passes = self.start_len == 0 && self.fragments.is_none() && self.opening.is_none();
         if !passes || self.has_more() {
             return bytes;
         }
@@ -174,8 +185,14 @@ impl Incoming {
     fn open(&mut self, bytes: &[u8], buffer: &mut Vec<u8>) -> Result<Option<usize>, ProtocolError> {
         let Some(header) = parse_header(bytes, self.masked)? else { return Ok(None) };
         let Header { fin, opcode, mask, header_len, payload_len } = header;
-        let passes = opcode == Opcode::Binary && fin && self.fragments.is_none() && self.ready.is_none();
-        if !passes {
+        let is_whole = opcode == Opcode::Binary && fin && self.fragments.is_none();
+        if is_whole && payload_len > 0 && self.opening.as_ref().is_some_and(|opening| opening.or_command) {
+            let Some(flags) = bytes.get(header_len) else { return Ok(None) };
+            if flags_from_zws(flags ^ mask[0])? == COMMAND {
+                self.opening = None;
+            }
+        }
+        if !is_whole || self.opening.is_some() {
             self.check_held(&header)?;
             self.body = Body::Hold { header, left: payload_len };
             if payload_len == 0 {
@@ -209,7 +226,8 @@ impl Incoming {
             _ => {}
         }
         if !header.opcode.is_control() {
-            if self.ready.is_some() && header.payload_len > ROUTING_ID_BYTES_MAX as u64 + 1 {
+            let is_id = self.opening.as_ref().is_some_and(|opening| header.fin || !opening.or_command);
+            if is_id && header.payload_len > ROUTING_ID_BYTES_MAX as u64 + 1 {
                 return Err(Fault::RoutingId.into());
             }
             self.check_length(
@@ -255,17 +273,17 @@ impl Incoming {
 
     /// A message that was held is complete.
     fn message(&mut self, message: &[u8], buffer: &mut Vec<u8>) -> Result<(), ProtocolError> {
-        if let Some(ready) = self.ready.take() {
-            return match message {
-                [0, id @ ..] if id.len() <= ROUTING_ID_BYTES_MAX => {
-                    self.put(&ready, buffer);
-                    Ok(())
-                }
-                _ => Err(Fault::RoutingId.into()),
-            };
-        }
         let (flags, body) = message.split_first().ok_or(Fault::NoFlags)?;
-        self.put(&HeaderBytes::new(flags_from_zws(*flags)?, body.len() as u64), buffer);
+        let flags = flags_from_zws(*flags)?;
+        if let Some(opening) = self.opening.take().filter(|opening| flags != COMMAND || !opening.or_command) {
+            if flags != 0 || body.len() > ROUTING_ID_BYTES_MAX {
+                return Err(Fault::RoutingId.into());
+            }
+            self.heard.routing_id = true;
+            self.put(&opening.ready, buffer);
+            return Ok(());
+        }
+        self.put(&HeaderBytes::new(flags, body.len() as u64), buffer);
         self.put(body, buffer);
         Ok(())
     }

@@ -171,6 +171,9 @@ impl<S: Stream> Web<S> {
             self.outgoing.ends(close_code(&fault), "");
             io::Error::new(io::ErrorKind::InvalidData, fault)
         })?;
+        if self.incoming.heard.routing_id {
+            self.outgoing.speak(true);
+        }
         if let Some(ping) = self.incoming.heard.ping.take() {
             self.outgoing.answer(ping);
         }
@@ -238,8 +241,8 @@ impl<S: Stream> Web<S> {
     /// Both sides have agreed: from now on there are frames.
     fn open(&mut self, protocol: &Protocol, party: &Party, buffer: &mut Vec<u8>) {
         let is_client = matches!(self.state, State::Upgrading(Side::Client(..), _));
-        let ready = protocol.is_bare.then(|| protocol::ready(party));
-        self.incoming = Incoming::new(!is_client, party.frame_bytes_max.saturating_add(SEAL_BYTES), ready);
+        let opening = protocol::opening(protocol, party, is_client);
+        self.incoming = Incoming::new(!is_client, party.frame_bytes_max.saturating_add(SEAL_BYTES), opening);
         self.incoming.put(&protocol::greeting(party), buffer);
         self.outgoing.speak(protocol.is_bare);
         self.state = State::Open;

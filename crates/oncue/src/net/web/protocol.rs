@@ -4,6 +4,7 @@ use oncue_core::command::{Metadata, put_ready};
 use oncue_core::connection::SocketType;
 use oncue_core::greeting;
 
+use super::incoming::Opening;
 use crate::options::Party;
 
 /// A subprotocol, as `Sec-WebSocket-Protocol` names it. The one that both sides have selected decides what is sent first.
@@ -45,6 +46,13 @@ pub(super) fn greeting(party: &Party) -> Vec<u8> {
     let is_server = party.has_roles() && !party.as_server;
     greeting::put_3_0(&mut out, party.mechanism, is_server);
     out
+}
+
+/// The first message of a peer that sends, or may send, a routing id. A server of jszmq selects what is offered first, whatever
+/// that is, and then speaks the bare protocol.
+pub(super) fn opening(protocol: &Protocol, party: &Party, is_client: bool) -> Option<Opening> {
+    let may_be_id = protocol.is_bare || (is_client && party.mechanism.is_null());
+    may_be_id.then(|| Opening { ready: ready(party), or_command: !protocol.is_bare })
 }
 
 /// The READY of a peer that sends a routing id instead: its socket fits to this side's.

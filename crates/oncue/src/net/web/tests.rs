@@ -98,8 +98,9 @@ fn what_is_read_is_the_same_however_it_is_cut_and_whatever_room_there_is() {
     for seed in 0..50 {
         let mut rng = Rng::new(seed);
         let is_client = rng.below(2) == 0;
-        let bare = Protocol { name: "", is_bare: true };
-        let mut web = open(&bare, is_client);
+        // A client also takes a routing id where a command should come.
+        let protocol = Protocol { name: "", is_bare: !is_client || rng.below(2) == 0 };
+        let mut web = open(&protocol, is_client);
         let mask = (!is_client).then_some([9, 8, 7, 6]);
         let put = |opcode: u8, payload: &[u8], bytes: &mut VecDeque<u8>| {
             let mut frame = Vec::new();
