@@ -1,5 +1,5 @@
-//! `cargo xtask interop`: the tests of lab/interop against libzmq through pyzmq, against pyomq and zeromq.js, and against raw
-//! sockets.
+//! `cargo xtask interop`: the tests of lab/interop against libzmq through pyzmq, against pyomq and zeromq.js, against libzmq, omq
+//! and jszmq over WebSocket, and against raw sockets.
 
 use crate::step::{self, Counts, Tally};
 use crate::test::FULL;
@@ -44,6 +44,9 @@ pub(crate) fn steps(filter: Option<&str>) -> Tally {
     let others = [
         ("ONCUE_PYOMQ", "pyomq", libraries::pyomq()),
         ("ONCUE_ZEROMQ_JS", "zeromq.js", libraries::zeromq_js()),
+        ("ONCUE_LIBZMQ_WS", "libzmq with WebSocket", libraries::libzmq_with_websocket()),
+        ("ONCUE_OMQ", "omq with WebSocket", libraries::omq()),
+        ("ONCUE_JSZMQ", "jszmq", libraries::jszmq()),
     ];
     for (variable, name, found) in others {
         if let Err(why) = &found {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::libraries::npm_install;
+use crate::libraries::{JSZMQ, npm_install};
 use crate::python::succeed;
 use crate::step::{self, Counts, Tally};
 use crate::test::FULL;
@@ -12,7 +12,7 @@ use crate::workspace::{cargo, root, target};
 use crate::{Trouble, nothing_left};
 
 /// What only the tests use; the client depends on nothing.
-const PACKAGES: &[(&str, &str)] = &[("axe-core", "4.14.1"), ("jszmq", "0.1.2"), ("typescript", "5.9.3")];
+const PACKAGES: &[(&str, &str)] = &[("axe-core", "4.14.1"), ("jszmq", JSZMQ), ("typescript", "5.9.3")];
 
 const FOLDERS: &[&str] = &["clients/js/test", "crates/oncue-cli/tests/page"];
 

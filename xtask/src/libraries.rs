@@ -6,13 +6,15 @@ use std::process::Command;
 
 use crate::package::{Interpreter, interpreters};
 use crate::python::{install, succeed, system_python};
-use crate::workspace::target;
+use crate::workspace::{cargo, root, target};
 
 const PYOMQ: &str = "0.27.3";
 /// The oldest Python that it is for: 3.12.
 const PYOMQ_PYTHON_MINOR: u32 = 12;
 /// Contains libzmq 4.3.5.
 const ZEROMQ_JS: &str = "6.8.0";
+/// ZeroMQ over WebSocket alone.
+pub(crate) const JSZMQ: &str = "0.1.2";
 
 /// A Python that can `import pyomq`. The error says what is missing.
 pub(crate) fn pyomq() -> Result<PathBuf, String> {
@@ -46,6 +48,41 @@ pub(crate) fn zeromq_js() -> Result<PathBuf, String> {
     npm_install(&home, &[("zeromq", ZEROMQ_JS)])?;
     works()?;
     Ok(package)
+}
+
+/// The directory of the package jszmq of npm. The error says what is missing.
+pub(crate) fn jszmq() -> Result<PathBuf, String> {
+    let home = target().join(format!("jszmq-{JSZMQ}"));
+    let package = home.join("node_modules").join("jszmq");
+    let works = || succeed(Command::new("node").args(["-e", "require(process.argv[1])"]).arg(&package));
+    if works().is_ok() {
+        return Ok(package);
+    }
+    println!("== jszmq: creating {}", home.display());
+    npm_install(&home, &[("jszmq", JSZMQ)])?;
+    works()?;
+    Ok(package)
+}
+
+/// libzmq with WebSocket as a shared library, to be loaded before the one of pyzmq, which has none. The error says what is missing.
+pub(crate) fn libzmq_with_websocket() -> Result<PathBuf, String> {
+    let program = rival("interop-libzmq")?;
+    let output = Command::new(program).output().map_err(|why| why.to_string())?;
+    Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+}
+
+/// The driver of omq over WebSocket.
+pub(crate) fn omq() -> Result<PathBuf, String> {
+    rival("interop-omq")
+}
+
+/// Builds a package of lab/interop/rivals, and returns its program. The first build takes minutes.
+fn rival(package: &str) -> Result<PathBuf, String> {
+    let built = target().join("rivals");
+    let mut build = cargo(&["build", "--locked", "--package", package, "--target-dir"]);
+    build.arg(&built).current_dir(root().join("lab").join("interop").join("rivals"));
+    succeed(&mut build)?;
+    Ok(built.join("debug").join(package))
 }
 
 /// Installs packages of npm, by name and version, into a new directory `home`. No script of a package is run.

@@ -1,4 +1,5 @@
-//! A socket of another library in a process of its own, driven by lines. The other half is py/peer.py, or js/peer.js.
+//! A socket of another library in a process of its own, driven by lines. The other half is py/peer.py, js/peer.js, js/jszmq.js,
+//! or rivals/omq.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -43,6 +44,12 @@ pub enum Library {
     Pyomq,
     /// libzmq, in Node.js.
     ZeromqJs,
+    /// libzmq built with WebSocket, in Python.
+    LibzmqWs,
+    /// omq built with WebSocket, in Rust.
+    Omq,
+    /// jszmq, in Node.js: WebSocket alone.
+    Jszmq,
 }
 
 impl Library {
@@ -59,6 +66,19 @@ impl Library {
             Library::ZeromqJs => {
                 let mut command = Command::new("node");
                 command.arg(here.join("js").join("peer.js")).arg(installed("ONCUE_ZEROMQ_JS")?);
+                Some(command)
+            }
+            Library::LibzmqWs => {
+                let library = installed("ONCUE_LIBZMQ_WS")?;
+                let mut command = python("peer.py");
+                // Then pyzmq calls this one and not its own.
+                command.env("LD_PRELOAD", library);
+                Some(command)
+            }
+            Library::Omq => Some(Command::new(installed("ONCUE_OMQ")?)),
+            Library::Jszmq => {
+                let mut command = Command::new("node");
+                command.arg(here.join("js").join("jszmq.js")).arg(installed("ONCUE_JSZMQ")?);
                 Some(command)
             }
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use oncue::{Pub, Sub, XPub, XSub};
+use oncue::{Engine, Options, Pub, Sub, XPub, XSub};
 
 use crate::PATIENCE;
 use crate::foreign::Foreign;
@@ -106,6 +106,27 @@ impl Subscribes for Foreign {
     }
     fn receive(&mut self, time: Duration) -> Option<Frames> {
         self.recv_within(time)
+    }
+}
+
+/// Whether a socket of this type publishes.
+pub fn publishes(kind: &str) -> bool {
+    matches!(kind, "PUB" | "XPUB")
+}
+
+/// A publisher of ours: `PUB` or `XPUB`.
+pub fn publisher(kind: &str, engine: &Engine, options: Options) -> Box<dyn Publishes> {
+    match kind {
+        "PUB" => Box::new(Pub::new(engine, options).expect("our PUB")),
+        _ => Box::new(XPub::new(engine, options).expect("our XPUB")),
+    }
+}
+
+/// A subscriber of ours: `SUB` or `XSUB`.
+pub fn subscriber(kind: &str, engine: &Engine, options: Options) -> Box<dyn Subscribes> {
+    match kind {
+        "SUB" => Box::new(Sub::new(engine, options).expect("our SUB")),
+        _ => Box::new(XSub::new(engine, options).expect("our XSUB")),
     }
 }
 

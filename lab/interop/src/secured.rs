@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use oncue::curve::{self, KeyPair};
-use oncue::{Case, Credentials, Engine, Options, Pub, Sub, User, XPub, XSub};
+use oncue::{Case, Credentials, Engine, Options, User};
 
 use crate::exchange::{check, check_briefly};
 use crate::foreign::{Foreign, Library};
-use crate::peers::{Binds, Publishes, Subscribes};
+use crate::peers::{Binds, publisher, publishes, subscriber};
 
 /// The user of PLAIN that is let in.
 pub const USER: &str = "ann";
@@ -85,34 +85,34 @@ impl Secrets {
     /// Exchanges messages between our socket and one of this library, of these types: over TCP with either side binding, and
     /// over ipc with the server binding.
     pub fn check_pair(&self, library: Library, we: We, ours: &str, theirs: &str) {
-        let engine = Engine::start().expect("an engine");
-        let we_publish = matches!(ours, "PUB" | "XPUB");
-        let server = if we_publish == (we == We::Serve) { Binds::Publisher } else { Binds::Subscriber };
+        let server = if publishes(ours) == (we == We::Serve) { Binds::Publisher } else { Binds::Subscriber };
         let (tcp, ipc) = ("tcp://127.0.0.1:0", ipc());
         for (endpoint, binds) in [(tcp, Binds::Publisher), (tcp, Binds::Subscriber), (&ipc[..], server)] {
-            let mut other = self.theirs(we, Foreign::of(library, theirs));
             // Large messages once. A publisher of pyomq 0.27.3 drops some of those that are sent in a burst.
-            let drops = library == Library::Pyomq && !we_publish;
-            let check = if (endpoint, binds) == (tcp, server) && !drops { check } else { check_briefly };
-            match we_publish {
-                true => check(&mut *publisher(ours, &engine, self.ours(we)), &mut other, binds, endpoint),
-                false => check(&mut other, &mut *subscriber(ours, &engine, self.ours(we)), binds, endpoint),
-            }
+            let drops = library == Library::Pyomq && !publishes(ours);
+            let brief = (endpoint, binds) != (tcp, server) || drops;
+            self.check_over(endpoint, binds, library, we, (ours, theirs), brief);
         }
     }
-}
 
-fn publisher(kind: &str, engine: &Engine, options: Options) -> Box<dyn Publishes> {
-    match kind {
-        "PUB" => Box::new(Pub::new(engine, options).expect("our PUB")),
-        _ => Box::new(XPub::new(engine, options).expect("our XPUB")),
-    }
-}
-
-fn subscriber(kind: &str, engine: &Engine, options: Options) -> Box<dyn Subscribes> {
-    match kind {
-        "SUB" => Box::new(Sub::new(engine, options).expect("our SUB")),
-        _ => Box::new(XSub::new(engine, options).expect("our XSUB")),
+    /// Exchanges messages between our socket and one of this library, of these types, over one endpoint; without large ones if it
+    /// is `brief`.
+    pub fn check_over(
+        &self,
+        endpoint: &str,
+        binds: Binds,
+        library: Library,
+        we: We,
+        (ours, theirs): (&str, &str),
+        brief: bool,
+    ) {
+        let engine = Engine::start().expect("an engine");
+        let mut other = self.theirs(we, Foreign::of(library, theirs));
+        let check = if brief { check_briefly } else { check };
+        match publishes(ours) {
+            true => check(&mut *publisher(ours, &engine, self.ours(we)), &mut other, binds, endpoint),
+            false => check(&mut other, &mut *subscriber(ours, &engine, self.ours(we)), binds, endpoint),
+        }
     }
 }
 

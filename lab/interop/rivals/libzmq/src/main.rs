@@ -1,0 +1,5 @@
+//! Prints where the shared library is.
+
+fn main() {
+    println!("{}", env!("LIBZMQ"));
+}
