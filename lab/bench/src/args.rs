@@ -9,7 +9,7 @@ use crate::Outcome;
 pub struct Args(BTreeMap<String, String>);
 
 /// Options that take no value.
-const FLAGS: [&str; 7] = ["quick", "growth", "drop", "save", "no-save", "proxied", "curve"];
+const FLAGS: [&str; 8] = ["quick", "growth", "drop", "save", "no-save", "proxied", "curve", "ws"];
 
 impl Args {
     /// Reads the words after the role.

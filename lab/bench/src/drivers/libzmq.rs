@@ -4,7 +4,7 @@
 
 use zmq::{Context, Message, Socket, SocketType};
 
-use super::{Publisher, Setup, Subscriber, endpoint, port_of};
+use super::{Publisher, Setup, Subscriber, port_of};
 use crate::Outcome;
 use crate::frame::Shape;
 use crate::keys;
@@ -48,7 +48,7 @@ impl Publisher for LibzmqPub {
             socket.set_curve_server(true)?;
             socket.set_curve_secretkey(keys::server().secret().bytes())?;
         }
-        socket.bind("tcp://127.0.0.1:*")?;
+        socket.bind(&setup.endpoint(0))?;
         let last = socket.get_last_endpoint()?.map_err(|_| "libzmq's endpoint is not text")?;
         let port = port_of(&last)?;
         Ok((LibzmqPub { socket, buffer: Vec::new() }, port))
@@ -79,7 +79,7 @@ impl Subscriber for LibzmqSub {
             socket.set_curve_publickey(own.public().bytes())?;
             socket.set_curve_secretkey(own.secret().bytes())?;
         }
-        socket.connect(&endpoint(port))?;
+        socket.connect(&setup.endpoint(port))?;
         Ok(LibzmqSub { socket, message: Message::new() })
     }
 

@@ -18,6 +18,7 @@ pub use self::zeromq::{ZeromqPub, ZeromqSub};
 
 use crate::Outcome;
 use crate::frame::Shape;
+use crate::raw::web;
 
 /// How an implementation is set up.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +33,18 @@ pub struct Setup {
     pub prefixes: u64,
     /// Whether connections are encrypted, with the publisher as the server.
     pub curve: bool,
+    /// Whether connections are over WebSocket.
+    pub ws: bool,
+}
+
+impl Setup {
+    /// The endpoint of a port on this machine; port 0 is any that is free.
+    fn endpoint(&self, port: u16) -> String {
+        match self.ws {
+            true => format!("ws://127.0.0.1:{port}/{}", web::PATH),
+            false => endpoint(port),
+        }
+    }
 }
 
 /// A publisher of one implementation.
@@ -57,13 +70,14 @@ pub trait Subscriber: Sized {
     async fn recv(&mut self, show: impl FnMut(&[u8])) -> Outcome;
 }
 
-/// The endpoint of a port on this machine.
+/// The TCP endpoint of a port on this machine.
 fn endpoint(port: u16) -> String {
     format!("tcp://127.0.0.1:{port}")
 }
 
 /// The port in an endpoint.
 pub fn port_of(endpoint: &str) -> Outcome<u16> {
-    let digits = endpoint.trim_end_matches('\0').rsplit(':').next().unwrap_or_default();
+    let behind = endpoint.trim_end_matches('\0').rsplit(':').next().unwrap_or_default();
+    let digits = behind.split('/').next().unwrap_or_default();
     digits.parse().map_err(|_| format!("no port in `{endpoint}`").into())
 }

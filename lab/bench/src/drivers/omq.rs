@@ -7,7 +7,7 @@ use omq_tokio::{
     TrySendError,
 };
 
-use super::{Publisher, Setup, Subscriber, endpoint, port_of};
+use super::{Publisher, Setup, Subscriber, port_of};
 use crate::Outcome;
 use crate::frame::Shape;
 use crate::keys;
@@ -38,7 +38,7 @@ impl Publisher for OmqPub {
             options = options.curve_server(keypair(&keys::server()));
         }
         let socket = context.blocking_socket(SocketType::Pub, options);
-        let bound = socket.bind("tcp://127.0.0.1:0")?;
+        let bound = socket.bind(&*setup.endpoint(0))?;
         let port = port_of(&bound.to_string())?;
         Ok((OmqPub { socket, buffer: Vec::new(), refused: 0, _context: context }, port))
     }
@@ -81,7 +81,7 @@ impl Subscriber for OmqSub {
             options = options.curve_client(keypair(&keys::client()), server);
         }
         let socket = context.blocking_socket(SocketType::Sub, options);
-        socket.connect(&*endpoint(port))?;
+        socket.connect(&*setup.endpoint(port))?;
         for prefix in prefixes {
             socket.subscribe(prefix.clone())?;
         }

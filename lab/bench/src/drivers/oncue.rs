@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oncue::{AllowAny, Batch, Engine, EngineOptions, ErrorKind, OnFull, Options, Pub, Sub};
 
-use super::{Publisher, Setup, Subscriber, endpoint, port_of};
+use super::{Publisher, Setup, Subscriber, port_of};
 use crate::Outcome;
 use crate::frame::{FIN, PROBE, Shape};
 use crate::keys;
@@ -39,7 +39,7 @@ impl Publisher for OncuePub {
             options = options.curve_server(keys::server(), AllowAny);
         }
         let socket = Pub::new(&engine(setup)?, options)?;
-        let port = port_of(&socket.bind("tcp://127.0.0.1:0")?.to_string())?;
+        let port = port_of(&socket.bind(&setup.endpoint(0))?.to_string())?;
         let batch = setup.many.then(Batch::new);
         Ok((OncuePub { socket, buffer: Vec::new(), batch, refused: 0 }, port))
     }
@@ -87,7 +87,7 @@ impl Subscriber for OncueSub {
         for prefix in prefixes {
             socket.subscribe(prefix)?;
         }
-        socket.connect(&endpoint(port))?;
+        socket.connect(&setup.endpoint(port))?;
         Ok(OncueSub { socket, many: setup.many })
     }
 

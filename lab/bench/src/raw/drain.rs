@@ -1,6 +1,7 @@
 //! The raw drain: any number of subscribers without a library, on one thread. It counts messages by their bytes, and checks
 //! the sequence numbers of only the first and the last message of each read, so that it costs almost nothing. Of encrypted
-//! messages (`--curve`) it deciphers only the beginning of these, and checks no tag: the publisher alone is measured.
+//! messages (`--curve`) it deciphers only the beginning of these, and checks no tag: the publisher alone is measured. With `--ws`
+//! it is connected over WebSocket.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -12,7 +13,7 @@ use rustix::event::epoll::{self, CreateFlags, Event as Ready, EventData, EventFl
 use socket2::{Domain, Socket, Type};
 
 use super::sealed::{self, Sealed};
-use super::wire;
+use super::{web, wire};
 use crate::Outcome;
 use crate::args::Args;
 use crate::control::{Control, Event, tell};
@@ -48,19 +49,26 @@ pub fn run(args: &Args) -> Outcome {
         (args.need("port")?, args.or("peers", 1)?, args.or("idle", 0)?);
     let control = Control::listen();
     let idle = (0..idle).map(|_| connect_idle(port, &shape)).collect::<Outcome<Vec<_>>>()?;
-    let curve = args.has("curve");
+    let (curve, is_web) = (args.has("curve"), args.has("ws"));
     let peers = (0..peers)
-        .map(|number| if curve { connect_sealed(port) } else { connect(port, number).map(in_clear) })
+        .map(|number| match (curve, is_web) {
+            (true, _) => connect_sealed(port),
+            (_, true) => connect_web(port).map(in_clear),
+            _ => connect(port, number).map(in_clear),
+        })
         .collect::<Outcome<Vec<_>>>()?;
     tell(&Event::Connected);
-    let encoded = (0..).zip(&peers).map(|(number, (_, commands, _))| encode(&shape, number, *commands));
+    let encoded = (0..).zip(&peers).map(|(number, (_, commands, _))| match is_web {
+        true => encode_web(&shape, number),
+        false => encode(&shape, number, *commands),
+    });
     let encoded: Vec<Vec<u8>> = encoded.collect();
     let start = Instant::now();
     let peers =
         peers.into_iter().zip(encoded).map(|((stream, _, sealed), out)| subscribe(stream, sealed, &out));
     let peers = peers.collect::<Outcome<Vec<_>>>()?;
     let cut = Duration::from_secs_f64(args.or("cut", 30.0)?);
-    let report = Drain::new(shape, peers, cut)?
+    let report = Drain::new(shape, peers, cut, is_web)?
         .run(|| tell(&Event::Ready { seconds: start.elapsed().as_secs_f64() }))?;
     tell(&Event::Done(report));
     // The connections stay open until the runner has measured their cost.
@@ -95,6 +103,23 @@ fn connect_sealed(port: u16) -> Outcome<(TcpStream, bool, Option<Sealed>)> {
     stream.set_nodelay(true)?;
     let (sealed, commands) = sealed::shake_hands(&mut stream, "SUB")?;
     Ok((stream, commands, Some(sealed)))
+}
+
+/// A connection over WebSocket, whose publisher gets subscriptions as messages.
+fn connect_web(port: u16) -> Outcome<(TcpStream, bool)> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_nodelay(true)?;
+    web::shake_hands(&mut stream, port)?;
+    Ok((stream, false))
+}
+
+/// The same subscriptions as [`encode`], over WebSocket.
+fn encode_web(shape: &Shape, number: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    for prefix in shape.topics.prefixes(number) {
+        web::put_subscribe(&prefix, &mut out);
+    }
+    out
 }
 
 /// The subscriptions of connection number `number`.
@@ -133,8 +158,9 @@ fn connect_idle(port: u16, shape: &Shape) -> Outcome<TcpStream> {
 struct Drain {
     shape: Shape,
     peers: Vec<Peer>,
-    /// Bytes of one message with its header.
+    /// Bytes of one message with its header, and of the header.
     step: usize,
+    header: usize,
     buffer: Vec<u8>,
     watch: Option<Stopwatch>,
     unprobed: usize,
@@ -145,14 +171,15 @@ struct Drain {
 }
 
 impl Drain {
-    fn new(shape: Shape, peers: Vec<Peer>, cut: Duration) -> Outcome<Drain> {
+    fn new(shape: Shape, peers: Vec<Peer>, cut: Duration, is_web: bool) -> Outcome<Drain> {
         let is_sealed = peers.iter().any(|peer| peer.sealed.is_some());
         let body = shape.size + if is_sealed { MESSAGE_OVERHEAD_BYTES } else { 0 };
-        let step = wire::header_bytes(body) + body;
+        let header = if is_web { web::header_bytes(body) } else { wire::header_bytes(body) };
+        let step = header + body;
         let (unprobed, unfinished) = (peers.len(), peers.len());
         let buffer = vec![0; READ_BYTES + step];
         let report = Report::default();
-        Ok(Drain { shape, peers, step, buffer, watch: None, unprobed, unfinished, cut, report })
+        Ok(Drain { shape, peers, step, header, buffer, watch: None, unprobed, unfinished, cut, report })
     }
 
     fn run(mut self, ready: impl Fn()) -> Outcome<Report> {
@@ -205,10 +232,10 @@ impl Drain {
     /// Counts the whole messages at the front of the buffer.
     fn count(&mut self, number: usize, whole: usize) -> Outcome {
         let (peer, messages) = (&mut self.peers[number], &self.buffer[..whole]);
-        let (sealed, shape) = (&peer.sealed, &self.shape);
+        let (sealed, shape, header) = (&peer.sealed, &self.shape, self.header);
         let seq_of = |message: &[u8]| {
             let seq = match sealed {
-                None => shape.seq(&message[wire::header_bytes(shape.size)..]),
+                None => shape.seq(&message[header..]),
                 Some(sealed) => sealed.seq(message),
             };
             seq.ok_or_else(|| format!("a message does not belong to this run: {}", message.escape_ascii()))

@@ -46,6 +46,7 @@ impl Job {
             many: implementation(args)?.ends_with("-many"),
             prefixes: shape.topics.count(),
             curve: args.has("curve"),
+            ws: args.has("ws"),
         };
         let run = Duration::from_secs_f64(args.or("seconds", 1.0)?);
         let (port, peers, fill) = (args.or("port", 0)?, args.or("peers", 1)?, args.or("fill", 0)?);

@@ -59,7 +59,7 @@ const CHANGES: u64 = 1000;
 /// One measured case.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// `W1` to `W11`.
+    /// `W1` to `W13`.
     pub workload: &'static str,
     /// Its name within the workload.
     pub name: String,
@@ -85,6 +85,8 @@ pub struct Case {
     pub rate: Option<f64>,
     /// Whether connections are encrypted.
     pub curve: bool,
+    /// Whether connections are over WebSocket.
+    pub ws: bool,
 }
 
 /// All implementations, ours first and the limit of the machine last.
@@ -110,8 +112,8 @@ const OF_A_CATALOGUE: [&str; 6] = ["oncue", "oncue-batch", "oncue-loop", "oncue-
 /// The implementations whose proxy is measured; the raw one copies bytes.
 const OF_A_PROXY: [&str; 4] = ["oncue", "libzmq", "omq", "raw"];
 
-/// The implementations that can encrypt.
-const WITH_CURVE: [&str; 3] = ["oncue", "libzmq", "omq"];
+/// The implementations that have CURVE and WebSocket.
+const WITH_CURVE_AND_WEBSOCKET: [&str; 3] = ["oncue", "libzmq", "omq"];
 
 impl Case {
     pub(super) fn new(workload: &'static str, name: String, size: usize) -> Case {
@@ -131,6 +133,7 @@ impl Case {
             changes: 0,
             rate: None,
             curve: false,
+            ws: false,
         }
     }
 
@@ -142,7 +145,7 @@ impl Case {
     pub fn is_for(&self, implementation: &str) -> bool {
         match implementation {
             _ if self.workload == "W8" => OF_A_PROXY.contains(&implementation),
-            _ if self.workload == "W9" => WITH_CURVE.contains(&implementation),
+            _ if matches!(self.workload, "W9" | "W13") => WITH_CURVE_AND_WEBSOCKET.contains(&implementation),
             _ if self.aim == Aim::OnDemand => OF_A_CATALOGUE.contains(&implementation),
             // The rivals that take ten million prefixes at all need minutes and gigabytes for them.
             _ if self.topics.count() > PREFIXES => implementation == "oncue",
@@ -204,6 +207,7 @@ pub fn all(quick: bool) -> Vec<Case> {
     let trip = Case::new("W8", "64 B, the way through a proxy".to_owned(), 64);
     cases.push(Case { publisher: Side::Raw, subscriber: Side::Raw, aim: Aim::ProxyTrip, ..trip });
     cases.extend(encrypted(quick));
+    cases.extend(over_websocket(quick));
     cases
 }
 
@@ -219,6 +223,22 @@ fn encrypted(quick: bool) -> Vec<Case> {
             };
             cases.push(Case { curve, ..case });
         }
+    }
+    cases
+}
+
+/// W13: each case over WebSocket, and over TCP beside it.
+fn over_websocket(quick: bool) -> Vec<Case> {
+    let shapes: &[(usize, u64)] = if quick { &[(64, 1)] } else { &[(64, 1), (16384, 1), (64, 100)] };
+    let mut cases = Vec::new();
+    for (&(size, peers), (ws, how)) in
+        shapes.iter().flat_map(|shape| [(shape, (true, "ws")), (shape, (false, "tcp"))])
+    {
+        let case = match peers {
+            1 => Case::new("W13", format!("{size} B, {how}"), size),
+            _ => Case::new("W13", format!("{size} B x {peers}, {how}"), size).into_drain(peers),
+        };
+        cases.push(Case { ws, ..case });
     }
     cases
 }

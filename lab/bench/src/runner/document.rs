@@ -25,7 +25,7 @@ const DRAWN: [&str; 7] = [
 pub fn write(machine: &Machine, rows: &[Row]) -> Outcome {
     let lines = lines(&rows.iter().collect::<Vec<_>>());
     let mut part = format!("{}, minimum and maximum in brackets.\n\n{}\n", machine.sentence(), render(rows));
-    for workload in ["W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "W10", "W11"] {
+    for workload in ["W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W9", "W10", "W11", "W13"] {
         let drawn: Vec<&Line> = lines
             .iter()
             .filter(|line| line.label.split(' ').next() == Some(workload) && DRAWN.contains(&line.figure))

@@ -88,6 +88,9 @@ pub(super) fn options(case: &Case, player: &Player, seconds: f64) -> Vec<String>
     if case.curve {
         options.push("--curve".to_owned());
     }
+    if case.ws {
+        options.push("--ws".to_owned());
+    }
     options
 }
 
