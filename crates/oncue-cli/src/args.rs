@@ -93,6 +93,17 @@ pub(crate) fn place(text: &str) -> Result<String, String> {
     }
 }
 
+/// Checks a place for HTTP that only this machine may reach.
+pub(crate) fn own_place(text: &str) -> Result<String, String> {
+    let place = place(text)?;
+    if is_loopback(&place) {
+        return Ok(place);
+    }
+    Err(format!(
+        "{place} is not a loopback address; only `oncue serve` shows its page to others, with http_token"
+    ))
+}
+
 /// Whether only this machine reaches a place.
 pub(crate) fn is_loopback(place: &str) -> bool {
     let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
@@ -225,6 +236,24 @@ mod tests {
             "1e3s",
         ] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_page_without_a_token_is_for_this_machine() {
+        for own in [PAGE_PLACE, "127.1.2.3:0", "[::1]:80", "localhost:9180"] {
+            assert_eq!(own_place(own), Ok(own.to_owned()));
+        }
+        for (other, why) in [
+            ("0.0.0.0:9180", "not a loopback address"),
+            ("*:9180", "not a loopback address"),
+            ("localhost.example:80", "not a loopback address"),
+            ("[::]:80", "not a loopback address"),
+            ("9180", "write HOST:PORT"),
+            ("127.0.0.1:99999", "write HOST:PORT"),
+        ] {
+            let said = own_place(other).expect_err(other);
+            assert!(said.contains(why), "{said}");
         }
     }
 
