@@ -9,7 +9,6 @@ import path from "node:path"
 import { NodeWebSocket, Subscriber } from "../../../../clients/js/node.js"
 import { Program } from "../../../../clients/js/test/program.js"
 import { Chromium } from "./chromium.mjs"
-import { front } from "./front.mjs"
 
 const PRICES = `
 import math, random, sys, threading, time
@@ -26,6 +25,7 @@ for line in sys.stdin:
 `
 const CONFIG = `
   bind = "ws://127.0.0.1:0"
+  http = "127.0.0.1:0"
   grace = "1s"
   [[route]]
   topic = "prices/{symbol:word}"
@@ -51,7 +51,8 @@ const WATCHED_MS = 40_000
 const ends = []
 const context = { after: (end) => ends.unshift(end) }
 const folder = process.argv[2]
-const server = await Program.serve(context, CONFIG).url()
+const program = Program.serve(context, CONFIG)
+const server = await program.url()
 const subscribers = [
   ["host/load", "clock/", "prices/ACME", "prices/BOLT", "sensor/7"],
   ["clock/utc", ...SYMBOLS.map((symbol) => `prices/${symbol}`)],
@@ -59,7 +60,7 @@ const subscribers = [
   ["clock/utc", "clock/local"],
 ].map((topics) => new Subscriber(server, { topics, whenFull: "latest", WebSocket: NodeWebSocket }))
 context.after(() => Promise.all(subscribers.map((subscriber) => subscriber.close())))
-const url = await front(context, server)
+const [, url] = await program.says("errors", /page at (http:\S+)/)
 const browser = await Chromium.start(context)
 const PAGES = {
   "page-light": [{ width: 1100, height: 720 }, "#topics"],
