@@ -1,5 +1,6 @@
 //! What a server answers by HTTP: the page about itself, its metrics, whether it is alive and ready.
 
+#[cfg(feature = "wss")]
 use std::fs;
 use std::path::PathBuf;
 use std::sync::mpsc::channel;
@@ -114,9 +115,22 @@ pub(super) fn of_endpoints(config: &Config) -> Result<Web, Fail> {
 /// What the config has for all endpoints of WebSocket.
 fn settings(config: &Config) -> Result<Web, Fail> {
     let web = Web::new().origins(config.origins.clone());
-    let Some(files) = &config.tls else { return Ok(web) };
+    match &config.tls {
+        Some(files) => with_certificate(web, files),
+        None => Ok(web),
+    }
+}
+
+#[cfg(feature = "wss")]
+fn with_certificate(web: Web, files: &[PathBuf; 2]) -> Result<Web, Fail> {
     let read = |file: &PathBuf| {
         fs::read(file).map_err(|error| Fail::Runtime(format!("{} cannot be read: {error}", file.display())))
     };
     Ok(web.certificate(read(&files[0])?, read(&files[1])?))
+}
+
+#[cfg(not(feature = "wss"))]
+fn with_certificate(_: Web, _: &[PathBuf; 2]) -> Result<Web, Fail> {
+    let why = "this oncue was built without the feature `wss`, which tls_certificate needs; install it with --features full";
+    Err(Fail::Runtime(why.to_owned()))
 }
