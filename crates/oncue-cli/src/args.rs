@@ -1,6 +1,7 @@
 //! What the words of the command line mean: durations, endpoints, topics, heartbeats. Nothing is opened here.
 
 use std::ffi::OsStr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches, arg};
@@ -18,6 +19,8 @@ const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 const PERIOD_MIN: Duration = Duration::from_millis(1);
 /// The environment variable with the endpoint of a command that is given none.
 pub(crate) const ENDPOINT_VARIABLE: &str = "ONCUE_ENDPOINT";
+/// The usual place of a page about a server.
+pub(crate) const PAGE_PLACE: &str = "127.0.0.1:9180";
 /// Under which headings the help shows the options that several commands have.
 pub(crate) const CONNECTIONS: &str = "Connections";
 pub(crate) const SECURITY: &str = "Security";
@@ -79,6 +82,33 @@ pub(crate) fn endpoint(text: &str) -> Result<String, String> {
         return Err("inproc:// stays within one process; use ipc:// between programs".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// Checks a place for HTTP.
+pub(crate) fn place(text: &str) -> Result<String, String> {
+    let url = format!("ws://{text}/");
+    match endpoint(&url) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(why) => Err(format!("{}; write HOST:PORT, as in {PAGE_PLACE}", why.replace(&url, text))),
+    }
+}
+
+/// Checks a place for HTTP that only this machine may reach.
+pub(crate) fn own_place(text: &str) -> Result<String, String> {
+    let place = place(text)?;
+    if is_loopback(&place) {
+        return Ok(place);
+    }
+    Err(format!(
+        "{place} is not a loopback address; only `oncue serve` shows its page to others, with http_token"
+    ))
+}
+
+/// Whether only this machine reaches a place.
+pub(crate) fn is_loopback(place: &str) -> bool {
+    let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 /// The bytes of a topic: as typed, except that `\xNN` is the byte with that hexadecimal number, and `\\` one backslash. So
@@ -206,6 +236,24 @@ mod tests {
             "1e3s",
         ] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_page_without_a_token_is_for_this_machine() {
+        for own in [PAGE_PLACE, "127.1.2.3:0", "[::1]:80", "localhost:9180"] {
+            assert_eq!(own_place(own), Ok(own.to_owned()));
+        }
+        for (other, why) in [
+            ("0.0.0.0:9180", "not a loopback address"),
+            ("*:9180", "not a loopback address"),
+            ("localhost.example:80", "not a loopback address"),
+            ("[::]:80", "not a loopback address"),
+            ("9180", "write HOST:PORT"),
+            ("127.0.0.1:99999", "write HOST:PORT"),
+        ] {
+            let said = own_place(other).expect_err(other);
+            assert!(said.contains(why), "{said}");
         }
     }
 

@@ -1,9 +1,10 @@
 //! What the commands with a publishing socket share: their options, and how the socket is opened and closed.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches, arg, value_parser};
-use oncue::{Engine, Options, XPub};
+use oncue::{Engine, Error, Options, XPub};
 
 use crate::fail::Fail;
 use crate::output::counted;
@@ -72,6 +73,14 @@ pub(crate) fn open(socket: &XPub, name: &'static str, args: &ArgMatches, stop: &
         say(name, &format!("bound to {}", socket.bind(&endpoint)?));
     }
     Ok(())
+}
+
+/// Names the remedy if the port is taken, which is often the default port in use by another run.
+pub(crate) fn refused(error: Error, remedy: &str) -> Fail {
+    if error.io_kind() == Some(ErrorKind::AddrInUse) {
+        return Fail::Runtime(format!("{error}; choose another place, such as {remedy}"));
+    }
+    error.into()
 }
 
 /// Closes the socket, which goes on sending what is queued for as long as `linger` allows and no second signal comes.

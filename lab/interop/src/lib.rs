@@ -9,6 +9,7 @@ pub mod directory;
 pub mod exchange;
 pub mod foreign;
 pub mod forked;
+pub mod http;
 pub mod leftovers;
 pub mod peers;
 pub mod program;

@@ -127,12 +127,9 @@ pub(super) const FOLDERS: &[Folder] = &[
         package: "oncue-cli",
         module: &[],
         floors: &[
-            floor(
-                "text",
-                &["args", "fail", "json", "lines", "nearest", "output", "pace", "page", "record", "table"],
-            ),
+            floor("text", &["args", "fail", "json", "lines", "nearest", "output", "pace", "record", "table"]),
             floor("process", &["progress", "signals", "stdio", "wait"]),
-            floor("sockets", &["connections", "publisher", "security", "ticks", "viewer"]),
+            floor("sockets", &["connections", "page", "publisher", "security", "ticks", "viewer"]),
             floor("commands", &["commands"]),
             floor("main", &[OWN]),
         ],

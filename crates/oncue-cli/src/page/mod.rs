@@ -1,9 +1,11 @@
 //! The page about a server, as one HTML text: the template index.html, in which each `{{name}}` stands for the file of that name. The
-//! client is that of clients/js. Nothing is built, and nothing is loaded from elsewhere.
+//! client is that of clients/js. Nothing is built, and nothing is loaded from elsewhere. And the endpoint that serves it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cryptoxide::hashing::sha256;
+use oncue::{Endpoint, Page, Web, XPub};
+use oncue_observe::topic;
 
 /// What the template names, but for the prefix.
 const PARTS: [(&str, &str); 6] = [
@@ -18,15 +20,58 @@ const STYLE: [&str; 2] = ["<style>", "</style>"];
 const SCRIPT: [&str; 2] = ["<script type=\"module\">", "</script>"];
 
 /// A page, and what it may do.
-pub(crate) struct Html {
-    pub(crate) text: String,
+struct Html {
+    text: String,
     /// The value of `Content-Security-Policy`: this script and this style, and connections to where the page came from.
-    pub(crate) policy: String,
+    policy: String,
+}
+
+/// Adds to the settings of an endpoint the page of a server that publishes about itself under `prefix`: `/` is the page, `/routes` the
+/// routes. Without a prefix `/` says what is missing.
+pub(crate) fn web(web: Web, prefix: Option<&str>) -> Web {
+    let page = prefix.map(html);
+    with_routes(web, prefix).trusted(true).pages(move |request| {
+        // The text is there: an I/O thread copies it. Other paths get 404.
+        if request.path() == "/" {
+            request.answer(answer(page.as_ref()));
+        }
+    })
+}
+
+/// Lets `GET /routes` be the routes.
+pub(crate) fn with_routes(web: Web, prefix: Option<&str>) -> Web {
+    match prefix {
+        Some(prefix) => web.alias("/routes", format!("{prefix}{}", topic::ROUTES), "application/json"),
+        None => web,
+    }
+}
+
+/// Binds an endpoint. Returns its URL for a browser, without a path.
+pub(crate) fn open(socket: &XPub, endpoint: &str, web: Web) -> oncue::Result<String> {
+    Ok(match socket.bind_web(endpoint, web)? {
+        Endpoint::Ws { secure, host, port, .. } => {
+            let scheme = if secure { "https" } else { "http" };
+            format!("{scheme}://{host}:{port}")
+        }
+        other => other.to_string(),
+    })
+}
+
+fn answer(page: Option<&Html>) -> Page {
+    let page = match page {
+        Some(Html { text, policy }) => Page::new("text/html; charset=utf-8", text.clone())
+            .field("Content-Security-Policy", policy)
+            .field("Referrer-Policy", "no-referrer"),
+        None => {
+            Page::text(404, "the page needs the topics about the server: its config has observe = \"off\"")
+        }
+    };
+    page.field("Cache-Control", "no-store")
 }
 
 /// The page of a server that publishes about itself under `prefix`. It connects to the URL from which it came, by `ws` in place of
 /// `http`, with the same query.
-pub(crate) fn html(prefix: &str) -> Html {
+fn html(prefix: &str) -> Html {
     let template = include_str!("index.html").replacen("{{prefix}}", &escaped(prefix), 1);
     let text = PARTS.iter().fold(template, |text, (name, part)| text.replacen(name, part, 1));
     let policy = format!(

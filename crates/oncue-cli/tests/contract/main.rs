@@ -1,6 +1,7 @@
 //! What scripts may rely on: lines, exit statuses, signals and closed pipes. The other side is a socket of `oncue`; for other
 //! implementations see lab/interop.
 
+mod demo;
 mod ends;
 mod environment;
 #[cfg(feature = "manual")]
@@ -219,66 +220,6 @@ fn serve_counts_for_subscribers() {
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
     drop(subscriber);
     assert_eq!(program.line(), "- zebra");
-}
-
-#[test]
-fn the_demo_ends_when_both_have_left_and_sums_up() {
-    let mut program = oncue(&["demo", "--bind", ANY_PORT, "--every", "60ms"]);
-    let endpoint = program.endpoint();
-    assert!(program.line().contains("produces only what somebody subscribes to"));
-    assert!(program.line().contains(&format!("sub {endpoint} --topic")));
-    let end = program.end();
-    assert_eq!(end.code, Some(0));
-    let count = |text: &str| end.output.iter().filter(|line| line.contains(text)).count();
-    assert_eq!((count("s1         receives"), count("s2         receives")), (10, 20));
-    for topic in ["a", "b", "c"] {
-        assert_eq!(
-            (count(&format!("+ {topic} ")), count(&format!("- {topic} "))),
-            (1, 1),
-            "{topic}: {end:?}"
-        );
-    }
-    // The values that were produced, and those that would have been, are counted in the lines.
-    let number = |line: &String| line.split_once("tick ")?.1.split_once(':')?.0.parse::<usize>().ok();
-    let ticks = end.output.iter().filter_map(number).max().expect("a tick");
-    let values: usize = end
-        .output
-        .iter()
-        .filter(|line| line.contains("sends"))
-        .map(|line| line.matches('"').count() / 2)
-        .sum();
-    let summary = |what: &str| {
-        let line = end
-            .output
-            .iter()
-            .find(|line| line.trim_start().starts_with(what))
-            .expect("a line of the summary");
-        let number = line.split_whitespace().find_map(|word| word.parse::<usize>().ok());
-        number.expect("a number in the line")
-    };
-    assert_eq!(summary("Summary"), ticks);
-    assert_eq!(summary("produced on demand"), values);
-    assert_eq!(summary("without demand"), 3 * ticks);
-    assert_eq!(summary("saved"), 3 * ticks - values);
-}
-
-#[test]
-fn the_demo_serves_other_subscribers() {
-    let mut program = oncue(&["demo", "--bind", ANY_PORT, "--every", "10ms", "--forever"]);
-    let subscriber = subscriber(&program.endpoint(), &["zebra"]);
-    for _ in 0..3 {
-        let frames = received(&subscriber);
-        let [frame] = &frames[..] else { panic!("{} frames", frames.len()) };
-        let number = frame.strip_prefix(b"zebra ").expect("the topic and a blank");
-        assert!(!number.is_empty() && number.iter().all(u8::is_ascii_digit));
-    }
-    program.signal("INT");
-    let end = program.end();
-    assert_eq!(end.code, Some(0));
-    assert!(
-        end.output.iter().any(|line| line.contains("produced on demand") && line.contains("zebra")),
-        "{end:?}"
-    );
 }
 
 #[test]

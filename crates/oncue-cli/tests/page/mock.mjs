@@ -13,7 +13,7 @@ const CLIENT = new URL("../../../../clients/js/oncue.js", import.meta.url)
 const hashOf = (text) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`
 
 /** The page as the server sends it: each `{{name}}` is replaced by the file of that name. */
-export async function assembled(prefix = "$oncue/") {
+async function assembled(prefix = "$oncue/") {
   let html = await readFile(new URL("index.html", SOURCES), "utf8")
   for (const name of ["style.css", "oncue.js", "model.mjs", "worker.mjs", "view.mjs", "page.mjs"]) {
     const text = await readFile(name === "oncue.js" ? CLIENT : new URL(name, SOURCES), "utf8")
@@ -23,7 +23,7 @@ export async function assembled(prefix = "$oncue/") {
 }
 
 /** A policy that allows this page's own script and style, and connections to where it came from. */
-export function policy(html) {
+function policy(html) {
   const style = /<style>([^]*?)<\/style>/.exec(html)[1]
   const script = /<script type="module">([^]*?)<\/script>/.exec(html)[1]
   const sources = `script-src ${hashOf(script)}; style-src ${hashOf(style)}; img-src data:; worker-src blob:; connect-src 'self'`

@@ -1,15 +1,17 @@
 /**
- * Makes the screenshots of the documentation, of a real server with a few routes and subscribers:
+ * Makes the screenshots of the documentation, of a real server with a few routes and subscribers, and records what it says in
+ * top.jsonl, from which a test makes the one of `oncue top`:
  *
  *     ONCUE_BIN=target/debug/oncue node crates/oncue-cli/tests/page/screenshots.mjs docs/images
+ *     ONCUE_WRITE_DOCS=1 cargo test -p oncue-cli --features full picture_of_the_documentation
  */
 
+import { writeFile } from "node:fs/promises"
 import path from "node:path"
 
 import { NodeWebSocket, Subscriber } from "../../../../clients/js/node.js"
 import { Program } from "../../../../clients/js/test/program.js"
 import { Chromium } from "./chromium.mjs"
-import { front } from "./front.mjs"
 
 const PRICES = `
 import math, random, sys, threading, time
@@ -26,6 +28,7 @@ for line in sys.stdin:
 `
 const CONFIG = `
   bind = "ws://127.0.0.1:0"
+  http = "127.0.0.1:0"
   grace = "1s"
   [[route]]
   topic = "prices/{symbol:word}"
@@ -40,6 +43,7 @@ const CONFIG = `
   topic = "clock/{zone:word}"
   command = ["date", "+%T"]
   every = "500ms"
+  catalogue = ["clock/local", "clock/rome", "clock/utc", "clock/tokyo"]
   [[route]]
   topic = "sensor/{n:int}"
   command = ["false"]
@@ -47,25 +51,42 @@ const CONFIG = `
 const SYMBOLS = "ACME AERO BOLT CEDR DELT ECHO FERN GIGA HELI IRIS JADE KITE LUMA MONO NOVA".split(" ")
 /** So much of the minute's line is to be seen. */
 const WATCHED_MS = 40_000
+/** How many seconds of the server's values `oncue top` draws. */
+const RECORDED = 26
+const RECORDING_MS = 28_000
 
 const ends = []
 const context = { after: (end) => ends.unshift(end) }
 const folder = process.argv[2]
-const server = await Program.serve(context, CONFIG).url()
+const program = Program.serve(context, CONFIG)
+const server = await program.url()
 const subscribers = [
-  ["host/load", "clock/", "prices/ACME", "prices/BOLT", "sensor/7"],
+  ["host/load", "prices/ACME", "prices/BOLT", "sensor/7"],
   ["clock/utc", ...SYMBOLS.map((symbol) => `prices/${symbol}`)],
   ["prices/NOVA", "prices/KITE", "weather/"],
   ["clock/utc", "clock/local"],
 ].map((topics) => new Subscriber(server, { topics, whenFull: "latest", WebSocket: NodeWebSocket }))
 context.after(() => Promise.all(subscribers.map((subscriber) => subscriber.close())))
-const url = await front(context, server)
+const [, url] = await program.says("errors", /page at (http:\S+)/)
+const top = Program.start(context, ["top", server, "--json"])
 const browser = await Chromium.start(context)
 const PAGES = {
   "page-light": [{ width: 1100, height: 720 }, "#topics"],
   "page-dark": [{ width: 1100, height: 720, media: { "prefers-color-scheme": "dark" } }, "#routes"],
   "page-phone": [{ width: 360, height: 720, scale: 1.5, touch: true }, "#topics"],
 }
+/** Records what the server has said: its counts, and all of it for the last two seconds, from which rates come. */
+async function record() {
+  const lines = top.output.trim().split("\n").slice(-RECORDED)
+  const kept = lines.map((line, at) => {
+    const { stats, ...others } = JSON.parse(line)
+    return JSON.stringify(at < lines.length - 2 ? { stats } : { stats, ...others })
+  })
+  await writeFile(path.join(folder, "top.jsonl"), `${kept.join("\n")}\n`)
+  await top.stop()
+}
+const recording = new Promise((resolve) => setTimeout(resolve, RECORDING_MS)).then(record)
+
 // One after the other: a page in the background wants nothing.
 for (const [name, [options, section]] of Object.entries(PAGES)) {
   const page = await browser.page(url + section, options)
@@ -73,4 +94,5 @@ for (const [name, [options, section]] of Object.entries(PAGES)) {
   await page.screenshot(path.join(folder, `${name}.png`))
   await page.close()
 }
+await recording
 for (const end of ends) await end()

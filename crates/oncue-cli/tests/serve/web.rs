@@ -1,31 +1,17 @@
 //! `http`, `metrics` and `ws` endpoints of a config: what HTTP gets.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
 
+use oncue_interop::http::{self, get};
 use oncue_interop::{until, within_a_minute};
 
 use super::{Directory, Server};
 
 const ROUTE: &str = "[[route]]\ntopic = \"n/{n:int}\"\ncommand = [\"echo\", \"{n}\"]\nevery = \"50ms\"\ncatalogue = [\"n/1\"]\n";
 
-/// The whole answer of `GET target` at HOST:PORT.
-fn get(place: &str, target: &str) -> String {
-    let mut stream = TcpStream::connect(place).expect("it listens");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
-    write!(stream, "GET {target} HTTP/1.1\r\nHost: {place}\r\n\r\n").expect("a request");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer in time");
-    answer
-}
-
 /// HOST:PORT of a URL in the next line of standard error with this text.
 fn place_of(server: &mut Server, text: &str) -> String {
-    let line = server.error_with(text);
-    let url = line.split("://").nth(1).expect("a URL");
-    url.split('/').next().expect("a place").trim().to_owned()
+    http::place(&server.error_with(text)).to_owned()
 }
 
 fn serve(place: &Directory, keys: &str) -> Server {

@@ -51,6 +51,20 @@ struct Produced {
     each_bytes: usize,
 }
 
+impl Produced {
+    fn count(&mut self, prefix: &[u8], values: u64) {
+        self.values += values;
+        if let Some(count) = self.each.get_mut(prefix) {
+            *count += values;
+        } else if self.each.len() < TOPICS_COUNTED_MAX
+            && self.each_bytes + prefix.len() <= TOPICS_COUNTED_BYTES_MAX
+        {
+            self.each.insert(prefix.to_vec(), values);
+            self.each_bytes += prefix.len();
+        }
+    }
+}
+
 impl Story {
     /// Begins, and prints how to join at `endpoint`.
     pub(super) fn begin(endpoint: &str) -> Story {
@@ -69,16 +83,7 @@ impl Story {
     }
 
     pub(super) fn wanted(&self, prefix: &[u8]) {
-        let mut produced = self.produced();
-        let bytes = produced.each_bytes + prefix.len();
-        if produced.each.len() < TOPICS_COUNTED_MAX
-            && bytes <= TOPICS_COUNTED_BYTES_MAX
-            && !produced.each.contains_key(prefix)
-        {
-            produced.each.insert(prefix.to_vec(), 0);
-            produced.each_bytes = bytes;
-        }
-        drop(produced);
+        self.produced().count(prefix, 0);
         self.tell(DEMAND, &format!("+ {} (somebody wants it)", named(prefix)))
     }
 
@@ -97,12 +102,7 @@ impl Story {
                 .tell(PUBLISHER, &format!("tick {number}: nobody wants anything, nothing is produced"));
         }
         let mut produced = self.produced();
-        for prefix in wanted {
-            produced.values += 1;
-            if let Some(count) = produced.each.get_mut(&prefix[..]) {
-                *count += 1;
-            }
-        }
+        wanted.iter().for_each(|prefix| produced.count(prefix, 1));
         drop(produced);
         let frames = list(wanted.iter().map(|prefix| format!("\"{} {number}\"", escaped(prefix))));
         self.tell(PUBLISHER, &format!("tick {number}: sends {frames}"))

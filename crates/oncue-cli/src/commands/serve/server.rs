@@ -152,7 +152,7 @@ impl Server {
         let socket = XPub::new(&engine, security.set(options)?)?;
         security.follow(&socket, "serve");
         connections::follow(&socket, "serve", stop)?;
-        let pages = Pages::start(&config, &tools, observe.as_ref())?;
+        let pages = Pages::new(&tools, observe.as_ref());
         // Before the others: whether the server is ready can be asked from now on.
         pages.open(&socket, &config)?;
         open(&socket, &mut places, &config, &binder)?;

@@ -1,14 +1,15 @@
 //! What a server answers by HTTP: the page about itself, its metrics, whether it is alive and ready.
 
+#[cfg(feature = "wss")]
 use std::fs;
 use std::path::PathBuf;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use oncue::demand::Meter;
-use oncue::{Endpoint, Page, PageRequest, Web, XPub};
-use oncue_observe::{Observe, topic};
+use oncue::{Page, PageRequest, Web, XPub};
+use oncue_observe::Observe;
 
 use super::config::Config;
 use super::metrics::pages::answer;
@@ -16,30 +17,17 @@ use super::metrics::snapshot::{Phase, Server, Source};
 use super::produce::Tools;
 use super::program::journal::remark;
 use crate::fail::Fail;
-use crate::page::{self, Html};
+use crate::page;
 use crate::wait::spawn;
 
 /// How long the threads of the server have to respond.
 const RESPONSE: Duration = Duration::from_secs(1);
 
-/// The pages of a server. Requests come on an I/O thread, and are answered on a thread of their own.
-pub(super) struct Pages {
-    known: Arc<Known>,
-    requests: Sender<(Kind, PageRequest)>,
-}
+/// The pages of a server.
+pub(super) struct Pages(Arc<Known>);
 
-/// At which address a page was asked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// `http`.
-    Page,
-    /// `metrics`.
-    Metrics,
-}
-
-/// What pages are made of.
+/// What the metrics are made of.
 struct Known {
-    page: Option<Html>,
     meter: OnceLock<Meter>,
     tools: Arc<Tools>,
     observe: Option<Observe>,
@@ -47,53 +35,45 @@ struct Known {
 }
 
 impl Pages {
-    pub(super) fn start(
-        config: &Config,
-        tools: &Arc<Tools>,
-        observe: Option<&Observe>,
-    ) -> Result<Pages, Fail> {
-        let page = config.observe.as_deref().filter(|_| config.http.is_some()).map(page::html);
+    pub(super) fn new(tools: &Arc<Tools>, observe: Option<&Observe>) -> Pages {
         let (meter, server) = (OnceLock::new(), Mutex::new(Server::starting()));
-        let known = Known { page, meter, tools: tools.clone(), observe: observe.cloned(), server };
-        let (known, (requests, asked)) = (Arc::new(known), channel());
-        let answering = known.clone();
-        // It ends with the socket, which holds the other end.
-        spawn("pages", move || {
-            for (kind, request) in asked {
-                answering.answer(kind, request);
-            }
-        })?;
-        Ok(Pages { known, requests })
+        Pages(Arc::new(Known { meter, tools: tools.clone(), observe: observe.cloned(), server }))
     }
 
     /// Opens the addresses of the config.
     pub(super) fn open(&self, socket: &XPub, config: &Config) -> Result<(), Fail> {
         if let Some(at) = &config.metrics {
-            let web = self.answering(Web::new().only_pages(true), Kind::Metrics);
-            bind(socket, &format!("ws://{at}/"), web, "metrics at", "/metrics")?;
+            let web = Web::new().only_pages(true).pages(self.metrics()?);
+            remark(format!("metrics at {}/metrics", page::open(socket, &format!("ws://{at}/"), web)?));
         }
         if let Some(at) = &config.http {
-            let mut web = self.answering(of_endpoints(config)?, Kind::Page).trusted(true);
+            let mut web = page::web(settings(config)?, config.observe.as_deref());
             if let Some(token) = &config.http_token {
                 web = web.token(token);
             }
             let scheme = if config.tls.is_some() { "wss" } else { "ws" };
-            bind(socket, &format!("{scheme}://{at}/"), web, "page at", "/")?;
+            remark(format!("page at {}/", page::open(socket, &format!("{scheme}://{at}/"), web)?));
         }
         Ok(())
     }
 
-    fn answering(&self, web: Web, kind: Kind) -> Web {
-        let requests = Mutex::new(self.requests.clone());
-        web.pages(move |request| {
-            // It fails only if the thread has panicked: then the request is answered by its end.
-            let _ = requests.lock().unwrap_or_else(PoisonError::into_inner).send((kind, request));
-        })
+    /// Requests come on an I/O thread, and are answered on a thread of their own: an answer may wait for the I/O threads.
+    fn metrics(&self) -> Result<impl Fn(PageRequest) + Send + Sync + 'static, Fail> {
+        let (known, (requests, asked)) = (self.0.clone(), channel::<PageRequest>());
+        // It ends with the socket, which holds the other end.
+        spawn("metrics", move || {
+            for request in asked {
+                let page = known.metrics(request.path(), request.accept());
+                request.answer(page.field("Cache-Control", "no-store"));
+            }
+        })?;
+        // It fails only if the thread has panicked: then the request is answered by its end.
+        Ok(move |request| drop(requests.send(request)))
     }
 
     /// The routes are at work.
     pub(super) fn begin(&self, meter: Meter) {
-        let _ = self.known.meter.set(meter);
+        let _ = self.0.meter.set(meter);
     }
 
     pub(super) fn set_phase(&self, phase: Phase) {
@@ -109,27 +89,11 @@ impl Pages {
     }
 
     fn change(&self, change: impl FnOnce(&mut Server)) {
-        change(&mut self.known.server.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.0.server.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
 impl Known {
-    fn answer(&self, kind: Kind, request: PageRequest) {
-        let page = match (kind, request.path(), &self.page) {
-            (Kind::Page, "/", Some(page)) => {
-                let html = Page::new("text/html; charset=utf-8", page.text.clone());
-                html.field("Content-Security-Policy", &page.policy).field("Referrer-Policy", "no-referrer")
-            }
-            (Kind::Page, "/", None) => Page::text(
-                404,
-                "the page needs the topics about the server: its config has observe = \"off\"",
-            ),
-            (Kind::Page, ..) => return,
-            (Kind::Metrics, path, _) => self.metrics(path, request.accept()),
-        };
-        request.answer(page.field("Cache-Control", "no-store"));
-    }
-
     fn metrics(&self, path: &str, accept: &str) -> Page {
         let Some(meter) = self.meter.get() else { return Page::text(503, "starting") };
         let server = *self.server.lock().unwrap_or_else(PoisonError::into_inner);
@@ -145,28 +109,28 @@ impl Known {
 
 /// The settings of the endpoints of `bind`: `GET /routes` is the routes.
 pub(super) fn of_endpoints(config: &Config) -> Result<Web, Fail> {
-    with_certificate(with_alias(Web::new().origins(config.origins.clone()), config), config)
+    Ok(page::with_routes(settings(config)?, config.observe.as_deref()))
 }
 
-fn with_certificate(web: Web, config: &Config) -> Result<Web, Fail> {
-    let Some(files) = &config.tls else { return Ok(web) };
+/// What the config has for all endpoints of WebSocket.
+fn settings(config: &Config) -> Result<Web, Fail> {
+    let web = Web::new().origins(config.origins.clone());
+    match &config.tls {
+        Some(files) => with_certificate(web, files),
+        None => Ok(web),
+    }
+}
+
+#[cfg(feature = "wss")]
+fn with_certificate(web: Web, files: &[PathBuf; 2]) -> Result<Web, Fail> {
     let read = |file: &PathBuf| {
         fs::read(file).map_err(|error| Fail::Runtime(format!("{} cannot be read: {error}", file.display())))
     };
     Ok(web.certificate(read(&files[0])?, read(&files[1])?))
 }
 
-fn with_alias(web: Web, config: &Config) -> Web {
-    match &config.observe {
-        Some(prefix) => web.alias("/routes", format!("{prefix}{}", topic::ROUTES), "application/json"),
-        None => web,
-    }
-}
-
-fn bind(socket: &XPub, endpoint: &str, web: Web, what: &str, path: &str) -> Result<(), Fail> {
-    if let Endpoint::Ws { secure, host, port, .. } = socket.bind_web(endpoint, web)? {
-        let scheme = if secure { "https" } else { "http" };
-        remark(format!("{what} {scheme}://{host}:{port}{path}"));
-    }
-    Ok(())
+#[cfg(not(feature = "wss"))]
+fn with_certificate(_: Web, _: &[PathBuf; 2]) -> Result<Web, Fail> {
+    let why = "this oncue was built without the feature `wss`, which tls_certificate needs; install it with --features full";
+    Err(Fail::Runtime(why.to_owned()))
 }

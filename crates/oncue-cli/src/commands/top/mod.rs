@@ -1,6 +1,8 @@
 //! `oncue top`: what a server does, as it changes: on a terminal as a screen, elsewhere as lines.
 
 mod model;
+#[cfg(all(test, feature = "top"))]
+mod picture;
 #[cfg(feature = "top")]
 mod screen;
 mod sheet;

@@ -168,9 +168,8 @@ fn certificate(keys: &mut Keys<'_, '_>) -> Option<[PathBuf; 2]> {
 fn address(keys: &mut Keys<'_, '_>, key: &str) -> Option<String> {
     let at = keys.at(key);
     let place = keys.take::<Option<String>>(key)?;
-    if let Err(why) = args::endpoint(&format!("ws://{place}/")) {
-        let why = why.replace(&format!("ws://{place}/"), &place);
-        keys.refuse(at, key, format!("{why}; write HOST:PORT, as in 127.0.0.1:9180"));
+    if let Err(why) = args::place(&place) {
+        keys.refuse(at, key, why);
     }
     Some(place)
 }
@@ -178,10 +177,7 @@ fn address(keys: &mut Keys<'_, '_>, key: &str) -> Option<String> {
 /// A page that others than this machine reach must not be for everybody.
 fn check_page(keys: &mut Keys<'_, '_>, config: &Config, at: usize) {
     let Some(place) = &config.http else { return };
-    let host = place.rsplit_once(':').map_or(place.as_str(), |(host, _)| host);
-    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    let is_loopback = host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback());
-    if !is_loopback && config.http_token.is_none() {
+    if !args::is_loopback(place) && config.http_token.is_none() {
         let why = format!(
             "{place} is not a loopback address; add http_token = \"...\", which the URL of the page must then have"
         );
