@@ -148,7 +148,7 @@ fn check_control(opcode: Opcode, first: u8, payload_len: u64) -> Result<(), Faul
     if wrong { Err(Fault::Control) } else { Ok(()) }
 }
 
-/// Appends the header of a whole frame. With a mask the payload must be [masked](mask) by it.
+/// Appends the header of a whole frame. With a mask the payload must be [masked](put_masked) by it.
 #[inline]
 pub fn put_header(out: &mut Vec<u8>, opcode: Opcode, payload_len: u64, mask: Option<Mask>) {
     let (first, masked) = (FIN | opcode.byte(), if mask.is_some() { MASKED } else { 0 });

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// The longest token, in bytes.
 const TOKEN_BYTES_MAX: usize = 512;
 
-/// The settings of `ws://` endpoints: which pages may connect, and who may connect at all. See [`Options::web`] and
+/// The settings of `ws://` endpoints: which pages may connect, and who may connect at all. See [`Options::web`](crate::Options::web) and
 /// [`Socket::bind_web`](crate::Socket::bind_web). Token and key are never printed.
 ///
 /// ```
