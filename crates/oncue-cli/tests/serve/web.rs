@@ -30,14 +30,16 @@ fn metrics_are_scraped_and_the_server_is_alive_and_ready() {
         until("it is ready", || get(&at, "/readyz").ends_with("\r\n\r\nready\n"));
         assert!(get(&at, "/healthz").ends_with("\r\n\r\nalive\n"));
         server.subscriber(&["n/7"]).next();
-        let metrics = get(&at, "/metrics");
-        assert!(metrics.contains("Content-Type: text/plain; version=0.0.4"), "{metrics}");
         let value = |line: &str| {
+            let metrics = get(&at, "/metrics");
             let line = metrics.lines().find_map(|found| found.strip_prefix(line)).expect("a sample");
             line.trim().parse::<f64>().expect("a number")
         };
-        assert!(value("oncue_values_total{route=\"n/{n:int}\"}") >= 1.0);
-        assert!(value("oncue_first_value_seconds_count{route=\"n/{n:int}\"}") >= 1.0);
+        // A value is counted after it was sent.
+        until("the value is counted", || value("oncue_values_total{route=\"n/{n:int}\"}") >= 1.0);
+        until("its time is", || value("oncue_first_value_seconds_count{route=\"n/{n:int}\"}") >= 1.0);
+        let metrics = get(&at, "/metrics");
+        assert!(metrics.contains("Content-Type: text/plain; version=0.0.4"), "{metrics}");
         assert!(
             !metrics.contains("oncue/") && !metrics.contains("n/7"),
             "no topics, and none of its own routes"
