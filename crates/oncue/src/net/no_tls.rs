@@ -12,7 +12,7 @@ pub(super) struct Keys;
 
 /// What clients need for TLS.
 #[derive(Default)]
-pub(super) struct Trust;
+pub(super) struct Trust(());
 
 impl Keys {
     pub(super) fn new(_web: &Web) -> io::Result<Keys> {
