@@ -81,7 +81,7 @@ pub(crate) trait Stream: Send {
     fn is_let_in(&self) -> bool {
         false
     }
-    /// Whether the other side wanted a page, and is no peer.
+    /// Whether the other side wanted a page, or may still want one, and is no peer.
     fn is_served(&self) -> bool {
         false
     }

@@ -66,6 +66,8 @@ impl Web {
     /// [answers](PageRequest::answer) it at once or later, on any thread. It is called on an I/O thread: it must not block, and what
     /// waits for the I/O threads must be done elsewhere. Default: such requests get 404.
     ///
+    /// Browsers make connections ahead of their requests. One on which nothing comes is not a refused peer where there are pages.
+    ///
     /// ```
     /// use oncue::{Engine, Options, Page, Pub, Web};
     /// let publisher = Pub::new(&Engine::start()?, Options::new())?;

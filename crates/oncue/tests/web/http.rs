@@ -243,6 +243,26 @@ fn pages_are_answered_at_once_or_later_and_are_no_peers() {
 }
 
 #[test]
+fn connections_that_a_browser_makes_ahead_and_leaves_unused_are_no_refused_peers() {
+    for (web, refused) in [(Web::new().pages(drop), 1), (Web::new(), 2)] {
+        let (x, endpoint) = publisher(Options::new().handshake_timeout(Duration::from_millis(100)), web);
+        let place = endpoint.trim_start_matches("ws://").split('/').next().unwrap();
+        let connect = || TcpStream::connect(place).unwrap();
+        let end = |mut stream: TcpStream| {
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.read_to_end(&mut Vec::new()).expect("in time");
+        };
+        // One that is closed unused is nowhere refused, and a request that is begun and not ended is everywhere.
+        let [closed, silent, mut begun] = [connect(), connect(), connect()];
+        closed.shutdown(std::net::Shutdown::Write).unwrap();
+        begun.write_all(b"GET / HT").unwrap();
+        [closed, silent, begun].into_iter().for_each(end);
+        let causes: Vec<_> = x.refused().iter().map(|refused| refused.cause.to_string()).collect();
+        assert_eq!((causes.len(), x.stats().peers_refused), (refused, refused as u64), "{causes:?}");
+    }
+}
+
+#[test]
 fn pages_of_other_sites_are_let_in_if_they_are_listed_and_are_told_so() {
     let (x, endpoint) = publisher(Options::new(), Web::new().origins(["https://example.org"]).token("t"));
     let origin = "Origin: https://example.org";

@@ -22,7 +22,7 @@ pub(crate) enum End {
     Failed(io::Error),
     /// The peer was silent for too long.
     Silent,
-    /// It wanted a page and got it: it was no peer.
+    /// It wanted a page and got it, or might have wanted one and was silent: it was no peer.
     Served,
     /// This side needs it no more: it was disconnected, drained, or its socket is closed.
     Done,

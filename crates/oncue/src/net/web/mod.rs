@@ -339,6 +339,11 @@ impl<S: Stream> Web<S> {
         }
     }
 
+    /// Whether nothing has come, where there are pages: a browser makes connections ahead of its requests, and leaves some unused.
+    fn is_spare(&self) -> bool {
+        matches!(&self.state, State::Upgrading(Side::Server(site), kept) if kept.is_empty() && site.has_pages())
+    }
+
     /// Ends as was noted.
     fn end(&mut self, ending: Ending) -> io::Result<usize> {
         self.state = State::Over;
@@ -519,7 +524,7 @@ impl<S: Stream> Stream for Web<S> {
     }
 
     fn is_served(&self) -> bool {
-        matches!(self.state, State::Asked { .. } | State::Answered(_))
+        matches!(self.state, State::Asked { .. } | State::Answered(_)) || self.is_spare()
     }
 
     fn address(&self) -> PeerAddress {

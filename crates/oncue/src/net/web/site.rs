@@ -118,6 +118,11 @@ impl Site {
         slot
     }
 
+    /// Whether browsers get pages here.
+    pub(super) fn has_pages(&self) -> bool {
+        self.web.page_function().is_some()
+    }
+
     /// Whether peers are let in without the mechanism of the socket.
     pub(super) fn is_trusted(&self) -> bool {
         self.web.is_trusted()
