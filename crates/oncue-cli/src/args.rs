@@ -87,6 +87,9 @@ pub(crate) fn endpoint(text: &str) -> Result<String, String> {
 /// Checks a place for HTTP.
 pub(crate) fn place(text: &str) -> Result<String, String> {
     let url = format!("ws://{text}/");
+    if text.contains('/') {
+        return Err(format!("{text} has more than a host and a port; write HOST:PORT, as in {PAGE_PLACE}"));
+    }
     match endpoint(&url) {
         Ok(_) => Ok(text.to_owned()),
         Err(why) => Err(format!("{}; write HOST:PORT, as in {PAGE_PLACE}", why.replace(&url, text))),

@@ -7,6 +7,21 @@ pub(crate) enum Align {
     Right,
 }
 
+/// The longest cell, in characters.
+const CELL_CHARS_MAX: usize = 100;
+
+/// A cell as it is shown: the beginning and the end of a long one.
+fn cut(cell: String) -> String {
+    let count = cell.chars().count();
+    if count <= CELL_CHARS_MAX {
+        return cell;
+    }
+    let half = (CELL_CHARS_MAX - 1) / 2;
+    let (head, tail): (String, String) =
+        (cell.chars().take(half).collect(), cell.chars().skip(count - half).collect());
+    format!("{head}…{tail}")
+}
+
 /// Rows of cells, printed in columns that are as wide as their widest cell.
 pub(crate) struct Table {
     aligns: Vec<Align>,
@@ -20,8 +35,9 @@ impl Table {
         Table { aligns, rows: vec![headings] }
     }
 
+    /// Adds a row. Longer cells than [`CELL_CHARS_MAX`] are cut in the middle, so that one of them does not widen all rows.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        self.rows.push(cells.into_iter().map(cut).collect());
     }
 
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
@@ -53,6 +69,7 @@ pub(crate) fn seconds(seconds: f64) -> String {
         s if s < 0.999_5 => digits(s * 1e3, "ms"),
         s if s < 59.95 => digits(s, "s"),
         s if s < 3599.5 => format!("{:.0}m{:02.0}s", (s / 60.0).floor(), (s % 60.0).floor()),
+        s if s >= 360_000_000.0 => "over 10000h".to_owned(),
         s => format!("{:.0}h{:02.0}m", (s / 3600.0).floor(), (s % 3600.0 / 60.0).floor()),
     }
 }
@@ -67,6 +84,14 @@ mod tests {
         table.row(["a".to_owned(), "100".to_owned()]);
         table.row(["longer".to_owned(), "7".to_owned()]);
         assert_eq!(table.lines().collect::<Vec<_>>(), ["NAME      N", "a       100", "longer    7"]);
+    }
+
+    #[test]
+    fn a_long_cell_is_cut_and_does_not_widen_the_others() {
+        let mut table = Table::new(&[("NAME", Align::Left)]);
+        table.row([format!("{}end", "x".repeat(10_000))]);
+        let line = table.lines().nth(1).expect("the row");
+        assert!(line.chars().count() == 99 && line.ends_with("end") && line.contains('…'), "{line}");
     }
 
     #[test]

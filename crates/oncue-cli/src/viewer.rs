@@ -179,8 +179,10 @@ impl<'a> Viewer<'a> {
     /// A value that is not as the schema says.
     pub(crate) fn not_understood(&self, topic: &str, why: &serde_json::Error) -> Fail {
         let Viewer { endpoint, prefix, .. } = self;
-        let text =
-            format!("{endpoint} sends on {prefix}{topic} what a server of this version does not say: {why}");
+        let text = format!(
+            "{endpoint} sends on {prefix}{topic} what a server of this version does not say: {}",
+            escaped(why.to_string().as_bytes())
+        );
         Fail::Runtime(text)
     }
 

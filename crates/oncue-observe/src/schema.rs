@@ -151,6 +151,9 @@ pub enum State {
     Failed,
     /// Its feed has ended by itself.
     Ended,
+    /// A state that this version does not know.
+    #[serde(other)]
+    Other,
 }
 
 /// `peers`: the connections of the server, and who was refused.

@@ -113,6 +113,7 @@ fn state(state: State) -> &'static str {
         State::Stopping => "stopping",
         State::Failed => "failed",
         State::Ended => "ended",
+        State::Other => "other",
     }
 }
 
@@ -124,8 +125,8 @@ fn places(wanted: &Wanted, peers: &Peers) -> String {
         .iter()
         .filter_map(address)
         .map(|peer| match &peer.user {
-            Some(user) => format!("{user} ({})", peer.address),
-            None => peer.address.clone(),
+            Some(user) => output::escaped(format!("{user} ({})", peer.address).as_bytes()),
+            None => output::escaped(peer.address.as_bytes()),
         })
         .collect();
     let others = wanted.subscribers.saturating_sub(places.len() as u64);

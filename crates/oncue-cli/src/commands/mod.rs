@@ -47,7 +47,7 @@ pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { name: "pub", command: pub_::command, run: Run::Work(pub_::run), reader: Reader::Wanted, ends_on_hangup: true },
     Subcommand { name: "demand", command: demand::command, run: Run::Work(demand::run), reader: Reader::Everything, ends_on_hangup: true },
     Subcommand { name: "routes", command: routes::command, run: Run::Work(routes::run), reader: Reader::Wanted, ends_on_hangup: true },
-    Subcommand { name: "top", command: top::command, run: Run::Work(top::run), reader: Reader::Wanted, ends_on_hangup: true },
+    Subcommand { name: "top", command: top::command, run: Run::Work(top::run), reader: Reader::Everything, ends_on_hangup: true },
     Subcommand { name: "proxy", command: proxy::command, run: Run::Work(proxy::run), reader: Reader::Optional, ends_on_hangup: true },
     Subcommand { name: "relay", command: proxy::relay, run: Run::Work(proxy::run_relay), reader: Reader::Optional, ends_on_hangup: true },
     Subcommand { name: "keygen", command: keygen::command, run: Run::Work(keygen::run), reader: Reader::Wanted, ends_on_hangup: true },

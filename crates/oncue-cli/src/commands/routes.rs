@@ -62,7 +62,7 @@ fn table(routes: &[Route]) -> Table {
     for route in routes {
         let first = if route.first_values > 0 { seconds(route.first_value_seconds) } else { "-".to_owned() };
         table.row([
-            route.pattern.clone(),
+            escaped(route.pattern.as_bytes()),
             route.wanted.to_string(),
             route.running.to_string(),
             route.waiting.to_string(),
@@ -81,7 +81,7 @@ fn catalogue(route: &Route, shown: usize) -> String {
     let topics: Vec<_> = route.catalogue.iter().take(shown).map(|topic| escaped(topic.as_bytes())).collect();
     let left = route.catalogue_total.saturating_sub(topics.len() as u64);
     let more = if left > 0 { format!(" and {left} more") } else { String::new() };
-    format!("{} lists {}{more}", route.pattern, topics.join(" "))
+    format!("{} lists {}{more}", escaped(route.pattern.as_bytes()), topics.join(" "))
 }
 
 #[cfg(test)]

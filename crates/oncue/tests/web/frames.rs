@@ -90,6 +90,8 @@ fn a_side_that_leaves_says_so_and_the_other_need_not_answer() {
     raw.put(0x80 | CLOSE, b"\x03\xe8");
     // The demand ends with the close frame, though the stream is open still.
     assert!(matches!(event(&publisher), XPubEvent::Unwanted(_)));
+    // It is answered with its own code.
+    while raw.frame() != (CLOSE, b"\x03\xe8".to_vec()) {}
     let mut raw = Raw::bare(port);
     raw.message(b"\0\x01y");
     event(&publisher);

@@ -222,6 +222,8 @@ fn pages_are_answered_at_once_or_later_and_are_no_peers() {
         "{page}"
     );
     assert!(page.contains("X-A: b\r\n") && !page.contains("X-Evil"), "{page}");
+    let head = Client::asking(&endpoint, "HEAD", "/sub/a", &["Authorization: Bearer t0ken"]).rest();
+    assert!(head.starts_with("HTTP/1.1 405 ") && head.contains("Allow: GET\r\n"), "{head}");
     let head = Client::asking(&endpoint, "HEAD", "/", &["Authorization: Bearer t0ken"]).rest();
     assert!(head.contains("Content-Length: 8") && head.ends_with("\r\n\r\n"), "{head}");
     assert!(ask("/nothing?token=t0ken").starts_with("HTTP/1.1 404 "));
@@ -235,9 +237,13 @@ fn pages_are_answered_at_once_or_later_and_are_no_peers() {
     drop(Client::new(&endpoint, "/later?token=t0ken", &[]));
     later.recv_timeout(PATIENCE).unwrap().answer(Page::text(200, "too late"));
     let stats = x.stats();
-    assert_eq!((stats.peers, stats.peers_lost, stats.peers_refused), (0, 0, 1), "the one without a token");
+    assert_eq!(
+        (stats.peers, stats.peers_lost, stats.peers_refused),
+        (0, 0, 2),
+        "the one without a token, and a HEAD for a topic"
+    );
     while let Some(event) = events.try_next().unwrap() {
-        let of_page = matches!(&event.kind, ConnectionEventKind::Refused { cause, .. } if !cause.to_string().contains("401"));
+        let of_page = matches!(&event.kind, ConnectionEventKind::Refused { cause, .. } if !["401", "405"].iter().any(|status| cause.to_string().contains(status)));
         assert!(!of_page, "{event:?}");
     }
 }
@@ -278,6 +284,26 @@ fn pages_of_other_sites_are_let_in_if_they_are_listed_and_are_told_so() {
     assert!(client.head().contains("Access-Control-Allow-Origin: https://example.org\r\nVary: Origin"));
     let answer = Client::asking(&endpoint, "OPTIONS", "/sub/a", &["Origin: https://evil.example"]).rest();
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+}
+
+#[test]
+fn a_page_of_another_site_cannot_make_a_browser_ask_for_a_topic() {
+    let (x, endpoint) = publisher(Options::new(), Web::new());
+    // An image, or a fetch without CORS: no origin is named.
+    for site in ["cross-site", "same-site"] {
+        let answer = Client::new(&endpoint, "/sub/t", &[&format!("Sec-Fetch-Site: {site}")]).rest();
+        assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains("Web::origins"), "{answer}");
+    }
+    let mut stream =
+        TcpStream::connect(endpoint.trim_start_matches("ws://").split('/').next().unwrap()).unwrap();
+    stream.write_all(b"GET /sub/t HTTP/1.1\r\nHost: localhost\r\nOrigin: http://\xff\r\n\r\n").unwrap();
+    assert!(Client(stream).head().starts_with("HTTP/1.1 403 "), "not text is not absent");
+    assert!(!x.wanted("t"));
+    // Typed by a user, and asked for by a page of its own.
+    for site in ["none", "same-origin"] {
+        let mut client = Client::new(&endpoint, "/sub/t", &[&format!("Sec-Fetch-Site: {site}")]);
+        assert!(client.head().starts_with("HTTP/1.1 200 "));
+    }
 }
 
 #[test]

@@ -190,7 +190,13 @@ impl Model {
             peer_line(peer, rate)
         });
         self.peers = Some(Sheet { columns: PEERS, lines: lines.collect() });
-        (self.refused, self.refused_total) = (said.refused, said.refused_total);
+        let shown = |refused: Refused| Refused {
+            address: escaped(refused.address.as_bytes()),
+            cause: escaped(refused.cause.as_bytes()),
+            error: escaped(refused.error.as_bytes()),
+        };
+        (self.refused, self.refused_total) =
+            (said.refused.into_iter().map(shown).collect(), said.refused_total);
         self.before.insert(topic::PEERS, rates.now);
     }
 }
@@ -259,7 +265,7 @@ fn route_line(route: &Route, rate: Option<f64>) -> Line {
         ("first value", format!("{} at the longest", seconds(route.first_value_seconds_longest))),
     ];
     let cells = vec![
-        Cell::text(&route.pattern),
+        Cell::text(escaped(route.pattern.as_bytes())),
         Cell::count(route.wanted),
         Cell::count(route.running),
         Cell::count(route.waiting),
@@ -283,6 +289,7 @@ fn topic_line(topic: &Topic, name: String, rate: Option<f64>, exact: Option<&Wan
         State::Stopping => ("stopping", Mood::Usual),
         State::Failed => ("failed", Mood::Wrong),
         State::Ended => ("ended", Mood::Usual),
+        State::Other => ("other", Mood::Usual),
     };
     let mut details = vec![
         ("offered", format!("{} messages", topic.offered)),
@@ -296,7 +303,7 @@ fn topic_line(topic: &Topic, name: String, rate: Option<f64>, exact: Option<&Wan
     }
     let cells = vec![
         Cell::text(&name),
-        Cell::text(&topic.route),
+        Cell::text(escaped(topic.route.as_bytes())),
         Cell::text(state),
         Cell::count(topic.subscribers),
         rate_cell(rate),
@@ -311,13 +318,16 @@ fn peer_line(peer: &Peer, rate: Option<f64>) -> Line {
     let mood = if peer.missed > 0 { Mood::Wrong } else { Mood::Usual };
     let details = vec![
         ("id", peer.id.to_string()),
-        ("socket", format!("{}, ZMTP {}, by {}", peer.socket_type, peer.zmtp, peer.endpoint)),
+        (
+            "socket",
+            escaped(format!("{}, ZMTP {}, by {}", peer.socket_type, peer.zmtp, peer.endpoint).as_bytes()),
+        ),
         ("prefixes", format!("{} of {} bytes", peer.prefixes, peer.prefix_bytes)),
         ("requests", format!("{} not decided", peer.requests)),
     ];
     let cells = vec![
-        Cell::text(&peer.address),
-        Cell::text(peer.user.as_deref().unwrap_or("-")),
+        Cell::text(escaped(peer.address.as_bytes())),
+        Cell::text(escaped(peer.user.as_deref().unwrap_or("-").as_bytes())),
         Cell::count(peer.prefixes),
         Cell::count(peer.queued),
         Cell::count(peer.queued_bytes),

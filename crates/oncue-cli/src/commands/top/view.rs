@@ -15,6 +15,8 @@ use super::sheet::{Line, Mood, Sheet};
 use crate::args;
 use crate::table::seconds;
 
+/// The least width of a screen that shows the values of the last seconds as a line.
+const HISTORY_WIDTH_MIN: u16 = 130;
 /// The least width of a column of texts.
 const TEXT_WIDTH_MIN: u16 = 14;
 /// Beyond this a server that says something each second is silent.
@@ -48,18 +50,10 @@ pub(super) fn draw(screen: &mut Screen, frame: &mut Frame<'_>) {
 }
 
 fn draw_head(screen: &Screen, frame: &mut Frame<'_>, area: Rect) {
-    let [texts, history] = Layout::horizontal([Constraint::Min(20), Constraint::Length(24)]).areas(area);
+    // The line of values gives way to words.
+    let width = if area.width >= HISTORY_WIDTH_MIN { 24 } else { 0 };
+    let [texts, history] = Layout::horizontal([Constraint::Min(20), Constraint::Length(width)]).areas(area);
     let mut first = vec![Span::styled(format!("oncue top {}", screen.endpoint), bold())];
-    if let Some(stats) = &screen.model.stats {
-        let mut about = format!("  {}, up {}", stats.version, seconds(stats.uptime_seconds));
-        if let Some(process) = &stats.process {
-            about.push_str(&format!(", {} MB", process.memory_bytes / 1_000_000));
-        }
-        if let Some(cpu) = screen.model.cpu {
-            about.push_str(&format!(", {:.1}% of a core", cpu * 100.0));
-        }
-        first.push(Span::raw(about));
-    }
     let silent = screen.heard.map(|heard| heard.elapsed()).filter(|silent| *silent > SILENCE);
     let trouble = match (&screen.lost, silent) {
         (Some(why), _) => Some(format!("  no connection: {why}; trying again")),
@@ -70,6 +64,16 @@ fn draw_head(screen: &Screen, frame: &mut Frame<'_>, area: Rect) {
         (None, None) => None,
     };
     first.extend(trouble.map(|trouble| Span::styled(trouble, color(Color::Red))));
+    if let Some(stats) = &screen.model.stats {
+        let mut about = format!("  {}, up {}", stats.version, seconds(stats.uptime_seconds));
+        if let Some(process) = &stats.process {
+            about.push_str(&format!(", {} MB", process.memory_bytes / 1_000_000));
+        }
+        if let Some(cpu) = screen.model.cpu {
+            about.push_str(&format!(", {:.1}% of a core", cpu * 100.0));
+        }
+        first.push(Span::raw(about));
+    }
     let lines = vec![TextLine::from(first), TextLine::from(summary(&screen.model))];
     frame.render_widget(Paragraph::new(lines), texts);
     let values: Vec<u64> = screen.model.history.iter().map(|rate| (rate * 10.0) as u64).collect();

@@ -302,12 +302,21 @@ impl Feed {
         if name != "message" {
             let _ = writeln!(event, "event: {name}");
         }
-        // Each of these ends a line of events.
-        for line in data.replace("\r\n", "\n").split(['\n', '\r']) {
-            let _ = writeln!(event, "data: {line}");
-        }
-        event.push('\n');
         self.out.extend_from_slice(event.as_bytes());
+        // Each of these ends a line of events.
+        let mut rest = data;
+        loop {
+            let end = rest.bytes().position(|byte| byte == b'\n' || byte == b'\r').unwrap_or(rest.len());
+            for part in [b"data: ", &rest.as_bytes()[..end], b"\n"] as [&[u8]; 3] {
+                self.out.extend_from_slice(part);
+            }
+            if end == rest.len() {
+                break;
+            }
+            let both = if rest[end..].starts_with("\r\n") { 2 } else { 1 };
+            rest = &rest[end + both..];
+        }
+        self.out.push(b'\n');
     }
 
     /// It gets nothing, or nothing more.

@@ -55,6 +55,11 @@ impl<'a> Fields<'a> {
         self.all(name).next().map(str::trim)
     }
 
+    /// Whether there is a field of this name, whatever it has.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.0.iter().any(|(other, _)| other.eq_ignore_ascii_case(name))
+    }
+
     /// The entries of a list, over all fields of the name.
     pub(super) fn list(&self, name: &str) -> impl Iterator<Item = &'a str> {
         self.all(name).flat_map(|value| value.split(',')).map(str::trim).filter(|entry| !entry.is_empty())

@@ -185,6 +185,10 @@ impl<S: Stream> Web<S> {
 
     /// The peer has sent a close frame.
     fn closed(&mut self, payload: &[u8]) -> io::Error {
+        if parse_close(payload).is_ok() {
+            // With its own code, and without its reason.
+            self.outgoing.answer_close(&payload[..payload.len().min(2)]);
+        }
         match parse_close(payload) {
             Ok(Some((code, reason))) if !LEAVES.contains(&code) => {
                 let said = if reason.is_empty() { format!("close code {code}") } else { reason.to_owned() };

@@ -138,6 +138,14 @@ impl Outgoing {
         }
     }
 
+    /// Answers the peer's close frame, if nothing is under way (RFC 6455, section 5.5.1). Nothing goes out after it.
+    pub(super) fn answer_close(&mut self, payload: &[u8]) {
+        if self.is_between_frames() && self.greeting_left == 0 && !self.is_closed {
+            put_control(&mut self.pending, Opcode::Close, payload, mask(self.masks));
+        }
+        self.is_closed = true;
+    }
+
     /// Nothing but what is pending goes out any more.
     pub(super) fn drop_the_rest(&mut self) {
         self.is_closed = true;

@@ -94,9 +94,12 @@ impl Site {
         }
         if self.party.socket_type.publishes()
             && !self.web.has_only_pages()
-            && request.method == "GET"
             && let Some(feed) = Feed::of(request, &self.web)
         {
+            if request.method == "HEAD" {
+                let reply = Reply::new(405, "Method Not Allowed", "a topic has no head of its own; use GET");
+                return Err(Reply { fields: "Allow: GET\r\n", ..reply });
+            }
             return match self.party.has_roles() {
                 true => Err(plain::lacks_keys(&self.party)),
                 false => feed.map(|feed| Decision::Feed(Box::new(feed))),
@@ -175,6 +178,17 @@ impl Site {
         let host = request.fields.get("Host").unwrap_or_default();
         let forbidden = |text: String| Err(Reply::new(403, "Forbidden", text));
         let Some(origin) = request.fields.get("Origin") else {
+            if request.fields.contains("Origin") {
+                return forbidden("the field Origin is not text".to_owned());
+            }
+            if let Some(site) =
+                request.fields.get("Sec-Fetch-Site").filter(|site| !["same-origin", "none"].contains(site))
+            {
+                return forbidden(format!(
+                    "a browser asks for a page of another site (Sec-Fetch-Site: {site}) that is not named; list its origin in \
+                     Web::origins of the server's options, and let it ask with CORS"
+                ));
+            }
             // A browser does not name the origin of a page that reads from where it came from.
             return match upgrades || self.may_be_host(host) {
                 true => Ok(()),

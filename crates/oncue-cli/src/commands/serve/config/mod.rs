@@ -176,19 +176,22 @@ fn address(keys: &mut Keys<'_, '_>, key: &str) -> Option<String> {
 
 /// A page that others than this machine reach must not be for everybody.
 fn check_page(keys: &mut Keys<'_, '_>, config: &Config, at: usize) {
-    let Some(place) = &config.http else { return };
-    if !args::is_loopback(place) && config.http_token.is_none() {
-        let why = format!(
-            "{place} is not a loopback address; add http_token = \"...\", which the URL of the page must then have"
-        );
-        keys.refuse(at, "http", why);
-    }
     let mut web = Web::new().origins(config.origins.clone());
     if let Some(token) = &config.http_token {
         web = web.token(token);
     }
     if let Err(why) = Options::new().web(web).check() {
         keys.problems.add(at, why.to_string());
+    }
+    let Some(place) = &config.http else { return };
+    if config.metrics.as_ref() == Some(place) && !place.ends_with(":0") {
+        keys.refuse(at, "http", format!("{place} is the address of `metrics`, too; give each its own"));
+    }
+    if !args::is_loopback(place) && config.http_token.is_none() {
+        let why = format!(
+            "{place} is not a loopback address; add http_token = \"...\", which the URL of the page must then have"
+        );
+        keys.refuse(at, "http", why);
     }
 }
 
