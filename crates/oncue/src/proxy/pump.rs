@@ -176,13 +176,14 @@ impl<'a> Pump<'a> {
             left |= STATES;
         }
         if is_due(QUESTIONS) {
-            // Behind the subscriptions that they are about: each is in the watch's queue by now, but what wakes for it may be due later.
+            // Behind the subscriptions that they are about: those of the questions that wait now are in the watch's queue, though what
+            // wakes for it may be due later. A question that comes meanwhile has its turn in the next run.
+            let there = self.questions.waiting();
             if self.pass_demand() {
                 left |= DEMAND;
             }
-            match left & DEMAND {
-                0 => self.questions.pass(answers),
-                _ => left |= QUESTIONS,
+            if left & DEMAND != 0 || self.questions.pass(there, answers) {
+                left |= QUESTIONS;
             }
         }
         if is_due(PUBLISHERS) {

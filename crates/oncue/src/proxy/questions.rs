@@ -34,9 +34,14 @@ impl<'a> Questions<'a> {
         Questions { frontend, backend, asked: Vec::new() }
     }
 
-    /// Asks the publishers, and passes their answers on; `bell` is rung when there are more. What the questions are about
-    /// must have been subscribed to.
-    pub(super) fn pass(&mut self, bell: &Waker) {
+    /// How many wait to be asked.
+    pub(super) fn waiting(&self) -> usize {
+        self.backend.questions.len()
+    }
+
+    /// Asks the publishers the first `most` questions, and passes their answers on; `bell` is rung when there are more. What
+    /// these questions are about must have been subscribed to. Returns whether others wait that may be asked.
+    pub(super) fn pass(&mut self, most: usize, bell: &Waker) -> bool {
         let Questions { frontend, backend, asked } = self;
         asked.retain(|asked| match asked.confirmation.poll(bell) {
             None => true,
@@ -47,9 +52,12 @@ impl<'a> Questions<'a> {
                 false
             }
         });
+        let mut left = most;
         while asked.len() < ASKED_MAX
+            && left > 0
             && let Some((peer, prefix)) = backend.questions.pop()
         {
+            left -= 1;
             let (key, confirmation) = frontend.confirm(prefix.clone(), 0);
             if confirmation.poll(bell).is_some() {
                 // The shards of other threads were faster, and there was no bell that they could have rung.
@@ -57,6 +65,7 @@ impl<'a> Questions<'a> {
             }
             asked.push(Asked { key, confirmation, peer, prefix });
         }
+        asked.len() < ASKED_MAX && backend.questions.len() > 0
     }
 }
 
@@ -146,9 +155,9 @@ mod tests {
         assert!(backend.questions.push(peer, b"a", &mut Vec::new()));
         let rings = Arc::<Rings>::default();
         let bell = Waker::from(rings.clone());
-        questions.pass(&bell);
+        questions.pass(usize::MAX, &bell);
         while rings.0.swap(false, Ordering::SeqCst) {
-            questions.pass(&bell);
+            questions.pass(usize::MAX, &bell);
         }
         assert_eq!(*lock(&shard.decided), [(peer, b"a".to_vec())]);
         drop(questions);

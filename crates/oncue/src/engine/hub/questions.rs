@@ -62,6 +62,11 @@ impl Questions {
         true
     }
 
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.waiting).queue.len()
+    }
+
     pub(crate) fn pop(&self) -> Option<(PeerKey, Prefix)> {
         let mut waiting = lock(&self.waiting);
         let question = waiting.queue.pop_front()?;
