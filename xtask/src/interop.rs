@@ -2,9 +2,8 @@
 //! and jszmq over WebSocket, and against raw sockets.
 
 use crate::step::{self, Counts, Tally};
-use crate::test::FULL;
-use crate::workspace::{cargo, target};
-use crate::{Trouble, libraries, nothing_left, python};
+use crate::workspace::cargo;
+use crate::{Trouble, command, libraries, nothing_left, python};
 
 /// The tests of lab/interop need a Python with pyzmq. They are behind this feature, so that a plain `cargo test` does not
 /// run them.
@@ -27,8 +26,7 @@ pub(crate) fn steps(filter: Option<&str>) -> Tally {
         }
     };
     println!("== interop: {} ({})", python.program.display(), python.versions);
-    let build =
-        step::run("oncue", cargo(&["build", "--package", "oncue-cli", "--features", FULL]), Counts::AsOne);
+    let build = command::build();
     if build.failed > 0 {
         return build;
     }
@@ -36,7 +34,7 @@ pub(crate) fn steps(filter: Option<&str>) -> Tally {
     if let Some(filter) = filter {
         tests.arg(filter);
     }
-    tests.env("ONCUE_PYTHON", &python.program).env("ONCUE_BIN", target().join("debug").join("oncue"));
+    tests.env("ONCUE_PYTHON", &python.program).env(command::VARIABLE, command::program());
     if let Some(packages) = &python.packages {
         tests.env("PYTHONPATH", packages);
     }

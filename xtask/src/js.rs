@@ -7,9 +7,8 @@ use std::process::Command;
 use crate::libraries::{JSZMQ, npm_install};
 use crate::python::succeed;
 use crate::step::{self, Counts, Tally};
-use crate::test::FULL;
-use crate::workspace::{cargo, root, target};
-use crate::{Trouble, nothing_left};
+use crate::workspace::{root, target};
+use crate::{Trouble, command, nothing_left};
 
 /// What only the tests use; the client depends on nothing.
 const PACKAGES: &[(&str, &str)] = &[("axe-core", "4.14.1"), ("jszmq", JSZMQ), ("typescript", "5.9.3")];
@@ -39,8 +38,7 @@ pub(crate) fn steps(filter: Option<&str>) -> Tally {
             return Tally::ONE_FAILED;
         }
     };
-    let build =
-        step::run("oncue", cargo(&["build", "--package", "oncue-cli", "--features", FULL]), Counts::AsOne);
+    let build = command::build();
     if build.failed > 0 {
         return build;
     }
@@ -52,7 +50,7 @@ pub(crate) fn steps(filter: Option<&str>) -> Tally {
         node.args(["--test-name-pattern", filter]);
     }
     node.args(tests).current_dir(root()).env("ONCUE_JS_MODULES", modules);
-    node.env("ONCUE_BIN", target().join("debug").join("oncue"));
+    node.env(command::VARIABLE, command::program());
     step::run("js", node, Counts::Tap)
 }
 

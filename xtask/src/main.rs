@@ -1,6 +1,7 @@
 //! The chores of the repository: `cargo xtask --help` lists them. This file only selects the chore.
 
 mod bench;
+mod command;
 mod costs;
 mod deny;
 mod fuzz;

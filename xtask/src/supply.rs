@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::test::FULL;
+use crate::command::FULL;
 use crate::tools::{Origin, tool};
 use crate::workspace::{cargo, root, target};
 use crate::{Trouble, nothing_left};

@@ -2,15 +2,13 @@
 
 use std::time::Instant;
 
+use crate::command::FULL;
 use crate::step::{self, Counts, Tally, seconds};
 use crate::workspace::cargo;
 use crate::{Trouble, costs, deny, fuzz, interop, js, miri, nothing_left, package, ship};
 
 /// The least events in the simulations of one run.
 const SIMULATED_EVENTS_MIN: u64 = 10_000_000;
-
-/// The command with all that it has, as it is released: one build for all tests.
-pub(crate) const FULL: &str = "oncue-cli/full";
 
 pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     nothing_left(args)?;

@@ -160,17 +160,6 @@ impl<'a> Viewer<'a> {
         self.stop.wait(news, Some(deadline))
     }
 
-    /// The next value of one topic, read as the schema says.
-    pub(crate) fn read<T: DeserializeOwned>(&mut self, topic: &str) -> Result<Option<T>, Fail> {
-        loop {
-            match self.next()? {
-                None => return Ok(None),
-                Some((name, value)) if name == topic => return self.parse(topic, &value).map(Some),
-                Some(_) => {}
-            }
-        }
-    }
-
     /// Reads a value.
     pub(crate) fn parse<T: DeserializeOwned>(&self, topic: &str, value: &[u8]) -> Result<T, Fail> {
         serde_json::from_slice(value).map_err(|why| self.not_understood(topic, &why))

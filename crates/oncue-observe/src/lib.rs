@@ -187,8 +187,8 @@ impl Inner {
     }
 
     fn read<T: Serialize>(&self, meter: &Meter, read: fn(&Source<'_>) -> T) -> serde_json::Result<Vec<u8>> {
-        let endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let source = Source { meter, prefix: &self.prefix, started: self.started, endpoints };
+        let Inner { prefix, started, endpoints, .. } = self;
+        let source = Source { meter, prefix, started: *started, endpoints };
         serde_json::to_vec(&read(&source))
     }
 }

@@ -1,5 +1,6 @@
 //! Reads a server: from its counts to what the topics say.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use oncue::demand::{Meter, Phase, RouteStats, TopicReport};
@@ -16,7 +17,7 @@ pub(crate) struct Source<'a> {
     pub(crate) meter: &'a Meter,
     pub(crate) prefix: &'a str,
     pub(crate) started: Instant,
-    pub(crate) endpoints: Vec<String>,
+    pub(crate) endpoints: &'a Mutex<Vec<String>>,
 }
 
 /// Seconds since 1970.
@@ -181,7 +182,7 @@ pub(crate) fn stats(source: &Source<'_>) -> Stats {
         time: now(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_seconds: source.started.elapsed().as_secs_f64(),
-        endpoints: source.endpoints.clone(),
+        endpoints: source.endpoints.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         wanted: sum(|route| route.now.wanted as u64),
         running: sum(|route| route.now.running as u64),
         waiting: sum(|route| route.now.waiting as u64),

@@ -156,6 +156,22 @@ pub enum State {
     Other,
 }
 
+impl State {
+    /// Its name, as it is in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Waiting => "waiting",
+            State::Starting => "starting",
+            State::Running => "running",
+            State::Grace => "grace",
+            State::Stopping => "stopping",
+            State::Failed => "failed",
+            State::Ended => "ended",
+            State::Other => "other",
+        }
+    }
+}
+
 /// `peers`: the connections of the server, and who was refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Peers {

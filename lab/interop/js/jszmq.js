@@ -5,7 +5,7 @@
 
 const { once } = require("node:events")
 const http = require("node:http")
-const readline = require("node:readline")
+const obey = require("./obey.js")
 const jszmq = require(process.argv[2])
 
 const KINDS = { PUB: "Pub", SUB: "Sub", XPUB: "XPub", XSUB: "XSub" }
@@ -62,15 +62,4 @@ const orders = {
   close: () => socket.close(),
 }
 
-;(async () => {
-  for await (const line of readline.createInterface({ input: process.stdin })) {
-    const [order, ...words] = line.split(" ")
-    try {
-      const answer = await orders[order](...words)
-      console.log(answer === undefined ? "ok" : `ok ${answer}`)
-    } catch (error) {
-      console.log(`error ${String(error).replaceAll("\n", " ")}`)
-    }
-  }
-  process.exit(0)
-})()
+obey(orders)

@@ -3,7 +3,7 @@
 
 "use strict"
 
-const readline = require("node:readline")
+const obey = require("./obey.js")
 const zmq = require(process.argv[2])
 
 const KINDS = { PUB: zmq.Publisher, SUB: zmq.Subscriber, XPUB: zmq.XPublisher, XSUB: zmq.XSubscriber }
@@ -112,15 +112,4 @@ const orders = {
   },
 }
 
-;(async () => {
-  for await (const line of readline.createInterface({ input: process.stdin })) {
-    const [order, ...words] = line.split(" ")
-    try {
-      const answer = await orders[order](...words)
-      console.log(answer === undefined ? "ok" : `ok ${answer}`)
-    } catch (error) {
-      console.log(`error ${String(error).replaceAll("\n", " ")}`)
-    }
-  }
-  process.exit(0)
-})()
+obey(orders)

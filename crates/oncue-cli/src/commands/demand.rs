@@ -59,16 +59,27 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
 
 /// Prints what is wanted of a server, and by whom.
 fn of_server(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
-    let mut viewer = Viewer::open("demand", args, &[topic::DEMAND], stop)?;
-    let Some((_, value)) = viewer.next()? else { return stop.unfinished() };
-    let demand: Demand = viewer.parse(topic::DEMAND, &value)?;
     if args.get_flag("json") {
+        let mut viewer = Viewer::open("demand", args, &[topic::DEMAND], stop)?;
+        let Some((_, value)) = viewer.next()? else { return stop.unfinished() };
+        // What another version says is not passed on.
+        viewer.parse::<Demand>(topic::DEMAND, &value)?;
         stdio::line(value);
         return Ok(());
     }
-    let mut viewer = Viewer::open("demand", args, &[topic::PEERS], stop)?;
-    let Some(peers) = viewer.read::<Peers>(topic::PEERS)? else { return stop.unfinished() };
-    table(&demand, &peers).lines().for_each(|line| stdio::line(line.into_bytes()));
+    let mut viewer = Viewer::open("demand", args, &[topic::DEMAND, topic::PEERS], stop)?;
+    let (mut demand, mut peers): (Option<Demand>, Option<Peers>) = (None, None);
+    let (demand, peers) = loop {
+        if let (Some(demand), Some(peers)) = (&demand, &peers) {
+            break (demand, peers);
+        }
+        let Some((name, value)) = viewer.next()? else { return stop.unfinished() };
+        match name == topic::DEMAND {
+            true => demand = Some(viewer.parse(&name, &value)?),
+            false => peers = Some(viewer.parse(&name, &value)?),
+        }
+    };
+    table(demand, peers).lines().for_each(|line| stdio::line(line.into_bytes()));
     if demand.prefixes_cut {
         say("demand", &format!("there are more prefixes; these are the first {}", demand.prefixes.len()));
     }
@@ -99,21 +110,8 @@ fn produced(wanted: &Wanted, demand: &Demand) -> String {
         under.iter().filter(|topic| matches!(topic.state, State::Running | State::Starting)).count();
     match &under[..] {
         [] => "nothing".to_owned(),
-        [one] if of(one) == prefix => state(one.state).to_owned(),
+        [one] if of(one) == prefix => one.state.name().to_owned(),
         under => format!("{running} of {}", output::counted(under.len() as u64, "topic")),
-    }
-}
-
-fn state(state: State) -> &'static str {
-    match state {
-        State::Waiting => "waiting",
-        State::Starting => "starting",
-        State::Running => "running",
-        State::Grace => "grace",
-        State::Stopping => "stopping",
-        State::Failed => "failed",
-        State::Ended => "ended",
-        State::Other => "other",
     }
 }
 

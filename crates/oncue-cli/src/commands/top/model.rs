@@ -281,15 +281,10 @@ fn route_line(route: &Route, rate: Option<f64>) -> Line {
 }
 
 fn topic_line(topic: &Topic, name: String, rate: Option<f64>, exact: Option<&Wanted>) -> Line {
-    let (state, mood) = match topic.state {
-        State::Waiting => ("waiting", Mood::Wrong),
-        State::Starting => ("starting", Mood::Busy),
-        State::Running => ("running", Mood::Busy),
-        State::Grace => ("grace", Mood::Usual),
-        State::Stopping => ("stopping", Mood::Usual),
-        State::Failed => ("failed", Mood::Wrong),
-        State::Ended => ("ended", Mood::Usual),
-        State::Other => ("other", Mood::Usual),
+    let mood = match topic.state {
+        State::Starting | State::Running => Mood::Busy,
+        State::Waiting | State::Failed => Mood::Wrong,
+        State::Grace | State::Stopping | State::Ended | State::Other => Mood::Usual,
     };
     let mut details = vec![
         ("offered", format!("{} messages", topic.offered)),
@@ -304,7 +299,7 @@ fn topic_line(topic: &Topic, name: String, rate: Option<f64>, exact: Option<&Wan
     let cells = vec![
         Cell::text(&name),
         Cell::text(escaped(topic.route.as_bytes())),
-        Cell::text(state),
+        Cell::text(topic.state.name()),
         Cell::count(topic.subscribers),
         rate_cell(rate),
         Cell::count(topic.values),

@@ -2,15 +2,16 @@
 //! provides it, and runs these tests.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
-use std::thread;
+use std::sync::{Arc, Mutex};
 
+use oncue::{Page, Web};
 use oncue_interop::directory::Directory;
-use oncue_interop::until;
+use oncue_interop::{http, until};
 use serde_json::Value;
 
 use super::*;
@@ -25,22 +26,6 @@ fn tool(variable: &str) -> Option<PathBuf> {
     Some(path.into())
 }
 
-/// Answers one request at a time. It stands for the listener that the command will have.
-fn serve(listener: &TcpListener, answer: impl Fn(&str, &str) -> Answer) {
-    for stream in listener.incoming() {
-        let mut stream = BufReader::new(stream.expect("a connection"));
-        let mut head = String::new();
-        while stream.read_line(&mut head).is_ok_and(|read| read > 2) {}
-        let path = head.split(' ').nth(1).unwrap_or_default();
-        let accept = head.lines().find_map(|line| line.strip_prefix("Accept: ")).unwrap_or_default();
-        let Answer { status, content_type, body } = answer(path, accept);
-        let head = format!("HTTP/1.1 {status} \r\nContent-Type: {content_type}\r\nConnection: close\r\n");
-        let reply = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
-        // The other side may have gone.
-        let _ = stream.into_inner().write_all(reply.as_bytes());
-    }
-}
-
 /// A Prometheus that reads a server again and again.
 struct Prometheus {
     program: Child,
@@ -49,7 +34,7 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    fn start(program: &Path, server: SocketAddr) -> Prometheus {
+    fn start(program: &Path, server: &str) -> Prometheus {
         let directory = Directory::new();
         let config = format!(
             "global: {{ scrape_interval: 200ms, scrape_timeout: 200ms }}\nscrape_configs:\n  - job_name: oncue\n    \
@@ -140,19 +125,17 @@ fn prometheus_reads_the_pages_and_answers_every_query_of_the_dashboard() {
     let sub = Sub::new(&Engine::start().expect("an engine"), Options::new()).expect("a subscriber");
     sub.connect(&on_demand.endpoint().expect("an endpoint").to_string()).expect("a connection");
     sub.subscribe("n/1").expect("a subscription");
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let at = listener.local_addr().expect("an address");
-    // The thread ends with the test.
     let (tell, told) = channel();
-    thread::spawn(move || {
-        serve(&listener, |path, accept| {
-            let answer = answer_of(&on_demand, path, accept);
-            // The test may be over.
-            let _ = tell.send(answer.content_type);
-            answer
-        });
+    let (tell, on_demand) = (Mutex::new(tell), Arc::new(on_demand));
+    let answering = on_demand.clone();
+    let web = Web::new().only_pages(true).pages(move |request| {
+        let Answer { content_type, body, .. } = answer_of(&answering, request.path(), request.accept());
+        // The test may be over.
+        let _ = tell.lock().expect("no panic").send(content_type);
+        request.answer(Page::new(content_type, body));
     });
-    let prometheus = Prometheus::start(&program, at);
+    let endpoint = on_demand.xpub().bind_web("ws://127.0.0.1:0", web).expect("a port").to_string();
+    let prometheus = Prometheus::start(&program, http::place(&endpoint));
     until("it reads the server", || prometheus.value("up{job=\"oncue\"}") == Some(1.0));
     assert_eq!(told.recv(), Ok(Format::OpenMetrics.content_type()), "it prefers this one");
     until("values come", || prometheus.value("oncue_values_total{route=\"n/{x}\"}") > Some(10.0));
