@@ -1,8 +1,10 @@
 //! `http`, `metrics` and `ws` endpoints of a config: what HTTP gets.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use oncue_interop::http::{self, get};
+use oncue_interop::leftovers::{Holdings, check};
 use oncue_interop::{until, within_a_minute};
 
 use super::{Directory, Server};
@@ -137,5 +139,30 @@ fn a_certificate_makes_endpoints_and_the_page_safe_from_those_on_the_way() {
         let words = ["serve", half.to_str().expect("a path"), "--check"];
         let output = Command::new(env!("CARGO_BIN_EXE_oncue")).args(words).output().expect("it runs");
         assert!(String::from_utf8_lossy(&output.stderr).contains("write both"));
+    });
+}
+
+#[test]
+fn those_that_look_at_a_server_leave_nothing_behind() {
+    within_a_minute(|| {
+        let place = Directory::new();
+        let mut server = serve(&place, "metrics = \"127.0.0.1:0\"\n");
+        let at = place_of(&mut server, "metrics at ");
+        server.endpoint = server.error_with("bound to ").split("bound to ").nth(1).unwrap().trim().to_owned();
+        let round = || {
+            let viewer = server.subscriber(&["$oncue/"]);
+            // Of events there may be none.
+            let mut said = BTreeSet::new();
+            while said.len() < 4 {
+                said.insert(viewer.next().0);
+            }
+            drop(viewer);
+            for target in ["/metrics", "/healthz", "/readyz", "/none"] {
+                get(&at, target);
+            }
+            until("nobody looks", || get(&at, "/metrics").contains("\noncue_peers 0\n"));
+        };
+        let look = || Holdings::of(server.program.id());
+        check("serve: a viewer, and scrapes", 30, 4 << 20, look, round).unwrap();
     });
 }

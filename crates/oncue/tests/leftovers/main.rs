@@ -9,6 +9,7 @@ mod raw;
 mod routes;
 mod sockets;
 mod strangers;
+mod web;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
