@@ -1,5 +1,7 @@
 //! Many messages at a time, in either direction: a lock, a reference count or a wake-up is paid for once.
 
+use oncue_core::frame::{Scanner, Version};
+
 use crate::buffer::Buffer;
 use crate::error::{Error, Result};
 use crate::missed::Missed;
@@ -48,6 +50,39 @@ impl Batch {
         Ok(())
     }
 
+    /// Adds messages in the wire encoding of ZMTP 3.1 (RFC 37), one after the other, as [`MsgRef::wire`] gives them: for
+    /// messages that have come some other way. Returns how many there are.
+    ///
+    /// ```
+    /// use oncue::Batch;
+    /// let mut batch = Batch::new();
+    /// assert_eq!(batch.push_wire(b"\x01\x01a\x00\x02hi\x00\x01b")?, 2); // ("a", "hi") and ("b")
+    /// assert!(batch.push_wire(b"\x00\x05cut").is_err());
+    /// assert_eq!(batch.len(), 2);
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::ErrorKind::Misuse) when the bytes are not whole messages, or have commands, or the batch would exceed
+    /// 2 GiB; it is then unchanged.
+    pub fn push_wire(&mut self, messages: &[u8]) -> Result<usize> {
+        let start = self.bytes.len();
+        if start + messages.len() > MESSAGE_BYTES_MAX {
+            return Err(Error::misuse("the batch would be larger than 2 GiB; send what it holds first"));
+        }
+        let before = self.ends.len();
+        let mut scanner = Scanner::new(Version::V3_1, MESSAGE_BYTES_MAX as u64);
+        let ends = &mut self.ends;
+        let found = scanner.scan_messages(messages, usize::MAX, |_, end| ends.push((start + end) as u32));
+        if found.consumed != messages.len() {
+            self.ends.truncate(before);
+            let at = found.consumed;
+            return Err(Error::misuse(format!("the bytes are not whole messages from byte {at} on")));
+        }
+        self.bytes.extend_from_slice(messages);
+        Ok(found.messages)
+    }
+
     /// How many messages it holds.
     pub fn len(&self) -> usize {
         self.ends.len()
@@ -56,6 +91,16 @@ impl Batch {
     /// Whether it holds no messages.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
+    }
+
+    /// Its messages.
+    pub fn iter(&self) -> impl Iterator<Item = MsgRef<'_>> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let message = MsgRef::new(&self.bytes[start..end as usize]);
+            start = end as usize;
+            message
+        })
     }
 
     /// How many bytes its messages take on the wire.

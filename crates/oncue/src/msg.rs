@@ -128,6 +128,12 @@ impl<'a> MsgRef<'a> {
         self.frames().count()
     }
 
+    /// The message as ZMTP 3.1 encodes it (RFC 37): each frame with its header. See [`Batch::push_wire`](crate::Batch::push_wire).
+    #[inline]
+    pub fn wire(self) -> &'a [u8] {
+        self.wire
+    }
+
     /// An owned copy.
     pub fn to_msg(self) -> Msg {
         Msg::from_wire(self.wire.to_vec())

@@ -134,6 +134,15 @@ impl<F> Socket<Publisher, F> {
         self.0.send_when_room(|hub| hub.send_many(batch, NoRoom::Refuse, None))
     }
 
+    /// Tells the subscribers, among the messages that follow, that up to this many messages were missed before they came here
+    /// ([`Missed::unseen`](crate::Missed::unseen)): for a program that passes on what it has received, and knows of a loss. It is
+    /// counted here as well.
+    pub fn note_missed(&self, messages: u64) {
+        if messages > 0 {
+            self.0.hub.miss_upstream(messages);
+        }
+    }
+
     /// Runs `produce` and sends its result as the second frame after `topic`, but only if the topic is wanted now.
     /// Returns whether it was.
     ///

@@ -67,6 +67,18 @@ impl<F> Socket<Subscriber, F> {
         Ok(ended > 0)
     }
 
+    /// Many [`subscribe`](Self::subscribe) (`true`) and [`unsubscribe`](Self::unsubscribe) (`false`) calls in one, in this order:
+    /// the publishers are told once.
+    ///
+    /// # Errors
+    /// As [`subscribe`](Self::subscribe), of the first prefix that cannot be subscribed to; all others are in force.
+    pub fn change_subscriptions<'a>(&self, changes: impl IntoIterator<Item = (&'a [u8], bool)>) -> Result<()> {
+        self.0.hub.check_open()?;
+        let mut refusal = None;
+        self.0.change_subscriptions(changes, |_, why| _ = refusal.get_or_insert(why));
+        refusal.map_or(Ok(()), Err)
+    }
+
     /// How many distinct prefixes this socket has subscribed to (libzmq: `ZMQ_TOPICS_COUNT`).
     pub fn prefix_count(&self) -> usize {
         read_lock(&self.0.hub.subscriptions).len()
