@@ -16,6 +16,7 @@ pub mod frame;
 pub mod greeting;
 pub mod ledger;
 pub mod mechanism;
+pub mod mesh;
 pub mod subscriptions;
 pub mod topic;
 pub mod websocket;

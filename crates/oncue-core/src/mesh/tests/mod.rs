@@ -1,0 +1,1 @@
+//! The module as its users see it.
