@@ -1,0 +1,201 @@
+//! What is refused before a site starts: names, endpoints, durations and files that cannot work, and topologies that lose
+//! state by measurement (docs/DECISIONS.md, "Mesh"). What only shows between sites is found by `link::neighbours`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::endpoint::Endpoint;
+use crate::error::MeshError;
+use crate::options::{MeshOptions, NAME_BYTES_MAX, Tls};
+use crate::topology::Topology;
+
+type Checked = Result<(), MeshError>;
+
+/// The shortest timeout. Below it a busy machine looks like a dead site.
+const TIMEOUT_MIN: Duration = Duration::from_millis(100);
+
+/// The longest timeout.
+const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+
+/// The most endpoints that a router listens at.
+const LISTEN_MAX: usize = 8;
+
+/// The largest file of a certificate or a key, in bytes.
+const PEM_BYTES_MAX: u64 = 1 << 20;
+
+/// Whether a text may be the name of a site or of a mesh. It then is a chunk of a Zenoh key, without wildcards.
+pub(crate) fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+impl MeshOptions {
+    /// Whether a site can start with these options: names, endpoints, durations and the files of TLS are looked at, the network is not.
+    ///
+    /// # Errors
+    /// [`MeshErrorKind::Config`](crate::MeshErrorKind::Config), with the option's name and the remedy.
+    pub fn check(&self) -> Result<(), MeshError> {
+        name("site", &self.site)?;
+        name("mesh", &self.mesh)?;
+        durations(self.heartbeat, self.timeout)?;
+        match &self.topology {
+            Topology::Edge { routers } => self.check_edge(routers),
+            Topology::Router { listen, parent } => self.check_router(listen, parent.as_deref()),
+            Topology::Peer { sites, listen } => self.check_peer(sites, listen.as_deref()),
+        }?;
+        self.tls.as_ref().map_or(Ok(()), check_tls)
+    }
+
+    fn check_edge(&self, routers: &[String]) -> Checked {
+        for router in routers {
+            self.dialled("routers", router)?;
+        }
+        match routers {
+            [_] => Ok(()),
+            [one, other] if one != other => Ok(()),
+            [_, _] => {
+                Err(MeshError::config("`routers` lists the same router twice: list another one, or it alone"))
+            }
+            _ => Err(MeshError::config(format!(
+                "`routers` lists {} routers: list one, or two that are linked with each other",
+                routers.len()
+            ))),
+        }
+    }
+
+    fn check_router(&self, listen: &[String], parent: Option<&str>) -> Checked {
+        if listen.is_empty() || listen.len() > LISTEN_MAX {
+            return Err(MeshError::config(format!(
+                "`listen` has {} endpoints: a router listens at 1 to {LISTEN_MAX}",
+                listen.len()
+            )));
+        }
+        let mut own = Vec::new();
+        for endpoint in listen {
+            own.push(self.endpoint("listen", endpoint)?);
+        }
+        distinct("listen", listen.iter())?;
+        let Some(parent) = parent else { return Ok(()) };
+        let above = self.dialled("parent", parent)?;
+        if own.iter().any(|own| own.is_reached_at(&above)) {
+            return Err(MeshError::config(format!(
+                "`parent` is `{parent}`, where this router itself listens: name the router above it, or remove `parent` from the root"
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_peer(&self, sites: &BTreeMap<String, String>, listen: Option<&str>) -> Checked {
+        for (site, endpoint) in sites {
+            name("sites", site)?;
+            self.dialled(&format!("sites.{site}"), endpoint)?;
+        }
+        if !sites.contains_key(&self.site) {
+            return Err(MeshError::config(format!(
+                "`sites` does not list this site, `{}`: list all sites, the same list at each",
+                self.site
+            )));
+        }
+        if sites.len() < 2 {
+            return Err(MeshError::config("`sites` lists only this site: list all sites of the mesh"));
+        }
+        distinct("sites", sites.values())?;
+        listen.map_or(Ok(()), |listen| self.endpoint("listen", listen).map(drop))
+    }
+
+    /// An endpoint with the protocol that `tls` asks for.
+    fn endpoint<'a>(&self, option: &str, text: &'a str) -> Result<Endpoint<'a>, MeshError> {
+        let endpoint = Endpoint::parse(text)
+            .map_err(|what| MeshError::config(format!("`{option}`: `{text}` {what}")))?;
+        match (endpoint.tls, &self.tls) {
+            (true, None) => Err(MeshError::config(format!(
+                "`{option}`: `{text}` needs certificates: set `tls`, or write `tcp/` for a link without encryption"
+            ))),
+            (false, Some(_)) => Err(MeshError::config(format!(
+                "`{option}`: `{text}` would not be encrypted although `tls` is set: write `tls/`"
+            ))),
+            _ => Ok(endpoint),
+        }
+    }
+
+    /// An endpoint that can be dialled.
+    fn dialled<'a>(&self, option: &str, text: &'a str) -> Result<Endpoint<'a>, MeshError> {
+        let endpoint = self.endpoint(option, text)?;
+        if endpoint.is_wildcard() {
+            return Err(MeshError::config(format!(
+                "`{option}`: nobody can dial `{text}`: write the address or name by which other sites reach it"
+            )));
+        }
+        Ok(endpoint)
+    }
+}
+
+fn name(option: &str, text: &str) -> Checked {
+    if is_name(text) {
+        return Ok(());
+    }
+    Err(MeshError::config(format!(
+        "`{option}`: {text:?} is not a name: write 1 to {NAME_BYTES_MAX} of the characters A-Z a-z 0-9 - _ ."
+    )))
+}
+
+fn distinct<'a>(option: &str, endpoints: impl Iterator<Item = &'a String>) -> Checked {
+    let mut seen = BTreeSet::new();
+    for endpoint in endpoints {
+        if !seen.insert(endpoint) {
+            return Err(MeshError::config(format!(
+                "`{option}` has `{endpoint}` twice: each endpoint belongs to one listener"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn durations(heartbeat: Duration, timeout: Duration) -> Checked {
+    if !(TIMEOUT_MIN..=TIMEOUT_MAX).contains(&timeout) {
+        return Err(MeshError::config(format!("`timeout` is {timeout:?}: set it from 100 ms to 1 hour")));
+    }
+    if heartbeat.is_zero() || heartbeat * 2 > timeout {
+        return Err(MeshError::config(format!(
+            "`heartbeat` is {heartbeat:?} and `timeout` {timeout:?}: the timeout must be two heartbeats or more"
+        )));
+    }
+    Ok(())
+}
+
+fn check_tls(tls: &Tls) -> Checked {
+    pem("tls.authority", &tls.authority, "CERTIFICATE-----")?;
+    pem("tls.certificate", &tls.certificate, "CERTIFICATE-----")?;
+    pem("tls.key", &tls.key, "PRIVATE KEY-----")
+}
+
+/// Whether a file can be read and has a PEM section with this label's end.
+fn pem(option: &str, path: &Path, label: &str) -> Checked {
+    let shown = path.display();
+    // Zenoh writes paths into the parameters of an endpoint, which these characters separate.
+    if path.to_str().is_none_or(|path| path.contains([';', '#', '?', '|'])) {
+        return Err(MeshError::config(format!(
+            "`{option}`: Zenoh cannot take the path `{shown}`: use one in UTF-8 without `;`, `#`, `?` and `|`"
+        )));
+    }
+    let unreadable = |why: std::io::Error| {
+        MeshError::config(format!(
+            "`{option}`: cannot read `{shown}`: {why}; give a PEM file that this user may read"
+        ))
+    };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > PEM_BYTES_MAX {
+        return Err(MeshError::config(format!("`{option}`: `{shown}` has {size} bytes: give a PEM file")));
+    }
+    let text = std::fs::read(path).map_err(unreadable)?;
+    let has = |text: &str| {
+        text.lines().any(|line| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(label))
+    };
+    if !std::str::from_utf8(&text).is_ok_and(has) {
+        return Err(MeshError::config(format!(
+            "`{option}`: `{shown}` has no section `-----BEGIN … {label}`: give a PEM file"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! Questions to other sites, and the queryables that answer theirs.
+
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use zenoh::bytes::ZBytes;
+use zenoh::qos::{CongestionControl, Priority};
+use zenoh::query::{ConsolidationMode, Query, QueryTarget};
+use zenoh::sample::Locality;
+use zenoh::{Session, Wait};
+
+use super::keys::last_site;
+
+/// Questions that wait for a snapshot. Others get no answer, and are asked again by their sites.
+const QUESTIONS_MAX: usize = 256;
+
+/// The most answers to one question that are read.
+const ANSWERS_MAX: usize = 1024;
+
+/// The end of a question to one site: an answer, or none. It is told once, whatever happens.
+struct Outcome<F: FnOnce(Option<&ZBytes>)>(Mutex<Option<F>>);
+
+impl<F: FnOnce(Option<&ZBytes>)> Outcome<F> {
+    fn tell(&self, answer: Option<&ZBytes>) {
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(tell) = told {
+            tell(answer);
+        }
+    }
+}
+
+impl<F: FnOnce(Option<&ZBytes>)> Drop for Outcome<F> {
+    fn drop(&mut self) {
+        self.tell(None);
+    }
+}
+
+/// Asks one site. `end` gets the first answer, or none after the time, or at once if there is no such site.
+pub(super) fn ask_one(
+    session: &Session,
+    key: String,
+    timeout: Duration,
+    end: impl FnOnce(Option<&ZBytes>) + Send + Sync + 'static,
+) {
+    let outcome = Outcome(Mutex::new(Some(end)));
+    // If the question cannot be asked, the callback is dropped, and so the outcome is told.
+    let _ = session
+        .get(key)
+        .target(QueryTarget::All)
+        .consolidation(ConsolidationMode::None)
+        .allowed_destination(Locality::Remote)
+        .priority(Priority::InteractiveHigh)
+        .congestion_control(CongestionControl::Drop)
+        .express(true)
+        .timeout(timeout)
+        .callback(move |reply| outcome.tell(reply.result().ok().map(|sample| sample.payload())))
+        .wait();
+}
+
+/// Asks all sites, and waits for the answers that come within the time: each with the name of its site.
+pub(super) fn ask_all(session: &Session, key: String, timeout: Duration) -> Vec<(String, ZBytes)> {
+    let (answered, answers) = channel();
+    let asked = session
+        .get(key)
+        .target(QueryTarget::All)
+        .consolidation(ConsolidationMode::None)
+        .allowed_destination(Locality::Remote)
+        .timeout(timeout)
+        .callback(move |reply| {
+            let Ok(sample) = reply.result() else { return };
+            if let Some(site) = last_site(sample.key_expr().as_str()) {
+                let _ = answered.send((site.to_owned(), sample.payload().clone()));
+            }
+        })
+        .wait();
+    asked.map_or_else(|_| Vec::new(), |()| answers.iter().take(ANSWERS_MAX).collect())
+}
+
+/// Answers a question. The answer has the priority of the question, and is dropped if it finds no room on a full link, so that a
+/// stopped site holds up no other.
+fn answer(query: &Query, bytes: impl Into<ZBytes>) {
+    let _ = query.reply(query.key_expr(), bytes).express(true).wait();
+}
+
+/// Answers questions for one key on Zenoh's thread, until the session is closed.
+pub(super) fn answer_at_once(
+    session: &Session,
+    key: String,
+    text: impl Fn() -> String + Send + Sync + 'static,
+) -> zenoh::Result<()> {
+    session
+        .declare_queryable(key)
+        .allowed_origin(Locality::Remote)
+        .callback(move |query| answer(&query, text()))
+        .background()
+        .wait()
+}
+
+/// Answers questions for one key on a thread of its own, until the session is closed. Questions that come together get the same
+/// answer.
+pub(super) fn answer_with(
+    session: &Session,
+    key: String,
+    bytes: Arc<dyn Fn() -> Vec<u8> + Send + Sync>,
+) -> zenoh::Result<()> {
+    let (ask, questions): (SyncSender<Query>, _) = sync_channel(QUESTIONS_MAX);
+    thread::Builder::new()
+        .name("oncue-mesh-snap".into())
+        .spawn(move || answer_questions(&questions, &*bytes))?;
+    session
+        .declare_queryable(key)
+        .allowed_origin(Locality::Remote)
+        .callback(move |query| drop(ask.try_send(query)))
+        .background()
+        .wait()
+}
+
+fn answer_questions(questions: &Receiver<Query>, bytes: &dyn Fn() -> Vec<u8>) {
+    while let Ok(first) = questions.recv() {
+        let together: Vec<Query> = std::iter::once(first).chain(questions.try_iter()).collect();
+        let bytes = ZBytes::from(bytes());
+        for query in together {
+            answer(&query, bytes.clone());
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The configuration of the Zenoh session.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use zenoh::Config;
+
+use crate::error::MeshError;
+use crate::options::{MeshOptions, Tls};
+use crate::topology::Topology;
+
+/// The first wait before a lost link is dialled again. It doubles up to [`RETRY_MAX`].
+const RETRY_MIN: Duration = Duration::from_millis(50);
+
+/// The longest wait before a lost link is dialled again.
+pub(super) const RETRY_MAX: Duration = Duration::from_secs(1);
+
+/// How long opening a session waits for the links that it dials.
+const OPEN_WAIT: Duration = Duration::from_millis(100);
+
+/// How long a message waits for room in the queue of a full link until it is dropped. Once one was dropped, others are dropped without
+/// waiting until there is room. What a site sends comes from a thread for each destination, which may wait; what a
+/// router forwards holds up all others that use the same link to it.
+const DROP_WAIT: Duration = Duration::from_millis(100);
+const DROP_WAIT_FORWARDING: Duration = Duration::from_millis(20);
+
+/// The same for messages that are larger than a batch of Zenoh (64 KiB), all fragments together.
+const DROP_WAIT_LARGE: Duration = Duration::from_secs(1);
+const DROP_WAIT_LARGE_FORWARDING: Duration = Duration::from_millis(100);
+
+/// How many batches of 64 KiB wait on a link, for demand and for data.
+const QUEUE_BATCHES: usize = 8;
+
+/// What is added to the largest message of a user: its topic, and what surrounds it in a batch.
+const FRAMING_BYTES: usize = 1 << 16;
+
+/// A part in the network, as Zenoh needs it.
+struct Place {
+    mode: &'static str,
+    listen: Vec<String>,
+    connect: Vec<String>,
+}
+
+impl Place {
+    fn of(options: &MeshOptions) -> Place {
+        match &options.topology {
+            Topology::Edge { routers } => {
+                Place { mode: "client", listen: Vec::new(), connect: routers.clone() }
+            }
+            Topology::Router { listen, parent } => {
+                Place { mode: "router", listen: listen.clone(), connect: parent.iter().cloned().collect() }
+            }
+            Topology::Peer { sites, listen } => Place::of_peer(&options.site, sites, listen.as_ref()),
+        }
+    }
+
+    /// Of each pair the site with the lower name dials: if both do, state is lost.
+    fn of_peer(site: &str, sites: &BTreeMap<String, String>, listen: Option<&String>) -> Place {
+        let dialled = sites.iter().filter(|(name, _)| name.as_str() > site);
+        Place {
+            mode: "peer",
+            listen: listen.or_else(|| sites.get(site)).into_iter().cloned().collect(),
+            connect: dialled.map(|(_, endpoint)| endpoint.clone()).collect(),
+        }
+    }
+}
+
+/// The configuration of a site's session.
+pub(super) fn session(options: &MeshOptions) -> Result<Config, MeshError> {
+    configuration(options, Place::of(options))
+}
+
+/// The configuration of a session that only looks at what is behind a router.
+pub(super) fn probe(options: &MeshOptions, router: &str) -> Result<Config, MeshError> {
+    configuration(options, Place { mode: "client", listen: Vec::new(), connect: vec![router.to_owned()] })
+}
+
+fn configuration(options: &MeshOptions, place: Place) -> Result<Config, MeshError> {
+    let mut config = Config::default();
+    let mut set = |key: &str, value: String| {
+        config.insert_json5(key, &value).map_err(|why| {
+            MeshError::config(format!("Zenoh does not take the option `{key}` with the value {value}: {why}"))
+        })
+    };
+    set("mode", quoted(place.mode))?;
+    set("listen/endpoints", list(&place.listen))?;
+    set("connect/endpoints", list(&place.connect))?;
+    // A client without its router is told at once, and tries again itself; the others dial in the background.
+    let patience = if place.mode == "client" { 0 } else { -1 };
+    set("connect/timeout_ms", patience.to_string())?;
+    set("connect/exit_on_failure", "false".into())?;
+    set("connect/retry", retry())?;
+    set("scouting/multicast/enabled", "false".into())?;
+    set("scouting/gossip/enabled", "false".into())?;
+    set("scouting/delay", millis(OPEN_WAIT))?;
+    set("transport/unicast/open_timeout", millis(open_timeout(options)))?;
+    set("transport/unicast/accept_timeout", millis(open_timeout(options)))?;
+    set("transport/link/tx/lease", millis(options.timeout))?;
+    set("transport/link/tx/keep_alive", "4".into())?;
+    for (key, value) in queues(place.mode == "router") {
+        set(&format!("transport/link/tx/queue/{key}"), value)?;
+    }
+    let largest = options.quotas.message_bytes.max(options.quotas.prefix_bytes).saturating_add(FRAMING_BYTES);
+    set("transport/link/rx/max_message_size", largest.to_string())?;
+    set("timestamping/enabled", "false".into())?;
+    if let Some(tls) = &options.tls {
+        for (key, value) in certificates(tls) {
+            set(&format!("transport/link/tls/{key}"), value)?;
+        }
+    }
+    Ok(config)
+}
+
+/// How long one attempt to open a link may take. A machine that answers nothing holds up the router after it for that long.
+fn open_timeout(options: &MeshOptions) -> Duration {
+    options.timeout.clamp(Duration::from_secs(1), Duration::from_secs(10))
+}
+
+fn retry() -> String {
+    format!(
+        "{{period_init_ms: {}, period_max_ms: {}, period_increase_factor: 2}}",
+        RETRY_MIN.as_millis(),
+        RETRY_MAX.as_millis()
+    )
+}
+
+fn queues(forwards: bool) -> [(&'static str, String); 4] {
+    let (wait, wait_large) = if forwards {
+        (DROP_WAIT_FORWARDING, DROP_WAIT_LARGE_FORWARDING)
+    } else {
+        (DROP_WAIT, DROP_WAIT_LARGE)
+    };
+    [
+        ("congestion_control/drop/wait_before_drop", wait.as_micros().to_string()),
+        ("congestion_control/drop/max_wait_before_drop_fragments", wait_large.as_micros().to_string()),
+        ("size/interactive_high", QUEUE_BATCHES.to_string()),
+        ("size/data", QUEUE_BATCHES.to_string()),
+    ]
+}
+
+/// Both sides of each link show a certificate and check that of the other; one that dials also checks the name in it.
+fn certificates(tls: &Tls) -> Vec<(&'static str, String)> {
+    // `MeshOptions::check` refuses paths that are not UTF-8.
+    let path = |path: &std::path::Path| quoted(&path.to_string_lossy());
+    vec![
+        ("root_ca_certificate", path(&tls.authority)),
+        ("listen_certificate", path(&tls.certificate)),
+        ("listen_private_key", path(&tls.key)),
+        ("connect_certificate", path(&tls.certificate)),
+        ("connect_private_key", path(&tls.key)),
+        ("enable_mtls", "true".into()),
+        ("verify_name_on_connect", "true".into()),
+    ]
+}
+
+fn millis(time: Duration) -> String {
+    time.as_millis().to_string()
+}
+
+fn list(endpoints: &[String]) -> String {
+    let quoted: Vec<String> = endpoints.iter().map(|endpoint| quoted(endpoint)).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+/// A text as a string of JSON.
+fn quoted(text: &str) -> String {
+    let mut json = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => json.extend(['\\', character]),
+            _ if (character as u32) < 0x20 => json += &format!("\\u{:04x}", character as u32),
+            _ => json.push(character),
+        }
+    }
+    json.push('"');
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Place, quoted, session};
+    use crate::options::MeshOptions;
+    use crate::topology::Topology;
+
+    fn options(topology: Topology) -> MeshOptions {
+        MeshOptions::new("b", topology)
+    }
+
+    #[test]
+    fn of_two_peers_the_lower_name_dials() {
+        let endpoint = |port| format!("tcp/127.0.0.1:{port}");
+        let sites: BTreeMap<_, _> =
+            [("a", 1), ("b", 2), ("c", 3)].map(|(name, port)| (name.to_owned(), endpoint(port))).into();
+        let place = Place::of(&options(Topology::Peer { sites, listen: None }));
+        assert_eq!((place.listen, place.connect), (vec![endpoint(2)], vec![endpoint(3)]));
+    }
+
+    #[test]
+    fn zenoh_takes_every_option_that_is_set() {
+        let routers = vec!["tcp/127.0.0.1:7447".into()];
+        let config = session(&options(Topology::Edge { routers })).unwrap();
+        assert_eq!(config.get_json("transport/link/tx/lease").unwrap(), "2000");
+        let router = Topology::Router { listen: vec!["tcp/0.0.0.0:7447".into()], parent: None };
+        let config = session(&options(router)).unwrap();
+        assert_eq!(config.get_json("scouting/multicast/enabled").unwrap(), "false");
+    }
+
+    #[test]
+    fn any_text_is_quoted() {
+        assert_eq!(quoted("a\"b\\c\nd"), r#""a\"b\\c\u000ad""#);
+    }
+}

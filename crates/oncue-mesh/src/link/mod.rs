@@ -1,0 +1,350 @@
+//! The link of a site to the others: the only part that knows Zenoh. It carries bytes whose meaning it does not know, and keeps no
+//! state of other sites.
+//!
+//! Zenoh has its own threads, the same for all sessions of a process (`app`, `acc`, `tx`, `net`, two `rx`): they call the hooks. A link
+//! has a thread that answers for snapshots, `oncue-mesh-snap`, and, if it is a router with a parent or a peer, one that looks at its
+//! neighbours, `oncue-mesh-look`. No call needs a runtime of the caller.
+
+mod arrival;
+mod ask;
+mod config;
+mod hello;
+mod keys;
+mod neighbours;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use zenoh::liveliness::LivelinessToken;
+use zenoh::pubsub::Publisher;
+use zenoh::qos::{CongestionControl, Priority};
+use zenoh::sample::{Locality, Sample, SampleKind};
+use zenoh::{Session, Wait};
+
+pub(crate) use arrival::{Arrival, Hooks, Payload};
+
+use crate::error::{MeshError, MeshErrorKind};
+use crate::options::MeshOptions;
+use crate::topology::Topology;
+use keys::Keys;
+
+/// How long [`Link::close`] waits for others to take what it tells them. A stopped neighbour takes nothing.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// The least time that a snapshot may take to come.
+const SNAPSHOT_WAIT_MIN: Duration = Duration::from_secs(5);
+
+/// The least time in which other processes of this site's name may answer before it joins.
+const TOKEN_WAIT: Duration = Duration::from_secs(1);
+
+type Arrived = Arc<dyn Fn(Arrival) + Send + Sync>;
+
+/// A session, as one process of a site uses it. All methods may be called by several threads. Once one has failed, all fail: then a
+/// new link must be opened.
+pub(crate) struct Link {
+    session: Session,
+    keys: Keys,
+    epoch: u64,
+    timeout: Duration,
+    arrived: Arrived,
+    health: Arc<Health>,
+    heartbeats: Publisher<'static>,
+    deltas: Publisher<'static>,
+    token: Mutex<Option<LivelinessToken>>,
+}
+
+impl Link {
+    /// Opens a session, and takes an epoch that is higher than that of each earlier process of this site that can be seen, and at
+    /// least `epoch_at_least`. From now on things arrive, also before this returns, and questions are answered; but others do not count this
+    /// site as one that lives until [`announce`](Link::announce).
+    ///
+    /// A router or a peer need not have a neighbour for that: its links are dialled again until they come. An edge needs one of its
+    /// routers.
+    ///
+    /// # Errors
+    /// `Config`: the options are wrong, or the site cannot listen. `Unreachable`: no router of an edge answers now; another attempt may
+    /// succeed. `Conflict`: this router would close a cycle.
+    pub(crate) fn open(options: &MeshOptions, epoch_at_least: u64, hooks: Hooks) -> Result<Link, MeshError> {
+        options.check()?;
+        let keys = Keys::new(&options.mesh, &options.site);
+        neighbours::check_before_start(options, &keys)?;
+        let session = open_session(options)?;
+        let epoch = choose_epoch(&session, &keys, epoch_at_least);
+        Link::join(session, options, keys, epoch, hooks).map_err(|why| {
+            MeshError::session(format!("the Zenoh session of `{}` is not usable: {why}", options.site))
+        })
+    }
+
+    fn join(
+        session: Session,
+        options: &MeshOptions,
+        keys: Keys,
+        epoch: u64,
+        hooks: Hooks,
+    ) -> zenoh::Result<Link> {
+        subscribe(&session, &keys, epoch, &hooks.arrived)?;
+        ask::answer_at_once(&session, keys.ping(keys.site()), String::new)?;
+        ask::answer_with(&session, keys.snapshot(keys.site()), hooks.snapshot)?;
+        neighbours::watch(&session, options, &keys, Arc::clone(&hooks.arrived))?;
+        // Both with one priority, so that no heartbeat overtakes the changes that it counts.
+        let heartbeats = publisher(&session, keys.heartbeat(), Priority::InteractiveHigh)?;
+        let deltas = publisher(&session, keys.log(), Priority::InteractiveHigh)?;
+        let (timeout, health) = (options.timeout, Arc::new(Health::default()));
+        let arrived = hooks.arrived;
+        Ok(Link {
+            session,
+            keys,
+            epoch,
+            timeout,
+            arrived,
+            health,
+            heartbeats,
+            deltas,
+            token: Mutex::new(None),
+        })
+    }
+
+    /// This process of the site.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Tells others that this site lives. They then ask for its snapshot.
+    pub(crate) fn announce(&self) -> Result<(), MeshError> {
+        let token = self
+            .health
+            .try_zenoh(|| self.session.liveliness().declare_token(self.keys.token(self.epoch)).wait())?;
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+        Ok(())
+    }
+
+    /// Sends a heartbeat to all sites.
+    pub(crate) fn heartbeat(&self, bytes: Vec<u8>) -> Result<(), MeshError> {
+        self.health.try_zenoh(|| self.heartbeats.put(bytes).wait())
+    }
+
+    /// Sends changes of this site's demand to all sites, in the order of the calls, as long as they are not made at once.
+    pub(crate) fn delta(&self, bytes: Vec<u8>) -> Result<(), MeshError> {
+        self.health.try_zenoh(|| self.deltas.put(bytes).wait())
+    }
+
+    /// Asks a site for its snapshot. One [`Arrival::Snapshot`] comes, after the timeout or 5 s at the latest.
+    pub(crate) fn ask_snapshot(&self, site: &str) {
+        let (arrived, name) = (Arc::clone(&self.arrived), site.to_owned());
+        let end = move |answer: Option<&_>| {
+            arrived(Arrival::Snapshot { site: name, answer: answer.map(Payload::new) })
+        };
+        self.ask(self.keys.snapshot(site), self.timeout.max(SNAPSHOT_WAIT_MIN), end);
+    }
+
+    /// Measures how long a question to a site and its answer take. One [`Arrival::RoundTrip`] comes, after the timeout at the latest.
+    pub(crate) fn ping(&self, site: &str) {
+        let (arrived, name, asked) = (Arc::clone(&self.arrived), site.to_owned(), Instant::now());
+        let end = move |answer: Option<&_>| {
+            arrived(Arrival::RoundTrip { site: name, time: answer.map(|_| asked.elapsed()) });
+        };
+        self.ask(self.keys.ping(site), self.timeout, end);
+    }
+
+    fn ask(
+        &self,
+        key: String,
+        timeout: Duration,
+        end: impl FnOnce(Option<&zenoh::bytes::ZBytes>) + Send + Sync + 'static,
+    ) {
+        let _ = self.health.try_zenoh(|| {
+            ask::ask_one(&self.session, key, timeout, end);
+            Ok(())
+        });
+    }
+
+    /// What sends data to a site. It outlives neither the link nor its session: then each `put` fails.
+    pub(crate) fn data_to(&self, site: &str) -> Result<DataPublisher, MeshError> {
+        let declare = || publisher(&self.session, self.keys.data_to(site), Priority::Data);
+        Ok(DataPublisher { publisher: self.health.try_zenoh(declare)?, health: Arc::clone(&self.health) })
+    }
+
+    /// How many other sessions this one is linked with at this moment: routers, edges and peers.
+    pub(crate) fn links(&self) -> usize {
+        self.session.info().transports().wait().count()
+    }
+
+    /// Tells others that this site leaves, and closes the session. It returns after 2 s at the latest; what is not done then goes
+    /// on in the background.
+    pub(crate) fn close(self) {}
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let token = self.token.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let session = self.session.clone();
+        within(CLOSE_WAIT, move || {
+            if let Some(token) = token {
+                let _ = token.undeclare().wait();
+            }
+            let _ = session.close().wait();
+        });
+    }
+}
+
+/// Sends data to one site. Messages that find no room on a full link are dropped.
+pub(crate) struct DataPublisher {
+    publisher: Publisher<'static>,
+    health: Arc<Health>,
+}
+
+impl DataPublisher {
+    /// Sends a batch; it may wait for 100 ms, or 1 s if it has more than 64 KiB, while the link is full. That it was dropped is not
+    /// known here: the receiver sees it from the numbers in the batches.
+    pub(crate) fn put(&self, bytes: Vec<u8>) -> Result<(), MeshError> {
+        self.health.try_zenoh(|| self.publisher.put(bytes).wait())
+    }
+}
+
+/// Whether the session can still be used.
+#[derive(Default)]
+struct Health {
+    broken: AtomicBool,
+}
+
+impl Health {
+    /// Calls Zenoh. A panic inside it was seen in `put`, after which the session did nothing more; so it is the end of the session.
+    fn try_zenoh<T>(&self, call: impl FnOnce() -> zenoh::Result<T>) -> Result<T, MeshError> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Err(MeshError::session("the Zenoh session is broken: open another one"));
+        }
+        let result = match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(why)) => {
+                MeshError::session(format!("the Zenoh session is closed: {why}: open another one"))
+            }
+            Err(_) => MeshError::session("Zenoh panicked: open another session"),
+        };
+        self.broken.store(true, Ordering::Relaxed);
+        Err(result)
+    }
+}
+
+fn open_session(options: &MeshOptions) -> Result<Session, MeshError> {
+    let config = config::session(options)?;
+    let opened = catch_unwind(AssertUnwindSafe(|| zenoh::open(config).wait()));
+    let why = match opened {
+        Ok(Ok(session)) => return Ok(session),
+        Ok(Err(why)) => why.to_string(),
+        Err(_) => "Zenoh panicked".into(),
+    };
+    Err(match &options.topology {
+        Topology::Edge { routers } => MeshError::new(
+            MeshErrorKind::Unreachable,
+            format!("no router answers at {}: start one, or correct `routers` ({why})", routers.join(" or ")),
+        ),
+        Topology::Router { listen, .. } => cannot_listen(&listen.join(", "), &why),
+        Topology::Peer { sites, listen } => cannot_listen(
+            listen.as_ref().or_else(|| sites.get(&options.site)).map_or("", String::as_str),
+            &why,
+        ),
+    })
+}
+
+fn cannot_listen(endpoints: &str, why: &str) -> MeshError {
+    MeshError::config(format!(
+        "cannot listen at {endpoints}: {why}: end the process that uses the port, or correct the endpoint"
+    ))
+}
+
+/// The clock in microseconds, and higher than all epochs of this site's name that can be seen.
+fn choose_epoch(session: &Session, keys: &Keys, at_least: u64) -> u64 {
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    let (seen, tokens) = channel();
+    let asked = session
+        .liveliness()
+        .get(keys.tokens_of_this_site())
+        .timeout(TOKEN_WAIT)
+        .callback(move |reply| {
+            let token = reply
+                .result()
+                .ok()
+                .and_then(|token| keys::token_site(token.key_expr().as_str()).map(|token| token.epoch));
+            let _ = token.map(|epoch| seen.send(epoch));
+        })
+        .wait();
+    let highest = asked.ok().and_then(|()| tokens.iter().max()).unwrap_or_default();
+    u64::try_from(clock).unwrap_or(u64::MAX).max(highest.saturating_add(1)).max(at_least)
+}
+
+/// Subscribes to what all sites say. Payloads go to the hook as they are; keys are checked first.
+fn subscribe(session: &Session, keys: &Keys, epoch: u64, arrived: &Arrived) -> zenoh::Result<()> {
+    fn listen(
+        session: &Session,
+        key: String,
+        arrived: &Arrived,
+        arrival: fn(String, Payload) -> Arrival,
+    ) -> zenoh::Result<()> {
+        let arrived = Arc::clone(arrived);
+        let callback = move |sample: Sample| {
+            if let Some(site) = keys::last_site(sample.key_expr().as_str()) {
+                arrived(arrival(site.to_owned(), Payload::new(sample.payload())));
+            }
+        };
+        session
+            .declare_subscriber(key)
+            .allowed_origin(Locality::Remote)
+            .callback(callback)
+            .background()
+            .wait()
+    }
+    listen(session, keys.heartbeats(), arrived, |site, payload| Arrival::Heartbeat { site, payload })?;
+    listen(session, keys.logs(), arrived, |site, payload| Arrival::Delta { site, payload })?;
+    listen(session, keys.data(), arrived, |site, payload| Arrival::Data { site, payload })?;
+    let (arrived, own) = (Arc::clone(arrived), keys.site().to_owned());
+    let callback = move |sample: Sample| {
+        let Some(token) = keys::token_site(sample.key_expr().as_str()) else { return };
+        if (token.site, token.epoch) != (&own, epoch) {
+            let alive = sample.kind() == SampleKind::Put;
+            arrived(Arrival::Token { site: token.site.to_owned(), epoch: token.epoch, alive });
+        }
+    };
+    session
+        .liveliness()
+        .declare_subscriber(keys.tokens())
+        .history(true)
+        .callback(callback)
+        .background()
+        .wait()
+}
+
+/// A publisher that is declared, so that others get only what they subscribe to, and that never waits for a stopped site for long.
+/// Batches are made before it, so each message is sent at once.
+fn publisher(session: &Session, key: String, priority: Priority) -> zenoh::Result<Publisher<'static>> {
+    session
+        .declare_publisher(key)
+        .congestion_control(CongestionControl::Drop)
+        .priority(priority)
+        .express(true)
+        .allowed_destination(Locality::Remote)
+        .wait()
+}
+
+/// Closes a session within 2 s.
+fn close(session: Session) {
+    within(CLOSE_WAIT, move || drop(session.close().wait()));
+}
+
+/// Runs something on another thread, and waits for it no longer than this.
+fn within(time: Duration, run: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = channel();
+    let spawned = thread::Builder::new().name("oncue-mesh-close".into()).spawn(move || {
+        let _ = catch_unwind(AssertUnwindSafe(run));
+        let _ = done.send(());
+    });
+    if spawned.is_ok() {
+        let _ = is_done.recv_timeout(time);
+    }
+}

@@ -1,0 +1,178 @@
+//! What can only be seen between running sites: cycles of routers, and peers with different lists of sites.
+
+use std::collections::BTreeSet;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use zenoh::sample::SampleKind;
+use zenoh::session::LinkEvent;
+use zenoh::{Session, Wait};
+
+use super::arrival::Arrival;
+use super::ask::{answer_at_once, ask_all};
+use super::hello::Hello;
+use super::keys::Keys;
+use super::{config, tree};
+use crate::endpoint::Endpoint;
+use crate::error::MeshError;
+use crate::options::MeshOptions;
+use crate::topology::Topology;
+
+/// How long others may take to say where they are.
+const HELLO_WAIT: Duration = Duration::from_secs(1);
+
+/// How often the others are asked after a link has come or gone, one after another with [`config::RETRY_MAX`] between them: a
+/// link that closes a cycle may take that long to come up at another site.
+const LOOKS: u32 = 3;
+
+/// This site's own place, as others are told it.
+pub(super) struct Place {
+    started: Instant,
+    hello: Mutex<Hello>,
+    listen_ports: Vec<u16>,
+}
+
+impl Place {
+    fn new(options: &MeshOptions, zid: String) -> Place {
+        let hello = Hello { zid, ..Hello::configured(&options.site, &options.topology) };
+        let ports = hello.listen.iter().filter_map(|text| Endpoint::parse(text).ok());
+        let listen_ports = ports.map(|endpoint| endpoint.port()).collect();
+        Place { started: Instant::now(), hello: Mutex::new(hello), listen_ports }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Hello> {
+        self.hello.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The place at this moment.
+    fn hello(&self) -> Hello {
+        Hello { age: self.started.elapsed(), ..self.lock().clone() }
+    }
+
+    /// Notes where the link to the parent leads. It is the only one that a router dials, so the only one whose own end is not
+    /// where the router listens.
+    fn note(&self, event: &LinkEvent) {
+        let link = event.link();
+        let address = link.src().address().as_str();
+        let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
+        if port.is_some_and(|port| self.listen_ports.contains(&port)) {
+            return;
+        }
+        let zid = link.zid().to_string();
+        let mut hello = self.lock();
+        match event.kind() {
+            SampleKind::Put => hello.linked = Some(zid),
+            SampleKind::Delete if hello.linked.as_ref() == Some(&zid) => hello.linked = None,
+            SampleKind::Delete => {}
+        }
+    }
+}
+
+fn ask_hellos(session: &Session, keys: &Keys) -> Vec<Hello> {
+    let answers = ask_all(session, keys.hellos(), HELLO_WAIT);
+    answers.iter().filter_map(|(site, bytes)| Hello::parse(site, &bytes.to_bytes())).collect()
+}
+
+/// Refuses to start a router that would close a cycle, before it listens: a session that only looks asks those behind the parent.
+/// A parent that does not answer is no error; the router is looked at again when it does.
+pub(super) fn check_before_start(options: &MeshOptions, keys: &Keys) -> Result<(), MeshError> {
+    let Topology::Router { parent: Some(parent), .. } = &options.topology else { return Ok(()) };
+    let Ok(session) = zenoh::open(config::probe(options, parent)?).wait() else { return Ok(()) };
+    let own = Hello::configured(&options.site, &options.topology);
+    let others = ask_hellos(&session, keys);
+    super::close(session);
+    // A process of the same name is one that this one replaces.
+    let others: Vec<Hello> = others.into_iter().filter(|other| other.site != own.site).collect();
+    tree::cycle(&own, &others).map_or(Ok(()), |cycle| Err(cycle.error(&own)))
+}
+
+/// Tells others about this site's place, and looks at theirs whenever a link has come or gone, until the session is closed.
+pub(super) fn watch(
+    session: &Session,
+    options: &MeshOptions,
+    keys: &Keys,
+    arrived: Arc<dyn Fn(Arrival) + Send + Sync>,
+) -> zenoh::Result<()> {
+    let place = Arc::new(Place::new(options, session.zid().to_string()));
+    let asked = Arc::clone(&place);
+    answer_at_once(session, keys.hello(), move || asked.hello().to_string())?;
+    let is_alone = match &options.topology {
+        Topology::Edge { .. } => true,
+        Topology::Router { parent, .. } => parent.is_none(),
+        Topology::Peer { .. } => false,
+    };
+    if is_alone {
+        return Ok(());
+    }
+    let (changed, changes) = channel();
+    let watch = Watch {
+        session: session.clone(),
+        keys: keys.clone(),
+        place: Arc::clone(&place),
+        arrived,
+        warned: BTreeSet::new(),
+    };
+    thread::Builder::new().name("oncue-mesh-look".into()).spawn(move || watch.run(&changes))?;
+    listen(session, place, changed)
+}
+
+fn listen(session: &Session, place: Arc<Place>, changed: Sender<()>) -> zenoh::Result<()> {
+    let noted = move |event: LinkEvent| {
+        place.note(&event);
+        let _ = changed.send(());
+    };
+    session.info().link_events_listener().history(true).callback(noted).background().wait()
+}
+
+/// The thread that looks at the others.
+struct Watch {
+    session: Session,
+    keys: Keys,
+    place: Arc<Place>,
+    arrived: Arc<dyn Fn(Arrival) + Send + Sync>,
+    /// Sites whose lists differ, and that a warning was given about.
+    warned: BTreeSet<String>,
+}
+
+impl Watch {
+    fn run(mut self, changes: &Receiver<()>) {
+        while changes.recv().is_ok() {
+            let mut looks = LOOKS;
+            while looks > 0 {
+                if let Err(error) = self.look() {
+                    return (self.arrived)(Arrival::Ended(error));
+                }
+                looks = match changes.recv_timeout(config::RETRY_MAX) {
+                    Ok(()) => LOOKS,
+                    Err(RecvTimeoutError::Timeout) => looks - 1,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                };
+            }
+        }
+    }
+
+    fn look(&mut self) -> Result<(), MeshError> {
+        let others = ask_hellos(&self.session, &self.keys);
+        let own = self.place.hello();
+        self.compare_lists(&own, &others);
+        match tree::cycle(&own, &others) {
+            Some(cycle) if cycle.is_closed_by(&own) => Err(cycle.error(&own)),
+            _ => Ok(()),
+        }
+    }
+
+    fn compare_lists(&mut self, own: &Hello, others: &[Hello]) {
+        for other in others.iter().filter(|other| other.sites.is_some() && own.sites.is_some()) {
+            if other.sites == own.sites {
+                self.warned.remove(&other.site);
+            } else if self.warned.insert(other.site.clone()) {
+                (self.arrived)(Arrival::Warning(format!(
+                    "`{}` has another list of `sites` than `{}`: sites that are not in both may not be linked; give all sites the same list",
+                    other.site, own.site
+                )));
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The link with real sessions on 127.0.0.1.
