@@ -29,6 +29,9 @@ pub struct MeshOptions {
     /// How long a site may be silent until its demand is dropped: at least two heartbeats. The link to it is given up after
     /// the same time. Default 2 s.
     pub timeout: Duration,
+    /// Topics that begin with this are about this process: they neither leave the site nor come from others, and a subscriber of
+    /// everything does not get them ([`oncue::Options::hidden_topics`]). Default `$oncue/`.
+    pub own_topics: Prefix,
     /// Whether the newest value of each topic is kept while it is wanted, so that a site or a subscriber that comes later gets it at
     /// once, without asking the producer. Default true.
     pub keep_last: bool,
@@ -50,6 +53,7 @@ impl MeshOptions {
             tls: None,
             heartbeat: Duration::from_millis(500),
             timeout: Duration::from_secs(2),
+            own_topics: "$oncue/".into(),
             keep_last: true,
             quotas: Quotas::default(),
             export: Permissions::default(),
@@ -108,6 +112,13 @@ pub struct Permissions {
     pub all: Permission,
     /// For single sites, by their names, in place of `all`.
     pub sites: BTreeMap<String, Permission>,
+}
+
+impl Permissions {
+    /// Those for a site.
+    pub(crate) fn of(&self, site: &str) -> &Permission {
+        self.sites.get(site).unwrap_or(&self.all)
+    }
 }
 
 /// Two lists of prefixes.

@@ -22,7 +22,7 @@ pub struct MeshStatus {
     pub links: usize,
     /// Sites that were refused since [`Quotas::sites`](crate::Quotas::sites) was reached.
     pub sites_refused: u64,
-    /// Payloads that were not in the format, by whom it was not known. Nothing came of them.
+    /// Payloads of demand logs that were not in the format. Nothing came of them.
     pub malformed: u64,
     /// The other sites, by name. A site that is gone stays here until another one needs its place.
     pub sites: Vec<SiteStatus>,
@@ -68,6 +68,8 @@ pub struct SiteStatus {
     pub duplicates: u64,
     /// Messages to it or from it that were discarded since their topics are not permitted.
     pub forbidden: u64,
+    /// Batches from it that were not in the format. Nothing came of them.
+    pub malformed: u64,
 }
 
 /// Messages that went one way.

@@ -1,0 +1,244 @@
+//! Another site as a subscriber of the trunk: it is subscribed to what the site wants, and a thread of its own puts what it
+//! receives into batches. So a slow or stopped site fills its own queue, and misses its own messages.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use oncue::{Engine, MsgRef, Options, Prefix, Received, Result, TopicState, XSub};
+use oncue_core::command::{STATE_TEXT_BYTES_MAX, STATE_TOPIC_BYTES_MAX, StateNews};
+use oncue_core::mesh::data::Writer;
+
+use crate::bell::Bell;
+use crate::border::Border;
+use crate::link::DataPublisher;
+use crate::options::Quotas;
+use crate::status::Flow;
+
+/// A batch of this size is sent. One that has a larger message has it alone, or at its end.
+const BATCH_BYTES: usize = 32 << 10;
+/// Batches that follow each other within this time are under load, and the next one waits for more messages...
+const LOAD: Duration = Duration::from_micros(300);
+/// ...for this long at most.
+const GATHERING: Duration = Duration::from_micros(500);
+
+/// What was sent to a site.
+#[derive(Default)]
+pub(crate) struct Sent {
+    messages: AtomicU64,
+    bytes: AtomicU64,
+    batches: AtomicU64,
+    missed: AtomicU64,
+    forbidden: AtomicU64,
+}
+
+impl Sent {
+    pub(crate) fn flow(&self) -> Flow {
+        Flow {
+            messages: self.messages.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+            batches: self.batches.load(Relaxed),
+        }
+    }
+
+    pub(crate) fn missed(&self) -> u64 {
+        self.missed.load(Relaxed)
+    }
+
+    pub(crate) fn forbidden(&self) -> u64 {
+        self.forbidden.load(Relaxed)
+    }
+}
+
+/// What an export is made for.
+pub(crate) struct Destination {
+    pub(crate) site: String,
+    /// The number of the stream.
+    pub(crate) stream: u64,
+    pub(crate) border: Arc<Border>,
+    pub(crate) publisher: DataPublisher,
+    pub(crate) sent: Arc<Sent>,
+}
+
+/// The subscriptions of a site at the trunk, and the thread that serves them. It ends when this is dropped.
+pub(crate) struct Export {
+    socket: XSub,
+    border: Arc<Border>,
+    /// Prefixes of which nothing may cross.
+    forbidden: usize,
+}
+
+impl Export {
+    pub(crate) fn open(engine: &Engine, trunk: &str, to: Destination, quotas: &Quotas) -> io::Result<Export> {
+        let options = Options::new()
+            .recv_hwm(quotas.queue_messages)
+            .queue_bytes_max(quotas.queue_bytes as u64)
+            .received_bytes_max(quotas.queue_bytes as u64)
+            .metadata("X-Site", to.site.as_bytes());
+        let socket = XSub::new(engine, options).map_err(io::Error::other)?;
+        socket.connect(trunk).map_err(io::Error::other)?;
+        let border = to.border.clone();
+        let name = format!("mesh {}", to.site);
+        let sender = Sender::new(socket.clone(), to, quotas);
+        thread::Builder::new().name(name).spawn(move || sender.run())?;
+        Ok(Export { socket, border, forbidden: 0 })
+    }
+
+    /// The site wants other prefixes.
+    pub(crate) fn change(&mut self, changes: &[(Prefix, bool)]) -> Result<()> {
+        if self.border.is_open() {
+            return self
+                .socket
+                .change_subscriptions(changes.iter().map(|(prefix, wanted)| (&prefix[..], *wanted)));
+        }
+        let mut narrowed = Vec::new();
+        for (prefix, wanted) in changes {
+            let before = narrowed.len();
+            narrowed.extend(self.border.narrow(prefix).map(|part| (part, *wanted)));
+            match (narrowed.len() == before, wanted) {
+                (true, true) => self.forbidden += 1,
+                (true, false) => self.forbidden = self.forbidden.saturating_sub(1),
+                _ => {}
+            }
+        }
+        self.socket.change_subscriptions(narrowed)
+    }
+
+    /// How many of its prefixes may not cross, in no part.
+    pub(crate) fn forbidden(&self) -> usize {
+        self.forbidden
+    }
+}
+
+impl Drop for Export {
+    fn drop(&mut self) {
+        // Its thread ends; what it has not sent is not wanted any more.
+        let _ = self.socket.close_within(Duration::ZERO).wait_timeout(Duration::ZERO);
+    }
+}
+
+/// What the thread of an export holds.
+struct Sender {
+    socket: XSub,
+    to: Destination,
+    message_bytes_max: usize,
+    batch: Writer,
+    /// The number of the next message or state.
+    next: u64,
+    missed: u64,
+    bell: Arc<Bell>,
+}
+
+/// What comes from the trunk.
+enum News {
+    Messages(Received),
+    State(TopicState),
+}
+
+impl Sender {
+    fn new(socket: XSub, to: Destination, quotas: &Quotas) -> Sender {
+        let (batch, bell) = (Writer::new(), Arc::default());
+        Sender { socket, to, message_bytes_max: quotas.message_bytes, batch, next: 1, missed: 0, bell }
+    }
+
+    fn run(mut self) {
+        let mut sent: Option<Instant> = None;
+        while let Some(news) = self.news(None) {
+            let begun = Instant::now();
+            let under_load = sent.is_some_and(|sent| begun.duration_since(sent) < LOAD);
+            self.take(news);
+            let until = if under_load { begun + GATHERING } else { begun };
+            while self.batch.bytes() < BATCH_BYTES
+                && let Some(news) = self.news(Some(until))
+            {
+                self.take(news);
+            }
+            self.flush();
+            sent = Some(Instant::now());
+        }
+    }
+
+    /// What comes next, until a deadline that may have passed; none then, or once the socket is closed.
+    fn news(&self, until: Option<Instant>) -> Option<News> {
+        let (mut messages, mut state) = (self.socket.recv_many(), self.socket.state());
+        let waker = self.bell.waker();
+        let mut context = Context::from_waker(&waker);
+        loop {
+            if let Poll::Ready(received) = Pin::new(&mut messages).poll(&mut context) {
+                return received.ok().map(News::Messages);
+            }
+            if let Poll::Ready(state) = Pin::new(&mut state).poll(&mut context) {
+                return state.ok().map(News::State);
+            }
+            if until.is_some_and(|until| until <= Instant::now()) {
+                return None;
+            }
+            self.bell.wait(until);
+        }
+    }
+
+    fn take(&mut self, news: News) {
+        match news {
+            News::Messages(received) => self.take_messages(&received),
+            News::State(state) => self.take_state(&state),
+        }
+    }
+
+    fn take_messages(&mut self, received: &Received) {
+        if let Some(missed) = received.missed() {
+            self.miss(missed.messages.saturating_add(missed.unseen));
+        }
+        let open = self.to.border.is_open();
+        for message in received.iter() {
+            if !open && !self.to.border.permits(message.topic()) {
+                self.to.sent.forbidden.fetch_add(1, Relaxed);
+            } else if message.wire().len() > self.message_bytes_max {
+                self.miss(1);
+            } else {
+                self.put(message);
+            }
+        }
+    }
+
+    fn put(&mut self, message: MsgRef<'_>) {
+        self.batch.messages(1, message.wire());
+        if self.batch.bytes() >= BATCH_BYTES {
+            self.flush();
+        }
+    }
+
+    /// States of topics cross; what a publisher says of a prefix, as that it has no route for it, is no word of the whole mesh.
+    fn take_state(&mut self, state: &TopicState) {
+        let TopicState { topic, state, text, .. } = state;
+        let fits = topic.len() <= STATE_TOPIC_BYTES_MAX && text.len() <= STATE_TEXT_BYTES_MAX;
+        if fits && !state.is_of_prefix() && self.to.border.permits(topic) {
+            self.batch.state(&StateNews { state: *state, topic, text: text.as_bytes() });
+        }
+    }
+
+    fn miss(&mut self, messages: u64) {
+        self.missed = self.missed.saturating_add(messages);
+        self.to.sent.missed.fetch_add(messages, Relaxed);
+    }
+
+    /// Sends the batch. What the network does not take is lost, which the numbers tell the other side.
+    fn flush(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let count = self.batch.count();
+        let payload = self.batch.finish(self.to.stream, self.next, self.missed).to_vec();
+        self.next += count;
+        self.batch.clear();
+        let sent = &self.to.sent;
+        sent.messages.fetch_add(count, Relaxed);
+        sent.bytes.fetch_add(payload.len() as u64, Relaxed);
+        sent.batches.fetch_add(1, Relaxed);
+        // A broken session is told to the keeper.
+        let _ = self.to.publisher.put(payload);
+    }
+}

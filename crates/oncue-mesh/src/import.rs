@@ -1,0 +1,211 @@
+//! What comes from other sites, and goes to this site's subscribers. It runs on the threads that read the links, and never waits:
+//! what the subscribers' sockets have no room for is missed, and counted there.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use oncue::{Batch, MsgRef, Prefix, State, XPub};
+use oncue_core::command::StateNews;
+use oncue_core::frame::message_len;
+use oncue_core::mesh::Stream;
+use oncue_core::mesh::data::{Batch as Payload, Item};
+
+use crate::bell::lock;
+use crate::border::Border;
+use crate::options::MeshOptions;
+use crate::status::Flow;
+
+/// How many topics of a site are remembered, to forget their values when the site is gone, and as many with a state. Beyond it
+/// values stay.
+const TOPICS_MAX: usize = 1 << 20;
+
+/// What came from a site.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Taken {
+    pub(crate) flow: Flow,
+    pub(crate) lost: u64,
+    pub(crate) gaps: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) forbidden: u64,
+    pub(crate) malformed: u64,
+}
+
+/// What comes from all other sites.
+pub(crate) struct Imports {
+    socket: XPub,
+    subscribers: Option<XPub>,
+    options: Arc<MeshOptions>,
+    sites: Mutex<HashMap<String, Arc<Mutex<Import>>>>,
+}
+
+/// What comes from one site.
+struct Import {
+    border: Border,
+    stream: Stream,
+    batch: Batch,
+    taken: Taken,
+    /// Topics with a kept value, if values are kept.
+    topics: HashSet<Box<[u8]>>,
+    /// Topics that the site says are active.
+    active: HashSet<Prefix>,
+}
+
+impl Imports {
+    pub(crate) fn new(socket: XPub, subscribers: Option<XPub>, options: Arc<MeshOptions>) -> Imports {
+        Imports { socket, subscribers, options, sites: Mutex::default() }
+    }
+
+    /// A batch has come. One of a site beyond the bound is dropped.
+    pub(crate) fn take(&self, site: &str, payload: &[u8]) {
+        if let Some(import) = self.import(site) {
+            self.deliver(&mut lock(&import), payload);
+        }
+    }
+
+    fn import(&self, site: &str) -> Option<Arc<Mutex<Import>>> {
+        let mut sites = lock(&self.sites);
+        if let Some(import) = sites.get(site) {
+            return Some(import.clone());
+        }
+        // Values may come before the first word of a site's demand.
+        if sites.len() >= 2 * self.options.quotas.sites {
+            return None;
+        }
+        let import = Arc::new(Mutex::new(Import::new(Border::new(self.options.import.of(site)))));
+        sites.insert(site.to_owned(), import.clone());
+        Some(import)
+    }
+
+    fn deliver(&self, import: &mut Import, payload: &[u8]) {
+        let Ok(batch) = Payload::decode(payload) else {
+            import.taken.malformed += 1;
+            return;
+        };
+        let verdict = import.stream.accept(&batch.head);
+        let lost = verdict.lost.saturating_add(verdict.missed);
+        let taken = &mut import.taken;
+        taken.flow.batches += 1;
+        taken.lost = taken.lost.saturating_add(lost);
+        taken.gaps += u64::from(lost > 0);
+        taken.duplicates += verdict.skip;
+        self.socket.note_missed(lost);
+        let mut skip = verdict.skip;
+        for item in batch.items() {
+            match item {
+                Item::Messages { count, .. } if count <= skip => skip -= count,
+                Item::Messages { count, wire } => {
+                    self.deliver_messages(import, past(&payload[wire], skip), count - skip);
+                    skip = 0;
+                }
+                Item::State(_) if skip > 0 => skip -= 1,
+                Item::State(news) => news.iter().for_each(|news| self.deliver_state(import, news)),
+            }
+        }
+        self.send(import);
+    }
+
+    fn send(&self, import: &mut Import) {
+        if self.options.keep_last {
+            import.remember();
+        }
+        // It fails only if the mesh ends.
+        let _ = self.socket.send_many(&mut import.batch);
+        import.batch.clear();
+    }
+
+    fn deliver_messages(&self, import: &mut Import, wire: &[u8], count: u64) {
+        let quotas = &self.options.quotas;
+        import.taken.flow.messages += count;
+        import.taken.flow.bytes += wire.len() as u64;
+        if import.border.is_open() && wire.len() <= quotas.message_bytes {
+            // It was checked when it was decoded.
+            let _ = import.batch.push_wire(wire);
+            return;
+        }
+        for message in messages(wire) {
+            if !import.border.permits(oncue_core::frame::topic(message)) {
+                import.taken.forbidden += 1;
+            } else if message.len() > quotas.message_bytes {
+                import.taken.lost += 1;
+            } else {
+                let _ = import.batch.push_wire(message);
+            }
+        }
+    }
+
+    fn deliver_state(&self, import: &mut Import, news: &StateNews<'_>) {
+        if news.state.is_of_prefix() || !import.border.permits(news.topic) {
+            return;
+        }
+        // After the messages before it.
+        self.send(import);
+        match news.state {
+            State::Active if import.active.len() < TOPICS_MAX => {
+                drop(import.active.insert(news.topic.into()))
+            }
+            _ => drop(import.active.remove(news.topic)),
+        }
+        let text = String::from_utf8_lossy(news.text).into_owned();
+        // Its length was checked when it was decoded.
+        let _ = self.socket.set_state(news.topic, news.state, text);
+    }
+
+    /// Nobody vouches any more for what came from a site: its active topics are stale, and its values are not given to later
+    /// subscribers.
+    pub(crate) fn gone(&self, site: &str) {
+        let Some(import) = lock(&self.sites).get(site).cloned() else { return };
+        let mut import = lock(&import);
+        for topic in import.active.drain() {
+            let _ = self.socket.set_state(&topic, State::Stale, format!("site {site} is not reachable"));
+        }
+        for topic in import.topics.drain() {
+            self.subscribers.iter().for_each(|socket| _ = socket.forget_last(&topic));
+        }
+    }
+
+    /// Forgets sites.
+    pub(crate) fn retain(&self, mut keeps: impl FnMut(&str) -> bool) {
+        lock(&self.sites).retain(|site, _| keeps(site));
+    }
+
+    pub(crate) fn taken(&self, site: &str) -> Taken {
+        lock(&self.sites).get(site).map(|import| lock(import).taken).unwrap_or_default()
+    }
+}
+
+impl Import {
+    fn new(border: Border) -> Import {
+        Import {
+            border,
+            stream: Stream::new(),
+            batch: Batch::new(),
+            taken: Taken::default(),
+            topics: HashSet::new(),
+            active: HashSet::new(),
+        }
+    }
+
+    /// Notes the topics of the batch.
+    fn remember(&mut self) {
+        let mut last: &[u8] = &[];
+        for topic in self.batch.iter().map(MsgRef::topic).filter(|topic| !topic.is_empty()) {
+            let known = topic == std::mem::replace(&mut last, topic) || self.topics.contains(topic);
+            if !known && self.topics.len() < TOPICS_MAX {
+                self.topics.insert(topic.into());
+            }
+        }
+    }
+}
+
+/// Encoded messages, without the first ones.
+fn past(wire: &[u8], skip: u64) -> &[u8] {
+    (0..skip).fold(wire, |wire, _| &wire[message_len(wire)..])
+}
+
+fn messages(mut wire: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (message, rest) = wire.split_at(if wire.is_empty() { return None } else { message_len(wire) });
+        wire = rest;
+        Some(message)
+    })
+}
