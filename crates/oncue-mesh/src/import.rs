@@ -141,9 +141,9 @@ impl Imports {
         self.send(import);
         match news.state {
             State::Active if import.active.len() < TOPICS_MAX => {
-                drop(import.active.insert(news.topic.into()))
+                _ = import.active.insert(news.topic.into());
             }
-            _ => drop(import.active.remove(news.topic)),
+            _ => _ = import.active.remove(news.topic),
         }
         let text = String::from_utf8_lossy(news.text).into_owned();
         // Its length was checked when it was decoded.

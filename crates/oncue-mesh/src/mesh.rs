@@ -299,3 +299,36 @@ impl Future for Ended {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::Arrival;
+    use oncue::Options;
+    use std::sync::mpsc::channel;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn a_session_that_breaks_is_opened_again_with_a_higher_epoch() {
+        let engine = Engine::start().unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let router = Topology::Router { listen: vec![format!("tcp/127.0.0.1:{port}")], parent: None };
+        let (told, events) = channel();
+        let local = XPub::new(&engine, Options::new()).unwrap();
+        let mesh = Mesh::builder(&engine, MeshOptions::new("a", router))
+            .subscribers(&local)
+            .on_event(move |event| told.send(event).unwrap())
+            .start()
+            .unwrap();
+        let connected = || match events.recv_timeout(PATIENCE).unwrap() {
+            MeshEvent::Connected { epoch } => epoch,
+            other => panic!("{other:?}"),
+        };
+        let first = connected();
+        mesh.shared.letters.put(Arrival::Ended(MeshError::session("a test ends it")));
+        assert!(matches!(events.recv_timeout(PATIENCE).unwrap(), MeshEvent::Disconnected(_)));
+        assert!(connected() > first);
+        mesh.stop();
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use oncue::{Engine, Options, State, Sub, XPub, XSub};
+use oncue::{Engine, OnDemand, Options, State, Sub, XPub, XSub};
 use oncue_mesh::{Mesh, MeshOptions, MeshStatus, SitePhase, SiteStatus, Topology};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -178,6 +178,27 @@ fn values_come_in_order_and_without_loss_while_there_is_room() {
         (status.received.messages, status.lost, status.gaps, status.duplicates),
         (sent.into(), 0, 0, 0)
     );
+}
+
+#[test]
+fn a_publisher_of_the_process_has_other_sites_as_peers() {
+    let mut options = peers(&["a", "b"]);
+    let b = Site::start(options.pop().unwrap());
+    let engine = Engine::start().unwrap();
+    let routes = OnDemand::new(&engine, Options::new()).unwrap();
+    let routes = routes.route("clock/{zone}").every(Duration::from_millis(5), |_| "tick");
+    let server = routes.start().unwrap();
+    let mesh = Mesh::builder(&engine, options.remove(0)).publisher(server.xpub()).start().unwrap();
+    assert_eq!(server.stats().now.running, 0);
+    let subscriber = b.subscriber(&["clock/utc", "$oncue/stats"]);
+    assert_eq!(subscriber.recv().wait_timeout(PATIENCE).unwrap().unwrap().topic(), b"clock/utc");
+    let peers = server.xpub().peers().unwrap();
+    assert_eq!(peers[0].profile.metadata.get("X-Site"), Some(&b"b"[..]));
+    assert_eq!(peers[0].prefixes, 1, "topics about a process stay at home");
+    drop(subscriber);
+    eventually("nobody wants it", || server.stats().now.running, 0);
+    mesh.stop();
+    assert!(server.xpub().peers().unwrap().is_empty());
 }
 
 #[test]

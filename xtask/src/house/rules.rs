@@ -20,6 +20,8 @@ pub(super) const PACKAGES: &[(&str, &[&str])] = &[
     ("oncue", &["oncue-core", "oncue-pattern"]),
     // Only the public interface of the library.
     ("oncue-observe", &["oncue"]),
+    // The demand log of the core, and the public interface of the library.
+    ("oncue-mesh", &["oncue", "oncue-core"]),
     ("oncue-cli", &["oncue", "oncue-observe"]),
     ("oncue-py", &["oncue"]),
 ];
@@ -121,6 +123,21 @@ pub(super) const FOLDERS: &[Folder] = &[
             floor("parts", &["demand", "questions", "stats", "task"]),
             floor("pump", &["pump"]),
             floor("proxy", &[OWN]),
+        ],
+    },
+    Folder {
+        package: "oncue-mesh",
+        module: &[],
+        floors: &[
+            floor(
+                "data",
+                &["bell", "border", "check", "endpoint", "error", "event", "options", "status", "topology"],
+            ),
+            // The only part that knows Zenoh.
+            floor("link", &["link"]),
+            floor("ways", &["export", "hall", "import", "letters", "wanted"]),
+            floor("keeper", &["keeper"]),
+            floor("mesh", &["mesh", OWN]),
         ],
     },
     Folder {
