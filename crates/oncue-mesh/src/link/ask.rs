@@ -78,10 +78,10 @@ pub(super) fn ask_all(session: &Session, key: String, timeout: Duration) -> Vec<
     asked.map_or_else(|_| Vec::new(), |()| answers.iter().take(ANSWERS_MAX).collect())
 }
 
-/// Answers a question. The answer has the priority of the question, and is dropped if it finds no room on a full link, so that a
+/// Answers a question, which may have been for the keys of all sites. The answer has the priority of the question, and is dropped if it finds no room on a full link, so that a
 /// stopped site holds up no other.
-fn answer(query: &Query, bytes: impl Into<ZBytes>) {
-    let _ = query.reply(query.key_expr(), bytes).express(true).wait();
+fn answer(query: &Query, key: &str, bytes: impl Into<ZBytes>) {
+    let _ = query.reply(key, bytes).express(true).wait();
 }
 
 /// Answers questions for one key on Zenoh's thread, until the session is closed.
@@ -91,9 +91,9 @@ pub(super) fn answer_at_once(
     text: impl Fn() -> String + Send + Sync + 'static,
 ) -> zenoh::Result<()> {
     session
-        .declare_queryable(key)
+        .declare_queryable(key.clone())
         .allowed_origin(Locality::Remote)
-        .callback(move |query| answer(&query, text()))
+        .callback(move |query| answer(&query, &key, text()))
         .background()
         .wait()
 }
@@ -106,9 +106,10 @@ pub(super) fn answer_with(
     bytes: Arc<dyn Fn() -> Vec<u8> + Send + Sync>,
 ) -> zenoh::Result<()> {
     let (ask, questions): (SyncSender<Query>, _) = sync_channel(QUESTIONS_MAX);
-    thread::Builder::new()
-        .name("oncue-mesh-snap".into())
-        .spawn(move || answer_questions(&questions, &*bytes))?;
+    thread::Builder::new().name("oncue-mesh-snap".into()).spawn({
+        let key = key.clone();
+        move || answer_questions(&questions, &key, &*bytes)
+    })?;
     session
         .declare_queryable(key)
         .allowed_origin(Locality::Remote)
@@ -117,12 +118,12 @@ pub(super) fn answer_with(
         .wait()
 }
 
-fn answer_questions(questions: &Receiver<Query>, bytes: &dyn Fn() -> Vec<u8>) {
+fn answer_questions(questions: &Receiver<Query>, key: &str, bytes: &dyn Fn() -> Vec<u8>) {
     while let Ok(first) = questions.recv() {
         let together: Vec<Query> = std::iter::once(first).chain(questions.try_iter()).collect();
         let bytes = ZBytes::from(bytes());
         for query in together {
-            answer(&query, bytes.clone());
+            answer(&query, key, bytes.clone());
         }
     }
 }

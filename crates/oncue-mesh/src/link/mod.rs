@@ -78,7 +78,11 @@ impl Link {
         let session = open_session(options)?;
         let epoch = choose_epoch(&session, &keys, epoch_at_least);
         Link::join(session, options, keys, epoch, hooks).map_err(|why| {
-            MeshError::session(format!("the Zenoh session of `{}` is not usable: {why}", options.site))
+            MeshError::session(format!(
+                "the Zenoh session of `{}` is not usable: {}",
+                options.site,
+                reason(&why)
+            ))
         })
     }
 
@@ -223,7 +227,7 @@ impl Health {
         let result = match catch_unwind(AssertUnwindSafe(call)) {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(why)) => {
-                MeshError::session(format!("the Zenoh session is closed: {why}: open another one"))
+                MeshError::session(format!("the Zenoh session is closed: {}: open another one", reason(&why)))
             }
             Err(_) => MeshError::session("Zenoh panicked: open another session"),
         };
@@ -237,7 +241,7 @@ fn open_session(options: &MeshOptions) -> Result<Session, MeshError> {
     let opened = catch_unwind(AssertUnwindSafe(|| zenoh::open(config).wait()));
     let why = match opened {
         Ok(Ok(session)) => return Ok(session),
-        Ok(Err(why)) => why.to_string(),
+        Ok(Err(why)) => reason(&why),
         Err(_) => "Zenoh panicked".into(),
     };
     Err(match &options.topology {
@@ -251,6 +255,20 @@ fn open_session(options: &MeshOptions) -> Result<Session, MeshError> {
             &why,
         ),
     })
+}
+
+/// What an error of Zenoh says, without the places in its sources, which stand behind each part.
+fn reason(why: &zenoh::Error) -> String {
+    let text = why.to_string();
+    let parts = text.split(" at /").enumerate().map(|(index, part)| match (index, part.find(".rs:")) {
+        (0, _) | (_, None) => part,
+        (_, Some(place)) => part[place..].split_once(' ').map_or("", |(_, rest)| rest),
+    });
+    parts
+        .map(|part| part.trim().trim_end_matches(['.', '!', ' ']))
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 fn cannot_listen(endpoints: &str, why: &str) -> MeshError {
