@@ -20,6 +20,7 @@ pub(super) const PACKAGES: &[(&str, &[&str])] = &[
     ("oncue", &["oncue-core", "oncue-pattern"]),
     // Only the public interface of the library.
     ("oncue-observe", &["oncue"]),
+    ("oncue-mesh", &["oncue", "oncue-core"]),
     ("oncue-cli", &["oncue", "oncue-observe"]),
     ("oncue-py", &["oncue"]),
 ];

@@ -14,7 +14,7 @@ use super::arrival::Arrival;
 use super::ask::{answer_at_once, ask_all};
 use super::hello::Hello;
 use super::keys::Keys;
-use super::{config, tree};
+use super::{config, session, tree};
 use crate::endpoint::Endpoint;
 use crate::error::MeshError;
 use crate::options::MeshOptions;
@@ -79,10 +79,10 @@ fn ask_hellos(session: &Session, keys: &Keys) -> Vec<Hello> {
 /// A parent that does not answer is no error; the router is looked at again when it does.
 pub(super) fn check_before_start(options: &MeshOptions, keys: &Keys) -> Result<(), MeshError> {
     let Topology::Router { parent: Some(parent), .. } = &options.topology else { return Ok(()) };
-    let Ok(session) = zenoh::open(config::probe(options, parent)?).wait() else { return Ok(()) };
+    let Ok(looking) = zenoh::open(config::probe(options, parent)?).wait() else { return Ok(()) };
     let own = Hello::configured(&options.site, &options.topology);
-    let others = ask_hellos(&session, keys);
-    super::close(session);
+    let others = ask_hellos(&looking, keys);
+    session::close(looking, || {});
     // A process of the same name is one that this one replaces.
     let others: Vec<Hello> = others.into_iter().filter(|other| other.site != own.site).collect();
     tree::cycle(&own, &others).map_or(Ok(()), |cycle| Err(cycle.error(&own)))
