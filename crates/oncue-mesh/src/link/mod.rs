@@ -29,6 +29,7 @@ pub(crate) use arrival::{Arrival, Hooks, Payload};
 
 use crate::error::MeshError;
 use crate::options::MeshOptions;
+use crate::topology::Topology;
 use keys::Keys;
 use session::Health;
 
@@ -61,12 +62,15 @@ impl Link {
     ///
     /// # Errors
     /// `Config`: the options are wrong, or the site cannot listen. `Unreachable`: no router of an edge answers now; another attempt may
-    /// succeed. `Conflict`: this router would close a cycle.
+    /// succeed. `Conflict`: this router would close a cycle, or what is dialled as a router is none.
     pub(crate) fn open(options: &MeshOptions, epoch_at_least: u64, hooks: Hooks) -> Result<Link, MeshError> {
         options.check()?;
         let keys = Keys::new(&options.mesh, &options.site);
         neighbours::check_before_start(options, &keys)?;
         let session = session::open(options)?;
+        if let Topology::Edge { routers } = &options.topology {
+            neighbours::check_is_router(&session, "routers", &routers.join(" or "))?;
+        }
         let epoch = session::choose_epoch(&session, &keys, epoch_at_least);
         Link::join(session, options, keys, epoch, hooks).map_err(|why| {
             MeshError::session(format!(

@@ -71,3 +71,30 @@ fn peers_with_different_lists_are_warned_about_by_name() {
     });
     assert!(warning.starts_with("`b` has another list of `sites` than `a`"), "{warning}");
 }
+
+#[test]
+fn what_an_edge_or_a_router_dials_must_be_a_router() {
+    let [a, b] = super::peers(["a", "b"]);
+    let Topology::Peer { sites, .. } = &a.topology else { unreachable!() };
+    let at = sites["a"].clone();
+    let _a = Site::open(&a);
+    drop(b);
+    for options in [edge("c", &[&at]), router("c", &endpoint(), Some(&at))] {
+        let error = Site::try_open(&options, 0).err().unwrap();
+        assert_eq!(error.kind(), MeshErrorKind::Conflict);
+        assert!(error.to_string().contains(&format!("{at} is not a router")), "{error}");
+    }
+}
+
+#[test]
+fn a_peer_that_is_linked_with_a_router_ends() {
+    let [a, _] = super::peers(["a", "b"]);
+    let Topology::Peer { sites, .. } = &a.topology else { unreachable!() };
+    let _b = Site::open(&router("b", &sites["b"], None));
+    let a = Site::open(&a);
+    let error = a.wait("the end", |arrival| match arrival {
+        Arrival::Ended(error) => Some(error),
+        _ => None,
+    });
+    assert!(error.to_string().starts_with("`b`, which is linked with the peer `a`, is a router"), "{error}");
+}
