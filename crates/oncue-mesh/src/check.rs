@@ -199,3 +199,109 @@ fn pem(option: &str, path: &Path, label: &str) -> Checked {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{MeshOptions, Tls, Topology};
+    use crate::error::MeshErrorKind;
+
+    fn edge(routers: &[&str]) -> MeshOptions {
+        MeshOptions::new(
+            "a",
+            Topology::Edge { routers: routers.iter().map(|&router| router.into()).collect() },
+        )
+    }
+
+    fn router(listen: &[&str], parent: Option<&str>) -> MeshOptions {
+        let listen = listen.iter().map(|&listen| listen.into()).collect();
+        MeshOptions::new("a", Topology::Router { listen, parent: parent.map(Into::into) })
+    }
+
+    fn peer(sites: &[(&str, &str)], listen: Option<&str>) -> MeshOptions {
+        let sites = sites.iter().map(|&(name, at)| (name.into(), at.into())).collect();
+        MeshOptions::new("a", Topology::Peer { sites, listen: listen.map(Into::into) })
+    }
+
+    fn timed(heartbeat: u64, timeout: u64) -> MeshOptions {
+        let [heartbeat, timeout] = [heartbeat, timeout].map(Duration::from_millis);
+        MeshOptions { heartbeat, timeout, ..edge(&["tcp/r:1"]) }
+    }
+
+    #[track_caller]
+    fn refused(options: &MeshOptions, part: &str) {
+        let error = options.check().unwrap_err();
+        assert_eq!(error.kind(), MeshErrorKind::Config);
+        assert!(error.to_string().contains(part), "{error}");
+    }
+
+    #[test]
+    fn what_can_work_is_allowed() {
+        for options in [
+            edge(&["tcp/r:1"]),
+            edge(&["tcp/r:1", "tcp/s:1"]),
+            router(&["tcp/0.0.0.0:1"], None),
+            router(&["tcp/0.0.0.0:1", "tcp/[::1]:2"], Some("tcp/parent:1")),
+            peer(&[("a", "tcp/a:1"), ("b", "tcp/b:1")], None),
+            peer(&[("a", "tcp/a:1"), ("b", "tcp/b:1")], Some("tcp/0.0.0.0:7")),
+            timed(50, 100),
+        ] {
+            assert_eq!(options.check(), Ok(()), "{options:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_no_part_of_a_key_are_refused() {
+        for name in ["", "a/b", "a*", "$a", "ä", "a b", "x".repeat(65).as_str()] {
+            refused(&MeshOptions { site: name.into(), ..edge(&["tcp/r:1"]) }, "`site`");
+            refused(&MeshOptions { mesh: name.into(), ..edge(&["tcp/r:1"]) }, "`mesh`");
+        }
+    }
+
+    #[test]
+    fn edges_dial_one_or_two_different_routers() {
+        refused(&edge(&[]), "0 routers");
+        refused(&edge(&["tcp/r:1", "tcp/r:1"]), "twice");
+        refused(&edge(&["tcp/r:1", "tcp/s:1", "tcp/t:1"]), "3 routers");
+        refused(&edge(&["tcp/0.0.0.0:1"]), "nobody can dial");
+        refused(&edge(&["udp/r:1"]), "is not an endpoint");
+    }
+
+    #[test]
+    fn routers_listen_and_are_not_their_own_parent() {
+        refused(&router(&[], None), "0 endpoints");
+        refused(&router(&["tcp/r:1", "tcp/r:1"], None), "twice");
+        refused(&router(&["tcp/r:1"], Some("tcp/r:1")), "this router itself");
+        refused(&router(&["tcp/0.0.0.0:1"], Some("tcp/localhost:1")), "this router itself");
+        refused(&router(&["tcp/r:1"], Some("tcp/[::]:1")), "nobody can dial");
+    }
+
+    #[test]
+    fn peers_list_themselves_and_others() {
+        refused(&peer(&[("a", "tcp/a:1")], None), "only this site");
+        refused(&peer(&[("b", "tcp/b:1"), ("c", "tcp/c:1")], None), "does not list this site");
+        refused(&peer(&[("a", "tcp/a:1"), ("b", "tcp/a:1")], None), "twice");
+        refused(&peer(&[("a", "tcp/0.0.0.0:1"), ("b", "tcp/b:1")], None), "nobody can dial");
+        refused(&peer(&[("a", "tcp/a:1"), ("b/", "tcp/b:1")], None), "is not a name");
+    }
+
+    #[test]
+    fn the_timeout_is_two_heartbeats_or_more() {
+        refused(&timed(500, 999), "two heartbeats");
+        refused(&timed(0, 1000), "two heartbeats");
+        refused(&timed(10, 99), "`timeout`");
+    }
+
+    #[test]
+    fn endpoints_and_files_of_tls_are_checked() {
+        let file = |name: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let tls = |path: &str| Tls { authority: file(path), certificate: file(path), key: file(path) };
+        let with = |endpoint, path| MeshOptions { tls: Some(tls(path)), ..edge(&[endpoint]) };
+        refused(&edge(&["tls/r:1"]), "needs certificates");
+        refused(&with("tcp/r:1", "Cargo.toml"), "would not be encrypted");
+        refused(&with("tls/r:1", "none.pem"), "cannot read");
+        refused(&with("tls/r:1", "Cargo.toml"), "has no section");
+        refused(&with("tls/r:1", "a;b.pem"), "Zenoh cannot take the path");
+    }
+}

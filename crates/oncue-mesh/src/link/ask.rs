@@ -1,5 +1,6 @@
 //! Questions to other sites, and the queryables that answer theirs.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use zenoh::bytes::ZBytes;
 use zenoh::qos::{CongestionControl, Priority};
-use zenoh::query::{ConsolidationMode, Query, QueryTarget};
+use zenoh::query::{ConsolidationMode, Query, QueryTarget, Reply};
 use zenoh::sample::Locality;
 use zenoh::{Session, Wait};
 
@@ -59,29 +60,39 @@ pub(super) fn ask_one(
         .wait();
 }
 
-/// Asks all sites, and waits for the answers that come within the time: each with the name of its site.
-pub(super) fn ask_all(session: &Session, key: String, timeout: Duration) -> Vec<(String, ZBytes)> {
+/// Asks all sites, and waits for the answers that come within the time. `read` gets the name of a site and its answer.
+pub(super) fn ask_all<T: Send + 'static>(
+    session: &Session,
+    key: String,
+    timeout: Duration,
+    read: impl Fn(&str, &ZBytes) -> Option<T> + Send + Sync + 'static,
+) -> Vec<T> {
     let (answered, answers) = channel();
+    let left = AtomicUsize::new(ANSWERS_MAX);
+    let take = move |reply: Reply| {
+        let Ok(sample) = reply.result() else { return };
+        let answer = last_site(sample.key_expr().as_str()).and_then(|site| read(site, sample.payload()));
+        let has_room =
+            || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+        if let Some(answer) = answer.filter(|_| has_room()) {
+            let _ = answered.send(answer);
+        }
+    };
     let asked = session
         .get(key)
         .target(QueryTarget::All)
         .consolidation(ConsolidationMode::None)
         .allowed_destination(Locality::Remote)
         .timeout(timeout)
-        .callback(move |reply| {
-            let Ok(sample) = reply.result() else { return };
-            if let Some(site) = last_site(sample.key_expr().as_str()) {
-                let _ = answered.send((site.to_owned(), sample.payload().clone()));
-            }
-        })
+        .callback(take)
         .wait();
-    asked.map_or_else(|_| Vec::new(), |()| answers.iter().take(ANSWERS_MAX).collect())
+    asked.map_or_else(|_| Vec::new(), |()| answers.iter().collect())
 }
 
-/// Answers a question. The answer has the priority of the question, and is dropped if it finds no room on a full link, so that a
+/// Answers a question, which may have been for the keys of all sites. The answer has the priority of the question, and is dropped if it finds no room on a full link, so that a
 /// stopped site holds up no other.
-fn answer(query: &Query, bytes: impl Into<ZBytes>) {
-    let _ = query.reply(query.key_expr(), bytes).express(true).wait();
+fn answer(query: &Query, key: &str, bytes: impl Into<ZBytes>) {
+    let _ = query.reply(key, bytes).express(true).wait();
 }
 
 /// Answers questions for one key on Zenoh's thread, until the session is closed.
@@ -91,9 +102,9 @@ pub(super) fn answer_at_once(
     text: impl Fn() -> String + Send + Sync + 'static,
 ) -> zenoh::Result<()> {
     session
-        .declare_queryable(key)
+        .declare_queryable(key.clone())
         .allowed_origin(Locality::Remote)
-        .callback(move |query| answer(&query, text()))
+        .callback(move |query| answer(&query, &key, text()))
         .background()
         .wait()
 }
@@ -106,9 +117,10 @@ pub(super) fn answer_with(
     bytes: Arc<dyn Fn() -> Vec<u8> + Send + Sync>,
 ) -> zenoh::Result<()> {
     let (ask, questions): (SyncSender<Query>, _) = sync_channel(QUESTIONS_MAX);
-    thread::Builder::new()
-        .name("oncue-mesh-snap".into())
-        .spawn(move || answer_questions(&questions, &*bytes))?;
+    thread::Builder::new().name("oncue-mesh-snap".into()).spawn({
+        let key = key.clone();
+        move || answer_questions(&questions, &key, &*bytes)
+    })?;
     session
         .declare_queryable(key)
         .allowed_origin(Locality::Remote)
@@ -117,12 +129,12 @@ pub(super) fn answer_with(
         .wait()
 }
 
-fn answer_questions(questions: &Receiver<Query>, bytes: &dyn Fn() -> Vec<u8>) {
+fn answer_questions(questions: &Receiver<Query>, key: &str, bytes: &dyn Fn() -> Vec<u8>) {
     while let Ok(first) = questions.recv() {
         let together: Vec<Query> = std::iter::once(first).chain(questions.try_iter()).collect();
         let bytes = ZBytes::from(bytes());
         for query in together {
-            answer(&query, bytes.clone());
+            answer(&query, key, bytes.clone());
         }
     }
 }

@@ -28,36 +28,36 @@ const DROP_WAIT_FORWARDING: Duration = Duration::from_millis(20);
 const DROP_WAIT_LARGE: Duration = Duration::from_secs(1);
 const DROP_WAIT_LARGE_FORWARDING: Duration = Duration::from_millis(100);
 
-/// How many batches of 64 KiB wait on a link, for demand and for data.
-const QUEUE_BATCHES: usize = 8;
+/// How many batches of 64 KiB wait on a link, for demand and for data each: Zenoh's most. They are allocated when they are first needed.
+const QUEUE_BATCHES: usize = 16;
 
 /// What is added to the largest message of a user: its topic, and what surrounds it in a batch.
 const FRAMING_BYTES: usize = 1 << 16;
 
 /// A part in the network, as Zenoh needs it.
-struct Place {
+struct Part {
     mode: &'static str,
     listen: Vec<String>,
     connect: Vec<String>,
 }
 
-impl Place {
-    fn of(options: &MeshOptions) -> Place {
+impl Part {
+    fn of(options: &MeshOptions) -> Part {
         match &options.topology {
             Topology::Edge { routers } => {
-                Place { mode: "client", listen: Vec::new(), connect: routers.clone() }
+                Part { mode: "client", listen: Vec::new(), connect: routers.clone() }
             }
             Topology::Router { listen, parent } => {
-                Place { mode: "router", listen: listen.clone(), connect: parent.iter().cloned().collect() }
+                Part { mode: "router", listen: listen.clone(), connect: parent.iter().cloned().collect() }
             }
-            Topology::Peer { sites, listen } => Place::of_peer(&options.site, sites, listen.as_ref()),
+            Topology::Peer { sites, listen } => Part::of_peer(&options.site, sites, listen.as_ref()),
         }
     }
 
     /// Of each pair the site with the lower name dials: if both do, state is lost.
-    fn of_peer(site: &str, sites: &BTreeMap<String, String>, listen: Option<&String>) -> Place {
+    fn of_peer(site: &str, sites: &BTreeMap<String, String>, listen: Option<&String>) -> Part {
         let dialled = sites.iter().filter(|(name, _)| name.as_str() > site);
-        Place {
+        Part {
             mode: "peer",
             listen: listen.or_else(|| sites.get(site)).into_iter().cloned().collect(),
             connect: dialled.map(|(_, endpoint)| endpoint.clone()).collect(),
@@ -67,26 +67,26 @@ impl Place {
 
 /// The configuration of a site's session.
 pub(super) fn session(options: &MeshOptions) -> Result<Config, MeshError> {
-    configuration(options, Place::of(options))
+    configuration(options, Part::of(options))
 }
 
 /// The configuration of a session that only looks at what is behind a router.
 pub(super) fn probe(options: &MeshOptions, router: &str) -> Result<Config, MeshError> {
-    configuration(options, Place { mode: "client", listen: Vec::new(), connect: vec![router.to_owned()] })
+    configuration(options, Part { mode: "client", listen: Vec::new(), connect: vec![router.to_owned()] })
 }
 
-fn configuration(options: &MeshOptions, place: Place) -> Result<Config, MeshError> {
+fn configuration(options: &MeshOptions, part: Part) -> Result<Config, MeshError> {
     let mut config = Config::default();
     let mut set = |key: &str, value: String| {
         config.insert_json5(key, &value).map_err(|why| {
             MeshError::config(format!("Zenoh does not take the option `{key}` with the value {value}: {why}"))
         })
     };
-    set("mode", quoted(place.mode))?;
-    set("listen/endpoints", list(&place.listen))?;
-    set("connect/endpoints", list(&place.connect))?;
+    set("mode", quoted(part.mode))?;
+    set("listen/endpoints", list(&part.listen))?;
+    set("connect/endpoints", list(&part.connect))?;
     // A client without its router is told at once, and tries again itself; the others dial in the background.
-    let patience = if place.mode == "client" { 0 } else { -1 };
+    let patience = if part.mode == "client" { 0 } else { -1 };
     set("connect/timeout_ms", patience.to_string())?;
     set("connect/exit_on_failure", "false".into())?;
     set("connect/retry", retry())?;
@@ -97,7 +97,7 @@ fn configuration(options: &MeshOptions, place: Place) -> Result<Config, MeshErro
     set("transport/unicast/accept_timeout", millis(open_timeout(options)))?;
     set("transport/link/tx/lease", millis(options.timeout))?;
     set("transport/link/tx/keep_alive", "4".into())?;
-    for (key, value) in queues(place.mode == "router") {
+    for (key, value) in queues(part.mode == "router") {
         set(&format!("transport/link/tx/queue/{key}"), value)?;
     }
     let largest = options.quotas.message_bytes.max(options.quotas.prefix_bytes).saturating_add(FRAMING_BYTES);
@@ -180,7 +180,7 @@ fn quoted(text: &str) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Place, quoted, session};
+    use super::{Part, quoted, session};
     use crate::options::MeshOptions;
     use crate::topology::Topology;
 
@@ -193,8 +193,8 @@ mod tests {
         let endpoint = |port| format!("tcp/127.0.0.1:{port}");
         let sites: BTreeMap<_, _> =
             [("a", 1), ("b", 2), ("c", 3)].map(|(name, port)| (name.to_owned(), endpoint(port))).into();
-        let place = Place::of(&options(Topology::Peer { sites, listen: None }));
-        assert_eq!((place.listen, place.connect), (vec![endpoint(2)], vec![endpoint(3)]));
+        let part = Part::of(&options(Topology::Peer { sites, listen: None }));
+        assert_eq!((part.listen, part.connect), (vec![endpoint(2)], vec![endpoint(3)]));
     }
 
     #[test]

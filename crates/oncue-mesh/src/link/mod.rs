@@ -11,38 +11,30 @@ mod config;
 mod hello;
 mod keys;
 mod neighbours;
+mod session;
 #[cfg(test)]
 mod tests;
 mod tree;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use zenoh::liveliness::LivelinessToken;
 use zenoh::pubsub::Publisher;
-use zenoh::qos::{CongestionControl, Priority};
+use zenoh::qos::Priority;
 use zenoh::sample::{Locality, Sample, SampleKind};
 use zenoh::{Session, Wait};
 
 pub(crate) use arrival::{Arrival, Hooks, Payload};
 
-use crate::error::{MeshError, MeshErrorKind};
+use crate::error::MeshError;
 use crate::options::MeshOptions;
 use crate::topology::Topology;
 use keys::Keys;
-
-/// How long [`Link::close`] waits for others to take what it tells them. A stopped neighbour takes nothing.
-const CLOSE_WAIT: Duration = Duration::from_secs(2);
+use session::Health;
 
 /// The least time that a snapshot may take to come.
 const SNAPSHOT_WAIT_MIN: Duration = Duration::from_secs(5);
-
-/// The least time in which other processes of this site's name may answer before it joins.
-const TOKEN_WAIT: Duration = Duration::from_secs(1);
 
 type Arrived = Arc<dyn Fn(Arrival) + Send + Sync>;
 
@@ -70,15 +62,22 @@ impl Link {
     ///
     /// # Errors
     /// `Config`: the options are wrong, or the site cannot listen. `Unreachable`: no router of an edge answers now; another attempt may
-    /// succeed. `Conflict`: this router would close a cycle.
+    /// succeed. `Conflict`: this router would close a cycle, or what is dialled as a router is none.
     pub(crate) fn open(options: &MeshOptions, epoch_at_least: u64, hooks: Hooks) -> Result<Link, MeshError> {
         options.check()?;
         let keys = Keys::new(&options.mesh, &options.site);
         neighbours::check_before_start(options, &keys)?;
-        let session = open_session(options)?;
-        let epoch = choose_epoch(&session, &keys, epoch_at_least);
+        let session = session::open(options)?;
+        if let Topology::Edge { routers } = &options.topology {
+            neighbours::check_is_router(&session, "routers", &routers.join(" or "))?;
+        }
+        let epoch = session::choose_epoch(&session, &keys, epoch_at_least);
         Link::join(session, options, keys, epoch, hooks).map_err(|why| {
-            MeshError::session(format!("the Zenoh session of `{}` is not usable: {why}", options.site))
+            MeshError::session(format!(
+                "the Zenoh session of `{}` is not usable: {}",
+                options.site,
+                session::reason(&why)
+            ))
         })
     }
 
@@ -94,8 +93,8 @@ impl Link {
         ask::answer_with(&session, keys.snapshot(keys.site()), hooks.snapshot)?;
         neighbours::watch(&session, options, &keys, Arc::clone(&hooks.arrived))?;
         // Both with one priority, so that no heartbeat overtakes the changes that it counts.
-        let heartbeats = publisher(&session, keys.heartbeat(), Priority::InteractiveHigh)?;
-        let deltas = publisher(&session, keys.log(), Priority::InteractiveHigh)?;
+        let heartbeats = session::publisher(&session, keys.heartbeat(), Priority::InteractiveHigh)?;
+        let deltas = session::publisher(&session, keys.log(), Priority::InteractiveHigh)?;
         let (timeout, health) = (options.timeout, Arc::new(Health::default()));
         let arrived = hooks.arrived;
         Ok(Link {
@@ -167,7 +166,7 @@ impl Link {
 
     /// What sends data to a site. It outlives neither the link nor its session: then each `put` fails.
     pub(crate) fn data_to(&self, site: &str) -> Result<DataPublisher, MeshError> {
-        let declare = || publisher(&self.session, self.keys.data_to(site), Priority::Data);
+        let declare = || session::publisher(&self.session, self.keys.data_to(site), Priority::Data);
         Ok(DataPublisher { publisher: self.health.try_zenoh(declare)?, health: Arc::clone(&self.health) })
     }
 
@@ -185,11 +184,10 @@ impl Drop for Link {
     fn drop(&mut self) {
         let token = self.token.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let session = self.session.clone();
-        within(CLOSE_WAIT, move || {
+        session::close(session, move || {
             if let Some(token) = token {
                 let _ = token.undeclare().wait();
             }
-            let _ = session.close().wait();
         });
     }
 }
@@ -206,77 +204,6 @@ impl DataPublisher {
     pub(crate) fn put(&self, bytes: Vec<u8>) -> Result<(), MeshError> {
         self.health.try_zenoh(|| self.publisher.put(bytes).wait())
     }
-}
-
-/// Whether the session can still be used.
-#[derive(Default)]
-struct Health {
-    broken: AtomicBool,
-}
-
-impl Health {
-    /// Calls Zenoh. A panic inside it was seen in `put`, after which the session did nothing more; so it is the end of the session.
-    fn try_zenoh<T>(&self, call: impl FnOnce() -> zenoh::Result<T>) -> Result<T, MeshError> {
-        if self.broken.load(Ordering::Relaxed) {
-            return Err(MeshError::session("the Zenoh session is broken: open another one"));
-        }
-        let result = match catch_unwind(AssertUnwindSafe(call)) {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(why)) => {
-                MeshError::session(format!("the Zenoh session is closed: {why}: open another one"))
-            }
-            Err(_) => MeshError::session("Zenoh panicked: open another session"),
-        };
-        self.broken.store(true, Ordering::Relaxed);
-        Err(result)
-    }
-}
-
-fn open_session(options: &MeshOptions) -> Result<Session, MeshError> {
-    let config = config::session(options)?;
-    let opened = catch_unwind(AssertUnwindSafe(|| zenoh::open(config).wait()));
-    let why = match opened {
-        Ok(Ok(session)) => return Ok(session),
-        Ok(Err(why)) => why.to_string(),
-        Err(_) => "Zenoh panicked".into(),
-    };
-    Err(match &options.topology {
-        Topology::Edge { routers } => MeshError::new(
-            MeshErrorKind::Unreachable,
-            format!("no router answers at {}: start one, or correct `routers` ({why})", routers.join(" or ")),
-        ),
-        Topology::Router { listen, .. } => cannot_listen(&listen.join(", "), &why),
-        Topology::Peer { sites, listen } => cannot_listen(
-            listen.as_ref().or_else(|| sites.get(&options.site)).map_or("", String::as_str),
-            &why,
-        ),
-    })
-}
-
-fn cannot_listen(endpoints: &str, why: &str) -> MeshError {
-    MeshError::config(format!(
-        "cannot listen at {endpoints}: {why}: end the process that uses the port, or correct the endpoint"
-    ))
-}
-
-/// The clock in microseconds, and higher than all epochs of this site's name that can be seen.
-fn choose_epoch(session: &Session, keys: &Keys, at_least: u64) -> u64 {
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-    let (seen, tokens) = channel();
-    let asked = session
-        .liveliness()
-        .get(keys.tokens_of_this_site())
-        .timeout(TOKEN_WAIT)
-        .callback(move |reply| {
-            let token = reply
-                .result()
-                .ok()
-                .and_then(|token| keys::token_site(token.key_expr().as_str()).map(|token| token.epoch));
-            let _ = token.map(|epoch| seen.send(epoch));
-        })
-        .wait();
-    let highest = asked.ok().and_then(|()| tokens.iter().max()).unwrap_or_default();
-    u64::try_from(clock).unwrap_or(u64::MAX).max(highest.saturating_add(1)).max(at_least)
 }
 
 /// Subscribes to what all sites say. Payloads go to the hook as they are; keys are checked first.
@@ -318,33 +245,4 @@ fn subscribe(session: &Session, keys: &Keys, epoch: u64, arrived: &Arrived) -> z
         .callback(callback)
         .background()
         .wait()
-}
-
-/// A publisher that is declared, so that others get only what they subscribe to, and that never waits for a stopped site for long.
-/// Batches are made before it, so each message is sent at once.
-fn publisher(session: &Session, key: String, priority: Priority) -> zenoh::Result<Publisher<'static>> {
-    session
-        .declare_publisher(key)
-        .congestion_control(CongestionControl::Drop)
-        .priority(priority)
-        .express(true)
-        .allowed_destination(Locality::Remote)
-        .wait()
-}
-
-/// Closes a session within 2 s.
-fn close(session: Session) {
-    within(CLOSE_WAIT, move || drop(session.close().wait()));
-}
-
-/// Runs something on another thread, and waits for it no longer than this.
-fn within(time: Duration, run: impl FnOnce() + Send + 'static) {
-    let (done, is_done) = channel();
-    let spawned = thread::Builder::new().name("oncue-mesh-close".into()).spawn(move || {
-        let _ = catch_unwind(AssertUnwindSafe(run));
-        let _ = done.send(());
-    });
-    if spawned.is_ok() {
-        let _ = is_done.recv_timeout(time);
-    }
 }

@@ -12,11 +12,11 @@ use zenoh::{Session, Wait};
 
 use super::arrival::Arrival;
 use super::ask::{answer_at_once, ask_all};
-use super::hello::Hello;
+use super::hello::{HELLO_BYTES_MAX, Hello};
 use super::keys::Keys;
-use super::{config, tree};
+use super::{config, session, tree};
 use crate::endpoint::Endpoint;
-use crate::error::MeshError;
+use crate::error::{MeshError, MeshErrorKind};
 use crate::options::MeshOptions;
 use crate::topology::Topology;
 
@@ -71,18 +71,33 @@ impl Place {
 }
 
 fn ask_hellos(session: &Session, keys: &Keys) -> Vec<Hello> {
-    let answers = ask_all(session, keys.hellos(), HELLO_WAIT);
-    answers.iter().filter_map(|(site, bytes)| Hello::parse(site, &bytes.to_bytes())).collect()
+    ask_all(session, keys.hellos(), HELLO_WAIT, |site, answer| {
+        let answer = Some(answer).filter(|answer| answer.len() <= HELLO_BYTES_MAX)?;
+        Hello::parse(site, &answer.to_bytes())
+    })
+}
+
+/// Refuses what an edge or a router dials if it is no router: Zenoh would link them, and pass nothing on.
+pub(super) fn check_is_router(session: &Session, option: &str, endpoints: &str) -> Result<(), MeshError> {
+    if session.info().routers_zid().wait().next().is_some() {
+        return Ok(());
+    }
+    Err(MeshError::new(
+        MeshErrorKind::Conflict,
+        format!("`{option}`: the site at {endpoints} is not a router: name one that is, or make it one"),
+    ))
 }
 
 /// Refuses to start a router that would close a cycle, before it listens: a session that only looks asks those behind the parent.
 /// A parent that does not answer is no error; the router is looked at again when it does.
 pub(super) fn check_before_start(options: &MeshOptions, keys: &Keys) -> Result<(), MeshError> {
     let Topology::Router { parent: Some(parent), .. } = &options.topology else { return Ok(()) };
-    let Ok(session) = zenoh::open(config::probe(options, parent)?).wait() else { return Ok(()) };
+    let Ok(looking) = zenoh::open(config::probe(options, parent)?).wait() else { return Ok(()) };
     let own = Hello::configured(&options.site, &options.topology);
-    let others = ask_hellos(&session, keys);
-    super::close(session);
+    let is_router = check_is_router(&looking, "parent", parent);
+    let others = ask_hellos(&looking, keys);
+    session::close(looking, || {});
+    is_router?;
     // A process of the same name is one that this one replaces.
     let others: Vec<Hello> = others.into_iter().filter(|other| other.site != own.site).collect();
     tree::cycle(&own, &others).map_or(Ok(()), |cycle| Err(cycle.error(&own)))
@@ -156,11 +171,28 @@ impl Watch {
     fn look(&mut self) -> Result<(), MeshError> {
         let others = ask_hellos(&self.session, &self.keys);
         let own = self.place.hello();
+        if own.sites.is_some() {
+            self.check_has_no_router(&others)?;
+        }
         self.compare_lists(&own, &others);
         match tree::cycle(&own, &others) {
             Some(cycle) if cycle.is_closed_by(&own) => Err(cycle.error(&own)),
             _ => Ok(()),
         }
+    }
+
+    /// Peers that are linked with a router do not see each other by it.
+    fn check_has_no_router(&self, others: &[Hello]) -> Result<(), MeshError> {
+        let Some(router) = self.session.info().routers_zid().wait().next() else { return Ok(()) };
+        let zid = router.to_string();
+        let site = others.iter().find(|other| other.zid == zid).map_or("a site", |other| other.site.as_str());
+        Err(MeshError::new(
+            MeshErrorKind::Conflict,
+            format!(
+                "`{site}`, which is linked with the peer `{}`, is a router: make all sites of a mesh peers, or this one an edge",
+                self.keys.site()
+            ),
+        ))
     }
 
     fn compare_lists(&mut self, own: &Hello, others: &[Hello]) {
