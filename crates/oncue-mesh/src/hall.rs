@@ -1,13 +1,13 @@
-//! The sockets of a site, all within its process, and what forwards between them:
+//! The sockets of a site within its process, and what forwards between them:
 //!
 //! ```text
 //! publishers -> sources ==> trunk --> one export for each other site
-//!                             \
-//! other sites -> imports ------> hall ==> subscribers
+//!                             \\
+//!                              --> hall ==> subscribers <- import <- other sites
 //! ```
 //!
 //! `-->` is a connection over `inproc`, `==>` a [`Proxy`]. The ledger of the trunk is what other sites and this one want of this
-//! site's publishers; that of `imports` is what this site's subscribers want, and nothing else: the demand that other sites are
+//! site's publishers; that of the subscribers' socket is what this site wants, and nothing else: the demand that other sites are
 //! told. What comes from other sites never gets to the trunk, so nothing is passed on to a third site.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,9 +16,6 @@ use oncue::proxy::ProxyOptions;
 use oncue::{Engine, Options, Proxy, Result, XPub, XSub};
 
 use crate::options::MeshOptions;
-
-/// How many bytes may wait between a thread of Zenoh and the I/O thread.
-const OUTBOX_BYTES_MAX: u64 = 16 << 20;
 
 /// Names of `inproc` endpoints, which are those of an engine.
 static NAMES: AtomicU64 = AtomicU64::new(0);
@@ -33,10 +30,7 @@ pub(crate) enum Source {
 
 /// The sockets of a site, but for the exports.
 pub(crate) struct Hall {
-    /// What the exports connect to.
-    pub(crate) trunk: Option<Trunk>,
-    /// What came from other sites.
-    pub(crate) imports: XPub,
+    pub(crate) trunk: Trunk,
     /// What serves the site's subscribers.
     pub(crate) subscribers: Option<XPub>,
     _hall: Option<(XSub, Proxy)>,
@@ -44,7 +38,10 @@ pub(crate) struct Hall {
 
 /// The values of this site.
 pub(crate) struct Trunk {
+    /// What the exports connect to.
     pub(crate) endpoint: String,
+    /// Whether there can be any values.
+    pub(crate) has_source: bool,
     socket: XPub,
     _sources: Option<Proxy>,
 }
@@ -64,43 +61,47 @@ impl Hall {
         subscribers: Option<XPub>,
     ) -> Result<Hall> {
         let kept = ProxyOptions::new().keep_last(options.keep_last);
-        let waiting = Options::new()
-            .queue_bytes_max(options.quotas.queue_bytes as u64)
-            .outbox_bytes_max(OUTBOX_BYTES_MAX)
-            .discard_messages(true)
-            .hidden_topics(&options.own_topics);
-        let trunk = source.map(|source| Trunk::open(engine, source, &waiting, kept.clone())).transpose()?;
-        let imports = XPub::new(engine, waiting.send_hwm(options.quotas.queue_messages))?;
-        let from = imports.bind(&name("imports"))?.to_string();
+        let trunk = Trunk::open(engine, options, source, kept.clone())?;
         let hall = match &subscribers {
             None => None,
             Some(subscribers) => {
+                // Also without a source: the proxy forgets the values of other sites that are not wanted any more.
                 let hall = XSub::new(engine, Options::new().recv_hwm(0))?;
                 let proxy = Proxy::with(&hall, subscribers, kept)?;
-                hall.connect(&from)?;
-                trunk.iter().try_for_each(|trunk| hall.connect(&trunk.endpoint).map(drop))?;
+                hall.connect(&trunk.endpoint)?;
                 Some((hall, proxy))
             }
         };
-        Ok(Hall { trunk, imports, subscribers, _hall: hall })
+        Ok(Hall { trunk, subscribers, _hall: hall })
     }
 }
 
 impl Trunk {
-    fn open(engine: &Engine, source: Source, waiting: &Options, kept: ProxyOptions) -> Result<Trunk> {
+    fn open(
+        engine: &Engine,
+        options: &MeshOptions,
+        source: Option<Source>,
+        kept: ProxyOptions,
+    ) -> Result<Trunk> {
+        let own = || {
+            let options = Options::new()
+                .queue_bytes_max(options.quotas.queue_bytes as u64)
+                .discard_messages(true)
+                .hidden_topics(&options.own_topics);
+            XPub::new(engine, options)
+        };
+        let has_source = source.is_some();
         let (socket, sources) = match source {
-            Source::Own(socket) => (socket, None),
-            Source::Publishers(sources) => {
-                let trunk = XPub::new(engine, waiting.clone())?;
+            Some(Source::Own(socket)) => (socket, None),
+            Some(Source::Publishers(sources)) => {
+                let trunk = own()?;
                 let proxy = Proxy::with(&sources, &trunk, kept)?;
                 (trunk, Some(proxy))
             }
+            None => (own()?, None),
         };
-        let endpoint = socket.bind(&name("trunk"))?.to_string();
-        Ok(Trunk { endpoint, socket, _sources: sources })
+        let name = format!("inproc://oncue-mesh-{}", NAMES.fetch_add(1, Ordering::Relaxed));
+        let endpoint = socket.bind(&name)?.to_string();
+        Ok(Trunk { endpoint, has_source, socket, _sources: sources })
     }
-}
-
-fn name(what: &str) -> String {
-    format!("inproc://oncue-mesh-{}-{what}", NAMES.fetch_add(1, Ordering::Relaxed))
 }

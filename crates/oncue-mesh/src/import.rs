@@ -32,8 +32,7 @@ pub(crate) struct Taken {
 
 /// What comes from all other sites.
 pub(crate) struct Imports {
-    socket: XPub,
-    subscribers: Option<XPub>,
+    subscribers: XPub,
     options: Arc<MeshOptions>,
     sites: Mutex<HashMap<String, Arc<Mutex<Import>>>>,
 }
@@ -51,8 +50,8 @@ struct Import {
 }
 
 impl Imports {
-    pub(crate) fn new(socket: XPub, subscribers: Option<XPub>, options: Arc<MeshOptions>) -> Imports {
-        Imports { socket, subscribers, options, sites: Mutex::default() }
+    pub(crate) fn new(subscribers: XPub, options: Arc<MeshOptions>) -> Imports {
+        Imports { subscribers, options, sites: Mutex::default() }
     }
 
     /// A batch has come. One of a site beyond the bound is dropped.
@@ -88,7 +87,7 @@ impl Imports {
         taken.lost = taken.lost.saturating_add(lost);
         taken.gaps += u64::from(lost > 0);
         taken.duplicates += verdict.skip;
-        self.socket.note_missed(lost);
+        self.subscribers.note_missed(lost);
         let mut skip = verdict.skip;
         for item in batch.items() {
             match item {
@@ -108,8 +107,11 @@ impl Imports {
         if self.options.keep_last {
             import.remember();
         }
-        // It fails only if the mesh ends.
-        let _ = self.socket.send_many(&mut import.batch);
+        let _ = match self.options.keep_last {
+            true => self.subscribers.send_many_last(&mut import.batch),
+            false => self.subscribers.send_many(&mut import.batch),
+        };
+        // It fails only if the socket is closed, or refuses what it has no room for.
         import.batch.clear();
     }
 
@@ -147,7 +149,7 @@ impl Imports {
         }
         let text = String::from_utf8_lossy(news.text).into_owned();
         // Its length was checked when it was decoded.
-        let _ = self.socket.set_state(news.topic, news.state, text);
+        let _ = self.subscribers.set_state(news.topic, news.state, text);
     }
 
     /// Nobody vouches any more for what came from a site: its active topics are stale, and its values are not given to later
@@ -156,15 +158,15 @@ impl Imports {
         let Some(import) = lock(&self.sites).get(site).cloned() else { return };
         let mut import = lock(&import);
         for topic in import.active.drain() {
-            let _ = self.socket.set_state(&topic, State::Stale, format!("site {site} is not reachable"));
+            let _ = self.subscribers.set_state(&topic, State::Stale, format!("site {site} is not reachable"));
         }
         for topic in import.topics.drain() {
-            self.subscribers.iter().for_each(|socket| _ = socket.forget_last(&topic));
+            self.subscribers.forget_last(&topic);
         }
     }
 
     /// Forgets sites.
-    pub(crate) fn retain(&self, mut keeps: impl FnMut(&str) -> bool) {
+    pub(crate) fn retain(&self, keeps: impl Fn(&str) -> bool) {
         lock(&self.sites).retain(|site, _| keeps(site));
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use oncue::{DemandEvent, DemandWatch, Engine};
+use oncue::{DemandEvent, DemandWatch, Engine, XPub};
 use oncue_core::backoff::Backoff;
 use oncue_core::mesh::{Log, Output, Phase, Sites, Why};
 
@@ -36,7 +36,8 @@ const REOPEN: Backoff = Backoff { min: Duration::from_millis(100), max: Duration
 /// What the keeper shares with its owner, and with the threads of Zenoh.
 pub(crate) struct Shared {
     pub(crate) options: Arc<MeshOptions>,
-    pub(crate) imports: Imports,
+    /// None: this site has no subscribers, and wants nothing.
+    pub(crate) imports: Option<Imports>,
     pub(crate) letters: Letters,
     pub(crate) bell: Arc<Bell>,
     pub(crate) begun: Instant,
@@ -106,7 +107,7 @@ impl Shared {
     fn arrived(&self, arrival: Arrival) {
         match arrival {
             Arrival::Data { site, payload } if site != self.options.site => {
-                self.imports.take(&site, &payload.bytes());
+                self.imports.iter().for_each(|imports| imports.take(&site, &payload.bytes()));
             }
             Arrival::Data { .. } => {}
             other => self.letters.put(other),
@@ -150,10 +151,11 @@ impl Keeper {
     /// Keeps the site in the mesh for as long as the session lasts.
     fn serve(&mut self, link: Link) -> End {
         self.epoch = link.epoch();
-        let watch = self.hall.imports.demand();
+        let watch = self.hall.subscribers.as_ref().map(XPub::demand);
         let mut wanted = Wanted::new(&self.shared.options);
         let mut log = Log::new(link.epoch(), random());
-        watch.snapshot().iter().for_each(|prefix| wanted.change(prefix, true, &mut log));
+        let now = watch.iter().flat_map(DemandWatch::snapshot);
+        now.for_each(|prefix| wanted.change(prefix, true, &mut log));
         while log.take_delta(usize::MAX).is_some() {}
         *lock(&self.shared.log) = Some(log);
         let Quotas { timeout, quotas } = Quotas::of(&self.shared.options);
@@ -179,7 +181,7 @@ impl Keeper {
         view.sites = None;
         for (site, neighbour) in &mut view.exports {
             neighbour.export = None;
-            self.shared.imports.gone(site);
+            self.shared.imports.iter().for_each(|imports| imports.gone(site));
         }
     }
 
@@ -211,7 +213,8 @@ impl Quotas {
 struct Session<'a> {
     keeper: &'a mut Keeper,
     link: &'a Link,
-    watch: DemandWatch,
+    /// What this site wants, if it has subscribers.
+    watch: Option<DemandWatch>,
     wanted: Wanted,
     due: Due,
 }
@@ -268,15 +271,18 @@ impl Session<'_> {
             return Ok(());
         }
         // Held while it waits: it is woken only for an operation that it holds.
-        let watch = &self.watch;
-        let mut next = watch.next();
-        if let Poll::Ready(event) = Pin::new(&mut next).poll(context) {
-            drop(next);
-            return self.take_change(event);
+        let watch = self.watch.take();
+        let mut next = watch.as_ref().map(DemandWatch::next);
+        let polled = next.as_mut().map_or(Poll::Pending, |next| Pin::new(next).poll(context));
+        if polled.is_pending() {
+            self.keeper.shared.bell.wait(Some(self.deadline()));
         }
-        let deadline = self.deadline();
-        self.keeper.shared.bell.wait(Some(deadline));
-        Ok(())
+        drop(next);
+        self.watch = watch;
+        match polled {
+            Poll::Ready(event) => self.take_change(event),
+            Poll::Pending => Ok(()),
+        }
     }
 
     fn deadline(&self) -> Instant {
@@ -290,10 +296,9 @@ impl Session<'_> {
     /// Changes of this site's demand. Returns whether more of them wait.
     fn take_changes(&mut self) -> Result<bool, End> {
         for _ in 0..CHANGES_PER_DELTA {
-            match self.watch.try_next() {
-                Ok(Some(event)) => self.take_change(Ok(event))?,
-                Ok(None) => return Ok(false),
-                Err(closed) => return self.take_change(Err(closed)).map(|()| false),
+            match self.watch.as_ref().map_or(Ok(None), DemandWatch::try_next).transpose() {
+                Some(event) => self.take_change(event)?,
+                None => return Ok(false),
             }
         }
         Ok(true)
@@ -425,7 +430,7 @@ impl Session<'_> {
             Output::Down { site, why, .. } => {
                 view.exports.entry(site.clone()).or_default().export = None;
                 if why != Why::Replaced {
-                    self.keeper.shared.imports.gone(&site);
+                    self.keeper.shared.imports.iter().for_each(|imports| imports.gone(&site));
                 }
                 let site = site.to_string();
                 match why {
@@ -452,11 +457,14 @@ impl Session<'_> {
         let Some(sites) = sites else { return };
         let is_known = |site: &str| sites.info(site).is_some();
         exports.retain(|site, neighbour| neighbour.export.is_some() || is_known(site));
-        self.keeper.shared.imports.retain(is_known);
+        self.keeper.shared.imports.iter().for_each(|imports| imports.retain(is_known));
     }
 
     fn export_to(&mut self, site: &str, sent: Arc<Sent>) -> Result<Option<Export>, End> {
-        let Some(trunk) = &self.keeper.hall.trunk else { return Ok(None) };
+        let trunk = &self.keeper.hall.trunk;
+        if !trunk.has_source {
+            return Ok(None);
+        }
         self.keeper.streams += 1;
         let options = &self.keeper.shared.options;
         let to = Destination {

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use oncue::{Engine, XPub, XSub};
+use oncue::{Batch, Engine, XPub, XSub};
 use oncue_core::mesh::{Phase, SiteInfo};
 
 use crate::bell::{Bell, lock};
@@ -112,10 +112,14 @@ impl Builder {
         let Builder { engine, options, source, subscribers, tell } = self;
         options.check()?;
         let options = Arc::new(options);
+        if subscribers.as_ref().is_some_and(|socket| socket.send_many_last(&mut Batch::new()).is_err()) {
+            let text = "the socket of the subscribers is closed, or refuses what it has no room for: use another `on_full` than Refuse";
+            return Err(MeshError::config(text));
+        }
         let of_engine = |why: oncue::Error| MeshError::session(format!("the sockets of the mesh: {why}"));
         let hall = Hall::open(&engine, &options, source, subscribers).map_err(of_engine)?;
         let bell = Arc::<Bell>::default();
-        let imports = Imports::new(hall.imports.clone(), hall.subscribers.clone(), options.clone());
+        let imports = hall.subscribers.clone().map(|socket| Imports::new(socket, options.clone()));
         let shared = Arc::new(Shared {
             options,
             imports,
@@ -226,7 +230,7 @@ impl MeshViewer {
     }
 
     fn site(&self, view: &View, info: &SiteInfo<'_>, now: Duration) -> SiteStatus {
-        let taken = self.0.imports.taken(info.name);
+        let taken = self.0.imports.as_ref().map(|imports| imports.taken(info.name)).unwrap_or_default();
         let neighbour = view.exports.get(info.name);
         let sent = neighbour.map(|neighbour| &neighbour.sent);
         let export = neighbour.and_then(|neighbour| neighbour.export.as_ref());

@@ -72,7 +72,10 @@ impl<F> Socket<Subscriber, F> {
     ///
     /// # Errors
     /// As [`subscribe`](Self::subscribe), of the first prefix that cannot be subscribed to; all others are in force.
-    pub fn change_subscriptions<'a>(&self, changes: impl IntoIterator<Item = (&'a [u8], bool)>) -> Result<()> {
+    pub fn change_subscriptions<'a>(
+        &self,
+        changes: impl IntoIterator<Item = (&'a [u8], bool)>,
+    ) -> Result<()> {
         self.0.hub.check_open()?;
         let mut refusal = None;
         self.0.change_subscriptions(changes, |_, why| _ = refusal.get_or_insert(why));

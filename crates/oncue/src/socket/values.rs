@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::handle::Socket;
 use super::kind::Publisher;
-use crate::error::Result;
+use crate::batch::Batch;
+use crate::error::{Error, Result};
 use crate::msg::{Frames, Msg};
 use crate::options::OnFull;
 
@@ -33,6 +34,43 @@ impl<F> Socket<Publisher, F> {
     /// As [`send`](Self::send).
     pub fn send_last_for(&self, message: impl Frames, age: Duration) -> Result<()> {
         self.0.hub.send_last(None, &message, Some(age), None)
+    }
+
+    /// Sends the messages of a batch as [`send_many`](Self::send_many), keeps the newest of each topic that is wanted now as its last
+    /// value, and leaves the batch empty: for a program that passes on what it has received. What is not wanted is not kept,
+    /// since nobody would bring a newer value. Under a [`Proxy`](crate::Proxy) that serves the same socket, values are forgotten
+    /// when they are not wanted any more.
+    ///
+    /// ```
+    /// # use oncue::{Batch, Engine, Options, Pub, Sub};
+    /// # let engine = Engine::start()?;
+    /// let publisher = Pub::new(&engine, Options::new())?;
+    /// let endpoint = publisher.bind("inproc://values")?.to_string();
+    /// let [first, late] = [(); 2].map(|()| Sub::new(&engine, Options::new()).unwrap());
+    /// first.connect(&endpoint)?;
+    /// first.subscribe("a")?.at_least(1).wait()?;
+    /// let mut batch = Batch::new();
+    /// batch.push(("a", "1"))?;
+    /// batch.push(("a", "2"))?;
+    /// batch.push(("b", "3"))?;
+    /// publisher.send_many_last(&mut batch)?;
+    /// assert!(publisher.last("b").is_none());
+    /// late.subscribe("a")?;
+    /// late.connect(&endpoint)?;
+    /// assert_eq!(late.recv().wait()?.frame(1), Some(&b"2"[..]));
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Misuse`](crate::ErrorKind::Misuse) with [`OnFull::Refuse`]: here, what the socket has no room for is dropped and counted;
+    /// [`Closed`](crate::ErrorKind::Closed).
+    pub fn send_many_last(&self, batch: &mut Batch) -> Result<()> {
+        if self.policy() == OnFull::Refuse {
+            return Err(Error::misuse(
+                "send_many_last drops what there is no room for; use a socket of another policy",
+            ));
+        }
+        self.0.hub.send_many_last(batch)
     }
 
     /// Keeps a message as the last value of its topic for later subscribers, without sending it. It waits for nothing:

@@ -14,7 +14,7 @@ use super::{Hub, Note};
 use crate::batch::Batch;
 use crate::engine::wire::load::Load;
 use crate::engine::wire::slices::Direct;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::msg::{COPIED_BYTES_MAX, Frames, MESSAGE_BYTES_MAX, Msg};
 use crate::options::OnFull;
 use crate::permission::{PeerKey, Reason};
@@ -125,6 +125,22 @@ impl Hub {
         match &load.single {
             Some(message) => self.push_alone(message, NoRoom::Refuse, None, alone),
             None => self.pushed(self.outbox.push_chunks(&load.chunks, |_| {}), NoRoom::Refuse),
+        }
+    }
+
+    /// As [`send_many`](Self::send_many), and keeps the newest message of each topic that is wanted for later subscribers. What there
+    /// is no room for is dropped, and counted.
+    pub(crate) fn send_many_last(self: &Arc<Self>, batch: &mut Batch) -> Result<()> {
+        if batch.is_empty() {
+            return self.check_open();
+        }
+        let load = Load::from(std::mem::take(batch));
+        match self.forward_and_keep(&load, |topic| self.demand.read().wanted(topic)) {
+            Err(full) if full.kind() == ErrorKind::Full => {
+                self.counters.outbox_full.fetch_add(load.messages, Ordering::Relaxed);
+                Ok(())
+            }
+            sent => sent,
         }
     }
 

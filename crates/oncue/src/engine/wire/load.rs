@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::chunk::Chunk;
-use crate::batch::Received;
+use crate::batch::{Batch, Received};
 use crate::msg::Msg;
 
 /// Messages that one socket has received and another one is to send.
@@ -41,6 +41,18 @@ impl From<Received> for Load {
             chunks.push(Arc::new(Chunk::received(buffer, start, ends)));
         }
         Load { chunks, single: None, messages, bytes }
+    }
+}
+
+impl From<Batch> for Load {
+    fn from(batch: Batch) -> Load {
+        let Batch { bytes, ends } = batch;
+        let (messages, len) = (ends.len() as u64, bytes.len() as u64);
+        if messages == 1 {
+            return Load { chunks: Vec::new(), single: Some(Msg::from_wire(bytes)), messages, bytes: len };
+        }
+        let chunks = vec![Arc::new(Chunk::received(bytes.into(), 0, ends))];
+        Load { chunks, single: None, messages, bytes: len }
     }
 }
 
