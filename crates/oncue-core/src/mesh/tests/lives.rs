@@ -36,7 +36,7 @@ fn a_site_comes_up_by_its_token_its_heartbeat_or_a_delta() {
 
 #[test]
 fn a_greater_epoch_ends_the_lower_one_which_is_ignored_from_then_on() {
-    let (old, _) = told(7, &[("a", true)]);
+    let (mut old, _) = told(7, &[("a", true)]);
     let (new, _) = told(8, &[("b", true)]);
     let mut sites = following(&old, default());
     sites.heartbeat("paris", &new.heartbeat(), ms(10)).unwrap();
@@ -51,10 +51,18 @@ fn a_greater_epoch_ends_the_lower_one_which_is_ignored_from_then_on() {
     assert_eq!(outputs(&mut sites), [ask(8)]);
     sites.snapshot("paris", 8, Some(&new.snapshot()), ms(401)).unwrap();
     assert_eq!(outputs(&mut sites), [changes(8, &[("b", true)])]);
+    let late = tell(&mut old, "late", true);
     sites.heartbeat("paris", &old.heartbeat(), ms(402)).unwrap();
+    sites.delta("paris", &late, ms(402)).unwrap();
     sites.token("paris", 7, true, ms(402)).unwrap();
     sites.token("paris", 7, false, ms(402)).unwrap();
     assert_eq!((outputs(&mut sites), force(&sites)), (vec![], vec!["b"]));
+    let info = sites.info("paris").unwrap();
+    assert_eq!((info.phase, info.log_gaps, info.heard), (Phase::Live, 0, Some(ms(401))));
+    sites.token("paris", 8, false, ms(403)).unwrap();
+    sites.heartbeat("paris", &old.heartbeat(), ms(404)).unwrap();
+    sites.delta("paris", &late, ms(404)).unwrap();
+    assert_eq!(outputs(&mut sites), [down(8, Why::Left)]);
 }
 
 #[test]
