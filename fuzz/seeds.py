@@ -46,7 +46,23 @@ def raw(data):
     return b"".join(WIDE + b"\0" + bytes([len(piece)]) + piece for piece in pieces)
 
 
+
+def numbers(*values):
+    return b"".join(value.to_bytes(8, "big") for value in values)
+
+
+# A step of `mesh`: what is done, of which site, and with which payload after version and kind.
+def site(kind, body, epoch=b"", name=0):
+    return bytes([kind, name]) + epoch + bytes([1, len(body)]) + body
+
+
 SEEDS = {
+    "mesh": {
+        "genuine": b"\x08\0\5\1\x09\0\1" + b"\5\0\1\1\5\0\2\1\6\0\1" + b"\5\0\1\0\6\0\0\7\0" + b"\x0a\0\x03\x09\0\1",
+        "forged": site(1, numbers(7, 3, 0, 0)) + site(2, numbers(7, 4) + b"\3a\5bc\2a") + site(3, numbers(7, 3, 0, 0), b"\7"),
+        "gone": b"\0\0\7\1\0\0\7\0\0\1\x08\1\0\1\x09\1\0\2\6\1\4\0\7\x0a\0\xff\x0a\0\xff",
+        "batch": site(11, numbers(1, 1, 0) + b"\0\0\0\0\2" + numbers(6) + b"\0\1a\0\1b" + b"\1\2\1\0\1tx"),
+    },
     "web": {
         "head": b"\0\0" + raw(HEAD + b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: ZWS2.0\r\n\r\n"),
         "plain": b"\0\0" + raw(b"GET /x?token=y HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n\r\n"),
