@@ -18,15 +18,10 @@ pub(super) const RETRY_MAX: Duration = Duration::from_secs(1);
 /// How long opening a session waits for the links that it dials.
 const OPEN_WAIT: Duration = Duration::from_millis(100);
 
-/// How long a message waits for room in the queue of a full link until it is dropped. Once one was dropped, others are dropped without
-/// waiting until there is room. What a site sends comes from a thread for each destination, which may wait; what a
-/// router forwards holds up all others that use the same link to it.
-const DROP_WAIT: Duration = Duration::from_millis(100);
+/// How long a router waits for room in the queue of a full link until it drops a message. Once one was dropped, others are dropped without
+/// waiting until there is room. While it waits it reads nothing from the link that the message came by, which holds up
+/// messages to other sites. Those that do not forward wait for `timeout`: there only the thread of one destination waits.
 const DROP_WAIT_FORWARDING: Duration = Duration::from_millis(20);
-
-/// The same for messages that are larger than a batch of Zenoh (64 KiB), all fragments together.
-const DROP_WAIT_LARGE: Duration = Duration::from_secs(1);
-const DROP_WAIT_LARGE_FORWARDING: Duration = Duration::from_millis(100);
 
 /// How many batches of 64 KiB wait on a link, for demand and for data each: Zenoh's most. They are allocated when they are first needed.
 const QUEUE_BATCHES: usize = 16;
@@ -97,7 +92,7 @@ fn configuration(options: &MeshOptions, part: Part) -> Result<Config, MeshError>
     set("transport/unicast/accept_timeout", millis(open_timeout(options)))?;
     set("transport/link/tx/lease", millis(options.timeout))?;
     set("transport/link/tx/keep_alive", "4".into())?;
-    for (key, value) in queues(part.mode == "router") {
+    for (key, value) in queues(part.mode == "router", options.timeout) {
         set(&format!("transport/link/tx/queue/{key}"), value)?;
     }
     let largest = options.quotas.message_bytes.max(options.quotas.prefix_bytes).saturating_add(FRAMING_BYTES);
@@ -124,15 +119,13 @@ fn retry() -> String {
     )
 }
 
-fn queues(forwards: bool) -> [(&'static str, String); 4] {
-    let (wait, wait_large) = if forwards {
-        (DROP_WAIT_FORWARDING, DROP_WAIT_LARGE_FORWARDING)
-    } else {
-        (DROP_WAIT, DROP_WAIT_LARGE)
-    };
+/// A message of more than one batch waits for `timeout`, also at a router: until then a link is not known to be dead, and a shorter time
+/// would keep large messages and snapshots from slow sites for good.
+fn queues(forwards: bool, timeout: Duration) -> [(&'static str, String); 4] {
+    let wait = if forwards { DROP_WAIT_FORWARDING.min(timeout) } else { timeout };
     [
         ("congestion_control/drop/wait_before_drop", wait.as_micros().to_string()),
-        ("congestion_control/drop/max_wait_before_drop_fragments", wait_large.as_micros().to_string()),
+        ("congestion_control/drop/max_wait_before_drop_fragments", timeout.as_micros().to_string()),
         ("size/interactive_high", QUEUE_BATCHES.to_string()),
         ("size/data", QUEUE_BATCHES.to_string()),
     ]

@@ -199,8 +199,9 @@ pub(crate) struct DataPublisher {
 }
 
 impl DataPublisher {
-    /// Sends a batch; it may wait for 100 ms, or 1 s if it has more than 64 KiB, while the link is full. That it was dropped is not
-    /// known here: the receiver sees it from the numbers in the batches.
+    /// Sends a batch. While the link is full it waits until there is room, but for `timeout` at most; on a router for 20 ms at most if
+    /// the batch has less than 64 KiB. Then the batch is dropped, which is not known here: the receiver sees it from the numbers in the
+    /// batches.
     pub(crate) fn put(&self, bytes: Vec<u8>) -> Result<(), MeshError> {
         self.health.try_zenoh(|| self.publisher.put(bytes).wait())
     }

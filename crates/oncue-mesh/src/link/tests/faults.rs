@@ -116,8 +116,8 @@ fn a_stopped_site_holds_up_neither_a_healthy_one_nor_the_close() {
     let to_b = a.link.data_to("b").unwrap();
     let to_c = a.link.data_to("c").unwrap();
     const BATCHES: usize = 2000;
-    /// What fits into the queue of a link: a link that is full loses batches by design.
-    const UNDERWAY: usize = 16;
+    /// Half of what fits into the queue of a link: one that is full loses batches by design.
+    const UNDERWAY: usize = 8;
     let batch = vec![0; 32 << 10];
     let longest = thread::scope(|scope| {
         let stuffing = scope.spawn(|| stuff(|| to_b.put(batch.clone()).unwrap()));

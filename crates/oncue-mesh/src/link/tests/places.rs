@@ -8,7 +8,8 @@ use crate::topology::Topology;
 fn the_router_that_would_close_a_triangle_does_not_start() {
     let [a, b, c] = [endpoint(), endpoint(), endpoint()];
     let _a = Site::open(&router("a", &a, Some(&c)));
-    let _b = Site::open(&router("b", &b, Some(&a)));
+    let second = Site::open(&router("b", &b, Some(&a)));
+    second.wait_token("a", true);
     let error = Site::try_open(&router("c", &c, Some(&b)), 0).err().unwrap();
     assert_eq!(error.kind(), MeshErrorKind::Conflict);
     let text = error.to_string();

@@ -225,3 +225,17 @@ fn sites_of_another_mesh_on_the_same_router_are_neither_seen_nor_heard() {
     assert_eq!(first, "b");
     assert!(a.arrivals.try_iter().next().is_none());
 }
+
+#[test]
+fn a_message_of_many_fragments_crosses_a_router_whole() {
+    const SIZE: usize = 16 << 20;
+    let middle = endpoint();
+    let _r = Site::open(&router("r", &middle, None));
+    let a = Site::open(&edge("a", &[&middle]));
+    let b = Site::open(&edge("b", &[&middle]));
+    b.wait_token("a", true);
+    a.wait_token("b", true);
+    let sent: Vec<u8> = (0..SIZE).map(|index| (index % 251) as u8).collect();
+    a.link.data_to("b").unwrap().put(sent.clone()).unwrap();
+    assert!(b.wait_data("a") == sent);
+}
