@@ -20,7 +20,7 @@ const OPEN_WAIT: Duration = Duration::from_millis(100);
 
 /// How long a router waits for room in the queue of a full link until it drops a message. Once one was dropped, others are dropped without
 /// waiting until there is room. While it waits it reads nothing from the link that the message came by, which holds up
-/// messages to other sites. Those that do not forward wait for `timeout`: there only the thread of one destination waits.
+/// messages to other sites.
 const DROP_WAIT_FORWARDING: Duration = Duration::from_millis(20);
 
 /// How many batches of 64 KiB wait on a link, for demand and for data each: Zenoh's most. They are allocated when they are first needed.
@@ -92,7 +92,7 @@ fn configuration(options: &MeshOptions, part: Part) -> Result<Config, MeshError>
     set("transport/unicast/accept_timeout", millis(open_timeout(options)))?;
     set("transport/link/tx/lease", millis(options.timeout))?;
     set("transport/link/tx/keep_alive", "4".into())?;
-    for (key, value) in queues(part.mode == "router", options.timeout) {
+    for (key, value) in queues(part.mode, options.timeout) {
         set(&format!("transport/link/tx/queue/{key}"), value)?;
     }
     let largest = options.quotas.message_bytes.max(options.quotas.prefix_bytes).saturating_add(FRAMING_BYTES);
@@ -119,13 +119,23 @@ fn retry() -> String {
     )
 }
 
-/// A message of more than one batch waits for `timeout`, also at a router: until then a link is not known to be dead, and a shorter time
-/// would keep large messages and snapshots from slow sites for good.
-fn queues(forwards: bool, timeout: Duration) -> [(&'static str, String); 4] {
-    let wait = if forwards { DROP_WAIT_FORWARDING.min(timeout) } else { timeout };
+/// How long a message waits for room on a full link until it is dropped, and how much longer one that has more than one batch.
+/// An edge has one link, so it waits for as long as that can be dead. A peer tells all sites of its demand one after another, so it
+/// waits so long for a stopped one that the others do not yet take it to be silent. A router also holds up what it forwards; but
+/// it gives large messages time, or slow sites would never get a large snapshot.
+fn waits(mode: &str, timeout: Duration) -> (Duration, Duration) {
+    match mode {
+        "client" => (timeout, timeout),
+        "peer" => (timeout / 8, timeout / 2),
+        _ => (DROP_WAIT_FORWARDING.min(timeout / 8), timeout / 2),
+    }
+}
+
+fn queues(mode: &str, timeout: Duration) -> [(&'static str, String); 4] {
+    let (wait, more) = waits(mode, timeout);
     [
         ("congestion_control/drop/wait_before_drop", wait.as_micros().to_string()),
-        ("congestion_control/drop/max_wait_before_drop_fragments", timeout.as_micros().to_string()),
+        ("congestion_control/drop/max_wait_before_drop_fragments", more.as_micros().to_string()),
         ("size/interactive_high", QUEUE_BATCHES.to_string()),
         ("size/data", QUEUE_BATCHES.to_string()),
     ]

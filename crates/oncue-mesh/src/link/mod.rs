@@ -93,8 +93,8 @@ impl Link {
         ask::answer_with(&session, keys.snapshot(keys.site()), hooks.snapshot)?;
         neighbours::watch(&session, options, &keys, Arc::clone(&hooks.arrived))?;
         // Both with one priority, so that no heartbeat overtakes the changes that it counts.
-        let heartbeats = session::publisher(&session, keys.heartbeat(), Priority::InteractiveHigh)?;
-        let deltas = session::publisher(&session, keys.log(), Priority::InteractiveHigh)?;
+        let heartbeats = session::publisher(&session, keys.heartbeat(), Priority::InteractiveHigh, false)?;
+        let deltas = session::publisher(&session, keys.log(), Priority::InteractiveHigh, false)?;
         let (timeout, health) = (options.timeout, Arc::new(Health::default()));
         let arrived = hooks.arrived;
         Ok(Link {
@@ -166,7 +166,7 @@ impl Link {
 
     /// What sends data to a site. It outlives neither the link nor its session: then each `put` fails.
     pub(crate) fn data_to(&self, site: &str) -> Result<DataPublisher, MeshError> {
-        let declare = || session::publisher(&self.session, self.keys.data_to(site), Priority::Data);
+        let declare = || session::publisher(&self.session, self.keys.data_to(site), Priority::Data, true);
         Ok(DataPublisher { publisher: self.health.try_zenoh(declare)?, health: Arc::clone(&self.health) })
     }
 
@@ -199,9 +199,9 @@ pub(crate) struct DataPublisher {
 }
 
 impl DataPublisher {
-    /// Sends a batch. While the link is full it waits until there is room, but for `timeout` at most; on a router for 20 ms at most if
-    /// the batch has less than 64 KiB. Then the batch is dropped, which is not known here: the receiver sees it from the numbers in the
-    /// batches.
+    /// Sends a batch. While the link is full it waits for room: at an edge for `timeout`, at a peer for an eighth of it, at a router for
+    /// 20 ms, and longer if the batch has more than 64 KiB. Then the batch is dropped, which is not known here: the receiver sees it from
+    /// the numbers in the batches.
     pub(crate) fn put(&self, bytes: Vec<u8>) -> Result<(), MeshError> {
         self.health.try_zenoh(|| self.publisher.put(bytes).wait())
     }

@@ -109,17 +109,19 @@ pub(super) fn choose_epoch(session: &Session, keys: &Keys, at_least: u64) -> u64
 }
 
 /// A publisher that is declared, so that others get only what they subscribe to, and that never waits for a stopped site for long.
-/// Batches are made before it, so each message is sent at once.
+/// If it is `express`, each message is sent at once, in a batch of its own: right for what was put together before. What is not,
+/// Zenoh puts together while a link is full, so a stopped site's queue has room for 1 MiB of it.
 pub(super) fn publisher(
     session: &Session,
     key: String,
     priority: Priority,
+    express: bool,
 ) -> zenoh::Result<Publisher<'static>> {
     session
         .declare_publisher(key)
         .congestion_control(CongestionControl::Drop)
         .priority(priority)
-        .express(true)
+        .express(express)
         .allowed_destination(Locality::Remote)
         .wait()
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Arrival, Site, bytes, edge, endpoint, options, peers, router};
 use crate::error::MeshErrorKind;
+use crate::options::MeshOptions;
 use crate::topology::Topology;
 
 /// Two sites that see each other exchange everything that a link carries, once each.
@@ -230,9 +231,11 @@ fn sites_of_another_mesh_on_the_same_router_are_neither_seen_nor_heard() {
 fn a_message_of_many_fragments_crosses_a_router_whole() {
     const SIZE: usize = 16 << 20;
     let middle = endpoint();
-    let _r = Site::open(&router("r", &middle, None));
-    let a = Site::open(&edge("a", &[&middle]));
-    let b = Site::open(&edge("b", &[&middle]));
+    let patient =
+        |options: MeshOptions| Site::open(&MeshOptions { timeout: Duration::from_secs(4), ..options });
+    let _r = patient(router("r", &middle, None));
+    let a = patient(edge("a", &[&middle]));
+    let b = patient(edge("b", &[&middle]));
     b.wait_token("a", true);
     a.wait_token("b", true);
     let sent: Vec<u8> = (0..SIZE).map(|index| (index % 251) as u8).collect();
