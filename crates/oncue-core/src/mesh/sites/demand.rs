@@ -22,6 +22,16 @@ pub(super) struct Demand {
     hash: SetHash,
 }
 
+/// What became of a prefix that is wanted.
+enum Taken {
+    /// It is in force from now on.
+    New,
+    /// It was in force. Only said if there is room.
+    Known,
+    /// There is no room.
+    Refused,
+}
+
 /// A change that contradicts what the site has said before.
 pub(super) struct Contradiction;
 
@@ -74,16 +84,18 @@ impl Demand {
         edges: &mut Vec<(Prefix, bool)>,
     ) -> Result<(), Contradiction> {
         let Change { prefix, wanted } = change;
-        match self.force.find(prefix) {
-            Some(_) if wanted => return Err(Contradiction),
-            Some(id) => {
-                self.force.remove_id(id);
-                self.bytes -= prefix.len();
-                edges.push((prefix.into(), false));
+        if wanted {
+            match self.take(prefix, quotas) {
+                Taken::New => edges.push((prefix.into(), true)),
+                Taken::Refused if self.force.find(prefix).is_none() => {}
+                Taken::Known | Taken::Refused => return Err(Contradiction),
             }
-            None if !wanted && self.refused() == 0 => return Err(Contradiction),
-            None if wanted && self.take(prefix, quotas) => edges.push((prefix.into(), true)),
-            None => {}
+        } else if let Some(id) = self.force.find(prefix) {
+            self.force.remove_id(id);
+            self.bytes -= prefix.len();
+            edges.push((prefix.into(), false));
+        } else if self.refused() == 0 {
+            return Err(Contradiction);
         }
         self.claim(prefix, wanted, quotas);
         Ok(())
@@ -110,7 +122,7 @@ impl Demand {
             edges.extend(ended.map(|prefix| (prefix.into(), false)));
         }
         for prefix in snapshot.prefixes().filter(|prefix| !keeps(prefix)) {
-            if new.take(prefix, quotas) {
+            if matches!(new.take(prefix, quotas), Taken::New) {
                 edges.push((prefix.into(), true));
             }
         }
@@ -127,13 +139,21 @@ impl Demand {
         self.hash.change(prefix, wanted);
     }
 
-    /// Puts a prefix in force if there is room. Returns whether it did.
-    fn take(&mut self, prefix: &[u8], quotas: &Quotas) -> bool {
+    /// Puts a prefix in force if there is room.
+    fn take(&mut self, prefix: &[u8], quotas: &Quotas) -> Taken {
         let fits = prefix.len() <= quotas.prefix_len
             && self.force.len() < quotas.prefixes
             && prefix.len() <= quotas.prefix_bytes.saturating_sub(self.bytes);
-        let new = fits && self.force.get_or_insert_with(prefix, || ()).is_ok_and(|(_, new)| new);
-        self.bytes += if new { prefix.len() } else { 0 };
-        new
+        if !fits {
+            return Taken::Refused;
+        }
+        match self.force.get_or_insert_with(prefix, || ()) {
+            Ok((_, true)) => {
+                self.bytes += prefix.len();
+                Taken::New
+            }
+            Ok((_, false)) => Taken::Known,
+            Err(_) => Taken::Refused,
+        }
     }
 }
