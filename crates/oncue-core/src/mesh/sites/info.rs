@@ -40,6 +40,6 @@ pub struct SiteInfo<'a> {
     pub log_gaps: u64,
     /// The bytes of deltas that wait for a snapshot, as they are counted for [`Quotas::pending_bytes`](super::Quotas::pending_bytes).
     pub pending_bytes: usize,
-    /// The memory of its prefixes in force, in bytes.
+    /// The memory of all that is known of it, in bytes.
     pub allocated_bytes: usize,
 }

@@ -300,7 +300,7 @@ impl Site {
             snapshots: self.snapshots,
             log_gaps: self.gaps,
             pending_bytes: self.pending.bytes(),
-            allocated_bytes: self.demand.allocated_bytes(),
+            allocated_bytes: size_of::<Site>() + self.demand.allocated_bytes() + self.pending.bytes(),
         }
     }
 

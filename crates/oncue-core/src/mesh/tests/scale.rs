@@ -71,7 +71,6 @@ fn ten_a_hundred_and_a_thousand_sites() {
         "sites | heartbeats/s in | B/s in | join: messages in | bytes in | all known | CPU | one more: known | memory"
     );
     for count in [10, 100, 1000] {
-        let memory = memory_of(count);
         let quotas = Quotas { sites: count, ..Quotas::default() };
         let mut network = Network::new(Rng::new(1), count, OBSERVERS, &quotas);
         let began = network.now;
@@ -97,7 +96,7 @@ fn ten_a_hundred_and_a_thousand_sites() {
         print!("{count:5} | {:15} | {:6} | ", each(beats.0) / 10, each(beats.1) / 10);
         print!("{:17} | {:8} | {:6} ms | ", each(messages), each(bytes), joined / 1000);
         print!("{:?} | {} ms | ", cpu / OBSERVERS as u32, one_more / 1000);
-        println!("{} KiB", memory >> 10);
+        println!("{} KiB", memory_of(&network) >> 10);
     }
 }
 
@@ -122,23 +121,10 @@ fn in_all(tally: &Tally) -> (u64, u64) {
     (parts.iter().map(|part| part.0).sum::<u64>() + tally.tokens, parts.iter().map(|part| part.1).sum())
 }
 
-/// The memory of what one site knows of all others: the growth of the process.
-fn memory_of(count: usize) -> usize {
-    let logs: Vec<Log> = (0..count).map(|n| told(n, PREFIXES_EACH)).collect();
-    let before = resident_bytes();
-    let mut all: Vec<Sites> = (0..10_000 / count).map(|_| new_sites(count)).collect();
-    for sites in &mut all {
-        logs.iter().enumerate().for_each(|(n, log)| known(sites, n, log));
-    }
-    let grown = resident_bytes().saturating_sub(before);
-    grown / all.len()
-}
-
-fn told(n: usize, prefixes: usize) -> Log {
-    let mut log = Log::new(1, 0);
-    (0..prefixes).for_each(|at| _ = log.change(format!("site {n}/topic {at}").as_bytes(), true).unwrap());
-    deltas_of(&mut log);
-    log
+/// The memory of what one site knows of all others.
+fn memory_of(network: &Network) -> usize {
+    let observer = network.sites[0].observer.as_ref().expect("the first one looks");
+    observer.sites.infos().map(|info| info.allocated_bytes).sum()
 }
 
 fn deltas_of(log: &mut Log) -> Vec<Vec<u8>> {
@@ -176,10 +162,4 @@ fn processor_time() -> Duration {
 
 fn shown(what: &str, time: Duration) {
     println!("  {what}: {:.1} ms", time.as_secs_f64() * 1000.0);
-}
-
-fn resident_bytes() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: usize = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
-    pages * 4096
 }
