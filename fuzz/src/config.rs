@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::config::Config;
+use crate::config::Config;
 
 /// A key that no config has.
 const UNKNOWN: &str = "zzz-unknown = 1\n";

@@ -147,6 +147,7 @@ pub(super) const FOLDERS: &[Folder] = &[
             floor("text", &["args", "fail", "json", "lines", "nearest", "output", "pace", "record", "table"]),
             floor("process", &["progress", "signals", "stdio", "wait"]),
             floor("sockets", &["connections", "page", "publisher", "security", "ticks", "viewer"]),
+            floor("config", &["config"]),
             floor("commands", &["commands"]),
             floor("main", &[OWN]),
         ],
@@ -155,7 +156,6 @@ pub(super) const FOLDERS: &[Folder] = &[
         package: "oncue-cli",
         module: &["commands", "serve"],
         floors: &[
-            floor("config", &["config"]),
             floor("program", &["program"]),
             floor("produce", &["produce"]),
             floor(

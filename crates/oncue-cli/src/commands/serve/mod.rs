@@ -1,7 +1,6 @@
 //! `oncue serve`: produces values with the programs and files of a config; without a config it counts.
 
 mod asked;
-mod config;
 mod count;
 mod metrics;
 mod missing;
@@ -30,7 +29,7 @@ pub(crate) fn command() -> Command {
     Command::new("serve")
         .about("Produce what is wanted with programs and files, as a config says")
         .after_help(HELP)
-        .after_long_help(format!("{HELP}\n\n{}", config::help()))
+        .after_long_help(format!("{HELP}\n\n{}", crate::config::help()))
         .override_usage("oncue serve CONFIG [--check]\n       oncue serve --bind ENDPOINT --every DUR")
         .arg(
             arg!(config: [CONFIG] "The routes: a TOML file")
@@ -94,7 +93,7 @@ Example:
 
 #[cfg(test)]
 mod tests {
-    use super::config::Config;
+    use crate::config::Config;
 
     #[test]
     fn the_config_of_the_help_is_one() {

@@ -12,8 +12,6 @@ use oncue::{Endpoint, Engine, EngineOptions, Host, OnDemand, XPub};
 use oncue_observe::Observe;
 
 use super::asked::{Ask, Asked};
-use super::config::rule::Rule;
-use super::config::{Catalogue, Config, PASSED, Program, Route, Source};
 use super::metrics::snapshot::Phase;
 use super::missing::missing;
 use super::notify::Supervisor;
@@ -28,6 +26,8 @@ use super::routes::{self, Keepers};
 use super::rules::Rules;
 use super::unserved::Unserved;
 use super::web::{self, Pages};
+use crate::config::rule::Rule;
+use crate::config::{Catalogue, Config, PASSED, Program, Route, Source};
 use crate::connections;
 use crate::fail::Fail;
 use crate::output::counted;

@@ -11,11 +11,11 @@ use oncue::demand::Meter;
 use oncue::{Page, PageRequest, Web, XPub};
 use oncue_observe::Observe;
 
-use super::config::Config;
 use super::metrics::pages::answer;
 use super::metrics::snapshot::{Phase, Server, Source};
 use super::produce::Tools;
 use super::program::journal::remark;
+use crate::config::Config;
 use crate::fail::Fail;
 use crate::page;
 use crate::wait::spawn;

@@ -13,7 +13,7 @@ use super::confine::{self, why_not};
 use super::guardian::{Entry, Guardian, Ledger, UNGUARDED};
 use super::journal::remark;
 use super::starter::Starter;
-use crate::commands::serve::config::Confinement;
+use crate::config::Confinement;
 
 /// The variables by which a supervisor such as systemd tells `oncue` where it listens, how often it wants a sign of life in
 /// microseconds, and from which process. Programs do not get them: it would take what they say for `oncue`'s.

@@ -456,7 +456,7 @@ fn columns_are_characters() {
 
 #[test]
 fn every_broken_text_is_refused_with_a_place() {
-    let whole = include_str!("../../../../../../examples/host.toml");
+    let whole = include_str!("../../../../examples/host.toml");
     let pieces = [
         "[[route]]",
         "{",

@@ -1,4 +1,4 @@
-//! The config of `oncue serve`: its keys, their types, and the messages about mistakes. It opens only the file of the config,
+//! The configs of the command: their keys, their types, and the messages about mistakes. It opens only the file of the config,
 //! and those of the system's users if it names one, and starts nothing.
 
 use std::fs;
