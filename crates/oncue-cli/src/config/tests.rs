@@ -5,6 +5,7 @@ use std::time::Duration;
 use oncue::OnFull;
 use oncue::demand::LastLimits;
 
+use super::file::line_and_column;
 use super::*;
 
 const BIND: &str = "bind = \"tcp://127.0.0.1:0\"\n";
