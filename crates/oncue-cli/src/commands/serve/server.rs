@@ -183,7 +183,7 @@ impl Server {
         let why = match read(path).and_then(|config| self.replace(config)) {
             Ok(Reloaded { kept, added, removed, .. }) => {
                 // Those about the server itself are not in the config.
-                let kept = kept - self.observe.as_ref().map_or(0, |_| oncue_observe::TOPICS);
+                let kept = kept - self.observe.as_ref().map_or(0, Observe::topics);
                 let text = format!(
                     "config read again: {} kept, {added} added, {removed} removed",
                     counted(kept as u64, "route")
