@@ -7,7 +7,11 @@ mod connections;
 mod fail;
 mod json;
 mod lines;
+#[cfg(feature = "mesh")]
+mod mesh;
+mod metrics;
 mod nearest;
+mod notify;
 mod output;
 mod pace;
 mod page;

@@ -320,7 +320,7 @@ pub struct Mesh {
     pub links: u64,
     /// Sites that were refused since there were too many.
     pub sites_refused: u64,
-    /// Payloads that were not in the format.
+    /// Payloads of demand logs that were not in the format.
     pub malformed: u64,
     /// The other sites, by name: those that are gone too, until others need their places.
     pub sites: Vec<Site>,
@@ -367,6 +367,8 @@ pub struct Site {
     pub duplicates: u64,
     /// Messages to it or from it that were discarded: their topics are not permitted.
     pub forbidden: u64,
+    /// Batches of it that were not in the format.
+    pub malformed: u64,
 }
 
 /// Messages that went one way.

@@ -336,7 +336,7 @@ pub(super) const KEYS: &[Key] = &[
     key("users", PLAIN, Text, Required("\"users\""),
         "a file with a line NAME:HASH for each user, as `oncue passwd` writes it; it is read again when it changes"),
     key("format", LOG | NODE_LOG, Choice(&["text", "json"]), Is("\"text\""),
-        "\"json\": each line is an object with `level`, `message`, and `time`, `event`, `topic`, `route`, `program`, `reason` where they apply"),
+        "\"json\": each line is an object with `level`, `message`, and `time`, `event`, `topic`, `route`, `program`, `reason`, `site` where they apply"),
     key("demand", LOG, Flag, Is("false"),
         "whether the log has a line for each topic that begins and ends to be produced, as standard output has"),
     key("time", LOG | NODE_LOG, Flag, Said("with \"json\" alone"),

@@ -10,7 +10,7 @@ use super::reader::{At, Keys, texts};
 use super::socket::endpoints;
 use crate::args;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "mesh"))]
 mod tests;
 
 /// The longest name of a site or of a mesh, in bytes.

@@ -27,11 +27,13 @@ mod kind;
 mod log;
 pub(crate) mod mesh;
 mod model;
+#[cfg(feature = "mesh")]
 pub(crate) mod node;
 mod page;
 mod reader;
 mod route;
 pub(crate) mod rule;
+pub(crate) mod rules;
 mod socket;
 #[cfg(test)]
 mod tests;

@@ -4,14 +4,16 @@ mod asked;
 mod count;
 mod metrics;
 mod missing;
-mod notify;
+#[cfg(not(feature = "mesh"))]
+mod no_site;
 mod passed;
 mod produce;
 mod program;
 mod report;
 mod routes;
-mod rules;
 mod server;
+#[cfg(feature = "mesh")]
+mod site;
 mod unserved;
 mod web;
 
