@@ -6,7 +6,12 @@ pub mod handshake;
 
 pub use oncue::stage::script;
 
-pub use self::commands::serve::{check_config, check_frames};
+pub use self::check::check_config;
+pub use self::produce::check_frames;
+
+#[path = "config.rs"]
+mod check;
+mod produce;
 
 #[allow(dead_code)]
 #[path = "../../crates/oncue-cli/src/args.rs"]
@@ -17,6 +22,9 @@ mod fail;
 #[allow(dead_code)]
 #[path = "../../crates/oncue-cli/src/json.rs"]
 mod json;
+#[allow(dead_code, unused_imports)]
+#[path = "../../crates/oncue-cli/src/config/mod.rs"]
+mod config;
 #[allow(dead_code)]
 #[path = "../../crates/oncue-cli/src/lines.rs"]
 mod lines;
@@ -36,23 +44,5 @@ mod security;
 mod stdio {
     pub(crate) fn say(name: &str, text: &str) {
         panic!("a parser has said {name}: {text}");
-    }
-}
-
-/// The place of the modules in the command.
-#[path = "."]
-mod commands {
-    #[path = "."]
-    pub(crate) mod serve {
-        #[allow(dead_code, unused_imports)]
-        #[path = "../../crates/oncue-cli/src/commands/serve/config/mod.rs"]
-        pub(crate) mod config;
-        mod produce;
-
-        #[path = "config.rs"]
-        mod check;
-
-        pub use self::check::check_config;
-        pub use self::produce::check_frames;
     }
 }

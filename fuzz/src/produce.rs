@@ -5,7 +5,7 @@
 mod frames;
 
 use self::frames::{Frames, Item, Said};
-use super::config::Framing;
+use crate::config::Framing;
 
 type Found = (Vec<String>, Result<(), String>);
 

@@ -2,11 +2,16 @@
 
 mod args;
 mod commands;
+mod config;
 mod connections;
 mod fail;
 mod json;
 mod lines;
+#[cfg(feature = "mesh")]
+mod mesh;
+mod metrics;
 mod nearest;
+mod notify;
 mod output;
 mod pace;
 mod page;

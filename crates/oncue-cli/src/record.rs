@@ -46,7 +46,7 @@ pub(crate) enum Subject<'a> {
 pub(crate) struct Record<'a> {
     pub(crate) level: Level,
     pub(crate) message: &'a str,
-    /// What has happened, for programs that read the lines; as are the next four.
+    /// What has happened, for programs that read the lines; as are the next five.
     pub(crate) event: Option<&'static str>,
     pub(crate) subject: Option<Subject<'a>>,
     /// The pattern of the route.
@@ -55,11 +55,22 @@ pub(crate) struct Record<'a> {
     pub(crate) program: Option<&'a str>,
     /// The kind of a failure.
     pub(crate) reason: Option<&'static str>,
+    /// Another site of the mesh.
+    pub(crate) site: Option<&'a str>,
 }
 
 impl<'a> Record<'a> {
     pub(crate) fn new(level: Level, message: &'a str) -> Record<'a> {
-        Record { level, message, event: None, subject: None, route: None, program: None, reason: None }
+        Record {
+            level,
+            message,
+            event: None,
+            subject: None,
+            route: None,
+            program: None,
+            reason: None,
+            site: None,
+        }
     }
 
     /// The line of the subcommand `name`, with its end. A line break in the message begins another line of its kind.
@@ -112,6 +123,7 @@ impl<'a> Record<'a> {
             ("route", self.route.map(str::as_bytes)),
             ("program", self.program.map(str::as_bytes)),
             ("reason", self.reason.map(str::as_bytes)),
+            ("site", self.site.map(str::as_bytes)),
         ];
         json::texts(fields.into_iter().filter_map(|(name, value)| Some((name, value?))))
     }
@@ -155,9 +167,10 @@ mod tests {
             route: Some("a{x}"),
             program: Some("p 1"),
             reason: Some("exit"),
+            site: Some("tokyo"),
         };
         let expected = "{\"level\":\"error\",\"event\":\"program_failed\",\"message\":\"gone\",\"topic\":\"a\u{fffd}\",\
-                        \"topic_base64\":\"Yf8=\",\"route\":\"a{x}\",\"program\":\"p 1\",\"reason\":\"exit\"}\n";
+                        \"topic_base64\":\"Yf8=\",\"route\":\"a{x}\",\"program\":\"p 1\",\"reason\":\"exit\",\"site\":\"tokyo\"}\n";
         assert_eq!(line(&full, Style { json: true, time: false }), expected);
     }
 

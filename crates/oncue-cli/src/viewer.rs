@@ -9,6 +9,7 @@ use clap::{Arg, ArgMatches, arg};
 use oncue::{
     ConnectionEvent, ConnectionEventKind, ConnectionEvents, Engine, Msg, Options, State, Sub, TopicState,
 };
+use oncue_observe::topic;
 use serde::de::DeserializeOwned;
 
 use crate::fail::Fail;
@@ -84,8 +85,8 @@ impl<'a> Viewer<'a> {
         let socket = Sub::new(&Engine::start()?, Security::of(args)?.set(Options::new())?)?;
         connections::remove_files(&socket, stop);
         let events = socket.events();
-        for topic in topics {
-            socket.subscribe(format!("{prefix}{topic}"))?;
+        for name in topics {
+            socket.subscribe(format!("{prefix}{name}"))?;
         }
         socket.connect(&endpoint)?;
         let timeout = args.get_one("timeout").copied().unwrap_or(TIMEOUT);
@@ -185,6 +186,9 @@ impl<'a> Viewer<'a> {
     fn check(&self, state: &TopicState) -> Result<(), Fail> {
         let remedy = match state.state {
             State::Rejected => "a [[rule]] of its config has to allow it",
+            State::Unserved if state.topic.ends_with(topic::MESH.as_bytes()) => {
+                "it is not a site of a mesh, or its config has observe = \"off\", or another prefix (--observe)"
+            }
             State::Unserved => "its config has observe = \"off\", or another prefix (--observe)",
             _ => return Ok(()),
         };

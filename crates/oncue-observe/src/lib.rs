@@ -54,10 +54,12 @@ pub mod topic {
     pub const STATS: &str = "stats";
     /// [`Event`](crate::schema::Event), one a message.
     pub const EVENTS: &str = "events";
+    /// [`Mesh`](crate::schema::Mesh), of a site of a mesh alone.
+    pub const MESH: &str = "mesh";
 }
 
-/// How many topics there are.
-pub const TOPICS: usize = 5;
+/// How many topics each server has.
+const TOPICS: usize = 5;
 
 /// A subscriber may come before [`Observe::begin`]: how often that is looked for.
 const BEGIN_PAUSE: Duration = Duration::from_millis(10);
@@ -68,6 +70,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Observe(Arc<Inner>);
 
+/// Reads the mesh; None when it has ended.
+type ReadMesh = Box<dyn Fn() -> Option<schema::Mesh> + Send + Sync>;
+
 struct Inner {
     prefix: String,
     started: Instant,
@@ -75,6 +80,8 @@ struct Inner {
     meter: OnceLock<Meter>,
     endpoints: Mutex<Vec<String>>,
     events: Events,
+    /// Empty unless the server is a site of a mesh.
+    mesh: OnceLock<ReadMesh>,
 }
 
 /// A prefix that topics cannot have: it is empty, or has braces or control characters.
@@ -103,9 +110,8 @@ impl Observe {
         if prefix.is_empty() || prefix.contains(|c: char| c.is_control() || "{}".contains(c)) {
             return Err(BadPrefix(prefix));
         }
-        let (started, meter, endpoints, events) =
-            (Instant::now(), OnceLock::new(), Mutex::default(), Events::default());
-        Ok(Observe(Arc::new(Inner { prefix, started, meter, endpoints, events })))
+        let (meter, endpoints, events, mesh) = <(OnceLock<_>, Mutex<_>, Events, OnceLock<_>)>::default();
+        Ok(Observe(Arc::new(Inner { prefix, started: Instant::now(), meter, endpoints, events, mesh })))
     }
 
     /// The options of the server's socket: who subscribes to everything does not get these topics.
@@ -120,7 +126,29 @@ impl Observe {
         let builder = self.periodic(builder, topic::PEERS, read::peers);
         let builder = self.periodic(builder, topic::STATS, read::stats);
         let inner = self.0.clone();
-        self.route(builder, topic::EVENTS).thread(move |feed| inner.tell_events(&feed))
+        let builder = self.route(builder, topic::EVENTS).thread(move |feed| inner.tell_events(&feed));
+        self.mesh_route(builder)
+    }
+
+    /// The server is a site of a mesh, which `read` reads; it returns None when the mesh has ended. To be called before
+    /// [`routes`](Self::routes), which then add a topic about the mesh.
+    pub fn mesh(&self, read: impl Fn() -> Option<schema::Mesh> + Send + Sync + 'static) {
+        // A server is a site of one mesh.
+        let _ = self.0.mesh.set(Box::new(read));
+    }
+
+    /// Adds the topic about the mesh alone, for a process that passes on what others say about themselves.
+    pub fn mesh_route(&self, builder: Builder) -> Builder {
+        if self.0.mesh.get().is_none() {
+            return builder;
+        }
+        let inner = self.0.clone();
+        self.route(builder, topic::MESH).keep_last().thread(move |feed| inner.tell_mesh(&feed))
+    }
+
+    /// How many topics [`routes`](Self::routes) adds.
+    pub fn topics(&self) -> usize {
+        TOPICS + usize::from(self.0.mesh.get().is_some())
     }
 
     /// The routes are at work: from now on the topics have something to say.
@@ -167,6 +195,15 @@ impl Inner {
         let meter = self.meter(feed)?;
         loop {
             feed.publish(self.read(meter, read)?)?;
+            feed.sleep(PERIOD)?;
+        }
+    }
+
+    fn tell_mesh(&self, feed: &Feed) -> Produced {
+        loop {
+            if let Some(mesh) = self.mesh.get().and_then(|read| read()) {
+                feed.publish(serde_json::to_vec(&mesh)?)?;
+            }
             feed.sleep(PERIOD)?;
         }
     }

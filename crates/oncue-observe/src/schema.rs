@@ -299,6 +299,120 @@ pub struct Process {
     pub threads: u64,
 }
 
+/// `mesh`: the mesh as this site sees it. Only sites of a mesh have this topic.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Mesh {
+    /// When this was read.
+    pub time: f64,
+    /// The name of this site.
+    pub site: String,
+    /// The name of the mesh.
+    pub mesh: String,
+    /// `edge`, `router` or `peer`.
+    pub role: String,
+    /// The epoch of this process: larger than that of each earlier one of this site.
+    pub epoch: u64,
+    /// Changes of this site's demand since the process started.
+    pub sequence: u64,
+    /// Now: prefixes that this site's subscribers want.
+    pub prefixes: u64,
+    /// Now: links to other processes of the mesh.
+    pub links: u64,
+    /// Sites that were refused since there were too many.
+    pub sites_refused: u64,
+    /// Payloads of demand logs that were not in the format.
+    pub malformed: u64,
+    /// The other sites, by name: those that are gone too, until others need their places.
+    pub sites: Vec<Site>,
+}
+
+/// Another site.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Site {
+    /// Its name.
+    pub name: String,
+    /// Its newest epoch that is known.
+    pub epoch: u64,
+    /// Whether it lives, and its demand is known.
+    pub phase: Phase,
+    /// How long it has been in this phase.
+    pub phase_seconds: f64,
+    /// How long ago anything of its demand log came. Left out if nothing did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard_seconds: Option<f64>,
+    /// How long a question and its answer took last. Left out before the first answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_seconds: Option<f64>,
+    /// Its changes of demand that are known.
+    pub sequence: u64,
+    /// Now: prefixes that it wants from here.
+    pub prefixes: u64,
+    /// Now: prefixes of it beyond its quota, or not permitted.
+    pub prefixes_refused: u64,
+    /// Snapshots of its demand that were asked for.
+    pub snapshots: u64,
+    /// Gaps in its demand log, each repaired by a snapshot.
+    pub log_gaps: u64,
+    /// What was sent to it.
+    pub sent: Flow,
+    /// Messages that it missed: its queue was full, or they were too large.
+    pub missed: u64,
+    /// What came from it.
+    pub received: Flow,
+    /// Messages of it that did not arrive: lost on the way, or missed before they were sent.
+    pub lost: u64,
+    /// Places where messages of it were lost.
+    pub gaps: u64,
+    /// Messages of it that came again or too late, and were discarded.
+    pub duplicates: u64,
+    /// Messages to it or from it that were discarded: their topics are not permitted.
+    pub forbidden: u64,
+    /// Batches of it that were not in the format.
+    pub malformed: u64,
+}
+
+/// Messages that went one way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// Messages.
+    pub messages: u64,
+    /// Their bytes, in wire encoding.
+    pub bytes: u64,
+    /// Batches of them.
+    pub batches: u64,
+}
+
+/// How far a site is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// It lives, and its demand was asked for.
+    #[default]
+    Joining,
+    /// It lives, and its demand is in force.
+    Live,
+    /// It has said nothing for the timeout: its demand is dropped.
+    Silent,
+    /// It has left: its demand is dropped.
+    Gone,
+    /// A phase that this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl Phase {
+    /// Its name, as it is in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Joining => "joining",
+            Phase::Live => "live",
+            Phase::Silent => "silent",
+            Phase::Gone => "gone",
+            Phase::Other => "other",
+        }
+    }
+}
+
 /// `events`: what happens, one event a message. Nothing is kept: a reader gets what happens from then on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {

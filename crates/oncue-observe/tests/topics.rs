@@ -2,8 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use oncue::{Engine, OnDemand, Options, Sub, XPub};
-use oncue_observe::schema::{Demand, Event, Peers, Routes, State, Stats, What, bytes};
+use oncue::State::Active;
+use oncue::proxy::ProxyOptions;
+use oncue::{Engine, OnDemand, Options, Proxy, Sub, XPub, XPubEvent, XSub};
+use oncue_observe::schema::{
+    Demand, Event, Flow, Mesh, Peers, Phase, Routes, Site, State, Stats, What, bytes,
+};
 use oncue_observe::{Observe, PREFIX};
 use serde::de::DeserializeOwned;
 
@@ -191,6 +195,84 @@ fn topics_that_are_not_text_are_told_by_their_bytes() {
     assert_eq!(bytes(&of.prefix, of.prefix_base64.as_deref()), b"\xff\x00");
 }
 
+/// What a site could say.
+fn mesh() -> Mesh {
+    let flow = Flow { messages: 3, bytes: 40, batches: 1 };
+    let site = Site {
+        name: "tokyo".into(),
+        epoch: 7,
+        phase: Phase::Live,
+        heard_seconds: Some(0.5),
+        round_trip_seconds: Some(0.25),
+        sent: flow,
+        received: flow,
+        ..Site::default()
+    };
+    Mesh {
+        site: "paris".into(),
+        mesh: "lab".into(),
+        role: "edge".into(),
+        epoch: 9,
+        sites: vec![site],
+        ..Mesh::default()
+    }
+}
+
+#[test]
+fn a_site_of_a_mesh_tells_about_it_on_a_socket_that_others_use_too() {
+    let engine = Engine::start().unwrap();
+    let observe = Observe::new(PREFIX).unwrap();
+    let socket = XPub::new(&engine, observe.hide(Options::new())).unwrap();
+    let endpoint = socket.bind("tcp://127.0.0.1:*").unwrap().to_string();
+    assert_eq!(observe.topics(), 5);
+    observe.mesh(|| Some(mesh()));
+    assert_eq!(observe.topics(), 6);
+    // Two readers of the demand of one socket: a proxy, and these routes.
+    let frontend = XSub::new(&engine, Options::new()).unwrap();
+    let upstream = frontend.bind("tcp://127.0.0.1:*").unwrap().to_string();
+    let _proxy = Proxy::with(&frontend, &socket, ProxyOptions::new().keep_last(true)).unwrap();
+    let od = observe.mesh_route(OnDemand::on(socket)).start().unwrap();
+    assert_eq!(od.route_stats().len(), 1);
+    let publisher = XPub::new(&engine, Options::new()).unwrap();
+    publisher.connect(&upstream).unwrap();
+
+    let viewer = Sub::new(&engine, Options::new()).unwrap();
+    viewer.connect(&endpoint).unwrap();
+    for topic in ["$oncue/mesh", "$oncue/stats", "a"] {
+        viewer.subscribe(topic).unwrap();
+    }
+    assert_eq!(read::<Mesh>(&viewer), mesh());
+    let mut wanted = Vec::new();
+    while wanted.len() < 3 {
+        let event = publisher.event().wait_timeout(PATIENCE).expect("the demand passes").unwrap();
+        let XPubEvent::Wanted(prefix) = event else { panic!("{event:?}") };
+        wanted.push(String::from_utf8(prefix.to_vec()).unwrap());
+    }
+    wanted.sort();
+    assert_eq!(wanted, ["$oncue/mesh", "$oncue/stats", "a"], "the publisher may serve the others");
+    publisher.send(("a", "1")).unwrap();
+    let start = Instant::now();
+    loop {
+        let message = viewer.recv().wait_timeout(PATIENCE).expect("it passes").unwrap();
+        if message.topic() == b"a" {
+            break;
+        }
+        assert!(start.elapsed() < PATIENCE);
+    }
+    // These routes say nothing of topics that they do not have.
+    let mut states = Vec::new();
+    while let Some(state) = viewer.state().wait_timeout(Duration::from_millis(200)) {
+        let state = state.unwrap();
+        states.push((String::from_utf8_lossy(&state.topic).into_owned(), state.state));
+    }
+    assert!(states.iter().all(|(topic, state)| topic == "$oncue/mesh" && *state == Active), "{states:?}");
+    let everything = Sub::new(&engine, Options::new()).unwrap();
+    everything.connect(&endpoint).unwrap();
+    everything.subscribe("").unwrap();
+    let first = everything.recv().wait_timeout(PATIENCE).expect("the last value").unwrap();
+    assert_eq!(first.topic(), b"a", "it is hidden from subscribers of everything");
+}
+
 #[test]
 fn a_prefix_that_is_no_beginning_of_topics_is_refused() {
     for prefix in ["", "a{b", "a\n"] {
@@ -210,7 +292,8 @@ fn the_page_names_every_field() {
             names_of(&read(&viewer), &mut names);
         }
     }
-    assert!(names.len() > 60, "{names:?}");
+    names_of(&serde_json::to_value(mesh()).unwrap(), &mut names);
+    assert!(names.len() > 80, "{names:?}");
     for name in names {
         assert!(
             page.contains(&format!("`{name}`")) || page.contains(&format!("\"{name}\"")),

@@ -22,7 +22,7 @@ pub(super) const PACKAGES: &[(&str, &[&str])] = &[
     ("oncue-observe", &["oncue"]),
     // The demand log of the core, and the public interface of the library.
     ("oncue-mesh", &["oncue", "oncue-core"]),
-    ("oncue-cli", &["oncue", "oncue-observe"]),
+    ("oncue-cli", &["oncue", "oncue-mesh", "oncue-observe"]),
     ("oncue-py", &["oncue"]),
 ];
 
@@ -145,8 +145,10 @@ pub(super) const FOLDERS: &[Folder] = &[
         module: &[],
         floors: &[
             floor("text", &["args", "fail", "json", "lines", "nearest", "output", "pace", "record", "table"]),
-            floor("process", &["progress", "signals", "stdio", "wait"]),
-            floor("sockets", &["connections", "page", "publisher", "security", "ticks", "viewer"]),
+            floor("process", &["notify", "progress", "signals", "stdio", "wait"]),
+            floor("sockets", &["connections", "metrics", "page", "publisher", "security", "ticks", "viewer"]),
+            floor("config", &["config"]),
+            floor("mesh", &["mesh"]),
             floor("commands", &["commands"]),
             floor("main", &[OWN]),
         ],
@@ -155,14 +157,13 @@ pub(super) const FOLDERS: &[Folder] = &[
         package: "oncue-cli",
         module: &["commands", "serve"],
         floors: &[
-            floor("config", &["config"]),
             floor("program", &["program"]),
             floor("produce", &["produce"]),
             floor(
                 "server",
                 &[
-                    "asked", "count", "metrics", "missing", "notify", "passed", "report", "routes", "rules",
-                    "server", "unserved", "web", OWN,
+                    "asked", "count", "metrics", "missing", "no_site", "passed", "report", "routes",
+                    "server", "site", "unserved", "web", OWN,
                 ],
             ),
         ],

@@ -4,7 +4,7 @@ use std::env;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::config::{Config, Need, Needed};
+use crate::config::{Config, Need, Needed};
 use crate::output::escaped;
 
 /// A line for each thing that is missing now.

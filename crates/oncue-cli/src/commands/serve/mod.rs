@@ -1,18 +1,19 @@
 //! `oncue serve`: produces values with the programs and files of a config; without a config it counts.
 
 mod asked;
-mod config;
 mod count;
 mod metrics;
 mod missing;
-mod notify;
+#[cfg(not(feature = "mesh"))]
+mod no_site;
 mod passed;
 mod produce;
 mod program;
 mod report;
 mod routes;
-mod rules;
 mod server;
+#[cfg(feature = "mesh")]
+mod site;
 mod unserved;
 mod web;
 
@@ -30,7 +31,7 @@ pub(crate) fn command() -> Command {
     Command::new("serve")
         .about("Produce what is wanted with programs and files, as a config says")
         .after_help(HELP)
-        .after_long_help(format!("{HELP}\n\n{}", config::help()))
+        .after_long_help(format!("{HELP}\n\n{}", crate::config::help()))
         .override_usage("oncue serve CONFIG [--check]\n       oncue serve --bind ENDPOINT --every DUR")
         .arg(
             arg!(config: [CONFIG] "The routes: a TOML file")
@@ -94,7 +95,7 @@ Example:
 
 #[cfg(test)]
 mod tests {
-    use super::config::Config;
+    use crate::config::Config;
 
     #[test]
     fn the_config_of_the_help_is_one() {

@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::{FdFlags, fcntl_setfd};
 
-use super::config::PASSED;
 use super::program::launch::ACTIVATION;
+use crate::config::PASSED;
 use crate::output::escaped;
 
 /// The number of the first descriptor that is passed (`SD_LISTEN_FDS_START`).

@@ -9,11 +9,11 @@ use oncue::OnDemand;
 use oncue::demand::{Backoff, Builder, Change, RouteBuilder};
 use oncue_observe::Observe;
 
-use super::config::{Catalogue, Config, Framing, Problem, Restart, Route, Running, Source};
 use super::produce::file::{self, Content, Tail};
 use super::produce::listing::Lister;
 use super::produce::shared::{Keeper, Shared, Topics, cannot_be_told};
 use super::produce::{Place, Tools, runs, stream};
+use crate::config::{Catalogue, Config, Framing, Problem, Restart, Route, Running, Source};
 use crate::fail::Fail;
 
 /// The shared programs of a server. A program ends when its keeper is dropped.

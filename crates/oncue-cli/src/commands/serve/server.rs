@@ -12,11 +12,9 @@ use oncue::{Endpoint, Engine, EngineOptions, Host, OnDemand, XPub};
 use oncue_observe::Observe;
 
 use super::asked::{Ask, Asked};
-use super::config::rule::Rule;
-use super::config::{Catalogue, Config, PASSED, Program, Route, Source};
-use super::metrics::snapshot::Phase;
 use super::missing::missing;
-use super::notify::Supervisor;
+#[cfg(not(feature = "mesh"))]
+use super::no_site as site;
 use super::passed::Passed;
 use super::produce::counts::{Counts, count};
 use super::produce::{Logged, Tools};
@@ -25,11 +23,18 @@ use super::program::launch::Launcher;
 use super::program::permits::Permits;
 use super::report::{report, sum_up};
 use super::routes::{self, Keepers};
-use super::rules::Rules;
+#[cfg(feature = "mesh")]
+use super::site;
 use super::unserved::Unserved;
 use super::web::{self, Pages};
+use crate::config::mesh::Site;
+use crate::config::rule::Rule;
+use crate::config::rules::Rules;
+use crate::config::{Catalogue, Config, PASSED, Program, Route, Source};
 use crate::connections;
 use crate::fail::Fail;
+use crate::metrics::pages::Phase;
+use crate::notify::Supervisor;
 use crate::output::counted;
 use crate::publisher::{self, LINGER};
 use crate::record::{Level, Record, Subject};
@@ -52,6 +57,7 @@ pub(super) fn check(path: &Path) -> Result<(), Fail> {
         return Err(Fail::Runtime(missing.join("\n")));
     }
     config.security.read()?;
+    config.mesh.as_ref().map_or(Ok(()), |mesh| site::check(mesh, config.observe.as_deref()))?;
     let routes = counted(config.routes.len() as u64, "route");
     stdio::line(format!("{}: ok, {routes}", path.display()).into_bytes());
     Ok(())
@@ -100,7 +106,7 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
             Waited::Stopped => break,
         }
     }
-    supervisor.stopping();
+    supervisor.stopping("ending all programs");
     server.end(stop);
     Ok(())
 }
@@ -116,6 +122,7 @@ struct Server {
     keepers: Keepers,
     binder: Binder,
     places: Places,
+    membership: Option<site::Membership>,
 }
 
 /// Binds endpoints.
@@ -149,7 +156,7 @@ impl Server {
         let options = observe.iter().fold(options, |options, observe| observe.hide(options));
         let options = options.web(web::of_endpoints(&config)?);
         let security = config.security.read()?;
-        let socket = XPub::new(&engine, security.set(options)?)?;
+        let socket = XPub::new(&engine, security.set(options.clone())?)?;
         security.follow(&socket, "serve");
         connections::follow(&socket, "serve", stop)?;
         let pages = Pages::new(&tools, observe.as_ref());
@@ -162,6 +169,14 @@ impl Server {
         if let Some(line) = is_open_to_strangers(&config, &places) {
             warn(line);
         }
+        let membership = match &config.mesh {
+            Some(site) => {
+                let (prefix, own) = (config.observe.as_deref(), (&engine, &socket));
+                Some(site::Membership::join(site, prefix, own, (options, &security), stop)?)
+            }
+            None => None,
+        };
+        membership.iter().for_each(|member| member.tell(observe.as_ref(), &pages));
         let mut keepers = Keepers::default();
         let builder = reporting(OnDemand::on(socket), &tools, observe.clone());
         let on_demand = routes::add(builder, &config, observe.as_ref(), &tools, &mut keepers)?.start()?;
@@ -169,8 +184,13 @@ impl Server {
             observe.begin(&on_demand);
         }
         pages.begin(on_demand.meter());
+        // What others publish may be had from now on.
+        if let (Some(site), Some(member)) = (&config.mesh, &membership) {
+            bind_all(&binder, site, member)?;
+        }
         pages.set_phase(Phase::Serving);
-        let server = Server { config, rules, observe, pages, tools, on_demand, keepers, binder, places };
+        let server =
+            Server { config, rules, observe, pages, tools, on_demand, keepers, binder, places, membership };
         server.tell_places();
         Ok(server)
     }
@@ -183,7 +203,7 @@ impl Server {
         let why = match read(path).and_then(|config| self.replace(config)) {
             Ok(Reloaded { kept, added, removed, .. }) => {
                 // Those about the server itself are not in the config.
-                let kept = kept - self.observe.as_ref().map_or(0, |_| oncue_observe::TOPICS);
+                let kept = kept - self.observe.as_ref().map_or(0, Observe::topics);
                 let text = format!(
                     "config read again: {} kept, {added} added, {removed} removed",
                     counted(kept as u64, "route")
@@ -251,7 +271,8 @@ impl Server {
                     &config.origins,
                     &config.tls,
                     &config.metrics,
-                    &config.security
+                    &config.security,
+                    &config.mesh
                 )
             )
         };
@@ -286,15 +307,19 @@ impl Server {
     fn enforce(&self, rules: &[Rule]) {
         self.rules.set(rules);
         self.on_demand.xpub().reconsider();
+        let local = self.membership.iter().filter_map(site::Membership::subscribers);
+        local.for_each(|socket| socket.reconsider());
     }
 
     fn end(mut self, stop: &Stop) {
         let end = |program: &Program| program.stop_after.saturating_add(program.kill_after);
         stop.allow(self.config.routes.iter().flat_map(programs).map(end).max().unwrap_or_default());
         self.pages.set_phase(Phase::Stopping);
+        self.membership.iter_mut().for_each(site::Membership::leave);
         self.tools.end.set(1);
         self.on_demand.stop();
         self.keepers.end();
+        self.membership.iter().for_each(|member| member.close(stop));
         publisher::close_and_say(self.on_demand.xpub(), "serve", stop);
         sum_up(&self.on_demand, self.observe.as_ref(), &self.tools);
     }
@@ -347,6 +372,16 @@ fn open(socket: &XPub, places: &mut Places, config: &Config, binder: &Binder) ->
                 Way::Connected => vec![connections::connect(socket, "serve", text)?],
             });
         }
+    }
+    Ok(())
+}
+
+/// Binds the socket for subscribers of all sites.
+fn bind_all(binder: &Binder, site: &Site, member: &site::Membership) -> Result<(), Fail> {
+    let Some(socket) = member.subscribers() else { return Ok(()) };
+    for text in &site.subscribers {
+        let endpoint = binder.bind_endpoint(socket, text)?;
+        remark(format!("subscribers of all sites: bound to {endpoint}"));
     }
     Ok(())
 }

@@ -3,22 +3,23 @@
 #[cfg(feature = "wss")]
 use std::fs;
 use std::path::PathBuf;
-use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use oncue::demand::Meter;
-use oncue::{Page, PageRequest, Web, XPub};
+use oncue::{Web, XPub};
 use oncue_observe::Observe;
+use oncue_observe::schema::Mesh;
 
-use super::config::Config;
-use super::metrics::pages::answer;
-use super::metrics::snapshot::{Phase, Server, Source};
+use super::metrics;
+use super::metrics::snapshot::{Server, Source};
 use super::produce::Tools;
 use super::program::journal::remark;
+use crate::config::Config;
 use crate::fail::Fail;
+use crate::metrics::pages::{self, Answer, Phase};
+use crate::metrics::text::Text;
 use crate::page;
-use crate::wait::spawn;
 
 /// How long the threads of the server have to respond.
 const RESPONSE: Duration = Duration::from_secs(1);
@@ -32,19 +33,25 @@ struct Known {
     tools: Arc<Tools>,
     observe: Option<Observe>,
     server: Mutex<Server>,
+    /// Empty unless the server is a site of a mesh.
+    mesh: OnceLock<ReadMesh>,
 }
+
+/// Reads the mesh; None when it has ended.
+type ReadMesh = Box<dyn Fn() -> Option<Mesh> + Send + Sync>;
 
 impl Pages {
     pub(super) fn new(tools: &Arc<Tools>, observe: Option<&Observe>) -> Pages {
-        let (meter, server) = (OnceLock::new(), Mutex::new(Server::starting()));
-        Pages(Arc::new(Known { meter, tools: tools.clone(), observe: observe.cloned(), server }))
+        let (meter, server, mesh) = (OnceLock::new(), Mutex::new(Server::starting()), OnceLock::new());
+        Pages(Arc::new(Known { meter, tools: tools.clone(), observe: observe.cloned(), server, mesh }))
     }
 
     /// Opens the addresses of the config.
     pub(super) fn open(&self, socket: &XPub, config: &Config) -> Result<(), Fail> {
         if let Some(at) = &config.metrics {
-            let web = Web::new().only_pages(true).pages(self.metrics()?);
-            remark(format!("metrics at {}/metrics", page::open(socket, &format!("ws://{at}/"), web)?));
+            let known = self.0.clone();
+            let url = pages::open(socket, at, move |path, accept| known.metrics(path, accept))?;
+            remark(format!("metrics at {url}/metrics"));
         }
         if let Some(at) = &config.http {
             let mut web = page::web(settings(config)?, config.observe.as_deref());
@@ -57,18 +64,10 @@ impl Pages {
         Ok(())
     }
 
-    /// Requests come on an I/O thread, and are answered on a thread of their own: an answer may wait for the I/O threads.
-    fn metrics(&self) -> Result<impl Fn(PageRequest) + Send + Sync + 'static, Fail> {
-        let (known, (requests, asked)) = (self.0.clone(), channel::<PageRequest>());
-        // It ends with the socket, which holds the other end.
-        spawn("metrics", move || {
-            for request in asked {
-                let page = known.metrics(request.path(), request.accept());
-                request.answer(page.field("Cache-Control", "no-store"));
-            }
-        })?;
-        // It fails only if the thread has panicked: then the request is answered by its end.
-        Ok(move |request| drop(requests.send(request)))
+    /// The server is a site of a mesh, which is read so.
+    #[cfg(feature = "mesh")]
+    pub(super) fn joined(&self, read: impl Fn() -> Option<Mesh> + Send + Sync + 'static) {
+        let _ = self.0.mesh.set(Box::new(read));
     }
 
     /// The routes are at work.
@@ -94,16 +93,15 @@ impl Pages {
 }
 
 impl Known {
-    fn metrics(&self, path: &str, accept: &str) -> Page {
-        let Some(meter) = self.meter.get() else { return Page::text(503, "starting") };
+    fn metrics(&self, path: &str, accept: &str) -> Answer {
+        let Some(meter) = self.meter.get() else { return pages::words(503, "starting") };
         let server = *self.server.lock().unwrap_or_else(PoisonError::into_inner);
         let is_own =
             |pattern: &str| self.observe.as_ref().is_some_and(|observe| observe.is_own(pattern.as_bytes()));
-        let source = Source { meter, counts: &self.tools.counts, server: &server, is_own: &is_own };
-        let said = answer(path, accept, &source, || meter.responds_within(RESPONSE));
-        let mut page = Page::new(said.content_type, said.body);
-        page.status = said.status;
-        page
+        let mesh = self.mesh.get().and_then(|read| read());
+        let source = Source { meter, counts: &self.tools.counts, server: &server, is_own: &is_own, mesh };
+        let write = |text: &mut Text| metrics::write(&source.snapshot(), text);
+        pages::answer(path, accept, server.phase, write, || meter.responds_within(RESPONSE))
     }
 }
 

@@ -1,13 +1,11 @@
-//! The table of metrics: what each is called, what it means, and where its samples come from.
+//! The table of what a server alone counts: what each metric is called, what it means, and where its samples come from.
 
 use oncue::demand::{Histogram, RouteStats};
 
 use super::snapshot::{Route, Snapshot};
-use super::text::Kind;
 use crate::commands::serve::program::verdict::Reason;
-
-/// Numbers, each with the value of a label.
-type Labelled = Vec<(&'static str, u64)>;
+use crate::metrics::family::{self, Family, Labelled, counter, gauge, seconds};
+use crate::metrics::text::{Kind, Text};
 
 /// Where the samples of a family come from.
 #[derive(Clone, Copy)]
@@ -21,37 +19,43 @@ pub(super) enum Read {
     RouteTimes(fn(&RouteStats) -> &Histogram),
 }
 
-/// Samples of one name.
-pub(super) struct Family {
-    /// Without the suffix of its kind.
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
-    /// What its name ends in, if its samples have a unit.
-    pub(super) unit: Option<&'static str>,
-    pub(super) help: &'static str,
-    pub(super) read: Read,
-}
+impl family::Read<Snapshot> for Read {
+    #[cfg(test)]
+    fn labels(&self) -> Vec<&'static str> {
+        match self {
+            Read::One(_) => Vec::new(),
+            Read::By(label, _) => vec![label],
+            Read::Route(_) | Read::RouteTimes(_) => vec!["route"],
+            Read::RouteBy(label, _) => vec!["route", label],
+        }
+    }
 
-const fn counter(name: &'static str, read: Read, help: &'static str) -> Family {
-    Family { name, kind: Kind::Counter, unit: None, help, read }
-}
-
-const fn gauge(name: &'static str, read: Read, help: &'static str) -> Family {
-    Family { name, kind: Kind::Gauge, unit: None, help, read }
-}
-
-const fn seconds(name: &'static str, kind: Kind, read: Read, help: &'static str) -> Family {
-    Family { name, kind, unit: Some("seconds"), help, read }
+    fn write(&self, snapshot: &Snapshot, text: &mut Text) {
+        let routes = snapshot.routes.iter().map(|route| (route.stats.pattern.as_str(), route));
+        match self {
+            Read::One(read) => text.sample(&[], read(snapshot)),
+            Read::By(label, read) => {
+                read(snapshot).into_iter().for_each(|(name, value)| text.sample(&[(label, name)], value));
+            }
+            Read::Route(read) => {
+                routes.for_each(|(name, route)| text.sample(&[("route", name)], read(&route.stats)));
+            }
+            Read::RouteBy(label, read) => {
+                for (pattern, route) in routes {
+                    let labelled = read(route).into_iter();
+                    labelled
+                        .for_each(|(name, value)| text.sample(&[("route", pattern), (label, name)], value));
+                }
+            }
+            Read::RouteTimes(read) => {
+                routes.for_each(|(name, route)| text.histogram(&[("route", name)], read(&route.stats)));
+            }
+        }
+    }
 }
 
 #[rustfmt::skip]
-pub(super) const FAMILIES: &[Family] = &[
-    Family {
-        name: "oncue_build", kind: Kind::Info, unit: None, help: "The version of oncue, in a label.",
-        read: Read::By("version", |_| vec![(env!("CARGO_PKG_VERSION"), 1)]),
-    },
-    seconds("oncue_start_time_seconds", Kind::Gauge, Read::One(|all| all.server.started),
-        "When the server was started, in seconds since 1970."),
+pub(super) const FAMILIES: &[Family<Read>] = &[
     gauge("oncue_config_in_force", Read::One(|all| u64::from(all.server.config_in_force)),
         "1 if the config that was read last is in force, 0 if it was refused."),
     counter("oncue_config_reloads", Read::By("outcome", |all| {
@@ -124,74 +128,6 @@ pub(super) const FAMILIES: &[Family] = &[
         "Values of shared programs for topics that nobody wanted."),
     counter("oncue_values_skipped", Read::One(|all| all.programs.skipped),
         "Lines and values that were too long, or not as framing says."),
-
-    gauge("oncue_peers", Read::One(|all| all.socket.peers),
-        "Subscribers connected."),
-    gauge("oncue_peers_full", Read::One(|all| all.socket.peers_full),
-        "Subscribers whose queue is full."),
-    counter("oncue_peers_lost", Read::One(|all| all.socket.peers_lost),
-        "Connections that ended after their handshake."),
-    counter("oncue_peers_evicted", Read::One(|all| all.socket.peers_evicted),
-        "Subscribers disconnected because they were full for too long; refused with the reason bound_exceeded, too."),
-    counter("oncue_peers_refused", Read::By("reason", |all| {
-        let refused = all.socket.refusals;
-        vec![
-            ("protocol", refused.protocol),
-            ("socket_type", refused.socket_type),
-            ("mechanism", refused.mechanism),
-            ("not_let_in", refused.not_let_in),
-            ("bound_exceeded", refused.bound_exceeded),
-            ("turned_away", refused.turned_away),
-            ("handshake_timeout", refused.handshake_timeout),
-            ("by_peer", refused.by_peer),
-            ("other", refused.other),
-        ]
-    }), "Connections refused or given up."),
-    counter("oncue_quota_met", Read::By("quota", |all| {
-        let met = all.socket.quotas;
-        vec![
-            ("peers_max", met.peers_max),
-            ("peers_per_address_max", met.peers_per_address_max),
-            ("handshakes_max", met.handshakes_max),
-            ("message_bytes_max", met.message_bytes_max),
-            ("prefix_length_max", met.prefix_length_max),
-            ("prefixes_max", met.prefixes_max),
-            ("prefix_bytes_max", met.prefix_bytes_max),
-            ("prefixes_per_user_max", met.prefixes_per_user_max),
-            ("prefix_bytes_per_user_max", met.prefix_bytes_per_user_max),
-            ("changes_per_second_max", met.changes_per_second_max),
-        ]
-    }), "How often each quota was met; its name is that of its key in the config."),
-    counter("oncue_accepts_paused", Read::One(|all| all.socket.accepts_paused),
-        "How often a listener has paused because too few descriptors were left."),
-    counter("oncue_messages", Read::One(|all| all.socket.sent),
-        "Messages sent while at least one subscriber was connected."),
-    counter("oncue_messages_dropped", Read::One(|all| all.socket.outbox_full),
-        "Messages dropped because the I/O threads had not caught up."),
-    counter("oncue_deliveries", Read::One(|all| all.socket.delivered),
-        "Messages completely written to a subscriber's connection."),
-    counter("oncue_deliveries_missed", Read::One(|all| all.socket.missed),
-        "Messages missed by a subscriber whose queue was full."),
-    counter("oncue_deliveries_undelivered", Read::One(|all| all.socket.undelivered),
-        "Messages neither delivered nor missed when the connection of a subscriber ended."),
-    counter("oncue_subscriptions_rejected", Read::One(|all| all.socket.subscriptions_rejected),
-        "Subscriptions rejected by rules."),
-    counter("oncue_subscriptions_deferred", Read::One(|all| all.socket.subscriptions_deferred),
-        "Subscriptions whose admission was deferred."),
-    counter("oncue_subscriptions_revoked", Read::One(|all| all.socket.subscriptions_revoked),
-        "Subscriptions that were revoked."),
-    counter("oncue_states_missed", Read::One(|all| all.socket.states_missed),
-        "States of topics that a subscriber did not read in time."),
-    gauge("oncue_last_values", Read::One(|all| all.socket.last_values),
-        "Last values kept."),
-    Family {
-        name: "oncue_last_values_bytes", kind: Kind::Gauge, unit: Some("bytes"), help: "What they take.",
-        read: Read::One(|all| all.socket.last_values_bytes),
-    },
-    counter("oncue_last_values_dropped", Read::One(|all| all.socket.last_values_dropped),
-        "Last values dropped to make room."),
-    counter("oncue_last_values_offered", Read::One(|all| all.socket.last_values_offered),
-        "Last values sent to new subscribers; they count as delivered, too."),
 ];
 
 /// Programs and files have kinds of their own; what remains is the library's.

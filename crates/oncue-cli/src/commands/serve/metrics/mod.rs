@@ -1,10 +1,20 @@
-//! What the server counts, for Prometheus: as text (version 0.0.4) and as OpenMetrics 1.0, by what the reader accepts. Labels
-//! are routes, states, reasons and quotas, never topics or peers: there are as many samples as the config has routes, times a
-//! constant. Reading takes no lock for longer than a copy of the counters.
+//! What the server counts, for Prometheus. Labels are routes, states, reasons, quotas and sites, never topics or peers: there are as
+//! many samples as the config has routes, times a constant. Reading takes no lock for longer than a copy of the counters.
 
 mod families;
-pub(super) mod pages;
 pub(super) mod snapshot;
 #[cfg(test)]
 mod tests;
-mod text;
+
+use self::families::FAMILIES;
+use self::snapshot::Snapshot;
+use crate::metrics::text::Text;
+use crate::metrics::{family, mesh, process, socket};
+
+/// Writes all families.
+pub(super) fn write(of: &Snapshot, text: &mut Text) {
+    family::write(process::FAMILIES, &of.server.started, text);
+    family::write(FAMILIES, of, text);
+    family::write(socket::FAMILIES, &of.socket, text);
+    of.mesh.iter().for_each(|mesh| family::write(mesh::FAMILIES, mesh, text));
+}

@@ -1,29 +1,18 @@
 //! Everything that is reported, as it is at one time.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use oncue::SocketStats;
 use oncue::demand::{Meter, OnDemandStats, RouteStats};
+use oncue_observe::schema::Mesh;
 
 use crate::commands::serve::produce::counts::{Counts, Totals};
 use crate::commands::serve::program::verdict::Reason;
-
-/// How far the server is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::commands::serve) enum Phase {
-    /// Not all endpoints are bound yet.
-    Starting,
-    /// All endpoints are bound, and a config is in force.
-    Serving,
-    /// It ends all programs.
-    Stopping,
-}
+use crate::metrics::pages::Phase;
+use crate::metrics::process::Started;
 
 /// What is known of the server itself.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::commands::serve) struct Server {
-    /// When it was started, in seconds since 1970.
-    pub(super) started: u64,
+    pub(super) started: Started,
     pub(in crate::commands::serve) phase: Phase,
     /// Whether the config that was read last is in force.
     pub(in crate::commands::serve) config_in_force: bool,
@@ -38,15 +27,18 @@ pub(in crate::commands::serve) struct Source<'s> {
     pub(in crate::commands::serve) server: &'s Server,
     /// Whether a route with this pattern is about the server itself; it is left out.
     pub(in crate::commands::serve) is_own: &'s dyn Fn(&str) -> bool,
+    /// The mesh, if it is a site of one.
+    pub(in crate::commands::serve) mesh: Option<Mesh>,
 }
 
 /// Everything that is reported, at one time.
-pub(super) struct Snapshot {
+pub(in crate::commands::serve) struct Snapshot {
     pub(super) server: Server,
     pub(super) on_demand: OnDemandStats,
     pub(super) socket: SocketStats,
     pub(super) programs: Totals,
     pub(super) routes: Vec<Route>,
+    pub(super) mesh: Option<Mesh>,
 }
 
 /// One route.
@@ -59,14 +51,13 @@ pub(super) struct Route {
 impl Server {
     /// One that is starting now.
     pub(in crate::commands::serve) fn starting() -> Server {
-        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        Server { started, phase: Phase::Starting, config_in_force: true, reloads: [0; 2] }
+        Server { started: Started::now(), phase: Phase::Starting, config_in_force: true, reloads: [0; 2] }
     }
 }
 
 impl Source<'_> {
-    pub(super) fn snapshot(&self) -> Snapshot {
-        let Source { meter, counts, server, is_own } = *self;
+    pub(in crate::commands::serve) fn snapshot(self) -> Snapshot {
+        let Source { meter, counts, server, is_own, mesh } = self;
         let route = |stats: RouteStats| Route { failures: counts.of_route(&stats.pattern).get(), stats };
         let routes = meter.route_stats().into_iter().filter(|route| !is_own(&route.pattern));
         Snapshot {
@@ -75,6 +66,7 @@ impl Source<'_> {
             socket: meter.xpub().stats(),
             programs: counts.totals(),
             routes: routes.map(route).collect(),
+            mesh,
         }
     }
 }

@@ -9,12 +9,17 @@ use std::time::{Duration, Instant};
 use oncue::demand::{OnDemandStats, RouteStats};
 use oncue::{Engine, OnDemand, Options, SocketStats, Sub};
 
-use super::families::{self, FAMILIES, Read};
-use super::pages::{self, Answer, write};
-use super::snapshot::{Phase, Route, Server, Snapshot, Source};
-use super::text::{Format, Kind};
+use oncue_observe::schema::{Mesh, Phase as SitePhase, Site};
+
+use super::families::FAMILIES;
+use super::snapshot::{Route, Server, Snapshot, Source};
+use super::write;
 use crate::commands::serve::produce::counts::{Counts, Totals};
 use crate::commands::serve::program::verdict::Reason;
+use crate::metrics::family::{Family, Read};
+use crate::metrics::pages::{self, Answer, Phase};
+use crate::metrics::text::{Format, Kind, Text};
+use crate::metrics::{mesh, process, socket};
 
 mod scraped;
 
@@ -32,8 +37,10 @@ fn answer_of(on_demand: &OnDemand, path: &str, accept: &str) -> Answer {
         counts: &Counts::default(),
         server: &Server { phase: Phase::Serving, ..Server::starting() },
         is_own: &|pattern| pattern == "own",
+        mesh: Some(mesh()),
     };
-    pages::answer(path, accept, &source, || on_demand.responds_within(PATIENCE))
+    let write = |text: &mut Text| write(&source.snapshot(), text);
+    pages::answer(path, accept, Phase::Serving, write, || on_demand.responds_within(PATIENCE))
 }
 
 fn page_of(on_demand: &OnDemand, accept: &str) -> String {
@@ -44,8 +51,45 @@ fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
+/// A family without the place where its samples come from.
+struct Shown {
+    name: &'static str,
+    kind: Kind,
+    unit: Option<&'static str>,
+    help: &'static str,
+    labels: Vec<&'static str>,
+}
+
+fn shown<S, R: Read<S>>(families: &[Family<R>]) -> impl Iterator<Item = Shown> {
+    families.iter().map(|family| {
+        let &Family { name, kind, unit, help, ref read } = family;
+        Shown { name, kind, unit, help, labels: read.labels() }
+    })
+}
+
+/// All families, in the order in which they are written.
+fn all() -> Vec<Shown> {
+    let mut all: Vec<_> = shown(process::FAMILIES).chain(shown(FAMILIES)).collect();
+    all.extend(shown(socket::FAMILIES).chain(shown(mesh::FAMILIES)));
+    all
+}
+
+/// A mesh with two other sites, of which one has not been asked anything.
+fn mesh() -> Mesh {
+    let tokyo = Site {
+        name: "tokyo".into(),
+        phase: SitePhase::Live,
+        heard_seconds: Some(0.5),
+        round_trip_seconds: Some(0.0025),
+        prefixes: 7,
+        ..Site::default()
+    };
+    let lima = Site { name: "lima".into(), ..Site::default() };
+    Mesh { site: "paris".into(), sites: vec![lima, tokyo], ..Mesh::default() }
+}
+
 /// The names of the samples of a family.
-fn sample_names(family: &families::Family) -> Vec<String> {
+fn sample_names(family: &Shown) -> Vec<String> {
     match family.kind {
         Kind::Histogram => ["_bucket", "_sum", "_count"].map(|end| format!("{}{end}", family.name)).to_vec(),
         kind => vec![format!("{}{}", family.name, kind.suffix())],
@@ -83,11 +127,15 @@ fn any_pattern_is_a_label() {
         socket: SocketStats::default(),
         programs: Totals::default(),
         routes: meter_routes.iter().map(route).collect(),
+        mesh: None,
     };
     for (format, family) in
         [(Format::Prometheus, "oncue_values_total"), (Format::OpenMetrics, "oncue_values")]
     {
-        let text = write(&snapshot, format);
+        let mut text = Text::new(format);
+        write(&snapshot, &mut text);
+        let text = text.finish();
+        assert!(!text.contains("oncue_mesh"), "it is no site of a mesh");
         let expected = format!(
             "# TYPE {family} counter\n# HELP {family} Values sent.\noncue_values_total{{route=\"a\\\\\\\"\\n\0ä\"}} 7\n\
              oncue_values_total{{route=\"a/{{x:/[\\\\\\\\\\\"\\n]+/}}\"}} 7\n"
@@ -99,7 +147,7 @@ fn any_pattern_is_a_label() {
 #[test]
 fn the_names_of_metrics_are_unmistakable() {
     let mut names = BTreeSet::new();
-    for family in FAMILIES {
+    for family in &all() {
         assert!(family.name.starts_with("oncue_"), "{}", family.name);
         assert!(names.insert(family.name.to_owned()), "{} stands there twice", family.name);
         let unit = family.unit.is_none_or(|unit| family.name.ends_with(&format!("_{unit}")));
@@ -107,7 +155,7 @@ fn the_names_of_metrics_are_unmistakable() {
         assert!(!family.help.contains(['\\', '"', '\n']) && family.help.ends_with('.'), "{}", family.name);
     }
     // The names of samples may not be those of other families.
-    for name in FAMILIES.iter().filter(|family| family.kind != Kind::Gauge).flat_map(sample_names) {
+    for name in all().iter().filter(|family| family.kind != Kind::Gauge).flat_map(sample_names) {
         assert!(names.insert(name.clone()), "{name} is ambiguous");
     }
 }
@@ -150,6 +198,10 @@ fn the_page_counts_what_is_served() {
         format!("oncue_first_value_seconds_count{{{route}}} 2"),
         "oncue_deliveries_total 2".to_owned(),
         "oncue_peers 1".to_owned(),
+        "oncue_mesh_site_up{site=\"tokyo\"} 1".to_owned(),
+        "oncue_mesh_site_up{site=\"lima\"} 0".to_owned(),
+        "oncue_mesh_prefixes{site=\"tokyo\"} 7".to_owned(),
+        "oncue_mesh_round_trip_seconds{site=\"tokyo\"} 0.0025".to_owned(),
         format!("oncue_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")),
     ];
     let start = Instant::now();
@@ -165,7 +217,7 @@ fn the_page_counts_what_is_served() {
     assert!(!text.contains("\"own\""), "{text}");
     // Each family has samples, and all are of it.
     let mut lines = text.lines();
-    for family in FAMILIES {
+    for family in &all() {
         let names = sample_names(family);
         let begins = [lines.next(), lines.next()].map(Option::unwrap_or_default);
         assert!(begins[0].starts_with("# TYPE ") && begins[1].starts_with("# HELP "), "{begins:?}");
@@ -190,9 +242,10 @@ fn a_server_is_ready_between_its_start_and_its_end_and_alive_while_its_threads_r
     let status = |path: &str, phase: Phase| {
         let time = if phase == Phase::Stopping { Duration::from_millis(20) } else { PATIENCE };
         let server = Server { phase, ..Server::starting() };
-        let source =
-            Source { meter: &meter, counts: &Counts::default(), server: &server, is_own: &|_| false };
-        pages::answer(path, "", &source, || on_demand.responds_within(time)).status
+        let (counts, is_own) = (&Counts::default(), &|_: &str| false);
+        let source = Source { meter: &meter, counts, server: &server, is_own, mesh: None };
+        let write = |text: &mut Text| write(&source.snapshot(), text);
+        pages::answer(path, "", phase, write, || on_demand.responds_within(time)).status
     };
     assert_eq!((status("/readyz", Phase::Starting), status("/healthz", Phase::Starting)), (503, 200));
     assert_eq!((status("/readyz", Phase::Serving), status("/metrics", Phase::Serving)), (200, 200));
@@ -207,16 +260,11 @@ fn the_page_of_metrics_has_the_table_of_metrics() {
     let page = std::fs::read_to_string(&path).expect("the page");
     let (begin, end) = ("<!-- metrics -->\n", "<!-- end of metrics -->");
     let mut table = "| name | kind | labels | meaning |\n|---|---|---|---|\n".to_owned();
-    for family in FAMILIES {
-        let labels = match family.read {
-            Read::One(_) => String::new(),
-            Read::By(label, _) => format!("`{label}`"),
-            Read::Route(_) | Read::RouteTimes(_) => "`route`".to_owned(),
-            Read::RouteBy(label, _) => format!("`route`, `{label}`"),
-        };
+    for family in &all() {
+        let labels: Vec<_> = family.labels.iter().map(|label| format!("`{label}`")).collect();
         let (name, kind) =
             (format!("{}{}", family.name, family.kind.suffix()), family.kind.name(Format::OpenMetrics));
-        table += &format!("| `{name}` | {kind} | {labels} | {} |\n", family.help);
+        table += &format!("| `{name}` | {kind} | {} | {} |\n", labels.join(", "), family.help);
     }
     let (before, after) = page.split_once(begin).expect(begin);
     let (_, after) = after.split_once(end).expect(end);
@@ -238,7 +286,7 @@ fn named(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn the_dashboard_and_the_alerts_name_metrics_that_exist() {
-    let known: BTreeSet<_> = FAMILIES.iter().flat_map(sample_names).collect();
+    let known: BTreeSet<_> = all().iter().flat_map(sample_names).collect();
     let read = |name: &str| std::fs::read_to_string(repository().join(name)).expect(name);
     let dashboard: serde_json::Value =
         serde_json::from_str(&read("packaging/grafana-oncue.json")).expect("JSON");

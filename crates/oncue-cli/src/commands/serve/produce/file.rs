@@ -12,8 +12,8 @@ use super::frames::too_long;
 use super::invocation::Wanted;
 use super::open::Named;
 use super::runs::trimmed;
-use crate::commands::serve::config::Watched;
 use crate::commands::serve::program::verdict::{Failed, Reason};
+use crate::config::Watched;
 use crate::lines::{Line, Lines};
 use crate::record::Subject;
 

@@ -8,7 +8,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, Engine, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::value::RawValue;
 
-use crate::commands::serve::config::Framing;
+use crate::config::Framing;
 use crate::lines::{Line, Lines, split_at_tab};
 
 /// The bytes of the length before each value, which is big-endian.

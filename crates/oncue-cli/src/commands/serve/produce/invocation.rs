@@ -5,8 +5,8 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use crate::commands::serve::config::Program;
 use crate::commands::serve::program::launch::{Launcher, Prepared};
+use crate::config::Program;
 
 /// The variable that makes Python write its output at once.
 const UNBUFFERED: &str = "PYTHONUNBUFFERED";

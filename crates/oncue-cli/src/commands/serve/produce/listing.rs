@@ -6,8 +6,8 @@ use oncue::demand::Pattern;
 
 use super::runs::Output;
 use super::{Place, invocation};
-use crate::commands::serve::config::Runs;
 use crate::commands::serve::program::verdict::{End, Failed};
+use crate::config::Runs;
 use crate::output::counted;
 use crate::record::Subject;
 

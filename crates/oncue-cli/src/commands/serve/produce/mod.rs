@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use oncue::demand::Feed;
 
 use self::counts::{Counts, Failures, count};
-use super::config::Program;
 use super::program::journal::{Log, REMARK_BYTES_MAX};
 use super::program::launch::{Launcher, Prepared};
 use super::program::permits::{Line, Permit, Permits};
 use super::program::process::{self, About, Limits, Work};
 use super::program::verdict::{End, Failed};
+use crate::config::Program;
 use crate::output;
 use crate::record::{Level, Record, Subject};
 use crate::wait::wait;

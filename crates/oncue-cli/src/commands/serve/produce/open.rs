@@ -10,7 +10,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat,
 use rustix::io::Errno;
 
 use super::invocation::Wanted;
-use crate::commands::serve::config::FilePath;
+use crate::config::FilePath;
 
 /// For reading, and without blocking, as a pipe without a writer would.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);

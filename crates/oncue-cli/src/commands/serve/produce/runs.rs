@@ -4,9 +4,9 @@ use oncue::demand::{Feed, Produced, Ticks};
 
 use super::Place;
 use super::invocation::{self, Wanted};
-use crate::commands::serve::config::Runs;
 use crate::commands::serve::program::process::Work;
 use crate::commands::serve::program::verdict::End;
+use crate::config::Runs;
 use crate::record::Subject;
 
 /// Produces one topic until it is not wanted any more.

@@ -6,9 +6,9 @@ use super::burst::Burst;
 use super::frames::{Frames, Item, Said};
 use super::invocation::{self, Wanted};
 use super::{Place, remark};
-use crate::commands::serve::config::{Restart, Running};
 use crate::commands::serve::program::process::Work;
 use crate::commands::serve::program::verdict::{End, Failed, Reason};
+use crate::config::{Restart, Running};
 use crate::record::Subject;
 
 /// Produces one topic until it is not wanted any more, or its program has ended.

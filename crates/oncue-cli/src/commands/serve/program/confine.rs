@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use rustix::process::{Gid, Resource, Rlimit, Uid, getrlimit, setrlimit};
 use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
 
-use crate::commands::serve::config::{Confinement, User};
+use crate::config::{Confinement, User};
 use crate::output;
 
 /// The first argument of an `oncue` that is a launcher.

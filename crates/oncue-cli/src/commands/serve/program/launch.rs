@@ -13,13 +13,11 @@ use super::confine::{self, why_not};
 use super::guardian::{Entry, Guardian, Ledger, UNGUARDED};
 use super::journal::remark;
 use super::starter::Starter;
-use crate::commands::serve::config::Confinement;
+use crate::config::Confinement;
+use crate::notify::SUPERVISOR;
 
-/// The variables by which a supervisor such as systemd tells `oncue` where it listens, how often it wants a sign of life in
-/// microseconds, and from which process. Programs do not get them: it would take what they say for `oncue`'s.
-pub(crate) const SUPERVISOR: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
-
-/// Those by which it tells how many sockets it has passed, to which process, and their names.
+/// The variables by which a supervisor tells `oncue` how many sockets it has passed, to which process, and their names. Programs do not
+/// get them, nor those of [`SUPERVISOR`]: a program would take what they say for its own.
 pub(crate) const ACTIVATION: [&str; 3] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
 
 /// Starts programs.

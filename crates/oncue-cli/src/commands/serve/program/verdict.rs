@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal};
 
 use super::confine::{REFUSAL, is_launched};
 use crate::args::shown;
-use crate::commands::serve::config::Confinement;
+use crate::config::Confinement;
 use crate::lines::Line;
 
 /// What shells add to the number of the signal that has ended their program.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use oncue_interop::directory::Directory;
 
 use super::*;
-use crate::commands::serve::config::FilePath;
+use crate::config::FilePath;
 use oncue::demand::Template;
 
 struct Place {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{About, End, Limits, Work, run};
-use crate::commands::serve::config::Confinement;
 use crate::commands::serve::program::journal::Log;
 use crate::commands::serve::program::launch::Launcher;
+use crate::config::Confinement;
 use crate::record::Subject;
 
 const PAIRS: usize = 200;

@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::Poll;
 
 use super::*;
-use crate::commands::serve::config::Confinement;
 use crate::commands::serve::program::launch::Launcher;
+use crate::config::Confinement;
 
 const SOON: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(20);

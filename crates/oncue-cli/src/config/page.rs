@@ -1,12 +1,23 @@
-//! Prints the table of keys: as the help of `oncue serve`, and as the tables of docs/SERVE.md.
+//! Prints the table of keys: as the help of `oncue serve` and of `oncue mesh`, and as the tables of docs/SERVE.md and docs/MESH.md.
 
 use super::keys::{
-    CURVE, FILE, KEYS, Key, Kind, LAST, LISTING, LOG, PLAIN, PROGRAM, Places, ROUTE, RULE, SHARED, TOP,
-    Without, named,
+    BORDER, CURVE, FILE, KEYS, Key, LAST, LINK, LISTING, LOG, NODE, PLAIN, PROGRAM, Places, QUOTAS, ROUTE,
+    RULE, SHARED, SITE, TOP, named,
 };
+use super::kind::{Kind, Without};
 
+/// Titles, each with the tables below it.
+type Sections = [(&'static str, Places)];
+
+/// What a node of a mesh has, and a server that is one. A key that each server has is not shown again.
+const MESH_SECTIONS: &Sections = &[
+    ("A file for `oncue mesh`, and [mesh] of a server", SITE),
+    ("[link]", LINK),
+    ("[quotas]", QUOTAS),
+    ("[export] and [import]", BORDER),
+];
 /// The kinds of tables and of routes. A key is shown in each that may have it.
-const SECTIONS: [(&str, Places); 10] = [
+const SECTIONS: &Sections = &[
     ("Outside of routes", TOP),
     ("Each [[route]]", ROUTE),
     ("`keep_last = { ... }`", LAST),
@@ -21,10 +32,24 @@ const SECTIONS: [(&str, Places); 10] = [
 /// A key that all these routes may have is shown once, among those of all routes.
 const COMMON: Places = ROUTE & !SHARED;
 
-/// Every key, for a terminal: without Markdown.
+/// Every key of a server, for a terminal: without Markdown.
 pub(crate) fn help() -> String {
+    help_of(SECTIONS)
+}
+
+/// The same of a node of a mesh.
+pub(crate) fn mesh_help() -> String {
+    format!("{}\n\nAs in oncue serve --help: {}.", help_of(MESH_SECTIONS), shared().join(", "))
+}
+
+/// The keys that both have, outside of tables.
+fn shared() -> Vec<&'static str> {
+    KEYS.iter().filter(|key| key.places & (TOP | NODE) == TOP | NODE).map(|key| key.name).collect()
+}
+
+fn help_of(sections: &Sections) -> String {
     let mut text = "The keys of CONFIG:".to_owned();
-    for (title, section) in SECTIONS {
+    for &(title, section) in sections {
         text += &format!("\n\n{title}:");
         for key in keys(section) {
             let (name, doc) = (title_of(key, section), key.doc);
@@ -37,7 +62,8 @@ pub(crate) fn help() -> String {
 fn keys(section: Places) -> impl Iterator<Item = &'static Key> {
     let shows = move |key: &&Key| {
         let is_common = key.places & COMMON == COMMON;
-        key.places & section != 0 && (section & ROUTE == 0 || is_common == (section == ROUTE))
+        let is_shared = section == SITE && key.places & TOP != 0;
+        key.places & section != 0 && !is_shared && (section & ROUTE == 0 || is_common == (section == ROUTE))
     };
     KEYS.iter().filter(shows)
 }
@@ -70,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    /// Set to rewrite the tables of docs/SERVE.md.
+    /// Set to rewrite the tables of the pages.
     const WRITE: &str = "ONCUE_WRITE_DOCS";
     const END: &str = "<!-- end of keys -->";
 
@@ -84,9 +110,9 @@ mod tests {
     }
 
     /// The page with the tables as they should be.
-    fn rewritten(page: &str) -> String {
+    fn rewritten(page: &str, sections: &Sections) -> String {
         let (mut text, mut rest) = (String::new(), page);
-        for (title, section) in SECTIONS {
+        for &(title, section) in sections {
             let begin = format!("<!-- keys: {title} -->\n");
             let (before, after) = rest.split_once(&begin).expect(&begin);
             let (_, after) = after.split_once(END).expect(&begin);
@@ -96,23 +122,34 @@ mod tests {
         text + rest
     }
 
+    /// The page with the list of keys that both configs have, if it has one.
+    fn sharing(page: &str) -> String {
+        let begin = "<!-- keys of both -->\n";
+        let Some((before, after)) = page.split_once(begin) else { return page.to_owned() };
+        let (_, after) = after.split_once(END).expect(begin);
+        let named: Vec<_> = shared().iter().map(|name| format!("`{name}`")).collect();
+        [before, begin, &named.join(", "), ".\n", END, after].concat()
+    }
+
     #[test]
-    fn the_page_of_the_config_has_the_table_of_keys() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/SERVE.md");
-        let page = std::fs::read_to_string(&path).expect("the page");
-        let right = rewritten(&page);
-        if std::env::var_os(WRITE).is_some() {
-            std::fs::write(&path, right).expect("the page");
-        } else if page != right {
-            panic!(
-                "docs/SERVE.md differs from the table of keys; run {WRITE}=1 cargo test -p oncue-cli table_of_keys"
-            );
+    fn the_pages_of_the_configs_have_the_table_of_keys() {
+        for (name, sections) in [("SERVE.md", SECTIONS), ("MESH.md", MESH_SECTIONS)] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+            let page = std::fs::read_to_string(&path).expect("the page");
+            let right = sharing(&rewritten(&page, sections));
+            if std::env::var_os(WRITE).is_some() {
+                std::fs::write(&path, right).expect("the page");
+            } else if page != right {
+                panic!(
+                    "docs/{name} differs from the table of keys; run {WRITE}=1 cargo test -p oncue-cli table_of_keys"
+                );
+            }
         }
     }
 
     #[test]
     fn every_key_is_in_the_help() {
-        let help = help();
+        let help = help() + &mesh_help();
         for key in KEYS {
             assert!(help.contains(&format!("\n  {}", key.name)), "{}", key.name);
             assert!(help.contains(&key.doc.replace('`', "")), "{}", key.doc);

@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
-use oncue::OnFull;
 use oncue::demand::{Backoff, LastLimits, Pattern, Template};
 
 use super::guard;
@@ -15,6 +14,7 @@ use super::model::{
     located, within,
 };
 use super::reader::{At, Keys, Needed, texts};
+use super::socket::on_full;
 use super::user::User;
 use crate::nearest::nearest;
 
@@ -156,16 +156,6 @@ fn rests(keys: &mut Keys<'_, '_>, source: Option<&Source>) -> (Option<Duration>,
         keys.refuse(at, "once", why);
     }
     (fresh_for, once)
-}
-
-/// What gives way where a queue is full, if the table says so.
-pub(super) fn on_full(keys: &mut Keys<'_, '_>) -> Option<OnFull> {
-    Some(match keys.take::<Option<String>>("on_full")?.as_str() {
-        "drop-oldest" => OnFull::DropOldest,
-        "latest" => OnFull::Latest,
-        "disconnect" => OnFull::Disconnect,
-        _ => OnFull::DropNewest,
-    })
 }
 
 /// The limits of last values. `fresh`, `once`: these keys keep them anyway, the first beyond the last subscriber.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use oncue::demand::{Backoff, LastLimits, Pattern, Template};
 use oncue::{OnFull, Options};
 
+use super::mesh::Site;
 use super::reader::Need;
 use super::rule::Rule;
 use super::user::User;
@@ -40,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) tls: Option<[PathBuf; 2]>,
     /// Where its metrics are.
     pub(crate) metrics: Option<String>,
+    /// As which site it is in a mesh.
+    pub(crate) mesh: Option<Site>,
     /// The options of the socket, which cannot change while it is open.
     pub(crate) options: Options,
     pub(crate) log: Logging,

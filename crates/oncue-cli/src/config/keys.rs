@@ -1,12 +1,17 @@
-//! The keys of a config, in one table: what each may be, what holds without it, where it may stand, and what it is for.
-//! The reader, `oncue serve --help` and the tables of docs/SERVE.md all come from it.
+//! The keys of the configs of `oncue serve` and `oncue mesh`, in one table: what each may be, what holds without it, where it may
+//! stand, and what it is for. The reader, the help of both and the tables of docs/SERVE.md and docs/MESH.md all come from it.
 
-use std::fmt;
+use super::kind::Kind::{
+    Bytes, Choice, Count, Flag, FlagOrTable, Mode, Period, PeriodOrOff, Seconds, Size, Table, Tables, Text,
+    TextOrTexts, Texts, TextsOrTable, Time, Variables,
+};
+use super::kind::Without::{Is, Required, Said};
+use super::kind::{Kind, Without};
 
 /// A set of places where a key may stand, one bit each. A route is one of five places, by where its values come from.
-pub(super) type Places = u16;
+pub(super) type Places = u32;
 
-/// Outside of routes and rules.
+/// The config of a server, outside of tables.
 pub(super) const TOP: Places = 1;
 /// A route with a run of a program for each value.
 pub(super) const RUNS: Places = 1 << 1;
@@ -30,17 +35,41 @@ pub(super) const CURVE: Places = 1 << 10;
 pub(super) const PLAIN: Places = 1 << 11;
 /// The table `log`.
 pub(super) const LOG: Places = 1 << 12;
+/// The config of a node of a mesh, outside of tables.
+pub(super) const NODE: Places = 1 << 13;
+/// The table `log` of a node.
+pub(super) const NODE_LOG: Places = 1 << 14;
+/// The table `mesh` of a server.
+pub(super) const MESH: Places = 1 << 15;
+/// The table `link` of a site that dials a router.
+pub(super) const EDGE: Places = 1 << 16;
+/// The table `link` of a site that others dial.
+pub(super) const ROUTER: Places = 1 << 17;
+/// The table `link` of a site of a small mesh.
+pub(super) const PEER: Places = 1 << 18;
+/// The table `quotas`.
+pub(super) const QUOTAS: Places = 1 << 19;
+/// The tables `export` and `import`.
+pub(super) const BORDER: Places = 1 << 20;
+/// The table of one site in them.
+pub(super) const FOREIGN: Places = 1 << 21;
 
 pub(super) const PROGRAM: Places = RUNS | STREAM | SHARED;
 pub(super) const FILE: Places = LINES | CONTENT;
 pub(super) const ROUTE: Places = PROGRAM | FILE;
 pub(super) const RULE: Places = ALLOW | DENY;
+pub(super) const LINK: Places = EDGE | ROUTER | PEER;
+/// Both configs, outside of tables.
+pub(super) const EITHER: Places = TOP | NODE;
+/// What a node and a server have as sites.
+pub(super) const SITE: Places = NODE | MESH;
 
 /// The tables of a config, each with the places that it may be.
-const TABLES: [Places; 8] = [TOP, ROUTE, LISTING, LAST, RULE, CURVE, PLAIN, LOG];
+const TABLES: [Places; 15] =
+    [TOP, ROUTE, LISTING, LAST, RULE, CURVE, PLAIN, LOG, NODE, NODE_LOG, MESH, LINK, QUOTAS, BORDER, FOREIGN];
 
 /// Sets of places as messages call them, larger ones first.
-const NAMES: [(Places, &str); 9] = [
+const NAMES: [(Places, &str); 14] = [
     (PROGRAM, "`command`"),
     (FILE, "`file`"),
     (RUNS, "`command` without `mode`"),
@@ -50,6 +79,11 @@ const NAMES: [(Places, &str); 9] = [
     (CONTENT, "mode = \"content\""),
     (ALLOW, "`allow`"),
     (DENY, "`deny`"),
+    (EDGE, "role = \"edge\""),
+    (ROUTER, "role = \"router\""),
+    (PEER, "role = \"peer\""),
+    (NODE, "`oncue mesh`"),
+    (MESH, "a server"),
 ];
 
 /// The most feeds, processes, topics, messages or peers that a config may allow.
@@ -66,53 +100,6 @@ const FILES_MIN: u64 = 4;
 /// The policies for full queues.
 const POLICIES: &[&str] = &["drop-newest", "drop-oldest", "latest", "disconnect"];
 
-/// What a key may be.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
-    Text,
-    Texts,
-    TextOrTexts,
-    /// One of these texts.
-    Choice(&'static [&'static str]),
-    Time,
-    /// A duration that something is repeated after: 1 ms at least.
-    Period,
-    /// A period, or "off".
-    PeriodOrOff,
-    /// A duration of whole seconds, 1 s at least.
-    Seconds,
-    Flag,
-    /// A number from the first to the second.
-    Count(u64, u64),
-    /// A number of bytes from 1 to this one.
-    Bytes(u64),
-    /// A number of bytes from the first to the second, also with a unit.
-    Size(u64, u64),
-    /// The permissions of a file.
-    Mode,
-    /// A table of texts.
-    Variables,
-    /// A list of texts, or a table.
-    TextsOrTable,
-    /// True, false, or a table.
-    FlagOrTable,
-    /// A table.
-    Table,
-    /// Any number of tables.
-    Tables,
-}
-
-/// What holds without the key.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Without {
-    /// The key is required; an example of a value, in TOML.
-    Required(&'static str),
-    /// This value, in TOML.
-    Is(&'static str),
-    /// In words.
-    Said(&'static str),
-}
-
 /// A key.
 #[derive(Debug)]
 pub(super) struct Key {
@@ -123,12 +110,6 @@ pub(super) struct Key {
     /// What it is for, in a line.
     pub(super) doc: &'static str,
 }
-
-use Kind::{
-    Bytes, Choice, Count, Flag, FlagOrTable, Mode, Period, PeriodOrOff, Seconds, Size, Table, Tables, Text,
-    TextOrTexts, Texts, TextsOrTable, Time, Variables,
-};
-use Without::{Is, Required, Said};
 
 /// Every key. One that differs from place to place has several entries, which share no place.
 #[rustfmt::skip]
@@ -149,18 +130,20 @@ pub(super) const KEYS: &[Key] = &[
         "the most topics in all catalogues together"),
     key("route", TOP, Tables, Said("required"),
         "a route; each begins with [[route]]"),
-    key("rule", TOP, Tables, Said("everything is allowed"),
+    key("rule", EITHER, Tables, Said("everything is allowed"),
         "a rule about who may subscribe to what; each begins with [[rule]]"),
-    key("curve", TOP, Table, Said("no encryption"),
+    key("curve", EITHER, Table, Said("no encryption"),
         "encrypts all connections with CURVE; begins with [curve]"),
-    key("plain", TOP, Table, Said("nobody is asked"),
+    key("plain", EITHER, Table, Said("nobody is asked"),
         "asks subscribers for user and password (PLAIN), without encryption; begins with [plain]"),
     key("log", TOP, Table, Said("text"),
         "how the lines on standard error are written: log = { format = \"json\", demand = false, time = true }"),
     key("status_prefix", TOP, Text, Said("not published"),
         "publishes the state of each topic (`active`, `stale`, `closed`, `unserved`) on this prefix followed by the topic"),
-    key("observe", TOP, Text, Is("\"$oncue/\""),
+    key("observe", EITHER, Text, Is("\"$oncue/\""),
         "the prefix of the topics that tell about the server itself (docs/OBSERVE.md), or \"off\"; they are outside of shorter prefixes"),
+    key("mesh", TOP, Table, Said("no mesh"),
+        "makes this server a site of a mesh (docs/MESH.md), which gives its topics to other sites; begins with [mesh]"),
     key("http", TOP, Text, Said("no page"),
         "where the page about the server is, as in \"127.0.0.1:9180\"; the topics are there, too, by WebSocket and as `/sub/TOPIC`"),
     key("http_token", TOP, Text, Said("none"),
@@ -171,79 +154,79 @@ pub(super) const KEYS: &[Key] = &[
         "the file with the certificate, and those above it, in PEM: for `wss` endpoints, and then `http` is https"),
     key("tls_key", TOP, Text, Said("none"),
         "the file with the key of the certificate, in PEM"),
-    key("metrics", TOP, Text, Said("not served"),
+    key("metrics", EITHER, Text, Said("not served"),
         "where `/metrics`, `/healthz` and `/readyz` are, as in \"127.0.0.1:9464\" (docs/METRICS.md)"),
-    key("send_hwm", TOP, Count(0, COUNT_MAX), Is("1000"),
+    key("send_hwm", EITHER, Count(0, COUNT_MAX), Is("1000"),
         "messages queued for one subscriber, which misses further ones; 0 means no bound, as in ZeroMQ"),
-    key("queue_bytes_max", TOP, Bytes(BYTES_MAX), Is("67_108_864"),
+    key("queue_bytes_max", EITHER, Bytes(BYTES_MAX), Is("67_108_864"),
         "bytes queued for one subscriber, which misses further messages"),
-    key("on_full", TOP, Choice(POLICIES), Is("\"drop-newest\""),
+    key("on_full", EITHER, Choice(POLICIES), Is("\"drop-newest\""),
         "what a subscriber misses whose queue is full: the new message; the oldest; all but the newest of each topic; all"),
-    key("evict_after", TOP, Period, Said("never"),
+    key("evict_after", EITHER, Period, Said("never"),
         "disconnects a subscriber whose queue has been full for this long"),
-    key("heartbeat", TOP, PeriodOrOff, Said("`\"5s\"`, or a third of `heartbeat_timeout` if that is shorter"),
+    key("heartbeat", EITHER, PeriodOrOff, Said("`\"5s\"`, or a third of `heartbeat_timeout` if that is shorter"),
         "the time between two PINGs to each subscriber"),
-    key("heartbeat_timeout", TOP, Period, Said("three times `heartbeat`"),
+    key("heartbeat_timeout", EITHER, Period, Said("three times `heartbeat`"),
         "disconnects a subscriber that has sent nothing, and taken nothing of its queue, for this long"),
-    key("peers_max", TOP, Count(1, COUNT_MAX), Is("65_536"),
+    key("peers_max", EITHER, Count(1, COUNT_MAX), Is("65_536"),
         "the most subscribers at the same time, those in their handshake included"),
-    key("peers_per_address_max", TOP, Count(1, COUNT_MAX), Said("no bound"),
+    key("peers_per_address_max", EITHER, Count(1, COUNT_MAX), Said("no bound"),
         "the most subscribers of one address (IPv6: of one /64 network); those by `ipc` are not counted"),
-    key("handshakes_max", TOP, Count(1, COUNT_MAX), Is("8192"),
+    key("handshakes_max", EITHER, Count(1, COUNT_MAX), Is("8192"),
         "the most handshakes in flight; beyond it the oldest gives way, of the address that has the most"),
-    key("message_bytes_max", TOP, Bytes(BYTES_MAX), Said("128 KiB"),
+    key("message_bytes_max", EITHER, Bytes(BYTES_MAX), Said("128 KiB"),
         "the largest message of a subscriber, which is disconnected for a larger one; a prefix may be as long as `prefix_length_max`"),
-    key("prefix_length_max", TOP, Count(0, COUNT_MAX), Is("65_526"),
+    key("prefix_length_max", EITHER, Count(0, COUNT_MAX), Is("65_526"),
         "the longest prefix, in bytes, to which a subscriber may subscribe"),
-    key("prefixes_max", TOP, Count(1, COUNT_MAX), Is("4_000_000"),
+    key("prefixes_max", EITHER, Count(1, COUNT_MAX), Is("4_000_000"),
         "the most subscriptions of one subscriber"),
-    key("prefix_bytes_max", TOP, Bytes(1 << 40), Is("268_435_456"),
+    key("prefix_bytes_max", EITHER, Bytes(1 << 40), Is("268_435_456"),
         "the most bytes of the prefixes of one subscriber together"),
-    key("prefixes_per_user_max", TOP, Count(1, COUNT_MAX), Is("16_000_000"),
+    key("prefixes_per_user_max", EITHER, Count(1, COUNT_MAX), Is("16_000_000"),
         "the most subscriptions of one user, over all connections; without users, of one address"),
-    key("prefix_bytes_per_user_max", TOP, Bytes(1 << 40), Is("1_073_741_824"),
+    key("prefix_bytes_per_user_max", EITHER, Bytes(1 << 40), Is("1_073_741_824"),
         "the most bytes of the prefixes of one user together; without users, of one address"),
-    key("changes_per_second_max", TOP, Count(1, COUNT_MAX), Is("100_000"),
+    key("changes_per_second_max", EITHER, Count(1, COUNT_MAX), Is("100_000"),
         "how many subscriptions and cancellations of one subscriber are taken in a second, in the long run; `prefixes_max` may come at once"),
-    key("last_values_bytes_max", TOP, Bytes(1 << 40), Is("67_108_864"),
+    key("last_values_bytes_max", EITHER, Bytes(1 << 40), Is("67_108_864"),
         "the most bytes of all last values together, see `keep_last`"),
-    key("ipc_mode", TOP, Mode, Said("by the umask"),
+    key("ipc_mode", EITHER, Mode, Said("by the umask"),
         "the permissions of the files of `ipc` endpoints, such as 0o660; a process that may write to the file may subscribe"),
-    key("ipc_user", TOP, Count(0, ID_MAX), Said("its own"),
+    key("ipc_user", EITHER, Count(0, ID_MAX), Said("its own"),
         "the number of the user to whom these files belong"),
-    key("ipc_group", TOP, Count(0, ID_MAX), Said("its own"),
+    key("ipc_group", EITHER, Count(0, ID_MAX), Said("its own"),
         "the number of the group to which these files belong"),
-    key("ip_versions", TOP, Choice(&["both", "4", "6"]), Is("\"both\""),
+    key("ip_versions", EITHER, Choice(&["both", "4", "6"]), Is("\"both\""),
         "the versions of IP that are used; with \"6\" `*` is every IPv6 address, and `[::]` accepts no IPv4"),
-    key("bind_to_device", TOP, Text, Said("any"),
+    key("bind_to_device", EITHER, Text, Said("any"),
         "the network device that is used alone, such as \"eth0\""),
-    key("type_of_service", TOP, Count(0, 255), Said("the system's"),
+    key("type_of_service", EITHER, Count(0, 255), Said("the system's"),
         "the class of the traffic in IP headers, such as 0xB8 for expedited forwarding"),
-    key("socket_priority", TOP, Count(0, ID_MAX), Said("that of the class"),
+    key("socket_priority", EITHER, Count(0, ID_MAX), Said("that of the class"),
         "the priority in the queues of this machine; one above 6 needs CAP_NET_ADMIN"),
-    key("listen_backlog", TOP, Count(0, COUNT_MAX), Is("4096"),
+    key("listen_backlog", EITHER, Count(0, COUNT_MAX), Is("4096"),
         "the most connections that wait at each endpoint to be accepted; the system caps it"),
-    key("handshake_timeout", TOP, Time, Is("\"30s\""),
+    key("handshake_timeout", EITHER, Time, Is("\"30s\""),
         "how long a subscriber may take for its handshake; zero means no limit"),
-    key("connect_timeout", TOP, Time, Said("that of the handshake"),
+    key("connect_timeout", EITHER, Time, Said("that of the handshake"),
         "how long making a connection by `connect` may take; zero means no limit"),
-    key("send_buffer", TOP, Bytes(BYTES_MAX), Said("the system's"),
+    key("send_buffer", EITHER, Bytes(BYTES_MAX), Said("the system's"),
         "about how many bytes the system buffers for one subscriber"),
-    key("tcp_keepalive", TOP, Flag, Said("the system's"),
+    key("tcp_keepalive", EITHER, Flag, Said("the system's"),
         "whether the system probes idle TCP connections; also if one of the next three is set"),
-    key("tcp_keepalive_idle", TOP, Period, Said("the system's"),
+    key("tcp_keepalive_idle", EITHER, Period, Said("the system's"),
         "the time without traffic before the first probe, in whole seconds"),
-    key("tcp_keepalive_interval", TOP, Period, Said("the system's"),
+    key("tcp_keepalive_interval", EITHER, Period, Said("the system's"),
         "the time between two probes, in whole seconds"),
-    key("tcp_keepalive_count", TOP, Count(1, 127), Said("the system's"),
+    key("tcp_keepalive_count", EITHER, Count(1, 127), Said("the system's"),
         "after how many probes without an answer a connection ends"),
-    key("tcp_user_timeout", TOP, Period, Said("the system's"),
+    key("tcp_user_timeout", EITHER, Period, Said("the system's"),
         "after how long without an acknowledgement a TCP connection ends"),
-    key("socks_proxy", TOP, Text, Said("none"),
+    key("socks_proxy", EITHER, Text, Said("none"),
         "the SOCKS5 proxy for `connect`, as \"HOST:PORT\"; it looks up the names of hosts"),
-    key("socks_username", TOP, Text, Said("none"),
+    key("socks_username", EITHER, Text, Said("none"),
         "the user name for the proxy, if it asks for one"),
-    key("socks_password", TOP, Text, Said("none"),
+    key("socks_password", EITHER, Text, Said("none"),
         "the password for the proxy"),
 
     key("topic", ROUTE, Text, Required("\"prices/{symbol}\""),
@@ -352,14 +335,82 @@ pub(super) const KEYS: &[Key] = &[
         "as the client, where subscribers are the servers: the public key to trust, or a file with it"),
     key("users", PLAIN, Text, Required("\"users\""),
         "a file with a line NAME:HASH for each user, as `oncue passwd` writes it; it is read again when it changes"),
-    key("format", LOG, Choice(&["text", "json"]), Is("\"text\""),
-        "\"json\": each line is an object with `level`, `message`, and `time`, `event`, `topic`, `route`, `program`, `reason` where they apply"),
+    key("format", LOG | NODE_LOG, Choice(&["text", "json"]), Is("\"text\""),
+        "\"json\": each line is an object with `level`, `message`, and `time`, `event`, `topic`, `route`, `program`, `reason`, `site` where they apply"),
     key("demand", LOG, Flag, Is("false"),
         "whether the log has a line for each topic that begins and ends to be produced, as standard output has"),
-    key("time", LOG, Flag, Said("with \"json\" alone"),
+    key("time", LOG | NODE_LOG, Flag, Said("with \"json\" alone"),
         "whether each line has the time, as in RFC 3339; systemd's journal has it anyway"),
     key("status", DENY, Text, Said("that the publisher does not allow it"),
         "the reason that a denied subscriber is told, if it understands it, as `oncue sub` does"),
+
+    key("site", SITE, Text, Required("\"paris\""),
+        "the name of this site: 1 to 64 of A-Z a-z 0-9 - _ . ; of two processes with one name in a mesh the older one ends"),
+    key("mesh", SITE, Text, Is("\"oncue\""),
+        "the name of the mesh, with the same characters; sites of other meshes on the same routers neither see nor hear it"),
+    key("publishers", NODE, TextOrTexts, Is("[]"),
+        "the endpoints of publishers of this site that bind, such as those of `oncue serve`"),
+    key("publishers_bind", NODE, TextOrTexts, Is("[]"),
+        "the endpoints where publishers of this site connect"),
+    key("subscribers", NODE, TextOrTexts, Is("[]"),
+        "the endpoints where subscribers of this site connect; they get what all sites publish"),
+    key("subscribers", MESH, TextOrTexts, Is("[]"),
+        "the endpoints where subscribers of this site connect that get what all sites publish; at those of `bind` they get this server's topics alone"),
+    key("keep_last", SITE, Flag, Is("true"),
+        "whether the newest value of each topic is kept while it is wanted, for sites and subscribers that come later"),
+    key("link", SITE, Table, Required("{ role = \"edge\", routers = \"tcp/10.0.0.1:7447\" }"),
+        "how this site is linked with others; begins with [link], in a server with [mesh.link]"),
+    key("quotas", SITE, Table, Said("see there"),
+        "what one other site may cause here; begins with [quotas], in a server with [mesh.quotas]"),
+    key("export", SITE, Table, Said("every topic"),
+        "which topics other sites may have from here; begins with [export], in a server with [mesh.export]"),
+    key("import", SITE, Table, Said("every topic"),
+        "which topics are taken from other sites; begins with [import], in a server with [mesh.import]"),
+    key("log", NODE, Table, Said("text"),
+        "how the lines on standard error are written: log = { format = \"json\", time = true }"),
+
+    key("role", LINK, Choice(&["edge", "router", "peer"]), Required("\"edge\""),
+        "\"edge\": it dials a router; \"router\": others dial it, and it passes on what is between them; \"peer\": all sites are linked with each other"),
+    key("routers", EDGE, TextOrTexts, Required("\"tcp/10.0.0.1:7447\""),
+        "the endpoints of one or two routers: it dials the first, and the other one if that fails"),
+    key("listen", ROUTER, TextOrTexts, Required("\"tcp/0.0.0.0:7447\""),
+        "the endpoints where edges and other routers dial it"),
+    key("parent", ROUTER, Text, Said("none: it is the root"),
+        "the endpoint of the router above it; routers form a tree"),
+    key("sites", PEER, Variables, Required("{ paris = \"tcp/10.0.0.1:7447\", tokyo = \"tcp/10.0.0.2:7447\" }"),
+        "all sites with the endpoint of each, this one too: the same at all of them"),
+    key("listen", PEER, Text, Said("its endpoint in `sites`"),
+        "where it listens, if others dial another address, as behind a translation of addresses"),
+    key("authority", LINK, Text, Said("no TLS"),
+        "the file with the certificate of the authority that signed those of all sites, in PEM; with it, endpoints are \"tls/HOST:PORT\""),
+    key("certificate", LINK, Text, Said("no TLS"),
+        "the file with the certificate of this site, in PEM; it must name the host that others dial"),
+    key("key", LINK, Text, Said("no TLS"),
+        "the file with the key of the certificate, in PEM"),
+    key("heartbeat", LINK, Period, Is("\"500ms\""),
+        "how often this site says that it lives, and what the state of its demand is"),
+    key("timeout", LINK, Period, Is("\"2s\""),
+        "how long another site may be silent until its demand is dropped: at least two heartbeats"),
+
+    key("sites_max", QUOTAS, Count(1, COUNT_MAX), Is("256"),
+        "the most other sites at the same time; further ones are not heard"),
+    key("prefixes_max", QUOTAS, Count(1, COUNT_MAX), Is("1_000_000"),
+        "the most prefixes that one site may want from here; further ones are refused"),
+    key("prefix_bytes_max", QUOTAS, Bytes(1 << 40), Is("67_108_864"),
+        "the most bytes of these prefixes together"),
+    key("queue_messages_max", QUOTAS, Count(1, COUNT_MAX), Is("100_000"),
+        "the messages that wait to be sent to one site, which misses further ones"),
+    key("queue_bytes_max", QUOTAS, Bytes(BYTES_MAX), Is("67_108_864"),
+        "the bytes of these messages together"),
+    key("message_bytes_max", QUOTAS, Bytes(BYTES_MAX), Is("67_108_864"),
+        "the largest message that is sent to a site or taken from one"),
+
+    key("allow", BORDER | FOREIGN, TextOrTexts, Is("\"\""),
+        "the beginnings of topics that may pass; of all that a topic begins with, the longest decides"),
+    key("deny", BORDER | FOREIGN, TextOrTexts, Is("[]"),
+        "the beginnings of topics that may not pass, also if they are in `allow`"),
+    key("sites", BORDER, Table, Said("none"),
+        "lists for single sites, in place of those above, as in [export.sites.tokyo]"),
 ];
 
 const fn key(name: &'static str, places: Places, kind: Kind, without: Without, doc: &'static str) -> Key {
@@ -393,52 +444,4 @@ pub(super) fn named(mut places: Places) -> String {
         }
     }
     names.join(" or ")
-}
-
-impl Kind {
-    /// The smallest and the largest number.
-    pub(super) fn range(self) -> (u64, u64) {
-        match self {
-            Count(min, max) | Size(min, max) => (min, max),
-            Bytes(max) => (1, max),
-            Mode => (0, 0o777),
-            _ => (0, u64::MAX),
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Text => "a string",
-            Texts => "a list of strings such as [\"a\", \"b\"]",
-            TextOrTexts => "a string or a list of strings",
-            Choice(texts) => {
-                let texts: Vec<_> = texts.iter().map(|text| format!("\"{text}\"")).collect();
-                return f.write_str(&texts.join(" or "));
-            }
-            Time => "a duration such as \"500ms\", up to a year",
-            Period => "a duration from \"1ms\" to a year",
-            PeriodOrOff => "a duration from \"1ms\" to a year, or \"off\"",
-            Seconds => "a duration of whole seconds, from \"1s\" to a year",
-            Flag => "true or false",
-            Count(..) | Bytes(_) => {
-                let (min, max) = self.range();
-                return write!(f, "a number from {min} to {max}");
-            }
-            Size(min, max) => {
-                let (min, max) = (min >> 20, max >> 40);
-                return write!(
-                    f,
-                    "a size such as \"256 MiB\", or a number of bytes; from {min} MiB to {max} TiB"
-                );
-            }
-            Mode => "a number from 0o000 to 0o777",
-            Variables => "a table of strings such as { LANG = \"C\" }",
-            TextsOrTable => "a list of strings, or a table",
-            FlagOrTable => "true, false, or a table",
-            Table => "a table",
-            Tables => "tables",
-        })
-    }
 }

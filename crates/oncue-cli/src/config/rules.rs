@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use oncue::{Admission, SubscribeRequest};
 
-use super::config::rule::{Rule, Subscriber, decide};
+use super::rule::{Rule, Subscriber, decide};
 
 /// The rules in force. All clones share them.
 #[derive(Debug, Clone)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use oncue::OnFull;
 use oncue::demand::LastLimits;
 
+use super::file::line_and_column;
 use super::*;
 
 const BIND: &str = "bind = \"tcp://127.0.0.1:0\"\n";
@@ -456,7 +457,7 @@ fn columns_are_characters() {
 
 #[test]
 fn every_broken_text_is_refused_with_a_place() {
-    let whole = include_str!("../../../../../../examples/host.toml");
+    let whole = include_str!("../../../../examples/host.toml");
     let pieces = [
         "[[route]]",
         "{",

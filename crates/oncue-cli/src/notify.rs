@@ -11,8 +11,11 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::program::launch::SUPERVISOR;
 use crate::output::escaped;
+
+/// The variables by which a supervisor such as systemd tells a process where it listens, how often it wants a sign of life in
+/// microseconds, and from which process.
+pub(crate) const SUPERVISOR: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
 /// How long a supervisor that does not read its socket holds up the server.
 const SEND_MAX: Duration = Duration::from_secs(1);
@@ -60,8 +63,9 @@ impl Supervisor {
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\nSTATUS=reading the config again"));
     }
 
-    pub(crate) fn stopping(&self) {
-        self.send("STOPPING=1\nSTATUS=ending all programs");
+    /// The process ends: what it still does, in a few words.
+    pub(crate) fn stopping(&self, status: &str) {
+        self.send(&format!("STOPPING=1\nSTATUS={status}"));
     }
 
     /// A sign of life, for the watchdog.

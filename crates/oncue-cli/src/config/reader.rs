@@ -11,7 +11,8 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{self, Kind, Places, Without};
+use super::keys::{self, Places};
+use super::kind::{Kind, Without};
 use crate::args;
 use crate::nearest::nearest;
 
@@ -186,6 +187,49 @@ impl<'i, 'p> Keys<'i, 'p> {
         let at = value.span().start;
         let DeValue::Table(table) = value.into_inner() else { return None };
         Some(Keys::new(format!("`{key}` of {}", self.name), at, table, places, self.problems))
+    }
+
+    /// The same where the key must be a table, if it is there.
+    pub(super) fn table(&mut self, key: &str, places: Places) -> Option<Keys<'i, 'p>> {
+        let table = self.inner(key, places);
+        if table.is_none() && self.has(key) {
+            self.refuse(self.at(key), key, format_args!("it is not a table; begin it with [{key}]"));
+        }
+        table
+    }
+
+    /// The same where it must be there.
+    pub(super) fn required_table(&mut self, key: &str, places: Places) -> Option<Keys<'i, 'p>> {
+        let table = self.table(key, places);
+        let known = keys::find(key, self.places).map(|key| key.without);
+        if let (None, false, Some(Without::Required(example))) = (&table, self.has(key), known) {
+            self.add(self.at, format_args!("has no `{key}`; write {key} = {example}"));
+        }
+        table
+    }
+
+    /// The same where it has all defaults if it is not there.
+    pub(super) fn table_or_empty(&mut self, key: &str, places: Places) -> Keys<'i, 'p> {
+        let (name, at) = (format!("`{key}` of {}", self.name), self.at);
+        let table = self.table(key, places);
+        table.unwrap_or_else(|| Keys::new(name, at, DeTable::new(), places, self.problems))
+    }
+
+    /// Takes the tables of `[key.NAME]`, which are at these places, each with its name.
+    pub(super) fn tables_by_name(&mut self, key: &str, places: Places) -> Vec<(At, Keys<'i, 'p>)> {
+        let Some(tables) = self.table(key, places) else { return Vec::new() };
+        let named = tables.table.into_iter().filter_map(|(name, value)| {
+            let name = At { at: name.span().start, text: name.into_inner().into_owned() };
+            let title = format!("`{key}.{}` of {}", name.text, self.name);
+            let at = value.span().start;
+            let DeValue::Table(table) = value.into_inner() else {
+                self.problems
+                    .add(at, format!("{title} is not a table; begin it with [...{key}.{}]", name.text));
+                return None;
+            };
+            Some((name, Keys::new(title, at, table, places, self.problems)))
+        });
+        named.collect()
     }
 
     /// Adds a problem with the value of a key.

@@ -9,14 +9,14 @@ use oncue::demand::Histogram;
 
 /// The types that a reader may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(crate) enum Format {
     Prometheus,
     OpenMetrics,
 }
 
 /// What the samples of a family mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Counter,
     Gauge,
     Histogram,
@@ -25,7 +25,7 @@ pub(super) enum Kind {
 }
 
 /// Text that is being written.
-pub(super) struct Text {
+pub(crate) struct Text {
     format: Format,
     text: String,
     /// The family of the samples that follow.
@@ -35,7 +35,7 @@ pub(super) struct Text {
 
 impl Format {
     /// The format for the value of a header `Accept`: the one that it weighs most; the plain one if it names neither.
-    pub(super) fn accepted(accept: &str) -> Format {
+    pub(crate) fn accepted(accept: &str) -> Format {
         let weight = |media_type: &str| {
             let mut parts = media_type.split(';').map(str::trim);
             let name = parts.next().unwrap_or_default();
@@ -54,7 +54,7 @@ impl Format {
         }
     }
 
-    pub(super) fn content_type(self) -> &'static str {
+    pub(crate) fn content_type(self) -> &'static str {
         match self {
             Format::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
             Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -64,7 +64,7 @@ impl Format {
 
 impl Kind {
     /// What the names of its samples end in.
-    pub(super) fn suffix(self) -> &'static str {
+    pub(crate) fn suffix(self) -> &'static str {
         match self {
             Kind::Counter => "_total",
             Kind::Info => "_info",
@@ -72,7 +72,7 @@ impl Kind {
         }
     }
 
-    pub(super) fn name(self, format: Format) -> &'static str {
+    pub(crate) fn name(self, format: Format) -> &'static str {
         match (self, format) {
             (Kind::Counter, _) => "counter",
             (Kind::Histogram, _) => "histogram",
@@ -83,12 +83,12 @@ impl Kind {
 }
 
 impl Text {
-    pub(super) fn new(format: Format) -> Text {
+    pub(crate) fn new(format: Format) -> Text {
         Text { format, text: String::new(), family: "", kind: Kind::Gauge }
     }
 
     /// Begins a family. `name` is without the suffix of its kind.
-    pub(super) fn begin(&mut self, name: &'static str, kind: Kind, unit: Option<&str>, help: &str) {
+    pub(crate) fn begin(&mut self, name: &'static str, kind: Kind, unit: Option<&str>, help: &str) {
         (self.family, self.kind) = (name, kind);
         // OpenMetrics names the family without the suffix of its samples.
         let suffix = if self.format == Format::OpenMetrics { "" } else { kind.suffix() };
@@ -99,12 +99,12 @@ impl Text {
         self.line(&format!("# HELP {name}{suffix} {help}"));
     }
 
-    pub(super) fn sample(&mut self, labels: &[(&str, &str)], value: u64) {
+    pub(crate) fn sample(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
         let name = format!("{}{}", self.family, self.kind.suffix());
         self.number(&name, labels, value);
     }
 
-    pub(super) fn histogram(&mut self, labels: &[(&str, &str)], times: &Histogram) {
+    pub(crate) fn histogram(&mut self, labels: &[(&str, &str)], times: &Histogram) {
         let family = self.family;
         for (bound, count) in times.cumulative() {
             let bound = bound.map_or("+Inf".to_owned(), |bound| format!("{:?}", bound.as_secs_f64()));
@@ -115,7 +115,7 @@ impl Text {
         self.number(&format!("{family}_count"), labels, times.count());
     }
 
-    pub(super) fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         if self.format == Format::OpenMetrics {
             self.line("# EOF");
         }

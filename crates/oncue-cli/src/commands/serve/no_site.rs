@@ -1,0 +1,51 @@
+//! In place of `site`, in a build without the feature `mesh`: no server is a site of a mesh.
+
+use oncue::{Engine, Options, XPub};
+use oncue_observe::Observe;
+
+use super::web::Pages;
+use crate::config::mesh::Site;
+use crate::fail::Fail;
+use crate::security::Security;
+use crate::signals::Stop;
+
+/// Of which there is none.
+pub(super) enum Membership {}
+
+/// Refuses every site.
+pub(super) fn check(_: &Site, _: Option<&str>) -> Result<(), Fail> {
+    Err(refused())
+}
+
+fn refused() -> Fail {
+    let why = "this oncue was built without the feature `mesh`, which [mesh] needs; install it with --features full";
+    Fail::Runtime(why.to_owned())
+}
+
+impl Membership {
+    pub(super) fn join(
+        _: &Site,
+        _: Option<&str>,
+        _: (&Engine, &XPub),
+        _: (Options, &Security),
+        _: &Stop,
+    ) -> Result<Membership, Fail> {
+        Err(refused())
+    }
+
+    pub(super) fn tell(&self, _: Option<&Observe>, _: &Pages) {
+        match *self {}
+    }
+
+    pub(super) fn subscribers(&self) -> Option<&XPub> {
+        match *self {}
+    }
+
+    pub(super) fn leave(&mut self) {
+        match *self {}
+    }
+
+    pub(super) fn close(&self, _: &Stop) {
+        match *self {}
+    }
+}

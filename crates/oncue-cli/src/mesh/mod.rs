@@ -1,0 +1,21 @@
+//! This process as a site of a mesh: from a config to the options of the library, and from what the library tells to lines of the log
+//! and to what is published.
+
+mod event;
+mod options;
+mod status;
+
+use oncue_mesh::{MeshError, MeshErrorKind};
+
+pub(crate) use self::event::tell;
+pub(crate) use self::options::options;
+pub(crate) use self::status::said;
+use crate::fail::Fail;
+
+/// Why a subcommand fails with this error.
+pub(crate) fn failed(why: MeshError) -> Fail {
+    match why.kind() {
+        MeshErrorKind::Config => Fail::Usage(why.to_string()),
+        _ => Fail::Runtime(why.to_string()),
+    }
+}

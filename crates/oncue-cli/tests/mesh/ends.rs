@@ -1,0 +1,136 @@
+//! How nodes end, what they say, and what they refuse.
+
+use std::process::Output;
+
+use oncue_interop::{http, until};
+
+use super::{Mesh, line_with, oncue, said};
+
+#[test]
+fn a_node_that_ends_leaves_at_once_and_sums_up() {
+    let mesh = Mesh::of(&["paris", "tokyo"]);
+    let mut nodes = mesh.start_all();
+    let tokyo = nodes.pop().expect("tokyo");
+    line_with(&mut nodes[0].program, "site tokyo joined (epoch ");
+    line_with(&mut nodes[0].program, "site tokyo wants 0 prefixes");
+    tokyo.program.signal("TERM");
+    let end = tokyo.program.end();
+    assert_eq!((end.code, end.output), (Some(0), Vec::<String>::new()));
+    let last = end.errors.last().expect("a summary");
+    assert!(
+        last.contains("1 site known; sent 0 messages (0 bytes), received 0 messages (0 bytes)"),
+        "{last}"
+    );
+    line_with(&mut nodes[0].program, "site tokyo left");
+}
+
+#[test]
+fn the_older_of_two_processes_with_one_name_ends() {
+    let mesh = Mesh::of(&["lima", "paris"]);
+    let nodes = mesh.start_all();
+    let [old, paris] = <[_; 2]>::try_from(nodes).unwrap_or_else(|_| panic!("two"));
+    // It listens elsewhere, as on another machine, and dials paris as the other one does.
+    let elsewhere = format!("listen = \"tcp/127.0.0.1:{}\"\n", super::free_port());
+    let text =
+        format!("site = \"lima\"\nsubscribers = \"tcp://127.0.0.1:0\"\n{}{elsewhere}", mesh.link("link"));
+    let path = mesh.directory.write("lima-2.toml", &text);
+    let mut new = oncue_interop::program::Program::start(&mut oncue(&["mesh", path.to_str().expect("text")]));
+    line_with(&mut new, "in the mesh (epoch ");
+    let end = old.program.end();
+    assert_eq!(end.code, Some(1), "{end:?}");
+    let why = end.errors.iter().any(|line| line.contains("lima") && line.contains("another process"));
+    assert!(why, "{end:?}");
+    drop(paris);
+}
+
+#[test]
+fn the_status_is_a_table_and_the_metrics_name_the_other_site() {
+    let mesh = Mesh::of(&["paris", "tokyo"]);
+    let at = format!("127.0.0.1:{}", super::free_port());
+    let paris = mesh.start_with("paris", &format!("metrics = \"{at}\""), "");
+    let tokyo = mesh.start("tokyo");
+    paris.knows(1);
+    until("the link is counted", || paris.status()["links"] == 1);
+    let table = said(&["mesh", "status", &paris.subscribers]);
+    let lines: Vec<_> = table.lines().collect();
+    assert!(lines[0].starts_with("paris in the mesh oncue: peer, 1 link, wants 0 prefixes"), "{table}");
+    assert!(lines[1].starts_with("SITE ") && lines[2].starts_with("tokyo  live "), "{table}");
+    assert!(http::get(&at, "/readyz").contains("200"), "it is ready");
+    assert!(http::get(&at, "/healthz").contains("alive"));
+    let up = |expected: u8| {
+        let metrics = http::get(&at, "/metrics");
+        metrics.contains(&format!("oncue_mesh_site_up{{site=\"tokyo\"}} {expected}\n"))
+    };
+    until("tokyo is up", || up(1));
+    let metrics = http::get(&at, "/metrics");
+    assert!(metrics.contains("oncue_build_info") && metrics.contains("\noncue_peers "), "{metrics}");
+    drop(tokyo);
+    until("tokyo is down", || up(0));
+}
+
+#[test]
+fn a_log_in_json_names_the_site() {
+    let mesh = Mesh::of(&["paris", "tokyo"]);
+    let mut paris = mesh.start_with("paris", "log = { format = \"json\" }", "");
+    let _tokyo = mesh.start("tokyo");
+    let line = line_with(&mut paris.program, "site_joined");
+    let json: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(
+        (&json["event"], &json["site"], &json["level"]),
+        (&"site_joined".into(), &"tokyo".into(), &"info".into())
+    );
+}
+
+#[test]
+fn wrong_configs_are_refused_with_place_and_remedy() {
+    let mesh = Mesh::of(&["paris", "tokyo"]);
+    let check = |text: &str| {
+        let path = mesh.directory.write("wrong.toml", text);
+        let Output { status, stdout, stderr } =
+            oncue(&["mesh", path.to_str().expect("text"), "--check"]).output().expect("it runs");
+        (status.code(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
+    };
+    let right = format!("site = 'paris'\nsubscribers = 'tcp://127.0.0.1:0'\n{}", mesh.link("link"));
+    let (code, text) = check(&right);
+    assert!(code == Some(0) && text.contains("wrong.toml: ok, site paris"), "{text}");
+    for (from, to, why) in [
+        (
+            "site = 'paris'",
+            "site = 'lima'",
+            "wrong.toml:5:9: `sites` of `link` of the config: this site, `lima`",
+        ),
+        ("'paris'", "'pa ris'", "wrong.toml:1:8: `site` of the config"),
+        ("subscribers", "subscriber", "did you mean `subscribers`?"),
+        ("\"2s\"", "\"150ms\"", "less than two heartbeats"),
+        ("\"2s\"", "\"2h\"", "timeout"),
+    ] {
+        let (code, text) = check(&right.replace(from, to));
+        assert!(code == Some(2) && text.contains(why), "{text}");
+    }
+    let (code, text) = check(
+        &format!("{right}authority = 'no.pem'\ncertificate = 'no.pem'\nkey = 'no.key'\n")
+            .replace("tcp/", "tls/"),
+    );
+    assert!(code == Some(2) && text.contains("no.pem"), "{text}");
+    let end = oncue(&["mesh"]).output().expect("it runs");
+    assert_eq!(end.status.code(), Some(2));
+    let end = oncue(&["mesh", "no-such.toml"]).output().expect("it runs");
+    assert!(
+        end.status.code() == Some(2)
+            && String::from_utf8_lossy(&end.stderr).contains("no-such.toml cannot be read")
+    );
+}
+
+#[test]
+fn a_server_without_a_mesh_is_told_apart() {
+    let mesh = Mesh::of(&[]);
+    let path = mesh
+        .directory
+        .write("plain.toml", "bind = 'tcp://127.0.0.1:0'\n[[route]]\ntopic = 'a'\nfile = 'a'\n");
+    let mut server =
+        oncue_interop::program::Program::start(&mut oncue(&["serve", path.to_str().expect("text")]));
+    let endpoint = server.endpoint();
+    let end = oncue(&["mesh", "status", &endpoint]).output().expect("it runs");
+    let why = String::from_utf8_lossy(&end.stderr).into_owned();
+    assert!(end.status.code() == Some(1) && why.contains("it is not a site of a mesh"), "{why}");
+}

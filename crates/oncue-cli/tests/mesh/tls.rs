@@ -1,0 +1,79 @@
+//! TLS with client certificates between sites, with certificates as docs/MESH.md makes them.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use oncue_interop::directory::Directory;
+use oncue_interop::program::Program;
+
+use super::{Mesh, Node, Told, free_port, line_with, oncue, received};
+
+/// Makes an authority and the certificate of a site on this machine, by the commands of the page. False, with a word, without openssl.
+fn certificates(directory: &Directory, site: &str) -> bool {
+    if Command::new("openssl").arg("version").output().is_err() {
+        eprintln!("openssl is not there: NOT tested");
+        return false;
+    }
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/MESH.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let block = |name: &str| {
+        let (_, after) = page.split_once(&format!("<!-- {name} -->\n```sh\n")).expect(name);
+        after.split_once("```").expect("its end").0.to_owned()
+    };
+    let mut script = block("certificate of a site").replace("paris", site).replace("10.0.0.1", "127.0.0.1");
+    if !directory.path("ca.pem").exists() {
+        script.insert_str(0, &block("authority"));
+    }
+    let run =
+        Command::new("sh").args(["-ec", &script]).current_dir(directory.path("")).output().expect("a shell");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    true
+}
+
+#[test]
+fn sites_with_certificates_of_one_authority_are_a_mesh_and_strangers_are_not() {
+    let mesh = Mesh::of(&[]);
+    if !certificates(&mesh.directory, "paris") || !certificates(&mesh.directory, "tokyo") {
+        return;
+    }
+    let other = Directory::new();
+    certificates(&other, "lima");
+    let router = format!("tls/127.0.0.1:{}", free_port());
+    let node = |name: &str, link: &str, files: &Directory| {
+        let file = |end: &str| files.path(format!("{name}.{end}"));
+        let text = format!(
+            "site = \"{name}\"\npublishers_bind = \"tcp://127.0.0.1:0\"\nsubscribers = \"tcp://127.0.0.1:0\"\n[link]\n{link}\n\
+             authority = {:?}\ncertificate = {:?}\nkey = {:?}\n",
+            files.path("ca.pem"),
+            file("pem"),
+            file("key")
+        );
+        let path = mesh.directory.write(format!("{name}.toml"), &text);
+        let mut program = Program::start(&mut oncue(&["mesh", path.to_str().expect("text")]));
+        let mut at = |side: &str| {
+            let line = line_with(&mut program, side);
+            line.split_once("bound to ").expect("an endpoint").1.to_owned()
+        };
+        let (publishers, subscribers) = (at("publishers: bound to "), at("subscribers: bound to "));
+        Node { program, publishers, subscribers }
+    };
+    let paris = node("paris", &format!("role = \"router\"\nlisten = \"{router}\""), &mesh.directory);
+    let edge = format!("role = \"edge\"\nrouters = \"{router}\"");
+    let tokyo = node("tokyo", &edge, &mesh.directory);
+    let lima = node("lima", &edge, &other);
+    paris.knows(1);
+    let publisher = mesh.publisher(&paris);
+    let mut told = Told::of(&publisher);
+    let stranger = mesh.subscriber(&lima.subscribers, &["b"]);
+    let subscriber = mesh.subscriber(&tokyo.subscribers, &["a"]);
+    told.becomes(&["a"], "tokyo wants it");
+    publisher.send(("a", "sealed")).expect("it is sent");
+    assert_eq!(received(&subscriber), ["a", "sealed"]);
+    // Another authority has signed its certificate.
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(paris.status()["sites"].as_array().map(Vec::len), Some(1));
+    assert!(!publisher.wanted("b"), "a stranger wants nothing");
+    drop((stranger, lima));
+}
