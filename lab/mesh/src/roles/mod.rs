@@ -19,17 +19,20 @@ pub(crate) fn play(role: &str) -> Outcome<()> {
     let role: Role = serde_json::from_str(role).map_err(|why| format!("`{role}` is not a role: {why}"))?;
     // A stopped process does not see that its standard input has ended.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|why| why.to_string())?;
+    let of_sockets = |why: oncue::Error| why.to_string();
     match role {
-        Role::Site(role) => site::play(&role),
+        Role::Site(role) => return site::play(&role),
         Role::Producer(role) => {
-            producer::Producer::new(&role).map(|mut producer| serve(|ask| producer.answer(ask)))
+            let mut producer = producer::Producer::new(&role).map_err(of_sockets)?;
+            serve(|ask| producer.answer(ask));
         }
         Role::Subscriber(role) => {
-            subscriber::Subscriber::new(&role).map(|mut subscriber| serve(|ask| subscriber.answer(ask)))
+            let mut subscriber = subscriber::Subscriber::new(&role).map_err(of_sockets)?;
+            serve(|ask| subscriber.answer(ask));
         }
-        Role::Proxy { sources, local } => proxy::play(&sources, &local),
+        Role::Proxy { sources, local } => proxy::play(&sources, &local).map_err(of_sockets)?,
     }
-    .map_err(|why| why.to_string())
+    Ok(())
 }
 
 /// The options of all sockets: peers are given up after `timeout`, and dialled again soon.
