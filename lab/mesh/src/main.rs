@@ -5,6 +5,7 @@ mod clock;
 mod faults;
 mod forwarder;
 mod model;
+mod namespaces;
 mod process;
 mod protocol;
 mod roles;
@@ -24,6 +25,7 @@ The laboratory of the mesh.
 
 Usage: mesh-lab faults [OPTIONS]
        mesh-lab bench [--system NAME]... [--parts LETTERS]
+       mesh-lab namespaces [SEED]
 
 faults: kills, stops and cuts at random, and compares what producers are told with what is true. It ends with 1 if a producer
 of a mesh was told anything wrong at a quiet point.
@@ -38,6 +40,8 @@ of a mesh was told anything wrong at a quiet point.
   --python PATH     A Python with pyzmq, for libzmq
   --verbose         Says each fault as it happens
 
+namespaces: three sites in network namespaces, each cut off in turn (needs root).
+
 bench: W14, on meshes alone [default: peers and router].
 
   --parts LETTERS   a: declare many prefixes; b: change them; c: death of a site; d: throughput; e: latency;
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
     let outcome = match args.first().map(String::as_str) {
         Some("role") => roles::play(args.get(1).map_or("", String::as_str)).map(|()| true),
         Some("bench") => bench(&args[1..]).and_then(|(systems, parts)| bench::run(&systems, &parts)),
+        Some("namespaces") => namespaces::play(seed(&args), Duration::from_secs(1)).map(|()| true),
         Some("faults") => faults(&args[1..]).and_then(|run| faults::run(&run)),
         _ => {
             print!("{HELP}");
@@ -65,12 +70,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// The seed that is the second argument, or another one each time.
+fn seed(args: &[String]) -> u64 {
+    args.get(1).and_then(|seed| seed.parse().ok()).unwrap_or_else(|| clock::now() % 1_000_000)
+}
+
 fn faults(args: &[String]) -> Outcome<faults::Run> {
     let mut run = faults::Run {
         systems: Vec::new(),
         faults: 100,
         longest: Duration::from_secs(900),
-        seed: clock::now() % 1_000_000,
+        seed: seed(&[]),
         timeout: Duration::from_secs(1),
         patience: Duration::from_secs(8),
         python: None,

@@ -235,6 +235,8 @@ pub(crate) struct Scene {
     pub(crate) subscribers: Vec<Subscriber>,
     /// Between sites and routers; without entries if they cannot fail.
     pub(crate) links: BTreeMap<Link, Wire>,
+    /// Nodes none of whose links carries anything, for another reason.
+    pub(crate) parted: BTreeSet<String>,
 }
 
 /// The addresses of a node.
@@ -265,6 +267,7 @@ impl Scene {
             producers: BTreeMap::new(),
             subscribers: Vec::new(),
             links: BTreeMap::new(),
+            parted: BTreeSet::new(),
         };
         if scene.setting.fragile {
             for link in system.links() {
@@ -389,7 +392,8 @@ impl Scene {
         let ways = if let System::Routers(_) = self.setting.system { Ways::Routed } else { Ways::Direct };
         let living = self.nodes.iter().filter(|(_, part)| part.state == State::Up);
         let living = living.map(|(name, _)| name.clone()).collect();
-        let carries = |link: &Link| self.links.get(link).is_none_or(Wire::carries);
+        let is_parted = |(a, b): &Link| self.parted.contains(a) || self.parted.contains(b);
+        let carries = |link: &Link| self.links.get(link).is_none_or(Wire::carries) && !is_parted(link);
         let links = self.setting.system.links().into_iter().filter(carries).collect();
         let trunks = match self.setting.system {
             System::Routers(2) => [("r2".to_owned(), "r1".to_owned())].into(),

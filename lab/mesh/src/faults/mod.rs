@@ -177,7 +177,7 @@ fn changes(scene: &mut Scene, rng: &mut Rng) -> Outcome<()> {
 
 /// Prefixes that several sites want, of which some begin with others, prefixes that one socket alone wants, and now and then
 /// hundreds of these at a time.
-fn change(scene: &mut Scene, rng: &mut Rng) -> Outcome<()> {
+pub(crate) fn change(scene: &mut Scene, rng: &mut Rng) -> Outcome<()> {
     let (subscriber, socket) = (rng.below(scene.subscribers.len()), rng.below(scene.setting.sockets));
     if scene.subscribers[subscriber].part.state != State::Up {
         return Ok(());
