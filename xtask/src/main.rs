@@ -10,6 +10,7 @@ mod interop;
 mod js;
 mod leftovers;
 mod libraries;
+mod mesh;
 mod miri;
 mod package;
 mod python;
@@ -67,6 +68,10 @@ Chores:
   bench [--quick] [--only W1,..]  The laboratory: this library and its rivals, measured side by side  [--case TEXT]
                                   [--impl NAME,..] [--reps N] [--seconds S] [--offered N] [--save | --no-save]
                                   [--growth: instead, how cost grows with peers, prefixes, topics, feeds and changes]
+  mesh-faults [--faults N]        Kills, stops and cuts at random among three sites of a mesh and of libzmq's proxies, and
+                                  how often producers were told wrong demand  [--seed N] [--system NAME]... [--timeout MS]
+                                  [--patience MS] [--seconds N] [--verbose]
+  mesh-bench [--parts abcdef]     What a mesh of three sites costs (W14)  [--system NAME]...
 
 Options:
   -h, --help                      Show this help
@@ -105,6 +110,8 @@ fn main() -> ExitCode {
         "msrv" => supply::msrv(&args),
         "house" => house::run(&args),
         "bench" => bench::run(&args),
+        "mesh-faults" => mesh::faults(&args),
+        "mesh-bench" => mesh::bench(&args),
         "leftovers" => leftovers::run(&args),
         "package" => package::run(&args),
         "ship" => ship::run(&args),

@@ -52,7 +52,8 @@ fn inspect(at: &Path) -> Result<(String, usize), String> {
     let mut product = Lines::default();
     lines.iter().for_each(|(_, lines)| product += *lines);
     lines.push(("all of these", product));
-    for name in ["crates/oncue-testing", "lab/bench", "lab/costs", "lab/interop", "fuzz", "xtask"] {
+    for name in ["crates/oncue-testing", "lab/bench", "lab/costs", "lab/interop", "lab/mesh", "fuzz", "xtask"]
+    {
         if at.join(name).is_dir() {
             lines.push((name, Package::read(name, &at.join(name))?.lines));
         }
