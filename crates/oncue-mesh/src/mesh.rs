@@ -17,7 +17,7 @@ use crate::error::MeshError;
 use crate::event::MeshEvent;
 use crate::hall::{Hall, Source};
 use crate::import::Imports;
-use crate::keeper::{Keeper, Neighbour, Shared, View, is_final};
+use crate::keeper::{Hands, Keeper, Neighbour, Shared, View, is_final};
 use crate::letters::Letters;
 use crate::link::Link;
 use crate::options::MeshOptions;
@@ -134,7 +134,7 @@ impl Builder {
             Err(why) if is_final(why.kind()) => return Err(why),
             link => link,
         };
-        let keeper = Keeper { shared: shared.clone(), engine, hall, tell, streams: 0, epoch: 0 };
+        let keeper = Keeper::new(Hands { shared: shared.clone(), engine, hall, tell, streams: 0 });
         let end = Arc::<End>::default();
         let ended = end.clone();
         let run = move || {

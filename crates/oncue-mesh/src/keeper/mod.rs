@@ -1,0 +1,129 @@
+//! The thread that keeps a site in the mesh: it opens a session, and another one when it breaks.
+
+mod session;
+mod shared;
+
+use std::time::{Duration, Instant};
+
+use oncue::{DemandWatch, XPub};
+use oncue_core::backoff::Backoff;
+use oncue_core::mesh::{Log, Sites};
+
+use crate::bell::lock;
+use crate::error::MeshError;
+use crate::event::MeshEvent;
+use crate::link::Link;
+use crate::options::MeshOptions;
+use crate::wanted::Wanted;
+use session::{End, Session};
+pub(crate) use session::{Hands, is_final};
+pub(crate) use shared::{Neighbour, Shared, View};
+
+/// The pauses before a session is opened again.
+const REOPEN: Backoff = Backoff { min: Duration::from_millis(100), max: Duration::from_secs(5) };
+
+pub(crate) struct Keeper {
+    pub(crate) hands: Hands,
+    /// The highest epoch that this process has had.
+    epoch: u64,
+}
+
+impl Keeper {
+    pub(crate) fn new(hands: Hands) -> Keeper {
+        Keeper { hands, epoch: 0 }
+    }
+
+    /// Runs until it is stopped or must end; then it gives the reason.
+    pub(crate) fn run(mut self, first: Result<Link, MeshError>) -> Option<MeshError> {
+        let mut link = first;
+        let mut failures = 0;
+        loop {
+            let end = match link {
+                Ok(link) => {
+                    failures = 0;
+                    self.serve(link)
+                }
+                Err(why) if is_final(why.kind()) => End::Final(why),
+                Err(why) => End::Broken(why),
+            };
+            match end {
+                End::Stopped => return None,
+                End::Final(why) => {
+                    (self.hands.tell)(MeshEvent::Ended(why.clone()));
+                    return Some(why);
+                }
+                End::Broken(why) => (self.hands.tell)(MeshEvent::Disconnected(why)),
+            }
+            let pause = Instant::now() + REOPEN.pause(&mut failures, Duration::ZERO);
+            while Instant::now() < pause && !self.hands.is_stopped() {
+                self.hands.shared.bell.wait(Some(pause));
+            }
+            if self.hands.is_stopped() {
+                return None;
+            }
+            link = Link::open(&self.hands.shared.options, self.epoch + 1, self.hands.shared.hooks());
+        }
+    }
+
+    /// Keeps the site in the mesh for as long as the session lasts.
+    fn serve(&mut self, link: Link) -> End {
+        self.epoch = link.epoch();
+        let watch = self.hands.hall.subscribers.as_ref().map(XPub::demand);
+        let mut wanted = Wanted::new(&self.hands.shared.options);
+        let mut log = Log::new(link.epoch(), random());
+        let now = watch.iter().flat_map(DemandWatch::snapshot);
+        now.for_each(|prefix| wanted.change(prefix, true, &mut log));
+        while log.take_delta(usize::MAX).is_some() {}
+        *lock(&self.hands.shared.log) = Some(log);
+        let Quotas { timeout, quotas } = Quotas::of(&self.hands.shared.options);
+        let sites = Sites::new(&self.hands.shared.options.site, link.epoch(), timeout, quotas, random());
+        lock(&self.hands.shared.view).sites = Some(sites);
+        let end = match link.announce() {
+            Ok(()) => {
+                (self.hands.tell)(MeshEvent::Connected { epoch: link.epoch() });
+                Session::new(&mut self.hands, &link, watch, wanted).run()
+            }
+            Err(why) => End::Broken(why),
+        };
+        // The others are told first: their demand is exact the sooner.
+        link.close();
+        *lock(&self.hands.shared.log) = None;
+        self.forget_sites();
+        end
+    }
+
+    /// Without a session nothing is known of any site.
+    fn forget_sites(&self) {
+        let mut view = lock(&self.hands.shared.view);
+        view.sites = None;
+        for (site, neighbour) in &mut view.exports {
+            neighbour.export = None;
+            self.hands.shared.imports.iter().for_each(|imports| imports.gone(site));
+        }
+    }
+}
+
+/// Bounds as the core has them.
+struct Quotas {
+    timeout: Duration,
+    quotas: oncue_core::mesh::Quotas,
+}
+
+impl Quotas {
+    fn of(options: &MeshOptions) -> Quotas {
+        let own = &options.quotas;
+        let quotas = oncue_core::mesh::Quotas {
+            sites: own.sites,
+            prefixes: own.prefixes,
+            prefix_bytes: own.prefix_bytes,
+            ..Default::default()
+        };
+        Quotas { timeout: options.timeout, quotas }
+    }
+}
+
+/// A random number that strangers do not know.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}
