@@ -122,7 +122,7 @@ fn questions_that_fail_are_repeated_with_growing_pauses() {
     let mut sites = rome(default());
     let mut asked = Vec::new();
     sites.token("paris", 7, true, ms(0)).unwrap();
-    for at in 0..8000 {
+    for at in (0..8000).step_by(20) {
         if at % 500 == 0 {
             sites.heartbeat("paris", &log.heartbeat(), ms(at)).unwrap();
         }
