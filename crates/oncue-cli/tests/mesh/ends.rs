@@ -26,21 +26,18 @@ fn a_node_that_ends_leaves_at_once_and_sums_up() {
 
 #[test]
 fn the_older_of_two_processes_with_one_name_ends() {
-    let mesh = Mesh::of(&["lima", "paris"]);
-    let nodes = mesh.start_all();
-    let [old, paris] = <[_; 2]>::try_from(nodes).unwrap_or_else(|_| panic!("two"));
-    // It listens elsewhere, as on another machine, and dials paris as the other one does.
-    let elsewhere = format!("listen = \"tcp/127.0.0.1:{}\"\n", super::free_port());
-    let text =
-        format!("site = \"lima\"\nsubscribers = \"tcp://127.0.0.1:0\"\n{}{elsewhere}", mesh.link("link"));
-    let path = mesh.directory.write("lima-2.toml", &text);
-    let mut new = oncue_interop::program::Program::start(&mut oncue(&["mesh", path.to_str().expect("text")]));
-    line_with(&mut new, "in the mesh (epoch ");
+    let mesh = Mesh::of(&[]);
+    let router = format!("tcp/127.0.0.1:{}", super::free_port());
+    let _root = mesh.start_linked("root", &format!("role = \"router\"\nlisten = \"{router}\""));
+    let edge = format!("role = \"edge\"\nrouters = \"{router}\"");
+    let mut old = mesh.start_linked("tokyo", &edge);
+    line_with(&mut old.program, "site root joined");
+    let mut new = mesh.start_linked("tokyo", &edge);
     let end = old.program.end();
-    assert_eq!(end.code, Some(1), "{end:?}");
-    let why = end.errors.iter().any(|line| line.contains("lima") && line.contains("another process"));
-    assert!(why, "{end:?}");
-    drop(paris);
+    let why = |line: &String| line.contains("tokyo") && line.contains("another process");
+    assert!(end.code == Some(1) && end.errors.iter().any(why), "{end:?}");
+    line_with(&mut new.program, "site root joined");
+    new.knows(1);
 }
 
 #[test]
