@@ -4,7 +4,7 @@ use std::process::Output;
 
 use oncue_interop::{http, until};
 
-use super::{Mesh, line_with, oncue, said};
+use super::{Mesh, Told, line_with, oncue, said};
 
 #[test]
 fn a_node_that_ends_leaves_at_once_and_sums_up() {
@@ -38,6 +38,21 @@ fn the_older_of_two_processes_with_one_name_ends() {
     assert!(end.code == Some(1) && end.errors.iter().any(why), "{end:?}");
     line_with(&mut new.program, "site root joined");
     new.knows(1);
+}
+
+#[test]
+fn where_two_processes_of_one_name_do_not_see_each_other_the_newer_one_counts() {
+    let mesh = Mesh::of(&["lima", "paris"]);
+    let nodes = mesh.start_all();
+    let [old, paris] = <[_; 2]>::try_from(nodes).unwrap_or_else(|_| panic!("two"));
+    let publisher = mesh.publisher(&paris);
+    let mut told = Told::of(&publisher);
+    let _of_old = mesh.subscriber(&old.subscribers, &["old"]);
+    told.becomes(&["old"], "there is one process");
+    // It listens elsewhere, as on another machine, and dials paris as the other one does.
+    let new = mesh.start_with("lima", "", &format!("listen = \"tcp/127.0.0.1:{}\"\n", super::free_port()));
+    let _of_new = mesh.subscriber(&new.subscribers, &["new"]);
+    told.becomes(&["new"], "the newer one counts");
 }
 
 #[test]

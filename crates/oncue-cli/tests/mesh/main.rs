@@ -4,6 +4,7 @@
 mod border;
 mod ends;
 mod example;
+mod server;
 mod sites;
 mod tls;
 
