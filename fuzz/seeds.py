@@ -178,7 +178,7 @@ SEEDS = {
         path.stem: "\n".join(
             line for line in path.read_text().splitlines() if line and not line.lstrip().startswith("#")
         ).encode()
-        for path in sorted((HERE.parent / "examples").glob("*.toml"))
+        for path in sorted((HERE.parent / "examples").rglob("*.toml"))
     },
 }
 SEEDS["config"]["keys"] = b"""bind = ["tcp://127.0.0.1:8888", "ipc://@oncue"]

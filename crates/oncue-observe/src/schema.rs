@@ -310,7 +310,7 @@ pub struct Mesh {
     pub mesh: String,
     /// `edge`, `router` or `peer`.
     pub role: String,
-    /// The epoch of this process: larger than that of each earlier one of this site.
+    /// The epoch of this process: larger than that of each earlier one of this site. 0 while it is not in the mesh.
     pub epoch: u64,
     /// Changes of this site's demand since the process started.
     pub sequence: u64,

@@ -41,6 +41,8 @@ impl Read<Mesh> for Of {
 
 #[rustfmt::skip]
 pub(crate) const FAMILIES: &[Family<Of>] = &[
+    gauge("oncue_mesh_joined", Of::Mesh(|mesh| u64::from(mesh.epoch > 0)),
+        "1 while this site is in the mesh, otherwise 0."),
     gauge("oncue_mesh_links", Of::Mesh(|mesh| mesh.links),
         "Links to other processes of the mesh."),
     gauge("oncue_mesh_prefixes_wanted", Of::Mesh(|mesh| mesh.prefixes),

@@ -114,6 +114,24 @@ fn bad_usage_is_status_2_with_the_reason_on_standard_error() {
     }
 }
 
+#[cfg(not(feature = "mesh"))]
+#[test]
+fn a_build_without_the_mesh_says_how_to_get_it() {
+    let place = oncue_interop::directory::Directory::new();
+    let link = "site = \"a\"\n[mesh.link]\nrole = \"edge\"\nrouters = \"tcp/10.0.0.1:7447\"\n";
+    let text = format!("bind = \"{ANY_PORT}\"\n[[route]]\ntopic = \"a\"\nfile = \"a\"\n[mesh]\n{link}");
+    let path = place.write("x.toml", &text);
+    let path = path.to_str().expect("text");
+    for words in [&["mesh", path][..], &["serve", path], &["serve", path, "--check"]] {
+        let end = oncue(words).end();
+        let said = end
+            .errors
+            .iter()
+            .any(|line| line.contains("the feature `mesh`") && line.contains("--features full"));
+        assert!(end.code == Some(1) && said, "{words:?}: {end:?}");
+    }
+}
+
 #[test]
 fn a_silent_subscriber_is_disconnected_unless_heartbeats_are_off() {
     let mut on = oncue(&["demand", ANY_PORT, "--heartbeat", "100ms", "--heartbeat-timeout", "1s"]);

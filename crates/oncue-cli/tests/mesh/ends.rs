@@ -4,7 +4,7 @@ use std::process::Output;
 
 use oncue_interop::{http, until};
 
-use super::{Mesh, line_with, oncue, said};
+use super::{Mesh, Told, line_with, oncue, said};
 
 #[test]
 fn a_node_that_ends_leaves_at_once_and_sums_up() {
@@ -26,21 +26,33 @@ fn a_node_that_ends_leaves_at_once_and_sums_up() {
 
 #[test]
 fn the_older_of_two_processes_with_one_name_ends() {
+    let mesh = Mesh::of(&[]);
+    let router = format!("tcp/127.0.0.1:{}", super::free_port());
+    let _root = mesh.start_linked("root", &format!("role = \"router\"\nlisten = \"{router}\""));
+    let edge = format!("role = \"edge\"\nrouters = \"{router}\"");
+    let mut old = mesh.start_linked("tokyo", &edge);
+    line_with(&mut old.program, "site root joined");
+    let mut new = mesh.start_linked("tokyo", &edge);
+    let end = old.program.end();
+    let why = |line: &String| line.contains("tokyo") && line.contains("another process");
+    assert!(end.code == Some(1) && end.errors.iter().any(why), "{end:?}");
+    line_with(&mut new.program, "site root joined");
+    new.knows(1);
+}
+
+#[test]
+fn where_two_processes_of_one_name_do_not_see_each_other_the_newer_one_counts() {
     let mesh = Mesh::of(&["lima", "paris"]);
     let nodes = mesh.start_all();
     let [old, paris] = <[_; 2]>::try_from(nodes).unwrap_or_else(|_| panic!("two"));
+    let publisher = mesh.publisher(&paris);
+    let mut told = Told::of(&publisher);
+    let _of_old = mesh.subscriber(&old.subscribers, &["old"]);
+    told.becomes(&["old"], "there is one process");
     // It listens elsewhere, as on another machine, and dials paris as the other one does.
-    let elsewhere = format!("listen = \"tcp/127.0.0.1:{}\"\n", super::free_port());
-    let text =
-        format!("site = \"lima\"\nsubscribers = \"tcp://127.0.0.1:0\"\n{}{elsewhere}", mesh.link("link"));
-    let path = mesh.directory.write("lima-2.toml", &text);
-    let mut new = oncue_interop::program::Program::start(&mut oncue(&["mesh", path.to_str().expect("text")]));
-    line_with(&mut new, "in the mesh (epoch ");
-    let end = old.program.end();
-    assert_eq!(end.code, Some(1), "{end:?}");
-    let why = end.errors.iter().any(|line| line.contains("lima") && line.contains("another process"));
-    assert!(why, "{end:?}");
-    drop(paris);
+    let new = mesh.start_with("lima", "", &format!("listen = \"tcp/127.0.0.1:{}\"\n", super::free_port()));
+    let _of_new = mesh.subscriber(&new.subscribers, &["new"]);
+    told.becomes(&["new"], "the newer one counts");
 }
 
 #[test]

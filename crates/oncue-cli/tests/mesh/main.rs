@@ -4,6 +4,7 @@
 mod border;
 mod ends;
 mod example;
+mod server;
 mod sites;
 mod tls;
 
@@ -96,6 +97,26 @@ impl Mesh {
 
     fn start(&self, site: &str) -> Node {
         self.start_with(site, "", "")
+    }
+
+    /// Starts a node with this `[link]`: a router without local sockets, or an edge with them.
+    fn start_linked(&self, site: &str, link: &str) -> Node {
+        let is_router = link.contains("router\"");
+        let sockets = match is_router {
+            true => "",
+            false => "publishers_bind = \"tcp://127.0.0.1:0\"\nsubscribers = \"tcp://127.0.0.1:0\"\n",
+        };
+        let text = format!("site = \"{site}\"\n{sockets}[link]\n{link}\n");
+        let path = self.directory.write(format!("{site}.toml"), &text);
+        let mut program = Program::start(&mut oncue(&["mesh", path.to_str().expect("text")]));
+        let (mut publishers, mut subscribers) = (String::new(), String::new());
+        for (side, endpoint) in [("publishers", &mut publishers), ("subscribers", &mut subscribers)] {
+            if !is_router {
+                let line = line_with(&mut program, &format!("{side}: bound to "));
+                line.split_once("bound to ").expect("an endpoint").1.clone_into(endpoint);
+            }
+        }
+        Node { program, publishers, subscribers }
     }
 
     /// Starts all sites, and waits until each knows the demand of all others.

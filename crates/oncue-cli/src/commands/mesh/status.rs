@@ -42,8 +42,9 @@ pub(super) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
 /// This site, and what is wrong.
 fn summary(mesh: &Mesh) -> String {
     let mut text = format!(
-        "{} in the mesh {}: {}, {}, wants {}",
+        "{} {} the mesh {}: {}, {}, wants {}",
         mesh.site,
+        if mesh.epoch == 0 { "is not in" } else { "in" },
         mesh.mesh,
         mesh.role,
         counted(mesh.links, "link"),
@@ -114,6 +115,7 @@ mod tests {
             site: "paris".into(),
             mesh: "oncue".into(),
             role: "edge".into(),
+            epoch: 9,
             links: 1,
             prefixes: 1,
             sites_refused: 2,
@@ -124,6 +126,7 @@ mod tests {
             summary(&mesh),
             "paris in the mesh oncue: edge, 1 link, wants 1 prefix; 2 refused, since there were too many"
         );
+        assert!(summary(&Mesh { epoch: 0, ..mesh.clone() }).starts_with("paris is not in the mesh oncue"));
         let lines: Vec<_> = table(&mesh.sites).lines().collect();
         let words = |at: usize| lines[at].split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(words(0), "SITE PHASE FOR HEARD RTT PREFIXES REFUSED SENT MISSED RECEIVED LOST GAPS");
