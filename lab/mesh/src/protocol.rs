@@ -111,10 +111,10 @@ pub(crate) enum Ask {
     Received,
 }
 
-/// Messages to be sent: one frame, `load/`, a sequence number, the time.
+/// Messages to be sent: one of 100 topics that begin with `load/`, and a frame with a sequence number and the time.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Flow {
-    /// Bytes of a message.
+    /// Bytes of a message, both frames together.
     pub(crate) size: usize,
     /// Messages a second; 0: as many as it can.
     pub(crate) per_second: u64,

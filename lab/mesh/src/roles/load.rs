@@ -10,12 +10,15 @@ use oncue::{Batch, Received as Batched, Socket};
 use crate::clock::now;
 use crate::protocol::{Flow, Received};
 
-/// The topic of all messages.
-pub(super) const TOPIC: &[u8] = b"load/";
-const SEQUENCE: usize = TOPIC.len();
-const STAMP: usize = SEQUENCE + 8;
-/// The smallest message.
-const SIZE_MIN: usize = STAMP + 8;
+/// The beginning of all topics; two digits follow.
+const TOPIC: &[u8] = b"load/";
+/// How many topics there are, in turn.
+const TOPICS: u64 = 100;
+const TOPIC_BYTES: usize = TOPIC.len() + 2;
+/// Where the time is in the second frame, which begins with the sequence number.
+const STAMP: usize = 8;
+/// The smallest second frame.
+const BODY_MIN: usize = STAMP + 8;
 /// A batch is sent when it has reached this size.
 const BATCH_BYTES: usize = 64 << 10;
 /// Ages that are kept at most.
@@ -25,8 +28,8 @@ const PAUSE: u64 = 500_000;
 
 /// Sends messages, and waits for room: nothing is dropped here. Returns how many. `next` is the first sequence number.
 pub(super) fn publish<F>(socket: &Socket<Publisher, F>, flow: &Flow, next: &mut u64) -> oncue::Result<u64> {
-    let mut message = vec![0; flow.size.max(SIZE_MIN)];
-    message[..SEQUENCE].copy_from_slice(TOPIC);
+    let topics: Vec<String> = (0..TOPICS).map(|number| format!("load/{number:02}")).collect();
+    let mut body = vec![0; flow.size.saturating_sub(TOPIC_BYTES).max(BODY_MIN)];
     let (begin, first) = (now(), *next);
     let end = begin + flow.millis * 1_000_000;
     let mut batch = Batch::new();
@@ -40,9 +43,9 @@ pub(super) fn publish<F>(socket: &Socket<Publisher, F>, flow: &Flow, next: &mut 
             rate => (u128::from(time - begin) * u128::from(rate) / 1_000_000_000) as u64 + first + 1,
         };
         while *next < due && batch.wire_bytes() < BATCH_BYTES {
-            message[SEQUENCE..STAMP].copy_from_slice(&next.to_be_bytes());
-            message[STAMP..SIZE_MIN].copy_from_slice(&time.to_be_bytes());
-            batch.push(&message[..])?;
+            body[..STAMP].copy_from_slice(&next.to_be_bytes());
+            body[STAMP..BODY_MIN].copy_from_slice(&time.to_be_bytes());
+            batch.push((&topics[(*next % TOPICS) as usize][..], &body[..]))?;
             *next += 1;
         }
         if !batch.is_empty() && socket.send_many(&mut batch).is_err() {
@@ -91,16 +94,16 @@ impl Count {
         let time = now();
         self.told.missed += received.missed().map_or(0, |missed| missed.messages);
         for message in received.iter().filter(|message| message.topic().starts_with(TOPIC)) {
-            self.message(message.topic(), time);
+            self.message(message.frame(1).unwrap_or_default(), time);
         }
     }
 
-    fn message(&mut self, frame: &[u8], time: u64) {
-        let number = |at: usize| u64::from_be_bytes(frame[at..at + 8].try_into().expect("8 bytes"));
-        if frame.len() < SIZE_MIN {
+    fn message(&mut self, body: &[u8], time: u64) {
+        let number = |at: usize| u64::from_be_bytes(body[at..at + 8].try_into().expect("8 bytes"));
+        if body.len() < BODY_MIN {
             return;
         }
-        let (sequence, stamp) = (number(SEQUENCE), number(STAMP));
+        let (sequence, stamp) = (number(0), number(STAMP));
         match self.last_sequence {
             Some(last) if sequence <= last => self.told.backwards += 1,
             Some(last) => self.told.gaps += sequence - last - 1,

@@ -35,9 +35,12 @@ pub(crate) fn play(role: &str) -> Outcome<()> {
     Ok(())
 }
 
+/// Messages that a subscriber may be behind. What is lost is to be lost between sites, and not beside them.
+const BEHIND_MAX: u32 = 100_000;
+
 /// The options of all sockets: peers are given up after `timeout`, and dialled again soon.
 fn options(timeout_ms: u64) -> Options {
     let timeout = Duration::from_millis(timeout_ms);
     let options = Options::new().reconnect(Duration::from_millis(20), Duration::from_millis(200));
-    options.heartbeat(timeout / 4, timeout).linger(Duration::ZERO)
+    options.heartbeat(timeout / 4, timeout).linger(Duration::ZERO).send_hwm(BEHIND_MAX).recv_hwm(BEHIND_MAX)
 }

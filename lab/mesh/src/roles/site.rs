@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use oncue::{Engine, OnFull, Options, Sub, XPub, XSub};
+use oncue::{Engine, Sub, XPub, XSub};
 use oncue_mesh::{Mesh, MeshEvent, MeshOptions, MeshStatus, SitePhase, SiteStatus, Topology};
 
 use super::load::{Reader, publish};
@@ -41,11 +41,9 @@ fn join(role: &SiteRole) -> Result<Site, Box<dyn std::error::Error>> {
     let told = say_events(&role.site);
     let builder = Mesh::builder(&engine, mesh_options(role)).subscribers(&local).on_event(told);
     let (builder, inside) = if role.inside {
-        // What is lost is to be lost on the way between sites, and not here.
-        let own = Options::new().on_full(OnFull::DropNewest).discard_messages(true).send_hwm(100_000);
-        let publisher = XPub::new(&engine, own)?;
+        let publisher = XPub::new(&engine, options(role.timeout_ms).discard_messages(true))?;
         local.bind(&format!("inproc://{}", role.site))?;
-        let subscriber = Sub::new(&engine, Options::new())?;
+        let subscriber = Sub::new(&engine, options(role.timeout_ms))?;
         subscriber.connect(&format!("inproc://{}", role.site))?;
         let reader = Reader::of(subscriber.clone());
         (builder.publisher(&publisher), Some(Inside { publisher, subscriber, reader }))
