@@ -73,7 +73,12 @@ impl Pipe {
         if n == 0 {
             return if lane.closed { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) };
         }
-        buffer.extend(lane.bytes.drain(..n));
+        // Slice by slice: an iterator over single bytes took a third of the time of a loaded I/O thread.
+        let (front, back) = lane.bytes.as_slices();
+        let first = n.min(front.len());
+        buffer.extend_from_slice(&front[..first]);
+        buffer.extend_from_slice(&back[..n - first]);
+        lane.bytes.drain(..n);
         if std::mem::take(&mut lane.writer_waits) {
             lane.tell_writer();
         }
