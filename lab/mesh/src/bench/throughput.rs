@@ -68,7 +68,11 @@ pub(super) fn measure(system: System, rows: &mut Rows) -> Outcome<()> {
 impl std::fmt::Display for Measured {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Measured { per_second, lost, lost_between, cpu: [from, to] } = self;
-        write!(f, "{:.2} M/s, {lost:.1}% lost ({lost_between:.1}% between the sites), {from:.0} + {to:.0} ns", per_second / 1e6)
+        write!(
+            f,
+            "{:.2} M/s, {lost:.1}% lost ({lost_between:.1}% between the sites), {from:.0} + {to:.0} ns",
+            per_second / 1e6
+        )
     }
 }
 
