@@ -46,13 +46,14 @@ bench: W14, on meshes alone [default: peers and router].
 
   --parts LETTERS   a: declare many prefixes; b: change them; c: death of a site; d: throughput; e: latency;
                     f: a stopped site beside a healthy one [default: abcdef]
+  --only SIZE:RATE  Of d, messages of this size offered at this rate alone, as 64:2000000
 ";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.first().map(String::as_str) {
         Some("role") => roles::play(args.get(1).map_or("", String::as_str)).map(|()| true),
-        Some("bench") => bench(&args[1..]).and_then(|(systems, parts)| bench::run(&systems, &parts)),
+        Some("bench") => bench(&args[1..]).and_then(|choice| bench::run(&choice)),
         Some("namespaces") => namespaces::play(seed(&args), Duration::from_secs(1)).map(|()| true),
         Some("faults") => faults(&args[1..]).and_then(|run| faults::run(&run)),
         _ => {
@@ -111,19 +112,27 @@ fn faults(args: &[String]) -> Outcome<faults::Run> {
     Ok(run)
 }
 
-fn bench(args: &[String]) -> Outcome<(Vec<System>, String)> {
-    let (mut systems, mut parts) = (Vec::new(), "abcdef".to_owned());
+fn bench(args: &[String]) -> Outcome<bench::Choice> {
+    let mut choice = bench::Choice { systems: Vec::new(), parts: "abcdef".to_owned(), only: None };
     let mut args = args.iter();
     while let Some(flag) = args.next() {
         let value = args.next().ok_or(format!("{flag} needs a value"))?;
         match flag.as_str() {
-            "--system" => systems.push(System::named(value)?),
-            "--parts" => parts = value.clone(),
+            "--system" => choice.systems.push(System::named(value)?),
+            "--parts" => choice.parts.clone_from(value),
+            "--only" => choice.only = Some(size_and_rate(value)?),
             other => return Err(format!("`{other}` is not an option")),
         }
     }
-    if systems.is_empty() {
-        systems = vec![System::Peers, System::Routers(1)];
+    if choice.systems.is_empty() {
+        choice.systems = vec![System::Peers, System::Routers(1)];
     }
-    Ok((systems, parts))
+    Ok(choice)
+}
+
+/// As in `64:2000000`.
+fn size_and_rate(text: &str) -> Outcome<(usize, u64)> {
+    let numbers =
+        text.split_once(':').and_then(|(size, rate)| Some((size.parse().ok()?, rate.parse().ok()?)));
+    numbers.ok_or(format!("--only needs bytes and messages a second, as in 64:2000000, not `{text}`"))
 }

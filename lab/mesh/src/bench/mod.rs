@@ -32,6 +32,8 @@ const PARTS: &[(&str, Part)] = &[
 /// Rows of the table: what, the goal, and the value of each system.
 #[derive(Default)]
 pub(super) struct Rows {
+    /// Of (d), this alone: bytes of a message, messages offered a second.
+    only: Option<(usize, u64)>,
     order: Vec<(String, String)>,
     values: BTreeMap<(String, &'static str), String>,
 }
@@ -58,9 +60,20 @@ impl Rows {
     }
 }
 
-/// Measures the parts whose letters are named, and prints the table.
-pub(crate) fn run(systems: &[System], parts: &str) -> Outcome<bool> {
-    let mut rows = Rows::default();
+/// What is measured.
+pub(crate) struct Choice {
+    /// The systems.
+    pub(crate) systems: Vec<System>,
+    /// The letters of the parts.
+    pub(crate) parts: String,
+    /// Of (d), this alone: bytes of a message, messages offered a second.
+    pub(crate) only: Option<(usize, u64)>,
+}
+
+/// Measures, and prints the table. Returns whether all could be measured.
+pub(crate) fn run(choice: &Choice) -> Outcome<bool> {
+    let Choice { systems, parts, only } = choice;
+    let mut rows = Rows { only: *only, ..Rows::default() };
     let mut all_measured = true;
     for (letter, part) in PARTS.iter().filter(|(letter, _)| parts.contains(letter)) {
         for &system in systems {

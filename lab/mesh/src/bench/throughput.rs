@@ -36,10 +36,14 @@ pub(super) fn measure(system: System, rows: &mut Rows) -> Outcome<()> {
             let how =
                 if inside { "the sites publish and receive" } else { "publisher and subscriber beside them" };
             let mut runs = Vec::new();
-            for &per_second in offers {
+            let chosen = |offered: &&u64| rows.only.is_none_or(|only| only == (size, **offered));
+            for &per_second in offers.iter().filter(chosen) {
                 let measured = one(system, inside, Flow { size, per_second, millis: MILLIS })?;
                 println!("{size} B, {how}, {per_second}/s offered: {measured}");
                 runs.push(measured);
+            }
+            if runs.is_empty() {
+                continue;
             }
             let title = |what: &str| format!("(d) {size} B, {how}: {what}");
             let goal = if (size, inside) == (64, true) { "8 M/s" } else { "" };
