@@ -127,6 +127,8 @@ struct Sender {
     to: Destination,
     message_bytes_max: usize,
     batch: Writer,
+    /// Messages in the batch; it may have states too.
+    messages: u64,
     /// The number of the next message or state.
     next: u64,
     missed: u64,
@@ -142,7 +144,8 @@ enum News {
 impl Sender {
     fn new(socket: XSub, to: Destination, quotas: &Quotas) -> Sender {
         let (batch, bell) = (Writer::new(), Arc::default());
-        Sender { socket, to, message_bytes_max: quotas.message_bytes, batch, next: 1, missed: 0, bell }
+        let message_bytes_max = quotas.message_bytes;
+        Sender { socket, to, message_bytes_max, batch, messages: 0, next: 1, missed: 0, bell }
     }
 
     fn run(mut self) {
@@ -206,6 +209,7 @@ impl Sender {
 
     fn put(&mut self, message: MsgRef<'_>) {
         self.batch.messages(1, message.wire());
+        self.messages += 1;
         if self.batch.bytes() >= BATCH_BYTES {
             self.flush();
         }
@@ -235,7 +239,7 @@ impl Sender {
         self.next += count;
         self.batch.clear();
         let sent = &self.to.sent;
-        sent.messages.fetch_add(count, Relaxed);
+        sent.messages.fetch_add(std::mem::take(&mut self.messages), Relaxed);
         sent.bytes.fetch_add(payload.len() as u64, Relaxed);
         sent.batches.fetch_add(1, Relaxed);
         // A broken session is told to the keeper.

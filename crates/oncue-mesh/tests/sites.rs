@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use oncue::{Engine, OnDemand, Options, State, Sub, XPub, XSub};
-use oncue_mesh::{Mesh, MeshOptions, MeshStatus, SitePhase, SiteStatus, Topology};
+use oncue_mesh::{Mesh, MeshErrorKind, MeshOptions, MeshStatus, SitePhase, SiteStatus, Topology};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -230,5 +230,13 @@ fn the_process_that_comes_later_has_the_name() {
     let second = Site::start(again);
     let subscriber = second.subscriber(&["mine"]);
     eventually("the second one counts", || b.demand(), set(&["mine"]));
-    drop((subscriber, a));
+    drop(subscriber);
+    // The two are not linked with each other: b, which hears both, has told a.
+    let mut ended = std::pin::pin!(a.mesh.ended());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut kind = || match ended.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(why) => Some(why.kind()),
+        std::task::Poll::Pending => None,
+    };
+    eventually("a has ended", &mut kind, Some(MeshErrorKind::Fenced));
 }

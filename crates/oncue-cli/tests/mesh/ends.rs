@@ -40,7 +40,7 @@ fn the_older_of_two_processes_with_one_name_ends() {
 }
 
 #[test]
-fn where_two_processes_of_one_name_do_not_see_each_other_the_newer_one_counts() {
+fn an_older_process_that_cannot_see_the_newer_one_is_told_by_another_site() {
     let mesh = Mesh::of(&["lima", "paris"]);
     let nodes = mesh.start_all();
     let [old, paris] = <[_; 2]>::try_from(nodes).unwrap_or_else(|_| panic!("two"));
@@ -52,6 +52,9 @@ fn where_two_processes_of_one_name_do_not_see_each_other_the_newer_one_counts() 
     let new = mesh.start_with("lima", "", &format!("listen = \"tcp/127.0.0.1:{}\"\n", super::free_port()));
     let _of_new = mesh.subscriber(&new.subscribers, &["new"]);
     told.becomes(&["new"], "the newer one counts");
+    let end = old.program.end();
+    assert!(end.code == Some(1), "{end:?}");
+    drop(new);
 }
 
 #[test]

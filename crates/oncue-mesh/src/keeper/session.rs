@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use oncue::{DemandEvent, DemandWatch, Engine};
+use oncue_core::mesh::codec::Heartbeat;
 use oncue_core::mesh::{Log, Output, Phase, Sites, Why};
 
 use super::shared::{Shared, View};
@@ -208,7 +209,9 @@ impl<'a> Session<'a> {
                 self.with_sites(|sites| sites.token(&site, epoch, alive, now).is_ok())
             }
             Arrival::Heartbeat { site, payload } => {
-                self.with_sites(|sites| sites.heartbeat(&site, &payload.bytes(), now).is_ok())
+                let bytes = payload.bytes();
+                self.tell_newer(&site, &bytes)?;
+                self.with_sites(|sites| sites.heartbeat(&site, &bytes, now).is_ok())
             }
             Arrival::Delta { site, payload } => {
                 self.with_sites(|sites| sites.delta(&site, &payload.bytes(), now).is_ok())
@@ -236,6 +239,17 @@ impl<'a> Session<'a> {
             Arrival::Ended(why) if is_final(why.kind()) => Err(End::Final(why)),
             Arrival::Ended(why) => Err(End::Broken(why)),
         }
+    }
+
+    /// A process that still sends heartbeats although a newer one of its site lives may not see that one: it is told.
+    fn tell_newer(&self, site: &str, heartbeat: &[u8]) -> Step {
+        let Ok(Heartbeat { epoch, .. }) = Heartbeat::decode(heartbeat) else { return Ok(()) };
+        let newer = {
+            let view = lock(&self.hands.shared.view);
+            let known = view.sites.as_ref().and_then(|sites| sites.info(site));
+            known.filter(|info| info.phase == Phase::Live && info.epoch > epoch).map(|info| info.epoch)
+        };
+        newer.map_or(Ok(()), |newer| self.link.tell_newer(site, newer)).map_err(End::Broken)
     }
 
     /// Gives the sites an input, which returns whether it was in the format, and does what comes of it.

@@ -60,6 +60,16 @@ impl Keys {
         format!("{}/ping/{site}", self.mesh)
     }
 
+    /// Where a process of a site is told that there is a newer one. It ends as a token's key does.
+    pub(super) fn newer(&self, site: &str, epoch: u64) -> String {
+        format!("{}/f/{site}/{epoch}", self.mesh)
+    }
+
+    /// All of that for this site.
+    pub(super) fn newer_than_this(&self) -> String {
+        format!("{}/f/{}/*", self.mesh, self.site)
+    }
+
     /// What this site says about its place in the network.
     pub(super) fn hello(&self) -> String {
         format!("{}/node/{}", self.mesh, self.site)

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use zenoh::liveliness::LivelinessToken;
 use zenoh::pubsub::Publisher;
-use zenoh::qos::Priority;
+use zenoh::qos::{CongestionControl, Priority};
 use zenoh::sample::{Locality, Sample, SampleKind};
 use zenoh::{Session, Wait};
 
@@ -170,6 +170,15 @@ impl Link {
         Ok(DataPublisher { publisher: self.health.try_zenoh(declare)?, health: Arc::clone(&self.health) })
     }
 
+    /// Tells an old process of a site that a newer one has joined: in a small mesh the two are not linked with each other.
+    pub(crate) fn tell_newer(&self, site: &str, epoch: u64) -> Result<(), MeshError> {
+        let key = self.keys.newer(site, epoch);
+        self.health.try_zenoh(|| {
+            let put = self.session.put(key, []).congestion_control(CongestionControl::Drop);
+            put.allowed_destination(Locality::Remote).wait()
+        })
+    }
+
     /// How many other sessions this one is linked with at this moment: routers, edges and peers.
     pub(crate) fn links(&self) -> usize {
         self.session.info().transports().wait().count()
@@ -239,6 +248,8 @@ fn subscribe(session: &Session, keys: &Keys, epoch: u64, arrived: &Arrived) -> z
             arrived(Arrival::Token { site: token.site.to_owned(), epoch: token.epoch, alive });
         }
     };
+    let newer = session.declare_subscriber(keys.newer_than_this()).callback(callback.clone());
+    newer.allowed_origin(Locality::Remote).background().wait()?;
     session
         .liveliness()
         .declare_subscriber(keys.tokens())
