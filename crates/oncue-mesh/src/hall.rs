@@ -85,6 +85,7 @@ impl Trunk {
     ) -> Result<Trunk> {
         let own = || {
             let options = Options::new()
+                .send_hwm(options.quotas.queue_messages)
                 .queue_bytes_max(options.quotas.queue_bytes as u64)
                 .discard_messages(true)
                 .hidden_topics(&options.own_topics);
