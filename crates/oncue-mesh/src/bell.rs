@@ -1,5 +1,6 @@
-//! How a thread of the mesh waits: for several operations of sockets at once, and for other threads.
+//! What threads of the mesh share: how one waits, for several operations of sockets at once and for other threads; locks; seeds.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 use std::time::Instant;
@@ -7,6 +8,11 @@ use std::time::Instant;
 /// A lock whose owner may have panicked: what it holds is in order at every moment.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A random number that strangers do not know.
+pub(crate) fn random() -> u64 {
+    RandomState::new().hash_one(0)
 }
 
 /// Rung by whatever its thread waits for.

@@ -3,21 +3,27 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use oncue::{Batch, MsgRef, Prefix, State, XPub};
 use oncue_core::command::StateNews;
 use oncue_core::frame::message_len;
 use oncue_core::mesh::Stream;
 use oncue_core::mesh::data::{Batch as Payload, Item};
+use oncue_core::topic::index::PrefixMap;
 
-use crate::bell::lock;
+use crate::bell::{lock, random};
 use crate::border::Border;
 use crate::options::MeshOptions;
 use crate::status::Flow;
 
-/// How many topics of a site are remembered, to forget their values when the site is gone, and as many with a state. Beyond it
-/// values stay.
-const TOPICS_MAX: usize = 1 << 20;
+/// How many active topics of a site are remembered, to call them stale when the site is gone.
+const ACTIVE_MAX: usize = 1 << 16;
+/// How many bytes of topics of a site are remembered, each with [`TOPIC_BYTES`] more, to forget their values when the site is gone.
+const TOPICS_BYTES_MAX: usize = 16 << 20;
+const TOPIC_BYTES: usize = 16;
+/// When there is no room, topics are looked through for those whose value is kept no more, at most this often. Beyond it values stay.
+const LOOK_PAUSE: Duration = Duration::from_secs(10);
 
 /// What came from a site.
 #[derive(Clone, Copy, Default)]
@@ -44,7 +50,7 @@ struct Import {
     batch: Batch,
     taken: Taken,
     /// Topics with a kept value, if values are kept.
-    topics: HashSet<Box<[u8]>>,
+    topics: Topics,
     /// Topics that the site says are active.
     active: HashSet<Prefix>,
 }
@@ -105,7 +111,8 @@ impl Imports {
 
     fn send(&self, import: &mut Import) {
         if self.options.keep_last {
-            import.remember();
+            let is_kept = |topic: &[u8]| self.subscribers.last(topic).is_some();
+            import.topics.remember(&import.batch, is_kept);
         }
         let _ = match self.options.keep_last {
             true => self.subscribers.send_many_last(&mut import.batch),
@@ -142,7 +149,7 @@ impl Imports {
         // After the messages before it.
         self.send(import);
         match news.state {
-            State::Active if import.active.len() < TOPICS_MAX => {
+            State::Active if import.active.len() < ACTIVE_MAX => {
                 _ = import.active.insert(news.topic.into());
             }
             _ => _ = import.active.remove(news.topic),
@@ -160,9 +167,8 @@ impl Imports {
         for topic in import.active.drain() {
             let _ = self.subscribers.set_state(&topic, State::Stale, format!("site {site} is not reachable"));
         }
-        for topic in import.topics.drain() {
-            self.subscribers.forget_last(&topic);
-        }
+        let topics = std::mem::replace(&mut import.topics, Topics::new());
+        topics.map.iter().for_each(|(_, topic, ())| _ = self.subscribers.forget_last(topic));
     }
 
     /// Forgets sites.
@@ -182,19 +188,48 @@ impl Import {
             stream: Stream::new(),
             batch: Batch::new(),
             taken: Taken::default(),
-            topics: HashSet::new(),
+            topics: Topics::new(),
             active: HashSet::new(),
         }
     }
+}
 
-    /// Notes the topics of the batch.
-    fn remember(&mut self) {
+/// The topics of one site that may have a kept value.
+struct Topics {
+    map: PrefixMap<()>,
+    bytes: usize,
+    looked: Option<Instant>,
+}
+
+impl Topics {
+    fn new() -> Topics {
+        Topics { map: PrefixMap::new(random()), bytes: 0, looked: None }
+    }
+
+    /// Notes the topics of a batch.
+    fn remember(&mut self, batch: &Batch, is_kept: impl Fn(&[u8]) -> bool) {
         let mut last: &[u8] = &[];
-        for topic in self.batch.iter().map(MsgRef::topic).filter(|topic| !topic.is_empty()) {
-            let known = topic == std::mem::replace(&mut last, topic) || self.topics.contains(topic);
-            if !known && self.topics.len() < TOPICS_MAX {
-                self.topics.insert(topic.into());
+        for topic in batch.iter().map(MsgRef::topic).filter(|topic| !topic.is_empty()) {
+            let known = topic == std::mem::replace(&mut last, topic) || self.map.find(topic).is_some();
+            if !known && self.has_room(topic, &is_kept) {
+                self.add(topic);
             }
+        }
+    }
+
+    fn has_room(&mut self, topic: &[u8], is_kept: impl Fn(&[u8]) -> bool) -> bool {
+        let fits = |bytes: usize| bytes + topic.len() + TOPIC_BYTES <= TOPICS_BYTES_MAX;
+        if !fits(self.bytes) && self.looked.is_none_or(|looked| looked.elapsed() > LOOK_PAUSE) {
+            let all = std::mem::replace(self, Topics::new());
+            all.map.iter().filter(|(_, topic, ())| is_kept(topic)).for_each(|(_, topic, ())| self.add(topic));
+            self.looked = Some(Instant::now());
+        }
+        fits(self.bytes)
+    }
+
+    fn add(&mut self, topic: &[u8]) {
+        if self.map.get_or_insert_with(topic, || ()).is_ok() {
+            self.bytes += topic.len() + TOPIC_BYTES;
         }
     }
 }

@@ -134,7 +134,7 @@ impl Builder {
             Err(why) if is_final(why.kind()) => return Err(why),
             link => link,
         };
-        let keeper = Keeper::new(Hands { shared: shared.clone(), engine, hall, tell, streams: 0 });
+        let keeper = Keeper::new(Hands { shared: shared.clone(), engine, hall, tell, streams: 0, epoch: 0 });
         let end = Arc::<End>::default();
         let ended = end.clone();
         let run = move || {
@@ -307,7 +307,7 @@ impl Future for Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::Arrival;
+    use crate::link::{Arrival, Hooks};
     use oncue::Options;
     use std::sync::mpsc::channel;
 
@@ -332,7 +332,43 @@ mod tests {
         let first = connected();
         mesh.shared.letters.put(Arrival::Ended(MeshError::session("a test ends it")));
         assert!(matches!(events.recv_timeout(PATIENCE).unwrap(), MeshEvent::Disconnected(_)));
-        assert!(connected() > first);
+        let second = connected();
+        assert!(second > first);
+        // As when the clock has gone back since an earlier process.
+        mesh.shared.letters.put(Arrival::Past { epoch: second + 1_000_000_000 });
+        assert!(matches!(events.recv_timeout(PATIENCE).unwrap(), MeshEvent::Disconnected(_)));
+        assert_eq!(connected(), second + 1_000_000_001);
         mesh.stop();
+    }
+    fn peers() -> [MeshOptions; 2] {
+        let port = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let at = |name: &str| (name.to_owned(), format!("tcp/127.0.0.1:{}", port()));
+        let topology = Topology::Peer { sites: [at("a"), at("b")].into(), listen: None };
+        ["a", "b"].map(|name| MeshOptions::new(name, topology.clone()))
+    }
+
+    #[test]
+    fn a_site_whose_clock_has_gone_back_joins_with_a_higher_epoch() {
+        let engine = Engine::start().unwrap();
+        let [to_a, to_b] = peers();
+        let a = Mesh::builder(&engine, to_a).start().unwrap();
+        let of_b = || a.status().sites.first().map(|b| (b.phase, b.epoch));
+        let until = |is: &dyn Fn(Option<(SitePhase, u64)>) -> bool| {
+            let deadline = Instant::now() + PATIENCE;
+            while !is(of_b()) {
+                assert!(Instant::now() < deadline, "{:?}", of_b());
+                thread::sleep(Duration::from_millis(5));
+            }
+        };
+        let future = u64::MAX / 2;
+        let hooks = Hooks { arrived: Arc::new(|_| {}), snapshot: Arc::new(Vec::new) };
+        let link = Link::open(&to_b, future, hooks).unwrap();
+        link.announce().unwrap();
+        until(&|b| b.is_some_and(|(_, epoch)| epoch == future));
+        link.close();
+        until(&|b| b == Some((SitePhase::Gone, future)));
+        let b = Mesh::builder(&engine, to_b).start().unwrap();
+        until(&|b| b == Some((SitePhase::Live, future + 1)));
+        drop((a, b));
     }
 }

@@ -21,7 +21,7 @@ use core::ops::ControlFlow;
 use entries::Entries;
 pub use entries::IndexFull;
 pub(crate) use entries::{reserve_tight, shrink};
-pub(crate) use hash::PrefixHash;
+pub use hash::PrefixHash;
 pub(crate) use tables::Tables;
 
 use super::Hidden;

@@ -9,7 +9,7 @@ use oncue::{DemandWatch, XPub};
 use oncue_core::backoff::Backoff;
 use oncue_core::mesh::{Log, Sites};
 
-use crate::bell::lock;
+use crate::bell::{lock, random};
 use crate::error::MeshError;
 use crate::event::MeshEvent;
 use crate::link::Link;
@@ -23,14 +23,12 @@ pub(crate) use shared::{Neighbour, Shared, View};
 const REOPEN: Backoff = Backoff { min: Duration::from_millis(100), max: Duration::from_secs(5) };
 
 pub(crate) struct Keeper {
-    pub(crate) hands: Hands,
-    /// The highest epoch that this process has had.
-    epoch: u64,
+    hands: Hands,
 }
 
 impl Keeper {
     pub(crate) fn new(hands: Hands) -> Keeper {
-        Keeper { hands, epoch: 0 }
+        Keeper { hands }
     }
 
     /// Runs until it is stopped or must end; then it gives the reason.
@@ -61,13 +59,17 @@ impl Keeper {
             if self.hands.is_stopped() {
                 return None;
             }
-            link = Link::open(&self.hands.shared.options, self.epoch + 1, self.hands.shared.hooks());
+            link = Link::open(
+                &self.hands.shared.options,
+                self.hands.epoch.saturating_add(1),
+                self.hands.shared.hooks(),
+            );
         }
     }
 
     /// Keeps the site in the mesh for as long as the session lasts.
     fn serve(&mut self, link: Link) -> End {
-        self.epoch = link.epoch();
+        self.hands.epoch = link.epoch();
         let watch = self.hands.hall.subscribers.as_ref().map(XPub::demand);
         let mut wanted = Wanted::new(&self.hands.shared.options);
         let mut log = Log::new(link.epoch(), random());
@@ -120,10 +122,4 @@ impl Quotas {
         };
         Quotas { timeout: options.timeout, quotas }
     }
-}
-
-/// A random number that strangers do not know.
-fn random() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0)
 }

@@ -35,6 +35,8 @@ pub(crate) struct Hands {
     pub(crate) tell: Box<dyn FnMut(MeshEvent) + Send>,
     /// Streams begun by this process, in all sessions.
     pub(crate) streams: u64,
+    /// The highest epoch that a process of this site has had, as far as it is known.
+    pub(crate) epoch: u64,
 }
 
 impl Hands {
@@ -206,11 +208,16 @@ impl<'a> Session<'a> {
         let now = self.hands.shared.now();
         match arrival {
             Arrival::Token { site, epoch, alive } => {
+                if alive {
+                    self.tell_epoch(&site, epoch)?;
+                }
                 self.with_sites(|sites| sites.token(&site, epoch, alive, now).is_ok())
             }
             Arrival::Heartbeat { site, payload } => {
                 let bytes = payload.bytes();
-                self.tell_newer(&site, &bytes)?;
+                if let Ok(Heartbeat { epoch, .. }) = Heartbeat::decode(&bytes) {
+                    self.tell_epoch(&site, epoch)?;
+                }
                 self.with_sites(|sites| sites.heartbeat(&site, &bytes, now).is_ok())
             }
             Arrival::Delta { site, payload } => {
@@ -231,6 +238,11 @@ impl<'a> Session<'a> {
                 }
                 Ok(())
             }
+            Arrival::Past { epoch } => {
+                self.hands.epoch = self.hands.epoch.max(epoch);
+                let text = "an earlier process of this site had a higher epoch, so the clock of this machine has gone back; it joins again";
+                Err(End::Broken(MeshError::session(text)))
+            }
             Arrival::Data { .. } => Ok(()),
             Arrival::Warning(text) => {
                 (self.hands.tell)(MeshEvent::Warning(text));
@@ -241,15 +253,20 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// A process that still sends heartbeats although a newer one of its site lives may not see that one: it is told.
-    fn tell_newer(&self, site: &str, heartbeat: &[u8]) -> Step {
-        let Ok(Heartbeat { epoch, .. }) = Heartbeat::decode(heartbeat) else { return Ok(()) };
-        let newer = {
+    /// A process whose epoch is lower than one that is known is told. If that one lives, it may not see it; if that one is gone, the
+    /// clock of its machine has gone back, and it joins again with a higher epoch.
+    fn tell_epoch(&self, site: &str, epoch: u64) -> Step {
+        let known = {
             let view = lock(&self.hands.shared.view);
-            let known = view.sites.as_ref().and_then(|sites| sites.info(site));
-            known.filter(|info| info.phase == Phase::Live && info.epoch > epoch).map(|info| info.epoch)
+            let info = view.sites.as_ref().and_then(|sites| sites.info(site));
+            info.filter(|info| info.epoch > epoch).map(|info| (info.epoch, info.phase))
         };
-        newer.map_or(Ok(()), |newer| self.link.tell_newer(site, newer)).map_err(End::Broken)
+        let told = match known {
+            None => Ok(()),
+            Some((known, Phase::Live | Phase::Joining)) => self.link.tell_newer(site, known),
+            Some((known, Phase::Silent | Phase::Gone)) => self.link.tell_past(site, known),
+        };
+        told.map_err(End::Broken)
     }
 
     /// Gives the sites an input, which returns whether it was in the format, and does what comes of it.

@@ -41,6 +41,8 @@ impl fmt::Debug for Payload {
 pub(crate) enum Arrival {
     /// A process has joined, or has left or been cut off.
     Token { site: String, epoch: u64, alive: bool },
+    /// Another site remembers a process of this site with this epoch, which is gone.
+    Past { epoch: u64 },
     /// A heartbeat.
     Heartbeat { site: String, payload: Payload },
     /// Changes of a site's demand.

@@ -70,6 +70,16 @@ impl Keys {
         format!("{}/f/{}/*", self.mesh, self.site)
     }
 
+    /// Where the process of a site is told the epoch of one that is gone, if its own is lower. It ends as a token's key does.
+    pub(super) fn past(&self, site: &str, epoch: u64) -> String {
+        format!("{}/p/{site}/{epoch}", self.mesh)
+    }
+
+    /// All of that for this site.
+    pub(super) fn past_of_this(&self) -> String {
+        format!("{}/p/{}/*", self.mesh, self.site)
+    }
+
     /// What this site says about its place in the network.
     pub(super) fn hello(&self) -> String {
         format!("{}/node/{}", self.mesh, self.site)

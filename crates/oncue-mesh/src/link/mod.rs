@@ -172,7 +172,16 @@ impl Link {
 
     /// Tells an old process of a site that a newer one has joined: in a small mesh the two are not linked with each other.
     pub(crate) fn tell_newer(&self, site: &str, epoch: u64) -> Result<(), MeshError> {
-        let key = self.keys.newer(site, epoch);
+        self.tell(self.keys.newer(site, epoch))
+    }
+
+    /// Tells the process of a site that an earlier one, which is gone, had a higher epoch: its clock has gone back.
+    pub(crate) fn tell_past(&self, site: &str, epoch: u64) -> Result<(), MeshError> {
+        self.tell(self.keys.past(site, epoch))
+    }
+
+    /// Says something by the key alone.
+    fn tell(&self, key: String) -> Result<(), MeshError> {
         self.health.try_zenoh(|| {
             let put = self.session.put(key, []).congestion_control(CongestionControl::Drop);
             put.allowed_destination(Locality::Remote).wait()
@@ -240,6 +249,7 @@ fn subscribe(session: &Session, keys: &Keys, epoch: u64, arrived: &Arrived) -> z
     listen(session, keys.heartbeats(), arrived, |site, payload| Arrival::Heartbeat { site, payload })?;
     listen(session, keys.logs(), arrived, |site, payload| Arrival::Delta { site, payload })?;
     listen(session, keys.data(), arrived, |site, payload| Arrival::Data { site, payload })?;
+    let told = Arc::clone(arrived);
     let (arrived, own) = (Arc::clone(arrived), keys.site().to_owned());
     let callback = move |sample: Sample| {
         let Some(token) = keys::token_site(sample.key_expr().as_str()) else { return };
@@ -250,6 +260,14 @@ fn subscribe(session: &Session, keys: &Keys, epoch: u64, arrived: &Arrived) -> z
     };
     let newer = session.declare_subscriber(keys.newer_than_this()).callback(callback.clone());
     newer.allowed_origin(Locality::Remote).background().wait()?;
+    let past = Arc::clone(&told);
+    let past = session.declare_subscriber(keys.past_of_this()).callback(move |sample: Sample| {
+        if let Some(known) = keys::token_site(sample.key_expr().as_str()).filter(|known| known.epoch > epoch)
+        {
+            past(Arrival::Past { epoch: known.epoch });
+        }
+    });
+    past.allowed_origin(Locality::Remote).background().wait()?;
     session
         .liveliness()
         .declare_subscriber(keys.tokens())

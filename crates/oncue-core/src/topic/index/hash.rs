@@ -5,7 +5,7 @@
 /// Untrusted peers choose the prefixes, and must not be able to construct collisions: every multiplication has a secret
 /// factor, and no hash is ever visible outside. A collision costs only time, since all users compare bytes.
 #[derive(Clone, Debug)]
-pub(crate) struct PrefixHash {
+pub struct PrefixHash {
     start: u64,
     block: u64,
     tail: u64,
@@ -13,14 +13,15 @@ pub(crate) struct PrefixHash {
 
 impl PrefixHash {
     /// Derives the key from `seed`, which should be secret and random.
-    pub(crate) fn new(seed: u64) -> PrefixHash {
+    pub fn new(seed: u64) -> PrefixHash {
         let word = |n: u64| split_mix(seed.wrapping_add(n.wrapping_mul(GOLDEN)));
         // Even factors would lose bits of the product.
         PrefixHash { start: word(1), block: word(2) | 1, tail: word(3) | 1 }
     }
 
     /// The hash of `prefix`.
-    pub(crate) fn hash(&self, prefix: &[u8]) -> u64 {
+    #[inline]
+    pub fn hash(&self, prefix: &[u8]) -> u64 {
         self.walk(prefix).at(prefix.len())
     }
 

@@ -15,6 +15,7 @@ use crate::batch::Batch;
 use crate::engine::wire::load::Load;
 use crate::engine::wire::slices::Direct;
 use crate::error::{Error, ErrorKind, Result};
+use crate::hashing::BuildTopicHasher;
 use crate::msg::{COPIED_BYTES_MAX, Frames, MESSAGE_BYTES_MAX, Msg};
 use crate::options::OnFull;
 use crate::permission::{PeerKey, Reason};
@@ -164,7 +165,7 @@ impl Hub {
             return self.pushed(self.push_and_keep(&keep(message.wire()), false, None), NoRoom::Refuse);
         }
         // The newest message of each topic, by its chunk and its place there.
-        let mut newest = HashMap::new();
+        let mut newest = HashMap::with_hasher(BuildTopicHasher);
         for (nth, chunk) in load.chunks.iter().enumerate() {
             (0..chunk.len()).for_each(|i| _ = newest.insert(frame::topic(chunk.message(i)), (nth, i)));
         }
