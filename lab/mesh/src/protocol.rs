@@ -156,7 +156,7 @@ pub(crate) struct Received {
     pub(crate) gaps: u64,
     /// Messages whose number was not larger than that before.
     pub(crate) backwards: u64,
-    /// Messages that were missed, as the publisher told.
+    /// Messages that were missed, or of which it is not known whether they were, as the publisher told.
     pub(crate) missed: u64,
     /// Ages of messages on arrival in nanoseconds, of up to 100,000.
     pub(crate) ages: Vec<u64>,
@@ -192,7 +192,7 @@ pub(crate) struct Other {
     pub(crate) missed: u64,
     /// Messages from it, and batches.
     pub(crate) received: [u64; 2],
-    /// Messages from it that were lost.
+    /// Messages from it that were lost, those that it knew of itself too.
     pub(crate) lost: u64,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{LIMIT, Rows, joined, received, subscribe, told};
 use crate::Outcome;
-use crate::protocol::{Answer, Ask, Flow, Other};
+use crate::protocol::{Answer, Ask, Flow, Other, Received};
 use crate::scene::{Scene, Setting, System};
 
 const FLOW: Flow = Flow { size: 1024, per_second: 20_000, millis: 12_000 };
@@ -46,19 +46,26 @@ fn one(system: System, timeout: Duration, what: &str, rows: &mut Rows) -> Outcom
     };
     sleep(Duration::from_secs(3));
     let (healthy, stopped) = (received(&mut scene, HEALTHY)?, received(&mut scene, STOPPING)?);
-    let at_source = known(&mut scene, FROM, STOPPING)?;
-    let at_stopped = known(&mut scene, STOPPING, FROM)?;
     let title = |of: &str| format!("(f) a site stopped {what} at 20 k/s of 1 KiB: {of}");
-    let lost = format!("{} of {sent}", sent - healthy.messages);
-    rows.add(&title("lost at the healthy site"), "0", system, lost);
-    let truth = sent - stopped.messages;
-    let value = format!(
-        "{truth}; told the subscriber {}, counted at the sender {} + on the way {}",
-        stopped.missed, at_source.missed, at_stopped.lost
-    );
-    let goal = if timeout > STOPPED { "all told" } else { "" };
-    rows.add(&title("not received at the stopped site"), goal, system, value);
+    let healthy = tally(&mut scene, HEALTHY, sent, &healthy)?;
+    rows.add(&title("not received at the healthy site"), "0", system, healthy);
+    let goal = if timeout > STOPPED { "all counted" } else { "" };
+    let stopped = tally(&mut scene, STOPPING, sent, &stopped)?;
+    rows.add(&title("not received at the stopped site"), goal, system, stopped);
     Ok(())
+}
+
+/// What a subscriber did not get, and who knows of it.
+fn tally(scene: &mut Scene, site: &str, sent: u64, received: &Received) -> Outcome<String> {
+    let at_source = known(scene, FROM, site)?;
+    let at_site = known(scene, site, FROM)?;
+    Ok(format!(
+        "{} of {sent}; the site counted {}, told its subscriber {}; before it was sent {}",
+        sent - received.messages,
+        at_site.lost,
+        received.missed,
+        at_source.missed
+    ))
 }
 
 /// What a site knows of another one.

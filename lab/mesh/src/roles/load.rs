@@ -92,7 +92,7 @@ impl Reader {
 impl Count {
     fn add(&mut self, received: &Batched) {
         let time = now();
-        self.told.missed += received.missed().map_or(0, |missed| missed.messages);
+        self.told.missed += received.missed().map_or(0, |missed| missed.messages + missed.unseen);
         for message in received.iter().filter(|message| message.topic().starts_with(TOPIC)) {
             self.message(message.frame(1).unwrap_or_default(), time);
         }
