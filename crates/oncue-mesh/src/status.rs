@@ -20,7 +20,8 @@ pub struct MeshStatus {
     pub prefixes: usize,
     /// Links of this process to other Zenoh sessions: a router's or an edge's neighbours, or the sites of a small mesh.
     pub links: usize,
-    /// Sites that were refused since [`Quotas::sites`](crate::Quotas::sites) was reached.
+    /// How often a site was refused since [`Quotas::sites`](crate::Quotas::sites) was reached: one that stays counts again with each
+    /// heartbeat.
     pub sites_refused: u64,
     /// Payloads of demand logs that were not in the format. Nothing came of them.
     pub malformed: u64,
