@@ -18,7 +18,7 @@
 //! | kind, `u8` | 0 |
 //! | count, `u32` | messages, at least 1 |
 //! | length, `u64` | of the bytes that follow |
-//! | messages | in ZMTP's encoding ([`frame`](crate::frame)), without commands |
+//! | messages | in ZMTP's encoding ([`frame`]), without commands |
 //!
 //! | item of a state | |
 //! |---|---|
@@ -72,7 +72,7 @@ pub enum Item<'a> {
         /// How many.
         count: u64,
         /// Where they are in the payload: complete messages without commands, so that the functions of
-        /// [`frame`](crate::frame) do not panic.
+        /// [`frame`] do not panic.
         wire: Range<usize>,
     },
     /// The state of a topic or prefix; none if this version does not know the state.
