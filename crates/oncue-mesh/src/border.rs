@@ -9,14 +9,23 @@ use crate::options::Permission;
 pub(crate) struct Border {
     allow: Vec<Prefix>,
     deny: Vec<Prefix>,
+    /// Topics about a process: they never cross.
+    own_topics: Prefix,
 }
 
 impl Border {
-    pub(crate) fn new(permission: &Permission) -> Border {
-        Border { allow: permission.allow.clone(), deny: permission.deny.clone() }
+    pub(crate) fn new(permission: &Permission, own_topics: &Prefix) -> Border {
+        let Permission { allow, deny } = permission.clone();
+        Border { allow, deny, own_topics: own_topics.clone() }
     }
 
-    /// Whether every topic may cross, so that none has to be looked at.
+    /// Whether a topic is about a process.
+    #[inline]
+    pub(crate) fn is_own(&self, topic: &[u8]) -> bool {
+        topic.starts_with(&self.own_topics)
+    }
+
+    /// Whether every topic may cross, but for those about a process.
     pub(crate) fn is_open(&self) -> bool {
         self.deny.is_empty() && self.allow.iter().any(|prefix| prefix.is_empty())
     }
@@ -26,14 +35,15 @@ impl Border {
         let longest = |list: &[Prefix]| {
             list.iter().filter(|prefix| topic.starts_with(prefix)).map(|prefix| prefix.len()).max()
         };
-        longest(&self.allow) > longest(&self.deny)
+        longest(&self.allow) > longest(&self.deny) && !self.is_own(topic)
     }
 
     /// What is left of a subscription: the prefixes that cover those of its topics that may cross, and perhaps others, which
     /// [`permits`](Self::permits) finds.
     pub(crate) fn narrow<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let whole = self.permits(prefix);
-        let parts = self.allow.iter().filter(move |part| !whole && part.len() > prefix.len());
+        let is_own = self.is_own(prefix);
+        let parts = self.allow.iter().filter(move |part| !whole && !is_own && part.len() > prefix.len());
         whole
             .then_some(prefix)
             .into_iter()
@@ -47,7 +57,7 @@ mod tests {
 
     fn border(allow: &[&str], deny: &[&str]) -> Border {
         let prefixes = |list: &[&str]| list.iter().map(|&prefix| prefix.into()).collect();
-        Border::new(&Permission { allow: prefixes(allow), deny: prefixes(deny) })
+        Border::new(&Permission { allow: prefixes(allow), deny: prefixes(deny) }, &"$oncue/".into())
     }
 
     fn narrowed(border: &Border, prefix: &str) -> Vec<String> {
@@ -56,10 +66,14 @@ mod tests {
 
     #[test]
     fn without_rules_everything_crosses() {
-        let open = Border::new(&Permission::default());
+        let open = border(&[""], &[]);
         assert!(open.is_open() && open.permits(b"") && open.permits(b"a"));
         assert_eq!(narrowed(&open, "a"), ["a"]);
         assert_eq!(narrowed(&open, ""), [""]);
+        // But topics about a process.
+        assert!(!open.permits(b"$oncue/mesh") && narrowed(&open, "$oncue/").is_empty());
+        let allowed = border(&["$oncue/mesh"], &[]);
+        assert!(!allowed.permits(b"$oncue/mesh") && narrowed(&allowed, "$oncue/mesh").is_empty());
     }
 
     #[test]

@@ -90,12 +90,7 @@ impl Export {
 
     /// The site wants other prefixes.
     pub(crate) fn change(&mut self, changes: &[(Prefix, bool)]) -> Result<()> {
-        if self.border.is_open() {
-            return self
-                .socket
-                .change_subscriptions(changes.iter().map(|(prefix, wanted)| (&prefix[..], *wanted)));
-        }
-        let mut narrowed = Vec::new();
+        let mut narrowed = Vec::with_capacity(changes.len());
         for (prefix, wanted) in changes {
             let before = narrowed.len();
             narrowed.extend(self.border.narrow(prefix).map(|part| (part, *wanted)));

@@ -67,7 +67,8 @@ impl Hall {
             Some(subscribers) => {
                 // Also without a source: the proxy forgets the values of other sites that are not wanted any more.
                 let hall = XSub::new(engine, Options::new().recv_hwm(0))?;
-                let proxy = Proxy::with(&hall, subscribers, kept)?;
+                // What a publisher of this site does not serve, another site may.
+                let proxy = Proxy::with(&hall, subscribers, kept.topic_states_only(true))?;
                 hall.connect(&trunk.endpoint)?;
                 Some((hall, proxy))
             }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use oncue::{Batch, MsgRef, Prefix, State, XPub};
 use oncue_core::command::StateNews;
-use oncue_core::frame::message_len;
+use oncue_core::frame::{message_len, topic};
 use oncue_core::mesh::Stream;
 use oncue_core::mesh::data::{Batch as Payload, Item};
 use oncue_core::topic::index::PrefixMap;
@@ -17,6 +17,10 @@ use crate::border::Border;
 use crate::options::MeshOptions;
 use crate::status::Flow;
 
+/// How many sites may have sent values before they are known to live. Beyond it one of them is forgotten.
+const EARLY_MAX: usize = 64;
+/// More messages than this are not lost at once: a batch that says so is not in the format.
+const LOST_MAX: u64 = 1 << 40;
 /// How many active topics of a site are remembered, to call them stale when the site is gone.
 const ACTIVE_MAX: usize = 1 << 16;
 /// How many bytes of topics of a site are remembered, each with [`TOPIC_BYTES`] more, to forget their values when the site is gone.
@@ -45,6 +49,8 @@ pub(crate) struct Imports {
 
 /// What comes from one site.
 struct Import {
+    /// Whether it is known to live. Its place is its own then.
+    known: bool,
     border: Border,
     stream: Stream,
     batch: Batch,
@@ -60,25 +66,32 @@ impl Imports {
         Imports { subscribers, options, sites: Mutex::default() }
     }
 
-    /// A batch has come. One of a site beyond the bound is dropped.
+    /// A batch has come.
     pub(crate) fn take(&self, site: &str, payload: &[u8]) {
-        if let Some(import) = self.import(site) {
-            self.deliver(&mut lock(&import), payload);
-        }
+        let import = self.import(site);
+        self.deliver(&mut lock(&import), payload);
     }
 
-    fn import(&self, site: &str) -> Option<Arc<Mutex<Import>>> {
+    /// What comes from a site, which has a place from now on.
+    fn import(&self, site: &str) -> Arc<Mutex<Import>> {
         let mut sites = lock(&self.sites);
         if let Some(import) = sites.get(site) {
-            return Some(import.clone());
+            return import.clone();
         }
-        // Values may come before the first word of a site's demand.
-        if sites.len() >= 2 * self.options.quotas.sites {
-            return None;
+        let early = |import: &Arc<Mutex<Import>>| !lock(import).known;
+        if sites.values().filter(|import| early(import)).count() >= EARLY_MAX {
+            let one = sites.iter().find(|(_, import)| early(import)).map(|(site, _)| site.clone());
+            one.map(|site| sites.remove(&site));
         }
-        let import = Arc::new(Mutex::new(Import::new(Border::new(self.options.import.of(site)))));
+        let border = Border::new(self.options.import.of(site), &self.options.own_topics);
+        let import = Arc::new(Mutex::new(Import::new(border)));
         sites.insert(site.to_owned(), import.clone());
-        Some(import)
+        import
+    }
+
+    /// A site lives.
+    pub(crate) fn know(&self, site: &str) {
+        lock(&self.import(site)).known = true;
     }
 
     fn deliver(&self, import: &mut Import, payload: &[u8]) {
@@ -89,6 +102,10 @@ impl Imports {
         let verdict = import.stream.accept(&batch.head);
         let lost = verdict.lost.saturating_add(verdict.missed);
         let taken = &mut import.taken;
+        if lost > LOST_MAX {
+            taken.malformed += 1;
+            return;
+        }
         taken.flow.batches += 1;
         taken.lost = taken.lost.saturating_add(lost);
         taken.gaps += u64::from(lost > 0);
@@ -126,13 +143,14 @@ impl Imports {
         let quotas = &self.options.quotas;
         import.taken.flow.messages += count;
         import.taken.flow.bytes += wire.len() as u64;
-        if import.border.is_open() && wire.len() <= quotas.message_bytes {
+        let is_own = |message: &[u8]| import.border.is_own(topic(message));
+        if import.border.is_open() && wire.len() <= quotas.message_bytes && !messages(wire).any(is_own) {
             // It was checked when it was decoded.
             let _ = import.batch.push_wire(wire);
             return;
         }
         for message in messages(wire) {
-            if !import.border.permits(oncue_core::frame::topic(message)) {
+            if !import.border.permits(topic(message)) {
                 import.taken.forbidden += 1;
             } else if message.len() > quotas.message_bytes {
                 import.taken.lost += 1;
@@ -173,7 +191,7 @@ impl Imports {
 
     /// Forgets sites.
     pub(crate) fn retain(&self, keeps: impl Fn(&str) -> bool) {
-        lock(&self.sites).retain(|site, _| keeps(site));
+        lock(&self.sites).retain(|site, import| keeps(site) || !lock(import).known);
     }
 
     pub(crate) fn taken(&self, site: &str) -> Taken {
@@ -184,6 +202,7 @@ impl Imports {
 impl Import {
     fn new(border: Border) -> Import {
         Import {
+            known: false,
             border,
             stream: Stream::new(),
             batch: Batch::new(),

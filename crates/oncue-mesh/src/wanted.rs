@@ -12,6 +12,7 @@ use crate::options::MeshOptions;
 /// may come from any site at all.
 pub(crate) struct Wanted {
     own_topics: Prefix,
+    /// None if every topic may come.
     borders: Vec<Border>,
     /// How many wanted prefixes each prefix of the log stands for, if there are borders.
     counts: HashMap<Prefix, u32>,
@@ -20,7 +21,8 @@ pub(crate) struct Wanted {
 impl Wanted {
     pub(crate) fn new(options: &MeshOptions) -> Wanted {
         let each = [&options.import.all].into_iter().chain(options.import.sites.values());
-        let mut borders: Vec<Border> = each.map(Border::new).collect();
+        let mut borders: Vec<Border> =
+            each.map(|permission| Border::new(permission, &options.own_topics)).collect();
         if borders.iter().any(Border::is_open) {
             borders.clear();
         }

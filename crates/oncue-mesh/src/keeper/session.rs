@@ -295,6 +295,7 @@ impl<'a> Session<'a> {
             Output::Up { site, epoch } => {
                 events.push(MeshEvent::Joined { site: site.to_string(), epoch });
                 self.forget_old(view);
+                self.hands.shared.imports.iter().for_each(|imports| imports.know(&site));
                 let neighbour = view.exports.entry(site.clone()).or_default();
                 let export = self.export_to(&site, neighbour.sent.clone())?;
                 (neighbour.export, neighbour.told_live) = (export, false);
@@ -351,7 +352,7 @@ impl<'a> Session<'a> {
         let to = Destination {
             site: site.to_owned(),
             stream: self.link.epoch().saturating_add(self.hands.streams),
-            border: Arc::new(Border::new(options.export.of(site))),
+            border: Arc::new(Border::new(options.export.of(site), &options.own_topics)),
             publisher: self.link.data_to(site).map_err(End::Broken)?,
             sent,
         };

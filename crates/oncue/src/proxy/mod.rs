@@ -92,6 +92,7 @@ pub struct ProxyOptions {
     capture: Option<Arc<Inner>>,
     grace: Duration,
     keep_last: bool,
+    topics_only: bool,
 }
 
 impl ProxyOptions {
@@ -124,13 +125,22 @@ impl ProxyOptions {
         self.keep_last = keep;
         self
     }
+
+    /// Passes the states of topics alone, and not what publishers say of prefixes ([`State::is_of_prefix`](crate::State::is_of_prefix):
+    /// rejected, unserved): for a backend that gets values some other way too, so that one publisher's word does not hold for all.
+    /// Default `false`.
+    pub fn topic_states_only(mut self, only: bool) -> ProxyOptions {
+        self.topics_only = only;
+        self
+    }
 }
 
 impl fmt::Debug for ProxyOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ProxyOptions { capture, grace, keep_last } = self;
+        let ProxyOptions { capture, grace, keep_last, topics_only } = self;
         let mut f = f.debug_struct("ProxyOptions");
-        f.field("capture", &capture.is_some()).field("grace", grace).field("keep_last", keep_last).finish()
+        f.field("capture", &capture.is_some()).field("grace", grace).field("keep_last", keep_last);
+        f.field("topic_states_only", topics_only).finish()
     }
 }
 
@@ -156,7 +166,7 @@ impl Proxy {
         backend: &Socket<kind::Publisher, B>,
         options: ProxyOptions,
     ) -> Result<Proxy> {
-        let ProxyOptions { capture, grace, keep_last } = options;
+        let ProxyOptions { capture, grace, keep_last, topics_only } = options;
         let (frontend, backend) = (frontend.0.clone(), backend.0.clone());
         frontend.hub.check_open()?;
         backend.hub.check_open()?;
@@ -168,8 +178,16 @@ impl Proxy {
         let (control, counters, due) = <(Arc<Control>, Arc<Counters>, Due)>::default();
         let demand = backend.hub.demand.queue(Arc::default());
         let connections = frontend.hub.connections.watch();
-        let ends =
-            Ends { frontend, backend, capture, keep_last, demand, connections, counters: counters.clone() };
+        let ends = Ends {
+            frontend,
+            backend,
+            capture,
+            keep_last,
+            topics_only,
+            demand,
+            connections,
+            counters: counters.clone(),
+        };
         let hubs = [ends.frontend.hub.clone(), ends.backend.hub.clone()];
         let later = move || {
             wake_after_turn(hubs.each_ref());

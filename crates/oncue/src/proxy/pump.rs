@@ -46,6 +46,8 @@ pub(super) struct Ends {
     pub(super) backend: Arc<Inner>,
     pub(super) capture: Option<Arc<Inner>>,
     pub(super) keep_last: bool,
+    /// What publishers say of prefixes is not passed on.
+    pub(super) topics_only: bool,
     /// The changes of demand at the backend.
     pub(super) demand: Arc<Watch>,
     /// The connections of the frontend.
@@ -325,9 +327,12 @@ impl<'a> Pump<'a> {
 
     /// What publishers say about topics.
     fn pass_states(&mut self) -> bool {
-        let Ends { frontend, backend, counters, .. } = self.ends;
+        let Ends { frontend, backend, counters, topics_only, .. } = self.ends;
         for _ in 0..CHANGES_PER_RUN {
             let Some(TopicState { topic, state, text }) = frontend.hub.states.pop() else { return false };
+            if *topics_only && state.is_of_prefix() {
+                continue;
+            }
             let wanted = is_kept_up(&frontend.hub, &topic, state.is_of_prefix());
             // Said before the last subscriber left: it would be kept, and nobody would correct it.
             if wanted && backend.hub.set_state(&topic, state, &Reason::new(text)).is_ok() {

@@ -178,7 +178,7 @@ impl Server {
         };
         membership.iter().for_each(|member| member.tell(observe.as_ref(), &pages));
         let mut keepers = Keepers::default();
-        let builder = reporting(OnDemand::on(socket), &tools, observe.clone());
+        let builder = reporting(OnDemand::on(socket), &tools, observe.clone(), config.mesh.is_some());
         let on_demand = routes::add(builder, &config, observe.as_ref(), &tools, &mut keepers)?.start()?;
         if let Some(observe) = &observe {
             observe.begin(&on_demand);
@@ -429,11 +429,16 @@ impl Binder {
     }
 }
 
-/// Logs failures of producers, and topics that no route serves; their subscribers are told as well.
-fn reporting(builder: Builder, tools: &Arc<Tools>, observe: Option<Observe>) -> Builder {
+/// Logs failures of producers, and topics that no route serves; their subscribers are told as well. `is_site`: what is not served
+/// here, another site may serve, so it is no news.
+fn reporting(builder: Builder, tools: &Arc<Tools>, observe: Option<Observe>, is_site: bool) -> Builder {
     let (log, tools) = (Log::of(None), tools.clone());
     let unserved = Unserved::new();
-    let builder = builder.tell_unserved(true).on_unserved(move |topic, why| unserved.remark(topic, why));
+    let builder = builder.tell_unserved(true).on_unserved(move |topic, why| {
+        if !is_site {
+            unserved.remark(topic, why);
+        }
+    });
     builder.on_failure(move |feed, failure| {
         if let Some(observe) = &observe {
             observe.failed(feed.topic(), &failure.to_string());
