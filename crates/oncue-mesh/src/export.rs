@@ -3,17 +3,17 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use oncue::{Engine, MsgRef, Options, Prefix, Received, Result, TopicState, XSub};
 use oncue_core::command::{STATE_TEXT_BYTES_MAX, STATE_TOPIC_BYTES_MAX, StateNews};
-use oncue_core::mesh::data::Writer;
+use oncue_core::mesh::data::{Ended, Writer};
 
-use crate::bell::Bell;
+use crate::bell::{Bell, lock};
 use crate::border::Border;
 use crate::link::DataPublisher;
 use crate::options::Quotas;
@@ -34,6 +34,8 @@ pub(crate) struct Sent {
     batches: AtomicU64,
     missed: AtomicU64,
     forbidden: AtomicU64,
+    /// How far the newest stream has come.
+    stream: Mutex<Ended>,
 }
 
 impl Sent {
@@ -124,9 +126,10 @@ struct Sender {
     batch: Writer,
     /// Messages in the batch; it may have states too.
     messages: u64,
-    /// The number of the next message or state.
-    next: u64,
-    missed: u64,
+    /// The stream, the number of the next message or state, and how many were missed.
+    so_far: Ended,
+    /// The stream to this site before this one.
+    earlier: Ended,
     bell: Arc<Bell>,
 }
 
@@ -140,7 +143,9 @@ impl Sender {
     fn new(socket: XSub, to: Destination, quotas: &Quotas) -> Sender {
         let (batch, bell) = (Writer::new(), Arc::default());
         let message_bytes_max = quotas.message_bytes;
-        Sender { socket, to, message_bytes_max, batch, messages: 0, next: 1, missed: 0, bell }
+        let so_far = Ended { stream: to.stream, next: 1, missed: 0 };
+        let earlier = *lock(&to.sent.stream);
+        Sender { socket, to, message_bytes_max, batch, messages: 0, so_far, earlier, bell }
     }
 
     fn run(mut self) {
@@ -220,7 +225,7 @@ impl Sender {
     }
 
     fn miss(&mut self, messages: u64) {
-        self.missed = self.missed.saturating_add(messages);
+        self.so_far.missed = self.so_far.missed.saturating_add(messages);
         self.to.sent.missed.fetch_add(messages, Relaxed);
     }
 
@@ -230,8 +235,9 @@ impl Sender {
             return;
         }
         let count = self.batch.count();
-        let payload = self.batch.finish(self.to.stream, self.next, self.missed).to_vec();
-        self.next += count;
+        let payload = self.batch.finish(self.so_far, self.earlier).to_vec();
+        self.so_far.next += count;
+        self.note();
         self.batch.clear();
         let sent = &self.to.sent;
         sent.messages.fetch_add(std::mem::take(&mut self.messages), Relaxed);
@@ -239,5 +245,13 @@ impl Sender {
         sent.batches.fetch_add(1, Relaxed);
         // A broken session is told to the keeper.
         let _ = self.to.publisher.put(payload);
+    }
+
+    /// Tells the next stream how far this one has come. This thread may still send when that one has begun.
+    fn note(&self) {
+        let mut newest = lock(&self.to.sent.stream);
+        if newest.stream <= self.so_far.stream {
+            *newest = self.so_far;
+        }
     }
 }

@@ -265,3 +265,76 @@ fn messages(mut wire: &[u8]) -> impl Iterator<Item = &[u8]> {
         Some(message)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::Topology;
+    use oncue::{Engine, Options, Sub};
+    use oncue_core::mesh::data::{Ended, Writer};
+
+    struct Scene {
+        imports: Imports,
+        subscriber: Sub,
+    }
+
+    impl Scene {
+        /// A subscriber of everything, and of a topic about the process.
+        fn new() -> Scene {
+            let engine = Engine::start().unwrap();
+            let socket = XPub::new(&engine, Options::new()).unwrap();
+            let subscriber = Sub::new(&engine, Options::new()).unwrap();
+            subscriber.connect(&socket.bind("inproc://here").unwrap().to_string()).unwrap();
+            for prefix in ["", "$oncue/mesh"] {
+                subscriber.subscribe(prefix).unwrap().at_least(1).wait().unwrap();
+            }
+            let options = MeshOptions::new("here", Topology::Edge { routers: Vec::new() });
+            Scene { imports: Imports::new(socket, Arc::new(options)), subscriber }
+        }
+
+        fn take(&self, site: &str, (first, missed): (u64, u64), topics: &[&str]) {
+            let mut writer = Writer::new();
+            topics.iter().for_each(|topic| writer.message([topic]));
+            let so_far = Ended { stream: 1, next: first, missed };
+            self.imports.take(site, writer.finish(so_far, Ended::default()));
+        }
+
+        fn next(&self) -> String {
+            let message = self.subscriber.recv().wait_timeout(Duration::from_secs(10)).unwrap().unwrap();
+            String::from_utf8(message.topic().to_vec()).unwrap()
+        }
+    }
+
+    #[test]
+    fn invented_names_displace_no_site_that_lives_and_are_bounded() {
+        let scene = Scene::new();
+        scene.imports.know("paris");
+        scene.take("paris", (1, 0), &["first"]);
+        (0..1000).for_each(|i| scene.take(&format!("invented{i}"), (1, 0), &["x"]));
+        assert!(lock(&scene.imports.sites).len() <= EARLY_MAX + 1);
+        scene.take("paris", (2, 0), &["second"]);
+        assert_eq!(scene.imports.taken("paris").flow.messages, 2);
+        let came: Vec<String> = (0..1002).map(|_| scene.next()).collect();
+        assert_eq!((&came[0][..], &came[1001][..]), ("first", "second"));
+    }
+
+    #[test]
+    fn topics_about_a_process_do_not_come_from_others() {
+        let scene = Scene::new();
+        scene.take("paris", (1, 0), &["a", "$oncue/mesh", "b"]);
+        assert_eq!([scene.next(), scene.next()], ["a", "b"]);
+        assert_eq!(scene.imports.taken("paris").forbidden, 1);
+    }
+
+    #[test]
+    fn losses_are_counted_and_impossible_ones_are_not_believed() {
+        let scene = Scene::new();
+        scene.take("paris", (1, 0), &["a"]);
+        scene.take("paris", (5, 2), &["b"]);
+        scene.take("paris", (6, u64::MAX), &["c"]);
+        let taken = scene.imports.taken("paris");
+        assert_eq!((taken.lost, taken.gaps, taken.malformed, taken.flow.messages), (5, 1, 1, 2));
+        scene.imports.take("paris", b"garbage");
+        assert_eq!(scene.imports.taken("paris").malformed, 2);
+    }
+}

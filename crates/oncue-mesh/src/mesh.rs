@@ -127,6 +127,7 @@ impl Builder {
             bell,
             begun: Instant::now(),
             stopped: false.into(),
+            links: 0.into(),
             log: Mutex::default(),
             view: Mutex::default(),
         });
@@ -222,7 +223,7 @@ impl MeshViewer {
             epoch,
             sequence,
             prefixes,
-            links: view.links,
+            links: shared.links.load(Relaxed),
             sites_refused: view.sites.as_ref().map_or(0, |sites| sites.refusals()),
             malformed: view.malformed,
             sites: infos.map(|info| self.site(&view, &info, now)).collect(),

@@ -11,6 +11,7 @@
 //! | stream, `u64` | greater than that of each earlier stream of this name to this site: the epoch, plus the number of streams that the process has begun |
 //! | first, `u64` | the number of the first message or state in the batch |
 //! | missed, `u64` | messages of this stream that the receiver has missed before they had a number, up to this batch: its queue was full |
+//! | earlier, 3 `u64` | the stream to this site before this one, if the same process had one: its number, the number after its last message, and what it had missed; zeros otherwise |
 //! | items, to the end | |
 //!
 //! | item of messages | |
@@ -40,7 +41,7 @@ use crate::frame;
 
 const MESSAGES: u8 = 0;
 const STATE: u8 = 1;
-const HEADER_BYTES: usize = 26;
+const HEADER_BYTES: usize = 50;
 const RUN_HEADER_BYTES: usize = 1 + 4 + 8;
 
 /// What a batch says of itself, and how many items it has.
@@ -52,8 +53,21 @@ pub struct Head {
     pub first: u64,
     /// How many messages of the stream were missed before they had a number.
     pub missed: u64,
+    /// The stream before this one, so that what was lost at its end can be counted; zeros if there was none.
+    pub earlier: Ended,
     /// How many messages and states the batch has.
     pub count: u64,
+}
+
+/// How far a stream has come that has ended, or has come so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// The stream.
+    pub stream: u64,
+    /// The number after its last message or state.
+    pub next: u64,
+    /// What was missed of it before it had a number.
+    pub missed: u64,
 }
 
 /// A batch as received.
@@ -87,6 +101,7 @@ impl<'a> Batch<'a> {
     pub fn decode(payload: &'a [u8]) -> Result<Batch<'a>, Malformed> {
         let mut reader = Reader::new(payload, BATCH)?;
         let [stream, first, missed] = [reader.number()?, reader.number()?, reader.number()?];
+        let earlier = Ended { stream: reader.number()?, next: reader.number()?, missed: reader.number()? };
         let mut count = 0;
         while !reader.is_at_end() {
             count += match read_item(&mut reader, payload.len())? {
@@ -102,7 +117,7 @@ impl<'a> Batch<'a> {
         if first == 0 || first.checked_add(count).is_none() {
             return Err(Malformed::Sequence);
         }
-        Ok(Batch { head: Head { stream, first, missed, count }, payload })
+        Ok(Batch { head: Head { stream, first, missed, earlier, count }, payload })
     }
 
     /// Its parts in order.
@@ -153,19 +168,19 @@ fn count_messages(mut wire: &[u8]) -> Result<u64, Malformed> {
 ///
 /// ```
 /// use oncue_core::frame::put_message;
-/// use oncue_core::mesh::data::{Batch, Item, Writer};
+/// use oncue_core::mesh::data::{Batch, Ended, Item, Writer};
 ///
 /// let mut message = Vec::new();
 /// put_message(&mut message, ["weather/de", "21 C"]);
 /// let mut writer = Writer::new();
 /// writer.messages(1, &message);
 /// writer.messages(1, &message);
-/// let payload = writer.finish(7, 100, 0);
+/// let payload = writer.finish(Ended { stream: 7, next: 100, missed: 0 }, Ended::default());
 ///
 /// let batch = Batch::decode(payload).unwrap();
 /// assert_eq!((batch.head.stream, batch.head.first, batch.head.count), (7, 100, 2));
 /// let items: Vec<Item> = batch.items().collect();
-/// assert_eq!(items, [Item::Messages { count: 2, wire: 39..39 + 2 * message.len() }]);
+/// assert_eq!(items, [Item::Messages { count: 2, wire: 63..63 + 2 * message.len() }]);
 /// ```
 pub struct Writer {
     out: Vec<u8>,
@@ -231,12 +246,14 @@ impl Writer {
         self.count += 1;
     }
 
-    /// Completes the batch, whose first number is `first`. See the module's page for `stream` and `missed`.
-    pub fn finish(&mut self, stream: u64, first: u64, missed: u64) -> &[u8] {
+    /// Completes the batch. `so_far`: its stream before it, so that the batch begins with the number `so_far.next`; `earlier`: the
+    /// stream before that one. See the module's page.
+    pub fn finish(&mut self, so_far: Ended, earlier: Ended) -> &[u8] {
         self.close_run();
         self.out[..2].copy_from_slice(&[VERSION, BATCH]);
-        for (number, at) in [stream, first, missed].into_iter().zip([2, 10, 18]) {
-            self.out[at..at + 8].copy_from_slice(&number.to_be_bytes());
+        let numbers = [so_far, earlier].into_iter().flat_map(|of| [of.stream, of.next, of.missed]);
+        for (place, number) in self.out[2..HEADER_BYTES].chunks_exact_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_be_bytes());
         }
         &self.out
     }

@@ -1,8 +1,11 @@
 //! The thread that keeps a site in the mesh: it opens a session, and another one when it breaks.
 
+mod pulse;
 mod session;
 mod shared;
 
+use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use oncue::{DemandWatch, XPub};
@@ -83,7 +86,19 @@ impl Keeper {
         let end = match link.announce() {
             Ok(()) => {
                 (self.hands.tell)(MeshEvent::Connected { epoch: link.epoch() });
-                Session::new(&mut self.hands, &link, watch, wanted).run()
+                let (shared, stop) = (self.hands.shared.clone(), pulse::Stop::default());
+                thread::scope(|scope| {
+                    let beat = pulse::beat(&shared, &link, &stop);
+                    let pulse = thread::Builder::new().name("mesh pulse".into()).spawn_scoped(scope, beat);
+                    // Dropped at the end of the session, and before the scope waits.
+                    let _stop = stop;
+                    match pulse {
+                        Ok(_) => Session::new(&mut self.hands, &link, watch, wanted).run(),
+                        Err(why) => {
+                            End::Broken(MeshError::session(format!("the thread of heartbeats: {why}")))
+                        }
+                    }
+                })
             }
             Err(why) => End::Broken(why),
         };
@@ -98,6 +113,7 @@ impl Keeper {
     fn forget_sites(&self) {
         let mut view = lock(&self.hands.shared.view);
         view.sites = None;
+        self.hands.shared.links.store(0, Ordering::Relaxed);
         for (site, neighbour) in &mut view.exports {
             neighbour.export = None;
             self.hands.shared.imports.iter().for_each(|imports| imports.gone(site));

@@ -65,7 +65,6 @@ pub(super) struct Session<'a> {
 
 /// What is to be done when.
 struct Due {
-    heartbeat: Instant,
     ping: Instant,
     delta: Instant,
 }
@@ -73,7 +72,7 @@ struct Due {
 impl Due {
     fn now() -> Due {
         let now = Instant::now();
-        Due { heartbeat: now, ping: now + Duration::from_millis(100), delta: now }
+        Due { ping: now + Duration::from_millis(100), delta: now }
     }
 }
 
@@ -113,9 +112,6 @@ impl<'a> Session<'a> {
         if more || now >= self.due.delta {
             self.tell_changes()?;
         }
-        if now >= self.due.heartbeat {
-            self.heartbeat(now)?;
-        }
         if now >= self.due.ping {
             self.ping(now);
         }
@@ -142,8 +138,7 @@ impl<'a> Session<'a> {
         let shared = &self.hands.shared;
         let tick = lock(&shared.view).sites.as_ref().and_then(Sites::next_tick).map(|at| shared.begun + at);
         let untold = lock(&shared.log).as_ref().is_some_and(Log::has_untold).then_some(self.due.delta);
-        let earliest = self.due.heartbeat.min(self.due.ping);
-        [tick, untold].into_iter().flatten().fold(earliest, Instant::min)
+        [tick, untold].into_iter().flatten().fold(self.due.ping, Instant::min)
     }
 
     /// Changes of this site's demand. Returns whether more of them wait.
@@ -177,15 +172,6 @@ impl<'a> Session<'a> {
             self.link.delta(delta).map_err(End::Broken)?;
         }
         self.due.delta = Instant::now() + DELTA_PAUSE;
-        Ok(())
-    }
-
-    fn heartbeat(&mut self, now: Instant) -> Step {
-        self.due.heartbeat = now + self.hands.shared.options.heartbeat;
-        let heartbeat = lock(&self.hands.shared.log).as_ref().map(Log::heartbeat);
-        heartbeat.map_or(Ok(()), |bytes| self.link.heartbeat(bytes)).map_err(End::Broken)?;
-        let links = self.link.links();
-        lock(&self.hands.shared.view).links = links;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! What the keeper shares with its owner, and with the threads of Zenoh.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) bell: Arc<Bell>,
     pub(crate) begun: Instant,
     pub(crate) stopped: AtomicBool,
+    /// How many other sessions this one is linked with.
+    pub(crate) links: AtomicUsize,
     /// None while there is no session.
     pub(crate) log: Mutex<Option<Log>>,
     pub(crate) view: Mutex<View>,
@@ -34,7 +36,6 @@ pub(crate) struct View {
     /// None while there is no session.
     pub(crate) sites: Option<Sites>,
     pub(crate) exports: BTreeMap<Arc<str>, Neighbour>,
-    pub(crate) links: usize,
     pub(crate) malformed: u64,
     /// Whether there may be a site whose demand has come in force, and whose owner was not told.
     pub(super) untold_live: bool,

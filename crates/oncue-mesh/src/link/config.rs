@@ -26,6 +26,10 @@ const DROP_WAIT_FORWARDING: Duration = Duration::from_millis(20);
 /// How many batches of 64 KiB wait on a link, for demand and for data each: Zenoh's most. They are allocated when they are first needed.
 const QUEUE_BATCHES: usize = 16;
 
+/// The largest payload that is received, unless the quotas allow more: the snapshot of a site that wants more than its quota, and what a
+/// router passes on between sites with larger quotas than its own.
+const PAYLOAD_BYTES_MAX: usize = 256 << 20;
+
 /// What is added to the largest message of a user: its topic, and what surrounds it in a batch.
 const FRAMING_BYTES: usize = 1 << 16;
 
@@ -96,7 +100,7 @@ fn configuration(options: &MeshOptions, part: Part) -> Result<Config, MeshError>
         set(&format!("transport/link/tx/queue/{key}"), value)?;
     }
     let largest = options.quotas.message_bytes.max(options.quotas.prefix_bytes).saturating_add(FRAMING_BYTES);
-    set("transport/link/rx/max_message_size", largest.to_string())?;
+    set("transport/link/rx/max_message_size", largest.max(PAYLOAD_BYTES_MAX).to_string())?;
     set("timestamping/enabled", "false".into())?;
     if let Some(tls) = &options.tls {
         for (key, value) in certificates(tls) {

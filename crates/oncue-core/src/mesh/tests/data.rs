@@ -2,11 +2,17 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::super::data::{Batch, Head, Item, Writer};
+use super::super::data::{Batch, Ended, Head, Item, Writer};
 use super::super::{Malformed, Stream, Verdict};
 use crate::command::{State, StateNews};
 use crate::frame::{frames, message_len, put_header, put_message};
 use oncue_testing::{Rng, for_seeds};
+
+const NONE: Ended = Ended { stream: 0, next: 0, missed: 0 };
+
+fn at(stream: u64, next: u64, missed: u64) -> Ended {
+    Ended { stream, next, missed }
+}
 
 /// What went into a batch.
 #[derive(Debug, PartialEq)]
@@ -73,10 +79,13 @@ fn a_batch_is_read_as_it_was_written_and_its_writer_is_used_again() {
             let sent: Vec<Sent> = (0..rng.below(10)).map(|_| draw(rng)).collect();
             sent.iter().for_each(|sent| write(&mut writer, sent));
             assert_eq!((writer.count(), writer.is_empty()), (sent.len() as u64, sent.is_empty()));
-            let payload = writer.finish(5, 6, 7).to_vec();
+            let payload = writer.finish(at(5, 6, 7), at(2, 3, 4)).to_vec();
             assert_eq!(payload.len(), writer.bytes());
             let batch = Batch::decode(&payload).unwrap();
-            assert_eq!(batch.head, Head { stream: 5, first: 6, missed: 7, count: sent.len() as u64 });
+            assert_eq!(
+                batch.head,
+                Head { stream: 5, first: 6, missed: 7, earlier: at(2, 3, 4), count: sent.len() as u64 }
+            );
             assert_eq!(read(&payload, &batch), sent);
             writer.clear();
         }
@@ -89,9 +98,9 @@ fn messages_in_a_row_are_one_item_in_place() {
     writer.message(["a"]);
     writer.messages(2, &[0, 1, b'b', 0, 1, b'c']);
     writer.message([""; 0]);
-    let payload = writer.finish(1, 1, 0).to_vec();
+    let payload = writer.finish(at(1, 1, 0), NONE).to_vec();
     let items: Vec<Item<'_>> = Batch::decode(&payload).unwrap().items().collect();
-    let wire: Range<usize> = 39..48;
+    let wire: Range<usize> = 63..72;
     assert_eq!(items, [Item::Messages { count: 3, wire: wire.clone() }]);
     assert_eq!(payload[wire], [0, 1, b'a', 0, 1, b'b', 0, 1, b'c']);
 }
@@ -101,7 +110,7 @@ fn each_fault_of_a_batch_has_its_error() {
     let run = |count: u32, wire: &[u8]| {
         let mut writer = Writer::new();
         writer.messages(count, wire);
-        Batch::decode(writer.finish(1, 1, 0)).map(|batch| batch.head.count)
+        Batch::decode(writer.finish(at(1, 1, 0), NONE)).map(|batch| batch.head.count)
     };
     let mut command = Vec::new();
     put_header(&mut command, crate::frame::COMMAND, 0);
@@ -117,20 +126,20 @@ fn each_fault_of_a_batch_has_its_error() {
 
     let mut writer = Writer::new();
     writer.message(["a"]);
-    let payload = writer.finish(1, u64::MAX, 0).to_vec();
+    let payload = writer.finish(at(1, u64::MAX, 0), NONE).to_vec();
     assert_eq!(Batch::decode(&payload).unwrap_err(), Malformed::Sequence);
-    assert_eq!(Batch::decode(writer.finish(1, 0, 0)).unwrap_err(), Malformed::Sequence);
-    let unknown = [&payload[..26], &[9]].concat();
+    assert_eq!(Batch::decode(writer.finish(at(1, 0, 0), NONE)).unwrap_err(), Malformed::Sequence);
+    let unknown = [&payload[..50], &[9]].concat();
     assert_eq!(Batch::decode(&unknown).unwrap_err(), Malformed::Item(9));
-    assert_eq!(Batch::decode(&payload[..30]).unwrap_err(), Malformed::Short);
+    assert_eq!(Batch::decode(&payload[..54]).unwrap_err(), Malformed::Short);
 }
 
 #[test]
 fn a_state_that_is_not_known_counts_and_says_nothing() {
     let mut writer = Writer::new();
     writer.state(&StateNews { state: State::Closed, topic: b"t", text: b"why" });
-    let mut payload = writer.finish(1, 1, 0).to_vec();
-    payload[27] = 200;
+    let mut payload = writer.finish(at(1, 1, 0), NONE).to_vec();
+    payload[51] = 200;
     let batch = Batch::decode(&payload).unwrap();
     assert_eq!((batch.head.count, batch.items().collect()), (1, vec![Item::State(None)]));
 }
@@ -140,7 +149,7 @@ fn damaged_batches_are_an_error_or_a_batch() {
     for_seeds(300, |rng| {
         let mut writer = Writer::new();
         (0..rng.below(4)).for_each(|_| write(&mut writer, &draw(rng)));
-        let mut payload = writer.finish(1, 1, 0).to_vec();
+        let mut payload = writer.finish(at(1, 1, 0), NONE).to_vec();
         rng.damage(&mut payload);
         if let Ok(batch) = Batch::decode(&payload) {
             let mut count = 0;
@@ -156,7 +165,7 @@ fn damaged_batches_are_an_error_or_a_batch() {
 }
 
 fn accept(stream: &mut Stream, (number, first, count, missed): (u64, u64, u64, u64)) -> Verdict {
-    stream.accept(&Head { stream: number, first, count, missed })
+    stream.accept(&Head { stream: number, first, count, missed, earlier: NONE })
 }
 
 #[test]
@@ -176,6 +185,21 @@ fn what_comes_again_is_skipped_and_what_is_missing_is_counted() {
 }
 
 #[test]
+fn what_was_lost_at_the_end_of_a_stream_is_counted_with_the_next_one() {
+    let mut stream = Stream::new();
+    let head = |number, first, count, missed, earlier| Head { stream: number, first, count, missed, earlier };
+    stream.accept(&head(3, 1, 10, 2, NONE));
+    let next = head(5, 1, 1, 0, at(3, 31, 6));
+    assert_eq!(stream.accept(&next), Verdict { skip: 0, lost: 20, missed: 4 });
+    assert_eq!(stream.accept(&head(5, 2, 1, 0, at(3, 31, 6))), Verdict::default(), "once");
+    assert_eq!(
+        stream.accept(&head(9, 1, 1, 0, at(7, 31, 6))),
+        Verdict::default(),
+        "a stream that was not seen"
+    );
+}
+
+#[test]
 fn a_process_that_starts_in_the_middle_of_a_stream_has_lost_nothing() {
     let mut stream = Stream::new();
     assert_eq!(accept(&mut stream, (1, 500, 1, 9)), Verdict::default());
@@ -190,7 +214,7 @@ fn over_any_channel_each_message_comes_once_at_most_in_order_and_all_are_counted
         let (mut stream, mut next, mut batches) = (Stream::new(), 1, Vec::new());
         for _ in 0..100 {
             let count = 1 + rng.below(5_u64);
-            batches.push(Head { stream: 1, first: next, missed: 0, count });
+            batches.push(Head { stream: 1, first: next, missed: 0, earlier: NONE, count });
             next += count;
         }
         stream.accept(&batches[0]);
