@@ -104,9 +104,6 @@ impl<'a> Session<'a> {
         if self.hands.is_stopped() {
             return Err(End::Stopped);
         }
-        for arrival in self.hands.shared.letters.take() {
-            self.take(arrival)?;
-        }
         let more = self.take_changes()?;
         let now = Instant::now();
         if more || now >= self.due.delta {
@@ -115,7 +112,12 @@ impl<'a> Session<'a> {
         if now >= self.due.ping {
             self.ping(now);
         }
-        self.tick()?;
+        // Last, since to tell others may wait for a full link: whoever has said something until now is not silent.
+        let now = self.hands.shared.now();
+        for arrival in self.hands.shared.letters.take() {
+            self.take(arrival, now)?;
+        }
+        self.tick(now)?;
         if more {
             return Ok(());
         }
@@ -182,16 +184,15 @@ impl<'a> Session<'a> {
         live.filter(|site| site.phase == Phase::Live).for_each(|site| self.link.ping(site.name));
     }
 
-    fn tick(&mut self) -> Step {
-        let now = self.hands.shared.now();
+    fn tick(&mut self, now: Duration) -> Step {
         self.with_sites(|sites| {
             sites.tick(now);
             true
         })
     }
 
-    fn take(&mut self, arrival: Arrival) -> Step {
-        let now = self.hands.shared.now();
+    /// Something has come, until `now`.
+    fn take(&mut self, arrival: Arrival, now: Duration) -> Step {
         match arrival {
             Arrival::Token { site, epoch, alive } => {
                 if alive {

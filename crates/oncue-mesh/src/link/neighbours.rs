@@ -20,6 +20,9 @@ use crate::error::{MeshError, MeshErrorKind};
 use crate::options::MeshOptions;
 use crate::topology::Topology;
 
+/// How many warnings a session gives about others.
+const WARNED_MAX: usize = 256;
+
 /// How long others may take to say where they are.
 const HELLO_WAIT: Duration = Duration::from_secs(1);
 
@@ -147,7 +150,7 @@ struct Watch {
     keys: Keys,
     place: Arc<Place>,
     arrived: Arc<dyn Fn(Arrival) + Send + Sync>,
-    /// Sites whose lists differ, and that a warning was given about.
+    /// Sites whose lists differ and routers, that a warning was given about.
     warned: BTreeSet<String>,
 }
 
@@ -172,7 +175,7 @@ impl Watch {
         let others = ask_hellos(&self.session, &self.keys);
         let own = self.place.hello();
         if own.sites.is_some() {
-            self.check_has_no_router(&others)?;
+            self.warn_of_router(&others);
         }
         self.compare_lists(&own, &others);
         match tree::cycle(&own, &others) {
@@ -181,25 +184,29 @@ impl Watch {
         }
     }
 
-    /// Peers that are linked with a router do not see each other by it.
-    fn check_has_no_router(&self, others: &[Hello]) -> Result<(), MeshError> {
-        let Some(router) = self.session.info().routers_zid().wait().next() else { return Ok(()) };
+    /// Peers that are linked with a router do not see each other by it. Whoever dials a peer may be one, so this is no reason to end.
+    fn warn_of_router(&mut self, others: &[Hello]) {
+        let Some(router) = self.session.info().routers_zid().wait().next() else { return };
         let zid = router.to_string();
         let site = others.iter().find(|other| other.zid == zid).map_or("a site", |other| other.site.as_str());
-        Err(MeshError::new(
-            MeshErrorKind::Conflict,
-            format!(
+        if self.is_new(&zid) {
+            (self.arrived)(Arrival::Warning(format!(
                 "`{site}`, which is linked with the peer `{}`, is a router: make all sites of a mesh peers, or this one an edge",
                 self.keys.site()
-            ),
-        ))
+            )));
+        }
+    }
+
+    /// Whether no warning was given about this yet. Beyond a bound no more are given.
+    fn is_new(&mut self, what: &str) -> bool {
+        self.warned.len() < WARNED_MAX && self.warned.insert(what.to_owned())
     }
 
     fn compare_lists(&mut self, own: &Hello, others: &[Hello]) {
         for other in others.iter().filter(|other| other.sites.is_some() && own.sites.is_some()) {
             if other.sites == own.sites {
                 self.warned.remove(&other.site);
-            } else if self.warned.insert(other.site.clone()) {
+            } else if self.is_new(&other.site) {
                 (self.arrived)(Arrival::Warning(format!(
                     "`{}` has another list of `sites` than `{}`: sites that are not in both may not be linked; give all sites the same list",
                     other.site, own.site

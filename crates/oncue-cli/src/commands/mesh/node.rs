@@ -26,6 +26,8 @@ use crate::signals::{self, Stop, Waited};
 use crate::stdio::{self, say};
 
 const NAME: &str = "mesh";
+/// How long it may take to leave the mesh: a neighbour that is stopped takes nothing.
+const LEAVING: Duration = Duration::from_secs(3);
 /// How long the threads have to respond to whoever asks whether the node is alive.
 const RESPONSE: Duration = Duration::from_secs(1);
 /// The pauses before a lost publisher is tried again: one that restarts is found within this time, whatever it was away for.
@@ -68,6 +70,7 @@ pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
     let sockets = Sockets::new(&engine, &node, observe.as_ref(), stop)?;
     // Before a peer comes: it would be told nothing for a moment.
     let mesh = sockets.join(&engine, &node)?;
+    stop.allow(LEAVING);
     let viewer = mesh.viewer();
     let about = observe.map(|observe| about(&observe, &sockets.subscribers, viewer.clone())).transpose()?;
     // Before it says where it is: a script may send the signal as soon as it knows.

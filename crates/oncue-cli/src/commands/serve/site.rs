@@ -1,5 +1,7 @@
 //! A server as a site of a mesh.
 
+use std::time::Duration;
+
 use oncue::{Engine, Options, XPub};
 use oncue_mesh::Mesh;
 use oncue_observe::Observe;
@@ -12,6 +14,9 @@ use crate::mesh::{failed, options, said, tell};
 use crate::security::Security;
 use crate::signals::Stop;
 use crate::{connections, publisher};
+
+/// How long it may take to leave the mesh: a neighbour that is stopped takes nothing.
+const LEAVING: Duration = Duration::from_secs(3);
 
 /// A server in the mesh. It leaves when this is dropped.
 pub(super) struct Membership {
@@ -47,6 +52,7 @@ impl Membership {
             local = Some(socket);
         }
         let mesh = mesh.on_event(|event| tell(&event, record)).start().map_err(failed)?;
+        stop.allow(LEAVING);
         Ok(Membership { mesh: Some(mesh), subscribers: local })
     }
 
