@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Point;
-use super::kinds::{self, Kind};
+use super::{After, Point, kinds};
 use crate::scene::System;
 use crate::table::Table;
 
 /// A system, what was compared, and how long the run took.
 type Result = (System, Vec<Point>, Duration);
-/// Two at once, of which kind, after the fault: in the order of the table.
-type Key = (bool, Option<Kind>, bool);
+/// After what, and after the fault rather than while it lasts: in the order of the table.
+type Key = (After, bool);
 
 /// Prints what came of each system, and of each kind of fault.
 pub(super) fn print(results: &[Result]) {
@@ -43,7 +42,7 @@ fn summary(results: &[Result]) {
         let longest = wrongs.iter().map(|wrong| wrong.lasted.map_or("did not end".to_owned(), millis)).max();
         table.row([
             system.title().to_owned(),
-            points.iter().filter(|point| !point.during).count().to_string(),
+            points.iter().filter(|point| !point.during && point.after != After::Begin).count().to_string(),
             points.iter().filter(|point| !point.quiet.open).count().to_string(),
             wrongs.len().to_string(),
             if size == 0 { "–".to_owned() } else { format!("{size} prefixes") },
@@ -59,7 +58,7 @@ fn by_kind(results: &[Result]) {
     let mut kinds: BTreeMap<Key, Vec<Vec<&Point>>> = BTreeMap::new();
     for (at, (_, points, _)) in results.iter().enumerate() {
         for point in points.iter().filter(|point| !point.quiet.open) {
-            let key: Key = (point.kind.is_none(), point.kind, !point.during);
+            let key: Key = (point.after, !point.during);
             let cells = kinds.entry(key).or_insert(vec![Vec::new(); results.len()]);
             cells[at].push(point);
         }
@@ -69,8 +68,12 @@ fn by_kind(results: &[Result]) {
         .map(|(system, ..)| format!("{}: wrong / compared, exact after p50 / max", system.title()));
     let header: Vec<String> = ["fault".to_owned(), "when".to_owned()].into_iter().chain(titles).collect();
     let mut table = Table::new(&header.iter().map(String::as_str).collect::<Vec<_>>());
-    for ((_, kind, after), cells) in kinds {
-        let title = kind.map_or("two of these at once".to_owned(), kinds::title);
+    for ((what, after), cells) in kinds {
+        let title = match what {
+            After::Begin => "none yet".to_owned(),
+            After::One(kind) => kinds::title(kind),
+            After::Two => "two of these at once".to_owned(),
+        };
         let mut row = vec![title, if after { "after" } else { "during" }.to_owned()];
         row.extend(cells.into_iter().map(cell));
         table.row(row);
