@@ -390,7 +390,7 @@ pub(super) const KEYS: &[Key] = &[
     key("heartbeat", LINK, Period, Is("\"500ms\""),
         "how often this site says that it lives, and what the state of its demand is"),
     key("timeout", LINK, Period, Is("\"2s\""),
-        "how long another site may be silent until its demand is dropped: at least two heartbeats"),
+        "how long another site may be silent until its demand is dropped: at least two heartbeats, and from \"100ms\" to \"1h\""),
 
     key("sites_max", QUOTAS, Count(1, COUNT_MAX), Is("256"),
         "the most other sites at the same time; further ones are not heard"),
