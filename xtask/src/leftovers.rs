@@ -26,7 +26,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
             &minutes,
         ]));
     }
-    let packages = ["--package", "oncue", "--package", "oncue-cli"];
+    let packages = ["--package", "oncue", "--package", "oncue-cli", "--package", "oncue-mesh"];
     let mut command = cargo(&["test", "--test", "leftovers", "--no-fail-fast"]);
     command.args(packages).args(["--", "--nocapture", "--test-threads", "1"]);
     if let Some(rounds) = rounds {
