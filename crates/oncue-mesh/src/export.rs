@@ -215,7 +215,8 @@ impl Sender {
         }
     }
 
-    /// States of topics cross; what a publisher says of a prefix, as that it has no route for it, is no word of the whole mesh.
+    /// States of topics cross; what one publisher says of a prefix, such as that it has no route for it, does not hold for the
+    /// whole mesh.
     fn take_state(&mut self, state: &TopicState) {
         let TopicState { topic, state, text, .. } = state;
         let fits = topic.len() <= STATE_TOPIC_BYTES_MAX && text.len() <= STATE_TEXT_BYTES_MAX;

@@ -127,13 +127,12 @@ impl Imports {
     }
 
     fn send(&self, import: &mut Import) {
-        if self.options.keep_last {
+        let _ = if self.options.keep_last {
             let is_kept = |topic: &[u8]| self.subscribers.last(topic).is_some();
             import.topics.remember(&import.batch, is_kept);
-        }
-        let _ = match self.options.keep_last {
-            true => self.subscribers.send_many_last(&mut import.batch),
-            false => self.subscribers.send_many(&mut import.batch),
+            self.subscribers.send_many_last(&mut import.batch)
+        } else {
+            self.subscribers.send_many(&mut import.batch)
         };
         // It fails only if the socket is closed, or refuses what it has no room for.
         import.batch.clear();

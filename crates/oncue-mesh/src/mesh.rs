@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use oncue::{Batch, Engine, XPub, XSub};
-use oncue_core::mesh::{Phase, SiteInfo};
+use oncue_core::mesh::SiteInfo;
 
 use crate::bell::{Bell, lock};
 use crate::error::MeshError;
@@ -21,7 +21,7 @@ use crate::keeper::{Hands, Keeper, Neighbour, Shared, View, is_final};
 use crate::letters::Letters;
 use crate::link::Link;
 use crate::options::MeshOptions;
-use crate::status::{MeshStatus, SitePhase, SiteStatus};
+use crate::status::{MeshStatus, SiteStatus};
 use crate::topology::Topology;
 
 /// A site in a mesh: values of its publishers go to each other site that wants them, once, and values of others come to its
@@ -239,7 +239,7 @@ impl MeshViewer {
         SiteStatus {
             name: info.name.to_owned(),
             epoch: info.epoch,
-            phase: phase(info.phase),
+            phase: info.phase,
             since: now.saturating_sub(info.since),
             heard: info.heard.map(|heard| now.saturating_sub(heard)),
             round_trip: neighbour.and_then(|neighbour: &Neighbour| neighbour.round_trip),
@@ -265,15 +265,6 @@ impl MeshViewer {
 impl fmt::Debug for MeshViewer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.status().fmt(f)
-    }
-}
-
-fn phase(phase: Phase) -> SitePhase {
-    match phase {
-        Phase::Joining => SitePhase::Joining,
-        Phase::Live => SitePhase::Live,
-        Phase::Silent => SitePhase::Silent,
-        Phase::Gone => SitePhase::Gone,
     }
 }
 
@@ -309,6 +300,7 @@ impl Future for Ended {
 mod tests {
     use super::*;
     use crate::link::{Arrival, Hooks};
+    use crate::status::SitePhase;
     use oncue::Options;
     use std::sync::mpsc::channel;
 

@@ -9,7 +9,7 @@ use oncue::Prefix;
 use crate::topology::Topology;
 
 /// The longest name of a site or of a mesh, in bytes.
-pub const NAME_BYTES_MAX: usize = 64;
+pub const NAME_BYTES_MAX: usize = oncue_core::mesh::SITE_BYTES_MAX;
 
 /// The configuration of a site. Fields that [`new`](MeshOptions::new) does not ask for have defaults, which each states.
 #[derive(Clone, Debug)]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub use oncue_core::mesh::Phase as SitePhase;
+
 /// The mesh as one site sees it, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -82,29 +84,4 @@ pub struct Flow {
     pub bytes: u64,
     /// Batches that they were put together into.
     pub batches: u64,
-}
-
-/// How far a site is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SitePhase {
-    /// It lives, and its demand was asked for. Nothing, or its demand before a gap, is in force.
-    Joining,
-    /// It lives, and its demand is in force.
-    Live,
-    /// It has said nothing for the timeout. Its demand is dropped.
-    Silent,
-    /// It has left, or its link has ended. Its demand is dropped.
-    Gone,
-}
-
-impl SitePhase {
-    /// As it is written: `joining`, `live`, `silent` or `gone`.
-    pub fn name(self) -> &'static str {
-        match self {
-            SitePhase::Joining => "joining",
-            SitePhase::Live => "live",
-            SitePhase::Silent => "silent",
-            SitePhase::Gone => "gone",
-        }
-    }
 }

@@ -5,12 +5,17 @@ mod event;
 mod options;
 mod status;
 
+use std::time::Duration;
+
 use oncue_mesh::{MeshError, MeshErrorKind};
 
 pub(crate) use self::event::tell;
 pub(crate) use self::options::options;
 pub(crate) use self::status::said;
 use crate::fail::Fail;
+
+/// How long it may take to leave the mesh: a neighbour that is stopped takes nothing.
+pub(crate) const LEAVING: Duration = Duration::from_secs(3);
 
 /// Why a subcommand fails with this error.
 pub(crate) fn failed(why: MeshError) -> Fail {

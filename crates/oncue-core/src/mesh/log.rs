@@ -1,4 +1,4 @@
-//! What the subscribers of this site want, as a log that other sites follow. Who follows is not known here.
+//! What the subscribers of this site want, as a log that other sites follow. It does not know which sites follow it.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -103,7 +103,7 @@ impl Log {
         writer.map(DeltaWriter::finish)
     }
 
-    /// Changes the told state to what is wanted of this prefix; None if that is no change.
+    /// Changes the told state to what is wanted of this prefix; None if nothing changes.
     fn tell(&mut self, id: EntryId) -> Option<bool> {
         let mark = self.marks.value_mut(id).expect("an untold prefix stays in the index");
         mark.queued = false;

@@ -16,7 +16,7 @@ use crate::bell::{lock, random};
 use crate::error::MeshError;
 use crate::event::MeshEvent;
 use crate::link::Link;
-use crate::options::MeshOptions;
+use crate::options::Quotas;
 use crate::wanted::Wanted;
 use session::{End, Session};
 pub(crate) use session::{Hands, is_final};
@@ -80,8 +80,9 @@ impl Keeper {
         now.for_each(|prefix| wanted.change(prefix, true, &mut log));
         while log.take_delta(usize::MAX).is_some() {}
         *lock(&self.hands.shared.log) = Some(log);
-        let Quotas { timeout, quotas } = Quotas::of(&self.hands.shared.options);
-        let sites = Sites::new(&self.hands.shared.options.site, link.epoch(), timeout, quotas, random());
+        let options = &self.hands.shared.options;
+        let quotas = quotas(&options.quotas);
+        let sites = Sites::new(&options.site, link.epoch(), options.timeout, quotas, random());
         lock(&self.hands.shared.view).sites = Some(sites);
         let end = match link.announce() {
             Ok(()) => {
@@ -122,20 +123,7 @@ impl Keeper {
 }
 
 /// Bounds as the core has them.
-struct Quotas {
-    timeout: Duration,
-    quotas: oncue_core::mesh::Quotas,
-}
-
-impl Quotas {
-    fn of(options: &MeshOptions) -> Quotas {
-        let own = &options.quotas;
-        let quotas = oncue_core::mesh::Quotas {
-            sites: own.sites,
-            prefixes: own.prefixes,
-            prefix_bytes: own.prefix_bytes,
-            ..Default::default()
-        };
-        Quotas { timeout: options.timeout, quotas }
-    }
+fn quotas(own: &Quotas) -> oncue_core::mesh::Quotas {
+    let Quotas { sites, prefixes, prefix_bytes, .. } = *own;
+    oncue_core::mesh::Quotas { sites, prefixes, prefix_bytes, ..Default::default() }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use zenoh::sample::Locality;
 use zenoh::{Session, Wait};
 
 use super::keys::last_site;
+use crate::bell::lock;
 
 /// Questions that wait for a snapshot. Others get no answer, and are asked again by their sites.
 const QUESTIONS_MAX: usize = 256;
@@ -25,7 +26,7 @@ struct Outcome<F: FnOnce(Option<&ZBytes>)>(Mutex<Option<F>>);
 
 impl<F: FnOnce(Option<&ZBytes>)> Outcome<F> {
     fn tell(&self, answer: Option<&ZBytes>) {
-        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let told = lock(&self.0).take();
         if let Some(tell) = told {
             tell(answer);
         }

@@ -16,7 +16,7 @@ mod session;
 mod tests;
 mod tree;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use zenoh::liveliness::LivelinessToken;
@@ -27,6 +27,7 @@ use zenoh::{Session, Wait};
 
 pub(crate) use arrival::{Arrival, Hooks, Payload};
 
+use crate::bell::lock;
 use crate::error::MeshError;
 use crate::options::MeshOptions;
 use crate::topology::Topology;
@@ -120,7 +121,7 @@ impl Link {
         let token = self
             .health
             .try_zenoh(|| self.session.liveliness().declare_token(self.keys.token(self.epoch)).wait())?;
-        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+        *lock(&self.token) = Some(token);
         Ok(())
     }
 
@@ -200,7 +201,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        let token = self.token.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let token = lock(&self.token).take();
         let session = self.session.clone();
         session::close(session, move || {
             if let Some(token) = token {

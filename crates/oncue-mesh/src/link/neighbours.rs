@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use super::ask::{answer_at_once, ask_all};
 use super::hello::{HELLO_BYTES_MAX, Hello};
 use super::keys::Keys;
 use super::{config, session, tree};
+use crate::bell::lock;
 use crate::endpoint::Endpoint;
 use crate::error::{MeshError, MeshErrorKind};
 use crate::options::MeshOptions;
@@ -46,7 +47,7 @@ impl Place {
     }
 
     fn lock(&self) -> MutexGuard<'_, Hello> {
-        self.hello.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.hello)
     }
 
     /// The place at this moment.

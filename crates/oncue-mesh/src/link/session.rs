@@ -6,6 +6,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use oncue_core::mesh::next_epoch;
 use zenoh::pubsub::Publisher;
 use zenoh::qos::{CongestionControl, Priority};
 use zenoh::sample::Locality;
@@ -104,8 +105,8 @@ pub(super) fn choose_epoch(session: &Session, keys: &Keys, at_least: u64) -> u64
             let _ = token.map(|epoch| seen.send(epoch));
         })
         .wait();
-    let highest = asked.ok().and_then(|()| tokens.iter().max()).unwrap_or_default();
-    u64::try_from(clock).unwrap_or(u64::MAX).max(highest.saturating_add(1)).max(at_least)
+    let highest = asked.ok().and_then(|()| tokens.iter().max());
+    next_epoch(u64::try_from(clock).unwrap_or(u64::MAX), highest).max(at_least)
 }
 
 /// A publisher that is declared, so that others get only what they subscribe to, and that never waits for a stopped site for long.

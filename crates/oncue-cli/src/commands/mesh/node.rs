@@ -13,7 +13,7 @@ use crate::config::node::Node;
 use crate::config::rules::Rules;
 use crate::connections;
 use crate::fail::Fail;
-use crate::mesh::{self, failed, said};
+use crate::mesh::{self, LEAVING, failed, said};
 use crate::metrics::pages::{self, Answer, Phase};
 use crate::metrics::process::{self, Started};
 use crate::metrics::text::Text;
@@ -26,8 +26,6 @@ use crate::signals::{self, Stop, Waited};
 use crate::stdio::{self, say};
 
 const NAME: &str = "mesh";
-/// How long it may take to leave the mesh: a neighbour that is stopped takes nothing.
-const LEAVING: Duration = Duration::from_secs(3);
 /// How long the threads have to respond to whoever asks whether the node is alive.
 const RESPONSE: Duration = Duration::from_secs(1);
 /// The pauses before a lost publisher is tried again: one that restarts is found within this time, whatever it was away for.

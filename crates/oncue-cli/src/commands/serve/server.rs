@@ -430,7 +430,7 @@ impl Binder {
 }
 
 /// Logs failures of producers, and topics that no route serves; their subscribers are told as well. `is_site`: what is not served
-/// here, another site may serve, so it is no news.
+/// here, another site may serve, so there is no remark about it.
 fn reporting(builder: Builder, tools: &Arc<Tools>, observe: Option<Observe>, is_site: bool) -> Builder {
     let (log, tools) = (Log::of(None), tools.clone());
     let unserved = Unserved::new();

@@ -1,7 +1,5 @@
 //! A server as a site of a mesh.
 
-use std::time::Duration;
-
 use oncue::{Engine, Options, XPub};
 use oncue_mesh::Mesh;
 use oncue_observe::Observe;
@@ -10,13 +8,10 @@ use super::program::journal::record;
 use super::web::Pages;
 use crate::config::mesh::Site;
 use crate::fail::Fail;
-use crate::mesh::{failed, options, said, tell};
+use crate::mesh::{LEAVING, failed, options, said, tell};
 use crate::security::Security;
 use crate::signals::Stop;
 use crate::{connections, publisher};
-
-/// How long it may take to leave the mesh: a neighbour that is stopped takes nothing.
-const LEAVING: Duration = Duration::from_secs(3);
 
 /// A server in the mesh. It leaves when this is dropped.
 pub(super) struct Membership {

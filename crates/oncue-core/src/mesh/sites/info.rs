@@ -15,6 +15,18 @@ pub enum Phase {
     Gone,
 }
 
+impl Phase {
+    /// As it is written: `joining`, `live`, `silent` or `gone`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Joining => "joining",
+            Phase::Live => "live",
+            Phase::Silent => "silent",
+            Phase::Gone => "gone",
+        }
+    }
+}
+
 /// What is known of a site. Times are those that the caller has given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SiteInfo<'a> {

@@ -1,5 +1,5 @@
 //! Sites in virtual time, and a network between them that loses, repeats, delays, cuts and heals. It carries what a real one does:
-//! tokens, heartbeats, deltas, questions and their answers. Whoever drives it says what fails; it checks what each site is told,
+//! tokens, heartbeats, deltas, questions and their answers. The caller decides what fails; it checks what each site is told,
 //! and compares it with the truth.
 use alloc::format;
 use alloc::rc::Rc;

@@ -135,7 +135,7 @@ fn any_pattern_is_a_label() {
         let mut text = Text::new(format);
         write(&snapshot, &mut text);
         let text = text.finish();
-        assert!(!text.contains("oncue_mesh"), "it is no site of a mesh");
+        assert!(!text.contains("oncue_mesh"), "it is not a site of a mesh");
         let expected = format!(
             "# TYPE {family} counter\n# HELP {family} Values sent.\noncue_values_total{{route=\"a\\\\\\\"\\n\0ä\"}} 7\n\
              oncue_values_total{{route=\"a/{{x:/[\\\\\\\\\\\"\\n]+/}}\"}} 7\n"
