@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use oncue::demand::Feed;
-use oncue::{Engine, ErrorKind, OnDemand, Options, Proxy, Pub, Result, Sub, XPub, XPubEvent, XSub};
+use oncue::{Batch, Engine, ErrorKind, OnDemand, Options, Proxy, Pub, Result, Sub, XPub, XPubEvent, XSub};
 use oncue_interop::forked::in_a_fork;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -105,6 +105,64 @@ fn every_operation_of_a_child_says_that_it_is_a_fork() {
     assert!(publisher.responds_within(SOON));
     let another = publisher.bind("tcp://127.0.0.1:*").unwrap().to_string();
     publisher.unbind(&another).unwrap();
+}
+
+/// While threads of the parent use the sockets: messages are under way, and one of them may hold any lock.
+#[test]
+fn a_child_of_a_busy_parent_says_that_it_is_a_fork() {
+    let (publisher, subscriber, _) = pair();
+    publisher.send("first").unwrap();
+    subscriber.recv().wait_timeout(SOON).expect("a message in time").unwrap();
+    let over = AtomicBool::new(false);
+    let batch = || {
+        let mut batch = Batch::new();
+        batch.push("stolen");
+        batch
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                (0..100).for_each(|_| publisher.send("of the parent").unwrap());
+                publisher.send_last("of the parent").unwrap();
+                thread::sleep(Duration::from_micros(50));
+            }
+        });
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                let _ = subscriber.recv().wait_timeout(Duration::from_millis(1));
+            }
+        });
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                subscriber.subscribe("x").unwrap();
+                while publisher.try_event().unwrap().is_some() {}
+                subscriber.unsubscribe("x").unwrap();
+            }
+        });
+        for number in 0..100 {
+            let wrong = in_a_fork(|| {
+                let said = [
+                    said("send", || publisher.send("stolen")),
+                    said("send, large", || publisher.send([7; 100_000])),
+                    said("send_last", || publisher.send_last("stolen")),
+                    said("send_many", || publisher.send_many(&mut batch())),
+                    said("send_wait", || publisher.send_wait("stolen").wait()),
+                    said("recv", || subscriber.recv().wait()),
+                    said("try_recv", || subscriber.try_recv()),
+                    said("recv_many", || subscriber.recv_many().wait()),
+                    said("try_event", || publisher.try_event()),
+                    said("subscribe", || subscriber.subscribe("y")),
+                    said("unsubscribe", || subscriber.unsubscribe("")),
+                    said("set_state", || publisher.set_state("x", oncue::State::Stale, "x")),
+                    said("keep_last", || publisher.keep_last("x")),
+                ];
+                said.into_iter().flatten().collect()
+            });
+            assert_eq!(wrong, Vec::<String>::new(), "child {number}");
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(publisher.stats().peers, 1);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::batch::Batch;
 use crate::engine::wire::chunk::{CHUNK_BYTES, Chunk, Spares};
+use crate::home::Home;
 use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg, put_whole};
 use crate::options::OnFull;
 use crate::permission::PeerKey;
@@ -19,6 +20,8 @@ pub(crate) struct Outbox {
     state: QuickLock<State>,
     /// Whether a shard reads and the socket is open; read without the lock.
     active: AtomicBool,
+    /// In a fork nothing is let in, and the lock is not taken: a thread that is not there may hold it.
+    home: Home,
     bound: Bound,
 }
 
@@ -94,7 +97,8 @@ pub(crate) struct Taken {
 impl Outbox {
     pub(crate) fn new(bound: Bound) -> Outbox {
         let state = State { close_at: CHUNK_BYTES, ..State::default() };
-        Outbox { state: QuickLock::new(state), active: AtomicBool::new(false), bound }
+        let active = AtomicBool::new(false);
+        Outbox { state: QuickLock::new(state), active, home: Home::default(), bound }
     }
 
     pub(crate) fn pushed(&self) -> u64 {
@@ -163,7 +167,7 @@ impl Outbox {
     /// force: as a call it costs 23 instructions a message.
     #[inline(always)]
     fn enter(&self, may_idle: bool) -> Result<QuickGuard<'_, State>, Pushed> {
-        if !self.active.load(Ordering::Acquire) {
+        if !self.active.load(Ordering::Acquire) || self.home.is_left() {
             return Err(Pushed::Nobody);
         }
         let mut state = self.state.lock();
