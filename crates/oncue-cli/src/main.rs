@@ -1,6 +1,7 @@
 //! The `oncue` command: it picks the subcommand and the exit status. What a subcommand does is in its own file.
 
 mod args;
+mod asked;
 mod commands;
 mod config;
 mod connections;

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use x509_parser::pem::Pem;
+
 use crate::endpoint::Endpoint;
 use crate::error::MeshError;
 use crate::options::{MeshOptions, NAME_BYTES_MAX, Tls};
@@ -44,7 +46,49 @@ impl MeshOptions {
             Topology::Router { listen, parent } => self.check_router(listen, parent.as_deref()),
             Topology::Peer { sites, listen } => self.check_peer(sites, listen.as_deref()),
         }?;
-        self.tls.as_ref().map_or(Ok(()), check_tls)
+        self.tls.as_ref().map_or(Ok(()), |tls| self.check_tls(tls))
+    }
+
+    fn check_tls(&self, tls: &Tls) -> Checked {
+        pem("tls.authority", &tls.authority, "CERTIFICATE-----")?;
+        pem("tls.certificate", &tls.certificate, "CERTIFICATE-----")?;
+        pem("tls.key", &tls.key, "PRIVATE KEY-----")?;
+        self.check_names(tls)?;
+        let shown = tls.certificate.display();
+        match common_name(&tls.certificate) {
+            Ok(name) if name == self.site => Ok(()),
+            Ok(name) => Err(MeshError::config(format!(
+                "`tls.certificate`: `{shown}` has the common name {name:?}, and this site is `{}`: others hear a site in the name of its \
+                 certificate alone, so give it a certificate of its own name",
+                self.site
+            ))),
+            Err(why) => Err(MeshError::config(format!("`tls.certificate`: `{shown}` {why}"))),
+        }
+    }
+
+    /// The lists of a router, which no other site has.
+    fn check_names(&self, tls: &Tls) -> Checked {
+        for (option, list) in [("tls.names", &tls.names), ("tls.routers", &tls.routers)] {
+            list.iter().try_for_each(|listed| name(option, listed))?;
+        }
+        match &self.topology {
+            Topology::Router { parent: Some(parent), .. } if tls.routers.is_empty() => {
+                Err(MeshError::config(format!(
+                    "`tls.routers` is empty: name the router at `{parent}`, or nothing is heard of it"
+                )))
+            }
+            Topology::Router { .. } if tls.names.is_empty() && tls.routers.is_empty() => {
+                Err(MeshError::config(
+                    "`tls.names` and `tls.routers` are empty: list the sites that may be linked with this router, or nobody is heard",
+                ))
+            }
+            Topology::Edge { .. } | Topology::Peer { .. }
+                if !(tls.names.is_empty() && tls.routers.is_empty()) =>
+            {
+                Err(MeshError::config("`tls.names` and `tls.routers` are for routers: remove them"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_edge(&self, routers: &[String]) -> Checked {
@@ -164,12 +208,6 @@ fn durations(heartbeat: Duration, timeout: Duration) -> Checked {
     Ok(())
 }
 
-fn check_tls(tls: &Tls) -> Checked {
-    pem("tls.authority", &tls.authority, "CERTIFICATE-----")?;
-    pem("tls.certificate", &tls.certificate, "CERTIFICATE-----")?;
-    pem("tls.key", &tls.key, "PRIVATE KEY-----")
-}
-
 /// Whether a file can be read and has a PEM section with this label's end.
 fn pem(option: &str, path: &Path, label: &str) -> Checked {
     let shown = path.display();
@@ -198,6 +236,17 @@ fn pem(option: &str, path: &Path, label: &str) -> Checked {
         )));
     }
     Ok(())
+}
+
+/// The common name of the first certificate of a file, as the other side of a link reads it; or what is wrong.
+fn common_name(path: &Path) -> Result<String, String> {
+    let text = std::fs::read(path).map_err(|why| format!("cannot be read: {why}"))?;
+    let mut sections = Pem::iter_from_buffer(&text).flatten();
+    let certificate = sections.find(|section| section.label == "CERTIFICATE");
+    let certificate = certificate.ok_or("has no certificate in PEM")?;
+    let certificate = certificate.parse_x509().map_err(|why| format!("has no X.509 certificate: {why}"))?;
+    let name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
+    name.map(str::to_owned).ok_or_else(|| "has no common name: give it that of this site".to_owned())
 }
 
 #[cfg(test)]
@@ -234,6 +283,7 @@ mod tests {
         let error = options.check().unwrap_err();
         assert_eq!(error.kind(), MeshErrorKind::Config);
         assert!(error.to_string().contains(part), "{error}");
+        assert!(error.option().is_some(), "{error}");
     }
 
     #[test]
@@ -296,7 +346,10 @@ mod tests {
     #[test]
     fn endpoints_and_files_of_tls_are_checked() {
         let file = |name: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-        let tls = |path: &str| Tls { authority: file(path), certificate: file(path), key: file(path) };
+        let tls = |path: &str| {
+            let (names, routers) = (Vec::new(), Vec::new());
+            Tls { authority: file(path), certificate: file(path), key: file(path), names, routers }
+        };
         let with = |endpoint, path| MeshOptions { tls: Some(tls(path)), ..edge(&[endpoint]) };
         refused(&edge(&["tls/r:1"]), "needs certificates");
         refused(&with("tcp/r:1", "Cargo.toml"), "would not be encrypted");

@@ -40,6 +40,12 @@ impl MeshError {
         MeshError::new(MeshErrorKind::Session, text)
     }
 
+    /// The option that is wrong, by its name, if it is one: the text of such an error begins with it.
+    pub fn option(&self) -> Option<&str> {
+        let rest = self.text.strip_prefix('`').filter(|_| self.kind == MeshErrorKind::Config)?;
+        rest.split_once('`').map(|(option, _)| option)
+    }
+
     /// Whose fault it is.
     pub fn kind(&self) -> MeshErrorKind {
         self.kind

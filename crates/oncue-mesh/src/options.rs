@@ -62,7 +62,8 @@ impl MeshOptions {
     }
 }
 
-/// Certificates and keys, as files in PEM. Each side of a link shows its certificate and checks that of the other.
+/// Certificates and keys, as files in PEM. Each side of a link shows its certificate and checks that of the other. The common name of a
+/// certificate is the name of its site: a neighbour is heard in that name alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
     /// The certificate of the authority that signed those of all sites.
@@ -71,6 +72,10 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
+    /// Of a router: the sites that may be linked with it. Others are not heard. Of peers it is the list of all sites.
+    pub names: Vec<String>,
+    /// Of a router: the routers that may be linked with it, its parent and those below it. What they pass on is believed.
+    pub routers: Vec<String>,
 }
 
 /// Bounds, each for one other site, but for the number of sites. What is beyond a bound is refused and counted, and disturbs no other site.

@@ -145,7 +145,7 @@ pub(super) const FOLDERS: &[Folder] = &[
         module: &[],
         floors: &[
             floor("text", &["args", "fail", "json", "lines", "nearest", "output", "pace", "record", "table"]),
-            floor("process", &["notify", "progress", "signals", "stdio", "wait"]),
+            floor("process", &["asked", "notify", "progress", "signals", "stdio", "wait"]),
             floor("sockets", &["connections", "metrics", "page", "publisher", "security", "ticks", "viewer"]),
             floor("config", &["config"]),
             floor("mesh", &["mesh"]),
@@ -162,8 +162,8 @@ pub(super) const FOLDERS: &[Folder] = &[
             floor(
                 "server",
                 &[
-                    "asked", "count", "metrics", "missing", "no_site", "passed", "report", "routes",
-                    "server", "site", "unserved", "web", OWN,
+                    "count", "metrics", "missing", "no_site", "passed", "report", "routes", "server", "site",
+                    "unserved", "web", OWN,
                 ],
             ),
         ],

@@ -51,7 +51,7 @@ pub(crate) const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { name: "top", command: top::command, run: Run::Work(top::run), reader: Reader::Everything, ends_on_hangup: true },
     Subcommand { name: "proxy", command: proxy::command, run: Run::Work(proxy::run), reader: Reader::Optional, ends_on_hangup: true },
     Subcommand { name: "relay", command: proxy::relay, run: Run::Work(proxy::run_relay), reader: Reader::Optional, ends_on_hangup: true },
-    Subcommand { name: "mesh", command: mesh::command, run: Run::Work(mesh::run), reader: Reader::Optional, ends_on_hangup: true },
+    Subcommand { name: "mesh", command: mesh::command, run: Run::Work(mesh::run), reader: Reader::Optional, ends_on_hangup: false },
     Subcommand { name: "keygen", command: keygen::command, run: Run::Work(keygen::run), reader: Reader::Wanted, ends_on_hangup: true },
     Subcommand { name: "passwd", command: passwd::command, run: Run::Work(passwd::run), reader: Reader::Wanted, ends_on_hangup: true },
     Subcommand { name: "serve", command: serve::command, run: Run::Work(serve::run), reader: Reader::Optional, ends_on_hangup: false },

@@ -49,13 +49,18 @@ pub(crate) enum Role {
     Peer { sites: BTreeMap<String, String>, listen: Option<String> },
 }
 
-/// Files in PEM.
+/// Files in PEM, and whom a router hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tls {
     pub(crate) authority: PathBuf,
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
+    pub(crate) names: Vec<String>,
+    pub(crate) routers: Vec<String>,
 }
+
+/// Where the keys of a table `link` stand, in bytes from the start of the text.
+pub(crate) type LinkPlaces = BTreeMap<String, usize>;
 
 /// What one other site may cause here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,25 +89,29 @@ pub(crate) struct Lists {
 }
 
 /// Reads the table `mesh` of a server.
-pub(super) fn section(mut keys: Keys<'_, '_>) -> Site {
+pub(super) fn section(mut keys: Keys<'_, '_>) -> (Site, LinkPlaces) {
     let site = site(&mut keys);
     keys.finish();
     site
 }
 
 /// Takes what makes a site of a server or of a node.
-pub(super) fn site(keys: &mut Keys<'_, '_>) -> Site {
+pub(super) fn site(keys: &mut Keys<'_, '_>) -> (Site, LinkPlaces) {
+    let at = keys.at("site");
     let name = name(keys, "site");
-    Site {
+    let (link, mut places) = link(keys, &name);
+    places.insert("site".to_owned(), at);
+    let site = Site {
         mesh: self::name(keys, "mesh"),
         subscribers: endpoints(keys, "subscribers", args::endpoint),
         keep_last: keys.take("keep_last"),
-        link: link(keys, &name),
+        link,
         quotas: quotas(keys),
         export: border(keys, "export"),
         import: border(keys, "import"),
         site: name,
-    }
+    };
+    (site, places)
 }
 
 /// Takes the name of a site or of a mesh.
@@ -130,11 +139,13 @@ fn check_name(name: &str) -> Result<(), String> {
 }
 
 /// Takes the table `link` of the site with this name. Without it the site is a problem, and what is returned does not count.
-fn link(keys: &mut Keys<'_, '_>, site: &str) -> Link {
+fn link(keys: &mut Keys<'_, '_>, site: &str) -> (Link, LinkPlaces) {
     let Some(mut link) = keys.required_table("link", LINK) else {
         let role = Role::Edge { routers: Vec::new() };
-        return Link { role, tls: None, heartbeat: Duration::ZERO, timeout: Duration::ZERO };
+        let link = Link { role, tls: None, heartbeat: Duration::ZERO, timeout: Duration::ZERO };
+        return (link, LinkPlaces::new());
     };
+    let at = link.all().collect();
     link.places = match link.text("role") {
         Some("router") => ROUTER,
         Some("peer") => PEER,
@@ -143,7 +154,7 @@ fn link(keys: &mut Keys<'_, '_>, site: &str) -> Link {
     };
     let places = link.places;
     link.take::<String>("role");
-    let tls = tls(&mut link);
+    let tls = tls(&mut link, places);
     let scheme = if tls.is_some() { "tls" } else { "tcp" };
     let role = match places {
         ROUTER => router(&mut link, scheme),
@@ -151,7 +162,7 @@ fn link(keys: &mut Keys<'_, '_>, site: &str) -> Link {
         EDGE => edge(&mut link, scheme),
         _ => Role::Edge { routers: Vec::new() },
     };
-    let at = link.at("timeout").max(link.at("heartbeat"));
+    let late = link.at("timeout").max(link.at("heartbeat"));
     let (heartbeat, timeout): (Duration, Duration) = (link.take("heartbeat"), link.take("timeout"));
     if timeout < heartbeat.saturating_mul(2) {
         let why = format!(
@@ -159,10 +170,10 @@ fn link(keys: &mut Keys<'_, '_>, site: &str) -> Link {
             args::shown(timeout),
             args::shown(heartbeat)
         );
-        link.refuse(at, "timeout", why);
+        link.refuse(late, "timeout", why);
     }
     link.finish();
-    Link { role, tls, heartbeat, timeout }
+    (Link { role, tls, heartbeat, timeout }, at)
 }
 
 fn edge(link: &mut Keys<'_, '_>, scheme: &str) -> Role {
@@ -243,19 +254,45 @@ fn check(link: &Keys<'_, '_>, at: usize, key: &str, endpoint: Option<&str>, sche
     link.refuse(at, key, format_args!("{endpoint:?}: {why}"));
 }
 
-/// Takes the files for TLS: all or none.
-fn tls(link: &mut Keys<'_, '_>) -> Option<Tls> {
-    let names = ["authority", "certificate", "key"];
-    let at = names.iter().map(|name| link.at(name)).max().unwrap_or(link.at);
+/// Takes what TLS needs: all or nothing. A router lists whom it hears.
+fn tls(link: &mut Keys<'_, '_>, places: super::keys::Places) -> Option<Tls> {
+    let files = ["authority", "certificate", "key"];
+    let at = files.iter().map(|name| link.at(name)).max().unwrap_or(link.at);
     let directory = link.problems.directory;
-    match names.map(|name| link.take::<Option<String>>(name).map(|file| directory.join(file))) {
-        [Some(authority), Some(certificate), Some(key)] => Some(Tls { authority, certificate, key }),
+    let files = files.map(|name| link.take::<Option<String>>(name).map(|file| directory.join(file)));
+    let [names, routers] = match places {
+        ROUTER => ["names", "router_names"].map(|key| listed(link, key, files.iter().any(Option::is_some))),
+        _ => [Vec::new(), Vec::new()],
+    };
+    match files {
+        [Some(authority), Some(certificate), Some(key)] => {
+            if places == ROUTER && names.is_empty() && routers.is_empty() {
+                let why = "with certificates a router hears those alone that it lists; write names = [\"paris\", \"tokyo\"], or router_names";
+                link.problems.add(at, why);
+            }
+            Some(Tls { authority, certificate, key, names, routers })
+        }
         [None, None, None] => None,
         _ => {
             link.problems.add(at, "authority, certificate and key belong together; write all three");
             None
         }
     }
+}
+
+/// Takes a list of names, which needs certificates.
+fn listed(link: &mut Keys<'_, '_>, key: &str, has_files: bool) -> Vec<String> {
+    let at = link.at(key);
+    let names: Vec<At> = link.take(key);
+    if !has_files && !names.is_empty() {
+        link.refuse(at, key, "names are those of certificates; write authority, certificate and key, too");
+    }
+    for name in &names {
+        if let Err(why) = check_name(&name.text) {
+            link.refuse(name.at, key, why);
+        }
+    }
+    texts(names)
 }
 
 /// Takes the table `quotas`. Without it each has its default.

@@ -83,6 +83,7 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
     let security = security(&mut keys, false);
     let rules = rules(&mut keys, &security);
     let http_at = keys.at("http");
+    let (mesh, link_at) = keys.table("mesh", MESH).map(mesh::section).unzip();
     let config = Config {
         bind,
         connect,
@@ -97,7 +98,8 @@ fn read(mut keys: Keys<'_, '_>) -> Config {
         origins: texts(keys.take("origins")),
         tls: certificate(&mut keys),
         metrics: address(&mut keys, "metrics"),
-        mesh: keys.table("mesh", MESH).map(mesh::section),
+        mesh,
+        link_at,
         log: logging(&mut keys, LOG),
         security,
         options: options(&mut keys),

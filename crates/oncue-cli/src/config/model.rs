@@ -9,7 +9,7 @@ use std::time::Duration;
 use oncue::demand::{Backoff, LastLimits, Pattern, Template};
 use oncue::{OnFull, Options};
 
-use super::mesh::Site;
+use super::mesh::{LinkPlaces, Site};
 use super::reader::Need;
 use super::rule::Rule;
 use super::user::User;
@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) metrics: Option<String>,
     /// As which site it is in a mesh.
     pub(crate) mesh: Option<Site>,
+    /// Where the keys of its link stand. They are not a part of it.
+    pub(crate) link_at: Option<LinkPlaces>,
     /// The options of the socket, which cannot change while it is open.
     pub(crate) options: Options,
     pub(crate) log: Logging,

@@ -8,7 +8,7 @@ use super::access::{rules, security};
 use super::file;
 use super::keys::{NODE, NODE_LOG};
 use super::log::logging;
-use super::mesh::{self, Role, Site};
+use super::mesh::{self, LinkPlaces, Role, Site};
 use super::model::Logging;
 use super::reader::{Keys, Problem};
 use super::rule::Rule;
@@ -20,6 +20,8 @@ use crate::security::Places;
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) site: Site,
+    /// Where the keys of its link stand. They are not a part of it.
+    pub(crate) link_at: LinkPlaces,
     /// Where publishers of this site are, and where they connect.
     pub(crate) publishers: Vec<String>,
     pub(crate) publishers_bind: Vec<String>,
@@ -35,10 +37,17 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Reads and checks the config of this file. The errors are lines for people, each with file, line and column.
-    pub(crate) fn read(path: &Path) -> Result<Node, Vec<String>> {
+    /// Reads and checks the config of this file, its site by `check`. The errors are lines for people, each with file, line and column.
+    pub(crate) fn read(
+        path: &Path,
+        check: impl FnOnce(&Node) -> Result<(), Problem>,
+    ) -> Result<Node, Vec<String>> {
         let text = file::text(path)?;
-        Node::parse(&text, &file::directory(path)?).map_err(|problems| file::told(path, &text, problems))
+        let node = Node::parse(&text, &file::directory(path)?).and_then(|node| match check(&node) {
+            Ok(()) => Ok(node),
+            Err(problem) => Err(vec![problem]),
+        });
+        node.map_err(|problems| file::told(path, &text, problems))
     }
 
     /// Reads and checks the text of a config in this directory. The problems are in the order of the text.
@@ -52,7 +61,7 @@ fn read(mut keys: Keys<'_, '_>) -> Node {
     let found = keys.problems.count();
     let publishers = endpoints(&mut keys, "publishers", args::endpoint);
     let publishers_bind = endpoints(&mut keys, "publishers_bind", args::endpoint);
-    let site = mesh::site(&mut keys);
+    let (site, link_at) = mesh::site(&mut keys);
     let has_sockets = [&publishers, &publishers_bind, &site.subscribers].iter().any(|list| !list.is_empty());
     if !has_sockets && !matches!(site.link.role, Role::Router { .. }) && keys.problems.count() == found {
         let remedy = "write where this site's are, as in publishers = \"tcp://127.0.0.1:8888\" or subscribers = \"tcp://127.0.0.1:9999\"";
@@ -62,6 +71,7 @@ fn read(mut keys: Keys<'_, '_>) -> Node {
     let node = Node {
         rules: rules(&mut keys, &security),
         site,
+        link_at,
         publishers,
         publishers_bind,
         observe: observe(&mut keys),

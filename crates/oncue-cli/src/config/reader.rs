@@ -144,6 +144,11 @@ impl<'i, 'p> Keys<'i, 'p> {
         self.table.get(key).map_or(self.at, |value| value.span().start)
     }
 
+    /// All keys that have not been taken, each with the place of its value.
+    pub(super) fn all(&self) -> impl Iterator<Item = (String, usize)> {
+        self.table.iter().map(|(key, value)| (key.get_ref().clone().into_owned(), value.span().start))
+    }
+
     /// The value of a key that has not been taken, if it is a string.
     pub(super) fn text(&self, key: &str) -> Option<&str> {
         self.table.get(key)?.get_ref().as_str()

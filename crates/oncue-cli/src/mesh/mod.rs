@@ -2,6 +2,7 @@
 //! and to what is published.
 
 mod event;
+mod member;
 mod options;
 mod status;
 
@@ -9,9 +10,10 @@ use std::time::Duration;
 
 use oncue_mesh::{MeshError, MeshErrorKind};
 
-pub(crate) use self::event::tell;
-pub(crate) use self::options::options;
-pub(crate) use self::status::said;
+pub(crate) use self::event::Teller;
+pub(crate) use self::member::{Member, Seen};
+pub(crate) use self::options::{check, options};
+use self::status::said;
 use crate::fail::Fail;
 
 /// How long it may take to leave the mesh: a neighbour that is stopped takes nothing.

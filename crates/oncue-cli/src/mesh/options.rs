@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use oncue::Prefix;
 use oncue_mesh::{MeshOptions, Permission, Permissions, Tls, Topology};
 
-use crate::config::mesh::{Border, Link, Lists, Quotas, Role, Site};
+use crate::config::Problem;
+use crate::config::mesh::{Border, Link, LinkPlaces, Lists, Quotas, Role, Site};
 
 /// The options of a site. `observe`: the prefix of the topics about this process, if it has any.
 pub(crate) fn options(site: &Site, observe: Option<&str>) -> MeshOptions {
@@ -17,8 +18,13 @@ pub(crate) fn options(site: &Site, observe: Option<&str>) -> MeshOptions {
     };
     let mut options = MeshOptions::new(site.site.as_str(), topology);
     options.mesh.clone_from(&site.mesh);
-    options.tls =
-        tls.map(|files| Tls { authority: files.authority, certificate: files.certificate, key: files.key });
+    options.tls = tls.map(|tls| Tls {
+        authority: tls.authority,
+        certificate: tls.certificate,
+        key: tls.key,
+        names: tls.names,
+        routers: tls.routers,
+    });
     (options.heartbeat, options.timeout, options.keep_last) = (heartbeat, timeout, site.keep_last);
     options.own_topics = observe.unwrap_or(oncue_observe::PREFIX).into();
     (options.export, options.import) = (permissions(&site.export), permissions(&site.import));
@@ -27,6 +33,22 @@ pub(crate) fn options(site: &Site, observe: Option<&str>) -> MeshOptions {
     (options.quotas.prefix_bytes, options.quotas.message_bytes) = (prefix_bytes, message_bytes);
     (options.quotas.queue_messages, options.quotas.queue_bytes) = (queue_messages, queue_bytes);
     options
+}
+
+/// Whether the library can run a site with these options, as a problem of the config: `places` are those of the keys of `link`.
+pub(crate) fn check(site: &Site, observe: Option<&str>, places: &LinkPlaces) -> Result<(), Problem> {
+    let options = options(site, observe);
+    options.check().map_err(|why| {
+        let option = why.option().unwrap_or_default();
+        let key = match option.strip_prefix("tls.") {
+            Some("routers") => "router_names",
+            Some(key) => key,
+            None => option.split('.').next().unwrap_or_default(),
+        };
+        let at = places.get(key).copied().unwrap_or_default();
+        let named = format!("`{option}`");
+        Problem { at, text: why.to_string().replace(&named, &format!("`{key}`")).replace("`tls.", "`") }
+    })
 }
 
 fn permissions(border: &Border) -> Permissions {
@@ -65,7 +87,7 @@ mod tests {
         let options = of(
             "site = 'a'\nmesh = 'm'\nkeep_last = false\nobserve = 'me/'\nsubscribers = 'tcp://127.0.0.1:1'\n\
              [link]\nrole = 'router'\nlisten = 'tls/10.0.0.1:7447'\nparent = 'tls/10.0.0.2:7447'\nheartbeat = '1s'\ntimeout = '5s'\n\
-             authority = 'ca'\ncertificate = 'c'\nkey = '/k'\n[quotas]\nsites_max = 1\nprefixes_max = 2\nprefix_bytes_max = 3\n\
+             authority = 'ca'\ncertificate = 'c'\nkey = '/k'\nnames = ['b', 'c']\nrouter_names = 'd'\n[quotas]\nsites_max = 1\nprefixes_max = 2\nprefix_bytes_max = 3\n\
              queue_messages_max = 4\nqueue_bytes_max = 5\nmessage_bytes_max = 6\n[export]\nallow = 'x'\n[import.sites.b]\ndeny = 'y'\n",
         );
         let (listen, parent) = (vec!["tls/10.0.0.1:7447".to_owned()], Some("tls/10.0.0.2:7447".to_owned()));
@@ -73,8 +95,13 @@ mod tests {
         expected.mesh = "m".into();
         expected.keep_last = false;
         expected.own_topics = "me/".into();
-        expected.tls =
-            Some(Tls { authority: "/etc/ca".into(), certificate: "/etc/c".into(), key: "/k".into() });
+        expected.tls = Some(Tls {
+            authority: "/etc/ca".into(),
+            certificate: "/etc/c".into(),
+            key: "/k".into(),
+            names: vec!["b".into(), "c".into()],
+            routers: vec!["d".into()],
+        });
         (expected.heartbeat, expected.timeout) = (Duration::from_secs(1), Duration::from_secs(5));
         (expected.quotas.sites, expected.quotas.prefixes, expected.quotas.prefix_bytes) = (1, 2, 3);
         (expected.quotas.queue_messages, expected.quotas.queue_bytes, expected.quotas.message_bytes) =

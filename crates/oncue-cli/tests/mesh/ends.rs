@@ -2,6 +2,7 @@
 
 use std::process::Output;
 
+use oncue_interop::program::Program;
 use oncue_interop::{http, until};
 
 use super::{Mesh, Told, line_with, oncue, said};
@@ -125,7 +126,7 @@ fn wrong_configs_are_refused_with_place_and_remedy() {
         &format!("{right}authority = 'no.pem'\ncertificate = 'no.pem'\nkey = 'no.key'\n")
             .replace("tcp/", "tls/"),
     );
-    assert!(code == Some(2) && text.contains("no.pem"), "{text}");
+    assert!(code == Some(2) && text.contains("wrong.toml:8:13: `authority`: cannot read"), "{text}");
     let end = oncue(&["mesh"]).output().expect("it runs");
     assert_eq!(end.status.code(), Some(2));
     let end = oncue(&["mesh", "no-such.toml"]).output().expect("it runs");
@@ -133,6 +134,68 @@ fn wrong_configs_are_refused_with_place_and_remedy() {
         end.status.code() == Some(2)
             && String::from_utf8_lossy(&end.stderr).contains("no-such.toml cannot be read")
     );
+}
+
+#[test]
+fn a_hangup_reads_the_config_again_and_ends_no_node() {
+    let mesh = Mesh::of(&["paris", "tokyo"]);
+    let mut nodes = mesh.start_all();
+    let [paris, tokyo] = &mut nodes[..] else { unreachable!() };
+    let publisher = mesh.publisher(paris);
+    let subscriber = mesh.subscriber(&tokyo.subscribers, &["x"]);
+    let mut told = super::Told::of(&publisher);
+    told.becomes(&["x"], "tokyo wants it");
+    let text = |keys: &str, tables: &str| {
+        format!(
+            "site = \"paris\"\npublishers_bind = \"tcp://127.0.0.1:0\"\nsubscribers = \"tcp://127.0.0.1:0\"\n{keys}\n{}{tables}",
+            mesh.link("link")
+        )
+    };
+    let write = |text: String| drop(mesh.directory.write("paris.toml", text.as_str()));
+    paris.program.signal("HUP");
+    line_with(&mut paris.program, "config read again: the mesh stays as it was");
+    write(text("keep_list = true", ""));
+    paris.program.signal("HUP");
+    line_with(&mut paris.program, "paris.toml:4:1: unknown key `keep_list`");
+    line_with(&mut paris.program, "the one before stays in force");
+    // What may pass changes, and what counts at the start is named, each time until it is taken back.
+    write(text("metrics = \"127.0.0.1:0\"", "[export]\nallow = \"y\"\n"));
+    for how in ["left the mesh, and joins it again", "the mesh stays as it was"] {
+        paris.program.signal("HUP");
+        line_with(&mut paris.program, how);
+        let line = line_with(&mut paris.program, "takes effect when oncue is started again");
+        assert!(line.contains("`metrics` changed") && !line.contains("`subscribers`"), "{line}");
+    }
+    told.becomes(&[], "x may not pass any more");
+    paris.knows(1);
+    let other = mesh.subscriber(&tokyo.subscribers, &["y"]);
+    told.becomes(&["y"], "y may pass");
+    publisher.send(("y", "1")).expect("it is sent");
+    assert_eq!(super::received(&other), ["y", "1"]);
+    paris.program.signal("USR1");
+    line_with(&mut paris.program, "1 site known");
+    drop(subscriber);
+    let paris = nodes.swap_remove(0);
+    paris.program.signal("TERM");
+    assert_eq!(paris.program.end().code, Some(0));
+}
+
+#[test]
+fn a_status_is_printed_again_and_again() {
+    let mesh = Mesh::of(&["paris", "tokyo"]);
+    let paris = mesh.start("paris");
+    let mut watch = Program::start(&mut oncue(&["mesh", "status", &paris.subscribers, "--watch"]));
+    assert!(watch.line().starts_with("paris in the mesh oncue: peer, 0 links"));
+    let tokyo = mesh.start("tokyo");
+    while !watch.line().starts_with("tokyo  live ") {}
+    drop(tokyo);
+    while !watch.line().starts_with("tokyo  gone ") {}
+    watch.signal("TERM");
+    let mut lines = Program::start(&mut oncue(&["mesh", "status", &paris.subscribers, "--watch", "--json"]));
+    for _ in 0..2 {
+        let json: serde_json::Value = serde_json::from_str(&lines.line()).expect("JSON");
+        assert_eq!(json["site"], "paris");
+    }
 }
 
 #[test]

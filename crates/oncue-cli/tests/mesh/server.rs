@@ -56,6 +56,27 @@ fn rules_that_deny_hold_for_sites_and_a_reload_leaves_the_mesh_alone() {
 }
 
 #[test]
+fn a_server_reads_its_section_again() {
+    let mesh = Mesh::of(&["paris", "tokyo"]);
+    let (mut server, endpoint) = serve(&mesh, "paris", &format!("{LOAD}{}", section(&mesh)));
+    let tokyo = mesh.start("tokyo");
+    let [one, two] = ["n/1", "n/2"].map(|topic| mesh.subscriber(&tokyo.subscribers, &[topic]));
+    let local = mesh.subscriber(&endpoint, &["n/3"]);
+    (received(&one), received(&local));
+    let text = format!("{LOAD}{}[mesh.export]\nallow = \"n/2\"\n", section(&mesh));
+    mesh.directory.write("paris.toml", &format!("bind = \"tcp://127.0.0.1:0\"\n{text}"));
+    server.signal("HUP");
+    line_with(&mut server, "left the mesh, and joins it again with the new [mesh]");
+    line_with(&mut server, "config read again: 1 route kept, 0 added, 0 removed");
+    while server.line() != "- n/1" {}
+    received(&two);
+    received(&local);
+    assert_eq!(site(&status(&endpoint), "tokyo")["phase"], "live", "what tells about the mesh has followed");
+    server.signal("TERM");
+    assert_eq!(server.end().code, Some(0));
+}
+
+#[test]
 fn a_server_that_another_process_takes_the_name_of_goes_on_without_the_mesh() {
     let mesh = Mesh::of(&[]);
     let (router, metrics) = (format!("tcp/127.0.0.1:{}", free_port()), format!("127.0.0.1:{}", free_port()));

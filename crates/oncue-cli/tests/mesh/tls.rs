@@ -59,7 +59,8 @@ fn sites_with_certificates_of_one_authority_are_a_mesh_and_strangers_are_not() {
         let (publishers, subscribers) = (at("publishers: bound to "), at("subscribers: bound to "));
         Node { program, publishers, subscribers }
     };
-    let paris = node("paris", &format!("role = \"router\"\nlisten = \"{router}\""), &mesh.directory);
+    let listen = format!("role = \"router\"\nlisten = \"{router}\"\nnames = [\"lima\", \"tokyo\"]");
+    let paris = node("paris", &listen, &mesh.directory);
     let edge = format!("role = \"edge\"\nrouters = \"{router}\"");
     let tokyo = node("tokyo", &edge, &mesh.directory);
     let lima = node("lima", &edge, &other);
@@ -76,4 +77,68 @@ fn sites_with_certificates_of_one_authority_are_a_mesh_and_strangers_are_not() {
     assert_eq!(paris.status()["sites"].as_array().map(Vec::len), Some(1));
     assert!(!publisher.wanted("b"), "a stranger wants nothing");
     drop((stranger, lima));
+}
+
+#[test]
+fn a_router_hears_those_that_it_lists_and_reads_its_list_and_its_certificate_again() {
+    let mesh = Mesh::of(&[]);
+    for name in ["a", "lima", "tokyo"] {
+        if !certificates(&mesh.directory, name) {
+            return;
+        }
+    }
+    let router = format!("tls/127.0.0.1:{}", free_port());
+    let link = |role: &str, name: &str| {
+        let file = |end: &str| mesh.directory.path(format!("{name}.{end}"));
+        let ca = mesh.directory.path("ca.pem");
+        format!("{role}\nauthority = {ca:?}\ncertificate = {:?}\nkey = {:?}\n", file("pem"), file("key"))
+    };
+    let listing =
+        |names: &str| link(&format!("role = \"router\"\nlisten = \"{router}\"\nnames = {names}"), "a");
+    let write = |text: &str| mesh.directory.write("a.toml", format!("site = \"a\"\n[link]\n{text}").as_str());
+    let mut a = mesh.start_linked("a", &listing("[\"tokyo\"]"));
+    line_with(&mut a.program, "in the mesh");
+    let edge = format!("role = \"edge\"\nrouters = \"{router}\"");
+    let tokyo = mesh.start_linked("tokyo", &link(&edge, "tokyo"));
+    line_with(&mut a.program, "site tokyo joined");
+    let lima = mesh.start_linked("lima", &link(&edge, "lima"));
+    let line = line_with(&mut a.program, "certificate of \"lima\"");
+    assert!(line.contains("nothing that it says is heard"), "{line}");
+    tokyo.knows(1);
+    // A mistake changes nothing.
+    write(&listing("[\"to kyo\"]"));
+    a.program.signal("HUP");
+    line_with(&mut a.program, "the one before stays in force");
+    write(&listing("[\"tokyo\"]"));
+    a.program.signal("HUP");
+    line_with(&mut a.program, "config read again: the mesh stays as it was");
+    write(&listing("[\"tokyo\", \"lima\"]"));
+    a.program.signal("HUP");
+    line_with(&mut a.program, "config read again: left the mesh, and joins it again");
+    tokyo.knows(2);
+    lima.knows(2);
+    certificates(&mesh.directory, "a");
+    a.program.signal("HUP");
+    line_with(&mut a.program, "config read again: left the mesh, and joins it again");
+    tokyo.knows(2);
+    let subscriber = mesh.subscriber(&tokyo.subscribers, &["x"]);
+    let publisher = mesh.publisher(&lima);
+    let mut told = Told::of(&publisher);
+    told.becomes(&["x"], "tokyo wants it by the router that was read again");
+    publisher.send(("x", "1")).expect("it is sent");
+    assert_eq!(received(&subscriber), ["x", "1"]);
+    // Its certificate is another one's.
+    let swapped = mesh.directory.write(
+        "wrong.toml",
+        format!("site = \"tokyo\"\nsubscribers = \"tcp://127.0.0.1:0\"\n[link]\n{}", link(&edge, "lima"))
+            .as_str(),
+    );
+    let end = oncue(&["mesh", swapped.to_str().expect("text"), "--check"]).output().expect("it runs");
+    let why = String::from_utf8_lossy(&end.stderr).into_owned();
+    assert!(
+        end.status.code() == Some(2)
+            && why.contains("wrong.toml:7:15: `certificate`")
+            && why.contains("\"lima\""),
+        "{why}"
+    );
 }

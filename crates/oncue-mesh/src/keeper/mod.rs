@@ -1,5 +1,6 @@
 //! The thread that keeps a site in the mesh: it opens a session, and another one when it breaks.
 
+mod hearsay;
 mod pulse;
 mod session;
 mod shared;

@@ -10,6 +10,7 @@ use oncue::{DemandEvent, DemandWatch, Engine};
 use oncue_core::mesh::codec::Heartbeat;
 use oncue_core::mesh::{Log, Output, Phase, Sites, Why};
 
+use super::hearsay::Hearsay;
 use super::shared::{Shared, View};
 use crate::bell::lock;
 use crate::border::Border;
@@ -61,6 +62,8 @@ pub(super) struct Session<'a> {
     watch: Option<DemandWatch>,
     wanted: Wanted,
     due: Due,
+    newer: Hearsay,
+    past: Hearsay,
 }
 
 /// What is to be done when.
@@ -85,7 +88,15 @@ impl<'a> Session<'a> {
         watch: Option<DemandWatch>,
         wanted: Wanted,
     ) -> Session<'a> {
-        Session { hands, link, watch, wanted, due: Due::now() }
+        Session {
+            hands,
+            link,
+            watch,
+            wanted,
+            due: Due::now(),
+            newer: Hearsay::default(),
+            past: Hearsay::default(),
+        }
     }
 
     pub(super) fn run(&mut self) -> End {
@@ -225,7 +236,13 @@ impl<'a> Session<'a> {
                 }
                 Ok(())
             }
-            Arrival::Past { epoch } => {
+            Arrival::Newer { by, epoch } => {
+                let Some(epoch) = self.newer.hear(&self.hands.shared, by, epoch) else { return Ok(()) };
+                let own = self.hands.shared.clone();
+                self.with_sites(|sites| sites.token(&own.options.site, epoch, true, now).is_ok())
+            }
+            Arrival::Past { by, epoch } => {
+                let Some(epoch) = self.past.hear(&self.hands.shared, by, epoch) else { return Ok(()) };
                 self.hands.epoch = self.hands.epoch.max(epoch);
                 let text = "an earlier process of this site had a higher epoch, so the clock of this machine has gone back; it joins again";
                 Err(End::Broken(MeshError::session(text)))

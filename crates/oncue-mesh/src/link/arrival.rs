@@ -41,8 +41,10 @@ impl fmt::Debug for Payload {
 pub(crate) enum Arrival {
     /// A process has joined, or has left or been cut off.
     Token { site: String, epoch: u64, alive: bool },
-    /// Another site remembers a process of this site with this epoch, which is gone.
-    Past { epoch: u64 },
+    /// A site says that a newer process of this site has joined.
+    Newer { by: String, epoch: u64 },
+    /// A site says that it remembers a process of this site with this epoch, which is gone.
+    Past { by: String, epoch: u64 },
     /// A heartbeat.
     Heartbeat { site: String, payload: Payload },
     /// Changes of a site's demand.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use zenoh::Config;
 
+use super::names::Names;
 use crate::error::MeshError;
 use crate::options::{MeshOptions, Tls};
 use crate::topology::Topology;
@@ -66,7 +67,11 @@ impl Part {
 
 /// The configuration of a site's session.
 pub(super) fn session(options: &MeshOptions) -> Result<Config, MeshError> {
-    configuration(options, Part::of(options))
+    let mut config = configuration(options, Part::of(options))?;
+    if let Some(names) = Names::of(options) {
+        insert(&mut config, "access_control", &names.access_control())?;
+    }
+    Ok(config)
 }
 
 /// The configuration of a session that only looks at what is behind a router.
@@ -76,11 +81,7 @@ pub(super) fn probe(options: &MeshOptions, router: &str) -> Result<Config, MeshE
 
 fn configuration(options: &MeshOptions, part: Part) -> Result<Config, MeshError> {
     let mut config = Config::default();
-    let mut set = |key: &str, value: String| {
-        config.insert_json5(key, &value).map_err(|why| {
-            MeshError::config(format!("Zenoh does not take the option `{key}` with the value {value}: {why}"))
-        })
-    };
+    let mut set = |key: &str, value: String| insert(&mut config, key, &value);
     set("mode", quoted(part.mode))?;
     set("listen/endpoints", list(&part.listen))?;
     set("connect/endpoints", list(&part.connect))?;
@@ -108,6 +109,12 @@ fn configuration(options: &MeshOptions, part: Part) -> Result<Config, MeshError>
         }
     }
     Ok(config)
+}
+
+fn insert(config: &mut Config, key: &str, value: &str) -> Result<(), MeshError> {
+    config.insert_json5(key, value).map_err(|why| {
+        MeshError::config(format!("Zenoh does not take the option `{key}` with the value {value}: {why}"))
+    })
 }
 
 /// How long one attempt to open a link may take. A machine that answers nothing holds up the router after it for that long.

@@ -4,13 +4,16 @@
 use std::fmt::{self, Write};
 use std::time::Duration;
 
+use crate::check::is_name;
+use crate::options::MeshOptions;
 use crate::topology::Topology;
 
 /// The largest answer that is read, in bytes.
 pub(super) const HELLO_BYTES_MAX: usize = 8192;
 
-/// The most endpoints of an answer that are read.
+/// The most endpoints, and the most names, of an answer that are read.
 const LISTEN_MAX: usize = 16;
+const BELIEVES_MAX: usize = 256;
 
 /// The place of a site in the network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,17 +29,20 @@ pub(super) struct Hello {
     pub(super) linked: Option<String>,
     /// Of a router: where it listens, as configured.
     pub(super) listen: Vec<String>,
+    /// Of a router with certificates: the routers that it believes. None: it cannot tell them from others.
+    pub(super) believes: Option<Vec<String>>,
     /// Of a peer: a hash of its list of sites.
     pub(super) sites: Option<u64>,
 }
 
 impl Hello {
     /// What is known from the configuration.
-    pub(super) fn configured(site: &str, topology: &Topology) -> Hello {
-        let mut hello = Hello { site: site.to_owned(), ..Hello::default() };
-        match topology {
+    pub(super) fn configured(options: &MeshOptions) -> Hello {
+        let mut hello = Hello { site: options.site.clone(), ..Hello::default() };
+        match &options.topology {
             Topology::Edge { .. } => {}
             Topology::Router { listen, parent } => {
+                hello.believes = options.tls.as_ref().map(|tls| tls.routers.clone());
                 hello.listen.clone_from(listen);
                 hello.parent.clone_from(parent);
             }
@@ -56,6 +62,10 @@ impl Hello {
                 "parent" => hello.parent = Some(value.to_owned()),
                 "linked" => hello.linked = Some(value.to_owned()),
                 "listen" if hello.listen.len() < LISTEN_MAX => hello.listen.push(value.to_owned()),
+                "believes" => {
+                    let names = value.split(' ').filter(|name| is_name(name)).take(BELIEVES_MAX);
+                    hello.believes = Some(names.map(str::to_owned).collect());
+                }
                 "sites" => hello.sites = Some(value.parse().ok()?),
                 _ => {}
             }
@@ -74,6 +84,9 @@ impl fmt::Display for Hello {
         }
         for endpoint in &self.listen {
             writeln!(f, "listen {endpoint}")?;
+        }
+        if let Some(believes) = &self.believes {
+            writeln!(f, "believes {}", believes.join(" "))?;
         }
         self.sites.map_or(Ok(()), |sites| writeln!(f, "sites {sites}"))
     }
@@ -104,9 +117,12 @@ mod tests {
             parent: Some("tcp/b:1".into()),
             linked: Some("34cd".into()),
             listen: vec!["tcp/a:1".into(), "tcp/a:2".into()],
+            believes: Some(vec!["b".into(), "c".into()]),
             sites: Some(7),
         };
-        assert_eq!(Hello::parse("a", hello.to_string().as_bytes()), Some(hello));
+        assert_eq!(Hello::parse("a", hello.to_string().as_bytes()), Some(hello.clone()));
+        let alone = Hello { believes: Some(Vec::new()), ..hello };
+        assert_eq!(Hello::parse("a", alone.to_string().as_bytes()), Some(alone));
     }
 
     #[test]

@@ -60,24 +60,33 @@ impl Keys {
         format!("{}/ping/{site}", self.mesh)
     }
 
-    /// Where a process of a site is told that there is a newer one. It ends as a token's key does.
+    /// Where a process of a site is told by this one that there is a newer one.
     pub(super) fn newer(&self, site: &str, epoch: u64) -> String {
-        format!("{}/f/{site}/{epoch}", self.mesh)
+        format!("{}/f/{site}/{epoch}/{}", self.mesh, self.site)
     }
 
     /// All of that for this site.
     pub(super) fn newer_than_this(&self) -> String {
-        format!("{}/f/{}/*", self.mesh, self.site)
+        format!("{}/f/{}/*/*", self.mesh, self.site)
     }
 
-    /// Where the process of a site is told the epoch of one that is gone, if its own is lower. It ends as a token's key does.
+    /// Where the process of a site is told by this one the epoch of one that is gone, if its own is lower.
     pub(super) fn past(&self, site: &str, epoch: u64) -> String {
-        format!("{}/p/{site}/{epoch}", self.mesh)
+        format!("{}/p/{site}/{epoch}/{}", self.mesh, self.site)
     }
 
     /// All of that for this site.
     pub(super) fn past_of_this(&self) -> String {
-        format!("{}/p/{}/*", self.mesh, self.site)
+        format!("{}/p/{}/*/*", self.mesh, self.site)
+    }
+
+    /// Where the session with this identity says as which site it is configured. It proves nothing: it is for a message to people.
+    pub(super) fn claim(&self, zid: &str) -> String {
+        format!("{}/who/{zid}", self.mesh)
+    }
+
+    pub(super) fn claims(&self) -> String {
+        format!("{}/who/*", self.mesh)
     }
 
     /// What this site says about its place in the network.
@@ -117,15 +126,24 @@ pub(super) fn token_site(key: &str) -> Option<SiteEpoch<'_>> {
     Some(SiteEpoch { site: last_site(rest)?, epoch })
 }
 
+/// What a site has said about an epoch of another one: who says it, and about which.
+pub(super) fn hearsay(key: &str) -> Option<(&str, SiteEpoch<'_>)> {
+    let (rest, by) = key.rsplit_once('/')?;
+    Some((last_site(by)?, token_site(rest)?))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Keys, last_site, token_site};
+    use super::{Keys, hearsay, last_site, token_site};
 
     #[test]
     fn a_token_is_read_as_it_was_written() {
         let key = Keys::new("oncue", "paris").token(17);
         let token = token_site(&key).unwrap();
         assert_eq!((token.site, token.epoch), ("paris", 17));
+        let key = Keys::new("oncue", "tokyo").newer("paris", 18);
+        let (by, about) = hearsay(&key).unwrap();
+        assert_eq!((by, about.site, about.epoch), ("tokyo", "paris", 18));
     }
 
     #[test]
@@ -145,6 +163,7 @@ mod tests {
         let long = "x".repeat(65);
         for key in ["", "oncue/h/", "oncue/h/ä", long.as_str()] {
             assert_eq!(last_site(key), None, "{key}");
+            assert_eq!(hearsay(key), None, "{key}");
         }
     }
 }

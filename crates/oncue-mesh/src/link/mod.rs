@@ -10,6 +10,7 @@ mod ask;
 mod config;
 mod hello;
 mod keys;
+mod names;
 mod neighbours;
 mod session;
 #[cfg(test)]
@@ -250,7 +251,19 @@ fn subscribe(session: &Session, keys: &Keys, epoch: u64, arrived: &Arrived) -> z
     listen(session, keys.heartbeats(), arrived, |site, payload| Arrival::Heartbeat { site, payload })?;
     listen(session, keys.logs(), arrived, |site, payload| Arrival::Delta { site, payload })?;
     listen(session, keys.data(), arrived, |site, payload| Arrival::Data { site, payload })?;
-    let told = Arc::clone(arrived);
+    let hear = |key: String, arrival: fn(String, u64) -> Arrival| {
+        let arrived = Arc::clone(arrived);
+        let callback = move |sample: Sample| {
+            let said = keys::hearsay(sample.key_expr().as_str()).filter(|(_, about)| about.epoch > epoch);
+            if let Some((by, about)) = said {
+                arrived(arrival(by.to_owned(), about.epoch));
+            }
+        };
+        let told = session.declare_subscriber(key).callback(callback);
+        told.allowed_origin(Locality::Remote).background().wait()
+    };
+    hear(keys.newer_than_this(), |by, epoch| Arrival::Newer { by, epoch })?;
+    hear(keys.past_of_this(), |by, epoch| Arrival::Past { by, epoch })?;
     let (arrived, own) = (Arc::clone(arrived), keys.site().to_owned());
     let callback = move |sample: Sample| {
         let Some(token) = keys::token_site(sample.key_expr().as_str()) else { return };
@@ -259,16 +272,6 @@ fn subscribe(session: &Session, keys: &Keys, epoch: u64, arrived: &Arrived) -> z
             arrived(Arrival::Token { site: token.site.to_owned(), epoch: token.epoch, alive });
         }
     };
-    let newer = session.declare_subscriber(keys.newer_than_this()).callback(callback.clone());
-    newer.allowed_origin(Locality::Remote).background().wait()?;
-    let past = Arc::clone(&told);
-    let past = session.declare_subscriber(keys.past_of_this()).callback(move |sample: Sample| {
-        if let Some(known) = keys::token_site(sample.key_expr().as_str()).filter(|known| known.epoch > epoch)
-        {
-            past(Arrival::Past { epoch: known.epoch });
-        }
-    });
-    past.allowed_origin(Locality::Remote).background().wait()?;
     session
         .liveliness()
         .declare_subscriber(keys.tokens())

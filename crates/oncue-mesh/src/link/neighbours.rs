@@ -1,6 +1,7 @@
-//! What can only be seen between running sites: cycles of routers, and peers with different lists of sites.
+//! What can only be seen between running sites: cycles of routers, peers with different lists of sites, and neighbours with other names
+//! than their certificates.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
@@ -14,11 +15,13 @@ use super::arrival::Arrival;
 use super::ask::{answer_at_once, ask_all};
 use super::hello::{HELLO_BYTES_MAX, Hello};
 use super::keys::Keys;
+use super::names::Names;
 use super::{config, session, tree};
 use crate::bell::lock;
+use crate::check::is_name;
 use crate::endpoint::Endpoint;
 use crate::error::{MeshError, MeshErrorKind};
-use crate::options::MeshOptions;
+use crate::options::{MeshOptions, NAME_BYTES_MAX};
 use crate::topology::Topology;
 
 /// How many warnings a session gives about others.
@@ -40,7 +43,7 @@ pub(super) struct Place {
 
 impl Place {
     fn new(options: &MeshOptions, zid: String) -> Place {
-        let hello = Hello { zid, ..Hello::configured(&options.site, &options.topology) };
+        let hello = Hello { zid, ..Hello::configured(options) };
         let ports = hello.listen.iter().filter_map(|text| Endpoint::parse(text).ok());
         let listen_ports = ports.map(|endpoint| endpoint.port()).collect();
         Place { started: Instant::now(), hello: Mutex::new(hello), listen_ports }
@@ -97,7 +100,7 @@ pub(super) fn check_is_router(session: &Session, option: &str, endpoints: &str) 
 pub(super) fn check_before_start(options: &MeshOptions, keys: &Keys) -> Result<(), MeshError> {
     let Topology::Router { parent: Some(parent), .. } = &options.topology else { return Ok(()) };
     let Ok(looking) = zenoh::open(config::probe(options, parent)?).wait() else { return Ok(()) };
-    let own = Hello::configured(&options.site, &options.topology);
+    let own = Hello::configured(options);
     let is_router = check_is_router(&looking, "parent", parent);
     let others = ask_hellos(&looking, keys);
     session::close(looking, || {});
@@ -117,12 +120,15 @@ pub(super) fn watch(
     let place = Arc::new(Place::new(options, session.zid().to_string()));
     let asked = Arc::clone(&place);
     answer_at_once(session, keys.hello(), move || asked.hello().to_string())?;
-    let is_alone = match &options.topology {
-        Topology::Edge { .. } => true,
-        Topology::Router { parent, .. } => parent.is_none(),
-        Topology::Peer { .. } => false,
+    let (claim, own) = (keys.claim(&session.zid().to_string()), keys.site().to_owned());
+    answer_at_once(session, claim, move || own.clone())?;
+    let names = Names::of(options);
+    let has_equals = match &options.topology {
+        Topology::Edge { .. } => false,
+        Topology::Router { parent, .. } => parent.is_some(),
+        Topology::Peer { .. } => true,
     };
-    if is_alone {
+    if !has_equals && names.is_none() {
         return Ok(());
     }
     let (changed, changes) = channel();
@@ -131,6 +137,8 @@ pub(super) fn watch(
         keys: keys.clone(),
         place: Arc::clone(&place),
         arrived,
+        names,
+        has_equals,
         warned: BTreeSet::new(),
     };
     thread::Builder::new().name("oncue-mesh-look".into()).spawn(move || watch.run(&changes))?;
@@ -151,7 +159,11 @@ struct Watch {
     keys: Keys,
     place: Arc<Place>,
     arrived: Arc<dyn Fn(Arrival) + Send + Sync>,
-    /// Sites whose lists differ and routers, that a warning was given about.
+    /// With certificates: the names that neighbours may have.
+    names: Option<Names>,
+    /// Whether there can be a cycle of routers, or another list of peers.
+    has_equals: bool,
+    /// Sites whose lists differ, routers and neighbours, that a warning was given about.
     warned: BTreeSet<String>,
 }
 
@@ -173,6 +185,12 @@ impl Watch {
     }
 
     fn look(&mut self) -> Result<(), MeshError> {
+        if let Some(names) = self.names.clone() {
+            self.compare_names(&names);
+        }
+        if !self.has_equals {
+            return Ok(());
+        }
         let others = ask_hellos(&self.session, &self.keys);
         let own = self.place.hello();
         if own.sites.is_some() {
@@ -182,6 +200,40 @@ impl Watch {
         match tree::cycle(&own, &others) {
             Some(cycle) if cycle.is_closed_by(&own) => Err(cycle.error(&own)),
             _ => Ok(()),
+        }
+    }
+
+    /// Warns of neighbours whose certificates have other names than they or this site have written down. What they say in these names was
+    /// discarded already.
+    fn compare_names(&mut self, names: &Names) {
+        let claims: BTreeMap<String, String> =
+            ask_all(&self.session, self.keys.claims(), HELLO_WAIT, |zid, answer| {
+                let site = Some(answer).filter(|answer| answer.len() <= NAME_BYTES_MAX)?;
+                let site =
+                    String::from_utf8(site.to_bytes().into_owned()).ok().filter(|site| is_name(site))?;
+                Some((zid.to_owned(), site))
+            })
+            .into_iter()
+            .collect();
+        let links: Vec<_> = self.session.info().links().wait().collect();
+        for link in links {
+            let name = link.auth_identifier().unwrap_or_default();
+            let claim = claims.get(&link.zid().to_string()).filter(|claim| *claim != name);
+            let text = match claim {
+                _ if !names.has(name) => format!(
+                    "a site with a certificate of {name:?} has linked with `{}`, which does not list it: nothing that it says is heard; add it \
+                     to the list, or stop it",
+                    self.keys.site()
+                ),
+                Some(claim) => format!(
+                    "a site with a certificate of `{name}` says that it is `{claim}`: nothing that it says in that name is heard; give it a \
+                     certificate of its name, or stop it"
+                ),
+                None => continue,
+            };
+            if self.is_new(&text) {
+                (self.arrived)(Arrival::Warning(text));
+            }
         }
     }
 

@@ -22,8 +22,12 @@ pub(super) fn cycle<'a>(own: &'a Hello, others: &'a [Hello]) -> Option<Cycle<'a>
     None
 }
 
-/// Whether the parent of a router is `other`. While there is no link, only the texts of the endpoints can tell.
+/// Whether the parent of a router is `other`. While there is no link, only the texts of the endpoints can tell. A site that the router does
+/// not believe is none, whatever it says: an edge cannot end a router by telling of a cycle.
 fn leads_to(router: &Hello, other: &Hello) -> bool {
+    if router.believes.as_ref().is_some_and(|believes| !believes.contains(&other.site)) {
+        return false;
+    }
     match (&router.parent, &router.linked) {
         (None, _) => false,
         (Some(_), Some(linked)) => *linked == other.zid,
@@ -70,6 +74,7 @@ mod tests {
             parent: parent.map(|parent| format!("tcp/{parent}:1")),
             linked: parent.filter(|_| linked).map(|parent| format!("z{parent}")),
             listen: vec![format!("tcp/{site}:1")],
+            believes: None,
             sites: None,
         }
     }
@@ -111,6 +116,21 @@ mod tests {
         let (a, b) = (router("a", Some("b"), false, 9), router("b", Some("a"), true, 1));
         assert!(!cycle(&a, std::slice::from_ref(&b)).unwrap().is_closed_by(&a));
         assert!(cycle(&b, std::slice::from_ref(&a)).unwrap().is_closed_by(&b));
+    }
+
+    #[test]
+    fn a_site_that_no_router_believes_closes_no_cycle() {
+        let mut own = router("c", Some("b"), true, 0);
+        let others = |believes: Option<&[&str]>| {
+            let mut b = router("b", Some("c"), true, 5);
+            b.believes = believes.map(|names| names.iter().map(|&name| name.to_owned()).collect());
+            b
+        };
+        own.believes = Some(vec!["a".into()]);
+        assert_eq!(cycle(&own, &[others(None)]), None);
+        own.believes = Some(vec!["b".into()]);
+        assert_eq!(cycle(&own, &[others(Some(&["a"]))]), None);
+        assert!(cycle(&own, &[others(Some(&["c"]))]).is_some());
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(crate) fn command() -> Command {
         .about("Join this site's publishers and subscribers with those of other sites")
         .after_help(HELP)
         .after_long_help(format!("{HELP}\n\n{}", config::mesh_help()))
-        .override_usage("oncue mesh CONFIG [--check]\n       oncue mesh status ENDPOINT [--json]")
+        .override_usage("oncue mesh CONFIG [--check]\n       oncue mesh status ENDPOINT [--watch] [--json]")
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true)
         .arg(arg!(config: <CONFIG> "The site: a TOML file").value_parser(value_parser!(PathBuf)))
@@ -27,6 +27,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     if let Some(("status", args)) = args.subcommand() {
+        stop.on_hangup()?;
         return status::run(args, stop);
     }
     let path = args.get_one::<PathBuf>("config").expect("clap checks that the value is there");
@@ -35,7 +36,11 @@ pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
 
 #[cfg(feature = "mesh")]
 fn node(path: &Path, only_check: bool, stop: &Stop) -> Result<(), Fail> {
-    if only_check { node::check(path) } else { node::run(path, stop) }
+    if only_check {
+        stop.on_hangup()?;
+        return node::check(path);
+    }
+    node::run(path, stop)
 }
 
 #[cfg(not(feature = "mesh"))]
@@ -57,6 +62,9 @@ value crosses the network once for each site that wants it. Sites are linked by 
   routers = \"tcp/10.0.0.1:7447\"
 
 An oncue serve can be a site itself, by a section [mesh] of its config with the same keys. docs/MESH.md has examples, and what is promised.
+
+On SIGHUP the config and the files of [link] are read again: if something has changed there, the site leaves the mesh and joins again; its \
+subscribers and publishers stay. On SIGUSR1 what has passed is printed.
 
 Examples:
   oncue mesh mesh.toml

@@ -1,15 +1,23 @@
 //! `oncue mesh status`: the mesh as a site sees it.
 
+use std::io::{IsTerminal, stdout};
+use std::time::{Duration, Instant};
+
 use clap::{ArgMatches, Command, arg};
 use oncue_observe::schema::{Mesh, Site};
 use oncue_observe::topic;
 
 use crate::fail::Fail;
-use crate::output::counted;
+use crate::output::{counted, escaped};
 use crate::signals::Stop;
 use crate::stdio;
 use crate::table::{Align, Table, seconds};
-use crate::viewer::{self, Viewer};
+use crate::viewer::{self, Heard, Viewer};
+
+/// What clears a terminal, before a table takes the place of the one before.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+/// How often it is looked whether anything has come.
+const PERIOD: Duration = Duration::from_secs(1);
 
 pub(super) fn command() -> Command {
     Command::new("status")
@@ -18,35 +26,65 @@ pub(super) fn command() -> Command {
             "The site is an oncue mesh, where its subscribers connect, or an oncue serve with [mesh]. PREFIXES are wanted by the site from here. \
              MISSED messages found its queue full, LOST ones were sent by it and did not arrive, GAPS are in what it says about its demand; \
              docs/OBSERVE.md has the fields of --json.\n\n\
-             Example:\n  oncue mesh status tcp://127.0.0.1:9999",
+             With --watch it is printed again each second, until a signal comes.\n\n\
+             Examples:\n  oncue mesh status tcp://127.0.0.1:9999\n  oncue mesh status tcp://127.0.0.1:9999 --watch",
         )
         .args(viewer::options())
+        .arg(arg!(--watch "Print it again as it changes"))
         .arg(arg!(--json "Print what the site says, as JSON"))
 }
 
 pub(super) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     let mut viewer = Viewer::open("mesh", args, &[topic::MESH], stop)?;
     let Some((_, value)) = viewer.next()? else { return stop.unfinished() };
-    let mesh: Mesh = viewer.parse(topic::MESH, &value)?;
-    if args.get_flag("json") {
-        stdio::line(value);
+    let json = args.get_flag("json");
+    if !args.get_flag("watch") {
+        shown(&viewer, json, value)?.into_iter().for_each(stdio::line);
         return Ok(());
     }
-    stdio::line(summary(&mesh).into_bytes());
-    if !mesh.sites.is_empty() {
-        table(&mesh.sites).lines().for_each(|line| stdio::line(line.into_bytes()));
+    let clears = stdout().is_terminal() && !json;
+    let mut next = Heard::Value(topic::MESH.to_owned(), value);
+    loop {
+        match next {
+            Heard::Value(_, value) => {
+                let mut lines = shown(&viewer, json, value)?;
+                if clears {
+                    lines[0].splice(0..0, CLEAR.bytes());
+                } else if !json {
+                    lines.push(Vec::new());
+                }
+                // One piece: no reader sees half of a table.
+                stdio::print(lines.join(&b'\n'), stop, None);
+            }
+            Heard::Lost(why) => stdio::say("mesh", &format!("no connection: {why}; trying again")),
+            Heard::Connected | Heard::Nothing => {}
+            Heard::Stopped => return Ok(()),
+        }
+        next = viewer.hear(Instant::now() + PERIOD)?;
     }
-    Ok(())
+}
+
+/// What a site says, as lines.
+fn shown(viewer: &Viewer<'_>, json: bool, value: Vec<u8>) -> Result<Vec<Vec<u8>>, Fail> {
+    let mesh: Mesh = viewer.parse(topic::MESH, &value)?;
+    if json {
+        return Ok(vec![value]);
+    }
+    let mut lines = vec![summary(&mesh).into_bytes()];
+    if !mesh.sites.is_empty() {
+        lines.extend(table(&mesh.sites).lines().map(String::into_bytes));
+    }
+    Ok(lines)
 }
 
 /// This site, and what is wrong.
 fn summary(mesh: &Mesh) -> String {
     let mut text = format!(
         "{} {} the mesh {}: {}, {}, wants {}",
-        mesh.site,
+        escaped(mesh.site.as_bytes()),
         if mesh.epoch == 0 { "is not in" } else { "in" },
-        mesh.mesh,
-        mesh.role,
+        escaped(mesh.mesh.as_bytes()),
+        escaped(mesh.role.as_bytes()),
         counted(mesh.links, "link"),
         count(mesh.prefixes, "prefix", "prefixes")
     );
@@ -74,7 +112,7 @@ fn table(sites: &[Site]) -> Table {
     let known = |time: Option<f64>| time.map_or("-".to_owned(), seconds);
     for site in sites {
         table.row([
-            site.name.clone(),
+            escaped(site.name.as_bytes()),
             site.phase.name().to_owned(),
             seconds(site.phase_seconds),
             known(site.heard_seconds),

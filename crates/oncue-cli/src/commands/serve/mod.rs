@@ -1,6 +1,5 @@
 //! `oncue serve`: produces values with the programs and files of a config; without a config it counts.
 
-mod asked;
 mod count;
 mod metrics;
 mod missing;

@@ -5,6 +5,7 @@ use oncue_observe::Observe;
 
 use super::web::Pages;
 use crate::config::mesh::Site;
+use crate::config::{Config, Problem};
 use crate::fail::Fail;
 use crate::security::Security;
 use crate::signals::Stop;
@@ -12,9 +13,14 @@ use crate::signals::Stop;
 /// Of which there is none.
 pub(super) enum Membership {}
 
-/// Refuses every site.
-pub(super) fn check(_: &Site, _: Option<&str>) -> Result<(), Fail> {
-    Err(refused())
+/// Every site is refused by [`is_possible`].
+pub(super) fn check(_: &Config) -> Result<(), Problem> {
+    Ok(())
+}
+
+/// Whether this build can be a site, if the config wants it.
+pub(super) fn is_possible(config: &Config) -> Result<(), Fail> {
+    if config.mesh.is_some() { Err(refused()) } else { Ok(()) }
 }
 
 fn refused() -> Fail {
@@ -31,6 +37,10 @@ impl Membership {
         _: &Stop,
     ) -> Result<Membership, Fail> {
         Err(refused())
+    }
+
+    pub(super) fn reload(&mut self, _: &Site) {
+        match *self {}
     }
 
     pub(super) fn tell(&self, _: Option<&Observe>, _: &Pages) {

@@ -11,7 +11,6 @@ use oncue::demand::{Builder, Failure, Reloaded};
 use oncue::{Endpoint, Engine, EngineOptions, Host, OnDemand, XPub};
 use oncue_observe::Observe;
 
-use super::asked::{Ask, Asked};
 use super::missing::missing;
 #[cfg(not(feature = "mesh"))]
 use super::no_site as site;
@@ -27,6 +26,7 @@ use super::routes::{self, Keepers};
 use super::site;
 use super::unserved::Unserved;
 use super::web::{self, Pages};
+use crate::asked::{Ask, Asked};
 use crate::config::mesh::Site;
 use crate::config::rule::Rule;
 use crate::config::rules::Rules;
@@ -57,7 +57,7 @@ pub(super) fn check(path: &Path) -> Result<(), Fail> {
         return Err(Fail::Runtime(missing.join("\n")));
     }
     config.security.read()?;
-    config.mesh.as_ref().map_or(Ok(()), |mesh| site::check(mesh, config.observe.as_deref()))?;
+    site::is_possible(&config)?;
     let routes = counted(config.routes.len() as u64, "route");
     stdio::line(format!("{}: ok, {routes}", path.display()).into_bytes());
     Ok(())
@@ -272,16 +272,19 @@ impl Server {
                     &config.tls,
                     &config.metrics,
                     &config.security,
-                    &config.mesh
+                    config.mesh.as_ref().map(|site| &site.subscribers)
                 )
             )
         };
         if at_start(&self.config) != at_start(&config) {
-            let text = "keys that have changed among [curve], [plain], status_prefix and those after it in `oncue serve --help` take \
-                        effect when oncue is started again";
+            let text = "keys that have changed among [curve], [plain], `subscribers` of [mesh], status_prefix and those after it in \
+                        `oncue serve --help`, and [mesh] itself where there was none, take effect when oncue is started again";
             warn(text);
         }
         self.enforce(&config.rules);
+        if let (Some(member), Some(site)) = (&mut self.membership, &config.mesh) {
+            member.reload(site);
+        }
         self.tools.permits.set(config.processes_max);
         journal::set_style(config.log.style, config.log.demand);
         let patterns: BTreeSet<_> = config.routes.iter().map(|route| route.pattern.to_string()).collect();
@@ -458,7 +461,8 @@ fn reporting(builder: Builder, tools: &Arc<Tools>, observe: Option<Observe>, is_
 
 /// Reads and checks a config.
 fn read(path: &Path) -> Result<Config, Fail> {
-    Config::read(path, routes::check).map_err(|problems| Fail::Usage(problems.join("\n")))
+    let check = |config: &Config| routes::check(config).and_then(|()| site::check(config));
+    Config::read(path, check).map_err(|problems| Fail::Usage(problems.join("\n")))
 }
 
 /// The programs of a route.

@@ -4,26 +4,32 @@ use oncue::{Engine, Options, XPub};
 use oncue_mesh::Mesh;
 use oncue_observe::Observe;
 
-use super::program::journal::record;
+use super::program::journal::{complain, record, remark};
 use super::web::Pages;
 use crate::config::mesh::Site;
+use crate::config::{Config, Problem};
 use crate::fail::Fail;
-use crate::mesh::{LEAVING, failed, options, said, tell};
+use crate::mesh::{self, LEAVING, Member, Teller};
 use crate::security::Security;
 use crate::signals::Stop;
 use crate::{connections, publisher};
 
 /// A server in the mesh. It leaves when this is dropped.
 pub(super) struct Membership {
-    /// None after it has left.
-    mesh: Option<Mesh>,
+    member: Member,
     /// Where subscribers get what all sites publish.
     subscribers: Option<XPub>,
 }
 
-/// Checks what the reader of configs does not know. `prefix`: that of the topics about the server.
-pub(super) fn check(site: &Site, prefix: Option<&str>) -> Result<(), Fail> {
-    options(site, prefix).check().map_err(|why| Fail::Usage(format!("[mesh]: {why}")))
+/// Checks what the reader of configs does not know.
+pub(super) fn check(config: &Config) -> Result<(), Problem> {
+    let (Some(site), Some(places)) = (&config.mesh, &config.link_at) else { return Ok(()) };
+    mesh::check(site, config.observe.as_deref(), places)
+}
+
+/// Whether this build can be a site, if the config wants it.
+pub(super) fn is_possible(_: &Config) -> Result<(), Fail> {
+    Ok(())
 }
 
 impl Membership {
@@ -36,26 +42,37 @@ impl Membership {
         (subscribers, security): (Options, &Security),
         stop: &Stop,
     ) -> Result<Membership, Fail> {
-        check(site, prefix)?;
-        let mut mesh = Mesh::builder(engine, options(site, prefix)).publisher(socket);
         let mut local = None;
         if !site.subscribers.is_empty() {
             let socket = XPub::new(engine, security.set_server(subscribers))?;
             security.follow(&socket, "serve");
             connections::follow(&socket, "serve", stop)?;
-            mesh = mesh.subscribers(&socket);
             local = Some(socket);
         }
-        let mesh = mesh.on_event(|event| tell(&event, record)).start().map_err(failed)?;
+        let (engine, socket, subscribers) = (engine.clone(), socket.clone(), local.clone());
+        let member = Member::join(site, prefix, move |options| {
+            let mesh = Mesh::builder(&engine, options).publisher(&socket);
+            let mesh = subscribers.iter().fold(mesh, |mesh, socket| mesh.subscribers(socket));
+            let mut teller = Teller::new();
+            mesh.on_event(move |event| teller.tell(&event, record)).start()
+        })?;
         stop.allow(LEAVING);
-        Ok(Membership { mesh: Some(mesh), subscribers: local })
+        Ok(Membership { member, subscribers: local })
+    }
+
+    /// Joins again if the site has changed, or a file that it names; says so.
+    pub(super) fn reload(&mut self, site: &Site) {
+        match self.member.reload(site) {
+            Ok(false) => {}
+            Ok(true) => remark("left the mesh, and joins it again with the new [mesh]"),
+            Err(why) => complain(format!("[mesh] was not replaced: {why}")),
+        }
     }
 
     /// Has the server tell about the mesh from now on.
     pub(super) fn tell(&self, observe: Option<&Observe>, pages: &Pages) {
-        let Some(mesh) = &self.mesh else { return };
-        let viewer = mesh.viewer();
-        let read = move || Some(said(viewer.status()));
+        let seen = self.member.seen();
+        let read = move || Some(seen.said());
         observe.iter().for_each(|observe| observe.mesh(read.clone()));
         pages.joined(read);
     }
@@ -67,7 +84,7 @@ impl Membership {
 
     /// Leaves the mesh: other sites know at once.
     pub(super) fn leave(&mut self) {
-        self.mesh = None;
+        self.member.leave();
     }
 
     /// Closes the socket for subscribers.

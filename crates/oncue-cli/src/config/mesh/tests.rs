@@ -117,6 +117,8 @@ fn a_config_of_every_key() {
         authority: "/etc/oncue/ca.pem".into(),
         certificate: "/etc/oncue/paris.pem".into(),
         key: "/keys/paris.key".into(),
+        names: Vec::new(),
+        routers: Vec::new(),
     };
     assert_eq!(site.link.tls.as_ref(), Some(&tls));
     assert_eq!(
@@ -242,6 +244,23 @@ fn endpoints_between_sites_are_those_of_zenoh() {
     assert!(why.contains("belong together"), "{why}");
     let why = link_problem("role = 'peer'\nsites = { paris = 'tcp/a:1', tokyo = 'b' }\n");
     assert!(why.contains("`sites`") && why.contains("tcp/HOST:PORT"), "{why}");
+}
+
+#[test]
+fn a_router_with_certificates_lists_whom_it_hears() {
+    let router = "role = 'router'\nlisten = 'tls/a:1'\nauthority = 'a'\ncertificate = 'b'\nkey = 'c'\n";
+    let names = format!("{router}names = 'tokyo'\nrouter_names = ['b']\n");
+    let tls = node(&format!("{TOP}[link]\n{names}")).site.link.tls.expect("files");
+    assert_eq!((tls.names, tls.routers), (vec!["tokyo".to_owned()], vec!["b".to_owned()]));
+    let why = link_problem(router);
+    assert!(why.starts_with("8:7: ") && why.contains("write names = [\"paris\", \"tokyo\"]"), "{why}");
+    let why = link_problem(&format!("{router}names = ['to kyo']\n"));
+    assert!(why.starts_with("9:10: ") && why.contains("other characters than"), "{why}");
+    let why = link_problem("role = 'router'\nlisten = 'tcp/a:1'\nnames = 'tokyo'\n");
+    assert!(why.starts_with("6:9: ") && why.contains("names are those of certificates"), "{why}");
+    let edge = router.replace("'router'", "'edge'").replace("listen", "routers");
+    let why = link_problem(&format!("{edge}names = 'tokyo'\n"));
+    assert!(why.contains("`names` is not allowed"), "{why}");
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn told(arrival: Arrival, name: &str) -> Option<String> {
             (site, format!("snapshot {}", String::from_utf8(bytes(&answer.unwrap())).unwrap()))
         }
         Arrival::RoundTrip { site, time } => (site, time.map_or("no answer", |_| "answer").to_owned()),
-        Arrival::Token { .. } | Arrival::Past { .. } => return None,
+        Arrival::Token { .. } | Arrival::Newer { .. } | Arrival::Past { .. } => return None,
         Arrival::Warning(text) => panic!("{text}"),
         Arrival::Ended(error) => panic!("{error}"),
     };

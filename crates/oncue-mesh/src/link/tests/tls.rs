@@ -1,15 +1,20 @@
-//! Links with certificates: only sites whose certificates the authority has signed are let in.
+//! Links with certificates: only sites whose certificates the authority has signed are let in, and each is heard in its own name alone.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use zenoh::Wait;
 
-use super::{Site, edge, endpoint, router};
+use super::super::keys::Keys;
+use super::super::{Hooks, Link, session};
+use super::{Arrival, Site, bytes, edge, endpoint, options, router};
 use crate::error::MeshErrorKind;
 use crate::options::{MeshOptions, Tls};
+use crate::topology::Topology;
 
 /// A folder that is removed at the end.
 struct Folder(PathBuf);
@@ -56,6 +61,7 @@ impl Authority {
     /// A certificate for a name or an address, both to listen and to dial with. `trusted` is the authority that its site trusts.
     fn sign(&self, folder: &Folder, site: &str, host: &str, trusted: &Path) -> Tls {
         let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, site);
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate().unwrap();
@@ -64,6 +70,8 @@ impl Authority {
             authority: trusted.to_owned(),
             certificate: folder.write(&format!("{site}.pem"), &certificate.pem()),
             key: folder.write(&format!("{site}.key"), &key.serialize_pem()),
+            names: Vec::new(),
+            routers: Vec::new(),
         }
     }
 }
@@ -76,13 +84,19 @@ fn with(options: MeshOptions, tls: Tls) -> MeshOptions {
     MeshOptions { tls: Some(tls), ..options }
 }
 
+/// The files of a router, and who may be linked with it.
+fn listing(tls: Tls, names: &[&str], routers: &[&str]) -> Tls {
+    let [names, routers] = [names, routers].map(|list| list.iter().map(|&name| name.to_owned()).collect());
+    Tls { names, routers, ..tls }
+}
+
 #[test]
 fn sites_with_certificates_of_one_authority_are_linked() {
     let folder = Folder::new();
     let ours = Authority::new(&folder, "ours");
     let at = tls_endpoint();
     let sign = |site| ours.sign(&folder, site, "127.0.0.1", &ours.file);
-    let a = Site::open(&with(router("a", &at, None), sign("a")));
+    let a = Site::open(&with(router("a", &at, None), listing(sign("a"), &["b"], &[])));
     let b = Site::open(&with(edge("b", &[&at]), sign("b")));
     a.wait_token("b", true);
     b.wait_token("a", true);
@@ -95,7 +109,8 @@ fn a_certificate_of_another_authority_is_refused() {
     let folder = Folder::new();
     let (ours, theirs) = (Authority::new(&folder, "ours"), Authority::new(&folder, "theirs"));
     let at = tls_endpoint();
-    let _a = Site::open(&with(router("a", &at, None), ours.sign(&folder, "a", "127.0.0.1", &ours.file)));
+    let tls = ours.sign(&folder, "a", "127.0.0.1", &ours.file);
+    let _a = Site::open(&with(router("a", &at, None), listing(tls, &["b", "c"], &[])));
     // It trusts our authority, so it is the router that refuses.
     let stranger = with(edge("b", &[&at]), theirs.sign(&folder, "b", "127.0.0.1", &ours.file));
     assert_refused(&stranger);
@@ -109,7 +124,8 @@ fn a_certificate_for_another_name_is_refused_by_the_one_that_dials() {
     let folder = Folder::new();
     let ours = Authority::new(&folder, "ours");
     let at = tls_endpoint();
-    let _a = Site::open(&with(router("a", &at, None), ours.sign(&folder, "a", "other.example", &ours.file)));
+    let tls = ours.sign(&folder, "a", "other.example", &ours.file);
+    let _a = Site::open(&with(router("a", &at, None), listing(tls, &["b"], &[])));
     assert_refused(&with(edge("b", &[&at]), ours.sign(&folder, "b", "127.0.0.1", &ours.file)));
 }
 
@@ -119,7 +135,7 @@ fn a_session_without_a_certificate_is_refused() {
     let ours = Authority::new(&folder, "ours");
     let at = tls_endpoint();
     let tls = ours.sign(&folder, "a", "127.0.0.1", &ours.file);
-    let a = Site::open(&with(router("a", &at, None), tls.clone()));
+    let a = Site::open(&with(router("a", &at, None), listing(tls.clone(), &["b"], &[])));
     let mut config = super::super::config::session(&with(edge("b", &[&at]), tls)).unwrap();
     for (key, value) in
         [("connect_certificate", "null"), ("connect_private_key", "null"), ("enable_mtls", "false")]
@@ -137,4 +153,214 @@ fn assert_refused(options: &MeshOptions) {
     assert_eq!(error.kind(), MeshErrorKind::Unreachable);
     println!("refused after {:?}: {error}", start.elapsed());
     assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+/// The epoch of a liar: higher than any clock's.
+const LIE: u64 = u64::MAX / 2;
+
+/// Opens a site that does not check its own certificate, and says all that a site can say in its name to `to`.
+fn lie(options: &MeshOptions, to: &str) -> Site {
+    let (arrived, arrivals) = channel();
+    let hooks = Hooks {
+        arrived: Arc::new(move |arrival| drop(arrived.send(arrival))),
+        snapshot: Arc::new(|| b"a lie".to_vec()),
+    };
+    let keys = Keys::new(&options.mesh, &options.site);
+    let session = session::open(options).unwrap();
+    let link = Link::join(session, options, keys, LIE, hooks).unwrap();
+    link.announce().unwrap();
+    let data = link.data_to(to).unwrap();
+    // More than once: what is said before others are heard is lost anyway.
+    for _ in 0..20 {
+        link.heartbeat(b"a lie".to_vec()).unwrap();
+        link.delta(b"a lie".to_vec()).unwrap();
+        data.put(b"a lie".to_vec()).unwrap();
+        link.tell_newer(to, LIE).unwrap();
+        link.tell_past(to, LIE).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Site { link, arrivals }
+}
+
+/// What has come until now.
+fn heard(site: &Site) -> Vec<Arrival> {
+    site.arrivals.try_iter().collect()
+}
+
+/// The lies in what a site has heard, in words, each once.
+fn lies(heard: &[Arrival], in_name: &str) -> Vec<String> {
+    let is_lie = |payload: &super::Payload| bytes(payload) == b"a lie";
+    let mut heard: Vec<String> = heard
+        .iter()
+        .filter_map(|arrival| match arrival {
+            Arrival::Token { site, epoch: LIE, .. } if site == in_name => Some("token"),
+            Arrival::Heartbeat { site, payload } if site == in_name && is_lie(payload) => Some("heartbeat"),
+            Arrival::Delta { site, payload } if site == in_name && is_lie(payload) => Some("delta"),
+            Arrival::Data { site, payload } if site == in_name && is_lie(payload) => Some("data"),
+            Arrival::Newer { by, epoch: LIE } if by == in_name => Some("newer"),
+            Arrival::Past { by, epoch: LIE } if by == in_name => Some("past"),
+            _ => None,
+        })
+        .map(str::to_owned)
+        .collect();
+    heard.sort_unstable();
+    heard.dedup();
+    heard
+}
+
+/// The answer of a site to a question for its snapshot.
+fn snapshot(asking: &Site, name: &str) -> Option<Vec<u8>> {
+    asking.link.ask_snapshot(name);
+    asking.wait("the snapshot", |arrival| match arrival {
+        Arrival::Snapshot { answer, .. } => Some(answer.as_ref().map(bytes)),
+        _ => None,
+    })
+}
+
+/// The first warning in what was heard, or that comes.
+fn warning(site: &Site, heard: Vec<Arrival>) -> String {
+    let text = |arrival| match arrival {
+        Arrival::Warning(text) => Some(text),
+        _ => None,
+    };
+    heard.into_iter().find_map(text).unwrap_or_else(|| site.wait("a warning", text))
+}
+
+#[test]
+fn without_certificates_a_name_can_be_taken_by_anybody() {
+    // So what the other tests expect to be refused does come otherwise.
+    let at = endpoint();
+    let _r = Site::open(&router("r", &at, None));
+    let a = Site::open(&edge("a", &[&at]));
+    let c = Site::open(&edge("c", &[&at]));
+    c.wait_token("a", true);
+    let liar = lie(&edge("a", &[&at]), "c");
+    assert_eq!(lies(&heard(&c), "a"), ["data", "delta", "heartbeat", "newer", "past", "token"]);
+    assert_eq!(lies(&heard(&a), "a"), ["delta", "heartbeat", "token"]);
+    a.link.close();
+    assert_eq!(snapshot(&c, "a").as_deref(), Some(&b"a lie"[..]));
+    drop(liar);
+}
+
+#[test]
+fn at_a_router_a_certificate_speaks_in_its_own_name_alone() {
+    let folder = Folder::new();
+    let ours = Authority::new(&folder, "ours");
+    let at = tls_endpoint();
+    let sign = |site| ours.sign(&folder, site, "127.0.0.1", &ours.file);
+    let r = Site::open(&with(router("r", &at, None), listing(sign("r"), &["a", "b", "c"], &[])));
+    let to_a = with(edge("a", &[&at]), sign("a"));
+    let a = Site::open(&to_a);
+    let c = Site::open(&with(edge("c", &[&at]), sign("c")));
+    c.wait_token("a", true);
+    let first = a.link.epoch();
+    let liar = lie(&with(edge("a", &[&at]), sign("b")), "c");
+    for site in [&a, &c] {
+        assert_eq!(lies(&heard(site), "a"), [""; 0]);
+    }
+    let of_r = heard(&r);
+    assert_eq!(lies(&of_r, "a"), [""; 0]);
+    let text = warning(&r, of_r);
+    assert!(text.contains("a certificate of `b` says that it is `a`"), "{text}");
+    assert_eq!(snapshot(&c, "a").as_deref(), Some(&b"snapshot of a"[..]));
+    // `a` goes on, and begins again.
+    a.link.heartbeat(b"truth".to_vec()).unwrap();
+    assert_eq!(c.wait_heartbeat("a"), b"truth");
+    a.link.close();
+    assert_eq!(c.wait_token("a", false), first);
+    assert_eq!(snapshot(&c, "a"), None, "the liar's was asked");
+    let again = Site::open(&to_a);
+    let epoch = c.wait_token("a", true);
+    assert!(epoch > first && epoch < LIE && epoch == again.link.epoch(), "{epoch}");
+    again.link.data_to("c").unwrap().put(b"truth".to_vec()).unwrap();
+    assert_eq!(c.wait_data("a"), b"truth");
+    drop(liar);
+}
+
+#[test]
+fn among_peers_a_certificate_speaks_in_its_own_name_alone() {
+    let folder = Folder::new();
+    let ours = Authority::new(&folder, "ours");
+    let sign = |site| ours.sign(&folder, site, "127.0.0.1", &ours.file);
+    let sites: std::collections::BTreeMap<_, _> =
+        ["a", "b", "c"].map(|name| (name.to_owned(), tls_endpoint())).into();
+    let peer = |name: &str, listen| options(name, Topology::Peer { sites: sites.clone(), listen });
+    let to_a = with(peer("a", None), sign("a"));
+    let a = Site::open(&to_a);
+    let c = Site::open(&with(peer("c", None), sign("c")));
+    c.wait_token("a", true);
+    let first = a.link.epoch();
+    let liar = lie(&with(peer("a", Some(tls_endpoint())), sign("b")), "c");
+    let of_c = heard(&c);
+    assert_eq!(lies(&of_c, "a"), [""; 0]);
+    let text = warning(&c, of_c);
+    assert!(text.contains("a certificate of `b` says that it is `a`"), "{text}");
+    assert_eq!(snapshot(&c, "a").as_deref(), Some(&b"snapshot of a"[..]));
+    a.link.heartbeat(b"truth".to_vec()).unwrap();
+    assert_eq!(c.wait_heartbeat("a"), b"truth");
+    a.link.close();
+    let again = Site::open(&to_a);
+    let epoch = c.wait_token("a", true);
+    assert!(epoch > first && epoch < LIE && epoch == again.link.epoch(), "{epoch}");
+    again.link.data_to("c").unwrap().put(b"truth".to_vec()).unwrap();
+    assert_eq!(c.wait_data("a"), b"truth");
+    drop(liar);
+}
+
+#[test]
+fn a_site_that_is_not_listed_is_not_heard() {
+    let folder = Folder::new();
+    let ours = Authority::new(&folder, "ours");
+    let at = tls_endpoint();
+    let sign = |site| ours.sign(&folder, site, "127.0.0.1", &ours.file);
+    let r = Site::open(&with(router("r", &at, None), listing(sign("r"), &["a"], &[])));
+    let x = lie(&with(edge("x", &[&at]), sign("x")), "r");
+    let of_r = heard(&r);
+    assert_eq!(lies(&of_r, "x"), [""; 0]);
+    let text = warning(&r, of_r);
+    assert!(text.contains("a certificate of \"x\"") && text.contains("does not list it"), "{text}");
+    r.link.heartbeat(b"secret".to_vec()).unwrap();
+    assert!(x.arrivals.recv_timeout(Duration::from_millis(200)).is_err(), "it hears nothing either");
+}
+
+#[test]
+fn what_a_listed_router_passes_on_is_heard() {
+    let folder = Folder::new();
+    let ours = Authority::new(&folder, "ours");
+    let (above, below) = (tls_endpoint(), tls_endpoint());
+    let sign = |site| ours.sign(&folder, site, "127.0.0.1", &ours.file);
+    let _r = Site::open(&with(router("r", &above, None), listing(sign("r"), &["a"], &["s"])));
+    let _s = Site::open(&with(router("s", &below, Some(&above)), listing(sign("s"), &["b"], &["r"])));
+    let a = Site::open(&with(edge("a", &[&above]), sign("a")));
+    let b = Site::open(&with(edge("b", &[&below]), sign("b")));
+    b.wait_token("a", true);
+    a.wait_token("b", true);
+    a.link.data_to("b").unwrap().put(b"1".to_vec()).unwrap();
+    assert_eq!(b.wait_data("a"), b"1");
+    assert_eq!(snapshot(&a, "b").as_deref(), Some(&b"snapshot of b"[..]));
+    // `b` is behind `s` alone: with its certificate at `r` it is a stranger.
+    let liar = lie(&with(edge("b", &[&above]), sign("b")), "a");
+    assert_eq!(lies(&heard(&a), "b"), [""; 0]);
+    drop(liar);
+}
+
+#[test]
+fn a_site_with_the_certificate_of_another_one_does_not_start() {
+    let folder = Folder::new();
+    let ours = Authority::new(&folder, "ours");
+    let tls = ours.sign(&folder, "b", "127.0.0.1", &ours.file);
+    let why = with(edge("a", &["tls/r:1"]), tls.clone()).check().unwrap_err().to_string();
+    assert!(why.contains("has the common name \"b\"") && why.contains("this site is `a`"), "{why}");
+    let refused = |options: MeshOptions, part: &str| {
+        let why = options.check().unwrap_err().to_string();
+        assert!(why.contains(part), "{why}");
+    };
+    let at = "tls/127.0.0.1:1";
+    refused(with(router("b", at, None), tls.clone()), "`tls.names` and `tls.routers` are empty");
+    refused(
+        with(router("b", at, Some("tls/r:1")), listing(tls.clone(), &["a"], &[])),
+        "`tls.routers` is empty",
+    );
+    refused(with(router("b", at, None), listing(tls.clone(), &["a/"], &[])), "`tls.names`");
+    refused(with(edge("b", &[at]), listing(tls, &["a"], &[])), "are for routers");
 }

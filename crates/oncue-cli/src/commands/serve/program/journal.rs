@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use crate::lines::Line;
 use crate::output::{self, counted};
+use crate::pace::Limiter;
 use crate::record::{Level, Record, Style, Subject};
 use crate::stdio;
 
 /// The longest line of a program's standard error, in bytes.
 pub(crate) const REMARK_BYTES_MAX: usize = 2000;
-/// Token bucket: how many remarks a route may make at once.
+/// How many remarks a route may make at once.
 const REMARKS_BURST: u32 = 100;
-/// Token bucket: the time in which a route earns another remark.
+/// The time in which a route earns another remark.
 const REMARK_PERIOD: Duration = Duration::from_millis(50);
 
 /// Whether the log also has a line when a topic begins and ends to be produced.
@@ -25,12 +26,6 @@ pub(crate) struct Log {
     /// Its pattern; None for remarks about all routes.
     route: Option<String>,
     limiter: Mutex<Limiter>,
-}
-
-struct Limiter {
-    tokens: u32,
-    since: Instant,
-    dropped: u64,
 }
 
 /// How the log is written from now on. `demand`: whether it tells which topics are produced.
@@ -61,8 +56,7 @@ pub(crate) fn record(record: &Record<'_>) {
 impl Log {
     /// The log of the route with this pattern.
     pub(crate) fn of(route: Option<String>) -> Log {
-        let limiter = Limiter { tokens: REMARKS_BURST, since: Instant::now(), dropped: 0 };
-        Log { route, limiter: Mutex::new(limiter) }
+        Log { route, limiter: Mutex::new(Limiter::new(REMARKS_BURST, REMARK_PERIOD)) }
     }
 
     /// A topic begins to be produced.
@@ -114,47 +108,5 @@ impl Log {
         let event = Some("program_said");
         let told = Record { event, subject: Some(subject), ..Record::new(Level::Info, &text) };
         self.add(Record { program: Some(program), ..told });
-    }
-}
-
-impl Limiter {
-    /// Takes a token. Returns how many remarks were dropped since the last one; None if there is no token.
-    fn admit(&mut self, now: Instant) -> Option<u64> {
-        let earned = now.saturating_duration_since(self.since).as_nanos() / REMARK_PERIOD.as_nanos();
-        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
-        if earned > 0 {
-            self.since += REMARK_PERIOD.saturating_mul(earned);
-            self.tokens = self.tokens.saturating_add(earned).min(REMARKS_BURST);
-        }
-        match self.tokens.checked_sub(1) {
-            Some(tokens) => {
-                self.tokens = tokens;
-                Some(std::mem::take(&mut self.dropped))
-            }
-            None => {
-                self.dropped += 1;
-                None
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn remarks_are_bounded_in_rate_and_those_dropped_are_counted() {
-        let start = Instant::now();
-        let mut limiter = Limiter { tokens: REMARKS_BURST, since: start, dropped: 0 };
-        for _ in 0..REMARKS_BURST {
-            assert_eq!(limiter.admit(start), Some(0));
-        }
-        assert_eq!((limiter.admit(start), limiter.admit(start + REMARK_PERIOD / 2)), (None, None));
-        assert_eq!(limiter.admit(start + REMARK_PERIOD), Some(2));
-        assert_eq!(limiter.admit(start + REMARK_PERIOD), None);
-        let later = start + Duration::from_secs(3600);
-        let admitted = (0..2 * REMARKS_BURST).filter(|_| limiter.admit(later).is_some()).count();
-        assert_eq!(admitted, REMARKS_BURST as usize);
     }
 }

@@ -1,4 +1,4 @@
-//! The signals for a running server: SIGHUP to read the config again, SIGUSR1 to print its counts.
+//! The signals for a running server or node: SIGHUP to read the config again, SIGUSR1 to print its counts.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
