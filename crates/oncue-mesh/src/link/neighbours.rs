@@ -1,5 +1,5 @@
-//! What can only be seen between running sites: cycles of routers, peers with different lists of sites, and neighbours with other names
-//! than their certificates.
+//! What can only be seen between running sites: cycles of routers, routers that are not linked, peers with different lists of sites, and
+//! neighbours with other names than their certificates.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -123,12 +123,12 @@ pub(super) fn watch(
     let (claim, own) = (keys.claim(&session.zid().to_string()), keys.site().to_owned());
     answer_at_once(session, claim, move || own.clone())?;
     let names = Names::of(options);
-    let has_equals = match &options.topology {
-        Topology::Edge { .. } => false,
+    let has_others = match &options.topology {
+        Topology::Edge { routers } => routers.len() > 1 || options.tls.is_some(),
         Topology::Router { parent, .. } => parent.is_some(),
         Topology::Peer { .. } => true,
     };
-    if !has_equals && names.is_none() {
+    if !has_others && names.is_none() {
         return Ok(());
     }
     let (changed, changes) = channel();
@@ -138,7 +138,7 @@ pub(super) fn watch(
         place: Arc::clone(&place),
         arrived,
         names,
-        has_equals,
+        options: options.clone(),
         warned: BTreeSet::new(),
     };
     thread::Builder::new().name("oncue-mesh-look".into()).spawn(move || watch.run(&changes))?;
@@ -161,8 +161,7 @@ struct Watch {
     arrived: Arc<dyn Fn(Arrival) + Send + Sync>,
     /// With certificates: the names that neighbours may have.
     names: Option<Names>,
-    /// Whether there can be a cycle of routers, or another list of peers.
-    has_equals: bool,
+    options: MeshOptions,
     /// Sites whose lists differ, routers and neighbours, that a warning was given about.
     warned: BTreeSet<String>,
 }
@@ -172,7 +171,7 @@ impl Watch {
         while changes.recv().is_ok() {
             let mut looks = LOOKS;
             while looks > 0 {
-                if let Err(error) = self.look() {
+                if let Err(error) = self.look(looks == 1) {
                     return (self.arrived)(Arrival::Ended(error));
                 }
                 looks = match changes.recv_timeout(config::RETRY_MAX) {
@@ -184,12 +183,20 @@ impl Watch {
         }
     }
 
-    fn look(&mut self) -> Result<(), MeshError> {
+    /// `last`: what is not so by now was not only late.
+    fn look(&mut self, last: bool) -> Result<(), MeshError> {
         if let Some(names) = self.names.clone() {
             self.compare_names(&names);
         }
-        if !self.has_equals {
-            return Ok(());
+        match self.options.topology.clone() {
+            Topology::Edge { routers } => {
+                if last {
+                    self.look_at_routers(&routers)?;
+                }
+                return Ok(());
+            }
+            Topology::Router { parent: None, .. } => return Ok(()),
+            _ => {}
         }
         let others = ask_hellos(&self.session, &self.keys);
         let own = self.place.hello();
@@ -231,9 +238,45 @@ impl Watch {
                 ),
                 None => continue,
             };
-            if self.is_new(&text) {
-                (self.arrived)(Arrival::Warning(text));
+            self.warn(text);
+        }
+    }
+
+    /// Warns if the router of an edge does not hear it, or if it lists two that are not linked with each other: sites at the one do not see
+    /// those at the other. One that does not answer may be down, which is no mistake.
+    fn look_at_routers(&mut self, routers: &[String]) -> Result<(), MeshError> {
+        let Some(own) = self.session.info().routers_zid().wait().next() else { return Ok(()) };
+        let hellos = ask_hellos(&self.session, &self.keys);
+        let is_known = |zid: String| hellos.iter().any(|hello| hello.zid == zid);
+        let site = self.keys.site().to_owned();
+        if !is_known(own.to_string()) {
+            if self.options.tls.is_some() {
+                self.warn(format!(
+                    "the router that `{site}` is linked with does not answer it: with certificates, `{site}` must be among its `names`"
+                ));
             }
+            return Ok(());
+        }
+        let [_, _] = routers else { return Ok(()) };
+        for router in routers {
+            let Ok(looking) = zenoh::open(config::probe(&self.options, router)?).wait() else { continue };
+            let there = looking.info().routers_zid().wait().next();
+            session::close(looking, || {});
+            if there.is_some_and(|there| !is_known(there.to_string())) {
+                self.warn(format!(
+                    "the routers {} of the edge `{site}` are not linked with each other, so sites at one do not see those at the other: \
+                     make one the `parent` of the other",
+                    routers.join(" and ")
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a warning, once.
+    fn warn(&mut self, text: String) {
+        if self.is_new(&text) {
+            (self.arrived)(Arrival::Warning(text));
         }
     }
 

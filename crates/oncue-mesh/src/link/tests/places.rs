@@ -100,3 +100,25 @@ fn a_peer_that_is_linked_with_a_router_warns_of_it_and_goes_on() {
     });
     assert!(text.starts_with("`b`, which is linked with the peer `a`, is a router"), "{text}");
 }
+
+#[test]
+fn an_edge_whose_two_routers_are_not_linked_warns_of_it() {
+    let [r, s, t] = [endpoint(), endpoint(), endpoint()];
+    let _r = Site::open(&router("r", &r, None));
+    let _s = Site::open(&router("s", &s, None));
+    let _t = Site::open(&router("t", &t, Some(&s)));
+    let warning = |arrival| match arrival {
+        Arrival::Warning(text) => Some(text),
+        _ => None,
+    };
+    let a = Site::open(&edge("a", &[&r, &s]));
+    let text = a.wait("a warning", warning);
+    assert!(text.contains(&format!("{r} and {s} of the edge `a` are not linked with each other")), "{text}");
+    // Those that are linked, and one that is down, are no mistake; by now the last look is over.
+    let right = Site::open(&edge("b", &[&s, &t]));
+    let down = Site::open(&edge("c", &[&t, &endpoint()]));
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    for site in [right, down] {
+        assert_eq!(site.arrivals.try_iter().find_map(warning), None);
+    }
+}
