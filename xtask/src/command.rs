@@ -7,6 +7,9 @@ use crate::workspace::{cargo, target};
 
 /// The command with all that it has, as it is released: one build for all tests.
 pub(crate) const FULL: &str = "oncue-cli/full";
+/// All packages with all that their tests need: one choice, since each other one builds much of it anew.
+pub(crate) const EVERYTHING: &[&str] =
+    &["--workspace", "--features", "oncue-cli/full,oncue-interop/foreign,oncue-interop/shipped"];
 /// The variable that tells tests where it is.
 pub(crate) const VARIABLE: &str = "ONCUE_BIN";
 

@@ -1,13 +1,15 @@
 //! `cargo xtask interop`: the tests of lab/interop against libzmq through pyzmq, against pyomq and zeromq.js, against libzmq, omq
 //! and jszmq over WebSocket, and against raw sockets.
 
+use std::process::Command;
+
 use crate::step::{self, Counts, Tally};
 use crate::workspace::cargo;
 use crate::{Trouble, command, libraries, nothing_left, python};
 
 /// The tests of lab/interop need a Python with pyzmq. They are behind this feature, so that a plain `cargo test` does not
 /// run them.
-pub(crate) const FEATURE: &str = "oncue-interop/foreign";
+const FEATURE: &str = "oncue-interop/foreign";
 
 pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     let filter = args.first();
@@ -17,7 +19,22 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
 
 /// The steps from the virtual environment to the tests. A step that cannot be prepared counts as failed, since its tests
 /// did not run.
-pub(crate) fn steps(filter: Option<&str>) -> Tally {
+fn steps(filter: Option<&str>) -> Tally {
+    let build = command::build();
+    if build.failed > 0 {
+        return build;
+    }
+    let mut tests = cargo(&["test", "--package", "oncue-interop", "--features", FEATURE, "--no-fail-fast"]);
+    tests.args(filter);
+    let mut tally = provide(&mut tests);
+    if tally.failed == 0 {
+        tally.add(step::run("interop", tests, Counts::TestResults));
+    }
+    tally
+}
+
+/// Gives the tests what they need, and says what this machine lacks.
+pub(crate) fn provide(tests: &mut Command) -> Tally {
     let python = match python::with_pyzmq() {
         Ok(python) => python,
         Err(why) => {
@@ -26,14 +43,6 @@ pub(crate) fn steps(filter: Option<&str>) -> Tally {
         }
     };
     println!("== interop: {} ({})", python.program.display(), python.versions);
-    let build = command::build();
-    if build.failed > 0 {
-        return build;
-    }
-    let mut tests = cargo(&["test", "--package", "oncue-interop", "--features", FEATURE, "--no-fail-fast"]);
-    if let Some(filter) = filter {
-        tests.arg(filter);
-    }
     tests.env("ONCUE_PYTHON", &python.program).env(command::VARIABLE, command::program());
     if let Some(packages) = &python.packages {
         tests.env("PYTHONPATH", packages);
@@ -53,6 +62,5 @@ pub(crate) fn steps(filter: Option<&str>) -> Tally {
         }
         tests.env(variable, found.unwrap_or_default());
     }
-    tally.add(step::run("interop", tests, Counts::TestResults));
     tally
 }

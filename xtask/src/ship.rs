@@ -7,20 +7,29 @@ use std::process::Command;
 use crate::step::{self, Counts, Tally};
 use crate::tools::{Origin, tool};
 use crate::workspace::{cargo, root, target};
-use crate::{Trouble, nothing_left};
+use crate::{Trouble, command, nothing_left};
 
 /// The tests of lab/interop that need these things are behind this feature.
-pub(crate) const FEATURE: &str = "oncue-interop/shipped";
+const FEATURE: &str = "oncue-interop/shipped";
 
 pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     nothing_left(args)?;
-    steps().finish()
+    let build = command::build();
+    if build.failed > 0 {
+        return build.finish();
+    }
+    let mut tests = cargo(&["test", "--package", "oncue-interop", "--features", FEATURE, "--no-fail-fast"]);
+    tests.args(["--test", "shipped"]).env(command::VARIABLE, command::program());
+    let mut tally = provide(&mut tests);
+    let metrics = metrics(cargo(&["test", "--package", "oncue-cli", "--features", command::FULL]), &tests);
+    tally.add(step::run("ship", tests, Counts::TestResults));
+    tally.add(step::run("metrics", metrics, Counts::TestResults));
+    tally.finish()
 }
 
-pub(crate) fn steps() -> Tally {
+/// Makes what the tests need, and says what this machine lacks.
+pub(crate) fn provide(tests: &mut Command) -> Tally {
     let mut tally = Tally::default();
-    let mut tests = cargo(&["test", "--package", "oncue-interop", "--features", FEATURE, "--no-fail-fast"]);
-    tests.args(["--test", "shipped"]);
     tests.env("ONCUE_ROOT", root());
     let program = static_program(&mut tally);
     let made = program.as_ref().map_err(Clone::clone).and_then(|_| debian_package(&mut tally));
@@ -37,14 +46,16 @@ pub(crate) fn steps() -> Tally {
         }
         tests.env(variable, found.unwrap_or_default());
     }
-    let mut before_prometheus = cargo(&["test", "--package", "oncue-cli", "--bin", "oncue", "scraped"]);
-    before_prometheus.args(["--", "--ignored"]);
-    for (variable, value) in tests.get_envs() {
-        before_prometheus.env(variable, value.unwrap_or_default());
-    }
-    tally.add(step::run("ship", tests, Counts::TestResults));
-    tally.add(step::run("metrics", before_prometheus, Counts::TestResults));
     tally
+}
+
+/// The page of metrics before Prometheus: tests that a plain `cargo test` ignores. They need what `provided` was given.
+pub(crate) fn metrics(mut tests: Command, provided: &Command) -> Command {
+    tests.args(["--bin", "oncue", "scraped", "--", "--ignored"]);
+    for (variable, value) in provided.get_envs() {
+        tests.env(variable, value.unwrap_or_default());
+    }
+    tests
 }
 
 /// Linux with a C library that can be linked in.
@@ -69,7 +80,7 @@ fn static_program(tally: &mut Tally) -> Result<PathBuf, String> {
         ["build", "--release", "--locked", "--package", "oncue-cli", "--all-features", "--target", &triple];
     let mut build = cargo(&build);
     // Line tables are five times as large as the code. Where a panic came from is told without them.
-    build.env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo");
+    build.env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo").env("CARGO_PROFILE_RELEASE_DEBUG", "none");
     // TLS has sources in C, which need nothing of a C library: the compiler of this system will do.
     build.env(format!("CC_{}", triple.replace('-', "_")), "cc");
     let built = step::run("static program", build, Counts::AsOne);

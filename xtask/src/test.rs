@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::command::FULL;
+use crate::command::EVERYTHING;
 use crate::step::{self, Counts, Tally, seconds};
 use crate::workspace::cargo;
 use crate::{Trouble, costs, deny, fuzz, interop, js, miri, nothing_left, package, ship};
@@ -15,23 +15,25 @@ pub(crate) fn run(args: &[String]) -> Result<(), Trouble> {
     let start = Instant::now();
     let mut tally = Tally::default();
     tally.add(step::run("fmt", cargo(&["fmt", "--all", "--check"]), Counts::AsOne));
-    // With the features of the tests against foreign peers and of what is shipped, so that they are linted too.
-    let features = format!("{FULL},{},{}", interop::FEATURE, ship::FEATURE);
-    let clippy = ["clippy", "--workspace", "--all-targets", "--features", &features, "--", "-D", "warnings"];
-    tally.add(step::run("clippy", cargo(&clippy), Counts::AsOne));
+    let mut clippy = cargo(&["clippy"]);
+    clippy.args(EVERYTHING).args(["--all-targets", "--", "-D", "warnings"]);
+    tally.add(step::run("clippy", clippy, Counts::AsOne));
     let mut doc = cargo(&["doc", "--workspace", "--no-deps"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     tally.add(step::run("doc", doc, Counts::AsOne));
     tally.add(deny::steps());
-    tally.add(step::run(
-        "tests",
-        cargo(&["test", "--workspace", "--features", FULL, "--no-fail-fast"]),
-        Counts::TestResults,
-    ));
-    tally.add(interop::steps(None));
+    // Those against foreign peers and of what is shipped too: in one run, all is built once.
+    let mut tests = cargo(&["test"]);
+    tests.args(EVERYTHING).arg("--no-fail-fast");
+    tally.add(interop::provide(&mut tests));
+    tally.add(ship::provide(&mut tests));
+    let mut metrics = cargo(&["test"]);
+    metrics.args(EVERYTHING);
+    let metrics = ship::metrics(metrics, &tests);
+    tally.add(step::run("tests", tests, Counts::TestResults));
+    tally.add(step::run("metrics", metrics, Counts::TestResults));
     tally.add(js::steps(None));
     tally.add(package::steps());
-    tally.add(ship::steps());
     tally.add(fuzz::steps());
     tally.add(miri::steps());
     tally.add(costs::steps());

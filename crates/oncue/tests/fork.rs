@@ -1,6 +1,8 @@
 //! A fork without exec: in the child a socket of the parent neither hangs nor speaks for the parent, and says why it does
 //! nothing. A test program of its own: a fork has only the thread that called it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -113,10 +115,12 @@ fn a_child_of_a_busy_parent_says_that_it_is_a_fork() {
     let (publisher, subscriber, _) = pair();
     publisher.send("first").unwrap();
     subscriber.recv().wait_timeout(SOON).expect("a message in time").unwrap();
+    let (watch, peers) = (publisher.demand(), publisher.subscriptions());
+    let dropped = Mutex::new(Some((publisher.demand(), publisher.subscriptions(), publisher.events())));
     let over = AtomicBool::new(false);
     let batch = || {
         let mut batch = Batch::new();
-        batch.push("stolen");
+        batch.push("stolen").unwrap();
         batch
     };
     thread::scope(|scope| {
@@ -139,28 +143,41 @@ fn a_child_of_a_busy_parent_says_that_it_is_a_fork() {
                 subscriber.unsubscribe("x").unwrap();
             }
         });
-        for number in 0..100 {
-            let wrong = in_a_fork(|| {
-                let said = [
-                    said("send", || publisher.send("stolen")),
-                    said("send, large", || publisher.send([7; 100_000])),
-                    said("send_last", || publisher.send_last("stolen")),
-                    said("send_many", || publisher.send_many(&mut batch())),
-                    said("send_wait", || publisher.send_wait("stolen").wait()),
-                    said("recv", || subscriber.recv().wait()),
-                    said("try_recv", || subscriber.try_recv()),
-                    said("recv_many", || subscriber.recv_many().wait()),
-                    said("try_event", || publisher.try_event()),
-                    said("subscribe", || subscriber.subscribe("y")),
-                    said("unsubscribe", || subscriber.unsubscribe("")),
-                    said("set_state", || publisher.set_state("x", oncue::State::Stale, "x")),
-                    said("keep_last", || publisher.keep_last("x")),
-                ];
-                said.into_iter().flatten().collect()
-            });
-            assert_eq!(wrong, Vec::<String>::new(), "child {number}");
-        }
+        let operations: &[(&str, &dyn Fn() -> Option<String>)] = &[
+            ("send", &|| said("send", || publisher.send("stolen"))),
+            ("send, large", &|| said("send, large", || publisher.send([7; 100_000]))),
+            ("send_last", &|| said("send_last", || publisher.send_last("stolen"))),
+            ("send_many", &|| said("send_many", || publisher.send_many(&mut batch()))),
+            ("send_wait", &|| said("send_wait", || publisher.send_wait("stolen").wait())),
+            ("recv", &|| said("recv", || subscriber.recv().wait())),
+            ("try_recv", &|| said("try_recv", || subscriber.try_recv())),
+            ("recv_many", &|| said("recv_many", || subscriber.recv_many().wait())),
+            ("try_event", &|| said("try_event", || publisher.try_event())),
+            ("subscribe", &|| said("subscribe", || subscriber.subscribe("y"))),
+            ("unsubscribe", &|| said("unsubscribe", || subscriber.unsubscribe(""))),
+            ("set_state", &|| said("set_state", || publisher.set_state("x", oncue::State::Stale, "x"))),
+            ("keep_last", &|| said("keep_last", || publisher.keep_last("x"))),
+            ("try_next", &|| said("try_next", || watch.try_next())),
+            ("try_next of a peer", &|| said("try_next of a peer", || peers.try_next())),
+            ("try_state", &|| said("try_state", || subscriber.try_state())),
+            ("drop", &|| {
+                drop(dropped.lock().unwrap().take());
+                None
+            }),
+        ];
+        // Each in a child of its own: the first one that notices tells the others.
+        let wrong = operations.iter().flat_map(|(name, operation)| {
+            let wrong = || {
+                (0..20)
+                    .flat_map(|_| in_a_fork(|| operation().into_iter().collect()))
+                    .take(1)
+                    .collect::<Vec<_>>()
+            };
+            catch_unwind(AssertUnwindSafe(wrong)).unwrap_or_else(|_| vec![format!("{name} hangs")])
+        });
+        let wrong: Vec<String> = wrong.collect();
         over.store(true, Ordering::Relaxed);
+        assert_eq!(wrong, Vec::<String>::new());
     });
     assert_eq!(publisher.stats().peers, 1);
 }

@@ -67,7 +67,8 @@ pub(crate) use {peer::intake::PEER_WORK_MAX, shard::TURN_WORK_MAX, shard::holdin
 ///
 /// **A fork** (without exec) has the sockets of its parent, and no I/O thread. There each operation that needs one fails
 /// with [`Misuse`](crate::ErrorKind::Misuse), and a drop does nothing; the connections stay those of the parent. Make an
-/// engine of its own in the child. The child holds copies of the parent's descriptors until it ends or calls exec, so that a
+/// engine of its own in the child. What has no error to return, such as [`stats`](crate::Socket::stats), is not to be called there: a
+/// thread of the parent may have held its lock. The child holds copies of the parent's descriptors until it ends or calls exec, so that a
 /// peer does not notice the death of the parent before that.
 ///
 /// ```

@@ -29,6 +29,7 @@ impl Inner {
 
     /// What there is now; an error once the socket is closed and empty.
     pub(super) fn try_now<T>(&self, attempt: impl Fn() -> Option<T>) -> Result<Option<T>> {
+        self.hub.check_home()?;
         match attempt() {
             Some(value) => Ok(Some(value)),
             None => self.hub.check_open().map(|()| None),
@@ -63,6 +64,7 @@ impl<T, A: Fn() -> Option<T> + Unpin> Future for WaitFor<'_, A> {
 
     #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        self.hub.check_home()?;
         match (self.attempt)() {
             Some(value) => Poll::Ready(Ok(value)),
             None => self.poll_waiting(context),

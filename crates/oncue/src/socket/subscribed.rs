@@ -113,6 +113,7 @@ impl Future for Confirming<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<Confirmed>> {
         let Confirming { socket, prefix, publishers_min, open } = &mut *self;
         let hub = &socket.hub;
+        hub.check_home()?;
         let (_, confirmation) = open.get_or_insert_with(|| hub.confirm(prefix.clone(), *publishers_min));
         let confirmed = confirmation.poll(context.waker());
         // After the waker was left, so that the end of the socket is not missed. It ends the connections too.

@@ -199,7 +199,9 @@ impl SubscriptionWatch {
 
 impl Drop for SubscriptionWatch {
     fn drop(&mut self) {
-        self.socket.hub.demand.unwatch_peers(&self.watch);
+        if !self.socket.hub.is_forked() {
+            self.socket.hub.demand.unwatch_peers(&self.watch);
+        }
     }
 }
 

@@ -478,6 +478,13 @@ impl Hub {
         if self.is_closed() || self.home.is_left() { Err(self.why_closed()) } else { Ok(()) }
     }
 
+    /// An error in a fork, where nothing that waits here may be taken: it is the parent's, and a thread that is not there may
+    /// hold the lock.
+    #[inline]
+    pub(crate) fn check_home(&self) -> Result<()> {
+        if self.home.is_left() { Err(self.why_closed()) } else { Ok(()) }
+    }
+
     #[cold]
     fn why_closed(&self) -> Error {
         if self.is_forked() { Error::forked() } else { Error::closed() }
