@@ -11,6 +11,7 @@ mod config;
 mod hello;
 mod keys;
 mod neighbours;
+mod publishers;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -20,18 +21,19 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use zenoh::liveliness::LivelinessToken;
-use zenoh::pubsub::Publisher;
 use zenoh::qos::{CongestionControl, Priority};
 use zenoh::sample::{Locality, Sample, SampleKind};
 use zenoh::{Session, Wait};
 
 pub(crate) use arrival::{Arrival, Hooks, Payload};
+pub(crate) use publishers::Speaker as DataPublisher;
 
 use crate::bell::lock;
 use crate::error::MeshError;
 use crate::options::MeshOptions;
 use crate::topology::Topology;
 use keys::Keys;
+use publishers::{Publishers, Speaker};
 use session::Health;
 
 /// The least time that a snapshot may take to come.
@@ -47,9 +49,9 @@ pub(crate) struct Link {
     epoch: u64,
     timeout: Duration,
     arrived: Arrived,
-    health: Arc<Health>,
-    heartbeats: Publisher<'static>,
-    deltas: Publisher<'static>,
+    publishers: Arc<Publishers>,
+    heartbeats: Speaker,
+    deltas: Speaker,
     token: Mutex<Option<LivelinessToken>>,
 }
 
@@ -73,42 +75,33 @@ impl Link {
             neighbours::check_is_router(&session, "routers", &routers.join(" or "))?;
         }
         let epoch = session::choose_epoch(&session, &keys, epoch_at_least);
-        Link::join(session, options, keys, epoch, hooks).map_err(|why| {
+        let publishers = Arc::<Publishers>::default();
+        // Both with one priority, so that no heartbeat overtakes the changes that it counts.
+        let declare = |key| publishers.declare(&session, key, Priority::InteractiveHigh, false);
+        let (heartbeats, deltas) = (declare(keys.heartbeat())?, declare(keys.log())?);
+        let (timeout, arrived) = (options.timeout, Arc::clone(&hooks.arrived));
+        let token = Mutex::new(None);
+        let link = Link { session, keys, epoch, timeout, arrived, publishers, heartbeats, deltas, token };
+        link.listen(options, hooks).map_err(|why| {
             MeshError::session(format!(
                 "the Zenoh session of `{}` is not usable: {}",
                 options.site,
                 session::reason(&why)
             ))
-        })
+        })?;
+        Ok(link)
     }
 
-    fn join(
-        session: Session,
-        options: &MeshOptions,
-        keys: Keys,
-        epoch: u64,
-        hooks: Hooks,
-    ) -> zenoh::Result<Link> {
-        subscribe(&session, &keys, epoch, &hooks.arrived)?;
-        ask::answer_at_once(&session, keys.ping(keys.site()), String::new)?;
-        ask::answer_with(&session, keys.snapshot(keys.site()), hooks.snapshot)?;
-        neighbours::watch(&session, options, &keys, Arc::clone(&hooks.arrived))?;
-        // Both with one priority, so that no heartbeat overtakes the changes that it counts.
-        let heartbeats = session::publisher(&session, keys.heartbeat(), Priority::InteractiveHigh, false)?;
-        let deltas = session::publisher(&session, keys.log(), Priority::InteractiveHigh, false)?;
-        let (timeout, health) = (options.timeout, Arc::new(Health::default()));
-        let arrived = hooks.arrived;
-        Ok(Link {
-            session,
-            keys,
-            epoch,
-            timeout,
-            arrived,
-            health,
-            heartbeats,
-            deltas,
-            token: Mutex::new(None),
-        })
+    fn listen(&self, options: &MeshOptions, hooks: Hooks) -> zenoh::Result<()> {
+        let Link { session, keys, epoch, .. } = self;
+        subscribe(session, keys, *epoch, &hooks.arrived)?;
+        ask::answer_at_once(session, keys.ping(keys.site()), String::new)?;
+        ask::answer_with(session, keys.snapshot(keys.site()), hooks.snapshot)?;
+        neighbours::watch(session, options, keys, hooks.arrived)
+    }
+
+    fn health(&self) -> &Health {
+        self.publishers.health()
     }
 
     /// This process of the site.
@@ -119,7 +112,7 @@ impl Link {
     /// Tells others that this site lives. They then ask for its snapshot.
     pub(crate) fn announce(&self) -> Result<(), MeshError> {
         let token = self
-            .health
+            .health()
             .try_zenoh(|| self.session.liveliness().declare_token(self.keys.token(self.epoch)).wait())?;
         *lock(&self.token) = Some(token);
         Ok(())
@@ -127,12 +120,12 @@ impl Link {
 
     /// Sends a heartbeat to all sites.
     pub(crate) fn heartbeat(&self, bytes: Vec<u8>) -> Result<(), MeshError> {
-        self.health.try_zenoh(|| self.heartbeats.put(bytes).wait())
+        self.heartbeats.put(bytes)
     }
 
     /// Sends changes of this site's demand to all sites, in the order of the calls, as long as they are not made at once.
     pub(crate) fn delta(&self, bytes: Vec<u8>) -> Result<(), MeshError> {
-        self.health.try_zenoh(|| self.deltas.put(bytes).wait())
+        self.deltas.put(bytes)
     }
 
     /// Asks a site for its snapshot. One [`Arrival::Snapshot`] comes, after the timeout or 5 s at the latest.
@@ -159,16 +152,16 @@ impl Link {
         timeout: Duration,
         end: impl FnOnce(Option<&zenoh::bytes::ZBytes>) + Send + Sync + 'static,
     ) {
-        let _ = self.health.try_zenoh(|| {
+        let _ = self.health().try_zenoh(|| {
             ask::ask_one(&self.session, key, timeout, end);
             Ok(())
         });
     }
 
-    /// What sends data to a site. It outlives neither the link nor its session: then each `put` fails.
-    pub(crate) fn data_to(&self, site: &str) -> Result<DataPublisher, MeshError> {
-        let declare = || session::publisher(&self.session, self.keys.data_to(site), Priority::Data, true);
-        Ok(DataPublisher { publisher: self.health.try_zenoh(declare)?, health: Arc::clone(&self.health) })
+    /// What sends batches of data to a site. It may outlive the link: then each `put` fails. The receiver sees from the numbers in the
+    /// batches what was dropped.
+    pub(crate) fn data_to(&self, site: &str) -> Result<Speaker, MeshError> {
+        self.publishers.declare(&self.session, self.keys.data_to(site), Priority::Data, true)
     }
 
     /// Tells an old process of a site that a newer one has joined: in a small mesh the two are not linked with each other.
@@ -183,7 +176,7 @@ impl Link {
 
     /// Says something by the key alone.
     fn tell(&self, key: String) -> Result<(), MeshError> {
-        self.health.try_zenoh(|| {
+        self.health().try_zenoh(|| {
             let put = self.session.put(key, []).congestion_control(CongestionControl::Drop);
             put.allowed_destination(Locality::Remote).wait()
         })
@@ -202,27 +195,13 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         let token = lock(&self.token).take();
-        let session = self.session.clone();
+        let (session, publishers) = (self.session.clone(), Arc::clone(&self.publishers));
         session::close(session, move || {
             if let Some(token) = token {
                 let _ = token.undeclare().wait();
             }
+            publishers.end();
         });
-    }
-}
-
-/// Sends data to one site. Messages that find no room on a full link are dropped.
-pub(crate) struct DataPublisher {
-    publisher: Publisher<'static>,
-    health: Arc<Health>,
-}
-
-impl DataPublisher {
-    /// Sends a batch. While the link is full it waits for room: at an edge for `timeout`, at a peer for an eighth of it, at a router for
-    /// 20 ms, and longer if the batch has more than 64 KiB. Then the batch is dropped, which is not known here: the receiver sees it from
-    /// the numbers in the batches.
-    pub(crate) fn put(&self, bytes: Vec<u8>) -> Result<(), MeshError> {
-        self.health.try_zenoh(|| self.publisher.put(bytes).wait())
     }
 }
 
