@@ -1,4 +1,10 @@
 //! The Zenoh keys of a mesh. What is read from one is a stranger's text until it has been checked.
+//!
+//! Two rules keep Zenoh 1.10.2 from remembering processes that are gone:
+//! - A key that several sites subscribe to has no wildcard. Of one with a wildcard a router and a peer keep each link that has ended,
+//!   as long as one subscriber is left. So all sites send by the same key, and each message has the name of its site beside it.
+//! - The key of a token has a wildcard before what is new with each process. A key without any is remembered at both ends of each link
+//!   that it has passed, until that link ends.
 
 use crate::check::is_name;
 
@@ -23,32 +29,26 @@ impl Keys {
 
     /// The liveliness token of this process.
     pub(super) fn token(&self, epoch: u64) -> String {
-        format!("{}/m/{}/{epoch}", self.mesh, self.site)
+        format!("{}/m/*/{}/{epoch}", self.mesh, self.site)
     }
 
     /// The tokens of all processes that have this site's name.
     pub(super) fn tokens_of_this_site(&self) -> String {
-        format!("{}/m/{}/*", self.mesh, self.site)
+        format!("{}/m/*/{}/*", self.mesh, self.site)
     }
 
     pub(super) fn tokens(&self) -> String {
-        format!("{}/m/*/*", self.mesh)
+        format!("{}/m/*/*/*", self.mesh)
     }
 
-    pub(super) fn heartbeat(&self) -> String {
-        format!("{}/h/{}", self.mesh, self.site)
-    }
-
+    /// The heartbeats of all sites.
     pub(super) fn heartbeats(&self) -> String {
-        format!("{}/h/*", self.mesh)
+        format!("{}/h", self.mesh)
     }
 
-    pub(super) fn log(&self) -> String {
-        format!("{}/log/{}", self.mesh, self.site)
-    }
-
+    /// The changes of all sites' demand.
     pub(super) fn logs(&self) -> String {
-        format!("{}/log/*", self.mesh)
+        format!("{}/log", self.mesh)
     }
 
     /// The snapshot of a site's demand.
@@ -60,24 +60,14 @@ impl Keys {
         format!("{}/ping/{site}", self.mesh)
     }
 
-    /// Where a process of a site is told that there is a newer one. It ends as a token's key does.
-    pub(super) fn newer(&self, site: &str, epoch: u64) -> String {
-        format!("{}/f/{site}/{epoch}", self.mesh)
+    /// Where a process of a site is told the epoch of a newer one.
+    pub(super) fn newer(&self, site: &str) -> String {
+        format!("{}/f/{site}", self.mesh)
     }
 
-    /// All of that for this site.
-    pub(super) fn newer_than_this(&self) -> String {
-        format!("{}/f/{}/*", self.mesh, self.site)
-    }
-
-    /// Where the process of a site is told the epoch of one that is gone, if its own is lower. It ends as a token's key does.
-    pub(super) fn past(&self, site: &str, epoch: u64) -> String {
-        format!("{}/p/{site}/{epoch}", self.mesh)
-    }
-
-    /// All of that for this site.
-    pub(super) fn past_of_this(&self) -> String {
-        format!("{}/p/{}/*", self.mesh, self.site)
+    /// Where the process of a site is told the epoch of one that is gone, if its own is lower.
+    pub(super) fn past(&self, site: &str) -> String {
+        format!("{}/p/{site}", self.mesh)
     }
 
     /// What this site says about its place in the network.
@@ -89,14 +79,9 @@ impl Keys {
         format!("{}/node/*", self.mesh)
     }
 
-    /// Data from this site to another one.
-    pub(super) fn data_to(&self, site: &str) -> String {
-        format!("{}/d/{site}/{}", self.mesh, self.site)
-    }
-
-    /// Data to this site from all others.
-    pub(super) fn data(&self) -> String {
-        format!("{}/d/{}/*", self.mesh, self.site)
+    /// Data to a site.
+    pub(super) fn data(&self, site: &str) -> String {
+        format!("{}/d/{site}", self.mesh)
     }
 
     pub(super) fn site(&self) -> &str {
@@ -112,9 +97,12 @@ pub(super) fn last_site(key: &str) -> Option<&str> {
 /// The site and the epoch of a token's key.
 pub(super) fn token_site(key: &str) -> Option<SiteEpoch<'_>> {
     let (rest, epoch) = key.rsplit_once('/')?;
-    let is_decimal = epoch.bytes().all(|byte| byte.is_ascii_digit());
-    let epoch = epoch.parse().ok().filter(|_| is_decimal)?;
-    Some(SiteEpoch { site: last_site(rest)?, epoch })
+    Some(SiteEpoch { site: last_site(rest)?, epoch: epoch_of(epoch)? })
+}
+
+/// An epoch as a text.
+pub(super) fn epoch_of(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]

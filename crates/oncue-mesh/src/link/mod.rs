@@ -29,6 +29,7 @@ pub(crate) use arrival::{Arrival, Hooks, Payload};
 pub(crate) use publishers::Speaker as DataPublisher;
 
 use crate::bell::lock;
+use crate::check::is_name;
 use crate::error::MeshError;
 use crate::options::MeshOptions;
 use crate::topology::Topology;
@@ -75,10 +76,10 @@ impl Link {
             neighbours::check_is_router(&session, "routers", &routers.join(" or "))?;
         }
         let epoch = session::choose_epoch(&session, &keys, epoch_at_least);
-        let publishers = Arc::<Publishers>::default();
+        let publishers = Arc::new(Publishers::new(&options.site));
         // Both with one priority, so that no heartbeat overtakes the changes that it counts.
         let declare = |key| publishers.declare(&session, key, Priority::InteractiveHigh, false);
-        let (heartbeats, deltas) = (declare(keys.heartbeat())?, declare(keys.log())?);
+        let (heartbeats, deltas) = (declare(keys.heartbeats())?, declare(keys.logs())?);
         let (timeout, arrived) = (options.timeout, Arc::clone(&hooks.arrived));
         let token = Mutex::new(None);
         let link = Link { session, keys, epoch, timeout, arrived, publishers, heartbeats, deltas, token };
@@ -161,23 +162,22 @@ impl Link {
     /// What sends batches of data to a site. It may outlive the link: then each `put` fails. The receiver sees from the numbers in the
     /// batches what was dropped.
     pub(crate) fn data_to(&self, site: &str) -> Result<Speaker, MeshError> {
-        self.publishers.declare(&self.session, self.keys.data_to(site), Priority::Data, true)
+        self.publishers.declare(&self.session, self.keys.data(site), Priority::Data, true)
     }
 
     /// Tells an old process of a site that a newer one has joined: in a small mesh the two are not linked with each other.
     pub(crate) fn tell_newer(&self, site: &str, epoch: u64) -> Result<(), MeshError> {
-        self.tell(self.keys.newer(site, epoch))
+        self.tell(self.keys.newer(site), epoch)
     }
 
     /// Tells the process of a site that an earlier one, which is gone, had a higher epoch: its clock has gone back.
     pub(crate) fn tell_past(&self, site: &str, epoch: u64) -> Result<(), MeshError> {
-        self.tell(self.keys.past(site, epoch))
+        self.tell(self.keys.past(site), epoch)
     }
 
-    /// Says something by the key alone.
-    fn tell(&self, key: String) -> Result<(), MeshError> {
+    fn tell(&self, key: String, epoch: u64) -> Result<(), MeshError> {
         self.health().try_zenoh(|| {
-            let put = self.session.put(key, []).congestion_control(CongestionControl::Drop);
+            let put = self.session.put(key, epoch.to_string()).congestion_control(CongestionControl::Drop);
             put.allowed_destination(Locality::Remote).wait()
         })
     }
@@ -205,54 +205,60 @@ impl Drop for Link {
     }
 }
 
-/// Subscribes to what all sites say. Payloads go to the hook as they are; keys are checked first.
+/// Subscribes to what all sites say. Payloads go to the hook as they are; names and epochs are checked first.
 fn subscribe(session: &Session, keys: &Keys, epoch: u64, arrived: &Arrived) -> zenoh::Result<()> {
     fn listen(
         session: &Session,
         key: String,
         arrived: &Arrived,
-        arrival: fn(String, Payload) -> Arrival,
+        read: impl Fn(&Sample) -> Option<Arrival> + Send + Sync + 'static,
     ) -> zenoh::Result<()> {
         let arrived = Arc::clone(arrived);
-        let callback = move |sample: Sample| {
-            if let Some(site) = keys::last_site(sample.key_expr().as_str()) {
-                arrived(arrival(site.to_owned(), Payload::new(sample.payload())));
-            }
-        };
         session
             .declare_subscriber(key)
             .allowed_origin(Locality::Remote)
-            .callback(callback)
+            .callback(move |sample| read(&sample).into_iter().for_each(|arrival| arrived(arrival)))
             .background()
             .wait()
     }
-    listen(session, keys.heartbeats(), arrived, |site, payload| Arrival::Heartbeat { site, payload })?;
-    listen(session, keys.logs(), arrived, |site, payload| Arrival::Delta { site, payload })?;
-    listen(session, keys.data(), arrived, |site, payload| Arrival::Data { site, payload })?;
-    let told = Arc::clone(arrived);
-    let (arrived, own) = (Arc::clone(arrived), keys.site().to_owned());
-    let callback = move |sample: Sample| {
+    fn of_site(arrival: fn(String, Payload) -> Arrival) -> impl Fn(&Sample) -> Option<Arrival> {
+        move |sample| Some(arrival(site_of(sample)?, Payload::new(sample.payload())))
+    }
+    listen(
+        session,
+        keys.heartbeats(),
+        arrived,
+        of_site(|site, payload| Arrival::Heartbeat { site, payload }),
+    )?;
+    listen(session, keys.logs(), arrived, of_site(|site, payload| Arrival::Delta { site, payload }))?;
+    let own = keys.site();
+    listen(session, keys.data(own), arrived, of_site(|site, payload| Arrival::Data { site, payload }))?;
+    let site = own.to_owned();
+    listen(session, keys.newer(own), arrived, move |sample| {
+        let epoch = told_epoch(sample).filter(|told| *told != epoch)?;
+        Some(Arrival::Token { site: site.clone(), epoch, alive: true })
+    })?;
+    listen(session, keys.past(own), arrived, move |sample| {
+        Some(Arrival::Past { epoch: told_epoch(sample).filter(|told| *told > epoch)? })
+    })?;
+    let (arrived, own) = (Arc::clone(arrived), own.to_owned());
+    let token = move |sample: Sample| {
         let Some(token) = keys::token_site(sample.key_expr().as_str()) else { return };
         if (token.site, token.epoch) != (&own, epoch) {
             let alive = sample.kind() == SampleKind::Put;
             arrived(Arrival::Token { site: token.site.to_owned(), epoch: token.epoch, alive });
         }
     };
-    let newer = session.declare_subscriber(keys.newer_than_this()).callback(callback.clone());
-    newer.allowed_origin(Locality::Remote).background().wait()?;
-    let past = Arc::clone(&told);
-    let past = session.declare_subscriber(keys.past_of_this()).callback(move |sample: Sample| {
-        if let Some(known) = keys::token_site(sample.key_expr().as_str()).filter(|known| known.epoch > epoch)
-        {
-            past(Arrival::Past { epoch: known.epoch });
-        }
-    });
-    past.allowed_origin(Locality::Remote).background().wait()?;
-    session
-        .liveliness()
-        .declare_subscriber(keys.tokens())
-        .history(true)
-        .callback(callback)
-        .background()
-        .wait()
+    session.liveliness().declare_subscriber(keys.tokens()).history(true).callback(token).background().wait()
+}
+
+/// The site that has sent a message; none if that is not a name.
+fn site_of(sample: &Sample) -> Option<String> {
+    let name = sample.attachment()?.to_bytes();
+    std::str::from_utf8(&name).ok().filter(|name| is_name(name)).map(str::to_owned)
+}
+
+/// The epoch that a message tells.
+fn told_epoch(sample: &Sample) -> Option<u64> {
+    keys::epoch_of(std::str::from_utf8(&sample.payload().to_bytes()).ok()?)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use zenoh::bytes::ZBytes;
 use zenoh::pubsub::Publisher;
 use zenoh::qos::{CongestionControl, Priority};
 use zenoh::sample::Locality;
@@ -15,8 +16,8 @@ use crate::error::MeshError;
 type Place = Mutex<Option<Publisher<'static>>>;
 
 /// All publishers of a session.
-#[derive(Default)]
 pub(super) struct Publishers {
+    site: ZBytes,
     health: Arc<Health>,
     places: Mutex<Vec<Arc<Place>>>,
 }
@@ -25,9 +26,15 @@ pub(super) struct Publishers {
 pub(crate) struct Speaker {
     health: Arc<Health>,
     place: Arc<Place>,
+    /// The name of this site, which goes with each message.
+    site: ZBytes,
 }
 
 impl Publishers {
+    pub(super) fn new(site: &str) -> Publishers {
+        Publishers { site: ZBytes::from(site.to_owned()), health: Arc::default(), places: Mutex::default() }
+    }
+
     /// Whether the session can still be used.
     pub(super) fn health(&self) -> &Health {
         &self.health
@@ -54,7 +61,7 @@ impl Publishers {
         // One that is locked is in use.
         places.retain(|place| place.try_lock().map_or(true, |place| place.is_some()));
         places.push(Arc::clone(&place));
-        Ok(Speaker { health: Arc::clone(&self.health), place })
+        Ok(Speaker { health: Arc::clone(&self.health), place, site: self.site.clone() })
     }
 
     /// Undeclares all. It waits for what is being put.
@@ -69,7 +76,9 @@ impl Speaker {
     /// for 20 ms, and longer if the message has more than 64 KiB. Then it is dropped, which is not known here.
     pub(crate) fn put(&self, bytes: Vec<u8>) -> Result<(), MeshError> {
         let place = lock(&self.place);
-        self.health.try_zenoh(|| place.as_ref().ok_or("it was left")?.put(bytes).wait())
+        self.health.try_zenoh(|| {
+            place.as_ref().ok_or("it was left")?.put(bytes).attachment(self.site.clone()).wait()
+        })
     }
 }
 
