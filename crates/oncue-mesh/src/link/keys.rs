@@ -2,9 +2,9 @@
 //!
 //! Two rules keep Zenoh 1.10.2 from remembering processes that are gone:
 //! - A key that several sites subscribe to has no wildcard. Of one with a wildcard a router and a peer keep each link that has ended,
-//!   as long as one subscriber is left. So all sites send by the same key, and each message has the name of its site beside it.
-//! - The key of a token has a wildcard before what is new with each process. A key without any is remembered at both ends of each link
-//!   that it has passed, until that link ends.
+//!   for as long as one subscriber is left. So all sites send by the same key, and each message has the name of its site beside it.
+//! - A key that is not the same for all sites has a wildcard before the site. Without one it is kept at both ends of each link that it
+//!   has passed, until that link ends.
 
 use crate::check::is_name;
 
@@ -32,11 +32,6 @@ impl Keys {
         format!("{}/m/*/{}/{epoch}", self.mesh, self.site)
     }
 
-    /// The tokens of all processes that have this site's name.
-    pub(super) fn tokens_of_this_site(&self) -> String {
-        format!("{}/m/*/{}/*", self.mesh, self.site)
-    }
-
     pub(super) fn tokens(&self) -> String {
         format!("{}/m/*/*/*", self.mesh)
     }
@@ -53,35 +48,35 @@ impl Keys {
 
     /// The snapshot of a site's demand.
     pub(super) fn snapshot(&self, site: &str) -> String {
-        format!("{}/snap/{site}", self.mesh)
+        format!("{}/snap/*/{site}", self.mesh)
     }
 
     pub(super) fn ping(&self, site: &str) -> String {
-        format!("{}/ping/{site}", self.mesh)
+        format!("{}/ping/*/{site}", self.mesh)
     }
 
     /// Where a process of a site is told the epoch of a newer one.
     pub(super) fn newer(&self, site: &str) -> String {
-        format!("{}/f/{site}", self.mesh)
+        format!("{}/f/*/{site}", self.mesh)
     }
 
     /// Where the process of a site is told the epoch of one that is gone, if its own is lower.
     pub(super) fn past(&self, site: &str) -> String {
-        format!("{}/p/{site}", self.mesh)
+        format!("{}/p/*/{site}", self.mesh)
     }
 
     /// What this site says about its place in the network.
     pub(super) fn hello(&self) -> String {
-        format!("{}/node/{}", self.mesh, self.site)
+        format!("{}/node/*/{}", self.mesh, self.site)
     }
 
     pub(super) fn hellos(&self) -> String {
-        format!("{}/node/*", self.mesh)
+        format!("{}/node/*/*", self.mesh)
     }
 
     /// Data to a site.
     pub(super) fn data(&self, site: &str) -> String {
-        format!("{}/d/{site}", self.mesh)
+        format!("{}/d/*/{site}", self.mesh)
     }
 
     pub(super) fn site(&self) -> &str {

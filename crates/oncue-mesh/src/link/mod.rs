@@ -11,8 +11,8 @@ mod config;
 mod hello;
 mod keys;
 mod neighbours;
-mod publishers;
 mod session;
+mod speaker;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -26,7 +26,7 @@ use zenoh::sample::{Locality, Sample, SampleKind};
 use zenoh::{Session, Wait};
 
 pub(crate) use arrival::{Arrival, Hooks, Payload};
-pub(crate) use publishers::Speaker as DataPublisher;
+pub(crate) use speaker::Speaker as DataPublisher;
 
 use crate::bell::lock;
 use crate::check::is_name;
@@ -34,8 +34,8 @@ use crate::error::MeshError;
 use crate::options::MeshOptions;
 use crate::topology::Topology;
 use keys::Keys;
-use publishers::{Publishers, Speaker};
 use session::Health;
+use speaker::Speaker;
 
 /// The least time that a snapshot may take to come.
 const SNAPSHOT_WAIT_MIN: Duration = Duration::from_secs(5);
@@ -50,7 +50,7 @@ pub(crate) struct Link {
     epoch: u64,
     timeout: Duration,
     arrived: Arrived,
-    publishers: Arc<Publishers>,
+    health: Arc<Health>,
     heartbeats: Speaker,
     deltas: Speaker,
     token: Mutex<Option<LivelinessToken>>,
@@ -76,13 +76,14 @@ impl Link {
             neighbours::check_is_router(&session, "routers", &routers.join(" or "))?;
         }
         let epoch = session::choose_epoch(&session, &keys, epoch_at_least);
-        let publishers = Arc::new(Publishers::new(&options.site));
+        let health = Arc::<Health>::default();
         // Both with one priority, so that no heartbeat overtakes the changes that it counts.
-        let declare = |key| publishers.declare(&session, key, Priority::InteractiveHigh, false);
-        let (heartbeats, deltas) = (declare(keys.heartbeats())?, declare(keys.logs())?);
+        let speaker =
+            |key| Speaker::new(&session, &health, key, &options.site, Priority::InteractiveHigh, false);
+        let (heartbeats, deltas) = (speaker(keys.heartbeats())?, speaker(keys.logs())?);
         let (timeout, arrived) = (options.timeout, Arc::clone(&hooks.arrived));
         let token = Mutex::new(None);
-        let link = Link { session, keys, epoch, timeout, arrived, publishers, heartbeats, deltas, token };
+        let link = Link { session, keys, epoch, timeout, arrived, health, heartbeats, deltas, token };
         link.listen(options, hooks).map_err(|why| {
             MeshError::session(format!(
                 "the Zenoh session of `{}` is not usable: {}",
@@ -101,10 +102,6 @@ impl Link {
         neighbours::watch(session, options, keys, hooks.arrived)
     }
 
-    fn health(&self) -> &Health {
-        self.publishers.health()
-    }
-
     /// This process of the site.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch
@@ -113,7 +110,7 @@ impl Link {
     /// Tells others that this site lives. They then ask for its snapshot.
     pub(crate) fn announce(&self) -> Result<(), MeshError> {
         let token = self
-            .health()
+            .health
             .try_zenoh(|| self.session.liveliness().declare_token(self.keys.token(self.epoch)).wait())?;
         *lock(&self.token) = Some(token);
         Ok(())
@@ -153,7 +150,7 @@ impl Link {
         timeout: Duration,
         end: impl FnOnce(Option<&zenoh::bytes::ZBytes>) + Send + Sync + 'static,
     ) {
-        let _ = self.health().try_zenoh(|| {
+        let _ = self.health.try_zenoh(|| {
             ask::ask_one(&self.session, key, timeout, end);
             Ok(())
         });
@@ -162,7 +159,8 @@ impl Link {
     /// What sends batches of data to a site. It may outlive the link: then each `put` fails. The receiver sees from the numbers in the
     /// batches what was dropped.
     pub(crate) fn data_to(&self, site: &str) -> Result<Speaker, MeshError> {
-        self.publishers.declare(&self.session, self.keys.data(site), Priority::Data, true)
+        let key = self.keys.data(site);
+        Speaker::new(&self.session, &self.health, key, self.keys.site(), Priority::Data, true)
     }
 
     /// Tells an old process of a site that a newer one has joined: in a small mesh the two are not linked with each other.
@@ -176,7 +174,7 @@ impl Link {
     }
 
     fn tell(&self, key: String, epoch: u64) -> Result<(), MeshError> {
-        self.health().try_zenoh(|| {
+        self.health.try_zenoh(|| {
             let put = self.session.put(key, epoch.to_string()).congestion_control(CongestionControl::Drop);
             put.allowed_destination(Locality::Remote).wait()
         })
@@ -195,12 +193,11 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         let token = lock(&self.token).take();
-        let (session, publishers) = (self.session.clone(), Arc::clone(&self.publishers));
+        let session = self.session.clone();
         session::close(session, move || {
             if let Some(token) = token {
                 let _ = token.undeclare().wait();
             }
-            publishers.end();
         });
     }
 }

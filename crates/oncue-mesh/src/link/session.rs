@@ -90,16 +90,14 @@ fn cannot_listen(endpoints: &str, why: &str) -> MeshError {
 pub(super) fn choose_epoch(session: &Session, keys: &Keys, at_least: u64) -> u64 {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     let (seen, tokens) = channel();
+    let own = keys.site().to_owned();
     let asked = session
         .liveliness()
-        .get(keys.tokens_of_this_site())
+        .get(keys.tokens())
         .timeout(TOKEN_WAIT)
         .callback(move |reply| {
-            let token = reply
-                .result()
-                .ok()
-                .and_then(|token| keys::token_site(token.key_expr().as_str()).map(|token| token.epoch));
-            let _ = token.map(|epoch| seen.send(epoch));
+            let token = reply.result().ok().and_then(|token| keys::token_site(token.key_expr().as_str()));
+            let _ = token.filter(|token| token.site == own).map(|token| seen.send(token.epoch));
         })
         .wait();
     let highest = asked.ok().and_then(|()| tokens.iter().max());
