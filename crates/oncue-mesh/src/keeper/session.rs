@@ -28,6 +28,8 @@ const DELTA_BYTES: usize = 32 << 10;
 const CHANGES_PER_DELTA: usize = 4096;
 /// How often the round trip to each site is measured.
 const PING_PERIOD: Duration = Duration::from_secs(5);
+/// How often tokens are looked for: whoever was not told of one has no subscription to its site either, and would never hear of it.
+const LOOK_PERIOD: Duration = Duration::from_secs(30);
 /// What a session works with.
 pub(crate) struct Hands {
     pub(crate) shared: Arc<Shared>,
@@ -69,13 +71,14 @@ pub(super) struct Session<'a> {
 /// What is to be done when.
 struct Due {
     ping: Instant,
+    look: Instant,
     delta: Instant,
 }
 
 impl Due {
     fn now() -> Due {
         let now = Instant::now();
-        Due { ping: now + Duration::from_millis(100), delta: now }
+        Due { ping: now + Duration::from_millis(100), look: now + LOOK_PERIOD, delta: now }
     }
 }
 
@@ -190,6 +193,10 @@ impl<'a> Session<'a> {
 
     fn ping(&mut self, now: Instant) {
         self.due.ping = now + PING_PERIOD;
+        if now >= self.due.look {
+            self.due.look = now + LOOK_PERIOD;
+            self.link.look_for_tokens();
+        }
         let view = lock(&self.hands.shared.view);
         let live = view.sites.iter().flat_map(Sites::infos);
         live.filter(|site| site.phase == Phase::Live).for_each(|site| self.link.ping(site.name));
@@ -305,7 +312,11 @@ impl<'a> Session<'a> {
                 (neighbour.export, neighbour.told_live) = (export, false);
                 view.untold_live = true;
             }
-            Output::Ask { site, .. } => self.link.ask_snapshot(&site),
+            Output::Ask { site, .. } => {
+                // First, so that no change is missed after the snapshot.
+                self.link.hear(&site).map_err(End::Broken)?;
+                self.link.ask_snapshot(&site);
+            }
             Output::Changes { site, changes, .. } => {
                 if let Some(export) = view.exports.get_mut(&site).and_then(|site| site.export.as_mut()) {
                     export
@@ -344,6 +355,7 @@ impl<'a> Session<'a> {
         let is_known = |site: &str| sites.info(site).is_some();
         exports.retain(|site, neighbour| neighbour.export.is_some() || is_known(site));
         self.hands.shared.imports.iter().for_each(|imports| imports.retain(is_known));
+        self.link.hear_only(is_known);
     }
 
     fn export_to(&mut self, site: &str, sent: Arc<Sent>) -> Result<Option<Export>, End> {

@@ -1,4 +1,12 @@
 //! The Zenoh keys of a mesh. What is read from one is a stranger's text until it has been checked.
+//!
+//! What a site says, it says by keys with its name as the last chunk (a token: before its epoch), so that Zenoh's access control can
+//! compare it with a certificate. And three rules keep Zenoh 1.10.2 from remembering processes that are gone:
+//! - A key that several sites subscribe to has no wildcard. Of one with a wildcard a router and a peer keep each link that has ended,
+//!   for as long as one subscriber is left. So a site subscribes to what all may hear of another one by its name.
+//! - Any other key has a wildcard before the first name. Without one it is kept at both ends of each link that it has passed, until that
+//!   link ends: so heartbeats and changes are kept once for each name.
+//! - No key but a token's, and that of a claim, has anything that is new with each process.
 
 use crate::check::is_name;
 
@@ -23,89 +31,78 @@ impl Keys {
 
     /// The liveliness token of this process.
     pub(super) fn token(&self, epoch: u64) -> String {
-        format!("{}/m/{}/{epoch}", self.mesh, self.site)
-    }
-
-    /// The tokens of all processes that have this site's name.
-    pub(super) fn tokens_of_this_site(&self) -> String {
-        format!("{}/m/{}/*", self.mesh, self.site)
+        format!("{}/m/*/{}/{epoch}", self.mesh, self.site)
     }
 
     pub(super) fn tokens(&self) -> String {
-        format!("{}/m/*/*", self.mesh)
+        format!("{}/m/*/*/*", self.mesh)
     }
 
-    pub(super) fn heartbeat(&self) -> String {
-        format!("{}/h/{}", self.mesh, self.site)
+    /// The heartbeats of a site.
+    pub(super) fn heartbeats(&self, site: &str) -> String {
+        format!("{}/h/{site}", self.mesh)
     }
 
-    pub(super) fn heartbeats(&self) -> String {
-        format!("{}/h/*", self.mesh)
-    }
-
-    pub(super) fn log(&self) -> String {
-        format!("{}/log/{}", self.mesh, self.site)
-    }
-
-    pub(super) fn logs(&self) -> String {
-        format!("{}/log/*", self.mesh)
+    /// The changes of a site's demand.
+    pub(super) fn log(&self, site: &str) -> String {
+        format!("{}/log/{site}", self.mesh)
     }
 
     /// The snapshot of a site's demand.
     pub(super) fn snapshot(&self, site: &str) -> String {
-        format!("{}/snap/{site}", self.mesh)
+        format!("{}/snap/*/{site}", self.mesh)
     }
 
     pub(super) fn ping(&self, site: &str) -> String {
-        format!("{}/ping/{site}", self.mesh)
+        format!("{}/ping/*/{site}", self.mesh)
     }
 
-    /// Where a process of a site is told by this one that there is a newer one.
-    pub(super) fn newer(&self, site: &str, epoch: u64) -> String {
-        format!("{}/f/{site}/{epoch}/{}", self.mesh, self.site)
+    /// Where a process of a site is told by this one the epoch of a newer one.
+    pub(super) fn newer(&self, site: &str) -> String {
+        format!("{}/f/*/{site}/{}", self.mesh, self.site)
     }
 
     /// All of that for this site.
     pub(super) fn newer_than_this(&self) -> String {
-        format!("{}/f/{}/*/*", self.mesh, self.site)
+        format!("{}/f/*/{}/*", self.mesh, self.site)
     }
 
     /// Where the process of a site is told by this one the epoch of one that is gone, if its own is lower.
-    pub(super) fn past(&self, site: &str, epoch: u64) -> String {
-        format!("{}/p/{site}/{epoch}/{}", self.mesh, self.site)
+    pub(super) fn past(&self, site: &str) -> String {
+        format!("{}/p/*/{site}/{}", self.mesh, self.site)
     }
 
     /// All of that for this site.
     pub(super) fn past_of_this(&self) -> String {
-        format!("{}/p/{}/*/*", self.mesh, self.site)
+        format!("{}/p/*/{}/*", self.mesh, self.site)
     }
 
     /// Where the session with this identity says as which site it is configured. It proves nothing: it is for a message to people.
     pub(super) fn claim(&self, zid: &str) -> String {
-        format!("{}/who/{zid}", self.mesh)
+        format!("{}/who/*/{zid}", self.mesh)
     }
 
     pub(super) fn claims(&self) -> String {
-        format!("{}/who/*", self.mesh)
+        format!("{}/who/*/*", self.mesh)
     }
 
     /// What this site says about its place in the network.
     pub(super) fn hello(&self) -> String {
-        format!("{}/node/{}", self.mesh, self.site)
+        format!("{}/node/*/{}", self.mesh, self.site)
     }
 
     pub(super) fn hellos(&self) -> String {
-        format!("{}/node/*", self.mesh)
+        format!("{}/node/*/*", self.mesh)
     }
 
     /// Data from this site to another one.
     pub(super) fn data_to(&self, site: &str) -> String {
-        format!("{}/d/{site}/{}", self.mesh, self.site)
+        format!("{}/d/*/{site}/{}", self.mesh, self.site)
     }
 
     /// Data to this site from all others.
     pub(super) fn data(&self) -> String {
-        format!("{}/d/{}/*", self.mesh, self.site)
+        format!("{}/d/*/{}/*", self.mesh, self.site)
     }
 
     pub(super) fn site(&self) -> &str {
@@ -121,29 +118,24 @@ pub(super) fn last_site(key: &str) -> Option<&str> {
 /// The site and the epoch of a token's key.
 pub(super) fn token_site(key: &str) -> Option<SiteEpoch<'_>> {
     let (rest, epoch) = key.rsplit_once('/')?;
-    let is_decimal = epoch.bytes().all(|byte| byte.is_ascii_digit());
-    let epoch = epoch.parse().ok().filter(|_| is_decimal)?;
-    Some(SiteEpoch { site: last_site(rest)?, epoch })
+    Some(SiteEpoch { site: last_site(rest)?, epoch: epoch_of(epoch)? })
 }
 
-/// What a site has said about an epoch of another one: who says it, and about which.
-pub(super) fn hearsay(key: &str) -> Option<(&str, SiteEpoch<'_>)> {
-    let (rest, by) = key.rsplit_once('/')?;
-    Some((last_site(by)?, token_site(rest)?))
+/// An epoch as a text.
+pub(super) fn epoch_of(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Keys, hearsay, last_site, token_site};
+    use super::{Keys, last_site, token_site};
 
     #[test]
     fn a_token_is_read_as_it_was_written() {
         let key = Keys::new("oncue", "paris").token(17);
         let token = token_site(&key).unwrap();
         assert_eq!((token.site, token.epoch), ("paris", 17));
-        let key = Keys::new("oncue", "tokyo").newer("paris", 18);
-        let (by, about) = hearsay(&key).unwrap();
-        assert_eq!((by, about.site, about.epoch), ("tokyo", "paris", 18));
+        assert_eq!(last_site(&Keys::new("oncue", "tokyo").newer("paris")), Some("tokyo"));
     }
 
     #[test]
@@ -163,7 +155,6 @@ mod tests {
         let long = "x".repeat(65);
         for key in ["", "oncue/h/", "oncue/h/ä", long.as_str()] {
             assert_eq!(last_site(key), None, "{key}");
-            assert_eq!(hearsay(key), None, "{key}");
         }
     }
 }

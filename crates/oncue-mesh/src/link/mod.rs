@@ -13,20 +13,23 @@ mod keys;
 mod names;
 mod neighbours;
 mod session;
+mod speaker;
 #[cfg(test)]
 mod tests;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use zenoh::liveliness::LivelinessToken;
-use zenoh::pubsub::Publisher;
+use zenoh::pubsub::Subscriber;
 use zenoh::qos::{CongestionControl, Priority};
 use zenoh::sample::{Locality, Sample, SampleKind};
 use zenoh::{Session, Wait};
 
 pub(crate) use arrival::{Arrival, Hooks, Payload};
+pub(crate) use speaker::Speaker as DataPublisher;
 
 use crate::bell::lock;
 use crate::error::MeshError;
@@ -34,6 +37,7 @@ use crate::options::MeshOptions;
 use crate::topology::Topology;
 use keys::Keys;
 use session::Health;
+use speaker::Speaker;
 
 /// The least time that a snapshot may take to come.
 const SNAPSHOT_WAIT_MIN: Duration = Duration::from_secs(5);
@@ -49,9 +53,19 @@ pub(crate) struct Link {
     timeout: Duration,
     arrived: Arrived,
     health: Arc<Health>,
-    heartbeats: Publisher<'static>,
-    deltas: Publisher<'static>,
+    heartbeats: Speaker,
+    deltas: Speaker,
     token: Mutex<Option<LivelinessToken>>,
+    heard: Mutex<Heard>,
+}
+
+/// The subscriptions, which end with this.
+#[derive(Default)]
+struct Heard {
+    /// To what is for this site alone.
+    always: Vec<Subscriber<()>>,
+    /// To what a site says to all, by its name.
+    sites: BTreeMap<String, [Subscriber<()>; 2]>,
 }
 
 impl Link {
@@ -74,13 +88,7 @@ impl Link {
             neighbours::check_is_router(&session, "routers", &routers.join(" or "))?;
         }
         let epoch = session::choose_epoch(&session, &keys, epoch_at_least);
-        Link::join(session, options, keys, epoch, hooks).map_err(|why| {
-            MeshError::session(format!(
-                "the Zenoh session of `{}` is not usable: {}",
-                options.site,
-                session::reason(&why)
-            ))
-        })
+        Link::join(session, options, keys, epoch, hooks)
     }
 
     fn join(
@@ -89,27 +97,84 @@ impl Link {
         keys: Keys,
         epoch: u64,
         hooks: Hooks,
-    ) -> zenoh::Result<Link> {
-        subscribe(&session, &keys, epoch, &hooks.arrived)?;
-        ask::answer_at_once(&session, keys.ping(keys.site()), String::new)?;
-        ask::answer_with(&session, keys.snapshot(keys.site()), hooks.snapshot)?;
-        neighbours::watch(&session, options, &keys, Arc::clone(&hooks.arrived))?;
+    ) -> Result<Link, MeshError> {
+        let health = Arc::<Health>::default();
         // Both with one priority, so that no heartbeat overtakes the changes that it counts.
-        let heartbeats = session::publisher(&session, keys.heartbeat(), Priority::InteractiveHigh, false)?;
-        let deltas = session::publisher(&session, keys.log(), Priority::InteractiveHigh, false)?;
-        let (timeout, health) = (options.timeout, Arc::new(Health::default()));
-        let arrived = hooks.arrived;
-        Ok(Link {
-            session,
-            keys,
-            epoch,
-            timeout,
-            arrived,
-            health,
-            heartbeats,
-            deltas,
-            token: Mutex::new(None),
+        let speaker = |key| Speaker::new(&session, &health, key, Priority::InteractiveHigh, false);
+        let own = keys.site();
+        let (heartbeats, deltas) = (speaker(keys.heartbeats(own))?, speaker(keys.log(own))?);
+        let (timeout, arrived) = (options.timeout, Arc::clone(&hooks.arrived));
+        let (token, heard) = (Mutex::new(None), Mutex::default());
+        let link = Link { session, keys, epoch, timeout, arrived, health, heartbeats, deltas, token, heard };
+        link.listen(options, hooks).map_err(|why| {
+            MeshError::session(format!(
+                "the Zenoh session of `{}` is not usable: {}",
+                options.site,
+                session::reason(&why)
+            ))
+        })?;
+        Ok(link)
+    }
+
+    /// Payloads go to the hook as they are; names and epochs are checked first.
+    fn listen(&self, options: &MeshOptions, hooks: Hooks) -> zenoh::Result<()> {
+        let Link { session, keys, epoch, .. } = self;
+        let data = self.hear_all(keys.data(), |site, payload| Arrival::Data { site, payload })?;
+        let about = |key, arrival: fn(String, u64) -> Arrival| {
+            let (arrived, own) = (Arc::clone(&self.arrived), *epoch);
+            self.subscribe(key, move |sample| {
+                let by = keys::last_site(sample.key_expr().as_str());
+                if let (Some(by), Some(epoch)) = (by, told_epoch(sample).filter(|told| *told > own)) {
+                    arrived(arrival(by.to_owned(), epoch));
+                }
+            })
+        };
+        // Of another process with this name.
+        let own = keys.heartbeats(keys.site());
+        let own = self.hear_all(own, |site, payload| Arrival::Heartbeat { site, payload })?;
+        let newer = about(keys.newer_than_this(), |by, epoch| Arrival::Newer { by, epoch })?;
+        let past = about(keys.past_of_this(), |by, epoch| Arrival::Past { by, epoch })?;
+        lock(&self.heard).always.extend([data, own, newer, past]);
+        let (tokens, told) = (session.liveliness().declare_subscriber(keys.tokens()), self.told_token());
+        tokens.history(true).callback(move |sample| told(&sample)).background().wait()?;
+        ask::answer_at_once(session, keys.ping(keys.site()), String::new)?;
+        ask::answer_with(session, keys.snapshot(keys.site()), hooks.snapshot)?;
+        neighbours::watch(session, options, keys, hooks.arrived)
+    }
+
+    /// Subscribes to what sites say by keys that end with their names.
+    fn hear_all(
+        &self,
+        key: String,
+        arrival: fn(String, Payload) -> Arrival,
+    ) -> zenoh::Result<Subscriber<()>> {
+        let arrived = Arc::clone(&self.arrived);
+        self.subscribe(key, move |sample| {
+            if let Some(site) = keys::last_site(sample.key_expr().as_str()) {
+                arrived(arrival(site.to_owned(), Payload::new(sample.payload())));
+            }
         })
+    }
+
+    fn subscribe(
+        &self,
+        key: String,
+        take: impl Fn(&Sample) + Send + Sync + 'static,
+    ) -> zenoh::Result<Subscriber<()>> {
+        let subscriber = self.session.declare_subscriber(key).allowed_origin(Locality::Remote);
+        subscriber.callback(move |sample| take(&sample)).wait()
+    }
+
+    /// Tells of a token that has come or gone, unless it is this process's own.
+    fn told_token(&self) -> impl Fn(&Sample) + Send + Sync + 'static {
+        let (arrived, own, epoch) = (Arc::clone(&self.arrived), self.keys.site().to_owned(), self.epoch);
+        move |sample| {
+            let Some(token) = keys::token_site(sample.key_expr().as_str()) else { return };
+            if (token.site, token.epoch) != (&own, epoch) {
+                let alive = sample.kind() == SampleKind::Put;
+                arrived(Arrival::Token { site: token.site.to_owned(), epoch: token.epoch, alive });
+            }
+        }
     }
 
     /// This process of the site.
@@ -128,12 +193,45 @@ impl Link {
 
     /// Sends a heartbeat to all sites.
     pub(crate) fn heartbeat(&self, bytes: Vec<u8>) -> Result<(), MeshError> {
-        self.health.try_zenoh(|| self.heartbeats.put(bytes).wait())
+        self.heartbeats.put(bytes)
     }
 
     /// Sends changes of this site's demand to all sites, in the order of the calls, as long as they are not made at once.
     pub(crate) fn delta(&self, bytes: Vec<u8>) -> Result<(), MeshError> {
-        self.health.try_zenoh(|| self.deltas.put(bytes).wait())
+        self.deltas.put(bytes)
+    }
+
+    /// Hears a site's heartbeats and changes from now on, if it does not yet.
+    pub(crate) fn hear(&self, site: &str) -> Result<(), MeshError> {
+        let mut heard = lock(&self.heard);
+        if heard.sites.contains_key(site) {
+            return Ok(());
+        }
+        let subscriptions = self.health.try_zenoh(|| {
+            Ok([
+                self.hear_all(self.keys.log(site), |site, payload| Arrival::Delta { site, payload })?,
+                self.hear_all(self.keys.heartbeats(site), |site, payload| Arrival::Heartbeat {
+                    site,
+                    payload,
+                })?,
+            ])
+        })?;
+        heard.sites.insert(site.to_owned(), subscriptions);
+        Ok(())
+    }
+
+    /// Hears only these sites.
+    pub(crate) fn hear_only(&self, is_known: impl Fn(&str) -> bool) {
+        lock(&self.heard).sites.retain(|site, _| is_known(site));
+    }
+
+    /// Looks for tokens of which nothing was said when they came. Those that are known come again.
+    pub(crate) fn look_for_tokens(&self) {
+        let told = self.told_token();
+        let _ = self.health.try_zenoh(|| {
+            let tokens = self.session.liveliness().get(self.keys.tokens()).timeout(self.timeout);
+            tokens.callback(move |reply| reply.result().into_iter().for_each(&told)).wait()
+        });
     }
 
     /// Asks a site for its snapshot. One [`Arrival::Snapshot`] comes, after the timeout or 5 s at the latest.
@@ -166,26 +264,25 @@ impl Link {
         });
     }
 
-    /// What sends data to a site. It outlives neither the link nor its session: then each `put` fails.
-    pub(crate) fn data_to(&self, site: &str) -> Result<DataPublisher, MeshError> {
-        let declare = || session::publisher(&self.session, self.keys.data_to(site), Priority::Data, true);
-        Ok(DataPublisher { publisher: self.health.try_zenoh(declare)?, health: Arc::clone(&self.health) })
+    /// What sends batches of data to a site. It may outlive the link: then each `put` fails. The receiver sees from the numbers in the
+    /// batches what was dropped.
+    pub(crate) fn data_to(&self, site: &str) -> Result<Speaker, MeshError> {
+        Speaker::new(&self.session, &self.health, self.keys.data_to(site), Priority::Data, true)
     }
 
     /// Tells an old process of a site that a newer one has joined: in a small mesh the two are not linked with each other.
     pub(crate) fn tell_newer(&self, site: &str, epoch: u64) -> Result<(), MeshError> {
-        self.tell(self.keys.newer(site, epoch))
+        self.tell(self.keys.newer(site), epoch)
     }
 
     /// Tells the process of a site that an earlier one, which is gone, had a higher epoch: its clock has gone back.
     pub(crate) fn tell_past(&self, site: &str, epoch: u64) -> Result<(), MeshError> {
-        self.tell(self.keys.past(site, epoch))
+        self.tell(self.keys.past(site), epoch)
     }
 
-    /// Says something by the key alone.
-    fn tell(&self, key: String) -> Result<(), MeshError> {
+    fn tell(&self, key: String, epoch: u64) -> Result<(), MeshError> {
         self.health.try_zenoh(|| {
-            let put = self.session.put(key, []).congestion_control(CongestionControl::Drop);
+            let put = self.session.put(key, epoch.to_string()).congestion_control(CongestionControl::Drop);
             put.allowed_destination(Locality::Remote).wait()
         })
     }
@@ -203,80 +300,17 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         let token = lock(&self.token).take();
-        let session = self.session.clone();
+        let (session, heard) = (self.session.clone(), std::mem::take(&mut *lock(&self.heard)));
         session::close(session, move || {
             if let Some(token) = token {
                 let _ = token.undeclare().wait();
             }
+            drop(heard);
         });
     }
 }
 
-/// Sends data to one site. Messages that find no room on a full link are dropped.
-pub(crate) struct DataPublisher {
-    publisher: Publisher<'static>,
-    health: Arc<Health>,
-}
-
-impl DataPublisher {
-    /// Sends a batch. While the link is full it waits for room: at an edge for `timeout`, at a peer for an eighth of it, at a router for
-    /// 20 ms, and longer if the batch has more than 64 KiB. Then the batch is dropped, which is not known here: the receiver sees it from
-    /// the numbers in the batches.
-    pub(crate) fn put(&self, bytes: Vec<u8>) -> Result<(), MeshError> {
-        self.health.try_zenoh(|| self.publisher.put(bytes).wait())
-    }
-}
-
-/// Subscribes to what all sites say. Payloads go to the hook as they are; keys are checked first.
-fn subscribe(session: &Session, keys: &Keys, epoch: u64, arrived: &Arrived) -> zenoh::Result<()> {
-    fn listen(
-        session: &Session,
-        key: String,
-        arrived: &Arrived,
-        arrival: fn(String, Payload) -> Arrival,
-    ) -> zenoh::Result<()> {
-        let arrived = Arc::clone(arrived);
-        let callback = move |sample: Sample| {
-            if let Some(site) = keys::last_site(sample.key_expr().as_str()) {
-                arrived(arrival(site.to_owned(), Payload::new(sample.payload())));
-            }
-        };
-        session
-            .declare_subscriber(key)
-            .allowed_origin(Locality::Remote)
-            .callback(callback)
-            .background()
-            .wait()
-    }
-    listen(session, keys.heartbeats(), arrived, |site, payload| Arrival::Heartbeat { site, payload })?;
-    listen(session, keys.logs(), arrived, |site, payload| Arrival::Delta { site, payload })?;
-    listen(session, keys.data(), arrived, |site, payload| Arrival::Data { site, payload })?;
-    let hear = |key: String, arrival: fn(String, u64) -> Arrival| {
-        let arrived = Arc::clone(arrived);
-        let callback = move |sample: Sample| {
-            let said = keys::hearsay(sample.key_expr().as_str()).filter(|(_, about)| about.epoch > epoch);
-            if let Some((by, about)) = said {
-                arrived(arrival(by.to_owned(), about.epoch));
-            }
-        };
-        let told = session.declare_subscriber(key).callback(callback);
-        told.allowed_origin(Locality::Remote).background().wait()
-    };
-    hear(keys.newer_than_this(), |by, epoch| Arrival::Newer { by, epoch })?;
-    hear(keys.past_of_this(), |by, epoch| Arrival::Past { by, epoch })?;
-    let (arrived, own) = (Arc::clone(arrived), keys.site().to_owned());
-    let callback = move |sample: Sample| {
-        let Some(token) = keys::token_site(sample.key_expr().as_str()) else { return };
-        if (token.site, token.epoch) != (&own, epoch) {
-            let alive = sample.kind() == SampleKind::Put;
-            arrived(Arrival::Token { site: token.site.to_owned(), epoch: token.epoch, alive });
-        }
-    };
-    session
-        .liveliness()
-        .declare_subscriber(keys.tokens())
-        .history(true)
-        .callback(callback)
-        .background()
-        .wait()
+/// The epoch that a message tells.
+fn told_epoch(sample: &Sample) -> Option<u64> {
+    keys::epoch_of(std::str::from_utf8(&sample.payload().to_bytes()).ok()?)
 }

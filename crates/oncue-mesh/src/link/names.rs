@@ -74,12 +74,12 @@ impl Names {
 fn speech(site: &str) -> [(&'static str, Vec<String>); 6] {
     let keys = |list: &[&str]| list.iter().map(|key| format!("*/{}", key.replace('@', site))).collect();
     [
-        (r#"["put"]"#, keys(&["h/@", "log/@", "d/*/@", "f/*/*/@", "p/*/*/@"])),
-        (r#"["declare_subscriber"]"#, keys(&["h/*", "log/*", "d/@/*", "f/@/*/*", "p/@/*/*"])),
-        (r#"["declare_queryable", "reply"]"#, keys(&["snap/@", "ping/@", "node/@", "who/*"])),
-        (r#"["query"]"#, keys(&["snap/*", "ping/*", "node/*", "who/*"])),
-        (r#"["liveliness_token"]"#, keys(&["m/@/*"])),
-        (r#"["declare_liveliness_subscriber", "liveliness_query"]"#, keys(&["m/*/*"])),
+        (r#"["put"]"#, keys(&["h/@", "log/@", "d/*/*/@", "f/*/*/@", "p/*/*/@"])),
+        (r#"["declare_subscriber"]"#, keys(&["h/*", "log/*", "d/*/@/*", "f/*/@/*", "p/*/@/*"])),
+        (r#"["declare_queryable", "reply"]"#, keys(&["snap/*/@", "ping/*/@", "node/*/@", "who/*/*"])),
+        (r#"["query"]"#, keys(&["snap/*/*", "ping/*/*", "node/*/*", "who/*/*"])),
+        (r#"["liveliness_token"]"#, keys(&["m/*/@/*"])),
+        (r#"["declare_liveliness_subscriber", "liveliness_query"]"#, keys(&["m/*/*/*"])),
     ]
 }
 

@@ -7,9 +7,6 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oncue_core::mesh::next_epoch;
-use zenoh::pubsub::Publisher;
-use zenoh::qos::{CongestionControl, Priority};
-use zenoh::sample::Locality;
 use zenoh::{Session, Wait};
 
 use super::config;
@@ -93,38 +90,18 @@ fn cannot_listen(endpoints: &str, why: &str) -> MeshError {
 pub(super) fn choose_epoch(session: &Session, keys: &Keys, at_least: u64) -> u64 {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
     let (seen, tokens) = channel();
+    let own = keys.site().to_owned();
     let asked = session
         .liveliness()
-        .get(keys.tokens_of_this_site())
+        .get(keys.tokens())
         .timeout(TOKEN_WAIT)
         .callback(move |reply| {
-            let token = reply
-                .result()
-                .ok()
-                .and_then(|token| keys::token_site(token.key_expr().as_str()).map(|token| token.epoch));
-            let _ = token.map(|epoch| seen.send(epoch));
+            let token = reply.result().ok().and_then(|token| keys::token_site(token.key_expr().as_str()));
+            let _ = token.filter(|token| token.site == own).map(|token| seen.send(token.epoch));
         })
         .wait();
     let highest = asked.ok().and_then(|()| tokens.iter().max());
     next_epoch(u64::try_from(clock).unwrap_or(u64::MAX), highest).max(at_least)
-}
-
-/// A publisher that is declared, so that others get only what they subscribe to, and that never waits for a stopped site for long.
-/// If it is `express`, each message is sent at once, in a batch of its own: right for what was put together before. What is not,
-/// Zenoh puts together while a link is full, so a stopped site's queue has room for 1 MiB of it.
-pub(super) fn publisher(
-    session: &Session,
-    key: String,
-    priority: Priority,
-    express: bool,
-) -> zenoh::Result<Publisher<'static>> {
-    session
-        .declare_publisher(key)
-        .congestion_control(CongestionControl::Drop)
-        .priority(priority)
-        .express(express)
-        .allowed_destination(Locality::Remote)
-        .wait()
 }
 
 /// Undeclares what `first` does, so that others hear of it before anything else, and closes a session. It returns after 2 s at the

@@ -32,7 +32,14 @@ impl Site {
             arrived: Arc::new(move |arrival| drop(arrived.send(arrival))),
             snapshot: Arc::new(move || snapshot.clone()),
         };
-        Link::open(options, epoch_at_least, hooks).map(|link| Site { link, arrivals })
+        Link::open(options, epoch_at_least, hooks).map(|link| Site::of(link, arrivals))
+    }
+
+    /// It hears all sites that tests have, before they join, but for its own name.
+    fn of(link: Link, arrivals: Receiver<Arrival>) -> Site {
+        let names = ["a", "b", "c", "d", "r", "s", "x"].into_iter().filter(|name| *name != link.keys.site());
+        names.for_each(|name| link.hear(name).unwrap());
+        Site { link, arrivals }
     }
 
     /// Opens a link that must open, and announces it.
