@@ -62,7 +62,8 @@ fn a_server_reads_its_section_again() {
     let tokyo = mesh.start("tokyo");
     let [one, two] = ["n/1", "n/2"].map(|topic| mesh.subscriber(&tokyo.subscribers, &[topic]));
     let local = mesh.subscriber(&endpoint, &["n/3"]);
-    (received(&one), received(&local));
+    received(&one);
+    received(&local);
     let text = format!("{LOAD}{}[mesh.export]\nallow = \"n/2\"\n", section(&mesh));
     mesh.directory.write("paris.toml", &format!("bind = \"tcp://127.0.0.1:0\"\n{text}"));
     server.signal("HUP");
