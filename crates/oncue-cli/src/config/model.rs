@@ -44,6 +44,10 @@ pub(crate) struct Config {
     /// As which site it is in a mesh.
     pub(crate) mesh: Option<Site>,
     /// Where the keys of its link stand. They are not a part of it.
+    #[cfg_attr(
+        not(feature = "mesh"),
+        expect(dead_code, reason = "the library of the mesh finds what stands there")
+    )]
     pub(crate) link_at: Option<LinkPlaces>,
     /// The options of the socket, which cannot change while it is open.
     pub(crate) options: Options,

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use oncue_interop::program::Program;
 
-use super::{Mesh, free_port, line_with, oncue, received, said, site, status};
+use super::{Mesh, eventually, free_port, line_with, oncue, received, said, site, status};
 
 const LOAD: &str = "[[route]]\ntopic = \"n/{n:int}\"\ncommand = [\"echo\", \"{n}\"]\nevery = \"100ms\"\n";
 
@@ -72,7 +72,11 @@ fn a_server_reads_its_section_again() {
     while server.line() != "- n/1" {}
     received(&two);
     received(&local);
-    assert_eq!(site(&status(&endpoint), "tokyo")["phase"], "live", "what tells about the mesh has followed");
+    // What tells about the mesh has followed.
+    eventually(|| {
+        let status = status(&endpoint);
+        (site(&status, "tokyo")["phase"] == "live").then_some(()).ok_or(status)
+    });
     server.signal("TERM");
     assert_eq!(server.end().code, Some(0));
 }

@@ -237,6 +237,8 @@ fn without_certificates_a_name_can_be_taken_by_anybody() {
     let liar = lie(&edge("a", &[&at]), "c");
     assert_eq!(lies(&heard(&c), "a"), ["data", "delta", "heartbeat", "newer", "past", "token"]);
     assert_eq!(lies(&heard(&a), "a"), ["heartbeat", "token"]);
+    c.link.data_to("a").unwrap().put(b"secret".to_vec()).unwrap();
+    assert_eq!((a.wait_data("c"), liar.wait_data("c")), (b"secret".to_vec(), b"secret".to_vec()));
     a.link.close();
     assert_eq!(snapshot(&c, "a").as_deref(), Some(&b"a lie"[..]));
     drop(liar);
@@ -263,6 +265,15 @@ fn at_a_router_a_certificate_speaks_in_its_own_name_alone() {
     let text = warning(&r, of_r);
     assert!(text.contains("a certificate of `b` says that it is `a`"), "{text}");
     assert_eq!(snapshot(&c, "a").as_deref(), Some(&b"snapshot of a"[..]));
+    // What is for `a` does not come to the liar, though it has asked for it.
+    let to_a_alone = c.link.data_to("a").unwrap();
+    for _ in 0..5 {
+        to_a_alone.put(b"secret".to_vec()).unwrap();
+        assert_eq!(a.wait_data("c"), b"secret");
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    let overheard = |arrival: &Arrival| matches!(arrival, Arrival::Data { .. });
+    assert!(!heard(&liar).iter().any(overheard));
     // `a` goes on, and begins again.
     a.link.heartbeat(b"truth".to_vec()).unwrap();
     assert_eq!(c.wait_heartbeat("a"), b"truth");
