@@ -70,7 +70,7 @@ Chores:
                                   [--growth: instead, how cost grows with peers, prefixes, topics, feeds and changes]
   mesh-faults [--faults N]        Kills, stops and cuts at random among three sites of a mesh and of libzmq's proxies, and
                                   how often producers were told wrong demand  [--seed N] [--system NAME]... [--timeout MS]
-                                  [--patience MS] [--seconds N] [--verbose]
+                                  [--patience MS] [--seconds N] [--verbose] [--wear]
   mesh-bench [--parts abcdef]     What a mesh of three sites costs (W14)  [--system NAME]...
 
 Options:

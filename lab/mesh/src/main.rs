@@ -39,6 +39,7 @@ of a mesh was told anything wrong at a quiet point.
   --patience MS     How long after the timeout what is told may be wrong [default: 8000]
   --python PATH     A Python with pyzmq, for libzmq
   --verbose         Says each fault as it happens
+  --wear            Never kills site a, its producer and router r1, prints what they hold, and ends with 1 if that grows
 
 namespaces: three sites in network namespaces, each cut off in turn (needs root).
 
@@ -86,11 +87,16 @@ fn faults(args: &[String]) -> Outcome<faults::Run> {
         patience: Duration::from_secs(8),
         python: None,
         verbose: false,
+        wear: false,
     };
     let mut args = args.iter();
     while let Some(flag) = args.next() {
         if flag == "--verbose" {
             run.verbose = true;
+            continue;
+        }
+        if flag == "--wear" {
+            run.wear = true;
             continue;
         }
         let value = args.next().ok_or(format!("{flag} needs a value"))?;

@@ -150,6 +150,12 @@ impl Fault {
         !matches!(self.kind.1, How::Restart | How::StopShort | How::DeadShort | How::Flap)
     }
 
+    /// Whether it kills one of these nodes or its producer.
+    pub(crate) fn kills(&self, nodes: [&str; 2]) -> bool {
+        let is_one = matches!(&self.place, Place::Node(name) | Place::Producer(name) if nodes.contains(&name.as_str()));
+        is_one && matches!(self.kind.1, How::Kill | How::Restart)
+    }
+
     /// Where it is.
     pub(crate) fn place(&self) -> String {
         format!("{:?}", self.place)

@@ -4,6 +4,7 @@
 mod kinds;
 mod quiet;
 mod report;
+mod wear;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use crate::scene::{Scene, Setting, State, System};
 use kinds::{Fault, Kind, kinds};
 use quiet::Quiet;
 pub(crate) use quiet::settle;
+use wear::Wear;
 
 /// Prefixes that are subscribed to, or cancelled, at once now and then.
 const BULK: usize = 300;
@@ -41,6 +43,8 @@ pub(crate) struct Run {
     pub(crate) python: Option<PathBuf>,
     /// Says each fault as it happens.
     pub(crate) verbose: bool,
+    /// Whether a site, its producer and a router are never killed, and must not hold more and more.
+    pub(crate) wear: bool,
 }
 
 /// After what a comparison is made; in the order of the table.
@@ -64,7 +68,7 @@ struct Point {
     quiet: Quiet,
 }
 
-/// Runs all systems, and prints the tables. Returns whether a mesh told no producer anything wrong.
+/// Runs all systems, and prints the tables. Returns whether a mesh told no producer anything wrong, and has not worn out.
 pub(crate) fn run(run: &Run) -> Outcome<bool> {
     println!(
         "seed {}, timeout {} ms, exact within {} ms after it",
@@ -72,18 +76,19 @@ pub(crate) fn run(run: &Run) -> Outcome<bool> {
         run.timeout.as_millis(),
         run.patience.as_millis()
     );
-    let mut results = Vec::new();
+    let (mut results, mut all_fine) = (Vec::new(), true);
     for &system in &run.systems {
         let begin = Instant::now();
-        let points = one(run, system)?;
+        let (points, wear) = one(run, system)?;
+        all_fine &= !run.wear || wear.print();
         results.push((system, points, begin.elapsed()));
     }
     report::print(&results);
     let meshes = results.iter().filter(|(system, ..)| !matches!(system, System::Libzmq(_)));
-    Ok(meshes.flat_map(|(_, points, _)| points).all(|point| point.quiet.wrong.is_none()))
+    Ok(meshes.flat_map(|(_, points, _)| points).all(|point| point.quiet.wrong.is_none()) && all_fine)
 }
 
-fn one(run: &Run, system: System) -> Outcome<Vec<Point>> {
+fn one(run: &Run, system: System) -> Outcome<(Vec<Point>, Wear)> {
     let setting = Setting {
         timeout: run.timeout,
         subscribers: 2,
@@ -95,14 +100,14 @@ fn one(run: &Run, system: System) -> Outcome<Vec<Point>> {
     let mut rng = Rng::new(run.seed);
     let begin = Instant::now();
     let limit = run.timeout + run.patience;
-    let mut points = Vec::new();
+    let (mut points, mut wear) = (Vec::new(), Wear::default());
     let mut scene = begun(&setting, &mut rng, limit, &mut points)?;
     for number in 0..run.faults {
         if begin.elapsed() > run.longest {
             println!("{}: {number} of {} faults in the time given", system.title(), run.faults);
             break;
         }
-        let faults = draw(&scene, &mut rng);
+        let faults = draw(&scene, &mut rng, run.wear);
         if run.verbose {
             eprintln!("{} {number}: {}", system.title(), named(&faults));
         }
@@ -112,9 +117,13 @@ fn one(run: &Run, system: System) -> Outcome<Vec<Point>> {
             // A difference that stays would be counted again at each point that follows.
             drop(scene);
             scene = begun(&setting, &mut rng, limit, &mut points)?;
+            // Of other processes.
+            wear = Wear::default();
+        } else if run.wear {
+            wear.note(&mut scene);
         }
     }
-    Ok(points)
+    Ok((points, wear))
 }
 
 /// A scene in which something is wanted, and known. One that is wrong before any fault counts, and another one is begun.
@@ -134,17 +143,26 @@ fn begun(setting: &Setting, rng: &mut Rng, limit: Duration, points: &mut Vec<Poi
     Err(format!("{}: wrong before any fault, {BEGINNINGS_MAX} times", setting.system.title()))
 }
 
-/// One fault, or two.
-fn draw(scene: &Scene, rng: &mut Rng) -> Vec<Fault> {
-    let kinds = kinds(scene.setting.system);
-    let mut faults = vec![Fault::random(kinds[rng.below(kinds.len())], scene, rng)];
+/// One fault, or two. If `spares`, none that kills a process that must stay.
+fn draw(scene: &Scene, rng: &mut Rng, spares: bool) -> Vec<Fault> {
+    let mut faults = vec![draw_one(scene, rng, spares)];
     if rng.one_in(4) {
-        let other = Fault::random(kinds[rng.below(kinds.len())], scene, rng);
+        let other = draw_one(scene, rng, spares);
         if faults[0].goes_with(&other) {
             faults.push(other);
         }
     }
     faults
+}
+
+fn draw_one(scene: &Scene, rng: &mut Rng, spares: bool) -> Fault {
+    let kinds = kinds(scene.setting.system);
+    loop {
+        let fault = Fault::random(kinds[rng.below(kinds.len())], scene, rng);
+        if !(spares && fault.kills([wear::STAYS, wear::ROUTER])) {
+            return fault;
+        }
+    }
 }
 
 fn named(faults: &[Fault]) -> String {
