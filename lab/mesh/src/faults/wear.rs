@@ -37,7 +37,7 @@ impl Wear {
             ["process", "quiet points", "holds", "in the second quarter", "in the last quarter", ""];
         let (mut table, mut all_fine) = (Table::new(&heading), true);
         for (name, held) in &self.0 {
-            let kinds: [(&str, fn(&Holdings) -> u64, u64); 3] = [
+            let kinds: [Kind; 3] = [
                 ("bytes", |held| held.bytes, BYTES_MORE_MAX),
                 ("descriptors", |held| held.descriptors, 0),
                 ("threads", |held| held.threads, 0),
@@ -62,6 +62,8 @@ impl Wear {
     }
 }
 
+/// What is held, where it stands, and how much more is no growth.
+type Kind = (&'static str, fn(&Holdings) -> u64, u64);
 /// The least and the most.
 type Range = (u64, u64);
 
