@@ -123,6 +123,11 @@ impl Subscriptions {
         self.counts.matches_any(topic)
     }
 
+    /// How many bytes of a topic decide whether it matches.
+    pub fn longest_prefix_bytes(&self) -> usize {
+        self.counts.longest()
+    }
+
     /// Whether messages of `topic` are wanted: it matches, or with inverted matching it does not.
     pub fn wants(&self, topic: &[u8]) -> bool {
         self.matches(topic) != self.inverted
