@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::super::data::{Batch, Ended, Head, Item, Writer};
 use super::super::{Malformed, Stream, Verdict};
 use crate::command::{State, StateNews};
-use crate::frame::{frames, message_len, put_header, put_message};
+use crate::frame::{frames, message_len, put_message};
 use oncue_testing::{Rng, for_seeds};
 
 const NONE: Ended = Ended { stream: 0, next: 0, missed: 0 };
