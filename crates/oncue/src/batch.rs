@@ -222,6 +222,25 @@ impl Received {
     }
 }
 
+impl Received {
+    /// The messages that have not been taken yet, in runs that lie together in memory: how many each has, and its bytes as
+    /// [`MsgRef::wire`] of each would give them. A run has at most this many bytes, or one message: for a program that copies messages
+    /// elsewhere, since one long copy costs less than many short ones.
+    pub fn runs(&self, bytes_max: usize) -> impl Iterator<Item = (usize, &[u8])> {
+        let wire: &[u8] = &self.buffer;
+        let mut spans = self.spans.first.iter().chain(self.spans.rest.as_slice()).peekable();
+        std::iter::from_fn(move || {
+            let &(start, mut end) = spans.next()?;
+            let mut messages = 1;
+            let most = start as usize + bytes_max;
+            while let Some(&(_, next)) = spans.next_if(|(from, to)| *from == end && *to as usize <= most) {
+                (messages, end) = (messages + 1, next);
+            }
+            Some((messages, &wire[start as usize..end as usize]))
+        })
+    }
+}
+
 impl Iterator for Received {
     type Item = Msg;
 
@@ -259,6 +278,10 @@ mod tests {
         let mut received = Received::new(batch.bytes.into(), spans[0], rest.into_iter());
         assert_eq!(received.len(), 3);
         assert_eq!(received.iter().map(|m| m.topic().len()).collect::<Vec<_>>(), [3, 3, 5]);
+        let runs = |bytes| received.runs(bytes).map(|(messages, wire)| (messages, wire.len())).collect::<Vec<_>>();
+        assert_eq!(runs(26), [(3, 26)]);
+        assert_eq!(runs(25), [(2, 16), (1, 10)]);
+        assert_eq!(runs(1), [(1, 8), (1, 8), (1, 10)]);
         assert_eq!(received.next(), Some(Msg::from_frames(["one", "x"])));
         assert_eq!(received.iter().map(|m| m.to_msg()).collect::<Vec<_>>().len(), 2);
         assert_eq!(received.last(), Some(Msg::from_frames(["three", "x"])));

@@ -145,7 +145,7 @@ fn read_item<'a>(reader: &mut Reader<'a>, len: usize) -> Result<Item<'a>, Malfor
     }
 }
 
-/// Puts a batch together. Its memory is used again for the next one if the payload is borrowed.
+/// Puts a batch together. Its memory is used again for the next one if the payload is borrowed, not [taken](Writer::take).
 ///
 /// ```
 /// use oncue_core::frame::put_message;
@@ -237,6 +237,15 @@ impl Writer {
             place.copy_from_slice(&number.to_be_bytes());
         }
         &self.out
+    }
+
+    /// As [`finish`](Self::finish), and begins the next batch in memory of the same size.
+    pub fn take(&mut self, so_far: Ended, earlier: Ended) -> Vec<u8> {
+        self.finish(so_far, earlier);
+        let mut next = Vec::with_capacity(self.out.capacity());
+        next.resize(HEADER_BYTES, 0);
+        self.count = 0;
+        core::mem::replace(&mut self.out, next)
     }
 
     /// Begins the next batch in the same memory.

@@ -387,7 +387,7 @@ impl<'a> Pump<'a> {
 /// The messages of a load of whose topics publishers go on to send newer ones.
 fn kept_up(frontend: &Hub, load: &Load) -> Vec<(usize, Range<u32>)> {
     let subscriptions = read_lock(&frontend.subscriptions);
-    load.wanted(subscriptions.longest_prefix_bytes(), |topic| subscriptions.matches(topic))
+    load.wanted(subscriptions.decisive(), |topic| subscriptions.matches(topic))
 }
 
 /// Whether publishers go on to say what is so about a topic, or about exactly this prefix.

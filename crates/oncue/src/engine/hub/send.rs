@@ -135,7 +135,7 @@ impl Hub {
         let load = Load::of_batch(batch, self.outbox.spares());
         let wanted = {
             let ledger = self.demand.read();
-            load.wanted(ledger.longest_prefix_bytes(), |topic| ledger.wanted(topic))
+            load.wanted(ledger.decisive(), |topic| ledger.wanted(topic))
         };
         match self.forward_and_keep(&load, &wanted, origin) {
             Err(full) if full.kind() == ErrorKind::Full => {

@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use oncue_core::frame;
+use oncue_core::topic::index::Decisive;
+use oncue_core::topic::same;
 
 use super::chunk::{Chunk, Spares};
 use crate::batch::{Batch, Received};
@@ -34,11 +36,11 @@ impl Load {
         Load { chunks, single: None, messages, bytes: len }
     }
 
-    /// Runs of its messages whose topics are wanted, each with the number of its chunk, 0 for a single message. `decisive`: how many
+    /// Runs of its messages whose topics are wanted, each with the number of its chunk, 0 for a single message. `decisive`: which
     /// bytes of a topic decide that.
     pub(crate) fn wanted(
         &self,
-        decisive: usize,
+        decisive: Decisive<'_>,
         wanted: impl Fn(&[u8]) -> bool,
     ) -> Vec<(usize, Range<u32>)> {
         if let Some(message) = &self.single {
@@ -49,9 +51,9 @@ impl Load {
         for (nth, chunk) in self.chunks.iter().enumerate() {
             for message in 0..chunk.len() {
                 let topic = frame::topic(chunk.message(message));
-                let head = &topic[..topic.len().min(decisive)];
+                let head = decisive.of(topic);
                 let wanted = match known {
-                    Some((of, wanted)) if of == head => wanted,
+                    Some((of, wanted)) if same(of, head) => wanted,
                     _ => known.insert((head, wanted(topic))).1,
                 };
                 match runs.last_mut() {
