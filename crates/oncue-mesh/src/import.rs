@@ -302,8 +302,13 @@ mod tests {
     #[test]
     fn of_a_batch_with_what_is_no_message_the_rest_is_lost_and_counted() {
         // Cut short; a command; reserved flags; one message that is said to be two; a message without its last frame.
-        let faults: [(u32, &[u8]); 5] =
-            [(1, &[0, 9, b'x']), (1, &[4, 1, b'x']), (1, &[0x80, 1, b'x']), (2, &[0, 2, b'x', b'y']), (1, &[1, 1, b'x'])];
+        let faults: [(u32, &[u8]); 5] = [
+            (1, &[0, 9, b'x']),
+            (1, &[4, 1, b'x']),
+            (1, &[0x80, 1, b'x']),
+            (2, &[0, 2, b'x', b'y']),
+            (1, &[1, 1, b'x']),
+        ];
         for (count, wire) in faults {
             let scene = Scene::new();
             let mut writer = Writer::new();

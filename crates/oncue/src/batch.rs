@@ -278,7 +278,8 @@ mod tests {
         let mut received = Received::new(batch.bytes.into(), spans[0], rest.into_iter());
         assert_eq!(received.len(), 3);
         assert_eq!(received.iter().map(|m| m.topic().len()).collect::<Vec<_>>(), [3, 3, 5]);
-        let runs = |bytes| received.runs(bytes).map(|(messages, wire)| (messages, wire.len())).collect::<Vec<_>>();
+        let runs =
+            |bytes| received.runs(bytes).map(|(messages, wire)| (messages, wire.len())).collect::<Vec<_>>();
         assert_eq!(runs(26), [(3, 26)]);
         assert_eq!(runs(25), [(2, 16), (1, 10)]);
         assert_eq!(runs(1), [(1, 8), (1, 8), (1, 10)]);

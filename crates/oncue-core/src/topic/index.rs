@@ -120,7 +120,8 @@ impl<V: Copy> PrefixMap<V> {
     /// Which bytes of a topic decide what it matches.
     pub fn decisive(&self) -> Decisive<'_> {
         let longest = self.lengths.last().map_or(0, |length| length.len as usize);
-        let hidden = self.hidden.beginning().filter(|beginning| beginning.len() > longest && !self.is_empty());
+        let hidden =
+            self.hidden.beginning().filter(|beginning| beginning.len() > longest && !self.is_empty());
         Decisive { longest, hidden }
     }
 

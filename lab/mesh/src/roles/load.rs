@@ -26,8 +26,7 @@ const PAUSE: u64 = 500_000;
 /// Sends messages, and waits for room: nothing is dropped here. Returns how many. `next` is the first sequence number.
 pub(super) fn publish<F>(socket: &Socket<Publisher, F>, flow: &Flow, next: &mut u64) -> oncue::Result<u64> {
     let digits = flow.topics.saturating_sub(1).to_string().len();
-    let topics: Vec<String> =
-        (0..flow.topics).map(|number| format!("load/{number:0digits$}")).collect();
+    let topics: Vec<String> = (0..flow.topics).map(|number| format!("load/{number:0digits$}")).collect();
     let mut body = vec![0; flow.size.saturating_sub(topics[0].len()).max(BODY_MIN)];
     let (begin, first) = (now(), *next);
     let end = begin + flow.millis * 1_000_000;

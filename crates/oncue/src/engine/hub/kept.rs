@@ -420,11 +420,7 @@ impl Store {
     }
 
     /// The sorted topics with a prefix, from one on, and perhaps some that are gone.
-    fn under(
-        &self,
-        prefix: &[u8],
-        from: Bound<&[u8]>,
-    ) -> impl Iterator<Item = (&Box<[u8]>, &Birth)> {
+    fn under(&self, prefix: &[u8], from: Bound<&[u8]>) -> impl Iterator<Item = (&Box<[u8]>, &Birth)> {
         let under = self.sorted.range::<[u8], _>((from, Bound::Unbounded));
         under.take_while(move |(topic, _)| topic.starts_with(prefix))
     }

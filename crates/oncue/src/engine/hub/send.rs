@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use oncue_core::command::{STATE_TOPIC_BYTES_MAX, State};
 use super::kept::{Keeping, Sent, stand_alone};
 use super::outbox::{Number, Pushed};
 use super::{Hub, Note};
@@ -16,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::msg::{COPIED_BYTES_MAX, Frames, MESSAGE_BYTES_MAX, Msg};
 use crate::options::OnFull;
 use crate::permission::{PeerKey, Reason};
+use oncue_core::command::{STATE_TOPIC_BYTES_MAX, State};
 
 /// A larger message is not written by the sender's thread straight from the user's memory: what the stream does not take is
 /// copied under the shard's lock.

@@ -96,7 +96,6 @@ impl From<Received> for Load {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -91,8 +91,7 @@ fn as_a_naive_store_that_gives_up_the_oldest() {
                     let len = if rng.below(8) == 0 { rng.below(4000) } else { rng.below(200) };
                     let value = value(&topic, len as usize);
                     let expires = (rng.below(2) == 0).then(|| now + Duration::from_secs(rng.below(20)));
-                    last.open()
-                        .keep(Keeping { expires, ..Keeping::of(value.clone()) }, None);
+                    last.open().keep(Keeping { expires, ..Keeping::of(value.clone()) }, None);
                     naive.remove(topic.as_bytes());
                     naive.0.push((value, expires));
                     if naive.bytes() > bytes_max && cost(&naive.0.last().unwrap().0) > bytes_max {
@@ -123,10 +122,7 @@ fn an_answer_comes_in_parts_each_topic_once() {
     let last = LastValues::new(u64::MAX);
     for i in 0..10_000 {
         let len = if i % 100 == 0 { 5000 } else { 50 };
-        last.open().keep(
-            Keeping::of(value(&format!("t{i:05}"), len)),
-            None,
-        );
+        last.open().keep(Keeping::of(value(&format!("t{i:05}"), len)), None);
     }
     let mut ledger = Ledger::new(1, Quota { prefixes_max: 10, prefix_bytes_max: 100 });
     let peer = ledger.attach(0, 0);
