@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use oncue_core::frame;
 use oncue_core::ledger::{Ledger, PeerId};
 use oncue_core::topic::index::{EntryId, PrefixMap};
 
@@ -313,6 +314,57 @@ impl Store {
         match self.place(of.topic()) {
             Some(id) => self.put(id, of, number, stamp),
             None => self.dropped += 1,
+        }
+        self.make_room();
+    }
+
+    /// Notes messages that were sent.
+    pub(crate) fn note(&mut self, sent: Sent) {
+        if self.recent.add(sent, self.bytes_max) {
+            self.take_in();
+        }
+    }
+
+    /// Keeps the newest of the messages that were noted, of each topic.
+    fn take_in(&mut self) {
+        let recent = self.recent.take();
+        if recent.is_empty() {
+            return;
+        }
+        // The n-th of them, from 1 on, has the n-th stamp from here on.
+        let stamps = self.next_stamp - 1;
+        let (mut nth, mut topics) = (0, Vec::new());
+        for sent in &recent {
+            for message in sent.messages.clone() {
+                nth += 1;
+                match self.place(frame::topic(sent.chunk.message(message))) {
+                    Some(id) => {
+                        let newest = &mut self.values[id.index()].newest;
+                        if *newest == 0 {
+                            topics.push(id);
+                        }
+                        *newest = nth;
+                    }
+                    None => self.dropped += 1,
+                }
+            }
+        }
+        self.next_stamp += nth;
+        let ends: Vec<u64> = recent
+            .iter()
+            .scan(0, |end, sent| {
+                *end += u64::from(sent.messages.end - sent.messages.start);
+                Some(*end)
+            })
+            .collect();
+        for id in topics {
+            let nth = std::mem::take(&mut self.values[id.index()].newest);
+            let at = ends.partition_point(|end| *end < nth);
+            let Sent { chunk, messages, number, origin } = &recent[at];
+            let message = messages.end - 1 - (ends[at] - nth) as u32;
+            let value = Msg::from_wire(chunk.message(message).to_vec());
+            let number = number.map(|(chunk, first)| (chunk, first + message));
+            self.put(id, Keeping { origin: *origin, ..Keeping::of(value) }, number, stamps + nth);
         }
         self.make_room();
     }
