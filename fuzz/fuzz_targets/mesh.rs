@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use oncue_core::frame::{frames, message_len};
 use oncue_core::mesh::data::{Batch, Item};
 use oncue_core::mesh::{Log, Output, Phase, Quotas, Sites, Stream};
 use oncue_fuzz::script::Script;
@@ -175,12 +174,7 @@ fn batch(stream: &mut Stream, payload: &[u8]) {
     for item in batch.items() {
         total += match item {
             Item::Messages { count, wire } => {
-                let mut wire = &payload[wire];
-                for _ in 0..count {
-                    assert!(frames(wire).count() > 0);
-                    wire = &wire[message_len(wire)..];
-                }
-                assert!(wire.is_empty());
+                assert!(2 * count <= payload[wire].len() as u64);
                 count
             }
             Item::State(_) => 1,

@@ -30,7 +30,7 @@ pub use quota::{Quota, QuotaExceeded};
 use slab::Slab;
 
 use crate::topic::Hidden;
-use crate::topic::index::{EntryId, PrefixHash, PrefixMap, reserve_tight, shrink};
+use crate::topic::index::{Decisive, EntryId, PrefixHash, PrefixMap, reserve_tight, shrink};
 
 /// An audience with more prefixes is never shared: comparing sets would cost more than matching it separately.
 pub const SETTLE_PREFIXES_MAX: usize = 64;
@@ -372,9 +372,9 @@ impl Ledger {
         if self.inverted { !self.others_of(topic).is_empty() } else { self.index.matches_any(topic) }
     }
 
-    /// How many bytes of a topic decide who wants it: topics with the same first bytes have the same audiences.
-    pub fn longest_prefix_bytes(&self) -> usize {
-        self.index.longest()
+    /// Which bytes of a topic decide who wants it: topics that begin with the same ones have the same audiences.
+    pub fn decisive(&self) -> Decisive<'_> {
+        self.index.decisive()
     }
 
     /// Whether there are enough prefixes for [`Self::warm`] to pay.

@@ -6,7 +6,7 @@ mod tests;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
-use crate::topic::index::{IndexFull, PrefixMap};
+use crate::topic::index::{Decisive, IndexFull, PrefixMap};
 
 /// The local set of subscriptions, with reference counts: a prefix that was subscribed to twice ends with the second
 /// unsubscribe, and only the first and the last call are changes that are sent upstream.
@@ -121,6 +121,11 @@ impl Subscriptions {
     /// Whether the set contains a prefix of `topic`.
     pub fn matches(&self, topic: &[u8]) -> bool {
         self.counts.matches_any(topic)
+    }
+
+    /// Which bytes of a topic decide whether it matches.
+    pub fn decisive(&self) -> Decisive<'_> {
+        self.counts.decisive()
     }
 
     /// Whether messages of `topic` are wanted: it matches, or with inverted matching it does not.

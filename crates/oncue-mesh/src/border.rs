@@ -1,6 +1,7 @@
 //! Which topics may cross to another site, or from it.
 
 use oncue::Prefix;
+use oncue_core::topic::begins;
 
 use crate::options::Permission;
 
@@ -22,7 +23,7 @@ impl Border {
     /// Whether a topic is about a process.
     #[inline]
     pub(crate) fn is_own(&self, topic: &[u8]) -> bool {
-        topic.starts_with(&self.own_topics)
+        begins(topic, &self.own_topics)
     }
 
     /// Whether every topic may cross, but for those about a process.

@@ -2,17 +2,15 @@
 //! what the subscribers' sockets have no room for is missed, and counted there.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
-use oncue::{Batch, MsgRef, Prefix, State, XPub};
+use oncue::{Batch, Prefix, State, XPub};
 use oncue_core::command::StateNews;
-use oncue_core::frame::{message_len, topic};
 use oncue_core::mesh::Stream;
 use oncue_core::mesh::data::{Batch as Payload, Item};
-use oncue_core::topic::index::PrefixMap;
 
-use crate::bell::{lock, random};
+use crate::bell::lock;
 use crate::border::Border;
 use crate::options::MeshOptions;
 use crate::status::Flow;
@@ -23,12 +21,6 @@ const EARLY_MAX: usize = 64;
 const LOST_MAX: u64 = 1 << 40;
 /// How many active topics of a site are remembered, to call them stale when the site is gone.
 const ACTIVE_MAX: usize = 1 << 16;
-/// How many bytes of topics of a site are remembered, each with [`TOPIC_BYTES`] more, to forget their values when the site is gone.
-const TOPICS_BYTES_MAX: usize = 16 << 20;
-const TOPIC_BYTES: usize = 16;
-/// When there is no room, topics are looked through for those whose value is kept no more, at most this often. Beyond it values stay.
-const LOOK_PAUSE: Duration = Duration::from_secs(10);
-
 /// What came from a site.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Taken {
@@ -45,6 +37,8 @@ pub(crate) struct Imports {
     subscribers: XPub,
     options: Arc<MeshOptions>,
     sites: Mutex<HashMap<String, Arc<Mutex<Import>>>>,
+    /// How many sites have had a place; some of them again.
+    origins: AtomicU64,
 }
 
 /// What comes from one site.
@@ -52,18 +46,18 @@ struct Import {
     /// Whether it is known to live. Its place is its own then.
     known: bool,
     border: Border,
+    /// What its kept values are noted with.
+    origin: u64,
     stream: Stream,
     batch: Batch,
     taken: Taken,
-    /// Topics with a kept value, if values are kept.
-    topics: Topics,
     /// Topics that the site says are active.
     active: HashSet<Prefix>,
 }
 
 impl Imports {
     pub(crate) fn new(subscribers: XPub, options: Arc<MeshOptions>) -> Imports {
-        Imports { subscribers, options, sites: Mutex::default() }
+        Imports { subscribers, options, sites: Mutex::default(), origins: AtomicU64::new(0) }
     }
 
     /// A batch has come.
@@ -84,7 +78,8 @@ impl Imports {
             one.map(|site| sites.remove(&site));
         }
         let border = Border::new(self.options.import.of(site), &self.options.own_topics);
-        let import = Arc::new(Mutex::new(Import::new(border)));
+        let origin = self.origins.fetch_add(1, Relaxed) + 1;
+        let import = Arc::new(Mutex::new(Import::new(border, origin)));
         sites.insert(site.to_owned(), import.clone());
         import
     }
@@ -112,15 +107,26 @@ impl Imports {
         taken.duplicates += verdict.skip;
         self.subscribers.note_missed(lost);
         let mut skip = verdict.skip;
+        // How many messages are left after those that were looked at.
+        let mut left = batch.head.count - skip;
         for item in batch.items() {
             match item {
                 Item::Messages { count, .. } if count <= skip => skip -= count,
                 Item::Messages { count, wire } => {
-                    self.deliver_messages(import, past(&payload[wire], skip), count - skip);
+                    if !self.deliver_messages(import, &payload[wire], count, skip) {
+                        import.taken.malformed += 1;
+                        import.taken.lost = import.taken.lost.saturating_add(left);
+                        self.subscribers.note_missed(left);
+                        break;
+                    }
+                    left -= count - skip;
                     skip = 0;
                 }
                 Item::State(_) if skip > 0 => skip -= 1,
-                Item::State(news) => news.iter().for_each(|news| self.deliver_state(import, news)),
+                Item::State(news) => {
+                    left -= 1;
+                    news.iter().for_each(|news| self.deliver_state(import, news));
+                }
             }
         }
         self.send(import);
@@ -128,9 +134,7 @@ impl Imports {
 
     fn send(&self, import: &mut Import) {
         let _ = if self.options.keep_last {
-            let is_kept = |topic: &[u8]| self.subscribers.last(topic).is_some();
-            import.topics.remember(&import.batch, is_kept);
-            self.subscribers.send_many_last(&mut import.batch)
+            self.subscribers.send_many_last_of(import.origin, &mut import.batch)
         } else {
             self.subscribers.send_many(&mut import.batch)
         };
@@ -138,25 +142,34 @@ impl Imports {
         import.batch.clear();
     }
 
-    fn deliver_messages(&self, import: &mut Import, wire: &[u8], count: u64) {
-        let quotas = &self.options.quotas;
-        import.taken.flow.messages += count;
-        import.taken.flow.bytes += wire.len() as u64;
-        let is_own = |message: &[u8]| import.border.is_own(topic(message));
-        if import.border.is_open() && wire.len() <= quotas.message_bytes && !messages(wire).any(is_own) {
-            // It was checked when it was decoded.
-            let _ = import.batch.push_wire(wire);
-            return;
-        }
-        for message in messages(wire) {
-            if !import.border.permits(topic(message)) {
-                import.taken.forbidden += 1;
-            } else if message.len() > quotas.message_bytes {
-                import.taken.lost += 1;
-            } else {
-                let _ = import.batch.push_wire(message);
+    /// Checks messages, and puts those into the batch that may cross, without the first ones. Returns false if there are not as many as
+    /// they are said to be.
+    fn deliver_messages(&self, import: &mut Import, wire: &[u8], count: u64, skip: u64) -> bool {
+        let bytes_max = self.options.quotas.message_bytes;
+        let Import { border, batch, taken, .. } = import;
+        let (before, open) = (batch.len(), border.is_open());
+        let (mut seen, mut bytes, mut forbidden, mut large) = (0, 0, 0, 0);
+        let found = batch.push_wire_if(wire, |message| {
+            seen += 1;
+            if seen <= skip {
+                return false;
             }
+            let (topic, len) = (message.topic(), message.wire().len());
+            bytes += len as u64;
+            let permitted = if open { !border.is_own(topic) } else { border.permits(topic) };
+            forbidden += u64::from(!permitted);
+            large += u64::from(permitted && len > bytes_max);
+            permitted && len <= bytes_max
+        });
+        if found.is_ok_and(|found| found as u64 == count) {
+            taken.flow.messages += count - skip;
+            taken.flow.bytes += bytes;
+            taken.forbidden += forbidden;
+            taken.lost += large;
+            return true;
         }
+        batch.truncate(before);
+        false
     }
 
     fn deliver_state(&self, import: &mut Import, news: &StateNews<'_>) {
@@ -184,8 +197,9 @@ impl Imports {
         for topic in import.active.drain() {
             let _ = self.subscribers.set_state(&topic, State::Stale, format!("site {site} is not reachable"));
         }
-        let topics = std::mem::replace(&mut import.topics, Topics::new());
-        topics.map.iter().for_each(|(_, topic, ())| _ = self.subscribers.forget_last(topic));
+        if self.options.keep_last {
+            self.subscribers.forget_last_of(import.origin);
+        }
     }
 
     /// Forgets sites.
@@ -199,70 +213,17 @@ impl Imports {
 }
 
 impl Import {
-    fn new(border: Border) -> Import {
+    fn new(border: Border, origin: u64) -> Import {
         Import {
             known: false,
             border,
+            origin,
             stream: Stream::new(),
             batch: Batch::new(),
             taken: Taken::default(),
-            topics: Topics::new(),
             active: HashSet::new(),
         }
     }
-}
-
-/// The topics of one site that may have a kept value.
-struct Topics {
-    map: PrefixMap<()>,
-    bytes: usize,
-    looked: Option<Instant>,
-}
-
-impl Topics {
-    fn new() -> Topics {
-        Topics { map: PrefixMap::new(random()), bytes: 0, looked: None }
-    }
-
-    /// Notes the topics of a batch.
-    fn remember(&mut self, batch: &Batch, is_kept: impl Fn(&[u8]) -> bool) {
-        let mut last: &[u8] = &[];
-        for topic in batch.iter().map(MsgRef::topic).filter(|topic| !topic.is_empty()) {
-            let known = topic == std::mem::replace(&mut last, topic) || self.map.find(topic).is_some();
-            if !known && self.has_room(topic, &is_kept) {
-                self.add(topic);
-            }
-        }
-    }
-
-    fn has_room(&mut self, topic: &[u8], is_kept: impl Fn(&[u8]) -> bool) -> bool {
-        let fits = |bytes: usize| bytes + topic.len() + TOPIC_BYTES <= TOPICS_BYTES_MAX;
-        if !fits(self.bytes) && self.looked.is_none_or(|looked| looked.elapsed() > LOOK_PAUSE) {
-            let all = std::mem::replace(self, Topics::new());
-            all.map.iter().filter(|(_, topic, ())| is_kept(topic)).for_each(|(_, topic, ())| self.add(topic));
-            self.looked = Some(Instant::now());
-        }
-        fits(self.bytes)
-    }
-
-    fn add(&mut self, topic: &[u8]) {
-        if self.map.get_or_insert_with(topic, || ()).is_ok() {
-            self.bytes += topic.len() + TOPIC_BYTES;
-        }
-    }
-}
-
-/// Encoded messages, without the first ones.
-fn past(wire: &[u8], skip: u64) -> &[u8] {
-    (0..skip).fold(wire, |wire, _| &wire[message_len(wire)..])
-}
-
-fn messages(mut wire: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let (message, rest) = wire.split_at(if wire.is_empty() { return None } else { message_len(wire) });
-        wire = rest;
-        Some(message)
-    })
 }
 
 #[cfg(test)]
@@ -271,6 +232,7 @@ mod tests {
     use crate::topology::Topology;
     use oncue::{Engine, Options, Sub};
     use oncue_core::mesh::data::{Ended, Writer};
+    use std::time::Duration;
 
     struct Scene {
         imports: Imports,
@@ -335,5 +297,56 @@ mod tests {
         assert_eq!((taken.lost, taken.gaps, taken.malformed, taken.flow.messages), (5, 1, 1, 2));
         scene.imports.take("paris", b"garbage");
         assert_eq!(scene.imports.taken("paris").malformed, 2);
+    }
+
+    #[test]
+    fn of_a_batch_with_what_is_no_message_the_rest_is_lost_and_counted() {
+        // Cut short; a command; reserved flags; one message that is said to be two; a message without its last frame.
+        let faults: [(u32, &[u8]); 5] = [
+            (1, &[0, 9, b'x']),
+            (1, &[4, 1, b'x']),
+            (1, &[0x80, 1, b'x']),
+            (2, &[0, 2, b'x', b'y']),
+            (1, &[1, 1, b'x']),
+        ];
+        for (count, wire) in faults {
+            let scene = Scene::new();
+            let mut writer = Writer::new();
+            writer.message(["good"]);
+            writer.state(&StateNews { state: State::Active, topic: b"t", text: b"" });
+            writer.messages(count, wire);
+            writer.state(&StateNews { state: State::Active, topic: b"u", text: b"" });
+            let so_far = |next| Ended { stream: 1, next, missed: 0 };
+            scene.imports.take("paris", writer.finish(so_far(1), Ended::default()));
+            let lost = u64::from(count) + 1;
+            let taken = scene.imports.taken("paris");
+            assert_eq!((taken.flow.messages, taken.malformed, taken.lost), (1, 1, lost), "{wire:?}");
+            writer.clear();
+            writer.message(["next"]);
+            scene.imports.take("paris", writer.finish(so_far(3 + lost), Ended::default()));
+            assert_eq!([scene.next(), scene.next()], ["good", "next"]);
+            assert_eq!(scene.imports.taken("paris").lost, lost, "nothing is counted twice");
+        }
+    }
+
+    #[test]
+    fn what_comes_again_is_taken_once_and_what_is_new_behind_it_too() {
+        let scene = Scene::new();
+        scene.take("paris", (1, 0), &["a", "b"]);
+        scene.take("paris", (1, 0), &["a", "b", "$oncue/mesh", "c"]);
+        assert_eq!([scene.next(), scene.next(), scene.next()], ["a", "b", "c"]);
+        let taken = scene.imports.taken("paris");
+        assert_eq!((taken.flow.messages, taken.duplicates, taken.forbidden), (4, 2, 1));
+    }
+
+    #[test]
+    fn the_values_of_a_site_go_with_it_and_those_that_came_later_from_others_stay() {
+        let scene = Scene::new();
+        scene.take("paris", (1, 0), &["a", "b"]);
+        scene.take("rome", (1, 0), &["b", "c"]);
+        let kept = || ["a", "b", "c"].map(|topic| scene.imports.subscribers.last(topic).is_some());
+        assert_eq!(kept(), [true; 3]);
+        scene.imports.gone("paris");
+        assert_eq!(kept(), [false, true, true]);
     }
 }

@@ -66,20 +66,51 @@ impl Batch {
     /// [`Misuse`](crate::ErrorKind::Misuse) when the bytes are not whole messages, or have commands, or the batch would exceed
     /// 2 GiB; it is then unchanged.
     pub fn push_wire(&mut self, messages: &[u8]) -> Result<usize> {
-        let start = self.bytes.len();
-        if start + messages.len() > MESSAGE_BYTES_MAX {
+        self.push_wire_if(messages, |_| true)
+    }
+
+    /// As [`push_wire`](Self::push_wire), without the messages that are not to be `taken`. It is asked for each in order, also if an error
+    /// follows. Returns how many messages there are in all.
+    ///
+    /// ```
+    /// use oncue::Batch;
+    /// let mut batch = Batch::new();
+    /// assert_eq!(batch.push_wire_if(b"\x00\x01a\x00\x01b\x00\x01c", |message| message.topic() != b"b")?, 3);
+    /// assert_eq!(batch.iter().map(|message| message.topic()).collect::<Vec<_>>(), [b"a", b"c"]);
+    /// # Ok::<(), oncue::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`push_wire`](Self::push_wire).
+    #[inline]
+    pub fn push_wire_if(
+        &mut self,
+        messages: &[u8],
+        mut taken: impl FnMut(MsgRef<'_>) -> bool,
+    ) -> Result<usize> {
+        let (bytes_before, before) = (self.bytes.len(), self.ends.len());
+        if bytes_before + messages.len() > MESSAGE_BYTES_MAX {
             return Err(Error::misuse("the batch would be larger than 2 GiB; send what it holds first"));
         }
-        let before = self.ends.len();
         let mut scanner = Scanner::new(Version::V3_1, MESSAGE_BYTES_MAX as u64);
-        let ends = &mut self.ends;
-        let found = scanner.scan_messages(messages, usize::MAX, |_, end| ends.push((start + end) as u32));
+        let Batch { bytes, ends } = self;
+        // Where the messages begin that are not copied yet, and how much less a byte's place is in the batch.
+        let (mut from, mut less) = (0, 0);
+        let found = scanner.scan_messages(messages, usize::MAX, |start, end| {
+            if taken(MsgRef::new(&messages[start..end])) {
+                ends.push((bytes_before + end - less) as u32);
+            } else {
+                bytes.extend_from_slice(&messages[from..start]);
+                (from, less) = (end, less + end - start);
+            }
+        });
         if found.consumed != messages.len() {
-            self.ends.truncate(before);
+            bytes.truncate(bytes_before);
+            ends.truncate(before);
             let at = found.consumed;
             return Err(Error::misuse(format!("the bytes are not whole messages from byte {at} on")));
         }
-        self.bytes.extend_from_slice(messages);
+        bytes.extend_from_slice(&messages[from..]);
         Ok(found.messages)
     }
 
@@ -106,6 +137,12 @@ impl Batch {
     /// How many bytes its messages take on the wire.
     pub fn wire_bytes(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Drops its messages but for the first ones.
+    pub fn truncate(&mut self, messages: usize) {
+        self.ends.truncate(messages);
+        self.bytes.truncate(self.ends.last().map_or(0, |end| *end as usize));
     }
 
     /// Drops its messages.
@@ -185,6 +222,25 @@ impl Received {
     }
 }
 
+impl Received {
+    /// The messages that have not been taken yet, in runs that lie together in memory: how many each has, and its bytes as
+    /// [`MsgRef::wire`] of each would give them. A run has at most this many bytes, or one message: for a program that copies messages
+    /// elsewhere, since one long copy costs less than many short ones.
+    pub fn runs(&self, bytes_max: usize) -> impl Iterator<Item = (usize, &[u8])> {
+        let wire: &[u8] = &self.buffer;
+        let mut spans = self.spans.first.iter().chain(self.spans.rest.as_slice()).peekable();
+        std::iter::from_fn(move || {
+            let &(start, mut end) = spans.next()?;
+            let mut messages = 1;
+            let most = start as usize + bytes_max;
+            while let Some(&(_, next)) = spans.next_if(|(from, to)| *from == end && *to as usize <= most) {
+                (messages, end) = (messages + 1, next);
+            }
+            Some((messages, &wire[start as usize..end as usize]))
+        })
+    }
+}
+
 impl Iterator for Received {
     type Item = Msg;
 
@@ -222,6 +278,11 @@ mod tests {
         let mut received = Received::new(batch.bytes.into(), spans[0], rest.into_iter());
         assert_eq!(received.len(), 3);
         assert_eq!(received.iter().map(|m| m.topic().len()).collect::<Vec<_>>(), [3, 3, 5]);
+        let runs =
+            |bytes| received.runs(bytes).map(|(messages, wire)| (messages, wire.len())).collect::<Vec<_>>();
+        assert_eq!(runs(26), [(3, 26)]);
+        assert_eq!(runs(25), [(2, 16), (1, 10)]);
+        assert_eq!(runs(1), [(1, 8), (1, 8), (1, 10)]);
         assert_eq!(received.next(), Some(Msg::from_frames(["one", "x"])));
         assert_eq!(received.iter().map(|m| m.to_msg()).collect::<Vec<_>>().len(), 2);
         assert_eq!(received.last(), Some(Msg::from_frames(["three", "x"])));

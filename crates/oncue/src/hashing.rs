@@ -1,44 +1,6 @@
-//! Hashes for maps: of numbers that the library counts itself, and of topics, which strangers choose.
+//! The hash of maps whose keys are numbers that the library counts itself.
 
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
-use std::sync::OnceLock;
-
-use oncue_core::topic::index::PrefixHash;
-
-/// For maps whose keys are topics, as slices of bytes: keyed, and three times as fast as that of the standard library.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct BuildTopicHasher;
-
-impl BuildHasher for BuildTopicHasher {
-    type Hasher = TopicHasher;
-
-    fn build_hasher(&self) -> TopicHasher {
-        static KEY: OnceLock<PrefixHash> = OnceLock::new();
-        TopicHasher { key: KEY.get_or_init(|| PrefixHash::new(RandomState::new().hash_one(0))), hash: 0 }
-    }
-}
-
-/// Hashes one topic.
-pub(crate) struct TopicHasher {
-    key: &'static PrefixHash,
-    hash: u64,
-}
-
-impl Hasher for TopicHasher {
-    #[inline]
-    fn write(&mut self, topic: &[u8]) {
-        self.hash = self.key.hash(topic);
-    }
-
-    /// The length of the topic, which its hash depends on anyway.
-    #[inline]
-    fn write_usize(&mut self, _: usize) {}
-
-    #[inline]
-    fn finish(&self) -> u64 {
-        self.hash
-    }
-}
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// For maps whose keys consist of such numbers: no peer chooses them.
 pub(crate) type BuildCountedHasher = BuildHasherDefault<CountedHasher>;

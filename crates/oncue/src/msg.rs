@@ -64,6 +64,11 @@ impl Msg {
         &self.buffer[self.start as usize..self.end as usize]
     }
 
+    /// The memory that it keeps alive, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.buffer.memory()
+    }
+
     /// The message, borrowed.
     #[inline]
     fn look(&self) -> MsgRef<'_> {

@@ -118,6 +118,8 @@ pub(crate) struct Flow {
     pub(crate) size: usize,
     /// Messages a second; 0: as many as it can.
     pub(crate) per_second: u64,
+    /// How many topics there are, in turn.
+    pub(crate) topics: u64,
     /// For so many milliseconds.
     pub(crate) millis: u64,
 }

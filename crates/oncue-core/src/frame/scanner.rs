@@ -7,7 +7,7 @@
 
 use core::ops::Range;
 
-use super::{COMMAND_BYTES_MAX, Header, LONG, LONG_HEADER_LEN, SHORT_HEADER_LEN, parse_header};
+use super::{COMMAND_BYTES_MAX, Header, LONG, LONG_HEADER_LEN, MORE, SHORT_HEADER_LEN, parse_header};
 use super::{ProtocolError, Version};
 
 #[cfg(test)]
@@ -185,13 +185,16 @@ impl Scanner {
             if messages == messages_max {
                 break Stop::Enough;
             }
-            // Fast path: the last frame of a message, with a short header.
-            if let Some(&[0, body_len]) = buf.get(at..at + SHORT_HEADER_LEN) {
+            // Fast path: a frame with a short header.
+            if let Some(&[flags @ 0..=MORE, body_len]) = buf.get(at..at + SHORT_HEADER_LEN) {
                 let end = at + SHORT_HEADER_LEN + usize::from(body_len);
                 if end <= buf.len() && end - start <= message_len_max {
-                    message(start, end);
-                    messages += 1;
-                    (start, at) = (end, end);
+                    at = end;
+                    if flags == 0 {
+                        message(start, end);
+                        messages += 1;
+                        start = end;
+                    }
                     continue;
                 }
             }

@@ -34,8 +34,6 @@ pub enum Malformed {
     Hash,
     /// An item in a batch is of a kind that does not exist.
     Item(u8),
-    /// A message in a batch is not in ZMTP's encoding, is incomplete, or is a command.
-    Message,
     /// The name of the site is empty, or has more than [`SITE_BYTES_MAX`](super::SITE_BYTES_MAX) bytes.
     Name,
 }
@@ -60,7 +58,6 @@ impl fmt::Display for Malformed {
                 f.write_str("the prefixes of the snapshot do not have the hash that it states")
             }
             Malformed::Item(kind) => write!(f, "an item of the batch is of the unknown kind {kind}"),
-            Malformed::Message => f.write_str("a message in the batch is not a complete message of ZMTP"),
             Malformed::Name => {
                 write!(f, "the name of the site is empty or longer than {} bytes", super::SITE_BYTES_MAX)
             }

@@ -24,7 +24,7 @@ pub(crate) use entries::{reserve_tight, shrink};
 pub use hash::PrefixHash;
 pub(crate) use tables::Tables;
 
-use super::Hidden;
+use super::{Hidden, begins, same};
 
 /// The number of an entry of a [`PrefixMap`]: small, stable while its prefix is in force, then reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -50,6 +50,32 @@ pub struct PrefixMap<V> {
     /// The distinct lengths in force except 0, ascending.
     lengths: Vec<Length>,
     hidden: Hidden,
+}
+
+/// Which bytes of a topic decide what it matches: as many as the longest prefix in force has, and of a hidden topic at least the
+/// common beginning.
+#[derive(Clone, Copy)]
+pub struct Decisive<'a> {
+    longest: usize,
+    /// The beginning of hidden topics, if it is longer.
+    hidden: Option<&'a [u8]>,
+}
+
+impl Decisive<'_> {
+    /// The beginning of a topic that decides: topics with the same one match the same.
+    #[inline]
+    pub fn of<'t>(&self, topic: &'t [u8]) -> &'t [u8] {
+        let len = match self.hidden {
+            Some(beginning) if begins(topic, beginning) => beginning.len(),
+            _ => self.longest.min(topic.len()),
+        };
+        &topic[..len]
+    }
+
+    /// Whether all topics match the same.
+    pub fn is_nothing(&self) -> bool {
+        self.longest == 0 && self.hidden.is_none()
+    }
 }
 
 struct Length {
@@ -91,14 +117,12 @@ impl<V: Copy> PrefixMap<V> {
         self.table.len() == 0
     }
 
-    /// How many bytes of a topic decide what it matches: the length of the longest prefix in force, and at least the beginning
-    /// of hidden topics.
-    pub fn longest(&self) -> usize {
+    /// Which bytes of a topic decide what it matches.
+    pub fn decisive(&self) -> Decisive<'_> {
         let longest = self.lengths.last().map_or(0, |length| length.len as usize);
-        match self.hidden.beginning() {
-            Some(beginning) if !self.is_empty() => longest.max(beginning.len()),
-            _ => longest,
-        }
+        let hidden =
+            self.hidden.beginning().filter(|beginning| beginning.len() > longest && !self.is_empty());
+        Decisive { longest, hidden }
     }
 
     /// The allocated memory, in bytes.
@@ -258,7 +282,7 @@ impl<V: Copy> PrefixMap<V> {
 
     #[inline]
     fn find_hashed(&self, hash: u64, prefix: &[u8]) -> Option<EntryId> {
-        self.table.find(hash, |id| self.entries.prefix(id) == prefix).map(EntryId)
+        self.table.find(hash, |id| same(self.entries.prefix(id), prefix)).map(EntryId)
     }
 
     fn count_in(&mut self, len: usize, id: EntryId) {

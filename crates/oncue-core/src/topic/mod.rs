@@ -5,6 +5,32 @@ use alloc::sync::Arc;
 
 pub mod index;
 
+/// Whether two topics, or beginnings of topics, are equal. Most are short, and the call that `==` makes costs more than the
+/// comparison.
+#[inline]
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    if let (Some(first), Some(last)) = (a.first_chunk::<8>(), a.last_chunk::<8>()) {
+        let ends = Some(first) == b.first_chunk() && Some(last) == b.last_chunk();
+        return ends && (a.len() <= 16 || a[8..] == b[8..]);
+    }
+    if let (Some(first), Some(last)) = (a.first_chunk::<4>(), a.last_chunk::<4>()) {
+        return Some(first) == b.first_chunk() && Some(last) == b.last_chunk();
+    }
+    a.iter().eq(b)
+}
+
+/// Whether a topic begins with these bytes. As above: most that do not differ in the first one.
+#[inline]
+pub fn begins(topic: &[u8], beginning: &[u8]) -> bool {
+    match beginning.first() {
+        Some(first) => topic.first() == Some(first) && topic.starts_with(beginning),
+        None => true,
+    }
+}
+
 /// Topics that are hidden from prefixes which are shorter than their common beginning: whoever subscribes to everything does not
 /// get them, and whoever subscribes to that beginning, or to more of a topic, does. By default no topic is hidden.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +57,7 @@ impl Hidden {
     #[inline]
     pub(crate) fn reach(&self, topic: &[u8]) -> usize {
         match &self.0 {
-            Some(beginning) if topic.starts_with(beginning) => beginning.len(),
+            Some(beginning) if begins(topic, beginning) => beginning.len(),
             _ => 0,
         }
     }
@@ -40,6 +66,25 @@ impl Hidden {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
+    use oncue_testing::for_seeds;
+
+    #[test]
+    fn topics_are_the_same_if_all_bytes_are() {
+        for_seeds(100, |rng| {
+            let a: Vec<u8> = (0..rng.below(40)).map(|_| rng.below(256) as u8).collect();
+            assert!(same(&a, &a.clone()));
+            for at in 0..a.len() {
+                let mut b = a.clone();
+                b[at] ^= 1 << rng.below(8);
+                assert!(!same(&a, &b), "{a:?} {at}");
+            }
+            assert!(!same(&a, &[&a[..], &[0]].concat()));
+            for at in 0..=a.len() {
+                assert!(begins(&a, &a[..at]) && !begins(&a[..at], &[&a[..], &[0]].concat()));
+            }
+        });
+    }
 
     #[test]
     fn a_hidden_topic_is_reached_by_its_beginning_and_by_longer_prefixes_alone() {

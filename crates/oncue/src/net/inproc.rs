@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, Weak};
 use super::{Notify, Ready};
 use crate::sync::lock;
 
-/// How many bytes a pipe holds in one direction.
-const PIPE_BYTES_MAX: usize = 256 << 10;
+/// How many bytes a pipe holds in one direction: two reads. Both ends may be of one I/O thread, which fills the pipe in one turn and
+/// empties it in the next one, and in each turn receives what one read brings.
+const PIPE_BYTES_MAX: usize = 512 << 10;
 
 /// One direction of a pipe.
 #[derive(Default)]

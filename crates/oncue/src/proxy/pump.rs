@@ -5,6 +5,7 @@
 //! shards make in their turns, and changes of demand and states by a number. What is left is done in another run, after
 //! a turn.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -273,7 +274,7 @@ impl<'a> Pump<'a> {
             let Some(load) = load else { return false };
             let sent = match keep_last {
                 // What is not wanted any more may still come: it would be kept, and nobody would bring a newer one.
-                true => backend.hub.forward_and_keep(&load, |topic| is_kept_up(&frontend.hub, topic, false)),
+                true => backend.hub.forward_and_keep(&load, &kept_up(&frontend.hub, &load), 0),
                 false => backend.hub.forward(&load, frontend.hub.inbound.is_empty()),
             };
             if sent.is_err_and(|e| e.kind() == ErrorKind::Full) {
@@ -381,6 +382,12 @@ impl<'a> Pump<'a> {
         let all: Vec<_> = prefixes.into_iter().map(|prefix| (prefix, false)).collect();
         self.change(&all);
     }
+}
+
+/// The messages of a load of whose topics publishers go on to send newer ones.
+fn kept_up(frontend: &Hub, load: &Load) -> Vec<(usize, Range<u32>)> {
+    let subscriptions = read_lock(&frontend.subscriptions);
+    load.wanted(subscriptions.decisive(), |topic| subscriptions.matches(topic))
 }
 
 /// Whether publishers go on to say what is so about a topic, or about exactly this prefix.

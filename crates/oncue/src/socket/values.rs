@@ -65,12 +65,21 @@ impl<F> Socket<Publisher, F> {
     /// [`Misuse`](crate::ErrorKind::Misuse) with [`OnFull::Refuse`]: here, what the socket has no room for is dropped and counted;
     /// [`Closed`](crate::ErrorKind::Closed).
     pub fn send_many_last(&self, batch: &mut Batch) -> Result<()> {
+        self.send_many_last_of(0, batch)
+    }
+
+    /// As [`send_many_last`](Self::send_many_last), and notes `origin`, a number that the caller chooses, with the values that are
+    /// kept, for [`forget_last_of`](Self::forget_last_of).
+    ///
+    /// # Errors
+    /// As [`send_many_last`](Self::send_many_last).
+    pub fn send_many_last_of(&self, origin: u64, batch: &mut Batch) -> Result<()> {
         if self.policy() == OnFull::Refuse {
             return Err(Error::misuse(
                 "send_many_last drops what there is no room for; use a socket of another policy",
             ));
         }
-        self.0.hub.send_many_last(batch)
+        self.0.hub.send_many_last(batch, origin)
     }
 
     /// Keeps a message as the last value of its topic for later subscribers, without sending it. It waits for nothing:
@@ -147,6 +156,12 @@ impl<F> Socket<Publisher, F> {
     /// Stops keeping the last value of a topic. Returns whether there was one.
     pub fn forget_last(&self, topic: impl AsRef<[u8]>) -> bool {
         self.0.hub.last.forget(topic.as_ref())
+    }
+
+    /// Stops keeping the last values that came from this origin by [`send_many_last_of`](Self::send_many_last_of): nobody vouches for
+    /// them any more. Values of their topics that came from elsewhere afterwards stay.
+    pub fn forget_last_of(&self, origin: u64) {
+        self.0.hub.last.retain_under(b"", |_, of| of.origin != origin);
     }
 
     /// The last value of a topic, if one is kept and not too old.

@@ -6,7 +6,7 @@ use crate::process::{Launch, Process};
 use crate::protocol::{Answer, Ask, Flow, Role, SocketRole};
 use crate::scene::{Scene, Setting, System, port};
 
-const FLOW: Flow = Flow { size: 64, per_second: 1_000, millis: 5_000 };
+const FLOW: Flow = Flow { size: 64, per_second: 1_000, millis: 5_000, topics: 100 };
 
 pub(super) fn measure(system: System, rows: &mut Rows) -> Outcome<()> {
     let (p50, p99) = through_proxy()?;

@@ -8,7 +8,7 @@ use crate::Outcome;
 use crate::protocol::{Answer, Ask, Flow, Other, Received};
 use crate::scene::{Scene, Setting, System};
 
-const FLOW: Flow = Flow { size: 1024, per_second: 20_000, millis: 12_000 };
+const FLOW: Flow = Flow { size: 1024, per_second: 20_000, millis: 12_000, topics: 100 };
 /// The site is stopped after `BEFORE`, for `STOPPED`.
 const BEFORE: Duration = Duration::from_secs(2);
 const STOPPED: Duration = Duration::from_secs(6);

@@ -14,6 +14,9 @@ const OFFERED: [(usize, &[u64]); 2] = [
     (64, &[500_000, 1_000_000, 2_000_000, 3_000_000, 4_000_000, 6_000_000, 8_000_000, 12_000_000, 0]),
     (1024, &[50_000, 100_000, 200_000, 300_000, 400_000, 600_000, 800_000, 0]),
 ];
+/// How many topics there are: a hundred, or so many that those of a batch are all different.
+const TOPICS: u64 = 100;
+const TOPICS_MANY: u64 = 100_000;
 /// A loss that still counts as none: what is on its way when the run ends.
 const NONE_LOST: f64 = 0.1;
 const FROM: &str = "a";
@@ -32,13 +35,15 @@ struct Measured {
 
 pub(super) fn measure(system: System, rows: &mut Rows) -> Outcome<()> {
     for (size, offers) in OFFERED {
-        for inside in [true, false] {
-            let how =
-                if inside { "the sites publish and receive" } else { "publisher and subscriber beside them" };
+        for (inside, topics, how) in [
+            (true, TOPICS, "the sites publish and receive"),
+            (false, TOPICS, "publisher and subscriber beside them"),
+            (true, TOPICS_MANY, "the same in the sites, of 100,000 topics in turn"),
+        ] {
             let mut runs = Vec::new();
             let chosen = |offered: &&u64| rows.only.is_none_or(|only| only == (size, **offered));
             for &per_second in offers.iter().filter(chosen) {
-                let measured = one(system, inside, Flow { size, per_second, millis: MILLIS })?;
+                let measured = one(system, inside, Flow { size, per_second, millis: MILLIS, topics })?;
                 println!("{size} B, {how}, {per_second}/s offered: {measured}");
                 runs.push(measured);
             }
@@ -46,7 +51,7 @@ pub(super) fn measure(system: System, rows: &mut Rows) -> Outcome<()> {
                 continue;
             }
             let title = |what: &str| format!("(d) {size} B, {how}: {what}");
-            let goal = if (size, inside) == (64, true) { "8 M/s" } else { "" };
+            let goal = if (size, inside, topics) == (64, true, TOPICS) { "8 M/s" } else { "" };
             let best = |runs: &mut dyn Iterator<Item = &Measured>| {
                 let best = runs.max_by(|a, b| a.per_second.total_cmp(&b.per_second));
                 best.map_or("–".to_owned(), Measured::to_string)

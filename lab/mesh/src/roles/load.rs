@@ -10,11 +10,8 @@ use oncue::{Batch, Received as Batched, Socket};
 use crate::clock::now;
 use crate::protocol::{Flow, Received};
 
-/// The beginning of all topics; two digits follow.
+/// The beginning of all topics; a number follows.
 const TOPIC: &[u8] = b"load/";
-/// How many topics there are, in turn.
-const TOPICS: u64 = 100;
-const TOPIC_BYTES: usize = TOPIC.len() + 2;
 /// Where the time is in the second frame, which begins with the sequence number.
 const STAMP: usize = 8;
 /// The smallest second frame.
@@ -28,8 +25,9 @@ const PAUSE: u64 = 500_000;
 
 /// Sends messages, and waits for room: nothing is dropped here. Returns how many. `next` is the first sequence number.
 pub(super) fn publish<F>(socket: &Socket<Publisher, F>, flow: &Flow, next: &mut u64) -> oncue::Result<u64> {
-    let topics: Vec<String> = (0..TOPICS).map(|number| format!("load/{number:02}")).collect();
-    let mut body = vec![0; flow.size.saturating_sub(TOPIC_BYTES).max(BODY_MIN)];
+    let digits = flow.topics.saturating_sub(1).to_string().len();
+    let topics: Vec<String> = (0..flow.topics).map(|number| format!("load/{number:0digits$}")).collect();
+    let mut body = vec![0; flow.size.saturating_sub(topics[0].len()).max(BODY_MIN)];
     let (begin, first) = (now(), *next);
     let end = begin + flow.millis * 1_000_000;
     let mut batch = Batch::new();
@@ -45,7 +43,7 @@ pub(super) fn publish<F>(socket: &Socket<Publisher, F>, flow: &Flow, next: &mut 
         while *next < due && batch.wire_bytes() < BATCH_BYTES {
             body[..STAMP].copy_from_slice(&next.to_be_bytes());
             body[STAMP..BODY_MIN].copy_from_slice(&time.to_be_bytes());
-            batch.push((&topics[(*next % TOPICS) as usize][..], &body[..]))?;
+            batch.push((&topics[(*next % flow.topics) as usize][..], &body[..]))?;
             *next += 1;
         }
         if !batch.is_empty() && socket.send_many(&mut batch).is_err() {

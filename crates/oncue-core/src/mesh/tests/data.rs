@@ -5,7 +5,7 @@ use core::ops::Range;
 use super::super::data::{Batch, Ended, Head, Item, Writer};
 use super::super::{Malformed, Stream, Verdict};
 use crate::command::{State, StateNews};
-use crate::frame::{frames, message_len, put_header, put_message};
+use crate::frame::{frames, message_len, put_message};
 use oncue_testing::{Rng, for_seeds};
 
 const NONE: Ended = Ended { stream: 0, next: 0, missed: 0 };
@@ -112,17 +112,10 @@ fn each_fault_of_a_batch_has_its_error() {
         writer.messages(count, wire);
         Batch::decode(writer.finish(at(1, 1, 0), NONE)).map(|batch| batch.head.count)
     };
-    let mut command = Vec::new();
-    put_header(&mut command, crate::frame::COMMAND, 0);
     assert_eq!(run(1, &[0, 1, b'a']), Ok(1));
-    assert_eq!(run(2, &[0, 1, b'a']), Err(Malformed::Count));
+    assert_eq!(run(2, &[0, 0, 0, 0]), Ok(2));
+    assert_eq!(run(2, &[0, 1, b'a']), Err(Malformed::Count), "no message is shorter than its header");
     assert_eq!(run(0, &[]), Err(Malformed::Count));
-    assert_eq!(run(1, &[0, 2, b'a']), Err(Malformed::Length));
-    assert_eq!(run(1, &[1, 1, b'a']), Err(Malformed::Message), "more frames are announced");
-    assert_eq!(run(1, &[0x80, 1, b'a']), Err(Malformed::Message), "reserved flags");
-    assert_eq!(run(1, &command), Err(Malformed::Message));
-    assert_eq!(run(1, &[0]), Err(Malformed::Message));
-    assert_eq!(run(1, &[2, 0x7f, 255, 255, 255, 255, 255, 255, 255]), Err(Malformed::Length));
 
     let mut writer = Writer::new();
     writer.message(["a"]);
@@ -155,7 +148,10 @@ fn damaged_batches_are_an_error_or_a_batch() {
             let mut count = 0;
             for item in batch.items() {
                 count += match item {
-                    Item::Messages { count, wire } => messages(&payload[wire], count).len() as u64,
+                    Item::Messages { count, wire } => {
+                        assert!(2 * count <= payload[wire].len() as u64);
+                        count
+                    }
                     Item::State(_) => 1,
                 };
             }

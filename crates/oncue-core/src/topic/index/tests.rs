@@ -94,7 +94,8 @@ impl Checked {
         assert_eq!(self.map.len(), self.model.len());
         assert_eq!(self.map.is_empty(), self.model.is_empty());
         assert_eq!(self.map.bytes(), self.model.keys().map(|prefix| prefix.len() as u64).sum::<u64>());
-        assert_eq!(self.map.longest(), self.model.keys().map(Vec::len).max().unwrap_or(0));
+        let longest = self.model.keys().map(Vec::len).max().unwrap_or(0);
+        assert_eq!(self.map.decisive().of(&[0; 1000]).len(), longest);
         let ids: BTreeSet<EntryId> = self.map.iter().map(|(id, ..)| id).collect();
         assert_eq!(ids.len(), self.model.len());
         let mut all: Vec<_> = self.map.iter().map(|(_, prefix, value)| (prefix.to_vec(), *value)).collect();
@@ -348,7 +349,7 @@ fn short_prefixes_do_not_reach_hidden_topics() {
             assert_eq!(map.matches_any(&topic), !expected.is_empty());
             // Topics with the same first bytes match the same prefixes.
             let mut of_head = Vec::new();
-            let head = &topic[..topic.len().min(map.longest())];
+            let head = map.decisive().of(&topic);
             map.for_each_match(head, |id, ()| of_head.push(map.prefix(id).unwrap().to_vec()));
             assert_eq!(of_head, expected);
         }

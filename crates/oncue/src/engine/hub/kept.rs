@@ -1,18 +1,28 @@
 //! Last values: the newest message of each topic that the user keeps, for later subscribers. The store and the outbox
 //! change together, so a shard knows which of the kept messages it has still to send.
+//!
+//! Messages that are passed on in batches are noted by reference, and looked through when somebody asks, or when they are
+//! many: of a topic that has a hundred messages meanwhile, one is copied.
 
 #[cfg(test)]
 mod tests;
 
+mod recent;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use oncue_core::frame;
 use oncue_core::ledger::{Ledger, PeerId};
+use oncue_core::topic::index::{EntryId, PrefixMap};
 
+use self::recent::Recent;
+pub(crate) use self::recent::Sent;
 use super::outbox::Number;
 use crate::error::{Error, Result};
 use crate::msg::{Frames, MESSAGE_BYTES_MAX, Msg};
@@ -33,16 +43,38 @@ pub(crate) struct LastValues {
     pub(crate) offered: AtomicU64,
 }
 
-#[derive(Default)]
 pub(crate) struct Store {
-    topics: BTreeMap<Arc<[u8]>, Kept>,
+    /// Every topic with a value; its number is the place of the value.
+    topics: PrefixMap<()>,
+    values: Vec<Slot>,
+    /// The topics in order, but for the unsorted ones. May hold topics that are gone.
+    sorted: BTreeMap<Box<[u8]>, Birth>,
+    /// Topics that are new since somebody asked for an order; most stores are asked seldom.
+    unsorted: Vec<Birth>,
     /// Every topic with a stamp that is not newer than its value's, the lowest first. May hold topics that are gone.
-    order: BinaryHeap<Reverse<(u64, Arc<[u8]>)>>,
+    order: BinaryHeap<Reverse<(u64, EntryId)>>,
     next_stamp: u64,
     pub(crate) bytes: u64,
     bytes_max: u64,
     /// How many values it had no room for.
     pub(crate) dropped: u64,
+    /// Messages of which the newest of each topic is still to be kept.
+    recent: Recent,
+}
+
+/// The place of a value.
+#[derive(Default)]
+struct Slot {
+    kept: Option<Box<Kept>>,
+    /// Which of the recent messages is the newest of the topic, as far as they are looked through; 0 if none is.
+    newest: u64,
+}
+
+/// A topic since it got its first value. Its number may be used again; its first stamp is not.
+#[derive(Clone, Copy)]
+struct Birth {
+    id: EntryId,
+    stamp: u64,
 }
 
 struct Kept {
@@ -50,6 +82,8 @@ struct Kept {
     /// Where it is queued if it was sent: a shard that has not come so far will send it.
     number: Option<Number>,
     stamp: u64,
+    /// The stamp of the topic's first value.
+    born: u64,
 }
 
 /// A message that is kept.
@@ -62,9 +96,16 @@ pub(crate) struct Keeping {
     pub(crate) key: Option<Arc<[u8]>>,
     /// Only for peers that want exactly its topic, not for all that want a beginning of it.
     pub(crate) exact: bool,
+    /// Where it came from, if that is known: a number that its user chose, or 0.
+    pub(crate) origin: u64,
 }
 
 impl Keeping {
+    /// A value in a buffer of its own, kept under its topic for ever.
+    pub(crate) fn of(value: Msg) -> Keeping {
+        Keeping { value, expires: None, key: None, exact: false, origin: 0 }
+    }
+
     fn topic(&self) -> &[u8] {
         self.key.as_deref().unwrap_or(self.value.topic())
     }
@@ -103,7 +144,7 @@ pub(crate) struct Cursor {
     /// All topics of the prefix have been searched.
     done: bool,
     /// The last topic that was searched.
-    topic: Option<Arc<[u8]>>,
+    topic: Option<Box<[u8]>>,
 }
 
 impl Cursor {
@@ -122,7 +163,7 @@ impl Cursor {
 impl LastValues {
     pub(crate) fn new(bytes_max: u64) -> LastValues {
         let (used, offered) = Default::default();
-        LastValues { used, store: Mutex::new(Store { bytes_max, ..Store::default() }), offered }
+        LastValues { used, store: Mutex::new(Store::new(bytes_max)), offered }
     }
 
     /// Whether the store may hold values.
@@ -131,17 +172,21 @@ impl LastValues {
         self.used.load(Ordering::SeqCst)
     }
 
+    /// The store, with all that was sent.
     pub(crate) fn look(&self) -> MutexGuard<'_, Store> {
-        lock(&self.store)
+        let mut store = lock(&self.store);
+        store.take_in();
+        store
     }
 
     pub(crate) fn get(&self, topic: &[u8], now: Duration) -> Option<Msg> {
-        let store = lock(&self.store);
-        store.topics.get(topic).filter(|kept| !kept.of.is_over(now)).map(|kept| kept.of.value.clone())
+        let store = self.look();
+        let kept = store.topics.find(topic).and_then(|id| store.kept(id));
+        kept.filter(|kept| !kept.of.is_over(now)).map(|kept| kept.of.value.clone())
     }
 
     pub(crate) fn forget(&self, topic: &[u8]) -> bool {
-        lock(&self.store).remove(topic)
+        self.look().remove(topic)
     }
 
     /// Forgets what is kept under a prefix and is not to stay, by its topic and its value. Others may use the store after each
@@ -158,29 +203,35 @@ impl LastValues {
     fn retain_portion(
         &self,
         prefix: &[u8],
-        after: Option<Arc<[u8]>>,
+        after: Option<Box<[u8]>>,
         mut stays: impl FnMut(&[u8], &Keeping) -> bool,
-    ) -> Option<Arc<[u8]>> {
-        let mut store = lock(&self.store);
+    ) -> Option<Box<[u8]>> {
+        let mut store = self.look();
+        store.sort();
         let from = after.as_deref().map_or(Bound::Included(prefix), Bound::Excluded);
-        let under = store.topics.range::<[u8], _>((from, Bound::Unbounded));
-        let under = under.take_while(|(topic, _)| topic.starts_with(prefix));
         let (mut searched, mut last, mut gone) = (0, None, Vec::new());
-        for (topic, kept) in under.take(PASS_TOPICS_MAX as usize) {
+        for (topic, birth) in store.under(prefix, from).take(PASS_TOPICS_MAX as usize) {
             searched += 1;
             last = Some(topic);
-            if !stays(topic, &kept.of) {
-                gone.push(topic.clone());
+            if store.born(birth).is_some_and(|kept| !stays(topic, &kept.of)) {
+                gone.push(birth.id);
             }
         }
         let last = last.filter(|_| searched == PASS_TOPICS_MAX).cloned();
-        gone.iter().for_each(|topic| _ = store.remove(topic));
+        gone.into_iter().for_each(|id| store.remove_id(id));
+        store.make_room();
         last
     }
 
     /// The store, for changes.
     pub(crate) fn open(&self) -> MutexGuard<'_, Store> {
         // Before the change: a shard that finds it unset has asked before anything was kept.
+        self.used.store(true, Ordering::SeqCst);
+        self.look()
+    }
+
+    /// The store, to note what is sent.
+    pub(crate) fn open_to_note(&self) -> MutexGuard<'_, Store> {
         self.used.store(true, Ordering::SeqCst);
         lock(&self.store)
     }
@@ -195,7 +246,8 @@ impl LastValues {
         portion: Portion,
         mut found: impl FnMut(&Msg),
     ) -> bool {
-        let store = lock(&self.store);
+        let mut store = self.look();
+        store.sort();
         let (mut bytes, mut values, mut topics) = (0, 0, 0);
         while let Some(prefix) = at.next(asking.prefixes) {
             let from = match &at.topic {
@@ -203,17 +255,16 @@ impl LastValues {
                 _ => Bound::Included(&prefix[..]),
             };
             let (mut last, mut done) = (None, true);
-            let under = store.topics.range::<[u8], _>((from, Bound::Unbounded));
-            for (topic, kept) in under.take_while(|(topic, _)| topic.starts_with(prefix)) {
-                let wanted = asking.wants(ledger, topic, kept);
-                let len = kept.of.value.wire().len() as u64;
+            for (topic, birth) in store.under(prefix, from) {
+                let kept = store.born(birth).filter(|kept| asking.wants(ledger, topic, kept));
+                let len = kept.map_or(0, |kept| kept.of.value.wire().len() as u64);
                 let too_much = values >= portion.values || values > 0 && bytes + len > portion.bytes;
-                if topics >= PASS_TOPICS_MAX || wanted && too_much {
+                if topics >= PASS_TOPICS_MAX || kept.is_some() && too_much {
                     done = false;
                     break;
                 }
                 (last, topics) = (Some(topic.clone()), topics + 1);
-                if wanted {
+                if let Some(kept) = kept {
                     (bytes, values) = (bytes + len, values + 1);
                     found(&kept.of.value);
                 }
@@ -247,52 +298,183 @@ impl Asking<'_> {
 }
 
 impl Store {
+    fn new(bytes_max: u64) -> Store {
+        let (values, sorted, unsorted, order, recent) = Default::default();
+        let (next_stamp, bytes, dropped) = (1, 0, 0);
+        // Peers choose the topics.
+        let topics = PrefixMap::new(RandomState::new().hash_one(0));
+        Store { topics, values, sorted, unsorted, order, next_stamp, bytes, bytes_max, dropped, recent }
+    }
+
     /// Keeps a value in place of the older one of its topic. The oldest values make room; a value that is larger than
     /// the bound is not kept.
     pub(crate) fn keep(&mut self, of: Keeping, number: Option<Number>) {
+        let stamp = self.next_stamp;
+        self.next_stamp += 1;
+        match self.place(of.topic()) {
+            Some(id) => self.put(id, of, number, stamp),
+            None => self.dropped += 1,
+        }
+        self.make_room();
+    }
+
+    /// Notes messages that were sent.
+    pub(crate) fn note(&mut self, sent: Sent) {
+        if self.recent.add(sent, self.bytes_max) {
+            self.take_in();
+        }
+    }
+
+    /// Keeps the newest of the messages that were noted, of each topic.
+    fn take_in(&mut self) {
+        let recent = self.recent.take();
+        if recent.is_empty() {
+            return;
+        }
+        // The n-th of them, from 1 on, has the n-th stamp from here on.
+        let stamps = self.next_stamp - 1;
+        let (mut nth, mut topics) = (0, Vec::new());
+        for sent in &recent {
+            for message in sent.messages.clone() {
+                nth += 1;
+                match self.place(frame::topic(sent.chunk.message(message))) {
+                    Some(id) => {
+                        let newest = &mut self.values[id.index()].newest;
+                        if *newest == 0 {
+                            topics.push(id);
+                        }
+                        *newest = nth;
+                    }
+                    None => self.dropped += 1,
+                }
+            }
+        }
+        self.next_stamp += nth;
+        let ends: Vec<u64> = recent
+            .iter()
+            .scan(0, |end, sent| {
+                *end += u64::from(sent.messages.end - sent.messages.start);
+                Some(*end)
+            })
+            .collect();
+        for id in topics {
+            let nth = std::mem::take(&mut self.values[id.index()].newest);
+            let at = ends.partition_point(|end| *end < nth);
+            let Sent { chunk, messages, number, origin } = &recent[at];
+            let message = messages.end - 1 - (ends[at] - nth) as u32;
+            let value = Msg::from_wire(chunk.message(message).to_vec());
+            let number = number.map(|(chunk, first)| (chunk, first + message));
+            self.put(id, Keeping { origin: *origin, ..Keeping::of(value) }, number, stamps + nth);
+        }
+        self.make_room();
+    }
+
+    /// The place of a topic; none if there are too many bytes of topics.
+    fn place(&mut self, topic: &[u8]) -> Option<EntryId> {
+        let (id, new) = self.topics.get_or_insert_with(topic, || ()).ok()?;
+        if new && self.values.len() <= id.index() {
+            self.values.resize_with(id.index() + 1, Slot::default);
+        }
+        Some(id)
+    }
+
+    fn put(&mut self, id: EntryId, of: Keeping, number: Option<Number>, stamp: u64) {
         let cost = cost(&of.value);
         if cost > self.bytes_max {
-            self.remove(of.topic());
+            self.remove_id(id);
             self.dropped += 1;
             return;
         }
-        let stamp = self.next_stamp;
-        self.next_stamp += 1;
         self.bytes += cost;
-        let kept = Kept { of, number, stamp };
-        if let Some(old) = self.topics.get_mut(kept.of.topic()) {
-            self.bytes -= self::cost(&old.of.value);
-            *old = kept;
-        } else {
-            let topic = kept.of.key.clone().unwrap_or_else(|| kept.of.value.topic().into());
-            self.order.push(Reverse((stamp, topic.clone())));
-            self.topics.insert(topic, kept);
+        match &mut self.values[id.index()].kept {
+            Some(old) => {
+                self.bytes -= self::cost(&old.of.value);
+                **old = Kept { of, number, stamp, born: old.born };
+            }
+            none => {
+                *none = Some(Box::new(Kept { of, number, stamp, born: stamp }));
+                self.order.push(Reverse((stamp, id)));
+                self.unsorted.push(Birth { id, stamp });
+            }
         }
+    }
+
+    /// Brings the store below its bound, and what is remembered of topics that are gone below that of the others.
+    fn make_room(&mut self) {
         while self.bytes > self.bytes_max {
             self.remove_oldest();
         }
-        if self.order.len() > 2 * self.topics.len() + 64 {
-            let all = self.topics.iter().map(|(topic, kept)| Reverse((kept.stamp, topic.clone())));
-            self.order = all.collect();
+        let most = 2 * self.topics.len() + 64;
+        if self.order.len() > most {
+            let values = self.topics.iter().filter_map(|(id, ..)| Some(Reverse((self.kept(id)?.stamp, id))));
+            self.order = values.collect();
+        }
+        if self.unsorted.len() > most {
+            let unsorted = std::mem::take(&mut self.unsorted);
+            self.unsorted = unsorted.into_iter().filter(|birth| self.born(birth).is_some()).collect();
+        }
+        if self.sorted.len() > most {
+            let mut sorted = std::mem::take(&mut self.sorted);
+            sorted.retain(|_, birth| self.born(birth).is_some());
+            self.sorted = sorted;
         }
     }
 
     fn remove_oldest(&mut self) {
-        let Reverse((stamp, topic)) = self.order.pop().expect("every topic is in the order");
-        match self.topics.get(&topic) {
-            Some(kept) if kept.stamp == stamp => {
-                self.remove(&topic);
+        let Reverse((stamp, id)) = self.order.pop().expect("every topic is in the order");
+        match self.kept(id).map(|kept| kept.stamp) {
+            Some(newest) if newest == stamp => {
+                self.remove_id(id);
                 self.dropped += 1;
             }
-            Some(kept) => self.order.push(Reverse((kept.stamp, topic))),
+            Some(newest) => self.order.push(Reverse((newest, id))),
             None => {}
         }
     }
 
     fn remove(&mut self, topic: &[u8]) -> bool {
-        let Some(kept) = self.topics.remove(topic) else { return false };
-        self.bytes -= cost(&kept.of.value);
-        true
+        let id = self.topics.find(topic);
+        id.into_iter().for_each(|id| self.remove_id(id));
+        self.make_room();
+        id.is_some()
+    }
+
+    /// Removes a topic, with its value if it has one.
+    fn remove_id(&mut self, id: EntryId) {
+        self.topics.remove_id(id);
+        if let Some(kept) = self.values[id.index()].kept.take() {
+            self.bytes -= cost(&kept.of.value);
+        }
+        if self.topics.is_empty() {
+            self.values = Vec::new();
+        }
+    }
+
+    fn kept(&self, id: EntryId) -> Option<&Kept> {
+        self.values.get(id.index())?.kept.as_deref()
+    }
+
+    /// The value of a topic that was not removed since.
+    fn born(&self, birth: &Birth) -> Option<&Kept> {
+        self.kept(birth.id).filter(|kept| kept.born == birth.stamp)
+    }
+
+    /// Sorts new topics in.
+    fn sort(&mut self) {
+        for birth in std::mem::take(&mut self.unsorted) {
+            if self.born(&birth).is_some()
+                && let Some(topic) = self.topics.prefix(birth.id)
+            {
+                self.sorted.insert(topic.into(), birth);
+            }
+        }
+        self.make_room();
+    }
+
+    /// The sorted topics with a prefix, from one on, and perhaps some that are gone.
+    fn under(&self, prefix: &[u8], from: Bound<&[u8]>) -> impl Iterator<Item = (&Box<[u8]>, &Birth)> {
+        let under = self.sorted.range::<[u8], _>((from, Bound::Unbounded));
+        under.take_while(move |(topic, _)| topic.starts_with(prefix))
     }
 
     pub(crate) fn values(&self) -> u64 {

@@ -23,6 +23,8 @@ pub(crate) struct Outbox {
     /// In a fork nothing is let in, and the lock is not taken: a thread that is not there may hold it.
     home: Home,
     bound: Bound,
+    /// Those of the state too.
+    spares: Spares,
 }
 
 /// An outbox is full at `bytes_most`, and at `bytes_max` if it holds `messages_min` messages by then.
@@ -97,8 +99,13 @@ pub(crate) struct Taken {
 impl Outbox {
     pub(crate) fn new(bound: Bound) -> Outbox {
         let state = State { close_at: CHUNK_BYTES, ..State::default() };
-        let active = AtomicBool::new(false);
-        Outbox { state: QuickLock::new(state), active, home: Home::default(), bound }
+        let (active, spares) = (AtomicBool::new(false), state.spares.clone());
+        Outbox { state: QuickLock::new(state), active, home: Home::default(), bound, spares }
+    }
+
+    /// Where the buffers of chunks return.
+    pub(crate) fn spares(&self) -> &Spares {
+        &self.spares
     }
 
     pub(crate) fn pushed(&self) -> u64 {

@@ -1,24 +1,21 @@
 //! What the user of a publisher does: messages are queued, kept for later subscribers, or written on this thread.
 
-use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use oncue_core::command::{STATE_TOPIC_BYTES_MAX, State};
-use oncue_core::frame;
-
-use super::kept::{Keeping, stand_alone};
+use super::kept::{Keeping, Sent, stand_alone};
 use super::outbox::{Number, Pushed};
 use super::{Hub, Note};
 use crate::batch::Batch;
 use crate::engine::wire::load::Load;
 use crate::engine::wire::slices::Direct;
 use crate::error::{Error, ErrorKind, Result};
-use crate::hashing::BuildTopicHasher;
 use crate::msg::{COPIED_BYTES_MAX, Frames, MESSAGE_BYTES_MAX, Msg};
 use crate::options::OnFull;
 use crate::permission::{PeerKey, Reason};
+use oncue_core::command::{STATE_TOPIC_BYTES_MAX, State};
 
 /// A larger message is not written by the sender's thread straight from the user's memory: what the stream does not take is
 /// copied under the shard's lock.
@@ -131,12 +128,16 @@ impl Hub {
 
     /// As [`send_many`](Self::send_many), and keeps the newest message of each topic that is wanted for later subscribers. What there
     /// is no room for is dropped, and counted.
-    pub(crate) fn send_many_last(self: &Arc<Self>, batch: &mut Batch) -> Result<()> {
+    pub(crate) fn send_many_last(self: &Arc<Self>, batch: &mut Batch, origin: u64) -> Result<()> {
         if batch.is_empty() {
             return self.check_open();
         }
-        let load = Load::from(std::mem::take(batch));
-        match self.forward_and_keep(&load, |topic| self.demand.read().wanted(topic)) {
+        let load = Load::of_batch(batch, self.outbox.spares());
+        let wanted = {
+            let ledger = self.demand.read();
+            load.wanted(ledger.decisive(), |topic| ledger.wanted(topic))
+        };
+        match self.forward_and_keep(&load, &wanted, origin) {
             Err(full) if full.kind() == ErrorKind::Full => {
                 self.counters.outbox_full.fetch_add(load.messages, Ordering::Relaxed);
                 Ok(())
@@ -145,39 +146,31 @@ impl Hub {
         }
     }
 
-    /// As [`forward`](Self::forward), and keeps the newest message of each topic that is `wanted` for later subscribers.
+    /// As [`forward`](Self::forward), and keeps the newest message of each topic of those that are [`wanted`](Load::wanted) for later
+    /// subscribers.
     pub(crate) fn forward_and_keep(
         self: &Arc<Self>,
         load: &Load,
-        wanted: impl Fn(&[u8]) -> bool,
+        wanted: &[(usize, Range<u32>)],
+        origin: u64,
     ) -> Result<()> {
-        if let Some(pushed @ Pushed::Full) = self.outbox.refusal() {
-            return self.pushed(pushed, NoRoom::Refuse);
+        if wanted.is_empty() {
+            return self.forward(load, false);
         }
-        let keep = |wire: &[u8]| {
-            let value = Msg::from_wire(wire.to_vec());
-            Keeping { value, expires: None, key: None, exact: false }
-        };
         if let Some(message) = &load.single {
-            if !wanted(message.topic()) {
-                return self.forward(load, false);
+            if let Some(pushed @ Pushed::Full) = self.outbox.refusal() {
+                return self.pushed(pushed, NoRoom::Refuse);
             }
-            return self.pushed(self.push_and_keep(&keep(message.wire()), false, None), NoRoom::Refuse);
+            let keeping = Keeping { origin, ..Keeping::of(stand_alone(message)?) };
+            return self.pushed(self.push_and_keep(&keeping, false, None), NoRoom::Refuse);
         }
-        // The newest message of each topic, by its chunk and its place there.
-        let mut newest = HashMap::with_hasher(BuildTopicHasher);
-        for (nth, chunk) in load.chunks.iter().enumerate() {
-            (0..chunk.len()).for_each(|i| _ = newest.insert(frame::topic(chunk.message(i)), (nth, i)));
-        }
-        newest.retain(|topic, _| wanted(topic));
-        let kept = newest.into_values().map(|(nth, i)| (nth, i, keep(load.chunks[nth].message(i))));
-        let kept: Vec<_> = kept.collect();
         let mut numbers: Vec<Number> = Vec::with_capacity(load.chunks.len());
-        let mut store = self.last.open();
+        let mut store = self.last.open_to_note();
         let pushed = self.outbox.push_chunks(&load.chunks, |number| numbers.push(number));
         if matches!(pushed, Pushed::Queued { .. } | Pushed::Nobody) {
-            for (nth, i, keeping) in kept {
-                store.keep(keeping, numbers.get(nth).map(|(chunk, first)| (*chunk, first + i)));
+            for (nth, messages) in wanted {
+                let (chunk, number) = (load.chunks[*nth].clone(), numbers.get(*nth).copied());
+                store.note(Sent { chunk, messages: messages.clone(), number, origin });
             }
         }
         drop(store);
@@ -297,7 +290,7 @@ impl Hub {
                 "the message does not begin with the topic; begin its first frame with it",
             ));
         }
-        Ok(Keeping { value, expires, key: key.map(Arc::from), exact: false })
+        Ok(Keeping { expires, key: key.map(Arc::from), ..Keeping::of(value) })
     }
 
     /// Queues a message for one peer.
@@ -321,10 +314,7 @@ impl Hub {
         let value = Msg::from_frames([topic, &[state.number()], text.text().as_bytes()]);
         // All shards get the states in the order in which they are kept.
         let mut store = self.states.published.open();
-        store.keep(
-            Keeping { value: value.clone(), expires: None, key: None, exact: state.is_of_prefix() },
-            None,
-        );
+        store.keep(Keeping { exact: state.is_of_prefix(), ..Keeping::of(value.clone()) }, None);
         // A shard that is rung wakes its thread.
         if self.states.have_listeners() {
             self.mail_all(|| Note::State { hub: self.clone(), value: value.clone() });

@@ -12,9 +12,9 @@ use crate::engine::hub::Note;
 use crate::engine::hub::outbox::Taken;
 use crate::engine::peer::outgoing::{count_abandoned, count_missed};
 use crate::engine::peer::{Phase, Traffic};
-use crate::engine::shard::Shard;
 use crate::engine::shard::fanout::Place;
 use crate::engine::shard::timers::Timer;
+use crate::engine::shard::{Shard, Stuck};
 use crate::engine::wire::chunk::{Chunk, Run};
 use crate::net::Net;
 use crate::options::OnFull;
@@ -25,6 +25,9 @@ const BATCHES_PER_TURN: usize = 8;
 /// Under [`OnFull::Refuse`] a peer with an empty queue is given this much at a time: enough for a good write, and at
 /// most this much beyond its mark.
 const PASS_BYTES: u64 = 256 << 10;
+/// A peer that has become stuck may be one that reads when this shard polls, as the other end of a pipe does: for this number of
+/// turns little is sent at a time, since all of it would be missed.
+const SOON_TURNS: u64 = 2;
 /// Ends the slots of one audience.
 const END: usize = usize::MAX;
 /// Write coalescing begins when at least this many messages came with less than this time for each.
@@ -209,9 +212,9 @@ impl<N: Net> Shard<N> {
     }
 
     /// Writes what was routed of a batch to the peers of each audience that came before chunk `number`. Returns
-    /// whether a peer that reads has missed messages.
+    /// whether a peer has missed messages that reads, or that may be about to read.
     fn deliver(&mut self, hub: &Arc<Hub>, batch: &[Arc<Chunk>], number: u64) -> bool {
-        let (mut hurried, now, mixed) = (false, self.now, hub.is_mixed());
+        let (mut hurried, now, turn, mixed) = (false, self.now, self.turns, hub.is_mixed());
         // A peer may be lost in here, and change the ledger, or make a pass of its own.
         let (routed, mut gather) = (self.fanout.take(), std::mem::take(&mut self.gather));
         let mut recipients = std::mem::take(&mut self.recipients);
@@ -227,11 +230,12 @@ impl<N: Net> Shard<N> {
             let mut runs = None;
             let mut missed = 0;
             for &slot in slots {
-                if let Some(stuck) = self.stuck.get_mut(slot).filter(|stuck| **stuck > 0)
+                if let Some(stuck) = self.stuck.get_mut(slot).filter(|stuck| stuck.missed > 0)
                     && !mixed
                 {
-                    *stuck += routed.messages(audience);
+                    stuck.missed += routed.messages(audience);
                     missed += routed.messages(audience);
+                    hurried |= turn - stuck.since <= SOON_TURNS;
                     continue;
                 }
                 // A peer may have been lost with another one of its dialer.
@@ -309,12 +313,14 @@ impl<N: Net> Shard<N> {
     /// Notes whether a peer is blocked and full. A peer that stops to be so is told what it has missed meanwhile.
     pub(crate) fn set_stuck(&mut self, slot: usize, stuck: bool) {
         if stuck && self.stuck.len() <= slot {
-            self.stuck.resize(slot + 1, 0);
+            self.stuck.resize(slot + 1, Stuck::default());
         }
+        let since = self.turns;
         match self.stuck.get_mut(slot) {
-            Some(known) if stuck => *known = (*known).max(1),
+            Some(known) if stuck && known.missed == 0 => *known = Stuck { missed: 1, since },
+            Some(_) if stuck => {}
             Some(known) => {
-                let missed = std::mem::take(known).saturating_sub(1);
+                let missed = std::mem::take(known).missed.saturating_sub(1);
                 if missed > 0
                     && let Some(peer) = self.peers.get_mut(slot)
                 {

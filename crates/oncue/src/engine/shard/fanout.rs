@@ -10,6 +10,7 @@ use std::sync::Arc;
 use oncue_core::frame;
 use oncue_core::ledger::{AudienceId, Ledger};
 use oncue_core::topic::index::EntryId;
+use oncue_core::topic::same;
 
 use crate::engine::wire::chunk::{Chunk, Run};
 use crate::engine::wire::gather::Gather;
@@ -142,11 +143,8 @@ impl Fanout {
         start: u32,
         room: &mut impl FnMut(AudienceId) -> u64,
     ) -> u32 {
-        let decisive = ledger.longest_prefix_bytes();
-        let head = |message| {
-            let topic = frame::topic(chunk.message(message));
-            &topic[..topic.len().min(decisive)]
-        };
+        let decisive = ledger.decisive();
+        let head = |message| decisive.of(frame::topic(chunk.message(message)));
         let mut warm_until = if ledger.is_large() { first } else { u32::MAX };
         let mut warm = |message| {
             if message >= warm_until {
@@ -161,12 +159,12 @@ impl Fanout {
         while first < chunk.len() {
             let mut last = first + 1;
             let mut others = false;
-            if decisive == 0 {
+            if decisive.is_nothing() {
                 last = chunk.len();
             }
             while last < chunk.len() {
                 let next = head(last);
-                if next != known {
+                if !same(next, known) {
                     known = next;
                     warm(last);
                     ledger.match_entries(known, &mut self.next_entries);

@@ -96,7 +96,9 @@ pub(crate) struct Shard<N: Net> {
     pub(crate) wakes: Vec<Waker>,
     /// Per slot: the peer is blocked and full, so every message to it is missed; 1 and the number of those since, or 0. Ten
     /// thousand such peers must not cost a look at each.
-    pub(crate) stuck: Vec<u64>,
+    pub(crate) stuck: Vec<Stuck>,
+    /// The number of this turn.
+    pub(crate) turns: u64,
     /// How long its thread sleeps, if nothing happens.
     pub(crate) planned: Option<Duration>,
     /// Its thread has ended.
@@ -104,6 +106,15 @@ pub(crate) struct Shard<N: Net> {
 }
 
 /// What a shard holds of a socket that it serves.
+/// A peer that is blocked and full.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Stuck {
+    /// What it has missed meanwhile, and 1; 0 if it is not stuck.
+    pub(crate) missed: u64,
+    /// The turn in which it became so.
+    pub(crate) since: u64,
+}
+
 pub(crate) struct Served {
     pub(crate) hub: Arc<Hub>,
     /// Slots of the peers whose handshake is done.
@@ -211,6 +222,7 @@ impl<N: Net> Shard<N> {
             letters: Vec::new(),
             wakes: Vec::new(),
             stuck: Vec::new(),
+            turns: 0,
             planned: None,
             ended: false,
         }
@@ -219,6 +231,7 @@ impl<N: Net> Shard<N> {
     /// Does everything that can be done now. Returns when the next turn is due; now, if there is more to do.
     pub(crate) fn turn(&mut self, now: Duration, ready: &[Ready]) -> Option<Duration> {
         (self.now, self.work) = (now, 0);
+        self.turns += 1;
         for &report in ready {
             self.ready(report);
         }

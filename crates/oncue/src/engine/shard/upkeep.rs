@@ -189,7 +189,7 @@ impl<N: Net> Shard<N> {
     /// Appends how the peers of a socket stand.
     pub(crate) fn statuses(&self, hub: &Hub, found: &mut Vec<PeerStatus>) {
         let (ledger, now) = (hub.demand.read(), hub.now());
-        let stuck = |slot: usize| self.stuck.get(slot).map_or(0, |stuck| stuck.saturating_sub(1));
+        let stuck = |slot: usize| self.stuck.get(slot).map_or(0, |stuck| stuck.missed.saturating_sub(1));
         let slots = self.slots_of(hub).into_iter();
         found.extend(slots.filter_map(|slot| self.peers[slot].status(&ledger, stuck(slot), now)));
     }

@@ -102,6 +102,16 @@ impl Chunk {
         }
     }
 
+    /// The memory that it keeps alive.
+    pub(crate) fn memory(&self) -> u64 {
+        let bytes = match &self.bytes {
+            Bytes::Own(bytes) => bytes.capacity(),
+            Bytes::Shared(message) => message.memory(),
+            Bytes::Received(buffer) => buffer.memory(),
+        };
+        (bytes + self.ends.capacity() * size_of::<u32>()) as u64
+    }
+
     /// How many bytes its messages have.
     pub(crate) fn message_bytes(&self) -> u64 {
         u64::from(self.start(self.len()) - self.start)

@@ -1,8 +1,14 @@
 //! Messages on their way from one socket to another: what one read brought, referenced where it was received.
 
+use std::mem::replace;
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::chunk::Chunk;
+use oncue_core::frame;
+use oncue_core::topic::index::Decisive;
+use oncue_core::topic::same;
+
+use super::chunk::{Chunk, Spares};
 use crate::batch::{Batch, Received};
 use crate::msg::Msg;
 
@@ -13,6 +19,52 @@ pub(crate) struct Load {
     pub(crate) single: Option<Msg>,
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
+}
+
+impl Load {
+    /// The messages of a batch, which is empty then, with buffers of `spares`.
+    pub(crate) fn of_batch(batch: &mut Batch, spares: &Spares) -> Load {
+        let (messages, len) = (batch.len() as u64, batch.wire_bytes() as u64);
+        if messages == 1 {
+            let single = Some(Msg::from_wire(batch.bytes.clone()));
+            batch.clear();
+            return Load { chunks: Vec::new(), single, messages, bytes: len };
+        }
+        let (bytes, ends) = spares.take().unwrap_or_default();
+        let (bytes, ends) = (replace(&mut batch.bytes, bytes), replace(&mut batch.ends, ends));
+        let chunks = vec![Arc::new(Chunk::of_spares(bytes, ends, spares))];
+        Load { chunks, single: None, messages, bytes: len }
+    }
+
+    /// Runs of its messages whose topics are wanted, each with the number of its chunk, 0 for a single message. `decisive`: which
+    /// bytes of a topic decide that.
+    pub(crate) fn wanted(
+        &self,
+        decisive: Decisive<'_>,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Vec<(usize, Range<u32>)> {
+        if let Some(message) = &self.single {
+            return if wanted(message.topic()) { vec![(0, 0..1)] } else { Vec::new() };
+        }
+        let mut runs: Vec<(usize, Range<u32>)> = Vec::new();
+        let mut known: Option<(&[u8], bool)> = None;
+        for (nth, chunk) in self.chunks.iter().enumerate() {
+            for message in 0..chunk.len() {
+                let topic = frame::topic(chunk.message(message));
+                let head = decisive.of(topic);
+                let wanted = match known {
+                    Some((of, wanted)) if same(of, head) => wanted,
+                    _ => known.insert((head, wanted(topic))).1,
+                };
+                match runs.last_mut() {
+                    _ if !wanted => {}
+                    Some((last, run)) if *last == nth && run.end == message => run.end += 1,
+                    _ => runs.push((nth, message..message + 1)),
+                }
+            }
+        }
+        runs
+    }
 }
 
 impl From<Received> for Load {
@@ -44,22 +96,8 @@ impl From<Received> for Load {
     }
 }
 
-impl From<Batch> for Load {
-    fn from(batch: Batch) -> Load {
-        let Batch { bytes, ends } = batch;
-        let (messages, len) = (ends.len() as u64, bytes.len() as u64);
-        if messages == 1 {
-            return Load { chunks: Vec::new(), single: Some(Msg::from_wire(bytes)), messages, bytes: len };
-        }
-        let chunks = vec![Arc::new(Chunk::received(bytes.into(), 0, ends))];
-        Load { chunks, single: None, messages, bytes: len }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use oncue_core::frame;
-
     use super::*;
     use crate::buffer::Buffer;
 

@@ -4,7 +4,7 @@ use oncue_core::ledger::Quota;
 
 use super::*;
 use crate::buffer::Pool;
-use crate::engine::wire::chunk::Run;
+use crate::engine::wire::chunk::{Chunk, Run};
 use crate::engine::wire::gather::Gather;
 use oncue_testing::for_seeds;
 
@@ -26,25 +26,72 @@ impl Naive {
     fn bytes(&self) -> u64 {
         self.0.iter().map(|(value, _)| cost(value)).sum()
     }
+
+    /// Several values at once. Returns how many had no room.
+    fn together(&mut self, sent: &[Msg], bytes_max: u64) -> u64 {
+        let mut dropped = 0;
+        for (at, value) in sent.iter().enumerate() {
+            if sent[at + 1..].iter().any(|later| later.topic() == value.topic()) {
+                continue;
+            }
+            self.remove(value.topic());
+            match cost(value) > bytes_max {
+                true => dropped += 1,
+                false => self.0.push((value.clone(), None)),
+            }
+        }
+        while self.bytes() > bytes_max {
+            self.0.remove(0);
+            dropped += 1;
+        }
+        dropped
+    }
+}
+
+/// Messages in one chunk, and those from one on as sent.
+fn noted(sent: &[Msg], from: usize, origin: u64) -> Sent {
+    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+    for message in sent {
+        bytes.extend_from_slice(message.wire());
+        ends.push(bytes.len() as u32);
+    }
+    let messages = from as u32..sent.len() as u32;
+    Sent { chunk: Arc::new(Chunk::new(bytes, ends)), messages, number: Some((7, 100)), origin }
 }
 
 #[test]
 fn as_a_naive_store_that_gives_up_the_oldest() {
     for_seeds(200, |rng| {
-        let bytes_max = 1 + rng.below(3000);
+        let bounded = rng.below(2) == 0;
+        let bytes_max = if bounded { 1 + rng.below(3000) } else { u64::MAX };
         let last = LastValues::new(bytes_max);
         let (mut naive, mut dropped) = (Naive::default(), 0);
         for step in 0..300 {
             let now = Duration::from_secs(step);
             let topic = format!("t{}", rng.below(12));
-            match rng.below(8) {
+            match rng.below(9) {
                 0 => assert_eq!(last.forget(topic.as_bytes()), naive.remove(topic.as_bytes())),
+                // Several together, of which somebody may ask at once, or after others.
+                1 => {
+                    let sent: Vec<Msg> = (0..1 + rng.below(20))
+                        .map(|_| {
+                            let most = if rng.below(9) == 0 { 4000 } else { 90 };
+                            value(&format!("t{}", rng.below(12)), rng.below(most) as usize)
+                        })
+                        .collect();
+                    let from = rng.below(sent.len() as u64) as usize;
+                    last.open_to_note().note(noted(&sent, from, 0));
+                    dropped += naive.together(&sent[from..], bytes_max);
+                    // What makes room does so when they are looked through.
+                    if !bounded && rng.below(2) == 0 {
+                        continue;
+                    }
+                }
                 _ => {
                     let len = if rng.below(8) == 0 { rng.below(4000) } else { rng.below(200) };
                     let value = value(&topic, len as usize);
                     let expires = (rng.below(2) == 0).then(|| now + Duration::from_secs(rng.below(20)));
-                    last.open()
-                        .keep(Keeping { value: value.clone(), expires, key: None, exact: false }, None);
+                    last.open().keep(Keeping { expires, ..Keeping::of(value.clone()) }, None);
                     naive.remove(topic.as_bytes());
                     naive.0.push((value, expires));
                     if naive.bytes() > bytes_max && cost(&naive.0.last().unwrap().0) > bytes_max {
@@ -75,10 +122,7 @@ fn an_answer_comes_in_parts_each_topic_once() {
     let last = LastValues::new(u64::MAX);
     for i in 0..10_000 {
         let len = if i % 100 == 0 { 5000 } else { 50 };
-        last.open().keep(
-            Keeping { value: value(&format!("t{i:05}"), len), expires: None, key: None, exact: false },
-            None,
-        );
+        last.open().keep(Keeping::of(value(&format!("t{i:05}"), len)), None);
     }
     let mut ledger = Ledger::new(1, Quota { prefixes_max: 10, prefix_bytes_max: 100 });
     let peer = ledger.attach(0, 0);
@@ -124,6 +168,46 @@ fn an_answer_comes_in_parts_each_topic_once() {
     assert_eq!(messages, 10_000 - 100);
     let want = (0..10_000).map(|i| format!("t{i:05}").into_bytes());
     assert!(topics.into_iter().eq(want.filter(|topic| !topic.starts_with(b"t001"))));
+}
+
+#[test]
+fn messages_are_held_until_they_are_many_and_then_the_newest_are_copied() {
+    let last = LastValues::new(u64::MAX);
+    let note = |count: usize, len: usize| {
+        let sent: Vec<Msg> = (0..count).map(|i| value(&format!("t{}", i % 10), len)).collect();
+        let sent = noted(&sent, 0, 0);
+        let held = Arc::downgrade(&sent.chunk);
+        last.open_to_note().note(sent);
+        held
+    };
+    let copied = || lock(&last.store).topics.len();
+    let few: Vec<_> = (0..4).map(|_| note(1000, 5)).collect();
+    assert!(few.iter().all(|chunk| chunk.strong_count() == 1) && copied() == 0);
+    let more = note(1000, 5);
+    assert!(few.iter().chain([&more]).all(|chunk| chunk.strong_count() == 0) && copied() == 10);
+    assert_eq!(note(1, 5).strong_count(), 1);
+    assert_eq!(note(2, 600 << 10).strong_count(), 0, "much memory");
+    assert_eq!(note(1, 5).strong_count(), 1);
+    assert!(last.get(b"t0", Duration::ZERO).is_some_and(|value| value.wire().len() < 20));
+}
+
+#[test]
+fn a_noted_value_has_its_number_and_its_origin() {
+    let last = LastValues::new(u64::MAX);
+    let sent: Vec<Msg> = ["a", "b", "a", "c"].map(|topic| value(topic, 3)).into();
+    last.open_to_note().note(noted(&sent, 1, 5));
+    let mut found = Vec::new();
+    {
+        let store = last.look();
+        for topic in ["a", "b", "c"] {
+            let kept = store.topics.find(topic.as_bytes()).and_then(|id| store.kept(id)).unwrap();
+            found.push((kept.number, kept.of.origin, kept.stamp));
+        }
+    }
+    assert_eq!(found, [(Some((7, 102)), 5, 2), (Some((7, 101)), 5, 1), (Some((7, 103)), 5, 3)]);
+    last.retain_under(b"", |_, of| of.origin != 5);
+    let store = last.look();
+    assert_eq!((store.values(), store.bytes), (0, 0));
 }
 
 #[test]
