@@ -52,6 +52,11 @@ pub struct PrefixMap<V> {
     hidden: Hidden,
 }
 
+/// A prefix has no entry.
+pub(crate) struct Missing {
+    hash: u64,
+}
+
 struct Length {
     len: u32,
     entries: u32,
@@ -127,18 +132,37 @@ impl<V: Copy> PrefixMap<V> {
         prefix: &[u8],
         make: impl FnOnce() -> V,
     ) -> Result<(EntryId, bool), IndexFull> {
-        let hash = self.hash.hash(prefix);
-        if let Some(id) = self.find_hashed(hash, prefix) {
-            return Ok((id, false));
+        match self.lookup(prefix) {
+            Ok(id) => Ok((id, false)),
+            Err(missing) => Ok((self.insert_missing(missing, prefix, make())?, true)),
         }
+    }
+
+    /// The entry of exactly this prefix, or where it is missing.
+    pub(crate) fn lookup(&self, prefix: &[u8]) -> Result<EntryId, Missing> {
+        let hash = self.hash.hash(prefix);
+        self.find_hashed(hash, prefix).ok_or(Missing { hash })
+    }
+
+    /// Adds an entry for a prefix that was just found [`Missing`].
+    ///
+    /// # Errors
+    /// [`IndexFull`] when there is no room for its bytes; nothing has changed then.
+    pub(crate) fn insert_missing(
+        &mut self,
+        missing: Missing,
+        prefix: &[u8],
+        value: V,
+    ) -> Result<EntryId, IndexFull> {
+        let Missing { hash } = missing;
         self.entries.make_room(prefix.len())?;
         let PrefixMap { hash: key, entries, table, .. } = self;
         table.make_room(hash, entries.ids_end() + 1, |id| entries.hash(key, id));
-        let id = entries.insert(prefix, hash, make());
+        let id = entries.insert(prefix, hash, value);
         table.insert(hash, id);
         self.count_in(prefix.len(), EntryId(id));
         self.entries.move_some();
-        Ok((EntryId(id), true))
+        Ok(EntryId(id))
     }
 
     /// Removes the entry `id` and returns its value; `None` if no entry has that number.

@@ -5,7 +5,6 @@
 //! are the cost of a probe among a million prefixes.
 use alloc::vec;
 use alloc::vec::Vec;
-use core::hint::black_box;
 
 /// Entry numbers by hash, with open addressing and linear probing.
 pub(super) struct Table {
@@ -24,6 +23,8 @@ const REMOVED: u32 = u32::MAX - 1;
 const LINE_MASK: usize = 15;
 /// Below this many entries memory does not matter, and a sparse table answers at the first bucket.
 const SMALL: usize = 128;
+/// How many entries are looked at ahead of those that are moved.
+const AHEAD: usize = 32;
 
 impl Table {
     pub(super) fn new() -> Table {
@@ -34,7 +35,9 @@ impl Table {
     pub(super) fn with_room(len: usize, ids: usize) -> Table {
         let (buckets, used_max) =
             if len < SMALL { (16 * (len + 1), 2 * (len + 1)) } else { (2 * len, len + len / 2) };
-        let id_bits = usize::BITS - (ids + ids / 2 + SMALL).leading_zeros();
+        let needed = usize::BITS - (ids + ids / 2 + SMALL).leading_zeros();
+        // Some more, while a tag of ten bits is left: as the numbers grow, tables that have room need not be replaced.
+        let id_bits = needed.max((needed + 2).min(22));
         let id_mask = if id_bits < 32 { (1 << id_bits) - 1 } else { u32::MAX };
         Table { buckets: vec![EMPTY; buckets], id_mask, len: 0, used: 0, used_max }
     }
@@ -114,35 +117,41 @@ impl Table {
 
     /// A copy with room for more entries, with numbers below `ids`.
     pub(super) fn remade(&self, ids: usize, hash_of: impl Fn(u32) -> u64) -> Table {
-        Table::made_of(&self.entries(hash_of).collect::<Vec<_>>(), ids)
+        let mut table = Table::with_room(self.len, ids);
+        self.for_each_hashed(hash_of, |hash, id| table.insert(hash, id));
+        table
     }
 
     /// As [`remade`](Self::remade), in two tables: the entries without this bit in their hash, and those with it.
     pub(super) fn parted(&self, bit: u64, ids: usize, hash_of: impl Fn(u32) -> u64) -> (Table, Table) {
-        let (low, high): (Vec<_>, Vec<_>) = self.entries(hash_of).partition(|(hash, _)| hash & bit == 0);
-        (Table::made_of(&low, ids), Table::made_of(&high, ids))
+        // What the hashes do not part in halves is moved once more.
+        let room = || Table::with_room(self.len.div_ceil(2), ids);
+        let (mut low, mut high) = (room(), room());
+        self.for_each_hashed(&hash_of, |hash, id| {
+            let table = if hash & bit == 0 { &mut low } else { &mut high };
+            if !table.has_room(ids) {
+                *table = table.remade(ids, &hash_of);
+            }
+            table.insert(hash, id);
+        });
+        (low, high)
     }
 
-    fn entries(&self, hash_of: impl Fn(u32) -> u64) -> impl Iterator<Item = (u64, u32)> {
-        let words = self.buckets.iter().filter(|&&word| word < REMOVED);
-        words.map(|word| word & self.id_mask).map(move |id| (hash_of(id), id))
-    }
-
-    fn made_of(entries: &[(u64, u32)], ids: usize) -> Table {
-        let mut table = Table::with_room(entries.len(), ids);
-        entries.chunks(32).for_each(|chunk| table.insert_all(chunk));
-        table
-    }
-
-    /// Adds entries, for which there must be room. Their buckets are prefetched together.
-    pub(super) fn insert_all(&mut self, entries: &[(u64, u32)]) {
-        let words = entries.iter().map(|&(hash, _)| self.buckets[self.home(hash)]);
-        black_box(words.fold(0, u32::wrapping_add));
-        for &(hash, id) in entries {
-            self.insert(hash, id);
+    /// Calls `found` with each entry and its hash. Some hashes are computed ahead, so that the loads for them overlap.
+    fn for_each_hashed(&self, hash_of: impl Fn(u32) -> u64, mut found: impl FnMut(u64, u32)) {
+        let mut ahead = [(0, 0); AHEAD];
+        let mut count = 0;
+        for word in self.buckets.iter().filter(|&&word| word < REMOVED) {
+            let id = word & self.id_mask;
+            ahead[count] = (hash_of(id), id);
+            count += 1;
+            if count == AHEAD {
+                ahead.iter().for_each(|&(hash, id)| found(hash, id));
+                count = 0;
+            }
         }
+        ahead[..count].iter().for_each(|&(hash, id)| found(hash, id));
     }
-
     /// Gives an entry, which must be there, a lower number.
     pub(super) fn renumber(&mut self, hash: u64, id: u32, lower: u32) {
         let at = self.bucket(hash, id);

@@ -306,8 +306,7 @@ fn crowded_tables_find_what_they_hold() {
                 }
                 _ if free.is_empty() || !table.has_room(400) => {
                     table = Table::with_room(400, 400);
-                    let entries: Vec<(u64, u32)> = model.iter().map(|(&id, &hash)| (hash, id)).collect();
-                    table.insert_all(&entries);
+                    model.iter().for_each(|(&id, &hash)| table.insert(hash, id));
                 }
                 _ => {
                     let (id, hash) = (free.swap_remove(rng.below(free.len())), hash(rng));
