@@ -137,7 +137,7 @@ impl<S: Subject> Edges<S> {
             self.bytes -= 2 * len;
             self.remove_examined(partner);
         } else {
-            table.make_room(hash, examined.len() + 1, |other| examined.slot(other).hash);
+            table.make_room(hash, examined.len() + 1, &|other| examined.slot(other).hash);
             table.insert(hash, examined.push(edge, hash));
         }
         true
@@ -147,7 +147,7 @@ impl<S: Subject> Edges<S> {
     fn remove_examined(&mut self, at: u32) -> Edge<S> {
         let Edges { examined, table, .. } = self;
         let (hash, last) = (examined.slot(at).hash, examined.last());
-        table.remove(hash, at, examined.len(), |other| examined.slot(other).hash);
+        table.remove(hash, at, examined.len(), &|other| examined.slot(other).hash);
         if last != at {
             table.renumber(examined.slot(last).hash, last, at);
         }

@@ -73,6 +73,11 @@ impl Subscriptions {
         Unsubscribed::Gone
     }
 
+    /// Prefetches the memory that changes of these prefixes will read.
+    pub fn warm<'a>(&self, prefixes: impl Iterator<Item = &'a [u8]>) {
+        self.counts.warm_exact(prefixes);
+    }
+
     /// How many changes the set has seen.
     pub fn version(&self) -> u64 {
         self.trimmed + self.log.len() as u64

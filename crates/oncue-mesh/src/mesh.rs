@@ -123,7 +123,8 @@ impl Builder {
         let shared = Arc::new(Shared {
             options,
             imports,
-            letters: Letters::new(bell.clone()),
+            letters: Letters::default(),
+            desk: Mutex::default(),
             bell,
             begun: Instant::now(),
             stopped: false.into(),
@@ -323,12 +324,12 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let first = connected();
-        mesh.shared.letters.put(Arrival::Ended(MeshError::session("a test ends it")));
+        mesh.shared.put(Arrival::Ended(MeshError::session("a test ends it")));
         assert!(matches!(events.recv_timeout(PATIENCE).unwrap(), MeshEvent::Disconnected(_)));
         let second = connected();
         assert!(second > first);
         // As when the clock has gone back since an earlier process.
-        mesh.shared.letters.put(Arrival::Past { epoch: second + 1_000_000_000 });
+        mesh.shared.put(Arrival::Past { epoch: second + 1_000_000_000 });
         assert!(matches!(events.recv_timeout(PATIENCE).unwrap(), MeshEvent::Disconnected(_)));
         assert_eq!(connected(), second + 1_000_000_001);
         mesh.stop();

@@ -22,6 +22,7 @@ use entries::Entries;
 pub use entries::IndexFull;
 pub(crate) use entries::{reserve_tight, shrink};
 pub use hash::PrefixHash;
+use table::Hashes;
 pub(crate) use tables::Tables;
 
 use super::Hidden;
@@ -39,7 +40,7 @@ impl EntryId {
 
 /// A map from prefixes (any bytes, of any length, the empty one included) to small values.
 ///
-/// The memory of an entry beside its bytes: 5 bytes, the size of `V` with its alignment, 5 to 8 bytes of hash table.
+/// The memory of an entry beside its bytes: 5 bytes, the size of `V` with its alignment, 5 to 11 bytes of hash table.
 pub struct PrefixMap<V> {
     hash: PrefixHash,
     entries: Entries<V>,
@@ -55,6 +56,25 @@ pub struct PrefixMap<V> {
 /// A prefix has no entry.
 pub(crate) struct Missing {
     hash: u64,
+}
+
+/// The hashes of entries.
+struct Keyed<'a, V> {
+    entries: &'a Entries<V>,
+    key: &'a PrefixHash,
+}
+
+impl<V: Copy> Hashes for Keyed<'_, V> {
+    fn hash(&self, id: u32) -> u64 {
+        self.entries.hash(self.key, id)
+    }
+
+    fn warm(&self, ids: &[u32]) {
+        let offsets = ids.iter().filter_map(|&id| self.entries.offset(id));
+        black_box(offsets.fold(0, u32::wrapping_add));
+        let bytes = ids.iter().filter_map(|&id| self.entries.first_byte(id));
+        black_box(bytes.fold(0, u8::wrapping_add));
+    }
 }
 
 struct Length {
@@ -157,7 +177,7 @@ impl<V: Copy> PrefixMap<V> {
         let Missing { hash } = missing;
         self.entries.make_room(prefix.len())?;
         let PrefixMap { hash: key, entries, table, .. } = self;
-        table.make_room(hash, entries.ids_end() + 1, |id| entries.hash(key, id));
+        table.make_room(hash, entries.ids_end() + 1, &Keyed { entries, key });
         let id = entries.insert(prefix, hash, value);
         table.insert(hash, id);
         self.count_in(prefix.len(), EntryId(id));
@@ -170,7 +190,7 @@ impl<V: Copy> PrefixMap<V> {
         let value = *self.value(id)?;
         let PrefixMap { hash: key, entries, table, .. } = self;
         let (len, hash) = (entries.prefix(id.0).len(), entries.hash(key, id.0));
-        table.remove(hash, id.0, entries.ids_end(), |id| entries.hash(key, id));
+        table.remove(hash, id.0, entries.ids_end(), &Keyed { entries, key });
         entries.remove(id.0, len);
         self.count_out(len);
         if self.is_empty() && self.entries.reset() {
@@ -256,6 +276,14 @@ impl<V: Copy> PrefixMap<V> {
         let likely = || hashes.iter().filter_map(|&hash| self.table.likely(hash));
         black_box(likely().filter_map(|id| self.entries.offset(id)).fold(0, u32::wrapping_add));
         black_box(likely().filter_map(|id| self.entries.first_byte(id)).fold(0, u8::wrapping_add));
+    }
+
+    /// Prefetches the memory that looking for exactly these prefixes will read, if there are enough entries for that to pay.
+    pub fn warm_exact<'a>(&self, prefixes: impl Iterator<Item = &'a [u8]>) {
+        if self.is_large() {
+            let words = prefixes.map(|prefix| self.table.first_word(self.hash.hash(prefix)));
+            black_box(words.fold(0, u32::wrapping_add));
+        }
     }
 
     #[inline]

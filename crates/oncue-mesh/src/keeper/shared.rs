@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
+use oncue::Prefix;
 use oncue_core::mesh::{Log, Sites};
 
 use crate::bell::{Bell, lock};
@@ -20,6 +21,9 @@ pub(crate) struct Shared {
     /// None: this site has no subscribers, and wants nothing.
     pub(crate) imports: Option<Imports>,
     pub(crate) letters: Letters,
+    /// Locked by whoever takes letters, before the view, until what is in them is done: so they are taken in their order. Whoever has
+    /// unlocked it looks once more for letters, which others have left who found it locked.
+    pub(crate) desk: Mutex<()>,
     pub(crate) bell: Arc<Bell>,
     pub(crate) begun: Instant,
     pub(crate) stopped: AtomicBool,
@@ -37,6 +41,8 @@ pub(crate) struct View {
     pub(crate) sites: Option<Sites>,
     pub(crate) exports: BTreeMap<Arc<str>, Neighbour>,
     pub(crate) malformed: u64,
+    /// An export could not be told what its site wants: the engine has ended.
+    pub(super) is_cut: bool,
     /// Whether there may be a site whose demand has come in force, and whose owner was not told.
     pub(super) untold_live: bool,
 }
@@ -73,7 +79,62 @@ impl Shared {
                 self.imports.iter().for_each(|imports| imports.take(&site, &payload.bytes()));
             }
             Arrival::Data { .. } => {}
-            other => self.letters.put(other),
+            other => {
+                self.letters.put(other);
+                self.take_light();
+            }
         }
+    }
+
+    /// Leaves something for the keeper.
+    pub(crate) fn put(&self, arrival: Arrival) {
+        self.letters.put(arrival);
+        self.bell.ring();
+    }
+
+    /// Takes small changes of demand in on this thread of Zenoh: to wake the keeper would cost more. It waits for no other thread. What
+    /// is more than that, or cannot be done now, is the keeper's.
+    fn take_light(&self) {
+        while self.letters.begins_light() {
+            let Some(_desk) = try_lock(&self.desk) else { return };
+            let Some(mut view) = try_lock(&self.view).filter(|view| view.sites.is_some()) else { break };
+            while let Some((site, payload)) = self.letters.take_light() {
+                if view.take_delta(&site, &payload.bytes(), self.now()) {
+                    self.bell.ring();
+                }
+            }
+        }
+        if self.letters.len() > 0 {
+            self.bell.ring();
+        }
+    }
+}
+
+/// A lock that is free now. Its owner may have panicked: what it holds is in order at every moment.
+fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+impl View {
+    /// Takes in a change of a site's demand. Returns whether something is left for the keeper.
+    fn take_delta(&mut self, site: &str, delta: &[u8], now: Duration) -> bool {
+        let Some(sites) = self.sites.as_mut() else { return true };
+        if sites.delta(site, delta, now).is_err() {
+            self.malformed += 1;
+        }
+        while let Some((site, changes)) = self.sites.as_mut().and_then(Sites::pop_changes) {
+            self.change(&site, &changes);
+        }
+        self.sites.as_ref().is_some_and(Sites::has_output) || self.untold_live || self.is_cut
+    }
+
+    /// A site wants other prefixes from here.
+    pub(super) fn change(&mut self, site: &str, changes: &[(Prefix, bool)]) {
+        let export = self.exports.get_mut(site).and_then(|site| site.export.as_mut());
+        self.is_cut |= export.is_some_and(|export| export.change(changes).is_err());
     }
 }

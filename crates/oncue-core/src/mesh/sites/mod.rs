@@ -23,6 +23,7 @@ mod site;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use self::info::{Phase, SiteInfo};
@@ -32,6 +33,7 @@ use self::site::{Site, Turn};
 use super::SITE_BYTES_MAX;
 use super::codec::{Delta, Heartbeat, Snapshot};
 use super::error::Malformed;
+use crate::edges::Prefix;
 
 /// What all other sites want.
 ///
@@ -170,6 +172,22 @@ impl Sites {
     /// The next thing to do.
     pub fn pop(&mut self) -> Option<Output> {
         self.out.pop_front()
+    }
+
+    /// The same, if it is a change of demand.
+    pub fn pop_changes(&mut self) -> Option<(Arc<str>, Vec<(Prefix, bool)>)> {
+        match self.out.pop_front()? {
+            Output::Changes { site, changes, .. } => Some((site, changes)),
+            other => {
+                self.out.push_front(other);
+                None
+            }
+        }
+    }
+
+    /// Whether there is something to do.
+    pub fn has_output(&self) -> bool {
+        !self.out.is_empty()
     }
 
     /// All sites that are known, by name.

@@ -26,15 +26,29 @@ const SMALL: usize = 128;
 /// How many entries are looked at ahead of those that are moved.
 const AHEAD: usize = 32;
 
+/// The hashes of the entries of a table.
+pub(crate) trait Hashes {
+    fn hash(&self, id: u32) -> u64;
+
+    /// Prefetches the memory that these hashes are computed from.
+    fn warm(&self, _ids: &[u32]) {}
+}
+
+impl<F: Fn(u32) -> u64> Hashes for F {
+    fn hash(&self, id: u32) -> u64 {
+        self(id)
+    }
+}
+
 impl Table {
     pub(super) fn new() -> Table {
         Table { buckets: Vec::new(), id_mask: 0, len: 0, used: 0, used_max: 0 }
     }
 
-    /// An empty table with room for 1.5 times `len` entries, with numbers below 1.5 times `ids`.
+    /// An empty table with room for twice `len` entries, with numbers below 1.5 times `ids`.
     pub(super) fn with_room(len: usize, ids: usize) -> Table {
         let (buckets, used_max) =
-            if len < SMALL { (16 * (len + 1), 2 * (len + 1)) } else { (2 * len, len + len / 2) };
+            if len < SMALL { (16 * (len + 1), 2 * (len + 1)) } else { (8 * len / 3, 2 * len) };
         let needed = usize::BITS - (ids + ids / 2 + SMALL).leading_zeros();
         // Some more, while a tag of ten bits is left: as the numbers grow, tables that have room need not be replaced.
         let id_bits = needed.max((needed + 2).min(22));
@@ -116,42 +130,46 @@ impl Table {
     }
 
     /// A copy with room for more entries, with numbers below `ids`.
-    pub(super) fn remade(&self, ids: usize, hash_of: impl Fn(u32) -> u64) -> Table {
+    pub(super) fn remade(&self, ids: usize, hashes: &impl Hashes) -> Table {
         let mut table = Table::with_room(self.len, ids);
-        self.for_each_hashed(hash_of, |hash, id| table.insert(hash, id));
+        self.for_each_hashed(hashes, |hash, id| table.insert(hash, id));
         table
     }
 
     /// As [`remade`](Self::remade), in two tables: the entries without this bit in their hash, and those with it.
-    pub(super) fn parted(&self, bit: u64, ids: usize, hash_of: impl Fn(u32) -> u64) -> (Table, Table) {
+    pub(super) fn parted(&self, bit: u64, ids: usize, hashes: &impl Hashes) -> (Table, Table) {
         // What the hashes do not part in halves is moved once more.
         let room = || Table::with_room(self.len.div_ceil(2), ids);
         let (mut low, mut high) = (room(), room());
-        self.for_each_hashed(&hash_of, |hash, id| {
+        self.for_each_hashed(hashes, |hash, id| {
             let table = if hash & bit == 0 { &mut low } else { &mut high };
             if !table.has_room(ids) {
-                *table = table.remade(ids, &hash_of);
+                *table = table.remade(ids, hashes);
             }
             table.insert(hash, id);
         });
         (low, high)
     }
 
-    /// Calls `found` with each entry and its hash. Some hashes are computed ahead, so that the loads for them overlap.
-    fn for_each_hashed(&self, hash_of: impl Fn(u32) -> u64, mut found: impl FnMut(u64, u32)) {
-        let mut ahead = [(0, 0); AHEAD];
+    /// Calls `found` with each entry and its hash.
+    fn for_each_hashed(&self, hashes: &impl Hashes, mut found: impl FnMut(u64, u32)) {
+        let mut ahead = [0; AHEAD];
         let mut count = 0;
+        let mut pass = |ids: &[u32]| {
+            hashes.warm(ids);
+            ids.iter().for_each(|&id| found(hashes.hash(id), id));
+        };
         for word in self.buckets.iter().filter(|&&word| word < REMOVED) {
-            let id = word & self.id_mask;
-            ahead[count] = (hash_of(id), id);
+            ahead[count] = word & self.id_mask;
             count += 1;
             if count == AHEAD {
-                ahead.iter().for_each(|&(hash, id)| found(hash, id));
+                pass(&ahead);
                 count = 0;
             }
         }
-        ahead[..count].iter().for_each(|&(hash, id)| found(hash, id));
+        pass(&ahead[..count]);
     }
+
     /// Gives an entry, which must be there, a lower number.
     pub(super) fn renumber(&mut self, hash: u64, id: u32, lower: u32) {
         let at = self.bucket(hash, id);

@@ -275,14 +275,14 @@ fn what_tables_move_to_make_room_is_counted() {
         hash(id)
     };
     for id in 0..20_000 {
-        tables.make_room(hash(id), 20_000, hash_of);
+        tables.make_room(hash(id), 20_000, &hash_of);
         tables.insert(hash(id), id);
         counted += tables.take_moved();
         assert_eq!(counted, hashed.get());
     }
     assert!(counted >= 20_000, "{counted} were moved");
     for id in 0..20_000 {
-        tables.remove(hash(id), id, 20_000, hash_of);
+        tables.remove(hash(id), id, 20_000, &hash_of);
     }
     assert_eq!(counted + tables.take_moved(), hashed.get());
 }
