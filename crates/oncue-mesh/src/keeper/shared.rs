@@ -138,3 +138,119 @@ impl View {
         self.is_cut |= export.is_some_and(|export| export.change(changes).is_err());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+    use std::thread;
+
+    use oncue_core::mesh::{Phase, Quotas};
+
+    use super::*;
+    use crate::link::Payload;
+    use crate::topology::Topology;
+
+    const CHANGES: usize = 2000;
+
+    /// Another site, and what it says.
+    struct Other {
+        name: String,
+        log: Log,
+    }
+
+    impl Other {
+        fn new(name: &str) -> Other {
+            Other { name: name.to_owned(), log: Log::new(1, 1) }
+        }
+
+        fn change(&mut self, number: usize) -> Arrival {
+            // Now and then one that is more than a thread of Zenoh takes.
+            let changes = if number % 100 == 99 { 500 } else { 1 };
+            let prefixes = (0..changes).map(|part| format!("{}/{number}/{part}", self.name));
+            prefixes.for_each(|prefix| _ = self.log.change(prefix.as_bytes(), true).unwrap());
+            let payload = Payload::of(self.log.take_delta(usize::MAX).unwrap());
+            Arrival::Delta { site: self.name.clone(), payload }
+        }
+    }
+
+    fn shared(others: &[Other]) -> Shared {
+        let options = MeshOptions::new("here", Topology::Edge { routers: Vec::new() });
+        let mut sites = Sites::new("here", 1, Duration::from_secs(60), Quotas::default(), 1);
+        for Other { name, log } in others {
+            sites.token(name, 1, true, Duration::ZERO).unwrap();
+            sites.snapshot(name, 1, Some(&log.snapshot()), Duration::ZERO).unwrap();
+        }
+        while sites.pop().is_some() {}
+        Shared {
+            options: Arc::new(options),
+            imports: None,
+            letters: Letters::default(),
+            desk: Mutex::default(),
+            bell: Arc::default(),
+            begun: Instant::now(),
+            stopped: AtomicBool::new(false),
+            links: AtomicUsize::new(0),
+            log: Mutex::default(),
+            view: Mutex::new(View { sites: Some(sites), ..View::default() }),
+        }
+    }
+
+    /// As the keeper does.
+    fn take_all(shared: &Shared) {
+        let _desk = lock(&shared.desk);
+        for _ in 0..shared.letters.len() {
+            let Some(Arrival::Delta { site, payload }) = shared.letters.take() else { break };
+            lock(&shared.view).take_delta(&site, &payload.bytes(), shared.now());
+        }
+    }
+
+    #[test]
+    fn whoever_takes_letters_takes_them_in_order_and_leaves_none() {
+        let others = ["a", "b", "c"].map(Other::new);
+        let shared = shared(&others);
+        thread::scope(|scope| {
+            let links = others.map(|mut other| {
+                let shared = &shared;
+                scope.spawn(move || (0..CHANGES).for_each(|number| shared.arrived(other.change(number))))
+            });
+            scope.spawn(|| {
+                while !shared.stopped.load(Relaxed) {
+                    shared.bell.wait(None);
+                    take_all(&shared);
+                    while shared.letters.len() > 0 {
+                        take_all(&shared);
+                    }
+                }
+            });
+            links.into_iter().for_each(|link| link.join().unwrap());
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while shared.letters.len() > 0 {
+                assert!(Instant::now() < deadline, "letters are left, and the keeper sleeps");
+                thread::yield_now();
+            }
+            shared.stopped.store(true, Relaxed);
+            shared.bell.ring();
+        });
+        let view = lock(&shared.view);
+        for site in view.sites.as_ref().unwrap().infos() {
+            let told = CHANGES + CHANGES / 100 * 499;
+            assert_eq!((site.phase, site.log_gaps, site.prefixes), (Phase::Live, 0, told), "{}", site.name);
+        }
+        assert_eq!(view.malformed, 0);
+    }
+
+    #[test]
+    fn a_change_that_comes_while_the_view_is_read_is_the_keepers() {
+        let mut others = [Other::new("a")];
+        let shared = shared(&others);
+        let view = lock(&shared.view);
+        shared.arrived(others[0].change(0));
+        assert_eq!(shared.letters.len(), 1);
+        drop(view);
+        // It has rung for the keeper; a later change takes the one before it along.
+        shared.bell.wait(Some(Instant::now() + Duration::from_secs(60)));
+        shared.arrived(others[0].change(1));
+        assert_eq!(shared.letters.len(), 0);
+        assert_eq!(lock(&shared.view).sites.as_ref().unwrap().info("a").unwrap().prefixes, 2);
+    }
+}
