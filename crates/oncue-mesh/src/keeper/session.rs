@@ -20,9 +20,9 @@ use crate::hall::Hall;
 use crate::link::{Arrival, Link};
 use crate::wanted::Wanted;
 
-/// The least time between two deltas, so that changes that come together travel together: what a delta costs is mostly wake-ups, at
-/// both sides. It is nearly all of what the slowest change in a hundred takes, which is to be below 2 ms.
-const DELTA_PAUSE: Duration = Duration::from_micros(1250);
+/// The least time between two deltas, so that changes that come together travel together. It is most of what the slowest change in a
+/// hundred takes, which is to be below 2 ms.
+const DELTA_PAUSE: Duration = Duration::from_millis(1);
 /// How large a delta is at most, and how many changes are taken before one is sent.
 const DELTA_BYTES: usize = 32 << 10;
 const CHANGES_PER_DELTA: usize = 4096;
