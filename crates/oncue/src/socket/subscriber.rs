@@ -16,10 +16,10 @@ use crate::msg::{Frames, Msg};
 use crate::op::{Op, wake_all};
 use crate::sync::{read_lock, write_lock};
 
-/// Subscribing and receiving.
 /// Of how many changes together the memory is prefetched.
 const CHANGES_AHEAD: usize = 32;
 
+/// Subscribing and receiving.
 impl<F> Socket<Subscriber, F> {
     /// Subscribes to all topics that start with `prefix`; `""` means all topics. Every publisher is told: now, when one
     /// is connected later, and again after each reconnect. Subscriptions are counted: as many
