@@ -72,16 +72,16 @@ impl<N: Net> Station<N> {
             if dead.load(Ordering::SeqCst) || stopping.load(Ordering::SeqCst) && idle() {
                 return;
             }
-            if for_notes < TURNS_FOR_NOTES && self.mailbox.has_letters() {
-                for_notes += 1;
-                report.ready.clear();
-                continue;
-            }
-            for_notes = 0;
             let timeout = match self.mailbox.fall_asleep() {
                 true => deadline.map(|at| at.saturating_sub((self.clock)())),
+                false if for_notes < TURNS_FOR_NOTES => {
+                    for_notes += 1;
+                    report.ready.clear();
+                    continue;
+                }
                 false => Some(Duration::ZERO),
             };
+            for_notes = 0;
             poller.wait(&mut report, timeout);
             self.mailbox.wake_up();
             if report.nudged {

@@ -85,11 +85,6 @@ impl<S: Send> Mailbox<S> {
         std::mem::swap(&mut lock(&self.state).letters, letters);
     }
 
-    /// Whether something waits here.
-    pub(crate) fn has_letters(&self) -> bool {
-        !lock(&self.state).letters.is_empty()
-    }
-
     /// The shard is about to sleep. Returns false if something has come, so that it must not.
     pub(crate) fn fall_asleep(&self) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
