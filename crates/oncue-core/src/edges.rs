@@ -1,11 +1,13 @@
 //! The events that one watcher has not read yet, in bounded memory: of demand, or of each peer. How it waits for them is not known here.
 mod edge;
+mod fifo;
 mod queue;
 #[cfg(test)]
 mod tests;
 
 pub use edge::{Edge, Prefix, Subject};
-use queue::{NONE, Queue};
+use fifo::Fifo;
+use queue::Queue;
 
 use crate::topic::index::{PrefixHash, Tables};
 
@@ -31,21 +33,16 @@ const BYTES_PER_NET_STEP: usize = 64;
 /// With a [`Subject`] the same holds for each (subject, prefix). Repeated edges are kept only while all are kept exactly.
 pub struct Edges<S = ()> {
     hash: PrefixHash,
-    queue: Queue<S>,
+    /// Those that were examined for netting: at most one for each (subject, prefix), found by `table`. All others are newer.
+    examined: Queue<S>,
+    table: Tables,
+    /// Those that were not examined.
+    fresh: Fifo<Edge<S>>,
     /// The sum of the lengths of the pending prefixes.
     bytes: usize,
-    netting: Option<Netting>,
-    /// How often netting was begun: the mark of the slots that are in its table.
-    round: u32,
+    /// Whether edges are examined as others arrive.
+    netting: bool,
     exact: Exact,
-}
-
-/// The state of netting.
-struct Netting {
-    /// The edges that were examined, one per prefix.
-    table: Tables,
-    /// The oldest edge that was not examined. All newer ones were not examined either.
-    next: u32,
 }
 
 /// The limits, which tests lower.
@@ -61,8 +58,8 @@ impl<S: Subject> Edges<S> {
     pub fn new(seed: u64) -> Edges<S> {
         let exact =
             Exact { edges_max: EDGES_EXACT_MAX, bytes_max: EDGES_EXACT_BYTES_MAX, net_steps: NET_STEPS };
-        let hash = PrefixHash::new(seed);
-        Edges { hash, queue: Queue::new(), bytes: 0, netting: None, round: 0, exact }
+        let (hash, table) = (PrefixHash::new(seed), Tables::new());
+        Edges { hash, examined: Queue::new(), table, fresh: Fifo::new(), bytes: 0, netting: false, exact }
     }
 
     /// Appends an edge. The edges of one prefix and subject must alternate.
@@ -70,123 +67,94 @@ impl<S: Subject> Edges<S> {
     /// # Panics
     /// When they do not, and it is noticed.
     pub fn push(&mut self, subject: S, prefix: Prefix, wanted: bool) {
-        if self.is_full() && self.netting.is_none() {
-            self.begin_netting();
-        }
         let steps = self.exact.net_steps + prefix.len() / BYTES_PER_NET_STEP;
+        self.netting |= self.is_full();
         self.append(Edge { subject, prefix, wanted, repeated: false });
-        let _ = (0..steps).all(|_| self.net_one());
-        if self.is_empty() {
-            self.netting = None;
+        if self.netting {
+            let _ = (0..steps).all(|_| self.net_one());
+            self.netting = !self.is_empty();
         }
     }
 
     /// Appends a repeated edge: the subject has asked again for what it has. Dropped unless all edges are kept exactly.
     pub fn repeat(&mut self, subject: S, prefix: Prefix) {
-        if !self.is_full() && self.netting.is_none() {
+        if !self.is_full() && !self.netting {
             self.append(Edge { subject, prefix, wanted: true, repeated: true });
         }
     }
 
     fn is_full(&self) -> bool {
-        self.queue.len() >= self.exact.edges_max || self.bytes >= self.exact.bytes_max
+        self.len() >= self.exact.edges_max || self.bytes >= self.exact.bytes_max
     }
 
     fn append(&mut self, edge: Edge<S>) {
         self.bytes += edge.prefix.len();
-        let at = self.queue.push(edge);
-        if let Some(netting) = &mut self.netting
-            && netting.next == NONE
-        {
-            netting.next = at;
-        }
+        self.fresh.push(edge);
     }
 
     /// Removes and returns the oldest pending edge.
     pub fn pop(&mut self) -> Option<Edge<S>> {
-        let at = self.queue.oldest();
-        if at == NONE {
-            return None;
-        }
-        if let Some(netting) = self.netting.as_mut().filter(|netting| netting.next == at) {
-            netting.next = self.queue.newer(at);
-        }
-        let edge = self.remove(at);
-        if self.queue.len() <= self.exact.edges_max / 2 && self.bytes <= self.exact.bytes_max / 2 {
-            self.netting = None;
+        let edge = match self.examined.oldest() {
+            Some(at) => self.remove_examined(at),
+            None => self.fresh.pop()?,
+        };
+        self.bytes -= edge.prefix.len();
+        if self.netting && self.len() <= self.exact.edges_max / 2 && self.bytes <= self.exact.bytes_max / 2 {
+            self.netting = false;
         }
         Some(edge)
     }
 
     /// How many edges were moved to make room for others since the last call. Each costs a fraction of a push.
     pub fn take_moved(&mut self) -> u64 {
-        self.netting.as_mut().map_or(0, |netting| netting.table.take_moved())
+        self.table.take_moved()
     }
 
     /// How many edges are pending.
     pub fn len(&self) -> usize {
-        self.queue.len()
+        self.examined.len() + self.fresh.len()
     }
 
     /// Whether the watcher has read everything.
     pub fn is_empty(&self) -> bool {
-        self.queue.len() == 0
-    }
-
-    /// Begins to net the pending edges, as others arrive.
-    fn begin_netting(&mut self) {
-        self.round += 1;
-        self.netting = Some(Netting { table: Tables::new(), next: self.queue.oldest() });
+        self.len() == 0
     }
 
     /// Examines the next edge: if it has a partner, both are dropped. Returns whether there was an edge to examine.
     fn net_one(&mut self) -> bool {
-        let Edges { hash, queue, netting, .. } = self;
-        let Some(Netting { table, next }) = netting else { return false };
-        let at = *next;
-        if at == NONE {
-            return false;
-        }
-        *next = queue.newer(at);
-        let edge = &queue.slot(at).edge;
+        let Some(edge) = self.fresh.pop() else { return false };
+        let len = edge.prefix.len();
         if edge.repeated {
-            self.remove(at);
+            self.bytes -= len;
             return true;
         }
+        let Edges { hash, examined, table, .. } = self;
         let hash = hash.hash_of_pair(edge.subject.number(), &edge.prefix);
         let same = |other: &Edge<S>| other.subject == edge.subject && other.prefix == edge.prefix;
-        if let Some(partner) = table.find(hash, |other| same(&queue.slot(other).edge)) {
-            let known = &queue.slot(partner).edge;
+        if let Some(partner) = table.find(hash, |other| same(&examined.slot(other).edge)) {
+            let known = &examined.slot(partner).edge;
             assert_ne!(known.wanted, edge.wanted, "the edges of {} alternate", edge.prefix);
-            // In this order, no removal gives one the number of the other.
-            self.remove(at.max(partner));
-            self.remove(at.min(partner));
+            self.bytes -= 2 * len;
+            self.remove_examined(partner);
         } else {
-            table.make_room(hash, queue.len(), |other| queue.slot(other).hash);
-            table.insert(hash, at);
-            let slot = queue.slot_mut(at);
-            (slot.hash, slot.mark) = (hash, self.round);
+            table.make_room(hash, examined.len() + 1, &|other| examined.slot(other).hash);
+            table.insert(hash, examined.push(edge, hash));
         }
         true
     }
 
-    /// Removes an edge from the queue, and from the table if it is there.
-    fn remove(&mut self, at: u32) -> Edge<S> {
-        let Edges { queue, netting, round, .. } = self;
-        if let Some(Netting { table, next }) = netting {
-            let (slot, last) = (queue.slot(at), queue.last());
-            if slot.mark == *round {
-                table.remove(slot.hash, at, queue.len(), |other| queue.slot(other).hash);
-            }
-            if last != at && queue.slot(last).mark == *round {
-                table.renumber(queue.slot(last).hash, last, at);
-            }
-            if *next == last {
-                *next = at;
-            }
+    /// Removes an edge that was examined.
+    fn remove_examined(&mut self, at: u32) -> Edge<S> {
+        let Edges { examined, table, .. } = self;
+        let (hash, last) = (examined.slot(at).hash, examined.last());
+        table.remove(hash, at, examined.len(), &|other| examined.slot(other).hash);
+        if last != at {
+            table.renumber(examined.slot(last).hash, last, at);
         }
-        let edge = self.queue.remove(at);
-        self.bytes -= edge.prefix.len();
+        let edge = examined.remove(at);
+        if examined.len() == 0 {
+            *table = Tables::new();
+        }
         edge
     }
 }

@@ -186,25 +186,27 @@ impl Ledger {
     /// # Errors
     /// When the pair would be new and would exceed a limit; nothing has changed then.
     pub fn subscribe(&mut self, peer: PeerId, prefix: &[u8]) -> Result<Change, QuotaExceeded> {
-        let known = self.index.find(prefix);
+        let known = self.index.lookup(prefix);
         let audience = self.peer(peer).audience;
-        if known.is_some_and(|id| self.holds(audience, id)) {
+        if known.as_ref().is_ok_and(|&id| self.holds(audience, id)) {
             return Ok(Change::None);
         }
         self.check_quota(audience, prefix.len())?;
         let audience = self.make_own(peer);
         let (id, change) = match known {
-            Some(id) => {
+            Ok(id) => {
                 self.crowds.add(self.index.value_mut(id).expect("found above"), AudienceId(audience));
                 (id, Change::Added)
             }
-            None => match self.index.get_or_insert_with(prefix, || Holders::one(AudienceId(audience))) {
-                Ok((id, _)) => (id, Change::Wanted),
-                Err(full) => {
-                    self.leave_if_bare(peer);
-                    return Err(QuotaExceeded::Ledger(full.arena_bytes_max));
+            Err(missing) => {
+                match self.index.insert_missing(missing, prefix, Holders::one(AudienceId(audience))) {
+                    Ok(id) => (id, Change::Wanted),
+                    Err(full) => {
+                        self.leave_if_bare(peer);
+                        return Err(QuotaExceeded::Ledger(full.arena_bytes_max));
+                    }
                 }
-            },
+            }
         };
         self.pairs += 1;
         let own = &mut self.audiences[audience as usize];

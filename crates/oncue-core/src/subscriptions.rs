@@ -1,10 +1,10 @@
 //! What the user of a SUB or XSUB subscribes to, and the changes that each upstream connection still has to send. Connections
 //! and their queues are not known here.
+mod log;
 #[cfg(test)]
 mod tests;
 
-use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use log::Log;
 
 use crate::topic::index::{Decisive, IndexFull, PrefixMap};
 
@@ -17,16 +17,11 @@ use crate::topic::index::{Decisive, IndexFull, PrefixMap};
 /// drops a connection that lags too many changes behind, see [`Self::log_len`]: only this bounds the log.
 pub struct Subscriptions {
     counts: PrefixMap<u64>,
-    log: VecDeque<Change>,
+    log: Log,
     /// The version before the first change in the log.
     trimmed: u64,
     /// What matches is not wanted, and all else is.
     inverted: bool,
-}
-
-struct Change {
-    subscribe: bool,
-    prefix: Box<[u8]>,
 }
 
 /// The result of an unsubscribe.
@@ -43,7 +38,7 @@ pub enum Unsubscribed {
 impl Subscriptions {
     /// An empty set at version 0. `seed` keys the hash of the index.
     pub fn new(seed: u64) -> Subscriptions {
-        Subscriptions { counts: PrefixMap::new(seed), log: VecDeque::new(), trimmed: 0, inverted: false }
+        Subscriptions { counts: PrefixMap::new(seed), log: Log::default(), trimmed: 0, inverted: false }
     }
 
     /// The same with inverted matching: what matches no prefix is wanted.
@@ -60,7 +55,7 @@ impl Subscriptions {
         let (id, new) = self.counts.get_or_insert_with(prefix, || 0)?;
         *self.counts.value_mut(id).expect("in force since the line before") += 1;
         if new {
-            self.log.push_back(Change { subscribe: true, prefix: prefix.into() });
+            self.log.push(true, prefix);
         }
         Ok(new)
     }
@@ -74,8 +69,13 @@ impl Subscriptions {
             return Unsubscribed::Still;
         }
         self.counts.remove_id(id);
-        self.log.push_back(Change { subscribe: false, prefix: prefix.into() });
+        self.log.push(false, prefix);
         Unsubscribed::Gone
+    }
+
+    /// Prefetches the memory that changes of these prefixes will read.
+    pub fn warm<'a>(&self, prefixes: impl Iterator<Item = &'a [u8]>) {
+        self.counts.warm_exact(prefixes);
     }
 
     /// How many changes the set has seen.
@@ -93,11 +93,11 @@ impl Subscriptions {
     ///
     /// # Panics
     /// When a change after `version` was trimmed, or `version` is greater than the current one: both are broken invariants.
-    pub fn changes_since(&self, version: u64, mut found: impl FnMut(bool, &[u8])) -> u64 {
+    pub fn changes_since(&self, version: u64, found: impl FnMut(bool, &[u8])) -> u64 {
         assert!(version >= self.trimmed, "the changes after {version} were trimmed up to {}", self.trimmed);
         assert!(version <= self.version(), "version {version} is after {}", self.version());
         let seen = (version - self.trimmed) as usize;
-        self.log.range(seen..).for_each(|change| found(change.subscribe, &change.prefix));
+        self.log.for_each(seen, found);
         self.version()
     }
 
@@ -105,12 +105,8 @@ impl Subscriptions {
     pub fn trim(&mut self, version: u64) {
         let version = version.min(self.version());
         let dropped = version.saturating_sub(self.trimmed);
-        self.log.drain(..dropped as usize);
+        self.log.trim(dropped as usize);
         self.trimmed += dropped;
-        // The memory of a burst of subscriptions is given back.
-        if self.log.capacity() / 4 > self.log.len() {
-            self.log.shrink_to(2 * self.log.len());
-        }
     }
 
     /// How many changes are kept for connections that have not sent them.

@@ -123,7 +123,8 @@ impl Builder {
         let shared = Arc::new(Shared {
             options,
             imports,
-            letters: Letters::new(bell.clone()),
+            letters: Letters::default(),
+            desk: Mutex::default(),
             bell,
             begun: Instant::now(),
             stopped: false.into(),
@@ -323,7 +324,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let first = connected();
-        mesh.shared.letters.put(Arrival::Ended(MeshError::session("a test ends it")));
+        mesh.shared.put(Arrival::Ended(MeshError::session("a test ends it")));
         assert!(matches!(events.recv_timeout(PATIENCE).unwrap(), MeshEvent::Disconnected(_)));
         let second = connected();
         assert!(second > first);

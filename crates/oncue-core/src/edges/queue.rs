@@ -8,7 +8,7 @@ use crate::topic::index::shrink;
 /// How many slots are allocated together, at most.
 const SEGMENT: usize = 1024;
 /// Stands for no slot.
-pub(super) const NONE: u32 = u32::MAX;
+const NONE: u32 = u32::MAX;
 
 /// Edges in the order of arrival: a doubly linked list whose slots are numbered without gaps. When an edge is removed, the
 /// slot with the highest number takes its number.
@@ -22,9 +22,8 @@ pub(super) struct Queue<S> {
 
 pub(super) struct Slot<S> {
     pub(super) edge: Edge<S>,
-    /// For the owner, initially 0: the hash of the prefix, and a mark.
+    /// The owner's.
     pub(super) hash: u64,
-    pub(super) mark: u32,
     /// The next older slot, and the next newer one.
     older: u32,
     newer: u32,
@@ -45,14 +44,16 @@ impl<S> Queue<S> {
         self.segments.iter().map(Vec::capacity).sum()
     }
 
-    /// The number of the oldest slot.
-    pub(super) fn oldest(&self) -> u32 {
-        self.oldest
+    /// The number of the oldest slot, if there is one.
+    pub(super) fn oldest(&self) -> Option<u32> {
+        (self.oldest != NONE).then_some(self.oldest)
     }
 
-    /// The number of the next newer slot.
-    pub(super) fn newer(&self, at: u32) -> u32 {
-        self.slot(at).newer
+    /// The edges, the oldest first.
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Edge<S>> {
+        let next = |&at: &u32| Some(self.slot(at).newer).filter(|&at| at != NONE);
+        core::iter::successors(self.oldest(), next).map(|at| &self.slot(at).edge)
     }
 
     /// The highest number.
@@ -69,12 +70,12 @@ impl<S> Queue<S> {
     }
 
     /// Appends an edge and returns its number, the highest.
-    pub(super) fn push(&mut self, edge: Edge<S>) -> u32 {
+    pub(super) fn push(&mut self, edge: Edge<S>, hash: u64) -> u32 {
         let at = u32::try_from(self.len).ok().filter(|&at| at != NONE).expect("fewer than 2^32 edges");
         if self.len == self.segments.len() * SEGMENT {
             self.segments.push(Vec::new());
         }
-        let slot = Slot { edge, hash: 0, mark: 0, older: self.newest, newer: NONE };
+        let slot = Slot { edge, hash, older: self.newest, newer: NONE };
         self.segments[self.len / SEGMENT].push(slot);
         self.len += 1;
         self.link(self.newest, at);

@@ -25,7 +25,7 @@ mod tests;
 
 pub use error::Malformed;
 pub use log::Log;
-pub use sites::{Output, Phase, Quotas, SiteInfo, Sites, Why};
+pub use sites::{Changes, Output, Phase, Quotas, SiteInfo, Sites, Why};
 pub use stream::{Stream, Verdict};
 
 /// The longest name of a site, in bytes.

@@ -22,6 +22,7 @@ use entries::Entries;
 pub use entries::IndexFull;
 pub(crate) use entries::{reserve_tight, shrink};
 pub use hash::PrefixHash;
+use table::Hashes;
 pub(crate) use tables::Tables;
 
 use super::{Hidden, begins, same};
@@ -39,7 +40,7 @@ impl EntryId {
 
 /// A map from prefixes (any bytes, of any length, the empty one included) to small values.
 ///
-/// The memory of an entry beside its bytes: 5 bytes, the size of `V` with its alignment, 5 to 8 bytes of hash table.
+/// The memory of an entry beside its bytes: 5 bytes, the size of `V` with its alignment, 5 to 11 bytes of hash table.
 pub struct PrefixMap<V> {
     hash: PrefixHash,
     entries: Entries<V>,
@@ -75,6 +76,30 @@ impl Decisive<'_> {
     /// Whether all topics match the same.
     pub fn is_nothing(&self) -> bool {
         self.longest == 0 && self.hidden.is_none()
+    }
+}
+
+/// A prefix has no entry.
+pub(crate) struct Missing {
+    hash: u64,
+}
+
+/// The hashes of entries.
+struct Keyed<'a, V> {
+    entries: &'a Entries<V>,
+    key: &'a PrefixHash,
+}
+
+impl<V: Copy> Hashes for Keyed<'_, V> {
+    fn hash(&self, id: u32) -> u64 {
+        self.entries.hash(self.key, id)
+    }
+
+    fn warm(&self, ids: &[u32]) {
+        let offsets = ids.iter().filter_map(|&id| self.entries.offset(id));
+        black_box(offsets.fold(0, u32::wrapping_add));
+        let bytes = ids.iter().filter_map(|&id| self.entries.first_byte(id));
+        black_box(bytes.fold(0, u8::wrapping_add));
     }
 }
 
@@ -151,18 +176,37 @@ impl<V: Copy> PrefixMap<V> {
         prefix: &[u8],
         make: impl FnOnce() -> V,
     ) -> Result<(EntryId, bool), IndexFull> {
-        let hash = self.hash.hash(prefix);
-        if let Some(id) = self.find_hashed(hash, prefix) {
-            return Ok((id, false));
+        match self.lookup(prefix) {
+            Ok(id) => Ok((id, false)),
+            Err(missing) => Ok((self.insert_missing(missing, prefix, make())?, true)),
         }
+    }
+
+    /// The entry of exactly this prefix, or where it is missing.
+    pub(crate) fn lookup(&self, prefix: &[u8]) -> Result<EntryId, Missing> {
+        let hash = self.hash.hash(prefix);
+        self.find_hashed(hash, prefix).ok_or(Missing { hash })
+    }
+
+    /// Adds an entry for a prefix that was just found [`Missing`].
+    ///
+    /// # Errors
+    /// [`IndexFull`] when there is no room for its bytes; nothing has changed then.
+    pub(crate) fn insert_missing(
+        &mut self,
+        missing: Missing,
+        prefix: &[u8],
+        value: V,
+    ) -> Result<EntryId, IndexFull> {
+        let Missing { hash } = missing;
         self.entries.make_room(prefix.len())?;
         let PrefixMap { hash: key, entries, table, .. } = self;
-        table.make_room(hash, entries.ids_end() + 1, |id| entries.hash(key, id));
-        let id = entries.insert(prefix, hash, make());
+        table.make_room(hash, entries.ids_end() + 1, &Keyed { entries, key });
+        let id = entries.insert(prefix, hash, value);
         table.insert(hash, id);
         self.count_in(prefix.len(), EntryId(id));
         self.entries.move_some();
-        Ok((EntryId(id), true))
+        Ok(EntryId(id))
     }
 
     /// Removes the entry `id` and returns its value; `None` if no entry has that number.
@@ -170,7 +214,7 @@ impl<V: Copy> PrefixMap<V> {
         let value = *self.value(id)?;
         let PrefixMap { hash: key, entries, table, .. } = self;
         let (len, hash) = (entries.prefix(id.0).len(), entries.hash(key, id.0));
-        table.remove(hash, id.0, entries.ids_end(), |id| entries.hash(key, id));
+        table.remove(hash, id.0, entries.ids_end(), &Keyed { entries, key });
         entries.remove(id.0, len);
         self.count_out(len);
         if self.is_empty() && self.entries.reset() {
@@ -256,6 +300,14 @@ impl<V: Copy> PrefixMap<V> {
         let likely = || hashes.iter().filter_map(|&hash| self.table.likely(hash));
         black_box(likely().filter_map(|id| self.entries.offset(id)).fold(0, u32::wrapping_add));
         black_box(likely().filter_map(|id| self.entries.first_byte(id)).fold(0, u8::wrapping_add));
+    }
+
+    /// Prefetches the memory that looking for exactly these prefixes will read, if there are enough entries for that to pay.
+    pub fn warm_exact<'a>(&self, prefixes: impl Iterator<Item = &'a [u8]>) {
+        if self.is_large() {
+            let words = prefixes.map(|prefix| self.table.first_word(self.hash.hash(prefix)));
+            black_box(words.fold(0, u32::wrapping_add));
+        }
     }
 
     #[inline]

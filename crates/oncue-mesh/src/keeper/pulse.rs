@@ -33,7 +33,7 @@ pub(super) fn beat<'a>(shared: &'a Shared, link: &'a Link, stop: &Stop) -> impl 
             // The log is locked while changes are sent: a heartbeat that counts them is sent after them.
             let heartbeat = lock(&shared.log).as_ref().map(Log::heartbeat);
             if let Some(Err(broken)) = heartbeat.map(|bytes| link.heartbeat(bytes)) {
-                shared.letters.put(Arrival::Ended(broken));
+                shared.put(Arrival::Ended(broken));
                 return;
             }
             shared.links.store(link.links(), Relaxed);

@@ -18,6 +18,11 @@ impl Payload {
         Payload(bytes.clone())
     }
 
+    #[cfg(test)]
+    pub(crate) fn of(bytes: Vec<u8>) -> Payload {
+        Payload(ZBytes::from(bytes))
+    }
+
     /// The bytes; copied only if they came in several fragments, as those of more than 64 KiB do.
     pub(crate) fn bytes(&self) -> Cow<'_, [u8]> {
         self.0.to_bytes()

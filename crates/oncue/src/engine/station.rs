@@ -27,6 +27,10 @@ use crate::sync::lock;
 /// the I/O thread. Longer than a sender needs.
 const LOOKS_MAX: u32 = 400;
 
+/// How many turns for notes alone the I/O thread makes before it looks at the network again. What came in goes from socket to socket
+/// by notes, as through proxies over `inproc`, and each look is a system call.
+const TURNS_FOR_NOTES: u32 = 4;
+
 /// A shard and the ways to reach it.
 pub(crate) struct Station<N: Net> {
     pub(crate) shard: Mutex<Shard<N>>,
@@ -59,6 +63,7 @@ impl<N: Net> Station<N> {
     pub(crate) fn live(&self, stopping: &AtomicBool, dead: &AtomicBool) {
         let poller = self.poller.as_ref().expect("a thread sleeps at a poller");
         let mut report = Report::default();
+        let mut for_notes = 0;
         be_punctual();
         loop {
             let deadline = self.turn((self.clock)(), &report.ready);
@@ -69,8 +74,14 @@ impl<N: Net> Station<N> {
             }
             let timeout = match self.mailbox.fall_asleep() {
                 true => deadline.map(|at| at.saturating_sub((self.clock)())),
+                false if for_notes < TURNS_FOR_NOTES => {
+                    for_notes += 1;
+                    report.ready.clear();
+                    continue;
+                }
                 false => Some(Duration::ZERO),
             };
+            for_notes = 0;
             poller.wait(&mut report, timeout);
             self.mailbox.wake_up();
             if report.nudged {

@@ -205,13 +205,10 @@ impl<'a> Pump<'a> {
     /// Tells the frontend's publishers what the backend's subscribers want, and what they do not want any more.
     fn pass_demand(&mut self) -> bool {
         let now = self.ends.frontend.hub.now();
-        let mut changes = Vec::new();
-        let mut more = true;
-        for _ in 0..CHANGES_PER_RUN {
-            let Some(Edge { prefix, wanted, .. }) = self.ends.demand.pop() else {
-                more = false;
-                break;
-            };
+        let edges = self.ends.demand.pop_many(CHANGES_PER_RUN);
+        let more = edges.len() == CHANGES_PER_RUN;
+        let mut changes = Vec::with_capacity(edges.len());
+        for Edge { prefix, wanted, .. } in edges {
             match wanted {
                 true if self.grace.is_back(&prefix) => {}
                 false if !self.grace.leaves(&prefix, now) => {}
@@ -244,15 +241,11 @@ impl<'a> Pump<'a> {
             // It cannot be told if the prefix is too long for that.
             let _ = backend.hub.set_state(prefix, State::Rejected, &Reason::new(why.to_string()));
         });
-        for (prefix, wanted) in each() {
-            match wanted {
-                true => counters.subscribed.fetch_add(1, Relaxed),
-                false => counters.unsubscribed.fetch_add(1, Relaxed),
-            };
-            if !wanted {
-                self.forget(prefix);
-            }
-        }
+        let gone = || each().filter(|(_, wanted)| !wanted);
+        let cancelled = gone().count();
+        counters.subscribed.fetch_add((changes.len() - cancelled) as u64, Relaxed);
+        counters.unsubscribed.fetch_add(cancelled as u64, Relaxed);
+        gone().for_each(|(prefix, _)| self.forget(prefix));
     }
 
     /// Forgets values and states that nobody upstream keeps up to date from now on.

@@ -16,6 +16,9 @@ use crate::msg::{Frames, Msg};
 use crate::op::{Op, wake_all};
 use crate::sync::{read_lock, write_lock};
 
+/// Of how many changes together the memory is prefetched.
+const CHANGES_AHEAD: usize = 32;
+
 /// Subscribing and receiving.
 impl<F> Socket<Subscriber, F> {
     /// Subscribes to all topics that start with `prefix`; `""` means all topics. Every publisher is told: now, when one
@@ -197,20 +200,28 @@ impl Inner {
         let (hub, mut wakes) = (&self.hub, Vec::new());
         let (mut come, mut gone, mut taken_back) = (false, false, 0);
         let mut subscriptions = write_lock(&hub.subscriptions);
-        for (prefix, subscribe) in changes {
-            if subscribe {
-                let checked = hub.options.check_prefix(prefix);
-                match checked.and_then(|()| subscriptions.subscribe(prefix).map_err(full)) {
-                    Ok(new) => come |= new,
-                    Err(why) => refused(prefix, why),
-                }
-                continue;
+        let (mut changes, mut some) = (changes.into_iter(), Vec::new());
+        loop {
+            some.extend(changes.by_ref().take(CHANGES_AHEAD));
+            if some.is_empty() {
+                break;
             }
-            let done = subscriptions.unsubscribe(prefix);
-            taken_back += usize::from(done != Unsubscribed::Unknown);
-            if done == Unsubscribed::Gone {
-                gone = true;
-                hub.confirmations.cancelled(prefix, &mut wakes);
+            subscriptions.warm(some.iter().map(|(prefix, _)| *prefix));
+            for (prefix, subscribe) in some.drain(..) {
+                if subscribe {
+                    let checked = hub.options.check_prefix(prefix);
+                    match checked.and_then(|()| subscriptions.subscribe(prefix).map_err(full)) {
+                        Ok(new) => come |= new,
+                        Err(why) => refused(prefix, why),
+                    }
+                    continue;
+                }
+                let done = subscriptions.unsubscribe(prefix);
+                taken_back += usize::from(done != Unsubscribed::Unknown);
+                if done == Unsubscribed::Gone {
+                    gone = true;
+                    hub.confirmations.cancelled(prefix, &mut wakes);
+                }
             }
         }
         drop(subscriptions);

@@ -26,7 +26,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 pub use self::info::{Phase, SiteInfo};
-pub use self::output::{Output, Why};
+pub use self::output::{Changes, Output, Why};
 pub use self::quotas::Quotas;
 use self::site::{Site, Turn};
 use super::SITE_BYTES_MAX;
@@ -170,6 +170,22 @@ impl Sites {
     /// The next thing to do.
     pub fn pop(&mut self) -> Option<Output> {
         self.out.pop_front()
+    }
+
+    /// The same, if it is a change of demand.
+    pub fn pop_changes(&mut self) -> Option<(Arc<str>, Changes)> {
+        match self.out.pop_front()? {
+            Output::Changes { site, changes, .. } => Some((site, changes)),
+            other => {
+                self.out.push_front(other);
+                None
+            }
+        }
+    }
+
+    /// Whether there is something to do.
+    pub fn has_output(&self) -> bool {
+        !self.out.is_empty()
     }
 
     /// All sites that are known, by name.

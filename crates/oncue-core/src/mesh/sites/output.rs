@@ -5,6 +5,9 @@ use alloc::vec::Vec;
 
 use crate::edges::Prefix;
 
+/// Prefixes, and whether each is wanted now.
+pub type Changes = Vec<(Prefix, bool)>;
+
 /// What the owner has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -29,7 +32,7 @@ pub enum Output {
         /// Its process.
         epoch: u64,
         /// The prefixes, and whether each is wanted from now on.
-        changes: Vec<(Prefix, bool)>,
+        changes: Changes,
     },
     /// All that it wanted is void. No change says so for each prefix.
     Down {

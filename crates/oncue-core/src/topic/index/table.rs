@@ -5,7 +5,6 @@
 //! are the cost of a probe among a million prefixes.
 use alloc::vec;
 use alloc::vec::Vec;
-use core::hint::black_box;
 
 /// Entry numbers by hash, with open addressing and linear probing.
 pub(super) struct Table {
@@ -24,17 +23,35 @@ const REMOVED: u32 = u32::MAX - 1;
 const LINE_MASK: usize = 15;
 /// Below this many entries memory does not matter, and a sparse table answers at the first bucket.
 const SMALL: usize = 128;
+/// How many entries are looked at ahead of those that are moved.
+const AHEAD: usize = 32;
+
+/// The hashes of the entries of a table.
+pub(crate) trait Hashes {
+    fn hash(&self, id: u32) -> u64;
+
+    /// Prefetches the memory that these hashes are computed from.
+    fn warm(&self, _ids: &[u32]) {}
+}
+
+impl<F: Fn(u32) -> u64> Hashes for F {
+    fn hash(&self, id: u32) -> u64 {
+        self(id)
+    }
+}
 
 impl Table {
     pub(super) fn new() -> Table {
         Table { buckets: Vec::new(), id_mask: 0, len: 0, used: 0, used_max: 0 }
     }
 
-    /// An empty table with room for 1.5 times `len` entries, with numbers below 1.5 times `ids`.
+    /// An empty table with room for twice `len` entries, with numbers below 1.5 times `ids`.
     pub(super) fn with_room(len: usize, ids: usize) -> Table {
         let (buckets, used_max) =
-            if len < SMALL { (16 * (len + 1), 2 * (len + 1)) } else { (2 * len, len + len / 2) };
-        let id_bits = usize::BITS - (ids + ids / 2 + SMALL).leading_zeros();
+            if len < SMALL { (16 * (len + 1), 2 * (len + 1)) } else { (8 * len / 3, 2 * len) };
+        let needed = usize::BITS - (ids + ids / 2 + SMALL).leading_zeros();
+        // Some more, while a tag of ten bits is left: as the numbers grow, tables that have room need not be replaced.
+        let id_bits = needed.max((needed + 2).min(22));
         let id_mask = if id_bits < 32 { (1 << id_bits) - 1 } else { u32::MAX };
         Table { buckets: vec![EMPTY; buckets], id_mask, len: 0, used: 0, used_max }
     }
@@ -113,34 +130,44 @@ impl Table {
     }
 
     /// A copy with room for more entries, with numbers below `ids`.
-    pub(super) fn remade(&self, ids: usize, hash_of: impl Fn(u32) -> u64) -> Table {
-        Table::made_of(&self.entries(hash_of).collect::<Vec<_>>(), ids)
-    }
-
-    /// As [`remade`](Self::remade), in two tables: the entries without this bit in their hash, and those with it.
-    pub(super) fn parted(&self, bit: u64, ids: usize, hash_of: impl Fn(u32) -> u64) -> (Table, Table) {
-        let (low, high): (Vec<_>, Vec<_>) = self.entries(hash_of).partition(|(hash, _)| hash & bit == 0);
-        (Table::made_of(&low, ids), Table::made_of(&high, ids))
-    }
-
-    fn entries(&self, hash_of: impl Fn(u32) -> u64) -> impl Iterator<Item = (u64, u32)> {
-        let words = self.buckets.iter().filter(|&&word| word < REMOVED);
-        words.map(|word| word & self.id_mask).map(move |id| (hash_of(id), id))
-    }
-
-    fn made_of(entries: &[(u64, u32)], ids: usize) -> Table {
-        let mut table = Table::with_room(entries.len(), ids);
-        entries.chunks(32).for_each(|chunk| table.insert_all(chunk));
+    pub(super) fn remade(&self, ids: usize, hashes: &impl Hashes) -> Table {
+        let mut table = Table::with_room(self.len, ids);
+        self.for_each_hashed(hashes, |hash, id| table.insert(hash, id));
         table
     }
 
-    /// Adds entries, for which there must be room. Their buckets are prefetched together.
-    pub(super) fn insert_all(&mut self, entries: &[(u64, u32)]) {
-        let words = entries.iter().map(|&(hash, _)| self.buckets[self.home(hash)]);
-        black_box(words.fold(0, u32::wrapping_add));
-        for &(hash, id) in entries {
-            self.insert(hash, id);
+    /// As [`remade`](Self::remade), in two tables: the entries without this bit in their hash, and those with it.
+    pub(super) fn parted(&self, bit: u64, ids: usize, hashes: &impl Hashes) -> (Table, Table) {
+        // What the hashes do not part in halves is moved once more.
+        let room = || Table::with_room(self.len.div_ceil(2), ids);
+        let (mut low, mut high) = (room(), room());
+        self.for_each_hashed(hashes, |hash, id| {
+            let table = if hash & bit == 0 { &mut low } else { &mut high };
+            if !table.has_room(ids) {
+                *table = table.remade(ids, hashes);
+            }
+            table.insert(hash, id);
+        });
+        (low, high)
+    }
+
+    /// Calls `found` with each entry and its hash.
+    fn for_each_hashed(&self, hashes: &impl Hashes, mut found: impl FnMut(u64, u32)) {
+        let mut ahead = [0; AHEAD];
+        let mut count = 0;
+        let mut pass = |ids: &[u32]| {
+            hashes.warm(ids);
+            ids.iter().for_each(|&id| found(hashes.hash(id), id));
+        };
+        for word in self.buckets.iter().filter(|&&word| word < REMOVED) {
+            ahead[count] = word & self.id_mask;
+            count += 1;
+            if count == AHEAD {
+                pass(&ahead);
+                count = 0;
+            }
         }
+        pass(&ahead[..count]);
     }
 
     /// Gives an entry, which must be there, a lower number.

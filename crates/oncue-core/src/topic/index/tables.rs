@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
 
-use super::table::Table;
+use super::table::{Hashes, Table};
 
 /// A full table with at least this many entries is split in two; a smaller one is replaced by a larger one. The limit is
 /// lower in tests, to reach it more often.
@@ -65,17 +65,17 @@ impl Tables {
         self.table(hash).likely(hash)
     }
 
-    /// Makes room for an entry with this hash and a number below `ids`. `hash_of` returns the hashes of the entries.
-    pub(crate) fn make_room(&mut self, hash: u64, ids: usize, hash_of: impl Fn(u32) -> u64) {
+    /// Makes room for an entry with this hash and a number below `ids`. `hashes` are those of the entries.
+    pub(crate) fn make_room(&mut self, hash: u64, ids: usize, hashes: &impl Hashes) {
         while !self.table(hash).has_room(ids) {
             let at = self.at(hash);
             let Part { table, depth } = &self.tables[at];
             self.moved += table.len() as u64;
             if table.len() < SPLIT_ENTRIES_MIN || *depth == DEPTH_MAX {
-                let table = table.remade(ids, &hash_of);
+                let table = table.remade(ids, hashes);
                 self.tables[at].table = table;
             } else {
-                self.split(at, ids, &hash_of);
+                self.split(at, ids, hashes);
             }
         }
     }
@@ -87,14 +87,14 @@ impl Tables {
         self.len += 1;
     }
 
-    /// Removes an entry, which must be there. `hash_of` returns the hashes of the others, whose numbers are below `ids`.
-    pub(crate) fn remove(&mut self, hash: u64, id: u32, ids: usize, hash_of: impl Fn(u32) -> u64) {
+    /// Removes an entry, which must be there. `hashes` are those of the others, whose numbers are below `ids`.
+    pub(crate) fn remove(&mut self, hash: u64, id: u32, ids: usize, hashes: &impl Hashes) {
         let at = self.at(hash);
         let table = &mut self.tables[at].table;
         table.remove(hash, id);
         if table.is_sparse() {
             self.moved += table.len() as u64;
-            *table = table.remade(ids, &hash_of);
+            *table = table.remade(ids, hashes);
         }
         self.len -= 1;
     }
@@ -126,10 +126,10 @@ impl Tables {
     }
 
     /// Splits a table in two, by one more bit of the hash.
-    fn split(&mut self, at: usize, ids: usize, hash_of: &impl Fn(u32) -> u64) {
+    fn split(&mut self, at: usize, ids: usize, hashes: &impl Hashes) {
         let Part { table, depth } = &self.tables[at];
         let bit = 1 << depth;
-        let (low, high) = table.parted(bit, ids, hash_of);
+        let (low, high) = table.parted(bit, ids, hashes);
         let depth = depth + 1;
         if self.directory.len() <= bit as usize {
             self.directory.extend_from_within(..);

@@ -276,14 +276,14 @@ fn what_tables_move_to_make_room_is_counted() {
         hash(id)
     };
     for id in 0..20_000 {
-        tables.make_room(hash(id), 20_000, hash_of);
+        tables.make_room(hash(id), 20_000, &hash_of);
         tables.insert(hash(id), id);
         counted += tables.take_moved();
         assert_eq!(counted, hashed.get());
     }
     assert!(counted >= 20_000, "{counted} were moved");
     for id in 0..20_000 {
-        tables.remove(hash(id), id, 20_000, hash_of);
+        tables.remove(hash(id), id, 20_000, &hash_of);
     }
     assert_eq!(counted + tables.take_moved(), hashed.get());
 }
@@ -307,8 +307,7 @@ fn crowded_tables_find_what_they_hold() {
                 }
                 _ if free.is_empty() || !table.has_room(400) => {
                     table = Table::with_room(400, 400);
-                    let entries: Vec<(u64, u32)> = model.iter().map(|(&id, &hash)| (hash, id)).collect();
-                    table.insert_all(&entries);
+                    model.iter().for_each(|(&id, &hash)| table.insert(hash, id));
                 }
                 _ => {
                     let (id, hash) = (free.swap_remove(rng.below(free.len())), hash(rng));

@@ -61,8 +61,6 @@ pub(crate) struct Edit<'a> {
     growth: &'a Waiters,
     /// Whether a peer has got a prefix.
     has_grown: bool,
-    /// To be woken: the readers of watches.
-    wakes: Vec<Waker>,
     /// How many events were moved to make room for others.
     moved: u64,
 }
@@ -95,7 +93,7 @@ impl Demand {
         // Before anything changes: what is read from now on is of this version or a later one.
         self.version.fetch_add(1, Ordering::SeqCst);
         let (beside, growth) = (lock(&self.beside), &self.growth);
-        Edit { ledger, beside, growth, has_grown: false, wakes: Vec::new(), moved: 0 }
+        Edit { ledger, beside, growth, has_grown: false, moved: 0 }
     }
 
     /// A number that grows whenever the ledger may change. What is read after it was asked for holds for as long as it stays.
@@ -221,12 +219,12 @@ impl Beside {
         found
     }
 
-    fn tell(&self, peer: &Arc<PeerProfile>, prefix: &[u8], wanted: bool, wakes: &mut Vec<Waker>) -> u64 {
+    fn tell(&mut self, peer: &Arc<PeerProfile>, prefix: &[u8], wanted: bool) -> u64 {
         if !self.watches.watch_peers() {
             return 0;
         }
         let holding = Holding { peer: peer.clone(), asks: false, decided: false };
-        self.watches.tell_of_peer(&holding, prefix, wanted, wakes)
+        self.watches.tell_of_peer(&holding, prefix, wanted)
     }
 }
 
@@ -256,8 +254,8 @@ impl Profiles {
 
 impl Edit<'_> {
     /// Releases the lock; the wakers of watches are appended to `wakes`.
-    pub(crate) fn finish(self, wakes: &mut Vec<Waker>) {
-        wakes.extend(self.wakes);
+    pub(crate) fn finish(mut self, wakes: &mut Vec<Waker>) {
+        self.beside.watches.take_told(wakes);
         if self.has_grown {
             self.growth.take(wakes);
         }
@@ -293,7 +291,8 @@ impl Edit<'_> {
 
     /// A peer has subscribed to what it has.
     pub(crate) fn repeat(&mut self, peer: PeerId, prefix: &[u8]) {
-        self.beside.watches.repeat(self.beside.profiles.of(peer), prefix, &mut self.wakes);
+        let Beside { watches, profiles, .. } = &mut *self.beside;
+        watches.repeat(profiles.of(peer), prefix);
     }
 
     pub(crate) fn contains(&self, peer: PeerId, prefix: &[u8]) -> bool {
@@ -349,9 +348,8 @@ impl Edit<'_> {
     }
 
     fn tell_request(&mut self, peer: PeerId, prefix: &[u8], wanted: bool, decided: bool) {
-        let Edit { beside, wakes, moved, .. } = self;
-        let holding = Holding { peer: beside.profiles.of(peer).clone(), asks: true, decided };
-        *moved += beside.watches.tell_of_peer(&holding, prefix, wanted, wakes);
+        let holding = Holding { peer: self.beside.profiles.of(peer).clone(), asks: true, decided };
+        self.moved += self.beside.watches.tell_of_peer(&holding, prefix, wanted);
     }
 
     pub(crate) fn settle(&mut self, peer: PeerId) {
@@ -360,17 +358,17 @@ impl Edit<'_> {
 
     /// Takes a peer out of the ledger. Returns whether a part of what it held is still to be released.
     pub(crate) fn detach(&mut self, peer: PeerId) -> bool {
-        let Edit { ledger, beside, wakes, .. } = self;
+        let Edit { ledger, beside, .. } = self;
         let profile = beside.profiles.attached[peer.index()].take().expect("an attached peer");
         let account = beside.accounts.of(peer);
         let Beside { watches, requests, accounts, .. } = &mut **beside;
         let request = Holding { peer: profile.clone(), asks: true, decided: false };
         requests.leave(peer, &profile, |prefix| {
             accounts.give_back(account, prefix.len());
-            watches.tell_of_peer(&request, prefix, false, wakes);
+            watches.tell_of_peer(&request, prefix, false);
         });
         let number = profile.number();
-        let left = ledger.detach(peer, number, |ended| beside.ended((&profile, account), ended, wakes));
+        let left = ledger.detach(peer, number, |ended| beside.ended((&profile, account), ended));
         if left {
             beside.profiles.left.insert(number, profile);
         }
@@ -380,11 +378,11 @@ impl Edit<'_> {
 
     /// Releases a part of what departed peers held and had asked for. Returns whether there is more.
     pub(crate) fn release(&mut self) -> bool {
-        let Edit { ledger, beside, wakes, .. } = self;
+        let Edit { ledger, beside, .. } = self;
         if let Some(mark) = ledger.releases_next() {
             let profile = beside.profiles.left[&mark].clone();
             let account = beside.accounts.of_left(&profile);
-            ledger.release(RELEASE_PREFIXES_MAX, |ended| beside.ended((&profile, account), ended, wakes));
+            ledger.release(RELEASE_PREFIXES_MAX, |ended| beside.ended((&profile, account), ended));
             beside.accounts.close_if_unused(account);
             if ledger.releases_next() != Some(mark) {
                 beside.profiles.left.remove(&mark);
@@ -396,7 +394,7 @@ impl Edit<'_> {
             accounts.give_back(account, prefix.len());
             accounts.close_if_unused(account);
             let request = Holding { peer: peer.clone(), asks: true, decided: false };
-            watches.tell_of_peer(&request, prefix, false, wakes);
+            watches.tell_of_peer(&request, prefix, false);
         });
         self.is_releasing()
     }
@@ -411,12 +409,14 @@ impl Edit<'_> {
     }
 
     fn tell(&mut self, prefix: &[u8], wanted: bool) {
-        self.moved += self.beside.watches.tell(prefix, wanted, &mut self.wakes);
+        self.moved += self.beside.watches.tell(prefix, wanted);
     }
 
     fn tell_of_peer(&mut self, peer: PeerId, prefix: &[u8], wanted: bool) {
-        let Edit { beside, wakes, moved, .. } = self;
-        *moved += beside.tell(beside.profiles.of(peer), prefix, wanted, wakes);
+        if self.beside.watches.watch_peers() {
+            let peer = self.beside.profiles.of(peer).clone();
+            self.moved += self.beside.tell(&peer, prefix, wanted);
+        }
     }
 
     /// How many entries were moved to make room, since the last call.
@@ -427,16 +427,11 @@ impl Edit<'_> {
 
 impl Beside {
     /// A pair has ended because its peer has left.
-    fn ended(
-        &mut self,
-        (profile, account): (&Arc<PeerProfile>, Number),
-        ended: Ended<'_>,
-        wakes: &mut Vec<Waker>,
-    ) {
+    fn ended(&mut self, (profile, account): (&Arc<PeerProfile>, Number), ended: Ended<'_>) {
         self.accounts.give_back(account, ended.prefix.len());
-        self.tell(profile, ended.prefix, false, wakes);
+        self.tell(profile, ended.prefix, false);
         if ended.unwanted {
-            self.watches.tell(ended.prefix, false, wakes);
+            self.watches.tell(ended.prefix, false);
         }
     }
 }

@@ -47,6 +47,9 @@ impl Subject for Holding {
 pub(crate) struct Watches {
     demand: Vec<Arc<Watch>>,
     peers: Vec<Arc<PeerWatch>>,
+    /// Which have events whose readers are not woken yet: once for all events of one edit, since it costs a lock.
+    told: bool,
+    told_peers: bool,
 }
 
 impl<S: Subject> Watch<S> {
@@ -59,6 +62,13 @@ impl<S: Subject> Watch<S> {
         lock(&self.edges).pop()
     }
 
+    /// The next events, at most so many, under one lock.
+    pub(crate) fn pop_many(&self, most: usize) -> Vec<Edge<S>> {
+        let mut edges = lock(&self.edges);
+        let found = 0..edges.len().min(most);
+        found.map_while(|_| edges.pop()).collect()
+    }
+
     /// Queues what there is when the watch begins.
     pub(crate) fn start(&self, held: impl Iterator<Item = (S, Prefix)>) {
         let mut edges = lock(&self.edges);
@@ -66,13 +76,10 @@ impl<S: Subject> Watch<S> {
     }
 
     /// Queues an event. Returns how many events were moved to make room for it.
-    fn tell(&self, subject: S, prefix: Prefix, wanted: bool, wakes: &mut Vec<Waker>) -> u64 {
+    fn tell(&self, subject: S, prefix: Prefix, wanted: bool) -> u64 {
         let mut edges = lock(&self.edges);
         edges.push(subject, prefix, wanted);
-        let moved = edges.take_moved();
-        drop(edges);
-        self.waiters.take(wakes);
-        moved
+        edges.take_moved()
     }
 }
 
@@ -116,9 +123,20 @@ impl Watches {
         self.peers.retain(|other| !std::ptr::eq(&**other, watch));
     }
 
-    pub(crate) fn wake(&self, wakes: &mut Vec<Waker>) {
-        self.demand.iter().for_each(|watch| watch.waiters.take(wakes));
-        self.peers.iter().for_each(|watch| watch.waiters.take(wakes));
+    /// The readers of all watches, to be woken.
+    pub(crate) fn wake(&mut self, wakes: &mut Vec<Waker>) {
+        (self.told, self.told_peers) = (true, true);
+        self.take_told(wakes);
+    }
+
+    /// The readers of the watches that were told something, to be woken.
+    pub(crate) fn take_told(&mut self, wakes: &mut Vec<Waker>) {
+        if std::mem::take(&mut self.told) {
+            self.demand.iter().for_each(|watch| watch.waiters.take(wakes));
+        }
+        if std::mem::take(&mut self.told_peers) {
+            self.peers.iter().for_each(|watch| watch.waiters.take(wakes));
+        }
     }
 
     #[cfg(test)]
@@ -132,36 +150,31 @@ impl Watches {
     }
 
     /// Queues a change of demand. Returns how many events were moved to make room for it.
-    pub(crate) fn tell(&self, prefix: &[u8], wanted: bool, wakes: &mut Vec<Waker>) -> u64 {
+    pub(crate) fn tell(&mut self, prefix: &[u8], wanted: bool) -> u64 {
         if self.demand.is_empty() {
             return 0;
         }
+        self.told = true;
         let prefix = Prefix::from(prefix);
-        self.demand.iter().map(|watch| watch.tell((), prefix.clone(), wanted, wakes)).sum()
+        self.demand.iter().map(|watch| watch.tell((), prefix.clone(), wanted)).sum()
     }
 
     /// Queues a change of one peer. Returns how many events were moved to make room for it.
-    pub(crate) fn tell_of_peer(
-        &self,
-        holding: &Holding,
-        prefix: &[u8],
-        wanted: bool,
-        wakes: &mut Vec<Waker>,
-    ) -> u64 {
+    pub(crate) fn tell_of_peer(&mut self, holding: &Holding, prefix: &[u8], wanted: bool) -> u64 {
         if self.peers.is_empty() {
             return 0;
         }
+        self.told_peers = true;
         let prefix = Prefix::from(prefix);
-        let tell = |watch: &Arc<PeerWatch>| watch.tell(holding.clone(), prefix.clone(), wanted, wakes);
-        self.peers.iter().map(tell).sum()
+        self.peers.iter().map(|watch| watch.tell(holding.clone(), prefix.clone(), wanted)).sum()
     }
 
     /// A peer has asked again for what it has.
-    pub(crate) fn repeat(&self, peer: &Arc<PeerProfile>, prefix: &[u8], wakes: &mut Vec<Waker>) {
+    pub(crate) fn repeat(&mut self, peer: &Arc<PeerProfile>, prefix: &[u8]) {
         for watch in self.peers.iter().filter(|watch| watch.repeats) {
+            self.told_peers = true;
             let holding = Holding { peer: peer.clone(), asks: false, decided: false };
             lock(&watch.edges).repeat(holding, Prefix::from(prefix));
-            watch.waiters.take(wakes);
         }
     }
 }
