@@ -185,10 +185,11 @@ fn a_question_to_a_site_that_is_not_there_ends_without_an_answer_once() {
 #[test]
 fn a_process_of_the_same_name_has_a_higher_epoch_and_the_first_one_sees_it() {
     let middle = endpoint();
-    let _r = Site::open(&router("r", &middle, None));
+    let r = Site::open(&router("r", &middle, None));
     let far = u64::MAX - 10;
     let first = Site::try_open(&edge("a", &[&middle]), far).unwrap();
     first.link.announce().unwrap();
+    r.wait_token("a", true);
     assert_eq!(first.link.epoch(), far);
     let second = Site::open(&edge("a", &[&middle]));
     assert_eq!(second.link.epoch(), far + 1);
