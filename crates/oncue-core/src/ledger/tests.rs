@@ -190,7 +190,7 @@ impl Checked {
         assert_eq!(self.ledger.is_empty(), counts.is_empty());
         assert_eq!(self.ledger.pairs(), counts.values().map(|&peers| u64::from(peers)).sum::<u64>());
         let longest = counts.keys().map(Vec::len).max().unwrap_or(0);
-        assert_eq!(self.ledger.decisive().of(&vec![0; longest + 1]).len(), longest);
+        assert_eq!(self.ledger.decisive().of(&alloc::vec![0; longest + 1]).len(), longest);
         assert_eq!(self.ledger.prefixes().count(), counts.len());
         for (prefix, peers) in self.ledger.prefixes() {
             assert_eq!(Some(&peers), counts.get(prefix));

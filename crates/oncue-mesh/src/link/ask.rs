@@ -1,4 +1,5 @@
-//! Questions to other sites, and the queryables that answer theirs.
+//! Questions to other sites, and the queryables that answer theirs. A question finds room on a link at once, or is dropped there: by
+//! default Zenoh's would wait, and with it all that a router passes on from the same link, as long as one site behind it is stopped.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
@@ -84,6 +85,8 @@ pub(super) fn ask_all<T: Send + 'static>(
         .target(QueryTarget::All)
         .consolidation(ConsolidationMode::None)
         .allowed_destination(Locality::Remote)
+        .priority(Priority::InteractiveHigh)
+        .congestion_control(CongestionControl::Drop)
         .timeout(timeout)
         .callback(take)
         .wait();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::super::ask::ask_all;
 use super::{Arrival, PATIENCE, Site, edge, endpoint, peers, router};
 use crate::options::MeshOptions;
 use crate::topology::Topology;
@@ -159,6 +160,27 @@ fn a_stopped_site_holds_up_neither_a_healthy_one_nor_the_close() {
     let closing = Instant::now();
     a.link.close();
     assert!(closing.elapsed() < Duration::from_secs(3), "{:?}", closing.elapsed());
+}
+
+#[test]
+fn a_question_to_all_does_not_wait_for_a_stopped_site() {
+    let at = endpoint();
+    let patient = |options| Site::open(&MeshOptions { timeout: PATIENCE, ..options });
+    let a = patient(router("a", &at, None));
+    let c = patient(edge("c", &[&at]));
+    let other = Other::start(&at, Duration::from_secs(60));
+    a.wait_token("b", true);
+    other.signal(Signal::STOP);
+    let to_b = a.link.data_to("b").unwrap();
+    stuff(|| to_b.put(vec![0; 32 << 10]).unwrap());
+    // The router passes the question on to the stopped one, and must go on to what comes after it.
+    let answers = ask_all(&c.link.session, c.link.keys.hellos(), Duration::from_millis(1), |_, _| Some(()));
+    let asked = Instant::now();
+    c.link.heartbeat(b"after it".to_vec()).unwrap();
+    while a.wait_heartbeat("c") != b"after it" {}
+    let held_up = asked.elapsed();
+    println!("{} answers in time; the heartbeat after the question took {held_up:?}", answers.len());
+    assert!(held_up < Duration::from_secs(1), "{held_up:?}");
 }
 
 #[test]
