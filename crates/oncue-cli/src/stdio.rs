@@ -46,6 +46,20 @@ static ERRORS: Stream = Stream::new(File::Errors);
 static STYLE: Mutex<Style> = Mutex::new(Style::PLAIN);
 /// The subcommand, and what standard output is for it.
 static COMMAND: OnceLock<(&'static str, Reader)> = OnceLock::new();
+static PRINTS: AtomicBool = AtomicBool::new(false);
+
+/// What it prints is all that a subcommand of a subcommand works for.
+pub(crate) fn only_prints() {
+    PRINTS.store(true, Ordering::Release);
+}
+
+fn reader() -> Reader {
+    match COMMAND.get() {
+        _ if PRINTS.load(Ordering::Acquire) => Reader::Everything,
+        Some((_, reader)) => *reader,
+        None => Reader::Optional,
+    }
+}
 
 /// What the reader of standard output is for a subcommand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,7 +169,7 @@ pub(crate) fn print(mut line: Vec<u8>, stop: &Stop, deadline: Option<Instant>) -
 /// # Errors
 /// How many lines could not be written, if the subcommand works for the reader.
 pub(crate) fn finish(stop: &Stop, time_over: bool) -> Result<(), Fail> {
-    let reader = COMMAND.get().map_or(Reader::Optional, |(_, reader)| *reader);
+    let reader = reader();
     let patient = || reader != Reader::Optional && !time_over && stop.signal().is_none();
     let waiting = OUTPUT.finish(patient);
     let state = OUTPUT.state();
@@ -402,7 +416,7 @@ impl Stream {
 
 /// Standard output has got into this trouble, or out of it: does what the subcommand is to do.
 fn act_on(trouble: &Trouble, stop: &Stop) {
-    let reader = COMMAND.get().map_or(Reader::Optional, |(_, reader)| *reader);
+    let reader = reader();
     match (trouble, reader) {
         (Trouble::None, _) => {}
         (Trouble::Gone, Reader::Everything | Reader::Wanted) => stop.stop(Cause::OutputClosed),

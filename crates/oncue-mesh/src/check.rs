@@ -3,8 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 use x509_parser::pem::Pem;
 
 use crate::endpoint::Endpoint;
@@ -56,7 +60,7 @@ impl MeshOptions {
         self.check_names(tls)?;
         let shown = tls.certificate.display();
         match common_name(&tls.certificate) {
-            Ok(name) if name == self.site => Ok(()),
+            Ok(name) if name == self.site => fits(&tls.key, &tls.certificate),
             Ok(name) => Err(MeshError::config(format!(
                 "`tls.certificate`: `{shown}` has the common name {name:?}, and this site is `{}`: others hear a site in the name of its \
                  certificate alone, so give it a certificate of its own name",
@@ -238,6 +242,22 @@ fn pem(option: &str, path: &Path, label: &str) -> Checked {
     Ok(())
 }
 
+/// Whether a key is that of a certificate. Zenoh would find out when it dials, and say only that nobody answers.
+fn fits(key: &Path, certificate: &Path) -> Checked {
+    let wrong = |why: String| Err(MeshError::config(format!("`tls.key`: `{}` {why}", key.display())));
+    let parsed = PrivateKeyDer::from_pem_file(key);
+    let Ok(private) = parsed else { return wrong("has no private key that can be read".to_owned()) };
+    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let Ok(chain) = chain else { return wrong("cannot be compared with the certificate".to_owned()) };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let client = client.map(|client| client.with_root_certificates(RootCertStore::empty()));
+    match client.and_then(|client| client.with_client_auth_cert(chain, private)) {
+        Ok(_) => Ok(()),
+        Err(why) => wrong(format!("does not belong to the certificate `{}`: {why}", certificate.display())),
+    }
+}
+
 /// The common name of the first certificate of a file, as the other side of a link reads it; or what is wrong.
 fn common_name(path: &Path) -> Result<String, String> {
     let text = std::fs::read(path).map_err(|why| format!("cannot be read: {why}"))?;
@@ -245,6 +265,10 @@ fn common_name(path: &Path) -> Result<String, String> {
     let certificate = sections.find(|section| section.label == "CERTIFICATE");
     let certificate = certificate.ok_or("has no certificate in PEM")?;
     let certificate = certificate.parse_x509().map_err(|why| format!("has no X.509 certificate: {why}"))?;
+    let validity = certificate.validity();
+    if !validity.is_valid() {
+        return Err(format!("is valid from {} to {} only", validity.not_before, validity.not_after));
+    }
     let name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
     name.map(str::to_owned).ok_or_else(|| "has no common name: give it that of this site".to_owned())
 }

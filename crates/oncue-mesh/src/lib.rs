@@ -20,6 +20,7 @@ mod status;
 mod topology;
 mod wanted;
 
+pub use crate::link::{RUNTIME_FOR_TLS, RUNTIME_VARIABLE};
 pub use error::{MeshError, MeshErrorKind};
 pub use event::MeshEvent;
 pub use mesh::{Builder, Mesh, MeshViewer};

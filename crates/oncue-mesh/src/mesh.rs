@@ -19,7 +19,7 @@ use crate::hall::{Hall, Source};
 use crate::import::Imports;
 use crate::keeper::{Hands, Keeper, Neighbour, Shared, View, is_final};
 use crate::letters::Letters;
-use crate::link::Link;
+use crate::link::{Link, RUNTIME_FOR_TLS, RUNTIME_VARIABLE};
 use crate::options::MeshOptions;
 use crate::status::{MeshStatus, SiteStatus};
 use crate::topology::Topology;
@@ -103,14 +103,22 @@ impl Builder {
         self
     }
 
-    /// Joins the mesh. A router that does not answer is tried again until it does, and so is everything that may pass.
+    /// Joins the mesh. A router that does not answer is tried again until it does, and so is everything that may pass. With
+    /// [`tls`](MeshOptions::tls) the process should have been started with [`RUNTIME_FOR_TLS`] in its environment; a
+    /// [`Warning`](MeshEvent::Warning) says so if it was not.
     ///
     /// # Errors
     /// [`Config`](crate::MeshErrorKind::Config) and [`Conflict`](crate::MeshErrorKind::Conflict), with the remedy;
     /// [`Session`](crate::MeshErrorKind::Session) when the engine has ended or gives no thread.
     pub fn start(self) -> Result<Mesh, MeshError> {
-        let Builder { engine, options, source, subscribers, tell } = self;
+        let Builder { engine, options, source, subscribers, mut tell } = self;
         options.check()?;
+        if options.tls.is_some() && std::env::var_os(RUNTIME_VARIABLE).is_none() {
+            tell(MeshEvent::Warning(format!(
+                "encrypted links will break now and then: set {RUNTIME_VARIABLE}='{RUNTIME_FOR_TLS}' in the environment before this process \
+                 starts, so that one thread reads and writes them"
+            )));
+        }
         let options = Arc::new(options);
         if subscribers.as_ref().is_some_and(|socket| socket.send_many_last(&mut Batch::new()).is_err()) {
             let text = "the socket of the subscribers is closed, or refuses what it has no room for: use another `on_full` than Refuse";

@@ -5,6 +5,7 @@ mod event;
 mod member;
 mod options;
 mod status;
+mod threads;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ pub(crate) use self::event::Teller;
 pub(crate) use self::member::{Member, Seen};
 pub(crate) use self::options::{check, options};
 use self::status::said;
+pub(crate) use self::threads::settle;
 use crate::fail::Fail;
 
 /// How long it may take to leave the mesh: a neighbour that is stopped takes nothing.

@@ -14,7 +14,7 @@ use oncue_core::backoff::Backoff;
 use oncue_core::mesh::{Log, Sites};
 
 use crate::bell::{lock, random};
-use crate::error::MeshError;
+use crate::error::{MeshError, MeshErrorKind};
 use crate::event::MeshEvent;
 use crate::link::Link;
 use crate::options::Quotas;
@@ -45,6 +45,8 @@ impl Keeper {
                     failures = 0;
                     self.serve(link)
                 }
+                // It was right at the start: a file that is being replaced, or a port that is not free yet.
+                Err(why) if why.kind() == MeshErrorKind::Config => End::Broken(why),
                 Err(why) if is_final(why.kind()) => End::Final(why),
                 Err(why) => End::Broken(why),
             };

@@ -39,6 +39,13 @@ use keys::Keys;
 use session::Health;
 use speaker::Speaker;
 
+/// The environment variable that says which threads Zenoh has. It reads it once in a process, when it is first used.
+pub const RUNTIME_VARIABLE: &str = "ZENOH_RUNTIME";
+
+/// A value of [`RUNTIME_VARIABLE`] with which encrypted links last: one thread reads and writes them. By default Zenoh 1.10.2 reads and writes a
+/// TLS link on two threads at once, which share its state, and links break now and then.
+pub const RUNTIME_FOR_TLS: &str = "(rx: (handover: tx))";
+
 /// The least time that a snapshot may take to come.
 const SNAPSHOT_WAIT_MIN: Duration = Duration::from_secs(5);
 

@@ -11,6 +11,7 @@ use clap::{ArgMatches, Command, arg, value_parser};
 use crate::config;
 use crate::fail::Fail;
 use crate::signals::Stop;
+use crate::stdio;
 
 pub(crate) fn command() -> Command {
     Command::new("mesh")
@@ -28,6 +29,7 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(args: &ArgMatches, stop: &Stop) -> Result<(), Fail> {
     if let Some(("status", args)) = args.subcommand() {
         stop.on_hangup()?;
+        stdio::only_prints();
         return status::run(args, stop);
     }
     let path = args.get_one::<PathBuf>("config").expect("clap checks that the value is there");

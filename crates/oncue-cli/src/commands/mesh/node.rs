@@ -67,9 +67,10 @@ struct Running {
 
 /// Runs a node until its end.
 pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
+    let node = read(path)?;
+    mesh::settle(&node.site, NAME);
     // Before anything may take long: the signal would end the process.
     let asked = Asked::on_signals()?;
-    let node = read(path)?;
     stdio::set_style(node.log.style);
     oncue::raise_descriptor_limit();
     let supervisor = Supervisor::of_environment().unwrap_or_else(|why| {
@@ -151,6 +152,7 @@ impl Running {
             Err(Fail::Usage(why) | Fail::Runtime(why) | Fail::Timeout(why)) => why,
             Err(Fail::Signal(_)) => return Ok(()),
         };
+        self.member.doubt();
         let status = format!("the config was not replaced: {}", why.lines().next().unwrap_or_default());
         complain(NAME, &why);
         complain(NAME, "the config was not replaced; the one before stays in force");

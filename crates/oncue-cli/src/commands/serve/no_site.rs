@@ -23,6 +23,9 @@ pub(super) fn is_possible(config: &Config) -> Result<(), Fail> {
     if config.mesh.is_some() { Err(refused()) } else { Ok(()) }
 }
 
+/// Without Zenoh there is nothing to do.
+pub(super) fn settle(_: &Config) {}
+
 fn refused() -> Fail {
     let why = "this oncue was built without the feature `mesh`, which [mesh] needs; install it with --features full";
     Fail::Runtime(why.to_owned())
@@ -40,6 +43,10 @@ impl Membership {
     }
 
     pub(super) fn reload(&mut self, _: &Site) {
+        match *self {}
+    }
+
+    pub(super) fn doubt(&mut self) {
         match *self {}
     }
 

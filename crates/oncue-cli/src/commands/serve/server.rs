@@ -65,10 +65,11 @@ pub(super) fn check(path: &Path) -> Result<(), Fail> {
 
 /// Serves until the end.
 pub(super) fn run(path: &Path, stop: &Stop) -> Result<(), Fail> {
+    let config = read(path)?;
+    site::settle(&config);
     let passed = Passed::of_environment()
         .map_err(|why| Fail::Runtime(format!("the passed sockets cannot be used: {why}")))?;
     let asked = Asked::on_signals()?;
-    let config = read(path)?;
     journal::set_style(config.log.style, config.log.demand);
     let supervisor = Arc::new(Supervisor::of_environment().unwrap_or_else(|why| {
         remark(format!("the supervisor is told nothing: {why}"));
@@ -217,6 +218,7 @@ impl Server {
         };
         let status = format!("the config was not replaced: {}", why.lines().next().unwrap_or_default());
         complain(why);
+        self.membership.iter_mut().for_each(site::Membership::doubt);
         self.pages.reloaded(false);
         complain("the config was not replaced; the one before stays in force");
         Err(status)

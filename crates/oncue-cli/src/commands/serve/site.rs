@@ -32,6 +32,11 @@ pub(super) fn is_possible(_: &Config) -> Result<(), Fail> {
     Ok(())
 }
 
+/// Sees to Zenoh's threads, before anything is opened or started.
+pub(super) fn settle(config: &Config) {
+    config.mesh.iter().for_each(|site| mesh::settle(site, "serve"));
+}
+
 impl Membership {
     /// Joins the mesh with the server's own socket, of which each other site is a peer. `subscribers`: the options of a socket for
     /// subscribers, before those of security.
@@ -67,6 +72,11 @@ impl Membership {
             Ok(true) => remark("left the mesh, and joins it again with the new [mesh]"),
             Err(why) => complain(format!("[mesh] was not replaced: {why}")),
         }
+    }
+
+    /// The config was not replaced.
+    pub(super) fn doubt(&mut self) {
+        self.member.doubt();
     }
 
     /// Has the server tell about the mesh from now on.

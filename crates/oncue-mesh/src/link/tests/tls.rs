@@ -363,6 +363,29 @@ fn what_a_listed_router_passes_on_is_heard() {
 }
 
 #[test]
+fn a_certificate_that_nobody_would_accept_is_refused_before_anybody_is_asked() {
+    let folder = Folder::new();
+    let ours = Authority::new(&folder, "ours");
+    let refused = |tls: Tls, part: &str| {
+        let why = with(edge("a", &["tls/r:1"]), tls).check().unwrap_err().to_string();
+        assert!(why.contains(part), "{why}");
+    };
+    let good = ours.sign(&folder, "a", "127.0.0.1", &ours.file);
+    with(edge("a", &["tls/r:1"]), good.clone()).check().unwrap();
+    let other = KeyPair::generate().unwrap();
+    let key = folder.write("other.key", &other.serialize_pem());
+    refused(Tls { key, ..good.clone() }, "does not belong to the certificate");
+    let key = folder.write("broken.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+    refused(Tls { key, ..good.clone() }, "`tls.key`");
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "a");
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let old = params.signed_by(&other, &ours.certificate, &ours.key).unwrap();
+    let certificate = folder.write("old.pem", &old.pem());
+    refused(Tls { certificate, ..good }, "is valid from");
+}
+
+#[test]
 fn a_site_with_the_certificate_of_another_one_does_not_start() {
     let folder = Folder::new();
     let ours = Authority::new(&folder, "ours");
