@@ -104,8 +104,8 @@ impl Builder {
     }
 
     /// Joins the mesh. A router that does not answer is tried again until it does, and so is everything that may pass. With
-    /// [`tls`](MeshOptions::tls) the process should have been started with [`RUNTIME_FOR_TLS`] in its environment; a
-    /// [`Warning`](MeshEvent::Warning) says so if it was not.
+    /// [`tls`](MeshOptions::tls) the process should have been started with
+    /// [`RUNTIME_FOR_TLS`](crate::RUNTIME_FOR_TLS) in its environment; a [`Warning`](MeshEvent::Warning) says so if it was not.
     ///
     /// # Errors
     /// [`Config`](crate::MeshErrorKind::Config) and [`Conflict`](crate::MeshErrorKind::Conflict), with the remedy;

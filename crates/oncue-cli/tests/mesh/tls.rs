@@ -92,11 +92,10 @@ fn an_encrypted_site_has_one_thread_of_zenoh_that_reads_and_writes() {
     };
     let router = format!("tls/127.0.0.1:{}", free_port());
     let listen = format!("role = \"router\"\nlisten = \"{router}\"\nnames = \"b\"");
-    let mut a = mesh.start_linked("a", &link("a", &listen));
-    line_with(&mut a.program, "in the mesh");
-    let _b = mesh.start_linked("b", &link("b", &format!("role = \"edge\"\nrouters = \"{router}\"")));
-    line_with(&mut a.program, "site b joined");
-    let threads = fs::read_dir(format!("/proc/{}/task", a.program.id())).expect("threads");
+    let _a = mesh.start_linked("a", &link("a", &listen));
+    let mut b = mesh.start_linked("b", &link("b", &format!("role = \"edge\"\nrouters = \"{router}\"")));
+    line_with(&mut b.program, "site a joined");
+    let threads = fs::read_dir(format!("/proc/{}/task", b.program.id())).expect("threads");
     let names = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());
     let names: Vec<String> = names.map(|name| name.trim().to_owned()).collect();
     assert!(names.iter().any(|name| name == "tx-0"), "{names:?}");

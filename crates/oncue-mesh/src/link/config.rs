@@ -6,6 +6,7 @@ use std::time::Duration;
 use zenoh::Config;
 
 use super::names::Names;
+use super::{RUNTIME_FOR_TLS, RUNTIME_VARIABLE};
 use crate::error::MeshError;
 use crate::options::{MeshOptions, Tls};
 use crate::topology::Topology;
@@ -23,6 +24,8 @@ const OPEN_WAIT: Duration = Duration::from_millis(100);
 /// waiting until there is room. While it waits it reads nothing from the link that the message came by, which holds up
 /// messages to other sites.
 const DROP_WAIT_FORWARDING: Duration = Duration::from_millis(20);
+/// The same where waiting makes no room.
+const NO_WAIT: Duration = Duration::from_micros(1);
 
 /// How many batches of 64 KiB wait on a link, for demand and for data each: Zenoh's most. They are allocated when they are first needed.
 const QUEUE_BATCHES: usize = 16;
@@ -138,8 +141,15 @@ fn waits(mode: &str, timeout: Duration) -> (Duration, Duration) {
     match mode {
         "client" => (timeout, timeout),
         "peer" => (timeout / 8, timeout / 2),
+        _ if has_one_thread() => (NO_WAIT, DROP_WAIT_FORWARDING),
         _ => (DROP_WAIT_FORWARDING.min(timeout / 8), timeout / 2),
     }
+}
+
+/// Whether the same thread reads and writes: then nothing makes room for what a router passes on while it waits, and all other sites would
+/// wait with it.
+fn has_one_thread() -> bool {
+    std::env::var(RUNTIME_VARIABLE).is_ok_and(|value| value == RUNTIME_FOR_TLS)
 }
 
 fn queues(mode: &str, timeout: Duration) -> [(&'static str, String); 4] {

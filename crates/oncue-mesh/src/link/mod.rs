@@ -43,7 +43,8 @@ use speaker::Speaker;
 pub const RUNTIME_VARIABLE: &str = "ZENOH_RUNTIME";
 
 /// A value of [`RUNTIME_VARIABLE`] with which encrypted links last: one thread reads and writes them. By default Zenoh 1.10.2 reads and writes a
-/// TLS link on two threads at once, which share its state, and links break now and then.
+/// TLS link on two threads at once, which share its state, and links break now and then. A router then
+/// passes on no message of more than some 600 kB, such as the snapshot of a large demand: what it passes on waits on the thread that would make room for it.
 pub const RUNTIME_FOR_TLS: &str = "(rx: (handover: tx))";
 
 /// The least time that a snapshot may take to come.
