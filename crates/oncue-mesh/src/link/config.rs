@@ -6,10 +6,17 @@ use std::time::Duration;
 use zenoh::Config;
 
 use super::names::Names;
-use super::{RUNTIME_FOR_TLS, RUNTIME_VARIABLE};
 use crate::error::MeshError;
 use crate::options::{MeshOptions, Tls};
 use crate::topology::Topology;
+
+/// The environment variable that says which threads Zenoh has. It reads it once in a process, when it is first used.
+pub const RUNTIME_VARIABLE: &str = "ZENOH_RUNTIME";
+
+/// A value of [`RUNTIME_VARIABLE`] with which encrypted links last: one thread reads and writes them. By default Zenoh 1.10.2 reads and writes a
+/// TLS link on two threads at once, which share its state, and links break now and then. A router then
+/// passes on no message of more than some 600 kB, such as the snapshot of a large demand: what it passes on waits on the thread that would make room for it.
+pub const RUNTIME_FOR_TLS: &str = "(rx: (handover: tx))";
 
 /// The first wait before a lost link is dialled again. It doubles up to [`RETRY_MAX`].
 const RETRY_MIN: Duration = Duration::from_millis(50);

@@ -28,6 +28,8 @@ use zenoh::qos::{CongestionControl, Priority};
 use zenoh::sample::{Locality, Sample, SampleKind};
 use zenoh::{Session, Wait};
 
+pub use config::{RUNTIME_FOR_TLS, RUNTIME_VARIABLE};
+
 pub(crate) use arrival::{Arrival, Hooks, Payload};
 pub(crate) use speaker::Speaker as DataPublisher;
 
@@ -38,14 +40,6 @@ use crate::topology::Topology;
 use keys::Keys;
 use session::Health;
 use speaker::Speaker;
-
-/// The environment variable that says which threads Zenoh has. It reads it once in a process, when it is first used.
-pub const RUNTIME_VARIABLE: &str = "ZENOH_RUNTIME";
-
-/// A value of [`RUNTIME_VARIABLE`] with which encrypted links last: one thread reads and writes them. By default Zenoh 1.10.2 reads and writes a
-/// TLS link on two threads at once, which share its state, and links break now and then. A router then
-/// passes on no message of more than some 600 kB, such as the snapshot of a large demand: what it passes on waits on the thread that would make room for it.
-pub const RUNTIME_FOR_TLS: &str = "(rx: (handover: tx))";
 
 /// The least time that a snapshot may take to come.
 const SNAPSHOT_WAIT_MIN: Duration = Duration::from_secs(5);
