@@ -8,9 +8,11 @@ use std::thread;
 use std::time::Duration;
 
 use zenoh::bytes::ZBytes;
+use zenoh::handlers::DefaultHandler;
 use zenoh::qos::{CongestionControl, Priority};
 use zenoh::query::{ConsolidationMode, Query, QueryTarget, Reply};
 use zenoh::sample::Locality;
+use zenoh::session::SessionGetBuilder;
 use zenoh::{Session, Wait};
 
 use super::keys::last_site;
@@ -40,6 +42,22 @@ impl<F: FnOnce(Option<&ZBytes>)> Drop for Outcome<F> {
     }
 }
 
+/// What each question is asked with.
+fn question(
+    session: &Session,
+    key: String,
+    timeout: Duration,
+) -> SessionGetBuilder<'_, 'static, DefaultHandler> {
+    session
+        .get(key)
+        .target(QueryTarget::All)
+        .consolidation(ConsolidationMode::None)
+        .allowed_destination(Locality::Remote)
+        .priority(Priority::InteractiveHigh)
+        .congestion_control(CongestionControl::Drop)
+        .timeout(timeout)
+}
+
 /// Asks one site. `end` gets the first answer, or none after the time, or at once if there is no such site.
 pub(super) fn ask_one(
     session: &Session,
@@ -49,15 +67,8 @@ pub(super) fn ask_one(
 ) {
     let outcome = Outcome(Mutex::new(Some(end)));
     // If the question cannot be asked, the callback is dropped, and so the outcome is told.
-    let _ = session
-        .get(key)
-        .target(QueryTarget::All)
-        .consolidation(ConsolidationMode::None)
-        .allowed_destination(Locality::Remote)
-        .priority(Priority::InteractiveHigh)
-        .congestion_control(CongestionControl::Drop)
+    let _ = question(session, key, timeout)
         .express(true)
-        .timeout(timeout)
         .callback(move |reply| outcome.tell(reply.result().ok().map(|sample| sample.payload())))
         .wait();
 }
@@ -80,16 +91,7 @@ pub(super) fn ask_all<T: Send + 'static>(
             let _ = answered.send(answer);
         }
     };
-    let asked = session
-        .get(key)
-        .target(QueryTarget::All)
-        .consolidation(ConsolidationMode::None)
-        .allowed_destination(Locality::Remote)
-        .priority(Priority::InteractiveHigh)
-        .congestion_control(CongestionControl::Drop)
-        .timeout(timeout)
-        .callback(take)
-        .wait();
+    let asked = question(session, key, timeout).callback(take).wait();
     asked.map_or_else(|_| Vec::new(), |()| answers.iter().collect())
 }
 
